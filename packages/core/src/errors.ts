@@ -1,0 +1,128 @@
+/**
+ * The one error class of mmdpickle, and the table of its codes.
+ *
+ * Branch on `error.code`; the typed fields say what was being read, where, and
+ * what was found. Messages are for people and may change; codes do not.
+ *
+ * @module
+ */
+
+/** Every error code with what it means. Readers, docs and tests loop over this table. */
+export const ERROR_CODES = {
+  NOT_FOUND: 'no such file, key or member',
+  ALREADY_EXISTS: 'the file was to be created, but it is there already',
+  NOT_A_PICKLE: 'the bytes are not a pickle at all',
+  NOT_A_DICT: 'a pickle, but its value is not a dict',
+  NOT_MMDPICKLE: 'a pickle, but not laid out as an mmdpickle file: convert it',
+  BAD_FORMAT: 'not the file format that was asked for (npy, npz, safetensors, ...)',
+  TRUNCATED: 'the input ends before what it promises',
+  CORRUPT: 'the input contradicts itself',
+  BAD_OPCODE: 'an opcode that does not exist, or does not fit where it stands',
+  FORBIDDEN_GLOBAL: 'a pickle asks to call something that is not on the allow-list',
+  LIMIT_EXCEEDED: 'a budget for hostile or unbounded input is used up',
+  UNSUPPORTED_DTYPE: 'a dtype that is unknown or cannot be stored here',
+  UNSUPPORTED_VALUE: 'a value that cannot be written or represented',
+  INVALID_ARGUMENT: 'an argument, option, index or shape that makes no sense',
+  KEY_TOO_LONG: "a key whose UTF-8 form is longer than the format's 255 bytes",
+  BAD_KEY: 'a key that is not a string, or not encodable',
+  READ_ONLY: 'a change to something opened for reading',
+  LOCKED: 'another process or handle holds the lock or the lease',
+  CLOSED: 'the handle is closed',
+  NO_SPACE: 'the disk is full or the quota is used up',
+  IO: 'the operating system reported an error',
+} as const satisfies Record<string, string>;
+
+/** A key of {@link ERROR_CODES}. */
+export type ErrorCode = keyof typeof ERROR_CODES;
+
+/** The typed fields an error may carry beside its code. All offsets are absolute in the input. */
+export interface ErrorFields {
+  /** Absolute byte offset in the file or input at which the problem stands. */
+  readonly offset?: number | undefined;
+  /** What the reader needed, for example a byte count or an opcode. */
+  readonly expected?: unknown;
+  /** What it found instead. */
+  readonly found?: unknown;
+  /** `module name` of the global that was refused. */
+  readonly global?: string | undefined;
+  /** The name of the budget that was used up. */
+  readonly limit?: string | undefined;
+  /** The budget's value. */
+  readonly maximum?: number | undefined;
+  /** The dict key concerned. */
+  readonly key?: string | undefined;
+  /** The file concerned. */
+  readonly path?: string | undefined;
+  /** The process that holds the lock, where it is known. */
+  readonly pid?: number | undefined;
+  /** The POSIX error name, such as `'ENOSPC'`. */
+  readonly errno?: string | undefined;
+  /** The error this one came from. */
+  readonly cause?: unknown;
+}
+
+/**
+ * What every function of mmdpickle throws.
+ *
+ * @example
+ * ```ts
+ * import { MmdError } from '@mmdpickle/core';
+ *
+ * try {
+ *   throw new MmdError('TRUNCATED', 'entry head: expected 9 bytes, found 3', { offset: 24, expected: 9, found: 3 });
+ * } catch (error) {
+ *   if (error instanceof MmdError && error.code === 'TRUNCATED') error.offset; // 24
+ * }
+ * ```
+ */
+export class MmdError extends Error implements ErrorFields {
+  readonly code: ErrorCode;
+  readonly offset?: number | undefined;
+  readonly expected?: unknown;
+  readonly found?: unknown;
+  readonly global?: string | undefined;
+  readonly limit?: string | undefined;
+  readonly maximum?: number | undefined;
+  readonly key?: string | undefined;
+  readonly path?: string | undefined;
+  readonly pid?: number | undefined;
+  readonly errno?: string | undefined;
+
+  /**
+   * @param code - a key of {@link ERROR_CODES}
+   * @param message - what was being done, what was found, and what to do about it
+   * @param fields - see {@link ErrorFields}; `cause` goes to `Error.cause`
+   */
+  constructor(code: ErrorCode, message: string, fields: ErrorFields = {}) {
+    const { cause, ...rest } = fields;
+    super(message, cause === undefined ? undefined : { cause });
+    this.name = 'MmdError';
+    this.code = code;
+    Object.assign(this, rest);
+  }
+}
+
+/**
+ * Tells an {@link MmdError} by its shape, so that it also works across realms,
+ * workers and two copies of this package.
+ *
+ * @param error - anything that was caught
+ * @param code - when given, the code it must have
+ *
+ * @example
+ * ```ts
+ * import { isMmdError, MmdError } from '@mmdpickle/core';
+ *
+ * isMmdError(new MmdError('CLOSED', 'the dict is closed'), 'CLOSED'); // true
+ * ```
+ */
+export function isMmdError(error: unknown, code?: ErrorCode): error is MmdError {
+  if (!(typeof error === 'object' && error !== null)) return false;
+  const { name, code: found } = error as { name?: unknown; code?: unknown };
+  return (
+    name === 'MmdError' &&
+    typeof found === 'string' &&
+    Object.hasOwn(ERROR_CODES, found) &&
+    (code === undefined || found === code)
+  );
+}

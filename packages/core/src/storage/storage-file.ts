@@ -1,0 +1,96 @@
+/**
+ * The one synchronous IO interface: everything the dict asks of a file.
+ *
+ * Three classes implement it: `NodeFile` (real files, `node/file.ts`),
+ * {@link MemoryFile} (bytes in memory) and `CrashFile` (`testing/`, records,
+ * drops, tears and fails). Offsets are absolute; lengths count bytes; every
+ * method either does all it was asked or throws an {@link MmdError}.
+ *
+ * @module
+ */
+
+import type { ArrayMemory } from '../ndarray/array-memory.ts';
+
+/** What tells whether a path still names the file that was opened. */
+export interface FileIdentity {
+  readonly dev: bigint;
+  readonly ino: bigint;
+}
+
+/** How a mapping treats stores: refused in the API, kept in memory, or written through to the file. */
+export type MapAccess = 'read' | 'copy-on-write' | 'write';
+
+/** A sparse file's stretch that holds data; `end` is exclusive. */
+export interface DataRange {
+  readonly offset: number;
+  readonly end: number;
+}
+
+/** A file open for positional IO. There is no shared cursor. */
+export interface StorageFile extends Disposable {
+  /** The path, or a label, for error messages. */
+  readonly name: string;
+  readonly writable: boolean;
+  readonly closed: boolean;
+
+  /** The current size in bytes. */
+  size(): number;
+  /** Which file this handle has open. */
+  identity(): FileIdentity;
+  /** Which file the path names now; `undefined` when it names none. */
+  identityOfName(): FileIdentity | undefined;
+
+  /**
+   * Fills `into` from `offset`, retrying short counts.
+   * @returns the bytes read: `into.length`, or fewer only at the end of the file
+   */
+  read(offset: number, into: Uint8Array): number;
+  /** Writes all of `bytes` at `offset`, retrying short counts. `bytes` is borrowed for the call only. */
+  write(offset: number, bytes: Uint8Array): void;
+  /** Writes the parts one behind the other, in one system call where the platform can (pwritev). */
+  writeParts(offset: number, parts: readonly Uint8Array[]): void;
+  /** Sets the file's size. Never used to cut off what another process may have mapped. */
+  truncate(size: number): void;
+  /** fdatasync: returns when written data is on the disk. A failure poisons the handle (semantics 40). */
+  sync(): void;
+
+  /**
+   * Reserves disk so that later writes and page faults cannot meet a full disk.
+   * `keepSize` leaves the file size alone. NO_SPACE when the disk cannot hold it.
+   */
+  allocate(offset: number, length: number, options?: { readonly keepSize?: boolean }): void;
+  /** Gives disk blocks back; the range reads as zeros. Returns false where the filesystem cannot. */
+  punchHole(offset: number, length: number): boolean;
+  /** The stretches of `[offset, end)` that hold data, in order (SEEK_DATA, SEEK_HOLE); one stretch where the filesystem cannot tell. */
+  dataRanges(offset: number, end: number): DataRange[];
+  /**
+   * Copies `length` bytes from another file without passing them through JavaScript where both are
+   * real files (copy_file_range, which shares blocks where the filesystem can); holes stay holes.
+   */
+  copyFrom(source: StorageFile, sourceOffset: number, offset: number, length: number): void;
+
+  /**
+   * A borrowed view of a stretch of the file that follows later writes.
+   * May reach past the end of the file; what lies there must not be touched.
+   * Views stay safe to touch after `close()` (they read as zeros then).
+   */
+  map(offset: number, length: number, access: MapAccess): ArrayMemory;
+
+  /**
+   * Takes the exclusive advisory lock (flock LOCK_EX), re-entrant in this handle.
+   * @param timeoutMs - how long to wait; 0 tries once; LOCKED when it runs out
+   */
+  lock(timeoutMs: number): void;
+  /** Like {@link StorageFile.lock}, waiting without blocking the event loop. */
+  lockAsync(timeoutMs: number, signal?: AbortSignal): Promise<void>;
+  unlock(): void;
+
+  /** Opens another file of the same kind of storage, beside this one. */
+  open(name: string, mode: 'r' | 'r+' | 'create-new'): StorageFile;
+  /** Renames the file this handle has open over `name`, atomically, and makes the rename durable. */
+  renameOver(name: string): void;
+  /** Removes a name of this kind of storage; no error when it is not there. */
+  remove(name: string): void;
+
+  close(): void;
+}

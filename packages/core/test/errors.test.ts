@@ -1,0 +1,19 @@
+import { describe, expect, it } from 'vitest';
+import { ERROR_CODES, type ErrorCode, isMmdError, MmdError } from '../src/errors.ts';
+
+describe('MmdError', () => {
+  it.each(Object.keys(ERROR_CODES) as ErrorCode[])('%s keeps its code, fields and cause', (code) => {
+    const cause = new Error('below');
+    const error = new MmdError(code, 'what happened', { offset: 7, path: 'a', cause });
+    expect(error).toMatchObject({ code, offset: 7, path: 'a', cause, message: 'what happened' });
+    expect(isMmdError(error, code)).toBe(true);
+  });
+
+  it('is told by shape, not by class', () => {
+    expect(isMmdError({ name: 'MmdError', code: 'IO' })).toBe(true);
+    expect(isMmdError({ name: 'MmdError', code: 'toString' })).toBe(false);
+    expect(isMmdError(new Error('IO'))).toBe(false);
+    expect(isMmdError(new MmdError('IO', ''), 'CLOSED')).toBe(false);
+    expect(isMmdError(null)).toBe(false);
+  });
+});

@@ -1,0 +1,2 @@
+export { Python, type PythonInfo, pythons, type Wire } from './python.ts';
+export { TempDir } from './temp-dir.ts';
