@@ -1,0 +1,40 @@
+/**
+ * Packs every published package as it would be released, and asks publint and attw whether
+ * consumers can import it: exports that exist, types that resolve, no source condition leaking out.
+ */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+
+const PACKAGES = resolve('packages');
+const out = mkdtempSync(join(tmpdir(), 'mmdpickle-pack-'));
+const failures = [];
+try {
+  for (const name of readdirSync(PACKAGES)) {
+    const directory = join(PACKAGES, name);
+    const manifest = JSON.parse(readFileSync(join(directory, 'package.json'), 'utf8'));
+    if (manifest.private) continue;
+    const before = new Set(readdirSync(out));
+    execFileSync('npx', ['--yes', 'pnpm@12.21.0', 'pack', '--pack-destination', out], {
+      cwd: directory,
+      stdio: 'pipe',
+    });
+    const tarball = join(
+      out,
+      readdirSync(out).find((file) => !before.has(file)),
+    );
+    for (const [tool, args] of [
+      ['publint', [tarball, '--strict']],
+      ['attw', [tarball, '--profile', 'esm-only']],
+    ]) {
+      const run = spawnSync('npx', ['--no-install', tool, ...args], { encoding: 'utf8' });
+      process.stdout.write(`${run.status === 0 ? 'ok  ' : 'FAIL'} ${manifest.name} ${tool}\n`);
+      if (run.status !== 0) failures.push(`${manifest.name} ${tool}:\n${run.stdout}${run.stderr}`);
+    }
+  }
+} finally {
+  rmSync(out, { recursive: true, force: true });
+}
+for (const failure of failures) process.stderr.write(`${failure}\n`);
+process.exitCode = failures.length > 0 ? 1 : 0;
