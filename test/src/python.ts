@@ -29,7 +29,7 @@ let found: PythonInfo[] | undefined;
  */
 export function pythons(): readonly PythonInfo[] {
   if (found !== undefined) return found;
-  const named = process.env['MMDPICKLE_PYTHON'];
+  const named = process.env.MMDPICKLE_PYTHON;
   const candidates = named ? named.split(':') : ['python3', '/usr/bin/python3', 'python'];
   found = [];
   for (const candidate of candidates) {
@@ -40,7 +40,7 @@ export function pythons(): readonly PythonInfo[] {
     const recent = major > 1 || (major === 1 && minor >= 24);
     if (recent && !found.some((other) => other.numpy === numpy)) found.push({ executable, version, numpy });
   }
-  if (found.length === 0 && process.env['CI'])
+  if (found.length === 0 && process.env.CI)
     throw new Error('no Python with numpy >= 1.24 was found, and CI requires one');
   return found;
 }
