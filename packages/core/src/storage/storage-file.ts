@@ -49,6 +49,18 @@ export interface StorageFile extends Disposable {
   write(offset: number, bytes: Uint8Array): void;
   /** Writes the parts one behind the other, in one system call where the platform can (pwritev). */
   writeParts(offset: number, parts: readonly Uint8Array[]): void;
+  /**
+   * Stores 4 bytes (int32, little-endian) inside the file through a mapping: no system call, one
+   * machine store, atomic where `offset` is a multiple of 4. Seen by every mapping and later read.
+   * @throws INVALID_ARGUMENT when the bytes do not lie inside the file; READ_ONLY; CLOSED
+   */
+  storeI32(offset: number, value: number): void;
+  /** Like {@link StorageFile.storeI32} with 8 bytes (int64, little-endian). */
+  storeI64(offset: number, value: bigint): void;
+  /** Loads what {@link StorageFile.storeI32} stores, through the mapping: no system call. */
+  loadI32(offset: number): number;
+  /** Loads what {@link StorageFile.storeI64} stores. */
+  loadI64(offset: number): bigint;
   /** Sets the file's size. Never used to cut off what another process may have mapped. */
   truncate(size: number): void;
   /** fdatasync: returns when written data is on the disk. A failure poisons the handle (semantics 40). */

@@ -1,0 +1,12 @@
+/**
+ * Where bytes live: files in memory, and read-only sources; the interfaces that real files implement too.
+ *
+ * @module
+ */
+
+export type { ByteSource } from './byte-source.ts';
+export { copyThroughMemory } from './copy.ts';
+export { MemoryDisk, type MemoryDiskOptions } from './memory-disk.ts';
+export { MemoryFile } from './memory-file.ts';
+export { checkInside, checkRange } from './range.ts';
+export type { DataRange, FileIdentity, MapAccess, StorageFile } from './storage-file.ts';
