@@ -1,0 +1,424 @@
+/**
+ * Reads and prints numpy's type descriptions: `'<f8'`, `'datetime64[ns]'`, lists of fields, the dict form,
+ * and the text of `str(dtype)` for all of these. A fixed grammar; nothing is evaluated.
+ *
+ * @module
+ */
+
+import { MmdError } from '../errors.ts';
+import {
+  type Descr,
+  type DescrField,
+  DTYPES,
+  type DType,
+  type DTypeField,
+  type DTypeLike,
+  type DTypeRow,
+  type DTypeSpec,
+  type DTypeSpecField,
+  TIME_UNITS,
+} from './dtypes.ts';
+import { parsePythonLiteral, printPythonString } from './python-literal.ts';
+
+/** What {@link DTYPE_LIMITS} limits. */
+export interface DTypeLimits {
+  /** Characters of the text of a structured type. */
+  readonly maxTextLength: number;
+  /** Types within types. */
+  readonly maxDepth: number;
+  /** Fields of a type, nested ones included. */
+  readonly maxFields: number;
+  /** Bytes of one element. */
+  readonly maxItemsize: number;
+  /** Dimensions of a sub-array field. */
+  readonly maxSubarrayDims: number;
+}
+
+/** Budgets for types from files. numpy itself ends an element at 2^31 - 1 bytes and a shape at 32 dimensions. */
+export const DTYPE_LIMITS: DTypeLimits = {
+  maxTextLength: 1_000_000,
+  maxDepth: 32,
+  maxFields: 16_384,
+  maxItemsize: 2 ** 31 - 1,
+  maxSubarrayDims: 32,
+};
+
+const ROWS_BY_NAME: ReadonlyMap<string, DTypeRow> = new Map(
+  DTYPES.flatMap((row) => [row.name, row.code, ...row.aliases].map((name): [string, DTypeRow] => [name, row])),
+);
+const UNITS: ReadonlySet<string> = new Set(TIME_UNITS);
+
+const unsupported = (message: string, found: unknown): MmdError =>
+  new MmdError('UNSUPPORTED_DTYPE', `dtype: ${message}`, { found });
+
+const overLimit = (limit: keyof DTypeLimits, found: number): MmdError =>
+  new MmdError('LIMIT_EXCEEDED', `dtype: ${limit} is ${DTYPE_LIMITS[limit]}, found ${found}`, {
+    limit,
+    maximum: DTYPE_LIMITS[limit],
+    found,
+  });
+
+/**
+ * Makes a type from any of numpy's spellings. In lists of fields a nameless void field is padding, as in
+ * `dtype.descr` and npy files; other nameless fields are called `f0`, `f1`, ... by their position.
+ *
+ * @param spec - text such as `'float64'`, `'<f8'`, `'S5'`, `'M8[25us]'` or `"[('a', '<i4')]"`; a descr list; the dict form; a type
+ * @throws UNSUPPORTED_DTYPE for what numpy does not know; LIMIT_EXCEEDED for what passes {@link DTYPE_LIMITS}
+ *
+ * @example
+ * ```ts
+ * import { parseDType } from '@mmdpickle/core/ndarray';
+ *
+ * parseDType('>M8[25us]').unit; // { base: 'us', count: 25 }
+ * parseDType([['x', '<f4'], ['n', '<u2', [3]]]).itemsize; // 10
+ * ```
+ */
+export function parseDType(spec: DTypeLike): DType {
+  return isDType(spec) ? spec : new Parser().parse(spec, 0);
+}
+
+/** Marks the types made here, so that nothing is taken for one because of how it looks. */
+const MADE: unique symbol = Symbol('dtype');
+
+/** Tells a type that {@link parseDType} made. */
+export function isDType(value: unknown): value is DType {
+  return typeof value === 'object' && value !== null && MADE in value;
+}
+
+/** Tells whether two types describe the same bytes: fields, names, titles, offsets and byte order. */
+export function sameDType(a: DType, b: DType): boolean {
+  return a === b || JSON.stringify(a.spec) === JSON.stringify(b.spec);
+}
+
+class Parser {
+  #fields = 0;
+
+  parse(spec: unknown, depth: number): DType {
+    if (depth > DTYPE_LIMITS.maxDepth) throw overLimit('maxDepth', depth);
+    if (typeof spec === 'string') return this.#text(spec, depth);
+    if (isDType(spec)) return spec;
+    if (Array.isArray(spec)) {
+      return isSubarraySpec(spec) ? this.#subarray(spec[0], spec[1], depth) : this.#list(spec, depth);
+    }
+    if (typeof spec === 'object' && spec !== null) return this.#dict(spec, depth);
+    throw unsupported(`expected text, a list of fields or a dict, found ${typeof spec}`, spec);
+  }
+
+  #text(text: string, depth: number): DType {
+    if (!/^\s*[[({]/.test(text)) return parseScalar(text);
+    const limits = { maxLength: DTYPE_LIMITS.maxTextLength, maxDepth: DTYPE_LIMITS.maxDepth * 2 + 2 };
+    let literal: unknown;
+    try {
+      literal = parsePythonLiteral(text, limits);
+    } catch (cause) {
+      if (cause instanceof MmdError && cause.code === 'LIMIT_EXCEEDED') throw cause;
+      throw new MmdError('UNSUPPORTED_DTYPE', `dtype: not a description: ${text.slice(0, 80)}`, { found: text, cause });
+    }
+    return this.parse(literal, depth + 1);
+  }
+
+  #countField(): void {
+    this.#fields += 1;
+    if (this.#fields > DTYPE_LIMITS.maxFields) throw overLimit('maxFields', this.#fields);
+  }
+
+  #subarray(base: unknown, shape: unknown, depth: number): DType {
+    return subarrayOf(this.parse(base, depth + 1), shape);
+  }
+
+  #list(items: readonly unknown[], depth: number): DType {
+    const fields: DTypeField[] = [];
+    let offset = 0;
+    for (const [index, item] of items.entries()) {
+      this.#countField();
+      if (!Array.isArray(item) || item.length < 2 || item.length > 3) {
+        throw unsupported('a field must be (name, type) or (name, type, shape)', item);
+      }
+      const { name, title } = parseName(item[0]);
+      let dtype = this.parse(item[1], depth + 1);
+      if (item.length === 3) dtype = subarrayOf(dtype, item[2]);
+      const padding = name === '' && dtype.kind === 'V' && dtype.fields === undefined && dtype.shape === undefined;
+      if (!padding) fields.push(makeField(name === '' ? `f${index}` : name, title, dtype, offset));
+      offset += dtype.itemsize;
+    }
+    return makeStruct(fields, offset, false);
+  }
+
+  #dict(dict: object, depth: number): DType {
+    const part = (key: string): unknown =>
+      dict instanceof Map ? dict.get(key) : (dict as { [key: string]: unknown })[key];
+    const names = part('names');
+    const formats = part('formats');
+    if (!Array.isArray(names) || !Array.isArray(formats) || names.length !== formats.length) {
+      throw unsupported("the dict form needs 'names' and 'formats' of one length", dict);
+    }
+    const offsets = optionalList(part('offsets'), names.length, 'offsets');
+    const titles = optionalList(part('titles'), names.length, 'titles');
+    const aligned = part('aligned') ?? false;
+    if (typeof aligned !== 'boolean') throw unsupported("'aligned' must be True or False", aligned);
+    const fields: DTypeField[] = [];
+    let end = 0;
+    let alignment = 1;
+    for (const [index, name] of names.entries()) {
+      this.#countField();
+      if (typeof name !== 'string') throw unsupported('a field name must be a string', name);
+      const dtype = this.parse(formats[index], depth + 1);
+      alignment = Math.max(alignment, dtype.alignment);
+      const packed = aligned ? Math.ceil(end / dtype.alignment) * dtype.alignment : end;
+      const offset = offsets === undefined ? packed : count(offsets[index], 'an offset');
+      if (aligned && offset % dtype.alignment !== 0) throw unsupported('an offset of an aligned type is not', offset);
+      const title = titles?.[index] ?? undefined;
+      if (title !== undefined && typeof title !== 'string') throw unsupported('a title must be a string', title);
+      fields.push(makeField(name, title, dtype, offset));
+      end = Math.max(end, offset + dtype.itemsize);
+    }
+    const least = aligned ? Math.ceil(end / alignment) * alignment : end;
+    const wanted = part('itemsize') ?? undefined;
+    const itemsize = wanted === undefined ? least : count(wanted, 'an itemsize');
+    if (itemsize < end) throw unsupported(`itemsize ${itemsize} is less than the ${end} bytes of the fields`, itemsize);
+    if (aligned && itemsize % alignment !== 0) throw unsupported('the itemsize of an aligned type is not', itemsize);
+    return makeStruct(fields, itemsize, aligned);
+  }
+}
+
+function isSubarraySpec(spec: readonly unknown[]): spec is readonly [unknown, unknown] {
+  if (spec.length !== 2) return false;
+  const shape = spec[1];
+  // A field starts with a name, so a list of numbers (or none) is never one.
+  return typeof shape === 'number' || (Array.isArray(shape) && shape.every((dim) => typeof dim === 'number'));
+}
+
+function optionalList(value: unknown, length: number, what: string): readonly unknown[] | undefined {
+  if (value === undefined || value === null) return undefined;
+  if (!Array.isArray(value) || value.length !== length) throw unsupported(`'${what}' must have one item a name`, value);
+  return value;
+}
+
+function count(value: unknown, what: string): number {
+  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) {
+    throw unsupported(`${what} must be a non-negative integer`, value);
+  }
+  if (value > DTYPE_LIMITS.maxItemsize) throw overLimit('maxItemsize', value);
+  return value;
+}
+
+function parseName(value: unknown): { name: string; title: string | undefined } {
+  if (typeof value === 'string') return { name: value, title: undefined };
+  if (Array.isArray(value) && value.length === 2) {
+    const [title, name] = value as [unknown, unknown];
+    if (typeof title === 'string' && typeof name === 'string') return { name, title };
+  }
+  throw unsupported('a field name must be a string or (title, name)', value);
+}
+
+function makeField(name: string, title: string | undefined, dtype: DType, offset: number): DTypeField {
+  return Object.freeze(title === undefined ? { name, dtype, offset } : { name, title, dtype, offset });
+}
+
+const SCALAR = /^([<>=|]?)([A-Za-z?_][A-Za-z_]*[A-Za-z0-9_]*?)([0-9]*)(?:\[([^\]]*)\])?$/;
+
+function parseScalar(text: string): DType {
+  const match = text.length <= 200 ? SCALAR.exec(text) : null;
+  if (match === null) throw unsupported(`unknown type ${JSON.stringify(text.slice(0, 80))}`, text);
+  const [, prefix = '', stem = '', digits = '', meta] = match;
+  const bad = (): MmdError => unsupported(`unknown type ${JSON.stringify(text)}`, text);
+  if (stem === 'a' || (stem === 'c' && digits === '')) {
+    return parseScalar(stem === 'c' ? `${prefix}S1` : `${prefix}S${digits}`);
+  }
+  const row = ROWS_BY_NAME.get(stem + digits) ?? ROWS_BY_NAME.get(stem);
+  if (row === undefined) throw bad();
+  const isCode = row.code === stem + digits || (stem.length === 1 && ROWS_BY_NAME.has(stem));
+  if (prefix !== '' && !isCode) throw bad();
+  let itemsize = row.itemsize;
+  if (row.flexible === true) {
+    if (digits !== '' && stem !== row.code && !ROWS_BY_NAME.has(stem + digits)) throw bad();
+    const length = stem === row.code && digits !== '' ? Number(digits) : 0;
+    itemsize *= length;
+    if (itemsize > DTYPE_LIMITS.maxItemsize) throw overLimit('maxItemsize', itemsize);
+  } else if (!ROWS_BY_NAME.has(stem + digits)) throw bad();
+  const unit = meta === undefined ? undefined : parseUnit(row, meta, bad);
+  return makeScalar(row, itemsize, row.ordered ? (prefix === '>' ? '>' : '<') : '|', unit);
+}
+
+function parseUnit(row: DTypeRow, meta: string, bad: () => MmdError): DType['unit'] {
+  if (row.kind !== 'M' && row.kind !== 'm') throw bad();
+  if (meta === 'generic') return undefined;
+  const match = /^([0-9]{0,10})([A-Za-z]{1,2})$/.exec(meta);
+  const [, digits = '', base = ''] = match ?? [];
+  const times = digits === '' ? 1 : Number(digits);
+  if (!UNITS.has(base) || times < 1 || times > 2 ** 31 - 1) throw bad();
+  return Object.freeze({ base, count: times });
+}
+
+function finish(parts: Omit<DType, 'descr'>, descr: () => Descr): DType {
+  // The key order is what people see when they print a type.
+  const { name, ...rest } = parts;
+  const type = Object.defineProperty({ name, ...rest } as DType, 'descr', { get: descr, enumerable: false });
+  return Object.freeze(Object.defineProperty(type, MADE, { value: true }));
+}
+
+function makeScalar(row: DTypeRow, itemsize: number, byteorder: DType['byteorder'], unit: DType['unit']): DType {
+  const brackets = unit === undefined ? '' : `[${unit.count === 1 ? '' : unit.count}${unit.base}]`;
+  const length = row.flexible === true ? String(itemsize / row.itemsize) : '';
+  const typestr = `${byteorder}${row.code}${length}${brackets}`;
+  const native = byteorder !== '>' && row.flexible !== true;
+  return finish(
+    {
+      name: native ? row.name + brackets : typestr,
+      kind: row.kind,
+      char: row.char,
+      itemsize,
+      byteorder,
+      alignment: row.alignment,
+      spec: typestr,
+      hasObject: row.kind === 'O',
+      ...(unit === undefined ? {} : { unit }),
+    },
+    () => typestr,
+  );
+}
+
+function subarrayOf(base: DType, shape: unknown): DType {
+  const given = typeof shape === 'number' ? [shape] : shape;
+  if (!Array.isArray(given)) throw unsupported('the shape of a sub-array must be an integer or a tuple', shape);
+  const dims = [...given.map((dim) => count(dim, 'a dimension')), ...(base.shape ?? [])];
+  if (dims.length > DTYPE_LIMITS.maxSubarrayDims) throw overLimit('maxSubarrayDims', dims.length);
+  if (given.length === 0) return base;
+  const element = base.base ?? base;
+  const itemsize = dims.reduce((product, dim) => product * dim, element.itemsize);
+  if (itemsize > DTYPE_LIMITS.maxItemsize) throw overLimit('maxItemsize', itemsize);
+  const spec: DTypeSpec = [element.spec, dims];
+  return finish(
+    {
+      name: `(${printShort(element)}, ${printShape(dims)})`,
+      kind: 'V',
+      char: 'V',
+      itemsize,
+      byteorder: '|',
+      alignment: element.alignment,
+      spec,
+      base: element,
+      shape: Object.freeze(dims),
+      hasObject: element.hasObject,
+    },
+    () => `|V${itemsize}`,
+  );
+}
+
+function makeStruct(fields: readonly DTypeField[], itemsize: number, aligned: boolean): DType {
+  if (itemsize > DTYPE_LIMITS.maxItemsize) throw overLimit('maxItemsize', itemsize);
+  const taken = new Set<string>();
+  for (const { name, title } of fields) {
+    if (taken.has(name) || (title !== undefined && taken.has(title)) || title === name) {
+      throw unsupported(`field ${JSON.stringify(name)} occurs more than once`, name);
+    }
+    taken.add(name);
+    if (title !== undefined) taken.add(title);
+  }
+  Object.freeze(fields);
+  const alignment = aligned ? fields.reduce((most, { dtype }) => Math.max(most, dtype.alignment), 1) : 1;
+  const packed = isPacked(fields, itemsize) && fields.every(({ name }) => name !== '');
+  return finish(
+    {
+      name: packed && !aligned ? printList(fields) : printDict(fields, itemsize, aligned),
+      kind: 'V',
+      char: 'V',
+      itemsize,
+      byteorder: '|',
+      alignment,
+      spec: packed ? specList(fields) : specDict(fields, itemsize),
+      fields,
+      hasObject: fields.some(({ dtype }) => dtype.hasObject),
+      ...(aligned ? { alignedStruct: true as const } : {}),
+    },
+    () => descrList(fields, itemsize),
+  );
+}
+
+function isPacked(fields: readonly DTypeField[], itemsize: number): boolean {
+  let end = 0;
+  for (const { offset, dtype } of fields) {
+    if (offset !== end) return false;
+    end += dtype.itemsize;
+  }
+  return end === itemsize;
+}
+
+const nameOf = ({ name, title }: DTypeField): string | [string, string] => (title === undefined ? name : [title, name]);
+
+function specList(fields: readonly DTypeField[]): DTypeSpec {
+  return fields.map((field): DTypeSpecField => {
+    const { base, shape, spec } = field.dtype;
+    return base === undefined || shape === undefined ? [nameOf(field), spec] : [nameOf(field), base.spec, [...shape]];
+  });
+}
+
+function specDict(fields: readonly DTypeField[], itemsize: number): DTypeSpec {
+  return Object.freeze({
+    names: fields.map(({ name }) => name),
+    formats: fields.map(({ dtype }) => dtype.spec),
+    offsets: fields.map(({ offset }) => offset),
+    ...(fields.some(({ title }) => title !== undefined) ? { titles: fields.map(({ title }) => title ?? null) } : {}),
+    itemsize,
+  });
+}
+
+function descrList(fields: readonly DTypeField[], itemsize: number): Descr {
+  const list: DescrField[] = [];
+  let end = 0;
+  for (const field of fields) {
+    const { offset, dtype } = field;
+    if (offset < end) {
+      throw unsupported(
+        'overlapping or out-of-order fields have no descr; use spec',
+        printDict(fields, itemsize, false),
+      );
+    }
+    if (offset > end) list.push(['', `|V${offset - end}`]);
+    const { base, shape } = dtype;
+    list.push(
+      base === undefined || shape === undefined
+        ? [nameOf(field), dtype.descr]
+        : [nameOf(field), base.descr, [...shape]],
+    );
+    end = offset + dtype.itemsize;
+  }
+  if (itemsize > end) list.push(['', `|V${itemsize - end}`]);
+  return list;
+}
+
+/** As numpy prints a type within another: `'<f8'`, `'i1'`, `'?'`, `'S5'`. */
+function printShort(type: DType): string {
+  if (type.fields !== undefined || type.base !== undefined) return type.name;
+  if (type.kind === 'b') return "'?'";
+  const typestr = String(type.spec);
+  const text = typestr.startsWith('|') ? typestr.slice(1) : typestr;
+  return `'${type.itemsize === 0 ? text.slice(0, -1) : text}'`;
+}
+
+const printShape = (shape: readonly number[]): string => `(${shape.join(', ')}${shape.length === 1 ? ',' : ''})`;
+
+function printList(fields: readonly DTypeField[]): string {
+  const items = fields.map(({ name, title, dtype }) => {
+    const shown = printPythonString(name);
+    const label = title === undefined ? shown : `(${printPythonString(title)}, ${shown})`;
+    const { base, shape } = dtype;
+    const format =
+      base === undefined || shape === undefined ? printShort(dtype) : `${printShort(base)}, ${printShape(shape)}`;
+    return `(${label}, ${format})`;
+  });
+  return `[${items.join(', ')}]`;
+}
+
+function printDict(fields: readonly DTypeField[], itemsize: number, aligned: boolean): string {
+  const list = (items: readonly string[]): string => `[${items.join(', ')}]`;
+  const titles = fields.some(({ title }) => title !== undefined)
+    ? `, 'titles': ${list(fields.map(({ title }) => (title === undefined ? 'None' : printPythonString(title))))}`
+    : '';
+  return (
+    `{'names': ${list(fields.map(({ name }) => printPythonString(name)))}` +
+    `, 'formats': ${list(fields.map(({ dtype }) => printShort(dtype)))}` +
+    `, 'offsets': ${list(fields.map(({ offset }) => String(offset)))}${titles}` +
+    `, 'itemsize': ${itemsize}${aligned ? ", 'aligned': True" : ''}}`
+  );
+}

@@ -1,0 +1,579 @@
+/**
+ * numpy's data types: the table of elements that arrays here can hold.
+ *
+ * Shared by arrays, pickles, npy files and viewers; the grammar that reads and prints
+ * types is in `descr.ts`. Definitions: numpy's "Data type objects (dtype)" and
+ * "Array interface" (`typestr`) reference pages.
+ *
+ * @module
+ */
+
+import { MmdError } from '../errors.ts';
+import { Complex } from './complex.ts';
+import { float16FromBits, float16ToBits } from './float16.ts';
+
+/** numpy's `dtype.kind`. */
+export type DTypeKind = 'b' | 'i' | 'u' | 'f' | 'c' | 'm' | 'M' | 'S' | 'U' | 'V' | 'O';
+
+/** One field of a structured type. */
+export interface DTypeField {
+  readonly name: string;
+  readonly title?: string;
+  readonly dtype: DType;
+  /** In bytes from the start of the element. */
+  readonly offset: number;
+}
+
+/** A data type. Frozen; made by `parseDType`. */
+export interface DType {
+  /** numpy's `str(dtype)`: `float64`, `>f8`, `<U5`, `|S3`, `datetime64[ns]`, `[('a', '<i4')]`. `parseDType` reads it back. */
+  readonly name: string;
+  readonly kind: DTypeKind;
+  /** numpy's `dtype.char`. */
+  readonly char: string;
+  /** Bytes of one element. */
+  readonly itemsize: number;
+  readonly byteorder: '<' | '>' | '|';
+  /** numpy's `dtype.alignment` on x86-64 and arm64. */
+  readonly alignment: number;
+  /**
+   * numpy's `dtype.str`, or for structured types its `dtype.descr`: padding is a void field with the name `''`.
+   * @throws UNSUPPORTED_DTYPE for overlapping or out-of-order fields, where numpy raises ValueError; use `spec`
+   */
+  readonly descr: Descr;
+  /** What `numpy.dtype(spec)` makes exactly this type from: `descr`, or the dict form where there is padding. */
+  readonly spec: DTypeSpec;
+  /** datetime64 and timedelta64: the unit and its count; absent for the generic one. */
+  readonly unit?: { readonly base: string; readonly count: number };
+  /** Structured types. */
+  readonly fields?: readonly DTypeField[];
+  /** Structured types: numpy's `isalignedstruct`. */
+  readonly alignedStruct?: true;
+  /** Sub-array types: the element. */
+  readonly base?: DType;
+  /** Sub-array types. */
+  readonly shape?: readonly number[];
+  /** True where any part is kind `O`: such elements exist in memory only, and are never mapped. */
+  readonly hasObject: boolean;
+}
+
+/** numpy's array-interface description: a typestr or a list of fields. */
+export type Descr = string | DescrField[];
+/** A field: name (or title and name), type, and the shape of a sub-array. */
+export type DescrField = [name: string | [title: string, name: string], descr: Descr, shape?: number[]];
+
+/** Everything `numpy.dtype()` takes to make a type exactly. */
+export type DTypeSpec = string | DTypeSpecField[] | DTypeSpecDict | DTypeSpecSubarray;
+/** Like {@link DescrField}, with any {@link DTypeSpec} as the type. */
+export type DTypeSpecField = [name: string | [title: string, name: string], spec: DTypeSpec, shape?: number[]];
+/** A sub-array type: element and shape, a tuple in Python. */
+export type DTypeSpecSubarray = [base: DTypeSpec, shape: number[]];
+/** numpy's dict form, for padding, overlaps and any order of fields. */
+export interface DTypeSpecDict {
+  readonly names: readonly string[];
+  readonly formats: readonly DTypeSpec[];
+  readonly offsets?: readonly number[];
+  readonly titles?: readonly (string | null)[];
+  readonly itemsize?: number;
+  readonly aligned?: boolean;
+}
+
+/** What names a type: text of any numpy spelling, a descr list, the dict form, or a type. */
+export type DTypeLike = string | Descr | DTypeSpec | DType;
+
+/** The typed arrays that arrays here can stand on. */
+export type TypedArray =
+  | Int8Array
+  | Uint8Array
+  | Uint8ClampedArray
+  | Int16Array
+  | Uint16Array
+  | Int32Array
+  | Uint32Array
+  | Float32Array
+  | Float64Array
+  | BigInt64Array
+  | BigUint64Array;
+
+/** A typed-array class. */
+export interface TypedArrayConstructor {
+  readonly BYTES_PER_ELEMENT: number;
+  readonly name: string;
+  new (length: number): TypedArray;
+  new (buffer: ArrayBufferLike, byteOffset?: number, length?: number): TypedArray;
+}
+
+/** A row of {@link DTYPES}. */
+export interface DTypeRow {
+  /** numpy's name without the length, unit or byte order. */
+  readonly name: string;
+  readonly kind: DTypeKind;
+  /** The typestr without its byte order, for example `f8`; `S`, `U` and `V` take a length after it. */
+  readonly code: string;
+  /** numpy's `dtype.char` on Linux x86-64. */
+  readonly char: string;
+  /** Bytes of one element; for `S`, `U` and `V` bytes per unit of length. */
+  readonly itemsize: number;
+  /** numpy's `dtype.alignment`. */
+  readonly alignment: number;
+  /** False: single bytes have no order. */
+  readonly ordered: boolean;
+  /** True: `code` takes a length. */
+  readonly flexible?: true;
+  /** Other spellings that numpy takes. */
+  readonly aliases: readonly string[];
+  /** The class of `data` where aligned and native; absent where elements have no typed array on every runtime. */
+  readonly array?: TypedArrayConstructor;
+  /** The class of `typed()` for several numbers an element (complex: real and imaginary part in turn). */
+  readonly parts?: TypedArrayConstructor;
+  /** Reads an element at `pos`. */
+  readonly get: (view: DataView, pos: number, little: boolean, itemsize: number) => unknown;
+  /** Stores an element at `pos`; throws UNSUPPORTED_VALUE for a value that does not fit the type at all. */
+  readonly set: (view: DataView, pos: number, value: unknown, little: boolean, itemsize: number) => void;
+  /** What an element is in JavaScript. */
+  readonly doc: string;
+}
+
+/** The least int64, which numpy shows as NaT (not a time). */
+export const NAT: bigint = -(2n ** 63n);
+
+const misfit = (value: unknown, wanted: string): MmdError =>
+  new MmdError('UNSUPPORTED_VALUE', `an element must be ${wanted}, found ${describe(value)}`, {
+    expected: wanted,
+    found: value,
+  });
+
+function describe(value: unknown): string {
+  if (value === null) return 'null';
+  if (typeof value === 'string') return `the string ${JSON.stringify(value.slice(0, 40))}`;
+  if (typeof value === 'object') return `an object (${value.constructor?.name ?? 'no prototype'})`;
+  return `${typeof value} ${String(value)}`;
+}
+
+/** The number an element is set from: number, boolean, or a bigint. */
+function toNumber(value: unknown): number {
+  if (typeof value === 'number') return value;
+  if (typeof value === 'bigint' || typeof value === 'boolean') return Number(value);
+  throw misfit(value, 'a number');
+}
+
+/** An integer for at most 32 bits; wraps like numpy's casts. */
+function toInteger(value: unknown): number {
+  const number = typeof value === 'bigint' ? Number(BigInt.asIntN(53, value)) : toNumber(value);
+  if (!Number.isInteger(number)) throw misfit(value, 'an integer');
+  return number;
+}
+
+function toBigInt(value: unknown): bigint {
+  if (typeof value === 'bigint') return value;
+  const number = toNumber(value);
+  if (!Number.isInteger(number)) throw misfit(value, 'an integer or a bigint');
+  return BigInt(number);
+}
+
+function toComplex(value: unknown): Complex {
+  if (value instanceof Complex) return value;
+  if (typeof value === 'object' && value !== null && 're' in value && 'im' in value) {
+    return new Complex(toNumber(value.re), toNumber(value.im));
+  }
+  return new Complex(toNumber(value));
+}
+
+const bytesAt = (view: DataView, pos: number, length: number): Uint8Array =>
+  new Uint8Array(view.buffer, view.byteOffset + pos, length);
+
+/** Raw elements are copied out, so that they outlive the memory. */
+const getRaw = (view: DataView, pos: number, _little: boolean, itemsize: number): Uint8Array =>
+  bytesAt(view, pos, itemsize).slice();
+
+function setRaw(view: DataView, pos: number, value: unknown, _little: boolean, itemsize: number): void {
+  if (!(value instanceof Uint8Array) || value.length > itemsize) throw misfit(value, `at most ${itemsize} bytes`);
+  const target = bytesAt(view, pos, itemsize);
+  target.fill(0).set(value);
+}
+
+function setExactRaw(view: DataView, pos: number, value: unknown, little: boolean, itemsize: number): void {
+  if (!(value instanceof Uint8Array) || value.length !== itemsize) throw misfit(value, `exactly ${itemsize} bytes`);
+  setRaw(view, pos, value, little, itemsize);
+}
+
+function getText(view: DataView, pos: number, little: boolean, itemsize: number): string {
+  let end = pos + itemsize;
+  while (end > pos && view.getUint32(end - 4, little) === 0) end -= 4;
+  let text = '';
+  for (; pos < end; pos += 4) {
+    const code = view.getUint32(pos, little);
+    if (code > 0x10ffff) {
+      throw new MmdError('CORRUPT', `a U element holds ${code}, which is not a code point`, { found: code });
+    }
+    text += String.fromCodePoint(code);
+  }
+  return text;
+}
+
+function setText(view: DataView, pos: number, value: unknown, little: boolean, itemsize: number): void {
+  if (typeof value !== 'string') throw misfit(value, 'a string');
+  const end = pos + itemsize;
+  for (const character of value) {
+    if (pos === end) throw misfit(value, `a string of at most ${itemsize / 4} code points`);
+    view.setUint32(pos, character.codePointAt(0) as number, little);
+    pos += 4;
+  }
+  for (; pos < end; pos += 4) view.setUint32(pos, 0, little);
+}
+
+function getBytes(view: DataView, pos: number, _little: boolean, itemsize: number): Uint8Array {
+  const bytes = bytesAt(view, pos, itemsize);
+  let end = itemsize;
+  while (end > 0 && bytes[end - 1] === 0) end -= 1;
+  return bytes.slice(0, end);
+}
+
+function setBytes(view: DataView, pos: number, value: unknown, little: boolean, itemsize: number): void {
+  if (typeof value !== 'string') return setRaw(view, pos, value, little, itemsize);
+  if (value.length > itemsize) throw misfit(value, `at most ${itemsize} bytes`);
+  for (let i = 0; i < itemsize; i += 1) {
+    const code = i < value.length ? value.charCodeAt(i) : 0;
+    if (code > 0x7f) throw misfit(value, 'bytes or ASCII text');
+    view.setUint8(pos + i, code);
+  }
+}
+
+const getTime = (view: DataView, pos: number, little: boolean): bigint | null => {
+  const count = view.getBigInt64(pos, little);
+  return count === NAT ? null : count;
+};
+
+const setTime = (view: DataView, pos: number, value: unknown, little: boolean): void =>
+  view.setBigInt64(pos, value === null ? NAT : toBigInt(value), little);
+
+const noObject = (): never => {
+  throw new MmdError('UNSUPPORTED_DTYPE', 'object elements exist in memory only; they are never mapped');
+};
+
+/** Every element type, in numpy's order. Readers, writers, docs and tests loop over these rows. */
+export const DTYPES = [
+  {
+    name: 'bool',
+    kind: 'b',
+    code: 'b1',
+    char: '?',
+    itemsize: 1,
+    alignment: 1,
+    ordered: false,
+    aliases: ['?', 'bool_', 'bool8'],
+    array: Uint8Array,
+    get: (view, pos) => view.getUint8(pos) !== 0,
+    set: (view, pos, value) => view.setUint8(pos, toNumber(value) === 0 ? 0 : 1),
+    doc: 'boolean',
+  },
+  {
+    name: 'int8',
+    kind: 'i',
+    code: 'i1',
+    char: 'b',
+    itemsize: 1,
+    alignment: 1,
+    ordered: false,
+    aliases: ['b', 'byte'],
+    array: Int8Array,
+    get: (view, pos) => view.getInt8(pos),
+    set: (view, pos, value) => view.setInt8(pos, toInteger(value)),
+    doc: 'number',
+  },
+  {
+    name: 'uint8',
+    kind: 'u',
+    code: 'u1',
+    char: 'B',
+    itemsize: 1,
+    alignment: 1,
+    ordered: false,
+    aliases: ['B', 'ubyte'],
+    array: Uint8Array,
+    get: (view, pos) => view.getUint8(pos),
+    set: (view, pos, value) => view.setUint8(pos, toInteger(value)),
+    doc: 'number',
+  },
+  {
+    name: 'int16',
+    kind: 'i',
+    code: 'i2',
+    char: 'h',
+    itemsize: 2,
+    alignment: 2,
+    ordered: true,
+    aliases: ['h', 'short'],
+    array: Int16Array,
+    get: (view, pos, little) => view.getInt16(pos, little),
+    set: (view, pos, value, little) => view.setInt16(pos, toInteger(value), little),
+    doc: 'number',
+  },
+  {
+    name: 'uint16',
+    kind: 'u',
+    code: 'u2',
+    char: 'H',
+    itemsize: 2,
+    alignment: 2,
+    ordered: true,
+    aliases: ['H', 'ushort'],
+    array: Uint16Array,
+    get: (view, pos, little) => view.getUint16(pos, little),
+    set: (view, pos, value, little) => view.setUint16(pos, toInteger(value), little),
+    doc: 'number',
+  },
+  {
+    name: 'int32',
+    kind: 'i',
+    code: 'i4',
+    char: 'i',
+    itemsize: 4,
+    alignment: 4,
+    ordered: true,
+    aliases: ['i', 'intc'],
+    array: Int32Array,
+    get: (view, pos, little) => view.getInt32(pos, little),
+    set: (view, pos, value, little) => view.setInt32(pos, toInteger(value), little),
+    doc: 'number',
+  },
+  {
+    name: 'uint32',
+    kind: 'u',
+    code: 'u4',
+    char: 'I',
+    itemsize: 4,
+    alignment: 4,
+    ordered: true,
+    aliases: ['I', 'uintc'],
+    array: Uint32Array,
+    get: (view, pos, little) => view.getUint32(pos, little),
+    set: (view, pos, value, little) => view.setUint32(pos, toInteger(value), little),
+    doc: 'number',
+  },
+  {
+    name: 'int64',
+    kind: 'i',
+    code: 'i8',
+    char: 'l',
+    itemsize: 8,
+    alignment: 8,
+    ordered: true,
+    aliases: ['l', 'q', 'p', 'int', 'int_', 'intp', 'int0', 'long', 'longlong'],
+    array: BigInt64Array,
+    get: (view, pos, little) => view.getBigInt64(pos, little),
+    set: (view, pos, value, little) => view.setBigInt64(pos, toBigInt(value), little),
+    doc: 'bigint',
+  },
+  {
+    name: 'uint64',
+    kind: 'u',
+    code: 'u8',
+    char: 'L',
+    itemsize: 8,
+    alignment: 8,
+    ordered: true,
+    aliases: ['L', 'Q', 'P', 'uint', 'uintp', 'uint0', 'ulong', 'ulonglong'],
+    array: BigUint64Array,
+    get: (view, pos, little) => view.getBigUint64(pos, little),
+    set: (view, pos, value, little) => view.setBigUint64(pos, toBigInt(value), little),
+    doc: 'bigint',
+  },
+  {
+    name: 'float16',
+    kind: 'f',
+    code: 'f2',
+    char: 'e',
+    itemsize: 2,
+    alignment: 2,
+    ordered: true,
+    aliases: ['e', 'half'],
+    get: (view, pos, little) => float16FromBits(view.getUint16(pos, little)),
+    set: (view, pos, value, little) => view.setUint16(pos, float16ToBits(toNumber(value)), little),
+    doc: 'number; stored values are rounded to the nearest half, ties to even',
+  },
+  {
+    name: 'float32',
+    kind: 'f',
+    code: 'f4',
+    char: 'f',
+    itemsize: 4,
+    alignment: 4,
+    ordered: true,
+    aliases: ['f', 'single'],
+    array: Float32Array,
+    get: (view, pos, little) => view.getFloat32(pos, little),
+    set: (view, pos, value, little) => view.setFloat32(pos, toNumber(value), little),
+    doc: 'number',
+  },
+  {
+    name: 'float64',
+    kind: 'f',
+    code: 'f8',
+    char: 'd',
+    itemsize: 8,
+    alignment: 8,
+    ordered: true,
+    aliases: ['d', 'double', 'float', 'float_'],
+    array: Float64Array,
+    get: (view, pos, little) => view.getFloat64(pos, little),
+    set: (view, pos, value, little) => view.setFloat64(pos, toNumber(value), little),
+    doc: 'number',
+  },
+  {
+    name: 'float128',
+    kind: 'f',
+    code: 'f16',
+    char: 'g',
+    itemsize: 16,
+    alignment: 16,
+    ordered: true,
+    aliases: ['g', 'longdouble', 'longfloat'],
+    get: getRaw,
+    set: setExactRaw,
+    doc: 'the 16 bytes, copied: x87 extended precision has no JavaScript number',
+  },
+  {
+    name: 'complex64',
+    kind: 'c',
+    code: 'c8',
+    char: 'F',
+    itemsize: 8,
+    alignment: 4,
+    ordered: true,
+    aliases: ['F', 'csingle', 'singlecomplex'],
+    parts: Float32Array,
+    get: (view, pos, little) => new Complex(view.getFloat32(pos, little), view.getFloat32(pos + 4, little)),
+    set: (view, pos, value, little) => {
+      const { re, im } = toComplex(value);
+      view.setFloat32(pos, re, little);
+      view.setFloat32(pos + 4, im, little);
+    },
+    doc: 'Complex',
+  },
+  {
+    name: 'complex128',
+    kind: 'c',
+    code: 'c16',
+    char: 'D',
+    itemsize: 16,
+    alignment: 8,
+    ordered: true,
+    aliases: ['D', 'cdouble', 'complex', 'complex_', 'cfloat'],
+    parts: Float64Array,
+    get: (view, pos, little) => new Complex(view.getFloat64(pos, little), view.getFloat64(pos + 8, little)),
+    set: (view, pos, value, little) => {
+      const { re, im } = toComplex(value);
+      view.setFloat64(pos, re, little);
+      view.setFloat64(pos + 8, im, little);
+    },
+    doc: 'Complex',
+  },
+  {
+    name: 'complex256',
+    kind: 'c',
+    code: 'c32',
+    char: 'G',
+    itemsize: 32,
+    alignment: 16,
+    ordered: true,
+    aliases: ['G', 'clongdouble', 'clongfloat', 'longcomplex'],
+    get: getRaw,
+    set: setExactRaw,
+    doc: 'the 32 bytes, copied',
+  },
+  {
+    name: 'object',
+    kind: 'O',
+    code: 'O',
+    char: 'O',
+    itemsize: 8,
+    alignment: 8,
+    ordered: false,
+    aliases: ['O8', 'object_'],
+    get: noObject,
+    set: noObject,
+    doc: 'any value; in memory only',
+  },
+  {
+    name: 'bytes',
+    kind: 'S',
+    code: 'S',
+    char: 'S',
+    itemsize: 1,
+    alignment: 1,
+    ordered: false,
+    flexible: true,
+    aliases: ['bytes_', 'string_', 'bytes0'],
+    get: getBytes,
+    set: setBytes,
+    doc: 'Uint8Array, copied, without the trailing NULs',
+  },
+  {
+    name: 'str',
+    kind: 'U',
+    code: 'U',
+    char: 'U',
+    itemsize: 4,
+    alignment: 4,
+    ordered: true,
+    flexible: true,
+    aliases: ['str_', 'unicode', 'unicode_', 'str0'],
+    get: getText,
+    set: setText,
+    doc: 'string without the trailing NULs; UTF-32 in memory',
+  },
+  {
+    name: 'void',
+    kind: 'V',
+    code: 'V',
+    char: 'V',
+    itemsize: 1,
+    alignment: 1,
+    ordered: false,
+    flexible: true,
+    aliases: ['void0'],
+    get: getRaw,
+    set: setRaw,
+    doc: 'Uint8Array, copied; a structured type gives a frozen record without prototype',
+  },
+  {
+    name: 'datetime64',
+    kind: 'M',
+    code: 'M8',
+    char: 'M',
+    itemsize: 8,
+    alignment: 8,
+    ordered: true,
+    aliases: ['M'],
+    array: BigInt64Array,
+    get: getTime,
+    set: setTime,
+    doc: 'bigint: units since 1970-01-01T00:00 UTC; null is NaT',
+  },
+  {
+    name: 'timedelta64',
+    kind: 'm',
+    code: 'm8',
+    char: 'm',
+    itemsize: 8,
+    alignment: 8,
+    ordered: true,
+    aliases: ['m'],
+    array: BigInt64Array,
+    get: getTime,
+    set: setTime,
+    doc: 'bigint: units; null is NaT',
+  },
+] as const satisfies readonly DTypeRow[] as readonly DTypeRow[];
+
+/** numpy's time units, from the longest. */
+export const TIME_UNITS = ['Y', 'M', 'W', 'D', 'h', 'm', 's', 'ms', 'us', 'ns', 'ps', 'fs', 'as'] as const;
+
+/** The row of {@link DTYPES} that reads and writes the elements of a type that is no sub-array and has no fields. */
+export function rowOf(type: DType): DTypeRow {
+  for (const row of DTYPES) {
+    if (row.kind === type.kind && (row.flexible === true || row.itemsize === type.itemsize)) return row;
+  }
+  throw new MmdError('UNSUPPORTED_DTYPE', `no such element: ${type.name}`, { found: type.name });
+}

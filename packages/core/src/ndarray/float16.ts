@@ -1,0 +1,64 @@
+/**
+ * IEEE 754 binary16, for runtimes without `Float16Array` (Node 20).
+ *
+ * @module
+ */
+
+/**
+ * The number that 16 bits of a half-precision float stand for. Exact for all 65,536 patterns, except
+ * that a NaN's payload and sign may be lost where the engine canonicalises NaN.
+ *
+ * @param bits - 0 to 0xFFFF
+ *
+ * @example
+ * ```ts
+ * import { float16FromBits } from '@mmdpickle/core/ndarray';
+ *
+ * float16FromBits(0x3c00); // 1
+ * float16FromBits(0x0001); // 2 ** -24, the smallest subnormal
+ * ```
+ */
+export function float16FromBits(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >>> 10) & 0x1f;
+  const fraction = bits & 0x3ff;
+  if (exponent === 0) return sign * fraction * 2 ** -24;
+  if (exponent === 0x1f) return fraction === 0 ? sign * Number.POSITIVE_INFINITY : Number.NaN;
+  return sign * (1024 + fraction) * 2 ** (exponent - 25);
+}
+
+/**
+ * The bits of the half-precision float nearest to a number: ties go to even, too large goes to infinity,
+ * small goes to subnormals and signed zero, NaN to the quiet NaN 0x7E00. Rounded once, from the full double.
+ *
+ * @returns 0 to 0xFFFF
+ *
+ * @example
+ * ```ts
+ * import { float16ToBits } from '@mmdpickle/core/ndarray';
+ *
+ * float16ToBits(65504); // 0x7bff, the largest finite one
+ * float16ToBits(65520); // 0x7c00, infinity
+ * ```
+ */
+export function float16ToBits(value: number): number {
+  if (Number.isNaN(value)) return 0x7e00;
+  const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0;
+  const size = Math.abs(value);
+  if (size >= 65520) return sign | 0x7c00;
+  // Below 2^-14 the spacing is that of the subnormals; the sum of exponent and fraction carries over by itself.
+  if (size < 2 ** -14) return sign | roundToEven(size * 2 ** 24);
+  let exponent = Math.floor(Math.log2(size));
+  // log2 rounds, so it may land on the next power of two.
+  if (2 ** exponent > size) exponent -= 1;
+  const fraction = roundToEven(size * 2 ** (10 - exponent));
+  return sign | (((exponent + 15) << 10) + (fraction - 1024));
+}
+
+/** Rounds a non-negative number below 2^31 to an integer, ties to even; scaling by powers of two before is exact. */
+function roundToEven(value: number): number {
+  const floor = Math.floor(value);
+  const rest = value - floor;
+  if (rest > 0.5 || (rest === 0.5 && floor % 2 === 1)) return floor + 1;
+  return floor;
+}

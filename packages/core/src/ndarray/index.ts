@@ -1,0 +1,26 @@
+export type { Advice, ArrayMemory } from './array-memory.ts';
+export type { ArraySource, FileRange, RowRange } from './array-source.ts';
+export { isArraySource } from './array-source.ts';
+export { Complex } from './complex.ts';
+export { DTYPE_LIMITS, type DTypeLimits, isDType, parseDType, sameDType } from './descr.ts';
+export {
+  type Descr,
+  type DescrField,
+  DTYPES,
+  type DType,
+  type DTypeField,
+  type DTypeKind,
+  type DTypeLike,
+  type DTypeRow,
+  type DTypeSpec,
+  type DTypeSpecDict,
+  type DTypeSpecField,
+  type DTypeSpecSubarray,
+  NAT,
+  rowOf,
+  TIME_UNITS,
+  type TypedArray,
+  type TypedArrayConstructor,
+} from './dtypes.ts';
+export { float16FromBits, float16ToBits } from './float16.ts';
+export { type MemoryOverOptions, memoryOver } from './memory-over.ts';
