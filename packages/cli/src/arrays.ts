@@ -1,0 +1,28 @@
+/** What the commands ask of values that should be arrays. @module */
+
+import { MaskedArray, NDArray, type SliceSpec } from '@mmdpickle/core';
+import { usageError } from './errors.ts';
+
+/** An array in a file, masked or not. */
+export type AnyArray = NDArray | MaskedArray;
+
+export function isArray(value: unknown): value is AnyArray {
+  return value instanceof NDArray || value instanceof MaskedArray;
+}
+
+/** The value, if it is an array; else an error that names the option that wanted one. */
+export function requireArray(value: unknown, key: string, option: string): AnyArray {
+  if (isArray(value)) return value;
+  throw usageError(`${option} needs an array, and ${JSON.stringify(key)} is none`);
+}
+
+/** A part of an array; one element comes as a 0-d array. */
+export function sliceArray(value: unknown, specs: readonly SliceSpec[], key: string): AnyArray {
+  const array = requireArray(value, key, '--slice');
+  return array.slice(...specs) as AnyArray;
+}
+
+/** The data of a masked array, or the array itself. */
+export function dataOf(array: AnyArray): NDArray {
+  return array instanceof MaskedArray ? array.data : array;
+}

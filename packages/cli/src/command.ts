@@ -1,0 +1,54 @@
+/**
+ * A command is a row of data: the program, its help, the completions, the man page and the tests loop over rows.
+ *
+ * @module
+ */
+
+import type { ExitReason } from './exit-codes.ts';
+import type { Terminal } from './terminal.ts';
+
+/** A command line as it was typed, after parsing. */
+export interface Invocation {
+  readonly terminal: Terminal;
+  /** The positional arguments, missing optional ones as undefined; a variadic one takes the rest. */
+  readonly args: readonly (string | undefined)[];
+  /** What a variadic last argument took. */
+  readonly rest: readonly string[];
+  readonly options: Readonly<Record<string, unknown>>;
+  /** `--json`: one JSON document (or one a line, for streams) instead of text for people. */
+  readonly json: boolean;
+  /** `--quiet`: no progress bars and no status lines. */
+  readonly quiet: boolean;
+}
+
+/** An option: flags as commander writes them. */
+export interface OptionSpec {
+  readonly flags: string;
+  readonly doc: string;
+  /** Turns the text into the value; throws an error whose message says what was expected. */
+  readonly parse?: (text: string) => unknown;
+  readonly choices?: readonly string[];
+  readonly default?: unknown;
+}
+
+/** A line that works as it stands in a directory with the sample files of the tests. */
+export interface Example {
+  readonly line: string;
+  readonly doc: string;
+  /** How it ends there, when not with `ok`. */
+  readonly exit?: ExitReason;
+}
+
+/** One row of the command table. */
+export interface CommandSpec {
+  readonly name: string;
+  readonly summary: string;
+  /** As commander writes them: `<file> [key]`, `<inputs...>`. */
+  readonly args: string;
+  /** What each argument is, by name. */
+  readonly argDocs: Readonly<Record<string, string>>;
+  readonly options: readonly OptionSpec[];
+  readonly examples: readonly Example[];
+  /** Does the work and says how it ended. */
+  run(invocation: Invocation): Promise<ExitReason>;
+}

@@ -1,0 +1,65 @@
+import type { SliceSpec } from '@mmdpickle/core';
+import { MmapDict } from '@mmdpickle/core/node';
+import { writeNpy } from '@mmdpickle/npy-interop';
+import { type AnyArray, dataOf, isArray, requireArray, sliceArray } from '../arrays.ts';
+import type { CommandSpec } from '../command.ts';
+import { csvRows } from '../csv.ts';
+import { keyNotFound, usageError } from '../errors.ts';
+import { parseSliceSpec } from '../slice-spec.ts';
+import { print, printJson, type Terminal } from '../terminal.ts';
+import { previewText } from '../value-text.ts';
+
+/** How a value can be printed; the first whose option is set, else the last. */
+const FORMATS: readonly { readonly option?: string; print(terminal: Terminal, value: unknown, key: string): Promise<void> }[] = [
+  { option: 'npy', print: (terminal, value, key) => writeNpy(terminal.stdout, dataOf(requireArray(value, key, '--npy'))) },
+  { option: 'raw', print: printRaw },
+  {
+    option: 'csv',
+    print: async (terminal, value, key) => {
+      for (const line of csvRows(requireArray(value, key, '--csv'))) await print(terminal, line);
+    },
+  },
+  { option: 'json', print: (terminal, value) => printJson(terminal, isArray(value) ? arrayJson(value) : value) },
+  { print: (terminal, value) => print(terminal, `${previewText(value)}\n`) },
+];
+
+/** `mmdpickle get`: one value, whole or a slice of it. */
+export const get: CommandSpec = {
+  name: 'get',
+  summary: 'Print one value, or a slice of an array',
+  args: '<file> <key>',
+  argDocs: { file: 'the mmdpickle file', key: 'the key' },
+  options: [
+    { flags: '--slice <spec>', doc: 'a part of an array, as numpy writes it: 0:10,:,3', parse: parseSliceSpec },
+    { flags: '--csv', doc: 'rows of the first axis as CSV' },
+    { flags: '--raw', doc: "the array's bytes in C order, or a bytes or str value as it is" },
+    { flags: '--npy', doc: 'an .npy file on standard output' },
+  ],
+  examples: [
+    { line: 'mmdpickle get run.mmdpickle operator', doc: 'a preview of a value' },
+    { line: 'mmdpickle get run.mmdpickle cube --slice 0:2,:,3', doc: 'two planes, the fourth column of each' },
+    { line: 'mmdpickle get run.mmdpickle temperature --csv', doc: 'rows for a spreadsheet' },
+    { line: 'mmdpickle get run.mmdpickle dark --npy > dark.npy', doc: 'an array for numpy.load' },
+  ],
+  async run({ terminal, args, options }) {
+    const [path = '', key = ''] = args;
+    using dict = MmapDict.open(path, { mode: 'r' });
+    if (!dict.has(key)) throw keyNotFound(path, key);
+    const whole = dict.get(key);
+    const specs = options['slice'] as readonly SliceSpec[] | undefined;
+    const value = specs === undefined ? whole : sliceArray(whole, specs, key);
+    const format = FORMATS.find(({ option }) => option === undefined || options[option] === true);
+    await format?.print(terminal, value, key);
+    return 'ok';
+  },
+};
+
+async function printRaw(terminal: Terminal, value: unknown, key: string): Promise<void> {
+  if (typeof value === 'string' || value instanceof Uint8Array) return await print(terminal, value);
+  if (!isArray(value)) throw usageError(`--raw prints arrays, bytes and text, and ${JSON.stringify(key)} is none of them`);
+  for (const piece of dataOf(value).bytes()) await print(terminal, piece.slice());
+}
+
+function arrayJson(array: AnyArray): unknown {
+  return { dtype: array.dtype, shape: array.shape, data: array.toNested() };
+}

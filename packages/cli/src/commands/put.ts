@@ -1,0 +1,104 @@
+import { extname } from 'node:path';
+import { MmapDict } from '@mmdpickle/core/node';
+import { load } from '@mmdpickle/core/pickle';
+import { readNpy } from '@mmdpickle/npy-interop';
+import type { CommandSpec } from '../command.ts';
+import { usageError } from '../errors.ts';
+import { readInput } from '../input.ts';
+
+const decoder = (): TextDecoder => new TextDecoder('utf-8', { fatal: true });
+
+/** How bytes become a value; the first row is what text on the command line means when nothing is said. */
+const TYPES = {
+  auto: { doc: 'JSON if it reads as such, else a str', read: (bytes) => jsonOrText(decoder().decode(bytes)) },
+  json: { doc: 'JSON', read: (bytes) => parseJson(decoder().decode(bytes)) },
+  str: { doc: 'a str', read: (bytes) => decoder().decode(bytes) },
+  bytes: { doc: 'a bytes', read: (bytes) => bytes },
+  int: { doc: 'an int of any size', read: (bytes) => parseInteger(decoder().decode(bytes)) },
+  float: { doc: 'a float', read: (bytes) => parseFloatText(decoder().decode(bytes)) },
+  npy: { doc: 'an array', read: (bytes) => readNpy(bytes) },
+  pickle: { doc: 'what the pickle holds', read: (bytes) => load(bytes) },
+} as const satisfies Record<string, { doc: string; read(bytes: Uint8Array): unknown }>;
+
+type TypeName = keyof typeof TYPES;
+
+/** What a file's name says of its content. */
+const BY_EXTENSION: Readonly<Record<string, TypeName>> = {
+  '.json': 'json',
+  '.npy': 'npy',
+  '.pkl': 'pickle',
+  '.pickle': 'pickle',
+  '.txt': 'str',
+};
+
+/** `mmdpickle put`: stores one value. */
+export const put: CommandSpec = {
+  name: 'put',
+  summary: 'Store one value under a key',
+  args: '<file> <key> <value>',
+  argDocs: {
+    file: 'the mmdpickle file, made when it is not there',
+    key: 'the key',
+    value: 'the value itself, @PATH for the content of a file, or - for standard input',
+  },
+  options: [
+    {
+      flags: '--type <type>',
+      doc: `what the value is: ${Object.entries(TYPES)
+        .map(([name, { doc }]) => `${name} (${doc})`)
+        .join(', ')}`,
+      choices: Object.keys(TYPES),
+    },
+  ],
+  examples: [
+    { line: 'mmdpickle put run.mmdpickle gain 2.5', doc: 'a float' },
+    { line: `mmdpickle put run.mmdpickle settings '{"exposure": [1, 2, 5]}'`, doc: 'a dict' },
+    { line: 'mmdpickle put run.mmdpickle flat @flat.npy', doc: 'an array' },
+    { line: 'echo night shift | mmdpickle put run.mmdpickle note - --type str', doc: 'text from standard input' },
+  ],
+  async run({ terminal, args, options }) {
+    const [path = '', key = '', text = ''] = args;
+    const type = options['type'] as TypeName | undefined;
+    const value = await readValue(text, type);
+    using dict = MmapDict.open(path);
+    dict.set(key, value);
+    return 'ok';
+
+    async function readValue(word: string, named: TypeName | undefined): Promise<unknown> {
+      if (word === '-') return await TYPES[named ?? 'bytes'].read(await readInput('-', terminal));
+      if (!word.startsWith('@')) return await TYPES[named ?? 'auto'].read(new TextEncoder().encode(word));
+      const file = word.slice(1);
+      return await TYPES[named ?? BY_EXTENSION[extname(file).toLowerCase()] ?? 'bytes'].read(await readInput(file, terminal));
+    }
+  },
+};
+
+function jsonOrText(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    // Not JSON: a word is a word, and needs no quotes on a command line.
+    return text;
+  }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw usageError(`value: not JSON: ${(cause as Error).message}`);
+  }
+}
+
+function parseInteger(text: string): bigint {
+  if (!/^\s*[+-]?\d+\s*$/.test(text)) throw usageError(`value: ${JSON.stringify(text)} is not an integer`, text);
+  return BigInt(text.trim());
+}
+
+function parseFloatText(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || (Number.isNaN(value) && text.trim() !== 'NaN')) {
+    throw usageError(`value: ${JSON.stringify(text)} is not a number`, text);
+  }
+  return value;
+}

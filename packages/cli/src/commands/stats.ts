@@ -1,0 +1,52 @@
+import { MmapDict } from '@mmdpickle/core/node';
+import { requireArray } from '../arrays.ts';
+import type { CommandSpec } from '../command.ts';
+import { keyNotFound, usageError } from '../errors.ts';
+import { ProgressBar } from '../progress.ts';
+import { type Statistics, statisticsOf } from '../statistics.ts';
+import { print, printJson } from '../terminal.ts';
+
+const BAR_WIDTH = 40;
+
+/** `mmdpickle stats`: minimum, maximum, mean, deviation and histogram of an array. */
+export const stats: CommandSpec = {
+  name: 'stats',
+  summary: 'Minimum, maximum, mean, deviation and histogram of an array of any size',
+  args: '<file> <key>',
+  argDocs: { file: 'the mmdpickle file', key: "the array's key" },
+  options: [{ flags: '--bins <n>', doc: 'bars of the histogram', parse: parseBins, default: 10 }],
+  examples: [{ line: 'mmdpickle stats run.mmdpickle dark', doc: 'with a histogram drawn in the terminal' }],
+  async run(invocation) {
+    const { terminal, args, options, json } = invocation;
+    const [path = '', key = ''] = args;
+    using dict = MmapDict.open(path, { mode: 'r' });
+    if (!dict.has(key)) throw keyNotFound(path, key);
+    using bar = new ProgressBar(invocation, 'stats');
+    const statistics = statisticsOf(requireArray(dict.get(key), key, 'stats'), options['bins'] as number, bar.update);
+    if (json) await printJson(terminal, statistics);
+    else await print(terminal, statisticsText(statistics));
+    return 'ok';
+  },
+};
+
+function parseBins(text: string): number {
+  const bins = Number(text);
+  if (!Number.isInteger(bins) || bins < 1 || bins > 1000) throw usageError(`--bins takes 1 to 1000, not ${text}`, text);
+  return bins;
+}
+
+function statisticsText({ histogram, ...numbers }: Statistics): string {
+  const lines = Object.entries(numbers).map(([name, value]) => `${name.padEnd(9)} ${value ?? '-'}\n`);
+  const { min, max } = numbers;
+  if (min !== undefined && max !== undefined) {
+    const most = Math.max(...histogram);
+    const edges = histogram.map((_, bin) => (min + ((max - min) * bin) / histogram.length).toPrecision(5));
+    const width = Math.max(...edges.map((edge) => edge.length));
+    lines.push('\n');
+    for (const [bin, count] of histogram.entries()) {
+      const bar = '█'.repeat(Math.round((BAR_WIDTH * count) / most));
+      lines.push(`${(edges[bin] ?? '').padStart(width)}  ${bar.padEnd(BAR_WIDTH)}  ${count}\n`);
+    }
+  }
+  return lines.join('');
+}

@@ -1,0 +1,36 @@
+import type { NDArray } from '@mmdpickle/core';
+import { stringify } from 'csv-stringify/sync';
+import { type AnyArray, dataOf } from './arrays.ts';
+
+/**
+ * An array as CSV, a line for each row of the first axis; deeper axes are laid side by side. Structured
+ * arrays get a heading with the names of their fields; masked elements are empty cells.
+ */
+export function* csvRows(array: AnyArray): Generator<string> {
+  const fields = dataOf(array).type.fields?.map(({ name }) => name);
+  if (fields !== undefined) yield stringify([fields]);
+  const length = array.shape.length === 0 ? 1 : (array.shape[0] ?? 0);
+  for (let index = 0; index < length; index += 1) {
+    const row = array.shape.length === 0 ? array : (array.slice(index) as AnyArray);
+    yield stringify([elementsOf(row).flatMap((value) => (fields === undefined ? [cell(value)] : recordCells(value, fields)))]);
+  }
+}
+
+function elementsOf(array: AnyArray): unknown[] {
+  const nested = (array as NDArray).toNested();
+  return Array.isArray(nested) ? nested.flat(Number.POSITIVE_INFINITY) : [nested];
+}
+
+function recordCells(record: unknown, fields: readonly string[]): unknown[] {
+  if (record === null) return fields.map(() => '');
+  return fields.map((name) => cell((record as Record<string, unknown>)[name]));
+}
+
+function cell(value: unknown): string {
+  if (value === null || value === undefined) return '';
+  if (value === true) return 'True';
+  if (value === false) return 'False';
+  if (value instanceof Uint8Array) return Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('latin1');
+  if (Array.isArray(value)) return value.map(cell).join(' ');
+  return String(value);
+}

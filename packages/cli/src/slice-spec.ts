@@ -1,0 +1,24 @@
+import { MmdError, newAxis, type SliceSpec, slice } from '@mmdpickle/core';
+
+/**
+ * Parses numpy's slicing notation, `0:10,:,3` or `::-1,...`: numbers pick, ranges cut, `:` takes all, `None` adds an axis.
+ *
+ * @throws MmdError INVALID_ARGUMENT, naming the part that makes no sense
+ */
+export function parseSliceSpec(text: string): SliceSpec[] {
+  return text.split(',').map((part) => {
+    const trimmed = part.trim();
+    if (trimmed === ':') return null;
+    if (trimmed === 'None') return newAxis;
+    if (trimmed === '...') return '...';
+    if (/^[+-]?\d+$/.test(trimmed)) return Number(trimmed);
+    const range = /^([+-]?\d+)?:([+-]?\d+)?(?::([+-]?\d+)?)?$/.exec(trimmed);
+    if (range === null) {
+      throw new MmdError('INVALID_ARGUMENT', `slice: '${part}' is none of N, START:STOP:STEP, ':', '...', None`, {
+        found: part,
+      });
+    }
+    const [start, stop, step] = range.slice(1).map((digits) => (digits === undefined ? null : Number(digits)));
+    return slice(start, stop, step);
+  });
+}

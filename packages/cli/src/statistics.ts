@@ -1,0 +1,91 @@
+/**
+ * Statistics of an array of any size in bounded memory: one pass for count, minimum, maximum, mean and
+ * deviation (Welford, Technometrics 4, 1962), one more for the histogram.
+ *
+ * @module
+ */
+
+import { type AnyArray, dataOf } from './arrays.ts';
+import { usageError } from './errors.ts';
+
+/** What is known of an array's finite elements; masked ones do not count. */
+export interface Statistics {
+  readonly count: number;
+  readonly masked: number;
+  readonly nan: number;
+  readonly infinite: number;
+  readonly min: number | undefined;
+  readonly max: number | undefined;
+  readonly mean: number | undefined;
+  /** Of the population, as numpy's `std()`. */
+  readonly std: number | undefined;
+  /** Counts of equal bins from `min` to `max`. */
+  readonly histogram: readonly number[];
+}
+
+const CHUNK_BYTES = 1 << 20;
+const NUMERIC_KINDS = 'biufmM';
+
+/** Walks the array twice, chunk by chunk. */
+export function statisticsOf(array: AnyArray, bins: number, onProgress?: (progress: { done: number; total: number }) => void): Statistics {
+  const { kind } = dataOf(array).type;
+  if (!NUMERIC_KINDS.includes(kind)) throw usageError(`stats: an array of ${array.dtype} has no minimum and mean`);
+  const total = 2 * dataOf(array).nbytes;
+  const { itemsize } = dataOf(array).type;
+  let seen = 0;
+  const report = (count: number): void => {
+    seen += count * itemsize;
+    onProgress?.({ done: seen, total });
+  };
+  let [count, masked, nan, infinite, mean, squares] = [0, 0, 0, 0, 0, 0];
+  let [min, max] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  for (const values of numbers(array)) {
+    for (const value of values) {
+      if (value === undefined) masked += 1;
+      else if (Number.isNaN(value)) nan += 1;
+      else if (!Number.isFinite(value)) infinite += 1;
+      else {
+        count += 1;
+        const step = value - mean;
+        mean += step / count;
+        squares += step * (value - mean);
+        if (value < min) min = value;
+        if (value > max) max = value;
+      }
+    }
+    report(values.length);
+  }
+  const histogram = new Array<number>(bins).fill(0);
+  if (count > 0) {
+    const scale = max > min ? bins / (max - min) : 0;
+    for (const values of numbers(array)) {
+      for (const value of values) {
+        if (value === undefined || !Number.isFinite(value)) continue;
+        const bin = Math.min(bins - 1, Math.floor((value - min) * scale));
+        histogram[bin] = (histogram[bin] ?? 0) + 1;
+      }
+      report(values.length);
+    }
+  }
+  const some = count > 0;
+  return {
+    count,
+    masked,
+    nan,
+    infinite,
+    min: some ? min : undefined,
+    max: some ? max : undefined,
+    mean: some ? mean : undefined,
+    std: some ? Math.sqrt(squares / count) : undefined,
+    histogram,
+  };
+}
+
+/** The elements as numbers in chunks; masked ones are undefined. */
+function* numbers(array: AnyArray): Generator<(number | undefined)[]> {
+  for (const chunk of array.chunks({ bytes: CHUNK_BYTES })) {
+    const nested = (chunk.array as { toNested(): unknown }).toNested();
+    const flat = Array.isArray(nested) ? nested.flat(Number.POSITIVE_INFINITY) : [nested];
+    yield flat.map((value) => (value === null ? undefined : Number(value)));
+  }
+}

@@ -1,0 +1,79 @@
+/**
+ * Values as text for people, in Python's notation where it has one, cut to a sensible length; and as CSV rows.
+ *
+ * @module
+ */
+
+import { MaskedArray, NDArray } from '@mmdpickle/core';
+
+/** How much of a value a preview shows. */
+const PREVIEW = { items: 6, edge: 3, depth: 4, characters: 2000 } as const;
+
+/** One value, cut where it is long. */
+export function previewText(value: unknown): string {
+  if (value instanceof MaskedArray || value instanceof NDArray) return arrayText(value);
+  const text = valueText(value, 0);
+  return text.length > PREVIEW.characters ? `${text.slice(0, PREVIEW.characters)} ... (${text.length} characters)` : text;
+}
+
+function arrayText(array: NDArray | MaskedArray): string {
+  const { shape } = array;
+  const title = `${array instanceof MaskedArray ? 'masked ' : ''}${array.dtype} [${shape.join(', ')}]`;
+  return `${title}\n${nestedText(array, '')}`;
+}
+
+/** Like numpy prints: the edges of each axis, rows below one another. */
+function nestedText(array: NDArray | MaskedArray, indent: string): string {
+  const { shape } = array;
+  if (shape.length === 0) return elementText(array.get());
+  const [length = 0] = shape;
+  const shown = length > PREVIEW.items ? [...range(0, PREVIEW.edge), -1, ...range(length - PREVIEW.edge, length)] : range(0, length);
+  const deeper = shape.length > 1;
+  const items = shown.map((index) => {
+    if (index === -1) return '...';
+    return deeper ? nestedText(array.slice(index) as NDArray, `${indent} `) : elementText(array.get(index));
+  });
+  return `[${items.join(deeper ? `,\n${indent} ` : ', ')}]`;
+}
+
+function range(start: number, end: number): number[] {
+  return Array.from({ length: Math.max(0, end - start) }, (_, index) => start + index);
+}
+
+/** An element of an array; null is a masked one. */
+export function elementText(value: unknown): string {
+  return value === null ? '--' : valueText(value, 0);
+}
+
+function valueText(value: unknown, depth: number): string {
+  if (value === null || value === undefined) return 'None';
+  if (value === true) return 'True';
+  if (value === false) return 'False';
+  if (typeof value === 'string') return JSON.stringify(value);
+  if (typeof value !== 'object') return String(value);
+  if (depth >= PREVIEW.depth) return '...';
+  const inner = (item: unknown): string => valueText(item, depth + 1);
+  if (value instanceof NDArray || value instanceof MaskedArray) return `array(${value.dtype} [${value.shape.join(', ')}])`;
+  if (value instanceof Map) return `{${limited([...value], ([key, item]) => `${inner(key)}: ${inner(item)}`)}}`;
+  if (value instanceof Set) return `{${limited([...value], inner)}}`;
+  if (Array.isArray(value)) return Object.isFrozen(value) ? `(${limited(value, inner)})` : `[${limited(value, inner)}]`;
+  if (value instanceof Uint8Array) return bytesLiteral(value);
+  if (value instanceof Date) return value.toISOString();
+  if (Object.getPrototypeOf(value) === null) {
+    return `(${limited(Object.entries(value), ([name, item]) => `${name}=${inner(item)}`)})`;
+  }
+  return String(value);
+}
+
+function limited<T>(items: readonly T[], text: (item: T) => string): string {
+  const shown = items.slice(0, 20).map(text);
+  if (items.length > shown.length) shown.push(`... (${items.length} items)`);
+  return shown.join(', ');
+}
+
+function bytesLiteral(bytes: Uint8Array): string {
+  const shown = [...bytes.subarray(0, 64)].map((byte) =>
+    byte >= 32 && byte < 127 && byte !== 92 && byte !== 39 ? String.fromCharCode(byte) : `\\x${byte.toString(16).padStart(2, '0')}`,
+  );
+  return `b'${shown.join('')}'${bytes.length > 64 ? ` ... (${bytes.length} bytes)` : ''}`;
+}
