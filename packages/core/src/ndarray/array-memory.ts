@@ -28,6 +28,24 @@ export interface ArrayMemory {
   flush?(offset: number, length: number): void;
   /** madvise for the range. */
   advise?(offset: number, length: number, advice: Advice): void;
+  /**
+   * Lays the file's pages over a page-aligned part of `target` (a WebAssembly memory), so that a kernel
+   * reads them without a copy. Undo with `release` before anything else uses the range, and before the memory grows.
+   *
+   * `targetOffset` must make a page-aligned address (a multiple of 65536 always does), and
+   * `[targetOffset, targetOffset + length + 2 pages)` must lie inside `target`. The pages are for reading: stores stay private.
+   * @returns where the stretch begins in `target`; `undefined` where this memory cannot (no file behind it,
+   * private changes, no room, misaligned): copy then
+   */
+  mapFixed?(target: ArrayBuffer, targetOffset: number, offset: number, length: number): FixedStretch | undefined;
+}
+
+/** A stretch that {@link ArrayMemory.mapFixed} laid into another buffer. */
+export interface FixedStretch {
+  /** Byte offset in the target buffer of the stretch's first byte. */
+  readonly at: number;
+  /** Puts zero pages of memory back. */
+  release(): void;
 }
 
 /** How the array will be walked (madvise). */

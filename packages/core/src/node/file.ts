@@ -1,0 +1,555 @@
+/**
+ * Real files: {@link NodeFile}, the storage that Node's dict stands on.
+ *
+ * @module
+ */
+
+import { constants as fsConstants, realpathSync } from 'node:fs';
+import { constants } from 'node:os';
+import { dirname, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { MmdError } from '../errors.ts';
+import type { ArrayMemory } from '../ndarray/array-memory.ts';
+import { copyThroughMemory } from '../storage/copy.ts';
+import { checkInside, checkRange } from '../storage/range.ts';
+import type { DataRange, FileIdentity, MapAccess, StorageFile } from '../storage/storage-file.ts';
+import { errnoError } from './errno.ts';
+import { libc } from './libc.ts';
+import { FileLock } from './lock.ts';
+import { FileWindows, type MappedFile, MappedMemory, type Window } from './mmap.ts';
+import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, type FileStatus, IOV_MAX, type Syscalls } from './syscalls.ts';
+
+const { EINTR, ENOENT, ENOTDIR, ENXIO, EINVAL, ENOSYS, EOPNOTSUPP, EXDEV, EBADF, EPERM, ETXTBSY } = constants.errno;
+
+/** How a file is opened: reading, changing, changing or creating, creating only. */
+export type NodeFileMode = 'r' | 'r+' | 'a' | 'create-new';
+
+/** O_NONBLOCK keeps a FIFO that took the file's place from hanging the open. */
+const FLAGS: Readonly<Record<NodeFileMode, number>> = {
+  r: fsConstants.O_RDONLY | fsConstants.O_NONBLOCK,
+  'r+': fsConstants.O_RDWR | fsConstants.O_NONBLOCK,
+  a: fsConstants.O_RDWR | fsConstants.O_CREAT | fsConstants.O_NONBLOCK,
+  'create-new': fsConstants.O_RDWR | fsConstants.O_CREAT | fsConstants.O_EXCL | fsConstants.O_NONBLOCK,
+};
+
+/** What a filesystem answers that cannot do a thing at all; then there is another way. */
+const UNSUPPORTED: ReadonlySet<number> = new Set([-ENOSYS, -EOPNOTSUPP, -EINVAL]);
+const NOT_COPYABLE: ReadonlySet<number> = new Set([...UNSUPPORTED, -EXDEV, -EBADF, -EPERM, -ETXTBSY]);
+
+/** Parts that together are no longer than this are joined: copying them is cheaper than telling the kernel of each. */
+const JOIN = 65536;
+const COPY_STEP = 2 ** 30;
+
+/** Options of {@link NodeFile.open}. */
+export interface NodeFileOptions {
+  /** The system calls; tests give wrapped ones that fail. */
+  readonly syscalls?: Syscalls;
+}
+
+/**
+ * A regular file of the operating system, open for positional IO, mapping and locking.
+ *
+ * @example
+ * ```ts
+ * import { NodeFile } from '@mmdpickle/core/node';
+ *
+ * using file = NodeFile.open('numbers.bin', 'a');
+ * file.write(0, new Uint8Array([1, 2, 3]));
+ * file.map(0, 3, 'write').bytes(0, 3)[0] = 9;
+ * file.size(); // 3
+ * ```
+ */
+export class NodeFile implements StorageFile, MappedFile {
+  readonly writable: boolean;
+  readonly #sys: Syscalls;
+  readonly #fd: number;
+  readonly #lock: FileLock;
+  readonly #windows: Readonly<Record<MapAccess, FileWindows>>;
+  #name: string;
+  #closed = false;
+  #poison: MmdError | undefined;
+  /** The file has at least this many bytes. */
+  #atLeast = 0;
+  #scratch: Uint8Array | undefined;
+
+  /** Use {@link NodeFile.open}. */
+  private constructor(sys: Syscalls, fd: number, name: string, writable: boolean) {
+    this.#sys = sys;
+    this.#fd = fd;
+    this.#name = name;
+    this.writable = writable;
+    this.#lock = new FileLock(sys, fd, name);
+    this.#windows = {
+      read: new FileWindows(sys, fd, this, false),
+      'copy-on-write': new FileWindows(sys, fd, this, false),
+      write: new FileWindows(sys, fd, this, true),
+    };
+  }
+
+  /**
+   * Opens a regular file; symbolic links are followed.
+   * @throws NOT_FOUND; ALREADY_EXISTS (`create-new`); READ_ONLY when it may be read but not changed;
+   * INVALID_ARGUMENT for directories, FIFOs, sockets and devices, and for impossible paths; IO for the rest
+   */
+  static open(path: string | URL, mode: NodeFileMode = 'r', options: NodeFileOptions = {}): NodeFile {
+    const sys = options.syscalls ?? libc();
+    const given = typeof path === 'string' ? path : fileURLToPath(path);
+    if (given === '' || given.includes('\0')) {
+      throw new MmdError('INVALID_ARGUMENT', `no such path can exist: ${JSON.stringify(given)}`, { path: given });
+    }
+    const name = resolve(given);
+    // Looked at before it is opened: opening a device can already do something.
+    const before = sys.stat(name);
+    if (typeof before !== 'number') refuseSpecial(before, name);
+    let fd: number;
+    while ((fd = sys.open(name, FLAGS[mode], 0o666)) === -EINTR);
+    if (fd < 0) {
+      const error = errnoError(fd, `opening (mode ${mode})`, name, undefined, mode === 'r');
+      throw error;
+    }
+    try {
+      const status = sys.fstat(fd);
+      if (typeof status === 'number') throw errnoError(status, 'fstat', name);
+      refuseSpecial(status, name);
+      return new NodeFile(sys, fd, realName(name), mode !== 'r');
+    } catch (error) {
+      sys.close(fd);
+      throw error;
+    }
+  }
+
+  get name(): string {
+    return this.#name;
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** The file descriptor, borrowed: for what this class does not offer. */
+  get fd(): number {
+    this.#alive();
+    return this.#fd;
+  }
+
+  size(): number {
+    this.#alive();
+    const size = this.#sys.size(this.#fd);
+    if (size < 0) throw errnoError(size, 'asking for the size', this.#name);
+    this.#atLeast = size;
+    return size;
+  }
+
+  identity(): FileIdentity {
+    this.#alive();
+    const status = this.#sys.fstat(this.#fd);
+    if (typeof status === 'number') throw errnoError(status, 'fstat', this.#name);
+    return { dev: status.dev, ino: status.ino };
+  }
+
+  identityOfName(): FileIdentity | undefined {
+    this.#alive();
+    const status = this.#sys.stat(this.#name);
+    if (typeof status === 'number') {
+      if (status === -ENOENT || status === -ENOTDIR) return undefined;
+      throw errnoError(status, 'stat', this.#name, undefined, true);
+    }
+    return { dev: status.dev, ino: status.ino };
+  }
+
+  read(offset: number, into: Uint8Array): number {
+    this.#alive();
+    const { length } = into;
+    checkRange(this.#name, offset, length);
+    let done = 0;
+    while (done < length) {
+      const rest = done === 0 ? into : into.subarray(done);
+      const count = this.#sys.pread(this.#fd, rest, length - done, offset + done);
+      if (count > 0) done += count;
+      else if (count === 0) break;
+      else if (count !== -EINTR) throw errnoError(count, `reading ${length - done} bytes`, this.#name, offset + done);
+    }
+    return done;
+  }
+
+  write(offset: number, bytes: Uint8Array): void {
+    this.#change();
+    const { length } = bytes;
+    checkRange(this.#name, offset, length);
+    const count = this.#sys.pwrite(this.#fd, bytes, length, offset);
+    if (count !== length) this.#writeRest(offset, bytes, count);
+  }
+
+  writeParts(offset: number, parts: readonly Uint8Array[]): void {
+    this.#change();
+    let total = 0;
+    for (const part of parts) total += part.length;
+    checkRange(this.#name, offset, total);
+    if (total <= JOIN) {
+      const joined = (this.#scratch ??= new Uint8Array(JOIN)).subarray(0, total);
+      let at = 0;
+      for (const part of parts) {
+        joined.set(part, at);
+        at += part.length;
+      }
+      this.write(offset, joined);
+      return;
+    }
+    this.#writeVector(offset, parts);
+  }
+
+  storeI32(offset: number, value: number): void {
+    this.#change();
+    const { i32, view, offset: start } = this.#word(this.#windows.write, offset, 4);
+    const at = offset - start;
+    if (at % 4 === 0) i32[at / 4] = value;
+    else view.setInt32(at, value, true);
+  }
+
+  storeI64(offset: number, value: bigint): void {
+    this.#change();
+    const { i64, view, offset: start } = this.#word(this.#windows.write, offset, 8);
+    const at = offset - start;
+    if (at % 8 === 0) i64[at / 8] = value;
+    else view.setBigInt64(at, value, true);
+  }
+
+  loadI32(offset: number): number {
+    this.#alive();
+    const { i32, view, offset: start } = this.#word(this.#loading(), offset, 4);
+    const at = offset - start;
+    return at % 4 === 0 ? i32[at / 4]! : view.getInt32(at, true);
+  }
+
+  loadI64(offset: number): bigint {
+    this.#alive();
+    const { i64, view, offset: start } = this.#word(this.#loading(), offset, 8);
+    const at = offset - start;
+    return at % 8 === 0 ? i64[at / 8]! : view.getBigInt64(at, true);
+  }
+
+  truncate(size: number): void {
+    this.#change();
+    checkRange(this.#name, size, 0);
+    const result = this.#retry(() => this.#sys.ftruncate(this.#fd, size));
+    if (result < 0) throw errnoError(result, `setting the size to ${size}`, this.#name);
+    this.#atLeast = size;
+  }
+
+  sync(): void {
+    this.#change();
+    const result = this.#retry(() => this.#sys.fdatasync(this.#fd));
+    if (result < 0) {
+      const error = errnoError(result, 'fdatasync', this.#name);
+      this.poison(error);
+      throw error;
+    }
+  }
+
+  /** After a failed sync nothing is known about what the disk holds: every later change throws. */
+  poison(error: MmdError): void {
+    this.#poison ??= error;
+  }
+
+  allocate(offset: number, length: number, options: { readonly keepSize?: boolean } = {}): void {
+    this.#change();
+    checkRange(this.#name, offset, length);
+    const before = this.size();
+    const keep = options.keepSize === true;
+    const result = this.#retry(() =>
+      keep
+        ? this.#sys.fallocate(this.#fd, FALLOC_FL_KEEP_SIZE, offset, length)
+        : this.#sys.posixFallocate(this.#fd, offset, length),
+    );
+    if (result >= 0) return;
+    // Reserving past the end is a head start that a filesystem need not offer.
+    if (keep && length > 0 && UNSUPPORTED.has(result)) return;
+    if (!keep && result === -ENOSYS) {
+      this.#allocateByWriting(offset, length, before);
+      return;
+    }
+    // A disk that fills up half way leaves a longer file behind.
+    if (this.size() > before) this.truncate(before);
+    throw errnoError(result, `reserving ${length} bytes`, this.#name, offset);
+  }
+
+  punchHole(offset: number, length: number): boolean {
+    this.#change();
+    checkRange(this.#name, offset, length);
+    if (length === 0) return true;
+    const mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+    const result = this.#retry(() => this.#sys.fallocate(this.#fd, mode, offset, length));
+    if (result >= 0) return true;
+    if (UNSUPPORTED.has(result)) return false;
+    throw errnoError(result, `punching a hole of ${length} bytes`, this.#name, offset);
+  }
+
+  dataRanges(offset: number, end: number): DataRange[] {
+    const stop = Math.min(end, this.size());
+    const { SEEK_DATA, SEEK_HOLE } = this.#sys.platform;
+    const ranges: DataRange[] = [];
+    let at = offset;
+    while (at < stop) {
+      const start = this.#sys.seek(this.#fd, at, SEEK_DATA);
+      if (start === -ENXIO || start >= stop) break;
+      const hole = start < 0 ? start : this.#sys.seek(this.#fd, start, SEEK_HOLE);
+      if (hole < 0) {
+        if (start === -EINTR || hole === -EINTR) continue;
+        if (hole === -ENXIO) break;
+        if (UNSUPPORTED.has(hole)) return [...ranges, { offset: at, end: stop }];
+        throw errnoError(hole, 'looking for holes', this.#name, at);
+      }
+      const rangeEnd = Math.min(hole, stop);
+      ranges.push({ offset: start, end: rangeEnd });
+      at = rangeEnd;
+    }
+    return ranges;
+  }
+
+  copyFrom(source: StorageFile, sourceOffset: number, offset: number, length: number): void {
+    this.#change();
+    checkRange(this.#name, offset, length);
+    checkRange(source.name, sourceOffset, length);
+    if (!(source instanceof NodeFile) || this.#overlaps(source, sourceOffset, offset, length)) {
+      copyThroughMemory(source, sourceOffset, this, offset, length);
+      return;
+    }
+    const end = sourceOffset + length;
+    const sourceSize = source.size();
+    if (end > sourceSize) {
+      throw new MmdError('TRUNCATED', `${source.name}: ends at ${sourceSize}, copying needs ${end}`, {
+        path: source.name,
+        offset: sourceOffset,
+        expected: end,
+        found: sourceSize,
+      });
+    }
+    const shift = offset - sourceOffset;
+    let at = sourceOffset;
+    for (const range of source.dataRanges(sourceOffset, end)) {
+      this.#clear(at + shift, range.offset - at);
+      this.#copyRange(source, range.offset, range.offset + shift, range.end - range.offset);
+      at = range.end;
+    }
+    this.#clear(at + shift, end - at);
+    if (this.size() < offset + length) this.truncate(offset + length);
+  }
+
+  map(offset: number, length: number, access: MapAccess): ArrayMemory {
+    this.#alive();
+    if (access === 'write') this.#change();
+    checkRange(this.#name, offset, length);
+    return new MappedMemory(this.#windows[access], offset, length, access);
+  }
+
+  lock(timeoutMs: number): void {
+    this.#alive();
+    this.#lock.lock(timeoutMs);
+  }
+
+  async lockAsync(timeoutMs: number, signal?: AbortSignal): Promise<void> {
+    this.#alive();
+    await this.#lock.lockAsync(timeoutMs, signal);
+  }
+
+  unlock(): void {
+    this.#alive();
+    this.#lock.unlock();
+  }
+
+  open(name: string, mode: 'r' | 'r+' | 'create-new'): NodeFile {
+    return NodeFile.open(name, mode, { syscalls: this.#sys });
+  }
+
+  renameOver(name: string): void {
+    this.#change();
+    const target = realName(resolve(name));
+    const result = this.#retry(() => this.#sys.rename(this.#name, target));
+    if (result < 0) throw errnoError(result, `renaming to ${target}`, this.#name);
+    this.#name = target;
+    this.#syncDirectory();
+  }
+
+  remove(name: string): void {
+    this.#alive();
+    const path = resolve(name);
+    const result = this.#retry(() => this.#sys.unlink(path));
+    if (result < 0 && result !== -ENOENT) throw errnoError(result, 'removing', path);
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const windows of Object.values(this.#windows)) windows.close();
+    // The descriptor is gone whatever close answers; the lock goes with it.
+    const result = this.#sys.close(this.#fd);
+    if (result < 0 && result !== -EINTR) throw errnoError(result, 'closing', this.#name);
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #alive(): void {
+    if (this.#closed) throw new MmdError('CLOSED', `${this.#name}: the file is closed`, { path: this.#name });
+  }
+
+  #change(): void {
+    this.#alive();
+    if (!this.writable) {
+      throw new MmdError('READ_ONLY', `${this.#name}: the file is open for reading only`, { path: this.#name });
+    }
+    if (this.#poison !== undefined) {
+      throw new MmdError('IO', `${this.#name}: an earlier write did not reach the disk; reopen the file`, {
+        path: this.#name,
+        errno: this.#poison.errno,
+        cause: this.#poison,
+      });
+    }
+  }
+
+  #retry(call: () => number): number {
+    for (;;) {
+      const result = call();
+      if (result !== -EINTR) return result;
+    }
+  }
+
+  #loading(): FileWindows {
+    return this.writable ? this.#windows.write : this.#windows.read;
+  }
+
+  /** The window over a word that lies inside the file. */
+  #word(windows: FileWindows, offset: number, length: number): Window {
+    if (!(offset >= 0 && offset + length <= this.#atLeast)) checkInside(this.#name, offset, length, this.size());
+    return windows.window(offset, length);
+  }
+
+  /** Goes on after a first count that was short, or an error. */
+  #writeRest(offset: number, bytes: Uint8Array, count: number): void {
+    const { length } = bytes;
+    let done = 0;
+    for (;;) {
+      if (count >= 0) done += count;
+      else if (count !== -EINTR) throw errnoError(count, `writing ${length - done} bytes`, this.#name, offset + done);
+      if (done === length) return;
+      if (count === 0) {
+        throw new MmdError('IO', `${this.#name}: the system wrote nothing and gave no reason`, {
+          path: this.#name,
+          offset: offset + done,
+        });
+      }
+      count = this.#sys.pwrite(this.#fd, bytes.subarray(done), length - done, offset + done);
+    }
+  }
+
+  #writeVector(offset: number, parts: readonly Uint8Array[]): void {
+    let at = offset;
+    let queue = parts.filter((part) => part.length > 0);
+    while (queue.length > 0) {
+      const batch = queue.slice(0, IOV_MAX);
+      const count = this.#sys.pwritev(this.#fd, batch, at);
+      if (count === -EINTR) continue;
+      if (count === -ENOSYS || count === 0) {
+        this.write(at, queue[0]!);
+        at += queue[0]!.length;
+        queue = queue.slice(1);
+        continue;
+      }
+      if (count < 0) throw errnoError(count, `writing ${batch.length} parts`, this.#name, at);
+      at += count;
+      let left = count;
+      let whole = 0;
+      while (whole < batch.length && left >= batch[whole]!.length) left -= batch[whole++]!.length;
+      queue = queue.slice(whole);
+      if (left > 0) queue[0] = queue[0]!.subarray(left);
+    }
+  }
+
+  /** Where the C library has no posix_fallocate: writes zeros into what is a hole. */
+  #allocateByWriting(offset: number, length: number, size: number): void {
+    const zeros = new Uint8Array(Math.min(length, 2 ** 20));
+    const end = offset + length;
+    const fill = (from: number, to: number): void => {
+      for (let at = from; at < to; at += zeros.length)
+        this.write(at, zeros.subarray(0, Math.min(zeros.length, to - at)));
+    };
+    let at = offset;
+    try {
+      for (const range of this.dataRanges(offset, end)) {
+        fill(at, range.offset);
+        at = range.end;
+      }
+      fill(at, end);
+    } catch (error) {
+      if (this.size() > size) this.truncate(size);
+      throw error;
+    }
+  }
+
+  #overlaps(source: NodeFile, sourceOffset: number, offset: number, length: number): boolean {
+    if (Math.abs(sourceOffset - offset) >= length) return false;
+    const a = this.identity();
+    const b = source.identity();
+    return a.dev === b.dev && a.ino === b.ino;
+  }
+
+  /** Makes a stretch read as zeros; beyond the end nothing is to be done. */
+  #clear(offset: number, length: number): void {
+    const inside = Math.min(length, this.size() - offset);
+    if (inside <= 0 || this.punchHole(offset, inside)) return;
+    const zeros = new Uint8Array(Math.min(inside, 2 ** 20));
+    for (let done = 0; done < inside; done += zeros.length) {
+      this.write(offset + done, zeros.subarray(0, Math.min(zeros.length, inside - done)));
+    }
+  }
+
+  #copyRange(source: NodeFile, sourceOffset: number, offset: number, length: number): void {
+    let done = 0;
+    while (done < length) {
+      const count = this.#sys.copyFileRange(
+        source.#fd,
+        sourceOffset + done,
+        this.#fd,
+        offset + done,
+        Math.min(length - done, COPY_STEP),
+      );
+      if (count > 0) done += count;
+      else if (count === 0 || NOT_COPYABLE.has(count)) {
+        copyThroughMemory(source, sourceOffset + done, this, offset + done, length - done);
+        return;
+      } else if (count !== -EINTR) {
+        throw errnoError(count, `copying ${length - done} bytes from ${source.name}`, this.#name, offset + done);
+      }
+    }
+  }
+
+  /** A rename is on the disk only once its directory is. */
+  #syncDirectory(): void {
+    const directory = dirname(this.#name);
+    const fd = this.#retry(() => this.#sys.open(directory, fsConstants.O_RDONLY, 0));
+    if (fd < 0) throw errnoError(fd, 'opening the directory to sync it', directory);
+    const result = this.#retry(() => this.#sys.fsync(fd));
+    this.#sys.close(fd);
+    if (result < 0 && !UNSUPPORTED.has(result)) throw errnoError(result, 'syncing the directory', directory);
+  }
+}
+
+function refuseSpecial(status: FileStatus, name: string): void {
+  if (status.kind === 'file') return;
+  throw new MmdError('INVALID_ARGUMENT', `${name}: is a ${status.kind}, not a regular file`, {
+    path: name,
+    errno: status.kind === 'directory' ? 'EISDIR' : undefined,
+    expected: 'file',
+    found: status.kind,
+  });
+}
+
+/** The path without symbolic links, so that a rename replaces the file and not the link to it. */
+function realName(name: string): string {
+  try {
+    return realpathSync(name);
+  } catch {
+    return name;
+  }
+}

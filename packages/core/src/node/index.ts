@@ -1,0 +1,10 @@
+/**
+ * Real files: mapping, locks and leases of Node's operating systems.
+ *
+ * @module
+ */
+
+export { errnoError, errnoName } from './errno.ts';
+export { NodeFile, type NodeFileMode, type NodeFileOptions } from './file.ts';
+export { libc } from './libc.ts';
+export { type FileStatus, PLATFORMS, type PlatformConstants, type Syscalls } from './syscalls.ts';

@@ -1,0 +1,186 @@
+/**
+ * The C library through koffi: the one place with a native binding.
+ *
+ * @module
+ */
+
+import * as fs from 'node:fs';
+import { createRequire } from 'node:module';
+import { constants } from 'node:os';
+import { markAsUntransferable } from 'node:worker_threads';
+import { MmdError } from '../errors.ts';
+import { type FileStatus, PLATFORMS, type Syscalls } from './syscalls.ts';
+
+type Call = (...args: unknown[]) => number;
+
+function load(): Syscalls {
+  const name = `${process.platform}-${process.arch}`;
+  const platform = PLATFORMS[name];
+  if (platform === undefined) {
+    throw new MmdError(
+      'IO',
+      `mapped files are not supported on ${name}; supported: ${Object.keys(PLATFORMS).join(', ')}`,
+      {
+        errno: 'ENOSYS',
+        found: name,
+      },
+    );
+  }
+  // Required here, not imported: importing mmdpickle must load no native code.
+  const koffi: typeof import('koffi').default = createRequire(import.meta.url)('koffi');
+  const library = koffi.load(platform.library);
+  const { ENOSYS } = constants.errno;
+  /** Where the C library lacks a call, it fails like one that the kernel lacks. */
+  const optional = (definition: string): Call => {
+    try {
+      return library.func(definition);
+    } catch {
+      return () => {
+        koffi.errno(ENOSYS);
+        return -1;
+      };
+    }
+  };
+  const errno = koffi.errno as () => number;
+  const c = {
+    pread: library.func('int64_t pread(int, void *, size_t, int64_t)') as Call,
+    pwrite: library.func('int64_t pwrite(int, const void *, size_t, int64_t)') as Call,
+    pwritev: optional('int64_t pwritev(int, const void *, int, int64_t)'),
+    lseek: library.func('int64_t lseek(int, int64_t, int)') as Call,
+    ftruncate: library.func('int ftruncate(int, int64_t)') as Call,
+    posixFallocate: optional('int posix_fallocate(int, int64_t, int64_t)'),
+    fallocate: optional('int fallocate(int, int, int64_t, int64_t)'),
+    copyFileRange: optional('int64_t copy_file_range(int, void *, int, void *, size_t, uint32_t)'),
+    flock: library.func('int flock(int, int)') as Call,
+    schedYield: library.func('int sched_yield()') as Call,
+    mmap: library.func('intptr_t mmap(intptr_t, size_t, int, int, int, int64_t)') as Call,
+    munmap: library.func('int munmap(intptr_t, size_t)') as Call,
+    msync: library.func('int msync(intptr_t, size_t, int)') as Call,
+    madvise: library.func('int madvise(intptr_t, size_t, int)') as Call,
+    getpagesize: library.func('int getpagesize()') as Call,
+  };
+  const vectors = new BigUint64Array(2 * 1024);
+  const offsets = new BigInt64Array(2);
+  const fromOffset = offsets.subarray(0, 1);
+  const toOffset = offsets.subarray(1, 2);
+  const mappings = new FinalizationRegistry<{ address: number; length: number }>(({ address, length }) => {
+    c.munmap(address, length);
+  });
+
+  return Object.freeze<Syscalls>({
+    platform,
+    pageSize: c.getpagesize(),
+    open: (path, flags, mode) => attempt(() => fs.openSync(path, flags, mode)),
+    close: (fd) => perform(() => fs.closeSync(fd)),
+    fstat: (fd) => attempt(() => status(fs.fstatSync(fd, { bigint: true }))),
+    stat: (path) => attempt(() => status(fs.statSync(path, { bigint: true }))),
+    rename: (from, to) => perform(() => fs.renameSync(from, to)),
+    unlink: (path) => perform(() => fs.unlinkSync(path)),
+    fdatasync: (fd) => perform(() => fs.fdatasyncSync(fd)),
+    fsync: (fd) => perform(() => fs.fsyncSync(fd)),
+    size(fd) {
+      const result = c.lseek(fd, 0, 2);
+      return result < 0 ? -errno() : result;
+    },
+    seek(fd, offset, whence) {
+      const result = c.lseek(fd, offset, whence);
+      return result < 0 ? -errno() : result;
+    },
+    pread(fd, into, length, offset) {
+      const result = c.pread(fd, into, length, offset);
+      return result < 0 ? -errno() : result;
+    },
+    pwrite(fd, bytes, length, offset) {
+      const result = c.pwrite(fd, bytes, length, offset);
+      return result < 0 ? -errno() : result;
+    },
+    pwritev(fd, parts, offset) {
+      let at = 0;
+      for (const part of parts) {
+        vectors[at++] = koffi.address(part);
+        vectors[at++] = BigInt(part.length);
+      }
+      const result = c.pwritev(fd, vectors, parts.length, offset);
+      return result < 0 ? -errno() : result;
+    },
+    ftruncate: (fd, size) => (c.ftruncate(fd, size) < 0 ? -errno() : 0),
+    posixFallocate(fd, offset, length) {
+      // It returns the error instead of setting errno; -1 comes from the stand-in above.
+      const result = c.posixFallocate(fd, offset, length);
+      return result < 0 ? -ENOSYS : -result;
+    },
+    fallocate: (fd, mode, offset, length) => (c.fallocate(fd, mode, offset, length) < 0 ? -errno() : 0),
+    copyFileRange(from, sourceOffset, to, targetOffset, length) {
+      fromOffset[0] = BigInt(sourceOffset);
+      toOffset[0] = BigInt(targetOffset);
+      const result = c.copyFileRange(from, fromOffset, to, toOffset, length, 0);
+      return result < 0 ? -errno() : result;
+    },
+    flock: (fd, operation) => (c.flock(fd, operation) < 0 ? -errno() : 0),
+    schedYield: () => c.schedYield(),
+    mmap(address, length, protection, flags, fd, offset) {
+      const result = c.mmap(address, length, protection, flags, fd, offset);
+      return result === -1 ? -errno() : result;
+    },
+    munmap: (address, length) => (c.munmap(address, length) < 0 ? -errno() : 0),
+    msync: (address, length, flags) => (c.msync(address, length, flags) < 0 ? -errno() : 0),
+    madvise: (address, length, advice) => (c.madvise(address, length, advice) < 0 ? -errno() : 0),
+    view(address, length) {
+      const buffer = koffi.view(address, length);
+      // A transfer would carry the mapped pages away from the registry that unmaps them.
+      markAsUntransferable(buffer);
+      return buffer;
+    },
+    address: (buffer) => Number(koffi.address(buffer)),
+    unmapWith: (buffer, address, length) => mappings.register(buffer, { address, length }),
+  });
+}
+
+/** Turns what a function of node:fs throws into the negated errno. */
+function attempt<T>(call: () => T): T | number {
+  try {
+    return call();
+  } catch (error) {
+    const { errno } = error as NodeJS.ErrnoException;
+    if (typeof errno !== 'number') throw error;
+    return errno;
+  }
+}
+
+/** The same for what returns nothing: 0 then. */
+function perform(call: () => void): number {
+  return attempt(() => {
+    call();
+    return 0;
+  });
+}
+
+function status(stats: fs.BigIntStats): FileStatus {
+  const kind = stats.isFile()
+    ? 'file'
+    : stats.isDirectory()
+      ? 'directory'
+      : stats.isFIFO()
+        ? 'fifo'
+        : stats.isSocket()
+          ? 'socket'
+          : stats.isCharacterDevice()
+            ? 'character device'
+            : stats.isBlockDevice()
+              ? 'block device'
+              : 'other';
+  return { dev: stats.dev, ino: stats.ino, size: Number(stats.size), kind };
+}
+
+/** Calls `make` at most once, when the value is first asked for. */
+function once<T>(make: () => T): () => T {
+  let value: T | undefined;
+  return () => (value ??= make());
+}
+
+/**
+ * The system calls of this process. Loaded at the first call, then the same frozen object: a constant
+ * of the process whose making is put off, not a state.
+ * @throws IO (errno `ENOSYS`) on a platform without a row in the table
+ */
+export const libc: () => Syscalls = once(load);

@@ -1,0 +1,121 @@
+/**
+ * The advisory lock of one open file: `flock(LOCK_EX)`, the very lock that Python's mmappickle takes.
+ *
+ * @module
+ */
+
+import { constants } from 'node:os';
+import { MmdError } from '../errors.ts';
+import { errnoError } from './errno.ts';
+import { LOCK_EX, LOCK_NB, LOCK_UN, type Syscalls } from './syscalls.ts';
+
+const { EINTR, EAGAIN } = constants.errno;
+
+/**
+ * A re-entrant exclusive lock. Two handles of one process have descriptors of their own, so flock
+ * keeps them apart like two processes.
+ *
+ * Waiting polls with LOCK_NB: a blocking flock can be neither timed nor cancelled, and one that waits in
+ * a thread pool keeps the process from exiting. It starts with yields, since commits hold the lock for microseconds only.
+ */
+export class FileLock {
+  readonly #sys: Syscalls;
+  readonly #fd: number;
+  readonly #name: string;
+  #depth = 0;
+
+  constructor(sys: Syscalls, fd: number, name: string) {
+    this.#sys = sys;
+    this.#fd = fd;
+    this.#name = name;
+  }
+
+  get held(): boolean {
+    return this.#depth > 0;
+  }
+
+  lock(timeoutMs: number): void {
+    if (this.#try()) return;
+    if (timeoutMs <= 0) throw this.#locked(timeoutMs);
+    const deadline = performance.now() + timeoutMs;
+    for (let i = 0; i < YIELDS; i++) {
+      this.#sys.schedYield();
+      if (this.#try()) return;
+    }
+    const sleeper = new Int32Array(new SharedArrayBuffer(4));
+    for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * 1.5, LAST_PAUSE_MS)) {
+      const left = deadline - performance.now();
+      if (left <= 0) throw this.#locked(timeoutMs);
+      Atomics.wait(sleeper, 0, 0, Math.min(pause, left));
+      if (this.#try()) return;
+    }
+  }
+
+  async lockAsync(timeoutMs: number, signal?: AbortSignal): Promise<void> {
+    signal?.throwIfAborted();
+    if (this.#try()) return;
+    const deadline = performance.now() + timeoutMs;
+    for (let i = 0; timeoutMs > 0 && i < YIELDS; i++) {
+      await new Promise<void>((resolve) => setImmediate(resolve));
+      signal?.throwIfAborted();
+      if (this.#try()) return;
+    }
+    for (let pause = 1; ; pause = Math.min(pause * 1.5, LAST_PAUSE_MS)) {
+      const left = deadline - performance.now();
+      if (left <= 0) throw this.#locked(timeoutMs);
+      await sleep(Math.min(pause, left), signal);
+      if (this.#try()) return;
+    }
+  }
+
+  unlock(): void {
+    if (this.#depth === 0) {
+      throw new MmdError('INVALID_ARGUMENT', `${this.#name}: unlock without lock`, { path: this.#name });
+    }
+    if (--this.#depth > 0) return;
+    let result: number;
+    while ((result = this.#sys.flock(this.#fd, LOCK_UN)) === -EINTR);
+    if (result < 0) throw errnoError(result, 'unlock', this.#name);
+  }
+
+  #try(): boolean {
+    if (this.#depth > 0) {
+      this.#depth++;
+      return true;
+    }
+    for (;;) {
+      const result = this.#sys.flock(this.#fd, LOCK_EX | LOCK_NB);
+      if (result === 0) {
+        this.#depth = 1;
+        return true;
+      }
+      if (result === -EAGAIN) return false;
+      if (result !== -EINTR) throw errnoError(result, 'flock', this.#name);
+    }
+  }
+
+  #locked(timeoutMs: number): MmdError {
+    return new MmdError('LOCKED', `${this.#name}: another handle holds the lock (waited ${timeoutMs} ms)`, {
+      path: this.#name,
+      errno: 'EAGAIN',
+    });
+  }
+}
+
+const YIELDS = 64;
+const FIRST_PAUSE_MS = 0.05;
+const LAST_PAUSE_MS = 10;
+
+function sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => {
+      clearTimeout(timer);
+      reject(signal?.reason);
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener('abort', onAbort);
+      resolve();
+    }, ms);
+    signal?.addEventListener('abort', onAbort, { once: true });
+  });
+}

@@ -1,0 +1,304 @@
+/**
+ * Mappings of one file: a few large windows, handed out as sub-views.
+ *
+ * Making an external ArrayBuffer costs up to a millisecond, a typed array over an existing one 0.1 us.
+ * So the file is cut into cells, each mapped at most once and whole; a stretch that crosses a border gets a
+ * window of its own. The pages of a window beyond the end of the file are anonymous until the file
+ * grows: nothing that walks a whole buffer (structured clone does) may touch a page that is not there.
+ *
+ * @module
+ */
+
+import { constants as bufferConstants } from 'node:buffer';
+import { MmdError } from '../errors.ts';
+import type { Advice, ArrayMemory, FixedStretch } from '../ndarray/array-memory.ts';
+import { checkInside } from '../storage/range.ts';
+import type { MapAccess } from '../storage/storage-file.ts';
+import { errnoError } from './errno.ts';
+import { MAP_FIXED, MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE, type Syscalls } from './syscalls.ts';
+
+/** A cell of the file. 64 MiB keep a structured clone of a small view bearable. */
+const CELL = 2 ** 26;
+
+/** madvise advice, the same numbers on Linux and macOS. */
+const ADVICE: Readonly<Record<Advice, number>> = { normal: 0, random: 1, sequential: 2, willneed: 3, dontneed: 4 };
+
+/** The longest window: one ArrayBuffer. Node 20 aborts the process above 4 GiB. */
+export function maxWindowLength(): number {
+  return bufferConstants.MAX_LENGTH > 2 ** 32 ? 2 ** 42 : 2 ** 32 - 65536;
+}
+
+/** A stretch of the file in memory; `[offset, mapped)` of the file is mapped, the rest anonymous. */
+export interface Window {
+  readonly address: number;
+  readonly offset: number;
+  readonly length: number;
+  readonly buffer: ArrayBuffer;
+  /** The same bytes, for single stores: an element store of an aligned typed array is one machine store. */
+  readonly i32: Int32Array;
+  readonly i64: BigInt64Array;
+  readonly view: DataView;
+  mapped: number;
+}
+
+/** What the windows need of their file. */
+export interface MappedFile {
+  readonly name: string;
+  readonly closed: boolean;
+  size(): number;
+  write(offset: number, bytes: Uint8Array): void;
+  /** Called when writing dirty pages back failed. */
+  poison(error: MmdError): void;
+}
+
+/** All windows of one kind over one open file. */
+export class FileWindows {
+  readonly file: MappedFile;
+  readonly sys: Syscalls;
+  readonly #fd: number;
+  readonly #flags: number;
+  readonly #cells = new Map<number, Window>();
+  readonly #own = new Map<number, Window>();
+  readonly #all = new Set<Window>();
+
+  /** @param shared - stores reach the file; else they stay in private pages */
+  constructor(sys: Syscalls, fd: number, file: MappedFile, shared: boolean) {
+    this.sys = sys;
+    this.#fd = fd;
+    this.file = file;
+    this.#flags = shared ? MAP_SHARED : MAP_PRIVATE;
+  }
+
+  get shared(): boolean {
+    return this.#flags === MAP_SHARED;
+  }
+
+  /** A window that holds the stretch, mapped at least to its end. */
+  window(offset: number, length: number): Window {
+    const end = offset + length;
+    const cell = Math.floor(offset / CELL);
+    let window: Window | undefined;
+    if (end <= (cell + 1) * CELL) {
+      window = this.#cells.get(cell);
+      if (window === undefined) this.#cells.set(cell, (window = this.#reserve(cell * CELL, CELL)));
+    } else {
+      const start = offset - (offset % this.sys.pageSize);
+      window = this.#own.get(start);
+      if (window === undefined || window.offset + window.length < end) {
+        this.#own.set(start, (window = this.#reserve(start, roundUp(end - start, this.sys.pageSize))));
+      }
+    }
+    if (window.mapped < end) this.#extend(window, end);
+    return window;
+  }
+
+  /** Puts anonymous pages over every window, so that views of a closed file read as zeros and harm nobody. */
+  close(): void {
+    for (const { address, length } of this.#all) {
+      // Where it fails the file's pages stay, which is as safe: the mapping keeps the file alive.
+      this.blank(address, length);
+    }
+    this.#all.clear();
+    this.#cells.clear();
+    this.#own.clear();
+  }
+
+  /** Maps the file from `offset` over `[address, address + length)`, for reading; negative errno. */
+  fixed(address: number, length: number, offset: number): number {
+    const flags = MAP_PRIVATE | this.sys.platform.MAP_NORESERVE | MAP_FIXED;
+    return this.sys.mmap(address, length, PROT_READ | PROT_WRITE, flags, this.#fd, offset);
+  }
+
+  /** Puts anonymous zero pages over `[address, address + length)`. */
+  blank(address: number, length: number): void {
+    this.sys.mmap(address, length, PROT_READ | PROT_WRITE, this.#anonymous() | MAP_FIXED, -1, 0);
+  }
+
+  #anonymous(): number {
+    return MAP_PRIVATE | this.sys.platform.MAP_ANONYMOUS | this.sys.platform.MAP_NORESERVE;
+  }
+
+  #reserve(offset: number, length: number): Window {
+    const address = this.sys.mmap(0, length, PROT_READ | PROT_WRITE, this.#anonymous(), -1, 0);
+    if (address < 0) throw errnoError(address, `reserving ${length} bytes of address space`, this.file.name, offset);
+    let buffer: ArrayBuffer;
+    try {
+      buffer = this.sys.view(address, length);
+    } catch (cause) {
+      this.sys.munmap(address, length);
+      throw new MmdError('IO', `${this.file.name}: this runtime allows no external memory`, {
+        path: this.file.name,
+        cause,
+      });
+    }
+    this.sys.unmapWith(buffer, address, length);
+    const window: Window = {
+      address,
+      offset,
+      length,
+      buffer,
+      i32: new Int32Array(buffer),
+      i64: new BigInt64Array(buffer),
+      view: new DataView(buffer),
+      mapped: offset,
+    };
+    this.#all.add(window);
+    return window;
+  }
+
+  #extend(window: Window, end: number): void {
+    const { pageSize } = this.sys;
+    const target = roundUp(Math.min(Math.max(end, this.file.size()), window.offset + window.length), pageSize);
+    const result = this.sys.mmap(
+      window.address + (window.mapped - window.offset),
+      target - window.mapped,
+      PROT_READ | PROT_WRITE,
+      this.#flags | this.sys.platform.MAP_NORESERVE | MAP_FIXED,
+      this.#fd,
+      window.mapped,
+    );
+    if (result < 0)
+      throw errnoError(result, `mapping of ${target - window.mapped} bytes`, this.file.name, window.mapped);
+    window.mapped = target;
+  }
+}
+
+/** A stretch of a mapped file: what {@link StorageFile.map} of a real file gives. */
+export class MappedMemory implements ArrayMemory {
+  readonly byteLength: number;
+  readonly writable: boolean;
+  readonly maxWindow: number;
+  readonly #windows: FileWindows;
+  readonly #access: MapAccess;
+  readonly #offset: number;
+
+  constructor(windows: FileWindows, offset: number, length: number, access: MapAccess) {
+    this.#windows = windows;
+    this.#offset = offset;
+    this.#access = access;
+    this.byteLength = length;
+    this.writable = access !== 'read';
+    // A window starts at a page, so the stretch may need up to a page more.
+    this.maxWindow = Math.min(length, maxWindowLength() - windows.sys.pageSize);
+  }
+
+  get closed(): boolean {
+    return this.#windows.file.closed;
+  }
+
+  bytes(offset: number, length: number): Uint8Array {
+    this.#check(offset, length);
+    if (length > this.maxWindow) {
+      throw new MmdError(
+        'INVALID_ARGUMENT',
+        `a window of ${length} bytes passes the ${this.maxWindow} that one can have`,
+        {
+          path: this.#windows.file.name,
+          offset,
+          found: length,
+          maximum: this.maxWindow,
+        },
+      );
+    }
+    if (length === 0) return new Uint8Array(0);
+    const at = this.#offset + offset;
+    const window = this.#windows.window(at, length);
+    return new Uint8Array(window.buffer, at - window.offset, length);
+  }
+
+  write(offset: number, bytes: Uint8Array): void {
+    this.#check(offset, bytes.length);
+    if (this.#access === 'write') this.#windows.file.write(this.#offset + offset, bytes);
+    else if (this.#access === 'copy-on-write') {
+      this.#stretches(offset, bytes.length, (view, done) => view.set(bytes.subarray(done, done + view.length)));
+    } else {
+      throw new MmdError('READ_ONLY', `${this.#windows.file.name}: the array is mapped for reading only`, {
+        path: this.#windows.file.name,
+      });
+    }
+  }
+
+  flush(offset: number, length: number): void {
+    this.#check(offset, length);
+    if (this.#access !== 'write') return;
+    const { sys, file } = this.#windows;
+    this.#pages(offset, length, (address, size) => {
+      const result = sys.msync(address, size, sys.platform.MS_SYNC);
+      if (result < 0) {
+        const error = errnoError(result, 'msync', file.name, this.#offset + offset);
+        file.poison(error);
+        throw error;
+      }
+    });
+  }
+
+  advise(offset: number, length: number, advice: Advice): void {
+    this.#check(offset, length);
+    // On private pages it would throw the caller's changes away.
+    if (advice === 'dontneed' && this.#access === 'copy-on-write') return;
+    const { sys } = this.#windows;
+    // Advice is a hint: where the kernel refuses it, nothing is lost.
+    this.#pages(offset, length, (address, size) => sys.madvise(address, size, ADVICE[advice]));
+  }
+
+  mapFixed(target: ArrayBuffer, targetOffset: number, offset: number, length: number): FixedStretch | undefined {
+    this.#check(offset, length);
+    const { sys, file } = this.#windows;
+    // Private pages hold changes that the file does not.
+    if (this.#access === 'copy-on-write' || length === 0) return undefined;
+    const start = this.#offset + offset;
+    const skip = start % sys.pageSize;
+    const size = roundUp(skip + length, sys.pageSize);
+    const address = sys.address(target) + targetOffset;
+    if (
+      address % sys.pageSize !== 0 ||
+      !(targetOffset >= 0 && targetOffset + size <= target.byteLength) ||
+      start + length > file.size()
+    ) {
+      return undefined;
+    }
+    const result = this.#windows.fixed(address, size, start - skip);
+    if (result < 0) return undefined;
+    return {
+      at: targetOffset + skip,
+      release: () => {
+        // A memory that grew may have moved; then the range is not ours any more.
+        if (target.byteLength === 0 || sys.address(target) + targetOffset !== address) return;
+        this.#windows.blank(address, size);
+      },
+    };
+  }
+
+  #check(offset: number, length: number): void {
+    const { file } = this.#windows;
+    checkInside(file.name, offset, length, this.byteLength);
+    if (file.closed) throw new MmdError('CLOSED', `${file.name}: the file is closed`, { path: file.name });
+  }
+
+  #stretches(offset: number, length: number, visit: (view: Uint8Array, done: number) => void): void {
+    for (let done = 0; done < length; ) {
+      const count = Math.min(this.maxWindow, length - done);
+      visit(this.bytes(offset + done, count), done);
+      done += count;
+    }
+  }
+
+  /** Calls back with the pages that hold the stretch, window by window. */
+  #pages(offset: number, length: number, visit: (address: number, size: number) => void): void {
+    const { pageSize } = this.#windows.sys;
+    for (let done = 0; done < length; ) {
+      const count = Math.min(this.maxWindow, length - done);
+      const at = this.#offset + offset + done;
+      const window = this.#windows.window(at, count);
+      const start = at - window.offset;
+      const first = start - (start % pageSize);
+      visit(window.address + first, roundUp(start + count, pageSize) - first);
+      done += count;
+    }
+  }
+}
+
+function roundUp(value: number, unit: number): number {
+  const rest = value % unit;
+  return rest === 0 ? value : value + unit - rest;
+}

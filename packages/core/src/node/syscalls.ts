@@ -1,0 +1,109 @@
+/**
+ * What the node room asks of the operating system: one object of plain calls.
+ *
+ * Every call returns what the system call returns, or the negated errno; none throws, none retries.
+ * {@link libc} makes the real one; tests wrap it to inject faults below the retry loops.
+ *
+ * @module
+ */
+
+/** What a path or a descriptor stands for. */
+export interface FileStatus {
+  readonly dev: bigint;
+  readonly ino: bigint;
+  readonly size: number;
+  readonly kind: 'file' | 'directory' | 'fifo' | 'socket' | 'character device' | 'block device' | 'other';
+}
+
+/** The constants that differ between platforms, as a row of {@link PLATFORMS}. */
+export interface PlatformConstants {
+  readonly library: string | null;
+  readonly MAP_ANONYMOUS: number;
+  readonly MAP_NORESERVE: number;
+  readonly MS_SYNC: number;
+  readonly SEEK_DATA: number;
+  readonly SEEK_HOLE: number;
+}
+
+/** System calls. Counts and addresses are numbers (an address has 47 bits); errors are `-errno`. */
+export interface Syscalls {
+  readonly platform: PlatformConstants;
+  /** Bytes in a page of memory. */
+  readonly pageSize: number;
+  open(path: string, flags: number, mode: number): number;
+  close(fd: number): number;
+  fstat(fd: number): FileStatus | number;
+  stat(path: string): FileStatus | number;
+  rename(from: string, to: string): number;
+  unlink(path: string): number;
+  /** The file's size (lseek to its end). */
+  size(fd: number): number;
+  /** lseek with SEEK_DATA or SEEK_HOLE. */
+  seek(fd: number, offset: number, whence: number): number;
+  pread(fd: number, into: Uint8Array, length: number, offset: number): number;
+  pwrite(fd: number, bytes: Uint8Array, length: number, offset: number): number;
+  /** Writes the parts in one call; at most 1024 of them. */
+  pwritev(fd: number, parts: readonly Uint8Array[], offset: number): number;
+  ftruncate(fd: number, size: number): number;
+  fdatasync(fd: number): number;
+  fsync(fd: number): number;
+  /** posix_fallocate; -ENOSYS where there is none. */
+  posixFallocate(fd: number, offset: number, length: number): number;
+  /** Linux fallocate; -ENOSYS where there is none. */
+  fallocate(fd: number, mode: number, offset: number, length: number): number;
+  /** copy_file_range; -ENOSYS where there is none. */
+  copyFileRange(from: number, fromOffset: number, to: number, toOffset: number, length: number): number;
+  flock(fd: number, operation: number): number;
+  /** Lets another process run. */
+  schedYield(): number;
+  mmap(address: number, length: number, protection: number, flags: number, fd: number, offset: number): number;
+  munmap(address: number, length: number): number;
+  msync(address: number, length: number, flags: number): number;
+  madvise(address: number, length: number, advice: number): number;
+  /** An ArrayBuffer over mapped memory. */
+  view(address: number, length: number): ArrayBuffer;
+  /** The address of a buffer's first byte. */
+  address(buffer: ArrayBufferLike): number;
+  /** Unmaps `[address, address + length)` once `buffer` is garbage. */
+  unmapWith(buffer: ArrayBuffer, address: number, length: number): void;
+}
+
+/** Constants that are the same on every supported platform. */
+export const PROT_READ = 1;
+export const PROT_WRITE = 2;
+export const MAP_SHARED = 1;
+export const MAP_PRIVATE = 2;
+export const MAP_FIXED = 16;
+export const LOCK_EX = 2;
+export const LOCK_NB = 4;
+export const LOCK_UN = 8;
+export const FALLOC_FL_KEEP_SIZE = 1;
+export const FALLOC_FL_PUNCH_HOLE = 2;
+/** More parts than this in one pwritev is EINVAL. */
+export const IOV_MAX = 1024;
+
+const LINUX: PlatformConstants = {
+  library: null,
+  MAP_ANONYMOUS: 0x20,
+  MAP_NORESERVE: 0x4000,
+  MS_SYNC: 4,
+  SEEK_DATA: 3,
+  SEEK_HOLE: 4,
+};
+const DARWIN: PlatformConstants = {
+  library: '/usr/lib/libSystem.B.dylib',
+  MAP_ANONYMOUS: 0x1000,
+  MAP_NORESERVE: 0x40,
+  MS_SYNC: 0x10,
+  SEEK_DATA: 4,
+  SEEK_HOLE: 3,
+};
+
+/** The platforms whose constants are known. Linux is tested; the rows for macOS are read off its headers and untested. */
+export const PLATFORMS: Readonly<Record<string, PlatformConstants>> = {
+  'linux-x64': LINUX,
+  'linux-arm64': LINUX,
+  'linux-riscv64': LINUX,
+  'darwin-x64': DARWIN,
+  'darwin-arm64': DARWIN,
+};
