@@ -1,0 +1,25 @@
+import type { MmapDict } from '@mmdpickle/core';
+
+/** Which dict an ingest writes to now: one dict for good, or one of a row of files. */
+export interface Home {
+  readonly dict: MmapDict;
+  /** Notes what was written, for the limits of a rolling file. */
+  note(frames: number, bytes: number): void;
+  /** Whether the next commit belongs in a new file. */
+  due(): boolean;
+  /** Goes on to a new file; the old dict is sealed before. */
+  roll(): void;
+  /** The stream is over. A dict that the caller opened stays open. */
+  release(): void;
+}
+
+/** A dict that the caller opened, owns and closes. */
+export function fixedHome(dict: MmapDict): Home {
+  return {
+    dict,
+    note() {},
+    due: () => false,
+    roll() {},
+    release() {},
+  };
+}

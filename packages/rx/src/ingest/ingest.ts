@@ -1,0 +1,415 @@
+/**
+ * The engine behind every operator and sink: receives frames, writes them at once where it can, queues them
+ * where the file is locked, and accounts for every one.
+ *
+ * @module
+ */
+
+import { isMmdError, type MmapDict, MmdError } from '@mmdpickle/core';
+import { defer, fromEvent, lastValueFrom, map, race, retry, type Subscription, throwError, timer } from 'rxjs';
+import { BoundedQueue } from './bounded-queue.ts';
+import { WallClock } from './clock.ts';
+import type { Home } from './home.ts';
+import type { IngestSettings } from './options.ts';
+import { type IngestStats, Tally } from './stats.ts';
+import type { Pending, Placed, Receipt, Target } from './target.ts';
+
+/** What the engine tells its shell. */
+export interface IngestEvents {
+  receipt(receipt: Receipt): void;
+  /** No frame is taken any more: stop the source. Comes before `done`, and only where the source did not end first. */
+  stop(): void;
+  /** All is written that will be, and sealed. */
+  done(error?: unknown): void;
+}
+
+/** What successive and parallel streams into one place share. */
+export class IngestLedger {
+  readonly tally: Tally = new Tally();
+  readonly clock: WallClock = new WallClock();
+  /** The streams that are not done. */
+  readonly active: Set<{ readonly oldestAt: number | undefined }> = new Set();
+  /** The number of the next frame; never used twice. */
+  nextSeq = 0;
+
+  /** A reading of the counters, over all streams into the place. */
+  stats(): IngestStats {
+    const waiting = [...this.active].flatMap(({ oldestAt }) => oldestAt ?? []);
+    return this.tally.read(
+      performance.now(),
+      waiting.length > 0 ? Math.min(...waiting) : undefined,
+      this.active.size === 0,
+    );
+  }
+}
+
+/** Makes the target in a dict; `seq` is the number of the next frame. */
+export type MakeTarget<T> = (dict: MmapDict, seq: number) => Target<T>;
+
+/** A long queue is written in stretches, so that timers and sockets have their turn in between. */
+const LONGEST_STRETCH_MS = 8;
+
+type State = 'open' | 'ending' | 'done';
+
+/** One stream of frames into a dict. */
+export class Ingest<T> {
+  readonly #home: Home;
+  readonly #make: MakeTarget<T>;
+  readonly #settings: IngestSettings;
+  readonly #ledger: IngestLedger;
+  readonly #events: IngestEvents;
+  readonly #queue: BoundedQueue<Pending<T>>;
+  readonly #abort = new AbortController();
+  #target: Target<T>;
+  #state: State = 'open';
+  #error: unknown;
+  /** A batch is being written or waits for the lock. */
+  #busy = false;
+  /** The time of `batch.ms` is over for what waits. */
+  #ripe = false;
+  /** So many frames are written one by one, to find the one that cannot be. */
+  #single = 0;
+  #timer: Subscription | undefined;
+  #deadline: Subscription | undefined;
+  #waiters: (() => void)[] = [];
+  #countedFrames = 0;
+  #countedBytes = 0;
+
+  constructor(home: Home, make: MakeTarget<T>, settings: IngestSettings, ledger: IngestLedger, events: IngestEvents) {
+    this.#home = home;
+    this.#make = make;
+    this.#settings = settings;
+    this.#ledger = ledger;
+    this.#events = events;
+    this.#queue = new BoundedQueue(settings.queue);
+    this.#target = make(home.dict, ledger.nextSeq);
+    ledger.active.add(this);
+    ledger.nextSeq = Math.max(ledger.nextSeq, this.#target.firstSeq);
+    this.#endIfFull();
+  }
+
+  /** Whether frames are still taken. */
+  get open(): boolean {
+    return this.#state === 'open';
+  }
+
+  /** When the frame that has waited longest was received, by the performance clock. */
+  get oldestAt(): number | undefined {
+    return this.#queue.oldest?.at;
+  }
+
+  /**
+   * Takes a frame. Its bytes are borrowed for this call only: what has to wait is copied.
+   * Problems end the stream through {@link IngestEvents.done}; nothing is thrown.
+   */
+  push(item: T): void {
+    if (this.#state !== 'open') return;
+    const { tally } = this.#ledger;
+    const seq = this.#ledger.nextSeq++;
+    tally.received += 1;
+    let bytes: number;
+    try {
+      bytes = this.#target.measure(item, seq);
+    } catch (error) {
+      tally.drop('invalid');
+      this.#stop(error);
+      return;
+    }
+    const frame: Pending<T> = { item, seq, bytes, time: this.#ledger.clock.now(), at: performance.now() };
+    const direct = this.#settings.batchMs === undefined && !this.#busy && this.#queue.frames === 0;
+    if (!direct || !this.#writeDirect(frame)) this.#enqueue(frame);
+    this.#endIfFull();
+  }
+
+  /**
+   * Takes a frame as soon as the queue has room for it.
+   * @returns when the frame is written or copied, so that its bytes may be used again
+   * @throws what ended the stream
+   */
+  async offer(item: T): Promise<void> {
+    const bytes = this.#state === 'open' ? this.#measureForRoom(item) : 0;
+    while (this.#state === 'open' && this.#queue.frames > 0 && !this.#queue.fits(bytes)) {
+      await new Promise<void>((resolve) => this.#waiters.push(resolve));
+    }
+    if (this.#state === 'open') this.push(item);
+    else throw this.#error ?? new MmdError('CLOSED', 'the sink takes no more frames');
+    if (this.#error !== undefined) throw this.#error;
+  }
+
+  /** The source is over: writes what is queued, seals, then calls {@link IngestEvents.done} with `error`. */
+  end(error?: unknown): void {
+    if (this.#state !== 'open') return;
+    this.#state = 'ending';
+    this.#error ??= error;
+    this.#wake();
+    this.#deadline = this.#settings.scheduler.schedule(() => this.#timeout(), this.#settings.drainMs);
+    this.#flush();
+  }
+
+  /** Ends by itself, so the source must be told. */
+  #stop(error?: unknown): void {
+    // Stopping the source may end this stream at once, without an error: so the error is kept first.
+    this.#error ??= error;
+    if (this.#state !== 'open') return;
+    this.#events.stop();
+    this.end();
+  }
+
+  /** What is not a frame needs no room: `push` refuses it, with its reason. */
+  #measureForRoom(item: T): number {
+    try {
+      return this.#target.measure(item, this.#ledger.nextSeq);
+    } catch {
+      return 0;
+    }
+  }
+
+  #endIfFull(): void {
+    const { endSeq } = this.#target;
+    if (endSeq !== undefined && this.#ledger.nextSeq >= endSeq) this.#stop();
+  }
+
+  #enqueue(frame: Pending<T>): void {
+    const { tally } = this.#ledger;
+    const { policy } = this.#settings;
+    const { accepted, evicted } =
+      policy === 'block' && this.#queue.frames === 0
+        ? { accepted: true, evicted: [] }
+        : this.#queue.admit(frame.bytes, policy);
+    tally.drop(policy === 'sample' ? 'sampled' : 'evicted', evicted.length);
+    if (accepted) this.#queue.push({ ...frame, item: this.#target.own(frame.item) });
+    else tally.drop('queue-full');
+    this.#count();
+    if (!accepted && (policy === 'error' || policy === 'block')) this.#stop(overflow(frame.bytes, this.#queue));
+    else this.#flush();
+  }
+
+  /** Writes one frame from the caller's own memory; false when the file is locked. */
+  #writeDirect(frame: Pending<T>): boolean {
+    this.#busy = true;
+    this.#queue.depart([frame]);
+    const written = this.#attempt([frame]);
+    if (!written) this.#queue.settle([frame]);
+    this.#busy = false;
+    if (written) this.#flush();
+    return written;
+  }
+
+  /** Writes what is due until nothing is, or until the lock must be waited for. */
+  #flush(): void {
+    if (this.#busy) return;
+    this.#busy = true;
+    const began = performance.now();
+    while (this.#due()) {
+      if (this.#state === 'open' && performance.now() - began > LONGEST_STRETCH_MS) {
+        this.#busy = false;
+        this.#ripe = true;
+        this.#arm(0);
+        return;
+      }
+      const frames = this.#queue.take(this.#single > 0 ? { ...this.#settings.batch, frames: 1 } : this.#settings.batch);
+      if (this.#attempt(frames)) continue;
+      void this.#writeLater(frames);
+      return;
+    }
+    this.#busy = false;
+    this.#ripe = false;
+    this.#timer?.unsubscribe();
+    if (this.#queue.waiting > 0) this.#arm(this.#settings.batchMs ?? 0);
+    else if (this.#state === 'ending') this.#finish();
+  }
+
+  #due(): boolean {
+    const { batch, batchMs } = this.#settings;
+    const { waiting, waitingBytes } = this.#queue;
+    if (waiting === 0 || this.#state === 'done') return false;
+    if (batchMs === undefined || this.#state === 'ending' || this.#ripe || this.#single > 0) return true;
+    return waiting >= batch.frames || waitingBytes >= batch.bytes;
+  }
+
+  #arm(ms: number): void {
+    this.#timer?.unsubscribe();
+    this.#timer = this.#settings.scheduler.schedule(() => {
+      this.#ripe = true;
+      this.#flush();
+    }, ms);
+  }
+
+  /** Tries to commit without waiting for the lock; false when somebody else has it. */
+  #attempt(frames: readonly Pending<T>[]): boolean {
+    const started = performance.now();
+    let placed: Placed[];
+    try {
+      this.#rollIfDue(frames);
+      placed = this.#home.dict.batch(() => this.#target.write(frames), { lockTimeout: 0 });
+      if (this.#settings.durable) this.#home.dict.flush();
+    } catch (error) {
+      if (isMmdError(error, 'LOCKED')) return false;
+      this.#broken(frames, error);
+      return true;
+    }
+    this.#written(frames, placed, started);
+    return true;
+  }
+
+  async #writeLater(frames: readonly Pending<T>[]): Promise<void> {
+    const started = performance.now();
+    try {
+      const placed = await this.#locked(() => this.#target.write(frames));
+      if (this.#settings.durable) this.#home.dict.flush();
+      this.#written(frames, placed, started);
+    } catch (error) {
+      this.#broken(frames, error);
+    }
+    this.#busy = false;
+    this.#flush();
+  }
+
+  /** Runs `work` in a batch, waiting for the lock off the event loop and trying again with growing pauses. */
+  #locked<R>(work: () => R): Promise<R> {
+    const { lockTimeout, retry: pause, scheduler } = this.#settings;
+    const { signal } = this.#abort;
+    const aborted = fromEvent(signal, 'abort').pipe(
+      map(() => {
+        throw signal.reason;
+      }),
+    );
+    return lastValueFrom(
+      defer(() => this.#home.dict.batchAsync(work, { signal, lockTimeout })).pipe(
+        retry({
+          count: pause.count,
+          delay: (error, tries) => {
+            if (signal.aborted || !isMmdError(error, 'LOCKED')) return throwError(() => error);
+            this.#ledger.tally.retries += 1;
+            return race(timer(Math.min(pause.maxDelayMs, pause.delayMs * 2 ** (tries - 1)), scheduler), aborted);
+          },
+        }),
+      ),
+    );
+  }
+
+  #rollIfDue(frames: readonly Pending<T>[]): void {
+    if (!this.#home.due()) return;
+    const { seq } = frames[0]!;
+    this.#home.dict.batch(() => this.#target.finish(seq));
+    this.#home.roll();
+    this.#target = this.#make(this.#home.dict, seq);
+  }
+
+  #written(frames: readonly Pending<T>[], placed: readonly Placed[], started: number): void {
+    const { tally } = this.#ledger;
+    const now = performance.now();
+    let bytes = 0;
+    for (const frame of frames) {
+      bytes += frame.bytes;
+      tally.latency.record(now - frame.at);
+    }
+    tally.written += frames.length;
+    tally.bytes += bytes;
+    tally.commits += 1;
+    tally.flush.record(now - started);
+    this.#home.note(frames.length, bytes);
+    this.#release(frames);
+    const { commitNumber, name: path } = this.#home.dict;
+    frames.forEach((frame, i) => {
+      this.#events.receipt({
+        seq: frame.seq,
+        ...placed[i]!,
+        commitNumber,
+        bytes: frame.bytes,
+        latency: now - frame.at,
+        path,
+      });
+    });
+  }
+
+  /** A batch failed, and nothing of it is in the file. */
+  #broken(frames: readonly Pending<T>[], error: unknown): void {
+    if (frames.length > 1 && !isHopeless(error)) {
+      // One frame that cannot be written must not take those before it along.
+      this.#queue.putBack(frames);
+      this.#single = frames.length;
+      return;
+    }
+    const reason = this.#abort.signal.aborted ? 'drain-timeout' : 'failed';
+    this.#ledger.tally.drop(reason, frames.length + this.#queue.waiting);
+    this.#queue.clear();
+    this.#release(frames);
+    this.#stop(error);
+  }
+
+  /** Frames have left the queue for good. */
+  #release(frames: readonly Pending<T>[]): void {
+    this.#queue.settle(frames);
+    this.#single = Math.max(0, this.#single - frames.length);
+    this.#count();
+    this.#wake();
+  }
+
+  #count(): void {
+    const { frames, bytes } = this.#queue;
+    this.#ledger.tally.queue(frames - this.#countedFrames, bytes - this.#countedBytes);
+    this.#countedFrames = frames;
+    this.#countedBytes = bytes;
+  }
+
+  #wake(): void {
+    for (const waiter of this.#waiters.splice(0)) waiter();
+  }
+
+  #timeout(): void {
+    const lost = this.#queue.clear();
+    this.#ledger.tally.drop('drain-timeout', lost.length);
+    this.#count();
+    this.#abort.abort(
+      new MmdError('LOCKED', `frames that were received could not be written within ${this.#settings.drainMs} ms`, {
+        limit: 'drainMs',
+        maximum: this.#settings.drainMs,
+        path: this.#home.dict.name,
+      }),
+    );
+  }
+
+  #finish(): void {
+    this.#busy = true;
+    const seal = (): void => this.#target.finish(this.#ledger.nextSeq);
+    try {
+      this.#home.dict.batch(seal, { lockTimeout: 0 });
+    } catch (error) {
+      if (!isMmdError(error, 'LOCKED')) {
+        this.#close(error);
+        return;
+      }
+      this.#locked(seal).then(
+        () => this.#close(),
+        (reason: unknown) => this.#close(reason),
+      );
+      return;
+    }
+    this.#close();
+  }
+
+  #close(error?: unknown): void {
+    this.#error ??= error;
+    this.#state = 'done';
+    this.#timer?.unsubscribe();
+    this.#deadline?.unsubscribe();
+    this.#wake();
+    this.#ledger.active.delete(this);
+    this.#home.release();
+    this.#events.done(this.#error);
+  }
+}
+
+/** Errors that the next frame would meet too. */
+function isHopeless(error: unknown): boolean {
+  return ['LOCKED', 'NO_SPACE', 'IO', 'CLOSED', 'READ_ONLY'].some((code) => isMmdError(error, code as 'IO'));
+}
+
+function overflow(bytes: number, queue: BoundedQueue<Pending<unknown>>): MmdError {
+  return new MmdError(
+    'LIMIT_EXCEEDED',
+    `a frame of ${bytes} bytes came while ${queue.frames} frames of ${queue.bytes} bytes waited for the file`,
+    { limit: 'queue', maximum: queue.maxBytes, found: bytes },
+  );
+}

@@ -1,0 +1,109 @@
+/**
+ * The thin shell that makes an rxjs operator of the engine.
+ *
+ * @module
+ */
+
+import { MmdError } from '@mmdpickle/core';
+import {
+  defer,
+  fromEvent,
+  interval,
+  map,
+  merge,
+  NEVER,
+  Observable,
+  type OperatorFunction,
+  Subject,
+  startWith,
+  switchMap,
+  takeUntil,
+} from 'rxjs';
+import type { Home } from './home.ts';
+import { Ingest, IngestLedger, type MakeTarget } from './ingest.ts';
+import { type IngestOptions, settle } from './options.ts';
+import type { IngestStats } from './stats.ts';
+import type { Receipt } from './target.ts';
+
+/**
+ * An rxjs operator that writes what it receives and emits a receipt for each commit, with a window on its counters.
+ *
+ * One operator object is one place in the file: sequence numbers and counters go on when it is subscribed to again
+ * (by `retry` or `repeat`), and are shared when it is subscribed to twice.
+ */
+export interface IngestOperator<T> extends OperatorFunction<T, Receipt> {
+  /** Emits every `statsMs` while a stream runs, and when it ends. Sampled only while somebody listens. */
+  readonly stats$: Observable<IngestStats>;
+  /** A reading of the counters now. */
+  stats(): IngestStats;
+  /**
+   * Resolves when no stream runs: after unsubscribing, everything received is then written and sealed.
+   * @throws what the last stream ended with, when that was an error
+   */
+  idle(): Promise<void>;
+}
+
+/** Opens what a stream writes to; called at every subscription. */
+export type OpenHome = () => Home;
+
+/** Makes the operator for a target. */
+export function ingestOperator<T>(open: OpenHome, make: MakeTarget<T>, options: IngestOptions): IngestOperator<T> {
+  const settings = settle(options, 'error');
+  if (settings.policy === 'block') {
+    throw new MmdError(
+      'INVALID_ARGUMENT',
+      "an Observable cannot wait, so policy 'block' needs a sink: frameSink, rowSink or arraySink",
+      { found: 'block' },
+    );
+  }
+  const ledger = new IngestLedger();
+  const running$ = new Subject<boolean>();
+  let last: unknown;
+  const waiters: (() => void)[] = [];
+
+  function operate(source: Observable<T>): Observable<Receipt> {
+    return new Observable<Receipt>((subscriber) => {
+      const stop$ = new Subject<void>();
+      const { signal } = options;
+      const ingest = new Ingest(open(), make, settings, ledger, {
+        receipt: (receipt) => subscriber.next(receipt),
+        stop: () => stop$.next(),
+        done(error) {
+          last = error;
+          running$.next(ledger.active.size > 0);
+          if (ledger.active.size === 0) for (const waiter of waiters.splice(0)) waiter();
+          if (error === undefined) subscriber.complete();
+          else subscriber.error(error);
+        },
+      });
+      running$.next(ledger.active.size > 0);
+      const aborted$ = signal === undefined ? NEVER : fromEvent(signal, 'abort');
+      if (signal?.aborted || !ingest.open) {
+        ingest.end();
+        return undefined;
+      }
+      const subscription = source.pipe(takeUntil(merge(stop$, aborted$))).subscribe({
+        next: (frame) => ingest.push(frame),
+        error: (error) => ingest.end(error),
+        complete: () => ingest.end(),
+      });
+      return () => {
+        subscription.unsubscribe();
+        ingest.end();
+      };
+    });
+  }
+
+  return Object.assign(operate, {
+    stats$: defer(() => running$.pipe(startWith(ledger.active.size > 0))).pipe(
+      switchMap((running) =>
+        running ? interval(settings.statsMs, settings.scheduler).pipe(map(() => ledger.stats())) : [ledger.stats()],
+      ),
+    ),
+    stats: () => ledger.stats(),
+    async idle() {
+      if (ledger.active.size > 0) await new Promise<void>((resolve) => waiters.push(resolve));
+      if (last !== undefined) throw last;
+    },
+  });
+}

@@ -1,0 +1,85 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { byteChunks } from '../src/sources/byte-chunks.ts';
+import { FrameCutter } from '../src/sources/frame-cutter.ts';
+import { LineCutter } from '../src/sources/line-cutter.ts';
+
+/** Cuts bytes at arbitrary places; pieces may be empty. */
+function* cut(bytes: Uint8Array, places: readonly number[]): Generator<Uint8Array> {
+  const ends = [...places.map((place) => place % (bytes.length + 1)), bytes.length].sort((a, b) => a - b);
+  let start = 0;
+  for (const end of ends) {
+    yield bytes.subarray(start, end);
+    start = end;
+  }
+}
+
+const places = fc.array(fc.nat(), { maxLength: 20 });
+
+test('frames are the same however the stream is cut, and the short tail is known', () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 300 }), fc.integer({ min: 1, max: 50 }), places, (bytes, size, where) => {
+      const cutter = new FrameCutter(size);
+      const frames = [...cut(bytes, where)].flatMap((chunk) => [...cutter.push(chunk)].map((frame) => frame.slice()));
+      const whole = Math.floor(bytes.length / size);
+      expect(frames).toEqual(Array.from({ length: whole }, (_, i) => bytes.slice(i * size, (i + 1) * size)));
+      expect(cutter.pending).toBe(bytes.length % size);
+    }),
+  );
+});
+
+test('a frame that lies within a piece is not copied', () => {
+  const chunk = new Uint8Array(10);
+  const [frame] = new FrameCutter(4).push(chunk);
+  expect(frame?.buffer).toBe(chunk.buffer);
+});
+
+test.each([0, 1.5, -3])('a frame of %s bytes is refused', (size) => {
+  expect(() => new FrameCutter(size)).toThrow(/at least 1/);
+});
+
+test('lines are the same however the stream is cut', () => {
+  const text = fc.array(
+    fc.string({ unit: 'grapheme' }).filter((line) => !line.includes('\n')),
+    { maxLength: 10 },
+  );
+  fc.assert(
+    fc.property(text, places, (lines, where) => {
+      const cutter = new LineCutter(1000);
+      const bytes = new TextEncoder().encode(lines.map((line) => `${line}\n`).join(''));
+      const found = [...cut(bytes, where)].flatMap((chunk) => [...cutter.push(chunk)]);
+      expect([...found, ...cutter.end()]).toEqual(lines);
+      expect(cutter.line).toBe(lines.length);
+    }),
+  );
+});
+
+test('a last line without a newline is given at the end', () => {
+  const cutter = new LineCutter(10);
+  expect([...cutter.push(new TextEncoder().encode('a\nb'))]).toEqual(['a']);
+  expect([...cutter.end()]).toEqual(['b']);
+});
+
+test('a line that is too long, or not UTF-8, is a typed error', () => {
+  expect(() => [...new LineCutter(3).push(new Uint8Array(4).fill(65))]).toThrow(
+    expect.objectContaining({ code: 'LIMIT_EXCEEDED' }),
+  );
+  expect(() => [...new LineCutter(30).push(new Uint8Array([0xff, 0x0a]))]).toThrow(
+    expect.objectContaining({ code: 'CORRUPT' }),
+  );
+});
+
+test('a web stream gives its pieces, and is cancelled when the loop is left', async () => {
+  let cancelled = false;
+  const stream = new ReadableStream<Uint8Array>({
+    pull: (controller) => controller.enqueue(new Uint8Array([1])),
+    cancel: () => {
+      cancelled = true;
+    },
+  });
+  for await (const chunk of byteChunks(stream)) {
+    expect([...chunk]).toEqual([1]);
+    break;
+  }
+  expect(cancelled).toBe(true);
+});

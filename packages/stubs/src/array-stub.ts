@@ -1,0 +1,118 @@
+/**
+ * What every stub shares: a validated shape and dtype.
+ *
+ * @module
+ */
+
+import { type ArraySource, type DType, type DTypeLike, MmdError, parseDType } from '@mmdpickle/core';
+
+/** numpy 1 ends at 32 dimensions, and its users must be able to load the array. */
+const MAX_NDIM = 32;
+
+/** Options that all stubs take. */
+export interface StubOptions {
+  /** Take the disk space when the array is set (posix_fallocate), so that a full disk is an error then. Default false: sparse. */
+  readonly reserve?: boolean;
+  /** `'C'` (default): the last index varies fastest; `'F'`: the first. */
+  readonly order?: 'C' | 'F';
+}
+
+/** An array that knows its dtype, shape and order, and holds no memory for its elements. */
+export abstract class ArrayStub implements ArraySource {
+  readonly arraySource = true as const;
+  readonly dtype: DTypeLike;
+  /** The parsed {@link ArrayStub.dtype}. */
+  readonly type: DType;
+  readonly shape: readonly number[];
+  readonly order: 'C' | 'F';
+  readonly reserve: boolean;
+
+  /**
+   * @param shape - whole numbers from 0 on; `[]` is a 0-d array
+   * @param dtype - such as `'float64'`, `'>u2'`, `'datetime64[ns]'`, or a structured descr list
+   * @throws MmdError INVALID_ARGUMENT for a shape that makes no sense or whose bytes pass 2^53 - 1;
+   *   UNSUPPORTED_DTYPE for an unknown dtype, or one with Python objects in it
+   */
+  constructor(shape: readonly number[], dtype: DTypeLike, options: StubOptions = {}) {
+    this.type = storableDType(dtype);
+    this.dtype = this.type;
+    this.shape = checkShape(shape, this.type.itemsize);
+    this.order = checkOrder(options.order);
+    this.reserve = options.reserve ?? false;
+  }
+
+  /** The number of elements. */
+  get size(): number {
+    return this.shape.reduce((product, dim) => product * dim, 1);
+  }
+
+  /** The number of bytes of all elements. */
+  get nbytes(): number {
+    return this.size * this.type.itemsize;
+  }
+}
+
+/** Parses a dtype and refuses those whose elements are pointers to Python objects. */
+export function storableDType(dtype: DTypeLike): DType {
+  const type = parseDType(dtype);
+  if (hasObjects(type)) {
+    throw new MmdError('UNSUPPORTED_DTYPE', `dtype ${type.name} holds Python objects, which have no bytes to map`, {
+      found: type.name,
+    });
+  }
+  return type;
+}
+
+function hasObjects(type: DType): boolean {
+  return (
+    type.kind === 'O' ||
+    (type.base !== undefined && hasObjects(type.base)) ||
+    (type.fields?.some((field) => hasObjects(field.dtype)) ?? false)
+  );
+}
+
+/** A frozen copy of `shape`, whose dims and byte count are known to be sane. */
+export function checkShape(shape: readonly number[], itemsize: number): readonly number[] {
+  if (!Array.isArray(shape)) {
+    throw new MmdError('INVALID_ARGUMENT', `a shape is an array of dimensions, found ${typeof shape}`, {
+      expected: 'an array of whole numbers',
+      found: shape,
+    });
+  }
+  if (shape.length > MAX_NDIM) {
+    throw new MmdError('INVALID_ARGUMENT', `a shape of ${shape.length} dimensions, and numpy ends at ${MAX_NDIM}`, {
+      limit: 'ndim',
+      maximum: MAX_NDIM,
+      found: shape.length,
+    });
+  }
+  let nbytes = BigInt(itemsize);
+  for (const dim of shape as readonly unknown[]) nbytes *= BigInt(checkCount(dim, 'a dimension of a shape'));
+  if (nbytes > BigInt(Number.MAX_SAFE_INTEGER)) {
+    throw new MmdError('INVALID_ARGUMENT', `shape [${shape.join(', ')}] takes ${nbytes} bytes, more than 2^53 - 1`, {
+      limit: 'nbytes',
+      maximum: Number.MAX_SAFE_INTEGER,
+      found: nbytes,
+    });
+  }
+  return Object.freeze([...shape]);
+}
+
+/** A whole number from 0 to 2^53 - 1, or INVALID_ARGUMENT. */
+export function checkCount(value: unknown, what: string): number {
+  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) {
+    throw new MmdError('INVALID_ARGUMENT', `${what} is a whole number from 0 to 2^53 - 1, found ${String(value)}`, {
+      expected: 'a whole number >= 0',
+      found: value,
+    });
+  }
+  return value === 0 ? 0 : value;
+}
+
+function checkOrder(order: unknown = 'C'): 'C' | 'F' {
+  if (order === 'C' || order === 'F') return order;
+  throw new MmdError('INVALID_ARGUMENT', `order is 'C' or 'F', found ${String(order)}`, {
+    expected: "'C' | 'F'",
+    found: order,
+  });
+}

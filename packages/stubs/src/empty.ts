@@ -1,0 +1,68 @@
+/**
+ * Arrays that are allocated on disk in constant time, whatever their size.
+ *
+ * @module
+ */
+
+import type { DTypeLike } from '@mmdpickle/core';
+import { ArrayStub, type StubOptions } from './array-stub.ts';
+import { FullNDArray } from './full.ts';
+
+/**
+ * An array without content: it reads as zeros and takes no disk until it is written (`{ reserve: true }` takes it at once).
+ *
+ * @example
+ * ```ts
+ * import { MmapDict } from '@mmdpickle/core/node';
+ * import { EmptyNDArray } from '@mmdpickle/stubs';
+ *
+ * using dict = MmapDict.open('run.mmdpickle');
+ * dict.set('cube', new EmptyNDArray([300, 300, 300])); // 216 MB of float64, none of it in memory
+ * ```
+ */
+export class EmptyNDArray extends ArrayStub {
+  /**
+   * @param shape - whole numbers from 0 on; `[]` is a 0-d array
+   * @param dtype - default `'float64'`, as in Python
+   * @throws MmdError INVALID_ARGUMENT, UNSUPPORTED_DTYPE
+   */
+  constructor(shape: readonly number[], dtype: DTypeLike = 'float64', options: StubOptions = {}) {
+    super(shape, dtype, options);
+  }
+}
+
+/** An array of zeros: what {@link EmptyNDArray} is here in any case, said aloud as a promise. */
+export class ZerosNDArray extends EmptyNDArray {}
+
+/** Options of {@link EmptyMaskedArray}. */
+export interface MaskedStubOptions extends StubOptions {
+  /** What `filled()` puts where the mask hides an element; null (default) lets numpy choose. */
+  readonly fillValue?: unknown;
+  /** Whether all elements start hidden. Default false. */
+  readonly masked?: boolean;
+}
+
+/**
+ * A masked array without content, its mask all false or all true.
+ *
+ * @example
+ * ```ts
+ * import { MmapDict } from '@mmdpickle/core/node';
+ * import { EmptyMaskedArray } from '@mmdpickle/stubs';
+ *
+ * using dict = MmapDict.open('masked.mmdpickle');
+ * dict.set('spectra', new EmptyMaskedArray([100, 2048], 'float32', { fillValue: -1, masked: true }));
+ * ```
+ */
+export class EmptyMaskedArray extends EmptyNDArray {
+  readonly mask: ArrayStub;
+  readonly fillValue: unknown;
+
+  /** @throws MmdError INVALID_ARGUMENT, UNSUPPORTED_DTYPE */
+  constructor(shape: readonly number[], dtype: DTypeLike = 'float64', options: MaskedStubOptions = {}) {
+    super(shape, dtype, options);
+    const own = { order: this.order, reserve: this.reserve };
+    this.mask = options.masked ? new FullNDArray(shape, true, 'bool', own) : new EmptyNDArray(shape, 'bool', own);
+    this.fillValue = options.fillValue ?? null;
+  }
+}

@@ -1,0 +1,96 @@
+import {
+  type DTypeLike,
+  MmdError,
+  memoryOver,
+  NDArray,
+  ndarray,
+  type RowRange,
+  type TypedArray,
+} from '@mmdpickle/core';
+import { ArrayStub, type StubOptions } from './array-stub.ts';
+
+const CHUNK_BYTES = 1 << 20;
+
+/** Computes the elements of some rows, in C order. What it returns is borrowed until the next call. */
+export type FillRows = (rows: RowRange) => TypedArray;
+
+/** Options of {@link FunctionNDArray}. */
+export interface FunctionOptions extends Omit<StubOptions, 'order'> {
+  /** How many rows to ask for at once. Default: about 1 MiB of them. */
+  readonly rowsPerChunk?: number;
+}
+
+/**
+ * An array that is computed while it is written, some rows of the first axis at a time, in C order.
+ * A 0-d array is asked for as one row.
+ *
+ * @example
+ * ```ts
+ * import { MmapDict } from '@mmdpickle/core/node';
+ * import { FunctionNDArray } from '@mmdpickle/stubs';
+ *
+ * using dict = MmapDict.open('computed.mmdpickle');
+ * const squares = ({ start, end }) => Float64Array.from({ length: end - start }, (_, i) => (start + i) ** 2);
+ * dict.set('squares', new FunctionNDArray([1000], 'float64', squares));
+ * ```
+ */
+export class FunctionNDArray extends ArrayStub {
+  readonly #fill: FillRows;
+  readonly #rowsPerChunk: number;
+
+  /**
+   * @param fill - gives the elements of rows `start` to `end - 1`, as a typed array of the dtype's own
+   *   elements, or of others, which are converted
+   * @throws MmdError INVALID_ARGUMENT, UNSUPPORTED_DTYPE
+   */
+  constructor(shape: readonly number[], dtype: DTypeLike, fill: FillRows, options: FunctionOptions = {}) {
+    super(shape, dtype, { reserve: options.reserve ?? false });
+    if (typeof fill !== 'function') {
+      throw new MmdError('INVALID_ARGUMENT', 'a function array needs the function that computes its rows', {
+        expected: 'a function',
+        found: typeof fill,
+      });
+    }
+    const asked = options.rowsPerChunk ?? Math.max(1, Math.floor(CHUNK_BYTES / Math.max(1, this.#rowBytes)));
+    if (!(Number.isSafeInteger(asked) && asked > 0)) {
+      throw new MmdError('INVALID_ARGUMENT', `rowsPerChunk is a whole number from 1 on, found ${asked}`, {
+        found: asked,
+      });
+    }
+    this.#fill = fill;
+    this.#rowsPerChunk = asked;
+  }
+
+  /**
+   * The array's bytes in C order, borrowed until the next piece is asked for.
+   * @throws MmdError INVALID_ARGUMENT when the function returns another number of elements than asked for
+   */
+  *bytes(): Generator<Uint8Array> {
+    if (this.nbytes === 0) return;
+    const rows = this.shape[0] ?? 1;
+    for (let start = 0; start < rows; start += this.#rowsPerChunk) {
+      const end = Math.min(rows, start + this.#rowsPerChunk);
+      yield this.#encode(this.#fill({ start, end }), start, end);
+    }
+  }
+
+  get #rowBytes(): number {
+    return this.shape.slice(1).reduce((product, dim) => product * dim, this.type.itemsize);
+  }
+
+  #encode(values: TypedArray, start: number, end: number): Uint8Array {
+    const nbytes = (end - start) * this.#rowBytes;
+    const count = nbytes / this.type.itemsize;
+    if (!ArrayBuffer.isView(values) || values.length !== count) {
+      throw new MmdError('INVALID_ARGUMENT', `rows ${start} to ${end - 1} are ${count} elements`, {
+        expected: count,
+        found: ArrayBuffer.isView(values) ? values.length : values,
+      });
+    }
+    const given = ndarray(values, [count]);
+    if (given.dtype === this.type.name) return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+    const bytes = new Uint8Array(nbytes);
+    NDArray.over(memoryOver(bytes), this.type, [count]).set(given);
+    return bytes;
+  }
+}

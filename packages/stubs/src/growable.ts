@@ -1,0 +1,79 @@
+/**
+ * Arrays that rows are appended to: capacity is reserved, and the shape states the committed rows.
+ *
+ * @module
+ */
+
+import { type DTypeLike, MmdError } from '@mmdpickle/core';
+import { ArrayStub, checkCount, checkShape, type StubOptions, storableDType } from './array-stub.ts';
+
+/** Room for this many bytes of rows when no capacity is asked for. */
+const DEFAULT_CAPACITY_BYTES = 1 << 20;
+
+/** Options of the growable stubs. */
+export interface GrowableOptions extends Omit<StubOptions, 'order'> {
+  /** How many rows to make room for at first; it grows as rows come. Default: about 1 MiB of rows. */
+  readonly capacity?: number;
+}
+
+/**
+ * A growable array without rows. Getting it back gives an array with `append`.
+ *
+ * @example
+ * ```ts
+ * import { MmapDict } from '@mmdpickle/core/node';
+ * import { GrowableNDArray } from '@mmdpickle/stubs';
+ *
+ * using dict = MmapDict.open('growing.mmdpickle');
+ * dict.set('temperature', new GrowableNDArray([4], 'float32', { capacity: 1000 }));
+ * ```
+ */
+export class GrowableNDArray extends ArrayStub {
+  readonly rowShape: readonly number[];
+  readonly capacity: number;
+
+  /**
+   * @param rowShape - the shape of one row; `[]` for a column of scalars
+   * @param dtype - default `'float64'`
+   * @throws MmdError INVALID_ARGUMENT (also when the capacity's bytes pass 2^53 - 1), UNSUPPORTED_DTYPE
+   */
+  constructor(rowShape: readonly number[], dtype: DTypeLike = 'float64', options: GrowableOptions = {}) {
+    const { itemsize } = storableDType(dtype);
+    const row = checkShape(rowShape, itemsize);
+    const capacity = checkCount(options.capacity ?? defaultCapacity(row, itemsize), 'a capacity');
+    checkShape([capacity, ...row], itemsize);
+    super([0, ...row], dtype, options);
+    if (capacity === 0) {
+      throw new MmdError('INVALID_ARGUMENT', 'a growable array has room for at least one row', {
+        expected: 'a capacity >= 1',
+        found: 0,
+      });
+    }
+    this.rowShape = row;
+    this.capacity = capacity;
+  }
+}
+
+/** Options of {@link GrowableMaskedArray}. */
+export interface GrowableMaskedOptions extends GrowableOptions {
+  /** What `filled()` puts where the mask hides an element; null (default) lets numpy choose. */
+  readonly fillValue?: unknown;
+}
+
+/** A growable masked array without rows: one 8-byte write commits rows and their mask together. */
+export class GrowableMaskedArray extends GrowableNDArray {
+  readonly mask: GrowableNDArray;
+  readonly fillValue: unknown;
+
+  /** @throws MmdError INVALID_ARGUMENT, UNSUPPORTED_DTYPE */
+  constructor(rowShape: readonly number[], dtype: DTypeLike = 'float64', options: GrowableMaskedOptions = {}) {
+    super(rowShape, dtype, options);
+    this.mask = new GrowableNDArray(rowShape, 'bool', { capacity: this.capacity, reserve: this.reserve });
+    this.fillValue = options.fillValue ?? null;
+  }
+}
+
+function defaultCapacity(rowShape: readonly number[], itemsize: number): number {
+  const rowBytes = rowShape.reduce((product, dim) => product * dim, itemsize);
+  return Math.max(1, Math.floor(DEFAULT_CAPACITY_BYTES / Math.max(1, rowBytes)));
+}

@@ -1,0 +1,41 @@
+import { type DTypeLike, type FileRange, MmdError } from '@mmdpickle/core';
+import { ArrayStub, checkCount, type StubOptions } from './array-stub.ts';
+
+/** Where and what the array in the other file is. */
+export interface RawFileOptions extends StubOptions {
+  readonly shape: readonly number[];
+  /** Default `'float64'`. */
+  readonly dtype?: DTypeLike;
+  /** Byte offset of the first element in the file. Default 0. */
+  readonly offset?: number;
+}
+
+/**
+ * An array whose bytes stand in another file; they go from file to file (shared blocks where the filesystem
+ * can), not through memory. A file that is missing or too short is an error when the array is set.
+ *
+ * @example
+ * ```ts
+ * import { writeFileSync } from 'node:fs';
+ * import { MmapDict } from '@mmdpickle/core/node';
+ * import { RawFileNDArray } from '@mmdpickle/stubs';
+ *
+ * writeFileSync('camera.raw', new Uint8Array(8 + 2 * 6)); // an 8-byte header, then 2 x 3 uint16
+ * using dict = MmapDict.open('imported.mmdpickle');
+ * dict.set('image', new RawFileNDArray('camera.raw', { offset: 8, shape: [2, 3], dtype: 'uint16' }));
+ * ```
+ */
+export class RawFileNDArray extends ArrayStub {
+  readonly file: FileRange;
+
+  /** @throws MmdError INVALID_ARGUMENT, UNSUPPORTED_DTYPE */
+  constructor(path: string, options: RawFileOptions) {
+    super(options.shape, options.dtype ?? 'float64', options);
+    if (typeof path !== 'string' || path === '' || path.includes('\0')) {
+      throw new MmdError('INVALID_ARGUMENT', 'a raw file array needs the path of a file', { found: path });
+    }
+    const offset = checkCount(options.offset ?? 0, 'a byte offset');
+    checkCount(offset + this.nbytes, 'the end of the array in the file');
+    this.file = Object.freeze({ path, offset, length: this.nbytes });
+  }
+}

@@ -1,0 +1,176 @@
+import { type ArraySource, isArraySource, MmdError } from '@mmdpickle/core';
+import {
+  EmptyMaskedArray,
+  EmptyNDArray,
+  FullNDArray,
+  FunctionNDArray,
+  GrowableMaskedArray,
+  GrowableNDArray,
+  RawFileNDArray,
+  ZerosNDArray,
+} from '@mmdpickle/stubs';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+
+type Make = (shape: readonly number[], dtype: string) => ArraySource;
+
+const STUBS: readonly (readonly [string, Make])[] = [
+  ['EmptyNDArray', (shape, dtype) => new EmptyNDArray(shape, dtype)],
+  ['ZerosNDArray', (shape, dtype) => new ZerosNDArray(shape, dtype)],
+  ['EmptyMaskedArray', (shape, dtype) => new EmptyMaskedArray(shape, dtype)],
+  ['FullNDArray', (shape, dtype) => new FullNDArray(shape, 1, dtype)],
+  ['GrowableNDArray', (shape, dtype) => new GrowableNDArray(shape, dtype, { capacity: 1 })],
+  ['GrowableMaskedArray', (shape, dtype) => new GrowableMaskedArray(shape, dtype, { capacity: 1 })],
+  ['RawFileNDArray', (shape, dtype) => new RawFileNDArray('x.raw', { shape, dtype })],
+  ['FunctionNDArray', (shape, dtype) => new FunctionNDArray(shape, dtype, () => new Float64Array(0))],
+];
+
+function codeOf(action: () => unknown): string {
+  try {
+    action();
+  } catch (error) {
+    if (error instanceof MmdError) return error.code;
+    throw error;
+  }
+  return 'no error';
+}
+
+function joined(source: ArraySource): Uint8Array {
+  const parts = [...(source.bytes?.() ?? [])].map((part) => part.slice());
+  return Buffer.concat(parts);
+}
+
+describe.each(STUBS)('%s', (_name, make) => {
+  test('is an array source', () => {
+    expect(isArraySource(make([2, 3], 'float64'))).toBe(true);
+  });
+
+  test.each([
+    ['negative', [-1, 3]],
+    ['fractional', [2, 1.5]],
+    ['NaN', [Number.NaN]],
+    ['infinite', [Number.POSITIVE_INFINITY]],
+    ['past 2^53 in bytes', [2 ** 30, 2 ** 30]],
+    ['past 2^53 in one dimension', [2 ** 53]],
+    ['a string', ['3' as unknown as number]],
+    ['of more dimensions than numpy has', new Array(33).fill(1)],
+    ['not an array', 3 as unknown as number[]],
+  ])('refuses a shape that is %s', (_what, shape) => {
+    expect(codeOf(() => make(shape, 'float64'))).toBe('INVALID_ARGUMENT');
+  });
+
+  test.each(['float65', 'O', 'no dtype at all'])('refuses dtype %s', (dtype) => {
+    expect(codeOf(() => make([2], dtype))).toBe('UNSUPPORTED_DTYPE');
+  });
+
+  test('keeps its shape when the caller changes the array it was made from', () => {
+    const shape = [2, 3];
+    const stub = make(shape, 'float64');
+    const before = [...stub.shape];
+    shape[0] = 99;
+    expect(stub.shape).toEqual(before);
+  });
+});
+
+test('an empty array is float64 in C order, without bytes and without reserve', () => {
+  const stub = new EmptyNDArray([300, 300, 300]);
+  expect(stub.type.name).toBe('float64');
+  expect({ order: stub.order, reserve: stub.reserve, nbytes: stub.nbytes }).toEqual({
+    order: 'C',
+    reserve: false,
+    nbytes: 216_000_000,
+  });
+  expect((stub as ArraySource).bytes).toBeUndefined();
+});
+
+test('an order other than C and F is refused', () => {
+  expect(codeOf(() => new EmptyNDArray([1], 'float64', { order: 'A' as 'C' }))).toBe('INVALID_ARGUMENT');
+});
+
+test('a masked stub hides nothing, or everything', () => {
+  expect((new EmptyMaskedArray([2, 2], 'int16').mask as ArraySource).bytes).toBeUndefined();
+  const hidden = new EmptyMaskedArray([2, 2], 'int16', { masked: true, fillValue: -1 });
+  expect([...joined(hidden.mask)]).toEqual([1, 1, 1, 1]);
+  expect(hidden.fillValue).toBe(-1);
+});
+
+test('a full array repeats its element, whatever the size', () => {
+  fc.assert(
+    fc.property(fc.array(fc.nat(40), { maxLength: 3 }), fc.integer({ min: 1, max: 255 }), (shape, value) => {
+      const stub = new FullNDArray(shape, value, '>i4');
+      const bytes = joined(stub);
+      expect(bytes.length).toBe(stub.nbytes);
+      expect(bytes.every((byte, i) => byte === (i % 4 === 3 ? value : 0))).toBe(true);
+    }),
+    { numRuns: 50 },
+  );
+});
+
+test('a full array over many chunks has the right length and a bounded piece size', () => {
+  const stub = new FullNDArray([1_000_003], 7n);
+  let total = 0;
+  let largest = 0;
+  for (const piece of stub.bytes?.() ?? []) {
+    total += piece.length;
+    largest = Math.max(largest, piece.length);
+  }
+  expect(total).toBe(8_000_024);
+  expect(largest).toBeLessThanOrEqual(1 << 20);
+});
+
+test('a full array of zeros stays sparse, and -0 is not zero', () => {
+  expect(new FullNDArray([4], 0).bytes).toBeUndefined();
+  expect(new FullNDArray([4], -0).bytes).toBeDefined();
+});
+
+test('a growable stub has no rows, a row shape and a capacity', () => {
+  const stub = new GrowableNDArray([4, 2], 'float32', { capacity: 1e6 });
+  expect(stub.shape).toEqual([0, 4, 2]);
+  expect(stub.capacity).toBe(1e6);
+  expect(new GrowableNDArray([1 << 20], 'float64').capacity).toBe(1);
+  expect(new GrowableMaskedArray([3], 'int8', { capacity: 5 }).mask.capacity).toBe(5);
+});
+
+test.each([0, -1, 1.5, 2 ** 53])('a growable stub refuses a capacity of %s', (capacity) => {
+  expect(codeOf(() => new GrowableNDArray([2], 'float64', { capacity }))).toBe('INVALID_ARGUMENT');
+});
+
+test('a raw file array says which bytes of the file it is', () => {
+  const stub = new RawFileNDArray('camera.raw', { offset: 8, shape: [2, 3], dtype: 'uint16' });
+  expect(stub.file).toEqual({ path: 'camera.raw', offset: 8, length: 12 });
+  expect(codeOf(() => new RawFileNDArray('x', { offset: -1, shape: [1] }))).toBe('INVALID_ARGUMENT');
+  expect(codeOf(() => new RawFileNDArray('x', { offset: 2 ** 53 - 4, shape: [1] }))).toBe('INVALID_ARGUMENT');
+  expect(codeOf(() => new RawFileNDArray('', { shape: [1] }))).toBe('INVALID_ARGUMENT');
+});
+
+test('a function array asks for its rows once, in order', () => {
+  const asked: [number, number][] = [];
+  const stub = new FunctionNDArray(
+    [5, 2],
+    'int32',
+    ({ start, end }) => {
+      asked.push([start, end]);
+      return Int32Array.from({ length: (end - start) * 2 }, (_, i) => start * 2 + i);
+    },
+    { rowsPerChunk: 2 },
+  );
+  const bytes = joined(stub);
+  expect(asked).toEqual([
+    [0, 2],
+    [2, 4],
+    [4, 5],
+  ]);
+  expect([...new Int32Array(bytes.slice().buffer)]).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+});
+
+test('a function array converts elements of another dtype, and takes 0-d as one row', () => {
+  const stub = new FunctionNDArray([], '>u2', () => new Float64Array([258]));
+  expect([...joined(stub)]).toEqual([1, 2]);
+  expect([...joined(new FunctionNDArray([0, 3], 'int8', () => new Int8Array(0)))]).toEqual([]);
+});
+
+test('a function array refuses rows of the wrong length', () => {
+  const stub = new FunctionNDArray([4], 'float64', () => new Float64Array(3));
+  expect(codeOf(() => joined(stub))).toBe('INVALID_ARGUMENT');
+  expect(codeOf(() => new FunctionNDArray([1], 'int8', undefined as never))).toBe('INVALID_ARGUMENT');
+});
