@@ -1,0 +1,182 @@
+/** Append `count` frames of `bytes` bytes, one entry (record, dataset, file, chunk) each; open and close included. */
+
+import { closeSync, fdatasyncSync, mkdirSync, openSync, writeFileSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { numberParam, type Operation, type Side, type SideContext } from '../case.ts';
+import { h5wasm, lmdb, sqlite } from '../node-peers.ts';
+import { npyHeader } from '../npy.ts';
+import { ours } from '../ours.ts';
+import { importPeer } from '../peer-import.ts';
+import { frameKey, seededBytes } from '../seeded.ts';
+import { fresh, timed, timedAsync } from '../timing.ts';
+
+function job({ params }: SideContext) {
+  return {
+    count: numberParam(params, 'count'),
+    frame: seededBytes(numberParam(params, 'bytes')),
+    fdatasync: params['fdatasync'] === true,
+  };
+}
+
+const mmdpickle: Side = {
+  async start(context) {
+    const { MmapDict } = await ours.node();
+    const { count, frame, fdatasync } = job(context);
+    return {
+      round: () => {
+        const path = fresh(context, 'run.mmdpickle');
+        return timed(() => {
+          const dict = MmapDict.open(path, { durability: fdatasync ? 'commit' : 'none' });
+          for (let i = 0; i < count; i++) dict.set(frameKey(i), frame);
+          dict.close();
+        });
+      },
+    };
+  },
+};
+
+const rawFs: Side = {
+  start(context) {
+    const { count, frame, fdatasync } = job(context);
+    return {
+      round: () => {
+        const path = fresh(context, 'run.raw');
+        return timed(() => {
+          const fd = openSync(path, 'w');
+          for (let i = 0; i < count; i++) {
+            writeSync(fd, frame);
+            if (fdatasync) fdatasyncSync(fd);
+          }
+          closeSync(fd);
+        });
+      },
+    };
+  },
+};
+
+const lmdbSide: Side = {
+  async start(context) {
+    const open = await lmdb();
+    const { count, frame } = job(context);
+    return {
+      round: () => {
+        const path = fresh(context, 'run.lmdb');
+        return timedAsync(async () => {
+          const database = open(path, { encoding: 'binary' });
+          for (let i = 0; i < count; i++) database.putSync(frameKey(i), frame);
+          await database.close();
+        });
+      },
+    };
+  },
+};
+
+const h5wasmSwmr: Side = {
+  async start(context) {
+    const open = await h5wasm();
+    const { count, frame } = job(context);
+    return {
+      round: () => {
+        const path = fresh(context, 'run.h5');
+        return timed(() => {
+          const file = open(path);
+          const frames = file.create_dataset({
+            name: 'frames',
+            data: frame,
+            shape: [1, frame.length],
+            maxshape: [null, frame.length],
+            chunks: [1, frame.length],
+          });
+          file.start_swmr_write();
+          for (let i = 1; i < count; i++) {
+            frames.resize([i + 1, frame.length]);
+            frames.write_slice([[i, i + 1], []], frame);
+            file.flush();
+          }
+          file.close();
+        });
+      },
+    };
+  },
+};
+
+const npyPerFrame: Side = {
+  start(context) {
+    const { count, frame } = job(context);
+    return {
+      round: () => {
+        const path = fresh(context, 'run');
+        return timed(() => {
+          mkdirSync(path);
+          for (let i = 0; i < count; i++) {
+            const fd = openSync(join(path, `${i}.npy`), 'w');
+            writeSync(fd, npyHeader('|u1', [frame.length]));
+            writeSync(fd, frame);
+            closeSync(fd);
+          }
+        });
+      },
+    };
+  },
+};
+
+const zarritaSide: Side = {
+  async start(context) {
+    const zarr = await importPeer<{
+      create(store: unknown, options: object): Promise<unknown>;
+      set(array: unknown, selection: unknown, value: unknown): Promise<void>;
+    }>('zarrita');
+    const { default: FileSystemStore } = await importPeer<{ default: new (path: string) => unknown }>('@zarrita/storage/fs');
+    const { count, frame } = job(context);
+    return {
+      round: () => {
+        const path = fresh(context, 'run.zarr');
+        return timedAsync(async () => {
+          const array = await zarr.create(new FileSystemStore(path), {
+            shape: [count, frame.length],
+            chunkShape: [1, frame.length],
+            dtype: 'uint8',
+          });
+          const value = { data: frame, shape: [frame.length], stride: [1] };
+          for (let i = 0; i < count; i++) await zarr.set(array, [i, null], value);
+        });
+      },
+    };
+  },
+};
+
+const sqliteSide: Side = {
+  async start(context) {
+    const open = await sqlite();
+    const { count, frame } = job(context);
+    const blob = Buffer.from(frame.buffer);
+    return {
+      round: () => {
+        const path = fresh(context, 'run.sqlite');
+        fresh(context, 'run.sqlite-wal');
+        fresh(context, 'run.sqlite-shm');
+        return timed(() => {
+          const database = open(path);
+          database.exec('create table frames (key text primary key, data blob)');
+          const insert = database.prepare('insert into frames values (?, ?)');
+          for (let i = 0; i < count; i++) insert.run(frameKey(i), blob);
+          database.close();
+        });
+      },
+    };
+  },
+};
+
+export const operation: Operation = {
+  inputs: ({ sharedDir, params }) =>
+    writeFileSync(join(sharedDir, 'frame.bin'), seededBytes(numberParam(params, 'bytes'))),
+  sides: {
+    ours: mmdpickle,
+    'raw-fs': rawFs,
+    lmdb: lmdbSide,
+    'h5wasm-swmr': h5wasmSwmr,
+    'npy-per-frame': npyPerFrame,
+    zarrita: zarritaSide,
+    'better-sqlite3': sqliteSide,
+  },
+};

@@ -1,0 +1,152 @@
+/**
+ * Open a file of `keys` small records and get `gets` of them, spread at random; `open: false` keeps one
+ * handle open between the rounds.
+ */
+
+import { numberParam, type Operation, type Side, type SideContext } from '../case.ts';
+import { type LmdbDatabase, lmdb, type SqliteDatabase, sqlite } from '../node-peers.ts';
+import { ours } from '../ours.ts';
+import { recordKey, seeded, seededRecord } from '../seeded.ts';
+import { fresh, timed, timedAsync } from '../timing.ts';
+
+function job({ params }: SideContext) {
+  const keys = numberParam(params, 'keys');
+  const gets = numberParam(params, 'gets');
+  return {
+    keys,
+    reopen: params['reopen'] === true,
+    /** Other keys in every round, the same ones for every side. */
+    pick(round: number): string[] {
+      const next = seeded(round + 1);
+      return Array.from({ length: gets }, () => recordKey(Math.floor(next() * keys)));
+    },
+  };
+}
+
+/** Throws unless the record is the one that was stored: a fast wrong answer must not count. */
+function expectRecord(key: string, found: unknown): void {
+  const seq = found instanceof Map ? found.get('seq') : (found as { seq?: unknown } | undefined)?.seq;
+  if (seq !== Number(key.slice(4))) throw new Error(`${key} gave ${String(seq)}`);
+}
+
+function oursSide(closeOptions: { readonly index: boolean }): Side {
+  const name = closeOptions.index ? 'indexed.mmdpickle' : 'walked.mmdpickle';
+  return {
+    async prepare(context) {
+      const { MmapDict } = await ours.node();
+      const { keys } = job(context);
+      const dict = MmapDict.open(fresh(context, name), closeOptions);
+      for (let from = 0; from < keys; from += 10_000) {
+        dict.batch(() => {
+          for (let i = from; i < Math.min(keys, from + 10_000); i++) dict.set(recordKey(i), seededRecord(i));
+        });
+      }
+      dict.close();
+    },
+    async start(context) {
+      const { MmapDict } = await ours.node();
+      const { reopen, pick } = job(context);
+      const path = `${context.dir}/${name}`;
+      const kept = reopen ? undefined : MmapDict.open(path, { mode: 'r' });
+      return {
+        round: (index) => {
+          const keys = pick(index);
+          let last: unknown;
+          const round = timed(() => {
+            const dict = kept ?? MmapDict.open(path, { mode: 'r' });
+            for (const key of keys) last = dict.get(key);
+            if (kept === undefined) dict.close();
+          });
+          expectRecord(keys.at(-1) as string, last);
+          return round;
+        },
+        close: () => kept?.close(),
+      };
+    },
+  };
+}
+
+const lmdbSide: Side = {
+  async prepare(context) {
+    const open = await lmdb();
+    const { keys } = job(context);
+    const database = open(fresh(context, 'run.lmdb'));
+    database.transactionSync(() => {
+      for (let i = 0; i < keys; i++) database.putSync(recordKey(i), seededRecord(i));
+    });
+    await database.close();
+  },
+  async start(context) {
+    const open = await lmdb();
+    const { reopen, pick } = job(context);
+    const path = `${context.dir}/run.lmdb`;
+    const options = { readOnly: true };
+    let kept: LmdbDatabase | undefined = reopen ? undefined : open(path, options);
+    return {
+      round: async (index) => {
+        const keys = pick(index);
+        let last: unknown;
+        const round = await timedAsync(async () => {
+          const database = kept ?? open(path, options);
+          for (const key of keys) last = database.get(key);
+          if (kept === undefined) await database.close();
+        });
+        expectRecord(keys.at(-1) as string, last);
+        return round;
+      },
+      close: async () => {
+        await kept?.close();
+        kept = undefined;
+      },
+    };
+  },
+};
+
+const sqliteSide: Side = {
+  async prepare(context) {
+    const open = await sqlite();
+    const { keys } = job(context);
+    const database = open(fresh(context, 'run.sqlite'));
+    database.exec('create table records (key text primary key, seq, time, sensor, value, ok) without rowid');
+    const insert = database.prepare('insert into records values (?, ?, ?, ?, ?, ?)');
+    database.transaction(() => {
+      for (let i = 0; i < keys; i++) {
+        const { seq, time, sensor, value, ok } = seededRecord(i);
+        insert.run(recordKey(i), seq, time, sensor, value, ok ? 1 : 0);
+      }
+    })();
+    database.close();
+  },
+  async start(context) {
+    const open = await sqlite();
+    const { reopen, pick } = job(context);
+    const path = `${context.dir}/run.sqlite`;
+    const select = 'select * from records where key = ?';
+    const kept: SqliteDatabase | undefined = reopen ? undefined : open(path);
+    const keptSelect = kept?.prepare(select);
+    return {
+      round: (index) => {
+        const keys = pick(index);
+        let last: unknown;
+        const round = timed(() => {
+          const database = kept ?? open(path);
+          const statement = keptSelect ?? database.prepare(select);
+          for (const key of keys) last = statement.get(key);
+          if (kept === undefined) database.close();
+        });
+        expectRecord(keys.at(-1) as string, last);
+        return round;
+      },
+      close: () => kept?.close(),
+    };
+  },
+};
+
+export const operation: Operation = {
+  sides: {
+    ours: oursSide({ index: true }),
+    'ours-walk': oursSide({ index: false }),
+    lmdb: lmdbSide,
+    'better-sqlite3': sqliteSide,
+  },
+};

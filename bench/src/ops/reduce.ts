@@ -1,0 +1,196 @@
+/**
+ * Reduce or visit an array of `count` float64 that lies in the page cache. `how`: sum, minmax, mean or
+ * random (1e6 elements by index). `offset` shifts the data in the file, so that 3 makes it unaligned.
+ * `reopen` maps the file anew in every round, else one mapping serves them all.
+ */
+
+import { closeSync, openSync, readFileSync, readSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { numberParam, type Operation, type Runner, type Side, type SideContext, textParam } from '../case.ts';
+import { writeLegacyFile } from '../legacy-file.ts';
+import { npyHeader } from '../npy.ts';
+import { ours } from '../ours.ts';
+import { importPeer } from '../peer-import.ts';
+import { seeded, seededFloats } from '../seeded.ts';
+import { fresh, timed } from '../timing.ts';
+
+const BLOCK = 2 ** 20;
+const RANDOM_READS = 1_000_000;
+
+function job({ params }: SideContext) {
+  return {
+    count: numberParam(params, 'count'),
+    how: textParam(params, 'how'),
+    offset: numberParam(params, 'offset'),
+    reopen: params['reopen'] === true,
+  };
+}
+
+/** The array's bytes: one block over and over. */
+function* blocks(count: number): Generator<Uint8Array> {
+  const block = new Uint8Array(seededFloats(BLOCK).buffer);
+  for (let left = count * 8; left > 0; left -= block.length) yield block.subarray(0, Math.min(left, block.length));
+}
+
+function randomIndices(count: number): Uint32Array {
+  const next = seeded(7);
+  return Uint32Array.from({ length: RANDOM_READS }, () => Math.floor(next() * count));
+}
+
+/** The loops a user writes over a typed array. One function each, so that all sides run the same code. */
+const LOOPS: { readonly [how: string]: (data: Float64Array, indices: Uint32Array) => number } = {
+  sum(data) {
+    let sum = 0;
+    for (let i = 0; i < data.length; i++) sum += data[i] as number;
+    return sum;
+  },
+  minmax(data) {
+    let min = Number.POSITIVE_INFINITY;
+    let max = Number.NEGATIVE_INFINITY;
+    for (let i = 0; i < data.length; i++) {
+      const value = data[i] as number;
+      if (value < min) min = value;
+      if (value > max) max = value;
+    }
+    return max - min;
+  },
+  mean(data) {
+    let sum = 0;
+    for (let i = 0; i < data.length; i++) sum += data[i] as number;
+    return sum / data.length;
+  },
+  random(data, indices) {
+    let sum = 0;
+    for (let i = 0; i < indices.length; i++) sum += data[indices[i] as number] as number;
+    return sum;
+  },
+};
+
+/** Runs `compute` per round, and compares what it gives with the first round's. */
+function checked(compute: () => number): Runner {
+  let expected: number | undefined;
+  return {
+    round: () => {
+      let value = Number.NaN;
+      const round = timed(() => {
+        value = compute();
+      });
+      expected ??= value;
+      if (!(Math.abs(value - expected) <= 1e-9 * Math.abs(expected))) throw new Error(`${value} is not ${expected}`);
+      return round;
+    },
+  };
+}
+
+type Node = Awaited<ReturnType<typeof ours.node>>;
+type Dict = ReturnType<Node['MmapDict']['open']>;
+type Mapped = InstanceType<Awaited<ReturnType<typeof ours.core>>['NDArray']>;
+
+/** Over an array in a dict, laid out as ours is: `offset` 0 gives aligned data, else an npy-like unaligned one. */
+function overDict(compute: (array: Mapped, how: string, indices: Uint32Array) => number): Side {
+  return {
+    async prepare(context) {
+      const { MmapDict } = await ours.node();
+      const { RawFileNDArray } = await ours.stubs();
+      const { count, offset } = job(context);
+      const path = fresh(context, 'run.mmdpickle');
+      if (offset !== 0) {
+        writeLegacyFile(path, count, blocks(count));
+        return;
+      }
+      const dict = MmapDict.open(path);
+      dict.set('x', new RawFileNDArray(join(context.sharedDir, 'input.bin'), { shape: [count], dtype: 'float64' }));
+      dict.close();
+    },
+    async start(context) {
+      const { MmapDict } = await ours.node();
+      const { NDArray } = await ours.core();
+      const { count, how, reopen } = job(context);
+      const indices = randomIndices(count);
+      const path = join(context.dir, 'run.mmdpickle');
+      const get = (dict: Dict): Mapped => {
+        const array = dict.get('x');
+        if (!(array instanceof NDArray)) throw new Error('not an array');
+        return array;
+      };
+      if (!reopen) {
+        const dict = MmapDict.open(path, { mode: 'r' });
+        const array = get(dict);
+        return { ...checked(() => compute(array, how, indices)), close: () => dict.close() };
+      }
+      return checked(() => {
+        using dict = MmapDict.open(path, { mode: 'r' });
+        return compute(get(dict), how, indices);
+      });
+    },
+  };
+}
+
+const library = overDict((array, how, indices) => {
+  switch (how) {
+    case 'sum':
+      return Number(array.sum());
+    case 'minmax':
+      return Number(array.max()) - Number(array.min());
+    case 'mean':
+      return Number(array.mean());
+    default: {
+      let sum = 0;
+      for (let i = 0; i < indices.length; i++) sum += array.get(indices[i] as number) as number;
+      return sum;
+    }
+  }
+});
+
+const view = overDict((array, how, indices) => {
+  const loop = LOOPS[how];
+  if (loop === undefined || !(array.data instanceof Float64Array)) throw new Error('no loop, or no typed view');
+  return loop(array.data, indices);
+});
+
+const inMemory: Side = {
+  start(context) {
+    const { count, how, offset } = job(context);
+    const data = new Float64Array(count);
+    const bytes = new Uint8Array(data.buffer);
+    const fd = openSync(join(context.sharedDir, 'input.bin'), 'r');
+    for (let done = 0; done < bytes.length; ) {
+      done += readSync(fd, bytes, done, Math.min(2 ** 28, bytes.length - done), offset + done);
+    }
+    closeSync(fd);
+    const loop = LOOPS[how];
+    if (loop === undefined) throw new Error(`no loop ${how}`);
+    const indices = randomIndices(count);
+    return checked(() => loop(data, indices));
+  },
+};
+
+const npyjsSide: Side = {
+  async start(context) {
+    const npyjs = await importPeer<{ parse(buffer: ArrayBuffer): { data: Float64Array } }>('npyjs');
+    const { count, how } = job(context);
+    const path = fresh(context, 'input.npy');
+    const fd = openSync(path, 'w');
+    writeSync(fd, npyHeader('<f8', [count]));
+    writeSync(fd, readFileSync(join(context.sharedDir, 'input.bin')));
+    closeSync(fd);
+    const loop = LOOPS[how];
+    if (loop === undefined) throw new Error(`no loop ${how}`);
+    const indices = randomIndices(count);
+    return checked(() => {
+      const { buffer, byteOffset, byteLength } = readFileSync(path);
+      return loop(npyjs.parse(buffer.slice(byteOffset, byteOffset + byteLength) as ArrayBuffer).data, indices);
+    });
+  },
+};
+
+export const operation: Operation = {
+  inputs: (context) => {
+    const { count, offset } = job(context);
+    const fd = openSync(join(context.sharedDir, 'input.bin'), 'w');
+    if (offset > 0) writeSync(fd, new Uint8Array(offset));
+    for (const block of blocks(count)) writeSync(fd, block);
+    closeSync(fd);
+  },
+  sides: { ours: library, 'ours-view': view, 'in-memory': inMemory, npyjs: npyjsSide },
+};

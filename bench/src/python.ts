@@ -1,0 +1,16 @@
+/** Which of the machine's Pythons a peer runs in. */
+
+import { spawnSync } from 'node:child_process';
+import { pythons } from '../../test/src/python.ts';
+
+const found = new Map<string, string | undefined>();
+
+/** The first interpreter that imports all the modules. */
+export function pythonFor(modules: readonly string[]): string | undefined {
+  const key = modules.join(', ');
+  if (!found.has(key)) {
+    const fits = pythons().find(({ executable }) => spawnSync(executable, ['-c', `import ${key}`]).status === 0);
+    found.set(key, fits?.executable);
+  }
+  return found.get(key);
+}

@@ -1,0 +1,146 @@
+/** From measured rounds to tables and verdicts. */
+
+import type { BenchCase, Goal } from './case.ts';
+import { PEERS } from './peers.ts';
+import type { CaseResult, LaneResult } from './runner.ts';
+import { growthExponent, median, type Spread, speedRatio, spread } from './stats.ts';
+import { digits, formatBytes, formatRate, formatTime, renderTable } from './table.ts';
+
+/** Counts of things that must not happen: the worst round counts, not the median. */
+const WORST_COUNTS: ReadonlySet<string> = new Set(['lost', 'missed']);
+
+export interface GoalResult {
+  readonly case: string;
+  readonly side: string;
+  /** The peer and the size, or the metric's name. */
+  readonly beside: string;
+  readonly value: Spread;
+  readonly goal: string;
+  readonly verdict: 'met' | 'short' | 'not measured';
+}
+
+/** The metrics of a lane: those its rounds report, and the ones every lane has. */
+export function metricsOf(lane: LaneResult): Map<string, Spread> {
+  const metrics = new Map<string, Spread>();
+  metrics.set('ms', scale(spread(lane.rounds.map(({ ns }) => ns)), 1e-6));
+  metrics.set('peakMiB', { median: lane.peakRss / 2 ** 20, min: lane.peakRss / 2 ** 20, max: lane.peakRss / 2 ** 20 });
+  for (const name of Object.keys(lane.rounds[0]?.metrics ?? {})) {
+    const values = lane.rounds.map(({ metrics: found }) => found?.[name] ?? Number.NaN);
+    const over = spread(values);
+    metrics.set(name, WORST_COUNTS.has(name) ? { ...over, median: over.max } : over);
+  }
+  return metrics;
+}
+
+/** The growth exponents by side, for cases with sizes. */
+export function exponentsOf(result: CaseResult): Map<string, number> {
+  const bySide = new Map<string, [number, number][]>();
+  for (const { side, size, rounds, state } of result.lanes) {
+    if (size === undefined || state !== 'measured') continue;
+    bySide.set(side, [...(bySide.get(side) ?? []), [size, median(rounds.map(({ ns }) => ns))]]);
+  }
+  const exponents = new Map<string, number>();
+  for (const [side, points] of bySide) if (points.length > 1) exponents.set(side, growthExponent(points));
+  return exponents;
+}
+
+/** What became of each goal of a case; a goal about a peer is asked at every size the peer reached. */
+export function goalsOf(benchCase: BenchCase, result: CaseResult): GoalResult[] {
+  return benchCase.goals.flatMap((goal) => {
+    const side = goal.side ?? 'ours';
+    const base = { case: result.name, side, goal: describeGoal(goal) };
+    const none = { median: Number.NaN, min: Number.NaN, max: Number.NaN };
+    const lanes = result.lanes.filter((lane) => lane.side === side);
+    if (goal.metric === 'exponent') {
+      const value = exponentsOf(result).get(side);
+      const over = value === undefined ? none : { median: value, min: value, max: value };
+      return [{ ...base, beside: 'exponent', value: over, verdict: verdict(goal, over.median) }];
+    }
+    return lanes.map((lane): GoalResult => {
+      const at = lane.size === undefined ? '' : ` at ${lane.size}`;
+      if (goal.metric !== undefined) {
+        const value = metricsOf(lane).get(goal.metric) ?? none;
+        return { ...base, beside: `${goal.metric}${at}`, value, verdict: verdict(goal, value.median) };
+      }
+      const peer = result.lanes.find((other) => other.side === goal.peer && other.size === lane.size);
+      const value = peer === undefined ? none : ratioOf(lane, peer);
+      return { ...base, beside: `${goal.peer}${at}`, value, verdict: verdict(goal, value.median) };
+    });
+  });
+}
+
+function ratioOf(ours: LaneResult, peer: LaneResult): Spread {
+  return speedRatio(
+    ours.rounds.map(({ ns }) => ns),
+    peer.rounds.map(({ ns }) => ns),
+  );
+}
+
+function verdict(goal: Goal, value: number): GoalResult['verdict'] {
+  if (!Number.isFinite(value)) return 'not measured';
+  const enough = goal.atLeast === undefined || value >= goal.atLeast;
+  const little = goal.atMost === undefined || value <= goal.atMost;
+  return enough && little ? 'met' : 'short';
+}
+
+function describeGoal({ atLeast, atMost }: Goal): string {
+  return atLeast !== undefined ? `>= ${atLeast}` : `<= ${atMost}`;
+}
+
+function scale({ median: middle, min, max }: Spread, by: number): Spread {
+  return { median: middle * by, min: min * by, max: max * by };
+}
+
+/** `1.04 (0.98-1.11)` */
+export function formatSpread({ median: middle, min, max }: Spread): string {
+  if (!Number.isFinite(middle)) return '-';
+  return min === max ? digits(middle) : `${digits(middle)} (${digits(min)}-${digits(max)})`;
+}
+
+/** The table of one case. */
+export function caseTable(benchCase: BenchCase, result: CaseResult): string {
+  const rows = result.lanes.map((lane) => laneRow(benchCase, result, lane));
+  const table = renderTable(
+    ['  side', 'median ', 'min ', 'max ', 'rate ', 'peak RSS ', 'ours is x times as fast', 'other figures'],
+    rows,
+  );
+  const exponents = [...exponentsOf(result)].map(([side, exponent]) => `${side} n^${exponent.toFixed(2)}`);
+  const growth = exponents.length === 0 ? '' : `\n  growth: ${exponents.join(', ')}`;
+  return `${result.name}: ${benchCase.about}\n${table}${growth}`;
+}
+
+function laneRow(benchCase: BenchCase, result: CaseResult, lane: LaneResult): string[] {
+  const label = `  ${lane.side}${lane.size === undefined ? '' : ` at ${lane.size}`}`;
+  if (lane.state !== 'measured' || lane.rounds.length === 0) {
+    const remedy = lane.state === 'missing' ? PEERS[lane.side]?.remedy : undefined;
+    const reason = (lane.reason ?? '').trim().split('\n').slice(0, 3).join(' | ');
+    const state = lane.state === 'beyond' ? 'not run' : lane.state;
+    return [label, '-', '-', '-', '-', '-', `${state}: ${reason}${remedy === undefined ? '' : ` (${remedy})`}`];
+  }
+  const time = spread(lane.rounds.map(({ ns }) => ns));
+  const { count, unit, bytes } = benchCase.work(lane.params);
+  const rates = [`${formatRate(count / (time.median / 1e9))} ${unit}`];
+  if (bytes !== undefined) rates.push(`${formatBytes(bytes / (time.median / 1e9))}/s`);
+  const ours = result.lanes.find((other) => other.side === benchCase.sides[0] && other.size === lane.size);
+  const figures = [...metricsOf(lane)]
+    .filter(([name]) => name !== 'ms' && name !== 'peakMiB')
+    .map(([name, value]) => `${name} ${digits(value.median)}`);
+  return [
+    label,
+    formatTime(time.median),
+    formatTime(time.min),
+    formatTime(time.max),
+    rates.join(', '),
+    formatBytes(lane.peakRss),
+    ours === undefined || ours === lane || ours.state !== 'measured' ? '' : formatSpread(ratioOf(ours, lane)),
+    figures.join(', '),
+  ];
+}
+
+/** All goals in one table. */
+export function goalTable(goals: readonly GoalResult[]): string {
+  return renderTable(
+    ['case', 'side', 'beside', 'reached (min-max)', 'goal', 'verdict'],
+    goals.map((goal) => [goal.case, goal.side, goal.beside, formatSpread(goal.value), goal.goal, goal.verdict]),
+  );
+}

@@ -1,0 +1,24 @@
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Round, SideContext } from './case.ts';
+
+/** The time `action` takes. */
+export function timed(action: () => void): Round {
+  const began = process.hrtime.bigint();
+  action();
+  return { ns: Number(process.hrtime.bigint() - began) };
+}
+
+/** The time until the promise of `action` is settled. */
+export async function timedAsync(action: () => Promise<void>): Promise<Round> {
+  const began = process.hrtime.bigint();
+  await action();
+  return { ns: Number(process.hrtime.bigint() - began) };
+}
+
+/** A path in the side's directory at which nothing stands. */
+export function fresh(context: SideContext, name: string): string {
+  const path = join(context.dir, name);
+  rmSync(path, { recursive: true, force: true });
+  return path;
+}
