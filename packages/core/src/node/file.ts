@@ -4,22 +4,23 @@
  * @module
  */
 
-import { constants as fsConstants, realpathSync } from 'node:fs';
+import { constants as fsConstants } from 'node:fs';
 import { constants } from 'node:os';
-import { dirname, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { dirname } from 'node:path';
 import { MmdError } from '../errors.ts';
 import type { ArrayMemory } from '../ndarray/array-memory.ts';
 import { copyThroughMemory } from '../storage/copy.ts';
 import { checkInside, checkRange } from '../storage/range.ts';
 import type { DataRange, FileIdentity, MapAccess, StorageFile } from '../storage/storage-file.ts';
 import { errnoError } from './errno.ts';
+import { copyExtents, findData, reserveByWriting, UNSUPPORTED } from './extents.ts';
 import { libc } from './libc.ts';
 import { FileLock } from './lock.ts';
 import { FileWindows, type MappedFile, MappedMemory, type Window } from './mmap.ts';
+import { absolutePath, realPath } from './paths.ts';
 import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, type FileStatus, IOV_MAX, type Syscalls } from './syscalls.ts';
 
-const { EINTR, ENOENT, ENOTDIR, ENXIO, EINVAL, ENOSYS, EOPNOTSUPP, EXDEV, EBADF, EPERM, ETXTBSY } = constants.errno;
+const { EINTR, ENOENT, ENOTDIR, ENOSYS } = constants.errno;
 
 /** How a file is opened: reading, changing, changing or creating, creating only. */
 export type NodeFileMode = 'r' | 'r+' | 'a' | 'create-new';
@@ -32,13 +33,8 @@ const FLAGS: Readonly<Record<NodeFileMode, number>> = {
   'create-new': fsConstants.O_RDWR | fsConstants.O_CREAT | fsConstants.O_EXCL | fsConstants.O_NONBLOCK,
 };
 
-/** What a filesystem answers that cannot do a thing at all; then there is another way. */
-const UNSUPPORTED: ReadonlySet<number> = new Set([-ENOSYS, -EOPNOTSUPP, -EINVAL]);
-const NOT_COPYABLE: ReadonlySet<number> = new Set([...UNSUPPORTED, -EXDEV, -EBADF, -EPERM, -ETXTBSY]);
-
 /** Parts that together are no longer than this are joined: copying them is cheaper than telling the kernel of each. */
 const JOIN = 65536;
-const COPY_STEP = 2 ** 30;
 
 /** Options of {@link NodeFile.open}. */
 export interface NodeFileOptions {
@@ -93,25 +89,18 @@ export class NodeFile implements StorageFile, MappedFile {
    */
   static open(path: string | URL, mode: NodeFileMode = 'r', options: NodeFileOptions = {}): NodeFile {
     const sys = options.syscalls ?? libc();
-    const given = typeof path === 'string' ? path : fileURLToPath(path);
-    if (given === '' || given.includes('\0')) {
-      throw new MmdError('INVALID_ARGUMENT', `no such path can exist: ${JSON.stringify(given)}`, { path: given });
-    }
-    const name = resolve(given);
+    const name = absolutePath(path);
     // Looked at before it is opened: opening a device can already do something.
     const before = sys.stat(name);
     if (typeof before !== 'number') refuseSpecial(before, name);
     let fd: number;
     while ((fd = sys.open(name, FLAGS[mode], 0o666)) === -EINTR);
-    if (fd < 0) {
-      const error = errnoError(fd, `opening (mode ${mode})`, name, undefined, mode === 'r');
-      throw error;
-    }
+    if (fd < 0) throw errnoError(fd, `opening (mode ${mode})`, name, undefined, mode === 'r');
     try {
       const status = sys.fstat(fd);
       if (typeof status === 'number') throw errnoError(status, 'fstat', name);
       refuseSpecial(status, name);
-      return new NodeFile(sys, fd, realName(name), mode !== 'r');
+      return new NodeFile(sys, fd, realPath(name), mode !== 'r');
     } catch (error) {
       sys.close(fd);
       throw error;
@@ -264,13 +253,14 @@ export class NodeFile implements StorageFile, MappedFile {
     if (result >= 0) return;
     // Reserving past the end is a head start that a filesystem need not offer.
     if (keep && length > 0 && UNSUPPORTED.has(result)) return;
-    if (!keep && result === -ENOSYS) {
-      this.#allocateByWriting(offset, length, before);
-      return;
+    try {
+      if (keep || result !== -ENOSYS) throw errnoError(result, `reserving ${length} bytes`, this.#name, offset);
+      reserveByWriting(this, offset, length);
+    } catch (error) {
+      // A disk that fills up half way leaves a longer file behind.
+      if (this.size() > before) this.truncate(before);
+      throw error;
     }
-    // A disk that fills up half way leaves a longer file behind.
-    if (this.size() > before) this.truncate(before);
-    throw errnoError(result, `reserving ${length} bytes`, this.#name, offset);
   }
 
   punchHole(offset: number, length: number): boolean {
@@ -285,25 +275,8 @@ export class NodeFile implements StorageFile, MappedFile {
   }
 
   dataRanges(offset: number, end: number): DataRange[] {
-    const stop = Math.min(end, this.size());
-    const { SEEK_DATA, SEEK_HOLE } = this.#sys.platform;
-    const ranges: DataRange[] = [];
-    let at = offset;
-    while (at < stop) {
-      const start = this.#sys.seek(this.#fd, at, SEEK_DATA);
-      if (start === -ENXIO || start >= stop) break;
-      const hole = start < 0 ? start : this.#sys.seek(this.#fd, start, SEEK_HOLE);
-      if (hole < 0) {
-        if (start === -EINTR || hole === -EINTR) continue;
-        if (hole === -ENXIO) break;
-        if (UNSUPPORTED.has(hole)) return [...ranges, { offset: at, end: stop }];
-        throw errnoError(hole, 'looking for holes', this.#name, at);
-      }
-      const rangeEnd = Math.min(hole, stop);
-      ranges.push({ offset: start, end: rangeEnd });
-      at = rangeEnd;
-    }
-    return ranges;
+    checkRange(this.#name, offset, Math.max(0, end - offset));
+    return findData(this.#sys, this, offset, Math.min(end, this.size()));
   }
 
   copyFrom(source: StorageFile, sourceOffset: number, offset: number, length: number): void {
@@ -324,15 +297,7 @@ export class NodeFile implements StorageFile, MappedFile {
         found: sourceSize,
       });
     }
-    const shift = offset - sourceOffset;
-    let at = sourceOffset;
-    for (const range of source.dataRanges(sourceOffset, end)) {
-      this.#clear(at + shift, range.offset - at);
-      this.#copyRange(source, range.offset, range.offset + shift, range.end - range.offset);
-      at = range.end;
-    }
-    this.#clear(at + shift, end - at);
-    if (this.size() < offset + length) this.truncate(offset + length);
+    copyExtents(this.#sys, source, sourceOffset, this, offset, length);
   }
 
   map(offset: number, length: number, access: MapAccess): ArrayMemory {
@@ -363,7 +328,7 @@ export class NodeFile implements StorageFile, MappedFile {
 
   renameOver(name: string): void {
     this.#change();
-    const target = realName(resolve(name));
+    const target = realPath(absolutePath(name));
     const result = this.#retry(() => this.#sys.rename(this.#name, target));
     if (result < 0) throw errnoError(result, `renaming to ${target}`, this.#name);
     this.#name = target;
@@ -372,7 +337,7 @@ export class NodeFile implements StorageFile, MappedFile {
 
   remove(name: string): void {
     this.#alive();
-    const path = resolve(name);
+    const path = absolutePath(name);
     const result = this.#retry(() => this.#sys.unlink(path));
     if (result < 0 && result !== -ENOENT) throw errnoError(result, 'removing', path);
   }
@@ -381,6 +346,7 @@ export class NodeFile implements StorageFile, MappedFile {
     if (this.#closed) return;
     this.#closed = true;
     for (const windows of Object.values(this.#windows)) windows.close();
+    this.#lock.abandon();
     // The descriptor is gone whatever close answers; the lock goes with it.
     const result = this.#sys.close(this.#fd);
     if (result < 0 && result !== -EINTR) throw errnoError(result, 'closing', this.#name);
@@ -466,62 +432,11 @@ export class NodeFile implements StorageFile, MappedFile {
     }
   }
 
-  /** Where the C library has no posix_fallocate: writes zeros into what is a hole. */
-  #allocateByWriting(offset: number, length: number, size: number): void {
-    const zeros = new Uint8Array(Math.min(length, 2 ** 20));
-    const end = offset + length;
-    const fill = (from: number, to: number): void => {
-      for (let at = from; at < to; at += zeros.length)
-        this.write(at, zeros.subarray(0, Math.min(zeros.length, to - at)));
-    };
-    let at = offset;
-    try {
-      for (const range of this.dataRanges(offset, end)) {
-        fill(at, range.offset);
-        at = range.end;
-      }
-      fill(at, end);
-    } catch (error) {
-      if (this.size() > size) this.truncate(size);
-      throw error;
-    }
-  }
-
   #overlaps(source: NodeFile, sourceOffset: number, offset: number, length: number): boolean {
     if (Math.abs(sourceOffset - offset) >= length) return false;
     const a = this.identity();
     const b = source.identity();
     return a.dev === b.dev && a.ino === b.ino;
-  }
-
-  /** Makes a stretch read as zeros; beyond the end nothing is to be done. */
-  #clear(offset: number, length: number): void {
-    const inside = Math.min(length, this.size() - offset);
-    if (inside <= 0 || this.punchHole(offset, inside)) return;
-    const zeros = new Uint8Array(Math.min(inside, 2 ** 20));
-    for (let done = 0; done < inside; done += zeros.length) {
-      this.write(offset + done, zeros.subarray(0, Math.min(zeros.length, inside - done)));
-    }
-  }
-
-  #copyRange(source: NodeFile, sourceOffset: number, offset: number, length: number): void {
-    let done = 0;
-    while (done < length) {
-      const count = this.#sys.copyFileRange(
-        source.#fd,
-        sourceOffset + done,
-        this.#fd,
-        offset + done,
-        Math.min(length - done, COPY_STEP),
-      );
-      if (count > 0) done += count;
-      else if (count === 0 || NOT_COPYABLE.has(count)) {
-        copyThroughMemory(source, sourceOffset + done, this, offset + done, length - done);
-        return;
-      } else if (count !== -EINTR) {
-        throw errnoError(count, `copying ${length - done} bytes from ${source.name}`, this.#name, offset + done);
-      }
-    }
   }
 
   /** A rename is on the disk only once its directory is. */
@@ -543,13 +458,4 @@ function refuseSpecial(status: FileStatus, name: string): void {
     expected: 'file',
     found: status.kind,
   });
-}
-
-/** The path without symbolic links, so that a rename replaces the file and not the link to it. */
-function realName(name: string): string {
-  try {
-    return realpathSync(name);
-  } catch {
-    return name;
-  }
 }

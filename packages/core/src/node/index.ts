@@ -6,5 +6,6 @@
 
 export { errnoError, errnoName } from './errno.ts';
 export { NodeFile, type NodeFileMode, type NodeFileOptions } from './file.ts';
+export { Lease, type LeaseOptions } from './lease.ts';
 export { libc } from './libc.ts';
 export { type FileStatus, PLATFORMS, type PlatformConstants, type Syscalls } from './syscalls.ts';

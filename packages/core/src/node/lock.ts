@@ -7,13 +7,23 @@
 import { constants } from 'node:os';
 import { MmdError } from '../errors.ts';
 import { errnoError } from './errno.ts';
+import { takeDirectoryLock } from './lockfile.ts';
 import { LOCK_EX, LOCK_NB, LOCK_UN, type Syscalls } from './syscalls.ts';
 
-const { EINTR, EAGAIN } = constants.errno;
+const { EINTR, EAGAIN, ENOLCK, ENOSYS, EOPNOTSUPP, EINVAL } = constants.errno;
+
+/** What filesystems answer that have no flock (some network and FUSE ones). */
+const NO_FLOCK: ReadonlySet<number> = new Set([-ENOLCK, -ENOSYS, -EOPNOTSUPP, -EINVAL]);
+
+/** Lock directories whose holder was silent for so long are taken over; commits hold them for microseconds. */
+const STALE_MS = 30_000;
 
 /**
  * A re-entrant exclusive lock. Two handles of one process have descriptors of their own, so flock
  * keeps them apart like two processes.
+ *
+ * Where the filesystem has no flock, a directory `path.flock` is made and removed instead (proper-lockfile). It keeps
+ * writers of this library apart, but not from Python's mmappickle, which cannot work on such a filesystem either.
  *
  * Waiting polls with LOCK_NB: a blocking flock can be neither timed nor cancelled, and one that waits in
  * a thread pool keeps the process from exiting. It starts with yields, since commits hold the lock for microseconds only.
@@ -23,6 +33,10 @@ export class FileLock {
   readonly #fd: number;
   readonly #name: string;
   #depth = 0;
+  /** The filesystem refused flock once. */
+  #noFlock = false;
+  #giveBack: (() => void) | undefined;
+  #lost: Error | undefined;
 
   constructor(sys: Syscalls, fd: number, name: string) {
     this.#sys = sys;
@@ -68,11 +82,21 @@ export class FileLock {
     }
   }
 
+  /** Lets go whatever the depth, without an error: for closing. The flock itself goes with the descriptor. */
+  abandon(): void {
+    if (this.#depth > 0 && this.#noFlock && this.#lost === undefined) this.#giveBack?.();
+    this.#depth = 0;
+  }
+
   unlock(): void {
     if (this.#depth === 0) {
       throw new MmdError('INVALID_ARGUMENT', `${this.#name}: unlock without lock`, { path: this.#name });
     }
     if (--this.#depth > 0) return;
+    if (this.#noFlock) {
+      this.#unlockDirectory();
+      return;
+    }
     let result: number;
     while ((result = this.#sys.flock(this.#fd, LOCK_UN)) === -EINTR);
     if (result < 0) throw errnoError(result, 'unlock', this.#name);
@@ -84,14 +108,38 @@ export class FileLock {
       return true;
     }
     for (;;) {
+      if (this.#noFlock) return this.#tryDirectory();
       const result = this.#sys.flock(this.#fd, LOCK_EX | LOCK_NB);
       if (result === 0) {
         this.#depth = 1;
         return true;
       }
       if (result === -EAGAIN) return false;
-      if (result !== -EINTR) throw errnoError(result, 'flock', this.#name);
+      if (NO_FLOCK.has(result)) this.#noFlock = true;
+      else if (result !== -EINTR) throw errnoError(result, 'flock', this.#name);
     }
+  }
+
+  #tryDirectory(): boolean {
+    const onCompromised = (cause: Error): void => {
+      this.#lost = cause;
+    };
+    this.#giveBack = takeDirectoryLock(`${this.#name}.flock`, { staleMs: STALE_MS, onCompromised });
+    if (this.#giveBack === undefined) return false;
+    this.#depth = 1;
+    return true;
+  }
+
+  #unlockDirectory(): void {
+    const cause = this.#lost;
+    this.#lost = undefined;
+    if (cause !== undefined) {
+      throw new MmdError('LOCKED', `${this.#name}: the lock was taken over while it was held`, {
+        path: this.#name,
+        cause,
+      });
+    }
+    this.#giveBack?.();
   }
 
   #locked(timeoutMs: number): MmdError {

@@ -1,0 +1,120 @@
+/**
+ * Holes and copies of real files: what lies on the disk, what does not, and how it gets from file to file.
+ *
+ * @module
+ */
+
+import { constants } from 'node:os';
+import { copyThroughMemory } from '../storage/copy.ts';
+import type { DataRange, StorageFile } from '../storage/storage-file.ts';
+import { errnoError } from './errno.ts';
+import type { Syscalls } from './syscalls.ts';
+
+const { EINTR, ENXIO, EINVAL, ENOSYS, EOPNOTSUPP, EXDEV, EBADF, EPERM, ETXTBSY } = constants.errno;
+
+/** What a filesystem answers that cannot do a thing at all; then there is another way. */
+export const UNSUPPORTED: ReadonlySet<number> = new Set([-ENOSYS, -EOPNOTSUPP, -EINVAL]);
+
+/** What copy_file_range answers for a pair of files that only reading and writing can copy. */
+const NOT_COPYABLE: ReadonlySet<number> = new Set([...UNSUPPORTED, -EXDEV, -EBADF, -EPERM, -ETXTBSY]);
+
+const ZEROS = 2 ** 20;
+const COPY_STEP = 2 ** 30;
+
+/** A storage file that has a descriptor. */
+export interface DescribedFile extends StorageFile {
+  readonly fd: number;
+}
+
+/** The stretches of `[offset, stop)` that hold data; `stop` lies inside the file. */
+export function findData(sys: Syscalls, file: DescribedFile, offset: number, stop: number): DataRange[] {
+  const { SEEK_DATA, SEEK_HOLE } = sys.platform;
+  const ranges: DataRange[] = [];
+  let at = offset;
+  while (at < stop) {
+    const start = sys.seek(file.fd, at, SEEK_DATA);
+    if (start === -ENXIO || start >= stop) break;
+    const hole = start < 0 ? start : sys.seek(file.fd, start, SEEK_HOLE);
+    if (hole === -EINTR) continue;
+    if (hole < 0) {
+      if (UNSUPPORTED.has(hole)) return [...ranges, { offset: at, end: stop }];
+      // The file was cut in between.
+      if (hole === -ENXIO) break;
+      throw errnoError(hole, 'looking for holes', file.name, at);
+    }
+    const end = Math.min(hole, stop);
+    ranges.push({ offset: start, end });
+    at = end;
+  }
+  return ranges;
+}
+
+/** Copies a stretch that lies inside the source, in the kernel where it can; holes stay holes. */
+export function copyExtents(
+  sys: Syscalls,
+  source: DescribedFile,
+  sourceOffset: number,
+  target: DescribedFile,
+  offset: number,
+  length: number,
+): void {
+  const shift = offset - sourceOffset;
+  const end = sourceOffset + length;
+  let at = sourceOffset;
+  for (const range of source.dataRanges(sourceOffset, end)) {
+    clear(target, at + shift, range.offset - at);
+    copyData(sys, source, range.offset, target, range.offset + shift, range.end - range.offset);
+    at = range.end;
+  }
+  clear(target, at + shift, end - at);
+  if (target.size() < offset + length) target.truncate(offset + length);
+}
+
+function copyData(
+  sys: Syscalls,
+  source: DescribedFile,
+  sourceOffset: number,
+  target: DescribedFile,
+  offset: number,
+  length: number,
+): void {
+  let done = 0;
+  while (done < length) {
+    const left = length - done;
+    const count = sys.copyFileRange(
+      source.fd,
+      sourceOffset + done,
+      target.fd,
+      offset + done,
+      Math.min(left, COPY_STEP),
+    );
+    if (count > 0) done += count;
+    else if (count === 0 || NOT_COPYABLE.has(count)) {
+      copyThroughMemory(source, sourceOffset + done, target, offset + done, left);
+      return;
+    } else if (count !== -EINTR) {
+      throw errnoError(count, `copying ${left} bytes from ${source.name}`, target.name, offset + done);
+    }
+  }
+}
+
+/** Makes a stretch read as zeros; beyond the end nothing is to be done. */
+function clear(file: StorageFile, offset: number, length: number): void {
+  const inside = Math.min(length, file.size() - offset);
+  if (inside > 0 && !file.punchHole(offset, inside)) writeZeros(file, offset, offset + inside);
+}
+
+/** Where the C library has no posix_fallocate: writes zeros into what is a hole. */
+export function reserveByWriting(file: StorageFile, offset: number, length: number): void {
+  let at = offset;
+  for (const range of file.dataRanges(offset, offset + length)) {
+    writeZeros(file, at, range.offset);
+    at = range.end;
+  }
+  writeZeros(file, at, offset + length);
+}
+
+function writeZeros(file: StorageFile, from: number, to: number): void {
+  const zeros = new Uint8Array(Math.max(0, Math.min(ZEROS, to - from)));
+  for (let at = from; at < to; at += zeros.length) file.write(at, zeros.subarray(0, Math.min(zeros.length, to - at)));
+}

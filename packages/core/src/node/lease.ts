@@ -1,0 +1,263 @@
+/**
+ * The long-held writer lease: ingest, vacuum and convert take it, so that a second one learns at once
+ * who is at work, and a killed one does not lock the file for good.
+ *
+ * `path.lock` is a directory that proper-lockfile makes and keeps fresh. `path.lease` names the holder; it
+ * is flocked while a lease is taken or given back, so that two takers never judge one stale lock at a time.
+ * A holder on this host is asked of the kernel: alive it keeps the lease however long its event loop is
+ * blocked, dead it loses it at once. For another host only the age of the directory counts.
+ *
+ * @module
+ */
+
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  ftruncateSync,
+  openSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
+import { constants } from 'node:os';
+import { MmdError } from '../errors.ts';
+import { errnoError } from './errno.ts';
+import { libc } from './libc.ts';
+import { FileLock } from './lock.ts';
+import { takeDirectoryLock } from './lockfile.ts';
+import { absolutePath, realPath } from './paths.ts';
+import { isAlive, type ProcessId, thisProcess } from './process-id.ts';
+
+/** Options of {@link Lease.acquire}. */
+export interface LeaseOptions {
+  /** How long to wait for another holder, in milliseconds; 0 (the default) tries once. */
+  readonly timeoutMs?: number;
+  /** How long a holder on another host may give no sign, in milliseconds. Default 10,000, at least 2,000. */
+  readonly staleMs?: number;
+}
+
+/** How long two takers may be at it at the same time. */
+const GUARD_TIMEOUT_MS = 5000;
+const PAUSE_MS = 20;
+
+interface Holder extends ProcessId {
+  readonly token: string;
+}
+
+/**
+ * A held writer lease. Writers check {@link Lease.assertHeld} before each step and stop when {@link Lease.signal} aborts.
+ *
+ * @example
+ * ```ts
+ * import { Lease } from '@mmdpickle/core/node';
+ *
+ * using lease = Lease.acquire('run.mmdpickle');
+ * lease.assertHeld();
+ * ```
+ */
+export class Lease implements Disposable {
+  /** The file that is leased; it need not exist. */
+  readonly path: string;
+  readonly #token: string;
+  readonly #abort = new AbortController();
+  readonly #checkEveryMs: number;
+  #giveBack: (() => void) | undefined;
+  #checked = performance.now();
+
+  private constructor(path: string, token: string, staleMs: number) {
+    this.path = path;
+    this.#token = token;
+    this.#checkEveryMs = Math.max(staleMs, 2000) / 4;
+  }
+
+  /**
+   * Takes the lease, blocking the thread for at most `timeoutMs`.
+   * @throws LOCKED with the holder's `pid` where it is known; IO
+   */
+  static acquire(path: string | URL, options: LeaseOptions = {}): Lease {
+    const deadline = performance.now() + (options.timeoutMs ?? 0);
+    for (;;) {
+      const lease = Lease.#attempt(path, options);
+      if (lease instanceof Lease) return lease;
+      const left = deadline - performance.now();
+      if (left <= 0) throw lease;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, Math.min(PAUSE_MS, left));
+    }
+  }
+
+  /**
+   * Like {@link Lease.acquire}, waiting without blocking the event loop.
+   * @throws the reason of `signal` when it aborts
+   */
+  static async acquireAsync(
+    path: string | URL,
+    options: LeaseOptions & { readonly signal?: AbortSignal } = {},
+  ): Promise<Lease> {
+    const deadline = performance.now() + (options.timeoutMs ?? 0);
+    for (;;) {
+      options.signal?.throwIfAborted();
+      const lease = Lease.#attempt(path, options);
+      if (lease instanceof Lease) return lease;
+      const left = deadline - performance.now();
+      if (left <= 0) throw lease;
+      await new Promise((wake) => setTimeout(wake, Math.min(PAUSE_MS, left)));
+    }
+  }
+
+  /** Aborts, with an {@link MmdError} of code LOCKED as its reason, when the lease is lost. Releasing does not abort it. */
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  /** False once it is released or lost. */
+  get held(): boolean {
+    return this.#giveBack !== undefined && !this.#abort.signal.aborted;
+  }
+
+  /**
+   * Throws unless the lease is still held; looks at the disk when the last look was some seconds ago.
+   * @throws CLOSED after `release`; LOCKED when the lease was lost
+   */
+  assertHeld(): void {
+    if (this.#giveBack === undefined) {
+      throw new MmdError('CLOSED', `${this.path}: the lease is released`, { path: this.path });
+    }
+    const now = performance.now();
+    if (now - this.#checked > this.#checkEveryMs) {
+      this.#checked = now;
+      if (!existsSync(directoryOf(this.path)) || readHolder(this.path)?.token !== this.#token) this.#lose();
+    }
+    if (this.#abort.signal.aborted) throw this.#abort.signal.reason;
+  }
+
+  /** Gives the lease back; more than once is allowed. */
+  release(): void {
+    const giveBack = this.#giveBack;
+    if (giveBack === undefined) return;
+    this.#giveBack = undefined;
+    guarded(this.path, () => {
+      // Whoever took a lost lease must keep it.
+      if (readHolder(this.path)?.token !== this.#token) return;
+      if (!this.#abort.signal.aborted) giveBack();
+      rmSync(holderOf(this.path), { force: true });
+    });
+  }
+
+  [Symbol.dispose](): void {
+    this.release();
+  }
+
+  #lose(cause?: Error): void {
+    if (this.#abort.signal.aborted) return;
+    const pid = readHolder(this.path)?.pid;
+    this.#abort.abort(
+      new MmdError('LOCKED', `${this.path}: the writer lease was lost; nothing more is written`, {
+        path: this.path,
+        pid: pid === process.pid ? undefined : pid,
+        cause,
+      }),
+    );
+  }
+
+  /** One try: the lease, or the error that says who holds it. */
+  static #attempt(path: string | URL, options: LeaseOptions): Lease | MmdError {
+    const file = realPath(absolutePath(path));
+    const staleMs = options.staleMs ?? 10_000;
+    return guarded(file, (fd) => {
+      const directory = directoryOf(file);
+      const holder = readHolder(file);
+      if (holder !== undefined && existsSync(directory)) {
+        const alive = isAlive(holder);
+        if (alive === true) return lockedBy(file, holder.pid);
+        if (alive === false) removeDirectory(directory);
+      }
+      const lease = new Lease(file, `${process.pid}-${globalThis.crypto.randomUUID()}`, staleMs);
+      const giveBack = takeDirectoryLock(directory, { staleMs, onCompromised: (cause) => lease.#lose(cause) });
+      if (giveBack === undefined) {
+        // Whoever holds the directory alone, without this file, shall not be left with ours.
+        if (holder === undefined) rmSync(holderOf(file), { force: true });
+        return lockedBy(file, holder?.pid);
+      }
+      try {
+        const text = JSON.stringify({ ...thisProcess(), token: lease.#token } satisfies Holder);
+        ftruncateSync(fd, 0);
+        writeSync(fd, text, 0);
+      } catch (cause) {
+        giveBack();
+        throw new MmdError('IO', `${file}: cannot write who holds the lease`, { path: file, cause });
+      }
+      lease.#giveBack = giveBack;
+      return lease;
+    });
+  }
+}
+
+function directoryOf(path: string): string {
+  return `${path}.lock`;
+}
+
+function holderOf(path: string): string {
+  return `${path}.lease`;
+}
+
+function lockedBy(path: string, pid: number | undefined): MmdError {
+  const who = pid === undefined ? 'another process' : pid === process.pid ? 'this very process' : `process ${pid}`;
+  return new MmdError('LOCKED', `${path}: ${who} holds the writer lease`, { path, pid });
+}
+
+function readHolder(path: string): Holder | undefined {
+  try {
+    const { pid, host, start, token } = JSON.parse(readFileSync(holderOf(path), 'utf8'));
+    return typeof pid === 'number' && typeof token === 'string' ? { pid, host, start, token } : undefined;
+  } catch {
+    // Not there, or torn by a crash: then the holder is simply not known.
+    return undefined;
+  }
+}
+
+function removeDirectory(path: string): void {
+  try {
+    rmdirSync(path);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== 'ENOENT')
+      throw new MmdError('IO', `${path}: cannot remove a stale lock: ${code}`, { path, errno: code });
+  }
+}
+
+/** Runs `work` while nobody else takes or releases a lease of the file. */
+function guarded<T>(path: string, work: (fd: number) => T): T {
+  const sys = libc();
+  const name = holderOf(path);
+  for (;;) {
+    let fd: number;
+    try {
+      fd = openSync(name, 'a+');
+    } catch (cause) {
+      const { errno } = cause as NodeJS.ErrnoException;
+      throw errnoError(errno ?? -constants.errno.EIO, 'opening the lease file', name);
+    }
+    const lock = new FileLock(sys, fd, name);
+    try {
+      lock.lock(GUARD_TIMEOUT_MS);
+      if (isSame(fd, name)) return work(fd);
+    } finally {
+      // Closing lets go of the lock.
+      closeSync(fd);
+    }
+  }
+}
+
+/** The holder removes the file when it lets go; a descriptor of the removed one guards nothing. */
+function isSame(fd: number, name: string): boolean {
+  try {
+    const mine = fstatSync(fd, { bigint: true });
+    const named = statSync(name, { bigint: true });
+    return mine.dev === named.dev && mine.ino === named.ino;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,36 @@
+/**
+ * Paths as the node room stores them.
+ *
+ * @module
+ */
+
+import { realpathSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { MmdError } from '../errors.ts';
+
+/**
+ * An absolute path.
+ * @throws INVALID_ARGUMENT for a path that no file can have, or a URL that is not `file:`
+ */
+export function absolutePath(path: string | URL): string {
+  let given: string;
+  try {
+    given = typeof path === 'string' ? path : fileURLToPath(path);
+  } catch (cause) {
+    throw new MmdError('INVALID_ARGUMENT', `not the URL of a file: ${path}`, { path: String(path), cause });
+  }
+  if (given === '' || given.includes('\0')) {
+    throw new MmdError('INVALID_ARGUMENT', `no such path can exist: ${JSON.stringify(given)}`, { path: given });
+  }
+  return resolve(given);
+}
+
+/** The path without symbolic links, so that a rename replaces the file and not the link to it; as given where there is no file. */
+export function realPath(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    return path;
+  }
+}

@@ -1,0 +1,61 @@
+/**
+ * Who holds a lease, and whether that process still lives.
+ *
+ * @module
+ */
+
+import { readFileSync, readlinkSync } from 'node:fs';
+import { hostname } from 'node:os';
+
+/** Names one process for good: a pid alone is used again. */
+export interface ProcessId {
+  readonly pid: number;
+  /** Host name, boot and pid namespace; pids of two hosts are not to be compared. */
+  readonly host: string;
+  /** The kernel's start time of the process; empty where it cannot be known. */
+  readonly start: string;
+}
+
+/** This process. */
+export function thisProcess(): ProcessId {
+  return { pid: process.pid, host: thisHost(), start: startOf(process.pid) ?? '' };
+}
+
+/**
+ * Whether the process lives: `undefined` when it runs on another host, where nobody here can tell.
+ * A zombie does not live.
+ */
+export function isAlive(id: ProcessId): boolean | undefined {
+  if (id.host !== thisHost()) return undefined;
+  try {
+    process.kill(id.pid, 0);
+  } catch (error) {
+    // EPERM: it is there, but somebody else's.
+    if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false;
+  }
+  const start = startOf(id.pid);
+  return start === undefined || id.start === '' ? true : start === id.start;
+}
+
+function thisHost(): string {
+  const boot = attempt(() => readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim());
+  const namespace = attempt(() => readlinkSync('/proc/self/ns/pid'));
+  return [hostname(), boot, namespace].join(' ').trim();
+}
+
+/** Field 22 of /proc/pid/stat; `'dead'` for a zombie; undefined where there is no /proc. */
+function startOf(pid: number): string | undefined {
+  const stat = attempt(() => readFileSync(`/proc/${pid}/stat`, 'latin1'));
+  if (stat === undefined) return undefined;
+  // The name in parentheses may hold spaces and parentheses itself.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return fields[0] === 'Z' || fields[0] === 'X' ? 'dead' : fields[19];
+}
+
+function attempt<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,170 @@
+/**
+ * A {@link ByteSource} over HTTP: byte ranges (RFC 9110, section 14) through fetch.
+ *
+ * @module
+ */
+
+import { MmdError } from '../errors.ts';
+import type { ByteSource } from './byte-source.ts';
+import { checkRange } from './range.ts';
+import { endsBefore } from './source-errors.ts';
+
+/** Options of {@link httpSource}. */
+export interface HttpSourceOptions {
+  /** Sent with every request, for example an `authorization`. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** The fetch to use; the global one by default. */
+  readonly fetch?: typeof fetch;
+}
+
+/**
+ * Reads byte ranges of a URL. The server must answer range requests; one that sends the whole file
+ * instead is refused, and its answer is not read. A file that is replaced while it is read is an error.
+ * @throws (rejecting) NOT_FOUND (404, 410); TRUNCATED; IO for every other answer and for network failures
+ *
+ * @example
+ * ```ts
+ * import { httpSource } from '@mmdpickle/core/storage';
+ *
+ * const served = new Uint8Array([1, 2, 3]);
+ * const source = httpSource('https://data.example/run.mmdpickle', {
+ *   fetch: async () =>
+ *     new Response(served.slice(1, 3), { status: 206, headers: { 'content-range': 'bytes 1-2/3' } }),
+ * });
+ * await source.read(1, 2); // Uint8Array [2, 3]
+ * ```
+ */
+export function httpSource(url: string | URL, options: HttpSourceOptions = {}): ByteSource {
+  return new HttpSource(String(url), options);
+}
+
+class HttpSource implements ByteSource {
+  readonly name: string;
+  readonly #fetch: typeof fetch;
+  readonly #headers: Readonly<Record<string, string>>;
+  #size: number | undefined;
+  /** What the first answer said of the file's version. */
+  #version: string | undefined;
+
+  constructor(url: string, options: HttpSourceOptions) {
+    this.name = url;
+    this.#fetch = options.fetch ?? ((input, init) => fetch(input, init));
+    // Ranges count bytes of the file itself, so nothing may compress it on the way.
+    this.#headers = { 'accept-encoding': 'identity', ...options.headers };
+  }
+
+  async size(): Promise<number> {
+    if (this.#size !== undefined) return this.#size;
+    const head = await this.#ask('HEAD', {}, undefined);
+    const length = head.ok && isPlain(head) ? number(head.headers.get('content-length')) : undefined;
+    if (length !== undefined) {
+      this.#check(head);
+      return (this.#size = length);
+    }
+    // Some servers answer HEAD with an error, or leave the length out.
+    const response = await this.#ask('GET', { range: 'bytes=0-0' }, undefined);
+    await response.body?.cancel();
+    if (response.status === 416) {
+      const total = totalOf(response);
+      if (total !== undefined) return (this.#size = total);
+    }
+    this.#refuseUnless206(response, 0);
+    const total = totalOf(response);
+    if (total === undefined) throw this.#error('IO', 'the server does not say how long the file is');
+    return (this.#size = total);
+  }
+
+  async read(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array> {
+    signal?.throwIfAborted();
+    checkRange(this.name, offset, length);
+    if (length === 0) return new Uint8Array(0);
+    const response = await this.#ask('GET', { range: `bytes=${offset}-${offset + length - 1}` }, signal);
+    try {
+      if (response.status === 416) throw endsBefore(this.name, offset, length, totalOf(response) ?? offset);
+      this.#refuseUnless206(response, offset);
+      const into = new Uint8Array(length);
+      const got = await this.#fill(into, response, signal);
+      if (got < length) throw endsBefore(this.name, offset, length, offset + got);
+      return into;
+    } catch (error) {
+      await response.body?.cancel().catch(() => undefined);
+      throw error;
+    }
+  }
+
+  async #ask(method: string, headers: Record<string, string>, signal: AbortSignal | undefined): Promise<Response> {
+    try {
+      return await this.#fetch(this.name, {
+        method,
+        headers: { ...this.#headers, ...headers },
+        ...(signal === undefined ? {} : { signal }),
+      });
+    } catch (cause) {
+      signal?.throwIfAborted();
+      throw this.#error('IO', `${method} failed`, cause);
+    }
+  }
+
+  /** Reads the body into `into`; an answer that goes on longer is cut off. */
+  async #fill(into: Uint8Array, response: Response, signal: AbortSignal | undefined): Promise<number> {
+    const reader = response.body?.getReader();
+    let at = 0;
+    try {
+      while (reader !== undefined && at < into.length) {
+        const { done, value } = await reader.read();
+        if (done) break;
+        const piece = value.subarray(0, into.length - at);
+        into.set(piece, at);
+        at += piece.length;
+      }
+    } catch (cause) {
+      signal?.throwIfAborted();
+      throw this.#error('IO', 'the connection broke', cause);
+    } finally {
+      reader?.releaseLock();
+    }
+    if (at === into.length) await response.body?.cancel();
+    return at;
+  }
+
+  #refuseUnless206(response: Response, offset: number): void {
+    const { status } = response;
+    if (status === 404 || status === 410) throw this.#error('NOT_FOUND', `HTTP ${status}`);
+    if (status === 200) throw this.#error('IO', 'the server sends whole files only; it must answer range requests');
+    if (status !== 206) throw this.#error('IO', `HTTP ${status} ${response.statusText}`.trim());
+    if (!isPlain(response)) throw this.#error('IO', 'the server compresses ranges');
+    // Hidden from pages of another origin unless the server exposes it.
+    const range = response.headers.get('content-range');
+    const start = range === null ? offset : number(/^bytes (\d+)-/.exec(range)?.[1] ?? null);
+    if (start !== offset) throw this.#error('IO', `asked for bytes from ${offset}, the server sent ${range}`);
+    this.#check(response);
+  }
+
+  #check(response: Response): void {
+    const version = response.headers.get('etag') ?? response.headers.get('last-modified') ?? undefined;
+    this.#version ??= version;
+    if (version !== undefined && version !== this.#version) {
+      throw this.#error('IO', 'the file was replaced while it was read; open it again');
+    }
+  }
+
+  #error(code: 'IO' | 'NOT_FOUND', message: string, cause?: unknown): MmdError {
+    return new MmdError(code, `${this.name}: ${message}`, { path: this.name, cause });
+  }
+}
+
+function isPlain(response: Response): boolean {
+  const encoding = response.headers.get('content-encoding');
+  return encoding === null || encoding === 'identity';
+}
+
+/** The length after the slash of `Content-Range: bytes 0-0/1234`. */
+function totalOf(response: Response): number | undefined {
+  return number(/\/(\d+)$/.exec(response.headers.get('content-range') ?? '')?.[1] ?? null);
+}
+
+function number(text: string | null): number | undefined {
+  if (text === null || !/^\d+$/.test(text)) return undefined;
+  const value = Number(text);
+  return Number.isSafeInteger(value) ? value : undefined;
+}
