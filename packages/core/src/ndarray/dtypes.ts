@@ -230,7 +230,10 @@ function getBytes(view: DataView, pos: number, _little: boolean, itemsize: numbe
 }
 
 function setBytes(view: DataView, pos: number, value: unknown, little: boolean, itemsize: number): void {
-  if (typeof value !== 'string') return setRaw(view, pos, value, little, itemsize);
+  if (typeof value !== 'string') {
+    setRaw(view, pos, value, little, itemsize);
+    return;
+  }
   if (value.length > itemsize) throw misfit(value, `at most ${itemsize} bytes`);
   for (let i = 0; i < itemsize; i += 1) {
     const code = i < value.length ? value.charCodeAt(i) : 0;

@@ -2,6 +2,7 @@ export type { Advice, ArrayMemory } from './array-memory.ts';
 export type { ArraySource, FileRange, RowRange } from './array-source.ts';
 export { isArraySource } from './array-source.ts';
 export { Complex } from './complex.ts';
+export { type CreateOptions, ndarray } from './create.ts';
 export { DTYPE_LIMITS, type DTypeLimits, isDType, parseDType, sameDType } from './descr.ts';
 export {
   type Descr,
@@ -22,5 +23,11 @@ export {
   type TypedArray,
   type TypedArrayConstructor,
 } from './dtypes.ts';
+export type { ElementStore } from './element-store.ts';
 export { float16FromBits, float16ToBits } from './float16.ts';
+export { ellipsis, newAxis, Slice, type SliceSpec, slice } from './indexing.ts';
+export type { NDArrayInit, NDArrayOptions } from './layout.ts';
+export { MaskedArray, type MaskedArrayOptions } from './masked-array.ts';
 export { type MemoryOverOptions, memoryOver } from './memory-over.ts';
+export { type Chunk, NDArray } from './nd-array.ts';
+export { MAX_DIMS, type Order } from './shapes.ts';

@@ -1,0 +1,74 @@
+/**
+ * `ndarray()`: arrays from what JavaScript has.
+ *
+ * @module
+ */
+
+import { parseDType, sameDType } from './descr.ts';
+import type { DTypeLike, TypedArray } from './dtypes.ts';
+import { memoryOver } from './memory-over.ts';
+import { NDArray } from './nd-array.ts';
+import { bytesOf, inferType, typeOfTypedArray } from './nested.ts';
+import { invalid, type Order } from './shapes.ts';
+
+/** Options of {@link ndarray}. */
+export interface CreateOptions {
+  /** Default: the typed array's own, bytes for an ArrayBuffer, or the one that fits all elements. */
+  readonly dtype?: DTypeLike;
+  /** How typed arrays and buffers are to be read. Default `'C'`. */
+  readonly order?: Order;
+}
+
+/**
+ * Makes an array.
+ *
+ * - From a typed array or an ArrayBuffer: over its memory, borrowed. A typed array with another `dtype` is converted
+ *   into a copy; an ArrayBuffer's bytes are read as that type.
+ * - From nested lists or one element: a copy. Without a `dtype` numbers make float64, booleans bool, bigints int64,
+ *   `Complex` complex128, strings and bytes the shortest U or S.
+ *
+ * @param data - see above
+ * @param shape - default: all elements in a row, or the shape of the lists
+ * @param options - {@link CreateOptions}, or just the type
+ * @throws INVALID_ARGUMENT for shapes that do not fit; UNSUPPORTED_VALUE for elements that do not fit the type
+ *
+ * @example
+ * ```ts
+ * import { ndarray } from '@mmdpickle/core/ndarray';
+ *
+ * ndarray(new Uint16Array(6), [2, 3]).dtype; // 'uint16'
+ * ndarray([[1, 2], [3, 4]], undefined, 'int32').sum(); // 10n
+ * ndarray(new ArrayBuffer(16), [2], { dtype: '>f8' }).shape; // [2]
+ * ```
+ */
+export function ndarray(
+  data: TypedArray | ArrayBuffer | SharedArrayBuffer | unknown,
+  shape?: readonly number[],
+  options: string | CreateOptions = {},
+): NDArray {
+  const { dtype, order } = typeof options === 'string' ? { dtype: options } : options;
+  const type = dtype === undefined ? undefined : parseDType(dtype);
+  if (data instanceof NDArray) throw invalid('the data is an NDArray already; use astype, reshape or copy', data);
+  if (isBuffer(data)) {
+    const wanted = type ?? parseDType('uint8');
+    const bytes = new Uint8Array(data);
+    const count = wanted.itemsize === 0 ? 0 : Math.floor(bytes.length / wanted.itemsize);
+    return NDArray.over(memoryOver(bytes), wanted, shape ?? [count], { order });
+  }
+  const own = typeOfTypedArray(data);
+  if (own !== undefined) {
+    const { length } = data as TypedArray;
+    const given = shape ?? [length];
+    const fits = given.reduce((product, dim) => product * dim, 1) === length;
+    if (!fits) throw invalid(`${length} elements do not fit the shape [${given.join(', ')}]`, [...given], length);
+    const array = NDArray.over(memoryOver(bytesOf(data as TypedArray)), own, given, { order });
+    return type === undefined || sameDType(type, own) ? array : array.astype(type);
+  }
+  const nested = NDArray.fromNested(data, type ?? inferType(data));
+  return shape === undefined ? nested : nested.reshape(shape);
+}
+
+function isBuffer(value: unknown): value is ArrayBuffer {
+  const tag = Object.prototype.toString.call(value);
+  return tag === '[object ArrayBuffer]' || tag === '[object SharedArrayBuffer]';
+}

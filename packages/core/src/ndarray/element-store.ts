@@ -1,0 +1,274 @@
+/**
+ * The elements behind arrays: over an {@link ArrayMemory} of any size, or a list of objects.
+ *
+ * @module
+ */
+
+import { MmdError } from '../errors.ts';
+import type { ArrayMemory } from './array-memory.ts';
+import { type DType, rowOf, type TypedArray } from './dtypes.ts';
+import { codecOf, type ElementCodec } from './element-codec.ts';
+import { invalid } from './shapes.ts';
+
+/** What `NDArray.data` is where it cannot be a typed array: the generic store protocol of scijs `ndarray`. */
+export interface ElementStore {
+  readonly length: number;
+  get(index: number): unknown;
+  set(index: number, value: unknown): void;
+}
+
+/** The byte order of this machine. */
+export const NATIVE_ORDER: '<' | '>' = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1 ? '<' : '>';
+
+/** A stretch of a store's bytes in one piece; `start` and `end` are positions in the store. */
+export interface Window {
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+  readonly start: number;
+  readonly end: number;
+}
+
+const NO_WINDOW: Window = { bytes: new Uint8Array(0), view: new DataView(new ArrayBuffer(0)), start: 0, end: -1 };
+
+/**
+ * Elements over a stretch of an {@link ArrayMemory}. Positions are bytes from the start of the stretch; element k
+ * stands at `k * unit`. Where the stretch does not fit one window, the one last used is kept.
+ */
+export class MemoryStore implements ElementStore {
+  readonly memory: ArrayMemory;
+  readonly type: DType;
+  /** Where the stretch starts in the memory. */
+  readonly origin: number;
+  readonly byteLength: number;
+  /** Bytes from one element to the next: the itemsize, or 1 where strides are no multiples of it. */
+  readonly unit: number;
+  readonly length: number;
+  /** True where the whole stretch is one window. */
+  readonly whole: boolean;
+  readonly codec: ElementCodec;
+  readonly #step: number;
+  readonly #scattered: boolean;
+  #window: Window = NO_WINDOW;
+  #data: TypedArray | ElementStore | undefined;
+
+  constructor(memory: ArrayMemory, type: DType, origin: number, byteLength: number, unit: number) {
+    this.memory = memory;
+    this.type = type;
+    this.origin = origin;
+    this.byteLength = byteLength;
+    this.unit = unit;
+    const { itemsize } = type;
+    this.length = byteLength < itemsize ? 0 : Math.floor((byteLength - itemsize) / unit) + 1;
+    this.codec = codecOf(type);
+    const { maxWindow } = memory;
+    this.whole = byteLength <= maxWindow;
+    // Windows overlap by half, so that every element that starts in the first half of one lies within it.
+    const half = Math.floor(maxWindow / 2);
+    this.#step = half >= 65_536 ? half - (half % 65_536) : half >= 16 ? half - (half % 8) : half;
+    this.#scattered = !this.whole && itemsize > maxWindow - this.#step;
+  }
+
+  get writable(): boolean {
+    return this.memory.writable;
+  }
+
+  get closed(): boolean {
+    return this.memory.closed;
+  }
+
+  /** The typed array over the stretch where it is in one window, native and aligned, else this store. */
+  get data(): TypedArray | ElementStore {
+    this.#data ??= this.#makeData();
+    return this.#data;
+  }
+
+  #makeData(): TypedArray | ElementStore {
+    const { type, unit, byteLength } = this;
+    if (!this.whole || type.fields !== undefined || type.base !== undefined) return this;
+    const { array } = rowOf(type);
+    if (array === undefined || unit !== type.itemsize) return this;
+    if (type.byteorder !== '|' && type.byteorder !== NATIVE_ORDER) return this;
+    const { bytes } = this.windowAt(0);
+    if (bytes.byteOffset % array.BYTES_PER_ELEMENT !== 0) return this;
+    return new array(bytes.buffer, bytes.byteOffset, byteLength / type.itemsize);
+  }
+
+  /** Whether elements stand at multiples of their type's alignment in memory. */
+  get aligned(): boolean {
+    const { alignment } = this.type;
+    if (this.byteLength === 0) return true;
+    if (this.#scattered) return alignment === 1;
+    return this.windowAt(0).bytes.byteOffset % alignment === 0 && (this.unit % alignment === 0 || this.length <= 1);
+  }
+
+  get(index: number): unknown {
+    const pos = this.#check(index);
+    if (this.#scattered) return this.codec.get(this.#gather(pos), 0);
+    const { view, start } = this.windowAt(pos);
+    return this.codec.get(view, pos - start);
+  }
+
+  set(index: number, value: unknown): void {
+    const pos = this.#check(index);
+    this.checkWritable();
+    if (this.#scattered) {
+      const view = this.#gather(pos);
+      this.codec.set(view, 0, value);
+      this.writeBytes(pos, new Uint8Array(view.buffer));
+      return;
+    }
+    const { view, start } = this.windowAt(pos);
+    this.codec.set(view, pos - start, value);
+  }
+
+  #check(index: number): number {
+    if (!(index >= 0 && index < this.length)) throw invalid(`element ${index} of ${this.length}`, index, this.length);
+    this.checkOpen();
+    return index * this.unit;
+  }
+
+  /** @throws CLOSED */
+  checkOpen(): void {
+    if (this.memory.closed) throw new MmdError('CLOSED', 'the file behind the array is closed');
+  }
+
+  /** @throws CLOSED, READ_ONLY */
+  checkWritable(): void {
+    this.checkOpen();
+    if (!this.memory.writable) throw new MmdError('READ_ONLY', 'the array is read-only');
+  }
+
+  /** A window that holds the element at `pos`, unless elements are longer than half a window. */
+  windowAt(pos: number): Window {
+    const kept = this.#window;
+    const step = this.#step;
+    if (this.whole) {
+      if (kept !== NO_WINDOW) return kept;
+      this.#window = this.#open(0, this.byteLength);
+    } else {
+      const start = Math.floor(pos / step) * step;
+      if (kept.start === start && kept !== NO_WINDOW) return kept;
+      this.#window = this.#open(start, Math.min(this.byteLength, start + this.memory.maxWindow));
+    }
+    return this.#window;
+  }
+
+  #open(start: number, end: number): Window {
+    const bytes = this.memory.bytes(this.origin + start, end - start);
+    return { bytes, view: new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength), start, end };
+  }
+
+  #gather(pos: number): DataView {
+    const bytes = new Uint8Array(this.type.itemsize);
+    this.readBytes(pos, bytes);
+    return new DataView(bytes.buffer);
+  }
+
+  /** Copies bytes out, across windows. */
+  readBytes(pos: number, into: Uint8Array): void {
+    for (let done = 0; done < into.length; ) {
+      const length = Math.min(into.length - done, this.memory.maxWindow);
+      into.set(this.memory.bytes(this.origin + pos + done, length), done);
+      done += length;
+    }
+  }
+
+  /** Stores bytes, across windows; long stretches by positional writes, which spare the page faults. */
+  writeBytes(pos: number, from: Uint8Array): void {
+    if (from.length >= POSITIONAL_WRITE_BYTES && this.memory.write !== undefined) {
+      this.memory.write(this.origin + pos, from);
+      return;
+    }
+    for (let done = 0; done < from.length; ) {
+      const length = Math.min(from.length - done, this.memory.maxWindow);
+      this.memory.bytes(this.origin + pos + done, length).set(from.subarray(done, done + length));
+      done += length;
+    }
+  }
+
+  /**
+   * Gives a run of elements in pieces that lie within one window each: `use(bytes, at, count, first)` sees element
+   * `first + i` of the run at byte `at + i * stride`. With `write`, elements longer than a window are stored back.
+   */
+  forEachPiece(
+    pos: number,
+    count: number,
+    stride: number,
+    write: boolean,
+    use: (bytes: Uint8Array, at: number, count: number, first: number) => void,
+  ): void {
+    const { itemsize } = this.type;
+    for (let first = 0; first < count; ) {
+      const here = pos + first * stride;
+      if (this.#scattered) {
+        const view = this.#gather(here);
+        const bytes = new Uint8Array(view.buffer);
+        use(bytes, 0, 1, first);
+        if (write) this.writeBytes(here, bytes);
+        first += 1;
+        continue;
+      }
+      const { bytes, start, end } = this.windowAt(here);
+      const room = stride > 0 ? end - itemsize - here : here - start;
+      const fits = stride === 0 ? count : Math.floor(room / Math.abs(stride)) + 1;
+      const piece = Math.min(count - first, fits);
+      use(bytes, here - start, piece, first);
+      first += piece;
+    }
+  }
+}
+
+/** From here on a positional write beats storing into a mapping that has no pages yet. */
+const POSITIONAL_WRITE_BYTES = 4096;
+
+/** Object elements: any values, in a list in memory. */
+export class ObjectStore implements ElementStore {
+  readonly type: DType;
+  readonly list: unknown[];
+  /** Objects are counted like numpy's pointers, so that strides look the same. */
+  readonly unit = 8;
+  readonly writable = true;
+  readonly closed = false;
+
+  constructor(type: DType, list: unknown[]) {
+    this.type = type;
+    this.list = list;
+  }
+
+  get length(): number {
+    return this.list.length;
+  }
+
+  get data(): ElementStore {
+    return this;
+  }
+
+  get aligned(): boolean {
+    return true;
+  }
+
+  get(index: number): unknown {
+    this.#check(index);
+    return this.list[index];
+  }
+
+  set(index: number, value: unknown): void {
+    this.#check(index);
+    this.list[index] = value;
+  }
+
+  #check(index: number): void {
+    if (!(index >= 0 && index < this.length)) throw invalid(`element ${index} of ${this.length}`, index, this.length);
+  }
+
+  checkOpen(): void {
+    // Memory is never closed.
+  }
+
+  checkWritable(): void {
+    // Memory is always writable.
+  }
+}
+
+/** Either store. */
+export type Store = MemoryStore | ObjectStore;

@@ -1,0 +1,454 @@
+/**
+ * numpy's n-dimensional array over an {@link ArrayMemory}.
+ *
+ * @module
+ */
+
+import { MmdError } from '../errors.ts';
+import type { Advice, ArrayMemory } from './array-memory.ts';
+import type { ArraySource } from './array-source.ts';
+import { parseDType } from './descr.ts';
+import type { DType, DTypeLike, TypedArray } from './dtypes.ts';
+import { rowOf } from './dtypes.ts';
+import { type ElementStore, MemoryStore, NATIVE_ORDER, ObjectStore } from './element-store.ts';
+import { type Geometry, resolveIndex, Slice, type SliceSpec, sliceGeometry } from './indexing.ts';
+import {
+  fieldLayout,
+  type Layout,
+  layoutOver,
+  makeLayout,
+  type NDArrayInit,
+  type NDArrayOptions,
+  touchedBytes,
+  viewLayout,
+} from './layout.ts';
+import { layoutOfNested, nestedLayout } from './nested.ts';
+import { max, mean, min, sum } from './reduce.ts';
+import {
+  checkShape,
+  invalid,
+  isPacked,
+  type Order,
+  packedStrides,
+  reshapeStrides,
+  resolveReshape,
+  sizeOf,
+} from './shapes.ts';
+import { assign, boxesOf, bytesInOrder, copyLayout, fill, toNested } from './transfer.ts';
+
+/** A part of an array that {@link NDArray.chunks} gives. */
+export interface Chunk {
+  /** The index of the chunk's first element, one number an axis. */
+  readonly start: readonly number[];
+  /** A view of the part; as many axes as the whole. */
+  readonly array: NDArray;
+}
+
+/**
+ * An n-dimensional array over borrowed memory: a mapping of a file, or bytes. Nothing is read or copied until it is
+ * asked for; views (`slice`, `rows`, `transpose`, ...) share the memory.
+ *
+ * `shape`, `strides`, `offset` and `data` are what scijs `ndarray` and `@stdlib/ndarray` expect:
+ * element (i, j) is `data[offset + i * strides[0] + j * strides[1]]`.
+ *
+ * @example
+ * ```ts
+ * import { ndarray, slice } from '@mmdpickle/core/ndarray';
+ *
+ * const a = ndarray(new Float64Array(12), [3, 4]);
+ * a.set(1, 2, 7.5);
+ * a.get(1, -2); // 7.5
+ * a.slice(null, slice(0, null, 2)).shape; // [3, 2]
+ * ```
+ */
+export class NDArray implements ArraySource {
+  readonly arraySource = true as const;
+  #layout: Layout;
+
+  /** @internal For `over` and subclasses. */
+  protected constructor(init: NDArrayInit | { readonly layout: Layout }) {
+    this.#layout = 'layout' in init ? init.layout : layoutOver(init);
+  }
+
+  /**
+   * Lays an array over memory, which stays borrowed.
+   *
+   * @param memory - where the bytes are
+   * @param dtype - any spelling of {@link parseDType}; a sub-array type adds its axes to the shape
+   * @param shape - the lengths of the axes; `[]` is a single element
+   * @param options - order or byte strides, and the byte offset of the first element
+   * @throws INVALID_ARGUMENT where it does not fit the memory; UNSUPPORTED_DTYPE for unknown or object types
+   *
+   * @example
+   * ```ts
+   * import { memoryOver, NDArray } from '@mmdpickle/core/ndarray';
+   *
+   * const bytes = new Uint8Array([9, 9, 1, 2, 3, 4]);
+   * NDArray.over(memoryOver(bytes), '>u2', [2], { offset: 2 }).toNested(); // [258, 772]
+   * ```
+   */
+  static over(memory: ArrayMemory, dtype: DTypeLike, shape: readonly number[], options: NDArrayOptions = {}): NDArray {
+    return new NDArray({ ...options, memory, dtype, shape });
+  }
+
+  /**
+   * An array of any values (numpy's object dtype), in memory only.
+   *
+   * @param list - the elements in C order; borrowed: `set` stores into it
+   *
+   * @example
+   * ```ts
+   * import { NDArray } from '@mmdpickle/core/ndarray';
+   *
+   * NDArray.ofObjects(['a', null, 3n, 4], [2, 2]).get(1, 0); // 3n
+   * ```
+   */
+  static ofObjects(
+    list: unknown[],
+    shape: readonly number[] = [list.length],
+    options: { readonly order?: Order } = {},
+  ): NDArray {
+    const checked = checkShape(shape);
+    if (sizeOf(checked) !== list.length) {
+      throw invalid(`${list.length} elements do not fit the shape [${shape.join(', ')}]`, [...shape], list.length);
+    }
+    const store = new ObjectStore(parseDType('O'), list);
+    const strides = packedStrides(checked, store.unit, options.order ?? 'C');
+    return new NDArray({ layout: makeLayout(store, { shape: checked, strides, position: 0 }) });
+  }
+
+  /** @internal Copies nested lists; `ndarray()` is the public way. */
+  static fromNested(value: unknown, dtype: DTypeLike): NDArray {
+    return new NDArray({ layout: layoutOfNested(value, parseDType(dtype)) });
+  }
+
+  /** @internal Lays a subclass's array anew, for example after it grew. */
+  protected relay(init: NDArrayInit): void {
+    this.#layout = layoutOver(init);
+  }
+
+  #view(geometry: Geometry): NDArray {
+    return new NDArray({ layout: viewLayout(this.#layout, geometry) });
+  }
+
+  /** The lengths of the axes. */
+  get shape(): readonly number[] {
+    return this.#layout.shape;
+  }
+
+  /** From one element to the next along each axis, counted in elements of `data`. */
+  get strides(): readonly number[] {
+    return this.#layout.elementStrides;
+  }
+
+  /** Where the first element stands in `data`, counted in elements. */
+  get offset(): number {
+    return this.#layout.elementOffset;
+  }
+
+  /** numpy's `str(dtype)`, for example `'float64'` or `'>i4'`. */
+  get dtype(): string {
+    return this.#layout.type.name;
+  }
+
+  /** The type in full. */
+  get type(): DType {
+    return this.#layout.type;
+  }
+
+  /**
+   * The elements in memory, shared by all views: a typed array where they are native, aligned and within one window
+   * (bool as bytes, datetime64 and timedelta64 as 64-bit counts), else an object with `get(i)`, `set(i, value)` and
+   * `length`. float16 and complex always are the latter, on every runtime. Where strides are no multiples of the
+   * itemsize, the store, `strides` and `offset` count bytes.
+   */
+  get data(): TypedArray | ElementStore {
+    return this.#layout.store.data;
+  }
+
+  /** `'F'` where only Fortran order describes the memory, else `'C'`. */
+  get order(): Order {
+    return !this.isContiguous('C') && this.isContiguous('F') ? 'F' : 'C';
+  }
+
+  /** The number of axes. */
+  get ndim(): number {
+    return this.#layout.shape.length;
+  }
+
+  /** The number of elements. */
+  get size(): number {
+    return this.#layout.size;
+  }
+
+  /** `size * type.itemsize`. */
+  get nbytes(): number {
+    return this.#layout.size * this.#layout.type.itemsize;
+  }
+
+  /** False: `set` and `fill` throw READ_ONLY. */
+  get writable(): boolean {
+    return this.#layout.store.writable;
+  }
+
+  /** False: elements stand at odd addresses, as in files written by Python's mmappickle; slower, but all works. */
+  get aligned(): boolean {
+    return this.#layout.store.aligned;
+  }
+
+  /** The memory under the array. @throws UNSUPPORTED_DTYPE for object arrays, which have none */
+  get memory(): ArrayMemory {
+    return this.#memoryStore().memory;
+  }
+
+  /** Where the first element stands in `memory`, in bytes. */
+  get byteOffset(): number {
+    return this.#memoryStore().origin + this.#layout.position;
+  }
+
+  /** numpy's `strides`: from one element to the next along each axis, in bytes. */
+  get byteStrides(): readonly number[] {
+    return this.#layout.strides;
+  }
+
+  #memoryStore(): MemoryStore {
+    const { store } = this.#layout;
+    if (store instanceof MemoryStore) return store;
+    throw new MmdError('UNSUPPORTED_DTYPE', 'an object array is not over a memory', { found: 'object' });
+  }
+
+  /** Whether elements follow each other without gaps in this order. */
+  isContiguous(order: Order = 'C'): boolean {
+    const { shape, strides, store } = this.#layout;
+    const itemsize = store instanceof MemoryStore ? store.type.itemsize : store.unit;
+    return isPacked(shape, strides, itemsize, order);
+  }
+
+  #index(indices: readonly unknown[], count: number): number {
+    const { shape, elementStrides, elementOffset } = this.#layout;
+    if (count !== shape.length) throw invalid(`${count} indices for ${shape.length} axes`, count, shape.length);
+    let at = elementOffset;
+    for (let axis = 0; axis < count; axis += 1) {
+      const length = shape[axis] as number;
+      const index = indices[axis] as number;
+      const inside = index >= 0 && index < length && Number.isInteger(index);
+      at += (inside ? index : resolveIndex(index, length, axis)) * (elementStrides[axis] as number);
+    }
+    return at;
+  }
+
+  /**
+   * One element; negative indices count from the end. See {@link DTYPES} for what elements are.
+   * @throws INVALID_ARGUMENT out of bounds, with `found: { axis, index, length }`; CLOSED
+   */
+  get(...indices: number[]): unknown {
+    return this.#layout.store.get(this.#index(indices, indices.length));
+  }
+
+  /**
+   * Stores one element: `set(i, j, value)`; or all: `set(from)`, where `from` is an array, a typed array, nested
+   * lists or one value, broadcast by numpy's rules. A typed array of just as many elements is taken in C order.
+   * A value that the type cannot hold is an error, never cut.
+   * @throws READ_ONLY, CLOSED; INVALID_ARGUMENT for indices or shapes; UNSUPPORTED_VALUE
+   */
+  set(...args: [...indices: number[], value: unknown]): this {
+    const count = args.length - 1;
+    const value = args[count];
+    if (count === 0 && (this.ndim > 0 || value instanceof NDArray)) return this.#setAll(value);
+    this.#layout.store.checkWritable();
+    this.#layout.store.set(this.#index(args, count), value);
+    return this;
+  }
+
+  #setAll(from: unknown): this {
+    const layout = this.#layout;
+    layout.store.checkWritable();
+    if (from instanceof NDArray) assign(layout, from.#layout);
+    else {
+      const source = nestedLayout(from, layout.type, layout.shape);
+      if (source === undefined) fill(layout, from);
+      else assign(layout, source);
+    }
+    return this;
+  }
+
+  /** Stores one value into every element. @throws READ_ONLY, CLOSED, UNSUPPORTED_VALUE */
+  fill(value: unknown): this {
+    fill(this.#layout, value);
+    return this;
+  }
+
+  /**
+   * A view, by numpy's basic indexing: a number picks and drops an axis, `null` keeps it whole, `slice()` cuts it,
+   * `newAxis` inserts one, `ellipsis` stands for the axes in between; axes not named are kept.
+   * @throws INVALID_ARGUMENT out of bounds, with `found: { axis, index, length }`
+   */
+  slice(...specs: SliceSpec[]): NDArray {
+    return this.#view(sliceGeometry(this.#layout, specs));
+  }
+
+  /** A view of rows `[start, end)` of the first axis; negative numbers count from the end. */
+  rows(start: number, end: number): NDArray {
+    return this.slice(new Slice(start, end, null));
+  }
+
+  /** A view of one row of the first axis, without that axis. */
+  row(index: number): NDArray {
+    return this.slice(index);
+  }
+
+  /** A view of one field of structured elements. @throws NOT_FOUND */
+  field(name: string): NDArray {
+    return new NDArray({ layout: fieldLayout(this.#layout, name) });
+  }
+
+  /** A view with the axes in another order; without arguments reversed. */
+  transpose(...axes: number[]): NDArray {
+    const { shape, strides, position } = this.#layout;
+    const order = axes.length === 0 ? shape.map((_, axis) => shape.length - 1 - axis) : axes;
+    const resolved = order.map((axis) => resolveIndex(axis, shape.length, 0));
+    if (resolved.length !== shape.length || new Set(resolved).size !== shape.length) {
+      throw invalid(`transpose needs each of ${shape.length} axes once`, axes, shape.length);
+    }
+    return this.#view({
+      shape: resolved.map((axis) => shape[axis] as number),
+      strides: resolved.map((axis) => strides[axis] as number),
+      position,
+    });
+  }
+
+  /**
+   * A view with another shape of as many elements, in C order; one dimension may be -1.
+   * @throws INVALID_ARGUMENT where sizes differ, or where no view can do it: `copy()` first
+   */
+  reshape(shape: readonly number[]): NDArray {
+    const { shape: from, strides, position, store } = this.#layout;
+    const target = resolveReshape(from, shape);
+    const itemsize = store instanceof MemoryStore ? store.type.itemsize : store.unit;
+    const view = reshapeStrides(from, strides, target, itemsize);
+    if (view === undefined) {
+      throw invalid(
+        `no view of this array has the shape [${target.join(', ')}]: its elements are too scattered; reshape copy()`,
+        [...target],
+      );
+    }
+    return this.#view({ shape: target, strides: view, position });
+  }
+
+  /**
+   * A copy in memory of its own, without gaps.
+   * @throws LIMIT_EXCEEDED where it does not fit one ArrayBuffer: walk it with `chunks`
+   */
+  copy(options: { readonly order?: Order } = {}): NDArray {
+    return new NDArray({ layout: copyLayout(this.#layout, this.type, options.order) });
+  }
+
+  /** A copy with another type, each element by the rules of `set`. @throws UNSUPPORTED_VALUE, LIMIT_EXCEEDED */
+  astype(dtype: DTypeLike): NDArray {
+    return new NDArray({ layout: copyLayout(this.#layout, parseDType(dtype)) });
+  }
+
+  /**
+   * The whole as a typed array in C order, over the very memory: no copy. Complex numbers come as real and imaginary
+   * part in turn.
+   * @throws INVALID_ARGUMENT where the memory is not contiguous, aligned, native, or not within one window: `copy()`
+   *   first; UNSUPPORTED_DTYPE for types that no typed array holds
+   */
+  typed(): TypedArray {
+    const { store, type, size, position } = this.#layout;
+    const row = type.fields === undefined && store instanceof MemoryStore ? rowOf(type) : undefined;
+    const array = row?.array ?? row?.parts;
+    if (array === undefined || !(store instanceof MemoryStore)) {
+      throw new MmdError('UNSUPPORTED_DTYPE', `no typed array holds ${type.name}; use get, toNested or astype`, {
+        found: type.name,
+      });
+    }
+    store.checkOpen();
+    const refuse = (why: string): MmdError => invalid(`typed(): the array is ${why}; use copy().typed()`, why);
+    if (!this.isContiguous()) throw refuse('not contiguous in C order');
+    if (type.byteorder !== '|' && type.byteorder !== NATIVE_ORDER) throw refuse(`stored as ${type.name}`);
+    const length = size * type.itemsize;
+    if (length > store.memory.maxWindow) {
+      throw invalid(`typed(): ${length} bytes are more than one window; walk it with chunks()`, length);
+    }
+    const bytes = store.memory.bytes(store.origin + position, length);
+    if (bytes.byteOffset % array.BYTES_PER_ELEMENT !== 0) throw refuse('not aligned in memory');
+    return new array(bytes.buffer, bytes.byteOffset, length / array.BYTES_PER_ELEMENT);
+  }
+
+  /** Nested lists of the elements; a single element for no axes. */
+  toNested(): unknown {
+    return toNested(this.#layout);
+  }
+
+  /** What `JSON.stringify` sees: {@link NDArray.toNested}. */
+  toJSON(): unknown {
+    return this.toNested();
+  }
+
+  /**
+   * Walks an array of any size with bounded memory: views of at most `bytes` bytes (at least one element), in the
+   * order in which they lie.
+   */
+  *chunks(options: { readonly bytes?: number } = {}): Generator<Chunk> {
+    const { bytes = 16 * 1024 * 1024 } = options;
+    if (!(bytes > 0)) throw invalid('chunks need a positive number of bytes', bytes);
+    const { shape, strides, position, type, store } = this.#layout;
+    const most = Math.max(1, Math.floor(bytes / Math.max(1, type.itemsize)));
+    const turned = this.order === 'F';
+    const turn = (list: readonly number[]): readonly number[] => (turned ? list.toReversed() : list);
+    for (const box of boxesOf({ shape: turn(shape), strides: turn(strides), position }, most)) {
+      store.checkOpen();
+      const part = { ...box.geometry, shape: turn(box.geometry.shape), strides: turn(box.geometry.strides) };
+      yield { start: turn(box.start), array: this.#view(part) };
+    }
+  }
+
+  /** The bytes in the array's `order`, in pieces that are borrowed until the next one is asked for. */
+  bytes(): Generator<Uint8Array> {
+    return bytesInOrder(this.#layout, this.order);
+  }
+
+  /** Returns when all stores are on the disk (msync); nothing to do for memory. @throws CLOSED, IO */
+  flush(): void {
+    const store = this.#memoryStore();
+    store.checkOpen();
+    const { low, high } = touchedBytes(this.#layout);
+    if (high > low) store.memory.flush?.(store.origin + low, high - low);
+  }
+
+  /** Tells the system how the array will be walked (madvise). */
+  advise(advice: Advice): void {
+    const store = this.#memoryStore();
+    store.checkOpen();
+    const { low, high } = touchedBytes(this.#layout);
+    if (high > low) store.memory.advise?.(store.origin + low, high - low, advice);
+  }
+
+  /** The rows of the first axis as views; the elements of an array with one axis. */
+  *[Symbol.iterator](): Generator<unknown> {
+    const [length] = this.shape;
+    if (length === undefined) throw invalid('an array without axes cannot be iterated', 0);
+    for (let i = 0; i < length; i += 1) yield this.ndim === 1 ? this.get(i) : this.row(i);
+  }
+
+  /** The sum of all elements: see {@link sum}. */
+  sum(): unknown {
+    return sum(this.#layout);
+  }
+
+  /** The least element: see {@link min}. */
+  min(): unknown {
+    return min(this.#layout);
+  }
+
+  /** The greatest element: see {@link max}. */
+  max(): unknown {
+    return max(this.#layout);
+  }
+
+  /** The mean of all elements: see {@link mean}. */
+  mean(): unknown {
+    return mean(this.#layout);
+  }
+}

@@ -1,0 +1,117 @@
+/**
+ * Arrays from JavaScript values: typed arrays, buffers, nested lists, single elements.
+ *
+ * @module
+ */
+
+import { MmdError } from '../errors.ts';
+import { Complex } from './complex.ts';
+import { parseDType } from './descr.ts';
+import { DTYPES, type DType, type TypedArray } from './dtypes.ts';
+import { NATIVE_ORDER, ObjectStore } from './element-store.ts';
+import { type Layout, layoutOver, makeLayout } from './layout.ts';
+import { memoryOver } from './memory-over.ts';
+import { checkShape, invalid, packedStrides, sizeOf } from './shapes.ts';
+
+/** The type whose elements a typed array holds; undefined for what is no (known) typed array. */
+export function typeOfTypedArray(value: unknown): DType | undefined {
+  if (!ArrayBuffer.isView(value) || value instanceof DataView) return undefined;
+  if (value instanceof Uint8ClampedArray) return parseDType('uint8');
+  const tag = (value as unknown as { readonly [Symbol.toStringTag]: string })[Symbol.toStringTag];
+  if (tag === 'Float16Array') return parseDType(`${NATIVE_ORDER}f2`);
+  const row = DTYPES.find(({ array, kind }) => array?.name === tag && 'iuf'.includes(kind));
+  return row && parseDType(row.ordered ? NATIVE_ORDER + row.code : row.code);
+}
+
+/** The bytes of a typed array, borrowed. */
+export function bytesOf(view: ArrayBufferView): Uint8Array {
+  return new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+}
+
+/**
+ * What `set(from)` is given, as an array; undefined for a single element. Bytes are an element for the types whose
+ * elements are bytes.
+ */
+export function nestedLayout(value: unknown, type: DType, target: readonly number[]): Layout | undefined {
+  const rawElements = typeof type.spec !== 'string' || 'SV'.includes(type.kind) || type.itemsize > 8;
+  const typed = rawElements && value instanceof Uint8Array ? undefined : typeOfTypedArray(value);
+  if (typed !== undefined) {
+    const view = value as TypedArray;
+    const shape = view.length === sizeOf(target) ? target : [view.length];
+    return layoutOver({ memory: memoryOver(bytesOf(view), false), dtype: typed, shape });
+  }
+  if (!Array.isArray(value) || type.hasObject) return undefined;
+  return layoutOfNested(value, type);
+}
+
+/** The shape of nested lists. As in numpy, tuples (frozen lists) are elements of structured types, not axes. */
+function shapeOfNested(value: unknown, type: DType): number[] {
+  const shape: number[] = [];
+  for (let level = value; isAxis(level, type); level = level[0]) shape.push(level.length);
+  return shape;
+}
+
+const isAxis = (level: unknown, type: DType): level is readonly unknown[] =>
+  Array.isArray(level) && !(type.fields !== undefined && Object.isFrozen(level));
+
+/** Copies nested lists into memory. @throws INVALID_ARGUMENT for ragged lists, UNSUPPORTED_VALUE */
+export function layoutOfNested(value: unknown, type: DType): Layout {
+  const shape = checkShape(shapeOfNested(value, type));
+  const size = sizeOf(shape);
+  const layout = type.hasObject
+    ? objectLayout(type, size, shape)
+    : layoutOver({ memory: memoryOver(new Uint8Array(size * type.itemsize)), dtype: type, shape });
+  const { store, elementStrides } = layout;
+  const level = (item: unknown, axis: number, at: number): void => {
+    if (axis === shape.length) {
+      store.set(at, item);
+      return;
+    }
+    const length = shape[axis] as number;
+    if (!Array.isArray(item) || item.length !== length) {
+      throw invalid(`nested lists must be even: expected ${length} items along axis ${axis}`, item, length);
+    }
+    const step = elementStrides[axis] as number;
+    for (let i = 0; i < length; i += 1) level(item[i], axis + 1, at + i * step);
+  };
+  level(value, 0, 0);
+  return layout;
+}
+
+function objectLayout(type: DType, size: number, shape: readonly number[]): Layout {
+  const store = new ObjectStore(type, new Array<unknown>(size).fill(null));
+  return makeLayout(store, { shape, strides: packedStrides(shape, store.unit, 'C'), position: 0 });
+}
+
+/**
+ * The type numpy would choose for nested lists: bool, int64 (all bigint or, here, never for numbers), float64,
+ * complex128, or the shortest U or S.
+ * @throws UNSUPPORTED_VALUE for mixed or other elements
+ */
+export function inferType(value: unknown): DType {
+  const found = new Set<string>();
+  let longest = 0;
+  const visit = (item: unknown): void => {
+    if (Array.isArray(item)) {
+      for (const each of item) visit(each);
+    } else if (item instanceof Complex) found.add('complex');
+    else if (item instanceof Uint8Array) {
+      found.add('bytes');
+      longest = Math.max(longest, item.length);
+    } else {
+      found.add(typeof item);
+      if (typeof item === 'string') longest = Math.max(longest, [...item].length);
+    }
+  };
+  visit(value);
+  const only = (...kinds: string[]): boolean => [...found].every((kind) => kinds.includes(kind));
+  if (only('number')) return parseDType('float64');
+  if (only('boolean')) return parseDType('bool');
+  if (only('bigint')) return parseDType('int64');
+  if (only('number', 'complex')) return parseDType('complex128');
+  if (only('string')) return parseDType(`<U${longest}`);
+  if (only('bytes')) return parseDType(`|S${longest}`);
+  throw new MmdError('UNSUPPORTED_VALUE', `no one type holds ${[...found].join(' and ')}; name a dtype`, {
+    found: [...found],
+  });
+}

@@ -1,0 +1,334 @@
+/**
+ * Moves elements between arrays, bytes and nested lists.
+ *
+ * @module
+ */
+
+import { MmdError } from '../errors.ts';
+import { sameDType } from './descr.ts';
+import type { DType } from './dtypes.ts';
+import { MemoryStore, ObjectStore } from './element-store.ts';
+import type { Geometry } from './indexing.ts';
+import { type Layout, layoutOver, makeLayout, touchedBytes } from './layout.ts';
+import { memoryOver } from './memory-over.ts';
+import { broadcastStrides, forEachRun, isPacked, type Order, packedStrides } from './shapes.ts';
+
+/** Bytes gathered at a time. Fits the second-level cache. */
+export const SCRATCH_BYTES: number = 256 * 1024;
+/** The longest piece that is handed out without copying. */
+const BORROWED_BYTES = 16 * 1024 * 1024;
+
+/**
+ * Copies `count` elements of `itemsize` bytes between strided places. Integers of up to four bytes carry them: a
+ * NaN's payload would not be sure to survive a float register.
+ */
+export function copyStrided(
+  from: Uint8Array,
+  fromAt: number,
+  fromStep: number,
+  to: Uint8Array,
+  toAt: number,
+  toStep: number,
+  count: number,
+  itemsize: number,
+): void {
+  if (fromStep === itemsize && toStep === itemsize) {
+    to.set(from.subarray(fromAt, fromAt + count * itemsize), toAt);
+    return;
+  }
+  const word = wordOf(itemsize | (from.byteOffset + fromAt) | fromStep | (to.byteOffset + toAt) | toStep);
+  const words: WordArrayConstructor = word === 4 ? Uint32Array : word === 2 ? Uint16Array : Uint8Array;
+  const source = new words(
+    from.buffer,
+    from.byteOffset + (fromAt % word),
+    Math.floor((from.length - (fromAt % word)) / word),
+  );
+  const target = new words(to.buffer, to.byteOffset + (toAt % word), Math.floor((to.length - (toAt % word)) / word));
+  const each = itemsize / word;
+  let s = Math.floor(fromAt / word);
+  let t = Math.floor(toAt / word);
+  const sStep = fromStep / word;
+  const tStep = toStep / word;
+  if (each === 1) {
+    for (let i = 0; i < count; i += 1, s += sStep, t += tStep) target[t] = source[s] as number;
+  } else if (each === 2) {
+    for (let i = 0; i < count; i += 1, s += sStep, t += tStep) {
+      target[t] = source[s] as number;
+      target[t + 1] = source[s + 1] as number;
+    }
+  } else {
+    for (let i = 0; i < count; i += 1, s += sStep, t += tStep) {
+      for (let b = 0; b < each; b += 1) target[t + b] = source[s + b] as number;
+    }
+  }
+}
+
+type WordArrayConstructor = new (
+  buffer: ArrayBufferLike,
+  byteOffset: number,
+  length: number,
+) => Uint8Array | Uint16Array | Uint32Array;
+
+/** The longest word whose multiples the bits of all places are. `|` keeps the low bits of numbers past 2^32 too. */
+const wordOf = (bits: number): 1 | 2 | 4 => ((bits & 3) === 0 ? 4 : (bits & 1) === 0 ? 2 : 1);
+
+/** Gathers a run of elements. */
+export function readRun(store: MemoryStore, pos: number, count: number, step: number, into: Uint8Array): void {
+  const { itemsize } = store.type;
+  if (step === itemsize) {
+    store.readBytes(pos, into.subarray(0, count * itemsize));
+    return;
+  }
+  store.forEachPiece(pos, count, step, false, (bytes, at, n, first) => {
+    copyStrided(bytes, at, step, into, first * itemsize, itemsize, n, itemsize);
+  });
+}
+
+/** Scatters a run of elements. */
+export function writeRun(store: MemoryStore, pos: number, count: number, step: number, from: Uint8Array): void {
+  const { itemsize } = store.type;
+  if (step === itemsize) {
+    store.writeBytes(pos, from.subarray(0, count * itemsize));
+    return;
+  }
+  store.forEachPiece(pos, count, step, true, (bytes, at, n, first) => {
+    copyStrided(from, first * itemsize, itemsize, bytes, at, step, n, itemsize);
+  });
+}
+
+/** Whether bytes of one type can be copied as the other's, and the length of the words to be turned round (0: none). */
+function byteCopy(from: DType, to: DType): { readonly swap: number } | undefined {
+  if (sameDType(from, to)) return { swap: 0 };
+  const simple = [from, to].every((type) => type.fields === undefined && type.base === undefined);
+  if (!simple || from.kind !== to.kind || from.itemsize !== to.itemsize) return undefined;
+  if (from.unit?.base !== to.unit?.base || from.unit?.count !== to.unit?.count) return undefined;
+  const words = from.kind === 'c' ? from.itemsize / 2 : from.kind === 'U' ? 4 : from.itemsize;
+  return { swap: from.byteorder === to.byteorder ? 0 : words };
+}
+
+function swapWords(bytes: Uint8Array, word: number): void {
+  for (let at = 0; at < bytes.length; at += word) bytes.subarray(at, at + word).reverse();
+}
+
+/** Whether a store to one may change the other while it is being read. */
+function overlaps(a: Layout, b: Layout): boolean {
+  if (!(a.store instanceof MemoryStore && b.store instanceof MemoryStore)) {
+    return a.store === b.store;
+  }
+  const [first, second] = [placeOf(a, a.store, b.store), placeOf(b, b.store, a.store)];
+  return first.in === second.in && first.low < second.high && second.low < first.high;
+}
+
+/** The bytes touched, in the memory or, where both stores are one window each, in the buffer. */
+function placeOf(layout: Layout, store: MemoryStore, other: MemoryStore): { in: object; low: number; high: number } {
+  const { low, high } = touchedBytes(layout);
+  if (!(store.whole && other.whole)) return { in: store.memory, low: store.origin + low, high: store.origin + high };
+  const { bytes } = store.windowAt(0);
+  return { in: bytes.buffer, low: bytes.byteOffset + low, high: bytes.byteOffset + high };
+}
+
+/**
+ * Stores `source`, broadcast to the target's shape, into `target`. Equal types, whatever their byte order, move as
+ * bytes; others element by element, by the rules of `set`. Overlapping views are read before they are written.
+ */
+export function assign(target: Layout, given: Layout): void {
+  target.store.checkWritable();
+  given.store.checkOpen();
+  broadcastStrides(given.shape, given.strides, target.shape);
+  if (target.size === 0) return;
+  const source = overlaps(given, target) ? copyLayout(given) : given;
+  const strides = broadcastStrides(source.shape, source.strides, target.shape);
+  const [to, from] = [target.store, source.store];
+  const bytewise = byteCopy(source.type, target.type);
+  if (bytewise !== undefined && to instanceof MemoryStore && from instanceof MemoryStore) {
+    moveBytes(target, to, source, from, strides, bytewise.swap);
+    return;
+  }
+  const operands = [
+    { position: target.elementOffset, strides: target.elementStrides },
+    { position: source.elementOffset, strides: strides.map((stride) => stride / from.unit) },
+  ];
+  forEachRun(target.shape, operands, (positions, count, steps) => {
+    const [t, s] = positions as [number, number];
+    const [tStep, sStep] = steps as [number, number];
+    for (let i = 0; i < count; i += 1) to.set(t + i * tStep, from.get(s + i * sStep));
+  });
+}
+
+function moveBytes(
+  target: Layout,
+  to: MemoryStore,
+  source: Layout,
+  from: MemoryStore,
+  strides: readonly number[],
+  swap: number,
+): void {
+  const { itemsize } = target.type;
+  if (itemsize === 0) return;
+  const most = Math.max(1, Math.floor(SCRATCH_BYTES / itemsize));
+  const scratch = new Uint8Array(Math.min(most, target.size) * itemsize);
+  const direct = swap === 0 && to.whole && from.whole;
+  const operands = [
+    { position: target.position, strides: target.strides },
+    { position: source.position, strides },
+  ];
+  forEachRun(target.shape, operands, (positions, count, steps) => {
+    const [t, s] = positions as [number, number];
+    const [tStep, sStep] = steps as [number, number];
+    if (swap === 0 && tStep === itemsize && sStep === itemsize) {
+      from.forEachPiece(s, count, sStep, false, (bytes, at, n, first) => {
+        to.writeBytes(t + first * itemsize, bytes.subarray(at, at + n * itemsize));
+      });
+    } else if (direct && (tStep !== itemsize || to.memory.write === undefined)) {
+      copyStrided(from.windowAt(s).bytes, s, sStep, to.windowAt(t).bytes, t, tStep, count, itemsize);
+    } else {
+      for (let first = 0; first < count; first += most) {
+        const n = Math.min(most, count - first);
+        const part = scratch.subarray(0, n * itemsize);
+        readRun(from, s + first * sStep, n, sStep, part);
+        if (swap !== 0) swapWords(part, swap);
+        writeRun(to, t + first * tStep, n, tStep, part);
+      }
+    }
+  });
+}
+
+/** A packed copy in memory of its own. @throws LIMIT_EXCEEDED where one ArrayBuffer cannot hold it */
+export function copyLayout(source: Layout, type: DType = source.type, order: Order = 'C'): Layout {
+  const { shape, size, store } = source;
+  store.checkOpen();
+  if (!(store instanceof MemoryStore)) {
+    const list = new ObjectStore(store.type, new Array<unknown>(size).fill(null));
+    const copy = makeLayout(list, { shape, strides: packedStrides(shape, list.unit, order), position: 0 });
+    assign(copy, source);
+    return copy;
+  }
+  const copy = layoutOver({ memory: memoryOver(allocate(size * type.itemsize)), dtype: type, shape, order });
+  assign(copy, source);
+  return copy;
+}
+
+/** Zeroed bytes. @throws LIMIT_EXCEEDED */
+export function allocate(length: number): Uint8Array {
+  try {
+    return new Uint8Array(length);
+  } catch (cause) {
+    throw new MmdError('LIMIT_EXCEEDED', `an array of ${length} bytes does not fit one buffer; walk it with chunks()`, {
+      found: length,
+      limit: 'ArrayBuffer',
+      cause,
+    });
+  }
+}
+
+/** Stores one value into every element. */
+export function fill(target: Layout, value: unknown): void {
+  const { store, type, size } = target;
+  store.checkWritable();
+  if (!(store instanceof MemoryStore)) {
+    const operand = { position: target.elementOffset, strides: target.elementStrides };
+    forEachRun(target.shape, [operand], ([at = 0], count, [step = 0]) => {
+      for (let i = 0; i < count; i += 1) store.set(at + i * step, value);
+    });
+    return;
+  }
+  const { itemsize } = type;
+  // Encoded even if there is no element to take it, so that a bad value is an error whatever the shape.
+  const element = new Uint8Array(itemsize);
+  store.codec.set(new DataView(element.buffer), 0, value);
+  if (itemsize === 0 || size === 0) return;
+  const most = Math.min(size, Math.max(1, Math.floor(SCRATCH_BYTES / itemsize)));
+  const scratch = new Uint8Array(most * itemsize);
+  for (let at = 0; at < scratch.length; at += itemsize) scratch.set(element, at);
+  forEachRun(target.shape, [{ position: target.position, strides: target.strides }], ([at = 0], count, [step = 0]) => {
+    for (let first = 0; first < count; first += most) {
+      writeRun(store, at + first * step, Math.min(most, count - first), step, scratch);
+    }
+  });
+}
+
+/** The bytes in `order`: borrowed pieces where they lie so, else gathered into a buffer that is used again. */
+export function* bytesInOrder(layout: Layout, order: Order): Generator<Uint8Array> {
+  const { store, type, size } = layout;
+  if (!(store instanceof MemoryStore)) {
+    throw new MmdError('UNSUPPORTED_DTYPE', 'object elements have no bytes', { found: type.name });
+  }
+  const { itemsize } = type;
+  if (size === 0 || itemsize === 0) return;
+  store.checkOpen();
+  if (isPacked(layout.shape, layout.strides, itemsize, order)) {
+    const total = size * itemsize;
+    for (let done = 0; done < total; ) {
+      store.checkOpen();
+      const length = Math.min(total - done, BORROWED_BYTES, store.memory.maxWindow);
+      yield store.memory.bytes(store.origin + layout.position + done, length);
+      done += length;
+    }
+    return;
+  }
+  const turned = order === 'C' ? layout : { shape: layout.shape.toReversed(), strides: layout.strides.toReversed() };
+  const box = boxesOf({ ...turned, position: layout.position }, Math.max(1, Math.floor(SCRATCH_BYTES / itemsize)));
+  const scratch = new Uint8Array(Math.max(itemsize, Math.min(SCRATCH_BYTES, size * itemsize)));
+  for (const { geometry } of box) {
+    store.checkOpen();
+    let end = 0;
+    forEachRun(geometry.shape, [geometry], ([at = 0], count, [step = 0]) => {
+      readRun(store, at, count, step, scratch.subarray(end, end + count * itemsize));
+      end += count * itemsize;
+    });
+    yield scratch.subarray(0, end);
+  }
+}
+
+/** A part of an array: `start` is the index of its first element. */
+export interface Box {
+  readonly start: readonly number[];
+  readonly geometry: Geometry;
+}
+
+/** Cuts an array, in C order, into boxes of at most `most` elements (at least one). */
+export function* boxesOf({ shape, strides, position }: Geometry, most: number): Generator<Box> {
+  if (shape.includes(0)) return;
+  // The axis that is cut: everything after it fits a box whole.
+  let axis = shape.length - 1;
+  let inner = 1;
+  while (axis > 0 && inner * (shape[axis] as number) <= most) {
+    inner *= shape[axis] as number;
+    axis -= 1;
+  }
+  if (axis < 0) {
+    yield { start: [], geometry: { shape, strides, position } };
+    return;
+  }
+  const rows = Math.max(1, Math.floor(most / inner));
+  const start = new Array<number>(shape.length).fill(0);
+  for (;;) {
+    const at = start[axis] as number;
+    const count = Math.min(rows, (shape[axis] as number) - at);
+    const part = shape.map((dim, i) => (i < axis ? 1 : i === axis ? count : dim));
+    const offset = start.reduce((sum, index, i) => sum + index * (strides[i] as number), 0);
+    yield { start: [...start], geometry: { shape: part, strides, position: position + offset } };
+    start[axis] = at + count;
+    let carry = axis;
+    while ((start[carry] as number) >= (shape[carry] as number)) {
+      if (carry === 0) return;
+      start[carry] = 0;
+      carry -= 1;
+      start[carry] = (start[carry] as number) + 1;
+    }
+  }
+}
+
+/** Nested lists of elements; a single element for no axes. */
+export function toNested(layout: Layout): unknown {
+  const { store, shape, elementStrides, elementOffset } = layout;
+  store.checkOpen();
+  const level = (axis: number, at: number): unknown => {
+    if (axis === shape.length) return store.get(at);
+    const step = elementStrides[axis] as number;
+    const list = new Array<unknown>(shape[axis] as number);
+    for (let i = 0; i < list.length; i += 1) list[i] = level(axis + 1, at + i * step);
+    return list;
+  };
+  return level(0, elementOffset);
+}
