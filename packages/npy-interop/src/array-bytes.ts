@@ -1,0 +1,86 @@
+/**
+ * What every writer here asks of an array: its type, its shape, and its bytes once, in pieces.
+ *
+ * @module
+ */
+
+import { MmdError } from '@mmdpickle/core';
+import { type ArraySource, type DType, isArraySource, ndarray, parseDType, type TypedArray } from '@mmdpickle/core/ndarray';
+import { arrayBytes } from './npy-header.ts';
+
+/** What can be written: an `NDArray`, any other {@link ArraySource}, or a typed array as one dimension. */
+export type WritableArray = ArraySource | TypedArray;
+
+/** A piece of zeros that sources without bytes are written from. */
+const ZERO_PIECE = 1 << 20;
+
+/** A source that was looked at: what its file will be. */
+export interface PlainArray {
+  readonly source: ArraySource;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  readonly order: 'C' | 'F';
+  readonly nbytes: number;
+}
+
+/**
+ * Looks at an array that is to be written.
+ *
+ * @param what - for error messages
+ * @throws UNSUPPORTED_VALUE for what is no array, or is a masked one; UNSUPPORTED_DTYPE
+ */
+export function plainArray(value: WritableArray, what: string): PlainArray {
+  const source = isArraySource(value) ? value : typedSource(value, what);
+  if (source.mask !== undefined) {
+    throw new MmdError(
+      'UNSUPPORTED_VALUE',
+      `${what}: a masked array is two arrays: write its data and its mask, or use mmdToNpy, mmdToNpz or writeNpz`,
+    );
+  }
+  const dtype = parseDType(source.dtype);
+  if (dtype.hasObject) {
+    throw new MmdError('UNSUPPORTED_VALUE', `${what}: Object arrays cannot be saved when allow_pickle=False`, {
+      found: dtype.name,
+    });
+  }
+  const { shape } = source;
+  const order = source.order === 'F' && shape.length > 1 ? 'F' : 'C';
+  return { source, dtype, shape, order, nbytes: arrayBytes(dtype, shape, what) };
+}
+
+function typedSource(value: unknown, what: string): ArraySource {
+  if (ArrayBuffer.isView(value) && !(value instanceof DataView)) return ndarray(value as TypedArray);
+  throw new MmdError('UNSUPPORTED_VALUE', `${what}: expected an array, found ${typeof value}`, { found: typeof value });
+}
+
+/**
+ * The bytes of a source in its order, exactly `nbytes` of them; zeros where it has none of its own.
+ * Each piece is borrowed until the next is asked for.
+ *
+ * @throws INVALID_ARGUMENT when the source gives too few or too many; UNSUPPORTED_VALUE for bytes in a file
+ */
+export function* arrayPieces(array: PlainArray, what: string): Generator<Uint8Array, void, undefined> {
+  const { source, nbytes } = array;
+  if (source.file !== undefined) {
+    throw new MmdError('UNSUPPORTED_VALUE', `${what}: the bytes stand in ${source.file.path}, which only Node can copy`);
+  }
+  if (source.bytes === undefined) {
+    const zeros = new Uint8Array(Math.min(ZERO_PIECE, nbytes));
+    for (let done = 0; done < nbytes; done += zeros.length) yield zeros.subarray(0, nbytes - done);
+    return;
+  }
+  let done = 0;
+  for (const piece of source.bytes()) {
+    done += piece.length;
+    if (done > nbytes) throw wrongCount(what, nbytes, done);
+    yield piece;
+  }
+  if (done !== nbytes) throw wrongCount(what, nbytes, done);
+}
+
+function wrongCount(what: string, expected: number, found: number): MmdError {
+  return new MmdError('INVALID_ARGUMENT', `${what}: the source promised ${expected} bytes and gave ${found}`, {
+    expected,
+    found,
+  });
+}

@@ -1,0 +1,87 @@
+/**
+ * Files that appear whole or not at all: written beside their place, then renamed over it.
+ *
+ * @module
+ */
+
+import { randomUUID } from 'node:crypto';
+import { readdirSync, rmSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { basename, dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { NodeFile } from '@mmdpickle/core/node';
+
+/** What a temporary file is called: hidden, the target's name, the host and process that write it. */
+const SUFFIX = '.mmdpickle-tmp';
+
+/** The absolute path of a path or file URL. */
+export function toPath(path: string | URL): string {
+  return resolve(typeof path === 'string' ? path : fileURLToPath(path));
+}
+
+/** A new file that takes the place of `path` when it is committed. Disposing it uncommitted leaves nothing behind. */
+export class FileReplacement implements Disposable {
+  readonly path: string;
+  readonly file: NodeFile;
+  #open = true;
+
+  constructor(path: string | URL) {
+    this.path = toPath(path);
+    sweep(this.path);
+    const name = `${temporaryPrefix(this.path)}${process.pid}.${randomUUID()}${SUFFIX}`;
+    this.file = NodeFile.open(join(dirname(this.path), name), 'create-new');
+  }
+
+  /** Renames the file into place and leaves it open. */
+  commit(): NodeFile {
+    this.file.renameOver(this.path);
+    this.#open = false;
+    return this.file;
+  }
+
+  /** Renames the file into place and closes it. */
+  finish(): void {
+    this.commit().close();
+  }
+
+  [Symbol.dispose](): void {
+    if (!this.#open) return;
+    this.#open = false;
+    this.file.remove(this.file.name);
+    this.file.close();
+  }
+}
+
+/** File names end at 255 bytes, so a long target's name is cut. */
+function temporaryPrefix(path: string): string {
+  const host = hostname().replaceAll(/[^A-Za-z0-9-]/g, '_').slice(0, 32);
+  return `.${Buffer.from(basename(path)).subarray(0, 60).toString('base64url')}.${host}.`;
+}
+
+/** Removes what processes of this machine that were killed left behind for this target. */
+function sweep(path: string): void {
+  const directory = dirname(path);
+  const prefix = temporaryPrefix(path);
+  let names: string[];
+  try {
+    names = readdirSync(directory);
+  } catch {
+    // Creating the file reports what is wrong with the directory.
+    return;
+  }
+  for (const name of names) {
+    if (!name.startsWith(prefix) || !name.endsWith(SUFFIX)) continue;
+    const pid = Number.parseInt(name.slice(prefix.length), 10);
+    if (!Number.isSafeInteger(pid) || isRunning(pid)) continue;
+    rmSync(join(directory, name), { force: true });
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'ESRCH';
+  }
+}

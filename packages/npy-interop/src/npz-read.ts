@@ -1,0 +1,465 @@
+/**
+ * npz files: zip files whose members are npy files. The part that runs anywhere; mapping is in `node/npz-file.ts`.
+ *
+ * The container is read by zip.js. What it leaves to its callers is done here: unsafe and repeated names, members that
+ * overlap, sizes that cannot be true, and budgets.
+ *
+ * @module
+ */
+
+import { isMmdError, MmdError } from '@mmdpickle/core';
+import { memoryOver, NDArray } from '@mmdpickle/core/ndarray';
+import type { ByteSource } from '@mmdpickle/core/storage';
+import { type FileEntry, Reader, ZipReader } from '@zip.js/zip.js/lib/zip-core-native.js';
+import { checkLength, objectArray, type ReadNpyOptions, refuseObjects, toByteSource } from './npy.ts';
+import { type NpyHeader, npyHeaderSteps, readStepsAsync } from './npy-header.ts';
+import { memberNameProblem } from './npz-write.ts';
+import { ZIP_METHODS, type ZipMethod } from './zip-layout.ts';
+
+/** Budgets for hostile archives; raise them for trusted ones. */
+export const NPZ_LIMITS = {
+  /** Members in an archive. */
+  members: 1_000_000,
+  /** Bytes that one member may unpack to. */
+  memberBytes: 2 ** 34,
+} as const;
+
+/** A key of {@link NPZ_LIMITS} with its value. */
+export type NpzLimits = { readonly [Name in keyof typeof NPZ_LIMITS]?: number | undefined };
+
+/** Options of {@link openNpz}. */
+export interface OpenNpzOptions extends ReadNpyOptions {
+  readonly limits?: NpzLimits | undefined;
+}
+
+/** A member of an npz file, as the directory describes it. */
+export interface NpzMember {
+  /** The name without `.npy`: what `numpy.load` calls it. */
+  readonly key: string;
+  /** As in the archive. */
+  readonly name: string;
+  readonly method: ZipMethod;
+  /** Bytes in the archive. */
+  readonly compressedSize: number;
+  /** Bytes once unpacked, the npy header among them. */
+  readonly size: number;
+  readonly crc32: number;
+  /** Where the member's local header stands in the archive. */
+  readonly offset: number;
+}
+
+const LOCAL_HEADER_BYTES = 30;
+const LOCAL_HEADER_SIGNATURE = 0x04034b50;
+/** The most that deflate can unpack a byte to. */
+const MAX_DEFLATE_RATIO = 1032;
+/** Enough for nearly every npy header. */
+const HEAD_BYTES = 4096;
+const MASK_32 = 0xffffffff;
+
+/** What zip.js says, and what it means here; anything else it says is a contradiction in the file. */
+const ZIP_ERRORS: readonly { readonly text: string; readonly code: 'BAD_FORMAT' | 'UNSUPPORTED_VALUE' | 'TRUNCATED' }[] =
+  [
+    { text: 'File format is not recognized', code: 'BAD_FORMAT' },
+    { text: 'End of central directory not found', code: 'BAD_FORMAT' },
+    { text: 'Split zip file', code: 'UNSUPPORTED_VALUE' },
+    { text: 'File contains encrypted entry', code: 'UNSUPPORTED_VALUE' },
+    { text: 'Encrypted central directory is not supported', code: 'UNSUPPORTED_VALUE' },
+    { text: 'Compression method not supported', code: 'UNSUPPORTED_VALUE' },
+    { text: 'Entry data out of bounds', code: 'TRUNCATED' },
+  ];
+
+/** An npz file: its directory is read, its members are read when they are asked for. */
+export class Npz implements AsyncDisposable {
+  readonly name: string;
+  protected readonly source: ByteSource;
+  protected readonly options: OpenNpzOptions;
+  readonly #entries: ReadonlyMap<string, { readonly member: NpzMember; readonly entry: FileEntry }>;
+
+  protected constructor(
+    source: ByteSource,
+    entries: ReadonlyMap<string, { readonly member: NpzMember; readonly entry: FileEntry }>,
+    options: OpenNpzOptions,
+  ) {
+    this.name = source.name;
+    this.source = source;
+    this.options = options;
+    this.#entries = entries;
+  }
+
+  /** Reads the directory. @throws as {@link openNpz} */
+  static async over(source: ByteSource, options: OpenNpzOptions = {}): Promise<Npz> {
+    return new Npz(source, await readDirectory(source, options), options);
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  /** The names, without `.npy`, in the order of the directory. */
+  keys(): string[] {
+    return [...this.#entries.keys()];
+  }
+
+  has(key: string): boolean {
+    return this.#find(key) !== undefined;
+  }
+
+  /** What the directory says of a member. @throws NOT_FOUND */
+  member(key: string): NpzMember {
+    return this.#need(key).member;
+  }
+
+  /**
+   * A member's npy header; its data is not touched.
+   * @throws NOT_FOUND; BAD_FORMAT for a member that is no npy file; CORRUPT, TRUNCATED
+   */
+  async header(key: string): Promise<NpyHeader> {
+    const { member, entry } = this.#need(key);
+    const head = new HeadSink(HEAD_BYTES);
+    if (member.method === 'stored') return this.#storedHeader(member);
+    await this.#unpack(member, entry, head, undefined).catch((error: unknown) => {
+      if (error !== FULL) throw error;
+    });
+    const inside = { name: this.#label(member) };
+    return readStepsAsync(npyHeaderSteps(inside, this.options), async (offset, length) => {
+      if (offset + length > head.length && head.length === head.capacity) {
+        const longer = new HeadSink(offset + length);
+        await this.#unpack(member, entry, longer, undefined).catch((error: unknown) => {
+          if (error !== FULL) throw error;
+        });
+        return longer.bytes().subarray(offset);
+      }
+      return head.bytes().subarray(offset, offset + length);
+    });
+  }
+
+  /**
+   * A member as an array, in memory of its own; its checksum is verified.
+   *
+   * @throws NOT_FOUND; BAD_FORMAT for a member that is no npy file; CORRUPT for a wrong checksum or size; TRUNCATED;
+   *   LIMIT_EXCEEDED; UNSUPPORTED_VALUE for object arrays without `allowPickle`, and encrypted members
+   */
+  async get(key: string, options: { readonly signal?: AbortSignal | undefined } = {}): Promise<NDArray> {
+    const header = await this.header(key);
+    const { member, entry } = this.#need(key);
+    const place = { name: this.#label(member), offset: member.offset };
+    if (header.dtype.hasObject) refuseObjects(place, this.options);
+    const start = member.method === 'stored' ? header.dataOffset - (await this.dataOffset(key)) : header.dataOffset;
+    checkLength(header, member.size - start, place);
+    const sink = new MemorySink(member.size, place.name);
+    await this.#unpack(member, entry, sink, options.signal);
+    const bytes = sink.bytes;
+    if (header.dtype.hasObject) return objectArray(bytes.subarray(start), header, place, this.options);
+    return NDArray.over(memoryOver(bytes), header.dtype, header.shape, { order: header.order, offset: start });
+  }
+
+  /** All members one after the other. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<[key: string, array: NDArray]> {
+    for (const key of this.keys()) yield [key, await this.get(key)];
+  }
+
+  /**
+   * Reads a member and checks its checksum and size; nothing is kept.
+   * @throws CORRUPT; NOT_FOUND
+   */
+  async verify(key: string, options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
+    const { member, entry } = this.#need(key);
+    await this.#unpack(member, entry, { write: () => {} }, options.signal);
+  }
+
+  /**
+   * Unpacks a member, the npy header first, in pieces that are borrowed for the call; its checksum is verified at the end.
+   * @throws what `take` throws, and as {@link Npz.get}
+   */
+  async unpack(
+    key: string,
+    take: (piece: Uint8Array) => void,
+    options: { readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<void> {
+    const { member, entry } = this.#need(key);
+    await this.#unpack(member, entry, { write: take }, options.signal);
+  }
+
+  /**
+   * Where a member's bytes start in the archive.
+   * @throws CORRUPT when the local header is not there, or contradicts the directory
+   */
+  async dataOffset(key: string): Promise<number> {
+    const { member } = this.#need(key);
+    const head = await this.source.read(member.offset, LOCAL_HEADER_BYTES);
+    const view = new DataView(head.buffer, head.byteOffset, head.byteLength);
+    const bad = (what: string, expected: unknown, found: unknown): MmdError =>
+      new MmdError('CORRUPT', `${this.#label(member)}: local header: ${what}`, { offset: member.offset, expected, found });
+    const signature = view.getUint32(0, true);
+    if (signature !== LOCAL_HEADER_SIGNATURE) throw bad('wrong signature', LOCAL_HEADER_SIGNATURE, signature);
+    const method = view.getUint16(8, true);
+    if (method !== ZIP_METHODS[member.method]) throw bad('another method than in the directory', member.method, method);
+    const start = member.offset + LOCAL_HEADER_BYTES + view.getUint16(26, true) + view.getUint16(28, true);
+    const size = await this.source.size();
+    if (start + member.compressedSize > size) {
+      throw new MmdError('TRUNCATED', `${this.#label(member)}: the archive ends inside its data`, {
+        offset: start,
+        expected: member.compressedSize,
+        found: size - start,
+      });
+    }
+    return start;
+  }
+
+  /** Nothing to release here; archives opened from a path close their file. */
+  async [Symbol.asyncDispose](): Promise<void> {}
+
+  async #storedHeader(member: NpzMember): Promise<NpyHeader> {
+    const start = await this.dataOffset(member.key);
+    const place = { name: this.#label(member), offset: start };
+    const end = start + member.size;
+    return readStepsAsync(npyHeaderSteps(place, this.options), (offset, length) =>
+      this.source.read(offset, Math.max(0, Math.min(length, end - offset))),
+    );
+  }
+
+  async #unpack(member: NpzMember, entry: FileEntry, sink: PieceSink, signal: AbortSignal | undefined): Promise<void> {
+    const limit = this.options.limits?.memberBytes ?? NPZ_LIMITS.memberBytes;
+    if (member.size > limit) {
+      throw new MmdError('LIMIT_EXCEEDED', `${this.#label(member)}: unpacks to ${member.size} bytes`, {
+        offset: member.offset,
+        found: member.size,
+        limit: 'memberBytes',
+        maximum: limit,
+      });
+    }
+    let done = 0;
+    const stream = new WritableStream<Uint8Array>({
+      write: (piece) => {
+        done += piece.length;
+        if (done > member.size) {
+          throw new MmdError('CORRUPT', `${this.#label(member)}: unpacks to more than the ${member.size} bytes it says`, {
+            offset: member.offset,
+            expected: member.size,
+            found: done,
+          });
+        }
+        sink.write(piece);
+      },
+    });
+    try {
+      await entry.getData(stream, {
+        checkCrc32: true,
+        useWebWorkers: false,
+        ...(signal === undefined ? {} : { signal }),
+      });
+    } catch (error) {
+      signal?.throwIfAborted();
+      if (error === FULL) throw error;
+      throw zipError(error, this.#label(member), member.offset);
+    }
+  }
+
+  #label(member: NpzMember): string {
+    return `${this.name}: member ${JSON.stringify(member.name)}`;
+  }
+
+  #find(key: string): { readonly member: NpzMember; readonly entry: FileEntry } | undefined {
+    return this.#entries.get(key) ?? (key.endsWith('.npy') ? this.#entries.get(key.slice(0, -4)) : undefined);
+  }
+
+  #need(key: string): { readonly member: NpzMember; readonly entry: FileEntry } {
+    const found = this.#find(key);
+    if (found !== undefined) return found;
+    throw new MmdError('NOT_FOUND', `${this.name}: no member ${JSON.stringify(key)}`, { key, path: this.name });
+  }
+}
+
+interface PieceSink {
+  write(piece: Uint8Array): void;
+}
+
+/** Thrown by {@link HeadSink} to stop unpacking; never leaves this module. */
+const FULL: unique symbol = Symbol('enough was unpacked');
+
+/** Keeps the first bytes. */
+class HeadSink implements PieceSink {
+  readonly capacity: number;
+  readonly #bytes: Uint8Array;
+  length = 0;
+
+  constructor(capacity: number) {
+    this.capacity = capacity;
+    this.#bytes = new Uint8Array(capacity);
+  }
+
+  write(piece: Uint8Array): void {
+    const taken = piece.subarray(0, this.capacity - this.length);
+    this.#bytes.set(taken, this.length);
+    this.length += taken.length;
+    if (this.length === this.capacity) throw FULL;
+  }
+
+  bytes(): Uint8Array {
+    return this.#bytes.subarray(0, this.length);
+  }
+}
+
+/** Keeps all bytes, of which there are exactly `size`. */
+class MemorySink implements PieceSink {
+  readonly bytes: Uint8Array;
+  #done = 0;
+
+  constructor(size: number, name: string) {
+    try {
+      this.bytes = new Uint8Array(size);
+    } catch (cause) {
+      throw new MmdError('LIMIT_EXCEEDED', `${name}: ${size} bytes do not fit into memory`, { found: size, cause });
+    }
+  }
+
+  write(piece: Uint8Array): void {
+    this.bytes.set(piece, this.#done);
+    this.#done += piece.length;
+  }
+}
+
+/** A `ByteSource` as zip.js wants it. */
+class SourceReader extends Reader<ByteSource> {
+  readonly #source: ByteSource;
+
+  constructor(source: ByteSource, size: number) {
+    super(source);
+    this.#source = source;
+    this.size = size;
+  }
+
+  override readUint8Array(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
+    const available = Math.max(0, Math.min(length, this.size - offset));
+    return this.#source.read(offset, available) as Promise<Uint8Array<ArrayBuffer>>;
+  }
+}
+
+/** Reads the directory of an archive and refuses what no honest writer makes. */
+async function readDirectory(
+  source: ByteSource,
+  options: OpenNpzOptions,
+): Promise<Map<string, { member: NpzMember; entry: FileEntry }>> {
+  const size = await source.size();
+  const maximum = options.limits?.members ?? NPZ_LIMITS.members;
+  const entries = new Map<string, { member: NpzMember; entry: FileEntry }>();
+  try {
+    const reader = new ZipReader(new SourceReader(source, size), { filenameValidation: 'tolerant' });
+    for await (const entry of reader.getEntriesGenerator()) {
+      options.signal?.throwIfAborted();
+      if (entry.directory) continue;
+      if (entries.size >= maximum) {
+        throw new MmdError('LIMIT_EXCEEDED', `${source.name}: more than ${maximum} members`, {
+          limit: 'members',
+          maximum,
+        });
+      }
+      const member = describeMember(entry, source.name);
+      if (entries.has(member.key)) throw badMember(source.name, member, 'occurs twice');
+      entries.set(member.key, { member, entry });
+    }
+  } catch (error) {
+    options.signal?.throwIfAborted();
+    throw zipError(error, source.name, undefined, await startsAsZip(source, size));
+  }
+  refuseOverlaps([...entries.values()].map(({ member }) => member), size, source.name);
+  return entries;
+}
+
+function describeMember(entry: FileEntry, archive: string): NpzMember {
+  const { filename: name, compressedSize, uncompressedSize: size, offset } = entry;
+  const method = entry.compressionMethod === ZIP_METHODS.stored ? 'stored' : 'deflated';
+  const key = name.endsWith('.npy') ? name.slice(0, -4) : name;
+  const member: NpzMember = { key, name, method, compressedSize, size, crc32: (entry.crc32 ?? 0) >>> 0, offset };
+  const problem = memberNameProblem(name);
+  if (problem !== undefined) throw badMember(archive, member, problem);
+  if (entry.encrypted) throw badMember(archive, member, 'is encrypted', 'UNSUPPORTED_VALUE');
+  if (entry.compressionMethod !== ZIP_METHODS[method]) {
+    throw badMember(archive, member, `is packed by method ${entry.compressionMethod}`, 'UNSUPPORTED_VALUE');
+  }
+  const most = method === 'stored' ? compressedSize : compressedSize * MAX_DEFLATE_RATIO;
+  if (size > most || (method === 'stored' && size !== compressedSize)) {
+    throw badMember(archive, member, `cannot unpack from ${compressedSize} to ${size} bytes`);
+  }
+  return member;
+}
+
+function badMember(
+  archive: string,
+  member: NpzMember,
+  problem: string,
+  code: 'CORRUPT' | 'UNSUPPORTED_VALUE' = 'CORRUPT',
+): MmdError {
+  return new MmdError(code, `${archive}: member ${JSON.stringify(member.name)} ${problem}`, {
+    offset: member.offset,
+    found: member.name,
+  });
+}
+
+function refuseOverlaps(members: readonly NpzMember[], size: number, archive: string): void {
+  const sorted = [...members].sort((a, b) => a.offset - b.offset);
+  sorted.forEach((member, i) => {
+    const end = member.offset + LOCAL_HEADER_BYTES + new TextEncoder().encode(member.name).length + member.compressedSize;
+    const limit = sorted[i + 1]?.offset ?? size;
+    if (end > limit) throw badMember(archive, member, i + 1 < sorted.length ? 'overlaps the next' : 'leaves the file');
+  });
+}
+
+async function startsAsZip(source: ByteSource, size: number): Promise<boolean> {
+  if (size < 4) return false;
+  const head = await source.read(0, 4);
+  return new DataView(head.buffer, head.byteOffset, 4).getUint32(0, true) === LOCAL_HEADER_SIGNATURE;
+}
+
+function zipError(error: unknown, name: string, offset?: number, cutShort = false): unknown {
+  if (isMmdError(error)) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  const code = ZIP_ERRORS.find(({ text }) => message.startsWith(text))?.code ?? 'CORRUPT';
+  if (code === 'BAD_FORMAT' && cutShort) {
+    return new MmdError('TRUNCATED', `${name}: starts as a zip file, but has no directory at its end`, {
+      offset,
+      cause: error,
+    });
+  }
+  return new MmdError(code, `${name}: ${message}`, { offset, cause: error });
+}
+
+/** Source over bytes in memory. */
+function bytesAsSource(bytes: Uint8Array, name: string): ByteSource {
+  return {
+    name,
+    size: async () => bytes.length,
+    read: async (offset, length) => {
+      if (offset + length <= bytes.length) return bytes.slice(offset, offset + length);
+      throw new MmdError('TRUNCATED', `${name}: ends at ${bytes.length}`, { offset, expected: length });
+    },
+  };
+}
+
+/**
+ * Opens an npz file: reads its directory, and its members when they are asked for. In Node a path may be given too, and
+ * stored members are then mapped where they lie.
+ *
+ * @throws BAD_FORMAT for what is no zip file; TRUNCATED; CORRUPT for members that repeat, overlap, lie about their size,
+ *   or carry unsafe names; UNSUPPORTED_VALUE for encryption and other methods; LIMIT_EXCEEDED
+ *
+ * @example
+ * ```ts
+ * import { npzBytes, openNpz } from '@mmdpickle/npy-interop';
+ *
+ * const npz = await openNpz(await npzBytes({ a: new Int32Array([1, 2]), b: new Float64Array(3) }));
+ * npz.keys(); // ['a', 'b']
+ * (await npz.get('a')).get(1); // 2
+ * ```
+ */
+export function openNpz(
+  source: Uint8Array | ArrayBuffer | ByteSource | Blob,
+  options: OpenNpzOptions = {},
+): Promise<Npz> {
+  if (source instanceof Uint8Array) return Npz.over(bytesAsSource(source, options.name ?? 'npz'), options);
+  if (source instanceof ArrayBuffer) return openNpz(new Uint8Array(source), options);
+  return Npz.over(toByteSource(source), options);
+}
+
+/** The CRC-32 of a member as the directory has it, unsigned. */
+export const memberCrc32 = (member: NpzMember): number => member.crc32 & MASK_32;

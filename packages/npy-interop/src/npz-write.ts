@@ -1,0 +1,296 @@
+/**
+ * npz files to bytes: the part that runs anywhere. Paths are in `node/npz-file.ts`.
+ *
+ * Stored members start at a multiple of 64 bytes, so that they can be mapped where they lie, and their local headers
+ * carry their sizes, so that readers that do not look at the central directory read them too.
+ *
+ * @module
+ */
+
+import { MmdError } from '@mmdpickle/core';
+import { type ArraySource, isArraySource, ndarray } from '@mmdpickle/core/ndarray';
+import { arrayPieces, type PlainArray, plainArray, type WritableArray } from './array-bytes.ts';
+import { type Crc32, crc32 } from './crc32.ts';
+import { formatNpyHeader } from './npy-header.ts';
+import { namedArrays } from './safetensors.ts';
+import { centralHeader, directoryEnd, localHeader, ZIP32_MAX, type ZipRecord } from './zip-layout.ts';
+
+/** What a masked array's mask is called in npz and npy: the key and this. */
+export const MASK_SUFFIX = '.__mask__';
+/** What a masked array's fill value is called, an array without dimensions: the key and this. */
+export const FILL_SUFFIX = '.__fill_value__';
+
+/** Named arrays, masked ones too. */
+export type NamedArrays =
+  | { readonly [name: string]: WritableArray }
+  | Iterable<readonly [name: string, array: WritableArray]>;
+
+/** Options of every npz writer. */
+export interface WriteNpzOptions {
+  /** Deflate the members, as `numpy.savez_compressed` does. Default false: stored members can be mapped. */
+  readonly compress?: boolean | undefined;
+  /** Stops between pieces; a file stays as it was. */
+  readonly signal?: AbortSignal | undefined;
+  /** Called as the arrays are written, with counts of their bytes. */
+  readonly onProgress?: ((progress: { readonly done: number; readonly total: number }) => void) | undefined;
+  /** Write 64-bit sizes even where 32 bits do. Default: only when needed. */
+  readonly zip64?: boolean | undefined;
+}
+
+/** Where a zip file is written: anywhere, in any order. */
+export interface ZipSink {
+  /** Writes all bytes, which are borrowed for the call only. */
+  write(offset: number, bytes: Uint8Array): void;
+  /**
+   * Copies the bytes of an array that stand in a file.
+   * @returns their CRC-32 continued from `crc`
+   */
+  copy?(array: PlainArray, offset: number, crc: number, tick: (bytes: number) => void): number;
+  /** The bytes of an array that stand in a file, in pieces. */
+  pieces?(array: PlainArray): Iterable<Uint8Array>;
+  /** A faster CRC-32 than the one in JavaScript. */
+  readonly crc32?: Crc32;
+}
+
+function memberPieces(sink: ZipSink, { array, name }: Member): Iterable<Uint8Array> {
+  return array.source.file !== undefined && sink.pieces !== undefined ? sink.pieces(array) : arrayPieces(array, name);
+}
+
+/** Stored arrays start at a multiple of this. */
+const ALIGN = 64;
+/** Deflate is fed pieces of at most this size. */
+const PIECE = 1 << 20;
+/** Deflate's growth of what it cannot compress, with room to spare. */
+const deflatedBound = (size: number): number => size + Math.ceil(size / 1000) + 1024;
+
+/**
+ * Splits masked arrays into data, mask and fill value under reserved names.
+ * @throws BAD_KEY for a plain array under a reserved name
+ */
+export function* splitMasked(
+  arrays: Iterable<readonly [string, WritableArray]>,
+): Generator<readonly [name: string, array: WritableArray]> {
+  for (const [name, array] of arrays) {
+    if (name.endsWith(MASK_SUFFIX) || name.endsWith(FILL_SUFFIX)) {
+      throw new MmdError('BAD_KEY', `the name ${JSON.stringify(name)} is reserved for the parts of masked arrays`, {
+        key: name,
+      });
+    }
+    if (!isArraySource(array) || array.mask === undefined) {
+      yield [name, array];
+      continue;
+    }
+    yield [name, dataOf(array)];
+    yield [`${name}${MASK_SUFFIX}`, array.mask];
+    if (array.fillValue !== undefined && array.fillValue !== null) {
+      yield [`${name}${FILL_SUFFIX}`, fillArray(array)];
+    }
+  }
+}
+
+/** The data of a masked source, as a source of its own. */
+function dataOf(source: ArraySource): ArraySource {
+  const { dtype, shape, order, file } = source;
+  const bytes = source.bytes?.bind(source);
+  return { arraySource: true, dtype, shape, order, file, ...(bytes === undefined ? {} : { bytes }) };
+}
+
+function fillArray(source: ArraySource): ArraySource {
+  const array = ndarray([source.fillValue] as never, [], source.dtype as never);
+  return array;
+}
+
+/**
+ * Writes a zip file of npy members to a sink.
+ *
+ * @returns the size of the file
+ * @throws BAD_KEY for a name that is taken, absolute, or leaves the file; what {@link plainArray} throws
+ */
+export async function writeZip(sink: ZipSink, arrays: NamedArrays, options: WriteNpzOptions = {}): Promise<number> {
+  const members = planMembers(arrays);
+  const total = members.reduce((sum, { array }) => sum + array.nbytes, 0);
+  let done = 0;
+  const tick = (bytes: number): void => {
+    done += bytes;
+    options.onProgress?.({ done, total });
+    options.signal?.throwIfAborted();
+  };
+  const records: ZipRecord[] = [];
+  let offset = 0;
+  for (const member of members) {
+    options.signal?.throwIfAborted();
+    const { record, end } = await writeMember(sink, member, offset, options, tick);
+    records.push(record);
+    offset = end;
+  }
+  const start = offset;
+  for (const record of records) {
+    const central = centralHeader(record);
+    sink.write(offset, central);
+    offset += central.length;
+  }
+  const length = offset - start;
+  const end = directoryEnd({ offset: start, length, entries: records.length, zip64: options.zip64 ?? false });
+  sink.write(offset, end);
+  return offset + end.length;
+}
+
+interface Member {
+  readonly name: string;
+  readonly array: PlainArray;
+  readonly header: Uint8Array;
+}
+
+function planMembers(arrays: NamedArrays): Member[] {
+  const members = new Map<string, Member>();
+  for (const [name, value] of splitMasked(namedArrays(arrays))) {
+    const file = `${name}.npy`;
+    const problem = memberNameProblem(file);
+    if (problem !== undefined || members.has(name)) {
+      throw new MmdError('BAD_KEY', `npz: the name ${JSON.stringify(name)} ${problem ?? 'occurs twice'}`, { key: name });
+    }
+    const array = plainArray(value, name);
+    members.set(name, { name: file, array, header: formatNpyHeader(array) });
+  }
+  return [...members.values()];
+}
+
+/** Why a member name is not safe to unpack, if it is not. */
+export function memberNameProblem(name: string): string | undefined {
+  if (/^[\\/]|^[A-Za-z]:/.test(name)) return 'is absolute';
+  if (name.split(/[\\/]/).includes('..')) return "leaves the archive by '..'";
+  if (name.includes('\0')) return 'holds a NUL';
+  if (new TextEncoder().encode(name).length > 0xffff) return 'is longer than 65535 bytes';
+  return undefined;
+}
+
+async function writeMember(
+  sink: ZipSink,
+  member: Member,
+  offset: number,
+  options: WriteNpzOptions,
+  tick: (bytes: number) => void,
+): Promise<{ record: ZipRecord; end: number }> {
+  const size = member.header.length + member.array.nbytes;
+  const method = options.compress === true ? 'deflated' : 'stored';
+  const zip64 = options.zip64 === true || deflatedBound(size) >= ZIP32_MAX;
+  const name = new TextEncoder().encode(member.name);
+  let record: ZipRecord = { name, method, crc32: 0, compressedSize: 0, size, offset, zip64 };
+  const align = method === 'stored' ? ALIGN : 1;
+  const dataOffset = offset + localHeader(record, align).length;
+  const { crc, compressedSize } =
+    method === 'stored'
+      ? writeStored(sink, member, dataOffset, tick)
+      : await writeDeflated(sink, member, dataOffset, tick);
+  record = { ...record, crc32: crc, compressedSize };
+  sink.write(offset, localHeader(record, align));
+  return { record, end: dataOffset + compressedSize };
+}
+
+function writeStored(
+  sink: ZipSink,
+  member: Member,
+  offset: number,
+  tick: (bytes: number) => void,
+): { crc: number; compressedSize: number } {
+  const checksum = sink.crc32 ?? crc32;
+  const { array, header } = member;
+  const start = offset + header.length;
+  const compressedSize = header.length + array.nbytes;
+  sink.write(offset, header);
+  let crc = checksum(header);
+  if (array.source.file !== undefined && sink.copy !== undefined) {
+    return { crc: sink.copy(array, start, crc, tick), compressedSize };
+  }
+  let at = start;
+  for (const piece of memberPieces(sink, member)) {
+    sink.write(at, piece);
+    crc = checksum(piece, crc);
+    at += piece.length;
+    tick(piece.length);
+  }
+  return { crc, compressedSize };
+}
+
+async function writeDeflated(
+  sink: ZipSink,
+  member: Member,
+  offset: number,
+  tick: (bytes: number) => void,
+): Promise<{ crc: number; compressedSize: number }> {
+  const checksum = sink.crc32 ?? crc32;
+  const stream = new CompressionStream('deflate-raw');
+  let end = offset;
+  const draining = drain(stream.readable as ReadableStream<Uint8Array>, (chunk) => {
+    sink.write(end, chunk);
+    end += chunk.length;
+  });
+  // A failure to write shows up at the writer too; it is reported once, below.
+  draining.catch(() => {});
+  const writer = stream.writable.getWriter();
+  let crc = checksum(member.header);
+  try {
+    await writer.write(member.header.slice());
+    for (const piece of memberPieces(sink, member)) {
+      crc = checksum(piece, crc);
+      for (let pos = 0; pos < piece.length; pos += PIECE) {
+        // The stream may keep what it is given, and the piece is only borrowed.
+        await writer.write(piece.slice(pos, pos + PIECE));
+      }
+      tick(piece.length);
+    }
+    await writer.close();
+  } catch (error) {
+    await writer.abort(error).catch(() => {});
+    throw error;
+  }
+  await draining;
+  return { crc, compressedSize: end - offset };
+}
+
+async function drain(stream: ReadableStream<Uint8Array>, take: (chunk: Uint8Array) => void): Promise<void> {
+  const reader = stream.getReader();
+  try {
+    for (let step = await reader.read(); !step.done; step = await reader.read()) take(step.value);
+  } catch (error) {
+    await reader.cancel(error).catch(() => {});
+    throw error;
+  }
+}
+
+/**
+ * An npz file as bytes: what `numpy.load` reads.
+ *
+ * Masked arrays become `name`, `name.__mask__` and, with a fill value, `name.__fill_value__`.
+ *
+ * @returns the file, owned by the caller
+ * @throws BAD_KEY; UNSUPPORTED_VALUE for object arrays; UNSUPPORTED_DTYPE
+ *
+ * @example
+ * ```ts
+ * import { npzBytes, openNpz } from '@mmdpickle/npy-interop';
+ *
+ * const bytes = await npzBytes({ x: new Float64Array([1, 2, 3]) }, { compress: true });
+ * const npz = await openNpz(bytes);
+ * (await npz.get('x')).get(2); // 3
+ * ```
+ */
+export async function npzBytes(arrays: NamedArrays, options: WriteNpzOptions = {}): Promise<Uint8Array> {
+  let bytes = new Uint8Array(1 << 16);
+  const size = await writeZip(
+    {
+      write(offset, piece) {
+        const end = offset + piece.length;
+        if (end > bytes.length) {
+          const grown = new Uint8Array(Math.max(end, bytes.length * 2));
+          grown.set(bytes);
+          bytes = grown;
+        }
+        bytes.set(piece, offset);
+      },
+    },
+    arrays,
+    options,
+  );
+  return bytes.slice(0, size);
+}

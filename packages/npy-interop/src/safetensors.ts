@@ -1,0 +1,345 @@
+/**
+ * safetensors files: named plain arrays behind a JSON header.
+ *
+ * Definition: "Format" in the safetensors repository's README: u64 length of the header, the header as JSON
+ * (`name -> { dtype, shape, data_offsets }`, and strings under `__metadata__`), then the bytes, without holes.
+ *
+ * @module
+ */
+
+import { MmdError } from '@mmdpickle/core';
+import { type ArrayMemory, type DType, memoryOver, NDArray, parseDType } from '@mmdpickle/core/ndarray';
+import type { ByteSource } from '@mmdpickle/core/storage';
+import { arrayPieces, type PlainArray, plainArray, type WritableArray } from './array-bytes.ts';
+import { toByteSource } from './npy.ts';
+import { arrayBytes, readSteps, readStepsAsync, type WantedRange } from './npy-header.ts';
+
+/** The types of safetensors that numpy has too. `BF16` and the 8-bit floats are named in errors, and not read. */
+export const SAFETENSORS_DTYPES = [
+  { name: 'BOOL', dtype: '|b1' },
+  { name: 'U8', dtype: '|u1' },
+  { name: 'I8', dtype: '|i1' },
+  { name: 'U16', dtype: '<u2' },
+  { name: 'I16', dtype: '<i2' },
+  { name: 'F16', dtype: '<f2' },
+  { name: 'U32', dtype: '<u4' },
+  { name: 'I32', dtype: '<i4' },
+  { name: 'F32', dtype: '<f4' },
+  { name: 'U64', dtype: '<u8' },
+  { name: 'I64', dtype: '<i8' },
+  { name: 'F64', dtype: '<f8' },
+  { name: 'C64', dtype: '<c8' },
+] as const;
+
+/** The longest header read: the reference implementation's limit. */
+export const MAX_SAFETENSORS_HEADER = 100_000_000;
+
+const METADATA = '__metadata__';
+const LENGTH_BYTES = 8;
+/** The reference aligns the data to 8; 64 lets every typed view and vector load stand on it. */
+const DATA_ALIGN = 64;
+
+/** A tensor of a safetensors file, before its bytes are touched. */
+export interface SafetensorInfo {
+  readonly name: string;
+  /** As in the file, for example `'F32'`. */
+  readonly type: string;
+  readonly shape: readonly number[];
+  /** Absolute in the file. */
+  readonly offset: number;
+  readonly nbytes: number;
+}
+
+/** What the header of a safetensors file says. */
+export interface SafetensorsHeader {
+  readonly tensors: readonly SafetensorInfo[];
+  readonly metadata: ReadonlyMap<string, string>;
+  readonly dataOffset: number;
+}
+
+/** A safetensors file whose bytes are in memory or mapped; arrays lie over them. */
+export class SafetensorsFile {
+  readonly name: string;
+  /** In the order of the bytes. */
+  readonly tensors: readonly SafetensorInfo[];
+  readonly metadata: ReadonlyMap<string, string>;
+  readonly #memory: ArrayMemory;
+  readonly #byName: ReadonlyMap<string, SafetensorInfo>;
+
+  constructor(name: string, header: SafetensorsHeader, memory: ArrayMemory) {
+    this.name = name;
+    this.tensors = header.tensors;
+    this.metadata = header.metadata;
+    this.#memory = memory;
+    this.#byName = new Map(header.tensors.map((tensor) => [tensor.name, tensor]));
+  }
+
+  /** The names of the tensors, in the order of their bytes. */
+  keys(): string[] {
+    return [...this.#byName.keys()];
+  }
+
+  has(name: string): boolean {
+    return this.#byName.has(name);
+  }
+
+  /**
+   * A tensor, over the file's bytes.
+   * @throws NOT_FOUND; UNSUPPORTED_DTYPE for types that numpy lacks, such as BF16
+   */
+  get(name: string): NDArray {
+    const tensor = this.#byName.get(name);
+    if (tensor === undefined) {
+      throw new MmdError('NOT_FOUND', `${this.name}: no tensor ${JSON.stringify(name)}`, { key: name });
+    }
+    return NDArray.over(this.#memory, tensorDType(tensor, this.name), [...tensor.shape], { offset: tensor.offset });
+  }
+}
+
+/**
+ * The dtype of a tensor.
+ * @throws UNSUPPORTED_DTYPE for types that numpy lacks
+ */
+export function tensorDType(tensor: SafetensorInfo, name: string): DType {
+  const row = SAFETENSORS_DTYPES.find((candidate) => candidate.name === tensor.type);
+  if (row !== undefined) return parseDType(row.dtype);
+  throw new MmdError('UNSUPPORTED_DTYPE', `${name}: tensor ${JSON.stringify(tensor.name)} is of type ${tensor.type}`, {
+    offset: tensor.offset,
+    key: tensor.name,
+    found: tensor.type,
+  });
+}
+
+/**
+ * Reads a safetensors file. Bytes are read at once and borrowed; a `ByteSource` or `Blob` is read into memory.
+ *
+ * @throws BAD_FORMAT, TRUNCATED, CORRUPT, LIMIT_EXCEEDED
+ *
+ * @example
+ * ```ts
+ * import { readSafetensors, safetensorsBytes } from '@mmdpickle/npy-interop';
+ *
+ * const file = readSafetensors(safetensorsBytes({ weights: new Float32Array([1, 2]) }));
+ * file.get('weights').get(1); // 2
+ * ```
+ */
+export function readSafetensors(source: Uint8Array | ArrayBuffer): SafetensorsFile;
+export function readSafetensors(source: ByteSource | Blob): Promise<SafetensorsFile>;
+export function readSafetensors(
+  source: Uint8Array | ArrayBuffer | ByteSource | Blob,
+): SafetensorsFile | Promise<SafetensorsFile> {
+  if (source instanceof Uint8Array) return fromBytes(source);
+  if (source instanceof ArrayBuffer) return fromBytes(new Uint8Array(source));
+  return fromSource(toByteSource(source));
+}
+
+function fromBytes(bytes: Uint8Array): SafetensorsFile {
+  const steps = safetensorsHeaderSteps('safetensors', bytes.length);
+  const header = readSteps(steps, (offset, length) => bytes.subarray(offset, offset + length));
+  return new SafetensorsFile('safetensors', header, memoryOver(bytes));
+}
+
+async function fromSource(source: ByteSource): Promise<SafetensorsFile> {
+  const size = await source.size();
+  const read = (offset: number, length: number): Promise<Uint8Array> =>
+    source.read(offset, Math.max(0, Math.min(length, size - offset)));
+  const header = await readStepsAsync(safetensorsHeaderSteps(source.name, size), read);
+  return new SafetensorsFile(source.name, header, memoryOver(await read(0, size)));
+}
+
+/** Reads the header by asking for ranges; checks that the tensors tile the rest of the file exactly. */
+export function* safetensorsHeaderSteps(
+  name: string,
+  size: number,
+): Generator<WantedRange, SafetensorsHeader, Uint8Array> {
+  const lengthBytes = yield { offset: 0, length: LENGTH_BYTES };
+  if (lengthBytes.length < LENGTH_BYTES) throw cut(name, 'header length', 0, LENGTH_BYTES, lengthBytes.length);
+  const length = Number(
+    new DataView(lengthBytes.buffer, lengthBytes.byteOffset, LENGTH_BYTES).getBigUint64(0, true),
+  );
+  if (length > MAX_SAFETENSORS_HEADER) {
+    throw new MmdError('LIMIT_EXCEEDED', `${name}: a safetensors header of ${length} bytes`, {
+      offset: 0,
+      found: length,
+      limit: 'header',
+      maximum: MAX_SAFETENSORS_HEADER,
+    });
+  }
+  if (LENGTH_BYTES + length > size) throw cut(name, 'header', LENGTH_BYTES, length, size - LENGTH_BYTES);
+  const text = yield { offset: LENGTH_BYTES, length };
+  const { tensors, metadata } = parseHeader(text, name, LENGTH_BYTES + length);
+  const end = tensors.reduce((reached, tensor) => {
+    if (tensor.offset !== reached) {
+      const problem = tensor.offset < reached ? 'overlaps the one before' : 'leaves a hole before itself';
+      throw new MmdError('CORRUPT', `${name}: tensor ${JSON.stringify(tensor.name)} ${problem}`, {
+        offset: tensor.offset,
+        expected: reached,
+        found: tensor.offset,
+      });
+    }
+    return reached + tensor.nbytes;
+  }, LENGTH_BYTES + length);
+  if (end > size) throw cut(name, 'tensor data', LENGTH_BYTES + length, end, size);
+  if (end < size) {
+    throw new MmdError('CORRUPT', `${name}: ${size - end} bytes after the last tensor`, { offset: end });
+  }
+  return { tensors, metadata, dataOffset: LENGTH_BYTES + length };
+}
+
+function cut(name: string, what: string, offset: number, expected: number, found: number): MmdError {
+  return new MmdError('TRUNCATED', `${name}: safetensors ${what}: expected ${expected} bytes, found ${found}`, {
+    offset,
+    expected,
+    found,
+  });
+}
+
+function parseHeader(
+  bytes: Uint8Array,
+  name: string,
+  dataOffset: number,
+): { tensors: SafetensorInfo[]; metadata: Map<string, string> } {
+  const bad = (problem: string, found?: unknown, cause?: unknown): MmdError =>
+    new MmdError('BAD_FORMAT', `${name}: safetensors header: ${problem}`, { offset: LENGTH_BYTES, found, cause });
+  let header: unknown;
+  try {
+    header = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+  } catch (cause) {
+    throw bad('not JSON', undefined, cause);
+  }
+  if (!isRecord(header)) throw bad('not an object');
+  const metadata = new Map<string, string>();
+  const tensors: SafetensorInfo[] = [];
+  for (const [key, value] of Object.entries(header)) {
+    if (!isRecord(value)) throw bad(`${JSON.stringify(key)} is not an object`, value);
+    if (key === METADATA) {
+      for (const [label, text] of Object.entries(value)) {
+        if (typeof text !== 'string') throw bad(`metadata ${JSON.stringify(label)} is not a string`, text);
+        metadata.set(label, text);
+      }
+      continue;
+    }
+    const { dtype, shape, data_offsets: offsets } = value;
+    if (typeof dtype !== 'string') throw bad(`tensor ${JSON.stringify(key)} has no dtype`, dtype);
+    if (!isCounts(shape)) throw bad(`tensor ${JSON.stringify(key)} has no valid shape`, shape);
+    if (!isCounts(offsets) || offsets.length !== 2) throw bad(`tensor ${JSON.stringify(key)} has no offsets`, offsets);
+    const [start, end] = offsets as readonly [number, number];
+    const tensor = { name: key, type: dtype, shape, offset: dataOffset + start, nbytes: end - start };
+    const row = SAFETENSORS_DTYPES.find((candidate) => candidate.name === dtype);
+    const needed = row === undefined ? undefined : arrayBytes(parseDType(row.dtype), shape, name, LENGTH_BYTES);
+    if (end < start || (needed !== undefined && needed !== tensor.nbytes)) {
+      throw new MmdError('CORRUPT', `${name}: tensor ${JSON.stringify(key)}: the shape does not fit its offsets`, {
+        offset: LENGTH_BYTES,
+        expected: needed,
+        found: tensor.nbytes,
+      });
+    }
+    tensors.push(tensor);
+  }
+  tensors.sort((a, b) => a.offset - b.offset || a.nbytes - b.nbytes);
+  return { tensors, metadata };
+}
+
+function isRecord(value: unknown): value is { readonly [key: string]: unknown } {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isCounts(value: unknown): value is readonly number[] {
+  return Array.isArray(value) && value.every((item) => Number.isSafeInteger(item) && item >= 0);
+}
+
+/** Options of the safetensors writers. */
+export interface WriteSafetensorsOptions {
+  /** Written under `__metadata__`. */
+  readonly metadata?: { readonly [key: string]: string } | undefined;
+}
+
+/** A safetensors file that is about to be written. */
+export interface SafetensorsPlan {
+  /** The length and the header; the arrays' bytes follow one behind the other. */
+  readonly head: Uint8Array;
+  readonly arrays: readonly (PlainArray & { readonly name: string; readonly offset: number })[];
+  readonly size: number;
+}
+
+/**
+ * Lays out a safetensors file.
+ * @throws UNSUPPORTED_DTYPE for what the format does not know; UNSUPPORTED_VALUE for Fortran order and big-endian arrays
+ */
+export function planSafetensors(
+  arrays: Iterable<readonly [string, WritableArray]>,
+  options: WriteSafetensorsOptions = {},
+): SafetensorsPlan {
+  const header = new Map<string, unknown>();
+  if (options.metadata !== undefined) header.set(METADATA, options.metadata);
+  const plain: (PlainArray & { name: string; start: number })[] = [];
+  let start = 0;
+  for (const [name, value] of arrays) {
+    const array = plainArray(value, name);
+    if (header.has(name) || name === METADATA) {
+      throw new MmdError('BAD_KEY', `safetensors: the name ${JSON.stringify(name)} is taken`, { key: name });
+    }
+    const row = SAFETENSORS_DTYPES.find((candidate) => candidate.dtype === array.dtype.descr);
+    if (row === undefined) {
+      throw new MmdError('UNSUPPORTED_DTYPE', `safetensors: ${JSON.stringify(name)}: no type for ${array.dtype.name}`, {
+        key: name,
+        found: array.dtype.name,
+      });
+    }
+    if (array.order === 'F') {
+      throw new MmdError('UNSUPPORTED_VALUE', `safetensors: ${JSON.stringify(name)} is in Fortran order; copy it first`, {
+        key: name,
+      });
+    }
+    header.set(name, { dtype: row.name, shape: array.shape, data_offsets: [start, start + array.nbytes] });
+    plain.push({ ...array, name, start });
+    start += array.nbytes;
+  }
+  const json = new TextEncoder().encode(JSON.stringify(Object.fromEntries(header)));
+  const length = Math.ceil((LENGTH_BYTES + json.length) / DATA_ALIGN) * DATA_ALIGN;
+  const head = new Uint8Array(length).fill(0x20);
+  new DataView(head.buffer).setBigUint64(0, BigInt(length - LENGTH_BYTES), true);
+  head.set(json, LENGTH_BYTES);
+  return {
+    head,
+    arrays: plain.map(({ start: at, ...array }) => ({ ...array, offset: length + at })),
+    size: length + start,
+  };
+}
+
+/**
+ * A safetensors file as bytes.
+ *
+ * @returns the file, owned by the caller
+ * @throws as {@link planSafetensors}
+ *
+ * @example
+ * ```ts
+ * import { safetensorsBytes } from '@mmdpickle/npy-interop';
+ *
+ * safetensorsBytes({ bias: new Float32Array(4) }, { metadata: { format: 'np' } });
+ * ```
+ */
+export function safetensorsBytes(
+  arrays: { readonly [name: string]: WritableArray } | Iterable<readonly [string, WritableArray]>,
+  options: WriteSafetensorsOptions = {},
+): Uint8Array {
+  const plan = planSafetensors(namedArrays(arrays), options);
+  const bytes = new Uint8Array(plan.size);
+  bytes.set(plan.head);
+  for (const array of plan.arrays) {
+    let at = array.offset;
+    for (const piece of arrayPieces(array, array.name)) {
+      bytes.set(piece, at);
+      at += piece.length;
+    }
+  }
+  return bytes;
+}
+
+/** Pairs of name and array from a Map, another iterable of pairs, or a plain object. */
+export function namedArrays<T>(
+  arrays: { readonly [name: string]: T } | Iterable<readonly [string, T]>,
+): Iterable<readonly [string, T]> {
+  return Symbol.iterator in arrays ? (arrays as Iterable<readonly [string, T]>) : Object.entries(arrays);
+}
