@@ -8,7 +8,7 @@ export default defineConfig({
   test: {
     // A crash inside a foreign function call then kills one worker, not the run.
     pool: 'forks',
-    include: ['packages/*/test/**/*.test.ts', 'test/**/*.test.ts'],
+    include: ['packages/*/test/**/*.test.ts', 'test/**/*.test.ts', 'bench/test/**/*.test.ts'],
     testTimeout: 60_000,
     hookTimeout: 60_000,
     coverage: { provider: 'v8', include: ['packages/*/src/**'] },

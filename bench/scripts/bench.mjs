@@ -19,7 +19,10 @@ if (!args.includes('--no-build')) {
   if (status !== 0) process.exit(status);
 }
 process.exit(
-  run(process.execPath, [join(bench, 'dist', 'bench', 'src', 'main.js'), ...args.filter((arg) => arg !== '--no-build')]),
+  run(process.execPath, [
+    join(bench, 'dist', 'bench', 'src', 'main.js'),
+    ...args.filter((arg) => arg !== '--no-build'),
+  ]),
 );
 
 function run(command, argv, cwd = process.cwd()) {

@@ -34,7 +34,11 @@ export interface BenchCase {
   work(params: Params): { readonly count: number; readonly unit: string; readonly bytes?: number };
   readonly goals: readonly Goal[];
   /** Runs every side at each of these values of one param, and fits the exponent. */
-  readonly growth?: { readonly param: string; readonly sizes: readonly number[]; readonly quickSizes: readonly number[] };
+  readonly growth?: {
+    readonly param: string;
+    readonly sizes: readonly number[];
+    readonly quickSizes: readonly number[];
+  };
   /** Largest value of the growth param for a side that would take minutes beyond it; said in the table. */
   readonly ceilings?: { readonly [side: string]: number };
   /** Bytes of page cache and memory that the case touches, to be warmed before. */

@@ -115,10 +115,7 @@ function pickle(how: 'load' | 'dump', kind: string, count: number, ofCPython: nu
     quick: { count: count / 5 },
     sides: how === 'load' ? ['ours', 'cpython', 'pickleparser'] : ['ours', 'cpython'],
     work: (params) => ({ count: numberParam(params, 'count'), unit: kind }),
-    goals: [
-      { peer: 'cpython', atLeast: ofCPython },
-      ...(how === 'load' ? [{ peer: 'pickleparser', atLeast: 2 }] : []),
-    ],
+    goals: [{ peer: 'cpython', atLeast: ofCPython }, ...(how === 'load' ? [{ peer: 'pickleparser', atLeast: 2 }] : [])],
     touches: () => GiB,
   };
 }

@@ -57,4 +57,8 @@ const cpu = process.cpuUsage();
 await run();
 delay.disable();
 const { user, system } = process.cpuUsage(cpu);
-report({ maxLoopDelayMs: delay.max / 1e6 - 1, p99LoopDelayMs: delay.percentile(99) / 1e6 - 1, cpuMs: (user + system) / 1e3 });
+report({
+  maxLoopDelayMs: delay.max / 1e6 - 1,
+  p99LoopDelayMs: delay.percentile(99) / 1e6 - 1,
+  cpuMs: (user + system) / 1e3,
+});

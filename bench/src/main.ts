@@ -8,7 +8,7 @@ import { parseArgs } from 'node:util';
 import { CASES } from './cases.ts';
 import { PEERS } from './peers.ts';
 import { pythonFor } from './python.ts';
-import { caseTable, type GoalResult, goalsOf, goalTable } from './report.ts';
+import { absence, caseTable, type GoalResult, goalsOf, goalTable } from './report.ts';
 import { type CaseResult, FULL, paramsOf, QUICK, runCase } from './runner.ts';
 import { formatBytes } from './table.ts';
 import { warmMemory } from './warm.ts';
@@ -23,6 +23,7 @@ const { values: options, positionals: filters } = parseArgs({
     dir: { type: 'string', default: tmpdir() },
     rounds: { type: 'string' },
     sides: { type: 'string' },
+    profile: { type: 'boolean', default: false },
   },
 });
 
@@ -56,15 +57,18 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 
 const began = Date.now();
 const environment = describeEnvironment();
-console.log(Object.entries(environment).map(([name, value]) => `${name}: ${value}`).join('\n'));
+console.log(
+  Object.entries(environment)
+    .map(([name, value]) => `${name}: ${value}`)
+    .join('\n'),
+);
 
 const results: CaseResult[] = [];
 const goals: GoalResult[] = [];
 const base = options.quick ? QUICK : FULL;
-const budget =
-  options.rounds === undefined
-    ? base
-    : { ...base, minRounds: Number(options.rounds), maxRounds: Number(options.rounds) };
+const rounds =
+  options.rounds === undefined ? {} : { minRounds: Number(options.rounds), maxRounds: Number(options.rounds) };
+const budget = { ...base, ...rounds, ...(options.profile ? { profileDir: process.cwd() } : {}) };
 try {
   const touched = Math.max(...chosen.map((one) => one.touches(paramsOf(one, options.quick))));
   warmMemory(touched * 1.5);
@@ -80,9 +84,7 @@ try {
 
 if (goals.length > 0) console.log(`\nGoals\n${goalTable(goals)}`);
 const absent = results.flatMap(({ name, lanes }) =>
-  lanes
-    .filter(({ state }) => state === 'missing' || state === 'failed')
-    .map(({ side, state, reason }) => `${name}: ${side} ${state}: ${(reason ?? '').trim().split('\n')[0]}`),
+  lanes.filter(({ state }) => state === 'missing' || state === 'failed').map((lane) => `${name}: ${absence(lane)}`),
 );
 if (absent.length > 0) console.log(`\nNot measured\n${absent.join('\n')}`);
 const met = goals.filter(({ verdict }) => verdict === 'met').length;

@@ -59,7 +59,7 @@ export function goalsOf(benchCase: BenchCase, result: CaseResult): GoalResult[] 
     return lanes.map((lane): GoalResult => {
       const at = lane.size === undefined ? '' : ` at ${lane.size}`;
       if (goal.metric !== undefined) {
-        const value = metricsOf(lane).get(goal.metric) ?? none;
+        const value = (lane.rounds.length > 0 ? metricsOf(lane).get(goal.metric) : undefined) ?? none;
         return { ...base, beside: `${goal.metric}${at}`, value, verdict: verdict(goal, value.median) };
       }
       const peer = result.lanes.find((other) => other.side === goal.peer && other.size === lane.size);
@@ -106,16 +106,26 @@ export function caseTable(benchCase: BenchCase, result: CaseResult): string {
   );
   const exponents = [...exponentsOf(result)].map(([side, exponent]) => `${side} n^${exponent.toFixed(2)}`);
   const growth = exponents.length === 0 ? '' : `\n  growth: ${exponents.join(', ')}`;
-  return `${result.name}: ${benchCase.about}\n${table}${growth}`;
+  const absent = result.lanes
+    .filter(({ state }) => state !== 'measured')
+    .map((lane) => `\n  ${absence(lane)}`)
+    .join('');
+  const params = Object.entries(result.params).map(([name, value]) => `${name} ${value}`);
+  return `${result.name}: ${benchCase.about} (${params.join(', ')})\n${table}${growth}${absent}`;
+}
+
+/** Why a lane was not measured, and what to do about it. */
+export function absence({ side, size, state, reason }: LaneResult): string {
+  const remedy = state === 'missing' ? PEERS[side]?.remedy : undefined;
+  const text = (reason ?? '').trim().split('\n').slice(0, 3).join(' | ');
+  const what = `${side}${size === undefined ? '' : ` at ${size}`} ${state === 'beyond' ? 'not run' : state}`;
+  return `${what}: ${text}${remedy === undefined ? '' : ` (remedy: ${remedy})`}`;
 }
 
 function laneRow(benchCase: BenchCase, result: CaseResult, lane: LaneResult): string[] {
   const label = `  ${lane.side}${lane.size === undefined ? '' : ` at ${lane.size}`}`;
   if (lane.state !== 'measured' || lane.rounds.length === 0) {
-    const remedy = lane.state === 'missing' ? PEERS[lane.side]?.remedy : undefined;
-    const reason = (lane.reason ?? '').trim().split('\n').slice(0, 3).join(' | ');
-    const state = lane.state === 'beyond' ? 'not run' : lane.state;
-    return [label, '-', '-', '-', '-', '-', `${state}: ${reason}${remedy === undefined ? '' : ` (${remedy})`}`];
+    return [label, '-', '-', '-', '-', '-', lane.state === 'beyond' ? 'not run' : lane.state];
   }
   const time = spread(lane.rounds.map(({ ns }) => ns));
   const { count, unit, bytes } = benchCase.work(lane.params);

@@ -12,6 +12,8 @@ export interface Budget {
   readonly maxRounds: number;
   /** No further round starts after this, once the least number is done. */
   readonly seconds: number;
+  /** Write a `.cpuprofile` of our sides into this directory. */
+  readonly profileDir?: string;
 }
 
 export const FULL: Budget = { minRounds: 5, maxRounds: 25, seconds: 20 };
@@ -34,6 +36,8 @@ export interface LaneResult {
 export interface CaseResult {
   readonly name: string;
   readonly about: string;
+  /** As run: `--quick` makes some of them smaller. */
+  readonly params: Params;
   readonly lanes: readonly LaneResult[];
 }
 
@@ -64,7 +68,7 @@ export async function runCase(benchCase: BenchCase, dir: string, quick: boolean,
   const lanes = lanesOf(benchCase, base, quick);
   try {
     await writeInputs(lanes);
-    for (const lane of lanes) await start(lane);
+    for (const lane of lanes) await start(lane, budget);
     const began = Date.now();
     for (let round = 0; round <= budget.maxRounds; round++) {
       if (round > budget.minRounds && Date.now() - began > budget.seconds * 1000) break;
@@ -78,6 +82,7 @@ export async function runCase(benchCase: BenchCase, dir: string, quick: boolean,
   return {
     name: benchCase.name,
     about: benchCase.about,
+    params: paramsOf(benchCase, quick),
     lanes: lanes.map(({ side, size, params, state, reason, rounds, peakRss }) => ({
       side,
       params,
@@ -133,13 +138,17 @@ async function writeInputs(lanes: readonly Lane[]): Promise<void> {
   }
 }
 
-async function start(lane: Lane): Promise<void> {
+async function start(lane: Lane, { profileDir }: Budget): Promise<void> {
   if (lane.state !== 'measured') return;
   const preparing = new SideProcess(lane.side);
   note(lane, await preparing.ask({ do: 'prepare', context: lane.context }));
   await preparing.close();
   if (lane.state !== 'measured') return;
-  lane.process = new SideProcess(lane.side);
+  const profiled = profileDir !== undefined && lane.side.startsWith('ours');
+  lane.process = new SideProcess(
+    lane.side,
+    profiled ? ['--cpu-prof', '--cpu-prof-interval=200', `--cpu-prof-dir=${profileDir}`] : [],
+  );
   note(lane, await lane.process.ask({ do: 'start', context: lane.context }));
 }
 

@@ -17,8 +17,11 @@ export class SideProcess {
   #noise = '';
   #ended: string | undefined;
 
-  /** Starts the process a side runs in. */
-  constructor(side: string) {
+  /**
+   * Starts the process a side runs in.
+   * @param nodeArguments - what Node is told besides, such as to write a profile
+   */
+  constructor(side: string, nodeArguments: readonly string[] = []) {
     const peer = PEERS[side];
     const python = peer?.runtime === 'python' ? pythonFor(peer.needs) : undefined;
     if (peer?.runtime === 'python' && python === undefined) {
@@ -27,7 +30,7 @@ export class SideProcess {
     const [command, argv] =
       peer?.runtime === 'python'
         ? [python ?? 'false', ['-u', join(HERE, '..', '..', '..', 'python', 'worker.py')]]
-        : [process.execPath, ['--expose-gc', join(HERE, 'worker.js')]];
+        : [process.execPath, ['--expose-gc', ...nodeArguments, join(HERE, 'worker.js')]];
     this.#child = spawn(command, argv, { stdio: ['pipe', 'pipe', 'pipe', 'pipe'] });
     const keepNoise = (text: string): void => {
       this.#noise = (this.#noise + text).slice(-2000);

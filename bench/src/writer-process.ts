@@ -15,15 +15,16 @@ export class WriterProcess {
 
   /** Starts `program` (a module beside this one) with its arguments. */
   constructor(program: string, args: readonly string[]) {
-    this.#child = spawn(process.execPath, [join(HERE, `${program}.js`), ...args], { stdio: ['pipe', 'pipe', 'inherit'] });
+    this.#child = spawn(process.execPath, [join(HERE, `${program}.js`), ...args], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
     const lines = createInterface({ input: this.#child.stdout as NonNullable<ChildProcess['stdout']> });
     const answers: ((line: string) => void)[] = [];
     lines.on('line', (line) => answers.shift()?.(line));
     const ended = new Promise<never>((_, reject) => {
       this.#child.once('close', (code, signal) => reject(new Error(`${program} ended (${code ?? signal})`)));
     });
-    const next = (): Promise<string> =>
-      Promise.race([new Promise<string>((resolve) => answers.push(resolve)), ended]);
+    const next = (): Promise<string> => Promise.race([new Promise<string>((resolve) => answers.push(resolve)), ended]);
     this.ready = next().then(() => undefined);
     this.done = next().then((line) => JSON.parse(line) as Record<string, number>);
     for (const promise of [this.ready, this.done, ended]) promise.catch(() => {});

@@ -126,7 +126,9 @@ const zarritaSide: Side = {
       create(store: unknown, options: object): Promise<unknown>;
       set(array: unknown, selection: unknown, value: unknown): Promise<void>;
     }>('zarrita');
-    const { default: FileSystemStore } = await importPeer<{ default: new (path: string) => unknown }>('@zarrita/storage/fs');
+    const { default: FileSystemStore } = await importPeer<{ default: new (path: string) => unknown }>(
+      '@zarrita/storage/fs',
+    );
     const { count, frame } = job(context);
     return {
       round: () => {

@@ -4,8 +4,8 @@ import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Operation, type Side, type SideContext, textParam } from '../case.ts';
-import { MissingPeer, importPeer } from '../peer-import.ts';
 import { ours } from '../ours.ts';
+import { importPeer, MissingPeer } from '../peer-import.ts';
 import { pythonFor } from '../python.ts';
 import { timed } from '../timing.ts';
 
