@@ -5,6 +5,7 @@
  */
 
 export { errnoError, errnoName } from './errno.ts';
+export { type Fault, type FaultyCall, type FaultySyscalls, faultySyscalls } from './faulty-syscalls.ts';
 export { NodeFile, type NodeFileMode, type NodeFileOptions } from './file.ts';
 export { Lease, type LeaseOptions } from './lease.ts';
 export { libc } from './libc.ts';

@@ -1,0 +1,117 @@
+/**
+ * System calls that fail on purpose, below the retry loops of the real files: for tests.
+ *
+ * @module
+ */
+
+import { constants } from 'node:os';
+import type { Syscalls } from './syscalls.ts';
+
+/** The calls that can be made to fail; the rest are passed on as they are. */
+export type FaultyCall = Exclude<
+  keyof Syscalls,
+  'platform' | 'pageSize' | 'view' | 'address' | 'unmapWith' | 'schedYield' | 'munmap'
+>;
+
+/** Which call fails and how. */
+export interface Fault {
+  /** The call; any when left out. */
+  readonly call?: FaultyCall;
+  /** Which of these calls fails, from 0. */
+  readonly nth: number;
+  /** An errno name, or `SHORT`: a read, write or copy does only a part. */
+  readonly errno: 'EIO' | 'ENOSPC' | 'EINTR' | 'SHORT' | (string & {});
+  /** Every later one fails too; EINTR thrice in a row. */
+  readonly persistent?: boolean;
+}
+
+/** System calls that count, and fail as planned. */
+export interface FaultySyscalls extends Syscalls {
+  /** Every call made so far, by name. */
+  readonly calls: FaultyCall[];
+  /** How many failed on purpose. */
+  readonly failures: () => number;
+  /** Replaces the plan, and starts to count anew. */
+  readonly plan: (...faults: Fault[]) => void;
+}
+
+/** Calls whose count can be short. */
+const SHORTENED: ReadonlySet<string> = new Set(['pread', 'pwrite', 'pwritev', 'copyFileRange']);
+
+/**
+ * Wraps system calls. A failed close has closed the file all the same, as on Linux.
+ * @param base - the real ones, from {@link libc}
+ */
+export function faultySyscalls(base: Syscalls, ...faults: Fault[]): FaultySyscalls {
+  const calls: FaultyCall[] = [];
+  let planned: readonly Fault[] = faults;
+  let failures = 0;
+
+  const wanted = (call: FaultyCall): Fault | undefined => {
+    calls.push(call);
+    return planned.find((fault) => {
+      if (fault.call !== undefined && fault.call !== call) return false;
+      const index = fault.call === undefined ? calls.length : calls.filter((name) => name === call).length;
+      const late = index - 1 - fault.nth;
+      if (fault.errno === 'SHORT' && !SHORTENED.has(call)) return false;
+      return late === 0 || (fault.persistent === true && late > 0 && (fault.errno !== 'EINTR' || late < 3));
+    });
+  };
+
+  const wrapped: Record<string, unknown> = {
+    ...base,
+    calls,
+    failures: () => failures,
+    plan: (...next: Fault[]) => {
+      planned = next;
+      calls.length = 0;
+    },
+  };
+  for (const name of FAULTY_CALLS) {
+    const real = base[name] as (...args: unknown[]) => unknown;
+    wrapped[name] = (...args: unknown[]): unknown => {
+      const fault = wanted(name);
+      if (fault === undefined) return real(...args);
+      failures++;
+      if (fault.errno === 'SHORT') return real(...shortened(name, args));
+      if (name === 'close') real(...args);
+      return -(constants.errno as Record<string, number>)[fault.errno]!;
+    };
+  }
+  return wrapped as unknown as FaultySyscalls;
+}
+
+const FAULTY_CALLS: readonly FaultyCall[] = [
+  'open',
+  'close',
+  'fstat',
+  'stat',
+  'rename',
+  'unlink',
+  'size',
+  'seek',
+  'pread',
+  'pwrite',
+  'pwritev',
+  'ftruncate',
+  'fdatasync',
+  'fsync',
+  'posixFallocate',
+  'fallocate',
+  'copyFileRange',
+  'flock',
+  'mmap',
+  'msync',
+  'madvise',
+];
+
+/** The same call for about half as many bytes, at least one. */
+function shortened(name: FaultyCall, args: unknown[]): unknown[] {
+  if (name === 'pwritev') {
+    const [fd, parts, offset] = args as [number, Uint8Array[], number];
+    const first = parts[0]!;
+    return [fd, [first.subarray(0, Math.max(1, first.length >> 1))], offset];
+  }
+  const at = name === 'copyFileRange' ? 4 : 2;
+  return args.map((arg, i) => (i === at ? Math.max(Math.min(1, arg as number), Math.floor((arg as number) / 2)) : arg));
+}

@@ -1,0 +1,264 @@
+/**
+ * A storage file that records every change for {@link crashStates}.
+ *
+ * @module
+ */
+
+import type { Advice, ArrayMemory, FixedStretch } from '../ndarray/array-memory.ts';
+import type { DataRange, FileIdentity, MapAccess, StorageFile } from '../storage/storage-file.ts';
+import { CrashLog, type CrashOp } from './crash-log.ts';
+
+const PIECE = 2 ** 20;
+
+/**
+ * Wraps any storage file and passes every call on; changes are written to a {@link CrashLog} too, once they were
+ * done. Files opened through it are recorded in the same log, so that a replace by rename is one story.
+ *
+ * Stores through the views of a mapping cannot be seen. Use `storeI32`, `storeI64` and `ArrayMemory.write`.
+ *
+ * @example
+ * ```ts
+ * import { MemoryFile } from '@mmdpickle/core/storage';
+ * import { CrashFile, crashStates } from '@mmdpickle/core/testing';
+ *
+ * const file = CrashFile.over(MemoryFile.of(new Uint8Array([1, 2, 3])));
+ * file.write(3, new Uint8Array([4, 5]));
+ * for (const state of crashStates(file.log)) state.files.get('memory'); // 3, 4 and 5 bytes long
+ * ```
+ */
+export class CrashFile implements StorageFile {
+  /** The file that is wrapped. */
+  readonly inner: StorageFile;
+  readonly log: CrashLog;
+  readonly #shared: Map<string, number>;
+  readonly #file: number;
+
+  private constructor(inner: StorageFile, log: CrashLog, shared: Map<string, number>, file: number) {
+    this.inner = inner;
+    this.log = log;
+    this.#shared = shared;
+    this.#file = file;
+  }
+
+  /** Wraps an open file; what it holds now counts as on the disk. */
+  static over(inner: StorageFile, log: CrashLog = new CrashLog()): CrashFile {
+    const file = log.adopt(inner.name, contentOf(inner));
+    return new CrashFile(inner, log, new Map([[identityKey(inner), file]]), file);
+  }
+
+  get name(): string {
+    return this.inner.name;
+  }
+
+  get writable(): boolean {
+    return this.inner.writable;
+  }
+
+  get closed(): boolean {
+    return this.inner.closed;
+  }
+
+  size(): number {
+    return this.inner.size();
+  }
+
+  identity(): FileIdentity {
+    return this.inner.identity();
+  }
+
+  identityOfName(): FileIdentity | undefined {
+    return this.inner.identityOfName();
+  }
+
+  read(offset: number, into: Uint8Array): number {
+    return this.inner.read(offset, into);
+  }
+
+  write(offset: number, bytes: Uint8Array): void {
+    this.inner.write(offset, bytes);
+    if (bytes.length > 0) this.#record({ kind: 'write', file: this.#file, offset, bytes: bytes.slice() });
+  }
+
+  writeParts(offset: number, parts: readonly Uint8Array[]): void {
+    this.inner.writeParts(offset, parts);
+    const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+    let at = 0;
+    for (const part of parts) {
+      bytes.set(part, at);
+      at += part.length;
+    }
+    if (at > 0) this.#record({ kind: 'write', file: this.#file, offset, bytes });
+  }
+
+  storeI32(offset: number, value: number): void {
+    this.inner.storeI32(offset, value);
+    const bytes = new Uint8Array(4);
+    new DataView(bytes.buffer).setInt32(0, value, true);
+    this.#record({ kind: 'store', file: this.#file, offset, bytes });
+  }
+
+  storeI64(offset: number, value: bigint): void {
+    this.inner.storeI64(offset, value);
+    const bytes = new Uint8Array(8);
+    new DataView(bytes.buffer).setBigInt64(0, value, true);
+    this.#record({ kind: 'store', file: this.#file, offset, bytes });
+  }
+
+  loadI32(offset: number): number {
+    return this.inner.loadI32(offset);
+  }
+
+  loadI64(offset: number): bigint {
+    return this.inner.loadI64(offset);
+  }
+
+  truncate(size: number): void {
+    this.inner.truncate(size);
+    this.#record({ kind: 'truncate', file: this.#file, size });
+  }
+
+  sync(): void {
+    this.inner.sync();
+    this.#record({ kind: 'sync', file: this.#file });
+  }
+
+  allocate(offset: number, length: number, options?: { readonly keepSize?: boolean }): void {
+    this.inner.allocate(offset, length, options);
+    if (options?.keepSize !== true) this.#record({ kind: 'allocate', file: this.#file, size: offset + length });
+  }
+
+  punchHole(offset: number, length: number): boolean {
+    const done = this.inner.punchHole(offset, length);
+    if (done) this.#record({ kind: 'punch', file: this.#file, offset, length });
+    return done;
+  }
+
+  dataRanges(offset: number, end: number): DataRange[] {
+    return this.inner.dataRanges(offset, end);
+  }
+
+  copyFrom(source: StorageFile, sourceOffset: number, offset: number, length: number): void {
+    this.inner.copyFrom(source instanceof CrashFile ? source.inner : source, sourceOffset, offset, length);
+    for (let done = 0; done < length; done += PIECE) {
+      const bytes = new Uint8Array(Math.min(PIECE, length - done));
+      this.inner.read(offset + done, bytes);
+      this.#record({ kind: 'write', file: this.#file, offset: offset + done, bytes });
+    }
+  }
+
+  map(offset: number, length: number, access: MapAccess): ArrayMemory {
+    const memory = this.inner.map(offset, length, access);
+    return new RecordedMemory(memory, access === 'write' ? (at, bytes) => this.write(offset + at, bytes) : undefined);
+  }
+
+  lock(timeoutMs: number): void {
+    this.inner.lock(timeoutMs);
+  }
+
+  async lockAsync(timeoutMs: number, signal?: AbortSignal): Promise<void> {
+    await this.inner.lockAsync(timeoutMs, signal);
+  }
+
+  unlock(): void {
+    this.inner.unlock();
+  }
+
+  open(name: string, mode: 'r' | 'r+' | 'create-new'): CrashFile {
+    const inner = this.inner.open(name, mode);
+    const key = identityKey(inner);
+    let file = mode === 'create-new' ? undefined : this.#shared.get(key);
+    if (file === undefined) {
+      file = mode === 'create-new' ? this.log.create(inner.name) : this.log.adopt(inner.name, contentOf(inner));
+      this.#shared.set(key, file);
+    }
+    return new CrashFile(inner, this.log, this.#shared, file);
+  }
+
+  renameOver(name: string): void {
+    this.inner.renameOver(name);
+    this.#record({ kind: 'rename', file: this.#file, to: this.inner.name });
+    this.#record({ kind: 'sync-names' });
+  }
+
+  remove(name: string): void {
+    this.inner.remove(name);
+    this.#record({ kind: 'remove', name });
+  }
+
+  close(): void {
+    this.inner.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #record(op: CrashOp): void {
+    this.log.ops.push(op);
+  }
+}
+
+/** A mapping whose positional writes are recorded. */
+class RecordedMemory implements ArrayMemory {
+  readonly #memory: ArrayMemory;
+  readonly #write: ((offset: number, bytes: Uint8Array) => void) | undefined;
+
+  constructor(memory: ArrayMemory, write: ((offset: number, bytes: Uint8Array) => void) | undefined) {
+    this.#memory = memory;
+    this.#write = write;
+  }
+
+  get byteLength(): number {
+    return this.#memory.byteLength;
+  }
+
+  get writable(): boolean {
+    return this.#memory.writable;
+  }
+
+  get maxWindow(): number {
+    return this.#memory.maxWindow;
+  }
+
+  get closed(): boolean {
+    return this.#memory.closed;
+  }
+
+  bytes(offset: number, length: number): Uint8Array {
+    return this.#memory.bytes(offset, length);
+  }
+
+  write(offset: number, bytes: Uint8Array): void {
+    if (this.#write === undefined) {
+      if (this.#memory.write === undefined) this.#memory.bytes(offset, bytes.length).set(bytes);
+      else this.#memory.write(offset, bytes);
+      return;
+    }
+    // The mapping checks that the stretch is its own before the file is written.
+    this.#memory.bytes(offset, bytes.length);
+    this.#write(offset, bytes);
+  }
+
+  flush(offset: number, length: number): void {
+    this.#memory.flush?.(offset, length);
+  }
+
+  advise(offset: number, length: number, advice: Advice): void {
+    this.#memory.advise?.(offset, length, advice);
+  }
+
+  mapFixed(target: ArrayBuffer, targetOffset: number, offset: number, length: number): FixedStretch | undefined {
+    return this.#memory.mapFixed?.(target, targetOffset, offset, length);
+  }
+}
+
+function contentOf(file: StorageFile): Uint8Array {
+  const bytes = new Uint8Array(file.size());
+  file.read(0, bytes);
+  return bytes;
+}
+
+function identityKey(file: StorageFile): string {
+  const { dev, ino } = file.identity();
+  return `${dev}:${ino}`;
+}

@@ -1,0 +1,131 @@
+/**
+ * The record of what was done to files, step by step, and its replay.
+ *
+ * @module
+ */
+
+/** One recorded step. `file` numbers the file in its log; bytes are copies. */
+export type CrashOp =
+  | { readonly kind: 'create'; readonly file: number; readonly name: string }
+  | { readonly kind: 'write'; readonly file: number; readonly offset: number; readonly bytes: Uint8Array }
+  /** A store through a mapping: never torn where it is aligned to its length. */
+  | { readonly kind: 'store'; readonly file: number; readonly offset: number; readonly bytes: Uint8Array }
+  | { readonly kind: 'truncate'; readonly file: number; readonly size: number }
+  | { readonly kind: 'allocate'; readonly file: number; readonly size: number }
+  | { readonly kind: 'punch'; readonly file: number; readonly offset: number; readonly length: number }
+  | { readonly kind: 'sync'; readonly file: number }
+  | { readonly kind: 'rename'; readonly file: number; readonly to: string }
+  | { readonly kind: 'remove'; readonly name: string }
+  /** Names are on the disk from here on. */
+  | { readonly kind: 'sync-names' };
+
+/** Names and contents of files at one moment. */
+export class DiskImage {
+  readonly names = new Map<string, number>();
+  readonly contents = new Map<number, Uint8Array>();
+
+  /** An independent copy; contents are shared until they change. */
+  clone(): DiskImage {
+    const copy = new DiskImage();
+    for (const [name, file] of this.names) copy.names.set(name, file);
+    for (const [file, bytes] of this.contents) copy.contents.set(file, bytes);
+    return copy;
+  }
+
+  /** The named files; the bytes are shared with this image and must not be changed. */
+  files(): Map<string, Uint8Array> {
+    const files = new Map<string, Uint8Array>();
+    for (const [name, file] of this.names) files.set(name, this.contents.get(file) ?? new Uint8Array(0));
+    return files;
+  }
+
+  /** Does one step; contents are replaced, never changed in place. */
+  apply(op: CrashOp): void {
+    switch (op.kind) {
+      case 'create':
+        this.names.set(op.name, op.file);
+        if (!this.contents.has(op.file)) this.contents.set(op.file, new Uint8Array(0));
+        break;
+      case 'write':
+      case 'store': {
+        const grown = this.#resized(op.file, Math.max(this.#size(op.file), op.offset + op.bytes.length));
+        grown.set(op.bytes, op.offset);
+        break;
+      }
+      case 'truncate':
+        this.#resized(op.file, op.size);
+        break;
+      case 'allocate':
+        this.#resized(op.file, Math.max(this.#size(op.file), op.size));
+        break;
+      case 'punch':
+        this.#resized(op.file, this.#size(op.file)).fill(0, op.offset, op.offset + op.length);
+        break;
+      case 'rename':
+        for (const [name, file] of this.names) if (file === op.file) this.names.delete(name);
+        this.names.set(op.to, op.file);
+        break;
+      case 'remove':
+        this.names.delete(op.name);
+        break;
+      case 'sync':
+      case 'sync-names':
+        break;
+    }
+  }
+
+  #size(file: number): number {
+    return this.contents.get(file)?.length ?? 0;
+  }
+
+  #resized(file: number, size: number): Uint8Array {
+    const bytes = new Uint8Array(size);
+    const old = this.contents.get(file);
+    if (old !== undefined) bytes.set(old.subarray(0, size));
+    this.contents.set(file, bytes);
+    return bytes;
+  }
+}
+
+/** Something the caller was told: whatever crash comes after, it must be kept. */
+export interface CrashMark {
+  readonly label: string;
+  /** How many steps had been recorded by then. */
+  readonly after: number;
+}
+
+/** All steps that the files of one test did, in order. */
+export class CrashLog {
+  readonly ops: CrashOp[] = [];
+  readonly marks: CrashMark[] = [];
+  readonly initial: DiskImage = new DiskImage();
+  #files = 0;
+
+  /** Notes that an operation was acknowledged to its caller. */
+  mark(label: string): void {
+    this.marks.push({ label, after: this.ops.length });
+  }
+
+  /** Gives a file its number. Its content by now is taken as on the disk already. */
+  adopt(name: string, bytes: Uint8Array): number {
+    const file = this.#files++;
+    // An adopted file was there before the first step, also where it is opened later.
+    this.initial.names.set(name, file);
+    this.initial.contents.set(file, bytes);
+    return file;
+  }
+
+  /** Gives a file that is created now its number. */
+  create(name: string): number {
+    const file = this.#files++;
+    this.ops.push({ kind: 'create', file, name });
+    return file;
+  }
+
+  /** What the disk holds when every step got there. */
+  final(): DiskImage {
+    const image = this.initial.clone();
+    for (const op of this.ops) image.apply(op);
+    return image;
+  }
+}

@@ -1,0 +1,9 @@
+/**
+ * What tests of this and other packages share.
+ *
+ * @module
+ */
+
+export { CrashFile } from './crash-file.ts';
+export { CrashLog, type CrashMark, type CrashOp, DiskImage } from './crash-log.ts';
+export { type CrashState, type CrashStateOptions, crashStates } from './crash-states.ts';
