@@ -1,0 +1,98 @@
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { isMmdError } from '../../src/errors.ts';
+import { load, loadEntry } from '../../src/pickle/index.ts';
+import { BOMB_CASES } from './hostile-bombs.ts';
+import { CALL_CASES } from './hostile-calls.ts';
+import type { HostileCase } from './hostile-case.ts';
+import { RULE_CASES } from './hostile-rules.ts';
+import { VALUE_CASES } from './hostile-values.ts';
+
+const CHILD = fileURLToPath(new URL('./hostile-child.mjs', import.meta.url));
+const BUILT = fileURLToPath(new URL('../../dist/pickle/index.js', import.meta.url));
+const ISOLATED: readonly HostileCase[] = [...CALL_CASES, ...BOMB_CASES, ...VALUE_CASES];
+
+/** What a child says about one input. */
+interface Report {
+  /** `inert`, a code, `NATIVE` for any other exception, or how the process ended. */
+  readonly outcome: string;
+  readonly shows?: string;
+  readonly message?: string;
+  readonly seconds: number;
+  readonly megabytes: number;
+  readonly polluted: boolean;
+}
+
+/** Runs one input in a process of its own, under a heap that cannot hold what a bomb would ask for. */
+function runAlone({ bytes, door = 'load' }: HostileCase): Promise<Report> {
+  return new Promise((resolve) => {
+    const child = spawn(process.execPath, ['--max-old-space-size=260', CHILD, door], {
+      stdio: ['pipe', 'pipe', 'pipe'],
+      timeout: 30_000,
+      killSignal: 'SIGKILL',
+    });
+    let out = '';
+    let noise = '';
+    child.stdout.setEncoding('utf8').on('data', (text: string) => (out += text));
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (noise = (noise + text).slice(0, 300)));
+    child.stdin.on('error', () => undefined);
+    child.on('close', (code, signal) => {
+      if (out !== '') resolve(JSON.parse(out) as Report);
+      else resolve({ outcome: `ended with ${code ?? signal}: ${noise}`, seconds: 0, megabytes: 0, polluted: false });
+    });
+    child.stdin.end(bytes());
+  });
+}
+
+/** Runs two inputs at a time. */
+async function runAll(cases: readonly HostileCase[]): Promise<Map<string, Report>> {
+  const reports = new Map<string, Report>();
+  const waiting = cases.values();
+  const worker = async (): Promise<void> => {
+    for (const row of waiting) reports.set(row.name, await runAlone(row));
+  };
+  await Promise.all([worker(), worker()]);
+  return reports;
+}
+
+describe('the hostile table', () => {
+  it('has at least 200 inputs that run in processes of their own, each with a name of its own', () => {
+    expect(ISOLATED.length).toBeGreaterThanOrEqual(200);
+    const names = [...ISOLATED, ...RULE_CASES].map(({ name }) => name);
+    expect(new Set(names).size).toBe(names.length);
+  });
+
+  it.each(RULE_CASES)('$name: a typed error', ({ bytes, door, gives }) => {
+    let thrown: unknown;
+    try {
+      (door === 'loadEntry' ? loadEntry : load)(bytes());
+    } catch (error) {
+      thrown = error;
+    }
+    expect(isMmdError(thrown), String(thrown)).toBe(true);
+    expect(gives).toContain((thrown as { code: string }).code);
+  });
+});
+
+describe('the hostile table, each in a process of its own', () => {
+  let reports = new Map<string, Report>();
+  beforeAll(async () => {
+    if (!existsSync(BUILT)) throw new Error('the children run the built package: run `pnpm build` first');
+    reports = await runAll(ISOLATED);
+  }, 170_000);
+
+  it.each(ISOLATED)('$name', ({ name, gives, shows }) => {
+    const report = reports.get(name) as Report;
+    const told = JSON.stringify(report);
+    if (gives === 'inert') expect(report.outcome, told).toBe('inert');
+    else if (gives !== undefined) expect(gives, told).toContain(report.outcome);
+    else expect(report.outcome, told).toMatch(/^(inert|[A-Z_]{4,})$/);
+    expect(report.outcome, told).not.toBe('NATIVE');
+    expect(report.polluted, told).toBe(false);
+    expect(report.seconds, told).toBeLessThan(2);
+    expect(report.megabytes, told).toBeLessThan(300);
+    if (shows !== undefined) for (const part of shows.split(' ')) expect(report.shows).toContain(part);
+  });
+});
