@@ -323,6 +323,7 @@ export class NodeFile implements StorageFile, MappedFile {
   }
 
   open(name: string, mode: 'r' | 'r+' | 'create-new'): NodeFile {
+    this.#alive();
     return NodeFile.open(name, mode, { syscalls: this.#sys });
   }
 

@@ -28,8 +28,8 @@ import type { DataRange, FileIdentity, MapAccess, StorageFile } from './storage-
  * ```
  */
 export class MemoryFile implements StorageFile {
-  readonly name: string;
   readonly writable: boolean;
+  #name: string;
   readonly #disk: MemoryDisk;
   readonly #node: MemoryNode;
   #closed = false;
@@ -38,7 +38,7 @@ export class MemoryFile implements StorageFile {
   constructor(disk: MemoryDisk, node: MemoryNode, name: string, writable: boolean) {
     this.#disk = disk;
     this.#node = node;
-    this.name = name;
+    this.#name = name;
     this.writable = writable;
   }
 
@@ -47,6 +47,10 @@ export class MemoryFile implements StorageFile {
     const file = new MemoryDisk().open(name, 'create-new');
     file.write(0, bytes);
     return file;
+  }
+
+  get name(): string {
+    return this.#name;
   }
 
   get closed(): boolean {
@@ -151,12 +155,15 @@ export class MemoryFile implements StorageFile {
 
   dataRanges(offset: number, end: number): DataRange[] {
     const node = this.#alive();
+    checkRange(this.name, offset, Math.max(0, end - offset));
     const stop = Math.min(end, node.size);
     return offset < stop ? [{ offset, end: stop }] : [];
   }
 
   copyFrom(source: StorageFile, sourceOffset: number, offset: number, length: number): void {
     this.#change();
+    checkRange(this.name, offset, length);
+    checkRange(source.name, sourceOffset, length);
     copyThroughMemory(source, sourceOffset, this, offset, length);
   }
 
@@ -220,6 +227,7 @@ export class MemoryFile implements StorageFile {
 
   renameOver(name: string): void {
     this.#disk.rename(this.#change(), name);
+    this.#name = name;
   }
 
   remove(name: string): void {
