@@ -5,7 +5,14 @@
  */
 
 import { MmdError } from '@mmdpickle/core';
-import { type ArraySource, type DType, isArraySource, ndarray, parseDType, type TypedArray } from '@mmdpickle/core/ndarray';
+import {
+  type ArraySource,
+  type DType,
+  isArraySource,
+  ndarray,
+  parseDType,
+  type TypedArray,
+} from '@mmdpickle/core/ndarray';
 import { arrayBytes } from './npy-header.ts';
 
 /** What can be written: an `NDArray`, any other {@link ArraySource}, or a typed array as one dimension. */
@@ -62,7 +69,10 @@ function typedSource(value: unknown, what: string): ArraySource {
 export function* arrayPieces(array: PlainArray, what: string): Generator<Uint8Array, void, undefined> {
   const { source, nbytes } = array;
   if (source.file !== undefined) {
-    throw new MmdError('UNSUPPORTED_VALUE', `${what}: the bytes stand in ${source.file.path}, which only Node can copy`);
+    throw new MmdError(
+      'UNSUPPORTED_VALUE',
+      `${what}: the bytes stand in ${source.file.path}, which only Node can copy`,
+    );
   }
   if (source.bytes === undefined) {
     const zeros = new Uint8Array(Math.min(ZERO_PIECE, nbytes));

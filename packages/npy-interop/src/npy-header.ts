@@ -183,9 +183,13 @@ export function formatNpyHeader(fields: NpyHeaderFields, options: NpyHeaderOptio
     header[total - 1] = 0x0a;
     return header;
   }
-  throw new MmdError('INVALID_ARGUMENT', `the npy header does not fit ${options.version === undefined ? 'its place' : `version ${options.version} of the format`}`, {
-    found: text.length,
-  });
+  throw new MmdError(
+    'INVALID_ARGUMENT',
+    `the npy header does not fit ${options.version === undefined ? 'its place' : `version ${options.version} of the format`}`,
+    {
+      found: text.length,
+    },
+  );
 }
 
 /** Tells whether bytes start as an npy file does. */
@@ -287,7 +291,9 @@ function parseHeaderText(
   if (typeof fortran !== 'boolean')
     throw invalid(`fortran_order is not a valid bool: ${printed(fortran)}`, printed(fortran));
   const literal = header.get('descr') as PyLiteral;
-  const descr = literalToDescr(literal, () => invalid(`descr is not a valid dtype: ${printed(literal)}`, printed(literal)));
+  const descr = literalToDescr(literal, () =>
+    invalid(`descr is not a valid dtype: ${printed(literal)}`, printed(literal)),
+  );
   let dtype: DType;
   try {
     dtype = parseDType(descr);
@@ -312,9 +318,10 @@ function literalToDescr(literal: PyLiteral, invalid: () => MmdError): Descr {
   if (typeof literal === 'string') return literal;
   if (!Array.isArray(literal)) throw invalid();
   return (literal as readonly PyLiteral[]).map((field): DescrField => {
-    if (!isTuple(field)) throw invalid();
-    const [nameLiteral, typeLiteral, shapeLiteral] = field.tuple;
-    if (field.tuple.length < 2 || field.tuple.length > 3) throw invalid();
+    // numpy writes tuples and unpacks lists too.
+    const items = isTuple(field) ? field.tuple : field;
+    if (!Array.isArray(items) || items.length < 2 || items.length > 3) throw invalid();
+    const [nameLiteral, typeLiteral, shapeLiteral] = items as readonly PyLiteral[];
     const name = fieldName(nameLiteral as PyLiteral, invalid);
     const outer = shapeLiteral === undefined ? [] : fieldShape(shapeLiteral, invalid);
     const { descr, shape: inner } = subarray(typeLiteral as PyLiteral, invalid);

@@ -73,7 +73,10 @@ function readBytes(bytes: Uint8Array, options: ReadNpyOptions): NDArray {
   const header = readSteps(npyHeaderSteps(place, options), (offset, length) => bytes.subarray(offset, offset + length));
   if (header.dtype.hasObject) return objectArray(bytes.subarray(header.dataOffset), header, place, options);
   checkLength(header, bytes.length - header.dataOffset, place);
-  return NDArray.over(memoryOver(bytes), header.dtype, header.shape, { order: header.order, offset: header.dataOffset });
+  return NDArray.over(memoryOver(bytes), header.dtype, header.shape, {
+    order: header.order,
+    offset: header.dataOffset,
+  });
 }
 
 async function readSource(source: ByteSource, options: ReadNpyOptions): Promise<NDArray> {

@@ -9,7 +9,7 @@
 
 import { isMmdError, MmdError } from '@mmdpickle/core';
 import { memoryOver, NDArray } from '@mmdpickle/core/ndarray';
-import type { ByteSource } from '@mmdpickle/core/storage';
+import { type ByteSource, bytesSource } from '@mmdpickle/core/storage';
 import { type FileEntry, Reader, ZipReader } from '@zip.js/zip.js/lib/zip-core-native.js';
 import { checkLength, objectArray, type ReadNpyOptions, refuseObjects, toByteSource } from './npy.ts';
 import { type NpyHeader, npyHeaderSteps, readStepsAsync } from './npy-header.ts';
@@ -54,19 +54,20 @@ const LOCAL_HEADER_SIGNATURE = 0x04034b50;
 const MAX_DEFLATE_RATIO = 1032;
 /** Enough for nearly every npy header. */
 const HEAD_BYTES = 4096;
-const MASK_32 = 0xffffffff;
 
 /** What zip.js says, and what it means here; anything else it says is a contradiction in the file. */
-const ZIP_ERRORS: readonly { readonly text: string; readonly code: 'BAD_FORMAT' | 'UNSUPPORTED_VALUE' | 'TRUNCATED' }[] =
-  [
-    { text: 'File format is not recognized', code: 'BAD_FORMAT' },
-    { text: 'End of central directory not found', code: 'BAD_FORMAT' },
-    { text: 'Split zip file', code: 'UNSUPPORTED_VALUE' },
-    { text: 'File contains encrypted entry', code: 'UNSUPPORTED_VALUE' },
-    { text: 'Encrypted central directory is not supported', code: 'UNSUPPORTED_VALUE' },
-    { text: 'Compression method not supported', code: 'UNSUPPORTED_VALUE' },
-    { text: 'Entry data out of bounds', code: 'TRUNCATED' },
-  ];
+const ZIP_ERRORS: readonly {
+  readonly text: string;
+  readonly code: 'BAD_FORMAT' | 'UNSUPPORTED_VALUE' | 'TRUNCATED';
+}[] = [
+  { text: 'File format is not recognized', code: 'BAD_FORMAT' },
+  { text: 'End of central directory not found', code: 'BAD_FORMAT' },
+  { text: 'Split zip file', code: 'UNSUPPORTED_VALUE' },
+  { text: 'File contains encrypted entry', code: 'UNSUPPORTED_VALUE' },
+  { text: 'Encrypted central directory is not supported', code: 'UNSUPPORTED_VALUE' },
+  { text: 'Compression method not supported', code: 'UNSUPPORTED_VALUE' },
+  { text: 'Entry data out of bounds', code: 'TRUNCATED' },
+];
 
 /** An npz file: its directory is read, its members are read when they are asked for. */
 export class Npz implements AsyncDisposable {
@@ -189,7 +190,11 @@ export class Npz implements AsyncDisposable {
     const head = await this.source.read(member.offset, LOCAL_HEADER_BYTES);
     const view = new DataView(head.buffer, head.byteOffset, head.byteLength);
     const bad = (what: string, expected: unknown, found: unknown): MmdError =>
-      new MmdError('CORRUPT', `${this.#label(member)}: local header: ${what}`, { offset: member.offset, expected, found });
+      new MmdError('CORRUPT', `${this.#label(member)}: local header: ${what}`, {
+        offset: member.offset,
+        expected,
+        found,
+      });
     const signature = view.getUint32(0, true);
     if (signature !== LOCAL_HEADER_SIGNATURE) throw bad('wrong signature', LOCAL_HEADER_SIGNATURE, signature);
     const method = view.getUint16(8, true);
@@ -233,11 +238,15 @@ export class Npz implements AsyncDisposable {
       write: (piece) => {
         done += piece.length;
         if (done > member.size) {
-          throw new MmdError('CORRUPT', `${this.#label(member)}: unpacks to more than the ${member.size} bytes it says`, {
-            offset: member.offset,
-            expected: member.size,
-            found: done,
-          });
+          throw new MmdError(
+            'CORRUPT',
+            `${this.#label(member)}: unpacks to more than the ${member.size} bytes it says`,
+            {
+              offset: member.offset,
+              expected: member.size,
+              found: done,
+            },
+          );
         }
         sink.write(piece);
       },
@@ -335,8 +344,8 @@ class SourceReader extends Reader<ByteSource> {
   }
 }
 
-/** Reads the directory of an archive and refuses what no honest writer makes. */
-async function readDirectory(
+/** @internal Reads the directory of an archive and refuses what no honest writer makes. */
+export async function readDirectory(
   source: ByteSource,
   options: OpenNpzOptions,
 ): Promise<Map<string, { member: NpzMember; entry: FileEntry }>> {
@@ -362,7 +371,11 @@ async function readDirectory(
     options.signal?.throwIfAborted();
     throw zipError(error, source.name, undefined, await startsAsZip(source, size));
   }
-  refuseOverlaps([...entries.values()].map(({ member }) => member), size, source.name);
+  refuseOverlaps(
+    [...entries.values()].map(({ member }) => member),
+    size,
+    source.name,
+  );
   return entries;
 }
 
@@ -399,7 +412,8 @@ function badMember(
 function refuseOverlaps(members: readonly NpzMember[], size: number, archive: string): void {
   const sorted = [...members].sort((a, b) => a.offset - b.offset);
   sorted.forEach((member, i) => {
-    const end = member.offset + LOCAL_HEADER_BYTES + new TextEncoder().encode(member.name).length + member.compressedSize;
+    const end =
+      member.offset + LOCAL_HEADER_BYTES + new TextEncoder().encode(member.name).length + member.compressedSize;
     const limit = sorted[i + 1]?.offset ?? size;
     if (end > limit) throw badMember(archive, member, i + 1 < sorted.length ? 'overlaps the next' : 'leaves the file');
   });
@@ -424,18 +438,6 @@ function zipError(error: unknown, name: string, offset?: number, cutShort = fals
   return new MmdError(code, `${name}: ${message}`, { offset, cause: error });
 }
 
-/** Source over bytes in memory. */
-function bytesAsSource(bytes: Uint8Array, name: string): ByteSource {
-  return {
-    name,
-    size: async () => bytes.length,
-    read: async (offset, length) => {
-      if (offset + length <= bytes.length) return bytes.slice(offset, offset + length);
-      throw new MmdError('TRUNCATED', `${name}: ends at ${bytes.length}`, { offset, expected: length });
-    },
-  };
-}
-
 /**
  * Opens an npz file: reads its directory, and its members when they are asked for. In Node a path may be given too, and
  * stored members are then mapped where they lie.
@@ -456,10 +458,7 @@ export function openNpz(
   source: Uint8Array | ArrayBuffer | ByteSource | Blob,
   options: OpenNpzOptions = {},
 ): Promise<Npz> {
-  if (source instanceof Uint8Array) return Npz.over(bytesAsSource(source, options.name ?? 'npz'), options);
+  if (source instanceof Uint8Array) return Npz.over(bytesSource(source, options.name ?? 'npz'), options);
   if (source instanceof ArrayBuffer) return openNpz(new Uint8Array(source), options);
   return Npz.over(toByteSource(source), options);
 }
-
-/** The CRC-32 of a member as the directory has it, unsigned. */
-export const memberCrc32 = (member: NpzMember): number => member.crc32 & MASK_32;

@@ -8,7 +8,7 @@
  */
 
 import { MmdError } from '@mmdpickle/core';
-import { type ArraySource, isArraySource, ndarray } from '@mmdpickle/core/ndarray';
+import { type ArraySource, isArraySource, memoryOver, NDArray, parseDType } from '@mmdpickle/core/ndarray';
 import { arrayPieces, type PlainArray, plainArray, type WritableArray } from './array-bytes.ts';
 import { type Crc32, crc32 } from './crc32.ts';
 import { formatNpyHeader } from './npy-header.ts';
@@ -95,9 +95,10 @@ function dataOf(source: ArraySource): ArraySource {
   return { arraySource: true, dtype, shape, order, file, ...(bytes === undefined ? {} : { bytes }) };
 }
 
-function fillArray(source: ArraySource): ArraySource {
-  const array = ndarray([source.fillValue] as never, [], source.dtype as never);
-  return array;
+function fillArray(source: ArraySource): NDArray {
+  const type = parseDType(source.dtype);
+  const array = NDArray.over(memoryOver(new Uint8Array(type.itemsize)), type, []);
+  return array.set(source.fillValue);
 }
 
 /**
@@ -147,7 +148,9 @@ function planMembers(arrays: NamedArrays): Member[] {
     const file = `${name}.npy`;
     const problem = memberNameProblem(file);
     if (problem !== undefined || members.has(name)) {
-      throw new MmdError('BAD_KEY', `npz: the name ${JSON.stringify(name)} ${problem ?? 'occurs twice'}`, { key: name });
+      throw new MmdError('BAD_KEY', `npz: the name ${JSON.stringify(name)} ${problem ?? 'occurs twice'}`, {
+        key: name,
+      });
     }
     const array = plainArray(value, name);
     members.set(name, { name: file, array, header: formatNpyHeader(array) });

@@ -172,9 +172,8 @@ class LiteralParser {
   }
 
   #integer(): number | bigint {
-    let negative = false;
-    for (let sign = this.#text[this.#pos]; sign === '-' || sign === '+'; sign = this.#text[this.#pos]) {
-      negative = negative !== (sign === '-');
+    const sign = this.#text[this.#pos];
+    if (sign === '-' || sign === '+') {
       this.#pos += 1;
       this.#skip();
     }
@@ -191,7 +190,7 @@ class LiteralParser {
     const suffix = this.#longSuffix && this.#match(LONG_SUFFIX) !== undefined;
     if (!suffix && next !== undefined && /[A-Za-z_0-9.]/.test(next)) throw this.#fail('an integer');
     const magnitude = BigInt(digits.replaceAll('_', ''));
-    const value = negative ? -magnitude : magnitude;
+    const value = sign === '-' ? -magnitude : magnitude;
     const number = Number(value);
     return Number.isSafeInteger(number) ? number : value;
   }

@@ -154,9 +154,7 @@ export function* safetensorsHeaderSteps(
 ): Generator<WantedRange, SafetensorsHeader, Uint8Array> {
   const lengthBytes = yield { offset: 0, length: LENGTH_BYTES };
   if (lengthBytes.length < LENGTH_BYTES) throw cut(name, 'header length', 0, LENGTH_BYTES, lengthBytes.length);
-  const length = Number(
-    new DataView(lengthBytes.buffer, lengthBytes.byteOffset, LENGTH_BYTES).getBigUint64(0, true),
-  );
+  const length = Number(new DataView(lengthBytes.buffer, lengthBytes.byteOffset, LENGTH_BYTES).getBigUint64(0, true));
   if (length > MAX_SAFETENSORS_HEADER) {
     throw new MmdError('LIMIT_EXCEEDED', `${name}: a safetensors header of ${length} bytes`, {
       offset: 0,
@@ -287,9 +285,13 @@ export function planSafetensors(
       });
     }
     if (array.order === 'F') {
-      throw new MmdError('UNSUPPORTED_VALUE', `safetensors: ${JSON.stringify(name)} is in Fortran order; copy it first`, {
-        key: name,
-      });
+      throw new MmdError(
+        'UNSUPPORTED_VALUE',
+        `safetensors: ${JSON.stringify(name)} is in Fortran order; copy it first`,
+        {
+          key: name,
+        },
+      );
     }
     header.set(name, { dtype: row.name, shape: array.shape, data_offsets: [start, start + array.nbytes] });
     plain.push({ ...array, name, start });

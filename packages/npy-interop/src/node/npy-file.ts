@@ -18,7 +18,14 @@ import {
   type WriteNpyOptions,
   writeNpy as writeNpyStream,
 } from '../npy.ts';
-import { arrayBytes, formatNpyHeader, type NpyHeader, type NpyVersion, npyHeaderSteps, readSteps } from '../npy-header.ts';
+import {
+  arrayBytes,
+  formatNpyHeader,
+  type NpyHeader,
+  type NpyVersion,
+  npyHeaderSteps,
+  readSteps,
+} from '../npy-header.ts';
 import { FileReplacement, toPath } from './replace-file.ts';
 
 /** How a mapped array treats stores: refused, written through to the file, or kept private. */
@@ -235,12 +242,7 @@ function writeInto(file: StorageFile, value: WritableArray, options: WriteNpyOpt
  *
  * @param tick - called with counts of bytes as they are written
  */
-export function writeArray(
-  file: StorageFile,
-  array: PlainArray,
-  offset: number,
-  tick: (bytes: number) => void,
-): void {
+export function writeArray(file: StorageFile, array: PlainArray, offset: number, tick: (bytes: number) => void): void {
   const { source, nbytes } = array;
   if (source.file !== undefined) {
     using from = NodeFile.open(source.file.path, 'r');

@@ -54,7 +54,9 @@ export class FileReplacement implements Disposable {
 
 /** File names end at 255 bytes, so a long target's name is cut. */
 function temporaryPrefix(path: string): string {
-  const host = hostname().replaceAll(/[^A-Za-z0-9-]/g, '_').slice(0, 32);
+  const host = hostname()
+    .replaceAll(/[^A-Za-z0-9-]/g, '_')
+    .slice(0, 32);
   return `.${Buffer.from(basename(path)).subarray(0, 60).toString('base64url')}.${host}.`;
 }
 

@@ -1,0 +1,28 @@
+/**
+ * npy, npz, safetensors and raw files in Node: everything of `index.ts`, where a path is taken too, and conversions from
+ * and to mmdpickle files.
+ *
+ * @module
+ */
+
+export * from './index.ts';
+export {
+  type CreateNpyOptions,
+  createNpy,
+  type MappedNDArray,
+  type NpyMode,
+  openNpy,
+  readNpy,
+  writeNpy,
+} from './node/npy-file.ts';
+export { NpyWriter, type NpyWriterOptions, openNpyWriter } from './node/npy-writer.ts';
+export { NpzFile, openNpz, type StoredRange, writeNpz } from './node/npz-file.ts';
+export {
+  fromRaw,
+  type MappedSafetensors,
+  type RawOptions,
+  readSafetensors,
+  type TransferOptions,
+  toRaw,
+  writeSafetensors,
+} from './node/safetensors-file.ts';

@@ -1,0 +1,252 @@
+/**
+ * npz files by path: stored members are mapped where they lie, and new files appear whole or not at all.
+ *
+ * @module
+ */
+
+import * as zlib from 'node:zlib';
+import { MmdError } from '@mmdpickle/core';
+import { memoryOver, NDArray } from '@mmdpickle/core/ndarray';
+import { NodeFile } from '@mmdpickle/core/node';
+import type { ByteSource, StorageFile } from '@mmdpickle/core/storage';
+import type { PlainArray } from '../array-bytes.ts';
+import type { Crc32 } from '../crc32.ts';
+import { refuseObjects } from '../npy.ts';
+import { Npz, type OpenNpzOptions, openNpz as openNpzSource, readDirectory } from '../npz-read.ts';
+import { type NamedArrays, type WriteNpzOptions, writeZip, type ZipSink } from '../npz-write.ts';
+import { copyRange, type NpyMode } from './npy-file.ts';
+import { FileReplacement, toPath } from './replace-file.ts';
+
+/** Files are read in pieces of this size where their bytes must pass through memory. */
+const PIECE = 1 << 20;
+
+/** CRC-32 by the runtime. */
+const nativeCrc32: Crc32 = (bytes, previous = 0) => zlib.crc32(bytes, previous);
+
+/** A file as an asynchronous source; it stays the caller's to close. */
+export function fileSource(file: StorageFile): ByteSource {
+  return {
+    name: file.name,
+    size: async () => file.size(),
+    read: async (offset, length, signal) => {
+      signal?.throwIfAborted();
+      const available = Math.max(0, Math.min(length, file.size() - offset));
+      const bytes = new Uint8Array(available);
+      const count = file.read(offset, bytes);
+      if (count === length) return bytes;
+      throw new MmdError('TRUNCATED', `${file.name}: ends at ${file.size()}, reading needs ${offset + length}`, {
+        path: file.name,
+        offset,
+        expected: length,
+        found: count,
+      });
+    },
+  };
+}
+
+/** An npz file opened from a path. Stored members are mapped; the file is open until this is closed. */
+export class NpzFile extends Npz implements Disposable {
+  readonly file: NodeFile;
+
+  private constructor(
+    file: NodeFile,
+    source: ByteSource,
+    entries: Awaited<ReturnType<typeof readDirectory>>,
+    options: OpenNpzOptions,
+  ) {
+    super(source, entries, options);
+    this.file = file;
+  }
+
+  /** @throws as {@link openNpz} */
+  static async open(path: string | URL, options: OpenNpzOptions = {}): Promise<NpzFile> {
+    const file = NodeFile.open(toPath(path), 'r');
+    try {
+      const source = fileSource(file);
+      return new NpzFile(file, source, await readDirectory(source, options), options);
+    } catch (error) {
+      file.close();
+      throw error;
+    }
+  }
+
+  /**
+   * A member as an array: mapped read-only where it is stored, unpacked into memory where it is deflated. The checksum of
+   * a mapped member is not computed, since that would read it all; see {@link Npz.verify}.
+   *
+   * @param options - `mode: 'c'` lets stores change a mapped array in memory; `map: false` reads into memory
+   * @throws as `Npz.get`
+   */
+  override async get(
+    key: string,
+    options: {
+      readonly signal?: AbortSignal | undefined;
+      readonly mode?: Exclude<NpyMode, 'r+'> | undefined;
+      readonly map?: boolean | undefined;
+    } = {},
+  ): Promise<NDArray> {
+    const { method } = this.member(key);
+    if (method !== 'stored' || options.map === false) return super.get(key, options);
+    const range = await this.storedRange(key);
+    if (range === undefined) return super.get(key, options);
+    const { header, offset } = range;
+    const memory =
+      header.nbytes === 0
+        ? memoryOver(new Uint8Array(0), options.mode === 'c')
+        : this.file.map(offset, header.nbytes, options.mode === 'c' ? 'copy-on-write' : 'read');
+    return NDArray.over(memory, header.dtype, header.shape, { order: header.order });
+  }
+
+  /**
+   * Where a stored member's array stands in the file; `undefined` for object arrays, which have to be read.
+   * @throws as `Npz.get`
+   */
+  async storedRange(key: string): Promise<StoredRange | undefined> {
+    const member = this.member(key);
+    const header = await this.header(key);
+    const label = `${this.name}: member ${JSON.stringify(member.name)}`;
+    if (header.dtype.hasObject) {
+      refuseObjects({ name: label, offset: member.offset }, this.options);
+      return undefined;
+    }
+    const end = (await this.dataOffset(key)) + member.size;
+    if (header.dataOffset + header.nbytes > end) {
+      throw new MmdError('TRUNCATED', `${label}: array data: expected ${header.nbytes} bytes`, {
+        offset: header.dataOffset,
+        expected: header.nbytes,
+        found: end - header.dataOffset,
+      });
+    }
+    return { header, offset: header.dataOffset };
+  }
+
+  /** Checks the checksum of a stored member by the runtime's own CRC-32. @throws CORRUPT; as `Npz.verify` */
+  override async verify(key: string, options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
+    const member = this.member(key);
+    if (member.method !== 'stored') return super.verify(key, options);
+    const start = await this.dataOffset(key);
+    let crc = 0;
+    for (const piece of filePieces(this.file, start, member.size)) {
+      options.signal?.throwIfAborted();
+      crc = nativeCrc32(piece, crc);
+    }
+    if (crc === member.crc32) return;
+    throw new MmdError('CORRUPT', `${this.name}: member ${JSON.stringify(member.name)}: wrong CRC-32`, {
+      offset: start,
+      expected: member.crc32,
+      found: crc,
+    });
+  }
+
+  close(): void {
+    this.file.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  override async [Symbol.asyncDispose](): Promise<void> {
+    this.close();
+  }
+}
+
+/** A stored member's array inside its archive. */
+export interface StoredRange {
+  readonly header: Awaited<ReturnType<Npz['header']>>;
+  /** Absolute in the archive. */
+  readonly offset: number;
+}
+
+/** A stretch of a file in pieces that share one buffer. @throws TRUNCATED */
+export function* filePieces(file: StorageFile, offset: number, length: number): Generator<Uint8Array, void, undefined> {
+  const buffer = new Uint8Array(Math.min(PIECE, length));
+  for (let done = 0; done < length; done += buffer.length) {
+    const piece = buffer.subarray(0, Math.min(buffer.length, length - done));
+    const count = file.read(offset + done, piece);
+    if (count < piece.length) {
+      throw new MmdError('TRUNCATED', `${file.name}: ended while it was read`, {
+        path: file.name,
+        offset: offset + done,
+        expected: piece.length,
+        found: count,
+      });
+    }
+    yield piece;
+  }
+}
+
+/**
+ * Opens an npz file. A path gives an {@link NpzFile}, whose stored members are mapped where they lie (numpy reads them);
+ * bytes, a `ByteSource` or a `Blob` give an {@link Npz}, whose members are read into memory.
+ *
+ * @throws NOT_FOUND; BAD_FORMAT for what is no zip file; TRUNCATED; CORRUPT for members that repeat, overlap, lie about
+ *   their size, or carry unsafe names; UNSUPPORTED_VALUE for encryption and other methods; LIMIT_EXCEEDED
+ *
+ * @example
+ * ```ts
+ * import { openNpz, writeNpz } from '@mmdpickle/npy-interop';
+ *
+ * await writeNpz('run.npz', { dark: new Uint16Array(8), gain: new Float64Array([2]) });
+ * using npz = await openNpz('run.npz');
+ * npz.keys(); // ['dark', 'gain']
+ * (await npz.get('gain')).get(0); // 2, mapped
+ * ```
+ */
+export function openNpz(path: string | URL, options?: OpenNpzOptions): Promise<NpzFile>;
+export function openNpz(source: Uint8Array | ArrayBuffer | ByteSource | Blob, options?: OpenNpzOptions): Promise<Npz>;
+export function openNpz(
+  source: string | URL | Uint8Array | ArrayBuffer | ByteSource | Blob,
+  options: OpenNpzOptions = {},
+): Promise<Npz> {
+  if (typeof source === 'string' || source instanceof URL) return NpzFile.open(source, options);
+  return openNpzSource(source, options);
+}
+
+/**
+ * Writes an npz file through a temporary file beside it and a rename: it appears whole or not at all. Stored members
+ * start at multiples of 64 bytes; 64-bit sizes are written when needed. Masked arrays become `name`, `name.__mask__` and,
+ * with a fill value, `name.__fill_value__`.
+ *
+ * @returns the size of the file
+ * @throws BAD_KEY for a name that is taken, reserved, absolute or holds `..`; UNSUPPORTED_VALUE for object arrays; NO_SPACE; IO
+ *
+ * @example
+ * ```ts
+ * import { writeNpz } from '@mmdpickle/npy-interop';
+ *
+ * await writeNpz('small.npz', { x: new Float64Array(1000) }, { compress: true }); // numpy.savez_compressed
+ * ```
+ */
+export async function writeNpz(
+  path: string | URL,
+  arrays: NamedArrays,
+  options: WriteNpzOptions = {},
+): Promise<number> {
+  using replacement = new FileReplacement(path);
+  const size = await writeZip(fileSink(replacement.file), arrays, options);
+  replacement.finish();
+  return size;
+}
+
+/** A zip file's bytes into a file; arrays that stand in files are copied by the kernel. */
+export function fileSink(file: StorageFile): ZipSink {
+  return {
+    crc32: nativeCrc32,
+    write: (offset, bytes) => file.write(offset, bytes),
+    *pieces({ source, nbytes }: PlainArray): Generator<Uint8Array, void, undefined> {
+      if (source.file === undefined) return;
+      using from = NodeFile.open(source.file.path, 'r');
+      yield* filePieces(from, source.file.offset, nbytes);
+    },
+    copy({ source, nbytes }: PlainArray, offset: number, crc: number, tick: (bytes: number) => void): number {
+      if (source.file === undefined) return crc;
+      using from = NodeFile.open(source.file.path, 'r');
+      copyRange(from, source.file.offset, file, offset, nbytes, tick);
+      // The checksum is that of the copy, so that it holds whatever happens to the source meanwhile.
+      let sum = crc;
+      for (const piece of filePieces(file, offset, nbytes)) sum = nativeCrc32(piece, sum);
+      return sum;
+    },
+  };
+}
