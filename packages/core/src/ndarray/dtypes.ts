@@ -157,19 +157,26 @@ function toNumber(value: unknown): number {
   throw misfit(value, 'a number');
 }
 
-/** An integer for at most 32 bits; wraps like numpy's casts. */
-function toInteger(value: unknown): number {
-  const number = typeof value === 'bigint' ? Number(BigInt.asIntN(53, value)) : toNumber(value);
-  if (!Number.isInteger(number)) throw misfit(value, 'an integer');
+/** An integer of at most 32 bits. One that does not fit is an error, as in numpy 2: nothing is cut in silence. */
+function toInteger(value: unknown, least: number, most: number): number {
+  const number = toNumber(value);
+  if (!(Number.isInteger(number) && number >= least && number <= most)) {
+    throw misfit(value, `an integer from ${least} to ${most}`);
+  }
   return number;
 }
 
-function toBigInt(value: unknown): bigint {
-  if (typeof value === 'bigint') return value;
-  const number = toNumber(value);
-  if (!Number.isInteger(number)) throw misfit(value, 'an integer or a bigint');
-  return BigInt(number);
+function toBigInt(value: unknown, least: bigint, most: bigint): bigint {
+  const number = typeof value === 'bigint' ? value : toNumber(value);
+  const integer = typeof number === 'bigint' ? number : Number.isInteger(number) ? BigInt(number) : undefined;
+  if (integer === undefined || integer < least || integer > most) {
+    throw misfit(value, `an integer or a bigint from ${least} to ${most}`);
+  }
+  return integer;
 }
+
+const MAX_INT64 = 2n ** 63n - 1n;
+const MAX_UINT64 = 2n ** 64n - 1n;
 
 function toComplex(value: unknown): Complex {
   if (value instanceof Complex) return value;
@@ -248,7 +255,7 @@ const getTime = (view: DataView, pos: number, little: boolean): bigint | null =>
 };
 
 const setTime = (view: DataView, pos: number, value: unknown, little: boolean): void =>
-  view.setBigInt64(pos, value === null ? NAT : toBigInt(value), little);
+  view.setBigInt64(pos, value === null ? NAT : toBigInt(value, NAT, MAX_INT64), little);
 
 const noObject = (): never => {
   throw new MmdError('UNSUPPORTED_DTYPE', 'object elements exist in memory only; they are never mapped');
@@ -281,7 +288,7 @@ export const DTYPES = [
     aliases: ['b', 'byte'],
     array: Int8Array,
     get: (view, pos) => view.getInt8(pos),
-    set: (view, pos, value) => view.setInt8(pos, toInteger(value)),
+    set: (view, pos, value) => view.setInt8(pos, toInteger(value, -128, 127)),
     doc: 'number',
   },
   {
@@ -295,7 +302,7 @@ export const DTYPES = [
     aliases: ['B', 'ubyte'],
     array: Uint8Array,
     get: (view, pos) => view.getUint8(pos),
-    set: (view, pos, value) => view.setUint8(pos, toInteger(value)),
+    set: (view, pos, value) => view.setUint8(pos, toInteger(value, 0, 255)),
     doc: 'number',
   },
   {
@@ -309,7 +316,7 @@ export const DTYPES = [
     aliases: ['h', 'short'],
     array: Int16Array,
     get: (view, pos, little) => view.getInt16(pos, little),
-    set: (view, pos, value, little) => view.setInt16(pos, toInteger(value), little),
+    set: (view, pos, value, little) => view.setInt16(pos, toInteger(value, -32768, 32767), little),
     doc: 'number',
   },
   {
@@ -323,7 +330,7 @@ export const DTYPES = [
     aliases: ['H', 'ushort'],
     array: Uint16Array,
     get: (view, pos, little) => view.getUint16(pos, little),
-    set: (view, pos, value, little) => view.setUint16(pos, toInteger(value), little),
+    set: (view, pos, value, little) => view.setUint16(pos, toInteger(value, 0, 65535), little),
     doc: 'number',
   },
   {
@@ -337,7 +344,7 @@ export const DTYPES = [
     aliases: ['i', 'intc'],
     array: Int32Array,
     get: (view, pos, little) => view.getInt32(pos, little),
-    set: (view, pos, value, little) => view.setInt32(pos, toInteger(value), little),
+    set: (view, pos, value, little) => view.setInt32(pos, toInteger(value, -2147483648, 2147483647), little),
     doc: 'number',
   },
   {
@@ -351,7 +358,7 @@ export const DTYPES = [
     aliases: ['I', 'uintc'],
     array: Uint32Array,
     get: (view, pos, little) => view.getUint32(pos, little),
-    set: (view, pos, value, little) => view.setUint32(pos, toInteger(value), little),
+    set: (view, pos, value, little) => view.setUint32(pos, toInteger(value, 0, 4294967295), little),
     doc: 'number',
   },
   {
@@ -365,7 +372,7 @@ export const DTYPES = [
     aliases: ['l', 'q', 'p', 'int', 'int_', 'intp', 'int0', 'long', 'longlong'],
     array: BigInt64Array,
     get: (view, pos, little) => view.getBigInt64(pos, little),
-    set: (view, pos, value, little) => view.setBigInt64(pos, toBigInt(value), little),
+    set: (view, pos, value, little) => view.setBigInt64(pos, toBigInt(value, NAT, MAX_INT64), little),
     doc: 'bigint',
   },
   {
@@ -379,7 +386,7 @@ export const DTYPES = [
     aliases: ['L', 'Q', 'P', 'uint', 'uintp', 'uint0', 'ulong', 'ulonglong'],
     array: BigUint64Array,
     get: (view, pos, little) => view.getBigUint64(pos, little),
-    set: (view, pos, value, little) => view.setBigUint64(pos, toBigInt(value), little),
+    set: (view, pos, value, little) => view.setBigUint64(pos, toBigInt(value, 0n, MAX_UINT64), little),
     doc: 'bigint',
   },
   {

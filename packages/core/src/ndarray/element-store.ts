@@ -28,6 +28,9 @@ export interface Window {
   readonly end: number;
 }
 
+/** What windows are laid out in multiples of: pages where they are large. */
+const GRAINS = [65_536, 4096, 64, 8, 4, 2] as const;
+
 const NO_WINDOW: Window = { bytes: new Uint8Array(0), view: new DataView(new ArrayBuffer(0)), start: 0, end: -1 };
 
 /**
@@ -45,9 +48,10 @@ export class MemoryStore implements ElementStore {
   readonly length: number;
   /** True where the whole stretch is one window. */
   readonly whole: boolean;
+  /** True where elements can be longer than what is left of a window: they are read and written in parts. */
+  readonly scattered: boolean;
   readonly codec: ElementCodec;
   readonly #step: number;
-  readonly #scattered: boolean;
   #window: Window = NO_WINDOW;
   #data: TypedArray | ElementStore | undefined;
 
@@ -64,8 +68,10 @@ export class MemoryStore implements ElementStore {
     this.whole = byteLength <= maxWindow;
     // Windows overlap by half, so that every element that starts in the first half of one lies within it.
     const half = Math.floor(maxWindow / 2);
-    this.#step = half >= 65_536 ? half - (half % 65_536) : half >= 16 ? half - (half % 8) : half;
-    this.#scattered = !this.whole && itemsize > maxWindow - this.#step;
+    // A power of two divides every step, so that windows do not change how elements are aligned.
+    const grain = GRAINS.find((size) => size <= half) ?? 1;
+    this.#step = Math.max(1, half - (half % grain));
+    this.scattered = !this.whole && itemsize > maxWindow - this.#step + 1;
   }
 
   get writable(): boolean {
@@ -97,13 +103,13 @@ export class MemoryStore implements ElementStore {
   get aligned(): boolean {
     const { alignment } = this.type;
     if (this.byteLength === 0) return true;
-    if (this.#scattered) return alignment === 1;
+    if (this.scattered) return alignment === 1;
     return this.windowAt(0).bytes.byteOffset % alignment === 0 && (this.unit % alignment === 0 || this.length <= 1);
   }
 
   get(index: number): unknown {
     const pos = this.#check(index);
-    if (this.#scattered) return this.codec.get(this.#gather(pos), 0);
+    if (this.scattered) return this.codec.get(this.#gather(pos), 0);
     const { view, start } = this.windowAt(pos);
     return this.codec.get(view, pos - start);
   }
@@ -111,7 +117,7 @@ export class MemoryStore implements ElementStore {
   set(index: number, value: unknown): void {
     const pos = this.#check(index);
     this.checkWritable();
-    if (this.#scattered) {
+    if (this.scattered) {
       const view = this.#gather(pos);
       this.codec.set(view, 0, value);
       this.writeBytes(pos, new Uint8Array(view.buffer));
@@ -200,7 +206,7 @@ export class MemoryStore implements ElementStore {
     const { itemsize } = this.type;
     for (let first = 0; first < count; ) {
       const here = pos + first * stride;
-      if (this.#scattered) {
+      if (this.scattered) {
         const view = this.#gather(here);
         const bytes = new Uint8Array(view.buffer);
         use(bytes, 0, 1, first);

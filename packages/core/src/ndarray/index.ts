@@ -24,10 +24,12 @@ export {
   type TypedArrayConstructor,
 } from './dtypes.ts';
 export type { ElementStore } from './element-store.ts';
+export { defaultFillValue } from './fill-value.ts';
 export { float16FromBits, float16ToBits } from './float16.ts';
 export { ellipsis, newAxis, Slice, type SliceSpec, slice } from './indexing.ts';
 export type { NDArrayInit, NDArrayOptions } from './layout.ts';
-export { MaskedArray, type MaskedArrayOptions } from './masked-array.ts';
+export { MaskedArray, type MaskedArrayOptions, type MaskedChunk } from './masked-array.ts';
 export { type MemoryOverOptions, memoryOver } from './memory-over.ts';
 export { type Chunk, NDArray } from './nd-array.ts';
+export type { Reduced } from './reduce.ts';
 export { MAX_DIMS, type Order } from './shapes.ts';

@@ -4,10 +4,15 @@
  * @module
  */
 
+import type { Advice } from './array-memory.ts';
 import type { ArraySource } from './array-source.ts';
+import { Complex } from './complex.ts';
 import type { DType } from './dtypes.ts';
-import type { SliceSpec } from './indexing.ts';
-import type { NDArray } from './nd-array.ts';
+import { defaultFillValue } from './fill-value.ts';
+import { Slice, type SliceSpec } from './indexing.ts';
+import { PairwiseSum } from './kernels.ts';
+import { NDArray } from './nd-array.ts';
+import type { Reduced } from './reduce.ts';
 import { invalid, type Order } from './shapes.ts';
 
 /** Options of a {@link MaskedArray}. */
@@ -16,8 +21,17 @@ export interface MaskedArrayOptions {
   readonly fillValue?: unknown;
 }
 
+/** A part of a masked array that {@link MaskedArray.chunks} gives. */
+export interface MaskedChunk {
+  /** The index of the chunk's first element, one number an axis. */
+  readonly start: readonly number[];
+  /** A view of the part. */
+  readonly array: MaskedArray;
+}
+
 /**
- * An array with a mask of equal shape: where the mask is true, the element counts as missing.
+ * An array with a mask of equal shape: where the mask is true, the element counts as missing and reads as null. Both
+ * parts are borrowed, mapped or in memory; views share them.
  *
  * @example
  * ```ts
@@ -26,14 +40,19 @@ export interface MaskedArrayOptions {
  * const m = new MaskedArray(ndarray(new Float64Array([1, 2, 3])), ndarray([false, true, false]));
  * m.get(1); // null
  * m.sum(); // 4
+ * m.set(0, null).count(); // 1
  * ```
  */
 export class MaskedArray implements ArraySource {
   readonly arraySource = true as const;
+  /** The elements; those under the mask are there, but mean nothing. */
   readonly data: NDArray;
+  /** Of type bool; true hides an element. */
   readonly mask: NDArray;
+  /** As given; null: numpy's default for the type. */
   readonly fillValue: unknown;
 
+  /** @throws INVALID_ARGUMENT where the mask is not of type bool, or of another shape */
   constructor(data: NDArray, mask: NDArray, options: MaskedArrayOptions = {}) {
     if (mask.type.kind !== 'b') throw invalid('a mask must be of type bool', mask.dtype, 'bool');
     const same = mask.ndim === data.ndim && mask.shape.every((dim, axis) => dim === data.shape[axis]);
@@ -41,6 +60,10 @@ export class MaskedArray implements ArraySource {
     this.data = data;
     this.mask = mask;
     this.fillValue = options.fillValue ?? null;
+  }
+
+  #with(data: NDArray, mask: NDArray): MaskedArray {
+    return new MaskedArray(data, mask, { fillValue: this.fillValue });
   }
 
   get shape(): readonly number[] {
@@ -67,21 +90,34 @@ export class MaskedArray implements ArraySource {
     return this.data.size;
   }
 
+  /** Of the data, without the mask. */
+  get nbytes(): number {
+    return this.data.nbytes;
+  }
+
   get writable(): boolean {
     return this.data.writable && this.mask.writable;
   }
 
+  /** The bytes of the data in its `order`; `mask.bytes()` gives those of the mask. */
   bytes(): Generator<Uint8Array> {
     return this.data.bytes();
   }
 
+  /** One element; null where it is masked (and for NaT). @throws INVALID_ARGUMENT out of bounds; CLOSED */
   get(...indices: number[]): unknown {
     return this.mask.get(...indices) === true ? null : this.data.get(...indices);
   }
 
+  /**
+   * Stores one element, `set(i, j, value)`, or all, `set(from)`: arrays, masked arrays, typed arrays, nested lists or
+   * one value, broadcast by numpy's rules. null masks and leaves the data as it is; everything else unmasks.
+   * @throws READ_ONLY, CLOSED, INVALID_ARGUMENT, UNSUPPORTED_VALUE
+   */
   set(...args: [...indices: number[], value: unknown]): this {
-    const indices = args.slice(0, -1) as number[];
     const value = args[args.length - 1];
+    const indices = args.slice(0, -1) as number[];
+    if (indices.length === 0) return this.#setAll(value);
     if (value === null) this.mask.set(...indices, true);
     else {
       this.data.set(...indices, value);
@@ -90,7 +126,239 @@ export class MaskedArray implements ArraySource {
     return this;
   }
 
+  #setAll(from: unknown): this {
+    if (from instanceof MaskedArray) {
+      this.data.set(from.data);
+      this.mask.set(from.mask);
+    } else if (from === null) this.mask.fill(true);
+    else if (hasNull(from)) this.#setLists(from);
+    else {
+      this.data.set(from);
+      this.mask.fill(false);
+    }
+    return this;
+  }
+
+  /** Nested lists with nulls go row by row, down to those without. */
+  #setLists(from: readonly unknown[]): void {
+    const [length] = this.shape;
+    if (listDepth(from) < this.ndim) {
+      for (let i = 0; i < (length ?? 0); i += 1) this.row(i).set(from);
+      return;
+    }
+    if (from.length !== length) {
+      throw invalid(`${from.length} items do not fit ${length ?? 'no'} rows`, from.length, length);
+    }
+    for (const [i, item] of from.entries()) {
+      if (this.ndim === 1) this.set(i, item);
+      else this.row(i).set(item);
+    }
+  }
+
+  /** Stores one value into every element, or masks them all with null. */
+  fill(value: unknown): this {
+    return this.set(value);
+  }
+
+  /** A view: see {@link NDArray.slice}. */
   slice(...specs: SliceSpec[]): MaskedArray {
-    return new MaskedArray(this.data.slice(...specs), this.mask.slice(...specs), { fillValue: this.fillValue });
+    return this.#with(this.data.slice(...specs), this.mask.slice(...specs));
+  }
+
+  /** A view of rows `[start, end)` of the first axis. */
+  rows(start: number, end: number): MaskedArray {
+    return this.slice(new Slice(start, end, null));
+  }
+
+  /** A view of one row of the first axis, without that axis. */
+  row(index: number): MaskedArray {
+    return this.slice(index);
+  }
+
+  /** A view with the axes in another order; without arguments reversed. */
+  transpose(...axes: number[]): MaskedArray {
+    return this.#with(this.data.transpose(...axes), this.mask.transpose(...axes));
+  }
+
+  /** A view with another shape: see {@link NDArray.reshape}. */
+  reshape(shape: readonly number[]): MaskedArray {
+    return this.#with(this.data.reshape(shape), this.mask.reshape(shape));
+  }
+
+  /** A copy of both parts in memory of its own. */
+  copy(options: { readonly order?: Order } = {}): MaskedArray {
+    return this.#with(this.data.copy(options), this.mask.copy(options));
+  }
+
+  /**
+   * A copy of the data with a value in place of the masked elements.
+   * @param value - default: `fillValue`, else numpy's default for the type
+   */
+  filled(value: unknown = this.fillValue): NDArray {
+    const filler = value instanceof NDArray && value.size === 1 ? value.reshape([]).get() : value;
+    const fill = filler === null ? defaultFillValue(this.type) : filler;
+    const result = this.data.copy();
+    for (const { start, array } of this.mask.chunks({ bytes: 65_536 })) {
+      const { shape } = array;
+      const part = result.slice(...start.map((at, axis) => new Slice(at, at + (shape[axis] as number), null)));
+      forEachIndex(shape, (index) => {
+        if (array.get(...index) === true) part.set(...index, fill);
+      });
+    }
+    return result;
+  }
+
+  /** The elements that are not masked, in C order: a copy with one axis. */
+  compressed(): NDArray {
+    const result = NDArray.zeros([this.count()], this.type);
+    let at = 0;
+    for (const { array } of this.#sorted()) {
+      forEachIndex(array.shape, (index) => {
+        if (array.mask.get(...index) === true) return;
+        result.set(at, array.data.get(...index));
+        at += 1;
+      });
+    }
+    return result;
+  }
+
+  /** How many elements are not masked. */
+  count(): number {
+    return this.size - Number(this.mask.sum());
+  }
+
+  /** Nested lists with null in place of masked elements. */
+  toNested(): unknown {
+    if (this.ndim === 0) return this.get();
+    const [length] = this.shape;
+    return Array.from({ length: length as number }, (_, i) => (this.ndim === 1 ? this.get(i) : this.row(i).toNested()));
+  }
+
+  /** What `JSON.stringify` sees: {@link MaskedArray.toNested}. */
+  toJSON(): unknown {
+    return this.toNested();
+  }
+
+  /** Walks an array of any size with bounded memory: see {@link NDArray.chunks}; `bytes` counts the data. */
+  *chunks(options: { readonly bytes?: number } = {}): Generator<MaskedChunk> {
+    for (const { start, array } of this.data.chunks(options)) {
+      const specs = start.map((at, axis) => new Slice(at, at + (array.shape[axis] as number), null));
+      yield { start, array: this.#with(array, this.mask.slice(...specs)) };
+    }
+  }
+
+  /** Chunks in C order. */
+  *#sorted(): Generator<MaskedChunk> {
+    if (this.order === 'C' || this.ndim === 0) yield* this.chunks({ bytes: 65_536 });
+    else for (let i = 0; i < (this.shape[0] as number); i += 1) yield { start: [i], array: this.rows(i, i + 1) };
+  }
+
+  /** Of both parts: see {@link NDArray.flush}. */
+  flush(): void {
+    this.data.flush();
+    this.mask.flush();
+  }
+
+  /** Of both parts: see {@link NDArray.advise}. */
+  advise(advice: Advice): void {
+    this.data.advise(advice);
+    this.mask.advise(advice);
+  }
+
+  /** The rows of the first axis as views; elements, null where masked, of an array with one axis. */
+  *[Symbol.iterator](): Generator<unknown> {
+    const [length] = this.shape;
+    if (length === undefined) throw invalid('an array without axes cannot be iterated', 0);
+    for (let i = 0; i < length; i += 1) yield this.ndim === 1 ? this.get(i) : this.row(i);
+  }
+
+  /** The sum of the elements that are not masked: see {@link NDArray.sum}. null where all are masked. */
+  sum(): Reduced {
+    const floats = new PairwiseSum();
+    const imaginary = new PairwiseSum();
+    let integers = 0n;
+    let kind: 'none' | 'number' | 'bigint' | 'complex' = 'none';
+    for (const part of this.#visible()) {
+      const sum = part.sum();
+      if (sum === null) return null;
+      if (typeof sum === 'bigint') {
+        kind = 'bigint';
+        integers += sum;
+      } else if (sum instanceof Complex) {
+        kind = 'complex';
+        floats.add(sum.re);
+        imaginary.add(sum.im);
+      } else {
+        kind = 'number';
+        floats.add(Number(sum));
+      }
+    }
+    if (kind === 'none') return null;
+    if (kind === 'complex') return new Complex(floats.total(), imaginary.total());
+    if (kind === 'number') return floats.total();
+    return this.type.kind === 'u' ? BigInt.asUintN(64, integers) : BigInt.asIntN(64, integers);
+  }
+
+  /** The least element that is not masked: see {@link NDArray.min}. null where all are masked. */
+  min(): Reduced {
+    return this.#extreme((part) => part.min());
+  }
+
+  /** The greatest element that is not masked: see {@link NDArray.max}. null where all are masked. */
+  max(): Reduced {
+    return this.#extreme((part) => part.max());
+  }
+
+  #extreme(of: (part: NDArray) => Reduced): Reduced {
+    const found: Reduced[] = [];
+    for (const part of this.#visible()) found.push(of(part));
+    if (found.length === 0 || found.includes(null)) return null;
+    return of(NDArray.fromNested(found, this.type));
+  }
+
+  /** The mean of the elements that are not masked: see {@link NDArray.mean}. null where all are masked. */
+  mean(): Reduced {
+    const count = this.count();
+    const sum = count === 0 ? null : this.sum();
+    if (sum === null) return null;
+    if (sum instanceof Complex) return new Complex(sum.re / count, sum.im / count);
+    if (this.type.kind === 'm') return (sum as bigint) / BigInt(count);
+    return Number(sum) / count;
+  }
+
+  /** The elements that are not masked, in parts that are not empty. */
+  *#visible(): Generator<NDArray> {
+    for (const { array } of this.chunks({ bytes: 1024 * 1024 })) {
+      const count = array.count();
+      if (count === array.size) {
+        if (count > 0) yield array.data;
+      } else if (count > 0) yield array.compressed();
+    }
+  }
+}
+
+function hasNull(value: unknown): value is readonly unknown[] {
+  return Array.isArray(value) && value.some((item) => item === null || hasNull(item));
+}
+
+function listDepth(value: unknown): number {
+  let depth = 0;
+  for (let level = value; Array.isArray(level); level = level[0]) depth += 1;
+  return depth;
+}
+
+/** Calls `use` with every index, in C order; the list is used again. */
+function forEachIndex(shape: readonly number[], use: (index: readonly number[]) => void): void {
+  if (shape.includes(0)) return;
+  const index = new Array<number>(shape.length).fill(0);
+  for (;;) {
+    use(index);
+    let axis = shape.length - 1;
+    for (; axis >= 0; axis -= 1) {
+      index[axis] = (index[axis] as number) + 1;
+      if ((index[axis] as number) < (shape[axis] as number)) break;
+      index[axis] = 0;
+    }
+    if (axis < 0) return;
   }
 }

@@ -34,7 +34,7 @@ import {
   resolveReshape,
   sizeOf,
 } from './shapes.ts';
-import { assign, boxesOf, bytesInOrder, copyLayout, fill, toNested } from './transfer.ts';
+import { assign, boxesOf, bytesInOrder, copyLayout, fill, toNested, zeroLayout } from './transfer.ts';
 
 /** A part of an array that {@link NDArray.chunks} gives. */
 export interface Chunk {
@@ -115,6 +115,15 @@ export class NDArray implements ArraySource {
     const store = new ObjectStore(parseDType('O'), list);
     const strides = packedStrides(checked, store.unit, options.order ?? 'C');
     return new NDArray({ layout: makeLayout(store, { shape: checked, strides, position: 0 }) });
+  }
+
+  /** An array of zeros in memory of its own. @throws LIMIT_EXCEEDED where it does not fit one ArrayBuffer */
+  static zeros(
+    shape: readonly number[],
+    dtype: DTypeLike = 'float64',
+    options: { readonly order?: Order } = {},
+  ): NDArray {
+    return new NDArray({ layout: zeroLayout(parseDType(dtype), shape, options.order) });
   }
 
   /** @internal Copies nested lists; `ndarray()` is the public way. */

@@ -8,10 +8,11 @@ import { MmdError } from '../errors.ts';
 import { Complex } from './complex.ts';
 import { parseDType } from './descr.ts';
 import { DTYPES, type DType, type TypedArray } from './dtypes.ts';
-import { NATIVE_ORDER, ObjectStore } from './element-store.ts';
-import { type Layout, layoutOver, makeLayout } from './layout.ts';
+import { NATIVE_ORDER } from './element-store.ts';
+import { type Layout, layoutOver } from './layout.ts';
 import { memoryOver } from './memory-over.ts';
-import { checkShape, invalid, packedStrides, sizeOf } from './shapes.ts';
+import { checkShape, invalid, sizeOf } from './shapes.ts';
+import { zeroLayout } from './transfer.ts';
 
 /** The type whose elements a typed array holds; undefined for what is no (known) typed array. */
 export function typeOfTypedArray(value: unknown): DType | undefined {
@@ -57,10 +58,7 @@ const isAxis = (level: unknown, type: DType): level is readonly unknown[] =>
 /** Copies nested lists into memory. @throws INVALID_ARGUMENT for ragged lists, UNSUPPORTED_VALUE */
 export function layoutOfNested(value: unknown, type: DType): Layout {
   const shape = checkShape(shapeOfNested(value, type));
-  const size = sizeOf(shape);
-  const layout = type.hasObject
-    ? objectLayout(type, size, shape)
-    : layoutOver({ memory: memoryOver(new Uint8Array(size * type.itemsize)), dtype: type, shape });
+  const layout = zeroLayout(type, shape);
   const { store, elementStrides } = layout;
   const level = (item: unknown, axis: number, at: number): void => {
     if (axis === shape.length) {
@@ -76,11 +74,6 @@ export function layoutOfNested(value: unknown, type: DType): Layout {
   };
   level(value, 0, 0);
   return layout;
-}
-
-function objectLayout(type: DType, size: number, shape: readonly number[]): Layout {
-  const store = new ObjectStore(type, new Array<unknown>(size).fill(null));
-  return makeLayout(store, { shape, strides: packedStrides(shape, store.unit, 'C'), position: 0 });
 }
 
 /**

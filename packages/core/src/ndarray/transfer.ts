@@ -11,7 +11,8 @@ import { MemoryStore, ObjectStore } from './element-store.ts';
 import type { Geometry } from './indexing.ts';
 import { type Layout, layoutOver, makeLayout, touchedBytes } from './layout.ts';
 import { memoryOver } from './memory-over.ts';
-import { broadcastStrides, forEachRun, isPacked, type Order, packedStrides } from './shapes.ts';
+import { broadcastStrides, checkShape, forEachRun, isPacked, type Order, packedStrides, sizeOf } from './shapes.ts';
+import { swapInPlace } from './swap.ts';
 
 /** Bytes gathered at a time. Fits the second-level cache. */
 export const SCRATCH_BYTES: number = 256 * 1024;
@@ -106,10 +107,6 @@ function byteCopy(from: DType, to: DType): { readonly swap: number } | undefined
   return { swap: from.byteorder === to.byteorder ? 0 : words };
 }
 
-function swapWords(bytes: Uint8Array, word: number): void {
-  for (let at = 0; at < bytes.length; at += word) bytes.subarray(at, at + word).reverse();
-}
-
 /** Whether a store to one may change the other while it is being read. */
 function overlaps(a: Layout, b: Layout): boolean {
   if (!(a.store instanceof MemoryStore && b.store instanceof MemoryStore)) {
@@ -186,24 +183,28 @@ function moveBytes(
         const n = Math.min(most, count - first);
         const part = scratch.subarray(0, n * itemsize);
         readRun(from, s + first * sStep, n, sStep, part);
-        if (swap !== 0) swapWords(part, swap);
+        if (swap !== 0) swapInPlace(part, swap);
         writeRun(to, t + first * tStep, n, tStep, part);
       }
     }
   });
 }
 
-/** A packed copy in memory of its own. @throws LIMIT_EXCEEDED where one ArrayBuffer cannot hold it */
-export function copyLayout(source: Layout, type: DType = source.type, order: Order = 'C'): Layout {
-  const { shape, size, store } = source;
-  store.checkOpen();
-  if (!(store instanceof MemoryStore)) {
-    const list = new ObjectStore(store.type, new Array<unknown>(size).fill(null));
-    const copy = makeLayout(list, { shape, strides: packedStrides(shape, list.unit, order), position: 0 });
-    assign(copy, source);
-    return copy;
+/** Zeros in memory of their own; nulls for objects. @throws LIMIT_EXCEEDED where one ArrayBuffer cannot hold them */
+export function zeroLayout(type: DType, shape: readonly number[], order: Order = 'C'): Layout {
+  if (type.kind === 'O') {
+    const checked = checkShape(shape);
+    const list = new ObjectStore(type, new Array<unknown>(sizeOf(checked)).fill(null));
+    return makeLayout(list, { shape: checked, strides: packedStrides(checked, list.unit, order), position: 0 });
   }
-  const copy = layoutOver({ memory: memoryOver(allocate(size * type.itemsize)), dtype: type, shape, order });
+  const size = sizeOf(checkShape(shape, Math.max(1, type.itemsize)));
+  return layoutOver({ memory: memoryOver(allocate(size * type.itemsize)), dtype: type, shape, order });
+}
+
+/** A packed copy in memory of its own. @throws LIMIT_EXCEEDED, UNSUPPORTED_VALUE */
+export function copyLayout(source: Layout, type: DType = source.type, order: Order = 'C'): Layout {
+  source.store.checkOpen();
+  const copy = zeroLayout(type, source.shape, order);
   assign(copy, source);
   return copy;
 }
