@@ -30,7 +30,7 @@ export const ERROR_CODES = {
   CLOSED: 'the handle is closed',
   NO_SPACE: 'the disk is full or the quota is used up',
   IO: 'the operating system reported an error',
-} as const satisfies Record<string, string>;
+} as const;
 
 /** A key of {@link ERROR_CODES}. */
 export type ErrorCode = keyof typeof ERROR_CODES;
