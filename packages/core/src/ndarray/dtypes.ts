@@ -10,6 +10,25 @@
 
 import { MmdError } from '../errors.ts';
 import { Complex } from './complex.ts';
+import {
+  getBytes,
+  getRaw,
+  getText,
+  getTime,
+  MAX_INT64,
+  MAX_UINT64,
+  NAT,
+  noObject,
+  setBytes,
+  setExactRaw,
+  setRaw,
+  setText,
+  setTime,
+  toBigInt,
+  toComplex,
+  toInteger,
+  toNumber,
+} from './element-values.ts';
 import { float16FromBits, float16ToBits } from './float16.ts';
 
 /** numpy's `dtype.kind`. */
@@ -134,132 +153,7 @@ export interface DTypeRow {
   readonly doc: string;
 }
 
-/** The least int64, which numpy shows as NaT (not a time). */
-export const NAT: bigint = -(2n ** 63n);
-
-const misfit = (value: unknown, wanted: string): MmdError =>
-  new MmdError('UNSUPPORTED_VALUE', `an element must be ${wanted}, found ${describe(value)}`, {
-    expected: wanted,
-    found: value,
-  });
-
-function describe(value: unknown): string {
-  if (value === null) return 'null';
-  if (typeof value === 'string') return `the string ${JSON.stringify(value.slice(0, 40))}`;
-  if (typeof value === 'object') return `an object (${value.constructor?.name ?? 'no prototype'})`;
-  return `${typeof value} ${String(value)}`;
-}
-
-/** The number an element is set from: number, boolean, or a bigint. */
-function toNumber(value: unknown): number {
-  if (typeof value === 'number') return value;
-  if (typeof value === 'bigint' || typeof value === 'boolean') return Number(value);
-  throw misfit(value, 'a number');
-}
-
-/** An integer of at most 32 bits. One that does not fit is an error, as in numpy 2: nothing is cut in silence. */
-function toInteger(value: unknown, least: number, most: number): number {
-  const number = toNumber(value);
-  if (!(Number.isInteger(number) && number >= least && number <= most)) {
-    throw misfit(value, `an integer from ${least} to ${most}`);
-  }
-  return number;
-}
-
-function toBigInt(value: unknown, least: bigint, most: bigint): bigint {
-  const number = typeof value === 'bigint' ? value : toNumber(value);
-  const integer = typeof number === 'bigint' ? number : Number.isInteger(number) ? BigInt(number) : undefined;
-  if (integer === undefined || integer < least || integer > most) {
-    throw misfit(value, `an integer or a bigint from ${least} to ${most}`);
-  }
-  return integer;
-}
-
-const MAX_INT64 = 2n ** 63n - 1n;
-const MAX_UINT64 = 2n ** 64n - 1n;
-
-function toComplex(value: unknown): Complex {
-  if (value instanceof Complex) return value;
-  if (typeof value === 'object' && value !== null && 're' in value && 'im' in value) {
-    return new Complex(toNumber(value.re), toNumber(value.im));
-  }
-  return new Complex(toNumber(value));
-}
-
-const bytesAt = (view: DataView, pos: number, length: number): Uint8Array =>
-  new Uint8Array(view.buffer, view.byteOffset + pos, length);
-
-/** Raw elements are copied out, so that they outlive the memory. */
-const getRaw = (view: DataView, pos: number, _little: boolean, itemsize: number): Uint8Array =>
-  bytesAt(view, pos, itemsize).slice();
-
-function setRaw(view: DataView, pos: number, value: unknown, _little: boolean, itemsize: number): void {
-  if (!(value instanceof Uint8Array) || value.length > itemsize) throw misfit(value, `at most ${itemsize} bytes`);
-  const target = bytesAt(view, pos, itemsize);
-  target.fill(0).set(value);
-}
-
-function setExactRaw(view: DataView, pos: number, value: unknown, little: boolean, itemsize: number): void {
-  if (!(value instanceof Uint8Array) || value.length !== itemsize) throw misfit(value, `exactly ${itemsize} bytes`);
-  setRaw(view, pos, value, little, itemsize);
-}
-
-function getText(view: DataView, pos: number, little: boolean, itemsize: number): string {
-  let end = pos + itemsize;
-  while (end > pos && view.getUint32(end - 4, little) === 0) end -= 4;
-  let text = '';
-  for (; pos < end; pos += 4) {
-    const code = view.getUint32(pos, little);
-    if (code > 0x10ffff) {
-      throw new MmdError('CORRUPT', `a U element holds ${code}, which is not a code point`, { found: code });
-    }
-    text += String.fromCodePoint(code);
-  }
-  return text;
-}
-
-function setText(view: DataView, pos: number, value: unknown, little: boolean, itemsize: number): void {
-  if (typeof value !== 'string') throw misfit(value, 'a string');
-  const end = pos + itemsize;
-  for (const character of value) {
-    if (pos === end) throw misfit(value, `a string of at most ${itemsize / 4} code points`);
-    view.setUint32(pos, character.codePointAt(0) as number, little);
-    pos += 4;
-  }
-  for (; pos < end; pos += 4) view.setUint32(pos, 0, little);
-}
-
-function getBytes(view: DataView, pos: number, _little: boolean, itemsize: number): Uint8Array {
-  const bytes = bytesAt(view, pos, itemsize);
-  let end = itemsize;
-  while (end > 0 && bytes[end - 1] === 0) end -= 1;
-  return bytes.slice(0, end);
-}
-
-function setBytes(view: DataView, pos: number, value: unknown, little: boolean, itemsize: number): void {
-  if (typeof value !== 'string') {
-    setRaw(view, pos, value, little, itemsize);
-    return;
-  }
-  if (value.length > itemsize) throw misfit(value, `at most ${itemsize} bytes`);
-  for (let i = 0; i < itemsize; i += 1) {
-    const code = i < value.length ? value.charCodeAt(i) : 0;
-    if (code > 0x7f) throw misfit(value, 'bytes or ASCII text');
-    view.setUint8(pos + i, code);
-  }
-}
-
-const getTime = (view: DataView, pos: number, little: boolean): bigint | null => {
-  const count = view.getBigInt64(pos, little);
-  return count === NAT ? null : count;
-};
-
-const setTime = (view: DataView, pos: number, value: unknown, little: boolean): void =>
-  view.setBigInt64(pos, value === null ? NAT : toBigInt(value, NAT, MAX_INT64), little);
-
-const noObject = (): never => {
-  throw new MmdError('UNSUPPORTED_DTYPE', 'object elements exist in memory only; they are never mapped');
-};
+export { NAT } from './element-values.ts';
 
 /** Every element type, in numpy's order. Readers, writers, docs and tests loop over these rows. */
 export const DTYPES = [

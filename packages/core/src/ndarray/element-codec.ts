@@ -12,20 +12,34 @@ import { sizeOf } from './shapes.ts';
 export interface ElementCodec {
   /** Reads the element at `pos`; what it gives holds no borrowed bytes. */
   get(view: DataView, pos: number): unknown;
-  /** @throws UNSUPPORTED_VALUE for a value that the type cannot hold; the element is then unchanged or zero */
+  /** @throws UNSUPPORTED_VALUE for a value that the type cannot hold; the element is then unchanged */
   set(view: DataView, pos: number, value: unknown): void;
 }
 
 /** Makes the codec of a type; keep it, it is not free for structured types. */
 export function codecOf(type: DType): ElementCodec {
-  if (type.fields !== undefined) return structCodec(type.fields);
-  if (type.base !== undefined && type.shape !== undefined) return subarrayCodec(type.base, type.shape);
+  const { fields, base, shape, itemsize: length } = type;
+  if (fields !== undefined) return atOnce(structCodec(fields), length);
+  if (base !== undefined && shape !== undefined) return atOnce(subarrayCodec(base, shape), length);
   const row = rowOf(type);
   const little = type.byteorder !== '>';
   const { itemsize } = type;
   return {
     get: (view, pos) => row.get(view, pos, little, itemsize),
     set: (view, pos, value) => row.set(view, pos, value, little, itemsize),
+  };
+}
+
+/** Stores elements of several parts whole or, where a part is refused, not at all; padding is kept. */
+function atOnce(codec: ElementCodec, length: number): ElementCodec {
+  return {
+    get: codec.get,
+    set(view, pos, value) {
+      const place = new Uint8Array(view.buffer, view.byteOffset + pos, length);
+      const draft = place.slice();
+      codec.set(new DataView(draft.buffer), 0, value);
+      place.set(draft);
+    },
   };
 }
 

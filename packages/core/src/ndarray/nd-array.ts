@@ -23,7 +23,7 @@ import {
   viewLayout,
 } from './layout.ts';
 import { layoutOfNested, nestedLayout } from './nested.ts';
-import { max, mean, min, sum } from './reduce.ts';
+import { max, mean, min, type Reduced, sum } from './reduce.ts';
 import {
   checkShape,
   invalid,
@@ -442,22 +442,22 @@ export class NDArray implements ArraySource {
   }
 
   /** The sum of all elements: see {@link sum}. */
-  sum(): unknown {
+  sum(): Reduced {
     return sum(this.#layout);
   }
 
   /** The least element: see {@link min}. */
-  min(): unknown {
+  min(): Reduced {
     return min(this.#layout);
   }
 
   /** The greatest element: see {@link max}. */
-  max(): unknown {
+  max(): Reduced {
     return max(this.#layout);
   }
 
   /** The mean of all elements: see {@link mean}. */
-  mean(): unknown {
+  mean(): Exclude<Reduced, boolean> {
     return mean(this.#layout);
   }
 }

@@ -145,12 +145,20 @@ export function assign(target: Layout, given: Layout): void {
     { position: target.elementOffset, strides: target.elementStrides },
     { position: source.elementOffset, strides: strides.map((stride) => stride / from.unit) },
   ];
-  forEachRun(target.shape, operands, (positions, count, steps) => {
-    const [t, s] = positions as [number, number];
-    const [tStep, sStep] = steps as [number, number];
+  if (to instanceof MemoryStore && !ALWAYS_FITS.has(`${source.type.kind}${target.type.kind}`)) {
+    // A trial run, so that an element that does not fit leaves the target as it was.
+    const draft = new DataView(new ArrayBuffer(target.type.itemsize));
+    forEachRun(target.shape, operands, ([, s = 0], count, [, sStep = 0]) => {
+      for (let i = 0; i < count; i += 1) to.codec.set(draft, 0, from.get(s + i * sStep));
+    });
+  }
+  forEachRun(target.shape, operands, ([t = 0, s = 0], count, [tStep = 0, sStep = 0]) => {
     for (let i = 0; i < count; i += 1) to.set(t + i * tStep, from.get(s + i * sStep));
   });
 }
+
+/** Kinds, from and to, between which no element is refused. */
+const ALWAYS_FITS: ReadonlySet<string> = new Set(['bf', 'if', 'uf', 'ff', 'bc', 'ic', 'uc', 'fc', 'cc']);
 
 function moveBytes(
   target: Layout,
