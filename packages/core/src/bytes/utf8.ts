@@ -1,0 +1,184 @@
+/**
+ * UTF-8 as Python's codec `('utf-8', 'surrogatepass')` reads and writes it: strict about overlong, cut and
+ * out-of-range sequences, but lone surrogates are legal, and a byte order mark is kept.
+ *
+ * @module
+ */
+
+import { MmdError } from '../errors.ts';
+
+const LONE_SURROGATE = /[\uD800-\uDFFF]/u;
+
+/** Short ASCII text is quicker by hand than through a codec call. */
+const SHORT = 48;
+
+/**
+ * Decodes bytes to text.
+ *
+ * A surrogate pair that was encoded as two code points becomes one astral character, because a JavaScript
+ * string cannot tell them apart; {@link hasSurrogatePair} can.
+ *
+ * @param bytes - the input
+ * @param start - first byte
+ * @param end - one past the last byte, inside `bytes`
+ * @throws MmdError CORRUPT with the offset of the first bad byte
+ */
+export function decodeUtf8(bytes: Uint8Array, start: number, end: number): string {
+  if (end - start <= SHORT) {
+    let text = '';
+    let i = start;
+    for (; i + 8 <= end; i += 8) {
+      const a = bytes[i]!;
+      const b = bytes[i + 1]!;
+      const c = bytes[i + 2]!;
+      const d = bytes[i + 3]!;
+      const e = bytes[i + 4]!;
+      const f = bytes[i + 5]!;
+      const g = bytes[i + 6]!;
+      const h = bytes[i + 7]!;
+      if ((a | b | c | d | e | f | g | h) > 0x7f) return decodeLong(bytes, start, end);
+      text += String.fromCharCode(a, b, c, d, e, f, g, h);
+    }
+    for (; i < end; i++) {
+      const a = bytes[i]!;
+      if (a > 0x7f) return decodeLong(bytes, start, end);
+      text += String.fromCharCode(a);
+    }
+    return text;
+  }
+  return decodeLong(bytes, start, end);
+}
+
+function decodeLong(bytes: Uint8Array, start: number, end: number): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes.subarray(start, end));
+  } catch {
+    return decodeSurrogates(bytes, start, end);
+  }
+}
+
+/** Rows of well-formed UTF-8 by lead byte: range of the lead, of the second byte, count of bytes. */
+const SEQUENCES = [
+  { from: 0xc2, to: 0xdf, low: 0x80, high: 0xbf, length: 2 },
+  { from: 0xe0, to: 0xe0, low: 0xa0, high: 0xbf, length: 3 },
+  { from: 0xe1, to: 0xef, low: 0x80, high: 0xbf, length: 3 },
+  { from: 0xf0, to: 0xf0, low: 0x90, high: 0xbf, length: 4 },
+  { from: 0xf1, to: 0xf3, low: 0x80, high: 0xbf, length: 4 },
+  { from: 0xf4, to: 0xf4, low: 0x80, high: 0x8f, length: 4 },
+] as const;
+
+/** Length of the sequence at `i`, or 0 if it is not one. Surrogates count as well-formed. */
+function sequenceLength(bytes: Uint8Array, i: number, end: number): number {
+  const lead = bytes[i]!;
+  if (lead < 0x80) return 1;
+  const row = SEQUENCES.find(({ from, to }) => lead >= from && lead <= to);
+  if (row === undefined || i + row.length > end) return 0;
+  const second = bytes[i + 1]!;
+  if (second < row.low || second > row.high) return 0;
+  for (let k = 2; k < row.length; k++) if ((bytes[i + k]! & 0xc0) !== 0x80) return 0;
+  return row.length;
+}
+
+function decodeSurrogates(bytes: Uint8Array, start: number, end: number): string {
+  const units: number[] = [];
+  const parts: string[] = [];
+  for (let i = start; i < end; ) {
+    const length = sequenceLength(bytes, i, end);
+    if (length === 0) {
+      throw new MmdError('CORRUPT', `byte 0x${bytes[i]!.toString(16)} at ${i} is not valid UTF-8`, { offset: i });
+    }
+    let code = length === 1 ? bytes[i]! : bytes[i]! & (0x7f >> length);
+    for (let k = 1; k < length; k++) code = (code << 6) | (bytes[i + k]! & 0x3f);
+    if (code > 0xffff) units.push(0xd800 + ((code - 0x10000) >> 10), 0xdc00 + ((code - 0x10000) & 0x3ff));
+    else units.push(code);
+    // Flushed in small pieces: an input-sized spread would overflow the native stack.
+    if (units.length >= 1024) parts.push(String.fromCharCode(...units.splice(0)));
+    i += length;
+  }
+  parts.push(String.fromCharCode(...units));
+  return parts.join('');
+}
+
+/**
+ * Tells whether the UTF-8 bytes encode a high surrogate directly followed by a low one: two code points in
+ * Python, one astral character in JavaScript.
+ */
+export function hasSurrogatePair(bytes: Uint8Array, start: number, end: number): boolean {
+  for (let i = bytes.indexOf(0xed, start); i !== -1 && i + 6 <= end; i = bytes.indexOf(0xed, i + 1)) {
+    if (bytes[i + 1]! >= 0xa0 && bytes[i + 1]! < 0xb0 && bytes[i + 3] === 0xed && bytes[i + 4]! >= 0xb0) return true;
+  }
+  return false;
+}
+
+/**
+ * Encodes text; lone surrogates become their three-byte form, as Python's `surrogatepass` writes them.
+ *
+ * @returns bytes that belong to the caller
+ */
+export function encodeUtf8(text: string): Uint8Array {
+  if (!LONE_SURROGATE.test(text)) return new TextEncoder().encode(text);
+  const bytes = new Uint8Array(text.length * 3);
+  return bytes.slice(0, encodeSurrogates(text, bytes, 0));
+}
+
+/**
+ * Encodes text into `target` at `pos`.
+ *
+ * @param target - has room for `3 * text.length` bytes at `pos`
+ * @returns the position after the text
+ */
+export function encodeUtf8Into(text: string, target: Uint8Array, pos: number): number {
+  if (text.length <= SHORT) {
+    let i = 0;
+    for (; i < text.length; i++) {
+      const unit = text.charCodeAt(i);
+      if (unit > 0x7f) return encodeSurrogates(text, target, pos);
+      target[pos + i] = unit;
+    }
+    return pos + i;
+  }
+  if (LONE_SURROGATE.test(text)) return encodeSurrogates(text, target, pos);
+  return pos + new TextEncoder().encodeInto(text, target.subarray(pos)).written;
+}
+
+function encodeSurrogates(text: string, target: Uint8Array, pos: number): number {
+  for (let i = 0; i < text.length; i++) {
+    const code = text.codePointAt(i)!;
+    if (code < 0x80) target[pos++] = code;
+    else if (code < 0x800) {
+      target[pos++] = 0xc0 | (code >> 6);
+      target[pos++] = 0x80 | (code & 0x3f);
+    } else if (code < 0x10000) {
+      target[pos++] = 0xe0 | (code >> 12);
+      target[pos++] = 0x80 | ((code >> 6) & 0x3f);
+      target[pos++] = 0x80 | (code & 0x3f);
+    } else {
+      i++;
+      target[pos++] = 0xf0 | (code >> 18);
+      target[pos++] = 0x80 | ((code >> 12) & 0x3f);
+      target[pos++] = 0x80 | ((code >> 6) & 0x3f);
+      target[pos++] = 0x80 | (code & 0x3f);
+    }
+  }
+  return pos;
+}
+
+/** Latin-1 text of a byte range, in pieces, so that no input-sized argument list arises. */
+export function decodeLatin1(bytes: Uint8Array, start: number = 0, end: number = bytes.length): string {
+  const parts: string[] = [];
+  for (let i = start; i < end; i += 4096) {
+    parts.push(String.fromCharCode(...bytes.subarray(i, Math.min(end, i + 4096))));
+  }
+  return parts.join('');
+}
+
+/** The bytes of Latin-1 text, or `undefined` if a character does not fit in one byte. */
+export function encodeLatin1(text: string): Uint8Array | undefined {
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i);
+    if (unit > 0xff) return undefined;
+    bytes[i] = unit;
+  }
+  return bytes;
+}

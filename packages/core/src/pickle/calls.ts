@@ -1,0 +1,109 @@
+/**
+ * What opcodes do to objects: make them, and operate on them.
+ *
+ * @module
+ */
+
+import { type Stateful, Unfinished } from './builtin.ts';
+import type { Machine } from './machine.ts';
+import { PyDict } from './values/dict.ts';
+import { OpaqueGlobal, type OpaqueKind, OpaqueObject } from './values/opaque.ts';
+import { FrozenSet, PySet } from './values/set.ts';
+import { Tuple } from './values/tuple.ts';
+
+/** Pushes the object that a call would make: by the allow-list, else an opaque one. */
+export function call(
+  m: Machine,
+  kind: OpaqueKind,
+  callable: unknown,
+  args: readonly unknown[],
+  kwargs: unknown = null,
+): void {
+  if (!(callable instanceof OpaqueGlobal || callable instanceof OpaqueObject)) {
+    throw m.error('BAD_OPCODE', `${kind} of something that is not callable`);
+  }
+  const value = m.globals.reconstruct(callable)?.(args, m, kind, kwargs);
+  if (value !== undefined && !(value instanceof Unfinished)) {
+    m.stack.push(value);
+    return;
+  }
+  const object = new OpaqueObject(kind, callable, args, kwargs);
+  if (value !== undefined) {
+    m.pushUnfinished(object, value);
+    return;
+  }
+  if (m.options.unknown === 'error') {
+    const global = String(callable);
+    throw m.error('FORBIDDEN_GLOBAL', `${global} is not on the allow-list, or not with these arguments`, global);
+  }
+  m.stack.push(object);
+}
+
+/** The tuple of arguments on top. */
+export function popArguments(m: Machine): Tuple {
+  const args = m.pop();
+  if (!(args instanceof Tuple)) throw m.error('BAD_OPCODE', 'the arguments of a call are not a tuple');
+  return args;
+}
+
+/** BUILD: the state on top is given to the object under it. */
+export function build(m: Machine): void {
+  const state = m.pop();
+  const object = m.top();
+  if (object instanceof OpaqueObject) {
+    if (!m.finish(object, state)) OpaqueObject.operate(object, { op: 'BUILD', state });
+    return;
+  }
+  const setState = m.globals.setState(object);
+  if (setState !== undefined) {
+    setState(object, state);
+    return;
+  }
+  if (typeof object === 'object' && object !== null && 'pySetState' in object && (object as Stateful).pySetState(state))
+    return;
+  throw m.error('BAD_OPCODE', 'BUILD on a value that takes no such state');
+}
+
+/** APPEND and APPENDS: moves the items above `height` to the list under them. */
+export function appendItems(m: Machine, height: number): void {
+  const { stack } = m;
+  const list = itemUnder(m, height);
+  if (Array.isArray(list) && !(list instanceof Tuple)) {
+    for (let i = height; i < stack.length; i++) list.push(stack[i]);
+  } else if (list instanceof OpaqueObject) {
+    OpaqueObject.operate(list, { op: 'APPEND', items: stack.slice(height) });
+  } else {
+    throw m.error('BAD_OPCODE', 'APPEND on something that is not a list');
+  }
+  stack.length = height;
+}
+
+/** SETITEM and SETITEMS: moves the keys and values above `height` to the dict under them. */
+export function setItems(m: Machine, height: number): void {
+  const { stack } = m;
+  const dict = itemUnder(m, height);
+  if ((stack.length - height) % 2 === 1) throw m.error('BAD_OPCODE', 'a key without a value');
+  if (dict instanceof PyDict) PyDict.fill(dict, stack, height, m.space);
+  else if (dict instanceof OpaqueObject) OpaqueObject.operate(dict, { op: 'SETITEM', pairs: stack.slice(height) });
+  else if (dict instanceof Map) for (let i = height; i < stack.length; i += 2) dict.set(stack[i], stack[i + 1]);
+  else throw m.error('BAD_OPCODE', 'SETITEM on something that is not a dict');
+  stack.length = height;
+}
+
+/** ADDITEMS: moves the items above `height` to the set under them. */
+export function addItems(m: Machine, height: number): void {
+  const { stack } = m;
+  const set = itemUnder(m, height);
+  if (set instanceof FrozenSet) throw m.error('BAD_OPCODE', 'ADDITEMS on a frozenset');
+  if (set instanceof PySet) PySet.fill(set, stack, height, m.space);
+  else if (set instanceof OpaqueObject) OpaqueObject.operate(set, { op: 'ADDITEMS', items: stack.slice(height) });
+  else if (set instanceof Set) for (let i = height; i < stack.length; i++) set.add(stack[i]);
+  else throw m.error('BAD_OPCODE', 'ADDITEMS on something that is not a set');
+  stack.length = height;
+}
+
+/** The item below `height`, above the mark that now is topmost. */
+function itemUnder(m: Machine, height: number): unknown {
+  if (height <= m.fence) throw m.underflow();
+  return m.stack[height - 1];
+}

@@ -1,0 +1,287 @@
+/**
+ * The opcodes that the machine's loop does not handle in place, by name.
+ *
+ * @module
+ */
+
+import { decodeInteger } from '../bytes/integers.ts';
+import { decodeLatin1, decodeUtf8 } from '../bytes/utf8.ts';
+import { addItems, appendItems, build, call, popArguments, setItems } from './calls.ts';
+import { toPython3 } from './compat.ts';
+import type { Machine } from './machine.ts';
+import { type CodeOf, HIGHEST_PROTOCOL, OPCODES, type OpcodeName } from './opcodes.ts';
+import { decodeRawUnicode, parseDecimal, parseFloatText, stripQuotes, unescapeBytes } from './text-arguments.ts';
+import { OutOfBandBuffer } from './values/buffer.ts';
+import { PyDict } from './values/dict.ts';
+import { type OpaqueGlobal, OpaqueObject } from './values/opaque.ts';
+import { FrozenSet, PySet } from './values/set.ts';
+import { Tuple, tupleOver } from './values/tuple.ts';
+
+/** The opcodes that the loop handles in place. */
+type Hot =
+  | 'BININT1'
+  | 'BININT2'
+  | 'BININT'
+  | 'BINFLOAT'
+  | 'SHORT_BINUNICODE'
+  | 'BINUNICODE'
+  | 'NONE'
+  | 'NEWTRUE'
+  | 'NEWFALSE'
+  | 'EMPTY_LIST'
+  | 'EMPTY_DICT'
+  | 'MARK'
+  | 'MEMOIZE'
+  | 'BINPUT'
+  | 'BINGET'
+  | 'LONG_BINGET'
+  | 'TUPLE1'
+  | 'TUPLE2'
+  | 'SETITEMS'
+  | 'STOP';
+
+/** The bytes of the opcodes that the loop handles in place: its `case` labels are checked against this. */
+export type HotCode = CodeOf<Hot>;
+
+type Handler = (m: Machine) => void;
+
+/** All other opcodes: one that is missing does not compile. */
+const HANDLERS: { readonly [N in Exclude<OpcodeName, Hot>]: Handler } = {
+  INT: (m) => {
+    const text = decodeLatin1(line(m));
+    m.stack.push(text === '00' ? false : text === '01' ? true : decimal(m, text));
+  },
+  LONG: (m) => m.stack.push(decimal(m, decodeLatin1(line(m)).replace(/L$/, ''))),
+  LONG1: (m) => pushInteger(m, m.bytes[m.take(1)]!),
+  LONG4: (m) => {
+    const length = m.view.getInt32(m.take(4), true);
+    if (length < 0) throw m.error('CORRUPT', 'a negative length', length);
+    pushInteger(m, length);
+  },
+  STRING: (m) => {
+    const quoted = stripQuotes(m.takeLine());
+    if (quoted === undefined) throw m.error('CORRUPT', 'the STRING argument is not quoted');
+    const bytes = unescapeBytes(quoted);
+    if (typeof bytes === 'string') throw m.error('CORRUPT', bytes);
+    m.spend(bytes.length);
+    pushString(m, bytes);
+  },
+  BINSTRING: (m) => {
+    const length = m.view.getInt32(m.take(4), true);
+    if (length < 0) throw m.error('CORRUPT', 'a negative length', length);
+    pushString(m, m.payload(length));
+  },
+  SHORT_BINSTRING: (m) => pushString(m, m.payload(m.bytes[m.take(1)]!)),
+  BINBYTES: (m) => m.stack.push(m.payload(m.view.getUint32(m.take(4), true))),
+  SHORT_BINBYTES: (m) => m.stack.push(m.payload(m.bytes[m.take(1)]!)),
+  BINBYTES8: (m) => m.stack.push(m.payload(m.takeCount64())),
+  BYTEARRAY8: (m) => m.stack.push(m.payloadArray(m.takeCount64())),
+  NEXT_BUFFER: (m) => {
+    const next = m.buffers?.next();
+    if (next === undefined || next.done === true) {
+      throw m.error('UNSUPPORTED_VALUE', `out-of-band buffer ${m.bufferCount} was not given`, m.bufferCount);
+    }
+    m.stack.push(new OutOfBandBuffer(next.value, m.bufferCount++));
+  },
+  READONLY_BUFFER: (m) => {
+    const buffer = m.pop();
+    if (!(buffer instanceof OutOfBandBuffer)) throw m.error('BAD_OPCODE', 'READONLY_BUFFER of something else');
+    m.stack.push(new OutOfBandBuffer(buffer.bytes, buffer.index, true));
+  },
+  UNICODE: (m) => {
+    const bytes = m.takeLine();
+    m.spend(bytes.length);
+    m.stack.push(decodeRawUnicode(bytes, m.start + 1));
+  },
+  BINUNICODE8: (m) => {
+    const length = m.takeCount64();
+    m.stack.push(m.text(m.take(length), length));
+  },
+  FLOAT: (m) => {
+    const text = decodeLatin1(line(m));
+    const value = parseFloatText(text);
+    if (value === undefined) throw m.error('CORRUPT', 'the FLOAT argument is not a decimal number');
+    m.stack.push(m.float(value));
+  },
+  APPEND: (m) => {
+    m.top();
+    appendItems(m, m.stack.length - 1);
+  },
+  APPENDS: (m) => appendItems(m, m.popMark()),
+  LIST: (m) => m.stack.push(m.popItems()),
+  EMPTY_TUPLE: (m) => m.stack.push(tupleOver([])),
+  TUPLE: (m) => m.stack.push(tupleOver(m.popItems())),
+  TUPLE3: (m) => {
+    const c = m.pop();
+    const b = m.pop();
+    m.stack.push(tupleOver([m.pop(), b, c]));
+  },
+  DICT: (m) => {
+    const items = m.popItems();
+    m.stack.push(new PyDict());
+    const height = m.stack.length;
+    for (const item of items) m.stack.push(item);
+    setItems(m, height);
+  },
+  SETITEM: (m) => {
+    if (m.stack.length - m.fence < 3) throw m.underflow();
+    setItems(m, m.stack.length - 2);
+  },
+  EMPTY_SET: (m) => m.stack.push(new PySet()),
+  ADDITEMS: (m) => addItems(m, m.popMark()),
+  FROZENSET: (m) => {
+    const items = m.popItems();
+    const set = new FrozenSet();
+    PySet.fill(set, items, 0, m.space);
+    m.stack.push(set);
+  },
+  POP: (m) => {
+    if (m.stack.length > m.fence) keepCall(m.stack.pop());
+    else m.popMark();
+  },
+  DUP: (m) => m.stack.push(m.share(m.top())),
+  POP_MARK: (m) => {
+    for (const item of m.popItems()) keepCall(item);
+  },
+  GET: (m) => m.recall(slot(m)),
+  PUT: (m) => m.memoize(slot(m)),
+  LONG_BINPUT: (m) => m.memoize(m.view.getUint32(m.take(4), true)),
+  EXT1: (m) => pushExtension(m, m.bytes[m.take(1)]!),
+  EXT2: (m) => pushExtension(m, m.view.getUint16(m.take(2), true)),
+  EXT4: (m) => pushExtension(m, m.view.getInt32(m.take(4), true)),
+  GLOBAL: (m) => m.stack.push(global(m)),
+  STACK_GLOBAL: (m) => {
+    const name = m.pop();
+    const module = m.pop();
+    if (typeof name !== 'string' || typeof module !== 'string')
+      throw m.error('BAD_OPCODE', 'a global is named by two strings');
+    m.stack.push(named(m, module, name));
+  },
+  REDUCE: (m) => {
+    const args = popArguments(m);
+    call(m, 'REDUCE', m.pop(), args);
+  },
+  BUILD: build,
+  INST: (m) => {
+    const cls = global(m);
+    call(m, 'INST', cls, tupleOver(m.popItems()));
+  },
+  OBJ: (m) => {
+    const items = m.popItems();
+    if (items.length === 0) throw m.underflow();
+    const cls = items[0];
+    call(m, 'OBJ', cls, tupleOver(items.slice(1)));
+  },
+  NEWOBJ: (m) => {
+    const args = popArguments(m);
+    call(m, 'NEWOBJ', m.pop(), args);
+  },
+  NEWOBJ_EX: (m) => {
+    const kwargs = m.pop();
+    if (!(kwargs instanceof PyDict)) throw m.error('BAD_OPCODE', 'the keyword arguments of a call are not a dict');
+    const args = popArguments(m);
+    call(m, 'NEWOBJ_EX', m.pop(), args, kwargs);
+  },
+  PROTO: (m) => {
+    const proto = m.bytes[m.take(1)]!;
+    if (proto > HIGHEST_PROTOCOL) throw m.error('BAD_OPCODE', `protocol ${proto} is not known`, proto);
+    m.proto = proto;
+  },
+  FRAME: (m) => {
+    if (m.entry) throw m.error('BAD_OPCODE', 'FRAME inside an entry');
+    if (m.limit !== m.end) throw m.error('CORRUPT', 'a frame inside a frame');
+    const length = m.takeCount64();
+    if (!(m.pos + length <= m.end)) throw m.truncated(m.pos, length);
+    m.limit = m.pos + length;
+  },
+  PERSID: (m) => pushPersistent(m, 'PERSID', decodeUtf8Line(m)),
+  BINPERSID: (m) => pushPersistent(m, 'BINPERSID', m.pop()),
+};
+
+/** The handlers by byte; holes are opcodes of the loop, and bytes that are none. */
+export const COLD: readonly (Handler | undefined)[] = (() => {
+  const byCode = new Array<Handler | undefined>(256).fill(undefined);
+  for (const [name, handler] of Object.entries(HANDLERS)) byCode[OPCODES[name as OpcodeName].code] = handler;
+  return byCode;
+})();
+
+/** A line whose text is a number. */
+function line(m: Machine): Uint8Array {
+  const bytes = m.takeLine();
+  if (bytes.length > m.limits.integer) throw m.exceeded('integer');
+  return bytes;
+}
+
+function decimal(m: Machine, text: string): number | bigint {
+  const value = parseDecimal(text);
+  if (value === undefined) throw m.error('CORRUPT', 'the argument is not a decimal integer');
+  return value;
+}
+
+function slot(m: Machine): number {
+  const index = decimal(m, decodeLatin1(line(m)));
+  if (typeof index !== 'number' || index < 0) throw m.error('CORRUPT', 'the argument is not a memo index');
+  return index + 0;
+}
+
+function pushInteger(m: Machine, length: number): void {
+  if (length > m.limits.integer) throw m.exceeded('integer');
+  const pos = m.take(length);
+  m.spend(length);
+  m.stack.push(decodeInteger(m.bytes, pos, pos + length));
+}
+
+/** An 8-bit string of Python 2, read as the option says. */
+function pushString(m: Machine, bytes: Uint8Array): void {
+  if (m.encoding === 'bytes') {
+    m.stack.push(bytes);
+    return;
+  }
+  if (bytes.length > m.limits.string) throw m.exceeded('string');
+  m.spend(bytes.length);
+  if (m.encoding === 'latin1') m.stack.push(decodeLatin1(bytes));
+  else if (m.encoding === 'utf-8') m.stack.push(decodeUtf8(bytes, 0, bytes.length));
+  else if (bytes.some((byte) => byte > 0x7f)) {
+    throw m.error('CORRUPT', "a Python 2 string is not ASCII: load with encoding 'latin1', 'utf-8' or 'bytes'");
+  } else m.stack.push(decodeLatin1(bytes));
+}
+
+function decodeUtf8Line(m: Machine): string {
+  const bytes = m.takeLine();
+  m.spend(bytes.length);
+  return decodeUtf8(bytes, 0, bytes.length);
+}
+
+/** The global that two lines name. */
+function global(m: Machine): OpaqueGlobal {
+  const module = decodeUtf8Line(m);
+  return named(m, module, decodeUtf8Line(m));
+}
+
+function named(m: Machine, module: string, name: string): OpaqueGlobal {
+  if (m.proto >= 3) return m.globals.global(module, name);
+  const [today, nameToday] = toPython3(module, name);
+  return m.globals.global(today, nameToday);
+}
+
+function pushExtension(m: Machine, code: number): void {
+  if (code <= 0) throw m.error('CORRUPT', 'extension codes start at 1', code);
+  const known = m.options.extension?.(code);
+  if (known !== undefined) m.stack.push(m.globals.global(known[0], known[1]));
+  else m.stack.push(new OpaqueObject('EXT', null, Tuple.of(code)));
+}
+
+function pushPersistent(m: Machine, kind: 'PERSID' | 'BINPERSID', id: unknown): void {
+  const value = m.options.persistentLoad?.(id);
+  m.stack.push(value === undefined ? new OpaqueObject(kind, null, Tuple.of(id)) : value);
+}
+
+/**
+ * A call whose result is dropped was made for its effect: a six-item reduce sets the state of an object so. It
+ * belongs to its first argument.
+ */
+function keepCall(value: unknown): void {
+  if (!(value instanceof OpaqueObject) || value.kind !== 'REDUCE') return;
+  const target = value.args[0];
+  if (target instanceof OpaqueObject) OpaqueObject.operate(target, { op: 'CALL', call: value });
+}

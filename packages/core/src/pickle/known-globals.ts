@@ -1,0 +1,78 @@
+/**
+ * The allow-list in use: which globals of a pickle may make an object, and by which function.
+ *
+ * @module
+ */
+
+import type { Reconstruct } from './builtin.ts';
+import { GLOBALS } from './globals.ts';
+import type { Constructor, LoadOptions } from './options.ts';
+import { OpaqueGlobal } from './values/opaque.ts';
+
+/** Names that a machine keeps from one pickle to the next. */
+const KEPT = 256;
+
+/** Gives one object per name, and tells what stands on the allow-list. */
+export class KnownGlobals {
+  readonly #options: LoadOptions;
+  readonly #byName = new Map<string, Map<string, OpaqueGlobal>>();
+  #count = 0;
+  readonly #reconstruct = new Map<OpaqueGlobal, Reconstruct>();
+  /** Objects that the user's constructors made, with those that take a state. */
+  readonly #made = new WeakMap<object, Constructor>();
+
+  constructor(options: LoadOptions) {
+    this.#options = options;
+  }
+
+  /** The one object that stands for a name. */
+  global(module: string, name: string): OpaqueGlobal {
+    let inModule = this.#byName.get(module);
+    if (inModule === undefined) this.#byName.set(module, (inModule = new Map()));
+    let global = inModule.get(name);
+    if (global === undefined) {
+      inModule.set(name, (global = new OpaqueGlobal(module, name)));
+      this.#count++;
+      const reconstruct = this.#usersConstructor(module, name) ?? GLOBALS.get(module)?.get(name);
+      if (reconstruct !== undefined) this.#reconstruct.set(global, reconstruct);
+    }
+    return global;
+  }
+
+  /** What makes an object of a global; undefined if it is not on the list. */
+  reconstruct(callable: unknown): Reconstruct | undefined {
+    return this.#reconstruct.get(callable as OpaqueGlobal);
+  }
+
+  /** How an object of a user's constructor takes its state. */
+  setState(object: unknown): Constructor['setState'] {
+    return this.#made.get(object as object)?.setState;
+  }
+
+  #usersConstructor(module: string, name: string): Reconstruct | undefined {
+    const { globals } = this.#options;
+    if (globals === undefined) return undefined;
+    const key = `${module} ${name}`;
+    const given =
+      globals instanceof Map
+        ? globals.get(key)
+        : Object.hasOwn(globals, key)
+          ? (globals as Record<string, unknown>)[key]
+          : undefined;
+    if (given === undefined) return undefined;
+    const constructor = (typeof given === 'function' ? { construct: given } : given) as Constructor;
+    return (args, _context, kind, kwargs) => {
+      const object = constructor.construct(args, { kind, module, name, kwargs });
+      if (typeof object === 'object' && object !== null) this.#made.set(object, constructor);
+      return object;
+    };
+  }
+
+  /** Forgets the names of a pickle that had very many. */
+  clear(): void {
+    if (this.#count <= KEPT) return;
+    this.#byName.clear();
+    this.#reconstruct.clear();
+    this.#count = 0;
+  }
+}

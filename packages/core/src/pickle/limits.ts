@@ -1,0 +1,40 @@
+/**
+ * Budgets for hostile or unbounded input, as data. The machine never recurses and never allocates because a length
+ * field claims it, so these bound what remains: work and memory that an input can ask for beyond its own size.
+ *
+ * @module
+ */
+
+import { MmdError } from '../errors.ts';
+
+/** The budgets, with defaults and reasons. */
+export const LIMITS = {
+  opcodes: { value: 1_000_000_000, why: 'an opcode costs at most one input byte, and about 10 ns' },
+  memo: { value: 100_000_000, why: 'slots in use; each holds an object alive' },
+  stack: { value: 100_000_000, why: 'items; no pickler leaves more than its batch of 1000 and the nesting depth' },
+  depth: { value: 5_000_000, why: 'pending marks when reading, nested values when writing; neither recurses' },
+  string: { value: 536_870_888, why: 'bytes of one string: the longest that V8 can hold' },
+  integer: { value: 16_777_216, why: 'bytes, or decimal digits, of one integer' },
+  bytes: { value: 17_179_869_184, why: 'bytes that are decoded into new memory, summed up; borrowed views are free' },
+  keys: { value: 50_000_000, why: 'parts of dict keys and set items that are not plain strings, summed up' },
+} as const;
+
+/** The name of a budget. */
+export type LimitName = keyof typeof LIMITS;
+
+/** The value of every budget. */
+export type LoadLimits = { readonly [N in LimitName]: number };
+
+/** The budgets that hold when an option does not say otherwise. */
+export const DEFAULT_LIMITS: LoadLimits = Object.freeze(
+  Object.fromEntries(Object.entries(LIMITS).map(([name, { value }]) => [name, value])),
+) as LoadLimits;
+
+/** The error of a budget that is used up. */
+export function limitExceeded(limit: LimitName, maximum: number, offset?: number): MmdError {
+  return new MmdError('LIMIT_EXCEEDED', `more than ${maximum} ${limit}: raise limits.${limit} if this is meant`, {
+    limit,
+    maximum,
+    offset,
+  });
+}

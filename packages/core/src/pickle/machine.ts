@@ -1,0 +1,465 @@
+/**
+ * The pickle machine: stack, marks, memo and the loop. It never recurses, never calls what it reads, and allocates
+ * nothing because a length claims it.
+ *
+ * @module
+ */
+
+import { decodeUtf8, hasSurrogatePair } from '../bytes/utf8.ts';
+import { MmdError } from '../errors.ts';
+import type { ReadContext, Unfinished } from './builtin.ts';
+import { setItems } from './calls.ts';
+import { COLD, type HotCode } from './handlers.ts';
+import { KnownGlobals } from './known-globals.ts';
+import { DEFAULT_LIMITS, type LimitName, type LoadLimits, limitExceeded } from './limits.ts';
+import { Memo } from './memo.ts';
+import type { Encoding, LoadOptions } from './options.ts';
+import { PyDict } from './values/dict.ts';
+import { KeySpace } from './values/keys.ts';
+import { OpaqueObject } from './values/opaque.ts';
+import { ByteArray, PyFloat, PyString } from './values/scalars.ts';
+import { tupleOver } from './values/tuple.ts';
+
+/** Strings up to this many bytes are looked up among those already read. */
+const CACHED_LENGTH = 24;
+const CACHE_SLOTS = 2048;
+
+const CANONICAL_NAN = 0x7ff8000000000000n;
+
+/** One machine reads one pickle after the other; what it keeps between them is memory, never meaning. */
+export class Machine implements ReadContext {
+  readonly lossless: boolean;
+  readonly borrow: boolean;
+  readonly encoding: Encoding;
+  readonly limits: LoadLimits;
+  readonly options: LoadOptions;
+  readonly globals: KnownGlobals;
+  /** An entry of an mmdpickle: no STOP, no FRAME, nothing below its start, nothing left under its value. */
+  readonly entry: boolean;
+
+  bytes: Uint8Array = new Uint8Array(0);
+  view: DataView = new DataView(new ArrayBuffer(0));
+  /** The next byte. */
+  pos = 0;
+  /** One past the last byte that may be read: of the frame, else of the input. */
+  limit = 0;
+  end = 0;
+  /** Where the pickle starts. */
+  origin = 0;
+  /** Where the opcode at hand starts. */
+  start = 0;
+  proto = 0;
+  stack: unknown[] = [];
+  /** Stack heights of the pending marks; `fence` is the last, or 0. */
+  marks: number[] = [];
+  fence = 0;
+  readonly memo: Memo = new Memo();
+  /** Values that wait for their BUILD, with the memo slots that hold them; null: there are none. */
+  unfinished: Map<
+    OpaqueObject,
+    { readonly finish: (state: unknown) => unknown; slots: number[]; shared: boolean }
+  > | null = null;
+  buffers: Iterator<Uint8Array> | undefined;
+  bufferCount = 0;
+  #decoded = 0;
+  #space: KeySpace | undefined;
+  readonly #cache: (string | undefined)[] = new Array<string | undefined>(CACHE_SLOTS).fill(undefined);
+  /** Bound once: handing it to every dict costs no closure. */
+  readonly space: () => KeySpace;
+
+  constructor(options: LoadOptions = {}, entry = false) {
+    this.options = options;
+    this.entry = entry;
+    this.lossless = options.lossless ?? false;
+    this.borrow = options.borrow ?? true;
+    this.encoding = options.encoding ?? 'ascii';
+    this.limits = options.limits === undefined ? DEFAULT_LIMITS : { ...DEFAULT_LIMITS, ...options.limits };
+    this.globals = new KnownGlobals(options);
+    this.space = () => (this.#space ??= new KeySpace(this.limits.keys));
+  }
+
+  /**
+   * Reads one pickle, or one entry, that starts at `start`.
+   *
+   * @param bytes - borrowed; with `borrow` the value refers to them
+   * @param start - where the first opcode stands
+   * @param end - for an entry the end of its value, else how far the input goes
+   */
+  run(bytes: Uint8Array, start: number, end: number): unknown {
+    this.#reset(bytes, start, end);
+    try {
+      this.#loop();
+      return this.#result();
+    } finally {
+      this.#release();
+    }
+  }
+
+  #reset(bytes: Uint8Array, start: number, end: number): void {
+    if (this.bytes !== bytes) {
+      this.bytes = bytes;
+      if (
+        this.view.buffer !== bytes.buffer ||
+        this.view.byteOffset !== bytes.byteOffset ||
+        this.view.byteLength !== bytes.length
+      ) {
+        this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+      }
+    }
+    this.pos = this.origin = start;
+    this.limit = end;
+    this.end = end;
+    this.buffers = this.options.buffers?.[Symbol.iterator]();
+    this.bufferCount = 0;
+    this.#decoded = 0;
+    this.#space = undefined;
+    this.proto = this.entry ? 4 : 0;
+  }
+
+  /** Lets go of everything that was read; the value belongs to the caller. */
+  #release(): void {
+    this.stack.length = 0;
+    this.marks.length = 0;
+    this.fence = 0;
+    this.memo.clear();
+    this.unfinished = null;
+    this.globals.clear();
+  }
+
+  #result(): unknown {
+    if (this.stack.length <= this.fence) throw this.underflow();
+    if (this.entry && (this.stack.length !== 1 || this.marks.length !== 0)) {
+      throw this.error('BAD_OPCODE', `an entry leaves one value, this one ${this.stack.length} items on the stack`);
+    }
+    return this.stack.pop();
+  }
+
+  /**
+   * The opcodes that make up most of every pickle are handled in place; the others by {@link COLD}, whose type
+   * leaves out exactly these.
+   */
+  #loop(): void {
+    const { bytes, stack, memo, lossless } = this;
+    const maxStack = this.limits.stack;
+    let left = this.limits.opcodes;
+    let pos = this.pos;
+    for (;;) {
+      if (pos >= this.limit) {
+        if (this.limit !== this.end) {
+          this.limit = this.end;
+          continue;
+        }
+        if (this.entry && pos === this.end) {
+          this.pos = pos;
+          return;
+        }
+        this.start = this.pos = pos;
+        throw this.error('TRUNCATED', 'the pickle ends before its STOP');
+      }
+      if (--left < 0) throw this.exceeded('opcodes');
+      if (stack.length > maxStack) throw this.exceeded('stack');
+      this.start = pos;
+      const code = bytes[pos++]! as HotCode;
+      switch (code) {
+        case 0x4b: // BININT1
+          if (pos >= this.limit) throw this.truncated(pos, 1);
+          stack.push(bytes[pos++]!);
+          break;
+        case 0x4d: // BININT2
+          if (pos + 2 > this.limit) throw this.truncated(pos, 2);
+          stack.push(bytes[pos]! | (bytes[pos + 1]! << 8));
+          pos += 2;
+          break;
+        case 0x4a: // BININT
+          if (pos + 4 > this.limit) throw this.truncated(pos, 4);
+          stack.push(bytes[pos]! | (bytes[pos + 1]! << 8) | (bytes[pos + 2]! << 16) | (bytes[pos + 3]! << 24));
+          pos += 4;
+          break;
+        case 0x47: {
+          // BINFLOAT
+          if (pos + 8 > this.limit) throw this.truncated(pos, 8);
+          const value = this.view.getFloat64(pos);
+          stack.push(lossless ? this.#float(value, pos) : value);
+          pos += 8;
+          break;
+        }
+        case 0x8c: {
+          // SHORT_BINUNICODE
+          if (pos >= this.limit) throw this.truncated(pos, 1);
+          const length = bytes[pos++]!;
+          if (pos + length > this.limit) throw this.truncated(pos, length);
+          stack.push(length <= CACHED_LENGTH && !lossless ? this.#shortText(pos, length) : this.text(pos, length));
+          pos += length;
+          break;
+        }
+        case 0x58: {
+          // BINUNICODE
+          if (pos + 4 > this.limit) throw this.truncated(pos, 4);
+          const length = this.view.getUint32(pos, true);
+          pos += 4;
+          if (pos + length > this.limit) throw this.truncated(pos, length);
+          stack.push(length <= CACHED_LENGTH && !lossless ? this.#shortText(pos, length) : this.text(pos, length));
+          pos += length;
+          break;
+        }
+        case 0x4e: // NONE
+          stack.push(null);
+          break;
+        case 0x88: // NEWTRUE
+          stack.push(true);
+          break;
+        case 0x89: // NEWFALSE
+          stack.push(false);
+          break;
+        case 0x5d: // EMPTY_LIST
+          stack.push([]);
+          break;
+        case 0x7d: // EMPTY_DICT
+          stack.push(new PyDict());
+          break;
+        case 0x28: // MARK
+          if (this.marks.length >= this.limits.depth) throw this.exceeded('depth');
+          this.marks.push((this.fence = stack.length));
+          break;
+        case 0x94: // MEMOIZE
+          // In an entry the index would depend on the entries before it: only a GET would tell, and finds nothing.
+          if (this.entry) this.top();
+          else this.memoize(memo.size);
+          break;
+        case 0x71: // BINPUT
+          if (pos >= this.limit) throw this.truncated(pos, 1);
+          this.memoize(bytes[pos++]!);
+          break;
+        case 0x68: // BINGET
+          if (pos >= this.limit) throw this.truncated(pos, 1);
+          this.recall(bytes[pos++]!);
+          break;
+        case 0x6a: // LONG_BINGET
+          if (pos + 4 > this.limit) throw this.truncated(pos, 4);
+          this.recall(this.view.getUint32(pos, true));
+          pos += 4;
+          break;
+        case 0x85: // TUPLE1
+          stack.push(tupleOver([this.pop()]));
+          break;
+        case 0x86: {
+          // TUPLE2
+          const b = this.pop();
+          stack.push(tupleOver([this.pop(), b]));
+          break;
+        }
+        case 0x75: {
+          // SETITEMS
+          const mark = this.popMark();
+          setItems(this, mark);
+          break;
+        }
+        case 0x2e: // STOP
+          if (this.entry) throw this.error('BAD_OPCODE', 'STOP inside an entry');
+          this.pos = pos;
+          if (pos < this.limit && this.limit !== this.end)
+            throw this.error('CORRUPT', 'STOP before the end of its frame');
+          return;
+        default: {
+          code satisfies never;
+          const handler = COLD[code];
+          if (handler === undefined) throw this.unknownOpcode(code);
+          this.pos = pos;
+          handler(this);
+          pos = this.pos;
+        }
+      }
+    }
+  }
+
+  /** Removes the top item. */
+  pop(): unknown {
+    if (this.stack.length <= this.fence) throw this.underflow();
+    return this.stack.pop();
+  }
+
+  /** The top item. */
+  top(): unknown {
+    if (this.stack.length <= this.fence) throw this.underflow();
+    return this.stack[this.stack.length - 1];
+  }
+
+  /** Removes the topmost mark; the items from the returned height on were above it. */
+  popMark(): number {
+    const mark = this.marks.pop();
+    if (mark === undefined) throw this.error('BAD_OPCODE', 'there is no mark on the stack');
+    const { marks } = this;
+    this.fence = marks.length === 0 ? 0 : marks[marks.length - 1]!;
+    return mark;
+  }
+
+  /** Removes the topmost mark and the items above it. */
+  popItems(): unknown[] {
+    return this.stack.splice(this.popMark());
+  }
+
+  memoize(index: number): void {
+    const value = this.top();
+    if (this.unfinished !== null && value instanceof OpaqueObject) this.unfinished.get(value)?.slots.push(index);
+    this.memo.set(index, value);
+    if (this.memo.size > this.limits.memo) throw this.exceeded('memo');
+  }
+
+  recall(index: number): void {
+    if (!this.memo.has(index)) throw this.error('CORRUPT', `memo slot ${index} was never set`, index);
+    this.stack.push(this.share(this.memo.get(index)));
+  }
+
+  /** Notes that a value is now referred to once more: it can no longer be replaced when it is finished. */
+  share(value: unknown): unknown {
+    if (this.unfinished !== null && value instanceof OpaqueObject) {
+      const waiting = this.unfinished.get(value);
+      if (waiting !== undefined) waiting.shared = true;
+    }
+    return value;
+  }
+
+  /** Pushes what stands for a value until its BUILD. */
+  pushUnfinished(placeholder: OpaqueObject, { finish }: Unfinished): void {
+    this.unfinished ??= new Map();
+    this.unfinished.set(placeholder, { finish, slots: [], shared: false });
+    this.stack.push(placeholder);
+  }
+
+  /** Gives the placeholder on top its state, and puts the finished value in its place; false if it stays opaque. */
+  finish(placeholder: OpaqueObject, state: unknown): boolean {
+    const waiting = this.unfinished?.get(placeholder);
+    if (waiting === undefined) return false;
+    this.unfinished!.delete(placeholder);
+    if (this.unfinished!.size === 0) this.unfinished = null;
+    const value = waiting.shared ? undefined : waiting.finish(state);
+    if (value === undefined) return false;
+    this.stack[this.stack.length - 1] = value;
+    for (const slot of waiting.slots) if (this.memo.get(slot) === placeholder) this.memo.set(slot, value);
+    return true;
+  }
+
+  /** Checks that `count` bytes of argument are left, and steps over them. */
+  take(count: number): number {
+    const { pos } = this;
+    if (!(pos + count <= this.limit)) throw this.truncated(pos, count);
+    this.pos = pos + count;
+    return pos;
+  }
+
+  /** A 64-bit count; beyond 2^53 it is inexact, but larger than any input. */
+  takeCount64(): number {
+    const pos = this.take(8);
+    return this.view.getUint32(pos, true) + this.view.getUint32(pos + 4, true) * 2 ** 32;
+  }
+
+  /** The bytes of a line of text, without its newline. */
+  takeLine(): Uint8Array {
+    const { bytes, pos, limit } = this;
+    const end = bytes.indexOf(0x0a, pos);
+    if (end === -1 || end >= limit) throw this.truncated(pos, limit - pos + 1);
+    this.pos = end + 1;
+    return bytes.subarray(pos, end);
+  }
+
+  /** Bytes of the input as a value: a view if views are allowed. */
+  payload(length: number): Uint8Array {
+    const pos = this.take(length);
+    if (this.borrow) return new Uint8Array(this.bytes.buffer, this.bytes.byteOffset + pos, length);
+    this.spend(length);
+    return Uint8Array.prototype.slice.call(this.bytes, pos, pos + length);
+  }
+
+  /** The same as a bytearray. */
+  payloadArray(length: number): ByteArray {
+    const bytes = this.payload(length);
+    return new ByteArray(bytes.buffer as ArrayBuffer, bytes.byteOffset, length);
+  }
+
+  /** Counts memory that is about to be taken. */
+  spend(count: number): void {
+    if ((this.#decoded += count) > this.limits.bytes) throw this.exceeded('bytes');
+  }
+
+  /** UTF-8 text that lies inside the input. */
+  text(pos: number, length: number): string | PyString {
+    if (length > this.limits.string) throw this.exceeded('string');
+    this.spend(length);
+    const text = decodeUtf8(this.bytes, pos, pos + length);
+    if (this.lossless && hasSurrogatePair(this.bytes, pos, pos + length)) {
+      return new PyString(this.bytes.subarray(pos, pos + length), text);
+    }
+    return text;
+  }
+
+  /** Short ASCII text that was read before is not decoded again. */
+  #shortText(pos: number, length: number): string {
+    const { bytes } = this;
+    let hash = length;
+    let high = 0;
+    for (let i = pos, end = pos + length; i < end; i++) {
+      const byte = bytes[i]!;
+      hash = (Math.imul(hash, 31) + byte) | 0;
+      high |= byte;
+    }
+    if (high > 0x7f) return decodeUtf8(bytes, pos, pos + length);
+    const slot = (hash ^ (hash >>> 11)) & (CACHE_SLOTS - 1);
+    const known = this.#cache[slot];
+    if (known !== undefined && known.length === length) {
+      let i = 0;
+      while (i < length && known.charCodeAt(i) === bytes[pos + i]) i++;
+      if (i === length) return known;
+    }
+    return (this.#cache[slot] = decodeUtf8(bytes, pos, pos + length));
+  }
+
+  #float(value: number, pos: number): number | PyFloat {
+    if (Number.isSafeInteger(value) && !Object.is(value, -0)) return new PyFloat(value);
+    if (!Number.isNaN(value)) return value;
+    const bits = this.view.getBigUint64(pos);
+    return bits === CANONICAL_NAN ? value : new PyFloat(bits);
+  }
+
+  /** A float of a text argument. */
+  float(value: number): number | PyFloat {
+    const marked = this.lossless && Number.isSafeInteger(value) && !Object.is(value, -0);
+    return marked ? new PyFloat(value) : value;
+  }
+
+  /** An error at the opcode at hand. */
+  error(
+    code: 'BAD_OPCODE' | 'CORRUPT' | 'TRUNCATED' | 'FORBIDDEN_GLOBAL' | 'UNSUPPORTED_VALUE',
+    message: string,
+    found?: unknown,
+  ): MmdError {
+    const offset = this.start + (this.options.offset ?? 0);
+    return new MmdError(code, `${message} (at ${offset})`, { offset, found });
+  }
+
+  truncated(pos: number, count: number): MmdError {
+    if (this.limit !== this.end) return this.error('CORRUPT', 'the frame ends inside an opcode');
+    const offset = this.start + (this.options.offset ?? 0);
+    const found = this.end - pos;
+    return new MmdError('TRUNCATED', `opcode at ${offset}: expected ${count} bytes of argument, found ${found}`, {
+      offset,
+      expected: count,
+      found,
+    });
+  }
+
+  unknownOpcode(code: number): MmdError {
+    const offset = this.start + (this.options.offset ?? 0);
+    const found = `0x${code.toString(16).padStart(2, '0')}`;
+    // The first byte decides: a file of something else is not a damaged pickle.
+    const kind = this.start === this.origin && !this.entry ? 'NOT_A_PICKLE' : 'BAD_OPCODE';
+    return new MmdError(kind, `byte ${found} at ${offset} is no opcode`, { offset, found: code });
+  }
+
+  underflow(): MmdError {
+    return this.error('BAD_OPCODE', 'the opcode needs more items than the stack has above its mark');
+  }
+
+  exceeded(limit: LimitName): MmdError {
+    return limitExceeded(limit, this.limits[limit], this.start + (this.options.offset ?? 0));
+  }
+}

@@ -1,0 +1,57 @@
+/**
+ * What `load` and `dump` can be asked for.
+ *
+ * @module
+ */
+
+import type { LoadLimits } from './limits.ts';
+import type { OpaqueKind } from './values/opaque.ts';
+
+/** How the 8-bit strings of Python 2 are read, as Python's `encoding` argument. */
+export type Encoding = 'ascii' | 'latin1' | 'utf-8' | 'bytes';
+
+/** One call that a pickle asks for. */
+export interface Call {
+  readonly kind: OpaqueKind;
+  readonly module: string;
+  readonly name: string;
+  /** `NEWOBJ_EX` only. */
+  readonly kwargs: unknown;
+}
+
+/**
+ * What the user gives for a global: makes the object from the arguments, or returns undefined, and the object stays
+ * opaque.
+ */
+export type Construct = (args: readonly unknown[], call: Call) => unknown;
+
+/** A user's class with its state. */
+export interface Constructor {
+  readonly construct: Construct;
+  /** Takes the state that follows (`__setstate__`). Without it a state is an error. */
+  readonly setState?: (object: unknown, state: unknown) => void;
+}
+
+/** Options of `load`, `loadAt` and `loadEntry`. */
+export interface LoadOptions {
+  /** Default `'ascii'`, in which other bytes are an error; numpy and datetime of Python 2 need `'latin1'`. */
+  readonly encoding?: Encoding | undefined;
+  /** Mark what a JavaScript value would not keep apart, so that it is written again as it was. Default false. */
+  readonly lossless?: boolean | undefined;
+  /** Bytes, bytearrays and arrays are views of the input (default), or else copies. */
+  readonly borrow?: boolean | undefined;
+  /** The out-of-band buffers of protocol 5, in order; borrowed. */
+  readonly buffers?: Iterable<Uint8Array> | undefined;
+  /** Resolves a persistent id; undefined leaves it opaque. */
+  readonly persistentLoad?: ((id: unknown) => unknown) | undefined;
+  /** Resolves an extension code to `[module, name]`; undefined leaves it opaque. */
+  readonly extension?: ((code: number) => readonly [module: string, name: string] | undefined) | undefined;
+  /** The user's constructors by `'module name'`; they come before the ones built in. */
+  readonly globals?: ReadonlyMap<string, Construct | Constructor> | Record<string, Construct | Constructor> | undefined;
+  /** `'error'`: anything that would become opaque is FORBIDDEN_GLOBAL instead. Default `'opaque'`. */
+  readonly unknown?: 'opaque' | 'error' | undefined;
+  /** Budgets that differ from the defaults. */
+  readonly limits?: Partial<LoadLimits> | undefined;
+  /** Offset of the first byte in its file, for the offsets in errors. Default 0. */
+  readonly offset?: number | undefined;
+}

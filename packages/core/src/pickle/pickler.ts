@@ -1,0 +1,521 @@
+/**
+ * The writer: a value becomes opcodes, without recursion.
+ *
+ * @module
+ */
+
+import { encodeInteger } from '../bytes/integers.ts';
+import { decodeLatin1 } from '../bytes/utf8.ts';
+import { MmdError } from '../errors.ts';
+import { toPython2 } from './compat.ts';
+import { limitExceeded } from './limits.ts';
+import { OPCODES } from './opcodes.ts';
+import { Sink } from './sink.ts';
+import { Args, BufferRef, Created, Extension, Fill, GlobalRef, Op } from './steps.ts';
+import { PyDict } from './values/dict.ts';
+import { ByteArray } from './values/scalars.ts';
+import { Tuple } from './values/tuple.ts';
+import { stepsOf, type WriteContext } from './writers.ts';
+
+/** Items per APPENDS or SETITEMS, as CPython does: what a reader has to keep on its stack. */
+const BATCH = 1000;
+/** Dict keys that are remembered, so that a repeated one costs two bytes. */
+const REMEMBERED_TEXTS = 4096;
+/** Bytes of this size are one object in Python too when they are one here. */
+const SHARED_BYTES = 16;
+
+const LIST = 0;
+const DICT = 1;
+const SET = 2;
+const TUPLE = 3;
+const STEPS = 4;
+
+/** A container that is being written. Kept and used again. */
+interface Frame {
+  kind: number;
+  /** What to write: items, keys and values in turn, or steps. Borrowed. */
+  items: readonly unknown[];
+  /** Owned by the frame: where entries are laid out that do not stand in an array. */
+  readonly scratch: unknown[];
+  index: number;
+  batchStart: number;
+  batchEnd: number;
+  end: number;
+  value: object | null;
+}
+
+const C: { readonly [N in keyof typeof OPCODES]: number } = Object.fromEntries(
+  Object.entries(OPCODES).map(([name, { code }]) => [name, code]),
+) as { [N in keyof typeof OPCODES]: number };
+
+/** Writes values one after the other; what it keeps between them is memory, never meaning. */
+export class Pickler implements WriteContext {
+  readonly protocol: 2 | 3 | 4 | 5;
+  readonly bufferCallback: ((bytes: Uint8Array) => unknown) | undefined;
+  readonly sink: Sink = new Sink(4096);
+  /** One more than the highest memo index that was written. */
+  memoEnd = 0;
+  readonly #maxDepth: number;
+  #frames: Frame[] = [];
+  #depth = 0;
+  /** Objects by memo index, or by -1 minus the position where a PUT would go. */
+  #memo = new Map<object, number>();
+  #globals = new Map<string, number>();
+  #texts = new Map<string, number>();
+  #dicts = 0;
+
+  constructor(protocol: 2 | 3 | 4 | 5, maxDepth: number, bufferCallback?: (bytes: Uint8Array) => unknown) {
+    this.protocol = protocol;
+    this.#maxDepth = maxDepth;
+    this.bufferCallback = bufferCallback;
+  }
+
+  /**
+   * Writes a value into the sink, after what is there.
+   * @param memoBase - the first memo index to use
+   */
+  write(value: unknown, memoBase: number): void {
+    this.memoEnd = memoBase;
+    try {
+      this.#item(value);
+      while (this.#depth > 0) this.#continue(this.#frames[this.#depth - 1]!);
+    } finally {
+      this.#depth = 0;
+      this.#dicts = 0;
+      if (this.#memo.size > 0) this.#memo = new Map();
+      if (this.#globals.size > 0) this.#globals = new Map();
+      if (this.#texts.size > 0) this.#texts = new Map();
+    }
+  }
+
+  #item(value: unknown): void {
+    switch (typeof value) {
+      case 'string':
+        this.#text(value);
+        break;
+      case 'number':
+        this.#number(value);
+        break;
+      case 'boolean':
+        this.sink.u8(value ? C.NEWTRUE : C.NEWFALSE);
+        break;
+      case 'bigint':
+        this.#bigint(value);
+        break;
+      case 'object':
+        if (value === null) this.sink.u8(C.NONE);
+        else this.#object(value);
+        break;
+      default:
+        throw new MmdError('UNSUPPORTED_VALUE', `a value of type ${typeof value} cannot be written`, {
+          found: typeof value,
+        });
+    }
+  }
+
+  #object(value: object): void {
+    if (this.#recall(value)) return;
+    const prototype: unknown = Object.getPrototypeOf(value);
+    if (prototype === Array.prototype) this.#list(value as unknown[]);
+    else if (prototype === PyDict.prototype) this.#pyDict(value as PyDict);
+    else if (prototype === Tuple.prototype) this.#tuple(value as Tuple);
+    else if (prototype === Object.prototype || prototype === null) this.#plain(value);
+    else if (prototype === Map.prototype) this.#map(value as Map<unknown, unknown>);
+    else this.#other(value);
+  }
+
+  /** What is not one of the commonest classes: written as steps, by the mapping table. */
+  #other(value: object): void {
+    if (value instanceof Op) this.sink.u8(value.code);
+    else if (value instanceof GlobalRef) this.#global(value.module, value.name);
+    else if (value instanceof Args) this.#push(TUPLE, value.items, value.items.length, null);
+    else if (value instanceof Created) this.#created(value.value);
+    else if (value instanceof Fill) this.#fill(value);
+    else if (value instanceof Extension) this.#extension(value.code);
+    else if (value instanceof BufferRef) {
+      this.sink.u8(C.NEXT_BUFFER);
+      if (value.readonly) this.sink.u8(C.READONLY_BUFFER);
+    } else if (value instanceof Uint8Array) this.#bytes(value);
+    else if (Array.isArray(value)) this.#list(value);
+    else {
+      const steps = stepsOf(value, this);
+      this.#push(STEPS, steps, steps.length, value);
+    }
+  }
+
+  /** GETs an object that was written before. */
+  #recall(value: object): boolean {
+    const at = this.#memo.get(value);
+    if (at === undefined) return false;
+    this.#get(at < 0 ? this.#assign(this.#memo, value, at) : at);
+    return true;
+  }
+
+  #assign<K>(memo: Map<K, number>, key: K, at: number): number {
+    const index = this.memoEnd++;
+    this.sink.put(-1 - at, index);
+    memo.set(key, index);
+    return index;
+  }
+
+  #get(index: number): void {
+    const { sink } = this;
+    if (index < 256) {
+      sink.u8(C.BINGET);
+      sink.u8(index);
+    } else {
+      sink.u8(C.LONG_BINGET);
+      sink.u32(index);
+    }
+  }
+
+  /** Remembers the object that is now complete on the stack. */
+  #note(value: object): void {
+    this.#memo.set(value, -1 - this.sink.length);
+  }
+
+  #push(kind: number, items: readonly unknown[], end: number, value: object | null): Frame {
+    if (this.#depth >= this.#maxDepth) throw limitExceeded('depth', this.#maxDepth);
+    let frame = this.#frames[this.#depth];
+    if (frame === undefined) {
+      frame = { kind, items, scratch: [], index: 0, batchStart: 0, batchEnd: 0, end, value };
+      this.#frames.push(frame);
+    } else {
+      frame.kind = kind;
+      frame.items = items;
+      frame.index = 0;
+      frame.batchStart = 0;
+      frame.batchEnd = 0;
+      frame.end = end;
+      frame.value = value;
+    }
+    this.#depth++;
+    if (kind === TUPLE && end > 3) this.sink.u8(C.MARK);
+    return frame;
+  }
+
+  #pop(frame: Frame): void {
+    this.#depth--;
+    frame.items = [];
+    frame.scratch.length = 0;
+    frame.value = null;
+  }
+
+  /** Writes items of the innermost container until one of them is a container, or it is complete. */
+  #continue(frame: Frame): void {
+    this.sink.boundary();
+    switch (frame.kind) {
+      case TUPLE:
+        if (this.#items(frame, frame.end)) this.#endTuple(frame);
+        return;
+      case STEPS:
+        if (this.#items(frame, frame.end)) this.#pop(frame);
+        return;
+      default:
+        this.#batch(frame);
+    }
+  }
+
+  /** Writes items up to `to`; false if one of them is a container that comes first. */
+  #items(frame: Frame, to: number): boolean {
+    const { items } = frame;
+    const depth = this.#depth;
+    const keyed = frame.kind === DICT;
+    while (frame.index < to) {
+      const at = frame.index++;
+      const item = items[at];
+      if (keyed && at % 2 === 0 && typeof item === 'string') this.#keyText(item);
+      else this.#item(item);
+      // A step may also have ended its own frame.
+      if (this.#depth !== depth) return false;
+    }
+    return true;
+  }
+
+  #batch(frame: Frame): void {
+    const { sink } = this;
+    const unit = frame.kind === DICT ? 2 : 1;
+    do {
+      if (frame.index === frame.batchEnd) {
+        sink.boundary();
+        const count = frame.batchEnd - frame.batchStart;
+        if (frame.kind === SET) {
+          if (count > 0) sink.u8(C.ADDITEMS);
+        } else if (count > unit) sink.u8(frame.kind === LIST ? C.APPENDS : C.SETITEMS);
+        else if (count === unit) sink.u8(frame.kind === LIST ? C.APPEND : C.SETITEM);
+        if (frame.index === frame.end) {
+          this.#pop(frame);
+          return;
+        }
+        frame.batchStart = frame.index;
+        frame.batchEnd = Math.min(frame.end, frame.index + BATCH * unit);
+        if (frame.batchEnd - frame.batchStart > unit || frame.kind === SET) sink.u8(C.MARK);
+      }
+    } while (this.#items(frame, frame.batchEnd));
+  }
+
+  #list(value: readonly unknown[]): void {
+    this.sink.u8(C.EMPTY_LIST);
+    this.#note(value);
+    if (value.length > 0) this.#push(LIST, value, value.length, value);
+  }
+
+  #newDict(value: object): void {
+    this.sink.u8(C.EMPTY_DICT);
+    this.#note(value);
+    this.#dicts++;
+  }
+
+  #pyDict(value: PyDict): void {
+    const pairs = PyDict.pairs(value);
+    if (pairs === undefined) {
+      this.#map(value);
+      return;
+    }
+    this.#newDict(value);
+    this.#push(DICT, pairs, pairs.length, value);
+  }
+
+  #map(value: ReadonlyMap<unknown, unknown>): void {
+    this.#newDict(value);
+    if (value.size === 0) return;
+    const frame = this.#push(DICT, [], value.size * 2, value);
+    const { scratch } = frame;
+    value.forEach((item, key) => {
+      scratch.push(key, item);
+    });
+    frame.items = scratch;
+  }
+
+  #plain(value: object): void {
+    this.#newDict(value);
+    const keys = Object.keys(value);
+    if (keys.length === 0) return;
+    const frame = this.#push(DICT, [], keys.length * 2, value);
+    const { scratch } = frame;
+    for (const key of keys) scratch.push(key, (value as Record<string, unknown>)[key]);
+    frame.items = scratch;
+  }
+
+  #tuple(value: Tuple): void {
+    if (value.length === 0) this.sink.u8(C.EMPTY_TUPLE);
+    else this.#push(TUPLE, value, value.length, value);
+  }
+
+  /** The items are on the stack. A tuple that contains itself was completed on the way: that one is taken. */
+  #endTuple(frame: Frame): void {
+    const { sink } = this;
+    const { value, end } = frame;
+    this.#pop(frame);
+    if (value !== null && this.#memo.has(value)) {
+      if (end > 3) sink.u8(C.POP_MARK);
+      else for (let i = 0; i < end; i++) sink.u8(C.POP);
+      this.#recall(value);
+      return;
+    }
+    sink.u8([C.EMPTY_TUPLE, C.TUPLE1, C.TUPLE2, C.TUPLE3][end] ?? C.TUPLE);
+    if (value !== null) this.#note(value);
+  }
+
+  #created(value: object): void {
+    if (!this.#memo.has(value)) {
+      this.#note(value);
+      return;
+    }
+    // Completed, with all that follows, inside its own arguments.
+    this.sink.u8(C.POP);
+    this.#recall(value);
+    this.#pop(this.#frames[this.#depth - 1]!);
+  }
+
+  #fill({ kind, items }: Fill): void {
+    if (items.length > 0) this.#push(kind === 'list' ? LIST : kind === 'dict' ? DICT : SET, items, items.length, null);
+  }
+
+  #keyText(text: string): void {
+    // A single dict cannot repeat a key.
+    if (this.#dicts < 2) {
+      this.#text(text);
+      return;
+    }
+    const at = this.#texts.get(text);
+    if (at !== undefined) {
+      this.#get(at < 0 ? this.#assign(this.#texts, text, at) : at);
+      return;
+    }
+    this.#text(text);
+    if (this.#texts.size < REMEMBERED_TEXTS) this.#texts.set(text, -1 - this.sink.length);
+  }
+
+  #text(text: string): void {
+    const { sink } = this;
+    const short = this.protocol >= 4;
+    const pos = sink.reserve(5 + 3 * text.length);
+    const head = short && text.length < 256 ? 2 : 5;
+    sink.length = pos + head;
+    sink.utf8(text);
+    const length = sink.length - pos - head;
+    if (head === 2 && length > 255) {
+      // Room was reserved for this: the text moves up by three bytes.
+      sink.bytes.copyWithin(pos + 5, pos + 2, pos + 2 + length);
+      sink.length += 3;
+    }
+    this.#textHead(pos, length);
+  }
+
+  /** UTF-8 that is known. */
+  utf8(bytes: Uint8Array): void {
+    const { sink } = this;
+    const pos = sink.reserve(5 + bytes.length);
+    sink.length = pos + (this.protocol >= 4 && bytes.length < 256 ? 2 : 5);
+    sink.raw(bytes);
+    this.#textHead(pos, bytes.length);
+  }
+
+  #textHead(pos: number, length: number): void {
+    const { sink } = this;
+    if (this.protocol >= 4 && length < 256) {
+      sink.bytes[pos] = C.SHORT_BINUNICODE;
+      sink.bytes[pos + 1] = length;
+    } else {
+      sink.bytes[pos] = C.BINUNICODE;
+      sink.view.setUint32(pos + 1, length, true);
+    }
+  }
+
+  #number(value: number): void {
+    const { sink } = this;
+    if ((value | 0) === value && !Object.is(value, -0)) {
+      if (value >= 0 && value < 256) {
+        sink.u8(C.BININT1);
+        sink.u8(value);
+      } else if (value >= 0 && value < 65536) {
+        sink.u8(C.BININT2);
+        sink.u16(value);
+      } else {
+        sink.u8(C.BININT);
+        sink.i32(value);
+      }
+    } else if (Number.isSafeInteger(value) && value !== 0) {
+      const high = Math.floor(value / 2 ** 32);
+      const more = high >= -128 && high < 128 ? 1 : high >= -32768 && high < 32768 ? 2 : 3;
+      sink.u8(C.LONG1);
+      sink.u8(4 + more);
+      sink.u32(value - high * 2 ** 32);
+      for (let i = 0; i < more; i++) sink.u8((high >> (8 * i)) & 0xff);
+    } else {
+      sink.u8(C.BINFLOAT);
+      sink.f64be(value);
+    }
+  }
+
+  /** A float by its bits. */
+  float(bits: bigint): void {
+    const { sink } = this;
+    sink.u8(C.BINFLOAT);
+    const pos = sink.reserve(8);
+    sink.view.setBigUint64(pos, bits);
+    sink.length += 8;
+  }
+
+  #bigint(value: bigint): void {
+    if (value >= -(2n ** 53n) + 1n && value < 2n ** 53n) {
+      this.#number(Number(value));
+      return;
+    }
+    const { sink } = this;
+    const bytes = encodeInteger(value);
+    if (bytes.length < 256) {
+      sink.u8(C.LONG1);
+      sink.u8(bytes.length);
+    } else {
+      sink.u8(C.LONG4);
+      sink.u32(bytes.length);
+    }
+    sink.raw(bytes);
+  }
+
+  #bytes(value: Uint8Array): void {
+    const array = value instanceof ByteArray;
+    if (array ? this.protocol < 5 : this.protocol < 3) {
+      const steps = bytesSteps(value);
+      this.#push(STEPS, steps, steps.length, value);
+      return;
+    }
+    this.payload(value, array);
+    if (array || value.length >= SHARED_BYTES) this.#note(value);
+  }
+
+  /** Bytes or a bytearray as one opcode. */
+  payload(bytes: Uint8Array, array: boolean): void {
+    const { sink } = this;
+    const head = sink.length;
+    const { length } = bytes;
+    if (array) {
+      sink.u8(C.BYTEARRAY8);
+      sink.u64(length);
+    } else if (length < 256) {
+      sink.u8(C.SHORT_BINBYTES);
+      sink.u8(length);
+    } else if (length < 2 ** 32) {
+      sink.u8(C.BINBYTES);
+      sink.u32(length);
+    } else {
+      sink.u8(C.BINBYTES8);
+      sink.u64(length);
+    }
+    sink.payload(bytes, head);
+  }
+
+  #extension(code: number): void {
+    const { sink } = this;
+    if (code < 256) {
+      sink.u8(C.EXT1);
+      sink.u8(code);
+    } else if (code < 65536) {
+      sink.u8(C.EXT2);
+      sink.u16(code);
+    } else {
+      sink.u8(C.EXT4);
+      sink.u32(code);
+    }
+  }
+
+  #global(module: string, name: string): void {
+    const key = `${module}\n${name}`;
+    const at = this.#globals.get(key);
+    if (at !== undefined) {
+      this.#get(at < 0 ? this.#assign(this.#globals, key, at) : at);
+      return;
+    }
+    const { sink } = this;
+    if (this.protocol >= 4) {
+      this.#text(module);
+      this.#text(name);
+      sink.u8(C.STACK_GLOBAL);
+    } else {
+      const names = this.protocol === 2 ? toPython2(module, name) : [module, name];
+      sink.u8(C.GLOBAL);
+      for (const part of names as readonly string[]) {
+        if (part.includes('\n')) {
+          throw new MmdError('UNSUPPORTED_VALUE', 'a global whose name holds a newline needs protocol 4', {
+            global: key,
+          });
+        }
+        sink.utf8(part);
+        sink.u8(0x0a);
+      }
+    }
+    this.#globals.set(key, -1 - sink.length);
+  }
+}
+
+/** Bytes where the protocol has no opcode for them, as CPython writes them. */
+function bytesSteps(value: Uint8Array): readonly unknown[] {
+  const array = value instanceof ByteArray;
+  const make = new GlobalRef('builtins', array ? 'bytearray' : 'bytes');
+  const done = [new Op(C.REDUCE), new Created(value)];
+  if (value.length === 0) return [make, new Args([]), ...done];
+  if (array) return [make, new Args([new Uint8Array(value.buffer, value.byteOffset, value.length)]), ...done];
+  return [new GlobalRef('_codecs', 'encode'), new Args([decodeLatin1(value), 'latin1']), ...done];
+}

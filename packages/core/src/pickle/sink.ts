@@ -1,0 +1,168 @@
+/**
+ * Where the writer's opcodes go: one buffer, the places where PUTs are needed after all, and large payloads that are
+ * copied only once, into the result.
+ *
+ * @module
+ */
+
+import { ByteWriter } from '../bytes/byte-writer.ts';
+import { OPCODES } from './opcodes.ts';
+
+/** Payloads of this size are kept aside and stand outside of frames; frames are cut at this size. */
+export const FRAME_SIZE = 65_536;
+/** Shorter stretches stand without a frame. */
+const FRAME_MINIMUM = 4;
+
+interface Insertion {
+  readonly pos: number;
+  /** A payload whose opcode and length start at `head`. */
+  readonly payload?: Uint8Array;
+  readonly head?: number;
+  /** A memo index. */
+  readonly put?: number;
+}
+
+/** A byte writer that can put something in between later. */
+export class Sink extends ByteWriter {
+  #insertions: Insertion[] = [];
+  #puts = false;
+  #extra = 0;
+  #cuts: number[] = [];
+  #lastCut = 0;
+
+  /** Starts anew; the buffer is kept. */
+  reset(): void {
+    this.length = 0;
+    this.#insertions = [];
+    this.#puts = false;
+    this.#extra = 0;
+    this.#cuts = [];
+    this.#lastCut = 0;
+  }
+
+  /** Notes that an opcode starts here: a frame may end. */
+  boundary(): void {
+    if (this.length - this.#lastCut >= FRAME_SIZE) this.#cuts.push((this.#lastCut = this.length));
+  }
+
+  /** The payload of the opcode that starts at `head` and was written up to here. Borrowed until the result is made. */
+  payload(bytes: Uint8Array, head: number): void {
+    if (bytes.length < FRAME_SIZE) {
+      this.raw(bytes);
+      return;
+    }
+    this.#insertions.push({ pos: this.length, payload: bytes, head });
+    this.#extra += bytes.length;
+  }
+
+  /** A PUT of `index` for the object that was complete at `pos`. */
+  put(pos: number, index: number): void {
+    this.#insertions.push({ pos, put: index });
+    this.#puts = true;
+    this.#extra += index < 256 ? 2 : 5;
+  }
+
+  /**
+   * All opcodes in order.
+   * @param frames - from the first byte on that is to stand in frames, or -1 for none
+   * @returns bytes that belong to the caller, unless nothing was put in between and `borrow` allows a view of the buffer
+   */
+  assemble(frames: number, borrow: boolean): Uint8Array {
+    if (frames < 0 && this.#insertions.length === 0) {
+      return borrow ? this.bytes.subarray(0, this.length) : this.finish();
+    }
+    // Positions tie only where a PUT follows the payload it is for, and payloads were noted first.
+    if (this.#puts) this.#insertions.sort((a, b) => a.pos - b.pos);
+    const out = new Assembly(
+      this.length + this.#extra + (frames < 0 ? 0 : 9 * (2 + this.#cuts.length + 2 * this.#insertions.length)),
+    );
+    let from = 0;
+    const copy = (to: number): void => {
+      out.copy(this.bytes, from, to);
+      from = to;
+    };
+    const framed = frames >= 0;
+    if (framed) {
+      copy(frames);
+      out.open();
+    }
+    let cut = 0;
+    const cutsUpTo = (pos: number): void => {
+      for (; cut < this.#cuts.length && this.#cuts[cut]! <= pos; cut++) {
+        if (this.#cuts[cut]! < from) continue;
+        copy(this.#cuts[cut]!);
+        out.close();
+        out.open();
+      }
+    };
+    for (const { pos, payload, head, put } of this.#insertions) {
+      if (put !== undefined) {
+        if (framed) cutsUpTo(pos - 1);
+        copy(pos);
+        out.put(put);
+        continue;
+      }
+      if (framed) {
+        cutsUpTo(head!);
+        copy(head!);
+        out.close();
+      }
+      copy(pos);
+      out.copy(payload!, 0, payload!.length);
+      if (framed) out.open();
+    }
+    if (framed) cutsUpTo(this.length - 1);
+    copy(this.length);
+    if (framed) out.close();
+    return out.bytes.subarray(0, out.length);
+  }
+}
+
+/** The result in the making. */
+class Assembly {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  length = 0;
+  #frame = 0;
+
+  constructor(size: number) {
+    this.bytes = new Uint8Array(size);
+  }
+
+  copy(bytes: Uint8Array, from: number, to: number): void {
+    this.bytes.set(bytes.subarray(from, to), this.length);
+    this.length += to - from;
+  }
+
+  put(index: number): void {
+    const { bytes } = this;
+    if (index < 256) {
+      bytes[this.length++] = OPCODES.BINPUT.code;
+      bytes[this.length++] = index;
+      return;
+    }
+    bytes[this.length++] = OPCODES.LONG_BINPUT.code;
+    for (let shift = 0; shift < 32; shift += 8) bytes[this.length++] = (index >>> shift) & 0xff;
+  }
+
+  /** Leaves room for the head of a frame. */
+  open(): void {
+    this.#frame = this.length;
+    this.length += 9;
+  }
+
+  /** Writes the head, or takes the room back where a frame is not worth it. */
+  close(): void {
+    const { bytes } = this;
+    const start = this.#frame + 9;
+    const size = this.length - start;
+    if (size < FRAME_MINIMUM) {
+      bytes.copyWithin(this.#frame, start, this.length);
+      this.length -= 9;
+      return;
+    }
+    bytes[this.#frame] = OPCODES.FRAME.code;
+    const view = new DataView(bytes.buffer);
+    view.setUint32(this.#frame + 1, size % 2 ** 32, true);
+    view.setUint32(this.#frame + 5, Math.floor(size / 2 ** 32), true);
+  }
+}

@@ -1,0 +1,107 @@
+/**
+ * The text arguments of protocol 0: what both of CPython's readers accept, and nothing on which they differ.
+ *
+ * @module
+ */
+
+import { narrowInteger } from '../bytes/integers.ts';
+import { decodeLatin1 } from '../bytes/utf8.ts';
+import { MmdError } from '../errors.ts';
+
+/** An optional sign and decimal digits, without superfluous zeros: `int(text)` and `int(text, 0)` agree on these. */
+const DECIMAL = /^[+-]?(?:0+|[1-9][0-9]*)$/;
+
+/** What `float()` accepts, without spaces and underscores. */
+const FLOAT = /^[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|inf(?:inity)?|nan)$/i;
+
+/** Parses a decimal integer; `undefined` if the text is not one. */
+export function parseDecimal(text: string): number | bigint | undefined {
+  if (!DECIMAL.test(text)) return undefined;
+  if (text.length <= 15) return Number(text) + 0;
+  const digits = text.replace(/^[+-]/, '');
+  const value = BigInt(digits);
+  return narrowInteger(text.startsWith('-') ? -value : value);
+}
+
+/** Parses a float; `undefined` if the text is not one. */
+export function parseFloatText(text: string): number | undefined {
+  if (!FLOAT.test(text)) return undefined;
+  const lower = text.toLowerCase();
+  if (lower.includes('inf')) return lower.startsWith('-') ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY;
+  return lower.includes('nan') ? Number.NaN : Number(text);
+}
+
+const ESCAPES: ReadonlyMap<number, number> = new Map(
+  Object.entries({ '\\': 92, "'": 39, '"': 34, a: 7, b: 8, f: 12, n: 10, r: 13, t: 9, v: 11 }).map(([letter, byte]) => [
+    letter.charCodeAt(0),
+    byte,
+  ]),
+);
+
+/**
+ * Undoes the escapes of a Python bytes literal, without its quotes (`codecs.escape_decode`).
+ * @returns new bytes, or an error text
+ */
+export function unescapeBytes(bytes: Uint8Array): Uint8Array | string {
+  const out = new Uint8Array(bytes.length);
+  let length = 0;
+  for (let i = 0; i < bytes.length; i++) {
+    if (bytes[i] !== 0x5c) {
+      out[length++] = bytes[i]!;
+      continue;
+    }
+    if (++i === bytes.length) return 'Trailing \\ in string';
+    const letter = bytes[i]!;
+    const plain = ESCAPES.get(letter);
+    if (plain !== undefined) out[length++] = plain;
+    else if (letter === 0x78) {
+      const hex = decodeLatin1(bytes, i + 1, Math.min(bytes.length, i + 3));
+      if (!/^[0-9a-fA-F]{2}$/.test(hex)) return `invalid \\x escape at position ${i - 1}`;
+      out[length++] = Number.parseInt(hex, 16);
+      i += 2;
+    } else if (letter >= 0x30 && letter <= 0x37) {
+      const octal = /^[0-7]{1,3}/.exec(decodeLatin1(bytes, i, Math.min(bytes.length, i + 3)))![0];
+      out[length++] = Number.parseInt(octal, 8) & 0xff;
+      i += octal.length - 1;
+    } else if (letter !== 0x0a) {
+      out[length++] = 0x5c;
+      out[length++] = letter;
+    }
+  }
+  return out.slice(0, length);
+}
+
+/**
+ * Decodes raw-unicode-escape: Latin-1, in which `\uXXXX` and `\UXXXXXXXX` after an odd count of backslashes stand
+ * for code points.
+ * @throws MmdError CORRUPT
+ */
+export function decodeRawUnicode(bytes: Uint8Array, offset: number): string {
+  const text = decodeLatin1(bytes);
+  if (!text.includes('\\')) return text;
+  return text.replace(/\\+(?:u[0-9a-fA-F]{0,4}|U[0-9a-fA-F]{0,8})?/g, (match, at: number) => {
+    const letter = match.search(/[uU]/);
+    const slashes = letter === -1 ? match.length : letter;
+    if (letter === -1 || slashes % 2 === 0) return match;
+    const hex = match.slice(letter + 1);
+    const wanted = match[letter] === 'u' ? 4 : 8;
+    const code = Number.parseInt(hex, 16);
+    if (hex.length !== wanted || code > 0x10ffff) {
+      throw new MmdError(
+        'CORRUPT',
+        `UNICODE at ${offset + at}: the escape ${match.slice(slashes - 1)} is not a character`,
+        {
+          offset: offset + at,
+        },
+      );
+    }
+    return match.slice(0, slashes - 1) + String.fromCodePoint(code);
+  });
+}
+
+/** Strips the quotes of a STRING argument; `undefined` if it is not quoted. */
+export function stripQuotes(bytes: Uint8Array): Uint8Array | undefined {
+  const quote = bytes[0];
+  if (bytes.length < 2 || (quote !== 0x22 && quote !== 0x27) || bytes.at(-1) !== quote) return undefined;
+  return bytes.subarray(1, -1);
+}

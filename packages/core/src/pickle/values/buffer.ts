@@ -1,0 +1,28 @@
+/**
+ * Out-of-band buffers of protocol 5.
+ *
+ * @module
+ */
+
+import { type Keyed, unhashable } from './keys.ts';
+
+/** A buffer that was handed over beside the pickle. It is written again out of band if that is asked for, else as bytes or bytearray. */
+export class OutOfBandBuffer implements Keyed {
+  /** The bytes that were given; borrowed. */
+  readonly bytes: Uint8Array;
+  /** Its place among the buffers. */
+  readonly index: number;
+  readonly readonly: boolean;
+
+  constructor(bytes: Uint8Array, index = 0, readonly = false) {
+    this.bytes = bytes;
+    this.index = index;
+    this.readonly = readonly;
+    Object.freeze(this);
+  }
+
+  /** @internal */
+  pyKey(): string {
+    throw unhashable(this);
+  }
+}

@@ -1,0 +1,156 @@
+/**
+ * Python's equality of dict keys and set items, as canonical strings.
+ *
+ * V8 seeds the hashes of strings, not those of numbers and bigints, so that chosen integers make a Map quadratic;
+ * under canonical strings they do not.
+ *
+ * @module
+ */
+
+import { decodeLatin1 } from '../../bytes/utf8.ts';
+import { MmdError } from '../../errors.ts';
+import { Complex } from '../../ndarray/complex.ts';
+import { DEFAULT_LIMITS, limitExceeded } from '../limits.ts';
+import { Tuple } from './tuple.ts';
+
+/**
+ * A stand-in that tells its canonical string; two are one key exactly if the strings are equal. `undefined`: by
+ * identity. An exception: it cannot be a key.
+ */
+export interface Keyed {
+  /** @internal */
+  pyKey(space: KeySpace): string | undefined;
+}
+
+/** The error of a value that Python cannot hash. */
+export function unhashable(value: unknown): MmdError {
+  return new MmdError('BAD_KEY', `a ${nameOf(value)} cannot be a dict key or set item: Python cannot hash it`, {
+    found: nameOf(value),
+  });
+}
+
+function nameOf(value: unknown): string {
+  return typeof value === 'object' && value !== null
+    ? (Object.getPrototypeOf(value)?.constructor?.name ?? 'dict')
+    : typeof value;
+}
+
+function composite(value: unknown): value is Iterable<unknown> & object {
+  return value instanceof Tuple || (typeof value === 'object' && value !== null && 'pyFrozen' in value);
+}
+
+/**
+ * Gives out canonical strings. Values that compare by identity, tuples and frozensets get serial numbers, so a space
+ * is shared by all dicts and sets of one loaded pickle.
+ */
+export class KeySpace {
+  readonly #maximum: number;
+  #work = 0;
+  #serial = 0;
+  /** Canonical strings of tuples and frozensets, by their parts: the string stays short, however deep they nest. */
+  readonly #parts = new Map<string, string>();
+  readonly #cache = new WeakMap<object, string>();
+
+  /** @param maximum - the budget `keys` */
+  constructor(maximum: number = DEFAULT_LIMITS.keys) {
+    this.#maximum = maximum;
+  }
+
+  /**
+   * The canonical string of a value.
+   * @throws MmdError BAD_KEY for what Python cannot hash; LIMIT_EXCEEDED
+   */
+  key(value: unknown): string {
+    switch (typeof value) {
+      case 'string':
+        return `s${value}`;
+      case 'boolean':
+        return value ? 'i1' : 'i0';
+      case 'number':
+        return this.number(value);
+      case 'bigint':
+        return integerKey(value);
+      case 'undefined':
+        throw unhashable(value);
+      default:
+        return value === null ? 'None' : this.#object(value as object);
+    }
+  }
+
+  /** The canonical string of a number: integers, floats and bools share one line. Every NaN is its own. */
+  number(value: number): string {
+    if (Number.isSafeInteger(value)) return `i${value === 0 ? 0 : value}`;
+    if (Number.isInteger(value)) return integerKey(BigInt(value));
+    return Number.isNaN(value) ? this.#next('n') : `f${value}`;
+  }
+
+  #next(prefix: string): string {
+    return `${prefix}#${this.#serial++}`;
+  }
+
+  #spend(count: number): void {
+    this.#work += count;
+    if (this.#work > this.#maximum) throw limitExceeded('keys', this.#maximum);
+  }
+
+  #object(value: object): string {
+    this.#spend(1);
+    if (composite(value)) return this.#composite(value);
+    if ('pyKey' in value) return (value as Keyed).pyKey(this) ?? this.identity(value);
+    if (value instanceof Complex) {
+      return value.im === 0 ? this.number(value.re) : `c${this.number(value.re)},${this.number(value.im)}`;
+    }
+    const prototype: unknown = Object.getPrototypeOf(value);
+    if (value instanceof Uint8Array) return `b${decodeLatin1(value)}`;
+    const plain = prototype === Object.prototype || prototype === null;
+    if (plain || Array.isArray(value) || ArrayBuffer.isView(value) || value instanceof Map || value instanceof Set) {
+      throw unhashable(value);
+    }
+    return this.identity(value);
+  }
+
+  /** The canonical string of an object that is equal only to itself. */
+  identity(value: object): string {
+    let key = this.#cache.get(value);
+    if (key === undefined) this.#cache.set(value, (key = this.#next('o')));
+    return key;
+  }
+
+  /** Post-order over tuples and frozensets, each distinct one once, without native recursion. */
+  #composite(root: Iterable<unknown> & object): string {
+    const pending: (Iterable<unknown> & object)[] = [root];
+    for (let top = pending.at(-1); top !== undefined; top = pending.at(-1)) {
+      const depth = pending.length;
+      if (!this.#cache.has(top)) {
+        for (const child of top) {
+          this.#spend(1);
+          if (composite(child) && !this.#cache.has(child)) pending.push(child);
+        }
+        if (pending.length > depth) continue;
+        this.#cache.set(top, this.#join(top));
+      }
+      pending.pop();
+    }
+    return this.#cache.get(root)!;
+  }
+
+  #join(value: Iterable<unknown> & object): string {
+    const parts: string[] = [];
+    for (const child of value) {
+      const key = this.key(child);
+      parts.push(`${key.length}:${key}`);
+    }
+    const kind = value instanceof Tuple ? 't' : 'z';
+    if (kind === 'z') parts.sort();
+    const joined = kind + parts.join('');
+    let key = this.#parts.get(joined);
+    if (key === undefined) this.#parts.set(joined, (key = this.#next(kind)));
+    return key;
+  }
+}
+
+/** The canonical string of an integer of any size; hexadecimal beyond 2^53, because that is linear. */
+export function integerKey(value: bigint): string {
+  const narrow = Number(value);
+  return Number.isSafeInteger(narrow) ? `i${narrow}` : `i0x${value.toString(16)}`;
+}

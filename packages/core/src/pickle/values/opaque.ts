@@ -1,0 +1,139 @@
+/**
+ * What stands for everything that is not on the allow-list: inert data that can be written again.
+ *
+ * @module
+ */
+
+import { inspectAs, showAs } from './inspect.ts';
+import type { Keyed } from './keys.ts';
+import { Tuple } from './tuple.ts';
+
+/**
+ * A class, function or module attribute, by name only; nothing was imported. Dotted names stay text. One pickle gives
+ * one object per name.
+ */
+export class OpaqueGlobal implements Keyed {
+  readonly module: string;
+  readonly name: string;
+
+  constructor(module: string, name: string) {
+    this.module = module;
+    this.name = name;
+    Object.freeze(this);
+  }
+
+  /** `module.name` */
+  toString(): string {
+    return `${this.module}.${this.name}`;
+  }
+
+  static {
+    showAs(this, (self) => `<${self.toString()}>`);
+  }
+
+  /** @internal */
+  pyKey(): string {
+    return `g${this.module.length}:${this.module}.${this.name}`;
+  }
+}
+
+/** The ways a pickle makes an object. */
+export type OpaqueKind = 'REDUCE' | 'NEWOBJ' | 'NEWOBJ_EX' | 'INST' | 'OBJ' | 'PERSID' | 'BINPERSID' | 'EXT';
+
+/** What a pickle does to an object after it is made, in order. */
+export type Operation =
+  | { readonly op: 'BUILD'; readonly state: unknown }
+  | { readonly op: 'APPEND'; readonly items: readonly unknown[] }
+  | { readonly op: 'SETITEM'; readonly pairs: readonly unknown[] }
+  | { readonly op: 'ADDITEMS'; readonly items: readonly unknown[] }
+  | { readonly op: 'CALL'; readonly call: OpaqueObject };
+
+/**
+ * An object whose class is not on the allow-list: how it was to be made, kept in full. Writing it again gives a
+ * pickle that Python loads as an equal object.
+ *
+ * Two are one dict key only if they are the same object.
+ */
+export class OpaqueObject implements Keyed {
+  readonly kind: OpaqueKind;
+  /** What was to be called: usually an {@link OpaqueGlobal}; null for persistent ids and extension codes. */
+  readonly callable: unknown;
+  /** The arguments; for `PERSID` and `BINPERSID` the id, for `EXT` the code. */
+  readonly args: readonly unknown[];
+  /** `NEWOBJ_EX` only: the keyword arguments. */
+  readonly kwargs: unknown;
+  readonly #operations: Operation[] = [];
+
+  constructor(kind: OpaqueKind, callable: unknown, args: readonly unknown[], kwargs: unknown = null) {
+    this.kind = kind;
+    this.callable = callable;
+    this.args = args;
+    this.kwargs = kwargs;
+    Object.freeze(this);
+  }
+
+  /** Records what the pickle does next. */
+  static operate(object: OpaqueObject, operation: Operation): void {
+    object.#operations.push(operation);
+  }
+
+  /** What the pickle did to the object after making it, in order. */
+  get operations(): readonly Operation[] {
+    return this.#operations;
+  }
+
+  /**
+   * The class, or else the callable, that the object comes from: `copyreg.__newobj__`-like helpers are looked through.
+   */
+  get global(): OpaqueGlobal | undefined {
+    const { callable, args } = this;
+    const helper = callable instanceof OpaqueGlobal && callable.module === 'copyreg';
+    const first = helper ? args[0] : callable;
+    return first instanceof OpaqueGlobal ? first : undefined;
+  }
+
+  /** The state given last, or undefined. */
+  get state(): unknown {
+    let state: unknown;
+    for (const operation of this.#operations) if (operation.op === 'BUILD') state = operation.state;
+    return state;
+  }
+
+  /** What was appended, or added to a set. */
+  get items(): unknown[] {
+    const items: unknown[] = [];
+    for (const operation of this.#operations) {
+      if (operation.op === 'APPEND' || operation.op === 'ADDITEMS')
+        for (const item of operation.items) items.push(item);
+    }
+    return items;
+  }
+
+  /** Keys and values that were set, in order. */
+  get dictItems(): [unknown, unknown][] {
+    const entries: [unknown, unknown][] = [];
+    for (const operation of this.#operations) {
+      if (operation.op !== 'SETITEM') continue;
+      for (let i = 0; i < operation.pairs.length; i += 2) entries.push([operation.pairs[i], operation.pairs[i + 1]]);
+    }
+    return entries;
+  }
+
+  /** The kind and the global: bounded, whatever the arguments are. */
+  toString(): string {
+    return `${this.kind} ${this.global ?? '?'}`;
+  }
+
+  static {
+    showAs(this, (self, depth, options, inspect) => {
+      const shown: Record<string, unknown> = { args: Tuple.from(self.args) };
+      if (self.#operations.length > 0) shown['operations'] = self.#operations;
+      return inspectAs(`<${self.toString()}>`, shown, depth, options, inspect);
+    });
+  }
+
+  /** @internal By identity. */
+  pyKey(): undefined {
+    return undefined;
+  }
+}

@@ -1,0 +1,171 @@
+/**
+ * Stand-ins for plain Python values that JavaScript has no type of its own for.
+ *
+ * @module
+ */
+
+import { INSPECT, showAs } from './inspect.ts';
+import { type Keyed, type KeySpace, unhashable } from './keys.ts';
+
+/**
+ * A Python bytearray: a Uint8Array that is written as a bytearray again. `slice` and `subarray` give the same class.
+ */
+export class ByteArray extends Uint8Array {
+  /** @internal */
+  pyKey(): string {
+    throw unhashable(this);
+  }
+}
+
+/**
+ * Lossless mode: a float that a JavaScript number would not keep apart, such as 1.0 (an int) or a NaN with a payload.
+ */
+export class PyFloat implements Keyed {
+  readonly value: number;
+  /** The IEEE 754 bits. */
+  readonly bits: bigint;
+
+  /** @param value - the number, or the bits of one as a bigint */
+  constructor(value: number | bigint) {
+    const view = new DataView(new ArrayBuffer(8));
+    if (typeof value === 'bigint') view.setBigUint64(0, value);
+    else view.setFloat64(0, value);
+    this.bits = view.getBigUint64(0);
+    this.value = view.getFloat64(0);
+    Object.freeze(this);
+  }
+
+  valueOf(): number {
+    return this.value;
+  }
+
+  toJSON(): number {
+    return this.value;
+  }
+
+  toString(): string {
+    return Number.isInteger(this.value) ? `${this.value}.0` : String(this.value);
+  }
+
+  static {
+    showAs(this, (self) => self.toString());
+  }
+
+  /** @internal */
+  pyKey(space: KeySpace): string {
+    return space.number(this.value);
+  }
+}
+
+/**
+ * Lossless mode: a str that holds a surrogate pair as two code points, where a JavaScript string would make one
+ * astral character of it.
+ */
+export class PyString implements Keyed {
+  /** The code points as UTF-8 with surrogatepass. */
+  readonly utf8: Uint8Array;
+  readonly #text: string;
+
+  /** @param utf8 - the code points as UTF-8 with surrogatepass; they are copied */
+  constructor(utf8: Uint8Array, text: string) {
+    this.utf8 = utf8.slice();
+    this.#text = text;
+    Object.freeze(this);
+  }
+
+  /** The text, in which the pair has become one character. */
+  toString(): string {
+    return this.#text;
+  }
+
+  toJSON(): string {
+    return this.#text;
+  }
+
+  static {
+    showAs(this, (self) => `PyString(${JSON.stringify(self.#text)})`);
+  }
+
+  /** @internal */
+  pyKey(): string {
+    return `S${this.utf8.join()}`;
+  }
+}
+
+/** The one `Ellipsis`. */
+export const ELLIPSIS: PyConstant = constant('Ellipsis');
+
+/** The one `NotImplemented`. */
+export const NOT_IMPLEMENTED: PyConstant = constant('NotImplemented');
+
+/** A value of which Python has one. */
+export interface PyConstant {
+  readonly name: 'Ellipsis' | 'NotImplemented';
+  toString(): string;
+}
+
+function constant(name: PyConstant['name']): PyConstant {
+  return Object.freeze({
+    __proto__: null,
+    name,
+    toString: () => name,
+    [INSPECT]: () => name,
+    pyKey: () => name,
+  }) as unknown as PyConstant;
+}
+
+/** Python's `range`. The parts are numbers where safe, else bigints. */
+export class PyRange implements Keyed {
+  readonly start: number | bigint;
+  readonly stop: number | bigint;
+  readonly step: number | bigint;
+
+  constructor(start: number | bigint, stop: number | bigint, step: number | bigint = 1) {
+    this.start = start;
+    this.stop = stop;
+    this.step = step;
+    Object.freeze(this);
+  }
+
+  /** How many numbers the range holds. */
+  get length(): bigint {
+    const [start, stop, step] = [BigInt(this.start), BigInt(this.stop), BigInt(this.step)];
+    const span = step > 0n ? stop - start : start - stop;
+    const stride = step > 0n ? step : -step;
+    return span <= 0n || stride === 0n ? 0n : (span + stride - 1n) / stride;
+  }
+
+  /** @internal Ranges are equal if they hold the same numbers. */
+  pyKey(space: KeySpace): string {
+    const length = this.length;
+    if (length === 0n) return 'r';
+    return `r${length},${space.key(this.start)}${length === 1n ? '' : `,${space.key(this.step)}`}`;
+  }
+
+  toString(): string {
+    return `range(${this.start}, ${this.stop}${BigInt(this.step) === 1n ? '' : `, ${this.step}`})`;
+  }
+
+  static {
+    showAs(this, (self) => self.toString());
+  }
+}
+
+/** Python's `slice`, whose parts may be any value; null stands for None. */
+export class PySlice implements Keyed {
+  readonly start: unknown;
+  readonly stop: unknown;
+  readonly step: unknown;
+
+  constructor(start: unknown, stop: unknown, step: unknown = null) {
+    this.start = start;
+    this.stop = stop;
+    this.step = step;
+    Object.freeze(this);
+  }
+
+  /** @internal Python before 3.12 cannot hash a slice. */
+  pyKey(): string {
+    throw unhashable(this);
+  }
+}

@@ -1,0 +1,152 @@
+/**
+ * How values that are not plain lists, dicts, tuples, text, numbers and bytes are written: as steps.
+ *
+ * @module
+ */
+
+import { MmdError } from '../errors.ts';
+import type { Reduction } from './builtin.ts';
+import { OPCODES } from './opcodes.ts';
+import { Args, Created, Extension, Fill, GlobalRef, Op } from './steps.ts';
+import { TYPES } from './types.ts';
+import { PyDict } from './values/dict.ts';
+import { OpaqueGlobal, OpaqueObject, type Operation } from './values/opaque.ts';
+import { PyFloat, PyString } from './values/scalars.ts';
+import { FrozenSet } from './values/set.ts';
+import { Tuple } from './values/tuple.ts';
+
+/** What a writer may ask of the pickle it writes into. */
+export interface WriteContext {
+  readonly protocol: 2 | 3 | 4 | 5;
+  readonly bufferCallback: ((bytes: Uint8Array) => unknown) | undefined;
+  /** A float by its bits. */
+  float(bits: bigint): void;
+  /** Text by its UTF-8. */
+  utf8(bytes: Uint8Array): void;
+}
+
+const POP: Op = new Op(OPCODES.POP.code);
+const MARK: Op = new Op(OPCODES.MARK.code);
+const REDUCE: Op = new Op(OPCODES.REDUCE.code);
+const NEWOBJ: Op = new Op(OPCODES.NEWOBJ.code);
+const NEWOBJ_EX: Op = new Op(OPCODES.NEWOBJ_EX.code);
+const OBJ: Op = new Op(OPCODES.OBJ.code);
+const BUILD: Op = new Op(OPCODES.BUILD.code);
+const BINPERSID: Op = new Op(OPCODES.BINPERSID.code);
+const EMPTY_SET: Op = new Op(OPCODES.EMPTY_SET.code);
+const FROZENSET: Op = new Op(OPCODES.FROZENSET.code);
+
+/**
+ * The steps that write a value.
+ * @throws MmdError UNSUPPORTED_VALUE
+ */
+export function stepsOf(value: object, context: WriteContext): readonly unknown[] {
+  if (value instanceof PyFloat) {
+    context.float(value.bits);
+    return [];
+  }
+  if (value instanceof PyString) {
+    context.utf8(value.utf8);
+    return [];
+  }
+  if (value instanceof OpaqueGlobal) return globalSteps(value, context.protocol);
+  if (value instanceof OpaqueObject) return opaqueSteps(value, context.protocol);
+  if (value instanceof Set) return setSteps(value, context.protocol);
+  const reduction = TYPES.get(Object.getPrototypeOf(value))?.(value, context);
+  if (reduction !== undefined) return reductionSteps(value, reduction);
+  if (value instanceof Map) return [new PyDict(value)];
+  // An object of another realm is as plain as one of ours.
+  const prototype: unknown = Object.getPrototypeOf(value);
+  if (Object.getPrototypeOf(prototype) === null) return [{ ...value }];
+  throw new MmdError('UNSUPPORTED_VALUE', `an object of class ${className(prototype)} cannot be written`, {
+    found: className(prototype),
+  });
+}
+
+function className(prototype: unknown): string {
+  const { constructor } = prototype as { constructor?: unknown };
+  return typeof constructor === 'function' ? constructor.name : 'unknown';
+}
+
+/** A global; a dotted name below protocol 4 by way of getattr, as CPython writes it. */
+function globalSteps(value: OpaqueGlobal, protocol: number): readonly unknown[] {
+  const [first, ...rest] = value.name.split('.') as [string, ...string[]];
+  if (protocol >= 4 || rest.length === 0) return [new GlobalRef(value.module, value.name)];
+  const steps: unknown[] = rest.flatMap(() => [new GlobalRef('builtins', 'getattr'), MARK]);
+  steps.push(new GlobalRef(value.module, first));
+  for (const name of rest) steps.push(name, new Op(OPCODES.TUPLE.code), REDUCE);
+  return [...steps, new Created(value)];
+}
+
+function setSteps(value: Set<unknown>, protocol: number): readonly unknown[] {
+  const frozen = value instanceof FrozenSet;
+  const items = [...value];
+  if (protocol < 4) {
+    return [new GlobalRef('builtins', frozen ? 'frozenset' : 'set'), new Args([items]), REDUCE, new Created(value)];
+  }
+  if (frozen) return [MARK, ...items, FROZENSET, new Created(value)];
+  return [EMPTY_SET, new Created(value), new Fill('set', items)];
+}
+
+function reductionSteps(value: object, reduction: Reduction): readonly unknown[] {
+  const { kind, module, name, args, state, items, entries } = reduction;
+  const call = kind === 'REDUCE' ? REDUCE : NEWOBJ;
+  const steps: unknown[] = [new GlobalRef(module, name), new Args(args), call, new Created(value)];
+  if (items !== undefined) steps.push(new Fill('list', [...items]));
+  if (entries !== undefined) steps.push(new Fill('dict', flat(entries)));
+  if (state !== undefined) steps.push(state, BUILD);
+  return steps;
+}
+
+function flat(entries: Iterable<readonly [unknown, unknown]>): unknown[] {
+  const items: unknown[] = [];
+  for (const [key, value] of entries) items.push(key, value);
+  return items;
+}
+
+function opaqueSteps(value: OpaqueObject, protocol: number): readonly unknown[] {
+  const steps: unknown[] = [...creation(value, protocol), new Created(value)];
+  for (const operation of value.operations) steps.push(...operationSteps(operation));
+  return steps;
+}
+
+/** The arguments as they were: one tuple may belong to several calls. */
+function argsOf(value: OpaqueObject): unknown {
+  return value.args instanceof Tuple ? value.args : new Args(value.args);
+}
+
+function creation(value: OpaqueObject, protocol: number): readonly unknown[] {
+  const { kind, callable, args, kwargs } = value;
+  switch (kind) {
+    case 'REDUCE':
+      return [callable, argsOf(value), REDUCE];
+    case 'NEWOBJ':
+      return [callable, argsOf(value), NEWOBJ];
+    case 'NEWOBJ_EX':
+      if (protocol >= 4) return [callable, argsOf(value), kwargs, NEWOBJ_EX];
+      return [new GlobalRef('copyreg', '__newobj_ex__'), new Args([callable, argsOf(value), kwargs]), REDUCE];
+    case 'INST':
+    case 'OBJ':
+      return [MARK, callable, ...args, OBJ];
+    case 'PERSID':
+    case 'BINPERSID':
+      return [args[0], BINPERSID];
+    case 'EXT':
+      return [new Extension(Number(args[0]))];
+  }
+}
+
+function operationSteps(operation: Operation): readonly unknown[] {
+  switch (operation.op) {
+    case 'BUILD':
+      return [operation.state, BUILD];
+    case 'APPEND':
+      return [new Fill('list', operation.items)];
+    case 'SETITEM':
+      return [new Fill('dict', operation.pairs)];
+    case 'ADDITEMS':
+      return [new Fill('set', operation.items)];
+    case 'CALL':
+      return [operation.call, POP];
+  }
+}
