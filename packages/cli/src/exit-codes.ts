@@ -8,7 +8,7 @@ export const EXIT_CODES = {
   notFound: { code: 3, doc: 'no such file, key or member' },
   corrupt: { code: 4, doc: 'the input is damaged, or not of the expected format' },
   locked: { code: 5, doc: 'another process holds the lock or the lease' },
-} as const satisfies Record<string, { code: number; doc: string }>;
+} as const;
 
 export type ExitReason = keyof typeof EXIT_CODES;
 

@@ -1,0 +1,104 @@
+import type { EntryMeta } from '@mmdpickle/core';
+import { MmapDict } from '@mmdpickle/core/node';
+import { dataOf, isArray } from '../arrays.ts';
+import type { CommandSpec } from '../command.ts';
+import { describeEntry } from '../entries.ts';
+import { colorsFor, print, printJson } from '../terminal.ts';
+import { keyText } from '../text.ts';
+
+/** One difference between two files. */
+interface Difference {
+  readonly kind: 'added' | 'removed' | 'changed';
+  readonly key: string;
+  /** What differs: type, shape or value. */
+  readonly what?: string;
+}
+
+const MARKS = { added: '+', removed: '-', changed: '~' } as const;
+
+/** `mmdpickle diff`: which keys two files do not share, and whose values differ. */
+export const diff: CommandSpec = {
+  name: 'diff',
+  summary: 'Compare two files key by key, arrays byte by byte',
+  args: '<a> <b>',
+  argDocs: { a: 'the one file', b: 'the other file' },
+  options: [],
+  examples: [{ line: 'mmdpickle diff run.mmdpickle other.mmdpickle', doc: 'exit code 1 when they differ', exit: 'problems' }],
+  async run({ terminal, args, json }) {
+    const [pathA = '', pathB = ''] = args;
+    using a = MmapDict.open(pathA, { mode: 'r' });
+    using b = MmapDict.open(pathB, { mode: 'r' });
+    const { green, red, yellow } = colorsFor(terminal);
+    const paint = { added: green, removed: red, changed: yellow };
+    let differences = 0;
+    for (const difference of differencesOf(a, b)) {
+      differences += 1;
+      const { kind, key, what } = difference;
+      if (json) await printJson(terminal, difference);
+      else await print(terminal, paint[kind](`${MARKS[kind]} ${keyText(key)}${what === undefined ? '' : `  ${what}`}`).concat('\n'));
+    }
+    return differences === 0 ? 'ok' : 'problems';
+  },
+};
+
+function* differencesOf(a: MmapDict, b: MmapDict): Generator<Difference> {
+  for (const key of a.keys()) {
+    if (!b.has(key)) {
+      yield { kind: 'removed', key };
+      continue;
+    }
+    const what = whatDiffers(a, b, key);
+    if (what !== undefined) yield { kind: 'changed', key, what };
+  }
+  for (const key of b.keys()) if (!a.has(key)) yield { kind: 'added', key };
+}
+
+function whatDiffers(a: MmapDict, b: MmapDict, key: string): string | undefined {
+  const before = a.getMeta(key);
+  const after = b.getMeta(key);
+  if (before === undefined || after === undefined) return 'value';
+  const [was, is] = [typeOf(before), typeOf(after)];
+  if (was !== is) return `${was} -> ${is}`;
+  return sameValue(a, b, key) ? undefined : 'value';
+}
+
+function typeOf(meta: EntryMeta): string {
+  const { type, shapeText } = describeEntry(meta);
+  return shapeText === '' ? type : `${type} ${shapeText}`;
+}
+
+function sameValue(a: MmapDict, b: MmapDict, key: string): boolean {
+  const [left, right] = [a.get(key), b.get(key)];
+  if (isArray(left) && isArray(right)) {
+    const pairs = [[dataOf(left), dataOf(right)] as const];
+    if ('mask' in left && 'mask' in right) pairs.push([left.mask, right.mask]);
+    return pairs.every(([one, other]) => sameBytes(one.bytes(), other.bytes()));
+  }
+  // Entries are deterministic: equal values that the same program wrote have equal bytes.
+  return sameBytes([a.rawValue(key)], [b.rawValue(key)]);
+}
+
+/** Compares two sequences of pieces, however they are cut. */
+function sameBytes(a: Iterable<Uint8Array>, b: Iterable<Uint8Array>): boolean {
+  const [left, right] = [a[Symbol.iterator](), b[Symbol.iterator]()];
+  let [one, other]: Buffer[] = [Buffer.alloc(0), Buffer.alloc(0)];
+  for (;;) {
+    one = refill(left, one as Buffer);
+    other = refill(right, other as Buffer);
+    if (one.length === 0 || other.length === 0) return one.length === other.length;
+    const length = Math.min(one.length, other.length);
+    if (one.compare(other, 0, length, 0, length) !== 0) return false;
+    one = one.subarray(length);
+    other = other.subarray(length);
+  }
+}
+
+function refill(pieces: Iterator<Uint8Array>, rest: Buffer): Buffer {
+  let buffer = rest;
+  while (buffer.length === 0) {
+    const next = pieces.next();
+    if (next.done === true) return buffer;
+    buffer = Buffer.from(next.value.buffer, next.value.byteOffset, next.value.byteLength);
+  }
+  return buffer;
+}

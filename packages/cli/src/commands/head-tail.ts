@@ -1,0 +1,89 @@
+/** `mmdpickle head` and `tail`: the first or last rows of an array. @module */
+
+import { setTimeout as delay } from 'node:timers/promises';
+import { MmapDict } from '@mmdpickle/core/node';
+import { type AnyArray, isArray, requireArray } from '../arrays.ts';
+import type { CommandSpec, Invocation, OptionSpec } from '../command.ts';
+import { csvRows } from '../csv.ts';
+import { keyNotFound, usageError } from '../errors.ts';
+import { print, printJson } from '../terminal.ts';
+
+const POLL_MS = 200;
+
+const COUNT: OptionSpec = { flags: '-n, --lines <n>', doc: 'how many rows', parse: parseCount, default: 10 };
+const ARGS = {
+  args: '<file> <key>',
+  argDocs: { file: 'the mmdpickle file', key: "the array's key" },
+} as const;
+
+/** `mmdpickle head` */
+export const head: CommandSpec = {
+  name: 'head',
+  summary: 'Print the first rows of an array',
+  ...ARGS,
+  options: [COUNT],
+  examples: [{ line: 'mmdpickle head -n 3 run.mmdpickle temperature', doc: 'the first three rows' }],
+  async run(invocation) {
+    using dict = MmapDict.open(invocation.args[0] ?? '', { mode: 'r' });
+    const array = arrayIn(dict, invocation);
+    await printRows(invocation, array, 0, Math.min(invocation.options['lines'] as number, rowsOf(array)));
+    return 'ok';
+  },
+};
+
+/** `mmdpickle tail`: the last rows, and with `-f` the ones that are appended. */
+export const tail: CommandSpec = {
+  name: 'tail',
+  summary: 'Print the last rows of an array, and follow it while it grows',
+  ...ARGS,
+  options: [COUNT, { flags: '-f, --follow', doc: 'go on with the rows that are appended, until interrupted' }],
+  examples: [{ line: 'mmdpickle tail -n 3 run.mmdpickle temperature', doc: 'the last three rows' }],
+  async run(invocation) {
+    const { options, terminal } = invocation;
+    using dict = MmapDict.open(invocation.args[0] ?? '', { mode: 'r' });
+    let array = arrayIn(dict, invocation);
+    let seen = rowsOf(array);
+    await printRows(invocation, array, Math.max(0, seen - (options['lines'] as number)), seen);
+    while (options['follow'] === true && !terminal.signal.aborted) {
+      await delay(POLL_MS, undefined, { signal: terminal.signal }).catch(() => undefined);
+      if (!dict.refresh()) continue;
+      array = arrayIn(dict, invocation);
+      const rows = rowsOf(array);
+      // Fewer rows than before: another array took the key, and its rows are all new.
+      await printRows(invocation, array, rows < seen ? 0 : seen, rows);
+      seen = rows;
+    }
+    return 'ok';
+  },
+};
+
+function arrayIn(dict: MmapDict, { args }: Invocation): AnyArray {
+  const [path = '', key = ''] = args;
+  if (!dict.has(key)) throw keyNotFound(path, key);
+  const array = requireArray(dict.get(key), key, 'rows');
+  if (array.shape.length === 0) throw usageError(`${JSON.stringify(key)} is a 0-d array and has no rows; use get`);
+  return array;
+}
+
+function rowsOf(array: AnyArray): number {
+  return array.shape[0] ?? 0;
+}
+
+async function printRows({ terminal, json }: Invocation, array: AnyArray, start: number, end: number): Promise<void> {
+  if (end <= start) return;
+  const rows = array.rows(start, end) as AnyArray;
+  if (!json) {
+    for (const line of csvRows(rows)) await print(terminal, line);
+    return;
+  }
+  for (let index = 0; index < end - start; index += 1) {
+    const row = rows.shape.length === 1 ? rows.get(index) : (rows.slice(index) as AnyArray);
+    await printJson(terminal, { row: start + index, data: isArray(row) ? row.toNested() : row });
+  }
+}
+
+function parseCount(text: string): number {
+  const count = Number(text);
+  if (!Number.isSafeInteger(count) || count < 0) throw usageError(`-n takes a number of rows, not ${text}`, text);
+  return count;
+}

@@ -1,0 +1,47 @@
+import type { CommandSpec } from './command.ts';
+import { EXIT_CODES } from './exit-codes.ts';
+
+/**
+ * The manual page as roff (man(7)), made from the command table. The page that is published stands in
+ * `man/mmdpickle.1`; a test keeps it equal to this.
+ */
+export function manPage(commands: readonly CommandSpec[]): string {
+  return [
+    '.TH MMDPICKLE 1',
+    '.SH NAME',
+    'mmdpickle \\- one file, one dictionary, memory-mapped arrays, readable by every stock Python',
+    '.SH SYNOPSIS',
+    '.B mmdpickle',
+    '.I command',
+    '[options] [arguments]',
+    '.SH DESCRIPTION',
+    'An mmdpickle file is a Python pickle of a dict, laid out so that the arrays in it can be mapped and appended to.',
+    'Every command takes \\fB\\-\\-json\\fR (JSON for scripts), \\fB\\-\\-quiet\\fR (no progress) and \\fB\\-\\-debug\\fR (stacks of errors).',
+    '\\fB\\-\\fR stands for standard input or output.',
+    '.SH COMMANDS',
+    ...commands.flatMap(commandLines),
+    '.SH EXIT STATUS',
+    ...Object.values(EXIT_CODES).flatMap(({ code, doc }) => ['.TP', String(code), escape(doc)]),
+    '.SH ENVIRONMENT',
+    '.TP',
+    'NO_COLOR',
+    'no colours when set to anything',
+    '',
+  ].join('\n');
+}
+
+function commandLines({ name, args, summary, argDocs, options, examples }: CommandSpec): string[] {
+  return [
+    `.SS "${escape(`${name} ${args}`.trim())}"`,
+    `${escape(summary)}.`,
+    ...Object.entries(argDocs).flatMap(([argument, doc]) => ['.TP', `.I ${escape(argument)}`, escape(doc)]),
+    ...options.flatMap(({ flags, doc }) => ['.TP', `.B ${escape(flags)}`, escape(doc)]),
+    ...examples.flatMap(({ line, doc }) => ['.PP', `${escape(doc)}:`, '.PP', '.RS', '.nf', escape(line), '.fi', '.RE']),
+  ];
+}
+
+/** Backslashes, hyphens, and a leading dot or quote have meaning in roff. */
+function escape(text: string): string {
+  const escaped = text.replaceAll('\\', '\\e').replaceAll('-', '\\-');
+  return /^[.']/.test(escaped) ? `\\&${escaped}` : escaped;
+}
