@@ -1,0 +1,48 @@
+import { describe, expect, it } from 'vitest';
+import { dis, dump, genops, load } from '../../src/pickle/index.ts';
+import { fixtures, optionsOf } from './fixtures.ts';
+import { plainly, render } from './render.ts';
+
+const ALL = fixtures();
+const LOADS = ALL.flatMap((fixture) => fixture.loads.map((row) => ({ fixture, row, name: fixture.name, ...row })));
+const RENDERED = LOADS.filter(({ row }) => row.value !== undefined);
+
+describe('the fixtures', () => {
+  it('are at least 300, over all protocols and both generations of numpy', () => {
+    expect(ALL.length).toBeGreaterThanOrEqual(300);
+    expect(new Set(ALL.map(({ protocol }) => protocol))).toEqual(new Set([0, 1, 2, 3, 4, 5]));
+    const generations = ALL.map(({ numpy }) => numpy?.split('.')[0]);
+    expect(generations.filter((major) => major === '1').length).toBeGreaterThan(50);
+    expect(generations.filter((major) => major === '2').length).toBeGreaterThan(50);
+    expect(LOADS.length - RENDERED.length).toBeLessThan(10);
+  });
+
+  it.each(RENDERED)('$name loads with encoding $encoding as Python loads it', ({ fixture, row }) => {
+    expect(render(load(fixture.bytes, { ...optionsOf(fixture, row), lossless: true }))).toEqual(row.value);
+  });
+
+  it.each(RENDERED)('$name loads in plain mode with encoding $encoding as Python loads it', ({ fixture, row }) => {
+    expect(render(load(fixture.bytes, { ...optionsOf(fixture, row), borrow: false }))).toEqual(plainly(row.value));
+  });
+
+  it.each(RENDERED)('$name is the same after writing and reading again, encoding $encoding', ({ fixture, row }) => {
+    const value = load(fixture.bytes, { ...optionsOf(fixture, row), lossless: true });
+    const wanted = render(value);
+    for (const protocol of [2, 4, 5] as const) {
+      const bytes = dump(value, { protocol });
+      const again = load(bytes, { lossless: true });
+      expect(render(again)).toEqual(wanted);
+      expect(dump(again, { protocol })).toEqual(bytes);
+    }
+  });
+
+  it.each(ALL.filter(({ dis: text }) => text !== null))('$name is disassembled as by pickletools', (fixture) => {
+    expect(dis(fixture.bytes)).toBe(fixture.dis);
+  });
+
+  it.each(ALL)('$name is made of the opcodes that genops gives', ({ bytes }) => {
+    const ops = [...genops(bytes)];
+    expect(ops[0]?.pos).toBe(0);
+    expect(ops.at(-1)?.name).toBe('STOP');
+  });
+});
