@@ -1,0 +1,312 @@
+import { DTYPE_LIMITS, DTYPES, type DType, isDType, parseDType, TIME_UNITS } from '@mmdpickle/core/ndarray';
+import { Python, pythons } from '@mmdpickle/test-support';
+import fc from 'fast-check';
+import { afterAll, describe, expect, it } from 'vitest';
+import { dtypeSpecs, simpleSpecs } from './arbitraries.ts';
+
+const PACK = `
+import numpy as np
+def listed(x):
+    return [listed(i) for i in x] if isinstance(x, (list, tuple)) else x
+def facts(d):
+    try: descr = listed(np.lib.format.dtype_to_descr(d))
+    except ValueError: descr = None
+    return {'str': str(d), 'kind': d.kind, 'char': d.char, 'itemsize': d.itemsize, 'order': d.byteorder.replace('=', '<'),
+            'alignment': d.alignment, 'descr': descr,
+            'fields': None if d.names is None else [[n, d.fields[n][1]] for n in d.names],
+            'unit': list(np.datetime_data(d)) if d.kind in 'mM' else None}
+def made(spec):
+    # JSON has no tuples: fields and shapes come as lists.
+    if isinstance(spec, dict): return dict(spec, formats=[made(f) for f in spec['formats']])
+    if isinstance(spec, str): return spec
+    if len(spec) == 2 and isinstance(spec[1], list) and all(isinstance(n, int) for n in spec[1]): return (made(spec[0]), tuple(spec[1]))
+    return [tuple([tuple(f[0]) if isinstance(f[0], list) else f[0], made(f[1])] + [tuple(s) for s in f[2:]]) for f in spec]
+`;
+
+interface Facts {
+  readonly str: string;
+  readonly kind: string;
+  readonly char: string;
+  readonly itemsize: number;
+  readonly order: string;
+  readonly alignment: number;
+  readonly descr: unknown;
+  readonly fields: [string, number][] | null;
+  readonly unit: [string, number] | null;
+}
+
+function factsOf(type: DType): Facts {
+  let descr: unknown;
+  try {
+    descr = type.descr;
+  } catch {
+    descr = null;
+  }
+  return {
+    str: type.name,
+    kind: type.kind,
+    char: type.char,
+    itemsize: type.itemsize,
+    order: type.byteorder,
+    alignment: type.alignment,
+    descr,
+    fields: type.fields?.map(({ name, offset }) => [name, offset]) ?? null,
+    unit: 'mM'.includes(type.kind) ? (type.unit ? [type.unit.base, type.unit.count] : ['generic', 1]) : null,
+  };
+}
+
+describe.each(pythons())('types beside numpy $numpy', (info) => {
+  const python = new Python(info);
+  afterAll(() => python[Symbol.asyncDispose]());
+
+  it('every row of the table in both byte orders has the name, kind, char, sizes and description of numpy', async () => {
+    const specs = DTYPES.flatMap(({ code, flexible, kind }) => {
+      const lengths = flexible === true ? ['0', '1', '7', '300'] : [''];
+      const units = 'mM'.includes(kind) ? ['', '[25us]', ...TIME_UNITS.map((unit) => `[${unit}]`)] : [''];
+      return lengths.flatMap((length) =>
+        units.flatMap((unit) => ['', '<', '>', '=', '|'].map((order) => `${order}${code}${length}${unit}`)),
+      );
+    });
+    const found = await python.run<Facts[]>(`${PACK}\nresult = [facts(np.dtype(s)) for s in args['specs']]`, { specs });
+    expect(specs.map((spec) => factsOf(parseDType(spec)))).toEqual(found);
+  });
+
+  it('every name and alias that this numpy knows means the same type', async () => {
+    const names = DTYPES.flatMap(({ name, char, aliases }) => [name, char, ...aliases]);
+    const found = await python.run<(Facts | null)[]>(
+      `${PACK}
+import warnings
+result = []
+with warnings.catch_warnings():
+    warnings.simplefilter('ignore')
+    for n in args['names']:
+        try: result.append(facts(np.dtype(n)))
+        except TypeError: result.append(None)`,
+      { names },
+    );
+    const known = names.filter((_, i) => found[i] !== null);
+    expect(known.length).toBeGreaterThan(60);
+    // 'q' and 'Q' are the same 64-bit integers with another letter.
+    const letterless = (facts: Facts | null | undefined) => ({
+      ...facts,
+      char: facts?.char.replace('q', 'l').replace('Q', 'L'),
+    });
+    expect(known.map((name) => letterless(factsOf(parseDType(name))))).toEqual(
+      found.filter((facts) => facts !== null).map(letterless),
+    );
+  });
+
+  it('random structured types have the layout, description and text of numpy, and their spec makes the same type', async () => {
+    const specs = fc.sample(dtypeSpecs, { numRuns: 300, seed: 5 });
+    const types = specs.map((spec) => parseDType(spec));
+    const found = await python.run<{ given: Facts; spec: boolean; text: boolean }[]>(
+      `${PACK}
+import ast
+result = []
+for given, spec, text in args['cases']:
+    d = np.dtype(made(given))
+    result.append({'given': facts(d), 'spec': np.dtype(made(spec)) == d,
+                   'text': np.dtype(ast.literal_eval(text) if text[0] in '[{(' else text) == d})`,
+      { cases: types.map((type, i) => [specs[i], type.spec, type.name]) as never },
+    );
+    for (const [i, type] of types.entries()) {
+      const { given, spec, text } = found[i] as (typeof found)[number];
+      const { str, ...facts } = factsOf(type);
+      const { str: numpyText, ...numpyFacts } = given;
+      expect({ facts, spec, text }).toEqual({ facts: numpyFacts, spec: true, text: true });
+      expect(layout(parseDType(numpyText))).toEqual(layout(type));
+      expect(str).toBe(numpyText);
+    }
+  });
+
+  it('aligned structures are padded as numpy pads them', async () => {
+    const cases = [
+      [
+        ['a', 'b', 'c'],
+        ['i1', 'f8', 'i2'],
+      ],
+      [
+        ['a', 'b'],
+        ['S3', 'U1'],
+      ],
+      [
+        ['a', 'b', 'c'],
+        ['?', 'c16', 'u1'],
+      ],
+      [
+        ['a', 'b'],
+        ['i1', 'g'],
+      ],
+      [['only'], ['i4']],
+    ] as [string[], string[]][];
+    const found = await python.run<Facts[]>(
+      `${PACK}\nresult = [facts(np.dtype({'names': n, 'formats': f, 'aligned': True})) for n, f in args['cases']]`,
+      { cases },
+    );
+    expect(cases.map(([names, formats]) => factsOf(parseDType({ names, formats, aligned: true })))).toEqual(found);
+    for (const { str } of found) expect(parseDType(str).name).toBe(str);
+  });
+});
+
+/** What reading elements depends on. */
+function layout(type: DType): unknown {
+  return type.fields === undefined
+    ? [type.base === undefined ? type.spec : layout(type.base), type.shape]
+    : [type.itemsize, type.fields.map(({ name, title, offset, dtype }) => [name, title, offset, layout(dtype)])];
+}
+
+describe('descriptions', () => {
+  it('read back what they print', () => {
+    fc.assert(
+      fc.property(dtypeSpecs, (spec) => {
+        const type = parseDType(spec);
+        expect(isDType(type)).toBe(true);
+        expect(layout(parseDType(type.name))).toEqual(layout(type));
+        expect(layout(parseDType(type.spec))).toEqual(layout(type));
+        expect(parseDType(type)).toBe(type);
+        expect(parseDType(type.name).name).toBe(type.name);
+      }),
+    );
+  });
+
+  it('treat nameless void fields of a list as padding and name other nameless fields by position', () => {
+    const type = parseDType([
+      ['', 'i4'],
+      ['', '|V4'],
+      ['b', '<f8'],
+    ]);
+    expect(type.fields?.map(({ name, offset }) => [name, offset])).toEqual([
+      ['f0', 0],
+      ['b', 8],
+    ]);
+    expect(type.itemsize).toBe(16);
+    expect(type.descr).toEqual([
+      ['f0', '<i4'],
+      ['', '|V4'],
+      ['b', '<f8'],
+    ]);
+  });
+
+  it('take the dict form as a Map too, as a pickle gives it', () => {
+    const dict = new Map<string, unknown>([
+      ['names', ['a', 'b']],
+      [
+        'formats',
+        [
+          '<i4',
+          new Map([
+            ['names', ['c']],
+            ['formats', ['u1']],
+          ]),
+        ],
+      ],
+      ['offsets', [4, 0]],
+      ['itemsize', 9],
+    ]);
+    const type = parseDType(dict as never);
+    expect(type.fields?.map(({ name, offset }) => [name, offset])).toEqual([
+      ['a', 4],
+      ['b', 0],
+    ]);
+    expect(type.itemsize).toBe(9);
+    expect(() => type.descr).toThrow(expect.objectContaining({ code: 'UNSUPPORTED_DTYPE' }));
+  });
+
+  it.each([
+    '',
+    ' ',
+    'f3',
+    'i16',
+    'float',
+    'x8',
+    '<',
+    '<<f8',
+    'f8 ',
+    ' f8',
+    '>float64',
+    'M8[B]',
+    'M8[0us]',
+    'M8[-1us]',
+    'M8[ns',
+    'i8[ns]',
+    'M8[us/25]',
+    'S-1',
+    'S1e9',
+    'U٣',
+    'str5',
+    '__proto__',
+    'constructor',
+    'toString',
+    '[',
+    '[(]',
+    "[('a')]",
+    "[('a',)]",
+    "[('a', 'f8', 'x')]",
+    "[('a', 'f8', (-1,))]",
+    "[('a', 'f8', (1.5,))]",
+    "[('a', 'f8'), ('a', 'f8')]",
+    "[(('t', 'a'), 'f8'), ('t', 'f8')]",
+    "[('a', 'f8')] x",
+    "[('a', 'f8') ('b', 'f8')]",
+    "{'names': ['a']}",
+    "{'names': ['a'], 'formats': ['f8'], 'offsets': [-1]}",
+    "{'names': ['a'], 'formats': ['f8'], 'itemsize': 4}",
+    "{'names': ['a', 'b'], 'formats': ['i1', 'f8'], 'offsets': [0, 1], 'aligned': True}",
+    "{'names': ['a'], 'formats': ['i1'], 'aligned': 1}",
+    "__import__('os')",
+    "[('a', exit())]",
+    "'f8'",
+    'float'.repeat(1000),
+  ])('refuse %j', (text) => {
+    if (text === 'float') expect(parseDType(text).name).toBe('float64');
+    else expect(() => parseDType(text)).toThrow(expect.objectContaining({ code: 'UNSUPPORTED_DTYPE' }));
+  });
+
+  it.each([[null], [undefined], [5], [true], [[1, 2]], [[['a']]], [[['a', 'f8', 1, 2]]], [[[1, 'f8']]], [{}]])(
+    'refuse the value %j',
+    (value) => {
+      expect(() => parseDType(value as never)).toThrow(expect.objectContaining({ code: 'UNSUPPORTED_DTYPE' }));
+    },
+  );
+
+  it('stop at their limits with the name of the limit', () => {
+    const nest = (depth: number): string => (depth === 0 ? "'f8'" : `[('a', ${nest(depth - 1)})]`);
+    const limits: [string, unknown][] = [
+      ['maxDepth', nest(200)],
+      ['maxDepth', `${'['.repeat(100_000)}`],
+      ['maxFields', Array.from({ length: DTYPE_LIMITS.maxFields + 1 }, (_, i) => [`f${i}`, 'u1'])],
+      ['maxItemsize', 'S2147483648'],
+      ['maxItemsize', 'U536870912'],
+      ['maxItemsize', `V${'9'.repeat(100)}`],
+      ['maxItemsize', [['a', 'f8', [2 ** 30]]]],
+      ['maxItemsize', { names: ['a'], formats: ['u1'], offsets: [2 ** 40] }],
+      ['maxSubarrayDims', [['a', 'f8', new Array(33).fill(1)]]],
+      ['maxLength', `${' '.repeat(DTYPE_LIMITS.maxTextLength)}[]`],
+    ];
+    for (const [limit, spec] of limits) {
+      expect(() => parseDType(spec as never), limit).toThrow(
+        expect.objectContaining({ code: 'LIMIT_EXCEEDED', limit }),
+      );
+    }
+  });
+
+  it('never throw anything but typed errors, whatever the text', () => {
+    const near = fc.oneof(
+      fc.string(),
+      simpleSpecs,
+      fc
+        .array(fc.constantFrom(...'[]{}(),:\'\\"<>|=f8i4U5M ns-0None'), { maxLength: 40 })
+        .map((parts) => parts.join('')),
+    );
+    fc.assert(
+      fc.property(near, (text) => {
+        try {
+          parseDType(text);
+        } catch (error) {
+          expect(error).toMatchObject({ name: 'MmdError' });
+        }
+      }),
+      { numRuns: 2000 },
+    );
+  });
+});
