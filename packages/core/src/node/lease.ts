@@ -64,6 +64,8 @@ export class Lease implements Disposable {
   readonly #token: string;
   readonly #abort = new AbortController();
   readonly #checkEveryMs: number;
+  /** proper-lockfile compares times of whole seconds, so a lease taken over within one would go unnoticed. */
+  #watch: NodeJS.Timeout | undefined;
   #giveBack: (() => void) | undefined;
   #checked = performance.now();
 
@@ -125,11 +127,7 @@ export class Lease implements Disposable {
     if (this.#giveBack === undefined) {
       throw new MmdError('CLOSED', `${this.path}: the lease is released`, { path: this.path });
     }
-    const now = performance.now();
-    if (now - this.#checked > this.#checkEveryMs) {
-      this.#checked = now;
-      if (!existsSync(directoryOf(this.path)) || readHolder(this.path)?.token !== this.#token) this.#lose();
-    }
+    if (performance.now() - this.#checked > this.#checkEveryMs) this.#check();
     if (this.#abort.signal.aborted) throw this.#abort.signal.reason;
   }
 
@@ -138,6 +136,7 @@ export class Lease implements Disposable {
     const giveBack = this.#giveBack;
     if (giveBack === undefined) return;
     this.#giveBack = undefined;
+    clearInterval(this.#watch);
     guarded(this.path, () => {
       // Whoever took a lost lease must keep it.
       if (readHolder(this.path)?.token !== this.#token) return;
@@ -150,8 +149,14 @@ export class Lease implements Disposable {
     this.release();
   }
 
+  #check(): void {
+    this.#checked = performance.now();
+    if (!existsSync(directoryOf(this.path)) || readHolder(this.path)?.token !== this.#token) this.#lose();
+  }
+
   #lose(cause?: Error): void {
     if (this.#abort.signal.aborted) return;
+    clearInterval(this.#watch);
     const pid = readHolder(this.path)?.pid;
     this.#abort.abort(
       new MmdError('LOCKED', `${this.path}: the writer lease was lost; nothing more is written`, {
@@ -190,6 +195,7 @@ export class Lease implements Disposable {
         throw new MmdError('IO', `${file}: cannot write who holds the lease`, { path: file, cause });
       }
       lease.#giveBack = giveBack;
+      lease.#watch = setInterval(() => lease.#check(), lease.#checkEveryMs).unref();
       return lease;
     });
   }

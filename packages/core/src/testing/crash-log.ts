@@ -21,8 +21,8 @@ export type CrashOp =
 
 /** Names and contents of files at one moment. */
 export class DiskImage {
-  readonly names = new Map<string, number>();
-  readonly contents = new Map<number, Uint8Array>();
+  readonly names: Map<string, number> = new Map();
+  readonly contents: Map<number, Uint8Array> = new Map();
 
   /** An independent copy; contents are shared until they change. */
   clone(): DiskImage {

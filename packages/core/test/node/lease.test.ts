@@ -1,0 +1,201 @@
+import { existsSync, mkdirSync, readdirSync, rmdirSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { TempDir } from '@mmdpickle/test-support';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { Lease } from '../../src/node/lease.ts';
+import { isAlive, thisProcess } from '../../src/node/process-id.ts';
+import { expectCode } from '../storage/storage-laws.ts';
+import { runNode, startNode } from './child.ts';
+
+let temp: TempDir;
+let path: string;
+beforeEach(() => {
+  temp = new TempDir();
+  path = temp.file('run.mmdpickle');
+});
+afterEach(() => temp[Symbol.dispose]());
+
+const HOLD = `
+  const lease = room.Lease.acquire(args[0]);
+  lease.signal.addEventListener('abort', () => { console.log('lost ' + lease.signal.reason.code); process.exit(); });
+  console.log('held');
+  process.stdin.on('data', () => { lease.release(); process.exit(); });`;
+
+function lockedBy(pid: number | undefined): void {
+  let thrown: unknown;
+  try {
+    Lease.acquire(path);
+  } catch (error) {
+    thrown = error;
+  }
+  expect(thrown).toMatchObject({ name: 'MmdError', code: 'LOCKED', path, pid });
+}
+
+describe('a lease', () => {
+  it('is held by one, names its holder to the next, and leaves nothing behind', () => {
+    const lease = Lease.acquire(path);
+    expect(lease.held).toBe(true);
+    expect(lease.path).toBe(path);
+    lease.assertHeld();
+    lockedBy(process.pid);
+    lease.release();
+    lease.release();
+    expect(lease.held).toBe(false);
+    expect(lease.signal.aborted).toBe(false);
+    expectCode('CLOSED', () => lease.assertHeld());
+    {
+      using again = Lease.acquire(path);
+      expect(again.held).toBe(true);
+    }
+    expect(readdirSync(temp.path)).toEqual([]);
+  });
+
+  it('is of the file, not of the name it was reached by', () => {
+    writeFileSync(path, 'data');
+    symlinkSync(path, temp.file('link'));
+    using lease = Lease.acquire(temp.file('link'));
+    expect(lease.path).toBe(path);
+    lockedBy(process.pid);
+  });
+
+  it('of another process is LOCKED with its pid, until it is given back', async () => {
+    const child = startNode(HOLD, [path]);
+    await child.saw('held');
+    lockedBy(child.process.pid);
+    await expect(Lease.acquireAsync(path, { timeoutMs: 30 })).rejects.toMatchObject({ code: 'LOCKED' });
+    const waiting = Lease.acquireAsync(path, { timeoutMs: 10_000 });
+    child.process.stdin?.write('go\n');
+    using lease = await waiting;
+    expect(lease.held).toBe(true);
+    await child.ended;
+  });
+
+  it('of a killed process can be taken at once', async () => {
+    const child = startNode(HOLD, [path]);
+    await child.saw('held');
+    child.process.kill('SIGKILL');
+    await child.ended;
+    expect(existsSync(`${path}.lock`)).toBe(true);
+    using lease = Lease.acquire(path);
+    lease.assertHeld();
+  });
+
+  it('of a process whose pid is used again counts as a dead one', () => {
+    mkdirSync(`${path}.lock`);
+    writeFileSync(`${path}.lease`, JSON.stringify({ ...thisProcess(), start: '1', token: 'old' }));
+    using lease = Lease.acquire(path);
+    expect(lease.held).toBe(true);
+  });
+
+  it('of another host is taken only when it gave no sign for long', () => {
+    mkdirSync(`${path}.lock`);
+    writeFileSync(`${path}.lease`, JSON.stringify({ pid: 12345, host: 'elsewhere', start: '1', token: 'theirs' }));
+    lockedBy(12345);
+    const old = Date.now() / 1000 - 60;
+    utimesSync(`${path}.lock`, old, old);
+    expectCode('LOCKED', () => Lease.acquire(path, { staleMs: 120_000 }));
+    using lease = Lease.acquire(path, { staleMs: 30_000 });
+    expect(lease.held).toBe(true);
+  });
+
+  it('is LOCKED without a pid where a stranger made the lock, and nothing is left beside it', () => {
+    mkdirSync(`${path}.lock`);
+    lockedBy(undefined);
+    expect(readdirSync(temp.path)).toEqual(['run.mmdpickle.lock']);
+    writeFileSync(`${path}.lease`, 'torn {');
+    lockedBy(undefined);
+  });
+
+  it('that is lost aborts its signal and stops the writer', async () => {
+    const child = startNode(
+      `const lease = room.Lease.acquire(args[0], { staleMs: 2000 });
+       const aborted = new Promise((resolve) => lease.signal.addEventListener('abort', resolve));
+       console.log('held');
+       const alive = setInterval(() => {}, 1000);
+       await aborted;
+       clearInterval(alive);
+       let thrown; try { lease.assertHeld(); } catch (error) { thrown = error; }
+       console.log(thrown.code, thrown === lease.signal.reason, lease.held);
+       lease.release();`,
+      [path],
+    );
+    await child.saw('held');
+    rmdirSync(`${path}.lock`);
+    const { stdout, stderr } = await child.ended;
+    expect(stderr).toBe('');
+    expect(stdout).toBe('held\nLOCKED true false\n');
+  });
+
+  it('that was lost and taken by another is not taken away from that one', async () => {
+    const lease = Lease.acquire(path, { staleMs: 2000 });
+    rmdirSync(`${path}.lock`);
+    // Away long enough for somebody else.
+    const child = startNode(HOLD, [path]);
+    await child.saw('held');
+    await new Promise((resolve) => lease.signal.addEventListener('abort', resolve));
+    expect(lease.signal.reason).toMatchObject({ code: 'LOCKED', pid: child.process.pid });
+    lease.release();
+    lockedBy(child.process.pid);
+    child.process.stdin?.write('go\n');
+    await child.ended;
+  });
+
+  it('keeps no process alive', async () => {
+    const { code, stdout } = await runNode(`room.Lease.acquire(args[0]); console.log('ending');`, [path]);
+    expect({ code, stdout }).toEqual({ code: 0, stdout: 'ending\n' });
+    using lease = Lease.acquire(path);
+    expect(lease.held).toBe(true);
+  });
+
+  it('is won by exactly one of many that find a dead one', async () => {
+    mkdirSync(`${path}.lock`);
+    writeFileSync(`${path}.lease`, JSON.stringify({ ...thisProcess(), start: '1', token: 'old' }));
+    const tries = Array.from({ length: 4 }, () =>
+      startNode(
+        `try { room.Lease.acquire(args[0]); console.log('won'); await new Promise((resolve) => process.stdin.once('data', resolve)); process.exit(); }
+         catch (error) { console.log(error.code); }`,
+        [path],
+      ),
+    );
+    const lines = await Promise.all(
+      tries.map(
+        ({ process: child }) =>
+          new Promise<string>((resolve) => child.stdout?.once('data', (text) => resolve(String(text)))),
+      ),
+    );
+    expect(lines.sort()).toEqual(['LOCKED\n', 'LOCKED\n', 'LOCKED\n', 'won\n']);
+    for (const child of tries) child.process.stdin?.end('go\n');
+    await Promise.all(tries.map((child) => child.ended));
+  });
+
+  it('waits no longer than told, and stops waiting when aborted', async () => {
+    using lease = Lease.acquire(path);
+    expectCode('LOCKED', () => Lease.acquire(path, { timeoutMs: 30 }));
+    const abort = new AbortController();
+    const waiting = Lease.acquireAsync(path, { timeoutMs: 60_000, signal: abort.signal });
+    abort.abort(new Error('enough'));
+    await expect(waiting).rejects.toThrow('enough');
+    expect(lease.held).toBe(true);
+  });
+
+  it('cannot be taken where nothing can be written', () => {
+    expectCode('NOT_FOUND', () => Lease.acquire(temp.file('no/such/dir/file')));
+    expectCode('INVALID_ARGUMENT', () => Lease.acquire(''));
+  });
+});
+
+describe('a process id', () => {
+  it('tells the living from the dead, and does not judge other hosts', async () => {
+    expect(isAlive(thisProcess())).toBe(true);
+    expect(thisProcess().host).toContain(hostname());
+    expect(isAlive({ ...thisProcess(), start: 'another' })).toBe(false);
+    expect(isAlive({ ...thisProcess(), host: 'another' })).toBeUndefined();
+    const child = startNode('console.log("up"); process.stdin.resume();');
+    await child.saw('up');
+    const pid = child.process.pid!;
+    expect(isAlive({ ...thisProcess(), pid, start: '' })).toBe(true);
+    child.process.kill('SIGKILL');
+    await child.ended;
+    expect(isAlive({ ...thisProcess(), pid, start: '' })).toBe(false);
+  });
+});

@@ -1,0 +1,149 @@
+import { existsSync } from 'node:fs';
+import { Python, pythons, TempDir } from '@mmdpickle/test-support';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { faultySyscalls } from '../../src/node/faulty-syscalls.ts';
+import { NodeFile } from '../../src/node/file.ts';
+import { libc } from '../../src/node/libc.ts';
+import { expectCode } from '../storage/storage-laws.ts';
+import { runNode, startNode } from './child.ts';
+
+let temp: TempDir;
+let count = 0;
+beforeAll(() => {
+  temp = new TempDir();
+});
+afterAll(() => temp[Symbol.dispose]());
+
+function fresh(): NodeFile {
+  return NodeFile.open(temp.file(`lock-${count++}`), 'create-new');
+}
+
+describe.each(pythons().slice(0, 1))('with Python $version', (info) => {
+  it('is the lock that fcntl.flock takes, both ways', async () => {
+    await using python = new Python(info);
+    using file = fresh();
+    await python.run('import fcntl; shared["f"] = open(args["path"], "r+b"); result = None', { path: file.name });
+    const take = `
+try:
+    fcntl.flock(shared["f"], fcntl.LOCK_EX | fcntl.LOCK_NB)
+    result = True
+except BlockingIOError:
+    result = False`;
+    const pythonTakes = (): Promise<unknown> => python.run(`import fcntl${take}`);
+    const pythonReleases = (): Promise<unknown> =>
+      python.run('import fcntl; fcntl.flock(shared["f"], fcntl.LOCK_UN); result = None');
+
+    file.lock(0);
+    expect(await pythonTakes()).toBe(false);
+    file.unlock();
+    expect(await pythonTakes()).toBe(true);
+    expectCode('LOCKED', () => file.lock(0));
+    await expect(file.lockAsync(5)).rejects.toMatchObject({ code: 'LOCKED', path: file.name });
+    const waiting = file.lockAsync(10_000);
+    await pythonReleases();
+    await waiting;
+    expect(await pythonTakes()).toBe(false);
+    // Closing lets go.
+    file.close();
+    expect(await pythonTakes()).toBe(true);
+  });
+});
+
+it('waits in a blocked thread until another process lets go', async () => {
+  using file = fresh();
+  const child = startNode(
+    `const file = room.NodeFile.open(args[0], 'r+');
+     file.lock(0);
+     console.log('locked');
+     await new Promise((resolve) => process.stdin.once('data', resolve));
+     file.unlock();
+     process.exit();`,
+    [file.name],
+  );
+  await child.saw('locked');
+  expectCode('LOCKED', () => file.lock(30));
+  child.process.stdin?.write('go\n');
+  file.lock(10_000);
+  file.unlock();
+  await child.ended;
+});
+
+it('loses nothing when processes count under it', async () => {
+  using file = fresh();
+  file.write(0, new Uint8Array(8));
+  const code = `
+    const file = room.NodeFile.open(args[0], 'r+');
+    for (let i = 0; i < 5000; i++) {
+      if (args[1] === 'async' && i % 50 === 0) await file.lockAsync(60_000); else file.lock(60_000);
+      file.storeI64(0, file.loadI64(0) + 1n);
+      file.unlock();
+    }`;
+  const ends = await Promise.all(['sync', 'async', 'sync'].map((how) => runNode(code, [file.name, how])));
+  for (const { code: exit, stderr } of ends) expect({ exit, stderr }).toEqual({ exit: 0, stderr: '' });
+  expect(file.loadI64(0)).toBe(15_000n);
+});
+
+it('is let go by the system when its holder is killed', async () => {
+  using file = fresh();
+  const child = startNode(
+    `room.NodeFile.open(args[0], 'r+').lock(0); console.log('locked'); setInterval(() => {}, 1000);`,
+    [file.name],
+  );
+  await child.saw('locked');
+  expectCode('LOCKED', () => file.lock(0));
+  child.process.kill('SIGKILL');
+  await child.ended;
+  file.lock(0);
+});
+
+it('does not keep a process from exiting that gave up waiting', async () => {
+  using file = fresh();
+  file.lock(0);
+  const { code, stdout } = await runNode(
+    `const file = room.NodeFile.open(args[0], 'r+');
+     await file.lockAsync(5).catch((error) => console.log(error.code));`,
+    [file.name],
+  );
+  expect({ code, stdout }).toEqual({ code: 0, stdout: 'LOCKED\n' });
+});
+
+describe('on a filesystem without flock', () => {
+  it.each(['ENOLCK', 'EOPNOTSUPP', 'ENOSYS'])('a directory stands in for it (%s)', async (errno) => {
+    const name = fresh().name;
+    const syscalls = faultySyscalls(libc(), { call: 'flock', nth: 0, errno, persistent: true });
+    const first = NodeFile.open(name, 'r+', { syscalls });
+    const second = NodeFile.open(name, 'r+', { syscalls });
+    first.lock(0);
+    first.lock(0);
+    expect(existsSync(`${name}.flock`)).toBe(true);
+    expectCode('LOCKED', () => second.lock(0));
+    first.unlock();
+    expectCode('LOCKED', () => second.lock(10));
+    const waiting = second.lockAsync(10_000);
+    first.unlock();
+    await waiting;
+    expectCode('LOCKED', () => first.lock(0));
+    second.close();
+    expect(existsSync(`${name}.flock`)).toBe(false);
+    first.lock(0);
+    first.unlock();
+    first.close();
+    expect(existsSync(`${name}.flock`)).toBe(false);
+  });
+});
+
+it('goes on after an interrupted call, and reports what it cannot go on after', () => {
+  const syscalls = faultySyscalls(libc());
+  using file = NodeFile.open(fresh().name, 'r+', { syscalls });
+  syscalls.plan({ call: 'flock', nth: 0, errno: 'EINTR', persistent: true });
+  file.lock(0);
+  syscalls.plan({ call: 'flock', nth: 0, errno: 'EINTR', persistent: true });
+  file.unlock();
+  syscalls.plan({ call: 'flock', nth: 0, errno: 'EIO' });
+  expectCode('IO', () => file.lock(0));
+  file.lock(0);
+  syscalls.plan({ call: 'flock', nth: 0, errno: 'EIO' });
+  expectCode('IO', () => file.unlock());
+  file.lock(0);
+  file.unlock();
+});
