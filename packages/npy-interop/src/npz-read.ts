@@ -369,7 +369,7 @@ export async function readDirectory(
     }
   } catch (error) {
     options.signal?.throwIfAborted();
-    throw zipError(error, source.name, undefined, await startsAsZip(source, size));
+    throw zipError(error, source.name, 0, await startsAsZip(source, size));
   }
   refuseOverlaps(
     [...entries.values()].map(({ member }) => member),
@@ -425,7 +425,7 @@ async function startsAsZip(source: ByteSource, size: number): Promise<boolean> {
   return new DataView(head.buffer, head.byteOffset, 4).getUint32(0, true) === LOCAL_HEADER_SIGNATURE;
 }
 
-function zipError(error: unknown, name: string, offset?: number, cutShort = false): unknown {
+function zipError(error: unknown, name: string, offset: number, cutShort = false): unknown {
   if (isMmdError(error)) return error;
   const message = error instanceof Error ? error.message : String(error);
   const code = ZIP_ERRORS.find(({ text }) => message.startsWith(text))?.code ?? 'CORRUPT';

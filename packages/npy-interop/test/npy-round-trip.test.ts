@@ -1,6 +1,6 @@
 import { NDArray, parseDType } from '@mmdpickle/core/ndarray';
 import { npyBytes, npyPieces, readNpy, writeNpy } from '@mmdpickle/npy-interop';
-import { Python, pythons } from '@mmdpickle/test-support';
+import { Python, pythons, TempDir } from '@mmdpickle/test-support';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { arrayOf, arrays, describeArray, PYTHON_ARRAYS, toWire } from './arrays.ts';
@@ -75,31 +75,31 @@ describe('npy files', () => {
 
 describe.each(pythons())('with numpy $numpy', (info) => {
   let python: Python;
+  let temp: TempDir;
   beforeAll(() => {
     python = new Python(info);
+    temp = new TempDir();
   });
-  afterAll(() => python[Symbol.asyncDispose]());
+  afterAll(async () => {
+    await python[Symbol.asyncDispose]();
+    temp[Symbol.dispose]();
+  });
 
   test('array -> npy -> numpy -> npy -> array keeps type, shape, order and bytes', async () => {
     const samples = fc.sample(arrays(), { numRuns: RUNS, seed: 20261121 });
     const answers = await python.run<{ wires: unknown[]; files: Uint8Array[] }>(
       // Through real files: numpy leaves padding undefined when it reads from memory.
       `${PYTHON_ARRAYS}
-import tempfile
 wires, files = [], []
 for data in args["files"]:
-    with tempfile.TemporaryFile() as file:
-        file.write(data)
-        file.seek(0)
-        array = np.lib.format.read_array(file)
+    with open(args["path"], "wb") as file: file.write(data)
+    array = np.load(args["path"])
     wires.append(wire(array))
-    with tempfile.TemporaryFile() as file:
-        np.lib.format.write_array(file, array, allow_pickle=False)
-        file.seek(0)
-        files.append(file.read())
+    np.save(args["path"], array, allow_pickle=False)
+    with open(args["path"], "rb") as file: files.append(file.read())
 result = {"wires": wires, "files": files}
 `,
-      { files: samples.map((array) => npyBytes(array)) },
+      { files: samples.map((array) => npyBytes(array)), path: temp.file('trip.npy') },
     );
     samples.forEach((array, i) => {
       expect(answers.wires[i]).toEqual(toWire(array));
@@ -112,15 +112,12 @@ result = {"wires": wires, "files": files}
     const samples = fc.sample(arrays(), { numRuns: RUNS, seed: 7 });
     const files = await python.run<Uint8Array[]>(
       `${PYTHON_ARRAYS}
-import tempfile
 result = []
 for item in args["arrays"]:
-    with tempfile.TemporaryFile() as file:
-        np.save(file, make(item), allow_pickle=False)
-        file.seek(0)
-        result.append(file.read())
+    np.save(args["path"], make(item), allow_pickle=False)
+    with open(args["path"], "rb") as file: result.append(file.read())
 `,
-      { arrays: samples.map(toWire) },
+      { arrays: samples.map(toWire), path: temp.file('saved.npy') },
     );
     samples.forEach((array, i) => {
       expect(npyBytes(array)).toEqual(files[i]);

@@ -1,0 +1,270 @@
+import { readdirSync, writeFileSync } from 'node:fs';
+import { type ErrorCode, isMmdError, type MmdError } from '@mmdpickle/core';
+import { npyBytes, npzBytes, openNpz } from '@mmdpickle/npy-interop';
+import { TempDir } from '@mmdpickle/test-support';
+import { describe, expect, test } from 'vitest';
+
+const LOCAL = 0x04034b50;
+const CENTRAL = 0x02014b50;
+const END = 0x06054b50;
+
+/** Positions of a record's signature, in order. */
+function find(bytes: Uint8Array, signature: number): number[] {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const found: number[] = [];
+  for (let pos = 0; pos + 4 <= bytes.length; pos += 1) if (view.getUint32(pos, true) === signature) found.push(pos);
+  return found;
+}
+
+/** Patches the central directory entry and the local header of member `i` alike. */
+function patch(bytes: Uint8Array, i: number, change: (central: DataView, local: DataView) => void): Uint8Array {
+  const copy = bytes.slice();
+  const at = (pos: number): DataView => new DataView(copy.buffer, pos);
+  change(at(find(copy, CENTRAL)[i] as number), at(find(copy, LOCAL)[i] as number));
+  return copy;
+}
+
+function rename(bytes: Uint8Array, i: number, name: string): Uint8Array {
+  return patch(bytes, i, (central, local) => {
+    for (let k = 0; k < name.length; k += 1) {
+      central.setUint8(46 + k, name.charCodeAt(k));
+      local.setUint8(30 + k, name.charCodeAt(k));
+    }
+  });
+}
+
+const stored = await npzBytes({ aaaaa: new Float64Array([1, 2]), bbbbb: new Float64Array([3, 4]) });
+const zeros = new Uint8Array(1 << 20);
+const deflated = await npzBytes({ aaaaa: zeros, bbbbb: new Float64Array([3, 4]) }, { compress: true });
+
+const HOSTILE: readonly {
+  readonly name: string;
+  readonly bytes: Uint8Array;
+  readonly code: ErrorCode;
+  /** True: found when the archive is opened, not only when the member is read. */
+  readonly atOpen: boolean;
+}[] = [
+  { name: 'nothing', bytes: new Uint8Array(0), code: 'BAD_FORMAT', atOpen: true },
+  {
+    name: 'text',
+    bytes: new TextEncoder().encode('not a zip file, but a text of some length'),
+    code: 'BAD_FORMAT',
+    atOpen: true,
+  },
+  { name: 'an npy file', bytes: npyBytes(new Float64Array(100)), code: 'BAD_FORMAT', atOpen: true },
+  { name: 'an archive cut short', bytes: stored.subarray(0, 300), code: 'TRUNCATED', atOpen: true },
+  { name: 'an archive without its last byte', bytes: stored.subarray(0, -1), code: 'TRUNCATED', atOpen: true },
+  { name: 'a member name twice', bytes: rename(stored, 1, 'aaaaa'), code: 'CORRUPT', atOpen: true },
+  { name: 'an absolute member name', bytes: rename(stored, 0, '/aaaa'), code: 'CORRUPT', atOpen: true },
+  { name: 'a member name with a drive', bytes: rename(stored, 0, 'C:aaa'), code: 'CORRUPT', atOpen: true },
+  { name: 'a member name that leaves the archive', bytes: rename(stored, 0, '../aa'), code: 'CORRUPT', atOpen: true },
+  {
+    name: 'a member name that leaves by backslashes',
+    bytes: rename(stored, 0, 'a\\..\\'),
+    code: 'CORRUPT',
+    atOpen: true,
+  },
+  { name: 'a member name with a NUL', bytes: rename(stored, 0, 'aa\0aa'), code: 'CORRUPT', atOpen: true },
+  {
+    name: 'two members over the same bytes',
+    bytes: patch(stored, 1, (central) => central.setUint32(42, 0, true)),
+    code: 'CORRUPT',
+    atOpen: true,
+  },
+  {
+    name: 'a member that reaches into the next',
+    bytes: patch(stored, 0, (central, local) => {
+      for (const [view, at] of [
+        [central, 20],
+        [local, 18],
+      ] as const) {
+        view.setUint32(at, 400, true);
+        view.setUint32(at + 4, 400, true);
+      }
+    }),
+    code: 'CORRUPT',
+    atOpen: true,
+  },
+  {
+    name: 'an encrypted member',
+    bytes: patch(stored, 0, (central, local) => {
+      central.setUint16(8, 1, true);
+      local.setUint16(6, 1, true);
+    }),
+    code: 'UNSUPPORTED_VALUE',
+    atOpen: true,
+  },
+  {
+    name: 'a member packed by another method',
+    bytes: patch(stored, 0, (central, local) => {
+      central.setUint16(10, 12, true);
+      local.setUint16(8, 12, true);
+    }),
+    code: 'UNSUPPORTED_VALUE',
+    atOpen: true,
+  },
+  {
+    name: 'a size that no deflate reaches',
+    bytes: patch(deflated, 0, (central) => central.setUint32(24, 0xfffffff0, true)),
+    code: 'CORRUPT',
+    atOpen: true,
+  },
+  {
+    name: 'a stored member of two sizes',
+    bytes: patch(stored, 0, (central) => central.setUint32(24, 100, true)),
+    code: 'CORRUPT',
+    atOpen: true,
+  },
+  {
+    name: 'a member that unpacks to more than it says',
+    bytes: patch(deflated, 0, (central, local) => {
+      central.setUint32(24, 4096, true);
+      local.setUint32(22, 4096, true);
+    }),
+    code: 'CORRUPT',
+    atOpen: false,
+  },
+  {
+    name: 'a member that unpacks to less than it says',
+    bytes: patch(deflated, 0, (central, local) => {
+      central.setUint32(24, zeros.length + 129, true);
+      local.setUint32(22, zeros.length + 129, true);
+    }),
+    code: 'CORRUPT',
+    atOpen: false,
+  },
+  {
+    name: 'a wrong CRC of a deflated member',
+    bytes: patch(deflated, 0, (central, local) => {
+      central.setUint32(16, 1, true);
+      local.setUint32(14, 1, true);
+    }),
+    code: 'CORRUPT',
+    atOpen: false,
+  },
+  {
+    name: 'a wrong CRC of a stored member',
+    bytes: patch(stored, 0, (central, local) => {
+      central.setUint32(16, 1, true);
+      local.setUint32(14, 1, true);
+    }),
+    code: 'CORRUPT',
+    atOpen: false,
+  },
+  {
+    name: 'no local header',
+    bytes: patch(stored, 0, (_central, local) => local.setUint32(0, 0, true)),
+    code: 'CORRUPT',
+    atOpen: false,
+  },
+  {
+    name: 'a local header that contradicts the directory',
+    bytes: patch(stored, 0, (_central, local) => local.setUint16(8, 8, true)),
+    code: 'CORRUPT',
+    atOpen: false,
+  },
+  {
+    name: 'compressed data that is none',
+    bytes: (() => {
+      const copy = deflated.slice();
+      copy.fill(0xff, 60, 200);
+      return copy;
+    })(),
+    code: 'CORRUPT',
+    atOpen: false,
+  },
+  {
+    name: 'a member that is no npy file',
+    bytes: (() => {
+      const copy = stored.slice();
+      copy.fill(0x41, 64, 72);
+      return copy;
+    })(),
+    code: 'BAD_FORMAT',
+    atOpen: false,
+  },
+  {
+    name: 'an npy header that claims more than its member has',
+    bytes: (() => {
+      const copy = stored.slice();
+      copy[new TextDecoder('latin1').decode(copy).indexOf('(2,)') + 1] = 0x33;
+      return copy;
+    })(),
+    code: 'TRUNCATED',
+    atOpen: false,
+  },
+  {
+    name: 'a directory that counts too many',
+    bytes: (() => {
+      const copy = stored.slice();
+      new DataView(copy.buffer).setUint16((find(copy, END)[0] as number) + 10, 9, true);
+      return copy;
+    })(),
+    code: 'CORRUPT',
+    atOpen: true,
+  },
+];
+
+async function caught(run: () => Promise<unknown>): Promise<unknown> {
+  try {
+    return await run();
+  } catch (error) {
+    return error;
+  }
+}
+
+describe('hostile npz files', () => {
+  test.each(HOSTILE)('$name: $code, from memory', async ({ bytes, code, atOpen }) => {
+    const opened = await caught(() => openNpz(bytes, { name: 'bad.npz' }));
+    const error = atOpen
+      ? opened
+      : await caught(async () => {
+          expect(opened).not.toBeInstanceOf(Error);
+          const npz = opened as Awaited<ReturnType<typeof openNpz>>;
+          return npz.get(npz.keys()[0] as string);
+        });
+    expect(isMmdError(error)).toBe(true);
+    expect((error as MmdError).code).toBe(code);
+    expect((error as MmdError).message).toContain('bad.npz');
+    expect(typeof (error as MmdError).offset).toBe('number');
+  });
+
+  test.each(HOSTILE)('$name: $code, from a path', async ({ bytes, code }) => {
+    using temp = new TempDir();
+    writeFileSync(temp.file('bad.npz'), bytes);
+    const error = await caught(async () => {
+      using npz = await openNpz(temp.file('bad.npz'));
+      const key = npz.keys()[0] as string;
+      await npz.get(key);
+      await npz.verify(key);
+    });
+    expect(isMmdError(error)).toBe(true);
+    expect((error as MmdError).code).toBe(code);
+    expect(readdirSync(temp.path)).toEqual(['bad.npz']);
+  });
+
+  test('a member over the budget is not unpacked', async () => {
+    const npz = await openNpz(deflated, { limits: { memberBytes: 1000 } });
+    await expect(npz.get('aaaaa')).rejects.toMatchObject({ code: 'LIMIT_EXCEEDED', maximum: 1000 });
+    expect((await npz.get('bbbbb')).toNested()).toEqual([3, 4]);
+  });
+
+  test('members over the budget are not read', async () => {
+    await expect(openNpz(stored, { limits: { members: 1 } })).rejects.toMatchObject({ code: 'LIMIT_EXCEEDED' });
+  });
+
+  test('every changed byte of an archive is an error or another archive, and never a crash', async () => {
+    const small = await npzBytes({ a: new Uint8Array([1, 2, 3]) }, { compress: true });
+    for (let pos = 0; pos < small.length; pos += 1) {
+      for (const value of [0x00, 0xff, (small[pos] as number) ^ 1]) {
+        const changed = small.slice();
+        changed[pos] = value;
+        const error = await caught(async () => {
+          const npz = await openNpz(changed);
+          for (const key of npz.keys()) await npz.get(key);
+        });
+        if (error instanceof Error) expect(isMmdError(error)).toBe(true);
+      }
+    }
+  });
+});

@@ -1,0 +1,268 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { MaskedArray, memoryOver, NDArray, ndarray, parseDType } from '@mmdpickle/core/ndarray';
+import { FILL_SUFFIX, MASK_SUFFIX, Npz, type NpzFile, npzBytes, openNpz, writeNpz } from '@mmdpickle/npy-interop';
+import { Python, pythons, TempDir } from '@mmdpickle/test-support';
+import fc from 'fast-check';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { arrayOf, arrays, bytesOf, describeArray, PYTHON_ARRAYS, toWire } from './arrays.ts';
+
+let temp: TempDir;
+beforeEach(() => {
+  temp = new TempDir();
+});
+afterEach(() => temp[Symbol.dispose]());
+
+const named = fc.uniqueArray(
+  fc.tuple(
+    fc.string({ unit: fc.constantFrom('a', 'b', '/', '.', 'é', '整', ' '), minLength: 1, maxLength: 6 }),
+    arrays(),
+  ),
+  { maxLength: 5, selector: ([name]) => name },
+);
+/** Names that are neither absolute nor leave the archive, nor name a directory to zip readers. */
+const safe = named.map((list) => list.filter(([name]) => !name.startsWith('/') && !name.split('/').includes('..')));
+
+describe('npz files', () => {
+  test.each([
+    { compress: false, zip64: false },
+    { compress: false, zip64: true },
+    { compress: true, zip64: false },
+    { compress: true, zip64: true },
+  ])('arrays come back from $compress compressed and $zip64 zip64 bytes', async (options) => {
+    await fc.assert(
+      fc.asyncProperty(safe, async (list) => {
+        const npz = await openNpz(await npzBytes(list, options));
+        expect(npz.keys()).toEqual(list.map(([name]) => name));
+        for (const [name, array] of list) {
+          await npz.verify(name);
+          expect(describeArray(await npz.get(name))).toEqual(describeArray(array));
+        }
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  test('the file written to a path is the file written to bytes, and no temporary file is left', async () => {
+    const list = {
+      a: arrayOf(parseDType('>c16'), [5, 3], 'F'),
+      b: arrayOf(parseDType('U3'), []),
+      c: new Uint8Array(0),
+    };
+    for (const compress of [false, true]) {
+      const size = await writeNpz(temp.file('x.npz'), list, { compress });
+      const bytes = new Uint8Array(readFileSync(temp.file('x.npz')));
+      expect(bytes.length).toBe(size);
+      expect(bytes).toEqual(await npzBytes(list, { compress }));
+    }
+  });
+
+  test('stored members start at multiples of 64 and are mapped where they lie', async () => {
+    const list = Array.from(
+      { length: 9 },
+      (_, i) => [`member-${'x'.repeat(i * 7)}`, new Float64Array([i, i + 0.5])] as const,
+    );
+    await writeNpz(temp.file('x.npz'), list);
+    using npz = await openNpz(temp.file('x.npz'));
+    for (const [name, values] of list) {
+      expect((await npz.dataOffset(name)) % 64).toBe(0);
+      const array = await npz.get(name);
+      expect(array.data).toBeInstanceOf(Float64Array);
+      expect(array.toNested()).toEqual([...values]);
+      expect(array.writable).toBe(false);
+    }
+    const last = list[8]?.[0] ?? '';
+    const offset = (await npz.storedRange(last))?.offset ?? -1;
+    const mapped = await npz.get(last);
+    const bytes = readFileSync(temp.file('x.npz'));
+    bytes.writeDoubleLE(99, offset);
+    const { openSync, writeSync, closeSync } = await import('node:fs');
+    const fd = openSync(temp.file('x.npz'), 'r+');
+    writeSync(fd, bytes, offset, 8, offset);
+    closeSync(fd);
+    expect(mapped.get(0)).toBe(99);
+  });
+
+  test("a private mapping takes stores and leaves the archive's bytes alone", async () => {
+    await writeNpz(temp.file('x.npz'), { a: new Int32Array([1, 2, 3]) });
+    const before = readFileSync(temp.file('x.npz'));
+    using npz = await openNpz(temp.file('x.npz'));
+    const array = await npz.get('a', { mode: 'c' });
+    array.set(0, 7);
+    expect(array.get(0)).toBe(7);
+    expect(readFileSync(temp.file('x.npz'))).toEqual(before);
+  });
+
+  test('members are found with and without .npy, and others are not found', async () => {
+    const npz = await openNpz(await npzBytes({ a: new Uint8Array(1) }));
+    expect(npz.has('a')).toBe(true);
+    expect(npz.has('a.npy')).toBe(true);
+    await expect(npz.get('b')).rejects.toMatchObject({ code: 'NOT_FOUND', key: 'b' });
+  });
+
+  test('an archive without members is read', async () => {
+    const npz = await openNpz(await npzBytes({}));
+    expect(npz.keys()).toEqual([]);
+  });
+
+  test('a Blob is read as bytes are', async () => {
+    const bytes = await npzBytes({ a: new Int16Array([1, -1]) }, { compress: true });
+    const npz = await openNpz(new Blob([bytes as BlobPart]));
+    expect(npz).toBeInstanceOf(Npz);
+    expect((await npz.get('a')).toNested()).toEqual([1, -1]);
+  });
+
+  test('all members are walked in order', async () => {
+    const npz = await openNpz(await npzBytes({ b: new Uint8Array([1]), a: new Uint8Array([2]) }));
+    const seen: [string, unknown][] = [];
+    for await (const [key, array] of npz) seen.push([key, array.toNested()]);
+    expect(seen).toEqual([
+      ['b', [1]],
+      ['a', [2]],
+    ]);
+  });
+
+  test('a masked array becomes data, mask and fill value', async () => {
+    const data = ndarray(new Float32Array([1, 2, 3]));
+    const masked = new MaskedArray(data, ndarray([false, true, false]), { fillValue: -1 });
+    const npz = await openNpz(await npzBytes([['m', masked]]));
+    expect(npz.keys()).toEqual(['m', `m${MASK_SUFFIX}`, `m${FILL_SUFFIX}`]);
+    expect((await npz.get(`m${MASK_SUFFIX}`)).toNested()).toEqual([false, true, false]);
+    expect((await npz.get(`m${FILL_SUFFIX}`)).get()).toBe(-1);
+    expect((await npz.get(`m${FILL_SUFFIX}`)).dtype).toBe('float32');
+  });
+
+  test.each(['/abs', 'a/../b', 'C:x', '\\\\host', `m${MASK_SUFFIX}`, `m${FILL_SUFFIX}`, 'a\0b'])(
+    'the name %j is refused when writing, and the file stays as it was',
+    async (name) => {
+      writeFileSync(temp.file('x.npz'), 'before');
+      await expect(writeNpz(temp.file('x.npz'), { [name]: new Uint8Array(1) })).rejects.toMatchObject({
+        code: 'BAD_KEY',
+      });
+      expect(readFileSync(temp.file('x.npz'), 'utf8')).toBe('before');
+    },
+  );
+
+  test('a name that occurs twice is refused when writing', async () => {
+    const twice = [
+      ['a', new Uint8Array(1)],
+      ['a', new Uint8Array(1)],
+    ] as const;
+    await expect(npzBytes(twice)).rejects.toMatchObject({ code: 'BAD_KEY' });
+  });
+
+  test('an aborted or failed write leaves the old file and nothing else', async () => {
+    const { readdirSync } = await import('node:fs');
+    writeFileSync(temp.file('x.npz'), 'before');
+    const abort = new AbortController();
+    const big = NDArray.over(memoryOver(new Uint8Array(1 << 22)), 'u1', [1 << 22]);
+    for (const compress of [false, true]) {
+      const writing = writeNpz(
+        temp.file('x.npz'),
+        { a: big, b: big },
+        {
+          compress,
+          signal: abort.signal,
+          onProgress: () => abort.abort(new Error('enough')),
+        },
+      );
+      await expect(writing).rejects.toThrow('enough');
+      const failing = { arraySource: true as const, dtype: 'u1', shape: [9], bytes: () => [new Uint8Array(4)] };
+      await expect(writeNpz(temp.file('x.npz'), { a: failing }, { compress })).rejects.toMatchObject({
+        code: 'INVALID_ARGUMENT',
+      });
+    }
+    expect(readdirSync(temp.path)).toEqual(['x.npz']);
+    expect(readFileSync(temp.file('x.npz'), 'utf8')).toBe('before');
+  });
+
+  test('progress counts every byte once', async () => {
+    const counts: number[] = [];
+    await npzBytes(
+      { a: new Uint8Array(1000), b: new Uint8Array(24) },
+      { onProgress: ({ done, total }) => counts.push(done, total) },
+    );
+    expect(counts).toEqual([1000, 1024, 1024, 1024]);
+  });
+});
+
+describe.each(pythons())('with numpy $numpy', (info) => {
+  let python: Python;
+  beforeAll(() => {
+    python = new Python(info);
+  });
+  afterAll(() => python[Symbol.asyncDispose]());
+
+  test.each([
+    { compress: false, zip64: false },
+    { compress: true, zip64: false },
+    { compress: false, zip64: true },
+    { compress: true, zip64: true },
+  ])('numpy and zipfile read what is written: $compress compressed, $zip64 zip64', async (options) => {
+    const list = fc.sample(arrays(), { numRuns: 30, seed: 3 }).map((array, i) => [`name é整 ${i}`, array] as const);
+    await writeNpz(temp.file('x.npz'), list, options);
+    const wires = await python.run<unknown[]>(
+      `${PYTHON_ARRAYS}
+import zipfile
+with zipfile.ZipFile(args["path"]) as archive:
+    assert archive.testzip() is None
+with np.load(args["path"]) as npz:
+    result = [[key, list(npz[key].shape), npz[key].dtype.str, np.ascontiguousarray(npz[key]).tobytes()] for key in npz.files]
+`,
+      { path: temp.file('x.npz') },
+    );
+    expect(wires).toHaveLength(list.length);
+    list.forEach(([name, array], i) => {
+      const [key, shape, , bytes] = wires[i] as [string, number[], string, Uint8Array];
+      expect([key, shape]).toEqual([name, array.shape]);
+      if (array.type.fields === undefined) expect(bytes).toEqual(bytesOf(array.copy({ order: 'C' })));
+    });
+  });
+
+  test.each(['savez', 'savez_compressed'])('what numpy.%s writes is read, mapped where it is stored', async (save) => {
+    const list = fc.sample(arrays(), { numRuns: 30, seed: 5 });
+    await python.run(
+      `${PYTHON_ARRAYS}
+getattr(np, args["save"])(args["path"], **{f"arr/{i}": make(item) for i, item in enumerate(args["arrays"])})
+`,
+      { save, path: temp.file('x.npz'), arrays: list.map(toWire) },
+    );
+    using npz: NpzFile = await openNpz(temp.file('x.npz'));
+    const inMemory = await openNpz(readFileSync(temp.file('x.npz')));
+    for (const [i, array] of list.entries()) {
+      const key = `arr/${i}`;
+      await npz.verify(key);
+      expect(npz.member(key).method).toBe(save === 'savez' ? 'stored' : 'deflated');
+      for (const back of [await npz.get(key), await inMemory.get(key)]) {
+        expect({ dtype: back.dtype, shape: back.shape, order: back.order }).toEqual({
+          dtype: array.dtype,
+          shape: array.shape,
+          order: array.order,
+        });
+        if (array.type.fields === undefined) expect(bytesOf(back)).toEqual(bytesOf(array));
+      }
+    }
+  });
+
+  test('an array that zipfile streams with data descriptors is read', async () => {
+    await python.run(
+      `
+import io, zipfile
+import numpy as np
+class Pipe(io.RawIOBase):
+    def __init__(self, file): self.file = file
+    def writable(self): return True
+    def write(self, data): return self.file.write(data)
+with open(args["path"], "wb") as file:
+    with zipfile.ZipFile(Pipe(file), "w", zipfile.ZIP_DEFLATED) as archive:
+        out = io.BytesIO()
+        np.save(out, np.arange(1000))
+        archive.writestr("a.npy", out.getvalue())
+        archive.writestr("b.npy", out.getvalue(), zipfile.ZIP_STORED)
+`,
+      { path: temp.file('x.npz') },
+    );
+    using npz = await openNpz(temp.file('x.npz'));
+    expect((await npz.get('a')).get(999)).toBe(999n);
+    expect((await npz.get('b')).get(999)).toBe(999n);
+  });
+});
