@@ -1,0 +1,207 @@
+/**
+ * What is being appended, on its way to the file: small bytes are gathered, the caller's are borrowed,
+ * and the first 11 bytes are held back, for they are the commit.
+ *
+ * @module
+ */
+
+import { ENTRY_HEAD_SIZE, putTerminator, SECTOR, TERMINATOR_SIZE } from '../format/layout.ts';
+import type { StorageFile } from '../storage/storage-file.ts';
+
+const ARENA = 65536;
+/** A write inside one page cannot be torn by a kill: the kernel looks for signals between pages. */
+const PAGE = 4096;
+/** From here on disk is reserved ahead of the writer. */
+const RESERVE_FROM = 8 * 2 ** 20;
+const RESERVE_MAX = 256 * 2 ** 20;
+
+/** Bytes on their way behind a terminator. One object serves every append of a handle. */
+export class AppendBuffer {
+  /** Gathers small bytes; write into it at {@link AppendBuffer.room}. */
+  readonly arena: Uint8Array = new Uint8Array(ARENA);
+  /** File offset of the terminator that the commit overwrites. */
+  base = 0;
+  /** File offset of the next byte. */
+  cursor = 0;
+  /** Bytes of this handle that went to the file behind a terminator, all appends together. */
+  written = 0;
+  readonly #head = new Uint8Array(ENTRY_HEAD_SIZE);
+  #file: StorageFile;
+  #parts: Uint8Array[] = [];
+  #runStart = 0;
+  #runEnd = 0;
+  #flushed = 0;
+  #touched = false;
+  #borrowed = false;
+  #reservedEnd = 0;
+  #reserving = true;
+
+  constructor(file: StorageFile) {
+    this.#file = file;
+  }
+
+  /** Starts over behind the terminator at `base` of `file`. */
+  begin(file: StorageFile, base: number): void {
+    if (file !== this.#file) {
+      this.#file = file;
+      this.#reservedEnd = 0;
+    }
+    this.base = base;
+    this.cursor = base;
+    this.#flushed = base;
+    this.#touched = false;
+    this.#runStart = 0;
+    this.#runEnd = 0;
+    this.#borrowed = false;
+    if (this.#parts.length > 0) this.#parts = [];
+  }
+
+  get empty(): boolean {
+    return this.cursor === this.base;
+  }
+
+  /** True while the caller's bytes are referred to: flush before the caller may change them. */
+  get borrowed(): boolean {
+    return this.#borrowed;
+  }
+
+  /** True once this append tried to write to the file. */
+  get touched(): boolean {
+    return this.#touched;
+  }
+
+  /** The file got a tail reserved on disk behind its end. */
+  get reserved(): boolean {
+    return this.#reservedEnd > 0;
+  }
+
+  /** Position in the arena where `count` (at most 4096) bytes may be written; they then belong to the append. */
+  room(count: number): number {
+    if (this.#runEnd + count > ARENA) this.flush();
+    const pos = this.#runEnd;
+    this.#runEnd += count;
+    this.cursor += count;
+    return pos;
+  }
+
+  /** Appends bytes, copied if they are few, borrowed until the next flush or commit if they are many. */
+  bytes(bytes: Uint8Array): void {
+    const { length } = bytes;
+    if (length <= 4096) {
+      const pos = this.room(length);
+      this.arena.set(bytes, pos);
+      return;
+    }
+    this.#closeRun();
+    this.#parts.push(bytes);
+    this.#borrowed = true;
+    this.cursor += length;
+  }
+
+  /** Appends zeros that are never written: a hole. */
+  hole(count: number): void {
+    if (count === 0) return;
+    this.flush();
+    this.#flushed += count;
+    this.cursor += count;
+  }
+
+  /** Counts bytes at the cursor that somebody else put into the file; everything before was flushed. */
+  wrote(count: number): void {
+    this.#flushed += count;
+    this.cursor += count;
+  }
+
+  /** Writes what is gathered, but for the first 11 bytes of all. */
+  flush(): void {
+    this.#closeRun();
+    const parts = this.#parts;
+    if (parts.length > 0) {
+      this.#touched = true;
+      let at = this.#flushed;
+      if (at === this.base) {
+        const first = parts[0]!;
+        this.#head.set(first.subarray(0, ENTRY_HEAD_SIZE));
+        parts[0] = first.subarray(ENTRY_HEAD_SIZE);
+        at += ENTRY_HEAD_SIZE;
+      }
+      this.#reserve(at);
+      this.#file.writeParts(at, parts);
+      this.written += this.cursor - at;
+      this.#parts = [];
+      this.#flushed = this.cursor;
+    }
+    this.#runStart = 0;
+    this.#runEnd = 0;
+    this.#borrowed = false;
+  }
+
+  /**
+   * Writes the new terminator and commits. Returns the new terminator's offset.
+   * @param durable - fdatasync before and after the commit write
+   */
+  commit(durable: boolean): number {
+    const end = this.cursor;
+    const pos = this.room(TERMINATOR_SIZE);
+    putTerminator(this.arena, pos);
+    const { base } = this;
+    if (!durable && this.#flushed === base && this.#parts.length === 0 && base % PAGE <= PAGE - (this.cursor - base)) {
+      this.#touched = true;
+      // All of it lies in one page: one write, which a kill leaves undone or done.
+      this.#file.write(base, this.arena.subarray(this.#runStart, this.#runEnd));
+      this.written += this.cursor - base;
+      return end;
+    }
+    this.flush();
+    if (durable) this.#file.sync();
+    writeBorderless(this.#file, base, this.#head, durable);
+    return end;
+  }
+
+  /** Gives back the disk that was reserved behind the end of the file. */
+  trim(): void {
+    if (!this.reserved) return;
+    this.#file.truncate(this.#file.size());
+    this.#reservedEnd = 0;
+  }
+
+  #closeRun(): void {
+    if (this.#runEnd === this.#runStart) return;
+    this.#parts.push(this.arena.subarray(this.#runStart, this.#runEnd));
+    this.#runStart = this.#runEnd;
+  }
+
+  /** Reserved disk spares the filesystem an allocation per write; steps grow with what was written. */
+  #reserve(at: number): void {
+    if (this.written < RESERVE_FROM || this.cursor <= this.#reservedEnd || !this.#reserving) return;
+    const step = Math.min(RESERVE_MAX, this.written);
+    try {
+      this.#file.allocate(at, this.cursor - at + step, { keepSize: true });
+      this.#reservedEnd = this.cursor + step;
+    } catch {
+      // A disk that cannot give so much ahead may still hold what is to be written: the write tells.
+      this.#reserving = false;
+    }
+  }
+}
+
+/**
+ * Overwrites the 11 bytes at `offset`, which are a terminator or an entry's head, with the other. A power loss can
+ * tear a write between sectors, a kill between pages: at such a border the bytes go in two writes,
+ * in an order whose middle state still loads as the terminator's (docs/format.md, "The commit write").
+ */
+export function writeBorderless(file: StorageFile, offset: number, bytes: Uint8Array, durable: boolean): void {
+  const border = SECTOR - (offset % SECTOR);
+  if (border >= ENTRY_HEAD_SIZE) file.write(offset, bytes);
+  else {
+    const first = bytes.subarray(0, border);
+    const second = bytes.subarray(border);
+    const toTerminator = bytes[9] === 0x64;
+    if (toTerminator) file.write(offset + border, second);
+    else file.write(offset, first);
+    if (durable) file.sync();
+    if (toTerminator) file.write(offset, first);
+    else file.write(offset + border, second);
+  }
+  if (durable) file.sync();
+}

@@ -1,0 +1,94 @@
+/**
+ * A value in the file, as codecs look at it.
+ *
+ * @module
+ */
+
+import { MmdError } from '../errors.ts';
+import type { EntryDecoder, StoredValue } from '../format/codecs.ts';
+import { ENTRY_HEAD_SIZE, ENTRY_TAIL_SIZE } from '../format/layout.ts';
+import { ValueReader } from '../format/value-reader.ts';
+import type { ArrayMemory } from '../ndarray/index.ts';
+import type { MapAccess, StorageFile } from '../storage/storage-file.ts';
+import type { EntryPlace } from './catalog.ts';
+
+/** Bytes that the first look at a value reads; a small value needs no second one. */
+const WINDOW = 512;
+
+/** What a view needs of its dict. */
+export interface ViewContext {
+  readonly file: StorageFile;
+  readonly access: MapAccess;
+  readonly decoder: EntryDecoder;
+  readonly growable?: (key: string, ...args: Parameters<NonNullable<StoredValue['growable']>>) => unknown;
+}
+
+/** The value of one entry. */
+export class EntryView implements StoredValue {
+  readonly key: string;
+  readonly place: EntryPlace;
+  readonly offset: number;
+  readonly length: number;
+  readonly decoder: EntryDecoder;
+  readonly growable?: NonNullable<StoredValue['growable']>;
+  readonly #context: ViewContext;
+  #window: Uint8Array | undefined;
+
+  constructor(context: ViewContext, key: string, place: EntryPlace) {
+    this.#context = context;
+    this.key = key;
+    this.place = place;
+    this.offset = place.offset + ENTRY_HEAD_SIZE + place.keyLength;
+    this.length = place.frameLength - 2 - place.keyLength - ENTRY_TAIL_SIZE;
+    this.decoder = context.decoder;
+    const { growable } = context;
+    if (growable !== undefined) this.growable = (...args) => growable(key, ...args);
+  }
+
+  /** The file that the view reads. */
+  get file(): StorageFile {
+    return this.#context.file;
+  }
+
+  reader(): ValueReader {
+    return new ValueReader(this.offset, this.length, (pos, length) => {
+      const window = this.#first();
+      if (pos + length <= window.length) return pos === 0 ? window : window.subarray(pos);
+      return this.#read(pos, Math.min(Math.max(length, WINDOW), this.length - pos));
+    });
+  }
+
+  bytes(): Uint8Array {
+    const window = this.#first();
+    if (window.length === this.length) return window.slice();
+    const bytes = this.#read(0, this.length);
+    if (bytes.length < this.length) {
+      throw new MmdError(
+        'TRUNCATED',
+        `${this.#context.file.name}: the value of ${JSON.stringify(this.key)} reaches past the end`,
+        {
+          offset: this.offset,
+          expected: this.length,
+          found: bytes.length,
+          key: this.key,
+          path: this.#context.file.name,
+        },
+      );
+    }
+    return bytes;
+  }
+
+  memory(pos: number, length: number): ArrayMemory {
+    return this.#context.file.map(this.offset + pos, length, this.#context.access);
+  }
+
+  #first(): Uint8Array {
+    return (this.#window ??= this.#read(0, Math.min(WINDOW, this.length)));
+  }
+
+  #read(pos: number, length: number): Uint8Array {
+    const bytes = new Uint8Array(length);
+    const count = this.#context.file.read(this.offset + pos, bytes);
+    return count === length ? bytes : bytes.subarray(0, count);
+  }
+}

@@ -1,0 +1,196 @@
+/**
+ * Arrays that grow by rows, in place: the rows are written into a reserve, and one 8-byte store commits them.
+ *
+ * @module
+ */
+
+import { MmdError } from '../errors.ts';
+import { bytesOf } from '../format/array-codec.ts';
+import { type ArrayMemory, type DType, isArraySource, NDArray, ndarray, type TypedArray } from '../ndarray/index.ts';
+import type { StorageFile } from '../storage/storage-file.ts';
+
+/** Rows to append: a typed array or nested lists of one row or many, or an array of the rows' shape. */
+export type RowsLike = TypedArray | NDArray | readonly unknown[] | number | bigint | boolean | string;
+
+/** Where a growable array's parts stand: file offsets. */
+export interface GrowablePlace {
+  readonly file: StorageFile;
+  readonly countOffset: number;
+  readonly dataOffset: number;
+  readonly dataLength: number;
+  readonly capacity: number;
+  readonly maskOffset?: number;
+  readonly frameLength: number;
+  /** File offset of the entry. */
+  readonly entryOffset: number;
+}
+
+/** What a growable array asks of its dict. */
+export interface GrowableHost {
+  /** The array as it is in the file now, which may have moved or grown. @throws NOT_FOUND, INVALID_ARGUMENT */
+  locate(key: string): GrowablePlace;
+  /** The committed rows, or those that the open batch will commit. */
+  rows(place: GrowablePlace): number;
+  /** Under the lock: makes room for `count` more rows, lets `write` put them there, and commits. `done` runs after the commit. */
+  append(key: string, count: number, write: (place: GrowablePlace, rows: number) => void, done: () => void): void;
+  /** Trims the reserve. */
+  seal(key: string): void;
+  map(place: GrowablePlace, offset: number, length: number): ArrayMemory;
+}
+
+/** Rows as bytes of the array's dtype, in C order. */
+export function rowBytes(
+  rows: RowsLike,
+  type: DType,
+  rowShape: readonly number[],
+): { bytes: Uint8Array; count: number } {
+  const itemsize = bytesOf(rowShape, type);
+  const refuse = (found: unknown): never => {
+    throw new MmdError(
+      'INVALID_ARGUMENT',
+      `append: expected rows of shape [${rowShape}] and dtype ${type.name}, found ${String(found)}`,
+      {
+        expected: [...rowShape],
+        found,
+      },
+    );
+  };
+  if (ArrayBuffer.isView(rows) && sameElements(rows as TypedArray, type)) {
+    const { buffer, byteOffset, byteLength } = rows as TypedArray;
+    const count = itemsize === 0 ? 0 : byteLength / itemsize;
+    if (!Number.isInteger(count)) refuse(`${byteLength} bytes`);
+    return { bytes: new Uint8Array(buffer, byteOffset, byteLength), count };
+  }
+  const rowSize = sizeOf(rowShape);
+  let array: NDArray;
+  if (rows instanceof NDArray) array = rows;
+  else if (ArrayBuffer.isView(rows)) {
+    const flat = ndarray(rows, undefined, { dtype: type });
+    if (rowSize === 0 || flat.size % rowSize !== 0) refuse(`${flat.size} elements`);
+    array = flat.reshape([flat.size / rowSize, ...rowShape]);
+  } else if (isArraySource(rows)) return refuse('an array source');
+  else array = ndarray(rows, undefined, { dtype: type });
+  const { shape } = array;
+  const isRow = shape.length === rowShape.length;
+  const tail = isRow ? shape : shape.slice(1);
+  if (tail.length !== rowShape.length || tail.some((dim, i) => dim !== rowShape[i])) refuse(`shape [${shape}]`);
+  const count = isRow ? 1 : shape[0]!;
+  return { bytes: joined(array.dtype === type.name ? array : array.astype(type)), count };
+}
+
+function sizeOf(shape: readonly number[]): number {
+  return shape.reduce((product, dim) => product * dim, 1);
+}
+
+function joined(array: NDArray): Uint8Array {
+  const bytes = new Uint8Array(array.nbytes);
+  let pos = 0;
+  for (const chunk of array.bytes()) {
+    bytes.set(chunk, pos);
+    pos += chunk.length;
+  }
+  return bytes;
+}
+
+/** numpy's names of typed arrays whose bytes need no conversion on a little-endian machine. */
+const ELEMENTS: Readonly<Record<string, readonly string[]>> = {
+  Int8Array: ['int8'],
+  Uint8Array: ['uint8'],
+  Uint8ClampedArray: ['uint8'],
+  Int16Array: ['int16'],
+  Uint16Array: ['uint16'],
+  Int32Array: ['int32'],
+  Uint32Array: ['uint32'],
+  Float32Array: ['float32'],
+  Float64Array: ['float64'],
+  BigInt64Array: ['int64'],
+  BigUint64Array: ['uint64'],
+};
+
+function sameElements(rows: TypedArray, type: DType): boolean {
+  const names = ELEMENTS[rows instanceof Uint8Array ? 'Uint8Array' : rows.constructor.name];
+  if (names === undefined) return false;
+  return (
+    names.includes(type.name) ||
+    ((type.kind === 'M' || type.kind === 'm') && rows instanceof BigInt64Array && type.byteorder !== '>')
+  );
+}
+
+/**
+ * An array whose first axis grows: `append` commits rows in place, and readers, stock Python among them, see exactly
+ * the committed ones. Given by `MmapDict.get` for entries that were set from a source with a `capacity`.
+ *
+ * @example
+ * ```ts
+ * import { MmapDict } from '@mmdpickle/core/node';
+ * import { GrowableNDArray } from '@mmdpickle/stubs';
+ *
+ * using dict = MmapDict.open('growing.mmdpickle');
+ * const rows = dict.set('t', new GrowableNDArray([2], 'float32', { capacity: 1000 })).get('t');
+ * rows.append(new Float32Array([1, 2, 3, 4])).shape; // [2, 2]
+ * ```
+ */
+export class GrowableArray extends NDArray {
+  readonly key: string;
+  readonly #host: GrowableHost;
+  readonly #type: DType;
+  readonly #rowShape: readonly number[];
+  readonly #rowBytes: number;
+  #place: GrowablePlace;
+
+  /** @internal Given by `MmapDict.get`. */
+  constructor(host: GrowableHost, key: string, type: DType, rowShape: readonly number[]) {
+    const place = host.locate(key);
+    const rowBytes = bytesOf(rowShape, type);
+    const rows = host.rows(place);
+    super({ memory: host.map(place, place.dataOffset, rows * rowBytes), dtype: type, shape: [rows, ...rowShape] });
+    this.key = key;
+    this.#host = host;
+    this.#type = type;
+    this.#rowShape = rowShape;
+    this.#rowBytes = rowBytes;
+    this.#place = place;
+  }
+
+  /** Rows there is room for before the reserve must grow. */
+  get capacity(): number {
+    return this.#place.capacity;
+  }
+
+  /**
+   * Appends one row or many and commits them. Inside `dict.batch` the commit is the batch's. A full reserve doubles.
+   *
+   * @param rows - elements of the array's dtype: a typed array of whole rows, an array, or nested lists; copied
+   * @throws READ_ONLY, INVALID_ARGUMENT, NO_SPACE; nothing is committed then
+   */
+  append(rows: RowsLike): this {
+    const { bytes, count } = rowBytes(rows, this.#type, this.#rowShape);
+    this.#host.append(
+      this.key,
+      count,
+      (place, committed) => place.file.write(place.dataOffset + committed * this.#rowBytes, bytes),
+      () => this.refresh(),
+    );
+    return this;
+  }
+
+  /** Takes over what others, or a batch, committed. Returns true if the shape changed. */
+  refresh(): boolean {
+    const before = this.#place;
+    const place = this.#host.locate(this.key);
+    const rows = this.#host.rows(place);
+    if (rows === this.shape[0] && place.dataOffset === before.dataOffset && place.file === before.file) return false;
+    this.#place = place;
+    this.relay({
+      memory: this.#host.map(place, place.dataOffset, rows * this.#rowBytes),
+      dtype: this.#type,
+      shape: [rows, ...this.#rowShape],
+    });
+    return true;
+  }
+
+  /** Trims the reserve: the array has a fixed shape from then on. */
+  seal(): void {
+    this.#host.seal(this.key);
+  }
+}

@@ -1,0 +1,129 @@
+/**
+ * Appends to growable arrays: where the rows go, how the reserve grows, and the commit.
+ *
+ * @module
+ */
+
+import { MmdError } from '../errors.ts';
+import { bytesOf } from '../format/array-codec.ts';
+import { type ParsedArray, parseArray } from '../format/array-value.ts';
+import { parseMasked } from '../format/masked-value.ts';
+import type { ArrayMemory } from '../ndarray/index.ts';
+import type { EntryView } from './entry-view.ts';
+import type { GrowableHost, GrowablePlace } from './growable-array.ts';
+
+/** What the host needs of the dict. */
+export interface GrowableDict {
+  /** The entry with the key, after a look at the file; `undefined` when there is none. */
+  view(key: string): EntryView | undefined;
+  begin(): void;
+  commit(): void;
+  rollback(): void;
+  /** Stores the row count at the commit. */
+  count(place: GrowablePlace, rows: number): void;
+  /** The row count that the open batch will store. */
+  pendingCount(place: GrowablePlace): number | undefined;
+  /** Runs after the outermost commit or rollback. */
+  afterwards(task: () => void): void;
+  /** Makes the reserve of an entry at least `rows` rows; the entry may move. */
+  growReserve(key: string, place: GrowablePlace, rows: number): void;
+  sealReserve(key: string, place: GrowablePlace): void;
+  map(place: GrowablePlace, offset: number, length: number): ArrayMemory;
+}
+
+/** Appends to the growable arrays of one dict. */
+export class GrowableAppender implements GrowableHost {
+  readonly #dict: GrowableDict;
+  readonly #places = new Map<string, GrowablePlace>();
+
+  constructor(dict: GrowableDict) {
+    this.#dict = dict;
+  }
+
+  locate(key: string): GrowablePlace {
+    const view = this.#dict.view(key);
+    if (view === undefined)
+      throw new MmdError('NOT_FOUND', `no key ${JSON.stringify(key)}: the array was deleted`, { key });
+    const known = this.#places.get(key);
+    if (
+      known !== undefined &&
+      known.entryOffset === view.place.offset &&
+      known.frameLength === view.place.frameLength &&
+      known.file === view.file
+    )
+      return known;
+    const place = placeOf(view);
+    this.#places.set(key, place);
+    return place;
+  }
+
+  rows(place: GrowablePlace): number {
+    return this.#dict.pendingCount(place) ?? committedRows(place);
+  }
+
+  append(key: string, count: number, write: (place: GrowablePlace, rows: number) => void, done: () => void): void {
+    const dict = this.#dict;
+    dict.begin();
+    try {
+      let place = this.locate(key);
+      const rows = this.rows(place);
+      if (rows + count > place.capacity) {
+        dict.growReserve(key, place, Math.max(rows + count, place.capacity * 2));
+        place = this.locate(key);
+      }
+      write(place, rows);
+      dict.count(place, rows + count);
+    } catch (error) {
+      dict.rollback();
+      throw error;
+    }
+    dict.afterwards(done);
+    dict.commit();
+  }
+
+  seal(key: string): void {
+    this.#dict.sealReserve(key, this.locate(key));
+  }
+
+  map(place: GrowablePlace, offset: number, length: number): ArrayMemory {
+    return this.#dict.map(place, offset, length);
+  }
+}
+
+/** The committed rows, checked against the room there is. */
+export function committedRows(place: GrowablePlace): number {
+  const rows = Number(place.file.loadI64(place.countOffset));
+  if (rows >= 0 && rows <= place.capacity) return rows;
+  throw new MmdError(
+    'CORRUPT',
+    `${place.file.name}: ${rows} committed rows do not fit a reserve of ${place.capacity}`,
+    {
+      offset: place.countOffset,
+      expected: place.capacity,
+      found: rows,
+      path: place.file.name,
+    },
+  );
+}
+
+/** Reads where a growable array's parts stand. @throws INVALID_ARGUMENT if it is none (any more) */
+export function placeOf(view: EntryView): GrowablePlace {
+  const masked = parseMasked(view.reader());
+  const data: ParsedArray | undefined = masked?.data ?? parseArray(view.reader());
+  if (data?.countPos === undefined) {
+    throw new MmdError('INVALID_ARGUMENT', `${JSON.stringify(view.key)} is not a growable array (any more)`, {
+      key: view.key,
+    });
+  }
+  const row = bytesOf(data.shape.slice(1), data.type);
+  return {
+    file: view.file,
+    entryOffset: view.place.offset,
+    frameLength: view.place.frameLength,
+    countOffset: view.offset + data.countPos,
+    dataOffset: view.offset + data.dataPos,
+    dataLength: data.dataLength,
+    capacity: row === 0 ? Number.MAX_SAFE_INTEGER : Math.floor(data.dataLength / row),
+    ...(masked !== undefined && { maskOffset: view.offset + masked.mask.dataPos }),
+  };
+}

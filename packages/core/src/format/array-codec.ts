@@ -1,0 +1,220 @@
+/**
+ * The codec of arrays: typed arrays and everything that implements ArraySource, written mapped.
+ *
+ * @module
+ */
+
+import { MmdError } from '../errors.ts';
+import {
+  type ArraySource,
+  type DType,
+  isArraySource,
+  memoryOver,
+  NDArray,
+  parseDType,
+  type TypedArray,
+} from '../ndarray/index.ts';
+import {
+  ARRAY_SPELLINGS,
+  type ArrayForm,
+  dataAlignment,
+  encodeLegacyArray,
+  encodeModernArray,
+  type ParsedArray,
+  parseArray,
+} from './array-value.ts';
+import type { ArrayLayout, StoredValue, ValueCodec, ValueMeta } from './codecs.ts';
+import type { ArrayBody, EncodedValue, ValuePart } from './encoded-value.ts';
+import { alignUp, ENTRY_HEAD_SIZE, FILLER_MIN, SECTOR } from './layout.ts';
+
+/** An array to write: its form and where its bytes come from. */
+export interface ArrayToWrite {
+  readonly form: ArrayForm;
+  readonly body: ArrayBody;
+}
+
+/** Typed arrays and sources as mapped arrays. */
+export const arrayCodec: ValueCodec = {
+  name: 'ndarray',
+  encode(value, { layout }) {
+    const source = asSource(value);
+    if (source === undefined || source.mask !== undefined) return undefined;
+    const array = arrayToWrite(source);
+    return array && encodeArray(array, layout);
+  },
+  describe(stored) {
+    const parsed = parseWhole(stored);
+    return parsed && { kind: 'ndarray', ...arrayMeta(stored, parsed) };
+  },
+  decode(stored) {
+    const parsed = parseWhole(stored);
+    if (parsed === undefined)
+      throw new MmdError('CORRUPT', `${stored.key}: the array changed while it was read`, { key: stored.key });
+    const { countPos } = parsed;
+    if (countPos === undefined || stored.growable === undefined) return arrayOver(stored, parsed);
+    return stored.growable(parsed.type, parsed.shape.slice(1));
+  },
+};
+
+function parseWhole(stored: StoredValue): ParsedArray | undefined {
+  const reader = stored.reader();
+  const parsed = parseArray(reader);
+  return parsed !== undefined && reader.pos === reader.length ? parsed : undefined;
+}
+
+/** An array over the mapping. */
+export function arrayOver(stored: StoredValue, parsed: ParsedArray): NDArray {
+  const nbytes = bytesOf(parsed.shape, parsed.type);
+  return NDArray.over(stored.memory(parsed.dataPos, nbytes), parsed.type, [...parsed.shape], { order: parsed.order });
+}
+
+/** The part of {@link ValueMeta} that an array has. */
+export function arrayMeta(stored: StoredValue, parsed: ParsedArray): Omit<ValueMeta, 'kind'> {
+  const { type, shape, order, dataPos, dataLength, countPos, spelling } = parsed;
+  const row = bytesOf(shape.slice(1), type);
+  return {
+    dtype: type.name,
+    type,
+    shape,
+    order,
+    nbytes: bytesOf(shape, type),
+    dataOffset: stored.offset + dataPos,
+    layout: spelling,
+    ...(countPos !== undefined && { capacity: row === 0 ? shape[0]! : Math.floor(dataLength / row) }),
+  };
+}
+
+/** Bytes of an array. */
+export function bytesOf(shape: readonly number[], type: DType): number {
+  return shape.reduce((product, dim) => product * dim, type.itemsize);
+}
+
+/** numpy's typestr for a typed array's elements. */
+const TYPED_ARRAYS: readonly (readonly [new (length: number) => TypedArray, string])[] = [
+  [Int8Array, '|i1'],
+  [Uint8ClampedArray, '|u1'],
+  [Int16Array, '<i2'],
+  [Uint16Array, '<u2'],
+  [Int32Array, '<i4'],
+  [Uint32Array, '<u4'],
+  [Float32Array, '<f4'],
+  [Float64Array, '<f8'],
+  [BigInt64Array, '<i8'],
+  [BigUint64Array, '<u8'],
+];
+
+/** The value as a source of array bytes; `undefined` for everything else. Uint8Array is bytes, not an array. */
+export function asSource(value: unknown): ArraySource | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  if (isArraySource(value)) return value;
+  if (!ArrayBuffer.isView(value) || value instanceof Uint8Array || value instanceof DataView) return undefined;
+  const row = TYPED_ARRAYS.find(([constructor]) => value instanceof constructor);
+  if (row === undefined) return undefined;
+  const bytes = new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+  return NDArray.over(memoryOver(bytes), row[1], [(value as TypedArray).length]);
+}
+
+/**
+ * Checks a source and says what is to be written.
+ * @returns `undefined` for object dtypes, which are never mapped
+ * @throws UNSUPPORTED_DTYPE, INVALID_ARGUMENT
+ */
+export function arrayToWrite(source: ArraySource): ArrayToWrite | undefined {
+  const type = parseDType(source.dtype);
+  if (type.hasObject) return undefined;
+  const shape = [...source.shape];
+  const order = source.order ?? 'C';
+  const refuse = (message: string, found: unknown): never => {
+    throw new MmdError('INVALID_ARGUMENT', `array to store: ${message}`, { found });
+  };
+  if (!shape.every((dim) => Number.isSafeInteger(dim) && dim >= 0)) {
+    refuse(`every dimension must be a whole number from 0 to 2^53-1, found [${shape}]`, shape);
+  }
+  if (shape.length > 32)
+    refuse(`numpy takes at most 32 dimensions in every version, found ${shape.length}`, shape.length);
+  const { capacity } = source;
+  const growable = capacity !== undefined;
+  const nbytes = bytesOf(shape, type);
+  let dataLength = nbytes;
+  if (growable) {
+    if (shape.length === 0) refuse('a growable array has at least one dimension', shape);
+    if (!Number.isSafeInteger(capacity) || capacity < shape[0]!) {
+      refuse(`capacity must be a whole number of at least ${shape[0]} rows, found ${capacity}`, capacity);
+    }
+    if (order === 'F') refuse('a growable array is in C order', order);
+    dataLength = bytesOf([capacity, ...shape.slice(1)], type);
+  }
+  if (!Number.isSafeInteger(dataLength)) refuse(`[${shape}] of ${type.name} passes 2^53 bytes`, dataLength);
+  const { file } = source;
+  if (file !== undefined && file.length !== nbytes) {
+    refuse(`the file range has ${file.length} bytes, the array needs ${nbytes}`, file.length);
+  }
+  return {
+    form: { type, shape, order, dataLength, ...(growable && { growable }) },
+    body: {
+      body: true,
+      nbytes: dataLength,
+      ...(source.reserve === true && { reserve: true }),
+      ...(file !== undefined
+        ? { file }
+        : typeof source.bytes === 'function' && { chunks: () => exactly(source, nbytes) }),
+    },
+  };
+}
+
+/** The source's pieces, which together must be exactly the array. */
+function* exactly(source: ArraySource, nbytes: number): Generator<Uint8Array> {
+  let sum = 0;
+  for (const chunk of source.bytes!()) {
+    sum += chunk.length;
+    if (sum > nbytes) break;
+    yield chunk;
+  }
+  if (sum !== nbytes) {
+    throw new MmdError('INVALID_ARGUMENT', `the array source gave ${sum} bytes or more, its shape needs ${nbytes}`, {
+      expected: nbytes,
+      found: sum,
+    });
+  }
+}
+
+/** An array in the spelling of `layout`. */
+export function encodeArray({ form, body }: ArrayToWrite, layout: ArrayLayout): EncodedValue {
+  if (layout === 'legacy') {
+    const { head, tail } = encodeLegacyArray(form);
+    const toData = head.length;
+    return {
+      kind: 'ndarray',
+      place: () => [head, body, tail],
+      fillerBefore: (entryOffset, keyLength) => {
+        const dataOffset = entryOffset + ENTRY_HEAD_SIZE + keyLength + toData;
+        return fillerTo(dataOffset, dataAlignment(form.dataLength));
+      },
+      memoHint: 0,
+    };
+  }
+  return {
+    kind: 'ndarray',
+    place: (offset) => {
+      const { head, tail } = encodeModernArray(form, offset);
+      const parts: ValuePart[] = [head, body, tail];
+      return parts;
+    },
+    ...(form.growable && { fillerBefore: frameLengthFiller }),
+    memoHint: 0,
+  };
+}
+
+/** Filler that moves `offset` to a multiple of `alignment`. */
+function fillerTo(offset: number, alignment: number): number {
+  const filler = alignUp(offset, alignment) - offset;
+  return filler === 0 ? 0 : filler < FILLER_MIN ? filler + alignUp(FILLER_MIN - filler, alignment) : filler;
+}
+
+/** Filler that keeps an entry's FRAME length, which growing in place overwrites, inside one sector. */
+export function frameLengthFiller(entryOffset: number): number {
+  return (entryOffset + 1) % SECTOR > SECTOR - 8 ? FILLER_MIN : 0;
+}
+
+/** The spelling that `upgrade` and `downgrade` exchange. */
+export { ARRAY_SPELLINGS };

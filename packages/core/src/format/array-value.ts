@@ -1,0 +1,304 @@
+/**
+ * The spellings of an array value (docs/format.md, "Arrays"), as rows of one table: all are read, the
+ * one that is asked for is written.
+ *
+ * @module
+ */
+
+import { ByteWriter } from '../bytes/index.ts';
+import { MmdError } from '../errors.ts';
+import { type DType, type DTypeSpec, parseDType } from '../ndarray/index.ts';
+import { alignUp, DATA_ALIGNMENT, PAGE_ALIGNED_FROM, PAGE_ALIGNMENT } from './layout.ts';
+import { parseLiterals, putDType, putPadding, putShape, putText } from './literal-value.ts';
+import type { ValueReader } from './value-reader.ts';
+
+/** How an array is spelled in the file. */
+export type ArraySpelling = 'modern' | 'legacy' | 'upgraded';
+
+/** Opcodes that carry an array's bytes. */
+export const BYTEARRAY8 = 0x96;
+export const BINBYTES8 = 0x8e;
+
+function globals(...names: string[]): Uint8Array {
+  const writer = new ByteWriter(64);
+  for (const [i, name] of names.entries()) {
+    putText(writer, name);
+    if (i % 2 === 1) writer.u8(0x93);
+  }
+  return writer.finish();
+}
+
+/** The padding that makes the upgrade prefix as long as the legacy one. */
+const UPGRADE_PADDING = new Uint8Array([0x8c, 30, ...new Array<number>(30).fill(0x20), 0x30]);
+
+/** A row of {@link ARRAY_SPELLINGS}. */
+export interface ArraySpellingRow {
+  readonly name: ArraySpelling;
+  /** The first bytes of such a value. */
+  readonly prefix: Uint8Array;
+  readonly dataFirst: boolean;
+  /** The opcode that carries the data when this library writes it. */
+  readonly opcode: number;
+  readonly doc: string;
+}
+
+/**
+ * The spellings. `dataFirst`: data, dtype and shape follow in this order; else shape and dtype stand before the data.
+ * The legacy and the upgrade prefix are equally long, so one replaces the other in place.
+ */
+export const ARRAY_SPELLINGS: readonly ArraySpellingRow[] = [
+  {
+    name: 'modern',
+    prefix: Uint8Array.of(...globals('numpy', 'ndarray'), 0x28),
+    dataFirst: false,
+    opcode: BYTEARRAY8,
+    doc: 'numpy.ndarray(shape, dtype, buffer[, 0, None, order])',
+  },
+  {
+    name: 'legacy',
+    prefix: globals('numpy.core.fromnumeric', 'reshape', 'numpy.core.multiarray', 'fromstring'),
+    dataFirst: true,
+    opcode: BINBYTES8,
+    doc: 'what mmappickle 1.0 writes and maps: reshape(fromstring(data, dtype), shape)',
+  },
+  {
+    name: 'upgraded',
+    prefix: Uint8Array.of(...UPGRADE_PADDING, ...globals('numpy', 'reshape', 'numpy', 'frombuffer')),
+    dataFirst: true,
+    opcode: BYTEARRAY8,
+    doc: 'a legacy value made loadable by every numpy, in place: reshape(frombuffer(data, dtype), shape)',
+  },
+];
+
+const [MODERN, LEGACY] = ARRAY_SPELLINGS as readonly [ArraySpellingRow, ArraySpellingRow];
+
+/** What the bytes of an array value say. Positions count from the value's first byte. */
+export interface ParsedArray {
+  readonly spelling: ArraySpelling;
+  readonly type: DType;
+  readonly shape: readonly number[];
+  readonly order: 'C' | 'F';
+  /** Position of the array's first data byte. */
+  readonly dataPos: number;
+  /** Bytes there; for a growable array its capacity. */
+  readonly dataLength: number;
+  readonly dataOpcode: number;
+  /** Position of the spelling's prefix. */
+  readonly prefixPos: number;
+  /** Growable: position of the 8 bytes of the committed row count. */
+  readonly countPos?: number;
+  /** Where the shape was PUT in the memo, or GOT from it. */
+  readonly shapePut?: number;
+  readonly shapeGot?: number;
+}
+
+/** Shapes that earlier arrays of the same value have PUT in the memo. */
+export type ShapeMemo = Map<number, { readonly shape: readonly number[]; readonly countPos?: number }>;
+
+const ORDER_TAIL = Uint8Array.of(0x4b, 0, 0x4e, 0x8c, 1);
+const END = Uint8Array.of(0x74, 0x52);
+const PAIR = Uint8Array.of(0x86, 0x52);
+
+/**
+ * Reads an array value at the reader's position and passes over it; its data is not asked for.
+ *
+ * @returns `undefined` where no array value stands, or one that breaks semantics 38 (the generic
+ * machine then decides); the position is then undefined
+ */
+export function parseArray(reader: ValueReader, memo: ShapeMemo = new Map()): ParsedArray | undefined {
+  const start = reader.pos;
+  try {
+    skipPadding(reader);
+    const prefixPos = reader.pos;
+    const row = ARRAY_SPELLINGS.find(({ prefix }) => reader.accept(prefix));
+    if (row === undefined) return undefined;
+    return row.dataFirst ? parseDataFirst(reader, row.name, prefixPos) : parseModern(reader, prefixPos, memo);
+  } catch (error) {
+    if (error instanceof MmdError && error.code !== 'IO') {
+      reader.pos = start;
+      return undefined;
+    }
+    throw error;
+  }
+}
+
+function skipPadding(reader: ValueReader): void {
+  for (;;) {
+    const opcode = reader.peek();
+    if (opcode === 0x43 || opcode === 0x42) {
+      reader.skip(1);
+      reader.skip(opcode === 0x43 ? reader.u8() : reader.u32());
+    } else if (opcode === 0x4e) reader.skip(1);
+    else if (opcode === 0x4b) reader.skip(2);
+    else return;
+    if (reader.u8() !== 0x30)
+      throw new MmdError('BAD_OPCODE', 'padding without POP', { offset: reader.offset + reader.pos });
+  }
+}
+
+function parseModern(reader: ValueReader, prefixPos: number, memo: ShapeMemo): ParsedArray | undefined {
+  const { stack, countPos, put, got } = parseLiterals(reader, [], [BYTEARRAY8, BINBYTES8], memo);
+  if (stack.length !== 2) return undefined;
+  const dataOpcode = reader.u8();
+  const dataLength = reader.u64();
+  const dataPos = reader.pos;
+  reader.skip(dataLength);
+  let order: 'C' | 'F' = 'C';
+  if (reader.accept(ORDER_TAIL)) {
+    const letter = String.fromCharCode(reader.u8());
+    if (letter !== 'C' && letter !== 'F') return undefined;
+    order = letter;
+  }
+  if (!reader.accept(END)) return undefined;
+  const shape = checkShape(stack[0]);
+  const type = parseSpec(stack[1]);
+  if (shape === undefined || type === undefined || !fits(shape, type, dataLength, true)) return undefined;
+  return {
+    spelling: 'modern',
+    type,
+    shape,
+    order,
+    dataPos,
+    dataLength,
+    dataOpcode,
+    prefixPos,
+    ...(countPos !== undefined && { countPos }),
+    ...(put !== undefined && { shapePut: put }),
+    ...(got !== undefined && { shapeGot: got }),
+  };
+}
+
+function parseDataFirst(reader: ValueReader, spelling: ArraySpelling, prefixPos: number): ParsedArray | undefined {
+  const dataOpcode = reader.u8();
+  if (dataOpcode !== BYTEARRAY8 && dataOpcode !== BINBYTES8) return undefined;
+  const dataLength = reader.u64();
+  const dataPos = reader.pos;
+  reader.skip(dataLength);
+  const memo: ShapeMemo = new Map();
+  const reduce = (): unknown => {
+    const { stack } = parseLiterals(reader, [DATA], [REDUCE], memo);
+    reader.skip(1);
+    const pair = stack[0];
+    return stack.length === 1 && Array.isArray(pair) && pair.length === 2 && pair[0] === DATA ? pair[1] : undefined;
+  };
+  const type = parseSpec(reduce());
+  const shape = checkShape(reduce());
+  if (shape === undefined || type === undefined || !fits(shape, type, dataLength, false)) return undefined;
+  return { spelling, type, shape, order: 'C', dataPos, dataLength, dataOpcode, prefixPos };
+}
+
+/** Stands for what the data opcode, and then the inner call, left on the stack. */
+const DATA = Symbol('data');
+const REDUCE = 0x52;
+
+/** The dims if they are what numpy takes; a lone integer is a 1-d shape. */
+function checkShape(value: unknown): readonly number[] | undefined {
+  const dims: unknown[] = Array.isArray(value) ? value : [value];
+  if (dims.length > 64) return undefined;
+  return dims.every((dim) => Number.isSafeInteger(dim) && (dim as number) >= 0) ? (dims as number[]) : undefined;
+}
+
+function parseSpec(spec: unknown): DType | undefined {
+  const type = parseDType(spec as DTypeSpec);
+  // Pointers have no meaning in a file; a sub-array type would change the shape.
+  return type.hasObject || type.shape !== undefined ? undefined : type;
+}
+
+function fits(shape: readonly number[], type: DType, dataLength: number, capacity: boolean): boolean {
+  const nbytes = shape.reduce((product, dim) => product * dim, type.itemsize);
+  return capacity ? nbytes <= dataLength : nbytes === dataLength;
+}
+
+/** What is to be written as an array. */
+export interface ArrayForm {
+  readonly type: DType;
+  readonly shape: readonly number[];
+  readonly order: 'C' | 'F';
+  /** Bytes of data to make room for; at least what shape and dtype need. */
+  readonly dataLength: number;
+  /** Give the first dimension a fixed width, so that it can be overwritten. */
+  readonly growable?: boolean;
+  /** PUT the shape in the memo at this index, or GET it from there. */
+  readonly shapePut?: number;
+  readonly shapeGet?: number;
+}
+
+/** The bytes around an array's data; the data itself comes between `head` and `tail`. */
+export interface ArrayFrameBytes {
+  readonly head: Uint8Array;
+  readonly tail: Uint8Array;
+}
+
+/** The multiple at which an array's data is to start. */
+export function dataAlignment(dataLength: number): number {
+  return dataLength >= PAGE_ALIGNED_FROM ? PAGE_ALIGNMENT : DATA_ALIGNMENT;
+}
+
+/**
+ * The modern spelling for a value that stands at file offset `offset`, padded so that the data is aligned and
+ * a growable array's row count lies on a multiple of 8.
+ */
+export function encodeModernArray(form: ArrayForm, offset: number): ArrayFrameBytes {
+  const writer = new ByteWriter(128);
+  if (form.growable) {
+    // MARK of a long shape tuple, LONG1 and its length stand before the count.
+    const toCount = MODERN.prefix.length + (form.shape.length > 3 ? 1 : 0) + 2;
+    putPadding(writer, paddingFor(offset + toCount, 8));
+  }
+  writer.raw(MODERN.prefix);
+  if (form.shapeGet !== undefined) {
+    writer.u8(0x68);
+    writer.u8(form.shapeGet);
+  } else {
+    putShape(writer, form.shape, form.growable === true);
+    if (form.shapePut !== undefined) {
+      writer.u8(0x71);
+      writer.u8(form.shapePut);
+    }
+  }
+  putDType(writer, form.type);
+  putPadding(writer, paddingFor(offset + writer.length + 9, dataAlignment(form.dataLength)));
+  writer.u8(BYTEARRAY8);
+  writer.u64(form.dataLength);
+  const head = writer.finish();
+  writer.length = 0;
+  if (form.order === 'F') {
+    writer.raw(ORDER_TAIL);
+    writer.u8(0x46);
+  }
+  writer.raw(END);
+  return { head, tail: writer.finish() };
+}
+
+/** Padding bytes that move `offset` to a multiple of `alignment`; never 1, which no opcodes can fill. */
+function paddingFor(offset: number, alignment: number): number {
+  const padding = alignUp(offset, alignment) - offset;
+  return padding === 1 ? padding + alignment : padding;
+}
+
+/** The legacy spelling. Its data cannot be moved inside the value: a filler entry before aligns it. */
+export function encodeLegacyArray(form: ArrayForm): ArrayFrameBytes {
+  const writer = new ByteWriter(128);
+  checkLegacy(form);
+  writer.raw(LEGACY.prefix);
+  writer.u8(BINBYTES8);
+  writer.u64(form.dataLength);
+  const head = writer.finish();
+  writer.length = 0;
+  putText(writer, form.type.name);
+  writer.raw(PAIR);
+  putShape(writer, form.shape, false);
+  writer.raw(PAIR);
+  return { head, tail: writer.finish() };
+}
+
+function checkLegacy(form: ArrayForm): void {
+  const refuse = (what: string): never => {
+    throw new MmdError('UNSUPPORTED_VALUE', `the legacy layout has no ${what}: use layout 'modern'`, { found: what });
+  };
+  if (form.growable) refuse('growable arrays');
+  if (form.order === 'F') refuse('Fortran order');
+  if (form.shape.length === 0) refuse('0-d arrays');
+  if (form.type.fields !== undefined) refuse('structured dtypes');
+  if (form.shape.some((dim) => dim > 2 ** 31 - 1)) refuse('dimension above 2^31-1');
+}

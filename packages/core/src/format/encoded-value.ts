@@ -1,0 +1,48 @@
+/**
+ * A value ready to be written: parts that know where they stand only when the entry is placed.
+ *
+ * @module
+ */
+
+import type { FileRange } from '../ndarray/index.ts';
+
+/** Bytes of a value that do not come from this process's memory in one piece. */
+export interface ArrayBody {
+  readonly body: true;
+  readonly nbytes: number;
+  /** The bytes in pieces, together at most `nbytes`; what is missing reads as zeros. */
+  readonly chunks?: () => Iterable<Uint8Array>;
+  /** The bytes stand in this file. */
+  readonly file?: FileRange;
+  /** Take the disk space now. */
+  readonly reserve?: boolean;
+}
+
+/** A part of a value: bytes (borrowed until the call that writes them returns), or a body. */
+export type ValuePart = Uint8Array | ArrayBody;
+
+/** A value in the file's spelling. */
+export interface EncodedValue {
+  /** The codec's name. */
+  readonly kind: string;
+  /** The parts for a value that starts at file offset `offset`. */
+  place(offset: number): readonly ValuePart[];
+  /**
+   * Bytes of filler wanted before the entry: 0, or at least 20. Called again with the entry moved behind the
+   * filler, it must answer 0.
+   */
+  fillerBefore?(entryOffset: number, keyLength: number): number;
+  /** One more than the highest memo index that the value's opcodes use. */
+  readonly memoHint: number;
+}
+
+/** Bytes of a part. */
+export function partLength(part: ValuePart): number {
+  return part instanceof Uint8Array ? part.length : part.nbytes;
+}
+
+/** A value that is the same bytes wherever it stands. */
+export function encodedBytes(kind: string, bytes: Uint8Array, memoHint = 0): EncodedValue {
+  const parts = [bytes];
+  return { kind, place: () => parts, memoHint };
+}

@@ -1,0 +1,26 @@
+/** The file format: layout, scanning, array spellings, codecs. No IO. @module */
+
+export { arrayCodec } from './array-codec.ts';
+export { ARRAY_SPELLINGS, type ArraySpelling } from './array-value.ts';
+export {
+  type ArrayLayout,
+  CODECS,
+  type EncodeContext,
+  type StoredValue,
+  type ValueCodec,
+  type ValueMeta,
+} from './codecs.ts';
+export { type ArrayBody, type EncodedValue, encodedBytes, type ValuePart } from './encoded-value.ts';
+export * from './layout.ts';
+export { maskedCodec } from './masked-codec.ts';
+export { pickleCodec } from './pickle-codec.ts';
+export {
+  answer,
+  answerAsync,
+  type ByteRequest,
+  type EntryState,
+  type ScanEnd,
+  type ScannedEntry,
+  scanEntries,
+} from './scan.ts';
+export { ValueReader } from './value-reader.ts';

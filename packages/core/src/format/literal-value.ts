@@ -1,0 +1,331 @@
+/**
+ * The few opcodes of which shapes, dtypes and padding are spelled, both ways.
+ *
+ * @module
+ */
+
+import { type ByteWriter, decodeInteger, decodeUtf8, encodeUtf8 } from '../bytes/index.ts';
+import { MmdError } from '../errors.ts';
+import type { DType, DTypeSpec } from '../ndarray/index.ts';
+import type { ShapeMemo } from './array-value.ts';
+import { putU64 } from './layout.ts';
+import type { ValueReader } from './value-reader.ts';
+
+/** SHORT_BINUNICODE, or BINUNICODE above 255 bytes. */
+export function putText(writer: ByteWriter, text: string): void {
+  const bytes = encodeUtf8(text);
+  if (bytes.length < 256) {
+    writer.u8(0x8c);
+    writer.u8(bytes.length);
+  } else {
+    writer.u8(0x58);
+    writer.u32(bytes.length);
+  }
+  writer.raw(bytes);
+}
+
+/** A safe integer in its shortest form. */
+export function putInteger(writer: ByteWriter, value: number): void {
+  if (value >= 0 && value < 256) {
+    writer.u8(0x4b);
+    writer.u8(value);
+  } else if (value >= 0 && value < 65536) {
+    writer.u8(0x4d);
+    writer.u16(value);
+  } else if (value >= -(2 ** 31) && value < 2 ** 31) {
+    writer.u8(0x4a);
+    writer.i32(value);
+  } else putLong8(writer, value);
+}
+
+/** LONG1 with 8 bytes. */
+function putLong8(writer: ByteWriter, value: number): void {
+  writer.u8(0x8a);
+  writer.u8(8);
+  const pos = writer.reserve(8);
+  if (value >= 0) putU64(writer.bytes, pos, value);
+  else new DataView(writer.bytes.buffer).setBigInt64(pos, BigInt(value), true);
+  writer.length += 8;
+}
+
+/** A tuple of what `put` writes for each item. */
+export function putTuple<T>(writer: ByteWriter, items: readonly T[], put: (item: T, index: number) => void): void {
+  if (items.length > 3) writer.u8(0x28);
+  for (const [index, item] of items.entries()) put(item, index);
+  writer.u8([0x29, 0x85, 0x86, 0x87][items.length] ?? 0x74);
+}
+
+/** A shape tuple; `fixedFirst` gives the first dimension 8 bytes whatever its value. */
+export function putShape(writer: ByteWriter, shape: readonly number[], fixedFirst: boolean): void {
+  putTuple(writer, shape, (dim, index) =>
+    fixedFirst && index === 0 ? putLong8(writer, dim) : putInteger(writer, dim),
+  );
+}
+
+/** A dtype as `numpy.dtype()` takes it: text, or a list of field tuples, or numpy's dict form. */
+export function putDType(writer: ByteWriter, type: DType): void {
+  putSpec(writer, type.fields === undefined && type.shape === undefined ? (type.descr as DTypeSpec) : type.spec);
+}
+
+function putSpec(writer: ByteWriter, spec: DTypeSpec): void {
+  if (typeof spec === 'string') return putText(writer, spec);
+  if (!Array.isArray(spec)) return putSpecDict(writer, spec);
+  if (spec.length === 2 && !Array.isArray(spec[0]) && isShape(spec[1])) {
+    return putTuple<unknown>(writer, spec, (item, index) =>
+      index === 0 ? putSpec(writer, item as DTypeSpec) : putShape(writer, item as number[], false),
+    );
+  }
+  writer.u8(0x5d);
+  writer.u8(0x28);
+  for (const field of spec as readonly (readonly unknown[])[]) {
+    putTuple<unknown>(writer, field, (item, index) => {
+      if (index === 0) putName(writer, item as string | readonly [string, string]);
+      else if (index === 1) putSpec(writer, item as DTypeSpec);
+      else putShape(writer, item as number[], false);
+    });
+  }
+  writer.u8(0x65);
+}
+
+function isShape(value: unknown): boolean {
+  return Array.isArray(value) && value.every((dim) => typeof dim === 'number');
+}
+
+function putName(writer: ByteWriter, name: string | readonly [string, string]): void {
+  if (typeof name === 'string') putText(writer, name);
+  else putTuple(writer, name, (text) => putText(writer, text));
+}
+
+function putList<T>(writer: ByteWriter, items: readonly T[], put: (item: T) => void): void {
+  writer.u8(0x5d);
+  writer.u8(0x28);
+  for (const item of items) put(item);
+  writer.u8(0x65);
+}
+
+function putSpecDict(writer: ByteWriter, spec: Exclude<DTypeSpec, string | readonly unknown[]>): void {
+  writer.u8(0x7d);
+  writer.u8(0x28);
+  putText(writer, 'names');
+  putList(writer, spec.names, (name) => putText(writer, name));
+  putText(writer, 'formats');
+  putList(writer, spec.formats, (format) => putSpec(writer, format));
+  if (spec.offsets !== undefined) {
+    putText(writer, 'offsets');
+    putList(writer, spec.offsets, (offset) => putInteger(writer, offset));
+  }
+  if (spec.titles !== undefined) {
+    putText(writer, 'titles');
+    putList(writer, spec.titles, (title) => (title === null ? writer.u8(0x4e) : putText(writer, title)));
+  }
+  if (spec.itemsize !== undefined) {
+    putText(writer, 'itemsize');
+    putInteger(writer, spec.itemsize);
+  }
+  if (spec.aligned !== undefined) {
+    putText(writer, 'aligned');
+    writer.u8(spec.aligned ? 0x88 : 0x89);
+  }
+  writer.u8(0x75);
+}
+
+/** Opcodes that push `count` bytes and pop them; `count` is 0 or at least 2. */
+export function putPadding(writer: ByteWriter, count: number): void {
+  if (count === 0) return;
+  if (count === 2) writer.raw([0x4e, 0x30]);
+  else if (count < 259) {
+    writer.u8(0x43);
+    writer.u8(count - 3);
+    writer.length = writer.reserve(count - 3) + count - 3;
+    writer.bytes.fill(0, writer.length - (count - 3), writer.length);
+    writer.u8(0x30);
+  } else {
+    writer.u8(0x42);
+    writer.u32(count - 6);
+    writer.length = writer.reserve(count - 6) + count - 6;
+    writer.bytes.fill(0, writer.length - (count - 6), writer.length);
+    writer.u8(0x30);
+  }
+}
+
+/** What {@link parseLiterals} left on its stack, and what it learned on the way. */
+export interface ParsedLiterals {
+  readonly stack: readonly unknown[];
+  /** The first item of the first tuple is an 8-byte LONG1, which starts here. */
+  readonly countPos?: number;
+  /** A shape was PUT in the memo at this index, or GOT from it. */
+  readonly put?: number;
+  readonly got?: number;
+}
+
+const MARK = Symbol('mark');
+/** More opcodes than any shape or dtype of a sane size has. */
+const MAX_OPCODES = 200_000;
+
+/**
+ * Runs literal opcodes (integers, text, None, booleans, tuples, lists, dicts, padding) up to one of `stops`, which is
+ * not passed over.
+ *
+ * @param stack - what stands on the stack before; it is changed
+ * @param stops - opcodes to stop at
+ * @param memo - shapes that were PUT before; a PUT here is added
+ * @throws BAD_OPCODE for anything else; TRUNCATED
+ */
+export function parseLiterals(
+  reader: ValueReader,
+  stack: unknown[],
+  stops: readonly number[],
+  memo: ShapeMemo,
+): ParsedLiterals {
+  const base = stack.length;
+  let countPos: number | undefined;
+  let put: number | undefined;
+  let got: number | undefined;
+  const pop = (): unknown => {
+    if (stack.length === 0 || stack.at(-1) === MARK) throw bad(reader, 'an empty stack');
+    return stack.pop();
+  };
+  const popMark = (): unknown[] => {
+    const mark = stack.lastIndexOf(MARK);
+    if (mark === -1) throw bad(reader, 'no MARK');
+    const items = stack.splice(mark + 1);
+    stack.pop();
+    return items;
+  };
+  for (let n = 0; n < MAX_OPCODES; n++) {
+    if (stops.includes(reader.peek())) {
+      return {
+        stack,
+        ...(countPos !== undefined && { countPos }),
+        ...(put !== undefined && { put }),
+        ...(got !== undefined && { got }),
+      };
+    }
+    const opcode = reader.u8();
+    switch (opcode) {
+      case 0x28: // MARK
+        stack.push(MARK);
+        break;
+      case 0x30: // POP
+        pop();
+        break;
+      case 0x4b: // BININT1
+        stack.push(reader.u8());
+        break;
+      case 0x4d: // BININT2
+        stack.push(reader.u16());
+        break;
+      case 0x4a: // BININT
+        stack.push(reader.u32() | 0);
+        break;
+      case 0x8a: {
+        // LONG1
+        const length = reader.u8();
+        const first = stack.length === base || (stack.length === base + 1 && stack[base] === MARK);
+        if (length === 8 && first && base === 0) countPos = reader.pos;
+        stack.push(decodeInteger(reader.take(length), 0, length));
+        break;
+      }
+      case 0x43: // SHORT_BINBYTES: padding
+        reader.skip(reader.u8());
+        stack.push(null);
+        break;
+      case 0x42: // BINBYTES: padding
+        reader.skip(reader.u32());
+        stack.push(null);
+        break;
+      case 0x8c: // SHORT_BINUNICODE
+      case 0x58: {
+        // BINUNICODE
+        const length = opcode === 0x8c ? reader.u8() : reader.u32();
+        stack.push(decodeUtf8(reader.take(length), 0, length));
+        break;
+      }
+      case 0x4e: // NONE
+        stack.push(null);
+        break;
+      case 0x88: // NEWTRUE
+      case 0x89: // NEWFALSE
+        stack.push(opcode === 0x88);
+        break;
+      case 0x29: // EMPTY_TUPLE
+      case 0x5d: // EMPTY_LIST
+        stack.push([]);
+        break;
+      case 0x7d: // EMPTY_DICT
+        stack.push({});
+        break;
+      case 0x85: // TUPLE1
+      case 0x86: // TUPLE2
+      case 0x87: {
+        // TUPLE3
+        const items: unknown[] = [];
+        for (let i = opcode - 0x84; i > 0; i--) items.unshift(pop());
+        stack.push(items);
+        break;
+      }
+      case 0x74: // TUPLE
+        stack.push(popMark());
+        break;
+      case 0x61: {
+        // APPEND
+        const item = pop();
+        appendTo(reader, stack.at(-1), [item]);
+        break;
+      }
+      case 0x65: {
+        // APPENDS
+        const items = popMark();
+        appendTo(reader, stack.at(-1), items);
+        break;
+      }
+      case 0x75: {
+        // SETITEMS
+        const items = popMark();
+        setItems(reader, stack.at(-1), items);
+        break;
+      }
+      case 0x71: // BINPUT
+        put = reader.u8();
+        memo.set(put, { shape: stack.at(-1) as readonly number[], ...(countPos !== undefined && { countPos }) });
+        break;
+      case 0x68: {
+        // BINGET
+        got = reader.u8();
+        const known = memo.get(got);
+        if (known === undefined) throw bad(reader, 'GET of a slot that is not a shape');
+        stack.push(known.shape);
+        break;
+      }
+      default:
+        throw bad(reader, `opcode 0x${opcode.toString(16)}`);
+    }
+  }
+  throw bad(reader, 'too many opcodes');
+}
+
+function appendTo(reader: ValueReader, list: unknown, items: readonly unknown[]): void {
+  if (!Array.isArray(list)) throw bad(reader, 'APPENDS without a list');
+  for (const item of items) list.push(item);
+}
+
+function setItems(reader: ValueReader, dict: unknown, items: readonly unknown[]): void {
+  if (typeof dict !== 'object' || dict === null || Array.isArray(dict) || items.length % 2 !== 0)
+    throw bad(reader, 'SETITEMS');
+  for (let i = 0; i < items.length; i += 2) {
+    if (typeof items[i] !== 'string') throw bad(reader, 'a key that is not text');
+    Object.defineProperty(dict, items[i] as string, {
+      value: items[i + 1],
+      enumerable: true,
+      configurable: true,
+      writable: true,
+    });
+  }
+}
+
+function bad(reader: ValueReader, what: string): MmdError {
+  return new MmdError('BAD_OPCODE', `shape or dtype at ${reader.offset + reader.pos}: ${what}`, {
+    offset: reader.offset + reader.pos,
+    found: what,
+  });
+}

@@ -1,0 +1,123 @@
+/**
+ * The codec of masked arrays: data and mask both mapped.
+ *
+ * @module
+ */
+
+import { MmdError } from '../errors.ts';
+import { MaskedArray } from '../ndarray/index.ts';
+import { arrayMeta, arrayOver, arrayToWrite, asSource, bytesOf, frameLengthFiller } from './array-codec.ts';
+import { type ArrayForm, dataAlignment, encodeLegacyArray, encodeModernArray } from './array-value.ts';
+import type { StoredValue, ValueCodec } from './codecs.ts';
+import type { ArrayBody, EncodedValue, ValuePart } from './encoded-value.ts';
+import { alignUp, ENTRY_HEAD_SIZE, FILLER_MIN } from './layout.ts';
+import { encodeMasked, type ParsedMasked, parseMasked } from './masked-value.ts';
+
+/** Masked arrays and sources with a mask, as two mapped arrays. */
+export const maskedCodec: ValueCodec = {
+  name: 'masked',
+  encode(value, context) {
+    const source = asSource(value);
+    if (source?.mask === undefined) return undefined;
+    const data = arrayToWrite(source);
+    if (data === undefined) return undefined;
+    const mask = arrayToWrite({
+      arraySource: true,
+      dtype: 'bool',
+      shape: source.mask.shape,
+      ...(source.order !== undefined && { order: source.order }),
+      ...(source.capacity !== undefined && { capacity: source.capacity }),
+      ...(source.mask.reserve !== undefined && { reserve: source.mask.reserve }),
+      ...(source.mask.bytes !== undefined && { bytes: () => source.mask!.bytes!() }),
+      ...(source.mask.file !== undefined && { file: source.mask.file }),
+    })!;
+    if (data.form.shape.join() !== mask.form.shape.join()) {
+      throw new MmdError(
+        'INVALID_ARGUMENT',
+        `mask of shape [${mask.form.shape}] over data of shape [${data.form.shape}]`,
+        {
+          expected: data.form.shape,
+          found: mask.form.shape,
+        },
+      );
+    }
+    let fill: Uint8Array | undefined;
+    let memoHint = 0;
+    if (source.fillValue !== undefined && source.fillValue !== null && context.layout === 'modern') {
+      fill = context.entries.encode(source.fillValue).slice();
+      memoHint = context.entries.memoEnd;
+    }
+    return encodeMaskedArray(data.form, data.body, mask.form, mask.body, context.layout, fill, memoHint);
+  },
+  describe(stored) {
+    const parsed = parseMasked(stored.reader());
+    if (parsed === undefined) return undefined;
+    const { mask } = parsed;
+    return {
+      kind: 'masked',
+      ...arrayMeta(stored, parsed.data),
+      mask: { dataOffset: stored.offset + mask.dataPos, nbytes: bytesOf(mask.shape, mask.type) },
+    };
+  },
+  decode(stored) {
+    const parsed = parseMasked(stored.reader());
+    if (parsed === undefined)
+      throw new MmdError('CORRUPT', `${stored.key}: the array changed while it was read`, { key: stored.key });
+    const fillValue = loadFill(stored, parsed);
+    const { data, mask } = parsed;
+    const { countPos } = data;
+    if (countPos !== undefined && stored.growable !== undefined && mask.shapeGot !== undefined) {
+      return stored.growable(data.type, data.shape.slice(1), { fillValue });
+    }
+    return new MaskedArray(arrayOver(stored, data), arrayOver(stored, mask), { fillValue });
+  },
+};
+
+function loadFill(stored: StoredValue, { fill }: ParsedMasked): unknown {
+  if (fill === undefined) return null;
+  const reader = stored.reader();
+  reader.skip(fill.start);
+  const bytes = reader.take(fill.end - fill.start).slice();
+  return stored.decoder.loadEntry(bytes, 0, bytes.length);
+}
+
+function encodeMaskedArray(
+  form: ArrayForm,
+  body: ArrayBody,
+  maskForm: ArrayForm,
+  maskBody: ArrayBody,
+  layout: 'modern' | 'legacy',
+  fill: Uint8Array | undefined,
+  memoHint: number,
+): EncodedValue {
+  const growable = form.growable === true;
+  const data = growable ? { ...form, shapePut: 0 } : form;
+  const mask = growable ? { ...maskForm, growable: false, shapeGet: 0 } : maskForm;
+  const place = (offset: number): readonly ValuePart[] => {
+    const spell = layout === 'modern' ? encodeModernArray : encodeLegacyArray;
+    const { head, between, tail } = encodeMasked(
+      layout,
+      offset,
+      (at) => spell(data, at),
+      form.dataLength,
+      (at) => spell(mask, at),
+      maskForm.dataLength,
+      fill,
+    );
+    return [head, body, between, maskBody, tail];
+  };
+  // The legacy layout has no padding inside a value, so only the data can be aligned, by a filler before.
+  const legacyFiller = (entryOffset: number, keyLength: number): number => {
+    const dataOffset = entryOffset + ENTRY_HEAD_SIZE + keyLength + (place(0)[0] as Uint8Array).length;
+    const filler = alignUp(dataOffset, dataAlignment(form.dataLength)) - dataOffset;
+    return filler > 0 && filler < FILLER_MIN
+      ? filler + alignUp(FILLER_MIN - filler, dataAlignment(form.dataLength))
+      : filler;
+  };
+  return {
+    kind: 'masked',
+    place,
+    ...(layout === 'legacy' ? { fillerBefore: legacyFiller } : growable && { fillerBefore: frameLengthFiller }),
+    memoHint: Math.max(memoHint, growable ? 1 : 0),
+  };
+}

@@ -1,0 +1,24 @@
+/**
+ * The codec of everything that is not a mapped array: the pickle machine.
+ *
+ * @module
+ */
+
+import type { ValueCodec } from './codecs.ts';
+import { encodedBytes } from './encoded-value.ts';
+
+/** Values as pickle opcodes. Claims every value and every entry. */
+export const pickleCodec: ValueCodec = {
+  name: 'pickle',
+  encode(value, { entries }) {
+    const bytes = entries.encode(value);
+    return encodedBytes('pickle', bytes, entries.memoEnd);
+  },
+  describe() {
+    return { kind: 'pickle' };
+  },
+  decode(stored) {
+    const bytes = stored.bytes();
+    return stored.decoder.loadEntry(bytes, 0, bytes.length);
+  },
+};

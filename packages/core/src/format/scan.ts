@@ -1,0 +1,169 @@
+/**
+ * The walk over entries: a generator that asks for byte ranges, so that one scanner serves files,
+ * blobs and HTTP.
+ *
+ * @module
+ */
+
+import {
+  DEAD,
+  ENTRY_HEAD_SIZE,
+  ENTRY_TAIL_SIZE,
+  FRAME_SIZE,
+  getI32,
+  getU64,
+  isEntryTail,
+  isTerminator,
+  KEY_MAX,
+  LIVE,
+  TERMINATOR_SIZE,
+} from './layout.ts';
+
+/** A range of bytes that a scanner wants; the answer may be shorter only at the end of the input. */
+export interface ByteRequest {
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** Whether an entry counts: `'damaged'` when its last bytes are not an entry's. */
+export type EntryState = 'live' | 'dead' | 'damaged';
+
+/** An entry as the scanner sees it. One object is reused: copy what outlives the call. */
+export interface ScannedEntry {
+  /** File offset of the FRAME opcode. */
+  offset: number;
+  frameLength: number;
+  /** The key's bytes: `bytes.subarray(keyPos, keyPos + keyLength)`, borrowed. */
+  bytes: Uint8Array;
+  keyPos: number;
+  keyLength: number;
+  state: EntryState;
+  memoHint: number;
+}
+
+/** Where a walk ended, and why. */
+export type ScanEnd =
+  | { readonly kind: 'terminator'; readonly offset: number }
+  | {
+      readonly kind: 'damage';
+      /** Where the next entry or the terminator should stand. */
+      readonly offset: number;
+      /** True: the file ends before what stands there is complete. */
+      readonly truncated: boolean;
+      readonly message: string;
+      readonly expected: unknown;
+      readonly found: unknown;
+    };
+
+const FIRST_CHUNK = 4096;
+const LARGEST_CHUNK = 2 ** 20;
+/** Head with the longest key, and the tail of the entry before: what stands together at a border. */
+const BORDER = ENTRY_TAIL_SIZE + ENTRY_HEAD_SIZE + KEY_MAX;
+
+/**
+ * Walks the entries from `from` by their FRAME lengths up to the terminator. Payloads are skipped:
+ * an entry's last bytes and the next one's first are asked for together.
+ *
+ * @param from - file offset of an entry or the terminator
+ * @param size - size of the file
+ * @param visit - called for each entry, dead and damaged ones too
+ */
+export function* scanEntries(
+  from: number,
+  size: number,
+  visit: (entry: ScannedEntry) => void,
+): Generator<ByteRequest, ScanEnd, Uint8Array> {
+  const entry: ScannedEntry = {
+    offset: from,
+    frameLength: 0,
+    bytes: new Uint8Array(0),
+    keyPos: 0,
+    keyLength: 0,
+    state: 'dead',
+    memoHint: 0,
+  };
+  let bytes: Uint8Array = entry.bytes;
+  let start = from;
+  let chunk = FIRST_CHUNK;
+  let offset = from;
+  let keyOffset = 0;
+  for (;;) {
+    let pos = offset - start;
+    if (pos + ENTRY_HEAD_SIZE + KEY_MAX > bytes.length && start + bytes.length < size) {
+      // Small entries come in ever larger pieces; a far jump starts small again.
+      chunk = offset <= start + bytes.length + chunk ? Math.min(chunk * 2, LARGEST_CHUNK) : FIRST_CHUNK;
+      start = offset;
+      pos = 0;
+      bytes = yield { offset, length: Math.min(chunk, size - offset) };
+    }
+    const left = size - offset;
+    if (pos + ENTRY_HEAD_SIZE > bytes.length) {
+      return damage(offset, true, `entry or terminator: expected ${ENTRY_HEAD_SIZE} bytes`, ENTRY_HEAD_SIZE, left);
+    }
+    if (bytes[pos] !== 0x95) return damage(offset, false, 'expected FRAME', 0x95, bytes[pos]);
+    if (bytes[pos + 9] !== 0x8c) {
+      if (isTerminator(bytes, pos)) return { kind: 'terminator', offset };
+      return damage(offset, false, 'expected SHORT_BINUNICODE after FRAME', 0x8c, bytes[pos + 9]);
+    }
+    const frameLength = getU64(bytes, pos + 1);
+    const keyLength = bytes[pos + 10]!;
+    if (frameLength > left - FRAME_SIZE - TERMINATOR_SIZE) {
+      return damage(offset, true, 'an entry reaches past the end of the file', frameLength, left - FRAME_SIZE);
+    }
+    if (frameLength < 2 + keyLength + 1 + ENTRY_TAIL_SIZE) {
+      return damage(offset, false, 'a FRAME too short for an entry', 2 + keyLength + 1 + ENTRY_TAIL_SIZE, frameLength);
+    }
+    const end = offset + FRAME_SIZE + frameLength;
+    const tail = end - ENTRY_TAIL_SIZE;
+    keyOffset = pos + ENTRY_HEAD_SIZE;
+    entry.bytes = bytes;
+    entry.keyPos = keyOffset;
+    if (end > start + bytes.length) {
+      // The key is kept: the next piece begins at this entry's tail.
+      entry.bytes = bytes.slice(keyOffset, keyOffset + keyLength);
+      entry.keyPos = 0;
+      chunk = tail <= start + bytes.length + chunk ? Math.min(chunk * 2, LARGEST_CHUNK) : FIRST_CHUNK;
+      start = tail;
+      bytes = yield { offset: tail, length: Math.min(Math.max(chunk, BORDER), size - tail) };
+      if (bytes.length < ENTRY_TAIL_SIZE) {
+        return damage(offset, true, 'the file became shorter', ENTRY_TAIL_SIZE, bytes.length);
+      }
+    }
+    const tailPos = tail - start;
+    const state = bytes[tailPos + 6]!;
+    entry.offset = offset;
+    entry.frameLength = frameLength;
+    entry.keyLength = keyLength;
+    entry.memoHint = getI32(bytes, tailPos + 1);
+    if (!isEntryTail(bytes, tailPos)) entry.state = 'damaged';
+    else entry.state = state === LIVE ? 'live' : state === DEAD ? 'dead' : 'damaged';
+    visit(entry);
+    offset = end;
+  }
+}
+
+function damage(offset: number, truncated: boolean, message: string, expected: unknown, found: unknown): ScanEnd {
+  return { kind: 'damage', offset, truncated, message, expected, found };
+}
+
+/** Runs a generator of byte requests against a synchronous reader. */
+export function answer<T>(
+  requests: Generator<ByteRequest, T, Uint8Array>,
+  read: (offset: number, length: number) => Uint8Array,
+): T {
+  for (let step = requests.next(); ; ) {
+    if (step.done === true) return step.value;
+    step = requests.next(read(step.value.offset, step.value.length));
+  }
+}
+
+/** Runs a generator of byte requests against an asynchronous reader. */
+export async function answerAsync<T>(
+  requests: Generator<ByteRequest, T, Uint8Array>,
+  read: (offset: number, length: number) => Promise<Uint8Array>,
+): Promise<T> {
+  for (let step = requests.next(); ; ) {
+    if (step.done === true) return step.value;
+    step = requests.next(await read(step.value.offset, step.value.length));
+  }
+}

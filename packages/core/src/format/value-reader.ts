@@ -1,0 +1,131 @@
+/**
+ * Looks into a value without reading it: asks for the few bytes it needs, wherever they stand.
+ *
+ * @module
+ */
+
+import { MmdError } from '../errors.ts';
+import { getU32, getU64 } from './layout.ts';
+
+/**
+ * Gives bytes of the value, at least `length` from `pos` where the value has them; borrowed until the next call.
+ * An asynchronous source throws {@link BytesWanted} for what it does not have yet, and runs the parser again.
+ */
+export type FetchBytes = (pos: number, length: number) => Uint8Array;
+
+/** Thrown by a {@link FetchBytes} that must wait for its bytes. Internal to readers; never reaches a user. */
+export class BytesWanted extends Error {
+  readonly pos: number;
+  readonly length: number;
+
+  constructor(pos: number, length: number) {
+    super('more bytes wanted');
+    this.pos = pos;
+    this.length = length;
+  }
+}
+
+/** A cursor over a value's bytes. Positions count from the value's first byte. */
+export class ValueReader {
+  /** Bytes of the whole value. */
+  readonly length: number;
+  /** File offset of the value's first byte. */
+  readonly offset: number;
+  pos = 0;
+  readonly #fetch: FetchBytes;
+  #bytes: Uint8Array = new Uint8Array(0);
+  #start = 0;
+
+  constructor(offset: number, length: number, fetch: FetchBytes) {
+    this.offset = offset;
+    this.length = length;
+    this.#fetch = fetch;
+  }
+
+  /** Position in {@link ValueReader.window} of the next `count` bytes, which are then passed over. */
+  #take(count: number): number {
+    const from = this.pos - this.#start;
+    if (from < 0 || from + count > this.#bytes.length) {
+      if (this.pos + count > this.length) {
+        throw new MmdError(
+          'TRUNCATED',
+          `value at ${this.offset}: expected ${count} bytes at ${this.pos}, found ${this.length - this.pos}`,
+          {
+            offset: this.offset + this.pos,
+            expected: count,
+            found: this.length - this.pos,
+          },
+        );
+      }
+      this.#bytes = this.#fetch(this.pos, count);
+      this.#start = this.pos;
+      if (this.#bytes.length < count) {
+        throw new MmdError('TRUNCATED', `value at ${this.offset}: the file ends inside it`, {
+          offset: this.offset + this.pos + this.#bytes.length,
+          expected: count,
+          found: this.#bytes.length,
+        });
+      }
+      this.pos += count;
+      return 0;
+    }
+    this.pos += count;
+    return from;
+  }
+
+  /** The next byte, not passed over; -1 at the end. */
+  peek(): number {
+    if (this.pos >= this.length) return -1;
+    const at = this.#take(1);
+    this.pos -= 1;
+    return this.#bytes[at]!;
+  }
+
+  u8(): number {
+    return this.#bytes[this.#take(1)]!;
+  }
+
+  u16(): number {
+    const at = this.#take(2);
+    return this.#bytes[at]! | (this.#bytes[at + 1]! << 8);
+  }
+
+  u32(): number {
+    return getU32(this.#bytes, this.#take(4));
+  }
+
+  u64(): number {
+    return getU64(this.#bytes, this.#take(8));
+  }
+
+  /** A borrowed view of the next bytes. */
+  take(count: number): Uint8Array {
+    const at = this.#take(count);
+    return this.#bytes.subarray(at, at + count);
+  }
+
+  /** Passes over bytes without asking for them. */
+  skip(count: number): void {
+    if (count > this.length - this.pos) {
+      throw new MmdError('TRUNCATED', `value at ${this.offset}: ${count} bytes at ${this.pos} reach past its end`, {
+        offset: this.offset + this.pos,
+        expected: count,
+        found: this.length - this.pos,
+      });
+    }
+    this.pos += count;
+  }
+
+  /** Passes over `expected` if it stands next. */
+  accept(expected: Uint8Array): boolean {
+    if (expected.length > this.length - this.pos) return false;
+    const at = this.#take(expected.length);
+    for (let i = 0; i < expected.length; i++) {
+      if (this.#bytes[at + i] !== expected[i]) {
+        this.pos -= expected.length;
+        return false;
+      }
+    }
+    return true;
+  }
+}
