@@ -283,10 +283,12 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
   /**
    * Runs changes as one commit: all of them or, if `change` throws, none. The lock is held meanwhile. Reads inside see
    * the changes; arrays that grow show new rows after the commit.
+   *
+   * @param options - `lockTimeout` in milliseconds, where it is not to be the dict's; 0 tries once
    */
-  batch<T>(change: () => T): T {
+  batch<T>(change: () => T, options: { readonly lockTimeout?: number } = {}): T {
     this.#changing();
-    this.#begin();
+    this.#begin(options.lockTimeout);
     return this.#run(change);
   }
 
@@ -399,9 +401,9 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
     throw new MmdError('NO_SPACE', 'the reserve is full');
   }
 
-  #begin(): void {
+  #begin(lockTimeout?: number): void {
     this.#changing();
-    this.writer.begin();
+    this.writer.begin(lockTimeout);
   }
 
   #commit(): void {

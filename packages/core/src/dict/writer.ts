@@ -68,7 +68,7 @@ export class DictWriter {
   }
 
   /** Takes the lock, looks at the file as it is now, and repairs what a killed writer left. Nests. */
-  begin(): void {
+  begin(lockTimeout: number = this.#store.options.lockTimeout): void {
     if (this.#depth > 0) {
       this.#depth++;
       return;
@@ -76,7 +76,7 @@ export class DictWriter {
     const store = this.#store;
     for (;;) {
       const { file } = store;
-      file.lock(store.options.lockTimeout);
+      file.lock(lockTimeout);
       try {
         this.guard?.();
         store.refresh(true);
