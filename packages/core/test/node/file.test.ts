@@ -1,0 +1,377 @@
+import { execFileSync } from 'node:child_process';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readlinkSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { createServer } from 'node:net';
+import { pathToFileURL } from 'node:url';
+import { TempDir } from '@mmdpickle/test-support';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { errnoError, errnoName } from '../../src/node/errno.ts';
+import { faultySyscalls } from '../../src/node/faulty-syscalls.ts';
+import { NodeFile } from '../../src/node/file.ts';
+import { libc } from '../../src/node/libc.ts';
+import { MemoryFile } from '../../src/storage/memory-file.ts';
+import { expectCode } from '../storage/storage-laws.ts';
+import { runNode } from './child.ts';
+
+let temp: TempDir;
+beforeEach(() => {
+  temp = new TempDir();
+});
+afterEach(() => temp[Symbol.dispose]());
+
+const onDisk = (path: string): number => statSync(path).blocks * 512;
+
+describe('opening', () => {
+  it.each(['r', 'r+', 'a'] as const)('refuses what is not a regular file, and never hangs (%s)', async (mode) => {
+    const fifo = temp.file('fifo');
+    execFileSync('mkfifo', [fifo]);
+    const socket = temp.file('socket');
+    const server = createServer().listen(socket);
+    await new Promise((resolve) => server.once('listening', resolve));
+    for (const path of [fifo, socket, temp.path, '/dev/null', '/dev/zero']) {
+      expectCode('INVALID_ARGUMENT', () => NodeFile.open(path, mode));
+    }
+    server.close();
+    symlinkSync(fifo, temp.file('link'));
+    expectCode('INVALID_ARGUMENT', () => NodeFile.open(temp.file('link'), mode));
+  });
+
+  it('says what is missing, there already, or impossible', () => {
+    expectCode('NOT_FOUND', () => NodeFile.open(temp.file('no')));
+    expectCode('NOT_FOUND', () => NodeFile.open(temp.file('no'), 'r+'));
+    expectCode('NOT_FOUND', () => NodeFile.open(temp.file('no/dir/file'), 'a'));
+    writeFileSync(temp.file('yes'), 'x');
+    expectCode('ALREADY_EXISTS', () => NodeFile.open(temp.file('yes'), 'create-new'));
+    expectCode('INVALID_ARGUMENT', () => NodeFile.open(''));
+    expectCode('INVALID_ARGUMENT', () => NodeFile.open('a\0b'));
+    expectCode('INVALID_ARGUMENT', () => NodeFile.open(temp.file('x'.repeat(300)), 'a'));
+    expectCode('INVALID_ARGUMENT', () => NodeFile.open(new URL('https://data.example/file')));
+    expectCode('IO', () => NodeFile.open(temp.file('yes/below'), 'r'));
+    symlinkSync(temp.file('nowhere'), temp.file('dangling'));
+    expectCode('NOT_FOUND', () => NodeFile.open(temp.file('dangling')));
+    symlinkSync(temp.file('loop'), temp.file('loop'));
+    expectCode('IO', () => NodeFile.open(temp.file('loop')));
+  });
+
+  it('keeps apart what may not be changed and what may not even be read', async () => {
+    const path = temp.file('guarded');
+    writeFileSync(path, 'x');
+    const ask = (mode: string, denied: string): Promise<string> =>
+      runNode(
+        // Root may do everything, so the child gives that up first.
+        `if (process.getuid() === 0) { process.setgroups([]); process.setgid(65534); process.setuid(65534); }
+         try { room.NodeFile.open(args[0], args[1]).close(); console.log('open'); } catch (error) { console.log(error.code, error.errno, error.path); }`,
+        [path, mode],
+      ).then(({ stdout }) => `${denied}: ${stdout.trim()}`);
+    chmodSync(temp.path, 0o755);
+    chmodSync(path, 0o444);
+    expect(await ask('r', 'writing')).toBe('writing: open');
+    expect(await ask('r+', 'writing')).toBe(`writing: READ_ONLY EACCES ${path}`);
+    chmodSync(path, 0);
+    expect(await ask('r', 'all')).toBe(`all: IO EACCES ${path}`);
+  });
+
+  it('takes URLs, follows links and replaces the file behind a link, not the link', () => {
+    const path = temp.file('space and ü');
+    writeFileSync(path, 'old');
+    const link = temp.file('link');
+    symlinkSync(path, link);
+    using file = NodeFile.open(pathToFileURL(link), 'r+');
+    expect(file.name).toBe(path);
+    using next = file.open(temp.file('next'), 'create-new');
+    next.write(0, new TextEncoder().encode('new'));
+    next.renameOver(link);
+    expect(readlinkSync(link)).toBe(path);
+    expect(readFileSync(path, 'utf8')).toBe('new');
+    expect(file.identityOfName()).toEqual(next.identity());
+  });
+
+  it('leaves no descriptor open when it fails', () => {
+    const before = openDescriptors();
+    for (let nth = 0; nth < 3; nth++) {
+      writeFileSync(temp.file('x'), 'x');
+      const syscalls = faultySyscalls(libc(), { call: 'fstat', nth, errno: 'EIO', persistent: true });
+      try {
+        NodeFile.open(temp.file('x'), 'r', { syscalls }).identity();
+      } catch (error) {
+        expect(error).toMatchObject({ code: 'IO', errno: 'EIO' });
+      }
+    }
+    expect(openDescriptors()).toBeLessThanOrEqual(before + 2);
+  });
+});
+
+function openDescriptors(): number {
+  return Number(execFileSync('sh', ['-c', `ls /proc/${process.pid}/fd | wc -l`], { encoding: 'utf8' }));
+}
+
+describe('sparse files', () => {
+  it('reserve disk, give it back and tell holes from data', () => {
+    using file = NodeFile.open(temp.file('sparse'), 'a');
+    file.truncate(8 * 2 ** 20);
+    expect(onDisk(file.name)).toBe(0);
+    expect(file.dataRanges(0, file.size())).toEqual([]);
+    file.write(2 ** 20, new Uint8Array(2 ** 20).fill(1));
+    expect(file.dataRanges(0, file.size())).toEqual([{ offset: 2 ** 20, end: 2 ** 21 }]);
+    expect(file.dataRanges(2 ** 20 + 5, 2 ** 20 + 10)).toEqual([{ offset: 2 ** 20 + 5, end: 2 ** 20 + 10 }]);
+    file.allocate(4 * 2 ** 20, 2 ** 20);
+    file.sync();
+    expect(onDisk(file.name)).toBeGreaterThanOrEqual(2 ** 21);
+    file.allocate(8 * 2 ** 20, 2 ** 20, { keepSize: true });
+    expect(file.size()).toBe(8 * 2 ** 20);
+    expect(file.punchHole(2 ** 20, 2 ** 20)).toBe(true);
+    expect(onDisk(file.name)).toBeLessThan(2 ** 21 + 2 ** 18);
+  });
+
+  it('say NO_SPACE for what no disk can hold, and stay as long as they were', () => {
+    using file = NodeFile.open(temp.file('huge'), 'a');
+    file.truncate(100);
+    expectCode('NO_SPACE', () => file.allocate(0, 2 ** 43));
+    expect(file.size()).toBe(100);
+  });
+
+  it.each([0, 5000])('stay sparse in a copy (shifted by %s)', (shift) => {
+    using source = NodeFile.open(temp.file('from'), 'a');
+    using target = NodeFile.open(temp.file('to'), 'a');
+    source.truncate(64 * 2 ** 20);
+    source.write(3 * 2 ** 20, new Uint8Array(100_000).fill(1));
+    source.write(40 * 2 ** 20, new Uint8Array(5).fill(2));
+    target.write(0, new Uint8Array(2 ** 20).fill(9));
+    target.copyFrom(source, 0, shift, source.size());
+    expect(target.size()).toBe(64 * 2 ** 20 + shift);
+    expect(onDisk(target.name)).toBeLessThan(2 ** 20);
+    const bytes = readFileSync(target.name).subarray(shift);
+    expect(Buffer.compare(bytes, readFileSync(source.name))).toBe(0);
+  });
+
+  it('are copied between filesystems, and from memory', () => {
+    using source = NodeFile.open(temp.file('from'), 'a');
+    source.write(3_000_000, new Uint8Array(2_500_000).fill(3));
+    if (existsSync('/dev/shm')) {
+      const name = `/dev/shm/mmdpickle-test-${process.pid}`;
+      using target = NodeFile.open(name, 'a');
+      target.copyFrom(source, 0, 0, source.size());
+      expect(Buffer.compare(readFileSync(name), readFileSync(source.name))).toBe(0);
+      expect(onDisk(name)).toBeLessThan(2_600_000);
+      expect(target.punchHole(4_000_000, 500_000)).toBe(true);
+      target.remove(name);
+    }
+    using target = NodeFile.open(temp.file('to'), 'a');
+    target.copyFrom(MemoryFile.of(new Uint8Array(1_500_000).fill(7)), 10, 20, 1_400_000);
+    expect(
+      readFileSync(target.name)
+        .subarray(20)
+        .every((byte) => byte === 7),
+    ).toBe(true);
+    expect(target.size()).toBe(1_400_020);
+  });
+});
+
+describe('a system call that fails', () => {
+  const syscalls = faultySyscalls(libc());
+  let file: NodeFile;
+  beforeEach(() => {
+    syscalls.plan();
+    file = NodeFile.open(temp.file('faulty'), 'a', { syscalls });
+    file.write(0, new Uint8Array(100).fill(1));
+  });
+  afterEach(() => {
+    syscalls.plan();
+    file.close();
+  });
+
+  const big = Uint8Array.from({ length: 200_000 }, (_, i) => i % 251);
+  const content = (length: number): Uint8Array => {
+    const bytes = new Uint8Array(length);
+    expect(file.read(0, bytes)).toBe(length);
+    return bytes;
+  };
+
+  it.each(['SHORT', 'EINTR'])('is made good when it was only %s', (errno) => {
+    const other = NodeFile.open(temp.file('other'), 'a', { syscalls });
+    const fault = (call: 'pwrite' | 'pread' | 'pwritev' | 'copyFileRange'): void =>
+      syscalls.plan({ call, nth: 0, errno, persistent: true });
+    fault('pwrite');
+    file.write(0, big);
+    expect(syscalls.failures()).toBeGreaterThan(0);
+    fault('pread');
+    expect(Buffer.compare(content(200_000), big)).toBe(0);
+    fault('pwritev');
+    file.writeParts(7, [big.subarray(0, 3), new Uint8Array(0), big.subarray(3), big]);
+    syscalls.plan();
+    expect(Buffer.compare(content(400_007).subarray(7), Buffer.concat([big, big]))).toBe(0);
+    fault('copyFileRange');
+    other.copyFrom(file, 7, 0, 400_000);
+    const copy = new Uint8Array(400_000);
+    other.read(0, copy);
+    expect(Buffer.compare(copy, Buffer.concat([big, big]))).toBe(0);
+    for (const call of ['ftruncate', 'fdatasync', 'posixFallocate', 'fallocate', 'seek'] as const) {
+      syscalls.plan({ call, nth: 0, errno, persistent: true });
+      file.truncate(400_000);
+      file.sync();
+      file.allocate(0, 1000);
+      file.allocate(0, 1000, { keepSize: true });
+      file.punchHole(0, 4096);
+      file.dataRanges(0, 400_000);
+    }
+    other.close();
+  });
+
+  it.each(['pwritev', 'posixFallocate', 'copyFileRange', 'seek', 'fallocate'] as const)(
+    'is done in another way where the system has no %s',
+    (call) => {
+      const other = NodeFile.open(temp.file('other'), 'a', { syscalls });
+      syscalls.plan({ call, nth: 0, errno: call === 'seek' ? 'EINVAL' : 'ENOSYS', persistent: true });
+      file.writeParts(0, [big, big]);
+      expect(Buffer.compare(content(400_000), Buffer.concat([big, big]))).toBe(0);
+      file.truncate(500_000);
+      file.allocate(300_000, 300_000);
+      expect(file.size()).toBe(600_000);
+      expect(Buffer.compare(content(400_000), Buffer.concat([big, big]))).toBe(0);
+      file.allocate(0, 700_000, { keepSize: true });
+      expect(file.size()).toBe(600_000);
+      expect(file.punchHole(0, 4096)).toBe(call !== 'fallocate');
+      other.write(0, new Uint8Array(700_000).fill(9));
+      other.copyFrom(file, 0, 50, 600_000);
+      const copy = new Uint8Array(600_000);
+      other.read(50, copy);
+      expect(Buffer.compare(copy, content(600_000))).toBe(0);
+      other.close();
+    },
+  );
+
+  it.each([
+    ['EIO', 'IO'],
+    ['ENOSPC', 'NO_SPACE'],
+    ['EDQUOT', 'NO_SPACE'],
+    ['EFBIG', 'NO_SPACE'],
+  ])('is a typed error (%s), and the handle goes on working', (errno, code) => {
+    const other = NodeFile.open(temp.file('other'), 'a', { syscalls });
+    const fails = (call: Parameters<typeof syscalls.plan>[0]['call'], run: () => unknown): void => {
+      syscalls.plan({ call: call!, nth: 0, errno, persistent: true });
+      expectCode(code, run);
+      syscalls.plan();
+      file.write(0, big);
+      expect(Buffer.compare(content(200_000), big)).toBe(0);
+    };
+    fails('pwrite', () => file.write(0, big));
+    fails('pwritev', () => file.writeParts(0, [big, big]));
+    fails('pread', () => content(10));
+    fails('ftruncate', () => file.truncate(5));
+    fails('posixFallocate', () => file.allocate(0, 10));
+    fails('fallocate', () => file.allocate(0, 10, { keepSize: true }));
+    fails('fallocate', () => file.punchHole(0, 10));
+    fails('seek', () => file.dataRanges(0, 10));
+    fails('size', () => file.size());
+    fails('fstat', () => file.identity());
+    fails('stat', () => file.identityOfName());
+    fails('copyFileRange', () => file.copyFrom(other.size() === 0 ? growing(other) : other, 0, 0, 10));
+    fails('mmap', () => file.map(0, 10, 'copy-on-write').bytes(0, 10));
+    fails('rename', () => file.renameOver(temp.file('renamed')));
+    fails('unlink', () => file.remove(temp.file('other')));
+    fails('open', () => file.open(temp.file('other'), 'r'));
+    other.close();
+  });
+
+  it('in a sync poisons the handle for every change, and reading goes on', () => {
+    syscalls.plan({ call: 'fdatasync', nth: 0, errno: 'EIO' });
+    expectCode('IO', () => file.sync());
+    syscalls.plan();
+    for (const call of [
+      () => file.write(0, big),
+      () => file.writeParts(0, [big]),
+      () => file.sync(),
+      () => file.storeI32(0, 1),
+      () => file.truncate(5),
+      () => file.allocate(0, 5),
+      () => file.punchHole(0, 5),
+      () => file.map(0, 5, 'write'),
+    ]) {
+      expectCode('IO', call);
+    }
+    expect(content(100)[0]).toBe(1);
+    expect(file.map(0, 5, 'read').bytes(0, 5)[0]).toBe(1);
+    file.lock(0);
+    file.unlock();
+    using again = NodeFile.open(file.name, 'r+');
+    again.write(0, big);
+  });
+
+  it('in a flush of a mapping poisons it too', () => {
+    const memory = file.map(0, 100, 'write');
+    memory.bytes(0, 100)[0] = 5;
+    syscalls.plan({ call: 'msync', nth: 0, errno: 'EIO' });
+    expectCode('IO', () => memory.flush?.(0, 100));
+    syscalls.plan();
+    expectCode('IO', () => file.write(0, big));
+  });
+
+  it('in madvise is no loss', () => {
+    const memory = file.map(0, 100, 'write');
+    syscalls.plan({ call: 'madvise', nth: 0, errno: 'EINVAL', persistent: true });
+    memory.advise?.(0, 100, 'sequential');
+  });
+
+  it('in close is reported once, and the file is closed', () => {
+    const other = NodeFile.open(temp.file('other'), 'a', { syscalls });
+    syscalls.plan({ call: 'close', nth: 0, errno: 'EIO' });
+    expectCode('IO', () => other.close());
+    expect(other.closed).toBe(true);
+    other.close();
+  });
+
+  it('after a short write reports the rest that did not fit', () => {
+    syscalls.plan({ call: 'pwrite', nth: 0, errno: 'SHORT' }, { call: 'pwrite', nth: 1, errno: 'ENOSPC' });
+    let thrown: unknown;
+    try {
+      file.write(0, big);
+    } catch (error) {
+      thrown = error;
+    }
+    expect(thrown).toMatchObject({ code: 'NO_SPACE', errno: 'ENOSPC', path: file.name, offset: 100_000 });
+  });
+});
+
+function growing(file: NodeFile): NodeFile {
+  file.write(0, new Uint8Array(10));
+  return file;
+}
+
+describe('errno', () => {
+  it('has a name and a code for every number', () => {
+    expect(errnoName(2)).toBe('ENOENT');
+    expect(errnoName(-11)).toBe('EAGAIN');
+    expect(errnoName(99_999)).toBe('errno 99999');
+    expect(errnoError(-28, 'writing', '/x', 5)).toMatchObject({
+      code: 'NO_SPACE',
+      errno: 'ENOSPC',
+      path: '/x',
+      offset: 5,
+    });
+    expect(errnoError(-99_999, 'writing', '/x')).toMatchObject({ code: 'IO' });
+  });
+});
+
+it('reads and writes at far offsets, up to where files can end', () => {
+  mkdirSync(temp.file('far'));
+  using file = NodeFile.open(temp.file('far/file'), 'a');
+  const at = 2 ** 41 + 123;
+  file.write(at, new Uint8Array([1, 2, 3]));
+  file.writeParts(at + 3, [new Uint8Array(70_000).fill(4), new Uint8Array([5])]);
+  expect(file.size()).toBe(at + 70_004);
+  const bytes = new Uint8Array(5);
+  expect(file.read(at + 70_000, bytes)).toBe(4);
+  expect([...bytes]).toEqual([4, 4, 4, 5, 0]);
+  expect(file.map(at, 3, 'read').bytes(0, 3)).toEqual(new Uint8Array([1, 2, 3]));
+  file.storeI64(at + 5, -5n);
+  expect(file.loadI64(at + 5)).toBe(-5n);
+  expectCode('NO_SPACE', () => file.write(2 ** 52, new Uint8Array(1)));
+});
