@@ -84,6 +84,7 @@ type Write = Extract<CrashOp, { kind: 'write' | 'store' }>;
 
 /** The lengths at which a step can be torn. */
 function cuts(op: CrashOp, image: DiskImage, most: number, random: () => number): number[] {
+  if (op.kind === 'store') return isWhole(op) ? [] : Array.from({ length: op.bytes.length - 1 }, (_, i) => i + 1);
   if (op.kind !== 'write') return [];
   const size = image.contents.get(op.file)?.length ?? 0;
   const all: number[] = [];
@@ -98,8 +99,12 @@ function cuts(op: CrashOp, image: DiskImage, most: number, random: () => number)
   return [...all.slice(0, ends), ...picked, ...all.slice(all.length - ends)];
 }
 
+function isWhole(store: Write): boolean {
+  return store.offset % store.bytes.length === 0;
+}
+
 function cutOff(op: CrashOp, length: number): CrashOp {
-  return op.kind === 'write' ? { ...op, bytes: op.bytes.subarray(0, length) } : op;
+  return op.kind === 'write' || op.kind === 'store' ? { ...op, bytes: op.bytes.subarray(0, length) } : op;
 }
 
 /** The steps before `end` that no later sync made sure, by their index. */
@@ -165,7 +170,7 @@ function survivors(
 
 /** The pieces of a write that reached the disk; an aligned store or a change of size does whole. */
 function someSectors(op: CrashOp, random: () => number): CrashOp[] {
-  if (op.kind !== 'write' && !(op.kind === 'store' && op.offset % op.bytes.length !== 0)) return [op];
+  if (op.kind !== 'write' && (op.kind !== 'store' || isWhole(op))) return [op];
   const pieces: Write[] = [];
   for (let at = 0; at < op.bytes.length; ) {
     const end = Math.min(op.bytes.length, at + SECTOR - ((op.offset + at) % SECTOR));
