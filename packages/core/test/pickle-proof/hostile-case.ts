@@ -7,7 +7,7 @@
 import type { ErrorCode } from '../../src/errors.ts';
 
 /** Through which function the input goes. */
-export type Door = 'load' | 'loadEntry' | 'genops' | 'dis' | 'check';
+export type Door = 'load' | 'lossless' | 'both' | 'loadEntry' | 'genops' | 'dis' | 'check';
 
 /** One malicious input and what it may give. */
 export interface HostileCase {
@@ -16,7 +16,7 @@ export interface HostileCase {
   readonly bytes: () => Uint8Array;
   /** `inert`: data, nothing called. A list: one of these typed errors. Absent: inert data or any typed error. */
   readonly gives?: 'inert' | readonly ErrorCode[];
-  /** Default `load`, in plain and in lossless mode. */
+  /** Default `both`: `load` in plain and in lossless mode; bombs go through one of them. */
   readonly door?: Door;
   /** A text that the rendering of the inert data holds, so that nothing of it got lost. */
   readonly shows?: string;

@@ -49,7 +49,9 @@ function inspect(root) {
 }
 
 const DOORS = {
-  load: () => `${inspect(pickle.load(bytes, { lossless: true }))}\n${inspect(pickle.load(bytes))}`,
+  load: () => inspect(pickle.load(bytes)),
+  lossless: () => inspect(pickle.load(bytes, { lossless: true })),
+  both: () => `${inspect(pickle.load(bytes, { lossless: true }))}\n${inspect(pickle.load(bytes))}`,
   loadEntry: () => inspect(pickle.loadEntry(bytes)),
   check: () => JSON.stringify(pickle.check(bytes)),
   dis: () => String(pickle.dis(bytes).length),

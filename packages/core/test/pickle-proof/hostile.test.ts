@@ -26,7 +26,7 @@ interface Report {
 }
 
 /** Runs one input in a process of its own, under a heap that cannot hold what a bomb would ask for. */
-function runAlone({ bytes, door = 'load' }: HostileCase): Promise<Report> {
+function runAlone({ bytes, door = 'both' }: HostileCase): Promise<Report> {
   return new Promise((resolve) => {
     const child = spawn(process.execPath, ['--max-old-space-size=260', CHILD, door], {
       stdio: ['pipe', 'pipe', 'pipe'],
