@@ -7,7 +7,6 @@
 import * as fs from 'node:fs';
 import { createRequire } from 'node:module';
 import { constants } from 'node:os';
-import { markAsUntransferable } from 'node:worker_threads';
 import { MmdError } from '../errors.ts';
 import { type FileStatus, PLATFORMS, type Syscalls } from './syscalls.ts';
 
@@ -127,14 +126,21 @@ function load(): Syscalls {
     madvise: (address, length, advice) => (c.madvise(address, length, advice) < 0 ? -errno() : 0),
     view(address, length) {
       const buffer = koffi.view(address, length);
-      // A transfer would carry the mapped pages away from the registry that unmaps them.
-      markAsUntransferable(buffer);
+      // Node keeps external memory from being posted away; transfer() would carry the pages off from the
+      // registry that unmaps them. (markAsUntransferable makes Node 24 abort at exit.)
+      Object.defineProperties(buffer, { transfer: REFUSED, transferToFixedLength: REFUSED });
       return buffer;
     },
     address: (buffer) => Number(koffi.address(buffer)),
     unmapWith: (buffer, address, length) => mappings.register(buffer, { address, length }),
   });
 }
+
+const REFUSED: PropertyDescriptor = {
+  value: () => {
+    throw new TypeError('the memory of a mapped file cannot be transferred; copy it first');
+  },
+};
 
 /** Turns what a function of node:fs throws into the negated errno. */
 function attempt<T>(call: () => T): T | number {

@@ -163,8 +163,8 @@ describe('a lease', () => {
           new Promise<string>((resolve) => child.stdout?.once('data', (text) => resolve(String(text)))),
       ),
     );
-    expect(lines.sort()).toEqual(['LOCKED\n', 'LOCKED\n', 'LOCKED\n', 'won\n']);
-    for (const child of tries) child.process.stdin?.end('go\n');
+    expect([...lines].sort()).toEqual(['LOCKED\n', 'LOCKED\n', 'LOCKED\n', 'won\n']);
+    tries[lines.indexOf('won\n')]?.process.stdin?.end('go\n');
     await Promise.all(tries.map((child) => child.ended));
   });
 

@@ -91,6 +91,7 @@ describe('windows', () => {
     } catch (error) {
       expect((error as Error).name).toBe('DataCloneError');
     }
+    expect(() => (buffer as unknown as { transfer(): void }).transfer()).toThrow('cannot be transferred');
     expect(buffer.byteLength).toBe(CELL);
   });
 
