@@ -1,0 +1,79 @@
+import type { MmapDict } from '@mmdpickle/core';
+import { concatMap, from, Observable, take } from 'rxjs';
+import { META_SUFFIX } from './targets/frames-target.ts';
+import type { Change } from './watch/change.ts';
+import { type WatchOptions, watchDict } from './watch/dict-watch.ts';
+
+/** An entry that was read. */
+export interface FrameEntry {
+  readonly key: string;
+  /** Over the dict's mapping where it is an array: borrowed, as from `dict.get`. */
+  readonly value: unknown;
+  /** The companion that {@link appendFrames} writes with `meta`. */
+  readonly meta?: unknown;
+  /** The number of the change: see {@link watchDict}. */
+  readonly seq: number;
+}
+
+/** Which entries, and whether to wait for more. */
+export interface FollowOptions extends Pick<WatchOptions, 'pollMs' | 'events' | 'scheduler'> {
+  /** Only keys that begin so. Default: all. */
+  readonly prefix?: string;
+  /** Go on with frames that come later, like `tail -f`. Default false: complete after those that are there. */
+  readonly follow?: boolean;
+}
+
+/**
+ * The arrays and values in a dict, in the order in which they were written, and then those that come. Of frames that
+ * replaced each other before they were read, the last one is given.
+ *
+ * @param dict - its handle is used for reading, and stays open; values are borrowed from it
+ *
+ * @example
+ * ```ts
+ * import { MmapDict } from '@mmdpickle/core/node';
+ * import { frames } from '@mmdpickle/rx';
+ *
+ * using dict = MmapDict.open('frames-read.mmdpickle');
+ * dict.set('frame/0', new Float32Array(4));
+ * frames(dict, { prefix: 'frame/' }).subscribe(({ key, value }) => [key, value]);
+ * ```
+ */
+export function frames(dict: MmapDict, options: FollowOptions = {}): Observable<FrameEntry> {
+  const { prefix = '', follow = false, ...rest } = options;
+
+  function isFrame(change: Change): change is Change & { readonly key: string } {
+    return (
+      (change.kind === 'added' || change.kind === 'replaced') &&
+      change.key.startsWith(prefix) &&
+      !change.key.endsWith(META_SUFFIX)
+    );
+  }
+
+  function entriesOf(changes: readonly Change[]): FrameEntry[] {
+    const last = new Map<string, number>();
+    for (const change of changes) {
+      if (!isFrame(change)) continue;
+      last.delete(change.key);
+      last.set(change.key, change.seq);
+    }
+    return [...last].flatMap(([key, seq]) => {
+      const value = dict.get(key);
+      if (value === undefined) return [];
+      const meta = dict.get(key + META_SUFFIX);
+      return [meta === undefined ? { key, value, seq } : { key, value, seq, meta }];
+    });
+  }
+
+  return new Observable((subscriber) => {
+    const looks$ = watchDict(dict, { ...rest, from: 'start' }).looks$;
+    // An empty dict has nothing to report, so its first look would be waited for in vain.
+    if (!follow && dict.size === 0) {
+      subscriber.complete();
+      return undefined;
+    }
+    return (follow ? looks$ : looks$.pipe(take(1)))
+      .pipe(concatMap((changes) => from(entriesOf(changes))))
+      .subscribe(subscriber);
+  });
+}

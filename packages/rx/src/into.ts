@@ -1,0 +1,48 @@
+/**
+ * The three places that frames can be written to, for the operators and the sinks alike.
+ *
+ * @module
+ */
+
+import type { ArraySource, MmapDict } from '@mmdpickle/core';
+import { fixedHome } from './ingest/home.ts';
+import type { MakeTarget } from './ingest/ingest.ts';
+import type { OpenHome } from './ingest/operator.ts';
+import { RollingFiles } from './rolling.ts';
+import { type FillOptions, fillTarget } from './targets/fill-target.ts';
+import type { Frame } from './targets/frame.ts';
+import { type FramesOptions, framesTarget } from './targets/frames-target.ts';
+import { type RowsOptions, rowsTarget } from './targets/rows-target.ts';
+
+/** A dict, which stays open, or a row of files. */
+export type Into = MmapDict | RollingFiles;
+
+/** A place for frames: what {@link nodeSink}, {@link webSink} and {@link writeFrames} write to. */
+export interface Place<T> {
+  readonly open: OpenHome;
+  readonly make: MakeTarget<T>;
+}
+
+/** One entry a frame, as {@link appendFrames}. */
+export function framesPlace<T = Frame>(into: Into, options: FramesOptions<T> = {}): Place<T> {
+  return { open: opener(into), make: (dict, seq) => framesTarget(dict, seq, options) };
+}
+
+/** One row a frame, as {@link appendRows}. */
+export function rowsPlace<T = unknown>(into: Into, key: string, options: RowsOptions<T>): Place<T> {
+  return { open: opener(into), make: (dict, seq) => rowsTarget(dict, key, options, seq) };
+}
+
+/** One plane a frame, as {@link fillArray}. */
+export function planesPlace<T = Frame>(
+  dict: MmapDict,
+  key: string,
+  stub?: ArraySource,
+  options: FillOptions<T> = {},
+): Place<T> {
+  return { open: opener(dict), make: (home, seq) => fillTarget(home, key, stub, options, seq) };
+}
+
+function opener(into: Into): OpenHome {
+  return into instanceof RollingFiles ? () => into.openHome() : () => fixedHome(into);
+}

@@ -1,0 +1,142 @@
+/**
+ * A row of files: the next one begins when the current one is full or old enough.
+ *
+ * @module
+ */
+
+import { readdirSync, rmSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { MmdError } from '@mmdpickle/core';
+import { MmapDict, type OpenOptions } from '@mmdpickle/core/node';
+import { positive } from './ingest/bounded-queue.ts';
+import type { Home } from './ingest/home.ts';
+
+/** When to go on to the next file, and how many to keep. */
+export interface RollingOptions {
+  /** The next file begins after so many frames. */
+  readonly frames?: number;
+  /** After so many bytes of frames. */
+  readonly bytes?: number;
+  /** After so many milliseconds, with the next frame. */
+  readonly ms?: number;
+  /** How many files to keep, the current one included; older ones are removed. Default: all. */
+  readonly keep?: number;
+  /** How each file is opened. Its mode is always `'a'`. */
+  readonly open?: Omit<OpenOptions, 'mode'>;
+}
+
+/** The files of a pattern such as `run-{n}.mmdpickle`, where `{n}` stands for a number. */
+export class FilePattern {
+  readonly pattern: string;
+  readonly #before: string;
+  readonly #after: string;
+
+  /** @throws MmdError INVALID_ARGUMENT without exactly one `{n}` in the file's name */
+  constructor(pattern: string) {
+    const [before, after, ...more] = basename(pattern).split('{n}');
+    if (before === undefined || after === undefined || more.length > 0) {
+      throw new MmdError('INVALID_ARGUMENT', `'${pattern}' has no place for the number: {n}, in the file's name`, {
+        expected: '{n}',
+        found: pattern,
+      });
+    }
+    this.pattern = pattern;
+    this.#before = before;
+    this.#after = after;
+  }
+
+  /** Tells whether a path is a pattern. */
+  static is(path: string): boolean {
+    return basename(path).includes('{n}');
+  }
+
+  /** The path of file `n`. */
+  path(n: number): string {
+    return join(dirname(this.pattern), `${this.#before}${n}${this.#after}`);
+  }
+
+  /** The numbers of the files that are there, rising. */
+  numbers(): number[] {
+    let names: string[];
+    try {
+      names = readdirSync(dirname(this.pattern));
+    } catch (cause) {
+      const errno = (cause as NodeJS.ErrnoException).code;
+      if (errno === 'ENOENT') return [];
+      throw new MmdError('IO', `listing ${dirname(this.pattern)}: ${errno}`, { path: this.pattern, errno, cause });
+    }
+    return names
+      .filter((name) => name.startsWith(this.#before) && name.endsWith(this.#after))
+      .map((name) => name.slice(this.#before.length, name.length - this.#after.length))
+      .filter((digits) => /^(0|[1-9]\d{0,14})$/.test(digits))
+      .map(Number)
+      .sort((a, b) => a - b);
+  }
+}
+
+/** A row of files to write to, in place of a dict: `appendFrames(rollingFiles('run-{n}.mmdpickle', ...), ...)`. */
+export class RollingFiles {
+  readonly pattern: FilePattern;
+  readonly options: RollingOptions;
+
+  constructor(pattern: string, options: RollingOptions) {
+    for (const name of ['frames', 'bytes', 'ms', 'keep'] as const) {
+      if (options[name] !== undefined) positive(options[name], name);
+    }
+    this.pattern = new FilePattern(pattern);
+    this.options = options;
+  }
+
+  /** Opens the next new file; called by the operators for each stream. */
+  openHome(): Home {
+    const { frames = Infinity, bytes = Infinity, ms = Infinity, keep = Infinity, open = {} } = this.options;
+    const { pattern } = this;
+    let n = (pattern.numbers().at(-1) ?? -1) + 1;
+    let dict = start();
+    let written = { frames: 0, bytes: 0, since: performance.now() };
+
+    function start(): MmapDict {
+      const next = MmapDict.open(pattern.path(n), { ...open, mode: 'a' });
+      for (const old of pattern.numbers().slice(0, -keep)) rmSync(pattern.path(old), { force: true });
+      return next;
+    }
+
+    return {
+      get dict() {
+        return dict;
+      },
+      note(moreFrames, moreBytes) {
+        written = { ...written, frames: written.frames + moreFrames, bytes: written.bytes + moreBytes };
+      },
+      due: () =>
+        written.frames > 0 &&
+        (written.frames >= frames || written.bytes >= bytes || performance.now() - written.since >= ms),
+      roll() {
+        dict.close();
+        n += 1;
+        dict = start();
+        written = { frames: 0, bytes: 0, since: performance.now() };
+      },
+      release: () => dict.close(),
+    };
+  }
+}
+
+/**
+ * A row of files that a stream is written to, one after the other. Each stream begins a new one.
+ *
+ * @param pattern - a path whose file name has `{n}` in it, which becomes 0, 1, 2, ...
+ * @throws MmdError INVALID_ARGUMENT
+ *
+ * @example
+ * ```ts
+ * import { range } from 'rxjs';
+ * import { appendRows, rollingFiles } from '@mmdpickle/rx';
+ *
+ * const files = rollingFiles('run-{n}.mmdpickle', { frames: 100, keep: 3 });
+ * range(0, 1000).pipe(appendRows(files, 'i', { dtype: 'int32' })).subscribe(); // leaves run-7, run-8 and run-9
+ * ```
+ */
+export function rollingFiles(pattern: string, options: RollingOptions): RollingFiles {
+  return new RollingFiles(pattern, options);
+}

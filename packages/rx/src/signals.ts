@@ -1,0 +1,25 @@
+import { fromEvent, map, merge, type Observable, take } from 'rxjs';
+
+/**
+ * Emits once, when the process is asked to end, and completes. For `takeUntil`: what was received is then written and
+ * sealed before the process ends. While it is subscribed to, the process does not end at the first of these signals;
+ * a second one has its usual effect.
+ *
+ * @param signals - default SIGINT (Ctrl-C) and SIGTERM
+ *
+ * @example
+ * ```ts
+ * import { interval, map, take, takeUntil } from 'rxjs';
+ * import { MmapDict } from '@mmdpickle/core/node';
+ * import { appendRows, stopSignals } from '@mmdpickle/rx';
+ *
+ * const dict = MmapDict.open('signals.mmdpickle');
+ * const load$ = interval(10).pipe(map((i) => Float64Array.of(i)), take(3));
+ * load$
+ *   .pipe(takeUntil(stopSignals()), appendRows(dict, 'load', { dtype: 'float64', rowShape: [1] }))
+ *   .subscribe({ complete: () => dict.close() });
+ * ```
+ */
+export function stopSignals(signals: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM']): Observable<NodeJS.Signals> {
+  return merge(...signals.map((signal) => fromEvent(process, signal).pipe(map(() => signal)))).pipe(take(1));
+}

@@ -1,0 +1,67 @@
+import { MmdError } from '@mmdpickle/core';
+import type { Observable } from 'rxjs';
+import { type ByteChunks, byteChunks } from './byte-chunks.ts';
+import { LineCutter } from './line-cutter.ts';
+import { observe } from './observe.ts';
+import { checkRecord, type PlainRecord, parseSchema, type RecordSchema } from './schema.ts';
+
+/** How newline-delimited JSON is read. */
+export interface NdjsonOptions {
+  /** What each record must have. Default: any object. */
+  readonly schema?: RecordSchema;
+  /** Told about lines that are not JSON or not of the schema, which are left out. Without it the first one ends the stream. */
+  readonly onInvalid?: (error: MmdError) => void;
+  /** The longest line, in bytes. Default 1 MiB. */
+  readonly maxLineBytes?: number;
+}
+
+/**
+ * Reads one record a line; blank lines are left out. The next piece is read when the records before are handled.
+ *
+ * @throws MmdError CORRUPT for a line that is not JSON in UTF-8, INVALID_ARGUMENT for one that is not of the schema,
+ *   LIMIT_EXCEEDED for one that is too long
+ */
+export async function* readNdjson(source: ByteChunks, options: NdjsonOptions = {}): AsyncGenerator<PlainRecord> {
+  const columns = options.schema === undefined ? [] : parseSchema(options.schema);
+  const cutter = new LineCutter(options.maxLineBytes ?? 2 ** 20);
+
+  function* records(lines: Iterable<string>): Generator<PlainRecord> {
+    for (const line of lines) {
+      if (line.trim() === '') continue;
+      try {
+        const record = parseLine(line, cutter.line);
+        checkRecord(columns, record);
+        yield record;
+      } catch (error) {
+        if (options.onInvalid === undefined || !(error instanceof MmdError)) throw error;
+        options.onInvalid(error);
+      }
+    }
+  }
+
+  for await (const chunk of byteChunks(source)) yield* records(cutter.push(chunk));
+  yield* records(cutter.end());
+}
+
+function parseLine(line: string, number: number): unknown {
+  try {
+    return JSON.parse(line);
+  } catch (cause) {
+    throw new MmdError('CORRUPT', `line ${number} is not JSON`, { found: line.slice(0, 80), cause });
+  }
+}
+
+/**
+ * {@link readNdjson} as an Observable.
+ *
+ * @example
+ * ```ts
+ * import { fromNdjson } from '@mmdpickle/rx';
+ *
+ * const lines = [new TextEncoder().encode('{"celsius": 21.5}\n{"celsius": 21.6}\n')];
+ * fromNdjson(lines, { schema: { celsius: 'float32' } }).subscribe((record) => record.celsius);
+ * ```
+ */
+export function fromNdjson(source: ByteChunks, options: NdjsonOptions = {}): Observable<PlainRecord> {
+  return observe(() => readNdjson(source, options));
+}

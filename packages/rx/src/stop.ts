@@ -1,0 +1,58 @@
+/**
+ * A viewer process asks the capture to end, through the file itself.
+ *
+ * @module
+ */
+
+import type { MmapDict } from '@mmdpickle/core';
+import { defer, filter, map, type Observable, startWith, take } from 'rxjs';
+import { type WatchOptions, watchDict } from './watch/dict-watch.ts';
+
+/** The key under which a request is stored until it is obeyed. */
+export const STOP_KEY = 'mmdpickle/stop';
+
+/**
+ * Asks the process that captures into this file to end, and commits the request. Any writer can do so, in Python:
+ * `d['mmdpickle/stop'] = 'enough'`.
+ *
+ * @param dict - open for writing
+ * @param reason - for the capture's log
+ */
+export function requestStop(dict: MmapDict, reason = ''): void {
+  dict.set(STOP_KEY, reason);
+}
+
+/**
+ * Emits the reason once somebody has called {@link requestStop}, and completes. For `takeUntil`. The request is removed from
+ * the file, so that the next capture does not find it; one that was there before is obeyed at once.
+ *
+ * @param dict - open for writing
+ *
+ * @example
+ * ```ts
+ * import { interval, map, takeUntil } from 'rxjs';
+ * import { MmapDict } from '@mmdpickle/core/node';
+ * import { appendFrames, requestStop, stopRequested } from '@mmdpickle/rx';
+ *
+ * const dict = MmapDict.open('stoppable.mmdpickle');
+ * const camera$ = interval(5).pipe(map(() => new Uint8Array(16)));
+ * camera$
+ *   .pipe(takeUntil(stopRequested(dict)), appendFrames(dict))
+ *   .subscribe({ complete: () => dict.close() });
+ * requestStop(dict, 'seen enough'); // as a rule from another process
+ * ```
+ */
+export function stopRequested(
+  dict: MmapDict,
+  options: Pick<WatchOptions, 'pollMs' | 'events' | 'scheduler'> = {},
+): Observable<string> {
+  return defer(() =>
+    watchDict(dict, options).pipe(
+      filter((change) => 'key' in change && change.key === STOP_KEY),
+      startWith(undefined),
+      filter(() => dict.has(STOP_KEY)),
+      take(1),
+      map(() => String(dict.pop(STOP_KEY))),
+    ),
+  );
+}

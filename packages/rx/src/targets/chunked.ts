@@ -1,0 +1,100 @@
+import type { MmapDict } from '@mmdpickle/core';
+import { positive } from '../ingest/bounded-queue.ts';
+import { frameKey } from './frames-target.ts';
+import { appendTo, create, existing, type Growing, lastOf, type RowLayout, rowsBetween } from './row-store.ts';
+
+/**
+ * A layout for {@link appendRows}: entries `<key>/000000000`, `<key>/000000001`, ... of `rows` rows each, the last one
+ * still growing. Each is sealed when it is full. {@link series} reads them as one array.
+ *
+ * @throws MmdError INVALID_ARGUMENT
+ *
+ * @example
+ * ```ts
+ * import { range } from 'rxjs';
+ * import { MmapDict } from '@mmdpickle/core/node';
+ * import { appendRows, chunked, series } from '@mmdpickle/rx';
+ *
+ * using dict = MmapDict.open('chunked.mmdpickle');
+ * range(0, 250).pipe(appendRows(dict, 'i', { dtype: 'int32', layout: chunked({ rows: 100 }) })).subscribe();
+ * series(dict, 'i').rows(95, 105).toNested(); // [95, ..., 104]
+ * ```
+ */
+export function chunked(options: { readonly rows: number }): RowLayout {
+  const perChunk = Math.floor(positive(options.rows, 'rows'));
+  return (dict, key, spec) => {
+    const chunkSpec = { ...spec, capacity: perChunk };
+    let count = 0;
+    let array: Growing | undefined;
+    /** Rows in all chunks but the last. */
+    let done = 0;
+    /** Rows in the last chunk, those of this batch counted. */
+    let filled = 0;
+
+    return {
+      length() {
+        const found = chunkCount(dict, key);
+        if (found !== count) {
+          const keys = chunkKeys(dict, key);
+          done = keys.slice(0, -1).reduce((rows, chunk) => rows + rowsOf(dict, chunk), 0);
+          count = found;
+          array = undefined;
+        }
+        filled = count === 0 ? 0 : rowsOf(dict, frameKey(`${key}/`, count - 1));
+        return done + filled;
+      },
+      last() {
+        const chunk = chunkKeys(dict, key).findLast((name) => rowsOf(dict, name) > 0);
+        return chunk === undefined ? undefined : lastOf(dict, chunk);
+      },
+      append(rows) {
+        const total = rows.shape[0] ?? 0;
+        for (let start = 0; start < total; ) {
+          if (count > 0) array ??= existing(dict, frameKey(`${key}/`, count - 1), chunkSpec);
+          // A chunk that an earlier stream sealed stays as short as it is.
+          if (array === undefined || filled >= perChunk) {
+            array?.seal();
+            array = create(dict, frameKey(`${key}/`, count++), chunkSpec);
+            done += filled;
+            filled = 0;
+          }
+          const part = Math.min(total - start, perChunk - filled);
+          appendTo(array, rowsBetween(rows, start, start + part));
+          filled += part;
+          start += part;
+        }
+      },
+      seal() {
+        if (count > 0) existing(dict, frameKey(`${key}/`, count - 1), chunkSpec)?.seal();
+        array = undefined;
+      },
+    };
+  };
+}
+
+function rowsOf(dict: MmapDict, key: string): number {
+  return dict.getMeta(key)?.shape?.[0] ?? 0;
+}
+
+/** The keys of a series' chunks, in order. */
+export function chunkKeys(dict: MmapDict, key: string): string[] {
+  return Array.from({ length: chunkCount(dict, key) }, (_, i) => frameKey(`${key}/`, i));
+}
+
+/** Chunks are numbered without gaps, so the first number that is missing is found by halving. */
+function chunkCount(dict: MmapDict, key: string): number {
+  const has = (n: number): boolean => dict.has(frameKey(`${key}/`, n));
+  if (!has(0)) return 0;
+  let there = 0;
+  let missing = 1;
+  while (has(missing)) {
+    there = missing;
+    missing *= 2;
+  }
+  while (missing - there > 1) {
+    const middle = Math.floor((there + missing) / 2);
+    if (has(middle)) there = middle;
+    else missing = middle;
+  }
+  return missing;
+}

@@ -1,0 +1,88 @@
+/**
+ * The companion columns of rows and planes: when each frame came, and its sequence number.
+ *
+ * @module
+ */
+
+import { memoryOver, NAT, NDArray } from '@mmdpickle/core';
+import type { Pending } from '../ingest/target.ts';
+import type { ColumnSpec } from './row-store.ts';
+
+/** Which companions a target keeps. */
+export interface CompanionOptions<T> {
+  /**
+   * `<key>/time`: when each row was received, as datetime64[us] in UTC, or what the function says in milliseconds
+   * since 1970. Default true.
+   */
+  readonly time?: boolean | ((frame: T, seq: number) => number);
+  /** `<key>/seq`: the sequence number of each row (int64); a number left out is a dropped frame. Default true. */
+  readonly seq?: boolean;
+}
+
+/** A column that is filled from frames; a row without a frame gets a blank. */
+export interface RowColumn<T> {
+  readonly key: string;
+  readonly spec: ColumnSpec;
+  /** One row a frame. */
+  pack(frames: readonly Pending<T>[]): NDArray;
+  /** Rows for frames `[seq, seq + count)` that were dropped. */
+  blank(seq: number, count: number): NDArray;
+}
+
+/** Rows that no frame's number belongs to: found after a crash between the commits of two columns. */
+export const NO_SEQ: bigint = -1n;
+
+/** The companion columns of `key`. */
+export function companionColumns<T>(
+  key: string,
+  options: CompanionOptions<T>,
+  capacity: number | undefined,
+): RowColumn<T>[] {
+  const { time = true, seq = true } = options;
+  const columns: RowColumn<T>[] = [];
+  if (time !== false) {
+    const timeOf = time === true ? (frame: Pending<T>) => frame.time : ({ item, seq: i }: Pending<T>) => time(item, i);
+    columns.push(
+      column(
+        `${key}/time`,
+        'datetime64[us]',
+        capacity,
+        (frame) => microseconds(timeOf(frame)),
+        () => NAT,
+      ),
+    );
+  }
+  if (seq)
+    columns.push(
+      column(
+        `${key}/seq`,
+        'int64',
+        capacity,
+        (frame) => BigInt(frame.seq),
+        (i) => BigInt(i),
+      ),
+    );
+  return columns;
+}
+
+function column<T>(
+  key: string,
+  dtype: string,
+  capacity: number | undefined,
+  valueOf: (frame: Pending<T>) => bigint,
+  blankOf: (seq: number) => bigint,
+): RowColumn<T> {
+  const over = (values: BigInt64Array): NDArray =>
+    NDArray.over(memoryOver(new Uint8Array(values.buffer)), dtype, [values.length]);
+  return {
+    key,
+    spec: { dtype, rowShape: [], masked: false, fillValue: null, capacity, reserve: false },
+    pack: (frames) => over(BigInt64Array.from(frames, valueOf)),
+    blank: (seq, count) => over(BigInt64Array.from({ length: count }, (_, i) => blankOf(seq < 0 ? -1 : seq + i))),
+  };
+}
+
+/** Milliseconds since 1970 as the count of a datetime64[us]; what is no time is NaT. */
+export function microseconds(ms: number): bigint {
+  return Number.isFinite(ms) ? BigInt(Math.round(ms * 1000)) : NAT;
+}

@@ -1,0 +1,104 @@
+import { type ArraySource, MaskedArray, type MmapDict, MmdError, NDArray } from '@mmdpickle/core';
+import type { Pending, Placed, Target } from '../ingest/target.ts';
+import { type CompanionOptions, companionColumns } from './companions.ts';
+import { frameBytes, isTypedArray, ownFrame } from './frame.ts';
+import { RowPacker } from './row-packer.ts';
+import { growable } from './row-store.ts';
+
+/** How planes are filled. */
+export interface FillOptions<T> extends CompanionOptions<T> {
+  /**
+   * What happens when the last plane is filled: `plain` (default) ends the stream with LIMIT_EXCEEDED at the next
+   * frame, `stop` ends it with the last plane, `ring` goes on at plane 0.
+   */
+  readonly mode?: 'plain' | 'stop' | 'ring';
+}
+
+/**
+ * Frame `i` into plane `i` of an array of fixed size. The companions have a row for each plane written, in the order of
+ * writing: plane `seq % planes` holds frame `seq`.
+ */
+export function fillTarget<T>(
+  dict: MmapDict,
+  key: string,
+  stub: ArraySource | undefined,
+  options: FillOptions<T>,
+  startSeq: number,
+): Target<T> {
+  const { mode = 'plain' } = options;
+  const shape = stub?.shape ?? dict.getMeta(key)?.shape;
+  if (shape === undefined || shape.length === 0) {
+    throw new MmdError('INVALID_ARGUMENT', `'${key}' needs the stub of an array with at least one axis`, { key });
+  }
+  const [planes = 0, ...planeShape] = shape;
+  if (planes === 0) throw new MmdError('INVALID_ARGUMENT', `'${key}' has no planes to fill`, { key, found: shape });
+  const columns = companionColumns(key, options, undefined);
+  const stores = columns.map((column) => growable()(dict, column.key, column.spec));
+  const lastSeq = options.seq === false ? undefined : stores.at(-1)?.last();
+  const firstSeq = Math.max(startSeq, typeof lastSeq === 'bigint' ? Number(lastSeq) + 1 : 0);
+  const packer = new RowPacker(stub?.dtype ?? dict.getMeta(key)!.dtype!, planeShape);
+  let array: NDArray | MaskedArray | undefined;
+  let identity = dict.identity;
+
+  function current(): NDArray | MaskedArray {
+    if (array !== undefined && identity === dict.identity) return array;
+    identity = dict.identity;
+    if (!dict.has(key)) dict.set(key, stub);
+    const found = dict.get(key);
+    const fits =
+      (found instanceof NDArray || found instanceof MaskedArray) &&
+      found.shape.length === shape!.length &&
+      found.shape.every((dim, i) => dim === shape![i]);
+    if (!fits) {
+      throw new MmdError('INVALID_ARGUMENT', `'${key}' is there already, and has another shape`, {
+        key,
+        expected: shape,
+        found: found instanceof NDArray ? found.shape : typeof found,
+      });
+    }
+    array = found;
+    return array;
+  }
+
+  function write({ item, seq }: Pending<T>): Placed {
+    const plane = seq % planes;
+    const target = current();
+    const data = target instanceof MaskedArray ? target.data : target;
+    data.row(plane).set(item instanceof MaskedArray ? item.data : plain(item));
+    if (target instanceof MaskedArray) {
+      target.mask.row(plane).set(item instanceof MaskedArray ? item.mask : false);
+    }
+    return { key, rows: { start: plane, end: plane + 1 } };
+  }
+
+  return {
+    firstSeq,
+    endSeq: mode === 'stop' ? planes : undefined,
+    measure(item, seq) {
+      if (mode === 'plain' && seq >= planes) {
+        throw new MmdError('LIMIT_EXCEEDED', `'${key}' is full: all ${planes} planes are filled`, {
+          key,
+          limit: 'planes',
+          maximum: planes,
+          found: seq,
+        });
+      }
+      packer.check(item);
+      return frameBytes(item);
+    },
+    own: ownFrame,
+    write(frames) {
+      const placed = frames.map(write);
+      columns.forEach((column, i) => stores[i]!.append(column.pack(frames)));
+      return placed;
+    },
+    finish() {
+      for (const store of stores) store.seal();
+    },
+  };
+}
+
+/** A typed array of the plane's own size is taken in C order by `set`; a 0-d plane takes its only element. */
+function plain(item: unknown): unknown {
+  return isTypedArray(item) && item.length === 1 ? item[0] : item;
+}

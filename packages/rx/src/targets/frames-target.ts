@@ -1,0 +1,77 @@
+import { type MmapDict, MmdError } from '@mmdpickle/core';
+import type { Pending, Placed, Target } from '../ingest/target.ts';
+import { type Frame, frameBytes, ownFrame, storedFrame } from './frame.ts';
+
+/** How frames become entries. */
+export interface FramesOptions<T = Frame> {
+  /**
+   * The key of frame `i`, where `i` counts every frame received, dropped ones included. Text is a prefix:
+   * `'frame/'` gives `frame/000000000`, and goes on after the highest number in the file.
+   */
+  readonly key?: string | ((frame: T, i: number) => string);
+  /**
+   * Stores a companion entry `<key>.meta` in the same commit: a dict with `seq` and `time` (seconds since 1970), and
+   * what the function adds.
+   */
+  readonly meta?: boolean | ((frame: T, i: number) => { readonly [name: string]: unknown });
+  /** Shape of a frame that comes as a typed array. Default: one axis. */
+  readonly shape?: readonly number[];
+  /** The number of the first frame, where `key` is a function. Default 0. */
+  readonly firstSeq?: number;
+  /** Whether a key that is there already may be replaced. Default false: ALREADY_EXISTS ends the stream. */
+  readonly replace?: boolean;
+}
+
+/** What is added to a frame's key for the key of its companion. */
+export const META_SUFFIX = '.meta';
+
+const DIGITS = 9;
+
+/** The key of a numbered frame under a prefix. */
+export function frameKey(prefix: string, seq: number): string {
+  return prefix + String(seq).padStart(DIGITS, '0');
+}
+
+/** One more than the highest number of a frame under the prefix; 0 when there is none. */
+export function nextFrameSeq(keys: Iterable<string>, prefix: string): number {
+  let next = 0;
+  for (const key of keys) {
+    if (!key.startsWith(prefix)) continue;
+    const digits = key.slice(prefix.length);
+    if (/^\d{1,15}$/.test(digits)) next = Math.max(next, Number(digits) + 1);
+  }
+  return next;
+}
+
+/** One entry a frame. */
+export function framesTarget<T>(dict: MmapDict, seq: number, options: FramesOptions<T>): Target<T> {
+  const { key = 'frame/', meta = false, shape, replace = false } = options;
+  const keyOf = typeof key === 'string' ? (_frame: T, i: number) => frameKey(key, i) : key;
+
+  function write({ item, seq: i, time }: Pending<T>): Placed {
+    const at = keyOf(item, i);
+    if (!replace && dict.has(at)) {
+      throw new MmdError('ALREADY_EXISTS', `frame ${i} would replace '${at}': pass { replace: true } if it may`, {
+        key: at,
+        path: dict.name,
+      });
+    }
+    dict.set(at, storedFrame(item, shape));
+    if (meta !== false) {
+      const more = meta === true ? {} : meta(item, i);
+      dict.set(
+        at + META_SUFFIX,
+        new Map<string, unknown>([['seq', i], ['time', time / 1000], ...Object.entries(more)]),
+      );
+    }
+    return { key: at };
+  }
+
+  return {
+    firstSeq: typeof key === 'string' ? nextFrameSeq(dict.keys(), key) : Math.max(seq, options.firstSeq ?? 0),
+    measure: frameBytes,
+    own: ownFrame,
+    write: (frames) => frames.map(write),
+    finish() {},
+  };
+}

@@ -1,0 +1,145 @@
+/**
+ * Where rows of one column go: one growable array, or a series of arrays of a fixed number of rows.
+ *
+ * @module
+ */
+
+import {
+  type DTypeLike,
+  GrowableArray,
+  GrowableMaskedArray as GrowableMaskedRows,
+  MaskedArray,
+  type MmapDict,
+  MmdError,
+  NDArray,
+  parseDType,
+  sameDType,
+  slice,
+} from '@mmdpickle/core';
+import { GrowableMaskedArray, GrowableNDArray } from '@mmdpickle/stubs';
+
+/** What the rows of a column are. */
+export interface ColumnSpec {
+  readonly dtype: DTypeLike;
+  readonly rowShape: readonly number[];
+  readonly masked: boolean;
+  readonly fillValue: unknown;
+  /** Rows to make room for. */
+  readonly capacity: number | undefined;
+  readonly reserve: boolean;
+}
+
+/** Rows of one array. */
+export type RowArray = NDArray | MaskedArray;
+
+/** An array that rows can be appended to. */
+export type Growing = GrowableArray | GrowableMaskedRows;
+
+/** The rows of one column. */
+export interface RowStore {
+  /** The committed rows. Asked at the start of each batch: what an undone batch appended is forgotten then. */
+  length(): number;
+  /** The last committed row of a column of numbers; undefined when there is none. */
+  last(): unknown;
+  /** Appends rows, inside a batch of the dict. */
+  append(rows: RowArray): void;
+  /** Trims what was reserved, inside a batch. */
+  seal(): void;
+}
+
+/** How a column is laid out in the dict. */
+export type RowLayout = (dict: MmapDict, key: string, spec: ColumnSpec) => RowStore;
+
+/** Rows of a sealed array are copied in pieces of this many bytes. */
+const COPY_BYTES = 8 * 2 ** 20;
+
+/** One growable array at the key itself. A sealed one is copied once into one that grows again. */
+export function growable(): RowLayout {
+  return (dict, key, spec) => {
+    let array: Growing | undefined;
+    return {
+      length() {
+        if (!dict.has(key)) array = undefined;
+        else if (array === undefined) return dict.getMeta(key)?.shape?.[0] ?? 0;
+        array?.refresh();
+        return array?.shape[0] ?? 0;
+      },
+      last: () => lastOf(dict, key),
+      append(rows) {
+        array ??= dict.has(key) ? (existing(dict, key, spec) ?? regrow(dict, key, spec)) : create(dict, key, spec);
+        appendTo(array, rows);
+      },
+      seal() {
+        existing(dict, key, spec)?.seal();
+        array = undefined;
+      },
+    };
+  };
+}
+
+/** Appends rows. */
+export function appendTo(array: Growing, rows: RowArray): void {
+  (array as { append(rows: RowArray): unknown }).append(rows);
+}
+
+/** The last element of a column of numbers. */
+export function lastOf(dict: MmapDict, key: string): unknown {
+  const array = dict.get(key);
+  if (!(array instanceof NDArray) || array.ndim !== 1 || array.size === 0) return undefined;
+  return array.get(-1);
+}
+
+/** Makes the array, and gives it back as the dict does. */
+export function create(dict: MmapDict, key: string, spec: ColumnSpec): Growing {
+  const { dtype, rowShape, reserve, fillValue, capacity } = spec;
+  const options = capacity === undefined ? { reserve } : { reserve, capacity };
+  const stub = spec.masked
+    ? new GrowableMaskedArray(rowShape, dtype, { ...options, fillValue })
+    : new GrowableNDArray(rowShape, dtype, options);
+  const array = dict.set(key, stub).get(key);
+  if (isGrowing(array)) return array;
+  throw new MmdError('UNSUPPORTED_VALUE', `'${key}': this dict gives no growable arrays`, { key, path: dict.name });
+}
+
+/**
+ * The array at the key, if it grows; undefined where it is sealed, or is not there.
+ * @throws MmdError INVALID_ARGUMENT where rows of this kind do not belong to it
+ */
+export function existing(dict: MmapDict, key: string, spec: ColumnSpec): Growing | undefined {
+  if (!dict.has(key)) return undefined;
+  const array = dict.get(key);
+  const fits =
+    (array instanceof NDArray || array instanceof MaskedArray) &&
+    array instanceof MaskedArray === spec.masked &&
+    sameDType(array.type, parseDType(spec.dtype)) &&
+    array.shape.length === spec.rowShape.length + 1 &&
+    spec.rowShape.every((dim, i) => dim === array.shape[i + 1]);
+  if (fits) return isGrowing(array) ? array : undefined;
+  throw new MmdError('INVALID_ARGUMENT', `'${key}' is there already, and is no array of such rows`, {
+    key,
+    expected: { dtype: parseDType(spec.dtype).name, rowShape: spec.rowShape, masked: spec.masked },
+    found:
+      array instanceof NDArray || array instanceof MaskedArray
+        ? { dtype: array.type.name, shape: array.shape }
+        : typeof array,
+  });
+}
+
+function isGrowing(array: unknown): array is Growing {
+  return array instanceof GrowableArray || array instanceof GrowableMaskedRows;
+}
+
+function regrow(dict: MmapDict, key: string, spec: ColumnSpec): Growing {
+  const sealed = dict.get(key) as RowArray;
+  const rows = sealed.shape[0] ?? 0;
+  const array = create(dict, key, { ...spec, capacity: Math.max(spec.capacity ?? 0, 2 * rows, 1) });
+  const rowBytes = spec.rowShape.reduce((product, dim) => product * dim, sealed.type.itemsize);
+  const step = Math.max(1, Math.floor(COPY_BYTES / Math.max(1, rowBytes)));
+  for (let start = 0; start < rows; start += step) appendTo(array, rowsBetween(sealed, start, start + step));
+  return array;
+}
+
+/** A view of rows `[start, end)`. */
+export function rowsBetween(rows: RowArray, start: number, end: number): RowArray {
+  return rows.slice(slice(start, end));
+}

@@ -1,0 +1,193 @@
+import { type DTypeLike, MaskedArray, type MmapDict, MmdError, memoryOver, NDArray } from '@mmdpickle/core';
+import type { Pending, Placed, Target } from '../ingest/target.ts';
+import {
+  type Column,
+  checkRecord,
+  type PlainRecord,
+  parseSchema,
+  type RecordSchema,
+  structuredDescr,
+} from '../sources/schema.ts';
+import { type CompanionOptions, companionColumns, type RowColumn } from './companions.ts';
+import { ownFrame } from './frame.ts';
+import { RowPacker } from './row-packer.ts';
+import { growable, type RowLayout, type RowStore } from './row-store.ts';
+
+/** What the rows are. Either `dtype` (and `rowShape`) or `schema` is given. */
+export interface RowsOptions<T> extends CompanionOptions<T> {
+  readonly dtype?: DTypeLike;
+  /** The shape of one row. Default `[]`: a number a row. */
+  readonly rowShape?: readonly number[];
+  /** The frames are records with these columns. */
+  readonly schema?: RecordSchema;
+  /** How records are stored: one array of a structured dtype at `key` (default), or an array `<key>/<column>` each. */
+  readonly records?: 'structured' | 'columns';
+  /** Keep a mask: a dropped frame is then a hidden row, so that row `i` is always frame `i`. */
+  readonly masked?: boolean;
+  /** Masked rows: the fill value. */
+  readonly fillValue?: unknown;
+  /** {@link growable} (default), or {@link chunked}. */
+  readonly layout?: RowLayout;
+  /** Rows to make room for at first. */
+  readonly capacity?: number;
+  /** Take the disk for the capacity at once. */
+  readonly reserve?: boolean;
+}
+
+/** Blank rows are written in pieces of this many bytes. */
+const BLANK_BYTES = 2 ** 20;
+
+/** One row a frame, in growable arrays whose rows are committed together. */
+export function rowsTarget<T>(dict: MmapDict, key: string, options: RowsOptions<T>, startSeq: number): Target<T> {
+  const layout = options.layout ?? growable();
+  const { columns, check, rowBytes } = mainColumns<T>(key, options);
+  const all = [...columns, ...companionColumns(key, options, options.capacity)];
+  const stores = all.map((column) => layout(dict, column.key, column.spec));
+  const masked = options.masked === true;
+  const firstSeq = Math.max(startSeq, resumeSeq(options, stores));
+  let nextSeq = firstSeq;
+  /** Rows of this batch count before they are committed. */
+  let length = 0;
+
+  function appendBlank(seq: number, count: number): void {
+    const most = Math.max(1, Math.floor(BLANK_BYTES / rowBytes));
+    for (let done = 0; done < count; done += most) {
+      const part = Math.min(most, count - done);
+      all.forEach((column, i) => stores[i]!.append(blankRows(column, seq + done, part)));
+      length += part;
+    }
+  }
+
+  /** A crash between the commits of two columns leaves one longer: the others get blank rows, which nobody was promised. */
+  function begin(): void {
+    const lengths = stores.map((store) => store.length());
+    length = Math.max(...lengths);
+    all.forEach((column, i) => {
+      const missing = length - lengths[i]!;
+      if (missing > 0) stores[i]!.append(blankRows(column, -1, missing));
+    });
+  }
+
+  function appendRun(frames: readonly Pending<T>[]): Placed[] {
+    const start = length;
+    all.forEach((column, i) => {
+      const rows = column.pack(frames);
+      stores[i]!.append(column.spec.masked ? withMask(rows, frames) : rows);
+    });
+    length += frames.length;
+    return frames.map((_, i) => ({ key, rows: { start: start + i, end: start + i + 1 } }));
+  }
+
+  return {
+    firstSeq,
+    measure(item) {
+      check(item);
+      return rowBytes;
+    },
+    own: ownFrame,
+    write(frames) {
+      begin();
+      if (!masked) return appendRun(frames);
+      const placed: Placed[] = [];
+      for (const run of runsOf(frames)) {
+        const { seq } = run[0]!;
+        appendBlank(nextSeq, seq - nextSeq);
+        placed.push(...appendRun(run));
+        nextSeq = seq + run.length;
+      }
+      return placed;
+    },
+    finish(endSeq) {
+      begin();
+      if (masked && nextSeq < endSeq) appendBlank(nextSeq, endSeq - nextSeq);
+      for (const store of stores) store.seal();
+    },
+  };
+}
+
+interface MainColumns<T> {
+  readonly columns: RowColumn<T>[];
+  readonly rowBytes: number;
+  check(item: T): void;
+}
+
+function mainColumns<T>(key: string, options: RowsOptions<T>): MainColumns<T> {
+  const { dtype, rowShape = [], schema, records = 'structured' } = options;
+  if ((dtype === undefined) === (schema === undefined)) {
+    throw new MmdError('INVALID_ARGUMENT', 'rows need a dtype, or the schema of records: one of the two', { key });
+  }
+  if (schema === undefined) {
+    const packer = new RowPacker(dtype!, rowShape);
+    const column = packedColumn<T>(key, packer, options, (item) => item);
+    return { columns: [column], rowBytes: packer.rowBytes, check: (item) => packer.check(item) };
+  }
+  const parsed = parseSchema(schema);
+  const packers = records === 'structured' ? [new RowPacker(structuredDescr(parsed), [])] : parsed.map(packerOf);
+  const columns =
+    records === 'structured'
+      ? [packedColumn<T>(key, packers[0]!, options, (item) => item)]
+      : parsed.map((column, i) =>
+          packedColumn<T>(`${key}/${column.name}`, packers[i]!, options, (item) => (item as PlainRecord)[column.name]),
+        );
+  return {
+    columns,
+    rowBytes: packers.reduce((sum, packer) => sum + packer.rowBytes, 0),
+    check: (item) => checkRecord(parsed, item),
+  };
+}
+
+function packerOf(column: Column): RowPacker {
+  return new RowPacker(column.dtype, column.shape);
+}
+
+function packedColumn<T>(
+  key: string,
+  packer: RowPacker,
+  options: RowsOptions<T>,
+  valueOf: (item: T) => unknown,
+): RowColumn<T> {
+  const { masked = false, fillValue = null, capacity, reserve = false } = options;
+  return {
+    key,
+    spec: { dtype: packer.type, rowShape: packer.rowShape, masked, fillValue, capacity, reserve },
+    pack: (frames) => packer.pack(frames.map(({ item }) => valueOf(item))),
+    blank: (_seq, count) =>
+      NDArray.over(memoryOver(new Uint8Array(count * packer.rowBytes)), packer.type, [count, ...packer.rowShape]),
+  };
+}
+
+function blankRows<T>(column: RowColumn<T>, seq: number, count: number): NDArray | MaskedArray {
+  const rows = column.blank(seq, count);
+  return column.spec.masked ? new MaskedArray(rows, maskFor(rows.shape, true)) : rows;
+}
+
+function withMask<T>(rows: NDArray, frames: readonly Pending<T>[]): MaskedArray {
+  const mask = maskFor(rows.shape, false);
+  frames.forEach(({ item }, i) => {
+    if (item instanceof MaskedArray) mask.row(i).set(item.mask);
+  });
+  return new MaskedArray(rows, mask);
+}
+
+function maskFor(shape: readonly number[], hidden: boolean): NDArray {
+  const size = shape.reduce((product, dim) => product * dim, 1);
+  return NDArray.over(memoryOver(new Uint8Array(size).fill(hidden ? 1 : 0)), 'bool', shape);
+}
+
+/** Cuts frames where a sequence number is missing. */
+function runsOf<T>(frames: readonly Pending<T>[]): Pending<T>[][] {
+  const runs: Pending<T>[][] = [];
+  for (const frame of frames) {
+    const run = runs.at(-1);
+    if (run !== undefined && run.at(-1)!.seq + 1 === frame.seq) run.push(frame);
+    else runs.push([frame]);
+  }
+  return runs;
+}
+
+/** One more than the last number in `<key>/seq`; without that companion, the number of rows. */
+function resumeSeq<T>(options: RowsOptions<T>, stores: readonly RowStore[]): number {
+  const rows = stores[0]!.length();
+  const last = options.seq === false ? undefined : stores.at(-1)!.last();
+  return typeof last === 'bigint' ? Number(last) + 1 : rows;
+}

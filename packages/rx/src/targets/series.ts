@@ -1,0 +1,95 @@
+import { MaskedArray, type MmapDict, MmdError, memoryOver, NDArray } from '@mmdpickle/core';
+import { chunkKeys } from './chunked.ts';
+
+/** A part of a {@link Series} that lies in one array. */
+export interface SeriesChunk {
+  readonly key: string;
+  /** The row of the series that the chunk begins with. */
+  readonly start: number;
+  readonly array: NDArray | MaskedArray;
+}
+
+/**
+ * The arrays `<key>/000000000`, `<key>/000000001`, ... of a {@link chunked} layout, read as one array. A snapshot: rows
+ * appended later are in the next one.
+ */
+export class Series {
+  readonly key: string;
+  readonly chunks: readonly SeriesChunk[];
+  readonly shape: readonly number[];
+  readonly dtype: string;
+
+  /** @throws MmdError NOT_FOUND when there is no chunk, CORRUPT when they do not fit together */
+  constructor(dict: MmapDict, key: string) {
+    let rows = 0;
+    this.key = key;
+    this.chunks = chunkKeys(dict, key).map((chunk) => {
+      const array = dict.get(chunk);
+      if (!(array instanceof NDArray || array instanceof MaskedArray)) {
+        throw new MmdError('CORRUPT', `'${chunk}' is no array`, { key: chunk, found: typeof array });
+      }
+      const start = rows;
+      rows += array.shape[0] ?? 0;
+      return { key: chunk, start, array };
+    });
+    const first = this.chunks[0]?.array;
+    if (first === undefined)
+      throw new MmdError('NOT_FOUND', `no series '${key}': '${key}/000000000' is missing`, { key });
+    for (const { array, key: chunk } of this.chunks) {
+      if (array.dtype === first.dtype && String(array.shape.slice(1)) === String(first.shape.slice(1))) continue;
+      throw new MmdError('CORRUPT', `'${chunk}' has other rows than the chunks before it`, { key: chunk });
+    }
+    this.dtype = first.dtype;
+    this.shape = [rows, ...first.shape.slice(1)];
+  }
+
+  /** The number of rows. */
+  get length(): number {
+    return this.shape[0]!;
+  }
+
+  /** A view of one row. @throws MmdError INVALID_ARGUMENT */
+  row(index: number): NDArray {
+    const at = index < 0 ? index + this.length : index;
+    const chunk = this.chunks.findLast(({ start }) => start <= at);
+    if (chunk === undefined || !(at >= 0 && at < this.length)) {
+      throw new MmdError('INVALID_ARGUMENT', `row ${index} of ${this.length}`, { found: index, maximum: this.length });
+    }
+    return dataOf(chunk.array).row(at - chunk.start);
+  }
+
+  /** Rows `[start, end)`: a view where they lie in one chunk, else a copy. */
+  rows(start: number, end: number): NDArray {
+    const from = Math.min(this.length, Math.max(0, start));
+    const to = Math.min(this.length, Math.max(from, end));
+    const parts = this.chunks
+      .map(({ array, start: first }) => ({ array: dataOf(array), first }))
+      .filter(({ array, first }) => first < to && first + array.shape[0]! > from)
+      .map(({ array, first }) => array.rows(Math.max(0, from - first), Math.min(array.shape[0]!, to - first)));
+    if (parts.length === 1) return parts[0]!;
+    const { type } = dataOf(this.chunks[0]!.array);
+    const shape = [to - from, ...this.shape.slice(1)];
+    const nbytes = shape.reduce((product, dim) => product * dim, type.itemsize);
+    const all = NDArray.over(memoryOver(new Uint8Array(nbytes)), type, shape);
+    let row = 0;
+    for (const part of parts) {
+      const count = part.shape[0]!;
+      all.rows(row, row + count).set(part);
+      row += count;
+    }
+    return all;
+  }
+}
+
+/**
+ * Opens a {@link Series}.
+ *
+ * @throws MmdError NOT_FOUND, CORRUPT
+ */
+export function series(dict: MmapDict, key: string): Series {
+  return new Series(dict, key);
+}
+
+function dataOf(array: NDArray | MaskedArray): NDArray {
+  return array instanceof MaskedArray ? array.data : array;
+}

@@ -1,0 +1,318 @@
+/**
+ * Follows a dict from outside: an Observable of what happens in it.
+ *
+ * @module
+ */
+
+import { type FSWatcher, watch } from 'node:fs';
+import { isMmdError, MmapDict, MmdError } from '@mmdpickle/core';
+import { NodeFile } from '@mmdpickle/core/node';
+import type { StorageFile } from '@mmdpickle/core/storage';
+import { asyncScheduler, mergeAll, Observable, type SchedulerLike, Subject, type Subscription } from 'rxjs';
+import { FilePattern } from '../rolling.ts';
+import type { Change, ChangeDraft } from './change.ts';
+import { FileReader } from './file-reader.ts';
+import { type LedgerState, WatchLedger } from './ledger.ts';
+import { baselineOf } from './resume.ts';
+
+/** Where a watcher stopped, as plain data (JSON): another one goes on from there and misses nothing. */
+export interface WatchCursor extends LedgerState {
+  readonly path: string;
+  readonly file: { readonly dev: string; readonly ino: string };
+}
+
+/** How a dict is watched. */
+export interface WatchOptions {
+  /** The longest time between two looks at the commit number, in milliseconds. Default 20. */
+  readonly pollMs?: number;
+  /**
+   * What to report: `'now'` (default) what happens from now on; `'start'` or 0 all that is in the file, too; a cursor
+   * what happened since exactly; a sequence number what happened since, and, in a file with removals or several growing
+   * arrays, where a number does not tell which of them it counted, some of what was before.
+   */
+  readonly from?: 'now' | 'start' | number | WatchCursor;
+  /** Let the system's file events wake the watcher. Default true; polling alone finds everything, too. */
+  readonly events?: boolean;
+  /** Times the polling. Default rxjs's asyncScheduler. */
+  readonly scheduler?: SchedulerLike;
+}
+
+/** After a file event the commit number may be a moment behind the write that caused it: look again for so long. */
+const SPIN_MS = 0.25;
+
+/** Follows one path, or a row of files. Subscribers share it; it remembers where it was when the last one leaves. */
+export class DictWatch extends Observable<Change> {
+  /** The changes of each look, together. */
+  readonly looks$: Observable<readonly Change[]>;
+  readonly #path: string;
+  readonly #pattern: FilePattern | undefined;
+  readonly #options: WatchOptions;
+  readonly #pollMs: number;
+  #out = new Subject<readonly Change[]>();
+  #subscribers = 0;
+  #reader: FileReader | undefined;
+  #previous: FileReader | undefined;
+  #resume: WatchCursor | undefined;
+  #number: number | undefined;
+  #current = '';
+  #begun = false;
+  #watcher: FSWatcher | undefined;
+  #timer: Subscription | undefined;
+  #spin: NodeJS.Immediate | undefined;
+  #pause = 0;
+
+  /** Use {@link watchDict}. */
+  constructor(path: string, options: WatchOptions) {
+    super((subscriber) => this.looks$.pipe(mergeAll()).subscribe(subscriber));
+    this.#path = path;
+    this.#pattern = FilePattern.is(path) ? new FilePattern(path) : undefined;
+    this.#options = options;
+    this.#pollMs = checkPoll(options.pollMs ?? 20);
+    const { from } = options;
+    if (typeof from === 'object') this.#resume = from;
+    else if (from === 'start' || from === 0) this.#begun = true;
+    else if (typeof from === 'number') this.#number = from;
+    this.looks$ = new Observable((subscriber) => {
+      const subscription = this.#out.subscribe(subscriber);
+      this.#subscribers += 1;
+      if (this.#subscribers === 1) this.#start();
+      return () => {
+        subscription.unsubscribe();
+        this.#subscribers -= 1;
+        if (this.#subscribers === 0) this.#stop();
+      };
+    });
+  }
+
+  /** Where the watcher is; undefined before it has seen the file. Subscribing again goes on from here, too. */
+  cursor(): WatchCursor | undefined {
+    if (this.#reader === undefined) return this.#resume;
+    const { dev, ino } = this.#reader.file.identity();
+    return {
+      ...this.#reader.ledger.state(),
+      path: this.#reader.file.name,
+      file: { dev: String(dev), ino: String(ino) },
+    };
+  }
+
+  #start(): void {
+    this.#guarded(() => {
+      if (!this.#open()) this.#begun = true;
+    });
+    this.#arm();
+  }
+
+  #stop(): void {
+    this.#timer?.unsubscribe();
+    clearImmediate(this.#spin);
+    this.#spin = undefined;
+    this.#watcher?.close();
+    this.#watcher = undefined;
+    this.#resume = this.cursor();
+    this.#previous?.close();
+    this.#previous = undefined;
+    this.#reader?.close();
+    this.#reader = undefined;
+  }
+
+  /** Opens the file and reports what the start asks for; false when there is none yet. */
+  #open(): boolean {
+    const resume = this.#resume;
+    const path = this.#pattern === undefined ? this.#path : this.#patternPath(resume);
+    const file = path === undefined ? undefined : openFile(path);
+    if (file === undefined) return false;
+    const reader = this.#adopt(file, path!);
+    this.#resume = undefined;
+    let drafts: ChangeDraft[] = [];
+    if (resume !== undefined) {
+      const { dev, ino } = file.identity();
+      const same = String(dev) === resume.file.dev && String(ino) === resume.file.ino;
+      const ledger = WatchLedger.from(resume);
+      if (same) reader.ledger = ledger;
+      drafts = same ? reader.look() : reader.succeed(ledger);
+    } else if (this.#number !== undefined) drafts = this.#sinceNumber(reader, this.#number);
+    else if (this.#begun) drafts = reader.replay();
+    else reader.skip();
+    this.#number = undefined;
+    this.#begun = true;
+    this.#emit(drafts);
+    return true;
+  }
+
+  #sinceNumber(reader: FileReader, number: number): ChangeDraft[] {
+    const probe = new WatchLedger(reader.ledger.end);
+    const entries = reader.entries();
+    probe.appended(entries);
+    if (number > probe.seq) {
+      reader.ledger.seq = number;
+      return reader.succeed(reader.ledger);
+    }
+    reader.ledger = number === probe.seq ? probe : baselineOf(entries, number, reader.ledger.end);
+    return reader.look();
+  }
+
+  #patternPath(resume: WatchCursor | undefined): string | undefined {
+    if (resume !== undefined && openable(resume.path)) return resume.path;
+    const numbers = this.#pattern!.numbers();
+    const first = resume !== undefined || this.#begun ? numbers[0] : numbers.at(-1);
+    return first === undefined ? undefined : this.#pattern!.path(first);
+  }
+
+  #adopt(file: StorageFile, path: string): FileReader {
+    this.#previous?.close();
+    this.#previous = this.#reader;
+    this.#reader = new FileReader(file);
+    this.#current = path;
+    this.#watcher?.close();
+    this.#watcher = this.#options.events === false ? undefined : this.#listen(path);
+    return this.#reader;
+  }
+
+  #listen(path: string): FSWatcher | undefined {
+    try {
+      const watcher = watch(path, { persistent: false }, () => this.#hint());
+      // Events are a hint only: without them the polling finds everything.
+      watcher.on('error', () => watcher.close());
+      return watcher;
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** The file was touched: its commit number changes now or in a moment. */
+  #hint(): void {
+    if (this.#spin !== undefined || this.#reader === undefined) return;
+    const until = performance.now() + SPIN_MS;
+    const turn = (): void => {
+      this.#spin = undefined;
+      if (this.#reader?.stirred) this.#look();
+      else if (performance.now() < until) this.#spin = setImmediate(turn);
+      else this.#wakeSoon();
+    };
+    turn();
+  }
+
+  #look(): void {
+    if (this.#guarded(() => this.#lookOnce())) this.#wakeSoon();
+  }
+
+  /** After something happened the next look comes soon; with nothing to see the pauses grow. */
+  #wakeSoon(): void {
+    if (this.#subscribers === 0) return;
+    this.#pause = 0;
+    this.#arm();
+  }
+
+  #arm(): void {
+    this.#timer?.unsubscribe();
+    if (this.#subscribers === 0) return;
+    this.#pause = Math.min(this.#pollMs, Math.max(1, this.#pause * 2));
+    this.#timer = (this.#options.scheduler ?? asyncScheduler).schedule(() => {
+      if (this.#guarded(() => this.#lookOnce())) this.#pause = 0;
+      this.#arm();
+    }, this.#pause);
+  }
+
+  /** Returns true if anything was reported. */
+  #lookOnce(): boolean {
+    const reader = this.#reader;
+    if (reader === undefined) return this.#open();
+    let some = this.#emit(reader.look());
+    const next = this.#successor(reader);
+    if (next === undefined || this.#reader === undefined) return some;
+    // Whatever was committed to the old file before it lost its name.
+    some = this.#emit(reader.look()) || some;
+    if (this.#reader !== reader) return true;
+    const ledger = reader.ledger;
+    this.#emit(this.#adopt(next.file, next.path).succeed(ledger));
+    return true;
+  }
+
+  /** The file that comes after this one: another one of the same name, or the next of the row. */
+  #successor(reader: FileReader): { readonly file: StorageFile; readonly path: string } | undefined {
+    const named = reader.file.identityOfName();
+    const own = reader.file.identity();
+    if (named !== undefined && (named.ino !== own.ino || named.dev !== own.dev)) {
+      const file = openFile(this.#current);
+      return file === undefined ? undefined : { file, path: this.#current };
+    }
+    if (this.#pattern === undefined) return undefined;
+    const numbers = this.#pattern.numbers();
+    const after = numbers.find((n) => this.#pattern!.path(n) === this.#current);
+    const number = after === undefined ? numbers[0] : numbers.find((n) => n > after);
+    const path = number === undefined ? undefined : this.#pattern.path(number);
+    const file = path === undefined ? undefined : openFile(path);
+    return file === undefined ? undefined : { file, path: path! };
+  }
+
+  #emit(drafts: readonly ChangeDraft[]): boolean {
+    if (drafts.length === 0 || this.#reader === undefined) return false;
+    const { commitNumber, file } = this.#reader;
+    this.#out.next(drafts.map((draft) => ({ ...draft, commitNumber, path: file.name }) as Change));
+    return true;
+  }
+
+  #guarded(work: () => boolean | void): boolean {
+    try {
+      return work() === true;
+    } catch (error) {
+      // Those who subscribe again (retry) start from where the watcher was.
+      const out = this.#out;
+      this.#out = new Subject();
+      out.error(error);
+      return false;
+    }
+  }
+}
+
+/** Opens a file that holds a dict; undefined while it is not there, or has no header yet. */
+function openFile(path: string): StorageFile | undefined {
+  let file: NodeFile;
+  try {
+    file = NodeFile.open(path, 'r');
+  } catch (error) {
+    if (isMmdError(error, 'NOT_FOUND')) return undefined;
+    throw error;
+  }
+  if (file.size() > 0) return file;
+  file.close();
+  return undefined;
+}
+
+function openable(path: string): boolean {
+  const file = openFile(path);
+  file?.close();
+  return file !== undefined;
+}
+
+function checkPoll(pollMs: number): number {
+  if (pollMs > 0) return pollMs;
+  throw new MmdError('INVALID_ARGUMENT', `pollMs is a number above 0, found ${pollMs}`, { found: pollMs });
+}
+
+/**
+ * Follows a dict that this or another process writes: an Observable of changes, each exactly once and in order.
+ *
+ * It sees commits of Python and stores through mappings as well: the file's commit number is compared, and file
+ * events only make that quick. A vacuum and a new file in the old one's place are changes like others. A file that
+ * does not exist yet is waited for. Of what happened between two looks, removals come last.
+ *
+ * @param source - a path, a pattern such as `run-{n}.mmdpickle` (files are followed one after the other), or an
+ *   open dict (its file is followed through a handle of its own)
+ *
+ * @example
+ * ```ts
+ * import { MmapDict } from '@mmdpickle/core/node';
+ * import { watchDict } from '@mmdpickle/rx';
+ *
+ * using dict = MmapDict.open('watched.mmdpickle');
+ * const subscription = watchDict('watched.mmdpickle', { from: 'start' }).subscribe((change) => change.kind); // 'added'
+ * dict.set('gain', 2.5);
+ * subscription.unsubscribe();
+ * ```
+ */
+export function watchDict(source: string | URL | MmapDict, options: WatchOptions = {}): DictWatch {
+  const path =
+    source instanceof MmapDict ? source.name : source instanceof URL ? decodeURIComponent(source.pathname) : source;
+  return new DictWatch(path, options);
+}

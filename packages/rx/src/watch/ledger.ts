@@ -1,0 +1,202 @@
+/**
+ * What a watcher knows of a file, and what follows from what it sees next. No IO.
+ *
+ * @module
+ */
+
+import type { ChangeDraft } from './change.ts';
+
+/** An entry as the scan gives it. */
+export interface SeenEntry {
+  readonly offset: number;
+  /** Exclusive. */
+  readonly end: number;
+  readonly key: string;
+  readonly live: boolean;
+  readonly valueLength: number;
+  /** Committed rows, where the entry is a growable array. */
+  readonly rows?: number | undefined;
+}
+
+interface Known {
+  readonly offset: number;
+  end: number;
+  readonly valueLength: number;
+  rows: number | undefined;
+}
+
+/** What a watcher knows, as plain data: kept, it lets another watcher go on where this one stopped. */
+export interface LedgerState {
+  readonly seq: number;
+  readonly end: number;
+  readonly last: { readonly offset: number; readonly key: string } | null;
+  readonly live: readonly (readonly [
+    key: string,
+    offset: number,
+    end: number,
+    valueLength: number,
+    rows: number | null,
+  ])[];
+}
+
+/** The entries of one file, as far as they were reported. */
+export class WatchLedger {
+  /** The number of the last change. */
+  seq = 0;
+  /** Where the entries that are known end. */
+  end: number;
+  /** The last of them, dead or alive: if it stands there later, what is known of those before it holds. */
+  last: { readonly offset: number; readonly key: string } | undefined;
+  /** In file order. */
+  readonly #live = new Map<string, Known>();
+
+  /** @param end - where entries begin */
+  constructor(end: number) {
+    this.end = end;
+  }
+
+  /** Goes on from a {@link WatchLedger.state}. */
+  static from(state: LedgerState): WatchLedger {
+    const ledger = new WatchLedger(state.end);
+    ledger.seq = state.seq;
+    ledger.last = state.last ?? undefined;
+    for (const [key, offset, end, valueLength, rows] of state.live) {
+      ledger.#live.set(key, { offset, end, valueLength, rows: rows ?? undefined });
+    }
+    return ledger;
+  }
+
+  /** All that is known, as plain data. */
+  state(): LedgerState {
+    const { seq, end, last = null } = this;
+    const live = [...this.#live].map(
+      ([key, known]) => [key, known.offset, known.end, known.valueLength, known.rows ?? null] as const,
+    );
+    return { seq, end, last, live };
+  }
+
+  /** The number of live keys. */
+  get size(): number {
+    return this.#live.size;
+  }
+
+  /** The live entries in file order. */
+  entries(): IterableIterator<[string, { readonly end: number }]> {
+    return this.#live.entries();
+  }
+
+  /** The keys of live growable arrays. */
+  *growables(): Generator<string> {
+    for (const [key, { rows }] of this.#live) if (rows !== undefined) yield key;
+  }
+
+  /** The last entry is a growable array whose reserve grew or was trimmed in place. */
+  stretched(end: number): void {
+    const { last } = this;
+    this.end = end;
+    const known = last === undefined ? undefined : this.#live.get(last.key);
+    if (known !== undefined && known.offset === last!.offset) known.end = end;
+  }
+
+  /** Entries that were appended, in file order. Dead ones lived and died since the last look. */
+  appended(entries: Iterable<SeenEntry>): ChangeDraft[] {
+    const changes: ChangeDraft[] = [];
+    const passed: string[] = [];
+    for (const entry of entries) {
+      if (entry.end <= this.end) continue;
+      const { key, rows, offset, end, valueLength } = entry;
+      this.end = end;
+      this.last = { offset, key };
+      if (isFiller(entry)) continue;
+      const before = this.#live.get(key);
+      this.seq += before === undefined ? 1 : 2;
+      this.#live.delete(key);
+      this.#live.set(key, { offset, end, valueLength, rows });
+      if (!entry.live) passed.push(key);
+      if (before?.rows !== undefined && rows !== undefined && rows >= before.rows) {
+        // A growable array that outgrew its place goes on in a new one.
+        this.seq += rows;
+        if (rows > before.rows)
+          changes.push({ kind: 'appended', seq: this.seq, key, rows: { start: before.rows, end: rows } });
+        continue;
+      }
+      changes.push({ kind: before === undefined ? 'added' : 'replaced', seq: this.seq, key });
+      if (rows !== undefined && rows > 0) {
+        this.seq += rows;
+        changes.push({ kind: 'appended', seq: this.seq, key, rows: { start: 0, end: rows } });
+      }
+    }
+    return [...changes, ...passed.flatMap((key) => this.died(key))];
+  }
+
+  /** The entry of a key is dead, and no later one has come in its place. */
+  died(key: string): ChangeDraft[] {
+    if (!this.#live.delete(key)) return [];
+    this.seq += 1;
+    return [{ kind: 'removed', seq: this.seq, key }];
+  }
+
+  /** A growable array has so many rows now. */
+  grew(key: string, rows: number): ChangeDraft[] {
+    const known = this.#live.get(key);
+    const start = known?.rows;
+    if (known === undefined || start === undefined || rows <= start) return [];
+    known.rows = rows;
+    this.seq += rows - start;
+    return [{ kind: 'appended', seq: this.seq, key, rows: { start, end: rows } }];
+  }
+
+  /**
+   * Goes on in a file that took this one's place.
+   * @param entries - all entries of the new file
+   * @param end - where entries begin
+   */
+  moved(entries: readonly SeenEntry[], end: number): ChangeDraft[] {
+    const content = entries.filter((entry) => !isFiller(entry));
+    const old = [...this.#live];
+    const same =
+      content.length >= old.length &&
+      old.every(([key, known], i) => {
+        const entry = content[i]!;
+        // A vacuum trims the reserve of a growable array, so its length says nothing.
+        return entry.key === key && (known.rows !== undefined || entry.valueLength === known.valueLength);
+      });
+    this.seq += 1;
+    const rowsBefore = new Map(old.map(([key, { rows }]) => [key, rows]));
+    this.#live.clear();
+    this.end = end;
+    this.last = undefined;
+    if (!same) return [{ kind: 'file-replaced', seq: this.seq }, ...this.appended(entries)];
+    const changes: ChangeDraft[] = [{ kind: 'vacuumed', seq: this.seq }];
+    const kept = content.slice(0, old.length);
+    const died: string[] = [];
+    for (const entry of kept) {
+      const { offset, end: entryEnd, valueLength, rows } = entry;
+      this.#live.set(entry.key, {
+        offset,
+        end: entryEnd,
+        valueLength,
+        rows: rows === undefined ? undefined : rowsBefore.get(entry.key),
+      });
+      this.end = entryEnd;
+      this.last = { offset, key: entry.key };
+      if (!entry.live) died.push(entry.key);
+    }
+    changes.push(...this.appended(entries));
+    for (const { key, offset, rows } of kept) {
+      if (this.#live.get(key)?.offset === offset && rows !== undefined) changes.push(...this.grew(key, rows));
+    }
+    for (const key of died) {
+      const now = this.#live.get(key);
+      if (now !== undefined && kept.some((entry) => entry.key === key && entry.offset === now.offset)) {
+        changes.push(...this.died(key));
+      }
+    }
+    return changes;
+  }
+}
+
+/** Dead entries whose key is blank only take up room: fillers, and the tail index. */
+export function isFiller({ key, live }: SeenEntry): boolean {
+  return !live && key.trim() === '';
+}
