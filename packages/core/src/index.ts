@@ -1,0 +1,79 @@
+/**
+ * mmdpickle, the part that runs anywhere: arrays, values, dicts over memory, blobs and HTTP.
+ * Files, mappings and locks of an operating system are in `@mmdpickle/core/node`.
+ *
+ * @module
+ */
+
+export {
+  type DictMode,
+  type DictOptions,
+  type EntryInfo,
+  type EntryMeta,
+  GrowableArray,
+  MmapDict,
+  type RowsLike,
+} from './dict/index.ts';
+export { ERROR_CODES, type ErrorCode, type ErrorFields, isMmdError, MmdError } from './errors.ts';
+export {
+  type ArrayLayout,
+  type EncodeContext,
+  type EncodedValue,
+  type StoredValue,
+  type ValueCodec,
+  type ValueMeta,
+} from './format/index.ts';
+export {
+  type Advice,
+  type ArrayMemory,
+  type ArraySource,
+  type Chunk,
+  Complex,
+  type Descr,
+  type DescrField,
+  DTYPES,
+  type DType,
+  type DTypeField,
+  type DTypeKind,
+  type DTypeLike,
+  ellipsis,
+  type FileRange,
+  isArraySource,
+  MaskedArray,
+  type MaskedChunk,
+  memoryOver,
+  NDArray,
+  ndarray,
+  newAxis,
+  type Order,
+  parseDType,
+  type RowRange,
+  Slice,
+  type SliceSpec,
+  slice,
+  type TypedArray,
+} from './ndarray/index.ts';
+export {
+  ByteArray,
+  ELLIPSIS,
+  FrozenSet,
+  NOT_IMPLEMENTED,
+  OpaqueGlobal,
+  OpaqueObject,
+  PyDict,
+  PyFloat,
+  PyRange,
+  PySet,
+  PySlice,
+  PyString,
+  Tuple,
+} from './pickle/index.ts';
+export {
+  type ByteSource,
+  blobSource,
+  bytesSource,
+  httpSource,
+  MemoryDisk,
+  MemoryFile,
+  type StorageFile,
+} from './storage/index.ts';
