@@ -15,13 +15,13 @@ export {
   type RowsLike,
 } from './dict/index.ts';
 export { ERROR_CODES, type ErrorCode, type ErrorFields, isMmdError, MmdError } from './errors.ts';
-export {
-  type ArrayLayout,
-  type EncodeContext,
-  type EncodedValue,
-  type StoredValue,
-  type ValueCodec,
-  type ValueMeta,
+export type {
+  ArrayLayout,
+  EncodeContext,
+  EncodedValue,
+  StoredValue,
+  ValueCodec,
+  ValueMeta,
 } from './format/index.ts';
 export {
   type Advice,
@@ -42,6 +42,7 @@ export {
   MaskedArray,
   type MaskedChunk,
   memoryOver,
+  NAT,
   NDArray,
   ndarray,
   newAxis,
@@ -50,6 +51,7 @@ export {
   type RowRange,
   Slice,
   type SliceSpec,
+  sameDType,
   slice,
   type TypedArray,
 } from './ndarray/index.ts';
