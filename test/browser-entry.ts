@@ -1,0 +1,17 @@
+/** What the browser test bundles: an application that opens a file from a Blob. @module */
+
+import { blobSource, DictReader, NDArray } from '@mmdpickle/core';
+import { dump, load } from '@mmdpickle/core/pickle';
+
+/** A file's keys, with dtype and shape where the value is an array. */
+export async function summarize(
+  blob: Blob,
+): Promise<Record<string, unknown> & { size: number; float64: unknown; roundTrip: unknown }> {
+  const reader = await DictReader.open(blobSource(blob, 'picked file'));
+  const entries: Record<string, unknown> = {};
+  for (const key of reader.keys()) {
+    const value = await reader.get(key);
+    entries[key] = value instanceof NDArray ? { dtype: value.dtype, shape: [...value.shape], first: String(value.slice(0)) } : String(value);
+  }
+  return { ...entries, float64: entries['float64'], size: reader.size, roundTrip: load(dump([1, 'two', null])) };
+}
