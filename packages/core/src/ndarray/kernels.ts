@@ -71,22 +71,18 @@ export function sumEverySecond(span: NumberArray, start: number, end: number): n
   return a + b + (c + d);
 }
 
-function countTrue(span: Uint8Array): number {
+/** How many elements `[start, end)` are not 0. */
+export function countTrue(span: NumberArray, start: number, end: number): number {
   let count = 0;
-  for (let i = 0; i < span.length; i += 1) count += span[i] === 0 ? 0 : 1;
+  for (let i = start; i < end; i += 1) count += span[i] === 0 ? 0 : 1;
   return count;
 }
 
-/** The loops that {@link scalarKernels} runs in JavaScript and others may run faster. */
-export interface Kernels {
-  /** The sum of at most {@link EXACT_BLOCK} integers, exact. */
-  sum(span: NumberArray): number;
-  /** Adds sums of blocks of at most {@link SUM_BLOCK} floats. */
-  sumBlocks(span: NumberArray, total: PairwiseSum): void;
-  /** How many bytes are not 0. */
-  countTrue(span: Uint8Array): number;
-  min(span: NumberArray): number;
-  max(span: NumberArray): number;
+/** Adds the sums of blocks of {@link SUM_BLOCK} elements. */
+export function sumBlocks(span: NumberArray, total: PairwiseSum): void {
+  for (let at = 0; at < span.length; at += SUM_BLOCK) {
+    total.add(sumRange(span, at, Math.min(span.length, at + SUM_BLOCK)));
+  }
 }
 
 /** The least element of a span that is not empty; NaN if there is one. */
@@ -119,16 +115,3 @@ export function maxSpan(span: NumberArray): number {
   for (; i < span.length; i += 1) a = Math.max(a, span[i] as number);
   return Math.max(a, b, c, d);
 }
-
-/** Plain JavaScript, for every runtime. */
-export const scalarKernels: Kernels = {
-  sum: (span) => sumRange(span, 0, span.length),
-  sumBlocks(span, total) {
-    for (let at = 0; at < span.length; at += SUM_BLOCK) {
-      total.add(sumRange(span, at, Math.min(span.length, at + SUM_BLOCK)));
-    }
-  },
-  countTrue,
-  min: minSpan,
-  max: maxSpan,
-};

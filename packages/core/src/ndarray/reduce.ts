@@ -13,16 +13,20 @@ import { type DType, NAT, rowOf } from './dtypes.ts';
 import { MemoryStore, NATIVE_ORDER } from './element-store.ts';
 import { float16FromBits } from './float16.ts';
 import {
+  countTrue,
   EXACT_BLOCK,
-  type Kernels,
+  maxSpan,
+  minSpan,
   type NumberArray,
   PairwiseSum,
   SUM_BLOCK,
-  scalarKernels,
+  sumBlocks,
   sumEverySecond,
+  sumRange,
 } from './kernels.ts';
 import type { Layout } from './layout.ts';
 import { invalid } from './shapes.ts';
+import { MIN_SIMD_BYTES, type SimdMachine, simdMachine } from './simd.ts';
 import { forEachSpan } from './spans.ts';
 
 /** What `sum`, `min` and `max` give: see {@link sum}. */
@@ -78,27 +82,54 @@ function forEachHalfSums(layout: Layout, store: MemoryStore, use: (high: number,
   });
 }
 
-function sumIntegers(layout: Layout, store: MemoryStore, kernels: Kernels): bigint {
-  const { kind, itemsize } = layout.type;
+/** The machine to use: the given one, none, or for large arrays the realm's. */
+function machineFor(layout: Layout, given: SimdMachine | null | undefined): SimdMachine | undefined {
+  if (given !== undefined) return given ?? undefined;
+  return layout.size * layout.type.itemsize < MIN_SIMD_BYTES ? undefined : simdMachine();
+}
+
+/** What the kernels for a type are called after. */
+const codeOf = ({ kind, itemsize }: DType): string => `${kind === 'm' || kind === 'M' ? 'i' : kind}${itemsize}`;
+
+function sumIntegers(layout: Layout, store: MemoryStore, machine: SimdMachine | undefined): bigint {
+  const { type } = layout;
   let total = 0n;
-  if (itemsize === 8) {
+  const addNumbers = (span: NumberArray): void => {
+    for (let at = 0; at < span.length; at += EXACT_BLOCK) {
+      const end = Math.min(span.length, at + EXACT_BLOCK);
+      total += BigInt(type.kind === 'b' ? countTrue(span, at, end) : sumRange(span, at, end));
+    }
+  };
+  const wide = type.itemsize >= 4;
+  const done = machine?.run(`sum_${codeOf(type)}`, layout, store, wide, (results, blocks, rest) => {
+    if (wide) for (const lane of new BigInt64Array(results, 0, blocks * 2)) total += lane;
+    else addNumbers(new Int32Array(results, 0, blocks * 4));
+    if (type.itemsize === 8) for (const element of new BigInt64Array(rest.slice().buffer)) total += element;
+    else addNumbers(arrayOver(type, rest));
+  });
+  if (done !== true && type.itemsize === 8) {
     forEachHalfSums(layout, store, (high, low) => {
       total += (BigInt(high) << 32n) + BigInt(low);
     });
-  } else {
-    forEachNumbers(layout, store, (span) => {
-      for (let at = 0; at < span.length; at += EXACT_BLOCK) {
-        const part = span.length <= EXACT_BLOCK ? span : span.subarray(at, at + EXACT_BLOCK);
-        total += BigInt(kind === 'b' ? kernels.countTrue(part as Uint8Array) : kernels.sum(part));
-      }
-    });
-  }
-  return kind === 'u' ? BigInt.asUintN(64, total) : BigInt.asIntN(64, total);
+  } else if (done !== true) forEachNumbers(layout, store, addNumbers);
+  return type.kind === 'u' ? BigInt.asUintN(64, total) : BigInt.asIntN(64, total);
 }
 
-function sumFloats(layout: Layout, store: MemoryStore, kernels: Kernels): number {
+/** A copy of a few elements; bytes of a kernel's memory need not be aligned. */
+function arrayOver(type: DType, bytes: Uint8Array): NumberArray {
+  const { array } = rowOf(type);
+  if (array === undefined) throw noLoop('arithmetic', type);
+  return new array(bytes.slice().buffer) as NumberArray;
+}
+
+function sumFloats(layout: Layout, store: MemoryStore, machine: SimdMachine | undefined): number {
   const total = new PairwiseSum();
-  forEachNumbers(layout, store, (span) => kernels.sumBlocks(span, total));
+  const done = machine?.run(`sum_${codeOf(layout.type)}`, layout, store, false, (results, blocks, rest) => {
+    const lanes = new Float64Array(results, 0, blocks * 2);
+    for (let i = 0; i < lanes.length; i += 2) total.add((lanes[i] as number) + (lanes[i + 1] as number));
+    if (rest.length > 0) sumBlocks(arrayOver(layout.type, rest), total);
+  });
+  if (done !== true) forEachNumbers(layout, store, (span) => sumBlocks(span, total));
   return total.total();
 }
 
@@ -123,8 +154,8 @@ function sumComplex(layout: Layout, store: MemoryStore): Complex {
   return new Complex(re.total(), im.total());
 }
 
-const hasNaT = (layout: Layout, store: MemoryStore): boolean =>
-  layout.size > 0 && extremeBigInt(layout, store, true) === NAT;
+const hasNaT = (layout: Layout, store: MemoryStore, machine: SimdMachine | undefined): boolean =>
+  layout.size > 0 && extremeBigInt(layout, store, true, machine) === NAT;
 
 /**
  * The sum of all elements. Integers and bools give a bigint that wraps like int64 (uint64 for unsigned types);
@@ -133,19 +164,20 @@ const hasNaT = (layout: Layout, store: MemoryStore): boolean =>
  *
  * @throws UNSUPPORTED_DTYPE for datetime64, text, bytes, structured types and longdouble; CLOSED
  */
-export function sum(layout: Layout, kernels: Kernels = scalarKernels): Reduced {
+export function sum(layout: Layout, given?: SimdMachine | null): Reduced {
   const store = storeOf(layout, 'sum');
+  const machine = machineFor(layout, given);
   switch (layout.type.kind) {
     case 'f':
-      return sumFloats(layout, store, kernels);
+      return sumFloats(layout, store, machine);
     case 'c':
       return sumComplex(layout, store);
     case 'M':
       throw noLoop('sum', layout.type);
     case 'm':
-      return hasNaT(layout, store) ? null : sumIntegers(layout, store, kernels);
+      return hasNaT(layout, store, machine) ? null : sumIntegers(layout, store, machine);
     default:
-      return sumIntegers(layout, store, kernels);
+      return sumIntegers(layout, store, machine);
   }
 }
 
@@ -155,18 +187,34 @@ export function sum(layout: Layout, kernels: Kernels = scalarKernels): Reduced {
  *
  * @throws UNSUPPORTED_DTYPE, CLOSED
  */
-export function mean(layout: Layout, kernels: Kernels = scalarKernels): number | bigint | Complex | null {
+export function mean(layout: Layout, machine?: SimdMachine | null): number | bigint | Complex | null {
   const { type, size } = layout;
   const store = storeOf(layout, 'mean');
   if ((type.kind === 'i' || type.kind === 'u') && type.itemsize === 8) return sumAsFloats(layout, store) / size;
-  const total = sum(layout, kernels);
+  const total = sum(layout, machine);
   if (total instanceof Complex) return new Complex(total.re / size, total.im / size);
   if (type.kind === 'm') return total === null || size === 0 ? null : (total as bigint) / BigInt(size);
   return Number(total) / size;
 }
 
-function extremeBigInt(layout: Layout, store: MemoryStore, least: boolean): bigint {
+function extremeBigInt(layout: Layout, store: MemoryStore, least: boolean, machine: SimdMachine | undefined): bigint {
   const signed = layout.type.kind !== 'u';
+  const lanes = signed ? BigInt64Array : BigUint64Array;
+  let best: bigint | undefined;
+  const done = machine?.run(
+    `${least ? 'min' : 'max'}_${codeOf(layout.type)}`,
+    layout,
+    store,
+    true,
+    (results, blocks, rest) => {
+      for (const part of [new lanes(results, 0, blocks * 2), new lanes(rest.slice().buffer)]) {
+        for (const element of part) {
+          if (best === undefined || (least ? element < best : element > best)) best = element;
+        }
+      }
+    },
+  );
+  if (done === true && best !== undefined) return best;
   let bestHigh = least ? Number.POSITIVE_INFINITY : Number.NEGATIVE_INFINITY;
   let bestLow = 0;
   forEachSpan(layout, store, BigInt64Array, (span) => {
@@ -204,22 +252,41 @@ function extremeComplex(layout: Layout, store: MemoryStore, least: boolean): Com
   return new Complex(re, im);
 }
 
-function extreme(layout: Layout, least: boolean, kernels: Kernels): Reduced {
+function extreme(layout: Layout, least: boolean, given: SimdMachine | null | undefined): Reduced {
   const what = least ? 'min' : 'max';
   const store = storeOf(layout, what);
   const { type, size } = layout;
   if (size === 0) throw invalid(`${what} of an empty array`, [...layout.shape]);
   if (type.kind === 'c') return extremeComplex(layout, store, least);
+  const machine = machineFor(layout, given);
   if (type.kind === 'm' || type.kind === 'M') {
-    const low = extremeBigInt(layout, store, true);
-    return low === NAT ? null : least ? low : extremeBigInt(layout, store, false);
+    const low = extremeBigInt(layout, store, true, machine);
+    return low === NAT ? null : least ? low : extremeBigInt(layout, store, false, machine);
   }
-  if (type.itemsize === 8 && type.kind !== 'f') return extremeBigInt(layout, store, least);
-  let best = least ? Number.POSITIVE_INFINITY : Number.NEGATIVE_INFINITY;
-  forEachNumbers(layout, store, (span) => {
-    if (span.length > 0) best = least ? Math.min(best, kernels.min(span)) : Math.max(best, kernels.max(span));
-  });
+  if (type.itemsize === 8 && type.kind !== 'f') return extremeBigInt(layout, store, least, machine);
+  const best = extremeNumber(layout, store, least, machine);
   return type.kind === 'b' ? best !== 0 : best;
+}
+
+function extremeNumber(layout: Layout, store: MemoryStore, least: boolean, machine: SimdMachine | undefined): number {
+  const { type } = layout;
+  let best = least ? Number.POSITIVE_INFINITY : Number.NEGATIVE_INFINITY;
+  const add = (span: NumberArray): void => {
+    if (span.length > 0) best = least ? Math.min(best, minSpan(span)) : Math.max(best, maxSpan(span));
+  };
+  const name = `${least ? 'min' : 'max'}_${type.kind === 'b' ? 'u1' : codeOf(type)}`;
+  const { array } = rowOf(type);
+  const done =
+    array !== undefined &&
+    machine?.run(name, layout, store, true, (results, blocks, rest) => {
+      add(new array(results, 0, (blocks * 16) / type.itemsize) as NumberArray);
+      add(arrayOver(type, rest));
+      // The second vector tells of NaN, in floats.
+      const nan = type.kind === 'f' && blocks > 0 && new Int32Array(results, 16, 4).some((lane) => lane !== 0);
+      if (nan) best = Number.NaN;
+    });
+  if (done !== true) forEachNumbers(layout, store, add);
+  return best;
 }
 
 /**
@@ -228,11 +295,11 @@ function extreme(layout: Layout, least: boolean, kernels: Kernels): Reduced {
  *
  * @throws INVALID_ARGUMENT for an empty array; UNSUPPORTED_DTYPE for text, bytes, structured types and longdouble; CLOSED
  */
-export function min(layout: Layout, kernels: Kernels = scalarKernels): Reduced {
-  return extreme(layout, true, kernels);
+export function min(layout: Layout, machine?: SimdMachine | null): Reduced {
+  return extreme(layout, true, machine);
 }
 
 /** The greatest element: see {@link min}. */
-export function max(layout: Layout, kernels: Kernels = scalarKernels): Reduced {
-  return extreme(layout, false, kernels);
+export function max(layout: Layout, machine?: SimdMachine | null): Reduced {
+  return extreme(layout, false, machine);
 }

@@ -71,7 +71,7 @@ function isAligned(store: MemoryStore, position: number, word: number): boolean 
 }
 
 /** The same elements with positive strides, the longest first: then a transposed or reversed array is contiguous too. */
-function unordered({ shape, strides, position }: Layout): Pick<Layout, 'shape' | 'strides' | 'position'> {
+export function unordered({ shape, strides, position }: Layout): Pick<Layout, 'shape' | 'strides' | 'position'> {
   let first = position;
   const axes = shape.map((dim, axis) => {
     const stride = strides[axis] as number;

@@ -107,7 +107,14 @@ function functionBody({ fold, foldOne, start, lanes, nan }: Kernel): number[] {
     if (nan) {
       const mask = masks[i % 2] as number;
       body.push(...code.tee(item), ...fold, ...code.set(into));
-      body.push(...code.get(mask), ...code.get(item), ...code.get(item), ...code.notEqual, ...code.or, ...code.set(mask));
+      body.push(
+        ...code.get(mask),
+        ...code.get(item),
+        ...code.get(item),
+        ...code.notEqual,
+        ...code.or,
+        ...code.set(mask),
+      );
     } else body.push(...fold, ...code.set(into));
   }
   body.push(...code.get(AT), ...code.i32Const(UNROLLED_BYTES), ...code.i32Add, ...code.set(AT));
