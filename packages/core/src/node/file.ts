@@ -18,7 +18,8 @@ import { libc } from './libc.ts';
 import { FileLock } from './lock.ts';
 import { FileWindows, type MappedFile, MappedMemory, type Window } from './mmap.ts';
 import { absolutePath, realPath } from './paths.ts';
-import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, type FileStatus, IOV_MAX, type Syscalls } from './syscalls.ts';
+import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, type FileStatus, type Syscalls } from './syscalls.ts';
+import { readAll, writeRest, writeVector } from './transfer.ts';
 
 const { EINTR, ENOENT, ENOTDIR, ENOSYS } = constants.errno;
 
@@ -125,6 +126,8 @@ export class NodeFile implements StorageFile, MappedFile {
     this.#alive();
     const size = this.#sys.size(this.#fd);
     if (size < 0) throw errnoError(size, 'asking for the size', this.#name);
+    // Somebody cut the file: what is mapped beyond the end kills the process when it is touched.
+    if (size < this.#atLeast) this.#cutWindows(size);
     this.#atLeast = size;
     return size;
   }
@@ -148,17 +151,8 @@ export class NodeFile implements StorageFile, MappedFile {
 
   read(offset: number, into: Uint8Array): number {
     this.#alive();
-    const { length } = into;
-    checkRange(this.#name, offset, length);
-    let done = 0;
-    while (done < length) {
-      const rest = done === 0 ? into : into.subarray(done);
-      const count = this.#sys.pread(this.#fd, rest, length - done, offset + done);
-      if (count > 0) done += count;
-      else if (count === 0) break;
-      else if (count !== -EINTR) throw errnoError(count, `reading ${length - done} bytes`, this.#name, offset + done);
-    }
-    return done;
+    checkRange(this.#name, offset, into.length);
+    return readAll(this.#sys, this, offset, into);
   }
 
   write(offset: number, bytes: Uint8Array): void {
@@ -166,7 +160,7 @@ export class NodeFile implements StorageFile, MappedFile {
     const { length } = bytes;
     checkRange(this.#name, offset, length);
     const count = this.#sys.pwrite(this.#fd, bytes, length, offset);
-    if (count !== length) this.#writeRest(offset, bytes, count);
+    if (count !== length) writeRest(this.#sys, this, offset, bytes, count);
   }
 
   writeParts(offset: number, parts: readonly Uint8Array[]): void {
@@ -184,7 +178,7 @@ export class NodeFile implements StorageFile, MappedFile {
       this.write(offset, joined);
       return;
     }
-    this.#writeVector(offset, parts);
+    writeVector(this.#sys, this, offset, parts);
   }
 
   storeI32(offset: number, value: number): void {
@@ -220,6 +214,7 @@ export class NodeFile implements StorageFile, MappedFile {
   truncate(size: number): void {
     this.#change();
     checkRange(this.#name, size, 0);
+    this.#cutWindows(size);
     const result = this.#retry(() => this.#sys.ftruncate(this.#fd, size));
     if (result < 0) throw errnoError(result, `setting the size to ${size}`, this.#name);
     this.#atLeast = size;
@@ -382,6 +377,10 @@ export class NodeFile implements StorageFile, MappedFile {
     }
   }
 
+  #cutWindows(size: number): void {
+    for (const windows of Object.values(this.#windows)) windows.cut(size);
+  }
+
   #loading(): FileWindows {
     return this.writable ? this.#windows.write : this.#windows.read;
   }
@@ -390,47 +389,6 @@ export class NodeFile implements StorageFile, MappedFile {
   #word(windows: FileWindows, offset: number, length: number): Window {
     if (!(offset >= 0 && offset + length <= this.#atLeast)) checkInside(this.#name, offset, length, this.size());
     return windows.window(offset, length);
-  }
-
-  /** Goes on after a first count that was short, or an error. */
-  #writeRest(offset: number, bytes: Uint8Array, count: number): void {
-    const { length } = bytes;
-    let done = 0;
-    for (;;) {
-      if (count >= 0) done += count;
-      else if (count !== -EINTR) throw errnoError(count, `writing ${length - done} bytes`, this.#name, offset + done);
-      if (done === length) return;
-      if (count === 0) {
-        throw new MmdError('IO', `${this.#name}: the system wrote nothing and gave no reason`, {
-          path: this.#name,
-          offset: offset + done,
-        });
-      }
-      count = this.#sys.pwrite(this.#fd, bytes.subarray(done), length - done, offset + done);
-    }
-  }
-
-  #writeVector(offset: number, parts: readonly Uint8Array[]): void {
-    let at = offset;
-    let queue = parts.filter((part) => part.length > 0);
-    while (queue.length > 0) {
-      const batch = queue.slice(0, IOV_MAX);
-      const count = this.#sys.pwritev(this.#fd, batch, at);
-      if (count === -EINTR) continue;
-      if (count === -ENOSYS || count === 0) {
-        this.write(at, queue[0]!);
-        at += queue[0]!.length;
-        queue = queue.slice(1);
-        continue;
-      }
-      if (count < 0) throw errnoError(count, `writing ${batch.length} parts`, this.#name, at);
-      at += count;
-      let left = count;
-      let whole = 0;
-      while (whole < batch.length && left >= batch[whole]!.length) left -= batch[whole++]!.length;
-      queue = queue.slice(whole);
-      if (left > 0) queue[0] = queue[0]!.subarray(left);
-    }
   }
 
   #overlaps(source: NodeFile, sourceOffset: number, offset: number, length: number): boolean {

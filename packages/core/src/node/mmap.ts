@@ -92,6 +92,17 @@ export class FileWindows {
     return window;
   }
 
+  /** Takes the file's pages beyond `size` away before it is cut (or once it was), so that no view can meet a page that is gone. */
+  cut(size: number): void {
+    const end = roundUp(size, this.sys.pageSize);
+    for (const window of this.#all) {
+      const keep = Math.max(end, window.offset);
+      if (window.mapped <= keep) continue;
+      this.blank(window.address + (keep - window.offset), window.mapped - keep);
+      window.mapped = keep;
+    }
+  }
+
   /** Puts anonymous pages over every window, so that views of a closed file read as zeros and harm nobody. */
   close(): void {
     for (const { address, length } of this.#all) {
@@ -171,6 +182,7 @@ export class MappedMemory implements ArrayMemory {
   readonly #windows: FileWindows;
   readonly #access: MapAccess;
   readonly #offset: number;
+  #insideFile = false;
 
   constructor(windows: FileWindows, offset: number, length: number, access: MapAccess) {
     this.#windows = windows;
@@ -202,7 +214,9 @@ export class MappedMemory implements ArrayMemory {
     }
     if (length === 0) return new Uint8Array(0);
     const at = this.#offset + offset;
-    const window = this.#windows.window(at, length);
+    // One window for a large array, not one per cell and border that it is walked over.
+    const whole = this.byteLength > CELL && this.byteLength <= this.maxWindow && this.#inFile();
+    const window = whole ? this.#windows.window(this.#offset, this.byteLength) : this.#windows.window(at, length);
     return new Uint8Array(window.buffer, at - window.offset, length);
   }
 
@@ -267,6 +281,11 @@ export class MappedMemory implements ArrayMemory {
         this.#windows.blank(address, size);
       },
     };
+  }
+
+  /** Whether all of it lies in the file by now. */
+  #inFile(): boolean {
+    return (this.#insideFile ||= this.#offset + this.byteLength <= this.#windows.file.size());
   }
 
   #check(offset: number, length: number): void {

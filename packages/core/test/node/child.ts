@@ -6,7 +6,7 @@ export const NODE_ROOM: string = new URL('../../dist/node/index.js', import.meta
 /** How a child process ended. */
 export interface Ended {
   readonly code: number | null;
-  readonly signal: NodeJS.Signals | null;
+  readonly signal: string | null;
   readonly stdout: string;
   readonly stderr: string;
 }

@@ -129,6 +129,16 @@ describe('windows', () => {
     expect(statSync(file.name).blocks * 512).toBeLessThan(2 ** 20);
   });
 
+  it('serve a large array from one window, however it is walked', () => {
+    using file = fresh(3 * CELL);
+    const memory = file.map(100, 3 * CELL - 100, 'write');
+    const buffers = new Set<ArrayBufferLike>();
+    for (let at = 0; at < memory.byteLength; at += 10_000_019) {
+      buffers.add(memory.bytes(at, Math.min(10_000_019, memory.byteLength - at)).buffer);
+    }
+    expect(buffers.size).toBe(1);
+  });
+
   it('flush what was stored, so that another process reads it from the file', async () => {
     using file = fresh(8192);
     const memory = file.map(4000, 1000, 'write');
@@ -165,6 +175,27 @@ describe('a stale view', () => {
     ).toBe(true);
     using again = NodeFile.open(file.name);
     expect(again.map(0, 1, 'read').bytes(0, 1)[0]).toBe(1);
+  });
+
+  it('reads as zeros beyond the end when the file is cut, here or elsewhere, and sees what is appended again', () => {
+    using file = fresh();
+    using other = NodeFile.open(file.name, 'r+');
+    file.write(0, new Uint8Array(50_000).fill(1));
+    const views = (['read', 'copy-on-write', 'write'] as const).map((access) =>
+      file.map(0, 50_000, access).bytes(0, 50_000),
+    );
+    file.truncate(10_000);
+    for (const view of views) {
+      expect(view.subarray(0, 10_000).every((byte) => byte === 1)).toBe(true);
+      expect(view.subarray(10_000).every((byte) => byte === 0)).toBe(true);
+    }
+    file.write(40_000, new Uint8Array(100).fill(2));
+    expect(file.map(0, 40_001, 'write').bytes(40_000, 1)[0]).toBe(2);
+    expect(views[2]![40_000]).toBe(2);
+    other.truncate(100);
+    expect(file.size()).toBe(100);
+    for (const view of views) expect(view.subarray(20_000).every((byte) => byte === 0)).toBe(true);
+    expect(structuredClone(views[2])![0]).toBe(1);
   });
 
   it('shows the old file after another was renamed over it, and lives on when the name is gone', () => {
@@ -259,6 +290,14 @@ describe('a stale view', () => {
     expect(view[0]! + 256 * view[1]!).toBe(4000);
     expect([...view.subarray(100, 104)]).toEqual([0, 1, 0, 1]);
   });
+});
+
+it('says what it needs on a system that it does not know', async () => {
+  const { stdout } = await runNode(
+    `Object.defineProperty(process, 'platform', { value: 'win32' });
+     try { room.NodeFile.open('x'); } catch (error) { console.log(error.code, error.errno, error.message); }`,
+  );
+  expect(stdout).toMatch(/^IO ENOSYS mapped files are not supported on win32-\w+; supported: linux-x64/);
 });
 
 describe('mapFixed', () => {

@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { MemoryDisk } from '../../src/storage/memory-disk.ts';
-import { MemoryFile } from '../../src/storage/memory-file.ts';
+import { MemoryDisk, MemoryFile } from '../../src/storage/memory-file.ts';
 import { CrashFile } from '../../src/testing/crash-file.ts';
 import { type CrashState, type CrashStateOptions, crashStates } from '../../src/testing/crash-states.ts';
 

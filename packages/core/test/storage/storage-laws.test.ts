@@ -1,7 +1,7 @@
 import { TempDir } from '@mmdpickle/test-support';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { NodeFile } from '../../src/node/file.ts';
-import { MemoryDisk } from '../../src/storage/memory-disk.ts';
+import { MemoryDisk } from '../../src/storage/memory-file.ts';
 import type { StorageFile } from '../../src/storage/storage-file.ts';
 import { CrashFile } from '../../src/testing/crash-file.ts';
 import { checkLaws, expectCode, type Subject } from './storage-laws.ts';

@@ -68,7 +68,7 @@ const steps: fc.Arbitrary<Step>[] = [
     }),
   ),
   fc.tuple(offsets, fc.array(lengths, { maxLength: 5 }), fc.boolean()).map(([offset, sizes, big]) =>
-    step(`writeParts(${offset}, [${sizes}], ${big})`, (model, { file }) => {
+    step(`writeParts(${offset}, [${sizes.join()}], ${big})`, (model, { file }) => {
       const parts = sizes.map((size, i) => pattern(size, i));
       // Larger ones take another way through the operating system.
       if (big) parts.push(pattern(70_000, 3));

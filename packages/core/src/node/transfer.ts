@@ -1,0 +1,77 @@
+/**
+ * Reads and writes that do all they were asked: short counts and interruptions are made good.
+ *
+ * @module
+ */
+
+import { constants } from 'node:os';
+import { MmdError } from '../errors.ts';
+import { errnoError } from './errno.ts';
+import type { DescribedFile } from './extents.ts';
+import { IOV_MAX, type Syscalls } from './syscalls.ts';
+
+const { EINTR, ENOSYS } = constants.errno;
+
+/** Fills `into`; returns fewer bytes only at the end of the file. */
+export function readAll(sys: Syscalls, file: DescribedFile, offset: number, into: Uint8Array): number {
+  const { fd } = file;
+  const { length } = into;
+  let done = 0;
+  while (done < length) {
+    const rest = done === 0 ? into : into.subarray(done);
+    const count = sys.pread(fd, rest, length - done, offset + done);
+    if (count > 0) done += count;
+    else if (count === 0) break;
+    else if (count !== -EINTR) throw errnoError(count, `reading ${length - done} bytes`, file.name, offset + done);
+  }
+  return done;
+}
+
+/** Goes on after a first count that was short, or an error. */
+export function writeRest(
+  sys: Syscalls,
+  file: DescribedFile,
+  offset: number,
+  bytes: Uint8Array,
+  firstCount: number,
+): void {
+  const { length } = bytes;
+  let count = firstCount;
+  let done = 0;
+  for (;;) {
+    if (count >= 0) done += count;
+    else if (count !== -EINTR) throw errnoError(count, `writing ${length - done} bytes`, file.name, offset + done);
+    if (done === length) return;
+    if (count === 0) {
+      throw new MmdError('IO', `${file.name}: the system wrote nothing and gave no reason`, {
+        path: file.name,
+        offset: offset + done,
+      });
+    }
+    count = sys.pwrite(file.fd, bytes.subarray(done), length - done, offset + done);
+  }
+}
+
+/** Writes the parts one behind the other, as many in one call as the system takes. */
+export function writeVector(sys: Syscalls, file: DescribedFile, offset: number, parts: readonly Uint8Array[]): void {
+  let at = offset;
+  let queue = parts.filter((part) => part.length > 0);
+  while (queue.length > 0) {
+    const batch = queue.slice(0, IOV_MAX);
+    const count = sys.pwritev(file.fd, batch, at);
+    if (count === -EINTR) continue;
+    if (count === -ENOSYS || count === 0) {
+      file.write(at, queue[0]!);
+      at += queue[0]!.length;
+      queue = queue.slice(1);
+      continue;
+    }
+    if (count < 0) throw errnoError(count, `writing ${batch.length} parts`, file.name, at);
+    at += count;
+    let left = count;
+    let whole = 0;
+    while (whole < batch.length && left >= batch[whole]!.length) left -= batch[whole++]!.length;
+    queue = queue.slice(whole);
+    if (left > 0) queue[0] = queue[0]!.subarray(left);
+  }
+}
