@@ -41,6 +41,20 @@ const SHORTENED: ReadonlySet<string> = new Set(['pread', 'pwrite', 'pwritev', 'c
 /**
  * Wraps system calls. A failed close has closed the file all the same, as on Linux.
  * @param base - the real ones, from {@link libc}
+ *
+ * @example
+ * ```ts
+ * import { faultySyscalls, libc, NodeFile } from '@mmdpickle/core/node';
+ *
+ * const syscalls = faultySyscalls(libc(), { call: 'pwrite', nth: 1, errno: 'ENOSPC' });
+ * using file = NodeFile.open('numbers.bin', 'a', { syscalls });
+ * file.write(0, new Uint8Array(10));
+ * try {
+ *   file.write(10, new Uint8Array(10)); // throws NO_SPACE
+ * } catch {
+ *   file.size(); // 10
+ * }
+ * ```
  */
 export function faultySyscalls(base: Syscalls, ...faults: Fault[]): FaultySyscalls {
   const calls: FaultyCall[] = [];

@@ -4,7 +4,6 @@
  * @module
  */
 
-export { errnoError, errnoName } from './errno.ts';
 export { type Fault, type FaultyCall, type FaultySyscalls, faultySyscalls } from './faulty-syscalls.ts';
 export { NodeFile, type NodeFileMode, type NodeFileOptions } from './file.ts';
 export { Lease, type LeaseOptions } from './lease.ts';

@@ -187,6 +187,13 @@ function once<T>(make: () => T): () => T {
 /**
  * The system calls of this process. Loaded at the first call, then the same frozen object: a constant
  * of the process whose making is put off, not a state.
- * @throws IO (errno `ENOSYS`) on a platform without a row in the table
+ * @throws IO (errno `ENOSYS`) on a platform without a row in {@link PLATFORMS}
+ *
+ * @example
+ * ```ts
+ * import { libc } from '@mmdpickle/core/node';
+ *
+ * libc().size(-1); // -9
+ * ```
  */
 export const libc: () => Syscalls = once(load);

@@ -7,8 +7,6 @@
 export { blobSource } from './blob-source.ts';
 export type { ByteSource } from './byte-source.ts';
 export { bytesSource } from './bytes-source.ts';
-export { copyThroughMemory } from './copy.ts';
 export { type HttpSourceOptions, httpSource } from './http-source.ts';
 export { MemoryDisk, type MemoryDiskOptions, MemoryFile } from './memory-file.ts';
-export { checkInside, checkRange } from './range.ts';
 export type { DataRange, FileIdentity, MapAccess, StorageFile } from './storage-file.ts';

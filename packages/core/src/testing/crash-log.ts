@@ -19,7 +19,19 @@ export type CrashOp =
   /** Names are on the disk from here on. */
   | { readonly kind: 'sync-names' };
 
-/** Names and contents of files at one moment. */
+/**
+ * Names and contents of files at one moment.
+ *
+ * @example
+ * ```ts
+ * import { DiskImage } from '@mmdpickle/core/testing';
+ *
+ * const image = new DiskImage();
+ * image.apply({ kind: 'create', file: 0, name: 'a' });
+ * image.apply({ kind: 'write', file: 0, offset: 1, bytes: new Uint8Array([7]) });
+ * image.files().get('a'); // [0, 7]
+ * ```
+ */
 export class DiskImage {
   readonly names: Map<string, number> = new Map();
   readonly contents: Map<number, Uint8Array> = new Map();
@@ -94,7 +106,21 @@ export interface CrashMark {
   readonly after: number;
 }
 
-/** All steps that the files of one test did, in order. */
+/**
+ * All steps that the files of one test did, in order.
+ *
+ * @example
+ * ```ts
+ * import { MemoryDisk } from '@mmdpickle/core/storage';
+ * import { CrashFile, CrashLog } from '@mmdpickle/core/testing';
+ *
+ * const log = new CrashLog();
+ * const disk = new MemoryDisk();
+ * CrashFile.over(disk.open('a', 'create-new'), log).write(0, new Uint8Array(3));
+ * CrashFile.over(disk.open('b', 'create-new'), log).sync();
+ * log.ops.length; // 2
+ * ```
+ */
 export class CrashLog {
   readonly ops: CrashOp[] = [];
   readonly marks: CrashMark[] = [];

@@ -45,6 +45,17 @@ export interface CrashStateOptions {
  *   single writes torn at sectors.
  *
  * Equal states may come more than once.
+ *
+ * @example
+ * ```ts
+ * import { MemoryFile } from '@mmdpickle/core/storage';
+ * import { CrashFile, crashStates } from '@mmdpickle/core/testing';
+ *
+ * const file = CrashFile.over(MemoryFile.of());
+ * file.write(0, new Uint8Array([1, 2]));
+ * file.log.mark('written');
+ * [...crashStates(file.log)].map(({ files }) => files.get('memory')?.length); // [0, 1, 2]
+ * ```
  */
 export function* crashStates(log: CrashLog, options: CrashStateOptions = {}): Generator<CrashState> {
   const { power = false, allSubsetsUpTo = 8, samples = 64, tears = 64, seed = 1 } = options;
