@@ -13,6 +13,7 @@ import {
   parseDType,
   type TypedArray,
 } from '@mmdpickle/core/ndarray';
+import type { StorageFile } from '@mmdpickle/core/storage';
 import { arrayBytes } from './npy-header.ts';
 
 /** What can be written: an `NDArray`, any other {@link ArraySource}, or a typed array as one dimension. */
@@ -21,13 +22,22 @@ export type WritableArray = ArraySource | TypedArray;
 /** A piece of zeros that sources without bytes are written from. */
 const ZERO_PIECE = 1 << 20;
 
-/** A source that was looked at: what its file will be. */
+/** The place of an array's bytes in an open file. */
+export interface BytesInFile {
+  readonly file: StorageFile;
+  readonly offset: number;
+}
+
+/** An array that was looked at: what its file will be, and where its bytes come from. */
 export interface PlainArray {
-  readonly source: ArraySource;
   readonly dtype: DType;
   readonly shape: readonly number[];
   readonly order: 'C' | 'F';
   readonly nbytes: number;
+  /** The bytes stand in an open file. */
+  readonly place?: BytesInFile | undefined;
+  /** Else the bytes are those of this source. */
+  readonly source?: ArraySource | undefined;
 }
 
 /**
@@ -68,13 +78,13 @@ function typedSource(value: unknown, what: string): ArraySource {
  */
 export function* arrayPieces(array: PlainArray, what: string): Generator<Uint8Array, void, undefined> {
   const { source, nbytes } = array;
-  if (source.file !== undefined) {
+  if (source?.file !== undefined) {
     throw new MmdError(
       'UNSUPPORTED_VALUE',
       `${what}: the bytes stand in ${source.file.path}, which only Node can copy`,
     );
   }
-  if (source.bytes === undefined) {
+  if (source?.bytes === undefined) {
     const zeros = new Uint8Array(Math.min(ZERO_PIECE, nbytes));
     for (let done = 0; done < nbytes; done += zeros.length) yield zeros.subarray(0, nbytes - done);
     return;

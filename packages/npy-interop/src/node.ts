@@ -7,6 +7,26 @@
 
 export * from './index.ts';
 export {
+  type Exported,
+  type MmdToNpzOptions,
+  mmdToNpy,
+  mmdToNpz,
+  mmdToRaw,
+  mmdToSafetensors,
+} from './node/export.ts';
+export {
+  type ConvertOptions,
+  type Imported,
+  type NpyToMmdOptions,
+  type NpzToMmdOptions,
+  npyToMmd,
+  npzToMmd,
+  type RawToMmdOptions,
+  rawToMmd,
+  type SafetensorsToMmdOptions,
+  safetensorsToMmd,
+} from './node/import.ts';
+export {
   type CreateNpyOptions,
   createNpy,
   type MappedNDArray,

@@ -8,7 +8,14 @@
  */
 
 import { MmdError } from '@mmdpickle/core';
-import { type ArraySource, isArraySource, memoryOver, NDArray, parseDType } from '@mmdpickle/core/ndarray';
+import {
+  type ArraySource,
+  type DTypeLike,
+  isArraySource,
+  memoryOver,
+  NDArray,
+  parseDType,
+} from '@mmdpickle/core/ndarray';
 import { arrayPieces, type PlainArray, plainArray, type WritableArray } from './array-bytes.ts';
 import { type Crc32, crc32 } from './crc32.ts';
 import { formatNpyHeader } from './npy-header.ts';
@@ -42,19 +49,18 @@ export interface ZipSink {
   /** Writes all bytes, which are borrowed for the call only. */
   write(offset: number, bytes: Uint8Array): void;
   /**
-   * Copies the bytes of an array that stand in a file.
-   * @returns their CRC-32 continued from `crc`
+   * Copies an array's bytes where they need not pass through JavaScript.
+   * @returns their CRC-32 continued from `crc`; `undefined` where they have to pass
    */
-  copy?(array: PlainArray, offset: number, crc: number, tick: (bytes: number) => void): number;
-  /** The bytes of an array that stand in a file, in pieces. */
-  pieces?(array: PlainArray): Iterable<Uint8Array>;
+  copy?(array: PlainArray, offset: number, crc: number, tick: Tick): Promise<number> | undefined;
+  /** The bytes of an array in pieces, borrowed until the next is asked for. Default: those of its source. */
+  pieces?(array: PlainArray, what: string): Iterable<Uint8Array>;
   /** A faster CRC-32 than the one in JavaScript. */
   readonly crc32?: Crc32;
 }
 
-function memberPieces(sink: ZipSink, { array, name }: Member): Iterable<Uint8Array> {
-  return array.source.file !== undefined && sink.pieces !== undefined ? sink.pieces(array) : arrayPieces(array, name);
-}
+/** Told of counts of bytes as they are written; throws to stop. */
+export type Tick = (bytes: number) => void;
 
 /** Stored arrays start at a multiple of this. */
 const ALIGN = 64;
@@ -83,7 +89,7 @@ export function* splitMasked(
     yield [name, dataOf(array)];
     yield [`${name}${MASK_SUFFIX}`, array.mask];
     if (array.fillValue !== undefined && array.fillValue !== null) {
-      yield [`${name}${FILL_SUFFIX}`, fillArray(array)];
+      yield [`${name}${FILL_SUFFIX}`, fillArray(array.dtype, array.fillValue)];
     }
   }
 }
@@ -95,10 +101,10 @@ function dataOf(source: ArraySource): ArraySource {
   return { arraySource: true, dtype, shape, order, file, ...(bytes === undefined ? {} : { bytes }) };
 }
 
-function fillArray(source: ArraySource): NDArray {
-  const type = parseDType(source.dtype);
-  const array = NDArray.over(memoryOver(new Uint8Array(type.itemsize)), type, []);
-  return array.set(source.fillValue);
+/** A fill value as an array without dimensions. @throws UNSUPPORTED_VALUE where it does not fit the type */
+export function fillArray(dtype: DTypeLike, fillValue: unknown): NDArray {
+  const type = parseDType(dtype);
+  return NDArray.over(memoryOver(new Uint8Array(type.itemsize)), type, []).set(fillValue);
 }
 
 /**
@@ -107,7 +113,20 @@ function fillArray(source: ArraySource): NDArray {
  * @returns the size of the file
  * @throws BAD_KEY for a name that is taken, absolute, or leaves the file; what {@link plainArray} throws
  */
-export async function writeZip(sink: ZipSink, arrays: NamedArrays, options: WriteNpzOptions = {}): Promise<number> {
+export function writeZip(sink: ZipSink, arrays: NamedArrays, options: WriteNpzOptions = {}): Promise<number> {
+  return writePlainZip(sink, plainArrays(arrays), options);
+}
+
+function* plainArrays(arrays: NamedArrays): Generator<readonly [string, PlainArray]> {
+  for (const [name, value] of splitMasked(namedArrays(arrays))) yield [name, plainArray(value, name)];
+}
+
+/** As {@link writeZip}, for arrays that were looked at; masked ones are split already. */
+export async function writePlainZip(
+  sink: ZipSink,
+  arrays: Iterable<readonly [string, PlainArray]>,
+  options: WriteNpzOptions = {},
+): Promise<number> {
   const members = planMembers(arrays);
   const total = members.reduce((sum, { array }) => sum + array.nbytes, 0);
   let done = 0;
@@ -142,9 +161,9 @@ interface Member {
   readonly header: Uint8Array;
 }
 
-function planMembers(arrays: NamedArrays): Member[] {
+function planMembers(arrays: Iterable<readonly [string, PlainArray]>): Member[] {
   const members = new Map<string, Member>();
-  for (const [name, value] of splitMasked(namedArrays(arrays))) {
+  for (const [name, array] of arrays) {
     const file = `${name}.npy`;
     const problem = memberNameProblem(file);
     if (problem !== undefined || members.has(name)) {
@@ -152,7 +171,6 @@ function planMembers(arrays: NamedArrays): Member[] {
         key: name,
       });
     }
-    const array = plainArray(value, name);
     members.set(name, { name: file, array, header: formatNpyHeader(array) });
   }
   return [...members.values()];
@@ -172,7 +190,7 @@ async function writeMember(
   member: Member,
   offset: number,
   options: WriteNpzOptions,
-  tick: (bytes: number) => void,
+  tick: Tick,
 ): Promise<{ record: ZipRecord; end: number }> {
   const size = member.header.length + member.array.nbytes;
   const method = options.compress === true ? 'deflated' : 'stored';
@@ -183,28 +201,27 @@ async function writeMember(
   const dataOffset = offset + localHeader(record, align).length;
   const { crc, compressedSize } =
     method === 'stored'
-      ? writeStored(sink, member, dataOffset, tick)
+      ? await writeStored(sink, member, dataOffset, tick)
       : await writeDeflated(sink, member, dataOffset, tick);
   record = { ...record, crc32: crc, compressedSize };
   sink.write(offset, localHeader(record, align));
   return { record, end: dataOffset + compressedSize };
 }
 
-function writeStored(
+async function writeStored(
   sink: ZipSink,
   member: Member,
   offset: number,
-  tick: (bytes: number) => void,
-): { crc: number; compressedSize: number } {
+  tick: Tick,
+): Promise<{ crc: number; compressedSize: number }> {
   const checksum = sink.crc32 ?? crc32;
   const { array, header } = member;
   const start = offset + header.length;
   const compressedSize = header.length + array.nbytes;
   sink.write(offset, header);
   let crc = checksum(header);
-  if (array.source.file !== undefined && sink.copy !== undefined) {
-    return { crc: sink.copy(array, start, crc, tick), compressedSize };
-  }
+  const copied = await sink.copy?.(array, start, crc, tick);
+  if (copied !== undefined) return { crc: copied, compressedSize };
   let at = start;
   for (const piece of memberPieces(sink, member)) {
     sink.write(at, piece);
@@ -215,11 +232,15 @@ function writeStored(
   return { crc, compressedSize };
 }
 
+function memberPieces(sink: ZipSink, { array, name }: Member): Iterable<Uint8Array> {
+  return sink.pieces?.(array, name) ?? arrayPieces(array, name);
+}
+
 async function writeDeflated(
   sink: ZipSink,
   member: Member,
   offset: number,
-  tick: (bytes: number) => void,
+  tick: Tick,
 ): Promise<{ crc: number; compressedSize: number }> {
   const checksum = sink.crc32 ?? crc32;
   const stream = new CompressionStream('deflate-raw');

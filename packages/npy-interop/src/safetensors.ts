@@ -265,15 +265,14 @@ export interface SafetensorsPlan {
  * @throws UNSUPPORTED_DTYPE for what the format does not know; UNSUPPORTED_VALUE for Fortran order and big-endian arrays
  */
 export function planSafetensors(
-  arrays: Iterable<readonly [string, WritableArray]>,
+  arrays: Iterable<readonly [string, PlainArray]>,
   options: WriteSafetensorsOptions = {},
 ): SafetensorsPlan {
   const header = new Map<string, unknown>();
   if (options.metadata !== undefined) header.set(METADATA, options.metadata);
   const plain: (PlainArray & { name: string; start: number })[] = [];
   let start = 0;
-  for (const [name, value] of arrays) {
-    const array = plainArray(value, name);
+  for (const [name, array] of arrays) {
     if (header.has(name) || name === METADATA) {
       throw new MmdError('BAD_KEY', `safetensors: the name ${JSON.stringify(name)} is taken`, { key: name });
     }
@@ -326,7 +325,7 @@ export function safetensorsBytes(
   arrays: { readonly [name: string]: WritableArray } | Iterable<readonly [string, WritableArray]>,
   options: WriteSafetensorsOptions = {},
 ): Uint8Array {
-  const plan = planSafetensors(namedArrays(arrays), options);
+  const plan = planSafetensors(plainTensors(arrays), options);
   const bytes = new Uint8Array(plan.size);
   bytes.set(plan.head);
   for (const array of plan.arrays) {
@@ -337,6 +336,13 @@ export function safetensorsBytes(
     }
   }
   return bytes;
+}
+
+/** Looks at arrays that are to be written. */
+export function* plainTensors(
+  arrays: { readonly [name: string]: WritableArray } | Iterable<readonly [string, WritableArray]>,
+): Generator<readonly [string, PlainArray]> {
+  for (const [name, value] of namedArrays(arrays)) yield [name, plainArray(value, name)];
 }
 
 /** Pairs of name and array from a Map, another iterable of pairs, or a plain object. */

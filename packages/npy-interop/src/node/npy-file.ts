@@ -4,11 +4,12 @@
  * @module
  */
 
+import { setImmediate } from 'node:timers/promises';
 import { MmdError } from '@mmdpickle/core';
 import { type DTypeLike, memoryOver, NDArray, parseDType } from '@mmdpickle/core/ndarray';
 import { NodeFile } from '@mmdpickle/core/node';
 import type { ByteSource, StorageFile } from '@mmdpickle/core/storage';
-import { arrayPieces, type PlainArray, plainArray, type WritableArray } from '../array-bytes.ts';
+import { arrayPieces, type BytesInFile, type PlainArray, plainArray, type WritableArray } from '../array-bytes.ts';
 import {
   checkLength,
   objectArray,
@@ -26,6 +27,7 @@ import {
   npyHeaderSteps,
   readSteps,
 } from '../npy-header.ts';
+import type { Tick } from '../npz-write.ts';
 import { FileReplacement, toPath } from './replace-file.ts';
 
 /** How a mapped array treats stores: refused, written through to the file, or kept private. */
@@ -242,15 +244,15 @@ function writeInto(file: StorageFile, value: WritableArray, options: WriteNpyOpt
  *
  * @param tick - called with counts of bytes as they are written
  */
-export function writeArray(file: StorageFile, array: PlainArray, offset: number, tick: (bytes: number) => void): void {
-  const { source, nbytes } = array;
-  if (source.file !== undefined) {
-    using from = NodeFile.open(source.file.path, 'r');
-    copyRange(from, source.file.offset, file, offset, nbytes, tick);
+export function writeArray(file: StorageFile, array: PlainArray, offset: number, tick: Tick): void {
+  const { source, nbytes, place } = array;
+  if (place !== undefined || source?.file !== undefined) {
+    using from = openPlace(array);
+    copyRange(from.file, from.offset, file, offset, nbytes, tick);
     return;
   }
   const end = offset + nbytes;
-  if (source.bytes === undefined) {
+  if (source?.bytes === undefined) {
     // What was there before must not show through.
     if (file.size() > offset) file.punchHole(offset, Math.min(nbytes, file.size() - offset));
     if (file.size() < end) file.truncate(end);
@@ -265,6 +267,15 @@ export function writeArray(file: StorageFile, array: PlainArray, offset: number,
   }
 }
 
+/** The file that an array's bytes stand in: one that is open already, or one that disposing closes. */
+export function openPlace({ place, source }: PlainArray): BytesInFile & Disposable {
+  if (place !== undefined) return { ...place, [Symbol.dispose]: () => {} };
+  const range = source?.file;
+  if (range === undefined) throw new MmdError('INVALID_ARGUMENT', 'the bytes of the array stand in no file');
+  const file = NodeFile.open(range.path, 'r');
+  return { file, offset: range.offset, [Symbol.dispose]: () => file.close() };
+}
+
 /** Copies a range in steps, telling of each. */
 export function copyRange(
   from: StorageFile,
@@ -272,12 +283,29 @@ export function copyRange(
   to: StorageFile,
   offset: number,
   length: number,
-  tick: (bytes: number) => void,
+  tick: Tick,
 ): void {
   for (let done = 0; done < length; ) {
     const step = Math.min(COPY_STEP, length - done);
     to.copyFrom(from, fromOffset + done, offset + done, step);
     done += step;
     tick(step);
+  }
+}
+
+/** As {@link copyRange}, letting other work run between the steps. */
+export async function copyRangeAsync(
+  from: BytesInFile,
+  to: StorageFile,
+  offset: number,
+  length: number,
+  tick: Tick,
+): Promise<void> {
+  for (let done = 0; done < length; ) {
+    const step = Math.min(COPY_STEP, length - done);
+    to.copyFrom(from.file, from.offset + done, offset + done, step);
+    done += step;
+    tick(step);
+    await setImmediate();
   }
 }

@@ -4,21 +4,27 @@
  * @module
  */
 
+import { setImmediate } from 'node:timers/promises';
 import * as zlib from 'node:zlib';
 import { MmdError } from '@mmdpickle/core';
 import { memoryOver, NDArray } from '@mmdpickle/core/ndarray';
 import { NodeFile } from '@mmdpickle/core/node';
 import type { ByteSource, StorageFile } from '@mmdpickle/core/storage';
-import type { PlainArray } from '../array-bytes.ts';
+import { arrayPieces, type PlainArray } from '../array-bytes.ts';
 import type { Crc32 } from '../crc32.ts';
 import { refuseObjects } from '../npy.ts';
 import { Npz, type OpenNpzOptions, openNpz as openNpzSource, readDirectory } from '../npz-read.ts';
-import { type NamedArrays, type WriteNpzOptions, writeZip, type ZipSink } from '../npz-write.ts';
-import { copyRange, type NpyMode } from './npy-file.ts';
+import { type NamedArrays, type Tick, type WriteNpzOptions, writeZip, type ZipSink } from '../npz-write.ts';
+import { type NpyMode, openPlace } from './npy-file.ts';
 import { FileReplacement, toPath } from './replace-file.ts';
 
 /** Files are read in pieces of this size where their bytes must pass through memory. */
 const PIECE = 1 << 20;
+/** Copied and summed at a time: what was copied is still in the processor's cache when it is summed. */
+const ZIP_STEP = 1 << 22;
+
+/** Other work may run after so many pieces. */
+const YIELD_EVERY = 64;
 
 /** CRC-32 by the runtime. */
 const nativeCrc32: Crc32 = (bytes, previous = 0) => zlib.crc32(bytes, previous);
@@ -126,9 +132,12 @@ export class NpzFile extends Npz implements Disposable {
     if (member.method !== 'stored') return super.verify(key, options);
     const start = await this.dataOffset(key);
     let crc = 0;
+    let pieces = 0;
     for (const piece of filePieces(this.file, start, member.size)) {
-      options.signal?.throwIfAborted();
       crc = nativeCrc32(piece, crc);
+      options.signal?.throwIfAborted();
+      pieces += 1;
+      if (pieces % YIELD_EVERY === 0) await setImmediate();
     }
     if (crc === member.crc32) return;
     throw new MmdError('CORRUPT', `${this.name}: member ${JSON.stringify(member.name)}: wrong CRC-32`, {
@@ -234,19 +243,38 @@ export function fileSink(file: StorageFile): ZipSink {
   return {
     crc32: nativeCrc32,
     write: (offset, bytes) => file.write(offset, bytes),
-    *pieces({ source, nbytes }: PlainArray): Generator<Uint8Array, void, undefined> {
-      if (source.file === undefined) return;
-      using from = NodeFile.open(source.file.path, 'r');
-      yield* filePieces(from, source.file.offset, nbytes);
+    *pieces(array: PlainArray, what: string): Generator<Uint8Array, void, undefined> {
+      if (array.place === undefined && array.source?.file === undefined) {
+        yield* arrayPieces(array, what);
+        return;
+      }
+      using from = openPlace(array);
+      yield* filePieces(from.file, from.offset, array.nbytes);
     },
-    copy({ source, nbytes }: PlainArray, offset: number, crc: number, tick: (bytes: number) => void): number {
-      if (source.file === undefined) return crc;
-      using from = NodeFile.open(source.file.path, 'r');
-      copyRange(from, source.file.offset, file, offset, nbytes, tick);
-      // The checksum is that of the copy, so that it holds whatever happens to the source meanwhile.
-      let sum = crc;
-      for (const piece of filePieces(file, offset, nbytes)) sum = nativeCrc32(piece, sum);
-      return sum;
+    copy(array: PlainArray, offset: number, crc: number, tick: Tick): Promise<number> | undefined {
+      if (array.place === undefined && array.source?.file === undefined) return undefined;
+      return copyIntoZip(array, file, offset, crc, tick);
     },
   };
+}
+
+async function copyIntoZip(
+  array: PlainArray,
+  file: StorageFile,
+  offset: number,
+  crc: number,
+  tick: Tick,
+): Promise<number> {
+  using from = openPlace(array);
+  let sum = crc;
+  for (let done = 0; done < array.nbytes; ) {
+    const step = Math.min(ZIP_STEP, array.nbytes - done);
+    file.copyFrom(from.file, from.offset + done, offset + done, step);
+    // The checksum is that of the copy, so that it holds whatever happens to the source meanwhile.
+    for (const piece of filePieces(file, offset + done, step)) sum = nativeCrc32(piece, sum);
+    done += step;
+    tick(step);
+    await setImmediate();
+  }
+  return sum;
 }

@@ -5,7 +5,7 @@
  */
 
 import { randomUUID } from 'node:crypto';
-import { readdirSync, rmSync } from 'node:fs';
+import { readdirSync, renameSync, rmSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -39,16 +39,23 @@ export class FileReplacement implements Disposable {
     return this.file;
   }
 
-  /** Renames the file into place and closes it. */
+  /** Closes the file, complete, without putting it into place: many may wait for each other. */
+  seal(): void {
+    this.file.close();
+  }
+
+  /** Closes the file if it is open and renames it into place. */
   finish(): void {
-    this.commit().close();
+    this.seal();
+    renameSync(this.file.name, this.path);
+    this.#open = false;
   }
 
   [Symbol.dispose](): void {
     if (!this.#open) return;
     this.#open = false;
-    this.file.remove(this.file.name);
     this.file.close();
+    rmSync(this.file.name, { force: true });
   }
 }
 

@@ -12,7 +12,7 @@ import { plainArray, type WritableArray } from '../array-bytes.ts';
 import { arrayBytes, readSteps } from '../npy-header.ts';
 import type { NamedArrays } from '../npz-write.ts';
 import {
-  namedArrays,
+  plainTensors,
   planSafetensors,
   readSafetensors as readSafetensorsPure,
   SafetensorsFile,
@@ -101,7 +101,7 @@ export function writeSafetensors(
   arrays: NamedArrays,
   options: WriteSafetensorsOptions & TransferOptions = {},
 ): number {
-  const plan = planSafetensors(namedArrays(arrays), options);
+  const plan = planSafetensors(plainTensors(arrays), options);
   const tick = meter(plan.size - plan.head.length, options);
   options.signal?.throwIfAborted();
   using replacement = new FileReplacement(path);

@@ -1,0 +1,35 @@
+/**
+ * Names of files for keys, and back.
+ *
+ * @module
+ */
+
+import { basename } from 'node:path';
+import { MmdError } from '@mmdpickle/core';
+
+/** What file systems, shells and URLs read something into; `%` because it starts an escape. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
+const UNSAFE = /[\x00-\x1f\x7f%/\\:*?"<>|]/g;
+const NAME_MAX = 255;
+
+/**
+ * The file name for a key: characters that file systems refuse, and a leading dot, are written as `%` and two hexadecimal
+ * digits. {@link keyOfFileName} reads them back.
+ * @throws KEY_TOO_LONG when the name does not fit the 255 bytes of a file name
+ */
+export function fileNameOf(key: string, extension: string): string {
+  const hex = (character: string): string => `%${character.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`;
+  const name = `${key.replace(UNSAFE, hex).replace(/^\./, hex)}${extension}`;
+  if (new TextEncoder().encode(name).length <= NAME_MAX) return name;
+  throw new MmdError('KEY_TOO_LONG', `the key ${JSON.stringify(key)} is too long for a file name`, {
+    key,
+    maximum: NAME_MAX,
+  });
+}
+
+/** The key of a file name or path: without its directory and extension, escapes undone. */
+export function keyOfFileName(path: string, extension: string): string {
+  const name = basename(path);
+  const stem = name.endsWith(extension) ? name.slice(0, -extension.length) : name;
+  return stem.replace(/%([0-7][0-9A-Fa-f])/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 16)));
+}

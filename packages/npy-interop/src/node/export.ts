@@ -1,0 +1,283 @@
+/**
+ * Arrays of an mmdpickle file to npy, npz, safetensors and raw files.
+ *
+ * New files appear whole or not at all, and all files of a call together.
+ *
+ * @module
+ */
+
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { MmdError } from '@mmdpickle/core';
+import { type NDArray, parseDType } from '@mmdpickle/core/ndarray';
+import { type EntryMeta, type MmapDict, NodeFile } from '@mmdpickle/core/node';
+import { type PlainArray, plainArray } from '../array-bytes.ts';
+import { arrayBytes, formatNpyHeader } from '../npy-header.ts';
+import { FILL_SUFFIX, fillArray, MASK_SUFFIX, type Tick, type WriteNpzOptions, writePlainZip } from '../npz-write.ts';
+import { planSafetensors, type WriteSafetensorsOptions } from '../safetensors.ts';
+import { fileNameOf } from './convert-names.ts';
+import { copyRangeAsync, writeArray } from './npy-file.ts';
+import { fileSink } from './npz-file.ts';
+import { FileReplacement, toPath } from './replace-file.ts';
+import { meter, type TransferOptions } from './safetensors-file.ts';
+
+/** What a conversion from a dict did. */
+export interface Exported {
+  /** The keys that were written, in order. */
+  readonly keys: readonly string[];
+  /** The files that were written. */
+  readonly paths: readonly string[];
+  /** Bytes of array data. */
+  readonly bytes: number;
+}
+
+/** An array of the dict under the name of its part: the key, or for masked arrays the key and a suffix. */
+type Part = readonly [name: string, array: PlainArray];
+
+/** How often an array that other code replaces meanwhile is copied anew. */
+const ATTEMPTS = 10;
+
+/**
+ * Writes arrays of a dict as npy files, `dir/key.npy`, copied by the kernel. A masked array becomes `key.npy`,
+ * `key.__mask__.npy` and, with a fill value, `key.__fill_value__.npy`. Characters of a key that file names cannot hold
+ * are written as `%2F` and the like; `npyToMmd` undoes that.
+ *
+ * Stopping it leaves the directory as it was. Arrays that other code changes in place meanwhile are copied as they are.
+ *
+ * @param keys - default: all keys with arrays
+ * @param dir - made if it is not there
+ * @throws NOT_FOUND for a key that is not there; UNSUPPORTED_VALUE for one that holds no array; KEY_TOO_LONG; NO_SPACE; IO;
+ *   the signal's reason
+ *
+ * @example
+ * ```ts
+ * import { ndarray } from '@mmdpickle/core';
+ * import { MmapDict } from '@mmdpickle/core/node';
+ * import { mmdToNpy } from '@mmdpickle/npy-interop';
+ *
+ * using dict = MmapDict.open('run.mmdpickle');
+ * dict.set('frame/1', ndarray(new Uint16Array(6), [2, 3]));
+ * (await mmdToNpy(dict, ['frame/1'], 'out')).paths; // ['.../out/frame%2F1.npy']
+ * ```
+ */
+export async function mmdToNpy(
+  dict: MmapDict,
+  keys: readonly string[] | undefined,
+  dir: string | URL,
+  options: TransferOptions = {},
+): Promise<Exported> {
+  return await withParts(dict, keys, options, async (parts, create, tick) => {
+    const directory = toPath(dir);
+    mkdirSync(directory, { recursive: true });
+    for (const [name, array] of parts) {
+      const replacement = create(join(directory, fileNameOf(name, '.npy')));
+      const header = formatNpyHeader(array);
+      replacement.file.write(0, header);
+      await writePart(replacement.file, array, header.length, tick);
+      replacement.seal();
+    }
+  });
+}
+
+/** Options of {@link mmdToNpz}. */
+export interface MmdToNpzOptions extends TransferOptions, Pick<WriteNpzOptions, 'compress' | 'zip64'> {}
+
+/**
+ * Writes arrays of a dict as one npz file, its members named as the keys. Stored members (the default) are copied by the
+ * kernel and start at multiples of 64 bytes. Masked arrays as in {@link mmdToNpy}.
+ *
+ * @param keys - default: all keys with arrays
+ * @throws NOT_FOUND; UNSUPPORTED_VALUE; BAD_KEY for keys that archives cannot hold (absolute, or with `..`); NO_SPACE; IO;
+ *   the signal's reason
+ *
+ * @example
+ * ```ts
+ * import { MmapDict } from '@mmdpickle/core/node';
+ * import { mmdToNpz } from '@mmdpickle/npy-interop';
+ *
+ * using dict = MmapDict.open('run.mmdpickle');
+ * dict.set('gain', new Float64Array([0.5, 2]));
+ * await mmdToNpz(dict, ['gain'], 'run.npz', { compress: true });
+ * ```
+ */
+export async function mmdToNpz(
+  dict: MmapDict,
+  keys: readonly string[] | undefined,
+  path: string | URL,
+  options: MmdToNpzOptions = {},
+): Promise<Exported> {
+  return await withParts(dict, keys, options, async (parts, create) => {
+    await writePlainZip(fileSink(create(path).file), parts, options);
+  });
+}
+
+/**
+ * Writes arrays of a dict as one safetensors file, copied by the kernel.
+ *
+ * @param keys - default: all keys with arrays
+ * @throws NOT_FOUND; UNSUPPORTED_DTYPE for what the format does not know; UNSUPPORTED_VALUE for masked and Fortran arrays;
+ *   NO_SPACE; IO; the signal's reason
+ *
+ * @example
+ * ```ts
+ * import { MmapDict } from '@mmdpickle/core/node';
+ * import { mmdToSafetensors } from '@mmdpickle/npy-interop';
+ *
+ * using dict = MmapDict.open('run.mmdpickle');
+ * dict.set('weights', new Float32Array(8));
+ * await mmdToSafetensors(dict, ['weights'], 'weights.safetensors');
+ * ```
+ */
+export async function mmdToSafetensors(
+  dict: MmapDict,
+  keys: readonly string[] | undefined,
+  path: string | URL,
+  options: TransferOptions & WriteSafetensorsOptions = {},
+): Promise<Exported> {
+  return await withParts(dict, keys, options, async (parts, create, tick) => {
+    const plan = planSafetensors(parts, options);
+    const { file } = create(path);
+    file.write(0, plan.head);
+    for (const array of plan.arrays) await writePart(file, array, array.offset, tick);
+  });
+}
+
+/**
+ * Writes the bytes of one array of a dict, in its order, without a header.
+ *
+ * @throws NOT_FOUND; UNSUPPORTED_VALUE for what is no array, or a masked one; NO_SPACE; IO; the signal's reason
+ *
+ * @example
+ * ```ts
+ * import { MmapDict } from '@mmdpickle/core/node';
+ * import { mmdToRaw } from '@mmdpickle/npy-interop';
+ *
+ * using dict = MmapDict.open('run.mmdpickle');
+ * dict.set('adc', new Int16Array(100));
+ * await mmdToRaw(dict, 'adc', 'adc.bin');
+ * ```
+ */
+export async function mmdToRaw(
+  dict: MmapDict,
+  key: string,
+  path: string | URL,
+  options: TransferOptions = {},
+): Promise<Exported> {
+  return await withParts(dict, [key], options, async (parts, create, tick) => {
+    const [part] = parts;
+    if (parts.length !== 1 || part === undefined) {
+      throw new MmdError('UNSUPPORTED_VALUE', `${dict.name}: ${JSON.stringify(key)} is a masked array`, { key });
+    }
+    await writePart(create(path).file, part[1], 0, tick);
+  });
+}
+
+async function writePart(file: NodeFile, array: PlainArray, offset: number, tick: Tick): Promise<void> {
+  if (array.place === undefined) writeArray(file, array, offset, tick);
+  else await copyRangeAsync(array.place, file, offset, array.nbytes, tick);
+}
+
+/** Starts a file that appears when the whole export is complete. */
+type Create = (path: string | URL) => FileReplacement;
+
+/**
+ * Runs an export over a look at the dict, and again if the arrays it copied were replaced meanwhile; then puts its files
+ * into place.
+ */
+async function withParts(
+  dict: MmapDict,
+  wanted: readonly string[] | undefined,
+  options: TransferOptions,
+  write: (parts: readonly Part[], create: Create, tick: Tick) => Promise<void>,
+): Promise<Exported> {
+  options.signal?.throwIfAborted();
+  for (let attempt = 1; ; attempt += 1) {
+    const files: FileReplacement[] = [];
+    const create: Create = (path) => {
+      const file = new FileReplacement(path);
+      files.push(file);
+      return file;
+    };
+    using source = openDictFile(dict);
+    try {
+      const keys = wanted ?? arrayKeys(dict);
+      const looks = keys.map((key) => lookAt(dict, key));
+      const parts = looks.flatMap((meta) => partsOf(dict, meta, source));
+      const bytes = parts.reduce((sum, [, array]) => sum + array.nbytes, 0);
+      await write(parts, create, meter(bytes, options));
+      options.signal?.throwIfAborted();
+      if (attempt < ATTEMPTS && !stillThere(dict, looks, source)) continue;
+      for (const file of files) file.finish();
+      return { keys, paths: files.map((file) => file.path), bytes };
+    } finally {
+      for (const file of files) file[Symbol.dispose]();
+    }
+  }
+}
+
+/** The file that the dict has open now: its name may come to name another. */
+function openDictFile(dict: MmapDict): NodeFile {
+  for (let attempt = 1; ; attempt += 1) {
+    dict.refresh();
+    const file = NodeFile.open(dict.path, 'r');
+    if (sameFile(dict, file) || attempt === ATTEMPTS) return file;
+    file.close();
+  }
+}
+
+function sameFile(dict: MmapDict, file: NodeFile): boolean {
+  const [a, b] = [dict.identity, file.identity()];
+  return a.dev === b.dev && a.ino === b.ino;
+}
+
+function arrayKeys(dict: MmapDict): string[] {
+  return [...dict.keys()].filter((key) => dict.getMeta(key)?.type !== undefined);
+}
+
+function lookAt(dict: MmapDict, key: string): EntryMeta {
+  const meta = dict.getMeta(key);
+  if (meta === undefined) {
+    throw new MmdError('NOT_FOUND', `${dict.name}: no key ${JSON.stringify(key)}`, { key, path: dict.path });
+  }
+  if (meta.type !== undefined) return meta;
+  throw new MmdError('UNSUPPORTED_VALUE', `${dict.name}: ${JSON.stringify(key)} holds no array, but a ${meta.kind}`, {
+    key,
+    path: dict.path,
+    found: meta.kind,
+  });
+}
+
+/**
+ * What was copied is what the dict held: a vacuum left the old file as it was, and in the same file the entries still
+ * stand, so that nobody gave their disk back.
+ */
+function stillThere(dict: MmapDict, looks: readonly EntryMeta[], source: NodeFile): boolean {
+  dict.refresh();
+  return !sameFile(dict, source) || looks.every(({ key, offset }) => dict.getMeta(key)?.offset === offset);
+}
+
+function partsOf(dict: MmapDict, meta: EntryMeta, file: NodeFile): Part[] {
+  const { key, shape = [] } = meta;
+  for (const suffix of [MASK_SUFFIX, FILL_SUFFIX]) {
+    if (!key.endsWith(suffix)) continue;
+    throw new MmdError('BAD_KEY', `the key ${JSON.stringify(key)} is reserved for the parts of masked arrays`, { key });
+  }
+  const dtype = parseDType(meta.type ?? '');
+  const order = meta.order === 'F' && shape.length > 1 ? 'F' : 'C';
+  const nbytes = arrayBytes(dtype, shape, key);
+  const data: Part = [key, { dtype, shape, order, nbytes, place: { file, offset: meta.offset } }];
+  if (meta.mask === undefined) return [data];
+  const value = dict.get(key) as { readonly mask?: NDArray; readonly fillValue?: unknown };
+  const bool = parseDType('bool');
+  const mask: PlainArray = {
+    dtype: bool,
+    shape,
+    order: shape.length > 1 && value.mask?.order === 'F' ? 'F' : 'C',
+    nbytes: arrayBytes(bool, shape, key),
+    place: { file, offset: meta.mask.dataOffset },
+  };
+  const { fillValue } = value;
+  if (fillValue === undefined || fillValue === null) return [data, [`${key}${MASK_SUFFIX}`, mask]];
+  const fill = plainArray(fillArray(dtype, fillValue), key);
+  return [data, [`${key}${MASK_SUFFIX}`, mask], [`${key}${FILL_SUFFIX}`, fill]];
+}

@@ -1,0 +1,399 @@
+/**
+ * npy, npz, safetensors and raw files into an mmdpickle file.
+ *
+ * Every call is one commit: its arrays stand behind the dict's end, unseen, until all of them are complete.
+ *
+ * @module
+ */
+
+import { MmdError } from '@mmdpickle/core';
+import { type ArraySource, type DType, type DTypeLike, NDArray } from '@mmdpickle/core/ndarray';
+import { type MmapDict, NodeFile } from '@mmdpickle/core/node';
+import type { StorageFile } from '@mmdpickle/core/storage';
+import { type ReadNpyOptions, refuseObjects } from '../npy.ts';
+import type { OpenNpzOptions } from '../npz-read.ts';
+import { FILL_SUFFIX, MASK_SUFFIX, type Tick } from '../npz-write.ts';
+import { tensorDType } from '../safetensors.ts';
+import { keyOfFileName } from './convert-names.ts';
+import { HeldDict } from './held-dict.ts';
+import { copyRangeAsync, readNpy, readNpyHeader } from './npy-file.ts';
+import { NpzFile } from './npz-file.ts';
+import { toPath } from './replace-file.ts';
+import { meter, type RawOptions, rawLayout, readSafetensors, type TransferOptions } from './safetensors-file.ts';
+
+/** Options of every conversion. */
+export interface ConvertOptions extends TransferOptions {
+  /** Milliseconds to wait for the dict's lock, without blocking. Default 10,000. */
+  readonly lockTimeout?: number | undefined;
+}
+
+/** What a conversion into a dict did. */
+export interface Imported {
+  /** The keys that were set, in order. */
+  readonly keys: readonly string[];
+  /** Bytes of array data. */
+  readonly bytes: number;
+}
+
+/** One array or value on its way into a dict. */
+interface Item {
+  readonly key: string;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  readonly order: 'C' | 'F';
+  readonly nbytes: number;
+  /** Puts the array's bytes at an offset of the dict's file. */
+  fill(target: StorageFile, offset: number, tick: Tick): Promise<void>;
+  /** The array in memory or mapped, for masks in another order and fill values. */
+  load(): Promise<NDArray>;
+  /** True for object arrays: only `load` gives them. */
+  readonly objects: boolean;
+}
+
+/** A masked array, put together again. */
+interface Group extends Item {
+  readonly mask?: Item | undefined;
+  readonly fillValue?: unknown;
+}
+
+/** Options of {@link npyToMmd}. */
+export interface NpyToMmdOptions extends ConvertOptions, Omit<ReadNpyOptions, 'signal'> {
+  /**
+   * The keys, one an input, or what makes one from a path. Default: the file's name without `.npy`, with escapes such as
+   * `%2F` undone.
+   */
+  readonly keys?: readonly string[] | ((path: string, index: number) => string) | undefined;
+}
+
+/**
+ * Puts npy files into a dict, in one commit. The bytes are copied by the kernel (shared, where the file system can) and
+ * never pass through JavaScript. `name`, `name.__mask__` and `name.__fill_value__` become a masked array again.
+ *
+ * Stopping it, or killing the process, leaves the dict as it was.
+ *
+ * @param inputs - paths of npy files
+ * @param dict - open for writing; a second handle does the work, so other code may use this one meanwhile
+ * @throws what `openNpy` throws for a bad input; READ_ONLY, LOCKED, NO_SPACE; the signal's reason
+ *
+ * @example
+ * ```ts
+ * import { MmapDict } from '@mmdpickle/core/node';
+ * import { npyToMmd, writeNpy } from '@mmdpickle/npy-interop';
+ *
+ * writeNpy('dark.npy', new Uint16Array(512));
+ * using dict = MmapDict.open('run.mmdpickle');
+ * await npyToMmd(['dark.npy'], dict, { keys: ['frames/dark'] });
+ * dict.getMeta('frames/dark')?.shape; // [512]
+ * ```
+ */
+export async function npyToMmd(
+  inputs: string | URL | readonly (string | URL)[],
+  dict: MmapDict,
+  options: NpyToMmdOptions = {},
+): Promise<Imported> {
+  const paths = (Array.isArray(inputs) ? (inputs as readonly (string | URL)[]) : [inputs as string | URL]).map(toPath);
+  const { keys } = options;
+  if (Array.isArray(keys) && keys.length !== paths.length) {
+    throw new MmdError('INVALID_ARGUMENT', `npyToMmd: ${keys.length} keys for ${paths.length} inputs`, {
+      expected: paths.length,
+      found: keys.length,
+    });
+  }
+  const keyOf = (path: string, i: number): string =>
+    typeof keys === 'function' ? keys(path, i) : (keys?.[i] ?? keyOfFileName(path, '.npy'));
+  return importItems(
+    dict,
+    paths.map((path, i) => npyItem(path, keyOf(path, i), options)),
+    options,
+  );
+}
+
+function npyItem(path: string, key: string, options: NpyToMmdOptions): Item {
+  const read: ReadNpyOptions = {
+    allowPickle: options.allowPickle,
+    maxHeaderSize: options.maxHeaderSize,
+    pickle: options.pickle,
+  };
+  using file = NodeFile.open(path, 'r');
+  const { dtype, shape, order, nbytes, dataOffset } = readNpyHeader(file, read);
+  if (dtype.hasObject) refuseObjects({ name: path }, read);
+  return {
+    key,
+    dtype,
+    shape,
+    order,
+    nbytes,
+    objects: dtype.hasObject,
+    load: async () => readNpy(path, read),
+    async fill(target, offset, tick) {
+      using source = NodeFile.open(path, 'r');
+      await copyRangeAsync({ file: source, offset: dataOffset }, target, offset, nbytes, tick);
+    },
+  };
+}
+
+/** Options of {@link npzToMmd}. */
+export interface NpzToMmdOptions extends ConvertOptions, Omit<OpenNpzOptions, 'signal'> {
+  /** The members to take, or what makes a key from a member's name (`undefined` leaves it out). Default: all. */
+  readonly keys?: readonly string[] | ((member: string) => string | undefined) | undefined;
+}
+
+/**
+ * Puts the members of npz files into a dict, in one commit. Stored members are copied by the kernel, deflated ones are
+ * unpacked piece by piece; checksums are verified. Masked arrays come back as in {@link npyToMmd}.
+ *
+ * @throws what `openNpz` throws for a bad input; NOT_FOUND for a member that is not there; READ_ONLY, LOCKED, NO_SPACE;
+ *   the signal's reason
+ *
+ * @example
+ * ```ts
+ * import { MmapDict } from '@mmdpickle/core/node';
+ * import { npzToMmd, writeNpz } from '@mmdpickle/npy-interop';
+ *
+ * await writeNpz('run.npz', { dark: new Uint16Array(8), gain: new Float64Array(1) });
+ * using dict = MmapDict.open('run.mmdpickle');
+ * (await npzToMmd('run.npz', dict)).keys; // ['dark', 'gain']
+ * ```
+ */
+export async function npzToMmd(
+  inputs: string | URL | readonly (string | URL)[],
+  dict: MmapDict,
+  options: NpzToMmdOptions = {},
+): Promise<Imported> {
+  const paths = Array.isArray(inputs) ? (inputs as readonly (string | URL)[]) : [inputs as string | URL];
+  const archives: NpzFile[] = [];
+  try {
+    const items: Item[] = [];
+    for (const path of paths) {
+      const npz = await NpzFile.open(path, options);
+      archives.push(npz);
+      for (const [member, key] of chosen(npz.keys(), options.keys))
+        items.push(await npzItem(npz, member, key, options));
+    }
+    return await importItems(dict, items, options);
+  } finally {
+    for (const npz of archives) npz.close();
+  }
+}
+
+function chosen(
+  names: readonly string[],
+  keys: readonly string[] | ((name: string) => string | undefined) | undefined,
+): [name: string, key: string][] {
+  if (keys === undefined) return names.map((name) => [name, name]);
+  if (typeof keys !== 'function') return keys.map((name) => [name, name]);
+  return names.flatMap((name): [string, string][] => {
+    const key = keys(name);
+    return key === undefined ? [] : [[name, key]];
+  });
+}
+
+async function npzItem(npz: NpzFile, member: string, key: string, options: NpzToMmdOptions): Promise<Item> {
+  const { signal } = options;
+  const stored = npz.member(member).method === 'stored' ? await npz.storedRange(member) : undefined;
+  const header = stored?.header ?? (await npz.header(member));
+  const { dtype, shape, order, nbytes } = header;
+  if (dtype.hasObject) refuseObjects({ name: `${npz.name}: member ${JSON.stringify(member)}` }, options);
+  return {
+    key,
+    dtype,
+    shape,
+    order,
+    nbytes,
+    objects: dtype.hasObject,
+    load: () => npz.get(member, { map: false, signal }),
+    async fill(target, offset, tick) {
+      if (stored === undefined) return unpackInto(npz, member, header.dataOffset, nbytes, target, offset, tick, signal);
+      await copyRangeAsync({ file: npz.file, offset: stored.offset }, target, offset, nbytes, tick);
+      await npz.verify(member, { signal });
+    },
+  };
+}
+
+async function unpackInto(
+  npz: NpzFile,
+  member: string,
+  dataOffset: number,
+  nbytes: number,
+  target: StorageFile,
+  offset: number,
+  tick: Tick,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  let done = 0;
+  const take = (piece: Uint8Array): void => {
+    const from = Math.max(0, dataOffset - done);
+    const at = Math.max(0, done - dataOffset);
+    done += piece.length;
+    const bytes = piece.subarray(from, from + Math.max(0, nbytes - at));
+    if (bytes.length === 0) return;
+    target.write(offset + at, bytes);
+    tick(bytes.length);
+  };
+  await npz.unpack(member, take, { signal });
+  const found = done - dataOffset;
+  if (found >= nbytes) return;
+  throw new MmdError('TRUNCATED', `${npz.name}: member ${JSON.stringify(member)}: array data`, {
+    offset: npz.member(member).offset,
+    expected: nbytes,
+    found,
+  });
+}
+
+/** Options of {@link safetensorsToMmd}. */
+export interface SafetensorsToMmdOptions extends ConvertOptions {
+  /** The tensors to take, or what makes a key from a name (`undefined` leaves it out). Default: all. */
+  readonly keys?: readonly string[] | ((name: string) => string | undefined) | undefined;
+}
+
+/**
+ * Puts the tensors of a safetensors file into a dict, in one commit, copied by the kernel.
+ *
+ * @throws NOT_FOUND; BAD_FORMAT, TRUNCATED, CORRUPT; UNSUPPORTED_DTYPE for types that numpy lacks; READ_ONLY, LOCKED,
+ *   NO_SPACE; the signal's reason
+ *
+ * @example
+ * ```ts
+ * import { MmapDict } from '@mmdpickle/core/node';
+ * import { safetensorsToMmd, writeSafetensors } from '@mmdpickle/npy-interop';
+ *
+ * writeSafetensors('model.safetensors', { bias: new Float32Array(4) });
+ * using dict = MmapDict.open('model.mmdpickle');
+ * await safetensorsToMmd('model.safetensors', dict);
+ * ```
+ */
+export async function safetensorsToMmd(
+  path: string | URL,
+  dict: MmapDict,
+  options: SafetensorsToMmdOptions = {},
+): Promise<Imported> {
+  using tensors = readSafetensors(path);
+  using source = NodeFile.open(toPath(path), 'r');
+  const items = chosen(tensors.keys(), options.keys).map(([name, key]): Item => {
+    const tensor = tensors.tensors.find((candidate) => candidate.name === name);
+    if (tensor === undefined) {
+      throw new MmdError('NOT_FOUND', `${tensors.name}: no tensor ${JSON.stringify(name)}`, { key: name });
+    }
+    const dtype = tensorDType(tensor, tensors.name);
+    const place = { file: source, offset: tensor.offset };
+    return placedItem(key, { dtype, shape: tensor.shape, order: 'C', nbytes: tensor.nbytes }, place);
+  });
+  return await importItems(dict, items, options);
+}
+
+/** Options of {@link rawToMmd}. */
+export interface RawToMmdOptions extends ConvertOptions, Omit<RawOptions, 'mode'> {
+  readonly key: string;
+  readonly dtype: DTypeLike;
+  /** One length may be -1: as many as the file holds. Default `[-1]`. */
+  readonly shape?: readonly number[] | undefined;
+}
+
+/**
+ * Puts bytes of a file without a header into a dict as an array, copied by the kernel.
+ *
+ * @throws NOT_FOUND; TRUNCATED when the file is too short; INVALID_ARGUMENT; READ_ONLY, LOCKED, NO_SPACE; the signal's reason
+ *
+ * @example
+ * ```ts
+ * import { MmapDict } from '@mmdpickle/core/node';
+ * import { rawToMmd, toRaw } from '@mmdpickle/npy-interop';
+ *
+ * toRaw('adc.bin', new Int16Array(1000));
+ * using dict = MmapDict.open('run.mmdpickle');
+ * await rawToMmd('adc.bin', dict, { key: 'adc', dtype: '<i2', shape: [-1, 4] });
+ * ```
+ */
+export async function rawToMmd(path: string | URL, dict: MmapDict, options: RawToMmdOptions): Promise<Imported> {
+  using file = NodeFile.open(toPath(path), 'r');
+  const { dtype, shape, nbytes, offset } = rawLayout(file, options.dtype, options.shape ?? [-1], options);
+  const item = placedItem(options.key, { dtype, shape, order: options.order ?? 'C', nbytes }, { file, offset });
+  return await importItems(dict, [item], options);
+}
+
+function placedItem(
+  key: string,
+  array: Pick<Item, 'dtype' | 'shape' | 'order' | 'nbytes'>,
+  place: { readonly file: NodeFile; readonly offset: number },
+): Item {
+  const { dtype, shape, order, nbytes } = array;
+  return {
+    key,
+    ...array,
+    objects: false,
+    fill: (target, offset, tick) => copyRangeAsync(place, target, offset, nbytes, tick),
+    load: async () => NDArray.over(place.file.map(place.offset, nbytes, 'read'), dtype, shape, { order }),
+  };
+}
+
+async function importItems(dict: MmapDict, items: readonly Item[], options: ConvertOptions): Promise<Imported> {
+  const seen = new Set<string>();
+  for (const { key } of items) {
+    if (seen.has(key)) throw new MmdError('BAD_KEY', `two inputs have the key ${JSON.stringify(key)}`, { key });
+    seen.add(key);
+  }
+  const groups = await regroup(items);
+  const bytes = items.reduce((sum, item) => sum + Math.max(0, item.nbytes), 0);
+  const tick = meter(bytes, options);
+  await HeldDict.change(dict, options, async (held) => {
+    for (const group of groups) {
+      options.signal?.throwIfAborted();
+      await importGroup(held, group, tick);
+    }
+  });
+  dict.refresh();
+  return { keys: groups.map(({ key }) => key), bytes };
+}
+
+/** Puts the parts of masked arrays together; parts that do not fit each other stay arrays of their own. */
+async function regroup(items: readonly Item[]): Promise<Group[]> {
+  const byKey = new Map(items.map((item) => [item.key, item]));
+  const parts = new Set<Item>();
+  const groups: Group[] = [];
+  for (const item of items) {
+    const mask = byKey.get(`${item.key}${MASK_SUFFIX}`);
+    const fits = mask?.dtype.kind === 'b' && !item.objects && String(mask.shape) === String(item.shape);
+    if (mask === undefined || !fits) {
+      groups.push(item);
+      continue;
+    }
+    parts.add(mask);
+    const fill = byKey.get(`${item.key}${FILL_SUFFIX}`);
+    if (fill === undefined || fill.shape.length > 0 || fill.objects) {
+      groups.push({ ...item, mask });
+      continue;
+    }
+    parts.add(fill);
+    groups.push({ ...item, mask, fillValue: (await fill.load()).get() });
+  }
+  return groups.filter((group) => ![...parts].some((part) => part.key === group.key));
+}
+
+async function importGroup(held: HeldDict, group: Group, tick: Tick): Promise<void> {
+  const { key, mask } = group;
+  if (group.objects) {
+    held.set(key, await group.load());
+    return;
+  }
+  const hole = (item: Item): ArraySource => ({
+    arraySource: true,
+    dtype: item.dtype,
+    shape: item.shape,
+    order: item.shape.length > 1 ? group.order : 'C',
+  });
+  held.set(key, mask === undefined ? hole(group) : { ...hole(group), mask: hole(mask), fillValue: group.fillValue });
+  const meta = held.getMeta(key);
+  if (meta === undefined) throw new MmdError('CORRUPT', `${held.name}: ${JSON.stringify(key)} was lost`, { key });
+  if (group.nbytes > 0) await group.fill(held.storage, meta.offset, tick);
+  if (mask === undefined || meta.mask === undefined || mask.nbytes === 0) return;
+  if (mask.order === group.order || mask.shape.length < 2) {
+    await mask.fill(held.storage, meta.mask.dataOffset, tick);
+    return;
+  }
+  let at = meta.mask.dataOffset;
+  for (const piece of (await mask.load()).copy({ order: group.order }).bytes()) {
+    held.storage.write(at, piece);
+    at += piece.length;
+    tick(piece.length);
+  }
+}

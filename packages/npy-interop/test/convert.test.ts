@@ -1,0 +1,366 @@
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { MaskedArray, type NDArray, ndarray, parseDType } from '@mmdpickle/core/ndarray';
+import { MmapDict } from '@mmdpickle/core/node';
+import {
+  fromRaw,
+  mmdToNpy,
+  mmdToNpz,
+  mmdToRaw,
+  mmdToSafetensors,
+  npyBytes,
+  npyToMmd,
+  npzBytes,
+  npzToMmd,
+  openNpz,
+  rawToMmd,
+  readNpy,
+  readSafetensors,
+  safetensorsToMmd,
+  toRaw,
+  writeNpy,
+  writeNpz,
+  writeSafetensors,
+} from '@mmdpickle/npy-interop';
+import { Python, pythons, TempDir } from '@mmdpickle/test-support';
+import fc from 'fast-check';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { arrayOf, arrays, bytesOf, describeArray, PYTHON_ARRAYS, toWire } from './arrays.ts';
+
+let temp: TempDir;
+beforeEach(() => {
+  temp = new TempDir();
+});
+afterEach(() => temp[Symbol.dispose]());
+
+const open = (name = 'x.mmdpickle'): MmapDict => MmapDict.open(temp.file(name));
+const masked = (): MaskedArray =>
+  new MaskedArray(ndarray(new Float32Array([1, 2, 3])), ndarray([false, true, false]), { fillValue: -1 });
+
+describe('npy files into a dict and back', () => {
+  test('every dtype, order and shape comes back byte for byte', async () => {
+    const samples = fc.sample(arrays(), { numRuns: 120, seed: 11 });
+    const paths = samples.map((array, i) => {
+      writeNpy(temp.file(`in-${i}.npy`), array);
+      return temp.file(`in-${i}.npy`);
+    });
+    using dict = open();
+    const imported = await npyToMmd(paths, dict, { keys: (_path, i) => `array/${i}` });
+    expect(imported.keys).toEqual(samples.map((_, i) => `array/${i}`));
+    samples.forEach((array, i) => {
+      const stored = dict.get(`array/${i}`) as NDArray;
+      expect(bytesOf(stored)).toEqual(bytesOf(array));
+      expect(stored.shape).toEqual(array.shape);
+    });
+    const exported = await mmdToNpy(dict, imported.keys, temp.file('out'));
+    exported.paths.forEach((path, i) => {
+      expect(readFileSync(path)).toEqual(readFileSync(paths[i] as string));
+    });
+    expect(readdirSync(temp.file('out'))).toHaveLength(samples.length);
+  });
+
+  test('all inputs of a call are one commit', async () => {
+    writeNpy(temp.file('a.npy'), new Uint8Array([1]));
+    writeNpy(temp.file('b.npy'), new Uint8Array([2]));
+    using dict = open();
+    const before = dict.commitNumber;
+    await npyToMmd([temp.file('a.npy'), temp.file('b.npy')], dict);
+    expect(dict.commitNumber).toBe(before + 1);
+    expect([...dict.keys()]).toEqual(['a', 'b']);
+  });
+
+  test('keys that file names cannot hold come back', async () => {
+    using dict = open();
+    const keys = ['frame/1', '..', '.hidden', 'a%2Fb', 'tab\t', '整', '', 'C:\\x'];
+    for (const [i, key] of keys.entries()) dict.set(key, new Float64Array([i]));
+    const { paths } = await mmdToNpy(dict, undefined, temp.file('out'));
+    expect(new Set(paths).size).toBe(keys.length);
+    using back = open('back.mmdpickle');
+    expect((await npyToMmd(paths, back)).keys).toEqual(keys);
+  });
+
+  test('a key too long for a file name is a typed error, and nothing is written', async () => {
+    using dict = open();
+    dict.set('k'.repeat(255), new Float64Array(1)).set('a', new Float64Array(1));
+    await expect(mmdToNpy(dict, undefined, temp.file('out'))).rejects.toMatchObject({ code: 'KEY_TOO_LONG' });
+    expect(readdirSync(temp.file('out'))).toEqual([]);
+  });
+
+  test('masked arrays become pairs and come back, with their fill value, by npy and by npz', async () => {
+    using dict = open();
+    dict.set('m', masked());
+    const { paths } = await mmdToNpy(dict, ['m'], temp.file('out'));
+    expect(readdirSync(temp.file('out')).sort()).toEqual(['m.__fill_value__.npy', 'm.__mask__.npy', 'm.npy']);
+    await mmdToNpz(dict, ['m'], temp.file('m.npz'));
+    await mmdToNpz(dict, ['m'], temp.file('packed.npz'), { compress: true });
+    using back = open('back.mmdpickle');
+    await npyToMmd(paths, back);
+    await npzToMmd(temp.file('m.npz'), back, { keys: (name) => `npz-${name}` });
+    await npzToMmd(temp.file('packed.npz'), back, { keys: (name) => `packed-${name}` });
+    expect([...back.keys()]).toEqual(['m', 'npz-m', 'packed-m']);
+    for (const value of back.values()) {
+      const array = value as MaskedArray;
+      expect(array).toBeInstanceOf(MaskedArray);
+      expect(array.fillValue).toBe(-1);
+      expect(array.data.toNested()).toEqual([1, 2, 3]);
+      expect(array.mask.toNested()).toEqual([false, true, false]);
+    }
+  });
+
+  test('a mask in another order than its data is turned', async () => {
+    const data = arrayOf(parseDType('<i4'), [3, 4], 'F', 5);
+    const mask = arrayOf(parseDType('|b1'), [3, 4], 'C', 9);
+    const nested = mask.toNested();
+    await writeNpz(temp.file('m.npz'), [['m', data]]);
+    writeNpy(temp.file('m.npy'), data);
+    writeNpy(temp.file('m.__mask__.npy'), mask);
+    using dict = open();
+    await npyToMmd([temp.file('m.npy'), temp.file('m.__mask__.npy')], dict);
+    const value = dict.get('m') as MaskedArray;
+    expect(value.data.toNested()).toEqual(data.toNested());
+    expect(value.mask.toNested()).toEqual(nested);
+  });
+
+  test('parts that do not fit stay arrays of their own', async () => {
+    writeNpy(temp.file('m.npy'), new Float64Array(3));
+    writeNpy(temp.file('m.__mask__.npy'), new Float64Array(3));
+    using dict = open();
+    await npyToMmd([temp.file('m.npy'), temp.file('m.__mask__.npy')], dict);
+    expect([...dict.keys()]).toEqual(['m', 'm.__mask__']);
+  });
+
+  test('a growing array goes out with its committed rows only', async () => {
+    using dict = open();
+    dict.set('g', { arraySource: true, dtype: 'float32', shape: [0, 2], capacity: 100 });
+    const rows = dict.get('g') as { append(rows: unknown): unknown };
+    rows.append(new Float32Array([1, 2, 3, 4]));
+    const { paths } = await mmdToNpy(dict, ['g'], temp.file('out'));
+    using array = readNpy(paths[0] as string);
+    expect(array.toNested()).toEqual([
+      [1, 2],
+      [3, 4],
+    ]);
+  });
+
+  test('what is no array is a typed error, or left out where all is asked for', async () => {
+    using dict = open();
+    dict.set('n', 1).set('a', new Float64Array(1));
+    await expect(mmdToNpy(dict, ['n'], temp.file('out'))).rejects.toMatchObject({
+      code: 'UNSUPPORTED_VALUE',
+      key: 'n',
+    });
+    await expect(mmdToNpy(dict, ['none'], temp.file('out'))).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    expect((await mmdToNpy(dict, undefined, temp.file('out'))).keys).toEqual(['a']);
+  });
+
+  test('a dict that is open for reading cannot be converted into', async () => {
+    open().close();
+    using dict = MmapDict.open(temp.file('x.mmdpickle'), { mode: 'r' });
+    writeNpy(temp.file('a.npy'), new Uint8Array(1));
+    await expect(npyToMmd(temp.file('a.npy'), dict)).rejects.toMatchObject({ code: 'READ_ONLY' });
+  });
+
+  test('a dict in the legacy layout stays in it', async () => {
+    using dict = MmapDict.open(temp.file('x.mmdpickle'), { layout: 'legacy' });
+    writeNpy(temp.file('a.npy'), new Uint16Array([1, 2, 3]));
+    await npyToMmd(temp.file('a.npy'), dict);
+    expect(dict.getMeta('a')?.layout).toBe('legacy');
+    expect((dict.get('a') as NDArray).toNested()).toEqual([1, 2, 3]);
+  });
+});
+
+describe('what goes wrong leaves the dict and the directory as they were', () => {
+  const BAD: readonly { readonly name: string; readonly bytes: Uint8Array; readonly code: string }[] = [
+    { name: 'no npy file', bytes: new Uint8Array(200), code: 'BAD_FORMAT' },
+    { name: 'a file cut short', bytes: npyBytes(new Float64Array(9)).subarray(0, 150), code: 'TRUNCATED' },
+    {
+      name: 'an object array',
+      bytes: new TextEncoder().encode(''),
+      code: 'TRUNCATED',
+    },
+  ];
+
+  test.each(BAD)('$name among good inputs: $code', async ({ bytes, code }) => {
+    using dict = open();
+    dict.set('before', 1);
+    const before = readFileSync(temp.file('x.mmdpickle'));
+    writeNpy(temp.file('good.npy'), new Float64Array(1000));
+    writeFileSync(temp.file('bad.npy'), bytes);
+    const inputs = [temp.file('good.npy'), temp.file('bad.npy')];
+    await expect(npyToMmd(inputs, dict)).rejects.toMatchObject({ code });
+    expect(readFileSync(temp.file('x.mmdpickle'))).toEqual(before);
+    expect([...dict.keys()]).toEqual(['before']);
+  });
+
+  test('a deflated member with a wrong checksum is not committed', async () => {
+    const bytes = await npzBytes({ a: new Uint8Array(5000).fill(7), b: new Uint8Array(10) }, { compress: true });
+    bytes[bytes.indexOf(0x61) + 200] = (bytes[bytes.indexOf(0x61) + 200] ?? 0) ^ 0xff;
+    const view = new DataView(bytes.buffer);
+    for (let pos = 0; pos + 4 < bytes.length; pos += 1) {
+      if (view.getUint32(pos, true) === 0x04034b50) view.setUint32(pos + 14, 1, true);
+      if (view.getUint32(pos, true) === 0x02014b50) view.setUint32(pos + 16, 1, true);
+    }
+    writeFileSync(temp.file('bad.npz'), bytes);
+    using dict = open();
+    dict.set('before', 1);
+    const before = readFileSync(temp.file('x.mmdpickle'));
+    await expect(npzToMmd(temp.file('bad.npz'), dict)).rejects.toMatchObject({ code: 'CORRUPT' });
+    expect(readFileSync(temp.file('x.mmdpickle'))).toEqual(before);
+  });
+
+  test('a stored member with a wrong checksum is not committed', async () => {
+    await writeNpz(temp.file('bad.npz'), { a: new Uint8Array(5000).fill(7) });
+    const bytes = readFileSync(temp.file('bad.npz'));
+    bytes[3000] = 8;
+    writeFileSync(temp.file('bad.npz'), bytes);
+    using dict = open();
+    await expect(npzToMmd(temp.file('bad.npz'), dict)).rejects.toMatchObject({ code: 'CORRUPT' });
+    expect(dict.size).toBe(0);
+  });
+
+  test('an aborted import is undone, with the signal reason', async () => {
+    using dict = open();
+    dict.set('before', 1);
+    const before = readFileSync(temp.file('x.mmdpickle'));
+    writeNpy(temp.file('a.npy'), new Uint8Array(1 << 20).fill(1));
+    writeNpy(temp.file('b.npy'), new Uint8Array(1 << 20).fill(2));
+    const abort = new AbortController();
+    const running = npyToMmd([temp.file('a.npy'), temp.file('b.npy')], dict, {
+      signal: abort.signal,
+      onProgress: ({ done }) => done > 0 && abort.abort(new Error('enough')),
+    });
+    await expect(running).rejects.toThrow('enough');
+    expect(readFileSync(temp.file('x.mmdpickle'))).toEqual(before);
+    dict.set('after', 2);
+    expect([...dict.keys()]).toEqual(['before', 'after']);
+  });
+
+  test.each(['npy', 'npz', 'deflated npz', 'safetensors'])(
+    'an aborted export to %s leaves the old files',
+    async (kind) => {
+      using dict = open();
+      dict.set('a', ndarray(new Float64Array(1 << 17))).set('b', ndarray(new Float64Array(1 << 17)));
+      mkdirSync(temp.file('out'));
+      writeFileSync(temp.file('out/a.npy'), 'before');
+      const abort = new AbortController();
+      const options = { signal: abort.signal, onProgress: () => abort.abort(new Error('enough')) };
+      const keys = ['a', 'b'];
+      const running =
+        kind === 'npy'
+          ? mmdToNpy(dict, keys, temp.file('out'), options)
+          : kind === 'safetensors'
+            ? mmdToSafetensors(dict, keys, temp.file('out/x.safetensors'), options)
+            : mmdToNpz(dict, keys, temp.file('out/x.npz'), { ...options, compress: kind === 'deflated npz' });
+      await expect(running).rejects.toThrow('enough');
+      expect(readdirSync(temp.file('out'))).toEqual(['a.npy']);
+      expect(readFileSync(temp.file('out/a.npy'), 'utf8')).toBe('before');
+    },
+  );
+
+  test('writes of other code during a conversion are commits of their own', async () => {
+    using dict = open();
+    writeNpy(temp.file('a.npy'), new Uint8Array(1 << 20));
+    const abort = new AbortController();
+    const running = npyToMmd(temp.file('a.npy'), dict, {
+      signal: abort.signal,
+      onProgress: () => abort.abort(new Error('enough')),
+    });
+    const other = dict.batchAsync(() => dict.set('mine', 1));
+    await expect(running).rejects.toThrow('enough');
+    await other;
+    expect([...dict.keys()]).toEqual(['mine']);
+  });
+
+  test('two inputs for one key are refused', async () => {
+    writeNpy(temp.file('a.npy'), new Uint8Array(1));
+    using dict = open();
+    const inputs = [temp.file('a.npy'), temp.file('a.npy')];
+    await expect(npyToMmd(inputs, dict)).rejects.toMatchObject({ code: 'BAD_KEY' });
+  });
+});
+
+describe('npz, safetensors and raw files', () => {
+  test.each([false, true])('npz members go in and out, deflated %s', async (compress) => {
+    const samples = fc.sample(arrays(), { numRuns: 40, seed: 4 }).map((array, i) => [`n/${i}`, array] as const);
+    await writeNpz(temp.file('in.npz'), samples, { compress });
+    using dict = open();
+    await npzToMmd(temp.file('in.npz'), dict);
+    await mmdToNpz(dict, undefined, temp.file('out.npz'), { compress });
+    using npz = await openNpz(temp.file('out.npz'));
+    expect(npz.keys()).toEqual(samples.map(([name]) => name));
+    for (const [name, array] of samples) {
+      await npz.verify(name);
+      expect(describeArray(await npz.get(name))).toEqual(describeArray(array));
+    }
+    expect(readFileSync(temp.file('out.npz'))).toEqual(readFileSync(temp.file('in.npz')));
+  });
+
+  test('members can be chosen', async () => {
+    await writeNpz(temp.file('in.npz'), { a: new Uint8Array(1), b: new Uint8Array(1) });
+    using dict = open();
+    expect((await npzToMmd(temp.file('in.npz'), dict, { keys: ['b'] })).keys).toEqual(['b']);
+    await expect(npzToMmd(temp.file('in.npz'), dict, { keys: ['c'] })).rejects.toMatchObject({ code: 'NOT_FOUND' });
+  });
+
+  test('safetensors go in and out', async () => {
+    const list = { b: arrayOf(parseDType('<f4'), [2, 3]), a: arrayOf(parseDType('<i8'), []), e: new Float64Array(0) };
+    writeSafetensors(temp.file('in.safetensors'), list, { metadata: { note: 'é' } });
+    using dict = open();
+    await safetensorsToMmd(temp.file('in.safetensors'), dict);
+    await mmdToSafetensors(dict, ['b', 'a', 'e'], temp.file('out.safetensors'), { metadata: { note: 'é' } });
+    expect(readFileSync(temp.file('out.safetensors'))).toEqual(readFileSync(temp.file('in.safetensors')));
+    using file = readSafetensors(temp.file('out.safetensors'));
+    expect(file.metadata.get('note')).toBe('é');
+  });
+
+  test('raw bytes go in and out', async () => {
+    toRaw(temp.file('in.bin'), new Int16Array([9, 1, 2, 3, 4]));
+    using dict = open();
+    await rawToMmd(temp.file('in.bin'), dict, { key: 'r', dtype: '<i2', shape: [-1, 2], offset: 2 });
+    expect((dict.get('r') as NDArray).toNested()).toEqual([
+      [1, 2],
+      [3, 4],
+    ]);
+    await mmdToRaw(dict, 'r', temp.file('out.bin'));
+    using back = fromRaw(temp.file('out.bin'), '<i2');
+    expect(back.toNested()).toEqual([1, 2, 3, 4]);
+  });
+});
+
+describe.each(pythons())('with numpy $numpy', (info) => {
+  let python: Python;
+  beforeAll(() => {
+    python = new Python(info);
+  });
+  afterAll(() => python[Symbol.asyncDispose]());
+
+  test('stock pickle.load finds the arrays that numpy saved', async () => {
+    // Two generations of numpy agree on these; long doubles and padding are compared elsewhere.
+    const samples = fc
+      .sample(arrays(), { numRuns: 60, seed: 6 })
+      .filter((array) => array.type.fields === undefined && array.type.char !== 'g' && array.type.char !== 'G');
+    const paths = samples.map((_, i) => temp.file(`in-${i}.npy`));
+    await python.run(
+      `${PYTHON_ARRAYS}
+for path, item in zip(args["paths"], args["arrays"]):
+    np.save(path, make(item))
+`,
+      { paths, arrays: samples.map(toWire) },
+    );
+    {
+      using dict = open();
+      await npyToMmd(paths, dict, { keys: (_path, i) => String(i) });
+      dict.set('masked', masked());
+    }
+    const answer = await python.run<{ same: boolean; masked: unknown }>(
+      `${PYTHON_ARRAYS}
+import pickle
+with open(args["path"], "rb") as file: loaded = pickle.load(file)
+same = all(wire(loaded[str(i)]) == wire(make(item)) for i, item in enumerate(args["arrays"]))
+m = loaded["masked"]
+result = {"same": same, "masked": [m.data.tolist(), m.mask.tolist(), float(m.fill_value)]}
+`,
+      { path: temp.file('x.mmdpickle'), arrays: samples.map(toWire) },
+    );
+    expect(answer).toEqual({ same: true, masked: [[1, 2, 3], [false, true, false], -1] });
+  });
+});
