@@ -70,7 +70,8 @@ export function putDType(writer: ByteWriter, type: DType): void {
 function putSpec(writer: ByteWriter, spec: DTypeSpec): void {
   if (typeof spec === 'string') return putText(writer, spec);
   if (!Array.isArray(spec)) return putSpecDict(writer, spec);
-  if (spec.length === 2 && !Array.isArray(spec[0]) && isShape(spec[1])) {
+  // A field starts with its name, so a list of numbers in second place is the shape of a sub-array, of records too.
+  if (spec.length === 2 && isShape(spec[1])) {
     return putTuple<unknown>(writer, spec, (item, index) =>
       index === 0 ? putSpec(writer, item as DTypeSpec) : putShape(writer, item as number[], false),
     );
