@@ -12,6 +12,8 @@ import type { OpaqueKind } from './values/opaque.ts';
 export interface ReadContext {
   readonly lossless: boolean;
   readonly borrow: boolean;
+  /** Arrays over borrowed bytes may be stored into. */
+  readonly writable: boolean;
   readonly encoding: Encoding;
   /** The space of keys shared by the dicts and sets of this pickle. */
   space(): KeySpace;

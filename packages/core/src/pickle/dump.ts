@@ -53,7 +53,7 @@ export function dump(value: unknown, options: DumpOptions = {}): Uint8Array {
   if (bufferCallback !== undefined && protocol < 5) {
     throw new MmdError('INVALID_ARGUMENT', 'out-of-band buffers need protocol 5', { found: protocol });
   }
-  const pickler = new Pickler(protocol, limits?.depth ?? DEFAULT_LIMITS.depth, bufferCallback);
+  const pickler = new Pickler(protocol, limits?.depth ?? DEFAULT_LIMITS.depth, false, bufferCallback);
   pickler.sink.u8(OPCODES.PROTO.code);
   pickler.sink.u8(protocol);
   pickler.write(value, 0);
@@ -71,7 +71,7 @@ const PROTOCOLS: readonly number[] = [2, 3, 4, 5];
  * @throws MmdError as {@link dump}
  */
 export function dumpEntry(value: unknown, options: DumpEntryOptions = {}): Uint8Array {
-  const pickler = new Pickler(4, options.limits?.depth ?? DEFAULT_LIMITS.depth);
+  const pickler = new Pickler(4, options.limits?.depth ?? DEFAULT_LIMITS.depth, true);
   pickler.write(value, options.memoBase ?? 0);
   return pickler.sink.assemble(-1, false);
 }
@@ -92,7 +92,7 @@ export class EntryEncoder {
   readonly #pickler: Pickler;
 
   constructor(options: Pick<DumpOptions, 'limits'> = {}) {
-    this.#pickler = new Pickler(4, options.limits?.depth ?? DEFAULT_LIMITS.depth);
+    this.#pickler = new Pickler(4, options.limits?.depth ?? DEFAULT_LIMITS.depth, true);
   }
 
   /** One more than the highest memo index of the last entry; its `memoBase` if it has none. */

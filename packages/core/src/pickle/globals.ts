@@ -1,10 +1,39 @@
 /**
- * The allow-list: what makes an object of which global. Nothing else is ever called.
+ * The mapping table, both ways: which globals make which values, and how every class is written.
  *
  * @module
  */
 
-import type { Reconstruct } from './builtin.ts';
+import type { Reconstruct, Reduction } from './builtin.ts';
+import type { WriteContext } from './writers.ts';
+import { DATETIME_ROWS } from './types/datetime.ts';
+import { NUMPY_ROWS } from './types/numpy.ts';
+import { PLAIN_ROWS } from './types/plain.ts';
+import type { TypeRow } from './types/row.ts';
+import { STDLIB_ROWS } from './types/stdlib.ts';
 
-/** By module, then by name; Maps, so that no name reaches a prototype. */
-export const GLOBALS: ReadonlyMap<string, ReadonlyMap<string, Reconstruct>> = new Map();
+/** Every Python type that is not an opcode of its own. */
+export const TYPE_ROWS: readonly TypeRow[] = [...PLAIN_ROWS, ...DATETIME_ROWS, ...STDLIB_ROWS, ...NUMPY_ROWS];
+
+/**
+ * The allow-list: by module, then by name, what makes an object of a global. Maps, so that no name reaches a prototype.
+ * Nothing that is not here, or in the user's `globals`, is ever called.
+ */
+export const GLOBALS: ReadonlyMap<string, ReadonlyMap<string, Reconstruct>> = (() => {
+  const modules = new Map<string, Map<string, Reconstruct>>();
+  for (const { globals } of TYPE_ROWS) {
+    for (const [key, reconstruct] of Object.entries(globals)) {
+      const [module, name] = key.split(' ') as [string, string];
+      const names = modules.get(module) ?? new Map<string, Reconstruct>();
+      modules.set(module, names.set(name, reconstruct));
+    }
+  }
+  return modules;
+})();
+
+/** How instances of a class are written, by prototype. */
+export const REDUCERS: ReadonlyMap<unknown, (value: object, context: WriteContext) => Reduction> = new Map(
+  TYPE_ROWS.flatMap(({ type, reduce }) =>
+    type === undefined || reduce === undefined ? [] : [[type.prototype as unknown, reduce as (value: object, context: WriteContext) => Reduction]],
+  ),
+);

@@ -14,6 +14,7 @@ import { decodeRawUnicode, parseDecimal, parseFloatText, stripQuotes, unescapeBy
 import { OutOfBandBuffer } from './values/buffer.ts';
 import { PyDict } from './values/dict.ts';
 import { type OpaqueGlobal, OpaqueObject } from './values/opaque.ts';
+import { ELLIPSIS, NOT_IMPLEMENTED } from './values/scalars.ts';
 import { FrozenSet, PySet } from './values/set.ts';
 import { Tuple, tupleOver } from './values/tuple.ts';
 
@@ -149,13 +150,13 @@ const HANDLERS: { readonly [N in Exclude<OpcodeName, Hot>]: Handler } = {
   EXT1: (m) => pushExtension(m, m.bytes[m.take(1)]!),
   EXT2: (m) => pushExtension(m, m.view.getUint16(m.take(2), true)),
   EXT4: (m) => pushExtension(m, m.view.getInt32(m.take(4), true)),
-  GLOBAL: (m) => m.stack.push(global(m)),
+  GLOBAL: (m) => m.stack.push(constantOf(global(m))),
   STACK_GLOBAL: (m) => {
     const name = m.pop();
     const module = m.pop();
     if (typeof name !== 'string' || typeof module !== 'string')
       throw m.error('BAD_OPCODE', 'a global is named by two strings');
-    m.stack.push(named(m, module, name));
+    m.stack.push(constantOf(named(m, module, name)));
   },
   REDUCE: (m) => {
     const args = popArguments(m);
@@ -262,6 +263,12 @@ function named(m: Machine, module: string, name: string): OpaqueGlobal {
   if (m.proto >= 3) return m.globals.global(module, name);
   const [today, nameToday] = toPython3(module, name);
   return m.globals.global(today, nameToday);
+}
+
+/** The globals that are values themselves. */
+function constantOf(global: OpaqueGlobal): unknown {
+  if (global.module !== 'builtins') return global;
+  return global.name === 'Ellipsis' ? ELLIPSIS : global.name === 'NotImplemented' ? NOT_IMPLEMENTED : global;
 }
 
 function pushExtension(m: Machine, code: number): void {

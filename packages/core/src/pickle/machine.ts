@@ -30,6 +30,7 @@ const CANONICAL_NAN = 0x7ff8000000000000n;
 export class Machine implements ReadContext {
   readonly lossless: boolean;
   readonly borrow: boolean;
+  readonly writable: boolean;
   readonly encoding: Encoding;
   readonly limits: LoadLimits;
   readonly options: LoadOptions;
@@ -72,6 +73,7 @@ export class Machine implements ReadContext {
     this.entry = entry;
     this.lossless = options.lossless ?? false;
     this.borrow = options.borrow ?? true;
+    this.writable = options.writable ?? true;
     this.encoding = options.encoding ?? 'ascii';
     this.limits = options.limits === undefined ? DEFAULT_LIMITS : { ...DEFAULT_LIMITS, ...options.limits };
     this.globals = new KnownGlobals(options);

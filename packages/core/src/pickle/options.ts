@@ -40,6 +40,10 @@ export interface LoadOptions {
   readonly lossless?: boolean | undefined;
   /** Bytes, bytearrays and arrays are views of the input (default), or else copies. */
   readonly borrow?: boolean | undefined;
+  /**
+   * Arrays over the input may be stored into (default). False where the input is a read-only mapping, or shared.
+   */
+  readonly writable?: boolean | undefined;
   /** The out-of-band buffers of protocol 5, in order; borrowed. */
   readonly buffers?: Iterable<Uint8Array> | undefined;
   /** Resolves a persistent id; undefined leaves it opaque. */

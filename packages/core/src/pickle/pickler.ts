@@ -15,6 +15,10 @@ import { Args, BufferRef, Created, Extension, Fill, GlobalRef, Op } from './step
 import { PyDict } from './values/dict.ts';
 import { ByteArray } from './values/scalars.ts';
 import { Tuple } from './values/tuple.ts';
+import { REDUCERS } from './globals.ts';
+import { Pieces } from './types/numpy.ts';
+import { isArraySource } from '../ndarray/array-source.ts';
+import { isDType } from '../ndarray/descr.ts';
 import { stepsOf, type WriteContext } from './writers.ts';
 
 /** Items per APPENDS or SETITEMS, as CPython does: what a reader has to keep on its stack. */
@@ -51,6 +55,7 @@ const C: { readonly [N in keyof typeof OPCODES]: number } = Object.fromEntries(
 /** Writes values one after the other; what it keeps between them is memory, never meaning. */
 export class Pickler implements WriteContext {
   readonly protocol: 2 | 3 | 4 | 5;
+  readonly byteArrays: boolean;
   readonly bufferCallback: ((bytes: Uint8Array) => unknown) | undefined;
   readonly sink: Sink = new Sink(4096);
   /** One more than the highest memo index that was written. */
@@ -64,8 +69,9 @@ export class Pickler implements WriteContext {
   #texts = new Map<string, number>();
   #dicts = 0;
 
-  constructor(protocol: 2 | 3 | 4 | 5, maxDepth: number, bufferCallback?: (bytes: Uint8Array) => unknown) {
+  constructor(protocol: 2 | 3 | 4 | 5, maxDepth: number, entry: boolean, bufferCallback?: (bytes: Uint8Array) => unknown) {
     this.protocol = protocol;
+    this.byteArrays = entry || protocol === 5;
     this.#maxDepth = maxDepth;
     this.bufferCallback = bufferCallback;
   }
@@ -135,12 +141,15 @@ export class Pickler implements WriteContext {
     else if (value instanceof BufferRef) {
       this.sink.u8(C.NEXT_BUFFER);
       if (value.readonly) this.sink.u8(C.READONLY_BUFFER);
-    } else if (value instanceof Uint8Array) this.#bytes(value);
-    else if (Array.isArray(value)) this.#list(value);
-    else {
-      const steps = stepsOf(value, this);
-      this.#push(STEPS, steps, steps.length, value);
-    }
+    } else if (value instanceof Pieces) this.#pieces(value);
+    else if (value instanceof Uint8Array) this.#bytes(value);
+    else if (Array.isArray(value) && !REDUCERS.has(Object.getPrototypeOf(value))) this.#list(value);
+    else this.#steps(value);
+  }
+
+  #steps(value: object): void {
+    const steps = stepsOf(value, this);
+    this.#push(STEPS, steps, steps.length, value);
   }
 
   /** GETs an object that was written before. */
@@ -288,6 +297,10 @@ export class Pickler implements WriteContext {
   }
 
   #plain(value: object): void {
+    if (isDType(value) || isArraySource(value)) {
+      this.#steps(value);
+      return;
+    }
     this.#newDict(value);
     const keys = Object.keys(value);
     if (keys.length === 0) return;
@@ -442,15 +455,14 @@ export class Pickler implements WriteContext {
       this.#push(STEPS, steps, steps.length, value);
       return;
     }
-    this.payload(value, array);
+    this.#payload([value], value.length, array);
     if (array || value.length >= SHARED_BYTES) this.#note(value);
   }
 
   /** Bytes or a bytearray as one opcode. */
-  payload(bytes: Uint8Array, array: boolean): void {
+  #payload(pieces: readonly Uint8Array[], length: number, array: boolean): void {
     const { sink } = this;
     const head = sink.length;
-    const { length } = bytes;
     if (array) {
       sink.u8(C.BYTEARRAY8);
       sink.u64(length);
@@ -464,7 +476,15 @@ export class Pickler implements WriteContext {
       sink.u8(C.BINBYTES8);
       sink.u64(length);
     }
-    sink.payload(bytes, head);
+    sink.payload(pieces, length, head);
+  }
+
+  /** The bytes of an array, out of band where that is asked for. */
+  #pieces({ pieces, length, array }: Pieces): void {
+    if (this.bufferCallback !== undefined && array && !this.bufferCallback(join(pieces, length))) {
+      this.sink.u8(C.NEXT_BUFFER);
+    } else if (this.protocol < 3) this.#bytes(join(pieces, length));
+    else this.#payload(pieces, length, array);
   }
 
   #extension(code: number): void {
@@ -508,6 +528,17 @@ export class Pickler implements WriteContext {
     }
     this.#globals.set(key, -1 - sink.length);
   }
+}
+
+function join(pieces: readonly Uint8Array[], length: number): Uint8Array {
+  if (pieces.length === 1) return pieces[0]!;
+  const whole = new Uint8Array(length);
+  let pos = 0;
+  for (const piece of pieces) {
+    whole.set(piece, pos);
+    pos += piece.length;
+  }
+  return whole;
 }
 
 /** Bytes where the protocol has no opcode for them, as CPython writes them. */

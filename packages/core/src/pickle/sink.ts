@@ -16,7 +16,7 @@ const FRAME_MINIMUM = 4;
 interface Insertion {
   readonly pos: number;
   /** A payload whose opcode and length start at `head`. */
-  readonly payload?: Uint8Array;
+  readonly payload?: readonly Uint8Array[];
   readonly head?: number;
   /** A memo index. */
   readonly put?: number;
@@ -46,13 +46,13 @@ export class Sink extends ByteWriter {
   }
 
   /** The payload of the opcode that starts at `head` and was written up to here. Borrowed until the result is made. */
-  payload(bytes: Uint8Array, head: number): void {
-    if (bytes.length < FRAME_SIZE) {
-      this.raw(bytes);
+  payload(pieces: readonly Uint8Array[], length: number, head: number): void {
+    if (length < FRAME_SIZE) {
+      for (const piece of pieces) this.raw(piece);
       return;
     }
-    this.#insertions.push({ pos: this.length, payload: bytes, head });
-    this.#extra += bytes.length;
+    this.#insertions.push({ pos: this.length, payload: pieces, head });
+    this.#extra += length;
   }
 
   /** A PUT of `index` for the object that was complete at `pos`. */
@@ -108,7 +108,7 @@ export class Sink extends ByteWriter {
         out.close();
       }
       copy(pos);
-      out.copy(payload!, 0, payload!.length);
+      for (const piece of payload!) out.copy(piece, 0, piece.length);
       if (framed) out.open();
     }
     if (framed) cutsUpTo(this.length - 1);

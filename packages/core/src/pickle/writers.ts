@@ -7,11 +7,16 @@
 import { MmdError } from '../errors.ts';
 import type { Reduction } from './builtin.ts';
 import { OPCODES } from './opcodes.ts';
-import { Args, Created, Extension, Fill, GlobalRef, Op } from './steps.ts';
-import { TYPES } from './types.ts';
+import { Args, BufferRef, Created, Extension, Fill, GlobalRef, Op } from './steps.ts';
+import { REDUCERS } from './globals.ts';
+import { isArraySource } from '../ndarray/array-source.ts';
+import { isDType } from '../ndarray/descr.ts';
+import { reduceArray } from './types/numpy.ts';
+import { reduceDType } from './types/numpy-dtype.ts';
+import { OutOfBandBuffer } from './values/buffer.ts';
 import { PyDict } from './values/dict.ts';
 import { OpaqueGlobal, OpaqueObject, type Operation } from './values/opaque.ts';
-import { PyFloat, PyString } from './values/scalars.ts';
+import { ByteArray, PyConstant, PyFloat, PyString } from './values/scalars.ts';
 import { FrozenSet } from './values/set.ts';
 import { Tuple } from './values/tuple.ts';
 
@@ -19,6 +24,8 @@ import { Tuple } from './values/tuple.ts';
 export interface WriteContext {
   readonly protocol: 2 | 3 | 4 | 5;
   readonly bufferCallback: ((bytes: Uint8Array) => unknown) | undefined;
+  /** The reader knows BYTEARRAY8: protocol 5, and entries of an mmdpickle. */
+  readonly byteArrays: boolean;
   /** A float by its bits. */
   float(bits: bigint): void;
   /** Text by its UTF-8. */
@@ -52,8 +59,13 @@ export function stepsOf(value: object, context: WriteContext): readonly unknown[
   if (value instanceof OpaqueGlobal) return globalSteps(value, context.protocol);
   if (value instanceof OpaqueObject) return opaqueSteps(value, context.protocol);
   if (value instanceof Set) return setSteps(value, context.protocol);
-  const reduction = TYPES.get(Object.getPrototypeOf(value))?.(value, context);
-  if (reduction !== undefined) return reductionSteps(value, reduction);
+  if (value instanceof PyConstant) return [new GlobalRef('builtins', value.name)];
+  if (value instanceof OutOfBandBuffer) return bufferSteps(value, context);
+  const reduce = REDUCERS.get(Object.getPrototypeOf(value));
+  if (reduce !== undefined) return reductionSteps(value, reduce(value, context));
+  if (isDType(value)) return reductionSteps(value, reduceDType(value));
+  // Stubs, and subclasses of arrays.
+  if (isArraySource(value)) return reductionSteps(value, reduceArray(value, context));
   if (value instanceof Map) return [new PyDict(value)];
   // An object of another realm is as plain as one of ours.
   const prototype: unknown = Object.getPrototypeOf(value);
@@ -64,8 +76,15 @@ export function stepsOf(value: object, context: WriteContext): readonly unknown[
 }
 
 function className(prototype: unknown): string {
-  const { constructor } = prototype as { constructor?: unknown };
-  return typeof constructor === 'function' ? constructor.name : 'unknown';
+  const made = (prototype as { constructor?: unknown }).constructor;
+  return typeof made === 'function' ? made.name : 'unknown';
+}
+
+/** A buffer goes out of band if that is asked for, else it is bytes or a bytearray, as in Python. */
+function bufferSteps(value: OutOfBandBuffer, { bufferCallback }: WriteContext): readonly unknown[] {
+  const { bytes, readonly } = value;
+  if (bufferCallback !== undefined && !bufferCallback(bytes)) return [new BufferRef(readonly), new Created(value)];
+  return [readonly ? new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length) : new ByteArray(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.length)];
 }
 
 /** A global; a dotted name below protocol 4 by way of getattr, as CPython writes it. */

@@ -184,7 +184,7 @@ export const newSpace = (): KeySpace => new KeySpace();
 
 /** Numbers that a native Map compares as Python does. */
 export function nativeNumber(key: unknown): boolean {
-  return typeof key === 'number' && key === key && !Object.is(key, -0);
+  return typeof key === 'number' && !Number.isNaN(key) && !Object.is(key, -0);
 }
 
 /** The key under which a native Map of strings and numbers would hold a key; what is equal to none becomes undefined. */

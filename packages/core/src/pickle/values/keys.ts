@@ -9,6 +9,7 @@
 
 import { decodeLatin1 } from '../../bytes/utf8.ts';
 import { MmdError } from '../../errors.ts';
+import { isDType } from '../../ndarray/descr.ts';
 import { Complex } from '../../ndarray/complex.ts';
 import { DEFAULT_LIMITS, limitExceeded } from '../limits.ts';
 import { Tuple } from './tuple.ts';
@@ -102,6 +103,7 @@ export class KeySpace {
     }
     const prototype: unknown = Object.getPrototypeOf(value);
     if (value instanceof Uint8Array) return `b${decodeLatin1(value)}`;
+    if (isDType(value)) return `dtype${JSON.stringify(value.spec)}`;
     const plain = prototype === Object.prototype || prototype === null;
     if (plain || Array.isArray(value) || ArrayBuffer.isView(value) || value instanceof Map || value instanceof Set) {
       throw unhashable(value);

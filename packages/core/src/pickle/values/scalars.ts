@@ -4,7 +4,7 @@
  * @module
  */
 
-import { INSPECT, showAs } from './inspect.ts';
+import { showAs } from './inspect.ts';
 import { type Keyed, type KeySpace, unhashable } from './keys.ts';
 
 /**
@@ -92,27 +92,35 @@ export class PyString implements Keyed {
   }
 }
 
+/** A value of which Python has one: {@link ELLIPSIS} and {@link NOT_IMPLEMENTED}. */
+export class PyConstant implements Keyed {
+  readonly name: 'Ellipsis' | 'NotImplemented';
+
+  /** @internal */
+  constructor(name: 'Ellipsis' | 'NotImplemented') {
+    this.name = name;
+    Object.freeze(this);
+  }
+
+  toString(): string {
+    return this.name;
+  }
+
+  static {
+    showAs(this, (self) => self.name);
+  }
+
+  /** @internal */
+  pyKey(): string {
+    return this.name;
+  }
+}
+
 /** The one `Ellipsis`. */
-export const ELLIPSIS: PyConstant = constant('Ellipsis');
+export const ELLIPSIS: PyConstant = new PyConstant('Ellipsis');
 
 /** The one `NotImplemented`. */
-export const NOT_IMPLEMENTED: PyConstant = constant('NotImplemented');
-
-/** A value of which Python has one. */
-export interface PyConstant {
-  readonly name: 'Ellipsis' | 'NotImplemented';
-  toString(): string;
-}
-
-function constant(name: PyConstant['name']): PyConstant {
-  return Object.freeze({
-    __proto__: null,
-    name,
-    toString: () => name,
-    [INSPECT]: () => name,
-    pyKey: () => name,
-  }) as unknown as PyConstant;
-}
+export const NOT_IMPLEMENTED: PyConstant = new PyConstant('NotImplemented');
 
 /** Python's `range`. The parts are numbers where safe, else bigints. */
 export class PyRange implements Keyed {

@@ -1,0 +1,125 @@
+/**
+ * Rows of Python's `datetime` module.
+ *
+ * @module
+ */
+
+import { MmdError } from '../../errors.ts';
+import { PyDate, PyDateTime, PyTime, PyTimeDelta, PyTimeZone } from '../values/datetime.ts';
+import { OpaqueGlobal, OpaqueObject } from '../values/opaque.ts';
+import { attempt, bytesOf, reduceCall, row, type TypeRow } from './row.ts';
+
+/** What may stand for a timezone: a fixed offset, or an object that only Python knows. */
+function isZone(value: unknown): boolean {
+  return value instanceof PyTimeZone || value instanceof OpaqueObject || value instanceof OpaqueGlobal;
+}
+
+/** The packed state and the timezone of a datetime or time. */
+function stateOf(args: readonly unknown[], length: number): { bytes: Uint8Array; tzinfo: unknown } | undefined {
+  const bytes = bytesOf(args[0]);
+  if (bytes?.length !== length || args.length < 1 || args.length > 2) return undefined;
+  const tzinfo = args.length === 2 ? args[1] : null;
+  return tzinfo === null || isZone(tzinfo) ? { bytes, tzinfo } : undefined;
+}
+
+const clock = (bytes: Uint8Array, at: number): number[] => [
+  bytes[at]!,
+  bytes[at + 1]!,
+  bytes[at + 2]!,
+  (bytes[at + 3]! << 16) | (bytes[at + 4]! << 8) | bytes[at + 5]!,
+];
+
+function packClock({ hour, minute, second, microsecond }: PyTime | PyDateTime): number[] {
+  return [hour, minute, second, microsecond >> 16, (microsecond >> 8) & 0xff, microsecond & 0xff];
+}
+
+const withZone = (bytes: readonly number[], tzinfo: unknown): readonly unknown[] =>
+  tzinfo === null ? [Uint8Array.from(bytes)] : [Uint8Array.from(bytes), tzinfo];
+
+function reduceDateTime(value: PyDateTime): ReturnType<typeof reduceCall> {
+  const { year, month, day, fold, tzinfo } = value;
+  const bytes = [year >> 8, year & 0xff, month | (fold << 7), day, ...packClock(value)];
+  return reduceCall('datetime datetime', withZone(bytes, tzinfo));
+}
+
+/** Rows of Python's `datetime` module. */
+export const DATETIME_ROWS: readonly TypeRow[] = [
+  row(
+    'datetime.datetime',
+    PyDateTime,
+    {
+      'datetime datetime': (args) => {
+        const state = stateOf(args, 10);
+        if (state === undefined) return undefined;
+        const { bytes, tzinfo } = state;
+        const [hour, minute, second, microsecond] = clock(bytes, 4) as [number, number, number, number];
+        const year = (bytes[0]! << 8) | bytes[1]!;
+        const [month, fold] = [bytes[2]! & 0x7f, bytes[2]! >> 7];
+        return attempt(
+          () => new PyDateTime({ year, month, day: bytes[3]!, hour, minute, second, microsecond, fold, tzinfo }),
+        );
+      },
+    },
+    reduceDateTime,
+  ),
+  row('datetime.datetime', Date, {}, (value) => {
+    if (Number.isNaN(value.getTime())) throw new MmdError('UNSUPPORTED_VALUE', 'an invalid Date has no datetime');
+    return reduceDateTime(PyDateTime.fromDate(value));
+  }),
+  row(
+    'datetime.date',
+    PyDate,
+    {
+      'datetime date': (args) => {
+        const bytes = bytesOf(args[0]);
+        if (bytes?.length !== 4 || args.length !== 1) return undefined;
+        return attempt(() => new PyDate((bytes[0]! << 8) | bytes[1]!, bytes[2]!, bytes[3]!));
+      },
+    },
+    ({ year, month, day }) => reduceCall('datetime date', [Uint8Array.of(year >> 8, year & 0xff, month, day)]),
+  ),
+  row(
+    'datetime.time',
+    PyTime,
+    {
+      'datetime time': (args) => {
+        const state = stateOf(args, 6);
+        if (state === undefined) return undefined;
+        const { bytes, tzinfo } = state;
+        const [first, minute, second, microsecond] = clock(bytes, 0) as [number, number, number, number];
+        const [hour, fold] = [first & 0x7f, first >> 7];
+        return attempt(() => new PyTime({ hour, minute, second, microsecond, fold, tzinfo }));
+      },
+    },
+    (value) => {
+      const [hour, ...rest] = packClock(value) as [number, ...number[]];
+      return reduceCall('datetime time', withZone([hour | (value.fold << 7), ...rest], value.tzinfo));
+    },
+  ),
+  row(
+    'datetime.timedelta',
+    PyTimeDelta,
+    {
+      'datetime timedelta': (args) => {
+        const [days, seconds, microseconds] = args as number[];
+        if (args.length !== 3 || !args.every(Number.isSafeInteger)) return undefined;
+        return attempt(() => new PyTimeDelta(days!, seconds, microseconds));
+      },
+    },
+    ({ days, seconds, microseconds }) => reduceCall('datetime timedelta', [days, seconds, microseconds]),
+  ),
+  row(
+    'datetime.timezone',
+    PyTimeZone,
+    {
+      'datetime timezone': (args) => {
+        const [offset, name = null] = args;
+        if (!(offset instanceof PyTimeDelta) || args.length > 2 || !(name === null || typeof name === 'string')) {
+          return undefined;
+        }
+        return attempt(() => new PyTimeZone(offset, name));
+      },
+    },
+    ({ offset, name }) => reduceCall('datetime timezone', name === null ? [offset] : [offset, name]),
+  ),
+];

@@ -1,0 +1,172 @@
+/**
+ * numpy's dtype objects: from the arguments and states that pickles hold, and back.
+ *
+ * @module
+ */
+
+import { isDType, parseDType } from '../../ndarray/descr.ts';
+import type { DType, DTypeSpec } from '../../ndarray/dtypes.ts';
+import { decodeLatin1 } from '../../bytes/utf8.ts';
+import { type Reconstruct, type Reduction, Unfinished } from '../builtin.ts';
+import { PyDict } from '../values/dict.ts';
+import { RecordType } from '../values/numpy.ts';
+import { OpaqueGlobal } from '../values/opaque.ts';
+import { Tuple } from '../values/tuple.ts';
+import { attempt, bytesOf, reduceCall } from './row.ts';
+
+/** Types within types: numpy's own descriptions are far from it, and it bounds the recursion. */
+const MAX_DEPTH = 40;
+
+const isRecord = (value: unknown): boolean =>
+  value instanceof OpaqueGlobal && value.module === 'numpy' && value.name === 'record';
+
+/** The numbers of a shape: a tuple of ints, or one int. */
+export function shapeOf(value: unknown): readonly number[] | undefined {
+  const dims = typeof value === 'number' ? [value] : value;
+  if (!(typeof value === 'number' || value instanceof Tuple)) return undefined;
+  const ok = (dims as readonly unknown[]).every((dim) => Number.isSafeInteger(dim) && (dim as number) >= 0);
+  return ok ? (dims as readonly number[]) : undefined;
+}
+
+/** The spec that Python values describe, such as a list of field tuples; undefined for anything else. */
+function specOf(value: unknown, depth = 0): DTypeSpec | DType | undefined {
+  if (typeof value === 'string' || isDType(value)) return value;
+  if (depth > MAX_DEPTH) return undefined;
+  if (value instanceof RecordType) return value.dtype;
+  if (value instanceof Tuple) {
+    const shape = value.length === 2 ? shapeOf(value[1]) : undefined;
+    const base = shape === undefined ? undefined : specOf(value[0], depth + 1);
+    return base === undefined ? undefined : ([base, [...shape!]] as unknown as DTypeSpec);
+  }
+  if (Array.isArray(value)) return listSpec(value, depth);
+  return value instanceof PyDict ? dictSpec(value, depth) : undefined;
+}
+
+function listSpec(fields: readonly unknown[], depth: number): DTypeSpec | undefined {
+  const list: unknown[] = [];
+  for (const field of fields) {
+    if (!(field instanceof Tuple) || field.length < 2 || field.length > 3) return undefined;
+    const [name, format, dims] = field;
+    const spec = specOf(format, depth + 1);
+    const shape = field.length === 3 ? shapeOf(dims) : [];
+    const named = typeof name === 'string' || (name instanceof Tuple && name.length === 2 && name.every((n) => typeof n === 'string'));
+    if (spec === undefined || shape === undefined || !named) return undefined;
+    const title = typeof name === 'string' ? name : [...(name as Tuple)];
+    list.push(field.length === 3 ? [title, spec, [...shape]] : [title, spec]);
+  }
+  return list as unknown as DTypeSpec;
+}
+
+function dictSpec(dict: PyDict, depth: number): DTypeSpec | undefined {
+  const formats = dict.get('formats');
+  const names = dict.get('names');
+  if (!Array.isArray(formats) || !Array.isArray(names)) return undefined;
+  const spec: Record<string, unknown> = { names: [...names], formats: formats.map((format) => specOf(format, depth + 1)) };
+  for (const key of ['offsets', 'titles']) {
+    const list = dict.get(key);
+    if (Array.isArray(list)) spec[key] = [...list];
+  }
+  for (const key of ['itemsize', 'aligned']) if (dict.has(key)) spec[key] = dict.get(key);
+  return spec as unknown as DTypeSpec;
+}
+
+/** The dtype that an argument of numpy's functions names: a dtype, text, a list of fields, a dict. */
+export function dtypeOf(value: unknown): DType | undefined {
+  const spec = specOf(value);
+  return spec === undefined ? undefined : attempt(() => parseDType(spec));
+}
+
+/** A dtype, told from one of records. */
+export function typeOf(value: unknown): { dtype: DType; record: boolean } | undefined {
+  const dtype = dtypeOf(value);
+  return dtype === undefined ? undefined : { dtype, record: value instanceof RecordType };
+}
+
+/** `numpy.dtype(typestr, align, copy)` followed by a state, as numpy writes it, or `numpy.dtype(spec)`. */
+export const readDType: Reconstruct = (args) => {
+  const [spec, align, copy] = args;
+  if (args.length === 1) {
+    if (spec instanceof Tuple && isRecord(spec[0])) {
+      const dtype = spec.length === 2 ? dtypeOf(spec[1]) : undefined;
+      return dtype === undefined ? undefined : new RecordType(dtype);
+    }
+    return dtypeOf(spec);
+  }
+  const text = typeof spec === 'string';
+  if (args.length !== 3 || Number(align) !== 0 || Number(copy) !== 1 || !(text || isRecord(spec))) return undefined;
+  return new Unfinished((state) => {
+    const dtype = state instanceof Tuple ? attempt(() => finish(text ? spec : '', state)) : undefined;
+    return dtype === undefined || text ? dtype : new RecordType(dtype);
+  });
+};
+
+/** The dtype of numpy's state: version, byte order, sub-array, names, fields, itemsize, alignment, flags, metadata. */
+function finish(typestr: string, state: Tuple): DType | undefined {
+  const [version, order, subarray, names, fields, itemsize, , flags, metadata] = state;
+  const versioned = (version === 3 && state.length === 8) || (version === 4 && state.length === 9);
+  if (!versioned || typeof order !== 'string' || !/^[<>|=]$/.test(order)) return undefined;
+  if (subarray !== null) return names === null ? dtypeOf(subarray) : undefined;
+  if (names !== null) return plainMetadata(metadata) ? finishFields(names, fields, itemsize, flags) : undefined;
+  const unit = /^[mM]8$/.test(typestr) ? unitOf(metadata) : plainMetadata(metadata) ? '' : undefined;
+  if (unit === undefined) return undefined;
+  const code = typestr.replace(/^O\d+$/, 'O');
+  return parseDType(`${order === '|' || order === '=' ? '' : order}${code}${unit}`);
+}
+
+/** Metadata that the user attached have no place here: such a dtype stays opaque. */
+function plainMetadata(metadata: unknown): boolean {
+  return metadata === undefined || metadata === null || (metadata instanceof PyDict && metadata.size === 0);
+}
+
+/** `(metadata, (unit, count, numerator, denominator))` of a datetime64 or timedelta64. */
+function unitOf(metadata: unknown): string | undefined {
+  if (!(metadata instanceof Tuple) || metadata.length !== 2 || !plainMetadata(metadata[0])) return undefined;
+  const [base, count, ...rest] = metadata[1] instanceof Tuple ? metadata[1] : [];
+  const bytes = bytesOf(base);
+  if (bytes === undefined || !Number.isSafeInteger(count) || rest.some((part) => part !== 1)) return undefined;
+  const unit = decodeLatin1(bytes);
+  return unit === 'generic' ? '' : `[${count === 1 ? '' : count}${unit}]`;
+}
+
+function finishFields(names: unknown, fields: unknown, itemsize: unknown, flags: unknown): DType | undefined {
+  if (!(names instanceof Tuple) || !(fields instanceof PyDict)) return undefined;
+  const spec: { names: unknown[]; formats: unknown[]; offsets: unknown[]; titles: unknown[] } = { names: [], formats: [], offsets: [], titles: [] };
+  for (const name of names) {
+    const field: unknown = fields.get(name);
+    if (!(field instanceof Tuple) || field.length < 2 || field.length > 3 || !isDType(field[0])) return undefined;
+    spec.names.push(name);
+    spec.formats.push(field[0]);
+    spec.offsets.push(field[1]);
+    spec.titles.push(field[2] ?? null);
+  }
+  // The flag ALIGNED_STRUCT; numpy before 2 writes flags as a signed byte.
+  const aligned = typeof flags === 'number' && (flags & 0x80) !== 0;
+  const { titles, ...rest } = spec;
+  const titled = titles.some((title) => title !== null) ? { titles } : {};
+  return parseDType({ ...rest, ...titled, itemsize, ...(aligned ? { aligned } : {}) } as unknown as DTypeSpec);
+}
+
+/** A spec as the Python values that `numpy.dtype` takes. Specs nest at most as deep as dtypes do. */
+export function pythonSpec(spec: unknown): unknown {
+  if (typeof spec === 'string') return spec;
+  if (!Array.isArray(spec)) return dictOf(spec as Record<string, unknown>);
+  const [base, shape] = spec as [unknown, unknown];
+  const subarray = spec.length === 2 && Array.isArray(shape) && shape.every((dim) => typeof dim === 'number');
+  if (subarray) return Tuple.of(pythonSpec(base), Tuple.from(shape as number[]));
+  return (spec as unknown[][]).map(([name, format, dims]) => {
+    const field = [Array.isArray(name) ? Tuple.from(name) : name, pythonSpec(format)];
+    return Tuple.from(dims === undefined ? field : [...field, Tuple.from(dims as number[])]);
+  });
+}
+
+function dictOf(spec: Record<string, unknown>): Map<string, unknown> {
+  const dict = new Map(Object.entries(spec));
+  dict.set('formats', (spec['formats'] as unknown[]).map(pythonSpec));
+  return dict;
+}
+
+/** How a dtype is written: by numpy's public constructor. */
+export function reduceDType(dtype: DType, record = false): Reduction {
+  const spec = pythonSpec(dtype.spec);
+  return reduceCall('numpy dtype', [record ? Tuple.of(new OpaqueGlobal('numpy', 'record'), spec) : spec]);
+}

@@ -1,0 +1,300 @@
+/**
+ * Rows of numpy: arrays in every spelling that numpy 1 and 2 write, scalars, dtypes, masked arrays and record arrays.
+ *
+ * @module
+ */
+
+import { ndarray } from '../../ndarray/create.ts';
+import type { ArraySource } from '../../ndarray/array-source.ts';
+import { parseDType } from '../../ndarray/descr.ts';
+import type { DType } from '../../ndarray/dtypes.ts';
+import { MaskedArray } from '../../ndarray/masked-array.ts';
+import { memoryOver } from '../../ndarray/memory-over.ts';
+import { NDArray } from '../../ndarray/nd-array.ts';
+import { type Reconstruct, type ReadContext, type Reduction, Unfinished } from '../builtin.ts';
+import { OutOfBandBuffer } from '../values/buffer.ts';
+import { NumpyScalar, RecArray, RecordType } from '../values/numpy.ts';
+import { OpaqueGlobal } from '../values/opaque.ts';
+import { ByteArray, PyFloat } from '../values/scalars.ts';
+import { Tuple } from '../values/tuple.ts';
+import type { WriteContext } from '../writers.ts';
+import { dtypeOf, readDType, reduceDType, shapeOf, typeOf } from './numpy-dtype.ts';
+import { attempt, bytesOf, reduceCall, row, type TypeRow } from './row.ts';
+
+/** The classes that `_reconstruct` is known to make. */
+const ARRAY_CLASSES: ReadonlyMap<string, 'ndarray' | 'recarray'> = new Map([
+  ['numpy.ndarray', 'ndarray'],
+  ['numpy.recarray', 'recarray'],
+  ['numpy.rec.recarray', 'recarray'],
+  ['numpy.core.records.recarray', 'recarray'],
+  ['numpy._core.records.recarray', 'recarray'],
+]);
+
+type Order = 'C' | 'F';
+
+/** The bytes an array may lie over, and whether Python could write to them. */
+function bufferOf(value: unknown): { bytes: Uint8Array; writable: boolean } | undefined {
+  if (value instanceof OutOfBandBuffer) return { bytes: value.bytes, writable: !value.readonly };
+  return value instanceof Uint8Array ? { bytes: value, writable: value instanceof ByteArray } : undefined;
+}
+
+/** An array over exactly its bytes. */
+function arrayOver(
+  bytes: Uint8Array,
+  writable: boolean,
+  dtype: DType,
+  shape: readonly number[],
+  order: Order,
+  record = false,
+): NDArray | undefined {
+  const size = shape.reduce((product, dim) => product * dim, dtype.itemsize);
+  if (size !== bytes.length || dtype.hasObject) return undefined;
+  const memory = memoryOver(bytes, writable);
+  return attempt(() =>
+    record ? new RecArray({ memory, dtype, shape, order }) : NDArray.over(memory, dtype, shape, { order }),
+  );
+}
+
+const isName = (value: unknown, names: (name: string) => boolean): value is OpaqueGlobal =>
+  value instanceof OpaqueGlobal && names(value.toString());
+
+/** The placeholder arguments `(0,), b'b'` that numpy writes before a state. */
+function isPlaceholder(shape: unknown, code: unknown): boolean {
+  return shape instanceof Tuple && shape.length === 1 && shape[0] === 0 && bytesOf(code)?.join() === '98';
+}
+
+/** `_reconstruct(cls, (0,), b'b')`, then the state (version, shape, dtype, Fortran order, data). */
+const readReconstruct: Reconstruct = (args, context) => {
+  const [cls, shape, code] = args;
+  const kind = cls instanceof OpaqueGlobal ? ARRAY_CLASSES.get(cls.toString()) : undefined;
+  if (kind === undefined || args.length !== 3 || !isPlaceholder(shape, code)) return undefined;
+  return new Unfinished((state) => {
+    if (!(state instanceof Tuple) || state.length !== 5 || state[0] !== 1) return undefined;
+    return finishArray(state.slice(1), kind === 'recarray', context);
+  });
+};
+
+function finishArray(state: readonly unknown[], record: boolean, context: ReadContext): NDArray | undefined {
+  const [dims, type, fortran, data] = state;
+  const shape = shapeOf(dims);
+  const known = typeOf(type);
+  if (shape === undefined || known === undefined || typeof fortran !== 'boolean' || known.record !== record) return undefined;
+  const { dtype } = known;
+  if (Array.isArray(data)) {
+    // numpy lists the elements in C order, whatever the array's order.
+    return dtype.kind === 'O' ? attempt(() => NDArray.ofObjects(data as unknown[], shape)) : undefined;
+  }
+  const bytes = bytesOf(data);
+  return bytes && arrayOver(bytes, context.writable, dtype, shape, fortran ? 'F' : 'C', record);
+}
+
+/** `_frombuffer(buffer, dtype, shape, order[, axis order])`, protocol 5. */
+const readFromBuffer: Reconstruct = (args, context) => {
+  const [data, type, dims, order, axes] = args;
+  const buffer = bufferOf(data);
+  const dtype = dtypeOf(type);
+  const shape = shapeOf(dims);
+  if (buffer === undefined || dtype === undefined || shape === undefined) return undefined;
+  const writable = buffer.writable && context.writable;
+  if (args.length === 5 && order === 'K') {
+    const permutation = shapeOf(axes);
+    const array = permutation && arrayOver(buffer.bytes, writable, dtype, shape, 'C');
+    return array && attempt(() => array.transpose(...permutation));
+  }
+  if (args.length !== 4 && axes !== null) return undefined;
+  return order === 'C' || order === 'F' ? arrayOver(buffer.bytes, writable, dtype, shape, order) : undefined;
+};
+
+/** `numpy.ndarray(shape, dtype, buffer[, 0, None, order])`: the modern spelling of an mmdpickle. */
+const readNDArray: Reconstruct = (args, context) => {
+  const [dims, type, data, offset = 0, strides = null, order = 'C'] = args;
+  const buffer = bufferOf(data);
+  const dtype = dtypeOf(type);
+  const shape = shapeOf(dims);
+  const ordered = order === 'C' || order === 'F';
+  if (buffer === undefined || dtype === undefined || shape === undefined || !ordered) return undefined;
+  if (offset !== 0 || strides !== null || args.length > 6) return undefined;
+  // The buffer may be larger: a growable array states its committed rows in the shape.
+  const size = shape.reduce((product, dim) => product * dim, dtype.itemsize);
+  if (!(size <= buffer.bytes.length)) return undefined;
+  return arrayOver(buffer.bytes.subarray(0, size), buffer.writable && context.writable, dtype, shape, order);
+};
+
+/** `fromstring(bytes, dtype)` and `frombuffer(bytes, dtype)`: one axis. */
+function readFlat(copies: boolean): Reconstruct {
+  return (args, context) => {
+    const buffer = bufferOf(args[0]);
+    const dtype = args.length === 2 ? dtypeOf(args[1]) : undefined;
+    if (buffer === undefined || dtype === undefined || !(dtype.itemsize > 0)) return undefined;
+    const { bytes } = buffer;
+    return arrayOver(bytes, (copies || buffer.writable) && context.writable, dtype, [bytes.length / dtype.itemsize], 'C');
+  };
+}
+
+const readReshape: Reconstruct = (args) => {
+  const [array, dims] = args;
+  const shape = args.length === 2 ? shapeOf(dims) : undefined;
+  if (!(array instanceof NDArray) || shape === undefined) return undefined;
+  return attempt(() => array.reshape(shape));
+};
+
+/** `scalar(dtype, bytes)`. */
+const readScalar: Reconstruct = (args) => {
+  const known = args.length === 2 ? typeOf(args[0]) : undefined;
+  const bytes = bytesOf(args[1]);
+  if (known === undefined || bytes === undefined) return undefined;
+  return attempt(() => new NumpyScalar(known.dtype, bytes, known.record));
+};
+
+/** `MaskedArray(data, mask[, None, False, True, 0, fill value])`. */
+const readMasked: Reconstruct = (args) => {
+  const [data, mask, ...rest] = args;
+  const [dtype = null, copy = false, subok = true, ndmin = 0, fill = null] = rest;
+  const known = dtype === null && copy === false && subok === true && ndmin === 0 && rest.length <= 5;
+  if (!(data instanceof NDArray) || !(mask instanceof NDArray) || !known) return undefined;
+  return attempt(() => new MaskedArray(data, mask, { fillValue: fillOf(fill) }));
+};
+
+/** A fill value as an element: numpy keeps it as an array without axes. */
+function fillOf(value: unknown): unknown {
+  if (value instanceof NDArray && value.ndim === 0) return value.get();
+  if (value instanceof NumpyScalar) return value.value;
+  return value instanceof PyFloat ? value.value : value;
+}
+
+/** `_mareconstruct(MaskedArray, ndarray, (0,), 'b')`, then (1, shape, dtype, Fortran order, data, mask, fill value). */
+const readMaskedReconstruct: Reconstruct = (args, context) => {
+  const [cls, base, shape, code] = args;
+  const known = isName(cls, (name) => name === 'numpy.ma.MaskedArray' || name === 'numpy.ma.core.MaskedArray');
+  const plain = isName(base, (name) => name === 'numpy.ndarray');
+  if (!known || !plain || args.length !== 4 || !isPlaceholder(shape, code)) return undefined;
+  return new Unfinished((state) => {
+    if (!(state instanceof Tuple) || state.length !== 7 || state[0] !== 1) return undefined;
+    const [, dims, type, fortran, data, mask, fill] = state;
+    const array = finishArray([dims, type, fortran, data], false, context);
+    // The mask of a structured type is structured too: that stays opaque.
+    if (array === undefined || array.type.fields !== undefined) return undefined;
+    const flags = finishArray([dims, parseDType('bool'), fortran, mask], false, context);
+    return flags && attempt(() => new MaskedArray(array, flags, { fillValue: fillOf(fill) }));
+  });
+};
+
+/** The bytes of a source, in pieces that stay valid; one piece if they are not views of the array itself. */
+function piecesOf(source: ArraySource, nbytes: number): readonly Uint8Array[] {
+  if (source.bytes === undefined) return [new Uint8Array(nbytes)];
+  if (source instanceof NDArray && source.isContiguous(source.order)) return [...source.bytes()];
+  const whole = new Uint8Array(nbytes);
+  let pos = 0;
+  for (const piece of source.bytes()) {
+    whole.set(piece, pos);
+    pos += piece.length;
+  }
+  return [whole];
+}
+
+/** Bytes of a payload that may stand in several pieces; the writer joins them. */
+export class Pieces {
+  readonly pieces: readonly Uint8Array[];
+  readonly length: number;
+  /** A bytearray rather than bytes. */
+  readonly array: boolean;
+
+  constructor(pieces: readonly Uint8Array[], array: boolean) {
+    this.pieces = pieces;
+    this.length = pieces.reduce((sum, { length }) => sum + length, 0);
+    this.array = array;
+  }
+}
+
+const NDARRAY = new OpaqueGlobal('numpy', 'ndarray');
+const RECARRAY = new OpaqueGlobal('numpy', 'recarray');
+const PLACEHOLDER: readonly unknown[] = [Tuple.of(0), Uint8Array.of(0x62)];
+
+/** How an array source is written, nested in other values. */
+export function reduceArray(source: ArraySource, context: WriteContext): Reduction {
+  if (source.mask !== undefined && source.mask !== null) return reduceMasked(source, source.mask);
+  const dtype = parseDType(source.dtype);
+  const shape = Tuple.from(source.shape);
+  const order = source.order ?? 'C';
+  const record = source instanceof RecArray;
+  if (dtype.hasObject) return objectArray(source, dtype, shape);
+  const size = source.shape.reduce((product, dim) => product * dim, dtype.itemsize);
+  const pieces = piecesOf(source, size);
+  if (record || !context.byteArrays) {
+    const state = Tuple.of<unknown>(1, shape, record ? new RecordType(dtype) : dtype, order === 'F', new Pieces(pieces, false));
+    return reduceCall('numpy.core.multiarray _reconstruct', [record ? RECARRAY : NDARRAY, ...PLACEHOLDER], { state });
+  }
+  const spec = reduceDType(dtype).args[0];
+  const args = [shape, spec, new Pieces(pieces, true)];
+  return reduceCall('numpy ndarray', order === 'F' ? [...args, 0, null, 'F'] : args);
+}
+
+/** An array of objects: its elements as a list in C order. */
+function objectArray(source: ArraySource, dtype: DType, shape: Tuple): Reduction {
+  const elements: unknown[] = [];
+  if (source instanceof NDArray) {
+    const flat = source.reshape([source.size]);
+    for (let i = 0; i < source.size; i++) elements.push(flat.get(i));
+  }
+  const state = Tuple.of<unknown>(1, shape, dtype, false, elements);
+  return reduceCall('numpy.core.multiarray _reconstruct', [NDARRAY, ...PLACEHOLDER], { state });
+}
+
+function reduceMasked(source: ArraySource, mask: ArraySource): Reduction {
+  const data = source instanceof MaskedArray ? source.data : { ...source, mask: undefined };
+  const fill = source.fillValue;
+  if (fill === null || fill === undefined) return reduceCall('numpy.ma MaskedArray', [data, mask]);
+  const scalar = NumpyScalar.of(fill, parseDType(source.dtype));
+  return reduceCall('numpy.ma MaskedArray', [data, mask, null, false, true, 0, scalar]);
+}
+
+/** A typed array as a one-dimensional array. */
+function typedRow(type: { readonly prototype: object }): TypeRow {
+  return row('numpy.ndarray', type, {}, (value, context) => reduceArray(ndarray(value as Float64Array), context));
+}
+
+/** Rows of numpy. */
+export const NUMPY_ROWS: readonly TypeRow[] = [
+  row(
+    'numpy.ndarray',
+    NDArray,
+    {
+      'numpy.core.multiarray _reconstruct': readReconstruct,
+      'numpy._core.multiarray _reconstruct': readReconstruct,
+      'numpy.core.numeric _frombuffer': readFromBuffer,
+      'numpy._core.numeric _frombuffer': readFromBuffer,
+      'numpy ndarray': readNDArray,
+      'numpy.core.multiarray fromstring': readFlat(true),
+      'numpy fromstring': readFlat(true),
+      'numpy frombuffer': readFlat(false),
+      'numpy.core.multiarray frombuffer': readFlat(false),
+      'numpy reshape': readReshape,
+      'numpy.core.fromnumeric reshape': readReshape,
+      'numpy._core.fromnumeric reshape': readReshape,
+    },
+    reduceArray,
+  ),
+  row('numpy.recarray', RecArray, {}, reduceArray),
+  row(
+    'numpy.ma.MaskedArray',
+    MaskedArray,
+    {
+      'numpy.ma MaskedArray': readMasked,
+      'numpy.ma.core MaskedArray': readMasked,
+      'numpy.ma.core _mareconstruct': readMaskedReconstruct,
+    },
+    reduceArray,
+  ),
+  row(
+    'numpy scalars',
+    NumpyScalar,
+    { 'numpy.core.multiarray scalar': readScalar, 'numpy._core.multiarray scalar': readScalar },
+    ({ dtype, bytes, record }) =>
+      reduceCall('numpy.core.multiarray scalar', [record ? new RecordType(dtype) : dtype, bytes]),
+  ),
+  row('numpy.dtype of records', RecordType, { 'numpy dtype': readDType }, ({ dtype }) => reduceDType(dtype, true)),
+  ...[
+    Int8Array, Uint8ClampedArray, Int16Array, Uint16Array, Int32Array, Uint32Array, Float32Array, Float64Array,
+    BigInt64Array, BigUint64Array,
+  ].map(typedRow),
+];

@@ -1,0 +1,127 @@
+/**
+ * Rows of Python's builtin types.
+ *
+ * @module
+ */
+
+import { encodeLatin1, encodeUtf8 } from '../../bytes/utf8.ts';
+import { Complex } from '../../ndarray/complex.ts';
+import type { ReadContext } from '../builtin.ts';
+import { PyException } from '../values/collections.ts';
+import { ByteArray, PyFloat, PyRange, PySlice } from '../values/scalars.ts';
+import { FrozenSet, PySet } from '../values/set.ts';
+import { isInteger, reduceCall, row, type TypeRow } from './row.ts';
+
+/** The items of a list, tuple, set or frozenset. */
+function itemsOf(value: unknown): readonly unknown[] | undefined {
+  if (Array.isArray(value)) return value;
+  return value instanceof PySet ? [...value] : undefined;
+}
+
+function readSet<T extends PySet>(make: () => T): (args: readonly unknown[], context: ReadContext) => T | undefined {
+  return (args, context) => {
+    const items = args.length === 0 ? [] : itemsOf(args[0]);
+    if (items === undefined || args.length > 1) return undefined;
+    const set = make();
+    PySet.fill(set, items, 0, context.space);
+    return set;
+  };
+}
+
+/** A float or int argument as a number. */
+function floatOf(value: unknown): number | undefined {
+  if (value instanceof PyFloat) return value.value;
+  return typeof value === 'number' ? value : undefined;
+}
+
+function encodeText(text: unknown, encoding: unknown): Uint8Array | undefined {
+  if (typeof text !== 'string') return undefined;
+  if (encoding === 'latin1' || encoding === 'latin-1') return encodeLatin1(text);
+  return encoding === 'utf-8' || encoding === 'utf8' ? encodeUtf8(text) : undefined;
+}
+
+const copyArray = (bytes: Uint8Array): ByteArray => new ByteArray(bytes);
+
+/** The builtin exceptions of every Python 3. */
+// biome-ignore format: a table
+export const EXCEPTIONS: readonly string[] = [
+  'ArithmeticError', 'AssertionError', 'AttributeError', 'BaseException', 'BaseExceptionGroup', 'BlockingIOError',
+  'BrokenPipeError', 'BufferError', 'BytesWarning', 'ChildProcessError', 'ConnectionAbortedError', 'ConnectionError',
+  'ConnectionRefusedError', 'ConnectionResetError', 'DeprecationWarning', 'EOFError', 'EncodingWarning',
+  'EnvironmentError', 'Exception', 'ExceptionGroup', 'FileExistsError', 'FileNotFoundError', 'FloatingPointError',
+  'FutureWarning', 'GeneratorExit', 'IOError', 'ImportError', 'ImportWarning', 'IndentationError', 'IndexError',
+  'InterruptedError', 'IsADirectoryError', 'KeyError', 'KeyboardInterrupt', 'LookupError', 'MemoryError',
+  'ModuleNotFoundError', 'NameError', 'NotADirectoryError', 'NotImplementedError', 'OSError', 'OverflowError',
+  'PendingDeprecationWarning', 'PermissionError', 'ProcessLookupError', 'PythonFinalizationError', 'RecursionError',
+  'ReferenceError', 'ResourceWarning', 'RuntimeError', 'RuntimeWarning', 'StopAsyncIteration', 'StopIteration',
+  'SyntaxError', 'SyntaxWarning', 'SystemError', 'SystemExit', 'TabError', 'TimeoutError', 'TypeError',
+  'UnboundLocalError', 'UnicodeDecodeError', 'UnicodeEncodeError', 'UnicodeError', 'UnicodeTranslateError',
+  'UnicodeWarning', 'UserWarning', 'ValueError', 'Warning', 'ZeroDivisionError',
+];
+
+/** Rows of Python's builtin types. */
+export const PLAIN_ROWS: readonly TypeRow[] = [
+  row(
+    'complex',
+    Complex,
+    {
+      'builtins complex': ([re, im], _context, kind) => {
+        const [real, imaginary] = [floatOf(re), floatOf(im)];
+        return kind === 'REDUCE' && real !== undefined && imaginary !== undefined ? new Complex(real, imaginary) : undefined;
+      },
+    },
+    ({ re, im }) => reduceCall('builtins complex', [new PyFloat(re), new PyFloat(im)]),
+  ),
+  {
+    python: 'bytes',
+    globals: {
+      '_codecs encode': (args) => (args.length === 2 ? encodeText(args[0], args[1]) : undefined),
+      'builtins bytes': (args) => {
+        if (args.length === 0) return new Uint8Array(0);
+        const [first] = args;
+        return args.length === 1 && first instanceof Uint8Array && !(first instanceof ByteArray) ? first : undefined;
+      },
+    },
+  },
+  {
+    python: 'bytearray',
+    globals: {
+      'builtins bytearray': (args) => {
+        const [first, encoding] = args;
+        if (args.length === 0) return new ByteArray(0);
+        if (args.length === 1) return first instanceof Uint8Array ? copyArray(first) : undefined;
+        const bytes = args.length === 2 ? encodeText(first, encoding) : undefined;
+        return bytes === undefined ? undefined : copyArray(bytes);
+      },
+    },
+  },
+  { python: 'set', globals: { 'builtins set': readSet(() => new PySet()) } },
+  { python: 'frozenset', globals: { 'builtins frozenset': readSet(() => new FrozenSet()) } },
+  row(
+    'range',
+    PyRange,
+    {
+      'builtins range': (args) => {
+        const [start, stop, step] = args;
+        const ok = args.length === 3 && isInteger(start) && isInteger(stop) && isInteger(step) && BigInt(step) !== 0n;
+        return ok ? new PyRange(start, stop, step) : undefined;
+      },
+    },
+    ({ start, stop, step }) => reduceCall('builtins range', [start, stop, step]),
+  ),
+  row(
+    'slice',
+    PySlice,
+    { 'builtins slice': (args) => (args.length === 3 ? new PySlice(args[0], args[1], args[2]) : undefined) },
+    ({ start, stop, step }) => reduceCall('builtins slice', [start, stop, step]),
+  ),
+  row(
+    'exceptions',
+    PyException,
+    Object.fromEntries(
+      EXCEPTIONS.map((type) => [`builtins ${type}`, (args, _context, kind) => (kind === 'REDUCE' ? new PyException(type, args) : undefined)]),
+    ),
+    ({ type, args, attributes }) =>
+      reduceCall(`builtins ${type}`, args, attributes === null ? {} : { state: attributes }),
+  ),
+];

@@ -1,0 +1,195 @@
+/**
+ * Rows of Python's standard library: decimal, fractions, uuid, pathlib, collections, array.
+ *
+ * @module
+ */
+
+import { type Reconstruct, Unfinished } from '../builtin.ts';
+import { Counter, DefaultDict, Deque, MACHINE_FORMATS, OrderedDict, PyArray, TYPE_CODES } from '../values/collections.ts';
+import { PyDict } from '../values/dict.ts';
+import { PATH_CLASSES, PyDecimal, PyFraction, PyPath, PyUuid } from '../values/numbers.ts';
+import { OpaqueGlobal, OpaqueObject } from '../values/opaque.ts';
+import { ByteArray, PyFloat } from '../values/scalars.ts';
+import { attempt, isInteger, reduceCall, row, type TypeRow } from './row.ts';
+
+/** An argument that is one string. */
+const oneText = (args: readonly unknown[]): string | undefined =>
+  args.length === 1 && typeof args[0] === 'string' ? args[0] : undefined;
+
+function readFraction(args: readonly unknown[]): PyFraction | undefined {
+  const [numerator, denominator] = args;
+  if (args.length === 2 && isInteger(numerator) && isInteger(denominator)) {
+    return attempt(() => new PyFraction(numerator, denominator));
+  }
+  const match = /^(-?\d+)(?:\/(\d+))?$/.exec(oneText(args) ?? '');
+  return match === null ? undefined : attempt(() => new PyFraction(BigInt(match[1]!), BigInt(match[2] ?? 1)));
+}
+
+/** The state of a UUID: its 128 bits as one int, and nothing else. */
+function finishUuid(state: unknown): PyUuid | undefined {
+  if (!(state instanceof PyDict) || state.size !== 1) return undefined;
+  const int: unknown = state.get('int');
+  if (!isInteger(int) || BigInt(int) < 0n || BigInt(int) >= 1n << 128n) return undefined;
+  return new PyUuid(BigInt(int).toString(16).padStart(32, '0'));
+}
+
+const readUuid: Reconstruct = (args, _context, kind) => {
+  if (kind === 'NEWOBJ') return args.length === 0 ? new Unfinished(finishUuid) : undefined;
+  const text = oneText(args);
+  return text === undefined ? undefined : attempt(() => new PyUuid(text));
+};
+
+/** Protocols 0 and 1 make plain objects by `copyreg._reconstructor(cls, object, None)`. */
+const readReconstructor: Reconstruct = (args) => {
+  const [cls, base, state] = args;
+  const known = cls instanceof OpaqueGlobal && cls.module === 'uuid' && cls.name === 'UUID';
+  const plain = base instanceof OpaqueGlobal && base.module === 'builtins' && base.name === 'object';
+  return known && plain && state === null && args.length === 3 ? new Unfinished(finishUuid) : undefined;
+};
+
+const PATH_READERS: Readonly<Record<string, Reconstruct>> = Object.fromEntries(
+  PATH_CLASSES.flatMap((type) =>
+    ['pathlib', 'pathlib._local'].map((module): [string, Reconstruct] => [
+      `${module} ${type}`,
+      (args) => (args.every((part) => typeof part === 'string') ? new PyPath(args as string[], type) : undefined),
+    ]),
+  ),
+);
+
+const readOrderedDict: Reconstruct = (args, context) => {
+  const dict = new OrderedDict();
+  const [pairs] = args;
+  if (args.length === 0) return dict;
+  // Python 2 and 3.4 give a list of pairs.
+  const ok = args.length === 1 && Array.isArray(pairs) && pairs.every((pair) => Array.isArray(pair) && pair.length === 2);
+  if (!ok) return undefined;
+  for (const pair of pairs as unknown[][]) PyDict.fill(dict, pair, 0, context.space);
+  return dict;
+};
+
+const readCounter: Reconstruct = (args, context) => {
+  const [from] = args;
+  if (args.length !== 1 || !(from instanceof PyDict)) return undefined;
+  const counter = new Counter();
+  for (const entry of from) PyDict.fill(counter, entry, 0, context.space);
+  return counter;
+};
+
+const readDefaultDict: Reconstruct = (args) => {
+  const [factory = null] = args;
+  const known = factory === null || factory instanceof OpaqueGlobal || factory instanceof OpaqueObject;
+  return known && args.length <= 1 ? new DefaultDict(factory) : undefined;
+};
+
+const readDeque: Reconstruct = (args) => {
+  const [items = [], maxlen = null] = args;
+  const bound = maxlen === null || (Number.isSafeInteger(maxlen) && (maxlen as number) >= 0);
+  if (args.length > 2 || !Array.isArray(items) || !bound) return undefined;
+  return Deque.over(items as unknown[], maxlen as number | null);
+};
+
+/** `array.array(typecode, list)`, as protocols 0 to 2 write it. */
+const readArray: Reconstruct = (args) => {
+  const [typecode, items] = args;
+  const format = TYPE_CODES.get(typecode as string);
+  if (args.length !== 2 || format === undefined || !Array.isArray(items)) return undefined;
+  const bytes = packItems(items, format);
+  return bytes === undefined ? undefined : new PyArray(typecode as string, format, bytes);
+};
+
+/** The items in a little-endian machine format; undefined if one does not fit. */
+function packItems(items: readonly unknown[], format: number): Uint8Array | undefined {
+  const code = MACHINE_FORMATS[format]!;
+  const size = format === 20 ? 4 : Number(code.at(-1));
+  const bytes = new Uint8Array(items.length * size);
+  const view = new DataView(bytes.buffer);
+  for (let i = 0; i < items.length; i++) if (!packItem(view, i * size, items[i], code.at(-2)!, size)) return undefined;
+  return bytes;
+}
+
+function packItem(view: DataView, pos: number, item: unknown, kind: string, size: number): boolean {
+  if (kind === 'U') {
+    if (typeof item !== 'string' || item.length !== String.fromCodePoint(item.codePointAt(0) ?? 0).length) return false;
+    view.setUint32(pos, item.codePointAt(0)!, true);
+    return true;
+  }
+  if (kind === 'f') {
+    const value = item instanceof PyFloat ? item.value : item;
+    if (typeof value !== 'number') return false;
+    if (size === 4) view.setFloat32(pos, value, true);
+    else view.setFloat64(pos, value, true);
+    return true;
+  }
+  if (!isInteger(item)) return false;
+  const value = BigInt(item);
+  const bits = 8 * size;
+  if ((kind === 'i' ? BigInt.asIntN(bits, value) : BigInt.asUintN(bits, value)) !== value) return false;
+  for (let i = 0; i < size; i++) view.setUint8(pos + i, Number((value >> BigInt(8 * i)) & 0xffn));
+  return true;
+}
+
+/** `array._array_reconstructor(array.array, typecode, machine format, bytes)`, from protocol 3 on. */
+const readPackedArray: Reconstruct = (args) => {
+  const [cls, typecode, format, bytes] = args;
+  const known = cls instanceof OpaqueGlobal && cls.module === 'array' && cls.name === 'array';
+  const ok = known && args.length === 4 && TYPE_CODES.has(typecode as string) && bytes instanceof Uint8Array;
+  if (!ok || !(Number.isInteger(format) && (format as number) >= 0 && (format as number) < MACHINE_FORMATS.length)) {
+    return undefined;
+  }
+  return bytes instanceof ByteArray ? undefined : new PyArray(typecode as string, format as number, bytes);
+};
+
+const attributes = (state: unknown): { state?: unknown } => (state === null ? {} : { state });
+
+/** Rows of Python's standard library. */
+export const STDLIB_ROWS: readonly TypeRow[] = [
+  row(
+    'decimal.Decimal',
+    PyDecimal,
+    {
+      'decimal Decimal': (args) => {
+        const text = oneText(args);
+        return text === undefined ? undefined : attempt(() => new PyDecimal(text));
+      },
+    },
+    ({ text }) => reduceCall('decimal Decimal', [text]),
+  ),
+  row('fractions.Fraction', PyFraction, { 'fractions Fraction': readFraction }, ({ numerator, denominator }) =>
+    reduceCall('fractions Fraction', [numerator, denominator]),
+  ),
+  row(
+    'uuid.UUID',
+    PyUuid,
+    { 'uuid UUID': readUuid, 'copyreg _reconstructor': readReconstructor },
+    ({ text }) => reduceCall('uuid UUID', [text]),
+  ),
+  row('pathlib paths', PyPath, PATH_READERS, ({ type, parts }) => reduceCall(`pathlib ${type}`, parts)),
+  row('collections.OrderedDict', OrderedDict, { 'collections OrderedDict': readOrderedDict }, (value) =>
+    reduceCall('collections OrderedDict', [], { entries: value, ...attributes(value.attributes) }),
+  ),
+  row('collections.Counter', Counter, { 'collections Counter': readCounter }, (value) =>
+    reduceCall('collections Counter', [new Map(value)], attributes(value.attributes)),
+  ),
+  row('collections.defaultdict', DefaultDict, { 'collections defaultdict': readDefaultDict }, (value) =>
+    reduceCall('collections defaultdict', value.factory === null ? [] : [value.factory], {
+      entries: value,
+      ...attributes(value.attributes),
+    }),
+  ),
+  row('collections.deque', Deque, { 'collections deque': readDeque }, (value) =>
+    reduceCall('collections deque', value.maxlen === null ? [] : [[], value.maxlen], {
+      items: value,
+      ...attributes(value.attributes),
+    }),
+  ),
+  row('array.array', PyArray, { 'array array': readArray, 'array _array_reconstructor': readPackedArray }, (value, { protocol }) =>
+    protocol < 3
+      ? reduceCall('array array', [value.typecode, value.toArray()])
+      : reduceCall('array _array_reconstructor', [
+          new OpaqueGlobal('array', 'array'),
+          value.typecode,
+          value.format,
+          value.bytes,
+        ]),
+  ),
+];

@@ -1,0 +1,183 @@
+/**
+ * Stand-ins for Python's `collections` and `array`, and for exceptions.
+ *
+ * @module
+ */
+
+import type { Stateful } from '../builtin.ts';
+import { PyDict } from './dict.ts';
+import { type Inspect, inspectAs, showAs } from './inspect.ts';
+import { type Keyed, unhashable } from './keys.ts';
+import { Tuple } from './tuple.ts';
+
+/** A dict with a class of its own, and attributes if Python code gave it some. */
+abstract class DictClass<K, V> extends PyDict<K, V> implements Stateful {
+  /** Attributes of the object (its `__dict__`), or null. */
+  attributes: unknown = null;
+
+  /** @internal */
+  pySetState(state: unknown): boolean {
+    this.attributes = state;
+    return true;
+  }
+}
+
+/** Python's `collections.OrderedDict`. */
+export class OrderedDict<K = unknown, V = unknown> extends DictClass<K, V> {}
+
+/** Python's `collections.Counter`. */
+export class Counter<K = unknown> extends DictClass<K, number> {}
+
+/** Python's `collections.defaultdict`. A missing key stays missing here: the factory is a name, and is never called. */
+export class DefaultDict<K = unknown, V = unknown> extends DictClass<K, V> {
+  /** Usually an `OpaqueGlobal` such as `builtins.list`; null for None. */
+  readonly factory: unknown;
+
+  constructor(factory: unknown = null, entries?: Iterable<readonly [K, V]> | null) {
+    super(entries);
+    this.factory = factory;
+  }
+}
+
+/** Python's `collections.deque`: an Array with the bound that Python keeps. */
+export class Deque<T = unknown> extends Array<T> implements Stateful {
+  static override get [Symbol.species](): ArrayConstructor {
+    return Array;
+  }
+
+  /** The bound, or null. Nothing is dropped here when it is passed; Python drops the first items. */
+  maxlen: number | null = null;
+  /** Attributes of the object, or null. */
+  attributes: unknown = null;
+
+  /** A deque of items. */
+  static over<T>(items: Iterable<T>, maxlen: number | null = null): Deque<T> {
+    const deque = new Deque<T>();
+    for (const item of items) deque.push(item);
+    Object.defineProperty(deque, 'maxlen', { value: maxlen, writable: true, enumerable: false });
+    Object.defineProperty(deque, 'attributes', { value: null, writable: true, enumerable: false });
+    return deque;
+  }
+
+  /** @internal */
+  pySetState(state: unknown): boolean {
+    this.attributes = state;
+    return true;
+  }
+}
+
+/** A builtin exception, as data. */
+export class PyException implements Keyed, Stateful {
+  /** The class's name in `builtins`, such as `'ValueError'`. */
+  readonly type: string;
+  readonly args: Tuple;
+  /** Attributes such as `__notes__`, or null. */
+  attributes: unknown = null;
+
+  constructor(type: string, args: readonly unknown[] = []) {
+    this.type = type;
+    this.args = args instanceof Tuple ? args : Tuple.from(args);
+  }
+
+  /** @internal */
+  pySetState(state: unknown): boolean {
+    this.attributes = state;
+    return true;
+  }
+
+  /** The class and the first argument, if it is text. */
+  toString(): string {
+    const [first] = this.args;
+    return typeof first === 'string' ? `${this.type}: ${first}` : this.type;
+  }
+
+  static {
+    showAs(this, (self, depth: number, options: object, inspect?: Inspect) =>
+      inspectAs(self.type, self.args, depth, options, inspect),
+    );
+  }
+
+  /** @internal By identity. */
+  pyKey(): undefined {
+    return undefined;
+  }
+}
+
+/** Bytes an item and what they are, by the machine format code of `array._array_reconstructor`. */
+export const MACHINE_FORMATS = [
+  'u1', 'i1', '<u2', '>u2', '<i2', '>i2', '<u4', '>u4', '<i4', '>i4', '<u8', '>u8', '<i8', '>i8',
+  '<f4', '>f4', '<f8', '>f8', '<U2', '>U2', '<U1', '>U1',
+] as const;
+
+/** The format that a little-endian 64-bit Python has for a type code. */
+export const TYPE_CODES: ReadonlyMap<string, number> = new Map(
+  Object.entries({ b: 1, B: 0, h: 4, H: 2, i: 8, I: 6, l: 12, L: 10, q: 12, Q: 10, f: 14, d: 16, u: 20, w: 20 }),
+);
+
+/** Python's `array.array`: a type code, and the bytes in a machine format. */
+export class PyArray implements Keyed {
+  readonly typecode: string;
+  /** The machine format code: see {@link MACHINE_FORMATS}. */
+  readonly format: number;
+  /** Borrowed or owned, as they were given. */
+  readonly bytes: Uint8Array;
+
+  constructor(typecode: string, format: number, bytes: Uint8Array) {
+    this.typecode = typecode;
+    this.format = format;
+    this.bytes = bytes;
+    Object.freeze(this);
+  }
+
+  /** The items, copied: numbers, bigints for 64-bit items, characters for type codes u and w. */
+  toArray(): (number | bigint | string)[] {
+    const { bytes, format } = this;
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const little = format % 2 === 0 || format < 2;
+    const [kind, size] = [MACHINE_FORMATS[format]!.at(-2), Number(MACHINE_FORMATS[format]!.at(-1))];
+    const step = kind === 'U' ? (size === 2 ? 2 : 4) : size;
+    const items: (number | bigint | string)[] = [];
+    for (let pos = 0; pos + step <= bytes.length; pos += step) items.push(itemAt(view, pos, `${kind}${size}`, little));
+    return items;
+  }
+
+  static {
+    showAs(this, (self, depth: number, options: object, inspect?: Inspect) =>
+      inspectAs(`array(${self.typecode})`, self.bytes, depth, options, inspect),
+    );
+  }
+
+  /** @internal */
+  pyKey(): string {
+    throw unhashable(this);
+  }
+}
+
+function itemAt(view: DataView, pos: number, item: string, little: boolean): number | bigint | string {
+  switch (item) {
+    case 'u1':
+      return view.getUint8(pos);
+    case 'i1':
+      return view.getInt8(pos);
+    case 'u2':
+      return view.getUint16(pos, little);
+    case 'i2':
+      return view.getInt16(pos, little);
+    case 'u4':
+      return view.getUint32(pos, little);
+    case 'i4':
+      return view.getInt32(pos, little);
+    case 'u8':
+      return view.getBigUint64(pos, little);
+    case 'i8':
+      return view.getBigInt64(pos, little);
+    case 'f4':
+      return view.getFloat32(pos, little);
+    case 'f8':
+      return view.getFloat64(pos, little);
+    case 'U2':
+      return String.fromCharCode(view.getUint16(pos, little));
+    default:
+      return String.fromCodePoint(Math.min(view.getUint32(pos, little), 0x10ffff));
+  }
+}

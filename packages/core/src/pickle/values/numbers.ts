@@ -1,0 +1,186 @@
+/**
+ * Stand-ins for Python's exact numbers and identifiers.
+ *
+ * @module
+ */
+
+import { MmdError } from '../../errors.ts';
+import { showAs } from './inspect.ts';
+import { integerKey, type Keyed, type KeySpace } from './keys.ts';
+
+const DECIMAL = /^([+-]?)(?:(\d+)(?:\.(\d*))?|\.(\d+))(?:E([+-]?\d+))?$/i;
+const SPECIAL = /^[+-]?(?:inf(?:inity)?|s?nan\d*)$/i;
+/** Exponents beyond this are compared by their digits, not as one long number. */
+const MAX_EXPONENT = 1000;
+
+/** Python's `decimal.Decimal`, as its text: all digits, trailing zeros, signs and NaNs are kept. */
+export class PyDecimal implements Keyed {
+  readonly text: string;
+
+  /** @param text - as Python prints it: `'1.50'`, `'1E+3'`, `'-Infinity'`, `'sNaN1'` @throws MmdError INVALID_ARGUMENT */
+  constructor(text: string) {
+    if (!DECIMAL.test(text) && !SPECIAL.test(text)) {
+      throw new MmdError('INVALID_ARGUMENT', `not a decimal number: ${text.slice(0, 40)}`, { found: text });
+    }
+    this.text = text;
+    Object.freeze(this);
+  }
+
+  /** The nearest JavaScript number. */
+  toNumber(): number {
+    const lower = this.text.toLowerCase();
+    if (lower.includes('nan')) return Number.NaN;
+    if (lower.includes('inf')) return lower.startsWith('-') ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY;
+    return Number(this.text);
+  }
+
+  toString(): string {
+    return this.text;
+  }
+
+  toJSON(): string {
+    return this.text;
+  }
+
+  static {
+    showAs(this, (self) => `Decimal('${self.text}')`);
+  }
+
+  /** @internal Equal to every number of the same value. */
+  pyKey(space: KeySpace): string {
+    const match = DECIMAL.exec(this.text);
+    if (match === null) return space.number(this.toNumber());
+    const [, sign, whole = '', after = '', only = '', exponent = '0'] = match;
+    const digits = (whole + after + only).replace(/^0+/, '');
+    const significant = digits.replace(/0+$/, '');
+    if (significant === '') return 'i0';
+    const power = Number(exponent) - after.length - only.length + digits.length - significant.length;
+    if (!(Math.abs(power) <= MAX_EXPONENT)) return `d${sign === '-' ? '-' : ''}${significant}E${power}`;
+    const value = BigInt(`${sign === '-' ? '-' : ''}${significant}`);
+    return rationalKey(power > 0 ? value * 10n ** BigInt(power) : value, power < 0 ? 10n ** BigInt(-power) : 1n);
+  }
+}
+
+/** Python's `fractions.Fraction`: always in lowest terms, with a positive denominator. */
+export class PyFraction implements Keyed {
+  readonly numerator: bigint;
+  readonly denominator: bigint;
+
+  /** @throws MmdError INVALID_ARGUMENT for a denominator of 0 */
+  constructor(numerator: number | bigint, denominator: number | bigint = 1n) {
+    const [top, bottom] = [BigInt(numerator), BigInt(denominator)];
+    if (bottom === 0n) throw new MmdError('INVALID_ARGUMENT', 'a fraction over 0', { found: denominator });
+    const divisor = greatestDivisor(top, bottom) * (bottom < 0n ? -1n : 1n);
+    this.numerator = top / divisor;
+    this.denominator = bottom / divisor;
+    Object.freeze(this);
+  }
+
+  toString(): string {
+    return `${this.numerator}/${this.denominator}`;
+  }
+
+  toJSON(): string {
+    return this.toString();
+  }
+
+  static {
+    showAs(this, (self) => `Fraction(${self.numerator}, ${self.denominator})`);
+  }
+
+  /** @internal */
+  pyKey(): string {
+    return rationalKey(this.numerator, this.denominator);
+  }
+}
+
+/** The greatest common divisor, positive. */
+function greatestDivisor(a: bigint, b: bigint): bigint {
+  while (b !== 0n) [a, b] = [b, a % b];
+  return a < 0n ? -a : a;
+}
+
+/** The canonical string of an exact number: that of the int or float that is equal to it, if there is one. */
+function rationalKey(numerator: bigint, denominator: bigint): string {
+  const divisor = greatestDivisor(numerator, denominator);
+  const [top, bottom] = [numerator / divisor, denominator / divisor];
+  if (bottom === 1n) return integerKey(top);
+  // A float's denominator is a power of two, and its numerator has at most 53 bits.
+  const narrow = Number(top);
+  const power = Number(bottom);
+  if ((bottom & (bottom - 1n)) === 0n && Number.isSafeInteger(narrow) && power < 2 ** 1000) return `f${narrow / power}`;
+  return `q${top.toString(16)}/${bottom.toString(16)}`;
+}
+
+/** Python's `uuid.UUID`. */
+export class PyUuid implements Keyed {
+  /** The canonical text: 8-4-4-4-12 lower-case hexadecimal digits. */
+  readonly text: string;
+
+  /** @param text - 32 hexadecimal digits; dashes, braces and `urn:uuid:` are ignored, as in Python @throws MmdError INVALID_ARGUMENT */
+  constructor(text: string) {
+    const hex = text.replace('urn:', '').replace('uuid:', '').replace(/[{}-]/g, '').toLowerCase();
+    if (!/^[0-9a-f]{32}$/.test(hex)) throw new MmdError('INVALID_ARGUMENT', 'not a UUID', { found: text });
+    this.text = hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
+    Object.freeze(this);
+  }
+
+  toString(): string {
+    return this.text;
+  }
+
+  toJSON(): string {
+    return this.text;
+  }
+
+  static {
+    showAs(this, (self) => `UUID('${self.text}')`);
+  }
+
+  /** @internal */
+  pyKey(): string {
+    return `uuid${this.text}`;
+  }
+}
+
+/** The classes of `pathlib`. */
+export const PATH_CLASSES = ['PosixPath', 'PurePosixPath', 'WindowsPath', 'PureWindowsPath', 'Path', 'PurePath'] as const;
+
+/** A name of {@link PATH_CLASSES}. */
+export type PathClass = (typeof PATH_CLASSES)[number];
+
+/** A path of Python's `pathlib`. */
+export class PyPath implements Keyed {
+  readonly type: PathClass;
+  /** The first may be the root: `['/', 'tmp', 'a']`. */
+  readonly parts: readonly string[];
+
+  constructor(parts: readonly string[], type: PathClass = 'PurePosixPath') {
+    this.parts = Object.freeze([...parts]);
+    this.type = type;
+    Object.freeze(this);
+  }
+
+  /** The path as text, with the separator of its flavour. */
+  toString(): string {
+    const separator = this.type.includes('Windows') ? '\\' : '/';
+    const [first = '.', ...rest] = this.parts;
+    const anchored = first.endsWith(separator);
+    return rest.length === 0 ? first : `${first}${anchored ? '' : separator}${rest.join(separator)}`;
+  }
+
+  toJSON(): string {
+    return this.toString();
+  }
+
+  static {
+    showAs(this, (self) => `${self.type}('${self.toString()}')`);
+  }
+
+  /** @internal Windows paths compare without case. */
+  pyKey(space: KeySpace): string {
+    const windows = this.type.includes('Windows');
+    const parts = this.parts.map((part) => space.key(windows ? part.toLowerCase() : part));
+    return `path${windows}${parts.map((part) => `${part.length}:${part}`).join('')}`;
+  }
+}
