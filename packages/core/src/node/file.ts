@@ -16,7 +16,7 @@ import { errnoError } from './errno.ts';
 import { copyExtents, findData, reserveByWriting, UNSUPPORTED } from './extents.ts';
 import { libc } from './libc.ts';
 import { FileLock } from './lock.ts';
-import { FileWindows, type MappedFile, MappedMemory, type Window } from './mmap.ts';
+import { FileWindows, type MappedFile, MappedMemory, type Window, WORD_CELL } from './mmap.ts';
 import { absolutePath, realPath } from './paths.ts';
 import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, type FileStatus, type Syscalls } from './syscalls.ts';
 import { readAll, writeRest, writeVector } from './transfer.ts';
@@ -62,6 +62,7 @@ export class NodeFile implements StorageFile, MappedFile {
   readonly #fd: number;
   readonly #lock: FileLock;
   readonly #windows: Readonly<Record<MapAccess, FileWindows>>;
+  readonly #words: FileWindows;
   #name: string;
   #closed = false;
   #poison: MmdError | undefined;
@@ -81,6 +82,7 @@ export class NodeFile implements StorageFile, MappedFile {
       'copy-on-write': new FileWindows(sys, fd, this, false),
       write: new FileWindows(sys, fd, this, true),
     };
+    this.#words = new FileWindows(sys, fd, this, writable, WORD_CELL);
   }
 
   /**
@@ -183,7 +185,7 @@ export class NodeFile implements StorageFile, MappedFile {
 
   storeI32(offset: number, value: number): void {
     this.#change();
-    const { i32, view, offset: start } = this.#word(this.#windows.write, offset, 4);
+    const { i32, view, offset: start } = this.#word(offset, 4);
     const at = offset - start;
     if (at % 4 === 0) i32[at / 4] = value;
     else view.setInt32(at, value, true);
@@ -191,7 +193,7 @@ export class NodeFile implements StorageFile, MappedFile {
 
   storeI64(offset: number, value: bigint): void {
     this.#change();
-    const { i64, view, offset: start } = this.#word(this.#windows.write, offset, 8);
+    const { i64, view, offset: start } = this.#word(offset, 8);
     const at = offset - start;
     if (at % 8 === 0) i64[at / 8] = value;
     else view.setBigInt64(at, value, true);
@@ -199,14 +201,14 @@ export class NodeFile implements StorageFile, MappedFile {
 
   loadI32(offset: number): number {
     this.#alive();
-    const { i32, view, offset: start } = this.#word(this.#loading(), offset, 4);
+    const { i32, view, offset: start } = this.#word(offset, 4);
     const at = offset - start;
     return at % 4 === 0 ? i32[at / 4]! : view.getInt32(at, true);
   }
 
   loadI64(offset: number): bigint {
     this.#alive();
-    const { i64, view, offset: start } = this.#word(this.#loading(), offset, 8);
+    const { i64, view, offset: start } = this.#word(offset, 8);
     const at = offset - start;
     return at % 8 === 0 ? i64[at / 8]! : view.getBigInt64(at, true);
   }
@@ -342,6 +344,7 @@ export class NodeFile implements StorageFile, MappedFile {
     if (this.#closed) return;
     this.#closed = true;
     for (const windows of Object.values(this.#windows)) windows.close();
+    this.#words.close();
     this.#lock.abandon();
     // The descriptor is gone whatever close answers; the lock goes with it.
     const result = this.#sys.close(this.#fd);
@@ -379,16 +382,13 @@ export class NodeFile implements StorageFile, MappedFile {
 
   #cutWindows(size: number): void {
     for (const windows of Object.values(this.#windows)) windows.cut(size);
-  }
-
-  #loading(): FileWindows {
-    return this.writable ? this.#windows.write : this.#windows.read;
+    this.#words.cut(size);
   }
 
   /** The window over a word that lies inside the file. */
-  #word(windows: FileWindows, offset: number, length: number): Window {
+  #word(offset: number, length: number): Window {
     if (!(offset >= 0 && offset + length <= this.#atLeast)) checkInside(this.#name, offset, length, this.size());
-    return windows.window(offset, length);
+    return this.#words.window(offset, length);
   }
 
   #overlaps(source: NodeFile, sourceOffset: number, offset: number, length: number): boolean {

@@ -20,6 +20,9 @@ import { MAP_FIXED, MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE, type Syscall
 /** A cell of the file. 64 MiB keep a structured clone of a small view bearable. */
 const CELL = 2 ** 26;
 
+/** The cell of windows for single words: making one costs microseconds, so that opening a file stays cheap. */
+export const WORD_CELL = 2 ** 16;
+
 /** madvise advice, the same numbers on Linux and macOS. */
 const ADVICE: Readonly<Record<Advice, number>> = { normal: 0, random: 1, sequential: 2, willneed: 3, dontneed: 4 };
 
@@ -61,8 +64,11 @@ export class FileWindows {
   readonly #own = new Map<number, Window>();
   readonly #all = new Set<Window>();
 
+  readonly #cell: number;
+
   /** @param shared - stores reach the file; else they stay in private pages */
-  constructor(sys: Syscalls, fd: number, file: MappedFile, shared: boolean) {
+  constructor(sys: Syscalls, fd: number, file: MappedFile, shared: boolean, cell: number = CELL) {
+    this.#cell = cell;
     this.sys = sys;
     this.#fd = fd;
     this.file = file;
@@ -76,11 +82,11 @@ export class FileWindows {
   /** A window that holds the stretch, mapped at least to its end. */
   window(offset: number, length: number): Window {
     const end = offset + length;
-    const cell = Math.floor(offset / CELL);
+    const cell = Math.floor(offset / this.#cell);
     let window: Window | undefined;
-    if (end <= (cell + 1) * CELL) {
+    if (end <= (cell + 1) * this.#cell) {
       window = this.#cells.get(cell);
-      if (window === undefined) this.#cells.set(cell, (window = this.#reserve(cell * CELL, CELL)));
+      if (window === undefined) this.#cells.set(cell, (window = this.#reserve(cell * this.#cell, this.#cell)));
     } else {
       const start = offset - (offset % this.sys.pageSize);
       window = this.#own.get(start);
