@@ -55,20 +55,17 @@ export abstract class ArrayStub implements ArraySource {
 /** Parses a dtype and refuses those whose elements are pointers to Python objects. */
 export function storableDType(dtype: DTypeLike): DType {
   const type = parseDType(dtype);
-  if (hasObjects(type)) {
+  if (type.hasObject) {
     throw new MmdError('UNSUPPORTED_DTYPE', `dtype ${type.name} holds Python objects, which have no bytes to map`, {
       found: type.name,
     });
   }
+  if (type.base !== undefined) {
+    throw new MmdError('UNSUPPORTED_DTYPE', `dtype ${type.name} is an array itself: put its axes in the shape`, {
+      found: type.name,
+    });
+  }
   return type;
-}
-
-function hasObjects(type: DType): boolean {
-  return (
-    type.kind === 'O' ||
-    (type.base !== undefined && hasObjects(type.base)) ||
-    (type.fields?.some((field) => hasObjects(field.dtype)) ?? false)
-  );
 }
 
 /** A frozen copy of `shape`, whose dims and byte count are known to be sane. */

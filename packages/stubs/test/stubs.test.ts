@@ -37,7 +37,7 @@ function codeOf(action: () => unknown): string {
 
 function joined(source: ArraySource): Uint8Array {
   const parts = [...(source.bytes?.() ?? [])].map((part) => part.slice());
-  return Buffer.concat(parts);
+  return Uint8Array.from(Buffer.concat(parts));
 }
 
 describe.each(STUBS)('%s', (_name, make) => {

@@ -380,6 +380,11 @@ export class Ingest<T> {
         this.#close(error);
         return;
       }
+      if (isMmdError(this.#error, 'LOCKED')) {
+        // All tries were in vain already; the next stream, or a vacuum, trims what is left unsealed.
+        this.#close();
+        return;
+      }
       this.#locked(seal).then(
         () => this.#close(),
         (reason: unknown) => this.#close(reason),

@@ -80,17 +80,18 @@ export function ingestOperator<T>(open: OpenHome, make: MakeTarget<T>, options: 
       const aborted$ = signal === undefined ? NEVER : fromEvent(signal, 'abort');
       if (signal?.aborted || !ingest.open) {
         ingest.end();
-        return undefined;
+        return;
       }
-      const subscription = source.pipe(takeUntil(merge(stop$, aborted$))).subscribe({
+      // Before subscribing: a source that emits at once may be unsubscribed from before `subscribe` returns.
+      subscriber.add(() => {
+        stop$.next();
+        ingest.end();
+      });
+      source.pipe(takeUntil(merge(stop$, aborted$))).subscribe({
         next: (frame) => ingest.push(frame),
         error: (error) => ingest.end(error),
         complete: () => ingest.end(),
       });
-      return () => {
-        subscription.unsubscribe();
-        ingest.end();
-      };
     });
   }
 

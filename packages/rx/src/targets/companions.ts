@@ -69,7 +69,7 @@ function column<T>(
   key: string,
   dtype: string,
   capacity: number | undefined,
-  valueOf: (frame: Pending<T>) => bigint,
+  countOf: (frame: Pending<T>) => bigint,
   blankOf: (seq: number) => bigint,
 ): RowColumn<T> {
   const over = (values: BigInt64Array): NDArray =>
@@ -77,7 +77,7 @@ function column<T>(
   return {
     key,
     spec: { dtype, rowShape: [], masked: false, fillValue: null, capacity, reserve: false },
-    pack: (frames) => over(BigInt64Array.from(frames, valueOf)),
+    pack: (frames) => over(BigInt64Array.from(frames, countOf)),
     blank: (seq, count) => over(BigInt64Array.from({ length: count }, (_, i) => blankOf(seq < 0 ? -1 : seq + i))),
   };
 }

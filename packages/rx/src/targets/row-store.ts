@@ -56,7 +56,7 @@ const COPY_BYTES = 8 * 2 ** 20;
 /** One growable array at the key itself. A sealed one is copied once into one that grows again. */
 export function growable(): RowLayout {
   return (dict, key, spec) => {
-    let array: Growing | undefined;
+    let array = existing(dict, key, spec);
     return {
       length() {
         if (!dict.has(key)) array = undefined;

@@ -53,7 +53,7 @@ export function rowsTarget<T>(dict: MmapDict, key: string, options: RowsOptions<
     const most = Math.max(1, Math.floor(BLANK_BYTES / rowBytes));
     for (let done = 0; done < count; done += most) {
       const part = Math.min(most, count - done);
-      all.forEach((column, i) => stores[i]!.append(blankRows(column, seq + done, part)));
+      for (const [i, column] of all.entries()) stores[i]!.append(blankRows(column, seq + done, part));
       length += part;
     }
   }
@@ -144,13 +144,13 @@ function packedColumn<T>(
   key: string,
   packer: RowPacker,
   options: RowsOptions<T>,
-  valueOf: (item: T) => unknown,
+  pick: (item: T) => unknown,
 ): RowColumn<T> {
   const { masked = false, fillValue = null, capacity, reserve = false } = options;
   return {
     key,
     spec: { dtype: packer.type, rowShape: packer.rowShape, masked, fillValue, capacity, reserve },
-    pack: (frames) => packer.pack(frames.map(({ item }) => valueOf(item))),
+    pack: (frames) => packer.pack(frames.map(({ item }) => pick(item))),
     blank: (_seq, count) =>
       NDArray.over(memoryOver(new Uint8Array(count * packer.rowBytes)), packer.type, [count, ...packer.rowShape]),
   };

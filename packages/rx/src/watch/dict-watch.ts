@@ -97,7 +97,10 @@ export class DictWatch extends Observable<Change> {
 
   #start(): void {
     this.#guarded(() => {
-      if (!this.#open()) this.#begun = true;
+      const found = this.#open();
+      // All entries of a file that comes later are news.
+      this.#begun = true;
+      return found;
     });
     this.#arm();
   }
@@ -252,9 +255,9 @@ export class DictWatch extends Observable<Change> {
     return true;
   }
 
-  #guarded(work: () => boolean | void): boolean {
+  #guarded(work: () => boolean): boolean {
     try {
-      return work() === true;
+      return work();
     } catch (error) {
       // Those who subscribe again (retry) start from where the watcher was.
       const out = this.#out;

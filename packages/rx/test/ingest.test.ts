@@ -1,0 +1,374 @@
+import { type FaultySyscalls, faultySyscalls, libc, MmapDict, NodeFile } from '@mmdpickle/core/node';
+import { appendFrames, appendRows, type IngestStats, type Receipt } from '@mmdpickle/rx';
+import { TempDir } from '@mmdpickle/test-support';
+import { concat, EMPTY, from, lastValueFrom, map, NEVER, range, retry, Subject, take, throwError, toArray } from 'rxjs';
+import { TestScheduler } from 'rxjs/testing';
+import { describe, expect, test } from 'vitest';
+import { Blocker, until } from './blocker.ts';
+
+function fileIn(dir: TempDir): string {
+  return dir.file('a.mmdpickle');
+}
+
+/** Runs a marble test: virtual time, real files. */
+function marbles(work: (scheduler: TestScheduler) => void): void {
+  const scheduler = new TestScheduler((actual, expected) => expect(actual).toEqual(expected));
+  scheduler.run(() => work(scheduler));
+}
+
+describe('appendFrames', () => {
+  test('emits a receipt as each frame comes', () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(fileIn(dir));
+    marbles((scheduler) => {
+      const camera$ = scheduler.createHotObservable<Uint8Array>('-a--b-(cd)|', {
+        a: Uint8Array.of(1),
+        b: Uint8Array.of(2),
+        c: Uint8Array.of(3),
+        d: Uint8Array.of(4),
+      });
+      const keys$ = camera$.pipe(
+        appendFrames(dict),
+        map(({ key }) => key.slice(-2)),
+      );
+      scheduler.expectObservable(keys$).toBe('-a--b-(cd)|', { a: '00', b: '01', c: '02', d: '03' });
+      scheduler.expectSubscriptions((camera$ as unknown as { subscriptions: [] }).subscriptions).toBe('^---------!');
+    });
+    expect(dict.size).toBe(4);
+  });
+
+  test('collects frames for a commit until there are enough, or until the time is over', () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(fileIn(dir));
+    marbles((scheduler) => {
+      const camera$ = scheduler.createHotObservable<string>('-a-b-c-d------e---|').pipe(map(() => new Uint8Array(3)));
+      const receipts$ = camera$.pipe(
+        appendFrames(dict, { batch: { frames: 3, ms: 5 } }),
+        map(({ seq, commitNumber }) => `${seq} in ${commitNumber}`),
+      );
+      scheduler.expectObservable(receipts$).toBe('-----(abc)--d-----(e|)', {
+        a: '0 in 1',
+        b: '1 in 1',
+        c: '2 in 1',
+        d: '3 in 2',
+        e: '4 in 3',
+      });
+    });
+  });
+
+  test('collects bytes for a commit', () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(fileIn(dir));
+    const commits = new Map<number, number>();
+    range(0, 10)
+      .pipe(
+        map(() => new Uint8Array(100)),
+        appendFrames(dict, { batch: { bytes: 300, ms: 1000 } }),
+      )
+      .subscribe(({ commitNumber }) => commits.set(commitNumber, (commits.get(commitNumber) ?? 0) + 1));
+    expect([...commits.values()]).toEqual([3, 3, 3, 1]);
+  });
+
+  test('keys come from a function, from a prefix, and go on after what is there', () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(fileIn(dir));
+    const two$ = from([Uint8Array.of(1), Uint8Array.of(2)]);
+    two$.pipe(appendFrames(dict, { key: (frame, i) => `img/${i}-${frame[0]}`, firstSeq: 7 })).subscribe();
+    two$.pipe(appendFrames(dict, { key: 'cam/' })).subscribe();
+    two$.pipe(appendFrames(dict, { key: 'cam/' })).subscribe();
+    expect([...dict.keys()]).toEqual([
+      'img/7-1',
+      'img/8-2',
+      'cam/000000000',
+      'cam/000000001',
+      'cam/000000002',
+      'cam/000000003',
+    ]);
+  });
+
+  test('the companion entry tells the number, the time and what the user adds, in the same commit', () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(fileIn(dir));
+    const before = Date.now() / 1000;
+    const receipts: Receipt[] = [];
+    from([Uint8Array.of(5)])
+      .pipe(appendFrames(dict, { key: 'f/', meta: (frame) => ({ first: frame[0] }) }))
+      .subscribe((receipt) => receipts.push(receipt));
+    const meta = dict.get('f/000000000.meta') as Map<string, number>;
+    expect(meta.get('seq')).toBe(0);
+    expect(meta.get('first')).toBe(5);
+    expect(meta.get('time')).toBeGreaterThan(before - 1);
+    expect(dict.commitNumber).toBe(1);
+    expect(receipts).toMatchObject([{ seq: 0, key: 'f/000000000', commitNumber: 1, bytes: 1, path: dict.name }]);
+  });
+
+  test('a key that is there already is not replaced unless it may be', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(fileIn(dir));
+    dict.set('same', 1);
+    const frame$ = from([Uint8Array.of(1)]);
+    await expect(lastValueFrom(frame$.pipe(appendFrames(dict, { key: () => 'same' })))).rejects.toMatchObject({
+      code: 'ALREADY_EXISTS',
+      key: 'same',
+    });
+    await lastValueFrom(frame$.pipe(appendFrames(dict, { key: () => 'same', replace: true })));
+    expect(dict.get('same')).not.toBe(1);
+  });
+
+  test('subscribing again goes on with the numbers, so that nothing is overwritten', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(fileIn(dir));
+    let tries = 0;
+    const flaky$ = concat(
+      from([Uint8Array.of(1), Uint8Array.of(2)]),
+      throwError(() => new Error(`try ${tries++}`)),
+    );
+    const append = appendFrames<Uint8Array>(dict, { key: (_frame, i) => `f${i}` });
+    await expect(lastValueFrom(flaky$.pipe(append, retry(2), toArray()))).rejects.toThrow('try 2');
+    expect([...dict.keys()]).toEqual(['f0', 'f1', 'f2', 'f3', 'f4', 'f5']);
+    expect(append.stats()).toMatchObject({ received: 6, written: 6, idle: true });
+  });
+
+  test('what is no frame ends the stream with a typed error, after those before', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(fileIn(dir));
+    const append = appendFrames<unknown>(dict, {});
+    const stream$ = from([Uint8Array.of(1), 'text', Uint8Array.of(2)]);
+    await expect(lastValueFrom(stream$.pipe(append))).rejects.toMatchObject({ code: 'UNSUPPORTED_VALUE' });
+    expect(dict.size).toBe(1);
+    expect(append.stats()).toMatchObject({ received: 2, written: 1, dropped: { invalid: 1 } });
+  });
+
+  test('records are stored as they are, with their arrays', () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(fileIn(dir));
+    const buffer = new Float32Array(3);
+    const record$ = range(0, 3).pipe(map((i) => ({ i, trace: buffer.fill(i) })));
+    record$.pipe(appendFrames(dict, { key: 'r/', batch: { ms: 1000 } })).subscribe();
+    const [, second] = [...dict.values()] as Map<string, unknown>[];
+    expect(second?.get('i')).toBe(1);
+    expect([...(second?.get('trace') as Iterable<number>)]).toEqual([1, 1, 1]);
+  });
+});
+
+describe('a frame that cannot be written', () => {
+  test('does not take those before it along, though they share a commit', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(fileIn(dir));
+    const frames$ = range(0, 6).pipe(map((i) => (i === 4 ? { bad: () => i } : Uint8Array.of(i))));
+    const append = appendFrames<object>(dict, { batch: { ms: 1000 } });
+    await expect(lastValueFrom(frames$.pipe(append as never))).rejects.toMatchObject({ code: 'UNSUPPORTED_VALUE' });
+    expect(dict.size).toBe(4);
+    expect(append.stats()).toMatchObject({ received: 6, written: 4, dropped: { failed: 2 }, queued: 0 });
+  });
+});
+
+describe('stopping', () => {
+  test('unsubscribing writes what was received', () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(fileIn(dir));
+    const camera$ = new Subject<Uint8Array>();
+    const subscription = camera$.pipe(appendFrames(dict, { batch: { ms: 10_000 } })).subscribe();
+    for (let i = 0; i < 5; i += 1) camera$.next(Uint8Array.of(i));
+    expect(dict.size).toBe(0);
+    subscription.unsubscribe();
+    expect(dict.size).toBe(5);
+    expect(camera$.observed).toBe(false);
+  });
+
+  test('unsubscribing while the file is locked writes in the background, and idle() says when', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(fileIn(dir));
+    using blocker = new Blocker(dict.name).block();
+    const camera$ = new Subject<Uint8Array>();
+    const append = appendFrames<Uint8Array>(dict);
+    const subscription = camera$.pipe(append).subscribe();
+    for (let i = 0; i < 5; i += 1) camera$.next(Uint8Array.of(i));
+    subscription.unsubscribe();
+    blocker.release();
+    await append.idle();
+    expect(dict.size).toBe(5);
+  });
+
+  test('an abort signal ends the stream as its own end would', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(fileIn(dir));
+    const controller = new AbortController();
+    const camera$ = new Subject<Uint8Array>();
+    const receipts: Receipt[] = [];
+    let completed = false;
+    camera$.pipe(appendFrames(dict, { signal: controller.signal, batch: { ms: 10_000 } })).subscribe({
+      next: (receipt) => receipts.push(receipt),
+      complete: () => {
+        completed = true;
+      },
+    });
+    camera$.next(Uint8Array.of(1));
+    controller.abort();
+    expect({ completed, receipts: receipts.length, observed: camera$.observed }).toEqual({
+      completed: true,
+      receipts: 1,
+      observed: false,
+    });
+    await expect(
+      lastValueFrom(NEVER.pipe(appendFrames(dict, { signal: controller.signal })), { defaultValue: 'empty' }),
+    ).resolves.toBe('empty');
+  });
+
+  test('a source error comes after everything received before it is in the file', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(fileIn(dir));
+    const broken$ = concat(
+      range(0, 3).pipe(map((i) => Uint8Array.of(i))),
+      throwError(() => new Error('camera unplugged')),
+    );
+    await expect(lastValueFrom(broken$.pipe(appendFrames(dict, { batch: { ms: 1000 } })))).rejects.toThrow('unplugged');
+    expect(dict.size).toBe(3);
+  });
+
+  test('draining takes no longer than it may, and says what was lost', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(fileIn(dir));
+    using blocker = new Blocker(dict.name).block();
+    const append = appendFrames<Uint8Array>(dict, { drainMs: 20 });
+    const frames$ = range(0, 4).pipe(map((i) => Uint8Array.of(i)));
+    await expect(lastValueFrom(frames$.pipe(append))).rejects.toMatchObject({ code: 'LOCKED', limit: 'drainMs' });
+    expect(append.stats()).toMatchObject({ received: 4, written: 0, queued: 0, dropped: { 'drain-timeout': 4 } });
+    blocker.release();
+    expect(dict.size).toBe(0);
+  });
+
+  test('receipts stop with take, and the source with them', () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(fileIn(dir));
+    const append = appendFrames<Uint8Array>(dict);
+    range(0, 1000)
+      .pipe(
+        map((i) => Uint8Array.of(i)),
+        append,
+        take(3),
+      )
+      .subscribe();
+    expect(append.stats().received).toBe(3);
+    expect(dict.size).toBe(3);
+  });
+
+  test('an empty source leaves nothing behind', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(fileIn(dir));
+    await lastValueFrom(EMPTY.pipe(appendRows(dict, 'k', { dtype: 'int8' })), { defaultValue: undefined });
+    expect(dict.size).toBe(0);
+  });
+});
+
+describe('a locked file', () => {
+  test('is tried again with pauses, and the frames are written in order', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(fileIn(dir));
+    using blocker = new Blocker(dict.name).block();
+    const append = appendFrames<Uint8Array>(dict, {
+      lockTimeout: 5,
+      retry: { delayMs: 5, maxDelayMs: 10, count: 1000 },
+    });
+    const receipts: number[] = [];
+    range(0, 5)
+      .pipe(
+        map((i) => Uint8Array.of(i)),
+        append,
+      )
+      .subscribe(({ seq }) => receipts.push(seq));
+    await until(() => append.stats().retries >= 2);
+    expect(append.stats().queued).toBe(5);
+    blocker.release();
+    await append.idle();
+    expect(receipts).toEqual([0, 1, 2, 3, 4]);
+    expect(append.stats().commits).toBeLessThan(5);
+  });
+
+  test('is given up after the last try, with LOCKED and every frame accounted for', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(fileIn(dir));
+    using _blocker = new Blocker(dict.name).block();
+    const append = appendFrames<Uint8Array>(dict, { lockTimeout: 2, retry: { delayMs: 1, count: 2 } });
+    const camera$ = new Subject<Uint8Array>();
+    camera$.pipe(append).subscribe({ error: () => {} });
+    for (let i = 0; i < 3; i += 1) camera$.next(Uint8Array.of(i));
+    await until(() => !camera$.observed);
+    await expect(append.idle()).rejects.toMatchObject({ code: 'LOCKED' });
+    expect(append.stats()).toMatchObject({ received: 3, written: 0, dropped: { failed: 3 }, retries: 2 });
+  });
+});
+
+describe('a full disk', () => {
+  test('ends the stream with NO_SPACE, and what was committed stays', async () => {
+    using dir = new TempDir();
+    const path = fileIn(dir);
+    MmapDict.open(path).close();
+    const system: FaultySyscalls = faultySyscalls(libc());
+    using dict = MmapDict.over(NodeFile.open(path, 'r+', { syscalls: system }));
+    const camera$ = new Subject<Uint8Array>();
+    const append = appendFrames<Uint8Array>(dict);
+    const receipts: Receipt[] = [];
+    camera$.pipe(append).subscribe({ next: (receipt) => receipts.push(receipt), error: () => {} });
+    for (let i = 0; i < 3; i += 1) camera$.next(new Uint8Array(10_000));
+    system.plan(
+      { call: 'pwrite', nth: 0, errno: 'ENOSPC', persistent: true },
+      { call: 'pwritev', nth: 0, errno: 'ENOSPC', persistent: true },
+    );
+    camera$.next(new Uint8Array(10_000));
+    expect(camera$.observed).toBe(false);
+    await expect(append.idle()).rejects.toMatchObject({ code: 'NO_SPACE' });
+    expect(receipts.length).toBe(3);
+    expect(append.stats()).toMatchObject({ received: 4, written: 3, dropped: { failed: 1 } });
+    using again = MmapDict.open(path, { mode: 'r' });
+    expect(again.size).toBe(3);
+  });
+});
+
+describe('stats$', () => {
+  test('emits at its pace while a stream runs, and when it ends', () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(fileIn(dir));
+    marbles((scheduler) => {
+      const append = appendFrames<Uint8Array>(dict, { statsMs: 10 });
+      const camera$ = scheduler.createHotObservable<string>('-a 9ms b 3ms |').pipe(map(() => new Uint8Array(2)));
+      const written$ = append.stats$.pipe(
+        take(3),
+        map(({ received, written, idle }: IngestStats) => ({ received, written, idle })),
+      );
+      scheduler.expectObservable(written$).toBe('a 9ms b 4ms (c|)', {
+        a: { received: 0, written: 0, idle: true },
+        b: { received: 1, written: 1, idle: false },
+        c: { received: 2, written: 2, idle: true },
+      });
+      scheduler
+        .expectObservable(
+          camera$.pipe(
+            append,
+            map(() => 'r'),
+          ),
+        )
+        .toBe('-r 9ms r 3ms |');
+    });
+  });
+
+  test('tells quantiles, rates and the fullest queue', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(fileIn(dir));
+    using blocker = new Blocker(dict.name).block();
+    const append = appendFrames<Uint8Array>(dict, {});
+    range(0, 10)
+      .pipe(
+        map(() => new Uint8Array(100)),
+        append,
+      )
+      .subscribe();
+    expect(append.stats()).toMatchObject({ queued: 10, queuedBytes: 1000, peakQueuedBytes: 1000, idle: false });
+    blocker.release();
+    await append.idle();
+    const stats = append.stats();
+    expect(stats.bytes).toBe(1000);
+    expect(stats.flushMs.p99).toBeGreaterThanOrEqual(stats.flushMs.p50);
+    expect(stats.latencyMs.p50).toBeGreaterThan(0);
+  });
+});

@@ -1,0 +1,234 @@
+import { readdirSync } from 'node:fs';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import type { NDArray } from '@mmdpickle/core';
+import { MmapDict } from '@mmdpickle/core/node';
+import {
+  appendFrames,
+  appendRows,
+  FilePattern,
+  framesPlace,
+  nodeSink,
+  type Receipt,
+  rollingFiles,
+  rowsPlace,
+  webSink,
+  writeFrames,
+} from '@mmdpickle/rx';
+import { TempDir } from '@mmdpickle/test-support';
+import { lastValueFrom, map, range, toArray } from 'rxjs';
+import { describe, expect, test } from 'vitest';
+import { Blocker } from './blocker.ts';
+
+/** Gives frames and counts how many it was asked for. */
+function counting(total: number): { readonly source: AsyncGenerator<Uint8Array>; given: number; closed: boolean } {
+  const state = { given: 0, closed: false };
+  async function* frames(): AsyncGenerator<Uint8Array> {
+    try {
+      while (state.given < total) yield new Uint8Array(1000).fill(state.given++);
+    } finally {
+      state.closed = true;
+    }
+  }
+  return Object.assign(state, { source: frames() });
+}
+
+async function turns(count = 20): Promise<void> {
+  for (let i = 0; i < count; i += 1) await new Promise((resolve) => setImmediate(resolve));
+}
+
+const LIMITS = { queue: { frames: 3, bytes: 1e6 } };
+
+describe('backpressure', () => {
+  test('a Node stream waits while the queue is full, and nothing is dropped', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    using blocker = new Blocker(dict.name).block();
+    const frames = counting(50);
+    const receipts: Receipt[] = [];
+    const sink = nodeSink(framesPlace(dict), { ...LIMITS, receipts: { next: (receipt) => receipts.push(receipt) } });
+    const done = pipeline(Readable.from(frames.source, { highWaterMark: 1 }), sink);
+    await turns();
+    expect(frames.given).toBeLessThan(10);
+    expect(sink.stats().queued).toBe(3);
+    blocker.release();
+    await done;
+    expect(dict.size).toBe(50);
+    expect(receipts.map(({ seq }) => seq)).toEqual(Array.from({ length: 50 }, (_, i) => i));
+    expect(sink.stats()).toMatchObject({ received: 50, written: 50, droppedTotal: 0 });
+  });
+
+  test('a Web stream waits while the queue is full, and close comes after the last frame', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    using blocker = new Blocker(dict.name).block();
+    const frames = counting(50);
+    const stream = new ReadableStream<Uint8Array>(
+      {
+        async pull(controller) {
+          const { done, value } = await frames.source.next();
+          if (done) controller.close();
+          else controller.enqueue(value);
+        },
+      },
+      { highWaterMark: 0 },
+    );
+    const sink = webSink(framesPlace<Uint8Array>(dict), LIMITS);
+    const done = stream.pipeTo(sink);
+    await turns();
+    expect(frames.given).toBeLessThan(10);
+    blocker.release();
+    await done;
+    expect(dict.size).toBe(50);
+    expect(sink.stats()).toMatchObject({ received: 50, written: 50, droppedTotal: 0 });
+  });
+
+  test('an async iterable is asked for a frame when there is room', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    using blocker = new Blocker(dict.name).block();
+    const frames = counting(50);
+    const receipts: number[] = [];
+    const done = (async () => {
+      for await (const { seq } of writeFrames(frames.source, framesPlace(dict), LIMITS)) receipts.push(seq);
+    })();
+    await turns();
+    expect(frames.given).toBeLessThan(10);
+    blocker.release();
+    await done;
+    expect(receipts).toEqual(Array.from({ length: 50 }, (_, i) => i));
+    expect(dict.size).toBe(50);
+  });
+
+  test('a frame larger than the whole queue is written when nothing else waits', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    using blocker = new Blocker(dict.name).block();
+    const done = (async () => {
+      for await (const _ of writeFrames([new Uint8Array(5), new Uint8Array(5000)], framesPlace(dict), {
+        queue: { bytes: 10 },
+      }));
+    })();
+    await turns();
+    blocker.release();
+    await done;
+    expect(dict.size).toBe(2);
+  });
+});
+
+describe('the end of a sink', () => {
+  test('leaving the loop of receipts ends the source, and what it gave is written', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    const frames = counting(50);
+    for await (const { seq } of writeFrames(frames.source, framesPlace(dict))) if (seq === 4) break;
+    expect(frames.closed).toBe(true);
+    expect(dict.size).toBe(frames.given);
+  });
+
+  test('an error of the source comes through, after what it gave is written', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    async function* broken(): AsyncGenerator<number> {
+      yield 1;
+      yield 2;
+      throw new Error('unplugged');
+    }
+    const read = async (): Promise<void> => {
+      for await (const _ of writeFrames(broken(), rowsPlace(dict, 'x', { dtype: 'int8' })));
+    };
+    await expect(read()).rejects.toThrow('unplugged');
+    expect((dict.get('x') as NDArray).toNested()).toEqual([1, 2]);
+    const writing = pipeline(Readable.from(broken()), nodeSink(rowsPlace(dict, 'y', { dtype: 'int8' })));
+    await expect(writing).rejects.toThrow('unplugged');
+    expect((dict.get('y') as NDArray).toNested()).toEqual([1, 2]);
+  });
+
+  test('an error of the file comes through to all three', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    const bad = [1, 'text'];
+    const place = (key: string) => rowsPlace(dict, key, { dtype: 'int8', rowShape: [1] });
+    const expected = expect.objectContaining({ code: 'INVALID_ARGUMENT' });
+    await expect(pipeline(Readable.from(bad), nodeSink(place('a')))).rejects.toEqual(expected);
+    const writer = webSink(place('b')).getWriter();
+    await expect(writer.write('text')).rejects.toEqual(expected);
+    await expect(writer.closed).rejects.toEqual(expected);
+    await expect(
+      (async () => {
+        for await (const _ of writeFrames(bad, place('c')));
+      })(),
+    ).rejects.toEqual(expected);
+  });
+
+  test('an abort signal completes the sink with what was received', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    const controller = new AbortController();
+    const receipts: number[] = [];
+    for await (const { seq } of writeFrames(counting(50).source, framesPlace(dict), { signal: controller.signal })) {
+      receipts.push(seq);
+      if (seq === 2) controller.abort();
+    }
+    expect(receipts.length).toBeLessThan(6);
+    expect(dict.size).toBe(receipts.length);
+  });
+});
+
+describe('rolling files', () => {
+  test('a new file begins after so many frames, and only the last ones are kept', async () => {
+    using dir = new TempDir();
+    const files = rollingFiles(dir.file('run-{n}.mmdpickle'), { frames: 4, keep: 2 });
+    const frames$ = range(0, 18).pipe(map((i) => Uint8Array.of(i)));
+    const receipts = await lastValueFrom(frames$.pipe(appendFrames(files), toArray()));
+    expect(readdirSync(dir.path).sort()).toEqual(['run-3.mmdpickle', 'run-4.mmdpickle']);
+    expect(receipts.map(({ path }) => Number(/run-(\d)/.exec(path)?.[1]))).toEqual(
+      Array.from({ length: 18 }, (_, i) => Math.floor(i / 4)),
+    );
+    using last = MmapDict.open(dir.file('run-4.mmdpickle'), { mode: 'r' });
+    expect([...last.keys()]).toEqual(['frame/000000016', 'frame/000000017']);
+  });
+
+  test('a new file begins after so many bytes; rows go on with their numbers in it', async () => {
+    using dir = new TempDir();
+    const files = rollingFiles(dir.file('run-{n}.mmdpickle'), { bytes: 24 });
+    await lastValueFrom(range(0, 7).pipe(appendRows(files, 'x', { dtype: 'float64' })));
+    const parts = [0, 1, 2].map((n) => {
+      using dict = MmapDict.open(dir.file(`run-${n}.mmdpickle`), { mode: 'r' });
+      return [(dict.get('x') as NDArray).toNested(), (dict.get('x/seq') as NDArray).toNested()];
+    });
+    expect(parts).toEqual([
+      [
+        [0, 1, 2],
+        [0n, 1n, 2n],
+      ],
+      [
+        [3, 4, 5],
+        [3n, 4n, 5n],
+      ],
+      [[6], [6n]],
+    ]);
+  });
+
+  test('each stream begins a new file after the highest number', async () => {
+    using dir = new TempDir();
+    MmapDict.open(dir.file('run-7.mmdpickle')).close();
+    const files = rollingFiles(dir.file('run-{n}.mmdpickle'), { ms: 1e9 });
+    for (let i = 0; i < 2; i += 1)
+      await lastValueFrom(
+        range(0, 2).pipe(
+          map((n) => Uint8Array.of(n)),
+          appendFrames(files),
+        ),
+      );
+    expect(new FilePattern(dir.file('run-{n}.mmdpickle')).numbers()).toEqual([7, 8, 9]);
+  });
+
+  test.each([
+    ['no place for the number', 'run.mmdpickle', { frames: 1 }],
+    ['two places', '{n}-{n}.mmdpickle', { frames: 1 }],
+    ['a limit of nothing', 'run-{n}', { frames: 0 }],
+  ])('%s is refused', (_what, pattern, options) => {
+    expect(() => rollingFiles(pattern, options)).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
+  });
+});

@@ -1,0 +1,324 @@
+import { MaskedArray, memoryOver, NDArray, ndarray } from '@mmdpickle/core';
+import { MmapDict } from '@mmdpickle/core/node';
+import { appendFrames, appendRows, chunked, fillArray, type Receipt, series } from '@mmdpickle/rx';
+import { EmptyMaskedArray, EmptyNDArray } from '@mmdpickle/stubs';
+import { TempDir } from '@mmdpickle/test-support';
+import fc from 'fast-check';
+import { from, lastValueFrom, map, range, Subject, toArray } from 'rxjs';
+import { TestScheduler } from 'rxjs/testing';
+import { describe, expect, test } from 'vitest';
+import { Blocker } from './blocker.ts';
+
+function nested(dict: MmapDict, key: string): unknown {
+  return (dict.get(key) as NDArray).toNested();
+}
+
+describe('appendRows', () => {
+  test('emits a receipt a row, with the rows and one commit number', () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    const scheduler = new TestScheduler((actual, expected) => expect(actual).toEqual(expected));
+    scheduler.run(({ hot, expectObservable }) => {
+      const row$ = hot('-a-b-|').pipe(map(() => Float32Array.of(1, 2)));
+      const rows$ = row$.pipe(
+        appendRows(dict, 'r', { dtype: 'float32', rowShape: [2] }),
+        map(({ rows }) => `${rows?.start}-${rows?.end}`),
+      );
+      expectObservable(rows$).toBe('-a-b-|', { a: '0-1', b: '1-2' });
+    });
+    expect(nested(dict, 'r')).toEqual([
+      [1, 2],
+      [1, 2],
+    ]);
+  });
+
+  test('keeps companions of equal length: when each row came, and its number', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    const before = BigInt(Date.now()) * 1000n - 1_000_000n;
+    await lastValueFrom(range(0, 5).pipe(appendRows(dict, 'volts', { dtype: 'float64' })));
+    expect(nested(dict, 'volts')).toEqual([0, 1, 2, 3, 4]);
+    expect(nested(dict, 'volts/seq')).toEqual([0n, 1n, 2n, 3n, 4n]);
+    const times = dict.get('volts/time') as NDArray;
+    expect(times.dtype).toBe('datetime64[us]');
+    expect((times.toNested() as bigint[]).every((time, i, all) => time > before && time >= (all[i - 1] ?? 0n))).toBe(
+      true,
+    );
+  });
+
+  test('takes the time from the row, and leaves companions out on request', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    const rows$ = range(0, 3);
+    await lastValueFrom(rows$.pipe(appendRows(dict, 'a', { dtype: 'int8', time: (_row, seq) => seq, seq: false })));
+    expect(nested(dict, 'a/time')).toEqual([0n, 1000n, 2000n]);
+    expect(dict.has('a/seq')).toBe(false);
+    await lastValueFrom(rows$.pipe(appendRows(dict, 'b', { dtype: 'int8', time: false, seq: false })));
+    expect([...dict.keys()].filter((key) => key.startsWith('b'))).toEqual(['b']);
+  });
+
+  test('goes on where an earlier stream ended, though its arrays were sealed', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    for (let i = 0; i < 3; i += 1) await lastValueFrom(range(i * 4, 4).pipe(appendRows(dict, 'x', { dtype: 'int32' })));
+    expect(nested(dict, 'x')).toEqual(Array.from({ length: 12 }, (_, i) => i));
+    expect(nested(dict, 'x/seq')).toEqual(Array.from({ length: 12 }, (_, i) => BigInt(i)));
+  });
+
+  test('blank rows make columns even that a crash left uneven', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    await lastValueFrom(range(0, 2).pipe(appendRows(dict, 'x', { dtype: 'int32', time: false, seq: false })));
+    await lastValueFrom(range(5, 2).pipe(appendRows(dict, 'x', { dtype: 'int32', time: false })));
+    expect(nested(dict, 'x')).toEqual([0, 1, 5, 6]);
+    expect(nested(dict, 'x/seq')).toEqual([-1n, -1n, 2n, 3n]);
+  });
+
+  test('a dropped frame leaves a gap in the numbers of plain rows', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    using blocker = new Blocker(dict.name);
+    const row$ = new Subject<number>();
+    const append = appendRows<number>(dict, 'x', { dtype: 'int32', queue: { frames: 1 }, policy: 'drop-newest' });
+    row$.pipe(append).subscribe();
+    row$.next(0);
+    blocker.block();
+    for (let i = 1; i < 5; i += 1) row$.next(i);
+    blocker.release();
+    row$.complete();
+    await append.idle();
+    expect(nested(dict, 'x')).toEqual([0, 1]);
+    expect(nested(dict, 'x/seq')).toEqual([0n, 1n]);
+    expect(append.stats()).toMatchObject({ received: 5, written: 2, droppedTotal: 3 });
+    await lastValueFrom(range(9, 1).pipe(appendRows(dict, 'x', { dtype: 'int32' })));
+  });
+
+  test.each([
+    ['a row of another size', Float64Array.of(1, 2, 3)],
+    ['an array of another shape', ndarray(new Float64Array(2), [2, 1])],
+    ['a number where a row has axes', 5],
+  ])('refuses %s', async (_what, row) => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    const bad$ = from([[1, 2], row] as unknown[]).pipe(appendRows(dict, 'x', { dtype: 'float64', rowShape: [2] }));
+    await expect(lastValueFrom(bad$)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+    expect((dict.get('x') as NDArray).shape).toEqual([1, 2]);
+  });
+
+  test('refuses an array that is there with other rows, and options without a dtype', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    dict.set('x', new Float32Array(3));
+    await expect(lastValueFrom(range(0, 1).pipe(appendRows(dict, 'x', { dtype: 'int8' })))).rejects.toMatchObject({
+      code: 'INVALID_ARGUMENT',
+      key: 'x',
+    });
+    await expect(lastValueFrom(range(0, 1).pipe(appendRows(dict, 'y', {} as never)))).rejects.toMatchObject({
+      code: 'INVALID_ARGUMENT',
+    });
+  });
+
+  test('records become one structured array, or an array a column', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    const schema = { celsius: 'float32', ok: 'bool', axis: { dtype: 'int16', shape: [2] } } as const;
+    const record$ = range(0, 3).pipe(map((i) => ({ celsius: i / 2, ok: i > 1, axis: [i, -i], extra: 'ignored' })));
+    await lastValueFrom(record$.pipe(appendRows(dict, 's', { schema })));
+    await lastValueFrom(record$.pipe(appendRows(dict, 'c', { schema, records: 'columns', batch: { ms: 1000 } })));
+    const rows = dict.get('s') as NDArray;
+    expect(rows.field('celsius').toNested()).toEqual([0, 0.5, 1]);
+    expect(nested(dict, 'c/celsius')).toEqual([0, 0.5, 1]);
+    expect(nested(dict, 'c/ok')).toEqual([false, false, true]);
+    expect(nested(dict, 'c/axis')).toEqual(
+      [
+        [0, -0],
+        [1, -1],
+        [2, -2],
+      ].map((row) => row.map((value) => value + 0)),
+    );
+    expect(rows.field('axis').toNested()).toEqual(nested(dict, 'c/axis'));
+  });
+
+  test.each([
+    ['missing', {}],
+    ['of another type', { n: 'text' }],
+    ['no whole number', { n: 1.5 }],
+    ['null', { n: null }],
+  ])('a column that is %s ends the stream with its name', async (_what, record) => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    const bad$ = from([record as object]).pipe(appendRows(dict, 's', { schema: { n: 'int32' } }));
+    await expect(lastValueFrom(bad$)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT', key: 'n' });
+  });
+});
+
+describe('chunked', () => {
+  test('any rows in any batches read back as one series', () => {
+    using dir = new TempDir();
+    let n = 0;
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 7 }),
+        fc.array(fc.integer({ min: 0, max: 12 }), { maxLength: 4 }),
+        (rows, runs) => {
+          using dict = MmapDict.open(dir.file(`${n++}.mmdpickle`));
+          let next = 0;
+          for (const count of runs) {
+            const layout = chunked({ rows });
+            range(next, count)
+              .pipe(appendRows(dict, 'k', { dtype: 'int32', layout, batch: { frames: 5, ms: 1000 } }))
+              .subscribe();
+            next += count;
+          }
+          if (next === 0) return;
+          const whole = series(dict, 'k');
+          expect(whole.length).toBe(next);
+          expect(whole.rows(0, next).toNested()).toEqual(Array.from({ length: next }, (_, i) => i));
+          expect(whole.rows(1, next - 1).toNested()).toEqual(
+            Array.from({ length: Math.max(0, next - 2) }, (_, i) => i + 1),
+          );
+          expect(whole.row(-1).get()).toBe(next - 1);
+          expect(whole.chunks.every(({ array }) => (array.shape[0] ?? 0) <= rows)).toBe(true);
+          expect(series(dict, 'k/seq').rows(0, next).toNested()).toEqual(
+            Array.from({ length: next }, (_, i) => BigInt(i)),
+          );
+        },
+      ),
+      { numRuns: 30 },
+    );
+  });
+
+  test('a series that is not there, or a row outside, is a typed error', () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    expect(() => series(dict, 'k')).toThrow(expect.objectContaining({ code: 'NOT_FOUND' }));
+    range(0, 3)
+      .pipe(appendRows(dict, 'k', { dtype: 'int32', layout: chunked({ rows: 2 }) }))
+      .subscribe();
+    expect(() => series(dict, 'k').row(3)).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
+    expect(() => chunked({ rows: 0 })).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
+  });
+});
+
+describe('fillArray', () => {
+  const plane = (i: number): Uint16Array => new Uint16Array(4).fill(i + 1);
+
+  test('plain fills plane by plane, and ends with an error when there is one frame too many', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    const fill = fillArray<Uint16Array>(dict, 'cube', new EmptyNDArray([3, 2, 2], 'uint16'));
+    await expect(lastValueFrom(range(0, 5).pipe(map(plane), fill))).rejects.toMatchObject({
+      code: 'LIMIT_EXCEEDED',
+      maximum: 3,
+    });
+    expect(nested(dict, 'cube')).toEqual(
+      [1, 2, 3].map((v) => [
+        [v, v],
+        [v, v],
+      ]),
+    );
+    expect(nested(dict, 'cube/seq')).toEqual([0n, 1n, 2n]);
+  });
+
+  test('stop completes with the last plane, and stops the source', () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    const scheduler = new TestScheduler((actual, expected) => expect(actual).toEqual(expected));
+    scheduler.run(({ hot, expectObservable, expectSubscriptions }) => {
+      const frame$ = hot('-a-b-c-d-e-|');
+      const receipt$ = frame$.pipe(
+        map((_, i) => plane(i)),
+        fillArray(dict, 'cube', new EmptyNDArray([3, 4], 'uint16'), { mode: 'stop' }),
+        map(({ rows }) => String(rows?.start)),
+      );
+      expectObservable(receipt$).toBe('-a-b-(c|)', { a: '0', b: '1', c: '2' });
+      expectSubscriptions(frame$.subscriptions).toBe('^----!');
+    });
+    expect(dict.get('cube')).toMatchObject({ shape: [3, 4] });
+    const receipts: Receipt[] = [];
+    const again$ = range(0, 5).pipe(map(plane), fillArray(dict, 'cube', undefined, { mode: 'stop' }));
+    again$.subscribe((receipt) => receipts.push(receipt));
+    expect(receipts).toEqual([]);
+  });
+
+  test('ring goes on at the first plane, and the companion tells which frame is where', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    const fill = fillArray<Uint16Array>(dict, 'ring', new EmptyNDArray([3, 4], 'uint16'), { mode: 'ring' });
+    const receipts = await lastValueFrom(range(0, 5).pipe(map(plane), fill, toArray()));
+    expect(receipts.map(({ rows }) => rows?.start)).toEqual([0, 1, 2, 0, 1]);
+    expect((nested(dict, 'ring') as number[][]).map(([first]) => first)).toEqual([4, 5, 3]);
+    expect(nested(dict, 'ring/seq')).toEqual([0n, 1n, 2n, 3n, 4n]);
+  });
+
+  test('planes of dropped frames stay hidden in a masked array', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    using blocker = new Blocker(dict.name);
+    const stub = new EmptyMaskedArray([5, 2], 'int16', { masked: true });
+    const frame$ = new Subject<Int16Array>();
+    const fill = fillArray<Int16Array>(dict, 'm', stub, { queue: { frames: 1 }, policy: 'drop-newest' });
+    frame$.pipe(fill).subscribe();
+    frame$.next(Int16Array.of(0, 0));
+    blocker.block();
+    for (let i = 1; i < 4; i += 1) frame$.next(Int16Array.of(i, i));
+    blocker.release();
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    frame$.next(Int16Array.of(4, 4));
+    frame$.complete();
+    await fill.idle();
+    const array = dict.get('m') as MaskedArray;
+    expect(array.mask.toNested()).toEqual([false, false, true, true, false].map((hidden) => [hidden, hidden]));
+    expect(array.data.row(4).toNested()).toEqual([4, 4]);
+  });
+
+  test('refuses a stub without planes, and an array of another shape', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    dict.set('x', new Float32Array(3));
+    for (const stub of [
+      new EmptyNDArray([], 'int8'),
+      new EmptyNDArray([0, 2], 'int8'),
+      new EmptyNDArray([3, 2], 'int8'),
+    ]) {
+      const filled$ = from([Int8Array.of(1, 2)]).pipe(fillArray(dict, 'x', stub));
+      await expect(lastValueFrom(filled$)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+    }
+  });
+});
+
+describe('masked rows', () => {
+  test('row i is frame i: a dropped frame is a hidden row', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    using blocker = new Blocker(dict.name);
+    const row$ = new Subject<number>();
+    const append = appendRows<number>(dict, 'x', {
+      dtype: 'int32',
+      masked: true,
+      queue: { frames: 2 },
+      policy: 'drop-oldest',
+    });
+    row$.pipe(append).subscribe();
+    row$.next(0);
+    blocker.block();
+    for (let i = 1; i < 6; i += 1) row$.next(i);
+    blocker.release();
+    row$.complete();
+    await append.idle();
+    const array = dict.get('x') as MaskedArray;
+    expect(Array.from({ length: 6 }, (_, i) => array.get(i))).toEqual([0, 1, null, null, null, 5]);
+    expect(nested(dict, 'x/seq')).toEqual([0n, 1n, 2n, 3n, 4n, 5n]);
+  });
+});
+
+test('frames of masked arrays keep their mask', async () => {
+  using dir = new TempDir();
+  using dict = MmapDict.open(dir.file('a.mmdpickle'));
+  const frame = new MaskedArray(
+    ndarray(Float32Array.of(1, 2)),
+    NDArray.over(memoryOver(Uint8Array.of(0, 1)), 'bool', [2]),
+  );
+  await lastValueFrom(from([frame]).pipe(appendFrames(dict, { key: 'm/' })));
+  expect((dict.get('m/000000000') as MaskedArray).get(1)).toBe(null);
+});
