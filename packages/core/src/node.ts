@@ -9,6 +9,7 @@ import type { DictOptions } from './dict/options.ts';
 import { NodeFile } from './node/file.ts';
 
 export { GrowableArray, type RowsLike } from './dict/growable-array.ts';
+export { GrowableMaskedArray } from './dict/growable-masked-array.ts';
 export type { EntryInfo, EntryMeta } from './dict/mmap-dict.ts';
 export type { DictMode, DictOptions } from './dict/options.ts';
 export * from './node/index.ts';

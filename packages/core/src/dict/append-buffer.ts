@@ -9,8 +9,6 @@ import { ENTRY_HEAD_SIZE, putTerminator, SECTOR, TERMINATOR_SIZE } from '../form
 import type { StorageFile } from '../storage/storage-file.ts';
 
 const ARENA = 65536;
-/** A write inside one page cannot be torn by a kill: the kernel looks for signals between pages. */
-const PAGE = 4096;
 /** From here on disk is reserved ahead of the writer. */
 const RESERVE_FROM = 8 * 2 ** 20;
 const RESERVE_MAX = 256 * 2 ** 20;
@@ -144,17 +142,9 @@ export class AppendBuffer {
     const end = this.cursor;
     const pos = this.room(TERMINATOR_SIZE);
     putTerminator(this.arena, pos);
-    const { base } = this;
-    if (!durable && this.#flushed === base && this.#parts.length === 0 && base % PAGE <= PAGE - (this.cursor - base)) {
-      this.#touched = true;
-      // All of it lies in one page: one write, which a kill leaves undone or done.
-      this.#file.write(base, this.arena.subarray(this.#runStart, this.#runEnd));
-      this.written += this.cursor - base;
-      return end;
-    }
     this.flush();
     if (durable) this.#file.sync();
-    writeBorderless(this.#file, base, this.#head, durable);
+    writeBorderless(this.#file, this.base, this.#head, durable);
     return end;
   }
 

@@ -76,6 +76,11 @@ export class Catalog {
     this.shadowed.delete(key);
   }
 
+  /** All live entries by file offset, with their keys: `visit(key, slot)`. */
+  each(visit: (key: string, slot: number) => void): void {
+    for (const [key, slot] of this.#slots) visit(key, slot);
+  }
+
   clear(): void {
     this.#slots.clear();
     this.shadowed.clear();

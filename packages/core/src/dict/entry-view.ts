@@ -6,7 +6,7 @@
 
 import { MmdError } from '../errors.ts';
 import type { EntryDecoder, StoredValue } from '../format/codecs.ts';
-import { ENTRY_HEAD_SIZE, ENTRY_TAIL_SIZE } from '../format/layout.ts';
+import { ENTRY_HEAD_SIZE, ENTRY_TAIL_SIZE, putU64 } from '../format/layout.ts';
 import { ValueReader } from '../format/value-reader.ts';
 import type { ArrayMemory } from '../ndarray/index.ts';
 import type { MapAccess, StorageFile } from '../storage/storage-file.ts';
@@ -32,9 +32,12 @@ export class EntryView implements StoredValue {
   readonly decoder: EntryDecoder;
   readonly growable?: NonNullable<StoredValue['growable']>;
   readonly #context: ViewContext;
+  readonly #stores: ReadonlyMap<number, number> | undefined;
   #window: Uint8Array | undefined;
 
-  constructor(context: ViewContext, key: string, place: EntryPlace) {
+  /** @param stores - row counts that a journal will store, by file offset: they count as stored */
+  constructor(context: ViewContext, key: string, place: EntryPlace, stores?: ReadonlyMap<number, number>) {
+    this.#stores = stores;
     this.#context = context;
     this.key = key;
     this.place = place;
@@ -88,7 +91,11 @@ export class EntryView implements StoredValue {
 
   #read(pos: number, length: number): Uint8Array {
     const bytes = new Uint8Array(length);
-    const count = this.#context.file.read(this.offset + pos, bytes);
+    const start = this.offset + pos;
+    const count = this.#context.file.read(start, bytes);
+    for (const [offset, rows] of this.#stores ?? []) {
+      if (offset >= start && offset + 8 <= start + count) putU64(bytes, offset - start, rows);
+    }
     return count === length ? bytes : bytes.subarray(0, count);
   }
 }

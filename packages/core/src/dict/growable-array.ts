@@ -15,14 +15,20 @@ export type RowsLike = TypedArray | NDArray | readonly unknown[] | number | bigi
 /** Where a growable array's parts stand: file offsets. */
 export interface GrowablePlace {
   readonly file: StorageFile;
+  readonly entryOffset: number;
+  readonly frameLength: number;
+  readonly keyLength: number;
+  readonly type: DType;
+  readonly rowShape: readonly number[];
   readonly countOffset: number;
   readonly dataOffset: number;
   readonly dataLength: number;
+  /** Rows there is room for. */
   readonly capacity: number;
+  readonly rowBytes: number;
+  /** A crash cut growing in place in two. */
+  readonly unfinished: boolean;
   readonly maskOffset?: number;
-  readonly frameLength: number;
-  /** File offset of the entry. */
-  readonly entryOffset: number;
 }
 
 /** What a growable array asks of its dict. */

@@ -27,6 +27,8 @@ export interface GrowableDict {
   afterwards(task: () => void): void;
   /** Makes the reserve of an entry at least `rows` rows; the entry may move. */
   growReserve(key: string, place: GrowablePlace, rows: number): void;
+  /** A crash cut growing in place in two: writes the length that is missing. */
+  finishGrow(place: GrowablePlace): void;
   sealReserve(key: string, place: GrowablePlace): void;
   map(place: GrowablePlace, offset: number, length: number): ArrayMemory;
 }
@@ -49,9 +51,11 @@ export class GrowableAppender implements GrowableHost {
       known !== undefined &&
       known.entryOffset === view.place.offset &&
       known.frameLength === view.place.frameLength &&
-      known.file === view.file
-    )
+      known.file === view.file &&
+      !known.unfinished
+    ) {
       return known;
+    }
     const place = placeOf(view);
     this.#places.set(key, place);
     return place;
@@ -66,6 +70,10 @@ export class GrowableAppender implements GrowableHost {
     dict.begin();
     try {
       let place = this.locate(key);
+      if (place.unfinished) {
+        dict.finishGrow(place);
+        place = this.locate(key);
+      }
       const rows = this.rows(place);
       if (rows + count > place.capacity) {
         dict.growReserve(key, place, Math.max(rows + count, place.capacity * 2));
@@ -109,21 +117,30 @@ export function committedRows(place: GrowablePlace): number {
 /** Reads where a growable array's parts stand. @throws INVALID_ARGUMENT if it is none (any more) */
 export function placeOf(view: EntryView): GrowablePlace {
   const masked = parseMasked(view.reader());
-  const data: ParsedArray | undefined = masked?.data ?? parseArray(view.reader());
+  const reader = view.reader();
+  const data: ParsedArray | undefined = masked?.data ?? parseArray(reader);
   if (data?.countPos === undefined) {
     throw new MmdError('INVALID_ARGUMENT', `${JSON.stringify(view.key)} is not a growable array (any more)`, {
       key: view.key,
     });
   }
   const row = bytesOf(data.shape.slice(1), data.type);
+  // Where a crash cut growing in two, the entry has room that the data does not claim yet.
+  const unfinished = masked === undefined && reader.pos < view.length;
+  const dataLength = data.dataLength + (unfinished ? view.length - reader.pos : 0);
   return {
     file: view.file,
     entryOffset: view.place.offset,
     frameLength: view.place.frameLength,
+    keyLength: view.place.keyLength,
+    type: data.type,
+    rowShape: data.shape.slice(1),
     countOffset: view.offset + data.countPos,
     dataOffset: view.offset + data.dataPos,
-    dataLength: data.dataLength,
-    capacity: row === 0 ? Number.MAX_SAFE_INTEGER : Math.floor(data.dataLength / row),
+    dataLength,
+    capacity: row === 0 ? Number.MAX_SAFE_INTEGER : Math.floor(dataLength / row),
+    rowBytes: row,
+    unfinished,
     ...(masked !== undefined && { maskOffset: view.offset + masked.mask.dataPos }),
   };
 }

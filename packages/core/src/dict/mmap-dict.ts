@@ -10,11 +10,13 @@ import { CODECS, type EncodeContext, type ValueCodec, type ValueMeta } from '../
 import type { EncodedValue } from '../format/encoded-value.ts';
 import { encodeEmptyFile, entryEnd, KEY_MAX } from '../format/layout.ts';
 import { answer, scanEntries } from '../format/scan.ts';
+import type { ArraySource, FileRange } from '../ndarray/index.ts';
 import { Decoder, EntryEncoder } from '../pickle/index.ts';
 import type { FileIdentity, StorageFile } from '../storage/storage-file.ts';
 import { EntryView, type ViewContext } from './entry-view.ts';
-import { GrowableArray } from './growable-array.ts';
+import { GrowableArray, type GrowablePlace } from './growable-array.ts';
 import { GrowableAppender } from './growable-host.ts';
+import { GrowableMaskedArray } from './growable-masked-array.ts';
 import type { DictMode, DictOptions, ResolvedOptions } from './options.ts';
 import { DictStore } from './store.ts';
 import { DictWriter } from './writer.ts';
@@ -105,15 +107,17 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
       commit: () => this.#commit(),
       rollback: () => this.#rollback(),
       count: (place, rows) => this.writer.count(place.countOffset, rows),
-      pendingCount: (place) => this.writer.pendingCount(place.countOffset),
+      pendingCount: ({ countOffset }) =>
+        this.writer.pendingCount(countOffset) ?? this.store.journal?.stores.get(countOffset),
       afterwards: (task) => this.#afterwards.push(task),
-      growReserve: (key, place, rows) => this.growReserve(key, place.entryOffset, rows),
-      sealReserve: (key, place) => this.growReserve(key, place.entryOffset, -1),
+      growReserve: (key, place, rows) => this.#growReserve(key, place, rows),
+      finishGrow: (place) => this.writer.patch(place.dataOffset - 8, place.dataLength),
+      sealReserve: (key) => this.#sealReserve(key),
       map: (place, offset, length) => place.file.map(offset, length, this.#access),
     });
     this.#initialise(file);
     this.store.load();
-    if (this.store.torn !== undefined || this.store.size > this.store.end + 11) this.#recover();
+    if (this.store.needsRepair) this.#recover();
   }
 
   /**
@@ -396,11 +400,6 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
     this.close();
   }
 
-  /** Changes the reserve of a growable array to `rows` rows, or to what is committed where `rows` is negative. */
-  protected growReserve(_key: string, _entryOffset: number, _rows: number): void {
-    throw new MmdError('NO_SPACE', 'the reserve is full');
-  }
-
   #begin(lockTimeout?: number): void {
     this.#changing();
     this.writer.begin(lockTimeout);
@@ -427,6 +426,53 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
     for (const task of this.#afterwards.splice(0)) task();
   }
 
+  /** Makes room for at least `rows` rows: in place if the array is the last entry, else in a new entry. */
+  #growReserve(key: string, place: GrowablePlace, rows: number): void {
+    const entry = { offset: place.entryOffset, frameLength: place.frameLength, keyLength: place.keyLength };
+    const { file, dataOffset, dataLength, rowBytes, maskOffset, rowShape, type } = place;
+    const wanted = Math.max(rows * rowBytes, dataLength + 4096);
+    const length = Math.ceil(wanted / rowBytes) * rowBytes;
+    if (maskOffset === undefined && this.writer.resizeLast(key, entry, dataOffset, dataLength, length)) return;
+    const committed = this.#growables.rows(place);
+    this.writer.settle();
+    const part = (offset: number, nbytes: number): FileRange => ({ path: file.name, offset, length: nbytes });
+    const shape = [committed, ...rowShape];
+    const mask = committed * (rowBytes / type.itemsize);
+    const source: ArraySource = {
+      arraySource: true,
+      dtype: type,
+      shape,
+      capacity: rows,
+      file: part(dataOffset, committed * rowBytes),
+      ...(maskOffset !== undefined && {
+        mask: { arraySource: true, dtype: 'bool', shape, file: part(maskOffset, mask) },
+        fillValue: this.getMeta(key)?.fillValue,
+      }),
+    };
+    const keyLength = this.#encodeKey(key);
+    this.writer.set(key, this.#keyBytes, keyLength, this.#encodeValue(source, 'modern'));
+  }
+
+  /** Cuts off the room that is not used; where it cannot, its disk blocks are given back. */
+  #sealReserve(key: string): void {
+    this.#begin();
+    try {
+      const place = this.#growables.locate(key);
+      const used = this.#growables.rows(place) * place.rowBytes;
+      const entry = { offset: place.entryOffset, frameLength: place.frameLength, keyLength: place.keyLength };
+      const { dataOffset, dataLength, file, maskOffset } = place;
+      const trimmed =
+        maskOffset === undefined &&
+        !place.unfinished &&
+        this.writer.resizeLast(key, entry, dataOffset, dataLength, used);
+      if (!trimmed) file.punchHole(dataOffset + used, dataLength - used);
+    } catch (error) {
+      this.#rollback();
+      throw error;
+    }
+    this.#commit();
+  }
+
   #initialise(file: StorageFile): void {
     if (!this.writable || file.size() > 0) return;
     file.lock(this.store.options.lockTimeout);
@@ -447,7 +493,11 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
 
   #settled(): void {
     this.refresh();
-    if (!this.writer.active) this.store.settleStates();
+    if (!this.writer.active) this.store.settle();
+    else if (this.store.base !== undefined) {
+      this.writer.settle();
+      this.store.walkAll();
+    }
   }
 
   get #access(): 'read' | 'write' | 'copy-on-write' {
@@ -461,7 +511,10 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
         file,
         access: this.#access,
         decoder: this.#decoder,
-        growable: (key, type, rowShape) => new GrowableArray(this.#growables, key, type, rowShape),
+        growable: (key, type, rowShape, masked) =>
+          masked === undefined
+            ? new GrowableArray(this.#growables, key, type, rowShape)
+            : new GrowableMaskedArray(this.#growables, key, masked.fillValue),
       };
     }
     return this.#view;
@@ -471,15 +524,15 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
   #find(key: string): EntryView | undefined {
     this.refresh();
     const { store } = this;
-    const slot = store.catalog.find(key);
+    const slot = store.find(key);
     if (slot < 0) return undefined;
     if (this.writer.active) this.writer.settle();
     const place = store.catalog.place(slot);
     if (store.statesUnknown && !store.isLive(place)) {
-      store.catalog.remove(key);
+      store.remove(key);
       return undefined;
     }
-    return new EntryView(this.#context(), key, place);
+    return new EntryView(this.#context(), key, place, store.journal?.stores);
   }
 
   /** Reads an entry; again if it was changed by another writer meanwhile. */

@@ -9,12 +9,14 @@
 
 import { decodeUtf8 } from '../bytes/index.ts';
 import { MmdError } from '../errors.ts';
+import { decodeJournal, type Journal } from '../format/journal.ts';
 import {
   COMMIT_NUMBER_OFFSET,
   decodeHeader,
   EMPTY_SIZE,
   ENTRY_HEAD_SIZE,
-  entryEnd,
+  ENTRY_TAIL_SIZE,
+  getI32,
   getU64,
   HEADER_SIZE,
   LIVE,
@@ -22,9 +24,13 @@ import {
   TERMINATOR_SIZE,
 } from '../format/layout.ts';
 import { answer, type ScanEnd, type ScannedEntry, scanEntries } from '../format/scan.ts';
+import { TAIL_PREFIX_SIZE, type TailKind, tailKindOf } from '../format/tail-entry.ts';
 import type { StorageFile } from '../storage/storage-file.ts';
+import { BaseIndex } from './base-index.ts';
 import { Catalog, type EntryPlace } from './catalog.ts';
 import type { ResolvedOptions } from './options.ts';
+
+const EMPTY = new Uint8Array(0);
 
 /** Attempts of a lock-free look at a file that changes; then the lock is taken. */
 const ATTEMPTS = 20;
@@ -38,30 +44,49 @@ export interface DamagedEntry {
   readonly key: string | undefined;
 }
 
+/** What a writer put right that a killed one had left. */
+export interface Repair {
+  readonly kind: 'torn-tail' | 'unclaimed-bytes' | 'partial-commit' | 'journal';
+  readonly offset: number;
+  /** Bytes cut off the file. */
+  readonly bytes: number;
+}
+
 /** What a handle knows of its file. */
 export class DictStore {
   file: StorageFile;
   readonly options: ResolvedOptions;
-  readonly catalog: Catalog = new Catalog();
+  /** Live entries; while there is a {@link DictStore.base}, only those that were looked up or came since. */
+  catalog: Catalog = new Catalog();
   /** As of the last look. */
   commitNumber = -1;
-  /** File offset of the terminator. */
+  /** File offset where the next entry goes: of the first tail entry, or else of the terminator. */
   end: number = HEADER_SIZE;
-  /** The file's size at the last look. More than `end` + 11: bytes that no commit claimed. */
+  /** File offset of the terminator. */
+  terminator: number = HEADER_SIZE;
+  /** The file's size at the last look. More than `terminator` + 11: bytes that no commit claimed. */
   size = 0;
   memoHint = 0;
   /** Another writer committed: entries known to be live may be dead by now. */
   statesUnknown = false;
+  /** The terminator is one that a crash cut: it reads as one, but is to be written anew. */
+  partial = false;
   damaged: DamagedEntry[] = [];
-  /** Why the walk did not reach a terminator; only after a lenient open. */
+  readonly repairs: Repair[] = [];
+  /** Why the walk did not reach a terminator. */
   torn: (ScanEnd & { kind: 'damage' }) | undefined;
-  /** Rises whenever the catalog was built anew: slots of before mean nothing. */
-  generation = 0;
+  /** What a killed writer committed, but did not finish. */
+  journal: Journal | undefined;
+  /** The index that stands for entries before `base.footer.end`; absent once the file was walked. */
+  base: BaseIndex | undefined;
+  /** Keys deleted since, which the base still has. */
+  readonly removed: Set<string> = new Set();
   /** Old inodes whose mappings arrays may still hold. */
   readonly #retired: StorageFile[] = [];
+  #tail: TailKind | undefined;
   #anchorOffset = 0;
   #anchorFrameLength = 0;
-  #anchor: Uint8Array = new Uint8Array(0);
+  #anchor: Uint8Array = EMPTY;
   #lastFullLook = 0;
   #stale = true;
 
@@ -70,12 +95,12 @@ export class DictStore {
     this.options = options;
   }
 
-  /** Reads the header and walks the entries. */
+  /** Reads the header, and the tail index or else all entries. */
   load(): void {
-    const head = new Uint8Array(HEADER_SIZE);
-    const count = this.file.read(0, head);
-    decodeHeader(head.subarray(0, count), this.file.name);
-    this.#look(false, true);
+    const head = this.read(0, HEADER_SIZE);
+    const { commitNumber } = decodeHeader(head, this.file.name);
+    if (this.file.size() < EMPTY_SIZE) this.#look(false, true);
+    else if (!this.#useIndex(commitNumber)) this.#look(false, true);
   }
 
   /**
@@ -85,8 +110,8 @@ export class DictStore {
    */
   refresh(locked = false): boolean {
     const now = Date.now();
-    if (!this.#stale && now === this.#lastFullLook && this.file.loadI32(COMMIT_NUMBER_OFFSET) === this.commitNumber)
-      return false;
+    const quiet = !this.#stale && now === this.#lastFullLook;
+    if (quiet && this.file.loadI32(COMMIT_NUMBER_OFFSET) === this.commitNumber) return false;
     return this.#fullLook(locked, now);
   }
 
@@ -103,11 +128,57 @@ export class DictStore {
   /** This handle committed an append: entries up to the terminator at `end` are known. */
   advanced(end: number, commitNumber: number, lastOffset: number, lastFrameLength: number): void {
     this.end = end;
+    this.terminator = end;
     this.size = end + TERMINATOR_SIZE;
     this.commitNumber = commitNumber;
     this.#anchorOffset = lastOffset;
     this.#anchorFrameLength = lastFrameLength;
     this.#anchor = EMPTY;
+  }
+
+  /** This handle put the terminator over the first tail entry. */
+  dropped(): void {
+    this.terminator = this.end;
+    this.size = this.end + TERMINATOR_SIZE;
+    this.journal = undefined;
+  }
+
+  /** The slot of a live entry in the catalog, or -1. */
+  find(key: string): number {
+    const slot = this.catalog.find(key);
+    if (slot >= 0 || this.base === undefined || this.removed.has(key)) return slot;
+    const place = this.base.find(key);
+    if (place === undefined) return -1;
+    if (place === 'torn') {
+      this.walkAll();
+      return this.catalog.find(key);
+    }
+    this.catalog.load(key, place.offset, place.frameLength, place.keyLength);
+    return this.catalog.find(key);
+  }
+
+  /** The key's entry is dead, or about to be. */
+  remove(key: string): void {
+    this.catalog.remove(key);
+    if (this.base !== undefined) this.removed.add(key);
+  }
+
+  /** Makes the catalog hold every live entry. What was appended but not committed stays in it. */
+  walkAll(): void {
+    const { base, catalog: known } = this;
+    if (base === undefined) return;
+    this.base = undefined;
+    this.catalog = new Catalog();
+    const { end } = base.footer;
+    const requests = scanEntries(HEADER_SIZE, this.file.size(), (entry) => this.#visit(entry), end);
+    const result = answer(requests, this.read);
+    known.each((key, slot) => {
+      const place = known.place(slot);
+      if (place.offset >= end) this.catalog.replace(key, place.offset, place.frameLength, place.keyLength);
+    });
+    for (const key of this.removed) if (known.find(key) < 0) this.catalog.remove(key);
+    this.removed.clear();
+    if (result.kind === 'damage') this.#stale = true;
   }
 
   /** All bytes of a range of the file; fewer at its end. */
@@ -121,12 +192,30 @@ export class DictStore {
   isLive(place: EntryPlace): boolean {
     const byte = new Uint8Array(1);
     this.file.read(stateOffset(place.offset, place.frameLength), byte);
-    return byte[0] === LIVE;
+    return byte[0] === LIVE && this.journal?.deaths.includes(stateOffset(place.offset, place.frameLength)) !== true;
   }
 
-  /** Walks all entries anew if other writers may have deleted some. */
-  settleStates(): void {
-    if (this.statesUnknown) this.#look(false, true);
+  /** The catalog holds exactly the live entries. */
+  settle(): void {
+    if (this.base !== undefined) this.walkAll();
+    if (this.statesUnknown || this.#stale) this.#look(false, true);
+  }
+
+  /** A killed writer left something to finish or to cut off. */
+  get needsRepair(): boolean {
+    const { torn, partial, journal, size, terminator } = this;
+    return torn !== undefined || partial || journal !== undefined || size > terminator + TERMINATOR_SIZE;
+  }
+
+  /** Throws what the last walk found wrong, unless the dict was opened leniently. */
+  checkIntact(): void {
+    const { torn, options, file, catalog } = this;
+    if (torn === undefined || options.lenient) return;
+    throw new MmdError(
+      torn.truncated ? 'TRUNCATED' : 'CORRUPT',
+      `${file.name}: ${torn.message} at ${torn.offset} (expected ${torn.expected}, found ${torn.found}); ${catalog.size} keys before it are readable: open with { lenient: true }, or salvage(src, dst)`,
+      { offset: torn.offset, expected: torn.expected, found: torn.found, path: file.name },
+    );
   }
 
   /** Closes the file and those that vacuums left behind. */
@@ -142,11 +231,39 @@ export class DictStore {
     this.#look(locked, true);
   }
 
+  #useIndex(commitNumber: number): boolean {
+    const size = this.file.size();
+    const base = BaseIndex.of(this.file, size, commitNumber, this.read);
+    if (base === undefined || this.file.loadI32(COMMIT_NUMBER_OFFSET) !== commitNumber) return false;
+    this.#reset();
+    this.base = base;
+    this.end = base.footer.end;
+    this.terminator = size - TERMINATOR_SIZE;
+    this.size = size;
+    this.commitNumber = commitNumber;
+    this.memoHint = getI32(this.read(this.terminator - ENTRY_TAIL_SIZE, ENTRY_TAIL_SIZE), 1);
+    this.#stale = false;
+    this.#anchorOffset = this.end;
+    this.#takeAnchor(this.terminator);
+    return true;
+  }
+
+  #reset(): void {
+    this.catalog.clear();
+    this.base = undefined;
+    this.removed.clear();
+    this.end = HEADER_SIZE;
+    this.memoHint = 0;
+    this.damaged = [];
+    this.#anchorOffset = 0;
+    this.statesUnknown = false;
+  }
+
   #fullLook(locked: boolean, now: number): boolean {
     const named = this.file.identityOfName();
     const own = this.file.identity();
     if (named !== undefined && (named.ino !== own.ino || named.dev !== own.dev)) {
-      // Under the lock of a file that lost its name there is nothing to be done: the caller opens it anew and locks that.
+      // Under the lock of a file that lost its name nothing is to be done: the caller locks the new one.
       if (locked) throw new FileReplaced();
       const file = this.file.open(this.file.name, this.file.writable ? 'r+' : 'r');
       this.replaceFile(file, false);
@@ -160,7 +277,8 @@ export class DictStore {
     // Vacuum by Python starts the numbers again, and moves entries.
     const whole =
       this.#stale || commitNumber < this.commitNumber || size < this.end + TERMINATOR_SIZE || !this.#anchored();
-    this.#look(locked, whole);
+    if (whole && this.base !== undefined && this.#useIndex(commitNumber)) return true;
+    this.#look(locked, whole || (this.base !== undefined && !this.base.kept));
     return true;
   }
 
@@ -185,8 +303,15 @@ export class DictStore {
           this.torn = undefined;
           return;
         }
-        if (end.kind === 'damage' && (locked || held)) return this.#fail(end, commitNumber, size);
-        if (attempt === ATTEMPTS) {
+        if (end.kind === 'damage' && (locked || held)) {
+          this.torn = end;
+          this.commitNumber = commitNumber;
+          this.size = size;
+          // Nothing more is to be found by looking again, until somebody commits.
+          this.#stale = !this.options.lenient;
+          return;
+        }
+        if (attempt >= ATTEMPTS && !held) {
           this.file.lock(this.options.lockTimeout);
           held = true;
         }
@@ -196,60 +321,69 @@ export class DictStore {
     }
   }
 
-  #fail(end: ScanEnd & { kind: 'damage' }, commitNumber: number, size: number): void {
-    this.torn = end;
-    this.commitNumber = commitNumber;
-    this.size = size;
-    if (this.options.lenient) {
-      this.#stale = false;
-      return;
-    }
-    this.#stale = true;
-  }
-
-  /** Throws what the last walk found wrong, unless the dict was opened leniently. */
-  checkIntact(): void {
-    const { torn, options, file, catalog } = this;
-    if (torn === undefined || options.lenient) return;
-    throw new MmdError(
-      torn.truncated ? 'TRUNCATED' : 'CORRUPT',
-      `${file.name}: ${torn.message} at ${torn.offset} (expected ${torn.expected}, found ${torn.found}); ${catalog.size} keys before it are readable: open with { lenient: true }, or salvage(src, dst)`,
-      { offset: torn.offset, expected: torn.expected, found: torn.found, path: file.name },
-    );
-  }
-
   #scan(whole: boolean, size: number): ScanEnd {
-    const { catalog } = this;
-    if (whole) {
-      catalog.clear();
-      this.end = HEADER_SIZE;
-      this.memoHint = 0;
-      this.damaged = [];
-      this.generation++;
-      this.#anchorOffset = 0;
-      this.statesUnknown = false;
-    } else this.statesUnknown = true;
+    if (whole) this.#reset();
+    else this.statesUnknown = true;
     let last = this.#anchorOffset;
-    const visit = (entry: ScannedEntry): void => {
-      last = entry.offset;
-      if (entry.memoHint > this.memoHint) this.memoHint = entry.memoHint;
-      if (entry.state === 'dead') return;
-      const key = keyOf(entry);
-      if (entry.state === 'damaged' || key === undefined) this.damaged.push({ offset: entry.offset, key });
-      else catalog.load(key, entry.offset, entry.frameLength, entry.keyLength);
-    };
-    const end = answer(scanEntries(this.end, size, visit), this.read);
-    this.end = end.offset;
+    let tailStart = -1;
+    this.#tail = undefined;
+    let lastTail = -1;
+    const result = answer(
+      scanEntries(this.end, size, (entry) => {
+        const tail = entry.state === 'dead' ? tailKindOf(entry.bytes, entry.keyPos, entry.keyLength) : undefined;
+        if (tail !== undefined) {
+          if (tailStart < 0) tailStart = entry.offset;
+          lastTail = entry.offset;
+          this.#tail = tail;
+        } else {
+          tailStart = -1;
+          last = entry.offset;
+          this.#anchorFrameLength = entry.frameLength;
+        }
+        this.#visit(entry);
+      }),
+      this.read,
+    );
+    this.partial = result.kind === 'terminator' && result.partial;
+    this.terminator = result.offset;
+    this.end = tailStart >= 0 && result.kind === 'terminator' ? tailStart : result.offset;
     this.#anchorOffset = last;
-    this.#anchor = EMPTY;
-    this.#takeAnchor();
-    return end;
+    this.#takeAnchor(this.end);
+    this.journal = undefined;
+    if (tailStart >= 0 && this.#tail === 'journal' && result.kind === 'terminator') this.#readJournal(lastTail);
+    return result;
+  }
+
+  #visit(entry: ScannedEntry): void {
+    if (entry.memoHint > this.memoHint) this.memoHint = entry.memoHint;
+    if (entry.state === 'dead') return;
+    const key = keyOf(entry);
+    if (entry.state === 'damaged' || key === undefined) this.damaged.push({ offset: entry.offset, key });
+    else {
+      this.catalog.load(key, entry.offset, entry.frameLength, entry.keyLength);
+      this.removed.delete(key);
+    }
+  }
+
+  /** What a journal says counts as done. */
+  #readJournal(offset: number): void {
+    const start = offset + TAIL_PREFIX_SIZE;
+    this.journal = decodeJournal(this.read(start, this.terminator - ENTRY_TAIL_SIZE - start));
+    if (this.journal === undefined || this.journal.deaths.length === 0) return;
+    const deaths = new Set(this.journal.deaths);
+    const gone: string[] = [];
+    this.catalog.each((key, slot) => {
+      const { offset: entry, frameLength } = this.catalog.place(slot);
+      if (deaths.has(stateOffset(entry, frameLength))) gone.push(key);
+    });
+    for (const key of gone) this.remove(key);
   }
 
   /** Remembers the last entry's first bytes: if they stand there later, the file before them is what it was. */
-  #takeAnchor(): void {
-    if (this.#anchorOffset === 0) return;
-    this.#anchor = this.read(this.#anchorOffset, Math.min(ANCHOR_SIZE, this.end - this.#anchorOffset));
+  #takeAnchor(end: number): void {
+    this.#anchor = EMPTY;
+    if (this.#anchorOffset > 0)
+      this.#anchor = this.read(this.#anchorOffset, Math.min(ANCHOR_SIZE, end - 2 - this.#anchorOffset));
   }
 
   #anchored(): boolean {
@@ -264,8 +398,6 @@ export class DictStore {
   }
 }
 
-const EMPTY = new Uint8Array(0);
-
 /** The name names another file now. Internal: the writer locks that one instead. */
 export class FileReplaced extends Error {}
 
@@ -277,5 +409,3 @@ function keyOf({ bytes, keyPos, keyLength }: ScannedEntry): string | undefined {
     return undefined;
   }
 }
-
-export { EMPTY_SIZE, entryEnd };

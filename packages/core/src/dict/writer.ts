@@ -10,22 +10,29 @@
 import { MmdError } from '../errors.ts';
 import { type ArrayBody, type EncodedValue, partLength } from '../format/encoded-value.ts';
 import { encodeFiller } from '../format/filler.ts';
+import { findEntry } from '../format/find-entry.ts';
+import { encodeJournal, type Journal } from '../format/journal.ts';
 import {
   COMMIT_NUMBER_OFFSET,
   DEAD,
   ENTRY_HEAD_SIZE,
   ENTRY_TAIL_SIZE,
+  entryEnd,
   frameLengthOf,
+  isTerminator,
   KEY_LENGTH_LIKE_STOP,
   LIVE,
   nextCommitNumber,
   putEntryHead,
   putEntryTail,
+  putU64,
   SECTOR,
   stateOffset,
   TERMINATOR_SIZE,
   terminator,
 } from '../format/layout.ts';
+import { answer } from '../format/scan.ts';
+import { tailEntryFrame } from '../format/tail-entry.ts';
 import { AppendBuffer, writeBorderless } from './append-buffer.ts';
 import type { EntryPlace } from './catalog.ts';
 import { type DictStore, FileReplaced } from './store.ts';
@@ -138,9 +145,10 @@ export class DictWriter {
   /** Appends an entry; an earlier one with the key dies. */
   set(key: string, keyBytes: Uint8Array, keyLength: number, value: EncodedValue): void {
     this.#writing(() => {
-      const { catalog } = this.#store;
+      const store = this.#store;
       const offset = this.#entry(keyBytes, keyLength, value);
-      const old = catalog.find(key);
+      const old = store.find(key);
+      const { catalog } = store;
       if (old >= 0) this.#bury(key, catalog.place(old), this.#tombstones);
       catalog.replace(key, offset, this.#lastFrameLength, keyLength);
     });
@@ -148,24 +156,78 @@ export class DictWriter {
 
   /** Marks a key's entry dead. Returns false if there is none. */
   delete(key: string): boolean {
-    const { catalog } = this.#store;
-    const slot = catalog.find(key);
+    const store = this.#store;
+    const slot = store.find(key);
     if (slot < 0) return false;
     this.#writing(() => {
-      this.#bury(key, catalog.place(slot), this.#deletes);
-      catalog.remove(key);
+      this.#bury(key, store.catalog.place(slot), this.#deletes);
+      store.remove(key);
     });
     return true;
   }
 
+  /** Overwrites 8 bytes whose value follows from others, in place and at once. */
+  patch(offset: number, value: number): void {
+    const bytes = new Uint8Array(8);
+    putU64(bytes, 0, value);
+    this.#store.file.write(offset, bytes);
+  }
+
   /** Stores a row count at the commit. */
   count(offset: number, rows: number): void {
-    this.#counts.set(offset, rows);
+    if (offset < this.#buffer.base) {
+      this.#counts.set(offset, rows);
+      return;
+    }
+    // The array's entry itself is not committed yet: its count may be written at once.
+    this.settle();
+    this.patch(offset, rows);
   }
 
   /** The row count that the commit will store at `offset`. */
   pendingCount(offset: number): number | undefined {
     return this.#counts.size === 0 ? undefined : this.#counts.get(offset);
+  }
+
+  /**
+   * Changes the room for data of the last entry's array without moving it (docs/format.md, "Growable arrays").
+   * Call between begin() and commit(), before anything was appended.
+   * @returns false where it is not the last entry, or a length field could be torn
+   */
+  resizeLast(key: string, entry: EntryPlace, dataOffset: number, dataLength: number, newLength: number): boolean {
+    const store = this.#store;
+    const { file, catalog } = store;
+    const end = entryEnd(entry.offset, entry.frameLength);
+    const suffix = end - dataOffset - dataLength;
+    const room = newLength > dataLength ? newLength - dataLength : dataLength - newLength;
+    const fits = room >= suffix + TERMINATOR_SIZE && inSector(entry.offset + 1) && inSector(dataOffset - 8);
+    if (!fits || end !== store.end || !this.#buffer.empty) return false;
+    this.#dropTail();
+    const frameLength = entry.frameLength + newLength - dataLength;
+    const newEnd = entryEnd(entry.offset, frameLength);
+    const frame = { offset: entry.offset + 1, value: frameLength };
+    const data = { offset: dataOffset - 8, value: newLength };
+    try {
+      // Growing, the frame goes first; shrinking, the data does: the frame always covers the data.
+      file.writeParts(dataOffset + newLength, [store.read(dataOffset + dataLength, suffix), terminator()]);
+      for (const { offset, value } of newLength > dataLength ? [frame, data] : [data, frame]) {
+        if (this.#durable) file.sync();
+        const bytes = new Uint8Array(8);
+        putU64(bytes, 0, value);
+        file.write(offset, bytes);
+      }
+      if (this.#durable) file.sync();
+      if (newLength < dataLength) file.truncate(newEnd + TERMINATOR_SIZE);
+    } catch (error) {
+      store.invalidate();
+      throw error;
+    }
+    store.advanced(newEnd, nextCommitNumber(store.commitNumber), entry.offset, frameLength);
+    file.storeI32(COMMIT_NUMBER_OFFSET, store.commitNumber);
+    catalog.replace(key, entry.offset, frameLength, entry.keyLength);
+    this.#changed = true;
+    this.#buffer.begin(file, newEnd);
+    return true;
   }
 
   /** Gives back disk that was reserved ahead. */
@@ -195,10 +257,8 @@ export class DictWriter {
   #entry(keyBytes: Uint8Array, keyLength: number, value: EncodedValue): number {
     const buffer = this.#buffer;
     const { arena } = buffer;
-    if (buffer.empty && SECTOR - (buffer.base % SECTOR) === ENTRY_HEAD_SIZE - 1) {
-      // A head whose last byte lies beyond a sector's border commits only if that byte stays the same.
-      this.#filler(ENTRY_HEAD_SIZE + KEY_LENGTH_LIKE_STOP + 1 + ENTRY_TAIL_SIZE, KEY_LENGTH_LIKE_STOP);
-    }
+    if (buffer.empty) this.#dropTail();
+    this.#avoidTornHead();
     const filler = value.fillerBefore?.(buffer.cursor, keyLength) ?? 0;
     if (filler > 0) this.#filler(filler, 0);
     const offset = buffer.cursor;
@@ -272,25 +332,105 @@ export class DictWriter {
   }
 
   #commitAll(): void {
+    const buffer = this.#buffer;
+    const places = this.#deletes.length + this.#counts.size;
+    if (buffer.empty && places === 0) return;
+    this.#changed = true;
+    if (places === 1 && buffer.empty) this.#changeInPlace();
+    else if (places === 0) this.#commitAppend();
+    else this.#commitWithJournal();
+  }
+
+  get #durable(): boolean {
+    return this.#store.options.durability === 'commit';
+  }
+
+  /** The commit write, and the commit number right after: from here on other writers see the new end. */
+  #commitAppend(): void {
+    const store = this.#store;
+    const end = this.#buffer.commit(this.#durable);
+    store.advanced(end, nextCommitNumber(store.commitNumber), this.#lastOffset, this.#lastFrameLength);
+    store.file.storeI32(COMMIT_NUMBER_OFFSET, store.commitNumber);
+    if (this.#tombstones.length === 0) return;
+    try {
+      for (const place of this.#tombstones) this.#kill(place);
+    } catch {
+      // The change is committed: later entries win. The next change of these keys tries again.
+      store.invalidate();
+    }
+  }
+
+  /** One delete, or one row count: the write is the commit. */
+  #changeInPlace(): void {
+    const { file } = this.#store;
+    const durable = this.#durable;
+    // Rows written before their count must be on the disk before it.
+    if (durable && this.#counts.size > 0) file.sync();
+    this.#finish({ deaths: this.#deletes.map(stateOf), stores: this.#counts });
+    if (durable) file.sync();
+    this.#raise();
+  }
+
+  /** Changes in several places: a journal says what is to be done, its commit is the commit, then it is done and dropped. */
+  #commitWithJournal(): void {
     const store = this.#store;
     const { file } = store;
-    const durable = store.options.durability === 'commit';
     const buffer = this.#buffer;
-    if (!buffer.empty) {
-      const end = buffer.commit(durable);
-      store.advanced(end, nextCommitNumber(store.commitNumber), this.#lastOffset, this.#lastFrameLength);
-      file.storeI32(COMMIT_NUMBER_OFFSET, store.commitNumber);
-      this.#changed = true;
-      for (const place of this.#tombstones) this.#kill(place);
-    }
-    if (this.#deletes.length === 0 && this.#counts.size === 0) return;
-    for (const place of this.#deletes) this.#kill(place);
-    if (this.#counts.size > 0 && durable) file.sync();
-    for (const [offset, rows] of this.#counts) file.storeI64(offset, BigInt(rows));
-    if (durable) file.sync();
-    store.commitNumber = nextCommitNumber(store.commitNumber);
+    const journal: Journal = {
+      deaths: [...this.#deletes, ...this.#tombstones].map(stateOf),
+      stores: new Map(this.#counts),
+    };
+    if (buffer.empty) this.#dropTail();
+    const start = buffer.cursor;
+    const last = this.#lastOffset;
+    const payload = encodeJournal(journal);
+    const { prefix, suffix } = tailEntryFrame('journal', payload.length, store.memoHint);
+    buffer.bytes(prefix);
+    buffer.bytes(payload);
+    buffer.bytes(suffix);
+    const terminator = buffer.commit(this.#durable);
+    if (start > buffer.base) store.advanced(start, nextCommitNumber(store.commitNumber), last, this.#lastFrameLength);
+    else store.commitNumber = nextCommitNumber(store.commitNumber);
+    store.terminator = terminator;
+    store.size = terminator + TERMINATOR_SIZE;
+    store.journal = journal;
     file.storeI32(COMMIT_NUMBER_OFFSET, store.commitNumber);
-    this.#changed = true;
+    try {
+      this.#finishJournal(journal);
+      this.#raise();
+    } catch {
+      // The change is committed; the journal stays, and counts as done. The next writer finishes it.
+      store.invalidate();
+    }
+  }
+
+  #finishJournal(journal: Journal): void {
+    if (this.#durable) this.#store.file.sync();
+    this.#finish(journal);
+    if (this.#durable) this.#store.file.sync();
+    this.#dropTail();
+  }
+
+  #finish({ deaths, stores }: Journal): void {
+    const { file } = this.#store;
+    for (const offset of deaths) file.write(offset, DEAD_BYTE);
+    for (const [offset, rows] of stores) file.storeI64(offset, BigInt(rows));
+  }
+
+  #raise(): void {
+    const store = this.#store;
+    store.commitNumber = nextCommitNumber(store.commitNumber);
+    store.file.storeI32(COMMIT_NUMBER_OFFSET, store.commitNumber);
+  }
+
+  /** Puts the terminator over the first tail entry: what they said is no longer true. Nobody maps what is cut off. */
+  #dropTail(): void {
+    const store = this.#store;
+    if (store.terminator === store.end) return;
+    if (store.base !== undefined && !store.base.keep()) store.walkAll();
+    writeBorderless(store.file, store.end, terminator(), this.#durable);
+    store.file.truncate(store.end + TERMINATOR_SIZE);
+    store.dropped();
   }
 
   /** Puts the terminator back where it was and drops what was written behind it. */
@@ -308,15 +448,69 @@ export class DictWriter {
     }
   }
 
-  /** Cuts off what no commit claimed, and writes the terminator that a torn append lacks. */
+  /** Finishes what a killed writer committed, cuts off what it did not, and writes the terminator that a torn append lacks. */
   #repair(): void {
     const store = this.#store;
     const { file, torn } = store;
     if (torn !== undefined) {
-      store.checkIntact();
-    } else if (store.size > store.end + TERMINATOR_SIZE) {
-      file.truncate(store.end + TERMINATOR_SIZE);
-      store.size = store.end + TERMINATOR_SIZE;
+      if (!this.#cutTornTail(torn.offset)) {
+        store.checkIntact();
+        throw new MmdError('READ_ONLY', `${file.name}: damaged, opened leniently: salvage it first`, {
+          path: file.name,
+        });
+      }
+    }
+    if (store.partial) {
+      writeBorderless(file, store.terminator, terminator(), this.#durable);
+      store.partial = false;
+      store.repairs.push({ kind: 'partial-commit', offset: store.terminator, bytes: 0 });
+    }
+    if (store.size > store.terminator + TERMINATOR_SIZE) {
+      const bytes = store.size - store.terminator - TERMINATOR_SIZE;
+      store.repairs.push({ kind: 'unclaimed-bytes', offset: store.terminator + TERMINATOR_SIZE, bytes });
+      file.truncate(store.terminator + TERMINATOR_SIZE);
+      store.size = store.terminator + TERMINATOR_SIZE;
+    }
+    if (store.journal !== undefined) {
+      store.repairs.push({ kind: 'journal', offset: store.end, bytes: 0 });
+      this.#finishJournal(store.journal);
+      this.#raise();
     }
   }
+
+  /**
+   * A file that ends inside an entry: what is after the last whole entry was never committed, or is lost. Nothing is
+   * cut off that may hold an entry, nor in front of a terminator: then the file is damaged in the middle.
+   */
+  #cutTornTail(offset: number): boolean {
+    const store = this.#store;
+    const { file } = store;
+    const size = file.size();
+    const last = store.read(size - TERMINATOR_SIZE, TERMINATOR_SIZE);
+    if (store.options.lenient || isTerminator(last, 0) || answer(findEntry(offset, size), store.read) >= 0)
+      return false;
+    writeBorderless(file, offset, terminator(), this.#durable);
+    file.truncate(offset + TERMINATOR_SIZE);
+    store.repairs.push({ kind: 'torn-tail', offset, bytes: size - offset });
+    this.#raise();
+    store.invalidate();
+    store.refresh(true);
+    return store.torn === undefined;
+  }
+
+  #avoidTornHead(): void {
+    const buffer = this.#buffer;
+    if (!buffer.empty || SECTOR - (buffer.base % SECTOR) !== ENTRY_HEAD_SIZE - 1) return;
+    // A head whose last byte lies beyond a sector's border commits only if that byte stays the same.
+    this.#filler(ENTRY_HEAD_SIZE + KEY_LENGTH_LIKE_STOP + 1 + ENTRY_TAIL_SIZE, KEY_LENGTH_LIKE_STOP);
+  }
+}
+
+/** Whether the 8 bytes at `offset` lie in one sector, so that a write of them is not torn. */
+function inSector(offset: number): boolean {
+  return offset % SECTOR <= SECTOR - 8;
+}
+
+function stateOf({ offset, frameLength }: EntryPlace): number {
+  return stateOffset(offset, frameLength);
 }

@@ -59,7 +59,9 @@ export const arrayCodec: ValueCodec = {
 function parseWhole(stored: StoredValue): ParsedArray | undefined {
   const reader = stored.reader();
   const parsed = parseArray(reader);
-  return parsed !== undefined && reader.pos === reader.length ? parsed : undefined;
+  if (parsed === undefined) return undefined;
+  // A growable array whose growing a crash cut in two has room behind it that it does not claim yet.
+  return reader.pos === reader.length || parsed.countPos !== undefined ? parsed : undefined;
 }
 
 /** An array over the mapping. */

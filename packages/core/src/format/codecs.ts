@@ -63,6 +63,8 @@ export interface ValueMeta {
   readonly capacity?: number;
   /** The array's spelling. */
   readonly layout?: 'modern' | 'legacy' | 'upgraded';
+  /** Masked arrays: null where numpy's default applies. */
+  readonly fillValue?: unknown;
   /** Masked arrays: where the mask stands. */
   readonly mask?: { readonly dataOffset: number; readonly nbytes: number };
 }

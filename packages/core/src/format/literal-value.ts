@@ -68,24 +68,22 @@ export function putDType(writer: ByteWriter, type: DType): void {
 }
 
 function putSpec(writer: ByteWriter, spec: DTypeSpec): void {
-  if (typeof spec === 'string') return putText(writer, spec);
-  if (!Array.isArray(spec)) return putSpecDict(writer, spec);
-  // A field starts with its name, so a list of numbers in second place is the shape of a sub-array, of records too.
-  if (spec.length === 2 && isShape(spec[1])) {
-    return putTuple<unknown>(writer, spec, (item, index) =>
-      index === 0 ? putSpec(writer, item as DTypeSpec) : putShape(writer, item as number[], false),
-    );
-  }
-  writer.u8(0x5d);
-  writer.u8(0x28);
-  for (const field of spec as readonly (readonly unknown[])[]) {
-    putTuple<unknown>(writer, field, (item, index) => {
-      if (index === 0) putName(writer, item as string | readonly [string, string]);
-      else if (index === 1) putSpec(writer, item as DTypeSpec);
+  if (typeof spec === 'string') putText(writer, spec);
+  else if (!Array.isArray(spec)) putSpecDict(writer, spec);
+  else if (spec.length === 2 && !Array.isArray(spec[0]) && isShape(spec[1])) {
+    putTuple<unknown>(writer, spec, (item, index) => {
+      if (index === 0) putSpec(writer, item as DTypeSpec);
       else putShape(writer, item as number[], false);
     });
-  }
-  writer.u8(0x65);
+  } else putList(writer, spec as readonly (readonly unknown[])[], (field) => putField(writer, field));
+}
+
+function putField(writer: ByteWriter, field: readonly unknown[]): void {
+  putTuple<unknown>(writer, field, (item, index) => {
+    if (index === 0) putName(writer, item as string | readonly [string, string]);
+    else if (index === 1) putSpec(writer, item as DTypeSpec);
+    else putShape(writer, item as number[], false);
+  });
 }
 
 function isShape(value: unknown): boolean {

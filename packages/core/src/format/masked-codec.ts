@@ -56,6 +56,7 @@ export const maskedCodec: ValueCodec = {
     return {
       kind: 'masked',
       ...arrayMeta(stored, parsed.data),
+      fillValue: loadFill(stored, parsed),
       mask: { dataOffset: stored.offset + mask.dataPos, nbytes: bytesOf(mask.shape, mask.type) },
     };
   },

@@ -43,7 +43,11 @@ export interface ScannedEntry {
 
 /** Where a walk ended, and why. */
 export type ScanEnd =
-  | { readonly kind: 'terminator'; readonly offset: number }
+  | {
+      readonly kind: 'terminator';
+      readonly offset: number /** A commit was cut in two: the terminator is to be written anew. */;
+      readonly partial: boolean;
+    }
   | {
       readonly kind: 'damage';
       /** Where the next entry or the terminator should stand. */
@@ -67,11 +71,13 @@ const BORDER = ENTRY_TAIL_SIZE + ENTRY_HEAD_SIZE + KEY_MAX;
  * @param from - file offset of an entry or the terminator
  * @param size - size of the file
  * @param visit - called for each entry, dead and damaged ones too
+ * @param until - file offset of an entry to stop at, as if the terminator stood there
  */
 export function* scanEntries(
   from: number,
   size: number,
   visit: (entry: ScannedEntry) => void,
+  until: number = Infinity,
 ): Generator<ByteRequest, ScanEnd, Uint8Array> {
   const entry: ScannedEntry = {
     offset: from,
@@ -88,6 +94,7 @@ export function* scanEntries(
   let offset = from;
   let keyOffset = 0;
   for (;;) {
+    if (offset === until) return { kind: 'terminator', offset, partial: false };
     let pos = offset - start;
     if (pos + ENTRY_HEAD_SIZE + KEY_MAX > bytes.length && start + bytes.length < size) {
       // Small entries come in ever larger pieces; a far jump starts small again.
@@ -102,7 +109,10 @@ export function* scanEntries(
     }
     if (bytes[pos] !== 0x95) return damage(offset, false, 'expected FRAME', 0x95, bytes[pos]);
     if (bytes[pos + 9] !== 0x8c) {
-      if (isTerminator(bytes, pos)) return { kind: 'terminator', offset };
+      // `d.` behind a FRAME of another length is a commit that a crash cut at a border: still the terminator.
+      if (bytes[pos + 9] === 0x64 && bytes[pos + 10] === 0x2e) {
+        return { kind: 'terminator', offset, partial: !isTerminator(bytes, pos) };
+      }
       return damage(offset, false, 'expected SHORT_BINUNICODE after FRAME', 0x8c, bytes[pos + 9]);
     }
     const frameLength = getU64(bytes, pos + 1);

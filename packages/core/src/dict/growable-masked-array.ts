@@ -1,0 +1,116 @@
+/**
+ * Masked arrays that grow by rows: data and mask share one row count, so one store commits both.
+ *
+ * @module
+ */
+
+import { MmdError } from '../errors.ts';
+import { type DType, MaskedArray, NDArray, parseDType } from '../ndarray/index.ts';
+import { type GrowableHost, type GrowablePlace, type RowsLike, rowBytes } from './growable-array.ts';
+
+/** An array that can be laid anew when rows come. */
+class Rows extends NDArray {
+  readonly #type: DType;
+  readonly #rowShape: readonly number[];
+
+  constructor(host: GrowableHost, place: GrowablePlace, offset: number, rows: number, type: DType) {
+    super(init(host, place, offset, rows, type, place.rowShape));
+    this.#type = type;
+    this.#rowShape = place.rowShape;
+  }
+
+  move(host: GrowableHost, place: GrowablePlace, offset: number, rows: number): void {
+    this.relay(init(host, place, offset, rows, this.#type, this.#rowShape));
+  }
+}
+
+function init(
+  host: GrowableHost,
+  place: GrowablePlace,
+  offset: number,
+  rows: number,
+  type: DType,
+  rowShape: readonly number[],
+) {
+  const shape = [rows, ...rowShape];
+  const nbytes = shape.reduce((product, dim) => product * dim, type.itemsize);
+  return { memory: host.map(place, offset, nbytes), dtype: type, shape };
+}
+
+/**
+ * A masked array whose first axis grows, given by `MmapDict.get` for entries that were set from a source with a
+ * `mask` and a `capacity`.
+ */
+export class GrowableMaskedArray extends MaskedArray {
+  readonly key: string;
+  readonly #host: GrowableHost;
+  #place: GrowablePlace;
+
+  /** @internal Given by `MmapDict.get`. */
+  constructor(host: GrowableHost, key: string, fillValue: unknown) {
+    const place = host.locate(key);
+    const rows = host.rows(place);
+    const data = new Rows(host, place, place.dataOffset, rows, place.type);
+    const mask = new Rows(host, place, place.maskOffset!, rows, parseDType('bool'));
+    super(data, mask, { fillValue });
+    this.key = key;
+    this.#host = host;
+    this.#place = place;
+  }
+
+  /** Rows there is room for before the reserve must grow. */
+  get capacity(): number {
+    return this.#place.capacity;
+  }
+
+  /**
+   * Appends one row or many and commits data and mask together.
+   *
+   * @param rows - a masked array, or rows as `GrowableArray.append` takes them
+   * @param mask - which elements are hidden, where `rows` is not masked; default none
+   * @throws READ_ONLY, INVALID_ARGUMENT, NO_SPACE; nothing is committed then
+   */
+  append(rows: MaskedArray | RowsLike, mask?: RowsLike): this {
+    const { type, rowShape } = this.#place;
+    const data = rowBytes(rows instanceof MaskedArray ? rows.data : rows, type, rowShape);
+    const hidden = rows instanceof MaskedArray ? rows.mask : mask;
+    const size = rowShape.reduce((product, dim) => product * dim, 1) * data.count;
+    const hides =
+      hidden === undefined
+        ? { bytes: new Uint8Array(size), count: data.count }
+        : rowBytes(hidden, parseDType('bool'), rowShape);
+    if (hides.count !== data.count) {
+      throw new MmdError('INVALID_ARGUMENT', `append: ${data.count} rows with a mask of ${hides.count}`, {
+        expected: data.count,
+        found: hides.count,
+      });
+    }
+    this.#host.append(
+      this.key,
+      data.count,
+      (place, committed) => {
+        place.file.write(place.dataOffset + committed * place.rowBytes, data.bytes);
+        place.file.write(place.maskOffset! + committed * (place.rowBytes / place.type.itemsize), hides.bytes);
+      },
+      () => this.refresh(),
+    );
+    return this;
+  }
+
+  /** Takes over what others, or a batch, committed. Returns true if the shape changed. */
+  refresh(): boolean {
+    const before = this.#place;
+    const place = this.#host.locate(this.key);
+    const rows = this.#host.rows(place);
+    if (rows === this.shape[0] && place.dataOffset === before.dataOffset && place.file === before.file) return false;
+    this.#place = place;
+    (this.data as Rows).move(this.#host, place, place.dataOffset, rows);
+    (this.mask as Rows).move(this.#host, place, place.maskOffset!, rows);
+    return true;
+  }
+
+  /** Gives the disk of the reserve back. */
+  seal(): void {
+    this.#host.seal(this.key);
+  }
+}

@@ -1,0 +1,37 @@
+/**
+ * Looks for an entry where the chain of FRAME lengths is broken.
+ *
+ * @module
+ */
+
+import { DEAD, ENTRY_HEAD_SIZE, ENTRY_TAIL_SIZE, entryEnd, FRAME_SIZE, getU64, isEntryTail, LIVE } from './layout.ts';
+import type { ByteRequest } from './scan.ts';
+
+const CHUNK = 2 ** 20;
+
+/**
+ * The first place at or after `from` where the bytes are an entry's: head, and the tail where the head says.
+ * @returns its file offset, or -1
+ */
+export function* findEntry(from: number, size: number): Generator<ByteRequest, number, Uint8Array> {
+  for (let start = from; start + ENTRY_HEAD_SIZE + ENTRY_TAIL_SIZE <= size; ) {
+    const bytes: Uint8Array = yield { offset: start, length: Math.min(CHUNK, size - start) };
+    const last = bytes.length - ENTRY_HEAD_SIZE;
+    for (let pos = bytes.indexOf(0x95); pos >= 0 && pos <= last; pos = bytes.indexOf(0x95, pos + 1)) {
+      const frameLength = getU64(bytes, pos + 1);
+      const end = entryEnd(start + pos, frameLength);
+      if (bytes[pos + 9] !== 0x8c || end > size) continue;
+      if (frameLength < 2 + bytes[pos + 10]! + 1 + ENTRY_TAIL_SIZE) continue;
+      const tail: Uint8Array = yield { offset: end - ENTRY_TAIL_SIZE, length: ENTRY_TAIL_SIZE };
+      if (tail.length === ENTRY_TAIL_SIZE && isEntryTail(tail, 0) && (tail[6] === LIVE || tail[6] === DEAD)) {
+        return start + pos;
+      }
+    }
+    if (bytes.length <= ENTRY_HEAD_SIZE) break;
+    start += bytes.length - ENTRY_HEAD_SIZE + 1;
+  }
+  return -1;
+}
+
+/** Bytes of the smallest thing worth looking for. */
+export const SMALLEST_ENTRY: number = FRAME_SIZE + 2 + 1 + ENTRY_TAIL_SIZE;

@@ -1,0 +1,64 @@
+/**
+ * The journal: a tail entry that makes a change in several places one commit.
+ *
+ * An append commits by one write, a delete and a row count by one each. A batch that needs more than one of these
+ * writes what is to be done into a journal, commits that (and what it appends) by one write, does it, and drops the
+ * journal. A reader that meets a journal counts what it says as done; a writer does it first.
+ *
+ * Payload: CRC-32C of what follows up to the footer (u32), count of deaths (u32), count of stores (u32); then the
+ * file offset of each state byte to become dead (u64 each), and for each store its file offset (u64) and the row count
+ * (i64); then the footer of all tail entries.
+ *
+ * @module
+ */
+
+import { crc32c } from './checksum.ts';
+import { getU32, getU64, putU32, putU64 } from './layout.ts';
+import { putTailFooter, TAIL_FOOTER_SIZE } from './tail-entry.ts';
+
+/** What is to be done after the commit. */
+export interface Journal {
+  /** File offsets of state bytes that become dead. */
+  readonly deaths: readonly number[];
+  /** Row counts to store: file offset and rows. */
+  readonly stores: ReadonlyMap<number, number>;
+}
+
+const HEAD = 12;
+
+/** The payload of a journal. */
+export function encodeJournal({ deaths, stores }: Journal): Uint8Array {
+  const end = HEAD + 8 * deaths.length + 16 * stores.size;
+  const payload = new Uint8Array(end + TAIL_FOOTER_SIZE);
+  putU32(payload, 4, deaths.length);
+  putU32(payload, 8, stores.size);
+  let pos = HEAD;
+  for (const offset of deaths) {
+    putU64(payload, pos, offset);
+    pos += 8;
+  }
+  for (const [offset, rows] of stores) {
+    putU64(payload, pos, offset);
+    putU64(payload, pos + 8, rows);
+    pos += 16;
+  }
+  putU32(payload, 0, crc32c(payload.subarray(4, end)));
+  putTailFooter('journal', payload);
+  return payload;
+}
+
+/** Reads a payload; `undefined` where it is torn: then it was never committed in this order, and says nothing. */
+export function decodeJournal(payload: Uint8Array): Journal | undefined {
+  if (payload.length < HEAD + TAIL_FOOTER_SIZE) return undefined;
+  const deathCount = getU32(payload, 4);
+  const storeCount = getU32(payload, 8);
+  const end = HEAD + 8 * deathCount + 16 * storeCount;
+  if (end + TAIL_FOOTER_SIZE !== payload.length || crc32c(payload.subarray(4, end)) !== getU32(payload, 0))
+    return undefined;
+  const deaths: number[] = [];
+  const stores = new Map<number, number>();
+  let pos = HEAD;
+  for (let i = 0; i < deathCount; i++, pos += 8) deaths.push(getU64(payload, pos));
+  for (let i = 0; i < storeCount; i++, pos += 16) stores.set(getU64(payload, pos), getU64(payload, pos + 8));
+  return { deaths, stores };
+}

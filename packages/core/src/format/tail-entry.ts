@@ -1,0 +1,93 @@
+/**
+ * Tail entries: dead entries right before the terminator that are about the file, not in the dict. Python pushes
+ * and pops them; a writer drops them by putting the terminator over the first one's head.
+ *
+ * | part | bytes | content |
+ * |---|---|---|
+ * | head | 11 | as every entry's; the key has 46 bytes, so that the last byte of the head is a terminator's |
+ * | key | 46 | `mmdpickle ` and the kind, padded with spaces |
+ * | opcode | 9 | BINBYTES8 and the payload's length |
+ * | payload | n | begins as the kind says, ends with the entry's size (u64) and the kind's magic (8 bytes) |
+ * | tail | 8 | as every entry's, dead |
+ *
+ * @module
+ */
+
+import { BINBYTES8 } from './array-value.ts';
+import {
+  DEAD,
+  ENTRY_HEAD_SIZE,
+  ENTRY_TAIL_SIZE,
+  FRAME_SIZE,
+  getU64,
+  KEY_LENGTH_LIKE_STOP,
+  putEntryHead,
+  putEntryTail,
+  putU64,
+} from './layout.ts';
+
+/** The kinds of tail entries: the word in the key, and the magic that ends the payload. */
+export const TAIL_KINDS = {
+  journal: { word: 'journal', magic: 'mmdJRNL1', doc: 'changes of a batch that the next writer finishes' },
+  index: { word: 'index', magic: 'mmdINDX1', doc: 'a hash table of keys, so that opening does not walk' },
+  checksums: { word: 'checksums', magic: 'mmdCRC01', doc: 'a CRC-32C per live entry' },
+} as const;
+
+/** A kind of tail entry. */
+export type TailKind = keyof typeof TAIL_KINDS;
+
+/** Bytes of a tail entry before its payload. */
+export const TAIL_PREFIX_SIZE: number = ENTRY_HEAD_SIZE + KEY_LENGTH_LIKE_STOP + 9;
+/** Size and magic at the payload's end. */
+export const TAIL_FOOTER_SIZE = 16;
+
+function ascii(text: string): Uint8Array {
+  return Uint8Array.from(text, (char) => char.charCodeAt(0));
+}
+
+/** The key of a kind. */
+export function tailKey(kind: TailKind): string {
+  return `mmdpickle ${TAIL_KINDS[kind].word}`.padEnd(KEY_LENGTH_LIKE_STOP, ' ');
+}
+
+/** The kind that a dead entry's key names; `undefined` for every other entry. */
+export function tailKindOf(bytes: Uint8Array, keyPos: number, keyLength: number): TailKind | undefined {
+  if (keyLength !== KEY_LENGTH_LIKE_STOP || bytes[keyPos] !== 0x6d || bytes[keyPos + 9] !== 0x20) return undefined;
+  const key = String.fromCharCode(...bytes.subarray(keyPos, keyPos + keyLength));
+  return (Object.keys(TAIL_KINDS) as TailKind[]).find((kind) => tailKey(kind) === key);
+}
+
+/** The bytes around a payload of `length` bytes, footer included. */
+export function tailEntryFrame(
+  kind: TailKind,
+  length: number,
+  memoHint: number,
+): { prefix: Uint8Array; suffix: Uint8Array } {
+  const prefix = new Uint8Array(TAIL_PREFIX_SIZE);
+  const size = TAIL_PREFIX_SIZE + length + ENTRY_TAIL_SIZE;
+  let pos = putEntryHead(prefix, 0, size - FRAME_SIZE, KEY_LENGTH_LIKE_STOP);
+  prefix.set(ascii(tailKey(kind)), pos);
+  pos += KEY_LENGTH_LIKE_STOP;
+  prefix[pos] = BINBYTES8;
+  putU64(prefix, pos + 1, length);
+  const suffix = new Uint8Array(ENTRY_TAIL_SIZE);
+  putEntryTail(suffix, 0, memoHint, DEAD);
+  return { prefix, suffix };
+}
+
+/** Writes size and magic over the payload's last 16 bytes. */
+export function putTailFooter(kind: TailKind, payload: Uint8Array): void {
+  const pos = payload.length - TAIL_FOOTER_SIZE;
+  putU64(payload, pos, TAIL_PREFIX_SIZE + payload.length + ENTRY_TAIL_SIZE);
+  payload.set(ascii(TAIL_KINDS[kind].magic), pos + 8);
+}
+
+/**
+ * Reads a footer.
+ * @param bytes - the payload's last 16 bytes stand at `pos`
+ */
+export function tailFooter(bytes: Uint8Array, pos: number): { kind: TailKind; size: number } | undefined {
+  const magic = String.fromCharCode(...bytes.subarray(pos + 8, pos + 16));
+  const kind = (Object.keys(TAIL_KINDS) as TailKind[]).find((name) => TAIL_KINDS[name].magic === magic);
+  return kind && { kind, size: getU64(bytes, pos) };
+}

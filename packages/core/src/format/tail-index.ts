@@ -1,0 +1,154 @@
+/**
+ * The tail index: a hash table from keys to entries, so that opening does not grow with the file.
+ *
+ * Payload: blocks of 512 bytes, then a footer of 64. A block holds a CRC-32C of its other bytes and its number (u32),
+ * the count of its slots (u16), and slots of 12 bytes: hash of the key (u32), file offset of the entry (u64). A key is in block
+ * `hash % blocks`, or in the following ones if that is full. The footer: CRC-32C of its other bytes (u32),
+ * hash seed (u32), count of blocks (u32), commit number (i32), keys (u64), file size (u64), offset of the
+ * first tail entry (u64), 8 bytes of zeros, then the footer of all tail entries.
+ *
+ * Nothing is believed: a block proves itself by its CRC, and the entry that it points to by its key and state.
+ *
+ * @module
+ */
+
+import { crc32c } from './checksum.ts';
+import { getI32, getU32, getU64, putU32, putU64 } from './layout.ts';
+import { putTailFooter } from './tail-entry.ts';
+
+export const INDEX_BLOCK_SIZE = 512;
+export const INDEX_FOOTER_SIZE = 64;
+const SLOT_SIZE = 12;
+const BLOCK_HEAD = 8;
+const SLOTS = Math.floor((INDEX_BLOCK_SIZE - BLOCK_HEAD) / SLOT_SIZE);
+/** Slots taken of those there are, when a table is made. */
+const LOAD = 0.7;
+
+/** What an index's footer says. */
+export interface IndexFooter {
+  readonly seed: number;
+  readonly blocks: number;
+  readonly commitNumber: number;
+  readonly keys: number;
+  readonly fileSize: number;
+  /** File offset of the first tail entry: all entries of the dict stand before. */
+  readonly end: number;
+}
+
+/** The hash of a key's bytes (FNV-1a with a final mix). */
+export function hashKey(bytes: Uint8Array, start: number, end: number, seed: number): number {
+  let hash = 0x811c9dc5 ^ seed;
+  for (let i = start; i < end; i++) hash = Math.imul(hash ^ bytes[i]!, 0x01000193);
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+  return (hash ^ (hash >>> 16)) >>> 0;
+}
+
+/** Blocks for a number of keys. */
+export function indexBlocks(keys: number): number {
+  return Math.max(1, Math.ceil(keys / (SLOTS * LOAD)));
+}
+
+/** Bytes of a payload. */
+export function indexPayloadSize(blocks: number): number {
+  return blocks * INDEX_BLOCK_SIZE + INDEX_FOOTER_SIZE;
+}
+
+/** Builds a table: add every key, then finish. */
+export class IndexBuilder {
+  readonly payload: Uint8Array;
+  readonly #blocks: number;
+  #keys = 0;
+
+  constructor(keys: number) {
+    this.#blocks = indexBlocks(keys);
+    this.payload = new Uint8Array(indexPayloadSize(this.#blocks));
+  }
+
+  add(hash: number, offset: number): void {
+    const { payload } = this;
+    for (let block = hash % this.#blocks; ; block = block + 1 === this.#blocks ? 0 : block + 1) {
+      const start = block * INDEX_BLOCK_SIZE;
+      const count = payload[start + 4]!;
+      if (count === SLOTS) continue;
+      const pos = start + BLOCK_HEAD + count * SLOT_SIZE;
+      putU32(payload, pos, hash);
+      putU64(payload, pos + 4, offset);
+      payload[start + 4] = count + 1;
+      this.#keys++;
+      return;
+    }
+  }
+
+  finish(footer: Pick<IndexFooter, 'seed' | 'commitNumber' | 'fileSize' | 'end'>): Uint8Array {
+    const { payload } = this;
+    for (let block = 0; block < this.#blocks; block++) {
+      const start = block * INDEX_BLOCK_SIZE;
+      putU32(payload, start, blockChecksum(payload.subarray(start, start + INDEX_BLOCK_SIZE), block));
+    }
+    const start = this.#blocks * INDEX_BLOCK_SIZE;
+    putU32(payload, start + 4, footer.seed);
+    putU32(payload, start + 8, this.#blocks);
+    putU32(payload, start + 12, footer.commitNumber);
+    putU64(payload, start + 16, this.#keys);
+    putU64(payload, start + 24, footer.fileSize);
+    putU64(payload, start + 32, footer.end);
+    putTailFooter('index', payload);
+    putU32(payload, start, crc32c(payload.subarray(start + 4)));
+    return payload;
+  }
+}
+
+function blockChecksum(block: Uint8Array, number: number): number {
+  return (crc32c(block.subarray(4)) ^ number) >>> 0;
+}
+
+/** Reads the 64 bytes of a footer; `undefined` where they are none, or torn. */
+export function decodeIndexFooter(bytes: Uint8Array): IndexFooter | undefined {
+  if (bytes.length !== INDEX_FOOTER_SIZE || crc32c(bytes.subarray(4)) !== getU32(bytes, 0)) return undefined;
+  return {
+    seed: getU32(bytes, 4),
+    blocks: getU32(bytes, 8),
+    commitNumber: getI32(bytes, 12),
+    keys: getU64(bytes, 16),
+    fileSize: getU64(bytes, 24),
+    end: getU64(bytes, 32),
+  };
+}
+
+/**
+ * Finds the entries whose key may have the hash.
+ *
+ * @param block - gives the 512 bytes of a block
+ * @returns file offsets; `undefined` where a block is torn, so that nothing can be said
+ */
+export function lookUp(footer: IndexFooter, hash: number, block: (number: number) => Uint8Array): number[] | undefined {
+  const found: number[] = [];
+  let number = hash % footer.blocks;
+  for (let probes = 0; probes < footer.blocks; probes++) {
+    const bytes = block(number);
+    if (bytes.length !== INDEX_BLOCK_SIZE || blockChecksum(bytes, number) !== getU32(bytes, 0)) return undefined;
+    const count = bytes[4]!;
+    for (let i = 0, pos = BLOCK_HEAD; i < count; i++, pos += SLOT_SIZE) {
+      if (getU32(bytes, pos) === hash) found.push(getU64(bytes, pos + 4));
+    }
+    if (count < SLOTS) return found;
+    number = number + 1 === footer.blocks ? 0 : number + 1;
+  }
+  return found;
+}
+
+/** All slots of a table in memory: `visit(hash, offset)`. Returns false where a block is torn. */
+export function eachSlot(
+  footer: IndexFooter,
+  blocks: Uint8Array,
+  visit: (hash: number, offset: number) => void,
+): boolean {
+  for (let number = 0; number < footer.blocks; number++) {
+    const bytes = blocks.subarray(number * INDEX_BLOCK_SIZE, (number + 1) * INDEX_BLOCK_SIZE);
+    if (bytes.length !== INDEX_BLOCK_SIZE || blockChecksum(bytes, number) !== getU32(bytes, 0)) return false;
+    for (let i = 0, pos = BLOCK_HEAD; i < bytes[4]!; i++, pos += SLOT_SIZE)
+      visit(getU32(bytes, pos), getU64(bytes, pos + 4));
+  }
+  return true;
+}

@@ -1,0 +1,89 @@
+import { describe, expect, test } from 'vitest';
+import { MmapDict } from '../../src/dict/index.ts';
+import { memoryOver, NDArray } from '../../src/ndarray/index.ts';
+import { MemoryFile } from '../../src/storage/index.ts';
+import { CrashFile, crashStates } from '../../src/testing/index.ts';
+
+function content(dict: MmapDict): string {
+  return JSON.stringify([...dict].map(([k, v]) => [k, v instanceof NDArray ? v.toNested() : v]).sort());
+}
+
+const OPERATIONS: Record<string, (dict: MmapDict) => void> = {
+  'a new key': (d) => void d.set('new', 'value'),
+  'a replaced key': (d) => void d.set('a', 'other'),
+  'a deleted key': (d) => void d.delete('a'),
+  'a batch of sets': (d) => d.batch(() => void d.set('x', 1).set('y', 2).set('a', 3)),
+  'a batch of sets and deletes': (d) =>
+    d.batch(() => {
+      d.set('x', 1).set('a', 3);
+      d.delete('b');
+      d.delete('c');
+    }),
+  'a batch of deletes': (d) => void d.clear(),
+  rows: (d) => void (d.get('rows') as never as { append(v: number[][]): void }).append([[5, 6]]),
+  'rows that need room': (d) =>
+    void (d.get('rows') as never as { append(v: number[][]): void }).append(new Array(20).fill([5, 6])),
+  'rows of two arrays': (d) =>
+    d.batch(() => {
+      (d.get('rows') as never as { append(v: number[][]): void }).append([[5, 6]]);
+      (d.get('other') as never as { append(v: number[]): void }).append([7]);
+    }),
+};
+
+const source = (shape: number[], capacity: number) =>
+  ({ arraySource: true, dtype: 'float64', shape, capacity }) as const;
+
+function start(pad: number): Uint8Array {
+  const file = MemoryFile.of();
+  const dict = MmapDict.over(file);
+  dict
+    .set('pad', 'x'.repeat(pad))
+    .set('a', 1)
+    .set('b', [1, 2])
+    .set('c', 'c')
+    .set('other', source([0], 8));
+  dict.set('rows', source([0, 2], 8));
+  const bytes = file.toBytes();
+  dict.close();
+  return bytes;
+}
+
+describe('after a kill at any write the dict is the old or the new one', () => {
+  for (const durability of ['none', 'commit'] as const) {
+    test.each(Object.keys(OPERATIONS))(`%s, durability ${durability}`, (name) => {
+      for (let pad = 0; pad < 140; pad += durability === 'none' ? 3 : 7) {
+        const bytes = start(pad);
+        const before = content(MmapDict.over(MemoryFile.of(bytes)));
+        const file = CrashFile.over(MemoryFile.of(bytes));
+        const dict = MmapDict.over(file, { durability });
+        OPERATIONS[name]!(dict);
+        file.log.mark('done');
+        const after = content(dict);
+        expect(after).not.toBe(before);
+        const seen = new Set<string>();
+        for (const state of crashStates(file.log, { power: durability === 'commit', samples: 8, tears: 8 })) {
+          const found = [...state.files.values()][0]!;
+          const key = Buffer.from(found).toString('latin1');
+          if (seen.has(`${key}${state.acknowledged}`)) continue;
+          seen.add(`${key}${state.acknowledged}`);
+          const expected = state.acknowledged > 0 ? [after] : [before, after];
+          const reader = MmapDict.over(MemoryFile.of(found), { mode: 'r' });
+          expect(expected).toContain(content(reader));
+          const writer = MmapDict.over(MemoryFile.of(found));
+          expect(expected).toContain(content(writer));
+          writer.set('later', 1);
+          expect(writer.get('later')).toBe(1);
+          writer.delete('later');
+          expect(expected).toContain(content(writer));
+          const last = writer as unknown as { store: { file: MemoryFile } };
+          const end = last.store.file.toBytes();
+          expect([...end.subarray(-11)]).toEqual([0x95, 2, 0, 0, 0, 0, 0, 0, 0, 0x64, 0x2e]);
+        }
+      }
+    });
+  }
+});
+
+test('arrays read back', () => {
+  expect(NDArray.over(memoryOver(new Uint8Array(8)), 'float64', [1]).get(0)).toBe(0);
+});
