@@ -103,7 +103,7 @@ function sumIntegers(layout: Layout, store: MemoryStore, machine: SimdMachine | 
   const wide = type.itemsize >= 4;
   const done = machine?.run(`sum_${codeOf(type)}`, layout, store, wide, (results, blocks, rest) => {
     if (wide) for (const lane of new BigInt64Array(results, 0, blocks * 2)) total += lane;
-    else addNumbers(new Int32Array(results, 0, blocks * 4));
+    else total += BigInt(sumRange(new Int32Array(results, 0, blocks * 4), 0, blocks * 4));
     if (type.itemsize === 8) for (const element of new BigInt64Array(rest.slice().buffer)) total += element;
     else addNumbers(arrayOver(type, rest));
   });

@@ -1,6 +1,9 @@
 /**
- * Runs the kernels of `wasm-kernels.ts` over arrays: over file pages laid into the kernels' memory where the
- * {@link ArrayMemory} can do that, else over copies of the size of a cache.
+ * Runs the kernels of `wasm-kernels.ts` over arrays, by way of copies of the size of a cache.
+ *
+ * A copy sounds like a loss, but the processor's block copy reads memory at its full speed, at any alignment, and the
+ * kernel then reads from the second-level cache; laying the file's pages into the kernels' memory with MAP_FIXED costs
+ * its page faults every time.
  *
  * @module
  */
@@ -15,13 +18,8 @@ import { kernelModule, STRIDE } from './wasm-kernels.ts';
 
 /** Results of kernels, from address 0. */
 const OUT_BYTES = 64 * 1024;
-/** Copies: small enough to stay in the second-level cache while they are read again. */
-const COPY_BYTES = 128 * 1024;
-/** File pages: large enough that mapping them costs nothing beside reading them. */
-const PAGES_BYTES = 32 * 1024 * 1024;
-/** Room for the stretch's first and last page. */
-const SPARE_BYTES = 128 * 1024;
-const PAGES_AT: number = OUT_BYTES + COPY_BYTES;
+/** Copies: large enough for the processor's block copy to reach its speed, small enough to stay in a second-level cache. */
+const COPY_BYTES = 256 * 1024;
 const WASM_PAGE = 65_536;
 /** Bytes that share a vector of results. */
 const BLOCK_BYTES = 32 * 1024;
@@ -40,7 +38,7 @@ export class SimdMachine {
   #busy = false;
 
   constructor() {
-    this.#memory = new WebAssembly.Memory({ initial: (PAGES_AT + PAGES_BYTES + SPARE_BYTES) / WASM_PAGE });
+    this.#memory = new WebAssembly.Memory({ initial: (OUT_BYTES + COPY_BYTES) / WASM_PAGE });
     const module = new WebAssembly.Module(kernelModule() as BufferSource);
     const instance = new WebAssembly.Instance(module, { env: { memory: this.#memory } });
     this.#kernels = instance.exports as Record<string, Kernel>;
@@ -88,9 +86,7 @@ export class SimdMachine {
     const { shape, strides, position } = unordered(layout);
     forEachRun(shape, [{ position, strides }], ([start = 0], count, [step = 0]) => {
       store.checkOpen();
-      let first = 0;
-      if (step === itemsize && !swap) first = this.#pages(store, start, count * itemsize, use) / itemsize;
-      while (first < count) {
+      for (let first = 0; first < count; ) {
         const n = Math.min(count - first, capacity - gathered);
         readRun(store, start + first * step, n, step, scratch.subarray(gathered * itemsize));
         gathered += n;
@@ -99,25 +95,6 @@ export class SimdMachine {
       }
     });
     flush();
-  }
-
-  /** Lays file pages into the kernels' memory for as long as `use` runs. @returns how many bytes were done */
-  #pages(store: MemoryStore, start: number, length: number, use: (at: number, length: number) => void): number {
-    const { memory, origin } = store;
-    if (length < MIN_SIMD_BYTES || memory.mapFixed === undefined) return 0;
-    let done = 0;
-    while (done < length) {
-      const part = Math.min(length - done, PAGES_BYTES);
-      const pages = memory.mapFixed(this.#memory.buffer, PAGES_AT, origin + start + done, part);
-      if (pages === undefined) break;
-      try {
-        use(pages.at, part);
-      } finally {
-        pages.release();
-      }
-      done += part;
-    }
-    return done;
   }
 }
 

@@ -31,7 +31,9 @@ import {
 export const STRIDE = 128;
 
 const [START, END, BLOCK, OUT] = [0, 1, 2, 3];
-const [STOP, X, NAN, FIRST] = [4, 5, 6, 7];
+const [STOP, X, NAN, FIRST] = [4, 5, 6, 10];
+/** Vectors that NaNs are gathered in; with one, each turn would wait for the last. */
+const NANS = [NAN, NAN + 1, NAN + 2, NAN + 3];
 
 /** How one kernel differs from the others. */
 interface KernelRow {
@@ -121,6 +123,8 @@ const KERNELS: readonly KernelRow[] = [
   select('max', 'u8', 'i64x2.gt_s'),
 ];
 
+const gather = (into: number, code: Code): Code => [get(into), code, simd('v128.or'), set(into)];
+
 function build({ name, width, load, combine, begin, differs }: KernelRow): WasmFunction {
   const count = 8;
   const turn = count * width;
@@ -129,24 +133,25 @@ function build({ name, width, load, combine, begin, differs }: KernelRow): WasmF
   const step = (sum: number, i: number): Code => [
     [get(START), load(i * width), set(X)],
     [combine(sum, X), set(sum)],
-    differs === undefined ? [] : [get(NAN), get(X), get(X), simd(differs), simd('v128.or'), set(NAN)],
+    differs === undefined ? [] : gather(NAN + (i % NANS.length), [get(X), get(X), simd(differs)]),
   ];
   const code: Code = loopWhile([
     // stop = min(start + block, end)
     [get(START), get(BLOCK), ADD, set(STOP)],
     [get(STOP), get(END), get(STOP), get(END), LESS, SELECT, set(STOP)],
-    [zero, set(NAN)],
+    NANS.map((nan): Code => [zero, set(nan)]),
     sums.map((sum): Code => [begin === 'zero' ? zero : [get(START), load(0)], set(sum)]),
     loopWhile([sums.map(step), [get(START), i32(turn), ADD, set(START)], [get(START), get(STOP), LESS]]),
     [1, 2, 4].map((gap) =>
       sums.filter((_, i) => i % (2 * gap) === 0).map((sum): Code => [combine(sum, sum + gap), set(sum)]),
     ),
+    NANS.slice(1).map((nan) => gather(NAN, get(nan))),
     [get(OUT), get(FIRST), simdAt('v128.store', 0)],
     [get(OUT), get(NAN), simdAt('v128.store', 16)],
     [get(OUT), i32(16), ADD, set(OUT)],
     [get(START), get(END), LESS],
   ]);
-  const locals = [I32, V128, V128, ...sums.map(() => V128)];
+  const locals = [I32, V128, ...NANS.map(() => V128), ...sums.map(() => V128)];
   return { name, parameters: [I32, I32, I32, I32], locals, code };
 }
 

@@ -1,0 +1,234 @@
+import {
+  Complex,
+  type DType,
+  MaskedArray,
+  memoryOver,
+  NDArray,
+  ndarray,
+  parseDType,
+  type Reduced,
+  slice,
+} from '@mmdpickle/core/ndarray';
+import { Python, pythons } from '@mmdpickle/test-support';
+import { afterAll, describe, expect, it } from 'vitest';
+import { layoutOver } from '../../src/ndarray/layout.ts';
+import { max, min, sum } from '../../src/ndarray/reduce.ts';
+import { MIN_SIMD_BYTES, SimdMachine } from '../../src/ndarray/simd.ts';
+
+const CODES = ['b1', 'i1', 'u1', 'i2', 'u2', 'i4', 'u4', 'i8', 'u8', 'f2', 'f4', 'f8', 'c8', 'c16', 'm8[s]'];
+
+/** Elements that exercise signs, both halves of 64 bits, and for floats many magnitudes. */
+function randomBytes(type: DType, size: number, seed: number): Uint8Array {
+  let state = seed;
+  const next = (): number => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0);
+  if (type.kind === 'f' || type.kind === 'c') {
+    const parts = NDArray.zeros(
+      [size * (type.kind === 'c' ? 2 : 1)],
+      type.kind === 'c' ? `f${type.itemsize / 2}` : `f${type.itemsize}`,
+    );
+    for (let i = 0; i < parts.size; i += 1) parts.set(i, ((next() - 2 ** 31) / 2 ** 31) * 2 ** (next() % 8));
+    return Buffer.concat([...parts.bytes()]);
+  }
+  return Uint8Array.from({ length: size * type.itemsize }, () =>
+    type.kind === 'b' ? (next() >>> 24) % 2 : next() >>> 24,
+  );
+}
+
+const plain = (value: Reduced): unknown =>
+  value instanceof Complex ? [value.re, value.im] : typeof value === 'bigint' ? String(value) : value;
+
+function expectClose(found: unknown, wanted: unknown, tolerance: number, about: string): void {
+  if (Array.isArray(wanted)) {
+    for (const [i, part] of wanted.entries()) expectClose((found as unknown[])[i], part, tolerance, about);
+  } else if (typeof wanted === 'number' && typeof found === 'number' && Number.isFinite(wanted)) {
+    expect(
+      Math.abs(found - wanted) <= tolerance * Math.max(1, Math.abs(wanted)),
+      `${about}: ${found} for ${wanted}`,
+    ).toBe(true);
+  } else expect(found, about).toEqual(wanted);
+}
+
+describe.each(pythons())('reductions beside numpy $numpy', (info) => {
+  const python = new Python(info);
+  afterAll(() => python[Symbol.asyncDispose]());
+
+  it('give what numpy gives, for every type, order of bytes, alignment, window and stride', async () => {
+    for (const code of CODES) {
+      for (const [order, offset, maxWindow] of [
+        ['<', 0, undefined],
+        ['>', 0, undefined],
+        ['<', 3, undefined],
+        ['<', 8, 1000],
+        ['>', 1, 24],
+      ] as const) {
+        const spec = order + code;
+        const type = parseDType(spec);
+        const bytes = randomBytes(type, 600, code.length + offset);
+        if (type.byteorder === '>')
+          NDArray.over(memoryOver(bytes), spec, [600]).set(NDArray.over(memoryOver(bytes.slice()), `<${code}`, [600]));
+        const padded = new Uint8Array(offset + bytes.length);
+        padded.set(bytes, offset);
+        const memory = memoryOver(padded, maxWindow === undefined ? true : { maxWindow });
+        const whole = NDArray.over(memory, spec, [20, 30], { offset });
+        const found = await python.run<unknown[][]>(
+          `import numpy as np
+def plain(x):
+    if isinstance(x, np.timedelta64): return None if np.isnat(x) else str(x.astype('i8'))
+    if isinstance(x, np.bool_): return bool(x)
+    if isinstance(x, (np.integer, int)): return str(int(x))
+    if isinstance(x, np.complexfloating): return [float(x.real), float(x.imag)]
+    return float(x)
+a = np.frombuffer(args['bytes'], args['spec']).reshape(20, 30)
+result = []
+for v in (a, a[::2, ::-3], a.T, a[3], a[5:6, 7:8]):
+    w = v.astype('f8') if v.dtype.kind == 'f' else v.astype('c16') if v.dtype.kind == 'c' else v
+    result.append([plain(w.sum()), plain(v.min()), plain(v.max()), plain(w.mean())])`,
+          { spec, bytes },
+        );
+        const views = [
+          whole,
+          whole.slice(slice(null, null, 2), slice(null, null, -3)),
+          whole.transpose(),
+          whole.row(3),
+          whole.slice(slice(5, 6), slice(7, 8)),
+        ];
+        for (const [i, view] of views.entries()) {
+          const about = `${spec} ${offset} ${maxWindow} view ${i}`;
+          const small = (value: Reduced): unknown =>
+            typeof value === 'number' && !'fc'.includes(type.kind) ? String(value) : plain(value);
+          const [wantedSum, wantedMin, wantedMax, wantedMean] = found[i] as unknown[];
+          expectClose(plain(view.sum()), wantedSum, 1e-12, `${about} sum`);
+          expect(small(view.min()), `${about} min`).toEqual(wantedMin);
+          expect(small(view.max()), `${about} max`).toEqual(wantedMax);
+          expectClose(plain(view.mean()), wantedMean, 1e-12, `${about} mean`);
+        }
+      }
+    }
+  });
+});
+
+describe('the SIMD kernels', () => {
+  const machine = new SimdMachine();
+
+  it('give the results of the loops in JavaScript for every type, at any alignment, length, stride and byte order', () => {
+    for (const code of ['b1', 'i1', 'u1', 'i2', 'u2', 'i4', 'u4', 'i8', 'u8', 'f2', 'f4', 'f8', 'm8']) {
+      const { itemsize } = parseDType(code);
+      const least = MIN_SIMD_BYTES / itemsize;
+      for (const [count, offset, step, order] of [
+        [least, 0, 1, '<'],
+        [least + 1, 3, 1, '<'],
+        [least * 2 + 17, 1, 2, '<'],
+        [least + 15, 0, 1, '>'],
+        [least * 3 + 5, 5, -1, '<'],
+      ] as const) {
+        const type = parseDType(order + code);
+        const bytes = new Uint8Array(offset + count * itemsize);
+        bytes.set(randomBytes(parseDType(`<${code}`), count, count), offset);
+        const length = Math.ceil(count / Math.abs(step));
+        const layout = layoutOver({
+          memory: memoryOver(bytes),
+          dtype: type,
+          shape: [length],
+          strides: [step * itemsize],
+          offset: step < 0 ? offset + (count - 1) * itemsize : offset,
+        });
+        const about = `${type.name} ${count} ${offset} ${step}`;
+        expectClose(plain(sum(layout, machine)), plain(sum(layout, null)), 1e-9, about);
+        expect(min(layout, machine), about).toEqual(min(layout, null));
+        expect(max(layout, machine), about).toEqual(max(layout, null));
+      }
+    }
+  });
+
+  it('keep NaN wherever it stands, and find extremes wherever they stand', () => {
+    for (const code of ['f4', 'f8']) {
+      const size = MIN_SIMD_BYTES / Number(code[1]) + 21;
+      const layout = layoutOver({
+        memory: memoryOver(new Uint8Array(size * Number(code[1]))),
+        dtype: code,
+        shape: [size],
+      });
+      for (const at of [0, 1, 7, 15, 16, 17, 31, 4095, 4096, size - 22, size - 21, size - 1]) {
+        layout.store.set(at, Number.NaN);
+        for (const reduce of [sum, min, max]) expect(reduce(layout, machine), `${code} NaN at ${at}`).toBe(Number.NaN);
+        layout.store.set(at, -5);
+        expect([min(layout, machine), max(layout, machine), sum(layout, machine)]).toEqual([-5, 0, -5]);
+        layout.store.set(at, Number.POSITIVE_INFINITY);
+        expect([min(layout, machine), max(layout, machine)]).toEqual([0, Number.POSITIVE_INFINITY]);
+        layout.store.set(at, 0);
+      }
+    }
+  });
+
+  it('wrap 64-bit sums as numpy does, and tell signed from unsigned', () => {
+    const size = MIN_SIMD_BYTES / 8 + 3;
+    const bytes = new Uint8Array(size * 8).fill(0xff);
+    const layoutOf = (dtype: string) =>
+      layoutOver({ memory: memoryOver(bytes), dtype, shape: [bytes.length / parseDType(dtype).itemsize] });
+    expect(sum(layoutOf('i8'), machine)).toBe(-BigInt(size));
+    expect(sum(layoutOf('u8'), machine)).toBe(2n ** 64n - BigInt(size));
+    expect([min(layoutOf('i8'), machine), max(layoutOf('u8'), machine)]).toEqual([-1n, 2n ** 64n - 1n]);
+    expect(sum(layoutOf('u4'), machine)).toBe(BigInt(size * 2) * 0xffffffffn);
+  });
+});
+
+describe('reductions', () => {
+  it('of large arrays are as exact as pairwise summation', () => {
+    const size = 300_000;
+    const array = ndarray(new Float64Array(size).fill(0.1));
+    expect(Math.abs((array.sum() as number) - size / 10)).toBeLessThan(1e-9);
+    expect(ndarray(new Float32Array(size).fill(0.1)).mean()).toBeCloseTo(Math.fround(0.1), 12);
+  });
+
+  it('of nothing are 0, NaN, or an error', () => {
+    expect(NDArray.zeros([0, 3], 'i4').sum()).toBe(0n);
+    expect(NDArray.zeros([0]).sum()).toBe(0);
+    expect(NDArray.zeros([0]).mean()).toBe(Number.NaN);
+    expect(NDArray.zeros([0], 'm8').mean()).toBe(null);
+    expect(NDArray.zeros([0], 'M8[s]').sum.bind(NDArray.zeros([0], 'M8[s]'))).toThrow(
+      expect.objectContaining({ code: 'UNSUPPORTED_DTYPE' }),
+    );
+    for (const what of ['min', 'max'] as const) {
+      expect(() => NDArray.zeros([0])[what]()).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
+    }
+  });
+
+  it('keep NaT as null', () => {
+    const times = NDArray.zeros([3], 'M8[s]').set([5n, 3n, 4n]);
+    expect([times.min(), times.max()]).toEqual([3n, 5n]);
+    times.set(1, null);
+    expect([times.min(), times.max()]).toEqual([null, null]);
+    const spans = NDArray.zeros([3], 'm8[s]').set([5n, -3n, -4n]);
+    expect([spans.sum(), spans.mean()]).toEqual([-2n, 0n]);
+    expect([spans.set(0, null).sum(), spans.mean()]).toEqual([null, null]);
+  });
+
+  it('of text, bytes, records, objects and long doubles are typed errors', () => {
+    for (const dtype of ['U2', 'S2', 'V2', 'f16', 'c32', "[('a', 'f8')]", 'O']) {
+      for (const what of ['sum', 'min', 'max', 'mean'] as const) {
+        expect(() => NDArray.zeros([2], dtype)[what](), `${what} ${dtype}`).toThrow(
+          expect.objectContaining({ code: 'UNSUPPORTED_DTYPE' }),
+        );
+      }
+    }
+  });
+
+  it('of bools count, of any byte but 0', () => {
+    const array = NDArray.over(memoryOver(new Uint8Array([0, 1, 2, 255])), 'bool', [4]);
+    expect([array.sum(), array.min(), array.max(), array.mean()]).toEqual([3n, false, true, 0.75]);
+  });
+
+  it('pass over masked elements', () => {
+    const data = ndarray(new Float64Array([1, Number.NaN, 3, 4]), [2, 2]);
+    const masked = new MaskedArray(
+      data,
+      ndarray([
+        [false, true],
+        [false, false],
+      ]),
+    );
+    expect([masked.sum(), masked.min(), masked.max(), masked.mean(), masked.count()]).toEqual([8, 1, 4, 8 / 3, 3]);
+    const none = masked.copy().fill(null);
+    expect([none.sum(), none.min(), none.max(), none.mean(), none.count()]).toEqual([null, null, null, null, 0]);
+  });
+});
