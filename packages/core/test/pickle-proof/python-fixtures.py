@@ -27,7 +27,7 @@ for row in args["rows"]:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                theirs = render.render(render.real(row["theirs"], row["encoding"], buffers))
+                theirs = render.render(render.real(row["theirs"], row["encoding"], buffers), live=True)
         except Exception as error:
             result.append({"unloadable": told(error)})
             continue
@@ -39,7 +39,7 @@ for row in args["rows"]:
                     value = render.real(ours, row["encoding"])
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
-                    mine = render.render(value)
+                    mine = render.render(value, live=True)
                 answer.append(None if mine == theirs else "differs:\n%s\n%s" % (json.dumps(theirs)[:3000], json.dumps(mine)[:3000]))
             except Exception as error:
                 answer.append(told(error))

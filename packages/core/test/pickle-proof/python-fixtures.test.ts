@@ -50,7 +50,8 @@ describe.each(pythons())('Python $version with numpy $numpy', (info) => {
 
   it.each(ALL)('loads what we write for $name as an equal value', ({ name }) => {
     const verdict = verdicts.get(name) as Verdict;
-    if (verdict.unloadable === undefined) expect(verdict.answers).toEqual(verdict.answers?.map(() => null));
+    const wrong = verdict.answers?.filter((answer) => answer !== null) ?? [];
+    expect(wrong.join('\n')).toBe('');
   });
 
   it('loads nearly all fixtures itself', () => {

@@ -6,13 +6,14 @@
  */
 
 import { createHash } from 'node:crypto';
-import { MaskedArray, NDArray, type DType } from '../../src/ndarray/index.ts';
+import { type DType, isDType, MaskedArray, NDArray } from '../../src/ndarray/index.ts';
 import {
   ByteArray,
   Complex,
   ELLIPSIS,
   FrozenSet,
   NOT_IMPLEMENTED,
+  NumpyScalar,
   OpaqueGlobal,
   OpaqueObject,
   type Operation,
@@ -21,6 +22,8 @@ import {
   PyRange,
   PySlice,
   PyString,
+  RecArray,
+  RecordType,
   Tuple,
 } from '../../src/pickle/index.ts';
 import { KNOWN } from './render-known.ts';
@@ -187,6 +190,9 @@ export class Renderer {
     if (value instanceof OpaqueObject) return this.#opaque(value);
     if (value instanceof NDArray) return this.#array(value);
     if (value instanceof MaskedArray) return this.#masked(value);
+    if (value instanceof NumpyScalar) return { t: 'scalar', dtype: dtypeNode(value.dtype), ...bytesNode(value.bytes) };
+    if (value instanceof RecordType) return { t: 'dtype', dtype: dtypeNode(value.dtype) };
+    if (isDType(value)) return { t: 'dtype', dtype: dtypeNode(value) };
     for (const [maker, known] of KNOWN) if (value instanceof maker) return known(this, value as never);
     if (value instanceof Uint8Array) return { t: 'bytes', ...bytesNode(value) };
     return this.#container(value);
@@ -247,15 +253,23 @@ export class Renderer {
   }
 
   #array(value: NDArray): Node {
-    const node = this.tracked(value, { t: 'ndarray', class: 'ndarray' });
+    const node = this.tracked(value, { t: 'ndarray', class: value instanceof RecArray ? 'recarray' : 'ndarray' });
     Object.assign(node, { dtype: dtypeNode(value.type), shape: [...value.shape], order: value.order });
     if (!value.type.hasObject) return Object.assign(node, bytesNode(elementBytes(value)));
     return Object.assign(node, { items: Array.from(indices(value.shape), (index) => this.render(value.get(...index))) });
   }
 
+  #fill({ fillValue, type }: MaskedArray): Node | null {
+    if (fillValue === null) return null;
+    const dtype = dtypeNode(type);
+    if (type.hasObject) return { dtype, items: this.items([fillValue]) };
+    return { dtype, ...bytesNode(NumpyScalar.of(fillValue, type).bytes) };
+  }
+
   #masked(value: MaskedArray): Node {
     const node = this.tracked(value, { t: 'masked' });
-    return Object.assign(node, { data: this.render(value.data), mask: this.render(value.mask), fill: value.fillValue });
+    const mask = { ...(this.render(value.mask) as Node), order: 'C' };
+    return Object.assign(node, { data: this.render(value.data), mask, fill: this.#fill(value) });
   }
 }
 
