@@ -101,7 +101,7 @@ export class WatchLedger {
   /** Entries that were appended, in file order. Dead ones lived and died since the last look. */
   appended(entries: Iterable<SeenEntry>): ChangeDraft[] {
     const changes: ChangeDraft[] = [];
-    const passed: string[] = [];
+    const passed: { readonly key: string; readonly offset: number }[] = [];
     for (const entry of entries) {
       if (entry.end <= this.end) continue;
       const { key, rows, offset, end, valueLength } = entry;
@@ -112,7 +112,7 @@ export class WatchLedger {
       this.seq += before === undefined ? 1 : 2;
       this.#live.delete(key);
       this.#live.set(key, { offset, end, valueLength, rows });
-      if (!entry.live) passed.push(key);
+      if (!entry.live) passed.push({ key, offset });
       if (before?.rows !== undefined && rows !== undefined && rows >= before.rows) {
         // A growable array that outgrew its place goes on in a new one.
         this.seq += rows;
@@ -126,7 +126,8 @@ export class WatchLedger {
         changes.push({ kind: 'appended', seq: this.seq, key, rows: { start: 0, end: rows } });
       }
     }
-    return [...changes, ...passed.flatMap((key) => this.died(key))];
+    const gone = passed.filter(({ key, offset }) => this.#live.get(key)?.offset === offset);
+    return [...changes, ...gone.flatMap(({ key }) => this.died(key))];
   }
 
   /** The entry of a key is dead, and no later one has come in its place. */

@@ -1,0 +1,379 @@
+import { renameSync } from 'node:fs';
+import { GrowableArray } from '@mmdpickle/core';
+import { MmapDict } from '@mmdpickle/core/node';
+import { appendFrames, type Change, frames, rollingFiles, type WatchCursor, type WatchOptions, watchDict } from '@mmdpickle/rx';
+import { GrowableNDArray } from '@mmdpickle/stubs';
+import { TempDir } from '@mmdpickle/test-support';
+import fc from 'fast-check';
+import { map, range, type Subscription, VirtualAction, VirtualTimeScheduler } from 'rxjs';
+import { TestScheduler } from 'rxjs/testing';
+import { describe, expect, test } from 'vitest';
+import { until } from './blocker.ts';
+
+/** A watcher that looks exactly when it is told to. */
+class Watcher implements Disposable {
+  readonly changes: Change[] = [];
+  error: unknown;
+  readonly #scheduler = new VirtualTimeScheduler(VirtualAction, 0);
+  readonly #watch: ReturnType<typeof watchDict>;
+  readonly #subscription: Subscription;
+
+  constructor(path: string, from: WatchOptions['from'] = 'now') {
+    this.#watch = watchDict(path, { from, events: false, scheduler: this.#scheduler });
+    this.#subscription = this.#watch.subscribe({
+      next: (change) => this.changes.push(change),
+      error: (error) => {
+        this.error = error;
+      },
+    });
+  }
+
+  /** Lets time pass for one look at least. */
+  look(): this {
+    // The dict looks at a file's size at most once a millisecond, so that must pass in truth.
+    const end = performance.now() + 1.5;
+    while (performance.now() < end);
+    this.#scheduler.maxFrames += 40;
+    this.#scheduler.flush();
+    if (this.error !== undefined) throw this.error;
+    return this;
+  }
+
+  cursor(): WatchCursor {
+    return JSON.parse(JSON.stringify(this.#watch.cursor())) as WatchCursor;
+  }
+
+  [Symbol.dispose](): void {
+    this.#subscription.unsubscribe();
+  }
+}
+
+function told(changes: readonly Change[]): string[] {
+  return changes.map((change) => {
+    const rows = change.kind === 'appended' ? ` ${change.rows.start}-${change.rows.end}` : '';
+    return `${change.kind}${'key' in change ? ` ${change.key}` : ''}${rows}`;
+  });
+}
+
+/** Writes the dict anew and puts it in the old one's place, as a vacuum does. */
+function rewrite(path: string, without: readonly string[] = []): void {
+  {
+    using from = MmapDict.open(path, { mode: 'r' });
+    using to = MmapDict.open(`${path}.new`, { mode: 'w-' });
+    for (const [key, value] of from) {
+      if (without.includes(key)) continue;
+      if (value instanceof GrowableArray) {
+        const copy = to.set(key, new GrowableNDArray([], 'int32', { capacity: 64 })).get(key) as GrowableArray;
+        if (value.size > 0) copy.append(value.copy());
+      } else to.set(key, value);
+    }
+  }
+  renameSync(`${path}.new`, path);
+}
+
+describe('watchDict', () => {
+  test('reports entries, replacements, removals and rows', () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    dict.set('before', 1);
+    using watcher = new Watcher(dict.name);
+    dict.set('a', 1);
+    watcher.look();
+    dict.set('a', 2).set('b', 1);
+    watcher.look();
+    const rows = dict.set('rows', new GrowableNDArray([], 'int32', { capacity: 8 })).get('rows') as GrowableArray;
+    watcher.look();
+    rows.append(Int32Array.of(1, 2, 3));
+    watcher.look();
+    rows.append(Int32Array.of(4));
+    dict.delete('b');
+    watcher.look().look();
+    expect(told(watcher.changes)).toEqual([
+      'added a',
+      'replaced a',
+      'added b',
+      'added rows',
+      'appended rows 0-3',
+      'appended rows 3-4',
+      'removed b',
+    ]);
+    expect(watcher.changes.every(({ path }) => path === dict.name)).toBe(true);
+    expect(watcher.changes.at(-1)?.commitNumber).toBe(dict.commitNumber);
+  });
+
+  test('starts with what is there, from now, or from a number', () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    dict.set('a', 1).set('b', 2).set('c', 3);
+    using all = new Watcher(dict.name, 'start');
+    using now = new Watcher(dict.name);
+    using some = new Watcher(dict.name, 2);
+    dict.set('d', 4);
+    for (const watcher of [all, now, some]) watcher.look();
+    expect(told(all.changes)).toEqual(['added a', 'added b', 'added c', 'added d']);
+    expect(told(now.changes)).toEqual(['added d']);
+    expect(some.changes).toEqual(all.changes.slice(2).map((change) => expect.objectContaining({ seq: change.seq })));
+    expect(now.changes[0]?.seq).toBe(4);
+  });
+
+  test('a number resumes a row of frames exactly, and never misses a row or a removal', () => {
+    using dir = new TempDir();
+    let n = 0;
+    fc.assert(
+      fc.property(fc.array(fc.constantFrom('add', 'append', 'remove'), { maxLength: 12 }), fc.nat(100), (steps, at) => {
+        using dict = MmapDict.open(dir.file(`${n++}.mmdpickle`));
+        using whole = new Watcher(dict.name, 'start');
+        let key = 0;
+        for (const step of steps) {
+          if (step === 'add') dict.set(`k${key++}`, key);
+          if (step === 'remove') dict.delete(`k${Math.floor(key / 2)}`);
+          if (step === 'append') {
+            const rows = dict.get('rows') ?? dict.set('rows', new GrowableNDArray([], 'int32', { capacity: 64 })).get('rows');
+            (rows as GrowableArray).append(Int32Array.of(1, 2));
+          }
+          whole.look();
+        }
+        if (whole.changes.length === 0) return;
+        const split = at % (whole.changes.length + 1);
+        using resumed = new Watcher(dict.name, split === 0 ? 0 : whole.changes[split - 1]!.seq);
+        resumed.look();
+        const missed = told(whole.changes.slice(split));
+        if (steps.every((step) => step === 'add')) expect(told(resumed.changes)).toEqual(missed);
+        const known = new Set(told(resumed.changes).filter((text) => !text.startsWith('appended')));
+        for (const text of missed) if (!text.startsWith('appended')) expect(known).toContain(text);
+        const lastRow = whole.changes.slice(split).findLast(({ kind }) => kind === 'appended');
+        const firstRow = whole.changes.slice(split).find(({ kind }) => kind === 'appended');
+        if (lastRow?.kind === 'appended' && firstRow?.kind === 'appended') {
+          const found = resumed.changes.filter(({ kind }) => kind === 'appended');
+          expect(found).toMatchObject([{ rows: { end: lastRow.rows.end } }]);
+          const [appended] = found;
+          if (appended?.kind === 'appended') expect(appended.rows.start).toBeLessThanOrEqual(firstRow.rows.start);
+        }
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  test('waits for a file that is not there yet', () => {
+    using dir = new TempDir();
+    using watcher = new Watcher(dir.file('later.mmdpickle'));
+    watcher.look();
+    using dict = MmapDict.open(dir.file('later.mmdpickle'));
+    dict.set('a', 1);
+    watcher.look();
+    expect(told(watcher.changes)).toEqual(['added a']);
+  });
+
+  test('a vacuum is one change, and what was committed around it is reported once', () => {
+    using dir = new TempDir();
+    const path = dir.file('a.mmdpickle');
+    {
+      using dict = MmapDict.open(path);
+      dict.set('a', 1).set('b', 'two').set('c', 3);
+      const rows = dict.set('rows', new GrowableNDArray([], 'int32', { capacity: 8 })).get('rows') as GrowableArray;
+      rows.append(Int32Array.of(1, 2));
+    }
+    using watcher = new Watcher(path);
+    {
+      using dict = MmapDict.open(path);
+      dict.delete('b');
+      dict.set('d', 4);
+    }
+    rewrite(path);
+    {
+      using dict = MmapDict.open(path);
+      dict.set('a', 5);
+      dict.delete('c');
+      (dict.get('rows') as GrowableArray).append(Int32Array.of(3));
+    }
+    watcher.look().look();
+    expect(told(watcher.changes)).toEqual([
+      'added d',
+      'removed b',
+      'vacuumed',
+      'replaced a',
+      'appended rows 2-3',
+      'removed c',
+    ]);
+  });
+
+  test('another file in the same place is told, and its entries follow', () => {
+    using dir = new TempDir();
+    const path = dir.file('a.mmdpickle');
+    {
+      using dict = MmapDict.open(path);
+      dict.set('a', 1).set('b', 2);
+    }
+    using watcher = new Watcher(path);
+    rewrite(path, ['a']);
+    watcher.look();
+    expect(told(watcher.changes)).toEqual(['file-replaced', 'added b']);
+  });
+
+  test('a row of files is followed from one to the next', () => {
+    using dir = new TempDir();
+    const pattern = dir.file('run-{n}.mmdpickle');
+    using watcher = new Watcher(pattern);
+    const files = rollingFiles(pattern, { frames: 2 });
+    range(0, 5)
+      .pipe(
+        map((i) => Uint8Array.of(i)),
+        appendFrames(files, { key: (_frame, i) => `f${i}` }),
+      )
+      .subscribe();
+    watcher.look().look().look().look();
+    expect(told(watcher.changes)).toEqual([
+      'added f0',
+      'added f1',
+      'file-replaced',
+      'added f2',
+      'added f3',
+      'file-replaced',
+      'added f4',
+    ]);
+  });
+
+  test('what is no dict ends the watch with a typed error', () => {
+    using dir = new TempDir();
+    expect(() => new Watcher(dir.path).look()).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
+    expect(() => watchDict('x', { pollMs: 0 })).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
+  });
+
+  test('looks in virtual time are a marble diagram', () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    dict.set('a', 1).set('b', 2);
+    const scheduler = new TestScheduler((actual, expected) => expect(actual).toEqual(expected));
+    scheduler.run(({ expectObservable, cold }) => {
+      const watch$ = watchDict(dict, { from: 'start', events: false }).pipe(map((change) => told([change])[0]));
+      expectObservable(watch$, '---!').toBe('(ab)', { a: 'added a', b: 'added b' });
+      expectObservable(cold('-----|')).toBe('-----|');
+    });
+  });
+});
+
+type Step = { readonly op: 'set' | 'delete' | 'append' | 'batch' | 'rewrite' | 'look' | 'resume'; readonly key: number };
+
+const STEP: fc.Arbitrary<Step> = fc.record({
+  op: fc.constantFrom('set', 'set', 'delete', 'append', 'batch', 'look', 'look', 'resume', 'rewrite'),
+  key: fc.integer({ min: 0, max: 4 }),
+});
+
+/** Does what a step says; returns the set keys, in order. */
+function perform(path: string, { op, key }: Step): string[] {
+  if (op === 'rewrite') {
+    rewrite(path);
+    return [];
+  }
+  using dict = MmapDict.open(path);
+  const name = `k${key}`;
+  if (op === 'set') dict.set(name, `value ${key}`);
+  if (op === 'delete') dict.delete(name);
+  if (op === 'append') (dict.get('rows') as GrowableArray).append(Int32Array.from({ length: key + 1 }));
+  if (op === 'batch') {
+    dict.batch(() => {
+      dict.set(name, 0).set('both', 0);
+      dict.delete(`k${(key + 1) % 5}`);
+    });
+    return [name, 'both'];
+  }
+  return op === 'set' ? [name] : [];
+}
+
+describe('any interleaving', () => {
+  test('is reported exactly once and in order, and a resumed watcher sees what an uninterrupted one saw', () => {
+    using dir = new TempDir();
+    let n = 0;
+    fc.assert(
+      fc.property(fc.array(STEP, { maxLength: 25 }), (steps) => {
+        const path = dir.file(`${n++}.mmdpickle`);
+        {
+          using dict = MmapDict.open(path);
+          dict.set('rows', new GrowableNDArray([], 'int32', { capacity: 4096 }));
+        }
+        using whole = new Watcher(path);
+        let part = new Watcher(path);
+        const resumed: Change[] = [];
+        const sets: string[] = [];
+        for (const step of [...steps, { op: 'look', key: 0 } as const, { op: 'look', key: 0 } as const]) {
+          if (step.op === 'look') {
+            whole.look();
+            part.look();
+          } else if (step.op === 'resume') {
+            whole.look();
+            part.look();
+            const cursor = part.cursor();
+            resumed.push(...part.changes);
+            part[Symbol.dispose]();
+            part = new Watcher(path, cursor);
+          } else sets.push(...perform(path, step));
+        }
+        resumed.push(...part.changes);
+        part[Symbol.dispose]();
+        expect(resumed).toEqual(whole.changes);
+
+        const { changes } = whole;
+        const seqs = changes.map(({ seq }) => seq);
+        expect(seqs).toEqual([...new Set(seqs)].sort((a, b) => a - b));
+        const live = new Set(['rows']);
+        let rows = 0;
+        const reported: string[] = [];
+        for (const change of changes) {
+          if (change.kind === 'file-replaced') live.clear();
+          if (change.kind === 'added' || change.kind === 'replaced') {
+            expect(live.has(change.key)).toBe(change.kind === 'replaced');
+            live.add(change.key);
+            reported.push(change.key);
+          }
+          if (change.kind === 'removed') expect(live.delete(change.key)).toBe(true);
+          if (change.kind === 'appended') {
+            expect(change.rows.start).toBe(rows);
+            rows = change.rows.end;
+          }
+        }
+        using dict = MmapDict.open(path, { mode: 'r' });
+        expect([...live].sort()).toEqual([...dict.keys()].sort());
+        expect(rows).toBe((dict.get('rows') as GrowableArray).shape[0]);
+        const rewritten = steps.some(({ op }) => op === 'rewrite');
+        // A vacuum forgets what had died before anybody looked.
+        if (!rewritten) expect(reported).toEqual(sets);
+      }),
+      { numRuns: 60 },
+    );
+  });
+});
+
+describe('frames', () => {
+  test('gives what is there, then what comes, each with its companion', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    const camera = (count: number) =>
+      range(0, count).pipe(
+        map((i) => Uint8Array.of(i)),
+        appendFrames(dict, { key: 'f/', meta: true }),
+      );
+    dict.set('other', 1);
+    camera(2).subscribe();
+    const existing: string[] = [];
+    frames(dict, { prefix: 'f/' }).subscribe({ next: ({ key }) => existing.push(key), complete: () => existing.push('|') });
+    expect(existing).toEqual(['f/000000000', 'f/000000001', '|']);
+    const seen: [string, unknown][] = [];
+    const subscription = frames(dict, { prefix: 'f/', follow: true }).subscribe(({ key, meta }) =>
+      seen.push([key, (meta as Map<string, number>).get('seq')]),
+    );
+    camera(2).subscribe();
+    await until(() => seen.length === 4);
+    subscription.unsubscribe();
+    expect(seen.map(([, seq]) => seq)).toEqual([0, 1, 2, 3]);
+  });
+
+  test('of an empty dict complete at once, and gives the last of frames that replaced each other', () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    const seen: unknown[] = [];
+    frames(dict).subscribe({ complete: () => seen.push('|') });
+    dict.set('a', 1).set('b', 2).set('a', 3).delete('b');
+    frames(dict).subscribe({ next: ({ key, value }) => seen.push([key, value]), complete: () => seen.push('|') });
+    expect(seen).toEqual(['|', ['a', 3], '|']);
+  });
+});
