@@ -11,6 +11,7 @@ export {
   type EntryInfo,
   type EntryMeta,
   GrowableArray,
+  GrowableMaskedArray,
   MmapDict,
   type RowsLike,
 } from './dict/index.ts';
