@@ -53,7 +53,7 @@ const subjects: Record<string, { make: () => Subject; runs: number }> = {
 describe.each(Object.entries(subjects))('%s', (_name, { make, runs }) => {
   it('does to its bytes what a byte array does, whatever the order of the calls', () => {
     checkLaws(make, runs);
-  });
+  }, 600_000);
 
   it('refuses ranges that cannot be', () => {
     const { file } = make();
