@@ -23,7 +23,17 @@ const amount =
   });
 const countBytes = (params: Params): number => numberParam(params, 'count') * numberParam(params, 'bytes');
 
-const FRAME_PEERS = ['ours', 'raw-fs', 'lmdb', 'h5py', 'h5wasm-swmr', 'npy-per-frame', 'zarrita', 'better-sqlite3'];
+const FRAME_PEERS = [
+  'ours',
+  'ours-bytes',
+  'raw-fs',
+  'lmdb',
+  'h5py',
+  'h5wasm-swmr',
+  'npy-per-frame',
+  'zarrita',
+  'better-sqlite3',
+];
 
 function appendFrames(count: number): BenchCase {
   return {
@@ -36,6 +46,7 @@ function appendFrames(count: number): BenchCase {
     work: amount('frames'),
     goals: [
       { peer: 'raw-fs', atLeast: 1 },
+      { side: 'ours-bytes', peer: 'raw-fs', atLeast: 1 },
       { peer: 'lmdb', atLeast: 1.4 },
       ...ahead('h5py', 'h5wasm-swmr', 'npy-per-frame'),
     ],

@@ -3,7 +3,7 @@
 import { importPeer } from './peer-import.ts';
 
 type Node = typeof import('@mmdpickle/core/node');
-type Core = typeof import('@mmdpickle/core');
+type NDArrays = typeof import('@mmdpickle/core/ndarray');
 type Pickle = typeof import('@mmdpickle/core/pickle');
 type Stubs = typeof import('@mmdpickle/stubs');
 type Npy = typeof import('@mmdpickle/npy-interop');
@@ -11,7 +11,7 @@ type Rx = typeof import('@mmdpickle/rx');
 
 export const ours = {
   node: (): Promise<Node> => importPeer<Node>('@mmdpickle/core/node'),
-  core: (): Promise<Core> => importPeer<Core>('@mmdpickle/core'),
+  ndarray: (): Promise<NDArrays> => importPeer<NDArrays>('@mmdpickle/core/ndarray'),
   pickle: (): Promise<Pickle> => importPeer<Pickle>('@mmdpickle/core/pickle'),
   stubs: (): Promise<Stubs> => importPeer<Stubs>('@mmdpickle/stubs'),
   npy: (): Promise<Npy> => importPeer<Npy>('@mmdpickle/npy-interop'),

@@ -3,7 +3,7 @@
 import type { BenchCase, Goal } from './case.ts';
 import { PEERS } from './peers.ts';
 import type { CaseResult, LaneResult } from './runner.ts';
-import { growthExponent, median, type Spread, speedRatio, spread } from './stats.ts';
+import { bestRatio, growthExponent, median, type Spread, speedRatio, spread } from './stats.ts';
 import { digits, formatBytes, formatRate, formatTime, renderTable } from './table.ts';
 
 /** Counts of things that must not happen: the worst round counts, not the median. */
@@ -15,6 +15,8 @@ export interface GoalResult {
   /** The peer and the size, or the metric's name. */
   readonly beside: string;
   readonly value: Spread;
+  /** For ratios: of the fastest rounds. */
+  readonly best?: number;
   readonly goal: string;
   readonly verdict: 'met' | 'short' | 'not measured';
 }
@@ -64,16 +66,18 @@ export function goalsOf(benchCase: BenchCase, result: CaseResult): GoalResult[] 
       }
       const peer = result.lanes.find((other) => other.side === goal.peer && other.size === lane.size);
       const value = peer === undefined ? none : ratioOf(lane, peer);
-      return { ...base, beside: `${goal.peer}${at}`, value, verdict: verdict(goal, value.median) };
+      const best = peer === undefined ? Number.NaN : bestRatio(timesOf(lane), timesOf(peer));
+      return { ...base, beside: `${goal.peer}${at}`, value, best, verdict: verdict(goal, value.median) };
     });
   });
 }
 
 function ratioOf(ours: LaneResult, peer: LaneResult): Spread {
-  return speedRatio(
-    ours.rounds.map(({ ns }) => ns),
-    peer.rounds.map(({ ns }) => ns),
-  );
+  return speedRatio(timesOf(ours), timesOf(peer));
+}
+
+function timesOf({ rounds }: LaneResult): number[] {
+  return rounds.map(({ ns }) => ns);
 }
 
 function verdict(goal: Goal, value: number): GoalResult['verdict'] {
@@ -101,7 +105,17 @@ export function formatSpread({ median: middle, min, max }: Spread): string {
 export function caseTable(benchCase: BenchCase, result: CaseResult): string {
   const rows = result.lanes.map((lane) => laneRow(benchCase, result, lane));
   const table = renderTable(
-    ['  side', 'median ', 'min ', 'max ', 'rate ', 'peak RSS ', 'ours is x times as fast', 'other figures'],
+    [
+      '  side',
+      'median ',
+      'min ',
+      'max ',
+      'rate ',
+      'peak RSS ',
+      'ours is x times as fast',
+      'fastest rounds ',
+      'other figures',
+    ],
     rows,
   );
   const exponents = [...exponentsOf(result)].map(([side, exponent]) => `${side} n^${exponent.toFixed(2)}`);
@@ -142,7 +156,9 @@ function laneRow(benchCase: BenchCase, result: CaseResult, lane: LaneResult): st
     formatTime(time.max),
     rates.join(', '),
     formatBytes(lane.peakRss),
-    ours === undefined || ours === lane || ours.state !== 'measured' ? '' : formatSpread(ratioOf(ours, lane)),
+    ...(ours === undefined || ours === lane || ours.state !== 'measured'
+      ? ['', '']
+      : [formatSpread(ratioOf(ours, lane)), digits(bestRatio(timesOf(ours), timesOf(lane)))]),
     figures.join(', '),
   ];
 }
@@ -150,7 +166,15 @@ function laneRow(benchCase: BenchCase, result: CaseResult, lane: LaneResult): st
 /** All goals in one table. */
 export function goalTable(goals: readonly GoalResult[]): string {
   return renderTable(
-    ['case', 'side', 'beside', 'reached (min-max)', 'goal', 'verdict'],
-    goals.map((goal) => [goal.case, goal.side, goal.beside, formatSpread(goal.value), goal.goal, goal.verdict]),
+    ['case', 'side', 'beside', 'reached (min-max)', 'fastest rounds ', 'goal', 'verdict'],
+    goals.map((goal) => [
+      goal.case,
+      goal.side,
+      goal.beside,
+      formatSpread(goal.value),
+      goal.best === undefined ? '' : digits(goal.best),
+      goal.goal,
+      goal.verdict,
+    ]),
   );
 }

@@ -39,6 +39,13 @@ export function speedRatio(ours: readonly number[], peer: readonly number[]): Sp
 }
 
 /**
+ * The same from the fastest round of each side: what is left when others load the machine all the time.
+ */
+export function bestRatio(ours: readonly number[], peer: readonly number[]): number {
+  return quantile(peer, 0) / quantile(ours, 0);
+}
+
+/**
  * The exponent b of time = a * n^b, by least squares over the logarithms: 1 is linear, 0 does not grow.
  */
 export function growthExponent(points: readonly (readonly [n: number, ns: number])[]): number {

@@ -1,5 +1,6 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { lastValueFrom, type Observable } from 'rxjs';
 import type { Round, SideContext } from './case.ts';
 
 /** The time `action` takes. */
@@ -21,4 +22,9 @@ export function fresh(context: SideContext, name: string): string {
   const path = join(context.dir, name);
   rmSync(path, { recursive: true, force: true });
   return path;
+}
+
+/** Waits for the end of a stream, which may be empty. */
+export async function lastOf(stream: Observable<unknown>): Promise<void> {
+  await lastValueFrom(stream, { defaultValue: undefined });
 }

@@ -6,7 +6,7 @@ import { CASES } from '../src/cases.ts';
 import { PEERS } from '../src/peers.ts';
 import { caseTable, exponentsOf, goalsOf } from '../src/report.ts';
 import type { CaseResult, LaneResult } from '../src/runner.ts';
-import { growthExponent, median, quantile, speedRatio } from '../src/stats.ts';
+import { bestRatio, growthExponent, median, quantile, speedRatio } from '../src/stats.ts';
 import { digits, formatBytes, formatRate, formatTime, renderTable } from '../src/table.ts';
 
 const bench = (path: string): string => fileURLToPath(new URL(`../${path}`, import.meta.url));
@@ -25,6 +25,7 @@ describe('the statistics', () => {
 
   test('a ratio pairs the rounds, so that a slow minute weighs on both sides', () => {
     expect(speedRatio([1, 100, 1], [2, 200, 2])).toEqual({ median: 2, min: 2, max: 2 });
+    expect(bestRatio([3, 100, 1], [500, 4, 200])).toBe(4);
   });
 
   test('the growth exponent of a power law is its power', () => {

@@ -1,6 +1,6 @@
 /** Append `count` frames of `bytes` bytes, one entry (record, dataset, file, chunk) each; open and close included. */
 
-import { closeSync, fdatasyncSync, mkdirSync, openSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, fdatasyncSync, mkdirSync, openSync, statSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { numberParam, type Operation, type Side, type SideContext } from '../case.ts';
 import { h5wasm, lmdb, sqlite } from '../node-peers.ts';
@@ -8,7 +8,7 @@ import { npyHeader } from '../npy.ts';
 import { ours } from '../ours.ts';
 import { importPeer } from '../peer-import.ts';
 import { frameKey, seededBytes } from '../seeded.ts';
-import { fresh, timed, timedAsync } from '../timing.ts';
+import { fresh, lastOf, timed, timedAsync } from '../timing.ts';
 
 function job({ params }: SideContext) {
   return {
@@ -18,18 +18,57 @@ function job({ params }: SideContext) {
   };
 }
 
-const mmdpickle: Side = {
+/** As arrays, which are mapped when they are read back, or as Python bytes. */
+function mmdpickle(form: 'array' | 'bytes'): Side {
+  return {
+    async start(context) {
+      const { MmapDict } = await ours.node();
+      const { ndarray } = await ours.ndarray();
+      const { count, frame, fdatasync } = job(context);
+      return {
+        round: () => {
+          const path = fresh(context, 'run.mmdpickle');
+          const round = timed(() => {
+            const dict = MmapDict.open(path, { durability: fdatasync ? 'commit' : 'none' });
+            for (let i = 0; i < count; i++) dict.set(frameKey(i), form === 'array' ? ndarray(frame) : frame);
+            dict.close();
+          });
+          if (statSync(path).size < count * frame.length) throw new Error('frames are missing');
+          return round;
+        },
+      };
+    },
+  };
+}
+
+/** Through the operator: a source that gives one frame after the other, and receipts that are counted. */
+const rx: Side = {
   async start(context) {
     const { MmapDict } = await ours.node();
-    const { count, frame, fdatasync } = job(context);
+    const { appendFrames } = await ours.rx();
+    const { map, range, tap } = await import('rxjs');
+    const { count, frame } = job(context);
     return {
-      round: () => {
+      round: async () => {
         const path = fresh(context, 'run.mmdpickle');
-        return timed(() => {
-          const dict = MmapDict.open(path, { durability: fdatasync ? 'commit' : 'none' });
-          for (let i = 0; i < count; i++) dict.set(frameKey(i), frame);
+        let receipts = 0;
+        const round = await timedAsync(async () => {
+          const dict = MmapDict.open(path);
+          const append = appendFrames<Uint8Array>(dict, { key: (_frame, i) => frameKey(i) });
+          const received = tap(() => {
+            receipts++;
+          });
+          await lastOf(
+            range(0, count).pipe(
+              map(() => frame),
+              append,
+              received,
+            ),
+          );
           dict.close();
         });
+        if (receipts !== count) throw new Error(`${receipts} receipts for ${count} frames`);
+        return round;
       },
     };
   },
@@ -173,7 +212,9 @@ export const operation: Operation = {
   inputs: ({ sharedDir, params }) =>
     writeFileSync(join(sharedDir, 'frame.bin'), seededBytes(numberParam(params, 'bytes'))),
   sides: {
-    ours: mmdpickle,
+    ours: mmdpickle('array'),
+    'ours-bytes': mmdpickle('bytes'),
+    'ours-rx': rx,
     'raw-fs': rawFs,
     lmdb: lmdbSide,
     'h5wasm-swmr': h5wasmSwmr,

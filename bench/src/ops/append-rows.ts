@@ -6,7 +6,7 @@ import { numberParam, type Operation, type Side, type SideContext } from '../cas
 import { h5wasm } from '../node-peers.ts';
 import { ours } from '../ours.ts';
 import { seededFloats } from '../seeded.ts';
-import { fresh, timed } from '../timing.ts';
+import { fresh, lastOf, timed, timedAsync } from '../timing.ts';
 
 function job({ params }: SideContext) {
   return { count: numberParam(params, 'count'), row: seededFloats(numberParam(params, 'bytes') / 8) };
@@ -28,6 +28,36 @@ const mmdpickle: Side = {
           for (let i = 0; i < count; i++) rows.append(row);
           dict.close();
         });
+      },
+    };
+  },
+};
+
+/** Through the operator, with its companion arrays of times and sequence numbers in the same commit. */
+const rx: Side = {
+  async start(context) {
+    const { MmapDict } = await ours.node();
+    const { appendRows } = await ours.rx();
+    const { map, range } = await import('rxjs');
+    const { count, row } = job(context);
+    return {
+      round: async () => {
+        const path = fresh(context, 'run.mmdpickle');
+        const append = appendRows<Float64Array>(MmapDict.open(path), 'rows', {
+          dtype: 'float64',
+          rowShape: [row.length],
+          capacity: count,
+        });
+        const round = await timedAsync(() =>
+          lastOf(
+            range(0, count).pipe(
+              map(() => row),
+              append,
+            ),
+          ),
+        );
+        if (append.stats().written !== count) throw new Error(`${append.stats().written} of ${count} rows`);
+        return round;
       },
     };
   },
@@ -86,5 +116,5 @@ export const operation: Operation = {
     const row = seededFloats(numberParam(params, 'bytes') / 8);
     writeFileSync(join(sharedDir, 'row.bin'), new Uint8Array(row.buffer));
   },
-  sides: { ours: mmdpickle, 'raw-fs': rawFs, 'h5wasm-swmr': h5wasmSwmr },
+  sides: { ours: mmdpickle, 'ours-rx': rx, 'raw-fs': rawFs, 'h5wasm-swmr': h5wasmSwmr },
 };

@@ -9,7 +9,7 @@ import { fresh, timed } from '../timing.ts';
 const mmdpickle: Side = {
   async start(context) {
     const { MmapDict } = await ours.node();
-    const { NDArray } = await ours.core();
+    const { NDArray } = await ours.ndarray();
     const { EmptyNDArray } = await ours.stubs();
     const rows = numberParam(context.params, 'rows');
     const length = numberParam(context.params, 'planeBytes') / 8;

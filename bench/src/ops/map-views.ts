@@ -21,7 +21,7 @@ const mmdpickle: Side = {
   },
   async start(context) {
     const { MmapDict } = await ours.node();
-    const { NDArray } = await ours.core();
+    const { NDArray } = await ours.ndarray();
     const count = numberParam(context.params, 'count');
     const keys = Array.from({ length: count }, (_, i) => frameKey(i));
     const first = seededFloats(1)[0];

@@ -84,7 +84,7 @@ function checked(compute: () => number): Runner {
 
 type Node = Awaited<ReturnType<typeof ours.node>>;
 type Dict = ReturnType<Node['MmapDict']['open']>;
-type Mapped = InstanceType<Awaited<ReturnType<typeof ours.core>>['NDArray']>;
+type Mapped = ReturnType<Awaited<ReturnType<typeof ours.ndarray>>['NDArray']['over']>;
 
 /** Over an array in a dict, laid out as ours is: `offset` 0 gives aligned data, else an npy-like unaligned one. */
 function overDict(compute: (array: Mapped, how: string, indices: Uint32Array) => number): Side {
@@ -104,7 +104,7 @@ function overDict(compute: (array: Mapped, how: string, indices: Uint32Array) =>
     },
     async start(context) {
       const { MmapDict } = await ours.node();
-      const { NDArray } = await ours.core();
+      const { NDArray } = await ours.ndarray();
       const { count, how, reopen } = job(context);
       const indices = randomIndices(count);
       const path = join(context.dir, 'run.mmdpickle');

@@ -18,7 +18,7 @@ function job({ params }: SideContext) {
 const mmdpickle: Side = {
   async start(context) {
     const { MmapDict } = await ours.node();
-    const { NDArray } = await ours.core();
+    const { NDArray } = await ours.ndarray();
     const { EmptyNDArray } = await ours.stubs();
     const { rows, planes, plane } = job(context);
     return {
