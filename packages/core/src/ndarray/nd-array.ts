@@ -150,6 +150,11 @@ export class NDArray implements ArraySource {
     return this.#layout.elementStrides;
   }
 
+  /** {@link NDArray.strides}, by the name that scijs `ndarray` and zarrita look for. */
+  get stride(): number[] {
+    return [...this.#layout.elementStrides];
+  }
+
   /** Where the first element stands in `data`, counted in elements. */
   get offset(): number {
     return this.#layout.elementOffset;
