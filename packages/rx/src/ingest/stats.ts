@@ -14,7 +14,7 @@ export const DROP_REASONS = {
   invalid: 'not a frame that the target takes; the stream ended with an error',
   failed: 'it waited when a write failed for good',
   'drain-timeout': 'it waited when the time to drain was over',
-} as const satisfies Record<string, string>;
+} as const;
 
 /** A key of {@link DROP_REASONS}. */
 export type DropReason = keyof typeof DROP_REASONS;

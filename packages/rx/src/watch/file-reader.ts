@@ -19,8 +19,8 @@ const CLOSE = 4096;
 const STRETCH = 65_536;
 /** Looking for dead entries may take one part in so many of the time. */
 const SWEEP_SHARE = 200;
-/** A sweep that takes no longer than this (in milliseconds) is always done. */
-const SWEEP_CHEAP = 0.3;
+/** So many entries are always looked at. */
+const SWEEP_ALWAYS = 1024;
 
 /** Follows one inode. */
 export class FileReader {
@@ -123,7 +123,7 @@ export class FileReader {
   }
 
   #mayTakeTime(): boolean {
-    return this.#sweepMs <= SWEEP_CHEAP || performance.now() - this.#sweptAt > this.#sweepMs * SWEEP_SHARE;
+    return this.ledger.size <= SWEEP_ALWAYS || performance.now() - this.#sweptAt > this.#sweepMs * SWEEP_SHARE;
   }
 
   /** Looks at the state byte of every live entry. */
