@@ -27,7 +27,7 @@ import { MmdError } from '../errors.ts';
 import { errnoError } from './errno.ts';
 import { libc } from './libc.ts';
 import { FileLock } from './lock.ts';
-import { takeDirectoryLock } from './lockfile.ts';
+import { type DirectoryLock, takeDirectoryLock } from './lockfile.ts';
 import { absolutePath, realPath } from './paths.ts';
 import { isAlive, type ProcessId, thisProcess } from './process-id.ts';
 
@@ -66,7 +66,7 @@ export class Lease implements Disposable {
   readonly #checkEveryMs: number;
   /** proper-lockfile compares times of whole seconds, so a lease taken over within one would go unnoticed. */
   #watch: NodeJS.Timeout | undefined;
-  #giveBack: (() => void) | undefined;
+  #lock: DirectoryLock | undefined;
   #checked = performance.now();
 
   private constructor(path: string, token: string, staleMs: number) {
@@ -116,7 +116,7 @@ export class Lease implements Disposable {
 
   /** False once it is released or lost. */
   get held(): boolean {
-    return this.#giveBack !== undefined && !this.#abort.signal.aborted;
+    return this.#lock !== undefined && !this.#abort.signal.aborted;
   }
 
   /**
@@ -124,7 +124,7 @@ export class Lease implements Disposable {
    * @throws CLOSED after `release`; LOCKED when the lease was lost
    */
   assertHeld(): void {
-    if (this.#giveBack === undefined) {
+    if (this.#lock === undefined) {
       throw new MmdError('CLOSED', `${this.path}: the lease is released`, { path: this.path });
     }
     if (performance.now() - this.#checked > this.#checkEveryMs) this.#check();
@@ -133,14 +133,14 @@ export class Lease implements Disposable {
 
   /** Gives the lease back; more than once is allowed. */
   release(): void {
-    const giveBack = this.#giveBack;
-    if (giveBack === undefined) return;
-    this.#giveBack = undefined;
+    const lock = this.#lock;
+    if (lock === undefined) return;
+    this.#lock = undefined;
     clearInterval(this.#watch);
     guarded(this.path, () => {
       // Whoever took a lost lease must keep it.
       if (readHolder(this.path)?.token !== this.#token) return;
-      if (!this.#abort.signal.aborted) giveBack();
+      if (!this.#abort.signal.aborted) lock.release();
       rmSync(holderOf(this.path), { force: true });
     });
   }
@@ -180,8 +180,8 @@ export class Lease implements Disposable {
         if (alive === false) removeDirectory(directory);
       }
       const lease = new Lease(file, `${process.pid}-${globalThis.crypto.randomUUID()}`, staleMs);
-      const giveBack = takeDirectoryLock(directory, { staleMs, onCompromised: (cause) => lease.#lose(cause) });
-      if (giveBack === undefined) {
+      const lock = takeDirectoryLock(directory, { staleMs, onCompromised: (cause) => lease.#lose(cause) });
+      if (lock === undefined) {
         // Whoever holds the directory alone, without this file, shall not be left with ours.
         if (holder === undefined) rmSync(holderOf(file), { force: true });
         return lockedBy(file, holder?.pid);
@@ -191,10 +191,10 @@ export class Lease implements Disposable {
         ftruncateSync(fd, 0);
         writeSync(fd, text, 0);
       } catch (cause) {
-        giveBack();
+        lock.release();
         throw new MmdError('IO', `${file}: cannot write who holds the lease`, { path: file, cause });
       }
-      lease.#giveBack = giveBack;
+      lease.#lock = lock;
       lease.#watch = setInterval(() => lease.#check(), lease.#checkEveryMs).unref();
       return lease;
     });

@@ -7,7 +7,7 @@
 import { constants } from 'node:os';
 import { MmdError } from '../errors.ts';
 import { errnoError } from './errno.ts';
-import { takeDirectoryLock } from './lockfile.ts';
+import { type DirectoryLock, takeDirectoryLock } from './lockfile.ts';
 import { LOCK_EX, LOCK_NB, LOCK_UN, type Syscalls } from './syscalls.ts';
 
 const { EINTR, EAGAIN, ENOLCK, ENOSYS, EOPNOTSUPP, EINVAL } = constants.errno;
@@ -35,8 +35,7 @@ export class FileLock {
   #depth = 0;
   /** The filesystem refused flock once. */
   #noFlock = false;
-  #giveBack: (() => void) | undefined;
-  #lost: Error | undefined;
+  #directory: DirectoryLock | undefined;
 
   constructor(sys: Syscalls, fd: number, name: string) {
     this.#sys = sys;
@@ -84,7 +83,7 @@ export class FileLock {
 
   /** Lets go whatever the depth, without an error: for closing. The flock itself goes with the descriptor. */
   abandon(): void {
-    if (this.#depth > 0 && this.#noFlock && this.#lost === undefined) this.#giveBack?.();
+    if (this.#depth > 0 && this.#noFlock) this.#directory?.release();
     this.#depth = 0;
   }
 
@@ -121,25 +120,16 @@ export class FileLock {
   }
 
   #tryDirectory(): boolean {
-    const onCompromised = (cause: Error): void => {
-      this.#lost = cause;
-    };
-    this.#giveBack = takeDirectoryLock(`${this.#name}.flock`, { staleMs: STALE_MS, onCompromised });
-    if (this.#giveBack === undefined) return false;
+    // Whether it was lost is asked when it is given back: until then the caller is in the middle of its work.
+    this.#directory = takeDirectoryLock(`${this.#name}.flock`, { staleMs: STALE_MS, onCompromised: () => undefined });
+    if (this.#directory === undefined) return false;
     this.#depth = 1;
     return true;
   }
 
   #unlockDirectory(): void {
-    const cause = this.#lost;
-    this.#lost = undefined;
-    if (cause !== undefined) {
-      throw new MmdError('LOCKED', `${this.#name}: the lock was taken over while it was held`, {
-        path: this.#name,
-        cause,
-      });
-    }
-    this.#giveBack?.();
+    if (this.#directory?.release() !== false) return;
+    throw new MmdError('LOCKED', `${this.#name}: the lock was taken over while it was held`, { path: this.#name });
   }
 
   #locked(timeoutMs: number): MmdError {

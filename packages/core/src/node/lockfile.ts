@@ -4,6 +4,7 @@
  * @module
  */
 
+import { statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { MmdError } from '../errors.ts';
 
@@ -15,21 +16,31 @@ export interface DirectoryLockOptions {
   readonly onCompromised: (cause: Error) => void;
 }
 
+/** A held lock. */
+export interface DirectoryLock {
+  /**
+   * Removes the directory, if it is still the one that was made.
+   * @returns false when somebody took it over or removed it: then it is left as it is
+   */
+  release(): boolean;
+}
+
 /**
  * Makes the directory `path` and keeps its time fresh; the timer does not keep the process alive.
- * @returns the function that releases it, or `undefined` when somebody holds it
+ * @returns the lock, or `undefined` when somebody holds it
  * @throws IO when the directory cannot be made
  */
-export function takeDirectoryLock(path: string, options: DirectoryLockOptions): (() => void) | undefined {
+export function takeDirectoryLock(path: string, options: DirectoryLockOptions): DirectoryLock | undefined {
   // Required here, not imported: it patches process and fs when it is loaded.
   const lockfile: typeof import('proper-lockfile') = createRequire(import.meta.url)('proper-lockfile');
+  let compromised = false;
+  const onCompromised = (cause: Error): void => {
+    compromised = true;
+    options.onCompromised(cause);
+  };
+  let release: () => void;
   try {
-    return lockfile.lockSync(path, {
-      lockfilePath: path,
-      realpath: false,
-      stale: options.staleMs,
-      onCompromised: options.onCompromised,
-    });
+    release = lockfile.lockSync(path, { lockfilePath: path, realpath: false, stale: options.staleMs, onCompromised });
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
     if (code === 'ELOCKED') return undefined;
@@ -38,5 +49,24 @@ export function takeDirectoryLock(path: string, options: DirectoryLockOptions): 
       errno: code,
       cause,
     });
+  }
+  const made = identityOf(path);
+  return {
+    release() {
+      // Its heartbeat would tell too, but not while the event loop is blocked.
+      if (compromised || made === undefined || identityOf(path) !== made) return false;
+      release();
+      return true;
+    },
+  };
+}
+
+/** An inode number alone is used again at once. */
+function identityOf(path: string): string | undefined {
+  try {
+    const { ino, birthtimeNs } = statSync(path, { bigint: true });
+    return `${ino}:${birthtimeNs}`;
+  } catch {
+    return undefined;
   }
 }

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, mkdirSync, rmdirSync } from 'node:fs';
 import { Python, pythons, TempDir } from '@mmdpickle/test-support';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { faultySyscalls } from '../../src/node/faulty-syscalls.ts';
@@ -130,6 +130,35 @@ describe('on a filesystem without flock', () => {
     first.close();
     expect(existsSync(`${name}.flock`)).toBe(false);
   });
+});
+
+it('that is a directory and was taken over says so, and leaves the new holder its own', () => {
+  const syscalls = faultySyscalls(libc(), { call: 'flock', nth: 0, errno: 'ENOLCK', persistent: true });
+  using file = NodeFile.open(fresh().name, 'r+', { syscalls });
+  file.lock(0);
+  rmdirSync(`${file.name}.flock`);
+  expectCode('LOCKED', () => file.unlock());
+  file.lock(0);
+  rmdirSync(`${file.name}.flock`);
+  mkdirSync(`${file.name}.flock`);
+  expectCode('LOCKED', () => file.unlock());
+  expect(existsSync(`${file.name}.flock`)).toBe(true);
+  expectCode('LOCKED', () => file.lock(0));
+  rmdirSync(`${file.name}.flock`);
+  file.lock(0);
+  file.unlock();
+});
+
+it('stops waiting when aborted, also between two tries', async () => {
+  using file = fresh();
+  using other = NodeFile.open(file.name, 'r+');
+  file.lock(0);
+  const abort = new AbortController();
+  const waiting = other.lockAsync(60_000, abort.signal);
+  setTimeout(() => abort.abort(new Error('enough')), 30);
+  await expect(waiting).rejects.toThrow('enough');
+  file.unlock();
+  other.lock(0);
 });
 
 it('goes on after an interrupted call, and reports what it cannot go on after', () => {
