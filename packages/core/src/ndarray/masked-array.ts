@@ -4,6 +4,7 @@
  * @module
  */
 
+import { MmdError } from '../errors.ts';
 import type { Advice } from './array-memory.ts';
 import type { ArraySource } from './array-source.ts';
 import { Complex } from './complex.ts';
@@ -117,6 +118,8 @@ export class MaskedArray implements ArraySource {
   set(...args: [...indices: number[], value: unknown]): this {
     const value = args[args.length - 1];
     const indices = args.slice(0, -1) as number[];
+    // Asked first: one part must not be stored where the other cannot be.
+    if (!this.writable) throw new MmdError('READ_ONLY', 'the masked array is read-only');
     if (indices.length === 0) return this.#setAll(value);
     if (value === null) this.mask.set(...indices, true);
     else {

@@ -1,0 +1,160 @@
+import { MaskedArray, memoryOver, NDArray, ndarray, slice } from '@mmdpickle/core/ndarray';
+import { Python, pythons, type Wire } from '@mmdpickle/test-support';
+import fc from 'fast-check';
+import { afterAll, describe, expect, it } from 'vitest';
+
+const failsWith = (code: string) => expect.objectContaining({ name: 'MmdError', code });
+
+/** 3 x 4 numbers, every third one masked. */
+function sample(fillValue: unknown = null): MaskedArray {
+  const data = ndarray(
+    Float64Array.from({ length: 12 }, (_, i) => i),
+    [3, 4],
+  );
+  const mask = NDArray.zeros([3, 4], 'bool').set(
+    Array.from({ length: 3 }, (_, i) => Array.from({ length: 4 }, (_, j) => (i * 4 + j) % 3 === 0)),
+  );
+  return new MaskedArray(data, mask, { fillValue });
+}
+
+describe.each(pythons())('masked arrays beside numpy $numpy', (info) => {
+  const python = new Python(info);
+  afterAll(() => python[Symbol.asyncDispose]());
+
+  it('fill, compress, count and reduce alike', async () => {
+    const cases = fc.sample(
+      fc.record({
+        dtype: fc.constantFrom('f8', 'i4', '>i2', 'u1', 'i8', '?'),
+        data: fc.array(fc.integer({ min: 0, max: 1 }), { minLength: 12, maxLength: 12 }),
+        mask: fc.array(fc.boolean(), { minLength: 12, maxLength: 12 }),
+        shape: fc.constantFrom([12], [3, 4], [2, 3, 2]),
+        order: fc.constantFrom('C' as const, 'F' as const),
+      }),
+      { numRuns: 200, seed: 3 },
+    );
+    const found = await python.run<unknown[]>(
+      `import numpy as np
+def plain(x): return None if x is np.ma.masked else x.item()
+result = []
+for c in args['cases']:
+    m = np.ma.array(np.array(c['data']).astype(c['dtype']).reshape(c['shape'], order=c['order']), mask=np.array(c['mask']).reshape(c['shape'], order=c['order']))
+    result.append([m.tolist(), m.filled().tolist(), m.compressed().tolist(), int(m.count()), plain(m.sum()), plain(m.min()), plain(m.max()), plain(m.mean())])`,
+      { cases: cases as unknown as Wire },
+    );
+    for (const [i, { dtype, data, mask, shape, order }] of cases.entries()) {
+      const ours = new MaskedArray(
+        NDArray.zeros(shape, dtype, { order }).set(ndarray(Float64Array.from(data), shape, { order })),
+        NDArray.zeros(shape, 'bool', { order }).set(ndarray(Uint8Array.from(mask, Number), shape, { order })),
+      );
+      const facts = [
+        ours.toNested(),
+        ours.filled().toNested(),
+        ours.compressed().toNested(),
+        ours.count(),
+        ours.sum(),
+        ours.min(),
+        ours.max(),
+        ours.mean(),
+      ];
+      const [list, filled, compressed, count, sum, min, max, mean] = found[i] as unknown[];
+      const plainNumbers = JSON.parse(
+        JSON.stringify(facts, (_, value) => (typeof value === 'bigint' ? Number(value) : value)),
+      );
+      expect(plainNumbers.slice(0, 7), JSON.stringify(cases[i])).toEqual([
+        list,
+        filled,
+        compressed,
+        count,
+        sum,
+        min,
+        max,
+      ]);
+      if (mean === null) expect(plainNumbers[7]).toBe(null);
+      else expect(plainNumbers[7]).toBeCloseTo(mean as number, 12);
+    }
+  });
+});
+
+describe('a masked array', () => {
+  it('reads null where masked, and null masks', () => {
+    const masked = sample();
+    expect(masked.toNested()).toEqual([
+      [null, 1, 2, null],
+      [4, 5, null, 7],
+      [8, null, 10, 11],
+    ]);
+    masked.set(0, 1, null).set(0, 0, 42);
+    expect([masked.get(0, 1), masked.get(0, 0), masked.data.get(0, 1), masked.mask.get(0, 0)]).toEqual([
+      null,
+      42,
+      1,
+      false,
+    ]);
+    expect(JSON.stringify(masked.row(0))).toBe('[42,null,2,null]');
+  });
+
+  it('gives views that share both parts and keep the fill value', () => {
+    const masked = sample(-1);
+    const view = masked.slice(slice(null, null, -2), slice(1, 3));
+    expect([view.toNested(), view.fillValue]).toEqual([
+      [
+        [null, 10],
+        [1, 2],
+      ],
+      -1,
+    ]);
+    view.set(0, 0, 99);
+    expect(masked.get(2, 1)).toBe(99);
+    expect(masked.transpose().shape).toEqual([4, 3]);
+    expect(masked.reshape([-1]).rows(0, 3).toNested()).toEqual([null, 1, 2]);
+    expect([...masked].map((row) => (row as MaskedArray).count())).toEqual([2, 3, 4]);
+    expect([...masked.row(0)]).toEqual([null, 1, 2, null]);
+    expect(view.filled().toNested()).toEqual([
+      [99, 10],
+      [1, 2],
+    ]);
+    expect(masked.filled().get(0, 0)).toBe(-1);
+    expect(masked.filled(7).get(0, 0)).toBe(7);
+    expect(new MaskedArray(masked.data, masked.mask, { fillValue: ndarray(3) }).filled().get(0, 0)).toBe(3);
+  });
+
+  it('takes arrays, masked arrays, lists with nulls and single values', () => {
+    const masked = sample();
+    expect(masked.set(5).count()).toBe(12);
+    expect(masked.set([1, null, 3, 4]).toNested()).toEqual(Array.from({ length: 3 }, () => [1, null, 3, 4]));
+    expect(masked.set(ndarray(new Float64Array(4))).count()).toBe(12);
+    expect(masked.set(sample()).toNested()).toEqual(sample().toNested());
+    expect(
+      masked
+        .set([
+          [1, 2, 3, null],
+          [null, null, null, null],
+          [0, 0, 0, 0],
+        ])
+        .count(),
+    ).toBe(7);
+    expect(masked.fill(null).count()).toBe(0);
+    expect(() => masked.set([[null], [1]])).toThrow(failsWith('INVALID_ARGUMENT'));
+  });
+
+  it('walks in chunks, both parts together', () => {
+    const masked = sample();
+    let count = 0;
+    for (const { start, array } of masked.chunks({ bytes: 24 })) {
+      expect(array.data.nbytes).toBeLessThanOrEqual(24);
+      expect(array.get(0, 0)).toBe(masked.get(...start));
+      count += array.count();
+    }
+    expect(count).toBe(masked.count());
+  });
+
+  it('refuses masks of other types and shapes, and stores into what is read-only', () => {
+    const data = NDArray.zeros([2]);
+    expect(() => new MaskedArray(data, NDArray.zeros([2], 'u1'))).toThrow(failsWith('INVALID_ARGUMENT'));
+    expect(() => new MaskedArray(data, NDArray.zeros([3], 'bool'))).toThrow(failsWith('INVALID_ARGUMENT'));
+    const frozen = new MaskedArray(data, NDArray.over(memoryOver(new Uint8Array(2), false), 'bool', [2]));
+    expect(frozen.writable).toBe(false);
+    expect(() => frozen.set(0, 1)).toThrow(failsWith('READ_ONLY'));
+    expect(data.get(0)).toBe(0);
+  });
+});

@@ -1,0 +1,419 @@
+import {
+  type ArrayMemory,
+  Complex,
+  type CreateOptions,
+  ellipsis,
+  isArraySource,
+  memoryOver,
+  NDArray,
+  type NDArrayInit,
+  ndarray,
+  newAxis,
+  slice,
+} from '@mmdpickle/core/ndarray';
+import { describe, expect, it } from 'vitest';
+import { MemoryFile } from '../../src/storage/memory-file.ts';
+
+const failsWith = (code: string, fields: object = {}) => expect.objectContaining({ name: 'MmdError', code, ...fields });
+
+describe('an array over a file', () => {
+  const fileOf = (): MemoryFile => MemoryFile.of(new Uint8Array(100));
+
+  it('stores through to the file, in small and large pieces', () => {
+    const file = MemoryFile.of(new Uint8Array(40_000));
+    const array = NDArray.over(file.map(0, 40_000, 'write'), '<u2', [20_000]);
+    array.set(Uint16Array.from({ length: 20_000 }, (_, i) => i));
+    array.set(0, 513);
+    const bytes = new Uint8Array(4);
+    file.read(0, bytes);
+    expect([...bytes]).toEqual([1, 2, 1, 0]);
+    file.read(39_996, bytes);
+    expect([...bytes]).toEqual([30, 78, 31, 78]);
+    expect(array.sum()).toBe(BigInt((20_000 * 19_999) / 2 + 513));
+    array.flush();
+    array.advise('sequential');
+  });
+
+  it('opened for reading refuses set and fill, whatever the value, and stays readable', () => {
+    const array = NDArray.over(fileOf().map(0, 64, 'read'), 'f8', [2, 4]);
+    expect(array.writable).toBe(false);
+    for (const store of [
+      () => array.set(0, 0, 1),
+      () => array.set(new Float64Array(8)),
+      () => array.set(array),
+      () => array.fill(1),
+      () => array.row(0).fill(1),
+      () => array.transpose().set(1),
+      () => NDArray.over(fileOf().map(0, 64, 'read'), 'f8', [0]).fill(1),
+    ]) {
+      expect(store).toThrow(failsWith('READ_ONLY'));
+    }
+    expect(array.get(1, 3)).toBe(0);
+  });
+
+  it('that is closed answers every call with CLOSED', () => {
+    const file = fileOf();
+    const array = NDArray.over(file.map(0, 64, 'write'), 'f8', [2, 4]);
+    file.close();
+    for (const call of [
+      () => array.get(0, 0),
+      () => array.set(0, 0, 1),
+      () => array.set(1),
+      () => array.fill(1),
+      () => array.copy(),
+      () => array.typed(),
+      () => array.toNested(),
+      () => array.sum(),
+      () => array.min(),
+      () => array.mean(),
+      () => [...array.row(0)],
+      () => [...array.bytes()],
+      () => [...array.chunks()],
+      () => array.flush(),
+      () => array.advise('random'),
+      () => ndarray(new Float64Array(8), [2, 4]).set(array),
+    ]) {
+      expect(call).toThrow(failsWith('CLOSED'));
+    }
+    expect([array.shape, array.dtype, array.nbytes]).toEqual([[2, 4], 'float64', 64]);
+  });
+});
+
+/** Some bytes at the far end of a memory, which has no others. */
+function farMemory(bytes: Uint8Array, byteLength: number, maxWindow: number): ArrayMemory {
+  const base = byteLength - bytes.length;
+  return {
+    byteLength,
+    writable: true,
+    maxWindow,
+    closed: false,
+    bytes: (offset, length) => bytes.subarray(offset - base, offset - base + length),
+  };
+}
+
+describe('arrays beyond one ArrayBuffer', () => {
+  it('count in elements up to 2^53 bytes and reach the last of them', () => {
+    const bytes = new Uint8Array(2 ** 20);
+    const total = 2 ** 53 - 2 ** 21;
+    const array = NDArray.over(farMemory(bytes, total, 65_536), 'f8', [total / 2 ** 20, 2 ** 17]);
+    expect(array.nbytes).toBe(total);
+    array.set(-1, -1, 2.5);
+    expect(new Float64Array(bytes.buffer).at(-1)).toBe(2.5);
+    const last = array.row(-1);
+    expect(last.sum()).toBe(2.5);
+    expect(last.byteOffset).toBe(total - 2 ** 20);
+    last.fill(1);
+    expect(last.sum()).toBe(2 ** 17);
+    const tail = last.slice(slice(-8));
+    expect(tail.typed()).toEqual(new Float64Array(8).fill(1));
+    expect(ArrayBuffer.isView(tail.data)).toBe(true);
+    expect(() => array.typed()).toThrow(failsWith('INVALID_ARGUMENT'));
+    expect(() => array.copy()).toThrow(failsWith('LIMIT_EXCEEDED'));
+    expect('get' in array.data && array.data.get(total / 8 - 1)).toBe(1);
+  });
+
+  it('refuse shapes that pass 2^53 - 1 bytes, and what does not lie in the memory', () => {
+    const memory = memoryOver(new Uint8Array(64));
+    const cases: [number[], NDArrayInit['offset'], number[]?][] = [
+      [[9], 0],
+      [[8], 1],
+      [[8], -1],
+      [[1], 0.5],
+      [[2 ** 30, 2 ** 30], 0],
+      [[0, 2 ** 40, 2 ** 40], 0],
+      [[-1], 0],
+      [[1.5], 0],
+      [[Number.NaN], 0],
+      [new Array<number>(65).fill(1), 0],
+      [[2], 0, [-8]],
+      [[2], 0, [64]],
+      [[2], 0, [1.5]],
+      [[2], 0, [8, 8]],
+    ];
+    for (const [shape, offset, strides] of cases) {
+      expect(
+        () => NDArray.over(memory, 'f8', shape, { offset, strides }),
+        JSON.stringify([shape, offset, strides]),
+      ).toThrow(failsWith('INVALID_ARGUMENT'));
+    }
+    expect(NDArray.over(memory, 'f8', [2, 4], { strides: [-32, 8], offset: 32 }).shape).toEqual([2, 4]);
+    expect(() => NDArray.over(memory, 'O', [1])).toThrow(failsWith('UNSUPPORTED_DTYPE'));
+    expect(() => NDArray.over(memory, "[('a', 'O')]", [1])).toThrow(failsWith('UNSUPPORTED_DTYPE'));
+  });
+});
+
+describe('indices', () => {
+  const array = ndarray(
+    Int32Array.from({ length: 24 }, (_, i) => i),
+    [2, 3, 4],
+  );
+
+  it('out of bounds tell the axis, the index and the length', () => {
+    const cases: [() => unknown, object][] = [
+      [() => array.get(2, 0, 0), { axis: 0, index: 2, length: 2 }],
+      [() => array.get(0, -4, 0), { axis: 1, index: -4, length: 3 }],
+      [() => array.get(0, 0, 0.5), { axis: 2, index: 0.5, length: 4 }],
+      [() => array.get(0, 0, Number.NaN), { axis: 2, index: Number.NaN, length: 4 }],
+      [() => array.set(0, 3, 0, 1), { axis: 1, index: 3, length: 3 }],
+      [() => array.row(5), { axis: 0, index: 5, length: 2 }],
+      [() => array.slice(null, -4), { axis: 1, index: -4, length: 3 }],
+    ];
+    for (const [call, found] of cases) expect(call).toThrow(failsWith('INVALID_ARGUMENT', { found }));
+    for (const call of [
+      () => array.get(0, 0),
+      () => array.get(0, 0, 0, 0),
+      () => array.get('0' as never, 0, 0),
+      () => array.set(0, 1),
+      () => array.slice(0, 0, 0, 0),
+      () => array.slice(ellipsis, ellipsis),
+      () => array.slice('0' as never),
+      () => array.slice(slice(0.5)),
+      () => slice(0, 1, 0),
+      () => array.transpose(0, 1),
+      () => array.transpose(0, 0, 1),
+      () => array.reshape([5, 5]),
+      () => array.reshape([-1, -1]),
+      () => array.reshape([-1, 5]),
+      () => array.chunks({ bytes: 0 }).next(),
+      () => [...NDArray.zeros([])],
+    ]) {
+      expect(call).toThrow(failsWith('INVALID_ARGUMENT'));
+    }
+  });
+
+  it('of no axes reach the one element', () => {
+    const point = array.slice(1, 2, 3);
+    expect([point.shape, point.get(), point.toNested()]).toEqual([[], 23, 23]);
+    point.set(5);
+    expect(array.get(-1, -1, -1)).toBe(5);
+    point.set(ndarray(23, undefined, 'i4'));
+    expect(array.get(1, 2, 3)).toBe(23);
+    expect(point.slice(newAxis, ellipsis, newAxis).shape).toEqual([1, 1]);
+  });
+});
+
+describe('ndarray()', () => {
+  it('lays itself over typed arrays and buffers, and copies nested lists', () => {
+    const numbers = new Float32Array([1, 2, 3, 4]);
+    const over = ndarray(numbers.subarray(1), [3, 1]);
+    over.set(0, 0, 9);
+    expect([...numbers]).toEqual([1, 9, 3, 4]);
+    expect(over.dtype).toBe('float32');
+    expect(ndarray(numbers.buffer, [2, 2], { dtype: 'f4', order: 'F' }).toNested()).toEqual([
+      [1, 3],
+      [9, 4],
+    ]);
+    expect(ndarray(numbers, undefined, 'int8').toNested()).toEqual([1, 9, 3, 4]);
+    expect(ndarray(new Uint8Array([0, 1, 2]), undefined, 'bool').toNested()).toEqual([false, true, true]);
+    expect(
+      ndarray(
+        [
+          [1, 2],
+          [3, 4],
+        ],
+        [4],
+      ).toNested(),
+    ).toEqual([1, 2, 3, 4]);
+    expect(ndarray(new Uint8ClampedArray(2)).dtype).toBe('uint8');
+    expect(ndarray(Buffer.from('ab')).toNested()).toEqual([97, 98]);
+  });
+
+  it('finds the type that holds all elements', () => {
+    const cases: [unknown, string][] = [
+      [[1, 2.5], 'float64'],
+      [[], 'float64'],
+      [[true], 'bool'],
+      [[1n, -2n], 'int64'],
+      [[new Complex(1, 2), 3], 'complex128'],
+      [['a', 'bcd'], '<U3'],
+      [[new Uint8Array(2)], '|S2'],
+      [7, 'float64'],
+    ];
+    for (const [value, dtype] of cases) expect(ndarray(value).dtype).toBe(dtype);
+    for (const value of [[1, true], [1, 'a'], [null], [{}], [1n, 2]]) {
+      expect(() => ndarray(value)).toThrow(failsWith('UNSUPPORTED_VALUE'));
+    }
+  });
+
+  it('refuses ragged lists and shapes that do not fit', () => {
+    const cases: [unknown, number[]?, CreateOptions?][] = [
+      [[[1, 2], [3]]],
+      [[1, [2]]],
+      [[[1], 2]],
+      [new Float64Array(3), [2, 2]],
+      [new Float64Array(4), [-2, -2]],
+      [[1, 2, 3], [2]],
+      [new ArrayBuffer(7), [1], { dtype: 'f8' }],
+      [NDArray.zeros([1])],
+    ];
+    for (const [value, shape, options] of cases) {
+      expect(() => ndarray(value, shape, options)).toThrow(
+        expect.objectContaining({ code: expect.stringMatching(/INVALID_ARGUMENT|UNSUPPORTED_VALUE/) }),
+      );
+    }
+  });
+
+  it('takes tuples (frozen lists) as records of structured types', () => {
+    const record = (...items: unknown[]) => Object.freeze(items);
+    const array = ndarray([[record(1, 'a'), record(2, 'b')]], undefined, "[('n', 'i4'), ('s', 'U1')]");
+    expect(array.shape).toEqual([1, 2]);
+    expect(array.field('s').toNested()).toEqual([['a', 'b']]);
+  });
+});
+
+describe('set(from)', () => {
+  it('broadcasts, takes a typed array of as many elements in C order, and leaves everything as it was on errors', () => {
+    const array = NDArray.zeros([2, 3], 'int16', { order: 'F' });
+    expect(array.set([1, 2, 3]).toNested()).toEqual([
+      [1, 2, 3],
+      [1, 2, 3],
+    ]);
+    expect(array.set([[7], [8]]).toNested()).toEqual([
+      [7, 7, 7],
+      [8, 8, 8],
+    ]);
+    expect(array.set(5).toNested()).toEqual([
+      [5, 5, 5],
+      [5, 5, 5],
+    ]);
+    expect(array.set(Int16Array.from([1, 2, 3, 4, 5, 6])).toNested()).toEqual([
+      [1, 2, 3],
+      [4, 5, 6],
+    ]);
+    expect(array.set(ndarray(new Float64Array([9, 8, 7]), [1, 1, 3])).toNested()).toEqual([
+      [9, 8, 7],
+      [9, 8, 7],
+    ]);
+    const before = array.toNested();
+    for (const from of [
+      [1, 2],
+      [[1, 2, 3]].concat([[1, 2, 40_000]]),
+      new Float64Array([1, 2, 1.5]),
+      [1, 2, 'x'],
+      'x',
+      null,
+      NDArray.zeros([3, 2]),
+    ]) {
+      expect(() => array.set(from)).toThrow(expect.objectContaining({ name: 'MmdError' }));
+      expect(array.toNested()).toEqual(before);
+    }
+  });
+
+  it('reads overlapping views before it writes, across memories over one buffer too', () => {
+    const bytes = Uint8Array.from({ length: 8 }, (_, i) => i);
+    const one = NDArray.over(memoryOver(bytes), 'u1', [7]);
+    const other = NDArray.over(memoryOver(bytes), 'u1', [7], { offset: 1 });
+    other.set(one.slice(slice(null, null, -1)));
+    expect([...bytes]).toEqual([0, 6, 5, 4, 3, 2, 1, 0]);
+  });
+
+  it('keeps the bytes of NaNs, signalling ones too, in any byte order and stride', () => {
+    const signalling = [0x01, 0x00, 0xf0, 0x7f];
+    const source = NDArray.over(
+      memoryOver(Uint8Array.from([...signalling, 0, 0, 0, 0, ...signalling, 0, 0, 0, 0])),
+      '<f4',
+      [2],
+      { strides: [8] },
+    );
+    expect([...Buffer.concat([...source.copy().bytes()])]).toEqual([...signalling, ...signalling]);
+    const turned = NDArray.zeros([2], '>f4').set(source);
+    expect([...Buffer.concat([...turned.bytes()])]).toEqual([...signalling.toReversed(), ...signalling.toReversed()]);
+  });
+});
+
+describe('structured arrays', () => {
+  it('give views of their fields, whatever the size of the record', () => {
+    const bytes = Uint8Array.from({ length: 33 }, (_, i) => i);
+    const array = NDArray.over(memoryOver(bytes), "[('a', 'u1'), ('b', '<u2', (2, 2)), ('c', [('d', '>i2')])]", [3]);
+    expect(array.field('a').toNested()).toEqual([0, 11, 22]);
+    const b = array.field('b');
+    expect([b.shape, b.byteStrides]).toEqual([
+      [3, 2, 2],
+      [11, 4, 2],
+    ]);
+    expect(b.get(1, 0, 1)).toBe(14 + 15 * 256);
+    b.fill(1);
+    expect(array.get(2)).toEqual({
+      a: 22,
+      b: [
+        [1, 1],
+        [1, 1],
+      ],
+      c: { d: 31 * 256 + 32 },
+    });
+    expect(array.field('c').field('d').set([1, 2, 3]).toNested()).toEqual([1, 2, 3]);
+    expect(() => array.field('x')).toThrow(failsWith('NOT_FOUND'));
+    expect(() => b.field('a')).toThrow(failsWith('NOT_FOUND'));
+    expect(() => array.typed()).toThrow(failsWith('UNSUPPORTED_DTYPE'));
+  });
+
+  it('with a sub-array as the whole type have more axes', () => {
+    const array = NDArray.over(memoryOver(new Uint8Array(48)), "('<u2', (2, 3))", [4]);
+    expect([array.shape, array.dtype]).toEqual([[4, 2, 3], 'uint16']);
+  });
+
+  it('fields can be found by title', () => {
+    const array = NDArray.zeros([1], "[(('first field', 'a'), 'u1')]");
+    expect(array.field('first field').toNested()).toEqual([0]);
+  });
+});
+
+describe('object arrays', () => {
+  it('hold any values, in memory, with the views of others', () => {
+    const values: unknown[] = [null, 'a', { b: 1 }, [1], 5n, undefined];
+    const array = NDArray.ofObjects(values, [2, 3]);
+    expect(array.dtype).toBe('object');
+    expect(array.transpose().toNested()).toEqual([
+      [null, [1]],
+      ['a', 5n],
+      [{ b: 1 }, undefined],
+    ]);
+    array.set(0, 0, 'x').row(1).fill(7);
+    expect(values).toEqual(['x', 'a', { b: 1 }, 7, 7, 7]);
+    expect(
+      array
+        .copy()
+        .set(array.slice(slice(null, null, -1)))
+        .toNested(),
+    ).toEqual([
+      [7, 7, 7],
+      ['x', 'a', { b: 1 }],
+    ]);
+    expect(array.reshape([3, 2]).get(2, 1)).toBe(7);
+    for (const call of [() => array.memory, () => array.typed(), () => [...array.bytes()], () => array.flush()]) {
+      expect(call).toThrow(failsWith('UNSUPPORTED_DTYPE'));
+    }
+  });
+});
+
+describe('arrays as sources', () => {
+  it('say type, shape, order and bytes', () => {
+    const array = NDArray.zeros([2, 2], 'u2', { order: 'F' }).set([
+      [1, 2],
+      [3, 4],
+    ]);
+    expect(isArraySource(array)).toBe(true);
+    expect([array.dtype, array.shape, array.order]).toEqual(['uint16', [2, 2], 'F']);
+    expect([...Buffer.concat([...array.bytes()])]).toEqual([1, 0, 3, 0, 2, 0, 4, 0]);
+    expect(array.row(0).order).toBe('C');
+    expect(isArraySource({ dtype: 'f8' })).toBe(false);
+  });
+
+  it('can be laid anew by a subclass that grows', () => {
+    class Growing extends NDArray {
+      constructor(init: NDArrayInit) {
+        super(init);
+      }
+      grow(init: NDArrayInit): void {
+        this.relay(init);
+      }
+    }
+    const memory = memoryOver(new Uint8Array(64));
+    const array = new Growing({ memory, dtype: 'f8', shape: [2] });
+    const view = array.slice(slice(1));
+    expect(view).toBeInstanceOf(NDArray);
+    expect(view).not.toBeInstanceOf(Growing);
+    array.grow({ memory, dtype: 'f8', shape: [8] });
+    expect([array.shape, array.size, array.get(7)]).toEqual([[8], 8, 0]);
+  });
+});
