@@ -5,12 +5,12 @@
  */
 
 import type { Reconstruct, Reduction } from './builtin.ts';
-import type { WriteContext } from './writers.ts';
 import { DATETIME_ROWS } from './types/datetime.ts';
 import { NUMPY_ROWS } from './types/numpy.ts';
 import { PLAIN_ROWS } from './types/plain.ts';
 import type { TypeRow } from './types/row.ts';
 import { STDLIB_ROWS } from './types/stdlib.ts';
+import type { WriteContext } from './writers.ts';
 
 /** Every Python type that is not an opcode of its own. */
 export const TYPE_ROWS: readonly TypeRow[] = [...PLAIN_ROWS, ...DATETIME_ROWS, ...STDLIB_ROWS, ...NUMPY_ROWS];
@@ -34,6 +34,8 @@ export const GLOBALS: ReadonlyMap<string, ReadonlyMap<string, Reconstruct>> = ((
 /** How instances of a class are written, by prototype. */
 export const REDUCERS: ReadonlyMap<unknown, (value: object, context: WriteContext) => Reduction> = new Map(
   TYPE_ROWS.flatMap(({ type, reduce }) =>
-    type === undefined || reduce === undefined ? [] : [[type.prototype as unknown, reduce as (value: object, context: WriteContext) => Reduction]],
+    type === undefined || reduce === undefined
+      ? []
+      : [[type.prototype as unknown, reduce as (value: object, context: WriteContext) => Reduction]],
   ),
 );

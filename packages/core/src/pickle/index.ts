@@ -5,8 +5,17 @@
  */
 
 export { Complex } from '../ndarray/complex.ts';
+export type { Argument } from './arguments.ts';
+export type { CheckedGlobal, CheckReport } from './check.ts';
+export { check } from './check.ts';
+export type { DisOptions } from './dis.ts';
+export { dis } from './dis.ts';
 export type { DumpEntryOptions, DumpOptions } from './dump.ts';
 export { dump, dumpEntry, EntryEncoder } from './dump.ts';
+export type { EmitOp } from './emit.ts';
+export { emit } from './emit.ts';
+export type { GenOp } from './genops.ts';
+export { genops } from './genops.ts';
 export type { LimitName, LoadLimits } from './limits.ts';
 export { DEFAULT_LIMITS, LIMITS } from './limits.ts';
 export { Decoder, load, loadAt, loadEntry } from './load.ts';
@@ -23,6 +32,15 @@ export { PATH_CLASSES, PyDecimal, PyFraction, PyPath, PyUuid } from './values/nu
 export { NumpyScalar, RecArray, RecordType } from './values/numpy.ts';
 export type { OpaqueKind, Operation } from './values/opaque.ts';
 export { OpaqueGlobal, OpaqueObject } from './values/opaque.ts';
-export { ByteArray, ELLIPSIS, NOT_IMPLEMENTED, PyConstant, PyFloat, PyRange, PySlice, PyString } from './values/scalars.ts';
+export {
+  ByteArray,
+  ELLIPSIS,
+  NOT_IMPLEMENTED,
+  PyConstant,
+  PyFloat,
+  PyRange,
+  PySlice,
+  PyString,
+} from './values/scalars.ts';
 export { FrozenSet, PySet } from './values/set.ts';
 export { Tuple } from './values/tuple.ts';

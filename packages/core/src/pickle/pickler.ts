@@ -7,18 +7,18 @@
 import { encodeInteger } from '../bytes/integers.ts';
 import { decodeLatin1 } from '../bytes/utf8.ts';
 import { MmdError } from '../errors.ts';
+import { isArraySource } from '../ndarray/array-source.ts';
+import { isDType } from '../ndarray/descr.ts';
 import { toPython2 } from './compat.ts';
+import { REDUCERS } from './globals.ts';
 import { limitExceeded } from './limits.ts';
 import { OPCODES } from './opcodes.ts';
 import { Sink } from './sink.ts';
 import { Args, BufferRef, Created, Extension, Fill, GlobalRef, Op } from './steps.ts';
+import { Pieces } from './types/numpy.ts';
 import { PyDict } from './values/dict.ts';
 import { ByteArray } from './values/scalars.ts';
 import { Tuple } from './values/tuple.ts';
-import { REDUCERS } from './globals.ts';
-import { Pieces } from './types/numpy.ts';
-import { isArraySource } from '../ndarray/array-source.ts';
-import { isDType } from '../ndarray/descr.ts';
 import { stepsOf, type WriteContext } from './writers.ts';
 
 /** Items per APPENDS or SETITEMS, as CPython does: what a reader has to keep on its stack. */
@@ -69,7 +69,12 @@ export class Pickler implements WriteContext {
   #texts = new Map<string, number>();
   #dicts = 0;
 
-  constructor(protocol: 2 | 3 | 4 | 5, maxDepth: number, entry: boolean, bufferCallback?: (bytes: Uint8Array) => unknown) {
+  constructor(
+    protocol: 2 | 3 | 4 | 5,
+    maxDepth: number,
+    entry: boolean,
+    bufferCallback?: (bytes: Uint8Array) => unknown,
+  ) {
     this.protocol = protocol;
     this.byteArrays = entry || protocol === 5;
     this.#maxDepth = maxDepth;

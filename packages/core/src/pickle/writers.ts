@@ -5,12 +5,12 @@
  */
 
 import { MmdError } from '../errors.ts';
-import type { Reduction } from './builtin.ts';
-import { OPCODES } from './opcodes.ts';
-import { Args, BufferRef, Created, Extension, Fill, GlobalRef, Op } from './steps.ts';
-import { REDUCERS } from './globals.ts';
 import { isArraySource } from '../ndarray/array-source.ts';
 import { isDType } from '../ndarray/descr.ts';
+import type { Reduction } from './builtin.ts';
+import { REDUCERS } from './globals.ts';
+import { OPCODES } from './opcodes.ts';
+import { Args, BufferRef, Created, Extension, Fill, GlobalRef, Op } from './steps.ts';
 import { reduceArray } from './types/numpy.ts';
 import { reduceDType } from './types/numpy-dtype.ts';
 import { OutOfBandBuffer } from './values/buffer.ts';
@@ -84,7 +84,11 @@ function className(prototype: unknown): string {
 function bufferSteps(value: OutOfBandBuffer, { bufferCallback }: WriteContext): readonly unknown[] {
   const { bytes, readonly } = value;
   if (bufferCallback !== undefined && !bufferCallback(bytes)) return [new BufferRef(readonly), new Created(value)];
-  return [readonly ? new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length) : new ByteArray(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.length)];
+  return [
+    readonly
+      ? new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length)
+      : new ByteArray(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.length),
+  ];
 }
 
 /** A global; a dotted name below protocol 4 by way of getattr, as CPython writes it. */

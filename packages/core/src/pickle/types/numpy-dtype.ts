@@ -4,9 +4,9 @@
  * @module
  */
 
+import { decodeLatin1 } from '../../bytes/utf8.ts';
 import { isDType, parseDType } from '../../ndarray/descr.ts';
 import type { DType, DTypeSpec } from '../../ndarray/dtypes.ts';
-import { decodeLatin1 } from '../../bytes/utf8.ts';
 import { type Reconstruct, type Reduction, Unfinished } from '../builtin.ts';
 import { PyDict } from '../values/dict.ts';
 import { RecordType } from '../values/numpy.ts';
@@ -49,7 +49,9 @@ function listSpec(fields: readonly unknown[], depth: number): DTypeSpec | undefi
     const [name, format, dims] = field;
     const spec = specOf(format, depth + 1);
     const shape = field.length === 3 ? shapeOf(dims) : [];
-    const named = typeof name === 'string' || (name instanceof Tuple && name.length === 2 && name.every((n) => typeof n === 'string'));
+    const named =
+      typeof name === 'string' ||
+      (name instanceof Tuple && name.length === 2 && name.every((n) => typeof n === 'string'));
     if (spec === undefined || shape === undefined || !named) return undefined;
     const title = typeof name === 'string' ? name : [...(name as Tuple)];
     list.push(field.length === 3 ? [title, spec, [...shape]] : [title, spec]);
@@ -61,7 +63,10 @@ function dictSpec(dict: PyDict, depth: number): DTypeSpec | undefined {
   const formats = dict.get('formats');
   const names = dict.get('names');
   if (!Array.isArray(formats) || !Array.isArray(names)) return undefined;
-  const spec: Record<string, unknown> = { names: [...names], formats: formats.map((format) => specOf(format, depth + 1)) };
+  const spec: Record<string, unknown> = {
+    names: [...names],
+    formats: formats.map((format) => specOf(format, depth + 1)),
+  };
   for (const key of ['offsets', 'titles']) {
     const list = dict.get(key);
     if (Array.isArray(list)) spec[key] = [...list];
@@ -130,7 +135,12 @@ function unitOf(metadata: unknown): string | undefined {
 
 function finishFields(names: unknown, fields: unknown, itemsize: unknown, flags: unknown): DType | undefined {
   if (!(names instanceof Tuple) || !(fields instanceof PyDict)) return undefined;
-  const spec: { names: unknown[]; formats: unknown[]; offsets: unknown[]; titles: unknown[] } = { names: [], formats: [], offsets: [], titles: [] };
+  const spec: { names: unknown[]; formats: unknown[]; offsets: unknown[]; titles: unknown[] } = {
+    names: [],
+    formats: [],
+    offsets: [],
+    titles: [],
+  };
   for (const name of names) {
     const field: unknown = fields.get(name);
     if (!(field instanceof Tuple) || field.length < 2 || field.length > 3 || !isDType(field[0])) return undefined;

@@ -4,14 +4,14 @@
  * @module
  */
 
-import { ndarray } from '../../ndarray/create.ts';
 import type { ArraySource } from '../../ndarray/array-source.ts';
+import { ndarray } from '../../ndarray/create.ts';
 import { parseDType } from '../../ndarray/descr.ts';
 import type { DType } from '../../ndarray/dtypes.ts';
 import { MaskedArray } from '../../ndarray/masked-array.ts';
 import { memoryOver } from '../../ndarray/memory-over.ts';
 import { NDArray } from '../../ndarray/nd-array.ts';
-import { type Reconstruct, type ReadContext, type Reduction, Unfinished } from '../builtin.ts';
+import { type ReadContext, type Reconstruct, type Reduction, Unfinished } from '../builtin.ts';
 import { OutOfBandBuffer } from '../values/buffer.ts';
 import { NumpyScalar, RecArray, RecordType } from '../values/numpy.ts';
 import { OpaqueGlobal } from '../values/opaque.ts';
@@ -78,7 +78,8 @@ function finishArray(state: readonly unknown[], record: boolean, context: ReadCo
   const [dims, type, fortran, data] = state;
   const shape = shapeOf(dims);
   const known = typeOf(type);
-  if (shape === undefined || known === undefined || typeof fortran !== 'boolean' || known.record !== record) return undefined;
+  if (shape === undefined || known === undefined || typeof fortran !== 'boolean' || known.record !== record)
+    return undefined;
   const { dtype } = known;
   if (Array.isArray(data)) {
     // numpy lists the elements in C order, whatever the array's order.
@@ -127,7 +128,13 @@ function readFlat(copies: boolean): Reconstruct {
     const dtype = args.length === 2 ? dtypeOf(args[1]) : undefined;
     if (buffer === undefined || dtype === undefined || !(dtype.itemsize > 0)) return undefined;
     const { bytes } = buffer;
-    return arrayOver(bytes, (copies || buffer.writable) && context.writable, dtype, [bytes.length / dtype.itemsize], 'C');
+    return arrayOver(
+      bytes,
+      (copies || buffer.writable) && context.writable,
+      dtype,
+      [bytes.length / dtype.itemsize],
+      'C',
+    );
   };
 }
 
@@ -221,7 +228,13 @@ export function reduceArray(source: ArraySource, context: WriteContext): Reducti
   const size = source.shape.reduce((product, dim) => product * dim, dtype.itemsize);
   const pieces = piecesOf(source, size);
   if (record || !context.byteArrays) {
-    const state = Tuple.of<unknown>(1, shape, record ? new RecordType(dtype) : dtype, order === 'F', new Pieces(pieces, false));
+    const state = Tuple.of<unknown>(
+      1,
+      shape,
+      record ? new RecordType(dtype) : dtype,
+      order === 'F',
+      new Pieces(pieces, false),
+    );
     return reduceCall('numpy.core.multiarray _reconstruct', [record ? RECARRAY : NDARRAY, ...PLACEHOLDER], { state });
   }
   const spec = reduceDType(dtype).args[0];
@@ -294,7 +307,15 @@ export const NUMPY_ROWS: readonly TypeRow[] = [
   ),
   row('numpy.dtype of records', RecordType, { 'numpy dtype': readDType }, ({ dtype }) => reduceDType(dtype, true)),
   ...[
-    Int8Array, Uint8ClampedArray, Int16Array, Uint16Array, Int32Array, Uint32Array, Float32Array, Float64Array,
-    BigInt64Array, BigUint64Array,
+    Int8Array,
+    Uint8ClampedArray,
+    Int16Array,
+    Uint16Array,
+    Int32Array,
+    Uint32Array,
+    Float32Array,
+    Float64Array,
+    BigInt64Array,
+    BigUint64Array,
   ].map(typedRow),
 ];

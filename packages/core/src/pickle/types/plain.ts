@@ -67,7 +67,9 @@ export const PLAIN_ROWS: readonly TypeRow[] = [
     {
       'builtins complex': ([re, im], _context, kind) => {
         const [real, imaginary] = [floatOf(re), floatOf(im)];
-        return kind === 'REDUCE' && real !== undefined && imaginary !== undefined ? new Complex(real, imaginary) : undefined;
+        return kind === 'REDUCE' && real !== undefined && imaginary !== undefined
+          ? new Complex(real, imaginary)
+          : undefined;
       },
     },
     ({ re, im }) => reduceCall('builtins complex', [new PyFloat(re), new PyFloat(im)]),
@@ -119,7 +121,10 @@ export const PLAIN_ROWS: readonly TypeRow[] = [
     'exceptions',
     PyException,
     Object.fromEntries(
-      EXCEPTIONS.map((type) => [`builtins ${type}`, (args, _context, kind) => (kind === 'REDUCE' ? new PyException(type, args) : undefined)]),
+      EXCEPTIONS.map((type) => [
+        `builtins ${type}`,
+        (args, _context, kind) => (kind === 'REDUCE' ? new PyException(type, args) : undefined),
+      ]),
     ),
     ({ type, args, attributes }) =>
       reduceCall(`builtins ${type}`, args, attributes === null ? {} : { state: attributes }),

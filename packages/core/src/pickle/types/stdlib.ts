@@ -5,7 +5,15 @@
  */
 
 import { type Reconstruct, Unfinished } from '../builtin.ts';
-import { Counter, DefaultDict, Deque, MACHINE_FORMATS, OrderedDict, PyArray, TYPE_CODES } from '../values/collections.ts';
+import {
+  Counter,
+  DefaultDict,
+  Deque,
+  MACHINE_FORMATS,
+  OrderedDict,
+  PyArray,
+  TYPE_CODES,
+} from '../values/collections.ts';
 import { PyDict } from '../values/dict.ts';
 import { PATH_CLASSES, PyDecimal, PyFraction, PyPath, PyUuid } from '../values/numbers.ts';
 import { OpaqueGlobal, OpaqueObject } from '../values/opaque.ts';
@@ -61,7 +69,8 @@ const readOrderedDict: Reconstruct = (args, context) => {
   const [pairs] = args;
   if (args.length === 0) return dict;
   // Python 2 and 3.4 give a list of pairs.
-  const ok = args.length === 1 && Array.isArray(pairs) && pairs.every((pair) => Array.isArray(pair) && pair.length === 2);
+  const ok =
+    args.length === 1 && Array.isArray(pairs) && pairs.every((pair) => Array.isArray(pair) && pair.length === 2);
   if (!ok) return undefined;
   for (const pair of pairs as unknown[][]) PyDict.fill(dict, pair, 0, context.space);
   return dict;
@@ -157,11 +166,8 @@ export const STDLIB_ROWS: readonly TypeRow[] = [
   row('fractions.Fraction', PyFraction, { 'fractions Fraction': readFraction }, ({ numerator, denominator }) =>
     reduceCall('fractions Fraction', [numerator, denominator]),
   ),
-  row(
-    'uuid.UUID',
-    PyUuid,
-    { 'uuid UUID': readUuid, 'copyreg _reconstructor': readReconstructor },
-    ({ text }) => reduceCall('uuid UUID', [text]),
+  row('uuid.UUID', PyUuid, { 'uuid UUID': readUuid, 'copyreg _reconstructor': readReconstructor }, ({ text }) =>
+    reduceCall('uuid UUID', [text]),
   ),
   row('pathlib paths', PyPath, PATH_READERS, ({ type, parts }) => reduceCall(`pathlib ${type}`, parts)),
   row('collections.OrderedDict', OrderedDict, { 'collections OrderedDict': readOrderedDict }, (value) =>
@@ -182,14 +188,18 @@ export const STDLIB_ROWS: readonly TypeRow[] = [
       ...attributes(value.attributes),
     }),
   ),
-  row('array.array', PyArray, { 'array array': readArray, 'array _array_reconstructor': readPackedArray }, (value, { protocol }) =>
-    protocol < 3
-      ? reduceCall('array array', [value.typecode, value.toArray()])
-      : reduceCall('array _array_reconstructor', [
-          new OpaqueGlobal('array', 'array'),
-          value.typecode,
-          value.format,
-          value.bytes,
-        ]),
+  row(
+    'array.array',
+    PyArray,
+    { 'array array': readArray, 'array _array_reconstructor': readPackedArray },
+    (value, { protocol }) =>
+      protocol < 3
+        ? reduceCall('array array', [value.typecode, value.toArray()])
+        : reduceCall('array _array_reconstructor', [
+            new OpaqueGlobal('array', 'array'),
+            value.typecode,
+            value.format,
+            value.bytes,
+          ]),
   ),
 ];

@@ -105,8 +105,28 @@ export class PyException implements Keyed, Stateful {
 
 /** Bytes an item and what they are, by the machine format code of `array._array_reconstructor`. */
 export const MACHINE_FORMATS = [
-  'u1', 'i1', '<u2', '>u2', '<i2', '>i2', '<u4', '>u4', '<i4', '>i4', '<u8', '>u8', '<i8', '>i8',
-  '<f4', '>f4', '<f8', '>f8', '<U2', '>U2', '<U1', '>U1',
+  'u1',
+  'i1',
+  '<u2',
+  '>u2',
+  '<i2',
+  '>i2',
+  '<u4',
+  '>u4',
+  '<i4',
+  '>i4',
+  '<u8',
+  '>u8',
+  '<i8',
+  '>i8',
+  '<f4',
+  '>f4',
+  '<f8',
+  '>f8',
+  '<U2',
+  '>U2',
+  '<U1',
+  '>U1',
 ] as const;
 
 /** The format that a little-endian 64-bit Python has for a type code. */

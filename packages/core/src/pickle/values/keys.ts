@@ -9,8 +9,8 @@
 
 import { decodeLatin1 } from '../../bytes/utf8.ts';
 import { MmdError } from '../../errors.ts';
-import { isDType } from '../../ndarray/descr.ts';
 import { Complex } from '../../ndarray/complex.ts';
+import { isDType } from '../../ndarray/descr.ts';
 import { DEFAULT_LIMITS, limitExceeded } from '../limits.ts';
 import { Tuple } from './tuple.ts';
 

@@ -144,7 +144,14 @@ export class PyUuid implements Keyed {
 }
 
 /** The classes of `pathlib`. */
-export const PATH_CLASSES = ['PosixPath', 'PurePosixPath', 'WindowsPath', 'PureWindowsPath', 'Path', 'PurePath'] as const;
+export const PATH_CLASSES = [
+  'PosixPath',
+  'PurePosixPath',
+  'WindowsPath',
+  'PureWindowsPath',
+  'Path',
+  'PurePath',
+] as const;
 
 /** A name of {@link PATH_CLASSES}. */
 export type PathClass = (typeof PATH_CLASSES)[number];

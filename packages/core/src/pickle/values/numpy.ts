@@ -4,11 +4,11 @@
  * @module
  */
 
+import { MmdError } from '../../errors.ts';
 import type { DType } from '../../ndarray/dtypes.ts';
 import type { NDArrayInit } from '../../ndarray/layout.ts';
 import { memoryOver } from '../../ndarray/memory-over.ts';
 import { NDArray } from '../../ndarray/nd-array.ts';
-import { MmdError } from '../../errors.ts';
 import { type Inspect, inspectAs, showAs } from './inspect.ts';
 import type { Keyed, KeySpace } from './keys.ts';
 
@@ -33,7 +33,9 @@ export class NumpyScalar implements Keyed {
   /** @throws MmdError INVALID_ARGUMENT where the bytes are not one element */
   constructor(dtype: DType, bytes: Uint8Array, record = false) {
     if (bytes.length !== dtype.itemsize || dtype.hasObject) {
-      throw new MmdError('INVALID_ARGUMENT', `${bytes.length} bytes are not one ${dtype.name}`, { found: bytes.length });
+      throw new MmdError('INVALID_ARGUMENT', `${bytes.length} bytes are not one ${dtype.name}`, {
+        found: bytes.length,
+      });
     }
     this.dtype = dtype;
     this.bytes = bytes;

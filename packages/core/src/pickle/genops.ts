@@ -1,0 +1,55 @@
+/**
+ * The opcodes of a pickle, one after the other.
+ *
+ * @module
+ */
+
+import { MmdError } from '../errors.ts';
+import { ARGUMENTS, type Argument, ArgumentReader } from './arguments.ts';
+import { OPCODE_BY_CODE, type Opcode } from './opcodes.ts';
+import { reprBytes } from './python-repr.ts';
+
+/** One opcode where it stands. */
+export interface GenOp {
+  readonly opcode: Opcode;
+  /** The decoded argument; null if the opcode has none. Floats are `PyFloat`; bytes are borrowed. */
+  readonly arg: Argument | null;
+  /** Position of the opcode. */
+  readonly pos: number;
+  /** Position after its argument. */
+  readonly end: number;
+}
+
+/**
+ * Decodes opcodes up to the first STOP, without doing what they say. As in pickletools, FRAME lengths are not
+ * followed.
+ *
+ * @param bytes - borrowed
+ * @param start - where the pickle starts
+ * @throws MmdError TRUNCATED, CORRUPT, BAD_OPCODE, with the text of pickletools' ValueError
+ *
+ * @example
+ * ```ts
+ * import { dump, genops } from '@mmdpickle/core/pickle';
+ *
+ * [...genops(dump([1], { protocol: 2 }))].map(({ opcode }) => opcode.name);
+ * // ['PROTO', 'EMPTY_LIST', 'BININT1', 'APPEND', 'STOP']
+ * ```
+ */
+export function* genops(bytes: Uint8Array, start = 0): Generator<GenOp, void> {
+  const from = new ArgumentReader(bytes, start);
+  for (;;) {
+    const { pos } = from;
+    if (pos >= bytes.length) throw from.fail('TRUNCATED', 'pickle exhausted before seeing STOP');
+    const opcode = OPCODE_BY_CODE[bytes[pos]!];
+    if (opcode === undefined) {
+      const found = reprBytes(bytes.subarray(pos, pos + 1));
+      const code = pos === start ? 'NOT_A_PICKLE' : 'BAD_OPCODE';
+      throw new MmdError(code, `at position ${pos}, opcode ${found} unknown`, { offset: pos, found: bytes[pos] });
+    }
+    from.pos = pos + 1;
+    const arg = opcode.arg === null ? null : ARGUMENTS[opcode.arg].read(from);
+    yield { opcode, arg, pos, end: from.pos };
+    if (opcode.name === 'STOP') return;
+  }
+}
