@@ -25,6 +25,7 @@ export {
   type NpyPlace,
   type NpyReadOptions,
   type NpyVersion,
+  type NpyVersionRow,
   npyHeaderSteps,
   readSteps,
   readStepsAsync,

@@ -21,11 +21,20 @@ import { isDict, isTuple, type PyLiteral, parsePythonLiteral, printPythonLiteral
 export type NpyVersion = 1 | 2 | 3;
 
 /** The versions of the format. Version 2 allows headers over 64 KiB, version 3 names beyond Latin-1. */
-export const NPY_VERSIONS = [
+export const NPY_VERSIONS: readonly NpyVersionRow[] = [
   { major: 1, minor: 0, lengthBytes: 2, encoding: 'latin1' },
   { major: 2, minor: 0, lengthBytes: 4, encoding: 'latin1' },
   { major: 3, minor: 0, lengthBytes: 4, encoding: 'utf-8' },
-] as const satisfies readonly { major: NpyVersion; minor: number; lengthBytes: 2 | 4; encoding: 'latin1' | 'utf-8' }[];
+];
+
+/** A row of {@link NPY_VERSIONS}. */
+export interface NpyVersionRow {
+  readonly major: NpyVersion;
+  readonly minor: number;
+  /** Of the field that holds the header text's length. */
+  readonly lengthBytes: 2 | 4;
+  readonly encoding: 'latin1' | 'utf-8';
+}
 
 /** The longest header text read unless told otherwise, in characters: numpy's limit. */
 export const MAX_HEADER_SIZE = 10_000;
@@ -209,7 +218,7 @@ export function arrayBytes(dtype: DType, shape: readonly number[], name: string,
   });
 }
 
-function readVersion(prelude: Uint8Array, name: string, offset: number): (typeof NPY_VERSIONS)[number] {
+function readVersion(prelude: Uint8Array, name: string, offset: number): NpyVersionRow {
   const wrong = MAGIC.findIndex((byte, i) => i < prelude.length && prelude[i] !== byte);
   if (wrong !== -1) {
     const found = Array.from(prelude.subarray(0, MAGIC.length), (byte) => byte.toString(16).padStart(2, '0')).join(' ');

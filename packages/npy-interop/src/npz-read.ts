@@ -21,7 +21,7 @@ export const NPZ_LIMITS = {
   /** Members in an archive. */
   members: 1_000_000,
   /** Bytes that one member may unpack to. */
-  memberBytes: 2 ** 34,
+  memberBytes: 17_179_869_184,
 } as const;
 
 /** A key of {@link NPZ_LIMITS} with its value. */

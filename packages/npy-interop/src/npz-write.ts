@@ -48,11 +48,6 @@ export interface WriteNpzOptions {
 export interface ZipSink {
   /** Writes all bytes, which are borrowed for the call only. */
   write(offset: number, bytes: Uint8Array): void;
-  /**
-   * Copies an array's bytes where they need not pass through JavaScript.
-   * @returns their CRC-32 continued from `crc`; `undefined` where they have to pass
-   */
-  copy?(array: PlainArray, offset: number, crc: number, tick: Tick): Promise<number> | undefined;
   /** The bytes of an array in pieces, borrowed until the next is asked for. Default: those of its source. */
   pieces?(array: PlainArray, what: string): Iterable<Uint8Array>;
   /** A faster CRC-32 than the one in JavaScript. */
@@ -64,6 +59,8 @@ export type Tick = (bytes: number) => void;
 
 /** Stored arrays start at a multiple of this. */
 const ALIGN = 64;
+/** Other work may run after so many bytes. */
+const TURN = 1 << 26;
 /** Deflate is fed pieces of at most this size. */
 const PIECE = 1 << 20;
 /** Deflate's growth of what it cannot compress, with room to spare. */
@@ -220,14 +217,17 @@ async function writeStored(
   const compressedSize = header.length + array.nbytes;
   sink.write(offset, header);
   let crc = checksum(header);
-  const copied = await sink.copy?.(array, start, crc, tick);
-  if (copied !== undefined) return { crc: copied, compressedSize };
   let at = start;
+  let sinceTurn = 0;
   for (const piece of memberPieces(sink, member)) {
     sink.write(at, piece);
     crc = checksum(piece, crc);
     at += piece.length;
     tick(piece.length);
+    sinceTurn += piece.length;
+    if (sinceTurn < TURN) continue;
+    sinceTurn = 0;
+    await new Promise((resolve) => setTimeout(resolve, 0));
   }
   return { crc, compressedSize };
 }

@@ -16,7 +16,8 @@ import { arrayBytes, formatNpyHeader } from '../npy-header.ts';
 import { FILL_SUFFIX, fillArray, MASK_SUFFIX, type Tick, type WriteNpzOptions, writePlainZip } from '../npz-write.ts';
 import { planSafetensors, type WriteSafetensorsOptions } from '../safetensors.ts';
 import { fileNameOf } from './convert-names.ts';
-import { copyRangeAsync, writeArray } from './npy-file.ts';
+import { copyRangeAsync } from './copy-range.ts';
+import { writeArray } from './npy-file.ts';
 import { fileSink } from './npz-file.ts';
 import { FileReplacement, toPath } from './replace-file.ts';
 import { meter, type TransferOptions } from './safetensors-file.ts';
@@ -38,7 +39,7 @@ type Part = readonly [name: string, array: PlainArray];
 const ATTEMPTS = 10;
 
 /**
- * Writes arrays of a dict as npy files, `dir/key.npy`, copied by the kernel. A masked array becomes `key.npy`,
+ * Writes arrays of a dict as npy files, `dir/key.npy`, at the speed of copying them. A masked array becomes `key.npy`,
  * `key.__mask__.npy` and, with a fill value, `key.__fill_value__.npy`. Characters of a key that file names cannot hold
  * are written as `%2F` and the like; `npyToMmd` undoes that.
  *
@@ -83,8 +84,8 @@ export async function mmdToNpy(
 export interface MmdToNpzOptions extends TransferOptions, Pick<WriteNpzOptions, 'compress' | 'zip64'> {}
 
 /**
- * Writes arrays of a dict as one npz file, its members named as the keys. Stored members (the default) are copied by the
- * kernel and start at multiples of 64 bytes. Masked arrays as in {@link mmdToNpy}.
+ * Writes arrays of a dict as one npz file, its members named as the keys. Stored members (the default)
+ * start at multiples of 64 bytes. Masked arrays as in {@link mmdToNpy}.
  *
  * @param keys - default: all keys with arrays
  * @throws NOT_FOUND; UNSUPPORTED_VALUE; BAD_KEY for keys that archives cannot hold (absolute, or with `..`); NO_SPACE; IO;
@@ -112,7 +113,7 @@ export async function mmdToNpz(
 }
 
 /**
- * Writes arrays of a dict as one safetensors file, copied by the kernel.
+ * Writes arrays of a dict as one safetensors file.
  *
  * @param keys - default: all keys with arrays
  * @throws NOT_FOUND; UNSUPPORTED_DTYPE for what the format does not know; UNSUPPORTED_VALUE for masked and Fortran arrays;

@@ -15,8 +15,9 @@ import type { OpenNpzOptions } from '../npz-read.ts';
 import { FILL_SUFFIX, MASK_SUFFIX, type Tick } from '../npz-write.ts';
 import { tensorDType } from '../safetensors.ts';
 import { keyOfFileName } from './convert-names.ts';
+import { copyRangeAsync } from './copy-range.ts';
 import { HeldDict } from './held-dict.ts';
-import { copyRangeAsync, readNpy, readNpyHeader } from './npy-file.ts';
+import { readNpy, readNpyHeader } from './npy-file.ts';
 import { NpzFile } from './npz-file.ts';
 import { toPath } from './replace-file.ts';
 import { meter, type RawOptions, rawLayout, readSafetensors, type TransferOptions } from './safetensors-file.ts';
@@ -66,8 +67,8 @@ export interface NpyToMmdOptions extends ConvertOptions, Omit<ReadNpyOptions, 's
 }
 
 /**
- * Puts npy files into a dict, in one commit. The bytes are copied by the kernel (shared, where the file system can) and
- * never pass through JavaScript. `name`, `name.__mask__` and `name.__fill_value__` become a masked array again.
+ * Puts npy files into a dict, in one commit, at the speed of copying them and with memory that does not grow with the
+ * arrays. `name`, `name.__mask__` and `name.__fill_value__` become a masked array again.
  *
  * Stopping it, or killing the process, leaves the dict as it was.
  *
@@ -139,8 +140,8 @@ export interface NpzToMmdOptions extends ConvertOptions, Omit<OpenNpzOptions, 's
 }
 
 /**
- * Puts the members of npz files into a dict, in one commit. Stored members are copied by the kernel, deflated ones are
- * unpacked piece by piece; checksums are verified. Masked arrays come back as in {@link npyToMmd}.
+ * Puts the members of npz files into a dict, in one commit. Stored members are copied, deflated ones are unpacked
+ * piece by piece; checksums are verified. Masked arrays come back as in {@link npyToMmd}.
  *
  * @throws what `openNpz` throws for a bad input; NOT_FOUND for a member that is not there; READ_ONLY, LOCKED, NO_SPACE;
  *   the signal's reason
@@ -247,7 +248,7 @@ export interface SafetensorsToMmdOptions extends ConvertOptions {
 }
 
 /**
- * Puts the tensors of a safetensors file into a dict, in one commit, copied by the kernel.
+ * Puts the tensors of a safetensors file into a dict, in one commit.
  *
  * @throws NOT_FOUND; BAD_FORMAT, TRUNCATED, CORRUPT; UNSUPPORTED_DTYPE for types that numpy lacks; READ_ONLY, LOCKED,
  *   NO_SPACE; the signal's reason
@@ -290,7 +291,7 @@ export interface RawToMmdOptions extends ConvertOptions, Omit<RawOptions, 'mode'
 }
 
 /**
- * Puts bytes of a file without a header into a dict as an array, copied by the kernel.
+ * Puts bytes of a file without a header into a dict as an array.
  *
  * @throws NOT_FOUND; TRUNCATED when the file is too short; INVALID_ARGUMENT; READ_ONLY, LOCKED, NO_SPACE; the signal's reason
  *

@@ -4,7 +4,6 @@
  * @module
  */
 
-import { setImmediate } from 'node:timers/promises';
 import { MmdError } from '@mmdpickle/core';
 import { type DTypeLike, memoryOver, NDArray, parseDType } from '@mmdpickle/core/ndarray';
 import { NodeFile } from '@mmdpickle/core/node';
@@ -28,6 +27,7 @@ import {
   readSteps,
 } from '../npy-header.ts';
 import type { Tick } from '../npz-write.ts';
+import { copyRange } from './copy-range.ts';
 import { FileReplacement, toPath } from './replace-file.ts';
 
 /** How a mapped array treats stores: refused, written through to the file, or kept private. */
@@ -37,9 +37,6 @@ export type NpyMode = 'r' | 'r+' | 'c';
 export type MappedNDArray = NDArray & Disposable;
 
 const ACCESS = { r: 'read', 'r+': 'write', c: 'copy-on-write' } as const;
-
-/** Copies go in steps of this size, so that progress is told and aborts are noticed. */
-const COPY_STEP = 2 ** 26;
 
 /**
  * Opens an npy file as a mapped array, like `numpy.load(path, mmap_mode=mode)`: nothing is read until it is touched.
@@ -190,7 +187,7 @@ export function readNpy(
 
 /**
  * Writes an npy file. A path is written through a temporary file beside it and a rename, so that it never holds half a
- * file; sources without bytes become holes, sources in files are copied by the kernel.
+ * file; sources without bytes become holes, sources in files are copied from there.
  *
  * @param target - a path, a `StorageFile` (written from its start), or a `WritableStream` (gives a promise)
  * @returns the size of the npy file
@@ -239,7 +236,7 @@ function writeInto(file: StorageFile, value: WritableArray, options: WriteNpyOpt
 }
 
 /**
- * Writes the bytes of an array at an offset: copied by the kernel where they stand in a file, left a hole where they are
+ * Writes the bytes of an array at an offset: copied where they stand in a file, left a hole where they are
  * zeros, else piece by piece.
  *
  * @param tick - called with counts of bytes as they are written
@@ -248,7 +245,7 @@ export function writeArray(file: StorageFile, array: PlainArray, offset: number,
   const { source, nbytes, place } = array;
   if (place !== undefined || source?.file !== undefined) {
     using from = openPlace(array);
-    copyRange(from.file, from.offset, file, offset, nbytes, tick);
+    copyRange(from, file, offset, nbytes, tick);
     return;
   }
   const end = offset + nbytes;
@@ -274,38 +271,4 @@ export function openPlace({ place, source }: PlainArray): BytesInFile & Disposab
   if (range === undefined) throw new MmdError('INVALID_ARGUMENT', 'the bytes of the array stand in no file');
   const file = NodeFile.open(range.path, 'r');
   return { file, offset: range.offset, [Symbol.dispose]: () => file.close() };
-}
-
-/** Copies a range in steps, telling of each. */
-export function copyRange(
-  from: StorageFile,
-  fromOffset: number,
-  to: StorageFile,
-  offset: number,
-  length: number,
-  tick: Tick,
-): void {
-  for (let done = 0; done < length; ) {
-    const step = Math.min(COPY_STEP, length - done);
-    to.copyFrom(from, fromOffset + done, offset + done, step);
-    done += step;
-    tick(step);
-  }
-}
-
-/** As {@link copyRange}, letting other work run between the steps. */
-export async function copyRangeAsync(
-  from: BytesInFile,
-  to: StorageFile,
-  offset: number,
-  length: number,
-  tick: Tick,
-): Promise<void> {
-  for (let done = 0; done < length; ) {
-    const step = Math.min(COPY_STEP, length - done);
-    to.copyFrom(from.file, from.offset + done, offset + done, step);
-    done += step;
-    tick(step);
-    await setImmediate();
-  }
 }

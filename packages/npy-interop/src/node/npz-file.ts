@@ -14,17 +14,15 @@ import { arrayPieces, type PlainArray } from '../array-bytes.ts';
 import type { Crc32 } from '../crc32.ts';
 import { refuseObjects } from '../npy.ts';
 import { Npz, type OpenNpzOptions, openNpz as openNpzSource, readDirectory } from '../npz-read.ts';
-import { type NamedArrays, type Tick, type WriteNpzOptions, writeZip, type ZipSink } from '../npz-write.ts';
+import { type NamedArrays, type WriteNpzOptions, writeZip, type ZipSink } from '../npz-write.ts';
 import { type NpyMode, openPlace } from './npy-file.ts';
 import { FileReplacement, toPath } from './replace-file.ts';
 
-/** Files are read in pieces of this size where their bytes must pass through memory. */
-const PIECE = 1 << 20;
-/** Copied and summed at a time: what was copied is still in the processor's cache when it is summed. */
-const ZIP_STEP = 1 << 22;
+/** Files are read in pieces of this size where their bytes must pass through memory: they stay in the cache. */
+const PIECE = 2 ** 17;
 
 /** Other work may run after so many pieces. */
-const YIELD_EVERY = 64;
+const YIELD_EVERY = 512;
 
 /** CRC-32 by the runtime. */
 const nativeCrc32: Crc32 = (bytes, previous = 0) => zlib.crc32(bytes, previous);
@@ -238,7 +236,10 @@ export async function writeNpz(
   return size;
 }
 
-/** A zip file's bytes into a file; arrays that stand in files are copied by the kernel. */
+/**
+ * A zip file's bytes into a file. Bytes of arrays that stand in files pass through one small buffer: their checksum has to
+ * be computed, and reading them once for both is quicker than a copy by the kernel and a second look.
+ */
 export function fileSink(file: StorageFile): ZipSink {
   return {
     crc32: nativeCrc32,
@@ -251,30 +252,5 @@ export function fileSink(file: StorageFile): ZipSink {
       using from = openPlace(array);
       yield* filePieces(from.file, from.offset, array.nbytes);
     },
-    copy(array: PlainArray, offset: number, crc: number, tick: Tick): Promise<number> | undefined {
-      if (array.place === undefined && array.source?.file === undefined) return undefined;
-      return copyIntoZip(array, file, offset, crc, tick);
-    },
   };
-}
-
-async function copyIntoZip(
-  array: PlainArray,
-  file: StorageFile,
-  offset: number,
-  crc: number,
-  tick: Tick,
-): Promise<number> {
-  using from = openPlace(array);
-  let sum = crc;
-  for (let done = 0; done < array.nbytes; ) {
-    const step = Math.min(ZIP_STEP, array.nbytes - done);
-    file.copyFrom(from.file, from.offset + done, offset + done, step);
-    // The checksum is that of the copy, so that it holds whatever happens to the source meanwhile.
-    for (const piece of filePieces(file, offset + done, step)) sum = nativeCrc32(piece, sum);
-    done += step;
-    tick(step);
-    await setImmediate();
-  }
-  return sum;
 }

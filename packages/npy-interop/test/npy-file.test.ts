@@ -1,0 +1,295 @@
+import { existsSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { pathToFileURL } from 'node:url';
+import { MaskedArray, NDArray, ndarray, parseDType } from '@mmdpickle/core/ndarray';
+import { NodeFile } from '@mmdpickle/core/node';
+import { MemoryFile } from '@mmdpickle/core/storage';
+import { createNpy, npyBytes, openNpy, openNpyWriter, readNpy, writeNpy } from '@mmdpickle/npy-interop';
+import { Python, pythons, TempDir } from '@mmdpickle/test-support';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { arrayOf } from './arrays.ts';
+
+let temp: TempDir;
+beforeEach(() => {
+  temp = new TempDir();
+});
+afterEach(() => temp[Symbol.dispose]());
+
+describe('mapped npy files', () => {
+  test("mode 'r' refuses stores", () => {
+    writeNpy(temp.file('a.npy'), new Float64Array([1, 2]));
+    using array = openNpy(temp.file('a.npy'));
+    expect(array.writable).toBe(false);
+    expect(() => array.set(0, 5)).toThrowError(expect.objectContaining({ code: 'READ_ONLY' }));
+    expect(array.data).toBeInstanceOf(Float64Array);
+  });
+
+  test("mode 'r+' stores into the file", () => {
+    writeNpy(temp.file('a.npy'), new Float64Array([1, 2]));
+    {
+      using array = openNpy(pathToFileURL(temp.file('a.npy')), 'r+');
+      array.set(1, 7);
+    }
+    expect(readNpy(readFileSync(temp.file('a.npy'))).toNested()).toEqual([1, 7]);
+  });
+
+  test("mode 'c' keeps stores in memory", () => {
+    writeNpy(temp.file('a.npy'), new Float64Array([1, 2]));
+    using array = openNpy(temp.file('a.npy'), 'c');
+    array.set(1, 7);
+    expect(array.get(1)).toBe(7);
+    expect(readNpy(readFileSync(temp.file('a.npy'))).toNested()).toEqual([1, 2]);
+  });
+
+  test('an unknown mode, a missing file and a directory are typed errors', () => {
+    expect(() => openNpy('x.npy', 'w' as 'r')).toThrowError(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
+    expect(() => openNpy(temp.file('none.npy'))).toThrowError(expect.objectContaining({ code: 'NOT_FOUND' }));
+    expect(() => openNpy(temp.path)).toThrowError(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
+  });
+
+  test('a file cut short is refused before it is mapped', () => {
+    writeNpy(temp.file('a.npy'), new Float64Array(100));
+    truncateSync(temp.file('a.npy'), 500);
+    expect(() => openNpy(temp.file('a.npy'))).toThrowError(
+      expect.objectContaining({ code: 'TRUNCATED', expected: 800, found: 372, offset: 128 }),
+    );
+  });
+
+  test('readNpy of a path maps it, and disposing closes the file', () => {
+    writeNpy(temp.file('a.npy'), ndarray(new Int32Array(6), [2, 3]));
+    const array = readNpy(temp.file('a.npy'));
+    expect(array.shape).toEqual([2, 3]);
+    array[Symbol.dispose]();
+    expect(array.memory.closed).toBe(true);
+  });
+
+  test('an array without elements is mapped too', () => {
+    writeNpy(temp.file('a.npy'), arrayOf(parseDType('<f4'), [3, 0]));
+    using array = openNpy(temp.file('a.npy'), 'r+');
+    expect(array.shape).toEqual([3, 0]);
+  });
+});
+
+describe('creating npy files', () => {
+  test('a created file is sparse zeros of the asked type, shape and order', () => {
+    {
+      using array = createNpy(temp.file('a.npy'), [1000, 1000, 10], '>i4', { order: 'F' });
+      expect(array.order).toBe('F');
+      array.set(999, 999, 9, -5);
+    }
+    const status = statSync(temp.file('a.npy'));
+    expect(status.size).toBe(128 + 4e7);
+    expect(status.blocks * 512).toBeLessThan(1e6);
+    using array = openNpy(temp.file('a.npy'));
+    expect([array.dtype, array.shape, array.get(999, 999, 9), array.get(0, 0, 0)]).toEqual([
+      '>i4',
+      [1000, 1000, 10],
+      -5,
+      0,
+    ]);
+  });
+
+  test('reserved disk is taken at once', () => {
+    createNpy(temp.file('a.npy'), [1 << 20], 'u1', { reserve: true })[Symbol.dispose]();
+    expect(statSync(temp.file('a.npy')).blocks * 512).toBeGreaterThanOrEqual(1 << 20);
+  });
+
+  test('a file that is replaced stays as it was for whoever has it open', () => {
+    writeNpy(temp.file('a.npy'), new Uint8Array([1, 2, 3]));
+    using before = openNpy(temp.file('a.npy'));
+    using after = createNpy(temp.file('a.npy'), [1], 'u1');
+    expect(before.toNested()).toEqual([1, 2, 3]);
+    expect(after.toNested()).toEqual([0]);
+  });
+
+  test('a type that cannot be mapped leaves no file', () => {
+    expect(() => createNpy(temp.file('a.npy'), [1], 'O')).toThrowError(
+      expect.objectContaining({ code: 'UNSUPPORTED_VALUE' }),
+    );
+    expect(() => createNpy(temp.file('a.npy'), [-1], 'u1')).toThrowError(
+      expect.objectContaining({ code: 'INVALID_ARGUMENT' }),
+    );
+    expect(readdirSync(temp.path)).toEqual([]);
+  });
+});
+
+describe('writing npy files', () => {
+  test('a source in a file is copied from there, and one without bytes is a hole', () => {
+    writeFileSync(temp.file('raw'), Uint8Array.of(9, 9, 1, 0, 2, 0));
+    const file = { path: temp.file('raw'), offset: 2, length: 4 };
+    writeNpy(temp.file('a.npy'), { arraySource: true, dtype: '<u2', shape: [2], file });
+    expect(readNpy(readFileSync(temp.file('a.npy'))).toNested()).toEqual([1, 2]);
+    writeNpy(temp.file('b.npy'), { arraySource: true, dtype: '<f8', shape: [1e6] });
+    expect(statSync(temp.file('b.npy')).size).toBe(128 + 8e6);
+    expect(statSync(temp.file('b.npy')).blocks * 512).toBeLessThan(1e5);
+  });
+
+  test('a storage file is written from its start', () => {
+    using file = MemoryFile.of();
+    const size = writeNpy(file, new Uint8Array([1, 2, 3]));
+    const bytes = new Uint8Array(size);
+    file.read(0, bytes);
+    expect(bytes).toEqual(npyBytes(new Uint8Array([1, 2, 3])));
+  });
+
+  test('a write that fails leaves the old file, and no other', () => {
+    writeFileSync(temp.file('a.npy'), 'before');
+    const failing = { arraySource: true as const, dtype: 'u1', shape: [9], bytes: () => [new Uint8Array(4)] };
+    expect(() => writeNpy(temp.file('a.npy'), failing)).toThrowError(
+      expect.objectContaining({ code: 'INVALID_ARGUMENT' }),
+    );
+    expect(() => writeNpy(temp.file('a.npy'), NDArray.ofObjects([1]))).toThrow('Object arrays cannot be saved');
+    const masked = new MaskedArray(ndarray(new Uint8Array(1)), ndarray([true]));
+    expect(() => writeNpy(temp.file('a.npy'), masked)).toThrow('masked');
+    expect(readFileSync(temp.file('a.npy'), 'utf8')).toBe('before');
+    expect(readdirSync(temp.path)).toEqual(['a.npy']);
+  });
+
+  test('what a killed process left is swept by the next write of the same file, what a living one left is not', () => {
+    writeNpy(temp.file('a.npy'), new Uint8Array(1));
+    const name = Buffer.from('a.npy').toString('base64url');
+    const host = hostname()
+      .replaceAll(/[^A-Za-z0-9-]/g, '_')
+      .slice(0, 32);
+    const dead = temp.file(`.${name}.${host}.999999999.x.mmdpickle-tmp`);
+    const living = temp.file(`.${name}.${host}.${process.pid}.x.mmdpickle-tmp`);
+    writeFileSync(dead, 'half');
+    writeFileSync(living, 'half');
+    writeNpy(temp.file('a.npy'), new Uint8Array(1));
+    expect([existsSync(dead), existsSync(living)]).toEqual([false, true]);
+  });
+});
+
+describe('npy files that grow', () => {
+  test('readers see whole rows as of the last flush, also in the middle', () => {
+    using writer = openNpyWriter(temp.file('log.npy'), { rowShape: [2], dtype: '<f4' });
+    const seen = (): unknown => readNpy(readFileSync(temp.file('log.npy'))).toNested();
+    expect(seen()).toEqual([]);
+    writer.append(new Float32Array([1, 2]));
+    expect(seen()).toEqual([]);
+    writer.append(new Float32Array([3, 4, 5, 6])).flush();
+    expect(seen()).toEqual([
+      [1, 2],
+      [3, 4],
+      [5, 6],
+    ]);
+    writer.append(ndarray(new Float32Array([7, 8]), [1, 2])).flush({ sync: true });
+    expect([writer.rows, writer.shape, writer.dtype.name]).toEqual([4, [4, 2], 'float32']);
+  });
+
+  test('a file is opened again and goes on where its header says', () => {
+    {
+      using writer = openNpyWriter(temp.file('log.npy'), { rowShape: [], dtype: 'int32' });
+      writer.append(new Int32Array([1, 2, 3]));
+    }
+    {
+      using writer = openNpyWriter(temp.file('log.npy'));
+      writer.append(new Int32Array([4]));
+    }
+    expect(readNpy(readFileSync(temp.file('log.npy'))).toNested()).toEqual([1, 2, 3, 4]);
+  });
+
+  test('rows of another type, shape or order are refused, and the file stays whole', () => {
+    using writer = openNpyWriter(temp.file('log.npy'), { rowShape: [2, 2], dtype: '<f4' });
+    const refused = [new Float64Array(4), new Float32Array(3), arrayOf(parseDType('<f4'), [2, 2], 'F'), ndarray([[1]])];
+    for (const rows of refused) {
+      expect(() => writer.append(rows)).toThrowError(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
+    }
+    expect(writer.flush().rows).toBe(0);
+  });
+
+  test('what cannot grow is refused', () => {
+    writeNpy(temp.file('f.npy'), arrayOf(parseDType('u1'), [2, 3], 'F'));
+    writeNpy(temp.file('s.npy'), arrayOf(parseDType('u1'), []));
+    for (const name of ['f.npy', 's.npy']) {
+      expect(() => openNpyWriter(temp.file(name))).toThrowError(expect.objectContaining({ code: 'UNSUPPORTED_VALUE' }));
+    }
+  });
+
+  test('a header without room for more digits is an error, and the file stays as it was', () => {
+    const text = "{'descr': '|u1', 'fortran_order': False, 'shape': (9,), }\n";
+    const header = Uint8Array.of(0x93, ...Buffer.from('NUMPY'), 1, 0, text.length, 0, ...Buffer.from(text));
+    writeFileSync(temp.file('tight.npy'), Buffer.concat([header, new Uint8Array(9)]));
+    const writer = openNpyWriter(temp.file('tight.npy'));
+    writer.append(new Uint8Array(1));
+    expect(() => writer.flush()).toThrowError(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
+    expect(() => writer.close()).toThrow();
+    expect(readNpy(readFileSync(temp.file('tight.npy'))).shape).toEqual([9]);
+  });
+});
+
+describe.each(pythons())('with numpy $numpy', (info) => {
+  let python: Python;
+  beforeAll(() => {
+    python = new Python(info);
+  });
+  afterAll(() => python[Symbol.asyncDispose]());
+
+  test('numpy maps what createNpy made, and the other way round, and each sees the stores of the other', async () => {
+    using array = createNpy(temp.file('a.npy'), [4, 3], 'float32');
+    array.set(3, 2, 2.5);
+    const seen = await python.run<number>(
+      `
+import numpy as np
+array = np.load(args["path"], mmap_mode="r+")
+result = float(array[3, 2])
+array[0, 0] = 9
+array.flush()
+other = np.lib.format.open_memmap(args["other"], "w+", ">i8", (2, 2), fortran_order=True)
+other[1, 0] = -7
+other.flush()
+`,
+      { path: temp.file('a.npy'), other: temp.file('b.npy') },
+    );
+    expect(seen).toBe(2.5);
+    expect(array.get(0, 0)).toBe(9);
+    using other = openNpy(temp.file('b.npy'), 'r+');
+    expect([other.order, other.get(1, 0)]).toEqual(['F', -7n]);
+  });
+
+  test('numpy reads a growing file at every flush', async () => {
+    using writer = openNpyWriter(temp.file('log.npy'), { rowShape: [3], dtype: '>u2' });
+    for (let rows = 1; rows <= 12; rows += 1) {
+      writer.append(arrayOf(parseDType('>u2'), [1, 3])).flush();
+      const shape = await python.run('import numpy as np; result = list(np.load(args["path"]).shape)', {
+        path: temp.file('log.npy'),
+      });
+      expect(shape).toEqual([rows, 3]);
+    }
+  });
+
+  test('object arrays are refused, and with allowPickle read without running anything', async () => {
+    await python.run(
+      `
+import numpy as np
+np.save(args["path"], np.array([[1, "two"], [None, [3.5]]], dtype=object))
+class Evil:
+    def __reduce__(self): return (print, ("ran",))
+np.save(args["evil"], np.array([Evil()], dtype=object))
+`,
+      { path: temp.file('o.npy'), evil: temp.file('evil.npy') },
+    );
+    expect(() => readNpy(temp.file('o.npy'))).toThrow('Object arrays cannot be loaded when allow_pickle=False');
+    expect(() => openNpy(temp.file('o.npy'), 'r', { allowPickle: true })).toThrow('cannot be mapped');
+    for (const source of [temp.file('o.npy'), readFileSync(temp.file('o.npy'))]) {
+      const array = readNpy(source as string, { allowPickle: true });
+      expect(array.shape).toEqual([2, 2]);
+      expect(array.toNested()).toEqual([
+        [1, 'two'],
+        [null, [3.5]],
+      ]);
+    }
+    const evil = readNpy(temp.file('evil.npy'), { allowPickle: true });
+    expect(String(Object.prototype.toString.call(evil.get(0)))).toContain('object');
+  });
+});
+
+test('a mapping stays readable while the file is open, and reads as zeros after', () => {
+  writeNpy(temp.file('a.npy'), new Uint8Array([5]));
+  const array = openNpy(temp.file('a.npy'));
+  const data = array.data as Uint8Array;
+  expect(data[array.offset]).toBe(5);
+  array[Symbol.dispose]();
+  expect(data[array.offset] ?? 0).toBe(0);
+  expect(NodeFile.open(temp.file('a.npy')).size()).toBe(129);
+});

@@ -1,0 +1,171 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { type ErrorCode, isMmdError, type MmdError } from '@mmdpickle/core';
+import { parseDType } from '@mmdpickle/core/ndarray';
+import {
+  fromRaw,
+  readSafetensors,
+  SAFETENSORS_DTYPES,
+  safetensorsBytes,
+  toRaw,
+  writeSafetensors,
+} from '@mmdpickle/npy-interop';
+import { Python, pythons, TempDir } from '@mmdpickle/test-support';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { arrayOf, bytesOf } from './arrays.ts';
+
+const ALL = SAFETENSORS_DTYPES.map(
+  ({ name, dtype }, i) => [name, arrayOf(parseDType(dtype), i % 3 === 0 ? [] : [i, 2], 'C', i + 1)] as const,
+);
+
+/** A file with this header text and so many bytes of data. */
+function file(header: unknown, data = 0, length?: number): Uint8Array {
+  const text = new TextEncoder().encode(typeof header === 'string' ? header : JSON.stringify(header));
+  const bytes = new Uint8Array(8 + text.length + data);
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(length ?? text.length), true);
+  bytes.set(text, 8);
+  return bytes;
+}
+
+const tensor = (start: number, end: number, shape = [end - start], dtype = 'U8'): unknown => ({
+  dtype,
+  shape,
+  data_offsets: [start, end],
+});
+
+const HOSTILE: readonly { readonly name: string; readonly bytes: Uint8Array; readonly code: ErrorCode }[] = [
+  { name: 'nothing', bytes: new Uint8Array(0), code: 'TRUNCATED' },
+  { name: 'half a length', bytes: new Uint8Array(5), code: 'TRUNCATED' },
+  { name: 'a header longer than the file', bytes: file('{}', 0, 100), code: 'TRUNCATED' },
+  { name: 'a header of 2^60 bytes', bytes: file('{}', 0, 2 ** 60), code: 'LIMIT_EXCEEDED' },
+  { name: 'a header that is no JSON', bytes: file('{'), code: 'BAD_FORMAT' },
+  { name: 'a header that is a list', bytes: file([]), code: 'BAD_FORMAT' },
+  { name: 'a tensor that is a number', bytes: file({ a: 1 }), code: 'BAD_FORMAT' },
+  { name: 'a tensor without a dtype', bytes: file({ a: { shape: [1], data_offsets: [0, 1] } }, 1), code: 'BAD_FORMAT' },
+  { name: 'a negative length', bytes: file({ a: tensor(0, 1, [-1]) }, 1), code: 'BAD_FORMAT' },
+  { name: 'one offset', bytes: file({ a: { dtype: 'U8', shape: [1], data_offsets: [0] } }, 1), code: 'BAD_FORMAT' },
+  { name: 'metadata that is a number', bytes: file({ __metadata__: { a: 1 } }), code: 'BAD_FORMAT' },
+  { name: 'a shape that does not fit', bytes: file({ a: tensor(0, 4, [5]) }, 4), code: 'CORRUPT' },
+  { name: 'offsets the wrong way round', bytes: file({ a: tensor(4, 0, [4], 'X') }, 4), code: 'CORRUPT' },
+  { name: 'tensors that overlap', bytes: file({ a: tensor(0, 4), b: tensor(2, 6) }, 6), code: 'CORRUPT' },
+  { name: 'a hole between tensors', bytes: file({ a: tensor(0, 4), b: tensor(5, 6) }, 6), code: 'CORRUPT' },
+  {
+    name: 'a name twice',
+    bytes: file(
+      '{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"a":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}}',
+      2,
+    ),
+    code: 'CORRUPT',
+  },
+  { name: 'bytes after the last tensor', bytes: file({ a: tensor(0, 4) }, 5), code: 'CORRUPT' },
+  { name: 'data cut short', bytes: file({ a: tensor(0, 4) }, 3), code: 'TRUNCATED' },
+  { name: 'a shape larger than any file', bytes: file({ a: tensor(0, 4, [2 ** 40, 2 ** 40]) }, 4), code: 'CORRUPT' },
+];
+
+const caught = async (run: () => unknown): Promise<unknown> => {
+  try {
+    return await run();
+  } catch (error) {
+    return error;
+  }
+};
+
+describe('safetensors files', () => {
+  test.each(HOSTILE)('$name: $code', async ({ bytes, code }) => {
+    using temp = new TempDir();
+    writeFileSync(temp.file('bad.safetensors'), bytes);
+    for (const source of [bytes, new Blob([bytes as BlobPart]), temp.file('bad.safetensors')]) {
+      const error = await caught(() => readSafetensors(source as Uint8Array));
+      expect(isMmdError(error)).toBe(true);
+      expect((error as MmdError).code).toBe(code);
+      expect(typeof (error as MmdError).offset).toBe('number');
+    }
+  });
+
+  test('every type comes back, aligned, mapped or from memory', async () => {
+    using temp = new TempDir();
+    writeSafetensors(temp.file('x.safetensors'), ALL, { metadata: { format: 'np' } });
+    const bytes = readFileSync(temp.file('x.safetensors'));
+    expect(new Uint8Array(bytes)).toEqual(safetensorsBytes(ALL, { metadata: { format: 'np' } }));
+    using mapped = readSafetensors(temp.file('x.safetensors'));
+    for (const read of [mapped, readSafetensors(bytes), await readSafetensors(new Blob([bytes]))]) {
+      expect(read.keys().sort()).toEqual(ALL.map(([name]) => name).sort());
+      expect(read.metadata.get('format')).toBe('np');
+      for (const [name, array] of ALL) {
+        const back = read.get(name);
+        expect([back.dtype, back.shape]).toEqual([array.dtype, array.shape]);
+        expect(bytesOf(back)).toEqual(bytesOf(array));
+      }
+      expect(() => read.get('none')).toThrowError(expect.objectContaining({ code: 'NOT_FOUND' }));
+    }
+  });
+
+  test('a type that numpy lacks is named when it is asked for, and the others are read', () => {
+    const read = readSafetensors(file({ a: tensor(0, 4, [2], 'BF16'), b: tensor(4, 6) }, 6));
+    expect(() => read.get('a')).toThrowError(expect.objectContaining({ code: 'UNSUPPORTED_DTYPE', found: 'BF16' }));
+    expect(read.get('b').shape).toEqual([2]);
+  });
+
+  test.each([
+    { name: 'big-endian', array: arrayOf(parseDType('>f4'), [2]), code: 'UNSUPPORTED_DTYPE' },
+    { name: 'text', array: arrayOf(parseDType('U2'), [2]), code: 'UNSUPPORTED_DTYPE' },
+    { name: 'Fortran order', array: arrayOf(parseDType('<f4'), [2, 2], 'F'), code: 'UNSUPPORTED_VALUE' },
+  ])('$name is refused when writing', ({ array, code }) => {
+    expect(() => safetensorsBytes({ a: array })).toThrowError(expect.objectContaining({ code }));
+  });
+});
+
+describe('raw files', () => {
+  test('bytes are mapped as an array, one length found from the size', () => {
+    using temp = new TempDir();
+    expect(toRaw(temp.file('a.bin'), new Int16Array([1, 2, 3, 4, 5, 6]))).toBe(12);
+    using array = fromRaw(temp.file('a.bin'), '<i2', [2, -1], { order: 'F', mode: 'r+' });
+    expect(array.toNested()).toEqual([
+      [1, 3, 5],
+      [2, 4, 6],
+    ]);
+    array.set(1, 2, -6);
+    using again = fromRaw(temp.file('a.bin'), '<i2', [-1], { offset: 8 });
+    expect(again.toNested()).toEqual([5, -6]);
+  });
+
+  test.each([
+    { shape: [7], code: 'TRUNCATED' },
+    { shape: [-1, 5], code: 'INVALID_ARGUMENT' },
+    { shape: [-1, -1], code: 'INVALID_ARGUMENT' },
+    { shape: [1.5], code: 'INVALID_ARGUMENT' },
+    { shape: [1], offset: 12, code: 'TRUNCATED' },
+  ])('the shape $shape of another file is refused: $code', ({ shape, offset, code }) => {
+    using temp = new TempDir();
+    toRaw(temp.file('a.bin'), new Int16Array(6));
+    expect(() => fromRaw(temp.file('a.bin'), '<i2', shape, { offset })).toThrowError(expect.objectContaining({ code }));
+  });
+});
+
+describe.each(pythons())('with Python $version', (info) => {
+  let python: Python;
+  beforeAll(() => {
+    python = new Python(info);
+  });
+  afterAll(() => python[Symbol.asyncDispose]());
+
+  test('numpy finds the tensors where the header says', async () => {
+    const read = await python.run<[string, number[], Uint8Array][]>(
+      `
+import json
+import numpy as np
+DTYPES = {"BOOL": "?", "U8": "u1", "I8": "i1", "U16": "<u2", "I16": "<i2", "F16": "<f2", "U32": "<u4", "I32": "<i4",
+  "F32": "<f4", "U64": "<u8", "I64": "<i8", "F64": "<f8", "C64": "<c8"}
+data = args["file"]
+length = int.from_bytes(data[:8], "little")
+header = json.loads(data[8:8 + length])
+result = []
+for name, entry in header.items():
+    start, end = entry["data_offsets"]
+    array = np.frombuffer(data[8 + length + start:8 + length + end], DTYPES[entry["dtype"]]).reshape(entry["shape"])
+    result.append([name, list(array.shape), array.tobytes()])
+`,
+      { file: safetensorsBytes(ALL) },
+    );
+    expect(read).toEqual(ALL.map(([name, array]) => [name, array.shape, bytesOf(array)]));
+  });
+});
