@@ -1,7 +1,15 @@
 import { renameSync } from 'node:fs';
 import { GrowableArray } from '@mmdpickle/core';
 import { MmapDict } from '@mmdpickle/core/node';
-import { appendFrames, type Change, frames, rollingFiles, type WatchCursor, type WatchOptions, watchDict } from '@mmdpickle/rx';
+import {
+  appendFrames,
+  type Change,
+  frames,
+  rollingFiles,
+  type WatchCursor,
+  type WatchOptions,
+  watchDict,
+} from '@mmdpickle/rx';
 import { GrowableNDArray } from '@mmdpickle/stubs';
 import { TempDir } from '@mmdpickle/test-support';
 import fc from 'fast-check';
@@ -128,7 +136,8 @@ describe('watchDict', () => {
           if (step === 'add') dict.set(`k${key++}`, key);
           if (step === 'remove') dict.delete(`k${Math.floor(key / 2)}`);
           if (step === 'append') {
-            const rows = dict.get('rows') ?? dict.set('rows', new GrowableNDArray([], 'int32', { capacity: 64 })).get('rows');
+            const rows =
+              dict.get('rows') ?? dict.set('rows', new GrowableNDArray([], 'int32', { capacity: 64 })).get('rows');
             (rows as GrowableArray).append(Int32Array.of(1, 2));
           }
           whole.look();
@@ -252,7 +261,10 @@ describe('watchDict', () => {
   });
 });
 
-type Step = { readonly op: 'set' | 'delete' | 'append' | 'batch' | 'rewrite' | 'look' | 'resume'; readonly key: number };
+type Step = {
+  readonly op: 'set' | 'delete' | 'append' | 'batch' | 'rewrite' | 'look' | 'resume';
+  readonly key: number;
+};
 
 const STEP: fc.Arbitrary<Step> = fc.record({
   op: fc.constantFrom('set', 'set', 'delete', 'append', 'batch', 'look', 'look', 'resume', 'rewrite'),
@@ -355,7 +367,10 @@ describe('frames', () => {
     dict.set('other', 1);
     camera(2).subscribe();
     const existing: string[] = [];
-    frames(dict, { prefix: 'f/' }).subscribe({ next: ({ key }) => existing.push(key), complete: () => existing.push('|') });
+    frames(dict, { prefix: 'f/' }).subscribe({
+      next: ({ key }) => existing.push(key),
+      complete: () => existing.push('|'),
+    });
     expect(existing).toEqual(['f/000000000', 'f/000000001', '|']);
     const seen: [string, unknown][] = [];
     const subscription = frames(dict, { prefix: 'f/', follow: true }).subscribe(({ key, meta }) =>

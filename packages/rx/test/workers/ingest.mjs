@@ -13,9 +13,16 @@ const numbers$ =
     : interval(0).pipe(mergeMap((tick) => range(tick * 20, 20)));
 const into =
   kind === 'frames'
-    ? (source$) => source$.pipe(map((i) => new Int32Array(3000).fill(i)), appendFrames(dict, { key: 'f/', meta: true }))
+    ? (source$) =>
+        source$.pipe(
+          map((i) => new Int32Array(3000).fill(i)),
+          appendFrames(dict, { key: 'f/', meta: true }),
+        )
     : (source$) =>
-        source$.pipe(map((i) => Int32Array.of(i, -i)), appendRows(dict, 'rows', { dtype: 'int32', rowShape: [2], capacity: 64 }));
+        source$.pipe(
+          map((i) => Int32Array.of(i, -i)),
+          appendRows(dict, 'rows', { dtype: 'int32', rowShape: [2], capacity: 64 }),
+        );
 
 into(numbers$).subscribe({
   next: ({ seq }) => say(seq),

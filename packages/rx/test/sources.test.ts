@@ -1,0 +1,229 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { Readable } from 'node:stream';
+import type { MmdError } from '@mmdpickle/core';
+import {
+  checkRecord,
+  cutFrames,
+  fromByteStream,
+  fromMqtt,
+  fromNdjson,
+  type PlainRecord,
+  parseSchema,
+  readNdjson,
+} from '@mmdpickle/rx';
+import { connectAsync } from 'mqtt';
+import { lastValueFrom, map, take, toArray } from 'rxjs';
+import { describe, expect, test } from 'vitest';
+import { until } from './blocker.ts';
+
+const text = (value: string): Uint8Array => new TextEncoder().encode(value);
+
+describe('fromByteStream', () => {
+  const bytes = Uint8Array.from({ length: 24 }, (_, i) => i);
+
+  test('cuts frames of a dtype and shape from a Node stream, a Web stream and an iterable', async () => {
+    const options = { dtype: '>u2', shape: [2, 2] } as const;
+    const web = new ReadableStream<Uint8Array>({
+      start(controller) {
+        controller.enqueue(bytes.subarray(0, 5));
+        controller.enqueue(bytes.subarray(5));
+        controller.close();
+      },
+    });
+    for (const source of [Readable.from([bytes.subarray(0, 9), bytes.subarray(9)]), web, [bytes]]) {
+      const frames = await lastValueFrom(
+        fromByteStream(source, options).pipe(
+          map((frame) => frame.toNested()),
+          toArray(),
+        ),
+      );
+      expect(frames).toHaveLength(3);
+      expect(frames[1]).toEqual([
+        [0x0809, 0x0a0b],
+        [0x0c0d, 0x0e0f],
+      ]);
+    }
+  });
+
+  test('reports a short tail after all whole frames, as an error or to a function', async () => {
+    const frames: number[] = [];
+    const error = await new Promise((resolve) => {
+      fromByteStream([bytes], { dtype: 'uint8', shape: [10] }).subscribe({
+        next: () => frames.push(1),
+        error: resolve,
+      });
+    });
+    expect(error).toMatchObject({ code: 'TRUNCATED', offset: 20, expected: 10, found: 4 });
+    expect(frames.length).toBe(2);
+    const tails: object[] = [];
+    const options = { dtype: 'uint8', shape: [10], onTail: (tail: object) => tails.push(tail) };
+    await lastValueFrom(fromByteStream([bytes], options));
+    expect(tails).toEqual([{ bytes: 4, expected: 10, frames: 2 }]);
+  });
+
+  test('unsubscribing destroys the stream, and the next piece is read only when the frames are handled', async () => {
+    const source = new Readable({ read() {}, highWaterMark: 1 });
+    source.push(bytes);
+    await lastValueFrom(fromByteStream(source, { dtype: 'uint8', shape: [4] }).pipe(take(2)));
+    await until(() => source.destroyed);
+    let pulled = 0;
+    function* pieces(): Generator<Uint8Array> {
+      while (pulled < 10) {
+        pulled += 1;
+        yield bytes;
+      }
+    }
+    const frames = cutFrames(pieces(), { dtype: 'uint8', shape: [24] });
+    await frames.next();
+    expect(pulled).toBe(1);
+    await frames.return(undefined);
+  });
+});
+
+describe('fromNdjson', () => {
+  test('gives a record a line, checked against the schema', async () => {
+    const source = [text('{"t": 1.5, "name"'), text(': "é"}\n\n{"t": 2, "name": "b"}')];
+    const schema = { t: 'float64', name: '<U8' };
+    expect(await lastValueFrom(fromNdjson(source, { schema }).pipe(toArray()))).toEqual([
+      { t: 1.5, name: 'é' },
+      { t: 2, name: 'b' },
+    ]);
+  });
+
+  test.each([
+    ['not JSON', '{"t": 1}\n{t: 2}\n', 'CORRUPT'],
+    ['not of the schema', '{"t": 1}\n{"t": "two"}\n', 'INVALID_ARGUMENT'],
+    ['not an object', '{"t": 1}\n[2]\n', 'INVALID_ARGUMENT'],
+  ])('a line that is %s ends the stream, or is left out and told', async (_what, lines, code) => {
+    const options = { schema: { t: 'int32' } };
+    await expect(lastValueFrom(fromNdjson([text(lines)], options))).rejects.toMatchObject({ code });
+    const told: string[] = [];
+    const records: PlainRecord[] = [];
+    const onInvalid = (error: MmdError): unknown => told.push(error.code);
+    for await (const record of readNdjson([text(`${lines}{"t": 3}`)], { ...options, onInvalid })) records.push(record);
+    expect(records).toEqual([{ t: 1 }, { t: 3 }]);
+    expect(told).toEqual([code]);
+  });
+
+  test('a line without an end is refused before it fills the memory', async () => {
+    function* endless(): Generator<Uint8Array> {
+      for (;;) yield new Uint8Array(1000).fill(65);
+    }
+    await expect(lastValueFrom(fromNdjson(endless(), { maxLineBytes: 5000 }))).rejects.toMatchObject({
+      code: 'LIMIT_EXCEEDED',
+    });
+  });
+});
+
+describe('a schema', () => {
+  test.each([
+    ['without columns', {}, 'INVALID_ARGUMENT'],
+    ['with an unknown dtype', { x: 'float65' }, 'UNSUPPORTED_DTYPE'],
+    ['with Python objects', { x: 'O' }, 'UNSUPPORTED_DTYPE'],
+    ['with a bad shape', { x: { dtype: 'int8', shape: [-1] } }, 'INVALID_ARGUMENT'],
+  ])('%s is refused', (_what, schema, code) => {
+    expect(() => parseSchema(schema)).toThrow(expect.objectContaining({ code }));
+  });
+
+  test('takes arrays, nested arrays and typed arrays for a column with a shape', () => {
+    const columns = parseSchema({ x: { dtype: 'float32', shape: [2, 2] } });
+    for (const x of [
+      [1, 2, 3, 4],
+      [
+        [1, 2],
+        [3, 4],
+      ],
+      Float32Array.of(1, 2, 3, 4),
+    ])
+      checkRecord(columns, { x });
+    for (const x of [
+      [1, 2, 3],
+      Float32Array.of(1),
+      [
+        [1, 2],
+        [3, 'x'],
+      ],
+      5,
+    ]) {
+      expect(() => checkRecord(columns, { x })).toThrow(
+        expect.objectContaining({ code: 'INVALID_ARGUMENT', key: 'x' }),
+      );
+    }
+  });
+});
+
+/** A port that nobody listens on. */
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as { port: number };
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+const BROKER = ['/usr/sbin/mosquitto', '/usr/bin/mosquitto'].find(existsSync);
+
+describe.skipIf(BROKER === undefined)('fromMqtt, with a real broker', () => {
+  async function withBroker(work: (url: string, broker: ChildProcess) => Promise<void>): Promise<void> {
+    const port = await freePort();
+    const broker = spawn(BROKER!, ['-p', String(port)], { stdio: ['ignore', 'ignore', 'pipe'] });
+    let log = '';
+    broker.stderr.setEncoding('utf8').on('data', (chunk: string) => {
+      log += chunk;
+    });
+    await until(() => log.includes('running'), 'the broker');
+    try {
+      await work(`mqtt://127.0.0.1:${port}`, broker);
+    } finally {
+      if (broker.exitCode === null && broker.signalCode === null) {
+        broker.kill();
+        await once(broker, 'exit');
+      }
+    }
+  }
+
+  test('gives records of a schema, leaves out others when told to, and subscribes through a client of ours', async () => {
+    await withBroker(async (url) => {
+      const records: PlainRecord[] = [];
+      const invalid: string[] = [];
+      let ready = 0;
+      const schema = { celsius: 'float32' };
+      const onInvalid = (error: MmdError, topic: string): unknown => invalid.push(`${error.code} ${topic}`);
+      const options = { schema, onInvalid, onReady: () => (ready += 1) };
+      const client = await connectAsync(url);
+      const subscriptions = [
+        fromMqtt(url, 'plant/+/temperature', options).subscribe((record) => records.push(record)),
+        fromMqtt(client, ['raw'], {
+          decode: (payload, topic) => ({ topic, bytes: [...payload] }),
+          onReady: () => (ready += 1),
+        }).subscribe((record) => records.push(record)),
+      ];
+      await until(() => ready === 2);
+      await client.publishAsync('plant/oven/temperature', '{"celsius": 21.5}');
+      await client.publishAsync('plant/oven/temperature', '{"kelvin": 1}');
+      await client.publishAsync('plant/oven/temperature', 'not json');
+      await client.publishAsync('raw', Buffer.from([1, 2]));
+      await until(() => records.length === 2 && invalid.length === 2);
+      expect(records).toContainEqual({ celsius: 21.5 });
+      expect(records).toContainEqual({ topic: 'raw', bytes: [1, 2] });
+      expect(invalid).toEqual(['INVALID_ARGUMENT plant/oven/temperature', 'CORRUPT plant/oven/temperature']);
+      for (const subscription of subscriptions) subscription.unsubscribe();
+      await client.endAsync();
+    });
+  });
+
+  test('a lost connection, and one that is refused, end the stream with IO', async () => {
+    await withBroker(async (url, broker) => {
+      let ready = false;
+      const lost = lastValueFrom(fromMqtt(url, 'x', { onReady: () => (ready = true) }));
+      await until(() => ready);
+      broker.kill('SIGKILL');
+      await expect(lost).rejects.toMatchObject({ code: 'IO' });
+      await expect(lastValueFrom(fromMqtt(url, 'x'))).rejects.toMatchObject({ code: 'IO' });
+    });
+  });
+});
