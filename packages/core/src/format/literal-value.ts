@@ -70,7 +70,8 @@ export function putDType(writer: ByteWriter, type: DType): void {
 function putSpec(writer: ByteWriter, spec: DTypeSpec): void {
   if (typeof spec === 'string') putText(writer, spec);
   else if (!Array.isArray(spec)) putSpecDict(writer, spec);
-  else if (spec.length === 2 && !Array.isArray(spec[0]) && isShape(spec[1])) {
+  // A field starts with its name: a list of numbers in second place is the shape of a sub-array, of records too.
+  else if (spec.length === 2 && isShape(spec[1])) {
     putTuple<unknown>(writer, spec, (item, index) => {
       if (index === 0) putSpec(writer, item as DTypeSpec);
       else putShape(writer, item as number[], false);
