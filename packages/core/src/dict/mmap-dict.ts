@@ -4,22 +4,21 @@
  * @module
  */
 
-import { decodeUtf8, encodeUtf8Into } from '../bytes/index.ts';
+import { decodeUtf8 } from '../bytes/index.ts';
 import { MmdError } from '../errors.ts';
-import { CODECS, type EncodeContext, type ValueCodec, type ValueMeta } from '../format/codecs.ts';
-import type { EncodedValue } from '../format/encoded-value.ts';
-import { encodeEmptyFile, entryEnd, KEY_MAX } from '../format/layout.ts';
+import type { ValueMeta } from '../format/codecs.ts';
+import { ENTRY_HEAD_SIZE, ENTRY_TAIL_SIZE, entryEnd, HEADER_SIZE } from '../format/layout.ts';
 import { answer, scanEntries } from '../format/scan.ts';
-import type { ArraySource, FileRange } from '../ndarray/index.ts';
-import { Decoder, EntryEncoder } from '../pickle/index.ts';
 import type { FileIdentity, StorageFile } from '../storage/storage-file.ts';
-import { EntryView, type ViewContext } from './entry-view.ts';
-import { GrowableArray, type GrowablePlace } from './growable-array.ts';
-import { GrowableAppender } from './growable-host.ts';
-import { GrowableMaskedArray } from './growable-masked-array.ts';
-import type { DictMode, DictOptions, ResolvedOptions } from './options.ts';
-import { DictStore } from './store.ts';
-import { DictWriter } from './writer.ts';
+import { DictCore } from './core.ts';
+import { writeIndex } from './index-writer.ts';
+import type { DictMode, DictOptions } from './options.ts';
+import { rawValue } from './raw-value.ts';
+import { reclaim } from './reclaim.ts';
+import { respell } from './spelling.ts';
+import type { Repair } from './store.ts';
+import { copyEntries, type ProgressOptions, type VacuumOptions, vacuum } from './vacuum.ts';
+import { vacuumInPlace } from './vacuum-in-place.ts';
 
 /** What {@link MmapDict.getMeta} tells. */
 export interface EntryMeta extends ValueMeta {
@@ -45,19 +44,6 @@ export interface EntryInfo {
   readonly memoHint: number;
 }
 
-const DEFAULTS = {
-  layout: 'modern',
-  durability: 'none',
-  lockTimeout: 10_000,
-  codecs: [],
-  load: {},
-  lenient: false,
-  index: true,
-} as const satisfies Partial<ResolvedOptions>;
-
-/** A value that exists, so that `undefined` can be stored's absence. */
-const ATTEMPTS = 100;
-
 /**
  * A dict in a file. This class stands on any {@link StorageFile}; `@mmdpickle/core/node` adds `MmapDict.open(path)`.
  *
@@ -74,50 +60,12 @@ const ATTEMPTS = 100;
  * ```
  */
 export class MmapDict implements Iterable<[string, unknown]>, Disposable {
-  readonly mode: DictMode;
-  protected readonly store: DictStore;
-  protected readonly writer: DictWriter;
-  readonly #codecs: readonly ValueCodec[];
-  readonly #encode: EncodeContext;
-  readonly #legacy: EncodeContext;
-  readonly #modern: EncodeContext;
-  readonly #decoder: Decoder;
-  readonly #growables: GrowableAppender;
-  readonly #keyBytes = new Uint8Array(KEY_MAX * 3 + 3);
-  #afterwards: (() => void)[] = [];
-  #view: ViewContext | undefined;
-  #closed = false;
+  /** @internal The machinery, for this package's own functions. */
+  readonly core: DictCore;
 
   /** @internal Use {@link MmapDict.over}. */
   protected constructor(file: StorageFile, options: DictOptions = {}) {
-    const mode = options.mode ?? (file.writable ? 'r+' : 'r');
-    const resolved: ResolvedOptions = { ...DEFAULTS, ...options, mode };
-    this.mode = mode;
-    this.store = new DictStore(file, resolved);
-    this.writer = new DictWriter(this.store);
-    this.#codecs = [...resolved.codecs, ...CODECS];
-    const entries = new EntryEncoder();
-    this.#modern = { layout: 'modern', entries };
-    this.#legacy = { layout: 'legacy', entries };
-    this.#encode = resolved.layout === 'legacy' ? this.#legacy : this.#modern;
-    this.#decoder = new Decoder({ ...resolved.load, borrow: true });
-    this.#growables = new GrowableAppender({
-      view: (key) => this.#find(key),
-      begin: () => this.#begin(),
-      commit: () => this.#commit(),
-      rollback: () => this.#rollback(),
-      count: (place, rows) => this.writer.count(place.countOffset, rows),
-      pendingCount: ({ countOffset }) =>
-        this.writer.pendingCount(countOffset) ?? this.store.journal?.stores.get(countOffset),
-      afterwards: (task) => this.#afterwards.push(task),
-      growReserve: (key, place, rows) => this.#growReserve(key, place, rows),
-      finishGrow: (place) => this.writer.patch(place.dataOffset - 8, place.dataLength),
-      sealReserve: (key) => this.#sealReserve(key),
-      map: (place, offset, length) => place.file.map(offset, length, this.#access),
-    });
-    this.#initialise(file);
-    this.store.load();
-    if (this.store.needsRepair) this.#recover();
+    this.core = new DictCore(file, options);
   }
 
   /**
@@ -130,60 +78,68 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
     return new MmapDict(file, options);
   }
 
+  get mode(): DictMode {
+    return this.core.mode;
+  }
+
   /** The file's name. */
   get name(): string {
-    return this.store.file.name;
+    return this.core.name;
   }
 
   /** The file's path. */
   get path(): string {
-    return this.store.file.name;
+    return this.core.name;
   }
 
   get writable(): boolean {
-    return this.mode !== 'r' && this.mode !== 'c';
+    return this.core.writable;
   }
 
   get closed(): boolean {
-    return this.#closed;
+    return this.core.closed;
   }
 
   /** Rises with every commit, of anyone; wraps to 0 after 2^31-1. */
   get commitNumber(): number {
     this.refresh();
-    return this.store.commitNumber;
+    return this.core.store.commitNumber;
   }
 
   /** The number of keys. */
   get size(): number {
-    this.#settled();
-    return this.store.catalog.size;
+    this.core.settled();
+    return this.core.store.catalog.size;
   }
 
   /** Which file this handle has open. */
   get identity(): FileIdentity {
-    return this.store.file.identity();
+    return this.core.store.file.identity();
   }
 
   /** The file's size in bytes. */
   get fileSize(): number {
-    return this.store.file.size();
+    return this.core.store.file.size();
   }
 
   /** File offset where the next entry will go. */
   get tailOffset(): number {
     this.refresh();
-    return this.store.end;
+    return this.core.store.end;
+  }
+
+  /** What this handle put right that a killed writer had left. */
+  get repairs(): readonly Repair[] {
+    return this.core.store.repairs;
   }
 
   /** Notices other writers' commits, as every read does. Returns true if there were any. */
   refresh(): boolean {
-    this.#alive();
-    return this.writer.active ? false : this.store.refresh();
+    return this.core.refresh();
   }
 
   has(key: string): boolean {
-    return this.#find(key) !== undefined;
+    return this.core.find(key) !== undefined;
   }
 
   /**
@@ -191,25 +147,18 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
    * are not read. Everything else is a copy.
    */
   get(key: string): unknown {
-    return this.#consistent(key, (view) => {
-      for (const codec of this.#codecs) {
-        const meta = codec.describe(view);
-        if (meta !== undefined) return codec.decode(view, meta);
-      }
-      return undefined;
+    return this.core.consistent(key, (view) => {
+      const [codec, meta] = this.core.describe(view);
+      return codec.decode(view, meta);
     });
   }
 
   /** What is known of a value without reading its data; `undefined` where the key is missing. */
   getMeta(key: string): EntryMeta | undefined {
-    return this.#consistent(key, (view) => {
-      for (const codec of this.#codecs) {
-        const meta = codec.describe(view);
-        if (meta === undefined) continue;
-        const { offset, length, place } = view;
-        return { ...meta, key, entryOffset: place.offset, offset: meta.dataOffset ?? offset, length };
-      }
-      return undefined;
+    return this.core.consistent(key, (view) => {
+      const [, meta] = this.core.describe(view);
+      const { offset, length, place } = view;
+      return { ...meta, key, entryOffset: place.offset, offset: meta.dataOffset ?? offset, length };
     });
   }
 
@@ -222,33 +171,25 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
    * @throws BAD_KEY, KEY_TOO_LONG, UNSUPPORTED_VALUE, UNSUPPORTED_DTYPE, READ_ONLY, LOCKED, NO_SPACE, IO: the file is then unchanged
    */
   set(key: string, value: unknown, options?: { readonly layout?: 'modern' | 'legacy' }): this {
-    this.#changing();
-    const keyLength = this.#encodeKey(key);
-    const encoded = this.#encodeValue(value, options?.layout);
-    this.#begin();
+    const { core } = this;
+    core.changing();
+    const keyLength = core.encodeKey(key);
+    const encoded = core.encodeValue(value, options?.layout);
+    core.begin();
     try {
-      this.writer.set(key, this.#keyBytes, keyLength, encoded);
+      core.writer.set(key, core.keyBytes, keyLength, encoded);
     } catch (error) {
-      this.#rollback();
+      core.rollback();
       throw error;
     }
-    this.#commit();
+    core.commit();
     return this;
   }
 
   /** Removes a key and commits. Returns false if it was not there. */
   delete(key: string): boolean {
-    this.#changing();
-    this.#begin();
-    let found: boolean;
-    try {
-      found = this.#find(key) !== undefined && this.writer.delete(key);
-    } catch (error) {
-      this.#rollback();
-      throw error;
-    }
-    this.#commit();
-    return found;
+    const { core } = this;
+    return core.transact(() => core.find(key) !== undefined && core.writer.delete(key));
   }
 
   /** Removes all keys, in one commit. */
@@ -291,9 +232,7 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
    * @param options - `lockTimeout` in milliseconds, where it is not to be the dict's; 0 tries once
    */
   batch<T>(change: () => T, options: { readonly lockTimeout?: number } = {}): T {
-    this.#changing();
-    this.#begin(options.lockTimeout);
-    return this.#run(change);
+    return this.core.transact(change, options.lockTimeout);
   }
 
   /** Like {@link MmapDict.batch}; waits for the lock without blocking the event loop. */
@@ -301,9 +240,9 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
     change: () => T,
     options: { readonly signal?: AbortSignal; readonly lockTimeout?: number } = {},
   ): Promise<T> {
-    this.#changing();
-    const { file } = this.store;
-    await file.lockAsync(options.lockTimeout ?? this.store.options.lockTimeout, options.signal);
+    this.core.changing();
+    const { file } = this.core.store;
+    await file.lockAsync(options.lockTimeout ?? this.core.store.options.lockTimeout, options.signal);
     try {
       return this.batch(change);
     } finally {
@@ -311,22 +250,10 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
     }
   }
 
-  #run<T>(change: () => T): T {
-    let result: T;
-    try {
-      result = change();
-    } catch (error) {
-      this.#rollback();
-      throw error;
-    }
-    this.#commit();
-    return result;
-  }
-
   *keys(): IterableIterator<string> {
-    this.#settled();
-    for (const key of [...this.store.catalog.keys()]) {
-      if (this.store.catalog.find(key) >= 0) yield key;
+    this.core.settled();
+    for (const key of [...this.core.store.catalog.keys()]) {
+      if (this.core.store.find(key) >= 0) yield key;
     }
   }
 
@@ -356,8 +283,8 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
   *scan(from?: number): IterableIterator<EntryInfo> {
     this.refresh();
     const found: EntryInfo[] = [];
-    const { store } = this;
-    const requests = scanEntries(from ?? 24, store.file.size(), (entry) => {
+    const { store } = this.core;
+    const requests = scanEntries(from ?? HEADER_SIZE, store.file.size(), (entry) => {
       const { offset, frameLength, keyLength, state, memoHint } = entry;
       let key: string | undefined;
       try {
@@ -371,8 +298,8 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
         key,
         state,
         live: state === 'live',
-        valueOffset: offset + 11 + keyLength,
-        valueLength: frameLength - 10 - keyLength,
+        valueOffset: offset + ENTRY_HEAD_SIZE + keyLength,
+        valueLength: frameLength - 2 - keyLength - ENTRY_TAIL_SIZE,
         memoHint,
       });
     });
@@ -380,217 +307,81 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
     yield* found;
   }
 
+  /** Gives a value another key, in one commit. Its bytes are copied, not decoded. @throws NOT_FOUND */
+  rename(from: string, to: string): this {
+    const { core } = this;
+    core.transact(() => {
+      const view = core.find(from);
+      if (view === undefined) throw missing(this.name, from);
+      if (from === to) return;
+      core.put(to, rawValue(view));
+      core.writer.delete(from);
+    });
+    return this;
+  }
+
+  /** Copies values into another dict, in one commit there; array bytes do not pass through JavaScript. @throws NOT_FOUND */
+  copy(keys: Iterable<string>, target: MmapDict, options: ProgressOptions = {}): this {
+    copyEntries(this.core, [...keys], target.core, false, options);
+    return this;
+  }
+
+  /** Takes over all values of another dict, in one commit. */
+  merge(from: MmapDict, options: ProgressOptions = {}): this {
+    copyEntries(from.core, [...from.keys()], this.core, false, options);
+    return this;
+  }
+
+  /**
+   * Drops dead entries: the live ones are copied, byte for byte, to a new file that is renamed over the old one.
+   * Other handles keep what they have mapped, and go on in the new file. Room that growable arrays do not use is dropped too.
+   */
+  vacuum(options: VacuumOptions = {}): this {
+    if (options.inPlace) vacuumInPlace(this.core, options);
+    else vacuum(this.core, options);
+    return this;
+  }
+
+  /** Gives the disk of dead entries back without moving anything. Returns how many bytes. */
+  reclaim(options: ProgressOptions = {}): number {
+    return reclaim(this.core, options);
+  }
+
+  /** Makes legacy arrays loadable by every numpy, in place, without moving their data. Returns how many there were. */
+  upgrade(): number {
+    return respell(this.core, 'legacy', 'upgraded');
+  }
+
+  /** The reverse of {@link MmapDict.upgrade}: Python's mmappickle 1.0 maps these arrays again. */
+  downgrade(): number {
+    return respell(this.core, 'upgraded', 'legacy');
+  }
+
   /** fdatasync: returns when every commit is on the disk. */
   flush(): void {
-    this.#alive();
-    if (this.store.file.writable) this.store.file.sync();
+    this.core.alive();
+    if (this.core.store.file.writable) this.core.store.file.sync();
   }
 
   close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
+    if (this.core.closed) return;
+    const { core } = this;
     try {
-      if (this.writable && !this.store.file.closed) this.writer.trim();
+      if (core.writer.changed) {
+        if (core.store.options.index) writeIndex(core);
+        core.writer.trim();
+      }
     } finally {
-      this.store.close();
+      core.closed = true;
+      core.store.close();
     }
   }
 
   [Symbol.dispose](): void {
     this.close();
   }
+}
 
-  #begin(lockTimeout?: number): void {
-    this.#changing();
-    this.writer.begin(lockTimeout);
-  }
-
-  #commit(): void {
-    try {
-      this.writer.commit();
-    } finally {
-      this.#runAfterwards();
-    }
-  }
-
-  #rollback(): void {
-    try {
-      this.writer.rollback();
-    } finally {
-      this.#runAfterwards();
-    }
-  }
-
-  #runAfterwards(): void {
-    if (this.writer.active || this.#afterwards.length === 0) return;
-    for (const task of this.#afterwards.splice(0)) task();
-  }
-
-  /** Makes room for at least `rows` rows: in place if the array is the last entry, else in a new entry. */
-  #growReserve(key: string, place: GrowablePlace, rows: number): void {
-    const entry = { offset: place.entryOffset, frameLength: place.frameLength, keyLength: place.keyLength };
-    const { file, dataOffset, dataLength, rowBytes, maskOffset, rowShape, type } = place;
-    const wanted = Math.max(rows * rowBytes, dataLength + 4096);
-    const length = Math.ceil(wanted / rowBytes) * rowBytes;
-    if (maskOffset === undefined && this.writer.resizeLast(key, entry, dataOffset, dataLength, length)) return;
-    const committed = this.#growables.rows(place);
-    this.writer.settle();
-    const part = (offset: number, nbytes: number): FileRange => ({ path: file.name, offset, length: nbytes });
-    const shape = [committed, ...rowShape];
-    const mask = committed * (rowBytes / type.itemsize);
-    const source: ArraySource = {
-      arraySource: true,
-      dtype: type,
-      shape,
-      capacity: rows,
-      file: part(dataOffset, committed * rowBytes),
-      ...(maskOffset !== undefined && {
-        mask: { arraySource: true, dtype: 'bool', shape, file: part(maskOffset, mask) },
-        fillValue: this.getMeta(key)?.fillValue,
-      }),
-    };
-    const keyLength = this.#encodeKey(key);
-    this.writer.set(key, this.#keyBytes, keyLength, this.#encodeValue(source, 'modern'));
-  }
-
-  /** Cuts off the room that is not used; where it cannot, its disk blocks are given back. */
-  #sealReserve(key: string): void {
-    this.#begin();
-    try {
-      const place = this.#growables.locate(key);
-      const used = this.#growables.rows(place) * place.rowBytes;
-      const entry = { offset: place.entryOffset, frameLength: place.frameLength, keyLength: place.keyLength };
-      const { dataOffset, dataLength, file, maskOffset } = place;
-      const trimmed =
-        maskOffset === undefined &&
-        !place.unfinished &&
-        this.writer.resizeLast(key, entry, dataOffset, dataLength, used);
-      if (!trimmed) file.punchHole(dataOffset + used, dataLength - used);
-    } catch (error) {
-      this.#rollback();
-      throw error;
-    }
-    this.#commit();
-  }
-
-  #initialise(file: StorageFile): void {
-    if (!this.writable || file.size() > 0) return;
-    file.lock(this.store.options.lockTimeout);
-    try {
-      if (file.size() === 0) file.write(0, encodeEmptyFile());
-    } finally {
-      file.unlock();
-    }
-  }
-
-  /** A tail that no commit claimed is repaired when the file is opened for writing. */
-  #recover(): void {
-    if (!this.writable) return this.store.checkIntact();
-    this.writer.begin();
-    this.writer.commit();
-    this.store.checkIntact();
-  }
-
-  #settled(): void {
-    this.refresh();
-    if (!this.writer.active) this.store.settle();
-    else if (this.store.base !== undefined) {
-      this.writer.settle();
-      this.store.walkAll();
-    }
-  }
-
-  get #access(): 'read' | 'write' | 'copy-on-write' {
-    return this.mode === 'r' ? 'read' : this.mode === 'c' ? 'copy-on-write' : 'write';
-  }
-
-  #context(): ViewContext {
-    const { file } = this.store;
-    if (this.#view?.file !== file) {
-      this.#view = {
-        file,
-        access: this.#access,
-        decoder: this.#decoder,
-        growable: (key, type, rowShape, masked) =>
-          masked === undefined
-            ? new GrowableArray(this.#growables, key, type, rowShape)
-            : new GrowableMaskedArray(this.#growables, key, masked.fillValue),
-      };
-    }
-    return this.#view;
-  }
-
-  /** The live entry with the key. */
-  #find(key: string): EntryView | undefined {
-    this.refresh();
-    const { store } = this;
-    const slot = store.find(key);
-    if (slot < 0) return undefined;
-    if (this.writer.active) this.writer.settle();
-    const place = store.catalog.place(slot);
-    if (store.statesUnknown && !store.isLive(place)) {
-      store.remove(key);
-      return undefined;
-    }
-    return new EntryView(this.#context(), key, place, store.journal?.stores);
-  }
-
-  /** Reads an entry; again if it was changed by another writer meanwhile. */
-  #consistent<T>(key: string, read: (view: EntryView) => T): T | undefined {
-    for (let attempt = 0; ; attempt++) {
-      const view = this.#find(key);
-      if (view === undefined) return undefined;
-      try {
-        const result = read(view);
-        if (this.writer.active || this.store.unchanged() || attempt === ATTEMPTS || this.#stillThere(view))
-          return result;
-      } catch (error) {
-        if (this.writer.active || this.store.unchanged() || attempt === ATTEMPTS) throw error;
-      }
-    }
-  }
-
-  /** Appends of others do not disturb: the entry is where it was, and alive. */
-  #stillThere(view: EntryView): boolean {
-    const again = this.#find(view.key);
-    return again !== undefined && again.file === view.file && again.place.offset === view.place.offset;
-  }
-
-  #encodeKey(key: unknown): number {
-    if (typeof key !== 'string') {
-      throw new MmdError('BAD_KEY', `a key is a string, found ${typeof key}`, { found: key });
-    }
-    const length = key.length <= KEY_MAX ? encodeUtf8Into(key, this.#keyBytes, 0) : Infinity;
-    if (length > KEY_MAX) {
-      throw new MmdError(
-        'KEY_TOO_LONG',
-        `a key has at most ${KEY_MAX} bytes in UTF-8: ${JSON.stringify(key.slice(0, 40))}...`,
-        {
-          key,
-          maximum: KEY_MAX,
-        },
-      );
-    }
-    return length;
-  }
-
-  #encodeValue(value: unknown, layout: 'modern' | 'legacy' | undefined): EncodedValue {
-    const context = layout === undefined ? this.#encode : layout === 'legacy' ? this.#legacy : this.#modern;
-    for (const codec of this.#codecs) {
-      const encoded = codec.encode(value, context);
-      if (encoded !== undefined) return encoded;
-    }
-    throw new MmdError('UNSUPPORTED_VALUE', 'no codec takes this value', { found: value });
-  }
-
-  #alive(): void {
-    if (this.#closed) throw new MmdError('CLOSED', `${this.name}: the dict is closed`, { path: this.name });
-  }
-
-  #changing(): void {
-    this.#alive();
-    if (!this.writable) {
-      throw new MmdError('READ_ONLY', `${this.name}: opened with mode '${this.mode}'`, { path: this.name });
-    }
-  }
+function missing(name: string, key: string): MmdError {
+  return new MmdError('NOT_FOUND', `${name}: no key ${JSON.stringify(key)}`, { key, path: name });
 }

@@ -167,6 +167,7 @@ export class DictStore {
   walkAll(): void {
     const { base, catalog: known } = this;
     if (base === undefined) return;
+    const removed = [...this.removed];
     this.base = undefined;
     this.catalog = new Catalog();
     const { end } = base.footer;
@@ -176,7 +177,7 @@ export class DictStore {
       const place = known.place(slot);
       if (place.offset >= end) this.catalog.replace(key, place.offset, place.frameLength, place.keyLength);
     });
-    for (const key of this.removed) if (known.find(key) < 0) this.catalog.remove(key);
+    for (const key of removed) if (known.find(key) < 0) this.catalog.remove(key);
     this.removed.clear();
     if (result.kind === 'damage') this.#stale = true;
   }

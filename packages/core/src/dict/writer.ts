@@ -35,6 +35,7 @@ import { answer } from '../format/scan.ts';
 import { tailEntryFrame } from '../format/tail-entry.ts';
 import { AppendBuffer, writeBorderless } from './append-buffer.ts';
 import type { EntryPlace } from './catalog.ts';
+import { isStoredBody } from './raw-value.ts';
 import { type DictStore, FileReplaced } from './store.ts';
 
 const DEAD_BYTE = Uint8Array.of(DEAD);
@@ -52,10 +53,14 @@ export class DictWriter {
   /** State bytes of deleted entries: their death is the change. */
   #deletes: EntryPlace[] = [];
   /** Row counts to store: offset and count. */
+  /** Bytes to write elsewhere at the commit. */
+  #overwrites: [offset: number, bytes: Uint8Array][] = [];
   readonly #counts = new Map<number, number>();
   #lastOffset = 0;
   #lastFrameLength = 0;
   #changed = false;
+  /** File offset of the tail entry that the commit appends; -1 for none. */
+  #tailStart = -1;
   /** Called under the lock before anything is written; throws to refuse. */
   guard: (() => void) | undefined;
 
@@ -124,6 +129,21 @@ export class DictWriter {
     }
   }
 
+  /** Ends the outermost begin() without a commit, after the dict moved to another file that is locked too. */
+  moved(): void {
+    this.#buffer.begin(this.#store.file, this.#store.end);
+    this.#end();
+  }
+
+  /** Appends a tail entry, which says something of the file as it is then. Call alone between begin() and commit(). */
+  appendTail(prefix: Uint8Array, payload: Uint8Array, suffix: Uint8Array): void {
+    this.#writing(() => {
+      this.dropTail();
+      this.#tailStart = this.#buffer.cursor;
+      for (const part of [prefix, payload, suffix]) this.#buffer.bytes(part);
+    });
+  }
+
   /** Ends one begin() by giving up everything since the outermost one. */
   rollback(): void {
     if (this.#depth > 1) {
@@ -173,6 +193,11 @@ export class DictWriter {
     this.#store.file.write(offset, bytes);
   }
 
+  /** Writes bytes elsewhere, at the commit. */
+  overwrite(offset: number, bytes: Uint8Array): void {
+    this.#overwrites.push([offset, bytes]);
+  }
+
   /** Stores a row count at the commit. */
   count(offset: number, rows: number): void {
     if (offset < this.#buffer.base) {
@@ -202,7 +227,7 @@ export class DictWriter {
     const room = newLength > dataLength ? newLength - dataLength : dataLength - newLength;
     const fits = room >= suffix + TERMINATOR_SIZE && inSector(entry.offset + 1) && inSector(dataOffset - 8);
     if (!fits || end !== store.end || !this.#buffer.empty) return false;
-    this.#dropTail();
+    this.dropTail();
     const frameLength = entry.frameLength + newLength - dataLength;
     const newEnd = entryEnd(entry.offset, frameLength);
     const frame = { offset: entry.offset + 1, value: frameLength };
@@ -237,10 +262,12 @@ export class DictWriter {
 
   #end(): void {
     this.#depth = 0;
+    this.#tailStart = -1;
     this.#broken = undefined;
     if (this.#tombstones.length > 0) this.#tombstones = [];
     if (this.#deletes.length > 0) this.#deletes = [];
     if (this.#counts.size > 0) this.#counts.clear();
+    if (this.#overwrites.length > 0) this.#overwrites = [];
     this.#store.file.unlock();
   }
 
@@ -257,7 +284,7 @@ export class DictWriter {
   #entry(keyBytes: Uint8Array, keyLength: number, value: EncodedValue): number {
     const buffer = this.#buffer;
     const { arena } = buffer;
-    if (buffer.empty) this.#dropTail();
+    if (buffer.empty) this.dropTail();
     this.#avoidTornHead();
     const filler = value.fillerBefore?.(buffer.cursor, keyLength) ?? 0;
     if (filler > 0) this.#filler(filler, 0);
@@ -294,7 +321,12 @@ export class DictWriter {
       file.allocate(start, body.nbytes);
     }
     let done = 0;
-    if (body.file !== undefined) {
+    if (isStoredBody(body)) {
+      buffer.flush();
+      file.copyFrom(body.from, body.fromOffset, start, body.nbytes);
+      done = body.nbytes;
+      buffer.wrote(done);
+    } else if (body.file !== undefined) {
       buffer.flush();
       using source = file.open(body.file.path, 'r');
       file.copyFrom(source, body.file.offset, start, body.file.length);
@@ -333,11 +365,16 @@ export class DictWriter {
 
   #commitAll(): void {
     const buffer = this.#buffer;
-    const places = this.#deletes.length + this.#counts.size;
+    const places = this.#deletes.length + this.#counts.size + this.#overwrites.length;
     if (buffer.empty && places === 0) return;
     this.#changed = true;
-    if (places === 1 && buffer.empty) this.#changeInPlace();
-    else if (places === 0) this.#commitAppend();
+    if (
+      places === 1 &&
+      buffer.empty &&
+      this.#overwrites.every(([at, { length }]) => (at % SECTOR) + length <= SECTOR)
+    ) {
+      this.#changeInPlace();
+    } else if (places === 0) this.#commitAppend();
     else this.#commitWithJournal();
   }
 
@@ -349,6 +386,13 @@ export class DictWriter {
   #commitAppend(): void {
     const store = this.#store;
     const end = this.#buffer.commit(this.#durable);
+    if (this.#tailStart >= 0) {
+      store.commitNumber = nextCommitNumber(store.commitNumber);
+      store.terminator = end;
+      store.size = end + TERMINATOR_SIZE;
+      store.file.storeI32(COMMIT_NUMBER_OFFSET, store.commitNumber);
+      return;
+    }
     store.advanced(end, nextCommitNumber(store.commitNumber), this.#lastOffset, this.#lastFrameLength);
     store.file.storeI32(COMMIT_NUMBER_OFFSET, store.commitNumber);
     if (this.#tombstones.length === 0) return;
@@ -366,7 +410,7 @@ export class DictWriter {
     const durable = this.#durable;
     // Rows written before their count must be on the disk before it.
     if (durable && this.#counts.size > 0) file.sync();
-    this.#finish({ deaths: this.#deletes.map(stateOf), stores: this.#counts });
+    this.#finish({ deaths: this.#deletes.map(stateOf), stores: this.#counts, overwrites: this.#overwrites });
     if (durable) file.sync();
     this.#raise();
   }
@@ -379,8 +423,9 @@ export class DictWriter {
     const journal: Journal = {
       deaths: [...this.#deletes, ...this.#tombstones].map(stateOf),
       stores: new Map(this.#counts),
+      overwrites: this.#overwrites,
     };
-    if (buffer.empty) this.#dropTail();
+    if (buffer.empty) this.dropTail();
     const start = buffer.cursor;
     const last = this.#lastOffset;
     const payload = encodeJournal(journal);
@@ -408,13 +453,14 @@ export class DictWriter {
     if (this.#durable) this.#store.file.sync();
     this.#finish(journal);
     if (this.#durable) this.#store.file.sync();
-    this.#dropTail();
+    this.dropTail();
   }
 
-  #finish({ deaths, stores }: Journal): void {
+  #finish({ deaths, stores, overwrites = [] }: Journal): void {
     const { file } = this.#store;
     for (const offset of deaths) file.write(offset, DEAD_BYTE);
     for (const [offset, rows] of stores) file.storeI64(offset, BigInt(rows));
+    for (const [offset, bytes] of overwrites) file.write(offset, bytes);
   }
 
   #raise(): void {
@@ -424,7 +470,7 @@ export class DictWriter {
   }
 
   /** Puts the terminator over the first tail entry: what they said is no longer true. Nobody maps what is cut off. */
-  #dropTail(): void {
+  dropTail(): void {
     const store = this.#store;
     if (store.terminator === store.end) return;
     if (store.base !== undefined && !store.base.keep()) store.walkAll();

@@ -110,7 +110,7 @@ export function asSource(value: unknown): ArraySource | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
   if (isArraySource(value)) return value;
   if (!ArrayBuffer.isView(value) || value instanceof Uint8Array || value instanceof DataView) return undefined;
-  const row = TYPED_ARRAYS.find(([constructor]) => value instanceof constructor);
+  const row = TYPED_ARRAYS.find(([type]) => value instanceof type);
   if (row === undefined) return undefined;
   const bytes = new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
   return NDArray.over(memoryOver(bytes), row[1], [(value as TypedArray).length]);

@@ -5,9 +5,10 @@
  * writes what is to be done into a journal, commits that (and what it appends) by one write, does it, and drops the
  * journal. A reader that meets a journal counts what it says as done; a writer does it first.
  *
- * Payload: CRC-32C of what follows up to the footer (u32), count of deaths (u32), count of stores (u32); then the
- * file offset of each state byte to become dead (u64 each), and for each store its file offset (u64) and the row count
- * (i64); then the footer of all tail entries.
+ * Payload: CRC-32C of what follows up to the footer (u32), count of deaths (u32), count of stores (u32), count of
+ * overwrites (u32); then the file offset of each state byte to become dead (u64 each); for each store its file offset
+ * (u64) and the row count (i64); for each overwrite its file offset (u64), length (u32) and bytes; then the footer of
+ * all tail entries.
  *
  * @module
  */
@@ -22,16 +23,20 @@ export interface Journal {
   readonly deaths: readonly number[];
   /** Row counts to store: file offset and rows. */
   readonly stores: ReadonlyMap<number, number>;
+  /** Bytes to write elsewhere: file offset and bytes. */
+  readonly overwrites?: readonly (readonly [offset: number, bytes: Uint8Array])[];
 }
 
-const HEAD = 12;
+const HEAD = 16;
 
 /** The payload of a journal. */
-export function encodeJournal({ deaths, stores }: Journal): Uint8Array {
-  const end = HEAD + 8 * deaths.length + 16 * stores.size;
+export function encodeJournal({ deaths, stores, overwrites = [] }: Journal): Uint8Array {
+  const text = overwrites.reduce((sum, [, bytes]) => sum + 12 + bytes.length, 0);
+  const end = HEAD + 8 * deaths.length + 16 * stores.size + text;
   const payload = new Uint8Array(end + TAIL_FOOTER_SIZE);
   putU32(payload, 4, deaths.length);
   putU32(payload, 8, stores.size);
+  putU32(payload, 12, overwrites.length);
   let pos = HEAD;
   for (const offset of deaths) {
     putU64(payload, pos, offset);
@@ -42,6 +47,12 @@ export function encodeJournal({ deaths, stores }: Journal): Uint8Array {
     putU64(payload, pos + 8, rows);
     pos += 16;
   }
+  for (const [offset, bytes] of overwrites) {
+    putU64(payload, pos, offset);
+    putU32(payload, pos + 8, bytes.length);
+    payload.set(bytes, pos + 12);
+    pos += 12 + bytes.length;
+  }
   putU32(payload, 0, crc32c(payload.subarray(4, end)));
   putTailFooter('journal', payload);
   return payload;
@@ -50,15 +61,20 @@ export function encodeJournal({ deaths, stores }: Journal): Uint8Array {
 /** Reads a payload; `undefined` where it is torn: then it was never committed in this order, and says nothing. */
 export function decodeJournal(payload: Uint8Array): Journal | undefined {
   if (payload.length < HEAD + TAIL_FOOTER_SIZE) return undefined;
-  const deathCount = getU32(payload, 4);
-  const storeCount = getU32(payload, 8);
-  const end = HEAD + 8 * deathCount + 16 * storeCount;
-  if (end + TAIL_FOOTER_SIZE !== payload.length || crc32c(payload.subarray(4, end)) !== getU32(payload, 0))
-    return undefined;
+  const end = payload.length - TAIL_FOOTER_SIZE;
+  if (crc32c(payload.subarray(4, end)) !== getU32(payload, 0)) return undefined;
+  const [deathCount, storeCount, overwriteCount] = [getU32(payload, 4), getU32(payload, 8), getU32(payload, 12)];
+  if (HEAD + 8 * deathCount + 16 * storeCount + 12 * overwriteCount > end) return undefined;
   const deaths: number[] = [];
   const stores = new Map<number, number>();
+  const overwrites: [number, Uint8Array][] = [];
   let pos = HEAD;
   for (let i = 0; i < deathCount; i++, pos += 8) deaths.push(getU64(payload, pos));
   for (let i = 0; i < storeCount; i++, pos += 16) stores.set(getU64(payload, pos), getU64(payload, pos + 8));
-  return { deaths, stores };
+  for (let i = 0; i < overwriteCount; i++) {
+    const length = getU32(payload, pos + 8);
+    overwrites.push([getU64(payload, pos), payload.slice(pos + 12, pos + 12 + length)]);
+    pos += 12 + length;
+  }
+  return pos === end ? { deaths, stores, overwrites } : undefined;
 }

@@ -75,8 +75,7 @@ describe('after a kill at any write the dict is the old or the new one', () => {
           expect(writer.get('later')).toBe(1);
           writer.delete('later');
           expect(expected).toContain(content(writer));
-          const last = writer as unknown as { store: { file: MemoryFile } };
-          const end = last.store.file.toBytes();
+          const end = (writer.core.store.file as MemoryFile).toBytes();
           expect([...end.subarray(-11)]).toEqual([0x95, 2, 0, 0, 0, 0, 0, 0, 0, 0x64, 0x2e]);
         }
       }

@@ -1,0 +1,325 @@
+/**
+ * What every operation of a dict stands on: finding and reading entries, and changing them in transactions.
+ *
+ * @module
+ */
+
+import { encodeUtf8Into } from '../bytes/index.ts';
+import { MmdError } from '../errors.ts';
+import { CODECS, type EncodeContext, type ValueCodec, type ValueMeta } from '../format/codecs.ts';
+import type { EncodedValue } from '../format/encoded-value.ts';
+import { encodeEmptyFile, KEY_MAX } from '../format/layout.ts';
+import type { ArraySource, FileRange } from '../ndarray/index.ts';
+import { Decoder, EntryEncoder } from '../pickle/index.ts';
+import type { StorageFile } from '../storage/storage-file.ts';
+import { EntryView, type ViewContext } from './entry-view.ts';
+import { GrowableArray, type GrowablePlace } from './growable-array.ts';
+import { GrowableAppender } from './growable-host.ts';
+import { GrowableMaskedArray } from './growable-masked-array.ts';
+import type { DictMode, DictOptions, ResolvedOptions } from './options.ts';
+import { DictStore } from './store.ts';
+import { DictWriter } from './writer.ts';
+
+const DEFAULTS = {
+  layout: 'modern',
+  durability: 'none',
+  lockTimeout: 10_000,
+  codecs: [],
+  load: {},
+  lenient: false,
+  index: true,
+} as const satisfies Partial<ResolvedOptions>;
+
+/** Attempts of a read that other writers disturb. */
+const ATTEMPTS = 100;
+
+/** The machinery of one open dict. */
+export class DictCore {
+  readonly mode: DictMode;
+  readonly store: DictStore;
+  readonly writer: DictWriter;
+  readonly codecs: readonly ValueCodec[];
+  readonly decoder: Decoder;
+  readonly growables: GrowableAppender;
+  /** The last key that {@link DictCore.encodeKey} encoded. */
+  readonly keyBytes: Uint8Array = new Uint8Array(KEY_MAX * 3 + 3);
+  closed = false;
+  readonly #encode: EncodeContext;
+  readonly #legacy: EncodeContext;
+  readonly #modern: EncodeContext;
+  readonly #afterwards: (() => void)[] = [];
+  #view: ViewContext | undefined;
+
+  constructor(file: StorageFile, options: DictOptions) {
+    const mode = options.mode ?? (file.writable ? 'r+' : 'r');
+    const resolved: ResolvedOptions = { ...DEFAULTS, ...options, mode };
+    this.mode = mode;
+    this.store = new DictStore(file, resolved);
+    this.writer = new DictWriter(this.store);
+    this.codecs = [...resolved.codecs, ...CODECS];
+    const entries = new EntryEncoder();
+    this.#modern = { layout: 'modern', entries };
+    this.#legacy = { layout: 'legacy', entries };
+    this.#encode = resolved.layout === 'legacy' ? this.#legacy : this.#modern;
+    this.decoder = new Decoder({ ...resolved.load, borrow: true });
+    this.growables = new GrowableAppender({
+      view: (key) => this.find(key),
+      begin: () => this.begin(),
+      commit: () => this.commit(),
+      rollback: () => this.rollback(),
+      count: (place, rows) => this.writer.count(place.countOffset, rows),
+      pendingCount: ({ countOffset }) =>
+        this.writer.pendingCount(countOffset) ?? this.store.journal?.stores.get(countOffset),
+      afterwards: (task) => this.#afterwards.push(task),
+      growReserve: (key, place, rows) => this.#growReserve(key, place, rows),
+      finishGrow: (place) => this.writer.patch(place.dataOffset - 8, place.dataLength),
+      sealReserve: (key) => this.#sealReserve(key),
+      map: (place, offset, length) => place.file.map(offset, length, this.#access),
+    });
+    this.#initialise(file);
+    this.store.load();
+    if (this.store.needsRepair) this.#recover();
+  }
+
+  get name(): string {
+    return this.store.file.name;
+  }
+
+  get writable(): boolean {
+    return this.mode !== 'r' && this.mode !== 'c';
+  }
+
+  /** Notices other writers' commits; inside a transaction there are none. */
+  refresh(): boolean {
+    this.alive();
+    return this.writer.active ? false : this.store.refresh();
+  }
+
+  /** Runs `change` as (a part of) one commit. */
+  transact<T>(change: () => T, lockTimeout?: number): T {
+    this.begin(lockTimeout);
+    let result: T;
+    try {
+      result = change();
+    } catch (error) {
+      this.rollback();
+      throw error;
+    }
+    this.commit();
+    return result;
+  }
+
+  /** Appends or replaces an entry; between begin() and commit(). */
+  put(key: string, value: EncodedValue): void {
+    const keyLength = this.encodeKey(key);
+    this.writer.set(key, this.keyBytes, keyLength, value);
+  }
+
+  /** What the first codec that claims an entry says of it. */
+  describe(view: EntryView): readonly [codec: ValueCodec, meta: ValueMeta] {
+    for (const codec of this.codecs) {
+      const meta = codec.describe(view);
+      if (meta !== undefined) return [codec, meta];
+    }
+    throw new MmdError('CORRUPT', `no codec reads the value of ${JSON.stringify(view.key)}`, { key: view.key });
+  }
+
+  meta(key: string): ValueMeta | undefined {
+    return this.consistent(key, (view) => this.describe(view)[1]);
+  }
+
+  begin(lockTimeout?: number): void {
+    this.changing();
+    this.writer.begin(lockTimeout);
+  }
+
+  commit(): void {
+    try {
+      this.writer.commit();
+    } finally {
+      this.#runAfterwards();
+    }
+  }
+
+  rollback(): void {
+    try {
+      this.writer.rollback();
+    } finally {
+      this.#runAfterwards();
+    }
+  }
+
+  #runAfterwards(): void {
+    if (this.writer.active || this.#afterwards.length === 0) return;
+    for (const task of this.#afterwards.splice(0)) task();
+  }
+
+  /** Makes room for at least `rows` rows: in place if the array is the last entry, else in a new entry. */
+  #growReserve(key: string, place: GrowablePlace, rows: number): void {
+    const entry = { offset: place.entryOffset, frameLength: place.frameLength, keyLength: place.keyLength };
+    const { file, dataOffset, dataLength, rowBytes, maskOffset, rowShape, type } = place;
+    const wanted = Math.max(rows * rowBytes, dataLength + 4096);
+    const length = Math.ceil(wanted / rowBytes) * rowBytes;
+    if (maskOffset === undefined && this.writer.resizeLast(key, entry, dataOffset, dataLength, length)) return;
+    const committed = this.growables.rows(place);
+    this.writer.settle();
+    const part = (offset: number, nbytes: number): FileRange => ({ path: file.name, offset, length: nbytes });
+    const shape = [committed, ...rowShape];
+    const mask = committed * (rowBytes / type.itemsize);
+    const source: ArraySource = {
+      arraySource: true,
+      dtype: type,
+      shape,
+      capacity: rows,
+      file: part(dataOffset, committed * rowBytes),
+      ...(maskOffset !== undefined && {
+        mask: { arraySource: true, dtype: 'bool', shape, file: part(maskOffset, mask) },
+        fillValue: this.meta(key)?.fillValue,
+      }),
+    };
+    const keyLength = this.encodeKey(key);
+    this.writer.set(key, this.keyBytes, keyLength, this.encodeValue(source, 'modern'));
+  }
+
+  /** Cuts off the room that is not used; where it cannot, its disk blocks are given back. */
+  #sealReserve(key: string): void {
+    this.begin();
+    try {
+      const place = this.growables.locate(key);
+      const used = this.growables.rows(place) * place.rowBytes;
+      const entry = { offset: place.entryOffset, frameLength: place.frameLength, keyLength: place.keyLength };
+      const { dataOffset, dataLength, file, maskOffset } = place;
+      const trimmed =
+        maskOffset === undefined &&
+        !place.unfinished &&
+        this.writer.resizeLast(key, entry, dataOffset, dataLength, used);
+      if (!trimmed) file.punchHole(dataOffset + used, dataLength - used);
+    } catch (error) {
+      this.rollback();
+      throw error;
+    }
+    this.commit();
+  }
+
+  #initialise(file: StorageFile): void {
+    if (!this.writable || file.size() > 0) return;
+    file.lock(this.store.options.lockTimeout);
+    try {
+      if (file.size() === 0) file.write(0, encodeEmptyFile());
+    } finally {
+      file.unlock();
+    }
+  }
+
+  /** A tail that no commit claimed is repaired when the file is opened for writing. */
+  #recover(): void {
+    if (this.writable) {
+      this.writer.begin();
+      this.writer.commit();
+    }
+    this.store.checkIntact();
+  }
+
+  settled(): void {
+    this.refresh();
+    if (!this.writer.active) this.store.settle();
+    else if (this.store.base !== undefined) {
+      this.writer.settle();
+      this.store.walkAll();
+    }
+  }
+
+  get #access(): 'read' | 'write' | 'copy-on-write' {
+    return this.mode === 'r' ? 'read' : this.mode === 'c' ? 'copy-on-write' : 'write';
+  }
+
+  #context(): ViewContext {
+    const { file } = this.store;
+    if (this.#view?.file !== file) {
+      this.#view = {
+        file,
+        access: this.#access,
+        decoder: this.decoder,
+        growable: (key, type, rowShape, masked) =>
+          masked === undefined
+            ? new GrowableArray(this.growables, key, type, rowShape)
+            : new GrowableMaskedArray(this.growables, key, masked.fillValue),
+      };
+    }
+    return this.#view;
+  }
+
+  /** The live entry with the key. */
+  find(key: string): EntryView | undefined {
+    this.refresh();
+    const { store } = this;
+    const slot = store.find(key);
+    if (slot < 0) return undefined;
+    if (this.writer.active) this.writer.settle();
+    const place = store.catalog.place(slot);
+    if (store.statesUnknown && !store.isLive(place)) {
+      store.remove(key);
+      return undefined;
+    }
+    return new EntryView(this.#context(), key, place, store.journal?.stores);
+  }
+
+  /** Reads an entry; again if it was changed by another writer meanwhile. */
+  consistent<T>(key: string, read: (view: EntryView) => T): T | undefined {
+    for (let attempt = 0; ; attempt++) {
+      const view = this.find(key);
+      if (view === undefined) return undefined;
+      try {
+        const result = read(view);
+        if (this.writer.active || this.store.unchanged() || attempt === ATTEMPTS || this.#stillThere(view))
+          return result;
+      } catch (error) {
+        if (this.writer.active || this.store.unchanged() || attempt === ATTEMPTS) throw error;
+      }
+    }
+  }
+
+  /** Appends of others do not disturb: the entry is where it was, and alive. */
+  #stillThere(view: EntryView): boolean {
+    const again = this.find(view.key);
+    return again !== undefined && again.file === view.file && again.place.offset === view.place.offset;
+  }
+
+  encodeKey(key: unknown): number {
+    if (typeof key !== 'string') {
+      throw new MmdError('BAD_KEY', `a key is a string, found ${typeof key}`, { found: key });
+    }
+    const length = key.length <= KEY_MAX ? encodeUtf8Into(key, this.keyBytes, 0) : Infinity;
+    if (length > KEY_MAX) {
+      throw new MmdError(
+        'KEY_TOO_LONG',
+        `a key has at most ${KEY_MAX} bytes in UTF-8: ${JSON.stringify(key.slice(0, 40))}...`,
+        {
+          key,
+          maximum: KEY_MAX,
+        },
+      );
+    }
+    return length;
+  }
+
+  encodeValue(value: unknown, layout: 'modern' | 'legacy' | undefined): EncodedValue {
+    const context = layout === undefined ? this.#encode : layout === 'legacy' ? this.#legacy : this.#modern;
+    for (const codec of this.codecs) {
+      const encoded = codec.encode(value, context);
+      if (encoded !== undefined) return encoded;
+    }
+    throw new MmdError('UNSUPPORTED_VALUE', 'no codec takes this value', { found: value });
+  }
+
+  alive(): void {
+    if (this.closed) throw new MmdError('CLOSED', `${this.name}: the dict is closed`, { path: this.name });
+  }
+
+  changing(): void {
+    this.alive();
+    if (!this.writable) {
+      throw new MmdError('READ_ONLY', `${this.name}: opened with mode '${this.mode}'`, { path: this.name });
+    }
+  }
+}

@@ -1,0 +1,50 @@
+/**
+ * Values copied as they stand, from one file to another or within one: never decoded.
+ *
+ * @module
+ */
+
+import { dataAlignment, parseArray } from '../format/array-value.ts';
+import type { ArrayBody, EncodedValue, ValuePart } from '../format/encoded-value.ts';
+import { alignUp, ENTRY_HEAD_SIZE, FILLER_MIN, SECTOR } from '../format/layout.ts';
+import { parseMasked } from '../format/masked-value.ts';
+import type { StorageFile } from '../storage/storage-file.ts';
+import type { EntryView } from './entry-view.ts';
+
+/** A body that another storage file holds, which stays open meanwhile. */
+export interface StoredBody extends ArrayBody {
+  readonly from: StorageFile;
+  readonly fromOffset: number;
+}
+
+/** Whether a body stands in a storage file. */
+export function isStoredBody(body: ArrayBody): body is StoredBody {
+  return 'from' in body;
+}
+
+/** Values up to this size pass through memory; larger ones are copied by the kernel. */
+const THROUGH_MEMORY = 65536;
+
+/** The value of `view`, byte for byte; where it is an array, a filler keeps its data aligned. */
+export function rawValue(view: EntryView): EncodedValue {
+  const { length, offset, file } = view;
+  const parsed = parseMasked(view.reader())?.data ?? parseArray(view.reader());
+  const part: ValuePart | StoredBody =
+    length <= THROUGH_MEMORY ? view.bytes() : { body: true, nbytes: length, from: file, fromOffset: offset };
+  const parts = [part];
+  const value = { kind: 'raw', place: () => parts, memoHint: 0 };
+  if (parsed === undefined) return value;
+  const alignment = dataAlignment(parsed.dataLength);
+  const growable = parsed.countPos !== undefined;
+  return {
+    ...value,
+    fillerBefore(entryOffset, keyLength) {
+      const dataOffset = entryOffset + ENTRY_HEAD_SIZE + keyLength + parsed.dataPos;
+      let filler = alignUp(dataOffset, alignment) - dataOffset;
+      while ((filler > 0 && filler < FILLER_MIN) || (growable && (entryOffset + filler + 1) % SECTOR > SECTOR - 8)) {
+        filler += alignment;
+      }
+      return filler;
+    },
+  };
+}

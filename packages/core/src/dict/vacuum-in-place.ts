@@ -1,0 +1,94 @@
+/**
+ * Vacuum without a new file: for peers that hold the inode open and would not notice a rename.
+ *
+ * @module
+ */
+
+import { MmdError } from '../errors.ts';
+import {
+  COMMIT_NUMBER_OFFSET,
+  DEAD,
+  ENTRY_HEAD_SIZE,
+  ENTRY_TAIL_SIZE,
+  FRAME_SIZE,
+  HEADER_SIZE,
+  putEntryHead,
+  putEntryTail,
+  putU64,
+  TERMINATOR_SIZE,
+} from '../format/layout.ts';
+import { DictCore } from './core.ts';
+import { copyEntries, type ProgressOptions } from './vacuum.ts';
+
+/** Bytes that turn everything behind them into one dead entry: head and BINBYTES8. In the first sector: one write. */
+const COVER = ENTRY_HEAD_SIZE + 9;
+
+/**
+ * Moves the live entries to the front of the file. At every moment the file loads, with all of them:
+ *
+ * 1. the compact dict is built in a file of its own, and its entries are appended behind a dead entry's tail;
+ * 2. one write of 20 bytes at the front makes all that stood there before one dead entry;
+ * 3. inside it, unseen, the compact dict is written, but for its first 20 bytes;
+ * 4. one write of these commits it; then the rest of the file is cut off.
+ *
+ * Meanwhile the file takes up to twice the live bytes more. Peers that have mapped what is cut off die of it when they touch it:
+ * this is for peers that read.
+ */
+export function vacuumInPlace(core: DictCore, options: ProgressOptions): void {
+  const { store, writer } = core;
+  core.changing();
+  if (writer.active) throw new MmdError('INVALID_ARGUMENT', 'vacuum inside a batch: end the batch first');
+  core.begin();
+  const { file } = store;
+  const temporary = `${file.name}.vacuum`;
+  try {
+    store.settle();
+    file.remove(temporary);
+    using fresh = file.open(temporary, 'create-new');
+    const target = new DictCore(fresh, { ...store.options, mode: 'a', index: false });
+    copyEntries(core, [...store.catalog.keys()], target, true, options);
+    target.writer.trim();
+    const size = fresh.size();
+    const bytes = size - HEADER_SIZE;
+    writer.dropTail();
+    const end = store.end;
+    // Nothing to gain: what alignment asks for would take more room than the dead entries do.
+    if (end === HEADER_SIZE || size > end) return;
+    const copies = end + TERMINATOR_SIZE + ENTRY_TAIL_SIZE;
+    try {
+      file.write(end + TERMINATOR_SIZE, coverTail(store.memoHint));
+      file.copyFrom(fresh, HEADER_SIZE, copies, bytes);
+      file.sync();
+    } catch (error) {
+      file.truncate(end + TERMINATOR_SIZE);
+      throw error;
+    }
+    file.write(HEADER_SIZE, coverHead(copies));
+    file.sync();
+    if (bytes > COVER) file.copyFrom(fresh, HEADER_SIZE + COVER, HEADER_SIZE + COVER, bytes - COVER);
+    file.sync();
+    file.write(HEADER_SIZE, target.store.read(HEADER_SIZE, Math.min(COVER, bytes)));
+    file.sync();
+    file.truncate(size);
+    file.storeI32(COMMIT_NUMBER_OFFSET, store.commitNumber === 0 ? 1 : 0);
+  } finally {
+    file.remove(temporary);
+    core.rollback();
+  }
+}
+
+/** The first 20 bytes of a dead entry that ends at `end`. */
+function coverHead(end: number): Uint8Array {
+  const head = new Uint8Array(COVER);
+  const pos = putEntryHead(head, 0, end - HEADER_SIZE - FRAME_SIZE, 0);
+  head[pos] = 0x8e;
+  putU64(head, pos + 1, end - HEADER_SIZE - COVER - ENTRY_TAIL_SIZE);
+  return head;
+}
+
+/** The last bytes of that entry. */
+function coverTail(memoHint: number): Uint8Array {
+  const tail = new Uint8Array(ENTRY_TAIL_SIZE);
+  putEntryTail(tail, 0, memoHint, DEAD);
+  return tail;
+}

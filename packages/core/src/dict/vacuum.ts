@@ -1,0 +1,119 @@
+/**
+ * Vacuum: the live entries alone, byte for byte, in a new file that takes the old one's name.
+ *
+ * @module
+ */
+
+import { MmdError } from '../errors.ts';
+import { COMMIT_NUMBER_OFFSET, encodeEmptyFile, nextCommitNumber } from '../format/layout.ts';
+import type { ArraySource, FileRange } from '../ndarray/index.ts';
+import type { StorageFile } from '../storage/storage-file.ts';
+import { DictCore } from './core.ts';
+import type { EntryView } from './entry-view.ts';
+import { placeOf } from './growable-host.ts';
+import { rawValue } from './raw-value.ts';
+
+/** Options of long operations. */
+export interface ProgressOptions {
+  /** Checked between entries; the operation then throws `signal.reason` and leaves everything as it was. */
+  readonly signal?: AbortSignal | undefined;
+  /** Called after each entry. */
+  readonly onProgress?: ((progress: { readonly done: number; readonly total: number }) => void) | undefined;
+}
+
+/** Options of `vacuum`. */
+export interface VacuumOptions extends ProgressOptions {
+  /** Keep the inode: for peers that hold the file open and do not look at its name. Default false. */
+  readonly inPlace?: boolean;
+}
+
+/**
+ * Copies entries into another dict, as part of one commit.
+ *
+ * @param trim - growable arrays lose the room that they do not use
+ */
+export function copyEntries(
+  from: DictCore,
+  keys: readonly string[],
+  to: DictCore,
+  trim: boolean,
+  options: ProgressOptions,
+): void {
+  to.transact(() => {
+    for (const [i, key] of keys.entries()) {
+      options.signal?.throwIfAborted();
+      const view = from.find(key);
+      if (view === undefined)
+        throw new MmdError('NOT_FOUND', `${from.name}: no key ${JSON.stringify(key)}`, { key, path: from.name });
+      const trimmed = trim ? trimmedSource(from, view) : undefined;
+      to.put(key, trimmed === undefined ? rawValue(view) : to.encodeValue(trimmed, 'modern'));
+      to.writer.settle();
+      options.onProgress?.({ done: i + 1, total: keys.length });
+    }
+  });
+}
+
+/** A growable array as a source without spare room. */
+function trimmedSource(core: DictCore, view: EntryView): ArraySource | undefined {
+  const meta = core.describe(view)[1];
+  if (meta.capacity === undefined || meta.layout !== 'modern' || meta.capacity === meta.shape![0]) return undefined;
+  const place = placeOf(view);
+  const rows = meta.shape![0]!;
+  const part = (offset: number, length: number): FileRange => ({ path: view.file.name, offset, length });
+  return {
+    arraySource: true,
+    dtype: place.type,
+    shape: [rows, ...place.rowShape],
+    capacity: rows,
+    file: part(place.dataOffset, rows * place.rowBytes),
+    ...(place.maskOffset !== undefined && {
+      mask: {
+        arraySource: true,
+        dtype: 'bool',
+        shape: [rows, ...place.rowShape],
+        file: part(place.maskOffset, rows * (place.rowBytes / place.type.itemsize)),
+      },
+      fillValue: meta.fillValue,
+    }),
+  };
+}
+
+/** Replaces the file by one that holds the live entries only. Others keep the old one mapped, and notice. */
+export function vacuum(core: DictCore, options: ProgressOptions): void {
+  const { store, writer } = core;
+  core.changing();
+  if (writer.active) throw new MmdError('INVALID_ARGUMENT', 'vacuum inside a batch: end the batch first');
+  core.begin();
+  let fresh: StorageFile | undefined;
+  const old = store.file;
+  const temporary = `${old.name}.vacuum`;
+  try {
+    store.settle();
+    // Whoever holds the lock is the only one to vacuum: a file of this name is what a killed vacuum left.
+    old.remove(temporary);
+    fresh = old.open(temporary, 'create-new');
+    // Python's mmappickle starts the numbers again too; a number that differs tells every watcher.
+    fresh.write(0, encodeEmptyFile(0));
+    const target = new DictCore(fresh, { ...store.options, mode: 'r+', index: false });
+    copyEntries(core, [...store.catalog.keys()], target, true, options);
+    fresh.storeI32(COMMIT_NUMBER_OFFSET, store.commitNumber === 0 ? 1 : 0);
+    target.writer.trim();
+    fresh.sync();
+    fresh.lock(0);
+    // Raised before and after: whoever waits for this lock, or looks meanwhile, looks at the name again.
+    store.commitNumber = nextCommitNumber(store.commitNumber);
+    old.storeI32(COMMIT_NUMBER_OFFSET, store.commitNumber);
+    fresh.renameOver(old.name);
+  } catch (error) {
+    if (fresh !== undefined) {
+      fresh.close();
+      old.remove(temporary);
+    }
+    core.rollback();
+    throw error;
+  }
+  old.storeI32(COMMIT_NUMBER_OFFSET, nextCommitNumber(store.commitNumber));
+  store.replaceFile(fresh, true);
+  old.unlock();
+  writer.moved();
+}

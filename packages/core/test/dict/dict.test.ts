@@ -1,0 +1,266 @@
+import { describe, expect, test } from 'vitest';
+import { GrowableArray, MmapDict } from '../../src/dict/index.ts';
+import { MaskedArray, type NDArray, ndarray } from '../../src/ndarray/index.ts';
+import { MemoryDisk, MemoryFile } from '../../src/storage/index.ts';
+
+const growable = (shape: number[], capacity: number) =>
+  ({ arraySource: true, dtype: 'float64', shape, capacity }) as const;
+
+function open(): MmapDict {
+  return MmapDict.over(MemoryFile.of());
+}
+
+describe('a dict is like a Map', () => {
+  test('what was set is there, in order, and what was deleted is not', () => {
+    using dict = open();
+    dict.set('a', 1).set('b', 'x').set('c', [1, null]);
+    expect([...dict]).toEqual([
+      ['a', 1],
+      ['b', 'x'],
+      ['c', [1, null]],
+    ]);
+    dict.set('a', 2);
+    expect([...dict.keys()]).toEqual(['b', 'c', 'a']);
+    expect(dict.delete('b')).toBe(true);
+    expect(dict.delete('b')).toBe(false);
+    expect(dict.size).toBe(2);
+    expect(dict.has('b')).toBe(false);
+    expect(dict.pop('c')).toEqual([1, null]);
+    expect(dict.pop('c', 7)).toBe(7);
+    expect(dict.setDefault('d', 5)).toBe(5);
+    expect(dict.setDefault('d', 6)).toBe(5);
+    dict.update({ e: 1, f: 2 }).update(new Map([['g', 3]]));
+    expect([...dict.keys()]).toEqual(['a', 'd', 'e', 'f', 'g']);
+    expect(dict.clear().size).toBe(0);
+  });
+
+  test('a batch that throws changes nothing', () => {
+    const file = MemoryFile.of();
+    using dict = MmapDict.over(file);
+    dict.set('a', 1);
+    const before = file.toBytes();
+    expect(() =>
+      dict.batch(() => {
+        dict.set('a', 2).set('b', 'x'.repeat(9000));
+        expect(dict.get('a')).toBe(2);
+        expect(dict.get('b')).toHaveLength(9000);
+        throw new Error('no');
+      }),
+    ).toThrow('no');
+    expect(file.toBytes()).toEqual(before);
+    expect([...dict]).toEqual([['a', 1]]);
+    dict.set('b', 3);
+    expect(dict.get('b')).toBe(3);
+  });
+
+  test('a key may be empty and have 255 bytes; more are refused before a byte is written', () => {
+    const file = MemoryFile.of();
+    using dict = MmapDict.over(file);
+    dict.set('', 0).set('é'.repeat(127), 1).set('\ud800', 2);
+    const before = file.toBytes();
+    expect(() => dict.set('é'.repeat(128), 1)).toThrow(expect.objectContaining({ code: 'KEY_TOO_LONG' }));
+    expect(() => dict.set(1 as never, 1)).toThrow(expect.objectContaining({ code: 'BAD_KEY' }));
+    expect(() => dict.set('f', () => 1)).toThrow(expect.objectContaining({ code: 'UNSUPPORTED_VALUE' }));
+    expect(file.toBytes()).toEqual(before);
+    expect([...MmapDict.over(MemoryFile.of(before))]).toEqual([
+      ['', 0],
+      ['é'.repeat(127), 1],
+      ['\ud800', 2],
+    ]);
+  });
+});
+
+describe('arrays', () => {
+  test('are aligned and mapped, in every layout', () => {
+    using dict = open();
+    for (const layout of ['modern', 'legacy'] as const) {
+      for (let n = 1; n < 20; n++) {
+        const key = `${layout}${'k'.repeat(n)}`;
+        dict.set(key, ndarray(new Float64Array([n, 2, 3, 4, 5, 6]), [2, 3]), { layout });
+        const meta = dict.getMeta(key)!;
+        expect(meta).toMatchObject({ kind: 'ndarray', dtype: 'float64', shape: [2, 3], layout, nbytes: 48 });
+        expect(meta.offset % 64).toBe(0);
+        const array = dict.get(key) as NDArray;
+        expect(array.data).toBeInstanceOf(Float64Array);
+        array.set(0, 0, -1);
+        expect((dict.get(key) as NDArray).get(0, 0)).toBe(-1);
+      }
+    }
+    dict.set('big', new Uint8Array(0)).set('page', new Float64Array(2 ** 17));
+    expect(dict.getMeta('page')!.offset % 4096).toBe(0);
+  });
+
+  test('masked arrays keep mask and fill value', () => {
+    using dict = open();
+    dict.set('m', new MaskedArray(ndarray(new Float64Array([1, 2])), ndarray([true, false]), { fillValue: -1.5 }));
+    const m = dict.get('m') as MaskedArray;
+    expect([m.get(0), m.get(1), m.fillValue]).toEqual([null, 2, -1.5]);
+  });
+
+  test('growable arrays commit rows, grow in place when last and move when not', () => {
+    const file = MemoryFile.of();
+    using dict = MmapDict.over(file);
+    const rows = dict.set('r', growable([0, 2], 4)).get('r') as GrowableArray;
+    expect(rows).toBeInstanceOf(GrowableArray);
+    rows.append([1, 2]).append([
+      [3, 4],
+      [5, 6],
+    ]);
+    expect(rows.shape).toEqual([3, 2]);
+    const entry = dict.getMeta('r')!.entryOffset;
+    for (let i = 0; i < 1000; i++) rows.append(new Float64Array([i, i]));
+    expect(rows.shape).toEqual([1003, 2]);
+    expect(dict.getMeta('r')!.entryOffset).toBe(entry);
+    dict.set('after', 1);
+    for (let i = 0; i < 2000; i++) rows.append(new Float64Array([i, -i]));
+    expect(rows.get(3002, 1)).toBe(-1999);
+    expect(dict.getMeta('r')!.entryOffset).not.toBe(entry);
+    expect(rows.capacity).toBeGreaterThanOrEqual(3003);
+    dict.batch(() => {
+      rows.append([7, 7]);
+      rows.append([8, 8]);
+    });
+    expect(rows.shape).toEqual([3005, 2]);
+    const size = file.size();
+    rows.seal();
+    expect(file.size()).toBeLessThan(size);
+    expect(rows.get(3004, 0)).toBe(8);
+    rows.append([9, 9]);
+    expect((dict.get('r') as GrowableArray).get(3005, 1)).toBe(9);
+    expect(dict.get('after')).toBe(1);
+  });
+});
+
+describe('maintenance', () => {
+  function filled(file: MemoryFile): MmapDict {
+    const dict = MmapDict.over(file);
+    dict.set('a', 1).set('big', ndarray(new Float64Array(2 ** 17).fill(3)));
+    dict
+      .set('leg', ndarray(new Int32Array([1, 2, 3])), { layout: 'legacy' })
+      .set('dead', 'x'.repeat(20000))
+      .set('a', 2);
+    (dict.set('r', growable([0], 5000)).get('r') as GrowableArray).append([1, 2, 3]);
+    dict.delete('dead');
+    return dict;
+  }
+
+  function check(dict: MmapDict): void {
+    expect([...dict.keys()].sort()).toEqual(['a', 'big', 'leg', 'r']);
+    expect(dict.get('a')).toBe(2);
+    expect((dict.get('big') as NDArray).get(2 ** 17 - 1)).toBe(3);
+    expect(dict.getMeta('big')!.offset % 4096).toBe(0);
+    expect((dict.get('leg') as NDArray).toNested()).toEqual([1, 2, 3]);
+    expect((dict.get('r') as NDArray).toNested()).toEqual([1, 2, 3]);
+  }
+
+  test('vacuum drops what is dead and keeps the rest; other handles go on in the new file', () => {
+    const disk = new MemoryDisk();
+    const file = disk.open('d', 'create-new');
+    const dict = filled(file);
+    const other = MmapDict.over(disk.open('d', 'r+'));
+    const view = other.get('big') as NDArray;
+    const size = dict.fileSize;
+    const { commitNumber } = dict;
+    dict.vacuum();
+    check(dict);
+    expect(dict.fileSize).toBeLessThan(size - 20000);
+    expect(dict.commitNumber).not.toBe(commitNumber);
+    expect([...dict.scan()].every((entry) => entry.live || entry.key === '')).toBe(true);
+    check(other);
+    expect(view.get(5)).toBe(3);
+    other.set('z', 1);
+    expect(dict.get('z')).toBe(1);
+    dict.close();
+    other.close();
+  });
+
+  test('vacuum in place keeps the inode', () => {
+    const disk = new MemoryDisk();
+    const dict = filled(disk.open('d', 'create-new'));
+    const { identity } = dict;
+    const size = dict.fileSize;
+    dict.vacuum({ inPlace: true });
+    check(dict);
+    expect(dict.identity).toEqual(identity);
+    expect(dict.fileSize).toBeLessThan(size - 20000);
+    check(MmapDict.over(disk.open('d', 'r')));
+  });
+
+  test('reclaim frees dead values, and the file still loads', () => {
+    using dict = filled(MemoryFile.of());
+    expect(dict.reclaim()).toBeGreaterThanOrEqual(0);
+    check(dict);
+  });
+
+  test('rename, copy and merge move bytes', () => {
+    using dict = filled(MemoryFile.of());
+    using other = open();
+    dict.copy(['leg', 'r'], other);
+    expect((other.get('leg') as NDArray).toNested()).toEqual([1, 2, 3]);
+    (other.get('r') as GrowableArray).append([4]);
+    expect((other.get('r') as NDArray).toNested()).toEqual([1, 2, 3, 4]);
+    other.merge(dict);
+    check(other);
+    other.rename('leg', 'renamed');
+    expect(other.has('leg')).toBe(false);
+    expect((other.get('renamed') as NDArray).toNested()).toEqual([1, 2, 3]);
+    expect(() => other.rename('leg', 'x')).toThrow(expect.objectContaining({ code: 'NOT_FOUND' }));
+    expect(() => other.copy(['nope'], dict)).toThrow(expect.objectContaining({ code: 'NOT_FOUND' }));
+    check(dict);
+  });
+
+  test('upgrade and downgrade switch the spelling in place', () => {
+    const file = MemoryFile.of();
+    using dict = filled(file);
+    const before = file.toBytes();
+    const { offset } = dict.getMeta('leg')!;
+    expect(dict.upgrade()).toBe(1);
+    expect(dict.getMeta('leg')).toMatchObject({ layout: 'upgraded', offset });
+    check(dict);
+    expect(dict.downgrade()).toBe(1);
+    expect(file.toBytes().subarray(24, before.length)).toEqual(before.subarray(24));
+  });
+});
+
+describe('the tail index', () => {
+  test('opens without a walk, and never changes what is read', () => {
+    const disk = new MemoryDisk();
+    const names = Array.from({ length: 500 }, (_, i) => `key ${i}`);
+    const write = MmapDict.over(disk.open('d', 'create-new'));
+    write.update(names.map((name, i) => [name, i]));
+    write.delete('key 7');
+    write.close();
+    const dict = MmapDict.over(disk.open('d', 'r+'));
+    expect(dict.core.store.base).toBeDefined();
+    expect(dict.get('key 499')).toBe(499);
+    expect(dict.get('key 7')).toBeUndefined();
+    expect(dict.has('nope')).toBe(false);
+    dict.set('key 3', 'new').set('more', 1);
+    dict.delete('key 4');
+    expect(dict.core.store.base).toBeDefined();
+    expect([dict.get('key 3'), dict.get('key 4'), dict.get('key 5'), dict.get('more')]).toEqual([
+      'new',
+      undefined,
+      5,
+      1,
+    ]);
+    dict.batch(() => {
+      dict.set('in batch', 2);
+      dict.delete('key 6');
+      expect(dict.size).toBe(500 - 1 - 1 - 1 + 2);
+      expect([...dict.keys()].slice(-3)).toEqual(['key 3', 'more', 'in batch']);
+    });
+    dict.close();
+    const again = MmapDict.over(disk.open('d', 'r'));
+    expect(again.core.store.base).toBeDefined();
+    for (const [key, value] of [
+      ['key 3', 'new'],
+      ['key 4', undefined],
+      ['more', 1],
+      ['key 100', 100],
+    ] as const) {
+      expect(again.get(key)).toBe(value);
+    }
+    expect(again.size).toBe(499);
+  });
+});
