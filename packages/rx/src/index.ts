@@ -11,7 +11,7 @@ export type { IngestOptions } from './ingest/options.ts';
 export { DROP_REASONS, type DropReason, type IngestStats } from './ingest/stats.ts';
 export type { Placed, Receipt, Rows } from './ingest/target.ts';
 export { framesPlace, type Into, type Place, planesPlace, rowsPlace } from './into.ts';
-export { appendFrames, appendRows, fillArray } from './operators.ts';
+export { appendFrames, appendRows, appendTo, fillArray } from './operators.ts';
 export { FilePattern, RollingFiles, type RollingOptions, rollingFiles } from './rolling.ts';
 export { stopSignals } from './signals.ts';
 export { type Counted, nodeSink, type SinkOptions, webSink, writeFrames } from './sinks.ts';

@@ -7,7 +7,7 @@
 import type { ArraySource, MmapDict } from '@mmdpickle/core';
 import { type IngestOperator, ingestOperator } from './ingest/operator.ts';
 import type { IngestOptions } from './ingest/options.ts';
-import { framesPlace, type Into, planesPlace, rowsPlace } from './into.ts';
+import { framesPlace, type Into, type Place, planesPlace, rowsPlace } from './into.ts';
 import type { FillOptions } from './targets/fill-target.ts';
 import type { Frame } from './targets/frame.ts';
 import type { FramesOptions } from './targets/frames-target.ts';
@@ -101,5 +101,23 @@ export function fillArray<T = Frame>(
   options: FillOptions<T> & IngestOptions = {},
 ): IngestOperator<T> {
   const { open, make } = planesPlace<T>(dict, key, stub, options);
+  return ingestOperator(open, make, options);
+}
+
+/**
+ * Writes to a place that was chosen before, whichever it is: what {@link appendFrames}, {@link appendRows} and
+ * {@link fillArray} do, for programs that choose by their own options.
+ *
+ * @example
+ * ```ts
+ * import { range } from 'rxjs';
+ * import { MmapDict } from '@mmdpickle/core/node';
+ * import { appendTo, rowsPlace } from '@mmdpickle/rx';
+ *
+ * const dict = MmapDict.open('placed.mmdpickle');
+ * range(0, 10).pipe(appendTo(rowsPlace(dict, 'i', { dtype: 'int32' }))).subscribe({ complete: () => dict.close() });
+ * ```
+ */
+export function appendTo<T>({ open, make }: Place<T>, options: IngestOptions = {}): IngestOperator<T> {
   return ingestOperator(open, make, options);
 }
