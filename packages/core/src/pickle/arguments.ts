@@ -7,12 +7,12 @@
 
 import type { ByteWriter } from '../bytes/byte-writer.ts';
 import { decodeInteger, encodeInteger, narrowInteger } from '../bytes/integers.ts';
-import { decodeLatin1, decodeUtf8, encodeUtf8 } from '../bytes/utf8.ts';
+import { decodeLatin1, decodeUtf8, encodeUtf8, hasSurrogatePair } from '../bytes/utf8.ts';
 import { type ErrorCode, MmdError } from '../errors.ts';
 import type { ArgumentName } from './opcodes.ts';
 import { reprBytes } from './python-repr.ts';
 import { decodeRawUnicode, parseDecimal, parseFloatText, unescapeBytes } from './text-arguments.ts';
-import { ByteArray, PyFloat } from './values/scalars.ts';
+import { ByteArray, PyFloat, PyString } from './values/scalars.ts';
 
 /** Where arguments are read from. */
 export class ArgumentReader {
@@ -44,8 +44,8 @@ export class ArgumentReader {
   }
 }
 
-/** The value of an argument. A float is a PyFloat, so that it is told from an int. */
-export type Argument = number | bigint | boolean | string | Uint8Array | PyFloat;
+/** The value of an argument. A float is a PyFloat, so that it is told from an int; a PyString holds a surrogate pair. */
+export type Argument = number | bigint | boolean | string | Uint8Array | PyFloat | PyString;
 
 interface ArgumentRow {
   readonly read: (from: ArgumentReader) => Argument;
@@ -86,11 +86,12 @@ function counted(name: string, count: (from: ArgumentReader) => number | bigint)
   };
 }
 
-function text(name: string, count: (from: ArgumentReader) => number | bigint): (from: ArgumentReader) => string {
+function text(name: string, count: (from: ArgumentReader) => number | bigint): (from: ArgumentReader) => string | PyString {
   const bytes = counted(name, count);
   return (from) => {
     const found = bytes(from);
-    return decodeUtf8(found, 0, found.length);
+    const decoded = decodeUtf8(found, 0, found.length);
+    return hasSurrogatePair(found, 0, found.length) ? new PyString(found, decoded) : decoded;
   };
 }
 
@@ -114,13 +115,6 @@ function decimal(from: ArgumentReader, digits: string, shown: Uint8Array): numbe
   return value;
 }
 
-function ascii(from: ArgumentReader, bytes: Uint8Array): string {
-  const at = bytes.findIndex((byte) => byte > 0x7f);
-  if (at === -1) return decodeLatin1(bytes);
-  const byte = `0x${bytes[at]!.toString(16)}`;
-  throw from.fail('CORRUPT', `'ascii' codec can't decode byte ${byte} in position ${at}: ordinal not in range(128)`);
-}
-
 function unescaped(from: ArgumentReader, bytes: Uint8Array): Uint8Array {
   const result = unescapeBytes(bytes);
   if (typeof result === 'string') throw from.fail('CORRUPT', result);
@@ -128,7 +122,7 @@ function unescaped(from: ArgumentReader, bytes: Uint8Array): Uint8Array {
 }
 
 /** A line without quotes; escapes are undone, as pickletools does. */
-const plainLine = (from: ArgumentReader): string => ascii(from, unescaped(from, from.line('stringnl')));
+const plainLine = (from: ArgumentReader): string => decodeLatin1(unescaped(from, from.line('stringnl')));
 
 function quotedLine(from: ArgumentReader): string {
   const line = from.line('stringnl');
@@ -140,7 +134,7 @@ function quotedLine(from: ArgumentReader): string {
       `strinq quote ${reprBytes(line.subarray(0, 1))} not found at both ends of ${reprBytes(line)}`,
     );
   }
-  return ascii(from, unescaped(from, line.subarray(1, Math.max(1, line.length - 1))));
+  return decodeLatin1(unescaped(from, line.subarray(1, Math.max(1, line.length - 1))));
 }
 
 const wrong = (value: Argument, what: string): MmdError =>
@@ -179,6 +173,7 @@ const writeCounted =
 
 const utf8 = (value: Argument): Uint8Array => {
   if (typeof value === 'string') return encodeUtf8(value);
+  if (value instanceof PyString) return value.utf8;
   throw wrong(value, 'text');
 };
 const latin1 = (value: Argument): Uint8Array =>

@@ -22,6 +22,10 @@ export function call(
   if (!(callable instanceof OpaqueGlobal || callable instanceof OpaqueObject)) {
     throw m.error('BAD_OPCODE', `${kind} of something that is not callable`);
   }
+  if (kind === 'REDUCE' && callable instanceof OpaqueGlobal) {
+    const plain = lookThrough(m, callable, args);
+    if (plain) return;
+  }
   const value = m.globals.reconstruct(callable)?.(args, m, kind, kwargs);
   if (value !== undefined && !(value instanceof Unfinished)) {
     m.stack.push(value);
@@ -37,6 +41,24 @@ export function call(
     throw m.error('FORBIDDEN_GLOBAL', `${global} is not on the allow-list, or not with these arguments`, global);
   }
   m.stack.push(object);
+}
+
+/**
+ * Calls of helpers that say what protocol 4 says in opcodes: `getattr(module.A, 'B')` is the global `A.B`, and
+ * `copyreg.__newobj_ex__(cls, args, kwargs)` is NEWOBJ_EX.
+ */
+function lookThrough(m: Machine, { module, name }: OpaqueGlobal, args: readonly unknown[]): boolean {
+  const [first, second, third] = args;
+  if (module === 'builtins' && name === 'getattr') {
+    const plain = first instanceof OpaqueGlobal && typeof second === 'string' && args.length === 2;
+    if (!plain || second === '' || second.includes('.')) return false;
+    m.stack.push(m.globals.global(first.module, `${first.name}.${second}`));
+    return true;
+  }
+  if (module !== 'copyreg' || name !== '__newobj_ex__') return false;
+  if (!(second instanceof Tuple) || !(third instanceof PyDict) || args.length !== 3) return false;
+  call(m, 'NEWOBJ_EX', first, second, third);
+  return true;
 }
 
 /** The tuple of arguments on top. */

@@ -7,9 +7,9 @@
 import { type ErrorCode, MmdError } from '../errors.ts';
 import type { Argument } from './arguments.ts';
 import { genops } from './genops.ts';
-import type { StackItem } from './opcodes.ts';
+import type { Opcode, StackItem } from './opcodes.ts';
 import { reprBytes, reprFloat, reprText } from './python-repr.ts';
-import { ByteArray, PyFloat } from './values/scalars.ts';
+import { ByteArray, PyFloat, PyString } from './values/scalars.ts';
 
 /** Options of {@link dis}. */
 export interface DisOptions {
@@ -53,6 +53,7 @@ export function dis(bytes: Uint8Array, options: DisOptions = {}): string {
 
   for (const { opcode, arg, pos } of genops(bytes, start)) {
     offset = pos;
+    checkAscii(opcode, arg, offset);
     const { name, before } = opcode;
     let { after } = opcode;
     let line = `${String(pos).padStart(5)}: ${reprCode(opcode.code).padEnd(4)} ${chunk.repeat(marks.length)}${name}`;
@@ -105,6 +106,17 @@ export function dis(bytes: Uint8Array, options: DisOptions = {}): string {
   return `${lines.join('\n')}\n`;
 }
 
+/** pickletools reads the text lines of Python 2 as ASCII, and gives up where they are not. */
+function checkAscii({ arg: encoding }: Opcode, arg: Argument | null, offset: number): void {
+  if (typeof arg !== 'string' || encoding?.startsWith('stringnl') !== true) return;
+  const at = arg.search(/[^\0-\x7f]/);
+  if (at === -1) return;
+  const byte = `0x${arg.charCodeAt(at).toString(16)}`;
+  throw new MmdError('CORRUPT', `'ascii' codec can't decode byte ${byte} in position ${at}: ordinal not in range(128)`, {
+    offset,
+  });
+}
+
 /** The opcode's byte as `repr(chr(code))` prints it, without quotes. */
 function reprCode(code: number): string {
   return code < 0x7f ? String.fromCharCode(code) : `\\x${code.toString(16)}`;
@@ -112,7 +124,7 @@ function reprCode(code: number): string {
 
 function reprArgument(arg: Argument | null): string {
   if (arg === null) return 'None';
-  if (typeof arg === 'string') return reprText(arg);
+  if (typeof arg === 'string' || arg instanceof PyString) return reprText(arg);
   if (typeof arg === 'boolean') return arg ? 'True' : 'False';
   if (arg instanceof PyFloat) return reprFloat(arg.value);
   if (arg instanceof ByteArray) return `bytearray(${reprBytes(arg)})`;

@@ -6,11 +6,12 @@
 
 import { MmdError } from '../errors.ts';
 import { ARGUMENTS, type Argument, ArgumentReader } from './arguments.ts';
-import { OPCODE_BY_CODE, type Opcode } from './opcodes.ts';
+import { OPCODE_BY_CODE, type Opcode, type OpcodeName } from './opcodes.ts';
 import { reprBytes } from './python-repr.ts';
 
 /** One opcode where it stands. */
 export interface GenOp {
+  readonly name: OpcodeName;
   readonly opcode: Opcode;
   /** The decoded argument; null if the opcode has none. Floats are `PyFloat`; bytes are borrowed. */
   readonly arg: Argument | null;
@@ -32,7 +33,7 @@ export interface GenOp {
  * ```ts
  * import { dump, genops } from '@mmdpickle/core/pickle';
  *
- * [...genops(dump([1], { protocol: 2 }))].map(({ opcode }) => opcode.name);
+ * [...genops(dump([1], { protocol: 2 }))].map(({ name }) => name);
  * // ['PROTO', 'EMPTY_LIST', 'BININT1', 'APPEND', 'STOP']
  * ```
  */
@@ -49,7 +50,7 @@ export function* genops(bytes: Uint8Array, start = 0): Generator<GenOp, void> {
     }
     from.pos = pos + 1;
     const arg = opcode.arg === null ? null : ARGUMENTS[opcode.arg].read(from);
-    yield { opcode, arg, pos, end: from.pos };
+    yield { name: opcode.name, opcode, arg, pos, end: from.pos };
     if (opcode.name === 'STOP') return;
   }
 }

@@ -92,7 +92,8 @@ const HANDLERS: { readonly [N in Exclude<OpcodeName, Hot>]: Handler } = {
   UNICODE: (m) => {
     const bytes = m.takeLine();
     m.spend(bytes.length);
-    m.stack.push(decodeRawUnicode(bytes, m.start + 1));
+    const text = decodeRawUnicode(bytes, m.start + 1);
+    m.stack.push(m.lossless ? text : String(text));
   },
   BINUNICODE8: (m) => {
     const length = m.takeCount64();
@@ -137,12 +138,12 @@ const HANDLERS: { readonly [N in Exclude<OpcodeName, Hot>]: Handler } = {
     m.stack.push(set);
   },
   POP: (m) => {
-    if (m.stack.length > m.fence) keepCall(m.stack.pop());
-    else m.popMark();
+    if (m.stack.length <= m.fence) m.popMark();
+    else keepCall(m, m.stack.pop());
   },
   DUP: (m) => m.stack.push(m.share(m.top())),
   POP_MARK: (m) => {
-    for (const item of m.popItems()) keepCall(item);
+    m.stack.length = m.popMark();
   },
   GET: (m) => m.recall(slot(m)),
   PUT: (m) => m.memoize(slot(m)),
@@ -161,6 +162,7 @@ const HANDLERS: { readonly [N in Exclude<OpcodeName, Hot>]: Handler } = {
   REDUCE: (m) => {
     const args = popArguments(m);
     call(m, 'REDUCE', m.pop(), args);
+    m.reducedAt = m.pos;
   },
   BUILD: build,
   INST: (m) => {
@@ -285,10 +287,11 @@ function pushPersistent(m: Machine, kind: 'PERSID' | 'BINPERSID', id: unknown): 
 
 /**
  * A call whose result is dropped was made for its effect: a six-item reduce sets the state of an object so. It
- * belongs to its first argument.
+ * belongs to its first argument. What was given a memo slot in between is needed elsewhere: picklers drop it so where
+ * a tuple contains itself.
  */
-function keepCall(value: unknown): void {
-  if (!(value instanceof OpaqueObject) || value.kind !== 'REDUCE') return;
+function keepCall(m: Machine, value: unknown): void {
+  if (!(value instanceof OpaqueObject) || m.start !== m.reducedAt) return;
   const target = value.args[0];
   if (target instanceof OpaqueObject) OpaqueObject.operate(target, { op: 'CALL', call: value });
 }

@@ -50,6 +50,8 @@ export class Machine implements ReadContext {
   /** Where the opcode at hand starts. */
   start = 0;
   proto = 0;
+  /** The position after the last REDUCE. */
+  reducedAt = -1;
   stack: unknown[] = [];
   /** Stack heights of the pending marks; `fence` is the last, or 0. */
   marks: number[] = [];
@@ -114,6 +116,7 @@ export class Machine implements ReadContext {
     this.buffers = this.options.buffers?.[Symbol.iterator]();
     this.bufferCount = 0;
     this.#decoded = 0;
+    this.reducedAt = -1;
     this.#space = undefined;
     this.proto = this.entry ? 4 : 0;
   }

@@ -5,6 +5,7 @@
  */
 
 import { decodeLatin1 } from '../bytes/utf8.ts';
+import type { PyString } from './values/scalars.ts';
 
 /** Characters that `repr` escapes: separators other than the space, and everything without a glyph. */
 const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}\p{Zs}]/u;
@@ -20,8 +21,8 @@ const SHORT: ReadonlyMap<string, string> = new Map([
 const quoteFor = (text: string): string => (text.includes("'") && !text.includes('"') ? '"' : "'");
 
 /** A str. */
-export function reprText(text: string): string {
-  const quote = quoteFor(text);
+export function reprText(text: string | PyString): string {
+  const quote = quoteFor(String(text));
   const parts = [quote];
   for (const character of text) {
     const short = SHORT.get(character);

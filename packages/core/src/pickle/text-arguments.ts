@@ -5,7 +5,9 @@
  */
 
 import { narrowInteger } from '../bytes/integers.ts';
+import { ByteWriter } from '../bytes/byte-writer.ts';
 import { decodeLatin1 } from '../bytes/utf8.ts';
+import { PyString } from './values/scalars.ts';
 import { MmdError } from '../errors.ts';
 
 /** An optional sign and decimal digits, without superfluous zeros: `int(text)` and `int(text, 0)` agree on these. */
@@ -71,32 +73,55 @@ export function unescapeBytes(bytes: Uint8Array): Uint8Array | string {
   return out.slice(0, length);
 }
 
+/** One escape, or one character, of raw-unicode-escape text; an even count of backslashes before stands for itself. */
+const RAW_UNICODE = /\\+(?:u[0-9a-fA-F]{0,4}|U[0-9a-fA-F]{0,8})?/g;
+
 /**
  * Decodes raw-unicode-escape: Latin-1, in which `\uXXXX` and `\UXXXXXXXX` after an odd count of backslashes stand
  * for code points.
+ *
+ * @param offset - where the text starts, for errors
+ * @returns a PyString where two escapes are a surrogate pair
  * @throws MmdError CORRUPT
  */
-export function decodeRawUnicode(bytes: Uint8Array, offset: number): string {
-  const text = decodeLatin1(bytes);
-  if (!text.includes('\\')) return text;
-  return text.replace(/\\+(?:u[0-9a-fA-F]{0,4}|U[0-9a-fA-F]{0,8})?/g, (match, at: number) => {
+export function decodeRawUnicode(bytes: Uint8Array, offset: number): string | PyString {
+  const source = decodeLatin1(bytes);
+  if (!source.includes('\\')) return source;
+  let high = -1;
+  let pair = false;
+  const text = source.replace(RAW_UNICODE, (match, at: number) => {
     const letter = match.search(/[uU]/);
     const slashes = letter === -1 ? match.length : letter;
     if (letter === -1 || slashes % 2 === 0) return match;
     const hex = match.slice(letter + 1);
-    const wanted = match[letter] === 'u' ? 4 : 8;
     const code = Number.parseInt(hex, 16);
-    if (hex.length !== wanted || code > 0x10ffff) {
-      throw new MmdError(
-        'CORRUPT',
-        `UNICODE at ${offset + at}: the escape ${match.slice(slashes - 1)} is not a character`,
-        {
-          offset: offset + at,
-        },
-      );
+    if (hex.length !== (match[letter] === 'u' ? 4 : 8) || code > 0x10ffff) {
+      const escape = match.slice(slashes - 1);
+      throw new MmdError('CORRUPT', `UNICODE at ${offset + at}: the escape ${escape} is not a character`, {
+        offset: offset + at,
+      });
     }
+    // An escape that directly follows one of a high surrogate makes a pair of code points.
+    if (code >= 0xdc00 && code <= 0xdfff && slashes === 1 && high === at) pair = true;
+    high = code >= 0xd800 && code <= 0xdbff ? at + match.length : -1;
     return match.slice(0, slashes - 1) + String.fromCodePoint(code);
   });
+  return pair ? new PyString(codePointsOf(source), text) : text;
+}
+
+/** The code points of raw-unicode-escape text as UTF-8, each surrogate by itself. */
+function codePointsOf(source: string): Uint8Array {
+  const to = new ByteWriter();
+  let from = 0;
+  for (const { 0: match, index } of source.matchAll(RAW_UNICODE)) {
+    const letter = match.search(/[uU]/);
+    if (letter === -1 || letter % 2 === 0) continue;
+    to.utf8(source.slice(from, index + letter - 1));
+    to.utf8(String.fromCodePoint(Number.parseInt(match.slice(letter + 1), 16)));
+    from = index + match.length;
+  }
+  to.utf8(source.slice(from));
+  return to.finish();
 }
 
 /** Strips the quotes of a STRING argument; `undefined` if it is not quoted. */

@@ -89,7 +89,8 @@ export function typeOf(value: unknown): { dtype: DType; record: boolean } | unde
 
 /** `numpy.dtype(typestr, align, copy)` followed by a state, as numpy writes it, or `numpy.dtype(spec)`. */
 export const readDType: Reconstruct = (args) => {
-  const [spec, align, copy] = args;
+  const [given, align, copy] = args;
+  const spec = textOf(given);
   if (args.length === 1) {
     if (spec instanceof Tuple && isRecord(spec[0])) {
       const dtype = spec.length === 2 ? dtypeOf(spec[1]) : undefined;
@@ -107,7 +108,8 @@ export const readDType: Reconstruct = (args) => {
 
 /** The dtype of numpy's state: version, byte order, sub-array, names, fields, itemsize, alignment, flags, metadata. */
 function finish(typestr: string, state: Tuple): DType | undefined {
-  const [version, order, subarray, names, fields, itemsize, , flags, metadata] = state;
+  const [version, mark, subarray, names, fields, itemsize, , flags, metadata] = state;
+  const order = textOf(mark);
   const versioned = (version === 3 && state.length === 8) || (version === 4 && state.length === 9);
   if (!versioned || typeof order !== 'string' || !/^[<>|=]$/.test(order)) return undefined;
   if (subarray !== null) return names === null ? dtypeOf(subarray) : undefined;
@@ -117,6 +119,9 @@ function finish(typestr: string, state: Tuple): DType | undefined {
   const code = typestr.replace(/^O\d+$/, 'O');
   return parseDType(`${order === '|' || order === '=' ? '' : order}${code}${unit}`);
 }
+
+/** Text that Python 2 wrote, which the encoding 'bytes' leaves as bytes. */
+const textOf = (value: unknown): unknown => (value instanceof Uint8Array ? decodeLatin1(value) : value);
 
 /** Metadata that the user attached have no place here: such a dtype stays opaque. */
 function plainMetadata(metadata: unknown): boolean {

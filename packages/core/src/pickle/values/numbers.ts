@@ -156,14 +156,52 @@ export const PATH_CLASSES = [
 /** A name of {@link PATH_CLASSES}. */
 export type PathClass = (typeof PATH_CLASSES)[number];
 
+/** The parts of a relative path. */
+const split = (path: string, separator: string): string[] => path.split(separator).filter((part) => part !== '' && part !== '.');
+
+function posixParts(segments: readonly string[]): string[] {
+  const from = segments.findLastIndex((segment) => segment.startsWith('/'));
+  const path = segments.slice(Math.max(0, from)).join('/');
+  // Two leading slashes mean something of their own in POSIX; three are one.
+  const root = /^\/\/(?!\/)/.test(path) ? ['//'] : path.startsWith('/') ? ['/'] : [];
+  return [...root, ...split(path, '/')];
+}
+
+/** Drive, root and the rest of a Windows path. */
+function splitRoot(path: string): [drive: string, root: string, rest: string] {
+  const share = /^(?:\\\\\?\\UNC\\|\\\\)[^\\]*\\[^\\]*/i.exec(path)?.[0];
+  if (share !== undefined) return [share, path.slice(share.length, share.length + 1), path.slice(share.length + 1)];
+  if (path.startsWith('\\\\')) return [path, '', ''];
+  const drive = /^.:/.exec(path)?.[0] ?? '';
+  const rest = path.slice(drive.length);
+  return rest.startsWith('\\') ? [drive, '\\', rest.slice(1)] : [drive, '', rest];
+}
+
+function windowsParts(segments: readonly string[]): string[] {
+  let [drive, root, path] = ['', '', ''];
+  for (const segment of segments) {
+    const [nextDrive, nextRoot, nextPath] = splitRoot(segment.replaceAll('/', '\\'));
+    if (nextRoot !== '') {
+      if (nextDrive !== '' || drive === '') drive = nextDrive;
+      [root, path] = [nextRoot, nextPath];
+    } else if (nextDrive !== '' && nextDrive.toLowerCase() !== drive.toLowerCase()) {
+      [drive, root, path] = [nextDrive, nextRoot, nextPath];
+    } else path = `${path}\\${nextPath}`;
+  }
+  if (drive.startsWith('\\\\')) root = '\\';
+  const anchor = drive + root;
+  return anchor === '' ? split(path, '\\') : [anchor, ...split(path, '\\')];
+}
+
 /** A path of Python's `pathlib`. */
 export class PyPath implements Keyed {
   readonly type: PathClass;
   /** The first may be the root: `['/', 'tmp', 'a']`. */
   readonly parts: readonly string[];
 
-  constructor(parts: readonly string[], type: PathClass = 'PurePosixPath') {
-    this.parts = Object.freeze([...parts]);
+  /** @param segments - joined and split as `pathlib` does */
+  constructor(segments: readonly string[], type: PathClass = 'PurePosixPath') {
+    this.parts = Object.freeze(type.includes('Windows') ? windowsParts(segments) : posixParts(segments));
     this.type = type;
     Object.freeze(this);
   }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { decodeUtf8 } from '../../bytes/utf8.ts';
 import { showAs } from './inspect.ts';
 import { type Keyed, type KeySpace, unhashable } from './keys.ts';
 
@@ -71,6 +72,17 @@ export class PyString implements Keyed {
     this.utf8 = utf8.slice();
     this.#text = text;
     Object.freeze(this);
+  }
+
+  /** The code points, each as a string; the halves of a pair are two. */
+  *[Symbol.iterator](): Generator<string, void> {
+    // No byte 0xED stands inside another character, so that cutting there keeps the halves apart.
+    for (let from = 0; from < this.utf8.length; ) {
+      const next = this.utf8.indexOf(0xed, from + 1);
+      const end = next === -1 ? this.utf8.length : next;
+      yield* decodeUtf8(this.utf8, from, end);
+      from = end;
+    }
   }
 
   /** The text, in which the pair has become one character. */
