@@ -105,7 +105,7 @@ function sumIntegers(layout: Layout, store: MemoryStore, machine: SimdMachine | 
     if (wide) for (const lane of new BigInt64Array(results, 0, blocks * 2)) total += lane;
     else total += BigInt(sumRange(new Int32Array(results, 0, blocks * 4), 0, blocks * 4));
     if (type.itemsize === 8) for (const element of new BigInt64Array(rest.slice().buffer)) total += element;
-    else addNumbers(arrayOver(type, rest));
+    else if (rest.length > 0) addNumbers(arrayOver(type, rest));
   });
   if (done !== true && type.itemsize === 8) {
     forEachHalfSums(layout, store, (high, low) => {
@@ -280,7 +280,7 @@ function extremeNumber(layout: Layout, store: MemoryStore, least: boolean, machi
     array !== undefined &&
     machine?.run(name, layout, store, true, (results, blocks, rest) => {
       add(new array(results, 0, (blocks * 16) / type.itemsize) as NumberArray);
-      add(arrayOver(type, rest));
+      if (rest.length > 0) add(arrayOver(type, rest));
       // The second vector tells of NaN, in floats.
       const nan = type.kind === 'f' && blocks > 0 && new Int32Array(results, 16, 4).some((lane) => lane !== 0);
       if (nan) best = Number.NaN;

@@ -1,13 +1,14 @@
 /**
- * Runs the kernels of `wasm-kernels.ts` over arrays, by way of copies of the size of a cache.
+ * Runs the kernels of `wasm-kernels.ts` over arrays: over file pages laid into the kernels' memory where the
+ * {@link ArrayMemory} can do that, else over copies of the size of a cache.
  *
- * A copy sounds like a loss, but the processor's block copy reads memory at its full speed, at any alignment, and the
- * kernel then reads from the second-level cache; laying the file's pages into the kernels' memory with MAP_FIXED costs
- * its page faults every time.
+ * Copies are fast too (the processor's block copy reads at the memory's full speed, at any alignment), but the kernel's
+ * own time comes on top, and an array that is read through its mapping piles its pages up in the process.
  *
  * @module
  */
 
+import type { ArrayMemory, FixedStretch } from './array-memory.ts';
 import { type MemoryStore, NATIVE_ORDER } from './element-store.ts';
 import type { Layout } from './layout.ts';
 import { forEachRun } from './shapes.ts';
@@ -21,6 +22,23 @@ const OUT_BYTES = 64 * 1024;
 /** Copies: large enough for the processor's block copy to reach its speed, small enough to stay in a second-level cache. */
 const COPY_BYTES = 256 * 1024;
 const WASM_PAGE = 65_536;
+/** Where file pages go. */
+const PAGES_AT: number = OUT_BYTES + COPY_BYTES;
+/**
+ * Arrays up to this size stay laid in until others come, because the page faults of the first time cost as much as
+ * reading. It is address space, not memory. Less where the runtime refuses so much.
+ */
+const KEEP_BYTES: readonly number[] = [2 ** 30, 2 ** 25];
+/** How many arrays stay laid in. */
+const SLOTS = 2;
+/** Larger arrays pass through in parts, so that the process never holds more of their pages. */
+const PART_BYTES: number = 2 ** 25;
+/** Below this, mapping costs more than copying. */
+const MIN_PAGES_BYTES: number = 2 ** 22;
+/** Room for the stretch's first and last page. */
+const SPARE_BYTES: number = 2 * WASM_PAGE;
+/** What one call of a kernel takes: its results must fit {@link OUT_BYTES}. */
+const CALL_BYTES: number = 2 ** 26;
 /** Bytes that share a vector of results. */
 const BLOCK_BYTES = 32 * 1024;
 /** Below this, starting the kernels costs more than they spare. */
@@ -31,14 +49,31 @@ type Kernel = (start: number, end: number, block: number, out: number) => void;
 /** What a kernel leaves: vectors of results, and the last elements, fewer than a vector's worth, which it did not take. */
 export type UseBlocks = (results: ArrayBuffer, blocks: number, rest: Uint8Array) => void;
 
+/** File pages that lie in the kernels' memory. */
+interface Kept {
+  readonly slot: number;
+  /** Weak: what is kept here must not keep a mapping alive. */
+  readonly memory: WeakRef<ArrayMemory>;
+  readonly offset: number;
+  readonly length: number;
+  readonly pages: FixedStretch;
+}
+
+const NOTHING = new Uint8Array(0);
+
 /** The kernels with their memory. */
 export class SimdMachine {
   readonly #memory: WebAssembly.Memory;
   readonly #kernels: Readonly<Record<string, Kernel>>;
+  readonly #keepBytes: number;
   #busy = false;
+  /** The one used last comes first. */
+  #kept: Kept[] = [];
 
-  constructor() {
-    this.#memory = new WebAssembly.Memory({ initial: (OUT_BYTES + COPY_BYTES) / WASM_PAGE });
+  /** @param keepBytes - how much address space to set aside for file pages */
+  constructor(keepBytes: number) {
+    this.#keepBytes = keepBytes;
+    this.#memory = new WebAssembly.Memory({ initial: (PAGES_AT + SLOTS * (keepBytes + SPARE_BYTES)) / WASM_PAGE });
     const module = new WebAssembly.Module(kernelModule() as BufferSource);
     const instance = new WebAssembly.Instance(module, { env: { memory: this.#memory } });
     this.#kernels = instance.exports as Record<string, Kernel>;
@@ -54,15 +89,15 @@ export class SimdMachine {
     if (kernel === undefined || this.#busy || layout.size * layout.type.itemsize < MIN_SIMD_BYTES) return false;
     this.#busy = true;
     try {
+      const { buffer } = this.#memory;
       this.#walk(layout, store, (at, length) => {
-        const { buffer } = this.#memory;
         const end = at + length - (length % STRIDE);
-        if (end > at) kernel(at, end, whole ? end - at : BLOCK_BYTES, 0);
-        use(
-          buffer,
-          whole ? Math.min(1, end - at) : Math.ceil((end - at) / BLOCK_BYTES),
-          new Uint8Array(buffer, end, at + length - end),
-        );
+        for (let from = at; from < end; from += CALL_BYTES) {
+          const to = Math.min(end, from + CALL_BYTES);
+          kernel(from, to, whole ? to - from : BLOCK_BYTES, 0);
+          use(buffer, whole ? 1 : Math.ceil((to - from) / BLOCK_BYTES), NOTHING);
+        }
+        if (length % STRIDE > 0) use(buffer, 0, new Uint8Array(buffer, end, length % STRIDE));
       });
     } finally {
       this.#busy = false;
@@ -86,7 +121,8 @@ export class SimdMachine {
     const { shape, strides, position } = unordered(layout);
     forEachRun(shape, [{ position, strides }], ([start = 0], count, [step = 0]) => {
       store.checkOpen();
-      for (let first = 0; first < count; ) {
+      const laid = step === itemsize && !swap ? this.#layIn(store, start, count * itemsize, use) : 0;
+      for (let first = laid / itemsize; first < count; ) {
         const n = Math.min(count - first, capacity - gathered);
         readRun(store, start + first * step, n, step, scratch.subarray(gathered * itemsize));
         gathered += n;
@@ -95,6 +131,57 @@ export class SimdMachine {
       }
     });
     flush();
+  }
+
+  /** Runs `use` over file pages laid into the kernels' memory. @returns how many bytes that were */
+  #layIn(store: MemoryStore, start: number, length: number, use: (at: number, length: number) => void): number {
+    const { memory } = store;
+    if (length < MIN_PAGES_BYTES || memory.mapFixed === undefined) return 0;
+    const offset = store.origin + start;
+    if (length <= this.#keepBytes) {
+      const at = this.#keep(memory, offset, length);
+      if (at === undefined) return 0;
+      use(at, length);
+      return length;
+    }
+    this.release();
+    for (let done = 0; done < length; ) {
+      store.checkOpen();
+      const part = Math.min(length - done, PART_BYTES);
+      const pages = memory.mapFixed(this.#memory.buffer, PAGES_AT, offset + done, part);
+      if (pages === undefined) return done;
+      try {
+        use(pages.at, part);
+      } finally {
+        pages.release();
+      }
+      done += part;
+    }
+    return length;
+  }
+
+  /** Where the stretch lies in the kernels' memory, laid in now or before. */
+  #keep(memory: ArrayMemory, offset: number, length: number): number | undefined {
+    const end = offset + length;
+    let kept = this.#kept.find(
+      (each) => each.memory.deref() === memory && each.offset <= offset && end <= each.offset + each.length,
+    );
+    if (kept === undefined) {
+      if (this.#kept.length === SLOTS) this.#kept.pop()?.pages.release();
+      const slot = [0, 1].find((free) => this.#kept.every((each) => each.slot !== free)) ?? 0;
+      const at = PAGES_AT + slot * (this.#keepBytes + SPARE_BYTES);
+      const pages = memory.mapFixed?.(this.#memory.buffer, at, offset, length);
+      if (pages === undefined) return undefined;
+      kept = { slot, memory: new WeakRef(memory), offset, length, pages };
+    }
+    this.#kept = [kept, ...this.#kept.filter((each) => each !== kept)];
+    return kept.pages.at + (offset - kept.offset);
+  }
+
+  /** Gives back the file pages that were kept. A file that is closed does so by itself. */
+  release(): void {
+    for (const { pages } of this.#kept) pages.release();
+    this.#kept = [];
   }
 }
 
@@ -106,13 +193,19 @@ export function simdMachine(): SimdMachine | undefined {
   if (typeof WebAssembly === 'undefined') return undefined;
   let machine = MACHINES.get(WebAssembly);
   if (machine === undefined) {
-    try {
-      machine = new SimdMachine();
-    } catch {
-      // A policy forbids it, or there is no SIMD or memory: the loops in JavaScript give the same results.
-      machine = null;
-    }
+    machine = startMachine();
     MACHINES.set(WebAssembly, machine);
   }
   return machine ?? undefined;
+}
+
+function startMachine(): SimdMachine | null {
+  for (const keepBytes of KEEP_BYTES) {
+    try {
+      return new SimdMachine(keepBytes);
+    } catch {
+      // Too little address space, a policy against it, or no SIMD: the loops in JavaScript give the same results.
+    }
+  }
+  return null;
 }

@@ -63,6 +63,8 @@ export class FileWindows {
   readonly #cells = new Map<number, Window>();
   readonly #own = new Map<number, Window>();
   readonly #all = new Set<Window>();
+  /** Stretches laid into buffers of others: given back when the file is closed, or they would hold its disk space. */
+  readonly stretches: Set<FixedStretch> = new Set();
 
   readonly #cell: number;
 
@@ -111,6 +113,7 @@ export class FileWindows {
 
   /** Puts anonymous pages over every window, so that views of a closed file read as zeros and harm nobody. */
   close(): void {
+    for (const stretch of this.stretches) stretch.release();
     for (const { address, length } of this.#all) {
       // Where it fails the file's pages stay, which is as safe: the mapping keeps the file alive.
       this.blank(address, length);
@@ -279,14 +282,18 @@ export class MappedMemory implements ArrayMemory {
     }
     const result = this.#windows.fixed(address, size, start - skip);
     if (result < 0) return undefined;
-    return {
+    const { stretches } = this.#windows;
+    const stretch: FixedStretch = {
       at: targetOffset + skip,
       release: () => {
+        if (!stretches.delete(stretch)) return;
         // A memory that grew may have moved; then the range is not ours any more.
         if (target.byteLength === 0 || sys.address(target) + targetOffset !== address) return;
         this.#windows.blank(address, size);
       },
     };
+    stretches.add(stretch);
+    return stretch;
   }
 
   /** Whether all of it lies in the file by now. */

@@ -108,7 +108,7 @@ for v in (a, a[::2, ::-3], a.T, a[3], a[5:6, 7:8]):
 });
 
 describe('the SIMD kernels', () => {
-  const machine = new SimdMachine();
+  const machine = new SimdMachine(2 ** 25);
 
   it('give the results of the loops in JavaScript for every type, at any alignment, length, stride and byte order', () => {
     for (const code of ['b1', 'i1', 'u1', 'i2', 'u2', 'i4', 'u4', 'i8', 'u8', 'f2', 'f4', 'f8', 'm8']) {
