@@ -37,8 +37,11 @@ export interface WatchOptions {
   readonly scheduler?: SchedulerLike;
 }
 
-/** After a file event the commit number may be a moment behind the write that caused it: look again for so long. */
-const SPIN_MS = 0.25;
+/**
+ * After a file event the commit number may be some microseconds behind the write that caused it: look again for so many
+ * turns of the event loop. More would cost a core's time for the events of writes that commit nothing.
+ */
+const SPIN_TURNS = 3;
 
 /** Follows one path, or a row of files. Subscribers share it; it remembers where it was when the last one leaves. */
 export class DictWatch extends Observable<Change> {
@@ -48,6 +51,7 @@ export class DictWatch extends Observable<Change> {
   readonly #pattern: FilePattern | undefined;
   readonly #options: WatchOptions;
   readonly #pollMs: number;
+  readonly #scheduler: SchedulerLike;
   #out = new Subject<readonly Change[]>();
   #subscribers = 0;
   #reader: FileReader | undefined;
@@ -60,6 +64,7 @@ export class DictWatch extends Observable<Change> {
   #timer: Subscription | undefined;
   #spin: NodeJS.Immediate | undefined;
   #pause = 0;
+  #wholeAt = -Infinity;
 
   /** Use {@link watchDict}. */
   constructor(path: string, options: WatchOptions) {
@@ -68,6 +73,7 @@ export class DictWatch extends Observable<Change> {
     this.#pattern = FilePattern.is(path) ? new FilePattern(path) : undefined;
     this.#options = options;
     this.#pollMs = checkPoll(options.pollMs ?? 20);
+    this.#scheduler = options.scheduler ?? asyncScheduler;
     const { from } = options;
     if (typeof from === 'object') this.#resume = from;
     else if (from === 'start' || from === 0) this.#begun = true;
@@ -102,7 +108,7 @@ export class DictWatch extends Observable<Change> {
       this.#begun = true;
       return found;
     });
-    this.#arm();
+    this.#arm(1, true);
   }
 
   #stop(): void {
@@ -185,50 +191,55 @@ export class DictWatch extends Observable<Change> {
   /** The file was touched: its commit number changes now or in a moment. */
   #hint(): void {
     if (this.#spin !== undefined || this.#reader === undefined) return;
-    const until = performance.now() + SPIN_MS;
+    let turns = SPIN_TURNS;
     const turn = (): void => {
       this.#spin = undefined;
-      if (this.#reader?.stirred) this.#look();
-      else if (performance.now() < until) this.#spin = setImmediate(turn);
+      if (this.#reader?.stirred) this.#look(false);
+      else if (turns-- > 0) this.#spin = setImmediate(turn);
       else this.#wakeSoon();
     };
     turn();
   }
 
-  #look(): void {
-    if (this.#guarded(() => this.#lookOnce())) this.#wakeSoon();
-  }
-
-  /** After something happened the next look comes soon; with nothing to see the pauses grow. */
+  /** A touch without a commit: one may follow without another event, through a mapping. */
   #wakeSoon(): void {
-    if (this.#subscribers === 0) return;
-    this.#pause = 0;
-    this.#arm();
+    if (this.#pause > 1) this.#arm(1, false);
   }
 
-  #arm(): void {
+  /** @param active - changes come without file events: the pauses grow step by step from here */
+  #arm(pause: number, active: boolean): void {
     this.#timer?.unsubscribe();
     if (this.#subscribers === 0) return;
-    this.#pause = Math.min(this.#pollMs, Math.max(1, this.#pause * 2));
-    this.#timer = (this.#options.scheduler ?? asyncScheduler).schedule(() => {
-      if (this.#guarded(() => this.#lookOnce())) this.#pause = 0;
-      this.#arm();
+    this.#pause = Math.min(this.#pollMs, pause);
+    this.#timer = this.#scheduler.schedule(() => {
+      // The commit number costs no system call; all else that can have happened may wait for its turn.
+      const whole = this.#scheduler.now() - this.#wholeAt >= this.#pollMs;
+      const some = (whole || this.#reader?.stirred !== false) && this.#look(whole);
+      if (some) this.#arm(1, true);
+      else this.#arm(active ? this.#pause * 2 : this.#pollMs, active);
     }, this.#pause);
   }
 
-  /** Returns true if anything was reported. */
-  #lookOnce(): boolean {
+  /**
+   * Returns true if anything was reported.
+   * @param whole - look at the file's size, and whether its name still names it, too
+   */
+  #look(whole: boolean): boolean {
+    if (whole) this.#wholeAt = this.#scheduler.now();
+    return this.#guarded(() => this.#lookOnce(whole));
+  }
+
+  #lookOnce(whole: boolean): boolean {
     const reader = this.#reader;
     if (reader === undefined) return this.#open();
     let some = this.#emit(reader.look());
-    const next = this.#successor(reader);
-    if (next === undefined || this.#reader === undefined) return some;
+    const next = whole && this.#reader === reader ? this.#successor(reader) : undefined;
+    if (next === undefined) return some;
     // Whatever was committed to the old file before it lost its name.
     some = this.#emit(reader.look()) || some;
-    if (this.#reader !== reader) return true;
+    if (this.#reader !== reader) return some;
     const ledger = reader.ledger;
-    this.#emit(this.#adopt(next.file, next.path).succeed(ledger));
-    return true;
+    return this.#emit(this.#adopt(next.file, next.path).succeed(ledger)) || some;
   }
 
   /** The file that comes after this one: another one of the same name, or the next of the row. */

@@ -14,6 +14,9 @@ const COMMIT_NUMBER_OFFSET = 18;
 const FIRST_ENTRY = 24;
 /** State byte of a live entry, two bytes before its end. */
 const LIVE = 0x88;
+/** The row count of a growable array is an opcode LONG1 of 8 bytes near the value's head. */
+const LONG1 = 0x8a;
+const HEAD = 128;
 /** Entries closer than this on average are looked at through one read of a stretch. */
 const CLOSE = 4096;
 const STRETCH = 65_536;
@@ -29,6 +32,7 @@ export class FileReader {
   ledger: WatchLedger = new WatchLedger(FIRST_ENTRY);
   commitNumber = -1;
   #size = -1;
+  readonly #head = new Uint8Array(HEAD);
   #sweepMs = 0;
   #sweptAt = -Infinity;
   #sweepDue = false;
@@ -71,7 +75,6 @@ export class FileReader {
     if (commits === 0 && this.#size === before.size) {
       return this.#sweepDue && this.#mayTakeTime() ? this.#sweep() : [];
     }
-    this.dict.refresh();
     const { ledger } = this;
     const entries = this.#entries(ledger.last?.offset ?? FIRST_ENTRY);
     if (ledger.last !== undefined) {
@@ -110,11 +113,20 @@ export class FileReader {
 
   #entries(from: number): SeenEntry[] {
     const seen: SeenEntry[] = [];
-    for (const { offset, end, key, live, valueLength } of this.dict.scan(from)) {
+    for (const { offset, end, key, live, valueOffset, valueLength } of this.dict.scan(from)) {
       if (key === undefined) continue;
-      seen.push({ offset, end, key, live, valueLength, rows: live ? this.#rowsOf(key, offset) : undefined });
+      const rows = live && this.#mayGrow(valueOffset, valueLength) ? this.#rowsOf(key, offset) : undefined;
+      seen.push({ offset, end, key, live, valueLength, rows });
     }
     return seen;
+  }
+
+  /** Whether a value begins as those of growable arrays do; most do not, and need no closer look. */
+  #mayGrow(valueOffset: number, valueLength: number): boolean {
+    const head = this.#head;
+    const count = Math.min(this.file.read(valueOffset, head), valueLength);
+    for (let pos = 1; pos < count; pos += 1) if (head[pos] === 8 && head[pos - 1] === LONG1) return true;
+    return false;
   }
 
   #rowsOf(key: string, offset: number): number | undefined {
