@@ -12,7 +12,9 @@ export function* csvRows(array: AnyArray): Generator<string> {
   const length = array.shape.length === 0 ? 1 : (array.shape[0] ?? 0);
   for (let index = 0; index < length; index += 1) {
     const row = array.shape.length === 0 ? array : (array.slice(index) as AnyArray);
-    yield stringify([elementsOf(row).flatMap((value) => (fields === undefined ? [cell(value)] : recordCells(value, fields)))]);
+    yield stringify([
+      elementsOf(row).flatMap((value) => (fields === undefined ? [cell(value)] : recordCells(value, fields))),
+    ]);
   }
 }
 
@@ -30,7 +32,8 @@ function cell(value: unknown): string {
   if (value === null || value === undefined) return '';
   if (value === true) return 'True';
   if (value === false) return 'False';
-  if (value instanceof Uint8Array) return Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('latin1');
+  if (value instanceof Uint8Array)
+    return Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('latin1');
   if (Array.isArray(value)) return value.map(cell).join(' ');
   return String(value);
 }

@@ -7,5 +7,8 @@ export function usageError(message: string, found?: unknown): MmdError {
 
 /** The key is not in the file: exit code 3. */
 export function keyNotFound(path: string, key: string): MmdError {
-  return new MmdError('NOT_FOUND', `no key ${JSON.stringify(key)} in ${path}; 'mmdpickle ls' lists the keys`, { path, key });
+  return new MmdError('NOT_FOUND', `no key ${JSON.stringify(key)} in ${path}; 'mmdpickle ls' lists the keys`, {
+    path,
+    key,
+  });
 }

@@ -91,8 +91,8 @@ function addCommand(program: Command, spec: CommandSpec, terminal: Terminal, ran
       args: (variadic ? values.slice(0, -1) : values) as (string | undefined)[],
       rest: variadic ? ((values.at(-1) ?? []) as string[]) : [],
       options,
-      json: options['json'] === true,
-      quiet: options['quiet'] === true,
+      json: options.json === true,
+      quiet: options.quiet === true,
     };
     ran(EXIT_CODES[await spec.run(invocation)].code);
   });
@@ -109,7 +109,8 @@ function reportError(error: unknown, terminal: Terminal, debug: boolean): void {
 
 function placeOf(error: MmdError): string {
   const path = error.path !== undefined && !error.message.includes(error.path) ? ` in ${error.path}` : '';
-  const offset = error.offset !== undefined && !error.message.includes(String(error.offset)) ? ` at offset ${error.offset}` : '';
+  const offset =
+    error.offset !== undefined && !error.message.includes(String(error.offset)) ? ` at offset ${error.offset}` : '';
   return path + offset;
 }
 

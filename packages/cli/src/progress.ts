@@ -35,7 +35,11 @@ export class ProgressBar implements Disposable {
   readonly update = ({ done, total }: Progress): void => {
     const elapsed = performance.now() - this.#start;
     if (this.#bar === undefined || elapsed < QUIET_MS) return;
-    const payload = { done: bytesText(done), whole: bytesText(total), rate: bytesText(Math.round((done * 1000) / elapsed)) };
+    const payload = {
+      done: bytesText(done),
+      whole: bytesText(total),
+      rate: bytesText(Math.round((done * 1000) / elapsed)),
+    };
     if (this.#shown) this.#bar.update(done, payload);
     else this.#bar.start(total, done, payload);
     this.#shown = true;

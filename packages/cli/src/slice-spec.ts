@@ -1,4 +1,4 @@
-import { MmdError, newAxis, type SliceSpec, slice } from '@mmdpickle/core';
+import { ellipsis, MmdError, newAxis, type SliceSpec, slice } from '@mmdpickle/core';
 
 /**
  * Parses numpy's slicing notation, `0:10,:,3` or `::-1,...`: numbers pick, ranges cut, `:` takes all, `None` adds an axis.
@@ -10,7 +10,7 @@ export function parseSliceSpec(text: string): SliceSpec[] {
     const trimmed = part.trim();
     if (trimmed === ':') return null;
     if (trimmed === 'None') return newAxis;
-    if (trimmed === '...') return '...';
+    if (trimmed === '...') return ellipsis;
     if (/^[+-]?\d+$/.test(trimmed)) return Number(trimmed);
     const range = /^([+-]?\d+)?:([+-]?\d+)?(?::([+-]?\d+)?)?$/.exec(trimmed);
     if (range === null) {

@@ -27,7 +27,11 @@ const CHUNK_BYTES = 1 << 20;
 const NUMERIC_KINDS = 'biufmM';
 
 /** Walks the array twice, chunk by chunk. */
-export function statisticsOf(array: AnyArray, bins: number, onProgress?: (progress: { done: number; total: number }) => void): Statistics {
+export function statisticsOf(
+  array: AnyArray,
+  bins: number,
+  onProgress?: (progress: { done: number; total: number }) => void,
+): Statistics {
   const { kind } = dataOf(array).type;
   if (!NUMERIC_KINDS.includes(kind)) throw usageError(`stats: an array of ${array.dtype} has no minimum and mean`);
   const total = 2 * dataOf(array).nbytes;

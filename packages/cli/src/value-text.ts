@@ -13,7 +13,9 @@ const PREVIEW = { items: 6, edge: 3, depth: 4, characters: 2000 } as const;
 export function previewText(value: unknown): string {
   if (value instanceof MaskedArray || value instanceof NDArray) return arrayText(value);
   const text = valueText(value, 0);
-  return text.length > PREVIEW.characters ? `${text.slice(0, PREVIEW.characters)} ... (${text.length} characters)` : text;
+  return text.length > PREVIEW.characters
+    ? `${text.slice(0, PREVIEW.characters)} ... (${text.length} characters)`
+    : text;
 }
 
 function arrayText(array: NDArray | MaskedArray): string {
@@ -27,7 +29,10 @@ function nestedText(array: NDArray | MaskedArray, indent: string): string {
   const { shape } = array;
   if (shape.length === 0) return elementText(array.get());
   const [length = 0] = shape;
-  const shown = length > PREVIEW.items ? [...range(0, PREVIEW.edge), -1, ...range(length - PREVIEW.edge, length)] : range(0, length);
+  const shown =
+    length > PREVIEW.items
+      ? [...range(0, PREVIEW.edge), -1, ...range(length - PREVIEW.edge, length)]
+      : range(0, length);
   const deeper = shape.length > 1;
   const items = shown.map((index) => {
     if (index === -1) return '...';
@@ -53,7 +58,8 @@ function valueText(value: unknown, depth: number): string {
   if (typeof value !== 'object') return String(value);
   if (depth >= PREVIEW.depth) return '...';
   const inner = (item: unknown): string => valueText(item, depth + 1);
-  if (value instanceof NDArray || value instanceof MaskedArray) return `array(${value.dtype} [${value.shape.join(', ')}])`;
+  if (value instanceof NDArray || value instanceof MaskedArray)
+    return `array(${value.dtype} [${value.shape.join(', ')}])`;
   if (value instanceof Map) return `{${limited([...value], ([key, item]) => `${inner(key)}: ${inner(item)}`)}}`;
   if (value instanceof Set) return `{${limited([...value], inner)}}`;
   if (Array.isArray(value)) return Object.isFrozen(value) ? `(${limited(value, inner)})` : `[${limited(value, inner)}]`;
@@ -73,7 +79,9 @@ function limited<T>(items: readonly T[], text: (item: T) => string): string {
 
 function bytesLiteral(bytes: Uint8Array): string {
   const shown = [...bytes.subarray(0, 64)].map((byte) =>
-    byte >= 32 && byte < 127 && byte !== 92 && byte !== 39 ? String.fromCharCode(byte) : `\\x${byte.toString(16).padStart(2, '0')}`,
+    byte >= 32 && byte < 127 && byte !== 92 && byte !== 39
+      ? String.fromCharCode(byte)
+      : `\\x${byte.toString(16).padStart(2, '0')}`,
   );
   return `b'${shown.join('')}'${bytes.length > 64 ? ` ... (${bytes.length} bytes)` : ''}`;
 }

@@ -1,5 +1,5 @@
 import type { EntryMeta } from '@mmdpickle/core';
-import { MmapDict } from '@mmdpickle/core/node';
+import { MmapDict, NodeFile } from '@mmdpickle/core/node';
 import { dataOf, isArray } from '../arrays.ts';
 import type { CommandSpec } from '../command.ts';
 import { describeEntry } from '../entries.ts';
@@ -23,7 +23,9 @@ export const diff: CommandSpec = {
   args: '<a> <b>',
   argDocs: { a: 'the one file', b: 'the other file' },
   options: [],
-  examples: [{ line: 'mmdpickle diff run.mmdpickle other.mmdpickle', doc: 'exit code 1 when they differ', exit: 'problems' }],
+  examples: [
+    { line: 'mmdpickle diff run.mmdpickle other.mmdpickle', doc: 'exit code 1 when they differ', exit: 'problems' },
+  ],
   async run({ terminal, args, json }) {
     const [pathA = '', pathB = ''] = args;
     using a = MmapDict.open(pathA, { mode: 'r' });
@@ -35,7 +37,11 @@ export const diff: CommandSpec = {
       differences += 1;
       const { kind, key, what } = difference;
       if (json) await printJson(terminal, difference);
-      else await print(terminal, paint[kind](`${MARKS[kind]} ${keyText(key)}${what === undefined ? '' : `  ${what}`}`).concat('\n'));
+      else
+        await print(
+          terminal,
+          paint[kind](`${MARKS[kind]} ${keyText(key)}${what === undefined ? '' : `  ${what}`}`).concat('\n'),
+        );
     }
     return differences === 0 ? 'ok' : 'problems';
   },
@@ -75,7 +81,16 @@ function sameValue(a: MmapDict, b: MmapDict, key: string): boolean {
     return pairs.every(([one, other]) => sameBytes(one.bytes(), other.bytes()));
   }
   // Entries are deterministic: equal values that the same program wrote have equal bytes.
-  return sameBytes([a.rawValue(key)], [b.rawValue(key)]);
+  return sameBytes([storedBytes(a, key)], [storedBytes(b, key)]);
+}
+
+/** A value's opcodes as they stand in the file. */
+function storedBytes(dict: MmapDict, key: string): Uint8Array {
+  const { offset = 0, length = 0 } = dict.getMeta(key) ?? {};
+  using file = NodeFile.open(dict.path, 'r');
+  const bytes = new Uint8Array(length);
+  file.read(offset, bytes);
+  return bytes;
 }
 
 /** Compares two sequences of pieces, however they are cut. */

@@ -17,7 +17,7 @@ export const rm: CommandSpec = {
     const [path = ''] = args;
     using dict = MmapDict.open(path, { mode: 'r+' });
     const missing = rest.find((key) => !dict.has(key));
-    if (missing !== undefined && options['force'] !== true) throw keyNotFound(path, missing);
+    if (missing !== undefined && options.force !== true) throw keyNotFound(path, missing);
     dict.batch(() => {
       for (const key of rest) dict.delete(key);
     });
@@ -47,7 +47,11 @@ export const cp: CommandSpec = {
   name: 'cp',
   summary: 'Copy entries to another file without passing them through memory',
   args: '<source> <target> [keys...]',
-  argDocs: { source: 'the mmdpickle file to read', target: 'the one to write, made when it is not there', keys: 'the keys; all when none is given' },
+  argDocs: {
+    source: 'the mmdpickle file to read',
+    target: 'the one to write, made when it is not there',
+    keys: 'the keys; all when none is given',
+  },
   options: [],
   examples: [
     { line: 'mmdpickle cp run.mmdpickle archive.mmdpickle cube dark', doc: 'two keys into another file' },
@@ -61,7 +65,10 @@ export const cp: CommandSpec = {
     if (missing !== undefined) throw keyNotFound(from, missing);
     using target = MmapDict.open(to);
     using bar = new ProgressBar(invocation, 'copy');
-    source.copy(rest.length > 0 ? rest : [...source.keys()], target, { signal: terminal.signal, onProgress: bar.update });
+    source.copy(rest.length > 0 ? rest : [...source.keys()], target, {
+      signal: terminal.signal,
+      onProgress: bar.update,
+    });
     return 'ok';
   },
 };

@@ -1,6 +1,6 @@
 import type { SliceSpec } from '@mmdpickle/core';
 import { MmapDict } from '@mmdpickle/core/node';
-import { writeNpy } from '@mmdpickle/npy-interop';
+import { npyPieces } from '@mmdpickle/npy-interop';
 import { type AnyArray, dataOf, isArray, requireArray, sliceArray } from '../arrays.ts';
 import type { CommandSpec } from '../command.ts';
 import { csvRows } from '../csv.ts';
@@ -10,8 +10,14 @@ import { print, printJson, type Terminal } from '../terminal.ts';
 import { previewText } from '../value-text.ts';
 
 /** How a value can be printed; the first whose option is set, else the last. */
-const FORMATS: readonly { readonly option?: string; print(terminal: Terminal, value: unknown, key: string): Promise<void> }[] = [
-  { option: 'npy', print: (terminal, value, key) => writeNpy(terminal.stdout, dataOf(requireArray(value, key, '--npy'))) },
+const FORMATS: readonly {
+  readonly option?: string;
+  print(terminal: Terminal, value: unknown, key: string): Promise<void>;
+}[] = [
+  {
+    option: 'npy',
+    print: printNpy,
+  },
   { option: 'raw', print: printRaw },
   {
     option: 'csv',
@@ -46,7 +52,7 @@ export const get: CommandSpec = {
     using dict = MmapDict.open(path, { mode: 'r' });
     if (!dict.has(key)) throw keyNotFound(path, key);
     const whole = dict.get(key);
-    const specs = options['slice'] as readonly SliceSpec[] | undefined;
+    const specs = options.slice as readonly SliceSpec[] | undefined;
     const value = specs === undefined ? whole : sliceArray(whole, specs, key);
     const format = FORMATS.find(({ option }) => option === undefined || options[option] === true);
     await format?.print(terminal, value, key);
@@ -54,9 +60,14 @@ export const get: CommandSpec = {
   },
 };
 
+async function printNpy(terminal: Terminal, value: unknown, key: string): Promise<void> {
+  for (const piece of npyPieces(dataOf(requireArray(value, key, '--npy')))) await print(terminal, piece.slice());
+}
+
 async function printRaw(terminal: Terminal, value: unknown, key: string): Promise<void> {
   if (typeof value === 'string' || value instanceof Uint8Array) return await print(terminal, value);
-  if (!isArray(value)) throw usageError(`--raw prints arrays, bytes and text, and ${JSON.stringify(key)} is none of them`);
+  if (!isArray(value))
+    throw usageError(`--raw prints arrays, bytes and text, and ${JSON.stringify(key)} is none of them`);
   for (const piece of dataOf(value).bytes()) await print(terminal, piece.slice());
 }
 

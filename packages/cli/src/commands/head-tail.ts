@@ -26,7 +26,7 @@ export const head: CommandSpec = {
   async run(invocation) {
     using dict = MmapDict.open(invocation.args[0] ?? '', { mode: 'r' });
     const array = arrayIn(dict, invocation);
-    await printRows(invocation, array, 0, Math.min(invocation.options['lines'] as number, rowsOf(array)));
+    await printRows(invocation, array, 0, Math.min(invocation.options.lines as number, rowsOf(array)));
     return 'ok';
   },
 };
@@ -43,8 +43,8 @@ export const tail: CommandSpec = {
     using dict = MmapDict.open(invocation.args[0] ?? '', { mode: 'r' });
     let array = arrayIn(dict, invocation);
     let seen = rowsOf(array);
-    await printRows(invocation, array, Math.max(0, seen - (options['lines'] as number)), seen);
-    while (options['follow'] === true && !terminal.signal.aborted) {
+    await printRows(invocation, array, Math.max(0, seen - (options.lines as number)), seen);
+    while (options.follow === true && !terminal.signal.aborted) {
       await delay(POLL_MS, undefined, { signal: terminal.signal }).catch(() => undefined);
       if (!dict.refresh()) continue;
       array = arrayIn(dict, invocation);

@@ -47,8 +47,12 @@ function deadBytes(dict: MmapDict): number {
   return bytes;
 }
 
-async function printTree({ terminal, options }: Invocation, entries: readonly EntryDescription[], size: number): Promise<void> {
-  const long = options['long'] === true;
+async function printTree(
+  { terminal, options }: Invocation,
+  entries: readonly EntryDescription[],
+  size: number,
+): Promise<void> {
+  const long = options.long === true;
   const columns: Column[] = [
     { title: 'key' },
     { title: 'type' },
@@ -65,7 +69,8 @@ async function printTree({ terminal, options }: Invocation, entries: readonly En
     const names = parts.slice(0, -1);
     const shared = names.findIndex((name, level) => folder[level] !== name);
     const from = shared === -1 ? names.length : shared;
-    for (let level = from; level < names.length; level += 1) rows.push([`${'  '.repeat(level)}${bold(keyText(names[level] ?? ''))}/`]);
+    for (let level = from; level < names.length; level += 1)
+      rows.push([`${'  '.repeat(level)}${bold(keyText(names[level] ?? ''))}/`]);
     folder = names;
     rows.push([
       `${'  '.repeat(names.length)}${keyText(parts.at(-1) ?? '')}`,
@@ -83,8 +88,10 @@ async function printTree({ terminal, options }: Invocation, entries: readonly En
 const LONG_COLUMNS: readonly { readonly column: Column; readonly cell: (entry: EntryDescription) => string }[] = [
   { column: { title: 'entry', align: 'right' }, cell: ({ entryOffset }) => String(entryOffset) },
   { column: { title: 'data', align: 'right' }, cell: ({ offset }) => (offset === undefined ? '-' : String(offset)) },
-  { column: { title: 'aligned', align: 'right' }, cell: ({ alignment }) => (alignment === undefined ? '-' : String(alignment)) },
+  {
+    column: { title: 'aligned', align: 'right' },
+    cell: ({ alignment }) => (alignment === undefined ? '-' : String(alignment)),
+  },
   { column: { title: 'layout' }, cell: ({ layout }) => layout ?? '-' },
   { column: { title: 'capacity' }, cell: ({ capacity }) => (capacity === undefined ? '-' : String(capacity)) },
 ];
-

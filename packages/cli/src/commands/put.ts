@@ -58,7 +58,7 @@ export const put: CommandSpec = {
   ],
   async run({ terminal, args, options }) {
     const [path = '', key = '', text = ''] = args;
-    const type = options['type'] as TypeName | undefined;
+    const type = options.type as TypeName | undefined;
     const value = await readValue(text, type);
     using dict = MmapDict.open(path);
     dict.set(key, value);
@@ -68,7 +68,9 @@ export const put: CommandSpec = {
       if (word === '-') return await TYPES[named ?? 'bytes'].read(await readInput('-', terminal));
       if (!word.startsWith('@')) return await TYPES[named ?? 'auto'].read(new TextEncoder().encode(word));
       const file = word.slice(1);
-      return await TYPES[named ?? BY_EXTENSION[extname(file).toLowerCase()] ?? 'bytes'].read(await readInput(file, terminal));
+      return await TYPES[named ?? BY_EXTENSION[extname(file).toLowerCase()] ?? 'bytes'].read(
+        await readInput(file, terminal),
+      );
     }
   },
 };

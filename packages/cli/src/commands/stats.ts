@@ -22,7 +22,7 @@ export const stats: CommandSpec = {
     using dict = MmapDict.open(path, { mode: 'r' });
     if (!dict.has(key)) throw keyNotFound(path, key);
     using bar = new ProgressBar(invocation, 'stats');
-    const statistics = statisticsOf(requireArray(dict.get(key), key, 'stats'), options['bins'] as number, bar.update);
+    const statistics = statisticsOf(requireArray(dict.get(key), key, 'stats'), options.bins as number, bar.update);
     if (json) await printJson(terminal, statistics);
     else await print(terminal, statisticsText(statistics));
     return 'ok';

@@ -1,9 +1,9 @@
 /** The commands that keep a file in shape: vacuum, reclaim, fsck. @module */
 
-import { MmapDict, salvage } from '@mmdpickle/core/node';
+import { MmapDict } from '@mmdpickle/core/node';
 import type { CommandSpec } from '../command.ts';
 import { ProgressBar } from '../progress.ts';
-import { print, printJson, tell } from '../terminal.ts';
+import { print, printJson } from '../terminal.ts';
 import { bytesText } from '../text.ts';
 
 /** `mmdpickle vacuum`: writes the live entries into a new file and renames it over the old. */
@@ -12,14 +12,16 @@ export const vacuum: CommandSpec = {
   summary: 'Write the file anew without dead space',
   args: '<file>',
   argDocs: { file: 'the mmdpickle file' },
-  options: [{ flags: '--in-place', doc: 'keep the inode, for peers that hold the file open; not safe while others map it' }],
+  options: [
+    { flags: '--in-place', doc: 'keep the inode, for peers that hold the file open; not safe while others map it' },
+  ],
   examples: [{ line: 'mmdpickle vacuum run.mmdpickle', doc: 'a new file beside the old, renamed over it' }],
   async run(invocation) {
     const { args, options, terminal, json } = invocation;
     using dict = MmapDict.open(args[0] ?? '', { mode: 'r+' });
     const before = dict.fileSize;
     using bar = new ProgressBar(invocation, 'vacuum');
-    dict.vacuum({ inPlace: options['inPlace'] === true, signal: terminal.signal, onProgress: bar.update });
+    dict.vacuum({ inPlace: options.inPlace === true, signal: terminal.signal, onProgress: bar.update });
     const after = dict.fileSize;
     if (json) await printJson(terminal, { before, after, freed: before - after });
     else await print(terminal, `${bytesText(before)} -> ${bytesText(after)}, ${bytesText(before - after)} freed\n`);

@@ -1,0 +1,145 @@
+/**
+ * How bytes become frames: raw elements, or records as JSON or CSV, a line each.
+ *
+ * @module
+ */
+
+import type { Readable } from 'node:stream';
+import { type DTypeLike, MmdError, memoryOver, NDArray, parseDType } from '@mmdpickle/core';
+import { checkRecord, cutFrames, type PlainRecord, parseSchema, type RecordSchema, readNdjson } from '@mmdpickle/rx';
+import { parse as parseCsvStream } from 'csv-parse';
+import { parse as parseCsv } from 'csv-parse/sync';
+import { usageError } from '../errors.ts';
+
+/** What the frames are, from the command line. */
+export interface FrameForm {
+  readonly format: 'raw' | 'ndjson' | 'csv';
+  /** Raw: the element type and the shape of one frame. */
+  readonly dtype: DTypeLike;
+  readonly shape: readonly number[];
+  /** Records: their columns. */
+  readonly schema: RecordSchema | undefined;
+}
+
+export type IngestFrame = NDArray | PlainRecord;
+
+/** Parses `--schema`: `celsius:float32,ok:bool,acceleration:float32[3]`. */
+export function parseSchemaOption(text: string): RecordSchema {
+  const schema: Record<string, DTypeLike | { dtype: DTypeLike; shape: number[] }> = {};
+  for (const part of text.split(/,(?![^[]*\])/)) {
+    const match = /^([^:]+):([^[\]]+(?:\[[a-z]+\])?)(?:\[(\d+(?:,\d+)*)\])?$/.exec(part.trim());
+    if (match === null) throw usageError(`--schema: expected name:dtype or name:dtype[n,m], found ${part}`, part);
+    const [, name = '', dtype = '', dims] = match;
+    schema[name] = dims === undefined ? dtype : { dtype, shape: dims.split(',').map(Number) };
+  }
+  parseSchema(schema);
+  return schema;
+}
+
+/** Parses `--shape`: `512,1024`; the empty text is one number a frame. */
+export function parseShapeOption(text: string): number[] {
+  if (text.trim() === '') return [];
+  const shape = text.split(/[,x]/).map(Number);
+  if (shape.some((dim) => !Number.isSafeInteger(dim) || dim < 0))
+    throw usageError(`--shape: expected 512,1024, found ${text}`, text);
+  return shape;
+}
+
+/** Frames of a stream that can wait, one at a time. */
+export function framesOf(stream: Readable, form: FrameForm): AsyncIterable<IngestFrame> {
+  if (form.format === 'raw') return cutFrames(stream, { dtype: form.dtype, shape: form.shape });
+  if (form.format === 'ndjson') return readNdjson(stream, form.schema === undefined ? {} : { schema: form.schema });
+  return csvRecords(stream, requireSchema(form));
+}
+
+/** The frames in one message. */
+export function framesIn(message: Uint8Array, form: FrameForm): IngestFrame[] {
+  if (form.format === 'raw') return rawFrames(message, form);
+  const text = decodeText(message);
+  if (form.format === 'csv') {
+    const schema = requireSchema(form);
+    const rows = parseCsv(text, { columns: Object.keys(schema), skip_empty_lines: true }) as Record<string, string>[];
+    return rows.map((row) => typedRecord(row, schema));
+  }
+  return text
+    .split('\n')
+    .filter((line) => line.trim() !== '')
+    .map((line) => jsonRecord(line, form.schema));
+}
+
+function rawFrames(message: Uint8Array, { dtype, shape }: FrameForm): NDArray[] {
+  const type = parseDType(dtype);
+  const size = shape.reduce((product, dim) => product * dim, type.itemsize);
+  if (size === 0 || message.length % size !== 0) {
+    throw new MmdError(
+      'TRUNCATED',
+      `a message of ${message.length} bytes holds no whole number of frames of ${size} bytes`,
+      {
+        expected: size,
+        found: message.length,
+      },
+    );
+  }
+  return Array.from({ length: message.length / size }, (_, index) =>
+    NDArray.over(memoryOver(message.subarray(index * size, (index + 1) * size)), type, shape),
+  );
+}
+
+function jsonRecord(line: string, schema: RecordSchema | undefined): PlainRecord {
+  let record: unknown;
+  try {
+    record = JSON.parse(line);
+  } catch (cause) {
+    throw new MmdError('CORRUPT', `not JSON: ${line.slice(0, 80)}`, { found: line, cause });
+  }
+  checkRecord(schema === undefined ? [] : parseSchema(schema), record);
+  return record;
+}
+
+async function* csvRecords(stream: Readable, schema: RecordSchema): AsyncGenerator<PlainRecord> {
+  // The first line names the columns; the schema says which of them are stored, and as what.
+  const parser = stream.pipe(parseCsvStream({ columns: true, skip_empty_lines: true, trim: true, bom: true }));
+  stream.once('error', (error) => parser.destroy(error));
+  for await (const row of parser as AsyncIterable<Record<string, string>>) yield typedRecord(row, schema);
+}
+
+/** Text cells as what their columns hold. */
+function typedRecord(row: Readonly<Record<string, string>>, schema: RecordSchema): PlainRecord {
+  const columns = parseSchema(schema);
+  const record = Object.fromEntries(
+    columns.map(({ name, dtype, shape }) => {
+      const cell = row[name];
+      if (cell === undefined)
+        throw new MmdError('INVALID_ARGUMENT', `csv: no column '${name}' in the heading`, { expected: name });
+      const values = shape.length > 0 ? cell.split(/\s+/) : [cell];
+      const typed = values.map((value) => cellValue(value, dtype.kind, name));
+      return [name, shape.length > 0 ? typed : typed[0]];
+    }),
+  );
+  checkRecord(columns, record);
+  return record;
+}
+
+function cellValue(text: string, kind: string, name: string): unknown {
+  if (kind === 'S' || kind === 'U') return text;
+  if (kind === 'b') return /^(1|true|yes)$/i.test(text);
+  if (kind === 'i' || kind === 'u') {
+    if (/^[+-]?\d+$/.test(text)) return BigInt(text);
+  } else if (text !== '' && (/^nan$/i.test(text) || !Number.isNaN(Number(text)))) return Number(text);
+  throw new MmdError('INVALID_ARGUMENT', `csv: column '${name}': ${JSON.stringify(text)} is not a number`, {
+    found: text,
+  });
+}
+
+function requireSchema({ schema }: FrameForm): RecordSchema {
+  if (schema !== undefined) return schema;
+  throw usageError('--format csv needs --schema name:dtype,...');
+}
+
+function decodeText(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw new MmdError('CORRUPT', 'a message is not UTF-8', { cause });
+  }
+}

@@ -1,0 +1,133 @@
+/**
+ * Where frames come from: standard input, files, pipes, sockets, a broker. Sources that can wait give an async
+ * iterable of byte pieces; those that cannot (datagrams, messages) give an Observable of whole messages.
+ *
+ * @module
+ */
+
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { connect, createServer, type Socket } from 'node:net';
+import type { Readable } from 'node:stream';
+import { MmdError } from '@mmdpickle/core';
+import { fromMqtt } from '@mmdpickle/rx';
+import { Observable } from 'rxjs';
+import { usageError } from '../errors.ts';
+import { openInput } from '../input.ts';
+import type { Terminal } from '../terminal.ts';
+
+/** An open source of bytes. */
+export type ByteInput =
+  | { readonly waits: true; readonly stream: Readable }
+  | { readonly waits: false; readonly messages$: Observable<Uint8Array> };
+
+/** The kinds of source, by what their name begins with; the first row that fits, else a path. */
+export const SOURCES: readonly {
+  readonly form: string;
+  readonly doc: string;
+  readonly matches: RegExp;
+  open(spec: string, terminal: Terminal): ByteInput | Promise<ByteInput>;
+}[] = [
+  {
+    form: '-',
+    doc: 'standard input',
+    matches: /^-$/,
+    open: (_spec, terminal) => ({ waits: true, stream: terminal.stdin }),
+  },
+  {
+    form: 'tcp://HOST:PORT',
+    doc: 'connects to a server and reads what it sends',
+    matches: /^tcp:\/\//,
+    open: async (spec, terminal) => ({ waits: true, stream: await connectTcp(addressOf(spec), terminal.signal) }),
+  },
+  {
+    form: 'tcp-listen://HOST:PORT',
+    doc: 'waits for one client and reads what it sends',
+    matches: /^tcp-listen:\/\//,
+    open: async (spec, terminal) => ({ waits: true, stream: await acceptTcp(addressOf(spec), terminal.signal) }),
+  },
+  {
+    form: 'udp://HOST:PORT',
+    doc: 'datagrams that arrive at this address; each holds whole frames or lines',
+    matches: /^udp:\/\//,
+    open: (spec) => ({ waits: false, messages$: datagrams(addressOf(spec)) }),
+  },
+  {
+    form: 'mqtt://HOST:PORT/TOPIC',
+    doc: 'messages of a broker, the topic may hold + and #; needs the package mqtt',
+    matches: /^mqtts?:\/\//,
+    open: (spec) => ({ waits: false, messages$: mqttMessages(spec) }),
+  },
+  {
+    form: 'PATH',
+    doc: 'a file or a named pipe',
+    matches: /^/,
+    open: (spec, terminal) => ({ waits: true, stream: openInput(spec, terminal) }),
+  },
+];
+
+/** Opens what `spec` names. */
+export async function openSource(spec: string, terminal: Terminal): Promise<ByteInput> {
+  const source = SOURCES.find(({ matches }) => matches.test(spec));
+  if (source === undefined) throw usageError(`--from: ${spec} names no source`, spec);
+  return await source.open(spec, terminal);
+}
+
+interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+function addressOf(spec: string): Address {
+  const match = /^[a-z-]+:\/\/(\[[^\]]+\]|[^:/]*):(\d+)\/?$/.exec(spec);
+  const port = Number(match?.[2]);
+  if (match === null || port > 65535) throw usageError(`--from: expected HOST:PORT, found ${spec}`, spec);
+  return { host: match[1]?.replaceAll(/[[\]]/g, '') || '127.0.0.1', port };
+}
+
+async function connectTcp(address: Address, signal: AbortSignal): Promise<Readable> {
+  const socket = connect(address);
+  try {
+    await once(socket, 'connect', { signal });
+  } catch (cause) {
+    socket.destroy();
+    throw ioError(`connecting to ${address.host}:${address.port}`, cause);
+  }
+  return socket;
+}
+
+async function acceptTcp({ host, port }: Address, signal: AbortSignal): Promise<Readable> {
+  const server = createServer();
+  try {
+    server.listen(port, host);
+    const [socket] = (await once(server, 'connection', { signal })) as [Socket];
+    return socket;
+  } catch (cause) {
+    throw ioError(`listening on ${host}:${port}`, cause);
+  } finally {
+    // One client is one capture; the socket that it has stays open.
+    server.close();
+  }
+}
+
+function datagrams({ host, port }: Address): Observable<Uint8Array> {
+  return new Observable((subscriber) => {
+    const socket = createSocket(host.includes(':') ? 'udp6' : 'udp4');
+    socket.on('message', (message) => subscriber.next(message));
+    socket.on('error', (cause) => subscriber.error(ioError(`receiving on ${host}:${port}`, cause)));
+    socket.bind(port, host);
+    return () => socket.close();
+  });
+}
+
+function mqttMessages(spec: string): Observable<Uint8Array> {
+  const match = /^(mqtts?:\/\/[^/]+)\/(.+)$/.exec(spec);
+  if (match === null) throw usageError(`--from: expected mqtt://HOST:PORT/TOPIC, found ${spec}`, spec);
+  const [, broker = '', topic = ''] = match;
+  return fromMqtt<Uint8Array>(broker, decodeURIComponent(topic), { decode: (payload) => payload.slice() });
+}
+
+function ioError(what: string, cause: unknown): MmdError {
+  const { code, message } = cause as NodeJS.ErrnoException;
+  return new MmdError('IO', `${what}: ${message}`, { errno: code, cause });
+}
