@@ -21,7 +21,7 @@ export function manPage(commands: readonly CommandSpec[]): string {
     '.SH COMMANDS',
     ...commands.flatMap(commandLines),
     '.SH EXIT STATUS',
-    ...Object.values(EXIT_CODES).flatMap(({ code, doc }) => ['.TP', String(code), escape(doc)]),
+    ...Object.values(EXIT_CODES).flatMap(({ code, doc }) => ['.TP', String(code), roffText(doc)]),
     '.SH ENVIRONMENT',
     '.TP',
     'NO_COLOR',
@@ -32,16 +32,25 @@ export function manPage(commands: readonly CommandSpec[]): string {
 
 function commandLines({ name, args, summary, argDocs, options, examples }: CommandSpec): string[] {
   return [
-    `.SS "${escape(`${name} ${args}`.trim())}"`,
-    `${escape(summary)}.`,
-    ...Object.entries(argDocs).flatMap(([argument, doc]) => ['.TP', `.I ${escape(argument)}`, escape(doc)]),
-    ...options.flatMap(({ flags, doc }) => ['.TP', `.B ${escape(flags)}`, escape(doc)]),
-    ...examples.flatMap(({ line, doc }) => ['.PP', `${escape(doc)}:`, '.PP', '.RS', '.nf', escape(line), '.fi', '.RE']),
+    `.SS "${roffText(`${name} ${args}`.trim())}"`,
+    `${roffText(summary)}.`,
+    ...Object.entries(argDocs).flatMap(([argument, doc]) => ['.TP', `.I ${roffText(argument)}`, roffText(doc)]),
+    ...options.flatMap(({ flags, doc }) => ['.TP', `.B ${roffText(flags)}`, roffText(doc)]),
+    ...examples.flatMap(({ line, doc }) => [
+      '.PP',
+      `${roffText(doc)}:`,
+      '.PP',
+      '.RS',
+      '.nf',
+      roffText(line),
+      '.fi',
+      '.RE',
+    ]),
   ];
 }
 
 /** Backslashes, hyphens, and a leading dot or quote have meaning in roff. */
-function escape(text: string): string {
+function roffText(text: string): string {
   const escaped = text.replaceAll('\\', '\\e').replaceAll('-', '\\-');
   return /^[.']/.test(escaped) ? `\\&${escaped}` : escaped;
 }

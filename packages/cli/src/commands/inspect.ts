@@ -141,14 +141,17 @@ function disassembleValue(file: NodeFile, start: number, length: number, data: P
     file.read(data.offset + data.length, bytes.subarray(2 + headLength, 2 + headLength + tailLength));
   }
   bytes[bytes.length - 1] = 0x2e;
-  const lines = disassemble(bytes).split('\n').slice(1, -3);
-  return lines
+  const inFile = (pos: number): number =>
+    start + pos - 2 + (data !== undefined && pos >= 2 + headLength ? data.length : 0);
+  const dataPos = data === undefined ? undefined : 2 + headLength - 9;
+  return disassemble(bytes)
+    .split('\n')
+    .slice(1, -3)
     .map((line) => {
-      const pos = Number(line.slice(0, line.indexOf(':')));
-      const behind = data !== undefined && pos >= 2 + headLength;
-      const offset = start + pos - 2 + (behind ? data.length : 0);
-      const holdsData = data !== undefined && pos === 2 + headLength - 9;
-      return `${String(offset).padStart(8)}${line.slice(line.indexOf(':'))}${holdsData ? ` ${data.length} bytes at ${data.offset}` : ''}\n`;
+      const colon = line.indexOf(':');
+      const pos = Number(line.slice(0, colon));
+      const rest = line.slice(colon).replace(/\(MARK at (\d+)\)$/, (_, mark) => `(MARK at ${inFile(Number(mark))})`);
+      return `${String(inFile(pos)).padStart(8)}${rest}${pos === dataPos ? ` ${data?.length} bytes at ${data?.offset}` : ''}\n`;
     })
     .join('');
 }
