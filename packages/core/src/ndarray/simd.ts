@@ -147,7 +147,7 @@ export class SimdMachine {
     this.release();
     for (let done = 0; done < length; ) {
       store.checkOpen();
-      const part = Math.min(length - done, PART_BYTES);
+      const part = Math.min(length - done, PART_BYTES, this.#keepBytes);
       const pages = memory.mapFixed(this.#memory.buffer, PAGES_AT, offset + done, part);
       if (pages === undefined) return done;
       try {

@@ -9,11 +9,13 @@ import {
   type Reduced,
   slice,
 } from '@mmdpickle/core/ndarray';
-import { Python, pythons } from '@mmdpickle/test-support';
+import { Python, pythons, TempDir } from '@mmdpickle/test-support';
 import { afterAll, describe, expect, it } from 'vitest';
+import type { MemoryStore } from '../../src/ndarray/element-store.ts';
 import { layoutOver } from '../../src/ndarray/layout.ts';
 import { max, min, sum } from '../../src/ndarray/reduce.ts';
 import { MIN_SIMD_BYTES, SimdMachine } from '../../src/ndarray/simd.ts';
+import { NodeFile } from '../../src/node/file.ts';
 
 const CODES = ['b1', 'i1', 'u1', 'i2', 'u2', 'i4', 'u4', 'i8', 'u8', 'f2', 'f4', 'f8', 'c8', 'c16', 'm8[s]'];
 
@@ -169,6 +171,58 @@ describe('the SIMD kernels', () => {
     expect(sum(layoutOf('u8'), machine)).toBe(2n ** 64n - BigInt(size));
     expect([min(layoutOf('i8'), machine), max(layoutOf('u8'), machine)]).toEqual([-1n, 2n ** 64n - 1n]);
     expect(sum(layoutOf('u4'), machine)).toBe(BigInt(size * 2) * 0xffffffffn);
+  });
+});
+
+describe('the SIMD kernels over a mapped file', () => {
+  const machine = new SimdMachine(2 ** 23);
+  const directory = new TempDir();
+  afterAll(() => directory[Symbol.dispose]());
+  const size = 2 ** 20 + 3;
+
+  /** A file of counting doubles that start at an odd place; longer than what stays laid in, or not. */
+  const fileOf = (name: string, count: number): NodeFile => {
+    const file = NodeFile.open(directory.file(name), 'a');
+    file.write(5, new Uint8Array(Float64Array.from({ length: count }, (_, i) => i % 1000).buffer));
+    return file;
+  };
+  const layoutIn = (file: NodeFile, count: number) =>
+    layoutOver({ memory: file.map(0, 5 + count * 8, 'write'), dtype: 'f8', shape: [count], offset: 5 });
+
+  it('see stores made since, in every one of several files, and forget a file that is closed', () => {
+    const files = ['a', 'b', 'c'].map((name) => fileOf(name, size - 4));
+    const layouts = files.map((file) => layoutIn(file, size - 4));
+    const wanted = layouts.map((layout) => sum(layout, null) as number);
+    for (let round = 0; round < 3; round += 1) {
+      for (const [i, layout] of layouts.entries()) {
+        expect(sum(layout, machine)).toBe(wanted[i]);
+        expect(max(layout, machine)).toBe(999 + round);
+        layout.store.set(17, 1000 + round);
+        wanted[i] = sum(layout, null) as number;
+      }
+    }
+    for (const [i, layout] of layouts.entries()) {
+      expect(sum(layout, machine)).toBe(wanted[i]);
+      files[i]?.close();
+      expect(() => sum(layout, machine)).toThrow(expect.objectContaining({ code: 'CLOSED' }));
+    }
+    const again = layoutOver({ memory: memoryOver(new Uint8Array(size * 8)), dtype: 'f8', shape: [size] });
+    expect(sum(again, machine)).toBe(0);
+    machine.release();
+  });
+
+  it('pass through what is larger than the room for it in parts', () => {
+    using file = fileOf('large', size);
+    const layout = layoutIn(file, size);
+    expect([sum(layout, machine), min(layout, machine), max(layout, machine)]).toEqual([sum(layout, null), 0, 999]);
+    const part = layoutOver({
+      memory: (layout.store as MemoryStore).memory,
+      dtype: 'f8',
+      shape: [Math.floor(size / 3) - 1, 2],
+      strides: [24, 8],
+      offset: 13,
+    });
+    expect(sum(part, machine)).toBe(sum(part, null));
   });
 });
 
