@@ -1,21 +1,41 @@
 /**
- * The dict in a real file: `MmapDict.open(path)`, and the node room's files, leases and errors.
+ * The dict in a real file: `MmapDict.open(path)`, ordinary pickles, and the node room's files, leases and errors.
  *
  * @module
  */
 
+import { convertInto, itemsOf, loadMapped, type PickleOptions } from './dict/convert.ts';
+import type { FsckOptions, FsckResult, SalvageResult } from './dict/fsck.ts';
 import { MmapDict as BaseDict } from './dict/mmap-dict.ts';
-import type { DictOptions } from './dict/options.ts';
+import type { DictMode, DictOptions } from './dict/options.ts';
+import type { ProgressOptions } from './dict/vacuum.ts';
+import { MmdError } from './errors.ts';
+import type { ArrayLayout } from './format/codecs.ts';
 import { NodeFile } from './node/file.ts';
+import { Lease, type LeaseOptions } from './node/lease.ts';
 
+export type { PickleOptions } from './dict/convert.ts';
+export type { FsckOptions, FsckResult, SalvageResult, VerifyResult } from './dict/fsck.ts';
 export { GrowableArray, type RowsLike } from './dict/growable-array.ts';
 export { GrowableMaskedArray } from './dict/growable-masked-array.ts';
 export type { EntryInfo, EntryMeta } from './dict/mmap-dict.ts';
 export type { DictMode, DictOptions } from './dict/options.ts';
+export type { ProgressOptions, VacuumOptions } from './dict/vacuum.ts';
 export * from './node/index.ts';
 
 /** Options of {@link MmapDict.open}; the mode defaults to `'a'`. */
 export type OpenOptions = DictOptions;
+
+/** What a handle is passed to another thread or process as: plain data. */
+export interface DictToken {
+  readonly mmdpickle: 1;
+  readonly path: string;
+  readonly mode: DictMode;
+  readonly layout: ArrayLayout;
+  readonly durability: 'none' | 'commit';
+  readonly lockTimeout: number;
+  readonly lenient: boolean;
+}
 
 const FILE_MODES = { r: 'r', c: 'r', 'r+': 'r+', a: 'a', 'w-': 'create-new' } as const;
 
@@ -33,14 +53,28 @@ const FILE_MODES = { r: 'r', c: 'r', 'r+': 'r+', a: 'a', 'w-': 'create-new' } as
  */
 export class MmapDict extends BaseDict {
   /**
-   * Opens or creates a file.
+   * Opens or creates a file. Opening never changes an intact file.
    *
    * @param path - a path or file URL
    * @param options - see {@link OpenOptions}
    * @throws NOT_FOUND, ALREADY_EXISTS, READ_ONLY, NOT_A_PICKLE, NOT_MMDPICKLE, TRUNCATED, CORRUPT, IO
+   *
+   * @example
+   * ```ts
+   * import { MmapDict } from '@mmdpickle/core/node';
+   *
+   * MmapDict.open('new.mmdpickle', { mode: 'w-' }).close();
+   * using dict = MmapDict.open('new.mmdpickle', { mode: 'r' });
+   * dict.size; // 0
+   * ```
    */
   static open(path: string | URL, options: OpenOptions = {}): MmapDict {
     const mode = options.mode ?? 'a';
+    if (!Object.hasOwn(FILE_MODES, mode)) {
+      throw new MmdError('INVALID_ARGUMENT', `mode '${mode}' is none of ${Object.keys(FILE_MODES).join(', ')}`, {
+        found: mode,
+      });
+    }
     const file = NodeFile.open(path, FILE_MODES[mode]);
     try {
       return new MmapDict(file, { ...options, mode });
@@ -49,4 +83,149 @@ export class MmapDict extends BaseDict {
       throw error;
     }
   }
+
+  /**
+   * Takes the writer lease, for work that must not be disturbed for long (ingest, vacuum, convert). A second taker gets LOCKED with
+   * the holder's pid at once. Should the lease be lost, this handle writes nothing more. Release it, or close the dict.
+   */
+  lease(options?: LeaseOptions): Lease {
+    const lease = Lease.acquire(this.path, options);
+    this.#lease?.release();
+    this.#lease = lease;
+    this.core.writer.guard = () => {
+      if (this.#lease === lease && !this.#released(lease)) lease.assertHeld();
+    };
+    return lease;
+  }
+
+  #lease: Lease | undefined;
+
+  /** A lease that its owner gave back no longer guards; one that was lost does. */
+  #released(lease: Lease): boolean {
+    return !lease.held && !lease.signal.aborted;
+  }
+
+  /** Plain data from which another thread or process opens the same file: {@link MmapDict.reopen}. */
+  token(): DictToken {
+    const { layout, durability, lockTimeout, lenient } = this.core.store.options;
+    const mode = this.mode === 'w-' || this.mode === 'a' ? 'r+' : this.mode;
+    return { mmdpickle: 1, path: this.path, mode, layout, durability, lockTimeout, lenient };
+  }
+
+  /** Opens what {@link MmapDict.token} stands for. */
+  static reopen(token: DictToken): MmapDict {
+    if (token?.mmdpickle !== 1) throw new MmdError('INVALID_ARGUMENT', 'not a token of a dict', { found: token });
+    const { mmdpickle, path, ...options } = token;
+    return MmapDict.open(path, options);
+  }
+
+  override close(): void {
+    try {
+      super.close();
+    } finally {
+      this.#lease?.release();
+      this.#lease = undefined;
+    }
+  }
+}
+
+/** A pickle opened in place. */
+export interface OpenedPickle extends Disposable {
+  /** Its value; arrays and bytes are views of the mapped file. */
+  readonly value: unknown;
+  /** The items, where the value is a dict with string keys. @throws NOT_A_DICT, BAD_KEY */
+  items(): Map<string, unknown>;
+  /** Unmaps the file: arrays and bytes then read as zeros. */
+  close(): void;
+}
+
+/**
+ * Opens any ordinary pickle, of any protocol; its arrays and bytes are mapped, not read.
+ *
+ * @example
+ * ```ts
+ * import { writeFileSync } from 'node:fs';
+ * import { openPickle } from '@mmdpickle/core/node';
+ * import { dump } from '@mmdpickle/core/pickle';
+ *
+ * writeFileSync('plain.pkl', dump({ gain: 2.5 }));
+ * using pickle = openPickle('plain.pkl');
+ * pickle.items().get('gain'); // 2.5
+ * ```
+ */
+export function openPickle(path: string | URL, options: PickleOptions = {}): OpenedPickle {
+  const file = NodeFile.open(path, 'r');
+  try {
+    const { value } = loadMapped(file, options);
+    return {
+      value,
+      items: () => itemsOf(value, file.name),
+      close: () => file.close(),
+      [Symbol.dispose]: () => file.close(),
+    };
+  } catch (error) {
+    file.close();
+    throw error;
+  }
+}
+
+/**
+ * Makes an mmdpickle file of an ordinary pickle of a dict. Arrays are copied from file to file. An interrupted conversion leaves no
+ * file behind.
+ *
+ * @param dst - must not exist
+ *
+ * @example
+ * ```ts
+ * import { writeFileSync } from 'node:fs';
+ * import { convert, MmapDict } from '@mmdpickle/core/node';
+ * import { dump } from '@mmdpickle/core/pickle';
+ *
+ * writeFileSync('old.pkl', dump({ gain: 2.5 }));
+ * convert('old.pkl', 'new.mmdpickle');
+ * MmapDict.open('new.mmdpickle', { mode: 'r' }).get('gain'); // 2.5
+ * ```
+ */
+export function convert(
+  src: string | URL,
+  dst: string | URL,
+  options: PickleOptions & ProgressOptions & { readonly dict?: Omit<DictOptions, 'mode'> } = {},
+): void {
+  const { dict, ...rest } = options;
+  using source = NodeFile.open(src, 'r');
+  const target = MmapDict.open(dst, { ...dict, mode: 'w-' });
+  try {
+    convertInto(source, target.core, rest);
+    target.close();
+  } catch (error) {
+    target.core.store.file.remove(target.path);
+    target.close();
+    throw error;
+  }
+}
+
+/** `MmapDict.fsck` for a file that may not even open: nothing is repaired unless asked for. */
+export function fsck(path: string | URL, options: FsckOptions = {}): FsckResult {
+  const mode = options.repair ? 'r+' : 'r';
+  using dict = MmapDict.open(path, { mode, lenient: true, salvage: true, index: false });
+  return dict.fsck(options);
+}
+
+/** Copies every intact entry of a damaged file into a new one. */
+export function salvage(src: string | URL, dst: string | URL, options: ProgressOptions = {}): SalvageResult {
+  using from = MmapDict.open(src, { mode: 'r', lenient: true, salvage: true });
+  using to = MmapDict.open(dst, { mode: 'w-' });
+  return from.salvage(to, options);
+}
+
+/** Makes the legacy arrays of a file loadable by every numpy, in place. Returns how many there were. */
+export function upgrade(path: string | URL): number {
+  using dict = MmapDict.open(path, { mode: 'r+' });
+  return dict.upgrade();
+}
+
+/** The reverse of {@link upgrade}. */
+export function downgrade(path: string | URL): number {
+  using dict = MmapDict.open(path, { mode: 'r+' });
+  return dict.downgrade();
 }

@@ -12,6 +12,7 @@ import { encodeEmptyFile, KEY_MAX } from '../format/layout.ts';
 import type { ArraySource, FileRange } from '../ndarray/index.ts';
 import { Decoder, EntryEncoder } from '../pickle/index.ts';
 import type { StorageFile } from '../storage/storage-file.ts';
+import type { EntryPlace } from './catalog.ts';
 import { EntryView, type ViewContext } from './entry-view.ts';
 import { GrowableArray, type GrowablePlace } from './growable-array.ts';
 import { GrowableAppender } from './growable-host.ts';
@@ -27,6 +28,7 @@ const DEFAULTS = {
   codecs: [],
   load: {},
   lenient: false,
+  salvage: false,
   index: true,
 } as const satisfies Partial<ResolvedOptions>;
 
@@ -213,7 +215,7 @@ export class DictCore {
 
   /** A tail that no commit claimed is repaired when the file is opened for writing. */
   #recover(): void {
-    if (this.writable) {
+    if (this.writable && !this.store.options.lenient) {
       this.writer.begin();
       this.writer.commit();
     }
@@ -261,7 +263,12 @@ export class DictCore {
       store.remove(key);
       return undefined;
     }
-    return new EntryView(this.#context(), key, place, store.journal?.stores);
+    return this.view(key, place);
+  }
+
+  /** The value of the entry at `place`. */
+  view(key: string, place: EntryPlace): EntryView {
+    return new EntryView(this.#context(), key, place, this.store.journal?.stores);
   }
 
   /** Reads an entry; again if it was changed by another writer meanwhile. */

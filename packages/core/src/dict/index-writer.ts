@@ -6,7 +6,7 @@
 
 import { encodeUtf8 } from '../bytes/index.ts';
 import { ENTRY_TAIL_SIZE, nextCommitNumber, TERMINATOR_SIZE } from '../format/layout.ts';
-import { TAIL_PREFIX_SIZE, tailEntryFrame } from '../format/tail-entry.ts';
+import { TAIL_PREFIX_SIZE, type TailKind, tailEntryFrame } from '../format/tail-entry.ts';
 import { hashKey, IndexBuilder } from '../format/tail-index.ts';
 import type { DictCore } from './core.ts';
 
@@ -15,45 +15,51 @@ const MIN_KEYS = 64;
 
 /** Appends a tail index for the dict as it is now. Does nothing for few keys. */
 export function writeIndex(core: DictCore): void {
+  core.transact(() => writeTails(core, undefined, false));
+}
+
+/**
+ * Appends tail entries, as the whole of a commit.
+ *
+ * @param checksums - the payload of an integrity entry, made for the next commit number
+ * @param always - write the index even where there are few keys
+ */
+export function writeTails(core: DictCore, checksums: Uint8Array | undefined, always: boolean): void {
   const { store, writer } = core;
-  core.begin();
-  try {
-    const { base, catalog } = store;
-    const seed = base?.footer.seed ?? (Math.random() * 2 ** 32) >>> 0;
-    const known = new Map<number, true>();
-    const own: [hash: number, offset: number][] = [];
-    catalog.each((key, slot) => {
-      const bytes = encodeUtf8(key);
-      own.push([hashKey(bytes, 0, bytes.length, seed), catalog.offset(slot)]);
-    });
-    let keys = own.length;
-    if (base !== undefined) {
-      // What the old index has and nobody looked up goes over by its hash; dead entries among it are told by their state.
-      for (const [, offset] of own) known.set(offset, true);
-      keys += base.footer.keys;
-    }
-    if (keys < MIN_KEYS) {
-      core.commit();
-      return;
-    }
-    const builder = new IndexBuilder(keys);
-    for (const [hash, offset] of own) builder.add(hash, offset);
-    const whole = base?.each((hash, offset) => {
-      if (!known.has(offset)) builder.add(hash, offset);
-    });
-    if (whole === false) {
-      core.rollback();
-      return;
-    }
-    const { end, commitNumber, memoHint } = store;
-    const payload = builder.payload;
-    const fileSize = end + TAIL_PREFIX_SIZE + payload.length + ENTRY_TAIL_SIZE + TERMINATOR_SIZE;
-    builder.finish({ seed, commitNumber: nextCommitNumber(commitNumber), fileSize, end });
-    const { prefix, suffix } = tailEntryFrame('index', payload.length, memoHint);
-    writer.appendTail(prefix, payload, suffix);
-  } catch (error) {
-    core.rollback();
-    throw error;
+  const { memoHint, end, commitNumber } = store;
+  const parts: Uint8Array[] = [];
+  let size = 0;
+  const add = (kind: TailKind, payload: Uint8Array): void => {
+    const { prefix, suffix } = tailEntryFrame(kind, payload.length, memoHint);
+    parts.push(prefix, payload, suffix);
+    size += prefix.length + payload.length + suffix.length;
+  };
+  if (checksums !== undefined) add('checksums', checksums);
+  const table = buildIndex(core, always);
+  if (table !== undefined) {
+    const { builder, seed } = table;
+    const fileSize = end + size + TAIL_PREFIX_SIZE + builder.payload.length + ENTRY_TAIL_SIZE + TERMINATOR_SIZE;
+    add('index', builder.finish({ seed, commitNumber: nextCommitNumber(commitNumber), fileSize, end }));
   }
-  core.commit();
+  if (parts.length > 0) writer.appendTail(parts);
+}
+
+function buildIndex({ store }: DictCore, always: boolean): { builder: IndexBuilder; seed: number } | undefined {
+  const { base, catalog } = store;
+  const keys = catalog.size + (base?.footer.keys ?? 0);
+  if (keys < MIN_KEYS && !always) return undefined;
+  const seed = base?.footer.seed ?? (Math.random() * 2 ** 32) >>> 0;
+  const builder = new IndexBuilder(keys);
+  const own = new Set<number>();
+  catalog.each((key, slot) => {
+    const bytes = encodeUtf8(key);
+    const offset = catalog.offset(slot);
+    builder.add(hashKey(bytes, 0, bytes.length, seed), offset);
+    own.add(offset);
+  });
+  // What the old index has and nobody looked up goes over by its hash; dead entries among it are told by their state.
+  const whole = base?.each((hash, offset) => {
+    if (!own.has(offset)) builder.add(hash, offset);
+  });
+  return whole === false ? undefined : { builder, seed };
 }

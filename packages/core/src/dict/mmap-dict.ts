@@ -11,6 +11,16 @@ import { ENTRY_HEAD_SIZE, ENTRY_TAIL_SIZE, entryEnd, HEADER_SIZE } from '../form
 import { answer, scanEntries } from '../format/scan.ts';
 import type { FileIdentity, StorageFile } from '../storage/storage-file.ts';
 import { DictCore } from './core.ts';
+import {
+  type FsckOptions,
+  type FsckResult,
+  fsck,
+  type SalvageResult,
+  salvage,
+  seal,
+  type VerifyResult,
+  verify,
+} from './fsck.ts';
 import { writeIndex } from './index-writer.ts';
 import type { DictMode, DictOptions } from './options.ts';
 import { rawValue } from './raw-value.ts';
@@ -345,6 +355,33 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
   /** Gives the disk of dead entries back without moving anything. Returns how many bytes. */
   reclaim(options: ProgressOptions = {}): number {
     return reclaim(this.core, options);
+  }
+
+  /**
+   * Checks structure and values. With `repair` it finishes or cuts off what a crash left; it never drops what a commit claimed.
+   * Never prints.
+   */
+  fsck(options: FsckOptions = {}): FsckResult {
+    return fsck(this.core, options);
+  }
+
+  /**
+   * Writes the tail index and, with `checksums`, a CRC-32C of every live entry, so that {@link MmapDict.verify} can name
+   * damaged ones. The next change drops both; stores into mapped arrays count as damage.
+   */
+  seal(options: ProgressOptions & { readonly checksums?: boolean } = {}): this {
+    seal(this.core, options);
+    return this;
+  }
+
+  /** Compares every live entry with the checksums of the last seal. */
+  verify(options: ProgressOptions = {}): VerifyResult {
+    return verify(this.core, options);
+  }
+
+  /** Copies every intact entry of this (leniently opened) dict into another, in one commit there. */
+  salvage(target: MmapDict, options: ProgressOptions = {}): SalvageResult {
+    return salvage(this.core, target.core, options);
   }
 
   /** Makes legacy arrays loadable by every numpy, in place, without moving their data. Returns how many there were. */

@@ -29,6 +29,8 @@ export interface DictOptions {
   readonly load?: Omit<LoadOptions, 'borrow' | 'offset'>;
   /** Open a file with a torn tail or damage for reading what is intact. Default false: it throws. */
   readonly lenient?: boolean;
+  /** With `lenient`: do not even ask for a header. Only `salvage` has a use for it. Default false. */
+  readonly salvage?: boolean;
   /** Write a tail index at close, so that the next open does not walk the file. Default true. */
   readonly index?: boolean;
 }

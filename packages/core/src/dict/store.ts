@@ -98,8 +98,18 @@ export class DictStore {
   /** Reads the header, and the tail index or else all entries. */
   load(): void {
     const head = this.read(0, HEADER_SIZE);
-    const { commitNumber } = decodeHeader(head, this.file.name);
-    if (this.file.size() < EMPTY_SIZE) this.#look(false, true);
+    const commitNumber = this.options.salvage ? -1 : decodeHeader(head, this.file.name).commitNumber;
+    if (head.length < HEADER_SIZE) {
+      const { length: found } = head;
+      this.torn = {
+        kind: 'damage',
+        offset: found,
+        truncated: true,
+        message: 'the header is cut off',
+        expected: HEADER_SIZE,
+        found,
+      };
+    } else if (this.file.size() < EMPTY_SIZE) this.#look(false, true);
     else if (!this.#useIndex(commitNumber)) this.#look(false, true);
   }
 

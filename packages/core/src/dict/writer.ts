@@ -135,13 +135,18 @@ export class DictWriter {
     this.#end();
   }
 
-  /** Appends a tail entry, which says something of the file as it is then. Call alone between begin() and commit(). */
-  appendTail(prefix: Uint8Array, payload: Uint8Array, suffix: Uint8Array): void {
+  /** Appends tail entries, which say something of the file as it is then. Call alone between begin() and commit(). */
+  appendTail(parts: readonly Uint8Array[]): void {
     this.#writing(() => {
       this.dropTail();
       this.#tailStart = this.#buffer.cursor;
-      for (const part of [prefix, payload, suffix]) this.#buffer.bytes(part);
+      for (const part of parts) this.#buffer.bytes(part);
     });
+  }
+
+  /** The file ends with what belongs there: closing need not write an index. */
+  settled(): void {
+    this.#changed = false;
   }
 
   /** Ends one begin() by giving up everything since the outermost one. */

@@ -1,0 +1,205 @@
+/**
+ * Checking, sealing and rescuing files.
+ *
+ * @module
+ */
+
+import { decodeUtf8 } from '../bytes/index.ts';
+import { type CheckResult, checkFile, type Finding, finding } from '../format/check.ts';
+import { CHECKSUM_BLOCK, decodeChecksums, type EntrySums, encodeChecksums, sumEntry } from '../format/checksums.ts';
+import { findEntry } from '../format/find-entry.ts';
+import { COMMIT_NUMBER_OFFSET, ENTRY_TAIL_SIZE, entryEnd, HEADER_SIZE, nextCommitNumber } from '../format/layout.ts';
+import { answer, scanEntries } from '../format/scan.ts';
+import { runSteps } from '../format/steps.ts';
+import { TAIL_PREFIX_SIZE, tailKindOf } from '../format/tail-entry.ts';
+import type { EntryPlace } from './catalog.ts';
+import type { DictCore } from './core.ts';
+import { writeTails } from './index-writer.ts';
+import { rawValue } from './raw-value.ts';
+import type { ProgressOptions } from './vacuum.ts';
+
+/** Options of `fsck`. */
+export interface FsckOptions extends ProgressOptions {
+  /** Carry out the plan. It truncates only what no commit claimed. Default false. */
+  readonly repair?: boolean;
+  /** Also read every value (but not the data of arrays). Default true. */
+  readonly values?: boolean;
+}
+
+/** What `fsck` found. */
+export interface FsckResult extends CheckResult {
+  /** No finding is an error. */
+  readonly ok: boolean;
+  /** The plan was carried out. */
+  readonly repaired: boolean;
+}
+
+/** Checks a file's structure and values, and repairs what can be repaired without losing a commit. */
+export function fsck(core: DictCore, options: FsckOptions = {}): FsckResult {
+  const { store, writer } = core;
+  core.alive();
+  if (writer.active) writer.settle();
+  const { file } = store;
+  const repair = options.repair === true;
+  if (repair) {
+    core.changing();
+    file.lock(store.options.lockTimeout);
+  }
+  try {
+    const result = answer(checkFile(file.size(), file.name), store.read);
+    const findings = [...result.findings];
+    if (options.values !== false && !findings.some(({ code }) => code === 'header'))
+      findings.push(...checkValues(core, options));
+    if (repair && result.plan.length > 0) {
+      runSteps(result.plan, file);
+      file.sync();
+      store.commitNumber = nextCommitNumber(file.loadI32(COMMIT_NUMBER_OFFSET));
+      file.storeI32(COMMIT_NUMBER_OFFSET, store.commitNumber);
+      store.invalidate();
+    }
+    const ok = !findings.some(({ severity }) => severity === 'error');
+    return { ...result, findings, ok, repaired: repair && result.plan.length > 0 };
+  } finally {
+    if (repair) file.unlock();
+  }
+}
+
+function checkValues(core: DictCore, { signal, onProgress }: ProgressOptions): Finding[] {
+  const findings: Finding[] = [];
+  const places = entriesOf(core, false).live;
+  let done = 0;
+  for (const [key, place] of places) {
+    signal?.throwIfAborted();
+    const problem = problemOf(core, key, place);
+    if (problem !== undefined) findings.push(finding('unreadable-value', place.offset, problem, key));
+    onProgress?.({ done: ++done, total: places.size });
+  }
+  return findings;
+}
+
+/** Why a value cannot be read; `undefined` where it can. */
+function problemOf(core: DictCore, key: string, place: EntryPlace): string | undefined {
+  try {
+    const view = core.view(key, place);
+    const [codec, meta] = core.describe(view);
+    if (meta.shape === undefined) codec.decode(view, meta);
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+/** The last live entry of each key, as far as the chain of frames goes, or beyond every break of it. */
+function entriesOf(core: DictCore, beyondBreaks: boolean): { live: Map<string, EntryPlace>; breaks: number[] } {
+  const live = new Map<string, EntryPlace>();
+  const breaks: number[] = [];
+  const { store } = core;
+  const size = store.file.size();
+  for (let from = HEADER_SIZE; ; ) {
+    const end = answer(
+      scanEntries(from, size, ({ offset, frameLength, keyLength, keyPos, bytes, state }) => {
+        if (state !== 'live') return;
+        try {
+          live.set(decodeUtf8(bytes, keyPos, keyPos + keyLength), { offset, frameLength, keyLength });
+        } catch {
+          breaks.push(offset);
+        }
+      }),
+      store.read,
+    );
+    if (end.kind === 'terminator' || !beyondBreaks) return { live, breaks };
+    breaks.push(end.offset);
+    from = answer(findEntry(end.offset + 1, size), store.read);
+    if (from < 0) return { live, breaks };
+  }
+}
+
+/** What `salvage` got out of a file. */
+export interface SalvageResult {
+  readonly recovered: readonly string[];
+  /** Keys whose values cannot be read, and why. */
+  readonly lost: readonly { readonly key: string; readonly offset: number; readonly message: string }[];
+  /** File offsets where the chain of frames is broken. */
+  readonly breaks: readonly number[];
+}
+
+/** Copies every intact entry of a damaged file into another dict, in one commit. */
+export function salvage(from: DictCore, to: DictCore, options: ProgressOptions = {}): SalvageResult {
+  const { live, breaks } = entriesOf(from, true);
+  const recovered: string[] = [];
+  const lost: { key: string; offset: number; message: string }[] = [];
+  to.transact(() => {
+    for (const [key, place] of live) {
+      options.signal?.throwIfAborted();
+      const message = problemOf(from, key, place);
+      if (message === undefined) {
+        to.put(key, rawValue(from.view(key, place)));
+        to.writer.settle();
+        recovered.push(key);
+      } else lost.push({ key, offset: place.offset, message });
+      options.onProgress?.({ done: recovered.length + lost.length, total: live.size });
+    }
+  });
+  return { recovered, lost, breaks };
+}
+
+/** Writes the sums of all live entries, and the tail index, at the end of the file. */
+export function seal(core: DictCore, options: ProgressOptions & { readonly checksums?: boolean } = {}): void {
+  core.transact(() => {
+    const { store } = core;
+    core.settled();
+    const entries: EntrySums[] = [];
+    if (options.checksums) {
+      store.catalog.each((key, slot) => {
+        options.signal?.throwIfAborted();
+        const { offset, frameLength } = store.catalog.place(slot);
+        entries.push({ offset, frameLength, sums: sumEntry(offset, frameLength, store.read) });
+        options.onProgress?.({ done: entries.length, total: store.catalog.size });
+        return key;
+      });
+    }
+    const payload = options.checksums ? encodeChecksums(nextCommitNumber(store.commitNumber), entries) : undefined;
+    writeTails(core, payload, true);
+  });
+  core.writer.settled();
+}
+
+/** What `verify` found. */
+export interface VerifyResult {
+  /** The file was sealed with checksums, and nothing was committed since. */
+  readonly sealed: boolean;
+  readonly checked: number;
+  readonly findings: readonly Finding[];
+}
+
+/** Compares every live entry with the sums of the last seal. */
+export function verify(core: DictCore, options: ProgressOptions = {}): VerifyResult {
+  const { store } = core;
+  core.refresh();
+  let payloadAt: readonly [number, number] | undefined;
+  const requests = scanEntries(store.end, store.file.size(), (entry) => {
+    if (entry.state !== 'dead' || tailKindOf(entry.bytes, entry.keyPos, entry.keyLength) !== 'checksums') return;
+    const start = entry.offset + TAIL_PREFIX_SIZE;
+    payloadAt = [start, entryEnd(entry.offset, entry.frameLength) - ENTRY_TAIL_SIZE - start];
+  });
+  answer(requests, store.read);
+  const found = payloadAt && decodeChecksums(store.read(...(payloadAt as [number, number])));
+  if (found === undefined || found.commitNumber !== store.commitNumber) {
+    const damaged = payloadAt !== undefined && found === undefined;
+    const findings = damaged ? [finding('bad-checksum', payloadAt![0], 'the sums themselves are damaged')] : [];
+    return { sealed: false, checked: 0, findings };
+  }
+  const findings: Finding[] = [];
+  const names = new Map([...entriesOf(core, false).live].map(([key, { offset }]) => [offset, key]));
+  for (const [i, { offset, frameLength, sums }] of found.entries.entries()) {
+    options.signal?.throwIfAborted();
+    const actual = sumEntry(offset, frameLength, store.read);
+    for (const [block, sum] of sums.entries()) {
+      if (actual[block] === sum) continue;
+      const at = offset + block * CHECKSUM_BLOCK;
+      findings.push(finding('bad-checksum', at, `MiB ${block} of the entry at ${offset} changed`, names.get(offset)));
+    }
+    options.onProgress?.({ done: i + 1, total: found.entries.length });
+  }
+  return { sealed: true, checked: found.entries.length, findings };
+}

@@ -1,0 +1,213 @@
+/**
+ * fsck as a pure function: what is wrong with a file, where, and the plan that repairs it.
+ *
+ * @module
+ */
+
+import { decodeUtf8 } from '../bytes/index.ts';
+import { MmdError } from '../errors.ts';
+import { findEntry } from './find-entry.ts';
+import { decodeJournal } from './journal.ts';
+import {
+  DEAD,
+  decodeHeader,
+  ENTRY_TAIL_SIZE,
+  HEADER_SIZE,
+  isTerminator,
+  putU64,
+  stateOffset,
+  TERMINATOR_SIZE,
+  terminator,
+} from './layout.ts';
+import { type ByteRequest, type ScannedEntry, scanEntries } from './scan.ts';
+import type { Step } from './steps.ts';
+import { TAIL_PREFIX_SIZE, type TailKind, tailKindOf } from './tail-entry.ts';
+import { decodeIndexFooter, INDEX_FOOTER_SIZE } from './tail-index.ts';
+
+/** What a finding is called. */
+export type FindingCode =
+  | 'header'
+  | 'torn-tail'
+  | 'broken-chain'
+  | 'damaged-entry'
+  | 'bad-key'
+  | 'unreadable-value'
+  | 'bad-checksum'
+  | 'half-commit'
+  | 'unclaimed-bytes'
+  | 'pending-journal'
+  | 'shadowed-entry'
+  | 'stale-index';
+
+/** A row of {@link FINDINGS}. */
+export interface FindingRow {
+  readonly severity: 'error' | 'warning' | 'info';
+  readonly repair: boolean;
+  readonly doc: string;
+}
+
+/** What can be wrong. `repair` says whether a plan exists that loses nothing a commit claimed. */
+export const FINDINGS: Readonly<Record<FindingCode, FindingRow>> = {
+  header: { severity: 'error', repair: false, doc: 'the header is not that of an mmdpickle file' },
+  'torn-tail': { severity: 'error', repair: true, doc: 'the file ends inside an entry, or without a terminator' },
+  'broken-chain': { severity: 'error', repair: false, doc: 'the chain of frames breaks before the end: salvage' },
+  'damaged-entry': { severity: 'error', repair: false, doc: "an entry's last bytes are not those of an entry" },
+  'bad-key': { severity: 'error', repair: false, doc: 'a key is not UTF-8' },
+  'unreadable-value': { severity: 'error', repair: false, doc: 'the value of a live entry cannot be read' },
+  'bad-checksum': { severity: 'error', repair: false, doc: 'bytes changed since the file was sealed' },
+  'half-commit': {
+    severity: 'warning',
+    repair: true,
+    doc: 'a commit was cut at a sector border: the terminator is to be written anew',
+  },
+  'unclaimed-bytes': { severity: 'warning', repair: true, doc: 'bytes behind the terminator that no commit claimed' },
+  'pending-journal': {
+    severity: 'warning',
+    repair: true,
+    doc: 'a killed writer committed a batch and did not finish it',
+  },
+  'shadowed-entry': { severity: 'warning', repair: true, doc: 'a live entry that a later one with the same key hides' },
+  'stale-index': { severity: 'info', repair: false, doc: 'a tail index that was made for another state: ignored' },
+};
+
+/** Something that is wrong. */
+export interface Finding {
+  readonly code: FindingCode;
+  readonly severity: 'error' | 'warning' | 'info';
+  /** File offset. */
+  readonly offset: number;
+  readonly message: string;
+  readonly key?: string | undefined;
+}
+
+/** What a check found, and how to repair what can be. */
+export interface CheckResult {
+  readonly findings: readonly Finding[];
+  /** Live entries and dead ones that were walked. */
+  readonly live: number;
+  readonly dead: number;
+  readonly plan: readonly Step[];
+}
+
+/** A finding with the severity of its code. */
+export function finding(code: FindingCode, offset: number, message: string, key?: string): Finding {
+  return { code, severity: FINDINGS[code].severity, offset, message, ...(key !== undefined && { key }) };
+}
+
+interface Seen {
+  readonly offset: number;
+  readonly frameLength: number;
+}
+
+/**
+ * Checks a file's structure; values are not looked at.
+ *
+ * @param size - the size of the file
+ * @param name - for messages
+ */
+export function* checkFile(size: number, name: string): Generator<ByteRequest, CheckResult, Uint8Array> {
+  const findings: Finding[] = [];
+  const plan: Step[] = [];
+  let counts = { live: 0, dead: 0 };
+  const head: Uint8Array = yield { offset: 0, length: Math.min(size, HEADER_SIZE) };
+  let commitNumber: number;
+  try {
+    ({ commitNumber } = decodeHeader(head, name));
+  } catch (error) {
+    if (!(error instanceof MmdError)) throw error;
+    return { findings: [finding('header', error.offset ?? 0, error.message)], ...counts, plan };
+  }
+  const live = new Map<string, Seen>();
+  let tail: { start: number; last: number; kind: TailKind } | undefined;
+  const end = yield* scanEntries(HEADER_SIZE, size, (entry) => {
+    const kind = entry.state === 'dead' ? tailKindOf(entry.bytes, entry.keyPos, entry.keyLength) : undefined;
+    tail = kind && { start: tail?.start ?? entry.offset, last: entry.offset, kind };
+    counts = { ...counts, ...(entry.state === 'live' ? { live: counts.live + 1 } : { dead: counts.dead + 1 }) };
+    if (entry.state !== 'dead') checkEntry(entry, live, findings, plan);
+  });
+  if (end.kind === 'damage') {
+    const last: Uint8Array = yield { offset: Math.max(0, size - TERMINATOR_SIZE), length: TERMINATOR_SIZE };
+    const next = yield* findEntry(end.offset, size);
+    const message = `${end.message}: expected ${end.expected}, found ${end.found}`;
+    if (next >= 0 || isTerminator(last, 0)) {
+      const more = next >= 0 ? `; entries go on at ${next}` : '';
+      findings.push(finding('broken-chain', end.offset, `${message}${more}`));
+    } else {
+      findings.push(finding('torn-tail', end.offset, message));
+      plan.push({ do: 'write', offset: end.offset, bytes: terminator(), why: 'torn-tail' }, { do: 'sync' });
+      plan.push({ do: 'truncate', size: end.offset + TERMINATOR_SIZE, why: 'torn-tail' });
+    }
+    return { findings, ...counts, plan };
+  }
+  const after = end.offset + TERMINATOR_SIZE;
+  if (end.partial) {
+    findings.push(finding('half-commit', end.offset, 'an append was cut at a sector border before it was committed'));
+    plan.push({ do: 'write', offset: end.offset, bytes: terminator(), why: 'half-commit' }, { do: 'sync' });
+  }
+  if (size > after) {
+    findings.push(finding('unclaimed-bytes', after, `${size - after} bytes behind the terminator`));
+    plan.push({ do: 'truncate', size: after, why: 'unclaimed-bytes' });
+  }
+  if (tail !== undefined) yield* checkTail(tail as never, end.offset, size, commitNumber, findings, plan);
+  return { findings, ...counts, plan };
+}
+
+function checkEntry(entry: ScannedEntry, live: Map<string, Seen>, findings: Finding[], plan: Step[]): void {
+  const { offset, frameLength, bytes, keyPos, keyLength, state } = entry;
+  let key: string | undefined;
+  try {
+    key = decodeUtf8(bytes, keyPos, keyPos + keyLength);
+  } catch {
+    findings.push(finding('bad-key', offset, 'the key is not UTF-8'));
+  }
+  if (state === 'damaged') {
+    findings.push(finding('damaged-entry', offset, 'memo hint or state are not what every entry has', key));
+    return;
+  }
+  if (key === undefined) return;
+  const before = live.get(key);
+  if (before !== undefined) {
+    findings.push(finding('shadowed-entry', before.offset, `hidden by the entry at ${offset}`, key));
+    const at = stateOffset(before.offset, before.frameLength);
+    plan.push({ do: 'write', offset: at, bytes: Uint8Array.of(DEAD), why: 'shadowed-entry' });
+  }
+  live.set(key, { offset, frameLength });
+}
+
+function* checkTail(
+  tail: { start: number; last: number; kind: TailKind },
+  end: number,
+  size: number,
+  commitNumber: number,
+  findings: Finding[],
+  plan: Step[],
+): Generator<ByteRequest, void, Uint8Array> {
+  const payloadStart = tail.last + TAIL_PREFIX_SIZE;
+  const payloadEnd = end - ENTRY_TAIL_SIZE;
+  if (tail.kind === 'journal') {
+    const payload: Uint8Array = yield { offset: payloadStart, length: payloadEnd - payloadStart };
+    const journal = decodeJournal(payload);
+    if (journal === undefined) return;
+    findings.push(
+      finding('pending-journal', tail.last, `${journal.deaths.length} deaths, ${journal.stores.size} row counts`),
+    );
+    const why = 'pending-journal';
+    for (const offset of journal.deaths) plan.push({ do: 'write', offset, bytes: Uint8Array.of(DEAD), why });
+    for (const [offset, rows] of journal.stores) {
+      const bytes = new Uint8Array(8);
+      putU64(bytes, 0, rows);
+      plan.push({ do: 'write', offset, bytes, why });
+    }
+    for (const [offset, bytes] of journal.overwrites ?? []) plan.push({ do: 'write', offset, bytes, why });
+    plan.push({ do: 'sync' }, { do: 'write', offset: tail.start, bytes: terminator(), why });
+    plan.push({ do: 'truncate', size: tail.start + TERMINATOR_SIZE, why });
+  } else if (tail.kind === 'index') {
+    const bytes: Uint8Array = yield { offset: payloadEnd - INDEX_FOOTER_SIZE, length: INDEX_FOOTER_SIZE };
+    const footer = decodeIndexFooter(bytes);
+    if (footer?.commitNumber !== commitNumber || footer.fileSize !== size) {
+      findings.push(
+        finding('stale-index', tail.last, `made for commit ${footer?.commitNumber}, the file is at ${commitNumber}`),
+      );
+    }
+  }
+}

@@ -1,0 +1,219 @@
+import { execFileSync } from 'node:child_process';
+import { closeSync, ftruncateSync, mkdirSync, openSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { TempDir } from '@mmdpickle/test-support';
+import { describe, expect, test } from 'vitest';
+import { type NDArray, ndarray } from '../../src/ndarray/index.ts';
+import { convert, downgrade, fsck, MmapDict, openPickle, salvage, upgrade } from '../../src/node.ts';
+import { dump } from '../../src/pickle/index.ts';
+
+const code = (expected: string) => expect.objectContaining({ name: 'MmdError', code: expected });
+
+describe('opening', () => {
+  test('bad input gives a typed error and leaves everything as it was', () => {
+    using dir = new TempDir();
+    const path = dir.file('x');
+    expect(() => MmapDict.open(path, { mode: 'r' })).toThrow(code('NOT_FOUND'));
+    expect(() => MmapDict.open(path, { mode: 'r+' })).toThrow(code('NOT_FOUND'));
+    mkdirSync(dir.file('d'));
+    expect(() => MmapDict.open(dir.file('d'))).toThrow(code('INVALID_ARGUMENT'));
+    execFileSync('mkfifo', [dir.file('fifo')]);
+    expect(() => MmapDict.open(dir.file('fifo'))).toThrow(code('INVALID_ARGUMENT'));
+    for (const [bytes, expected] of [
+      [Buffer.from('hello world, this is text and not a pickle'), 'NOT_A_PICKLE'],
+      [dump(new Map([['a', 1]])), 'NOT_MMDPICKLE'],
+      [Buffer.from('(dp0\nVa\np1\nI1\ns.'), 'NOT_MMDPICKLE'],
+    ] as const) {
+      writeFileSync(path, bytes);
+      for (const mode of ['r', 'r+', 'a', 'c'] as const) {
+        expect(() => MmapDict.open(path, { mode })).toThrow(code(expected));
+      }
+      expect(() => MmapDict.open(path, { mode: 'w-' })).toThrow(code('ALREADY_EXISTS'));
+      expect(readFileSync(path)).toEqual(Buffer.from(bytes));
+    }
+    expect(() => MmapDict.open(path)).toThrow(/convert/);
+    writeFileSync(path, '');
+    expect(() => MmapDict.open(path, { mode: 'r' })).toThrow(code('TRUNCATED'));
+  });
+
+  test('opening does not change a file, in any mode', () => {
+    using dir = new TempDir();
+    const path = dir.file('x');
+    using dict = MmapDict.open(path);
+    dict.set('a', ndarray(new Float64Array([1, 2, 3]))).set('b', 1);
+    const before = readFileSync(path);
+    const { mtimeMs } = statSync(path);
+    for (const mode of ['r', 'r+', 'a', 'c'] as const) {
+      using other = MmapDict.open(path, { mode });
+      expect(other.get('b')).toBe(1);
+    }
+    expect(readFileSync(path)).toEqual(before);
+    expect(statSync(path).mtimeMs).toBe(mtimeMs);
+  });
+
+  test("mode 'r' and 'c' refuse changes; in 'c' stores into arrays stay in memory", () => {
+    using dir = new TempDir();
+    const path = dir.file('x');
+    MmapDict.open(path)
+      .set('a', ndarray(new Float64Array([1, 2, 3])))
+      .close();
+    for (const mode of ['r', 'c'] as const) {
+      using dict = MmapDict.open(path, { mode });
+      expect(() => dict.set('b', 1)).toThrow(code('READ_ONLY'));
+      expect(() => dict.delete('a')).toThrow(code('READ_ONLY'));
+      expect(() => dict.vacuum()).toThrow(code('READ_ONLY'));
+      expect(() => dict.batch(() => 1)).toThrow(code('READ_ONLY'));
+      const array = dict.get('a') as NDArray;
+      if (mode === 'r') expect(() => array.set(0, 9)).toThrow(code('READ_ONLY'));
+      else {
+        array.set(0, 9);
+        expect((dict.get('a') as NDArray).get(0)).toBe(9);
+      }
+    }
+    using dict = MmapDict.open(path, { mode: 'r' });
+    expect((dict.get('a') as NDArray).get(0)).toBe(1);
+    dict.close();
+    expect(() => dict.get('a')).toThrow(code('CLOSED'));
+  });
+
+  test('a torn tail is reported when reading, and cut off when writing', () => {
+    using dir = new TempDir();
+    const path = dir.file('x');
+    MmapDict.open(path).set('a', 1).set('b', 'x'.repeat(1000)).close();
+    const { size } = statSync(path);
+    const fd = openSync(path, 'r+');
+    ftruncateSync(fd, size - 500);
+    closeSync(fd);
+    expect(() => MmapDict.open(path, { mode: 'r' })).toThrow(code('TRUNCATED'));
+    using lenient = MmapDict.open(path, { mode: 'r', lenient: true });
+    expect([...lenient]).toEqual([['a', 1]]);
+    expect(statSync(path).size).toBe(size - 500);
+    expect(fsck(path).findings).toMatchObject([{ code: 'torn-tail', severity: 'error' }]);
+    using dict = MmapDict.open(path);
+    expect(dict.repairs).toMatchObject([{ kind: 'torn-tail' }]);
+    expect([...dict]).toEqual([['a', 1]]);
+    expect(fsck(path)).toMatchObject({ ok: true, findings: [] });
+  });
+});
+
+describe('damage', () => {
+  test('in the middle is found by fsck, never cut off, and salvaged around', () => {
+    using dir = new TempDir();
+    const path = dir.file('x');
+    using dict = MmapDict.open(path);
+    for (let i = 0; i < 10; i++) dict.set(`k${i}`, i);
+    const third = [...dict.scan()][3]!;
+    dict.close();
+    const bytes = readFileSync(path);
+    bytes[third.offset + 3]! ^= 1;
+    writeFileSync(path, bytes);
+    expect(() => MmapDict.open(path)).toThrow(code('TRUNCATED'));
+    expect(readFileSync(path)).toEqual(bytes);
+    expect(fsck(path).findings[0]).toMatchObject({ code: 'broken-chain', offset: third.offset });
+    expect(fsck(path, { repair: true }).repaired).toBe(false);
+    const result = salvage(path, dir.file('y'));
+    expect(result.recovered).toEqual(['k0', 'k1', 'k2', 'k4', 'k5', 'k6', 'k7', 'k8', 'k9']);
+    using found = MmapDict.open(dir.file('y'), { mode: 'r' });
+    expect(found.get('k9')).toBe(9);
+  });
+
+  test('after a seal with checksums, verify names the entry that changed', () => {
+    using dir = new TempDir();
+    const path = dir.file('x');
+    using dict = MmapDict.open(path);
+    dict.set('a', ndarray(new Float64Array(300_000))).set('b', 'text');
+    expect(dict.verify()).toMatchObject({ sealed: false });
+    dict.seal({ checksums: true });
+    expect(dict.verify()).toMatchObject({ sealed: true, checked: 2, findings: [] });
+    dict.close();
+    const bytes = readFileSync(path);
+    bytes[1_500_000]! ^= 4;
+    writeFileSync(path, bytes);
+    using damaged = MmapDict.open(path, { mode: 'r' });
+    expect(damaged.verify().findings).toMatchObject([{ code: 'bad-checksum', key: 'a' }]);
+    damaged.close();
+    using changed = MmapDict.open(path);
+    changed.set('c', 1);
+    expect(changed.verify().sealed).toBe(false);
+    expect([...changed.keys()]).toEqual(['a', 'b', 'c']);
+  });
+});
+
+describe('ordinary pickles', () => {
+  test('are opened in place, and converted', () => {
+    using dir = new TempDir();
+    const data = new Float64Array(100_000).map((_, i) => i);
+    writeFileSync(
+      dir.file('p'),
+      dump(
+        new Map<string, unknown>([
+          ['array', ndarray(data)],
+          ['n', [1, 'x']],
+        ]),
+      ),
+    );
+    using pickle = openPickle(dir.file('p'));
+    expect((pickle.items().get('array') as NDArray).get(99_999)).toBe(99_999);
+    convert(dir.file('p'), dir.file('q'));
+    using dict = MmapDict.open(dir.file('q'), { mode: 'r' });
+    expect((dict.get('array') as NDArray).get(99_999)).toBe(99_999);
+    expect(dict.getMeta('array')!.offset % 64).toBe(0);
+    expect(dict.get('n')).toEqual([1, 'x']);
+    writeFileSync(dir.file('list'), dump([1]));
+    expect(() => convert(dir.file('list'), dir.file('r'))).toThrow(code('NOT_A_DICT'));
+    expect(() => statSync(dir.file('r'))).toThrow();
+    expect(() => convert(dir.file('p'), dir.file('q'))).toThrow(code('ALREADY_EXISTS'));
+  });
+
+  test('upgrade and downgrade take a path', () => {
+    using dir = new TempDir();
+    MmapDict.open(dir.file('x'))
+      .set('a', ndarray(new Int8Array([1])), { layout: 'legacy' })
+      .close();
+    expect(upgrade(dir.file('x'))).toBe(1);
+    expect(downgrade(dir.file('x'))).toBe(1);
+  });
+});
+
+describe('handles', () => {
+  test('pass to others as a token', () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('x'), { durability: 'commit' });
+    dict.set('a', 1);
+    using other = MmapDict.reopen(structuredClone(dict.token()));
+    other.set('b', 2);
+    expect(dict.get('b')).toBe(2);
+    expect(() => MmapDict.reopen({} as never)).toThrow(code('INVALID_ARGUMENT'));
+  });
+
+  test('a lease keeps a second one out, and says who holds it', () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('x'));
+    using other = MmapDict.open(dir.file('x'));
+    const lease = dict.lease();
+    expect(() => other.lease()).toThrow(expect.objectContaining({ code: 'LOCKED', pid: process.pid }));
+    dict.set('a', 1);
+    lease.release();
+    dict.set('a', 2);
+    other.lease().release();
+  });
+
+  test('two handles of one process take turns, and each sees what the other did', () => {
+    using dir = new TempDir();
+    using a = MmapDict.open(dir.file('x'));
+    using b = MmapDict.open(dir.file('x'));
+    for (let i = 0; i < 200; i++) {
+      const [one, two] = i % 2 === 0 ? [a, b] : [b, a];
+      one.set(`k${i % 7}`, i);
+      expect(two.get(`k${i % 7}`)).toBe(i);
+      if (i % 5 === 0) {
+        one.delete(`k${i % 7}`);
+        expect(two.has(`k${i % 7}`)).toBe(false);
+      }
+      if (i % 50 === 0) one.vacuum();
+      expect([...one].sort()).toEqual([...two].sort());
+    }
+    a.batch(() => {
+      expect(() => b.batch(() => 1, { lockTimeout: 0 })).toThrow(code('LOCKED'));
+    });
+  });
+});
