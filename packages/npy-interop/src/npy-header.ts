@@ -104,9 +104,8 @@ export function* npyHeaderSteps(
   const bytes = yield { offset: textOffset, length };
   need(bytes, length, `${name}: npy header`, textOffset);
   const text = decode(bytes, row.encoding, name, textOffset);
-  if (row.encoding === 'utf-8' && [...text].length > maxHeaderSize) {
-    throw tooLong(name, textOffset, [...text].length, maxHeaderSize);
-  }
+  const characters = countCodePoints(text);
+  if (characters > maxHeaderSize) throw tooLong(name, textOffset, characters, maxHeaderSize);
   const fields = parseHeaderText(text, row.major, name, textOffset);
   return { version: row.major, ...fields, dataOffset: textOffset + length };
 }
@@ -246,6 +245,13 @@ function need(bytes: Uint8Array, length: number, what: string, offset: number): 
     expected: length,
     found: bytes.length,
   });
+}
+
+/** Python's `len`: a pair of surrogates is one character. */
+function countCodePoints(text: string): number {
+  let count = 0;
+  for (const _ of text) count += 1;
+  return count;
 }
 
 function tooLong(name: string, offset: number, length: number, maximum: number): MmdError {

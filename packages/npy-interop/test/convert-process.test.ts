@@ -32,7 +32,7 @@ import {
 import { Python, pythons, TempDir } from '@mmdpickle/test-support';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 
-const LONG = process.env['MMDPICKLE_LONG'] === '1';
+const LONG = process.env.MMDPICKLE_LONG === '1';
 const CHILD = fileURLToPath(new URL('./child/convert.mjs', import.meta.url));
 
 let temp: TempDir;
@@ -46,6 +46,19 @@ function convert(die: 'import' | 'export' | 'never'): { signal: string | null; o
   return { signal, output: stdout + stderr };
 }
 
+async function inEveryPython(code: string, args: { readonly [name: string]: string }): Promise<unknown[]> {
+  const answers: unknown[] = [];
+  for (const info of pythons()) {
+    const python = new Python(info);
+    try {
+      answers.push(await python.run(code, args));
+    } finally {
+      await python[Symbol.asyncDispose]();
+    }
+  }
+  return answers;
+}
+
 describe('a conversion in its own process', () => {
   test('killed while it imports, it leaves the dict as it was', async () => {
     writeNpy(temp.file('in.npy'), new Float64Array(1 << 20));
@@ -54,14 +67,8 @@ describe('a conversion in its own process', () => {
       dict.set('before', new Float64Array([1, 2, 3]));
     }
     expect(convert('import').signal).toBe('SIGKILL');
-    for (const info of pythons()) {
-      await using python = new Python(info);
-      const keys = await python.run(
-        'import pickle\nwith open(args["path"], "rb") as file: result = list(pickle.load(file))',
-        { path: temp.file('x.mmdpickle') },
-      );
-      expect(keys).toEqual(['before']);
-    }
+    const read = 'import pickle\nwith open(args["path"], "rb") as file: result = list(pickle.load(file))';
+    expect(await inEveryPython(read, { path: temp.file('x.mmdpickle') })).toEqual(pythons().map(() => ['before']));
     using dict = MmapDict.open(temp.file('x.mmdpickle'));
     expect([...dict.keys()]).toEqual(['before']);
     await npyToMmd(temp.file('in.npy'), dict);
@@ -117,14 +124,10 @@ describe.runIf(LONG)('more than 4 GiB', () => {
       const big = await npz.get('big');
       expect([big.get(0), big.get(count - 1), (await npz.get('small')).get(0)]).toEqual([1.5, 2.5, 3]);
     }
-    for (const info of pythons()) {
-      await using python = new Python(info);
-      const seen = await python.run(
-        'import numpy as np\nwith np.load(args["path"]) as npz: big = npz["big"]; result = [big[0], big[-1], float(npz["small"][0])]',
-        { path: temp.file('big.npz') },
-      );
-      expect(seen).toEqual([1.5, 2.5, 3]);
-    }
+    const read =
+      'import numpy as np\nwith np.load(args["path"]) as npz: big = npz["big"]; result = [big[0], big[-1], float(npz["small"][0])]';
+    const seen = await inEveryPython(read, { path: temp.file('big.npz') });
+    expect(seen).toEqual(pythons().map(() => [1.5, 2.5, 3]));
     using back = MmapDict.open(temp.file('y.mmdpickle'));
     await npzToMmd(temp.file('big.npz'), back);
     const big = back.get('big') as NDArray;

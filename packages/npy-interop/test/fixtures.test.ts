@@ -39,12 +39,12 @@ function encode(value: unknown, type: DType): unknown {
       return [repr((value as Complex).re), repr((value as Complex).im)];
     case 'i':
     case 'u':
-      return String(value);
+      return (value as number | bigint).toString();
     case 'm':
     case 'M':
-      return value === null ? null : String(value);
+      return value === null ? null : (value as bigint).toString();
     case 'U':
-      return [...(value as string)].map((character) => character.codePointAt(0));
+      return Array.from(value as string, (character) => character.codePointAt(0));
     case 'S':
     case 'V':
       return hex(value);

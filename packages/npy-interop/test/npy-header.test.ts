@@ -149,7 +149,7 @@ describe('malformed npy files', () => {
   });
 
   test.each(MALFORMED)('$name is refused from a Blob as from bytes', async ({ bytes, code }) => {
-    await expect(readNpy(new Blob([bytes]))).rejects.toMatchObject({ code });
+    await expect(readNpy(new Blob([bytes as BlobPart]))).rejects.toMatchObject({ code });
   });
 
   test("object arrays are refused in numpy's words", () => {
@@ -270,7 +270,7 @@ for data in args["files"]:
         order: 'C',
       },
       { dtype: [['x'.repeat(66_000), '<f4']], shape: [1], order: 'C' },
-      ...[22, 23, 24].map((spaces) => ({ dtype: [[' '.repeat(spaces), '<i8']], shape: [2, 100], order: 'F' })),
+      ...[22, 23, 24].map((spaces) => ({ dtype: [[' '.repeat(spaces), '<i8']], shape: [2, 100], order: 'F' as const })),
     ] as const;
     const headers = cases.map(({ dtype, shape, order }) => formatNpyHeader({ dtype: dtype as never, shape, order }));
     const same = await python.run<string[]>(

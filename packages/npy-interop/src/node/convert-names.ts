@@ -8,8 +8,7 @@ import { basename } from 'node:path';
 import { MmdError } from '@mmdpickle/core';
 
 /** What file systems, shells and URLs read something into; `%` because it starts an escape. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
-const UNSAFE = /[\x00-\x1f\x7f%/\\:*?"<>|]/g;
+const UNSAFE = /[\p{Cc}%/\\:*?"<>|]/gu;
 const NAME_MAX = 255;
 
 /**
@@ -18,7 +17,10 @@ const NAME_MAX = 255;
  * @throws KEY_TOO_LONG when the name does not fit the 255 bytes of a file name
  */
 export function fileNameOf(key: string, extension: string): string {
-  const hex = (character: string): string => `%${character.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`;
+  const hex = (character: string): string => {
+    const code = character.charCodeAt(0);
+    return code > 0x7f ? character : `%${code.toString(16).toUpperCase().padStart(2, '0')}`;
+  };
   const name = `${key.replace(UNSAFE, hex).replace(/^\./, hex)}${extension}`;
   if (new TextEncoder().encode(name).length <= NAME_MAX) return name;
   throw new MmdError('KEY_TOO_LONG', `the key ${JSON.stringify(key)} is too long for a file name`, {

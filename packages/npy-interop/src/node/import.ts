@@ -16,7 +16,7 @@ import { FILL_SUFFIX, MASK_SUFFIX, type Tick } from '../npz-write.ts';
 import { tensorDType } from '../safetensors.ts';
 import { keyOfFileName } from './convert-names.ts';
 import { copyRangeAsync } from './copy-range.ts';
-import { HeldDict } from './held-dict.ts';
+import { changeHeld, type HeldDict } from './held-dict.ts';
 import { readNpy, readNpyHeader } from './npy-file.ts';
 import { NpzFile } from './npz-file.ts';
 import { toPath } from './replace-file.ts';
@@ -336,7 +336,7 @@ async function importItems(dict: MmapDict, items: readonly Item[], options: Conv
   const groups = await regroup(items);
   const bytes = items.reduce((sum, item) => sum + Math.max(0, item.nbytes), 0);
   const tick = meter(bytes, options);
-  await HeldDict.change(dict, options, async (held) => {
+  await changeHeld(dict, options, async (held) => {
     for (const group of groups) {
       options.signal?.throwIfAborted();
       await importGroup(held, group, tick);
@@ -373,7 +373,7 @@ async function regroup(items: readonly Item[]): Promise<Group[]> {
 async function importGroup(held: HeldDict, group: Group, tick: Tick): Promise<void> {
   const { key, mask } = group;
   if (group.objects) {
-    held.set(key, await group.load());
+    held.dict.set(key, await group.load());
     return;
   }
   const hole = (item: Item): ArraySource => ({
@@ -382,18 +382,21 @@ async function importGroup(held: HeldDict, group: Group, tick: Tick): Promise<vo
     shape: item.shape,
     order: item.shape.length > 1 ? group.order : 'C',
   });
-  held.set(key, mask === undefined ? hole(group) : { ...hole(group), mask: hole(mask), fillValue: group.fillValue });
-  const meta = held.getMeta(key);
-  if (meta === undefined) throw new MmdError('CORRUPT', `${held.name}: ${JSON.stringify(key)} was lost`, { key });
-  if (group.nbytes > 0) await group.fill(held.storage, meta.offset, tick);
+  held.dict.set(
+    key,
+    mask === undefined ? hole(group) : { ...hole(group), mask: hole(mask), fillValue: group.fillValue },
+  );
+  const meta = held.dict.getMeta(key);
+  if (meta === undefined) throw new MmdError('CORRUPT', `${held.dict.name}: ${JSON.stringify(key)} was lost`, { key });
+  if (group.nbytes > 0) await group.fill(held.file, meta.offset, tick);
   if (mask === undefined || meta.mask === undefined || mask.nbytes === 0) return;
   if (mask.order === group.order || mask.shape.length < 2) {
-    await mask.fill(held.storage, meta.mask.dataOffset, tick);
+    await mask.fill(held.file, meta.mask.dataOffset, tick);
     return;
   }
   let at = meta.mask.dataOffset;
   for (const piece of (await mask.load()).copy({ order: group.order }).bytes()) {
-    held.storage.write(at, piece);
+    held.file.write(at, piece);
     at += piece.length;
     tick(piece.length);
   }
