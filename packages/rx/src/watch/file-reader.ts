@@ -5,15 +5,20 @@
  */
 
 import { MmapDict } from '@mmdpickle/core';
+import {
+  answer,
+  COMMIT_NUMBER_OFFSET,
+  ENTRY_HEAD_SIZE,
+  entryEnd,
+  HEADER_SIZE,
+  LIVE,
+  type ScannedEntry,
+  scanEntries,
+} from '@mmdpickle/core/format';
 import type { StorageFile } from '@mmdpickle/core/storage';
 import type { ChangeDraft } from './change.ts';
 import { type SeenEntry, WatchLedger } from './ledger.ts';
 
-/** File offset of the commit number, and of the first entry: docs/format.md, "Layout". */
-const COMMIT_NUMBER_OFFSET = 18;
-const FIRST_ENTRY = 24;
-/** State byte of a live entry, two bytes before its end. */
-const LIVE = 0x88;
 /** The row count of a growable array is an opcode LONG1 of 8 bytes near the value's head. */
 const LONG1 = 0x8a;
 const HEAD = 128;
@@ -29,10 +34,12 @@ const SWEEP_ALWAYS = 1024;
 export class FileReader {
   readonly file: StorageFile;
   readonly dict: MmapDict;
-  ledger: WatchLedger = new WatchLedger(FIRST_ENTRY);
+  ledger: WatchLedger = new WatchLedger(HEADER_SIZE);
   commitNumber = -1;
   #size = -1;
   readonly #head = new Uint8Array(HEAD);
+  readonly #decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+  #buffer = new Uint8Array(8192);
   #sweepMs = 0;
   #sweptAt = -Infinity;
   #sweepDue = false;
@@ -46,20 +53,20 @@ export class FileReader {
   /** Takes what is there now as known. */
   skip(): void {
     this.#note();
-    this.ledger.appended(this.#entries(FIRST_ENTRY));
+    this.ledger.appended(this.#entries(HEADER_SIZE));
   }
 
   /** Reports all that is there. */
   replay(): ChangeDraft[] {
     this.#note();
-    return this.ledger.appended(this.#entries(FIRST_ENTRY));
+    return this.ledger.appended(this.#entries(HEADER_SIZE));
   }
 
   /** Goes on with what was known of another file, whose place this one took. */
   succeed(ledger: WatchLedger): ChangeDraft[] {
     this.#note();
     this.ledger = ledger;
-    return ledger.moved(this.#entries(FIRST_ENTRY), FIRST_ENTRY);
+    return ledger.moved(this.#entries(HEADER_SIZE), HEADER_SIZE);
   }
 
   /** Whether the commit number is another one than at the last look. No system call. */
@@ -76,17 +83,17 @@ export class FileReader {
       return this.#sweepDue && this.#mayTakeTime() ? this.#sweep() : [];
     }
     const { ledger } = this;
-    const entries = this.#entries(ledger.last?.offset ?? FIRST_ENTRY);
+    const entries = this.#entries(ledger.last?.offset ?? HEADER_SIZE);
     if (ledger.last !== undefined) {
       const anchor = entries.shift();
       if (anchor === undefined || anchor.offset !== ledger.last.offset || anchor.key !== ledger.last.key) {
         // A vacuum in place, as Python's mmappickle does it.
-        return ledger.moved(this.#entries(FIRST_ENTRY), FIRST_ENTRY);
+        return ledger.moved(this.#entries(HEADER_SIZE), HEADER_SIZE);
       }
       if (anchor.end !== ledger.end) ledger.stretched(anchor.end);
     }
     const changes = ledger.appended(entries);
-    const grown = [...ledger.growables()].flatMap((key) => ledger.grew(key, this.dict.getMeta(key)?.shape?.[0] ?? 0));
+    const grown = [...ledger.growables].flatMap((key) => ledger.grew(key, this.dict.getMeta(key)?.shape?.[0] ?? 0));
     changes.push(...grown);
     // One commit that appended entries did nothing else: a batch raises the number once more for what it deletes.
     if (before.commitNumber >= 0 && commits === 1 && entries.length > 0 && grown.length === 0) return changes;
@@ -108,18 +115,41 @@ export class FileReader {
 
   /** All entries of the file. */
   entries(): SeenEntry[] {
-    return this.#entries(FIRST_ENTRY);
+    return this.#entries(HEADER_SIZE);
   }
 
   #entries(from: number): SeenEntry[] {
     const seen: SeenEntry[] = [];
-    for (const { offset, end, key, live, valueOffset, valueLength } of this.dict.scan(from)) {
-      if (key === undefined) continue;
+    const visit = (entry: ScannedEntry): void => {
+      const { offset, frameLength, keyLength } = entry;
+      const key = this.#keyOf(entry);
+      if (key === undefined) return;
+      const live = entry.state === 'live';
+      // What the dict's scan says, too: the value lies between the key and an entry's last 8 bytes.
+      const valueOffset = offset + ENTRY_HEAD_SIZE + keyLength;
+      const valueLength = frameLength - keyLength - 10;
       const rows = live && this.#mayGrow(valueOffset, valueLength) ? this.#rowsOf(key, offset) : undefined;
-      seen.push({ offset, end, key, live, valueLength, rows });
-    }
+      seen.push({ offset, end: entryEnd(offset, frameLength), key, live, valueLength, rows });
+    };
+    answer(scanEntries(from, this.file.size(), visit), this.#read);
     return seen;
   }
+
+  #keyOf({ bytes, keyPos, keyLength, offset }: ScannedEntry): string | undefined {
+    try {
+      return this.#decoder.decode(bytes.subarray(keyPos, keyPos + keyLength));
+    } catch {
+      // Lone surrogates are legal in keys, and only the dict's own decoder takes them.
+      return this.dict.scan(offset).next().value?.key;
+    }
+  }
+
+  /** Bytes of the file, borrowed until the next call. */
+  readonly #read = (offset: number, length: number): Uint8Array => {
+    if (length > this.#buffer.length) this.#buffer = new Uint8Array(length);
+    const bytes = this.#buffer.subarray(0, length);
+    return bytes.subarray(0, this.file.read(offset, bytes));
+  };
 
   /** Whether a value begins as those of growable arrays do; most do not, and need no closer look. */
   #mayGrow(valueOffset: number, valueLength: number): boolean {
@@ -142,7 +172,7 @@ export class FileReader {
   #sweep(): ChangeDraft[] {
     const started = performance.now();
     const { ledger, file } = this;
-    const close = (ledger.end - FIRST_ENTRY) / Math.max(1, ledger.size) < CLOSE;
+    const close = (ledger.end - HEADER_SIZE) / Math.max(1, ledger.size) < CLOSE;
     const stretch = new Uint8Array(close ? STRETCH : 1);
     let start = -1;
     let filled = 0;

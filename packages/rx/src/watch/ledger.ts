@@ -49,6 +49,7 @@ export class WatchLedger {
   last: { readonly offset: number; readonly key: string } | undefined;
   /** In file order. */
   readonly #live = new Map<string, Known>();
+  readonly #growables = new Set<string>();
 
   /** @param end - where entries begin */
   constructor(end: number) {
@@ -61,7 +62,7 @@ export class WatchLedger {
     ledger.seq = state.seq;
     ledger.last = state.last ?? undefined;
     for (const [key, offset, end, valueLength, rows] of state.live) {
-      ledger.#live.set(key, { offset, end, valueLength, rows: rows ?? undefined });
+      ledger.#know(key, { offset, end, valueLength, rows: rows ?? undefined });
     }
     return ledger;
   }
@@ -86,8 +87,8 @@ export class WatchLedger {
   }
 
   /** The keys of live growable arrays. */
-  *growables(): Generator<string> {
-    for (const [key, { rows }] of this.#live) if (rows !== undefined) yield key;
+  get growables(): ReadonlySet<string> {
+    return this.#growables;
   }
 
   /** The last entry is a growable array whose reserve grew or was trimmed in place. */
@@ -110,8 +111,7 @@ export class WatchLedger {
       if (isFiller(entry)) continue;
       const before = this.#live.get(key);
       this.seq += before === undefined ? 1 : 2;
-      this.#live.delete(key);
-      this.#live.set(key, { offset, end, valueLength, rows });
+      this.#know(key, { offset, end, valueLength, rows });
       if (!entry.live) passed.push({ key, offset });
       if (before?.rows !== undefined && rows !== undefined && rows >= before.rows) {
         // A growable array that outgrew its place goes on in a new one.
@@ -133,6 +133,7 @@ export class WatchLedger {
   /** The entry of a key is dead, and no later one has come in its place. */
   died(key: string): ChangeDraft[] {
     if (!this.#live.delete(key)) return [];
+    this.#growables.delete(key);
     this.seq += 1;
     return [{ kind: 'removed', seq: this.seq, key }];
   }
@@ -165,6 +166,7 @@ export class WatchLedger {
     this.seq += 1;
     const rowsBefore = new Map(old.map(([key, { rows }]) => [key, rows]));
     this.#live.clear();
+    this.#growables.clear();
     this.end = end;
     this.last = undefined;
     if (!same) return [{ kind: 'file-replaced', seq: this.seq }, ...this.appended(entries)];
@@ -173,7 +175,7 @@ export class WatchLedger {
     const died: string[] = [];
     for (const entry of kept) {
       const { offset, end: entryEnd, valueLength, rows } = entry;
-      this.#live.set(entry.key, {
+      this.#know(entry.key, {
         offset,
         end: entryEnd,
         valueLength,
@@ -194,6 +196,14 @@ export class WatchLedger {
       }
     }
     return changes;
+  }
+
+  /** The entry is the last one with its key. */
+  #know(key: string, known: Known): void {
+    this.#live.delete(key);
+    this.#live.set(key, known);
+    if (known.rows === undefined) this.#growables.delete(key);
+    else this.#growables.add(key);
   }
 }
 
