@@ -58,7 +58,7 @@ const ATTEMPTS = 10;
  *
  * using dict = MmapDict.open('run.mmdpickle');
  * dict.set('frame/1', ndarray(new Uint16Array(6), [2, 3]));
- * (await mmdToNpy(dict, ['frame/1'], 'out')).paths; // ['.../out/frame%2F1.npy']
+ * await mmdToNpy(dict, ['frame/1'], 'out'); // out/frame%2F1.npy
  * ```
  */
 export async function mmdToNpy(
