@@ -67,7 +67,10 @@ export function dis(bytes: Uint8Array, options: DisOptions = {}): string {
       if (mark === undefined) problem = note = 'no MARK exists on stack';
       else {
         note = `(MARK at ${mark})`;
-        stack.length = stack.lastIndexOf('mark');
+        const at = stack.lastIndexOf('mark');
+        // The mark was popped as if it were an item: Python's list of items is empty before it finds one.
+        if (at === -1) throw fail('BAD_OPCODE', 'list index out of range');
+        stack.length = at;
         pops = Math.max(0, before.indexOf('mark'));
       }
     }

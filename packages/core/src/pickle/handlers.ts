@@ -182,11 +182,15 @@ const HANDLERS: { readonly [N in Exclude<OpcodeName, Hot>]: Handler } = {
   NEWOBJ_EX: (m) => {
     const kwargs = m.pop();
     if (!(kwargs instanceof PyDict)) throw m.error('BAD_OPCODE', 'the keyword arguments of a call are not a dict');
+    for (const name of kwargs.keys()) {
+      if (typeof name !== 'string') throw m.error('BAD_OPCODE', 'a keyword argument is not named by text');
+    }
     const args = popArguments(m);
     call(m, 'NEWOBJ_EX', m.pop(), args, kwargs);
   },
   PROTO: (m) => {
     const proto = m.bytes[m.take(1)]!;
+    if (m.entry) throw m.error('BAD_OPCODE', 'PROTO inside an entry');
     if (proto > HIGHEST_PROTOCOL) throw m.error('BAD_OPCODE', `protocol ${proto} is not known`, proto);
     m.proto = proto;
   },

@@ -227,9 +227,9 @@ export class Machine implements ReadContext {
           this.marks.push((this.fence = stack.length));
           break;
         case 0x94: // MEMOIZE
-          // In an entry the index would depend on the entries before it: only a GET would tell, and finds nothing.
-          if (this.entry) this.top();
-          else this.memoize(memo.size);
+          // In an entry the index would depend on the entries before it.
+          if (this.entry) throw this.error('BAD_OPCODE', 'MEMOIZE inside an entry');
+          this.memoize(memo.size);
           break;
         case 0x71: // BINPUT
           if (pos >= this.limit) throw this.truncated(pos, 1);

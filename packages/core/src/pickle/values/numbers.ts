@@ -161,7 +161,8 @@ const split = (path: string, separator: string): string[] => path.split(separato
 
 function posixParts(segments: readonly string[]): string[] {
   const from = segments.findLastIndex((segment) => segment.startsWith('/'));
-  const path = segments.slice(Math.max(0, from)).join('/');
+  let path = '';
+  for (const segment of segments.slice(Math.max(0, from))) path += path === '' || path.endsWith('/') ? segment : `/${segment}`;
   // Two leading slashes mean something of their own in POSIX; three are one.
   const root = /^\/\/(?!\/)/.test(path) ? ['//'] : path.startsWith('/') ? ['/'] : [];
   return [...root, ...split(path, '/')];
