@@ -50,7 +50,17 @@ export interface ArraySource {
   readonly fillValue?: unknown;
 }
 
-/** Tells an {@link ArraySource} by its mark. */
+/**
+ * Tells an {@link ArraySource} by its mark.
+ *
+ * @example
+ * ```ts
+ * import { isArraySource, NDArray } from '@mmdpickle/core/ndarray';
+ *
+ * isArraySource(NDArray.zeros([2])); // true
+ * isArraySource(new Float64Array(2)); // false
+ * ```
+ */
 export function isArraySource(value: unknown): value is ArraySource {
   return typeof value === 'object' && value !== null && (value as { arraySource?: unknown }).arraySource === true;
 }

@@ -80,12 +80,32 @@ export function parseDType(spec: DTypeLike): DType {
 /** Marks the types made here, so that nothing is taken for one because of how it looks. */
 const MADE: unique symbol = Symbol('dtype');
 
-/** Tells a type that {@link parseDType} made. */
+/**
+ * Tells a type that {@link parseDType} made; what only looks like one is none.
+ *
+ * @example
+ * ```ts
+ * import { isDType, parseDType } from '@mmdpickle/core/ndarray';
+ *
+ * isDType(parseDType('f8')); // true
+ * isDType({ name: 'float64', kind: 'f' }); // false
+ * ```
+ */
 export function isDType(value: unknown): value is DType {
   return typeof value === 'object' && value !== null && MADE in value;
 }
 
-/** Tells whether two types describe the same bytes: fields, names, titles, offsets and byte order. */
+/**
+ * Tells whether two types describe the same bytes: fields, names, titles, offsets and byte order.
+ *
+ * @example
+ * ```ts
+ * import { parseDType, sameDType } from '@mmdpickle/core/ndarray';
+ *
+ * sameDType(parseDType('int'), parseDType('<i8')); // true
+ * sameDType(parseDType('<f8'), parseDType('>f8')); // false
+ * ```
+ */
 export function sameDType(a: DType, b: DType): boolean {
   return a === b || JSON.stringify(a.spec) === JSON.stringify(b.spec);
 }

@@ -474,7 +474,17 @@ export const DTYPES = [
 /** numpy's time units, from the longest. */
 export const TIME_UNITS = ['Y', 'M', 'W', 'D', 'h', 'm', 's', 'ms', 'us', 'ns', 'ps', 'fs', 'as'] as const;
 
-/** The row of {@link DTYPES} that reads and writes the elements of a type that is no sub-array and has no fields. */
+/**
+ * The row of {@link DTYPES} that reads and writes the elements of a type that is no sub-array and has no fields.
+ * @throws UNSUPPORTED_DTYPE
+ *
+ * @example
+ * ```ts
+ * import { parseDType, rowOf } from '@mmdpickle/core/ndarray';
+ *
+ * rowOf(parseDType('>i8')).doc; // 'bigint'
+ * ```
+ */
 export function rowOf(type: DType): DTypeRow {
   for (const row of DTYPES) {
     if (row.kind === type.kind && (row.flexible === true || row.itemsize === type.itemsize)) return row;

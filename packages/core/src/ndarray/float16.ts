@@ -15,7 +15,7 @@
  * import { float16FromBits } from '@mmdpickle/core/ndarray';
  *
  * float16FromBits(0x3c00); // 1
- * float16FromBits(0x0001); // 2 ** -24, the smallest subnormal
+ * float16FromBits(0x0001); // 5.960464477539063e-8, the smallest subnormal
  * ```
  */
 export function float16FromBits(bits: number): number {
@@ -37,8 +37,8 @@ export function float16FromBits(bits: number): number {
  * ```ts
  * import { float16ToBits } from '@mmdpickle/core/ndarray';
  *
- * float16ToBits(65504); // 0x7bff, the largest finite one
- * float16ToBits(65520); // 0x7c00, infinity
+ * float16ToBits(65504); // 31743, which is 0x7bff, the largest finite one
+ * float16ToBits(65520); // 31744, infinity
  * ```
  */
 export function float16ToBits(value: number): number {
