@@ -45,6 +45,10 @@ export function latin1(text: string): Uint8Array {
 
 function little(value: number | bigint, width: number): Uint8Array {
   const bytes = new Uint8Array(width);
+  if (typeof value === 'number' && width <= 4) {
+    for (let i = 0; i < width; i++) bytes[i] = value >> (8 * i);
+    return bytes;
+  }
   let rest = BigInt.asUintN(width * 8, BigInt(value));
   for (let i = 0; i < width; i++, rest >>= 8n) bytes[i] = Number(rest & 0xffn);
   return bytes;
@@ -52,7 +56,7 @@ function little(value: number | bigint, width: number): Uint8Array {
 
 function twosComplement(value: bigint): Uint8Array {
   if (value === 0n) return new Uint8Array();
-  let width = 1;
+  let width = Math.max(1, value.toString(16).length >> 1);
   while (BigInt.asIntN(width * 8, value) !== value) width++;
   return little(value, width);
 }

@@ -59,7 +59,7 @@ describe('damaged fixtures', () => {
       try {
         readAll(mutant, i % 2 === 0);
       } catch (error) {
-        throw new Error(`mutant ${Buffer.from(mutant).toString('hex')}`, { cause: error });
+        throw new Error(`${error} from the mutant ${Buffer.from(mutant).toString('hex')}`, { cause: error });
       }
     }
   });

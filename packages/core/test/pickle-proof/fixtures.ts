@@ -27,12 +27,16 @@ export interface Fixture {
   readonly dis: string | null;
   readonly protocol: number;
   readonly numpy: string | null;
+  /** `module name`, in the order of first appearance. */
+  readonly globals: readonly string[];
   readonly loads: readonly FixtureLoad[];
   readonly buffers: readonly { readonly data: string; readonly readonly: boolean }[];
   readonly extensions: Readonly<Record<string, number>>;
 }
 
-type Description = Omit<Fixture, 'name' | 'bytes' | 'dis'> & { readonly disRefused?: string };
+/** The JSON file; some properties are there only where they say something. */
+type Description = Omit<Fixture, 'name' | 'bytes' | 'dis' | 'buffers' | 'extensions'> &
+  Partial<Pick<Fixture, 'buffers' | 'extensions'>> & { readonly disRefused?: string };
 
 function read(name: string): Fixture {
   const at = `${FIXTURES}pickle/${name}`;

@@ -8,11 +8,12 @@ import { BOMB_CASES } from './hostile-bombs.ts';
 import { CALL_CASES } from './hostile-calls.ts';
 import type { HostileCase } from './hostile-case.ts';
 import { RULE_CASES } from './hostile-rules.ts';
+import { SHARING_CASES } from './hostile-sharing.ts';
 import { VALUE_CASES } from './hostile-values.ts';
 
 const CHILD = fileURLToPath(new URL('./hostile-child.mjs', import.meta.url));
 const BUILT = fileURLToPath(new URL('../../dist/pickle/index.js', import.meta.url));
-const ISOLATED: readonly HostileCase[] = [...CALL_CASES, ...BOMB_CASES, ...VALUE_CASES];
+const ISOLATED: readonly HostileCase[] = [...CALL_CASES, ...BOMB_CASES, ...SHARING_CASES, ...VALUE_CASES];
 
 /** What a child says about one input. */
 interface Report {

@@ -40,10 +40,10 @@ const dictLike =
   (t: string) =>
   (r: Renderer, value: OrderedDict | Counter | DefaultDict): Node => {
     const node = r.tracked(value, { t });
-    if (value instanceof DefaultDict) node['factory'] = r.render(value.factory);
-    node['pairs'] = r.pairs(value as Map<unknown, unknown>);
+    if (value instanceof DefaultDict) node.factory = r.render(value.factory);
+    node.pairs = r.pairs(value as Map<unknown, unknown>);
     const attributes = value.attributes as Map<unknown, unknown> | null;
-    if (attributes !== null) node['state'] = r.pairs(attributes);
+    if (attributes !== null) node.state = r.pairs(attributes);
     return node;
   };
 
@@ -76,9 +76,9 @@ export const KNOWN: readonly Row[] = [
   }),
   row(PyException, (r, value) => {
     const node = r.tracked(value, { t: 'exception', class: value.type });
-    node['args'] = r.items(value.args);
+    node.args = r.items(value.args);
     const attributes = value.attributes as Map<unknown, unknown> | null;
-    node['state'] = attributes === null ? null : r.pairs(attributes);
+    node.state = attributes === null ? null : r.pairs(attributes);
     return node;
   }),
   row(PyArray, (r, value) => {

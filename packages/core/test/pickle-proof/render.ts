@@ -93,9 +93,9 @@ function textNode(utf8: Uint8Array, text: string): unknown {
 /** A dtype, as README.md defines it. */
 export function dtypeNode(type: DType): Node {
   const node: Node = { kind: type.kind, itemsize: type.itemsize, byteorder: type.byteorder };
-  if (type.kind === 'm' || type.kind === 'M') node['unit'] = [type.unit?.base ?? 'generic', type.unit?.count ?? 1];
+  if (type.kind === 'm' || type.kind === 'M') node.unit = [type.unit?.base ?? 'generic', type.unit?.count ?? 1];
   if (type.fields !== undefined) {
-    node['fields'] = type.fields.map(({ name, title, offset, dtype }) => ({
+    node.fields = type.fields.map(({ name, title, offset, dtype }) => ({
       name,
       title: title ?? null,
       offset,
@@ -180,7 +180,8 @@ export class Renderer {
     if (value instanceof PyString) return textNode(value.utf8, String(value));
     if (value instanceof Complex) return { t: 'complex', re: floatHex(value.re), im: floatHex(value.im) };
     if (value === ELLIPSIS || value === NOT_IMPLEMENTED) return { t: 'singleton', v: String(value) };
-    if (value instanceof OutOfBandBuffer) return { t: value.readonly ? 'bytes' : 'bytearray', ...bytesNode(value.bytes) };
+    if (value instanceof OutOfBandBuffer)
+      return { t: value.readonly ? 'bytes' : 'bytearray', ...bytesNode(value.bytes) };
     if (value instanceof ByteArray) return this.tracked(value, { t: 'bytearray', ...bytesNode(value) });
     if (value instanceof PyRange || value instanceof PySlice) {
       const t = value instanceof PyRange ? 'range' : 'slice';
@@ -213,7 +214,9 @@ export class Renderer {
     const node = this.tracked(value, { t: 'dict' });
     if (value instanceof Map) return Object.assign(node, { pairs: this.pairs(value) });
     if (prototype === Object.prototype) return Object.assign(node, { pairs: this.pairs(Object.entries(value)) });
-    throw new Error(`nothing renders a ${(prototype as { constructor?: { name?: string } } | null)?.constructor?.name}`);
+    throw new Error(
+      `nothing renders a ${(prototype as { constructor?: { name?: string } } | null)?.constructor?.name}`,
+    );
   }
 
   #opaque(value: OpaqueObject): Node {
@@ -221,10 +224,10 @@ export class Renderer {
     if (kind === 'EXT') return { t: 'extension', code: value.args[0] };
     if (kind === 'PERSID' || kind === 'BINPERSID') return { t: 'persistent', id: this.render(value.args[0]) };
     const node = this.tracked(value, { t: 'object', kind: kind === 'INST' ? 'OBJ' : kind });
-    node['callable'] = this.render(value.callable);
-    node['args'] = this.items(value.args);
-    node['kwargs'] = kind === 'NEWOBJ_EX' ? this.pairs(value.kwargs as Map<unknown, unknown>) : null;
-    node['ops'] = this.#operations(value.operations);
+    node.callable = this.render(value.callable);
+    node.args = this.items(value.args);
+    node.kwargs = kind === 'NEWOBJ_EX' ? this.pairs(value.kwargs as Map<unknown, unknown>) : null;
+    node.ops = this.#operations(value.operations);
     return node;
   }
 
@@ -233,7 +236,7 @@ export class Renderer {
     const made: Node[] = [];
     const extend = (op: string, key: string, items: readonly unknown[]): void => {
       const last = made.at(-1);
-      if (last?.['op'] === op) last[key] = [...(last[key] as unknown[]), ...items];
+      if (last?.op === op) last[key] = [...(last[key] as unknown[]), ...items];
       else made.push({ op, [key]: items });
     };
     for (const operation of operations) {
@@ -256,7 +259,9 @@ export class Renderer {
     const node = this.tracked(value, { t: 'ndarray', class: value instanceof RecArray ? 'recarray' : 'ndarray' });
     Object.assign(node, { dtype: dtypeNode(value.type), shape: [...value.shape], order: value.order });
     if (!value.type.hasObject) return Object.assign(node, bytesNode(elementBytes(value)));
-    return Object.assign(node, { items: Array.from(indices(value.shape), (index) => this.render(value.get(...index))) });
+    return Object.assign(node, {
+      items: Array.from(indices(value.shape), (index) => this.render(value.get(...index))),
+    });
   }
 
   #fill({ fillValue, type }: MaskedArray): Node | null {
@@ -311,12 +316,12 @@ export function plainly(tree: unknown): unknown {
   if (Array.isArray(tree)) return tree.map(plainly);
   if (typeof tree !== 'object' || tree === null) return tree;
   const node = tree as Node;
-  if (node['t'] === 'float' && node['v'] !== 'nan') {
-    const value = Buffer.from(String(node['v']), 'hex').readDoubleBE();
+  if (node.t === 'float' && node.v !== 'nan') {
+    const value = Buffer.from(String(node.v), 'hex').readDoubleBE();
     return Number.isSafeInteger(value) && !Object.is(value, -0) ? { t: 'int', v: String(value) } : node;
   }
-  if (node['t'] === 'str' && Array.isArray(node['codes'])) {
-    const text = (node['codes'] as number[]).map((code) => String.fromCodePoint(code)).join('');
+  if (node.t === 'str' && Array.isArray(node.codes)) {
+    const text = (node.codes as number[]).map((code) => String.fromCodePoint(code)).join('');
     return textNode(utf8Of(text), text);
   }
   return Object.fromEntries(Object.entries(node).map(([key, item]) => [key, plainly(item)]));

@@ -1,0 +1,432 @@
+/**
+ * Hostile rows: one big value that many calls, keys or types refer to, so that a careless reader copies or walks it
+ * every time; and numbers, texts and types whose handling could be worse than linear.
+ *
+ * @module
+ */
+
+import { asm, call, concat, dict, global, int, type Part, pickle, repeat, str, tuple } from './assembler.ts';
+import type { HostileCase } from './hostile-case.ts';
+
+const MILLION = 1_000_000;
+const PROTO = asm(['PROTO', 4]);
+const STOP = asm('STOP');
+const whole = (...pieces: readonly Uint8Array[]): Uint8Array => concat([PROTO, ...pieces, STOP]);
+
+/** Doubles what is on top: [x] -> [(x, x)], sixty times: 2^60 leaves in 240 bytes. */
+const doubled = (times: number, close: Part = 'TUPLE2'): Uint8Array => repeat(times, 'DUP', close);
+
+const bigText = asm(['BINUNICODE', 'x'.repeat(MILLION)], ['BINPUT', 0]);
+
+/** A list of 10,000 parts in memo slot 0. */
+const bigList = (part: (i: number) => Part): Uint8Array =>
+  asm(
+    'MARK',
+    Array.from({ length: 10_000 }, (_, i) => part(i)),
+    'LIST',
+    ['BINPUT', 0],
+  );
+
+/** A global in slot 1, called with slot 0 (and what stands before and after it) many times. */
+const calledOver = (name: string, times: number, before: Part = [], after: Part = []): Uint8Array =>
+  asm(
+    global(name),
+    ['BINPUT', 1],
+    'MARK',
+    repeat(times, ['BINGET', 1], 'MARK', before, ['BINGET', 0], after, 'TUPLE', 'REDUCE'),
+    'LIST',
+  );
+
+/** A structured dtype of two fields, both of the type in slot 0, which it then takes. */
+const structOf = (size: number): Part => [
+  call('numpy dtype', str(`V${size}`), 'NEWFALSE', 'NEWTRUE'),
+  tuple(
+    int(3),
+    str('|'),
+    'NONE',
+    tuple(str('a'), str('b')),
+    dict([str('a'), tuple(['BINGET', 0], int(0))], [str('b'), tuple(['BINGET', 0], int(size / 2))]),
+    int(size),
+    int(1),
+    int(0),
+  ),
+  'BUILD',
+  ['BINPUT', 0],
+  'POP',
+];
+const plainType = (code: string): Part => [
+  call('numpy dtype', str(code), 'NEWFALSE', 'NEWTRUE'),
+  tuple(int(3), str('|'), 'NONE', 'NONE', 'NONE', int(-1), int(-1), int(0)),
+  'BUILD',
+  ['BINPUT', 0],
+  'POP',
+];
+const hugeInt = (size: number, fill: number): Part => ['LONG4', new Uint8Array(size).fill(fill, 0, size - 1)];
+
+const ROWS: readonly HostileCase[] = [
+  { name: 'sharing: a tuple of 2^60 leaves', bytes: () => whole(asm('NONE'), doubled(60)), gives: 'inert' },
+  {
+    name: 'sharing: a list of 2^60 leaves',
+    bytes: () => whole(asm('NONE'), repeat(60, 'DUP', 'MARK', 'POP', 'TUPLE2', 'EMPTY_LIST', 'MARK', 'POP', 'POP')),
+  },
+  {
+    name: 'sharing: lists that hold the list before twice',
+    bytes: () =>
+      whole(
+        asm('EMPTY_LIST', ['BINPUT', 0]),
+        repeat(100_000, 'POP', 'MARK', ['BINGET', 0], ['BINGET', 0], 'LIST', ['BINPUT', 0]),
+      ),
+    gives: 'inert',
+  },
+  {
+    name: 'sharing: a tuple of 2^60 leaves as a dict key',
+    bytes: () => whole(asm('EMPTY_DICT', 'NONE'), doubled(60), asm('NONE', 'SETITEM')),
+  },
+  {
+    name: 'sharing: two equal tuples of 2^60 leaves as dict keys',
+    bytes: () =>
+      whole(
+        asm('EMPTY_DICT', 'NONE'),
+        doubled(60),
+        asm('NONE', 'SETITEM', 'NONE'),
+        doubled(60),
+        asm('NONE', 'SETITEM'),
+      ),
+  },
+  {
+    name: 'sharing: a frozenset of 2^60 leaves as a set item',
+    bytes: () =>
+      whole(
+        asm('EMPTY_SET', 'MARK', 'MARK', 'FROZENSET'),
+        repeat(60, ['BINPUT', 0], 'POP', 'MARK', ['BINGET', 0], ['BINGET', 0], 'TUPLE2', 'FROZENSET'),
+        asm('ADDITEMS'),
+      ),
+  },
+  {
+    name: 'sharing: 2,000 tuple keys that all hold one text of a million letters',
+    bytes: () =>
+      whole(
+        bigText,
+        asm('POP', 'EMPTY_DICT', 'MARK'),
+        ...Array.from({ length: 2000 }, (_, i) => asm(['BINGET', 0], int(i), 'TUPLE2', 'NONE')),
+        asm('SETITEMS'),
+      ),
+  },
+  {
+    name: 'sharing: 2,000 tuple keys that all hold one int of a million bytes',
+    bytes: () =>
+      whole(
+        asm(['LONG4', new Uint8Array(MILLION).fill(0x55)], ['BINPUT', 0], 'POP', 'EMPTY_DICT', 'MARK'),
+        ...Array.from({ length: 2000 }, (_, i) => asm(['BINGET', 0], int(i), 'TUPLE2', 'NONE')),
+        asm('SETITEMS'),
+      ),
+  },
+  {
+    name: 'sharing: 2,000 keys of one bytes value of a megabyte',
+    bytes: () =>
+      whole(
+        asm(['BINBYTES', new Uint8Array(MILLION)], ['BINPUT', 0], 'POP', 'EMPTY_DICT', 'MARK'),
+        ...Array.from({ length: 2000 }, (_, i) => asm(['BINGET', 0], int(i), 'TUPLE2', 'NONE')),
+        asm('SETITEMS'),
+      ),
+  },
+  {
+    name: 'sharing: one int of a megabyte as 2,000 dict keys',
+    bytes: () =>
+      whole(
+        asm(['LONG4', new Uint8Array(MILLION).fill(0x55)], ['BINPUT', 0], 'POP', 'EMPTY_DICT', 'MARK'),
+        repeat(2000, ['BINGET', 0], 'NONE'),
+        asm('SETITEMS'),
+      ),
+  },
+  {
+    name: 'sharing: one text decoded through _codecs.encode 2,000 times',
+    bytes: () =>
+      whole(
+        bigText,
+        asm('POP', global('_codecs encode'), ['BINPUT', 1], 'POP', 'MARK'),
+        repeat(2000, ['BINGET', 1], ['BINGET', 0], str('latin1'), 'TUPLE2', 'REDUCE'),
+        asm('LIST'),
+      ),
+  },
+  {
+    name: 'sharing: bytearray(one bytes of a megabyte) 2,000 times',
+    bytes: () =>
+      whole(
+        asm(['BINBYTES', new Uint8Array(MILLION)], ['BINPUT', 0], global('builtins bytearray'), ['BINPUT', 1], 'MARK'),
+        repeat(2000, ['BINGET', 1], ['BINGET', 0], 'TUPLE1', 'REDUCE'),
+        asm('LIST'),
+      ),
+  },
+  {
+    name: 'sharing: set(one list of 10,000) 5,000 times',
+    bytes: () =>
+      whole(
+        asm('MARK'),
+        ...Array.from({ length: 10_000 }, (_, i) => asm(int(i))),
+        asm('LIST', ['BINPUT', 0], global('builtins set'), ['BINPUT', 1], 'MARK'),
+        repeat(5000, ['BINGET', 1], ['BINGET', 0], 'TUPLE1', 'REDUCE'),
+        asm('LIST'),
+      ),
+  },
+  {
+    name: 'sharing: array.array over one list of 10,000, 5,000 times',
+    bytes: () =>
+      whole(
+        asm('MARK'),
+        ...Array.from({ length: 10_000 }, (_, i) => asm(int(i))),
+        asm('LIST', ['BINPUT', 0], global('array array'), ['BINPUT', 1], 'MARK'),
+        repeat(5000, ['BINGET', 1], str('q'), ['BINGET', 0], 'TUPLE2', 'REDUCE'),
+        asm('LIST'),
+      ),
+  },
+  {
+    name: 'sharing: Decimal of one text of a million digits, 2,000 times',
+    bytes: () =>
+      whole(
+        asm(['BINUNICODE', '7'.repeat(MILLION)], ['BINPUT', 0], global('decimal Decimal'), ['BINPUT', 1], 'MARK'),
+        repeat(2000, ['BINGET', 1], ['BINGET', 0], 'TUPLE1', 'REDUCE'),
+        asm('LIST'),
+      ),
+  },
+  {
+    name: 'sharing: Counter over one dict of 10,000, 5,000 times',
+    bytes: () =>
+      whole(
+        asm(
+          'EMPTY_DICT',
+          'MARK',
+          Array.from({ length: 10_000 }, (_, i) => [int(i), int(1)]),
+          'SETITEMS',
+          ['BINPUT', 0],
+        ),
+        calledOver('collections Counter', 5000),
+      ),
+  },
+  {
+    name: 'sharing: OrderedDict over one list of 10,000 pairs, 5,000 times',
+    bytes: () =>
+      whole(
+        bigList((i) => ['MARK', int(i), 'NONE', 'LIST']),
+        calledOver('collections OrderedDict', 5000),
+      ),
+  },
+  {
+    name: 'sharing: deque over one list of 10,000, 5,000 times',
+    bytes: () => whole(bigList(int), calledOver('collections deque', 5000)),
+  },
+  {
+    name: 'sharing: frozenset over one list of 10,000, 5,000 times',
+    bytes: () => whole(bigList(int), calledOver('builtins frozenset', 5000)),
+  },
+  {
+    name: 'sharing: bytearray over one text of a million letters, 2,000 times',
+    bytes: () => whole(bigText, calledOver('builtins bytearray', 2000, [], str('latin-1'))),
+  },
+  {
+    name: 'sharing: one tuple of 10,000 parts as the arguments of 5,000 paths',
+    bytes: () =>
+      whole(
+        asm(
+          'MARK',
+          Array.from({ length: 10_000 }, () => str('part')),
+          'TUPLE',
+          ['BINPUT', 0],
+        ),
+        asm(global('pathlib PurePosixPath'), ['BINPUT', 1], 'MARK'),
+        repeat(5000, ['BINGET', 1], ['BINGET', 0], 'REDUCE'),
+        asm('LIST'),
+      ),
+  },
+  {
+    name: 'sharing: one tuple of 10,000 as the arguments of 5,000 exceptions and opaque objects',
+    bytes: () =>
+      whole(
+        asm(
+          'MARK',
+          Array.from({ length: 10_000 }, () => str('part')),
+          'TUPLE',
+          ['BINPUT', 0],
+        ),
+        asm(global('builtins ValueError'), ['BINPUT', 1], global('a b'), ['BINPUT', 2], 'MARK'),
+        repeat(5000, ['BINGET', 1], ['BINGET', 0], 'REDUCE', ['BINGET', 2], ['BINGET', 0], 'NEWOBJ'),
+        asm('LIST'),
+      ),
+  },
+  {
+    name: 'sharing: numpy.dtype over one list of 10,000 fields, 2,000 times',
+    bytes: () =>
+      whole(
+        bigList((i) => tuple(str(`f${i}`), str('<f8'))),
+        calledOver('numpy dtype', 2000),
+      ),
+  },
+  {
+    name: 'sharing: one array of a megabyte over which 20,000 arrays lie',
+    bytes: () =>
+      whole(
+        asm(['BYTEARRAY8', new Uint8Array(MILLION)], ['BINPUT', 0]),
+        calledOver('numpy ndarray', 20_000, [tuple(int(MILLION)), str('|u1')]),
+      ),
+  },
+  {
+    name: 'sharing: one array of 300,000 elements that is reshaped 20,000 times',
+    bytes: () =>
+      whole(
+        asm(call('numpy ndarray', tuple(int(300_000)), str('|u1'), ['BYTEARRAY8', new Uint8Array(300_000)]), [
+          'BINPUT',
+          0,
+        ]),
+        calledOver('numpy reshape', 20_000, [], tuple(int(1000), int(300))),
+      ),
+  },
+  {
+    name: 'sharing: an out-of-shape scalar of a megabyte as 2,000 dict keys',
+    bytes: () =>
+      whole(
+        asm(plainType(`S${MILLION}`)),
+        asm(
+          global('numpy.core.multiarray scalar'),
+          ['BINGET', 0],
+          ['BINBYTES', new Uint8Array(MILLION).fill(65)],
+          'TUPLE2',
+          'REDUCE',
+        ),
+        asm(['BINPUT', 1], 'POP', 'EMPTY_DICT', 'MARK'),
+        repeat(2000, ['BINGET', 1], 'NONE'),
+        asm('SETITEMS'),
+      ),
+  },
+  {
+    name: 'types: 2^40 fields in 40 structs of no size',
+    bytes: () =>
+      pickle(
+        plainType('V0'),
+        Array.from({ length: 40 }, () => structOf(0)),
+        ['BINGET', 0],
+      ),
+  },
+  {
+    name: 'types: 2^20 fields in 20 structs, as an array',
+    bytes: () =>
+      pickle(
+        plainType('V1'),
+        Array.from({ length: 20 }, (_, i) => structOf(2 ** (i + 1))),
+        call('numpy ndarray', tuple(int(0)), ['BINGET', 0], ['BYTEARRAY8', '']),
+      ),
+  },
+  {
+    name: 'types: 2^40 fields as a dict key',
+    bytes: () =>
+      pickle(
+        plainType('V0'),
+        Array.from({ length: 40 }, () => structOf(0)),
+        'EMPTY_DICT',
+        ['BINGET', 0],
+        'NONE',
+        'SETITEM',
+      ),
+  },
+  {
+    name: 'types: structs nested 10,000 deep',
+    bytes: () =>
+      pickle(
+        plainType('V0'),
+        Array.from({ length: 10_000 }, () => structOf(0)),
+        ['BINGET', 0],
+      ),
+  },
+  {
+    name: 'types: a struct of 50,000 fields',
+    bytes: () =>
+      pickle(
+        call('numpy dtype', [
+          'MARK',
+          Array.from({ length: 50_000 }, (_, i) => tuple(str(`f${i}`), str('<f8'))),
+          'LIST',
+        ]),
+      ),
+  },
+  {
+    name: 'types: a struct of 20,000 fields of one name',
+    bytes: () => pickle(call('numpy dtype', ['MARK', repeat(20_000, tuple(str('f'), str('<f8'))), 'LIST'])),
+  },
+  { name: 'types: a text of 100,000 brackets', bytes: () => pickle(call('numpy dtype', str('['.repeat(100_000)))) },
+  {
+    name: 'types: a structured text that nests 20,000 deep',
+    bytes: () => pickle(call('numpy dtype', str(`${"[('a', ".repeat(20_000)}'<f8'${')]'.repeat(20_000)}`))),
+  },
+  {
+    name: 'types: a sub-array of a sub-array, 5,000 deep',
+    bytes: () =>
+      whole(
+        asm(global('numpy dtype'), ['BINPUT', 1], str('u1')),
+        repeat(5000, tuple(int(1)), 'TUPLE2'),
+        asm(['BINPUT', 0], 'POP', ['BINGET', 1], ['BINGET', 0], 'TUPLE1', 'REDUCE'),
+      ),
+  },
+  {
+    name: 'numbers: a Fraction of two ints of 200,000 bytes',
+    bytes: () => pickle(call('fractions Fraction', hugeInt(200_000, 0x55), hugeInt(200_000, 0x33))),
+  },
+  {
+    name: 'numbers: a Fraction of text with a million digits',
+    bytes: () => pickle(call('fractions Fraction', str(`${'7'.repeat(MILLION)}/${'3'.repeat(MILLION)}`))),
+  },
+  {
+    name: 'numbers: a Fraction of 100,000 bytes as a dict key',
+    bytes: () =>
+      pickle('EMPTY_DICT', call('fractions Fraction', hugeInt(100_000, 0x55), int(1n << 70n)), 'NONE', 'SETITEM'),
+  },
+  {
+    name: 'numbers: a Decimal of 300,000 zeros between ones as a dict key',
+    bytes: () => pickle('EMPTY_DICT', call('decimal Decimal', str(`1${'0'.repeat(300_000)}1`)), 'NONE', 'SETITEM'),
+  },
+  {
+    name: 'numbers: a Decimal of a million digits as a dict key',
+    bytes: () => pickle('EMPTY_DICT', call('decimal Decimal', str('7'.repeat(MILLION))), 'NONE', 'SETITEM'),
+  },
+  {
+    name: 'numbers: a Decimal of a million digits and an exponent as a dict key',
+    bytes: () => pickle('EMPTY_DICT', call('decimal Decimal', str(`${'7'.repeat(MILLION)}E-900`)), 'NONE', 'SETITEM'),
+  },
+  {
+    name: 'numbers: one Decimal of 100,000 digits as 2,000 dict keys',
+    bytes: () =>
+      whole(
+        asm(call('decimal Decimal', str('7'.repeat(100_000))), ['BINPUT', 0], 'POP', 'EMPTY_DICT', 'MARK'),
+        repeat(2000, ['BINGET', 0], 'NONE'),
+        asm('SETITEMS'),
+      ),
+  },
+  { name: 'numbers: LONG with 16 million digits', bytes: () => pickle(['LONG', '7'.repeat(16 * MILLION)]) },
+  {
+    name: 'numbers: a range of huge ints as a dict key',
+    bytes: () =>
+      pickle(
+        'EMPTY_DICT',
+        call('builtins range', int(0), hugeInt(MILLION, 0x55), hugeInt(MILLION / 2, 0x33)),
+        'NONE',
+        'SETITEM',
+      ),
+  },
+  {
+    name: 'numbers: a million ints of nine bytes',
+    bytes: () => whole(asm('MARK'), repeat(MILLION, ['LONG1', 2n ** 66n]), asm('LIST')),
+  },
+  { name: 'numbers: a UUID of a million letters', bytes: () => pickle(call('uuid UUID', str('{'.repeat(MILLION)))) },
+  {
+    name: '200,000 globals of different names',
+    bytes: () =>
+      whole(
+        asm(
+          'MARK',
+          Array.from({ length: 200_000 }, (_, i) => ['GLOBAL', `module${i} name`] as const),
+          'LIST',
+        ),
+      ),
+  },
+];
+
+/** Each goes through plain `load`. */
+export const SHARING_CASES: readonly HostileCase[] = ROWS.map((row) => ({ door: 'load' as const, ...row }));
