@@ -14,7 +14,7 @@ import { Slice, type SliceSpec } from './indexing.ts';
 import { PairwiseSum } from './kernels.ts';
 import { NDArray } from './nd-array.ts';
 import type { Reduced } from './reduce.ts';
-import { invalid, type Order } from './shapes.ts';
+import { invalid, MAX_DIMS, type Order } from './shapes.ts';
 
 /** Options of a {@link MaskedArray}. */
 export interface MaskedArrayOptions {
@@ -340,13 +340,14 @@ export class MaskedArray implements ArraySource {
   }
 }
 
-function hasNull(value: unknown): value is readonly unknown[] {
-  return Array.isArray(value) && value.some((item) => item === null || hasNull(item));
+/** Whether nested lists hold a null; no deeper than axes go, because a list may hold itself. */
+function hasNull(value: unknown, depth = 0): value is readonly unknown[] {
+  return Array.isArray(value) && depth < MAX_DIMS && value.some((item) => item === null || hasNull(item, depth + 1));
 }
 
 function listDepth(value: unknown): number {
   let depth = 0;
-  for (let level = value; Array.isArray(level); level = level[0]) depth += 1;
+  for (let level = value; Array.isArray(level) && depth <= MAX_DIMS; level = level[0]) depth += 1;
   return depth;
 }
 

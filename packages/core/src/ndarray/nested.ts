@@ -11,7 +11,7 @@ import { DTYPES, type DType, type TypedArray } from './dtypes.ts';
 import { NATIVE_ORDER } from './element-store.ts';
 import { type Layout, layoutOver } from './layout.ts';
 import { memoryOver } from './memory-over.ts';
-import { checkShape, invalid, sizeOf } from './shapes.ts';
+import { checkShape, invalid, MAX_DIMS, sizeOf } from './shapes.ts';
 import { zeroLayout } from './transfer.ts';
 
 /** The type whose elements a typed array holds; undefined for what is no (known) typed array. */
@@ -48,7 +48,8 @@ export function nestedLayout(value: unknown, type: DType, target: readonly numbe
 /** The shape of nested lists. As in numpy, tuples (frozen lists) are elements of structured types, not axes. */
 function shapeOfNested(value: unknown, type: DType): number[] {
   const shape: number[] = [];
-  for (let level = value; isAxis(level, type); level = level[0]) shape.push(level.length);
+  // One axis too many is enough for the check of the shape; a list may hold itself.
+  for (let level = value; isAxis(level, type) && shape.length <= MAX_DIMS; level = level[0]) shape.push(level.length);
   return shape;
 }
 
@@ -84,9 +85,10 @@ export function layoutOfNested(value: unknown, type: DType): Layout {
 export function inferType(value: unknown): DType {
   const found = new Set<string>();
   let longest = 0;
-  const visit = (item: unknown): void => {
+  const visit = (item: unknown, depth: number): void => {
+    if (depth > MAX_DIMS) throw invalid(`lists nested more than ${MAX_DIMS} deep`, depth, MAX_DIMS);
     if (Array.isArray(item)) {
-      for (const each of item) visit(each);
+      for (const each of item) visit(each, depth + 1);
     } else if (item instanceof Complex) found.add('complex');
     else if (item instanceof Uint8Array) {
       found.add('bytes');
@@ -96,7 +98,7 @@ export function inferType(value: unknown): DType {
       if (typeof item === 'string') longest = Math.max(longest, [...item].length);
     }
   };
-  visit(value);
+  visit(value, 0);
   const only = (...kinds: string[]): boolean => [...found].every((kind) => kinds.includes(kind));
   if (only('number')) return parseDType('float64');
   if (only('boolean')) return parseDType('bool');

@@ -4,6 +4,7 @@ import {
   type CreateOptions,
   ellipsis,
   isArraySource,
+  MaskedArray,
   memoryOver,
   NDArray,
   type NDArrayInit,
@@ -251,6 +252,17 @@ describe('ndarray()', () => {
         expect.objectContaining({ code: expect.stringMatching(/INVALID_ARGUMENT|UNSUPPORTED_VALUE/) }),
       );
     }
+  });
+
+  it('refuses lists that hold themselves', () => {
+    const endless: unknown[] = [];
+    endless.push(endless);
+    expect(() => ndarray(endless)).toThrow(failsWith('INVALID_ARGUMENT'));
+    expect(() => ndarray(endless, undefined, 'f8')).toThrow(failsWith('INVALID_ARGUMENT'));
+    expect(() => NDArray.zeros([2]).set(endless)).toThrow(failsWith('INVALID_ARGUMENT'));
+    const masked = new MaskedArray(NDArray.zeros([2]), NDArray.zeros([2], 'bool'));
+    expect(() => masked.set(endless)).toThrow(failsWith('INVALID_ARGUMENT'));
+    expect(() => masked.set([null, endless])).toThrow(expect.objectContaining({ name: 'MmdError' }));
   });
 
   it('takes tuples (frozen lists) as records of structured types', () => {
