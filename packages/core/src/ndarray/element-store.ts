@@ -20,6 +20,11 @@ export interface ElementStore {
 /** The byte order of this machine. */
 export const NATIVE_ORDER: '<' | '>' = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1 ? '<' : '>';
 
+/** Typed arrays of numbers. */
+export type NumberArray = Exclude<TypedArray, BigInt64Array | BigUint64Array>;
+
+const is64Bit = (data: object): boolean => data instanceof BigInt64Array || data instanceof BigUint64Array;
+
 /** A stretch of a store's bytes in one piece; `start` and `end` are positions in the store. */
 export interface Window {
   readonly bytes: Uint8Array;
@@ -54,6 +59,7 @@ export class MemoryStore implements ElementStore {
   readonly #step: number;
   #window: Window = NO_WINDOW;
   #data: TypedArray | ElementStore | undefined;
+  #numbersFound: NumberArray | null | undefined;
 
   constructor(memory: ArrayMemory, type: DType, origin: number, byteLength: number, unit: number) {
     this.memory = memory;
@@ -107,8 +113,20 @@ export class MemoryStore implements ElementStore {
     return this.windowAt(0).bytes.byteOffset % alignment === 0 && (this.unit % alignment === 0 || this.length <= 1);
   }
 
+  /** The typed array, where its items are the elements as they are: short integers and floats. */
+  get #numbers(): NumberArray | null {
+    if (this.#numbersFound === undefined) {
+      const { data } = this;
+      const asTheyAre = ArrayBuffer.isView(data) && 'iuf'.includes(this.type.kind) && !is64Bit(data);
+      this.#numbersFound = asTheyAre ? (data as NumberArray) : null;
+    }
+    return this.#numbersFound;
+  }
+
   get(index: number): unknown {
     const pos = this.#check(index);
+    const numbers = this.#numbers;
+    if (numbers !== null) return numbers[index];
     if (this.scattered) return this.codec.get(this.#gather(pos), 0);
     const { view, start } = this.windowAt(pos);
     return this.codec.get(view, pos - start);
@@ -117,6 +135,12 @@ export class MemoryStore implements ElementStore {
   set(index: number, value: unknown): void {
     const pos = this.#check(index);
     this.checkWritable();
+    const numbers = this.#numbers;
+    // Any number fits a float; the others are looked at more closely.
+    if (numbers !== null && typeof value === 'number' && this.type.kind === 'f') {
+      numbers[index] = value;
+      return;
+    }
     if (this.scattered) {
       const view = this.#gather(pos);
       this.codec.set(view, 0, value);

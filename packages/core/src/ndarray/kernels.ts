@@ -4,10 +4,7 @@
  * @module
  */
 
-import type { TypedArray } from './dtypes.ts';
-
-/** Typed arrays of numbers. */
-export type NumberArray = Exclude<TypedArray, BigInt64Array | BigUint64Array>;
+import type { NumberArray } from './element-store.ts';
 
 /** Elements summed without looking at rounding: the error of a block is that of 8 short sums. */
 export const SUM_BLOCK = 4096;

@@ -10,14 +10,13 @@
 import { MmdError } from '../errors.ts';
 import { Complex } from './complex.ts';
 import { type DType, NAT, rowOf } from './dtypes.ts';
-import { MemoryStore, NATIVE_ORDER } from './element-store.ts';
+import { MemoryStore, NATIVE_ORDER, type NumberArray } from './element-store.ts';
 import { float16FromBits } from './float16.ts';
 import {
   countTrue,
   EXACT_BLOCK,
   maxSpan,
   minSpan,
-  type NumberArray,
   PairwiseSum,
   SUM_BLOCK,
   sumBlocks,

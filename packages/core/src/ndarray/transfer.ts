@@ -6,8 +6,8 @@
 
 import { MmdError } from '../errors.ts';
 import { sameDType } from './descr.ts';
-import type { DType } from './dtypes.ts';
-import { MemoryStore, ObjectStore } from './element-store.ts';
+import type { DType, TypedArray } from './dtypes.ts';
+import { type ElementStore, MemoryStore, type NumberArray, ObjectStore } from './element-store.ts';
 import type { Geometry } from './indexing.ts';
 import { type Layout, layoutOver, makeLayout, touchedBytes } from './layout.ts';
 import { memoryOver } from './memory-over.ts';
@@ -145,6 +145,13 @@ export function assign(target: Layout, given: Layout): void {
     { position: target.elementOffset, strides: target.elementStrides },
     { position: source.elementOffset, strides: strides.map((stride) => stride / from.unit) },
   ];
+  if (target.type.kind === 'f' && isNumbers(to.data) && 'iuf'.includes(source.type.kind) && isNumbers(from.data)) {
+    const [targets, sources] = [to.data, from.data];
+    forEachRun(target.shape, operands, ([t = 0, s = 0], count, [tStep = 0, sStep = 0]) => {
+      for (let i = 0; i < count; i += 1) targets[t + i * tStep] = sources[s + i * sStep] as number;
+    });
+    return;
+  }
   if (to instanceof MemoryStore && !ALWAYS_FITS.has(`${source.type.kind}${target.type.kind}`)) {
     // A trial run, so that an element that does not fit leaves the target as it was.
     const draft = new DataView(new ArrayBuffer(target.type.itemsize));
@@ -156,6 +163,9 @@ export function assign(target: Layout, given: Layout): void {
     for (let i = 0; i < count; i += 1) to.set(t + i * tStep, from.get(s + i * sStep));
   });
 }
+
+const isNumbers = (data: TypedArray | ElementStore): data is NumberArray =>
+  ArrayBuffer.isView(data) && !(data instanceof BigInt64Array || data instanceof BigUint64Array);
 
 /** Kinds, from and to, between which no element is refused. */
 const ALWAYS_FITS: ReadonlySet<string> = new Set(['bf', 'if', 'uf', 'ff', 'bc', 'ic', 'uc', 'fc', 'cc']);
