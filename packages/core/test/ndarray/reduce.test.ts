@@ -24,16 +24,13 @@ function randomBytes(type: DType, size: number, seed: number): Uint8Array {
   let state = seed;
   const next = (): number => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0);
   if (type.kind === 'f' || type.kind === 'c') {
-    const parts = NDArray.zeros(
-      [size * (type.kind === 'c' ? 2 : 1)],
-      type.kind === 'c' ? `f${type.itemsize / 2}` : `f${type.itemsize}`,
-    );
-    for (let i = 0; i < parts.size; i += 1) parts.set(i, ((next() - 2 ** 31) / 2 ** 31) * 2 ** (next() % 8));
-    return Buffer.concat([...parts.bytes()]);
+    const parts = type.kind === 'c' ? 2 : 1;
+    const numbers = Float64Array.from({ length: size * parts }, () => (next() / 2 ** 31 - 1) * 2 ** (next() % 8));
+    return Buffer.concat([...ndarray(numbers, undefined, `f${type.itemsize / parts}`).bytes()]);
   }
-  return Uint8Array.from({ length: size * type.itemsize }, () =>
-    type.kind === 'b' ? (next() >>> 24) % 2 : next() >>> 24,
-  );
+  const words = Uint32Array.from({ length: Math.ceil((size * type.itemsize) / 4) }, () => next() ^ (next() >>> 16));
+  const bytes = new Uint8Array(words.buffer, 0, size * type.itemsize);
+  return type.kind === 'b' ? bytes.map((byte) => byte % 2) : bytes;
 }
 
 const plain = (value: Reduced): unknown =>
