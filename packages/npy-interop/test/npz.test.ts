@@ -1,6 +1,16 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { MaskedArray, memoryOver, NDArray, ndarray, parseDType } from '@mmdpickle/core/ndarray';
-import { FILL_SUFFIX, MASK_SUFFIX, Npz, type NpzFile, npzBytes, openNpz, writeNpz } from '@mmdpickle/npy-interop';
+import { MmapDict } from '@mmdpickle/core/node';
+import {
+  FILL_SUFFIX,
+  MASK_SUFFIX,
+  Npz,
+  type NpzFile,
+  npzBytes,
+  npzToMmd,
+  openNpz,
+  writeNpz,
+} from '@mmdpickle/npy-interop';
 import { Python, pythons, TempDir } from '@mmdpickle/test-support';
 import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -264,5 +274,29 @@ with open(args["path"], "wb") as file:
     using npz = await openNpz(temp.file('x.npz'));
     expect((await npz.get('a')).get(999)).toBe(999n);
     expect((await npz.get('b')).get(999)).toBe(999n);
+  });
+});
+
+describe.each(pythons())('object arrays of numpy $numpy', (info) => {
+  test('are refused in archives, and with allowPickle read without running anything', async () => {
+    const python = new Python(info);
+    try {
+      await python.run(
+        'import numpy as np\nnp.savez(args["path"], o=np.array([1, "two", None], dtype=object), a=np.arange(3))',
+        { path: temp.file('o.npz') },
+      );
+    } finally {
+      await python[Symbol.asyncDispose]();
+    }
+    using refusing = await openNpz(temp.file('o.npz'));
+    expect((await refusing.get('a')).get(2)).toBe(2n);
+    await expect(refusing.get('o')).rejects.toThrow('Object arrays cannot be loaded when allow_pickle=False');
+    using reading = await openNpz(temp.file('o.npz'), { allowPickle: true });
+    expect((await reading.get('o')).toNested()).toEqual([1, 'two', null]);
+    using dict = MmapDict.open(temp.file('x.mmdpickle'));
+    await expect(npzToMmd(temp.file('o.npz'), dict)).rejects.toMatchObject({ code: 'UNSUPPORTED_VALUE' });
+    expect(dict.size).toBe(0);
+    await npzToMmd(temp.file('o.npz'), dict, { allowPickle: true });
+    expect((dict.get('o') as NDArray).toNested()).toEqual([1, 'two', null]);
   });
 });

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { closeSync } from 'node:fs';
 import { MmdError } from '@mmdpickle/core';
 import { type DTypeLike, memoryOver, NDArray, parseDType } from '@mmdpickle/core/ndarray';
 import { NodeFile } from '@mmdpickle/core/node';
@@ -94,9 +95,20 @@ function mapped(file: NodeFile, header: NpyHeader, access: 'read' | 'write' | 'c
   return disposable(array, file);
 }
 
-/** Lets `using` close the file an array stands on. */
+/**
+ * Closes the descriptors of arrays that nobody disposed of. The memory is watched, not the array: slices share it, and
+ * windows are mapped through the descriptor only as long as it lives. Typed arrays over it need the mapping alone.
+ */
+const forgotten = new FinalizationRegistry<number>((fd) => closeSync(fd));
+
+/** Lets `using` close the file that an array, and nothing else, stands on; the collector does so otherwise. */
 export function disposable(array: NDArray, file: NodeFile): MappedNDArray {
-  return Object.defineProperty(array, Symbol.dispose, { value: () => file.close() }) as MappedNDArray;
+  forgotten.register(array.memory, file.fd, file);
+  const dispose = (): void => {
+    forgotten.unregister(file);
+    file.close();
+  };
+  return Object.defineProperty(array, Symbol.dispose, { value: dispose }) as MappedNDArray;
 }
 
 /** Options of {@link createNpy}. */
@@ -179,7 +191,8 @@ export function readNpy(
     if (header.dtype.hasObject) {
       const bytes = new Uint8Array(file.size() - header.dataOffset);
       const count = file.read(header.dataOffset, bytes);
-      return disposable(objectArray(bytes.subarray(0, count), header, { name: path }, options), file);
+      const array = objectArray(bytes.subarray(0, count), header, { name: path }, options);
+      return Object.defineProperty(array, Symbol.dispose, { value: () => {} }) as MappedNDArray;
     }
   }
   return openNpy(source, 'r', options);

@@ -13,7 +13,8 @@ import type { ByteSource, StorageFile } from '@mmdpickle/core/storage';
 import { arrayPieces, type PlainArray } from '../array-bytes.ts';
 import type { Crc32 } from '../crc32.ts';
 import { refuseObjects } from '../npy.ts';
-import { Npz, type OpenNpzOptions, openNpz as openNpzSource, readDirectory } from '../npz-read.ts';
+import { type NpzEntry, readDirectory } from '../npz-directory.ts';
+import { Npz, type OpenNpzOptions, openNpz as openNpzSource } from '../npz-read.ts';
 import { type NamedArrays, type WriteNpzOptions, writeZip, type ZipSink } from '../npz-write.ts';
 import { type NpyMode, openPlace } from './npy-file.ts';
 import { FileReplacement, toPath } from './replace-file.ts';
@@ -55,7 +56,7 @@ export class NpzFile extends Npz implements Disposable {
   private constructor(
     file: NodeFile,
     source: ByteSource,
-    entries: Awaited<ReturnType<typeof readDirectory>>,
+    entries: ReadonlyMap<string, NpzEntry>,
     options: OpenNpzOptions,
   ) {
     super(source, entries, options);

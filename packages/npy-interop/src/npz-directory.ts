@@ -1,0 +1,176 @@
+/**
+ * The directory of an npz file, read by zip.js. What that leaves to its callers is done here: unsafe and repeated names,
+ * members that overlap, sizes that cannot be true, and budgets.
+ *
+ * @module
+ */
+
+import { isMmdError, MmdError } from '@mmdpickle/core';
+import type { ByteSource } from '@mmdpickle/core/storage';
+import { type FileEntry, Reader, ZipReader } from '@zip.js/zip.js/lib/zip-core-native.js';
+import { memberNameProblem } from './npz-write.ts';
+import { ZIP_METHODS, type ZipMethod } from './zip-layout.ts';
+
+/** Budgets for hostile archives; raise them for trusted ones. */
+export const NPZ_LIMITS = {
+  /** Members in an archive. */
+  members: 1_000_000,
+  /** Bytes that one member may unpack to. */
+  memberBytes: 17_179_869_184,
+} as const;
+
+/** A key of {@link NPZ_LIMITS} with its value. */
+export type NpzLimits = { readonly [Name in keyof typeof NPZ_LIMITS]?: number | undefined };
+
+/** A member of an npz file, as the directory describes it. */
+export interface NpzMember {
+  /** The name without `.npy`: what `numpy.load` calls it. */
+  readonly key: string;
+  /** As in the archive. */
+  readonly name: string;
+  readonly method: ZipMethod;
+  /** Bytes in the archive. */
+  readonly compressedSize: number;
+  /** Bytes once unpacked, the npy header among them. */
+  readonly size: number;
+  readonly crc32: number;
+  /** Where the member's local header stands in the archive. */
+  readonly offset: number;
+}
+
+/** A member, and what zip.js unpacks it with. */
+export interface NpzEntry {
+  readonly member: NpzMember;
+  readonly entry: FileEntry;
+}
+
+/** A local header up to its name. */
+export const LOCAL_HEADER_BYTES = 30;
+/** What a local header starts with. */
+export const LOCAL_HEADER_SIGNATURE = 0x04034b50;
+/** The most that deflate can unpack a byte to. */
+const MAX_DEFLATE_RATIO = 1032;
+/** What zip.js says, and what it means here; anything else it says is a contradiction in the file. */
+const ZIP_ERRORS: readonly {
+  readonly text: string;
+  readonly code: 'BAD_FORMAT' | 'UNSUPPORTED_VALUE' | 'TRUNCATED';
+}[] = [
+  { text: 'File format is not recognized', code: 'BAD_FORMAT' },
+  { text: 'End of central directory not found', code: 'BAD_FORMAT' },
+  { text: 'Split zip file', code: 'UNSUPPORTED_VALUE' },
+  { text: 'File contains encrypted entry', code: 'UNSUPPORTED_VALUE' },
+  { text: 'Encrypted central directory is not supported', code: 'UNSUPPORTED_VALUE' },
+  { text: 'Compression method not supported', code: 'UNSUPPORTED_VALUE' },
+  { text: 'Entry data out of bounds', code: 'TRUNCATED' },
+];
+
+/** A `ByteSource` as zip.js wants it. */
+class SourceReader extends Reader<ByteSource> {
+  readonly #source: ByteSource;
+
+  constructor(source: ByteSource, size: number) {
+    super(source);
+    this.#source = source;
+    this.size = size;
+  }
+
+  override readUint8Array(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
+    const available = Math.max(0, Math.min(length, this.size - offset));
+    return this.#source.read(offset, available) as Promise<Uint8Array<ArrayBuffer>>;
+  }
+}
+
+/** Reads the directory of an archive and refuses what no honest writer makes. */
+export async function readDirectory(
+  source: ByteSource,
+  options: { readonly limits?: NpzLimits | undefined; readonly signal?: AbortSignal | undefined },
+): Promise<ReadonlyMap<string, NpzEntry>> {
+  const size = await source.size();
+  const maximum = options.limits?.members ?? NPZ_LIMITS.members;
+  const entries = new Map<string, NpzEntry>();
+  try {
+    const reader = new ZipReader(new SourceReader(source, size), { filenameValidation: 'tolerant' });
+    for await (const entry of reader.getEntriesGenerator()) {
+      options.signal?.throwIfAborted();
+      if (entry.directory) continue;
+      if (entries.size >= maximum) {
+        throw new MmdError('LIMIT_EXCEEDED', `${source.name}: more than ${maximum} members`, {
+          limit: 'members',
+          maximum,
+        });
+      }
+      const member = describeMember(entry, source.name);
+      if (entries.has(member.key)) throw badMember(source.name, member, 'occurs twice');
+      entries.set(member.key, { member, entry });
+    }
+  } catch (error) {
+    options.signal?.throwIfAborted();
+    throw zipError(error, source.name, 0, await startsAsZip(source, size));
+  }
+  refuseOverlaps(
+    [...entries.values()].map(({ member }) => member),
+    size,
+    source.name,
+  );
+  return entries;
+}
+
+function describeMember(entry: FileEntry, archive: string): NpzMember {
+  const { filename: name, compressedSize, uncompressedSize: size, offset } = entry;
+  const method = entry.compressionMethod === ZIP_METHODS.stored ? 'stored' : 'deflated';
+  const key = name.endsWith('.npy') ? name.slice(0, -4) : name;
+  const member: NpzMember = { key, name, method, compressedSize, size, crc32: (entry.crc32 ?? 0) >>> 0, offset };
+  const problem = memberNameProblem(name);
+  if (problem !== undefined) throw badMember(archive, member, problem);
+  if (entry.encrypted) throw badMember(archive, member, 'is encrypted', 'UNSUPPORTED_VALUE');
+  if (entry.compressionMethod !== ZIP_METHODS[method]) {
+    throw badMember(archive, member, `is packed by method ${entry.compressionMethod}`, 'UNSUPPORTED_VALUE');
+  }
+  const most = method === 'stored' ? compressedSize : compressedSize * MAX_DEFLATE_RATIO;
+  if (size > most || (method === 'stored' && size !== compressedSize)) {
+    throw badMember(archive, member, `cannot unpack from ${compressedSize} to ${size} bytes`);
+  }
+  return member;
+}
+
+function badMember(
+  archive: string,
+  member: NpzMember,
+  problem: string,
+  code: 'CORRUPT' | 'UNSUPPORTED_VALUE' = 'CORRUPT',
+): MmdError {
+  return new MmdError(code, `${archive}: member ${JSON.stringify(member.name)} ${problem}`, {
+    offset: member.offset,
+    found: member.name,
+  });
+}
+
+function refuseOverlaps(members: readonly NpzMember[], size: number, archive: string): void {
+  const sorted = [...members].sort((a, b) => a.offset - b.offset);
+  sorted.forEach((member, i) => {
+    const end =
+      member.offset + LOCAL_HEADER_BYTES + new TextEncoder().encode(member.name).length + member.compressedSize;
+    const limit = sorted[i + 1]?.offset ?? size;
+    if (end > limit) throw badMember(archive, member, i + 1 < sorted.length ? 'overlaps the next' : 'leaves the file');
+  });
+}
+
+async function startsAsZip(source: ByteSource, size: number): Promise<boolean> {
+  if (size < 4) return false;
+  const head = await source.read(0, 4);
+  return new DataView(head.buffer, head.byteOffset, 4).getUint32(0, true) === LOCAL_HEADER_SIGNATURE;
+}
+
+/** An error of zip.js as one of ours; ours pass through. */
+export function zipError(error: unknown, name: string, offset: number, cutShort = false): unknown {
+  if (isMmdError(error)) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  const code = ZIP_ERRORS.find(({ text }) => message.startsWith(text))?.code ?? 'CORRUPT';
+  if (code === 'BAD_FORMAT' && cutShort) {
+    return new MmdError('TRUNCATED', `${name}: starts as a zip file, but has no directory at its end`, {
+      offset,
+      cause: error,
+    });
+  }
+  return new MmdError(code, `${name}: ${message}`, { offset, cause: error });
+}
