@@ -9,15 +9,13 @@ import { fromEvent, map, merge, type Observable, take } from 'rxjs';
  *
  * @example
  * ```ts
- * import { interval, map, take, takeUntil } from 'rxjs';
+ * import { interval, lastValueFrom, map, take, takeUntil } from 'rxjs';
  * import { MmapDict } from '@mmdpickle/core/node';
  * import { appendRows, stopSignals } from '@mmdpickle/rx';
  *
- * const dict = MmapDict.open('signals.mmdpickle');
- * const load$ = interval(10).pipe(map((i) => Float64Array.of(i)), take(3));
- * load$
- *   .pipe(takeUntil(stopSignals()), appendRows(dict, 'load', { dtype: 'float64', rowShape: [1] }))
- *   .subscribe({ complete: () => dict.close() });
+ * using dict = MmapDict.open('signals.mmdpickle');
+ * const load$ = interval(10).pipe(map(() => process.uptime()), take(3));
+ * await lastValueFrom(load$.pipe(takeUntil(stopSignals()), appendRows(dict, 'load', { dtype: 'float64' })));
  * ```
  */
 export function stopSignals(signals: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM']): Observable<NodeJS.Signals> {

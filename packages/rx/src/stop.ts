@@ -30,16 +30,14 @@ export function requestStop(dict: MmapDict, reason = ''): void {
  *
  * @example
  * ```ts
- * import { interval, map, takeUntil } from 'rxjs';
+ * import { interval, lastValueFrom, map, takeUntil } from 'rxjs';
  * import { MmapDict } from '@mmdpickle/core/node';
  * import { appendFrames, requestStop, stopRequested } from '@mmdpickle/rx';
  *
- * const dict = MmapDict.open('stoppable.mmdpickle');
+ * using dict = MmapDict.open('stoppable.mmdpickle');
  * const camera$ = interval(5).pipe(map(() => new Uint8Array(16)));
- * camera$
- *   .pipe(takeUntil(stopRequested(dict)), appendFrames(dict))
- *   .subscribe({ complete: () => dict.close() });
- * requestStop(dict, 'seen enough'); // as a rule from another process
+ * setTimeout(() => requestStop(dict, 'seen enough'), 30); // as a rule from another process
+ * await lastValueFrom(camera$.pipe(takeUntil(stopRequested(dict)), appendFrames(dict)));
  * ```
  */
 export function stopRequested(

@@ -30,8 +30,10 @@ export interface FunctionOptions extends Omit<StubOptions, 'order'> {
  * import { FunctionNDArray } from '@mmdpickle/stubs';
  *
  * using dict = MmapDict.open('computed.mmdpickle');
- * const squares = ({ start, end }) => Float64Array.from({ length: end - start }, (_, i) => (start + i) ** 2);
- * dict.set('squares', new FunctionNDArray([1000], 'float64', squares));
+ * const squares = new FunctionNDArray([1000], 'float64', ({ start, end }) =>
+ *   Float64Array.from({ length: end - start }, (_, i) => (start + i) ** 2),
+ * );
+ * dict.set('squares', squares);
  * ```
  */
 export class FunctionNDArray extends ArrayStub {

@@ -58,7 +58,7 @@ export async function* cutFrames(source: ByteChunks, options: ByteStreamOptions)
  * import { fromByteStream } from '@mmdpickle/rx';
  *
  * const chunks = [Uint8Array.of(1, 0, 2), Uint8Array.of(0, 3, 0, 4, 0)];
- * fromByteStream(chunks, { dtype: 'uint16', shape: [2] }).subscribe((frame) => frame.get(0)); // 1, then 3
+ * fromByteStream(chunks, { dtype: 'uint16', shape: [2] }).subscribe((frame) => frame.get(0)); // first 1, then 3
  * ```
  */
 export function fromByteStream(source: ByteChunks, options: ByteStreamOptions): Observable<NDArray> {

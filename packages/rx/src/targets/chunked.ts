@@ -17,7 +17,7 @@ import { appendTo, create, existing, type Growing, lastOf, type RowLayout, rowsB
  *
  * using dict = MmapDict.open('chunked.mmdpickle');
  * range(0, 250).pipe(appendRows(dict, 'i', { dtype: 'int32', layout: chunked({ rows: 100 }) })).subscribe();
- * series(dict, 'i').rows(95, 105).toNested(); // [95, ..., 104]
+ * series(dict, 'i').rows(98, 102).toNested(); // [98, 99, 100, 101]
  * ```
  */
 export function chunked(options: { readonly rows: number }): RowLayout {
