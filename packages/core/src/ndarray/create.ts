@@ -41,11 +41,7 @@ export interface CreateOptions {
  * ndarray(new ArrayBuffer(16), [2], { dtype: '>f8' }).shape; // [2]
  * ```
  */
-export function ndarray(
-  data: TypedArray | ArrayBuffer | SharedArrayBuffer | unknown,
-  shape?: readonly number[],
-  options: string | CreateOptions = {},
-): NDArray {
+export function ndarray(data: unknown, shape?: readonly number[], options: string | CreateOptions = {}): NDArray {
   const { dtype, order } = typeof options === 'string' ? { dtype: options } : options;
   const type = dtype === undefined ? undefined : parseDType(dtype);
   if (data instanceof NDArray) throw invalid('the data is an NDArray already; use astype, reshape or copy', data);

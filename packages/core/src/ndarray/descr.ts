@@ -411,7 +411,7 @@ function descrList(fields: readonly DTypeField[], itemsize: number): Descr {
 function printShort(type: DType): string {
   if (type.fields !== undefined || type.base !== undefined) return type.name;
   if (type.kind === 'b') return "'?'";
-  const typestr = String(type.spec);
+  const typestr = type.spec as string;
   const text = typestr.startsWith('|') ? typestr.slice(1) : typestr;
   return `'${type.itemsize === 0 ? text.slice(0, -1) : text}'`;
 }

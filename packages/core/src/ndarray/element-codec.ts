@@ -33,7 +33,7 @@ export function codecOf(type: DType): ElementCodec {
 /** Stores elements of several parts whole or, where a part is refused, not at all; padding is kept. */
 function atOnce(codec: ElementCodec, length: number): ElementCodec {
   return {
-    get: codec.get,
+    get: (view, pos) => codec.get(view, pos),
     set(view, pos, value) {
       const place = new Uint8Array(view.buffer, view.byteOffset + pos, length);
       const draft = place.slice();

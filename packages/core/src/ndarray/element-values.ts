@@ -20,7 +20,8 @@ function describe(value: unknown): string {
   if (value === null) return 'null';
   if (typeof value === 'string') return `the string ${JSON.stringify(value.slice(0, 40))}`;
   if (typeof value === 'object') return `an object (${value.constructor?.name ?? 'no prototype'})`;
-  return `${typeof value} ${String(value)}`;
+  if (typeof value === 'function' || typeof value === 'symbol') return `a ${typeof value}`;
+  return `${typeof value} ${String(value as number | bigint | boolean | undefined)}`;
 }
 
 /** The number an element is set from: number, boolean, or a bigint. */
@@ -91,11 +92,18 @@ export function getText(view: DataView, pos: number, little: boolean, itemsize: 
   return text;
 }
 
+/** The length of a string in Python. */
+export function countCodePoints(text: string): number {
+  let count = 0;
+  for (const _ of text) count += 1;
+  return count;
+}
+
 export function setText(view: DataView, pos: number, value: unknown, little: boolean, itemsize: number): void {
   if (typeof value !== 'string') throw misfit(value, 'a string');
   const end = pos + itemsize;
   // Counted first: a value that does not fit must not leave half of itself behind.
-  if (value.length * 4 > itemsize && [...value].length * 4 > itemsize) {
+  if (value.length * 4 > itemsize && countCodePoints(value) * 4 > itemsize) {
     throw misfit(value, `a string of at most ${itemsize / 4} code points`);
   }
   for (const character of value) {
@@ -114,9 +122,10 @@ export function getBytes(view: DataView, pos: number, _little: boolean, itemsize
 
 export function setBytes(view: DataView, pos: number, value: unknown, little: boolean, itemsize: number): void {
   if (typeof value === 'string') {
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: ASCII is what is meant
-    if (value.length > itemsize || !/^[\x00-\x7f]*$/.test(value)) throw misfit(value, `${itemsize} ASCII characters`);
-    value = Uint8Array.from(value, (character) => character.charCodeAt(0));
+    const codes = Array.from({ length: value.length }, (_, i) => (value as string).charCodeAt(i));
+    if (codes.length > itemsize || codes.some((code) => code > 0x7f))
+      throw misfit(value, `${itemsize} ASCII characters`);
+    value = Uint8Array.from(codes);
   }
   setRaw(view, pos, value, little, itemsize);
 }

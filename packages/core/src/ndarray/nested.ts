@@ -9,6 +9,7 @@ import { Complex } from './complex.ts';
 import { parseDType } from './descr.ts';
 import { DTYPES, type DType, type TypedArray } from './dtypes.ts';
 import { NATIVE_ORDER } from './element-store.ts';
+import { countCodePoints } from './element-values.ts';
 import { type Layout, layoutOver } from './layout.ts';
 import { memoryOver } from './memory-over.ts';
 import { checkShape, invalid, MAX_DIMS, sizeOf } from './shapes.ts';
@@ -95,7 +96,7 @@ export function inferType(value: unknown): DType {
       longest = Math.max(longest, item.length);
     } else {
       found.add(typeof item);
-      if (typeof item === 'string') longest = Math.max(longest, [...item].length);
+      if (typeof item === 'string') longest = Math.max(longest, countCodePoints(item));
     }
   };
   visit(value, 0);

@@ -103,7 +103,7 @@ export interface WasmFunction {
 
 /** A module that imports the memory `env.memory` and exports the functions. */
 export function assemble(functions: readonly WasmFunction[]): Uint8Array {
-  const text = (value: string): number[] => list([...value].map((character) => character.charCodeAt(0)));
+  const text = (value: string): number[] => list(Array.from(value, (character) => character.charCodeAt(0)));
   const list = (items: readonly Code[]): number[] => [...leb(items.length), ...flat(items)];
   const section = (id: number, content: readonly number[]): number[] => [id, ...leb(content.length), ...content];
   const types = functions.map(({ parameters }): Code => [0x60, list(parameters), 0]);

@@ -295,7 +295,7 @@ describe('descriptions', () => {
       fc.string(),
       simpleSpecs,
       fc
-        .array(fc.constantFrom(...'[]{}(),:\'\\"<>|=f8i4U5M ns-0None'), { maxLength: 40 })
+        .array(fc.constantFrom(...Array.from('[]{}(),:\'\\"<>|=f8i4U5M ns-0None')), { maxLength: 40 })
         .map((parts) => parts.join('')),
     );
     fc.assert(
