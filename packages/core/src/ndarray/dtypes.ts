@@ -10,6 +10,7 @@
 
 import { MmdError } from '../errors.ts';
 import { Complex } from './complex.ts';
+import type { DType, DTypeKind, TypedArrayConstructor } from './dtype.ts';
 import {
   getBytes,
   getRaw,
@@ -31,96 +32,20 @@ import {
 } from './element-values.ts';
 import { float16FromBits, float16ToBits } from './float16.ts';
 
-/** numpy's `dtype.kind`. */
-export type DTypeKind = 'b' | 'i' | 'u' | 'f' | 'c' | 'm' | 'M' | 'S' | 'U' | 'V' | 'O';
-
-/** One field of a structured type. */
-export interface DTypeField {
-  readonly name: string;
-  readonly title?: string;
-  readonly dtype: DType;
-  /** In bytes from the start of the element. */
-  readonly offset: number;
-}
-
-/** A data type. Frozen; made by `parseDType`. */
-export interface DType {
-  /** numpy's `str(dtype)`: `float64`, `>f8`, `<U5`, `|S3`, `datetime64[ns]`, `[('a', '<i4')]`. `parseDType` reads it back. */
-  readonly name: string;
-  readonly kind: DTypeKind;
-  /** numpy's `dtype.char`. */
-  readonly char: string;
-  /** Bytes of one element. */
-  readonly itemsize: number;
-  readonly byteorder: '<' | '>' | '|';
-  /** numpy's `dtype.alignment` on x86-64 and arm64. */
-  readonly alignment: number;
-  /**
-   * numpy's `dtype.str`, or for structured types its `dtype.descr`: padding is a void field with the name `''`.
-   * @throws UNSUPPORTED_DTYPE for overlapping or out-of-order fields, where numpy raises ValueError; use `spec`
-   */
-  readonly descr: Descr;
-  /** What `numpy.dtype(spec)` makes exactly this type from: `descr`, or the dict form where there is padding. */
-  readonly spec: DTypeSpec;
-  /** datetime64 and timedelta64: the unit and its count; absent for the generic one. */
-  readonly unit?: { readonly base: string; readonly count: number };
-  /** Structured types. */
-  readonly fields?: readonly DTypeField[];
-  /** Structured types: numpy's `isalignedstruct`. */
-  readonly alignedStruct?: true;
-  /** Sub-array types: the element. */
-  readonly base?: DType;
-  /** Sub-array types. */
-  readonly shape?: readonly number[];
-  /** True where any part is kind `O`: such elements exist in memory only, and are never mapped. */
-  readonly hasObject: boolean;
-}
-
-/** numpy's array-interface description: a typestr or a list of fields. */
-export type Descr = string | DescrField[];
-/** A field: name (or title and name), type, and the shape of a sub-array. */
-export type DescrField = [name: string | [title: string, name: string], descr: Descr, shape?: number[]];
-
-/** Everything `numpy.dtype()` takes to make a type exactly. */
-export type DTypeSpec = string | DTypeSpecField[] | DTypeSpecDict | DTypeSpecSubarray;
-/** Like {@link DescrField}, with any {@link DTypeSpec} as the type. */
-export type DTypeSpecField = [name: string | [title: string, name: string], spec: DTypeSpec, shape?: number[]];
-/** A sub-array type: element and shape, a tuple in Python. */
-export type DTypeSpecSubarray = [base: DTypeSpec, shape: number[]];
-/** numpy's dict form, for padding, overlaps and any order of fields. */
-export interface DTypeSpecDict {
-  readonly names: readonly string[];
-  readonly formats: readonly DTypeSpec[];
-  readonly offsets?: readonly number[];
-  readonly titles?: readonly (string | null)[];
-  readonly itemsize?: number;
-  readonly aligned?: boolean;
-}
-
-/** What names a type: text of any numpy spelling, a descr list, the dict form, or a type. */
-export type DTypeLike = string | Descr | DTypeSpec | DType;
-
-/** The typed arrays that arrays here can stand on. */
-export type TypedArray =
-  | Int8Array
-  | Uint8Array
-  | Uint8ClampedArray
-  | Int16Array
-  | Uint16Array
-  | Int32Array
-  | Uint32Array
-  | Float32Array
-  | Float64Array
-  | BigInt64Array
-  | BigUint64Array;
-
-/** A typed-array class. */
-export interface TypedArrayConstructor {
-  readonly BYTES_PER_ELEMENT: number;
-  readonly name: string;
-  new (length: number): TypedArray;
-  new (buffer: ArrayBufferLike, byteOffset?: number, length?: number): TypedArray;
-}
+export type {
+  Descr,
+  DescrField,
+  DType,
+  DTypeField,
+  DTypeKind,
+  DTypeLike,
+  DTypeSpec,
+  DTypeSpecDict,
+  DTypeSpecField,
+  DTypeSpecSubarray,
+  TypedArray,
+  TypedArrayConstructor,
+} from './dtype.ts';
 
 /** A row of {@link DTYPES}. */
 export interface DTypeRow {
