@@ -147,7 +147,7 @@ describe('appendFrames', () => {
     record$.pipe(appendFrames(dict, { key: 'r/', batch: { ms: 1000 } })).subscribe();
     const [, second] = [...dict.values()] as Map<string, unknown>[];
     expect(second?.get('i')).toBe(1);
-    expect([...(second?.get('trace') as Iterable<number>)]).toEqual([1, 1, 1]);
+    expect([...((second?.get('trace') ?? []) as Iterable<number>)]).toEqual([1, 1, 1]);
   });
 });
 

@@ -17,7 +17,7 @@ import { FullNDArray } from './full.ts';
  * import { EmptyNDArray } from '@mmdpickle/stubs';
  *
  * using dict = MmapDict.open('run.mmdpickle');
- * dict.set('cube', new EmptyNDArray([300, 300, 300])); // 216 MB of float64, none of it in memory
+ * dict.set('cube', new EmptyNDArray([300, 300, 300])); // allocates 216 MB of float64, none of it in memory
  * ```
  */
 export class EmptyNDArray extends ArrayStub {
