@@ -37,13 +37,13 @@ export function withChecks(code: string): string {
     .split('\n')
     .map((line) => {
       const match =
-        /^(\s*)(?!const |let |var |using |import |export |return |if |for |while |throw |\/\/|\*|[})\]])(.+?);\s*\/\/ (.+)$/.exec(
+        /^(\s*)(?!\s|const |let |var |using |import |export |return |if |for |while |throw |\/\/|\*|[})\]])(.+?);\s*\/\/ (.+)$/.exec(
           line,
         );
       const [, indent, expression, promised] = match ?? [];
       if (expression === undefined || promised === undefined) return line;
       const literal =
-        /^(-?\d[\d_.]*(?:e[+-]?\d+)?n?|'[^']*'|true|false|null|undefined|NaN|\[[^\]a-zA-Z]*\])(?=$|[\s,;:.(])/.exec(
+        /^(-?\d[\d_.]*(?:e[+-]?\d+)?n?|'[^']*'|true|false|null|undefined|NaN|\[[^\]a-zA-Z]*\])(?=$|[,;:(.]|\s*\()/.exec(
           promised,
         )?.[1];
       return literal === undefined
