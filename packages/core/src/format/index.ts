@@ -2,6 +2,7 @@
 
 export { arrayCodec } from './array-codec.ts';
 export { ARRAY_SPELLINGS, type ArraySpelling } from './array-value.ts';
+export { crc32c } from './checksum.ts';
 export {
   type ArrayLayout,
   CODECS,

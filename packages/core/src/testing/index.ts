@@ -4,6 +4,17 @@
  * @module
  */
 
+export {
+  byteStrings,
+  numbers,
+  pickleArrays,
+  pickleAtoms,
+  pickleKeys,
+  pickleObjects,
+  pickleTimes,
+  pickleValues,
+  texts,
+} from './arbitraries.ts';
 export { CrashFile } from './crash-file.ts';
 export { CrashLog, type CrashMark, type CrashOp, DiskImage } from './crash-log.ts';
 export { type CrashState, type CrashStateOptions, crashStates } from './crash-states.ts';
