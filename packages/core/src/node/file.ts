@@ -240,6 +240,8 @@ export class NodeFile implements StorageFile, MappedFile {
   allocate(offset: number, length: number, options: { readonly keepSize?: boolean } = {}): void {
     this.#change();
     checkRange(this.#name, offset, length);
+    // The system refuses to reserve nothing.
+    if (length === 0) return;
     const before = this.size();
     const keep = options.keepSize === true;
     const result = this.#retry(() =>

@@ -1,0 +1,202 @@
+import { statSync, writeFileSync } from 'node:fs';
+import {
+  type ArraySource,
+  type GrowableArray,
+  type GrowableMaskedArray as GrowableMasked,
+  MaskedArray,
+  type NDArray,
+  ndarray,
+} from '@mmdpickle/core';
+import { MmapDict } from '@mmdpickle/core/node';
+import {
+  EmptyMaskedArray,
+  EmptyNDArray,
+  FullNDArray,
+  FunctionNDArray,
+  GrowableMaskedArray,
+  GrowableNDArray,
+  RawFileNDArray,
+  ZerosNDArray,
+} from '@mmdpickle/stubs';
+import { Python, pythons, TempDir } from '@mmdpickle/test-support';
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+
+const DTYPES = [
+  'bool',
+  'int8',
+  '>i2',
+  'uint32',
+  'int64',
+  'float16',
+  '<f4',
+  '>f8',
+  'complex64',
+  'S3',
+  '<U2',
+  'datetime64[ms]',
+];
+
+interface Case {
+  readonly source: ArraySource;
+  /** numpy's expression for the same array; `n` is numpy, `s` the shape, `d` the dtype, `raw` the raw file's bytes. */
+  readonly numpy: string;
+  readonly raw?: Uint8Array;
+}
+
+type Make = (shape: number[], dtype: string, order: 'C' | 'F', rawFile: string) => Case;
+
+const LAWS: readonly (readonly [string, Make])[] = [
+  [
+    'EmptyNDArray',
+    (shape, dtype, order) => ({ source: new EmptyNDArray(shape, dtype, { order }), numpy: 'n.zeros(s, d)' }),
+  ],
+  [
+    'a reserved EmptyNDArray',
+    (shape, dtype) => ({ source: new EmptyNDArray(shape, dtype, { reserve: true }), numpy: 'n.zeros(s, d)' }),
+  ],
+  [
+    'ZerosNDArray',
+    (shape, dtype, order) => ({ source: new ZerosNDArray(shape, dtype, { order }), numpy: 'n.zeros(s, d)' }),
+  ],
+  [
+    'FullNDArray',
+    (shape, _dtype, order) => ({ source: new FullNDArray(shape, 3, '>i4', { order }), numpy: "n.full(s, 3, '>i4')" }),
+  ],
+  [
+    'FunctionNDArray',
+    (shape) => ({
+      source: new FunctionNDArray(
+        shape,
+        'int32',
+        ({ start, end }) => {
+          const row = shape.slice(1).reduce((product, dim) => product * dim, 1);
+          return Int32Array.from({ length: (end - start) * row }, (_, i) => start * row + i);
+        },
+        { rowsPerChunk: 2 },
+      ),
+      numpy: "n.arange(n.prod(s, dtype=int), dtype='i4').reshape(s)",
+    }),
+  ],
+  [
+    'RawFileNDArray',
+    (shape, _dtype, order, rawFile) => {
+      const count = shape.reduce((product, dim) => product * dim, 1);
+      const raw = Uint8Array.from({ length: 5 + count * 2 }, (_, i) => i * 7);
+      writeFileSync(rawFile, raw);
+      return {
+        source: new RawFileNDArray(rawFile, { offset: 5, shape, dtype: '<u2', order }),
+        numpy: `n.frombuffer(raw, '<u2', offset=5).reshape(s, order='${order}')`,
+        raw,
+      };
+    },
+  ],
+];
+
+describe.each(pythons())('stock pickle.load under numpy $numpy', (info) => {
+  let python: Python;
+  beforeAll(() => {
+    python = new Python(info);
+  });
+  afterAll(() => python[Symbol.asyncDispose]());
+
+  test.each(LAWS)('%s gives the array that was described, and so does the dict', async (_name, make) => {
+    using dir = new TempDir();
+    let n = 0;
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.integer({ min: 0, max: 5 }), { maxLength: 3 }),
+        fc.constantFrom(...DTYPES),
+        fc.constantFrom('C' as const, 'F' as const),
+        async (shape, dtype, order) => {
+          const path = dir.file(`${n++}.mmdpickle`);
+          const { source, numpy, raw = new Uint8Array() } = make(shape, dtype, order, dir.file('raw'));
+          using dict = MmapDict.open(path);
+          dict.set('before', 1).set('a', source).set('after', 2);
+          const answer = await python.run<[boolean, Uint8Array]>(
+            `import pickle, numpy as n
+s, d, raw = tuple(args['shape']), args['dtype'], args['raw']
+f = pickle.load(open(args['path'], 'rb'))
+a, e = f['a'], ${numpy}
+result = [list(f) == ['before', 'a', 'after'] and a.dtype == e.dtype and a.shape == e.shape and a.tobytes() == e.tobytes(), e.tobytes()]`,
+            { path, shape, dtype, raw },
+          );
+          expect(answer[0]).toBe(true);
+          const ours = dict.get('a') as NDArray;
+          expect(ours.shape).toEqual(shape);
+          const bytes = Buffer.concat([...ours.copy({ order: 'C' }).bytes()].map((piece) => piece.slice()));
+          expect(Uint8Array.from(bytes)).toEqual(answer[1]);
+        },
+      ),
+      { numRuns: 15 },
+    );
+  });
+
+  test('masked stubs hide nothing or everything, and keep their fill value', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    dict.set('open', new EmptyMaskedArray([2, 3], 'int16', { fillValue: -5 }));
+    dict.set('hidden', new EmptyMaskedArray([2, 3], 'float32', { masked: true }));
+    const found = await python.run(
+      `import pickle
+d = pickle.load(open(args['path'], 'rb'))
+result = [[type(d[k]).__name__, str(d[k].dtype), d[k].mask.tolist(), float(d[k].fill_value)] for k in ('open', 'hidden')]`,
+      { path: dict.name },
+    );
+    const mask = (value: boolean): boolean[][] => [0, 1].map(() => [value, value, value]);
+    expect(found).toEqual([
+      ['MaskedArray', 'int16', mask(false), -5],
+      ['MaskedArray', 'float32', mask(true), 1e20],
+    ]);
+    const hidden = dict.get('hidden') as MaskedArray;
+    hidden.set(1, 2, 7);
+    expect([hidden.get(1, 2), hidden.get(0, 0)]).toEqual([7, null]);
+  });
+
+  test('growable stubs show exactly the rows that were appended', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    const rows = dict.set('r', new GrowableNDArray([2], 'int16', { capacity: 2 })).get('r') as GrowableArray;
+    const masked = dict.set('m', new GrowableMaskedArray([], 'float32', { capacity: 2 })).get('m') as GrowableMasked;
+    for (let i = 0; i < 5; i += 1) {
+      rows.append(Int16Array.of(i, -i));
+      masked.append(new MaskedArray(ndarray(Float32Array.of(i)), ndarray([i % 2 === 1])));
+      const found = await python.run(
+        `import pickle
+d = pickle.load(open(args['path'], 'rb'))
+result = [d['r'].tolist(), d['m'].tolist()]`,
+        { path: dict.name },
+      );
+      const upTo = Array.from({ length: i + 1 }, (_, k) => k);
+      expect(found).toEqual([upTo.map((k) => [k, -k + 0]), upTo.map((k) => (k % 2 === 1 ? null : k))]);
+    }
+  });
+});
+
+test('an empty array takes no disk, a reserved one takes it at once', () => {
+  using dir = new TempDir();
+  const blocks = (options: { reserve?: boolean }): number => {
+    const path = dir.file(`${options.reserve}.mmdpickle`);
+    using dict = MmapDict.open(path, { index: false });
+    dict.set('a', new EmptyNDArray([64, 1024, 1024], 'uint8', options));
+    return statSync(path).blocks * 512;
+  };
+  expect(blocks({})).toBeLessThan(2 ** 20);
+  expect(blocks({ reserve: true })).toBeGreaterThanOrEqual(64 * 2 ** 20);
+});
+
+test('a raw file that is missing or too short leaves the dict as it was', () => {
+  using dir = new TempDir();
+  using dict = MmapDict.open(dir.file('a.mmdpickle'));
+  dict.set('a', 1);
+  const before = dict.fileSize;
+  writeFileSync(dir.file('short'), new Uint8Array(10));
+  for (const [name, code] of [
+    ['missing', 'NOT_FOUND'],
+    ['short', 'TRUNCATED'],
+  ] as const) {
+    const stub = new RawFileNDArray(dir.file(name), { shape: [11], dtype: 'uint8' });
+    expect(() => dict.set('b', stub)).toThrow(expect.objectContaining({ code }));
+  }
+  expect([dict.fileSize, dict.has('b'), dict.get('a')]).toEqual([before, false, 1]);
+});
