@@ -112,26 +112,45 @@ export class AppendBuffer {
 
   /** Writes what is gathered, but for the first 11 bytes of all. */
   flush(): void {
-    this.#closeRun();
-    const parts = this.#parts;
-    if (parts.length > 0) {
+    if (this.#parts.length > 0) this.#flushParts();
+    else if (this.#runEnd > this.#runStart) {
+      // The usual case, a few small bytes: no list of parts.
       this.#touched = true;
-      let at = this.#flushed;
-      if (at === this.base) {
-        const first = parts[0]!;
-        this.#head.set(first.subarray(0, ENTRY_HEAD_SIZE));
-        parts[0] = first.subarray(ENTRY_HEAD_SIZE);
-        at += ENTRY_HEAD_SIZE;
-      }
+      let start = this.#runStart;
+      if (this.#flushed === this.base) start = this.#takeHead(start);
+      const at = this.cursor - (this.#runEnd - start);
       this.#reserve(at);
-      this.#file.writeParts(at, parts);
-      this.written += this.cursor - at;
-      this.#parts = [];
+      this.#file.write(at, this.arena.subarray(start, this.#runEnd));
+      this.written += this.#runEnd - start;
       this.#flushed = this.cursor;
     }
     this.#runStart = 0;
     this.#runEnd = 0;
     this.#borrowed = false;
+  }
+
+  #flushParts(): void {
+    this.#closeRun();
+    this.#touched = true;
+    const parts = this.#parts;
+    let at = this.#flushed;
+    if (at === this.base) {
+      const first = parts[0]!;
+      this.#head.set(first.subarray(0, ENTRY_HEAD_SIZE));
+      parts[0] = first.subarray(ENTRY_HEAD_SIZE);
+      at += ENTRY_HEAD_SIZE;
+    }
+    this.#reserve(at);
+    this.#file.writeParts(at, parts);
+    this.written += this.cursor - at;
+    this.#parts = [];
+    this.#flushed = this.cursor;
+  }
+
+  /** Holds back the commit's bytes, which stand at `start` in the arena. */
+  #takeHead(start: number): number {
+    for (let i = 0; i < ENTRY_HEAD_SIZE; i++) this.#head[i] = this.arena[start + i]!;
+    return start + ENTRY_HEAD_SIZE;
   }
 
   /**

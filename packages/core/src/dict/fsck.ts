@@ -150,12 +150,11 @@ export function seal(core: DictCore, options: ProgressOptions & { readonly check
     core.settled();
     const entries: EntrySums[] = [];
     if (options.checksums) {
-      store.catalog.each((key, slot) => {
+      store.catalog.each((slot) => {
         options.signal?.throwIfAborted();
         const { offset, frameLength } = store.catalog.place(slot);
         entries.push({ offset, frameLength, sums: sumEntry(offset, frameLength, store.read) });
         options.onProgress?.({ done: entries.length, total: store.catalog.size });
-        return key;
       });
     }
     const payload = options.checksums ? encodeChecksums(nextCommitNumber(store.commitNumber), entries) : undefined;

@@ -4,7 +4,6 @@
  * @module
  */
 
-import { encodeUtf8 } from '../bytes/index.ts';
 import { ENTRY_TAIL_SIZE, nextCommitNumber, TERMINATOR_SIZE } from '../format/layout.ts';
 import { TAIL_PREFIX_SIZE, type TailKind, tailEntryFrame } from '../format/tail-entry.ts';
 import { hashKey, IndexBuilder } from '../format/tail-index.ts';
@@ -48,14 +47,13 @@ function buildIndex({ store }: DictCore, always: boolean): { builder: IndexBuild
   const { base, catalog } = store;
   const keys = catalog.size + (base?.footer.keys ?? 0);
   if (keys < MIN_KEYS && !always) return undefined;
-  const seed = base?.footer.seed ?? (Math.random() * 2 ** 32) >>> 0;
+  const seed = base?.footer.seed ?? catalog.seed;
   const builder = new IndexBuilder(keys);
   const own = new Set<number>();
-  catalog.each((key, slot) => {
-    const bytes = encodeUtf8(key);
+  catalog.each((slot, bytes, start, end) => {
     const offset = catalog.offset(slot);
-    builder.add(hashKey(bytes, 0, bytes.length, seed), offset);
-    own.add(offset);
+    builder.add(base === undefined ? catalog.hash(slot) : hashKey(bytes, start, end, seed), offset);
+    if (base !== undefined) own.add(offset);
   });
   // What the old index has and nobody looked up goes over by its hash; dead entries among it are told by their state.
   const whole = base?.each((hash, offset) => {

@@ -262,7 +262,7 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
 
   *keys(): IterableIterator<string> {
     this.core.settled();
-    for (const key of [...this.core.store.catalog.keys()]) {
+    for (const key of this.core.store.catalog.keys()) {
       if (this.core.store.find(key) >= 0) yield key;
     }
   }

@@ -19,7 +19,7 @@ export function respell(core: DictCore, from: ArraySpelling, to: ArraySpelling):
   let count = 0;
   core.transact(() => {
     core.settled();
-    for (const key of [...core.store.catalog.keys()]) {
+    for (const key of core.store.catalog.keys()) {
       const view = core.find(key)!;
       const masked = parseMasked(view.reader());
       const arrays: (ParsedArray | undefined)[] =

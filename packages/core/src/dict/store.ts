@@ -153,6 +153,12 @@ export class DictStore {
     this.journal = undefined;
   }
 
+  /** Like {@link DictStore.find}, where the key's UTF-8 is at hand. */
+  findBytes(key: string, bytes: Uint8Array, length: number): number {
+    const slot = this.catalog.findBytes(bytes, 0, length);
+    return slot >= 0 || this.base === undefined ? slot : this.find(key);
+  }
+
   /** The slot of a live entry in the catalog, or -1. */
   find(key: string): number {
     const slot = this.catalog.find(key);
@@ -163,7 +169,7 @@ export class DictStore {
       this.walkAll();
       return this.catalog.find(key);
     }
-    this.catalog.load(key, place.offset, place.frameLength, place.keyLength);
+    this.catalog.loadKey(key, place.offset, place.frameLength);
     return this.catalog.find(key);
   }
 
@@ -183,9 +189,9 @@ export class DictStore {
     const { end } = base.footer;
     const requests = scanEntries(HEADER_SIZE, this.file.size(), (entry) => this.#visit(entry), end);
     const result = answer(requests, this.read);
-    known.each((key, slot) => {
-      const place = known.place(slot);
-      if (place.offset >= end) this.catalog.replace(key, place.offset, place.frameLength, place.keyLength);
+    known.each((slot, bytes, start, stop) => {
+      const { offset, frameLength } = known.place(slot);
+      if (offset >= end) this.catalog.put(bytes, start, stop, offset, frameLength);
     });
     for (const key of removed) if (known.find(key) < 0) this.catalog.remove(key);
     this.removed.clear();
@@ -368,12 +374,13 @@ export class DictStore {
   #visit(entry: ScannedEntry): void {
     if (entry.memoHint > this.memoHint) this.memoHint = entry.memoHint;
     if (entry.state === 'dead') return;
-    const key = keyOf(entry);
-    if (entry.state === 'damaged' || key === undefined) this.damaged.push({ offset: entry.offset, key });
-    else {
-      this.catalog.load(key, entry.offset, entry.frameLength, entry.keyLength);
-      this.removed.delete(key);
+    const { bytes, keyPos, keyLength, offset, frameLength } = entry;
+    if (entry.state === 'damaged' || !isUtf8(bytes, keyPos, keyPos + keyLength)) {
+      this.damaged.push({ offset, key: keyOf(entry) });
+      return;
     }
+    this.catalog.load(bytes, keyPos, keyPos + keyLength, offset, frameLength);
+    if (this.removed.size > 0) this.removed.delete(keyOf(entry)!);
   }
 
   /** What a journal says counts as done. */
@@ -383,9 +390,9 @@ export class DictStore {
     if (this.journal === undefined || this.journal.deaths.length === 0) return;
     const deaths = new Set(this.journal.deaths);
     const gone: string[] = [];
-    this.catalog.each((key, slot) => {
+    this.catalog.each((slot) => {
       const { offset: entry, frameLength } = this.catalog.place(slot);
-      if (deaths.has(stateOffset(entry, frameLength))) gone.push(key);
+      if (deaths.has(stateOffset(entry, frameLength))) gone.push(this.catalog.key(slot));
     });
     for (const key of gone) this.remove(key);
   }
@@ -411,6 +418,20 @@ export class DictStore {
 
 /** The name names another file now. Internal: the writer locks that one instead. */
 export class FileReplaced extends Error {}
+
+/** Whether the bytes are UTF-8. ASCII, the usual case, is told without decoding. */
+function isUtf8(bytes: Uint8Array, start: number, end: number): boolean {
+  for (let i = start; i < end; i++) {
+    if (bytes[i]! < 0x80) continue;
+    try {
+      decodeUtf8(bytes, start, end);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+  return true;
+}
 
 /** The key as text; `undefined` where its bytes are not UTF-8. */
 function keyOf({ bytes, keyPos, keyLength }: ScannedEntry): string | undefined {

@@ -46,7 +46,7 @@ export function vacuumInPlace(core: DictCore, options: ProgressOptions): void {
     file.remove(temporary);
     using fresh = file.open(temporary, 'create-new');
     const target = new DictCore(fresh, { ...store.options, mode: 'a', index: false });
-    copyEntries(core, [...store.catalog.keys()], target, true, options);
+    copyEntries(core, store.catalog.keys(), target, true, options);
     target.writer.trim();
     const size = fresh.size();
     const bytes = size - HEADER_SIZE;

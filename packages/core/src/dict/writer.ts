@@ -46,8 +46,8 @@ export class DictWriter {
   readonly #buffer: AppendBuffer;
   /** How many begin() are open; the outermost commits. */
   #depth = 0;
-  /** What broke a change half way; such a batch cannot commit. */
-  #broken: unknown;
+  /** A change broke off half way; such a batch cannot commit. */
+  #broken = false;
   /** State bytes of entries that have a successor: they die after the commit. */
   #tombstones: EntryPlace[] = [];
   /** State bytes of deleted entries: their death is the change. */
@@ -109,15 +109,12 @@ export class DictWriter {
     if (this.#depth > 1) {
       this.#depth--;
       // The caller may change its bytes before the outermost commit.
-      if (this.#buffer.borrowed) this.#writing(() => this.#buffer.flush());
+      if (this.#buffer.borrowed) this.settle();
       return;
     }
-    if (this.#broken !== undefined) {
-      const cause = this.#broken;
+    if (this.#broken) {
       this.rollback();
-      throw new MmdError('UNSUPPORTED_VALUE', 'a change of this batch failed half way: nothing of it was committed', {
-        cause,
-      });
+      throw new MmdError('UNSUPPORTED_VALUE', 'a change of this batch failed half way: nothing of it was committed');
     }
     try {
       this.#commitAll();
@@ -137,11 +134,11 @@ export class DictWriter {
 
   /** Appends tail entries, which say something of the file as it is then. Call alone between begin() and commit(). */
   appendTail(parts: readonly Uint8Array[]): void {
-    this.#writing(() => {
-      this.dropTail();
-      this.#tailStart = this.#buffer.cursor;
-      for (const part of parts) this.#buffer.bytes(part);
-    });
+    this.#broken = true;
+    this.dropTail();
+    this.#tailStart = this.#buffer.cursor;
+    for (const part of parts) this.#buffer.bytes(part);
+    this.#broken = false;
   }
 
   /** The file ends with what belongs there: closing need not write an index. */
@@ -164,19 +161,23 @@ export class DictWriter {
 
   /** Everything appended so far stands in the file, so that it can be read. */
   settle(): void {
-    if (this.#depth > 0 && !this.#buffer.empty) this.#writing(() => this.#buffer.flush());
+    if (this.#depth === 0 || this.#buffer.empty) return;
+    const broken = this.#broken;
+    this.#broken = true;
+    this.#buffer.flush();
+    this.#broken = broken;
   }
 
   /** Appends an entry; an earlier one with the key dies. */
   set(key: string, keyBytes: Uint8Array, keyLength: number, value: EncodedValue): void {
-    this.#writing(() => {
-      const store = this.#store;
-      const offset = this.#entry(keyBytes, keyLength, value);
-      const old = store.find(key);
-      const { catalog } = store;
-      if (old >= 0) this.#bury(key, catalog.place(old), this.#tombstones);
-      catalog.replace(key, offset, this.#lastFrameLength, keyLength);
-    });
+    const store = this.#store;
+    // A change that fails half way leaves the buffer in pieces: the batch around it must not commit.
+    this.#broken = true;
+    const offset = this.#entry(keyBytes, keyLength, value);
+    const old = store.findBytes(key, keyBytes, keyLength);
+    if (old >= 0) this.#bury(key, store.catalog.place(old), this.#tombstones);
+    store.catalog.put(keyBytes, 0, keyLength, offset, this.#lastFrameLength);
+    this.#broken = false;
   }
 
   /** Marks a key's entry dead. Returns false if there is none. */
@@ -184,10 +185,10 @@ export class DictWriter {
     const store = this.#store;
     const slot = store.find(key);
     if (slot < 0) return false;
-    this.#writing(() => {
-      this.#bury(key, store.catalog.place(slot), this.#deletes);
-      store.remove(key);
-    });
+    this.#broken = true;
+    this.#bury(key, store.catalog.place(slot), this.#deletes);
+    store.remove(key);
+    this.#broken = false;
     return true;
   }
 
@@ -254,7 +255,7 @@ export class DictWriter {
     }
     store.advanced(newEnd, nextCommitNumber(store.commitNumber), entry.offset, frameLength);
     file.storeI32(COMMIT_NUMBER_OFFSET, store.commitNumber);
-    catalog.replace(key, entry.offset, frameLength, entry.keyLength);
+    catalog.move(catalog.find(key), entry.offset, frameLength);
     this.#changed = true;
     this.#buffer.begin(file, newEnd);
     return true;
@@ -268,22 +269,12 @@ export class DictWriter {
   #end(): void {
     this.#depth = 0;
     this.#tailStart = -1;
-    this.#broken = undefined;
+    this.#broken = false;
     if (this.#tombstones.length > 0) this.#tombstones = [];
     if (this.#deletes.length > 0) this.#deletes = [];
     if (this.#counts.size > 0) this.#counts.clear();
     if (this.#overwrites.length > 0) this.#overwrites = [];
     this.#store.file.unlock();
-  }
-
-  /** A change that fails half way leaves the buffer in pieces: the batch around it must not commit. */
-  #writing(change: () => void): void {
-    try {
-      change();
-    } catch (error) {
-      this.#broken = error;
-      throw error;
-    }
   }
 
   #entry(keyBytes: Uint8Array, keyLength: number, value: EncodedValue): number {

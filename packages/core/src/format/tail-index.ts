@@ -7,6 +7,8 @@
  * hash seed (u32), count of blocks (u32), commit number (i32), keys (u64), file size (u64), offset of the
  * first tail entry (u64), 8 bytes of zeros, then the footer of all tail entries.
  *
+ * The hash is HalfSipHash-1-3 with the seed as both halves of its key.
+ *
  * Nothing is believed: a block proves itself by its CRC, and the entry that it points to by its key and state.
  *
  * @module
@@ -35,14 +37,7 @@ export interface IndexFooter {
   readonly end: number;
 }
 
-/** The hash of a key's bytes (FNV-1a with a final mix). */
-export function hashKey(bytes: Uint8Array, start: number, end: number, seed: number): number {
-  let hash = 0x811c9dc5 ^ seed;
-  for (let i = start; i < end; i++) hash = Math.imul(hash ^ bytes[i]!, 0x01000193);
-  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
-  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
-  return (hash ^ (hash >>> 16)) >>> 0;
-}
+export { hashKey } from './hash.ts';
 
 /** Blocks for a number of keys. */
 export function indexBlocks(keys: number): number {
