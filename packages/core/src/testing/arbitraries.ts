@@ -6,7 +6,37 @@
 
 import * as fc from 'fast-check';
 import { Complex } from '../ndarray/complex.ts';
-import { ByteArray, FrozenSet, PyDict, PyRange, Tuple } from '../pickle/index.ts';
+import { MaskedArray } from '../ndarray/masked-array.ts';
+import { memoryOver } from '../ndarray/memory-over.ts';
+import { NDArray } from '../ndarray/nd-array.ts';
+import {
+  ByteArray,
+  Counter,
+  DefaultDict,
+  Deque,
+  ELLIPSIS,
+  FrozenSet,
+  NOT_IMPLEMENTED,
+  NumpyScalar,
+  OpaqueGlobal,
+  OrderedDict,
+  PyArray,
+  PyDate,
+  PyDateTime,
+  PyDecimal,
+  PyDict,
+  PyException,
+  PyFloat,
+  PyFraction,
+  PyPath,
+  PyRange,
+  PySlice,
+  PyTime,
+  PyTimeDelta,
+  PyTimeZone,
+  PyUuid,
+  Tuple,
+} from '../pickle/index.ts';
 
 /** Texts over all of Unicode, lone surrogates among them; some are names that mean something to JavaScript. */
 export function texts(): fc.Arbitrary<string> {
@@ -64,10 +94,128 @@ export function pickleKeys(): fc.Arbitrary<unknown> {
   return key;
 }
 
+/** Moments, days, clocks, spans and zones, within what Python can hold. */
+export function pickleTimes(): fc.Arbitrary<unknown> {
+  const span = fc
+    .tuple(fc.integer({ min: -999_999_998, max: 999_999_998 }), fc.integer({ min: 0, max: 86_399 }), fc.nat(999_999))
+    .map((parts) => new PyTimeDelta(...parts));
+  const zone = fc
+    .tuple(fc.integer({ min: -86_399, max: 86_399 }), fc.option(fc.string({ maxLength: 5 })))
+    .map(([seconds, name]) => new PyTimeZone(new PyTimeDelta(0, seconds), name));
+  const date = fc.record({
+    year: fc.integer({ min: 1, max: 9999 }),
+    month: fc.integer({ min: 1, max: 12 }),
+    day: fc.integer({ min: 1, max: 28 }),
+  });
+  const time = fc.record({
+    hour: fc.nat(23),
+    minute: fc.nat(59),
+    second: fc.nat(59),
+    microsecond: fc.nat(999_999),
+    fold: fc.nat(1),
+    tzinfo: fc.option(zone),
+  });
+  return fc.oneof(
+    span,
+    zone,
+    date.map(({ year, month, day }) => new PyDate(year, month, day)),
+    time.map((parts) => new PyTime(parts)),
+    fc.tuple(date, time).map(([day, clock]) => new PyDateTime({ ...day, ...clock })),
+    fc.date({ min: new Date('0001-01-01T00:00:00Z'), max: new Date('9999-12-31T23:59:59Z'), noInvalidDate: true }),
+  );
+}
+
+/** Arrays over all plain dtypes, C and Fortran order; masked arrays, scalars, and JavaScript's typed arrays. */
+export function pickleArrays(): fc.Arbitrary<unknown> {
+  const dtype = fc.constantFrom(
+    '|b1',
+    '|i1',
+    '|u1',
+    '<i2',
+    '>u4',
+    '<i8',
+    '<f4',
+    '>f8',
+    '<c16',
+    '|S3',
+    '<U2',
+    '|V5',
+    '<M8[ns]',
+    '<m8[D]',
+  );
+  const array = fc
+    .tuple(
+      dtype,
+      fc.array(fc.nat(3), { maxLength: 3 }),
+      fc.constantFrom('C' as const, 'F' as const),
+      fc.uint8Array({ minLength: 1, maxLength: 16 }),
+    )
+    .map(([type, shape, order, seed]) => {
+      const size = shape.reduce((product, dim) => product * dim, 1);
+      const bytes = new Uint8Array(size * itemsizeOf(type)).map((_, i) => byteFor(type, seed, i));
+      return NDArray.over(memoryOver(bytes), type, shape, { order });
+    });
+  return fc.oneof(
+    { weight: 3, arbitrary: array },
+    {
+      weight: 1,
+      arbitrary: array.map((data) => new MaskedArray(data, NDArray.zeros(data.shape, 'bool', { order: data.order }))),
+    },
+    { weight: 1, arbitrary: fc.double().map((value) => NumpyScalar.of(value, 'float64')) },
+    { weight: 1, arbitrary: fc.integer().map((value) => NumpyScalar.of(value, '<i4')) },
+    { weight: 1, arbitrary: fc.float64Array({ maxLength: 5 }) },
+    { weight: 1, arbitrary: fc.int16Array({ maxLength: 5 }) },
+  );
+}
+
+const itemsizeOf = (dtype: string): number => {
+  const count = Number(/^..(\d+)/.exec(dtype)?.[1]);
+  return dtype[1] === 'U' ? 4 * count : count;
+};
+
+/** A byte that makes valid elements: flags are 0 or 1, text is within the first plane. */
+function byteFor(dtype: string, seed: Uint8Array, i: number): number {
+  const byte = seed[i % seed.length] as number;
+  if (dtype[1] === 'b') return byte & 1;
+  return dtype[1] === 'U' && i % 4 > 0 ? 0 : byte;
+}
+
+/** Values of Python's standard library. */
+export function pickleObjects(): fc.Arbitrary<unknown> {
+  const names = fc.constantFrom('int', 'list', 'dict', 'len', 'ValueError');
+  const parts = fc.array(fc.stringMatching(/^[a-z]{1,4}$/), { maxLength: 3 });
+  const items = fc.array(fc.oneof(fc.integer(), texts()), { maxLength: 4 });
+  const pairs = fc.array(fc.tuple(pickleKeys(), fc.integer()), { maxLength: 4 });
+  return fc.oneof(
+    fc.tuple(fc.bigInt(), fc.nat(999)).map(([whole, part]) => new PyDecimal(`${whole}.${part}`)),
+    fc
+      .constantFrom('NaN', 'sNaN', 'Infinity', '-Infinity', '-0', '0.10', '1E+30', '1E-30')
+      .map((text) => new PyDecimal(text)),
+    fc.tuple(fc.bigInt(), fc.bigInt({ min: 1n })).map(([top, bottom]) => new PyFraction(top, bottom)),
+    fc.uuid().map((text) => new PyUuid(text)),
+    parts.map((list) => new PyPath(list)),
+    names.map((name) => new OpaqueGlobal('builtins', name)),
+    fc.constantFrom(ELLIPSIS, NOT_IMPLEMENTED, new PyFloat(1), new PyFloat(-0)),
+    fc.tuple(fc.option(fc.integer()), fc.option(texts()), fc.constant(null)).map((list) => new PySlice(...list)),
+    pairs.map((list) => new OrderedDict(list)),
+    pairs.map((list) => new Counter(list)),
+    fc
+      .tuple(fc.option(names), pairs)
+      .map(([name, list]) => new DefaultDict(name === null ? null : new OpaqueGlobal('builtins', name), list)),
+    fc.tuple(items, fc.option(fc.integer({ min: 4, max: 9 }))).map(([list, maxlen]) => Deque.over(list, maxlen)),
+    items.map((list) => new PyException('ValueError', list)),
+    fc.uint8Array({ maxLength: 9 }).map((bytes) => new PyArray('B', 0, bytes)),
+    fc.float64Array({ maxLength: 4 }).map((list) => new PyArray('d', 16, new Uint8Array(list.buffer))),
+  );
+}
+
 /** Values without items of their own. */
 export function pickleAtoms(): fc.Arbitrary<unknown> {
   const bound = fc.integer({ min: -1000, max: 1000 });
   return fc.oneof(
+    { weight: 2, arbitrary: pickleTimes() },
+    { weight: 2, arbitrary: pickleArrays() },
+    { weight: 2, arbitrary: pickleObjects() },
     { weight: 3, arbitrary: texts() },
     { weight: 3, arbitrary: numbers() },
     { weight: 1, arbitrary: fc.constantFrom(null, true, false) },

@@ -142,7 +142,12 @@ const ROWS: readonly HostileCase[] = [
   {
     name: 'memo: a million slots, far apart',
     bytes: () =>
-      whole(asm('NONE', Array.from({ length: 200_000 }, (_, i) => ['LONG_BINPUT', i * 20_000] as const))),
+      whole(
+        asm(
+          'NONE',
+          Array.from({ length: 200_000 }, (_, i) => ['LONG_BINPUT', i * 20_000] as const),
+        ),
+      ),
     gives: 'inert',
   },
   { name: 'memo: a million MEMOIZE', bytes: () => whole(asm('NONE'), repeat(MILLION, 'MEMOIZE')), gives: 'inert' },

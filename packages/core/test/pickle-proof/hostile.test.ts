@@ -31,7 +31,7 @@ function runAlone({ bytes, door = 'both' }: HostileCase): Promise<Report> {
   return new Promise((resolve) => {
     const child = spawn(process.execPath, ['--max-old-space-size=260', CHILD, door], {
       stdio: ['pipe', 'pipe', 'pipe'],
-      timeout: 30_000,
+      timeout: 12_000,
       killSignal: 'SIGKILL',
     });
     let out = '';

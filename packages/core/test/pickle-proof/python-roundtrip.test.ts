@@ -20,6 +20,14 @@ interface Answer {
   readonly again: readonly Uint8Array[];
 }
 
+/** Python itself writes `fold` from protocol 4 on only. */
+function withoutFold(tree: unknown): unknown {
+  if (Array.isArray(tree)) return tree.map(withoutFold);
+  if (typeof tree !== 'object' || tree === null) return tree;
+  const entries = Object.entries(tree).filter(([key]) => key !== 'fold');
+  return Object.fromEntries(entries.map(([key, item]) => [key, withoutFold(item)]));
+}
+
 describe('random values', () => {
   it('are the same after writing and reading, at every protocol and as an entry', () => {
     fc.assert(
@@ -65,7 +73,11 @@ describe.each(pythons())('random values in Python $version with numpy $numpy', (
           entries: [dumpEntry(value), dumpEntry(value, { memoBase: 300 })],
         });
         expect(tree).toEqual(wanted);
-        for (const bytes of again) expect(render(load(bytes, { lossless: true }))).toEqual(wanted);
+        for (const [protocol, bytes] of again.entries()) {
+          const read = render(load(bytes, { lossless: true }));
+          if (protocol > 3) expect(read).toEqual(wanted);
+          else expect(withoutFold(read)).toEqual(withoutFold(wanted));
+        }
       }),
       { numRuns: RUNS },
     );

@@ -6,7 +6,7 @@
  */
 
 import { createHash } from 'node:crypto';
-import { type DType, isDType, MaskedArray, NDArray } from '../../src/ndarray/index.ts';
+import { type DType, isDType, MaskedArray, NDArray, ndarray } from '../../src/ndarray/index.ts';
 import {
   ByteArray,
   Complex,
@@ -18,6 +18,7 @@ import {
   OpaqueObject,
   type Operation,
   OutOfBandBuffer,
+  PyDateTime,
   PyFloat,
   PyRange,
   PySlice,
@@ -194,6 +195,10 @@ export class Renderer {
     if (value instanceof NumpyScalar) return { t: 'scalar', dtype: dtypeNode(value.dtype), ...bytesNode(value.bytes) };
     if (value instanceof RecordType) return { t: 'dtype', dtype: dtypeNode(value.dtype) };
     if (isDType(value)) return { t: 'dtype', dtype: dtypeNode(value) };
+    if (value instanceof Date) return this.render(PyDateTime.fromDate(value));
+    if (value instanceof Float64Array || value instanceof Int16Array) {
+      return { ...(this.#array(ndarray(value)) as Node) };
+    }
     for (const [maker, known] of KNOWN) if (value instanceof maker) return known(this, value as never);
     if (value instanceof Uint8Array) return { t: 'bytes', ...bytesNode(value) };
     return this.#container(value);
