@@ -86,7 +86,10 @@ function counted(name: string, count: (from: ArgumentReader) => number | bigint)
   };
 }
 
-function text(name: string, count: (from: ArgumentReader) => number | bigint): (from: ArgumentReader) => string | PyString {
+function text(
+  name: string,
+  count: (from: ArgumentReader) => number | bigint,
+): (from: ArgumentReader) => string | PyString {
   const bytes = counted(name, count);
   return (from) => {
     const found = bytes(from);

@@ -7,6 +7,7 @@
 import { type ErrorCode, MmdError } from '../errors.ts';
 import type { Argument } from './arguments.ts';
 import { genops } from './genops.ts';
+import { DEFAULT_LIMITS, type LoadLimits, limitExceeded } from './limits.ts';
 import type { Opcode, StackItem } from './opcodes.ts';
 import { reprBytes, reprFloat, reprText } from './python-repr.ts';
 import { ByteArray, PyFloat, PyString } from './values/scalars.ts';
@@ -19,6 +20,8 @@ export interface DisOptions {
   readonly indent?: number | undefined;
   /** The memo, to go on with a pickle that refers to the one before. Changed. */
   readonly memo?: Map<number, StackItem> | undefined;
+  /** `limits.text` bounds the length of the text. */
+  readonly limits?: Partial<Pick<LoadLimits, 'text'>> | undefined;
   /** Takes every line, without its newline, as soon as it is complete: what was printed before an error. */
   readonly onLine?: ((line: string) => void) | undefined;
 }
@@ -40,7 +43,11 @@ export interface DisOptions {
 export function dis(bytes: Uint8Array, options: DisOptions = {}): string {
   const { start = 0, indent = 4, memo = new Map<number, StackItem>(), onLine } = options;
   const lines: string[] = [];
+  const maximum = options.limits?.text ?? DEFAULT_LIMITS.text;
+  let length = 0;
   const print = (line: string): void => {
+    length += line.length + 1;
+    if (length > maximum) throw limitExceeded('text', maximum, offset);
     lines.push(line);
     onLine?.(line);
   };
@@ -115,9 +122,13 @@ function checkAscii({ arg: encoding }: Opcode, arg: Argument | null, offset: num
   const at = arg.search(/[^\0-\x7f]/);
   if (at === -1) return;
   const byte = `0x${arg.charCodeAt(at).toString(16)}`;
-  throw new MmdError('CORRUPT', `'ascii' codec can't decode byte ${byte} in position ${at}: ordinal not in range(128)`, {
-    offset,
-  });
+  throw new MmdError(
+    'CORRUPT',
+    `'ascii' codec can't decode byte ${byte} in position ${at}: ordinal not in range(128)`,
+    {
+      offset,
+    },
+  );
 }
 
 /** The opcode's byte as `repr(chr(code))` prints it, without quotes. */

@@ -16,6 +16,7 @@ export const LIMITS = {
   string: { value: 536_870_888, why: 'bytes of one string: the longest that V8 can hold' },
   integer: { value: 16_777_216, why: 'bytes, or decimal digits, of one integer' },
   bytes: { value: 17_179_869_184, why: 'bytes that are decoded into new memory, summed up; borrowed views are free' },
+  text: { value: 100_000_000, why: 'characters of a disassembly, which indentation makes quadratic in the marks' },
   keys: { value: 50_000_000, why: 'parts of dict keys and set items that are not plain strings, summed up' },
 } as const;
 

@@ -4,11 +4,11 @@
  * @module
  */
 
-import { narrowInteger } from '../bytes/integers.ts';
 import { ByteWriter } from '../bytes/byte-writer.ts';
+import { narrowInteger } from '../bytes/integers.ts';
 import { decodeLatin1 } from '../bytes/utf8.ts';
-import { PyString } from './values/scalars.ts';
 import { MmdError } from '../errors.ts';
+import { PyString } from './values/scalars.ts';
 
 /** An optional sign and decimal digits, without superfluous zeros: `int(text)` and `int(text, 0)` agree on these. */
 const DECIMAL = /^[+-]?(?:0+|[1-9][0-9]*)$/;

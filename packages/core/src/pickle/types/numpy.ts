@@ -35,7 +35,10 @@ type Order = 'C' | 'F';
 /** The bytes an array may lie over, and whether Python could write to them. */
 function bufferOf(value: unknown): { bytes: Uint8Array; writable: boolean } | undefined {
   if (value instanceof OutOfBandBuffer) return { bytes: value.bytes, writable: !value.readonly };
-  return value instanceof Uint8Array ? { bytes: value, writable: value instanceof ByteArray } : undefined;
+  if (!(value instanceof Uint8Array)) return undefined;
+  // A plain view: a bytearray's own class would be inherited by every view of the array.
+  const bytes = new Uint8Array(value.buffer, value.byteOffset, value.length);
+  return { bytes, writable: value instanceof ByteArray };
 }
 
 /** An array over exactly its bytes. */

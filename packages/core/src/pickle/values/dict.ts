@@ -4,40 +4,21 @@
  * @module
  */
 
-import { KeySpace } from './keys.ts';
+import { inspectAs, showAs } from './inspect.ts';
+import { KeyIndex, type Slot } from './key-index.ts';
+import { checkHashable, KeySpace, nativeKey } from './keys.ts';
 
-/** Numbers go to the native Map only in small dicts, where chosen collisions cost nothing. */
+/** Numbers go into a native Map only in small dicts, where chosen collisions cost nothing. */
 const NATIVE_NUMBERS = 256;
-
-interface Slot<K, V> {
-  readonly key: K;
-  value: V;
-}
-
-/** Entries by canonical string, for keys that are not all plain strings. */
-class Index<K, V> {
-  readonly slots = new Map<string, Slot<K, V>>();
-  readonly space: KeySpace;
-
-  constructor(space: KeySpace) {
-    this.space = space;
-  }
-
-  set(key: K, value: V): void {
-    const canonical = this.space.key(key);
-    const slot = this.slots.get(canonical);
-    if (slot === undefined) this.slots.set(canonical, { key, value });
-    else slot.value = value;
-  }
-}
 
 /**
  * A Map whose keys are equal as in Python: `true`, `1`, `1.0` and `1n` are one key, bytes, tuples and frozensets
  * compare by value, opaque objects by identity, NaN never. The first key and the last value stay. Lists, dicts, sets
  * and bytearrays cannot be keys.
  *
- * Its `constructor` is `Map`, so that deep-equality helpers compare it as the Map it is. Entries of a loaded dict are
- * indexed at first use; `new Map(dict)` before `structuredClone`.
+ * It is a Map by prototype (`instanceof Map`) and by all its methods, and its `constructor` is `Map`, so that
+ * deep-equality helpers compare it as one; but the engine's own Map is made only when it is first looked at, because
+ * most loaded dicts never are. Where the engine looks inside, as in `structuredClone`, hand over `new Map(dict)`.
  *
  * @example
  * ```ts
@@ -48,37 +29,45 @@ class Index<K, V> {
  * dict.get(new Tuple(1, 2)); // 'pair'
  * ```
  */
-export class PyDict<K = unknown, V = unknown> extends Map<K, V> {
-  /** null: all in the native Map. An array: keys and values as loaded, all keys strings, not yet in the Map. */
-  #state: null | unknown[] | Index<K, V> = null;
+export class PyDict<K = unknown, V = unknown> implements Map<K, V> {
+  /** null: nothing yet. An array: keys and values in turn, as loaded. */
+  #state: null | unknown[] | Map<K, V> | KeyIndex<K, V> = null;
+  /** Where keys are compared, if one is no plain text. */
+  #space: KeySpace | undefined;
+
+  static {
+    Object.setPrototypeOf(this, Map);
+    Object.setPrototypeOf(this.prototype, Map.prototype);
+    // A field or accessor of this name cannot be declared.
+    Object.defineProperty(this.prototype, 'constructor', { value: Map, writable: true, configurable: true });
+    showAs(this, (self, depth, options, inspect) =>
+      inspectAs(`dict(${self.size})`, new Map(self), depth, options, inspect),
+    );
+  }
 
   constructor(entries?: Iterable<readonly [K, V]> | null) {
-    super();
     if (entries) for (const [key, value] of entries) this.set(key, value);
+  }
+
+  get [Symbol.toStringTag](): string {
+    return 'Map';
   }
 
   /**
    * Adds keys and values that alternate in `items` from `start` on; the fast path of the machine.
    * @param space - shared by all dicts of one pickle
-   * @throws MmdError BAD_KEY
+   * @throws MmdError BAD_KEY, and the dict is as it was
    */
   static fill(dict: PyDict, items: readonly unknown[], start: number, space: () => KeySpace): void {
-    const end = items.length;
-    let i = start;
-    while (i < end && typeof items[i] === 'string') i += 2;
-    if (i >= end) {
-      const state = dict.#state;
-      if (state === null && dict.#nativeSize() === 0) {
-        dict.#state = items.slice(start);
-        return;
-      }
-      if (Array.isArray(state)) {
-        for (i = start; i < end; i++) state.push(items[i]);
-        return;
-      }
+    for (let i = start; i < items.length; i += 2) {
+      if (typeof items[i] === 'string') continue;
+      checkHashable(items[i], space);
+      dict.#space = space();
     }
-    dict.#settle();
-    for (i = start; i < end; i += 2) dict.#put(items[i], items[i + 1], space);
+    const state = dict.#state;
+    if (state === null) dict.#state = start === 0 ? items.slice() : items.slice(start);
+    else if (Array.isArray(state)) for (let i = start; i < items.length; i++) state.push(items[i]);
+    else for (let i = start; i < items.length; i += 2) dict.#put(items[i], items[i + 1]);
   }
 
   /** Keys and values that alternate, as loaded and not yet looked at; undefined once they were. Borrowed. */
@@ -86,123 +75,97 @@ export class PyDict<K = unknown, V = unknown> extends Map<K, V> {
     return Array.isArray(dict.#state) ? dict.#state : undefined;
   }
 
-  // biome-ignore lint/complexity/useLiteralKeys: a plain `constructor` would be the constructor
-  override get ['constructor'](): MapConstructor {
-    return Map;
-  }
-
-  #nativeSize(): number {
-    return super.size;
-  }
-
-  /** Moves loaded pairs into the native Map. */
-  #settle(): Index<K, V> | null {
+  /** The entries where they can be looked up. */
+  #settle(): Map<K, V> | KeyIndex<K, V> {
     const state = this.#state;
-    if (!Array.isArray(state)) return state;
-    this.#state = null;
-    for (let i = 0; i < state.length; i += 2) super.set(state[i] as K, state[i + 1] as V);
-    return null;
+    if (state instanceof Map || state instanceof KeyIndex) return state;
+    this.#state = new Map();
+    if (state !== null) for (let i = 0; i < state.length; i += 2) this.#put(state[i] as K, state[i + 1] as V);
+    return this.#state;
   }
 
-  #put(key: K, value: V, space: () => KeySpace): void {
-    let index = this.#state as Index<K, V> | null;
-    if (index === null) {
-      if (typeof key === 'string' || (nativeNumber(key) && super.size < NATIVE_NUMBERS)) {
-        super.set(key, value);
+  #put(key: K, value: V): void {
+    let state = this.#state as Map<K, V> | KeyIndex<K, V>;
+    if (state instanceof Map) {
+      if (isNative(key, state.size)) {
+        state.set(key, value);
         return;
       }
-      index = new Index(space());
-      // Refused before anything moves: a key that cannot be hashed leaves the dict as it was.
-      index.set(key, value);
-      index.slots.clear();
-      super.forEach((item, name) => {
-        (index as Index<K, V>).set(name, item);
-      });
-      super.clear();
-      this.#state = index;
+      const index = new KeyIndex<K, V>((this.#space ??= new KeySpace()));
+      for (const [name, item] of state) index.set(name, item);
+      this.#state = state = index;
     }
-    index.set(key, value);
+    state.set(key, value);
   }
 
-  override get size(): number {
-    const index = this.#settle();
-    return index === null ? super.size : index.slots.size;
+  get size(): number {
+    return this.#settle().size;
   }
 
-  override get(key: K): V | undefined {
-    const index = this.#settle();
-    return index === null ? super.get(nativeKey(key)) : index.slots.get(index.space.key(key))?.value;
+  get(key: K): V | undefined {
+    const state = this.#settle();
+    return state instanceof Map ? state.get(nativeKey(key)) : state.get(key)?.value;
   }
 
-  override has(key: K): boolean {
-    const index = this.#settle();
-    return index === null ? super.has(nativeKey(key)) : index.slots.has(index.space.key(key));
+  has(key: K): boolean {
+    const state = this.#settle();
+    return state instanceof Map ? state.has(nativeKey(key)) : state.get(key) !== undefined;
   }
 
-  override set(key: K, value: V): this {
+  set(key: K, value: V): this {
+    if (typeof key !== 'string') checkHashable(key, () => (this.#space ??= new KeySpace()));
     this.#settle();
-    this.#put(key, value, newSpace);
+    this.#put(key, value);
     return this;
   }
 
-  override delete(key: K): boolean {
-    const index = this.#settle();
-    return index === null ? super.delete(nativeKey(key)) : index.slots.delete(index.space.key(key));
+  delete(key: K): boolean {
+    const state = this.#settle();
+    return state instanceof Map ? state.delete(nativeKey(key)) : state.delete(key);
   }
 
-  override clear(): void {
+  clear(): void {
     this.#state = null;
-    super.clear();
   }
 
-  override forEach(callback: (value: V, key: K, map: Map<K, V>) => void, thisArg?: unknown): void {
+  forEach(callback: (value: V, key: K, map: Map<K, V>) => void, thisArg?: unknown): void {
     for (const [key, value] of this) callback.call(thisArg, value, key, this);
   }
 
-  override entries(): MapIterator<[K, V]> {
-    const index = this.#settle();
-    return index === null ? super.entries() : (slotEntries(index.slots) as MapIterator<[K, V]>);
+  entries(): MapIterator<[K, V]> {
+    const state = this.#settle();
+    return state instanceof Map ? state.entries() : (slotEntries(state) as MapIterator<[K, V]>);
   }
 
-  override keys(): MapIterator<K> {
-    const index = this.#settle();
-    return index === null ? super.keys() : (slotKeys(index.slots) as MapIterator<K>);
+  keys(): MapIterator<K> {
+    const state = this.#settle();
+    return state instanceof Map ? state.keys() : (slotKeys(state) as MapIterator<K>);
   }
 
-  override values(): MapIterator<V> {
-    const index = this.#settle();
-    return index === null ? super.values() : (slotValues(index.slots) as MapIterator<V>);
+  values(): MapIterator<V> {
+    const state = this.#settle();
+    return state instanceof Map ? state.values() : (slotValues(state) as MapIterator<V>);
   }
 
-  override [Symbol.iterator](): MapIterator<[K, V]> {
+  [Symbol.iterator](): MapIterator<[K, V]> {
     return this.entries();
   }
 }
 
-/** A space of its own for a dict that was not loaded. */
-export const newSpace = (): KeySpace => new KeySpace();
-
-/** Numbers that a native Map compares as Python does. */
-export function nativeNumber(key: unknown): boolean {
-  return typeof key === 'number' && !Number.isNaN(key) && !Object.is(key, -0);
+/** A key that a native Map of `size` entries compares as Python does. */
+export function isNative(key: unknown, size: number): boolean {
+  if (typeof key === 'string' || key === null) return true;
+  return typeof key === 'number' && size < NATIVE_NUMBERS && !Number.isNaN(key) && !Object.is(key, -0);
 }
 
-/** The key under which a native Map of strings and numbers would hold a key; what is equal to none becomes undefined. */
-export function nativeKey<K>(key: K): K {
-  if (typeof key === 'string' || typeof key === 'number') return key;
-  const canonical = newSpace().key(key);
-  if (canonical.startsWith('i0x') || !/^[fi]/.test(canonical)) return undefined as K;
-  return Number(canonical.slice(1)) as K;
+function* slotEntries<K, V>(slots: Iterable<Slot<K, V>>): Generator<[K, V], undefined> {
+  for (const { key, value } of slots) yield [key, value];
 }
 
-function* slotEntries<K, V>(slots: Map<string, Slot<K, V>>): Generator<[K, V], undefined> {
-  for (const { key, value } of slots.values()) yield [key, value];
+function* slotKeys<K, V>(slots: Iterable<Slot<K, V>>): Generator<K, undefined> {
+  for (const { key } of slots) yield key;
 }
 
-function* slotKeys<K, V>(slots: Map<string, Slot<K, V>>): Generator<K, undefined> {
-  for (const { key } of slots.values()) yield key;
-}
-
-function* slotValues<K, V>(slots: Map<string, Slot<K, V>>): Generator<V, undefined> {
-  for (const { value } of slots.values()) yield value;
+function* slotValues<K, V>(slots: Iterable<Slot<K, V>>): Generator<V, undefined> {
+  for (const { value } of slots) yield value;
 }

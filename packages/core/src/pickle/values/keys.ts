@@ -36,8 +36,31 @@ function nameOf(value: unknown): string {
     : typeof value;
 }
 
-function composite(value: unknown): value is Iterable<unknown> & object {
-  return value instanceof Tuple || (typeof value === 'object' && value !== null && 'pyFrozen' in value);
+/** Tuples longer than this are remembered when they were checked. */
+const SHORT_TUPLE = 16;
+
+/** A frozenset, told by its method. */
+interface FrozenItems {
+  /** The items, some perhaps twice. */
+  pyFrozen(): Iterable<unknown>;
+}
+
+/** A frozenset holds nothing that cannot be hashed. Told by a mark, because its class imports this file. */
+function isFrozenSet(value: unknown): value is FrozenItems {
+  return typeof value === 'object' && value !== null && 'pyFrozen' in value;
+}
+
+/** Bytes; a bytearray has a `pyKey` that throws. */
+function isBytes(value: unknown): value is Uint8Array {
+  return value instanceof Uint8Array && !('pyKey' in value);
+}
+
+type Composite = Tuple | FrozenItems;
+
+const itemsOf = (value: Composite): Iterable<unknown> => (value instanceof Tuple ? value : value.pyFrozen());
+
+function composite(value: unknown): value is Composite {
+  return value instanceof Tuple || isFrozenSet(value);
 }
 
 /**
@@ -51,6 +74,8 @@ export class KeySpace {
   /** Canonical strings of tuples and frozensets, by their parts: the string stays short, however deep they nest. */
   readonly #parts = new Map<string, string>();
   readonly #cache = new WeakMap<object, string>();
+  /** Tuples that were checked, where checking again would cost. */
+  readonly #hashable = new WeakSet<object>();
 
   /** @param maximum - the budget `keys` */
   constructor(maximum: number = DEFAULT_LIMITS.keys) {
@@ -111,6 +136,30 @@ export class KeySpace {
     return this.identity(value);
   }
 
+  /**
+   * Checks that Python can hash a value. Tuples are walked without native recursion, each distinct one once.
+   * @throws MmdError BAD_KEY, LIMIT_EXCEEDED
+   */
+  check(root: unknown): void {
+    if (!(root instanceof Tuple)) {
+      if (!isFrozenSet(root) && !isBytes(root)) this.key(root);
+      return;
+    }
+    const pending: Tuple[] = [root];
+    for (let top = pending.pop(); top !== undefined; top = pending.pop()) {
+      if (this.#hashable.has(top)) continue;
+      this.#spend(top.length);
+      let remember = top.length > SHORT_TUPLE;
+      for (const child of top) {
+        if (child instanceof Tuple) {
+          pending.push(child);
+          remember = true;
+        } else if (typeof child === 'object' && child !== null) this.check(child);
+      }
+      if (remember) this.#hashable.add(top);
+    }
+  }
+
   /** The canonical string of an object that is equal only to itself. */
   identity(value: object): string {
     let key = this.#cache.get(value);
@@ -119,12 +168,12 @@ export class KeySpace {
   }
 
   /** Post-order over tuples and frozensets, each distinct one once, without native recursion. */
-  #composite(root: Iterable<unknown> & object): string {
-    const pending: (Iterable<unknown> & object)[] = [root];
+  #composite(root: Composite): string {
+    const pending: Composite[] = [root];
     for (let top = pending.at(-1); top !== undefined; top = pending.at(-1)) {
       const depth = pending.length;
       if (!this.#cache.has(top)) {
-        for (const child of top) {
+        for (const child of itemsOf(top)) {
           this.#spend(1);
           if (composite(child) && !this.#cache.has(child)) pending.push(child);
         }
@@ -136,19 +185,34 @@ export class KeySpace {
     return this.#cache.get(root)!;
   }
 
-  #join(value: Iterable<unknown> & object): string {
+  #join(value: Composite): string {
     const parts: string[] = [];
-    for (const child of value) {
+    for (const child of itemsOf(value)) {
       const key = this.key(child);
       parts.push(`${key.length}:${key}`);
     }
     const kind = value instanceof Tuple ? 't' : 'z';
-    if (kind === 'z') parts.sort();
-    const joined = kind + parts.join('');
+    const joined = kind + (kind === 't' ? parts : [...new Set(parts)].sort()).join('');
     let key = this.#parts.get(joined);
     if (key === undefined) this.#parts.set(joined, (key = this.#next(kind)));
     return key;
   }
+}
+
+/**
+ * Checks that Python can hash a value, without making its canonical string: most keys are never looked up.
+ * @throws MmdError BAD_KEY, LIMIT_EXCEEDED
+ */
+export function checkHashable(value: unknown, space: () => KeySpace): void {
+  if (typeof value === 'object' ? value !== null : value === undefined) space().check(value);
+}
+
+/** The key under which a native Map of texts, numbers and null holds a key; undefined if it can hold no equal one. */
+export function nativeKey<K>(key: K): K {
+  if (typeof key === 'string' || typeof key === 'number' || key === null) return key;
+  const canonical = new KeySpace().key(key);
+  if (canonical.startsWith('i0x') || !/^[fi]/.test(canonical)) return undefined as K;
+  return Number(canonical.slice(1)) as K;
 }
 
 /** The canonical string of an integer of any size; hexadecimal beyond 2^53, because that is linear. */

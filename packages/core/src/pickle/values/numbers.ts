@@ -157,12 +157,14 @@ export const PATH_CLASSES = [
 export type PathClass = (typeof PATH_CLASSES)[number];
 
 /** The parts of a relative path. */
-const split = (path: string, separator: string): string[] => path.split(separator).filter((part) => part !== '' && part !== '.');
+const split = (path: string, separator: string): string[] =>
+  path.split(separator).filter((part) => part !== '' && part !== '.');
 
 function posixParts(segments: readonly string[]): string[] {
   const from = segments.findLastIndex((segment) => segment.startsWith('/'));
   let path = '';
-  for (const segment of segments.slice(Math.max(0, from))) path += path === '' || path.endsWith('/') ? segment : `/${segment}`;
+  for (const segment of segments.slice(Math.max(0, from)))
+    path += path === '' || path.endsWith('/') ? segment : `/${segment}`;
   // Two leading slashes mean something of their own in POSIX; three are one.
   const root = /^\/\/(?!\/)/.test(path) ? ['//'] : path.startsWith('/') ? ['/'] : [];
   return [...root, ...split(path, '/')];

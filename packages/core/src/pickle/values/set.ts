@@ -5,104 +5,140 @@
  */
 
 import { MmdError } from '../../errors.ts';
-import { nativeKey, nativeNumber, newSpace } from './dict.ts';
-import type { KeySpace } from './keys.ts';
-
-const NATIVE_NUMBERS = 256;
-
-interface Index<T> {
-  readonly items: Map<string, T>;
-  readonly space: KeySpace;
-}
+import { isNative } from './dict.ts';
+import { inspectAs, showAs } from './inspect.ts';
+import { KeyIndex, type Slot } from './key-index.ts';
+import { checkHashable, KeySpace, nativeKey } from './keys.ts';
 
 /**
- * A Set whose items are equal as in Python: see `PyDict`. Its `constructor` is `Set`, so that deep-equality helpers
- * compare it as the Set it is.
+ * A Set whose items are equal as in Python: see `PyDict`, also for what makes it a Set. Its `constructor` is `Set`.
  */
-export class PySet<T = unknown> extends Set<T> {
-  /** null: all in the native Set. */
-  #index: Index<T> | null = null;
+export class PySet<T = unknown> implements Set<T> {
+  /** null: nothing yet. An array: items as loaded. */
+  #state: null | unknown[] | Set<T> | KeyIndex<T, null> = null;
+  /** Where items are compared, if one is no plain text. */
+  #space: KeySpace | undefined;
+
+  static {
+    Object.setPrototypeOf(this, Set);
+    Object.setPrototypeOf(this.prototype, Set.prototype);
+    // A field or accessor of this name cannot be declared.
+    Object.defineProperty(this.prototype, 'constructor', { value: Set, writable: true, configurable: true });
+    showAs(this, (self, depth, options, inspect) =>
+      inspectAs(`set(${self.size})`, new Set(self), depth, options, inspect),
+    );
+  }
 
   constructor(items?: Iterable<T> | null) {
-    super();
-    if (items) for (const item of items) this.#put(item, newSpace);
+    if (items) PySet.fill(this, [...items], 0, () => this.#ownSpace());
+  }
+
+  get [Symbol.toStringTag](): string {
+    return 'Set';
   }
 
   /**
    * Adds `items` from `start` on.
    * @param space - shared by all sets of one pickle
-   * @throws MmdError BAD_KEY
+   * @throws MmdError BAD_KEY, and the set is as it was
    */
   static fill(set: PySet, items: readonly unknown[], start: number, space: () => KeySpace): void {
-    for (let i = start; i < items.length; i++) set.#put(items[i], space);
+    for (let i = start; i < items.length; i++) {
+      if (typeof items[i] === 'string') continue;
+      checkHashable(items[i], space);
+      set.#space = space();
+    }
+    const state = set.#state;
+    if (state === null) set.#state = items.slice(start);
+    else if (Array.isArray(state)) for (let i = start; i < items.length; i++) state.push(items[i]);
+    else for (let i = start; i < items.length; i++) set.#put(items[i]);
   }
 
-  // biome-ignore lint/complexity/useLiteralKeys: a plain `constructor` would be the constructor
-  override get ['constructor'](): SetConstructor {
-    return Set;
+  /** The items as they are kept, for comparing sets without making their indices: some may be there twice. @internal */
+  static raw(set: PySet): Iterable<unknown> {
+    return Array.isArray(set.#state) ? set.#state : set;
   }
 
-  #put(item: T, space: () => KeySpace): void {
-    if (this.#index === null) {
-      if (typeof item === 'string' || (nativeNumber(item) && super.size < NATIVE_NUMBERS)) {
-        super.add(item);
+  #ownSpace(): KeySpace {
+    return (this.#space ??= new KeySpace());
+  }
+
+  /** The items where they can be looked up. */
+  #settle(): Set<T> | KeyIndex<T, null> {
+    const state = this.#state;
+    if (state instanceof Set || state instanceof KeyIndex) return state;
+    this.#state = new Set();
+    if (state !== null) for (const item of state) this.#put(item as T);
+    return this.#state;
+  }
+
+  #put(item: T): void {
+    let state = this.#state as Set<T> | KeyIndex<T, null>;
+    if (state instanceof Set) {
+      if (isNative(item, state.size)) {
+        state.add(item);
         return;
       }
-      const index: Index<T> = { items: new Map(), space: space() };
-      // Refused before anything moves: an item that cannot be hashed leaves the set as it was.
-      index.space.key(item);
-      super.forEach((other) => {
-        index.items.set(index.space.key(other), other);
-      });
-      super.clear();
-      this.#index = index;
+      const index = new KeyIndex<T, null>(this.#ownSpace());
+      for (const other of state) index.set(other, null);
+      this.#state = state = index;
     }
-    const canonical = this.#index.space.key(item);
-    if (!this.#index.items.has(canonical)) this.#index.items.set(canonical, item);
+    state.set(item, null);
   }
 
-  override get size(): number {
-    return this.#index === null ? super.size : this.#index.items.size;
+  get size(): number {
+    return this.#settle().size;
   }
 
-  override has(item: T): boolean {
-    return this.#index === null ? super.has(nativeKey(item)) : this.#index.items.has(this.#index.space.key(item));
+  has(item: T): boolean {
+    const state = this.#settle();
+    return state instanceof Set ? state.has(nativeKey(item)) : state.get(item) !== undefined;
   }
 
-  override add(item: T): this {
-    this.#put(item, newSpace);
+  add(item: T): this {
+    if (typeof item !== 'string') checkHashable(item, () => this.#ownSpace());
+    this.#settle();
+    this.#put(item);
     return this;
   }
 
-  override delete(item: T): boolean {
-    if (this.#index === null) return super.delete(nativeKey(item));
-    return this.#index.items.delete(this.#index.space.key(item));
+  delete(item: T): boolean {
+    const state = this.#settle();
+    return state instanceof Set ? state.delete(nativeKey(item)) : state.delete(item);
   }
 
-  override clear(): void {
-    this.#index = null;
-    super.clear();
+  clear(): void {
+    this.#state = null;
   }
 
-  override forEach(callback: (value: T, again: T, set: Set<T>) => void, thisArg?: unknown): void {
+  forEach(callback: (value: T, again: T, set: Set<T>) => void, thisArg?: unknown): void {
     for (const item of this) callback.call(thisArg, item, item, this);
   }
 
-  override values(): SetIterator<T> {
-    return this.#index === null ? super.values() : (this.#index.items.values() as unknown as SetIterator<T>);
+  values(): SetIterator<T> {
+    const state = this.#settle();
+    return state instanceof Set ? state.values() : (slotKeys(state) as SetIterator<T>);
   }
 
-  override keys(): SetIterator<T> {
+  keys(): SetIterator<T> {
     return this.values();
   }
 
-  override *entries(): Generator<[T, T], undefined> {
-    for (const item of this.values()) yield [item, item];
+  entries(): SetIterator<[T, T]> {
+    return twice(this.values()) as SetIterator<[T, T]>;
   }
 
-  override [Symbol.iterator](): SetIterator<T> {
+  [Symbol.iterator](): SetIterator<T> {
     return this.values();
   }
+}
+
+function* slotKeys<T>(slots: Iterable<Slot<T, null>>): Generator<T, undefined> {
+  for (const { key } of slots) yield key;
+}
+
+function* twice<T>(items: Iterable<T>): Generator<[T, T], undefined> {
+  for (const item of items) yield [item, item];
 }
 
 /**
@@ -117,12 +153,16 @@ export class PySet<T = unknown> extends Set<T> {
  * ```
  */
 export class FrozenSet<T = unknown> extends PySet<T> {
-  /** Tells a frozenset from a set where keys are compared. */
-  readonly pyFrozen: true = true;
+  static {
+    Object.defineProperty(this.prototype, 'constructor', { value: this, writable: true, configurable: true });
+    showAs(this, (self, depth, options, inspect) =>
+      inspectAs(`frozenset(${self.size})`, new Set(self), depth, options, inspect),
+    );
+  }
 
-  // biome-ignore lint/complexity/useLiteralKeys: a plain `constructor` would be the constructor
-  override get ['constructor'](): SetConstructor {
-    return FrozenSet as unknown as SetConstructor;
+  /** Tells a frozenset where keys are compared; its items, some perhaps twice. @internal */
+  pyFrozen(): Iterable<unknown> {
+    return PySet.raw(this);
   }
 
   /** @throws MmdError UNSUPPORTED_VALUE: a frozenset never changes */
