@@ -46,7 +46,7 @@ export interface DamagedEntry {
 
 /** What a writer put right that a killed one had left. */
 export interface Repair {
-  readonly kind: 'torn-tail' | 'unclaimed-bytes' | 'partial-commit' | 'journal';
+  readonly kind: 'torn-tail' | 'unclaimed-bytes' | 'partial-commit' | 'journal' | 'unfinished-growth';
   readonly offset: number;
   /** Bytes cut off the file. */
   readonly bytes: number;
@@ -77,6 +77,8 @@ export class DictStore {
   torn: (ScanEnd & { kind: 'damage' }) | undefined;
   /** What a killed writer committed, but did not finish. */
   journal: Journal | undefined;
+  /** The last entry, where a look found it: whoever wrote it may have been killed in the middle of growing it. */
+  foundLast: EntryPlace | undefined;
   /** The index that stands for entries before `base.footer.end`; absent once the file was walked. */
   base: BaseIndex | undefined;
   /** Keys deleted since, which the base still has. */
@@ -141,6 +143,7 @@ export class DictStore {
     this.terminator = end;
     this.size = end + TERMINATOR_SIZE;
     this.commitNumber = commitNumber;
+    this.foundLast = undefined;
     this.#anchorOffset = lastOffset;
     this.#anchorFrameLength = lastFrameLength;
     this.#anchor = EMPTY;
@@ -345,6 +348,7 @@ export class DictStore {
     let tailStart = -1;
     this.#tail = undefined;
     let lastTail = -1;
+    let keyLength = -1;
     const result = answer(
       scanEntries(this.end, size, (entry) => {
         const tail = entry.state === 'dead' ? tailKindOf(entry.bytes, entry.keyPos, entry.keyLength) : undefined;
@@ -355,12 +359,14 @@ export class DictStore {
         } else {
           tailStart = -1;
           last = entry.offset;
+          keyLength = entry.keyLength;
           this.#anchorFrameLength = entry.frameLength;
         }
         this.#visit(entry);
       }),
       this.read,
     );
+    if (keyLength >= 0) this.foundLast = { offset: last, frameLength: this.#anchorFrameLength, keyLength };
     this.partial = result.kind === 'terminator' && result.partial;
     this.terminator = result.offset;
     this.end = tailStart >= 0 && result.kind === 'terminator' ? tailStart : result.offset;

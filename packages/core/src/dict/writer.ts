@@ -8,6 +8,7 @@
  */
 
 import { MmdError } from '../errors.ts';
+import { parseArray } from '../format/array-value.ts';
 import { type ArrayBody, type EncodedValue, partLength } from '../format/encoded-value.ts';
 import { encodeFiller } from '../format/filler.ts';
 import { findEntry } from '../format/find-entry.ts';
@@ -33,6 +34,7 @@ import {
 } from '../format/layout.ts';
 import { answer } from '../format/scan.ts';
 import { tailEntryFrame } from '../format/tail-entry.ts';
+import { ValueReader } from '../format/value-reader.ts';
 import { AppendBuffer, writeBorderless } from './append-buffer.ts';
 import type { EntryPlace } from './catalog.ts';
 import { isStoredBody } from './raw-value.ts';
@@ -48,8 +50,8 @@ export class DictWriter {
   #depth = 0;
   /** A change broke off half way; such a batch cannot commit. */
   #broken = false;
-  /** State bytes of entries that have a successor: they die after the commit. */
-  #tombstones: EntryPlace[] = [];
+  /** Entries that have a successor, by key: they die after the commit. */
+  readonly #tombstones = new Map<string, EntryPlace>();
   /** State bytes of deleted entries: their death is the change. */
   #deletes: EntryPlace[] = [];
   /** Row counts to store: offset and count. */
@@ -175,7 +177,8 @@ export class DictWriter {
     this.#broken = true;
     const offset = this.#entry(keyBytes, keyLength, value);
     const old = store.findBytes(key, keyBytes, keyLength);
-    if (old >= 0) this.#bury(key, store.catalog.place(old), this.#tombstones);
+    const place = old < 0 ? undefined : store.catalog.place(old);
+    if (place !== undefined && this.#bury(key, place)) this.#tombstones.set(key, place);
     store.catalog.put(keyBytes, 0, keyLength, offset, this.#lastFrameLength);
     this.#broken = false;
   }
@@ -186,7 +189,11 @@ export class DictWriter {
     const slot = store.find(key);
     if (slot < 0) return false;
     this.#broken = true;
-    this.#bury(key, store.catalog.place(slot), this.#deletes);
+    const place = store.catalog.place(slot);
+    // The predecessor of an entry of this very batch was to die as replaced: now its death is the change.
+    const committed = this.#bury(key, place) ? place : this.#tombstones.get(key);
+    this.#tombstones.delete(key);
+    if (committed !== undefined) this.#deletes.push(committed);
     store.remove(key);
     this.#broken = false;
     return true;
@@ -270,7 +277,7 @@ export class DictWriter {
     this.#depth = 0;
     this.#tailStart = -1;
     this.#broken = false;
-    if (this.#tombstones.length > 0) this.#tombstones = [];
+    if (this.#tombstones.size > 0) this.#tombstones.clear();
     if (this.#deletes.length > 0) this.#deletes = [];
     if (this.#counts.size > 0) this.#counts.clear();
     if (this.#overwrites.length > 0) this.#overwrites = [];
@@ -340,19 +347,21 @@ export class DictWriter {
     buffer.hole(body.nbytes - done);
   }
 
-  /** The entry dies, and before it those that it hid: were it to die first, they would show. */
-  #bury(key: string, place: EntryPlace, later: EntryPlace[]): void {
+  /**
+   * The entry dies, and before it those that it hid: were it to die first, they would show.
+   * @returns true where it is committed: its death is to wait for the commit
+   */
+  #bury(key: string, place: EntryPlace): boolean {
     const { catalog } = this.#store;
     const hidden = catalog.shadowed.get(key);
     if (hidden !== undefined) {
       for (const other of hidden) this.#kill(other);
       catalog.shadowed.delete(key);
     }
-    if (place.offset < this.#buffer.base) later.push(place);
-    else {
-      this.#buffer.flush();
-      this.#kill(place);
-    }
+    if (place.offset < this.#buffer.base) return true;
+    this.#buffer.flush();
+    this.#kill(place);
+    return false;
   }
 
   #kill({ offset, frameLength }: EntryPlace): void {
@@ -391,9 +400,9 @@ export class DictWriter {
     }
     store.advanced(end, nextCommitNumber(store.commitNumber), this.#lastOffset, this.#lastFrameLength);
     store.file.storeI32(COMMIT_NUMBER_OFFSET, store.commitNumber);
-    if (this.#tombstones.length === 0) return;
+    if (this.#tombstones.size === 0) return;
     try {
-      for (const place of this.#tombstones) this.#kill(place);
+      for (const place of this.#tombstones.values()) this.#kill(place);
     } catch {
       // The change is committed: later entries win. The next change of these keys tries again.
       store.invalidate();
@@ -404,8 +413,8 @@ export class DictWriter {
   #changeInPlace(): void {
     const { file } = this.#store;
     const durable = this.#durable;
-    // Rows written before their count must be on the disk before it.
-    if (durable && this.#counts.size > 0) file.sync();
+    // Rows must be on the disk before their count, and the deaths of replaced entries before that of their successor.
+    if (durable) file.sync();
     this.#finish({ deaths: this.#deletes.map(stateOf), stores: this.#counts, overwrites: this.#overwrites });
     if (durable) file.sync();
     this.#raise();
@@ -417,7 +426,7 @@ export class DictWriter {
     const { file } = store;
     const buffer = this.#buffer;
     const journal: Journal = {
-      deaths: [...this.#deletes, ...this.#tombstones].map(stateOf),
+      deaths: [...this.#deletes, ...this.#tombstones.values()].map(stateOf),
       stores: new Map(this.#counts),
       overwrites: this.#overwrites,
     };
@@ -518,6 +527,27 @@ export class DictWriter {
       this.#finishJournal(store.journal);
       this.#raise();
     }
+    this.#finishGrowing();
+  }
+
+  /**
+   * Growing in place that a crash cut in two: the last array does not fill its entry, and stock Python meets the old
+   * terminator inside the room. It is to be gone before anything is appended.
+   */
+  #finishGrowing(): void {
+    const store = this.#store;
+    const last = store.foundLast;
+    store.foundLast = undefined;
+    if (last === undefined) return;
+    const start = last.offset + ENTRY_HEAD_SIZE + last.keyLength;
+    const length = entryEnd(last.offset, last.frameLength) - ENTRY_TAIL_SIZE - start;
+    const reader = new ValueReader(start, length, (pos, count) =>
+      store.read(start + pos, Math.min(Math.max(count, 512), length - pos)),
+    );
+    const array = parseArray(reader);
+    if (array?.countPos === undefined || reader.pos === length) return;
+    this.patch(start + array.dataPos - 8, array.dataLength + length - reader.pos);
+    store.repairs.push({ kind: 'unfinished-growth', offset: last.offset, bytes: 0 });
   }
 
   /**
