@@ -44,6 +44,8 @@ export interface ArrayMemory {
 export interface FixedStretch {
   /** Byte offset in the target buffer of the stretch's first byte. */
   readonly at: number;
+  /** True after `release`, and when the file took its pages back: it was closed, or cut. The stretch reads as zeros then. */
+  readonly released: boolean;
   /** Puts zero pages of memory back. */
   release(): void;
 }

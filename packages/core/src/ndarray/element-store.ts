@@ -194,11 +194,21 @@ export class MemoryStore implements ElementStore {
     return new DataView(bytes.buffer);
   }
 
+  /**
+   * A borrowed view of at most `maxWindow` bytes. Where the stretch is one window, it is always the one that was
+   * opened first: a file that was cut since has taken its pages out of that, and may not be asked for them again.
+   */
+  borrow(pos: number, length: number): Uint8Array {
+    return this.whole
+      ? this.windowAt(0).bytes.subarray(pos, pos + length)
+      : this.memory.bytes(this.origin + pos, length);
+  }
+
   /** Copies bytes out, across windows. */
   readBytes(pos: number, into: Uint8Array): void {
     for (let done = 0; done < into.length; ) {
       const length = Math.min(into.length - done, this.memory.maxWindow);
-      into.set(this.memory.bytes(this.origin + pos + done, length), done);
+      into.set(this.borrow(pos + done, length), done);
       done += length;
     }
   }
@@ -211,7 +221,7 @@ export class MemoryStore implements ElementStore {
     }
     for (let done = 0; done < from.length; ) {
       const length = Math.min(from.length - done, this.memory.maxWindow);
-      this.memory.bytes(this.origin + pos + done, length).set(from.subarray(done, done + length));
+      this.borrow(pos + done, length).set(from.subarray(done, done + length));
       done += length;
     }
   }

@@ -385,7 +385,7 @@ export class NDArray implements ArraySource {
     if (length > store.memory.maxWindow) {
       throw invalid(`typed(): ${length} bytes are more than one window; walk it with chunks()`, length);
     }
-    const bytes = store.memory.bytes(store.origin + position, length);
+    const bytes = store.borrow(position, length);
     if (bytes.byteOffset % array.BYTES_PER_ELEMENT !== 0) throw refuse('not aligned in memory');
     return new array(bytes.buffer, bytes.byteOffset, length / array.BYTES_PER_ELEMENT);
   }

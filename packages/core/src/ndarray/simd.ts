@@ -137,6 +137,8 @@ export class SimdMachine {
   #layIn(store: MemoryStore, start: number, length: number, use: (at: number, length: number) => void): number {
     const { memory } = store;
     if (length < MIN_PAGES_BYTES || memory.mapFixed === undefined) return 0;
+    // Opened while the file is whole: should it be cut later, this window is where zeros are read from.
+    if (store.whole) store.windowAt(0);
     const offset = store.origin + start;
     if (length <= this.#keepBytes) {
       const at = this.#keep(memory, offset, length);
@@ -163,6 +165,8 @@ export class SimdMachine {
   /** Where the stretch lies in the kernels' memory, laid in now or before. */
   #keep(memory: ArrayMemory, offset: number, length: number): number | undefined {
     const end = offset + length;
+    // A file that was cut has taken its pages back: a kernel that met one would end the process.
+    this.#kept = this.#kept.filter(({ pages }) => !pages.released);
     let kept = this.#kept.find(
       (each) => each.memory.deref() === memory && each.offset <= offset && end <= each.offset + each.length,
     );

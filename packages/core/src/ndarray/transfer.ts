@@ -280,7 +280,7 @@ export function* bytesInOrder(layout: Layout, order: Order): Generator<Uint8Arra
     for (let done = 0; done < total; ) {
       store.checkOpen();
       const length = Math.min(total - done, BORROWED_BYTES, store.memory.maxWindow);
-      yield store.memory.bytes(store.origin + layout.position + done, length);
+      yield store.borrow(layout.position + done, length);
       done += length;
     }
     return;

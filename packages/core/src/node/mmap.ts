@@ -103,6 +103,7 @@ export class FileWindows {
   /** Takes the file's pages beyond `size` away before it is cut (or once it was), so that no view can meet a page that is gone. */
   cut(size: number): void {
     const end = roundUp(size, this.sys.pageSize);
+    for (const stretch of this.stretches) stretch.release();
     for (const window of this.#all) {
       const keep = Math.max(end, window.offset);
       if (window.mapped <= keep) continue;
@@ -285,6 +286,9 @@ export class MappedMemory implements ArrayMemory {
     const { stretches } = this.#windows;
     const stretch: FixedStretch = {
       at: targetOffset + skip,
+      get released() {
+        return !stretches.has(stretch);
+      },
       release: () => {
         if (!stretches.delete(stretch)) return;
         // A memory that grew may have moved; then the range is not ours any more.

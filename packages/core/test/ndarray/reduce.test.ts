@@ -208,6 +208,17 @@ describe('the SIMD kernels over a mapped file', () => {
     machine.release();
   });
 
+  it('give back the pages of a file that is cut, and see it grow again', () => {
+    using file = fileOf('cut', size - 4);
+    const layout = layoutIn(file, size - 4);
+    const before = sum(layout, machine) as number;
+    file.truncate(5 + 8 * 1000);
+    // What is gone reads as zeros.
+    expect(sum(layout, machine)).toBe(499_500);
+    file.write(5, new Uint8Array(Float64Array.from({ length: size - 4 }, (_, i) => i % 1000).buffer));
+    expect(sum(layoutIn(file, size - 4), machine)).toBe(before);
+  });
+
   it('pass through what is larger than the room for it in parts', () => {
     using file = fileOf('large', size);
     const layout = layoutIn(file, size);
