@@ -70,7 +70,7 @@ const deflatedBound = (size: number): number => size + Math.ceil(size / 1000) + 
  * Splits masked arrays into data, mask and fill value under reserved names.
  * @throws BAD_KEY for a plain array under a reserved name
  */
-export function* splitMasked(
+function* splitMasked(
   arrays: Iterable<readonly [string, WritableArray]>,
 ): Generator<readonly [name: string, array: WritableArray]> {
   for (const [name, array] of arrays) {

@@ -32,7 +32,7 @@ export const SAFETENSORS_DTYPES = [
 ] as const;
 
 /** The longest header read: the reference implementation's limit. */
-export const MAX_SAFETENSORS_HEADER = 100_000_000;
+const MAX_SAFETENSORS_HEADER = 100_000_000;
 
 const METADATA = '__metadata__';
 const LENGTH_BYTES = 8;

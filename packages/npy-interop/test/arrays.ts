@@ -16,7 +16,7 @@ import type { Wire } from '@mmdpickle/test-support';
 import fc from 'fast-check';
 
 /** Any type that npy files hold and numpy takes, object types aside. */
-export function dtypes(): fc.Arbitrary<DType> {
+function dtypes(): fc.Arbitrary<DType> {
   const scalar = fc
     .record({
       row: fc.constantFrom(...DTYPES.filter((row) => row.kind !== 'O')),

@@ -29,7 +29,7 @@ const YIELD_EVERY = 512;
 const nativeCrc32: Crc32 = (bytes, previous = 0) => zlib.crc32(bytes, previous);
 
 /** A file as an asynchronous source; it stays the caller's to close. */
-export function fileSource(file: StorageFile): ByteSource {
+function fileSource(file: StorageFile): ByteSource {
   return {
     name: file.name,
     size: async () => file.size(),
@@ -167,7 +167,7 @@ export interface StoredRange {
 }
 
 /** A stretch of a file in pieces that share one buffer. @throws TRUNCATED */
-export function* filePieces(file: StorageFile, offset: number, length: number): Generator<Uint8Array, void, undefined> {
+function* filePieces(file: StorageFile, offset: number, length: number): Generator<Uint8Array, void, undefined> {
   const buffer = new Uint8Array(Math.min(PIECE, length));
   for (let done = 0; done < length; done += buffer.length) {
     const piece = buffer.subarray(0, Math.min(buffer.length, length - done));
