@@ -21,7 +21,7 @@ import { MAP_FIXED, MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE, type Syscall
 const CELL = 2 ** 26;
 
 /** The cell of windows for single words: making one costs microseconds, so that opening a file stays cheap. */
-export const WORD_CELL = 2 ** 16;
+export const WORD_CELL: number = 2 ** 16;
 
 /** madvise advice, the same numbers on Linux and macOS. */
 const ADVICE: Readonly<Record<Advice, number>> = { normal: 0, random: 1, sequential: 2, willneed: 3, dontneed: 4 };
