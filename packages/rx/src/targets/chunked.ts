@@ -1,7 +1,7 @@
-import type { MmapDict } from '@mmdpickle/core';
+import { MaskedArray, type MmapDict, NDArray, slice } from '@mmdpickle/core';
 import { positive } from '../ingest/bounded-queue.ts';
 import { frameKey } from './frames-target.ts';
-import { appendTo, create, existing, type Growing, lastOf, type RowLayout, rowsBetween } from './row-store.ts';
+import { appendTo, create, existing, type Growing, lastOf, type RowArray, type RowLayout } from './row-store.ts';
 
 /**
  * A layout for {@link appendRows}: entries `<key>/000000000`, `<key>/000000001`, ... of `rows` rows each, the last one
@@ -47,8 +47,7 @@ export function chunked(options: { readonly rows: number }): RowLayout {
         const chunk = chunkKeys(dict, key).findLast((name) => rowsOf(dict, name) > 0);
         return chunk === undefined ? undefined : lastOf(dict, chunk);
       },
-      append(rows) {
-        const total = rows.shape[0] ?? 0;
+      append(rows, total) {
         for (let start = 0; start < total; ) {
           if (count > 0) array ??= existing(dict, frameKey(`${key}/`, count - 1), chunkSpec);
           // A chunk that an earlier stream sealed stays as short as it is.
@@ -59,7 +58,7 @@ export function chunked(options: { readonly rows: number }): RowLayout {
             filled = 0;
           }
           const part = Math.min(total - start, perChunk - filled);
-          appendTo(array, rowsBetween(rows, start, start + part));
+          appendTo(array, part === total ? rows : rowsBetween(rows, start, start + part, total));
           filled += part;
           start += part;
         }
@@ -70,6 +69,13 @@ export function chunked(options: { readonly rows: number }): RowLayout {
       },
     };
   };
+}
+
+/** A view of rows `[start, end)` of `total`. */
+function rowsBetween(rows: RowArray, start: number, end: number, total: number): RowArray {
+  if (rows instanceof NDArray || rows instanceof MaskedArray) return rows.slice(slice(start, end));
+  const size = rows.length / total;
+  return rows.subarray(start * size, end * size);
 }
 
 function rowsOf(dict: MmapDict, key: string): number {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { memoryOver, NAT, NDArray } from '@mmdpickle/core';
+import { NAT, type NDArray, type TypedArray } from '@mmdpickle/core';
 import type { Pending } from '../ingest/target.ts';
 import type { ColumnSpec } from './row-store.ts';
 
@@ -24,9 +24,9 @@ export interface RowColumn<T> {
   readonly key: string;
   readonly spec: ColumnSpec;
   /** One row a frame. */
-  pack(frames: readonly Pending<T>[]): NDArray;
+  pack(frames: readonly Pending<T>[]): NDArray | TypedArray;
   /** Rows for frames `[seq, seq + count)` that were dropped. */
-  blank(seq: number, count: number): NDArray;
+  blank(seq: number, count: number): NDArray | TypedArray;
 }
 
 /** Rows that no frame's number belongs to: found after a crash between the commits of two columns. */
@@ -72,13 +72,11 @@ function column<T>(
   countOf: (frame: Pending<T>) => bigint,
   blankOf: (seq: number) => bigint,
 ): RowColumn<T> {
-  const over = (values: BigInt64Array): NDArray =>
-    NDArray.over(memoryOver(new Uint8Array(values.buffer)), dtype, [values.length]);
   return {
     key,
     spec: { dtype, rowShape: [], masked: false, fillValue: null, capacity, reserve: false },
-    pack: (frames) => over(BigInt64Array.from(frames, countOf)),
-    blank: (seq, count) => over(BigInt64Array.from({ length: count }, (_, i) => blankOf(seq < 0 ? -1 : seq + i))),
+    pack: (frames) => BigInt64Array.from(frames, countOf),
+    blank: (seq, count) => BigInt64Array.from({ length: count }, (_, i) => blankOf(seq < 0 ? -1 : seq + i)),
   };
 }
 

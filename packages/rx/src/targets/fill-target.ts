@@ -89,7 +89,7 @@ export function fillTarget<T>(
     own: ownFrame,
     write(frames) {
       const placed = frames.map(write);
-      for (const [i, column] of columns.entries()) stores[i]!.append(column.pack(frames));
+      for (const [i, column] of columns.entries()) stores[i]!.append(column.pack(frames), frames.length);
       return placed;
     },
     finish() {

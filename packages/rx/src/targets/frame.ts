@@ -4,7 +4,7 @@
  * @module
  */
 
-import { isArraySource, MaskedArray, MmdError, NDArray, ndarray, type TypedArray } from '@mmdpickle/core';
+import { type DType, isArraySource, MaskedArray, MmdError, NDArray, ndarray, type TypedArray } from '@mmdpickle/core';
 
 /** An array, or a plain record of numbers, text and arrays. */
 export type Frame = TypedArray | NDArray | MaskedArray | { readonly [name: string]: unknown };
@@ -39,12 +39,36 @@ export function ownFrame<T>(frame: T): T {
 }
 
 /**
- * The array or value that a frame is stored as: typed arrays become arrays of their dtype (Uint8Array too, which
- * would be `bytes` elsewhere), borrowing their memory; the rest is stored as it is.
- * @throws MmdError INVALID_ARGUMENT where a typed array does not fit the shape
+ * Makes the function that turns a frame into what is stored: typed arrays become arrays of their dtype (Uint8Array too,
+ * which would be `bytes` elsewhere), borrowing their memory; the rest is stored as it is.
+ *
+ * @param shape - of frames that are typed arrays; default one axis. INVALID_ARGUMENT where one does not fit
  */
-export function storedFrame(frame: unknown, shape: readonly number[] | undefined): unknown {
-  return isTypedArray(frame) ? ndarray(frame, shape ?? [frame.length]) : frame;
+export function frameStorer(shape: readonly number[] | undefined): (frame: unknown) => unknown {
+  const types = new Map<string, DType>();
+  const size = shape?.reduce((product, dim) => product * dim, 1);
+
+  function typeOf(frame: TypedArray): DType {
+    // A Buffer is a Uint8Array of another name.
+    const name = frame instanceof Uint8Array ? 'Uint8Array' : frame.constructor.name;
+    const known = types.get(name);
+    if (known !== undefined) return known;
+    const { type } = ndarray(frame);
+    types.set(name, type);
+    return type;
+  }
+
+  return (frame) => {
+    if (!isTypedArray(frame)) return frame;
+    if (size !== undefined && size !== frame.length) {
+      throw new MmdError('INVALID_ARGUMENT', `a frame of ${frame.length} elements does not have shape [${shape}]`, {
+        expected: shape,
+        found: frame.length,
+      });
+    }
+    const bytes = new Uint8Array(frame.buffer, frame.byteOffset, frame.byteLength);
+    return { arraySource: true, dtype: typeOf(frame), shape: shape ?? [frame.length], bytes: () => [bytes] };
+  };
 }
 
 function entriesOf(record: object): [unknown, unknown][] {

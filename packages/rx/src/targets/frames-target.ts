@@ -1,6 +1,6 @@
 import { type MmapDict, MmdError } from '@mmdpickle/core';
 import type { Pending, Placed, Target } from '../ingest/target.ts';
-import { type Frame, frameBytes, ownFrame, storedFrame } from './frame.ts';
+import { type Frame, frameBytes, frameStorer, ownFrame } from './frame.ts';
 
 /** How frames become entries. */
 export interface FramesOptions<T = Frame> {
@@ -46,6 +46,7 @@ export function nextFrameSeq(keys: Iterable<string>, prefix: string): number {
 /** One entry a frame. */
 export function framesTarget<T>(dict: MmapDict, seq: number, options: FramesOptions<T>): Target<T> {
   const { key = 'frame/', meta = false, shape, replace = false } = options;
+  const stored = frameStorer(shape);
   const keyOf = typeof key === 'string' ? (_frame: T, i: number) => frameKey(key, i) : key;
 
   function write({ item, seq: i, time }: Pending<T>): Placed {
@@ -56,7 +57,7 @@ export function framesTarget<T>(dict: MmapDict, seq: number, options: FramesOpti
         path: dict.name,
       });
     }
-    dict.set(at, storedFrame(item, shape));
+    dict.set(at, stored(item));
     if (meta !== false) {
       const more = meta === true ? {} : meta(item, i);
       dict.set(

@@ -12,10 +12,10 @@ import {
   MmdError,
   memoryOver,
   NDArray,
-  ndarray,
   parseDType,
-  sameDType,
+  type TypedArray,
 } from '@mmdpickle/core';
+import { rowOf, type TypedArrayConstructor } from '@mmdpickle/core/ndarray';
 import { isTypedArray } from './frame.ts';
 
 /** Checks rows against a dtype and shape, and packs them. */
@@ -24,12 +24,16 @@ export class RowPacker {
   readonly rowShape: readonly number[];
   readonly rowBytes: number;
   readonly #size: number;
+  /** The typed array of the dtype, where each of its elements is one of the dtype's (which a bool's are not). */
+  readonly #own: TypedArrayConstructor | undefined;
 
   constructor(dtype: DTypeLike, rowShape: readonly number[]) {
     this.type = parseDType(dtype);
     this.rowShape = [...rowShape];
     this.#size = rowShape.reduce((product, dim) => product * dim, 1);
     this.rowBytes = this.#size * this.type.itemsize;
+    const big = this.type.byteorder === '>';
+    this.#own = big || this.type.kind === 'b' || this.type.fields !== undefined ? undefined : rowOf(this.type)?.array;
   }
 
   /** @throws MmdError INVALID_ARGUMENT for a row of another size or shape */
@@ -44,23 +48,27 @@ export class RowPacker {
     }
   }
 
-  /** All rows in one array of shape `[rows.length, ...rowShape]`; a single row of the right dtype is borrowed. */
-  pack(rows: readonly unknown[]): NDArray {
-    const shape = [rows.length, ...this.rowShape];
+  /**
+   * All rows one behind the other: a typed array where the dtype has one (a single row of it is borrowed), else an
+   * array of shape `[rows.length, ...rowShape]`.
+   */
+  pack(rows: readonly unknown[]): NDArray | TypedArray {
+    const own = this.#own;
     const [first] = rows;
-    if (rows.length === 1 && isTypedArray(first)) {
-      const array = ndarray(first, shape);
-      if (sameDType(array.type, this.type)) return array;
+    if (own !== undefined && rows.length === 1 && first instanceof own) return first;
+    const elements = own === undefined ? undefined : new own(rows.length * this.#size);
+    const bytes =
+      elements === undefined ? new Uint8Array(rows.length * this.rowBytes) : new Uint8Array(elements.buffer);
+    let packed: NDArray | undefined;
+    for (const [i, row] of rows.entries()) {
+      if (own !== undefined && row instanceof own) elements!.set(row as never, i * this.#size);
+      else {
+        packed ??= NDArray.over(memoryOver(bytes), this.type, [rows.length, ...this.rowShape]);
+        if (this.rowShape.length === 0) packed.set(i, row instanceof NDArray ? row.get() : scalarOf(row));
+        else packed.row(i).set(row instanceof MaskedArray ? row.data : row);
+      }
     }
-    const bytes = new Uint8Array(rows.length * this.rowBytes);
-    const packed = NDArray.over(memoryOver(bytes), this.type, shape);
-    rows.forEach((row, i) => {
-      if (isTypedArray(row) && sameDType(ndarray(row).type, this.type)) {
-        bytes.set(new Uint8Array(row.buffer, row.byteOffset, row.byteLength), i * this.rowBytes);
-      } else if (this.rowShape.length === 0) packed.set(i, row instanceof NDArray ? row.get() : scalarOf(row));
-      else packed.row(i).set(row instanceof MaskedArray ? row.data : row);
-    });
-    return packed;
+    return elements ?? packed!;
   }
 
   #expect(fits: boolean, found: unknown): void {

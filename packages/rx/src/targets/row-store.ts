@@ -15,6 +15,7 @@ import {
   parseDType,
   sameDType,
   slice,
+  type TypedArray,
 } from '@mmdpickle/core';
 import { GrowableMaskedArray, GrowableNDArray } from '@mmdpickle/stubs';
 
@@ -29,8 +30,8 @@ export interface ColumnSpec {
   readonly reserve: boolean;
 }
 
-/** Rows of one array. */
-export type RowArray = NDArray | MaskedArray;
+/** Rows one behind the other; a typed array has whole rows of the column's dtype. */
+export type RowArray = NDArray | MaskedArray | TypedArray;
 
 /** An array that rows can be appended to. */
 export type Growing = GrowableArray | GrowableMaskedRows;
@@ -41,8 +42,8 @@ export interface RowStore {
   length(): number;
   /** The last committed row of a column of numbers; undefined when there is none. */
   last(): unknown;
-  /** Appends rows, inside a batch of the dict. */
-  append(rows: RowArray): void;
+  /** Appends `count` rows, inside a batch of the dict. */
+  append(rows: RowArray, count: number): void;
   /** Trims what was reserved, inside a batch. */
   seal(): void;
 }
@@ -130,16 +131,11 @@ function isGrowing(array: unknown): array is Growing {
 }
 
 function regrow(dict: MmapDict, key: string, spec: ColumnSpec): Growing {
-  const sealed = dict.get(key) as RowArray;
+  const sealed = dict.get(key) as NDArray | MaskedArray;
   const rows = sealed.shape[0] ?? 0;
   const array = create(dict, key, { ...spec, capacity: Math.max(spec.capacity ?? 0, 2 * rows, 1) });
   const rowBytes = spec.rowShape.reduce((product, dim) => product * dim, sealed.type.itemsize);
   const step = Math.max(1, Math.floor(COPY_BYTES / Math.max(1, rowBytes)));
-  for (let start = 0; start < rows; start += step) appendTo(array, rowsBetween(sealed, start, start + step));
+  for (let start = 0; start < rows; start += step) appendTo(array, sealed.slice(slice(start, start + step)));
   return array;
-}
-
-/** A view of rows `[start, end)`. */
-export function rowsBetween(rows: RowArray, start: number, end: number): RowArray {
-  return rows.slice(slice(start, end));
 }

@@ -1,4 +1,12 @@
-import { type DTypeLike, MaskedArray, type MmapDict, MmdError, memoryOver, NDArray } from '@mmdpickle/core';
+import {
+  type DTypeLike,
+  MaskedArray,
+  type MmapDict,
+  MmdError,
+  memoryOver,
+  NDArray,
+  type TypedArray,
+} from '@mmdpickle/core';
 import type { Pending, Placed, Target } from '../ingest/target.ts';
 import {
   type Column,
@@ -11,7 +19,7 @@ import {
 import { type CompanionOptions, companionColumns, type RowColumn } from './companions.ts';
 import { ownFrame } from './frame.ts';
 import { RowPacker } from './row-packer.ts';
-import { growable, type RowLayout, type RowStore } from './row-store.ts';
+import { growable, type RowArray, type RowLayout, type RowStore } from './row-store.ts';
 
 /** What the rows are. Either `dtype` (and `rowShape`) or `schema` is given. */
 export interface RowsOptions<T> extends CompanionOptions<T> {
@@ -53,7 +61,7 @@ export function rowsTarget<T>(dict: MmapDict, key: string, options: RowsOptions<
     const most = Math.max(1, Math.floor(BLANK_BYTES / rowBytes));
     for (let done = 0; done < count; done += most) {
       const part = Math.min(most, count - done);
-      for (const [i, column] of all.entries()) stores[i]!.append(blankRows(column, seq + done, part));
+      for (const [i, column] of all.entries()) stores[i]!.append(blankRows(column, seq + done, part), part);
       length += part;
     }
   }
@@ -64,7 +72,7 @@ export function rowsTarget<T>(dict: MmapDict, key: string, options: RowsOptions<
     length = Math.max(...lengths);
     all.forEach((column, i) => {
       const missing = length - lengths[i]!;
-      if (missing > 0) stores[i]!.append(blankRows(column, -1, missing));
+      if (missing > 0) stores[i]!.append(blankRows(column, -1, missing), missing);
     });
   }
 
@@ -72,7 +80,10 @@ export function rowsTarget<T>(dict: MmapDict, key: string, options: RowsOptions<
     const start = length;
     all.forEach((column, i) => {
       const rows = column.pack(frames);
-      stores[i]!.append(column.spec.masked ? withMask(rows, frames) : rows);
+      stores[i]!.append(
+        column.spec.masked ? withMask(arrayOf(rows, column, frames.length), frames) : rows,
+        frames.length,
+      );
     });
     length += frames.length;
     return frames.map((_, i) => ({ key, rows: { start: start + i, end: start + i + 1 } }));
@@ -156,9 +167,17 @@ function packedColumn<T>(
   };
 }
 
-function blankRows<T>(column: RowColumn<T>, seq: number, count: number): NDArray | MaskedArray {
-  const rows = column.blank(seq, count);
-  return column.spec.masked ? new MaskedArray(rows, maskFor(rows.shape, true)) : rows;
+function blankRows<T>(column: RowColumn<T>, seq: number, count: number): RowArray {
+  const blank = column.blank(seq, count);
+  if (!column.spec.masked) return blank;
+  const rows = arrayOf(blank, column, count);
+  return new MaskedArray(rows, maskFor(rows.shape, true));
+}
+
+function arrayOf<T>(rows: NDArray | TypedArray, { spec }: RowColumn<T>, count: number): NDArray {
+  if (rows instanceof NDArray) return rows;
+  const bytes = new Uint8Array(rows.buffer, rows.byteOffset, rows.byteLength);
+  return NDArray.over(memoryOver(bytes), spec.dtype, [count, ...spec.rowShape]);
 }
 
 function withMask<T>(rows: NDArray, frames: readonly Pending<T>[]): MaskedArray {
