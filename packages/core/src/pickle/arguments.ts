@@ -10,7 +10,7 @@ import { decodeInteger, encodeInteger, narrowInteger } from '../bytes/integers.t
 import { decodeLatin1, decodeUtf8, encodeUtf8, hasSurrogatePair } from '../bytes/utf8.ts';
 import { type ErrorCode, MmdError } from '../errors.ts';
 import type { ArgumentName } from './opcodes.ts';
-import { reprBytes } from './python-repr.ts';
+import { reprBytes, reprFloat } from './python-repr.ts';
 import { decodeRawUnicode, parseDecimal, parseFloatText, unescapeBytes } from './text-arguments.ts';
 import { ByteArray, PyFloat, PyString } from './values/scalars.ts';
 
@@ -185,7 +185,7 @@ const longBytes = (value: Argument): Uint8Array => encodeInteger(integerArgument
 
 /** Writes text as it stands, and its newline. */
 const writeLine = (to: ByteWriter, value: Argument): void => {
-  to.utf8(String(value instanceof PyFloat ? value.value : value));
+  to.utf8(value instanceof PyFloat ? reprFloat(value.value) : String(value));
   to.u8(0x0a);
 };
 
@@ -195,7 +195,7 @@ function writeQuoted(to: ByteWriter, value: Argument): void {
 }
 
 function writeRawUnicode(to: ByteWriter, value: Argument): void {
-  for (const unit of String(value)) {
+  for (const unit of value instanceof PyString ? value : String(value)) {
     const code = unit.codePointAt(0)!;
     if (code > 0xffff) to.utf8(`\\U${code.toString(16).padStart(8, '0')}`);
     else if (code > 0xff || code === 0x5c || code === 0x0a || code === 0)

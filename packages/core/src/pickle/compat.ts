@@ -129,6 +129,24 @@ export function toPython3(module: string, name: string): GlobalName {
   return rename(TO_PYTHON_3, module, name);
 }
 
+/**
+ * Names of numpy 2 under which both generations find the same, without a warning; the rest of `numpy._core` is only
+ * in numpy 2.
+ */
+const NUMPY: ReadonlyMap<string, GlobalName> = new Map<string, GlobalName>([
+  ['numpy._core.multiarray _reconstruct', ['numpy.core.multiarray', '_reconstruct']],
+  ['numpy._core.multiarray scalar', ['numpy.core.multiarray', 'scalar']],
+  ['numpy._core.records recarray', ['numpy', 'recarray']],
+  ['numpy.core.records recarray', ['numpy', 'recarray']],
+  ['numpy.rec recarray', ['numpy', 'recarray']],
+  ['numpy.rec record', ['numpy', 'record']],
+]);
+
+/** How a global is written so that both generations of numpy find it. */
+export function toBothNumpys(module: string, name: string): GlobalName {
+  return (module.startsWith('numpy') && NUMPY.get(`${module} ${name}`)) || [module, name];
+}
+
 /** How a global is written under protocol 2, so that Python 2 finds it, and Python 3 maps it back. */
 export function toPython2(module: string, name: string): GlobalName {
   return rename(TO_PYTHON_2, module, name);

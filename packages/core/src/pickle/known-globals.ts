@@ -60,10 +60,10 @@ export class KnownGlobals {
           ? (globals as Record<string, unknown>)[key]
           : undefined;
     if (given === undefined) return undefined;
-    const constructor = (typeof given === 'function' ? { construct: given } : given) as Constructor;
+    const users = (typeof given === 'function' ? { construct: given } : given) as Constructor;
     return (args, _context, kind, kwargs) => {
-      const object = constructor.construct(args, { kind, module, name, kwargs });
-      if (typeof object === 'object' && object !== null) this.#made.set(object, constructor);
+      const object = users.construct(args, { kind, module, name, kwargs });
+      if (typeof object === 'object' && object !== null) this.#made.set(object, users);
       return object;
     };
   }

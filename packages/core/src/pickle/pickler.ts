@@ -9,7 +9,7 @@ import { decodeLatin1 } from '../bytes/utf8.ts';
 import { MmdError } from '../errors.ts';
 import { isArraySource } from '../ndarray/array-source.ts';
 import { isDType } from '../ndarray/descr.ts';
-import { toPython2 } from './compat.ts';
+import { toBothNumpys, toPython2 } from './compat.ts';
 import { REDUCERS } from './globals.ts';
 import { limitExceeded } from './limits.ts';
 import { OPCODES } from './opcodes.ts';
@@ -506,7 +506,8 @@ export class Pickler implements WriteContext {
     }
   }
 
-  #global(module: string, name: string): void {
+  #global(givenModule: string, givenName: string): void {
+    const [module, name] = toBothNumpys(givenModule, givenName);
     const key = `${module}\n${name}`;
     const at = this.#globals.get(key);
     if (at !== undefined) {

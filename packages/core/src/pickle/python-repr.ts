@@ -29,13 +29,13 @@ export function reprText(text: string | PyString): string {
     if (short !== undefined) parts.push(short);
     else if (character === quote) parts.push(`\\${quote}`);
     else if (character === ' ' || !UNPRINTABLE.test(character)) parts.push(character);
-    else parts.push(escape(character.codePointAt(0)!));
+    else parts.push(hexEscape(character.codePointAt(0)!));
   }
   parts.push(quote);
   return parts.join('');
 }
 
-function escape(code: number): string {
+function hexEscape(code: number): string {
   if (code < 0x100) return `\\x${code.toString(16).padStart(2, '0')}`;
   return code < 0x10000 ? `\\u${code.toString(16).padStart(4, '0')}` : `\\U${code.toString(16).padStart(8, '0')}`;
 }
@@ -50,7 +50,7 @@ export function reprBytes(bytes: Uint8Array): string {
     if (short !== undefined) parts.push(short);
     else if (character === quote) parts.push(`\\${quote}`);
     else if (character >= ' ' && character <= '~') parts.push(character);
-    else parts.push(escape(character.charCodeAt(0)));
+    else parts.push(hexEscape(character.charCodeAt(0)));
   }
   parts.push(quote);
   return parts.join('');

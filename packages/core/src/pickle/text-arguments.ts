@@ -96,8 +96,8 @@ export function decodeRawUnicode(bytes: Uint8Array, offset: number): string | Py
     const hex = match.slice(letter + 1);
     const code = Number.parseInt(hex, 16);
     if (hex.length !== (match[letter] === 'u' ? 4 : 8) || code > 0x10ffff) {
-      const escape = match.slice(slashes - 1);
-      throw new MmdError('CORRUPT', `UNICODE at ${offset + at}: the escape ${escape} is not a character`, {
+      const shown = match.slice(slashes - 1);
+      throw new MmdError('CORRUPT', `UNICODE at ${offset + at}: the escape ${shown} is not a character`, {
         offset: offset + at,
       });
     }

@@ -92,7 +92,7 @@ export class PyException implements Keyed, Stateful {
   }
 
   static {
-    showAs(this, (self, depth: number, options: object, inspect?: Inspect) =>
+    showAs(PyException, (self, depth: number, options: object, inspect?: Inspect) =>
       inspectAs(self.type, self.args, depth, options, inspect),
     );
   }
@@ -162,7 +162,7 @@ export class PyArray implements Keyed {
   }
 
   static {
-    showAs(this, (self, depth: number, options: object, inspect?: Inspect) =>
+    showAs(PyArray, (self, depth: number, options: object, inspect?: Inspect) =>
       inspectAs(`array(${self.typecode})`, self.bytes, depth, options, inspect),
     );
   }

@@ -65,7 +65,7 @@ export class PyTimeDelta implements Keyed {
   }
 
   static {
-    showAs(this, (self) => self.toString());
+    showAs(PyTimeDelta, (self) => self.toString());
   }
 
   /** @internal */
@@ -101,7 +101,7 @@ export class PyTimeZone implements Keyed {
   }
 
   static {
-    showAs(this, (self) => self.toString());
+    showAs(PyTimeZone, (self) => self.toString());
   }
 
   /** @internal */
@@ -143,7 +143,7 @@ export class PyDate implements Keyed {
   }
 
   static {
-    showAs(this, (self) => `date(${self.toString()})`);
+    showAs(PyDate, (self) => `date(${self.toString()})`);
   }
 
   /** @internal */
@@ -202,7 +202,7 @@ export class PyTime implements Keyed {
   }
 
   static {
-    showAs(this, (self) => `time(${self.toString()})`);
+    showAs(PyTime, (self) => `time(${self.toString()})`);
   }
 
   /** @internal */
@@ -292,7 +292,7 @@ export class PyDateTime implements Keyed {
   }
 
   static {
-    showAs(this, (self) => `datetime(${self.toString()})`);
+    showAs(PyDateTime, (self) => `datetime(${self.toString()})`);
   }
 
   /** @internal Two with fixed offsets are equal if they are the same moment. */

@@ -36,11 +36,11 @@ export class PyDict<K = unknown, V = unknown> implements Map<K, V> {
   #space: KeySpace | undefined;
 
   static {
-    Object.setPrototypeOf(this, Map);
-    Object.setPrototypeOf(this.prototype, Map.prototype);
+    Object.setPrototypeOf(PyDict, Map);
+    Object.setPrototypeOf(PyDict.prototype, Map.prototype);
     // A field or accessor of this name cannot be declared.
-    Object.defineProperty(this.prototype, 'constructor', { value: Map, writable: true, configurable: true });
-    showAs(this, (self, depth, options, inspect) =>
+    Object.defineProperty(PyDict.prototype, 'constructor', { value: Map, writable: true, configurable: true });
+    showAs(PyDict, (self, depth, options, inspect) =>
       inspectAs(`dict(${self.size})`, new Map(self), depth, options, inspect),
     );
   }

@@ -43,7 +43,7 @@ export class PyDecimal implements Keyed {
   }
 
   static {
-    showAs(this, (self) => `Decimal('${self.text}')`);
+    showAs(PyDecimal, (self) => `Decimal('${self.text}')`);
   }
 
   /** @internal Equal to every number of the same value. */
@@ -85,7 +85,7 @@ export class PyFraction implements Keyed {
   }
 
   static {
-    showAs(this, (self) => `Fraction(${self.numerator}, ${self.denominator})`);
+    showAs(PyFraction, (self) => `Fraction(${self.numerator}, ${self.denominator})`);
   }
 
   /** @internal */
@@ -134,7 +134,7 @@ export class PyUuid implements Keyed {
   }
 
   static {
-    showAs(this, (self) => `UUID('${self.text}')`);
+    showAs(PyUuid, (self) => `UUID('${self.text}')`);
   }
 
   /** @internal */
@@ -222,7 +222,7 @@ export class PyPath implements Keyed {
   }
 
   static {
-    showAs(this, (self) => `${self.type}('${self.toString()}')`);
+    showAs(PyPath, (self) => `${self.type}('${self.toString()}')`);
   }
 
   /** @internal Windows paths compare without case. */

@@ -70,7 +70,7 @@ export class NumpyScalar implements Keyed {
   }
 
   static {
-    showAs(this, (self, depth: number, options: object, inspect?: Inspect) =>
+    showAs(NumpyScalar, (self, depth: number, options: object, inspect?: Inspect) =>
       inspectAs(`numpy.${self.dtype.name}`, self.value, depth, options, inspect),
     );
   }
@@ -98,7 +98,7 @@ export class RecordType implements Keyed {
   }
 
   static {
-    showAs(this, (self) => self.toString());
+    showAs(RecordType, (self) => self.toString());
   }
 
   /** @internal */

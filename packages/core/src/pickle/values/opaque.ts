@@ -28,7 +28,7 @@ export class OpaqueGlobal implements Keyed {
   }
 
   static {
-    showAs(this, (self) => `<${self.toString()}>`);
+    showAs(OpaqueGlobal, (self) => `<${self.toString()}>`);
   }
 
   /** @internal */
@@ -125,9 +125,9 @@ export class OpaqueObject implements Keyed {
   }
 
   static {
-    showAs(this, (self, depth, options, inspect) => {
-      const shown: Record<string, unknown> = { args: Tuple.from(self.args) };
-      if (self.#operations.length > 0) shown['operations'] = self.#operations;
+    showAs(OpaqueObject, (self, depth, options, inspect) => {
+      const shown: { args: Tuple; operations?: readonly Operation[] } = { args: Tuple.from(self.args) };
+      if (self.#operations.length > 0) shown.operations = self.#operations;
       return inspectAs(`<${self.toString()}>`, shown, depth, options, inspect);
     });
   }

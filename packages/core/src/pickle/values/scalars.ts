@@ -49,7 +49,7 @@ export class PyFloat implements Keyed {
   }
 
   static {
-    showAs(this, (self) => self.toString());
+    showAs(PyFloat, (self) => self.toString());
   }
 
   /** @internal */
@@ -95,7 +95,7 @@ export class PyString implements Keyed {
   }
 
   static {
-    showAs(this, (self) => `PyString(${JSON.stringify(self.#text)})`);
+    showAs(PyString, (self) => `PyString(${JSON.stringify(self.#text)})`);
   }
 
   /** @internal */
@@ -119,7 +119,7 @@ export class PyConstant implements Keyed {
   }
 
   static {
-    showAs(this, (self) => self.name);
+    showAs(PyConstant, (self) => self.name);
   }
 
   /** @internal */
@@ -167,7 +167,7 @@ export class PyRange implements Keyed {
   }
 
   static {
-    showAs(this, (self) => self.toString());
+    showAs(PyRange, (self) => self.toString());
   }
 }
 

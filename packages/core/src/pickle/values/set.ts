@@ -20,11 +20,11 @@ export class PySet<T = unknown> implements Set<T> {
   #space: KeySpace | undefined;
 
   static {
-    Object.setPrototypeOf(this, Set);
-    Object.setPrototypeOf(this.prototype, Set.prototype);
+    Object.setPrototypeOf(PySet, Set);
+    Object.setPrototypeOf(PySet.prototype, Set.prototype);
     // A field or accessor of this name cannot be declared.
-    Object.defineProperty(this.prototype, 'constructor', { value: Set, writable: true, configurable: true });
-    showAs(this, (self, depth, options, inspect) =>
+    Object.defineProperty(PySet.prototype, 'constructor', { value: Set, writable: true, configurable: true });
+    showAs(PySet, (self, depth, options, inspect) =>
       inspectAs(`set(${self.size})`, new Set(self), depth, options, inspect),
     );
   }
@@ -154,8 +154,8 @@ function* twice<T>(items: Iterable<T>): Generator<[T, T], undefined> {
  */
 export class FrozenSet<T = unknown> extends PySet<T> {
   static {
-    Object.defineProperty(this.prototype, 'constructor', { value: this, writable: true, configurable: true });
-    showAs(this, (self, depth, options, inspect) =>
+    Object.defineProperty(FrozenSet.prototype, 'constructor', { value: FrozenSet, writable: true, configurable: true });
+    showAs(FrozenSet, (self, depth, options, inspect) =>
       inspectAs(`frozenset(${self.size})`, new Set(self), depth, options, inspect),
     );
   }
