@@ -69,7 +69,10 @@ export class DictCore {
       begin: () => this.begin(),
       commit: () => this.commit(),
       rollback: () => this.rollback(),
-      count: (place, rows) => this.writer.count(place.countOffset, rows),
+      count: (key, { countOffset, type, rowShape, maskOffset, filled }, rows) => {
+        const masked = maskOffset !== undefined;
+        this.writer.count(countOffset, rows, { key, type, shape: [rows, ...rowShape], masked, filled });
+      },
       pendingCount: ({ countOffset }) =>
         this.writer.pendingCount(countOffset) ?? this.store.journal?.stores.get(countOffset),
       afterwards: (task) => this.#afterwards.push(task),

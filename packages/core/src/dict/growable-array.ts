@@ -29,6 +29,8 @@ export interface GrowablePlace {
   /** A crash cut growing in place in two. */
   readonly unfinished: boolean;
   readonly maskOffset?: number;
+  /** Masked arrays: there is a fill value. */
+  readonly filled: boolean;
 }
 
 /** What a growable array asks of its dict. */

@@ -20,7 +20,7 @@ export interface GrowableDict {
   commit(): void;
   rollback(): void;
   /** Stores the row count at the commit. */
-  count(place: GrowablePlace, rows: number): void;
+  count(key: string, place: GrowablePlace, rows: number): void;
   /** The row count that the open batch will store. */
   pendingCount(place: GrowablePlace): number | undefined;
   /** Runs after the outermost commit or rollback. */
@@ -80,7 +80,7 @@ export class GrowableAppender implements GrowableHost {
         place = this.locate(key);
       }
       write(place, rows);
-      dict.count(place, rows + count);
+      dict.count(key, place, rows + count);
     } catch (error) {
       dict.rollback();
       throw error;
@@ -142,5 +142,6 @@ export function placeOf(view: EntryView): GrowablePlace {
     rowBytes: row,
     unfinished,
     ...(masked !== undefined && { maskOffset: view.offset + masked.mask.dataPos }),
+    filled: masked?.fill !== undefined,
   };
 }

@@ -9,7 +9,7 @@
 
 import { decodeUtf8 } from '../bytes/index.ts';
 import { MmdError } from '../errors.ts';
-import { decodeJournal, type Journal } from '../format/journal.ts';
+import { decodeJournal, type Journal, journalStart } from '../format/journal.ts';
 import {
   COMMIT_NUMBER_OFFSET,
   decodeHeader,
@@ -24,7 +24,7 @@ import {
   TERMINATOR_SIZE,
 } from '../format/layout.ts';
 import { answer, type ScanEnd, type ScannedEntry, scanEntries } from '../format/scan.ts';
-import { TAIL_PREFIX_SIZE, type TailKind, tailKindOf } from '../format/tail-entry.ts';
+import { TAIL_FOOTER_SIZE, type TailKind, tailKindOf } from '../format/tail-entry.ts';
 import type { StorageFile } from '../storage/storage-file.ts';
 import { BaseIndex } from './base-index.ts';
 import { Catalog, type EntryPlace } from './catalog.ts';
@@ -391,7 +391,9 @@ export class DictStore {
 
   /** What a journal says counts as done. */
   #readJournal(offset: number): void {
-    const start = offset + TAIL_PREFIX_SIZE;
+    const footer = ENTRY_TAIL_SIZE + TAIL_FOOTER_SIZE;
+    const start = journalStart(this.read(this.terminator - footer, footer), this.terminator);
+    if (start === undefined || start < offset) return;
     this.journal = decodeJournal(this.read(start, this.terminator - ENTRY_TAIL_SIZE - start));
     if (this.journal === undefined || this.journal.deaths.length === 0) return;
     const deaths = new Set(this.journal.deaths);

@@ -13,6 +13,7 @@ import { type ArrayBody, type EncodedValue, partLength } from '../format/encoded
 import { encodeFiller } from '../format/filler.ts';
 import { findEntry } from '../format/find-entry.ts';
 import { encodeJournal, type Journal } from '../format/journal.ts';
+import { encodeProgram, type RowsProgram } from '../format/journal-program.ts';
 import {
   COMMIT_NUMBER_OFFSET,
   DEAD,
@@ -52,12 +53,14 @@ export class DictWriter {
   #broken = false;
   /** Entries that have a successor, by key: they die after the commit. */
   readonly #tombstones = new Map<string, EntryPlace>();
-  /** State bytes of deleted entries: their death is the change. */
-  #deletes: EntryPlace[] = [];
+  /** Deleted entries: their death is the change. */
+  #deletes: Death[] = [];
   /** Row counts to store: offset and count. */
   /** Bytes to write elsewhere at the commit. */
   #overwrites: [offset: number, bytes: Uint8Array][] = [];
   readonly #counts = new Map<number, number>();
+  /** For each stored count, what Python is to make of it. */
+  readonly #programs = new Map<number, RowsProgram>();
   #lastOffset = 0;
   #lastFrameLength = 0;
   #changed = false;
@@ -193,7 +196,7 @@ export class DictWriter {
     // The predecessor of an entry of this very batch was to die as replaced: now its death is the change.
     const committed = this.#bury(key, place) ? place : this.#tombstones.get(key);
     this.#tombstones.delete(key);
-    if (committed !== undefined) this.#deletes.push(committed);
+    if (committed !== undefined) this.#deletes.push({ ...committed, key });
     store.remove(key);
     this.#broken = false;
     return true;
@@ -212,9 +215,10 @@ export class DictWriter {
   }
 
   /** Stores a row count at the commit. */
-  count(offset: number, rows: number): void {
+  count(offset: number, rows: number, program: RowsProgram): void {
     if (offset < this.#buffer.base) {
       this.#counts.set(offset, rows);
+      this.#programs.set(offset, program);
       return;
     }
     // The array's entry itself is not committed yet: its count may be written at once.
@@ -279,7 +283,10 @@ export class DictWriter {
     this.#broken = false;
     if (this.#tombstones.size > 0) this.#tombstones.clear();
     if (this.#deletes.length > 0) this.#deletes = [];
-    if (this.#counts.size > 0) this.#counts.clear();
+    if (this.#counts.size > 0) {
+      this.#counts.clear();
+      this.#programs.clear();
+    }
     if (this.#overwrites.length > 0) this.#overwrites = [];
     this.#store.file.unlock();
   }
@@ -434,7 +441,10 @@ export class DictWriter {
     const start = buffer.cursor;
     const last = this.#lastOffset;
     const payload = encodeJournal(journal);
-    const { prefix, suffix } = tailEntryFrame('journal', payload.length, store.memoHint);
+    // A key that was deleted and then set again is there.
+    const deleted = this.#deletes.map(({ key }) => key).filter((key) => store.find(key) < 0);
+    const program = encodeProgram(deleted, [...this.#programs.values()]);
+    const { prefix, suffix } = tailEntryFrame('journal', payload.length, store.memoHint, program);
     buffer.bytes(prefix);
     buffer.bytes(payload);
     buffer.bytes(suffix);
@@ -576,6 +586,11 @@ export class DictWriter {
     // A head whose last byte lies beyond a sector's border commits only if that byte stays the same.
     this.#filler(ENTRY_HEAD_SIZE + KEY_LENGTH_LIKE_STOP + 1 + ENTRY_TAIL_SIZE, KEY_LENGTH_LIKE_STOP);
   }
+}
+
+/** An entry that is to die. */
+interface Death extends EntryPlace {
+  readonly key: string;
 }
 
 /** Whether the 8 bytes at `offset` lie in one sector, so that a write of them is not torn. */

@@ -7,7 +7,7 @@
 import { decodeUtf8 } from '../bytes/index.ts';
 import { MmdError } from '../errors.ts';
 import { findEntry } from './find-entry.ts';
-import { decodeJournal } from './journal.ts';
+import { decodeJournal, journalStart } from './journal.ts';
 import {
   DEAD,
   decodeHeader,
@@ -21,7 +21,7 @@ import {
 } from './layout.ts';
 import { type ByteRequest, type ScannedEntry, scanEntries } from './scan.ts';
 import type { Step } from './steps.ts';
-import { TAIL_PREFIX_SIZE, type TailKind, tailKindOf } from './tail-entry.ts';
+import { TAIL_FOOTER_SIZE, type TailKind, tailKindOf } from './tail-entry.ts';
 import { decodeIndexFooter, INDEX_FOOTER_SIZE } from './tail-index.ts';
 
 /** What a finding is called. */
@@ -182,10 +182,13 @@ function* checkTail(
   findings: Finding[],
   plan: Step[],
 ): Generator<ByteRequest, void, Uint8Array> {
-  const payloadStart = tail.last + TAIL_PREFIX_SIZE;
   const payloadEnd = end - ENTRY_TAIL_SIZE;
   if (tail.kind === 'journal') {
-    const payload: Uint8Array = yield { offset: payloadStart, length: payloadEnd - payloadStart };
+    const footer = ENTRY_TAIL_SIZE + TAIL_FOOTER_SIZE;
+    const last: Uint8Array = yield { offset: end - footer, length: footer };
+    const start = journalStart(last, end);
+    if (start === undefined || start < tail.last) return;
+    const payload: Uint8Array = yield { offset: start, length: payloadEnd - start };
     const journal = decodeJournal(payload);
     if (journal === undefined) return;
     findings.push(

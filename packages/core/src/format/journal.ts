@@ -14,8 +14,19 @@
  */
 
 import { crc32c } from './checksum.ts';
-import { getU32, getU64, putU32, putU64 } from './layout.ts';
-import { putTailFooter, TAIL_FOOTER_SIZE } from './tail-entry.ts';
+import { ENTRY_TAIL_SIZE, getU32, getU64, putU32, putU64 } from './layout.ts';
+import { putTailFooter, TAIL_FOOTER_SIZE, tailFooter } from './tail-entry.ts';
+
+/**
+ * Where a journal's payload starts.
+ * @param bytes - the last bytes of the entry, at least 24
+ * @param entryEnd - the end of the entry: a file or a byte offset
+ * @returns the start in the same measure; `undefined` where the footer is none
+ */
+export function journalStart(bytes: Uint8Array, entryEnd: number): number | undefined {
+  const footer = tailFooter(bytes, bytes.length - ENTRY_TAIL_SIZE - TAIL_FOOTER_SIZE);
+  return footer?.kind === 'journal' ? entryEnd - ENTRY_TAIL_SIZE - footer.length : undefined;
+}
 
 /** What is to be done after the commit. */
 export interface Journal {

@@ -6,8 +6,9 @@
  * |---|---|---|
  * | head | 11 | as every entry's; the key has 46 bytes, so that the last byte of the head is a terminator's |
  * | key | 46 | `mmdpickle ` and the kind, padded with spaces |
+ * | program | p | journals only: opcodes up to a STOP |
  * | opcode | 9 | BINBYTES8 and the payload's length |
- * | payload | n | begins as the kind says, ends with the entry's size (u64) and the kind's magic (8 bytes) |
+ * | payload | n | begins as the kind says, ends with its own length (u64) and the kind's magic (8 bytes) |
  * | tail | 8 | as every entry's, dead |
  *
  * @module
@@ -38,7 +39,7 @@ export type TailKind = keyof typeof TAIL_KINDS;
 
 /** Bytes of a tail entry before its payload. */
 export const TAIL_PREFIX_SIZE: number = ENTRY_HEAD_SIZE + KEY_LENGTH_LIKE_STOP + 9;
-/** Size and magic at the payload's end. */
+/** Length and magic at the payload's end. */
 export const TAIL_FOOTER_SIZE = 16;
 
 function ascii(text: string): Uint8Array {
@@ -57,17 +58,23 @@ export function tailKindOf(bytes: Uint8Array, keyPos: number, keyLength: number)
   return (Object.keys(TAIL_KINDS) as TailKind[]).find((kind) => tailKey(kind) === key);
 }
 
-/** The bytes around a payload of `length` bytes, footer included. */
+/**
+ * The bytes around a payload of `length` bytes, footer included.
+ * @param program - opcodes that stand before the payload's opcode, and end with STOP
+ */
 export function tailEntryFrame(
   kind: TailKind,
   length: number,
   memoHint: number,
+  program: Uint8Array = new Uint8Array(0),
 ): { prefix: Uint8Array; suffix: Uint8Array } {
-  const prefix = new Uint8Array(TAIL_PREFIX_SIZE);
-  const size = TAIL_PREFIX_SIZE + length + ENTRY_TAIL_SIZE;
+  const prefix = new Uint8Array(TAIL_PREFIX_SIZE + program.length);
+  const size = prefix.length + length + ENTRY_TAIL_SIZE;
   let pos = putEntryHead(prefix, 0, size - FRAME_SIZE, KEY_LENGTH_LIKE_STOP);
   prefix.set(ascii(tailKey(kind)), pos);
   pos += KEY_LENGTH_LIKE_STOP;
+  prefix.set(program, pos);
+  pos += program.length;
   prefix[pos] = BINBYTES8;
   putU64(prefix, pos + 1, length);
   const suffix = new Uint8Array(ENTRY_TAIL_SIZE);
@@ -75,10 +82,10 @@ export function tailEntryFrame(
   return { prefix, suffix };
 }
 
-/** Writes size and magic over the payload's last 16 bytes. */
+/** Writes length and magic over the payload's last 16 bytes. */
 export function putTailFooter(kind: TailKind, payload: Uint8Array): void {
   const pos = payload.length - TAIL_FOOTER_SIZE;
-  putU64(payload, pos, TAIL_PREFIX_SIZE + payload.length + ENTRY_TAIL_SIZE);
+  putU64(payload, pos, payload.length);
   payload.set(ascii(TAIL_KINDS[kind].magic), pos + 8);
 }
 
@@ -86,8 +93,8 @@ export function putTailFooter(kind: TailKind, payload: Uint8Array): void {
  * Reads a footer.
  * @param bytes - the payload's last 16 bytes stand at `pos`
  */
-export function tailFooter(bytes: Uint8Array, pos: number): { kind: TailKind; size: number } | undefined {
+export function tailFooter(bytes: Uint8Array, pos: number): { kind: TailKind; length: number } | undefined {
   const magic = String.fromCharCode(...bytes.subarray(pos + 8, pos + 16));
   const kind = (Object.keys(TAIL_KINDS) as TailKind[]).find((name) => TAIL_KINDS[name].magic === magic);
-  return kind && { kind, size: getU64(bytes, pos) };
+  return kind && { kind, length: getU64(bytes, pos) };
 }
