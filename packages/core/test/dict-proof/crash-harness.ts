@@ -1,0 +1,172 @@
+/**
+ * Records an operation, goes through the states a crash can leave, and holds each against this library and stock Python.
+ */
+import { createHash } from 'node:crypto';
+import { MmapDict } from '../../src/dict/index.ts';
+import type { DictOptions } from '../../src/dict/options.ts';
+import { isTerminator, terminator } from '../../src/format/index.ts';
+import { MemoryDisk, type MemoryFile } from '../../src/storage/index.ts';
+import { CrashFile, type CrashState, type CrashStateOptions, crashStates } from '../../src/testing/index.ts';
+import { stateText } from './canonical.ts';
+import type { Judge } from './judge.ts';
+import { type Base, type Operation, openFor } from './operations.ts';
+
+const NAME = 'dict';
+
+/** The dict's file on a disk of its own, beside whatever else a crash left there. */
+export function restore(files: ReadonlyMap<string, Uint8Array>): MemoryFile {
+  const disk = new MemoryDisk();
+  for (const [name, bytes] of files) disk.open(name, 'create-new').write(0, bytes);
+  return disk.open(NAME, 'r+');
+}
+
+/** Runs all steps of an operation and gives the record. */
+export function record(operation: Operation, base: Base, options: DictOptions): CrashFile {
+  const file = CrashFile.over(restore(new Map([[NAME, base.bytes]])));
+  const dict = openFor(operation, file, options);
+  for (const [i, { run }] of operation.steps.entries()) {
+    run(dict);
+    file.log.mark(`step ${i}`);
+    if (dict.closed) break;
+    expectText(stateText(dict), [stateText(base.models[i + 1]!)], `after step ${i} of ${operation.name}`);
+  }
+  return file;
+}
+
+/** Counts of a run. */
+export interface Tally {
+  /** States that the record can leave. */
+  states: number;
+  /** Different ones. */
+  distinct: number;
+  /** Different ones that needed a repair. */
+  repaired: number;
+  /** States of a crash during the repair of such a one. */
+  nested: number;
+}
+
+/** Options of {@link checkCrashes}. */
+export interface CrashCheck {
+  readonly judge: Judge;
+  readonly tally: Tally;
+  readonly states: CrashStateOptions;
+  readonly durability: 'none' | 'commit';
+  /** Crashes during the recovery from a crash: every how many-th repair. 0: none. */
+  readonly nestEvery: number;
+}
+
+/** Checks every state that a crash during the operation can leave. */
+export async function checkCrashes(operation: Operation, base: Base, check: CrashCheck): Promise<void> {
+  const { judge, tally, states, durability } = check;
+  const texts = base.models.map((model) => stateText(model));
+  const { log } = record(operation, base, { durability });
+  const seen = new Set<string>();
+  for (const state of crashStates(log, { ...states, power: durability === 'commit' })) {
+    tally.states++;
+    const image = state.files.get(NAME);
+    if (image === undefined) throw new Error(`${operation.name}: ${state.label}: the file is gone`);
+    const first = state.acknowledged;
+    const allowed = texts.slice(first, first + 2);
+    const name = createHash('sha1')
+      .update(image)
+      .update(String(state.files.size))
+      .update(allowed.join('\n'))
+      .digest('latin1');
+    if (seen.has(name)) continue;
+    seen.add(name);
+    tally.distinct++;
+    try {
+      await checkState(operation, state, allowed, allowed, durability, judge);
+      const nested = await checkRecovery(operation, state, allowed, check);
+      if (nested) tally.repaired++;
+    } catch (error) {
+      const where = `${operation.name}, durability ${durability}, ${state.cause}: ${state.label}`;
+      throw new Error(`${where}: ${error instanceof Error ? error.stack : String(error)}`, { cause: error });
+    }
+  }
+}
+
+async function checkState(
+  operation: Operation,
+  state: Pick<CrashState, 'files'>,
+  allowed: readonly string[],
+  python: readonly string[],
+  durability: 'none' | 'commit',
+  judge: Judge,
+): Promise<void> {
+  const image = state.files.get(NAME)!;
+  {
+    using reader = MmapDict.over(restore(state.files), { mode: 'r' });
+    expectText(stateText(reader), allowed, 'a reader');
+    const { findings } = reader.fsck({ values: false });
+    const errors = findings.filter(({ severity }) => severity === 'error');
+    if (errors.length > 0) throw new Error(`fsck: ${JSON.stringify(errors)}`);
+  }
+  const file = restore(state.files);
+  using writer = openFor(operation, file, { durability });
+  const found = stateText(writer);
+  expectText(found, allowed, 'a writer');
+  writer.set('appended later', 1);
+  expectText(stateText(writer), [withKey(found, 'appended later=i1')], 'an append after the crash');
+  const after = file.toBytes();
+  if (!isTerminator(after, after.length - terminator().length)) throw new Error('no terminator at the end of the file');
+  if (writer.fsck().findings.some(({ severity }) => severity === 'error')) throw new Error('fsck after the append');
+  const claim = python.join('\n');
+  const where = `${operation.name}: stock Python`;
+  await judge.add(image, claim, (text) => {
+    if (operation.lags) expectBetween(text, python, where);
+    else expectText(text, python, where);
+  });
+  await judge.add(after, found, (text) =>
+    expectText(text, [withKey(found, 'appended later=i1')], `${where} after the append`),
+  );
+}
+
+/** Opening for writing repairs; a crash in the middle of that changes nothing. Returns whether there was a repair. */
+async function checkRecovery(
+  operation: Operation,
+  state: CrashState,
+  allowed: readonly string[],
+  { judge, tally, durability, nestEvery, states }: CrashCheck,
+): Promise<boolean> {
+  const file = CrashFile.over(restore(state.files));
+  const found = stateText(openFor(operation, file, { durability }));
+  if (file.log.ops.length === 0) return false;
+  if (nestEvery === 0 || tally.repaired % nestEvery !== 0) return true;
+  const seen = new Set<string>();
+  for (const nested of crashStates(file.log, { ...states, power: durability === 'commit' })) {
+    const name = createHash('sha1').update(nested.files.get(NAME)!).digest('latin1');
+    if (seen.has(name)) continue;
+    seen.add(name);
+    tally.nested++;
+    // What the first recovery was about to show, the next one shows too; in between it may be the state before.
+    await checkState(operation, nested, nested.begun === 0 ? [found] : allowed, allowed, durability, judge);
+  }
+  return true;
+}
+
+/** Fails unless the text is one of those. */
+export function expectText(found: string, allowed: readonly string[], what: string): void {
+  if (allowed.includes(found)) return;
+  throw new Error(`${what} saw\n  ${found}\ninstead of\n  ${allowed.join('\n  or ')}`);
+}
+
+/** Every key has its old or its new value. */
+function expectBetween(found: string, allowed: readonly string[], what: string): void {
+  if (allowed.includes(found)) return;
+  const [old, fresh] = allowed.map(pairs) as [Map<string, string>, Map<string, string> | undefined];
+  const seen = pairs(found);
+  for (const key of new Set([...seen.keys(), ...old.keys(), ...(fresh?.keys() ?? [])])) {
+    const value = seen.get(key);
+    if (value !== old.get(key) && (fresh === undefined || value !== fresh.get(key))) expectText(found, allowed, what);
+  }
+}
+
+function pairs(text: string): Map<string, string> {
+  if (text === '') return new Map();
+  return new Map(text.split(';').map((pair) => [pair.slice(0, pair.indexOf('=')), pair.slice(pair.indexOf('=') + 1)]));
+}
+
+function withKey(text: string, pair: string): string {
+  return [...(text === '' ? [] : text.split(';')), pair].sort().join(';');
+}

@@ -1,0 +1,38 @@
+import { pythons } from '@mmdpickle/test-support';
+import { afterAll, describe, expect, test } from 'vitest';
+import { checkCrashes, type Tally } from './crash-harness.ts';
+import { Judge } from './judge.ts';
+import { baseOf, OPERATIONS } from './operations.ts';
+
+const LONG = process.env.MMDPICKLE_LONG === '1';
+const BORDERS = [200, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10];
+
+const tally: Tally = { states: 0, distinct: 0, repaired: 0, nested: 0 };
+const recent = pythons();
+const old = recent.filter(({ numpy }) => numpy.startsWith('1.'));
+const judge = new Judge(recent);
+const legacyJudge = new Judge(old, { lenient: true });
+
+afterAll(async () => {
+  await judge[Symbol.asyncDispose]();
+  await legacyJudge[Symbol.asyncDispose]();
+});
+
+describe.each(OPERATIONS)('after a crash during "$name" the file holds the old or the new state', (operation) => {
+  test.each(['none', 'commit'] as const)('durability %s', { timeout: 600_000 }, async (durability) => {
+    const borders = operation.heavy && !LONG ? [200, 1, 5, 9, 10] : BORDERS;
+    const states = LONG
+      ? { allSubsetsUpTo: 8, samples: 64, tears: 64 }
+      : { allSubsetsUpTo: 8, samples: operation.heavy ? 8 : 12, tears: operation.heavy ? 6 : 8 };
+    const to = operation.legacy ? legacyJudge : judge;
+    for (const border of borders) {
+      const base = baseOf(operation, border);
+      await checkCrashes(operation, base, { judge: to, tally, states, durability, nestEvery: LONG ? 1 : 5 });
+    }
+    await to.finish();
+  });
+});
+
+test('more than 20,000 different states were checked', () => {
+  expect(tally.distinct + tally.nested).toBeGreaterThan(20_000);
+});
