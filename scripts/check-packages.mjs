@@ -8,6 +8,10 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 
 const PACKAGES = resolve('packages');
+const TOOLS = [
+  { tool: 'publint', options: ['--strict'] },
+  { tool: 'attw', options: ['--profile', 'esm-only'] },
+];
 const out = mkdtempSync(join(tmpdir(), 'mmdpickle-pack-'));
 const failures = [];
 try {
@@ -24,11 +28,8 @@ try {
       out,
       readdirSync(out).find((file) => !before.has(file)),
     );
-    for (const [tool, args] of [
-      ['publint', [tarball, '--strict']],
-      ['attw', [tarball, '--profile', 'esm-only']],
-    ]) {
-      const run = spawnSync('npx', ['--no-install', tool, ...args], { encoding: 'utf8' });
+    for (const { tool, options } of TOOLS) {
+      const run = spawnSync('npx', ['--no-install', tool, tarball].concat(options), { encoding: 'utf8' });
       process.stdout.write(`${run.status === 0 ? 'ok  ' : 'FAIL'} ${manifest.name} ${tool}\n`);
       if (run.status !== 0) failures.push(`${manifest.name} ${tool}:\n${run.stdout}${run.stderr}`);
     }

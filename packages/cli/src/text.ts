@@ -28,7 +28,7 @@ export function table(columns: readonly Column[], rows: readonly (readonly strin
 const ESCAPES = new RegExp(`${String.fromCharCode(27)}\\[[0-9;]*m`, 'g');
 
 function width(text: string): number {
-  return [...text.replaceAll(ESCAPES, '')].length;
+  return Array.from(text.replaceAll(ESCAPES, '')).length;
 }
 
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'] as const;
