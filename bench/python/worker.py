@@ -10,6 +10,7 @@ import importlib
 import json
 import os
 import sys
+import time
 import traceback
 
 from registry import MissingPeer, PREPARE, SIDES
@@ -54,9 +55,10 @@ def execute(command, state):
         return {"ok": True}
     if what == "round":
         gc.collect()
+        before = time.process_time_ns()
         taken = state["round"](command["index"])
         seconds, metrics = taken if isinstance(taken, tuple) else (taken, None)
-        answer = {"ns": seconds * 1e9}
+        answer = {"ns": seconds * 1e9, "cpuNs": time.process_time_ns() - before}
         if metrics is not None:
             answer["metrics"] = metrics
         return {"ok": True, "round": answer, "rss": peak_rss()}

@@ -59,6 +59,8 @@ export interface SideContext {
 /** One measured round. */
 export interface Round {
   readonly ns: number;
+  /** Processor time of the side's own process, in the kernel and in helper threads too. */
+  readonly cpuNs?: number;
   readonly metrics?: { readonly [name: string]: number };
 }
 

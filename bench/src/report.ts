@@ -15,8 +15,9 @@ export interface GoalResult {
   /** The peer and the size, or the metric's name. */
   readonly beside: string;
   readonly value: Spread;
-  /** For ratios: of the fastest rounds. */
+  /** For ratios: of the fastest rounds, and of the least processor time. */
   readonly best?: number;
+  readonly cpu?: number;
   readonly goal: string;
   readonly verdict: 'met' | 'short' | 'not measured';
 }
@@ -67,7 +68,8 @@ export function goalsOf(benchCase: BenchCase, result: CaseResult): GoalResult[] 
       const peer = result.lanes.find((other) => other.side === goal.peer && other.size === lane.size);
       const value = peer === undefined ? none : ratioOf(lane, peer);
       const best = peer === undefined ? Number.NaN : bestRatio(timesOf(lane), timesOf(peer));
-      return { ...base, beside: `${goal.peer}${at}`, value, best, verdict: verdict(goal, value.median) };
+      const cpu = peer === undefined ? Number.NaN : bestRatio(cpuOf(lane), cpuOf(peer));
+      return { ...base, beside: `${goal.peer}${at}`, value, best, cpu, verdict: verdict(goal, value.median) };
     });
   });
 }
@@ -78,6 +80,10 @@ function ratioOf(ours: LaneResult, peer: LaneResult): Spread {
 
 function timesOf({ rounds }: LaneResult): number[] {
   return rounds.map(({ ns }) => ns);
+}
+
+function cpuOf({ rounds }: LaneResult): number[] {
+  return rounds.map(({ cpuNs }) => cpuNs ?? Number.NaN);
 }
 
 function verdict(goal: Goal, value: number): GoalResult['verdict'] {
@@ -114,6 +120,7 @@ export function caseTable(benchCase: BenchCase, result: CaseResult): string {
       'peak RSS ',
       'ours is x times as fast',
       'fastest rounds ',
+      'CPU ',
       'other figures',
     ],
     rows,
@@ -157,8 +164,12 @@ function laneRow(benchCase: BenchCase, result: CaseResult, lane: LaneResult): st
     rates.join(', '),
     formatBytes(lane.peakRss),
     ...(ours === undefined || ours === lane || ours.state !== 'measured'
-      ? ['', '']
-      : [formatSpread(ratioOf(ours, lane)), digits(bestRatio(timesOf(ours), timesOf(lane)))]),
+      ? ['', '', '']
+      : [
+          formatSpread(ratioOf(ours, lane)),
+          digits(bestRatio(timesOf(ours), timesOf(lane))),
+          digits(bestRatio(cpuOf(ours), cpuOf(lane))),
+        ]),
     figures.join(', '),
   ];
 }
@@ -166,13 +177,14 @@ function laneRow(benchCase: BenchCase, result: CaseResult, lane: LaneResult): st
 /** All goals in one table. */
 export function goalTable(goals: readonly GoalResult[]): string {
   return renderTable(
-    ['case', 'side', 'beside', 'reached (min-max)', 'fastest rounds ', 'goal', 'verdict'],
+    ['case', 'side', 'beside', 'reached (min-max)', 'fastest rounds ', 'CPU ', 'goal', 'verdict'],
     goals.map((goal) => [
       goal.case,
       goal.side,
       goal.beside,
       formatSpread(goal.value),
       goal.best === undefined ? '' : digits(goal.best),
+      goal.cpu === undefined ? '' : digits(goal.cpu),
       goal.goal,
       goal.verdict,
     ]),

@@ -5,16 +5,23 @@ import type { Round, SideContext } from './case.ts';
 
 /** The time `action` takes. */
 export function timed(action: () => void): Round {
+  const cpu = process.cpuUsage();
   const began = process.hrtime.bigint();
   action();
-  return { ns: Number(process.hrtime.bigint() - began) };
+  return { ns: Number(process.hrtime.bigint() - began), cpuNs: cpuSince(cpu) };
 }
 
 /** The time until the promise of `action` is settled. */
 export async function timedAsync(action: () => Promise<void>): Promise<Round> {
+  const cpu = process.cpuUsage();
   const began = process.hrtime.bigint();
   await action();
-  return { ns: Number(process.hrtime.bigint() - began) };
+  return { ns: Number(process.hrtime.bigint() - began), cpuNs: cpuSince(cpu) };
+}
+
+function cpuSince(before: NodeJS.CpuUsage): number {
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) * 1e3;
 }
 
 /** A path in the side's directory at which nothing stands. */

@@ -58,7 +58,7 @@ const mmdpickle: Side = {
           const meta = dict.getMeta('input');
           dict.close();
           if (meta === undefined) throw new Error('no array under the name of the npy file');
-          sameTail(path, input, statSync(path).size - meta.offset - meta.length);
+          sameTail(path, input, statSync(path).size - meta.offset - (meta.nbytes ?? 0));
           return round;
         },
       };
