@@ -39,6 +39,7 @@ export class Catalog {
   #count = 0;
   #distinct = 0;
   #size = 0;
+  #changes = 0;
   readonly #scratch = new Uint8Array(KEY_MAX * 3);
   /** Where the last search ended, for what is added next. */
   #lastIndex = 0;
@@ -46,6 +47,11 @@ export class Catalog {
 
   constructor(seed: number = (Math.random() * 2 ** 32) | 0) {
     this.seed = seed;
+  }
+
+  /** Rises with every change: what was found before may have moved. */
+  get changes(): number {
+    return this.#changes;
   }
 
   /** The number of keys. */
@@ -107,8 +113,7 @@ export class Catalog {
     const places = this.shadowed.get(key);
     if (places === undefined) this.shadowed.set(key, [place]);
     else places.push(place);
-    this.#offsets[old] = offset;
-    this.#frameLengths[old] = frameLength;
+    this.move(old, offset, frameLength);
   }
 
   /** Like {@link Catalog.load} for a key as text. */
@@ -127,6 +132,7 @@ export class Catalog {
 
   /** The entry of a slot moved or changed its length. */
   move(slot: number, offset: number, frameLength: number): void {
+    this.#changes++;
     this.#offsets[slot] = offset;
     this.#frameLengths[slot] = frameLength;
   }
@@ -138,6 +144,7 @@ export class Catalog {
   }
 
   clear(): void {
+    this.#changes++;
     this.#table.fill(0);
     this.shadowed.clear();
     this.#keysEnd = 0;
@@ -163,6 +170,7 @@ export class Catalog {
   }
 
   #drop(slot: number): void {
+    this.#changes++;
     this.#offsets[slot] = -1;
     this.#size--;
   }
@@ -206,6 +214,7 @@ export class Catalog {
     this.#keyLengths[slot] = length;
     this.#table[this.#lastIndex] = slot + 1;
     this.#size++;
+    this.#changes++;
     if (this.#distinct * 2 > this.#table.length) this.#growTable();
   }
 

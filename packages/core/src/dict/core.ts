@@ -65,14 +65,12 @@ export class DictCore {
     this.#encode = resolved.layout === 'legacy' ? this.#legacy : this.#modern;
     this.decoder = new Decoder({ ...resolved.load, borrow: true });
     this.growables = new GrowableAppender({
+      revision: () => this.#revision(),
       view: (key) => this.find(key),
       begin: () => this.begin(),
       commit: () => this.commit(),
       rollback: () => this.rollback(),
-      count: (key, { countOffset, type, rowShape, maskOffset, filled }, rows) => {
-        const masked = maskOffset !== undefined;
-        this.writer.count(countOffset, rows, { key, type, shape: [rows, ...rowShape], masked, filled });
-      },
+      count: (key, place, rows) => this.writer.count(key, place, rows),
       pendingCount: ({ countOffset }) =>
         this.writer.pendingCount(countOffset) ?? this.store.journal?.stores.get(countOffset),
       afterwards: (task) => this.#afterwards.push(task),
@@ -152,6 +150,13 @@ export class DictCore {
     } finally {
       this.#runAfterwards();
     }
+  }
+
+  /** Places that were found hold as long as this is the same. */
+  #revision(): unknown {
+    this.refresh();
+    const { store } = this;
+    return store.statesUnknown || store.base !== undefined ? undefined : store.revision;
   }
 
   #runAfterwards(): void {

@@ -145,6 +145,7 @@ export class GrowableArray extends NDArray {
   readonly #rowShape: readonly number[];
   readonly #rowBytes: number;
   #place: GrowablePlace;
+  #rows: number;
 
   /** @internal Given by `MmapDict.get`. */
   constructor(host: GrowableHost, key: string, type: DType, rowShape: readonly number[]) {
@@ -158,6 +159,7 @@ export class GrowableArray extends NDArray {
     this.#rowShape = rowShape;
     this.#rowBytes = rowBytes;
     this.#place = place;
+    this.#rows = rows;
   }
 
   /** Rows there is room for before the reserve must grow. */
@@ -187,13 +189,14 @@ export class GrowableArray extends NDArray {
     const before = this.#place;
     const place = this.#host.locate(this.key);
     const rows = this.#host.rows(place);
-    if (rows === this.shape[0] && place.dataOffset === before.dataOffset && place.file === before.file) return false;
+    if (rows === this.#rows && place === before) return false;
+    this.#rows = rows;
     this.#place = place;
-    this.relay({
+    this.relayLater(() => ({
       memory: this.#host.map(place, place.dataOffset, rows * this.#rowBytes),
       dtype: this.#type,
       shape: [rows, ...this.#rowShape],
-    });
+    }));
     return true;
   }
 

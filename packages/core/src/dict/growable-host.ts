@@ -14,6 +14,8 @@ import type { GrowableHost, GrowablePlace } from './growable-array.ts';
 
 /** What the host needs of the dict. */
 export interface GrowableDict {
+  /** Changes whenever a key, or where it stands, may have changed; `undefined` when that is not known. */
+  revision(): unknown;
   /** The entry with the key, after a look at the file; `undefined` when there is none. */
   view(key: string): EntryView | undefined;
   begin(): void;
@@ -37,25 +39,26 @@ export interface GrowableDict {
 export class GrowableAppender implements GrowableHost {
   readonly #dict: GrowableDict;
   readonly #places = new Map<string, GrowablePlace>();
+  /** Of the dict, when the places were found. */
+  #revision: unknown;
 
   constructor(dict: GrowableDict) {
     this.#dict = dict;
   }
 
   locate(key: string): GrowablePlace {
+    // Nothing moved since the last append: no need to look the key up.
+    const revision = this.#dict.revision();
+    const known = this.#places.get(key);
+    if (known !== undefined && revision !== undefined && this.#revision === revision) return known;
     const view = this.#dict.view(key);
     if (view === undefined)
       throw new MmdError('NOT_FOUND', `no key ${JSON.stringify(key)}: the array was deleted`, { key });
-    const known = this.#places.get(key);
-    if (
-      known !== undefined &&
-      known.entryOffset === view.place.offset &&
-      known.frameLength === view.place.frameLength &&
-      known.file === view.file &&
-      !known.unfinished
-    ) {
-      return known;
-    }
+    const { place: entry, file } = view;
+    const same = known !== undefined && known.file === file && !known.unfinished;
+    if (same && known.entryOffset === entry.offset && known.frameLength === entry.frameLength) return known;
+    if (this.#revision !== revision) this.#places.clear();
+    this.#revision = revision;
     const place = placeOf(view);
     this.#places.set(key, place);
     return place;

@@ -91,6 +91,8 @@ export class DictStore {
   #anchor: Uint8Array = EMPTY;
   #lastFullLook = 0;
   #stale = true;
+  /** Keeps the revision rising where the catalog or the file is replaced. */
+  #rebuilt = 0;
 
   constructor(file: StorageFile, options: ResolvedOptions) {
     this.file = file;
@@ -188,6 +190,7 @@ export class DictStore {
     if (base === undefined) return;
     const removed = [...this.removed];
     this.base = undefined;
+    this.#rebuilt += known.changes + 1;
     this.catalog = new Catalog();
     const { end } = base.footer;
     const requests = scanEntries(HEADER_SIZE, this.file.size(), (entry) => this.#visit(entry), end);
@@ -221,6 +224,11 @@ export class DictStore {
     if (this.statesUnknown || this.#stale) this.#look(false, true);
   }
 
+  /** Changes whenever a key, or where it stands, may have changed. */
+  get revision(): number {
+    return this.#rebuilt + this.catalog.changes;
+  }
+
   /** A killed writer left something to finish or to cut off. */
   get needsRepair(): boolean {
     const { torn, partial, journal, size, terminator } = this;
@@ -246,6 +254,7 @@ export class DictStore {
 
   /** The dict goes on in another file, which has the old one's name. */
   replaceFile(file: StorageFile, locked: boolean): void {
+    this.#rebuilt++;
     this.#retired.push(this.file);
     this.file = file;
     this.#look(locked, true);

@@ -38,6 +38,7 @@ import { tailEntryFrame } from '../format/tail-entry.ts';
 import { ValueReader } from '../format/value-reader.ts';
 import { AppendBuffer, writeBorderless } from './append-buffer.ts';
 import type { EntryPlace } from './catalog.ts';
+import type { GrowablePlace } from './growable-array.ts';
 import { isStoredBody } from './raw-value.ts';
 import { type DictStore, FileReplaced } from './store.ts';
 
@@ -59,8 +60,8 @@ export class DictWriter {
   /** Bytes to write elsewhere at the commit. */
   #overwrites: [offset: number, bytes: Uint8Array][] = [];
   readonly #counts = new Map<number, number>();
-  /** For each stored count, what Python is to make of it. */
-  readonly #programs = new Map<number, RowsProgram>();
+  /** The array of each stored count. */
+  readonly #grown = new Map<number, { readonly key: string; readonly place: GrowablePlace }>();
   #lastOffset = 0;
   #lastFrameLength = 0;
   #changed = false;
@@ -215,10 +216,11 @@ export class DictWriter {
   }
 
   /** Stores a row count at the commit. */
-  count(offset: number, rows: number, program: RowsProgram): void {
+  count(key: string, place: GrowablePlace, rows: number): void {
+    const offset = place.countOffset;
     if (offset < this.#buffer.base) {
       this.#counts.set(offset, rows);
-      this.#programs.set(offset, program);
+      this.#grown.set(offset, { key, place });
       return;
     }
     // The array's entry itself is not committed yet: its count may be written at once.
@@ -285,7 +287,7 @@ export class DictWriter {
     if (this.#deletes.length > 0) this.#deletes = [];
     if (this.#counts.size > 0) {
       this.#counts.clear();
-      this.#programs.clear();
+      this.#grown.clear();
     }
     if (this.#overwrites.length > 0) this.#overwrites = [];
     this.#store.file.unlock();
@@ -422,7 +424,9 @@ export class DictWriter {
     const durable = this.#durable;
     // Rows must be on the disk before their count, and the deaths of replaced entries before that of their successor.
     if (durable) file.sync();
-    this.#finish({ deaths: this.#deletes.map(stateOf), stores: this.#counts, overwrites: this.#overwrites });
+    for (const place of this.#deletes) this.#kill(place);
+    for (const [offset, rows] of this.#counts) file.storeI64(offset, BigInt(rows));
+    for (const [offset, bytes] of this.#overwrites) file.write(offset, bytes);
     if (durable) file.sync();
     this.#raise();
   }
@@ -443,7 +447,7 @@ export class DictWriter {
     const payload = encodeJournal(journal);
     // A key that was deleted and then set again is there.
     const deleted = this.#deletes.map(({ key }) => key).filter((key) => store.find(key) < 0);
-    const program = encodeProgram(deleted, [...this.#programs.values()]);
+    const program = encodeProgram(deleted, this.#rowsPrograms());
     const { prefix, suffix } = tailEntryFrame('journal', payload.length, store.memoHint, program);
     buffer.bytes(prefix);
     buffer.bytes(payload);
@@ -462,6 +466,16 @@ export class DictWriter {
       // The change is committed; the journal stays, and counts as done. The next writer finishes it.
       store.invalidate();
     }
+  }
+
+  #rowsPrograms(): RowsProgram[] {
+    return [...this.#grown].map(([offset, { key, place }]) => ({
+      key,
+      type: place.type,
+      shape: [this.#counts.get(offset)!, ...place.rowShape],
+      masked: place.maskOffset !== undefined,
+      filled: place.filled,
+    }));
   }
 
   #finishJournal(journal: Journal): void {

@@ -63,11 +63,21 @@ export interface Chunk {
  */
 export class NDArray implements ArraySource {
   readonly arraySource = true as const;
-  #layout: Layout;
+  #laid: Layout;
+  /** A layout that is made when it is first asked for. */
+  #next: (() => NDArrayInit) | undefined;
 
   /** @internal For `over` and subclasses. */
   protected constructor(init: NDArrayInit | { readonly layout: Layout }) {
-    this.#layout = 'layout' in init ? init.layout : layoutOver(init);
+    this.#laid = 'layout' in init ? init.layout : layoutOver(init);
+  }
+
+  get #layout(): Layout {
+    if (this.#next !== undefined) {
+      this.#laid = layoutOver(this.#next());
+      this.#next = undefined;
+    }
+    return this.#laid;
   }
 
   /**
@@ -133,7 +143,13 @@ export class NDArray implements ArraySource {
 
   /** @internal Lays a subclass's array anew, for example after it grew. */
   protected relay(init: NDArrayInit): void {
-    this.#layout = layoutOver(init);
+    this.#laid = layoutOver(init);
+    this.#next = undefined;
+  }
+
+  /** @internal Like `relay`, when the array is next looked at: appending a row need not pay for it. */
+  protected relayLater(make: () => NDArrayInit): void {
+    this.#next = make;
   }
 
   #view(geometry: Geometry): NDArray {
