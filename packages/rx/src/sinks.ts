@@ -97,7 +97,7 @@ export function nodeSink<T>(place: Place<T>, options: SinkOptions = {}): Writabl
       );
     },
   });
-  return Object.assign(writable, { stats: sink.stats });
+  return Object.assign(writable, { stats: () => sink.stats() });
 }
 
 /**
@@ -114,7 +114,7 @@ export function webSink<T>(place: Place<T>, options: SinkOptions = {}): Writable
     { write: (frame) => sink.ingest.offer(frame), close, abort: close },
     { highWaterMark: 1 },
   );
-  return Object.assign(stream, { stats: sink.stats });
+  return Object.assign(stream, { stats: () => sink.stats() });
 }
 
 /**

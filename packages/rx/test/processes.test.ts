@@ -2,8 +2,12 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { MmapDict } from '@mmdpickle/core/node';
+import { type Change, watchDict } from '@mmdpickle/rx';
+import { GrowableNDArray } from '@mmdpickle/stubs';
 import { Python, pythons, TempDir } from '@mmdpickle/test-support';
 import { describe, expect, test } from 'vitest';
+import { until } from './blocker.ts';
 
 const LONG = process.env['MMDPICKLE_LONG'] === '1';
 const MIB = 2 ** 20;
@@ -76,10 +80,10 @@ result = [i for i in args['seqs'] if d['f/%09d' % i].shape == (3000,) and (d['f/
     }
   });
 
-  test('has every row in the file that a receipt was given for, and companions that fit', async () => {
+  test('has every row in the file that a receipt was given for, and companions of equal length', async () => {
     using dir = new TempDir();
     await using python = new Python(info);
-    for (const after of [1, 90, 400]) {
+    for (const after of LONG ? Array.from({ length: 60 }, (_, i) => 1 + i * 17) : [1, 90, 400]) {
       const path = dir.file(`rows-${after}.mmdpickle`);
       const worker = start('ingest.mjs', path, 'rows');
       await worker.printed(after + 1);
@@ -97,9 +101,9 @@ result = [n if good else -1, [len(d[k]) for k in ('rows', 'rows/time', 'rows/seq
       );
       expect(rows).toBe(seqs.length);
       expect(seqs.length).toBeGreaterThanOrEqual(after);
-      for (const length of lengths) expect(length).toBeGreaterThanOrEqual(seqs.length);
-      // The kill may come between the commits of two columns.
-      expect(Math.max(...lengths) - Math.min(...lengths)).toBeLessThanOrEqual(1);
+      expect(lengths[0]).toBeGreaterThanOrEqual(seqs.length);
+      // The columns of a commit are committed together.
+      expect(new Set(lengths).size).toBe(1);
     }
   });
 });
@@ -122,6 +126,48 @@ result = len(d['rows']) if len(d['rows']) == len(d['rows/time']) == len(d['rows/
   );
   expect(count).toBe(receiptsOf(worker).length);
 });
+
+test('a watcher in this process sees every commit of two others exactly once, each writer in its order', async () => {
+  using dir = new TempDir();
+  const path = dir.file('a.mmdpickle');
+  const count = LONG ? 20_000 : 400;
+  using dict = MmapDict.open(path);
+  dict.set('rows', new GrowableNDArray([], 'int32', { capacity: 4 * count }));
+  const changes: Change[] = [];
+  const subscription = watchDict(path).subscribe((change) => changes.push(change));
+  const writers = ['one', 'two'].map((name) => start('writer.mjs', path, name, String(count)));
+  for (const { ended } of writers) expect(await ended).toEqual({ code: 0, signal: null, stderr: '' });
+  const rows = 2 * 2 * Math.ceil(count / 5);
+  const last = (): number => changes.reduce((end, change) => (change.kind === 'appended' ? change.rows.end : end), 0);
+  const live = new Set(dict.keys());
+  const told = (): Set<string> => {
+    const keys = new Set(['rows']);
+    for (const change of changes) {
+      if (change.kind === 'added' || change.kind === 'replaced') keys.add(change.key);
+      if (change.kind === 'removed') keys.delete(change.key);
+    }
+    return keys;
+  };
+  await until(() => last() === rows && told().size === live.size, 'every commit');
+  subscription.unsubscribe();
+  expect(told()).toEqual(live);
+  for (const name of ['one', 'two']) {
+    const numbers = changes.flatMap((change) => {
+      const number = change.kind === 'added' ? Number(change.key.split('/')[1]) : Number.NaN;
+      return 'key' in change && change.key.startsWith(name) && !Number.isNaN(number) ? [number] : [];
+    });
+    expect(numbers).toEqual(Array.from({ length: count }, (_, i) => i));
+    const batches = changes.filter((change) => 'key' in change && change.key === `${name}/both`);
+    expect(batches.length).toBe(Array.from({ length: count }, (_, i) => i).filter((i) => i % 11 === 5).length);
+  }
+  let next = 0;
+  for (const change of changes) {
+    if (change.kind !== 'appended') continue;
+    expect(change.rows.start).toBe(next);
+    next = change.rows.end;
+  }
+  expect(changes.map(({ seq }) => seq)).toEqual(changes.map(({ seq }) => seq).sort((a, b) => a - b));
+}, 120_000);
 
 test(`memory stays bounded by the queue: ${LONG ? '2 GiB through 32 MiB' : '96 MiB through 4 MiB'}`, async () => {
   using dir = new TempDir();

@@ -65,7 +65,7 @@ describe('appendRows', () => {
     expect(nested(dict, 'x/seq')).toEqual(Array.from({ length: 12 }, (_, i) => BigInt(i)));
   });
 
-  test('blank rows make columns even that a crash left uneven', async () => {
+  test('blank rows make columns even where one is new beside old ones', async () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
     await lastValueFrom(range(0, 2).pipe(appendRows(dict, 'x', { dtype: 'int32', time: false, seq: false })));

@@ -29,7 +29,7 @@ export interface RowColumn<T> {
   blank(seq: number, count: number): NDArray | TypedArray;
 }
 
-/** Rows that no frame's number belongs to: found after a crash between the commits of two columns. */
+/** The number of rows that no frame belongs to: they make columns even that others wrote unevenly. */
 export const NO_SEQ: bigint = -1n;
 
 /** The companion columns of `key`. */

@@ -48,7 +48,8 @@ const BLANK_BYTES = 2 ** 20;
 /** One row a frame, in growable arrays whose rows are committed together. */
 export function rowsTarget<T>(dict: MmapDict, key: string, options: RowsOptions<T>, startSeq: number): Target<T> {
   const layout = options.layout ?? growable();
-  const { columns, check, rowBytes } = mainColumns<T>(key, options);
+  const main = mainColumns<T>(key, options);
+  const { columns, rowBytes } = main;
   const all = [...columns, ...companionColumns(key, options, options.capacity)];
   const stores = all.map((column) => layout(dict, column.key, column.spec));
   const masked = options.masked === true;
@@ -66,7 +67,7 @@ export function rowsTarget<T>(dict: MmapDict, key: string, options: RowsOptions<
     }
   }
 
-  /** A crash between the commits of two columns leaves one longer: the others get blank rows, which nobody was promised. */
+  /** Columns that others left uneven (or that are new beside old ones) get blank rows, so that row numbers fit. */
   function begin(): void {
     const lengths = stores.map((store) => store.length());
     length = Math.max(...lengths);
@@ -92,7 +93,7 @@ export function rowsTarget<T>(dict: MmapDict, key: string, options: RowsOptions<
   return {
     firstSeq,
     measure(item) {
-      check(item);
+      main.check(item);
       return rowBytes;
     },
     own: ownFrame,

@@ -38,10 +38,10 @@ export interface WatchOptions {
 }
 
 /**
- * After a file event the commit number may be some microseconds behind the write that caused it: look again for so many
- * turns of the event loop. More would cost a core's time for the events of writes that commit nothing.
+ * After a file event the commit number may be some microseconds behind the write that caused it: look again after so many
+ * turns of the event loop, and after a millisecond. More would cost a core's time for the writes that commit nothing.
  */
-const SPIN_TURNS = 3;
+const SPIN_TURNS = 1;
 
 /** Follows one path, or a row of files. Subscribers share it; it remembers where it was when the last one leaves. */
 export class DictWatch extends Observable<Change> {
@@ -152,6 +152,7 @@ export class DictWatch extends Observable<Change> {
     const probe = new WatchLedger(reader.ledger.end);
     const entries = reader.entries();
     probe.appended(entries);
+    for (const dead of probe.takeDead()) probe.died(dead);
     if (number > probe.seq) {
       reader.ledger.seq = number;
       return reader.succeed(reader.ledger);

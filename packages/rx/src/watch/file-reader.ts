@@ -17,7 +17,7 @@ import {
 } from '@mmdpickle/core/format';
 import type { StorageFile } from '@mmdpickle/core/storage';
 import type { ChangeDraft } from './change.ts';
-import { type SeenEntry, WatchLedger } from './ledger.ts';
+import { type DeadEntry, type SeenEntry, WatchLedger } from './ledger.ts';
 
 /** The row count of a growable array is an opcode LONG1 of 8 bytes near the value's head. */
 const LONG1 = 0x8a;
@@ -27,6 +27,8 @@ const CLOSE = 4096;
 const STRETCH = 65_536;
 /** Looking for dead entries may take one part in so many of the time. */
 const SWEEP_SHARE = 200;
+/** How often one look goes after entries that die while it looks. */
+const ROUNDS = 8;
 /** So many entries are always looked at. */
 const SWEEP_ALWAYS = 1024;
 
@@ -53,20 +55,20 @@ export class FileReader {
   /** Takes what is there now as known. */
   skip(): void {
     this.#note();
-    this.ledger.appended(this.#entries(HEADER_SIZE));
+    this.#settle(this.ledger.appended(this.#entries(HEADER_SIZE)));
   }
 
   /** Reports all that is there. */
   replay(): ChangeDraft[] {
     this.#note();
-    return this.ledger.appended(this.#entries(HEADER_SIZE));
+    return this.#settle(this.ledger.appended(this.#entries(HEADER_SIZE)));
   }
 
   /** Goes on with what was known of another file, whose place this one took. */
   succeed(ledger: WatchLedger): ChangeDraft[] {
     this.#note();
     this.ledger = ledger;
-    return ledger.moved(this.#entries(HEADER_SIZE), HEADER_SIZE);
+    return this.#settle(ledger.moved(this.#entries(HEADER_SIZE), HEADER_SIZE));
   }
 
   /** Whether the commit number is another one than at the last look. No system call. */
@@ -88,11 +90,11 @@ export class FileReader {
       const anchor = entries.shift();
       if (anchor === undefined || anchor.offset !== ledger.last.offset || anchor.key !== ledger.last.key) {
         // A vacuum in place, as Python's mmappickle does it.
-        return ledger.moved(this.#entries(HEADER_SIZE), HEADER_SIZE);
+        return this.#settle(ledger.moved(this.#entries(HEADER_SIZE), HEADER_SIZE));
       }
       if (anchor.end !== ledger.end) ledger.stretched(anchor.end);
     }
-    const changes = ledger.appended(entries);
+    const changes = this.#settle(ledger.appended(entries));
     const grown = [...ledger.growables].flatMap((key) => ledger.grew(key, this.dict.getMeta(key)?.shape?.[0] ?? 0));
     changes.push(...grown);
     // One commit that appended entries did nothing else: a batch raises the number once more for what it deletes.
@@ -105,6 +107,25 @@ export class FileReader {
   /** Ends with the file. */
   close(): void {
     this.dict.close();
+  }
+
+  /**
+   * Tells which dead entries were removed. An entry dies after the one that replaces it is committed: so what came
+   * since the dead ones were read is looked at first.
+   */
+  #settle(changes: ChangeDraft[], dead: DeadEntry[] = this.ledger.takeDead()): ChangeDraft[] {
+    const { ledger } = this;
+    for (let round = 0; dead.length > 0; round += 1) {
+      if (round === ROUNDS) {
+        // Others commit faster than this can follow: a later sweep finds these again.
+        this.#sweepDue = true;
+        break;
+      }
+      changes.push(...ledger.appended(this.#entries(ledger.last?.offset ?? HEADER_SIZE)));
+      for (const entry of dead) changes.push(...ledger.died(entry));
+      dead = ledger.takeDead();
+    }
+    return changes;
   }
 
   #note(): void {
@@ -176,19 +197,19 @@ export class FileReader {
     const stretch = new Uint8Array(close ? STRETCH : 1);
     let start = -1;
     let filled = 0;
-    const dead: string[] = [];
-    for (const [key, { end }] of ledger.entries()) {
-      const offset = end - 2;
-      if (!(offset >= start && offset < start + filled)) {
-        start = offset;
-        filled = file.read(offset, stretch);
+    const dead: DeadEntry[] = [];
+    for (const [key, { offset, end }] of ledger.entries()) {
+      const state = end - 2;
+      if (!(state >= start && state < start + filled)) {
+        start = state;
+        filled = file.read(state, stretch);
       }
-      if (filled > 0 && stretch[offset - start] !== LIVE) dead.push(key);
+      if (filled > 0 && stretch[state - start] !== LIVE) dead.push({ key, offset });
     }
     this.#sweepDue = false;
     this.#sweptAt = performance.now();
     this.#sweepMs = this.#sweptAt - started;
-    return dead.flatMap((key) => ledger.died(key));
+    return this.#settle([], dead);
   }
 }
 

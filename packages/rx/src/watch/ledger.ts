@@ -25,6 +25,12 @@ interface Known {
   rows: number | undefined;
 }
 
+/** An entry that is dead on the disk; whether another one replaced it is a later look's to tell. */
+export interface DeadEntry {
+  readonly key: string;
+  readonly offset: number;
+}
+
 /** What a watcher knows, as plain data: kept, it lets another watcher go on where this one stopped. */
 export interface LedgerState {
   readonly seq: number;
@@ -50,6 +56,7 @@ export class WatchLedger {
   /** In file order. */
   readonly #live = new Map<string, Known>();
   readonly #growables = new Set<string>();
+  #dead: DeadEntry[] = [];
 
   /** @param end - where entries begin */
   constructor(end: number) {
@@ -82,7 +89,7 @@ export class WatchLedger {
   }
 
   /** The live entries in file order. */
-  entries(): IterableIterator<[string, { readonly end: number }]> {
+  entries(): IterableIterator<[string, { readonly offset: number; readonly end: number }]> {
     return this.#live.entries();
   }
 
@@ -99,20 +106,23 @@ export class WatchLedger {
     if (known !== undefined && known.offset === last!.offset) known.end = end;
   }
 
-  /** Entries that were appended, in file order. Dead ones lived and died since the last look. */
+  /**
+   * Entries that were appended, in file order. Those that are dead already are kept for {@link WatchLedger.takeDead}:
+   * what replaced them may have been committed after these entries were read.
+   */
   appended(entries: Iterable<SeenEntry>): ChangeDraft[] {
     const changes: ChangeDraft[] = [];
-    const passed: { readonly key: string; readonly offset: number }[] = [];
     for (const entry of entries) {
       if (entry.end <= this.end) continue;
+      // What is not in the dict does not count as known either: writers put entries in its place.
+      if (isFiller(entry)) continue;
       const { key, rows, offset, end, valueLength } = entry;
       this.end = end;
       this.last = { offset, key };
-      if (isFiller(entry)) continue;
       const before = this.#live.get(key);
       this.seq += before === undefined ? 1 : 2;
       this.#know(key, { offset, end, valueLength, rows });
-      if (!entry.live) passed.push({ key, offset });
+      if (!entry.live) this.#dead.push({ key, offset });
       if (before?.rows !== undefined && rows !== undefined && rows >= before.rows) {
         // A growable array that outgrew its place goes on in a new one.
         this.seq += rows;
@@ -126,13 +136,18 @@ export class WatchLedger {
         changes.push({ kind: 'appended', seq: this.seq, key, rows: { start: 0, end: rows } });
       }
     }
-    const gone = passed.filter(({ key, offset }) => this.#live.get(key)?.offset === offset);
-    return [...changes, ...gone.flatMap(({ key }) => this.died(key))];
+    return changes;
   }
 
-  /** The entry of a key is dead, and no later one has come in its place. */
-  died(key: string): ChangeDraft[] {
-    if (!this.#live.delete(key)) return [];
+  /** Dead entries seen since the last call. */
+  takeDead(): DeadEntry[] {
+    return this.#dead.splice(0);
+  }
+
+  /** The entry at this place is dead; news if no later one with its key is known. */
+  died({ key, offset }: DeadEntry): ChangeDraft[] {
+    if (this.#live.get(key)?.offset !== offset) return [];
+    this.#live.delete(key);
     this.#growables.delete(key);
     this.seq += 1;
     return [{ kind: 'removed', seq: this.seq, key }];
@@ -172,7 +187,6 @@ export class WatchLedger {
     if (!same) return [{ kind: 'file-replaced', seq: this.seq }, ...this.appended(entries)];
     const changes: ChangeDraft[] = [{ kind: 'vacuumed', seq: this.seq }];
     const kept = content.slice(0, old.length);
-    const died: string[] = [];
     for (const entry of kept) {
       const { offset, end: entryEnd, valueLength, rows } = entry;
       this.#know(entry.key, {
@@ -183,17 +197,11 @@ export class WatchLedger {
       });
       this.end = entryEnd;
       this.last = { offset, key: entry.key };
-      if (!entry.live) died.push(entry.key);
+      if (!entry.live) this.#dead.push({ key: entry.key, offset });
     }
     changes.push(...this.appended(entries));
     for (const { key, offset, rows } of kept) {
       if (this.#live.get(key)?.offset === offset && rows !== undefined) changes.push(...this.grew(key, rows));
-    }
-    for (const key of died) {
-      const now = this.#live.get(key);
-      if (now !== undefined && kept.some((entry) => entry.key === key && entry.offset === now.offset)) {
-        changes.push(...this.died(key));
-      }
     }
     return changes;
   }
@@ -207,7 +215,11 @@ export class WatchLedger {
   }
 }
 
-/** Dead entries whose key is blank only take up room: fillers, and the tail index. */
+/** Tail entries (index, journal, checksums) have keys that begin so, padded to this length. */
+const TAIL_WORD = 'mmdpickle ';
+const TAIL_LENGTH = 46;
+
+/** Dead entries that are not in the dict: blank keys only take up room, and tail entries are about the file. */
 export function isFiller({ key, live }: SeenEntry): boolean {
-  return !live && key.trim() === '';
+  return !live && (key.trim() === '' || (key.length === TAIL_LENGTH && key.startsWith(TAIL_WORD)));
 }
