@@ -27,26 +27,85 @@ export function decodeUtf8(bytes: Uint8Array, start: number, end: number): strin
   if (end - start <= SHORT) {
     let text = '';
     let i = start;
-    for (; i + 8 <= end; i += 8) {
-      const a = bytes[i]!;
-      const b = bytes[i + 1]!;
-      const c = bytes[i + 2]!;
-      const d = bytes[i + 3]!;
-      const e = bytes[i + 4]!;
-      const f = bytes[i + 5]!;
-      const g = bytes[i + 6]!;
-      const h = bytes[i + 7]!;
-      if ((a | b | c | d | e | f | g | h) > 0x7f) return decodeLong(bytes, start, end);
-      text += String.fromCharCode(a, b, c, d, e, f, g, h);
+    for (; i + 16 <= end; i += 16) {
+      const part = decode16(bytes, i);
+      if (part === undefined) return decodeLong(bytes, start, end);
+      text += part;
     }
-    for (; i < end; i++) {
-      const a = bytes[i]!;
-      if (a > 0x7f) return decodeLong(bytes, start, end);
-      text += String.fromCharCode(a);
+    const left = end - i;
+    const a = left > 0 ? bytes[i]! : 0;
+    const b = left > 1 ? bytes[i + 1]! : 0;
+    const c = left > 2 ? bytes[i + 2]! : 0;
+    if ((a | b | c) > 0x7f) return decodeLong(bytes, start, end);
+    switch (left) {
+      case 0:
+        return text;
+      case 1:
+        return text + String.fromCharCode(a);
+      case 2:
+        return text + String.fromCharCode(a, b);
+      case 3:
+        return text + String.fromCharCode(a, b, c);
     }
-    return text;
+    const tail = decodeTail(bytes, i, end);
+    return tail === undefined ? decodeLong(bytes, start, end) : text + tail;
   }
   return decodeLong(bytes, start, end);
+}
+
+/** ASCII of sixteen bytes in one call; undefined if it is not. */
+function decode16(bytes: Uint8Array, i: number): string | undefined {
+  const a = bytes[i]!;
+  const b = bytes[i + 1]!;
+  const c = bytes[i + 2]!;
+  const d = bytes[i + 3]!;
+  const e = bytes[i + 4]!;
+  const f = bytes[i + 5]!;
+  const g = bytes[i + 6]!;
+  const h = bytes[i + 7]!;
+  const j = bytes[i + 8]!;
+  const k = bytes[i + 9]!;
+  const l = bytes[i + 10]!;
+  const m = bytes[i + 11]!;
+  const n = bytes[i + 12]!;
+  const o = bytes[i + 13]!;
+  const p = bytes[i + 14]!;
+  const q = bytes[i + 15]!;
+  if ((a | b | c | d | e | f | g | h | j | k | l | m | n | o | p | q) > 0x7f) return undefined;
+  return String.fromCharCode(a, b, c, d, e, f, g, h, j, k, l, m, n, o, p, q);
+}
+
+/** ASCII of four to fifteen bytes: groups of eight, of four, and the rest, so that few strings are made. */
+function decodeTail(bytes: Uint8Array, i: number, end: number): string | undefined {
+  let text = '';
+  if (end - i >= 8) {
+    const a = bytes[i]!;
+    const b = bytes[i + 1]!;
+    const c = bytes[i + 2]!;
+    const d = bytes[i + 3]!;
+    const e = bytes[i + 4]!;
+    const f = bytes[i + 5]!;
+    const g = bytes[i + 6]!;
+    const h = bytes[i + 7]!;
+    if ((a | b | c | d | e | f | g | h) > 0x7f) return undefined;
+    text = String.fromCharCode(a, b, c, d, e, f, g, h);
+    i += 8;
+  }
+  if (end - i >= 4) {
+    const a = bytes[i]!;
+    const b = bytes[i + 1]!;
+    const c = bytes[i + 2]!;
+    const d = bytes[i + 3]!;
+    if ((a | b | c | d) > 0x7f) return undefined;
+    text += String.fromCharCode(a, b, c, d);
+    i += 4;
+  }
+  for (; i < end; i++) {
+    const a = bytes[i]!;
+    if (a > 0x7f) return undefined;
+    text += String.fromCharCode(a);
+  }
+  return text;
 }
 
 function decodeLong(bytes: Uint8Array, start: number, end: number): string {

@@ -28,7 +28,7 @@ export function call(
   }
   const value = m.globals.reconstruct(callable)?.(args, m, kind, kwargs);
   if (value !== undefined && !(value instanceof Unfinished)) {
-    m.stack.push(value);
+    m.push(value);
     return;
   }
   const object = new OpaqueObject(kind, callable, args, kwargs);
@@ -40,7 +40,7 @@ export function call(
     const global = String(callable);
     throw m.error('FORBIDDEN_GLOBAL', `${global} is not on the allow-list, or not with these arguments`, global);
   }
-  m.stack.push(object);
+  m.push(object);
 }
 
 /**
@@ -52,7 +52,7 @@ function lookThrough(m: Machine, { module, name }: OpaqueGlobal, args: readonly 
   if (module === 'builtins' && name === 'getattr') {
     const plain = first instanceof OpaqueGlobal && typeof second === 'string' && args.length === 2;
     if (!plain || second === '' || second.includes('.')) return false;
-    m.stack.push(m.globals.global(first.module, `${first.name}.${second}`));
+    m.push(m.globals.global(first.module, `${first.name}.${second}`));
     return true;
   }
   if (module !== 'copyreg' || name !== '__newobj_ex__') return false;
@@ -91,25 +91,25 @@ export function appendItems(m: Machine, height: number): void {
   const { stack } = m;
   const list = itemUnder(m, height);
   if (Array.isArray(list) && !(list instanceof Tuple)) {
-    for (let i = height; i < stack.length; i++) list.push(stack[i]);
+    for (let i = height; i < m.height; i++) list.push(stack[i]);
   } else if (list instanceof OpaqueObject) {
-    OpaqueObject.operate(list, { op: 'APPEND', items: stack.slice(height) });
+    OpaqueObject.operate(list, { op: 'APPEND', items: stack.slice(height, m.height) });
   } else {
     throw m.error('BAD_OPCODE', 'APPEND on something that is not a list');
   }
-  stack.length = height;
+  m.height = height;
 }
 
 /** SETITEM and SETITEMS: moves the keys and values above `height` to the dict under them. */
 export function setItems(m: Machine, height: number): void {
   const { stack } = m;
   const dict = itemUnder(m, height);
-  if ((stack.length - height) % 2 === 1) throw m.error('BAD_OPCODE', 'a key without a value');
-  if (dict instanceof PyDict) PyDict.fill(dict, stack, height, m.space);
-  else if (dict instanceof OpaqueObject) OpaqueObject.operate(dict, { op: 'SETITEM', pairs: stack.slice(height) });
-  else if (dict instanceof Map) for (let i = height; i < stack.length; i += 2) dict.set(stack[i], stack[i + 1]);
+  if ((m.height - height) % 2 === 1) throw m.error('BAD_OPCODE', 'a key without a value');
+  if (dict instanceof PyDict) PyDict.fill(dict, stack, height, m.height, m.space);
+  else if (dict instanceof OpaqueObject) OpaqueObject.operate(dict, { op: 'SETITEM', pairs: stack.slice(height, m.height) });
+  else if (dict instanceof Map) for (let i = height; i < m.height; i += 2) dict.set(stack[i], stack[i + 1]);
   else throw m.error('BAD_OPCODE', 'SETITEM on something that is not a dict');
-  stack.length = height;
+  m.height = height;
 }
 
 /** ADDITEMS: moves the items above `height` to the set under them. */
@@ -117,11 +117,11 @@ export function addItems(m: Machine, height: number): void {
   const { stack } = m;
   const set = itemUnder(m, height);
   if (set instanceof FrozenSet) throw m.error('BAD_OPCODE', 'ADDITEMS on a frozenset');
-  if (set instanceof PySet) PySet.fill(set, stack, height, m.space);
-  else if (set instanceof OpaqueObject) OpaqueObject.operate(set, { op: 'ADDITEMS', items: stack.slice(height) });
-  else if (set instanceof Set) for (let i = height; i < stack.length; i++) set.add(stack[i]);
+  if (set instanceof PySet) PySet.fill(set, stack, height, m.height, m.space);
+  else if (set instanceof OpaqueObject) OpaqueObject.operate(set, { op: 'ADDITEMS', items: stack.slice(height, m.height) });
+  else if (set instanceof Set) for (let i = height; i < m.height; i++) set.add(stack[i]);
   else throw m.error('BAD_OPCODE', 'ADDITEMS on something that is not a set');
-  stack.length = height;
+  m.height = height;
 }
 
 /** The item below `height`, above the mark that now is topmost. */

@@ -50,9 +50,9 @@ type Handler = (m: Machine) => void;
 const HANDLERS: { readonly [N in Exclude<OpcodeName, Hot>]: Handler } = {
   INT: (m) => {
     const text = decodeLatin1(line(m));
-    m.stack.push(text === '00' ? false : text === '01' ? true : decimal(m, text));
+    m.push(text === '00' ? false : text === '01' ? true : decimal(m, text));
   },
-  LONG: (m) => m.stack.push(decimal(m, decodeLatin1(line(m)).replace(/L$/, ''))),
+  LONG: (m) => m.push(decimal(m, decodeLatin1(line(m)).replace(/L$/, ''))),
   LONG1: (m) => pushInteger(m, m.bytes[m.take(1)]!),
   LONG4: (m) => {
     const length = m.view.getInt32(m.take(4), true);
@@ -73,91 +73,96 @@ const HANDLERS: { readonly [N in Exclude<OpcodeName, Hot>]: Handler } = {
     pushString(m, m.payload(length));
   },
   SHORT_BINSTRING: (m) => pushString(m, m.payload(m.bytes[m.take(1)]!)),
-  BINBYTES: (m) => m.stack.push(m.payload(m.view.getUint32(m.take(4), true))),
-  SHORT_BINBYTES: (m) => m.stack.push(m.payload(m.bytes[m.take(1)]!)),
-  BINBYTES8: (m) => m.stack.push(m.payload(m.takeCount64())),
-  BYTEARRAY8: (m) => m.stack.push(m.payloadArray(m.takeCount64())),
+  BINBYTES: (m) => m.push(m.payload(m.view.getUint32(m.take(4), true))),
+  SHORT_BINBYTES: (m) => m.push(m.payload(m.bytes[m.take(1)]!)),
+  BINBYTES8: (m) => m.push(m.payload(m.takeCount64())),
+  BYTEARRAY8: (m) => m.push(m.payloadArray(m.takeCount64())),
   NEXT_BUFFER: (m) => {
     const next = m.buffers?.next();
     if (next === undefined || next.done === true) {
       throw m.error('UNSUPPORTED_VALUE', `out-of-band buffer ${m.bufferCount} was not given`, m.bufferCount);
     }
-    m.stack.push(new OutOfBandBuffer(next.value, m.bufferCount++));
+    m.push(new OutOfBandBuffer(next.value, m.bufferCount++));
   },
   READONLY_BUFFER: (m) => {
     const buffer = m.pop();
     if (!(buffer instanceof OutOfBandBuffer)) throw m.error('BAD_OPCODE', 'READONLY_BUFFER of something else');
-    m.stack.push(new OutOfBandBuffer(buffer.bytes, buffer.index, true));
+    m.push(new OutOfBandBuffer(buffer.bytes, buffer.index, true));
   },
   UNICODE: (m) => {
     const bytes = m.takeLine();
     m.spend(bytes.length);
     const text = decodeRawUnicode(bytes, m.start + 1);
-    m.stack.push(m.lossless ? text : String(text));
+    m.push(m.lossless ? text : String(text));
   },
   BINUNICODE8: (m) => {
     const length = m.takeCount64();
-    m.stack.push(m.text(m.take(length), length));
+    m.push(m.text(m.take(length), length));
   },
   FLOAT: (m) => {
     const text = decodeLatin1(line(m));
     const value = parseFloatText(text);
     if (value === undefined) throw m.error('CORRUPT', 'the FLOAT argument is not a decimal number');
-    m.stack.push(m.float(value));
+    m.push(m.float(value));
   },
   APPEND: (m) => {
     m.top();
-    appendItems(m, m.stack.length - 1);
+    appendItems(m, m.height - 1);
   },
   APPENDS: (m) => appendItems(m, m.popMark()),
-  LIST: (m) => m.stack.push(m.popItems()),
-  EMPTY_TUPLE: (m) => m.stack.push(tupleOver([])),
-  TUPLE: (m) => m.stack.push(tupleOver(m.popItems())),
+  LIST: (m) => m.push(m.popItems()),
+  EMPTY_TUPLE: (m) => m.push(tupleOver([])),
+  TUPLE: (m) => {
+    const { height } = m;
+    const mark = m.popMark();
+    m.height = mark;
+    m.push(tupleOver(m.stack, mark, height));
+  },
   TUPLE3: (m) => {
     const c = m.pop();
     const b = m.pop();
-    m.stack.push(tupleOver([m.pop(), b, c]));
+    m.push(tupleOver([m.pop(), b, c]));
   },
   DICT: (m) => {
     const items = m.popItems();
-    m.stack.push(new PyDict());
-    const height = m.stack.length;
-    for (const item of items) m.stack.push(item);
-    setItems(m, height);
+    if (items.length % 2 === 1) throw m.error('BAD_OPCODE', 'a key without a value');
+    const dict = new PyDict();
+    PyDict.fill(dict, items, 0, items.length, m.space);
+    m.push(dict);
   },
   SETITEM: (m) => {
-    if (m.stack.length - m.fence < 3) throw m.underflow();
-    setItems(m, m.stack.length - 2);
+    if (m.height - m.fence < 3) throw m.underflow();
+    setItems(m, m.height - 2);
   },
-  EMPTY_SET: (m) => m.stack.push(new PySet()),
+  EMPTY_SET: (m) => m.push(new PySet()),
   ADDITEMS: (m) => addItems(m, m.popMark()),
   FROZENSET: (m) => {
     const items = m.popItems();
     const set = new FrozenSet();
-    PySet.fill(set, items, 0, m.space);
-    m.stack.push(set);
+    PySet.fill(set, items, 0, items.length, m.space);
+    m.push(set);
   },
   POP: (m) => {
-    if (m.stack.length <= m.fence) m.popMark();
-    else keepCall(m, m.stack.pop());
+    if (m.height <= m.fence) m.popMark();
+    else keepCall(m, m.pop());
   },
-  DUP: (m) => m.stack.push(m.share(m.top())),
+  DUP: (m) => m.push(m.share(m.top())),
   POP_MARK: (m) => {
-    m.stack.length = m.popMark();
+    m.height = m.popMark();
   },
-  GET: (m) => m.recall(slot(m)),
+  GET: (m) => m.push(m.recall(slot(m))),
   PUT: (m) => m.memoize(slot(m)),
   LONG_BINPUT: (m) => m.memoize(m.view.getUint32(m.take(4), true)),
   EXT1: (m) => pushExtension(m, m.bytes[m.take(1)]!),
   EXT2: (m) => pushExtension(m, m.view.getUint16(m.take(2), true)),
   EXT4: (m) => pushExtension(m, m.view.getInt32(m.take(4), true)),
-  GLOBAL: (m) => m.stack.push(constantOf(global(m))),
+  GLOBAL: (m) => m.push(constantOf(global(m))),
   STACK_GLOBAL: (m) => {
     const name = m.pop();
     const module = m.pop();
     if (typeof name !== 'string' || typeof module !== 'string')
       throw m.error('BAD_OPCODE', 'a global is named by two strings');
-    m.stack.push(constantOf(named(m, module, name)));
+    m.push(constantOf(named(m, module, name)));
   },
   REDUCE: (m) => {
     const args = popArguments(m);
@@ -235,22 +240,22 @@ function pushInteger(m: Machine, length: number): void {
   if (length > m.limits.integer) throw m.exceeded('integer');
   const pos = m.take(length);
   m.spend(length);
-  m.stack.push(decodeInteger(m.bytes, pos, pos + length));
+  m.push(decodeInteger(m.bytes, pos, pos + length));
 }
 
 /** An 8-bit string of Python 2, read as the option says. */
 function pushString(m: Machine, bytes: Uint8Array): void {
   if (m.encoding === 'bytes') {
-    m.stack.push(bytes);
+    m.push(bytes);
     return;
   }
   if (bytes.length > m.limits.string) throw m.exceeded('string');
   m.spend(bytes.length);
-  if (m.encoding === 'latin1') m.stack.push(decodeLatin1(bytes));
-  else if (m.encoding === 'utf-8') m.stack.push(decodeUtf8(bytes, 0, bytes.length));
+  if (m.encoding === 'latin1') m.push(decodeLatin1(bytes));
+  else if (m.encoding === 'utf-8') m.push(decodeUtf8(bytes, 0, bytes.length));
   else if (bytes.some((byte) => byte > 0x7f)) {
     throw m.error('CORRUPT', "a Python 2 string is not ASCII: load with encoding 'latin1', 'utf-8' or 'bytes'");
-  } else m.stack.push(decodeLatin1(bytes));
+  } else m.push(decodeLatin1(bytes));
 }
 
 function decodeUtf8Line(m: Machine): string {
@@ -280,13 +285,13 @@ function constantOf(global: OpaqueGlobal): unknown {
 function pushExtension(m: Machine, code: number): void {
   if (code <= 0) throw m.error('CORRUPT', 'extension codes start at 1', code);
   const known = m.options.extension?.(code);
-  if (known !== undefined) m.stack.push(m.globals.global(known[0], known[1]));
-  else m.stack.push(new OpaqueObject('EXT', null, Tuple.of(code)));
+  if (known !== undefined) m.push(m.globals.global(known[0], known[1]));
+  else m.push(new OpaqueObject('EXT', null, Tuple.of(code)));
 }
 
 function pushPersistent(m: Machine, kind: 'PERSID' | 'BINPERSID', id: unknown): void {
   const value = m.options.persistentLoad?.(id);
-  m.stack.push(value === undefined ? new OpaqueObject(kind, null, Tuple.of(id)) : value);
+  m.push(value === undefined ? new OpaqueObject(kind, null, Tuple.of(id)) : value);
 }
 
 /**

@@ -18,11 +18,14 @@ import { PyDict } from './values/dict.ts';
 import { KeySpace } from './values/keys.ts';
 import { OpaqueObject } from './values/opaque.ts';
 import { ByteArray, PyFloat, PyString } from './values/scalars.ts';
-import { tupleOver } from './values/tuple.ts';
+import { tupleOf1, tupleOf2 } from './values/tuple.ts';
 
 /** Strings up to this many bytes are looked up among those already read. */
 const CACHED_LENGTH = 24;
 const CACHE_SLOTS = 2048;
+
+/** Stack items that are kept from one pickle to the next. */
+const KEPT_STACK = 256;
 
 const CANONICAL_NAN = 0x7ff8000000000000n;
 
@@ -52,7 +55,11 @@ export class Machine implements ReadContext {
   proto = 0;
   /** The position after the last REDUCE. */
   reducedAt = -1;
-  stack: unknown[] = [];
+  /**
+   * Items from 0 to `height`. The array never shrinks while it is in use: what stands above is left over.
+   */
+  stack: unknown[] = new Array<unknown>(KEPT_STACK).fill(null);
+  height = 0;
   /** Stack heights of the pending marks; `fence` is the last, or 0. */
   marks: number[] = [];
   fence = 0;
@@ -123,7 +130,9 @@ export class Machine implements ReadContext {
 
   /** Lets go of everything that was read; the value belongs to the caller. */
   #release(): void {
-    this.stack.length = 0;
+    if (this.stack.length > KEPT_STACK) this.stack = new Array<unknown>(KEPT_STACK);
+    this.stack.fill(null);
+    this.height = 0;
     this.marks.length = 0;
     this.fence = 0;
     this.memo.clear();
@@ -132,11 +141,11 @@ export class Machine implements ReadContext {
   }
 
   #result(): unknown {
-    if (this.stack.length <= this.fence) throw this.underflow();
-    if (this.entry && (this.stack.length !== 1 || this.marks.length !== 0)) {
-      throw this.error('BAD_OPCODE', `an entry leaves one value, this one ${this.stack.length} items on the stack`);
+    const value = this.pop();
+    if (this.entry && (this.height !== 0 || this.marks.length !== 0)) {
+      throw this.error('BAD_OPCODE', `an entry leaves one value, this one left ${this.height} more items or a mark`);
     }
-    return this.stack.pop();
+    return value;
   }
 
   /**
@@ -144,47 +153,48 @@ export class Machine implements ReadContext {
    * leaves out exactly these.
    */
   #loop(): void {
-    const { bytes, stack, memo, lossless } = this;
+    const { bytes, stack, memo, lossless, view, entry } = this;
     const maxStack = this.limits.stack;
     let left = this.limits.opcodes;
-    let pos = this.pos;
+    let { pos, height } = this;
     for (;;) {
       if (pos >= this.limit) {
         if (this.limit !== this.end) {
           this.limit = this.end;
           continue;
         }
-        if (this.entry && pos === this.end) {
+        if (entry && pos === this.end) {
           this.pos = pos;
+          this.height = height;
           return;
         }
         this.start = this.pos = pos;
         throw this.error('TRUNCATED', 'the pickle ends before its STOP');
       }
       if (--left < 0) throw this.exceeded('opcodes');
-      if (stack.length > maxStack) throw this.exceeded('stack');
+      if (height > maxStack) throw this.exceeded('stack');
       this.start = pos;
       const code = bytes[pos++]! as HotCode;
       switch (code) {
         case 0x4b: // BININT1
           if (pos >= this.limit) throw this.truncated(pos, 1);
-          stack.push(bytes[pos++]!);
+          stack[height++] = bytes[pos++]!;
           break;
         case 0x4d: // BININT2
           if (pos + 2 > this.limit) throw this.truncated(pos, 2);
-          stack.push(bytes[pos]! | (bytes[pos + 1]! << 8));
+          stack[height++] = bytes[pos]! | (bytes[pos + 1]! << 8);
           pos += 2;
           break;
         case 0x4a: // BININT
           if (pos + 4 > this.limit) throw this.truncated(pos, 4);
-          stack.push(bytes[pos]! | (bytes[pos + 1]! << 8) | (bytes[pos + 2]! << 16) | (bytes[pos + 3]! << 24));
+          stack[height++] = bytes[pos]! | (bytes[pos + 1]! << 8) | (bytes[pos + 2]! << 16) | (bytes[pos + 3]! << 24);
           pos += 4;
           break;
         case 0x47: {
           // BINFLOAT
           if (pos + 8 > this.limit) throw this.truncated(pos, 8);
-          const value = this.view.getFloat64(pos);
-          stack.push(lossless ? this.#float(value, pos) : value);
+          const value = view.getFloat64(pos);
+          stack[height++] = lossless ? this.#float(value, pos) : value;
           pos += 8;
           break;
         }
@@ -193,75 +203,81 @@ export class Machine implements ReadContext {
           if (pos >= this.limit) throw this.truncated(pos, 1);
           const length = bytes[pos++]!;
           if (pos + length > this.limit) throw this.truncated(pos, length);
-          stack.push(length <= CACHED_LENGTH && !lossless ? this.#shortText(pos, length) : this.text(pos, length));
+          stack[height++] = length <= CACHED_LENGTH && !lossless ? this.#shortText(pos, length) : this.text(pos, length);
           pos += length;
           break;
         }
         case 0x58: {
           // BINUNICODE
           if (pos + 4 > this.limit) throw this.truncated(pos, 4);
-          const length = this.view.getUint32(pos, true);
+          const length = view.getUint32(pos, true);
           pos += 4;
           if (pos + length > this.limit) throw this.truncated(pos, length);
-          stack.push(length <= CACHED_LENGTH && !lossless ? this.#shortText(pos, length) : this.text(pos, length));
+          stack[height++] = length <= CACHED_LENGTH && !lossless ? this.#shortText(pos, length) : this.text(pos, length);
           pos += length;
           break;
         }
         case 0x4e: // NONE
-          stack.push(null);
+          stack[height++] = null;
           break;
         case 0x88: // NEWTRUE
-          stack.push(true);
+          stack[height++] = true;
           break;
         case 0x89: // NEWFALSE
-          stack.push(false);
+          stack[height++] = false;
           break;
         case 0x5d: // EMPTY_LIST
-          stack.push([]);
+          stack[height++] = [];
           break;
         case 0x7d: // EMPTY_DICT
-          stack.push(new PyDict());
+          stack[height++] = new PyDict();
           break;
         case 0x28: // MARK
           if (this.marks.length >= this.limits.depth) throw this.exceeded('depth');
-          this.marks.push((this.fence = stack.length));
+          this.marks.push((this.fence = height));
           break;
         case 0x94: // MEMOIZE
           // In an entry the index would depend on the entries before it.
-          if (this.entry) throw this.error('BAD_OPCODE', 'MEMOIZE inside an entry');
+          if (entry) throw this.error('BAD_OPCODE', 'MEMOIZE inside an entry');
+          this.height = height;
           this.memoize(memo.size);
           break;
         case 0x71: // BINPUT
           if (pos >= this.limit) throw this.truncated(pos, 1);
+          this.height = height;
           this.memoize(bytes[pos++]!);
           break;
         case 0x68: // BINGET
           if (pos >= this.limit) throw this.truncated(pos, 1);
-          this.recall(bytes[pos++]!);
+          stack[height++] = this.recall(bytes[pos++]!);
           break;
         case 0x6a: // LONG_BINGET
           if (pos + 4 > this.limit) throw this.truncated(pos, 4);
-          this.recall(this.view.getUint32(pos, true));
+          stack[height++] = this.recall(view.getUint32(pos, true));
           pos += 4;
           break;
         case 0x85: // TUPLE1
-          stack.push(tupleOver([this.pop()]));
+          if (height <= this.fence) throw this.underflow();
+          stack[height - 1] = tupleOf1(stack[height - 1]);
           break;
         case 0x86: {
           // TUPLE2
-          const b = this.pop();
-          stack.push(tupleOver([this.pop(), b]));
+          if (height <= this.fence + 1) throw this.underflow();
+          height--;
+          stack[height - 1] = tupleOf2(stack[height - 1], stack[height]);
           break;
         }
         case 0x75: {
           // SETITEMS
-          const mark = this.popMark();
-          setItems(this, mark);
+          this.height = height;
+          setItems(this, this.popMark());
+          height = this.height;
           break;
         }
         case 0x2e: // STOP
-          if (this.entry) throw this.error('BAD_OPCODE', 'STOP inside an entry');
+          if (entry) throw this.error('BAD_OPCODE', 'STOP inside an entry');
           this.pos = pos;
+          this.height = height;
           if (pos < this.limit && this.limit !== this.end)
             throw this.error('CORRUPT', 'STOP before the end of its frame');
           return;
@@ -270,8 +286,10 @@ export class Machine implements ReadContext {
           const handler = COLD[code];
           if (handler === undefined) throw this.unknownOpcode(code);
           this.pos = pos;
+          this.height = height;
           handler(this);
           pos = this.pos;
+          height = this.height;
         }
       }
     }
@@ -279,14 +297,18 @@ export class Machine implements ReadContext {
 
   /** Removes the top item. */
   pop(): unknown {
-    if (this.stack.length <= this.fence) throw this.underflow();
-    return this.stack.pop();
+    if (this.height <= this.fence) throw this.underflow();
+    return this.stack[--this.height];
   }
 
   /** The top item. */
   top(): unknown {
-    if (this.stack.length <= this.fence) throw this.underflow();
-    return this.stack[this.stack.length - 1];
+    if (this.height <= this.fence) throw this.underflow();
+    return this.stack[this.height - 1];
+  }
+
+  push(value: unknown): void {
+    this.stack[this.height++] = value;
   }
 
   /** Removes the topmost mark; the items from the returned height on were above it. */
@@ -300,7 +322,9 @@ export class Machine implements ReadContext {
 
   /** Removes the topmost mark and the items above it. */
   popItems(): unknown[] {
-    return this.stack.splice(this.popMark());
+    const { height } = this;
+    this.height = this.popMark();
+    return this.stack.slice(this.height, height);
   }
 
   memoize(index: number): void {
@@ -310,9 +334,9 @@ export class Machine implements ReadContext {
     if (this.memo.size > this.limits.memo) throw this.exceeded('memo');
   }
 
-  recall(index: number): void {
+  recall(index: number): unknown {
     if (!this.memo.has(index)) throw this.error('CORRUPT', `memo slot ${index} was never set`, index);
-    this.stack.push(this.share(this.memo.get(index)));
+    return this.share(this.memo.get(index));
   }
 
   /** Notes that a value is now referred to once more: it can no longer be replaced when it is finished. */
@@ -328,7 +352,7 @@ export class Machine implements ReadContext {
   pushUnfinished(placeholder: OpaqueObject, { finish }: Unfinished): void {
     this.unfinished ??= new Map();
     this.unfinished.set(placeholder, { finish, slots: [], shared: false });
-    this.stack.push(placeholder);
+    this.push(placeholder);
   }
 
   /** Gives the placeholder on top its state, and puts the finished value in its place; false if it stays opaque. */
@@ -339,7 +363,7 @@ export class Machine implements ReadContext {
     if (this.unfinished!.size === 0) this.unfinished = null;
     const value = waiting.shared ? undefined : waiting.finish(state);
     if (value === undefined) return false;
-    this.stack[this.stack.length - 1] = value;
+    this.stack[this.height - 1] = value;
     for (const slot of waiting.slots) if (this.memo.get(slot) === placeholder) this.memo.set(slot, value);
     return true;
   }

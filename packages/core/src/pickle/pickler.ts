@@ -13,6 +13,7 @@ import { toBothNumpys, toPython2 } from './compat.ts';
 import { REDUCERS } from './globals.ts';
 import { limitExceeded } from './limits.ts';
 import { OPCODES } from './opcodes.ts';
+import { PutMemo } from './put-memo.ts';
 import { Sink } from './sink.ts';
 import { Args, BufferRef, Created, Extension, Fill, GlobalRef, Op } from './steps.ts';
 import { Pieces } from './types/numpy.ts';
@@ -48,6 +49,7 @@ interface Frame {
   value: object | null;
 }
 
+/** Bytes of the opcodes. Read in loops: V8 folds the fields of a frozen constant. */
 const C: { readonly [N in keyof typeof OPCODES]: number } = Object.fromEntries(
   Object.entries(OPCODES).map(([name, { code }]) => [name, code]),
 ) as { [N in keyof typeof OPCODES]: number };
@@ -63,8 +65,7 @@ export class Pickler implements WriteContext {
   readonly #maxDepth: number;
   #frames: Frame[] = [];
   #depth = 0;
-  /** Objects by memo index, or by -1 minus the position where a PUT would go. */
-  #memo = new Map<object, number>();
+  readonly #memo = new PutMemo();
   #globals = new Map<string, number>();
   #texts = new Map<string, number>();
   #dicts = 0;
@@ -93,7 +94,7 @@ export class Pickler implements WriteContext {
     } finally {
       this.#depth = 0;
       this.#dicts = 0;
-      if (this.#memo.size > 0) this.#memo = new Map();
+      this.#memo.clear();
       if (this.#globals.size > 0) this.#globals = new Map();
       if (this.#texts.size > 0) this.#texts = new Map();
     }
@@ -125,11 +126,16 @@ export class Pickler implements WriteContext {
   }
 
   #object(value: object): void {
-    if (this.#recall(value)) return;
     const prototype: unknown = Object.getPrototypeOf(value);
-    if (prototype === Array.prototype) this.#list(value as unknown[]);
-    else if (prototype === PyDict.prototype) this.#pyDict(value as PyDict);
-    else if (prototype === Tuple.prototype) this.#tuple(value as Tuple);
+    if (prototype === Array.prototype || prototype === PyDict.prototype) {
+      // Complete after one byte, EMPTY_LIST or EMPTY_DICT: one look tells whether it is new, and notes it.
+      if (!this.#memo.add(value, -2 - this.sink.length)) this.#recall(value);
+      else if (prototype === Array.prototype) this.#newList(value as unknown[]);
+      else this.#pyDict(value as PyDict);
+      return;
+    }
+    if (this.#recall(value)) return;
+    if (prototype === Tuple.prototype) this.#tuple(value as Tuple);
     else if (prototype === Object.prototype || prototype === null) this.#plain(value);
     else if (prototype === Map.prototype) this.#map(value as Map<unknown, unknown>);
     else this.#other(value);
@@ -165,7 +171,7 @@ export class Pickler implements WriteContext {
     return true;
   }
 
-  #assign<K>(memo: Map<K, number>, key: K, at: number): number {
+  #assign<K>(memo: { set(key: K, at: number): unknown }, key: K, at: number): number {
     const index = this.memoEnd++;
     this.sink.put(-1 - at, index);
     memo.set(key, index);
@@ -185,7 +191,7 @@ export class Pickler implements WriteContext {
 
   /** Remembers the object that is now complete on the stack. */
   #note(value: object): void {
-    this.#memo.set(value, -1 - this.sink.length);
+    this.#memo.add(value, -1 - this.sink.length);
   }
 
   #push(kind: number, items: readonly unknown[], end: number, value: object | null): Frame {
@@ -238,6 +244,10 @@ export class Pickler implements WriteContext {
     while (frame.index < to) {
       const at = frame.index++;
       const item = items[at];
+      if (typeof item === 'number' && !keyed) {
+        frame.index = this.#numbers(items, at, to);
+        continue;
+      }
       if (keyed && at % 2 === 0 && typeof item === 'string') this.#keyText(item);
       else this.#item(item);
       // A step may also have ended its own frame.
@@ -269,13 +279,19 @@ export class Pickler implements WriteContext {
   }
 
   #list(value: readonly unknown[]): void {
+    this.#memo.add(value, -2 - this.sink.length);
+    this.#newList(value);
+  }
+
+  /** A list that is noted already. */
+  #newList(value: readonly unknown[]): void {
     this.sink.u8(C.EMPTY_LIST);
-    this.#note(value);
     if (value.length > 0) this.#push(LIST, value, value.length, value);
   }
 
   #newDict(value: object): void {
     this.sink.u8(C.EMPTY_DICT);
+    // A PyDict is noted already.
     this.#note(value);
     this.#dicts++;
   }
@@ -286,8 +302,9 @@ export class Pickler implements WriteContext {
       this.#map(value);
       return;
     }
-    this.#newDict(value);
-    this.#push(DICT, pairs, pairs.length, value);
+    this.sink.u8(C.EMPTY_DICT);
+    this.#dicts++;
+    if (pairs.length > 0) this.#push(DICT, pairs, pairs.length, value);
   }
 
   #map(value: ReadonlyMap<unknown, unknown>): void {
@@ -399,6 +416,43 @@ export class Pickler implements WriteContext {
       sink.bytes[pos] = C.BINUNICODE;
       sink.view.setUint32(pos + 1, length, true);
     }
+  }
+
+  /** Writes the numbers from `from` on, up to `to` or to what is no number, and returns where that stands. */
+  #numbers(items: readonly unknown[], from: number, to: number): number {
+    const { sink } = this;
+    const most = Math.min(to, from + BATCH);
+    let pos = sink.reserve(11 * (most - from));
+    const { bytes, view } = sink;
+    let i = from;
+    for (; i < most; i++) {
+      const value = items[i];
+      if (typeof value !== 'number') break;
+      const integer = value | 0;
+      if (integer !== value || (integer === 0 && Object.is(value, -0))) {
+        if (Number.isSafeInteger(value) && value !== 0) break;
+        bytes[pos] = C.BINFLOAT;
+        view.setFloat64(pos + 1, value);
+        pos += 9;
+      } else if (integer >= 0 && integer < 256) {
+        bytes[pos] = C.BININT1;
+        bytes[pos + 1] = integer;
+        pos += 2;
+      } else if (integer >= 0 && integer < 65536) {
+        bytes[pos] = C.BININT2;
+        bytes[pos + 1] = integer;
+        bytes[pos + 2] = integer >> 8;
+        pos += 3;
+      } else {
+        bytes[pos] = C.BININT;
+        view.setInt32(pos + 1, integer, true);
+        pos += 5;
+      }
+    }
+    sink.length = pos;
+    if (i > from) return i;
+    this.#number(items[i] as number);
+    return i + 1;
   }
 
   #number(value: number): void {
@@ -556,3 +610,6 @@ function bytesSteps(value: Uint8Array): readonly unknown[] {
   if (array) return [make, new Args([new Uint8Array(value.buffer, value.byteOffset, value.length)]), ...done];
   return [new GlobalRef('_codecs', 'encode'), new Args([decodeLatin1(value), 'latin1']), ...done];
 }
+
+/** Keeps the hidden class, and the code compiled for it, alive between calls: see `KEPT` in machine.ts. */
+export const KEPT_PICKLER: Pickler = new Pickler(4, 1, true);

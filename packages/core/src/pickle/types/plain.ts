@@ -23,7 +23,7 @@ function readSet<T extends PySet>(make: () => T): (args: readonly unknown[], con
     const items = args.length === 0 ? [] : itemsOf(args[0]);
     if (items === undefined || args.length > 1) return undefined;
     const set = make();
-    PySet.fill(set, items, 0, context.space);
+    PySet.fill(set, items, 0, items.length, context.space);
     return set;
   };
 }

@@ -72,7 +72,7 @@ const readOrderedDict: Reconstruct = (args, context) => {
   const ok =
     args.length === 1 && Array.isArray(pairs) && pairs.every((pair) => Array.isArray(pair) && pair.length === 2);
   if (!ok) return undefined;
-  for (const pair of pairs as unknown[][]) PyDict.fill(dict, pair, 0, context.space);
+  for (const pair of pairs as unknown[][]) PyDict.fill(dict, pair, 0, 2, context.space);
   return dict;
 };
 
@@ -80,7 +80,7 @@ const readCounter: Reconstruct = (args, context) => {
   const [from] = args;
   if (args.length !== 1 || !(from instanceof PyDict)) return undefined;
   const counter = new Counter();
-  for (const entry of from) PyDict.fill(counter, entry, 0, context.space);
+  for (const entry of from) PyDict.fill(counter, entry, 0, 2, context.space);
   return counter;
 };
 

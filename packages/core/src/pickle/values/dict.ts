@@ -54,20 +54,20 @@ export class PyDict<K = unknown, V = unknown> implements Map<K, V> {
   }
 
   /**
-   * Adds keys and values that alternate in `items` from `start` on; the fast path of the machine.
+   * Adds the keys and values that alternate in `items` from `start` to `end`; the fast path of the machine.
    * @param space - shared by all dicts of one pickle
    * @throws MmdError BAD_KEY, and the dict is as it was
    */
-  static fill(dict: PyDict, items: readonly unknown[], start: number, space: () => KeySpace): void {
-    for (let i = start; i < items.length; i += 2) {
+  static fill(dict: PyDict, items: readonly unknown[], start: number, end: number, space: () => KeySpace): void {
+    for (let i = start; i < end; i += 2) {
       if (typeof items[i] === 'string') continue;
       checkHashable(items[i], space);
       dict.#space = space();
     }
     const state = dict.#state;
-    if (state === null) dict.#state = start === 0 ? items.slice() : items.slice(start);
-    else if (Array.isArray(state)) for (let i = start; i < items.length; i++) state.push(items[i]);
-    else for (let i = start; i < items.length; i += 2) dict.#put(items[i], items[i + 1]);
+    if (state === null) dict.#state = items.slice(start, end);
+    else if (Array.isArray(state)) for (let i = start; i < end; i++) state.push(items[i]);
+    else for (let i = start; i < end; i += 2) dict.#put(items[i], items[i + 1]);
   }
 
   /** Keys and values that alternate, as loaded and not yet looked at; undefined once they were. Borrowed. */

@@ -30,7 +30,8 @@ export class PySet<T = unknown> implements Set<T> {
   }
 
   constructor(items?: Iterable<T> | null) {
-    if (items) PySet.fill(this, [...items], 0, () => this.#ownSpace());
+    const given = [...(items ?? [])];
+    PySet.fill(this, given, 0, given.length, () => this.#ownSpace());
   }
 
   get [Symbol.toStringTag](): string {
@@ -38,20 +39,20 @@ export class PySet<T = unknown> implements Set<T> {
   }
 
   /**
-   * Adds `items` from `start` on.
+   * Adds the items from `start` to `end`.
    * @param space - shared by all sets of one pickle
    * @throws MmdError BAD_KEY, and the set is as it was
    */
-  static fill(set: PySet, items: readonly unknown[], start: number, space: () => KeySpace): void {
-    for (let i = start; i < items.length; i++) {
+  static fill(set: PySet, items: readonly unknown[], start: number, end: number, space: () => KeySpace): void {
+    for (let i = start; i < end; i++) {
       if (typeof items[i] === 'string') continue;
       checkHashable(items[i], space);
       set.#space = space();
     }
     const state = set.#state;
-    if (state === null) set.#state = items.slice(start);
-    else if (Array.isArray(state)) for (let i = start; i < items.length; i++) state.push(items[i]);
-    else for (let i = start; i < items.length; i++) set.#put(items[i]);
+    if (state === null) set.#state = items.slice(start, end);
+    else if (Array.isArray(state)) for (let i = start; i < end; i++) state.push(items[i]);
+    else for (let i = start; i < end; i++) set.#put(items[i]);
   }
 
   /** The items as they are kept, for comparing sets without making their indices: some may be there twice. @internal */
