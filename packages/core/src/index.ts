@@ -8,12 +8,21 @@
 export {
   type DictMode,
   type DictOptions,
+  DictReader,
+  type DictReaderOptions,
   type EntryInfo,
   type EntryMeta,
+  type FsckOptions,
+  type FsckResult,
   GrowableArray,
   GrowableMaskedArray,
   MmapDict,
+  type ProgressOptions,
+  type Repair,
   type RowsLike,
+  type SalvageResult,
+  type VacuumOptions,
+  type VerifyResult,
 } from './dict/index.ts';
 export { ERROR_CODES, type ErrorCode, type ErrorFields, isMmdError, MmdError } from './errors.ts';
 export type {

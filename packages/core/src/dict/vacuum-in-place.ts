@@ -17,6 +17,8 @@ import {
   putU64,
   TERMINATOR_SIZE,
 } from '../format/layout.ts';
+import type { StorageFile } from '../storage/storage-file.ts';
+import { cleanUp, withFile } from './clean-up.ts';
 import { DictCore } from './core.ts';
 import { copyEntries, type ProgressOptions } from './vacuum.ts';
 
@@ -44,37 +46,47 @@ export function vacuumInPlace(core: DictCore, options: ProgressOptions): void {
   try {
     store.settle();
     file.remove(temporary);
-    using fresh = file.open(temporary, 'create-new');
-    const target = new DictCore(fresh, { ...store.options, mode: 'a', index: false });
-    copyEntries(core, store.catalog.keys(), target, true, options);
-    target.writer.trim();
-    const size = fresh.size();
-    const bytes = size - HEADER_SIZE;
-    writer.dropTail();
-    const end = store.end;
-    // Nothing to gain: what alignment asks for would take more room than the dead entries do.
-    if (end === HEADER_SIZE || size > end) return;
-    const copies = end + TERMINATOR_SIZE + ENTRY_TAIL_SIZE;
-    try {
-      file.write(end + TERMINATOR_SIZE, coverTail(store.memoHint));
-      file.copyFrom(fresh, HEADER_SIZE, copies, bytes);
-      file.sync();
-    } catch (error) {
-      file.truncate(end + TERMINATOR_SIZE);
-      throw error;
-    }
-    file.write(HEADER_SIZE, coverHead(copies));
-    file.sync();
-    if (bytes > COVER) file.copyFrom(fresh, HEADER_SIZE + COVER, HEADER_SIZE + COVER, bytes - COVER);
-    file.sync();
-    file.write(HEADER_SIZE, target.store.read(HEADER_SIZE, Math.min(COVER, bytes)));
-    file.sync();
-    file.truncate(size);
-    file.storeI32(COMMIT_NUMBER_OFFSET, store.commitNumber === 0 ? 1 : 0);
-  } finally {
-    file.remove(temporary);
-    core.rollback();
+    withFile(file.open(temporary, 'create-new'), (fresh) => moveToFront(core, fresh, options));
+  } catch (error) {
+    cleanUp(
+      () => file.remove(temporary),
+      () => core.rollback(),
+    );
+    throw error;
   }
+  cleanUp(() => file.remove(temporary));
+  core.rollback();
+}
+
+function moveToFront(core: DictCore, fresh: StorageFile, options: ProgressOptions): void {
+  const { store, writer } = core;
+  const { file } = store;
+  const target = new DictCore(fresh, { ...store.options, mode: 'a', index: false });
+  copyEntries(core, store.catalog.keys(), target, true, options);
+  target.writer.trim();
+  const size = fresh.size();
+  const bytes = size - HEADER_SIZE;
+  writer.dropTail();
+  const end = store.end;
+  // Nothing to gain: what alignment asks for would take more room than the dead entries do.
+  if (end === HEADER_SIZE || size > end) return;
+  const copies = end + TERMINATOR_SIZE + ENTRY_TAIL_SIZE;
+  try {
+    file.write(end + TERMINATOR_SIZE, coverTail(store.memoHint));
+    file.copyFrom(fresh, HEADER_SIZE, copies, bytes);
+    file.sync();
+  } catch (error) {
+    file.truncate(end + TERMINATOR_SIZE);
+    throw error;
+  }
+  file.write(HEADER_SIZE, coverHead(copies));
+  file.sync();
+  if (bytes > COVER) file.copyFrom(fresh, HEADER_SIZE + COVER, HEADER_SIZE + COVER, bytes - COVER);
+  file.sync();
+  file.write(HEADER_SIZE, target.store.read(HEADER_SIZE, Math.min(COVER, bytes)));
+  file.sync();
+  file.truncate(size);
+  file.storeI32(COMMIT_NUMBER_OFFSET, store.commitNumber === 0 ? 1 : 0);
 }
 
 /** The first 20 bytes of a dead entry that ends at `end`. */

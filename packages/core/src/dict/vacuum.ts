@@ -8,6 +8,7 @@ import { MmdError } from '../errors.ts';
 import { COMMIT_NUMBER_OFFSET, encodeEmptyFile, nextCommitNumber } from '../format/layout.ts';
 import type { ArraySource, FileRange } from '../ndarray/index.ts';
 import type { StorageFile } from '../storage/storage-file.ts';
+import { cleanUp } from './clean-up.ts';
 import { DictCore } from './core.ts';
 import type { EntryView } from './entry-view.ts';
 import { placeOf } from './growable-host.ts';
@@ -105,11 +106,11 @@ export function vacuum(core: DictCore, options: ProgressOptions): void {
     old.storeI32(COMMIT_NUMBER_OFFSET, store.commitNumber);
     fresh.renameOver(old.name);
   } catch (error) {
-    if (fresh !== undefined) {
-      fresh.close();
-      old.remove(temporary);
-    }
-    core.rollback();
+    cleanUp(
+      () => fresh?.close(),
+      () => fresh !== undefined && old.remove(temporary),
+      () => core.rollback(),
+    );
     throw error;
   }
   old.storeI32(COMMIT_NUMBER_OFFSET, nextCommitNumber(store.commitNumber));

@@ -38,6 +38,7 @@ import { tailEntryFrame } from '../format/tail-entry.ts';
 import { ValueReader } from '../format/value-reader.ts';
 import { AppendBuffer, writeBorderless } from './append-buffer.ts';
 import type { EntryPlace } from './catalog.ts';
+import { withFile } from './clean-up.ts';
 import type { GrowablePlace } from './growable-array.ts';
 import { isStoredBody } from './raw-value.ts';
 import { type DictStore, FileReplaced } from './store.ts';
@@ -340,9 +341,9 @@ export class DictWriter {
       buffer.wrote(done);
     } else if (body.file !== undefined) {
       buffer.flush();
-      using source = file.open(body.file.path, 'r');
-      file.copyFrom(source, body.file.offset, start, body.file.length);
-      done = body.file.length;
+      const { path, offset, length } = body.file;
+      withFile(file.open(path, 'r'), (source) => file.copyFrom(source, offset, start, length));
+      done = length;
       buffer.wrote(done);
     } else if (body.chunks !== undefined) {
       for (const chunk of body.chunks()) {

@@ -114,7 +114,7 @@ export function parseArray(reader: ValueReader, memo: ShapeMemo = new Map()): Pa
     if (row === undefined) return undefined;
     return row.dataFirst ? parseDataFirst(reader, row.name, prefixPos) : parseModern(reader, prefixPos, memo);
   } catch (error) {
-    if (error instanceof MmdError && error.code !== 'IO') {
+    if (error instanceof MmdError && error.errno === undefined) {
       reader.pos = start;
       return undefined;
     }

@@ -2,6 +2,7 @@
 
 export { arrayCodec } from './array-codec.ts';
 export { ARRAY_SPELLINGS, type ArraySpelling } from './array-value.ts';
+export { type CheckResult, checkFile, FINDINGS, type Finding, type FindingCode } from './check.ts';
 export { crc32c } from './checksum.ts';
 export {
   type ArrayLayout,
@@ -15,6 +16,7 @@ export { type ArrayBody, type EncodedValue, encodedBytes, type ValuePart } from 
 export * from './layout.ts';
 export { maskedCodec } from './masked-codec.ts';
 export { pickleCodec } from './pickle-codec.ts';
+export { type PlainCodecOptions, plainCodec } from './plain-codec.ts';
 export {
   answer,
   answerAsync,
@@ -24,4 +26,6 @@ export {
   type ScannedEntry,
   scanEntries,
 } from './scan.ts';
+export { runSteps, type Step, type StepTarget } from './steps.ts';
+export { TAIL_KINDS, type TailKind } from './tail-entry.ts';
 export { ValueReader } from './value-reader.ts';

@@ -227,7 +227,7 @@ describe('the tail index', () => {
     const disk = new MemoryDisk();
     const names = Array.from({ length: 500 }, (_, i) => `key ${i}`);
     const write = MmapDict.over(disk.open('d', 'create-new'));
-    write.update(names.map((name, i) => [name, i]));
+    write.update(names.map((name, i): [string, number] => [name, i]));
     write.delete('key 7');
     write.close();
     const dict = MmapDict.over(disk.open('d', 'r+'));

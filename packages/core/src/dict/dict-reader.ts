@@ -1,0 +1,202 @@
+/**
+ * Reading a dict from anywhere: a Blob in a browser, a file over HTTP, bytes in memory.
+ *
+ * @module
+ */
+
+import { decodeUtf8 } from '../bytes/index.ts';
+import { MmdError } from '../errors.ts';
+import { CODECS, type StoredValue, type ValueCodec, type ValueMeta } from '../format/codecs.ts';
+import { decodeHeader, ENTRY_HEAD_SIZE, ENTRY_TAIL_SIZE, HEADER_SIZE } from '../format/layout.ts';
+import { answerAsync, scanEntries } from '../format/scan.ts';
+import { BytesWanted, ValueReader } from '../format/value-reader.ts';
+import { type ArrayMemory, memoryOver } from '../ndarray/index.ts';
+import { Decoder, type LoadOptions } from '../pickle/index.ts';
+import type { ByteSource } from '../storage/byte-source.ts';
+import type { EntryPlace } from './catalog.ts';
+import type { EntryMeta } from './mmap-dict.ts';
+
+/** Options of {@link DictReader.open}. */
+export interface DictReaderOptions {
+  /** Codecs asked before the built-in ones, in order. */
+  readonly codecs?: readonly ValueCodec[];
+  /** Options for values that are pickles. */
+  readonly load?: Omit<LoadOptions, 'borrow' | 'offset'>;
+  /** Gives up reading. */
+  readonly signal?: AbortSignal;
+}
+
+/** What a look at a value asks for at once. */
+const WINDOW = 512;
+
+/**
+ * A dict over a {@link ByteSource}, for reading: what it held when it was opened. Only the bytes that are asked for are fetched.
+ *
+ * @example
+ * ```ts
+ * import { DictReader, MmapDict } from '@mmdpickle/core';
+ * import { blobSource, MemoryFile } from '@mmdpickle/core/storage';
+ *
+ * const file = MemoryFile.of();
+ * MmapDict.over(file).set('gain', 2.5);
+ * const reader = await DictReader.open(blobSource(new Blob([file.toBytes()])));
+ * await reader.get('gain'); // 2.5
+ * ```
+ */
+export class DictReader {
+  readonly name: string;
+  readonly commitNumber: number;
+  readonly #source: ByteSource;
+  readonly #entries: ReadonlyMap<string, EntryPlace>;
+  readonly #codecs: readonly ValueCodec[];
+  readonly #decoder: Decoder;
+
+  private constructor(
+    source: ByteSource,
+    commitNumber: number,
+    entries: ReadonlyMap<string, EntryPlace>,
+    options: DictReaderOptions,
+  ) {
+    this.#source = source;
+    this.name = source.name;
+    this.commitNumber = commitNumber;
+    this.#entries = entries;
+    this.#codecs = [...(options.codecs ?? []), ...CODECS];
+    this.#decoder = new Decoder({ ...options.load, borrow: true });
+  }
+
+  /**
+   * Reads the header and walks the entries; payloads are skipped.
+   * @throws NOT_A_PICKLE, NOT_MMDPICKLE, TRUNCATED, CORRUPT, and what the source throws
+   */
+  static async open(source: ByteSource, options: DictReaderOptions = {}): Promise<DictReader> {
+    const { signal } = options;
+    const size = await source.size();
+    const head = await source.read(0, Math.min(size, HEADER_SIZE), signal);
+    const { commitNumber } = decodeHeader(head, source.name);
+    const entries = new Map<string, EntryPlace>();
+    const end = await answerAsync(
+      scanEntries(HEADER_SIZE, size, ({ bytes, keyPos, keyLength, state, offset, frameLength }) => {
+        if (state !== 'live') return;
+        const key = keyText(bytes, keyPos, keyPos + keyLength);
+        if (key !== undefined) entries.set(key, { offset, frameLength, keyLength });
+      }),
+      (offset, length) => source.read(offset, length, signal),
+    );
+    if (end.kind === 'damage') {
+      const code = end.truncated ? 'TRUNCATED' : 'CORRUPT';
+      throw new MmdError(code, `${source.name}: ${end.message} at ${end.offset}`, {
+        offset: end.offset,
+        expected: end.expected,
+        found: end.found,
+        path: source.name,
+      });
+    }
+    return new DictReader(source, commitNumber, entries, options);
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  has(key: string): boolean {
+    return this.#entries.has(key);
+  }
+
+  keys(): IterableIterator<string> {
+    return this.#entries.keys();
+  }
+
+  /** The value of a key, or `undefined`. An array's bytes are fetched into memory. */
+  async get(key: string, signal?: AbortSignal): Promise<unknown> {
+    return this.#read(key, signal, (codec, stored, meta) => codec.decode(stored, meta));
+  }
+
+  /** What is known of a value without its data. */
+  async getMeta(key: string, signal?: AbortSignal): Promise<EntryMeta | undefined> {
+    return this.#read(key, signal, (_codec, { offset, length }, meta) => {
+      const entryOffset = this.#entries.get(key)!.offset;
+      return { ...meta, key, entryOffset, offset: meta.dataOffset ?? offset, length };
+    });
+  }
+
+  async *entries(signal?: AbortSignal): AsyncGenerator<[string, unknown]> {
+    for (const key of this.#entries.keys()) yield [key, await this.get(key, signal)];
+  }
+
+  /** Runs a synchronous reader; whenever it wants bytes that are not there yet, fetches them and runs it again. */
+  async #read<T>(
+    key: string,
+    signal: AbortSignal | undefined,
+    read: (codec: ValueCodec, stored: StoredValue, meta: ValueMeta) => T,
+  ): Promise<T | undefined> {
+    const place = this.#entries.get(key);
+    if (place === undefined) return undefined;
+    const stored = new FetchedValue(key, place, this.#decoder);
+    for (;;) {
+      try {
+        for (const codec of this.#codecs) {
+          const meta = codec.describe(stored);
+          if (meta !== undefined) return read(codec, stored, meta);
+        }
+        throw new MmdError('CORRUPT', `no codec reads the value of ${JSON.stringify(key)}`, { key });
+      } catch (error) {
+        if (!(error instanceof BytesWanted)) throw error;
+        const bytes = await this.#source.read(stored.offset + error.pos, error.length, signal);
+        stored.add(error.pos, bytes);
+      }
+    }
+  }
+}
+
+function keyText(bytes: Uint8Array, start: number, end: number): string | undefined {
+  try {
+    return decodeUtf8(bytes, start, end);
+  } catch {
+    // As in the dict: a key that is not text hides nothing but itself.
+    return undefined;
+  }
+}
+
+/** A value of which some ranges were fetched. */
+class FetchedValue implements StoredValue {
+  readonly key: string;
+  readonly offset: number;
+  readonly length: number;
+  readonly decoder: Decoder;
+  readonly #ranges: { readonly pos: number; readonly bytes: Uint8Array }[] = [];
+
+  constructor(key: string, { offset, frameLength, keyLength }: EntryPlace, decoder: Decoder) {
+    this.key = key;
+    this.offset = offset + ENTRY_HEAD_SIZE + keyLength;
+    this.length = frameLength - 2 - keyLength - ENTRY_TAIL_SIZE;
+    this.decoder = decoder;
+  }
+
+  add(pos: number, bytes: Uint8Array): void {
+    this.#ranges.push({ pos, bytes });
+  }
+
+  reader(): ValueReader {
+    return new ValueReader(this.offset, this.length, (pos, length) => {
+      const range = this.#ranges.find((known) => known.pos <= pos && pos + length <= known.pos + known.bytes.length);
+      if (range !== undefined) return range.bytes.subarray(pos - range.pos);
+      throw new BytesWanted(pos, Math.min(Math.max(length, WINDOW), this.length - pos));
+    });
+  }
+
+  bytes(): Uint8Array {
+    return this.#take(0, this.length);
+  }
+
+  memory(pos: number, length: number): ArrayMemory {
+    return memoryOver(this.#take(pos, length));
+  }
+
+  #take(pos: number, length: number): Uint8Array {
+    if (length === 0) return new Uint8Array(0);
+    const range = this.#ranges.find((known) => known.pos <= pos && pos + length <= known.pos + known.bytes.length);
+    if (range === undefined) throw new BytesWanted(pos, length);
+    return range.bytes.slice(pos - range.pos, pos - range.pos + length);
+  }
+}

@@ -1,0 +1,62 @@
+/**
+ * The simplest way to add a type: say what plain value stands for it.
+ *
+ * @module
+ */
+
+import { dumpEntry } from '../pickle/index.ts';
+import type { ValueCodec } from './codecs.ts';
+import { encodedBytes } from './encoded-value.ts';
+
+/** What {@link plainCodec} needs to know of a type. */
+export interface PlainCodecOptions<T> {
+  /** Shown as `kind` by `getMeta`. */
+  readonly name: string;
+  /** Whether a value is of the type. */
+  readonly is: (value: unknown) => value is T;
+  /** What is stored: anything that pickles. */
+  readonly toPlain: (value: T) => unknown;
+  /** The value again; `undefined` where what is stored is not of the type. Must not throw for foreign values. */
+  readonly fromPlain: (plain: unknown) => T | undefined;
+}
+
+/**
+ * A codec that stores values of a type as plain ones. On reading every value that no codec before it claims is loaded and
+ * offered to `fromPlain`, so mark what you store, for example by a dict with a key of your own.
+ *
+ * @example
+ * ```ts
+ * import { MmapDict } from '@mmdpickle/core';
+ * import { plainCodec } from '@mmdpickle/core/format';
+ * import { MemoryFile } from '@mmdpickle/core/storage';
+ *
+ * const urls = plainCodec<URL>({
+ *   name: 'url',
+ *   is: (value): value is URL => value instanceof URL,
+ *   toPlain: (url) => ({ 'example.url': url.href }),
+ *   fromPlain: (plain) =>
+ *     plain instanceof Map && plain.has('example.url') ? new URL(String(plain.get('example.url'))) : undefined,
+ * });
+ * using dict = MmapDict.over(MemoryFile.of(), { codecs: [urls] });
+ * dict.set('docs', new URL('https://example.org/')).get('docs'); // URL
+ * ```
+ */
+export function plainCodec<T>({ name, is, toPlain, fromPlain }: PlainCodecOptions<T>): ValueCodec {
+  return {
+    name,
+    encode(value) {
+      return is(value) ? encodedBytes(name, dumpEntry(toPlain(value))) : undefined;
+    },
+    describe(stored) {
+      return fromPlain(loadPlain(stored)) === undefined ? undefined : { kind: name };
+    },
+    decode(stored) {
+      return fromPlain(loadPlain(stored));
+    },
+  };
+}
+
+function loadPlain(stored: Parameters<ValueCodec['describe']>[0]): unknown {
+  const bytes = stored.bytes();
+  return stored.decoder.loadEntry(bytes, 0, bytes.length);
+}

@@ -1,0 +1,200 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { MmapDict } from '../../src/dict/index.ts';
+import { NDArray, ndarray } from '../../src/ndarray/index.ts';
+import { MemoryDisk, type MemoryFile } from '../../src/storage/index.ts';
+
+/** A dict and the Map that it must equal. */
+interface Real {
+  readonly disk: MemoryDisk;
+  dict: MmapDict;
+  other: MmapDict;
+}
+type Model = Map<string, unknown>;
+type Command = fc.Command<Model, Real>;
+
+function plain(value: unknown): unknown {
+  return value instanceof NDArray ? value.toNested() : value;
+}
+
+function same(model: Model, { dict, other }: Real): void {
+  for (const handle of [dict, other]) {
+    expect(handle.size).toBe(model.size);
+    expect([...handle].map(([key, value]) => [key, plain(value)])).toEqual([...model]);
+  }
+}
+
+function store(model: Model, key: string, value: unknown): void {
+  model.delete(key);
+  model.set(key, value);
+}
+
+const keys = fc.constantFrom('', 'a', 'b', 'key', '\u00e9', '__proto__', 'x'.repeat(46));
+const values = fc.oneof(fc.integer(), fc.string({ maxLength: 700 }), fc.constant([1, [2]]), fc.constant(null));
+
+function command(name: string, run: (model: Model, real: Real) => void): Command {
+  return {
+    check: () => true,
+    run: (model, real) => {
+      run(model, real);
+      same(model, real);
+    },
+    toString: () => name,
+  };
+}
+
+const commands = [
+  fc.tuple(keys, values).map(([key, value]) =>
+    command(`set ${JSON.stringify(key)} ${JSON.stringify(value)}`, (model, { dict }) => {
+      dict.set(key, value);
+      store(model, key, value);
+    }),
+  ),
+  fc.tuple(keys, fc.array(fc.float({ noNaN: true }), { maxLength: 9 })).map(([key, list]) =>
+    command(`set array ${JSON.stringify(key)} ${list}`, (model, { other }) => {
+      other.set(key, ndarray(new Float32Array(list)));
+      store(model, key, Array.from(new Float32Array(list)));
+    }),
+  ),
+  keys.map((key) =>
+    command(`delete ${JSON.stringify(key)}`, (model, { dict }) => {
+      expect(dict.delete(key)).toBe(model.delete(key));
+    }),
+  ),
+  fc.array(fc.tuple(keys, fc.option(values, { nil: undefined })), { maxLength: 6 }).map((changes) =>
+    command(`batch ${JSON.stringify(changes)}`, (model, { dict }) => {
+      dict.batch(() => {
+        for (const [key, value] of changes) {
+          if (value === undefined) expect(dict.delete(key)).toBe(model.delete(key));
+          else {
+            dict.set(key, value);
+            store(model, key, value);
+          }
+          expect(dict.has(key)).toBe(model.has(key));
+        }
+      });
+    }),
+  ),
+  fc.tuple(keys, values).map(([key, value]) =>
+    command(`a batch that throws after ${JSON.stringify(key)}`, (_model, { dict }) => {
+      expect(() =>
+        dict.batch(() => {
+          dict.set(key, value);
+          dict.clear();
+          throw new Error('stop');
+        }),
+      ).toThrow('stop');
+    }),
+  ),
+  fc.tuple(keys, keys).map(([from, to]) =>
+    command(`rename ${JSON.stringify(from)} ${JSON.stringify(to)}`, (model, { dict }) => {
+      if (!model.has(from) || from === to) return;
+      dict.rename(from, to);
+      const value = model.get(from);
+      model.delete(from);
+      store(model, to, value);
+    }),
+  ),
+  fc.boolean().map((inPlace) => command(`vacuum ${inPlace}`, (_model, { dict }) => void dict.vacuum({ inPlace }))),
+  fc.constant(command('reclaim', (_model, { dict }) => void dict.reclaim())),
+  fc.boolean().map((index) =>
+    command('reopen', (_model, real) => {
+      real.dict.close();
+      real.dict = MmapDict.over(real.disk.open('dict', 'r+'), { index });
+    }),
+  ),
+  fc.constant(command('seal', (_model, { dict }) => void dict.seal({ checksums: true }))),
+  fc.constant(
+    command('fsck finds nothing', (_model, { dict }) => {
+      expect(dict.fsck().findings.filter(({ severity }) => severity !== 'info')).toEqual([]);
+    }),
+  ),
+];
+
+describe('a dict equals the Map that underwent the same', () => {
+  test('whatever is set, replaced, deleted, batched, vacuumed, sealed and reopened', () => {
+    fc.assert(
+      fc.property(fc.commands(commands, { maxCommands: 40 }), (sequence) => {
+        const setup = (): { model: Model; real: Real } => {
+          const disk = new MemoryDisk();
+          const file: MemoryFile = disk.open('dict', 'create-new');
+          const dict = MmapDict.over(file);
+          return { model: new Map(), real: { disk, dict, other: MmapDict.over(disk.open('dict', 'r+')) } };
+        };
+        fc.modelRun(setup, sequence);
+      }),
+      { numRuns: 300 },
+    );
+  });
+});
+
+describe('the tail index', () => {
+  test('present, stale, torn or missing, never changes what is read', () => {
+    const disk = new MemoryDisk();
+    const whole = MmapDict.over(disk.open('dict', 'create-new'));
+    whole.update(Array.from({ length: 300 }, (_, i): [string, number] => [`key ${i}`, i]));
+    for (let i = 0; i < 300; i += 7) whole.delete(`key ${i}`);
+    whole.close();
+    const bytes = (disk.open('dict', 'r') as MemoryFile).toBytes();
+    const indexed = MmapDict.over(disk.open('dict', 'r'));
+    const { end } = indexed.core.store.base!.footer;
+    const expected = new Map(indexed);
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(fc.integer({ min: end + 80, max: bytes.length - 20 }), fc.integer({ min: 1, max: 255 })), {
+          maxLength: 4,
+        }),
+        fc.integer({ min: -1, max: 50 }),
+        fc.array(fc.integer({ min: 0, max: 320 }), { minLength: 5, maxLength: 30 }),
+        (flips, commit, lookups) => {
+          const damaged = bytes.slice();
+          for (const [offset, bits] of flips) damaged[offset]! ^= bits;
+          if (commit >= 0) damaged[18] = commit;
+          const disk2 = new MemoryDisk();
+          disk2.open('dict', 'create-new').write(0, damaged);
+          const dict = MmapDict.over(disk2.open('dict', 'r'));
+          for (const i of lookups) expect(dict.get(`key ${i}`)).toBe(expected.get(`key ${i}`));
+          expect(new Map(dict)).toEqual(expected);
+        },
+      ),
+      { numRuns: 300 },
+    );
+  });
+});
+
+describe('appends cost the same however many there were', () => {
+  test('10,000 appends of one small value read and write no more each, and make no more calls', () => {
+    const disk = new MemoryDisk();
+    const inner = disk.open('dict', 'create-new');
+    const count = { calls: 0, bytes: 0 };
+    const counting = new Proxy(inner, {
+      get(target, name) {
+        const value = Reflect.get(target, name, target) as unknown;
+        if (typeof value !== 'function') return value;
+        return (...args: unknown[]) => {
+          count.calls++;
+          for (const arg of args) {
+            if (arg instanceof Uint8Array) count.bytes += arg.length;
+            if (Array.isArray(arg)) for (const part of arg) if (part instanceof Uint8Array) count.bytes += part.length;
+          }
+          return (value as (...all: unknown[]) => unknown).apply(target, args);
+        };
+      },
+    });
+    const dict = MmapDict.over(counting, { index: false });
+    const costs: { calls: number; bytes: number }[] = [];
+    for (let round = 0; round < 10; round++) {
+      count.calls = 0;
+      count.bytes = 0;
+      for (let i = 0; i < 1000; i++) dict.set(`key ${(round * 1000 + i).toString().padStart(6, '0')}`, 7);
+      costs.push({ ...count });
+    }
+    expect(dict.size).toBe(10_000);
+    const [first, last] = [costs[0]!, costs.at(-1)!];
+    // Once a millisecond the file's size and identity are asked for: a few calls more on a slow machine.
+    expect(last.calls).toBeLessThan(first.calls * 1.5 + 100);
+    expect(last.bytes).toBeLessThan(first.bytes * 1.1 + 1000);
+    expect(last.bytes / 1000).toBeLessThan(80);
+    expect(last.calls / 1000).toBeLessThan(12);
+  });
+});
