@@ -331,7 +331,11 @@ describe('any interleaving', () => {
         let rows = 0;
         const reported: string[] = [];
         for (const change of changes) {
-          if (change.kind === 'file-replaced') live.clear();
+          // Written anew twice between two looks, with a removal in between: that is another file to a watcher.
+          if (change.kind === 'file-replaced') {
+            live.clear();
+            rows = 0;
+          }
           if (change.kind === 'added' || change.kind === 'replaced') {
             expect(live.has(change.key)).toBe(change.kind === 'replaced');
             live.add(change.key);
@@ -350,7 +354,7 @@ describe('any interleaving', () => {
         // A vacuum forgets what had died before anybody looked.
         if (!rewritten) expect(reported).toEqual(sets);
       }),
-      { numRuns: 60 },
+      { numRuns: process.env['MMDPICKLE_LONG'] === '1' ? 600 : 40 },
     );
   });
 });

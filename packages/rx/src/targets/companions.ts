@@ -29,9 +29,6 @@ export interface RowColumn<T> {
   blank(seq: number, count: number): NDArray | TypedArray;
 }
 
-/** The number of rows that no frame belongs to: they make columns even that others wrote unevenly. */
-export const NO_SEQ: bigint = -1n;
-
 /** The companion columns of `key`. */
 export function companionColumns<T>(
   key: string,
