@@ -1,0 +1,191 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { pythons, TempDir } from '@mmdpickle/test-support';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { MmapDict } from '../../src/dict/index.ts';
+import { isMmdError } from '../../src/errors.ts';
+import {
+  type Fault,
+  type FaultyCall,
+  type FaultySyscalls,
+  faultySyscalls,
+  libc,
+  NodeFile,
+} from '../../src/node/index.ts';
+import { MemoryFile } from '../../src/storage/index.ts';
+import { stateText } from './canonical.ts';
+import { expectText, withKey } from './crash-harness.ts';
+import { Judge } from './judge.ts';
+import { baseOf, OPERATIONS, type Operation, openFor } from './operations.ts';
+
+const LONG = process.env.MMDPICKLE_LONG === '1';
+const SHORTENED = new Set(['pread', 'pwrite', 'pwritev', 'copyFileRange']);
+/** Calls that a signal can break off. */
+const INTERRUPTED = new Set([
+  ...SHORTENED,
+  'open',
+  'ftruncate',
+  'fdatasync',
+  'fsync',
+  'posixFallocate',
+  'fallocate',
+  'flock',
+]);
+const dir = new TempDir();
+const path = dir.file('faults');
+const files = 0;
+const judge = new Judge(pythons());
+const legacyJudge = new Judge(
+  pythons().filter(({ numpy }) => numpy.startsWith('1.')),
+  { lenient: true },
+);
+
+/** Real system calls but for the disk's own latency: a sync that succeeds changes nothing that these tests see. */
+let real: ReturnType<typeof libc>;
+beforeAll(() => {
+  real = { ...libc(), fdatasync: () => 0, fsync: () => 0 };
+});
+
+afterAll(async () => {
+  await judge[Symbol.asyncDispose]();
+  await legacyJudge[Symbol.asyncDispose]();
+  dir[Symbol.dispose]();
+});
+
+/** The faults that strike at the call `nth`, alone, for good, and again while the first one is being undone. */
+function plansAt(nth: number, calls: readonly FaultyCall[]): Fault[][] {
+  const call = calls[nth]!;
+  const same = { call, nth: calls.slice(0, nth).filter((other) => other === call).length };
+  const plans: Fault[][] = [
+    [{ nth, errno: 'EIO' }],
+    [{ nth, errno: 'EIO', persistent: true }],
+    [{ nth, errno: 'ENOSPC' }],
+    [
+      { nth, errno: 'ENOSPC' },
+      { nth: nth + 1, errno: 'EIO' },
+    ],
+  ];
+  if (INTERRUPTED.has(call)) plans.push([{ ...same, errno: 'EINTR', persistent: true }]);
+  if (SHORTENED.has(call)) plans.push([{ ...same, errno: 'SHORT' }], [{ ...same, errno: 'SHORT', persistent: true }]);
+  if (!LONG) return plans;
+  plans.push([{ nth, errno: 'ENOSPC', persistent: true }]);
+  for (const later of [2, 3, 4]) {
+    plans.push([
+      { nth, errno: 'EIO' },
+      { nth: nth + later, errno: 'EIO' },
+    ]);
+  }
+  return plans;
+}
+
+/** Runs the steps until one throws. Returns how many were acknowledged, and what was thrown. */
+function runSteps(operation: Operation, dict: MmapDict): { done: number; error: unknown } {
+  let done = 0;
+  try {
+    for (const { run } of operation.steps) {
+      run(dict);
+      done++;
+    }
+  } catch (error) {
+    return { done, error };
+  }
+  return { done, error: undefined };
+}
+
+function opened(operation: Operation, syscalls: FaultySyscalls): MmapDict {
+  return openFor(operation, NodeFile.open(path, 'r+', { syscalls }), { durability: 'commit' });
+}
+
+const readText = (): string => {
+  using dict = MmapDict.over(MemoryFile.of(readFileSync(path)), { mode: 'r' });
+  return stateText(dict);
+};
+
+/** Whatever happened before: a change through this dict succeeds, and is all that changes. */
+function expectUsable(dict: MmapDict, before: string): void {
+  dict.set('appended later', 1);
+  expectText(stateText(dict), [withKey(before, 'appended later=i1')], 'the handle after a later change');
+  expectText(readText(), [withKey(before, 'appended later=i1')], 'the file after a later change');
+}
+
+async function judged(operation: Operation, expected: readonly string[]): Promise<void> {
+  await (operation.legacy ? legacyJudge : judge).add(readFileSync(path), expected.join('\n'), (text) => {
+    expectText(text, expected, operation.name);
+  });
+}
+
+describe.each(OPERATIONS)(
+  'a system call that fails during "$name" is a typed error, and the file the old or the new',
+  (operation) => {
+    test('whichever it is, once, for good, or twice', { timeout: 600_000 }, async () => {
+      const base = baseOf(operation, 200);
+      const texts = base.models.map((model) => stateText(model));
+      writeFileSync(path, base.bytes);
+      const syscalls = faultySyscalls(real);
+      let dict = opened(operation, syscalls);
+      syscalls.plan();
+      expect(runSteps(operation, dict)).toEqual({ done: operation.steps.length, error: undefined });
+      const calls = [...syscalls.calls];
+      dict.close();
+      let failed = 0;
+      for (const [nth, call] of calls.entries()) {
+        for (const plan of plansAt(nth, calls)) {
+          const where = `${operation.name}: ${call}, call ${nth} of ${calls.length}: ${JSON.stringify(plan)}`;
+          try {
+            writeFileSync(path, base.bytes);
+            dict = opened(operation, syscalls);
+            syscalls.plan(...plan);
+            const { done, error } = runSteps(operation, dict);
+            syscalls.plan();
+            const poisoned = isPoisoned(dict);
+            const mild = plan.every(({ errno }) => errno === 'EINTR' || errno === 'SHORT');
+            if (mild && error !== undefined) throw error;
+            if (error !== undefined && !isMmdError(error))
+              throw new Error(`not a typed error: ${String(error)}`, { cause: error });
+            if (error !== undefined) failed++;
+            const allowed = error === undefined ? [texts[done]!] : texts.slice(done, done + 2);
+            const found = readText();
+            expectText(found, allowed, 'the file');
+            if (error !== undefined) await judged(operation, allowed);
+            if (dict.closed) continue;
+            if (poisoned) {
+              expect(() => dict.set('refused', 1)).toThrow(expect.objectContaining({ code: 'IO' }));
+              closeQuietly(dict);
+              using again = opened(operation, syscalls);
+              expectUsable(again, found);
+            } else {
+              expectText(stateText(dict), [found], 'the handle');
+              expectUsable(dict, found);
+              closeQuietly(dict);
+            }
+            await judged(operation, [withKey(found, 'appended later=i1')]);
+          } catch (error) {
+            throw new Error(`${where}: ${error instanceof Error ? error.stack : String(error)}`, { cause: error });
+          }
+        }
+      }
+      expect(failed).toBeGreaterThan(0);
+      await judge.finish();
+      await legacyJudge.finish();
+    });
+  },
+);
+
+/** A handle whose sync failed refuses every change. */
+function isPoisoned(dict: MmapDict): boolean {
+  if (dict.closed) return false;
+  try {
+    dict.core.store.file.write(0, new Uint8Array(0));
+    return false;
+  } catch {
+    return true;
+  }
+}
+
+/** Closing may fail where the plan says so; the file is judged all the same. */
+function closeQuietly(dict: MmapDict): void {
+  try {
+    dict.close();
+  } catch (error) {
+    if (!isMmdError(error)) throw error;
+  }
+}
