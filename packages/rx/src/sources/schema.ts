@@ -66,11 +66,6 @@ export function structuredDescr(columns: readonly Column[]): Descr {
   );
 }
 
-/** The bytes of one record's elements. */
-export function recordBytes(columns: readonly Column[]): number {
-  return columns.reduce((sum, { dtype, size }) => sum + dtype.itemsize * size, 0);
-}
-
 /**
  * Checks that a record has each column, with a value of its kind and size. Other properties are ignored.
  * @throws MmdError INVALID_ARGUMENT that names the column

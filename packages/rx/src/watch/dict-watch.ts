@@ -8,7 +8,7 @@ import { type FSWatcher, watch } from 'node:fs';
 import { isMmdError, MmapDict, MmdError } from '@mmdpickle/core';
 import { NodeFile } from '@mmdpickle/core/node';
 import type { StorageFile } from '@mmdpickle/core/storage';
-import { asyncScheduler, mergeAll, Observable, type SchedulerLike, Subject, type Subscription } from 'rxjs';
+import { asyncScheduler, Observable, type SchedulerLike, Subject, type Subscription } from 'rxjs';
 import { FilePattern } from '../rolling.ts';
 import type { Change, ChangeDraft } from './change.ts';
 import { FileReader } from './file-reader.ts';
@@ -68,7 +68,14 @@ export class DictWatch extends Observable<Change> {
 
   /** Use {@link watchDict}. */
   constructor(path: string, options: WatchOptions) {
-    super((subscriber) => this.looks$.pipe(mergeAll()).subscribe(subscriber));
+    super((subscriber) =>
+      this.looks$.subscribe({
+        next(changes) {
+          for (const change of changes) subscriber.next(change);
+        },
+        error: (error) => subscriber.error(error),
+      }),
+    );
     this.#path = path;
     this.#pattern = FilePattern.is(path) ? new FilePattern(path) : undefined;
     this.#options = options;

@@ -157,6 +157,11 @@ export class FileReader {
   }
 
   #keyOf({ bytes, keyPos, keyLength, offset }: ScannedEntry): string | undefined {
+    let text = '';
+    for (let pos = keyPos; pos < keyPos + keyLength && bytes[pos]! < 0x80; pos += 1)
+      text += String.fromCharCode(bytes[pos]!);
+    // Most keys are ASCII, and a decoder's call costs more than all of this.
+    if (text.length === keyLength) return text;
     try {
       return this.#decoder.decode(bytes.subarray(keyPos, keyPos + keyLength));
     } catch {
