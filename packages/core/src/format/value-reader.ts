@@ -42,7 +42,7 @@ export class ValueReader {
     this.#fetch = fetch;
   }
 
-  /** Position in {@link ValueReader.window} of the next `count` bytes, which are then passed over. */
+  /** Position in `#bytes`, which it may replace, of the next `count` bytes; they are passed over. */
   #take(count: number): number {
     const from = this.pos - this.#start;
     if (from < 0 || from + count > this.#bytes.length) {
@@ -82,7 +82,8 @@ export class ValueReader {
   }
 
   u8(): number {
-    return this.#bytes[this.#take(1)]!;
+    const at = this.#take(1);
+    return this.#bytes[at]!;
   }
 
   u16(): number {
@@ -91,11 +92,13 @@ export class ValueReader {
   }
 
   u32(): number {
-    return getU32(this.#bytes, this.#take(4));
+    const at = this.#take(4);
+    return getU32(this.#bytes, at);
   }
 
   u64(): number {
-    return getU64(this.#bytes, this.#take(8));
+    const at = this.#take(8);
+    return getU64(this.#bytes, at);
   }
 
   /** A borrowed view of the next bytes. */

@@ -1,0 +1,56 @@
+import { expect, test } from 'vitest';
+import { MmapDict } from '../../src/dict/index.ts';
+import { CODECS, encodedBytes, plainCodec, type ValueCodec } from '../../src/format/index.ts';
+import { type NDArray, ndarray } from '../../src/ndarray/index.ts';
+import { MemoryFile } from '../../src/storage/index.ts';
+
+class Celsius {
+  readonly degrees: number;
+
+  constructor(degrees: number) {
+    this.degrees = degrees;
+  }
+}
+
+const celsius = plainCodec<Celsius>({
+  name: 'celsius',
+  is: (value): value is Celsius => value instanceof Celsius,
+  toPlain: ({ degrees }) => ({ 'test.celsius': degrees }),
+  fromPlain: (plain) =>
+    plain instanceof Map && plain.has('test.celsius') ? new Celsius(Number(plain.get('test.celsius'))) : undefined,
+});
+
+test('a codec of the user comes first, and leaves other values to the built-in ones', () => {
+  const file = MemoryFile.of();
+  const dict = MmapDict.over(file, { codecs: [celsius] });
+  dict
+    .set('t', new Celsius(4))
+    .set('n', 1)
+    .set('a', ndarray(new Float64Array([1])));
+  expect(dict.get('t')).toEqual(new Celsius(4));
+  expect(dict.getMeta('t')).toMatchObject({ kind: 'celsius' });
+  expect(dict.get('n')).toBe(1);
+  expect((dict.get('a') as NDArray).get(0)).toBe(1);
+  expect(MmapDict.over(MemoryFile.of(file.toBytes())).get('t')).toEqual(new Map([['test.celsius', 4]]));
+});
+
+test('a codec may claim bytes of its own, and its entries survive vacuum, copy and rename', () => {
+  const mark = Uint8Array.of(0x43, 1, 0x21, 0x30);
+  const codec: ValueCodec = {
+    name: 'marked',
+    encode: (value) => (value === 'special' ? encodedBytes('marked', Uint8Array.of(...mark, 0x4e)) : undefined),
+    describe: (stored) => (stored.reader().accept(mark) ? { kind: 'marked' } : undefined),
+    decode: () => 'special',
+  };
+  const dict = MmapDict.over(MemoryFile.of(), { codecs: [codec] });
+  dict.set('a', 'special').set('b', 'plain').rename('a', 'c').vacuum();
+  expect(dict.get('c')).toBe('special');
+  expect(dict.get('b')).toBe('plain');
+  const other = MmapDict.over(MemoryFile.of());
+  dict.copy(['c'], other);
+  expect(other.get('c')).toBeNull();
+});
+
+test('the built-in codecs are listed, and the last one takes everything', () => {
+  expect(CODECS.map(({ name }) => name)).toEqual(['masked', 'ndarray', 'pickle']);
+});
