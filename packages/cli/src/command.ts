@@ -1,5 +1,5 @@
 /**
- * A command is a row of data: the program, its help, the completions, the man page and the tests loop over rows.
+ * A command is a row of data: the program, its help, the completions, the man page, the guide and the tests loop over rows.
  *
  * @module
  */
@@ -39,10 +39,8 @@ export interface Example {
   readonly exit?: ExitReason;
 }
 
-/** One row of the command table. */
+/** What a command takes and does. */
 export interface CommandSpec {
-  readonly name: string;
-  readonly summary: string;
   /** As commander writes them: `<file> [key]`, `<inputs...>`. */
   readonly args: string;
   /** What each argument is, by name. */
@@ -51,4 +49,19 @@ export interface CommandSpec {
   readonly examples: readonly Example[];
   /** Does the work and says how it ended. */
   run(invocation: Invocation): Promise<ExitReason>;
+}
+
+/** A row of the command table. What the command needs is loaded when it is asked for: `ls` waits for no network code. */
+export interface CommandRow {
+  readonly name: string;
+  readonly summary: string;
+  load(): Promise<CommandSpec>;
+}
+
+/** A row with everything loaded. */
+export interface LoadedCommand extends CommandRow, CommandSpec {}
+
+/** Loads all rows, for what shows every command: completions, the man page, the guide. */
+export async function loadCommands(rows: readonly CommandRow[]): Promise<LoadedCommand[]> {
+  return await Promise.all(rows.map(async (row) => ({ ...row, ...(await row.load()) })));
 }

@@ -24,17 +24,19 @@ const PAGE = 4096;
 
 /** What {@link EntryMeta} says, for people and scripts. */
 export function describeEntry(meta: EntryMeta): EntryDescription {
-  const { key, kind, entryOffset, dtype, shape, nbytes, layout, order, capacity } = meta;
-  const isArray = dtype !== undefined;
+  const { key, kind, entryOffset, dtype, shape, nbytes } = meta;
+  if (dtype === undefined) return { key, kind, type: kind, shapeText: '', bytes: nbytes ?? meta.length, entryOffset };
+  const { layout, order, capacity, offset } = meta;
   return {
     key,
     kind,
-    type: isArray ? (kind === 'masked' ? `masked ${dtype}` : dtype) : kind,
+    type: kind === 'masked' ? `masked ${dtype}` : dtype,
     shapeText: shape === undefined ? '' : `[${shape.join(', ')}]`,
     bytes: nbytes ?? meta.length,
     entryOffset,
     ...(shape !== undefined && { shape }),
-    ...(isArray && { offset: meta.offset, alignment: alignmentOf(meta.offset) }),
+    offset,
+    alignment: alignmentOf(offset),
     ...(layout !== undefined && { layout }),
     ...(order !== undefined && { order }),
     ...(capacity !== undefined && { capacity }),
@@ -45,4 +47,12 @@ function alignmentOf(offset: number): number {
   let alignment = 1;
   while (alignment < PAGE && offset % (alignment * 2) === 0) alignment *= 2;
   return alignment;
+}
+
+/** What an entry has beside its key and value: the FRAME, the key's opcode, the memo hint and the state. */
+const ENTRY_OVERHEAD = 9 + 2 + 8;
+
+/** The bytes that an entry takes in the file. */
+export function entryBytes({ key, length }: EntryMeta): number {
+  return ENTRY_OVERHEAD + Buffer.byteLength(key) + length;
 }

@@ -1,4 +1,8 @@
-import { MmdError } from '@mmdpickle/core';
+import { getSystemErrorMap } from 'node:util';
+import { isMmdError, MmdError } from '@mmdpickle/core';
+import { adviceFor, EXIT_CODES, exitCodeOf } from './exit-codes.ts';
+import { type Terminal, tell } from './terminal.ts';
+import { printable } from './text.ts';
 
 /** The command line makes no sense: exit code 2. */
 export function usageError(message: string, found?: unknown): MmdError {
@@ -10,5 +14,52 @@ export function keyNotFound(path: string, key: string): MmdError {
   return new MmdError('NOT_FOUND', `no key ${JSON.stringify(key)} in ${path}; 'mmdpickle ls' lists the keys`, {
     path,
     key,
+  });
+}
+
+/** How an error is told. */
+export interface ReportOptions {
+  /** As JSON, for scripts. */
+  readonly json: boolean;
+  /** With the stack. */
+  readonly debug: boolean;
+}
+
+/** Tells an error in one line: what, where, and what to do; the stack only on request. Returns the exit code. */
+export function reportError(thrown: unknown, terminal: Terminal, { json, debug }: ReportOptions): number {
+  const error = asMmdError(thrown);
+  const { message } = error;
+  if (json) {
+    const { code, path, key, offset, errno } = error as Partial<MmdError>;
+    tell(terminal, JSON.stringify({ error: { code: code ?? 'FAILED', message, path, key, offset, errno } }));
+  } else tell(terminal, `mmdpickle: ${printable(message)}${isMmdError(error) ? circumstances(error) : ''}`);
+  if (debug) tell(terminal, stackOf(error));
+  if (terminal.signal.aborted) return EXIT_CODES.interrupted.code;
+  return isMmdError(error) ? exitCodeOf(error.code) : EXIT_CODES.problems.code;
+}
+
+function circumstances({ code, path, offset, message }: MmdError): string {
+  const where = path !== undefined && !message.includes(path) ? ` in ${printable(path)}` : '';
+  const at = offset !== undefined && !message.includes(String(offset)) ? ` at offset ${offset}` : '';
+  const advice = adviceFor(code);
+  return `${where}${at} [${code}]${advice === undefined ? '' : `; ${advice}`}`;
+}
+
+function stackOf(error: Error): string {
+  const cause = error.cause instanceof Error ? `\ncaused by ${stackOf(error.cause)}` : '';
+  return `${error.stack ?? ''}${cause}`;
+}
+
+/** Errors of Node's own calls as ours, so that they read and end alike. */
+function asMmdError(error: unknown): Error {
+  if (!(error instanceof Error)) return new Error(String(error));
+  const { code, errno, path } = error as NodeJS.ErrnoException;
+  const known = errno === undefined ? undefined : getSystemErrorMap().get(errno);
+  if (isMmdError(error) || code === undefined || known === undefined) return error;
+  const message = path === undefined ? known[1] : `${path}: ${known[1]}`;
+  return new MmdError(code === 'ENOENT' ? 'NOT_FOUND' : code === 'ENOSPC' ? 'NO_SPACE' : 'IO', message, {
+    path,
+    errno: code,
+    cause: error,
   });
 }

@@ -8,24 +8,33 @@ export const EXIT_CODES = {
   notFound: { code: 3, doc: 'no such file, key or member' },
   corrupt: { code: 4, doc: 'the input is damaged, or not of the expected format' },
   locked: { code: 5, doc: 'another process holds the lock or the lease' },
+  interrupted: { code: 130, doc: 'interrupted (Ctrl-C) before it was done' },
 } as const;
 
 export type ExitReason = keyof typeof EXIT_CODES;
 
-const REASONS: { readonly [code in ErrorCode]?: ExitReason } = {
-  NOT_FOUND: 'notFound',
-  NOT_A_PICKLE: 'corrupt',
-  NOT_A_DICT: 'corrupt',
-  NOT_MMDPICKLE: 'corrupt',
-  BAD_FORMAT: 'corrupt',
-  TRUNCATED: 'corrupt',
-  CORRUPT: 'corrupt',
-  BAD_OPCODE: 'corrupt',
-  LOCKED: 'locked',
-  INVALID_ARGUMENT: 'usage',
+/** How an error ends the process and, where its message does not say, what to do about it. */
+const ERRORS: { readonly [code in ErrorCode]?: { readonly exit?: ExitReason; readonly advice?: string } } = {
+  NOT_FOUND: { exit: 'notFound' },
+  NOT_A_PICKLE: { exit: 'corrupt', advice: "give a file that is a pickle, or 'mmdpickle import' it" },
+  NOT_A_DICT: { exit: 'corrupt', advice: "'mmdpickle import' stores such a value under one key" },
+  NOT_MMDPICKLE: { exit: 'corrupt', advice: "'mmdpickle convert' makes an mmdpickle file of it" },
+  BAD_FORMAT: { exit: 'corrupt', advice: '--format says what a file is when its name does not' },
+  TRUNCATED: { exit: 'corrupt', advice: "'mmdpickle fsck' tells what is intact" },
+  CORRUPT: { exit: 'corrupt', advice: "'mmdpickle fsck' tells what is intact" },
+  BAD_OPCODE: { exit: 'corrupt', advice: "'mmdpickle dis' shows it up to there" },
+  LOCKED: { exit: 'locked', advice: 'try again when the other one is done' },
+  INVALID_ARGUMENT: { exit: 'usage' },
+  READ_ONLY: { advice: "the file's permissions say who may change it" },
+  NO_SPACE: { advice: "free some space; 'mmdpickle vacuum' or 'reclaim' may find some" },
 };
 
 /** The exit code for an error code; anything without a code of its own is a problem. */
 export function exitCodeOf(code: ErrorCode): number {
-  return EXIT_CODES[REASONS[code] ?? 'problems'].code;
+  return EXIT_CODES[ERRORS[code]?.exit ?? 'problems'].code;
+}
+
+/** What to do about an error, where there is something that always helps. */
+export function adviceFor(code: ErrorCode): string | undefined {
+  return ERRORS[code]?.advice;
 }

@@ -9,7 +9,15 @@ import { COMMANDS } from './commands/index.ts';
 import { runProgram } from './program.ts';
 import type { Terminal } from './terminal.ts';
 
-export type { CommandSpec, Example, Invocation, OptionSpec } from './command.ts';
+export {
+  type CommandRow,
+  type CommandSpec,
+  type Example,
+  type Invocation,
+  type LoadedCommand,
+  loadCommands,
+  type OptionSpec,
+} from './command.ts';
 export { COMMANDS } from './commands/index.ts';
 export { EXIT_CODES, type ExitReason } from './exit-codes.ts';
 export type { Terminal } from './terminal.ts';

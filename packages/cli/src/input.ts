@@ -1,5 +1,6 @@
-import { createReadStream, readFileSync } from 'node:fs';
+import { createReadStream, readFileSync, statSync } from 'node:fs';
 import type { Readable } from 'node:stream';
+import { NodeFile } from '@mmdpickle/core/node';
 import type { Terminal } from './terminal.ts';
 
 /** A stream over a path, or over standard input for `-`. */
@@ -13,4 +14,17 @@ export async function readInput(path: string, terminal: Terminal): Promise<Uint8
   const pieces: Buffer[] = [];
   for await (const piece of terminal.stdin) pieces.push(Buffer.from(piece as Uint8Array));
   return Buffer.concat(pieces);
+}
+
+/** Bytes to look at, and no longer than the holder is open. */
+export interface HeldBytes extends Disposable {
+  readonly bytes: Uint8Array;
+}
+
+/** The bytes of a path, mapped and not read where it is a regular file: what nobody looks at costs nothing. */
+export async function mapInput(path: string, terminal: Terminal): Promise<HeldBytes> {
+  const size = path === '-' ? 0 : statSync(path).size;
+  if (size === 0) return { bytes: await readInput(path, terminal), [Symbol.dispose]: () => undefined };
+  const file = NodeFile.open(path, 'r');
+  return { bytes: file.map(0, size, 'read').bytes(0, size), [Symbol.dispose]: () => file.close() };
 }

@@ -1,25 +1,42 @@
 #!/usr/bin/env node
 import process from 'node:process';
-import { run } from './index.ts';
+import { EXIT_CODES, run } from './index.ts';
+import type { Terminal } from './terminal.ts';
 
-const abort = new AbortController();
-for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.on(signal, () => {
-    // The second one means it: whatever is being drained is left to the next opener's repair.
-    if (abort.signal.aborted) process.exit(130);
-    abort.abort(new Error(`stopped by ${signal}`));
-  });
+let abort: AbortController | undefined;
+
+/** Stops on SIGINT and SIGTERM, from the first time that a command asks; others die of them at once, as is usual. */
+function stopSignal(): AbortSignal {
+  if (abort !== undefined) return abort.signal;
+  const controller = new AbortController();
+  abort = controller;
+  for (const name of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(name, () => {
+      // The second one means it: whatever is being drained is left to the next opener's repair.
+      if (controller.signal.aborted) process.exit(EXIT_CODES.interrupted.code);
+      controller.abort(new Error(`stopped by ${name}`));
+    });
+  }
+  return controller.signal;
 }
-// `| head` closes the pipe while we print: that is no fault of anybody.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') process.exit(0);
-  throw error;
-});
 
-process.exitCode = await run(process.argv.slice(2), {
-  stdin: process.stdin,
-  stdout: process.stdout,
-  stderr: process.stderr,
-  env: process.env,
-  signal: abort.signal,
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  // `| head` closes the pipe while we print: that is no fault of anybody.
+  if (error.code === 'EPIPE') process.exit(EXIT_CODES.ok.code);
+  process.stderr.write(`mmdpickle: writing to standard output: ${error.code ?? error.message}\n`);
+  process.exit(EXIT_CODES.problems.code);
 });
+// Nobody reads what is told any more: the work goes on.
+process.stderr.on('error', () => {});
+
+const { stdin, stdout, stderr, env, argv } = process;
+const terminal: Terminal = {
+  stdin,
+  stdout,
+  stderr,
+  env,
+  get signal() {
+    return stopSignal();
+  },
+};
+process.exitCode = await run(argv.slice(2), terminal);

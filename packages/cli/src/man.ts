@@ -1,11 +1,11 @@
-import type { CommandSpec } from './command.ts';
+import type { LoadedCommand } from './command.ts';
 import { EXIT_CODES } from './exit-codes.ts';
 
 /**
  * The manual page as roff (man(7)), made from the command table. The page that is published stands in
  * `man/mmdpickle.1`; a test keeps it equal to this.
  */
-export function manPage(commands: readonly CommandSpec[]): string {
+export function manPage(commands: readonly LoadedCommand[]): string {
   return [
     '.TH MMDPICKLE 1',
     '.SH NAME',
@@ -30,7 +30,7 @@ export function manPage(commands: readonly CommandSpec[]): string {
   ].join('\n');
 }
 
-function commandLines({ name, args, summary, argDocs, options, examples }: CommandSpec): string[] {
+function commandLines({ name, args, summary, argDocs, options, examples }: LoadedCommand): string[] {
   return [
     `.SS "${roffText(`${name} ${args}`.trim())}"`,
     `${roffText(summary)}.`,

@@ -1,44 +1,26 @@
 /**
- * Builds the program from the command table and runs it: parsing, help, errors, exit codes.
+ * Builds the program from the command table and runs it: parsing, help, completions, exit codes.
  *
  * @module
  */
 
-import { isMmdError, type MmdError } from '@mmdpickle/core';
 import { Command, CommanderError, Option } from 'commander';
-import type { CommandSpec, Example, Invocation } from './command.ts';
-import { EXIT_CODES, exitCodeOf } from './exit-codes.ts';
-import { type Terminal, tell } from './terminal.ts';
+import type { CommandRow, CommandSpec, Example, Invocation, OptionSpec } from './command.ts';
+import { reportError, usageError } from './errors.ts';
+import { EXIT_CODES } from './exit-codes.ts';
+import type { Terminal } from './terminal.ts';
 
 /** The options that every command takes. */
-const GLOBAL_OPTIONS = [
-  { flags: '--json', doc: 'print JSON for scripts' },
+export const GLOBAL_OPTIONS: readonly OptionSpec[] = [
+  { flags: '--json', doc: 'print JSON for scripts: results, status lines and errors' },
   { flags: '--quiet', doc: 'no progress bars and no status lines' },
   { flags: '--debug', doc: 'show the stack of an error' },
-] as const;
+];
 
-/** The commander program for the table; `ran` is told how a command ended. */
-export function buildProgram(
-  commands: readonly CommandSpec[],
-  terminal: Terminal,
-  version: string,
-  ran: (exitCode: number) => void,
-): Command {
-  const program = new Command('mmdpickle')
-    .description('One file, one dictionary, memory-mapped arrays, readable by every stock Python.')
-    .version(version)
-    .exitOverride()
-    .configureOutput({
-      writeOut: (text) => terminal.stdout.write(text),
-      writeErr: (text) => terminal.stderr.write(text),
-      getOutHelpWidth: () => 100,
-      getErrHelpWidth: () => 100,
-    })
-    .helpCommand('help [command]', 'show what a command does')
-    .addHelpText('after', `\nExit codes:\n${exitCodeLines()}`);
-  for (const spec of commands) addCommand(program, spec, terminal, ran);
-  return program;
-}
+/** The names of the commands that shells call, and that print what they run. */
+const COMPLETION = { script: 'completion', answer: 'complete' } as const;
+
+const HELP_WIDTH = 100;
 
 /**
  * Runs one command line.
@@ -47,16 +29,27 @@ export function buildProgram(
  * @returns the exit code; see {@link EXIT_CODES}
  */
 export async function runProgram(
-  commands: readonly CommandSpec[],
+  commands: readonly CommandRow[],
   argv: readonly string[],
   terminal: Terminal,
   version: string,
 ): Promise<number> {
   let exitCode: number = EXIT_CODES.ok.code;
-  const program = buildProgram(commands, terminal, version, (code) => {
-    exitCode = code;
-  });
+  const program = emptyProgram(terminal, version);
   try {
+    const named = commandIn(argv);
+    const completing = named === COMPLETION.script || named === COMPLETION.answer;
+    for (const row of commands) {
+      const command = program.command(row.name).summary(row.summary).description(`${row.summary}.`);
+      if (!completing && row.name !== named) continue;
+      fillIn(command, await row.load(), terminal, (code) => {
+        exitCode = code;
+      });
+    }
+    if (completing) {
+      const { addCompletion } = await import('./completion.ts');
+      addCompletion(program, argv, COMPLETION.script);
+    } else program.command(`${COMPLETION.script} <shell>`).summary('Print the completions of zsh, bash, fish or powershell');
     if (argv.length === 0) program.outputHelp();
     else await program.parseAsync([...argv], { from: 'user' });
     return exitCode;
@@ -64,28 +57,44 @@ export async function runProgram(
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_CODES.ok.code : EXIT_CODES.usage.code;
     // The reader went away (`| head`): what it wanted, it has.
     if ((error as { code?: unknown }).code === 'EPIPE') return exitCode;
-    reportError(error, terminal, argv.includes('--debug'));
-    return isMmdError(error) ? exitCodeOf(error.code) : EXIT_CODES.problems.code;
+    return reportError(error, terminal, { json: argv.includes('--json'), debug: argv.includes('--debug') });
   }
 }
 
-function addCommand(program: Command, spec: CommandSpec, terminal: Terminal, ran: (exitCode: number) => void): void {
-  const command = program.command(spec.name).summary(spec.summary).description(`${spec.summary}.`);
+function emptyProgram(terminal: Terminal, version: string): Command {
+  const program = new Command('mmdpickle')
+    .description('One file, one dictionary, memory-mapped arrays, readable by every stock Python.')
+    .version(version)
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => terminal.stdout.write(text),
+      writeErr: (text) => terminal.stderr.write(text),
+      getOutHelpWidth: () => HELP_WIDTH,
+      getErrHelpWidth: () => HELP_WIDTH,
+      outputError: (text, write) => write(`${usageLine(text)}\n`),
+    })
+    .configureHelp({ showGlobalOptions: true })
+    .helpCommand('help [command]', 'Show what a command does')
+    .addHelpText('after', `\nExit codes:\n${exitCodeLines()}`);
+  for (const { flags, doc } of GLOBAL_OPTIONS) program.option(flags, doc);
+  return program;
+}
+
+/** The command that a command line names, also where only its help is asked for. */
+function commandIn(argv: readonly string[]): string | undefined {
+  const words = argv.filter((word) => !word.startsWith('-'));
+  return words[0] === 'help' ? words[1] : words[0];
+}
+
+function fillIn(command: Command, spec: CommandSpec, terminal: Terminal, ran: (exitCode: number) => void): void {
   const names = spec.args.split(' ').filter((word) => word !== '');
-  for (const name of names) command.argument(name, spec.argDocs[name.replaceAll(/[<>[\].]/g, '')] ?? '');
-  for (const { flags, doc, parse, choices, default: preset } of spec.options) {
-    const option = new Option(flags, doc);
-    if (choices !== undefined) option.choices(choices);
-    if (preset !== undefined) option.default(preset);
-    if (parse !== undefined) option.argParser((text) => parse(text));
-    command.addOption(option);
-  }
-  for (const { flags, doc } of GLOBAL_OPTIONS) command.option(flags, doc);
+  for (const name of names) command.argument(name, spec.argDocs[argumentName(name)] ?? '');
+  for (const option of spec.options) command.addOption(toOption(option));
   command.addHelpText('after', `\nExamples:\n${exampleLines(spec.examples)}`);
   command.action(async (...words: unknown[]) => {
     const values = words.slice(0, names.length);
     const variadic = names.at(-1)?.includes('...') === true;
-    const options = words[names.length] as Record<string, unknown>;
+    const options = command.optsWithGlobals();
     const invocation: Invocation = {
       terminal,
       args: (variadic ? values.slice(0, -1) : values) as (string | undefined)[],
@@ -98,25 +107,34 @@ function addCommand(program: Command, spec: CommandSpec, terminal: Terminal, ran
   });
 }
 
-/** One line that says what, where and what to do; the stack only on request. */
-function reportError(error: unknown, terminal: Terminal, debug: boolean): void {
-  const text = error instanceof Error ? error.message : String(error);
-  const where = isMmdError(error) ? placeOf(error) : '';
-  const code = isMmdError(error) ? ` [${error.code}]` : '';
-  tell(terminal, `mmdpickle: ${text}${where}${code}`);
-  if (debug && error instanceof Error) tell(terminal, error.stack ?? '');
+/** `<inputs...>` is called `inputs`. */
+function argumentName(word: string): string {
+  return word.replaceAll(/[<>[\].]/g, '');
 }
 
-function placeOf(error: MmdError): string {
-  const path = error.path !== undefined && !error.message.includes(error.path) ? ` in ${error.path}` : '';
-  const offset =
-    error.offset !== undefined && !error.message.includes(String(error.offset)) ? ` at offset ${error.offset}` : '';
-  return path + offset;
+function toOption({ flags, doc, parse, choices, default: preset }: OptionSpec): Option {
+  const option = new Option(flags, doc);
+  if (choices !== undefined) option.choices(choices);
+  if (preset !== undefined) option.default(preset);
+  if (parse === undefined) return option;
+  return option.argParser((text) => {
+    try {
+      return parse(text);
+    } catch (error) {
+      throw usageError(`${option.long}: ${(error as Error).message}`, text);
+    }
+  });
+}
+
+/** What commander says of a wrong command line, as one line of ours. */
+function usageLine(text: string): string {
+  const said = text.trim().replace(/^error: /, '').replaceAll(/\s*\n\s*/g, ' ');
+  return `mmdpickle: ${said}; --help shows what is`;
 }
 
 function exitCodeLines(): string {
   return Object.values(EXIT_CODES)
-    .map(({ code, doc }) => `  ${code}  ${doc}\n`)
+    .map(({ code, doc }) => `  ${String(code).padEnd(3)}  ${doc}\n`)
     .join('');
 }
 

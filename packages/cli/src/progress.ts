@@ -19,7 +19,11 @@ export class ProgressBar implements Disposable {
   readonly #start: number = performance.now();
   #shown = false;
 
-  constructor({ terminal, quiet }: Invocation, label: string) {
+  readonly #text: (count: number) => string;
+
+  /** @param unit - what the operation counts */
+  constructor({ terminal, quiet }: Invocation, label: string, unit: 'bytes' | 'count' = 'bytes') {
+    this.#text = unit === 'bytes' ? bytesText : String;
     if (quiet || terminal.stderr.isTTY !== true) return;
     this.#bar = new SingleBar({
       stream: terminal.stderr as NodeJS.WriteStream,
@@ -36,9 +40,9 @@ export class ProgressBar implements Disposable {
     const elapsed = performance.now() - this.#start;
     if (this.#bar === undefined || elapsed < QUIET_MS) return;
     const payload = {
-      done: bytesText(done),
-      whole: bytesText(total),
-      rate: bytesText(Math.round((done * 1000) / elapsed)),
+      done: this.#text(done),
+      whole: this.#text(total),
+      rate: this.#text(Math.round((done * 1000) / elapsed)),
     };
     if (this.#shown) this.#bar.update(done, payload);
     else this.#bar.start(total, done, payload);
@@ -47,5 +51,6 @@ export class ProgressBar implements Disposable {
 
   [Symbol.dispose](): void {
     if (this.#shown) this.#bar?.stop();
+    this.#shown = false;
   }
 }

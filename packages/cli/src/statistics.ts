@@ -5,6 +5,7 @@
  * @module
  */
 
+import { NDArray } from '@mmdpickle/core';
 import { type AnyArray, dataOf } from './arrays.ts';
 import { usageError } from './errors.ts';
 
@@ -86,10 +87,23 @@ export function statisticsOf(
 }
 
 /** The elements as numbers in chunks; masked ones are undefined. */
-function* numbers(array: AnyArray): Generator<(number | undefined)[]> {
+function* numbers(array: AnyArray): Generator<ArrayLike<number | undefined> & Iterable<number | undefined>> {
   for (const chunk of array.chunks({ bytes: CHUNK_BYTES })) {
+    const typed = chunk.array instanceof NDArray ? typedNumbers(chunk.array) : undefined;
+    if (typed !== undefined) {
+      yield typed;
+      continue;
+    }
     const nested = (chunk.array as { toNested(): unknown }).toNested();
     const flat = Array.isArray(nested) ? nested.flat(Number.POSITIVE_INFINITY) : [nested];
     yield flat.map((value) => (value === null ? undefined : Number(value)));
   }
+}
+
+/** The elements as they lie in memory, where JavaScript has such numbers: many times faster than one by one. */
+function typedNumbers(array: NDArray): Float32Array | Float64Array | Int32Array | undefined {
+  const { kind, itemsize, byteorder } = array.type;
+  const plain = kind === 'f' ? itemsize >= 4 && itemsize <= 8 : 'iu'.includes(kind) && itemsize <= 4;
+  if (!plain || byteorder === '>' || !array.aligned || !array.isContiguous()) return undefined;
+  return array.typed() as Float32Array | Float64Array | Int32Array;
 }

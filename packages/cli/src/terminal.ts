@@ -7,6 +7,7 @@
 
 import type { Readable, Writable } from 'node:stream';
 import pico from 'picocolors';
+import { jsonText } from './json.ts';
 
 /** The process as the commands see it. */
 export interface Terminal {
@@ -14,7 +15,7 @@ export interface Terminal {
   readonly stdout: Writable & { readonly isTTY?: boolean; readonly columns?: number };
   readonly stderr: Writable & { readonly isTTY?: boolean };
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Aborted by SIGINT and SIGTERM. */
+  /** Aborted by SIGINT and SIGTERM. Asking for it takes these signals over: ask only where you can stop. */
   readonly signal: AbortSignal;
 }
 
@@ -41,24 +42,10 @@ export async function print(terminal: Terminal, chunk: string | Uint8Array): Pro
 
 /** Writes one JSON document, a line of its own. */
 export function printJson(terminal: Terminal, value: unknown): Promise<void> {
-  return print(terminal, `${JSON.stringify(value, jsonValue)}\n`);
+  return print(terminal, `${jsonText(value)}\n`);
 }
 
 /** Writes a line for people; standard output carries results only, so this goes to standard error. */
 export function tell(terminal: Terminal, line: string): void {
   terminal.stderr.write(`${line}\n`);
-}
-
-/** What JSON has no form for: big integers become numbers or text, bytes base64, not-a-number text. */
-function jsonValue(_key: string, value: unknown): unknown {
-  if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : String(value);
-  if (typeof value === 'number' && !Number.isFinite(value)) return String(value);
-  if (value instanceof Uint8Array)
-    return Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('base64');
-  if (value instanceof Map) {
-    return Object.fromEntries([...value].map(([key, item]) => [typeof key === 'string' ? key : String(key), item]));
-  }
-  if (value instanceof Set) return [...value];
-  if (ArrayBuffer.isView(value)) return Array.from(value as unknown as ArrayLike<unknown>);
-  return value;
 }

@@ -6,29 +6,62 @@ export interface Column {
   readonly align?: 'left' | 'right';
 }
 
-/** Lines of a table with a heading; widths count what is seen, not escape sequences. */
-export function table(columns: readonly Column[], rows: readonly (readonly string[])[]): string {
-  const lines = [columns.map((column) => column.title), ...rows];
-  const widths = columns.map((_, index) => Math.max(...lines.map((line) => width(line[index] ?? ''))));
-  return lines
-    .map((line) =>
-      columns
-        .map(({ align = 'left' }, index) => {
-          const cell = line[index] ?? '';
-          const gap = ' '.repeat((widths[index] ?? 0) - width(cell));
-          return align === 'right' ? gap + cell : cell + gap;
-        })
-        .join('  ')
-        .trimEnd(),
-    )
-    .map((line) => `${line}\n`)
-    .join('');
+/**
+ * A table that is printed in parts: the columns are as wide as what came so far. Widths count what is seen, not
+ * escape sequences.
+ */
+export class Table {
+  readonly #columns: readonly Column[];
+  readonly #widths: number[];
+  #rows: (readonly string[])[];
+
+  constructor(columns: readonly Column[]) {
+    this.#columns = columns;
+    this.#widths = columns.map(() => 0);
+    this.#rows = [];
+    this.add(columns.map(({ title }) => title));
+  }
+
+  add(row: readonly string[]): void {
+    for (const [index, cell] of row.entries()) {
+      if (cell.length > (this.#widths[index] ?? 0)) this.#widths[index] = Math.max(this.#widths[index] ?? 0, width(cell));
+    }
+    this.#rows.push(row);
+  }
+
+  /** The lines of the rows that were added since the last time. */
+  flush(): string {
+    const rows = this.#rows;
+    this.#rows = [];
+    return rows.map((row) => `${this.#line(row)}\n`).join('');
+  }
+
+  #line(row: readonly string[]): string {
+    let line = '';
+    for (const [index, cell] of row.entries()) {
+      const gap = ' '.repeat((this.#widths[index] ?? 0) - width(cell));
+      const last = index === row.length - 1;
+      const right = this.#columns[index]?.align === 'right';
+      line += `${index > 0 ? '  ' : ''}${right ? gap : ''}${cell}${right || last ? '' : gap}`;
+    }
+    return line;
+  }
 }
 
-const ESCAPES = new RegExp(`${String.fromCharCode(27)}\\[[0-9;]*m`, 'g');
+/** Lines of a table with a heading. */
+export function table(columns: readonly Column[], rows: readonly (readonly string[])[]): string {
+  const lines = new Table(columns);
+  for (const row of rows) lines.add(row);
+  return lines.flush();
+}
+
+const ESCAPE = String.fromCharCode(27);
+const ESCAPES = new RegExp(`${ESCAPE}\\[[0-9;]*m`, 'g');
+const PLAIN = /^[ -~]*$/;
 
 function width(text: string): number {
-  return Array.from(text.replaceAll(ESCAPES, '')).length;
+  if (PLAIN.test(text)) return text.length;
+  return Array.from(text.includes(ESCAPE) ? text.replaceAll(ESCAPES, '') : text).length;
 }
 
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'] as const;
@@ -64,7 +97,15 @@ export function shareText(part: number, whole: number): string {
   return whole > 0 ? `${((100 * part) / whole).toFixed(1)} %` : '-';
 }
 
+/** Text that moves no cursor and hides nothing: control, format and unassigned characters are spelled out. */
+export function printable(text: string): string {
+  return text.replaceAll(
+    /\p{C}/gu,
+    (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16).padStart(4, '0')}}`,
+  );
+}
+
 /** Printable form of a key: quotes only where it needs them. */
 export function keyText(key: string): string {
-  return /^[^\s'"\\\p{C}]+$/u.test(key) ? key : JSON.stringify(key);
+  return /^[^\s'"\\\p{C}]+$/u.test(key) ? key : printable(JSON.stringify(key));
 }

@@ -5,6 +5,7 @@
  */
 
 import { MaskedArray, NDArray } from '@mmdpickle/core';
+import { printable } from './text.ts';
 
 /** How much of a value a preview shows. */
 const PREVIEW = { items: 6, edge: 3, depth: 4, characters: 2000 } as const;
@@ -14,7 +15,7 @@ export function previewText(value: unknown): string {
   if (value instanceof MaskedArray || value instanceof NDArray) return arrayText(value);
   const text = valueText(value, 0);
   return text.length > PREVIEW.characters
-    ? `${text.slice(0, PREVIEW.characters)} ... (${text.length} characters)`
+    ? `${text.slice(0, PREVIEW.characters)} ... (cut; --json prints all)`
     : text;
 }
 
@@ -54,7 +55,7 @@ function valueText(value: unknown, depth: number): string {
   if (value === null || value === undefined) return 'None';
   if (value === true) return 'True';
   if (value === false) return 'False';
-  if (typeof value === 'string') return JSON.stringify(value);
+  if (typeof value === 'string') return printable(JSON.stringify(value));
   if (typeof value !== 'object') return String(value);
   if (depth >= PREVIEW.depth) return '...';
   const inner = (item: unknown): string => valueText(item, depth + 1);
@@ -66,9 +67,9 @@ function valueText(value: unknown, depth: number): string {
   if (value instanceof Uint8Array) return bytesLiteral(value);
   if (value instanceof Date) return value.toISOString();
   if (Object.getPrototypeOf(value) === null) {
-    return `(${limited(Object.entries(value), ([name, item]) => `${name}=${inner(item)}`)})`;
+    return `(${limited(Object.entries(value), ([name, item]) => `${printable(name)}=${inner(item)}`)})`;
   }
-  return String(value);
+  return printable(String(value));
 }
 
 function limited<T>(items: readonly T[], text: (item: T) => string): string {

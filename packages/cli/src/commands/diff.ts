@@ -3,6 +3,7 @@ import { MmapDict, NodeFile } from '@mmdpickle/core/node';
 import { dataOf, isArray } from '../arrays.ts';
 import type { CommandSpec } from '../command.ts';
 import { describeEntry } from '../entries.ts';
+import { ProgressBar } from '../progress.ts';
 import { colorsFor, print, printJson } from '../terminal.ts';
 import { keyText } from '../text.ts';
 
@@ -18,22 +19,22 @@ const MARKS = { added: '+', removed: '-', changed: '~' } as const;
 
 /** `mmdpickle diff`: which keys two files do not share, and whose values differ. */
 export const diff: CommandSpec = {
-  name: 'diff',
-  summary: 'Compare two files key by key, arrays byte by byte',
   args: '<a> <b>',
   argDocs: { a: 'the one file', b: 'the other file' },
   options: [],
   examples: [
     { line: 'mmdpickle diff run.mmdpickle other.mmdpickle', doc: 'exit code 1 when they differ', exit: 'problems' },
   ],
-  async run({ terminal, args, json }) {
+  async run(invocation) {
+    const { terminal, args, json } = invocation;
     const [pathA = '', pathB = ''] = args;
+    using bar = new ProgressBar(invocation, 'diff');
     using a = MmapDict.open(pathA, { mode: 'r' });
     using b = MmapDict.open(pathB, { mode: 'r' });
     const { green, red, yellow } = colorsFor(terminal);
     const paint = { added: green, removed: red, changed: yellow };
     let differences = 0;
-    for (const difference of differencesOf(a, b)) {
+    for (const difference of differencesOf(a, b, bar)) {
       differences += 1;
       const { kind, key, what } = difference;
       if (json) await printJson(terminal, difference);
@@ -47,13 +48,17 @@ export const diff: CommandSpec = {
   },
 };
 
-function* differencesOf(a: MmapDict, b: MmapDict): Generator<Difference> {
+function* differencesOf(a: MmapDict, b: MmapDict, bar: ProgressBar): Generator<Difference> {
+  const total = a.fileSize;
+  let done = 0;
   for (const key of a.keys()) {
     if (!b.has(key)) {
       yield { kind: 'removed', key };
       continue;
     }
     const what = whatDiffers(a, b, key);
+    done += a.getMeta(key)?.length ?? 0;
+    bar.update({ done, total });
     if (what !== undefined) yield { kind: 'changed', key, what };
   }
   for (const key of b.keys()) if (!a.has(key)) yield { kind: 'added', key };

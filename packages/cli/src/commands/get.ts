@@ -3,21 +3,22 @@ import { MmapDict } from '@mmdpickle/core/node';
 import { npyPieces } from '@mmdpickle/npy-interop';
 import { type AnyArray, dataOf, isArray, requireArray, sliceArray } from '../arrays.ts';
 import type { CommandSpec } from '../command.ts';
-import { csvRows } from '../csv.ts';
-import { keyNotFound, usageError } from '../errors.ts';
+import { csvRows } from '../formats/csv.ts';
+import { requireKeys } from '../dicts.ts';
+import { usageError } from '../errors.ts';
+import { jsonText } from '../json.ts';
 import { parseSliceSpec } from '../slice-spec.ts';
 import { print, printJson, type Terminal } from '../terminal.ts';
 import { previewText } from '../value-text.ts';
+
+const ROWS_AT_ONCE = 256;
 
 /** How a value can be printed; the first whose option is set, else the last. */
 const FORMATS: readonly {
   readonly option?: string;
   print(terminal: Terminal, value: unknown, key: string): Promise<void>;
 }[] = [
-  {
-    option: 'npy',
-    print: printNpy,
-  },
+  { option: 'npy', print: printNpy },
   { option: 'raw', print: printRaw },
   {
     option: 'csv',
@@ -25,14 +26,15 @@ const FORMATS: readonly {
       for (const line of csvRows(requireArray(value, key, '--csv'))) await print(terminal, line);
     },
   },
-  { option: 'json', print: (terminal, value) => printJson(terminal, isArray(value) ? arrayJson(value) : value) },
+  {
+    option: 'json',
+    print: (terminal, value) => (isArray(value) ? printArrayJson(terminal, value) : printJson(terminal, value)),
+  },
   { print: (terminal, value) => print(terminal, `${previewText(value)}\n`) },
 ];
 
 /** `mmdpickle get`: one value, whole or a slice of it. */
 export const get: CommandSpec = {
-  name: 'get',
-  summary: 'Print one value, or a slice of an array',
   args: '<file> <key>',
   argDocs: { file: 'the mmdpickle file', key: 'the key' },
   options: [
@@ -45,12 +47,13 @@ export const get: CommandSpec = {
     { line: 'mmdpickle get run.mmdpickle operator', doc: 'a preview of a value' },
     { line: 'mmdpickle get run.mmdpickle cube --slice 0:2,:,3', doc: 'two planes, the fourth column of each' },
     { line: 'mmdpickle get run.mmdpickle temperature --csv', doc: 'rows for a spreadsheet' },
+    { line: 'mmdpickle get run.mmdpickle gain --json', doc: 'a value for a script' },
     { line: 'mmdpickle get run.mmdpickle dark --npy > dark.npy', doc: 'an array for numpy.load' },
   ],
   async run({ terminal, args, options }) {
     const [path = '', key = ''] = args;
     using dict = MmapDict.open(path, { mode: 'r' });
-    if (!dict.has(key)) throw keyNotFound(path, key);
+    requireKeys(dict, path, [key]);
     const whole = dict.get(key);
     const specs = options.slice as readonly SliceSpec[] | undefined;
     const value = specs === undefined ? whole : sliceArray(whole, specs, key);
@@ -71,6 +74,18 @@ async function printRaw(terminal: Terminal, value: unknown, key: string): Promis
   for (const piece of dataOf(value).bytes()) await print(terminal, piece.slice());
 }
 
-function arrayJson(array: AnyArray): unknown {
-  return { dtype: array.dtype, shape: array.shape, data: array.toNested() };
+/** Row by row: an array may be larger than any string. */
+async function printArrayJson(terminal: Terminal, array: AnyArray): Promise<void> {
+  const { dtype, shape } = array;
+  await print(terminal, `{"dtype":${jsonText(dtype)},"shape":${jsonText(shape)},"data":`);
+  const [rows] = shape;
+  if (rows === undefined) await print(terminal, jsonText(array.toNested()));
+  else {
+    for (let row = 0; row < rows; row += ROWS_AT_ONCE) {
+      const nested = jsonText((array.rows(row, Math.min(rows, row + ROWS_AT_ONCE)) as AnyArray).toNested());
+      await print(terminal, `${row === 0 ? '[' : ','}${nested.slice(1, -1)}`);
+    }
+    await print(terminal, rows === 0 ? '[]' : ']');
+  }
+  await print(terminal, '}\n');
 }

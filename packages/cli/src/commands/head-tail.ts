@@ -4,13 +4,15 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { MmapDict } from '@mmdpickle/core/node';
 import { type AnyArray, isArray, requireArray } from '../arrays.ts';
 import type { CommandSpec, Invocation, OptionSpec } from '../command.ts';
-import { csvRows } from '../csv.ts';
-import { keyNotFound, usageError } from '../errors.ts';
+import { csvRows } from '../formats/csv.ts';
+import { requireKeys } from '../dicts.ts';
+import { usageError } from '../errors.ts';
+import { parseNatural } from '../option-values.ts';
 import { print, printJson } from '../terminal.ts';
 
 const POLL_MS = 200;
 
-const COUNT: OptionSpec = { flags: '-n, --lines <n>', doc: 'how many rows', parse: parseCount, default: 10 };
+const COUNT: OptionSpec = { flags: '-n, --lines <n>', doc: 'how many rows', parse: parseNatural, default: 10 };
 const ARGS = {
   args: '<file> <key>',
   argDocs: { file: 'the mmdpickle file', key: "the array's key" },
@@ -18,8 +20,6 @@ const ARGS = {
 
 /** `mmdpickle head` */
 export const head: CommandSpec = {
-  name: 'head',
-  summary: 'Print the first rows of an array',
   ...ARGS,
   options: [COUNT],
   examples: [{ line: 'mmdpickle head -n 3 run.mmdpickle temperature', doc: 'the first three rows' }],
@@ -33,8 +33,6 @@ export const head: CommandSpec = {
 
 /** `mmdpickle tail`: the last rows, and with `-f` the ones that are appended. */
 export const tail: CommandSpec = {
-  name: 'tail',
-  summary: 'Print the last rows of an array, and follow it while it grows',
   ...ARGS,
   options: [COUNT, { flags: '-f, --follow', doc: 'go on with the rows that are appended, until interrupted' }],
   examples: [{ line: 'mmdpickle tail -n 3 run.mmdpickle temperature', doc: 'the last three rows' }],
@@ -44,8 +42,10 @@ export const tail: CommandSpec = {
     let array = arrayIn(dict, invocation);
     let seen = rowsOf(array);
     await printRows(invocation, array, Math.max(0, seen - (options.lines as number)), seen);
-    while (options.follow === true && !terminal.signal.aborted) {
-      await delay(POLL_MS, undefined, { signal: terminal.signal }).catch(() => undefined);
+    if (options.follow !== true) return 'ok';
+    const { signal } = terminal;
+    while (!signal.aborted) {
+      await delay(POLL_MS, undefined, { signal }).catch(() => undefined);
       if (!dict.refresh()) continue;
       array = arrayIn(dict, invocation);
       const rows = rowsOf(array);
@@ -59,7 +59,7 @@ export const tail: CommandSpec = {
 
 function arrayIn(dict: MmapDict, { args }: Invocation): AnyArray {
   const [path = '', key = ''] = args;
-  if (!dict.has(key)) throw keyNotFound(path, key);
+  requireKeys(dict, path, [key]);
   const array = requireArray(dict.get(key), key, 'rows');
   if (array.shape.length === 0) throw usageError(`${JSON.stringify(key)} is a 0-d array and has no rows; use get`);
   return array;
@@ -80,10 +80,4 @@ async function printRows({ terminal, json }: Invocation, array: AnyArray, start:
     const row = rows.shape.length === 1 ? rows.get(index) : (rows.slice(index) as AnyArray);
     await printJson(terminal, { row: start + index, data: isArray(row) ? row.toNested() : row });
   }
-}
-
-function parseCount(text: string): number {
-  const count = Number(text);
-  if (!Number.isSafeInteger(count) || count < 0) throw usageError(`-n takes a number of rows, not ${text}`, text);
-  return count;
 }

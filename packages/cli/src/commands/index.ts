@@ -1,37 +1,112 @@
-import type { CommandSpec } from '../command.ts';
-import { diff } from './diff.ts';
-import { cp, mv, rm } from './edit.ts';
-import { get } from './get.ts';
-import { head, tail } from './head-tail.ts';
-import { info } from './info.ts';
-import { ingest } from './ingest.ts';
-import { check, dis } from './inspect.ts';
-import { ls } from './ls.ts';
-import { put } from './put.ts';
-import { stats } from './stats.ts';
-import { exportCommand, importCommand } from './transfer.ts';
-import { reclaim, vacuum } from './upkeep.ts';
-import { watch } from './watch.ts';
+import type { CommandRow } from '../command.ts';
 
 /** Every command, in the order of the help. */
-export const COMMANDS: readonly CommandSpec[] = [
-  ls,
-  info,
-  get,
-  put,
-  rm,
-  mv,
-  cp,
-  head,
-  tail,
-  stats,
-  watch,
-  ingest,
-  importCommand,
-  exportCommand,
-  vacuum,
-  reclaim,
-  dis,
-  check,
-  diff,
+export const COMMANDS: readonly CommandRow[] = [
+  {
+    name: 'ls',
+    summary: 'List what a file holds, as a tree of its keys',
+    load: async () => (await import('./ls.ts')).ls,
+  },
+  {
+    name: 'info',
+    summary: 'Describe a file, or one of its entries',
+    load: async () => (await import('./info.ts')).info,
+  },
+  {
+    name: 'get',
+    summary: 'Print one value, or a slice of an array',
+    load: async () => (await import('./get.ts')).get,
+  },
+  { name: 'put', summary: 'Store one value under a key', load: async () => (await import('./put.ts')).put },
+  {
+    name: 'rm',
+    summary: 'Delete keys, all or none; the space comes back by vacuum or reclaim',
+    load: async () => (await import('./edit.ts')).rm,
+  },
+  { name: 'mv', summary: 'Rename a key', load: async () => (await import('./edit.ts')).mv },
+  {
+    name: 'cp',
+    summary: 'Copy entries to another file, byte for byte',
+    load: async () => (await import('./edit.ts')).cp,
+  },
+  {
+    name: 'head',
+    summary: 'Print the first rows of an array',
+    load: async () => (await import('./head-tail.ts')).head,
+  },
+  {
+    name: 'tail',
+    summary: 'Print the last rows of an array, and follow it while it grows',
+    load: async () => (await import('./head-tail.ts')).tail,
+  },
+  {
+    name: 'stats',
+    summary: 'Minimum, maximum, mean, deviation and histogram of an array of any size',
+    load: async () => (await import('./stats.ts')).stats,
+  },
+  {
+    name: 'watch',
+    summary: 'Print the changes to a file as they happen, until interrupted',
+    load: async () => (await import('./watch.ts')).watch,
+  },
+  {
+    name: 'ingest',
+    summary: 'Write a stream of frames into a file; exit code 1 when frames were dropped',
+    load: async () => (await import('./ingest.ts')).ingest,
+  },
+  {
+    name: 'import',
+    summary: 'Take arrays and pickles into a file; array bytes are copied by the kernel',
+    load: async () => (await import('./transfer.ts')).importCommand,
+  },
+  {
+    name: 'export',
+    summary: 'Write arrays and values out to another format',
+    load: async () => (await import('./transfer.ts')).exportCommand,
+  },
+  {
+    name: 'convert',
+    summary: 'Make an mmdpickle file of an ordinary pickle, or change how a file spells its arrays',
+    load: async () => (await import('./convert.ts')).convert,
+  },
+  {
+    name: 'vacuum',
+    summary: 'Write the file anew without dead space',
+    load: async () => (await import('./upkeep.ts')).vacuum,
+  },
+  {
+    name: 'reclaim',
+    summary: 'Give the disk space of dead entries back without moving anything',
+    load: async () => (await import('./upkeep.ts')).reclaim,
+  },
+  {
+    name: 'fsck',
+    summary: 'Check a file, repair it, or rescue what is intact; exit code 1 when something is wrong',
+    load: async () => (await import('./fsck.ts')).fsck,
+  },
+  {
+    name: 'seal',
+    summary: 'Write checksums of all entries, for verify',
+    load: async () => (await import('./fsck.ts')).seal,
+  },
+  {
+    name: 'verify',
+    summary: 'Compare a sealed file with its checksums; exit code 1 when it changed',
+    load: async () => (await import('./fsck.ts')).verify,
+  },
+  {
+    name: 'dis',
+    summary: 'Disassemble a pickle as pickletools does, or an mmdpickle file entry by entry',
+    load: async () => (await import('./dis.ts')).dis,
+  },
+  {
+    name: 'check',
+    summary: 'List the globals that a pickle would import and call; exit code 1 when one is not known to be harmless',
+    load: async () => (await import('./check.ts')).check,
+  },
+  {
+    name: 'diff',
+    summary: 'Compare two files key by key, arrays byte by byte',
+    load: async () => (await import('./diff.ts')).diff,
+  },
 ];

@@ -1,5 +1,6 @@
 import { MmapDict } from '@mmdpickle/core/node';
 import type { CommandSpec } from '../command.ts';
+import { countArrays } from '../dicts.ts';
 import { describeEntry } from '../entries.ts';
 import { keyNotFound } from '../errors.ts';
 import { print, printJson } from '../terminal.ts';
@@ -7,8 +8,6 @@ import { bytesText, shareText } from '../text.ts';
 
 /** `mmdpickle info`: the file as a whole, or all that is known of one entry without reading its data. */
 export const info: CommandSpec = {
-  name: 'info',
-  summary: 'Describe a file, or one of its entries',
   args: '<file> [key]',
   argDocs: { file: 'the mmdpickle file', key: 'describe this entry' },
   options: [],
@@ -32,21 +31,19 @@ function fileFacts(path: string, dict: MmapDict): Facts {
   let entries = 0;
   let live = 0;
   let liveBytes = 0;
-  let arrays = 0;
   for (const entry of dict.scan()) {
     entries += 1;
     if (!entry.live) continue;
     live += 1;
     liveBytes += entry.end - entry.offset;
   }
-  for (const key of dict.keys()) if (dict.getMeta(key)?.dtype !== undefined) arrays += 1;
   const size = dict.fileSize;
   return {
     path,
     size,
     commitNumber: dict.commitNumber,
     keys: dict.size,
-    arrays,
+    arrays: countArrays(dict),
     entries,
     deadEntries: entries - live,
     liveBytes,

@@ -31,8 +31,9 @@ import {
 } from '../ingest/format.ts';
 import { type ByteInput, openSource, SOURCES } from '../ingest/source.ts';
 import { report, StatusLine } from '../ingest/status.ts';
+import { parseByteCount, parsePositive, parseTime } from '../option-values.ts';
 import { print, printJson } from '../terminal.ts';
-import { bytesText, parseBytes, parseDuration } from '../text.ts';
+import { bytesText, parseDuration } from '../text.ts';
 
 const POLICIES: readonly Policy[] = ['block', 'drop-oldest', 'drop-newest', 'sample', 'error'];
 
@@ -95,24 +96,24 @@ const OPTIONS: readonly OptionSpec[] = [
     choices: Object.keys(TARGETS),
     default: 'frames',
   },
-  { flags: '--key <key>', doc: 'the key; frames/ or data when not given' },
-  { flags: '--rows <n>', doc: 'chunks: rows of each array', parse: positiveInteger, default: 1000 },
-  { flags: '--planes <n>', doc: 'ring, fill: planes of the array', parse: positiveInteger, default: 100 },
-  { flags: '--max-frames <n>', doc: 'end after so many frames', parse: positiveInteger },
-  { flags: '--duration <time>', doc: 'end after this time: 10s, 5m, 2h', parse: duration },
+  { flags: '--key <key>', doc: 'the key, for frames their prefix; frame/ or data when not given' },
+  { flags: '--rows <n>', doc: 'chunks: rows of each array', parse: parsePositive, default: 1000 },
+  { flags: '--planes <n>', doc: 'ring, fill: planes of the array', parse: parsePositive, default: 100 },
+  { flags: '--max-frames <n>', doc: 'end after so many frames', parse: parsePositive },
+  { flags: '--duration <time>', doc: 'end after this time: 10s, 5m, 2h', parse: parseTime },
   {
     flags: '--rollover <limit>',
     doc: 'a new file after 1000f (frames), 1GiB or 10m; OUT then holds {n}',
     parse: rollover,
   },
-  { flags: '--keep <n>', doc: 'with --rollover: how many files to keep', parse: positiveInteger },
+  { flags: '--keep <n>', doc: 'with --rollover: how many files to keep', parse: parsePositive },
   {
     flags: '--policy <policy>',
     doc: 'what happens when the disk is too slow; block where the source can wait, else drop-oldest',
     choices: POLICIES,
   },
-  { flags: '--queue <bytes>', doc: 'how much may wait for the disk', parse: byteCount, default: 64 * 2 ** 20 },
-  { flags: '--batch <time>', doc: 'collect frames for so long and commit them together', parse: duration },
+  { flags: '--queue <bytes>', doc: 'how much may wait for the disk', parse: parseByteCount, default: 64 * 2 ** 20 },
+  { flags: '--batch <time>', doc: 'collect frames for so long and commit them together', parse: parseTime },
   {
     flags: '--durability <level>',
     doc: 'commit: each commit is on the disk before it counts',
@@ -123,8 +124,6 @@ const OPTIONS: readonly OptionSpec[] = [
 
 /** `mmdpickle ingest`: a stream of frames into a file. */
 export const ingest: CommandSpec = {
-  name: 'ingest',
-  summary: 'Write a stream of frames into a file; exit code 1 when frames were dropped',
   args: '<out>',
   argDocs: { out: 'the mmdpickle file, made when it is not there; with {n} in its name for --rollover' },
   options: OPTIONS,
@@ -276,28 +275,10 @@ function planes(into: Into, { key, form, planes: count }: Settings, mode: 'ring'
   }) as Place<IngestFrame>;
 }
 
-function positiveInteger(text: string): number {
-  const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < 1) throw usageError(`expected a positive number, found ${text}`, text);
-  return value;
-}
-
-function duration(text: string): number {
-  const ms = parseDuration(text);
-  if (ms === undefined) throw usageError(`expected a time such as 10s, 5m or 2h, found ${text}`, text);
-  return ms;
-}
-
-function byteCount(text: string): number {
-  const bytes = parseBytes(text);
-  if (bytes === undefined || bytes < 1) throw usageError(`expected bytes such as 64MiB, found ${text}`, text);
-  return bytes;
-}
-
 function rollover(text: string): RollingOptions {
   const frames = /^(\d+)f$/.exec(text);
-  if (frames !== null) return { frames: positiveInteger(frames[1] ?? '') };
+  if (frames !== null) return { frames: parsePositive(frames[1] ?? '') };
   // `10m` is ten minutes: megabytes are written MB or MiB.
   const ms = parseDuration(text);
-  return ms === undefined || /^\d+$/.test(text) ? { bytes: byteCount(text) } : { ms };
+  return ms === undefined || /^\d+$/.test(text) ? { bytes: parseByteCount(text) } : { ms };
 }

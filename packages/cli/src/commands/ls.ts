@@ -1,13 +1,18 @@
 import { MmapDict } from '@mmdpickle/core/node';
-import type { CommandSpec, Invocation } from '../command.ts';
-import { describeEntry, type EntryDescription } from '../entries.ts';
-import { colorsFor, print, printJson } from '../terminal.ts';
-import { bytesText, type Column, keyText, shareText, table } from '../text.ts';
+import type { CommandSpec } from '../command.ts';
+import { describeEntry, type EntryDescription, entryBytes } from '../entries.ts';
+import { jsonText } from '../json.ts';
+import { colorsFor, print, type Terminal } from '../terminal.ts';
+import { bytesText, type Column, keyText, shareText, Table } from '../text.ts';
+
+/** Bytes of a file that belong to no entry: its header and terminator. */
+const FRAMING = 24 + 11;
+
+/** Lines that are laid out and printed together: the first ones are there at once, however many follow. */
+const BLOCK = 2000;
 
 /** `mmdpickle ls`: the file's table of contents. */
 export const ls: CommandSpec = {
-  name: 'ls',
-  summary: 'List what a file holds, as a tree of its keys',
   args: '<file> [prefix]',
   argDocs: { file: 'the mmdpickle file', prefix: 'only keys that begin with this' },
   options: [{ flags: '-l, --long', doc: 'also offsets, alignment and array layout' }],
@@ -18,80 +23,111 @@ export const ls: CommandSpec = {
   ],
   async run(invocation) {
     const [path = '', prefix = ''] = invocation.args;
+    const { terminal, json } = invocation;
     using dict = MmapDict.open(path, { mode: 'r' });
-    const entries: EntryDescription[] = [];
-    for (const key of dict.keys()) {
-      if (!key.startsWith(prefix)) continue;
-      const meta = dict.getMeta(key);
-      if (meta !== undefined) entries.push(describeEntry(meta));
-    }
-    const live = entries.reduce((sum, { bytes }) => sum + bytes, 0);
-    const dead = deadBytes(dict);
     const size = dict.fileSize;
-    if (invocation.json) {
-      await printJson(invocation.terminal, { path, size, dead, commitNumber: dict.commitNumber, entries });
-      return 'ok';
+    const lines = json ? jsonLines(path, dict) : tableLines(terminal, size, invocation.options.long === true);
+    const totals = { keys: 0, live: 0, used: FRAMING };
+    await print(terminal, lines.begin());
+    let block = '';
+    for (const key of dict.keys()) {
+      const meta = dict.getMeta(key);
+      if (meta === undefined) continue;
+      totals.used += entryBytes(meta);
+      if (!key.startsWith(prefix)) continue;
+      const entry = describeEntry(meta);
+      totals.keys += 1;
+      totals.live += entry.bytes;
+      block += lines.add(entry);
+      if (totals.keys % BLOCK !== 0) continue;
+      await print(terminal, block + lines.flush());
+      block = '';
     }
-    await printTree(invocation, entries, size);
-    const count = `${entries.length} ${entries.length === 1 ? 'key' : 'keys'}`;
-    const summary = `${count}, ${bytesText(live)} live, ${bytesText(dead)} dead (${shareText(dead, size)}), ${bytesText(size)} in all`;
-    await print(invocation.terminal, `${colorsFor(invocation.terminal).dim(summary)}\n`);
+    const dead = Math.max(0, size - totals.used);
+    await print(terminal, block + lines.flush() + lines.end({ keys: totals.keys, live: totals.live, dead, size }));
     return 'ok';
   },
 };
 
-/** Bytes of dead entries: deleted and replaced values, fillers, indexes. */
-function deadBytes(dict: MmapDict): number {
-  let bytes = 0;
-  for (const { live, offset, end } of dict.scan()) if (!live) bytes += end - offset;
-  return bytes;
+interface Totals {
+  readonly keys: number;
+  /** Bytes of the values listed. */
+  readonly live: number;
+  /** Bytes of the whole file that belong to no live entry. */
+  readonly dead: number;
+  readonly size: number;
 }
 
-async function printTree(
-  { terminal, options }: Invocation,
-  entries: readonly EntryDescription[],
-  size: number,
-): Promise<void> {
-  const long = options.long === true;
-  const columns: Column[] = [
-    { title: 'key' },
-    { title: 'type' },
-    { title: 'shape' },
-    { title: 'bytes', align: 'right' },
-    { title: 'share', align: 'right' },
-    ...(long ? LONG_COLUMNS.map(({ column }) => column) : []),
-  ];
-  const { bold, cyan } = colorsFor(terminal);
-  const rows: string[][] = [];
-  let folder: readonly string[] = [];
-  for (const entry of entries) {
-    const parts = entry.key.split('/');
-    const names = parts.slice(0, -1);
-    const shared = names.findIndex((name, level) => folder[level] !== name);
-    const from = shared === -1 ? names.length : shared;
-    for (let level = from; level < names.length; level += 1)
-      rows.push([`${'  '.repeat(level)}${bold(keyText(names[level] ?? ''))}/`]);
-    folder = names;
-    rows.push([
-      `${'  '.repeat(names.length)}${keyText(parts.at(-1) ?? '')}`,
-      cyan(entry.type),
-      entry.shapeText,
-      bytesText(entry.bytes),
-      shareText(entry.bytes, size),
-      ...(long ? LONG_COLUMNS.map(({ cell }) => cell(entry)) : []),
-    ]);
-  }
-  await print(terminal, table(columns, rows));
+/** A listing as text; what is not returned by `add` comes with `flush`. */
+interface Lines {
+  begin(): string;
+  add(entry: EntryDescription): string;
+  flush(): string;
+  end(totals: Totals): string;
 }
+
+function jsonLines(path: string, dict: MmapDict): Lines {
+  let separator = '';
+  return {
+    begin: () => `{"path":${jsonText(path)},"commitNumber":${dict.commitNumber},"entries":[`,
+    add(entry) {
+      const text = `${separator}${jsonText(entry)}`;
+      separator = ',';
+      return text;
+    },
+    flush: () => '',
+    end: ({ size, dead }) => `],"size":${size},"dead":${dead}}\n`,
+  };
+}
+
+function tableLines(terminal: Terminal, size: number, long: boolean): Lines {
+  const { bold, cyan, dim } = colorsFor(terminal);
+  const more = long ? LONG_COLUMNS : [];
+  const table = new Table([...COLUMNS, ...more.map(({ column }) => column)]);
+  let folder: readonly string[] = [];
+  return {
+    begin: () => '',
+    add(entry) {
+      const names = entry.key.split('/');
+      const leaf = names.pop() ?? '';
+      let level = 0;
+      while (level < names.length && folder[level] === names[level]) level += 1;
+      for (; level < names.length; level += 1) table.add([`${'  '.repeat(level)}${bold(keyText(names[level] ?? ''))}/`]);
+      folder = names;
+      table.add([
+        `${'  '.repeat(names.length)}${keyText(leaf)}`,
+        cyan(entry.type),
+        entry.shapeText,
+        bytesText(entry.bytes),
+        shareText(entry.bytes, size),
+        ...more.map(({ cell }) => cell(entry)),
+      ]);
+      return '';
+    },
+    flush: () => table.flush(),
+    end: ({ keys, live, dead }) => {
+      const count = `${keys} ${keys === 1 ? 'key' : 'keys'}`;
+      const deadText = `${bytesText(dead)} dead (${shareText(dead, size)})`;
+      return `${dim(`${count}, ${bytesText(live)} live, ${deadText}, ${bytesText(size)} in all`)}\n`;
+    },
+  };
+}
+
+const COLUMNS: readonly Column[] = [
+  { title: 'key' },
+  { title: 'type' },
+  { title: 'shape' },
+  { title: 'bytes', align: 'right' },
+  { title: 'share', align: 'right' },
+];
+
+const orDash = (value: string | number | undefined): string => (value === undefined ? '-' : String(value));
 
 /** What `-l` adds. */
 const LONG_COLUMNS: readonly { readonly column: Column; readonly cell: (entry: EntryDescription) => string }[] = [
   { column: { title: 'entry', align: 'right' }, cell: ({ entryOffset }) => String(entryOffset) },
-  { column: { title: 'data', align: 'right' }, cell: ({ offset }) => (offset === undefined ? '-' : String(offset)) },
-  {
-    column: { title: 'aligned', align: 'right' },
-    cell: ({ alignment }) => (alignment === undefined ? '-' : String(alignment)),
-  },
-  { column: { title: 'layout' }, cell: ({ layout }) => layout ?? '-' },
-  { column: { title: 'capacity' }, cell: ({ capacity }) => (capacity === undefined ? '-' : String(capacity)) },
+  { column: { title: 'data', align: 'right' }, cell: ({ offset }) => orDash(offset) },
+  { column: { title: 'aligned', align: 'right' }, cell: ({ alignment }) => orDash(alignment) },
+  { column: { title: 'layout' }, cell: ({ layout }) => orDash(layout) },
+  { column: { title: 'capacity' }, cell: ({ capacity }) => orDash(capacity) },
 ];

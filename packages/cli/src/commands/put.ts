@@ -1,16 +1,18 @@
 import { extname } from 'node:path';
+import { PyFloat } from '@mmdpickle/core';
 import { MmapDict } from '@mmdpickle/core/node';
 import { load } from '@mmdpickle/core/pickle';
 import { readNpy } from '@mmdpickle/npy-interop';
 import type { CommandSpec } from '../command.ts';
 import { usageError } from '../errors.ts';
 import { readInput } from '../input.ts';
+import { printJson } from '../terminal.ts';
 
 const decoder = (): TextDecoder => new TextDecoder('utf-8', { fatal: true });
 
 /** How bytes become a value; the first row is what text on the command line means when nothing is said. */
 const TYPES = {
-  auto: { doc: 'JSON if it reads as such, else a str', read: (bytes) => jsonOrText(decoder().decode(bytes)) },
+  auto: { doc: 'a number or other JSON if it reads as such, else a str; the default', read: (bytes) => jsonOrText(decoder().decode(bytes)) },
   json: { doc: 'JSON', read: (bytes) => parseJson(decoder().decode(bytes)) },
   str: { doc: 'a str', read: (bytes) => decoder().decode(bytes) },
   bytes: { doc: 'a bytes', read: (bytes) => bytes },
@@ -33,8 +35,6 @@ const BY_EXTENSION: Readonly<Record<string, TypeName>> = {
 
 /** `mmdpickle put`: stores one value. */
 export const put: CommandSpec = {
-  name: 'put',
-  summary: 'Store one value under a key',
   args: '<file> <key> <value>',
   argDocs: {
     file: 'the mmdpickle file, made when it is not there',
@@ -56,12 +56,13 @@ export const put: CommandSpec = {
     { line: 'mmdpickle put run.mmdpickle flat @flat.npy', doc: 'an array' },
     { line: 'echo night shift | mmdpickle put run.mmdpickle note - --type str', doc: 'text from standard input' },
   ],
-  async run({ terminal, args, options }) {
+  async run({ terminal, args, options, json }) {
     const [path = '', key = '', text = ''] = args;
     const type = options.type as TypeName | undefined;
     const value = await readValue(text, type);
     using dict = MmapDict.open(path);
     dict.set(key, value);
+    if (json) await printJson(terminal, { key, commitNumber: dict.commitNumber });
     return 'ok';
 
     async function readValue(word: string, named: TypeName | undefined): Promise<unknown> {
@@ -76,6 +77,8 @@ export const put: CommandSpec = {
 };
 
 function jsonOrText(text: string): unknown {
+  if (/^\s*[+-]?\d+\s*$/.test(text)) return parseInteger(text);
+  if (/^\s*[+-]?\d*(\.\d*)?(e[+-]?\d+)?\s*$/i.test(text) && /\d/.test(text)) return parseFloatText(text);
   try {
     return JSON.parse(text);
   } catch {
@@ -92,15 +95,22 @@ function parseJson(text: string): unknown {
   }
 }
 
+const FLOAT_WORDS: Readonly<Record<string, number>> = {
+  inf: Number.POSITIVE_INFINITY,
+  '-inf': Number.NEGATIVE_INFINITY,
+  nan: Number.NaN,
+};
+
 function parseInteger(text: string): bigint {
   if (!/^\s*[+-]?\d+\s*$/.test(text)) throw usageError(`value: ${JSON.stringify(text)} is not an integer`, text);
   return BigInt(text.trim());
 }
 
-function parseFloatText(text: string): number {
-  const value = Number(text);
-  if (text.trim() === '' || (Number.isNaN(value) && text.trim() !== 'NaN')) {
+/** `2.0` stays a float in Python. */
+function parseFloatText(text: string): PyFloat {
+  const word = text.trim().toLowerCase();
+  const value = FLOAT_WORDS[word] ?? Number(word);
+  if (word === '' || (Number.isNaN(value) && word !== 'nan'))
     throw usageError(`value: ${JSON.stringify(text)} is not a number`, text);
-  }
-  return value;
+  return new PyFloat(value);
 }

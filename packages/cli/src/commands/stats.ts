@@ -1,7 +1,9 @@
 import { MmapDict } from '@mmdpickle/core/node';
 import { requireArray } from '../arrays.ts';
 import type { CommandSpec } from '../command.ts';
-import { keyNotFound, usageError } from '../errors.ts';
+import { requireKeys } from '../dicts.ts';
+import { usageError } from '../errors.ts';
+import { parsePositive } from '../option-values.ts';
 import { ProgressBar } from '../progress.ts';
 import { type Statistics, statisticsOf } from '../statistics.ts';
 import { print, printJson } from '../terminal.ts';
@@ -10,8 +12,6 @@ const BAR_WIDTH = 40;
 
 /** `mmdpickle stats`: minimum, maximum, mean, deviation and histogram of an array. */
 export const stats: CommandSpec = {
-  name: 'stats',
-  summary: 'Minimum, maximum, mean, deviation and histogram of an array of any size',
   args: '<file> <key>',
   argDocs: { file: 'the mmdpickle file', key: "the array's key" },
   options: [{ flags: '--bins <n>', doc: 'bars of the histogram', parse: parseBins, default: 10 }],
@@ -20,9 +20,10 @@ export const stats: CommandSpec = {
     const { terminal, args, options, json } = invocation;
     const [path = '', key = ''] = args;
     using dict = MmapDict.open(path, { mode: 'r' });
-    if (!dict.has(key)) throw keyNotFound(path, key);
+    requireKeys(dict, path, [key]);
     using bar = new ProgressBar(invocation, 'stats');
     const statistics = statisticsOf(requireArray(dict.get(key), key, 'stats'), options.bins as number, bar.update);
+    bar[Symbol.dispose]();
     if (json) await printJson(terminal, statistics);
     else await print(terminal, statisticsText(statistics));
     return 'ok';
@@ -30,8 +31,8 @@ export const stats: CommandSpec = {
 };
 
 function parseBins(text: string): number {
-  const bins = Number(text);
-  if (!Number.isInteger(bins) || bins < 1 || bins > 1000) throw usageError(`--bins takes 1 to 1000, not ${text}`, text);
+  const bins = parsePositive(text);
+  if (bins > 1000) throw usageError(`expected 1 to 1000, found ${text}`, text);
   return bins;
 }
 

@@ -1,59 +1,56 @@
-import { watchDict } from '@mmdpickle/rx';
-import { fromEvent, lastValueFrom, takeUntil, tap } from 'rxjs';
-import type { CommandSpec } from '../command.ts';
-import { colorsFor, print, printJson } from '../terminal.ts';
+import { existsSync } from 'node:fs';
+import { type Change, FilePattern, watchDict } from '@mmdpickle/rx';
+import { concatMap, fromEvent, lastValueFrom, take, takeUntil } from 'rxjs';
+import type { CommandSpec, Invocation } from '../command.ts';
+import { parseNatural, parsePositive, parseTime } from '../option-values.ts';
+import { colorsFor, print, printJson, tell } from '../terminal.ts';
 import { keyText } from '../text.ts';
 
 /** `mmdpickle watch`: a line for each change, by whichever process. */
 export const watch: CommandSpec = {
-  name: 'watch',
-  summary: 'Print the changes to a file as they happen, until interrupted',
   args: '<file>',
-  argDocs: { file: 'the mmdpickle file, or a pattern with {n} for a row of files' },
+  argDocs: { file: 'the mmdpickle file, which may come later, or a pattern with {n} for a row of files' },
   options: [
     {
       flags: '--from <seq>',
       doc: 'begin with the change of this number; 0 tells all that is in the file',
-      parse: Number,
+      parse: parseNatural,
     },
-    { flags: '--poll <ms>', doc: 'the longest time between two looks', parse: Number },
-    { flags: '--count <n>', doc: 'end after so many changes', parse: Number },
+    { flags: '--poll <time>', doc: 'the longest time between two looks: 50ms, 1s', parse: parseTime },
+    { flags: '--count <n>', doc: 'end after so many changes', parse: parsePositive },
   ],
   examples: [
     { line: 'mmdpickle watch run.mmdpickle --from 0 --count 3', doc: 'the first three changes' },
     { line: 'mmdpickle watch run.mmdpickle --from 0 --count 1 --json', doc: 'a JSON line for each change' },
   ],
-  async run({ terminal, args, options, json }) {
+  async run(invocation) {
+    const { terminal, args, options, json, quiet } = invocation;
     const [path = ''] = args;
-    const { dim, green, red, yellow } = colorsFor(terminal);
-    const paint: Readonly<Record<string, (text: string) => string>> = { added: green, replaced: yellow, removed: red };
-    const {
-      from,
-      poll,
-      count = Number.POSITIVE_INFINITY,
-    } = options as { from?: number; poll?: number; count?: number };
-    const done = new AbortController();
-    let seen = 0;
+    const { from, poll, count } = options as { from?: number; poll?: number; count?: number };
+    if (!quiet && !FilePattern.is(path) && !existsSync(path)) tell(terminal, `${path} is not there yet: waiting`);
+    if (!json) await print(terminal, colorsFor(terminal).bold(`${HEADING}\n`));
     const changes$ = watchDict(path, {
       ...(from !== undefined && { from }),
       ...(poll !== undefined && { pollMs: poll }),
     }).pipe(
-      takeUntil(fromEvent(AbortSignal.any([terminal.signal, done.signal]), 'abort')),
-      tap((change) => {
-        if (seen >= count) return;
-        seen += 1;
-        if (json) void printJson(terminal, change);
-        else {
-          const time = new Date().toISOString().slice(11, 23);
-          const what = (paint[change.kind] ?? ((text: string) => text))(change.kind.padEnd(13));
-          const key = 'key' in change ? keyText(change.key) : '';
-          const rows = 'rows' in change ? `rows ${change.rows.start}..${change.rows.end}` : '';
-          void print(terminal, `${dim(time)}  ${String(change.seq).padStart(8)}  ${what}  ${key}  ${dim(rows)}\n`);
-        }
-        if (seen >= count) done.abort();
-      }),
+      take(count ?? Number.POSITIVE_INFINITY),
+      takeUntil(fromEvent(terminal.signal, 'abort')),
+      concatMap((change) => (json ? printJson(terminal, change) : print(terminal, changeLine(change, terminal)))),
     );
     await lastValueFrom(changes$, { defaultValue: undefined });
     return 'ok';
   },
 };
+
+const WIDTHS = { time: 12, seq: 8, kind: 13 } as const;
+const HEADING = `${'time'.padEnd(WIDTHS.time)}  ${'seq'.padStart(WIDTHS.seq)}  ${'change'.padEnd(WIDTHS.kind)}  key`;
+
+function changeLine(change: Change, terminal: Invocation['terminal']): string {
+  const { dim, green, red, yellow } = colorsFor(terminal);
+  const paint: Readonly<Record<string, (text: string) => string>> = { added: green, replaced: yellow, removed: red };
+  const time = new Date().toISOString().slice(11, 23);
+  const kind = (paint[change.kind] ?? String)(change.kind.padEnd(WIDTHS.kind));
+  const key = 'key' in change ? keyText(change.key) : '';
+  const rows = 'rows' in change ? `  ${dim(`rows ${change.rows.start}..${change.rows.end}`)}` : '';
+  return `${dim(time)}  ${String(change.seq).padStart(WIDTHS.seq)}  ${kind}  ${key}${rows}\n`;
+}

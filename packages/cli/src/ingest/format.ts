@@ -28,7 +28,7 @@ export function parseSchemaOption(text: string): RecordSchema {
   const schema: Record<string, DTypeLike | { dtype: DTypeLike; shape: number[] }> = {};
   for (const part of text.split(/,(?![^[]*\])/)) {
     const match = /^([^:]+):([^[\]]+(?:\[[a-z]+\])?)(?:\[(\d+(?:,\d+)*)\])?$/.exec(part.trim());
-    if (match === null) throw usageError(`--schema: expected name:dtype or name:dtype[n,m], found ${part}`, part);
+    if (match === null) throw usageError(`expected name:dtype or name:dtype[n,m], found ${part}`, part);
     const [, name = '', dtype = '', dims] = match;
     schema[name] = dims === undefined ? dtype : { dtype, shape: dims.split(',').map(Number) };
   }
@@ -41,7 +41,7 @@ export function parseShapeOption(text: string): number[] {
   if (text.trim() === '') return [];
   const shape = text.split(/[,x]/).map(Number);
   if (shape.some((dim) => !Number.isSafeInteger(dim) || dim < 0))
-    throw usageError(`--shape: expected 512,1024, found ${text}`, text);
+    throw usageError(`expected 512,1024, found ${text}`, text);
   return shape;
 }
 

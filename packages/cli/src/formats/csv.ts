@@ -1,6 +1,6 @@
 import type { NDArray } from '@mmdpickle/core';
 import { stringify } from 'csv-stringify/sync';
-import { type AnyArray, dataOf } from './arrays.ts';
+import { type AnyArray, dataOf } from '../arrays.ts';
 
 /**
  * An array as CSV, a line for each row of the first axis; deeper axes are laid side by side. Structured

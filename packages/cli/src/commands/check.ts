@@ -1,0 +1,49 @@
+import { check as checkPickle } from '@mmdpickle/core/pickle';
+import type { CommandSpec } from '../command.ts';
+import { mapInput } from '../input.ts';
+import { colorsFor, print, printJson } from '../terminal.ts';
+import { printable, table } from '../text.ts';
+
+/** `mmdpickle check`: what a pickle would call, for people and for CI. */
+export const check: CommandSpec = {
+  args: '<file>',
+  argDocs: { file: 'any pickle, - for standard input' },
+  options: [],
+  examples: [
+    { line: 'mmdpickle check run.mmdpickle', doc: 'nothing but numpy here' },
+    { line: 'mmdpickle check hostile.pkl', doc: 'would call os.system', exit: 'problems' },
+    { line: 'cat settings.pkl | mmdpickle check -', doc: 'a pickle from a pipe' },
+  ],
+  async run({ terminal, args, json }) {
+    using input = await mapInput(args[0] ?? '', terminal);
+    const report = checkPickle(input.bytes);
+    const exit = report.known ? 'ok' : 'problems';
+    if (json) {
+      await printJson(terminal, report);
+      return exit;
+    }
+    const { green, red } = colorsFor(terminal);
+    const rows = report.globals.map(({ module, name, offset, known, calls }) => [
+      printable(`${module} ${name}`),
+      String(offset),
+      String(calls),
+      known ? green('known') : red('NOT known'),
+    ]);
+    if (rows.length > 0) await print(terminal, table(COLUMNS, rows));
+    if (report.indirectCalls.length > 0) {
+      await print(terminal, red(`calls of something that is no plain global, at ${report.indirectCalls.join(', ')}\n`));
+    }
+    await print(
+      terminal,
+      report.known ? green('ok: every call is known\n') : red('NOT ok: loading this in Python may run anything\n'),
+    );
+    return exit;
+  },
+};
+
+const COLUMNS = [
+  { title: 'global' },
+  { title: 'offset', align: 'right' },
+  { title: 'calls', align: 'right' },
+  { title: 'verdict' },
+] as const;

@@ -1,0 +1,85 @@
+import { convert as convertPickle, MmapDict } from '@mmdpickle/core/node';
+import type { CommandSpec, Invocation } from '../command.ts';
+import { countArrays, openIfDict } from '../dicts.ts';
+import { usageError } from '../errors.ts';
+import { ProgressBar } from '../progress.ts';
+import { tell } from '../terminal.ts';
+import { printResult } from './result.ts';
+
+/** What a conversion did. */
+interface Conversion {
+  readonly keys: number;
+  /** Arrays whose spelling is another one now. */
+  readonly arrays: number;
+}
+
+/** `mmdpickle convert`: ordinary pickles to mmdpickle, and one array spelling to another. */
+export const convert: CommandSpec = {
+  args: '<source> [target]',
+  argDocs: {
+    source: 'a pickle of a dict, or an mmdpickle file',
+    target: 'the mmdpickle file to write; it must not exist. Without it the source is changed in place',
+  },
+  options: [
+    { flags: '--upgrade', doc: 'arrays that every numpy loads; in place no array data moves (the default with a target)' },
+    { flags: '--downgrade', doc: "arrays that Python's mmappickle 1.0 maps; in place only what was upgraded in place" },
+  ],
+  examples: [
+    { line: 'mmdpickle convert settings.pkl settings.mmdpickle', doc: 'an ordinary pickle' },
+    { line: 'mmdpickle convert run.mmdpickle old.mmdpickle --downgrade', doc: 'a copy for mmappickle 1.0' },
+    { line: 'mmdpickle convert --upgrade run.mmdpickle', doc: 'a file that mmappickle 1.0 wrote, for the numpy of today' },
+  ],
+  async run(invocation) {
+    const { args, options, terminal } = invocation;
+    const [source = '', target] = args;
+    if (options.upgrade === true && options.downgrade === true)
+      throw usageError('--upgrade and --downgrade are opposites: give one');
+    const down = options.downgrade === true;
+    if (target === undefined) {
+      if (!down && options.upgrade !== true)
+        throw usageError(`say where to: 'mmdpickle convert ${source} TARGET', or --upgrade or --downgrade in place`);
+      const { keys, arrays, others } = respell(source, down);
+      if (others > 0)
+        tell(terminal, `${others} arrays of ${source} are in the modern layout: give a target to write them anew`);
+      await printResult(invocation, { keys, arrays }, `${arrays} arrays respelled`);
+      return 'ok';
+    }
+    const { keys, arrays } = convertTo(source, target, down ? 'legacy' : 'modern', invocation);
+    await printResult(invocation, { keys, arrays }, `${keys} keys in ${target}, ${arrays} of them arrays`);
+    return 'ok';
+  },
+};
+
+/** Changes the spelling in place. `others` are arrays that have no such other spelling. */
+function respell(path: string, down: boolean): Conversion & { readonly others: number } {
+  using dict = MmapDict.open(path, { mode: 'r+' });
+  using _lease = dict.lease();
+  const arrays = down ? dict.downgrade() : dict.upgrade();
+  let others = 0;
+  if (down) for (const key of dict.keys()) if (dict.getMeta(key)?.layout === 'modern') others += 1;
+  return { keys: dict.size, arrays, others };
+}
+
+function convertTo(source: string, target: string, layout: 'modern' | 'legacy', invocation: Invocation): Conversion {
+  using bar = new ProgressBar(invocation, 'convert', 'count');
+  using from = openIfDict(source);
+  if (from === undefined) convertPickle(source, target, { dict: { layout }, onProgress: bar.update });
+  else copyTo(from, target, layout, bar);
+  using written = MmapDict.open(target, { mode: 'r' });
+  return { keys: written.size, arrays: countArrays(written) };
+}
+
+/** Writes the arrays anew; everything else goes byte for byte, and is never unpickled. */
+function copyTo(from: MmapDict, target: string, layout: 'modern' | 'legacy', bar: ProgressBar): void {
+  using to = MmapDict.open(target, { mode: 'w-' });
+  const total = from.size;
+  let done = 0;
+  to.batch(() => {
+    for (const key of from.keys()) {
+      if (from.getMeta(key)?.dtype === undefined) from.copy([key], to);
+      else to.set(key, from.get(key), { layout });
+      done += 1;
+      bar.update({ done, total });
+    }
+  });
+}

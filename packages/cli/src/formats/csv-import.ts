@@ -1,0 +1,53 @@
+import { readFileSync } from 'node:fs';
+import { MmdError, type NDArray, ndarray, parseDType } from '@mmdpickle/core';
+import { parse } from 'csv-parse/sync';
+
+/**
+ * The arrays in a CSV file: one of two axes or, where the first line is a heading, one for each column, named `key/column`.
+ *
+ * @throws MmdError BAD_FORMAT, naming the line
+ */
+export function readCsv(path: string, key: string, dtype = 'float64'): Map<string, NDArray> {
+  const rows = parseRows(path);
+  const [heading = []] = rows;
+  const named = heading.some((cell) => cell !== '' && Number.isNaN(numberOf(cell)) && !isNaNText(cell));
+  const body = named ? rows.slice(1) : rows;
+  const { kind, itemsize } = parseDType(dtype);
+  const wide = (kind === 'i' || kind === 'u') && itemsize === 8;
+  const numbers = body.map((row, index) =>
+    row.map((cell) => cellNumber(cell, wide, `${path}: line ${index + (named ? 2 : 1)}`)),
+  );
+  if (!named) return new Map([[key, ndarray(numbers as number[][], [body.length, heading.length], dtype)]]);
+  return new Map(
+    heading.map((name, column) => [
+      `${key}/${name}`,
+      ndarray(numbers.map((row) => row[column] ?? Number.NaN) as number[], [body.length], dtype),
+    ]),
+  );
+}
+
+function parseRows(path: string): string[][] {
+  const bytes = readFileSync(path);
+  try {
+    return parse(bytes, { skip_empty_lines: true, bom: true, trim: true });
+  } catch (cause) {
+    throw new MmdError('BAD_FORMAT', `${path}: ${(cause as Error).message}`, { path, cause });
+  }
+}
+
+const WORDS: Readonly<Record<string, number>> = { True: 1, False: 0 };
+
+function numberOf(cell: string): number {
+  return WORDS[cell] ?? Number(cell);
+}
+
+function isNaNText(cell: string): boolean {
+  return /^nan$/i.test(cell);
+}
+
+function cellNumber(cell: string, wide: boolean, where: string): number | bigint {
+  if (wide && /^[+-]?\d+$/.test(cell)) return BigInt(cell);
+  const value = cell === '' ? Number.NaN : numberOf(cell);
+  if (!Number.isNaN(value) || cell === '' || isNaNText(cell)) return value;
+  throw new MmdError('BAD_FORMAT', `${where}: ${JSON.stringify(cell)} is not a number`, { found: cell });
+}

@@ -1,0 +1,180 @@
+/** The formats that go in and out: a table. @module */
+
+import { createWriteStream, writeFileSync } from 'node:fs';
+import { basename, extname } from 'node:path';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { NDArray } from '@mmdpickle/core';
+import { type MmapDict, openPickle } from '@mmdpickle/core/node';
+import { dump } from '@mmdpickle/core/pickle';
+import {
+  mmdToNpy,
+  mmdToNpz,
+  mmdToRaw,
+  mmdToSafetensors,
+  npyToMmd,
+  npzToMmd,
+  rawToMmd,
+  safetensorsToMmd,
+  writeNpy,
+} from '@mmdpickle/npy-interop';
+import { requireArray } from '../arrays.ts';
+import { usageError } from '../errors.ts';
+import type { ProgressBar } from '../progress.ts';
+import { csvRows } from './csv.ts';
+import { readCsv } from './csv-import.ts';
+
+/** What one import or export is given beside the files. */
+export interface Transfer {
+  readonly signal: AbortSignal;
+  readonly onProgress: ProgressBar['update'];
+}
+
+/** The options of `import`. */
+export interface ImportOptions {
+  readonly key?: string;
+  readonly dtype?: string;
+  readonly shape?: readonly number[];
+}
+
+/** One format. */
+interface FormatRow {
+  /** The endings of its files' names. */
+  readonly extensions: readonly string[];
+  readonly doc: string;
+  /** It holds arrays, and nothing else. */
+  readonly arraysOnly: boolean;
+  /** Takes files in, in one commit where they are read at once; returns the keys. */
+  read(paths: readonly string[], dict: MmapDict, options: ImportOptions, transfer: Transfer): Promise<string[]>;
+  /** Writes keys out to a file, or a directory where each array is a file. */
+  write(dict: MmapDict, keys: readonly string[], path: string, transfer: Transfer): Promise<void>;
+}
+
+/** Every format; the help, the commands and the tests loop over the rows. */
+export const FORMATS: Readonly<Record<string, FormatRow>> = {
+  npy: {
+    extensions: ['.npy'],
+    doc: "numpy's single array; out: FILE.npy for one key, else a directory with a file for each",
+    arraysOnly: true,
+    async read(paths, dict, { key }, transfer) {
+      const keyOf = key === undefined ? undefined : (path: string) => (paths.length === 1 ? key : below(key, stem(path)));
+      return [...(await npyToMmd(paths, dict, { ...(keyOf !== undefined && { keys: keyOf }), ...transfer })).keys];
+    },
+    async write(dict, keys, path, transfer) {
+      const [key] = keys;
+      const array = keys.length === 1 && extname(path) === '.npy' ? dict.get(key as string) : undefined;
+      if (array instanceof NDArray) writeNpy(path, array);
+      else await mmdToNpy(dict, keys, path, transfer);
+    },
+  },
+  npz: {
+    extensions: ['.npz'],
+    doc: "numpy's archive of arrays",
+    arraysOnly: true,
+    read: (paths, dict, { key }, transfer) =>
+      eachOf(paths, (path) => npzToMmd(path, dict, { ...memberKeys(key), ...transfer })),
+    write: async (dict, keys, path, transfer) => void (await mmdToNpz(dict, keys, path, transfer)),
+  },
+  safetensors: {
+    extensions: ['.safetensors'],
+    doc: 'tensors with a JSON header',
+    arraysOnly: true,
+    read: (paths, dict, { key }, transfer) =>
+      eachOf(paths, (path) => safetensorsToMmd(path, dict, { ...memberKeys(key), ...transfer })),
+    write: async (dict, keys, path, transfer) => void (await mmdToSafetensors(dict, keys, path, transfer)),
+  },
+  pickle: {
+    extensions: ['.pkl', '.pickle'],
+    doc: 'an ordinary pickle: a dict becomes its keys, anything else one key',
+    arraysOnly: false,
+    read: async (paths, dict, { key }) => dict.batch(() => paths.flatMap((path) => importPickle(path, dict, key))),
+    write: async (dict, keys, path) => writeFileSync(path, dump(new Map(keys.map((key) => [key, dict.get(key)])))),
+  },
+  raw: {
+    extensions: ['.raw', '.bin'],
+    doc: 'bare elements, with --dtype and --shape',
+    arraysOnly: true,
+    async read(paths, dict, { key, dtype, shape }, transfer) {
+      if (dtype === undefined) throw usageError('raw bytes need --dtype, and --shape for more than one axis');
+      return await eachOf(paths, (path) => {
+        const name = key === undefined ? stem(path) : paths.length === 1 ? key : below(key, stem(path));
+        return rawToMmd(path, dict, { key: name, dtype, ...(shape !== undefined && { shape }), ...transfer });
+      });
+    },
+    write: async (dict, keys, path, transfer) => void (await mmdToRaw(dict, onlyOne(keys, 'raw bytes'), path, transfer)),
+  },
+  csv: {
+    extensions: ['.csv'],
+    doc: 'rows of numbers, or of named columns where the first line is a heading',
+    arraysOnly: true,
+    async read(paths, dict, { key, dtype }) {
+      const tables = paths.map((path) => {
+        const name = key === undefined ? stem(path) : paths.length === 1 ? key : below(key, stem(path));
+        return readCsv(path, name, dtype);
+      });
+      dict.batch(() => {
+        for (const arrays of tables) dict.update(arrays);
+      });
+      return tables.flatMap((arrays) => [...arrays.keys()]);
+    },
+    async write(dict, keys, path, { signal }) {
+      const key = onlyOne(keys, 'a CSV file');
+      const lines = csvRows(requireArray(dict.get(key), key, 'csv'));
+      await pipeline(Readable.from(lines), createWriteStream(path), { signal });
+    },
+  },
+};
+
+/** The format by its name or else by the file's. @throws MmdError INVALID_ARGUMENT */
+export function formatOf(path: string, named: string | undefined): FormatRow {
+  const extension = extname(path).toLowerCase();
+  const format =
+    named === undefined
+      ? Object.values(FORMATS).find(({ extensions }) => extensions.includes(extension))
+      : FORMATS[named];
+  if (format !== undefined) return format;
+  throw usageError(`${path}: say with --format what it is (${Object.keys(FORMATS).join(', ')})`, path);
+}
+
+async function eachOf(
+  paths: readonly string[],
+  read: (path: string) => Promise<{ readonly keys: readonly string[] }>,
+): Promise<string[]> {
+  const keys: string[] = [];
+  for (const path of paths) keys.push(...(await read(path)).keys);
+  return keys;
+}
+
+/** How the members of an archive are called, below the folder if there is one. */
+function memberKeys(folder: string | undefined): { readonly keys?: (member: string) => string } {
+  return folder === undefined ? {} : { keys: (member) => below(folder, member) };
+}
+
+function below(folder: string, name: string): string {
+  return `${folder.replace(/\/$/, '')}/${name}`;
+}
+
+function stem(path: string): string {
+  return basename(path, extname(path));
+}
+
+function onlyOne(keys: readonly string[], what: string): string {
+  const [key, ...more] = keys;
+  if (key === undefined || more.length > 0) throw usageError(`${what} can hold one array: name one key`);
+  return key;
+}
+
+/** Stores what a pickle holds, arrays by way of its mapping. */
+function importPickle(path: string, dict: MmapDict, key: string | undefined): string[] {
+  using pickle = openPickle(path);
+  if (!(pickle.value instanceof Map)) {
+    const name = key ?? stem(path);
+    dict.set(name, pickle.value);
+    return [name];
+  }
+  return [...pickle.items()].map(([member, value]) => {
+    const name = key === undefined ? member : below(key, member);
+    dict.set(name, value);
+    return name;
+  });
+}
