@@ -54,12 +54,14 @@ export class EntryView implements StoredValue {
   }
 
   reader(): ValueReader {
-    return new ValueReader(this.offset, this.length, (pos, length) => {
-      const window = this.#first();
-      if (pos + length <= window.length) return pos === 0 ? window : window.subarray(pos);
-      return this.#read(pos, Math.min(Math.max(length, WINDOW), this.length - pos));
-    });
+    return new ValueReader(this.offset, this.length, this.#fetch);
   }
+
+  readonly #fetch = (pos: number, length: number): Uint8Array => {
+    const window = this.#first();
+    if (pos + length <= window.length) return pos === 0 ? window : window.subarray(pos);
+    return this.#read(pos, Math.min(Math.max(length, WINDOW), this.length - pos));
+  };
 
   bytes(): Uint8Array {
     const window = this.#first();

@@ -285,6 +285,7 @@ export class DictStore {
     this.memoHint = 0;
     this.damaged = [];
     this.#anchorOffset = 0;
+    this.foundLast = undefined;
     this.statesUnknown = false;
   }
 

@@ -8,39 +8,26 @@
  */
 
 import { MmdError } from '../errors.ts';
-import { parseArray } from '../format/array-value.ts';
-import { type ArrayBody, type EncodedValue, partLength } from '../format/encoded-value.ts';
-import { encodeFiller } from '../format/filler.ts';
-import { findEntry } from '../format/find-entry.ts';
+import type { EncodedValue } from '../format/encoded-value.ts';
 import { encodeJournal, type Journal } from '../format/journal.ts';
 import { encodeProgram, type RowsProgram } from '../format/journal-program.ts';
 import {
   COMMIT_NUMBER_OFFSET,
   DEAD,
-  ENTRY_HEAD_SIZE,
-  ENTRY_TAIL_SIZE,
   entryEnd,
-  frameLengthOf,
-  isTerminator,
-  KEY_LENGTH_LIKE_STOP,
-  LIVE,
   nextCommitNumber,
-  putEntryHead,
-  putEntryTail,
   putU64,
   SECTOR,
   stateOffset,
   TERMINATOR_SIZE,
   terminator,
 } from '../format/layout.ts';
-import { answer } from '../format/scan.ts';
 import { tailEntryFrame } from '../format/tail-entry.ts';
-import { ValueReader } from '../format/value-reader.ts';
-import { AppendBuffer, writeBorderless } from './append-buffer.ts';
+import { type AppendBuffer, writeBorderless } from './append-buffer.ts';
 import type { EntryPlace } from './catalog.ts';
-import { withFile } from './clean-up.ts';
+import { EntryAppender } from './entry-appender.ts';
 import type { GrowablePlace } from './growable-array.ts';
-import { isStoredBody } from './raw-value.ts';
+import { repair } from './repair.ts';
 import { type DictStore, FileReplaced } from './store.ts';
 
 const DEAD_BYTE = Uint8Array.of(DEAD);
@@ -48,6 +35,7 @@ const DEAD_BYTE = Uint8Array.of(DEAD);
 /** The changes of one handle, on their way to a commit. */
 export class DictWriter {
   readonly #store: DictStore;
+  readonly #appender: EntryAppender;
   readonly #buffer: AppendBuffer;
   /** How many begin() are open; the outermost commits. */
   #depth = 0;
@@ -57,14 +45,12 @@ export class DictWriter {
   readonly #tombstones = new Map<string, EntryPlace>();
   /** Deleted entries: their death is the change. */
   #deletes: Death[] = [];
-  /** Row counts to store: offset and count. */
   /** Bytes to write elsewhere at the commit. */
   #overwrites: [offset: number, bytes: Uint8Array][] = [];
+  /** Row counts to store: offset and count. */
   readonly #counts = new Map<number, number>();
   /** The array of each stored count. */
   readonly #grown = new Map<number, { readonly key: string; readonly place: GrowablePlace }>();
-  #lastOffset = 0;
-  #lastFrameLength = 0;
   #changed = false;
   /** File offset of the tail entry that the commit appends; -1 for none. */
   #tailStart = -1;
@@ -73,7 +59,8 @@ export class DictWriter {
 
   constructor(store: DictStore) {
     this.#store = store;
-    this.#buffer = new AppendBuffer(store.file);
+    this.#appender = new EntryAppender(store);
+    this.#buffer = this.#appender.buffer;
   }
 
   /** True between begin() and the outermost commit(). */
@@ -99,7 +86,11 @@ export class DictWriter {
       try {
         this.guard?.();
         store.refresh(true);
-        this.#repair();
+        repair(store, {
+          durable: this.#durable,
+          finish: (journal) => this.#finishJournal(journal),
+          raise: () => this.#raise(),
+        });
         break;
       } catch (error) {
         file.unlock();
@@ -180,11 +171,12 @@ export class DictWriter {
     const store = this.#store;
     // A change that fails half way leaves the buffer in pieces: the batch around it must not commit.
     this.#broken = true;
-    const offset = this.#entry(keyBytes, keyLength, value);
+    if (this.#buffer.empty) this.dropTail();
+    const offset = this.#appender.entry(keyBytes, keyLength, value);
     const old = store.findBytes(key, keyBytes, keyLength);
     const place = old < 0 ? undefined : store.catalog.place(old);
     if (place !== undefined && this.#bury(key, place)) this.#tombstones.set(key, place);
-    store.catalog.put(keyBytes, 0, keyLength, offset, this.#lastFrameLength);
+    store.catalog.put(keyBytes, 0, keyLength, offset, this.#appender.lastFrameLength);
     this.#broken = false;
   }
 
@@ -294,69 +286,6 @@ export class DictWriter {
     this.#store.file.unlock();
   }
 
-  #entry(keyBytes: Uint8Array, keyLength: number, value: EncodedValue): number {
-    const buffer = this.#buffer;
-    const { arena } = buffer;
-    if (buffer.empty) this.dropTail();
-    this.#avoidTornHead();
-    const filler = value.fillerBefore?.(buffer.cursor, keyLength) ?? 0;
-    if (filler > 0) this.#filler(filler, 0);
-    const offset = buffer.cursor;
-    const parts = value.place(offset + ENTRY_HEAD_SIZE + keyLength);
-    let valueLength = 0;
-    for (const part of parts) valueLength += partLength(part);
-    const frameLength = frameLengthOf(keyLength, valueLength);
-    let pos = buffer.room(ENTRY_HEAD_SIZE + keyLength);
-    pos = putEntryHead(arena, pos, frameLength, keyLength);
-    for (let i = 0; i < keyLength; i++) arena[pos + i] = keyBytes[i]!;
-    for (const part of parts) {
-      if (part instanceof Uint8Array) buffer.bytes(part);
-      else this.#body(part);
-    }
-    const store = this.#store;
-    if (value.memoHint > store.memoHint) store.memoHint = value.memoHint;
-    putEntryTail(arena, buffer.room(ENTRY_TAIL_SIZE), store.memoHint, LIVE);
-    this.#lastOffset = offset;
-    this.#lastFrameLength = frameLength;
-    return offset;
-  }
-
-  #filler(size: number, keyLength: number): void {
-    this.#buffer.bytes(encodeFiller(size, keyLength, this.#store.memoHint));
-  }
-
-  #body(body: ArrayBody): void {
-    const buffer = this.#buffer;
-    const { file } = this.#store;
-    const start = buffer.cursor;
-    if (body.reserve) {
-      buffer.flush();
-      file.allocate(start, body.nbytes);
-    }
-    let done = 0;
-    if (isStoredBody(body)) {
-      buffer.flush();
-      file.copyFrom(body.from, body.fromOffset, start, body.nbytes);
-      done = body.nbytes;
-      buffer.wrote(done);
-    } else if (body.file !== undefined) {
-      buffer.flush();
-      const { path, offset, length } = body.file;
-      withFile(file.open(path, 'r'), (source) => file.copyFrom(source, offset, start, length));
-      done = length;
-      buffer.wrote(done);
-    } else if (body.chunks !== undefined) {
-      for (const chunk of body.chunks()) {
-        if (buffer.borrowed) buffer.flush();
-        buffer.bytes(chunk);
-        done += chunk.length;
-        // The piece stays ours until the next one is asked for: the last one need not be written now.
-        if (done === body.nbytes) break;
-      }
-    }
-    buffer.hole(body.nbytes - done);
-  }
-
   /**
    * The entry dies, and before it those that it hid: were it to die first, they would show.
    * @returns true where it is committed: its death is to wait for the commit
@@ -408,7 +337,12 @@ export class DictWriter {
       store.file.storeI32(COMMIT_NUMBER_OFFSET, store.commitNumber);
       return;
     }
-    store.advanced(end, nextCommitNumber(store.commitNumber), this.#lastOffset, this.#lastFrameLength);
+    store.advanced(
+      end,
+      nextCommitNumber(store.commitNumber),
+      this.#appender.lastOffset,
+      this.#appender.lastFrameLength,
+    );
     store.file.storeI32(COMMIT_NUMBER_OFFSET, store.commitNumber);
     if (this.#tombstones.size === 0) return;
     try {
@@ -444,7 +378,7 @@ export class DictWriter {
     };
     if (buffer.empty) this.dropTail();
     const start = buffer.cursor;
-    const last = this.#lastOffset;
+    const last = this.#appender.lastOffset;
     const payload = encodeJournal(journal);
     // A key that was deleted and then set again is there.
     const deleted = this.#deletes.map(({ key }) => key).filter((key) => store.find(key) < 0);
@@ -454,7 +388,8 @@ export class DictWriter {
     buffer.bytes(payload);
     buffer.bytes(suffix);
     const terminator = buffer.commit(this.#durable);
-    if (start > buffer.base) store.advanced(start, nextCommitNumber(store.commitNumber), last, this.#lastFrameLength);
+    if (start > buffer.base)
+      store.advanced(start, nextCommitNumber(store.commitNumber), last, this.#appender.lastFrameLength);
     else store.commitNumber = nextCommitNumber(store.commitNumber);
     store.terminator = terminator;
     store.size = terminator + TERMINATOR_SIZE;
@@ -522,84 +457,6 @@ export class DictWriter {
     } catch {
       // The error that brought us here is the one to report; the next begin() finds the tail and repairs it.
     }
-  }
-
-  /** Finishes what a killed writer committed, cuts off what it did not, and writes the terminator that a torn append lacks. */
-  #repair(): void {
-    const store = this.#store;
-    const { file, torn } = store;
-    if (torn !== undefined) {
-      if (!this.#cutTornTail(torn.offset)) {
-        store.checkIntact();
-        throw new MmdError('READ_ONLY', `${file.name}: damaged, opened leniently: salvage it first`, {
-          path: file.name,
-        });
-      }
-    }
-    if (store.partial) {
-      writeBorderless(file, store.terminator, terminator(), this.#durable);
-      store.partial = false;
-      store.repairs.push({ kind: 'partial-commit', offset: store.terminator, bytes: 0 });
-    }
-    if (store.size > store.terminator + TERMINATOR_SIZE) {
-      const bytes = store.size - store.terminator - TERMINATOR_SIZE;
-      store.repairs.push({ kind: 'unclaimed-bytes', offset: store.terminator + TERMINATOR_SIZE, bytes });
-      file.truncate(store.terminator + TERMINATOR_SIZE);
-      store.size = store.terminator + TERMINATOR_SIZE;
-    }
-    if (store.journal !== undefined) {
-      store.repairs.push({ kind: 'journal', offset: store.end, bytes: 0 });
-      this.#finishJournal(store.journal);
-      this.#raise();
-    }
-    this.#finishGrowing();
-  }
-
-  /**
-   * Growing in place that a crash cut in two: the last array does not fill its entry, and stock Python meets the old
-   * terminator inside the room. It is to be gone before anything is appended.
-   */
-  #finishGrowing(): void {
-    const store = this.#store;
-    const last = store.foundLast;
-    store.foundLast = undefined;
-    if (last === undefined) return;
-    const start = last.offset + ENTRY_HEAD_SIZE + last.keyLength;
-    const length = entryEnd(last.offset, last.frameLength) - ENTRY_TAIL_SIZE - start;
-    const reader = new ValueReader(start, length, (pos, count) =>
-      store.read(start + pos, Math.min(Math.max(count, 512), length - pos)),
-    );
-    const array = parseArray(reader);
-    if (array?.countPos === undefined || reader.pos === length) return;
-    this.patch(start + array.dataPos - 8, array.dataLength + length - reader.pos);
-    store.repairs.push({ kind: 'unfinished-growth', offset: last.offset, bytes: 0 });
-  }
-
-  /**
-   * A file that ends inside an entry: what is after the last whole entry was never committed, or is lost. Nothing is
-   * cut off that may hold an entry, nor in front of a terminator: then the file is damaged in the middle.
-   */
-  #cutTornTail(offset: number): boolean {
-    const store = this.#store;
-    const { file } = store;
-    const size = file.size();
-    const last = store.read(size - TERMINATOR_SIZE, TERMINATOR_SIZE);
-    if (store.options.lenient || isTerminator(last, 0) || answer(findEntry(offset, size), store.read) >= 0)
-      return false;
-    writeBorderless(file, offset, terminator(), this.#durable);
-    file.truncate(offset + TERMINATOR_SIZE);
-    store.repairs.push({ kind: 'torn-tail', offset, bytes: size - offset });
-    this.#raise();
-    store.invalidate();
-    store.refresh(true);
-    return store.torn === undefined;
-  }
-
-  #avoidTornHead(): void {
-    const buffer = this.#buffer;
-    if (!buffer.empty || SECTOR - (buffer.base % SECTOR) !== ENTRY_HEAD_SIZE - 1) return;
-    // A head whose last byte lies beyond a sector's border commits only if that byte stays the same.
-    this.#filler(ENTRY_HEAD_SIZE + KEY_LENGTH_LIKE_STOP + 1 + ENTRY_TAIL_SIZE, KEY_LENGTH_LIKE_STOP);
   }
 }
 

@@ -107,6 +107,8 @@ const PAIR = Uint8Array.of(0x86, 0x52);
  */
 export function parseArray(reader: ValueReader, memo: ShapeMemo = new Map()): ParsedArray | undefined {
   const start = reader.pos;
+  // Most values are no arrays: one look tells. An array begins with text, or with padding.
+  if (!ARRAY_STARTS.includes(reader.peek())) return undefined;
   try {
     skipPadding(reader);
     const prefixPos = reader.pos;
@@ -121,6 +123,8 @@ export function parseArray(reader: ValueReader, memo: ShapeMemo = new Map()): Pa
     throw error;
   }
 }
+
+const ARRAY_STARTS: readonly number[] = [0x8c, 0x43, 0x42, 0x4e, 0x4b];
 
 function skipPadding(reader: ValueReader): void {
   for (;;) {

@@ -38,7 +38,7 @@ const DEFAULTS = Uint8Array.of(0x4e, 0x89, 0x88, 0x4b, 0);
  * @returns `undefined` where there is none
  */
 export function parseMasked(reader: ValueReader): ParsedMasked | undefined {
-  if (!PREFIXES.some((bytes) => reader.accept(bytes))) return undefined;
+  if (!reader.accept(PREFIXES[0]) && !reader.accept(PREFIXES[1])) return undefined;
   const marked = reader.accept(MARK);
   const memo: ShapeMemo = new Map();
   const data = parseArray(reader, memo);

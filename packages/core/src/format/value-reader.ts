@@ -25,6 +25,8 @@ export class BytesWanted extends Error {
   }
 }
 
+const NOTHING = new Uint8Array(0);
+
 /** A cursor over a value's bytes. Positions count from the value's first byte. */
 export class ValueReader {
   /** Bytes of the whole value. */
@@ -33,7 +35,7 @@ export class ValueReader {
   readonly offset: number;
   pos = 0;
   readonly #fetch: FetchBytes;
-  #bytes: Uint8Array = new Uint8Array(0);
+  #bytes: Uint8Array = NOTHING;
   #start = 0;
 
   constructor(offset: number, length: number, fetch: FetchBytes) {

@@ -1,0 +1,106 @@
+/**
+ * Puts an entry behind the terminator: filler, head, key, value and tail.
+ *
+ * @module
+ */
+
+import { type ArrayBody, type EncodedValue, partLength } from '../format/encoded-value.ts';
+import { encodeFiller } from '../format/filler.ts';
+import {
+  ENTRY_HEAD_SIZE,
+  ENTRY_TAIL_SIZE,
+  frameLengthOf,
+  KEY_LENGTH_LIKE_STOP,
+  LIVE,
+  putEntryHead,
+  putEntryTail,
+  SECTOR,
+} from '../format/layout.ts';
+import { AppendBuffer } from './append-buffer.ts';
+import { withFile } from './clean-up.ts';
+import { isStoredBody } from './raw-value.ts';
+import type { DictStore } from './store.ts';
+
+/** Entries on their way to the file. */
+export class EntryAppender {
+  readonly buffer: AppendBuffer;
+  /** The last entry that was appended. */
+  lastOffset = 0;
+  lastFrameLength = 0;
+  readonly #store: DictStore;
+
+  constructor(store: DictStore) {
+    this.#store = store;
+    this.buffer = new AppendBuffer(store.file);
+  }
+
+  /** Appends a live entry, and a filler before it where it needs one. Returns its file offset. */
+  entry(keyBytes: Uint8Array, keyLength: number, value: EncodedValue): number {
+    const buffer = this.buffer;
+    const { arena } = buffer;
+    this.#avoidTornHead();
+    const filler = value.fillerBefore?.(buffer.cursor, keyLength) ?? 0;
+    if (filler > 0) this.#filler(filler, 0);
+    const offset = buffer.cursor;
+    const parts = value.place(offset + ENTRY_HEAD_SIZE + keyLength);
+    let valueLength = 0;
+    for (const part of parts) valueLength += partLength(part);
+    const frameLength = frameLengthOf(keyLength, valueLength);
+    let pos = buffer.room(ENTRY_HEAD_SIZE + keyLength);
+    pos = putEntryHead(arena, pos, frameLength, keyLength);
+    for (let i = 0; i < keyLength; i++) arena[pos + i] = keyBytes[i]!;
+    for (const part of parts) {
+      if (part instanceof Uint8Array) buffer.bytes(part);
+      else this.#body(part);
+    }
+    const store = this.#store;
+    if (value.memoHint > store.memoHint) store.memoHint = value.memoHint;
+    putEntryTail(arena, buffer.room(ENTRY_TAIL_SIZE), store.memoHint, LIVE);
+    this.lastOffset = offset;
+    this.lastFrameLength = frameLength;
+    return offset;
+  }
+
+  #filler(size: number, keyLength: number): void {
+    this.buffer.bytes(encodeFiller(size, keyLength, this.#store.memoHint));
+  }
+
+  #body(body: ArrayBody): void {
+    const buffer = this.buffer;
+    const { file } = this.#store;
+    const start = buffer.cursor;
+    if (body.reserve) {
+      buffer.flush();
+      file.allocate(start, body.nbytes);
+    }
+    let done = 0;
+    if (isStoredBody(body)) {
+      buffer.flush();
+      file.copyFrom(body.from, body.fromOffset, start, body.nbytes);
+      done = body.nbytes;
+      buffer.wrote(done);
+    } else if (body.file !== undefined) {
+      buffer.flush();
+      const { path, offset, length } = body.file;
+      withFile(file.open(path, 'r'), (source) => file.copyFrom(source, offset, start, length));
+      done = length;
+      buffer.wrote(done);
+    } else if (body.chunks !== undefined) {
+      for (const chunk of body.chunks()) {
+        if (buffer.borrowed) buffer.flush();
+        buffer.bytes(chunk);
+        done += chunk.length;
+        // The piece stays ours until the next one is asked for: the last one need not be written now.
+        if (done === body.nbytes) break;
+      }
+    }
+    buffer.hole(body.nbytes - done);
+  }
+
+  #avoidTornHead(): void {
+    const buffer = this.buffer;
+    if (!buffer.empty || SECTOR - (buffer.base % SECTOR) !== ENTRY_HEAD_SIZE - 1) return;
+    // A head whose last byte lies beyond a sector's border commits only if that byte stays the same.
+    this.#filler(ENTRY_HEAD_SIZE + KEY_LENGTH_LIKE_STOP + 1 + ENTRY_TAIL_SIZE, KEY_LENGTH_LIKE_STOP);
+  }
+}

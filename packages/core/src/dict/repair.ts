@@ -1,0 +1,101 @@
+/**
+ * What a writer does first, under the lock: it puts right what a killed one left.
+ *
+ * @module
+ */
+
+import { MmdError } from '../errors.ts';
+import { parseArray } from '../format/array-value.ts';
+import { findEntry } from '../format/find-entry.ts';
+import type { Journal } from '../format/journal.ts';
+import {
+  ENTRY_HEAD_SIZE,
+  ENTRY_TAIL_SIZE,
+  entryEnd,
+  isTerminator,
+  putU64,
+  TERMINATOR_SIZE,
+  terminator,
+} from '../format/layout.ts';
+import { answer } from '../format/scan.ts';
+import { ValueReader } from '../format/value-reader.ts';
+import { writeBorderless } from './append-buffer.ts';
+import type { DictStore } from './store.ts';
+
+/** What repairing needs of the writer. */
+export interface RepairHands {
+  readonly durable: boolean;
+  /** Does what a journal says, and drops it. */
+  finish(journal: Journal): void;
+  /** Raises the commit number. */
+  raise(): void;
+}
+
+/** Finishes what a killed writer committed, cuts off what it did not, and writes the terminator that a torn append lacks. */
+export function repair(store: DictStore, hands: RepairHands): void {
+  const { file, torn } = store;
+  if (torn !== undefined) {
+    if (!cutTornTail(store, hands, torn.offset)) {
+      store.checkIntact();
+      throw new MmdError('READ_ONLY', `${file.name}: damaged, opened leniently: salvage it first`, {
+        path: file.name,
+      });
+    }
+  }
+  if (store.partial) {
+    writeBorderless(file, store.terminator, terminator(), hands.durable);
+    store.partial = false;
+    store.repairs.push({ kind: 'partial-commit', offset: store.terminator, bytes: 0 });
+  }
+  if (store.size > store.terminator + TERMINATOR_SIZE) {
+    const bytes = store.size - store.terminator - TERMINATOR_SIZE;
+    store.repairs.push({ kind: 'unclaimed-bytes', offset: store.terminator + TERMINATOR_SIZE, bytes });
+    file.truncate(store.terminator + TERMINATOR_SIZE);
+    store.size = store.terminator + TERMINATOR_SIZE;
+  }
+  if (store.journal !== undefined) {
+    store.repairs.push({ kind: 'journal', offset: store.end, bytes: 0 });
+    hands.finish(store.journal);
+    hands.raise();
+  }
+  finishGrowing(store);
+}
+
+/**
+ * Growing in place that a crash cut in two: the last array does not fill its entry, and stock Python meets the old
+ * terminator inside the room. It is to be gone before anything is appended.
+ */
+function finishGrowing(store: DictStore): void {
+  const last = store.foundLast;
+  store.foundLast = undefined;
+  if (last === undefined) return;
+  const start = last.offset + ENTRY_HEAD_SIZE + last.keyLength;
+  const length = entryEnd(last.offset, last.frameLength) - ENTRY_TAIL_SIZE - start;
+  const reader = new ValueReader(start, length, (pos, count) =>
+    store.read(start + pos, Math.min(Math.max(count, 512), length - pos)),
+  );
+  const array = parseArray(reader);
+  if (array?.countPos === undefined || reader.pos === length) return;
+  const bytes = new Uint8Array(8);
+  putU64(bytes, 0, array.dataLength + length - reader.pos);
+  store.file.write(start + array.dataPos - 8, bytes);
+  store.repairs.push({ kind: 'unfinished-growth', offset: last.offset, bytes: 0 });
+}
+
+/**
+ * A file that ends inside an entry: what is after the last whole entry was never committed, or is lost. Nothing is
+ * cut off that may hold an entry, nor in front of a terminator: then the file is damaged in the middle.
+ */
+function cutTornTail(store: DictStore, hands: RepairHands, offset: number): boolean {
+  const { file } = store;
+  const size = file.size();
+  const last = store.read(size - TERMINATOR_SIZE, TERMINATOR_SIZE);
+  if (store.options.lenient || isTerminator(last, 0) || answer(findEntry(offset, size), store.read) >= 0) return false;
+  writeBorderless(file, offset, terminator(), hands.durable);
+  file.truncate(offset + TERMINATOR_SIZE);
+  store.repairs.push({ kind: 'torn-tail', offset, bytes: size - offset });
+  hands.raise();
+  store.invalidate();
+  store.refresh(true);
+  return store.torn === undefined;
+}
