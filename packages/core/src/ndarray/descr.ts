@@ -237,7 +237,22 @@ function makeField(name: string, title: string | undefined, dtype: DType, offset
 
 const SCALAR = /^([<>=|]?)([A-Za-z?_][A-Za-z_]*[A-Za-z0-9_]*?)([0-9]*)(?:\[([^\]]*)\])?$/;
 
+/**
+ * Types by the text that named them. A cache, not a state: types are frozen, and a call gives the same with and
+ * without it. Parsing one took 3 us, a third of the time of getting or setting a small array.
+ */
+const SCALARS = new Map<string, DType>();
+const MAX_SCALARS = 512;
+
 function parseScalar(text: string): DType {
+  const known = SCALARS.get(text);
+  if (known !== undefined) return known;
+  const type = parseScalarText(text);
+  if (SCALARS.size < MAX_SCALARS) SCALARS.set(text, type);
+  return type;
+}
+
+function parseScalarText(text: string): DType {
   const match = text.length <= 200 ? SCALAR.exec(text) : null;
   if (match === null) throw unsupported(`unknown type ${JSON.stringify(text.slice(0, 80))}`, text);
   const [, prefix = '', stem = '', digits = '', meta] = match;

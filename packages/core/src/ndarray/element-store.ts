@@ -55,7 +55,7 @@ export class MemoryStore implements ElementStore {
   readonly whole: boolean;
   /** True where elements can be longer than what is left of a window: they are read and written in parts. */
   readonly scattered: boolean;
-  readonly codec: ElementCodec;
+  #codec: ElementCodec | undefined;
   readonly #step: number;
   #window: Window = NO_WINDOW;
   #data: TypedArray | ElementStore | undefined;
@@ -69,7 +69,6 @@ export class MemoryStore implements ElementStore {
     this.unit = unit;
     const { itemsize } = type;
     this.length = byteLength < itemsize ? 0 : Math.floor((byteLength - itemsize) / unit) + 1;
-    this.codec = codecOf(type);
     const { maxWindow } = memory;
     this.whole = byteLength <= maxWindow;
     // Windows overlap by half, so that every element that starts in the first half of one lies within it.
@@ -78,6 +77,11 @@ export class MemoryStore implements ElementStore {
     const grain = GRAINS.find((size) => size <= half) ?? 1;
     this.#step = Math.max(1, half - (half % grain));
     this.scattered = !this.whole && itemsize > maxWindow - this.#step + 1;
+  }
+
+  /** Made when an element is first asked for: many arrays are only passed on, or used through `data`. */
+  get codec(): ElementCodec {
+    return (this.#codec ??= codecOf(this.type));
   }
 
   get writable(): boolean {

@@ -46,6 +46,7 @@ export function layoutOver(init: NDArrayInit): Layout {
       found: given.name,
     });
   }
+  if (init.strides === undefined && given.shape === undefined) return layoutPacked(init, given);
   const type = given.base ?? given;
   const shape = checkShape([...checkShape(init.shape), ...(given.shape ?? [])], Math.max(1, type.itemsize));
   const strides = init.strides ?? packedStrides(shape, type.itemsize, init.order ?? 'C');
@@ -65,6 +66,33 @@ export function layoutOver(init: NDArrayInit): Layout {
     );
   }
   return layoutIn(memory, type, { shape, strides: all, position: offset });
+}
+
+/** The most common case, an array without gaps, whose extent needs no search: half the time of making a small array. */
+function layoutPacked({ memory, shape: given, order = 'C', offset = 0 }: NDArrayInit, type: DType): Layout {
+  const { itemsize } = type;
+  const shape = checkShape(given, Math.max(1, itemsize));
+  const strides = Object.freeze(packedStrides(shape, itemsize, order));
+  const size = sizeOf(shape);
+  const end = offset + size * itemsize;
+  if (!Number.isSafeInteger(offset) || offset < 0 || !(end <= memory.byteLength)) {
+    throw invalid(
+      `bytes ${offset} to ${end} of a ${type.name} array [${shape.join(', ')}] leave a memory of ${memory.byteLength}`,
+      { low: offset, high: end },
+      memory.byteLength,
+    );
+  }
+  const unit = Math.max(1, itemsize);
+  return {
+    store: new MemoryStore(memory, type, offset, end - offset, unit),
+    type,
+    shape,
+    strides,
+    position: 0,
+    size,
+    elementStrides: Object.freeze(strides.map((stride) => stride / unit)),
+    elementOffset: 0,
+  };
 }
 
 /** Lays out what was checked before; `position` counts from the start of the memory. */
