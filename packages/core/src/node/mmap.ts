@@ -81,7 +81,7 @@ export class FileWindows {
     return this.#flags === MAP_SHARED;
   }
 
-  /** A window that holds the stretch, mapped at least to its end. */
+  /** A window that holds the stretch, mapped as far as the file goes. */
   window(offset: number, length: number): Window {
     const end = offset + length;
     const cell = Math.floor(offset / this.#cell);
@@ -96,7 +96,7 @@ export class FileWindows {
         this.#own.set(start, (window = this.#reserve(start, roundUp(end - start, this.sys.pageSize))));
       }
     }
-    if (window.mapped < end) this.#extend(window, end);
+    if (window.mapped < end) this.#extend(window);
     return window;
   }
 
@@ -167,9 +167,11 @@ export class FileWindows {
     return window;
   }
 
-  #extend(window: Window, end: number): void {
+  /** Lays in what the file has by now. What lies beyond its end stays anonymous: a touch there reads zero and kills nobody. */
+  #extend(window: Window): void {
     const { pageSize } = this.sys;
-    const target = roundUp(Math.min(Math.max(end, this.file.size()), window.offset + window.length), pageSize);
+    const target = roundUp(Math.min(this.file.size(), window.offset + window.length), pageSize);
+    if (target <= window.mapped) return;
     const result = this.sys.mmap(
       window.address + (window.mapped - window.offset),
       target - window.mapped,
