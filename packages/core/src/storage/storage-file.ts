@@ -83,7 +83,8 @@ export interface StorageFile extends Disposable {
 
   /**
    * A borrowed view of a stretch of the file that follows later writes.
-   * May reach past the end of the file; what lies there must not be touched.
+   * May reach past the end of the file: what lies there reads as zero, and stores there are lost, until the stretch is asked
+   * for again after the file has grown.
    * Views stay safe to touch after `close()` (they read as zeros then).
    */
   map(offset: number, length: number, access: MapAccess): ArrayMemory;
