@@ -348,7 +348,7 @@ export class NodeFile implements StorageFile, MappedFile {
     for (const windows of Object.values(this.#windows)) windows.close();
     this.#words.close();
     this.#lock.abandon();
-    // The descriptor is gone whatever close answers; the lock goes with it.
+    // The descriptor is gone whatever close answers.
     const result = this.#sys.close(this.#fd);
     if (result < 0 && result !== -EINTR) throw errnoError(result, 'closing', this.#name);
   }

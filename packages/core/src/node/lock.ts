@@ -81,9 +81,15 @@ export class FileLock {
     }
   }
 
-  /** Lets go whatever the depth, without an error: for closing. The flock itself goes with the descriptor. */
+  /**
+   * Lets go whatever the depth, without an error: for closing. The flock would go with the last reference to the open
+   * file, and every mapping of it is one.
+   */
   abandon(): void {
-    if (this.#depth > 0 && this.#noFlock) this.#directory?.release();
+    if (this.#depth > 0) {
+      if (this.#noFlock) this.#directory?.release();
+      else this.#sys.flock(this.#fd, LOCK_UN);
+    }
     this.#depth = 0;
   }
 
