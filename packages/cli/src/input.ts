@@ -1,12 +1,6 @@
-import { createReadStream, readFileSync, statSync } from 'node:fs';
-import type { Readable } from 'node:stream';
+import { readFileSync, statSync } from 'node:fs';
 import { NodeFile } from '@mmdpickle/core/node';
 import type { Terminal } from './terminal.ts';
-
-/** A stream over a path, or over standard input for `-`. */
-export function openInput(path: string, terminal: Terminal): Readable {
-  return path === '-' ? terminal.stdin : createReadStream(path);
-}
 
 /** All bytes of a path, or of standard input for `-`. The caller owns them. */
 export async function readInput(path: string, terminal: Terminal): Promise<Uint8Array> {

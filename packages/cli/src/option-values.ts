@@ -20,7 +20,8 @@ export function parsePositive(text: string): number {
 /** A time such as `500ms`, `10s`, `5m`, in milliseconds. */
 export function parseTime(text: string): number {
   const ms = parseDuration(text);
-  if (ms === undefined || ms <= 0) throw usageError(`expected a time such as 500ms, 10s, 5m or 2h, found ${text}`, text);
+  if (ms === undefined || ms <= 0)
+    throw usageError(`expected a time such as 500ms, 10s, 5m or 2h, found ${text}`, text);
   return ms;
 }
 

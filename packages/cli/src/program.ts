@@ -49,7 +49,8 @@ export async function runProgram(
     if (completing) {
       const { addCompletion } = await import('./completion.ts');
       addCompletion(program, argv, COMPLETION.script);
-    } else program.command(`${COMPLETION.script} <shell>`).summary('Print the completions of zsh, bash, fish or powershell');
+    } else
+      program.command(`${COMPLETION.script} <shell>`).summary('Print the completions of zsh, bash, fish or powershell');
     if (argv.length === 0) program.outputHelp();
     else await program.parseAsync([...argv], { from: 'user' });
     return exitCode;
@@ -128,7 +129,10 @@ function toOption({ flags, doc, parse, choices, default: preset }: OptionSpec): 
 
 /** What commander says of a wrong command line, as one line of ours. */
 function usageLine(text: string): string {
-  const said = text.trim().replace(/^error: /, '').replaceAll(/\s*\n\s*/g, ' ');
+  const said = text
+    .trim()
+    .replace(/^error: /, '')
+    .replaceAll(/\s*\n\s*/g, ' ');
   return `mmdpickle: ${said}; --help shows what is`;
 }
 

@@ -24,7 +24,8 @@ export class Table {
 
   add(row: readonly string[]): void {
     for (const [index, cell] of row.entries()) {
-      if (cell.length > (this.#widths[index] ?? 0)) this.#widths[index] = Math.max(this.#widths[index] ?? 0, width(cell));
+      if (cell.length > (this.#widths[index] ?? 0))
+        this.#widths[index] = Math.max(this.#widths[index] ?? 0, width(cell));
     }
     this.#rows.push(row);
   }

@@ -14,9 +14,7 @@ const PREVIEW = { items: 6, edge: 3, depth: 4, characters: 2000 } as const;
 export function previewText(value: unknown): string {
   if (value instanceof MaskedArray || value instanceof NDArray) return arrayText(value);
   const text = valueText(value, 0);
-  return text.length > PREVIEW.characters
-    ? `${text.slice(0, PREVIEW.characters)} ... (cut; --json prints all)`
-    : text;
+  return text.length > PREVIEW.characters ? `${text.slice(0, PREVIEW.characters)} ... (cut; --json prints all)` : text;
 }
 
 function arrayText(array: NDArray | MaskedArray): string {

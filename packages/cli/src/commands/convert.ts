@@ -1,4 +1,6 @@
+import { rmSync } from 'node:fs';
 import { convert as convertPickle, MmapDict } from '@mmdpickle/core/node';
+import { type AnyArray, requireArray } from '../arrays.ts';
 import type { CommandSpec, Invocation } from '../command.ts';
 import { countArrays, openIfDict } from '../dicts.ts';
 import { usageError } from '../errors.ts';
@@ -21,13 +23,19 @@ export const convert: CommandSpec = {
     target: 'the mmdpickle file to write; it must not exist. Without it the source is changed in place',
   },
   options: [
-    { flags: '--upgrade', doc: 'arrays that every numpy loads; in place no array data moves (the default with a target)' },
+    {
+      flags: '--upgrade',
+      doc: 'arrays that every numpy loads; in place no array data moves (the default with a target)',
+    },
     { flags: '--downgrade', doc: "arrays that Python's mmappickle 1.0 maps; in place only what was upgraded in place" },
   ],
   examples: [
     { line: 'mmdpickle convert settings.pkl settings.mmdpickle', doc: 'an ordinary pickle' },
     { line: 'mmdpickle convert run.mmdpickle old.mmdpickle --downgrade', doc: 'a copy for mmappickle 1.0' },
-    { line: 'mmdpickle convert --upgrade run.mmdpickle', doc: 'a file that mmappickle 1.0 wrote, for the numpy of today' },
+    {
+      line: 'mmdpickle convert --upgrade run.mmdpickle',
+      doc: 'a file that mmappickle 1.0 wrote, for the numpy of today',
+    },
   ],
   async run(invocation) {
     const { args, options, terminal } = invocation;
@@ -71,15 +79,34 @@ function convertTo(source: string, target: string, layout: 'modern' | 'legacy', 
 
 /** Writes the arrays anew; everything else goes byte for byte, and is never unpickled. */
 function copyTo(from: MmapDict, target: string, layout: 'modern' | 'legacy', bar: ProgressBar): void {
-  using to = MmapDict.open(target, { mode: 'w-' });
+  const to = MmapDict.open(target, { mode: 'w-' });
+  try {
+    rewrite(from, to, layout, bar);
+    to.close();
+  } catch (error) {
+    rmSync(target);
+    to.close();
+    throw error;
+  }
+}
+
+function rewrite(from: MmapDict, to: MmapDict, layout: 'modern' | 'legacy', bar: ProgressBar): void {
   const total = from.size;
   let done = 0;
   to.batch(() => {
     for (const key of from.keys()) {
-      if (from.getMeta(key)?.dtype === undefined) from.copy([key], to);
-      else to.set(key, from.get(key), { layout });
+      const meta = from.getMeta(key);
+      if (meta?.dtype === undefined) from.copy([key], to);
+      else
+        to.set(key, meta.capacity === undefined || layout === 'modern' ? from.get(key) : fixed(from, key), { layout });
       done += 1;
       bar.update({ done, total });
     }
   });
+}
+
+/** An array that grows, as one that does not: the legacy layout knows no other. */
+function fixed(from: MmapDict, key: string): AnyArray {
+  const array = requireArray(from.get(key), key, 'convert');
+  return array.rows(0, array.shape[0] ?? 0) as AnyArray;
 }

@@ -2,7 +2,7 @@ import type { EntryMeta } from '@mmdpickle/core';
 import { MmapDict, NodeFile } from '@mmdpickle/core/node';
 import { dataOf, isArray } from '../arrays.ts';
 import type { CommandSpec } from '../command.ts';
-import { describeEntry } from '../entries.ts';
+import { shapeText, typeText } from '../entries.ts';
 import { ProgressBar } from '../progress.ts';
 import { colorsFor, print, printJson } from '../terminal.ts';
 import { keyText } from '../text.ts';
@@ -74,8 +74,7 @@ function whatDiffers(a: MmapDict, b: MmapDict, key: string): string | undefined 
 }
 
 function typeOf(meta: EntryMeta): string {
-  const { type, shapeText } = describeEntry(meta);
-  return shapeText === '' ? type : `${type} ${shapeText}`;
+  return `${typeText(meta)} ${shapeText(meta)}`.trimEnd();
 }
 
 function sameValue(a: MmapDict, b: MmapDict, key: string): boolean {

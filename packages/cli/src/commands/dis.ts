@@ -123,7 +123,9 @@ class ValueExcerpt {
       .map((line) => {
         const colon = line.indexOf(':');
         const pos = Number(line.slice(0, colon));
-        const rest = line.slice(colon).replace(/\(MARK at (\d+)\)$/, (_, at) => `(MARK at ${this.#inFile(Number(at))})`);
+        const rest = line
+          .slice(colon)
+          .replace(/\(MARK at (\d+)\)$/, (_, at) => `(MARK at ${this.#inFile(Number(at))})`);
         const gap = this.#gapOf(pos);
         const note = gap === undefined ? '' : ` ${gap.length} bytes at ${gap.offset}`;
         return `${String(this.#inFile(pos)).padStart(8)}${rest}${note}\n`;

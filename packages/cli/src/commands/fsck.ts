@@ -111,7 +111,12 @@ export const verify: CommandSpec = {
   },
 };
 
-const COLUMNS = [{ title: 'severity' }, { title: 'what' }, { title: 'offset', align: 'right' }, { title: 'why' }] as const;
+const COLUMNS = [
+  { title: 'severity' },
+  { title: 'what' },
+  { title: 'offset', align: 'right' },
+  { title: 'why' },
+] as const;
 
 async function printFindings({ terminal }: Invocation, findings: readonly Finding[]): Promise<void> {
   if (findings.length === 0) return;

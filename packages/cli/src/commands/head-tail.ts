@@ -4,9 +4,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { MmapDict } from '@mmdpickle/core/node';
 import { type AnyArray, isArray, requireArray } from '../arrays.ts';
 import type { CommandSpec, Invocation, OptionSpec } from '../command.ts';
-import { csvRows } from '../formats/csv.ts';
 import { requireKeys } from '../dicts.ts';
 import { usageError } from '../errors.ts';
+import { csvRows } from '../formats/csv.ts';
 import { parseNatural } from '../option-values.ts';
 import { print, printJson } from '../terminal.ts';
 

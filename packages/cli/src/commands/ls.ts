@@ -1,6 +1,6 @@
-import { MmapDict } from '@mmdpickle/core/node';
+import { type EntryMeta, MmapDict } from '@mmdpickle/core/node';
 import type { CommandSpec } from '../command.ts';
-import { describeEntry, type EntryDescription, entryBytes } from '../entries.ts';
+import { alignmentOf, describeEntry, entryBytes, shapeText, typeText, valueBytes } from '../entries.ts';
 import { jsonText } from '../json.ts';
 import { colorsFor, print, type Terminal } from '../terminal.ts';
 import { bytesText, type Column, keyText, shareText, Table } from '../text.ts';
@@ -35,10 +35,9 @@ export const ls: CommandSpec = {
       if (meta === undefined) continue;
       totals.used += entryBytes(meta);
       if (!key.startsWith(prefix)) continue;
-      const entry = describeEntry(meta);
       totals.keys += 1;
-      totals.live += entry.bytes;
-      block += lines.add(entry);
+      totals.live += valueBytes(meta);
+      block += lines.add(meta);
       if (totals.keys % BLOCK !== 0) continue;
       await print(terminal, block + lines.flush());
       block = '';
@@ -61,7 +60,7 @@ interface Totals {
 /** A listing as text; what is not returned by `add` comes with `flush`. */
 interface Lines {
   begin(): string;
-  add(entry: EntryDescription): string;
+  add(meta: EntryMeta): string;
   flush(): string;
   end(totals: Totals): string;
 }
@@ -70,8 +69,8 @@ function jsonLines(path: string, dict: MmapDict): Lines {
   let separator = '';
   return {
     begin: () => `{"path":${jsonText(path)},"commitNumber":${dict.commitNumber},"entries":[`,
-    add(entry) {
-      const text = `${separator}${jsonText(entry)}`;
+    add(meta) {
+      const text = `${separator}${jsonText(describeEntry(meta))}`;
       separator = ',';
       return text;
     },
@@ -87,20 +86,22 @@ function tableLines(terminal: Terminal, size: number, long: boolean): Lines {
   let folder: readonly string[] = [];
   return {
     begin: () => '',
-    add(entry) {
-      const names = entry.key.split('/');
+    add(meta) {
+      const names = meta.key.split('/');
       const leaf = names.pop() ?? '';
       let level = 0;
       while (level < names.length && folder[level] === names[level]) level += 1;
-      for (; level < names.length; level += 1) table.add([`${'  '.repeat(level)}${bold(keyText(names[level] ?? ''))}/`]);
+      for (; level < names.length; level += 1)
+        table.add([`${'  '.repeat(level)}${bold(keyText(names[level] ?? ''))}/`]);
       folder = names;
+      const bytes = valueBytes(meta);
       table.add([
         `${'  '.repeat(names.length)}${keyText(leaf)}`,
-        cyan(entry.type),
-        entry.shapeText,
-        bytesText(entry.bytes),
-        shareText(entry.bytes, size),
-        ...more.map(({ cell }) => cell(entry)),
+        cyan(typeText(meta)),
+        shapeText(meta),
+        bytesText(bytes),
+        shareText(bytes, size),
+        ...more.map(({ cell }) => cell(meta)),
       ]);
       return '';
     },
@@ -124,10 +125,10 @@ const COLUMNS: readonly Column[] = [
 const orDash = (value: string | number | undefined): string => (value === undefined ? '-' : String(value));
 
 /** What `-l` adds. */
-const LONG_COLUMNS: readonly { readonly column: Column; readonly cell: (entry: EntryDescription) => string }[] = [
+const LONG_COLUMNS: readonly { readonly column: Column; readonly cell: (meta: EntryMeta) => string }[] = [
   { column: { title: 'entry', align: 'right' }, cell: ({ entryOffset }) => String(entryOffset) },
-  { column: { title: 'data', align: 'right' }, cell: ({ offset }) => orDash(offset) },
-  { column: { title: 'aligned', align: 'right' }, cell: ({ alignment }) => orDash(alignment) },
+  { column: { title: 'data', align: 'right' }, cell: ({ dtype, offset }) => orDash(dtype && offset) },
+  { column: { title: 'aligned', align: 'right' }, cell: ({ dtype, offset }) => orDash(dtype && alignmentOf(offset)) },
   { column: { title: 'layout' }, cell: ({ layout }) => orDash(layout) },
   { column: { title: 'capacity' }, cell: ({ capacity }) => orDash(capacity) },
 ];

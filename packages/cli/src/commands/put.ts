@@ -12,7 +12,10 @@ const decoder = (): TextDecoder => new TextDecoder('utf-8', { fatal: true });
 
 /** How bytes become a value; the first row is what text on the command line means when nothing is said. */
 const TYPES = {
-  auto: { doc: 'a number or other JSON if it reads as such, else a str; the default', read: (bytes) => jsonOrText(decoder().decode(bytes)) },
+  auto: {
+    doc: 'a number or other JSON if it reads as such, else a str; the default',
+    read: (bytes) => jsonOrText(decoder().decode(bytes)),
+  },
   json: { doc: 'JSON', read: (bytes) => parseJson(decoder().decode(bytes)) },
   str: { doc: 'a str', read: (bytes) => decoder().decode(bytes) },
   bytes: { doc: 'a bytes', read: (bytes) => bytes },

@@ -109,7 +109,8 @@ function keysFor(dict: MmapDict, arraysOnly: boolean, terminal: Invocation['term
   if (!arraysOnly) return keys;
   const arrays = keys.filter((key) => dict.getMeta(key)?.dtype !== undefined);
   const skipped = keys.length - arrays.length;
-  if (skipped > 0) tell(terminal, `${skipped} ${skipped === 1 ? 'value is no array' : 'values are no arrays'}: left out`);
+  if (skipped > 0)
+    tell(terminal, `${skipped} ${skipped === 1 ? 'value is no array' : 'values are no arrays'}: left out`);
   return arrays;
 }
 

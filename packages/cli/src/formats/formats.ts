@@ -57,7 +57,8 @@ export const FORMATS: Readonly<Record<string, FormatRow>> = {
     doc: "numpy's single array; out: FILE.npy for one key, else a directory with a file for each",
     arraysOnly: true,
     async read(paths, dict, { key }, transfer) {
-      const keyOf = key === undefined ? undefined : (path: string) => (paths.length === 1 ? key : below(key, stem(path)));
+      const keyOf =
+        key === undefined ? undefined : (path: string) => (paths.length === 1 ? key : below(key, stem(path)));
       return [...(await npyToMmd(paths, dict, { ...(keyOf !== undefined && { keys: keyOf }), ...transfer })).keys];
     },
     async write(dict, keys, path, transfer) {
@@ -101,7 +102,8 @@ export const FORMATS: Readonly<Record<string, FormatRow>> = {
         return rawToMmd(path, dict, { key: name, dtype, ...(shape !== undefined && { shape }), ...transfer });
       });
     },
-    write: async (dict, keys, path, transfer) => void (await mmdToRaw(dict, onlyOne(keys, 'raw bytes'), path, transfer)),
+    write: async (dict, keys, path, transfer) =>
+      void (await mmdToRaw(dict, onlyOne(keys, 'raw bytes'), path, transfer)),
   },
   csv: {
     extensions: ['.csv'],

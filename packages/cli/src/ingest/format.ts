@@ -7,7 +7,7 @@
 import type { Readable } from 'node:stream';
 import { type DTypeLike, MmdError, memoryOver, NDArray, parseDType } from '@mmdpickle/core';
 import { checkRecord, cutFrames, type PlainRecord, parseSchema, type RecordSchema, readNdjson } from '@mmdpickle/rx';
-import { parse as parseCsvStream } from 'csv-parse';
+import { CsvError, parse as parseCsvStream } from 'csv-parse';
 import { parse as parseCsv } from 'csv-parse/sync';
 import { usageError } from '../errors.ts';
 
@@ -45,11 +45,25 @@ export function parseShapeOption(text: string): number[] {
   return shape;
 }
 
-/** Frames of a stream that can wait, one at a time. */
-export function framesOf(stream: Readable, form: FrameForm): AsyncIterable<IngestFrame> {
-  if (form.format === 'raw') return cutFrames(stream, { dtype: form.dtype, shape: form.shape });
-  if (form.format === 'ndjson') return readNdjson(stream, form.schema === undefined ? {} : { schema: form.schema });
-  return csvRecords(stream, requireSchema(form));
+/**
+ * Frames of a stream that can wait, one at a time.
+ *
+ * @param onInvalid - told of each line that is no frame, and of a frame that is cut off; without it the first one throws
+ */
+export function framesOf(
+  stream: Readable,
+  form: FrameForm,
+  onInvalid: (() => void) | undefined,
+): AsyncIterable<IngestFrame> {
+  const { format, dtype, shape, schema } = form;
+  if (format === 'csv') return csvRecords(stream, requireSchema(form), onInvalid);
+  if (format === 'ndjson') {
+    return readNdjson(stream, {
+      ...(schema !== undefined && { schema }),
+      ...(onInvalid !== undefined && { onInvalid }),
+    });
+  }
+  return cutFrames(stream, { dtype, shape, ...(onInvalid !== undefined && { onTail: onInvalid }) });
 }
 
 /** The frames in one message. */
@@ -58,13 +72,20 @@ export function framesIn(message: Uint8Array, form: FrameForm): IngestFrame[] {
   const text = decodeText(message);
   if (form.format === 'csv') {
     const schema = requireSchema(form);
-    const rows = parseCsv(text, { columns: Object.keys(schema), skip_empty_lines: true }) as Record<string, string>[];
-    return rows.map((row) => typedRecord(row, schema));
+    return messageRows(text, Object.keys(schema)).map((row) => typedRecord(row, schema));
   }
   return text
     .split('\n')
     .filter((line) => line.trim() !== '')
     .map((line) => jsonRecord(line, form.schema));
+}
+
+function messageRows(text: string, columns: string[]): Record<string, string>[] {
+  try {
+    return parseCsv(text, { columns, skip_empty_lines: true, trim: true });
+  } catch (cause) {
+    throw new MmdError('CORRUPT', `csv: ${(cause as Error).message}`, { cause });
+  }
 }
 
 function rawFrames(message: Uint8Array, { dtype, shape }: FrameForm): NDArray[] {
@@ -96,11 +117,44 @@ function jsonRecord(line: string, schema: RecordSchema | undefined): PlainRecord
   return record;
 }
 
-async function* csvRecords(stream: Readable, schema: RecordSchema): AsyncGenerator<PlainRecord> {
+async function* csvRecords(
+  stream: Readable,
+  schema: RecordSchema,
+  onInvalid: (() => void) | undefined,
+): AsyncGenerator<PlainRecord> {
   // The first line names the columns; the schema says which of them are stored, and as what.
-  const parser = stream.pipe(parseCsvStream({ columns: true, skip_empty_lines: true, trim: true, bom: true }));
+  const parser = stream.pipe(
+    parseCsvStream({
+      columns: true,
+      skip_empty_lines: true,
+      trim: true,
+      bom: true,
+      skip_records_with_error: onInvalid !== undefined,
+    }),
+  );
+  if (onInvalid !== undefined) parser.on('skip', onInvalid);
   stream.once('error', (error) => parser.destroy(error));
-  for await (const row of parser as AsyncIterable<Record<string, string>>) yield typedRecord(row, schema);
+  for await (const row of badCsvNamed(parser)) {
+    let record: PlainRecord;
+    try {
+      record = typedRecord(row, schema);
+    } catch (error) {
+      if (onInvalid === undefined || !(error instanceof MmdError)) throw error;
+      onInvalid();
+      continue;
+    }
+    yield record;
+  }
+}
+
+/** The parser's errors as ours. */
+async function* badCsvNamed(parser: AsyncIterable<Record<string, string>>): AsyncGenerator<Record<string, string>> {
+  try {
+    yield* parser;
+  } catch (cause) {
+    if (!(cause instanceof CsvError)) throw cause;
+    throw new MmdError('CORRUPT', `csv: ${cause.message}`, { cause });
+  }
 }
 
 /** Text cells as what their columns hold. */

@@ -7,14 +7,15 @@
 
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { connect, createServer, type Socket } from 'node:net';
+import { createReadStream } from 'node:fs';
+import { connect, createServer, type Server, type Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import { MmdError } from '@mmdpickle/core';
 import { fromMqtt } from '@mmdpickle/rx';
 import { Observable } from 'rxjs';
+import type { Invocation } from '../command.ts';
 import { usageError } from '../errors.ts';
-import { openInput } from '../input.ts';
-import type { Terminal } from '../terminal.ts';
+import { tell } from '../terminal.ts';
 
 /** An open source of bytes. */
 export type ByteInput =
@@ -26,51 +27,51 @@ export const SOURCES: readonly {
   readonly form: string;
   readonly doc: string;
   readonly matches: RegExp;
-  open(spec: string, terminal: Terminal): ByteInput | Promise<ByteInput>;
+  open(spec: string, invocation: Invocation): ByteInput | Promise<ByteInput>;
 }[] = [
   {
     form: '-',
     doc: 'standard input',
     matches: /^-$/,
-    open: (_spec, terminal) => ({ waits: true, stream: terminal.stdin }),
+    open: (_spec, { terminal }) => ({ waits: true, stream: terminal.stdin }),
   },
   {
     form: 'tcp://HOST:PORT',
     doc: 'connects to a server and reads what it sends',
     matches: /^tcp:\/\//,
-    open: async (spec, terminal) => ({ waits: true, stream: await connectTcp(addressOf(spec), terminal.signal) }),
+    open: async (spec, { terminal }) => ({ waits: true, stream: await connectTcp(addressOf(spec), terminal.signal) }),
   },
   {
     form: 'tcp-listen://HOST:PORT',
     doc: 'waits for one client and reads what it sends',
     matches: /^tcp-listen:\/\//,
-    open: async (spec, terminal) => ({ waits: true, stream: await acceptTcp(addressOf(spec), terminal.signal) }),
+    open: async (spec, invocation) => ({ waits: true, stream: await acceptTcp(addressOf(spec), invocation) }),
   },
   {
     form: 'udp://HOST:PORT',
     doc: 'datagrams that arrive at this address; each holds whole frames or lines',
     matches: /^udp:\/\//,
-    open: (spec) => ({ waits: false, messages$: datagrams(addressOf(spec)) }),
+    open: (spec, invocation) => ({ waits: false, messages$: datagrams(addressOf(spec), invocation) }),
   },
   {
     form: 'mqtt://HOST:PORT/TOPIC',
-    doc: 'messages of a broker, the topic may hold + and #; needs the package mqtt',
+    doc: 'messages of a broker, the topic may hold + and #',
     matches: /^mqtts?:\/\//,
-    open: (spec) => ({ waits: false, messages$: mqttMessages(spec) }),
+    open: (spec, invocation) => ({ waits: false, messages$: mqttMessages(spec, invocation) }),
   },
   {
     form: 'PATH',
     doc: 'a file or a named pipe',
     matches: /^/,
-    open: (spec, terminal) => ({ waits: true, stream: openInput(spec, terminal) }),
+    open: async (spec, { terminal }) => ({ waits: true, stream: await openPath(spec, terminal.signal) }),
   },
 ];
 
 /** Opens what `spec` names. */
-export async function openSource(spec: string, terminal: Terminal): Promise<ByteInput> {
+export async function openSource(spec: string, invocation: Invocation): Promise<ByteInput> {
   const source = SOURCES.find(({ matches }) => matches.test(spec));
   if (source === undefined) throw usageError(`--from: ${spec} names no source`, spec);
-  return await source.open(spec, terminal);
+  return await source.open(spec, invocation);
 }
 
 interface Address {
@@ -96,10 +97,13 @@ async function connectTcp(address: Address, signal: AbortSignal): Promise<Readab
   return socket;
 }
 
-async function acceptTcp({ host, port }: Address, signal: AbortSignal): Promise<Readable> {
+async function acceptTcp({ host, port }: Address, invocation: Invocation): Promise<Readable> {
   const server = createServer();
+  const { signal } = invocation.terminal;
   try {
     server.listen(port, host);
+    await once(server, 'listening', { signal });
+    tellListening(invocation, 'tcp-listen', server.address());
     const [socket] = (await once(server, 'connection', { signal })) as [Socket];
     return socket;
   } catch (cause) {
@@ -110,21 +114,44 @@ async function acceptTcp({ host, port }: Address, signal: AbortSignal): Promise<
   }
 }
 
-function datagrams({ host, port }: Address): Observable<Uint8Array> {
+function datagrams({ host, port }: Address, invocation: Invocation): Observable<Uint8Array> {
   return new Observable((subscriber) => {
     const socket = createSocket(host.includes(':') ? 'udp6' : 'udp4');
     socket.on('message', (message) => subscriber.next(message));
     socket.on('error', (cause) => subscriber.error(ioError(`receiving on ${host}:${port}`, cause)));
+    socket.on('listening', () => tellListening(invocation, 'udp', socket.address()));
     socket.bind(port, host);
     return () => socket.close();
   });
 }
 
-function mqttMessages(spec: string): Observable<Uint8Array> {
+function mqttMessages(spec: string, invocation: Invocation): Observable<Uint8Array> {
   const match = /^(mqtts?:\/\/[^/]+)\/(.+)$/.exec(spec);
   if (match === null) throw usageError(`--from: expected mqtt://HOST:PORT/TOPIC, found ${spec}`, spec);
   const [, broker = '', topic = ''] = match;
-  return fromMqtt<Uint8Array>(broker, decodeURIComponent(topic), { decode: (payload) => payload.slice() });
+  return fromMqtt<Uint8Array>(broker, decodeURIComponent(topic), {
+    decode: (payload) => payload.slice(),
+    onReady: () => tellReady(invocation, spec),
+  });
+}
+
+/** Opens a path now, so that one that is not there is told before a file is made; waits for the writer of a named pipe. */
+async function openPath(path: string, signal: AbortSignal): Promise<Readable> {
+  const stream = createReadStream(path);
+  await once(stream, 'open', { signal });
+  return stream;
+}
+
+/** Tells where senders reach us; port 0 became a real one. */
+function tellListening(invocation: Invocation, scheme: string, bound: ReturnType<Server['address']>): void {
+  if (bound === null || typeof bound === 'string') return;
+  const host = bound.family === 'IPv6' ? `[${bound.address}]` : bound.address;
+  tellReady(invocation, `${scheme}://${host}:${bound.port}`);
+}
+
+function tellReady({ terminal, quiet }: Invocation, source: string): void {
+  if (quiet) return;
+  tell(terminal, terminal.stderr.isTTY === true ? `receiving on ${source}` : JSON.stringify({ receiving: source }));
 }
 
 function ioError(what: string, cause: unknown): MmdError {

@@ -1,8 +1,8 @@
 import { statfsSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import type { IngestStats } from '@mmdpickle/rx';
 import type { Invocation } from '../command.ts';
 import { bytesText } from '../text.ts';
+import type { CaptureStats } from './capture.ts';
 
 const TTY_MS = 200;
 const LOG_MS = 1000;
@@ -15,7 +15,7 @@ export class StatusLine implements Disposable {
   readonly #live: boolean;
   readonly #print: (text: string) => void;
 
-  constructor({ terminal, quiet }: Invocation, path: string, stats: () => IngestStats) {
+  constructor({ terminal, quiet }: Invocation, path: string, stats: () => CaptureStats) {
     this.#live = terminal.stderr.isTTY === true;
     this.#print = (text) => void terminal.stderr.write(text);
     if (quiet) return;
@@ -33,25 +33,25 @@ export class StatusLine implements Disposable {
 }
 
 /** The counters that people and scripts ask for. */
-export function report(stats: IngestStats, path: string): Record<string, unknown> {
-  const { received, written, dropped, droppedTotal, queued, queuedBytes, bytes, bytesPerSecond, lagMs, commits } =
-    stats;
+export function report(stats: CaptureStats, path: string): Record<string, unknown> {
+  const { received, written, invalid, droppedTotal, dropped, queued, queuedBytes, bytes, commits, lagMs } = stats;
   return {
     received,
     written,
+    invalid,
     droppedTotal,
     dropped,
     queued,
     queuedBytes,
     bytes,
-    bytesPerSecond,
-    lagMs,
+    bytesPerSecond: Math.round(stats.bytesPerSecond),
+    lagMs: Math.round(lagMs),
     commits,
     diskLeft: diskLeft(path),
   };
 }
 
-function liveText(stats: IngestStats, path: string): string {
+function liveText(stats: CaptureStats, path: string): string {
   const left = diskLeft(path);
   return [
     `${stats.written} written`,

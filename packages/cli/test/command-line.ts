@@ -1,0 +1,111 @@
+/** The real program in a real process. @module */
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { chmodSync, cpSync, mkdirSync, writeFileSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { TempDir } from '@mmdpickle/test-support';
+import { writeSamples } from './samples.ts';
+
+const MAIN = fileURLToPath(new URL('../dist/main.js', import.meta.url));
+
+/** How a process ended. */
+export interface Ended {
+  /** The exit code; -1 when a signal ended it. */
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Sample files, and the program beside them. */
+export class Bench implements Disposable {
+  readonly #root = new TempDir();
+  readonly #samples: string = this.#root.file('samples');
+  readonly #bin: string = this.#root.file('bin');
+  #folders = 0;
+
+  static async open(): Promise<Bench> {
+    const bench = new Bench();
+    mkdirSync(bench.#samples);
+    await writeSamples(bench.#samples);
+    mkdirSync(bench.#bin);
+    const wrapper = join(bench.#bin, 'mmdpickle');
+    writeFileSync(wrapper, `#!/bin/sh\nexec '${process.execPath}' '${MAIN}' "$@"\n`);
+    chmodSync(wrapper, 0o755);
+    return bench;
+  }
+
+  /** A fresh directory with the sample files. */
+  folder(): string {
+    const path = this.#root.file(`folder-${this.#folders++}`);
+    cpSync(this.#samples, path, { recursive: true });
+    return path;
+  }
+
+  /** Runs `mmdpickle` with arguments. */
+  async run(cwd: string, args: readonly string[], input?: string | Uint8Array): Promise<Ended> {
+    return await ended(this.start(cwd, args), input);
+  }
+
+  /** Starts `mmdpickle` and leaves it running. */
+  start(cwd: string, args: readonly string[], env: Readonly<Record<string, string>> = {}): ChildProcess {
+    return spawn(process.execPath, [MAIN, ...args], { cwd, env: { ...this.#env(), ...env } });
+  }
+
+  /** Runs a line of shell, in which `mmdpickle` is a command. */
+  async shell(cwd: string, line: string): Promise<Ended> {
+    return await ended(spawn('bash', ['-c', line], { cwd, env: this.#env() }));
+  }
+
+  /** Runs a line of shell on a terminal of its own; what both streams show comes as `stdout`. */
+  async terminal(cwd: string, line: string): Promise<Ended> {
+    const env = { ...this.#env(), TERM: 'xterm' };
+    return await ended(spawn('script', ['-qec', line, '/dev/null'], { cwd, env: { ...env, SHELL: '/bin/bash' } }));
+  }
+
+  #env(): NodeJS.ProcessEnv {
+    const { NO_COLOR: _, FORCE_COLOR: __, NODE_OPTIONS: ___, ...env } = process.env;
+    return { ...env, PATH: `${this.#bin}${delimiter}${process.env.PATH ?? ''}` };
+  }
+
+  [Symbol.dispose](): void {
+    this.#root[Symbol.dispose]();
+  }
+}
+
+/** Waits for a process, having given it `input` and then the end of it. */
+export async function ended(child: ChildProcess, input?: string | Uint8Array): Promise<Ended> {
+  const text = { stdout: '', stderr: '' };
+  child.stdout?.setEncoding('utf8').on('data', (piece: string) => (text.stdout += piece));
+  child.stderr?.setEncoding('utf8').on('data', (piece: string) => (text.stderr += piece));
+  // A program that does not read its input may be gone before it is written.
+  child.stdin?.on('error', () => undefined);
+  child.stdin?.end(input);
+  const code = await new Promise<number>((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (status) => resolve(status ?? -1));
+  });
+  return { code, ...text };
+}
+
+/** Resolves when a running process has written something that fits to standard error. */
+export async function told(child: ChildProcess, pattern: RegExp): Promise<RegExpExecArray> {
+  let text = '';
+  return await new Promise((resolve, reject) => {
+    child.stderr?.setEncoding('utf8').on('data', (piece: string) => {
+      text += piece;
+      const match = pattern.exec(text);
+      if (match !== null) resolve(match);
+    });
+    child.once('exit', () => reject(new Error(`ended without telling ${pattern}: ${text}`)));
+  });
+}
+
+/** Runs tasks two at a time. */
+export async function twoAtATime<T>(items: readonly T[], task: (item: T) => Promise<void>): Promise<void> {
+  const queue = [...items];
+  const worker = async (): Promise<void> => {
+    for (let item = queue.shift(); item !== undefined; item = queue.shift()) await task(item);
+  };
+  await Promise.all([worker(), worker()]);
+}
