@@ -257,6 +257,8 @@ export class DictStore {
     this.#rebuilt++;
     this.#retired.push(this.file);
     this.file = file;
+    // Should the look fail: nothing of what is known is true of the new file.
+    this.#stale = true;
     this.#look(locked, true);
   }
 

@@ -113,8 +113,12 @@ export function vacuum(core: DictCore, options: ProgressOptions): void {
     );
     throw error;
   }
-  old.storeI32(COMMIT_NUMBER_OFFSET, nextCommitNumber(store.commitNumber));
-  store.replaceFile(fresh, true);
-  old.unlock();
-  writer.moved();
+  // The vacuum is done: what fails from here on must not leave the dict in a batch.
+  cleanUp(() => old.storeI32(COMMIT_NUMBER_OFFSET, nextCommitNumber(store.commitNumber)));
+  try {
+    store.replaceFile(fresh, true);
+  } finally {
+    cleanUp(() => old.unlock());
+    writer.moved();
+  }
 }

@@ -33,6 +33,8 @@ export class FileLock {
   readonly #fd: number;
   readonly #name: string;
   #depth = 0;
+  /** The kernel's lock is ours; also where giving it back failed. */
+  #taken = false;
   /** The filesystem refused flock once. */
   #noFlock = false;
   #directory: DirectoryLock | undefined;
@@ -86,10 +88,8 @@ export class FileLock {
    * file, and every mapping of it is one.
    */
   abandon(): void {
-    if (this.#depth > 0) {
-      if (this.#noFlock) this.#directory?.release();
-      else this.#sys.flock(this.#fd, LOCK_UN);
-    }
+    if (this.#depth > 0 && this.#noFlock) this.#directory?.release();
+    if (this.#taken) this.#sys.flock(this.#fd, LOCK_UN);
     this.#depth = 0;
   }
 
@@ -105,6 +105,7 @@ export class FileLock {
     let result: number;
     while ((result = this.#sys.flock(this.#fd, LOCK_UN)) === -EINTR);
     if (result < 0) throw errnoError(result, 'unlock', this.#name);
+    this.#taken = false;
   }
 
   #try(): boolean {
@@ -116,6 +117,7 @@ export class FileLock {
       if (this.#noFlock) return this.#tryDirectory();
       const result = this.#sys.flock(this.#fd, LOCK_EX | LOCK_NB);
       if (result === 0) {
+        this.#taken = true;
         this.#depth = 1;
         return true;
       }
