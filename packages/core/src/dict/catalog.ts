@@ -59,11 +59,6 @@ export class Catalog {
     return this.#size;
   }
 
-  /** Slots handed out, those of removed keys too. */
-  get slotCount(): number {
-    return this.#count;
-  }
-
   /** The slot of a key, or -1. */
   find(key: string): number {
     if (key.length > KEY_MAX) return -1;

@@ -15,7 +15,6 @@ import {
   type TypedArray,
 } from '../ndarray/index.ts';
 import {
-  ARRAY_SPELLINGS,
   type ArrayForm,
   dataAlignment,
   encodeLegacyArray,
@@ -217,6 +216,3 @@ function fillerTo(offset: number, alignment: number): number {
 export function frameLengthFiller(entryOffset: number): number {
   return (entryOffset + 1) % SECTOR > SECTOR - 8 ? FILLER_MIN : 0;
 }
-
-/** The spelling that `upgrade` and `downgrade` exchange. */
-export { ARRAY_SPELLINGS };

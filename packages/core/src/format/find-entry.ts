@@ -4,7 +4,7 @@
  * @module
  */
 
-import { DEAD, ENTRY_HEAD_SIZE, ENTRY_TAIL_SIZE, entryEnd, FRAME_SIZE, getU64, isEntryTail, LIVE } from './layout.ts';
+import { DEAD, ENTRY_HEAD_SIZE, ENTRY_TAIL_SIZE, entryEnd, getU64, isEntryTail, LIVE } from './layout.ts';
 import type { ByteRequest } from './scan.ts';
 
 const CHUNK = 2 ** 20;
@@ -32,6 +32,3 @@ export function* findEntry(from: number, size: number): Generator<ByteRequest, n
   }
   return -1;
 }
-
-/** Bytes of the smallest thing worth looking for. */
-export const SMALLEST_ENTRY: number = FRAME_SIZE + 2 + 1 + ENTRY_TAIL_SIZE;
