@@ -31,8 +31,8 @@ const INTERRUPTED = new Set([
   'flock',
 ]);
 const dir = new TempDir();
-const path = dir.file('faults');
-const files = 0;
+let path = '';
+let files = 0;
 const judge = new Judge(pythons());
 const legacyJudge = new Judge(
   pythons().filter(({ numpy }) => numpy.startsWith('1.')),
@@ -57,7 +57,7 @@ function plansAt(nth: number, calls: readonly FaultyCall[]): Fault[][] {
   const same = { call, nth: calls.slice(0, nth).filter((other) => other === call).length };
   const plans: Fault[][] = [
     [{ nth, errno: 'EIO' }],
-    [{ nth, errno: 'EIO', persistent: true }],
+    [{ ...same, errno: 'EIO', persistent: true }],
     [{ nth, errno: 'ENOSPC' }],
     [
       { nth, errno: 'ENOSPC' },
@@ -67,7 +67,7 @@ function plansAt(nth: number, calls: readonly FaultyCall[]): Fault[][] {
   if (INTERRUPTED.has(call)) plans.push([{ ...same, errno: 'EINTR', persistent: true }]);
   if (SHORTENED.has(call)) plans.push([{ ...same, errno: 'SHORT' }], [{ ...same, errno: 'SHORT', persistent: true }]);
   if (!LONG) return plans;
-  plans.push([{ nth, errno: 'ENOSPC', persistent: true }]);
+  plans.push([{ ...same, errno: 'ENOSPC', persistent: true }]);
   for (const later of [2, 3, 4]) {
     plans.push([
       { nth, errno: 'EIO' },
@@ -92,7 +92,7 @@ function runSteps(operation: Operation, dict: MmapDict): { done: number; error: 
 }
 
 function opened(operation: Operation, syscalls: FaultySyscalls): MmapDict {
-  return openFor(operation, NodeFile.open(path, 'r+', { syscalls }), { durability: 'commit' });
+  return openFor(operation, NodeFile.open(path, 'r+', { syscalls }), { durability: 'commit', lockTimeout: 50 });
 }
 
 const readText = (): string => {
@@ -119,6 +119,7 @@ describe.each(OPERATIONS)(
     test('whichever it is, once, for good, or twice', { timeout: 600_000 }, async () => {
       const base = baseOf(operation, 200);
       const texts = base.models.map((model) => stateText(model));
+      path = dir.file(`faults ${files++}`);
       writeFileSync(path, base.bytes);
       const syscalls = faultySyscalls(real);
       let dict = opened(operation, syscalls);
