@@ -1,0 +1,114 @@
+import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { pythons, TempDir } from '@mmdpickle/test-support';
+import { expect, test } from 'vitest';
+import { ndarray } from '../../src/ndarray/index.ts';
+import { MmapDict } from '../../src/node.ts';
+import { stateText } from './canonical.ts';
+import { expectText } from './crash-harness.ts';
+import { Judge } from './judge.ts';
+import { apply, emptyRows, rowsFrom } from './kill-plan.mjs';
+
+const LONG = process.env.MMDPICKLE_LONG === '1';
+const KILLS = LONG ? 500 : 10;
+const WRITER = fileURLToPath(new URL('./kill-writer.mjs', import.meta.url));
+const ENTRY = new URL('../../dist/node.js', import.meta.url).href;
+
+/** The model's answer to the plan. */
+class Expected {
+  readonly values = new Map<string, unknown>();
+  count = 0;
+
+  step(step: number): string {
+    const { values } = this;
+    apply(step, {
+      set: (key, value) => {
+        if (key === 'rows') this.count = 0;
+        else values.set(key, value instanceof Float64Array ? ndarray(value) : value);
+      },
+      delete: (key) => void values.delete(key),
+      batch: (change) => change(),
+      rows: () => this.count,
+      append: (count) => {
+        this.count += count;
+      },
+      vacuum: () => undefined,
+      reclaim: () => undefined,
+      reopen: () => undefined,
+    });
+    return this.text();
+  }
+
+  text(): string {
+    return stateText([...this.values, ['rows', ndarray(rowsFrom(0, this.count), [this.count, 2])]]);
+  }
+}
+
+/** Runs the writer for some milliseconds after its first word, kills it, and returns the last step it told of. */
+async function runAndKill(path: string, first: number, milliseconds: number): Promise<number> {
+  const child = spawn(process.execPath, [WRITER, ENTRY, path, String(first)], { stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  let errors = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    errors += text;
+  });
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    if (output === '') setTimeout(() => child.kill('SIGKILL'), milliseconds);
+    output += text;
+  });
+  const [code, signal] = await new Promise<[number | null, string | null]>((resolve) => {
+    child.on('close', (...end) => resolve(end));
+  });
+  if (signal !== 'SIGKILL') throw new Error(`the writer ended by itself (${code}): ${errors}`);
+  // A line that was cut is a step that was not told.
+  const told = output.split('\n').slice(1, -1);
+  return told.length === 0 ? first - 1 : Number(told.at(-1));
+}
+
+test(`after ${KILLS} kills at random moments nothing acknowledged is lost, and stock Python loads the file`, {
+  timeout: 1_800_000,
+}, async () => {
+  using dir = new TempDir();
+  const path = dir.file('killed');
+  await using judge = new Judge(pythons());
+  MmapDict.open(path).set('rows', emptyRows).close();
+  const expected = new Expected();
+  let text = expected.text();
+  let next = 0;
+  let acknowledged = 0;
+  let inFlight = 0;
+  let repaired = 0;
+  for (let kill = 0; kill < KILLS; kill++) {
+    const last = await runAndKill(path, next, Math.random() * 40);
+    for (; next <= last; next++) text = expected.step(next);
+    acknowledged = next;
+    const after = new Expected();
+    for (const [key, value] of expected.values) after.values.set(key, value);
+    after.count = expected.count;
+    const allowed = [text, after.step(next)];
+    await judge.add(readFileSync(path), allowed.join('\n'), (found) =>
+      expectText(found, allowed, `Python after kill ${kill}`),
+    );
+    {
+      using reader = MmapDict.open(path, { mode: 'r' });
+      expectText(stateText(reader), allowed, `a reader after kill ${kill}`);
+    }
+    using writer = MmapDict.open(path);
+    repaired += writer.repairs.length;
+    const found = stateText(writer);
+    expectText(found, allowed, `a writer after kill ${kill}`);
+    expect(writer.fsck().findings.filter(({ severity }) => severity === 'error')).toEqual([]);
+    if (found !== text) {
+      // The step in flight got there.
+      inFlight++;
+      text = expected.step(next++);
+    }
+  }
+  await judge.finish();
+  expect(acknowledged).toBeGreaterThan(KILLS);
+  if (LONG)
+    process.stdout.write(
+      `${KILLS} kills, ${acknowledged} acknowledged steps, ${inFlight} in flight had committed, ${repaired} repairs\n`,
+    );
+});
