@@ -269,7 +269,8 @@ export class DictCore {
     const place = store.catalog.place(slot);
     if (store.statesUnknown && !store.isLive(place)) {
       store.remove(key);
-      return undefined;
+      // Replaced, not deleted, where its successor stands behind what was seen so far: that came before the death.
+      return !this.writer.active && store.lookAgain() ? this.find(key) : undefined;
     }
     return this.view(key, place);
   }

@@ -129,6 +129,11 @@ export class DictStore {
     return this.#fullLook(locked, now);
   }
 
+  /** Looks at size and identity too, however short ago the last look was. */
+  lookAgain(): boolean {
+    return this.#fullLook(false, Date.now());
+  }
+
   /** Whether the last look still holds, without a system call. */
   unchanged(): boolean {
     return !this.#stale && this.file.loadI32(COMMIT_NUMBER_OFFSET) === this.commitNumber;
