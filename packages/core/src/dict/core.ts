@@ -67,6 +67,7 @@ export class DictCore {
     this.growables = new GrowableAppender({
       revision: () => this.#revision(),
       view: (key) => this.find(key),
+      lookAgain: () => !this.writer.active && this.store.lookAgain(),
       begin: () => this.begin(),
       commit: () => this.commit(),
       rollback: () => this.rollback(),

@@ -37,6 +37,8 @@ export interface GrowablePlace {
 export interface GrowableHost {
   /** The array as it is in the file now, which may have moved or grown. @throws NOT_FOUND, INVALID_ARGUMENT */
   locate(key: string): GrowablePlace;
+  /** Where the array is now, and its committed rows. @throws NOT_FOUND, INVALID_ARGUMENT, CORRUPT */
+  look(key: string): { readonly place: GrowablePlace; readonly rows: number };
   /** The committed rows, or those that the open batch will commit. */
   rows(place: GrowablePlace): number;
   /** Under the lock: makes room for `count` more rows, lets `write` put them there, and commits. `done` runs after the commit. */
@@ -149,9 +151,8 @@ export class GrowableArray extends NDArray {
 
   /** @internal Given by `MmapDict.get`. */
   constructor(host: GrowableHost, key: string, type: DType, rowShape: readonly number[]) {
-    const place = host.locate(key);
+    const { place, rows } = host.look(key);
     const rowBytes = bytesOf(rowShape, type);
-    const rows = host.rows(place);
     super({ memory: host.map(place, place.dataOffset, rows * rowBytes), dtype: type, shape: [rows, ...rowShape] });
     this.key = key;
     this.#host = host;
@@ -187,8 +188,7 @@ export class GrowableArray extends NDArray {
   /** Takes over what others, or a batch, committed. Returns true if the shape changed. */
   refresh(): boolean {
     const before = this.#place;
-    const place = this.#host.locate(this.key);
-    const rows = this.#host.rows(place);
+    const { place, rows } = this.#host.look(this.key);
     if (rows === this.#rows && place === before) return false;
     this.#rows = rows;
     this.#place = place;

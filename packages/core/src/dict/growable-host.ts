@@ -18,6 +18,8 @@ export interface GrowableDict {
   revision(): unknown;
   /** The entry with the key, after a look at the file; `undefined` when there is none. */
   view(key: string): EntryView | undefined;
+  /** Looks at the file however short ago the last look was. Returns true if anything changed. */
+  lookAgain(): boolean;
   begin(): void;
   commit(): void;
   rollback(): void;
@@ -34,6 +36,9 @@ export interface GrowableDict {
   sealReserve(key: string, place: GrowablePlace): void;
   map(place: GrowablePlace, offset: number, length: number): ArrayMemory;
 }
+
+/** Attempts to catch a place and its row count between two growths. */
+const ATTEMPTS = 100;
 
 /** Appends to the growable arrays of one dict. */
 export class GrowableAppender implements GrowableHost {
@@ -62,6 +67,18 @@ export class GrowableAppender implements GrowableHost {
     const place = placeOf(view);
     this.#places.set(key, place);
     return place;
+  }
+
+  look(key: string): { readonly place: GrowablePlace; readonly rows: number } {
+    for (let attempt = 0; ; attempt++) {
+      const place = this.locate(key);
+      try {
+        return { place, rows: this.rows(place) };
+      } catch (error) {
+        // Another process may have grown the array and committed more rows since the file was looked at.
+        if (attempt === ATTEMPTS || !this.#dict.lookAgain()) throw error;
+      }
+    }
   }
 
   rows(place: GrowablePlace): number {

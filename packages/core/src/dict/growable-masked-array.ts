@@ -48,8 +48,7 @@ export class GrowableMaskedArray extends MaskedArray {
 
   /** @internal Given by `MmapDict.get`. */
   constructor(host: GrowableHost, key: string, fillValue: unknown) {
-    const place = host.locate(key);
-    const rows = host.rows(place);
+    const { place, rows } = host.look(key);
     const data = new Rows(host, place, place.dataOffset, rows, place.type);
     const mask = new Rows(host, place, place.maskOffset!, rows, parseDType('bool'));
     super(data, mask, { fillValue });
@@ -100,8 +99,7 @@ export class GrowableMaskedArray extends MaskedArray {
   /** Takes over what others, or a batch, committed. Returns true if the shape changed. */
   refresh(): boolean {
     const before = this.#place;
-    const place = this.#host.locate(this.key);
-    const rows = this.#host.rows(place);
+    const { place, rows } = this.#host.look(this.key);
     if (rows === this.shape[0] && place.dataOffset === before.dataOffset && place.file === before.file) return false;
     this.#place = place;
     (this.data as Rows).move(this.#host, place, place.dataOffset, rows);

@@ -117,7 +117,7 @@ export function* scanEntries(
     }
     const frameLength = getU64(bytes, pos + 1);
     const keyLength = bytes[pos + 10]!;
-    if (frameLength > left - FRAME_SIZE - TERMINATOR_SIZE) {
+    if (frameLength > left - FRAME_SIZE) {
       return damage(offset, true, 'an entry reaches past the end of the file', frameLength, left - FRAME_SIZE);
     }
     if (frameLength < 2 + keyLength + 1 + ENTRY_TAIL_SIZE) {
@@ -145,7 +145,12 @@ export function* scanEntries(
     entry.frameLength = frameLength;
     entry.keyLength = keyLength;
     entry.memoHint = getI32(bytes, tailPos + 1);
-    if (!isEntryTail(bytes, tailPos)) entry.state = 'damaged';
+    const whole = isEntryTail(bytes, tailPos);
+    if (!whole && end > size - TERMINATOR_SIZE) {
+      // Nothing of a terminator follows: only an entry that ends as one does was written whole.
+      return damage(offset, true, 'an entry without its end', 'memo hint and state', bytes[tailPos]);
+    }
+    if (!whole) entry.state = 'damaged';
     else entry.state = state === LIVE ? 'live' : state === DEAD ? 'dead' : 'damaged';
     visit(entry);
     offset = end;
