@@ -1,0 +1,22 @@
+"""Loads the file with stock pickle while rows are appended. Arguments: the file, rows."""
+import json
+import pickle
+import sys
+
+import numpy as np
+
+path, rows = sys.argv[1], int(sys.argv[2])
+print("ready", flush=True)
+looks, seen = 0, 0
+while seen < rows:
+    with open(path, "rb") as file:
+        found = pickle.load(file)["rows"]
+    count = len(found)
+    assert count >= seen, (count, seen)
+    expected = np.arange(count, dtype="f8")
+    assert np.array_equal(found[:, 0], expected), count
+    assert np.array_equal(found[:, 1], 3 * expected), count
+    assert np.array_equal(found[:, 2], expected * expected), count
+    looks += count > seen
+    seen = count
+print(json.dumps({"looks": looks, "seen": seen}), flush=True)
