@@ -28,7 +28,7 @@ export interface ReportOptions {
 /** Tells an error in one line: what, where, and what to do; the stack only on request. Returns the exit code. */
 export function reportError(thrown: unknown, terminal: Terminal, { json, debug }: ReportOptions): number {
   const error = asMmdError(thrown);
-  const { message } = error;
+  const message = inWords(error);
   if (json) {
     const { code, path, key, offset, errno } = error as Partial<MmdError>;
     tell(terminal, JSON.stringify({ error: { code: code ?? 'FAILED', message, path, key, offset, errno } }));
@@ -48,6 +48,14 @@ function circumstances({ code, path, offset, message }: MmdError): string {
 function stackOf(error: Error): string {
   const cause = error.cause instanceof Error ? `\ncaused by ${stackOf(error.cause)}` : '';
   return `${error.stack ?? ''}${cause}`;
+}
+
+/** The message; where it ends with the system's name of an error, what that means. */
+function inWords(error: Error): string {
+  const { errno } = error as Partial<MmdError>;
+  if (errno === undefined || !error.message.endsWith(errno)) return error.message;
+  for (const [name, text] of getSystemErrorMap().values()) if (name === errno) return `${error.message} (${text})`;
+  return error.message;
 }
 
 /** Errors of Node's own calls as ours, so that they read and end alike. */

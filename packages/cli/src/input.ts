@@ -17,7 +17,8 @@ export interface HeldBytes extends Disposable {
 
 /** The bytes of a path, mapped and not read where it is a regular file: what nobody looks at costs nothing. */
 export async function mapInput(path: string, terminal: Terminal): Promise<HeldBytes> {
-  const size = path === '-' ? 0 : statSync(path).size;
+  // With bigints: after a plain stat of a pipe, Node's realpathSync stops short, and modules are no longer found.
+  const size = path === '-' ? 0 : Number(statSync(path, { bigint: true }).size);
   if (size === 0) return { bytes: await readInput(path, terminal), [Symbol.dispose]: () => undefined };
   const file = NodeFile.open(path, 'r');
   return { bytes: file.map(0, size, 'read').bytes(0, size), [Symbol.dispose]: () => file.close() };

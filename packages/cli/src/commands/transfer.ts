@@ -1,6 +1,6 @@
 /** `mmdpickle import` and `export`: other formats in and out. @module */
 
-import { createReadStream, createWriteStream, mkdtempSync, rmSync } from 'node:fs';
+import { accessSync, createReadStream, createWriteStream, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
@@ -48,6 +48,8 @@ export const importCommand: CommandSpec = {
     const groups = new Map<ReturnType<typeof formatOf>, string[]>();
     for (const input of rest) {
       const format = formatOf(input, named);
+      // Before the target is made: a file that is not there leaves no empty target behind.
+      if (input !== '-') accessSync(input);
       const path = input === '-' ? spool.path('stdin', format.extensions) : input;
       if (input === '-') await pipeline(terminal.stdin, createWriteStream(path));
       const paths = groups.get(format);

@@ -7,8 +7,8 @@
 
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { createReadStream } from 'node:fs';
-import { connect, createServer, type Server, type Socket } from 'node:net';
+import { constants, createReadStream, openSync, statSync } from 'node:fs';
+import { connect, createServer, type Server, Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import { MmdError } from '@mmdpickle/core';
 import { fromMqtt } from '@mmdpickle/rx';
@@ -135,8 +135,14 @@ function mqttMessages(spec: string, invocation: Invocation): Observable<Uint8Arr
   });
 }
 
-/** Opens a path now, so that one that is not there is told before a file is made; waits for the writer of a named pipe. */
+/** Opens a path now, so that one that is not there is told before a file is made. */
 async function openPath(path: string, signal: AbortSignal): Promise<Readable> {
+  // With bigints: after a plain stat of a pipe, Node's realpathSync stops short, and modules are no longer found.
+  if (statSync(path, { bigint: true }).isFIFO()) {
+    // A stream of files would wait for the writer in a thread that nothing can interrupt; a socket is polled.
+    const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    return new Socket({ fd, readable: true, writable: false });
+  }
   const stream = createReadStream(path);
   await once(stream, 'open', { signal });
   return stream;
