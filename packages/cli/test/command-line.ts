@@ -1,7 +1,7 @@
 /** The real program in a real process. @module */
 
 import { type ChildProcess, spawn } from 'node:child_process';
-import { chmodSync, cpSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { TempDir } from '@mmdpickle/test-support';
@@ -40,6 +40,11 @@ export class Bench implements Disposable {
     const path = this.#root.file(`folder-${this.#folders++}`);
     cpSync(this.#samples, path, { recursive: true });
     return path;
+  }
+
+  /** A copy of a file without its last 100 bytes. */
+  cut(cwd: string, from: string, to: string): void {
+    writeFileSync(join(cwd, to), readFileSync(join(cwd, from)).subarray(0, -100));
   }
 
   /** Runs `mmdpickle` with arguments. */

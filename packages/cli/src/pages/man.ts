@@ -1,5 +1,6 @@
-import type { LoadedCommand } from './command.ts';
-import { EXIT_CODES } from './exit-codes.ts';
+import type { LoadedCommand, OptionSpec } from '../command.ts';
+import { EXIT_CODES } from '../exit-codes.ts';
+import { GLOBAL_OPTIONS } from '../program.ts';
 
 /**
  * The manual page as roff (man(7)), made from the command table. The page that is published stands in
@@ -16,8 +17,9 @@ export function manPage(commands: readonly LoadedCommand[]): string {
     '[options] [arguments]',
     '.SH DESCRIPTION',
     'An mmdpickle file is a Python pickle of a dict, laid out so that the arrays in it can be mapped and appended to.',
-    'Every command takes \\fB\\-\\-json\\fR (JSON for scripts), \\fB\\-\\-quiet\\fR (no progress) and \\fB\\-\\-debug\\fR (stacks of errors).',
     '\\fB\\-\\fR stands for standard input or output.',
+    '.SH OPTIONS OF EVERY COMMAND',
+    ...optionLines(GLOBAL_OPTIONS),
     '.SH COMMANDS',
     ...commands.flatMap(commandLines),
     '.SH EXIT STATUS',
@@ -35,7 +37,7 @@ function commandLines({ name, args, summary, argDocs, options, examples }: Loade
     `.SS "${roffText(`${name} ${args}`.trim())}"`,
     `${roffText(summary)}.`,
     ...Object.entries(argDocs).flatMap(([argument, doc]) => ['.TP', `.I ${roffText(argument)}`, roffText(doc)]),
-    ...options.flatMap(({ flags, doc }) => ['.TP', `.B ${roffText(flags)}`, roffText(doc)]),
+    ...optionLines(options),
     ...examples.flatMap(({ line, doc }) => [
       '.PP',
       `${roffText(doc)}:`,
@@ -47,6 +49,10 @@ function commandLines({ name, args, summary, argDocs, options, examples }: Loade
       '.RE',
     ]),
   ];
+}
+
+function optionLines(options: readonly OptionSpec[]): string[] {
+  return options.flatMap(({ flags, doc }) => ['.TP', `.B ${roffText(flags)}`, roffText(doc)]);
 }
 
 /** Backslashes, hyphens, and a leading dot or quote have meaning in roff. */

@@ -1,0 +1,108 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { MmapDict } from '@mmdpickle/core/node';
+import { afterAll, describe, expect, it } from 'vitest';
+import { Bench, twoAtATime } from './command-line.ts';
+
+const bench = await Bench.open();
+afterAll(() => bench[Symbol.dispose]());
+
+/** A wrong command line, how it ends, and what is said. */
+type Case = readonly [line: string, code: number, said: RegExp];
+
+const TABLES: Readonly<Record<string, readonly Case[]>> = {
+  'command lines that make no sense': [
+    ['nosuch', 2, /unknown command 'nosuch'/],
+    ['lss run.mmdpickle', 2, /Did you mean ls/],
+    ['ls', 2, /missing required argument 'file'/],
+    ['ls run.mmdpickle --lnog', 2, /unknown option '--lnog'.*Did you mean --long/],
+    ['rm run.mmdpickle', 2, /missing required argument 'keys'/],
+    ['get run.mmdpickle cube --slice a:b', 2, /--slice: 'a:b' is none of/],
+    ['get run.mmdpickle cube --slice 99', 2, /out of bounds/],
+    ['stats run.mmdpickle dark --bins 0', 2, /--bins: expected at least 1/],
+    ['stats run.mmdpickle operator', 2, /needs an array/],
+    ['put run.mmdpickle x one --type int', 2, /not an integer/],
+    ['export run.mmdpickle x.foo', 2, /say with --format/],
+    ['export run.mmdpickle x.csv dark cube', 2, /name one key/],
+    ['convert settings.pkl', 2, /say where to/],
+    ['convert --upgrade --downgrade run.mmdpickle', 2, /opposites/],
+    ['import new.mmdpickle frames.raw', 2, /need --dtype/],
+    ['ingest out.mmdpickle --into nowhere', 2, /Allowed choices/],
+    ['ingest out-{n}.mmdpickle --from frames.raw', 2, /--rollover/],
+    ['ingest out.mmdpickle --from udp://nonsense', 2, /expected HOST:PORT/],
+    ['completion nosh', 2, /Allowed choices/],
+  ],
+  'things that are not there': [
+    ['ls nofile', 3, /nofile.*no such file/],
+    ['get run.mmdpickle nokey', 3, /no key "nokey".*ls/],
+    ['cp run.mmdpickle to.mmdpickle nokey', 3, /no key/],
+    ['import new.mmdpickle nofile.npy', 3, /nofile.npy: no such file/],
+    ['check nofile', 3, /no such file/],
+    ['ingest out.mmdpickle --from nofile', 3, /no such file/],
+  ],
+  'damaged and foreign files': [
+    ['ls flat.npy', 4, /not a pickle/],
+    ['ls settings.pkl', 4, /mmdpickle convert/],
+    ['ls cut.mmdpickle', 4, /mmdpickle fsck/],
+    ['check flat.npy', 4, /opcode/],
+    ['import new.mmdpickle bad.npy', 4, /bad.npy/],
+    ['import new.mmdpickle bad.csv', 4, /line 2/],
+    ['ingest out.mmdpickle --from bad.ndjson --format ndjson', 4, /not JSON/],
+    ['ingest out.mmdpickle --from frames.raw --shape 7', 4, /ends within frame/],
+    ['ls /tmp', 2, /is a directory/],
+    ['fsck damaged.mmdpickle', 1, /^$/],
+    ['verify run.mmdpickle', 1, /^$/],
+  ],
+};
+
+describe.each(Object.entries(TABLES))('%s', (_name, cases) => {
+  it('end with the code that stands in the help, and one line', async () => {
+    const cwd = bench.folder();
+    writeFileSync(join(cwd, 'bad.npy'), 'no npy');
+    writeFileSync(join(cwd, 'bad.csv'), '1,2\n3,x\n');
+    writeFileSync(join(cwd, 'bad.ndjson'), '{"t":1}\n{oh\n');
+    bench.cut(cwd, 'run.mmdpickle', 'cut.mmdpickle');
+    await twoAtATime(cases, async ([line, code, said]) => {
+      const end = await bench.shell(cwd, `mmdpickle ${line}`);
+      expect({ line, ...end }).toMatchObject({ line, code, stderr: expect.stringMatching(said) });
+      expect(end.stderr).toMatch(/^(mmdpickle: [^\n]+\n)?$/);
+    });
+  });
+});
+
+describe('errors', () => {
+  it('come as one line of JSON with --json, and with a stack only with --debug', async () => {
+    const cwd = bench.folder();
+    const json = await bench.run(cwd, ['get', 'run.mmdpickle', 'nokey', '--json']);
+    expect(JSON.parse(json.stderr)).toMatchObject({ error: { code: 'NOT_FOUND', key: 'nokey' } });
+    const debug = await bench.run(cwd, ['get', 'run.mmdpickle', 'nokey', '--debug']);
+    expect(debug.stderr).toMatch(/^mmdpickle: .*\n.*\n +at /);
+  });
+
+  it('tell that another process has the lease, with exit code 5', async () => {
+    const cwd = bench.folder();
+    using dict = MmapDict.open(join(cwd, 'run.mmdpickle'));
+    using _lease = dict.lease();
+    const { code, stderr } = await bench.run(cwd, ['vacuum', 'run.mmdpickle']);
+    expect({ code, stderr }).toMatchObject({ code: 5, stderr: expect.stringMatching(/LOCKED/) });
+  });
+
+  it('leave no file behind that was not there', async () => {
+    const cwd = bench.folder();
+    for (const line of ['import new.mmdpickle nofile.npy', 'ingest new.mmdpickle --from nofile', 'ls new.mmdpickle']) {
+      await bench.shell(cwd, `mmdpickle ${line}`);
+      expect((await bench.shell(cwd, 'ls new.mmdpickle')).code).not.toBe(0);
+    }
+  });
+
+  it('print no control characters of a hostile file', async () => {
+    const cwd = bench.folder();
+    {
+      using dict = MmapDict.open(join(cwd, 'evil.mmdpickle'));
+      dict.set('a\u001b[2Jb\u009b\u202e', 'x\u001b]0;owned\u0007');
+    }
+    const listing = await bench.run(cwd, ['ls', 'evil.mmdpickle']);
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not come out
+    expect(listing.stdout).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e]/);
+  });
+});
