@@ -1,0 +1,178 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { createSocket } from 'node:dgram';
+import { existsSync, openSync, readdirSync, writeFileSync, writeSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
+import { join } from 'node:path';
+import type { NDArray } from '@mmdpickle/core';
+import { MmapDict } from '@mmdpickle/core/node';
+import { afterAll, describe, expect, it } from 'vitest';
+import { Bench, type Ended, told, twoAtATime } from './command-line.ts';
+
+const bench = await Bench.open();
+afterAll(() => bench[Symbol.dispose]());
+
+const MOSQUITTO = '/usr/sbin/mosquitto';
+
+describe('formats and targets', () => {
+  it('write what came, wherever it goes', async () => {
+    const cwd = bench.folder();
+    const lines = [
+      'ingest frames.mmdpickle --from frames.raw --dtype uint16 --shape 4,8 --durability commit',
+      'ingest rows.mmdpickle --from records.ndjson --format ndjson --schema t:float64,ok:bool --into rows --key log',
+      'ingest chunks.mmdpickle --from records.csv --format csv --schema t:float64,ok:bool --into chunks --rows 2 --key log',
+      'ingest ring.mmdpickle --from frames.raw --dtype uint16 --shape 4,8 --into ring --planes 3',
+      'ingest fill.mmdpickle --from frames.raw --dtype uint16 --shape 4,8 --into fill --planes 2',
+      'ingest limited.mmdpickle --from frames.raw --dtype uint16 --shape 4,8 --max-frames 3 --batch 10ms',
+      "ingest 'roll-{n}.mmdpickle' --from frames.raw --dtype uint16 --shape 4,8 --rollover 1f --keep 2",
+    ];
+    await twoAtATime(lines, async (line) => {
+      const { code, stderr } = await bench.shell(cwd, `mmdpickle ${line}`);
+      expect({ line, code, stderr }).toEqual({ line, code: 0, stderr: '' });
+    });
+    expect(keysOf(cwd, 'frames')).toHaveLength(4);
+    expect(arrayIn(cwd, 'frames', 'frame/000000003').get(3, 7)).toBe(127);
+    expect(arrayIn(cwd, 'rows', 'log').get(2)).toEqual({ t: 2.5, ok: true });
+    expect(keysOf(cwd, 'chunks').filter((key) => /log\/\d+$/.test(key))).toHaveLength(2);
+    expect(arrayIn(cwd, 'ring', 'data').shape).toEqual([3, 4, 8]);
+    expect(arrayIn(cwd, 'fill', 'data').get(1, 3, 7)).toBe(63);
+    expect(keysOf(cwd, 'limited')).toHaveLength(3);
+    expect(readdirSync(cwd).filter((name) => name.startsWith('roll-'))).toHaveLength(2);
+  });
+
+  it('count what is no frame, and say so with exit code 1, where --invalid skip lets it pass', async () => {
+    const cwd = bench.folder();
+    writeFileSync(join(cwd, 'some.ndjson'), '{"t":1}\nnonsense\n{"t":"x"}\n{"t":2}\n');
+    const args = '--from some.ndjson --format ndjson --schema t:float64 --into rows --invalid skip --json';
+    const { code, stdout } = await bench.shell(cwd, `mmdpickle ingest some.mmdpickle ${args}`);
+    expect({ code, ...JSON.parse(stdout) }).toMatchObject({ code: 1, written: 2, invalid: 2, droppedTotal: 0 });
+  });
+
+  it('tell a run with drops by exit code 1', async () => {
+    const cwd = bench.folder();
+    const args = '--from frames.raw --shape 128 --policy drop-newest --queue 1 --json';
+    const { code, stdout } = await bench.shell(cwd, `mmdpickle ingest drops.mmdpickle ${args}`);
+    const { received, written, droppedTotal } = JSON.parse(stdout) as Record<string, number>;
+    expect(code).toBe(1);
+    expect(droppedTotal).toBeGreaterThan(0);
+    expect(received).toBe((written ?? 0) + (droppedTotal ?? 0));
+  });
+});
+
+describe('an interrupted ingest', () => {
+  it.each(['SIGINT', 'SIGTERM'] as const)('drains and seals on %s, and tells that nothing was lost', async (signal) => {
+    const cwd = bench.folder();
+    const child = bench.start(cwd, ['ingest', 'out.mmdpickle', '--shape', '4', '--into', 'rows']);
+    child.stdin?.write('abcdefghij');
+    // The JSON line of the first second shows that both frames are there.
+    await told(child, /"written":2/);
+    child.kill(signal);
+    const { code, stdout } = await withoutInput(child);
+    expect({ code, stdout }).toEqual({ code: 0, stdout: '2 frames, 8 B written; 0 dropped\n' });
+    const array = arrayIn(cwd, 'out', 'data');
+    expect(array.shape).toEqual([2, 4]);
+    expect((await bench.run(cwd, ['fsck', 'out.mmdpickle'])).code).toBe(0);
+  });
+
+  it('waits for a named pipe no longer than it is wanted to', async () => {
+    const cwd = bench.folder();
+    spawnSync('mkfifo', [join(cwd, 'pipe')]);
+    const silent = bench.start(cwd, ['ingest', 'none.mmdpickle', '--from', 'pipe', '--duration', '300ms']);
+    expect((await withoutInput(silent)).stdout).toBe('0 frames, 0 B written; 0 dropped\n');
+    const child = bench.start(cwd, ['ingest', 'out.mmdpickle', '--from', 'pipe', '--shape', '4']);
+    // Opened for reading too, so that opening does not wait; closing it ends the stream.
+    const pipe = openSync(join(cwd, 'pipe'), 'r+');
+    writeSync(pipe, 'abcdefgh');
+    await told(child, /"written":2/);
+    child.kill('SIGINT');
+    expect(await withoutInput(child)).toMatchObject({ code: 0, stdout: '2 frames, 8 B written; 0 dropped\n' });
+  });
+});
+
+describe('network sources', () => {
+  it('read a TCP server until it ends', async () => {
+    const cwd = bench.folder();
+    const server = createServer((socket) => socket.end(new Uint8Array(12))).listen(0, '127.0.0.1');
+    await new Promise((resolve) => server.once('listening', resolve));
+    const { port } = server.address() as { port: number };
+    const end = await bench.run(cwd, ['ingest', 'tcp.mmdpickle', '--from', `tcp://127.0.0.1:${port}`, '--shape', '4']);
+    server.close();
+    expect(end).toMatchObject({ code: 0, stdout: '3 frames, 12 B written; 0 dropped\n' });
+  });
+
+  it('listen for one TCP client', async () => {
+    const cwd = bench.folder();
+    const child = bench.start(cwd, ['ingest', 'tcp.mmdpickle', '--from', 'tcp-listen://127.0.0.1:0', '--shape', '4']);
+    const [, port] = await told(child, /tcp-listen:\/\/127\.0\.0\.1:(\d+)/);
+    connect(Number(port), '127.0.0.1').end(new Uint8Array(8));
+    expect(await withoutInput(child)).toMatchObject({ code: 0, stdout: '2 frames, 8 B written; 0 dropped\n' });
+  });
+
+  it('take datagrams, and leave out those that are no frames', async () => {
+    const cwd = bench.folder();
+    const args = ['ingest', 'udp.mmdpickle', '--from', 'udp://127.0.0.1:0', '--shape', '4', '--max-frames', '3'];
+    const child = bench.start(cwd, args);
+    const [, port] = await told(child, /udp:\/\/127\.0\.0\.1:(\d+)/);
+    const socket = createSocket('udp4');
+    socket.send('odd', Number(port), '127.0.0.1');
+    // Datagrams may get lost: send until the program has what it wants.
+    const timer = setInterval(() => socket.send('abcd', Number(port), '127.0.0.1'), 20);
+    const { code, stdout } = await withoutInput(child);
+    clearInterval(timer);
+    socket.close();
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '3 frames, 12 B written; 0 dropped, 1 invalid\n' });
+  });
+
+  it.runIf(existsSync(MOSQUITTO))('take the messages of an MQTT broker', async () => {
+    const cwd = bench.folder();
+    const port = await freePort();
+    writeFileSync(join(cwd, 'broker.conf'), `listener ${port} 127.0.0.1\nallow_anonymous true\n`);
+    const broker = spawn(MOSQUITTO, ['-c', join(cwd, 'broker.conf')], { stdio: ['ignore', 'ignore', 'pipe'] });
+    try {
+      await told(broker, /running|Opening/);
+      const { connectAsync } = await import('mqtt');
+      const client = await connectAsync(`mqtt://127.0.0.1:${port}`);
+      // Retained messages wait for whoever subscribes.
+      for (const n of [1, 2, 3]) {
+        await client.publishAsync(`plant/${n}/t`, JSON.stringify({ celsius: n }), { retain: true, qos: 1 });
+      }
+      await client.endAsync();
+      const from = `mqtt://127.0.0.1:${port}/plant/+/t`;
+      const record = ['--format', 'ndjson', '--schema', 'celsius:float32', '--into', 'rows'];
+      const end = await bench.run(cwd, ['ingest', 'm.mmdpickle', '--from', from, ...record, '--max-frames', '3']);
+      expect(end).toMatchObject({ code: 0, stdout: '3 frames, 12 B written; 0 dropped\n' });
+      expect(arrayIn(cwd, 'm', 'data').shape).toEqual([3]);
+    } finally {
+      broker.kill();
+    }
+  });
+});
+
+function open(cwd: string, name: string): MmapDict {
+  return MmapDict.open(join(cwd, `${name}.mmdpickle`), { mode: 'r' });
+}
+
+function keysOf(cwd: string, name: string): string[] {
+  using dict = open(cwd, name);
+  return [...dict.keys()];
+}
+
+function arrayIn(cwd: string, name: string, key: string): NDArray {
+  using dict = open(cwd, name);
+  return (dict.get(key) as NDArray).copy();
+}
+
+/** Waits for a process whose input stays open until it ends. */
+async function withoutInput(child: ReturnType<Bench['start']>): Promise<Ended> {
+  let stdout = '';
+  child.stdout?.setEncoding('utf8').on('data', (piece: string) => (stdout += piece));
+  const code = await new Promise<number>((resolve) => child.once('close', (status) => resolve(status ?? -1)));
+  return { code, stdout, stderr: '' };
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await new Promise((resolve) => server.once('listening', resolve));
+  const { port } = server.address() as { port: number };
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}

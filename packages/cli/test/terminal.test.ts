@@ -1,0 +1,100 @@
+import { join } from 'node:path';
+import { MmapDict } from '@mmdpickle/core/node';
+import { EmptyNDArray } from '@mmdpickle/stubs';
+import { afterAll, describe, expect, it } from 'vitest';
+import { Bench } from './command-line.ts';
+
+const bench = await Bench.open();
+afterAll(() => bench[Symbol.dispose]());
+
+const ESCAPE = '\u001b[';
+
+describe('on a terminal', () => {
+  it('colours appear, but under NO_COLOR and in pipes there are none', async () => {
+    const cwd = bench.folder();
+    expect((await bench.terminal(cwd, 'mmdpickle ls run.mmdpickle')).stdout).toContain(`${ESCAPE}36m`);
+    expect((await bench.terminal(cwd, 'NO_COLOR=1 mmdpickle ls run.mmdpickle')).stdout).not.toContain(ESCAPE);
+    expect((await bench.terminal(cwd, 'mmdpickle ls run.mmdpickle | cat')).stdout).not.toContain(ESCAPE);
+  });
+
+  it('an ingest shows one live line with rate, queue, drops and disk left, and wipes it at the end', async () => {
+    const cwd = bench.folder();
+    const line = '(printf abcdefgh; sleep 0.7) | mmdpickle ingest out.mmdpickle --shape 4';
+    const { code, stdout } = await bench.terminal(cwd, line);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(
+      /\r\u001b\[K2 written {2}\S+ \S+\/s {2}0 queued \(0 B\) {2}0 dropped {2}\S+ \S+ left on disk/,
+    );
+    expect(stdout).toMatch(/\r\u001b\[K2 frames, 8 B written; 0 dropped\r\n$/);
+    const quiet = await bench.terminal(cwd, `${line} --quiet`);
+    expect(quiet.stdout).toBe('2 frames, 8 B written; 0 dropped\r\n');
+  });
+
+  it('what takes over a second shows a bar with rate and time left, elsewhere nothing', async () => {
+    const cwd = bench.folder();
+    {
+      using dict = MmapDict.open(join(cwd, 'large.mmdpickle'));
+      dict.set('x', new EmptyNDArray([12_000_000], 'int64'));
+    }
+    const line = 'mmdpickle stats large.mmdpickle x --bins 1';
+    const { stdout } = await bench.terminal(cwd, line);
+    expect(stdout).toMatch(/stats .*\d+ % {2}\S+ MiB of \S+ MiB {2}\S+ MiB\/s {2}\S+ left/);
+    const piped = await bench.terminal(cwd, 'mmdpickle stats run.mmdpickle dark 2>/dev/null');
+    expect(piped.stdout).not.toContain('left');
+  });
+});
+
+describe('in a pipe', () => {
+  it('a reader that leaves early ends the program quietly', async () => {
+    const cwd = bench.folder();
+    {
+      using dict = MmapDict.open(join(cwd, 'many.mmdpickle'));
+      dict.batch(() => {
+        for (let i = 0; i < 5000; i += 1) dict.set(`key/${i}`, i);
+      });
+    }
+    const lines = [
+      'ls many.mmdpickle',
+      'dis many.mmdpickle',
+      'ls --json many.mmdpickle',
+      'watch many.mmdpickle --from 0',
+    ];
+    for (const line of lines) {
+      const { stdout, stderr } = await bench.shell(cwd, `mmdpickle ${line} | head -c 20; echo " \${PIPESTATUS[0]}"`);
+      expect({ line, stdout: stdout.slice(-2), stderr }).toEqual({ line, stdout: '0\n', stderr: '' });
+    }
+  });
+
+  it('status goes to standard error as JSON, a line a second', async () => {
+    const cwd = bench.folder();
+    const line = '(printf abcdefgh; sleep 1.6) | mmdpickle ingest out.mmdpickle --shape 4';
+    const { stderr } = await bench.shell(cwd, line);
+    const [first] = stderr.trim().split('\n');
+    expect(JSON.parse(first ?? '')).toMatchObject({ written: 2, droppedTotal: 0, queued: 0 });
+  });
+});
+
+describe('shell completions', () => {
+  it('know commands, options, choices, files and the keys in a file', async () => {
+    const cwd = bench.folder();
+    const answers = async (...words: string[]): Promise<string[]> => {
+      const { stdout } = await bench.run(cwd, ['complete', '--', ...words]);
+      return stdout.split('\n').flatMap((line) => (line.includes('\t') ? [line.split('\t')[0] ?? ''] : []));
+    };
+    expect(await answers('in')).toEqual(['info', 'ingest']);
+    expect(await answers('ls', '--l')).toEqual(['--long']);
+    expect(await answers('ingest', '--policy', 'drop')).toEqual(['drop-oldest', 'drop-newest']);
+    expect(await answers('get', 'ru')).toEqual(['run.mmdpickle']);
+    expect(await answers('get', 'run.mmdpickle', 'c')).toEqual(['cube']);
+    expect(await answers('get', 'nofile', 'c')).toEqual([]);
+  });
+
+  it('come as a script for every shell', async () => {
+    const cwd = bench.folder();
+    for (const shell of ['bash', 'zsh', 'fish', 'powershell']) {
+      const { code, stdout } = await bench.run(cwd, ['completion', shell]);
+      expect({ shell, code }).toEqual({ shell, code: 0 });
+      expect(stdout).toContain('mmdpickle');
+    }
+  });
+});
