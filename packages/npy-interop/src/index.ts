@@ -35,14 +35,6 @@ export { NPZ_LIMITS, type NpzLimits, type NpzMember } from './npz-directory.ts';
 export { Npz, type OpenNpzOptions, openNpz } from './npz-read.ts';
 export { FILL_SUFFIX, MASK_SUFFIX, type NamedArrays, npzBytes, type WriteNpzOptions } from './npz-write.ts';
 export {
-  type PyDict,
-  type PyLiteral,
-  type PyTuple,
-  type PythonLiteralOptions,
-  parsePythonLiteral,
-  printPythonLiteral,
-} from './python-literal.ts';
-export {
   readSafetensors,
   SAFETENSORS_DTYPES,
   type SafetensorInfo,

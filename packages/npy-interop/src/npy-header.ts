@@ -14,8 +14,18 @@
  */
 
 import { MmdError } from '@mmdpickle/core';
-import { type Descr, type DescrField, type DType, type DTypeLike, parseDType } from '@mmdpickle/core/ndarray';
-import { isDict, isTuple, type PyLiteral, parsePythonLiteral, printPythonLiteral } from './python-literal.ts';
+import {
+  type Descr,
+  type DescrField,
+  type DType,
+  type DTypeLike,
+  isLiteralDict,
+  isLiteralTuple,
+  type PythonLiteral,
+  parseDType,
+  parsePythonLiteral,
+  printPythonLiteral,
+} from '@mmdpickle/core/ndarray';
 
 /** Version of the npy format. */
 export type NpyVersion = 1 | 2 | 3;
@@ -292,20 +302,20 @@ function parseHeaderText(
   const invalid = (problem: string, found: unknown): MmdError =>
     new MmdError('BAD_FORMAT', `${name}: npy header: ${problem}`, { offset, found });
   const header = parsePythonLiteral(text, { name: `${name}: npy header`, offset, longSuffix: version < 3 });
-  if (!isDict(header)) throw invalid('not a dictionary', printed(header));
+  if (!isLiteralDict(header)) throw invalid('not a dictionary', printed(header));
   const keys = [...header.keys()].sort();
   if (printPythonLiteral(keys) !== EXPECTED_KEYS) {
     throw invalid(`does not hold the correct keys: ${printed(keys)}`, printed(keys));
   }
-  const shape = header.get('shape') as PyLiteral;
-  if (!isTuple(shape) || !shape.tuple.every((item) => typeof item === 'number' && item >= 0)) {
+  const shape = header.get('shape') as PythonLiteral;
+  if (!isLiteralTuple(shape) || !shape.tuple.every((item) => typeof item === 'number' && item >= 0)) {
     throw invalid(`shape is not valid: ${printed(shape)}`, printed(shape));
   }
   if (shape.tuple.length > MAX_DIMENSIONS) throw invalid(`${shape.tuple.length} dimensions`, shape.tuple.length);
-  const fortran = header.get('fortran_order') as PyLiteral;
+  const fortran = header.get('fortran_order') as PythonLiteral;
   if (typeof fortran !== 'boolean')
     throw invalid(`fortran_order is not a valid bool: ${printed(fortran)}`, printed(fortran));
-  const literal = header.get('descr') as PyLiteral;
+  const literal = header.get('descr') as PythonLiteral;
   const descr = literalToDescr(literal, () =>
     invalid(`descr is not a valid dtype: ${printed(literal)}`, printed(literal)),
   );
@@ -324,59 +334,59 @@ function parseHeaderText(
   return { dtype, shape: dims, order: fortran ? 'F' : 'C', nbytes: arrayBytes(dtype, dims, name, offset) };
 }
 
-function printed(value: PyLiteral): string {
+function printed(value: PythonLiteral): string {
   return printPythonLiteral(value).slice(0, 200);
 }
 
 /** numpy's `descr_to_dtype`, as far as the spelling goes: tuples and lists mean different things. */
-function literalToDescr(literal: PyLiteral, invalid: () => MmdError): Descr {
+function literalToDescr(literal: PythonLiteral, invalid: () => MmdError): Descr {
   if (typeof literal === 'string') return literal;
   if (!Array.isArray(literal)) throw invalid();
-  return (literal as readonly PyLiteral[]).map((field): DescrField => {
+  return (literal as readonly PythonLiteral[]).map((field): DescrField => {
     // numpy writes tuples and unpacks lists too.
-    const items = isTuple(field) ? field.tuple : field;
+    const items = isLiteralTuple(field) ? field.tuple : field;
     if (!Array.isArray(items) || items.length < 2 || items.length > 3) throw invalid();
-    const [nameLiteral, typeLiteral, shapeLiteral] = items as readonly PyLiteral[];
-    const name = fieldName(nameLiteral as PyLiteral, invalid);
+    const [nameLiteral, typeLiteral, shapeLiteral] = items as readonly PythonLiteral[];
+    const name = fieldName(nameLiteral as PythonLiteral, invalid);
     const outer = shapeLiteral === undefined ? [] : fieldShape(shapeLiteral, invalid);
-    const { descr, shape: inner } = subarray(typeLiteral as PyLiteral, invalid);
+    const { descr, shape: inner } = subarray(typeLiteral as PythonLiteral, invalid);
     const shape = [...outer, ...inner];
     return shape.length === 0 ? [name, descr] : [name, descr, shape];
   });
 }
 
 /** `(type, shape)` inside a field is a sub-array type, which may nest. */
-function subarray(literal: PyLiteral, invalid: () => MmdError): { descr: Descr; shape: number[] } {
+function subarray(literal: PythonLiteral, invalid: () => MmdError): { descr: Descr; shape: number[] } {
   const shape: number[] = [];
   let rest = literal;
-  while (isTuple(rest)) {
+  while (isLiteralTuple(rest)) {
     const [base, dims] = rest.tuple;
     if (rest.tuple.length !== 2) throw invalid();
-    shape.push(...fieldShape(dims as PyLiteral, invalid));
-    rest = base as PyLiteral;
+    shape.push(...fieldShape(dims as PythonLiteral, invalid));
+    rest = base as PythonLiteral;
   }
   return { descr: literalToDescr(rest, invalid), shape };
 }
 
-function fieldName(literal: PyLiteral, invalid: () => MmdError): string | [string, string] {
+function fieldName(literal: PythonLiteral, invalid: () => MmdError): string | [string, string] {
   if (typeof literal === 'string') return literal;
-  if (!isTuple(literal)) throw invalid();
+  if (!isLiteralTuple(literal)) throw invalid();
   const [title, name] = literal.tuple;
   if (literal.tuple.length !== 2 || typeof title !== 'string' || typeof name !== 'string') throw invalid();
   return [title, name];
 }
 
-function fieldShape(literal: PyLiteral, invalid: () => MmdError): number[] {
-  const items = isTuple(literal) ? literal.tuple : [literal];
+function fieldShape(literal: PythonLiteral, invalid: () => MmdError): number[] {
+  const items = isLiteralTuple(literal) ? literal.tuple : [literal];
   if (!items.every((item) => typeof item === 'number' && item >= 0)) throw invalid();
   return [...items] as number[];
 }
 
-function descrToLiteral(descr: Descr): PyLiteral {
+function descrToLiteral(descr: Descr): PythonLiteral {
   if (typeof descr === 'string') return descr;
   return descr.map(([name, type, shape]) => {
-    const nameLiteral: PyLiteral = typeof name === 'string' ? name : { tuple: name };
-    const items: PyLiteral[] = [nameLiteral, descrToLiteral(type)];
+    const nameLiteral: PythonLiteral = typeof name === 'string' ? name : { tuple: name };
+    const items: PythonLiteral[] = [nameLiteral, descrToLiteral(type)];
     if (shape !== undefined) items.push({ tuple: shape });
     return { tuple: items };
   });

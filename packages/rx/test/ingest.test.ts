@@ -300,6 +300,23 @@ describe('a locked file', () => {
 });
 
 describe('a full disk', () => {
+  test('takes the frames of a batch one by one, as many as there is room for', async () => {
+    using dir = new TempDir();
+    const path = fileIn(dir);
+    MmapDict.open(path).close();
+    const system: FaultySyscalls = faultySyscalls(libc());
+    using dict = MmapDict.over(NodeFile.open(path, 'r+', { syscalls: system }));
+    const append = appendFrames<Uint8Array>(dict, { batch: { ms: 1000 } });
+    system.plan({ call: 'pwritev', nth: 0, errno: 'ENOSPC' });
+    await lastValueFrom(
+      range(0, 5).pipe(
+        map((i) => new Uint8Array(10_000).fill(i)),
+        append,
+      ),
+    );
+    expect(append.stats()).toMatchObject({ received: 5, written: 5, droppedTotal: 0 });
+  });
+
   test('ends the stream with NO_SPACE, and what was committed stays', async () => {
     using dir = new TempDir();
     const path = fileIn(dir);

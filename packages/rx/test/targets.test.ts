@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs';
 import { MaskedArray, memoryOver, NDArray, ndarray } from '@mmdpickle/core';
 import { MmapDict } from '@mmdpickle/core/node';
 import { appendFrames, appendRows, chunked, fillArray, type Receipt, series } from '@mmdpickle/rx';
@@ -201,6 +202,20 @@ describe('chunked', () => {
 });
 
 describe('fillArray', () => {
+  test('takes the disk for an array in Fortran order at once, since its planes are stored page by page', () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    const stub = new EmptyNDArray([4, 2 ** 20], 'uint8', { order: 'F' });
+    range(0, 1)
+      .pipe(
+        map(() => new Uint8Array(2 ** 20).fill(7)),
+        fillArray(dict, 'cube', stub),
+      )
+      .subscribe();
+    expect(statSync(dict.name).blocks * 512).toBeGreaterThanOrEqual(4 * 2 ** 20);
+    expect((dict.get('cube') as NDArray).row(0).sum()).toBe(7n * 2n ** 20n);
+  });
+
   const plane = (i: number): Uint16Array => new Uint16Array(4).fill(i + 1);
 
   test('plain fills plane by plane, and ends with an error when there is one frame too many', async () => {

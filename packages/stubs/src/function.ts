@@ -7,6 +7,7 @@ import {
   type RowRange,
   type TypedArray,
 } from '@mmdpickle/core';
+import { rowOf } from '@mmdpickle/core/ndarray';
 import { ArrayStub, type StubOptions } from './array-stub.ts';
 
 const CHUNK_BYTES = 1 << 20;
@@ -42,7 +43,8 @@ export class FunctionNDArray extends ArrayStub {
 
   /**
    * @param fill - gives the elements of rows `start` to `end - 1`, as a typed array of the dtype's own
-   *   elements, or of others, which are converted
+   *   elements, or of others, which are converted; complex numbers as real and imaginary part in turn, elements that no
+   *   typed array holds (text, records, float16) as their bytes
    * @throws MmdError INVALID_ARGUMENT, UNSUPPORTED_DTYPE
    */
   constructor(shape: readonly number[], dtype: DTypeLike, fill: FillRows, options: FunctionOptions = {}) {
@@ -80,17 +82,30 @@ export class FunctionNDArray extends ArrayStub {
     return this.shape.slice(1).reduce((product, dim) => product * dim, this.type.itemsize);
   }
 
+  /** Elements of the dtype as they lie in memory: its own typed array, the parts of complex ones, or bytes of the rest. */
+  #isRaw(values: TypedArray, nbytes: number): boolean {
+    if (!ArrayBuffer.isView(values) || values.byteLength !== nbytes) return false;
+    const { kind, fields, byteorder } = this.type;
+    const row = fields === undefined ? rowOf(this.type) : undefined;
+    const own = row?.array ?? row?.parts;
+    if (own === undefined) return values instanceof Uint8Array;
+    return values instanceof own && kind !== 'b' && byteorder !== '>';
+  }
+
   #encode(values: TypedArray, start: number, end: number): Uint8Array {
     const nbytes = (end - start) * this.#rowBytes;
     const count = nbytes / this.type.itemsize;
+    if (this.#isRaw(values, nbytes)) return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
     if (!ArrayBuffer.isView(values) || values.length !== count) {
-      throw new MmdError('INVALID_ARGUMENT', `rows ${start} to ${end - 1} are ${count} elements`, {
-        expected: count,
-        found: ArrayBuffer.isView(values) ? values.length : values,
-      });
+      const found = ArrayBuffer.isView(values) ? values.length : values;
+      const what = typeof found === 'number' ? `${found} elements` : `no typed array (${typeof found})`;
+      throw new MmdError(
+        'INVALID_ARGUMENT',
+        `rows ${start} to ${end - 1} are ${count} elements of ${this.type.name}; the function gave ${what}`,
+        { expected: count, found },
+      );
     }
     const given = ndarray(values, [count]);
-    if (given.dtype === this.type.name) return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
     const bytes = new Uint8Array(nbytes);
     NDArray.over(memoryOver(bytes), this.type, [count]).set(given);
     return bytes;

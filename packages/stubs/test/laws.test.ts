@@ -93,6 +93,28 @@ const LAWS: readonly (readonly [string, Make])[] = [
   ],
 ];
 
+const record = (fields: object): object => Object.assign(Object.create(null), fields);
+
+/** dtype, the fill value, and what `str` makes of it in both numpys. */
+const FILL_VALUES: readonly (readonly [dtype: unknown, fillValue: unknown, printed: string])[] = [
+  ['>i4', 7, '7'],
+  ['int64', 2n ** 62n, String(2n ** 62n)],
+  ['float32', 0.5, '0.5'],
+  ['float16', Number.POSITIVE_INFINITY, 'inf'],
+  ['U3', 'N/A', 'N/A'],
+  ['S3', Uint8Array.of(65), "b'A'"],
+  ['datetime64[s]', 5n, '1970-01-01T00:00:05'],
+  ['longdouble', new Uint8Array(16), '0.0'],
+  [
+    [
+      ['a', [['x', '<i2']]],
+      ['b', '<f8', [2]],
+    ],
+    record({ a: record({ x: 3 }), b: [1.5, 2.5] }),
+    '((3,), [1.5, 2.5])',
+  ],
+];
+
 describe.each(pythons())('stock pickle.load under numpy $numpy', (info) => {
   let python: Python;
   beforeAll(() => {
@@ -153,6 +175,24 @@ result = [[type(d[k]).__name__, str(d[k].dtype), d[k].mask.tolist(), float(d[k].
     expect([hidden.get(1, 2), hidden.get(0, 0)]).toEqual([7, null]);
   });
 
+  test.each(FILL_VALUES)("a fill value of %s is numpy's", async (dtype, fillValue, expected) => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    dict.set('fixed', new EmptyMaskedArray([2], dtype as never, { fillValue }));
+    dict.set('rows', new GrowableMaskedArray([], dtype as never, { fillValue }));
+    const found = await python.run(
+      `import pickle
+d = pickle.load(open(args['path'], 'rb'))
+result = [str(d[k].fill_value) for k in ('fixed', 'rows')]`,
+      { path: dict.name },
+    );
+    expect(found).toEqual([expected, expected]);
+    const plain = typeof fillValue === 'bigint' && fillValue < 2n ** 53n ? Number(fillValue) : fillValue;
+    expect((dict.get('fixed') as MaskedArray).fillValue).toEqual(plain);
+    dict.vacuum();
+    expect((dict.get('rows') as GrowableMasked).fillValue).toEqual(plain);
+  });
+
   test('growable stubs show exactly the rows that were appended', async () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
@@ -183,6 +223,24 @@ test('an empty array takes no disk, a reserved one takes it at once', () => {
   };
   expect(blocks({})).toBeLessThan(2 ** 20);
   expect(blocks({ reserve: true })).toBeGreaterThanOrEqual(64 * 2 ** 20);
+});
+
+test.each([
+  ['int8', 1000],
+  ['int32', 1.5],
+  ['int32', Number.NaN],
+  ['float64', 'text'],
+  ['float64', [1, 2]],
+  ['U2', 'too long'],
+  [[['a', '<i4']], { b: 1 }],
+])('a fill value that %s cannot hold is refused, since numpy would refuse the whole file', (dtype, fillValue) => {
+  using dir = new TempDir();
+  using dict = MmapDict.open(dir.file('a.mmdpickle'));
+  dict.set('a', 1);
+  const before = dict.fileSize;
+  const stub = new EmptyMaskedArray([2], dtype as never, { fillValue });
+  expect(() => dict.set('b', stub)).toThrow(expect.objectContaining({ code: 'UNSUPPORTED_VALUE' }));
+  expect([dict.fileSize, dict.has('b')]).toEqual([before, false]);
 });
 
 test('a raw file that is missing or too short leaves the dict as it was', () => {

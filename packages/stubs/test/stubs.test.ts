@@ -169,6 +169,17 @@ test('a function array converts elements of another dtype, and takes 0-d as one 
   expect([...joined(new FunctionNDArray([0, 3], 'int8', () => new Int8Array(0)))]).toEqual([]);
 });
 
+test.each([
+  ['complex numbers as their parts', 'complex64', Float32Array.of(1, 2, 3, 4)],
+  ['float16 as bytes', '<f2', Uint8Array.of(0, 0x3c, 0, 0x40)],
+  ['text as bytes', 'S2', Uint8Array.from([65, 0, 66, 67])],
+  ['records as bytes', [['a', '<i2']], Uint8Array.of(1, 0, 2, 0)],
+  ['times as counts', 'datetime64[ms]', BigInt64Array.of(1n, 2n)],
+] as const)('a function array takes %s as they lie in memory', (_what, dtype, rows) => {
+  const stub = new FunctionNDArray([2], dtype as never, () => rows);
+  expect([...joined(stub)]).toEqual([...new Uint8Array(rows.buffer)]);
+});
+
 test('a function array refuses rows of the wrong length', () => {
   const stub = new FunctionNDArray([4], 'float64', () => new Float64Array(3));
   expect(codeOf(() => joined(stub))).toBe('INVALID_ARGUMENT');

@@ -5,7 +5,8 @@
  */
 
 import { MmdError } from '../errors.ts';
-import { MaskedArray } from '../ndarray/index.ts';
+import { type DType, MaskedArray, NDArray } from '../ndarray/index.ts';
+import { NumpyScalar } from '../pickle/index.ts';
 import { arrayMeta, arrayOver, arrayToWrite, asSource, bytesOf, frameLengthFiller } from './array-codec.ts';
 import { type ArrayForm, dataAlignment, encodeLegacyArray, encodeModernArray } from './array-value.ts';
 import type { StoredValue, ValueCodec } from './codecs.ts';
@@ -44,7 +45,7 @@ export const maskedCodec: ValueCodec = {
     let fill: Uint8Array | undefined;
     let memoHint = 0;
     if (source.fillValue !== undefined && source.fillValue !== null && context.layout === 'modern') {
-      fill = context.entries.encode(source.fillValue).slice();
+      fill = context.entries.encode(fillToWrite(source.fillValue, data.form.type)).slice();
       memoHint = context.entries.memoEnd;
     }
     return encodeMaskedArray(data.form, data.body, mask.form, mask.body, context.layout, fill, memoHint);
@@ -74,12 +75,27 @@ export const maskedCodec: ValueCodec = {
   },
 };
 
+/**
+ * The fill value as an element of the array's type, in a spelling that numpy takes: it refuses the array, and so the whole
+ * file, for one that the type cannot hold.
+ * @throws UNSUPPORTED_VALUE
+ */
+function fillToWrite(value: unknown, type: DType): unknown {
+  // Arrays of more than one element are left to whoever wrote them.
+  if (value instanceof NDArray && value.size !== 1) return value;
+  const element = value instanceof NDArray ? value.reshape([]).get() : value;
+  const scalar = element instanceof NumpyScalar ? element : NumpyScalar.of(element, type);
+  const longDouble = type.kind === 'f' ? type.itemsize > 8 : type.kind === 'c' && type.itemsize > 16;
+  return type.fields !== undefined || longDouble ? scalar : scalar.value;
+}
+
 function loadFill(stored: StoredValue, { fill }: ParsedMasked): unknown {
   if (fill === undefined) return null;
   const reader = stored.reader();
   reader.skip(fill.start);
   const bytes = reader.take(fill.end - fill.start).slice();
-  return stored.decoder.loadEntry(bytes, 0, bytes.length);
+  const value = stored.decoder.loadEntry(bytes, 0, bytes.length);
+  return value instanceof NumpyScalar ? value.value : value;
 }
 
 function encodeMaskedArray(

@@ -50,5 +50,8 @@ export interface FixedStretch {
   release(): void;
 }
 
+/** How an array can be said to be walked (madvise). */
+export const ADVICES = ['normal', 'sequential', 'random', 'willneed', 'dontneed'] as const;
+
 /** How the array will be walked (madvise). */
-export type Advice = 'normal' | 'sequential' | 'random' | 'willneed' | 'dontneed';
+export type Advice = (typeof ADVICES)[number];

@@ -18,7 +18,13 @@ import {
   type DTypeSpecField,
   TIME_UNITS,
 } from './dtypes.ts';
-import { parsePythonLiteral, printPythonString } from './python-literal.ts';
+import {
+  isLiteralDict,
+  isLiteralTuple,
+  type PythonLiteral,
+  parsePythonLiteral,
+  printPythonLiteral,
+} from './python-literal.ts';
 
 /** What {@link DTYPE_LIMITS} limits. */
 export interface DTypeLimits {
@@ -126,15 +132,15 @@ class Parser {
 
   #text(text: string, depth: number): DType {
     if (!/^\s*[[({]/.test(text)) return parseScalar(text);
-    const limits = { maxLength: DTYPE_LIMITS.maxTextLength, maxDepth: DTYPE_LIMITS.maxDepth * 2 + 2 };
-    let literal: unknown;
+    const limits = { name: 'dtype', maxLength: DTYPE_LIMITS.maxTextLength, maxDepth: DTYPE_LIMITS.maxDepth * 2 + 2 };
+    let literal: PythonLiteral;
     try {
       literal = parsePythonLiteral(text, limits);
     } catch (cause) {
       if (cause instanceof MmdError && cause.code === 'LIMIT_EXCEEDED') throw cause;
       throw new MmdError('UNSUPPORTED_DTYPE', `dtype: not a description: ${text.slice(0, 80)}`, { found: text, cause });
     }
-    return this.parse(literal, depth + 1);
+    return this.parse(asLists(literal), depth + 1);
   }
 
   #countField(): void {
@@ -199,6 +205,13 @@ class Parser {
     if (aligned && itemsize % alignment !== 0) throw unsupported('the itemsize of an aligned type is not', itemsize);
     return makeStruct(fields, itemsize, aligned);
   }
+}
+
+/** Types say by their place what numpy says by a tuple. */
+function asLists(literal: PythonLiteral): unknown {
+  if (isLiteralTuple(literal)) return literal.tuple.map(asLists);
+  if (isLiteralDict(literal)) return new Map([...literal].map(([key, value]) => [key, asLists(value)]));
+  return Array.isArray(literal) ? literal.map(asLists) : literal;
 }
 
 function isSubarraySpec(spec: readonly unknown[]): spec is readonly [unknown, unknown] {
@@ -435,8 +448,8 @@ const printShape = (shape: readonly number[]): string => `(${shape.join(', ')}${
 
 function printList(fields: readonly DTypeField[]): string {
   const items = fields.map(({ name, title, dtype }) => {
-    const shown = printPythonString(name);
-    const label = title === undefined ? shown : `(${printPythonString(title)}, ${shown})`;
+    const shown = printPythonLiteral(name);
+    const label = title === undefined ? shown : `(${printPythonLiteral(title)}, ${shown})`;
     const { base, shape } = dtype;
     const format =
       base === undefined || shape === undefined ? printShort(dtype) : `${printShort(base)}, ${printShape(shape)}`;
@@ -448,10 +461,10 @@ function printList(fields: readonly DTypeField[]): string {
 function printDict(fields: readonly DTypeField[], itemsize: number, aligned: boolean): string {
   const list = (items: readonly string[]): string => `[${items.join(', ')}]`;
   const titles = fields.some(({ title }) => title !== undefined)
-    ? `, 'titles': ${list(fields.map(({ title }) => (title === undefined ? 'None' : printPythonString(title))))}`
+    ? `, 'titles': ${list(fields.map(({ title }) => (title === undefined ? 'None' : printPythonLiteral(title))))}`
     : '';
   return (
-    `{'names': ${list(fields.map(({ name }) => printPythonString(name)))}` +
+    `{'names': ${list(fields.map(({ name }) => printPythonLiteral(name)))}` +
     `, 'formats': ${list(fields.map(({ dtype }) => printShort(dtype)))}` +
     `, 'offsets': ${list(fields.map(({ offset }) => String(offset)))}${titles}` +
     `, 'itemsize': ${itemsize}${aligned ? ", 'aligned': True" : ''}}`

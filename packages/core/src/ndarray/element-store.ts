@@ -217,9 +217,12 @@ export class MemoryStore implements ElementStore {
     }
   }
 
-  /** Stores bytes, across windows; long stretches by positional writes, which spare the page faults. */
-  writeBytes(pos: number, from: Uint8Array): void {
-    if (from.length >= POSITIONAL_WRITE_BYTES && this.memory.write !== undefined) {
+  /**
+   * Stores bytes, across windows; long stretches by positional writes, which spare the page faults.
+   * @param alone - nothing else is stored in this call, so that a positional write is cheap enough whatever the length
+   */
+  writeBytes(pos: number, from: Uint8Array, alone = false): void {
+    if ((alone || from.length >= POSITIONAL_WRITE_BYTES) && this.memory.write !== undefined) {
       this.memory.write(this.origin + pos, from);
       return;
     }

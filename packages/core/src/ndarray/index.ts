@@ -31,5 +31,15 @@ export type { NDArrayInit, NDArrayOptions } from './layout.ts';
 export { MaskedArray, type MaskedArrayOptions, type MaskedChunk } from './masked-array.ts';
 export { type MemoryOverOptions, memoryOver } from './memory-over.ts';
 export { type Chunk, NDArray } from './nd-array.ts';
+export {
+  isLiteralDict,
+  isLiteralTuple,
+  type LiteralDict,
+  type LiteralTuple,
+  type PythonLiteral,
+  type PythonLiteralOptions,
+  parsePythonLiteral,
+  printPythonLiteral,
+} from './python-literal.ts';
 export type { Reduced } from './reduce.ts';
 export { MAX_DIMS, type Order } from './shapes.ts';

@@ -5,7 +5,7 @@
  */
 
 import { MmdError } from '../errors.ts';
-import type { Advice, ArrayMemory } from './array-memory.ts';
+import { ADVICES, type Advice, type ArrayMemory } from './array-memory.ts';
 import type { ArraySource } from './array-source.ts';
 import { parseDType } from './descr.ts';
 import type { DType, DTypeLike, TypedArray } from './dtypes.ts';
@@ -216,7 +216,10 @@ export class NDArray implements ArraySource {
     return this.#layout.size * this.#layout.type.itemsize;
   }
 
-  /** False: `set` and `fill` throw READ_ONLY. */
+  /**
+   * False: `set` and `fill` throw READ_ONLY, and a store through `data` stays in this process: its page is a private copy
+   * from then on, which no longer follows the file.
+   */
   get writable(): boolean {
     return this.#layout.store.writable;
   }
@@ -447,10 +450,11 @@ export class NDArray implements ArraySource {
     if (high > low) store.memory.flush?.(store.origin + low, high - low);
   }
 
-  /** Tells the system how the array will be walked (madvise). */
+  /** Tells the system how the array will be walked (madvise). @throws INVALID_ARGUMENT, CLOSED */
   advise(advice: Advice): void {
     const store = this.#memoryStore();
     store.checkOpen();
+    if (!ADVICES.includes(advice)) throw invalid(`advice is one of ${ADVICES.join(', ')}`, advice, ADVICES);
     const { low, high } = touchedBytes(this.#layout);
     if (high > low) store.memory.advise?.(store.origin + low, high - low, advice);
   }

@@ -1,26 +1,64 @@
 /**
- * The little Python literals that numpy prints types with: strings, integers, tuples, lists, dicts,
- * True, False and None. Nothing is evaluated.
+ * Python literals, as numpy prints types and npy headers hold them: a reader and a writer.
+ *
+ * Definition: "Literals" in the Python language reference, of which this reads the part that
+ * `ast.literal_eval` takes and `repr` of a dtype description can hold: strings, integers, `True`,
+ * `False`, `None`, tuples, lists and dicts with string keys. Nothing is ever evaluated.
  *
  * @module
  */
 
 import { MmdError } from '../errors.ts';
 
-/** Budgets for literal text from files. */
-export interface LiteralLimits {
-  /** Characters of the whole text. */
-  readonly maxLength: number;
-  /** Brackets within brackets. */
-  readonly maxDepth: number;
+/** A tuple, kept apart from a list because numpy gives them different meanings. */
+export interface LiteralTuple {
+  readonly tuple: readonly PythonLiteral[];
 }
 
-/** A tuple is an array with `tuple` set; a dict is a Map. */
-export type Literal = null | boolean | number | bigint | string | LiteralList | Map<Literal, Literal>;
-/** A list or a tuple. */
-export type LiteralList = Literal[] & { tuple?: true };
+/** A dict with string keys. When a key occurs twice the later wins, as in Python. */
+export type LiteralDict = ReadonlyMap<string, PythonLiteral>;
 
-const ESCAPES: ReadonlyMap<string, string> = new Map([
+/** What a literal reads as. Integers beyond ±(2^53 - 1) are bigint. */
+export type PythonLiteral =
+  | null
+  | boolean
+  | number
+  | bigint
+  | string
+  | LiteralTuple
+  | readonly PythonLiteral[]
+  | LiteralDict;
+
+/** Options of {@link parsePythonLiteral}. */
+export interface PythonLiteralOptions {
+  /** Accept Python 2's `L` after an integer. Default false. */
+  readonly longSuffix?: boolean;
+  /** What is being read, for error messages. */
+  readonly name?: string;
+  /** Where the text stands in the input, added to the offsets of errors. */
+  readonly offset?: number;
+  /** The most characters read. Default: any number. */
+  readonly maxLength?: number;
+  /** The deepest nesting read. Default 100. */
+  readonly maxDepth?: number;
+}
+
+const NAME = 'Python literal';
+/** The deepest nesting read; Python's own parser stops at 200. */
+const MAX_DEPTH = 100;
+/** The longest run of digits read; CPython refuses longer decimals by default. */
+const MAX_DIGITS = 4300;
+
+const SPACES = /[ \t\f\r\n]*(?:#[^\n]*[ \t\f\r\n]*)*/y;
+const WORD = /[A-Za-z_][A-Za-z_0-9]*/y;
+const NUMBER = /0[xX](?:_?[0-9a-fA-F])+|0[oO](?:_?[0-7])+|0[bB](?:_?[01])+|[1-9](?:_?[0-9])*|0(?:_?0)*/y;
+const LONG_SUFFIX = /[ \t\f]*L(?![A-Za-z_0-9])/y;
+const WORDS: ReadonlyMap<string, PythonLiteral> = new Map<string, PythonLiteral>([
+  ['None', null],
+  ['True', true],
+  ['False', false],
+]);
+const SIMPLE_ESCAPES: ReadonlyMap<string, string> = new Map([
   ['\\', '\\'],
   ["'", "'"],
   ['"', '"'],
@@ -38,188 +76,304 @@ const HEX_ESCAPES: ReadonlyMap<string, number> = new Map([
   ['u', 4],
   ['U', 8],
 ]);
-const CONSTANTS: ReadonlyMap<string, null | boolean> = new Map([
-  ['None', null],
-  ['True', true],
-  ['False', false],
-]);
-const CLOSERS: ReadonlyMap<string, string> = new Map([
-  ['(', ')'],
-  ['[', ']'],
-  ['{', '}'],
-]);
 
 /**
- * Reads one literal, the whole text.
- * @throws CORRUPT with the offset in the text; LIMIT_EXCEEDED
+ * Reads one literal that makes up the whole text.
+ *
+ * @param text - Python source
+ * @throws BAD_FORMAT with the offset of what could not be read; LIMIT_EXCEEDED for deep nesting and endless digits
+ *
+ * @example
+ * ```ts
+ * import { parsePythonLiteral } from '@mmdpickle/core/ndarray';
+ *
+ * const header = parsePythonLiteral("{'descr': '<f8', 'fortran_order': False, 'shape': (3, 4), }");
+ * header instanceof Map && header.get('shape'); // { tuple: [3, 4] }
+ * ```
  */
-export function parsePythonLiteral(text: string, limits: LiteralLimits): Literal {
-  if (text.length > limits.maxLength) {
-    throw new MmdError('LIMIT_EXCEEDED', `a literal of ${text.length} characters, more than ${limits.maxLength}`, {
+export function parsePythonLiteral(text: string, options: PythonLiteralOptions = {}): PythonLiteral {
+  const { name = NAME, offset = 0, maxLength = Number.POSITIVE_INFINITY } = options;
+  if (text.length > maxLength) {
+    throw new MmdError('LIMIT_EXCEEDED', `${name}: ${text.length} characters, more than ${maxLength}`, {
+      offset,
       limit: 'maxLength',
-      maximum: limits.maxLength,
+      maximum: maxLength,
       found: text.length,
     });
   }
-  return new LiteralParser(text, limits).whole();
+  const parser = new LiteralParser(text, options);
+  const value = parser.value(0);
+  parser.end();
+  return value;
 }
 
 class LiteralParser {
   readonly #text: string;
-  readonly #limits: LiteralLimits;
+  readonly #name: string;
+  readonly #base: number;
+  readonly #longSuffix: boolean;
+  readonly #maxDepth: number;
   #pos = 0;
 
-  constructor(text: string, limits: LiteralLimits) {
+  constructor(text: string, options: PythonLiteralOptions) {
     this.#text = text;
-    this.#limits = limits;
+    this.#name = options.name ?? NAME;
+    this.#base = options.offset ?? 0;
+    this.#longSuffix = options.longSuffix ?? false;
+    this.#maxDepth = options.maxDepth ?? MAX_DEPTH;
   }
 
-  whole(): Literal {
-    const value = this.#value(0);
-    this.#space();
-    if (this.#pos < this.#text.length) throw this.#bad('the end');
-    return value;
-  }
-
-  #bad(expected: string): MmdError {
-    const found = this.#text.slice(this.#pos, this.#pos + 12) || 'the end';
-    return new MmdError(
-      'CORRUPT',
-      `literal: expected ${expected} at ${this.#pos}, found ${JSON.stringify(found)} in ${JSON.stringify(this.#text.slice(0, 80))}`,
-      { offset: this.#pos, expected, found },
-    );
-  }
-
-  #space(): void {
-    while (/[ \t\r\n]/.test(this.#text.charAt(this.#pos))) this.#pos += 1;
-  }
-
-  #take(token: string): boolean {
-    this.#space();
-    if (!this.#text.startsWith(token, this.#pos)) return false;
-    this.#pos += token.length;
-    return true;
-  }
-
-  #match(pattern: RegExp): string | undefined {
-    pattern.lastIndex = this.#pos;
-    const found = pattern.exec(this.#text)?.[0];
-    if (found !== undefined) this.#pos += found.length;
-    return found;
-  }
-
-  #value(depth: number): Literal {
-    if (depth > this.#limits.maxDepth) {
-      throw new MmdError('LIMIT_EXCEEDED', `a literal nested more than ${this.#limits.maxDepth} deep`, {
+  value(depth: number): PythonLiteral {
+    if (depth > this.#maxDepth) {
+      throw new MmdError('LIMIT_EXCEEDED', `${this.#name}: nested deeper than ${this.#maxDepth} levels`, {
+        offset: this.#base + this.#pos,
         limit: 'maxDepth',
-        maximum: this.#limits.maxDepth,
-        offset: this.#pos,
+        maximum: this.#maxDepth,
       });
     }
-    this.#space();
-    const head = this.#text.charAt(this.#pos);
-    if (head === "'" || head === '"') return this.#string();
-    const closer = CLOSERS.get(head);
-    if (closer !== undefined) {
-      this.#pos += 1;
-      return head === '{' ? this.#dict(depth) : this.#list(closer, depth);
-    }
-    const word = this.#match(/[A-Za-z]+/y);
-    if (word !== undefined) {
-      const constant = CONSTANTS.get(word);
-      if (constant !== undefined) return constant;
+    this.#skip();
+    const start = this.#text[this.#pos];
+    if (start === '(') return this.#parenthesis(depth);
+    if (start === '[') return this.#items(']', depth).items;
+    if (start === '{') return this.#dict(depth);
+    if (start === "'" || start === '"') return this.#strings();
+    if (start === '-' || start === '+' || (start !== undefined && start >= '0' && start <= '9')) return this.#integer();
+    const word = this.#match(WORD);
+    if (word === undefined) throw this.#fail('a literal');
+    const quote = this.#text[this.#pos];
+    if ((word === 'u' || word === 'U') && (quote === "'" || quote === '"')) return this.#strings();
+    const constant = WORDS.get(word);
+    if (constant === undefined) {
       this.#pos -= word.length;
-      throw this.#bad('a literal');
+      throw this.#fail('a literal');
     }
-    const digits = this.#match(/-?[0-9]{1,20}L?/y);
-    if (digits === undefined) throw this.#bad('a literal');
-    const integer = BigInt(digits.replace('L', ''));
-    const number = Number(integer);
-    return Number.isSafeInteger(number) ? number : integer;
+    return constant;
   }
 
-  #list(closer: string, depth: number): LiteralList {
-    const items: LiteralList = [];
-    let commas = 0;
-    while (!this.#take(closer)) {
-      if (commas < items.length) throw this.#bad(`a comma or ${closer}`);
-      items.push(this.#value(depth + 1));
-      if (this.#take(',')) commas += 1;
-    }
-    if (closer === ']') return items;
-    // Brackets around one value without a comma are no tuple.
-    if (items.length === 1 && commas === 0) throw this.#bad('a comma after the only item of a tuple');
-    items.tuple = true;
-    return items;
+  end(): void {
+    this.#skip();
+    if (this.#pos < this.#text.length) throw this.#fail('the end');
   }
 
-  #dict(depth: number): Map<Literal, Literal> {
-    const dict = new Map<Literal, Literal>();
-    let open = true;
-    while (!this.#take('}')) {
-      if (!open) throw this.#bad('a comma or }');
-      const key = this.#value(depth + 1);
-      if (!this.#take(':')) throw this.#bad('a colon');
-      dict.set(key, this.#value(depth + 1));
-      open = this.#take(',');
+  #parenthesis(depth: number): PythonLiteral {
+    const { items, comma } = this.#items(')', depth);
+    return items.length === 1 && !comma ? (items[0] as PythonLiteral) : { tuple: items };
+  }
+
+  #items(close: string, depth: number): { items: PythonLiteral[]; comma: boolean } {
+    this.#pos += 1;
+    const items: PythonLiteral[] = [];
+    for (let comma = false; ; comma = true) {
+      this.#skip();
+      if (this.#take(close)) return { items, comma };
+      if (items.length > 0 && !comma) throw this.#fail(`',' or '${close}'`);
+      items.push(this.value(depth + 1));
+      this.#skip();
+      if (this.#take(close)) return { items, comma: false };
+      if (!this.#take(',')) throw this.#fail(`',' or '${close}'`);
     }
-    return dict;
+  }
+
+  #dict(depth: number): LiteralDict {
+    this.#pos += 1;
+    const dict = new Map<string, PythonLiteral>();
+    for (;;) {
+      this.#skip();
+      if (this.#take('}')) return dict;
+      const keyPos = this.#pos;
+      const key = this.value(depth + 1);
+      if (typeof key !== 'string') {
+        this.#pos = keyPos;
+        throw this.#fail('a string as the key');
+      }
+      this.#skip();
+      if (!this.#take(':')) throw this.#fail("':'");
+      dict.set(key, this.value(depth + 1));
+      this.#skip();
+      if (this.#take('}')) return dict;
+      if (!this.#take(',')) throw this.#fail("',' or '}'");
+    }
+  }
+
+  #integer(): number | bigint {
+    const sign = this.#text[this.#pos];
+    if (sign === '-' || sign === '+') {
+      this.#pos += 1;
+      this.#skip();
+    }
+    const digits = this.#match(NUMBER);
+    if (digits === undefined) throw this.#fail('an integer');
+    if (digits.length > MAX_DIGITS) {
+      throw new MmdError('LIMIT_EXCEEDED', `${this.#name}: an integer of ${digits.length} digits`, {
+        offset: this.#base + this.#pos,
+        limit: 'maxDigits',
+        maximum: MAX_DIGITS,
+      });
+    }
+    const next = this.#text[this.#pos];
+    const suffix = this.#longSuffix && this.#match(LONG_SUFFIX) !== undefined;
+    if (!suffix && next !== undefined && /[A-Za-z_0-9.]/.test(next)) throw this.#fail('an integer');
+    const magnitude = BigInt(digits.replaceAll('_', ''));
+    const value = sign === '-' ? -magnitude : magnitude;
+    const number = Number(value);
+    return Number.isSafeInteger(number) ? number : value;
+  }
+
+  /** Strings that stand side by side are one string. */
+  #strings(): string {
+    let text = '';
+    for (;;) {
+      text += this.#string();
+      const mark = this.#pos;
+      this.#skip();
+      const next = this.#text[this.#pos];
+      const prefixed = (next === 'u' || next === 'U') && /['"]/.test(this.#text[this.#pos + 1] ?? '');
+      if (prefixed) this.#pos += 1;
+      else if (next !== "'" && next !== '"') {
+        this.#pos = mark;
+        return text;
+      }
+    }
   }
 
   #string(): string {
-    const quote = this.#text.charAt(this.#pos);
-    this.#pos += 1;
-    let value = '';
-    for (;;) {
-      value += this.#match(quote === "'" ? /[^'\\\n]*/y : /[^"\\\n]*/y) ?? '';
-      const next = this.#text.charAt(this.#pos);
-      if (next === quote) {
-        this.#pos += 1;
-        return value;
+    const quote = this.#text[this.#pos] as string;
+    const triple = this.#text.startsWith(quote.repeat(3), this.#pos);
+    const close = triple ? quote.repeat(3) : quote;
+    this.#pos += close.length;
+    const parts: string[] = [];
+    for (let from = this.#pos; ; ) {
+      const character = this.#text[this.#pos];
+      if (character === undefined || (character === '\n' && !triple)) throw this.#fail(`closing ${close}`);
+      if (character === '\0') throw this.#fail('no NUL');
+      if (this.#text.startsWith(close, this.#pos)) {
+        parts.push(this.#text.slice(from, this.#pos));
+        this.#pos += close.length;
+        return parts.join('');
       }
-      if (next !== '\\') throw this.#bad('the closing quote');
-      this.#pos += 1;
-      value += this.#escape();
+      if (character !== '\\') {
+        this.#pos += 1;
+        continue;
+      }
+      parts.push(this.#text.slice(from, this.#pos), this.#escape());
+      from = this.#pos;
     }
   }
 
   #escape(): string {
-    const kind = this.#text.charAt(this.#pos);
-    const plain = ESCAPES.get(kind);
-    if (plain !== undefined) {
-      this.#pos += 1;
-      return plain;
+    const kind = this.#text[this.#pos + 1] ?? '';
+    const simple = SIMPLE_ESCAPES.get(kind);
+    if (simple !== undefined) {
+      this.#pos += 2;
+      return simple;
     }
-    const octal = this.#match(/[0-7]{1,3}/y);
-    if (octal !== undefined) return String.fromCharCode(Number.parseInt(octal, 8));
-    const digits = HEX_ESCAPES.get(kind);
-    if (digits === undefined) throw this.#bad('an escape sequence');
-    const hex = this.#text.slice(this.#pos + 1, this.#pos + 1 + digits);
-    const code = hex.length === digits && /^[0-9a-fA-F]+$/.test(hex) ? Number.parseInt(hex, 16) : Number.NaN;
-    if (!(code <= 0x10ffff)) throw this.#bad(`${digits} hexadecimal digits`);
-    this.#pos += 1 + digits;
-    return String.fromCodePoint(code);
+    const octal = /^[0-7]{1,3}/.exec(this.#text.slice(this.#pos + 1, this.#pos + 4));
+    if (octal !== null) {
+      this.#pos += 1 + octal[0].length;
+      return String.fromCodePoint(Number.parseInt(octal[0], 8));
+    }
+    const length = HEX_ESCAPES.get(kind);
+    if (length !== undefined) {
+      const digits = this.#text.slice(this.#pos + 2, this.#pos + 2 + length);
+      const code = Number.parseInt(digits, 16);
+      if (digits.length < length || !/^[0-9a-fA-F]+$/.test(digits) || code > 0x10ffff) throw this.#fail('an escape');
+      this.#pos += 2 + length;
+      return String.fromCodePoint(code);
+    }
+    // Named characters need Unicode's table of names; repr never writes them, nor an escape it does not know.
+    throw this.#fail('an escape');
+  }
+
+  #skip(): void {
+    this.#match(SPACES);
+  }
+
+  #take(character: string): boolean {
+    if (this.#text[this.#pos] !== character) return false;
+    this.#pos += 1;
+    return true;
+  }
+
+  #match(pattern: RegExp): string | undefined {
+    const sticky = new RegExp(pattern);
+    sticky.lastIndex = this.#pos;
+    const match = sticky.exec(this.#text);
+    if (match === null) return undefined;
+    this.#pos += match[0].length;
+    return match[0];
+  }
+
+  #fail(expected: string): MmdError {
+    const found = this.#pos < this.#text.length ? this.#text.slice(this.#pos, this.#pos + 20) : 'the end';
+    return new MmdError('BAD_FORMAT', `${this.#name}: expected ${expected}, found ${JSON.stringify(found)}`, {
+      offset: this.#base + this.#pos,
+      expected,
+      found,
+    });
   }
 }
 
-/** A string as Python's `repr` prints it. */
-export function printPythonString(text: string): string {
+/**
+ * Prints a literal as Python's `repr` does.
+ *
+ * @example
+ * ```ts
+ * import { printPythonLiteral } from '@mmdpickle/core/ndarray';
+ *
+ * printPythonLiteral([{ tuple: ['x', '<f8', { tuple: [3] }] }]); // "[('x', '<f8', (3,))]"
+ * ```
+ */
+export function printPythonLiteral(value: PythonLiteral): string {
+  if (value === null) return 'None';
+  if (typeof value === 'boolean') return value ? 'True' : 'False';
+  if (typeof value === 'string') return printString(value);
+  if (typeof value === 'number' || typeof value === 'bigint') return String(value);
+  if (isLiteralTuple(value)) {
+    const items = value.tuple.map(printPythonLiteral).join(', ');
+    return value.tuple.length === 1 ? `(${items},)` : `(${items})`;
+  }
+  if (isLiteralDict(value)) {
+    const items = [...value].map(([key, item]) => `${printString(key)}: ${printPythonLiteral(item)}`);
+    return `{${items.join(', ')}}`;
+  }
+  return `[${value.map(printPythonLiteral).join(', ')}]`;
+}
+
+/** Tells a {@link LiteralTuple}. */
+export function isLiteralTuple(value: PythonLiteral): value is LiteralTuple {
+  return typeof value === 'object' && value !== null && 'tuple' in value;
+}
+
+/** Tells a {@link LiteralDict}. */
+export function isLiteralDict(value: PythonLiteral): value is LiteralDict {
+  return value instanceof Map;
+}
+
+const ESCAPED: ReadonlyMap<string, string> = new Map([
+  ['\\', '\\\\'],
+  ['\n', '\\n'],
+  ['\r', '\\r'],
+  ['\t', '\\t'],
+]);
+
+/** What `str.isprintable` refuses: other and separator categories, except the space. */
+const UNPRINTABLE = /[\p{C}\p{Z}]/u;
+
+function printString(text: string): string {
   const quote = text.includes("'") && !text.includes('"') ? '"' : "'";
-  let out = quote;
+  let printed = quote;
   for (const character of text) {
-    if (character === quote || character === '\\') out += `\\${character}`;
-    else if (character === '\n') out += '\\n';
-    else if (character === '\r') out += '\\r';
-    else if (character === '\t') out += '\\t';
-    else if (character !== ' ' && /[\p{C}\p{Z}]/u.test(character))
-      out += escapeCode(character.codePointAt(0) as number);
-    else out += character;
+    if (character === quote) printed += `\\${character}`;
+    else if (ESCAPED.has(character)) printed += ESCAPED.get(character);
+    else if (character !== ' ' && UNPRINTABLE.test(character)) printed += hexEscape(character);
+    else printed += character;
   }
-  return out + quote;
+  return printed + quote;
 }
 
-function escapeCode(code: number): string {
-  if (code < 0x100) return `\\x${code.toString(16).padStart(2, '0')}`;
-  if (code < 0x10000) return `\\u${code.toString(16).padStart(4, '0')}`;
+function hexEscape(character: string): string {
+  const code = character.codePointAt(0) as number;
+  if (code <= 0xff) return `\\x${code.toString(16).padStart(2, '0')}`;
+  if (code <= 0xffff) return `\\u${code.toString(16).padStart(4, '0')}`;
   return `\\U${code.toString(16).padStart(8, '0')}`;
 }

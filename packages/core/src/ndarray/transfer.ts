@@ -9,7 +9,7 @@ import { sameDType } from './descr.ts';
 import type { DType, TypedArray } from './dtypes.ts';
 import { type ElementStore, MemoryStore, type NumberArray, ObjectStore } from './element-store.ts';
 import type { Geometry } from './indexing.ts';
-import { type Layout, layoutOver, makeLayout, touchedBytes } from './layout.ts';
+import { type Layout, layoutOver, makeLayout, touchedBytes, viewLayout } from './layout.ts';
 import { memoryOver } from './memory-over.ts';
 import { broadcastStrides, checkShape, forEachRun, isPacked, type Order, packedStrides, sizeOf } from './shapes.ts';
 import { swapInPlace } from './swap.ts';
@@ -85,11 +85,18 @@ export function readRun(store: MemoryStore, pos: number, count: number, step: nu
   });
 }
 
-/** Scatters a run of elements. */
-export function writeRun(store: MemoryStore, pos: number, count: number, step: number, from: Uint8Array): void {
+/** Scatters a run of elements; `alone`: see {@link MemoryStore.writeBytes}. */
+function writeRun(
+  store: MemoryStore,
+  pos: number,
+  count: number,
+  step: number,
+  from: Uint8Array,
+  alone: boolean,
+): void {
   const { itemsize } = store.type;
   if (step === itemsize) {
-    store.writeBytes(pos, from.subarray(0, count * itemsize));
+    store.writeBytes(pos, from.subarray(0, count * itemsize), alone);
     return;
   }
   store.forEachPiece(pos, count, step, true, (bytes, at, n, first) => {
@@ -141,9 +148,43 @@ export function assign(target: Layout, given: Layout): void {
     moveBytes(target, to, source, from, strides, bytewise.swap);
     return;
   }
+  const wide = viewLayout(source, { shape: target.shape, strides, position: source.position });
+  if (to instanceof MemoryStore && !ALWAYS_FITS.has(`${source.type.kind}${target.type.kind}`)) {
+    // A trial run, so that an element that does not fit leaves the target as it was.
+    const draft = new DataView(new ArrayBuffer(target.type.itemsize));
+    const operand = { position: wide.elementOffset, strides: wide.elementStrides };
+    forEachRun(target.shape, [operand], ([s = 0], count, [step = 0]) => {
+      for (let i = 0; i < count; i += 1) to.codec.set(draft, 0, wide.store.get(s + i * step));
+    });
+  }
+  if (to instanceof MemoryStore && to.memory.write !== undefined) convertThrough(target, to, wide);
+  else convert(target, wide);
+}
+
+/**
+ * Converts into a buffer that is then written: a store to a page of a sparse file that the disk has no room for would kill
+ * the process, where a write is an error.
+ */
+function convertThrough(target: Layout, to: MemoryStore, source: Layout): void {
+  const { itemsize } = target.type;
+  if (itemsize === 0) return;
+  const most = Math.max(1, Math.floor(SCRATCH_BYTES / itemsize));
+  const memory = memoryOver(new Uint8Array(Math.min(most, target.size) * itemsize));
+  for (const { start, geometry } of boxesOf(target, most)) {
+    const { shape } = geometry;
+    const position = start.reduce((at, index, axis) => at + index * (source.strides[axis] as number), source.position);
+    const part = layoutOver({ memory, dtype: target.type, shape });
+    convert(part, viewLayout(source, { shape, strides: source.strides, position }));
+    moveBytes({ ...target, ...geometry }, to, part, part.store as MemoryStore, part.strides, 0);
+  }
+}
+
+/** Element by element, between layouts of one shape. */
+function convert(target: Layout, source: Layout): void {
+  const [to, from] = [target.store, source.store];
   const operands = [
     { position: target.elementOffset, strides: target.elementStrides },
-    { position: source.elementOffset, strides: strides.map((stride) => stride / from.unit) },
+    { position: source.elementOffset, strides: source.elementStrides },
   ];
   if (target.type.kind === 'f' && isNumbers(to.data) && 'iuf'.includes(source.type.kind) && isNumbers(from.data)) {
     const [targets, sources] = [to.data, from.data];
@@ -151,13 +192,6 @@ export function assign(target: Layout, given: Layout): void {
       for (let i = 0; i < count; i += 1) targets[t + i * tStep] = sources[s + i * sStep] as number;
     });
     return;
-  }
-  if (to instanceof MemoryStore && !ALWAYS_FITS.has(`${source.type.kind}${target.type.kind}`)) {
-    // A trial run, so that an element that does not fit leaves the target as it was.
-    const draft = new DataView(new ArrayBuffer(target.type.itemsize));
-    forEachRun(target.shape, operands, ([, s = 0], count, [, sStep = 0]) => {
-      for (let i = 0; i < count; i += 1) to.codec.set(draft, 0, from.get(s + i * sStep));
-    });
   }
   forEachRun(target.shape, operands, ([t = 0, s = 0], count, [tStep = 0, sStep = 0]) => {
     for (let i = 0; i < count; i += 1) to.set(t + i * tStep, from.get(s + i * sStep));
@@ -183,6 +217,7 @@ function moveBytes(
   const most = Math.max(1, Math.floor(SCRATCH_BYTES / itemsize));
   const scratch = new Uint8Array(Math.min(most, target.size) * itemsize);
   const direct = swap === 0 && to.whole && from.whole;
+  const alone = isPacked(target.shape, target.strides, itemsize, 'C');
   const operands = [
     { position: target.position, strides: target.strides },
     { position: source.position, strides },
@@ -192,7 +227,7 @@ function moveBytes(
     const [tStep, sStep] = steps as [number, number];
     if (swap === 0 && tStep === itemsize && sStep === itemsize) {
       from.forEachPiece(s, count, sStep, false, (bytes, at, n, first) => {
-        to.writeBytes(t + first * itemsize, bytes.subarray(at, at + n * itemsize));
+        to.writeBytes(t + first * itemsize, bytes.subarray(at, at + n * itemsize), alone);
       });
     } else if (direct && (tStep !== itemsize || to.memory.write === undefined)) {
       copyStrided(from.windowAt(s).bytes, s, sStep, to.windowAt(t).bytes, t, tStep, count, itemsize);
@@ -202,7 +237,7 @@ function moveBytes(
         const part = scratch.subarray(0, n * itemsize);
         readRun(from, s + first * sStep, n, sStep, part);
         if (swap !== 0) swapInPlace(part, swap);
-        writeRun(to, t + first * tStep, n, tStep, part);
+        writeRun(to, t + first * tStep, n, tStep, part, alone);
       }
     }
   });
@@ -258,10 +293,11 @@ export function fill(target: Layout, value: unknown): void {
   if (itemsize === 0 || size === 0) return;
   const most = Math.min(size, Math.max(1, Math.floor(SCRATCH_BYTES / itemsize)));
   const scratch = new Uint8Array(most * itemsize);
+  const alone = isPacked(target.shape, target.strides, itemsize, 'C');
   for (let at = 0; at < scratch.length; at += itemsize) scratch.set(element, at);
   forEachRun(target.shape, [{ position: target.position, strides: target.strides }], ([at = 0], count, [step = 0]) => {
     for (let first = 0; first < count; first += most) {
-      writeRun(store, at + first * step, Math.min(most, count - first), step, scratch);
+      writeRun(store, at + first * step, Math.min(most, count - first), step, scratch, alone);
     }
   });
 }

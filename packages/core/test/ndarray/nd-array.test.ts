@@ -17,6 +17,58 @@ import { MemoryFile } from '../../src/storage/memory-file.ts';
 
 const failsWith = (code: string, fields: object = {}) => expect.objectContaining({ name: 'MmdError', code, ...fields });
 
+/** Stores reach the bytes through `write` alone: what is stored into a window is lost, as a page fault may kill. */
+function writeOnly(bytes: Uint8Array): ArrayMemory {
+  const { bytes: window, ...rest } = memoryOver(bytes);
+  return {
+    ...rest,
+    bytes: (offset, length) => window(offset, length).slice(),
+    write: (offset, given) => bytes.set(given, offset),
+  };
+}
+
+describe('an array over a memory that is written positionally', () => {
+  it.each([
+    ['of its own type', 'int32', Int32Array.of(1, 2, 3, 4, 5, 6)],
+    ['of another type', 'float64', Int32Array.of(1, 2, 3, 4, 5, 6)],
+    ['of another type, in big-endian order', '>u2', Uint8Array.of(1, 2, 3, 4, 5, 6)],
+    ['that are text', 'U2', ndarray(['1', '2', '3', '4', '5', '6'], undefined, 'U1')],
+    ['in nested lists', '>i8', [1, 2, 3, 4, 5, 6]],
+  ])('takes elements %s by writes', (_what, dtype, from) => {
+    const bytes = new Uint8Array(100);
+    const array = NDArray.over(writeOnly(bytes), dtype, [2, 3], { offset: 3 });
+    array.set(
+      from instanceof NDArray ? from.reshape([2, 3]) : Array.isArray(from) ? [from.slice(0, 3), from.slice(3)] : from,
+    );
+    const read = NDArray.over(memoryOver(bytes), dtype, [2, 3], { offset: 3 });
+    expect((read.toNested() as unknown[][]).flat().map(String)).toEqual(['1', '2', '3', '4', '5', '6']);
+    array.row(1).set(
+      array
+        .row(0)
+        .astype(dtype === 'U2' ? 'U9' : 'complex128')
+        .astype(dtype),
+    );
+    array.row(0).fill(read.get(0, 1));
+    expect((read.toNested() as unknown[][]).flat().map(String)).toEqual(['2', '2', '2', '4', '5', '6']);
+  });
+
+  it('converts more than a buffer at once, broadcast', () => {
+    const bytes = new Uint8Array(8 * 100_000);
+    const array = NDArray.over(writeOnly(bytes), 'float64', [4, 25_000]);
+    const row = Uint16Array.from({ length: 25_000 }, (_, i) => i);
+    array.set(ndarray(row));
+    const read = new Float64Array(bytes.buffer);
+    expect(read.every((value, i) => value === i % 25_000)).toBe(true);
+  });
+
+  it('stays as it was where one element does not fit', () => {
+    const bytes = new Uint8Array(4);
+    const array = NDArray.over(writeOnly(bytes), 'uint8', [4]);
+    expect(() => array.set(Int16Array.of(1, 2, 3, 256))).toThrow(failsWith('UNSUPPORTED_VALUE'));
+    expect([...bytes]).toEqual([0, 0, 0, 0]);
+  });
+});
+
 describe('an array over a file', () => {
   const fileOf = (): MemoryFile => MemoryFile.of(new Uint8Array(100));
 

@@ -291,7 +291,7 @@ export class Ingest<T> {
   #rollIfDue(frames: readonly Pending<T>[]): void {
     if (!this.#home.due()) return;
     const { seq } = frames[0]!;
-    this.#home.dict.batch(() => this.#target.finish(seq));
+    this.#home.dict.batch(() => this.#target.finish(seq), { lockTimeout: 0 });
     this.#home.roll();
     this.#target = this.#make(this.#home.dict, seq);
   }
@@ -406,9 +406,9 @@ export class Ingest<T> {
   }
 }
 
-/** Errors that the next frame would meet too. */
+/** Errors that one frame alone would meet too. A disk without room for a batch may have room for its first frames. */
 function isHopeless(error: unknown): boolean {
-  return ['LOCKED', 'NO_SPACE', 'IO', 'CLOSED', 'READ_ONLY'].some((code) => isMmdError(error, code as 'IO'));
+  return ['LOCKED', 'IO', 'CLOSED', 'READ_ONLY'].some((code) => isMmdError(error, code as 'IO'));
 }
 
 function overflow(bytes: number, queue: BoundedQueue<Pending<unknown>>): MmdError {

@@ -43,7 +43,7 @@ export function fillTarget<T>(
   function current(): NDArray | MaskedArray {
     if (array !== undefined && identity === dict.identity) return array;
     identity = dict.identity;
-    if (!dict.has(key)) dict.set(key, stub);
+    if (!dict.has(key)) dict.set(key, stub?.order === 'F' ? reserved(stub) : stub);
     const found = dict.get(key);
     const fits =
       (found instanceof NDArray || found instanceof MaskedArray) &&
@@ -95,6 +95,25 @@ export function fillTarget<T>(
     finish() {
       for (const store of stores) store.seal();
     },
+  };
+}
+
+/**
+ * In Fortran order each plane is scattered over all pages, and stored through the mapping: the disk is taken at once, since
+ * a store to a page that it has no room for would kill the process.
+ */
+function reserved(stub: ArraySource): ArraySource {
+  const { dtype, shape, order, file, mask, fillValue } = stub;
+  return {
+    arraySource: true,
+    reserve: true,
+    dtype,
+    shape,
+    order,
+    file,
+    fillValue,
+    ...(mask !== undefined && { mask: reserved(mask) }),
+    ...(stub.bytes !== undefined && { bytes: () => stub.bytes!() }),
   };
 }
 

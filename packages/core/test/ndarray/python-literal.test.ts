@@ -1,5 +1,5 @@
 import { isMmdError } from '@mmdpickle/core';
-import { parsePythonLiteral, printPythonLiteral } from '@mmdpickle/npy-interop';
+import { parsePythonLiteral, printPythonLiteral } from '@mmdpickle/core/ndarray';
 import { Python, pythons } from '@mmdpickle/test-support';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -106,15 +106,17 @@ describe('reading Python literals', () => {
     expect(() => parsePythonLiteral('3l', { longSuffix: true })).toThrow('expected an integer');
   });
 
-  test('nesting and digits have limits', () => {
-    const caught = (text: string): unknown => {
+  test('nesting, digits and length have limits', () => {
+    const caught = (text: string, options = {}): unknown => {
       try {
-        return parsePythonLiteral(text);
+        return parsePythonLiteral(text, options);
       } catch (error) {
         return error;
       }
     };
     expect(isMmdError(caught('('.repeat(5000)), 'LIMIT_EXCEEDED')).toBe(true);
+    expect(isMmdError(caught('[[[]]]', { maxDepth: 1 }), 'LIMIT_EXCEEDED')).toBe(true);
+    expect(isMmdError(caught('[1, 2]', { maxLength: 5 }), 'LIMIT_EXCEEDED')).toBe(true);
     expect(isMmdError(caught('9'.repeat(5000)), 'LIMIT_EXCEEDED')).toBe(true);
   });
 });
