@@ -49,7 +49,7 @@ describe('formats and targets', () => {
 
   it('tell a run with drops by exit code 1', async () => {
     const cwd = bench.folder();
-    const args = '--from frames.raw --shape 128 --policy drop-newest --queue 1 --json';
+    const args = '--from frames.raw --shape 1 --policy drop-newest --queue 10 --batch 100ms --json';
     const { code, stdout } = await bench.shell(cwd, `mmdpickle ingest drops.mmdpickle ${args}`);
     const { received, written, droppedTotal } = JSON.parse(stdout) as Record<string, number>;
     expect(code).toBe(1);

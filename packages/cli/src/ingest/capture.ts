@@ -1,7 +1,7 @@
 /** Runs one ingest: from the source to the place, under its limits. @module */
 
 import { pipeline } from 'node:stream/promises';
-import { MmdError } from '@mmdpickle/core';
+import { isMmdError, MmdError } from '@mmdpickle/core';
 import { appendTo, type IngestOptions, type IngestStats, nodeSink, type Place, type Policy } from '@mmdpickle/rx';
 import { from, fromEvent, ignoreElements, lastValueFrom, mergeMap, type Observable, take, takeUntil } from 'rxjs';
 import { usageError } from '../errors.ts';
@@ -56,7 +56,12 @@ export async function capture(
       const sink = nodeSink(place, ingest);
       const stats = (): CaptureStats => ({ ...sink.stats(), invalid });
       using _watch = watched(stats);
-      await pipeline(limited(framesOf(input.stream, form, onInvalid), maxFrames, stop.signal), sink);
+      try {
+        await pipeline(limited(framesOf(input.stream, form, onInvalid), maxFrames, stop.signal), sink);
+      } catch (error) {
+        // A place that is full closes the sink: the capture is done, and everything that was taken is written.
+        if (!isMmdError(error, 'CLOSED')) throw error;
+      }
       return stats();
     }
     const frames$: Observable<IngestFrame> = input.waits

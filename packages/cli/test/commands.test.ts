@@ -1,0 +1,228 @@
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { MmapDict } from '@mmdpickle/core/node';
+import { load } from '@mmdpickle/core/pickle';
+import { readNpy } from '@mmdpickle/npy-interop';
+import { Python, pythons } from '@mmdpickle/test-support';
+import { afterAll, describe, expect, it } from 'vitest';
+import { Bench, told } from './command-line.ts';
+
+const bench = await Bench.open();
+afterAll(() => bench[Symbol.dispose]());
+
+/** Runs lines of shell one after the other; all must end well. Returns the last one's output. */
+async function shell(cwd: string, ...lines: string[]): Promise<string> {
+  let stdout = '';
+  for (const line of lines) {
+    const end = await bench.shell(cwd, line);
+    expect({ line, ...end }).toMatchObject({ line, code: 0, stderr: '' });
+    ({ stdout } = end);
+  }
+  return stdout;
+}
+
+describe('looking at a file', () => {
+  it('ls tells types, shapes, sizes and dead space, as a tree and as JSON', async () => {
+    const cwd = bench.folder();
+    const tree = await shell(
+      cwd,
+      'mmdpickle rm run.mmdpickle gain',
+      'mmdpickle mv run.mmdpickle dark a/b/dark',
+      'mmdpickle ls -l run.mmdpickle',
+    );
+    expect(tree).toMatch(/^key +type +shape +bytes +share +entry +data +aligned +layout +capacity\n/);
+    expect(tree).toMatch(/^a\/\n {2}b\/\n {4}dark +uint16 +\[8, 8\] +128 B/m);
+    expect(tree).toMatch(/^temperature +float32 +\[5, 4\] +80 B .*modern +\d+$/m);
+    const listing = JSON.parse(await shell(cwd, 'mmdpickle ls --json run.mmdpickle'));
+    using dict = MmapDict.open(join(cwd, 'run.mmdpickle'), { mode: 'r' });
+    let dead = 0;
+    for (const { live, offset, end } of dict.scan()) if (!live) dead += end - offset;
+    expect(listing).toMatchObject({ size: dict.fileSize, dead, commitNumber: dict.commitNumber });
+    expect(listing.entries.map(({ key }: { key: string }) => key)).toEqual([...dict.keys()]);
+  });
+
+  it('get prints slices as text, JSON, CSV, raw bytes and npy', async () => {
+    const cwd = bench.folder();
+    expect(await shell(cwd, 'mmdpickle get run.mmdpickle operator')).toBe('"night shift"\n');
+    expect(JSON.parse(await shell(cwd, 'mmdpickle get run.mmdpickle dark --slice 1,::2 --json'))).toEqual({
+      dtype: 'uint16',
+      shape: [4],
+      data: [8, 10, 12, 14],
+    });
+    expect(await shell(cwd, 'mmdpickle get run.mmdpickle dark --slice 0:2,:3 --csv')).toBe('0,1,2\n8,9,10\n');
+    await shell(cwd, 'mmdpickle get run.mmdpickle dark --npy > d.npy; mmdpickle get run.mmdpickle dark --raw > d.raw');
+    expect(readNpy(readFileSync(join(cwd, 'd.npy')) as Uint8Array).get(7, 7)).toBe(63);
+    expect(readFileSync(join(cwd, 'd.raw'))).toHaveLength(128);
+    expect(await shell(cwd, 'mmdpickle head -n 1 run.mmdpickle temperature')).toBe('0,0.5,1,1.5\n');
+    expect(JSON.parse(await shell(cwd, 'mmdpickle tail -n 1 run.mmdpickle temperature --json'))).toEqual({
+      row: 4,
+      data: [8, 8.5, 9, 9.5],
+    });
+    expect(JSON.parse(await shell(cwd, 'mmdpickle stats run.mmdpickle dark --json --bins 2'))).toMatchObject({
+      count: 64,
+      min: 0,
+      max: 63,
+      mean: 31.5,
+      histogram: [32, 32],
+    });
+  });
+
+  it('dis shows entries with their place in the file, and not the bytes of arrays', async () => {
+    const cwd = bench.folder();
+    using dict = MmapDict.open(join(cwd, 'run.mmdpickle'), { mode: 'r' });
+    const { offset } = dict.getMeta('dark') ?? {};
+    expect(await shell(cwd, 'mmdpickle dis run.mmdpickle dark')).toContain(
+      `BYTEARRAY8 bytearray(b'') 128 bytes at ${offset}`,
+    );
+    const ops = (await shell(cwd, 'mmdpickle dis run.mmdpickle dark --json'))
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    expect(ops).toContainEqual({ pos: (offset ?? 0) - 9, name: 'BYTEARRAY8', arg: { bytes: 128, at: offset } });
+    const { globals } = JSON.parse(await shell(cwd, 'mmdpickle check run.mmdpickle --json'));
+    expect(globals).toMatchObject([{ module: 'numpy', name: 'ndarray', known: true, calls: 3 }]);
+    expect(existsSync(join(cwd, 'owned'))).toBe(false);
+  });
+
+  it('diff names what was added, removed and changed', async () => {
+    const cwd = bench.folder();
+    const { code, stdout } = await bench.run(cwd, ['diff', 'run.mmdpickle', 'other.mmdpickle']);
+    expect({ code, stdout }).toEqual({
+      code: 1,
+      stdout: '~ operator  value\n- dark\n- cube\n- temperature\n+ "only here"\n',
+    });
+    expect(
+      await shell(cwd, 'mmdpickle cp run.mmdpickle same.mmdpickle', 'mmdpickle diff run.mmdpickle same.mmdpickle'),
+    ).toBe('');
+  });
+
+  it('tail -f and watch follow another process until they are interrupted', async () => {
+    const cwd = bench.folder();
+    const watch = bench.start(cwd, ['watch', 'new.mmdpickle', '--json', '--count', '1']);
+    await told(watch, /waiting/);
+    const tail = bench.start(cwd, ['tail', '-f', '-n', '1', 'run.mmdpickle', 'temperature']);
+    const rows: string[] = [];
+    const changes: string[] = [];
+    watch.stdout?.setEncoding('utf8').on('data', (text: string) => changes.push(text));
+    const first = new Promise((resolve) => tail.stdout?.once('data', resolve));
+    tail.stdout?.setEncoding('utf8').on('data', (text: string) => rows.push(text));
+    await first;
+    const second = new Promise((resolve) => tail.stdout?.once('data', resolve));
+    writeFileSync(join(cwd, 'row.raw'), new Uint8Array(new Float32Array([1, 2, 3, 4]).buffer));
+    const ingest = '--from row.raw --dtype float32 --shape 4 --into rows --key temperature';
+    await shell(cwd, `mmdpickle ingest run.mmdpickle ${ingest}`, 'mmdpickle put new.mmdpickle k 1');
+    await second;
+    const ends = [tail, watch].map((child) => new Promise((resolve) => child.once('close', resolve)));
+    tail.kill('SIGINT');
+    expect(await Promise.all(ends)).toEqual([0, 0]);
+    expect(rows.join('')).toBe('8,8.5,9,9.5\n1,2,3,4\n');
+    expect(JSON.parse(changes.join(''))).toMatchObject({ kind: 'added', key: 'k' });
+  });
+});
+
+describe('changing a file', () => {
+  it('put stores numbers, text, JSON, arrays and pickles as Python sees them', async () => {
+    const cwd = bench.folder();
+    await shell(
+      cwd,
+      `mmdpickle put p.mmdpickle int 12345678901234567890; mmdpickle put p.mmdpickle float 2.0
+       mmdpickle put p.mmdpickle neg -5; mmdpickle put p.mmdpickle text 'night shift'; mmdpickle put p.mmdpickle digits 007 --type str
+       mmdpickle put p.mmdpickle json '{"a": [1, null, true]}'; mmdpickle put p.mmdpickle array @flat.npy
+       mmdpickle put p.mmdpickle pickle @settings.pkl; echo -n abc | mmdpickle put p.mmdpickle bytes - && mmdpickle rm p.mmdpickle -f array nokey`,
+    );
+    const [info] = pythons();
+    if (info === undefined) return;
+    await using python = new Python(info);
+    const code =
+      'import pickle\nwith open(args["path"], "rb") as f: d = pickle.load(f)\nd.pop("pickle")\nresult = repr(d)';
+    expect(await python.run(code, { path: join(cwd, 'p.mmdpickle') })).toBe(
+      "{'int': 12345678901234567890, 'float': 2.0, 'neg': -5, 'text': 'night shift', 'digits': '007', 'json': {'a': [1, None, True]}, 'bytes': b'abc'}",
+    );
+  });
+
+  it('import and export go through every format, and through pipes', async () => {
+    const cwd = bench.folder();
+    const keys = await shell(
+      cwd,
+      'mmdpickle import i.mmdpickle flat.npy frames.npz settings.pkl records.csv',
+      'mmdpickle import i.mmdpickle frames.raw --dtype uint16 --shape 4,32',
+      'cat flat.npy | mmdpickle import i.mmdpickle - --format npy --key piped --json',
+    );
+    expect(JSON.parse(keys)).toEqual({ keys: ['piped'] });
+    using dict = MmapDict.open(join(cwd, 'i.mmdpickle'), { mode: 'r' });
+    expect([...dict.keys()].toSorted()).toEqual(
+      ['a', 'b', 'bias', 'exposure', 'flat', 'frames', 'name', 'piped', 'records/ok', 'records/t'].toSorted(),
+    );
+    for (const [file, extra] of [
+      ['o.npz'],
+      ['o.safetensors'],
+      ['o.npy', ' flat'],
+      ['o.csv', ' flat'],
+      ['o.raw', ' flat'],
+      ['o.pkl'],
+    ]) {
+      const { code } = await bench.shell(cwd, `mmdpickle export i.mmdpickle ${file}${extra ?? ''}`);
+      expect({ file, code }).toEqual({ file, code: 0 });
+    }
+    expect(readFileSync(join(cwd, 'o.csv'), 'utf8')).toBe('1,2,3\n4,5,6\n');
+    expect(readNpy(readFileSync(join(cwd, 'o.npy')) as Uint8Array).shape).toEqual([2, 3]);
+    expect((load(readFileSync(join(cwd, 'o.pkl'))) as Map<string, unknown>).get('name')).toBe('night');
+    expect(await shell(cwd, 'mmdpickle export i.mmdpickle - flat --format csv')).toBe('1,2,3\n4,5,6\n');
+  });
+
+  it('convert makes mmdpickle files of pickles, and changes spellings in place and by copy', async () => {
+    const cwd = bench.folder();
+    await shell(
+      cwd,
+      'mmdpickle convert settings.pkl s.mmdpickle',
+      'mmdpickle convert run.mmdpickle old.mmdpickle --downgrade',
+    );
+    const layouts = (name: string): (string | undefined)[] => {
+      using dict = MmapDict.open(join(cwd, name), { mode: 'r' });
+      return [...dict.keys()].flatMap((key) => dict.getMeta(key)?.layout ?? []);
+    };
+    expect(layouts('s.mmdpickle')).toEqual(['modern']);
+    expect(layouts('old.mmdpickle')).toEqual(['legacy', 'legacy', 'legacy']);
+    const done = await shell(cwd, 'mmdpickle convert --upgrade old.mmdpickle --json');
+    expect(JSON.parse(done)).toEqual({ keys: 5, arrays: 3 });
+    expect(layouts('old.mmdpickle')).toEqual(['upgraded', 'upgraded', 'upgraded']);
+    await shell(cwd, 'mmdpickle convert --downgrade old.mmdpickle', 'mmdpickle convert old.mmdpickle new.mmdpickle');
+    expect(layouts('new.mmdpickle')).toEqual(['modern', 'modern', 'modern']);
+    expect((await bench.run(cwd, ['convert', 'run.mmdpickle', 'new.mmdpickle'])).code).toBe(1);
+    expect(layouts('new.mmdpickle')).toEqual(['modern', 'modern', 'modern']);
+  });
+
+  it('fsck, seal, verify, vacuum and reclaim tell what they did as JSON', async () => {
+    const cwd = bench.folder();
+    const json = async (line: string): Promise<unknown> =>
+      JSON.parse((await bench.shell(cwd, `mmdpickle ${line} --json`)).stdout);
+    expect(await json('fsck torn.mmdpickle')).toMatchObject({
+      ok: true,
+      repaired: false,
+      findings: [{ code: 'unclaimed-bytes' }],
+    });
+    expect(await json('fsck --repair torn.mmdpickle')).toMatchObject({ ok: true, repaired: true, left: [] });
+    expect(await json('fsck damaged.mmdpickle')).toMatchObject({ ok: false, findings: [{ code: 'broken-chain' }] });
+    expect(await json('fsck damaged.mmdpickle --salvage saved.mmdpickle')).toMatchObject({
+      recovered: ['operator', 'dark', 'cube', 'temperature'],
+      lost: [],
+    });
+    expect(await json('seal run.mmdpickle')).toEqual({ sealed: 5 });
+    expect(await json('verify run.mmdpickle')).toEqual({ sealed: true, checked: 5, findings: [] });
+    {
+      using dict = MmapDict.open(join(cwd, 'run.mmdpickle'), { mode: 'r' });
+      const bytes = readFileSync(dict.path);
+      bytes.writeUInt8(99, dict.getMeta('dark')?.offset ?? 0);
+      writeFileSync(dict.path, bytes);
+    }
+    expect(await json('verify run.mmdpickle')).toMatchObject({
+      sealed: true,
+      findings: [{ code: 'bad-checksum', key: 'dark' }],
+    });
+    expect(await json('rm run.mmdpickle cube')).toEqual({ removed: ['cube'] });
+    expect(await json('reclaim run.mmdpickle')).toHaveProperty('freed');
+    const { before, after, freed } = (await json('vacuum run.mmdpickle')) as Record<string, number>;
+    expect(freed).toBe((before ?? 0) - (after ?? 0));
+    expect(freed).toBeGreaterThan(960);
+  });
+});
