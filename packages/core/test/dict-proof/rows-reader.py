@@ -1,4 +1,8 @@
-"""Loads the file with stock pickle while rows are appended. Arguments: the file, rows."""
+"""Loads the file with stock pickle, under the lock that mmappickle takes, while rows are appended. Arguments: the file, rows.
+
+Without the lock pickle may read the front of the file before a growth and the back of it after.
+"""
+import fcntl
 import json
 import pickle
 import sys
@@ -10,6 +14,7 @@ print("ready", flush=True)
 looks, seen = 0, 0
 while seen < rows:
     with open(path, "rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
         found = pickle.load(file)["rows"]
     count = len(found)
     assert count >= seen, (count, seen)
