@@ -101,6 +101,7 @@ describe('looking at a file', () => {
     const watch = bench.start(cwd, ['watch', 'new.mmdpickle', '--json', '--count', '1']);
     await told(watch, /waiting/);
     const tail = bench.start(cwd, ['tail', '-f', '-n', '1', 'run.mmdpickle', 'temperature']);
+    const ends = [tail, watch].map((child) => new Promise((resolve) => child.once('close', resolve)));
     const rows: string[] = [];
     const changes: string[] = [];
     watch.stdout?.setEncoding('utf8').on('data', (text: string) => changes.push(text));
@@ -112,7 +113,6 @@ describe('looking at a file', () => {
     const ingest = '--from row.raw --dtype float32 --shape 4 --into rows --key temperature';
     await shell(cwd, `mmdpickle ingest run.mmdpickle ${ingest}`, 'mmdpickle put new.mmdpickle k 1');
     await second;
-    const ends = [tail, watch].map((child) => new Promise((resolve) => child.once('close', resolve)));
     tail.kill('SIGINT');
     expect(await Promise.all(ends)).toEqual([0, 0]);
     expect(rows.join('')).toBe('8,8.5,9,9.5\n1,2,3,4\n');

@@ -35,10 +35,10 @@ function parseRows(path: string): string[][] {
   }
 }
 
-const WORDS: Readonly<Record<string, number>> = { True: 1, False: 0 };
+const WORDS: Readonly<Record<string, number>> = { true: 1, false: 0 };
 
 function numberOf(cell: string): number {
-  return WORDS[cell] ?? Number(cell);
+  return WORDS[cell.toLowerCase()] ?? Number(cell);
 }
 
 function isNaNText(cell: string): boolean {
