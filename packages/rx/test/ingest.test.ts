@@ -299,6 +299,57 @@ describe('a locked file', () => {
   });
 });
 
+test('the counts add up at every moment that a caller can look', async () => {
+  using dir = new TempDir();
+  using dict = MmapDict.open(fileIn(dir));
+  let looks = 0;
+  const look = (): void => {
+    const { received, written, droppedTotal, queued } = append.stats();
+    expect(received).toBe(written + droppedTotal + queued);
+    looks += 1;
+  };
+  const append = appendFrames<Uint8Array>(dict, {
+    key(_frame, i) {
+      look();
+      return `frame/${i}`;
+    },
+    meta() {
+      look();
+      return {};
+    },
+  });
+  const camera$ = range(0, 4).pipe(
+    map((i) => {
+      look();
+      return Uint8Array.of(i);
+    }),
+  );
+  await lastValueFrom(
+    camera$.pipe(
+      append,
+      map((receipt) => {
+        look();
+        return receipt;
+      }),
+    ),
+  );
+  expect(looks).toBe(16);
+  expect(append.stats().peakQueuedBytes).toBe(0);
+});
+
+test.each([
+  ['queue.frames', { queue: { frames: 0 } }],
+  ['queue.bytes', { queue: { bytes: -1 } }],
+  ['retry.count', { retry: { count: Number.NaN } }],
+  ['durability', { durability: 'always' as 'commit' }],
+])('%s that makes no sense is refused before anything is subscribed to', (name, options) => {
+  using dir = new TempDir();
+  using dict = MmapDict.open(fileIn(dir));
+  expect(() => appendFrames(dict, options)).toThrow(
+    expect.objectContaining({ code: 'INVALID_ARGUMENT', message: expect.stringContaining(name) as string }),
+  );
+});
+
 describe('a full disk', () => {
   test('takes the frames of a batch one by one, as many as there is room for', async () => {
     using dir = new TempDir();

@@ -200,7 +200,7 @@ export class GrowableArray extends NDArray {
     return true;
   }
 
-  /** Trims the reserve: the array has a fixed shape from then on. */
+  /** Gives the disk of the reserve back, and its place in the file where the array is the last entry. */
   seal(): void {
     this.#host.seal(this.key);
   }

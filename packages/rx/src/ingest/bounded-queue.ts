@@ -60,8 +60,9 @@ export class BoundedQueue<T extends Sized> {
 
   /** @throws MmdError INVALID_ARGUMENT for a limit that is not positive */
   constructor(limits: QueueLimits = {}) {
-    this.maxFrames = positive(limits.frames ?? DEFAULT_FRAMES, 'queue.frames');
-    this.maxBytes = positive(limits.bytes ?? DEFAULT_BYTES, 'queue.bytes');
+    const { frames, bytes } = checkQueue(limits);
+    this.maxFrames = frames;
+    this.maxBytes = bytes;
   }
 
   /** Items that wait to be taken. */
@@ -168,6 +169,14 @@ export class BoundedQueue<T extends Sized> {
     }
     return item;
   }
+}
+
+/** The limits with their defaults. @throws MmdError INVALID_ARGUMENT for a limit that is not positive */
+export function checkQueue(limits: QueueLimits): Required<QueueLimits> {
+  return {
+    frames: positive(limits.frames ?? DEFAULT_FRAMES, 'queue.frames'),
+    bytes: positive(limits.bytes ?? DEFAULT_BYTES, 'queue.bytes'),
+  };
 }
 
 /** A number above zero (Infinity is one), or INVALID_ARGUMENT. */

@@ -180,6 +180,7 @@ export class Ingest<T> {
     if (accepted) this.#queue.push({ ...frame, item: this.#target.own(frame.item) });
     else tally.drop('queue-full');
     this.#count();
+    tally.waits();
     if (!accepted && (policy === 'error' || policy === 'block')) this.#stop(overflow(frame.bytes, this.#queue));
     else this.#flush();
   }
@@ -188,6 +189,7 @@ export class Ingest<T> {
   #writeDirect(frame: Pending<T>): boolean {
     this.#busy = true;
     this.#queue.depart([frame]);
+    this.#count();
     const written = this.#attempt([frame]);
     if (!written) this.#queue.settle([frame]);
     this.#busy = false;

@@ -6,7 +6,7 @@
 
 import { MmdError } from '@mmdpickle/core';
 import { asyncScheduler, type SchedulerLike } from 'rxjs';
-import { type BatchLimits, type Policy, positive, type QueueLimits } from './bounded-queue.ts';
+import { type BatchLimits, checkQueue, type Policy, positive, type QueueLimits } from './bounded-queue.ts';
 
 /** Queueing, batching, retrying and stopping. */
 export interface IngestOptions {
@@ -57,18 +57,31 @@ const POLICIES: readonly Policy[] = ['error', 'drop-newest', 'drop-oldest', 'sam
  */
 export function settle(options: IngestOptions, defaultPolicy: Policy): IngestSettings {
   const { batch = {}, retry = {} } = options;
+  const { durability = 'none' } = options;
+  if (durability !== 'none' && durability !== 'commit') {
+    throw new MmdError('INVALID_ARGUMENT', `durability is 'none' or 'commit', found ${String(durability)}`, {
+      expected: ['none', 'commit'],
+      found: durability,
+    });
+  }
+  const count = retry.count ?? 8;
+  if (!(Number.isInteger(count) && count >= 0)) {
+    throw new MmdError('INVALID_ARGUMENT', `retry.count is a whole number from 0 on, found ${String(count)}`, {
+      found: count,
+    });
+  }
   return {
-    queue: options.queue ?? {},
+    queue: checkQueue(options.queue ?? {}),
     policy: checkPolicy(options.policy ?? defaultPolicy),
     batch: {
       frames: positive(batch.frames ?? 4096, 'batch.frames'),
       bytes: positive(batch.bytes ?? 16 * 2 ** 20, 'batch.bytes'),
     },
     batchMs: batch.ms === undefined ? undefined : positive(batch.ms, 'batch.ms'),
-    durable: options.durability === 'commit',
+    durable: durability === 'commit',
     lockTimeout: positive(options.lockTimeout ?? 5000, 'lockTimeout'),
     retry: {
-      count: retry.count ?? 8,
+      count,
       delayMs: positive(retry.delayMs ?? 50, 'retry.delayMs'),
       maxDelayMs: positive(retry.maxDelayMs ?? 2000, 'retry.maxDelayMs'),
     },

@@ -80,6 +80,10 @@ export class Tally {
   queue(frames: number, bytes: number): void {
     this.queued += frames;
     this.queuedBytes += bytes;
+  }
+
+  /** Notes how much waits: what is written at once never does. */
+  waits(): void {
     this.peakQueuedBytes = Math.max(this.peakQueuedBytes, this.queuedBytes);
   }
 

@@ -28,6 +28,11 @@ export interface ByteStreamOptions {
  */
 export async function* cutFrames(source: ByteChunks, options: ByteStreamOptions): AsyncGenerator<NDArray> {
   const type = parseDType(options.dtype);
+  if (type.hasObject) {
+    throw new MmdError('UNSUPPORTED_DTYPE', `dtype ${type.name} holds Python objects, which no stream of bytes can`, {
+      found: type.name,
+    });
+  }
   const size = options.shape.reduce((product, dim) => product * dim, 1);
   const cutter = new FrameCutter(size * type.itemsize);
   const order = options.order ?? 'C';
