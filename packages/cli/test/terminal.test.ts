@@ -35,7 +35,7 @@ describe('on a terminal', () => {
     const cwd = bench.folder();
     {
       using dict = MmapDict.open(join(cwd, 'large.mmdpickle'));
-      dict.set('x', new EmptyNDArray([12_000_000], 'int64'));
+      dict.set('x', new EmptyNDArray([7_000_000], 'int64'));
     }
     const line = 'mmdpickle stats large.mmdpickle x --bins 1';
     const { stdout } = await bench.terminal(cwd, line);
