@@ -86,11 +86,15 @@ export function build(m: Machine): void {
   throw m.error('BAD_OPCODE', 'BUILD on a value that takes no such state');
 }
 
+/** Lists that get so many items at once are long, or will be. */
+const LARGE_BATCH = 512;
+
 /** APPEND and APPENDS: moves the items above `height` to the list under them. */
 export function appendItems(m: Machine, height: number): void {
   const { stack } = m;
   const list = itemUnder(m, height);
   if (Array.isArray(list) && !(list instanceof Tuple)) {
+    if (m.height - height >= LARGE_BATCH) m.makeRoom(list, m.height - height);
     for (let i = height; i < m.height; i++) list.push(stack[i]);
   } else if (list instanceof OpaqueObject) {
     OpaqueObject.operate(list, { op: 'APPEND', items: stack.slice(height, m.height) });

@@ -204,7 +204,9 @@ const HANDLERS: { readonly [N in Exclude<OpcodeName, Hot>]: Handler } = {
     if (m.limit !== m.end) throw m.error('CORRUPT', 'a frame inside a frame');
     const length = m.takeCount64();
     if (!(m.pos + length <= m.end)) throw m.truncated(m.pos, length);
-    m.limit = m.pos + length;
+    const limit = m.pos + length;
+    // A double would change the machine's hidden class, and slow every look at the limit down.
+    m.limit = limit < 2 ** 31 ? limit | 0 : limit;
   },
   PERSID: (m) => pushPersistent(m, 'PERSID', decodeUtf8Line(m)),
   BINPERSID: (m) => pushPersistent(m, 'BINPERSID', m.pop()),

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { decodeUtf8, hasSurrogatePair } from '../bytes/utf8.ts';
+import { hasSurrogatePair, ShortTextDecoder } from '../bytes/utf8.ts';
 import { MmdError } from '../errors.ts';
 import type { ReadContext, Unfinished } from './builtin.ts';
 import { setItems } from './calls.ts';
@@ -23,6 +23,7 @@ import { tupleOf1, tupleOf2 } from './values/tuple.ts';
 /** Strings up to this many bytes are looked up among those already read. */
 const CACHED_LENGTH = 24;
 const CACHE_SLOTS = 2048;
+const MISSES = 256;
 
 /** Stack items that are kept from one pickle to the next. */
 const KEPT_STACK = 256;
@@ -73,6 +74,11 @@ export class Machine implements ReadContext {
   bufferCount = 0;
   #decoded = 0;
   #space: KeySpace | undefined;
+  /** The room behind long lists. */
+  readonly #rooms = new Map<unknown[], number>();
+  readonly #text = new ShortTextDecoder();
+  /** Short texts in a row that were not in the cache. */
+  #misses = 0;
   readonly #cache: (string | undefined)[] = new Array<string | undefined>(CACHE_SLOTS).fill(undefined);
   /** Bound once: handing it to every dict costs no closure. */
   readonly space: () => KeySpace;
@@ -136,6 +142,7 @@ export class Machine implements ReadContext {
     this.marks.length = 0;
     this.fence = 0;
     this.memo.clear();
+    if (this.#rooms.size > 0) this.#rooms.clear();
     this.unfinished = null;
     this.globals.clear();
   }
@@ -414,32 +421,38 @@ export class Machine implements ReadContext {
   text(pos: number, length: number): string | PyString {
     if (length > this.limits.string) throw this.exceeded('string');
     this.spend(length);
-    const text = decodeUtf8(this.bytes, pos, pos + length);
+    const text = this.#text.decode(this.bytes, pos, pos + length);
     if (this.lossless && hasSurrogatePair(this.bytes, pos, pos + length)) {
       return new PyString(this.bytes.subarray(pos, pos + length), text);
     }
     return text;
   }
 
-  /** Short ASCII text that was read before is not decoded again. */
+  /**
+   * Short ASCII text that was read before is not decoded again. After many texts in a row that were new, only one in
+   * sixteen is looked up, until one is found: a column of distinct texts then pays little for the cache.
+   */
   #shortText(pos: number, length: number): string {
     const { bytes } = this;
+    if (this.#misses > MISSES && (pos & 15) !== 0) return this.#text.decode(bytes, pos, pos + length);
     let hash = length;
-    let high = 0;
     for (let i = pos, end = pos + length; i < end; i++) {
       const byte = bytes[i]!;
+      if (byte > 0x7f) return this.#text.decode(bytes, pos, pos + length);
       hash = (Math.imul(hash, 31) + byte) | 0;
-      high |= byte;
     }
-    if (high > 0x7f) return decodeUtf8(bytes, pos, pos + length);
     const slot = (hash ^ (hash >>> 11)) & (CACHE_SLOTS - 1);
     const known = this.#cache[slot];
     if (known !== undefined && known.length === length) {
       let i = 0;
       while (i < length && known.charCodeAt(i) === bytes[pos + i]) i++;
-      if (i === length) return known;
+      if (i === length) {
+        this.#misses = 0;
+        return known;
+      }
     }
-    return (this.#cache[slot] = decodeUtf8(bytes, pos, pos + length));
+    this.#misses++;
+    return (this.#cache[slot] = this.#text.decode(bytes, pos, pos + length));
   }
 
   #float(value: number, pos: number): number | PyFloat {
@@ -453,6 +466,20 @@ export class Machine implements ReadContext {
   float(value: number): number | PyFloat {
     const marked = this.lossless && Number.isSafeInteger(value) && !Object.is(value, -0);
     return marked ? new PyFloat(value) : value;
+  }
+
+  /**
+   * Doubles the room behind a long list that `count` items are to be added to. V8 by itself grows an array by half, into
+   * fresh pages each time, which took three quarters of the time of loading a million integers.
+   */
+  makeRoom(list: unknown[], count: number): void {
+    const { length } = list;
+    const room = this.#rooms.get(list) ?? 0;
+    if (length + count <= room || length < 1024 || length > 2 ** 24) return;
+    // Cutting an array down to half its room or more leaves the room as it is.
+    list.length = length * 2;
+    list.length = length;
+    this.#rooms.set(list, length * 2);
   }
 
   /** An error at the opcode at hand. */
@@ -492,3 +519,9 @@ export class Machine implements ReadContext {
     return limitExceeded(limit, this.limits[limit], this.start + (this.options.offset ?? 0));
   }
 }
+
+/**
+ * V8 drops a hidden class, and the machine code that was compiled for it, at the first collection that finds no
+ * object of the class alive. Machines live as long as one `load`, so one is kept for its class.
+ */
+export const KEPT: Machine = new Machine();

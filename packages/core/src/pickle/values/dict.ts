@@ -169,3 +169,6 @@ function* slotKeys<K, V>(slots: Iterable<Slot<K, V>>): Generator<K, undefined> {
 function* slotValues<K, V>(slots: Iterable<Slot<K, V>>): Generator<V, undefined> {
   for (const { value } of slots) yield value;
 }
+
+/** Keeps the hidden class, and the code compiled for it, alive while no dict is: see `KEPT` in machine.ts. */
+export const KEPT_DICT: PyDict = new PyDict();
