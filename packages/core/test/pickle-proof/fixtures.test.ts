@@ -7,6 +7,11 @@ const ALL = fixtures();
 const LOADS = ALL.flatMap((fixture) => fixture.loads.map((row) => ({ fixture, row, name: fixture.name, ...row })));
 const RENDERED = LOADS.filter(({ row }) => row.value !== undefined);
 
+/** What is written names numpy's modules as both generations find them. */
+function asWritten(rendered: unknown): unknown {
+  return JSON.parse(JSON.stringify(rendered).replaceAll('"numpy._core.', '"numpy.core.'));
+}
+
 describe('the fixtures', () => {
   it('are at least 300, over all protocols and both generations of numpy', () => {
     expect(ALL.length).toBeGreaterThanOrEqual(300);
@@ -27,7 +32,7 @@ describe('the fixtures', () => {
 
   it.each(RENDERED)('$name is the same after writing and reading again, encoding $encoding', ({ fixture, row }) => {
     const value = load(fixture.bytes, { ...optionsOf(fixture, row), lossless: true });
-    const wanted = render(value);
+    const wanted = asWritten(render(value));
     for (const protocol of [2, 4, 5] as const) {
       const bytes = dump(value, { protocol });
       const again = load(bytes, { lossless: true });
