@@ -71,7 +71,7 @@ export async function checkCrashes(operation: Operation, base: Base, check: Cras
       .update(image)
       .update(String(state.files.size))
       .update(allowed.join('\n'))
-      .digest('latin1');
+      .digest('base64');
     if (seen.has(name)) continue;
     seen.add(name);
     tally.distinct++;
@@ -134,7 +134,7 @@ async function checkRecovery(
   if (nestEvery === 0 || tally.repaired % nestEvery !== 0) return true;
   const seen = new Set<string>();
   for (const nested of crashStates(file.log, { ...states, power: durability === 'commit' })) {
-    const name = createHash('sha1').update(nested.files.get(NAME)!).digest('latin1');
+    const name = createHash('sha1').update(nested.files.get(NAME)!).digest('base64');
     if (seen.has(name)) continue;
     seen.add(name);
     tally.nested++;

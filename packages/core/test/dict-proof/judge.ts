@@ -91,7 +91,7 @@ export class Judge implements AsyncDisposable {
 
   /** Adds an image, unless the same one with the same `claim` was added before. Returns whether it is new. */
   async add(bytes: Uint8Array, claim: string, check: (text: string) => void): Promise<boolean> {
-    const name = createHash('sha1').update(bytes).update(claim).digest('latin1');
+    const name = createHash('sha1').update(bytes).update(claim).digest('base64');
     if (this.#seen.has(name)) return false;
     this.#seen.add(name);
     this.distinct++;
