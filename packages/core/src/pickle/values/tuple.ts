@@ -33,11 +33,7 @@ export interface Tuple<T = unknown> extends Array<T> {}
  * What tuples are made by: the engine makes `new Items(a, b)` and freezes it in a quarter of the time that giving an
  * array another prototype takes. It shares its prototype with {@link Tuple}, whose constructor takes one number too.
  */
-class Items<T> extends Array<T> {
-  static override get [Symbol.species](): ArrayConstructor {
-    return Array;
-  }
-}
+class Items<T> extends Array<T> {}
 
 /** The class of tuples; its instances are frozen. */
 export const Tuple: TupleConstructor = (() => {
