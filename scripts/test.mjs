@@ -14,6 +14,7 @@ const SUMMARY = '.reports/summary.txt';
 const JUDGES = [
   { what: 'numpy 1.x', needs: 'python3-numpy', there: () => runs('/usr/bin/python3', ['-c', 'import numpy']) },
   { what: 'a browser', needs: 'chromium fonts-dejavu-core', there: () => existsSync('/usr/bin/chromium') },
+  { what: 'an MQTT broker', needs: 'mosquitto', there: () => existsSync('/usr/sbin/mosquitto') },
 ];
 
 const root = process.getuid?.() === 0 && runs('apt-get', ['--version']);
