@@ -199,13 +199,22 @@ function parseHeader(
 ): { tensors: SafetensorInfo[]; metadata: Map<string, string> } {
   const bad = (problem: string, found?: unknown, cause?: unknown): MmdError =>
     new MmdError('BAD_FORMAT', `${name}: safetensors header: ${problem}`, { offset: LENGTH_BYTES, found, cause });
+  let text: string;
   let header: unknown;
   try {
-    header = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    header = JSON.parse(text);
   } catch (cause) {
     throw bad('not JSON', undefined, cause);
   }
   if (!isRecord(header)) throw bad('not an object');
+  const repeated = repeatedKey(text);
+  if (repeated !== undefined) {
+    throw new MmdError('CORRUPT', `${name}: tensor ${JSON.stringify(repeated)} occurs twice`, {
+      offset: LENGTH_BYTES,
+      key: repeated,
+    });
+  }
   const metadata = new Map<string, string>();
   const tensors: SafetensorInfo[] = [];
   for (const [key, value] of Object.entries(header)) {
@@ -236,6 +245,22 @@ function parseHeader(
   }
   tensors.sort((a, b) => a.offset - b.offset || a.nbytes - b.nbytes);
   return { tensors, metadata };
+}
+
+/** The first key that a JSON object, known to be valid, has twice: `JSON.parse` keeps the last in silence. */
+function repeatedKey(text: string): string | undefined {
+  const seen = new Set<string>();
+  let depth = 0;
+  for (const [token, colon] of text.matchAll(/"(?:[^"\\]|\\.)*"(\s*:)?|[{}[\]]/g)) {
+    if (token === '{' || token === '[') depth += 1;
+    else if (token === '}' || token === ']') depth -= 1;
+    else if (depth === 1 && colon !== undefined) {
+      const key = JSON.parse(token.slice(0, -colon.length)) as string;
+      if (seen.has(key)) return key;
+      seen.add(key);
+    }
+  }
+  return undefined;
 }
 
 function isRecord(value: unknown): value is { readonly [key: string]: unknown } {

@@ -169,6 +169,17 @@ describe('npy files into a dict and back', () => {
 });
 
 describe('what goes wrong leaves the dict and the directory as they were', () => {
+  test('a file where a directory is needed, and the other way round, are typed errors', async () => {
+    using dict = open();
+    dict.set('a', new Uint16Array(3));
+    writeFileSync(temp.file('file'), '');
+    mkdirSync(temp.file('dir'));
+    const io = (errno: string): unknown => expect.objectContaining({ name: 'MmdError', code: 'IO', errno });
+    await expect(mmdToNpy(dict, ['a'], temp.file('file'))).rejects.toEqual(io('EEXIST'));
+    await expect(mmdToNpz(dict, ['a'], temp.file('dir'))).rejects.toEqual(io('EISDIR'));
+    expect(readdirSync(temp.path).sort()).toEqual(['dir', 'file', 'x.mmdpickle']);
+  });
+
   const BAD: readonly { readonly name: string; readonly bytes: Uint8Array; readonly code: string }[] = [
     { name: 'no npy file', bytes: new Uint8Array(200), code: 'BAD_FORMAT' },
     { name: 'a file cut short', bytes: npyBytes(new Float64Array(9)).subarray(0, 150), code: 'TRUNCATED' },

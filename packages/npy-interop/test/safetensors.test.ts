@@ -46,6 +46,14 @@ const HOSTILE: readonly { readonly name: string; readonly bytes: Uint8Array; rea
   { name: 'metadata that is a number', bytes: file({ __metadata__: { a: 1 } }), code: 'BAD_FORMAT' },
   { name: 'a shape that does not fit', bytes: file({ a: tensor(0, 4, [5]) }, 4), code: 'CORRUPT' },
   { name: 'offsets the wrong way round', bytes: file({ a: tensor(4, 0, [4], 'X') }, 4), code: 'CORRUPT' },
+  {
+    name: 'a tensor that occurs twice',
+    bytes: file(
+      '{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"\\u0061":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}',
+      1,
+    ),
+    code: 'CORRUPT',
+  },
   { name: 'tensors that overlap', bytes: file({ a: tensor(0, 4), b: tensor(2, 6) }, 6), code: 'CORRUPT' },
   { name: 'a hole between tensors', bytes: file({ a: tensor(0, 4), b: tensor(5, 6) }, 6), code: 'CORRUPT' },
   {

@@ -6,7 +6,6 @@
  * @module
  */
 
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { MmdError } from '@mmdpickle/core';
 import { type NDArray, parseDType } from '@mmdpickle/core/ndarray';
@@ -19,7 +18,7 @@ import { fileNameOf } from './convert-names.ts';
 import { copyRangeAsync } from './copy-range.ts';
 import { writeArray } from './npy-file.ts';
 import { fileSink } from './npz-file.ts';
-import { FileReplacement, toPath } from './replace-file.ts';
+import { FileReplacement, makeDirectory, toPath } from './replace-file.ts';
 import { meter, type TransferOptions } from './safetensors-file.ts';
 
 /** What a conversion from a dict did. */
@@ -69,7 +68,7 @@ export async function mmdToNpy(
 ): Promise<Exported> {
   return await withParts(dict, keys, options, async (parts, create, tick) => {
     const directory = toPath(dir);
-    mkdirSync(directory, { recursive: true });
+    makeDirectory(directory);
     for (const [name, array] of parts) {
       const replacement = create(join(directory, fileNameOf(name, '.npy')));
       const header = formatNpyHeader(array);

@@ -5,10 +5,11 @@
  */
 
 import { randomUUID } from 'node:crypto';
-import { readdirSync, renameSync, rmSync } from 'node:fs';
+import { mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { MmdError } from '@mmdpickle/core';
 import { NodeFile } from '@mmdpickle/core/node';
 
 /** What a temporary file is called: hidden, the target's name, the host and process that write it. */
@@ -44,10 +45,14 @@ export class FileReplacement implements Disposable {
     this.file.close();
   }
 
-  /** Closes the file if it is open and renames it into place. */
+  /** Closes the file if it is open and renames it into place. @throws IO */
   finish(): void {
     this.seal();
-    renameSync(this.file.name, this.path);
+    try {
+      renameSync(this.file.name, this.path);
+    } catch (cause) {
+      throw systemError('renaming into place', this.path, cause);
+    }
     this.#open = false;
   }
 
@@ -57,6 +62,21 @@ export class FileReplacement implements Disposable {
     this.file.close();
     rmSync(this.file.name, { force: true });
   }
+}
+
+/** Makes a directory, and those above it. Returns the first one made, if any. @throws NO_SPACE, IO */
+export function makeDirectory(path: string): string | undefined {
+  try {
+    return mkdirSync(path, { recursive: true });
+  } catch (cause) {
+    throw systemError('making the directory', path, cause);
+  }
+}
+
+function systemError(what: string, path: string, cause: unknown): MmdError {
+  const errno = (cause as NodeJS.ErrnoException).code;
+  const code = errno === 'ENOSPC' || errno === 'EDQUOT' ? 'NO_SPACE' : 'IO';
+  return new MmdError(code, `${path}: ${what} failed: ${errno}`, { path, errno, cause });
 }
 
 /** File names end at 255 bytes, so a long target's name is cut. */
