@@ -7,9 +7,13 @@ const ALL = fixtures();
 const LOADS = ALL.flatMap((fixture) => fixture.loads.map((row) => ({ fixture, row, name: fixture.name, ...row })));
 const RENDERED = LOADS.filter(({ row }) => row.value !== undefined);
 
-/** What is written names numpy's modules as both generations find them. */
+/** What is written names numpy's modules as both generations find them; StringDType exists in the newer one only. */
 function asWritten(rendered: unknown): unknown {
-  return JSON.parse(JSON.stringify(rendered).replaceAll('"numpy._core.', '"numpy.core.'));
+  const text = JSON.stringify(rendered).replaceAll(
+    /"numpy\._core\.(?!_internal _convert_to_stringdtype)/g,
+    '"numpy.core.',
+  );
+  return JSON.parse(text);
 }
 
 describe('the fixtures', () => {
