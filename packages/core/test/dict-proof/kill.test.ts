@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { pythons, TempDir } from '@mmdpickle/test-support';
-import { expect, test } from 'vitest';
+import { afterAll, expect, test } from 'vitest';
 import { ndarray } from '../../src/ndarray/index.ts';
 import { MmapDict } from '../../src/node.ts';
 import { stateText } from './canonical.ts';
@@ -14,6 +14,9 @@ const LONG = process.env.MMDPICKLE_LONG === '1';
 const KILLS = LONG ? 500 : 10;
 const WRITER = fileURLToPath(new URL('./kill-writer.mjs', import.meta.url));
 const ENTRY = new URL('../../dist/node.js', import.meta.url).href;
+
+const judge = new Judge(pythons());
+afterAll(() => judge[Symbol.asyncDispose]());
 
 /** The model's answer to the plan. */
 class Expected {
@@ -71,7 +74,6 @@ test(`after ${KILLS} kills at random moments nothing acknowledged is lost, and s
 }, async () => {
   using dir = new TempDir();
   const path = dir.file('killed');
-  await using judge = new Judge(pythons());
   MmapDict.open(path).set('rows', emptyRows).close();
   const expected = new Expected();
   let text = expected.text();

@@ -1,8 +1,8 @@
 import { Worker } from 'node:worker_threads';
-import { Python, pythons, TempDir } from '@mmdpickle/test-support';
+import { pythons, TempDir } from '@mmdpickle/test-support';
 import { describe, expect, test } from 'vitest';
 import { MmapDict } from '../../src/node.ts';
-import { beside, ENTRY, report, start } from './processes.ts';
+import { beside, ENTRY, report, runPython, start } from './processes.ts';
 
 const LONG = process.env.MMDPICKLE_LONG === '1';
 const TURNS = LONG ? 3000 : 120;
@@ -43,8 +43,6 @@ describe.each(pythons())('with Python $version and numpy $numpy', (info) => {
       expect(last).toBeLessThanOrEqual(4 * TURNS);
     }
     expect(dict.fsck().findings.filter(({ severity }) => severity === 'error')).toEqual([]);
-    await using python = new Python(info);
-    const code = 'import pickle\nresult = pickle.load(open(args["path"], "rb"))["counter"]';
-    expect(await python.run(code, { path })).toBe(4 * TURNS);
+    expect(await runPython(info, 'result = pickle.load(open(args["path"], "rb"))["counter"]', path)).toBe(4 * TURNS);
   });
 });

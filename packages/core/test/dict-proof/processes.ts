@@ -1,6 +1,7 @@
 /** Child processes that write and read a dict beside the test. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { Python, type PythonInfo } from '@mmdpickle/test-support';
 
 /** The built node entry: child processes cannot read TypeScript. */
 export const ENTRY: string = new URL('../../dist/node.js', import.meta.url).href;
@@ -53,4 +54,14 @@ export function start(command: string, args: readonly string[]): Running {
 /** The last line that a child printed, as JSON. */
 export function report<T>(output: string): T {
   return JSON.parse(output.trimEnd().split('\n').at(-1)!) as T;
+}
+
+/** Runs a line of Python that binds `result`, in an interpreter of its own. */
+export async function runPython(info: PythonInfo, line: string, path: string): Promise<unknown> {
+  const python = new Python(info);
+  try {
+    return await python.run(`import pickle\n${line}`, { path });
+  } finally {
+    await python[Symbol.asyncDispose]();
+  }
 }

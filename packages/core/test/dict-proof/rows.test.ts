@@ -1,8 +1,8 @@
-import { Python, pythons, TempDir } from '@mmdpickle/test-support';
+import { pythons, TempDir } from '@mmdpickle/test-support';
 import { expect, test } from 'vitest';
 import { type GrowableArray, MmapDict } from '../../src/node.ts';
 import { growable } from './operations.ts';
-import { beside, ENTRY, report, start } from './processes.ts';
+import { beside, ENTRY, report, runPython, start } from './processes.ts';
 
 const ROWS = process.env.MMDPICKLE_LONG === '1' ? 100_000 : 10_000;
 
@@ -29,7 +29,6 @@ test(`readers that sum while ${ROWS} rows are appended see each row whole, in or
   expect(rows.shape).toEqual([ROWS, 3]);
   expect(Number(rows.slice(null, 0).sum())).toBe((ROWS * (ROWS - 1)) / 2);
   if (info === undefined) return;
-  await using python = new Python(info);
-  const code = 'import pickle\nresult = pickle.load(open(args["path"], "rb"))["rows"][:, 0].sum()';
-  expect(await python.run(`${code}\nresult = float(result)`, { path })).toBe((ROWS * (ROWS - 1)) / 2);
+  const code = 'result = float(pickle.load(open(args["path"], "rb"))["rows"][:, 0].sum())';
+  expect(await runPython(info, code, path)).toBe((ROWS * (ROWS - 1)) / 2);
 });
