@@ -191,21 +191,26 @@ export class Npz implements AsyncDisposable {
       });
     }
     let done = 0;
+    let stopped: { readonly by: unknown } | undefined;
+    const take = (piece: Uint8Array): void => {
+      done += piece.length;
+      if (done > member.size) {
+        throw new MmdError('CORRUPT', `${this.#label(member)}: unpacks to more than the ${member.size} bytes it says`, {
+          offset: member.offset,
+          expected: member.size,
+          found: done,
+        });
+      }
+      sink.write(piece);
+    };
     const stream = new WritableStream<Uint8Array>({
-      write: (piece) => {
-        done += piece.length;
-        if (done > member.size) {
-          throw new MmdError(
-            'CORRUPT',
-            `${this.#label(member)}: unpacks to more than the ${member.size} bytes it says`,
-            {
-              offset: member.offset,
-              expected: member.size,
-              found: done,
-            },
-          );
+      write(piece) {
+        try {
+          take(piece);
+        } catch (error) {
+          stopped = { by: error };
+          throw error;
         }
-        sink.write(piece);
       },
     });
     try {
@@ -216,7 +221,8 @@ export class Npz implements AsyncDisposable {
       });
     } catch (error) {
       signal?.throwIfAborted();
-      if (error === FULL) throw error;
+      // From Node 24 on, zip.js reports that the stream it wanted to close is closed, and not why.
+      if (stopped !== undefined) throw stopped.by;
       throw zipError(error, this.#label(member), member.offset);
     }
   }
