@@ -11,7 +11,10 @@ export async function summarize(
   const entries: Record<string, unknown> = {};
   for (const key of reader.keys()) {
     const value = await reader.get(key);
-    entries[key] = value instanceof NDArray ? { dtype: value.dtype, shape: [...value.shape], first: String(value.slice(0)) } : String(value);
+    entries[key] =
+      value instanceof NDArray
+        ? { dtype: value.dtype, shape: [...value.shape], first: String(value.slice(0)) }
+        : String(value);
   }
-  return { ...entries, float64: entries['float64'], size: reader.size, roundTrip: load(dump([1, 'two', null])) };
+  return { ...entries, float64: entries.float64, size: reader.size, roundTrip: load(dump([1, 'two', null])) };
 }

@@ -44,7 +44,7 @@ describe('the demo', () => {
     expect(output).toMatch(/frames written in/);
     await using python = new Python(info);
     const shapes = await python.run<Record<string, number[]>>(LOAD, { path: directory.file('sensors.mmdpickle') });
-    const rows = shapes['load']?.[0] ?? 0;
+    const rows = shapes.load?.[0] ?? 0;
     expect(rows).toBeGreaterThan(0);
     expect(rows).toBeLessThan(600);
     expect(shapes['load/time']).toEqual([rows]);

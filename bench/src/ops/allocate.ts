@@ -9,7 +9,7 @@ const mmdpickle: Side = {
     const { MmapDict } = await ours.node();
     const { EmptyNDArray } = await ours.stubs();
     const shape = [numberParam(context.params, 'rows'), numberParam(context.params, 'planeBytes') / 8];
-    const reserve = context.params['reserve'] === true;
+    const reserve = context.params.reserve === true;
     return {
       round: () => {
         const dict = MmapDict.open(fresh(context, 'run.mmdpickle'));

@@ -14,7 +14,7 @@ function job({ params }: SideContext) {
   return {
     count: numberParam(params, 'count'),
     frame: seededBytes(numberParam(params, 'bytes')),
-    fdatasync: params['fdatasync'] === true,
+    fdatasync: params.fdatasync === true,
   };
 }
 

@@ -14,7 +14,7 @@ function job({ params }: SideContext) {
   const gets = numberParam(params, 'gets');
   return {
     keys,
-    reopen: params['reopen'] === true,
+    reopen: params.reopen === true,
     /** Other keys in every round, the same ones for every side. */
     pick(round: number): string[] {
       const next = seeded(round + 1);

@@ -84,7 +84,7 @@ export const operation: Operation = {
     const python = pythonFor(['_pickle']);
     if (python === undefined) throw new MissingPeer('no Python writes the input');
     const script = join(HERE, '..', '..', '..', '..', 'python', 'pickle_input.py');
-    const args = [script, textParam(params, 'kind'), String(params['count']), join(sharedDir, 'input.pickle')];
+    const args = [script, textParam(params, 'kind'), String(params.count), join(sharedDir, 'input.pickle')];
     const { status, stderr } = spawnSync(python, args, { encoding: 'utf8' });
     if (status !== 0) throw new Error(stderr);
   },

@@ -22,7 +22,7 @@ function job({ params }: SideContext) {
     count: numberParam(params, 'count'),
     how: textParam(params, 'how'),
     offset: numberParam(params, 'offset'),
-    reopen: params['reopen'] === true,
+    reopen: params.reopen === true,
   };
 }
 

@@ -9,7 +9,7 @@ import { Python, pythons, TempDir } from '@mmdpickle/test-support';
 import { describe, expect, test } from 'vitest';
 import { until } from './blocker.ts';
 
-const LONG = process.env['MMDPICKLE_LONG'] === '1';
+const LONG = process.env.MMDPICKLE_LONG === '1';
 const MIB = 2 ** 20;
 
 interface Worker {
@@ -178,8 +178,8 @@ test(`memory stays bounded by the queue: ${LONG ? '2 GiB through 32 MiB' : '96 M
   const found = JSON.parse(worker.lines[0] ?? '{}') as Record<string, number>;
   expect(found).toMatchObject({ bytes: total, droppedTotal: 0 });
   // The queue was full, or nearly, and never more than that.
-  expect(found['peakQueuedBytes']).toBeGreaterThan(queue / 2);
-  expect(found['peakQueuedBytes']).toBeLessThanOrEqual(queue);
+  expect(found.peakQueuedBytes).toBeGreaterThan(queue / 2);
+  expect(found.peakQueuedBytes).toBeLessThanOrEqual(queue);
   // Frames that were written are garbage for a while, so the process may hold some more than the queue.
-  expect(found['grown']).toBeLessThan(queue * 3 + 64 * MIB);
+  expect(found.grown).toBeLessThan(queue * 3 + 64 * MIB);
 }, 120_000);

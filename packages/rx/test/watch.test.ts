@@ -354,7 +354,7 @@ describe('any interleaving', () => {
         // A vacuum forgets what had died before anybody looked.
         if (!rewritten) expect(reported).toEqual(sets);
       }),
-      { numRuns: process.env['MMDPICKLE_LONG'] === '1' ? 600 : 40 },
+      { numRuns: process.env.MMDPICKLE_LONG === '1' ? 600 : 40 },
     );
   });
 });

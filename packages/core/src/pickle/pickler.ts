@@ -611,5 +611,8 @@ function bytesSteps(value: Uint8Array): readonly unknown[] {
   return [new GlobalRef('_codecs', 'encode'), new Args([decodeLatin1(value), 'latin1']), ...done];
 }
 
-/** Keeps the hidden class, and the code compiled for it, alive between calls: see `KEPT` in machine.ts. */
+/**
+ * Keeps the hidden class, and the code compiled for it, alive between calls: see `KEPT` in machine.ts.
+ * @kept
+ */
 export const KEPT_PICKLER: Pickler = new Pickler(4, 1, true);

@@ -4,9 +4,6 @@
 import { crc32 } from 'node:zlib';
 import { MaskedArray, NDArray } from '../../src/ndarray/index.ts';
 
-/** What a test believes a dict to hold: plain values. */
-export type Model = ReadonlyMap<string, unknown>;
-
 const FLOAT = new DataView(new ArrayBuffer(8));
 
 function digest(bytes: Uint8Array): string {

@@ -170,5 +170,8 @@ function* slotValues<K, V>(slots: Iterable<Slot<K, V>>): Generator<V, undefined>
   for (const { value } of slots) yield value;
 }
 
-/** Keeps the hidden class, and the code compiled for it, alive while no dict is: see `KEPT` in machine.ts. */
+/**
+ * Keeps the hidden class, and the code compiled for it, alive while no dict is: see `KEPT` in machine.ts.
+ * @kept
+ */
 export const KEPT_DICT: PyDict = new PyDict();

@@ -71,5 +71,14 @@ export function tupleOf2<T>(a: T, b: T): Tuple<T> {
   return Object.freeze(tuple) as Tuple<T>;
 }
 
-/** Keeps the hidden classes of frozen tuples, one for each kind of items, alive while no tuple is: see `KEPT` in machine.ts. */
-export const KEPT_TUPLES: readonly Tuple[] = [tupleOver([]), tupleOf1(1), tupleOf1(0.5), tupleOf1<unknown>(''), tupleOf2<unknown>(1, '')];
+/**
+ * Keeps the hidden classes of frozen tuples, one for each kind of items, alive while no tuple is: see `KEPT` in machine.ts.
+ * @kept
+ */
+export const KEPT_TUPLES: readonly Tuple[] = [
+  tupleOver([]),
+  tupleOf1(1),
+  tupleOf1(0.5),
+  tupleOf1<unknown>(''),
+  tupleOf2<unknown>(1, ''),
+];
