@@ -1,5 +1,7 @@
+import type { GrowableArray } from '@mmdpickle/core';
 import { type FaultySyscalls, faultySyscalls, libc, MmapDict, NodeFile } from '@mmdpickle/core/node';
 import { appendFrames, appendRows, type IngestStats, type Receipt } from '@mmdpickle/rx';
+import { GrowableNDArray } from '@mmdpickle/stubs';
 import { TempDir } from '@mmdpickle/test-support';
 import { concat, EMPTY, from, lastValueFrom, map, NEVER, range, retry, Subject, take, throwError, toArray } from 'rxjs';
 import { TestScheduler } from 'rxjs/testing';
@@ -351,6 +353,30 @@ test.each([
 });
 
 describe('a full disk', () => {
+  test.each([
+    ['deleted', (dict: MmapDict) => dict.delete('rows')],
+    ['replaced', (dict: MmapDict) => dict.set('rows', 5)],
+  ])(
+    'an array that was appended to and %s in one batch, or undone with it, does not hide what became of the batch',
+    (_what, end) => {
+      using dir = new TempDir();
+      using dict = MmapDict.open(fileIn(dir));
+      const rows = dict.set('rows', new GrowableNDArray([], 'int8', { capacity: 4 })).get('rows') as GrowableArray;
+      dict.batch(() => {
+        rows.append(Int8Array.of(1));
+        end(dict);
+      });
+      const again = (): unknown =>
+        dict.batch(() => {
+          const other = dict.set('other', new GrowableNDArray([], 'int8')).get('other') as GrowableArray;
+          other.append(Int8Array.of(1));
+          throw new Error('mine');
+        });
+      expect(again).toThrow('mine');
+      expect(dict.has('other')).toBe(false);
+      expect(() => rows.append(Int8Array.of(1))).toThrow();
+    },
+  );
   test('takes the frames of a batch one by one, as many as there is room for', async () => {
     using dir = new TempDir();
     const path = fileIn(dir);

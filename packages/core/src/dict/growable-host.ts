@@ -4,7 +4,7 @@
  * @module
  */
 
-import { MmdError } from '../errors.ts';
+import { isMmdError, MmdError } from '../errors.ts';
 import { bytesOf } from '../format/array-codec.ts';
 import { type ParsedArray, parseArray } from '../format/array-value.ts';
 import { parseMasked } from '../format/masked-value.ts';
@@ -105,7 +105,7 @@ export class GrowableAppender implements GrowableHost {
       dict.rollback();
       throw error;
     }
-    dict.afterwards(done);
+    dict.afterwards(() => followIfThere(done));
     dict.commit();
   }
 
@@ -115,6 +115,18 @@ export class GrowableAppender implements GrowableHost {
 
   map(place: GrowablePlace, offset: number, length: number): ArrayMemory {
     return this.#dict.map(place, offset, length);
+  }
+}
+
+/**
+ * The batch may have removed or replaced the array after all, or made it and been undone: that is told when the array is
+ * next used, and must not hide what became of the batch.
+ */
+function followIfThere(follow: () => void): void {
+  try {
+    follow();
+  } catch (error) {
+    if (!isMmdError(error, 'NOT_FOUND') && !isMmdError(error, 'INVALID_ARGUMENT')) throw error;
   }
 }
 
