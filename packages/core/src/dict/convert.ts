@@ -9,6 +9,8 @@ import { type ArraySource, type FileRange, MaskedArray, NDArray } from '../ndarr
 import { type LoadOptions, load } from '../pickle/index.ts';
 import type { StorageFile } from '../storage/storage-file.ts';
 import type { DictCore } from './core.ts';
+import { PickleLoader } from './pickle-pieces.ts';
+import { dictPieces, findPieces } from './pickle-split.ts';
 import type { ProgressOptions } from './vacuum.ts';
 
 /** Options of `openPickle` and `convert`. */
@@ -16,29 +18,82 @@ export interface PickleOptions extends Omit<LoadOptions, 'borrow' | 'offset'> {}
 
 /**
  * Loads a pickle over its mapping: bytes and arrays are views of the file.
+ * @param window - a file longer than this is not mapped in one piece, only its large bytes are
  * @throws NOT_A_PICKLE, TRUNCATED and whatever `load` throws
  */
-export function loadMapped(file: StorageFile, options: PickleOptions = {}): { value: unknown; bytes: Uint8Array } {
+export function loadMapped(
+  file: StorageFile,
+  options: PickleOptions = {},
+  window: number = Infinity,
+): { value: unknown; offsetOf: OffsetOf } {
   const size = file.size();
   if (size === 0) throw new MmdError('NOT_A_PICKLE', `${file.name}: the file is empty`, { path: file.name, offset: 0 });
-  const bytes = file.map(0, size, 'read').bytes(0, size);
-  return { value: load(bytes, { ...options, borrow: true }), bytes };
+  const memory = file.map(0, size, 'read');
+  if (size > Math.min(window, memory.maxWindow)) {
+    const loader = new PickleLoader(file, undefined, new Map(), options);
+    return { value: loader.whole(), offsetOf: (bytes) => loader.offsetOf(bytes) };
+  }
+  const bytes = memory.bytes(0, size);
+  const offsetOf: OffsetOf = (part) => (part.buffer === bytes.buffer ? part.byteOffset - bytes.byteOffset : undefined);
+  return { value: load(bytes, { ...options, borrow: true }), offsetOf };
 }
+
+/** File offset of bytes that are mapped; `undefined` where they are in memory. */
+type OffsetOf = (bytes: Uint8Array) => number | undefined;
 
 /** The items of a dict with string keys. @throws NOT_A_DICT, BAD_KEY */
 export function itemsOf(value: unknown, name: string): Map<string, unknown> {
   if (!(value instanceof Map)) {
     throw new MmdError('NOT_A_DICT', `${name}: a pickle, but its value is not a dict`, { path: name });
   }
-  for (const key of value.keys()) {
-    if (typeof key !== 'string') {
-      throw new MmdError('BAD_KEY', `${name}: the dict has a key that is not a string: ${String(key)}`, {
-        path: name,
-        found: key,
-      });
+  for (const key of value.keys()) checkKey(key, name);
+  return value as Map<string, unknown>;
+}
+
+function checkKey(key: unknown, name: string): asserts key is string {
+  if (typeof key === 'string') return;
+  throw new MmdError('BAD_KEY', `${name}: the dict has a key that is not a string: ${String(key)}`, {
+    path: name,
+    found: key,
+  });
+}
+
+/** An item of a pickled dict, on its way. */
+interface Item {
+  readonly key: string;
+  readonly value: unknown;
+  readonly offsetOf: OffsetOf;
+  readonly total: number;
+}
+
+/**
+ * The items one after the other. Of a pickle as picklers write them only one is in memory at a time, with what it shares with
+ * others; any other pickle is loaded whole.
+ */
+function* itemsInTurn(source: StorageFile, options: PickleOptions): Generator<Item> {
+  const { name } = source;
+  // Out-of-band buffers go by the order in which they are asked for.
+  const pieces = options.buffers === undefined ? dictPieces(source) : undefined;
+  if (pieces === undefined) {
+    const { value, offsetOf } = loadMapped(source, options);
+    const items = itemsOf(value, name);
+    const total = items.size;
+    for (const [key, item] of items) yield { key, value: item, offsetOf, total };
+    return;
+  }
+  const { objects, pairs } = findPieces(source, pieces);
+  const loader = new PickleLoader(source, pieces.protocol, objects, options);
+  const offsetOf: OffsetOf = (bytes) => loader.offsetOf(bytes);
+  const first = itemsOf(loader.object(pieces.root), name);
+  const total = first.size + pieces.count;
+  for (const [key, value] of first) yield { key, value, offsetOf, total };
+  for (const batch of pairs) {
+    for (const range of batch) {
+      const [key, value] = loader.pair(range);
+      checkKey(key, name);
+      yield { key, value, offsetOf, total };
     }
   }
-  return value as Map<string, unknown>;
 }
 
 /** Stores the items of a pickled dict, arrays by copying ranges of the file, in one commit. */
@@ -48,36 +103,33 @@ export function convertInto(
   options: PickleOptions & ProgressOptions = {},
 ): void {
   const { signal, onProgress, ...loadOptions } = options;
-  const { value, bytes } = loadMapped(source, loadOptions);
-  const items = itemsOf(value, source.name);
-  const total = items.size;
   let done = 0;
   target.transact(() => {
-    for (const [key, item] of items) {
+    for (const { key, value, offsetOf, total } of itemsInTurn(source, loadOptions)) {
       signal?.throwIfAborted();
       const length = target.encodeKey(key);
-      const encoded = target.encodeValue(inFile(item, source.name, bytes) ?? item, undefined);
+      const encoded = target.encodeValue(inFile(value, source.name, offsetOf) ?? value, undefined);
       target.writer.set(key, target.keyBytes, length, encoded);
       target.writer.settle();
-      // What was stored need not be held.
-      items.delete(key);
       onProgress?.({ done: ++done, total });
     }
   });
 }
 
 /** An array whose bytes stand in the file in one piece, as a source that says where. */
-function inFile(value: unknown, path: string, bytes: Uint8Array): ArraySource | undefined {
+function inFile(value: unknown, path: string, offsetOf: OffsetOf): ArraySource | undefined {
   if (value instanceof MaskedArray) {
-    const data = inFile(value.data, path, bytes);
-    const mask = inFile(value.mask, path, bytes);
-    return data && mask && { ...data, mask, fillValue: value.fillValue };
+    const data = inFile(value.data, path, offsetOf);
+    const mask = inFile(value.mask, path, offsetOf) ?? value.mask;
+    return data && { ...data, mask, fillValue: value.fillValue };
   }
   if (!(value instanceof NDArray) || value.type.hasObject || value.nbytes === 0) return undefined;
   const { order } = value;
   if (!value.isContiguous(order)) return undefined;
   const [first] = value.bytes();
-  if (first === undefined || first.buffer !== bytes.buffer || first.length !== value.nbytes) return undefined;
-  const file: FileRange = { path, offset: first.byteOffset - bytes.byteOffset, length: value.nbytes };
+  if (first === undefined || first.length !== value.nbytes) return undefined;
+  const offset = offsetOf(first);
+  if (offset === undefined) return undefined;
+  const file: FileRange = { path, offset, length: value.nbytes };
   return { arraySource: true, dtype: value.type, shape: value.shape, order, file };
 }

@@ -1,0 +1,154 @@
+import { writeFileSync } from 'node:fs';
+import { Python, pythons, TempDir } from '@mmdpickle/test-support';
+import { afterAll, describe, expect, test } from 'vitest';
+import { loadMapped } from '../../src/dict/convert.ts';
+import { dictPieces, findPieces } from '../../src/dict/pickle-split.ts';
+import type { NDArray } from '../../src/ndarray/index.ts';
+import { convert, MmapDict, NodeFile, openPickle } from '../../src/node.ts';
+import { dump } from '../../src/pickle/index.ts';
+import { MemoryFile } from '../../src/storage/index.ts';
+
+/** A dict whose values share objects, hold arrays, and contain themselves; of every protocol and both picklers. */
+const PICKLES = `
+import pickle, collections, datetime
+import numpy as np
+shared = ['shared', 1, 2.5]
+loop = [1]; loop.append(loop)
+t = ([],); t[0].append(t)
+big = np.arange(20000, dtype='f8')
+d = {'k%d' % i: {'i': i, 's': shared, 'a': np.arange(i % 50, dtype='f4')} for i in range(1200)}
+d['big'] = big; d['same'] = big; d['pair'] = [big, big]; d['bytes'] = b'x' * 5000
+d['F'] = np.asfortranarray(np.arange(20000.).reshape(100, 200))
+d['loop'] = loop; d['t'] = t; d['nest'] = {'loop': loop, 't': t}; d['shared'] = shared
+d['masked'] = np.ma.MaskedArray(np.arange(9000.), mask=np.arange(9000) % 3 == 0)
+d['ordered'] = collections.OrderedDict([(1, 2), ('a', shared)]); d['default'] = collections.defaultdict(list, {'q': [1]})
+d['when'] = datetime.datetime(2020, 1, 1); d['set'] = {1, 2, 'a'}; d['text'] = '\\u00e9' * 70000
+result = {}
+for p in range(6):
+    result['c%d' % p] = pickle.dumps(d, protocol=p)
+    if 0 < p < 5:
+        result['python%d' % p] = pickle._dumps(d, protocol=p)
+result['ordered'] = pickle.dumps(collections.OrderedDict(d), protocol=4)
+result['default'] = pickle.dumps(collections.defaultdict(list, d), protocol=5)
+`;
+
+describe.each(pythons())('pickles of $label', (info) => {
+  const python = new Python(info);
+  afterAll(() => python[Symbol.asyncDispose]());
+
+  test('are taken apart, loaded item by item, and hold what they hold as a whole', async () => {
+    using dir = new TempDir();
+    const pickles = await python.run<Record<string, Uint8Array>>(PICKLES);
+    for (const [name, bytes] of Object.entries(pickles)) {
+      const [from, to] = [dir.file(name), dir.file(`${name}.mmd`)];
+      writeFileSync(from, bytes);
+      using file = NodeFile.open(from);
+      expect(dictPieces(file)?.count, name).toBeGreaterThan(1200);
+      const progress: number[] = [];
+      convert(from, to, { onProgress: ({ done }) => progress.push(done) });
+      using whole = openPickle(from);
+      using dict = MmapDict.open(to, { mode: 'r' });
+      expect([...dict.keys()], name).toEqual([...whole.items().keys()]);
+      expect(progress.at(-1)).toBe(dict.size);
+      for (const [key, value] of whole.items()) expect(dump(dict.get(key)), `${name} ${key}`).toEqual(dump(value));
+      expect(dict.getMeta('big')).toMatchObject({ kind: 'ndarray', shape: [20000], layout: 'modern' });
+      const mapped = loadMapped(file, {}, 1000).value as Map<string, unknown>;
+      for (const [key, value] of whole.items()) expect(dump(mapped.get(key)), `${name} ${key}`).toEqual(dump(value));
+    }
+  });
+});
+
+describe('taking a pickle apart', () => {
+  const pieces = (bytes: number[] | Uint8Array) => dictPieces(MemoryFile.of(Uint8Array.from(bytes)));
+  const ascii = (text: string) => [...text].map((char) => char.charCodeAt(0));
+
+  test('finds each item where it stands', () => {
+    const bytes = dump(
+      new Map([
+        ['a', [1, 2]],
+        ['b', [3, 4]],
+      ]),
+      { protocol: 4 },
+    );
+    const file = MemoryFile.of(bytes);
+    const found = dictPieces(file)!;
+    const ranges = [...findPieces(file, found).pairs].flat();
+    expect(
+      ranges.map(({ start, end }) => String.fromCharCode(...bytes.subarray(start, end)).match(/[ab]/)?.[0]),
+    ).toEqual(['a', 'b']);
+    expect(ranges[0]!.end).toBe(ranges[1]!.start);
+  });
+
+  test.each([
+    ['a dict in itself', ascii('}\x94(\x8c\x01ah\x00u.')],
+    ['DUP', ascii('}(\x8c\x01aK\x01K\x022u.')],
+    ['slots that go down', ascii('}q\x05(\x8c\x01aq\x01K\x01u.')],
+    ['two ways to number slots', ascii('}\x94q\x05.')],
+    ['a key without a value', ascii('}(K\x01u.')],
+    ['a state after the items', ascii('}(\x8c\x01aK\x01u}b.')],
+    ['a pop of everything', ascii('}0}.')],
+    ['a mark that nothing takes', ascii('(}.')],
+  ])('leaves %s to the machine', (_name, bytes) => expect(pieces(bytes)).toBeUndefined());
+
+  test.each([
+    ['TRUNCATED', ascii('}(\x8c\x01aK')],
+    ['TRUNCATED', ascii('}(\x8c\x09a')],
+    ['TRUNCATED', ascii('}(')],
+    ['NOT_A_PICKLE', ascii('\xff')],
+    ['BAD_OPCODE', ascii('}\xff')],
+    ['NOT_A_PICKLE', []],
+  ])('%s is an error at once', (code, bytes) => expect(() => pieces(bytes)).toThrow(expect.objectContaining({ code })));
+
+  test('a pickle cut anywhere, or with any byte changed, converts to the same or fails as it does when loaded whole', () => {
+    using dir = new TempDir();
+    const list = [1, 'x'];
+    const bytes = dump(
+      new Map<string, unknown>([
+        ['a', list],
+        ['b', [list, 2]],
+        ['c', { a: list }],
+      ]),
+      { protocol: 4 },
+    );
+    const show = (value: unknown): string => Buffer.from(dump(value)).toString('latin1');
+    let same = 0;
+    for (let i = 0; i < bytes.length; i++) {
+      for (const changed of [bytes.subarray(0, i), bytes.map((byte, at) => (at === i ? byte ^ 1 : byte))]) {
+        const from = dir.file(`p${i}-${changed.length}`);
+        const to = `${from}.mmd`;
+        writeFileSync(from, changed);
+        let whole: Map<string, unknown> | undefined;
+        try {
+          using opened = openPickle(from);
+          whole = opened.items();
+          convert(from, to);
+          using dict = MmapDict.open(to, { mode: 'r' });
+          expect([...dict.keys()].sort()).toEqual([...whole.keys()].sort());
+          for (const [key, value] of whole) expect(show(dict.get(key))).toBe(show(value));
+          same++;
+        } catch (error) {
+          expect(error).toMatchObject({ name: 'MmdError' });
+          if (whole === undefined) expect(() => convert(from, to)).toThrow();
+        }
+      }
+    }
+    expect(same).toBeGreaterThan(5);
+  });
+
+  test('an item that cannot be read is named by its place, and no file is left', () => {
+    using dir = new TempDir();
+    const path = dir.file('p');
+    writeFileSync(path, Uint8Array.from(ascii('}(\x8c\x01aK\x01\x8c\x01bK\x01)Ru.')));
+    expect(() => convert(path, dir.file('q'))).toThrow(expect.objectContaining({ code: 'BAD_OPCODE', path }));
+    expect(() => MmapDict.open(dir.file('q'), { mode: 'r' })).toThrow(expect.objectContaining({ code: 'NOT_FOUND' }));
+  });
+
+  test('arrays are copied from file to file, and masks with them', () => {
+    using dir = new TempDir();
+    writeFileSync(dir.file('p'), dump(new Map([['a', new Float64Array(5000).fill(2)]]), { protocol: 5 }));
+    convert(dir.file('p'), dir.file('q'), { dict: { layout: 'legacy' } });
+    using dict = MmapDict.open(dir.file('q'), { mode: 'r' });
+    expect(dict.getMeta('a')).toMatchObject({ layout: 'legacy', nbytes: 40000 });
+    expect((dict.get('a') as NDArray).get(4999)).toBe(2);
+  });
+});
