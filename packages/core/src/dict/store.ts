@@ -9,7 +9,7 @@
 
 import { decodeUtf8 } from '../bytes/index.ts';
 import { MmdError } from '../errors.ts';
-import { decodeJournal, type Journal, journalStart } from '../format/journal.ts';
+import { type Journal, joinJournals, readJournal } from '../format/journal.ts';
 import {
   COMMIT_NUMBER_OFFSET,
   decodeHeader,
@@ -24,7 +24,7 @@ import {
   TERMINATOR_SIZE,
 } from '../format/layout.ts';
 import { answer, type ScanEnd, type ScannedEntry, scanEntries } from '../format/scan.ts';
-import { TAIL_FOOTER_SIZE, type TailKind, tailKindOf } from '../format/tail-entry.ts';
+import { JOURNAL_ACTIVE, JOURNAL_SWITCH, type TailKind, tailKindOf } from '../format/tail-entry.ts';
 import type { StorageFile } from '../storage/storage-file.ts';
 import { BaseIndex } from './base-index.ts';
 import { Catalog, type EntryPlace } from './catalog.ts';
@@ -77,6 +77,8 @@ export class DictStore {
   torn: (ScanEnd & { kind: 'damage' }) | undefined;
   /** What a killed writer committed, but did not finish. */
   journal: Journal | undefined;
+  /** Journals that another writer has appended behind, while they are not done: file offsets of entry and end. */
+  stranded: (readonly [offset: number, end: number])[] = [];
   /** The last entry, where a look found it: whoever wrote it may have been killed in the middle of growing it. */
   foundLast: EntryPlace | undefined;
   /** The index that stands for entries before `base.footer.end`; absent once the file was walked. */
@@ -291,6 +293,7 @@ export class DictStore {
     this.end = HEADER_SIZE;
     this.memoHint = 0;
     this.damaged = [];
+    this.stranded = [];
     this.#anchorOffset = 0;
     this.foundLast = undefined;
     this.statesUnknown = false;
@@ -374,6 +377,7 @@ export class DictStore {
           lastTail = entry.offset;
           this.#tail = tail;
         } else {
+          if (tailStart >= 0 && this.#tail === 'journal') this.stranded.push([lastTail, entry.offset]);
           tailStart = -1;
           last = entry.offset;
           keyLength = entry.keyLength;
@@ -389,8 +393,8 @@ export class DictStore {
     this.end = tailStart >= 0 && result.kind === 'terminator' ? tailStart : result.offset;
     this.#anchorOffset = last;
     this.#takeAnchor(this.end);
-    this.journal = undefined;
-    if (tailStart >= 0 && this.#tail === 'journal' && result.kind === 'terminator') this.#readJournal(lastTail);
+    const atTail = tailStart >= 0 && this.#tail === 'journal' && result.kind === 'terminator';
+    this.#readJournals(atTail ? lastTail : -1);
     return result;
   }
 
@@ -406,12 +410,13 @@ export class DictStore {
     if (this.removed.size > 0) this.removed.delete(keyOf(entry)!);
   }
 
-  /** What a journal says counts as done. */
-  #readJournal(offset: number): void {
-    const footer = ENTRY_TAIL_SIZE + TAIL_FOOTER_SIZE;
-    const start = journalStart(this.read(this.terminator - footer, footer), this.terminator);
-    if (start === undefined || start < offset) return;
-    this.journal = decodeJournal(this.read(start, this.terminator - ENTRY_TAIL_SIZE - start));
+  /** What journals say counts as done. */
+  #readJournals(atTail: number): void {
+    if (this.stranded.length > 0)
+      this.stranded = this.stranded.filter(([offset]) => this.read(offset + JOURNAL_SWITCH, 1)[0] === JOURNAL_ACTIVE);
+    const places = atTail < 0 ? this.stranded : [...this.stranded, [atTail, this.terminator] as const];
+    const journals = places.map(([offset, end]) => answer(readJournal(offset, end), this.read));
+    this.journal = joinJournals(journals.filter((journal) => journal !== undefined));
     if (this.journal === undefined || this.journal.deaths.length === 0) return;
     const deaths = new Set(this.journal.deaths);
     const gone: string[] = [];

@@ -22,7 +22,7 @@ import {
   TERMINATOR_SIZE,
   terminator,
 } from '../format/layout.ts';
-import { tailEntryFrame } from '../format/tail-entry.ts';
+import { JOURNAL_DONE, JOURNAL_SWITCH, tailEntryFrame } from '../format/tail-entry.ts';
 import { type AppendBuffer, writeBorderless } from './append-buffer.ts';
 import type { EntryPlace } from './catalog.ts';
 import { EntryAppender } from './entry-appender.ts';
@@ -176,7 +176,11 @@ export class DictWriter {
     const old = store.findBytes(key, keyBytes, keyLength);
     const place = old < 0 ? undefined : store.catalog.place(old);
     if (place !== undefined && this.#bury(key, place)) this.#tombstones.set(key, place);
-    store.catalog.put(keyBytes, 0, keyLength, offset, this.#appender.lastFrameLength);
+    const { lastFrameLength } = this.#appender;
+    // Without a base the look above ended in the catalog.
+    if (old < 0 && store.base === undefined) {
+      store.catalog.putMissing(keyBytes, 0, keyLength, offset, lastFrameLength);
+    } else store.catalog.put(keyBytes, 0, keyLength, offset, lastFrameLength);
     this.#broken = false;
   }
 
@@ -419,6 +423,15 @@ export class DictWriter {
     this.#finish(journal);
     if (this.#durable) this.#store.file.sync();
     this.dropTail();
+    this.#retireStranded();
+  }
+
+  /** A journal that another writer appended behind cannot be dropped: its program is switched off. */
+  #retireStranded(): void {
+    const store = this.#store;
+    for (const [offset] of store.stranded) store.file.write(offset + JOURNAL_SWITCH, Uint8Array.of(JOURNAL_DONE));
+    store.stranded = [];
+    store.journal = undefined;
   }
 
   #finish({ deaths, stores, overwrites = [] }: Journal): void {

@@ -7,7 +7,7 @@
 import { decodeUtf8 } from '../bytes/index.ts';
 import { MmdError } from '../errors.ts';
 import { findEntry } from './find-entry.ts';
-import { decodeJournal, journalStart } from './journal.ts';
+import { type Journal, readJournal } from './journal.ts';
 import {
   DEAD,
   decodeHeader,
@@ -21,7 +21,7 @@ import {
 } from './layout.ts';
 import { type ByteRequest, type ScannedEntry, scanEntries } from './scan.ts';
 import type { Step } from './steps.ts';
-import { TAIL_FOOTER_SIZE, type TailKind, tailKindOf } from './tail-entry.ts';
+import { JOURNAL_ACTIVE, JOURNAL_DONE, JOURNAL_SWITCH, type TailKind, tailKindOf } from './tail-entry.ts';
 import { decodeIndexFooter, INDEX_FOOTER_SIZE } from './tail-index.ts';
 
 /** What a finding is called. */
@@ -119,8 +119,11 @@ export function* checkFile(size: number, name: string): Generator<ByteRequest, C
   }
   const live = new Map<string, Seen>();
   let tail: { start: number; last: number; kind: TailKind } | undefined;
+  /** Journals that another writer appended behind. */
+  const stranded: (readonly [offset: number, end: number])[] = [];
   const end = yield* scanEntries(HEADER_SIZE, size, (entry) => {
     const kind = entry.state === 'dead' ? tailKindOf(entry.bytes, entry.keyPos, entry.keyLength) : undefined;
+    if (kind === undefined && tail?.kind === 'journal') stranded.push([tail.last, entry.offset]);
     tail = kind && { start: tail?.start ?? entry.offset, last: entry.offset, kind };
     counts = { ...counts, ...(entry.state === 'live' ? { live: counts.live + 1 } : { dead: counts.dead + 1 }) };
     if (entry.state !== 'dead') checkEntry(entry, live, findings, plan);
@@ -147,6 +150,14 @@ export function* checkFile(size: number, name: string): Generator<ByteRequest, C
   if (size > after) {
     findings.push(finding('unclaimed-bytes', after, `${size - after} bytes behind the terminator`));
     plan.push({ do: 'truncate', size: after, why: 'unclaimed-bytes' });
+  }
+  for (const [offset, journalEnd] of stranded) {
+    const at = offset + JOURNAL_SWITCH;
+    const active: Uint8Array = yield { offset: at, length: 1 };
+    const journal = active[0] === JOURNAL_ACTIVE ? yield* readJournal(offset, journalEnd) : undefined;
+    if (journal === undefined) continue;
+    planJournal(journal, offset, findings, plan);
+    plan.push({ do: 'write', offset: at, bytes: Uint8Array.of(JOURNAL_DONE), why: 'pending-journal' });
   }
   if (tail !== undefined) yield* checkTail(tail as never, end.offset, size, commitNumber, findings, plan);
   return { findings, ...counts, plan };
@@ -184,25 +195,11 @@ function* checkTail(
 ): Generator<ByteRequest, void, Uint8Array> {
   const payloadEnd = end - ENTRY_TAIL_SIZE;
   if (tail.kind === 'journal') {
-    const footer = ENTRY_TAIL_SIZE + TAIL_FOOTER_SIZE;
-    const last: Uint8Array = yield { offset: end - footer, length: footer };
-    const start = journalStart(last, end);
-    if (start === undefined || start < tail.last) return;
-    const payload: Uint8Array = yield { offset: start, length: payloadEnd - start };
-    const journal = decodeJournal(payload);
+    const journal = yield* readJournal(tail.last, end);
     if (journal === undefined) return;
-    findings.push(
-      finding('pending-journal', tail.last, `${journal.deaths.length} deaths, ${journal.stores.size} row counts`),
-    );
+    planJournal(journal, tail.last, findings, plan);
     const why = 'pending-journal';
-    for (const offset of journal.deaths) plan.push({ do: 'write', offset, bytes: Uint8Array.of(DEAD), why });
-    for (const [offset, rows] of journal.stores) {
-      const bytes = new Uint8Array(8);
-      putU64(bytes, 0, rows);
-      plan.push({ do: 'write', offset, bytes, why });
-    }
-    for (const [offset, bytes] of journal.overwrites ?? []) plan.push({ do: 'write', offset, bytes, why });
-    plan.push({ do: 'sync' }, { do: 'write', offset: tail.start, bytes: terminator(), why });
+    plan.push({ do: 'write', offset: tail.start, bytes: terminator(), why });
     plan.push({ do: 'truncate', size: tail.start + TERMINATOR_SIZE, why });
   } else if (tail.kind === 'index') {
     const bytes: Uint8Array = yield { offset: payloadEnd - INDEX_FOOTER_SIZE, length: INDEX_FOOTER_SIZE };
@@ -213,4 +210,18 @@ function* checkTail(
       );
     }
   }
+}
+
+function planJournal(journal: Journal, offset: number, findings: Finding[], plan: Step[]): void {
+  const { deaths, stores, overwrites = [] } = journal;
+  findings.push(finding('pending-journal', offset, `${deaths.length} deaths, ${stores.size} row counts`));
+  const why = 'pending-journal';
+  for (const at of deaths) plan.push({ do: 'write', offset: at, bytes: Uint8Array.of(DEAD), why });
+  for (const [at, rows] of stores) {
+    const bytes = new Uint8Array(8);
+    putU64(bytes, 0, rows);
+    plan.push({ do: 'write', offset: at, bytes, why });
+  }
+  for (const [at, bytes] of overwrites) plan.push({ do: 'write', offset: at, bytes, why });
+  plan.push({ do: 'sync' });
 }

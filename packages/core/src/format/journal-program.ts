@@ -30,7 +30,7 @@ const TUPLE = 0x74;
 const PAIR = 0x86;
 const TRIPLE = 0x87;
 
-/** The opcodes, from the popping of the journal's own key to STOP. */
+/** The opcodes, from the popping of the switch's float and of the journal's own key to STOP. */
 export function encodeProgram(deleted: readonly string[], rows: readonly RowsProgram[]): Uint8Array {
   const writer = new ByteWriter(256);
   const global = (module: string, name: string): void => {
@@ -66,8 +66,7 @@ export function encodeProgram(deleted: readonly string[], rows: readonly RowsPro
     buffer();
     writer.raw([TUPLE, REDUCE]);
   };
-  writer.u8(POP);
-  writer.u8(0x64);
+  writer.raw([POP, POP, 0x64]);
   writer.raw([0x71, 0]);
   for (const name of deleted) {
     global('builtins', 'dict.pop');

@@ -15,6 +15,7 @@
 
 import { crc32c } from './checksum.ts';
 import { ENTRY_TAIL_SIZE, getU32, getU64, putU32, putU64 } from './layout.ts';
+import type { ByteRequest } from './scan.ts';
 import { putTailFooter, TAIL_FOOTER_SIZE, tailFooter } from './tail-entry.ts';
 
 /**
@@ -36,6 +37,29 @@ export interface Journal {
   readonly stores: ReadonlyMap<number, number>;
   /** Bytes to write elsewhere: file offset and bytes. */
   readonly overwrites?: readonly (readonly [offset: number, bytes: Uint8Array])[];
+}
+
+/** Several journals as one, to be done in this order. */
+export function joinJournals(journals: readonly Journal[]): Journal | undefined {
+  if (journals.length < 2) return journals[0];
+  return {
+    deaths: journals.flatMap(({ deaths }) => deaths),
+    stores: new Map(journals.flatMap(({ stores }) => [...stores])),
+    overwrites: journals.flatMap(({ overwrites = [] }) => overwrites),
+  };
+}
+
+/**
+ * Reads the journal in an entry.
+ * @param offset - file offset of the entry
+ * @param end - and of its end
+ * @returns `undefined` where it says nothing
+ */
+export function* readJournal(offset: number, end: number): Generator<ByteRequest, Journal | undefined, Uint8Array> {
+  const footer = ENTRY_TAIL_SIZE + TAIL_FOOTER_SIZE;
+  const start = journalStart(yield { offset: end - footer, length: footer }, end);
+  if (start === undefined || start < offset) return undefined;
+  return decodeJournal(yield { offset: start, length: end - ENTRY_TAIL_SIZE - start });
 }
 
 const HEAD = 16;

@@ -6,6 +6,7 @@
  * |---|---|---|
  * | head | 11 | as every entry's; the key has 46 bytes, so that the last byte of the head is a terminator's |
  * | key | 46 | `mmdpickle ` and the kind, padded with spaces |
+ * | switch | 9 | journals only: 47 (BINFLOAT), or 8E once the journal is done; the length (u64) of program, opcode and payload |
  * | program | p | journals only: opcodes up to a STOP |
  * | opcode | 9 | BINBYTES8 and the payload's length |
  * | payload | n | begins as the kind says, ends with its own length (u64) and the kind's magic (8 bytes) |
@@ -37,6 +38,13 @@ export const TAIL_KINDS = {
 /** A kind of tail entry. */
 export type TailKind = keyof typeof TAIL_KINDS;
 
+/** Position in a journal of the byte that makes its program run ... */
+export const JOURNAL_SWITCH: number = ENTRY_HEAD_SIZE + KEY_LENGTH_LIKE_STOP;
+/** ... the opcode of a float, whose eight bytes are skipped ... */
+export const JOURNAL_ACTIVE = 0x47;
+/** ... or makes it a part of a bytes object: the journal was done, though it cannot be dropped. */
+export const JOURNAL_DONE: number = BINBYTES8;
+
 /** Bytes of a tail entry before its payload. */
 export const TAIL_PREFIX_SIZE: number = ENTRY_HEAD_SIZE + KEY_LENGTH_LIKE_STOP + 9;
 /** Length and magic at the payload's end. */
@@ -60,21 +68,25 @@ export function tailKindOf(bytes: Uint8Array, keyPos: number, keyLength: number)
 
 /**
  * The bytes around a payload of `length` bytes, footer included.
- * @param program - opcodes that stand before the payload's opcode, and end with STOP
+ * @param program - a journal's opcodes, which stand before the payload's opcode and end with STOP
  */
 export function tailEntryFrame(
   kind: TailKind,
   length: number,
   memoHint: number,
-  program: Uint8Array = new Uint8Array(0),
+  program?: Uint8Array,
 ): { prefix: Uint8Array; suffix: Uint8Array } {
-  const prefix = new Uint8Array(TAIL_PREFIX_SIZE + program.length);
+  const prefix = new Uint8Array(TAIL_PREFIX_SIZE + (program === undefined ? 0 : 9 + program.length));
   const size = prefix.length + length + ENTRY_TAIL_SIZE;
   let pos = putEntryHead(prefix, 0, size - FRAME_SIZE, KEY_LENGTH_LIKE_STOP);
   prefix.set(ascii(tailKey(kind)), pos);
   pos += KEY_LENGTH_LIKE_STOP;
-  prefix.set(program, pos);
-  pos += program.length;
+  if (program !== undefined) {
+    prefix[pos] = JOURNAL_ACTIVE;
+    putU64(prefix, pos + 1, program.length + 9 + length);
+    prefix.set(program, pos + 9);
+    pos += 9 + program.length;
+  }
   prefix[pos] = BINBYTES8;
   putU64(prefix, pos + 1, length);
   const suffix = new Uint8Array(ENTRY_TAIL_SIZE);
