@@ -45,6 +45,11 @@ export class DictCore {
   readonly growables: GrowableAppender;
   /** The last key that {@link DictCore.encodeKey} encoded. */
   readonly keyBytes: Uint8Array = new Uint8Array(KEY_MAX * 3 + 3);
+  /**
+   * The last view is kept only for its class: V8 drops a hidden class, and the code compiled for it, at a collection
+   * that finds no object of it alive, and every get after it would start in the interpreter.
+   */
+  lastView: EntryView | undefined;
   closed = false;
   readonly #encode: EncodeContext;
   readonly #legacy: EncodeContext;
@@ -278,7 +283,7 @@ export class DictCore {
 
   /** The value of the entry at `place`. */
   view(key: string, place: EntryPlace): EntryView {
-    return new EntryView(this.#context(), key, place, this.store.journal?.stores);
+    return (this.lastView = new EntryView(this.#context(), key, place, this.store.journal?.stores));
   }
 
   /** Reads an entry; again if it was changed by another writer meanwhile. */

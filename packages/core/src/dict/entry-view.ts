@@ -33,6 +33,8 @@ export class EntryView implements StoredValue {
   readonly growable?: NonNullable<StoredValue['growable']>;
   readonly #context: ViewContext;
   readonly #stores: ReadonlyMap<number, number> | undefined;
+  /** Kept for its class, as the dict keeps its last view. */
+  lastReader: ValueReader | undefined;
   #window: Uint8Array | undefined;
 
   /** @param stores - row counts that a journal will store, by file offset: they count as stored */
@@ -54,7 +56,7 @@ export class EntryView implements StoredValue {
   }
 
   reader(): ValueReader {
-    return new ValueReader(this.offset, this.length, this.#fetch);
+    return (this.lastReader = new ValueReader(this.offset, this.length, this.#fetch));
   }
 
   readonly #fetch = (pos: number, length: number): Uint8Array => {
