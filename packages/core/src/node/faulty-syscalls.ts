@@ -100,6 +100,8 @@ const FAULTY_CALLS: readonly FaultyCall[] = [
   'close',
   'fstat',
   'stat',
+  'fchmod',
+  'fchown',
   'rename',
   'unlink',
   'size',

@@ -21,7 +21,7 @@ import { absolutePath, realPath } from './paths.ts';
 import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, type FileStatus, type Syscalls } from './syscalls.ts';
 import { readAll, writeRest, writeVector } from './transfer.ts';
 
-const { EINTR, ENOENT, ENOTDIR, ENOSYS } = constants.errno;
+const { EINTR, ENOENT, ENOTDIR, ENOSYS, EPERM } = constants.errno;
 
 /** How a file is opened: reading, changing, changing or creating, creating only. */
 export type NodeFileMode = 'r' | 'r+' | 'a' | 'create-new';
@@ -91,13 +91,16 @@ export class NodeFile implements StorageFile, MappedFile {
    * INVALID_ARGUMENT for directories, FIFOs, sockets and devices, and for impossible paths; IO for the rest
    */
   static open(path: string | URL, mode: NodeFileMode = 'r', options: NodeFileOptions = {}): NodeFile {
-    const sys = options.syscalls ?? libc();
+    return NodeFile.#open(path, mode, options.syscalls ?? libc(), 0o666);
+  }
+
+  static #open(path: string | URL, mode: NodeFileMode, sys: Syscalls, permissions: number): NodeFile {
     const name = absolutePath(path);
     // Looked at before it is opened: opening a device can already do something.
     const before = sys.stat(name);
     if (typeof before !== 'number') refuseSpecial(before, name);
     let fd: number;
-    while ((fd = sys.open(name, FLAGS[mode], 0o666)) === -EINTR);
+    while ((fd = sys.open(name, FLAGS[mode], permissions)) === -EINTR);
     if (fd < 0) throw errnoError(fd, `opening (mode ${mode})`, name, undefined, mode === 'r');
     try {
       const status = sys.fstat(fd);
@@ -323,7 +326,42 @@ export class NodeFile implements StorageFile, MappedFile {
 
   open(name: string, mode: 'r' | 'r+' | 'create-new'): NodeFile {
     this.#alive();
-    return NodeFile.open(name, mode, { syscalls: this.#sys });
+    if (mode !== 'create-new') return NodeFile.open(name, mode, { syscalls: this.#sys });
+    const file = NodeFile.#open(name, mode, this.#sys, 0o600);
+    try {
+      file.#resemble(this);
+    } catch (error) {
+      file.close();
+      this.remove(name);
+      throw error;
+    }
+    return file;
+  }
+
+  /** Takes over permissions and owner. Nobody may read the copy who may not read the original, so where the group cannot be kept it gets no more than others. */
+  #resemble(original: NodeFile): void {
+    const status = this.#sys.fstat(original.#fd);
+    if (typeof status === 'number') throw errnoError(status, 'fstat', original.#name);
+    const own = this.#sys.fstat(this.#fd);
+    if (typeof own === 'number') throw errnoError(own, 'fstat', this.#name);
+    const { uid, gid } = status;
+    let { mode } = status;
+    if (own.uid !== uid || own.gid !== gid) {
+      const chown = (owner: number): boolean => this.#allowed(() => this.#sys.fchown(this.#fd, owner, gid));
+      if (!chown(uid)) {
+        mode &= 0o1777;
+        if (own.gid !== gid && !chown(own.uid)) mode &= ((mode & 0o007) << 3) | 0o1707;
+      }
+    }
+    this.#allowed(() => this.#sys.fchmod(this.#fd, mode));
+  }
+
+  /** False where the system does not let this process, or the filesystem knows no such thing. */
+  #allowed(call: () => number): boolean {
+    const result = this.#retry(call);
+    if (result >= 0) return true;
+    if (result === -EPERM || UNSUPPORTED.has(result)) return false;
+    throw errnoError(result, 'taking over permissions and owner', this.#name);
   }
 
   renameOver(name: string): void {

@@ -73,6 +73,8 @@ function load(): Syscalls {
     close: (fd) => perform(() => fs.closeSync(fd)),
     fstat: (fd) => attempt(() => status(fs.fstatSync(fd, { bigint: true }))),
     stat: (path) => attempt(() => status(fs.statSync(path, { bigint: true }))),
+    fchmod: (fd, mode) => perform(() => fs.fchmodSync(fd, mode)),
+    fchown: (fd, uid, gid) => perform(() => fs.fchownSync(fd, uid, gid)),
     rename: (from, to) => perform(() => fs.renameSync(from, to)),
     unlink: (path) => perform(() => fs.unlinkSync(path)),
     fdatasync: (fd) => perform(() => fs.fdatasyncSync(fd)),
@@ -175,7 +177,15 @@ function status(stats: fs.BigIntStats): FileStatus {
             : stats.isBlockDevice()
               ? 'block device'
               : 'other';
-  return { dev: stats.dev, ino: stats.ino, size: Number(stats.size), kind };
+  return {
+    dev: stats.dev,
+    ino: stats.ino,
+    size: Number(stats.size),
+    mode: Number(stats.mode) & 0o7777,
+    uid: Number(stats.uid),
+    gid: Number(stats.gid),
+    kind,
+  };
 }
 
 /** Calls `make` at most once, when the value is first asked for. */

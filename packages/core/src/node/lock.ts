@@ -8,6 +8,7 @@ import { constants } from 'node:os';
 import { MmdError } from '../errors.ts';
 import { errnoError } from './errno.ts';
 import { type DirectoryLock, takeDirectoryLock } from './lockfile.ts';
+import { flockHolder } from './process-id.ts';
 import { LOCK_EX, LOCK_NB, LOCK_UN, type Syscalls } from './syscalls.ts';
 
 const { EINTR, EAGAIN, ENOLCK, ENOSYS, EOPNOTSUPP, EINVAL } = constants.errno;
@@ -141,9 +142,16 @@ export class FileLock {
   }
 
   #locked(timeoutMs: number): MmdError {
-    return new MmdError('LOCKED', `${this.#name}: another handle holds the lock (waited ${timeoutMs} ms)`, {
+    const status = this.#sys.fstat(this.#fd);
+    const pid = typeof status === 'number' ? undefined : flockHolder(status);
+    const who =
+      pid === process.pid
+        ? 'another handle of this process holds the lock. A batch of one handle keeps the others out, also inside it: make its changes with the handle of the batch'
+        : `${pid === undefined ? 'another handle' : `process ${pid}`} holds the lock`;
+    return new MmdError('LOCKED', `${this.#name}: ${who} (waited ${timeoutMs} ms)`, {
       path: this.#name,
       errno: 'EAGAIN',
+      pid,
     });
   }
 }

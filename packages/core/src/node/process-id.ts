@@ -59,3 +59,16 @@ function attempt<T>(read: () => T): T | undefined {
     return undefined;
   }
 }
+
+/** The process whose flock on the file excludes others, as /proc/locks says; `undefined` where it does not. */
+export function flockHolder({ dev, ino }: { readonly dev: bigint; readonly ino: bigint }): number | undefined {
+  const major = ((dev >> 8n) & 0xfffn) | ((dev >> 32n) & ~0xfffn);
+  const minor = (dev & 0xffn) | ((dev >> 12n) & ~0xffn & 0xffffffffn);
+  const hex = (number: bigint): string => number.toString(16).padStart(2, '0');
+  const file = `${hex(major)}:${hex(minor)}:${ino}`;
+  for (const line of attempt(() => readFileSync('/proc/locks', 'latin1'))?.split('\n') ?? []) {
+    const [, kind, , access, pid, where] = line.split(/\s+/);
+    if (kind === 'FLOCK' && access === 'WRITE' && where === file) return Number(pid);
+  }
+  return undefined;
+}

@@ -12,6 +12,10 @@ export interface FileStatus {
   readonly dev: bigint;
   readonly ino: bigint;
   readonly size: number;
+  /** Permission bits, set-id and sticky bits among them. */
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
   readonly kind: 'file' | 'directory' | 'fifo' | 'socket' | 'character device' | 'block device' | 'other';
 }
 
@@ -34,6 +38,8 @@ export interface Syscalls {
   close(fd: number): number;
   fstat(fd: number): FileStatus | number;
   stat(path: string): FileStatus | number;
+  fchmod(fd: number, mode: number): number;
+  fchown(fd: number, uid: number, gid: number): number;
   rename(from: string, to: string): number;
   unlink(path: string): number;
   /** The file's size (lseek to its end). */

@@ -98,7 +98,10 @@ export interface StorageFile extends Disposable {
   lockAsync(timeoutMs: number, signal?: AbortSignal): Promise<void>;
   unlock(): void;
 
-  /** Opens another file of the same kind of storage, beside this one. */
+  /**
+   * Opens another file of the same kind of storage, beside this one. A new one gets this one's permissions, and its owner
+   * where the system allows it.
+   */
   open(name: string, mode: 'r' | 'r+' | 'create-new'): StorageFile;
   /** Renames the file this handle has open over `name`, atomically, and makes the rename durable. */
   renameOver(name: string): void;

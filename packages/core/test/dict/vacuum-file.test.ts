@@ -1,0 +1,63 @@
+import { chmodSync, chownSync, lstatSync, readlinkSync, statSync, symlinkSync } from 'node:fs';
+import { TempDir } from '@mmdpickle/test-support';
+import { describe, expect, test } from 'vitest';
+import { MmapDict as BaseDict } from '../../src/dict/index.ts';
+import { faultySyscalls, libc, MmapDict, NodeFile } from '../../src/node.ts';
+
+const isRoot = process.getuid?.() === 0;
+
+describe('a vacuum', () => {
+  test.each([0o600, 0o640, 0o664, 0o604])('keeps the permissions %o', (mode) => {
+    using dir = new TempDir();
+    const path = dir.file('x');
+    using dict = MmapDict.open(path);
+    dict.set('a', 1).set('a', 2);
+    chmodSync(path, mode);
+    const { ino } = statSync(path);
+    dict.vacuum();
+    expect(statSync(path).ino).not.toBe(ino);
+    expect(statSync(path).mode & 0o7777).toBe(mode);
+  });
+
+  test('keeps the owner and the group where it may', () => {
+    using dir = new TempDir();
+    const path = dir.file('x');
+    using dict = MmapDict.open(path);
+    dict.set('a', 1);
+    if (isRoot) chownSync(path, 12345, 54321);
+    chmodSync(path, 0o660);
+    const { uid, gid } = statSync(path);
+    dict.vacuum();
+    expect(statSync(path)).toMatchObject({ uid, gid });
+    expect(statSync(path).mode & 0o7777).toBe(0o660);
+  });
+
+  test.runIf(isRoot)('gives the group no more than others where it may not keep it', () => {
+    using dir = new TempDir();
+    const path = dir.file('x');
+    const syscalls = faultySyscalls(libc(), { call: 'fchown', nth: 0, errno: 'EPERM', persistent: true });
+    using dict = BaseDict.over(NodeFile.open(path, 'a', { syscalls }));
+    dict.set('a', 1);
+    chownSync(path, 12345, 54321);
+    chmodSync(path, 0o664);
+    dict.vacuum();
+    expect(statSync(path).mode & 0o7777).toBe(0o644);
+    expect(dict.get('a')).toBe(1);
+  });
+
+  test('keeps the symbolic link that the file was opened by', () => {
+    using dir = new TempDir();
+    const link = dir.file('link');
+    MmapDict.open(dir.file('x')).close();
+    symlinkSync('x', link);
+    using dict = MmapDict.open(link);
+    using other = MmapDict.open(dir.file('x'));
+    dict.set('a', 1).set('a', 2).vacuum();
+    expect(lstatSync(link).isSymbolicLink()).toBe(true);
+    expect(readlinkSync(link)).toBe('x');
+    expect(lstatSync(dir.file('x')).isFile()).toBe(true);
+    expect(other.get('a')).toBe(2);
+    using again = MmapDict.open(link, { mode: 'r' });
+    expect(again.get('a')).toBe(2);
+  });
+});
