@@ -86,6 +86,33 @@ export function parseDType(spec: DTypeLike): DType {
 /** Marks the types made here, so that nothing is taken for one because of how it looks. */
 const MADE: unique symbol = Symbol('dtype');
 
+/** What a type holds in all: types are made of types, and shared ones count as often as they occur. */
+interface Weight {
+  readonly fields: number;
+  readonly depth: number;
+  /** Characters of names and titles. */
+  readonly characters: number;
+}
+
+const SCALAR_WEIGHT: Weight = Object.freeze({ fields: 0, depth: 0, characters: 0 });
+
+const weightOf = (type: DType): Weight => (type as unknown as { readonly [MADE]: Weight })[MADE];
+
+/** The weight of a structured type, within the budgets. */
+function structWeight(fields: readonly DTypeField[]): Weight {
+  let [total, depth, characters] = [0, 0, 0];
+  for (const { name, title, dtype } of fields) {
+    const within = weightOf(dtype);
+    total += 1 + within.fields;
+    depth = Math.max(depth, within.depth);
+    characters += name.length + (title?.length ?? 0) + within.characters;
+  }
+  if (total > DTYPE_LIMITS.maxFields) throw overLimit('maxFields', total);
+  if (depth >= DTYPE_LIMITS.maxDepth) throw overLimit('maxDepth', depth + 1);
+  if (characters > DTYPE_LIMITS.maxTextLength) throw overLimit('maxTextLength', characters);
+  return { fields: total, depth: depth + 1, characters };
+}
+
 /**
  * Tells a type that {@link parseDType} made; what only looks like one is none.
  *
@@ -298,11 +325,11 @@ function parseUnit(row: DTypeRow, meta: string, bad: () => MmdError): DType['uni
   return Object.freeze({ base, count: times });
 }
 
-function finish(parts: Omit<DType, 'descr'>, descr: () => Descr): DType {
+function finish(parts: Omit<DType, 'descr'>, descr: () => Descr, weight: Weight = SCALAR_WEIGHT): DType {
   // The key order is what people see when they print a type.
   const { name, ...rest } = parts;
   const type = Object.defineProperty({ name, ...rest } as DType, 'descr', { get: descr, enumerable: false });
-  return Object.freeze(Object.defineProperty(type, MADE, { value: true }));
+  return Object.freeze(Object.defineProperty(type, MADE, { value: weight }));
 }
 
 function makeScalar(row: DTypeRow, itemsize: number, byteorder: DType['byteorder'], unit: DType['unit']): DType {
@@ -350,11 +377,13 @@ function subarrayOf(base: DType, shape: unknown): DType {
       hasObject: element.hasObject,
     },
     () => `|V${itemsize}`,
+    weightOf(element),
   );
 }
 
 function makeStruct(fields: readonly DTypeField[], itemsize: number, aligned: boolean): DType {
   if (itemsize > DTYPE_LIMITS.maxItemsize) throw overLimit('maxItemsize', itemsize);
+  const weight = structWeight(fields);
   const taken = new Set<string>();
   for (const { name, title } of fields) {
     if (taken.has(name) || (title !== undefined && taken.has(title)) || title === name) {
@@ -374,12 +403,13 @@ function makeStruct(fields: readonly DTypeField[], itemsize: number, aligned: bo
       itemsize,
       byteorder: '|',
       alignment,
-      spec: packed ? specList(fields) : specDict(fields, itemsize),
+      spec: packed && !aligned ? specList(fields) : specDict(fields, itemsize, aligned),
       fields,
       hasObject: fields.some(({ dtype }) => dtype.hasObject),
       ...(aligned ? { alignedStruct: true as const } : {}),
     },
     () => descrList(fields, itemsize),
+    weight,
   );
 }
 
@@ -401,13 +431,14 @@ function specList(fields: readonly DTypeField[]): DTypeSpec {
   });
 }
 
-function specDict(fields: readonly DTypeField[], itemsize: number): DTypeSpec {
+function specDict(fields: readonly DTypeField[], itemsize: number, aligned: boolean): DTypeSpec {
   return Object.freeze({
     names: fields.map(({ name }) => name),
     formats: fields.map(({ dtype }) => dtype.spec),
     offsets: fields.map(({ offset }) => offset),
     ...(fields.some(({ title }) => title !== undefined) ? { titles: fields.map(({ title }) => title ?? null) } : {}),
     itemsize,
+    ...(aligned ? { aligned } : {}),
   });
 }
 

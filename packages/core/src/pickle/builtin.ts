@@ -15,6 +15,8 @@ export interface ReadContext {
   /** Arrays over borrowed bytes may be stored into. */
   readonly writable: boolean;
   readonly encoding: Encoding;
+  /** Counts what a call copies or walks: 2 units a byte or character, 64 an item. @throws MmdError LIMIT_EXCEEDED */
+  work(units: number): void;
   /** The space of keys shared by the dicts and sets of this pickle. */
   space(): KeySpace;
 }
@@ -34,7 +36,7 @@ export class Unfinished {
 
 /**
  * Makes a value of arguments. Returns undefined for arguments that are not exactly of the known shape: the object
- * then stays opaque. Never throws, never calls anything of the input's.
+ * then stays opaque. Throws nothing but LIMIT_EXCEEDED, never calls anything of the input's.
  */
 export type Reconstruct = (
   args: readonly unknown[],

@@ -10,6 +10,7 @@ import { PyDict } from './values/dict.ts';
 import { OpaqueGlobal, type OpaqueKind, OpaqueObject } from './values/opaque.ts';
 import { FrozenSet, PySet } from './values/set.ts';
 import { Tuple } from './values/tuple.ts';
+import { weigh } from './work.ts';
 
 /** Pushes the object that a call would make: by the allow-list, else an opaque one. */
 export function call(
@@ -26,7 +27,9 @@ export function call(
     const plain = lookThrough(m, callable, args);
     if (plain) return;
   }
-  const value = m.globals.reconstruct(callable)?.(args, m, kind, kwargs);
+  const reconstruct = m.globals.reconstruct(callable);
+  if (reconstruct !== undefined) m.work(weigh(args));
+  const value = reconstruct?.(args, m, kind, kwargs);
   if (value !== undefined && !(value instanceof Unfinished)) {
     m.push(value);
     return;
@@ -52,6 +55,7 @@ function lookThrough(m: Machine, { module, name }: OpaqueGlobal, args: readonly 
   if (module === 'builtins' && name === 'getattr') {
     const plain = first instanceof OpaqueGlobal && typeof second === 'string' && args.length === 2;
     if (!plain || second === '' || second.includes('.')) return false;
+    m.work(2 * (first.name.length + second.length));
     m.push(m.globals.global(first.module, `${first.name}.${second}`));
     return true;
   }
@@ -110,7 +114,8 @@ export function setItems(m: Machine, height: number): void {
   const dict = itemUnder(m, height);
   if ((m.height - height) % 2 === 1) throw m.error('BAD_OPCODE', 'a key without a value');
   if (dict instanceof PyDict) PyDict.fill(dict, stack, height, m.height, m.space);
-  else if (dict instanceof OpaqueObject) OpaqueObject.operate(dict, { op: 'SETITEM', pairs: stack.slice(height, m.height) });
+  else if (dict instanceof OpaqueObject)
+    OpaqueObject.operate(dict, { op: 'SETITEM', pairs: stack.slice(height, m.height) });
   else if (dict instanceof Map) for (let i = height; i < m.height; i += 2) dict.set(stack[i], stack[i + 1]);
   else throw m.error('BAD_OPCODE', 'SETITEM on something that is not a dict');
   m.height = height;
@@ -122,7 +127,8 @@ export function addItems(m: Machine, height: number): void {
   const set = itemUnder(m, height);
   if (set instanceof FrozenSet) throw m.error('BAD_OPCODE', 'ADDITEMS on a frozenset');
   if (set instanceof PySet) PySet.fill(set, stack, height, m.height, m.space);
-  else if (set instanceof OpaqueObject) OpaqueObject.operate(set, { op: 'ADDITEMS', items: stack.slice(height, m.height) });
+  else if (set instanceof OpaqueObject)
+    OpaqueObject.operate(set, { op: 'ADDITEMS', items: stack.slice(height, m.height) });
   else if (set instanceof Set) for (let i = height; i < m.height; i++) set.add(stack[i]);
   else throw m.error('BAD_OPCODE', 'ADDITEMS on something that is not a set');
   m.height = height;

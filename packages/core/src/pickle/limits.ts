@@ -12,10 +12,14 @@ export const LIMITS = {
   opcodes: { value: 1_000_000_000, why: 'an opcode costs at most one input byte, and about 10 ns' },
   memo: { value: 100_000_000, why: 'slots in use; each holds an object alive' },
   stack: { value: 100_000_000, why: 'items; no pickler leaves more than its batch of 1000 and the nesting depth' },
-  depth: { value: 5_000_000, why: 'pending marks when reading, nested values when writing; neither recurses' },
+  depth: { value: 500_000, why: 'pending marks when reading, nested values when writing; neither recurses' },
   string: { value: 536_870_888, why: 'bytes of one string: the longest that V8 can hold' },
-  integer: { value: 16_777_216, why: 'bytes, or decimal digits, of one integer' },
+  integer: { value: 4_194_304, why: 'bytes, or decimal digits, of one integer: half a second to convert' },
   bytes: { value: 17_179_869_184, why: 'bytes that are decoded into new memory, summed up; borrowed views are free' },
+  work: {
+    value: 128,
+    why: 'units that known calls may copy or walk for a byte of input, beyond 16 Mi: only sharing makes it more than a few',
+  },
   text: { value: 100_000_000, why: 'characters of a disassembly, which indentation makes quadratic in the marks' },
   keys: { value: 50_000_000, why: 'parts of dict keys and set items that are not plain strings, summed up' },
 } as const;

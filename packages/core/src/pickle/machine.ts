@@ -19,6 +19,7 @@ import { KeySpace } from './values/keys.ts';
 import { OpaqueObject } from './values/opaque.ts';
 import { ByteArray, PyFloat, PyString } from './values/scalars.ts';
 import { tupleOf1, tupleOf2 } from './values/tuple.ts';
+import { weigh } from './work.ts';
 
 /** Strings up to this many bytes are looked up among those already read. */
 const CACHED_LENGTH = 24;
@@ -27,6 +28,9 @@ const MISSES = 256;
 
 /** Stack items that are kept from one pickle to the next. */
 const KEPT_STACK = 256;
+
+/** Units of the budget `work` that every pickle has, however short it is. */
+const FREE_WORK = 16_777_216;
 
 const CANONICAL_NAN = 0x7ff8000000000000n;
 
@@ -73,6 +77,7 @@ export class Machine implements ReadContext {
   buffers: Iterator<Uint8Array> | undefined;
   bufferCount = 0;
   #decoded = 0;
+  #worked = 0;
   #space: KeySpace | undefined;
   /** The room behind long lists. */
   readonly #rooms = new Map<unknown[], number>();
@@ -129,6 +134,7 @@ export class Machine implements ReadContext {
     this.buffers = this.options.buffers?.[Symbol.iterator]();
     this.bufferCount = 0;
     this.#decoded = 0;
+    this.#worked = 0;
     this.reducedAt = -1;
     this.#space = undefined;
     this.proto = this.entry ? 4 : 0;
@@ -210,7 +216,8 @@ export class Machine implements ReadContext {
           if (pos >= this.limit) throw this.truncated(pos, 1);
           const length = bytes[pos++]!;
           if (pos + length > this.limit) throw this.truncated(pos, length);
-          stack[height++] = length <= CACHED_LENGTH && !lossless ? this.#shortText(pos, length) : this.text(pos, length);
+          stack[height++] =
+            length <= CACHED_LENGTH && !lossless ? this.#shortText(pos, length) : this.text(pos, length);
           pos += length;
           break;
         }
@@ -220,7 +227,8 @@ export class Machine implements ReadContext {
           const length = view.getUint32(pos, true);
           pos += 4;
           if (pos + length > this.limit) throw this.truncated(pos, length);
-          stack[height++] = length <= CACHED_LENGTH && !lossless ? this.#shortText(pos, length) : this.text(pos, length);
+          stack[height++] =
+            length <= CACHED_LENGTH && !lossless ? this.#shortText(pos, length) : this.text(pos, length);
           pos += length;
           break;
         }
@@ -368,6 +376,7 @@ export class Machine implements ReadContext {
     if (waiting === undefined) return false;
     this.unfinished!.delete(placeholder);
     if (this.unfinished!.size === 0) this.unfinished = null;
+    if (Array.isArray(state)) this.work(weigh(state));
     const value = waiting.shared ? undefined : waiting.finish(state);
     if (value === undefined) return false;
     this.stack[this.height - 1] = value;
@@ -415,6 +424,14 @@ export class Machine implements ReadContext {
   /** Counts memory that is about to be taken. */
   spend(count: number): void {
     if ((this.#decoded += count) > this.limits.bytes) throw this.exceeded('bytes');
+  }
+
+  /** Counts what calls copy or walk: through shared arguments that can be far more than the input. */
+  work(units: number): void {
+    this.#worked += units;
+    if (this.#worked > FREE_WORK && this.#worked > FREE_WORK + (this.end - this.origin) * this.limits.work) {
+      throw this.exceeded('work');
+    }
   }
 
   /** UTF-8 text that lies inside the input. */
@@ -523,5 +540,6 @@ export class Machine implements ReadContext {
 /**
  * V8 drops a hidden class, and the machine code that was compiled for it, at the first collection that finds no
  * object of the class alive. Machines live as long as one `load`, so one is kept for its class.
+ * @kept
  */
 export const KEPT: Machine = new Machine();

@@ -24,6 +24,9 @@ import { stepsOf, type WriteContext } from './writers.ts';
 
 /** Items per APPENDS or SETITEMS, as CPython does: what a reader has to keep on its stack. */
 const BATCH = 1000;
+/** Records within these bounds stay below a frame's size: 32 * (2 * (3 * 255 + 2)) bytes. */
+const FLAT_ITEMS = 32;
+const FLAT_TEXT = 255;
 /** Dict keys that are remembered, so that a repeated one costs two bytes. */
 const REMEMBERED_TEXTS = 4096;
 /** Bytes of this size are one object in Python too when they are one here. */
@@ -68,6 +71,8 @@ export class Pickler implements WriteContext {
   readonly #memo = new PutMemo();
   #globals = new Map<string, number>();
   #texts = new Map<string, number>();
+  /** The first of equal plain types: which are one object depends on what was parsed before. */
+  #types = new Map<string, object>();
   #dicts = 0;
 
   constructor(
@@ -97,6 +102,7 @@ export class Pickler implements WriteContext {
       this.#memo.clear();
       if (this.#globals.size > 0) this.#globals = new Map();
       if (this.#texts.size > 0) this.#texts = new Map();
+      if (this.#types.size > 0) this.#types = new Map();
     }
   }
 
@@ -319,10 +325,19 @@ export class Pickler implements WriteContext {
   }
 
   #plain(value: object): void {
-    if (isDType(value) || isArraySource(value)) {
+    if (isDType(value)) {
+      const spec = typeof value.spec === 'string' ? value.spec : undefined;
+      const first = spec === undefined ? value : (this.#types.get(spec) ?? value);
+      if (first !== value && this.#recall(first)) return;
+      if (spec !== undefined) this.#types.set(spec, value);
       this.#steps(value);
       return;
     }
+    if (isArraySource(value)) {
+      this.#steps(value);
+      return;
+    }
+    if (this.#depth === 0 && this.#flat(value)) return;
     this.#newDict(value);
     const keys = Object.keys(value);
     if (keys.length === 0) return;
@@ -330,6 +345,39 @@ export class Pickler implements WriteContext {
     const { scratch } = frame;
     for (const key of keys) scratch.push(key, (value as Record<string, unknown>)[key]);
     frame.items = scratch;
+  }
+
+  /**
+   * A whole pickle that is one record of numbers, texts, booleans and null, the usual entry of a log: no frame and no
+   * memo, for nothing in it can be referred to again; `for in` spares the list of keys. The opcodes are those of the
+   * long way. False, and nothing written, where it is something else.
+   */
+  #flat(value: object): boolean {
+    const { sink } = this;
+    const start = sink.length;
+    sink.u8(C.EMPTY_DICT);
+    sink.u8(C.MARK);
+    let count = 0;
+    for (const key in value) {
+      if (!Object.hasOwn(value, key)) continue;
+      const item = (value as Record<string, unknown>)[key];
+      const type = typeof item;
+      const scalar = type === 'number' || type === 'boolean' || item === null;
+      const fits = scalar || (type === 'string' && (item as string).length <= FLAT_TEXT);
+      if (!fits || count === FLAT_ITEMS || key.length > FLAT_TEXT) {
+        sink.length = start;
+        return false;
+      }
+      this.#text(key);
+      this.#item(item);
+      count++;
+    }
+    if (count > 1) {
+      sink.u8(C.SETITEMS);
+      return true;
+    }
+    sink.length = start;
+    return false;
   }
 
   #tuple(value: Tuple): void {
@@ -344,7 +392,7 @@ export class Pickler implements WriteContext {
     this.#pop(frame);
     if (value !== null && this.#memo.has(value)) {
       if (end > 3) sink.u8(C.POP_MARK);
-      else for (let i = 0; i < end; i++) sink.u8(C.POP);
+      else this.#drop(end);
       this.#recall(value);
       return;
     }
@@ -358,9 +406,18 @@ export class Pickler implements WriteContext {
       return;
     }
     // Completed, with all that follows, inside its own arguments.
-    this.sink.u8(C.POP);
+    this.#drop(1);
     this.#recall(value);
     this.#pop(this.#frames[this.#depth - 1]!);
+  }
+
+  /**
+   * Takes items off the stack again. A POP right after a REDUCE would say that the call was made for its effect on its
+   * first argument: None stands in between.
+   */
+  #drop(count: number): void {
+    this.sink.u8(C.NONE);
+    for (let i = 0; i <= count; i++) this.sink.u8(C.POP);
   }
 
   #fill({ kind, items }: Fill): void {

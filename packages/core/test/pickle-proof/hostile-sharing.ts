@@ -7,6 +7,7 @@
 
 import { asm, call, concat, dict, global, int, type Part, pickle, repeat, str, tuple } from './assembler.ts';
 import type { HostileCase } from './hostile-case.ts';
+import { seeded } from './mutations.ts';
 
 const MILLION = 1_000_000;
 const PROTO = asm(['PROTO', 4]);
@@ -62,6 +63,15 @@ const plainType = (code: string): Part => [
   'POP',
 ];
 const hugeInt = (size: number, fill: number): Part => ['LONG4', new Uint8Array(size).fill(fill, 0, size - 1)];
+
+/** A positive odd number of seeded bytes. */
+function oddInt(size: number, seed: number): Part {
+  const draw = seeded(seed);
+  const bytes = Uint8Array.from({ length: size }, () => draw(256));
+  bytes[0] = (bytes[0] as number) | 1;
+  bytes[size - 1] = 0x55;
+  return ['LONG4', bytes];
+}
 
 const ROWS: readonly HostileCase[] = [
   { name: 'sharing: a tuple of 2^60 leaves', bytes: () => whole(asm('NONE'), doubled(60)), gives: 'inert' },
@@ -415,6 +425,79 @@ const ROWS: readonly HostileCase[] = [
     bytes: () => whole(asm('MARK'), repeat(MILLION, ['LONG1', 2n ** 66n]), asm('LIST')),
   },
   { name: 'numbers: a UUID of a million letters', bytes: () => pickle(call('uuid UUID', str('{'.repeat(MILLION)))) },
+  {
+    name: 'types: a dtype whose align flag is a tuple of 2^60 leaves',
+    bytes: () => whole(asm(global('numpy dtype'), str('f8'), 'NONE'), doubled(60), asm('NEWTRUE', 'TUPLE3', 'REDUCE')),
+  },
+  {
+    name: 'types: a dtype whose align flag is a tuple 300,000 deep',
+    bytes: () =>
+      whole(
+        asm(global('numpy dtype'), str('f8'), 'NONE'),
+        repeat(300_000, 'TUPLE1'),
+        asm('NEWTRUE', 'TUPLE3', 'REDUCE'),
+      ),
+  },
+  {
+    name: 'types: a struct whose 1,000 fields are named by one text of a million letters',
+    bytes: () =>
+      whole(
+        bigText,
+        asm('POP', global('numpy dtype'), 'MARK'),
+        ...Array.from({ length: 1000 }, (_, i) =>
+          asm('MARK', 'MARK', ['BINGET', 0], str(`${i}`), 'TUPLE', str('<f8'), 'TUPLE'),
+        ),
+        asm('LIST', 'TUPLE1', 'REDUCE'),
+      ),
+  },
+  {
+    name: 'sharing: one array in Fortran order of a megabyte that is reshaped 20,000 times',
+    bytes: () =>
+      whole(
+        asm(
+          call(
+            'numpy ndarray',
+            tuple(int(1000), int(1000)),
+            str('|u1'),
+            ['BYTEARRAY8', new Uint8Array(MILLION)],
+            int(0),
+            'NONE',
+            str('F'),
+          ),
+          ['BINPUT', 0],
+        ),
+        calledOver('numpy reshape', 20_000, [], tuple(int(MILLION))),
+      ),
+  },
+  {
+    name: 'sharing: 2,000 attributes of one text of a million letters, through getattr',
+    bytes: () =>
+      whole(
+        bigText,
+        asm('POP', global('builtins getattr'), ['BINPUT', 1], 'MARK'),
+        ...Array.from({ length: 2000 }, (_, i) =>
+          asm(['BINGET', 1], global(`module${i} name`), ['BINGET', 0], 'TUPLE2', 'REDUCE'),
+        ),
+        asm('LIST'),
+      ),
+  },
+  {
+    name: 'numbers: a Fraction of two ints of 100,000 bytes that have nothing in common',
+    bytes: () => pickle(call('fractions Fraction', oddInt(100_000, 12345), oddInt(100_000, 54321))),
+  },
+  {
+    name: 'numbers: one pair of ints of 2,000 bytes as 2,000 Fractions',
+    bytes: () =>
+      whole(
+        asm(oddInt(2000, 12345), oddInt(2000, 54321), 'TUPLE2', ['BINPUT', 0], global('fractions Fraction'), [
+          'BINPUT',
+          1,
+        ]),
+        asm('MARK'),
+        repeat(2000, ['BINGET', 1], ['BINGET', 0], 'REDUCE'),
+        asm('LIST'),
+      ),
+  },
   {
     name: '200,000 globals of different names',
     bytes: () =>

@@ -7,7 +7,7 @@
 import { decodeLatin1 } from '../../bytes/utf8.ts';
 import { isDType, parseDType } from '../../ndarray/descr.ts';
 import type { DType, DTypeSpec } from '../../ndarray/dtypes.ts';
-import { type Reconstruct, type Reduction, Unfinished } from '../builtin.ts';
+import { type ReadContext, type Reconstruct, type Reduction, Unfinished } from '../builtin.ts';
 import { PyDict } from '../values/dict.ts';
 import { RecordType } from '../values/numpy.ts';
 import { OpaqueGlobal } from '../values/opaque.ts';
@@ -76,49 +76,65 @@ function dictSpec(dict: PyDict, depth: number): DTypeSpec | undefined {
 }
 
 /** The dtype that an argument of numpy's functions names: a dtype, text, a list of fields, a dict. */
-export function dtypeOf(value: unknown): DType | undefined {
+export function dtypeOf(value: unknown, context: ReadContext): DType | undefined {
+  if (isDType(value)) return value;
   const spec = specOf(value);
-  return spec === undefined ? undefined : attempt(() => parseDType(spec));
+  return spec === undefined
+    ? undefined
+    : counted(
+        attempt(() => parseDType(spec)),
+        context,
+      );
+}
+
+/** A structured type is written down when it is made, with all types within it. */
+function counted(dtype: DType | undefined, context: ReadContext): DType | undefined {
+  if (dtype?.fields !== undefined) context.work(2 * dtype.name.length);
+  return dtype;
 }
 
 /** A dtype, told from one of records. */
-export function typeOf(value: unknown): { dtype: DType; record: boolean } | undefined {
-  const dtype = dtypeOf(value);
+export function typeOf(value: unknown, context: ReadContext): { dtype: DType; record: boolean } | undefined {
+  const dtype = dtypeOf(value, context);
   return dtype === undefined ? undefined : { dtype, record: value instanceof RecordType };
 }
 
 /** `numpy.dtype(typestr, align, copy)` followed by a state, as numpy writes it, or `numpy.dtype(spec)`. */
-export const readDType: Reconstruct = (args) => {
+export const readDType: Reconstruct = (args, context) => {
   const [given, align, copy] = args;
   const spec = textOf(given);
   if (args.length === 1) {
     if (spec instanceof Tuple && isRecord(spec[0])) {
-      const dtype = spec.length === 2 ? dtypeOf(spec[1]) : undefined;
+      const dtype = spec.length === 2 ? dtypeOf(spec[1], context) : undefined;
       return dtype === undefined ? undefined : new RecordType(dtype);
     }
-    return dtypeOf(spec);
+    return dtypeOf(spec, context);
   }
   const text = typeof spec === 'string';
-  if (args.length !== 3 || Number(align) !== 0 || Number(copy) !== 1 || !(text || isRecord(spec))) return undefined;
+  if (args.length !== 3 || flagOf(align) !== 0 || flagOf(copy) !== 1 || !(text || isRecord(spec))) return undefined;
   return new Unfinished((state) => {
-    const dtype = state instanceof Tuple ? attempt(() => finish(text ? spec : '', state)) : undefined;
+    const dtype = state instanceof Tuple ? attempt(() => finish(text ? spec : '', state, context)) : undefined;
     return dtype === undefined || text ? dtype : new RecordType(dtype);
   });
 };
 
 /** The dtype of numpy's state: version, byte order, sub-array, names, fields, itemsize, alignment, flags, metadata. */
-function finish(typestr: string, state: Tuple): DType | undefined {
+function finish(typestr: string, state: Tuple, context: ReadContext): DType | undefined {
   const [version, mark, subarray, names, fields, itemsize, , flags, metadata] = state;
   const order = textOf(mark);
   const versioned = (version === 3 && state.length === 8) || (version === 4 && state.length === 9);
   if (!versioned || typeof order !== 'string' || !/^[<>|=]$/.test(order)) return undefined;
-  if (subarray !== null) return names === null ? dtypeOf(subarray) : undefined;
-  if (names !== null) return plainMetadata(metadata) ? finishFields(names, fields, itemsize, flags) : undefined;
+  if (subarray !== null) return names === null ? dtypeOf(subarray, context) : undefined;
+  if (names !== null)
+    return plainMetadata(metadata) ? counted(finishFields(names, fields, itemsize, flags), context) : undefined;
   const unit = /^[mM]8$/.test(typestr) ? unitOf(metadata) : plainMetadata(metadata) ? '' : undefined;
   if (unit === undefined) return undefined;
   const code = typestr.replace(/^O\d+$/, 'O');
   return parseDType(`${order === '|' || order === '=' ? '' : order}${code}${unit}`);
 }
+
+/** A bool, or the int that Python 2 writes for one. */
+const flagOf = (value: unknown): unknown => (typeof value === 'boolean' ? Number(value) : value);
 
 /** Text that Python 2 wrote, which the encoding 'bytes' leaves as bytes. */
 const textOf = (value: unknown): unknown => (value instanceof Uint8Array ? decodeLatin1(value) : value);

@@ -80,7 +80,7 @@ const readReconstruct: Reconstruct = (args, context) => {
 function finishArray(state: readonly unknown[], record: boolean, context: ReadContext): NDArray | undefined {
   const [dims, type, fortran, data] = state;
   const shape = shapeOf(dims);
-  const known = typeOf(type);
+  const known = typeOf(type, context);
   if (shape === undefined || known === undefined || typeof fortran !== 'boolean' || known.record !== record)
     return undefined;
   const { dtype } = known;
@@ -96,7 +96,7 @@ function finishArray(state: readonly unknown[], record: boolean, context: ReadCo
 const readFromBuffer: Reconstruct = (args, context) => {
   const [data, type, dims, order, axes] = args;
   const buffer = bufferOf(data);
-  const dtype = dtypeOf(type);
+  const dtype = dtypeOf(type, context);
   const shape = shapeOf(dims);
   if (buffer === undefined || dtype === undefined || shape === undefined) return undefined;
   const writable = buffer.writable && context.writable;
@@ -113,7 +113,7 @@ const readFromBuffer: Reconstruct = (args, context) => {
 const readNDArray: Reconstruct = (args, context) => {
   const [dims, type, data, offset = 0, strides = null, order = 'C'] = args;
   const buffer = bufferOf(data);
-  const dtype = dtypeOf(type);
+  const dtype = dtypeOf(type, context);
   const shape = shapeOf(dims);
   const ordered = order === 'C' || order === 'F';
   if (buffer === undefined || dtype === undefined || shape === undefined || !ordered) return undefined;
@@ -128,7 +128,7 @@ const readNDArray: Reconstruct = (args, context) => {
 function readFlat(copies: boolean): Reconstruct {
   return (args, context) => {
     const buffer = bufferOf(args[0]);
-    const dtype = args.length === 2 ? dtypeOf(args[1]) : undefined;
+    const dtype = args.length === 2 ? dtypeOf(args[1], context) : undefined;
     if (buffer === undefined || dtype === undefined || !(dtype.itemsize > 0)) return undefined;
     const { bytes } = buffer;
     return arrayOver(
@@ -141,16 +141,17 @@ function readFlat(copies: boolean): Reconstruct {
   };
 }
 
-const readReshape: Reconstruct = (args) => {
+const readReshape: Reconstruct = (args, context) => {
   const [array, dims] = args;
   const shape = args.length === 2 ? shapeOf(dims) : undefined;
   if (!(array instanceof NDArray) || shape === undefined) return undefined;
+  if (!array.isContiguous()) context.work(2 * array.nbytes);
   return attempt(() => array.reshape(shape));
 };
 
 /** `scalar(dtype, bytes)`. */
-const readScalar: Reconstruct = (args) => {
-  const known = args.length === 2 ? typeOf(args[0]) : undefined;
+const readScalar: Reconstruct = (args, context) => {
+  const known = args.length === 2 ? typeOf(args[0], context) : undefined;
   const bytes = bytesOf(args[1]);
   if (known === undefined || bytes === undefined) return undefined;
   return attempt(() => new NumpyScalar(known.dtype, bytes, known.record));

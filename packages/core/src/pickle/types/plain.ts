@@ -40,7 +40,10 @@ function encodeText(text: unknown, encoding: unknown): Uint8Array | undefined {
   return encoding === 'utf-8' || encoding === 'utf8' ? encodeUtf8(text) : undefined;
 }
 
-const copyArray = (bytes: Uint8Array): ByteArray => new ByteArray(bytes);
+function copyArray(bytes: Uint8Array, context: ReadContext): ByteArray {
+  context.work(2 * bytes.length);
+  return new ByteArray(bytes);
+}
 
 /** The builtin exceptions of every Python 3. */
 // biome-ignore format: a table
@@ -88,12 +91,12 @@ export const PLAIN_ROWS: readonly TypeRow[] = [
   {
     python: 'bytearray',
     globals: {
-      'builtins bytearray': (args) => {
+      'builtins bytearray': (args, context) => {
         const [first, encoding] = args;
         if (args.length === 0) return new ByteArray(0);
-        if (args.length === 1) return first instanceof Uint8Array ? copyArray(first) : undefined;
+        if (args.length === 1) return first instanceof Uint8Array ? copyArray(first, context) : undefined;
         const bytes = args.length === 2 ? encodeText(first, encoding) : undefined;
-        return bytes === undefined ? undefined : copyArray(bytes);
+        return bytes === undefined ? undefined : copyArray(bytes, context);
       },
     },
   },

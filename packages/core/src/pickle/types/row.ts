@@ -31,12 +31,12 @@ export function row<T extends object>(
   return { python, type, globals, reduce };
 }
 
-/** Makes a value by a constructor that checks its arguments; undefined if it refuses them. */
+/** Makes a value by a constructor that checks its arguments; undefined if it refuses them. The budget is no refusal. */
 export function attempt<T>(make: () => T): T | undefined {
   try {
     return make();
   } catch (error) {
-    if (isMmdError(error)) return undefined;
+    if (isMmdError(error) && error.limit !== 'work') return undefined;
     throw error;
   }
 }

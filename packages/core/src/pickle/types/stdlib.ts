@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Reconstruct, Unfinished } from '../builtin.ts';
+import { type ReadContext, type Reconstruct, Unfinished } from '../builtin.ts';
 import {
   Counter,
   DefaultDict,
@@ -24,13 +24,24 @@ import { attempt, isInteger, reduceCall, row, type TypeRow } from './row.ts';
 const oneText = (args: readonly unknown[]): string | undefined =>
   args.length === 1 && typeof args[0] === 'string' ? args[0] : undefined;
 
-function readFraction(args: readonly unknown[]): PyFraction | undefined {
-  const [numerator, denominator] = args;
-  if (args.length === 2 && isInteger(numerator) && isInteger(denominator)) {
-    return attempt(() => new PyFraction(numerator, denominator));
+/** Bits of a numerator or denominator; finding lowest terms takes quadratic time, so longer fractions stay opaque. */
+const MAX_FRACTION = 16_384;
+
+const bitsOf = (value: number | bigint): number => (typeof value === 'number' ? 53 : 4 * value.toString(16).length);
+
+function readFraction(args: readonly unknown[], context: ReadContext): PyFraction | undefined {
+  let [numerator, denominator] = args;
+  if (args.length === 1) {
+    const text = oneText(args) ?? '';
+    const match = text.length < MAX_FRACTION / 2 ? /^(-?\d+)(?:\/(\d+))?$/.exec(text) : null;
+    if (match === null) return undefined;
+    [numerator, denominator] = [BigInt(match[1]!), BigInt(match[2] ?? 1)];
   }
-  const match = /^(-?\d+)(?:\/(\d+))?$/.exec(oneText(args) ?? '');
-  return match === null ? undefined : attempt(() => new PyFraction(BigInt(match[1]!), BigInt(match[2] ?? 1)));
+  if (args.length > 2 || !isInteger(numerator) || !isInteger(denominator)) return undefined;
+  const [top, bottom] = [bitsOf(numerator), bitsOf(denominator)];
+  if (top > MAX_FRACTION || bottom > MAX_FRACTION) return undefined;
+  context.work((top * bottom) / 256);
+  return attempt(() => new PyFraction(numerator, denominator));
 }
 
 /** The state of a UUID: its 128 bits as one int, and nothing else. */

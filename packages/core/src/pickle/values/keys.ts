@@ -36,6 +36,11 @@ function nameOf(value: unknown): string {
     : typeof value;
 }
 
+/** Canonical strings longer than this are replaced by a serial number inside others, which would copy them. */
+const LONG_KEY = 64;
+/** Characters that cost as much as one part. */
+const CHARACTERS = 16;
+
 /** Tuples longer than this are remembered when they were checked. */
 const SHORT_TUPLE = 16;
 
@@ -74,6 +79,10 @@ export class KeySpace {
   /** Canonical strings of tuples and frozensets, by their parts: the string stays short, however deep they nest. */
   readonly #parts = new Map<string, string>();
   readonly #cache = new WeakMap<object, string>();
+  /** Short strings for objects with long ones. */
+  readonly #shorts = new WeakMap<object, string>();
+  /** Short strings for long ones. */
+  readonly #long = new Map<string, string>();
   /** Tuples that were checked, where checking again would cost. */
   readonly #hashable = new WeakSet<object>();
 
@@ -94,8 +103,11 @@ export class KeySpace {
         return value ? 'i1' : 'i0';
       case 'number':
         return this.number(value);
-      case 'bigint':
-        return integerKey(value);
+      case 'bigint': {
+        const key = integerKey(value);
+        this.spend(key.length / CHARACTERS);
+        return key;
+      }
       case 'undefined':
         throw unhashable(value);
       default:
@@ -114,26 +126,60 @@ export class KeySpace {
     return `${prefix}#${this.#serial++}`;
   }
 
-  #spend(count: number): void {
+  /**
+   * Counts what keys cost beyond a few parts: the budget `keys`.
+   * @throws MmdError LIMIT_EXCEEDED
+   */
+  spend(count: number): void {
     this.#work += count;
     if (this.#work > this.#maximum) throw limitExceeded('keys', this.#maximum);
   }
 
   #object(value: object): string {
-    this.#spend(1);
+    this.spend(1);
     if (composite(value)) return this.#composite(value);
-    if ('pyKey' in value) return (value as Keyed).pyKey(this) ?? this.identity(value);
+    const known = this.#cache.get(value);
+    if (known !== undefined) return known;
+    if ('pyKey' in value) return this.#kept(value, (value as Keyed).pyKey(this) ?? this.identity(value));
     if (value instanceof Complex) {
       return value.im === 0 ? this.number(value.re) : `c${this.number(value.re)},${this.number(value.im)}`;
     }
     const prototype: unknown = Object.getPrototypeOf(value);
-    if (value instanceof Uint8Array) return `b${decodeLatin1(value)}`;
-    if (isDType(value)) return `dtype${JSON.stringify(value.spec)}`;
+    if (value instanceof Uint8Array) return this.#kept(value, `b${decodeLatin1(value)}`);
+    if (isDType(value)) return this.#kept(value, `dtype${JSON.stringify(value.spec)}`);
     const plain = prototype === Object.prototype || prototype === null;
     if (plain || Array.isArray(value) || ArrayBuffer.isView(value) || value instanceof Map || value instanceof Set) {
       throw unhashable(value);
     }
     return this.identity(value);
+  }
+
+  /** Remembers what cost something to find. */
+  #kept(value: object, key: string): string {
+    if (key.length > LONG_KEY) {
+      this.spend(key.length / CHARACTERS);
+      this.#cache.set(value, key);
+    }
+    return key;
+  }
+
+  /** A string that stands for a canonical string inside another: short, and the same for the same one. */
+  #part(child: unknown): string {
+    // A text is looked up as it is: the text of a memo slot knows its hash.
+    const object = typeof child === 'object' && child !== null;
+    const met = object ? this.#shorts.get(child) : undefined;
+    if (met !== undefined) return met;
+    const text = typeof child === 'string';
+    const key = text ? child : this.key(child);
+    if (key.length <= LONG_KEY) return text ? `s${key}` : key;
+    const looked = text ? key : `!${key}`;
+    let short = this.#long.get(looked);
+    if (short === undefined) {
+      this.spend(key.length / CHARACTERS);
+      this.#long.set(looked, (short = this.#next('l')));
+    }
+    if (object) this.#shorts.set(child, short);
+    return short;
   }
 
   /**
@@ -148,7 +194,7 @@ export class KeySpace {
     const pending: Tuple[] = [root];
     for (let top = pending.pop(); top !== undefined; top = pending.pop()) {
       if (this.#hashable.has(top)) continue;
-      this.#spend(top.length);
+      this.spend(top.length);
       let remember = top.length > SHORT_TUPLE;
       for (const child of top) {
         if (child instanceof Tuple) {
@@ -174,7 +220,7 @@ export class KeySpace {
       const depth = pending.length;
       if (!this.#cache.has(top)) {
         for (const child of itemsOf(top)) {
-          this.#spend(1);
+          this.spend(1);
           if (composite(child) && !this.#cache.has(child)) pending.push(child);
         }
         if (pending.length > depth) continue;
@@ -188,7 +234,7 @@ export class KeySpace {
   #join(value: Composite): string {
     const parts: string[] = [];
     for (const child of itemsOf(value)) {
-      const key = this.key(child);
+      const key = this.#part(child);
       parts.push(`${key.length}:${key}`);
     }
     const kind = value instanceof Tuple ? 't' : 'z';

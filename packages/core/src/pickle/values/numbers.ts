@@ -10,6 +10,8 @@ import { integerKey, type Keyed, type KeySpace } from './keys.ts';
 
 const DECIMAL = /^([+-]?)(?:(\d+)(?:\.(\d*))?|\.(\d+))(?:E([+-]?\d+))?$/i;
 const SPECIAL = /^[+-]?(?:inf(?:inity)?|s?nan\d*)$/i;
+/** Digits beyond which converting is counted against the budget of keys. */
+const MAX_DIGITS = 1000;
 /** Exponents beyond this are compared by their digits, not as one long number. */
 const MAX_EXPONENT = 1000;
 
@@ -51,14 +53,22 @@ export class PyDecimal implements Keyed {
     const match = DECIMAL.exec(this.text);
     if (match === null) return space.number(this.toNumber());
     const [, sign, whole = '', after = '', only = '', exponent = '0'] = match;
+    if (this.text.length > MAX_DIGITS) space.spend(this.text.length);
     const digits = (whole + after + only).replace(/^0+/, '');
-    const significant = digits.replace(/0+$/, '');
+    const significant = withoutZeros(digits);
     if (significant === '') return 'i0';
     const power = Number(exponent) - after.length - only.length + digits.length - significant.length;
     if (!(Math.abs(power) <= MAX_EXPONENT)) return `d${sign === '-' ? '-' : ''}${significant}E${power}`;
     const value = BigInt(`${sign === '-' ? '-' : ''}${significant}`);
     return rationalKey(power > 0 ? value * 10n ** BigInt(power) : value, power < 0 ? 10n ** BigInt(-power) : 1n);
   }
+}
+
+/** Digits without the zeros at their end. */
+function withoutZeros(digits: string): string {
+  let end = digits.length;
+  while (end > 0 && digits[end - 1] === '0') end--;
+  return digits.slice(0, end);
 }
 
 /** Python's `fractions.Fraction`: always in lowest terms, with a positive denominator. */
@@ -90,7 +100,7 @@ export class PyFraction implements Keyed {
 
   /** @internal */
   pyKey(): string {
-    return rationalKey(this.numerator, this.denominator);
+    return lowestKey(this.numerator, this.denominator);
   }
 }
 
@@ -103,7 +113,11 @@ function greatestDivisor(a: bigint, b: bigint): bigint {
 /** The canonical string of an exact number: that of the int or float that is equal to it, if there is one. */
 function rationalKey(numerator: bigint, denominator: bigint): string {
   const divisor = greatestDivisor(numerator, denominator);
-  const [top, bottom] = [numerator / divisor, denominator / divisor];
+  return lowestKey(numerator / divisor, denominator / divisor);
+}
+
+/** The same, of a number in lowest terms. */
+function lowestKey(top: bigint, bottom: bigint): string {
   if (bottom === 1n) return integerKey(top);
   // A float's denominator is a power of two, and its numerator has at most 53 bits.
   const narrow = Number(top);
@@ -163,8 +177,12 @@ const split = (path: string, separator: string): string[] =>
 function posixParts(segments: readonly string[]): string[] {
   const from = segments.findLastIndex((segment) => segment.startsWith('/'));
   let path = '';
-  for (const segment of segments.slice(Math.max(0, from)))
-    path += path === '' || path.endsWith('/') ? segment : `/${segment}`;
+  // Not `path.endsWith`, which would copy the path for every segment.
+  let open = true;
+  for (const segment of segments.slice(Math.max(0, from))) {
+    path += open ? segment : `/${segment}`;
+    if (segment !== '' || !open) open = segment === '' || segment.endsWith('/');
+  }
   // Two leading slashes mean something of their own in POSIX; three are one.
   const root = /^\/\/(?!\/)/.test(path) ? ['//'] : path.startsWith('/') ? ['/'] : [];
   return [...root, ...split(path, '/')];
