@@ -54,6 +54,8 @@ export class DictCore {
   readonly #encode: EncodeContext;
   readonly #legacy: EncodeContext;
   readonly #modern: EncodeContext;
+  /** An entry's bytes are being written: a source that gives them is user code, and must not write another in between. */
+  #laying = false;
   readonly #afterwards: (() => void)[] = [];
   #view: ViewContext | undefined;
 
@@ -120,8 +122,17 @@ export class DictCore {
 
   /** Appends or replaces an entry; between begin() and commit(). */
   put(key: string, value: EncodedValue): void {
-    const keyLength = this.encodeKey(key);
-    this.writer.set(key, this.keyBytes, keyLength, value);
+    this.place(key, this.encodeKey(key), value);
+  }
+
+  /** The same for a key that {@link DictCore.encodeKey} has just encoded. */
+  place(key: string, keyLength: number, value: EncodedValue): void {
+    this.#laying = true;
+    try {
+      this.writer.set(key, this.keyBytes, keyLength, value);
+    } finally {
+      this.#laying = false;
+    }
   }
 
   /** What the first codec that claims an entry says of it. */
@@ -139,6 +150,15 @@ export class DictCore {
 
   begin(lockTimeout?: number): void {
     this.changing();
+    if (this.#laying) {
+      throw new MmdError(
+        'INVALID_ARGUMENT',
+        `${this.name}: the bytes of a value cannot change the dict they are stored in`,
+        {
+          path: this.name,
+        },
+      );
+    }
     this.writer.begin(lockTimeout);
   }
 

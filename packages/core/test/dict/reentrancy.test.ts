@@ -1,0 +1,62 @@
+import { describe, expect, it } from 'vitest';
+import { MmapDict } from '../../src/dict/index.ts';
+import type { ArraySource } from '../../src/ndarray/index.ts';
+import { MemoryFile } from '../../src/storage/index.ts';
+
+/** A source that does something to the dict in the middle of giving its bytes. */
+function meddling(meddle: () => void): ArraySource {
+  return {
+    arraySource: true,
+    dtype: 'float64',
+    shape: [2],
+    *bytes() {
+      yield new Uint8Array(8);
+      meddle();
+      yield new Uint8Array(8);
+    },
+  };
+}
+
+describe('a source that changes the dict while its bytes are stored', () => {
+  it.each<[string, (dict: MmapDict) => void]>([
+    ['set', (dict) => dict.set('inner', 1)],
+    [
+      'set with another source',
+      (dict) =>
+        dict.set(
+          'inner',
+          meddling(() => {}),
+        ),
+    ],
+    ['delete', (dict) => dict.delete('before')],
+    ['batch', (dict) => dict.batch(() => dict.set('inner', 1))],
+    ['clear', (dict) => dict.clear()],
+    ['rename', (dict) => dict.rename('before', 'after')],
+    ['vacuum', (dict) => dict.vacuum()],
+  ])('is refused: %s; nothing is changed, and the dict goes on', (_what, change) => {
+    using dict = MmapDict.over(MemoryFile.of());
+    dict.set('before', 'kept');
+    const refused = expect.objectContaining({ code: 'INVALID_ARGUMENT' });
+    expect(() =>
+      dict.set(
+        'outer',
+        meddling(() => change(dict)),
+      ),
+    ).toThrow(refused);
+    expect([...dict]).toEqual([['before', 'kept']]);
+    expect(dict.set('next', 2).get('next')).toBe(2);
+    expect(dict.fsck().findings).toEqual([]);
+  });
+
+  it('may read', () => {
+    using dict = MmapDict.over(MemoryFile.of());
+    dict.set('before', 'kept');
+    let seen: unknown;
+    dict.set(
+      'outer',
+      meddling(() => (seen = dict.get('before'))),
+    );
+    expect(seen).toBe('kept');
+    expect(dict.size).toBe(2);
+  });
+});
