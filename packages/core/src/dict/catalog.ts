@@ -125,6 +125,16 @@ export class Catalog {
     this.#add(bytes, start, end, offset, frameLength);
   }
 
+  /**
+   * Like {@link Catalog.put} for a key that {@link Catalog.findBytes} just did not find, with nothing looked up or
+   * changed since: it is not searched again.
+   */
+  putMissing(bytes: Uint8Array, start: number, end: number, offset: number, frameLength: number): void {
+    // Making room may move slots: then the search ended elsewhere.
+    if (this.#count < this.#offsets.length) this.#add(bytes, start, end, offset, frameLength);
+    else this.put(bytes, start, end, offset, frameLength);
+  }
+
   /** The entry of a slot moved or changed its length. */
   move(slot: number, offset: number, frameLength: number): void {
     this.#changes++;

@@ -264,14 +264,14 @@ export function encodeModernArray(form: ArrayForm, offset: number): ArrayFrameBy
   putPadding(writer, paddingFor(offset + writer.length + 9, dataAlignment(form.dataLength)));
   writer.u8(BYTEARRAY8);
   writer.u64(form.dataLength);
-  const head = writer.finish();
-  writer.length = 0;
+  const toData = writer.length;
   if (form.order === 'F') {
     writer.raw(ORDER_TAIL);
     writer.u8(0x46);
   }
   writer.raw(END);
-  return { head, tail: writer.finish() };
+  // Two views of a buffer that nobody else has; copies would cost an allocation each.
+  return { head: writer.bytes.subarray(0, toData), tail: writer.bytes.subarray(toData, writer.length) };
 }
 
 /** Padding bytes that move `offset` to a multiple of `alignment`; never 1, which no opcodes can fill. */

@@ -43,6 +43,27 @@ export function partLength(part: ValuePart): number {
 
 /** A value that is the same bytes wherever it stands. */
 export function encodedBytes(kind: string, bytes: Uint8Array, memoHint = 0): EncodedValue {
-  const parts = [bytes];
-  return { kind, place: () => parts, memoHint };
+  return new FixedValue(kind, [bytes], memoHint);
+}
+
+/** The same for bytes in parts. */
+export function encodedParts(kind: string, parts: readonly Uint8Array[], memoHint = 0): EncodedValue {
+  return new FixedValue(kind, parts, memoHint);
+}
+
+/** A class, so that the many small values of a dict come without a closure each and in one hidden class. */
+class FixedValue implements EncodedValue {
+  readonly kind: string;
+  readonly memoHint: number;
+  readonly #parts: readonly Uint8Array[];
+
+  constructor(kind: string, parts: readonly Uint8Array[], memoHint: number) {
+    this.kind = kind;
+    this.memoHint = memoHint;
+    this.#parts = parts;
+  }
+
+  place(): readonly Uint8Array[] {
+    return this.#parts;
+  }
 }

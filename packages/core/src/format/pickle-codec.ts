@@ -5,14 +5,14 @@
  */
 
 import type { ValueCodec } from './codecs.ts';
-import { encodedBytes } from './encoded-value.ts';
+import { encodedParts } from './encoded-value.ts';
 
 /** Values as pickle opcodes. Claims every value and every entry. */
 export const pickleCodec: ValueCodec = {
   name: 'pickle',
   encode(value, { entries }) {
-    const bytes = entries.encode(value);
-    return encodedBytes('pickle', bytes, entries.memoEnd);
+    const parts = entries.encodeParts(value);
+    return encodedParts('pickle', parts, entries.memoEnd);
   },
   describe() {
     return { kind: 'pickle' };

@@ -101,6 +101,18 @@ export class EntryEncoder {
   }
 
   /**
+   * The opcodes of a value in parts, large payloads uncopied.
+   * @returns parts that are borrowed until the next call; payloads of 64 KiB or more are the value's own bytes
+   * @throws MmdError as {@link dump}
+   */
+  encodeParts(value: unknown, memoBase = 0): Uint8Array[] {
+    const pickler = this.#pickler;
+    pickler.sink.reset();
+    pickler.write(value, memoBase);
+    return pickler.sink.parts();
+  }
+
+  /**
    * The opcodes of a value.
    * @returns bytes that are borrowed until the next call
    * @throws MmdError as {@link dump}

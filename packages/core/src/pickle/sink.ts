@@ -33,10 +33,11 @@ export class Sink extends ByteWriter {
   /** Starts anew; the buffer is kept. */
   reset(): void {
     this.length = 0;
-    this.#insertions = [];
+    // A record has none of these: no new arrays for it.
+    if (this.#insertions.length > 0) this.#insertions = [];
+    if (this.#cuts.length > 0) this.#cuts = [];
     this.#puts = false;
     this.#extra = 0;
-    this.#cuts = [];
     this.#lastCut = 0;
   }
 
@@ -60,6 +61,26 @@ export class Sink extends ByteWriter {
     this.#insertions.push({ pos, put: index });
     this.#puts = true;
     this.#extra += index < 256 ? 2 : 5;
+  }
+
+  /**
+   * All opcodes in order, without frames and without a copy: large payloads are the caller's own bytes (a copy of
+   * 1 MiB costs more than the write to the page cache).
+   * @returns parts that are borrowed until the next change of the sink, and of the payloads
+   */
+  parts(): Uint8Array[] {
+    if (this.#insertions.length === 0) return [this.bytes.subarray(0, this.length)];
+    if (this.#puts) this.#insertions.sort((a, b) => a.pos - b.pos);
+    const parts: Uint8Array[] = [];
+    let from = 0;
+    for (const { pos, payload, put } of this.#insertions) {
+      if (pos > from) parts.push(this.bytes.subarray(from, pos));
+      from = pos;
+      if (put === undefined) parts.push(...payload!);
+      else parts.push(putOf(put));
+    }
+    if (this.length > from) parts.push(this.bytes.subarray(from, this.length));
+    return parts;
   }
 
   /**
@@ -116,6 +137,13 @@ export class Sink extends ByteWriter {
     if (framed) out.close();
     return out.bytes.subarray(0, out.length);
   }
+}
+
+/** PUT of a memo index. */
+function putOf(index: number): Uint8Array {
+  return index < 256
+    ? Uint8Array.of(OPCODES.BINPUT.code, index)
+    : Uint8Array.of(OPCODES.LONG_BINPUT.code, index, index >>> 8, index >>> 16, index >>> 24);
 }
 
 /** The result in the making. */
