@@ -3,6 +3,7 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { BenchCase, Params, Round, SideContext } from './case.ts';
+import { PEERS } from './peers.ts';
 import type { Answer } from './protocol.ts';
 import { SideProcess } from './side-process.ts';
 
@@ -17,7 +18,7 @@ export interface Budget {
 }
 
 export const FULL: Budget = { minRounds: 5, maxRounds: 25, seconds: 20 };
-export const QUICK: Budget = { minRounds: 3, maxRounds: 9, seconds: 1 };
+export const QUICK: Budget = { minRounds: 2, maxRounds: 9, seconds: 0.5 };
 
 export type LaneState = 'measured' | 'missing' | 'failed' | 'beyond';
 
@@ -67,7 +68,7 @@ export async function runCase(benchCase: BenchCase, dir: string, quick: boolean,
   mkdirSync(base, { recursive: true });
   const lanes = lanesOf(benchCase, base, quick);
   try {
-    await writeInputs(lanes);
+    await prepare(lanes);
     for (const lane of lanes) await start(lane, budget);
     const began = Date.now();
     for (let round = 0; round <= budget.maxRounds; round++) {
@@ -124,25 +125,43 @@ function lanesOf(benchCase: BenchCase, base: string, quick: boolean): Lane[] {
   );
 }
 
-async function writeInputs(lanes: readonly Lane[]): Promise<void> {
+/**
+ * Writes the inputs of the case and what each side needs. Node sides share one process for it, which saves
+ * a third of all processes; what they measure runs in processes of their own.
+ */
+async function prepare(lanes: readonly Lane[]): Promise<void> {
+  let shared: SideProcess | undefined;
   const done = new Set<string>();
-  for (const { context } of lanes) {
-    if (done.has(context.sharedDir)) continue;
-    done.add(context.sharedDir);
-    mkdirSync(context.sharedDir, { recursive: true });
-    // Any Node side's process does: the inputs belong to the operation.
-    const process = new SideProcess('inputs');
-    const answer = await process.ask({ do: 'inputs', context: { ...context, dir: context.sharedDir } });
-    await process.close();
-    if ('failed' in answer) throw new Error(`inputs of ${context.op}: ${answer.failed}`);
+  try {
+    for (const { context } of lanes) {
+      if (done.has(context.sharedDir)) continue;
+      done.add(context.sharedDir);
+      mkdirSync(context.sharedDir, { recursive: true });
+      shared ??= new SideProcess('inputs');
+      const answer = await shared.ask({ do: 'inputs', context: { ...context, dir: context.sharedDir } });
+      if ('failed' in answer) throw new Error(`inputs of ${context.op}: ${answer.failed}`);
+    }
+    for (const lane of lanes) {
+      if (lane.state !== 'measured') continue;
+      if (PEERS[lane.side]?.runtime === 'python') {
+        const own = new SideProcess(lane.side);
+        note(lane, await own.ask({ do: 'prepare', context: lane.context }));
+        await own.close();
+        continue;
+      }
+      shared ??= new SideProcess('inputs');
+      note(lane, await shared.ask({ do: 'prepare', context: lane.context }));
+      if (lane.state === 'measured') continue;
+      // It may have taken the process with it.
+      await shared.close();
+      shared = undefined;
+    }
+  } finally {
+    await shared?.close();
   }
 }
 
 async function start(lane: Lane, { profileDir }: Budget): Promise<void> {
-  if (lane.state !== 'measured') return;
-  const preparing = new SideProcess(lane.side);
-  note(lane, await preparing.ask({ do: 'prepare', context: lane.context }));
-  await preparing.close();
   if (lane.state !== 'measured') return;
   const profiled = profileDir !== undefined && lane.side.startsWith('ours');
   lane.process = new SideProcess(
