@@ -9,7 +9,7 @@ import type { Argument } from './arguments.ts';
 import { genops } from './genops.ts';
 import { DEFAULT_LIMITS, type LoadLimits, limitExceeded } from './limits.ts';
 import type { Opcode, StackItem } from './opcodes.ts';
-import { reprBytes, reprFloat, reprText } from './python-repr.ts';
+import { reprByteArray, reprBytes, reprFloat, reprText } from './python-repr.ts';
 import { ByteArray, PyFloat, PyString } from './values/scalars.ts';
 
 /** Options of {@link dis}. */
@@ -141,6 +141,6 @@ function reprArgument(arg: Argument | null): string {
   if (typeof arg === 'string' || arg instanceof PyString) return reprText(arg);
   if (typeof arg === 'boolean') return arg ? 'True' : 'False';
   if (arg instanceof PyFloat) return reprFloat(arg.value);
-  if (arg instanceof ByteArray) return `bytearray(${reprBytes(arg)})`;
+  if (arg instanceof ByteArray) return reprByteArray(arg);
   return arg instanceof Uint8Array ? reprBytes(arg) : String(arg);
 }

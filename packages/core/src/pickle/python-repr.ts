@@ -40,15 +40,20 @@ function hexEscape(code: number): string {
   return code < 0x10000 ? `\\u${code.toString(16).padStart(4, '0')}` : `\\U${code.toString(16).padStart(8, '0')}`;
 }
 
+/** A bytearray: Python escapes its single quotes even between double ones. */
+export function reprByteArray(bytes: Uint8Array): string {
+  return `bytearray(${reprBytes(bytes, true)})`;
+}
+
 /** A bytes object. */
-export function reprBytes(bytes: Uint8Array): string {
+export function reprBytes(bytes: Uint8Array, escapeSingle = false): string {
   const text = decodeLatin1(bytes);
   const quote = quoteFor(text);
   const parts = [`b${quote}`];
   for (const character of text) {
     const short = SHORT.get(character);
     if (short !== undefined) parts.push(short);
-    else if (character === quote) parts.push(`\\${quote}`);
+    else if (character === quote || (escapeSingle && character === "'")) parts.push(`\\${character}`);
     else if (character >= ' ' && character <= '~') parts.push(character);
     else parts.push(hexEscape(character.charCodeAt(0)));
   }

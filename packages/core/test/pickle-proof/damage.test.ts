@@ -68,4 +68,17 @@ describe('damaged fixtures', () => {
     readAll(bytes, true);
     readAll(bytes, false);
   });
+
+  it.each(regressions())('$name is written the same again once it was written, or refused', ({ bytes }) => {
+    for (const protocol of [2, 3, 4, 5] as const) {
+      const again = (pickle: Uint8Array): Uint8Array =>
+        dump(load(pickle, { lossless: true, encoding: 'latin1' }), { protocol });
+      try {
+        const first = again(bytes);
+        expect(again(again(first))).toEqual(again(first));
+      } catch (error) {
+        if (!isMmdError(error)) throw error;
+      }
+    }
+  });
 });

@@ -1,12 +1,12 @@
-// One hostile input, in a process of its own: reads the bytes from stdin, sends them through one door of the built
-// package, looks at what came out, and prints one line of JSON.
+// Hostile inputs, one or several in a process of their own: reads from stdin, for each input, its length (four bytes, the
+// lowest first) and its bytes; sends each through its door of the built package, looks at what came out, and prints one
+// line of JSON for each. The doors are the arguments.
 import { readFileSync } from 'node:fs';
 
-const door = process.argv[2];
+const doors = process.argv.slice(2);
 const pickle = await import('../../dist/pickle/index.js');
-const bytes = new Uint8Array(readFileSync(0));
+const input = readFileSync(0);
 const before = Reflect.ownKeys(Object.prototype).length;
-const started = process.cpuUsage();
 
 /** Walks data without recursion; throws when something is reachable that no pickle may reach. */
 function inspect(root) {
@@ -49,31 +49,43 @@ function inspect(root) {
 }
 
 const DOORS = {
-  load: () => inspect(pickle.load(bytes)),
-  lossless: () => inspect(pickle.load(bytes, { lossless: true })),
-  both: () => `${inspect(pickle.load(bytes, { lossless: true }))}\n${inspect(pickle.load(bytes))}`,
-  loadEntry: () => inspect(pickle.loadEntry(bytes)),
-  check: () => JSON.stringify(pickle.check(bytes).globals).slice(0, 2000),
-  dis: () => String(pickle.dis(bytes).length),
-  genops: () => {
+  load: (bytes) => inspect(pickle.load(bytes)),
+  lossless: (bytes) => inspect(pickle.load(bytes, { lossless: true })),
+  both: (bytes) => `${inspect(pickle.load(bytes, { lossless: true }))}\n${inspect(pickle.load(bytes))}`,
+  loadEntry: (bytes) => inspect(pickle.loadEntry(bytes)),
+  check: (bytes) => JSON.stringify(pickle.check(bytes).globals).slice(0, 2000),
+  dis: (bytes) => String(pickle.dis(bytes).length),
+  genops: (bytes) => {
     let count = 0;
     for (const _ of pickle.genops(bytes)) count++;
     return String(count);
   },
 };
 
-const report = {};
-try {
-  report.shows = DOORS[door]();
-  report.outcome = 'inert';
-} catch (error) {
-  report.outcome = error instanceof Error && error.name === 'MmdError' ? error.code : 'NATIVE';
-  report.message = `${error?.name}: ${String(error?.message).slice(0, 500)}`;
-  report.offset = error?.offset;
+function report(door, bytes) {
+  const said = {};
+  const started = process.cpuUsage();
+  try {
+    said.shows = DOORS[door](bytes);
+    said.outcome = 'inert';
+  } catch (error) {
+    said.outcome = error instanceof Error && error.name === 'MmdError' ? error.code : 'NATIVE';
+    said.message = `${error?.name}: ${String(error?.message).slice(0, 500)}`;
+    said.offset = error?.offset;
+  }
+  const used = process.cpuUsage(started);
+  said.seconds = (used.user + used.system) / 1e6;
+  said.megabytes = process.resourceUsage().maxRSS / 1024;
+  said.polluted =
+    Reflect.ownKeys(Object.prototype).length !== before || {}.polluted !== undefined || globalThis.pwned !== undefined;
+  return said;
 }
-const used = process.cpuUsage(started);
-report.seconds = (used.user + used.system) / 1e6;
-report.megabytes = process.resourceUsage().maxRSS / 1024;
-report.polluted =
-  Reflect.ownKeys(Object.prototype).length !== before || {}.polluted !== undefined || globalThis.pwned !== undefined;
-process.stdout.write(`${JSON.stringify(report)}\n`);
+
+let pos = 0;
+for (const door of doors) {
+  const length = input.readUInt32LE(pos);
+  // A view, not a Buffer: as callers have it.
+  const bytes = new Uint8Array(input.buffer, input.byteOffset + pos + 4, length);
+  pos += 4 + length;
+  process.stdout.write(`${JSON.stringify(report(door, bytes))}\n`);
+}
