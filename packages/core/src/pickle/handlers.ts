@@ -5,7 +5,7 @@
  */
 
 import { decodeInteger } from '../bytes/integers.ts';
-import { decodeLatin1, decodeUtf8 } from '../bytes/utf8.ts';
+import { decodeLatin1 } from '../bytes/utf8.ts';
 import { addItems, appendItems, build, call, popArguments, setItems } from './calls.ts';
 import { toPython3 } from './compat.ts';
 import type { Machine } from './machine.ts';
@@ -92,7 +92,7 @@ const HANDLERS: { readonly [N in Exclude<OpcodeName, Hot>]: Handler } = {
   UNICODE: (m) => {
     const bytes = m.takeLine();
     m.spend(bytes.length);
-    const text = decodeRawUnicode(bytes, m.start + 1);
+    const text = decodeRawUnicode(bytes, m.offset + 1);
     m.push(m.lossless ? text : String(text));
   },
   BINUNICODE8: (m) => {
@@ -254,7 +254,7 @@ function pushString(m: Machine, bytes: Uint8Array): void {
   if (bytes.length > m.limits.string) throw m.exceeded('string');
   m.spend(bytes.length);
   if (m.encoding === 'latin1') m.push(decodeLatin1(bytes));
-  else if (m.encoding === 'utf-8') m.push(decodeUtf8(bytes, 0, bytes.length));
+  else if (m.encoding === 'utf-8') m.push(m.decode(bytes, 0, bytes.length));
   else if (bytes.some((byte) => byte > 0x7f)) {
     throw m.error('CORRUPT', "a Python 2 string is not ASCII: load with encoding 'latin1', 'utf-8' or 'bytes'");
   } else m.push(decodeLatin1(bytes));
@@ -263,7 +263,7 @@ function pushString(m: Machine, bytes: Uint8Array): void {
 function decodeUtf8Line(m: Machine): string {
   const bytes = m.takeLine();
   m.spend(bytes.length);
-  return decodeUtf8(bytes, 0, bytes.length);
+  return m.decode(bytes, 0, bytes.length);
 }
 
 /** The global that two lines name. */

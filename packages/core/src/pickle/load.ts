@@ -83,13 +83,18 @@ export class Decoder {
     if (!(bytes instanceof Uint8Array)) throw new MmdError('INVALID_ARGUMENT', 'load takes a Uint8Array');
     if (bytes.length === 0) throw new MmdError('NOT_A_PICKLE', 'there are no bytes', { offset: 0 });
     this.#pickle ??= new Machine(this.#options);
-    return this.#pickle.run(bytes, 0, bytes.length);
+    return this.#free(this.#pickle).run(bytes, 0, bytes.length);
+  }
+
+  /** A machine that is not reading: a resolver of the user's may ask for another pickle in between. */
+  #free(machine: Machine): Machine {
+    return machine.running ? new Machine(this.#options, machine.entry) : machine;
   }
 
   /** As the function {@link loadEntry}, for the value that stands from `start` to `end`. */
   loadEntry(bytes: Uint8Array, start: number, end: number): unknown {
     this.#entry ??= new Machine(this.#options, true);
-    return this.#entry.run(bytes, checkedPos(bytes, start), Math.min(end, bytes.length));
+    return this.#free(this.#entry).run(bytes, checkedPos(bytes, start), Math.min(end, bytes.length));
   }
 }
 

@@ -5,59 +5,31 @@
  * @module
  */
 
-import { hasSurrogatePair, ShortTextDecoder } from '../bytes/utf8.ts';
-import { MmdError } from '../errors.ts';
+import { isMmdError, MmdError } from '../errors.ts';
 import type { ReadContext, Unfinished } from './builtin.ts';
 import { setItems } from './calls.ts';
 import { COLD, type HotCode } from './handlers.ts';
+import { Input } from './input.ts';
 import { KnownGlobals } from './known-globals.ts';
-import { DEFAULT_LIMITS, type LimitName, type LoadLimits, limitExceeded } from './limits.ts';
 import { Memo } from './memo.ts';
-import type { Encoding, LoadOptions } from './options.ts';
+import type { LoadOptions } from './options.ts';
 import { PyDict } from './values/dict.ts';
 import { KeySpace } from './values/keys.ts';
 import { OpaqueObject } from './values/opaque.ts';
-import { ByteArray, PyFloat, PyString } from './values/scalars.ts';
 import { tupleOf1, tupleOf2 } from './values/tuple.ts';
 import { weigh } from './work.ts';
 
 /** Strings up to this many bytes are looked up among those already read. */
 const CACHED_LENGTH = 24;
-const CACHE_SLOTS = 2048;
-const MISSES = 256;
-
 /** Stack items that are kept from one pickle to the next. */
 const KEPT_STACK = 256;
 
-/** Units of the budget `work` that every pickle has, however short it is. */
-const FREE_WORK = 16_777_216;
-
-const CANONICAL_NAN = 0x7ff8000000000000n;
-
 /** One machine reads one pickle after the other; what it keeps between them is memory, never meaning. */
-export class Machine implements ReadContext {
-  readonly lossless: boolean;
-  readonly borrow: boolean;
-  readonly writable: boolean;
-  readonly encoding: Encoding;
-  readonly limits: LoadLimits;
-  readonly options: LoadOptions;
+export class Machine extends Input implements ReadContext {
   readonly globals: KnownGlobals;
-  /** An entry of an mmdpickle: no STOP, no FRAME, nothing below its start, nothing left under its value. */
-  readonly entry: boolean;
-
-  bytes: Uint8Array = new Uint8Array(0);
-  view: DataView = new DataView(new ArrayBuffer(0));
-  /** The next byte. */
-  pos = 0;
-  /** One past the last byte that may be read: of the frame, else of the input. */
-  limit = 0;
-  end = 0;
-  /** Where the pickle starts. */
-  origin = 0;
-  /** Where the opcode at hand starts. */
-  start = 0;
   proto = 0;
+  /** It is reading: a callback of the user's may ask for another pickle meanwhile. */
+  running = false;
   /** The position after the last REDUCE. */
   reducedAt = -1;
   /**
@@ -76,26 +48,14 @@ export class Machine implements ReadContext {
   > | null = null;
   buffers: Iterator<Uint8Array> | undefined;
   bufferCount = 0;
-  #decoded = 0;
-  #worked = 0;
   #space: KeySpace | undefined;
   /** The room behind long lists. */
   readonly #rooms = new Map<unknown[], number>();
-  readonly #text = new ShortTextDecoder();
-  /** Short texts in a row that were not in the cache. */
-  #misses = 0;
-  readonly #cache: (string | undefined)[] = new Array<string | undefined>(CACHE_SLOTS).fill(undefined);
   /** Bound once: handing it to every dict costs no closure. */
   readonly space: () => KeySpace;
 
   constructor(options: LoadOptions = {}, entry = false) {
-    this.options = options;
-    this.entry = entry;
-    this.lossless = options.lossless ?? false;
-    this.borrow = options.borrow ?? true;
-    this.writable = options.writable ?? true;
-    this.encoding = options.encoding ?? 'ascii';
-    this.limits = options.limits === undefined ? DEFAULT_LIMITS : { ...DEFAULT_LIMITS, ...options.limits };
+    super(options, entry);
     this.globals = new KnownGlobals(options);
     this.space = () => (this.#space ??= new KeySpace(this.limits.keys));
   }
@@ -109,32 +69,36 @@ export class Machine implements ReadContext {
    */
   run(bytes: Uint8Array, start: number, end: number): unknown {
     this.#reset(bytes, start, end);
+    this.running = true;
     try {
       this.#loop();
       return this.#result();
+    } catch (error) {
+      throw this.#located(error);
     } finally {
       this.#release();
+      this.running = false;
     }
   }
 
+  /** Gives the offset of the opcode to an error of something that does not know where it stands: a key. */
+  #located(error: unknown): unknown {
+    const keyed = isMmdError(error, 'BAD_KEY') || isMmdError(error, 'LIMIT_EXCEEDED');
+    if (!keyed || error.offset !== undefined) return error;
+    const { code, message, found, limit, maximum } = error;
+    return new MmdError(code, `${message} (at ${this.offset})`, {
+      offset: this.offset,
+      found,
+      limit,
+      maximum,
+      cause: error,
+    });
+  }
+
   #reset(bytes: Uint8Array, start: number, end: number): void {
-    if (this.bytes !== bytes) {
-      this.bytes = bytes;
-      if (
-        this.view.buffer !== bytes.buffer ||
-        this.view.byteOffset !== bytes.byteOffset ||
-        this.view.byteLength !== bytes.length
-      ) {
-        this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-      }
-    }
-    this.pos = this.origin = start;
-    this.limit = end;
-    this.end = end;
+    this.open(bytes, start, end);
     this.buffers = this.options.buffers?.[Symbol.iterator]();
     this.bufferCount = 0;
-    this.#decoded = 0;
-    this.#worked = 0;
     this.reducedAt = -1;
     this.#space = undefined;
     this.proto = this.entry ? 4 : 0;
@@ -207,7 +171,7 @@ export class Machine implements ReadContext {
           // BINFLOAT
           if (pos + 8 > this.limit) throw this.truncated(pos, 8);
           const value = view.getFloat64(pos);
-          stack[height++] = lossless ? this.#float(value, pos) : value;
+          stack[height++] = lossless ? this.markedFloat(value, pos) : value;
           pos += 8;
           break;
         }
@@ -216,8 +180,7 @@ export class Machine implements ReadContext {
           if (pos >= this.limit) throw this.truncated(pos, 1);
           const length = bytes[pos++]!;
           if (pos + length > this.limit) throw this.truncated(pos, length);
-          stack[height++] =
-            length <= CACHED_LENGTH && !lossless ? this.#shortText(pos, length) : this.text(pos, length);
+          stack[height++] = length <= CACHED_LENGTH && !lossless ? this.shortText(pos, length) : this.text(pos, length);
           pos += length;
           break;
         }
@@ -227,8 +190,7 @@ export class Machine implements ReadContext {
           const length = view.getUint32(pos, true);
           pos += 4;
           if (pos + length > this.limit) throw this.truncated(pos, length);
-          stack[height++] =
-            length <= CACHED_LENGTH && !lossless ? this.#shortText(pos, length) : this.text(pos, length);
+          stack[height++] = length <= CACHED_LENGTH && !lossless ? this.shortText(pos, length) : this.text(pos, length);
           pos += length;
           break;
         }
@@ -384,107 +346,6 @@ export class Machine implements ReadContext {
     return true;
   }
 
-  /** Checks that `count` bytes of argument are left, and steps over them. */
-  take(count: number): number {
-    const { pos } = this;
-    if (!(pos + count <= this.limit)) throw this.truncated(pos, count);
-    this.pos = pos + count;
-    return pos;
-  }
-
-  /** A 64-bit count; beyond 2^53 it is inexact, but larger than any input. */
-  takeCount64(): number {
-    const pos = this.take(8);
-    return this.view.getUint32(pos, true) + this.view.getUint32(pos + 4, true) * 2 ** 32;
-  }
-
-  /** The bytes of a line of text, without its newline. */
-  takeLine(): Uint8Array {
-    const { bytes, pos, limit } = this;
-    const end = bytes.indexOf(0x0a, pos);
-    if (end === -1 || end >= limit) throw this.truncated(pos, limit - pos + 1);
-    this.pos = end + 1;
-    return bytes.subarray(pos, end);
-  }
-
-  /** Bytes of the input as a value: a view if views are allowed. */
-  payload(length: number): Uint8Array {
-    const pos = this.take(length);
-    if (this.borrow) return new Uint8Array(this.bytes.buffer, this.bytes.byteOffset + pos, length);
-    this.spend(length);
-    return Uint8Array.prototype.slice.call(this.bytes, pos, pos + length);
-  }
-
-  /** The same as a bytearray. */
-  payloadArray(length: number): ByteArray {
-    const bytes = this.payload(length);
-    return new ByteArray(bytes.buffer as ArrayBuffer, bytes.byteOffset, length);
-  }
-
-  /** Counts memory that is about to be taken. */
-  spend(count: number): void {
-    if ((this.#decoded += count) > this.limits.bytes) throw this.exceeded('bytes');
-  }
-
-  /** Counts what calls copy or walk: through shared arguments that can be far more than the input. */
-  work(units: number): void {
-    this.#worked += units;
-    if (this.#worked > FREE_WORK && this.#worked > FREE_WORK + (this.end - this.origin) * this.limits.work) {
-      throw this.exceeded('work');
-    }
-  }
-
-  /** UTF-8 text that lies inside the input. */
-  text(pos: number, length: number): string | PyString {
-    if (length > this.limits.string) throw this.exceeded('string');
-    this.spend(length);
-    const text = this.#text.decode(this.bytes, pos, pos + length);
-    if (this.lossless && hasSurrogatePair(this.bytes, pos, pos + length)) {
-      return new PyString(this.bytes.subarray(pos, pos + length), text);
-    }
-    return text;
-  }
-
-  /**
-   * Short ASCII text that was read before is not decoded again. After many texts in a row that were new, only one in
-   * sixteen is looked up, until one is found: a column of distinct texts then pays little for the cache.
-   */
-  #shortText(pos: number, length: number): string {
-    const { bytes } = this;
-    if (this.#misses > MISSES && (pos & 15) !== 0) return this.#text.decode(bytes, pos, pos + length);
-    let hash = length;
-    for (let i = pos, end = pos + length; i < end; i++) {
-      const byte = bytes[i]!;
-      if (byte > 0x7f) return this.#text.decode(bytes, pos, pos + length);
-      hash = (Math.imul(hash, 31) + byte) | 0;
-    }
-    const slot = (hash ^ (hash >>> 11)) & (CACHE_SLOTS - 1);
-    const known = this.#cache[slot];
-    if (known !== undefined && known.length === length) {
-      let i = 0;
-      while (i < length && known.charCodeAt(i) === bytes[pos + i]) i++;
-      if (i === length) {
-        this.#misses = 0;
-        return known;
-      }
-    }
-    this.#misses++;
-    return (this.#cache[slot] = this.#text.decode(bytes, pos, pos + length));
-  }
-
-  #float(value: number, pos: number): number | PyFloat {
-    if (Number.isSafeInteger(value) && !Object.is(value, -0)) return new PyFloat(value);
-    if (!Number.isNaN(value)) return value;
-    const bits = this.view.getBigUint64(pos);
-    return bits === CANONICAL_NAN ? value : new PyFloat(bits);
-  }
-
-  /** A float of a text argument. */
-  float(value: number): number | PyFloat {
-    const marked = this.lossless && Number.isSafeInteger(value) && !Object.is(value, -0);
-    return marked ? new PyFloat(value) : value;
-  }
-
   /**
    * Doubles the room behind a long list that `count` items are to be added to. V8 by itself grows an array by half, into
    * fresh pages each time, which took three quarters of the time of loading a million integers.
@@ -497,43 +358,6 @@ export class Machine implements ReadContext {
     list.length = length * 2;
     list.length = length;
     this.#rooms.set(list, length * 2);
-  }
-
-  /** An error at the opcode at hand. */
-  error(
-    code: 'BAD_OPCODE' | 'CORRUPT' | 'TRUNCATED' | 'FORBIDDEN_GLOBAL' | 'UNSUPPORTED_VALUE',
-    message: string,
-    found?: unknown,
-  ): MmdError {
-    const offset = this.start + (this.options.offset ?? 0);
-    return new MmdError(code, `${message} (at ${offset})`, { offset, found });
-  }
-
-  truncated(pos: number, count: number): MmdError {
-    if (this.limit !== this.end) return this.error('CORRUPT', 'the frame ends inside an opcode');
-    const offset = this.start + (this.options.offset ?? 0);
-    const found = this.end - pos;
-    return new MmdError('TRUNCATED', `opcode at ${offset}: expected ${count} bytes of argument, found ${found}`, {
-      offset,
-      expected: count,
-      found,
-    });
-  }
-
-  unknownOpcode(code: number): MmdError {
-    const offset = this.start + (this.options.offset ?? 0);
-    const found = `0x${code.toString(16).padStart(2, '0')}`;
-    // The first byte decides: a file of something else is not a damaged pickle.
-    const kind = this.start === this.origin && !this.entry ? 'NOT_A_PICKLE' : 'BAD_OPCODE';
-    return new MmdError(kind, `byte ${found} at ${offset} is no opcode`, { offset, found: code });
-  }
-
-  underflow(): MmdError {
-    return this.error('BAD_OPCODE', 'the opcode needs more items than the stack has above its mark');
-  }
-
-  exceeded(limit: LimitName): MmdError {
-    return limitExceeded(limit, this.limits[limit], this.start + (this.options.offset ?? 0));
   }
 }
 

@@ -232,13 +232,7 @@ export function reduceArray(source: ArraySource, context: WriteContext): Reducti
   const size = source.shape.reduce((product, dim) => product * dim, dtype.itemsize);
   const pieces = piecesOf(source, size);
   if (record || !context.byteArrays) {
-    const state = Tuple.of<unknown>(
-      1,
-      shape,
-      record ? new RecordType(dtype) : dtype,
-      order === 'F',
-      new Pieces(pieces, false),
-    );
+    const state = Tuple.of(1, shape, record ? new RecordType(dtype) : dtype, order === 'F', new Pieces(pieces, false));
     return reduceCall('numpy.core.multiarray _reconstruct', [record ? RECARRAY : NDARRAY, ...PLACEHOLDER], { state });
   }
   const spec = reduceDType(dtype).args[0];
@@ -253,7 +247,7 @@ function objectArray(source: ArraySource, dtype: DType, shape: Tuple): Reduction
     const flat = source.reshape([source.size]);
     for (let i = 0; i < source.size; i++) elements.push(flat.get(i));
   }
-  const state = Tuple.of<unknown>(1, shape, dtype, false, elements);
+  const state = Tuple.of(1, shape, dtype, false, elements);
   return reduceCall('numpy.core.multiarray _reconstruct', [NDARRAY, ...PLACEHOLDER], { state });
 }
 

@@ -9,6 +9,7 @@
 
 import { decodeLatin1 } from '../../bytes/utf8.ts';
 import { MmdError } from '../../errors.ts';
+import { isArraySource } from '../../ndarray/array-source.ts';
 import { Complex } from '../../ndarray/complex.ts';
 import { isDType } from '../../ndarray/descr.ts';
 import { DEFAULT_LIMITS, limitExceeded } from '../limits.ts';
@@ -148,7 +149,14 @@ export class KeySpace {
     if (value instanceof Uint8Array) return this.#kept(value, `b${decodeLatin1(value)}`);
     if (isDType(value)) return this.#kept(value, `dtype${JSON.stringify(value.spec)}`);
     const plain = prototype === Object.prototype || prototype === null;
-    if (plain || Array.isArray(value) || ArrayBuffer.isView(value) || value instanceof Map || value instanceof Set) {
+    if (
+      plain ||
+      isArraySource(value) ||
+      Array.isArray(value) ||
+      ArrayBuffer.isView(value) ||
+      value instanceof Map ||
+      value instanceof Set
+    ) {
       throw unhashable(value);
     }
     return this.identity(value);

@@ -209,7 +209,7 @@ function windowsParts(segments: readonly string[]): string[] {
       [drive, root, path] = [nextDrive, nextRoot, nextPath];
     } else path = `${path}\\${nextPath}`;
   }
-  if (drive.startsWith('\\\\')) root = '\\';
+  if (drive.startsWith('\\\\') && !drive.endsWith('\\')) root = '\\';
   const anchor = drive + root;
   return anchor === '' ? split(path, '\\') : [anchor, ...split(path, '\\')];
 }

@@ -8,9 +8,9 @@
 export interface TupleConstructor {
   readonly prototype: Tuple<unknown>;
   /** @param items - the items; unlike `new Array(n)`, one number is an item too */
-  new <T = unknown>(...items: readonly T[]): Tuple<T>;
+  new <A extends readonly unknown[]>(...items: A): Tuple<A[number]>;
   /** A tuple of the arguments. */
-  of<T = unknown>(...items: readonly T[]): Tuple<T>;
+  of<A extends readonly unknown[]>(...items: A): Tuple<A[number]>;
   /** A tuple of the items of any iterable. */
   from<T>(items: Iterable<T> | ArrayLike<T>): Tuple<T>;
 }

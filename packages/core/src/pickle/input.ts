@@ -1,0 +1,230 @@
+/**
+ * What the machine reads from: the bytes, the budgets that reading them uses up, and the errors that say where.
+ *
+ * @module
+ */
+
+import { hasSurrogatePair, ShortTextDecoder } from '../bytes/utf8.ts';
+import { MmdError } from '../errors.ts';
+import { DEFAULT_LIMITS, type LimitName, type LoadLimits, limitExceeded } from './limits.ts';
+import type { Encoding, LoadOptions } from './options.ts';
+import { ByteArray, PyFloat, PyString } from './values/scalars.ts';
+
+/** Slots for short texts that were read, and how many new ones in a row make looking there not worth while. */
+const CACHE_SLOTS = 2048;
+const MISSES = 256;
+
+/** Units of the budget `work` that every pickle has, however short it is. */
+const FREE_WORK = 16_777_216;
+
+const CANONICAL_NAN = 0x7ff8000000000000n;
+
+/** A cursor over one pickle after the other. */
+export class Input {
+  readonly lossless: boolean;
+  readonly borrow: boolean;
+  readonly writable: boolean;
+  readonly encoding: Encoding;
+  readonly limits: LoadLimits;
+  readonly options: LoadOptions;
+  /** An entry of an mmdpickle: no STOP, no FRAME, nothing below its start, nothing left under its value. */
+  readonly entry: boolean;
+
+  bytes: Uint8Array = new Uint8Array(0);
+  view: DataView = new DataView(new ArrayBuffer(0));
+  /** The next byte. */
+  pos = 0;
+  /** One past the last byte that may be read: of the frame, else of the input. */
+  limit = 0;
+  end = 0;
+  /** Where the pickle starts. */
+  origin = 0;
+  /** Where the opcode at hand starts. */
+  start = 0;
+  #decoded = 0;
+  #worked = 0;
+  readonly #text = new ShortTextDecoder();
+  /** Short texts in a row that were not in the cache. */
+  #misses = 0;
+  readonly #cache: (string | undefined)[] = new Array<string | undefined>(CACHE_SLOTS).fill(undefined);
+
+  constructor(options: LoadOptions, entry: boolean) {
+    this.options = options;
+    this.entry = entry;
+    this.lossless = options.lossless ?? false;
+    this.borrow = options.borrow ?? true;
+    this.writable = options.writable ?? true;
+    this.encoding = options.encoding ?? 'ascii';
+    this.limits = options.limits === undefined ? DEFAULT_LIMITS : { ...DEFAULT_LIMITS, ...options.limits };
+  }
+
+  /** Starts at `start`, with all budgets. */
+  open(bytes: Uint8Array, start: number, end: number): void {
+    if (this.bytes !== bytes) {
+      this.bytes = bytes;
+      const { view } = this;
+      if (view.buffer !== bytes.buffer || view.byteOffset !== bytes.byteOffset || view.byteLength !== bytes.length) {
+        this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+      }
+    }
+    this.pos = this.origin = this.start = start;
+    this.limit = end;
+    this.end = end;
+    this.#decoded = 0;
+    this.#worked = 0;
+  }
+
+  /** The absolute offset of the opcode at hand. */
+  get offset(): number {
+    return this.start + (this.options.offset ?? 0);
+  }
+
+  /** Checks that `count` bytes of argument are left, and steps over them. */
+  take(count: number): number {
+    const { pos } = this;
+    if (!(pos + count <= this.limit)) throw this.truncated(pos, count);
+    this.pos = pos + count;
+    return pos;
+  }
+
+  /** A 64-bit count; beyond 2^53 it is inexact, but larger than any input. */
+  takeCount64(): number {
+    const pos = this.take(8);
+    return this.view.getUint32(pos, true) + this.view.getUint32(pos + 4, true) * 2 ** 32;
+  }
+
+  /** The bytes of a line of text, without its newline. */
+  takeLine(): Uint8Array {
+    const { bytes, pos, limit } = this;
+    const end = bytes.indexOf(0x0a, pos);
+    if (end === -1 || end >= limit) throw this.truncated(pos, limit - pos + 1);
+    this.pos = end + 1;
+    return bytes.subarray(pos, end);
+  }
+
+  /** Bytes of the input as a value: a view if views are allowed. */
+  payload(length: number): Uint8Array {
+    const pos = this.take(length);
+    if (this.borrow) return new Uint8Array(this.bytes.buffer, this.bytes.byteOffset + pos, length);
+    this.spend(length);
+    return Uint8Array.prototype.slice.call(this.bytes, pos, pos + length);
+  }
+
+  /** The same as a bytearray. */
+  payloadArray(length: number): ByteArray {
+    const bytes = this.payload(length);
+    return new ByteArray(bytes.buffer as ArrayBuffer, bytes.byteOffset, length);
+  }
+
+  /** Counts memory that is about to be taken. */
+  spend(count: number): void {
+    if ((this.#decoded += count) > this.limits.bytes) throw this.exceeded('bytes');
+  }
+
+  /** Counts what calls copy or walk: through shared arguments that can be far more than the input. */
+  work(units: number): void {
+    this.#worked += units;
+    if (this.#worked > FREE_WORK && this.#worked > FREE_WORK + (this.end - this.origin) * this.limits.work) {
+      throw this.exceeded('work');
+    }
+  }
+
+  /** Strict UTF-8; the error tells the opcode. */
+  decode(bytes: Uint8Array, start: number, end: number): string {
+    try {
+      return this.#text.decode(bytes, start, end);
+    } catch (cause) {
+      throw this.error('CORRUPT', 'the text is not valid UTF-8', undefined, cause);
+    }
+  }
+
+  /** UTF-8 text that lies inside the input. */
+  text(pos: number, length: number): string | PyString {
+    if (length > this.limits.string) throw this.exceeded('string');
+    this.spend(length);
+    const text = this.decode(this.bytes, pos, pos + length);
+    if (this.lossless && hasSurrogatePair(this.bytes, pos, pos + length)) {
+      return new PyString(this.bytes.subarray(pos, pos + length), text);
+    }
+    return text;
+  }
+
+  /**
+   * Short ASCII text that was read before is not decoded again. After many texts in a row that were new, only one in
+   * sixteen is looked up, until one is found: a column of distinct texts then pays little for the cache.
+   */
+  shortText(pos: number, length: number): string {
+    const { bytes } = this;
+    if (this.#misses > MISSES && (pos & 15) !== 0) return this.decode(bytes, pos, pos + length);
+    let hash = length;
+    for (let i = pos, end = pos + length; i < end; i++) {
+      const byte = bytes[i]!;
+      if (byte > 0x7f) return this.decode(bytes, pos, pos + length);
+      hash = (Math.imul(hash, 31) + byte) | 0;
+    }
+    const slot = (hash ^ (hash >>> 11)) & (CACHE_SLOTS - 1);
+    const known = this.#cache[slot];
+    if (known !== undefined && known.length === length) {
+      let i = 0;
+      while (i < length && known.charCodeAt(i) === bytes[pos + i]) i++;
+      if (i === length) {
+        this.#misses = 0;
+        return known;
+      }
+    }
+    this.#misses++;
+    return (this.#cache[slot] = this.decode(bytes, pos, pos + length));
+  }
+
+  /** A float of eight bytes at `pos`, marked where a number would not keep it. */
+  markedFloat(value: number, pos: number): number | PyFloat {
+    if (Number.isSafeInteger(value) && !Object.is(value, -0)) return new PyFloat(value);
+    if (!Number.isNaN(value)) return value;
+    const bits = this.view.getBigUint64(pos);
+    return bits === CANONICAL_NAN ? value : new PyFloat(bits);
+  }
+
+  /** A float of a text argument. */
+  float(value: number): number | PyFloat {
+    const marked = this.lossless && Number.isSafeInteger(value) && !Object.is(value, -0);
+    return marked ? new PyFloat(value) : value;
+  }
+
+  /** An error at the opcode at hand. */
+  error(
+    code: 'BAD_OPCODE' | 'CORRUPT' | 'TRUNCATED' | 'FORBIDDEN_GLOBAL' | 'UNSUPPORTED_VALUE',
+    message: string,
+    found?: unknown,
+    cause?: unknown,
+  ): MmdError {
+    const { offset } = this;
+    return new MmdError(code, `${message} (at ${offset})`, { offset, found, cause });
+  }
+
+  truncated(pos: number, count: number): MmdError {
+    if (this.limit !== this.end) return this.error('CORRUPT', 'the frame ends inside an opcode');
+    const { offset } = this;
+    const found = this.end - pos;
+    return new MmdError('TRUNCATED', `opcode at ${offset}: expected ${count} bytes of argument, found ${found}`, {
+      offset,
+      expected: count,
+      found,
+    });
+  }
+
+  unknownOpcode(code: number): MmdError {
+    const { offset } = this;
+    const found = `0x${code.toString(16).padStart(2, '0')}`;
+    // The first byte decides: a file of something else is not a damaged pickle.
+    const kind = this.start === this.origin && !this.entry ? 'NOT_A_PICKLE' : 'BAD_OPCODE';
+    return new MmdError(kind, `byte ${found} at ${offset} is no opcode`, { offset, found: code });
+  }
+
+  underflow(): MmdError {
+    return this.error('BAD_OPCODE', 'the opcode needs more items than the stack has above its mark');
+  }
+
+  exceeded(limit: LimitName): MmdError {
+    return limitExceeded(limit, this.limits[limit], this.offset);
+  }
+}

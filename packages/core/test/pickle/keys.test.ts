@@ -1,0 +1,315 @@
+import { inspect } from 'node:util';
+import { describe, expect, it } from 'vitest';
+import { isMmdError } from '../../src/errors.ts';
+import { ndarray, parseDType } from '../../src/ndarray/index.ts';
+import {
+  ByteArray,
+  Complex,
+  ELLIPSIS,
+  FrozenSet,
+  NumpyScalar,
+  OpaqueGlobal,
+  OpaqueObject,
+  OutOfBandBuffer,
+  PyArray,
+  PyDate,
+  PyDateTime,
+  PyDecimal,
+  PyDict,
+  PyException,
+  PyFloat,
+  PyFraction,
+  PyPath,
+  PyRange,
+  PySet,
+  PySlice,
+  PyString,
+  PyTime,
+  PyTimeDelta,
+  PyTimeZone,
+  PyUuid,
+  RecordType,
+  Tuple,
+  UTC,
+} from '../../src/pickle/index.ts';
+
+const bytes = (...list: number[]): Uint8Array => Uint8Array.from(list);
+const hour = new PyTimeZone(new PyTimeDelta(0, 3600));
+const zone = new OpaqueObject('REDUCE', new OpaqueGlobal('zoneinfo', 'ZoneInfo'), Tuple.of('Europe/Berlin'));
+const nine = { year: 2024, month: 1, day: 2, hour: 9 };
+
+/** Groups of keys that are equal in Python; no key of one group is equal to one of another. */
+const GROUPS: readonly (readonly unknown[])[] = [
+  [
+    1,
+    true,
+    1n,
+    new PyFloat(1),
+    new Complex(1, 0),
+    new PyDecimal('1.00'),
+    new PyFraction(3, 3),
+    NumpyScalar.of(1, 'int32'),
+  ],
+  [0, -0, false, 0n, new PyDecimal('-0E+5'), new PyFloat(-0)],
+  [0.5, new PyDecimal('0.50'), new PyFraction(1, 2), NumpyScalar.of(0.5, 'float32')],
+  [-2.25, new PyFraction(-9, 4), new PyDecimal('-225E-2')],
+  [2 ** 60, 2n ** 60n, new PyDecimal(String(2n ** 60n))],
+  [1e300, BigInt(1e300)],
+  [new PyFraction(1, 3)],
+  [new PyDecimal('0.1')],
+  [new PyDecimal('1E+5000')],
+  [new PyDecimal('-1E+5000')],
+  [Number.POSITIVE_INFINITY, new PyDecimal('Infinity')],
+  [Number.NEGATIVE_INFINITY, new PyDecimal('-inf')],
+  [new Complex(1, 2), new Complex(1, 2)],
+  ['1', '1'],
+  ['None'],
+  ['😀'],
+  [
+    new PyString(bytes(0xed, 0xa0, 0xbd, 0xed, 0xb8, 0x80), '😀'),
+    new PyString(bytes(0xed, 0xa0, 0xbd, 0xed, 0xb8, 0x80), '😀'),
+  ],
+  [null],
+  [bytes(1, 2), bytes(1, 2)],
+  [bytes()],
+  [new Tuple(), new Tuple()],
+  [new Tuple(1, 'a'), new Tuple(true, 'a')],
+  [new Tuple(new Tuple(1), 2), new Tuple(new Tuple(1n), 2)],
+  [new FrozenSet([1, 2]), new FrozenSet([2, 1, true])],
+  [new FrozenSet([new FrozenSet()]), new FrozenSet([new FrozenSet(), new FrozenSet()])],
+  [new Tuple(new FrozenSet(['x']))],
+  [new PyRange(0, 10, 2), new PyRange(0, 9, 2)],
+  [new PyRange(0, 0), new PyRange(5, 1, 3)],
+  [new PyRange(4, 5), new PyRange(4, 6, 7)],
+  [new PyRange(5, 0, -2), new PyRange(5, -0, -2)],
+  [ELLIPSIS],
+  [new OpaqueGlobal('a', 'b.c'), new OpaqueGlobal('a', 'b.c')],
+  [new OpaqueGlobal('a.b', 'c')],
+  [zone],
+  [new OpaqueObject('NEWOBJ', new OpaqueGlobal('a', 'b'), Tuple.of())],
+  [new PyException('ValueError', ['x'])],
+  [new PyException('ValueError', ['x'])],
+  [new PyDate(2024, 1, 2), new PyDate(2024, 1, 2)],
+  [new PyDateTime(nine), new PyDateTime({ ...nine, fold: 1 })],
+  [new PyDateTime({ ...nine, tzinfo: hour }), new PyDateTime({ ...nine, hour: 8, tzinfo: UTC })],
+  [new PyDateTime({ ...nine, tzinfo: zone })],
+  [new PyTime({ hour: 9 }), new PyTime({ hour: 9 })],
+  [new PyTime({ hour: 9, tzinfo: hour }), new PyTime({ hour: 8, tzinfo: UTC })],
+  [new PyTime({ hour: 9, tzinfo: zone })],
+  [new PyTimeDelta(0, 3600), new PyTimeDelta(0, 0, 3_600_000_000)],
+  [hour, new PyTimeZone(new PyTimeDelta(0, 3600), 'X')],
+  [new PyUuid('12345678-1234-1234-1234-123456789abc'), new PyUuid('{12345678123412341234123456789ABC}')],
+  [new PyPath(['/', 'a']), new PyPath(['/a/.'], 'PosixPath')],
+  [new PyPath(['C:\\A'], 'PureWindowsPath'), new PyPath(['c:/a'], 'PureWindowsPath')],
+  [NumpyScalar.of(5n, 'datetime64[s]'), NumpyScalar.of(5n, 'datetime64[s]')],
+  [NumpyScalar.of('ab', 'U2'), 'ab'],
+  [parseDType('f8'), parseDType('<f8')],
+  [new RecordType(parseDType([['a', '<i4']])), parseDType([['a', '<i4']])],
+];
+
+const UNHASHABLE: readonly unknown[] = [
+  [],
+  [1],
+  new Map(),
+  new PyDict(),
+  new Set(),
+  new PySet(),
+  {},
+  Object.create(null),
+  undefined,
+  new ByteArray(2),
+  new Float64Array(1),
+  ndarray(new Float64Array(2)),
+  new PySlice(1, 2),
+  new PyArray('B', 0, bytes(1)),
+  new OutOfBandBuffer(bytes(1)),
+  new Tuple([1]),
+  new Tuple(new Tuple(new Tuple(new Map()))),
+  new Tuple(...new Array<number>(40).fill(1), new Tuple([])),
+];
+
+describe('keys of a PyDict', () => {
+  it('are one where Python has them equal, and several where not; the first key and the last value stay', () => {
+    const dict = new PyDict();
+    GROUPS.forEach((group, at) => {
+      for (const key of group) dict.set(key, at);
+    });
+    expect(dict.size).toBe(GROUPS.length);
+    GROUPS.forEach((group, at) => {
+      for (const key of group) {
+        expect(dict.has(key), inspect(key)).toBe(true);
+        expect(dict.get(key), inspect(key)).toBe(at);
+      }
+    });
+    expect([...dict.keys()].map((key, at) => Object.is(key, GROUPS[at]?.[0])).every(Boolean)).toBe(true);
+    expect([...dict.values()]).toEqual(GROUPS.map((_group, at) => at));
+    for (const group of GROUPS) expect(dict.delete(group.at(-1))).toBe(true);
+    expect(dict.size).toBe(0);
+  });
+
+  it('are looked up among texts and numbers without an index', () => {
+    const dict = new PyDict<unknown, string>([
+      ['a', 'A'],
+      [1, 'one'],
+      [2.5, 'two'],
+      [null, 'none'],
+    ]);
+    expect([true, 1n, new PyFloat(2.5), null, 'a'].map((key) => dict.get(key))).toEqual([
+      'one',
+      'one',
+      'two',
+      'none',
+      'A',
+    ]);
+    for (const key of [2n ** 70n, new Tuple(1), Number.NaN, bytes(1)]) expect(dict.get(key)).toBeUndefined();
+    expect(dict.delete(1n)).toBe(true);
+    expect(dict.size).toBe(3);
+  });
+
+  it('are each their own if they are NaN', () => {
+    const dict = new PyDict([
+      [Number.NaN, 1],
+      [Number.NaN, 2],
+    ]);
+    expect(dict.size).toBe(2);
+    expect(dict.has(Number.NaN)).toBe(false);
+    expect(new PySet([new Tuple(Number.NaN), new Tuple(Number.NaN)]).size).toBe(2);
+  });
+
+  it('may be very many integers', () => {
+    const dict = new PyDict(Array.from({ length: 2000 }, (_, i): [number, number] => [i * 2 ** 20, i]));
+    expect(dict.size).toBe(2000);
+    expect(dict.get(1999 * 2 ** 20)).toBe(1999);
+    expect(new PySet(dict.values()).has(1999)).toBe(true);
+  });
+
+  it.each(UNHASHABLE.map((key) => [inspect(key, { depth: 4 }).slice(0, 60), key]))('cannot be %s', (_name, key) => {
+    const dict = new PyDict<unknown, unknown>([['kept', 1]]);
+    const set = new PySet<unknown>(['kept']);
+    for (const attempt of [
+      () => dict.set(key, 2),
+      () => set.add(key),
+      () => new FrozenSet([key]),
+      () => dict.get(key),
+    ]) {
+      let thrown: unknown;
+      try {
+        attempt();
+      } catch (error) {
+        thrown = error;
+      }
+      expect(isMmdError(thrown, 'BAD_KEY')).toBe(true);
+    }
+    expect([...dict]).toEqual([['kept', 1]]);
+    expect([...set]).toEqual(['kept']);
+  });
+
+  it('that nest deeply or share much are compared without recursion, each part once', () => {
+    let deep: Tuple = new Tuple();
+    let wide = new FrozenSet<unknown>();
+    for (let i = 0; i < 20_000; i++) deep = new Tuple(deep, deep);
+    for (let i = 0; i < 2000; i++) wide = new FrozenSet([wide, i]);
+    const dict = new PyDict([
+      [deep, 'deep'],
+      [wide, 'wide'],
+    ] as [unknown, string][]);
+    expect(dict.get(deep)).toBe('deep');
+    expect(dict.get(wide)).toBe('wide');
+    expect(dict.has(new Tuple(deep))).toBe(false);
+  });
+});
+
+describe('PyDict', () => {
+  it('is a Map in all it does', () => {
+    const dict = new PyDict<unknown, number>([
+      ['a', 1],
+      ['b', 2],
+    ]);
+    expect(dict instanceof Map).toBe(true);
+    expect(Object.prototype.toString.call(dict)).toBe('[object Map]');
+    expect(dict).toEqual(
+      new Map([
+        ['a', 1],
+        ['b', 2],
+      ]),
+    );
+    expect([...dict.keys()]).toEqual(['a', 'b']);
+    expect([...dict.values()]).toEqual([1, 2]);
+    expect([...dict.entries()]).toEqual([...dict]);
+    const seen: unknown[] = [];
+    dict.forEach(function (this: unknown, value, key, map) {
+      seen.push(this, value, key, map === dict);
+    }, 'self');
+    expect(seen).toEqual(['self', 1, 'a', true, 'self', 2, 'b', true]);
+    expect(dict.set('c', 3).delete('a')).toBe(true);
+    expect(dict.has('a')).toBe(false);
+    expect(inspect(dict)).toMatch(/^dict\(2\) Map\(2\)/);
+    dict.clear();
+    expect(dict.size).toBe(0);
+    expect(new PyDict(null).size).toBe(0);
+  });
+
+  it('is one too with keys that need an index', () => {
+    const pair = new Tuple(1, 2);
+    const dict = new PyDict<unknown, number>([[pair, 1]]);
+    expect(dict.size).toBe(1);
+    expect([...dict]).toEqual([[pair, 1]]);
+    dict.set(bytes(1), 2).set('x', 3);
+    expect([...dict.keys()]).toEqual([pair, bytes(1), 'x']);
+    expect([...dict.values()]).toEqual([1, 2, 3]);
+    expect(dict.get(new Tuple(1, 2))).toBe(1);
+    dict.clear();
+    expect([...dict]).toEqual([]);
+  });
+});
+
+describe('PySet and FrozenSet', () => {
+  it('are Sets in all they do', () => {
+    const set = new PySet<unknown>(['a', 1]);
+    expect(set instanceof Set).toBe(true);
+    expect(set).toEqual(new Set(['a', 1]));
+    expect([...set.entries()]).toEqual([
+      ['a', 'a'],
+      [1, 1],
+    ]);
+    expect([...set.keys()]).toEqual(['a', 1]);
+    expect(set.has(true)).toBe(true);
+    expect(set.delete(1n)).toBe(true);
+    expect(set.add('b').add('b').size).toBe(2);
+    const seen: unknown[] = [];
+    set.forEach((value, again, all) => {
+      seen.push(value, again, all === set);
+    });
+    expect(seen).toEqual(['a', 'a', true, 'b', 'b', true]);
+    set.add(new Tuple(1)).add(new Tuple(1)).add('c');
+    expect(set.size).toBe(4);
+    expect([...set]).toEqual(['a', 'b', new Tuple(1), 'c']);
+    expect(set.delete(new Tuple(true))).toBe(true);
+    expect(inspect(set)).toMatch(/^set\(3\) Set\(3\)/);
+    set.clear();
+    expect(set.size).toBe(0);
+    expect(new PySet(null).size).toBe(0);
+  });
+
+  it('keep a frozenset as it is', () => {
+    const frozen = new FrozenSet([1, 2]);
+    expect([frozen.size, frozen.has(2), frozen instanceof Set]).toEqual([2, true, true]);
+    for (const change of [() => frozen.add(3), () => frozen.delete(1), () => frozen.clear()]) {
+      expect(change).toThrow(expect.objectContaining({ code: 'UNSUPPORTED_VALUE' }));
+    }
+    expect(inspect(frozen)).toMatch(/^frozenset\(2\)/);
+  });
+});
+
+describe('Tuple', () => {
+  it('is a frozen array, from which plain arrays derive', () => {
+    const one = new Tuple(5);
+    expect([one.length, one[0], Array.isArray(one), Object.isFrozen(one)]).toEqual([1, 5, true, true]);
+    expect(Tuple.from(new Set([1, 2]))).toEqual(Tuple.of(1, 2));
+    expect(Tuple.of(1, 2) instanceof Tuple).toBe(true);
+    const mapped = Tuple.of(1, 2).map((n) => n + 1);
+    expect([mapped, mapped instanceof Tuple]).toEqual([[2, 3], false]);
+    expect(() => (one as unknown[]).push(1)).toThrow(TypeError);
+    expect(inspect(one)).toContain('Tuple');
+  });
+});
