@@ -40,7 +40,9 @@ const WIDTHS: Readonly<Record<string, number>> = {
 
 /** Bytes of a text, one per character. */
 export function latin1(text: string): Uint8Array {
-  return Uint8Array.from(text, (character) => character.charCodeAt(0));
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = text.charCodeAt(i);
+  return bytes;
 }
 
 function little(value: number | bigint, width: number): Uint8Array {
