@@ -18,7 +18,7 @@ import { OpaqueGlobal } from '../values/opaque.ts';
 import { ByteArray, PyFloat } from '../values/scalars.ts';
 import { Tuple } from '../values/tuple.ts';
 import type { WriteContext } from '../writers.ts';
-import { dtypeOf, readDType, reduceDType, shapeOf, typeOf } from './numpy-dtype.ts';
+import { readDType, reduceDType, shapeOf, typeOf } from './numpy-dtype.ts';
 import { attempt, bytesOf, reduceCall, row, type TypeRow } from './row.ts';
 
 /** The classes that `_reconstruct` is known to make. */
@@ -92,11 +92,17 @@ function finishArray(state: readonly unknown[], record: boolean, context: ReadCo
   return bytes && arrayOver(bytes, context.writable, dtype, shape, fortran ? 'F' : 'C', record);
 }
 
+/** A type whose elements are no records: a plain array of `numpy.record` stays opaque, or it would lose the class. */
+function plainType(value: unknown, context: ReadContext): DType | undefined {
+  const known = typeOf(value, context);
+  return known === undefined || known.record ? undefined : known.dtype;
+}
+
 /** `_frombuffer(buffer, dtype, shape, order[, axis order])`, protocol 5. */
 const readFromBuffer: Reconstruct = (args, context) => {
   const [data, type, dims, order, axes] = args;
   const buffer = bufferOf(data);
-  const dtype = dtypeOf(type, context);
+  const dtype = plainType(type, context);
   const shape = shapeOf(dims);
   if (buffer === undefined || dtype === undefined || shape === undefined) return undefined;
   const writable = buffer.writable && context.writable;
@@ -113,7 +119,7 @@ const readFromBuffer: Reconstruct = (args, context) => {
 const readNDArray: Reconstruct = (args, context) => {
   const [dims, type, data, offset = 0, strides = null, order = 'C'] = args;
   const buffer = bufferOf(data);
-  const dtype = dtypeOf(type, context);
+  const dtype = plainType(type, context);
   const shape = shapeOf(dims);
   const ordered = order === 'C' || order === 'F';
   if (buffer === undefined || dtype === undefined || shape === undefined || !ordered) return undefined;
@@ -128,7 +134,7 @@ const readNDArray: Reconstruct = (args, context) => {
 function readFlat(copies: boolean): Reconstruct {
   return (args, context) => {
     const buffer = bufferOf(args[0]);
-    const dtype = args.length === 2 ? dtypeOf(args[1], context) : undefined;
+    const dtype = args.length === 2 ? plainType(args[1], context) : undefined;
     if (buffer === undefined || dtype === undefined || !(dtype.itemsize > 0)) return undefined;
     const { bytes } = buffer;
     return arrayOver(

@@ -1,0 +1,20 @@
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import { isDType } from '../../src/ndarray/descr.ts';
+import { dump, load, OpaqueObject } from '../../src/pickle/index.ts';
+
+const read = (name: string): Uint8Array =>
+  new Uint8Array(readFileSync(fileURLToPath(new URL(`../../../../fixtures/regress/${name}.bin`, import.meta.url))));
+
+describe('what a comparison with live Pythons once found', () => {
+  it('a plain array of numpy.record stays opaque: as an array it would lose the class of its elements', () => {
+    expect(load(read('plain-array-of-records'))).toBeInstanceOf(OpaqueObject);
+  });
+
+  it.each([2, 3, 4, 5] as const)('the alignment of a structured type survives protocol %i', (protocol) => {
+    const type = load(dump(load(read('aligned-struct')), { protocol }));
+    expect(isDType(type)).toBe(true);
+    expect(type).toMatchObject({ alignedStruct: true, itemsize: 16 });
+  });
+});
