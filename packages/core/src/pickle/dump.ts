@@ -8,6 +8,7 @@ import { MmdError } from '../errors.ts';
 import { DEFAULT_LIMITS, type LoadLimits } from './limits.ts';
 import { OPCODES } from './opcodes.ts';
 import { Pickler } from './pickler.ts';
+import type { Sink } from './sink.ts';
 
 /** Options of `dump`. */
 export interface DumpOptions {
@@ -89,10 +90,20 @@ export function dumpEntry(value: unknown, options: DumpEntryOptions = {}): Uint8
  * ```
  */
 export class EntryEncoder {
+  readonly #maxDepth: number;
   readonly #pickler: Pickler;
 
   constructor(options: Pick<DumpOptions, 'limits'> = {}) {
-    this.#pickler = new Pickler(4, options.limits?.depth ?? DEFAULT_LIMITS.depth, true);
+    this.#maxDepth = options.limits?.depth ?? DEFAULT_LIMITS.depth;
+    this.#pickler = new Pickler(4, this.#maxDepth, true);
+  }
+
+  /** Writes into the encoder's own sink, unless it is in use: a getter or array source may write another value. */
+  #write(value: unknown, memoBase: number): Sink {
+    const pickler = this.#pickler.writing ? new Pickler(4, this.#maxDepth, true) : this.#pickler;
+    pickler.sink.reset();
+    pickler.write(value, memoBase);
+    return pickler.sink;
   }
 
   /** One more than the highest memo index of the last entry; its `memoBase` if it has none. */
@@ -106,10 +117,7 @@ export class EntryEncoder {
    * @throws MmdError as {@link dump}
    */
   encodeParts(value: unknown, memoBase = 0): Uint8Array[] {
-    const pickler = this.#pickler;
-    pickler.sink.reset();
-    pickler.write(value, memoBase);
-    return pickler.sink.parts();
+    return this.#write(value, memoBase).parts();
   }
 
   /**
@@ -118,9 +126,6 @@ export class EntryEncoder {
    * @throws MmdError as {@link dump}
    */
   encode(value: unknown, memoBase = 0): Uint8Array {
-    const pickler = this.#pickler;
-    pickler.sink.reset();
-    pickler.write(value, memoBase);
-    return pickler.sink.assemble(-1, true);
+    return this.#write(value, memoBase).assemble(-1, true);
   }
 }

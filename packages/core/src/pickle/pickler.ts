@@ -4,26 +4,22 @@
  * @module
  */
 
-import { encodeInteger } from '../bytes/integers.ts';
-import { decodeLatin1 } from '../bytes/utf8.ts';
 import { MmdError } from '../errors.ts';
 import { isArraySource } from '../ndarray/array-source.ts';
 import { isDType } from '../ndarray/descr.ts';
 import { toBothNumpys, toPython2 } from './compat.ts';
+import { DICT, type Frame, LIST, SET, STEPS, TUPLE } from './frame.ts';
 import { REDUCERS } from './globals.ts';
 import { limitExceeded } from './limits.ts';
-import { OPCODES } from './opcodes.ts';
+import { BATCH, C, OpcodeWriter } from './opcode-writer.ts';
 import { PutMemo } from './put-memo.ts';
-import { Sink } from './sink.ts';
 import { Args, BufferRef, Created, Extension, Fill, GlobalRef, Op } from './steps.ts';
 import { Pieces } from './types/numpy.ts';
 import { PyDict } from './values/dict.ts';
 import { ByteArray } from './values/scalars.ts';
 import { Tuple } from './values/tuple.ts';
-import { stepsOf, type WriteContext } from './writers.ts';
+import { bytesSteps, joinPieces, stepsOf, type WriteContext } from './writers.ts';
 
-/** Items per APPENDS or SETITEMS, as CPython does: what a reader has to keep on its stack. */
-const BATCH = 1000;
 /** Records within these bounds stay below a frame's size: 32 * (2 * (3 * 255 + 2)) bytes. */
 const FLAT_ITEMS = 32;
 const FLAT_TEXT = 255;
@@ -32,39 +28,14 @@ const REMEMBERED_TEXTS = 4096;
 /** Bytes of this size are one object in Python too when they are one here. */
 const SHARED_BYTES = 16;
 
-const LIST = 0;
-const DICT = 1;
-const SET = 2;
-const TUPLE = 3;
-const STEPS = 4;
-
-/** A container that is being written. Kept and used again. */
-interface Frame {
-  kind: number;
-  /** What to write: items, keys and values in turn, or steps. Borrowed. */
-  items: readonly unknown[];
-  /** Owned by the frame: where entries are laid out that do not stand in an array. */
-  readonly scratch: unknown[];
-  index: number;
-  batchStart: number;
-  batchEnd: number;
-  end: number;
-  value: object | null;
-}
-
-/** Bytes of the opcodes. Read in loops: V8 folds the fields of a frozen constant. */
-const C: { readonly [N in keyof typeof OPCODES]: number } = Object.fromEntries(
-  Object.entries(OPCODES).map(([name, { code }]) => [name, code]),
-) as { [N in keyof typeof OPCODES]: number };
-
 /** Writes values one after the other; what it keeps between them is memory, never meaning. */
-export class Pickler implements WriteContext {
-  readonly protocol: 2 | 3 | 4 | 5;
+export class Pickler extends OpcodeWriter implements WriteContext {
   readonly byteArrays: boolean;
   readonly bufferCallback: ((bytes: Uint8Array) => unknown) | undefined;
-  readonly sink: Sink = new Sink(4096);
   /** One more than the highest memo index that was written. */
   memoEnd = 0;
+  /** It is writing: a getter or source of the user's may ask for another value to be written meanwhile. */
+  writing = false;
   readonly #maxDepth: number;
   #frames: Frame[] = [];
   #depth = 0;
@@ -81,7 +52,7 @@ export class Pickler implements WriteContext {
     entry: boolean,
     bufferCallback?: (bytes: Uint8Array) => unknown,
   ) {
-    this.protocol = protocol;
+    super(protocol);
     this.byteArrays = entry || protocol === 5;
     this.#maxDepth = maxDepth;
     this.bufferCallback = bufferCallback;
@@ -93,10 +64,12 @@ export class Pickler implements WriteContext {
    */
   write(value: unknown, memoBase: number): void {
     this.memoEnd = memoBase;
+    this.writing = true;
     try {
       this.#item(value);
       while (this.#depth > 0) this.#continue(this.#frames[this.#depth - 1]!);
     } finally {
+      this.writing = false;
       this.#depth = 0;
       this.#dicts = 0;
       this.#memo.clear();
@@ -109,16 +82,16 @@ export class Pickler implements WriteContext {
   #item(value: unknown): void {
     switch (typeof value) {
       case 'string':
-        this.#text(value);
+        this.text(value);
         break;
       case 'number':
-        this.#number(value);
+        this.number(value);
         break;
       case 'boolean':
         this.sink.u8(value ? C.NEWTRUE : C.NEWFALSE);
         break;
       case 'bigint':
-        this.#bigint(value);
+        this.bigint(value);
         break;
       case 'object':
         if (value === null) this.sink.u8(C.NONE);
@@ -154,7 +127,7 @@ export class Pickler implements WriteContext {
     else if (value instanceof Args) this.#push(TUPLE, value.items, value.items.length, null);
     else if (value instanceof Created) this.#created(value.value);
     else if (value instanceof Fill) this.#fill(value);
-    else if (value instanceof Extension) this.#extension(value.code);
+    else if (value instanceof Extension) this.extension(value.code);
     else if (value instanceof BufferRef) {
       this.sink.u8(C.NEXT_BUFFER);
       if (value.readonly) this.sink.u8(C.READONLY_BUFFER);
@@ -173,7 +146,7 @@ export class Pickler implements WriteContext {
   #recall(value: object): boolean {
     const at = this.#memo.get(value);
     if (at === undefined) return false;
-    this.#get(at < 0 ? this.#assign(this.#memo, value, at) : at);
+    this.get(at < 0 ? this.#assign(this.#memo, value, at) : at);
     return true;
   }
 
@@ -182,17 +155,6 @@ export class Pickler implements WriteContext {
     this.sink.put(-1 - at, index);
     memo.set(key, index);
     return index;
-  }
-
-  #get(index: number): void {
-    const { sink } = this;
-    if (index < 256) {
-      sink.u8(C.BINGET);
-      sink.u8(index);
-    } else {
-      sink.u8(C.LONG_BINGET);
-      sink.u32(index);
-    }
   }
 
   /** Remembers the object that is now complete on the stack. */
@@ -251,7 +213,7 @@ export class Pickler implements WriteContext {
       const at = frame.index++;
       const item = items[at];
       if (typeof item === 'number' && !keyed) {
-        frame.index = this.#numbers(items, at, to);
+        frame.index = this.numbers(items, at, to);
         continue;
       }
       if (keyed && at % 2 === 0 && typeof item === 'string') this.#keyText(item);
@@ -368,7 +330,7 @@ export class Pickler implements WriteContext {
         sink.length = start;
         return false;
       }
-      this.#text(key);
+      this.text(key);
       this.#item(item);
       count++;
     }
@@ -427,141 +389,16 @@ export class Pickler implements WriteContext {
   #keyText(text: string): void {
     // A single dict cannot repeat a key.
     if (this.#dicts < 2) {
-      this.#text(text);
+      this.text(text);
       return;
     }
     const at = this.#texts.get(text);
     if (at !== undefined) {
-      this.#get(at < 0 ? this.#assign(this.#texts, text, at) : at);
+      this.get(at < 0 ? this.#assign(this.#texts, text, at) : at);
       return;
     }
-    this.#text(text);
+    this.text(text);
     if (this.#texts.size < REMEMBERED_TEXTS) this.#texts.set(text, -1 - this.sink.length);
-  }
-
-  #text(text: string): void {
-    const { sink } = this;
-    const short = this.protocol >= 4;
-    const pos = sink.reserve(5 + 3 * text.length);
-    const head = short && text.length < 256 ? 2 : 5;
-    sink.length = pos + head;
-    sink.utf8(text);
-    const length = sink.length - pos - head;
-    if (head === 2 && length > 255) {
-      // Room was reserved for this: the text moves up by three bytes.
-      sink.bytes.copyWithin(pos + 5, pos + 2, pos + 2 + length);
-      sink.length += 3;
-    }
-    this.#textHead(pos, length);
-  }
-
-  /** UTF-8 that is known. */
-  utf8(bytes: Uint8Array): void {
-    const { sink } = this;
-    const pos = sink.reserve(5 + bytes.length);
-    sink.length = pos + (this.protocol >= 4 && bytes.length < 256 ? 2 : 5);
-    sink.raw(bytes);
-    this.#textHead(pos, bytes.length);
-  }
-
-  #textHead(pos: number, length: number): void {
-    const { sink } = this;
-    if (this.protocol >= 4 && length < 256) {
-      sink.bytes[pos] = C.SHORT_BINUNICODE;
-      sink.bytes[pos + 1] = length;
-    } else {
-      sink.bytes[pos] = C.BINUNICODE;
-      sink.view.setUint32(pos + 1, length, true);
-    }
-  }
-
-  /** Writes the numbers from `from` on, up to `to` or to what is no number, and returns where that stands. */
-  #numbers(items: readonly unknown[], from: number, to: number): number {
-    const { sink } = this;
-    const most = Math.min(to, from + BATCH);
-    let pos = sink.reserve(11 * (most - from));
-    const { bytes, view } = sink;
-    let i = from;
-    for (; i < most; i++) {
-      const value = items[i];
-      if (typeof value !== 'number') break;
-      const integer = value | 0;
-      if (integer !== value || (integer === 0 && Object.is(value, -0))) {
-        if (Number.isSafeInteger(value) && value !== 0) break;
-        bytes[pos] = C.BINFLOAT;
-        view.setFloat64(pos + 1, value);
-        pos += 9;
-      } else if (integer >= 0 && integer < 256) {
-        bytes[pos] = C.BININT1;
-        bytes[pos + 1] = integer;
-        pos += 2;
-      } else if (integer >= 0 && integer < 65536) {
-        bytes[pos] = C.BININT2;
-        bytes[pos + 1] = integer;
-        bytes[pos + 2] = integer >> 8;
-        pos += 3;
-      } else {
-        bytes[pos] = C.BININT;
-        view.setInt32(pos + 1, integer, true);
-        pos += 5;
-      }
-    }
-    sink.length = pos;
-    if (i > from) return i;
-    this.#number(items[i] as number);
-    return i + 1;
-  }
-
-  #number(value: number): void {
-    const { sink } = this;
-    if ((value | 0) === value && !Object.is(value, -0)) {
-      if (value >= 0 && value < 256) {
-        sink.u8(C.BININT1);
-        sink.u8(value);
-      } else if (value >= 0 && value < 65536) {
-        sink.u8(C.BININT2);
-        sink.u16(value);
-      } else {
-        sink.u8(C.BININT);
-        sink.i32(value);
-      }
-    } else if (Number.isSafeInteger(value) && value !== 0) {
-      const high = Math.floor(value / 2 ** 32);
-      const more = high >= -128 && high < 128 ? 1 : high >= -32768 && high < 32768 ? 2 : 3;
-      sink.u8(C.LONG1);
-      sink.u8(4 + more);
-      sink.u32(value - high * 2 ** 32);
-      for (let i = 0; i < more; i++) sink.u8((high >> (8 * i)) & 0xff);
-    } else {
-      sink.u8(C.BINFLOAT);
-      sink.f64be(value);
-    }
-  }
-
-  /** A float by its bits. */
-  float(bits: bigint): void {
-    const { sink } = this;
-    sink.u8(C.BINFLOAT);
-    const pos = sink.reserve(8);
-    sink.view.setBigUint64(pos, bits);
-    sink.length += 8;
-  }
-
-  #bigint(value: bigint): void {
-    if (value >= -(2n ** 53n) + 1n && value < 2n ** 53n) {
-      this.#number(Number(value));
-      return;
-    }
-    const { sink } = this;
-    const bytes = encodeInteger(value);
-    if (bytes.length < 256) {
-      sink.u8(C.LONG1);
-      sink.u8(bytes.length);
-    } else {
-      sink.u8(C.LONG4);
-      sink.u32(bytes.length);
-    }
-    sink.raw(bytes);
   }
 
   #bytes(value: Uint8Array): void {
@@ -571,50 +408,16 @@ export class Pickler implements WriteContext {
       this.#push(STEPS, steps, steps.length, value);
       return;
     }
-    this.#payload([value], value.length, array);
+    this.payload([value], value.length, array);
     if (array || value.length >= SHARED_BYTES) this.#note(value);
-  }
-
-  /** Bytes or a bytearray as one opcode. */
-  #payload(pieces: readonly Uint8Array[], length: number, array: boolean): void {
-    const { sink } = this;
-    const head = sink.length;
-    if (array) {
-      sink.u8(C.BYTEARRAY8);
-      sink.u64(length);
-    } else if (length < 256) {
-      sink.u8(C.SHORT_BINBYTES);
-      sink.u8(length);
-    } else if (length < 2 ** 32) {
-      sink.u8(C.BINBYTES);
-      sink.u32(length);
-    } else {
-      sink.u8(C.BINBYTES8);
-      sink.u64(length);
-    }
-    sink.payload(pieces, length, head);
   }
 
   /** The bytes of an array, out of band where that is asked for. */
   #pieces({ pieces, length, array }: Pieces): void {
-    if (this.bufferCallback !== undefined && array && !this.bufferCallback(join(pieces, length))) {
+    if (this.bufferCallback !== undefined && array && !this.bufferCallback(joinPieces(pieces, length))) {
       this.sink.u8(C.NEXT_BUFFER);
-    } else if (this.protocol < 3) this.#bytes(join(pieces, length));
-    else this.#payload(pieces, length, array);
-  }
-
-  #extension(code: number): void {
-    const { sink } = this;
-    if (code < 256) {
-      sink.u8(C.EXT1);
-      sink.u8(code);
-    } else if (code < 65536) {
-      sink.u8(C.EXT2);
-      sink.u16(code);
-    } else {
-      sink.u8(C.EXT4);
-      sink.u32(code);
-    }
+    } else if (this.protocol < 3) this.#bytes(joinPieces(pieces, length));
+    else this.payload(pieces, length, array);
   }
 
   #global(givenModule: string, givenName: string): void {
@@ -622,13 +425,13 @@ export class Pickler implements WriteContext {
     const key = `${module}\n${name}`;
     const at = this.#globals.get(key);
     if (at !== undefined) {
-      this.#get(at < 0 ? this.#assign(this.#globals, key, at) : at);
+      this.get(at < 0 ? this.#assign(this.#globals, key, at) : at);
       return;
     }
     const { sink } = this;
     if (this.protocol >= 4) {
-      this.#text(module);
-      this.#text(name);
+      this.text(module);
+      this.text(name);
       sink.u8(C.STACK_GLOBAL);
     } else {
       const names = this.protocol === 2 ? toPython2(module, name) : [module, name];
@@ -645,27 +448,6 @@ export class Pickler implements WriteContext {
     }
     this.#globals.set(key, -1 - sink.length);
   }
-}
-
-function join(pieces: readonly Uint8Array[], length: number): Uint8Array {
-  if (pieces.length === 1) return pieces[0]!;
-  const whole = new Uint8Array(length);
-  let pos = 0;
-  for (const piece of pieces) {
-    whole.set(piece, pos);
-    pos += piece.length;
-  }
-  return whole;
-}
-
-/** Bytes where the protocol has no opcode for them, as CPython writes them. */
-function bytesSteps(value: Uint8Array): readonly unknown[] {
-  const array = value instanceof ByteArray;
-  const make = new GlobalRef('builtins', array ? 'bytearray' : 'bytes');
-  const done = [new Op(C.REDUCE), new Created(value)];
-  if (value.length === 0) return [make, new Args([]), ...done];
-  if (array) return [make, new Args([new Uint8Array(value.buffer, value.byteOffset, value.length)]), ...done];
-  return [new GlobalRef('_codecs', 'encode'), new Args([decodeLatin1(value), 'latin1']), ...done];
 }
 
 /**

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { decodeLatin1 } from '../bytes/utf8.ts';
 import { MmdError } from '../errors.ts';
 import { isArraySource } from '../ndarray/array-source.ts';
 import { isDType } from '../ndarray/descr.ts';
@@ -172,4 +173,26 @@ function operationSteps(operation: Operation): readonly unknown[] {
     case 'CALL':
       return [operation.call, POP];
   }
+}
+
+/** Pieces of a payload as one. */
+export function joinPieces(pieces: readonly Uint8Array[], length: number): Uint8Array {
+  if (pieces.length === 1) return pieces[0]!;
+  const whole = new Uint8Array(length);
+  let pos = 0;
+  for (const piece of pieces) {
+    whole.set(piece, pos);
+    pos += piece.length;
+  }
+  return whole;
+}
+
+/** Bytes where the protocol has no opcode for them, as CPython writes them. */
+export function bytesSteps(value: Uint8Array): readonly unknown[] {
+  const array = value instanceof ByteArray;
+  const make = new GlobalRef('builtins', array ? 'bytearray' : 'bytes');
+  const done = [REDUCE, new Created(value)];
+  if (value.length === 0) return [make, new Args([]), ...done];
+  if (array) return [make, new Args([new Uint8Array(value.buffer, value.byteOffset, value.length)]), ...done];
+  return [new GlobalRef('_codecs', 'encode'), new Args([decodeLatin1(value), 'latin1']), ...done];
 }

@@ -3,10 +3,12 @@ import { describe, expect, it } from 'vitest';
 import { MaskedArray, NDArray, ndarray, slice } from '../../src/ndarray/index.ts';
 import {
   ByteArray,
+  Decoder,
   type DumpOptions,
   dump,
   dumpEntry,
   EntryEncoder,
+  emit,
   FrozenSet,
   genops,
   load,
@@ -423,5 +425,35 @@ describe('dates', () => {
     const again = load(dump(date)) as PyDateTime;
     expect([again.toDate(), String(again)]).toEqual([date, '2026-11-21T01:02:03.004000+00:00']);
     expect(NumpyScalar.of(1n, 'datetime64[s]').value).toBe(1n);
+  });
+});
+
+describe('callbacks of the user', () => {
+  it('may write and read other values meanwhile', () => {
+    const encoder = new EntryEncoder();
+    const inner: unknown[] = [];
+    const value = {
+      list: [1],
+      get late() {
+        inner.push(loadEntry(encoder.encode([[2], { a: [3] }])));
+        return [4];
+      },
+    };
+    expect(loadEntry(encoder.encode([value]))).toEqual([
+      new Map([
+        ['list', [1]],
+        ['late', [4]],
+      ]),
+    ]);
+    expect(inner).toEqual([[[2], new Map([['a', [3]]])]]);
+    const decoder: Decoder = new Decoder({
+      persistentLoad: (id) => [id, decoder.loadEntry(dumpEntry(['inner']), 0, 99)],
+    });
+    const outer = emit(['MARK', 'NONE', 'BINPERSID', ['BININT1', 7], 'LIST', 'STOP']);
+    expect(decoder.load(outer)).toEqual([[null, ['inner']], 7]);
+    const same: Decoder = new Decoder({
+      persistentLoad: (id) => (id === null ? same.load(emit([['PERSID', 'x'], 'STOP'])) : id),
+    });
+    expect(same.load(outer)).toEqual(['x', 7]);
   });
 });

@@ -1,0 +1,203 @@
+/**
+ * Values that are one opcode: numbers, text, payloads.
+ *
+ * @module
+ */
+
+import { encodeInteger } from '../bytes/integers.ts';
+import { OPCODES } from './opcodes.ts';
+import { Sink } from './sink.ts';
+
+/** Items per APPENDS or SETITEMS, as CPython does: what a reader has to keep on its stack. */
+export const BATCH = 1000;
+
+/** Bytes of the opcodes. Read in loops: V8 folds the fields of a frozen constant. */
+export const C: { readonly [N in keyof typeof OPCODES]: number } = Object.fromEntries(
+  Object.entries(OPCODES).map(([name, { code }]) => [name, code]),
+) as { [N in keyof typeof OPCODES]: number };
+
+/** Writes single opcodes with their arguments. */
+export class OpcodeWriter {
+  readonly protocol: 2 | 3 | 4 | 5;
+  readonly sink: Sink = new Sink(4096);
+
+  constructor(protocol: 2 | 3 | 4 | 5) {
+    this.protocol = protocol;
+  }
+
+  /** GETs a memo slot. */
+  get(index: number): void {
+    const { sink } = this;
+    if (index < 256) {
+      sink.u8(C.BINGET);
+      sink.u8(index);
+    } else {
+      sink.u8(C.LONG_BINGET);
+      sink.u32(index);
+    }
+  }
+
+  /** A str. */
+  text(text: string): void {
+    const { sink } = this;
+    const short = this.protocol >= 4;
+    const pos = sink.reserve(5 + 3 * text.length);
+    const head = short && text.length < 256 ? 2 : 5;
+    sink.length = pos + head;
+    sink.utf8(text);
+    const length = sink.length - pos - head;
+    if (head === 2 && length > 255) {
+      // Room was reserved for this: the text moves up by three bytes.
+      sink.bytes.copyWithin(pos + 5, pos + 2, pos + 2 + length);
+      sink.length += 3;
+    }
+    this.#textHead(pos, length);
+  }
+
+  /** UTF-8 that is known. */
+  utf8(bytes: Uint8Array): void {
+    const { sink } = this;
+    const pos = sink.reserve(5 + bytes.length);
+    sink.length = pos + (this.protocol >= 4 && bytes.length < 256 ? 2 : 5);
+    sink.raw(bytes);
+    this.#textHead(pos, bytes.length);
+  }
+
+  /** The opcode and length of text that stands behind the room left for them at `pos`. */
+  #textHead(pos: number, length: number): void {
+    const { sink } = this;
+    if (this.protocol >= 4 && length < 256) {
+      sink.bytes[pos] = C.SHORT_BINUNICODE;
+      sink.bytes[pos + 1] = length;
+    } else {
+      sink.bytes[pos] = C.BINUNICODE;
+      sink.view.setUint32(pos + 1, length, true);
+    }
+  }
+
+  /** Writes the numbers from `from` on, up to `to` or to what is no number, and returns where that stands. */
+  numbers(items: readonly unknown[], from: number, to: number): number {
+    const { sink } = this;
+    const most = Math.min(to, from + BATCH);
+    let pos = sink.reserve(11 * (most - from));
+    const { bytes, view } = sink;
+    let i = from;
+    for (; i < most; i++) {
+      const value = items[i];
+      if (typeof value !== 'number') break;
+      const integer = value | 0;
+      if (integer !== value || (integer === 0 && Object.is(value, -0))) {
+        if (Number.isSafeInteger(value) && value !== 0) break;
+        bytes[pos] = C.BINFLOAT;
+        view.setFloat64(pos + 1, value);
+        pos += 9;
+      } else if (integer >= 0 && integer < 256) {
+        bytes[pos] = C.BININT1;
+        bytes[pos + 1] = integer;
+        pos += 2;
+      } else if (integer >= 0 && integer < 65536) {
+        bytes[pos] = C.BININT2;
+        bytes[pos + 1] = integer;
+        bytes[pos + 2] = integer >> 8;
+        pos += 3;
+      } else {
+        bytes[pos] = C.BININT;
+        view.setInt32(pos + 1, integer, true);
+        pos += 5;
+      }
+    }
+    sink.length = pos;
+    if (i > from) return i;
+    this.number(items[i] as number);
+    return i + 1;
+  }
+
+  /** An int where the number is safe, else a float. */
+  number(value: number): void {
+    const { sink } = this;
+    if ((value | 0) === value && !Object.is(value, -0)) {
+      if (value >= 0 && value < 256) {
+        sink.u8(C.BININT1);
+        sink.u8(value);
+      } else if (value >= 0 && value < 65536) {
+        sink.u8(C.BININT2);
+        sink.u16(value);
+      } else {
+        sink.u8(C.BININT);
+        sink.i32(value);
+      }
+    } else if (Number.isSafeInteger(value) && value !== 0) {
+      const high = Math.floor(value / 2 ** 32);
+      const more = high >= -128 && high < 128 ? 1 : high >= -32768 && high < 32768 ? 2 : 3;
+      sink.u8(C.LONG1);
+      sink.u8(4 + more);
+      sink.u32(value - high * 2 ** 32);
+      for (let i = 0; i < more; i++) sink.u8((high >> (8 * i)) & 0xff);
+    } else {
+      sink.u8(C.BINFLOAT);
+      sink.f64be(value);
+    }
+  }
+
+  /** A float by its bits. */
+  float(bits: bigint): void {
+    const { sink } = this;
+    sink.u8(C.BINFLOAT);
+    const pos = sink.reserve(8);
+    sink.view.setBigUint64(pos, bits);
+    sink.length += 8;
+  }
+
+  /** An int. */
+  bigint(value: bigint): void {
+    if (value >= -(2n ** 53n) + 1n && value < 2n ** 53n) {
+      this.number(Number(value));
+      return;
+    }
+    const { sink } = this;
+    const bytes = encodeInteger(value);
+    if (bytes.length < 256) {
+      sink.u8(C.LONG1);
+      sink.u8(bytes.length);
+    } else {
+      sink.u8(C.LONG4);
+      sink.u32(bytes.length);
+    }
+    sink.raw(bytes);
+  }
+
+  /** Bytes or a bytearray as one opcode. */
+  payload(pieces: readonly Uint8Array[], length: number, array: boolean): void {
+    const { sink } = this;
+    const head = sink.length;
+    if (array) {
+      sink.u8(C.BYTEARRAY8);
+      sink.u64(length);
+    } else if (length < 256) {
+      sink.u8(C.SHORT_BINBYTES);
+      sink.u8(length);
+    } else if (length < 2 ** 32) {
+      sink.u8(C.BINBYTES);
+      sink.u32(length);
+    } else {
+      sink.u8(C.BINBYTES8);
+      sink.u64(length);
+    }
+    sink.payload(pieces, length, head);
+  }
+
+  /** An extension code. */
+  extension(code: number): void {
+    const { sink } = this;
+    if (code < 256) {
+      sink.u8(C.EXT1);
+      sink.u8(code);
+    } else if (code < 65536) {
+      sink.u8(C.EXT2);
+      sink.u16(code);
+    } else {
+      sink.u8(C.EXT4);
+      sink.u32(code);
+    }
+  }
+}
