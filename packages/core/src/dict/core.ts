@@ -287,6 +287,7 @@ export class DictCore {
 
   /** The live entry with the key. */
   find(key: string): EntryView | undefined {
+    if (typeof key !== 'string') this.encodeKey(key);
     this.refresh();
     const { store } = this;
     const slot = store.find(key);

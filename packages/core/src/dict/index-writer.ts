@@ -4,6 +4,7 @@
  * @module
  */
 
+import { isMmdError } from '../errors.ts';
 import { ENTRY_TAIL_SIZE, nextCommitNumber, TERMINATOR_SIZE } from '../format/layout.ts';
 import { TAIL_PREFIX_SIZE, type TailKind, tailEntryFrame } from '../format/tail-entry.ts';
 import { hashKey, IndexBuilder } from '../format/tail-index.ts';
@@ -12,9 +13,16 @@ import type { DictCore } from './core.ts';
 /** Below this many keys a walk is as quick as a look into an index. */
 const MIN_KEYS = 64;
 
-/** Appends a tail index for the dict as it is now. Does nothing for few keys. */
+/**
+ * Appends a tail index for the dict as it is now. Does nothing for few keys, and none where another writer is at work or the
+ * disk is full: it only makes the next open quicker.
+ */
 export function writeIndex(core: DictCore): void {
-  core.transact(() => writeTails(core, undefined, false));
+  try {
+    core.transact(() => writeTails(core, undefined, false), 0);
+  } catch (error) {
+    if (!isMmdError(error, 'LOCKED') && !isMmdError(error, 'NO_SPACE')) throw error;
+  }
 }
 
 /**

@@ -4,32 +4,69 @@
  * @module
  */
 
-import { MmdError } from '../errors.ts';
-import { ARRAY_SPELLINGS, type ArraySpelling, type ParsedArray, parseArray } from '../format/array-value.ts';
+import { type ParsedArray, parseArray } from '../format/array-value.ts';
+import type { EncodedValue, ValuePart } from '../format/encoded-value.ts';
+import { PAGE_ALIGNMENT } from '../format/layout.ts';
 import { parseMasked } from '../format/masked-value.ts';
+import { RESPELLED_SIZE, type RespellingStep, respelled, respellingSteps } from '../format/respelling.ts';
 import type { DictCore } from './core.ts';
+import type { EntryView } from './entry-view.ts';
+import { rawValue, type StoredBody } from './raw-value.ts';
 
-/** Rewrites the prefix of every array spelled `from`; the data stays where it is. Returns how many there were. */
-export function respell(core: DictCore, from: ArraySpelling, to: ArraySpelling): number {
-  const target = ARRAY_SPELLINGS.find(({ name }) => name === to)!;
-  const source = ARRAY_SPELLINGS.find(({ name }) => name === from)!;
-  if (target.prefix.length !== source.prefix.length) {
-    throw new MmdError('INVALID_ARGUMENT', `${from} arrays cannot become ${to} in place`, { found: to });
-  }
+/**
+ * Rewrites the prefix of every array spelled `from`; the data stays where it is, but for the few arrays in whose prefix a
+ * border lies at which a crash could tear it: they are appended anew. Returns how many there were.
+ */
+export function respell(core: DictCore, from: 'legacy' | 'upgraded', to: 'legacy' | 'upgraded'): number {
   let count = 0;
   core.transact(() => {
     core.settled();
+    const inPlace: (readonly RespellingStep[])[] = [];
     for (const key of core.store.catalog.keys()) {
       const view = core.find(key)!;
       const masked = parseMasked(view.reader());
-      const arrays: (ParsedArray | undefined)[] =
+      const found: (ParsedArray | undefined)[] =
         masked === undefined ? [parseArray(view.reader())] : [masked.data, masked.mask];
-      for (const array of arrays) {
-        if (array?.spelling !== from) continue;
-        core.writer.overwrite(view.offset + array.prefixPos, Uint8Array.of(...target.prefix, target.opcode));
-        count++;
+      const positions = found.filter((array) => array?.spelling === from).map((array) => array!.prefixPos);
+      if (positions.length === 0) continue;
+      count += positions.length;
+      const plans = positions.map((pos) => stepsFor(core, view.offset + pos, to));
+      if (plans.includes(undefined)) core.put(key, respelledValue(view, positions, to));
+      else inPlace.push(...(plans as (readonly RespellingStep[])[]));
+    }
+    // Every array's first step, then every second one: so the disk is waited for as often as one array has steps.
+    const rounds = Math.max(0, ...new Set(inPlace.map((steps) => steps.length)));
+    for (let round = 0; round < rounds; round++) {
+      if (round > 0) core.writer.barrier();
+      for (const steps of inPlace) {
+        const step = steps[round];
+        if (step !== undefined) core.writer.overwrite(step.offset, step.bytes);
       }
     }
   });
   return count;
+}
+
+/** A power loss tears at every sector, a kill at pages only. */
+function stepsFor(core: DictCore, offset: number, to: 'legacy' | 'upgraded'): readonly RespellingStep[] | undefined {
+  const steps = respellingSteps(offset, to);
+  if (steps !== undefined || core.store.options.durability === 'commit') return steps;
+  const inPage = (offset % PAGE_ALIGNMENT) + RESPELLED_SIZE <= PAGE_ALIGNMENT;
+  return inPage ? [{ offset, bytes: respelled(to) }] : undefined;
+}
+
+/** The value with other prefixes, for a new entry. */
+function respelledValue(view: EntryView, positions: readonly number[], to: 'legacy' | 'upgraded'): EncodedValue {
+  const stored = (start: number, end: number): StoredBody => {
+    return { body: true, nbytes: end - start, from: view.file, fromOffset: view.offset + start };
+  };
+  const parts: ValuePart[] = [];
+  let pos = 0;
+  for (const at of positions) {
+    if (at > pos) parts.push(stored(pos, at));
+    parts.push(respelled(to));
+    pos = at + RESPELLED_SIZE;
+  }
+  parts.push(stored(pos, view.length));
+  return { ...rawValue(view), place: () => parts };
 }

@@ -31,6 +31,7 @@ import { repair } from './repair.ts';
 import { type DictStore, FileReplaced } from './store.ts';
 
 const DEAD_BYTE = Uint8Array.of(DEAD);
+const NOTHING = new Uint8Array(0);
 
 /** The changes of one handle, on their way to a commit. */
 export class DictWriter {
@@ -210,6 +211,11 @@ export class DictWriter {
   /** Writes bytes elsewhere, at the commit. */
   overwrite(offset: number, bytes: Uint8Array): void {
     this.#overwrites.push([offset, bytes]);
+  }
+
+  /** What is overwritten from here on reaches the disk after what was before. */
+  barrier(): void {
+    this.#overwrites.push([0, NOTHING]);
   }
 
   /** Stores a row count at the commit. */
@@ -438,7 +444,10 @@ export class DictWriter {
     const { file } = this.#store;
     for (const offset of deaths) file.write(offset, DEAD_BYTE);
     for (const [offset, rows] of stores) file.storeI64(offset, BigInt(rows));
-    for (const [offset, bytes] of overwrites) file.write(offset, bytes);
+    for (const [offset, bytes] of overwrites) {
+      if (bytes.length > 0) file.write(offset, bytes);
+      else if (this.#durable) file.sync();
+    }
   }
 
   #raise(): void {

@@ -35,7 +35,7 @@ export interface Journal {
   readonly deaths: readonly number[];
   /** Row counts to store: file offset and rows. */
   readonly stores: ReadonlyMap<number, number>;
-  /** Bytes to write elsewhere: file offset and bytes. */
+  /** Bytes to write elsewhere, in this order: file offset and bytes. None: what follows is to reach the disk after what was before. */
   readonly overwrites?: readonly (readonly [offset: number, bytes: Uint8Array])[];
 }
 

@@ -32,7 +32,7 @@ result['ordered'] = pickle.dumps(collections.OrderedDict(d), protocol=4)
 result['default'] = pickle.dumps(collections.defaultdict(list, d), protocol=5)
 `;
 
-describe.each(pythons())('pickles of $label', (info) => {
+describe.each(pythons())('pickles of $version, numpy $numpy', (info) => {
   const python = new Python(info);
   afterAll(() => python[Symbol.asyncDispose]());
 

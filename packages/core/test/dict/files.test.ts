@@ -217,3 +217,26 @@ describe('handles', () => {
     });
   });
 });
+
+describe('closing', () => {
+  test('does not wait for another writer, and needs no lease', () => {
+    using dir = new TempDir();
+    const path = dir.file('x');
+    using holder = MmapDict.open(path);
+    const dict = MmapDict.open(path);
+    dict.update(Array.from({ length: 100 }, (_, i): [string, number] => [`k${i}`, i]));
+    holder.batch(() => dict.close());
+    expect(dict.closed).toBe(true);
+    expect(holder.size).toBe(100);
+  });
+});
+
+test('a key that is no string is BAD_KEY wherever it is looked for', () => {
+  using dir = new TempDir();
+  using dict = MmapDict.open(dir.file('x'));
+  for (const look of ['has', 'get', 'getMeta', 'delete', 'pop'] as const) {
+    expect(() => dict[look](5 as never)).toThrow(code('BAD_KEY'));
+  }
+  expect(dict.has('x'.repeat(1000))).toBe(false);
+  expect(dict.get('é'.repeat(300))).toBeUndefined();
+});

@@ -48,7 +48,7 @@ function* leftovers(): Generator<{ image: Uint8Array; committed: boolean }> {
   }
 }
 
-describe.each(pythons())('a batch that a kill cut, with $label', (info) => {
+describe.each(pythons())('a batch that a kill cut, with $version, numpy $numpy', (info) => {
   const python = new Python(info);
   afterAll(() => python[Symbol.asyncDispose]());
 
