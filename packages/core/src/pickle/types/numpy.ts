@@ -4,6 +4,7 @@
  * @module
  */
 
+import { MmdError } from '../../errors.ts';
 import type { ArraySource } from '../../ndarray/array-source.ts';
 import { ndarray } from '../../ndarray/create.ts';
 import { parseDType } from '../../ndarray/descr.ts';
@@ -147,11 +148,10 @@ function readFlat(copies: boolean): Reconstruct {
   };
 }
 
-const readReshape: Reconstruct = (args, context) => {
+const readReshape: Reconstruct = (args) => {
   const [array, dims] = args;
   const shape = args.length === 2 ? shapeOf(dims) : undefined;
   if (!(array instanceof NDArray) || shape === undefined) return undefined;
-  if (!array.isContiguous()) context.work(2 * array.nbytes);
   return attempt(() => array.reshape(shape));
 };
 
@@ -248,11 +248,14 @@ export function reduceArray(source: ArraySource, context: WriteContext): Reducti
 
 /** An array of objects: its elements as a list in C order. */
 function objectArray(source: ArraySource, dtype: DType, shape: Tuple): Reduction {
-  const elements: unknown[] = [];
-  if (source instanceof NDArray) {
-    const flat = source.reshape([source.size]);
-    for (let i = 0; i < source.size; i++) elements.push(flat.get(i));
+  if (!(source instanceof NDArray)) {
+    throw new MmdError('UNSUPPORTED_DTYPE', 'only an NDArray can be written with elements that are objects', {
+      found: dtype.name,
+    });
   }
+  const elements: unknown[] = [];
+  const flat = (source.isContiguous() ? source : source.copy()).reshape([source.size]);
+  for (let i = 0; i < source.size; i++) elements.push(flat.get(i));
   const state = Tuple.of(1, shape, dtype, false, elements);
   return reduceCall('numpy.core.multiarray _reconstruct', [NDARRAY, ...PLACEHOLDER], { state });
 }

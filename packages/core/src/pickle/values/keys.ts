@@ -216,8 +216,8 @@ export class KeySpace {
 
   /** The canonical string of an object that is equal only to itself. */
   identity(value: object): string {
-    let key = this.#cache.get(value);
-    if (key === undefined) this.#cache.set(value, (key = this.#next('o')));
+    const key = this.#next('o');
+    this.#cache.set(value, key);
     return key;
   }
 
