@@ -53,7 +53,6 @@ export interface Stateful {
 
 /** How a value is written: as a call, with what follows it. */
 export interface Reduction {
-  readonly kind: 'REDUCE' | 'NEWOBJ';
   readonly module: string;
   readonly name: string;
   readonly args: readonly unknown[];

@@ -110,7 +110,6 @@ export class Sink extends ByteWriter {
     let cut = 0;
     const cutsUpTo = (pos: number): void => {
       for (; cut < this.#cuts.length && this.#cuts[cut]! <= pos; cut++) {
-        if (this.#cuts[cut]! < from) continue;
         copy(this.#cuts[cut]!);
         out.close();
         out.open();

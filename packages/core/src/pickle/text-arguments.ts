@@ -65,7 +65,8 @@ export function unescapeBytes(bytes: Uint8Array): Uint8Array | string {
       const octal = /^[0-7]{1,3}/.exec(decodeLatin1(bytes, i, Math.min(bytes.length, i + 3)))![0];
       out[length++] = Number.parseInt(octal, 8) & 0xff;
       i += octal.length - 1;
-    } else if (letter !== 0x0a) {
+    } else {
+      // A line holds no newline, so that no escaped one need be dropped.
       out[length++] = 0x5c;
       out[length++] = letter;
     }

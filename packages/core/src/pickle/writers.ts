@@ -113,9 +113,8 @@ function setSteps(value: Set<unknown>, protocol: number): readonly unknown[] {
 }
 
 function reductionSteps(value: object, reduction: Reduction): readonly unknown[] {
-  const { kind, module, name, args, state, items, entries } = reduction;
-  const call = kind === 'REDUCE' ? REDUCE : NEWOBJ;
-  const steps: unknown[] = [new GlobalRef(module, name), new Args(args), call, new Created(value)];
+  const { module, name, args, state, items, entries } = reduction;
+  const steps: unknown[] = [new GlobalRef(module, name), new Args(args), REDUCE, new Created(value)];
   if (items !== undefined) steps.push(new Fill('list', [...items]));
   if (entries !== undefined) steps.push(new Fill('dict', flat(entries)));
   if (state !== undefined) steps.push(state, BUILD);

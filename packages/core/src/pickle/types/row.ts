@@ -55,5 +55,5 @@ export function isInteger(value: unknown): value is number | bigint {
 /** A call of a function or class. */
 export function reduceCall(name: string, args: readonly unknown[], more: Partial<Reduction> = {}): Reduction {
   const [module, attribute] = name.split(' ') as [string, string];
-  return { kind: 'REDUCE', module, name: attribute, args, ...more };
+  return { module, name: attribute, args, ...more };
 }
