@@ -482,7 +482,12 @@ describe('the corners of writing', () => {
     expect((load(dump(made)) as OpaqueObject).args).toEqual(new Tuple(1, 2));
   });
 
-  it('elements that are objects come from an NDArray only', () => {
+  it('elements that are objects come from an NDArray only, in the order of its axes', () => {
+    const turned = NDArray.ofObjects(['a', 'b', 'c', 'd'], [2, 2]).transpose(1, 0);
+    expect((load(dump(turned)) as NDArray).toNested()).toEqual([
+      ['a', 'c'],
+      ['b', 'd'],
+    ]);
     const source = { arraySource: true as const, dtype: 'O', shape: [1] };
     expect(() => dump(source)).toThrow(refused('UNSUPPORTED_DTYPE'));
   });
