@@ -15,14 +15,14 @@ import numpy as np
 shared = ['shared', 1, 2.5]
 loop = [1]; loop.append(loop)
 t = ([],); t[0].append(t)
-big = np.arange(20000, dtype='f8')
-d = {'k%d' % i: {'i': i, 's': shared, 'a': np.arange(i % 50, dtype='f4')} for i in range(1200)}
+big = np.arange(5000, dtype='f8')
+d = {'k%d' % i: {'i': i, 's': shared, 'a': np.arange(i % 50, dtype='f4')} if i % 40 == 0 else [i, shared] for i in range(1200)}
 d['big'] = big; d['same'] = big; d['pair'] = [big, big]; d['bytes'] = b'x' * 5000
 d['F'] = np.asfortranarray(np.arange(20000.).reshape(100, 200))
 d['loop'] = loop; d['t'] = t; d['nest'] = {'loop': loop, 't': t}; d['shared'] = shared
 d['masked'] = np.ma.MaskedArray(np.arange(9000.), mask=np.arange(9000) % 3 == 0)
 d['ordered'] = collections.OrderedDict([(1, 2), ('a', shared)]); d['default'] = collections.defaultdict(list, {'q': [1]})
-d['when'] = datetime.datetime(2020, 1, 1); d['set'] = {1, 2, 'a'}; d['text'] = '\\u00e9' * 70000
+d['when'] = datetime.datetime(2020, 1, 1); d['set'] = {1, 2, 'a'}; d['text'] = '\\u00e9' * 7000
 result = {}
 for p in range(6):
     result['c%d' % p] = pickle.dumps(d, protocol=p)
@@ -35,6 +35,11 @@ result['default'] = pickle.dumps(collections.defaultdict(list, d), protocol=5)
 /** Compares by one memcmp: `toEqual` walks a megabyte byte by byte. */
 function samePickle(a: unknown, b: unknown): boolean {
   return Buffer.from(dump(a)).equals(dump(b));
+}
+
+/** Keys whose values are not the same, told by their pickles. */
+function differing(items: Map<string, unknown>, get: (key: string) => unknown): string[] {
+  return [...items].filter(([key, value]) => Buffer.compare(dump(get(key)), dump(value)) !== 0).map(([key]) => key);
 }
 
 describe.each(pythons())('pickles of $version, numpy $numpy', (info) => {
@@ -56,7 +61,7 @@ describe.each(pythons())('pickles of $version, numpy $numpy', (info) => {
       expect([...dict.keys()], name).toEqual([...whole.items().keys()]);
       expect(progress.at(-1)).toBe(dict.size);
       for (const [key, value] of whole.items()) expect(samePickle(dict.get(key), value), `${name} ${key}`).toBe(true);
-      expect(dict.getMeta('big')).toMatchObject({ kind: 'ndarray', shape: [20000], layout: 'modern' });
+      expect(dict.getMeta('big')).toMatchObject({ kind: 'ndarray', shape: [5000], layout: 'modern' });
       const mapped = loadMapped(file, {}, 1000).value as Map<string, unknown>;
       for (const [key, value] of whole.items()) expect(samePickle(mapped.get(key), value), `${name} ${key}`).toBe(true);
     }
