@@ -37,11 +37,6 @@ function samePickle(a: unknown, b: unknown): boolean {
   return Buffer.from(dump(a)).equals(dump(b));
 }
 
-/** Keys whose values are not the same, told by their pickles. */
-function differing(items: Map<string, unknown>, get: (key: string) => unknown): string[] {
-  return [...items].filter(([key, value]) => Buffer.compare(dump(get(key)), dump(value)) !== 0).map(([key]) => key);
-}
-
 describe.each(pythons())('pickles of $version, numpy $numpy', (info) => {
   const python = new Python(info);
   afterAll(() => python[Symbol.asyncDispose]());
