@@ -115,7 +115,7 @@ export class MmapDict extends BaseDict {
   /** Opens what {@link MmapDict.token} stands for. */
   static reopen(token: DictToken): MmapDict {
     if (token?.mmdpickle !== 1) throw new MmdError('INVALID_ARGUMENT', 'not a token of a dict', { found: token });
-    const { mmdpickle, path, ...options } = token;
+    const { mmdpickle: _version, path, ...options } = token;
     return MmapDict.open(path, options);
   }
 

@@ -65,7 +65,7 @@ describe.each(pythons())('pickles of $version, numpy $numpy', (info) => {
 
 describe('taking a pickle apart', () => {
   const pieces = (bytes: number[] | Uint8Array) => dictPieces(MemoryFile.of(Uint8Array.from(bytes)));
-  const ascii = (text: string) => [...text].map((char) => char.charCodeAt(0));
+  const ascii = (text: string) => Array.from(text, (char) => char.charCodeAt(0));
 
   test('finds each item where it stands', () => {
     const bytes = dump(

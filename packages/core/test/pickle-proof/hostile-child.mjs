@@ -15,7 +15,7 @@ function inspect(root) {
   const pending = [root];
   while (pending.length > 0 && seen.size < 20_000) {
     const value = pending.pop();
-    if (typeof value === 'string') shown.length < 50 && shown.push(value.slice(0, 200));
+    if (typeof value === 'string' && shown.length < 50) shown.push(value.slice(0, 200));
     if (typeof value === 'function') throw new Error('a function came out of a pickle');
     if (typeof value !== 'object' || value === null || seen.has(value)) continue;
     seen.add(value);
