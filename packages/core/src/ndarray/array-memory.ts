@@ -34,10 +34,18 @@ export interface ArrayMemory {
    *
    * `targetOffset` must make a page-aligned address (a multiple of 65536 always does), and
    * `[targetOffset, targetOffset + length + 2 pages)` must lie inside `target`. The pages are for reading: stores stay private.
+   * @param room - bytes from `targetOffset` on that the stretch may be laid anywhere in. With 2 MiB and 2 pages more than
+   *   `length`, large pages can be laid in whole, which spares most page faults. Default: no choice
    * @returns where the stretch begins in `target`; `undefined` where this memory cannot (no file behind it,
    * private changes, no room, misaligned): copy then
    */
-  mapFixed?(target: ArrayBuffer, targetOffset: number, offset: number, length: number): FixedStretch | undefined;
+  mapFixed?(
+    target: ArrayBuffer,
+    targetOffset: number,
+    offset: number,
+    length: number,
+    room?: number,
+  ): FixedStretch | undefined;
 }
 
 /** A stretch that {@link ArrayMemory.mapFixed} laid into another buffer. */
@@ -46,6 +54,8 @@ export interface FixedStretch {
   readonly at: number;
   /** True after `release`, and when the file took its pages back: it was closed, or cut. The stretch reads as zeros then. */
   readonly released: boolean;
+  /** Brings the pages of a part in, which costs less than a fault for each of them. Nothing more than a hint. */
+  prefetch?(offset: number, length: number): void;
   /** Puts zero pages of memory back. */
   release(): void;
 }

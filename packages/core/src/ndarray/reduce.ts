@@ -11,7 +11,7 @@ import { MmdError } from '../errors.ts';
 import { Complex } from './complex.ts';
 import { type DType, NAT, rowOf } from './dtypes.ts';
 import { MemoryStore, NATIVE_ORDER, type NumberArray } from './element-store.ts';
-import { float16FromBits } from './float16.ts';
+import { float16sFromBits } from './float16.ts';
 import {
   countTrue,
   EXACT_BLOCK,
@@ -25,8 +25,10 @@ import {
 } from './kernels.ts';
 import type { Layout } from './layout.ts';
 import { invalid } from './shapes.ts';
-import { MIN_SIMD_BYTES, type SimdMachine, simdMachine } from './simd.ts';
+import { BLOCK_BYTES, MIN_SIMD_BYTES, type SimdMachine, simdMachine } from './simd.ts';
 import { forEachSpan } from './spans.ts';
+import { swapInPlace } from './swap.ts';
+import { RESULT_BYTES } from './wasm-kernels.ts';
 
 /** What `sum`, `min` and `max` give: see {@link sum}. */
 export type Reduced = number | bigint | boolean | Complex | null;
@@ -48,14 +50,14 @@ function storeOf(layout: Layout, what: string): MemoryStore {
 function forEachNumbers(layout: Layout, store: MemoryStore, use: (span: NumberArray) => void): void {
   const { type } = layout;
   const { array } = rowOf(type);
-  if (type.kind === 'f' && type.itemsize === 2) {
+  if (isHalf(type)) {
     let halves = new Float32Array(0);
     forEachSpan(layout, store, Uint16Array, (span) => {
       // Read in parts, so that a long span needs no long copy.
       for (let at = 0; at < span.length; at += SUM_BLOCK) {
         const part = (span as Uint16Array).subarray(at, at + SUM_BLOCK);
         if (halves.length !== part.length) halves = new Float32Array(part.length);
-        for (let i = 0; i < part.length; i += 1) halves[i] = float16FromBits(part[i] as number);
+        float16sFromBits(part, halves);
         use(halves);
       }
     });
@@ -90,6 +92,51 @@ function machineFor(layout: Layout, given: SimdMachine | null | undefined): Simd
 /** What the kernels for a type are called after. */
 const codeOf = ({ kind, itemsize }: DType): string => `${kind === 'm' || kind === 'M' ? 'i' : kind}${itemsize}`;
 
+const swapped = ({ byteorder }: DType): boolean => byteorder !== '|' && byteorder !== NATIVE_ORDER;
+
+/** A native copy of a few elements; bytes of a kernel's memory need not be aligned. */
+function copyOf(type: DType, bytes: Uint8Array): ArrayBuffer {
+  const copy = bytes.slice();
+  if (swapped(type)) swapInPlace(copy, type.kind === 'c' ? type.itemsize / 2 : type.itemsize);
+  return copy.buffer;
+}
+
+const isHalf = ({ kind, itemsize }: DType): boolean => kind === 'f' && itemsize === 2;
+
+function fromHalves(bits: Uint16Array): Float32Array {
+  const numbers = new Float32Array(bits.length);
+  float16sFromBits(bits, numbers);
+  return numbers;
+}
+
+/** The numbers that a few elements are. */
+function arrayOver(type: DType, bytes: Uint8Array): NumberArray {
+  if (isHalf(type)) return fromHalves(new Uint16Array(copyOf(type, bytes)));
+  const { array } = rowOf(type);
+  if (array === undefined) throw noLoop('arithmetic', type);
+  return new array(copyOf(type, bytes)) as NumberArray;
+}
+
+/** How many items of `size` bytes results are apart. */
+const apart = (size: number): number => RESULT_BYTES / size;
+
+/** Adds up the two 64-bit lanes of every result. */
+function addLanes(results: ArrayBuffer, blocks: number): bigint {
+  const lanes = new BigInt64Array(results);
+  let total = 0n;
+  for (let i = 0; i < blocks * apart(8); i += apart(8)) total += (lanes[i] as bigint) + (lanes[i + 1] as bigint);
+  return total;
+}
+
+/** The same for four 32-bit lanes. */
+function addShortLanes(results: ArrayBuffer, blocks: number): bigint {
+  const lanes = new Int32Array(results);
+  let total = 0;
+  for (let i = 0; i < blocks * apart(4); i += apart(4)) total += sumRange(lanes, i, i + 4);
+  return BigInt(total);
+}
+
+/** The sum of integers or bools of any size, exact below 64 bits, and modulo 2^64 at 64. */
 function sumIntegers(layout: Layout, store: MemoryStore, machine: SimdMachine | undefined): bigint {
   const { type } = layout;
   let total = 0n;
@@ -100,11 +147,12 @@ function sumIntegers(layout: Layout, store: MemoryStore, machine: SimdMachine | 
     }
   };
   const wide = type.itemsize >= 4;
-  const done = machine?.run(`sum_${codeOf(type)}`, layout, store, wide, (results, blocks, rest) => {
-    if (wide) for (const lane of new BigInt64Array(results, 0, blocks * 2)) total += lane;
-    else total += BigInt(sumRange(new Int32Array(results, 0, blocks * 4), 0, blocks * 4));
-    if (type.itemsize === 8) for (const element of new BigInt64Array(rest.slice().buffer)) total += element;
-    else if (rest.length > 0) addNumbers(arrayOver(type, rest));
+  const code = type.itemsize === 8 ? 'i8' : codeOf(type);
+  const done = machine?.run('sum', code, layout, store, wide, (results, blocks, rest) => {
+    total += wide ? addLanes(results, blocks) : addShortLanes(results, blocks);
+    if (rest.length === 0) return;
+    if (type.itemsize === 8) for (const element of new BigInt64Array(copyOf(type, rest))) total += element;
+    else addNumbers(arrayOver(type, rest));
   });
   if (done !== true && type.itemsize === 8) {
     forEachHalfSums(layout, store, (high, low) => {
@@ -114,42 +162,65 @@ function sumIntegers(layout: Layout, store: MemoryStore, machine: SimdMachine | 
   return type.kind === 'u' ? BigInt.asUintN(64, total) : BigInt.asIntN(64, total);
 }
 
-/** A copy of a few elements; bytes of a kernel's memory need not be aligned. */
-function arrayOver(type: DType, bytes: Uint8Array): NumberArray {
-  const { array } = rowOf(type);
-  if (array === undefined) throw noLoop('arithmetic', type);
-  return new array(bytes.slice().buffer) as NumberArray;
+/** The sum of 64-bit integers, however large. */
+function sumExactly(layout: Layout, store: MemoryStore, machine: SimdMachine | undefined): bigint {
+  const { type } = layout;
+  const signed = type.kind !== 'u';
+  let [high, low] = [0n, 0n];
+  const done =
+    machine?.run('high', codeOf(type), layout, store, true, (results, blocks, rest) => {
+      high += addLanes(results, blocks);
+      if (rest.length === 0) return;
+      for (const element of new (signed ? BigInt64Array : BigUint64Array)(copyOf(type, rest))) high += element >> 32n;
+    }) === true &&
+    machine.run('low', 'i8', layout, store, true, (results, blocks, rest) => {
+      low += addLanes(results, blocks);
+      if (rest.length === 0) return;
+      for (const element of new BigUint64Array(copyOf(type, rest))) low += element & 0xffffffffn;
+    });
+  if (!done) {
+    forEachHalfSums(layout, store, (highs, lows) => {
+      high += BigInt(highs);
+      low += BigInt(lows);
+    });
+  }
+  return (high << 32n) + low;
 }
 
 function sumFloats(layout: Layout, store: MemoryStore, machine: SimdMachine | undefined): number {
   const total = new PairwiseSum();
-  const done = machine?.run(`sum_${codeOf(layout.type)}`, layout, store, false, (results, blocks, rest) => {
-    const lanes = new Float64Array(results, 0, blocks * 2);
-    for (let i = 0; i < lanes.length; i += 2) total.add((lanes[i] as number) + (lanes[i + 1] as number));
-    if (rest.length > 0) sumBlocks(arrayOver(layout.type, rest), total);
+  const done = machine?.run('sum', codeOf(layout.type), layout, store, false, (results, blocks, rest) => {
+    const lanes = new Float64Array(results);
+    for (let i = 0; i < blocks * apart(8); i += apart(8)) total.add((lanes[i] as number) + (lanes[i + 1] as number));
+    if (rest.length === 0) return;
+    sumBlocks(arrayOver(layout.type, rest), total);
   });
   if (done !== true) forEachNumbers(layout, store, (span) => sumBlocks(span, total));
   return total.total();
 }
 
-/** 64-bit integers added up in double precision, as numpy's mean does. */
-function sumAsFloats(layout: Layout, store: MemoryStore): number {
-  const total = new PairwiseSum();
-  forEachHalfSums(layout, store, (high, low) => total.add(high * 2 ** 32 + low));
-  return total.total();
-}
-
-function sumComplex(layout: Layout, store: MemoryStore): Complex {
-  const { parts } = rowOf(layout.type);
-  if (parts === undefined) throw noLoop('sum', layout.type);
+function sumComplex(layout: Layout, store: MemoryStore, machine: SimdMachine | undefined): Complex {
+  const { type } = layout;
+  const { parts } = rowOf(type);
+  if (parts === undefined) throw noLoop('sum', type);
   const [re, im] = [new PairwiseSum(), new PairwiseSum()];
-  forEachSpan(layout, store, parts, (span) => {
+  const add = (span: NumberArray): void => {
     for (let at = 0; at < span.length; at += SUM_BLOCK) {
       const end = Math.min(span.length, at + SUM_BLOCK);
-      re.add(sumEverySecond(span as NumberArray, at, end));
-      im.add(sumEverySecond(span as NumberArray, at + 1, end));
+      re.add(sumEverySecond(span, at, end));
+      im.add(sumEverySecond(span, at + 1, end));
     }
+  };
+  // The two lanes of a sum of floats never mix: they are the real and the imaginary parts.
+  const done = machine?.run('sum', `f${type.itemsize / 2}`, layout, store, false, (results, blocks, rest) => {
+    const lanes = new Float64Array(results);
+    for (let i = 0; i < blocks * apart(8); i += apart(8)) {
+      re.add(lanes[i] as number);
+      im.add(lanes[i + 1] as number);
+    }
+    if (rest.length > 0) add(new parts(copyOf(type, rest)) as NumberArray);
   });
+  if (done !== true) forEachSpan(layout, store, parts, add as (span: unknown) => void);
   return new Complex(re.total(), im.total());
 }
 
@@ -170,7 +241,7 @@ export function sum(layout: Layout, given?: SimdMachine | null): Reduced {
     case 'f':
       return sumFloats(layout, store, machine);
     case 'c':
-      return sumComplex(layout, store);
+      return sumComplex(layout, store, machine);
     case 'M':
       throw noLoop('sum', layout.type);
     case 'm':
@@ -186,11 +257,13 @@ export function sum(layout: Layout, given?: SimdMachine | null): Reduced {
  *
  * @throws UNSUPPORTED_DTYPE, CLOSED
  */
-export function mean(layout: Layout, machine?: SimdMachine | null): number | bigint | Complex | null {
+export function mean(layout: Layout, given?: SimdMachine | null): number | bigint | Complex | null {
   const { type, size } = layout;
   const store = storeOf(layout, 'mean');
-  if ((type.kind === 'i' || type.kind === 'u') && type.itemsize === 8) return sumAsFloats(layout, store) / size;
-  const total = sum(layout, machine);
+  if ((type.kind === 'i' || type.kind === 'u') && type.itemsize === 8) {
+    return Number(sumExactly(layout, store, machineFor(layout, given))) / size;
+  }
+  const total = sum(layout, given);
   if (total instanceof Complex) return new Complex(total.re / size, total.im / size);
   if (type.kind === 'm') return total === null || size === 0 ? null : (total as bigint) / BigInt(size);
   return Number(total) / size;
@@ -200,17 +273,18 @@ function extremeBigInt(layout: Layout, store: MemoryStore, least: boolean, machi
   const signed = layout.type.kind !== 'u';
   const lanes = signed ? BigInt64Array : BigUint64Array;
   let best: bigint | undefined;
+  const add = (element: bigint): void => {
+    if (best === undefined || (least ? element < best : element > best)) best = element;
+  };
   const done = machine?.run(
-    `${least ? 'min' : 'max'}_${codeOf(layout.type)}`,
+    least ? 'min' : 'max',
+    codeOf(layout.type),
     layout,
     store,
     true,
     (results, blocks, rest) => {
-      for (const part of [new lanes(results, 0, blocks * 2), new lanes(rest.slice().buffer)]) {
-        for (const element of part) {
-          if (best === undefined || (least ? element < best : element > best)) best = element;
-        }
-      }
+      if (blocks > 0) for (const lane of new BigInt64Array(results, 0, 2)) add(signed ? lane : lane + 2n ** 63n);
+      if (rest.length > 0) for (const element of new lanes(copyOf(layout.type, rest))) add(element);
     },
   );
   if (done === true && best !== undefined) return best;
@@ -233,13 +307,14 @@ function extremeBigInt(layout: Layout, store: MemoryStore, least: boolean, machi
 }
 
 /** By real part, then by imaginary part; the first element with a NaN wins, as in numpy. */
-function extremeComplex(layout: Layout, store: MemoryStore, least: boolean): Complex {
-  const { parts } = rowOf(layout.type);
-  if (parts === undefined) throw noLoop(least ? 'min' : 'max', layout.type);
+function extremeComplex(layout: Layout, store: MemoryStore, least: boolean, machine: SimdMachine | undefined): Complex {
+  const { type } = layout;
+  const { parts } = rowOf(type);
+  if (parts === undefined) throw noLoop(least ? 'min' : 'max', type);
   let re = Number.NaN;
   let im = Number.NaN;
   let seen = 0;
-  forEachSpan(layout, store, parts, (span) => {
+  const add = (span: NumberArray): void => {
     for (let i = 0; i < span.length; i += 2) {
       if (seen > 0 && (Number.isNaN(re) || Number.isNaN(im))) return;
       const [r, j] = [span[i] as number, span[i + 1] as number];
@@ -247,7 +322,23 @@ function extremeComplex(layout: Layout, store: MemoryStore, least: boolean): Com
       if (seen === 0 || better || Number.isNaN(r) || Number.isNaN(j)) [re, im] = [r, j];
       seen += 1;
     }
-  });
+  };
+  const half = type.itemsize / 2;
+  // The kernel tells of each block its best real part, and of NaN: few blocks need to be looked at.
+  const use = (results: ArrayBuffer, blocks: number, rest: Uint8Array, taken: Uint8Array): void => {
+    const lanes = new parts(results) as NumberArray;
+    for (let block = 0; block < blocks; block += 1) {
+      const at = block * apart(half);
+      const odd = new Int32Array(results, block * RESULT_BYTES + RESULT_BYTES / 2, 4).some((lane) => lane !== 0);
+      const best = (least ? Math.min : Math.max)(lanes[at] as number, lanes[at + (half === 4 ? 2 : 0)] as number);
+      if (seen > 0 && !odd && (least ? best > re : best < re)) continue;
+      add(new parts(copyOf(type, taken.subarray(block * BLOCK_BYTES, (block + 1) * BLOCK_BYTES))) as NumberArray);
+    }
+    if (rest.length > 0) add(new parts(copyOf(type, rest)) as NumberArray);
+  };
+  if (machine?.run(least ? 'min' : 'max', `f${half}`, layout, store, false, use) !== true) {
+    forEachSpan(layout, store, parts, add as (span: unknown) => void);
+  }
   return new Complex(re, im);
 }
 
@@ -256,8 +347,8 @@ function extreme(layout: Layout, least: boolean, given: SimdMachine | null | und
   const store = storeOf(layout, what);
   const { type, size } = layout;
   if (size === 0) throw invalid(`${what} of an empty array`, [...layout.shape]);
-  if (type.kind === 'c') return extremeComplex(layout, store, least);
   const machine = machineFor(layout, given);
+  if (type.kind === 'c') return extremeComplex(layout, store, least, machine);
   if (type.kind === 'm' || type.kind === 'M') {
     const low = extremeBigInt(layout, store, true, machine);
     return low === NAT ? null : least ? low : extremeBigInt(layout, store, false, machine);
@@ -273,18 +364,18 @@ function extremeNumber(layout: Layout, store: MemoryStore, least: boolean, machi
   const add = (span: NumberArray): void => {
     if (span.length > 0) best = least ? Math.min(best, minSpan(span)) : Math.max(best, maxSpan(span));
   };
-  const name = `${least ? 'min' : 'max'}_${type.kind === 'b' ? 'u1' : codeOf(type)}`;
-  const { array } = rowOf(type);
-  const done =
-    array !== undefined &&
-    machine?.run(name, layout, store, true, (results, blocks, rest) => {
-      add(new array(results, 0, (blocks * 16) / type.itemsize) as NumberArray);
-      if (rest.length > 0) add(arrayOver(type, rest));
-      // The second vector tells of NaN, in floats.
-      const nan = type.kind === 'f' && blocks > 0 && new Int32Array(results, 16, 4).some((lane) => lane !== 0);
-      if (nan) best = Number.NaN;
-    });
-  if (done !== true) forEachNumbers(layout, store, add);
+  const array = isHalf(type) ? Int16Array : rowOf(type).array;
+  const use = (results: ArrayBuffer, blocks: number, rest: Uint8Array): void => {
+    if (rest.length > 0) add(arrayOver(type, rest));
+    if (blocks === 0 || array === undefined) return;
+    const lanes = new array(results, 0, 16 / type.itemsize) as NumberArray;
+    // Halves are compared as integers of the same order, whose other bits are turned where they are negative.
+    add(isHalf(type) ? fromHalves(Uint16Array.from(lanes, (lane) => lane ^ ((lane >> 15) & 0x7fff))) : lanes);
+    if (type.kind === 'f' && new Int32Array(results, 16, 4).some((lane) => lane !== 0)) best = Number.NaN;
+  };
+  const code = type.kind === 'b' ? 'u1' : codeOf(type);
+  if (machine?.run(least ? 'min' : 'max', code, layout, store, true, use) === true) return best;
+  forEachNumbers(layout, store, add);
   return best;
 }
 

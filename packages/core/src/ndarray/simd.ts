@@ -13,11 +13,10 @@ import { type MemoryStore, NATIVE_ORDER } from './element-store.ts';
 import type { Layout } from './layout.ts';
 import { forEachRun } from './shapes.ts';
 import { unordered } from './spans.ts';
-import { swapInPlace } from './swap.ts';
 import { readRun } from './transfer.ts';
-import { kernelModule, STRIDE } from './wasm-kernels.ts';
+import { EXPORT, kernelModule, RESULT_BYTES, STRIDE } from './wasm-kernels.ts';
 
-/** Results of kernels, from address 0. */
+/** Results of kernels, from address 0: {@link RESULT_BYTES} a block. */
 const OUT_BYTES = 64 * 1024;
 /** Copies: large enough for the processor's block copy to reach its speed, small enough to stay in a second-level cache. */
 const COPY_BYTES = 256 * 1024;
@@ -35,19 +34,27 @@ const SLOTS = 2;
 const PART_BYTES: number = 2 ** 25;
 /** Below this, mapping costs more than copying. */
 const MIN_PAGES_BYTES: number = 2 ** 22;
-/** Room for the stretch's first and last page. */
-const SPARE_BYTES: number = 2 * WASM_PAGE;
-/** What one call of a kernel takes: its results must fit {@link OUT_BYTES}. */
-const CALL_BYTES: number = 2 ** 26;
-/** Bytes that share a vector of results. */
-const BLOCK_BYTES = 32 * 1024;
+/** Room for the stretch's first and last page, and to place it so that 2 MiB pages fit. */
+const SPARE_BYTES: number = 2 ** 21 + 2 * WASM_PAGE;
+/**
+ * What one call of a kernel takes: its results must fit {@link OUT_BYTES}. V8 compiles a kernel for speed once it has run for
+ * a while, and uses that from the next call on, so that the first gigabyte must not be one call.
+ */
+const CALL_BYTES: number = 2 ** 21;
+/** Bytes of a vector: the second of a result tells of NaN. */
+const VECTOR = 16;
+/** Bytes that share a result. */
+export const BLOCK_BYTES: number = 32 * 1024;
 /** Below this, starting the kernels costs more than they spare. */
 export const MIN_SIMD_BYTES: number = 256 * 1024;
 
 type Kernel = (start: number, end: number, block: number, out: number) => void;
 
-/** What a kernel leaves: vectors of results, and the last elements, fewer than a vector's worth, which it did not take. */
-export type UseBlocks = (results: ArrayBuffer, blocks: number, rest: Uint8Array) => void;
+/**
+ * What a kernel leaves: {@link RESULT_BYTES} for each block of the elements it took, as they stand in memory, and the last
+ * elements, fewer than {@link STRIDE} bytes, which it did not take.
+ */
+export type UseBlocks = (results: ArrayBuffer, blocks: number, rest: Uint8Array, taken: Uint8Array) => void;
 
 /** File pages that lie in the kernels' memory. */
 interface Kept {
@@ -64,7 +71,8 @@ const NOTHING = new Uint8Array(0);
 /** The kernels with their memory. */
 export class SimdMachine {
   readonly #memory: WebAssembly.Memory;
-  readonly #kernels: Readonly<Record<string, Kernel>>;
+  /** Those that were asked for; undefined where there is none. */
+  readonly #kernels = new Map<string, Kernel | undefined>();
   readonly #keepBytes: number;
   #busy = false;
   /** The one used last comes first. */
@@ -74,30 +82,52 @@ export class SimdMachine {
   constructor(keepBytes: number) {
     this.#keepBytes = keepBytes;
     this.#memory = new WebAssembly.Memory({ initial: (PAGES_AT + SLOTS * (keepBytes + SPARE_BYTES)) / WASM_PAGE });
-    const module = new WebAssembly.Module(kernelModule() as BufferSource);
-    const instance = new WebAssembly.Instance(module, { env: { memory: this.#memory } });
-    this.#kernels = instance.exports as Record<string, Kernel>;
+    // Where the runtime has no SIMD, or may not compile, it is better known at once.
+    this.#kernel('sum_f8');
+  }
+
+  #kernel(name: string): Kernel | undefined {
+    if (this.#kernels.has(name)) return this.#kernels.get(name);
+    const code = kernelModule(name);
+    let kernel: Kernel | undefined;
+    if (code !== undefined) {
+      const module = new WebAssembly.Module(code as BufferSource);
+      const { exports } = new WebAssembly.Instance(module, { env: { memory: this.#memory } });
+      kernel = exports[EXPORT] as Kernel;
+    }
+    this.#kernels.set(name, kernel);
+    return kernel;
   }
 
   /**
    * Runs a kernel over all elements, in any order, if there is one and it is worth it.
-   * @param whole - one vector of results for as much as is at hand, instead of one for each {@link BLOCK_BYTES}
+   * @param what - such as `sum`
+   * @param code - the type as kernels are called after it
+   * @param whole - one result for as much as is at hand, instead of one for each {@link BLOCK_BYTES}
    * @returns false where nothing was done
    */
-  run(name: string, layout: Layout, store: MemoryStore, whole: boolean, use: UseBlocks): boolean {
-    const kernel = this.#kernels[name];
-    if (kernel === undefined || this.#busy || layout.size * layout.type.itemsize < MIN_SIMD_BYTES) return false;
+  run(what: string, code: string, layout: Layout, store: MemoryStore, whole: boolean, use: UseBlocks): boolean {
+    if (this.#busy || layout.size * layout.type.itemsize < MIN_SIMD_BYTES) return false;
+    const { byteorder } = layout.type;
+    const swapped = byteorder !== '|' && byteorder !== NATIVE_ORDER;
+    const type = `${swapped ? '>' : ''}${code}`;
+    const kernel = this.#kernel(`${what}_${type}`);
+    if (kernel === undefined) return false;
+    const sure = whole ? this.#kernel(`nan_${type}`) : undefined;
     this.#busy = true;
     try {
       const { buffer } = this.#memory;
+      const suspicion = new Int32Array(buffer, VECTOR, 4);
       this.#walk(layout, store, (at, length) => {
         const end = at + length - (length % STRIDE);
         for (let from = at; from < end; from += CALL_BYTES) {
           const to = Math.min(end, from + CALL_BYTES);
           kernel(from, to, whole ? to - from : BLOCK_BYTES, 0);
-          use(buffer, whole ? 1 : Math.ceil((to - from) / BLOCK_BYTES), NOTHING);
+          if (sure !== undefined && suspicion.some((lane) => lane !== 0)) sure(from, to, to - from, VECTOR);
+          const blocks = whole ? 1 : Math.ceil((to - from) / BLOCK_BYTES);
+          use(buffer, blocks, NOTHING, new Uint8Array(buffer, from, to - from));
         }
-        if (length % STRIDE > 0) use(buffer, 0, new Uint8Array(buffer, end, length % STRIDE));
+        if (length % STRIDE > 0) use(buffer, 0, new Uint8Array(buffer, end, length % STRIDE), NOTHING);
       });
     } finally {
       this.#busy = false;
@@ -107,21 +137,19 @@ export class SimdMachine {
 
   /** Calls `use` with stretches of the kernels' memory that together hold every element once. */
   #walk(layout: Layout, store: MemoryStore, use: (at: number, length: number) => void): void {
-    const { itemsize, byteorder } = layout.type;
-    const swap = byteorder !== '|' && byteorder !== NATIVE_ORDER;
+    const { itemsize } = layout.type;
     const scratch = new Uint8Array(this.#memory.buffer, OUT_BYTES, COPY_BYTES);
     const capacity = Math.floor(COPY_BYTES / itemsize);
     let gathered = 0;
     const flush = (): void => {
       if (gathered === 0) return;
-      if (swap) swapInPlace(scratch.subarray(0, gathered * itemsize), itemsize);
       use(OUT_BYTES, gathered * itemsize);
       gathered = 0;
     };
     const { shape, strides, position } = unordered(layout);
     forEachRun(shape, [{ position, strides }], ([start = 0], count, [step = 0]) => {
       store.checkOpen();
-      const laid = step === itemsize && !swap ? this.#layIn(store, start, count * itemsize, use) : 0;
+      const laid = step === itemsize ? this.#layIn(store, start, count * itemsize, use) : 0;
       for (let first = laid / itemsize; first < count; ) {
         const n = Math.min(count - first, capacity - gathered);
         readRun(store, start + first * step, n, step, scratch.subarray(gathered * itemsize));
@@ -137,22 +165,28 @@ export class SimdMachine {
   #layIn(store: MemoryStore, start: number, length: number, use: (at: number, length: number) => void): number {
     const { memory } = store;
     if (length < MIN_PAGES_BYTES || memory.mapFixed === undefined) return 0;
-    // Opened while the file is whole: should it be cut later, this window is where zeros are read from.
-    if (store.whole) store.windowAt(0);
     const offset = store.origin + start;
     if (length <= this.#keepBytes) {
-      const at = this.#keep(memory, offset, length);
-      if (at === undefined) return 0;
-      use(at, length);
+      const kept = this.#keep(memory, offset, length);
+      if (kept === undefined) return 0;
+      const { at, fresh } = kept;
+      for (let done = 0; done < length; ) {
+        // By parts, so that a machine with little memory need not hold them all at once.
+        const part = Math.min(length - done, PART_BYTES);
+        fresh?.prefetch?.(done, part);
+        use(at + done, part);
+        done += part;
+      }
       return length;
     }
     this.release();
     for (let done = 0; done < length; ) {
       store.checkOpen();
       const part = Math.min(length - done, PART_BYTES, this.#keepBytes);
-      const pages = memory.mapFixed(this.#memory.buffer, PAGES_AT, offset + done, part);
+      const pages = memory.mapFixed(this.#memory.buffer, PAGES_AT, offset + done, part, part + SPARE_BYTES);
       if (pages === undefined) return done;
       try {
+        pages.prefetch?.(0, part);
         use(pages.at, part);
       } finally {
         pages.release();
@@ -162,24 +196,25 @@ export class SimdMachine {
     return length;
   }
 
-  /** Where the stretch lies in the kernels' memory, laid in now or before. */
-  #keep(memory: ArrayMemory, offset: number, length: number): number | undefined {
+  /** Where the stretch lies in the kernels' memory, laid in before or now; `fresh` if now. */
+  #keep(memory: ArrayMemory, offset: number, length: number): { at: number; fresh?: FixedStretch } | undefined {
     const end = offset + length;
     // A file that was cut has taken its pages back: a kernel that met one would end the process.
     this.#kept = this.#kept.filter(({ pages }) => !pages.released);
-    let kept = this.#kept.find(
+    const kept = this.#kept.find(
       (each) => each.memory.deref() === memory && each.offset <= offset && end <= each.offset + each.length,
     );
     if (kept === undefined) {
       if (this.#kept.length === SLOTS) this.#kept.pop()?.pages.release();
       const slot = [0, 1].find((free) => this.#kept.every((each) => each.slot !== free)) ?? 0;
       const at = PAGES_AT + slot * (this.#keepBytes + SPARE_BYTES);
-      const pages = memory.mapFixed?.(this.#memory.buffer, at, offset, length);
+      const pages = memory.mapFixed?.(this.#memory.buffer, at, offset, length, this.#keepBytes + SPARE_BYTES);
       if (pages === undefined) return undefined;
-      kept = { slot, memory: new WeakRef(memory), offset, length, pages };
+      this.#kept.unshift({ slot, memory: new WeakRef(memory), offset, length, pages });
+      return { at: pages.at, fresh: pages };
     }
     this.#kept = [kept, ...this.#kept.filter((each) => each !== kept)];
-    return kept.pages.at + (offset - kept.offset);
+    return { at: kept.pages.at + (offset - kept.offset) };
   }
 
   /** Gives back the file pages that were kept. A file that is closed does so by itself. */

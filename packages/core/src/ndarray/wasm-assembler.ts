@@ -31,6 +31,10 @@ const SIMD = {
   'v128.load32x2_u': 0x06,
   'v128.store': 0x0b,
   'v128.const': 0x0c,
+  'i8x16.shuffle': 0x0d,
+  'i16x8.gt_s': 0x31,
+  'i32x4.gt_s': 0x3b,
+  'v128.and': 0x4e,
   'v128.or': 0x50,
   'v128.xor': 0x51,
   'v128.bitselect': 0x52,
@@ -46,18 +50,27 @@ const SIMD = {
   'i16x8.extadd_pairwise_i8x16_u': 0x7d,
   'i32x4.extadd_pairwise_i16x8_s': 0x7e,
   'i32x4.extadd_pairwise_i16x8_u': 0x7f,
+  'i16x8.shr_s': 0x8c,
   'i16x8.min_s': 0x96,
   'i16x8.min_u': 0x97,
   'i16x8.max_s': 0x98,
   'i16x8.max_u': 0x99,
+  'i32x4.extend_low_i16x8_u': 0xa9,
+  'i32x4.shl': 0xab,
   'i32x4.add': 0xae,
   'i32x4.min_s': 0xb6,
   'i32x4.min_u': 0xb7,
   'i32x4.max_s': 0xb8,
   'i32x4.max_u': 0xb9,
+  'i64x2.extend_low_i32x4_s': 0xc7,
+  'i64x2.extend_low_i32x4_u': 0xc9,
+  'i64x2.shr_s': 0xcc,
+  'i64x2.shr_u': 0xcd,
   'i64x2.add': 0xce,
   'i64x2.lt_s': 0xd8,
   'i64x2.gt_s': 0xd9,
+  'f32x4.add': 0xe4,
+  'f32x4.mul': 0xe6,
   'f32x4.pmin': 0xea,
   'f32x4.pmax': 0xeb,
   'f64x2.add': 0xf0,
@@ -74,6 +87,8 @@ export const simd = (name: SimdName): Code => [0xfd, leb(SIMD[name])];
 export const simdAt = (name: SimdName, offset: number): Code => [0xfd, leb(SIMD[name]), 0, leb(offset)];
 /** A constant vector. */
 export const vector = (bytes: readonly number[]): Code => [0xfd, leb(SIMD['v128.const']), bytes];
+/** A vector of bytes picked from the two on the stack: 0 to 15 of the first, 16 to 31 of the second. */
+export const shuffle = (lanes: readonly number[]): Code => [0xfd, leb(SIMD['i8x16.shuffle']), lanes];
 export const get = (local: number): Code => [0x20, leb(local)];
 export const set = (local: number): Code => [0x21, leb(local)];
 /** A number from 0 to 2^31 - 1 on the stack; its LEB128 is signed, so that bit 6 of the last byte must be clear. */

@@ -1,9 +1,11 @@
 /**
- * sum, min and max as SIMD loops: 128 bytes a turn into eight vectors, so that no addition waits for another.
+ * sum, min and max as SIMD loops: eight vectors a turn, put together by twos and then into four, so that no addition waits for
+ * another and all stay in registers (with eight to add into, V8 moves them about: twice the time in cache).
  *
- * Every kernel is `name(start, end, block, out)`: it reads the bytes `[start, end)` of the memory, which may stand at
- * any address, in blocks of `block` bytes (all multiples of {@link STRIDE}), and stores one vector (16 bytes) a block
- * at `out`; min and max of floats store a second one, not zero where there was a NaN. The caller adds up the lanes.
+ * Every kernel is `run(start, end, block, out)`: it reads the bytes `[start, end)` of the memory, which may stand at
+ * any address, in blocks of `block` bytes (all multiples of {@link STRIDE}), and stores two vectors (32 bytes) a block
+ * at `out`: the combination of the elements, whose lanes the caller puts together, and for min and max of floats one that
+ * is not zero where there may have been a NaN. A name with `>` before the type reads the other byte order than this machine's.
  *
  * @module
  */
@@ -20,6 +22,7 @@ import {
   SELECT,
   type SimdName,
   set,
+  shuffle,
   simd,
   simdAt,
   V128,
@@ -30,132 +33,202 @@ import {
 /** Kernels take multiples of this many bytes. */
 export const STRIDE = 128;
 
+/** What a kernel leaves for a block. */
+export const RESULT_BYTES = 32;
+
 const [START, END, BLOCK, OUT] = [0, 1, 2, 3];
-const [STOP, X, NAN, FIRST] = [4, 5, 6, 10];
-/** Vectors that NaNs are gathered in; with one, each turn would wait for the last. */
-const NANS = [NAN, NAN + 1, NAN + 2, NAN + 3];
+const [STOP, T, U, NAN, X, TOTAL] = [4, 5, 6, 7, 8, 12];
+/** What was loaded, four at a time. */
+const XS = [X, X + 1, X + 2, X + 3] as const;
+const TOTALS = [TOTAL, TOTAL + 1, TOTAL + 2, TOTAL + 3] as const;
 
 /** How one kernel differs from the others. */
 interface KernelRow {
-  readonly name: string;
+  /** Before and after the byte order in its name: `sum_`, `u2`. */
+  readonly what: string;
+  readonly type: string;
   /** Bytes that one load takes: 16, or 8 where elements are widened. */
   readonly width: 8 | 16;
-  /** Leaves the elements at the address on the stack as a vector. */
-  readonly load: (offset: number) => Code;
+  /** Makes what is added or compared of the vector on the stack that was loaded (8 bytes come in its lower half). */
+  readonly convert?: Code;
+  /** An instruction that loads and converts native elements at once. */
+  readonly direct?: SimdName;
   /** Leaves the combination of two vectors. */
   readonly combine: (a: number, b: number) => Code;
   /** Vectors begin at zero, or with elements of the block. */
   readonly begin: 'zero' | 'load';
-  /** For floats whose NaN must be kept: how to compare elements with themselves. */
-  readonly differs?: SimdName;
+  /** For min and max of floats: a vector that is not zero if there is a NaN in the locals {@link XS}, or may be. */
+  readonly hasNaN?: Code;
 }
 
-const plain = (offset: number): Code => simdAt('v128.load', offset);
 const both =
   (name: SimdName) =>
   (a: number, b: number): Code => [get(a), get(b), simd(name)];
-const SIGN_BITS: Code = vector([0, 0, 0, 0, 0, 0, 0, 128, 0, 0, 0, 0, 0, 0, 0, 128]);
 
-/** There is no min for 64 bits: compares, after turning the sign bit of unsigned ones, and selects. */
+const splat = (value: number, size: 2 | 4 | 8): Code => {
+  const lane = Array.from({ length: size }, (_, i) => Math.floor(value / 2 ** (8 * i)) % 256);
+  return vector(Array.from({ length: 16 }, (_, i) => lane[i % size] as number));
+};
+const ZERO: Code = splat(0, 2);
+const SIGN_BITS: Code = splat(2 ** 63, 8);
+
+/** There is no min for 64 bits: compares and selects. */
 const select64 =
-  (name: SimdName, unsigned: boolean) =>
-  (a: number, b: number): Code => {
-    const signed = (local: number): Code => (unsigned ? [get(local), SIGN_BITS, simd('v128.xor')] : get(local));
-    return [get(a), get(b), signed(a), signed(b), simd(name), simd('v128.bitselect')];
+  (name: SimdName) =>
+  (a: number, b: number): Code => [get(a), get(b), get(a), get(b), simd(name), simd('v128.bitselect')];
+
+const then = (...names: SimdName[]): Code => names.map(simd);
+
+/**
+ * Four half-precision floats in the lower half of the vector on the stack, as two doubles: elements 0 + 2 and 1 + 3. The
+ * bits of a half, moved to where a float32 has them, are 2^-112 of its value, subnormals too; only infinity and
+ * NaN need their exponent set.
+ */
+const HALVES: Code = [
+  [simd('i32x4.extend_low_i16x8_u'), set(T)],
+  [get(T), splat(0x7fff, 4), simd('v128.and'), i32(13), simd('i32x4.shl'), set(U)],
+  [get(U), splat(0x77800000, 4), simd('f32x4.mul')],
+  [get(U), splat(0x0f7fffff, 4), simd('i32x4.gt_s'), splat(0x7f800000, 4), simd('v128.and'), simd('v128.or')],
+  [get(T), i32(16), simd('i32x4.shl'), splat(0x80000000, 4), simd('v128.and'), simd('v128.or'), set(T)],
+  [get(T), simd('f64x2.promote_low_f32x4')],
+  [get(T), get(T), shuffle([8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7])],
+  [simd('f64x2.promote_low_f32x4'), simd('f64x2.add')],
+];
+/** Half-precision floats as integers of the same order (and back): negative ones have their other bits turned. */
+const SORTABLE: Code = [
+  [set(T), get(T)],
+  [get(T), i32(15), simd('i16x8.shr_s'), splat(0x7fff, 2), simd('v128.and'), simd('v128.xor')],
+];
+
+function sum(type: string, width: 8 | 16, add: SimdName, convert: Code = [], direct?: SimdName): KernelRow {
+  const row: KernelRow = { what: 'sum_', type, width, convert, combine: both(add), begin: 'zero' };
+  return direct === undefined ? row : { ...row, direct };
+}
+
+function extremes(type: string, min: KernelRow['combine'], max: KernelRow['combine'], hasNaN?: Code): KernelRow[] {
+  const row = (what: string, combine: KernelRow['combine']): KernelRow => {
+    const plain: KernelRow = { what, type, width: 16, combine, begin: 'load' };
+    return hasNaN === undefined ? plain : { ...plain, hasNaN };
   };
-
-function sum(name: string, width: 8 | 16, add: SimdName, load: (offset: number) => Code): KernelRow {
-  return { name: `sum_${name}`, width, load, combine: both(add), begin: 'zero' };
+  return [row('min_', min), row('max_', max)];
 }
 
-const then =
-  (...names: SimdName[]) =>
-  (offset: number): Code => [plain(offset), names.map(simd)];
+/**
+ * A sum is NaN if an element is: one comparison for four vectors instead of one for each. Infinities of both signs, and
+ * sums that grow so large, look alike: the kernels called `nan_` know.
+ */
+const sumIsNaN = (add: SimdName, differs: SimdName): Code => [
+  [get(X), get(X + 1), simd(add), get(X + 2), get(X + 3), simd(add), simd(add), set(T)],
+  [get(T), get(T), simd(differs)],
+];
 
-function extremes(name: string, min: SimdName, max: SimdName, differs?: SimdName): KernelRow[] {
-  const row = (what: string, combine: KernelRow['combine']): KernelRow => ({
-    name: `${what}_${name}`,
-    width: 16,
-    load: plain,
-    combine,
-    begin: 'load',
-    ...(differs === undefined ? {} : { differs }),
-  });
-  return [row('min', both(min)), row('max', both(max))];
-}
-
-const select = (what: string, name: string, compare: SimdName): KernelRow => ({
-  name: `${what}_${name}`,
-  width: 16,
-  load: plain,
-  combine: select64(compare, name === 'u8'),
-  begin: 'load',
+const nan = (type: string, differs: SimdName): KernelRow => ({
+  ...{ what: 'nan_', type, width: 16, begin: 'zero', combine: both('v128.or') },
+  convert: [set(T), get(T), get(T), simd(differs)],
 });
 
-/** All kernels, by numpy's type codes. The lanes of sums are doubles (f), 64-bit (4 and 8 bytes) or 32-bit integers. */
+/** Halves as {@link SORTABLE} makes them: those beyond infinity. */
+const halvesAreNaN: Code = XS.map(
+  (local, i): Code => [
+    [get(local), SORTABLE, splat(0x7fff, 2), simd('v128.and'), splat(0x7c00, 2), simd('i16x8.gt_s')],
+    i > 0 ? simd('v128.or') : [],
+  ],
+);
+
+/**
+ * All kernels, by numpy's type codes. The lanes of sums are doubles (f, c), 64-bit (4 and 8 bytes) or 32-bit integers.
+ * `high_` and `low_` add up the halves of 64-bit integers, which together never overflow.
+ */
 const KERNELS: readonly KernelRow[] = [
-  sum('f8', 16, 'f64x2.add', plain),
-  sum('f4', 8, 'f64x2.add', (offset) => [simdAt('v128.load64_zero', offset), simd('f64x2.promote_low_f32x4')]),
-  sum('i8', 16, 'i64x2.add', plain),
-  sum('i4', 8, 'i64x2.add', (offset) => simdAt('v128.load32x2_s', offset)),
-  sum('u4', 8, 'i64x2.add', (offset) => simdAt('v128.load32x2_u', offset)),
+  sum('f8', 16, 'f64x2.add'),
+  sum('f4', 8, 'f64x2.add', simd('f64x2.promote_low_f32x4')),
+  sum('f2', 8, 'f64x2.add', HALVES),
+  sum('i8', 16, 'i64x2.add'),
+  { ...sum('i8', 16, 'i64x2.add', [i32(32), simd('i64x2.shr_s')]), what: 'high_' },
+  { ...sum('u8', 16, 'i64x2.add', [i32(32), simd('i64x2.shr_u')]), what: 'high_' },
+  { ...sum('i8', 16, 'i64x2.add', [splat(2 ** 32 - 1, 8), simd('v128.and')]), what: 'low_' },
+  sum('i4', 8, 'i64x2.add', simd('i64x2.extend_low_i32x4_s'), 'v128.load32x2_s'),
+  sum('u4', 8, 'i64x2.add', simd('i64x2.extend_low_i32x4_u'), 'v128.load32x2_u'),
   sum('i2', 16, 'i32x4.add', then('i32x4.extadd_pairwise_i16x8_s')),
   sum('u2', 16, 'i32x4.add', then('i32x4.extadd_pairwise_i16x8_u')),
   sum('i1', 16, 'i32x4.add', then('i16x8.extadd_pairwise_i8x16_s', 'i32x4.extadd_pairwise_i16x8_s')),
   sum('u1', 16, 'i32x4.add', then('i16x8.extadd_pairwise_i8x16_u', 'i32x4.extadd_pairwise_i16x8_u')),
   // Bools are counted: any byte but 0 is true.
-  sum('b1', 16, 'i32x4.add', (offset) => [
-    [plain(offset), vector(new Array<number>(16).fill(1)), simd('i8x16.min_u')],
-    [simd('i16x8.extadd_pairwise_i8x16_u'), simd('i32x4.extadd_pairwise_i16x8_u')],
+  sum('b1', 16, 'i32x4.add', [
+    [vector(new Array<number>(16).fill(1)), simd('i8x16.min_u')],
+    then('i16x8.extadd_pairwise_i8x16_u', 'i32x4.extadd_pairwise_i16x8_u'),
   ]),
   // pmin(a, b) is b where b < a: one instruction, but it loses a NaN, which is therefore looked for apart.
-  ...extremes('f8', 'f64x2.pmin', 'f64x2.pmax', 'f64x2.ne'),
-  ...extremes('f4', 'f32x4.pmin', 'f32x4.pmax', 'f32x4.ne'),
-  ...extremes('i4', 'i32x4.min_s', 'i32x4.max_s'),
-  ...extremes('u4', 'i32x4.min_u', 'i32x4.max_u'),
-  ...extremes('i2', 'i16x8.min_s', 'i16x8.max_s'),
-  ...extremes('u2', 'i16x8.min_u', 'i16x8.max_u'),
-  ...extremes('i1', 'i8x16.min_s', 'i8x16.max_s'),
-  ...extremes('u1', 'i8x16.min_u', 'i8x16.max_u'),
-  select('min', 'i8', 'i64x2.lt_s'),
-  select('max', 'i8', 'i64x2.gt_s'),
-  select('min', 'u8', 'i64x2.lt_s'),
-  select('max', 'u8', 'i64x2.gt_s'),
+  ...extremes('f8', both('f64x2.pmin'), both('f64x2.pmax'), sumIsNaN('f64x2.add', 'f64x2.ne')),
+  ...extremes('f4', both('f32x4.pmin'), both('f32x4.pmax'), sumIsNaN('f32x4.add', 'f32x4.ne')),
+  nan('f8', 'f64x2.ne'),
+  nan('f4', 'f32x4.ne'),
+  ...extremes('f2', both('i16x8.min_s'), both('i16x8.max_s'), halvesAreNaN).map((row) => ({
+    ...row,
+    convert: SORTABLE,
+  })),
+  ...extremes('i4', both('i32x4.min_s'), both('i32x4.max_s')),
+  ...extremes('u4', both('i32x4.min_u'), both('i32x4.max_u')),
+  ...extremes('i2', both('i16x8.min_s'), both('i16x8.max_s')),
+  ...extremes('u2', both('i16x8.min_u'), both('i16x8.max_u')),
+  ...extremes('i1', both('i8x16.min_s'), both('i8x16.max_s')),
+  ...extremes('u1', both('i8x16.min_u'), both('i8x16.max_u')),
+  ...extremes('i8', select64('i64x2.lt_s'), select64('i64x2.gt_s')),
+  // Only signed ones can be compared: the results are 2^63 less.
+  ...extremes('u8', select64('i64x2.lt_s'), select64('i64x2.gt_s')).map((row) => ({
+    ...row,
+    convert: [SIGN_BITS, simd('v128.xor')],
+  })),
 ];
 
-const gather = (into: number, code: Code): Code => [get(into), code, simd('v128.or'), set(into)];
+/** Turns round the bytes of every element of the vector on the stack. */
+function turn(itemsize: number): Code {
+  const order = Array.from({ length: 16 }, (_, i) => i - (i % itemsize) + (itemsize - 1 - (i % itemsize)));
+  return [set(T), get(T), get(T), shuffle(order)];
+}
 
-function build({ name, width, load, combine, begin, differs }: KernelRow): WasmFunction {
-  const count = 8;
-  const turn = count * width;
-  const sums = Array.from({ length: count }, (_, i) => FIRST + i);
-  const zero = vector(new Array<number>(16).fill(0));
-  const step = (sum: number, i: number): Code => [
-    [get(START), load(i * width), set(X)],
-    [combine(sum, X), set(sum)],
-    differs === undefined ? [] : gather(NAN + (i % NANS.length), [get(X), get(X), simd(differs)]),
+function build({ width, convert = [], direct, combine, begin, hasNaN }: KernelRow, swapped: Code | undefined): Code {
+  const load = (offset: number): Code =>
+    direct !== undefined && swapped === undefined
+      ? simdAt(direct, offset)
+      : [simdAt(width === 8 ? 'v128.load64_zero' : 'v128.load', offset), swapped ?? [], convert];
+  const into = (to: number, from: number): Code => [combine(to, from), set(to)];
+  const half = (first: number, [a, b]: readonly [number, number]): Code => [
+    XS.map((local, i): Code => [get(START), load((first + i) * width), set(local)]),
+    hasNaN === undefined ? [] : [hasNaN, get(NAN), simd('v128.or'), set(NAN)],
+    [into(X, X + 1), into(X + 2, X + 3), into(a, X), into(b, X + 2)],
   ];
-  const code: Code = loopWhile([
+  const turn: Code = [half(0, [TOTAL, TOTAL + 1]), half(4, [TOTAL + 2, TOTAL + 3])];
+  return loopWhile([
     // stop = min(start + block, end)
     [get(START), get(BLOCK), ADD, set(STOP)],
     [get(STOP), get(END), get(STOP), get(END), LESS, SELECT, set(STOP)],
-    NANS.map((nan): Code => [zero, set(nan)]),
-    sums.map((sum): Code => [begin === 'zero' ? zero : [get(START), load(0)], set(sum)]),
-    loopWhile([sums.map(step), [get(START), i32(turn), ADD, set(START)], [get(START), get(STOP), LESS]]),
-    [1, 2, 4].map((gap) =>
-      sums.filter((_, i) => i % (2 * gap) === 0).map((sum): Code => [combine(sum, sum + gap), set(sum)]),
-    ),
-    NANS.slice(1).map((nan) => gather(NAN, get(nan))),
-    [get(OUT), get(FIRST), simdAt('v128.store', 0)],
+    [ZERO, set(NAN)],
+    TOTALS.map((total): Code => [begin === 'zero' ? ZERO : [get(START), load(0)], set(total)]),
+    loopWhile([turn, get(START), i32(8 * width), ADD, set(START), get(START), get(STOP), LESS]),
+    [into(TOTAL, TOTAL + 1), into(TOTAL + 2, TOTAL + 3), into(TOTAL, TOTAL + 2)],
+    [get(OUT), get(TOTAL), simdAt('v128.store', 0)],
     [get(OUT), get(NAN), simdAt('v128.store', 16)],
-    [get(OUT), i32(16), ADD, set(OUT)],
+    [get(OUT), i32(RESULT_BYTES), ADD, set(OUT)],
     [get(START), get(END), LESS],
   ]);
-  const locals = [I32, V128, ...NANS.map(() => V128), ...sums.map(() => V128)];
-  return { name, parameters: [I32, I32, I32, I32], locals, code };
 }
 
-/** The bytes of the module, assembled from the table above. */
-export function kernelModule(): Uint8Array {
-  return assemble(KERNELS.map(build));
+/** The name that a kernel is exported under. */
+export const EXPORT = 'run';
+
+/**
+ * The bytes of a module with one kernel, assembled from the table above. One module each: most programs use a few of them,
+ * and compiling them all would cost what reading megabytes does.
+ *
+ * @returns undefined if there is no such kernel
+ */
+export function kernelModule(name: string): Uint8Array | undefined {
+  const row = KERNELS.find(({ what, type }) => name === what + type || name === `${what}>${type}`);
+  if (row === undefined) return undefined;
+  const itemsize = Number(row.type.slice(1));
+  const code = build(row, name.includes('>') && itemsize > 1 ? turn(itemsize) : undefined);
+  const locals = [I32, ...new Array<number>(TOTAL + TOTALS.length - T).fill(V128)];
+  const kernel: WasmFunction = { name: EXPORT, parameters: [I32, I32, I32, I32], locals, code };
+  return assemble([kernel]);
 }

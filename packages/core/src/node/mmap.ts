@@ -20,6 +20,9 @@ import { MAP_FIXED, MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE, type Syscall
 /** A cell of the file. 64 MiB keep a structured clone of a small view bearable. */
 const CELL = 2 ** 26;
 
+/** What the page tables of x64 and arm64 can map as one. */
+const HUGE_PAGE = 2 ** 21;
+
 /** The cell of windows for single words: making one costs microseconds, so that opening a file stays cheap. */
 export const WORD_CELL: number = 2 ** 16;
 
@@ -267,7 +270,13 @@ export class MappedMemory implements ArrayMemory {
     this.#pages(offset, length, (address, size) => sys.madvise(address, size, ADVICE[advice]));
   }
 
-  mapFixed(target: ArrayBuffer, targetOffset: number, offset: number, length: number): FixedStretch | undefined {
+  mapFixed(
+    target: ArrayBuffer,
+    targetOffset: number,
+    offset: number,
+    length: number,
+    room?: number,
+  ): FixedStretch | undefined {
     this.#check(offset, length);
     const { sys, file } = this.#windows;
     // Private pages hold changes that the file does not.
@@ -275,10 +284,14 @@ export class MappedMemory implements ArrayMemory {
     const start = this.#offset + offset;
     const skip = start % sys.pageSize;
     const size = roundUp(skip + length, sys.pageSize);
-    const address = sys.address(target) + targetOffset;
+    const base = sys.address(target) + targetOffset;
+    // Pages that the kernel keeps in 2 MiB blocks are then mapped a block at a time, not a page: 512 faults a GiB, not 16,384.
+    const shift = (((start - skip - base) % HUGE_PAGE) + HUGE_PAGE) % HUGE_PAGE;
+    const address = base + (shift + size <= (room ?? 0) ? shift : 0);
+    const at = targetOffset + (address - base);
     if (
       address % sys.pageSize !== 0 ||
-      !(targetOffset >= 0 && targetOffset + size <= target.byteLength) ||
+      !(targetOffset >= 0 && at + size <= target.byteLength) ||
       start + length > file.size()
     ) {
       return undefined;
@@ -287,14 +300,22 @@ export class MappedMemory implements ArrayMemory {
     if (result < 0) return undefined;
     const { stretches } = this.#windows;
     const stretch: FixedStretch = {
-      at: targetOffset + skip,
+      at: at + skip,
       get released() {
         return !stretches.has(stretch);
+      },
+      prefetch: (from, count) => {
+        const { MADV_POPULATE_READ } = sys.platform;
+        if (MADV_POPULATE_READ === undefined || stretch.released) return;
+        const first = skip + from - ((skip + from) % sys.pageSize);
+        // What it cannot bring in, it leaves to the faults.
+        const end = Math.min(size, roundUp(skip + from + count, sys.pageSize));
+        if (first < end) sys.madvise(address + first, end - first, MADV_POPULATE_READ);
       },
       release: () => {
         if (!stretches.delete(stretch)) return;
         // A memory that grew may have moved; then the range is not ours any more.
-        if (target.byteLength === 0 || sys.address(target) + targetOffset !== address) return;
+        if (target.byteLength === 0 || sys.address(target) + at !== address) return;
         this.#windows.blank(address, size);
       },
     };

@@ -25,6 +25,8 @@ export interface PlatformConstants {
   readonly MAP_ANONYMOUS: number;
   readonly MAP_NORESERVE: number;
   readonly MS_SYNC: number;
+  /** madvise: bring the pages of a range in. Undefined where there is no such advice. */
+  readonly MADV_POPULATE_READ: number | undefined;
   readonly SEEK_DATA: number;
   readonly SEEK_HOLE: number;
 }
@@ -93,6 +95,7 @@ const LINUX: PlatformConstants = {
   MAP_ANONYMOUS: 0x20,
   MAP_NORESERVE: 0x4000,
   MS_SYNC: 4,
+  MADV_POPULATE_READ: 22,
   SEEK_DATA: 3,
   SEEK_HOLE: 4,
 };
@@ -101,6 +104,7 @@ const DARWIN: PlatformConstants = {
   MAP_ANONYMOUS: 0x1000,
   MAP_NORESERVE: 0x40,
   MS_SYNC: 0x10,
+  MADV_POPULATE_READ: undefined,
   SEEK_DATA: 4,
   SEEK_HOLE: 3,
 };

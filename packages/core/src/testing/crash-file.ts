@@ -247,8 +247,8 @@ class RecordedMemory implements ArrayMemory {
     this.#memory.advise?.(offset, length, advice);
   }
 
-  mapFixed(target: ArrayBuffer, targetOffset: number, offset: number, length: number): FixedStretch | undefined {
-    return this.#memory.mapFixed?.(target, targetOffset, offset, length);
+  mapFixed(...request: Parameters<NonNullable<ArrayMemory['mapFixed']>>): FixedStretch | undefined {
+    return this.#memory.mapFixed?.(...request);
   }
 }
 

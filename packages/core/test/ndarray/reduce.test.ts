@@ -1,6 +1,7 @@
 import {
   Complex,
   type DType,
+  float16FromBits,
   MaskedArray,
   memoryOver,
   NDArray,
@@ -13,7 +14,7 @@ import { Python, pythons, TempDir } from '@mmdpickle/test-support';
 import { afterAll, describe, expect, it } from 'vitest';
 import type { MemoryStore } from '../../src/ndarray/element-store.ts';
 import { layoutOver } from '../../src/ndarray/layout.ts';
-import { max, min, sum } from '../../src/ndarray/reduce.ts';
+import { max, mean, min, sum } from '../../src/ndarray/reduce.ts';
 import { MIN_SIMD_BYTES, SimdMachine } from '../../src/ndarray/simd.ts';
 import { NodeFile } from '../../src/node/file.ts';
 
@@ -110,7 +111,7 @@ describe('the SIMD kernels', () => {
   const machine = new SimdMachine(2 ** 25);
 
   it('give the results of the loops in JavaScript for every type, at any alignment, length, stride and byte order', () => {
-    for (const code of ['b1', 'i1', 'u1', 'i2', 'u2', 'i4', 'u4', 'i8', 'u8', 'f2', 'f4', 'f8', 'm8']) {
+    for (const code of ['b1', 'i1', 'u1', 'i2', 'u2', 'i4', 'u4', 'i8', 'u8', 'f2', 'f4', 'f8', 'c8', 'c16', 'm8']) {
       const { itemsize } = parseDType(code);
       const least = MIN_SIMD_BYTES / itemsize;
       for (const [count, offset, step, order] of [
@@ -135,7 +136,78 @@ describe('the SIMD kernels', () => {
         expectClose(plain(sum(layout, machine)), plain(sum(layout, null)), 1e-9, about);
         expect(min(layout, machine), about).toEqual(min(layout, null));
         expect(max(layout, machine), about).toEqual(max(layout, null));
+        expectClose(plain(mean(layout, machine)), plain(mean(layout, null)), 1e-9, about);
       }
+    }
+  });
+
+  it('read half-precision floats of every exponent as they are', () => {
+    const size = MIN_SIMD_BYTES / 2 + 3;
+    for (const order of ['<', '>']) {
+      const bytes = new Uint8Array(2 * size);
+      const layout = layoutOver({ memory: memoryOver(bytes), dtype: `${order}f2`, shape: [size] });
+      const view = new DataView(bytes.buffer);
+      for (let high = 0; high < 0x10000; high += 0x400) {
+        for (const low of [0, 1, 2, 0x155, 0x200, 0x3fe, 0x3ff]) {
+          const at = 2 * (((high | low) * 31) % size);
+          view.setUint16(at, high | low, order === '<');
+          const value = float16FromBits(high | low);
+          const about = `${order} ${high | low}`;
+          expect(sum(layout, machine), about).toBe(value + 0);
+          expect((min(layout, machine) as number) + 0, about).toBe(Math.min(0, value) + 0);
+          expect((max(layout, machine) as number) + 0, about).toBe(Math.max(0, value) + 0);
+          view.setUint16(at, 0);
+        }
+      }
+    }
+  });
+
+  it('do not take infinities that cancel, or sums that overflow, for NaN', () => {
+    for (const code of ['f4', 'f8']) {
+      const size = MIN_SIMD_BYTES / Number(code[1]);
+      const layout = layoutOver({ memory: memoryOver(new Uint8Array(MIN_SIMD_BYTES)), dtype: code, shape: [size] });
+      layout.store.set(100, Number.POSITIVE_INFINITY);
+      layout.store.set(102, Number.NEGATIVE_INFINITY);
+      expect([min(layout, machine), max(layout, machine)]).toEqual([
+        Number.NEGATIVE_INFINITY,
+        Number.POSITIVE_INFINITY,
+      ]);
+      layout.store.set(5000, Number.NaN);
+      expect([min(layout, machine), max(layout, machine)]).toEqual([Number.NaN, Number.NaN]);
+    }
+  });
+
+  it('find the extreme of complex numbers by both parts, and the first with a NaN', () => {
+    for (const code of ['c8', 'c16']) {
+      const itemsize = Number(code.slice(1));
+      const size = MIN_SIMD_BYTES / itemsize + 3;
+      const layout = layoutOver({ memory: memoryOver(new Uint8Array(size * itemsize)), dtype: code, shape: [size] });
+      const both = () => [min(layout, machine), max(layout, machine)];
+      layout.store.set(70, new Complex(0, -2));
+      layout.store.set(size - 2, new Complex(0, 2));
+      expect(both()).toEqual([new Complex(0, -2), new Complex(0, 2)]);
+      layout.store.set(5001, new Complex(3, -7));
+      layout.store.set(9000, new Complex(3, -8));
+      layout.store.set(9001, new Complex(-3, 8));
+      expect(both()).toEqual([new Complex(-3, 8), new Complex(3, -7)]);
+      layout.store.set(9002, new Complex(1, Number.NaN));
+      layout.store.set(9003, new Complex(Number.NaN, 1));
+      expect(both()).toEqual([new Complex(1, Number.NaN), new Complex(1, Number.NaN)]);
+    }
+  });
+
+  it('give means of 64-bit integers whose sum passes 64 bits', () => {
+    const size = MIN_SIMD_BYTES / 8 + 3;
+    for (const [code, value] of [
+      ['i8', 2n ** 63n - 1n],
+      ['i8', -(2n ** 63n)],
+      ['u8', 2n ** 64n - 1n],
+      ['>u8', 2n ** 64n - 2n ** 32n],
+    ] as const) {
+      const layout = layoutOver({ memory: memoryOver(new Uint8Array(size * 8)), dtype: code, shape: [size] });
+      for (let i = 0; i < size; i += 1) layout.store.set(i, value);
+      expect(mean(layout, machine)).toBe(Number(value));
+      expect(mean(layout, null)).toBe(Number(value));
     }
   });
 

@@ -331,6 +331,37 @@ describe('mapFixed', () => {
     expect(readFileSync(file.name)[7000]).toBe(7000 % 251);
   });
 
+  it('lays them where large pages fit, if it may choose', () => {
+    using file = fresh();
+    const large = 2 ** 21;
+    file.write(
+      0,
+      Uint8Array.from({ length: large + 50_000 }, (_, i) => i % 251),
+    );
+    const target = new WebAssembly.Memory({ initial: 128 }).buffer as ArrayBuffer;
+    const address = libc().address(target);
+    const memory = file.map(0, large + 50_000, 'read');
+    for (const [targetOffset, offset] of [
+      [0, 0],
+      [65536, 0],
+      [65536, 5000],
+      [3 * 65536, large + 3],
+    ] as const) {
+      const stretch = memory.mapFixed?.(target, targetOffset, offset, 40_000, 40_000 + large + 2 * pageSize);
+      expect((address + stretch!.at) % large).toBe(offset % large);
+      expect(stretch!.at).toBeGreaterThanOrEqual(targetOffset);
+      stretch!.prefetch?.(0, 40_000);
+      stretch!.prefetch?.(39_999, 10_000);
+      const seen = new Uint8Array(target, stretch!.at, 40_000);
+      expect(seen.every((byte, i) => byte === (i + offset) % 251)).toBe(true);
+      stretch!.release();
+      stretch!.prefetch?.(0, 40_000);
+      expect(seen.every((byte) => byte === 0)).toBe(true);
+    }
+    // Too little room to choose: as it comes.
+    expect(memory.mapFixed?.(target, 65536, 5000, 40_000, 50_000)?.at).toBe(65536 + (5000 % pageSize));
+  });
+
   it('lets a memory with file pages in it grow, and leaves alone what it does not own any more', () => {
     using file = fresh();
     file.write(0, new Uint8Array(100_000).fill(4));
