@@ -36,13 +36,13 @@ export function decodeUtf8(bytes: Uint8Array, start: number, end: number): strin
  * TextDecoder); so an array is kept for each length.
  */
 export class ShortTextDecoder {
-  readonly #units: (number[] | undefined)[] = [];
+  readonly #units: (number[] | undefined)[] = Array.from({ length: SHORT + 1 }, () => undefined);
 
   /** As {@link decodeUtf8}. */
   decode(bytes: Uint8Array, start: number, end: number): string {
     const length = end - start;
     if (length > SHORT) return decodeLong(bytes, start, end);
-    const units = (this.#units[length] ??= new Array<number>(length).fill(0));
+    const units = (this.#units[length] ??= zeros(length));
     for (let i = 0; i < length; i++) {
       const byte = bytes[start + i]!;
       if (byte > 0x7f) return this.#decodeTwoByte(bytes, start, end, i);
@@ -63,13 +63,18 @@ export class ShortTextDecoder {
       i++;
       length--;
     }
-    const units = (this.#units[length] ??= new Array<number>(length).fill(0));
+    const units = (this.#units[length] ??= zeros(length));
     for (let i = start, unit = 0; unit < length; unit++) {
       const byte = bytes[i++]!;
       units[unit] = byte <= 0x7f ? byte : ((byte & 0x1f) << 6) | (bytes[i++]! & 0x3f);
     }
     return String.fromCharCode.apply(null, units);
   }
+}
+
+/** Arrays of one kind, whatever their length. */
+function zeros(length: number): number[] {
+  return Array.from({ length }, () => 0);
 }
 
 function decodeLong(bytes: Uint8Array, start: number, end: number): string {

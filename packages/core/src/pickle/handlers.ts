@@ -6,7 +6,7 @@
 
 import { decodeInteger } from '../bytes/integers.ts';
 import { decodeLatin1 } from '../bytes/utf8.ts';
-import { addItems, appendItems, build, call, popArguments, setItems } from './calls.ts';
+import { addItems, build, call, popArguments } from './calls.ts';
 import { toPython3 } from './compat.ts';
 import type { Machine } from './machine.ts';
 import { type CodeOf, HIGHEST_PROTOCOL, OPCODES, type OpcodeName } from './opcodes.ts';
@@ -36,18 +36,23 @@ type Hot =
   | 'BINPUT'
   | 'BINGET'
   | 'LONG_BINGET'
+  | 'LONG_BINPUT'
+  | 'TUPLE'
   | 'TUPLE1'
   | 'TUPLE2'
+  | 'TUPLE3'
+  | 'APPEND'
+  | 'APPENDS'
+  | 'SETITEM'
   | 'SETITEMS'
   | 'STOP';
 
-/** The bytes of the opcodes that the loop handles in place: its `case` labels are checked against this. */
-export type HotCode = CodeOf<Hot>;
+type Cold = Exclude<OpcodeName, Hot>;
 
 type Handler = (m: Machine) => void;
 
 /** All other opcodes: one that is missing does not compile. */
-const HANDLERS: { readonly [N in Exclude<OpcodeName, Hot>]: Handler } = {
+const HANDLERS: { readonly [N in Cold]: Handler } = {
   INT: (m) => {
     const text = decodeLatin1(line(m));
     m.push(text === '00' ? false : text === '01' ? true : decimal(m, text));
@@ -105,34 +110,14 @@ const HANDLERS: { readonly [N in Exclude<OpcodeName, Hot>]: Handler } = {
     if (value === undefined) throw m.error('CORRUPT', 'the FLOAT argument is not a decimal number');
     m.push(m.float(value));
   },
-  APPEND: (m) => {
-    m.top();
-    appendItems(m, m.height - 1);
-  },
-  APPENDS: (m) => appendItems(m, m.popMark()),
   LIST: (m) => m.push(m.popItems()),
   EMPTY_TUPLE: (m) => m.push(tupleOver([])),
-  TUPLE: (m) => {
-    const { height } = m;
-    const mark = m.popMark();
-    m.height = mark;
-    m.push(tupleOver(m.stack, mark, height));
-  },
-  TUPLE3: (m) => {
-    const c = m.pop();
-    const b = m.pop();
-    m.push(tupleOver([m.pop(), b, c]));
-  },
   DICT: (m) => {
     const items = m.popItems();
     if (items.length % 2 === 1) throw m.error('BAD_OPCODE', 'a key without a value');
     const dict = new PyDict();
     PyDict.fill(dict, items, 0, items.length, m.space);
     m.push(dict);
-  },
-  SETITEM: (m) => {
-    if (m.height - m.fence < 3) throw m.underflow();
-    setItems(m, m.height - 2);
   },
   EMPTY_SET: (m) => m.push(new PySet()),
   ADDITEMS: (m) => addItems(m, m.popMark()),
@@ -152,7 +137,6 @@ const HANDLERS: { readonly [N in Exclude<OpcodeName, Hot>]: Handler } = {
   },
   GET: (m) => m.push(m.recall(slot(m))),
   PUT: (m) => m.memoize(slot(m)),
-  LONG_BINPUT: (m) => m.memoize(m.view.getUint32(m.take(4), true)),
   EXT1: (m) => pushExtension(m, m.bytes[m.take(1)]!),
   EXT2: (m) => pushExtension(m, m.view.getUint16(m.take(2), true)),
   EXT4: (m) => pushExtension(m, m.view.getInt32(m.take(4), true)),
@@ -212,11 +196,11 @@ const HANDLERS: { readonly [N in Exclude<OpcodeName, Hot>]: Handler } = {
   BINPERSID: (m) => pushPersistent(m, 'BINPERSID', m.pop()),
 };
 
-/** The handlers by byte; holes are opcodes of the loop, and bytes that are none. */
-export const COLD: readonly (Handler | undefined)[] = (() => {
+/** The handlers by byte. */
+export const COLD: Readonly<Record<CodeOf<Cold>, Handler>> = (() => {
   const byCode = new Array<Handler | undefined>(256).fill(undefined);
   for (const [name, handler] of Object.entries(HANDLERS)) byCode[OPCODES[name as OpcodeName].code] = handler;
-  return byCode;
+  return byCode as unknown as Readonly<Record<CodeOf<Cold>, Handler>>;
 })();
 
 /** A line whose text is a number. */

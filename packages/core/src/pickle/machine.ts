@@ -6,51 +6,32 @@
  */
 
 import { isMmdError, MmdError } from '../errors.ts';
-import type { ReadContext, Unfinished } from './builtin.ts';
-import { setItems } from './calls.ts';
-import { COLD, type HotCode } from './handlers.ts';
-import { Input } from './input.ts';
+import type { ReadContext } from './builtin.ts';
+import { appendItems, setItems } from './calls.ts';
+import { COLD } from './handlers.ts';
 import { KnownGlobals } from './known-globals.ts';
-import { Memo } from './memo.ts';
+import type { CodeOf, OpcodeName } from './opcodes.ts';
 import type { LoadOptions } from './options.ts';
+import { AWAITED, emptyList, State } from './state.ts';
 import { PyDict } from './values/dict.ts';
 import { KeySpace } from './values/keys.ts';
-import { OpaqueObject } from './values/opaque.ts';
-import { tupleOf1, tupleOf2 } from './values/tuple.ts';
-import { weigh } from './work.ts';
+import { tupleOf1, tupleOf2, tupleOf3, tupleOver } from './values/tuple.ts';
+import { WARM_LENGTH, WARM_UP, WARM_UPS } from './warm-up.ts';
 
 /** Strings up to this many bytes are looked up among those already read. */
 const CACHED_LENGTH = 24;
-/** Stack items that are kept from one pickle to the next. */
-const KEPT_STACK = 256;
-
 /** One machine reads one pickle after the other; what it keeps between them is memory, never meaning. */
-export class Machine extends Input implements ReadContext {
+export class Machine extends State implements ReadContext {
   readonly globals: KnownGlobals;
   proto = 0;
   /** It is reading: a callback of the user's may ask for another pickle meanwhile. */
   running = false;
   /** The position after the last REDUCE. */
   reducedAt = -1;
-  /**
-   * Items from 0 to `height`. The array never shrinks while it is in use: what stands above is left over.
-   */
-  stack: unknown[] = new Array<unknown>(KEPT_STACK).fill(null);
-  height = 0;
-  /** Stack heights of the pending marks; `fence` is the last, or 0. */
-  marks: number[] = [];
-  fence = 0;
-  readonly memo: Memo = new Memo();
-  /** Values that wait for their BUILD, with the memo slots that hold them; null: there are none. */
-  unfinished: Map<
-    OpaqueObject,
-    { readonly finish: (state: unknown) => unknown; slots: number[]; shared: boolean }
-  > | null = null;
   buffers: Iterator<Uint8Array> | undefined;
   bufferCount = 0;
   #space: KeySpace | undefined;
-  /** The room behind long lists. */
-  readonly #rooms = new Map<unknown[], number>();
+  #warm = false;
   /** Bound once: handing it to every dict costs no closure. */
   readonly space: () => KeySpace;
 
@@ -68,6 +49,7 @@ export class Machine extends Input implements ReadContext {
    * @param end - for an entry the end of its value, else how far the input goes
    */
   run(bytes: Uint8Array, start: number, end: number): unknown {
+    if (end - start >= WARM_LENGTH) KEPT.#warmUp();
     this.#reset(bytes, start, end);
     this.running = true;
     try {
@@ -76,9 +58,17 @@ export class Machine extends Input implements ReadContext {
     } catch (error) {
       throw this.#located(error);
     } finally {
-      this.#release();
+      this.release();
+      this.globals.clear();
       this.running = false;
     }
+  }
+
+  /** See {@link WARM_UP}. */
+  #warmUp(): void {
+    if (this.#warm) return;
+    this.#warm = true;
+    for (let i = 0; i < WARM_UPS; i++) this.run(WARM_UP, 0, WARM_UP.length);
   }
 
   /** Gives the offset of the opcode to an error of something that does not know where it stands: a key. */
@@ -104,19 +94,6 @@ export class Machine extends Input implements ReadContext {
     this.proto = this.entry ? 4 : 0;
   }
 
-  /** Lets go of everything that was read; the value belongs to the caller. */
-  #release(): void {
-    if (this.stack.length > KEPT_STACK) this.stack = new Array<unknown>(KEPT_STACK);
-    this.stack.fill(null);
-    this.height = 0;
-    this.marks.length = 0;
-    this.fence = 0;
-    this.memo.clear();
-    if (this.#rooms.size > 0) this.#rooms.clear();
-    this.unfinished = null;
-    this.globals.clear();
-  }
-
   #result(): unknown {
     const value = this.pop();
     if (this.entry && (this.height !== 0 || this.marks.length !== 0)) {
@@ -126,18 +103,20 @@ export class Machine extends Input implements ReadContext {
   }
 
   /**
-   * The opcodes that make up most of every pickle are handled in place; the others by {@link COLD}, whose type
-   * leaves out exactly these.
+   * The opcodes that make up most of every pickle are handled in place; the others by {@link COLD}. All of them are
+   * named, so that V8 makes a table of jumps of the switch: without the cold ones their spread is too wide for it, and
+   * every opcode costs a chain of comparisons, most of all before the loop is compiled.
    */
   #loop(): void {
-    const { bytes, stack, memo, lossless, view, entry } = this;
-    const maxStack = this.limits.stack;
+    const { bytes, stack, memo, lossless, view, entry, marks } = this;
+    // No opcode leaves more than one item more on the stack.
+    let room = Math.min(stack.length - 1, this.limits.stack);
     let left = this.limits.opcodes;
-    let { pos, height } = this;
+    let { pos, height, limit } = this;
     for (;;) {
-      if (pos >= this.limit) {
-        if (this.limit !== this.end) {
-          this.limit = this.end;
+      if (pos >= limit) {
+        if (limit !== this.end) {
+          limit = this.limit = this.end;
           continue;
         }
         if (entry && pos === this.end) {
@@ -149,27 +128,31 @@ export class Machine extends Input implements ReadContext {
         throw this.error('TRUNCATED', 'the pickle ends before its STOP');
       }
       if (--left < 0) throw this.exceeded('opcodes');
-      if (height > maxStack) throw this.exceeded('stack');
+      if (height > room) {
+        if (height > this.limits.stack) throw this.exceeded('stack');
+        this.growStack();
+        room = Math.min(stack.length - 1, this.limits.stack);
+      }
       this.start = pos;
-      const code = bytes[pos++]! as HotCode;
+      const code = bytes[pos++]! as CodeOf<OpcodeName>;
       switch (code) {
         case 0x4b: // BININT1
-          if (pos >= this.limit) throw this.truncated(pos, 1);
+          if (pos >= limit) throw this.truncated(pos, 1);
           stack[height++] = bytes[pos++]!;
           break;
         case 0x4d: // BININT2
-          if (pos + 2 > this.limit) throw this.truncated(pos, 2);
+          if (pos + 2 > limit) throw this.truncated(pos, 2);
           stack[height++] = bytes[pos]! | (bytes[pos + 1]! << 8);
           pos += 2;
           break;
         case 0x4a: // BININT
-          if (pos + 4 > this.limit) throw this.truncated(pos, 4);
+          if (pos + 4 > limit) throw this.truncated(pos, 4);
           stack[height++] = bytes[pos]! | (bytes[pos + 1]! << 8) | (bytes[pos + 2]! << 16) | (bytes[pos + 3]! << 24);
           pos += 4;
           break;
         case 0x47: {
           // BINFLOAT
-          if (pos + 8 > this.limit) throw this.truncated(pos, 8);
+          if (pos + 8 > limit) throw this.truncated(pos, 8);
           const value = view.getFloat64(pos);
           stack[height++] = lossless ? this.markedFloat(value, pos) : value;
           pos += 8;
@@ -177,19 +160,19 @@ export class Machine extends Input implements ReadContext {
         }
         case 0x8c: {
           // SHORT_BINUNICODE
-          if (pos >= this.limit) throw this.truncated(pos, 1);
+          if (pos >= limit) throw this.truncated(pos, 1);
           const length = bytes[pos++]!;
-          if (pos + length > this.limit) throw this.truncated(pos, length);
+          if (pos + length > limit) throw this.truncated(pos, length);
           stack[height++] = length <= CACHED_LENGTH && !lossless ? this.shortText(pos, length) : this.text(pos, length);
           pos += length;
           break;
         }
         case 0x58: {
           // BINUNICODE
-          if (pos + 4 > this.limit) throw this.truncated(pos, 4);
+          if (pos + 4 > limit) throw this.truncated(pos, 4);
           const length = view.getUint32(pos, true);
           pos += 4;
-          if (pos + length > this.limit) throw this.truncated(pos, length);
+          if (pos + length > limit) throw this.truncated(pos, length);
           stack[height++] = length <= CACHED_LENGTH && !lossless ? this.shortText(pos, length) : this.text(pos, length);
           pos += length;
           break;
@@ -204,14 +187,15 @@ export class Machine extends Input implements ReadContext {
           stack[height++] = false;
           break;
         case 0x5d: // EMPTY_LIST
-          stack[height++] = [];
+          stack[height++] = this.itemsFollow(pos) ? AWAITED : emptyList();
           break;
         case 0x7d: // EMPTY_DICT
           stack[height++] = new PyDict();
           break;
         case 0x28: // MARK
-          if (this.marks.length >= this.limits.depth) throw this.exceeded('depth');
-          this.marks.push((this.fence = height));
+          if (marks.length >= this.limits.depth) throw this.exceeded('depth');
+          this.awaitedAt.push(this.awaitedSlot);
+          marks.push((this.fence = height));
           break;
         case 0x94: // MEMOIZE
           // In an entry the index would depend on the entries before it.
@@ -220,16 +204,22 @@ export class Machine extends Input implements ReadContext {
           this.memoize(memo.size);
           break;
         case 0x71: // BINPUT
-          if (pos >= this.limit) throw this.truncated(pos, 1);
+          if (pos >= limit) throw this.truncated(pos, 1);
           this.height = height;
           this.memoize(bytes[pos++]!);
           break;
+        case 0x72: // LONG_BINPUT
+          if (pos + 4 > limit) throw this.truncated(pos, 4);
+          this.height = height;
+          this.memoize(view.getUint32(pos, true));
+          pos += 4;
+          break;
         case 0x68: // BINGET
-          if (pos >= this.limit) throw this.truncated(pos, 1);
+          if (pos >= limit) throw this.truncated(pos, 1);
           stack[height++] = this.recall(bytes[pos++]!);
           break;
         case 0x6a: // LONG_BINGET
-          if (pos + 4 > this.limit) throw this.truncated(pos, 4);
+          if (pos + 4 > limit) throw this.truncated(pos, 4);
           stack[height++] = this.recall(view.getUint32(pos, true));
           pos += 4;
           break;
@@ -237,127 +227,111 @@ export class Machine extends Input implements ReadContext {
           if (height <= this.fence) throw this.underflow();
           stack[height - 1] = tupleOf1(stack[height - 1]);
           break;
-        case 0x86: {
-          // TUPLE2
+        case 0x86: // TUPLE2
           if (height <= this.fence + 1) throw this.underflow();
           height--;
           stack[height - 1] = tupleOf2(stack[height - 1], stack[height]);
           break;
+        case 0x87: // TUPLE3
+          if (height <= this.fence + 2) throw this.underflow();
+          height -= 2;
+          stack[height - 1] = tupleOf3(stack[height - 1], stack[height], stack[height + 1]);
+          break;
+        case 0x74: // TUPLE
+          {
+            const mark = this.popMark();
+            stack[mark] = tupleOver(stack, mark, height);
+            height = mark + 1;
+          }
+          break;
+        case 0x61: // APPEND
+          if (height <= this.fence) throw this.underflow();
+          this.height = height;
+          appendItems(this, height - 1);
+          height--;
+          break;
+        case 0x65: {
+          // APPENDS
+          if (marks.length === 0) throw this.markless();
+          const mark = this.fence;
+          const slot = this.dropMark();
+          if (mark > this.fence && stack[mark - 1] === AWAITED) this.arrive(mark - 1, stack.slice(mark, height), slot);
+          else {
+            this.height = height;
+            appendItems(this, mark);
+          }
+          height = mark;
+          break;
         }
-        case 0x75: {
-          // SETITEMS
+        case 0x73: // SETITEM
+          if (height - this.fence < 3) throw this.underflow();
+          this.height = height;
+          setItems(this, height - 2);
+          height -= 2;
+          break;
+        case 0x75: // SETITEMS
           this.height = height;
           setItems(this, this.popMark());
           height = this.height;
           break;
-        }
         case 0x2e: // STOP
           if (entry) throw this.error('BAD_OPCODE', 'STOP inside an entry');
           this.pos = pos;
           this.height = height;
-          if (pos < this.limit && this.limit !== this.end)
-            throw this.error('CORRUPT', 'STOP before the end of its frame');
+          if (pos < limit && limit !== this.end) throw this.error('CORRUPT', 'STOP before the end of its frame');
           return;
-        default: {
-          code satisfies never;
-          const handler = COLD[code];
-          if (handler === undefined) throw this.unknownOpcode(code);
+        case 0x29: // EMPTY_TUPLE
+        case 0x30: // POP
+        case 0x31: // POP_MARK
+        case 0x32: // DUP
+        case 0x42: // BINBYTES
+        case 0x43: // SHORT_BINBYTES
+        case 0x46: // FLOAT
+        case 0x49: // INT
+        case 0x4c: // LONG
+        case 0x50: // PERSID
+        case 0x51: // BINPERSID
+        case 0x52: // REDUCE
+        case 0x53: // STRING
+        case 0x54: // BINSTRING
+        case 0x55: // SHORT_BINSTRING
+        case 0x56: // UNICODE
+        case 0x62: // BUILD
+        case 0x63: // GLOBAL
+        case 0x64: // DICT
+        case 0x67: // GET
+        case 0x69: // INST
+        case 0x6c: // LIST
+        case 0x6f: // OBJ
+        case 0x70: // PUT
+        case 0x80: // PROTO
+        case 0x81: // NEWOBJ
+        case 0x82: // EXT1
+        case 0x83: // EXT2
+        case 0x84: // EXT4
+        case 0x8a: // LONG1
+        case 0x8b: // LONG4
+        case 0x8d: // BINUNICODE8
+        case 0x8e: // BINBYTES8
+        case 0x8f: // EMPTY_SET
+        case 0x90: // ADDITEMS
+        case 0x91: // FROZENSET
+        case 0x92: // NEWOBJ_EX
+        case 0x93: // STACK_GLOBAL
+        case 0x95: // FRAME
+        case 0x96: // BYTEARRAY8
+        case 0x97: // NEXT_BUFFER
+        case 0x98: // READONLY_BUFFER
           this.pos = pos;
           this.height = height;
-          handler(this);
-          pos = this.pos;
-          height = this.height;
-        }
+          COLD[code](this);
+          ({ pos, height, limit } = this);
+          break;
+        default:
+          code satisfies never;
+          throw this.unknownOpcode(code);
       }
     }
-  }
-
-  /** Removes the top item. */
-  pop(): unknown {
-    if (this.height <= this.fence) throw this.underflow();
-    return this.stack[--this.height];
-  }
-
-  /** The top item. */
-  top(): unknown {
-    if (this.height <= this.fence) throw this.underflow();
-    return this.stack[this.height - 1];
-  }
-
-  push(value: unknown): void {
-    this.stack[this.height++] = value;
-  }
-
-  /** Removes the topmost mark; the items from the returned height on were above it. */
-  popMark(): number {
-    const mark = this.marks.pop();
-    if (mark === undefined) throw this.error('BAD_OPCODE', 'there is no mark on the stack');
-    const { marks } = this;
-    this.fence = marks.length === 0 ? 0 : marks[marks.length - 1]!;
-    return mark;
-  }
-
-  /** Removes the topmost mark and the items above it. */
-  popItems(): unknown[] {
-    const { height } = this;
-    this.height = this.popMark();
-    return this.stack.slice(this.height, height);
-  }
-
-  memoize(index: number): void {
-    const value = this.top();
-    if (this.unfinished !== null && value instanceof OpaqueObject) this.unfinished.get(value)?.slots.push(index);
-    this.memo.set(index, value);
-    if (this.memo.size > this.limits.memo) throw this.exceeded('memo');
-  }
-
-  recall(index: number): unknown {
-    if (!this.memo.has(index)) throw this.error('CORRUPT', `memo slot ${index} was never set`, index);
-    return this.share(this.memo.get(index));
-  }
-
-  /** Notes that a value is now referred to once more: it can no longer be replaced when it is finished. */
-  share(value: unknown): unknown {
-    if (this.unfinished !== null && value instanceof OpaqueObject) {
-      const waiting = this.unfinished.get(value);
-      if (waiting !== undefined) waiting.shared = true;
-    }
-    return value;
-  }
-
-  /** Pushes what stands for a value until its BUILD. */
-  pushUnfinished(placeholder: OpaqueObject, { finish }: Unfinished): void {
-    this.unfinished ??= new Map();
-    this.unfinished.set(placeholder, { finish, slots: [], shared: false });
-    this.push(placeholder);
-  }
-
-  /** Gives the placeholder on top its state, and puts the finished value in its place; false if it stays opaque. */
-  finish(placeholder: OpaqueObject, state: unknown): boolean {
-    const waiting = this.unfinished?.get(placeholder);
-    if (waiting === undefined) return false;
-    this.unfinished!.delete(placeholder);
-    if (this.unfinished!.size === 0) this.unfinished = null;
-    if (Array.isArray(state)) this.work(weigh(state));
-    const value = waiting.shared ? undefined : waiting.finish(state);
-    if (value === undefined) return false;
-    this.stack[this.height - 1] = value;
-    for (const slot of waiting.slots) if (this.memo.get(slot) === placeholder) this.memo.set(slot, value);
-    return true;
-  }
-
-  /**
-   * Doubles the room behind a long list that `count` items are to be added to. V8 by itself grows an array by half, into
-   * fresh pages each time, which took three quarters of the time of loading a million integers.
-   */
-  makeRoom(list: unknown[], count: number): void {
-    const { length } = list;
-    const room = this.#rooms.get(list) ?? 0;
-    if (length + count <= room || length < 1024 || length > 2 ** 24) return;
-    // Cutting an array down to half its room or more leaves the room as it is.
-    list.length = length * 2;
-    list.length = length;
-    this.#rooms.set(list, length * 2);
   }
 }
 
