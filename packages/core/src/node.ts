@@ -75,9 +75,10 @@ export class MmapDict extends BaseDict {
         found: mode,
       });
     }
+    const openedAt = Date.now();
     const file = NodeFile.open(path, FILE_MODES[mode]);
     try {
-      return new MmapDict(file, { ...options, mode });
+      return new MmapDict(file, options.mode === undefined ? { ...options, mode } : options, openedAt);
     } catch (error) {
       file.close();
       throw error;

@@ -76,6 +76,14 @@ export class Catalog {
     return this.#offsets[slot]!;
   }
 
+  frameLength(slot: number): number {
+    return this.#frameLengths[slot]!;
+  }
+
+  keyLength(slot: number): number {
+    return this.#keyLengths[slot]!;
+  }
+
   hash(slot: number): number {
     return this.#hashes[slot]!;
   }

@@ -6,7 +6,7 @@
 
 import { encodeUtf8Into } from '../bytes/index.ts';
 import { MmdError } from '../errors.ts';
-import { CODECS, type EncodeContext, type ValueCodec, type ValueMeta } from '../format/codecs.ts';
+import { type ArrayLayout, CODECS, type EncodeContext, type ValueCodec, type ValueMeta } from '../format/codecs.ts';
 import type { EncodedValue } from '../format/encoded-value.ts';
 import { encodeEmptyFile, KEY_MAX } from '../format/layout.ts';
 import type { ArraySource, FileRange } from '../ndarray/index.ts';
@@ -18,6 +18,7 @@ import { GrowableArray, type GrowablePlace } from './growable-array.ts';
 import { GrowableAppender } from './growable-host.ts';
 import { GrowableMaskedArray } from './growable-masked-array.ts';
 import type { DictMode, DictOptions, ResolvedOptions } from './options.ts';
+import { ELSEWHERE, SmallValues } from './small-values.ts';
 import { DictStore } from './store.ts';
 import { DictWriter } from './writer.ts';
 
@@ -35,61 +36,93 @@ const DEFAULTS = {
 /** Attempts of a read that other writers disturb. */
 const ATTEMPTS = 100;
 
-/** The machinery of one open dict. */
+/** How values are encoded, in either layout. */
+interface Encoding {
+  readonly modern: EncodeContext;
+  readonly legacy: EncodeContext;
+}
+
+/**
+ * The machinery of one open dict. What reading a few values does not need is made when it is first asked for: in a
+ * process that opens a file once, each object costs microseconds of code that was never run before.
+ */
 export class DictCore {
   readonly mode: DictMode;
   readonly store: DictStore;
-  readonly writer: DictWriter;
   readonly codecs: readonly ValueCodec[];
-  readonly decoder: Decoder;
-  readonly growables: GrowableAppender;
-  /** The last key that {@link DictCore.encodeKey} encoded. */
-  readonly keyBytes: Uint8Array = new Uint8Array(KEY_MAX * 3 + 3);
   /**
    * The last view is kept only for its class: V8 drops a hidden class, and the code compiled for it, at a collection
    * that finds no object of it alive, and every get after it would start in the interpreter.
    */
   lastView: EntryView | undefined;
   closed = false;
-  readonly #encode: EncodeContext;
-  readonly #legacy: EncodeContext;
-  readonly #modern: EncodeContext;
   /** An entry's bytes are being written: a source that gives them is user code, and must not write another in between. */
   #laying = false;
   readonly #afterwards: (() => void)[] = [];
   #view: ViewContext | undefined;
+  #writer: DictWriter | undefined;
+  #keyBytes: Uint8Array | undefined;
+  #encoding: Encoding | undefined;
+  #decoder: Decoder | undefined;
+  #growables: GrowableAppender | undefined;
+  #small: SmallValues | undefined;
 
-  constructor(file: StorageFile, options: DictOptions) {
+  /** @param openedAt - `Date.now()` of when the file was opened by its name, where that was just now */
+  constructor(file: StorageFile, options: DictOptions, openedAt?: number) {
     const mode = options.mode ?? (file.writable ? 'r+' : 'r');
     const resolved: ResolvedOptions = { ...DEFAULTS, ...options, mode };
     this.mode = mode;
-    this.store = new DictStore(file, resolved);
-    this.writer = new DictWriter(this.store);
-    this.codecs = [...resolved.codecs, ...CODECS];
-    const entries = new EntryEncoder();
-    this.#modern = { layout: 'modern', entries };
-    this.#legacy = { layout: 'legacy', entries };
-    this.#encode = resolved.layout === 'legacy' ? this.#legacy : this.#modern;
-    this.decoder = new Decoder({ ...resolved.load, borrow: true });
-    this.growables = new GrowableAppender({
+    this.store = new DictStore(file, resolved, openedAt);
+    this.codecs = resolved.codecs.length === 0 ? CODECS : [...resolved.codecs, ...CODECS];
+    this.#initialise(file);
+    this.store.load();
+    if (this.store.needsRepair) this.#recover();
+  }
+
+  get writer(): DictWriter {
+    return (this.#writer ??= new DictWriter(this.store));
+  }
+
+  /** Between begin() and the outermost commit(). */
+  get #active(): boolean {
+    return this.#writer?.active === true;
+  }
+
+  /** True once this handle committed a change. */
+  get changed(): boolean {
+    return this.#writer?.changed === true;
+  }
+
+  /** The last key that {@link DictCore.encodeKey} encoded. */
+  get keyBytes(): Uint8Array {
+    return (this.#keyBytes ??= new Uint8Array(KEY_MAX * 3 + 3));
+  }
+
+  get decoder(): Decoder {
+    return (this.#decoder ??= new Decoder({ ...this.store.options.load, borrow: true }));
+  }
+
+  get growables(): GrowableAppender {
+    return (this.#growables ??= this.#makeGrowables());
+  }
+
+  #makeGrowables(): GrowableAppender {
+    return new GrowableAppender({
       revision: () => this.#revision(),
       view: (key) => this.find(key),
-      lookAgain: () => !this.writer.active && this.store.lookAgain(),
+      lookAgain: () => !this.#active && this.store.lookAgain(),
       begin: () => this.begin(),
       commit: () => this.commit(),
       rollback: () => this.rollback(),
       count: (key, place, rows) => this.writer.count(key, place, rows),
       pendingCount: ({ countOffset }) =>
-        this.writer.pendingCount(countOffset) ?? this.store.journal?.stores.get(countOffset),
+        this.#writer?.pendingCount(countOffset) ?? this.store.journal?.stores.get(countOffset),
       afterwards: (task) => this.#afterwards.push(task),
       growReserve: (key, place, rows) => this.#growReserve(key, place, rows),
       finishGrow: (place) => this.writer.patch(place.dataOffset - 8, place.dataLength),
       sealReserve: (key) => this.#sealReserve(key),
       map: (place, offset, length) => place.file.map(offset, length, this.#access),
     });
-    this.#initialise(file);
-    this.store.load();
-    if (this.store.needsRepair) this.#recover();
   }
 
   get name(): string {
@@ -103,7 +136,7 @@ export class DictCore {
   /** Notices other writers' commits; inside a transaction there are none. */
   refresh(): boolean {
     this.alive();
-    return this.writer.active ? false : this.store.refresh();
+    return this.#active ? false : this.store.refresh();
   }
 
   /** Runs `change` as (a part of) one commit. */
@@ -186,7 +219,7 @@ export class DictCore {
   }
 
   #runAfterwards(): void {
-    if (this.writer.active || this.#afterwards.length === 0) return;
+    if (this.#active || this.#afterwards.length === 0) return;
     for (const task of this.#afterwards.splice(0)) task();
   }
 
@@ -258,7 +291,7 @@ export class DictCore {
 
   settled(): void {
     this.refresh();
-    if (!this.writer.active) this.store.settle();
+    if (!this.#active) this.store.settle();
     else if (this.store.base !== undefined) {
       this.writer.settle();
       this.store.walkAll();
@@ -285,6 +318,20 @@ export class DictCore {
     return this.#view;
   }
 
+  /** The value of a key, or `undefined`. */
+  get(key: string): unknown {
+    if (typeof key === 'string' && !this.#active) {
+      this.alive();
+      const small = (this.#small ??= new SmallValues(this.store, this.codecs));
+      const value = small.get(key);
+      if (value !== ELSEWHERE) return value;
+    }
+    return this.consistent(key, (view) => {
+      const [codec, meta] = this.describe(view);
+      return codec.decode(view, meta);
+    });
+  }
+
   /** The live entry with the key. */
   find(key: string): EntryView | undefined {
     if (typeof key !== 'string') this.encodeKey(key);
@@ -292,12 +339,12 @@ export class DictCore {
     const { store } = this;
     const slot = store.find(key);
     if (slot < 0) return undefined;
-    if (this.writer.active) this.writer.settle();
+    if (this.#active) this.writer.settle();
     const place = store.catalog.place(slot);
     if (store.statesUnknown && !store.isLive(place)) {
       store.remove(key);
       // Replaced, not deleted, where its successor stands behind what was seen so far: that came before the death.
-      return !this.writer.active && store.lookAgain() ? this.find(key) : undefined;
+      return !this.#active && store.lookAgain() ? this.find(key) : undefined;
     }
     return this.view(key, place);
   }
@@ -314,10 +361,9 @@ export class DictCore {
       if (view === undefined) return undefined;
       try {
         const result = read(view);
-        if (this.writer.active || this.store.unchanged() || attempt === ATTEMPTS || this.#stillThere(view))
-          return result;
+        if (this.#active || this.store.unchanged() || attempt === ATTEMPTS || this.#stillThere(view)) return result;
       } catch (error) {
-        if (this.writer.active || this.store.unchanged() || attempt === ATTEMPTS) throw error;
+        if (this.#active || this.store.unchanged() || attempt === ATTEMPTS) throw error;
       }
     }
   }
@@ -347,12 +393,20 @@ export class DictCore {
   }
 
   encodeValue(value: unknown, layout: 'modern' | 'legacy' | undefined): EncodedValue {
-    const context = layout === undefined ? this.#encode : layout === 'legacy' ? this.#legacy : this.#modern;
+    const context = this.#encodingOf(layout ?? this.store.options.layout);
     for (const codec of this.codecs) {
       const encoded = codec.encode(value, context);
       if (encoded !== undefined) return encoded;
     }
     throw new MmdError('UNSUPPORTED_VALUE', 'no codec takes this value', { found: value });
+  }
+
+  #encodingOf(layout: ArrayLayout): EncodeContext {
+    if (this.#encoding === undefined) {
+      const entries = new EntryEncoder();
+      this.#encoding = { modern: { layout: 'modern', entries }, legacy: { layout: 'legacy', entries } };
+    }
+    return this.#encoding[layout];
   }
 
   alive(): void {

@@ -74,8 +74,8 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
   readonly core: DictCore;
 
   /** @internal Use {@link MmapDict.over}. */
-  protected constructor(file: StorageFile, options: DictOptions = {}) {
-    this.core = new DictCore(file, options);
+  protected constructor(file: StorageFile, options: DictOptions = {}, openedAt?: number) {
+    this.core = new DictCore(file, options, openedAt);
   }
 
   /**
@@ -157,10 +157,7 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
    * are not read. Everything else is a copy.
    */
   get(key: string): unknown {
-    return this.core.consistent(key, (view) => {
-      const [codec, meta] = this.core.describe(view);
-      return codec.decode(view, meta);
-    });
+    return this.core.get(key);
   }
 
   /** What is known of a value without reading its data; `undefined` where the key is missing. */
@@ -406,7 +403,7 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
     if (this.core.closed) return;
     const { core } = this;
     try {
-      if (core.writer.changed) {
+      if (core.changed) {
         if (core.store.options.index) writeIndex(core);
         core.writer.trim();
       }

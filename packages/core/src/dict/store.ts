@@ -15,8 +15,6 @@ import {
   decodeHeader,
   EMPTY_SIZE,
   ENTRY_HEAD_SIZE,
-  ENTRY_TAIL_SIZE,
-  getI32,
   getU64,
   HEADER_SIZE,
   LIVE,
@@ -56,8 +54,6 @@ export interface Repair {
 export class DictStore {
   file: StorageFile;
   readonly options: ResolvedOptions;
-  /** Live entries; while there is a {@link DictStore.base}, only those that were looked up or came since. */
-  catalog: Catalog = new Catalog();
   /** As of the last look. */
   commitNumber = -1;
   /** File offset where the next entry goes: of the first tail entry, or else of the terminator. */
@@ -87,6 +83,8 @@ export class DictStore {
   readonly removed: Set<string> = new Set();
   /** Old inodes whose mappings arrays may still hold. */
   readonly #retired: StorageFile[] = [];
+  /** Made when first asked for: with an index few keys, or none, are put there. */
+  #catalog: Catalog | undefined;
   #tail: TailKind | undefined;
   #anchorOffset = 0;
   #anchorFrameLength = 0;
@@ -96,9 +94,16 @@ export class DictStore {
   /** Keeps the revision rising where the catalog or the file is replaced. */
   #rebuilt = 0;
 
-  constructor(file: StorageFile, options: ResolvedOptions) {
+  /** @param lookedAt - `Date.now()` of when the name was last seen to name the file */
+  constructor(file: StorageFile, options: ResolvedOptions, lookedAt = 0) {
     this.file = file;
     this.options = options;
+    this.#lastFullLook = lookedAt;
+  }
+
+  /** Live entries; while there is a {@link DictStore.base}, only those that were looked up or came since. */
+  get catalog(): Catalog {
+    return (this.#catalog ??= new Catalog());
   }
 
   /** Reads the header, and the tail index or else all entries. */
@@ -115,8 +120,10 @@ export class DictStore {
         expected: HEADER_SIZE,
         found,
       };
-    } else if (this.file.size() < EMPTY_SIZE) this.#look(false, true);
-    else if (!this.#useIndex(commitNumber)) this.#look(false, true);
+      return;
+    }
+    const size = this.file.size();
+    if (size < EMPTY_SIZE || !this.#useIndex(commitNumber, size)) this.#look(false, true);
   }
 
   /**
@@ -171,9 +178,14 @@ export class DictStore {
     return slot >= 0 || this.base === undefined ? slot : this.find(key);
   }
 
+  /** The slot of a key that the catalog has, or -1; a {@link DictStore.base} is not asked. */
+  findKnown(key: string): number {
+    return this.#catalog === undefined ? -1 : this.#catalog.find(key);
+  }
+
   /** The slot of a live entry in the catalog, or -1. */
   find(key: string): number {
-    const slot = this.catalog.find(key);
+    const slot = this.findKnown(key);
     if (slot >= 0 || this.base === undefined || this.removed.has(key)) return slot;
     const place = this.base.find(key);
     if (place === undefined) return -1;
@@ -198,7 +210,7 @@ export class DictStore {
     const removed = [...this.removed];
     this.base = undefined;
     this.#rebuilt += known.changes + 1;
-    this.catalog = new Catalog();
+    this.#catalog = new Catalog();
     const { end } = base.footer;
     const requests = scanEntries(HEADER_SIZE, this.file.size(), (entry) => this.#visit(entry), end);
     const result = answer(requests, this.read);
@@ -233,7 +245,7 @@ export class DictStore {
 
   /** Changes whenever a key, or where it stands, may have changed. */
   get revision(): number {
-    return this.#rebuilt + this.catalog.changes;
+    return this.#rebuilt + (this.#catalog?.changes ?? 0);
   }
 
   /** A killed writer left something to finish or to cut off. */
@@ -269,9 +281,8 @@ export class DictStore {
     this.#look(locked, true);
   }
 
-  #useIndex(commitNumber: number): boolean {
-    const size = this.file.size();
-    const base = BaseIndex.of(this.file, size, commitNumber, this.read);
+  #useIndex(commitNumber: number, size: number): boolean {
+    const base = BaseIndex.of(this, size, commitNumber);
     if (base === undefined || this.file.loadI32(COMMIT_NUMBER_OFFSET) !== commitNumber) return false;
     this.#reset();
     this.base = base;
@@ -279,15 +290,16 @@ export class DictStore {
     this.terminator = size - TERMINATOR_SIZE;
     this.size = size;
     this.commitNumber = commitNumber;
-    this.memoHint = getI32(this.read(this.terminator - ENTRY_TAIL_SIZE, ENTRY_TAIL_SIZE), 1);
+    this.memoHint = base.memoHint;
     this.#stale = false;
     this.#anchorOffset = this.end;
-    this.#takeAnchor(this.terminator);
+    if (base.entry === this.end) this.#anchor = base.head.subarray(0, ANCHOR_SIZE);
+    else this.#takeAnchor(this.terminator);
     return true;
   }
 
   #reset(): void {
-    this.catalog.clear();
+    this.#catalog?.clear();
     this.base = undefined;
     this.removed.clear();
     this.end = HEADER_SIZE;
@@ -317,7 +329,7 @@ export class DictStore {
     // Vacuum by Python starts the numbers again, and moves entries.
     const whole =
       this.#stale || commitNumber < this.commitNumber || size < this.end + TERMINATOR_SIZE || !this.#anchored();
-    if (whole && this.base !== undefined && this.#useIndex(commitNumber)) return true;
+    if (whole && this.base !== undefined && this.#useIndex(commitNumber, size)) return true;
     this.#look(locked, whole || (this.base !== undefined && !this.base.kept));
     return true;
   }

@@ -126,6 +126,19 @@ export function parseArray(reader: ValueReader, memo: ShapeMemo = new Map()): Pa
 
 const ARRAY_STARTS: readonly number[] = [0x8c, 0x43, 0x42, 0x4e, 0x4b];
 
+/**
+ * False only where no array and no masked array can stand in `bytes[start, end)`: a look at three bytes, that tells
+ * for all values but text that begins like a spelling's prefix, and numbers, None and bytes that more follows.
+ */
+export function maybeArray(bytes: Uint8Array, start: number, end: number): boolean {
+  if (end - start < SHORTEST_PREFIX || !ARRAY_STARTS.includes(bytes[start]!)) return false;
+  const letter = bytes[start + 2]!;
+  return bytes[start] !== 0x8c || letter === 0x6e || letter === 0x20;
+}
+
+/** Every spelling's prefix begins with a text that begins with `n`, or with the padding of {@link UPGRADE_PADDING}. */
+const SHORTEST_PREFIX: number = Math.min(...ARRAY_SPELLINGS.map(({ prefix }) => prefix.length));
+
 function skipPadding(reader: ValueReader): void {
   for (;;) {
     const opcode = reader.peek();

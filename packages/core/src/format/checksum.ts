@@ -27,6 +27,7 @@ const T = makeTables();
  *
  * @param bytes - borrowed
  * @param crc - of the bytes before; 0 to start
+ * @param start - position of the first byte
  *
  * @example
  * ```ts
@@ -35,9 +36,9 @@ const T = makeTables();
  * crc32c(new TextEncoder().encode('123456789')); // 0xe3069283
  * ```
  */
-export function crc32c(bytes: Uint8Array, crc = 0): number {
+export function crc32c(bytes: Uint8Array, crc = 0, start = 0): number {
   let c = ~crc;
-  let i = 0;
+  let i = start;
   const { length } = bytes;
   for (const stop = length - 7; i < stop; i += 8) {
     const low = c ^ (bytes[i]! | (bytes[i + 1]! << 8) | (bytes[i + 2]! << 16) | (bytes[i + 3]! << 24));

@@ -54,6 +54,14 @@ function ascii(text: string): Uint8Array {
   return Uint8Array.from(text, (char) => char.charCodeAt(0));
 }
 
+const KINDS = Object.keys(TAIL_KINDS) as readonly TailKind[];
+
+/** Whether the ASCII text stands at `pos`. */
+function hasText(bytes: Uint8Array, pos: number, text: string): boolean {
+  for (let i = 0; i < text.length; i++) if (bytes[pos + i] !== text.charCodeAt(i)) return false;
+  return true;
+}
+
 /** The key of a kind. */
 export function tailKey(kind: TailKind): string {
   return `mmdpickle ${TAIL_KINDS[kind].word}`.padEnd(KEY_LENGTH_LIKE_STOP, ' ');
@@ -62,8 +70,8 @@ export function tailKey(kind: TailKind): string {
 /** The kind that a dead entry's key names; `undefined` for every other entry. */
 export function tailKindOf(bytes: Uint8Array, keyPos: number, keyLength: number): TailKind | undefined {
   if (keyLength !== KEY_LENGTH_LIKE_STOP || bytes[keyPos] !== 0x6d || bytes[keyPos + 9] !== 0x20) return undefined;
-  const key = String.fromCharCode(...bytes.subarray(keyPos, keyPos + keyLength));
-  return (Object.keys(TAIL_KINDS) as TailKind[]).find((kind) => tailKey(kind) === key);
+  for (const kind of KINDS) if (hasText(bytes, keyPos, tailKey(kind))) return kind;
+  return undefined;
 }
 
 /**
@@ -106,7 +114,8 @@ export function putTailFooter(kind: TailKind, payload: Uint8Array): void {
  * @param bytes - the payload's last 16 bytes stand at `pos`
  */
 export function tailFooter(bytes: Uint8Array, pos: number): { kind: TailKind; length: number } | undefined {
-  const magic = String.fromCharCode(...bytes.subarray(pos + 8, pos + 16));
-  const kind = (Object.keys(TAIL_KINDS) as TailKind[]).find((name) => TAIL_KINDS[name].magic === magic);
-  return kind && { kind, length: getU64(bytes, pos) };
+  for (const kind of KINDS) {
+    if (hasText(bytes, pos + 8, TAIL_KINDS[kind].magic)) return { kind, length: getU64(bytes, pos) };
+  }
+  return undefined;
 }

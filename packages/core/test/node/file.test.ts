@@ -8,6 +8,7 @@ import {
   readlinkSync,
   statSync,
   symlinkSync,
+  truncateSync,
   writeFileSync,
 } from 'node:fs';
 import { createServer } from 'node:net';
@@ -385,4 +386,52 @@ it('reads and writes at far offsets, up to where files can end', () => {
   expect(file.map(at, 3, 'read').bytes(0, 3)).toEqual(new Uint8Array([1, 2, 3]));
   file.storeI64(at + 5, -5n);
   expect(file.loadI64(at + 5)).toBe(-5n);
+});
+
+describe('loads of a word', () => {
+  it('are reads at first, then go through a mapping, and see the same', () => {
+    const path = temp.file('words');
+    const syscalls = faultySyscalls(libc());
+    using writer = NodeFile.open(path, 'a');
+    writer.write(0, new Uint8Array(64));
+    using file = NodeFile.open(path, 'r', { syscalls });
+    for (let i = 1; i <= 40; i++) {
+      writer.storeI32(18, -i);
+      writer.storeI64(40, -5_000_000_000n * BigInt(i));
+      expect(file.loadI32(18)).toBe(-i);
+      expect(file.loadI64(40)).toBe(-5_000_000_000n * BigInt(i));
+    }
+    expect(syscalls.calls.filter((call) => call === 'pread').length).toBeLessThan(40);
+    expect(syscalls.calls).toContain('mmap');
+    expectCode('INVALID_ARGUMENT', () => file.loadI32(61));
+  });
+
+  it('that somebody cut off since the last look at the size are zero, as in a mapping', () => {
+    const path = temp.file('cut');
+    writeFileSync(path, new Uint8Array(64).fill(1));
+    using file = NodeFile.open(path);
+    expect(file.loadI32(58)).toBe(0x01010101);
+    truncateSync(path, 60);
+    expect(file.loadI32(58)).toBe(0x0101);
+    expect(file.size()).toBe(60);
+    expectCode('INVALID_ARGUMENT', () => file.loadI32(58));
+  });
+});
+
+it('a process that only opens and reads a file binds no C library', async () => {
+  const path = temp.file('plain');
+  writeFileSync(path, 'abcdefgh');
+  const { stdout } = await runNode(`
+    const { libc, NodeFile } = room;
+    const file = NodeFile.open(${JSON.stringify(path)});
+    const bytes = new Uint8Array(4);
+    file.read(2, bytes);
+    file.size();
+    file.loadI32(0);
+    file.close();
+    console.log(libc().bound(), String.fromCharCode(...bytes));
+    libc().pageSize;
+    console.log(libc().bound());
+  `);
+  expect(stdout.trim().split('\n')).toEqual(['false cdef', 'true']);
 });

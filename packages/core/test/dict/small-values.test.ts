@@ -1,0 +1,165 @@
+import fc from 'fast-check';
+import { describe, expect, it, test } from 'vitest';
+import { MmapDict } from '../../src/dict/index.ts';
+import type { DictOptions } from '../../src/dict/options.ts';
+import { isMmdError } from '../../src/errors.ts';
+import { maybeArray, parseArray } from '../../src/format/array-value.ts';
+import type { ValueCodec } from '../../src/format/index.ts';
+import { parseMasked } from '../../src/format/masked-value.ts';
+import { ValueReader } from '../../src/format/value-reader.ts';
+import { MaskedArray, ndarray } from '../../src/ndarray/index.ts';
+import { dump } from '../../src/pickle/index.ts';
+import { MemoryFile } from '../../src/storage/index.ts';
+import { pickleValues } from '../../src/testing/index.ts';
+
+/** A codec that claims nothing: with one of the user's in the list, every value is read the long way. */
+const nobody: ValueCodec = {
+  name: 'nobody',
+  encode: () => undefined,
+  describe: () => undefined,
+  decode: () => undefined,
+};
+
+function open(bytes: Uint8Array, options: DictOptions = {}): MmapDict {
+  return MmapDict.over(MemoryFile.of(bytes), { lenient: true, ...options });
+}
+
+/** What a get gives: the pickle of the value, or what the error says. */
+function outcome(dict: MmapDict, key: string): unknown {
+  try {
+    return dump(dict.get(key));
+  } catch (error) {
+    if (!isMmdError(error)) throw error;
+    const { code, message, offset, expected } = error;
+    return { code, message, offset, expected };
+  }
+}
+
+/** The file of a dict of these values, with a tail index where there are 64 keys or more. */
+function fileOf(values: readonly unknown[]): Uint8Array {
+  const file = MemoryFile.of();
+  const dict = MmapDict.over(file);
+  dict.batch(() => {
+    for (const [i, value] of values.entries()) dict.set(`k${i}`, value);
+  });
+  const copy = MemoryFile.of(file.toBytes());
+  MmapDict.over(copy).set('last', 0).close();
+  return copy.toBytes();
+}
+
+/** Sizes around every border that the short way has. */
+const SIZES = [0, 1, 17, 18, 200, 245, 246, 247, 256, 400, 480, 500, 512, 4080, 4090, 4096, 5000];
+
+describe('a value is the same on the short and on the long way', () => {
+  it('for any value', () => {
+    fc.assert(
+      fc.property(fc.array(pickleValues(), { maxLength: 6 }), fc.constantFrom(0, 70), (some, more) => {
+        const values = [...some, ...new Array<number>(more).fill(1)];
+        const bytes = fileOf(values);
+        const short = open(bytes);
+        const long = open(bytes, { codecs: [nobody] });
+        for (const i of some.keys()) expect(outcome(short, `k${i}`)).toEqual(outcome(long, `k${i}`));
+        expect(short.get('none')).toBeUndefined();
+      }),
+    );
+  });
+
+  it.each([0, 70])('for values of any size, with %i more keys', (more) => {
+    const values = [
+      ...SIZES.flatMap((size) => ['x'.repeat(size), new Uint8Array(size).fill(7)]),
+      ...new Array(more).fill(1),
+    ];
+    const bytes = fileOf(values);
+    const dict = open(bytes);
+    for (const [i, value] of values.entries()) expect(dict.get(`k${i}`)).toEqual(value);
+  });
+
+  it('for entries with any byte changed: the same value, or the same error at the same offset', () => {
+    const record = { seq: 77, time: 1.5, sensor: 's1', ok: true, list: [1, null, 2n ** 70n] };
+    const bytes = fileOf([record, 'numpy', new Uint8Array(30), ndarray(new Float64Array(2)), 12]);
+    const end = bytes.length;
+    for (let i = 24; i < end; i++) {
+      for (const change of [0x01, 0x80, 0xff]) {
+        const damaged = bytes.slice();
+        damaged[i] = damaged[i]! ^ change;
+        let short: MmapDict;
+        let long: MmapDict;
+        try {
+          short = open(damaged);
+          long = open(damaged, { codecs: [nobody] });
+        } catch (error) {
+          if (!isMmdError(error)) throw error;
+          continue;
+        }
+        for (let key = 0; key < 5; key++) expect(outcome(short, `k${key}`)).toEqual(outcome(long, `k${key}`));
+      }
+    }
+  });
+
+  it('where options of the user mark or limit values', () => {
+    const bytes = fileOf([2n ** 40n, new Uint8Array(20), 'text']);
+    for (const load of [{ lossless: true }, { limits: { bytes: 5 } }, { limits: { string: 3 } }]) {
+      const short = open(bytes, { load });
+      const long = open(bytes, { load, codecs: [nobody] });
+      for (const key of ['k0', 'k1', 'k2']) expect(outcome(short, key)).toEqual(outcome(long, key));
+    }
+  });
+});
+
+test('values that were read do not change when others are', () => {
+  const dict = open(fileOf([new Uint8Array([1, 2, 3]), [new Uint8Array([4]), 'a'], new Uint8Array([9, 9, 9])]));
+  const first = dict.get('k0');
+  const second = dict.get('k1');
+  dict.get('k2');
+  expect(first).toEqual(new Uint8Array([1, 2, 3]));
+  expect(second).toEqual([new Uint8Array([4]), 'a']);
+});
+
+test('a constructor of the user may get other values while one is decoded', () => {
+  let dict: MmapDict;
+  const globals = { 'mine Twice': ([key]: readonly unknown[]) => [dict.get(key as string), dict.get('b')] };
+  const file = MemoryFile.of();
+  // cmine\nTwice\n, the key, TUPLE1, REDUCE
+  const call = Uint8Array.of(...new TextEncoder().encode('cmine\nTwice\n'), 0x8c, 1, 0x61, 0x85, 0x52);
+  const writer: ValueCodec = {
+    ...nobody,
+    encode: (value) => (value === 'call' ? { kind: 'mine', place: () => [call], memoHint: 0 } : undefined),
+  };
+  MmapDict.over(file, { codecs: [writer] })
+    .set('a', 'A')
+    .set('b', { x: 1 })
+    .set('call', 'call');
+  dict = open(file.toBytes(), { load: { globals } });
+  expect(dict.get('call')).toEqual(['A', new Map([['x', 1]])]);
+  expect(dict.get('a')).toBe('A');
+});
+
+test('nothing that is an array is taken for none', () => {
+  const arrays = [
+    ndarray(new Float64Array(3)),
+    ndarray(
+      [
+        [1, 2],
+        [3, 4],
+      ],
+      undefined,
+      'int16',
+    ),
+    new MaskedArray(ndarray(new Int8Array(2)), ndarray([true, false], undefined, 'bool'), { fillValue: 3 }),
+    new Float32Array(0),
+  ];
+  for (const layout of ['modern', 'legacy'] as const) {
+    const dict = MmapDict.over(MemoryFile.of(), { layout });
+    for (const [i, array] of arrays.entries()) dict.set(`k${i}`, array);
+    const bytes = (dict.core.store.file as MemoryFile).toBytes();
+    for (const i of arrays.keys()) {
+      const view = dict.core.find(`k${i}`)!;
+      const value = bytes.subarray(view.offset, view.offset + view.length);
+      const reader = (): ValueReader => new ValueReader(0, value.length, (pos) => value.subarray(pos));
+      expect(parseArray(reader()) ?? parseMasked(reader())).toBeDefined();
+      expect(maybeArray(value, 0, value.length)).toBe(true);
+    }
+    dict.upgrade();
+    for (const i of arrays.keys()) expect(dict.getMeta(`k${i}`)?.kind).not.toBe('pickle');
+  }
+});
