@@ -5,7 +5,15 @@
  * @module
  */
 
-import { ENTRY_HEAD_SIZE, putTerminator, SECTOR, TERMINATOR_SIZE } from '../format/layout.ts';
+import {
+  ENTRY_HEAD_SIZE,
+  FRAME_SIZE,
+  putEntryHead,
+  putTerminator,
+  SECTOR,
+  SHORT_BINUNICODE,
+  TERMINATOR_SIZE,
+} from '../format/layout.ts';
 import type { StorageFile } from '../storage/storage-file.ts';
 
 const ARENA = 65536;
@@ -165,6 +173,29 @@ export class AppendBuffer {
     if (durable) this.#file.sync();
     writeBorderless(this.#file, this.base, this.#head, durable);
     return end;
+  }
+
+  /**
+   * Commits a small entry that stands in one piece but for its head, with the terminator behind it: one write, and the commit
+   * by machine stores. Nothing else may have been appended, and the head must lie in one sector.
+   * @param length - of `bytes`, terminator included
+   * @returns the new terminator's offset
+   */
+  commitPiece(bytes: Uint8Array, length: number, frameLength: number, keyLength: number): number {
+    const file = this.#file;
+    const { base } = this;
+    const at = base + ENTRY_HEAD_SIZE;
+    this.#touched = true;
+    this.cursor = at + length - TERMINATOR_SIZE;
+    this.#reserve(at);
+    file.write(at, bytes, length);
+    this.written += length;
+    // FRAME with a length of which any bytes are new, and `d.`: still the terminator, of a frame that is there. The second store commits.
+    if (!file.storePair(base + 1, frameLength, base + FRAME_SIZE, SHORT_BINUNICODE | (keyLength << 8))) {
+      putEntryHead(this.#head, 0, frameLength, keyLength);
+      file.write(base, this.#head);
+    }
+    return this.cursor;
   }
 
   /** Gives back the disk that was reserved behind the end of the file. */

@@ -6,9 +6,11 @@
 
 import { encodeUtf8Into } from '../bytes/index.ts';
 import { MmdError } from '../errors.ts';
+import { asSource } from '../format/array-codec.ts';
 import { type ArrayLayout, CODECS, type EncodeContext, type ValueCodec, type ValueMeta } from '../format/codecs.ts';
-import type { EncodedValue } from '../format/encoded-value.ts';
+import { type EncodedValue, encodedParts } from '../format/encoded-value.ts';
 import { encodeEmptyFile, KEY_MAX } from '../format/layout.ts';
+import { pickleCodec } from '../format/pickle-codec.ts';
 import type { ArraySource, FileRange } from '../ndarray/index.ts';
 import { Decoder, EntryEncoder } from '../pickle/index.ts';
 import type { StorageFile } from '../storage/storage-file.ts';
@@ -56,6 +58,8 @@ export class DictCore {
    */
   lastView: EntryView | undefined;
   closed = false;
+  /** No codec of the user's is asked before ours. */
+  readonly #plain: boolean;
   /** An entry's bytes are being written: a source that gives them is user code, and must not write another in between. */
   #laying = false;
   readonly #afterwards: (() => void)[] = [];
@@ -74,6 +78,7 @@ export class DictCore {
     this.mode = mode;
     this.store = new DictStore(file, resolved, openedAt);
     this.codecs = resolved.codecs.length === 0 ? CODECS : [...resolved.codecs, ...CODECS];
+    this.#plain = resolved.codecs.length === 0;
     this.#initialise(file);
     this.store.load();
     if (this.store.needsRepair) this.#recover();
@@ -151,6 +156,43 @@ export class DictCore {
     }
     this.commit();
     return result;
+  }
+
+  /** Stores a value and commits. */
+  set(key: string, value: unknown, layout: 'modern' | 'legacy' | undefined): void {
+    this.changing();
+    if (!this.#plain || (typeof value === 'object' && asSource(value) !== undefined)) {
+      const encoded = this.encodeValue(value, layout);
+      // After the value: a codec is user code, and may have set something else, by the same key buffer.
+      const keyLength = this.encodeKey(key);
+      this.#setEncoded(key, keyLength, encoded);
+      return;
+    }
+    const keyLength = this.encodeKey(key);
+    const entry = this.#encodingOf('modern').entries.encodeKeyed(this.keyBytes, keyLength, value);
+    const { sink } = entry;
+    this.begin();
+    try {
+      if (!this.writer.setAtOnce(key, keyLength, entry)) {
+        for (let i = 0; i < keyLength; i++) this.keyBytes[i] = sink.bytes[i]!;
+        this.place(key, keyLength, encodedParts(pickleCodec.name, sink.parts(keyLength), entry.memoEnd));
+      }
+    } catch (error) {
+      this.rollback();
+      throw error;
+    }
+    this.commit();
+  }
+
+  #setEncoded(key: string, keyLength: number, encoded: EncodedValue): void {
+    this.begin();
+    try {
+      this.place(key, keyLength, encoded);
+    } catch (error) {
+      this.rollback();
+      throw error;
+    }
+    this.commit();
   }
 
   /** Appends or replaces an entry; between begin() and commit(). */

@@ -268,7 +268,11 @@ export class DictStore {
   /** Closes the file and those that vacuums left behind. */
   close(): void {
     for (const file of this.#retired) file.close();
+    this.#retired.length = 0;
     this.file.close();
+    this.catalog = new Catalog();
+    this.base = undefined;
+    this.removed.clear();
   }
 
   /** The dict goes on in another file, which has the old one's name. */

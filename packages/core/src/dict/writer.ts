@@ -14,8 +14,14 @@ import { encodeProgram, type RowsProgram } from '../format/journal-program.ts';
 import {
   COMMIT_NUMBER_OFFSET,
   DEAD,
+  ENTRY_HEAD_SIZE,
+  ENTRY_TAIL_SIZE,
   entryEnd,
+  frameLengthOf,
+  LIVE,
   nextCommitNumber,
+  putEntryTail,
+  putTerminator,
   putU64,
   SECTOR,
   stateOffset,
@@ -23,15 +29,22 @@ import {
   terminator,
 } from '../format/layout.ts';
 import { JOURNAL_DONE, JOURNAL_SWITCH, tailEntryFrame } from '../format/tail-entry.ts';
+import type { KeyedEntry } from '../pickle/index.ts';
 import { type AppendBuffer, writeBorderless } from './append-buffer.ts';
 import type { EntryPlace } from './catalog.ts';
 import { EntryAppender } from './entry-appender.ts';
 import type { GrowablePlace } from './growable-array.ts';
-import { repair } from './repair.ts';
+import { type RepairHands, repair } from './repair.ts';
 import { type DictStore, FileReplaced } from './store.ts';
 
 const DEAD_BYTE = Uint8Array.of(DEAD);
 const NOTHING = new Uint8Array(0);
+
+/**
+ * Entries up to this are committed by stores through a mapping. From about a page on every commit meets a page that is
+ * not mapped yet, and the fault costs more than a second write.
+ */
+const AT_ONCE = 2048;
 
 /** The changes of one handle, on their way to a commit. */
 export class DictWriter {
@@ -57,11 +70,17 @@ export class DictWriter {
   #tailStart = -1;
   /** Called under the lock before anything is written; throws to refuse. */
   guard: (() => void) | undefined;
+  readonly #hands: RepairHands;
 
   constructor(store: DictStore) {
     this.#store = store;
     this.#appender = new EntryAppender(store);
     this.#buffer = this.#appender.buffer;
+    this.#hands = {
+      durable: this.#durable,
+      finish: (journal) => this.#finishJournal(journal),
+      raise: () => this.#raise(),
+    };
   }
 
   /** True between begin() and the outermost commit(). */
@@ -87,11 +106,7 @@ export class DictWriter {
       try {
         this.guard?.();
         store.refresh(true);
-        repair(store, {
-          durable: this.#durable,
-          finish: (journal) => this.#finishJournal(journal),
-          raise: () => this.#raise(),
-        });
+        if (store.needsRepair || store.foundLast !== undefined) repair(store, this.#hands);
         break;
       } catch (error) {
         file.unlock();
@@ -183,6 +198,46 @@ export class DictWriter {
       store.catalog.putMissing(keyBytes, 0, keyLength, offset, lastFrameLength);
     } else store.catalog.put(keyBytes, 0, keyLength, offset, lastFrameLength);
     this.#broken = false;
+  }
+
+  /**
+   * Appends the small entry of a new key and commits it, with less ado than {@link DictWriter.set} and a commit: one write, then
+   * machine stores. Call alone between begin() and commit().
+   * @returns false where that is not to be had, with nothing done
+   */
+  setAtOnce(key: string, keyLength: number, { sink, memoEnd }: KeyedEntry): boolean {
+    const store = this.#store;
+    const buffer = this.#buffer;
+    if (
+      this.#depth !== 1 ||
+      sink.length > AT_ONCE ||
+      store.terminator !== store.end ||
+      SECTOR - (store.end % SECTOR) < ENTRY_HEAD_SIZE ||
+      this.#durable ||
+      !sink.whole ||
+      !buffer.empty ||
+      this.#tailStart >= 0
+    ) {
+      return false;
+    }
+    if (store.findBytes(key, sink.bytes, keyLength) >= 0) return false;
+    const frameLength = frameLengthOf(keyLength, sink.length - keyLength);
+    if (memoEnd > store.memoHint) store.memoHint = memoEnd;
+    const tail = sink.reserve(ENTRY_TAIL_SIZE + TERMINATOR_SIZE);
+    const { bytes } = sink;
+    const length = putTerminator(bytes, putEntryTail(bytes, tail, store.memoHint, LIVE));
+    const offset = buffer.base;
+    this.#changed = true;
+    // Should the write fail, rollback() finds what the buffer touched.
+    const end = buffer.commitPiece(bytes, length, frameLength, keyLength);
+    const commitNumber = nextCommitNumber(store.commitNumber);
+    store.advanced(end, commitNumber, offset, frameLength);
+    // Without a base the look above ended in the catalog.
+    if (store.base === undefined) store.catalog.putMissing(bytes, 0, keyLength, offset, frameLength);
+    else store.catalog.put(bytes, 0, keyLength, offset, frameLength);
+    store.file.storeI32(COMMIT_NUMBER_OFFSET, commitNumber);
+    buffer.begin(store.file, end);
+    return true;
   }
 
   /** Marks a key's entry dead. Returns false if there is none. */

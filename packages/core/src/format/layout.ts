@@ -79,6 +79,8 @@ export const COMMIT_NUMBER_OFFSET: number = HEADER.find(({ name }) => name === '
 /** The commit number after which it wraps to 0. */
 export const COMMIT_NUMBER_MAX: number = 2 ** 31 - 1;
 export const ENTRY_HEAD_SIZE: number = sizeOf(ENTRY_HEAD);
+/** The opcode before a key. */
+export const SHORT_BINUNICODE: number = ENTRY_HEAD.find(({ name }) => name === 'keyOpcode')!.fixed![0]!;
 /** FRAME opcode and length; the length counts from its end. */
 export const FRAME_SIZE = 9;
 export const ENTRY_TAIL_SIZE: number = sizeOf(ENTRY_TAIL);
@@ -117,7 +119,7 @@ export function isTerminator(bytes: Uint8Array, pos: number): boolean {
 
 /** Writes the terminator at `pos` and returns the position after it. */
 export function putTerminator(bytes: Uint8Array, pos: number): number {
-  bytes.set(TERMINATOR_BYTES, pos);
+  for (let i = 0; i < TERMINATOR_SIZE; i++) bytes[pos + i] = TERMINATOR_BYTES[i]!;
   return pos + TERMINATOR_SIZE;
 }
 

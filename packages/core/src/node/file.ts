@@ -19,6 +19,7 @@ import { FileLock } from './lock.ts';
 import { FileWindows, type MappedFile, MappedMemory, type Window, WORD_CELL } from './mmap.ts';
 import { absolutePath, realPath } from './paths.ts';
 import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, type FileStatus, type Syscalls } from './syscalls.ts';
+import { TailWindow } from './tail-window.ts';
 import { readAll, writeRest, writeVector } from './transfer.ts';
 
 const { EINTR, ENOENT, ENOTDIR, ENOSYS, EPERM } = constants.errno;
@@ -78,6 +79,7 @@ export class NodeFile implements StorageFile, MappedFile {
   /** The file has at least this many bytes. */
   #atLeast = 0;
   #scratch: Uint8Array | undefined;
+  #tail: TailWindow | undefined;
 
   /** Use {@link NodeFile.open}. */
   private constructor(sys: Syscalls, fd: number, name: string, writable: boolean) {
@@ -162,12 +164,12 @@ export class NodeFile implements StorageFile, MappedFile {
     return readAll(this.#sys, this, offset, into);
   }
 
-  write(offset: number, bytes: Uint8Array): void {
+  write(offset: number, bytes: Uint8Array, length: number = bytes.length): void {
     this.#change();
-    const { length } = bytes;
     checkRange(this.#name, offset, length);
     const count = this.#sys.pwrite(this.#fd, bytes, length, offset);
-    if (count !== length) writeRest(this.#sys, this, offset, bytes, count);
+    if (count !== length) writeRest(this.#sys, this, offset, bytes.subarray(0, length), count);
+    if (offset + length > this.#atLeast) this.#atLeast = offset + length;
   }
 
   writeParts(offset: number, parts: readonly Uint8Array[]): void {
@@ -202,6 +204,17 @@ export class NodeFile implements StorageFile, MappedFile {
     const at = offset - start;
     if (at % 8 === 0) i64[at / 8] = value;
     else view.setBigInt64(at, value, true);
+  }
+
+  storePair(offset: number, word: number, halfOffset: number, half: number): boolean {
+    this.#change();
+    if (!(offset >= 0 && halfOffset + 2 <= this.#atLeast)) {
+      checkInside(this.#name, offset, halfOffset + 2 - offset, this.size());
+    }
+    if (halfOffset % 4 === 3) return false;
+    this.#tail ??= new TailWindow(this.#sys, this.#fd, this.#name);
+    this.#tail.storePair(offset, word, halfOffset, half);
+    return true;
   }
 
   loadI32(offset: number): number {
@@ -397,6 +410,7 @@ export class NodeFile implements StorageFile, MappedFile {
     if (this.#windows !== undefined) for (const windows of Object.values(this.#windows)) windows.close();
     this.#words?.close();
     this.#lastWord = undefined;
+    this.#tail?.close();
     this.#lock?.abandon();
     // The descriptor is gone whatever close answers.
     const result = this.#sys.close(this.#fd);

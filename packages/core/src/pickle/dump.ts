@@ -77,6 +77,14 @@ export function dumpEntry(value: unknown, options: DumpEntryOptions = {}): Uint8
   return pickler.sink.assemble(-1, false);
 }
 
+/** A key and a value as an entry has them: the UTF-8, and behind it the opcodes. */
+export interface KeyedEntry {
+  /** Where they stand, from position 0 on. */
+  readonly sink: Sink;
+  /** One more than the highest memo index. */
+  readonly memoEnd: number;
+}
+
 /**
  * Writes many entries; quicker than {@link dumpEntry} for each, because buffers are used again.
  *
@@ -98,12 +106,34 @@ export class EntryEncoder {
     this.#pickler = new Pickler(4, this.#maxDepth, true);
   }
 
-  /** Writes into the encoder's own sink, unless it is in use: a getter or array source may write another value. */
-  #write(value: unknown, memoBase: number): Sink {
+  /** The encoder's own pickler, unless it is in use: a getter or array source may write another value. */
+  #ready(): Pickler {
     const pickler = this.#pickler.writing ? new Pickler(4, this.#maxDepth, true) : this.#pickler;
     pickler.sink.reset();
+    return pickler;
+  }
+
+  #write(value: unknown, memoBase: number): Sink {
+    const pickler = this.#ready();
     pickler.write(value, memoBase);
     return pickler.sink;
+  }
+
+  /**
+   * The opcodes of a value behind the UTF-8 of its key, as they stand in an entry.
+   * @param keyBytes - copied before any code of the value's runs
+   * @returns where they stand, borrowed until the next call
+   * @throws MmdError as {@link dump}
+   */
+  encodeKeyed(keyBytes: Uint8Array, keyLength: number, value: unknown): KeyedEntry {
+    const pickler = this.#ready();
+    const { sink } = pickler;
+    sink.reserve(keyLength);
+    const { bytes } = sink;
+    for (let i = 0; i < keyLength; i++) bytes[i] = keyBytes[i]!;
+    sink.length = keyLength;
+    pickler.write(value, 0);
+    return pickler;
   }
 
   /** One more than the highest memo index of the last entry; its `memoBase` if it has none. */

@@ -11,7 +11,7 @@ export { check } from './check.ts';
 export type { DisOptions } from './dis.ts';
 export { dis } from './dis.ts';
 export type { DumpEntryOptions, DumpOptions } from './dump.ts';
-export { dump, dumpEntry, EntryEncoder } from './dump.ts';
+export { dump, dumpEntry, EntryEncoder, type KeyedEntry } from './dump.ts';
 export type { EmitOp } from './emit.ts';
 export { emit } from './emit.ts';
 export type { GenOp } from './genops.ts';

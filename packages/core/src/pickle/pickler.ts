@@ -8,6 +8,7 @@ import { MmdError } from '../errors.ts';
 import { isArraySource } from '../ndarray/array-source.ts';
 import { isDType } from '../ndarray/descr.ts';
 import { toBothNumpys, toPython2 } from './compat.ts';
+import { writeFlatRecord } from './flat-record.ts';
 import { DICT, type Frame, LIST, SET, STEPS, TUPLE } from './frame.ts';
 import { REDUCERS } from './globals.ts';
 import { limitExceeded } from './limits.ts';
@@ -20,9 +21,6 @@ import { ByteArray } from './values/scalars.ts';
 import { Tuple } from './values/tuple.ts';
 import { bytesSteps, joinPieces, stepsOf, type WriteContext } from './writers.ts';
 
-/** Records within these bounds stay below a frame's size: 32 * (2 * (3 * 255 + 2)) bytes. */
-const FLAT_ITEMS = 32;
-const FLAT_TEXT = 255;
 /** Dict keys that are remembered, so that a repeated one costs two bytes. */
 const REMEMBERED_TEXTS = 4096;
 /** Bytes of this size are one object in Python too when they are one here. */
@@ -66,6 +64,7 @@ export class Pickler extends OpcodeWriter implements WriteContext {
     this.memoEnd = memoBase;
     this.writing = true;
     try {
+      if (this.protocol >= 4 && isPlain(value) && writeFlatRecord(this.sink, value)) return;
       this.#item(value);
       while (this.#depth > 0) this.#continue(this.#frames[this.#depth - 1]!);
     } finally {
@@ -299,7 +298,6 @@ export class Pickler extends OpcodeWriter implements WriteContext {
       this.#steps(value);
       return;
     }
-    if (this.#depth === 0 && this.#flat(value)) return;
     this.#newDict(value);
     const keys = Object.keys(value);
     if (keys.length === 0) return;
@@ -307,39 +305,6 @@ export class Pickler extends OpcodeWriter implements WriteContext {
     const { scratch } = frame;
     for (const key of keys) scratch.push(key, (value as Record<string, unknown>)[key]);
     frame.items = scratch;
-  }
-
-  /**
-   * A whole pickle that is one record of numbers, texts, booleans and null, the usual entry of a log: no frame and no
-   * memo, for nothing in it can be referred to again; `for in` spares the list of keys. The opcodes are those of the
-   * long way. False, and nothing written, where it is something else.
-   */
-  #flat(value: object): boolean {
-    const { sink } = this;
-    const start = sink.length;
-    sink.u8(C.EMPTY_DICT);
-    sink.u8(C.MARK);
-    let count = 0;
-    for (const key in value) {
-      if (!Object.hasOwn(value, key)) continue;
-      const item = (value as Record<string, unknown>)[key];
-      const type = typeof item;
-      const scalar = type === 'number' || type === 'boolean' || item === null;
-      const fits = scalar || (type === 'string' && (item as string).length <= FLAT_TEXT);
-      if (!fits || count === FLAT_ITEMS || key.length > FLAT_TEXT) {
-        sink.length = start;
-        return false;
-      }
-      this.text(key);
-      this.#item(item);
-      count++;
-    }
-    if (count > 1) {
-      sink.u8(C.SETITEMS);
-      return true;
-    }
-    sink.length = start;
-    return false;
   }
 
   #tuple(value: Tuple): void {
@@ -455,3 +420,10 @@ export class Pickler extends OpcodeWriter implements WriteContext {
  * @kept
  */
 export const KEPT_PICKLER: Pickler = new Pickler(4, 1, true);
+
+/** A plain object, and not one of those that stand for something else. */
+function isPlain(value: unknown): value is object {
+  if (typeof value !== 'object' || value === null) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return (prototype === Object.prototype || prototype === null) && !isDType(value) && !isArraySource(value);
+}

@@ -41,6 +41,11 @@ export class Sink extends ByteWriter {
     this.#lastCut = 0;
   }
 
+  /** Everything that was written stands in {@link ByteWriter.bytes}, in one piece. */
+  get whole(): boolean {
+    return this.#insertions.length === 0;
+  }
+
   /** Notes that an opcode starts here: a frame may end. */
   boundary(): void {
     if (this.length - this.#lastCut >= FRAME_SIZE) this.#cuts.push((this.#lastCut = this.length));
@@ -66,13 +71,14 @@ export class Sink extends ByteWriter {
   /**
    * All opcodes in order, without frames and without a copy: large payloads are the caller's own bytes (a copy of
    * 1 MiB costs more than the write to the page cache).
+   * @param start - where the first of them stands
    * @returns parts that are borrowed until the next change of the sink, and of the payloads
    */
-  parts(): Uint8Array[] {
-    if (this.#insertions.length === 0) return [this.bytes.subarray(0, this.length)];
+  parts(start = 0): Uint8Array[] {
+    if (this.#insertions.length === 0) return [this.bytes.subarray(start, this.length)];
     if (this.#puts) this.#insertions.sort((a, b) => a.pos - b.pos);
     const parts: Uint8Array[] = [];
-    let from = 0;
+    let from = start;
     for (const { pos, payload, put } of this.#insertions) {
       if (pos > from) parts.push(this.bytes.subarray(from, pos));
       from = pos;

@@ -182,12 +182,12 @@ export class MemoryFile implements StorageFile {
     return count;
   }
 
-  write(offset: number, bytes: Uint8Array): void {
+  write(offset: number, bytes: Uint8Array, length: number = bytes.length): void {
     const node = this.#change();
-    checkRange(this.name, offset, bytes.length);
-    if (bytes.length === 0) return;
-    this.#grow(node, offset + bytes.length);
-    node.bytes.set(bytes, offset);
+    checkRange(this.name, offset, length);
+    if (length === 0) return;
+    this.#grow(node, offset + length);
+    node.bytes.set(length === bytes.length ? bytes : bytes.subarray(0, length), offset);
   }
 
   writeParts(offset: number, parts: readonly Uint8Array[]): void {
@@ -210,6 +210,14 @@ export class MemoryFile implements StorageFile {
 
   storeI64(offset: number, value: bigint): void {
     this.#inside(this.#change(), offset, 8).setBigInt64(offset, value, true);
+  }
+
+  storePair(offset: number, word: number, halfOffset: number, half: number): boolean {
+    const view = this.#inside(this.#change(), offset, halfOffset + 2 - offset);
+    if (halfOffset % 4 === 3) return false;
+    view.setInt32(offset, word, true);
+    view.setInt16(halfOffset, half, true);
+    return true;
   }
 
   loadI32(offset: number): number {

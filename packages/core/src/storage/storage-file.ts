@@ -45,8 +45,8 @@ export interface StorageFile extends Disposable {
    * @returns the bytes read: `into.length`, or fewer only at the end of the file
    */
   read(offset: number, into: Uint8Array): number;
-  /** Writes all of `bytes` at `offset`, retrying short counts. `bytes` is borrowed for the call only. */
-  write(offset: number, bytes: Uint8Array): void;
+  /** Writes `bytes` (the first `length` of them) at `offset`, retrying short counts. `bytes` is borrowed for the call only. */
+  write(offset: number, bytes: Uint8Array, length?: number): void;
   /** Writes the parts one behind the other, in one system call where the platform can (pwritev). */
   writeParts(offset: number, parts: readonly Uint8Array[]): void;
   /**
@@ -57,6 +57,14 @@ export interface StorageFile extends Disposable {
   storeI32(offset: number, value: number): void;
   /** Like {@link StorageFile.storeI32} with 8 bytes (int64, little-endian). */
   storeI64(offset: number, value: bigint): void;
+  /**
+   * Stores 4 bytes at `offset` (int32, little-endian), in any order, and then 2 bytes at `halfOffset` (int16) in one machine store,
+   * without a system call. Both lie on one page, which the caller wrote to: unlike {@link StorageFile.storeI32} this serves
+   * the end of a growing file.
+   * @returns false, and nothing is stored, where the two bytes cross a multiple of 4: there no store is sure to be one
+   * @throws INVALID_ARGUMENT when the bytes do not lie inside the file; READ_ONLY; CLOSED
+   */
+  storePair(offset: number, word: number, halfOffset: number, half: number): boolean;
   /** Loads what {@link StorageFile.storeI32} stores; through the mapping, without a system call, once it is asked for often. */
   loadI32(offset: number): number;
   /** Loads what {@link StorageFile.storeI64} stores. */

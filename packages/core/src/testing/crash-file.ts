@@ -74,9 +74,9 @@ export class CrashFile implements StorageFile {
     return this.inner.read(offset, into);
   }
 
-  write(offset: number, bytes: Uint8Array): void {
-    this.inner.write(offset, bytes);
-    if (bytes.length > 0) this.#record({ kind: 'write', file: this.#file, offset, bytes: bytes.slice() });
+  write(offset: number, bytes: Uint8Array, length: number = bytes.length): void {
+    this.inner.write(offset, bytes, length);
+    if (length > 0) this.#record({ kind: 'write', file: this.#file, offset, bytes: bytes.slice(0, length) });
   }
 
   writeParts(offset: number, parts: readonly Uint8Array[]): void {
@@ -102,6 +102,22 @@ export class CrashFile implements StorageFile {
     const bytes = new Uint8Array(8);
     new DataView(bytes.buffer).setBigInt64(0, value, true);
     this.#record({ kind: 'store', file: this.#file, offset, bytes });
+  }
+
+  storePair(offset: number, word: number, halfOffset: number, half: number): boolean {
+    if (!this.inner.storePair(offset, word, halfOffset, half)) return false;
+    const bytes = new Uint8Array(4);
+    new DataView(bytes.buffer).setInt32(0, word, true);
+    // In any order: cut between any two bytes.
+    bytes.forEach((byte, i) => {
+      this.#record({ kind: 'store', file: this.#file, offset: offset + i, bytes: Uint8Array.of(byte) });
+    });
+    // The machine store is of the whole word around the two bytes.
+    const around = halfOffset - (halfOffset % 4);
+    const whole = new Uint8Array(4);
+    const count = this.inner.read(around, whole);
+    this.#record({ kind: 'store', file: this.#file, offset: around, bytes: whole.subarray(0, count) });
+    return true;
   }
 
   loadI32(offset: number): number {

@@ -60,11 +60,12 @@ function step(text: string, run: (model: Model, real: Real) => void): Step {
 }
 
 const steps: fc.Arbitrary<Step>[] = [
-  fc.tuple(offsets, lengths, fc.nat(255)).map(([offset, length, seed]) =>
-    step(`write(${offset}, ${length})`, (model, { file }) => {
-      const bytes = pattern(length, seed);
-      model.write(offset, bytes);
-      file.write(offset, bytes);
+  fc.tuple(offsets, lengths, fc.nat(255), fc.nat(3)).map(([offset, length, seed, more]) =>
+    step(`write(${offset}, ${length}) of ${length + more}`, (model, { file }) => {
+      const bytes = pattern(length + more, seed);
+      model.write(offset, bytes.subarray(0, length));
+      if (more === 0) file.write(offset, bytes);
+      else file.write(offset, bytes, length);
     }),
   ),
   fc.tuple(offsets, fc.array(lengths, { maxLength: 5 }), fc.boolean()).map(([offset, sizes, big]) =>
@@ -115,6 +116,26 @@ const steps: fc.Arbitrary<Step>[] = [
       expect(file.loadI32(offset)).toBe(value);
     }),
   ),
+  fc
+    .tuple(
+      offsets,
+      fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 }),
+      fc.integer({ min: -(2 ** 15), max: 2 ** 15 - 1 }),
+    )
+    .map(([offset, word, half]) =>
+      step(`storePair(${offset}, ${word}, ${offset + 8}, ${half})`, (model, { file }) => {
+        if (offset + 10 > model.bytes.length) {
+          expectCode('INVALID_ARGUMENT', () => file.storePair(offset, word, offset + 8, half));
+          return;
+        }
+        const stored = (offset + 8) % 4 !== 3;
+        expect(file.storePair(offset, word, offset + 8, half)).toBe(stored);
+        if (!stored) return;
+        const view = new DataView(model.bytes.buffer);
+        view.setInt32(offset, word, true);
+        view.setInt16(offset + 8, half, true);
+      }),
+    ),
   fc.tuple(offsets, fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n })).map(([offset, value]) =>
     step(`storeI64(${offset}, ${value})`, (model, { file }) => {
       if (offset + 8 > model.bytes.length) {
