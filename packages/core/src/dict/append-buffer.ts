@@ -18,7 +18,7 @@ import type { StorageFile } from '../storage/storage-file.ts';
 
 const ARENA = 65536;
 /** From here on disk is reserved ahead of the writer. */
-const RESERVE_FROM = 8 * 2 ** 20;
+const RESERVE_FROM = 2 ** 20;
 const RESERVE_MAX = 256 * 2 ** 20;
 
 /** Bytes on their way behind a terminator. One object serves every append of a handle. */

@@ -119,6 +119,8 @@ export class DictCore {
       begin: () => this.begin(),
       commit: () => this.commit(),
       rollback: () => this.rollback(),
+      careful: () => this.writer.active || this.store.options.durability === 'commit',
+      countAtOnce: ({ countOffset }, rows) => this.writer.countAtOnce(countOffset, rows),
       count: (key, place, rows) => this.writer.count(key, place, rows),
       pendingCount: ({ countOffset }) =>
         this.#writer?.pendingCount(countOffset) ?? this.store.journal?.stores.get(countOffset),
@@ -257,7 +259,7 @@ export class DictCore {
   #revision(): unknown {
     this.refresh();
     const { store } = this;
-    return store.statesUnknown || store.base !== undefined ? undefined : store.revision;
+    return store.statesUnknown ? undefined : store.revision;
   }
 
   #runAfterwards(): void {

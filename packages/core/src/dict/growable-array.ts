@@ -43,6 +43,12 @@ export interface GrowableHost {
   rows(place: GrowablePlace): number;
   /** Under the lock: makes room for `count` more rows, lets `write` put them there, and commits. `done` runs after the commit. */
   append(key: string, count: number, write: (place: GrowablePlace, rows: number) => void, done: () => void): void;
+  /**
+   * The same where nothing is in the way, with less ado: no batch is open, the array is where it was, and there is room.
+   * @param bytes - the rows
+   * @returns the rows there are now; -1 where something is in the way, with nothing done
+   */
+  appendAtOnce(key: string, place: GrowablePlace, bytes: Uint8Array, count: number): number;
   /** Trims the reserve. */
   seal(key: string): void;
   map(place: GrowablePlace, offset: number, length: number): ArrayMemory;
@@ -55,22 +61,15 @@ export function rowBytes(
   rowShape: readonly number[],
 ): { bytes: Uint8Array; count: number } {
   const itemsize = bytesOf(rowShape, type);
-  const refuse = (found: unknown): never => {
-    throw new MmdError(
-      'INVALID_ARGUMENT',
-      `append: expected rows of shape [${rowShape}] and dtype ${type.name}, found ${String(found)}`,
-      {
-        expected: [...rowShape],
-        found,
-      },
-    );
-  };
   if (ArrayBuffer.isView(rows) && sameElements(rows as TypedArray, type)) {
     const { buffer, byteOffset, byteLength } = rows as TypedArray;
     const count = itemsize === 0 ? 0 : byteLength / itemsize;
-    if (!Number.isInteger(count)) refuse(`${byteLength} bytes`);
+    if (!Number.isInteger(count)) throw notRows(`${byteLength} bytes`, type, rowShape);
     return { bytes: new Uint8Array(buffer, byteOffset, byteLength), count };
   }
+  const refuse = (found: unknown): never => {
+    throw notRows(found, type, rowShape);
+  };
   const rowSize = sizeOf(rowShape);
   let array: NDArray;
   if (rows instanceof NDArray) array = rows;
@@ -88,6 +87,17 @@ export function rowBytes(
   return { bytes: joined(array.dtype === type.name ? array : array.astype(type)), count };
 }
 
+function notRows(found: unknown, type: DType, rowShape: readonly number[]): MmdError {
+  return new MmdError(
+    'INVALID_ARGUMENT',
+    `append: expected rows of shape [${rowShape}] and dtype ${type.name}, found ${String(found)}`,
+    {
+      expected: [...rowShape],
+      found,
+    },
+  );
+}
+
 function sizeOf(shape: readonly number[]): number {
   return shape.reduce((product, dim) => product * dim, 1);
 }
@@ -103,25 +113,25 @@ function joined(array: NDArray): Uint8Array {
 }
 
 /** numpy's names of typed arrays whose bytes need no conversion on a little-endian machine. */
-const ELEMENTS: Readonly<Record<string, readonly string[]>> = {
-  Int8Array: ['int8'],
-  Uint8Array: ['uint8'],
-  Uint8ClampedArray: ['uint8'],
-  Int16Array: ['int16'],
-  Uint16Array: ['uint16'],
-  Int32Array: ['int32'],
-  Uint32Array: ['uint32'],
-  Float32Array: ['float32'],
-  Float64Array: ['float64'],
-  BigInt64Array: ['int64'],
-  BigUint64Array: ['uint64'],
-};
+const ELEMENTS: ReadonlyMap<unknown, string> = new Map<unknown, string>([
+  [Int8Array, 'int8'],
+  [Uint8Array, 'uint8'],
+  [Uint8ClampedArray, 'uint8'],
+  [Int16Array, 'int16'],
+  [Uint16Array, 'uint16'],
+  [Int32Array, 'int32'],
+  [Uint32Array, 'uint32'],
+  [Float32Array, 'float32'],
+  [Float64Array, 'float64'],
+  [BigInt64Array, 'int64'],
+  [BigUint64Array, 'uint64'],
+]);
 
 function sameElements(rows: TypedArray, type: DType): boolean {
-  const names = ELEMENTS[rows instanceof Uint8Array ? 'Uint8Array' : rows.constructor.name];
-  if (names === undefined) return false;
+  const name = ELEMENTS.get(rows instanceof Uint8Array ? Uint8Array : rows.constructor);
+  if (name === undefined) return false;
   return (
-    names.includes(type.name) ||
+    name === type.name ||
     ((type.kind === 'M' || type.kind === 'm') && rows instanceof BigInt64Array && type.byteorder !== '>')
   );
 }
@@ -176,6 +186,11 @@ export class GrowableArray extends NDArray {
    */
   append(rows: RowsLike): this {
     const { bytes, count } = rowBytes(rows, this.#type, this.#rowShape);
+    const total = this.#host.appendAtOnce(this.key, this.#place, bytes, count);
+    if (total >= 0) {
+      this.#follow(this.#place, total);
+      return this;
+    }
     this.#host.append(
       this.key,
       count,
@@ -190,6 +205,11 @@ export class GrowableArray extends NDArray {
     const before = this.#place;
     const { place, rows } = this.#host.look(this.key);
     if (rows === this.#rows && place === before) return false;
+    this.#follow(place, rows);
+    return true;
+  }
+
+  #follow(place: GrowablePlace, rows: number): void {
     this.#rows = rows;
     this.#place = place;
     this.relayLater(() => ({
@@ -197,7 +217,6 @@ export class GrowableArray extends NDArray {
       dtype: this.#type,
       shape: [rows, ...this.#rowShape],
     }));
-    return true;
   }
 
   /** Gives the disk of the reserve back, and its place in the file where the array is the last entry. */

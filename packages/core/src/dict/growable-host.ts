@@ -11,6 +11,7 @@ import { parseMasked } from '../format/masked-value.ts';
 import type { ArrayMemory } from '../ndarray/index.ts';
 import type { EntryView } from './entry-view.ts';
 import type { GrowableHost, GrowablePlace } from './growable-array.ts';
+import { RowRoom } from './row-room.ts';
 
 /** What the host needs of the dict. */
 export interface GrowableDict {
@@ -23,6 +24,10 @@ export interface GrowableDict {
   begin(): void;
   commit(): void;
   rollback(): void;
+  /** A batch is open, or commits are to reach the disk one by one. */
+  careful(): boolean;
+  /** Stores the row count, and commits it, at once; between begin() and commit(). */
+  countAtOnce(place: GrowablePlace, rows: number): void;
   /** Stores the row count at the commit. */
   count(key: string, place: GrowablePlace, rows: number): void;
   /** The row count that the open batch will store. */
@@ -44,6 +49,7 @@ const ATTEMPTS = 100;
 export class GrowableAppender implements GrowableHost {
   readonly #dict: GrowableDict;
   readonly #places = new Map<string, GrowablePlace>();
+  readonly #rooms = new Map<string, RowRoom>();
   /** Of the dict, when the places were found. */
   #revision: unknown;
 
@@ -109,7 +115,32 @@ export class GrowableAppender implements GrowableHost {
     dict.commit();
   }
 
+  appendAtOnce(key: string, place: GrowablePlace, bytes: Uint8Array, count: number): number {
+    const dict = this.#dict;
+    if (dict.careful() || place.unfinished || place.maskOffset !== undefined) return -1;
+    dict.begin();
+    let rows: number;
+    try {
+      if (this.locate(key) !== place || (rows = committedRows(place)) + count > place.capacity) {
+        dict.rollback();
+        return -1;
+      }
+      const offset = place.dataOffset + rows * place.rowBytes;
+      let room = this.#rooms.get(key);
+      if (room?.place !== place) this.#rooms.set(key, (room = new RowRoom(place)));
+      room.reserve(offset, bytes.length);
+      place.file.write(offset, bytes);
+      dict.countAtOnce(place, rows + count);
+    } catch (error) {
+      dict.rollback();
+      throw error;
+    }
+    dict.commit();
+    return rows + count;
+  }
+
   seal(key: string): void {
+    this.#rooms.delete(key);
     this.#dict.sealReserve(key, this.locate(key));
   }
 
@@ -132,7 +163,10 @@ function followIfThere(follow: () => void): void {
 
 /** The committed rows, checked against the room there is. */
 export function committedRows(place: GrowablePlace): number {
-  const rows = Number(place.file.loadI64(place.countOffset));
+  const { file, countOffset } = place;
+  // Small counts, which are nearly all, come without a bigint. No store makes another count look like one of them.
+  const low = file.loadI32(countOffset);
+  const rows = low >= 0 && file.loadI32(countOffset + 4) === 0 ? low : Number(file.loadI64(countOffset));
   if (rows >= 0 && rows <= place.capacity) return rows;
   throw new MmdError(
     'CORRUPT',

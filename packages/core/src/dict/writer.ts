@@ -30,6 +30,7 @@ import {
 } from '../format/layout.ts';
 import { JOURNAL_DONE, JOURNAL_SWITCH, tailEntryFrame } from '../format/tail-entry.ts';
 import type { KeyedEntry } from '../pickle/index.ts';
+import type { StorageFile } from '../storage/storage-file.ts';
 import { type AppendBuffer, writeBorderless } from './append-buffer.ts';
 import type { EntryPlace } from './catalog.ts';
 import { EntryAppender } from './entry-appender.ts';
@@ -286,6 +287,13 @@ export class DictWriter {
     this.patch(offset, rows);
   }
 
+  /** Stores a row count, and commits it. Call alone between begin() and commit(), not where commits are to be durable. */
+  countAtOnce(offset: number, rows: number): void {
+    this.#changed = true;
+    storeCount(this.#store.file, offset, rows);
+    this.#raise();
+  }
+
   /** The row count that the commit will store at `offset`. */
   pendingCount(offset: number): number | undefined {
     return this.#counts.size === 0 ? undefined : this.#counts.get(offset);
@@ -425,7 +433,7 @@ export class DictWriter {
     // Rows must be on the disk before their count, and the deaths of replaced entries before that of their successor.
     if (durable) file.sync();
     for (const place of this.#deletes) this.#kill(place);
-    for (const [offset, rows] of this.#counts) file.storeI64(offset, BigInt(rows));
+    for (const [offset, rows] of this.#counts) storeCount(file, offset, rows);
     for (const [offset, bytes] of this.#overwrites) file.write(offset, bytes);
     if (durable) file.sync();
     this.#raise();
@@ -540,6 +548,12 @@ export class DictWriter {
 /** An entry that is to die. */
 interface Death extends EntryPlace {
   readonly key: string;
+}
+
+/** Stores a row count in one machine store: of half the word where the other half is zero before and after. */
+function storeCount(file: StorageFile, offset: number, rows: number): void {
+  if (rows < 2 ** 31 && offset % 4 === 0 && file.loadI32(offset + 4) === 0) file.storeI32(offset, rows);
+  else file.storeI64(offset, BigInt(rows));
 }
 
 /** Whether the 8 bytes at `offset` lie in one sector, so that a write of them is not torn. */

@@ -48,17 +48,20 @@ class Expected {
   }
 }
 
-/** Runs the writer for some milliseconds after its first word, kills it, and returns the last step it told of. */
-async function runAndKill(path: string, first: number, milliseconds: number): Promise<number> {
+/** Runs the writer for some milliseconds after it told of `steps` steps, kills it, and returns the last step it told of. */
+async function runAndKill(path: string, first: number, steps: number, milliseconds: number): Promise<number> {
   const child = spawn(process.execPath, [WRITER, ENTRY, path, String(first)], { stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
+  let timer: NodeJS.Timeout | undefined;
   let errors = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     errors += text;
   });
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
-    if (output === '') setTimeout(() => child.kill('SIGKILL'), milliseconds);
     output += text;
+    if (timer === undefined && output.split('\n').length >= steps + 2) {
+      timer = setTimeout(() => child.kill('SIGKILL'), milliseconds);
+    }
   });
   const [code, signal] = await new Promise<[number | null, string | null]>((resolve) => {
     child.on('close', (...end) => resolve(end));
@@ -82,7 +85,8 @@ test(`after ${KILLS} kills at random moments nothing acknowledged is lost, and s
   let inFlight = 0;
   let repaired = 0;
   for (let kill = 0; kill < KILLS; kill++) {
-    const last = await runAndKill(path, next, Math.random() * 40);
+    // Every other writer gets a step told before its time runs, however slow the machine is.
+    const last = await runAndKill(path, next, kill % 2, Math.random() * 40);
     for (; next <= last; next++) text = expected.step(next);
     acknowledged = next;
     const after = new Expected();
@@ -108,7 +112,7 @@ test(`after ${KILLS} kills at random moments nothing acknowledged is lost, and s
     }
   }
   await judge.finish();
-  expect(acknowledged).toBeGreaterThan(KILLS);
+  expect(acknowledged).toBeGreaterThanOrEqual(Math.floor(KILLS / 2));
   if (LONG)
     process.stdout.write(
       `${KILLS} kills, ${acknowledged} acknowledged steps, ${inFlight} in flight had committed, ${repaired} repairs\n`,
