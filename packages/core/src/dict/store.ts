@@ -270,7 +270,7 @@ export class DictStore {
     for (const file of this.#retired) file.close();
     this.#retired.length = 0;
     this.file.close();
-    this.catalog = new Catalog();
+    if (this.#catalog !== undefined) this.#catalog = new Catalog();
     this.base = undefined;
     this.removed.clear();
   }
