@@ -17,6 +17,8 @@ import {
 import type { StorageFile } from '../storage/storage-file.ts';
 
 const ARENA = 65536;
+/** A head with its padding to the next page, and less than that, is copied. */
+export const GATHERED = 8192;
 /** From here on disk is reserved ahead of the writer. */
 const RESERVE_FROM = 2 ** 20;
 const RESERVE_MAX = 256 * 2 ** 20;
@@ -81,7 +83,7 @@ export class AppendBuffer {
     return this.#reservedEnd > 0;
   }
 
-  /** Position in the arena where `count` (at most 4096) bytes may be written; they then belong to the append. */
+  /** Position in the arena where `count` (at most 8192) bytes may be written; they then belong to the append. */
   room(count: number): number {
     if (this.#runEnd + count > ARENA) this.flush();
     const pos = this.#runEnd;
@@ -90,10 +92,10 @@ export class AppendBuffer {
     return pos;
   }
 
-  /** Appends bytes, copied if they are few, borrowed until the next flush or commit if they are many. */
+  /** Appends bytes, copied up to {@link GATHERED}, borrowed until the next flush or commit if they are more. */
   bytes(bytes: Uint8Array): void {
     const { length } = bytes;
-    if (length <= 4096) {
+    if (length <= GATHERED) {
       const pos = this.room(length);
       this.arena.set(bytes, pos);
       return;

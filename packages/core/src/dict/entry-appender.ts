@@ -4,6 +4,7 @@
  * @module
  */
 
+import { ByteWriter } from '../bytes/index.ts';
 import { type ArrayBody, type EncodedValue, partLength } from '../format/encoded-value.ts';
 import { encodeFiller } from '../format/filler.ts';
 import {
@@ -16,7 +17,7 @@ import {
   putEntryTail,
   SECTOR,
 } from '../format/layout.ts';
-import { AppendBuffer } from './append-buffer.ts';
+import { AppendBuffer, GATHERED } from './append-buffer.ts';
 import { withFile } from './clean-up.ts';
 import { isStoredBody } from './raw-value.ts';
 import type { DictStore } from './store.ts';
@@ -28,6 +29,8 @@ export class EntryAppender {
   lastOffset = 0;
   lastFrameLength = 0;
   readonly #store: DictStore;
+  /** Takes what codecs write for one entry, which is gathered before the next one. */
+  #scratch: ByteWriter = new ByteWriter(256);
 
   constructor(store: DictStore) {
     this.#store = store;
@@ -42,7 +45,11 @@ export class EntryAppender {
     const filler = value.fillerBefore?.(buffer.cursor, keyLength) ?? 0;
     if (filler > 0) this.#filler(filler, 0);
     const offset = buffer.cursor;
-    const parts = value.place(offset + ENTRY_HEAD_SIZE + keyLength);
+    const scratch = this.#scratch;
+    scratch.length = 0;
+    const parts = value.place(offset + ENTRY_HEAD_SIZE + keyLength, scratch);
+    // More is borrowed until it is written: it must not be written over meanwhile.
+    if (scratch.length > GATHERED) this.#scratch = new ByteWriter(256);
     let valueLength = 0;
     for (const part of parts) valueLength += partLength(part);
     const frameLength = frameLengthOf(keyLength, valueLength);

@@ -196,8 +196,8 @@ export function encodeArray({ form, body }: ArrayToWrite, layout: ArrayLayout): 
   }
   return {
     kind: 'ndarray',
-    place: (offset) => {
-      const { head, tail } = encodeModernArray(form, offset);
+    place: (offset, scratch) => {
+      const { head, tail } = encodeModernArray(form, offset, scratch);
       const parts: ValuePart[] = [head, body, tail];
       return parts;
     },

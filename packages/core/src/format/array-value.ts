@@ -254,9 +254,16 @@ export function dataAlignment(dataLength: number): number {
 /**
  * The modern spelling for a value that stands at file offset `offset`, padded so that the data is aligned and
  * a growable array's row count lies on a multiple of 8.
+ *
+ * @param writer - takes the bytes, which are borrowed from it
  */
-export function encodeModernArray(form: ArrayForm, offset: number): ArrayFrameBytes {
-  const writer = new ByteWriter(128);
+export function encodeModernArray(
+  form: ArrayForm,
+  offset: number,
+  writer: ByteWriter = new ByteWriter(128),
+): ArrayFrameBytes {
+  const start = writer.length;
+  const written = (): number => writer.length - start;
   if (form.growable) {
     // MARK of a long shape tuple, LONG1 and its length stand before the count.
     const toCount = MODERN.prefix.length + (form.shape.length > 3 ? 1 : 0) + 2;
@@ -274,7 +281,7 @@ export function encodeModernArray(form: ArrayForm, offset: number): ArrayFrameBy
     }
   }
   putDType(writer, form.type);
-  putPadding(writer, paddingFor(offset + writer.length + 9, dataAlignment(form.dataLength)));
+  putPadding(writer, paddingFor(offset + written() + 9, dataAlignment(form.dataLength)));
   writer.u8(BYTEARRAY8);
   writer.u64(form.dataLength);
   const toData = writer.length;
@@ -283,8 +290,8 @@ export function encodeModernArray(form: ArrayForm, offset: number): ArrayFrameBy
     writer.u8(0x46);
   }
   writer.raw(END);
-  // Two views of a buffer that nobody else has; copies would cost an allocation each.
-  return { head: writer.bytes.subarray(0, toData), tail: writer.bytes.subarray(toData, writer.length) };
+  // Two views of the writer's buffer; copies would cost an allocation each.
+  return { head: writer.bytes.subarray(start, toData), tail: writer.bytes.subarray(toData, writer.length) };
 }
 
 /** Padding bytes that move `offset` to a multiple of `alignment`; never 1, which no opcodes can fill. */

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { ByteWriter } from '../bytes/index.ts';
 import type { FileRange } from '../ndarray/index.ts';
 
 /** Bytes of a value that do not come from this process's memory in one piece. */
@@ -25,8 +26,11 @@ export type ValuePart = Uint8Array | ArrayBody;
 export interface EncodedValue {
   /** The codec's name. */
   readonly kind: string;
-  /** The parts for a value that starts at file offset `offset`. */
-  place(offset: number): readonly ValuePart[];
+  /**
+   * The parts for a value that starts at file offset `offset`.
+   * @param scratch - where small parts may be written, to be borrowed until the next call
+   */
+  place(offset: number, scratch?: ByteWriter): readonly ValuePart[];
   /**
    * Bytes of filler wanted before the entry: 0, or at least 20. Called again with the entry moved behind the
    * filler, it must answer 0.
