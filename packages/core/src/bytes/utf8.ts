@@ -27,7 +27,7 @@ const STRICT: TextDecoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: t
  * @throws MmdError CORRUPT with the offset of the first bad byte
  */
 export function decodeUtf8(bytes: Uint8Array, start: number, end: number): string {
-  return end - start <= SHORT ? new ShortTextDecoder().decode(bytes, start, end) : decodeLong(bytes, start, end);
+  return SHORT_TEXTS.decode(bytes, start, end);
 }
 
 /**
@@ -71,6 +71,9 @@ export class ShortTextDecoder {
     return String.fromCharCode.apply(null, units);
   }
 }
+
+/** For single texts: what it keeps between calls is memory, never meaning. */
+const SHORT_TEXTS = new ShortTextDecoder();
 
 /** Arrays of one kind, whatever their length. */
 function zeros(length: number): number[] {

@@ -42,7 +42,7 @@ export interface IndexedFile {
 
 const TAIL_SIZE = INDEX_FOOTER_SIZE + ENTRY_TAIL_SIZE + TERMINATOR_SIZE;
 /** Bytes that a look at an entry reads: a small one is whole then. */
-const ENTRY_WINDOW = 512;
+const ENTRY_WINDOW = 1024;
 /** Blocks that are taken into memory for lookups alone: 8 MiB, an index of half a million keys. */
 const KEPT_BLOCKS = 16_384;
 /** A key's UTF-8 while it is encoded; then a block; then an entry. */

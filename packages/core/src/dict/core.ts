@@ -15,12 +15,12 @@ import type { ArraySource, FileRange } from '../ndarray/index.ts';
 import { Decoder, EntryEncoder } from '../pickle/index.ts';
 import type { StorageFile } from '../storage/storage-file.ts';
 import type { EntryPlace } from './catalog.ts';
+import { DirectValues, ELSEWHERE } from './direct-values.ts';
 import { EntryView, type ViewContext } from './entry-view.ts';
 import { GrowableArray, type GrowablePlace } from './growable-array.ts';
 import { GrowableAppender } from './growable-host.ts';
 import { GrowableMaskedArray } from './growable-masked-array.ts';
 import type { DictMode, DictOptions, ResolvedOptions } from './options.ts';
-import { ELSEWHERE, SmallValues } from './small-values.ts';
 import { DictStore } from './store.ts';
 import { DictWriter } from './writer.ts';
 
@@ -69,7 +69,7 @@ export class DictCore {
   #encoding: Encoding | undefined;
   #decoder: Decoder | undefined;
   #growables: GrowableAppender | undefined;
-  #small: SmallValues | undefined;
+  #direct: DirectValues | undefined;
 
   /** @param openedAt - `Date.now()` of when the file was opened by its name, where that was just now */
   constructor(file: StorageFile, options: DictOptions, openedAt?: number) {
@@ -366,8 +366,8 @@ export class DictCore {
   get(key: string): unknown {
     if (typeof key === 'string' && !this.#active) {
       this.alive();
-      const small = (this.#small ??= new SmallValues(this.store, this.codecs));
-      const value = small.get(key);
+      const direct = (this.#direct ??= new DirectValues(this.store, this.codecs, this.#access));
+      const value = direct.get(key);
       if (value !== ELSEWHERE) return value;
     }
     return this.consistent(key, (view) => {

@@ -72,6 +72,9 @@ export const ARRAY_SPELLINGS: readonly ArraySpellingRow[] = [
 
 const [MODERN, LEGACY] = ARRAY_SPELLINGS as readonly [ArraySpellingRow, ArraySpellingRow];
 
+/** The first bytes of the modern spelling. */
+export const MODERN_PREFIX: Uint8Array = MODERN.prefix;
+
 /** What the bytes of an array value say. Positions count from the value's first byte. */
 export interface ParsedArray {
   readonly spelling: ArraySpelling;

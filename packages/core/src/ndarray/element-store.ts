@@ -26,17 +26,29 @@ export type NumberArray = Exclude<TypedArray, BigInt64Array | BigUint64Array>;
 const is64Bit = (data: object): boolean => data instanceof BigInt64Array || data instanceof BigUint64Array;
 
 /** A stretch of a store's bytes in one piece; `start` and `end` are positions in the store. */
-export interface Window {
+export class Window {
   readonly bytes: Uint8Array;
-  readonly view: DataView;
   readonly start: number;
   readonly end: number;
+  #view: DataView | undefined;
+
+  constructor(bytes: Uint8Array, start: number, end: number) {
+    this.bytes = bytes;
+    this.start = start;
+    this.end = end;
+  }
+
+  /** Made when an element is first asked for that no typed array gives. */
+  get view(): DataView {
+    const { buffer, byteOffset, byteLength } = this.bytes;
+    return (this.#view ??= new DataView(buffer, byteOffset, byteLength));
+  }
 }
 
 /** What windows are laid out in multiples of: pages where they are large. */
 const GRAINS = [65_536, 4096, 64, 8, 4, 2] as const;
 
-const NO_WINDOW: Window = { bytes: new Uint8Array(0), view: new DataView(new ArrayBuffer(0)), start: 0, end: -1 };
+const NO_WINDOW: Window = new Window(new Uint8Array(0), 0, -1);
 
 /**
  * Elements over a stretch of an {@link ArrayMemory}. Positions are bytes from the start of the stretch; element k
@@ -71,12 +83,17 @@ export class MemoryStore implements ElementStore {
     this.length = byteLength < itemsize ? 0 : Math.floor((byteLength - itemsize) / unit) + 1;
     const { maxWindow } = memory;
     this.whole = byteLength <= maxWindow;
+    if (this.whole) {
+      this.#step = maxWindow;
+      this.scattered = false;
+      return;
+    }
     // Windows overlap by half, so that every element that starts in the first half of one lies within it.
     const half = Math.floor(maxWindow / 2);
     // A power of two divides every step, so that windows do not change how elements are aligned.
     const grain = GRAINS.find((size) => size <= half) ?? 1;
     this.#step = Math.max(1, half - (half % grain));
-    this.scattered = !this.whole && itemsize > maxWindow - this.#step + 1;
+    this.scattered = itemsize > maxWindow - this.#step + 1;
   }
 
   /** Made when an element is first asked for: many arrays are only passed on, or used through `data`. */
@@ -188,8 +205,7 @@ export class MemoryStore implements ElementStore {
   }
 
   #open(start: number, end: number): Window {
-    const bytes = this.memory.bytes(this.origin + start, end - start);
-    return { bytes, view: new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength), start, end };
+    return new Window(this.memory.bytes(this.origin + start, end - start), start, end);
   }
 
   #gather(pos: number): DataView {

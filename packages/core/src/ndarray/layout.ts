@@ -68,13 +68,39 @@ export function layoutOver(init: NDArrayInit): Layout {
   return layoutIn(memory, type, { shape, strides: all, position: offset });
 }
 
-/** The most common case, an array without gaps, whose extent needs no search: half the time of making a small array. */
-function layoutPacked({ memory, shape: given, order = 'C', offset = 0 }: NDArrayInit, type: DType): Layout {
+/**
+ * What arrays without gaps of one type and shape have in common: checked and frozen once, shared by all of them.
+ * Making an array of a form takes a third of the time of laying it out by itself.
+ */
+export interface PackedForm {
+  readonly type: DType;
+  readonly shape: readonly number[];
+  readonly strides: readonly number[];
+  readonly elementStrides: readonly number[];
+  readonly size: number;
+  readonly nbytes: number;
+}
+
+/** @throws INVALID_ARGUMENT for impossible shapes */
+export function packedForm(type: DType, given: readonly number[], order: Order): PackedForm {
   const { itemsize } = type;
   const shape = checkShape(given, Math.max(1, itemsize));
   const strides = Object.freeze(packedStrides(shape, itemsize, order));
+  const unit = Math.max(1, itemsize);
+  const elementStrides = Object.freeze(strides.map((stride) => stride / unit));
   const size = sizeOf(shape);
-  const end = offset + size * itemsize;
+  return { type, shape, strides, elementStrides, size, nbytes: size * itemsize };
+}
+
+/** The most common case, an array without gaps, whose extent needs no search: half the time of making a small array. */
+function layoutPacked({ memory, shape, order = 'C', offset = 0 }: NDArrayInit, type: DType): Layout {
+  return layoutOfForm(packedForm(type, shape, order), memory, offset);
+}
+
+/** Lays an array of a form over a memory. @throws INVALID_ARGUMENT where it does not fit */
+export function layoutOfForm(form: PackedForm, memory: ArrayMemory, offset: number): Layout {
+  const { type, shape, strides, elementStrides, size, nbytes } = form;
+  const end = offset + nbytes;
   if (!Number.isSafeInteger(offset) || offset < 0 || !(end <= memory.byteLength)) {
     throw invalid(
       `bytes ${offset} to ${end} of a ${type.name} array [${shape.join(', ')}] leave a memory of ${memory.byteLength}`,
@@ -82,15 +108,14 @@ function layoutPacked({ memory, shape: given, order = 'C', offset = 0 }: NDArray
       memory.byteLength,
     );
   }
-  const unit = Math.max(1, itemsize);
   return {
-    store: new MemoryStore(memory, type, offset, end - offset, unit),
+    store: new MemoryStore(memory, type, offset, nbytes, Math.max(1, type.itemsize)),
     type,
     shape,
     strides,
     position: 0,
     size,
-    elementStrides: Object.freeze(strides.map((stride) => stride / unit)),
+    elementStrides,
     elementOffset: 0,
   };
 }

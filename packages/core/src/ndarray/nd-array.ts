@@ -15,10 +15,12 @@ import { type Geometry, resolveIndex, Slice, type SliceSpec, sliceGeometry } fro
 import {
   fieldLayout,
   type Layout,
+  layoutOfForm,
   layoutOver,
   makeLayout,
   type NDArrayInit,
   type NDArrayOptions,
+  type PackedForm,
   touchedBytes,
   viewLayout,
 } from './layout.ts';
@@ -99,6 +101,11 @@ export class NDArray implements ArraySource {
    */
   static over(memory: ArrayMemory, dtype: DTypeLike, shape: readonly number[], options: NDArrayOptions = {}): NDArray {
     return new NDArray({ ...options, memory, dtype, shape });
+  }
+
+  /** @internal As `over`, for a type and shape that were checked before. */
+  static ofForm(form: PackedForm, memory: ArrayMemory): NDArray {
+    return new NDArray({ layout: layoutOfForm(form, memory, 0) });
   }
 
   /**

@@ -69,6 +69,8 @@ export class FileWindows {
   /** Stretches laid into buffers of others: given back when the file is closed, or they would hold its disk space. */
   readonly stretches: Set<FixedStretch> = new Set();
 
+  /** The longest stretch of one window: that starts at a page, and so may need up to a page more. */
+  readonly maxWindow: number;
   readonly #cell: number;
 
   /** @param shared - stores reach the file; else they stay in private pages */
@@ -78,6 +80,7 @@ export class FileWindows {
     this.#fd = fd;
     this.file = file;
     this.#flags = shared ? MAP_SHARED : MAP_PRIVATE;
+    this.maxWindow = maxWindowLength() - sys.pageSize;
   }
 
   get shared(): boolean {
@@ -205,8 +208,7 @@ export class MappedMemory implements ArrayMemory {
     this.#access = access;
     this.byteLength = length;
     this.writable = access !== 'read';
-    // A window starts at a page, so the stretch may need up to a page more.
-    this.maxWindow = Math.min(length, maxWindowLength() - windows.sys.pageSize);
+    this.maxWindow = Math.min(length, windows.maxWindow);
   }
 
   get closed(): boolean {

@@ -1,15 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, it, test } from 'vitest';
-import { MmapDict } from '../../src/dict/index.ts';
+import { type GrowableArray, MmapDict } from '../../src/dict/index.ts';
 import type { DictOptions } from '../../src/dict/options.ts';
 import { isMmdError } from '../../src/errors.ts';
 import { maybeArray, parseArray } from '../../src/format/array-value.ts';
 import type { ValueCodec } from '../../src/format/index.ts';
 import { parseMasked } from '../../src/format/masked-value.ts';
 import { ValueReader } from '../../src/format/value-reader.ts';
-import { MaskedArray, ndarray } from '../../src/ndarray/index.ts';
+import { MaskedArray, NDArray, ndarray } from '../../src/ndarray/index.ts';
 import { dump } from '../../src/pickle/index.ts';
-import { MemoryFile } from '../../src/storage/index.ts';
+import { MemoryDisk, MemoryFile } from '../../src/storage/index.ts';
 import { pickleValues } from '../../src/testing/index.ts';
 
 /** A codec that claims nothing: with one of the user's in the list, every value is read the long way. */
@@ -47,6 +47,12 @@ function fileOf(values: readonly unknown[]): Uint8Array {
   return copy.toBytes();
 }
 
+/** Bytes of the first entries. */
+function entriesOf(dict: MmapDict, count: number): number {
+  const { place } = dict.core.find(`k${count - 1}`)!;
+  return place.offset + 9 + place.frameLength - 24;
+}
+
 /** Sizes around every border that the short way has. */
 const SIZES = [0, 1, 17, 18, 200, 245, 246, 247, 256, 400, 480, 500, 512, 4080, 4090, 4096, 5000];
 
@@ -74,26 +80,90 @@ describe('a value is the same on the short and on the long way', () => {
     for (const [i, value] of values.entries()) expect(dict.get(`k${i}`)).toEqual(value);
   });
 
-  it('for entries with any byte changed: the same value, or the same error at the same offset', () => {
-    const record = { seq: 77, time: 1.5, sensor: 's1', ok: true, list: [1, null, 2n ** 70n] };
-    const bytes = fileOf([record, 'numpy', new Uint8Array(30), ndarray(new Float64Array(2)), 12]);
-    const end = bytes.length;
-    for (let i = 24; i < end; i++) {
-      for (const change of [0x01, 0x80, 0xff]) {
-        const damaged = bytes.slice();
-        damaged[i] = damaged[i]! ^ change;
-        let short: MmapDict;
-        let long: MmapDict;
-        try {
-          short = open(damaged);
-          long = open(damaged, { codecs: [nobody] });
-        } catch (error) {
-          if (!isMmdError(error)) throw error;
-          continue;
+  it.each([0, 70])(
+    'for entries with any byte changed: the same value, or the same error at the same offset (%i more keys)',
+    (more) => {
+      const record = { seq: 77, time: 1.5, sensor: 's1', ok: true, list: [1, null, 2n ** 70n] };
+      const values = [
+        record,
+        'numpy',
+        new Uint8Array(30),
+        ndarray(new Float64Array(2)),
+        ndarray(new Float64Array(2)),
+        12,
+      ];
+      const bytes = fileOf([...values, ...new Array<number>(more).fill(1)]);
+      const end = 24 + entriesOf(open(bytes), values.length);
+      for (let i = 24; i < end; i++) {
+        for (const change of [0x01, 0x80, 0xff]) {
+          const damaged = bytes.slice();
+          damaged[i] = damaged[i]! ^ change;
+          let short: MmapDict;
+          let long: MmapDict;
+          try {
+            short = open(damaged);
+            long = open(damaged, { codecs: [nobody] });
+          } catch (error) {
+            if (!isMmdError(error)) throw error;
+            continue;
+          }
+          // The fourth before the fifth, so that its head is known.
+          for (const key of values.keys()) expect(outcome(short, `k${key}`)).toEqual(outcome(long, `k${key}`));
         }
-        for (let key = 0; key < 5; key++) expect(outcome(short, `k${key}`)).toEqual(outcome(long, `k${key}`));
       }
+    },
+  );
+
+  it.each([0, 70])('for arrays of any type, shape, order and size (%i more keys)', (more) => {
+    const shapes = [[], [0], [3], [2, 3], [1, 0, 2], [40, 16], [600]];
+    const arrays = ['i1', '<f8', '>f8', 'S3', 'M8[ns]', '?', 'c16', "[('a', '<i4'), ('b', '>u2', (2,))]"].flatMap(
+      (dtype) =>
+        shapes.flatMap((shape) => (['C', 'F'] as const).map((order) => NDArray.zeros(shape, dtype, { order }))),
+    );
+    const bytes = fileOf([...arrays, ...arrays, ...new Array<number>(more).fill(1)]);
+    const short = open(bytes);
+    const long = open(bytes, { codecs: [nobody] });
+    for (let i = 0; i < arrays.length * 2; i++) {
+      const [array, expected] = [short.get(`k${i}`), long.get(`k${i}`)] as [NDArray, NDArray];
+      for (const each of [
+        'dtype',
+        'shape',
+        'strides',
+        'offset',
+        'order',
+        'size',
+        'nbytes',
+        'byteOffset',
+        'byteStrides',
+        'writable',
+        'aligned',
+      ] as const)
+        expect(array[each]).toEqual(expected[each]);
+      expect(array.memory.byteLength).toBe(expected.memory.byteLength);
+      expect(array.toNested()).toEqual(expected.toNested());
     }
+  });
+
+  it('for arrays that others write to, replace, delete or grow', () => {
+    const disk = new MemoryDisk();
+    const writer = MmapDict.over(disk.open('d', 'create-new'));
+    const values = new Float64Array([1, 2]);
+    writer
+      .set('a', values)
+      .set('b', values)
+      .set('grows', { arraySource: true, dtype: 'f8', shape: [0, 2], capacity: 4 });
+    const reader = MmapDict.over(disk.open('d', 'r'));
+    const array = reader.get('a') as NDArray;
+    expect(array.toNested()).toEqual([1, 2]);
+    (writer.get('a') as NDArray).set(0, 5);
+    expect(array.toNested()).toEqual([5, 2]);
+    writer.set('b', new Float64Array([7, 8]));
+    expect((reader.get('b') as NDArray).toNested()).toEqual([7, 8]);
+    writer.delete('a');
+    expect(reader.get('a')).toBeUndefined();
+    (writer.get('grows') as GrowableArray).append(values);
+    expect((reader.get('grows') as NDArray).toNested()).toEqual([[1, 2]]);
+    expect(() => (reader.get('b') as NDArray).set(0, 1)).toThrow(expect.objectContaining({ code: 'READ_ONLY' }));
   });
 
   it('where options of the user mark or limit values', () => {

@@ -1,0 +1,151 @@
+/**
+ * The direct way to values that are small, and to arrays whose head was seen before: one positional read into one
+ * buffer, from which they are decoded.
+ *
+ * It decides nothing: whatever is not plain sailing (other arrays, errors, a file that changed meanwhile) is left to the
+ * way through views and codecs, which starts anew.
+ *
+ * @module
+ */
+
+import { ARRAY_END_SIZE, ArrayHeads, isArrayEnd } from '../format/array-heads.ts';
+import { maybeArray } from '../format/array-value.ts';
+import { CODECS, type ValueCodec } from '../format/codecs.ts';
+import { ENTRY_HEAD_SIZE, ENTRY_TAIL_SIZE, FRAME_SIZE, LIVE } from '../format/layout.ts';
+import { ValueReader } from '../format/value-reader.ts';
+import { NDArray } from '../ndarray/index.ts';
+import { Decoder } from '../pickle/index.ts';
+import type { MapAccess } from '../storage/storage-file.ts';
+import type { DictStore } from './store.ts';
+
+/** The answer for a key that has to be read the long way. */
+export const ELSEWHERE: unique symbol = Symbol('elsewhere');
+
+/** Bytes of a value and its tail that are read to be decoded. */
+const SMALL = 4096;
+/** Most are no longer than this: it is read whole, which costs less than a view of the right length. */
+const SHORT = 256;
+/** What stands behind an array's data: the end of its value, and the entry's tail. */
+const ENDING = ARRAY_END_SIZE + ENTRY_TAIL_SIZE;
+
+/** Reads values of one dict. */
+export class DirectValues {
+  readonly #store: DictStore;
+  readonly #access: MapAccess;
+  /** False where the user's codecs or options might see a difference. */
+  readonly #usable: boolean;
+  readonly #decoder: Decoder;
+  readonly #buffer = new Uint8Array(SMALL);
+  readonly #short: Uint8Array = this.#buffer.subarray(0, SHORT);
+  /** Made for the first array. */
+  #heads: ArrayHeads | undefined;
+  #ending: Uint8Array | undefined;
+  /** A user's function that is called while decoding may get another value. */
+  #busy = false;
+
+  constructor(store: DictStore, codecs: readonly ValueCodec[], access: MapAccess) {
+    const { load } = store.options;
+    this.#store = store;
+    this.#access = access;
+    // Copied payloads count for a budget, borrowed ones do not; marked strings refer to the input.
+    this.#usable = codecs === CODECS && load.lossless !== true && load.limits === undefined;
+    this.#decoder = new Decoder({ ...load, borrow: false });
+  }
+
+  /** The value; `undefined` where there is no such key; or {@link ELSEWHERE}. */
+  get(key: string): unknown {
+    const store = this.#store;
+    if (!this.#usable || this.#busy) return ELSEWHERE;
+    store.refresh();
+    // What a journal says of row counts, and so of entries, counts as stored: views know.
+    if (store.journal !== undefined) return ELSEWHERE;
+    const slot = store.findKnown(key);
+    if (slot >= 0) {
+      const { catalog } = store;
+      const keyLength = catalog.keyLength(slot);
+      const length = catalog.frameLength(slot) - 2 - keyLength;
+      return this.#value(catalog.offset(slot) + ENTRY_HEAD_SIZE + keyLength, length);
+    }
+    const { base } = store;
+    if (base === undefined || store.removed.has(key)) return undefined;
+    const place = base.find(key);
+    if (place === undefined) return undefined;
+    if (place === 'torn') return ELSEWHERE;
+    const toValue = ENTRY_HEAD_SIZE + place.keyLength;
+    const { window, windowLength } = base;
+    const end = FRAME_SIZE + place.frameLength - ENTRY_TAIL_SIZE;
+    const have = Math.min(windowLength, end);
+    if (maybeArray(window, toValue, have)) {
+      return this.#array(window, toValue, windowLength, place.offset + toValue, end - toValue);
+    }
+    if (end <= windowLength) return this.#decode(window, toValue, end);
+    return this.#value(place.offset + toValue, end - toValue + ENTRY_TAIL_SIZE);
+  }
+
+  /** The value at file offset `offset` that has, with its entry's tail, `length` bytes. */
+  #value(offset: number, length: number): unknown {
+    const { file } = this.#store;
+    const short = this.#short;
+    let have = file.read(offset, short);
+    if (have < length && have < SHORT) return ELSEWHERE;
+    const end = length - ENTRY_TAIL_SIZE;
+    if (maybeArray(short, 0, Math.min(have, end))) return this.#array(short, 0, have, offset, end);
+    const buffer = this.#buffer;
+    if (length > SHORT) {
+      if (length > SMALL) return ELSEWHERE;
+      have += file.read(offset + SHORT, buffer.subarray(SHORT, length));
+    }
+    return have < length || buffer[length - 2] !== LIVE ? ELSEWHERE : this.#decode(buffer, 0, end);
+  }
+
+  /**
+   * The array whose value begins in `bytes[start, available)`, which may hold more than the value.
+   * @param offset - its file offset
+   * @param length - its bytes
+   */
+  #array(bytes: Uint8Array, start: number, available: number, offset: number, length: number): unknown {
+    const { file } = this.#store;
+    const have = Math.min(available, start + length);
+    const heads = (this.#heads ??= new ArrayHeads());
+    try {
+      const head =
+        heads.find(bytes, start, have) ??
+        heads.learn(bytes, start, have, this.#reader(bytes, start, have, offset, length));
+      if (head === undefined || head.valueLength !== length) return ELSEWHERE;
+      let ending = bytes;
+      let at = start + length - ARRAY_END_SIZE;
+      if (at + ENDING > available) {
+        ending = this.#ending ??= new Uint8Array(ENDING);
+        if (file.read(offset + length - ARRAY_END_SIZE, ending) !== ENDING) return ELSEWHERE;
+        at = 0;
+      }
+      if (!isArrayEnd(ending, at) || ending[at + ARRAY_END_SIZE + 6] !== LIVE) return ELSEWHERE;
+      const { form } = head;
+      const array = NDArray.ofForm(form, file.map(offset + head.bytes.length, form.nbytes, this.#access));
+      return this.#store.unchanged() ? array : ELSEWHERE;
+    } catch {
+      return ELSEWHERE;
+    }
+  }
+
+  #reader(bytes: Uint8Array, start: number, have: number, offset: number, length: number): ValueReader {
+    return new ValueReader(offset, length, (pos, count) => {
+      if (start + pos + count <= have) return bytes.subarray(start + pos, have);
+      const more = new Uint8Array(count);
+      return more.subarray(0, this.#store.file.read(offset + pos, more));
+    });
+  }
+
+  #decode(bytes: Uint8Array, start: number, end: number): unknown {
+    this.#busy = true;
+    try {
+      const value = this.#decoder.loadEntry(bytes, start, end);
+      return this.#store.unchanged() ? value : ELSEWHERE;
+    } catch {
+      // The long way meets the same error, and knows where.
+      return ELSEWHERE;
+    } finally {
+      this.#busy = false;
+    }
+  }
+}
