@@ -162,6 +162,8 @@ export class BaseIndex {
   #entryAt(offset: number, length: number): EntryPlace | undefined | 'torn' {
     const { bytes, entry: head } = this.#scratch!;
     const { file } = this.#in;
+    // The block has not proved itself yet: the offset may be any.
+    if (!(offset < this.footer.end)) return 'torn';
     const count = file.read(offset, head);
     if (count < ENTRY_HEAD_SIZE || head[0] !== 0x95 || head[9] !== 0x8c) return 'torn';
     if (head[10] !== length || count < ENTRY_HEAD_SIZE + length) return undefined;

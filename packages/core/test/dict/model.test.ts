@@ -162,6 +162,22 @@ describe('the tail index', () => {
   });
 });
 
+test('a tail index with any one byte inverted changes nothing that is read', () => {
+  const file = MemoryFile.of();
+  const whole = MmapDict.over(file);
+  whole.update(Array.from({ length: 64 }, (_, i): [string, number] => [`key ${i}`, i]));
+  const indexed = MemoryFile.of(file.toBytes());
+  MmapDict.over(indexed).set('one more', 1).close();
+  const bytes = indexed.toBytes();
+  const { end } = MmapDict.over(MemoryFile.of(bytes)).core.store.base!.footer;
+  for (let offset = end + 80; offset < bytes.length - 20; offset++) {
+    const damaged = bytes.slice();
+    damaged[offset]! ^= 0xff;
+    const dict = MmapDict.over(MemoryFile.of(damaged), { mode: 'r' });
+    for (let i = 0; i < 66; i += offset % 7 === 0 ? 1 : 9) expect(dict.get(`key ${i}`)).toBe(i < 64 ? i : undefined);
+  }
+});
+
 describe('appends cost the same however many there were', () => {
   test('10,000 appends of one small value read and write no more each, and make no more calls', () => {
     const disk = new MemoryDisk();
