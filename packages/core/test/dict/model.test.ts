@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { MmapDict } from '../../src/dict/index.ts';
 import { NDArray, ndarray } from '../../src/ndarray/index.ts';
-import { MemoryDisk, type MemoryFile } from '../../src/storage/index.ts';
+import { MemoryDisk, MemoryFile } from '../../src/storage/index.ts';
 
 /** A dict and the Map that it must equal. */
 interface Real {
