@@ -326,15 +326,23 @@ function extremeComplex(layout: Layout, store: MemoryStore, least: boolean, mach
   const half = type.itemsize / 2;
   // The kernel tells of each block its best real part, and of NaN: few blocks need to be looked at.
   const use = (results: ArrayBuffer, blocks: number, rest: Uint8Array, taken: Uint8Array): void => {
-    const lanes = new parts(results) as NumberArray;
-    for (let block = 0; block < blocks; block += 1) {
-      const at = block * apart(half);
-      const odd = new Int32Array(results, block * RESULT_BYTES + RESULT_BYTES / 2, 4).some((lane) => lane !== 0);
-      const best = (least ? Math.min : Math.max)(lanes[at] as number, lanes[at + (half === 4 ? 2 : 0)] as number);
-      if (seen > 0 && !odd && (least ? best > re : best < re)) continue;
-      add(new parts(copyOf(type, taken.subarray(block * BLOCK_BYTES, (block + 1) * BLOCK_BYTES))) as NumberArray);
+    const [lanes, suspicions] = [new parts(results) as NumberArray, new Int32Array(results)];
+    const look = (bytes: Uint8Array): void => add(new parts(copyOf(type, bytes)) as NumberArray);
+    const gap = taken.length / 2;
+    const odd = (block: number): boolean =>
+      suspicions.subarray(block * 8 + 4, block * 8 + 8).some((lane) => lane !== 0);
+    if (Array.from({ length: blocks }, (_, block) => odd(block)).includes(true)) look(taken);
+    else {
+      for (let block = 0; block < blocks; block += 1) {
+        const at = block * apart(half);
+        const best = (least ? Math.min : Math.max)(lanes[at] as number, lanes[at + (half === 4 ? 2 : 0)] as number);
+        if (seen > 0 && (least ? best > re : best < re)) continue;
+        const [start, end] = [block * BLOCK_BYTES, Math.min(gap, (block + 1) * BLOCK_BYTES)];
+        look(taken.subarray(start, end));
+        look(taken.subarray(gap + start, gap + end));
+      }
     }
-    if (rest.length > 0) add(new parts(copyOf(type, rest)) as NumberArray);
+    if (rest.length > 0) look(rest);
   };
   if (machine?.run(least ? 'min' : 'max', `f${half}`, layout, store, false, use) !== true) {
     forEachSpan(layout, store, parts, add as (span: unknown) => void);

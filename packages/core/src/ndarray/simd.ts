@@ -14,9 +14,9 @@ import type { Layout } from './layout.ts';
 import { forEachRun } from './shapes.ts';
 import { unordered } from './spans.ts';
 import { readRun } from './transfer.ts';
-import { EXPORT, kernelModule, RESULT_BYTES, STRIDE } from './wasm-kernels.ts';
+import { EXPORT, kernelModule, STRIDE } from './wasm-kernels.ts';
 
-/** Results of kernels, from address 0: {@link RESULT_BYTES} a block. */
+/** Results of kernels, from address 0: `RESULT_BYTES` a block. */
 const OUT_BYTES = 64 * 1024;
 /** Copies: large enough for the processor's block copy to reach its speed, small enough to stay in a second-level cache. */
 const COPY_BYTES = 256 * 1024;
@@ -40,19 +40,19 @@ const SPARE_BYTES: number = 2 ** 21 + 2 * WASM_PAGE;
  * What one call of a kernel takes: its results must fit {@link OUT_BYTES}. V8 compiles a kernel for speed once it has run for
  * a while, and uses that from the next call on, so that the first gigabyte must not be one call.
  */
-const CALL_BYTES: number = 2 ** 21;
+const CALL_BYTES: number = 2 ** 22;
 /** Bytes of a vector: the second of a result tells of NaN. */
 const VECTOR = 16;
-/** Bytes that share a result. */
-export const BLOCK_BYTES: number = 32 * 1024;
+/** Bytes at each of the two places that share a result. */
+export const BLOCK_BYTES: number = 16 * 1024;
 /** Below this, starting the kernels costs more than they spare. */
 export const MIN_SIMD_BYTES: number = 256 * 1024;
 
-type Kernel = (start: number, end: number, block: number, out: number) => void;
+type Kernel = (start: number, end: number, block: number, out: number, gap: number) => void;
 
 /**
- * What a kernel leaves: {@link RESULT_BYTES} for each block of the elements it took, as they stand in memory, and the last
- * elements, fewer than {@link STRIDE} bytes, which it did not take.
+ * What a kernel leaves: `RESULT_BYTES` for each block of the elements it took, as they stand in memory (block by block of both
+ * halves), and the last elements, fewer than twice {@link STRIDE} bytes, which it did not take.
  */
 export type UseBlocks = (results: ArrayBuffer, blocks: number, rest: Uint8Array, taken: Uint8Array) => void;
 
@@ -119,15 +119,17 @@ export class SimdMachine {
       const { buffer } = this.#memory;
       const suspicion = new Int32Array(buffer, VECTOR, 4);
       this.#walk(layout, store, (at, length) => {
-        const end = at + length - (length % STRIDE);
-        for (let from = at; from < end; from += CALL_BYTES) {
-          const to = Math.min(end, from + CALL_BYTES);
-          kernel(from, to, whole ? to - from : BLOCK_BYTES, 0);
-          if (sure !== undefined && suspicion.some((lane) => lane !== 0)) sure(from, to, to - from, VECTOR);
-          const blocks = whole ? 1 : Math.ceil((to - from) / BLOCK_BYTES);
-          use(buffer, blocks, NOTHING, new Uint8Array(buffer, from, to - from));
+        const end = at + length;
+        let from = at;
+        while (end - from >= 2 * STRIDE) {
+          const half = Math.floor(Math.min(end - from, CALL_BYTES) / 2);
+          const gap = half - (half % STRIDE);
+          kernel(from, from + gap, whole ? gap : BLOCK_BYTES, 0, gap);
+          if (sure !== undefined && suspicion.some((lane) => lane !== 0)) sure(from, from + gap, gap, VECTOR, gap);
+          use(buffer, whole ? 1 : Math.ceil(gap / BLOCK_BYTES), NOTHING, new Uint8Array(buffer, from, 2 * gap));
+          from += 2 * gap;
         }
-        if (length % STRIDE > 0) use(buffer, 0, new Uint8Array(buffer, end, length % STRIDE), NOTHING);
+        if (from < end) use(buffer, 0, new Uint8Array(buffer, from, end - from), NOTHING);
       });
     } finally {
       this.#busy = false;

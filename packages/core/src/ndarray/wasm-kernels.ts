@@ -2,10 +2,11 @@
  * sum, min and max as SIMD loops: eight vectors a turn, put together by twos and then into four, so that no addition waits for
  * another and all stay in registers (with eight to add into, V8 moves them about: twice the time in cache).
  *
- * Every kernel is `run(start, end, block, out)`: it reads the bytes `[start, end)` of the memory, which may stand at
- * any address, in blocks of `block` bytes (all multiples of {@link STRIDE}), and stores two vectors (32 bytes) a block
- * at `out`: the combination of the elements, whose lanes the caller puts together, and for min and max of floats one that
- * is not zero where there may have been a NaN. A name with `>` before the type reads the other byte order than this machine's.
+ * Every kernel is `run(start, end, block, out, gap)`: it reads the bytes `[start, end)` and `[start + gap, end + gap)` of the
+ * memory, which may stand at any address, in blocks of `block` bytes of each (all multiples of {@link STRIDE}), and stores
+ * two vectors (32 bytes) a block at `out`: the combination of the elements, whose lanes the caller puts together, and for min
+ * and max of floats one that is not zero where there may have been a NaN. Two places at once, half a megabyte and more apart,
+ * keep the memory busier than one: 5 % faster. A name with `>` before the type reads the other byte order than this machine's.
  *
  * @module
  */
@@ -30,14 +31,14 @@ import {
   type WasmFunction,
 } from './wasm-assembler.ts';
 
-/** Kernels take multiples of this many bytes. */
-export const STRIDE = 128;
+/** Kernels take multiples of this many bytes, at each of the two places. */
+export const STRIDE = 64;
 
 /** What a kernel leaves for a block. */
 export const RESULT_BYTES = 32;
 
-const [START, END, BLOCK, OUT] = [0, 1, 2, 3];
-const [STOP, T, U, NAN, X, TOTAL] = [4, 5, 6, 7, 8, 12];
+const [START, END, BLOCK, OUT, GAP] = [0, 1, 2, 3, 4];
+const [STOP, OTHER, T, U, NAN, X, TOTAL] = [5, 6, 7, 8, 9, 10, 14];
 /** What was loaded, four at a time. */
 const XS = [X, X + 1, X + 2, X + 3] as const;
 const TOTALS = [TOTAL, TOTAL + 1, TOTAL + 2, TOTAL + 3] as const;
@@ -193,19 +194,23 @@ function build({ width, convert = [], direct, combine, begin, hasNaN }: KernelRo
       ? simdAt(direct, offset)
       : [simdAt(width === 8 ? 'v128.load64_zero' : 'v128.load', offset), swapped ?? [], convert];
   const into = (to: number, from: number): Code => [combine(to, from), set(to)];
-  const half = (first: number, [a, b]: readonly [number, number]): Code => [
-    XS.map((local, i): Code => [get(START), load((first + i) * width), set(local)]),
+  const take = (place: number, [a, b]: readonly [number, number]): Code => [
+    XS.map((local, i): Code => [get(place), load(i * width), set(local)]),
     hasNaN === undefined ? [] : [hasNaN, get(NAN), simd('v128.or'), set(NAN)],
     [into(X, X + 1), into(X + 2, X + 3), into(a, X), into(b, X + 2)],
   ];
-  const turn: Code = [half(0, [TOTAL, TOTAL + 1]), half(4, [TOTAL + 2, TOTAL + 3])];
+  const turn: Code = [
+    [get(START), get(GAP), ADD, set(OTHER)],
+    [take(START, [TOTAL, TOTAL + 1]), take(OTHER, [TOTAL + 2, TOTAL + 3])],
+    [get(START), i32(XS.length * width), ADD, set(START)],
+  ];
   return loopWhile([
     // stop = min(start + block, end)
     [get(START), get(BLOCK), ADD, set(STOP)],
     [get(STOP), get(END), get(STOP), get(END), LESS, SELECT, set(STOP)],
     [ZERO, set(NAN)],
     TOTALS.map((total): Code => [begin === 'zero' ? ZERO : [get(START), load(0)], set(total)]),
-    loopWhile([turn, get(START), i32(8 * width), ADD, set(START), get(START), get(STOP), LESS]),
+    loopWhile([turn, get(START), get(STOP), LESS]),
     [into(TOTAL, TOTAL + 1), into(TOTAL + 2, TOTAL + 3), into(TOTAL, TOTAL + 2)],
     [get(OUT), get(TOTAL), simdAt('v128.store', 0)],
     [get(OUT), get(NAN), simdAt('v128.store', 16)],
@@ -228,7 +233,7 @@ export function kernelModule(name: string): Uint8Array | undefined {
   if (row === undefined) return undefined;
   const itemsize = Number(row.type.slice(1));
   const code = build(row, name.includes('>') && itemsize > 1 ? turn(itemsize) : undefined);
-  const locals = [I32, ...new Array<number>(TOTAL + TOTALS.length - T).fill(V128)];
-  const kernel: WasmFunction = { name: EXPORT, parameters: [I32, I32, I32, I32], locals, code };
+  const locals = [I32, I32, ...new Array<number>(TOTAL + TOTALS.length - T).fill(V128)];
+  const kernel: WasmFunction = { name: EXPORT, parameters: [I32, I32, I32, I32, I32], locals, code };
   return assemble([kernel]);
 }

@@ -10,13 +10,22 @@ import type { DataRange, StorageFile } from '../storage/storage-file.ts';
 import { errnoError } from './errno.ts';
 import type { Syscalls } from './syscalls.ts';
 
-const { EINTR, ENXIO, EINVAL, ENOSYS, EOPNOTSUPP, EXDEV, EBADF, EPERM, ETXTBSY } = constants.errno;
+const { EINTR, ENXIO, EINVAL, ENOSYS, ENOTTY, EOPNOTSUPP, EXDEV, EBADF, EPERM, ETXTBSY } = constants.errno;
 
 /** What a filesystem answers that cannot do a thing at all; then there is another way. */
 export const UNSUPPORTED: ReadonlySet<number> = new Set([-ENOSYS, -EOPNOTSUPP, -EINVAL]);
 
-/** What copy_file_range answers for a pair of files that only reading and writing can copy. */
-const NOT_COPYABLE: ReadonlySet<number> = new Set([...UNSUPPORTED, -EXDEV, -EBADF, -EPERM, -ETXTBSY]);
+/** What sharing blocks and copy_file_range answer for a pair of files that only reading and writing can copy. */
+const NOT_COPYABLE: ReadonlySet<number> = new Set([...UNSUPPORTED, -ENOTTY, -EXDEV, -EBADF, -EPERM, -ETXTBSY]);
+
+/** Only whole blocks can be shared. Where they are larger the system refuses. */
+const BLOCK = 4096;
+
+/**
+ * File systems (their numbers in statfs) where copy_file_range spares the way through this machine: NFS, CIFS, SMB 2, FUSE, Ceph,
+ * Lustre. On others the kernel copies 64 KiB at a time, which is slower than reading and writing, and leaves pages of that size.
+ */
+const REMOTE: ReadonlySet<number> = new Set([0x6969, 0xff534d42, 0xfe534d42, 0x65735546, 0x00c36400, 0x0bd00bd0]);
 
 const ZEROS = 2 ** 20;
 const COPY_STEP = 2 ** 30;
@@ -49,7 +58,7 @@ export function findData(sys: Syscalls, file: DescribedFile, offset: number, sto
   return ranges;
 }
 
-/** Copies a stretch that lies inside the source, in the kernel where it can; holes stay holes. */
+/** Copies a stretch that lies inside the source; shares blocks where the file system can; holes stay holes. */
 export function copyExtents(
   sys: Syscalls,
   source: DescribedFile,
@@ -57,13 +66,14 @@ export function copyExtents(
   target: DescribedFile,
   offset: number,
   length: number,
+  buffer?: Uint8Array,
 ): void {
   const shift = offset - sourceOffset;
   const end = sourceOffset + length;
   let at = sourceOffset;
   for (const range of source.dataRanges(sourceOffset, end)) {
     clear(target, at + shift, range.offset - at);
-    copyData(sys, source, range.offset, target, range.offset + shift, range.end - range.offset);
+    copyData(sys, source, range.offset, target, range.offset + shift, range.end - range.offset, buffer);
     at = range.end;
   }
   clear(target, at + shift, end - at);
@@ -77,9 +87,21 @@ function copyData(
   target: DescribedFile,
   offset: number,
   length: number,
+  buffer?: Uint8Array,
 ): void {
+  const head = (BLOCK - (sourceOffset % BLOCK)) % BLOCK;
+  const blocks = length - head - ((length - head) % BLOCK);
+  if ((offset - sourceOffset) % BLOCK === 0 && blocks > 0) {
+    if (shareBlocks(sys, source, sourceOffset + head, target, offset + head, blocks)) {
+      copyThroughMemory(source, sourceOffset, target, offset, head, buffer);
+      const done = head + blocks;
+      copyThroughMemory(source, sourceOffset + done, target, offset + done, length - done, buffer);
+      return;
+    }
+  }
   let done = 0;
-  while (done < length) {
+  const remote = REMOTE.has(sys.filesystem(target.name));
+  while (remote && done < length) {
     const left = length - done;
     const count = sys.copyFileRange(
       source.fd,
@@ -89,11 +111,29 @@ function copyData(
       Math.min(left, COPY_STEP),
     );
     if (count > 0) done += count;
-    else if (count === 0 || NOT_COPYABLE.has(count)) {
-      copyThroughMemory(source, sourceOffset + done, target, offset + done, left);
-      return;
-    } else if (count !== -EINTR) {
+    else if (count === 0 || NOT_COPYABLE.has(count)) break;
+    else if (count !== -EINTR) {
       throw errnoError(count, `copying ${left} bytes from ${source.name}`, target.name, offset + done);
+    }
+  }
+  copyThroughMemory(source, sourceOffset + done, target, offset + done, length - done, buffer);
+}
+
+/** Makes two files share whole blocks until one of them is changed. @returns false where they cannot */
+function shareBlocks(
+  sys: Syscalls,
+  source: DescribedFile,
+  sourceOffset: number,
+  target: DescribedFile,
+  offset: number,
+  length: number,
+): boolean {
+  for (;;) {
+    const result = sys.cloneRange(source.fd, sourceOffset, target.fd, offset, length);
+    if (result === 0) return true;
+    if (NOT_COPYABLE.has(result)) return false;
+    if (result !== -EINTR) {
+      throw errnoError(result, `sharing ${length} bytes with ${source.name}`, target.name, offset);
     }
   }
 }

@@ -114,6 +114,8 @@ const FAULTY_CALLS: readonly FaultyCall[] = [
   'fsync',
   'posixFallocate',
   'fallocate',
+  'cloneRange',
+  'filesystem',
   'copyFileRange',
   'flock',
   'mmap',

@@ -298,12 +298,12 @@ export class NodeFile implements StorageFile, MappedFile {
     return findData(this.#sys, this, offset, Math.min(end, this.size()));
   }
 
-  copyFrom(source: StorageFile, sourceOffset: number, offset: number, length: number): void {
+  copyFrom(source: StorageFile, sourceOffset: number, offset: number, length: number, buffer?: Uint8Array): void {
     this.#change();
     checkRange(this.#name, offset, length);
     checkRange(source.name, sourceOffset, length);
     if (!(source instanceof NodeFile) || this.#overlaps(source, sourceOffset, offset, length)) {
-      copyThroughMemory(source, sourceOffset, this, offset, length);
+      copyThroughMemory(source, sourceOffset, this, offset, length, buffer);
       return;
     }
     const end = sourceOffset + length;
@@ -316,7 +316,7 @@ export class NodeFile implements StorageFile, MappedFile {
         found: sourceSize,
       });
     }
-    copyExtents(this.#sys, source, sourceOffset, this, offset, length);
+    copyExtents(this.#sys, source, sourceOffset, this, offset, length, buffer);
   }
 
   map(offset: number, length: number, access: MapAccess): ArrayMemory {

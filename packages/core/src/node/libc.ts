@@ -54,6 +54,7 @@ function bind(platform: PlatformConstants): Syscalls {
     posixFallocate: optional('int posix_fallocate(int, int64_t, int64_t)'),
     fallocate: optional('int fallocate(int, int, int64_t, int64_t)'),
     copyFileRange: optional('int64_t copy_file_range(int, void *, int, void *, size_t, uint32_t)'),
+    ioctl: library.func('int ioctl(int, unsigned long, ...)') as Call,
     flock: library.func('int flock(int, int)') as Call,
     schedYield: library.func('int sched_yield()') as Call,
     mmap: library.func('intptr_t mmap(intptr_t, size_t, int, int, int, int64_t)') as Call,
@@ -107,6 +108,13 @@ function bind(platform: PlatformConstants): Syscalls {
       return result < 0 ? -ENOSYS : -result;
     },
     fallocate: (fd, mode, offset, length) => (c.fallocate(fd, mode, offset, length) < 0 ? -errno() : 0),
+    cloneRange(from, sourceOffset, to, targetOffset, length) {
+      if (platform.FICLONERANGE === undefined) return -ENOSYS;
+      // struct file_clone_range: source descriptor, source offset, length, target offset.
+      const request = BigInt64Array.of(BigInt(from), BigInt(sourceOffset), BigInt(length), BigInt(targetOffset));
+      return c.ioctl(to, platform.FICLONERANGE, 'void *', request) < 0 ? -errno() : 0;
+    },
+    filesystem: (path) => attempt(() => fs.statfsSync(path).type),
     copyFileRange(from, sourceOffset, to, targetOffset, length) {
       fromOffset[0] = BigInt(sourceOffset);
       toOffset[0] = BigInt(targetOffset);

@@ -27,6 +27,8 @@ export interface PlatformConstants {
   readonly MS_SYNC: number;
   /** madvise: bring the pages of a range in. Undefined where there is no such advice. */
   readonly MADV_POPULATE_READ: number | undefined;
+  /** ioctl: share a range of blocks. Undefined where there is no such request. */
+  readonly FICLONERANGE: number | undefined;
   readonly SEEK_DATA: number;
   readonly SEEK_HOLE: number;
 }
@@ -61,6 +63,10 @@ export interface Syscalls {
   posixFallocate(fd: number, offset: number, length: number): number;
   /** Linux fallocate; -ENOSYS where there is none. */
   fallocate(fd: number, mode: number, offset: number, length: number): number;
+  /** Lets a range of `to` share the blocks of one of `from` (FICLONERANGE); -ENOSYS where there is no such call. */
+  cloneRange(from: number, fromOffset: number, to: number, toOffset: number, length: number): number;
+  /** The number of the kind of file system that a file is on (statfs), or an error. */
+  filesystem(path: string): number;
   /** copy_file_range; -ENOSYS where there is none. */
   copyFileRange(from: number, fromOffset: number, to: number, toOffset: number, length: number): number;
   flock(fd: number, operation: number): number;
@@ -98,6 +104,7 @@ const LINUX: PlatformConstants = {
   MAP_NORESERVE: 0x4000,
   MS_SYNC: 4,
   MADV_POPULATE_READ: 22,
+  FICLONERANGE: 0x4020940d,
   SEEK_DATA: 3,
   SEEK_HOLE: 4,
 };
@@ -107,6 +114,7 @@ const DARWIN: PlatformConstants = {
   MAP_NORESERVE: 0x40,
   MS_SYNC: 0x10,
   MADV_POPULATE_READ: undefined,
+  FICLONERANGE: undefined,
   SEEK_DATA: 4,
   SEEK_HOLE: 3,
 };

@@ -7,12 +7,20 @@
 import { MmdError } from '../errors.ts';
 import type { StorageFile } from './storage-file.ts';
 
-const PIECE = 1 << 20;
+/**
+ * What is read and written at a time. Writes of whole 2 MiB blocks leave 2 MiB pages in the page cache, of which fewer have to be
+ * made, and which are mapped whole later on; more would leave the processor's caches.
+ */
+export const COPY_PIECE: number = 2 ** 21;
+
+/** From here on, a target's disk is reserved before it is written. */
+const RESERVE_BYTES: number = 2 ** 20;
 
 /**
- * Copies `length` bytes through a buffer of at most 1 MiB; holes are written as zeros.
+ * Copies `length` bytes through a buffer of at most {@link COPY_PIECE}; holes are written as zeros.
  * Overlapping ranges of one file are copied as if the source range was read first.
- * @throws TRUNCATED when the source ends before
+ * @param buffer - to copy through, of any length but 0; for callers that copy often
+ * @throws TRUNCATED when the source ends before; NO_SPACE
  */
 export function copyThroughMemory(
   source: StorageFile,
@@ -20,6 +28,7 @@ export function copyThroughMemory(
   target: StorageFile,
   offset: number,
   length: number,
+  buffer: Uint8Array = new Uint8Array(Math.min(COPY_PIECE, length)),
 ): void {
   if (length === 0) return;
   const sourceSize = source.size();
@@ -31,15 +40,20 @@ export function copyThroughMemory(
       found: sourceSize,
     });
   }
-  const buffer = new Uint8Array(Math.min(PIECE, length));
+  // A file system that knows where the blocks will be need not look for them page by page (a fifth of the time on ext4).
+  if (length >= RESERVE_BYTES) target.allocate(offset, length, { keepSize: true });
   const a = source.identity();
   const b = target.identity();
   const backwards = a.dev === b.dev && a.ino === b.ino && sourceOffset < offset;
+  const piece = buffer.length;
   for (let done = 0; done < length; ) {
-    const count = Math.min(PIECE, length - done);
-    const at = backwards ? length - done - count : done;
-    const piece = buffer.subarray(0, count);
-    const got = source.read(sourceOffset + at, piece);
+    const left = length - done;
+    // Of several pieces, each is between multiples of their length in the target.
+    const whole = backwards ? (offset + left) % piece || piece : piece - ((offset + done) % piece);
+    const count = left <= piece ? left : whole;
+    const at = backwards ? left - count : done;
+    const part = count === piece ? buffer : buffer.subarray(0, count);
+    const got = source.read(sourceOffset + at, part);
     if (got !== count) {
       throw new MmdError('TRUNCATED', `${source.name}: ended while it was copied`, {
         path: source.name,
@@ -48,7 +62,7 @@ export function copyThroughMemory(
         found: got,
       });
     }
-    target.write(offset + at, piece);
+    target.write(offset + at, part);
     done += count;
   }
 }

@@ -261,11 +261,11 @@ export class MemoryFile implements StorageFile {
     return offset < stop ? [{ offset, end: stop }] : [];
   }
 
-  copyFrom(source: StorageFile, sourceOffset: number, offset: number, length: number): void {
+  copyFrom(source: StorageFile, sourceOffset: number, offset: number, length: number, buffer?: Uint8Array): void {
     this.#change();
     checkRange(this.name, offset, length);
     checkRange(source.name, sourceOffset, length);
-    copyThroughMemory(source, sourceOffset, this, offset, length);
+    copyThroughMemory(source, sourceOffset, this, offset, length, buffer);
   }
 
   map(offset: number, length: number, access: MapAccess): ArrayMemory {

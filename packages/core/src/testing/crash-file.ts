@@ -153,8 +153,8 @@ export class CrashFile implements StorageFile {
     return this.inner.dataRanges(offset, end);
   }
 
-  copyFrom(source: StorageFile, sourceOffset: number, offset: number, length: number): void {
-    this.inner.copyFrom(source instanceof CrashFile ? source.inner : source, sourceOffset, offset, length);
+  copyFrom(source: StorageFile, sourceOffset: number, offset: number, length: number, buffer?: Uint8Array): void {
+    this.inner.copyFrom(source instanceof CrashFile ? source.inner : source, sourceOffset, offset, length, buffer);
     for (let done = 0; done < length; done += PIECE) {
       const bytes = new Uint8Array(Math.min(PIECE, length - done));
       this.inner.read(offset + done, bytes);

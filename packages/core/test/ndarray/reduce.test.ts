@@ -190,6 +190,8 @@ describe('the SIMD kernels', () => {
       layout.store.set(9000, new Complex(3, -8));
       layout.store.set(9001, new Complex(-3, 8));
       expect(both()).toEqual([new Complex(-3, 8), new Complex(3, -7)]);
+      layout.store.set(size - 3000, new Complex(Number.NaN, 2));
+      expect(both()).toEqual([new Complex(Number.NaN, 2), new Complex(Number.NaN, 2)]);
       layout.store.set(9002, new Complex(1, Number.NaN));
       layout.store.set(9003, new Complex(Number.NaN, 1));
       expect(both()).toEqual([new Complex(1, Number.NaN), new Complex(1, Number.NaN)]);

@@ -188,8 +188,64 @@ describe('sparse files', () => {
   });
 });
 
+describe('copies', () => {
+  const pattern = (length: number): Uint8Array => Uint8Array.from({ length }, (_, i) => (i * 31) % 251);
+
+  it('share whole blocks where both places agree within one, and only those', () => {
+    const shared: number[][] = [];
+    const { copyFileRange } = libc();
+    const cloneRange: typeof copyFileRange = (from, fromOffset, to, toOffset, length) => {
+      shared.push([fromOffset, toOffset, length]);
+      return copyFileRange(from, fromOffset, to, toOffset, length) === length ? 0 : -1;
+    };
+    const syscalls = { ...libc(), cloneRange };
+    using source = NodeFile.open(temp.file('from'), 'a', { syscalls });
+    using target = NodeFile.open(temp.file('to'), 'a', { syscalls });
+    const bytes = pattern(50_000);
+    source.write(0, bytes);
+    target.copyFrom(source, 0, 8192, 50_000);
+    target.copyFrom(source, 100, 102_500, 40_000);
+    target.copyFrom(source, 100, 204_900, 3000);
+    target.copyFrom(source, 101, 300_000, 40_000);
+    expect(shared).toEqual([
+      [0, 8192, 49_152],
+      [4096, 106_496, 32_768],
+    ]);
+    const copy = readFileSync(target.name);
+    for (const [from, to, length] of [
+      [0, 8192, 50_000],
+      [100, 102_500, 40_000],
+      [100, 204_900, 3000],
+      [101, 300_000, 40_000],
+    ] as const) {
+      expect(Buffer.compare(copy.subarray(to, to + length), bytes.subarray(from, from + length))).toBe(0);
+    }
+  });
+
+  it.each([
+    [0, 0],
+    [128, 4096],
+    [4096, 128],
+    [3, 2 ** 21 - 1],
+  ])('of many pieces arrive whole (from %s to %s), within one file too', (from, to) => {
+    using source = NodeFile.open(temp.file('from'), 'a');
+    using target = NodeFile.open(temp.file('to'), 'a');
+    const bytes = pattern(9_000_000);
+    source.write(0, bytes);
+    const length = 8_000_001;
+    target.copyFrom(source, from, to, length);
+    const wanted = bytes.subarray(from, from + length);
+    expect(Buffer.compare(readFileSync(target.name).subarray(to), wanted)).toBe(0);
+    source.copyFrom(source, from, to, length);
+    expect(Buffer.compare(readFileSync(source.name).subarray(to, to + length), wanted)).toBe(0);
+    target.copyFrom(source, to, 7, length, new Uint8Array(1000));
+    expect(Buffer.compare(readFileSync(target.name).subarray(7, 7 + length), wanted)).toBe(0);
+  });
+});
+
 describe('a system call that fails', () => {
-  const syscalls = faultySyscalls(libc());
+  // As on NFS, where a copy is left to the server.
+  const syscalls = faultySyscalls({ ...libc(), filesystem: () => 0x6969 });
   let file: NodeFile;
   beforeEach(() => {
     syscalls.plan();
@@ -210,7 +266,7 @@ describe('a system call that fails', () => {
 
   it.each(['SHORT', 'EINTR'])('is made good when it was only %s', (errno) => {
     const other = NodeFile.open(temp.file('other'), 'a', { syscalls });
-    const fault = (call: 'pwrite' | 'pread' | 'pwritev' | 'copyFileRange'): void =>
+    const fault = (call: 'pwrite' | 'pread' | 'pwritev' | 'cloneRange' | 'copyFileRange'): void =>
       syscalls.plan({ call, nth: 0, errno, persistent: true });
     fault('pwrite');
     file.write(0, big);
@@ -238,7 +294,7 @@ describe('a system call that fails', () => {
     other.close();
   });
 
-  it.each(['pwritev', 'posixFallocate', 'copyFileRange', 'seek', 'fallocate'] as const)(
+  it.each(['pwritev', 'posixFallocate', 'cloneRange', 'copyFileRange', 'seek', 'fallocate'] as const)(
     'is done in another way where the system has no %s',
     (call) => {
       const other = NodeFile.open(temp.file('other'), 'a', { syscalls });
@@ -286,6 +342,7 @@ describe('a system call that fails', () => {
     fails('size', () => file.size());
     fails('fstat', () => file.identity());
     fails('stat', () => file.identityOfName());
+    fails('cloneRange', () => file.copyFrom(growing(other), 0, 0, 5000));
     fails('copyFileRange', () => file.copyFrom(other.size() === 0 ? growing(other) : other, 0, 0, 10));
     fails('mmap', () => file.map(0, 10, 'copy-on-write').bytes(0, 10));
     fails('rename', () => file.renameOver(temp.file('renamed')));
@@ -354,7 +411,7 @@ describe('a system call that fails', () => {
 });
 
 function growing(file: NodeFile): NodeFile {
-  file.write(0, new Uint8Array(10));
+  file.write(0, new Uint8Array(5000));
   return file;
 }
 
