@@ -18,7 +18,7 @@ const FS_READ_MAX = 2 ** 30;
 /** What goes through node:fs always: it is not hot, and Node knows the platform's struct stat and variadic open. */
 export const FS_CALLS: Pick<
   Syscalls,
-  'open' | 'close' | 'fstat' | 'stat' | 'fchmod' | 'fchown' | 'rename' | 'unlink' | 'fdatasync' | 'fsync'
+  'open' | 'close' | 'fstat' | 'stat' | 'fchmod' | 'fchown' | 'rename' | 'unlink' | 'fdatasync' | 'fsync' | 'filesystem'
 > = {
   open: (path, flags, mode) => attempt(() => fs.openSync(path, flags, mode)),
   close: (fd) => perform(() => fs.closeSync(fd)),
@@ -31,6 +31,7 @@ export const FS_CALLS: Pick<
   unlink: (path) => perform(() => fs.unlinkSync(path)),
   fdatasync: (fd) => perform(() => fs.fdatasyncSync(fd)),
   fsync: (fd) => perform(() => fs.fsyncSync(fd)),
+  filesystem: (path) => attempt(() => fs.statfsSync(path).type),
 };
 
 const BIGINT = { bigint: true } as const;
@@ -60,6 +61,7 @@ export function lateBound(platform: PlatformConstants, bind: () => Syscalls): Sy
     ftruncate: (fd, size) => c().ftruncate(fd, size),
     posixFallocate: (fd, offset, length) => c().posixFallocate(fd, offset, length),
     fallocate: (fd, mode, offset, length) => c().fallocate(fd, mode, offset, length),
+    cloneRange: (from, fromOffset, to, toOffset, length) => c().cloneRange(from, fromOffset, to, toOffset, length),
     copyFileRange: (from, fromOffset, to, toOffset, length) =>
       c().copyFileRange(from, fromOffset, to, toOffset, length),
     flock: (fd, operation) => c().flock(fd, operation),

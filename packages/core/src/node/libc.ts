@@ -114,7 +114,6 @@ function bind(platform: PlatformConstants): Syscalls {
       const request = BigInt64Array.of(BigInt(from), BigInt(sourceOffset), BigInt(length), BigInt(targetOffset));
       return c.ioctl(to, platform.FICLONERANGE, 'void *', request) < 0 ? -errno() : 0;
     },
-    filesystem: (path) => attempt(() => fs.statfsSync(path).type),
     copyFileRange(from, sourceOffset, to, targetOffset, length) {
       fromOffset[0] = BigInt(sourceOffset);
       toOffset[0] = BigInt(targetOffset);
