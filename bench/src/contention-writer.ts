@@ -1,64 +1,80 @@
-/** One of the processes of ops/contention.ts: `contention-writer kind path prefix count batch`. */
+/** One of the processes of ops/contention.ts: `contention-writer kind prefix count batch`, then a path a round. */
 
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import koffi from 'koffi';
 import { ours } from './ours.ts';
 import { type SensorRecord, seededRecord } from './seeded.ts';
-import { readyThenGo, report } from './writer-process.ts';
+import { serve } from './writer-process.ts';
 
-const [kind, path, prefix, countText, batchText] = process.argv.slice(2) as [string, string, string, string, string];
+const [kind, prefix, countText, batchText] = process.argv.slice(2) as [string, string, string, string];
 const count = Number(countText);
 const batch = Number(batchText);
 const keys = Array.from({ length: count }, (_, i) => `${prefix}/${i}`);
 const records = Array.from({ length: count }, (_, i) => seededRecord(i));
-/** After this many commits a writer lets its event loop turn, so that the delay of timers can be seen at all. */
+/** After so many puts a writer lets its event loop turn, so that the delay of timers can be seen at all. */
 const TURN = 64;
-const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+const CLOCK_THREAD_CPUTIME_ID = 3;
 
-async function withDict(): Promise<() => Promise<void>> {
+const libc = koffi.load('libc.so.6');
+const clockGettime = libc.func('int clock_gettime(int clock, void *time)');
+const time = new BigInt64Array(2);
+
+/** Milliseconds of processor time that this thread has used. */
+function busyMs(): number {
+  clockGettime(CLOCK_THREAD_CPUTIME_ID, time);
+  return Number(time[0]) * 1e3 + Number(time[1]) / 1e6;
+}
+
+/** Puts everything, by `commit`, a turn of the event loop after every stretch; says how that was for the loop. */
+async function putAll(commit: (from: number, end: number) => Promise<void>): Promise<Record<string, number>> {
+  const delay = monitorEventLoopDelay({ resolution: 1 });
+  delay.enable();
+  let [maxWaitMs, maxBusyMs, busyBefore, turnAt] = [0, 0, busyMs(), 0];
+  for (let from = 0; from < count; from += batch) {
+    const began = performance.now();
+    await commit(from, Math.min(count, from + batch));
+    maxWaitMs = Math.max(maxWaitMs, performance.now() - began);
+    if (from < turnAt) continue;
+    turnAt = from + TURN;
+    const busy = busyMs();
+    maxBusyMs = Math.max(maxBusyMs, busy - busyBefore);
+    busyBefore = busy;
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  delay.disable();
+  return {
+    maxLoopDelayMs: delay.max / 1e6 - 1,
+    p99LoopDelayMs: delay.percentile(99) / 1e6 - 1,
+    maxBusyMs,
+    maxWaitMs,
+  };
+}
+
+async function withDict(path: string): Promise<Record<string, number>> {
   const { MmapDict } = await ours.node();
-  const dict = MmapDict.open(path);
-  return async () => {
-    for (let from = 0; from < count; from += batch) {
-      await dict.batchAsync(() => {
-        const end = Math.min(count, from + batch);
-        for (let i = from; i < end; i++) dict.set(keys[i] as string, records[i]);
-      });
-      if ((from / batch) % TURN === 0) await turn();
-    }
-    dict.close();
-  };
+  using dict = MmapDict.open(path);
+  return await putAll((from, end) =>
+    dict.batchAsync(() => {
+      for (let i = from; i < end; i++) dict.set(keys[i] as string, records[i]);
+    }),
+  );
 }
 
-async function withJsonLines(): Promise<() => Promise<void>> {
-  const flock = koffi.load('libc.so.6').func('int flock(int fd, int operation)');
+const flock = libc.func('int flock(int fd, int operation)');
+const [LOCK_EX, LOCK_UN] = [2, 8];
+
+async function withJsonLines(path: string): Promise<Record<string, number>> {
   const fd = openSync(path, 'a');
-  const [LOCK_EX, LOCK_UN] = [2, 8];
-  return async () => {
-    for (let from = 0; from < count; from += batch) {
-      let text = '';
-      if (flock(fd, LOCK_EX) !== 0) throw new Error('flock failed');
-      const end = Math.min(count, from + batch);
-      for (let i = from; i < end; i++) text += `${JSON.stringify({ key: keys[i], ...(records[i] as SensorRecord) })}\n`;
-      writeSync(fd, text);
-      flock(fd, LOCK_UN);
-      if ((from / batch) % TURN === 0) await turn();
-    }
-    closeSync(fd);
-  };
+  const figures = await putAll(async (from, end) => {
+    let text = '';
+    if (flock(fd, LOCK_EX) !== 0) throw new Error('flock failed');
+    for (let i = from; i < end; i++) text += `${JSON.stringify({ key: keys[i], ...(records[i] as SensorRecord) })}\n`;
+    writeSync(fd, text);
+    flock(fd, LOCK_UN);
+  });
+  closeSync(fd);
+  return figures;
 }
 
-const run = await (kind === 'ours' ? withDict() : withJsonLines());
-await readyThenGo();
-const delay = monitorEventLoopDelay({ resolution: 1 });
-delay.enable();
-const cpu = process.cpuUsage();
-await run();
-delay.disable();
-const { user, system } = process.cpuUsage(cpu);
-report({
-  maxLoopDelayMs: delay.max / 1e6 - 1,
-  p99LoopDelayMs: delay.percentile(99) / 1e6 - 1,
-  cpuMs: (user + system) / 1e3,
-});
+await serve(kind === 'ours' ? withDict : withJsonLines);

@@ -3,7 +3,7 @@
 import { openSync, writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ours } from './ours.ts';
-import { readyThenGo, report } from './writer-process.ts';
+import { serve } from './writer-process.ts';
 
 const [kind, path, countText, gapText] = process.argv.slice(2) as [string, string, string, string];
 
@@ -22,9 +22,10 @@ async function committer(): Promise<() => void> {
 }
 
 const commit = await committer();
-await readyThenGo();
-for (let i = 0; i < Number(countText); i++) {
-  commit();
-  await sleep(Number(gapText));
-}
-report({});
+await serve(async () => {
+  for (let i = 0; i < Number(countText); i++) {
+    commit();
+    await sleep(Number(gapText));
+  }
+  return {};
+});

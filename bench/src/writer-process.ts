@@ -1,4 +1,4 @@
-/** Processes that a case starts beside its own: they say `ready`, wait for `go`, and say how it went. */
+/** Processes that a case starts beside its own: they say `ready`, run what they are told to, and say how it went. */
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { dirname, join } from 'node:path';
@@ -10,8 +10,9 @@ const HERE = dirname(fileURLToPath(import.meta.url));
 /** The parent's end. */
 export class WriterProcess {
   readonly ready: Promise<void>;
-  readonly done: Promise<Record<string, number>>;
   readonly #child: ChildProcess;
+  readonly #answers: ((line: string) => void)[] = [];
+  readonly #ended: Promise<never>;
 
   /** Starts `program` (a module beside this one) with its arguments. */
   constructor(program: string, args: readonly string[]) {
@@ -19,34 +20,35 @@ export class WriterProcess {
       stdio: ['pipe', 'pipe', 'inherit'],
     });
     const lines = createInterface({ input: this.#child.stdout as NonNullable<ChildProcess['stdout']> });
-    const answers: ((line: string) => void)[] = [];
-    lines.on('line', (line) => answers.shift()?.(line));
-    const ended = new Promise<never>((_, reject) => {
+    lines.on('line', (line) => this.#answers.shift()?.(line));
+    this.#ended = new Promise<never>((_, reject) => {
       this.#child.once('close', (code, signal) => reject(new Error(`${program} ended (${code ?? signal})`)));
     });
-    const next = (): Promise<string> => Promise.race([new Promise<string>((resolve) => answers.push(resolve)), ended]);
-    this.ready = next().then(() => undefined);
-    this.done = next().then((line) => JSON.parse(line) as Record<string, number>);
-    for (const promise of [this.ready, this.done, ended]) promise.catch(() => {});
+    this.ready = this.#next().then(() => undefined);
+    for (const promise of [this.ready, this.#ended]) promise.catch(() => {});
   }
 
-  go(): void {
-    this.#child.stdin?.write('go\n');
+  /** Lets it run once; resolves with its figures. */
+  async run(argument = ''): Promise<Record<string, number>> {
+    const answer = this.#next();
+    this.#child.stdin?.write(`${argument}\n`);
+    return JSON.parse(await answer) as Record<string, number>;
   }
 
   /** Ends it, whatever it is doing. */
   stop(): void {
     this.#child.kill('SIGKILL');
   }
+
+  #next(): Promise<string> {
+    return Promise.race([new Promise<string>((resolve) => this.#answers.push(resolve)), this.#ended]);
+  }
 }
 
-/** The child's end: says that it is ready and waits for `go`. */
-export async function readyThenGo(): Promise<void> {
+/** The child's end: runs `once` for every line that comes, until no more come. */
+export async function serve(once: (argument: string) => Promise<Record<string, number>>): Promise<void> {
   process.stdout.write('ready\n');
-  await new Promise((resolve) => process.stdin.once('data', resolve));
-}
-
-/** The child's end: says how it went, and ends. */
-export function report(figures: Record<string, number>): void {
-  process.stdout.write(`${JSON.stringify(figures)}\n`, () => process.exit(0));
+  for await (const line of createInterface({ input: process.stdin })) {
+    process.stdout.write(`${JSON.stringify(await once(line))}\n`);
+  }
 }

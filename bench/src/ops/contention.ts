@@ -1,9 +1,14 @@
 /**
- * `processes` processes append `count` records each to one file, `batch` to a commit, taking turns by flock.
- * The longest wait of an event loop includes the time its process had no core.
+ * `processes` processes append `count` records each to one file, `batch` to a commit, taking turns by flock; open and
+ * close included. They stay for all rounds, so that what is measured is code that runs, not code that is being compiled.
+ *
+ * The longest delay of an event loop (`maxLoopDelayMs`) includes the time its process had no core. Two figures tell
+ * that apart: `maxBusyMs`, the most processor time that a writer's thread used between two turns of its loop (and while it
+ * waited in between), and `idleLoopDelayMs`, what the loop of a process saw meanwhile that did nothing at all.
  */
 
-import { readFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { numberParam, type Operation, type Side, type SideContext } from '../case.ts';
 import { ours } from '../ours.ts';
 import { fresh, timedAsync } from '../timing.ts';
@@ -11,38 +16,43 @@ import { WriterProcess } from '../writer-process.ts';
 
 function writers(kind: 'ours' | 'json-lines', countEntries: (path: string) => Promise<number>): Side {
   return {
-    start(context: SideContext) {
+    async start(context: SideContext) {
       const processes = numberParam(context.params, 'processes');
       const count = numberParam(context.params, 'count');
       const batch = numberParam(context.params, 'batch');
+      const children = Array.from(
+        { length: processes },
+        (_, i) => new WriterProcess('contention-writer', [kind, `w${i}`, String(count), String(batch)]),
+      );
+      await Promise.all(children.map(({ ready }) => ready));
       return {
         round: async () => {
           const path = fresh(context, 'run.data');
-          const children = Array.from(
-            { length: processes },
-            (_, i) => new WriterProcess('contention-writer', [kind, path, `w${i}`, String(count), String(batch)]),
-          );
-          try {
-            await Promise.all(children.map(({ ready }) => ready));
-            let figures: Record<string, number>[] = [];
-            const round = await timedAsync(async () => {
-              for (const child of children) child.go();
-              figures = await Promise.all(children.map(({ done }) => done));
-            });
-            const lost = processes * count - (await countEntries(path));
-            const worst = (name: string): number => Math.max(...figures.map((figure) => figure[name] ?? Number.NaN));
-            return {
-              ...round,
-              metrics: {
-                putsPerSecond: (processes * count) / (round.ns / 1e9),
-                maxLoopDelayMs: worst('maxLoopDelayMs'),
-                p99LoopDelayMs: worst('p99LoopDelayMs'),
-                lost,
-              },
-            };
-          } finally {
-            for (const child of children) child.stop();
-          }
+          const idle = monitorEventLoopDelay({ resolution: 1 });
+          idle.enable();
+          let figures: Record<string, number>[] = [];
+          const round = await timedAsync(async () => {
+            figures = await Promise.all(children.map((child) => child.run(path)));
+          });
+          idle.disable();
+          const lost = processes * count - (await countEntries(path));
+          rmSync(path);
+          const worst = (name: string): number => Math.max(...figures.map((figure) => figure[name] ?? Number.NaN));
+          return {
+            ...round,
+            metrics: {
+              putsPerSecond: (processes * count) / (round.ns / 1e9),
+              maxLoopDelayMs: worst('maxLoopDelayMs'),
+              p99LoopDelayMs: worst('p99LoopDelayMs'),
+              idleLoopDelayMs: idle.max / 1e6 - 1,
+              maxBusyMs: worst('maxBusyMs'),
+              maxWaitMs: worst('maxWaitMs'),
+              lost,
+            },
+          };
+        },
+        close: () => {
+          for (const child of children) child.stop();
         },
       };
     },

@@ -36,8 +36,7 @@ function watcher(kind: 'ours' | 'lines', create: (path: string) => Promise<void>
             const idle = process.cpuUsage(idleBegan);
             const cpuBegan = process.cpuUsage();
             const round = await timedAsync(async () => {
-              writer.go();
-              await writer.done;
+              await writer.run();
             });
             const cpu = process.cpuUsage(cpuBegan);
             await sleep(100);

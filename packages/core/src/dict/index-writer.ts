@@ -18,8 +18,22 @@ const MIN_KEYS = 64;
  * disk is full: it only makes the next open quicker.
  */
 export function writeIndex(core: DictCore): void {
+  const { store } = core;
   try {
-    core.transact(() => writeTails(core, undefined, false), 0);
+    if (store.base !== undefined) {
+      core.transact(() => writeTails(core, undefined, false), 0);
+      return;
+    }
+    // The table takes a while to make, so others are not kept waiting meanwhile: whoever commits makes it worthless.
+    if (!store.file.tryLock()) return;
+    store.file.unlock();
+    core.refresh();
+    const { revision, commitNumber } = store;
+    const table = buildIndex(core, false);
+    if (table === undefined) return;
+    core.transact(() => {
+      if (store.revision === revision && store.commitNumber === commitNumber) appendTails(core, undefined, table);
+    }, 0);
   } catch (error) {
     if (!isMmdError(error, 'LOCKED') && !isMmdError(error, 'NO_SPACE')) throw error;
   }
@@ -32,7 +46,10 @@ export function writeIndex(core: DictCore): void {
  * @param always - write the index even where there are few keys
  */
 export function writeTails(core: DictCore, checksums: Uint8Array | undefined, always: boolean): void {
-  const { store, writer } = core;
+  appendTails(core, checksums, buildIndex(core, always));
+}
+
+function appendTails({ store, writer }: DictCore, checksums: Uint8Array | undefined, table: Table | undefined): void {
   const { memoHint, end, commitNumber } = store;
   const parts: Uint8Array[] = [];
   let size = 0;
@@ -42,7 +59,6 @@ export function writeTails(core: DictCore, checksums: Uint8Array | undefined, al
     size += prefix.length + payload.length + suffix.length;
   };
   if (checksums !== undefined) add('checksums', checksums);
-  const table = buildIndex(core, always);
   if (table !== undefined) {
     const { builder, seed } = table;
     const fileSize = end + size + TAIL_PREFIX_SIZE + builder.payload.length + ENTRY_TAIL_SIZE + TERMINATOR_SIZE;
@@ -51,7 +67,13 @@ export function writeTails(core: DictCore, checksums: Uint8Array | undefined, al
   if (parts.length > 0) writer.appendTail(parts);
 }
 
-function buildIndex({ store }: DictCore, always: boolean): { builder: IndexBuilder; seed: number } | undefined {
+/** Hashes and places of all keys, without the footer that says of which state of the file. */
+interface Table {
+  readonly builder: IndexBuilder;
+  readonly seed: number;
+}
+
+function buildIndex({ store }: DictCore, always: boolean): Table | undefined {
   const { base, catalog } = store;
   const keys = catalog.size + (base?.footer.keys ?? 0);
   if (keys < MIN_KEYS && !always) return undefined;

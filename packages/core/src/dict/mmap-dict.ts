@@ -232,14 +232,25 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
     return this.core.transact(change, options.lockTimeout);
   }
 
-  /** Like {@link MmapDict.batch}; waits for the lock without blocking the event loop. */
+  /**
+   * Like {@link MmapDict.batch}; waits for the lock without blocking the event loop. Where nobody holds it, `change`
+   * runs before this returns; calls that wait have their turns in order, each a commit of its own.
+   *
+   * @param options - `signal` ends the waiting, with its reason; `lockTimeout` in milliseconds, where it is not to be the dict's
+   * @throws LOCKED, CLOSED where the dict was closed meanwhile, and what `change` throws
+   */
   async batchAsync<T>(
     change: () => T,
     options: { readonly signal?: AbortSignal; readonly lockTimeout?: number } = {},
   ): Promise<T> {
-    this.core.changing();
-    const { file } = this.core.store;
-    await file.lockAsync(options.lockTimeout ?? this.core.store.options.lockTimeout, options.signal);
+    const { core } = this;
+    core.changing();
+    options.signal?.throwIfAborted();
+    const { file, options: settings } = core.store;
+    // Inside a batch it is a commit of its own all the same, after that one.
+    if (core.writer.active || !file.tryLock()) {
+      await file.lockAsync(options.lockTimeout ?? settings.lockTimeout, options.signal, () => core.store.lookAhead());
+    }
     try {
       return this.batch(change);
     } finally {

@@ -15,6 +15,7 @@ import {
   decodeHeader,
   EMPTY_SIZE,
   ENTRY_HEAD_SIZE,
+  entryEnd,
   getU64,
   HEADER_SIZE,
   LIVE,
@@ -35,6 +36,9 @@ const ATTEMPTS = 20;
 
 /** Bytes of the last entry that must still be there for what is known of the file to hold. */
 const ANCHOR_SIZE = 64;
+
+/** Bytes that one look ahead of the lock takes in: half a millisecond's work at most. */
+const LOOK_AHEAD = 128 * 1024;
 
 /** An entry whose bytes the format does not explain. */
 export interface DamagedEntry {
@@ -136,6 +140,38 @@ export class DictStore {
     const quiet = !this.#stale && now === this.#lastFullLook;
     if (quiet && this.file.loadI32(COMMIT_NUMBER_OFFSET) === this.commitNumber) return false;
     return this.#fullLook(locked, now);
+  }
+
+  /**
+   * Takes in a piece of what others appended, as far as that needs neither the lock nor a closer look: while the lock is
+   * waited for, so that little is left to do once it is there. The next look goes on from here.
+   * @returns true where there is more of it
+   */
+  lookAhead(): boolean {
+    const { file, base, end } = this;
+    const commitNumber = file.loadI32(COMMIT_NUMBER_OFFSET);
+    if (this.#stale || base !== undefined || commitNumber <= this.commitNumber) return false;
+    const size = file.size();
+    if (size < end + TERMINATOR_SIZE || !this.#anchored()) return false;
+    const piece = Math.min(size, end + LOOK_AHEAD);
+    let closer = false;
+    const requests = scanEntries(end, piece, (entry) => {
+      // A tail entry may be gone a moment later, and others put in its place.
+      closer ||= entry.state === 'damaged' || (entry.state === 'dead' && this.#tailOf(entry) !== undefined);
+      if (closer) return;
+      const { offset, frameLength, keyLength } = entry;
+      this.#visit(entry);
+      this.end = this.terminator = entryEnd(offset, frameLength);
+      this.#anchorOffset = offset;
+      this.#anchorFrameLength = frameLength;
+      this.foundLast = { offset, frameLength, keyLength };
+    });
+    answer(requests, this.read);
+    if (this.end === end) return false;
+    this.statesUnknown = true;
+    this.#takeAnchor(this.end);
+    if (file.loadI32(COMMIT_NUMBER_OFFSET) < commitNumber || file.size() < size) this.#stale = true;
+    return piece < size && !closer && !this.#stale;
   }
 
   /** Looks at size and identity too, however short ago the last look was. */
@@ -387,7 +423,7 @@ export class DictStore {
     let keyLength = -1;
     const result = answer(
       scanEntries(this.end, size, (entry) => {
-        const tail = entry.state === 'dead' ? tailKindOf(entry.bytes, entry.keyPos, entry.keyLength) : undefined;
+        const tail = entry.state === 'dead' ? this.#tailOf(entry) : undefined;
         if (tail !== undefined) {
           if (tailStart < 0) tailStart = entry.offset;
           lastTail = entry.offset;
@@ -412,6 +448,10 @@ export class DictStore {
     const atTail = tailStart >= 0 && this.#tail === 'journal' && result.kind === 'terminator';
     this.#readJournals(atTail ? lastTail : -1);
     return result;
+  }
+
+  #tailOf({ bytes, keyPos, keyLength }: ScannedEntry): TailKind | undefined {
+    return tailKindOf(bytes, keyPos, keyLength);
   }
 
   #visit(entry: ScannedEntry): void {

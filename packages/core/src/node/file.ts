@@ -338,9 +338,14 @@ export class NodeFile implements StorageFile, MappedFile {
     return (this.#lock ??= new FileLock(this.#sys, this.#fd, this.#name));
   }
 
-  async lockAsync(timeoutMs: number, signal?: AbortSignal): Promise<void> {
+  tryLock(): boolean {
     this.#alive();
-    await this.#locking.lockAsync(timeoutMs, signal);
+    return this.#locking.tryLock();
+  }
+
+  async lockAsync(timeoutMs: number, signal?: AbortSignal, meanwhile?: () => boolean): Promise<void> {
+    this.#alive();
+    await this.#locking.lockAsync(timeoutMs, signal, meanwhile);
   }
 
   unlock(): void {

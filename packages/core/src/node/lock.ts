@@ -27,7 +27,11 @@ const STALE_MS = 30_000;
  * writers of this library apart, but not from Python's mmappickle, which cannot work on such a filesystem either.
  *
  * Waiting polls with LOCK_NB: a blocking flock can be neither timed nor cancelled, and one that waits in
- * a thread pool keeps the process from exiting. It starts with yields, since commits hold the lock for microseconds only.
+ * a thread pool keeps the process from exiting. The kernel is no fairer either: who lets go and asks again
+ * has the lock before it wakes the next. Commits hold the lock for microseconds only, and a change of holders costs as much
+ * as some dozens of them, since the new one reads what the others wrote. So a waiter of {@link FileLock.lockAsync}
+ * sleeps for a millisecond, in which the holder is left alone, then tries many times at once, so that one try falls between
+ * two commits; and the loser sleeps in turn. That divides the time into turns of about a millisecond.
  */
 export class FileLock {
   readonly #sys: Syscalls;
@@ -39,6 +43,13 @@ export class FileLock {
   /** The filesystem refused flock once. */
   #noFlock = false;
   #directory: DirectoryLock | undefined;
+  /** Who waits in {@link FileLock.lockAsync}, in order. */
+  readonly #waiters: Waiter[] = [];
+  /** Calls off the next poll; undefined where none is to come. */
+  #cancel: (() => void) | undefined;
+  #contendedAt = -Infinity;
+  /** Until then those that wait with this handle have the lock one after the other. */
+  #turnEnd = 0;
 
   constructor(sys: Syscalls, fd: number, name: string) {
     this.#sys = sys;
@@ -67,21 +78,36 @@ export class FileLock {
     }
   }
 
-  async lockAsync(timeoutMs: number, signal?: AbortSignal): Promise<void> {
-    signal?.throwIfAborted();
-    if (this.#try()) return;
-    const deadline = performance.now() + timeoutMs;
-    for (let i = 0; timeoutMs > 0 && i < YIELDS; i++) {
-      await new Promise<void>((resolve) => setImmediate(resolve));
+  /** One try, which those that wait with this handle have first; no system call where the handle has the lock already. */
+  tryLock(): boolean {
+    return (this.#depth > 0 || this.#waiters.length === 0) && this.#try();
+  }
+
+  lockAsync(timeoutMs: number, signal?: AbortSignal, meanwhile?: () => boolean): Promise<void> {
+    return new Promise((resolve, reject) => {
       signal?.throwIfAborted();
-      if (this.#try()) return;
-    }
-    for (let pause = 1; ; pause = Math.min(pause * 1.5, LAST_PAUSE_MS)) {
-      const left = deadline - performance.now();
-      if (left <= 0) throw this.#locked(timeoutMs);
-      await sleep(Math.min(pause, left), signal);
-      if (this.#try()) return;
-    }
+      if (this.tryLock() || (timeoutMs <= 0 && this.#try())) return resolve();
+      if (timeoutMs <= 0) throw this.#locked(timeoutMs);
+      const began = performance.now();
+      const onAbort = (): void => this.#refuse(waiter, signal?.reason);
+      const waiter: Waiter = {
+        began,
+        timeoutMs,
+        meanwhile,
+        settle: (failure) => {
+          signal?.removeEventListener('abort', onAbort);
+          if (failure === undefined) resolve();
+          else reject(failure.reason);
+        },
+      };
+      signal?.addEventListener('abort', onAbort);
+      this.#waiters.push(waiter);
+      if (this.#cancel !== undefined) return;
+      const rare = began - this.#contendedAt > RARE_MS;
+      this.#contendedAt = began;
+      if (rare) this.#poll();
+      else this.#arm(FIRST_SLEEP_MS);
+    });
   }
 
   /**
@@ -92,6 +118,10 @@ export class FileLock {
     if (this.#depth > 0 && this.#noFlock) this.#directory?.release();
     if (this.#taken) this.#sys.flock(this.#fd, LOCK_UN);
     this.#depth = 0;
+    this.#disarm();
+    if (this.#waiters.length === 0) return;
+    const text = `${this.#name}: the file was closed while its lock was waited for`;
+    this.#refuseAll(new MmdError('CLOSED', text, { path: this.#name }));
   }
 
   unlock(): void {
@@ -99,6 +129,11 @@ export class FileLock {
       throw new MmdError('INVALID_ARGUMENT', `${this.#name}: unlock without lock`, { path: this.#name });
     }
     if (--this.#depth > 0) return;
+    if (this.#waiters.length > 0 && performance.now() < this.#turnEnd) {
+      this.#depth = 1;
+      this.#grant();
+      return;
+    }
     if (this.#noFlock) {
       this.#unlockDirectory();
       return;
@@ -107,6 +142,74 @@ export class FileLock {
     while ((result = this.#sys.flock(this.#fd, LOCK_UN)) === -EINTR);
     if (result < 0) throw errnoError(result, 'unlock', this.#name);
     this.#taken = false;
+  }
+
+  /** The lock was taken for the one that has waited longest. The others follow when it lets go, or else with the next turn of the event loop. */
+  #grant(): void {
+    this.#waiters.shift()!.settle();
+    if (this.#waiters.length > 0 && this.#cancel === undefined) this.#arm(0);
+  }
+
+  #refuse(waiter: Waiter, reason: unknown): void {
+    this.#waiters.splice(this.#waiters.indexOf(waiter), 1);
+    if (this.#waiters.length === 0) this.#disarm();
+    waiter.settle({ reason });
+  }
+
+  #refuseAll(reason: unknown): void {
+    for (const waiter of this.#waiters.splice(0)) waiter.settle({ reason });
+  }
+
+  #arm(ms: number): void {
+    if (ms > 0) {
+      const timer = setTimeout(() => this.#poll(), ms);
+      this.#cancel = () => clearTimeout(timer);
+    } else {
+      const immediate = setImmediate(() => this.#poll());
+      this.#cancel = () => clearImmediate(immediate);
+    }
+  }
+
+  #disarm(): void {
+    this.#cancel?.();
+    this.#cancel = undefined;
+  }
+
+  /** Tries for those that wait; goes on by itself until nobody does. */
+  #poll(): void {
+    this.#cancel = undefined;
+    const [first] = this.#waiters;
+    if (first === undefined) return;
+    let more: boolean;
+    try {
+      more = first.meanwhile?.() === true;
+      if (this.#tryOften()) {
+        this.#turnEnd = performance.now() + TURN_MS;
+        this.#grant();
+        return;
+      }
+    } catch (error) {
+      this.#refuseAll(error);
+      return;
+    }
+    const now = performance.now();
+    // Who holds the lock for long need not be asked often.
+    let pause = more ? 0 : Math.min(LAST_PAUSE_MS, Math.max(FIRST_SLEEP_MS, (now - first.began) / 8));
+    for (const waiter of [...this.#waiters]) {
+      const left = waiter.began + waiter.timeoutMs - now;
+      if (left <= 0) this.#refuse(waiter, this.#locked(waiter.timeoutMs));
+      else pause = Math.min(pause, left);
+    }
+    if (this.#waiters.length > 0) this.#arm(pause);
+  }
+
+  /** Some ten microseconds: longer than a commit, shorter than what anybody could notice. */
+  #tryOften(): boolean {
+    for (let i = 0; i < TRIES; i++) {
+      if (this.#try()) return true;
+      if (this.#noFlock) return false;
+    }
+    return false;
   }
 
   #try(): boolean {
@@ -159,17 +262,17 @@ export class FileLock {
 const YIELDS = 64;
 const FIRST_PAUSE_MS = 0.05;
 const LAST_PAUSE_MS = 10;
+const FIRST_SLEEP_MS = 1;
+/** Tries in a row, 0.1 us each. */
+const TRIES = 100;
+/** Where the lock was never found taken for so long, its holder is about to let go: no need to sleep first. */
+const RARE_MS = 10;
+/** How long one handle keeps the lock for those that wait with it. */
+const TURN_MS = 1;
 
-function sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => {
-      clearTimeout(timer);
-      reject(signal?.reason);
-    };
-    const timer = setTimeout(() => {
-      signal?.removeEventListener('abort', onAbort);
-      resolve();
-    }, ms);
-    signal?.addEventListener('abort', onAbort, { once: true });
-  });
+interface Waiter {
+  readonly began: number;
+  readonly timeoutMs: number;
+  readonly meanwhile: (() => boolean) | undefined;
+  settle(failure?: { readonly reason: unknown }): void;
 }

@@ -283,6 +283,10 @@ export class MemoryFile implements StorageFile {
     throw this.#locked(timeoutMs);
   }
 
+  tryLock(): boolean {
+    return this.#tryLock(this.#alive());
+  }
+
   lockAsync(timeoutMs: number, signal?: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       signal?.throwIfAborted();
@@ -307,6 +311,7 @@ export class MemoryFile implements StorageFile {
           settle();
           resolve();
         },
+        refused: give,
       };
       signal?.addEventListener('abort', onAbort);
       node.waiters.push(waiter);
@@ -339,6 +344,8 @@ export class MemoryFile implements StorageFile {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    const text = `${this.name}: the file was closed while its lock was waited for`;
+    this.#node.dismiss(this, new MmdError('CLOSED', text, { path: this.name }));
     if (this.#node.owner === this) this.#release(this.#node);
   }
 

@@ -17,6 +17,7 @@ type ResizableBufferConstructor = new (length: number, options: { maxByteLength:
 export interface LockWaiter {
   readonly handle: object;
   readonly granted: () => void;
+  readonly refused: (reason: unknown) => void;
 }
 
 /**
@@ -83,6 +84,11 @@ export class MemoryNode {
     if (size > this.size) this.reserve(size);
     else this.#bytes.fill(0, size, this.size);
     this.size = size;
+  }
+
+  /** The handle is closed: it waits no more. */
+  dismiss(handle: object, reason: unknown): void {
+    for (const waiter of this.waiters.filter((one) => one.handle === handle)) waiter.refused(reason);
   }
 
   /** Hands the lock to the next waiter. */

@@ -103,8 +103,14 @@ export interface StorageFile extends Disposable {
    * @param timeoutMs - how long to wait; 0 tries once; LOCKED when it runs out
    */
   lock(timeoutMs: number): void;
-  /** Like {@link StorageFile.lock}, waiting without blocking the event loop. */
-  lockAsync(timeoutMs: number, signal?: AbortSignal): Promise<void>;
+  /** Like `lock(0)`, but says false instead of LOCKED; also where others of this handle wait for the lock. */
+  tryLock(): boolean;
+  /**
+   * Like {@link StorageFile.lock}, waiting without blocking the event loop.
+   * @param meanwhile - may be called while others hold the lock: for what can be made ready without it; true where it
+   *   has more to do, so that it is called again soon
+   */
+  lockAsync(timeoutMs: number, signal?: AbortSignal, meanwhile?: () => boolean): Promise<void>;
   unlock(): void;
 
   /**

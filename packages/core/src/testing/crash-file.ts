@@ -171,8 +171,12 @@ export class CrashFile implements StorageFile {
     this.inner.lock(timeoutMs);
   }
 
-  async lockAsync(timeoutMs: number, signal?: AbortSignal): Promise<void> {
-    await this.inner.lockAsync(timeoutMs, signal);
+  tryLock(): boolean {
+    return this.inner.tryLock();
+  }
+
+  async lockAsync(timeoutMs: number, signal?: AbortSignal, meanwhile?: () => boolean): Promise<void> {
+    await this.inner.lockAsync(timeoutMs, signal, meanwhile);
   }
 
   unlock(): void {

@@ -9,6 +9,8 @@ interface Real {
   readonly disk: MemoryDisk;
   dict: MmapDict;
   other: MmapDict;
+  /** Between its own changes it only looks ahead, as one that waits for the lock does. */
+  readonly ahead: MmapDict;
 }
 type Model = Map<string, unknown>;
 type Command = fc.Command<Model, Real>;
@@ -38,6 +40,7 @@ function command(name: string, run: (model: Model, real: Real) => void): Command
     run: (model, real) => {
       run(model, real);
       same(model, real);
+      real.ahead.core.store.lookAhead();
     },
     toString: () => name,
   };
@@ -54,6 +57,14 @@ const commands = [
     command(`set array ${JSON.stringify(key)} ${list}`, (model, { other }) => {
       other.set(key, ndarray(new Float32Array(list)));
       store(model, key, Array.from(new Float32Array(list)));
+    }),
+  ),
+  fc.tuple(keys, values).map(([key, value]) =>
+    command(`set ${JSON.stringify(key)} after looking ahead`, (model, { ahead }) => {
+      expect(ahead.has(key)).toBe(model.has(key));
+      ahead.set(key, value);
+      store(model, key, value);
+      expect([...ahead].map(([k, v]) => [k, plain(v)])).toEqual([...model]);
     }),
   ),
   keys.map((key) =>
@@ -119,7 +130,8 @@ describe('a dict equals the Map that underwent the same', () => {
           const disk = new MemoryDisk();
           const file: MemoryFile = disk.open('dict', 'create-new');
           const dict = MmapDict.over(file);
-          return { model: new Map(), real: { disk, dict, other: MmapDict.over(disk.open('dict', 'r+')) } };
+          const more = (): MmapDict => MmapDict.over(disk.open('dict', 'r+'));
+          return { model: new Map(), real: { disk, dict, other: more(), ahead: more() } };
         };
         fc.modelRun(setup, sequence);
       }),

@@ -161,6 +161,109 @@ it('stops waiting when aborted, also between two tries', async () => {
   other.lock(0);
 });
 
+describe('several that wait with one handle', () => {
+  it('have the lock one after the other, in order, and others of the file not in between', async () => {
+    using file = fresh();
+    using other = NodeFile.open(file.name, 'r+');
+    file.lock(0);
+    const seen: string[] = [];
+    const all = ['a', 'b', 'c'].map(async (name) => {
+      await other.lockAsync(10_000);
+      seen.push(name);
+      expectCode('LOCKED', () => file.lock(0));
+      other.unlock();
+      seen.push(`/${name}`);
+    });
+    expect(other.tryLock()).toBe(false);
+    file.unlock();
+    // They were first, although nobody has the lock now.
+    expect(other.tryLock()).toBe(false);
+    await Promise.all(all);
+    expect(seen).toEqual(['a', '/a', 'b', '/b', 'c', '/c']);
+    file.lock(0);
+  });
+
+  it('give up at their own times and for their own reasons, and the others go on', async () => {
+    using file = fresh();
+    using other = NodeFile.open(file.name, 'r+');
+    file.lock(0);
+    const abort = new AbortController();
+    const late = other.lockAsync(5);
+    const aborted = other.lockAsync(60_000, abort.signal);
+    const patient = other.lockAsync(60_000);
+    await expect(late).rejects.toMatchObject({ code: 'LOCKED', pid: process.pid });
+    abort.abort(new Error('enough'));
+    await expect(aborted).rejects.toThrow('enough');
+    file.unlock();
+    await patient;
+    other.unlock();
+    file.lock(0);
+  });
+
+  it('share it where one of them keeps it for long', async () => {
+    using file = fresh();
+    using other = NodeFile.open(file.name, 'r+');
+    file.lock(0);
+    const keeps = other.lockAsync(10_000);
+    const follows = other.lockAsync(10_000);
+    file.unlock();
+    await keeps;
+    await follows;
+    other.unlock();
+    expectCode('LOCKED', () => file.lock(0));
+    other.unlock();
+    file.lock(0);
+  });
+
+  it('are told when the file is closed, and nothing is asked of its descriptor any more', async () => {
+    using file = fresh();
+    const other = NodeFile.open(file.name, 'r+');
+    file.lock(0);
+    const waiting = [other.lockAsync(60_000), other.lockAsync(60_000)];
+    other.close();
+    using next = NodeFile.open(file.name, 'r+');
+    for (const one of waiting) await expect(one).rejects.toMatchObject({ code: 'CLOSED', path: file.name });
+    file.unlock();
+    next.lock(0);
+  });
+
+  it('are all told of an error that cannot be gone on after', async () => {
+    const syscalls = faultySyscalls(libc());
+    using file = fresh();
+    using other = NodeFile.open(file.name, 'r+', { syscalls });
+    file.lock(0);
+    const waiting = [other.lockAsync(60_000), other.lockAsync(60_000)];
+    syscalls.plan({ call: 'flock', nth: 0, errno: 'EIO' });
+    for (const one of waiting) await expect(one).rejects.toMatchObject({ code: 'IO', errno: 'EIO' });
+    file.unlock();
+    other.lock(0);
+  });
+});
+
+it('calls what can be done without the lock while it is waited for, and passes its error on', async () => {
+  using file = fresh();
+  using other = NodeFile.open(file.name, 'r+');
+  file.lock(0);
+  let calls = 0;
+  const waiting = other.lockAsync(60_000, undefined, () => {
+    calls++;
+    if (calls === 3) file.unlock();
+    return calls < 3;
+  });
+  await waiting;
+  expect(calls).toBe(3);
+  other.unlock();
+  await other.lockAsync(60_000, undefined, () => {
+    throw new Error('not called where the lock is free');
+  });
+  const refused = file.lockAsync(60_000, undefined, () => {
+    throw new Error('no more');
+  });
+  await expect(refused).rejects.toThrow('no more');
+  other.unlock();
+  file.lock(0);
+});
+
 it('goes on after an interrupted call, and reports what it cannot go on after', () => {
   const syscalls = faultySyscalls(libc());
   using file = NodeFile.open(fresh().name, 'r+', { syscalls });

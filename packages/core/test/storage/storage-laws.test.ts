@@ -183,6 +183,9 @@ describe.each(Object.entries(subjects))('%s', (_name, { make, runs }) => {
     file.lock(0);
     expectCode('LOCKED', () => second.lock(0));
     expectCode('LOCKED', () => second.lock(5));
+    expect(second.tryLock()).toBe(false);
+    expect(file.tryLock()).toBe(true);
+    file.unlock();
     file.unlock();
     expectCode('LOCKED', () => second.lock(0));
     file.unlock();
@@ -218,6 +221,19 @@ describe.each(Object.entries(subjects))('%s', (_name, { make, runs }) => {
     file.close();
     await second.lockAsync(1000);
     second.close();
+    third.close();
+  });
+
+  it('waits no more once it is closed', async () => {
+    const { file } = make();
+    const second = file.open(file.name, 'r+');
+    const third = file.open(file.name, 'r+');
+    file.lock(0);
+    const waiting = second.lockAsync(10_000);
+    second.close();
+    await expect(waiting).rejects.toMatchObject({ code: 'CLOSED' });
+    file.unlock();
+    third.lock(0);
     third.close();
   });
 

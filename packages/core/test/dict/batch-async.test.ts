@@ -1,0 +1,161 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { TempDir } from '@mmdpickle/test-support';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { MmapDict } from '../../src/node.ts';
+
+let dir: TempDir;
+let count = 0;
+beforeAll(() => {
+  dir = new TempDir();
+});
+afterAll(() => dir[Symbol.dispose]());
+
+function two(): { readonly holder: MmapDict; readonly dict: MmapDict; readonly path: string } {
+  const path = dir.file(`batch-async-${count++}`);
+  return { holder: MmapDict.open(path), dict: MmapDict.open(path), path };
+}
+
+/** What a handle that was never there before reads. */
+function dictOnDisk(path: string): [string, unknown][] {
+  using dict = MmapDict.open(path, { mode: 'r' });
+  expect(dict.fsck().findings.filter(({ severity }) => severity !== 'info')).toEqual([]);
+  return [...dict];
+}
+
+/** Holds the lock until what it returns is called. */
+function hold({ core }: MmapDict): () => void {
+  const { file } = core.store;
+  file.lock(0);
+  return () => file.unlock();
+}
+
+describe('batchAsync', () => {
+  test('runs at once where nobody holds the lock, and what it throws is a rejection', async () => {
+    const { dict } = two();
+    const done = dict.batchAsync(() => dict.set('a', 1).get('a'));
+    expect(dict.get('a')).toBe(1);
+    expect(await done).toBe(1);
+    const failed = dict.batchAsync(() => {
+      dict.set('b', 2);
+      throw new Error('no');
+    });
+    await expect(failed).rejects.toThrow('no');
+    expect([...dict.keys()]).toEqual(['a']);
+    dict.close();
+    await expect(dict.batchAsync(() => 1)).rejects.toMatchObject({ code: 'CLOSED' });
+  });
+
+  test('called inside a batch is a commit of its own after it, whatever becomes of that one', async () => {
+    const { dict } = two();
+    let inner: Promise<unknown> | undefined;
+    expect(() =>
+      dict.batch(() => {
+        dict.set('outer', 1);
+        inner = dict.batchAsync(() => dict.set('inner', 2));
+        throw new Error('stop');
+      }),
+    ).toThrow('stop');
+    await inner;
+    expect([...dict]).toEqual([['inner', 2]]);
+    dict.close();
+  });
+
+  test('calls that wait are commits of their own, in order, and take in what others wrote meanwhile', async () => {
+    const { holder, dict, path } = two();
+    const release = hold(holder);
+    const numbers: number[] = [];
+    const calls = Array.from({ length: 300 }, (_, i) =>
+      dict.batchAsync(() => {
+        dict.set(`own/${i}`, dict.size);
+        return i;
+      }),
+    );
+    for (const call of calls) void call.then(() => numbers.push(dict.commitNumber));
+    for (let i = 0; i < 500; i++) {
+      holder.set(`other/${i % 400}`, i);
+      if (i % 100 === 0) await sleep(3);
+    }
+    expect(dict.core.writer.changed).toBe(false);
+    release();
+    expect(await Promise.all(calls)).toEqual(Array.from({ length: 300 }, (_, i) => i));
+    expect(numbers).toEqual(numbers.map((_, i) => numbers[0]! + i));
+    dict.close();
+    holder.close();
+    const read = dictOnDisk(path);
+    expect(read.filter(([key]) => key.startsWith('own/'))).toEqual(
+      Array.from({ length: 300 }, (_, i) => [`own/${i}`, 400 + i]),
+    );
+    expect(read).toHaveLength(700);
+  });
+
+  test('a file that was vacuumed or deleted from while the lock was waited for is written as it is then', async () => {
+    const { holder, dict, path } = two();
+    for (let i = 0; i < 100; i++) holder.set(`k${i}`, i);
+    for (const change of [
+      () => holder.delete('k5'),
+      () => holder.vacuum(),
+      () => holder.vacuum({ inPlace: true }),
+      () => holder.update({ k1: 'new', k2: 'newer' }),
+      () => holder.seal(),
+      () => holder.batch(() => holder.delete('k7') && holder.delete('k8')),
+    ]) {
+      const release = hold(holder);
+      const waiting = dict.batchAsync(() => dict.set('own', Number(dict.get('own') ?? 0) + 1));
+      holder.set('more', String(change));
+      await sleep(5);
+      change();
+      await sleep(5);
+      try {
+        release();
+      } catch (error) {
+        // The vacuum put another file in this one's place: that one's lock is not held.
+        expect(error).toMatchObject({ code: 'INVALID_ARGUMENT' });
+      }
+      await waiting;
+      expect([...dict].sort()).toEqual([...holder].sort());
+    }
+    expect(dict.get('own')).toBe(6);
+    dict.close();
+    holder.close();
+    expect(dictOnDisk(path)).toHaveLength(99);
+  });
+
+  test('ends with LOCKED and the holder, with the reason of its signal, or with CLOSED', async () => {
+    const { holder, dict } = two();
+    const release = hold(holder);
+    await expect(dict.batchAsync(() => 1, { lockTimeout: 0 })).rejects.toMatchObject({ code: 'LOCKED' });
+    await expect(dict.batchAsync(() => 1, { lockTimeout: 5 })).rejects.toMatchObject({
+      code: 'LOCKED',
+      pid: process.pid,
+    });
+    const signal = AbortSignal.abort(new Error('before'));
+    await expect(dict.batchAsync(() => 1, { signal })).rejects.toThrow('before');
+    const abort = new AbortController();
+    const aborted = dict.batchAsync(() => dict.set('never', 1), { signal: abort.signal });
+    const closed = dict.batchAsync(() => dict.set('never', 1));
+    abort.abort(new Error('after'));
+    await expect(aborted).rejects.toThrow('after');
+    dict.close();
+    await expect(closed).rejects.toMatchObject({ code: 'CLOSED' });
+    release();
+    expect([...holder.set('then', 1).keys()]).toEqual(['then']);
+    holder.close();
+  });
+});
+
+test('closing leaves the index to those who commit meanwhile, and the last one writes it', () => {
+  const { holder, dict, path } = two();
+  for (let i = 0; i < 200; i++) dict.set(`k${i}`, i);
+  const release = hold(holder);
+  dict.close();
+  release();
+  const indexed = (): boolean => {
+    using reader = MmapDict.open(path, { mode: 'r' });
+    return reader.core.store.base !== undefined;
+  };
+  expect(indexed()).toBe(false);
+  holder.set('last', 1);
+  holder.close();
+  expect(indexed()).toBe(true);
+  expect(dictOnDisk(path)).toHaveLength(201);
+});
