@@ -24,6 +24,11 @@ export interface ArrayMemory {
   bytes(offset: number, length: number): Uint8Array;
   /** Stores bytes by a positional write (no page faults), seen by every view. Absent: store through `bytes`. */
   write?(offset: number, bytes: Uint8Array): void;
+  /**
+   * Where the first byte stands in what several memories may have in common, such as a file; or that of `buffer`, if it is
+   * a window onto the same. Tells whether two arrays overlap without opening windows. Absent: `bytes` tells.
+   */
+  place?(buffer?: ArrayBufferLike): { readonly in: object; readonly at: number } | undefined;
   /** msync: returns when stores of the range are on the disk. */
   flush?(offset: number, length: number): void;
   /** madvise for the range. */

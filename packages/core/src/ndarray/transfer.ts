@@ -123,12 +123,24 @@ function overlaps(a: Layout, b: Layout): boolean {
   return first.in === second.in && first.low < second.high && second.low < first.high;
 }
 
-/** The bytes touched, in the memory or, where both stores are one window each, in the buffer. */
+/**
+ * The bytes touched: in the memory, in what the memory is a part of, or where both stores are one window each in the buffer.
+ * No window of a file is opened only to know: a large one is memory to the garbage collector, which then runs.
+ */
 function placeOf(layout: Layout, store: MemoryStore, other: MemoryStore): { in: object; low: number; high: number } {
+  const { memory, origin } = store;
   const { low, high } = touchedBytes(layout);
-  if (!(store.whole && other.whole)) return { in: store.memory, low: store.origin + low, high: store.origin + high };
-  const { bytes } = store.windowAt(0);
-  return { in: bytes.buffer, low: bytes.byteOffset + low, high: bytes.byteOffset + high };
+  const from = (place: { in: object; at: number }, first: number): { in: object; low: number; high: number } => ({
+    in: place.in,
+    low: place.at + first + low,
+    high: place.at + first + high,
+  });
+  if (memory === other.memory) return from({ in: memory, at: 0 }, origin);
+  const place = memory.place?.();
+  if (place !== undefined) return from(place, origin);
+  if (!store.whole) return from({ in: memory, at: 0 }, origin);
+  const { buffer, byteOffset } = store.windowAt(0).bytes;
+  return from(other.memory.place?.(buffer) ?? { in: buffer, at: 0 }, byteOffset);
 }
 
 /**
@@ -215,7 +227,7 @@ function moveBytes(
   const { itemsize } = target.type;
   if (itemsize === 0) return;
   const most = Math.max(1, Math.floor(SCRATCH_BYTES / itemsize));
-  const scratch = new Uint8Array(Math.min(most, target.size) * itemsize);
+  let scratch: Uint8Array | undefined;
   const direct = swap === 0 && to.whole && from.whole;
   const alone = isPacked(target.shape, target.strides, itemsize, 'C');
   const operands = [
@@ -232,6 +244,7 @@ function moveBytes(
     } else if (direct && (tStep !== itemsize || to.memory.write === undefined)) {
       copyStrided(from.windowAt(s).bytes, s, sStep, to.windowAt(t).bytes, t, tStep, count, itemsize);
     } else {
+      scratch ??= new Uint8Array(Math.min(most, target.size) * itemsize);
       for (let first = 0; first < count; first += most) {
         const n = Math.min(most, count - first);
         const part = scratch.subarray(0, n * itemsize);

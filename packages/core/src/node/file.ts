@@ -282,6 +282,12 @@ export class NodeFile implements StorageFile, MappedFile {
     }
   }
 
+  /** Takes the disk for a stretch that is about to be written, where that is possible; what is not, the write reports. */
+  reserve(offset: number, length: number): void {
+    this.#change();
+    this.#sys.fallocate(this.#fd, FALLOC_FL_KEEP_SIZE, offset, length);
+  }
+
   punchHole(offset: number, length: number): boolean {
     this.#change();
     checkRange(this.#name, offset, length);

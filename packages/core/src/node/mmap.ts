@@ -26,6 +26,9 @@ const HUGE_PAGE = 2 ** 21;
 /** The cell of windows for single words: making one costs microseconds, so that opening a file stays cheap. */
 export const WORD_CELL: number = 2 ** 16;
 
+/** From here on, disk is taken before it is written. */
+const RESERVE_BYTES = 2 ** 20;
+
 /** madvise advice, the same numbers on Linux and macOS. */
 const ADVICE: Readonly<Record<Advice, number>> = { normal: 0, random: 1, sequential: 2, willneed: 3, dontneed: 4 };
 
@@ -53,6 +56,8 @@ export interface MappedFile {
   readonly closed: boolean;
   size(): number;
   write(offset: number, bytes: Uint8Array): void;
+  /** Takes the disk that a stretch needs, if it can: a hint. */
+  reserve(offset: number, length: number): void;
   /** Called when writing dirty pages back failed. */
   poison(error: MmdError): void;
 }
@@ -66,6 +71,8 @@ export class FileWindows {
   readonly #cells = new Map<number, Window>();
   readonly #own = new Map<number, Window>();
   readonly #all = new Set<Window>();
+  /** Where in the file the buffers of windows begin; as long as anybody has them. */
+  #starts: WeakMap<ArrayBufferLike, number> | undefined;
   /** Stretches laid into buffers of others: given back when the file is closed, or they would hold its disk space. */
   readonly stretches: Set<FixedStretch> = new Set();
 
@@ -130,6 +137,11 @@ export class FileWindows {
     this.#own.clear();
   }
 
+  /** The file offset of the first byte of a window's buffer; undefined for other buffers. */
+  startOf(buffer: ArrayBufferLike): number | undefined {
+    return this.#starts?.get(buffer);
+  }
+
   /** Maps the file from `offset` over `[address, address + length)`, for reading; negative errno. */
   fixed(address: number, length: number, offset: number): number {
     const flags = MAP_PRIVATE | this.sys.platform.MAP_NORESERVE | MAP_FIXED;
@@ -170,6 +182,7 @@ export class FileWindows {
       mapped: offset,
     };
     this.#all.add(window);
+    (this.#starts ??= new WeakMap()).set(buffer, offset);
     return window;
   }
 
@@ -239,14 +252,24 @@ export class MappedMemory implements ArrayMemory {
 
   write(offset: number, bytes: Uint8Array): void {
     this.#check(offset, bytes.length);
-    if (this.#access === 'write') this.#windows.file.write(this.#offset + offset, bytes);
-    else if (this.#access === 'copy-on-write') {
+    if (this.#access === 'write') {
+      const { file } = this.#windows;
+      // A file system that knows where the blocks of a hole will be need not look for them page by page: 64 MiB of planes take
+      // 4.2 ms instead of 5.5 on ext4, and 1 us more where nothing is missing. A full disk is the write's to report.
+      if (bytes.length >= RESERVE_BYTES) file.reserve(this.#offset + offset, bytes.length);
+      file.write(this.#offset + offset, bytes);
+    } else if (this.#access === 'copy-on-write') {
       this.#stretches(offset, bytes.length, (view, done) => view.set(bytes.subarray(done, done + view.length)));
     } else {
       throw new MmdError('READ_ONLY', `${this.#windows.file.name}: the array is mapped for reading only`, {
         path: this.#windows.file.name,
       });
     }
+  }
+
+  place(buffer?: ArrayBufferLike): { readonly in: object; readonly at: number } | undefined {
+    const at = buffer === undefined ? this.#offset : this.#windows.startOf(buffer);
+    return at === undefined ? undefined : { in: this.#windows.file, at };
   }
 
   flush(offset: number, length: number): void {

@@ -1,7 +1,9 @@
 import { readFileSync, statSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
+import { type ArrayMemory, NDArray, slice } from '@mmdpickle/core/ndarray';
 import { TempDir } from '@mmdpickle/test-support';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { faultySyscalls } from '../../src/node/faulty-syscalls.ts';
 import { NodeFile } from '../../src/node/file.ts';
 import { libc } from '../../src/node/libc.ts';
 import { maxWindowLength } from '../../src/node/mmap.ts';
@@ -299,6 +301,63 @@ it('says what it needs on a system that it does not know', async () => {
   );
   expect(stdout).toMatch(/^IO ENOSYS mapped files are not supported on win32-\w+; supported: linux-x64/);
 });
+
+describe('arrays over one file', () => {
+  const size = 3 * 2 ** 20;
+  const pattern = Uint8Array.from({ length: size }, (_, i) => (i * 7) % 251);
+
+  it.each([
+    ['another mapping', (file: NodeFile, at: number, n: number) => over(file.map(at, n, 'write'), n)],
+    [
+      'a part of the same one',
+      (file: NodeFile, at: number, n: number) => part(over(file.map(0, size, 'write'), size), at, n),
+    ],
+    [
+      'a typed array over its window',
+      (file: NodeFile, at: number, n: number) => file.map(0, size, 'write').bytes(at, n),
+    ],
+    ['a mapping for reading', (file: NodeFile, at: number, n: number) => over(file.map(at, n, 'read'), n)],
+  ])('are read before they are written where they overlap: from %s', (_, sourceOf) => {
+    for (const [from, to, length] of [
+      [0, 1, 1000],
+      [1000, 0, 2 ** 20],
+      [0, 70_000, 2 ** 21],
+      [5, 5, 10],
+    ] as const) {
+      using file = fresh();
+      file.write(0, pattern);
+      over(file.map(to, length, 'write'), length).set(sourceOf(file, from, length));
+      const wanted = pattern.slice();
+      wanted.copyWithin(to, from, from + length);
+      expect(Buffer.compare(readFileSync(file.name), wanted)).toBe(0);
+    }
+  });
+
+  it('are filled without a window, and take their disk first', () => {
+    let views = 0;
+    const calls = libc();
+    const syscalls = {
+      ...calls,
+      view: (address: number, length: number) => {
+        views += 1;
+        return calls.view(address, length);
+      },
+    };
+    using file = NodeFile.open(temp.file('planes'), 'a', { syscalls });
+    file.truncate(size + 1);
+    over(file.map(1, size, 'write'), size).set(pattern);
+    expect(views).toBe(0);
+    expect(Buffer.compare(readFileSync(file.name).subarray(1), pattern)).toBe(0);
+    const faulty = faultySyscalls(calls, { call: 'fallocate', nth: 0, errno: 'EIO' });
+    using other = NodeFile.open(temp.file('planes'), 'a', { syscalls: faulty });
+    other.map(0, size, 'write').write?.(0, pattern);
+    expect(faulty.failures()).toBe(1);
+    expect(Buffer.compare(readFileSync(other.name).subarray(0, size), pattern)).toBe(0);
+  });
+});
+
+const over = (memory: ArrayMemory, length: number): NDArray => NDArray.over(memory, 'u1', [length]);
+const part = (array: NDArray, at: number, length: number): NDArray => array.slice(slice(at, at + length));
 
 describe('mapFixed', () => {
   const { pageSize } = libc();
