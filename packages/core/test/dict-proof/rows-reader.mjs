@@ -6,10 +6,12 @@ const { MmapDict } = await import(entry);
 const dict = MmapDict.open(path, { mode: 'r' });
 const array = dict.get('rows');
 writeSync(1, 'ready\n');
+// Should the test be killed, this must not go on for ever.
+const parent = process.ppid;
 let looks = 0;
 let seen = 0;
 let sum = 0;
-while (seen < Number(rows)) {
+while (seen < Number(rows) && process.ppid === parent) {
   array.refresh();
   const count = array.shape[0];
   if (count < seen) throw new Error(`${count} rows after ${seen}`);
