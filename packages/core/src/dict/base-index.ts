@@ -73,7 +73,9 @@ export class BaseIndex {
   }
 
   /**
-   * The index at the end of a file; `undefined` where there is none that was made for this very state.
+   * The index at the end of a file; `undefined` where there is none that was made for this very state. Should the file
+   * change meanwhile, the next look notices, and until then the index proves itself key by key.
+   * @param size - of the file
    * @param commitNumber - as the header says
    */
   static of(indexed: IndexedFile, size: number, commitNumber: number): BaseIndex | undefined {
@@ -94,7 +96,6 @@ export class BaseIndex {
     file.read(entry, head);
     if (head[0] !== 0x95 || getU64(head, TAIL_PREFIX_SIZE - 8) !== payload) return undefined;
     if (tailKindOf(head, ENTRY_HEAD_SIZE, head[10]!) !== 'index') return undefined;
-    if (file.size() !== size) return undefined;
     return new BaseIndex(footer, entry, head, getI32(tail, INDEX_FOOTER_SIZE + 1), indexed);
   }
 

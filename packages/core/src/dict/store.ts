@@ -323,7 +323,7 @@ export class DictStore {
 
   #useIndex(commitNumber: number, size: number): boolean {
     const base = BaseIndex.of(this, size, commitNumber);
-    if (base === undefined || this.file.loadI32(COMMIT_NUMBER_OFFSET) !== commitNumber) return false;
+    if (base === undefined) return false;
     this.#reset();
     this.base = base;
     this.end = base.footer.end;

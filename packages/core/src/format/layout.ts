@@ -152,6 +152,24 @@ export interface Header {
  * @throws NOT_A_PICKLE, NOT_MMDPICKLE (with the hint to convert), TRUNCATED
  */
 export function decodeHeader(bytes: Uint8Array, name: string): Header {
+  if (!isHeader(bytes)) checkHeader(bytes, name);
+  return { version: getI32(bytes, 12), commitNumber: getI32(bytes, COMMIT_NUMBER_OFFSET) };
+}
+
+const HEADER_BYTES = bytesOf(HEADER);
+
+/** Whether a header of this version stands there, whole. */
+function isHeader(bytes: Uint8Array): boolean {
+  if (bytes.length < HEADER_SIZE) return false;
+  for (let i = 0; i < HEADER_SIZE; i++) {
+    const varies = i >= COMMIT_NUMBER_OFFSET && i < COMMIT_NUMBER_OFFSET + 4;
+    if (bytes[i] !== HEADER_BYTES[i] && !varies) return false;
+  }
+  return true;
+}
+
+/** Throws what is wrong with a header. */
+function checkHeader(bytes: Uint8Array, name: string): void {
   for (const field of HEADER) {
     for (const [i, expected] of (field.fixed ?? []).entries()) {
       const offset = field.offset + i;
@@ -185,7 +203,6 @@ export function decodeHeader(bytes: Uint8Array, name: string): Header {
       path: name,
     });
   }
-  return { version: getI32(bytes, 12), commitNumber: getI32(bytes, COMMIT_NUMBER_OFFSET) };
 }
 
 /** First bytes that a pickle of any protocol starts with: PROTO, or an opcode of the text protocols. */

@@ -40,7 +40,7 @@ const JOIN = 65536;
 
 /** Loads of words by reads before a window is made over them; more where it takes binding the C library. */
 const WORD_READS = 16;
-const UNBOUND_WORD_READS = 4096;
+const UNBOUND_WORD_READS = 1024;
 
 /** Options of {@link NodeFile.open}. */
 export interface NodeFileOptions {

@@ -230,7 +230,8 @@ export function emptyList(): unknown[] {
 }
 
 function emptyStack(): unknown[] {
-  const stack: unknown[] = [];
-  for (let i = 0; i < KEPT_STACK; i++) stack.push(null);
-  return stack;
+  return NULLS.slice();
 }
+
+/** Copied, not made anew: a loop of pushes takes 50 us in a process that was just started. */
+const NULLS: readonly unknown[] = Array.from({ length: KEPT_STACK }, () => null);
