@@ -1,6 +1,6 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { MaskedArray, type NDArray, ndarray, parseDType } from '@mmdpickle/core/ndarray';
-import { MmapDict } from '@mmdpickle/core/node';
+import { MmapDict, NodeFile } from '@mmdpickle/core/node';
 import {
   fromRaw,
   mmdToNpy,
@@ -24,6 +24,8 @@ import {
 import { Python, pythons, TempDir } from '@mmdpickle/test-support';
 import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { type PlainArray, plainArray } from '../src/array-bytes.ts';
+import { headerOf } from '../src/node/export.ts';
 import { arrayOf, arrays, bytesOf, describeArray, PYTHON_ARRAYS, toWire } from './arrays.ts';
 
 let temp: TempDir;
@@ -343,6 +345,29 @@ describe.each(pythons())('with numpy $numpy', (info) => {
     python = new Python(info);
   });
   afterAll(() => python[Symbol.asyncDispose]());
+
+  test('numpy reads files whose data fills whole blocks, as they are where blocks can be shared', async () => {
+    using dict = open();
+    dict.set('x', ndarray(new Float64Array(2 ** 17).fill(1.5), [2 ** 10, 2 ** 7]));
+    dict.set('small', ndarray(new Float64Array(2 ** 10)));
+    const placeOf = (key: string): PlainArray => {
+      const meta = dict.getMeta(key)!;
+      const plain = plainArray(dict.get(key) as NDArray, key);
+      using file = NodeFile.open(dict.path, 'r');
+      return { ...plain, place: { file, offset: meta.offset } };
+    };
+    const header = headerOf(placeOf('x'), true);
+    expect(header).toHaveLength(4096);
+    expect(headerOf(placeOf('x'), false)).toHaveLength(128);
+    expect(headerOf(placeOf('small'), true)).toHaveLength(128);
+    writeFileSync(temp.file('x.npy'), Buffer.concat([header, bytesOf(dict.get('x') as NDArray)]));
+    const found = await python.run(
+      'import numpy as np\na = np.load(args["path"], mmap_mode="r"); result = [a.offset, list(a.shape), float(a.sum())]',
+      { path: temp.file('x.npy') },
+    );
+    expect(found).toEqual([4096, [1024, 128], 1.5 * 2 ** 17]);
+    expect(readNpy(temp.file('x.npy')).shape).toEqual([1024, 128]);
+  });
 
   test('stock pickle.load finds the arrays that numpy saved', async () => {
     // Two generations of numpy agree on these; long doubles and padding are compared elsewhere.

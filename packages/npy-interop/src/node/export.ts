@@ -6,6 +6,7 @@
  * @module
  */
 
+import { statfsSync } from 'node:fs';
 import { join } from 'node:path';
 import { MmdError } from '@mmdpickle/core';
 import { type NDArray, parseDType } from '@mmdpickle/core/ndarray';
@@ -34,11 +35,16 @@ export interface Exported {
 /** An array of the dict under the name of its part: the key, or for masked arrays the key and a suffix. */
 type Part = readonly [name: string, array: PlainArray];
 
+/** What file systems keep files in; dicts begin the data of arrays from {@link SHARED_FROM} bytes on at multiples of it. */
+const BLOCK = 4096;
+const SHARED_FROM = 2 ** 20;
+
 /** How often an array that other code replaces meanwhile is copied anew. */
 const ATTEMPTS = 10;
 
 /**
- * Writes arrays of a dict as npy files, `dir/key.npy`, at the speed of copying them. A masked array becomes `key.npy`,
+ * Writes arrays of a dict as npy files, `dir/key.npy`, at the speed of copying them; on file systems that can share blocks
+ * between files (Btrfs, XFS), arrays of 1 MiB and more take no time and no disk. A masked array becomes `key.npy`,
  * `key.__mask__.npy` and, with a fill value, `key.__fill_value__.npy`. Characters of a key that file names cannot hold
  * are written as `%2F` and the like; `npyToMmd` undoes that.
  *
@@ -71,12 +77,35 @@ export async function mmdToNpy(
     makeDirectory(directory);
     for (const [name, array] of parts) {
       const replacement = create(join(directory, fileNameOf(name, '.npy')));
-      const header = formatNpyHeader(array);
+      const header = headerOf(array, sharesBlocks(directory));
       replacement.file.write(0, header);
       await writePart(replacement.file, array, header.length, tick);
       replacement.seal();
     }
   });
+}
+
+/** File systems (their numbers in statfs) whose files may share blocks: Btrfs, XFS, bcachefs, OCFS2, ZFS. */
+const SHARING: ReadonlySet<number> = new Set([0x9123683e, 0x58465342, 0xca451a4e, 0x7461636f, 0x2fc12fc1]);
+
+function sharesBlocks(directory: string): boolean {
+  try {
+    return SHARING.has(statfsSync(directory).type);
+  } catch {
+    // It is only a guess: making the file tells what is wrong with the directory.
+    return false;
+  }
+}
+
+/**
+ * The header of an npy file. Where blocks can be shared, that of a large array fills a whole one, so that its data stands in the
+ * file as in the dict, at the start of a block; numpy's is as short as it can be, and no block of its files agrees.
+ */
+export function headerOf(array: PlainArray, sharing: boolean): Uint8Array {
+  const header = formatNpyHeader(array);
+  const { place, nbytes } = array;
+  const agree = place !== undefined && place.offset % BLOCK === 0 && nbytes >= SHARED_FROM && header.length <= BLOCK;
+  return sharing && agree ? formatNpyHeader(array, { length: BLOCK }) : header;
 }
 
 /** Options of {@link mmdToNpz}. */
