@@ -43,20 +43,24 @@ const rx: Side = {
     return {
       round: async () => {
         const path = fresh(context, 'run.mmdpickle');
-        const append = appendRows<Float64Array>(MmapDict.open(path), 'rows', {
-          dtype: 'float64',
-          rowShape: [row.length],
-          capacity: count,
-        });
-        const round = await timedAsync(() =>
-          lastOf(
+        let written = 0;
+        const round = await timedAsync(async () => {
+          // Closed in each round: the disk blocks and pages of a file that is only unlinked would stay taken.
+          using dict = MmapDict.open(path);
+          const append = appendRows<Float64Array>(dict, 'rows', {
+            dtype: 'float64',
+            rowShape: [row.length],
+            capacity: count,
+          });
+          await lastOf(
             range(0, count).pipe(
               map(() => row),
               append,
             ),
-          ),
-        );
-        if (append.stats().written !== count) throw new Error(`${append.stats().written} of ${count} rows`);
+          );
+          ({ written } = append.stats());
+        });
+        if (written !== count) throw new Error(`${written} of ${count} rows`);
         return round;
       },
     };

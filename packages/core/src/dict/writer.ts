@@ -10,7 +10,7 @@
 import { MmdError } from '../errors.ts';
 import type { EncodedValue } from '../format/encoded-value.ts';
 import { encodeJournal, type Journal } from '../format/journal.ts';
-import { encodeProgram, type RowsProgram } from '../format/journal-program.ts';
+import { encodeProgram, encodeRows, type RowsOpcodes, type RowsProgram } from '../format/journal-program.ts';
 import {
   COMMIT_NUMBER_OFFSET,
   DEAD,
@@ -66,6 +66,8 @@ export class DictWriter {
   readonly #counts = new Map<number, number>();
   /** The array of each stored count. */
   readonly #grown = new Map<number, { readonly key: string; readonly place: GrowablePlace }>();
+  /** What a journal says of an array, but for its row count. */
+  readonly #opcodes = new WeakMap<GrowablePlace, RowsOpcodes>();
   #changed = false;
   /** File offset of the tail entry that the commit appends; -1 for none. */
   #tailStart = -1;
@@ -478,13 +480,15 @@ export class DictWriter {
   }
 
   #rowsPrograms(): RowsProgram[] {
-    return [...this.#grown].map(([offset, { key, place }]) => ({
-      key,
-      type: place.type,
-      shape: [this.#counts.get(offset)!, ...place.rowShape],
-      masked: place.maskOffset !== undefined,
-      filled: place.filled,
-    }));
+    return [...this.#grown].map(([offset, { key, place }]) => {
+      let opcodes = this.#opcodes.get(place);
+      if (opcodes === undefined) {
+        const { type, rowShape, filled } = place;
+        opcodes = encodeRows({ key, type, rowShape, masked: place.maskOffset !== undefined, filled });
+        this.#opcodes.set(place, opcodes);
+      }
+      return { opcodes, rows: this.#counts.get(offset)! };
+    });
   }
 
   #finishJournal(journal: Journal): void {

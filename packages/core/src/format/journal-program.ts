@@ -8,19 +8,27 @@
  * @module
  */
 
-import { ByteWriter, encodeUtf8 } from '../bytes/index.ts';
+import { ByteWriter } from '../bytes/index.ts';
 import type { DType } from '../ndarray/index.ts';
-import { putDType, putShape, putText } from './literal-value.ts';
+import { putDType, putInteger, putText, putTuple } from './literal-value.ts';
 
 /** An array that gets rows. */
-export interface RowsProgram {
+export interface RowsTarget {
   readonly key: string;
   readonly type: DType;
-  /** The shape with the new row count. */
-  readonly shape: readonly number[];
+  readonly rowShape: readonly number[];
   readonly masked: boolean;
   /** Masked arrays: there is a fill value to keep. */
   readonly filled: boolean;
+}
+
+/** The opcodes that give an array its rows, cut where the row count stands: all that changes from batch to batch. */
+export type RowsOpcodes = readonly Uint8Array[];
+
+/** An array's new row count. */
+export interface RowsProgram {
+  readonly opcodes: RowsOpcodes;
+  readonly rows: number;
 }
 
 const POP = 0x30;
@@ -30,71 +38,90 @@ const TUPLE = 0x74;
 const PAIR = 0x86;
 const TRIPLE = 0x87;
 
+const PAIR_REDUCE = [PAIR, REDUCE];
+const TUPLE_REDUCE = [TUPLE, REDUCE];
+const DICT = [0x68, 0];
+
 /** The opcodes, from the popping of the switch's float and of the journal's own key to STOP. */
 export function encodeProgram(deleted: readonly string[], rows: readonly RowsProgram[]): Uint8Array {
-  const writer = new ByteWriter(256);
-  const global = (module: string, name: string): void => {
-    putText(writer, module);
-    putText(writer, name);
-    writer.u8(0x93);
-  };
-  const dict = (): void => writer.raw([0x68, 0]);
-  const key = (text: string): void => {
-    const bytes = encodeUtf8(text);
-    writer.u8(0x8c);
-    writer.u8(bytes.length);
-    writer.raw(bytes);
-  };
-  /** The attribute of what `object` pushes. */
-  const attribute = (object: () => void, name: string): void => {
-    global('builtins', 'getattr');
-    object();
-    putText(writer, name);
-    writer.raw([PAIR, REDUCE]);
-  };
-  const item = (name: string): void => {
-    global('operator', 'getitem');
-    dict();
-    key(name);
-    writer.raw([PAIR, REDUCE]);
-  };
-  const array = (shape: readonly number[], type: () => void, buffer: () => void): void => {
-    global('numpy', 'ndarray');
-    writer.u8(MARK);
-    putShape(writer, shape, false);
-    type();
-    buffer();
-    writer.raw([TUPLE, REDUCE]);
-  };
-  writer.raw([POP, POP, 0x64]);
-  writer.raw([0x71, 0]);
-  for (const name of deleted) {
-    global('builtins', 'dict.pop');
-    dict();
-    key(name);
+  const writer = new ByteWriter(1024);
+  writer.raw([POP, POP, 0x64, 0x71, 0]);
+  for (const key of deleted) {
+    putGlobal(writer, 'builtins', 'dict.pop');
+    writer.raw(DICT);
+    putText(writer, key);
     writer.raw([0x4e, TRIPLE, REDUCE, POP]);
   }
-  for (const { key: name, type, shape, masked, filled } of rows) {
-    global('operator', 'setitem');
-    dict();
-    key(name);
-    const own = (): void => item(name);
-    const dtype = (): void => putDType(writer, type);
-    if (!masked) array(shape, dtype, () => attribute(own, 'base'));
-    else {
-      const buffer = (part: string) => () => attribute(() => attribute(() => attribute(own, part), 'base'), 'base');
-      global('numpy.ma', 'MaskedArray');
-      writer.u8(MARK);
-      array(shape, dtype, buffer('data'));
-      array(shape, () => putText(writer, '|b1'), buffer('mask'));
-      if (filled) {
-        writer.raw([0x4e, 0x89, 0x88, 0x4b, 0]);
-        attribute(own, 'fill_value');
-      }
-      writer.raw([TUPLE, REDUCE]);
+  for (const { opcodes, rows: count } of rows) {
+    for (const [i, piece] of opcodes.entries()) {
+      if (i > 0) putInteger(writer, count);
+      writer.raw(piece);
     }
-    writer.raw([TRIPLE, REDUCE, POP]);
   }
   writer.u8(0x2e);
   return writer.finish();
+}
+
+/** Encodes {@link RowsOpcodes}, which hold as long as the array is what it is. */
+export function encodeRows({ key, type, rowShape, masked, filled }: RowsTarget): RowsOpcodes {
+  const writer = new ByteWriter();
+  const pieces: Uint8Array[] = [];
+  /** The attribute of what `object` pushes. */
+  const attribute = (object: () => void, name: string): void => {
+    putGlobal(writer, 'builtins', 'getattr');
+    object();
+    putText(writer, name);
+    writer.raw(PAIR_REDUCE);
+  };
+  const own = (): void => {
+    putGlobal(writer, 'operator', 'getitem');
+    writer.raw(DICT);
+    putText(writer, key);
+    writer.raw(PAIR_REDUCE);
+  };
+  /** The shape's first number is left out: there one piece ends. */
+  const shape = (): void => {
+    putTuple(writer, [0, ...rowShape], (dim, index) => {
+      if (index > 0) {
+        putInteger(writer, dim);
+        return;
+      }
+      pieces.push(writer.finish());
+      writer.length = 0;
+    });
+  };
+  const array = (putType: () => void, buffer: () => void): void => {
+    putGlobal(writer, 'numpy', 'ndarray');
+    writer.u8(MARK);
+    shape();
+    putType();
+    buffer();
+    writer.raw(TUPLE_REDUCE);
+  };
+  putGlobal(writer, 'operator', 'setitem');
+  writer.raw(DICT);
+  // A key has at most 255 bytes, so it is short text.
+  putText(writer, key);
+  const dtype = (): void => putDType(writer, type);
+  if (!masked) array(dtype, () => attribute(own, 'base'));
+  else {
+    const buffer = (part: string) => () => attribute(() => attribute(() => attribute(own, part), 'base'), 'base');
+    putGlobal(writer, 'numpy.ma', 'MaskedArray');
+    writer.u8(MARK);
+    array(dtype, buffer('data'));
+    array(() => putText(writer, '|b1'), buffer('mask'));
+    if (filled) {
+      writer.raw([0x4e, 0x89, 0x88, 0x4b, 0]);
+      attribute(own, 'fill_value');
+    }
+    writer.raw(TUPLE_REDUCE);
+  }
+  writer.raw([TRIPLE, REDUCE, POP]);
+  return [...pieces, writer.finish()];
+}
+
+function putGlobal(writer: ByteWriter, module: string, name: string): void {
+  putText(writer, module);
+  putText(writer, name);
+  writer.u8(0x93);
 }

@@ -4,15 +4,28 @@
  * @module
  */
 
-import { type ByteWriter, decodeInteger, decodeUtf8, encodeUtf8 } from '../bytes/index.ts';
+import { type ByteWriter, decodeInteger, decodeUtf8, encodeUtf8, encodeUtf8Into } from '../bytes/index.ts';
 import { MmdError } from '../errors.ts';
 import type { DType, DTypeSpec } from '../ndarray/index.ts';
 import type { ShapeMemo } from './array-value.ts';
 import { putU64 } from './layout.ts';
 import type { ValueReader } from './value-reader.ts';
 
+/** Text of so many characters has fewer than 256 bytes. */
+const SURELY_SHORT = 85;
+
 /** SHORT_BINUNICODE, or BINUNICODE above 255 bytes. */
 export function putText(writer: ByteWriter, text: string): void {
+  const { length } = text;
+  if (length <= SURELY_SHORT) {
+    // Into its place at once: an encoder's call costs more than all of this.
+    const start = writer.reserve(2 + 3 * length);
+    const end = encodeUtf8Into(text, writer.bytes, start + 2);
+    writer.bytes[start] = 0x8c;
+    writer.bytes[start + 1] = end - start - 2;
+    writer.length = end;
+    return;
+  }
   const bytes = encodeUtf8(text);
   if (bytes.length < 256) {
     writer.u8(0x8c);

@@ -56,6 +56,20 @@ function ascii(text: string): Uint8Array {
 
 const KINDS = Object.keys(TAIL_KINDS) as readonly TailKind[];
 
+/** Keys and magics as text and bytes: every journal, and so every batch of row counts, needs them. */
+const KEYS = perKind(({ word }) => `mmdpickle ${word}`.padEnd(KEY_LENGTH_LIKE_STOP, ' '));
+const MAGICS = perKind(({ magic }) => magic);
+
+type TailText = Readonly<Record<TailKind, { readonly text: string; readonly bytes: Uint8Array }>>;
+
+function perKind(textOf: (row: (typeof TAIL_KINDS)[TailKind]) => string): TailText {
+  const rows = KINDS.map((kind) => {
+    const text = textOf(TAIL_KINDS[kind]);
+    return [kind, { text, bytes: ascii(text) }];
+  });
+  return Object.fromEntries(rows) as TailText;
+}
+
 /** Whether the ASCII text stands at `pos`. */
 function hasText(bytes: Uint8Array, pos: number, text: string): boolean {
   for (let i = 0; i < text.length; i++) if (bytes[pos + i] !== text.charCodeAt(i)) return false;
@@ -64,7 +78,7 @@ function hasText(bytes: Uint8Array, pos: number, text: string): boolean {
 
 /** The key of a kind. */
 export function tailKey(kind: TailKind): string {
-  return `mmdpickle ${TAIL_KINDS[kind].word}`.padEnd(KEY_LENGTH_LIKE_STOP, ' ');
+  return KEYS[kind].text;
 }
 
 /** The kind that a dead entry's key names; `undefined` for every other entry. */
@@ -87,7 +101,7 @@ export function tailEntryFrame(
   const prefix = new Uint8Array(TAIL_PREFIX_SIZE + (program === undefined ? 0 : 9 + program.length));
   const size = prefix.length + length + ENTRY_TAIL_SIZE;
   let pos = putEntryHead(prefix, 0, size - FRAME_SIZE, KEY_LENGTH_LIKE_STOP);
-  prefix.set(ascii(tailKey(kind)), pos);
+  prefix.set(KEYS[kind].bytes, pos);
   pos += KEY_LENGTH_LIKE_STOP;
   if (program !== undefined) {
     prefix[pos] = JOURNAL_ACTIVE;
@@ -106,7 +120,7 @@ export function tailEntryFrame(
 export function putTailFooter(kind: TailKind, payload: Uint8Array): void {
   const pos = payload.length - TAIL_FOOTER_SIZE;
   putU64(payload, pos, payload.length);
-  payload.set(ascii(TAIL_KINDS[kind].magic), pos + 8);
+  payload.set(MAGICS[kind].bytes, pos + 8);
 }
 
 /**
