@@ -231,9 +231,9 @@ export class Catalog {
     if (this.#distinct * 2 > this.#table.length) this.#growTable();
   }
 
-  #growTable(): void {
+  #growTable(slots: number = this.#table.length * 2): void {
     const old = this.#table;
-    const table = new Int32Array(old.length * 2);
+    const table = new Int32Array(slots);
     const mask = table.length - 1;
     for (const entry of old) {
       if (entry === 0) continue;
@@ -257,7 +257,19 @@ export class Catalog {
       this.#compact();
       return;
     }
-    const capacity = this.#offsets.length * 2;
+    this.#grow(this.#offsets.length * 2);
+  }
+
+  /** Makes room for about `count` keys in all, where that is more than there is: growing step by step moves them again and again. */
+  expect(count: number): void {
+    if (!(count > this.#offsets.length)) return;
+    this.#grow(Math.ceil(count));
+    let slots = this.#table.length;
+    while (slots < count * 2) slots *= 2;
+    if (slots > this.#table.length) this.#growTable(slots);
+  }
+
+  #grow(capacity: number): void {
     const grow = <T extends Float64Array | Uint32Array | Uint8Array>(column: T, grown: T): T => {
       grown.set(column);
       return grown;

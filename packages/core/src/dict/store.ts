@@ -40,6 +40,13 @@ const ANCHOR_SIZE = 64;
 /** Bytes that one look ahead of the lock takes in: half a millisecond's work at most. */
 const LOOK_AHEAD = 128 * 1024;
 
+/** The largest piece that a walk reads at once: half of a second-level cache. */
+const WALK_CHUNK = 2 ** 18;
+
+/** A walk that has seen so many entries makes room for as many as the rest will have, if they are like these. */
+const SAMPLE = 256;
+const EXPECTED_MAX = 2 ** 20;
+
 /** An entry whose bytes the format does not explain. */
 export interface DamagedEntry {
   readonly offset: number;
@@ -247,9 +254,10 @@ export class DictStore {
     this.base = undefined;
     this.#rebuilt += known.changes + 1;
     this.#catalog = new Catalog();
-    const { end } = base.footer;
-    const requests = scanEntries(HEADER_SIZE, this.file.size(), (entry) => this.#visit(entry), end);
-    const result = answer(requests, this.read);
+    const { end, keys } = base.footer;
+    this.#catalog.expect(Math.min(keys, EXPECTED_MAX));
+    const requests = scanEntries(HEADER_SIZE, this.file.size(), (entry) => this.#visit(entry), end, WALK_CHUNK);
+    const result = answer(requests, this.#readAgain());
     known.each((slot, bytes, start, stop) => {
       const { offset, frameLength } = known.place(slot);
       if (offset >= end) this.catalog.put(bytes, start, stop, offset, frameLength);
@@ -421,23 +429,32 @@ export class DictStore {
     this.#tail = undefined;
     let lastTail = -1;
     let keyLength = -1;
+    const from = this.end;
+    let seen = 0;
     const result = answer(
-      scanEntries(this.end, size, (entry) => {
-        const tail = entry.state === 'dead' ? this.#tailOf(entry) : undefined;
-        if (tail !== undefined) {
-          if (tailStart < 0) tailStart = entry.offset;
-          lastTail = entry.offset;
-          this.#tail = tail;
-        } else {
-          if (tailStart >= 0 && this.#tail === 'journal') this.stranded.push([lastTail, entry.offset]);
-          tailStart = -1;
-          last = entry.offset;
-          keyLength = entry.keyLength;
-          this.#anchorFrameLength = entry.frameLength;
-        }
-        this.#visit(entry);
-      }),
-      this.read,
+      scanEntries(
+        from,
+        size,
+        (entry) => {
+          if (++seen === SAMPLE) this.catalog.expect(Math.min((SAMPLE * size) / (entry.offset - from), EXPECTED_MAX));
+          const tail = entry.state === 'dead' ? this.#tailOf(entry) : undefined;
+          if (tail !== undefined) {
+            if (tailStart < 0) tailStart = entry.offset;
+            lastTail = entry.offset;
+            this.#tail = tail;
+          } else {
+            if (tailStart >= 0 && this.#tail === 'journal') this.stranded.push([lastTail, entry.offset]);
+            tailStart = -1;
+            last = entry.offset;
+            keyLength = entry.keyLength;
+            this.#anchorFrameLength = entry.frameLength;
+          }
+          this.#visit(entry);
+        },
+        Infinity,
+        WALK_CHUNK,
+      ),
+      this.#readAgain(),
     );
     if (keyLength >= 0) this.foundLast = { offset: last, frameLength: this.#anchorFrameLength, keyLength };
     this.partial = result.kind === 'terminator' && result.partial;
@@ -452,6 +469,17 @@ export class DictStore {
 
   #tailOf({ bytes, keyPos, keyLength }: ScannedEntry): TailKind | undefined {
     return tailKindOf(bytes, keyPos, keyLength);
+  }
+
+  /** Reads one piece after the other into one buffer, which stays in the processor's cache, and in which pages are there. */
+  #readAgain(): (offset: number, length: number) => Uint8Array {
+    let buffer = EMPTY;
+    return (offset, length) => {
+      if (buffer.length < length) buffer = new Uint8Array(length);
+      const bytes = buffer.length === length ? buffer : buffer.subarray(0, length);
+      const count = this.file.read(offset, bytes);
+      return count === length ? bytes : bytes.subarray(0, count);
+    };
   }
 
   #visit(entry: ScannedEntry): void {

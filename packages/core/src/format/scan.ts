@@ -72,12 +72,15 @@ const BORDER = ENTRY_TAIL_SIZE + ENTRY_HEAD_SIZE + KEY_MAX;
  * @param size - size of the file
  * @param visit - called for each entry, dead and damaged ones too
  * @param until - file offset of an entry to stop at, as if the terminator stood there
+ * @param largest - bytes of the largest piece that small entries are asked for in; what was given for one piece is not
+ *   looked at once the next is asked for
  */
 export function* scanEntries(
   from: number,
   size: number,
   visit: (entry: ScannedEntry) => void,
   until: number = Infinity,
+  largest: number = LARGEST_CHUNK,
 ): Generator<ByteRequest, ScanEnd, Uint8Array> {
   const entry: ScannedEntry = {
     offset: from,
@@ -98,7 +101,7 @@ export function* scanEntries(
     let pos = offset - start;
     if (pos + ENTRY_HEAD_SIZE + KEY_MAX > bytes.length && start + bytes.length < size) {
       // Small entries come in ever larger pieces; a far jump starts small again.
-      chunk = offset <= start + bytes.length + chunk ? Math.min(chunk * 2, LARGEST_CHUNK) : FIRST_CHUNK;
+      chunk = offset <= start + bytes.length + chunk ? Math.min(chunk * 2, largest) : FIRST_CHUNK;
       start = offset;
       pos = 0;
       bytes = yield { offset, length: Math.min(chunk, size - offset) };
@@ -132,7 +135,7 @@ export function* scanEntries(
       // The key is kept: the next piece begins at this entry's tail.
       entry.bytes = bytes.slice(keyOffset, keyOffset + keyLength);
       entry.keyPos = 0;
-      chunk = tail <= start + bytes.length + chunk ? Math.min(chunk * 2, LARGEST_CHUNK) : FIRST_CHUNK;
+      chunk = tail <= start + bytes.length + chunk ? Math.min(chunk * 2, largest) : FIRST_CHUNK;
       start = tail;
       bytes = yield { offset: tail, length: Math.min(Math.max(chunk, BORDER), size - tail) };
       if (bytes.length < ENTRY_TAIL_SIZE) {

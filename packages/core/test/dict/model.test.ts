@@ -174,6 +174,29 @@ describe('the tail index', () => {
   });
 });
 
+test.each([
+  ['alike', () => 3],
+  ['at first small, then large', (i: number) => (i < 300 ? 1 : 3000)],
+  ['at first large, then small', (i: number) => (i < 300 ? 3000 : 1)],
+])('a walk over many entries, for which it makes room ahead, finds them all: %s', (_what, size) => {
+  const file = MemoryFile.of();
+  const dict = MmapDict.over(file);
+  const values = Array.from({ length: 1500 }, (_, i): [string, string] => [`${i}`, 'x'.repeat(size(i))]);
+  dict.update(values);
+  dict.set('7', 'again');
+  dict.delete('8');
+  const expected = new Map(values);
+  for (const key of ['7', '8']) expected.delete(key);
+  expected.set('7', 'again');
+  const walked = MmapDict.over(MemoryFile.of(file.toBytes()));
+  expect(walked.core.store.base).toBeUndefined();
+  expect([...walked]).toEqual([...expected]);
+  walked.update(values.slice(0, 700).map(([key]): [string, string] => [`more ${key}`, key]));
+  expect(walked.get('1499')).toBe(expected.get('1499'));
+  expect(walked.get('more 699')).toBe('699');
+  expect(walked.size).toBe(1499 + 700);
+});
+
 test('a tail index with any one byte inverted changes nothing that is read', () => {
   const file = MemoryFile.of();
   const whole = MmapDict.over(file);
