@@ -175,7 +175,7 @@ export class DictCore {
     const { sink } = entry;
     this.begin();
     try {
-      if (!this.writer.setAtOnce(key, keyLength, entry)) {
+      if (!this.writer.setAtOnce(key, keyLength, entry) && !this.writer.setPiece(key, keyLength, entry)) {
         for (let i = 0; i < keyLength; i++) this.keyBytes[i] = sink.bytes[i]!;
         this.place(key, keyLength, encodedParts(pickleCodec.name, sink.parts(keyLength), entry.memoEnd));
       }

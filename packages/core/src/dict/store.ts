@@ -102,6 +102,8 @@ export class DictStore {
   #anchor: Uint8Array = EMPTY;
   #lastFullLook = 0;
   #stale = true;
+  /** Entries of later commits than {@link DictStore.commitNumber} are known. */
+  #ahead = false;
   /** Keeps the revision rising where the catalog or the file is replaced. */
   #rebuilt = 0;
 
@@ -144,7 +146,7 @@ export class DictStore {
    */
   refresh(locked = false): boolean {
     const now = Date.now();
-    const quiet = !this.#stale && now === this.#lastFullLook;
+    const quiet = !this.#stale && !this.#ahead && now === this.#lastFullLook;
     if (quiet && this.file.loadI32(COMMIT_NUMBER_OFFSET) === this.commitNumber) return false;
     return this.#fullLook(locked, now);
   }
@@ -175,6 +177,7 @@ export class DictStore {
     });
     answer(requests, this.read);
     if (this.end === end) return false;
+    this.#ahead = true;
     this.statesUnknown = true;
     this.#takeAnchor(this.end);
     if (file.loadI32(COMMIT_NUMBER_OFFSET) < commitNumber || file.size() < size) this.#stale = true;
@@ -188,7 +191,7 @@ export class DictStore {
 
   /** Whether the last look still holds, without a system call. */
   unchanged(): boolean {
-    return !this.#stale && this.file.loadI32(COMMIT_NUMBER_OFFSET) === this.commitNumber;
+    return !this.#stale && !this.#ahead && this.file.loadI32(COMMIT_NUMBER_OFFSET) === this.commitNumber;
   }
 
   /** What is known is not to be trusted: the next look walks the file. */
@@ -347,6 +350,7 @@ export class DictStore {
   }
 
   #reset(): void {
+    this.#ahead = false;
     this.#catalog?.clear();
     this.base = undefined;
     this.removed.clear();
@@ -373,10 +377,14 @@ export class DictStore {
     const commitNumber = this.file.loadI32(COMMIT_NUMBER_OFFSET);
     const size = this.file.size();
     this.#lastFullLook = now;
-    if (!this.#stale && commitNumber === this.commitNumber && size === this.size) return false;
-    // Vacuum by Python starts the numbers again, and moves entries.
+    if (!this.#stale && !this.#ahead && commitNumber === this.commitNumber && size === this.size) return false;
+    // A vacuum starts the numbers again, and moves entries. What is known is of a later commit where it was looked ahead.
     const whole =
-      this.#stale || commitNumber < this.commitNumber || size < this.end + TERMINATOR_SIZE || !this.#anchored();
+      this.#stale ||
+      commitNumber < this.commitNumber ||
+      (this.#ahead && commitNumber === this.commitNumber) ||
+      size < this.end + TERMINATOR_SIZE ||
+      !this.#anchored();
     if (whole && this.base !== undefined && this.#useIndex(commitNumber, size)) return true;
     this.#look(locked, whole || (this.base !== undefined && !this.base.kept));
     return true;
@@ -398,6 +406,7 @@ export class DictStore {
         if (end.kind === 'terminator' && !whole) {
           this.commitNumber = commitNumber;
           this.size = size;
+          this.#ahead = false;
           if (after !== commitNumber) this.statesUnknown = true;
           this.#stale = false;
           this.torn = undefined;

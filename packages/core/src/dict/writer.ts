@@ -10,10 +10,8 @@
 import { MmdError } from '../errors.ts';
 import type { EncodedValue } from '../format/encoded-value.ts';
 import { encodeJournal, type Journal } from '../format/journal.ts';
-import { encodeProgram, encodeRows, type RowsOpcodes, type RowsProgram } from '../format/journal-program.ts';
 import {
   COMMIT_NUMBER_OFFSET,
-  DEAD,
   ENTRY_HEAD_SIZE,
   ENTRY_TAIL_SIZE,
   entryEnd,
@@ -24,22 +22,19 @@ import {
   putTerminator,
   putU64,
   SECTOR,
-  stateOffset,
   TERMINATOR_SIZE,
   terminator,
 } from '../format/layout.ts';
 import { JOURNAL_DONE, JOURNAL_SWITCH, tailEntryFrame } from '../format/tail-entry.ts';
 import type { KeyedEntry } from '../pickle/index.ts';
-import type { StorageFile } from '../storage/storage-file.ts';
 import { type AppendBuffer, writeBorderless } from './append-buffer.ts';
 import type { EntryPlace } from './catalog.ts';
-import { EntryAppender } from './entry-appender.ts';
+import { ChangesInPlace, carryOut, kill, storeCount } from './changes-in-place.ts';
+import { EntryAppender, PIECE } from './entry-appender.ts';
 import type { GrowablePlace } from './growable-array.ts';
 import { type RepairHands, repair } from './repair.ts';
+import { canResize, resize } from './resize.ts';
 import { type DictStore, FileReplaced } from './store.ts';
-
-const DEAD_BYTE = Uint8Array.of(DEAD);
-const NOTHING = new Uint8Array(0);
 
 /**
  * Entries up to this are committed by stores through a mapping. From about a page on every commit meets a page that is
@@ -56,18 +51,7 @@ export class DictWriter {
   #depth = 0;
   /** A change broke off half way; such a batch cannot commit. */
   #broken = false;
-  /** Entries that have a successor, by key: they die after the commit. */
-  readonly #tombstones = new Map<string, EntryPlace>();
-  /** Deleted entries: their death is the change. */
-  #deletes: Death[] = [];
-  /** Bytes to write elsewhere at the commit. */
-  #overwrites: [offset: number, bytes: Uint8Array][] = [];
-  /** Row counts to store: offset and count. */
-  readonly #counts = new Map<number, number>();
-  /** The array of each stored count. */
-  readonly #grown = new Map<number, { readonly key: string; readonly place: GrowablePlace }>();
-  /** What a journal says of an array, but for its row count. */
-  readonly #opcodes = new WeakMap<GrowablePlace, RowsOpcodes>();
+  readonly #changes = new ChangesInPlace();
   #changed = false;
   /** File offset of the tail entry that the commit appends; -1 for none. */
   #tailStart = -1;
@@ -187,14 +171,32 @@ export class DictWriter {
 
   /** Appends an entry; an earlier one with the key dies. */
   set(key: string, keyBytes: Uint8Array, keyLength: number, value: EncodedValue): void {
-    const store = this.#store;
     // A change that fails half way leaves the buffer in pieces: the batch around it must not commit.
     this.#broken = true;
     if (this.#buffer.empty) this.dropTail();
     const offset = this.#appender.entry(keyBytes, keyLength, value);
+    this.#enter(key, keyBytes, keyLength, offset);
+  }
+
+  /**
+   * The same for a small plain value whose bytes stand in one piece.
+   * @returns false where they do not, with nothing done
+   */
+  setPiece(key: string, keyLength: number, { sink, memoEnd }: KeyedEntry): boolean {
+    if (!sink.whole || sink.length > PIECE) return false;
+    this.#broken = true;
+    if (this.#buffer.empty) this.dropTail();
+    const { bytes, length } = sink;
+    this.#enter(key, bytes, keyLength, this.#appender.piece(bytes, length, keyLength, memoEnd));
+    return true;
+  }
+
+  /** Puts an entry that was appended into the catalog; an earlier one with the key is to die. */
+  #enter(key: string, keyBytes: Uint8Array, keyLength: number, offset: number): void {
+    const store = this.#store;
     const old = store.findBytes(key, keyBytes, keyLength);
     const place = old < 0 ? undefined : store.catalog.place(old);
-    if (place !== undefined && this.#bury(key, place)) this.#tombstones.set(key, place);
+    if (place !== undefined && this.#bury(key, place)) this.#changes.tombstones.set(key, place);
     const { lastFrameLength } = this.#appender;
     // Without a base the look above ended in the catalog.
     if (old < 0 && store.base === undefined) {
@@ -251,9 +253,10 @@ export class DictWriter {
     this.#broken = true;
     const place = store.catalog.place(slot);
     // The predecessor of an entry of this very batch was to die as replaced: now its death is the change.
-    const committed = this.#bury(key, place) ? place : this.#tombstones.get(key);
-    this.#tombstones.delete(key);
-    if (committed !== undefined) this.#deletes.push({ ...committed, key });
+    const { tombstones } = this.#changes;
+    const committed = this.#bury(key, place) ? place : tombstones.get(key);
+    tombstones.delete(key);
+    if (committed !== undefined) this.#changes.delete(key, committed);
     store.remove(key);
     this.#broken = false;
     return true;
@@ -268,25 +271,23 @@ export class DictWriter {
 
   /** Writes bytes elsewhere, at the commit. */
   overwrite(offset: number, bytes: Uint8Array): void {
-    this.#overwrites.push([offset, bytes]);
+    this.#changes.overwrite(offset, bytes);
   }
 
   /** What is overwritten from here on reaches the disk after what was before. */
   barrier(): void {
-    this.#overwrites.push([0, NOTHING]);
+    this.#changes.barrier();
   }
 
   /** Stores a row count at the commit. */
   count(key: string, place: GrowablePlace, rows: number): void {
-    const offset = place.countOffset;
-    if (offset < this.#buffer.base) {
-      this.#counts.set(offset, rows);
-      this.#grown.set(offset, { key, place });
+    if (place.countOffset < this.#buffer.base) {
+      this.#changes.count(key, place, rows);
       return;
     }
     // The array's entry itself is not committed yet: its count may be written at once.
     this.settle();
-    this.patch(offset, rows);
+    this.patch(place.countOffset, rows);
   }
 
   /** Stores a row count, and commits it. Call alone between begin() and commit(), not where commits are to be durable. */
@@ -298,7 +299,7 @@ export class DictWriter {
 
   /** The row count that the commit will store at `offset`. */
   pendingCount(offset: number): number | undefined {
-    return this.#counts.size === 0 ? undefined : this.#counts.get(offset);
+    return this.#changes.pendingCount(offset);
   }
 
   /**
@@ -308,37 +309,22 @@ export class DictWriter {
    */
   resizeLast(key: string, entry: EntryPlace, dataOffset: number, dataLength: number, newLength: number): boolean {
     const store = this.#store;
-    const { file, catalog } = store;
-    const end = entryEnd(entry.offset, entry.frameLength);
-    const suffix = end - dataOffset - dataLength;
-    const room = newLength > dataLength ? newLength - dataLength : dataLength - newLength;
-    const fits = room >= suffix + TERMINATOR_SIZE && inSector(entry.offset + 1) && inSector(dataOffset - 8);
-    if (!fits || end !== store.end || !this.#buffer.empty) return false;
+    const growth = { entry, dataOffset, dataLength, newLength };
+    if (!this.#buffer.empty || !canResize(store, growth)) return false;
     this.dropTail();
-    const frameLength = entry.frameLength + newLength - dataLength;
-    const newEnd = entryEnd(entry.offset, frameLength);
-    const frame = { offset: entry.offset + 1, value: frameLength };
-    const data = { offset: dataOffset - 8, value: newLength };
+    let frameLength: number;
     try {
-      // Growing, the frame goes first; shrinking, the data does: the frame always covers the data.
-      file.writeParts(dataOffset + newLength, [store.read(dataOffset + dataLength, suffix), terminator()]);
-      for (const { offset, value } of newLength > dataLength ? [frame, data] : [data, frame]) {
-        if (this.#durable) file.sync();
-        const bytes = new Uint8Array(8);
-        putU64(bytes, 0, value);
-        file.write(offset, bytes);
-      }
-      if (this.#durable) file.sync();
-      if (newLength < dataLength) file.truncate(newEnd + TERMINATOR_SIZE);
+      frameLength = resize(store, growth, this.#durable);
     } catch (error) {
       store.invalidate();
       throw error;
     }
+    const newEnd = entryEnd(entry.offset, frameLength);
     store.advanced(newEnd, nextCommitNumber(store.commitNumber), entry.offset, frameLength);
-    file.storeI32(COMMIT_NUMBER_OFFSET, store.commitNumber);
-    catalog.move(catalog.find(key), entry.offset, frameLength);
+    store.file.storeI32(COMMIT_NUMBER_OFFSET, store.commitNumber);
+    store.catalog.move(store.catalog.find(key), entry.offset, frameLength);
     this.#changed = true;
-    this.#buffer.begin(file, newEnd);
+    this.#buffer.begin(store.file, newEnd);
     return true;
   }
 
@@ -351,13 +337,7 @@ export class DictWriter {
     this.#depth = 0;
     this.#tailStart = -1;
     this.#broken = false;
-    if (this.#tombstones.size > 0) this.#tombstones.clear();
-    if (this.#deletes.length > 0) this.#deletes = [];
-    if (this.#counts.size > 0) {
-      this.#counts.clear();
-      this.#grown.clear();
-    }
-    if (this.#overwrites.length > 0) this.#overwrites = [];
+    this.#changes.clear();
     this.#store.file.unlock();
   }
 
@@ -366,34 +346,25 @@ export class DictWriter {
    * @returns true where it is committed: its death is to wait for the commit
    */
   #bury(key: string, place: EntryPlace): boolean {
-    const { catalog } = this.#store;
+    const { catalog, file } = this.#store;
     const hidden = catalog.shadowed.get(key);
     if (hidden !== undefined) {
-      for (const other of hidden) this.#kill(other);
+      for (const other of hidden) kill(file, other);
       catalog.shadowed.delete(key);
     }
     if (place.offset < this.#buffer.base) return true;
     this.#buffer.flush();
-    this.#kill(place);
+    kill(file, place);
     return false;
-  }
-
-  #kill({ offset, frameLength }: EntryPlace): void {
-    this.#store.file.write(stateOffset(offset, frameLength), DEAD_BYTE);
   }
 
   #commitAll(): void {
     const buffer = this.#buffer;
-    const places = this.#deletes.length + this.#counts.size + this.#overwrites.length;
-    if (buffer.empty && places === 0) return;
+    const { size } = this.#changes;
+    if (buffer.empty && size === 0) return;
     this.#changed = true;
-    if (
-      places === 1 &&
-      buffer.empty &&
-      this.#overwrites.every(([at, { length }]) => (at % SECTOR) + length <= SECTOR)
-    ) {
-      this.#changeInPlace();
-    } else if (places === 0) this.#commitAppend();
+    if (buffer.empty && this.#changes.oneWrite) this.#changeInPlace();
+    else if (size === 0) this.#commitAppend();
     else this.#commitWithJournal();
   }
 
@@ -419,9 +390,10 @@ export class DictWriter {
       this.#appender.lastFrameLength,
     );
     store.file.storeI32(COMMIT_NUMBER_OFFSET, store.commitNumber);
-    if (this.#tombstones.size === 0) return;
+    const { tombstones } = this.#changes;
+    if (tombstones.size === 0) return;
     try {
-      for (const place of this.#tombstones.values()) this.#kill(place);
+      for (const place of tombstones.values()) kill(store.file, place);
     } catch {
       // The change is committed: later entries win. The next change of these keys tries again.
       store.invalidate();
@@ -434,9 +406,7 @@ export class DictWriter {
     const durable = this.#durable;
     // Rows must be on the disk before their count, and the deaths of replaced entries before that of their successor.
     if (durable) file.sync();
-    for (const place of this.#deletes) this.#kill(place);
-    for (const [offset, rows] of this.#counts) storeCount(file, offset, rows);
-    for (const [offset, bytes] of this.#overwrites) file.write(offset, bytes);
+    this.#changes.apply(file);
     if (durable) file.sync();
     this.#raise();
   }
@@ -446,18 +416,12 @@ export class DictWriter {
     const store = this.#store;
     const { file } = store;
     const buffer = this.#buffer;
-    const journal: Journal = {
-      deaths: [...this.#deletes, ...this.#tombstones.values()].map(stateOf),
-      stores: new Map(this.#counts),
-      overwrites: this.#overwrites,
-    };
+    const journal = this.#changes.journal();
     if (buffer.empty) this.dropTail();
     const start = buffer.cursor;
     const last = this.#appender.lastOffset;
     const payload = encodeJournal(journal);
-    // A key that was deleted and then set again is there.
-    const deleted = this.#deletes.map(({ key }) => key).filter((key) => store.find(key) < 0);
-    const program = encodeProgram(deleted, this.#rowsPrograms());
+    const program = this.#changes.program((key) => store.find(key) >= 0);
     const { prefix, suffix } = tailEntryFrame('journal', payload.length, store.memoHint, program);
     buffer.bytes(prefix);
     buffer.bytes(payload);
@@ -479,21 +443,9 @@ export class DictWriter {
     }
   }
 
-  #rowsPrograms(): RowsProgram[] {
-    return [...this.#grown].map(([offset, { key, place }]) => {
-      let opcodes = this.#opcodes.get(place);
-      if (opcodes === undefined) {
-        const { type, rowShape, filled } = place;
-        opcodes = encodeRows({ key, type, rowShape, masked: place.maskOffset !== undefined, filled });
-        this.#opcodes.set(place, opcodes);
-      }
-      return { opcodes, rows: this.#counts.get(offset)! };
-    });
-  }
-
   #finishJournal(journal: Journal): void {
     if (this.#durable) this.#store.file.sync();
-    this.#finish(journal);
+    carryOut(journal, this.#store.file, this.#durable);
     if (this.#durable) this.#store.file.sync();
     this.dropTail();
     this.#retireStranded();
@@ -505,16 +457,6 @@ export class DictWriter {
     for (const [offset] of store.stranded) store.file.write(offset + JOURNAL_SWITCH, Uint8Array.of(JOURNAL_DONE));
     store.stranded = [];
     store.journal = undefined;
-  }
-
-  #finish({ deaths, stores, overwrites = [] }: Journal): void {
-    const { file } = this.#store;
-    for (const offset of deaths) file.write(offset, DEAD_BYTE);
-    for (const [offset, rows] of stores) file.storeI64(offset, BigInt(rows));
-    for (const [offset, bytes] of overwrites) {
-      if (bytes.length > 0) file.write(offset, bytes);
-      else if (this.#durable) file.sync();
-    }
   }
 
   #raise(): void {
@@ -547,24 +489,4 @@ export class DictWriter {
       // The error that brought us here is the one to report; the next begin() finds the tail and repairs it.
     }
   }
-}
-
-/** An entry that is to die. */
-interface Death extends EntryPlace {
-  readonly key: string;
-}
-
-/** Stores a row count in one machine store: of half the word where the other half is zero before and after. */
-function storeCount(file: StorageFile, offset: number, rows: number): void {
-  if (rows < 2 ** 31 && offset % 4 === 0 && file.loadI32(offset + 4) === 0) file.storeI32(offset, rows);
-  else file.storeI64(offset, BigInt(rows));
-}
-
-/** Whether the 8 bytes at `offset` lie in one sector, so that a write of them is not torn. */
-function inSector(offset: number): boolean {
-  return offset % SECTOR <= SECTOR - 8;
-}
-
-function stateOf({ offset, frameLength }: EntryPlace): number {
-  return stateOffset(offset, frameLength);
 }

@@ -140,6 +140,18 @@ describe('a dict equals the Map that underwent the same', () => {
   });
 });
 
+test('what was read ahead is forgotten where a vacuum brought the file back to the commit that was known', () => {
+  const disk = new MemoryDisk();
+  using dict = MmapDict.over(disk.open('dict', 'create-new'));
+  using ahead = MmapDict.over(disk.open('dict', 'r+'));
+  dict.set('a', ndarray(new Float32Array(4)));
+  ahead.core.store.lookAhead();
+  dict.delete('a');
+  dict.vacuum({ inPlace: true });
+  expect(ahead.has('a')).toBe(false);
+  expect([...ahead.set('b', 1)]).toEqual([['b', 1]]);
+});
+
 describe('the tail index', () => {
   test('present, stale, torn or missing, never changes what is read', () => {
     const disk = new MemoryDisk();

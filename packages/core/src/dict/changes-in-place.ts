@@ -1,0 +1,141 @@
+/**
+ * Changes to bytes that are committed already: deaths of entries, row counts, spellings.
+ *
+ * One of them is its own commit; several are written down in a journal first (docs/format.md, "Several places at once").
+ *
+ * @module
+ */
+
+import type { Journal } from '../format/journal.ts';
+import { encodeProgram, encodeRows, type RowsOpcodes } from '../format/journal-program.ts';
+import { DEAD, SECTOR, stateOffset } from '../format/layout.ts';
+import type { StorageFile } from '../storage/storage-file.ts';
+import type { EntryPlace } from './catalog.ts';
+import type { GrowablePlace } from './growable-array.ts';
+
+const DEAD_BYTE = Uint8Array.of(DEAD);
+const NOTHING = new Uint8Array(0);
+
+/** An entry that is to die. */
+interface Death extends EntryPlace {
+  readonly key: string;
+}
+
+/** What one transaction is to change in place. */
+export class ChangesInPlace {
+  /** Entries that have a successor, by key: they die after the commit. */
+  readonly tombstones: Map<string, EntryPlace> = new Map();
+  /** Deleted entries: their death is the change. */
+  #deletes: Death[] = [];
+  /** Bytes to write elsewhere at the commit. */
+  #overwrites: [offset: number, bytes: Uint8Array][] = [];
+  /** Row counts to store: offset and count. */
+  readonly #counts = new Map<number, number>();
+  /** The array of each stored count. */
+  readonly #grown = new Map<number, { readonly key: string; readonly place: GrowablePlace }>();
+
+  /** What a journal says of an array, but for its row count. */
+  readonly #opcodes = new WeakMap<GrowablePlace, RowsOpcodes>();
+
+  /** How many there are, tombstones aside. */
+  get size(): number {
+    return this.#deletes.length + this.#counts.size + this.#overwrites.length;
+  }
+
+  /** A single write makes the change, and it lies in one sector. */
+  get oneWrite(): boolean {
+    return this.size === 1 && this.#overwrites.every(([at, { length }]) => (at % SECTOR) + length <= SECTOR);
+  }
+
+  delete(key: string, place: EntryPlace): void {
+    this.#deletes.push({ ...place, key });
+  }
+
+  overwrite(offset: number, bytes: Uint8Array): void {
+    this.#overwrites.push([offset, bytes]);
+  }
+
+  /** What is overwritten from here on reaches the disk after what was before. */
+  barrier(): void {
+    this.#overwrites.push([0, NOTHING]);
+  }
+
+  count(key: string, place: GrowablePlace, rows: number): void {
+    this.#counts.set(place.countOffset, rows);
+    this.#grown.set(place.countOffset, { key, place });
+  }
+
+  /** The row count to be stored at `offset`. */
+  pendingCount(offset: number): number | undefined {
+    return this.#counts.size === 0 ? undefined : this.#counts.get(offset);
+  }
+
+  clear(): void {
+    if (this.tombstones.size > 0) this.tombstones.clear();
+    if (this.#deletes.length > 0) this.#deletes = [];
+    if (this.#counts.size > 0) {
+      this.#counts.clear();
+      this.#grown.clear();
+    }
+    if (this.#overwrites.length > 0) this.#overwrites = [];
+  }
+
+  /** Makes the change. */
+  apply(file: StorageFile): void {
+    for (const place of this.#deletes) kill(file, place);
+    for (const [offset, rows] of this.#counts) storeCount(file, offset, rows);
+    for (const [offset, bytes] of this.#overwrites) file.write(offset, bytes);
+  }
+
+  /** All changes, for a journal. */
+  journal(): Journal {
+    return {
+      deaths: [...this.#deletes, ...this.tombstones.values()].map(stateOf),
+      stores: new Map(this.#counts),
+      overwrites: this.#overwrites,
+    };
+  }
+
+  /**
+   * The same for stock Python.
+   * @param has - whether a key is there after all: one that was deleted and then set again is
+   */
+  program(has: (key: string) => boolean): Uint8Array {
+    const deleted = this.#deletes.map(({ key }) => key).filter((key) => !has(key));
+    const rows = [...this.#grown].map(([offset, { key, place }]) => {
+      let opcodes = this.#opcodes.get(place);
+      if (opcodes === undefined) {
+        const { type, rowShape, filled } = place;
+        opcodes = encodeRows({ key, type, rowShape, masked: place.maskOffset !== undefined, filled });
+        this.#opcodes.set(place, opcodes);
+      }
+      return { opcodes, rows: this.#counts.get(offset)! };
+    });
+    return encodeProgram(deleted, rows);
+  }
+}
+
+/** Does what a journal says. */
+export function carryOut({ deaths, stores, overwrites = [] }: Journal, file: StorageFile, durable: boolean): void {
+  for (const offset of deaths) file.write(offset, DEAD_BYTE);
+  for (const [offset, rows] of stores) file.storeI64(offset, BigInt(rows));
+  for (const [offset, bytes] of overwrites) {
+    if (bytes.length > 0) file.write(offset, bytes);
+    else if (durable) file.sync();
+  }
+}
+
+/** Marks an entry dead. */
+export function kill(file: StorageFile, place: EntryPlace): void {
+  file.write(stateOf(place), DEAD_BYTE);
+}
+
+/** Stores a row count in one machine store: of half the word where the other half is zero before and after. */
+export function storeCount(file: StorageFile, offset: number, rows: number): void {
+  if (rows < 2 ** 31 && offset % 4 === 0 && file.loadI32(offset + 4) === 0) file.storeI32(offset, rows);
+  else file.storeI64(offset, BigInt(rows));
+}
+
+function stateOf({ offset, frameLength }: EntryPlace): number {
+  return stateOffset(offset, frameLength);
+}
