@@ -16,7 +16,7 @@ def start(context):
     indices = numpy.random.default_rng(7).integers(0, params["count"], RANDOM_READS)
 
     def open_():
-        return numpy.memmap(path, dtype="<f8", mode="r", offset=params["offset"], shape=(params["count"],))
+        return numpy.memmap(path, dtype=numpy.dtype(params["dtype"]), mode="r", offset=params["offset"], shape=(params["count"],))
 
     kept = None if params["reopen"] else open_()
 

@@ -98,20 +98,31 @@ function rxRows(label: string, bytes: number, count: number): BenchCase {
 
 const RECORD_SIDES = ['ours', 'json-lines', 'lmdb', 'better-sqlite3'];
 
-function reduce(how: string, label: string, goals: readonly Goal[], extra: Params = {}): BenchCase {
+const ITEMSIZE: { readonly [dtype: string]: number } = { float64: 8, float32: 4, uint16: 2 };
+
+function reduce(how: string, label: string, goals: readonly Goal[], extra: Params = {}, dtype = 'float64'): BenchCase {
+  const itemsize = ITEMSIZE[dtype] as number;
   return {
-    name: `${label}/1GiB/float64`,
+    name: `${label}/1GiB/${dtype}`,
     op: 'reduce',
-    about: `${how} over 1 GiB of mapped float64 in the page cache`,
-    params: { count: 2 ** 27, how, offset: 0, reopen: false, ...extra },
-    quick: { count: 2 ** 24 },
+    about: `${how} over 1 GiB of mapped ${dtype} in the page cache`,
+    params: { count: GiB / itemsize, dtype, how, offset: 0, reopen: false, ...extra },
+    quick: { count: (128 * MiB) / itemsize },
     sides: ['ours', 'ours-view', 'in-memory', 'numpy-memmap'],
     work: (params) =>
       how === 'random'
         ? { count: 1e6, unit: 'elements' }
-        : { count: numberParam(params, 'count'), unit: 'elements', bytes: numberParam(params, 'count') * 8 },
+        : { count: numberParam(params, 'count'), unit: 'elements', bytes: numberParam(params, 'count') * itemsize },
     goals,
-    touches: (params) => numberParam(params, 'count') * 24,
+    touches: (params) => numberParam(params, 'count') * itemsize * 3,
+  };
+}
+
+/** The library's own reductions of what cameras give. */
+function reduceFrames(how: string, dtype: string): BenchCase {
+  return {
+    ...reduce(how, how, [{ peer: 'numpy-memmap', atLeast: 1 }], {}, dtype),
+    sides: ['ours', 'numpy-memmap'],
   };
 }
 
@@ -281,6 +292,10 @@ export const CASES: readonly BenchCase[] = [
   reduce('sum', 'sum', [{ peer: 'numpy-memmap', atLeast: 1 }, VIEW_EQUALS_MEMORY]),
   reduce('minmax', 'minmax', [{ peer: 'numpy-memmap', atLeast: 1 }, VIEW_EQUALS_MEMORY]),
   reduce('mean', 'mean', [{ peer: 'numpy-memmap', atLeast: 1 }, VIEW_EQUALS_MEMORY]),
+  reduceFrames('sum', 'uint16'),
+  reduceFrames('minmax', 'uint16'),
+  reduceFrames('sum', 'float32'),
+  reduceFrames('minmax', 'float32'),
   reduce('random', 'random-access', [VIEW_EQUALS_MEMORY]),
   {
     ...reduce('sum', 'sum-unaligned', [{ peer: 'numpy-memmap', atLeast: 1.2 }], { offset: 3 }),

@@ -1,25 +1,52 @@
 /**
- * Reduce or visit an array of `count` float64 that lies in the page cache. `how`: sum, minmax, mean or
- * random (1e6 elements by index). `offset` shifts the data in the file, so that 3 makes it unaligned.
+ * Reduce or visit an array of `count` elements of `dtype` that lies in the page cache. `how`: sum, minmax, mean or
+ * random (1e6 elements by index). The sides that loop over typed arrays know float64 alone. `offset` shifts the data in the file, so that 3 makes it unaligned.
  * `reopen` maps the file anew in every round, else one mapping serves them all.
  */
 
 import { closeSync, openSync, readFileSync, readSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { numberParam, type Operation, type Runner, type Side, type SideContext, textParam } from '../case.ts';
+import {
+  numberParam,
+  type Operation,
+  type Params,
+  type Runner,
+  type Side,
+  type SideContext,
+  textParam,
+} from '../case.ts';
 import { writeLegacyFile } from '../legacy-file.ts';
 import { npyHeader } from '../npy.ts';
 import { ours } from '../ours.ts';
 import { importPeer } from '../peer-import.ts';
-import { seeded, seededFloats } from '../seeded.ts';
+import { seeded, seededBytes, seededFloats } from '../seeded.ts';
 import { fresh, timed } from '../timing.ts';
 
 const BLOCK = 2 ** 20;
 const RANDOM_READS = 1_000_000;
 
+/** The dtypes that cases name, with a block of seeded elements. */
+const DTYPES = {
+  float64: { itemsize: 8, make: () => new Uint8Array(seededFloats(BLOCK).buffer) },
+  float32: { itemsize: 4, make: () => new Uint8Array(Float32Array.from(seededFloats(2 * BLOCK)).buffer) },
+  uint16: {
+    itemsize: 2,
+    make: () => new Uint8Array(Uint16Array.from(seededBytes(4 * BLOCK), (byte) => byte * 16).buffer),
+  },
+} as const;
+
+type DTypeName = keyof typeof DTYPES;
+
+function dtypeParam(params: Params): DTypeName {
+  const name = textParam(params, 'dtype');
+  if (name in DTYPES) return name as DTypeName;
+  throw new Error(`no elements of dtype ${name}`);
+}
+
 function job({ params }: SideContext) {
   return {
     count: numberParam(params, 'count'),
+    dtype: dtypeParam(params),
     how: textParam(params, 'how'),
     offset: numberParam(params, 'offset'),
     reopen: params.reopen === true,
@@ -27,9 +54,12 @@ function job({ params }: SideContext) {
 }
 
 /** The array's bytes: one block over and over. */
-function* blocks(count: number): Generator<Uint8Array> {
-  const block = new Uint8Array(seededFloats(BLOCK).buffer);
-  for (let left = count * 8; left > 0; left -= block.length) yield block.subarray(0, Math.min(left, block.length));
+function* blocks({ count, dtype }: { readonly count: number; readonly dtype: DTypeName }): Generator<Uint8Array> {
+  const { itemsize, make } = DTYPES[dtype];
+  const block = make();
+  for (let left = count * itemsize; left > 0; left -= block.length) {
+    yield block.subarray(0, Math.min(left, block.length));
+  }
 }
 
 function randomIndices(count: number): Uint32Array {
@@ -92,14 +122,14 @@ function overDict(compute: (array: Mapped, how: string, indices: Uint32Array) =>
     async prepare(context) {
       const { MmapDict } = await ours.node();
       const { RawFileNDArray } = await ours.stubs();
-      const { count, offset } = job(context);
+      const { count, dtype, offset } = job(context);
       const path = fresh(context, 'run.mmdpickle');
       if (offset !== 0) {
-        writeLegacyFile(path, count, blocks(count));
+        writeLegacyFile(path, count, blocks({ count, dtype }));
         return;
       }
       const dict = MmapDict.open(path);
-      dict.set('x', new RawFileNDArray(join(context.sharedDir, 'input.bin'), { shape: [count], dtype: 'float64' }));
+      dict.set('x', new RawFileNDArray(join(context.sharedDir, 'input.bin'), { shape: [count], dtype }));
       dict.close();
     },
     async start(context) {
@@ -186,10 +216,10 @@ const npyjsSide: Side = {
 
 export const operation: Operation = {
   inputs: (context) => {
-    const { count, offset } = job(context);
+    const { count, dtype, offset } = job(context);
     const fd = openSync(join(context.sharedDir, 'input.bin'), 'w');
     if (offset > 0) writeSync(fd, new Uint8Array(offset));
-    for (const block of blocks(count)) writeSync(fd, block);
+    for (const block of blocks({ count, dtype })) writeSync(fd, block);
     closeSync(fd);
   },
   sides: { ours: library, 'ours-view': view, 'in-memory': inMemory, npyjs: npyjsSide },
