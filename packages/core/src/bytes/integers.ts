@@ -19,6 +19,12 @@ export function decodeInteger(bytes: Uint8Array, start: number, end: number): nu
     for (let i = end - 1; i >= start; i--) value = value * 256 + bytes[i]!;
     return bytes[end - 1]! > 0x7f ? value - 2 ** (8 * length) : value;
   }
+  if (length === 7) {
+    const high = ((bytes[start + 4]! | (bytes[start + 5]! << 8) | (bytes[start + 6]! << 16)) << 8) >> 8;
+    const low = bytes[start]! + bytes[start + 1]! * 2 ** 8 + bytes[start + 2]! * 2 ** 16 + bytes[start + 3]! * 2 ** 24;
+    const narrow = high * 2 ** 32 + low;
+    return Number.isSafeInteger(narrow) ? narrow : (BigInt(high) << 32n) + BigInt(low);
+  }
   const parts: string[] = [];
   for (let i = end - 1; i >= start; i--) parts.push(HEX[bytes[i]!]!);
   return narrowInteger(BigInt.asIntN(8 * length, BigInt(`0x${parts.join('')}`)));

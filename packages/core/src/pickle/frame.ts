@@ -16,11 +16,65 @@ export interface Frame {
   kind: number;
   /** What to write: items, keys and values in turn, or steps. Borrowed. */
   items: readonly unknown[];
-  /** Owned by the frame: where entries are laid out that do not stand in an array. */
+  /** Owned by the frame: where entries are laid out that do not stand in an array. What stands beyond the end is left over. */
   readonly scratch: unknown[];
+  /** The keys that the last dict of this depth had, by place, and their memo indices: records have the same ones. */
+  readonly keys: string[];
+  readonly slots: number[];
   index: number;
   batchStart: number;
   batchEnd: number;
   end: number;
   value: object | null;
+}
+
+/** Nothing to write. */
+export const NOTHING: readonly unknown[] = [];
+
+/** The containers that are open, the innermost last. */
+export class Frames {
+  readonly #frames: Frame[] = [];
+  depth = 0;
+  /** Frames that were in use since the value's start. */
+  #deepest = 0;
+
+  push(kind: number, items: readonly unknown[], end: number, value: object | null): Frame {
+    let frame = this.#frames[this.depth];
+    if (frame === undefined) {
+      frame = { kind, items, scratch: [], keys: [], slots: [], index: 0, batchStart: 0, batchEnd: 0, end, value };
+      this.#frames.push(frame);
+    } else {
+      frame.kind = kind;
+      frame.items = items;
+      frame.index = 0;
+      frame.batchStart = 0;
+      frame.batchEnd = 0;
+      frame.end = end;
+      frame.value = value;
+    }
+    if (++this.depth > this.#deepest) this.#deepest = this.depth;
+    return frame;
+  }
+
+  /** The innermost. */
+  top(): Frame {
+    return this.#frames[this.depth - 1]!;
+  }
+
+  pop(): void {
+    const frame = this.#frames[--this.depth]!;
+    frame.items = NOTHING;
+    frame.value = null;
+  }
+
+  /** Closes all, and lets go of what they hold. */
+  release(): void {
+    while (this.depth > 0) this.pop();
+    for (let depth = 0; depth < this.#deepest; depth++) {
+      const { scratch, keys } = this.#frames[depth]!;
+      if (scratch.length > 0) scratch.length = 0;
+      if (keys.length > 0) keys.length = 0;
+    }
+    this.#deepest = 0;
+  }
 }

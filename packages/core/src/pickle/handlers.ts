@@ -226,7 +226,13 @@ function pushInteger(m: Machine, length: number): void {
   if (length > m.limits.integer) throw m.exceeded('integer');
   const pos = m.take(length);
   m.spend(length);
-  m.push(decodeInteger(m.bytes, pos, pos + length));
+  m.push(length === 8 ? integer64(m.view, pos) : decodeInteger(m.bytes, pos, pos + length));
+}
+
+/** Eight bytes: the size of most integers that are no safe number. A sum that is safe is exact. */
+function integer64(view: DataView, pos: number): number | bigint {
+  const narrow = view.getInt32(pos + 4, true) * 2 ** 32 + view.getUint32(pos, true);
+  return Number.isSafeInteger(narrow) ? narrow : view.getBigInt64(pos, true);
 }
 
 /** An 8-bit string of Python 2, read as the option says. */
@@ -238,7 +244,7 @@ function pushString(m: Machine, bytes: Uint8Array): void {
   if (bytes.length > m.limits.string) throw m.exceeded('string');
   m.spend(bytes.length);
   if (m.encoding === 'latin1') m.push(decodeLatin1(bytes));
-  else if (m.encoding === 'utf-8') m.push(m.decode(bytes, 0, bytes.length));
+  else if (m.encoding === 'utf-8') m.push(m.decode(bytes));
   else if (bytes.some((byte) => byte > 0x7f)) {
     throw m.error('CORRUPT', "a Python 2 string is not ASCII: load with encoding 'latin1', 'utf-8' or 'bytes'");
   } else m.push(decodeLatin1(bytes));
@@ -247,7 +253,7 @@ function pushString(m: Machine, bytes: Uint8Array): void {
 function decodeUtf8Line(m: Machine): string {
   const bytes = m.takeLine();
   m.spend(bytes.length);
-  return m.decode(bytes, 0, bytes.length);
+  return m.decode(bytes);
 }
 
 /** The global that two lines name. */

@@ -4,7 +4,8 @@
  * @module
  */
 
-import { hasSurrogatePair, ShortTextDecoder } from '../bytes/utf8.ts';
+import { TextReader } from '../bytes/text-reader.ts';
+import { decodeUtf8, hasSurrogatePair } from '../bytes/utf8.ts';
 import { MmdError } from '../errors.ts';
 import { DEFAULT_LIMITS, type LimitName, type LoadLimits, limitExceeded } from './limits.ts';
 import type { Encoding, LoadOptions } from './options.ts';
@@ -12,6 +13,8 @@ import { ByteArray, PyFloat, PyString } from './values/scalars.ts';
 
 /** Slots for short texts that were read, and how many new ones in a row make looking there not worth while. */
 const CACHE_SLOTS = 2048;
+/** Strings up to this many bytes are looked up among those already read. */
+export const CACHED_LENGTH = 24;
 const MISSES = 256;
 
 /** Units of the budget `work` that every pickle has, however short it is. */
@@ -43,7 +46,7 @@ export class Input {
   start = 0;
   #decoded = 0;
   #worked = 0;
-  readonly #text = new ShortTextDecoder();
+  readonly #texts = new TextReader();
   /** Short texts in a row that were not in the cache. */
   #misses = 0;
   readonly #cache: (string | undefined)[] = new Array<string | undefined>(CACHE_SLOTS).fill(undefined);
@@ -72,6 +75,7 @@ export class Input {
     this.end = end;
     this.#decoded = 0;
     this.#worked = 0;
+    this.#texts.open(bytes, this.view);
   }
 
   /** The absolute offset of the opcode at hand. */
@@ -129,24 +133,46 @@ export class Input {
     }
   }
 
-  /** Strict UTF-8; the error tells the opcode. */
-  decode(bytes: Uint8Array, start: number, end: number): string {
+  /** Strict UTF-8 of other bytes; the error tells the opcode. */
+  decode(bytes: Uint8Array): string {
     try {
-      return this.#text.decode(bytes, start, end);
+      return decodeUtf8(bytes, 0, bytes.length);
     } catch (cause) {
-      throw this.error('CORRUPT', 'the text is not valid UTF-8', undefined, cause);
+      throw this.#malformed(cause);
     }
+  }
+
+  /** The same of bytes of the input. */
+  #decode(pos: number, length: number): string {
+    try {
+      return this.#texts.decode(pos, pos + length);
+    } catch (cause) {
+      throw this.#malformed(cause);
+    }
+  }
+
+  #malformed(cause: unknown): MmdError {
+    return this.error('CORRUPT', 'the text is not valid UTF-8', undefined, cause);
   }
 
   /** UTF-8 text that lies inside the input. */
   text(pos: number, length: number): string | PyString {
     if (length > this.limits.string) throw this.exceeded('string');
     this.spend(length);
-    const text = this.decode(this.bytes, pos, pos + length);
+    const text = this.#decode(pos, length);
     if (this.lossless && hasSurrogatePair(this.bytes, pos, pos + length)) {
       return new PyString(this.bytes.subarray(pos, pos + length), text);
     }
     return text;
+  }
+
+  /** The text of the opcode SHORT_BINUNICODE or BINUNICODE at `at`, which was read before: no budget pays for it again. */
+  textAgain(at: number): string {
+    if (this.bytes[at] === 0x8c) {
+      const length = this.bytes[at + 1]!;
+      return length <= CACHED_LENGTH ? this.shortText(at + 2, length) : this.#decode(at + 2, length);
+    }
+    return this.#decode(at + 5, this.view.getUint32(at + 1, true));
   }
 
   /**
@@ -155,11 +181,11 @@ export class Input {
    */
   shortText(pos: number, length: number): string {
     const { bytes } = this;
-    if (this.#misses > MISSES && (pos & 15) !== 0) return this.decode(bytes, pos, pos + length);
+    if (this.#misses > MISSES && (pos & 15) !== 0) return this.#decode(pos, length);
     let hash = length;
     for (let i = pos, end = pos + length; i < end; i++) {
       const byte = bytes[i]!;
-      if (byte > 0x7f) return this.decode(bytes, pos, pos + length);
+      if (byte > 0x7f) return this.#decode(pos, length);
       hash = (Math.imul(hash, 31) + byte) | 0;
     }
     const slot = (hash ^ (hash >>> 11)) & (CACHE_SLOTS - 1);
@@ -173,7 +199,7 @@ export class Input {
       }
     }
     this.#misses++;
-    return (this.#cache[slot] = this.decode(bytes, pos, pos + length));
+    return (this.#cache[slot] = this.#texts.ascii(pos, pos + length));
   }
 
   /** A float of eight bytes at `pos`, marked where a number would not keep it. */

@@ -9,6 +9,7 @@ import { isMmdError, MmdError } from '../errors.ts';
 import type { ReadContext } from './builtin.ts';
 import { appendItems, setItems } from './calls.ts';
 import { COLD } from './handlers.ts';
+import { CACHED_LENGTH } from './input.ts';
 import { KnownGlobals } from './known-globals.ts';
 import type { CodeOf, OpcodeName } from './opcodes.ts';
 import type { LoadOptions } from './options.ts';
@@ -18,8 +19,6 @@ import { KeySpace } from './values/keys.ts';
 import { tupleOf1, tupleOf2, tupleOf3, tupleOver } from './values/tuple.ts';
 import { WARM_LENGTH, WARM_UP, WARM_UPS } from './warm-up.ts';
 
-/** Strings up to this many bytes are looked up among those already read. */
-const CACHED_LENGTH = 24;
 /** One machine reads one pickle after the other; what it keeps between them is memory, never meaning. */
 export class Machine extends State implements ReadContext {
   readonly globals: KnownGlobals;
@@ -112,6 +111,8 @@ export class Machine extends State implements ReadContext {
     // No opcode leaves more than one item more on the stack.
     let room = Math.min(stack.length - 1, this.limits.stack);
     let left = this.limits.opcodes;
+    const maxMemo = this.limits.memo;
+    const fused = !lossless && !entry && this.end < 2 ** 31;
     let { pos, height, limit } = this;
     for (;;) {
       if (pos >= limit) {
@@ -165,6 +166,12 @@ export class Machine extends State implements ReadContext {
           if (pos + length > limit) throw this.truncated(pos, length);
           stack[height++] = length <= CACHED_LENGTH && !lossless ? this.shortText(pos, length) : this.text(pos, length);
           pos += length;
+          // Nearly every text is memoized: by the opcode that follows, if no budget ends there.
+          if (fused && pos < limit && bytes[pos] === 0x94 && left > 0 && height <= room && memo.fits(maxMemo)) {
+            memo.addText(this.start);
+            this.start = pos++;
+            left--;
+          }
           break;
         }
         case 0x58: {
@@ -175,6 +182,17 @@ export class Machine extends State implements ReadContext {
           if (pos + length > limit) throw this.truncated(pos, length);
           stack[height++] = length <= CACHED_LENGTH && !lossless ? this.shortText(pos, length) : this.text(pos, length);
           pos += length;
+          if (fused && pos + 5 <= limit && left > 0 && height <= room && memo.fits(maxMemo)) {
+            const put = bytes[pos];
+            const size = put === 0x71 ? 2 : put === 0x72 ? 5 : 0;
+            const slot = size === 2 ? bytes[pos + 1] : size === 5 ? view.getUint32(pos + 1, true) : -2;
+            if (slot === memo.size) {
+              memo.addText(this.start);
+              this.start = pos;
+              pos += size;
+              left--;
+            }
+          }
           break;
         }
         case 0x4e: // NONE

@@ -5,6 +5,9 @@
  */
 
 import { encodeInteger } from '../bytes/integers.ts';
+import { encodeUtf8Into } from '../bytes/utf8.ts';
+import { MmdError } from '../errors.ts';
+import { toPython2 } from './compat.ts';
 import { OPCODES } from './opcodes.ts';
 import { Sink } from './sink.ts';
 
@@ -15,6 +18,9 @@ export const BATCH = 1000;
 export const C: { readonly [N in keyof typeof OPCODES]: number } = Object.fromEntries(
   Object.entries(OPCODES).map(([name, { code }]) => [name, code]),
 ) as { [N in keyof typeof OPCODES]: number };
+
+/** Text that is tried as ASCII first. */
+const SHORT_TEXT = 32;
 
 /** Writes single opcodes with their arguments. */
 export class OpcodeWriter {
@@ -40,18 +46,28 @@ export class OpcodeWriter {
   /** A str. */
   text(text: string): void {
     const { sink } = this;
-    const short = this.protocol >= 4;
-    const pos = sink.reserve(5 + 3 * text.length);
-    const head = short && text.length < 256 ? 2 : 5;
-    sink.length = pos + head;
-    sink.utf8(text);
-    const length = sink.length - pos - head;
-    if (head === 2 && length > 255) {
+    const { length } = text;
+    const pos = sink.reserve(5 + 3 * length);
+    const head = this.protocol >= 4 && length < 256 ? 2 : 5;
+    let end = pos + head;
+    if (length <= SHORT_TEXT) {
+      const { bytes } = sink;
+      let i = 0;
+      for (; i < length; i++) {
+        const unit = text.charCodeAt(i);
+        if (unit > 0x7f) break;
+        bytes[end + i] = unit;
+      }
+      end = i === length ? end + i : encodeUtf8Into(text, bytes, end);
+    } else end = encodeUtf8Into(text, sink.bytes, end);
+    const size = end - pos - head;
+    if (head === 2 && size > 255) {
       // Room was reserved for this: the text moves up by three bytes.
-      sink.bytes.copyWithin(pos + 5, pos + 2, pos + 2 + length);
-      sink.length += 3;
+      sink.bytes.copyWithin(pos + 5, pos + 2, end);
+      end += 3;
     }
-    this.#textHead(pos, length);
+    sink.length = end;
+    this.#textHead(pos, size);
   }
 
   /** UTF-8 that is known. */
@@ -115,27 +131,35 @@ export class OpcodeWriter {
   /** An int where the number is safe, else a float. */
   number(value: number): void {
     const { sink } = this;
+    const pos = sink.reserve(12);
+    const { bytes } = sink;
     if ((value | 0) === value && !Object.is(value, -0)) {
       if (value >= 0 && value < 256) {
-        sink.u8(C.BININT1);
-        sink.u8(value);
+        bytes[pos] = C.BININT1;
+        bytes[pos + 1] = value;
+        sink.length = pos + 2;
       } else if (value >= 0 && value < 65536) {
-        sink.u8(C.BININT2);
-        sink.u16(value);
+        bytes[pos] = C.BININT2;
+        bytes[pos + 1] = value;
+        bytes[pos + 2] = value >> 8;
+        sink.length = pos + 3;
       } else {
-        sink.u8(C.BININT);
-        sink.i32(value);
+        bytes[pos] = C.BININT;
+        sink.view.setInt32(pos + 1, value, true);
+        sink.length = pos + 5;
       }
     } else if (Number.isSafeInteger(value) && value !== 0) {
       const high = Math.floor(value / 2 ** 32);
       const more = high >= -128 && high < 128 ? 1 : high >= -32768 && high < 32768 ? 2 : 3;
-      sink.u8(C.LONG1);
-      sink.u8(4 + more);
-      sink.u32(value - high * 2 ** 32);
-      for (let i = 0; i < more; i++) sink.u8((high >> (8 * i)) & 0xff);
+      bytes[pos] = C.LONG1;
+      bytes[pos + 1] = 4 + more;
+      sink.view.setUint32(pos + 2, value - high * 2 ** 32, true);
+      sink.view.setInt32(pos + 6, high, true);
+      sink.length = pos + 6 + more;
     } else {
-      sink.u8(C.BINFLOAT);
-      sink.f64be(value);
+      bytes[pos] = C.BINFLOAT;
+      sink.view.setFloat64(pos + 1, value);
+      sink.length = pos + 9;
     }
   }
 
@@ -155,6 +179,17 @@ export class OpcodeWriter {
       return;
     }
     const { sink } = this;
+    if (BigInt.asIntN(64, value) === value) {
+      // Beyond 2^53: seven bytes or eight.
+      const pos = sink.reserve(10);
+      sink.view.setBigInt64(pos + 2, value, true);
+      const high = sink.view.getInt32(pos + 6, true);
+      const size = high >= -(2 ** 23) && high < 2 ** 23 ? 7 : 8;
+      sink.bytes[pos] = C.LONG1;
+      sink.bytes[pos + 1] = size;
+      sink.length = pos + 2 + size;
+      return;
+    }
     const bytes = encodeInteger(value);
     if (bytes.length < 256) {
       sink.u8(C.LONG1);
@@ -164,6 +199,31 @@ export class OpcodeWriter {
       sink.u32(bytes.length);
     }
     sink.raw(bytes);
+  }
+
+  /**
+   * A global by its names of today.
+   * @throws MmdError UNSUPPORTED_VALUE
+   */
+  globalNames(module: string, name: string): void {
+    const { sink } = this;
+    if (this.protocol >= 4) {
+      this.text(module);
+      this.text(name);
+      sink.u8(C.STACK_GLOBAL);
+      return;
+    }
+    const names = this.protocol === 2 ? toPython2(module, name) : [module, name];
+    sink.u8(C.GLOBAL);
+    for (const part of names as readonly string[]) {
+      if (part.includes('\n')) {
+        throw new MmdError('UNSUPPORTED_VALUE', 'a global whose name holds a newline needs protocol 4', {
+          global: `${module}\n${name}`,
+        });
+      }
+      sink.utf8(part);
+      sink.u8(0x0a);
+    }
   }
 
   /** Bytes or a bytearray as one opcode. */

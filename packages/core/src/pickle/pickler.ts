@@ -7,9 +7,9 @@
 import { MmdError } from '../errors.ts';
 import { isArraySource } from '../ndarray/array-source.ts';
 import { isDType } from '../ndarray/descr.ts';
-import { toBothNumpys, toPython2 } from './compat.ts';
+import { toBothNumpys } from './compat.ts';
 import { writeFlatRecord } from './flat-record.ts';
-import { DICT, type Frame, LIST, SET, STEPS, TUPLE } from './frame.ts';
+import { DICT, type Frame, Frames, LIST, NOTHING, SET, STEPS, TUPLE } from './frame.ts';
 import { REDUCERS } from './globals.ts';
 import { limitExceeded } from './limits.ts';
 import { BATCH, C, OpcodeWriter } from './opcode-writer.ts';
@@ -23,6 +23,13 @@ import { bytesSteps, joinPieces, stepsOf, type WriteContext } from './writers.ts
 
 /** Dict keys that are remembered, so that a repeated one costs two bytes. */
 const REMEMBERED_TEXTS = 4096;
+/** Keys of the last dict that are remembered by place: looking there is quicker than in the Map. */
+const REMEMBERED_PLACES = 64;
+/** Room for a long list is taken at once, instead of twice as much each time, into which all is copied. */
+const LONG_LIST = 4096;
+const MOST_ROOM = 67_108_864;
+/** The opcodes of short tuples, by length. */
+const TUPLES: readonly number[] = [C.EMPTY_TUPLE, C.TUPLE1, C.TUPLE2, C.TUPLE3];
 /** Bytes of this size are one object in Python too when they are one here. */
 const SHARED_BYTES = 16;
 
@@ -35,8 +42,7 @@ export class Pickler extends OpcodeWriter implements WriteContext {
   /** It is writing: a getter or source of the user's may ask for another value to be written meanwhile. */
   writing = false;
   readonly #maxDepth: number;
-  #frames: Frame[] = [];
-  #depth = 0;
+  readonly #frames = new Frames();
   readonly #memo = new PutMemo();
   #globals = new Map<string, number>();
   #texts = new Map<string, number>();
@@ -66,14 +72,14 @@ export class Pickler extends OpcodeWriter implements WriteContext {
     try {
       if (this.protocol >= 4 && isPlain(value) && writeFlatRecord(this.sink, value)) return;
       this.#item(value);
-      while (this.#depth > 0) this.#continue(this.#frames[this.#depth - 1]!);
+      while (this.#frames.depth > 0) this.#continue(this.#frames.top());
     } finally {
       this.writing = false;
-      this.#depth = 0;
       this.#dicts = 0;
       this.#memo.clear();
       if (this.#globals.size > 0) this.#globals = new Map();
       if (this.#texts.size > 0) this.#texts = new Map();
+      this.#frames.release();
       if (this.#types.size > 0) this.#types = new Map();
     }
   }
@@ -105,11 +111,15 @@ export class Pickler extends OpcodeWriter implements WriteContext {
 
   #object(value: object): void {
     const prototype: unknown = Object.getPrototypeOf(value);
-    if (prototype === Array.prototype || prototype === PyDict.prototype) {
-      // Complete after one byte, EMPTY_LIST or EMPTY_DICT: one look tells whether it is new, and notes it.
-      if (!this.#memo.add(value, -2 - this.sink.length)) this.#recall(value);
-      else if (prototype === Array.prototype) this.#newList(value as unknown[]);
-      else this.#pyDict(value as PyDict);
+    // Complete after one byte, EMPTY_LIST or EMPTY_DICT: one look tells whether it is new, and notes it.
+    if (prototype === Array.prototype) {
+      if (this.#memo.add(value, -2 - this.sink.length)) this.#newList(value as unknown[]);
+      else this.#recall(value);
+      return;
+    }
+    if (prototype === PyDict.prototype) {
+      if (this.#memo.addDict(value as PyDict, -2 - this.sink.length)) this.#pyDict(value as PyDict);
+      else this.#recall(value);
       return;
     }
     if (this.#recall(value)) return;
@@ -162,30 +172,9 @@ export class Pickler extends OpcodeWriter implements WriteContext {
   }
 
   #push(kind: number, items: readonly unknown[], end: number, value: object | null): Frame {
-    if (this.#depth >= this.#maxDepth) throw limitExceeded('depth', this.#maxDepth);
-    let frame = this.#frames[this.#depth];
-    if (frame === undefined) {
-      frame = { kind, items, scratch: [], index: 0, batchStart: 0, batchEnd: 0, end, value };
-      this.#frames.push(frame);
-    } else {
-      frame.kind = kind;
-      frame.items = items;
-      frame.index = 0;
-      frame.batchStart = 0;
-      frame.batchEnd = 0;
-      frame.end = end;
-      frame.value = value;
-    }
-    this.#depth++;
+    if (this.#frames.depth >= this.#maxDepth) throw limitExceeded('depth', this.#maxDepth);
     if (kind === TUPLE && end > 3) this.sink.u8(C.MARK);
-    return frame;
-  }
-
-  #pop(frame: Frame): void {
-    this.#depth--;
-    frame.items = [];
-    frame.scratch.length = 0;
-    frame.value = null;
+    return this.#frames.push(kind, items, end, value);
   }
 
   /** Writes items of the innermost container until one of them is a container, or it is complete. */
@@ -196,7 +185,7 @@ export class Pickler extends OpcodeWriter implements WriteContext {
         if (this.#items(frame, frame.end)) this.#endTuple(frame);
         return;
       case STEPS:
-        if (this.#items(frame, frame.end)) this.#pop(frame);
+        if (this.#items(frame, frame.end)) this.#frames.pop();
         return;
       default:
         this.#batch(frame);
@@ -206,19 +195,36 @@ export class Pickler extends OpcodeWriter implements WriteContext {
   /** Writes items up to `to`; false if one of them is a container that comes first. */
   #items(frame: Frame, to: number): boolean {
     const { items } = frame;
-    const depth = this.#depth;
-    const keyed = frame.kind === DICT;
+    const depth = this.#frames.depth;
     while (frame.index < to) {
       const at = frame.index++;
       const item = items[at];
-      if (typeof item === 'number' && !keyed) {
+      if (typeof item === 'number') {
         frame.index = this.numbers(items, at, to);
         continue;
       }
-      if (keyed && at % 2 === 0 && typeof item === 'string') this.#keyText(item);
-      else this.#item(item);
+      this.#item(item);
       // A step may also have ended its own frame.
-      if (this.#depth !== depth) return false;
+      if (this.#frames.depth !== depth) return false;
+    }
+    return true;
+  }
+
+  /** The same for keys and values. */
+  #pairs(frame: Frame, to: number): boolean {
+    const { items } = frame;
+    const depth = this.#frames.depth;
+    while (frame.index < to) {
+      const at = frame.index++;
+      const item = items[at];
+      if (typeof item === 'string') {
+        if (at % 2 === 0) this.#keyText(item, frame, at >> 1);
+        else this.text(item);
+      } else if (typeof item === 'number') this.number(item);
+      else {
+        this.#item(item);
+        if (this.#frames.depth !== depth) return false;
+      }
     }
     return true;
   }
@@ -235,14 +241,14 @@ export class Pickler extends OpcodeWriter implements WriteContext {
         } else if (count > unit) sink.u8(frame.kind === LIST ? C.APPENDS : C.SETITEMS);
         else if (count === unit) sink.u8(frame.kind === LIST ? C.APPEND : C.SETITEM);
         if (frame.index === frame.end) {
-          this.#pop(frame);
+          this.#frames.pop();
           return;
         }
         frame.batchStart = frame.index;
         frame.batchEnd = Math.min(frame.end, frame.index + BATCH * unit);
         if (frame.batchEnd - frame.batchStart > unit || frame.kind === SET) sink.u8(C.MARK);
       }
-    } while (this.#items(frame, frame.batchEnd));
+    } while (frame.kind === DICT ? this.#pairs(frame, frame.batchEnd) : this.#items(frame, frame.batchEnd));
   }
 
   #list(value: readonly unknown[]): void {
@@ -253,34 +259,40 @@ export class Pickler extends OpcodeWriter implements WriteContext {
   /** A list that is noted already. */
   #newList(value: readonly unknown[]): void {
     this.sink.u8(C.EMPTY_LIST);
+    if (value.length >= LONG_LIST) this.sink.reserve(Math.min(9 * value.length, MOST_ROOM));
     if (value.length > 0) this.#push(LIST, value, value.length, value);
   }
 
   #newDict(value: object): void {
+    this.#memo.add(value, -2 - this.sink.length);
+    this.#emptyDict();
+  }
+
+  #emptyDict(): void {
     this.sink.u8(C.EMPTY_DICT);
-    // A PyDict is noted already.
-    this.#note(value);
     this.#dicts++;
   }
 
   #pyDict(value: PyDict): void {
+    this.#emptyDict();
     const pairs = PyDict.pairs(value);
-    if (pairs === undefined) {
-      this.#map(value);
-      return;
-    }
-    this.sink.u8(C.EMPTY_DICT);
-    this.#dicts++;
-    if (pairs.length > 0) this.#push(DICT, pairs, pairs.length, value);
+    if (pairs === undefined) this.#entries(value);
+    else if (pairs.length > 0) this.#push(DICT, pairs, pairs.length, value);
   }
 
   #map(value: ReadonlyMap<unknown, unknown>): void {
     this.#newDict(value);
+    this.#entries(value);
+  }
+
+  #entries(value: ReadonlyMap<unknown, unknown>): void {
     if (value.size === 0) return;
-    const frame = this.#push(DICT, [], value.size * 2, value);
+    const frame = this.#push(DICT, NOTHING, value.size * 2, value);
     const { scratch } = frame;
+    let end = 0;
     value.forEach((item, key) => {
-      scratch.push(key, item);
+      scratch[end++] = key;
+      scratch[end++] = item;
     });
     frame.items = scratch;
   }
@@ -301,9 +313,13 @@ export class Pickler extends OpcodeWriter implements WriteContext {
     this.#newDict(value);
     const keys = Object.keys(value);
     if (keys.length === 0) return;
-    const frame = this.#push(DICT, [], keys.length * 2, value);
+    const frame = this.#push(DICT, NOTHING, keys.length * 2, value);
     const { scratch } = frame;
-    for (const key of keys) scratch.push(key, (value as Record<string, unknown>)[key]);
+    let end = 0;
+    for (const key of keys) {
+      scratch[end++] = key;
+      scratch[end++] = (value as Record<string, unknown>)[key];
+    }
     frame.items = scratch;
   }
 
@@ -316,15 +332,15 @@ export class Pickler extends OpcodeWriter implements WriteContext {
   #endTuple(frame: Frame): void {
     const { sink } = this;
     const { value, end } = frame;
-    this.#pop(frame);
-    if (value !== null && this.#memo.has(value)) {
+    this.#frames.pop();
+    // Complete after one byte.
+    if (value !== null && !this.#memo.add(value, -2 - sink.length)) {
       if (end > 3) sink.u8(C.POP_MARK);
       else this.#drop(end);
       this.#recall(value);
       return;
     }
-    sink.u8([C.EMPTY_TUPLE, C.TUPLE1, C.TUPLE2, C.TUPLE3][end] ?? C.TUPLE);
-    if (value !== null) this.#note(value);
+    sink.u8(TUPLES[end] ?? C.TUPLE);
   }
 
   #created(value: object): void {
@@ -335,7 +351,7 @@ export class Pickler extends OpcodeWriter implements WriteContext {
     // Completed, with all that follows, inside its own arguments.
     this.#drop(1);
     this.#recall(value);
-    this.#pop(this.#frames[this.#depth - 1]!);
+    this.#frames.pop();
   }
 
   /**
@@ -351,15 +367,24 @@ export class Pickler extends OpcodeWriter implements WriteContext {
     if (items.length > 0) this.#push(kind === 'list' ? LIST : kind === 'dict' ? DICT : SET, items, items.length, null);
   }
 
-  #keyText(text: string): void {
+  #keyText(text: string, { keys, slots }: Frame, place: number): void {
     // A single dict cannot repeat a key.
     if (this.#dicts < 2) {
       this.text(text);
       return;
     }
+    if (keys[place] === text) {
+      this.get(slots[place]!);
+      return;
+    }
     const at = this.#texts.get(text);
     if (at !== undefined) {
-      this.get(at < 0 ? this.#assign(this.#texts, text, at) : at);
+      const index = at < 0 ? this.#assign(this.#texts, text, at) : at;
+      if (place <= keys.length && place < REMEMBERED_PLACES) {
+        keys[place] = text;
+        slots[place] = index;
+      }
+      this.get(index);
       return;
     }
     this.text(text);
@@ -393,25 +418,8 @@ export class Pickler extends OpcodeWriter implements WriteContext {
       this.get(at < 0 ? this.#assign(this.#globals, key, at) : at);
       return;
     }
-    const { sink } = this;
-    if (this.protocol >= 4) {
-      this.text(module);
-      this.text(name);
-      sink.u8(C.STACK_GLOBAL);
-    } else {
-      const names = this.protocol === 2 ? toPython2(module, name) : [module, name];
-      sink.u8(C.GLOBAL);
-      for (const part of names as readonly string[]) {
-        if (part.includes('\n')) {
-          throw new MmdError('UNSUPPORTED_VALUE', 'a global whose name holds a newline needs protocol 4', {
-            global: key,
-          });
-        }
-        sink.utf8(part);
-        sink.u8(0x0a);
-      }
-    }
-    this.#globals.set(key, -1 - sink.length);
+    this.globalNames(module, name);
+    this.#globals.set(key, -1 - this.sink.length);
   }
 }
 

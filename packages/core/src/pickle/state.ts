@@ -121,7 +121,8 @@ export class State extends Input {
   }
 
   memoize(index: number): void {
-    const value = this.top();
+    if (this.height <= this.fence) throw this.underflow();
+    const value = this.stack[this.height - 1];
     if (this.unfinished !== null && value instanceof OpaqueObject) this.unfinished.get(value)?.slots.push(index);
     this.memo.set(index, value);
     if (this.memo.size > this.limits.memo) throw this.exceeded('memo');
@@ -129,8 +130,17 @@ export class State extends Input {
 
   recall(index: number): unknown {
     if (!this.memo.has(index)) throw this.error('CORRUPT', `memo slot ${index} was never set`, index);
+    const at = this.memo.textAt(index);
+    if (at >= 0) return this.#recallText(index, at);
     const value = this.memo.get(index);
     return value === AWAITED ? this.#materialize(index) : this.share(value);
+  }
+
+  /** A text whose slot holds where it stands; from now on the slot holds the text. */
+  #recallText(index: number, at: number): string {
+    const text = this.textAgain(at);
+    this.memo.set(index, text);
+    return text;
   }
 
   /** A list that is referred to before its items came: it is made now, and gets them as any other. */

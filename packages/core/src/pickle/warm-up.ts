@@ -15,7 +15,7 @@ const C = Object.fromEntries(Object.entries(OPCODES).map(([name, { code }]) => [
 };
 
 /** How often it is to be read: V8 starts to note what a function sees after some calls. */
-export const WARM_UPS = 10;
+export const WARM_UPS = 8;
 
 /** Input from this length on is worth it. */
 export const WARM_LENGTH = 262_144;
@@ -24,7 +24,7 @@ const SCALARS: readonly number[] = [
   ...[C.BININT1, 7, C.BININT2, 1, 2, C.BININT, 1, 2, 3, 0xf4, C.BINFLOAT, 0x3f, 0xf8, 0, 0, 0, 0, 0, 0],
   ...[C.BINFLOAT, 0x40, 0x09, 0x21, 0xfb, 0x54, 0x44, 0x2d, 0x18, C.NONE, C.NEWTRUE, C.NEWFALSE],
   ...[C.SHORT_BINUNICODE, 1, 0x61, C.MEMOIZE, C.SHORT_BINUNICODE, 1, 0x61, C.SHORT_BINUNICODE, 3, 0x61, 0xc3, 0xbc],
-  ...[C.BINUNICODE, 2, 0, 0, 0, 0x61, 0x62, C.BINPUT, 2, C.BINUNICODE, 2, 0, 0, 0, 0xc3, 0xa4],
+  ...[C.BINUNICODE, 2, 0, 0, 0, 0x61, 0x62, C.BINPUT, 2, C.BINUNICODE, 2, 0, 0, 0, 0xc3, 0xa4, C.NONE, C.POP],
   ...[C.LONG1, 5, 1, 2, 3, 4, 5, C.SHORT_BINBYTES, 1, 0x61],
 ];
 

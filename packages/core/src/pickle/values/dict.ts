@@ -32,8 +32,8 @@ const NATIVE_NUMBERS = 256;
 export class PyDict<K = unknown, V = unknown> implements Map<K, V> {
   /** null: nothing yet. An array: keys and values in turn, as loaded. */
   #state: null | unknown[] | Map<K, V> | KeyIndex<K, V> = null;
-  /** Where keys are compared, if one is no plain text. */
-  #space: KeySpace | undefined;
+  /** Where keys are compared, if one is no plain text; else where a writer remembers this dict, a number. */
+  #space: KeySpace | number | undefined;
 
   static {
     Object.setPrototypeOf(PyDict, Map);
@@ -60,9 +60,10 @@ export class PyDict<K = unknown, V = unknown> implements Map<K, V> {
    */
   static fill(dict: PyDict, items: readonly unknown[], start: number, end: number, space: () => KeySpace): void {
     for (let i = start; i < end; i += 2) {
-      if (typeof items[i] === 'string') continue;
-      checkHashable(items[i], space);
-      dict.#space = space();
+      const key = items[i];
+      if (typeof key === 'string') continue;
+      if (typeof key !== 'number') checkHashable(key, space);
+      if (typeof dict.#space !== 'object') dict.#space = space();
     }
     const state = dict.#state;
     if (state === null) dict.#state = items.slice(start, end);
@@ -73,6 +74,23 @@ export class PyDict<K = unknown, V = unknown> implements Map<K, V> {
   /** Keys and values that alternate, as loaded and not yet looked at; undefined once they were. Borrowed. */
   static pairs(dict: PyDict): readonly unknown[] | undefined {
     return Array.isArray(dict.#state) ? dict.#state : undefined;
+  }
+
+  /** Remembers a number for a writer, which must be able to tell that it is its own; false if this dict cannot. */
+  static mark(dict: PyDict, mark: number): boolean {
+    if (typeof dict.#space === 'object') return false;
+    dict.#space = mark;
+    return true;
+  }
+
+  /** The number that a writer left, or -1. */
+  static marked(dict: PyDict): number {
+    return typeof dict.#space === 'number' ? dict.#space : -1;
+  }
+
+  #ownSpace(): KeySpace {
+    if (typeof this.#space !== 'object') this.#space = new KeySpace();
+    return this.#space;
   }
 
   /** The entries where they can be looked up. */
@@ -91,7 +109,7 @@ export class PyDict<K = unknown, V = unknown> implements Map<K, V> {
         state.set(key, value);
         return;
       }
-      const index = new KeyIndex<K, V>((this.#space ??= new KeySpace()));
+      const index = new KeyIndex<K, V>(this.#ownSpace());
       for (const [name, item] of state) index.set(name, item);
       this.#state = state = index;
     }
@@ -113,7 +131,7 @@ export class PyDict<K = unknown, V = unknown> implements Map<K, V> {
   }
 
   set(key: K, value: V): this {
-    if (typeof key !== 'string') checkHashable(key, () => (this.#space ??= new KeySpace()));
+    if (typeof key !== 'string') checkHashable(key, () => this.#ownSpace());
     this.#settle();
     this.#put(key, value);
     return this;

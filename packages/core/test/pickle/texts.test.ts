@@ -1,0 +1,176 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { TextReader } from '../../src/bytes/text-reader.ts';
+import { decodeUtf8, encodeUtf8, encodeUtf8Into } from '../../src/bytes/utf8.ts';
+import { isMmdError } from '../../src/errors.ts';
+import { dump, type EmitOp, emit, type LoadOptions, load, loadEntry, PyDict } from '../../src/pickle/index.ts';
+
+const run = (ops: readonly EmitOp[], options?: LoadOptions): unknown => load(emit([...ops, 'STOP']), options);
+
+function outcome(act: () => unknown): unknown {
+  try {
+    return act();
+  } catch (error) {
+    if (isMmdError(error)) return [error.code, error.offset];
+    throw error;
+  }
+}
+
+const text = fc.oneof(
+  fc.string({ unit: 'binary', maxLength: 90 }),
+  fc.string({ unit: fc.constantFrom('a', 'z', '\u007f', '\u0080', 'é', 'ÿ'), maxLength: 90 }),
+  fc.string({
+    unit: fc.constantFrom('a', 'é', 'Ā', '日', '\ufeff', '😀', '\u{10ffff}', '\ud800', '\udfff'),
+    maxLength: 90,
+  }),
+  fc.string({ unit: fc.constantFrom('a', 'b'), maxLength: 3000 }),
+);
+
+/** UTF-8 that is damaged in a place or two, or was none. */
+const damaged = fc
+  .tuple(text, fc.array(fc.tuple(fc.nat(), fc.integer({ min: 0, max: 255 })), { maxLength: 2 }))
+  .map(([value, changes]) => {
+    const bytes = encodeUtf8(value);
+    for (const [at, byte] of changes) if (bytes.length > 0) bytes[at % bytes.length] = byte;
+    return bytes;
+  });
+
+describe('a reader of texts', () => {
+  it('decodes each text as it is decoded alone, whatever stands around it', () => {
+    fc.assert(
+      fc.property(fc.array(fc.oneof(damaged, fc.uint8Array({ maxLength: 8 })), { maxLength: 12 }), (parts) => {
+        const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+        const reader = new TextReader();
+        let pos = 0;
+        for (const part of parts) {
+          bytes.set(part, pos);
+          pos += part.length;
+        }
+        reader.open(bytes, new DataView(bytes.buffer));
+        pos = 0;
+        for (const part of parts) {
+          const start = pos;
+          const end = (pos += part.length);
+          expect(outcome(() => reader.decode(start, end))).toEqual(outcome(() => decodeUtf8(bytes, start, end)));
+        }
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  it('cuts many texts out of windows, also where most bytes between them are others', () => {
+    for (const gap of [0, 3, 5000]) {
+      const texts = Array.from({ length: 4000 }, (_, i) => `text number ${i}`.padEnd(i % 40, '.'));
+      const bytes = new Uint8Array(texts.reduce((sum, { length }) => sum + length + gap, 0)).fill(0xff);
+      const starts: number[] = [];
+      let pos = 0;
+      for (const one of texts) {
+        starts.push(pos);
+        pos = encodeUtf8Into(one, bytes, pos) + gap;
+      }
+      const reader = new TextReader();
+      for (let again = 0; again < 2; again++) {
+        reader.open(bytes, new DataView(bytes.buffer));
+        expect(texts.map((one, i) => reader.decode(starts[i]!, starts[i]! + one.length))).toEqual(texts);
+      }
+    }
+  });
+});
+
+describe('texts that are memoized', () => {
+  const short: EmitOp = ['SHORT_BINUNICODE', 'a'];
+  const long = 'long '.repeat(100);
+
+  it.each<[string, EmitOp[], unknown]>([
+    ['SHORT_BINUNICODE by MEMOIZE', [short, 'MEMOIZE', 'POP', ['BINGET', 0]], 'a'],
+    [
+      'SHORT_BINUNICODE of many bytes',
+      [['SHORT_BINUNICODE', 'b'.repeat(99)], 'MEMOIZE', 'POP', ['BINGET', 0]],
+      'b'.repeat(99),
+    ],
+    ['BINUNICODE by BINPUT', [['BINUNICODE', long], ['BINPUT', 0], 'POP', ['BINGET', 0]], long],
+    ['BINUNICODE by LONG_BINPUT', [['BINUNICODE', 'é'], ['LONG_BINPUT', 0], 'POP', ['BINGET', 0]], 'é'],
+    ['BINUNICODE by MEMOIZE', [['BINUNICODE', 'é'], 'MEMOIZE', 'POP', ['BINGET', 0]], 'é'],
+    ['BINUNICODE in another slot', [['BINUNICODE', 'é'], ['BINPUT', 3], 'POP', ['BINGET', 3]], 'é'],
+    ['after slots out of order', ['NONE', ['BINPUT', 9], 'POP', short, 'MEMOIZE', 'POP', ['BINGET', 1]], 'a'],
+    [
+      'read twice',
+      [short, 'MEMOIZE', ['BINGET', 0], ['BINGET', 0], 'TUPLE3', ['BINGET', 0], 'TUPLE2', 'POP', ['BINGET', 0]],
+      'a',
+    ],
+    ['replaced by a number', [short, 'MEMOIZE', ['BININT1', 5], ['BINPUT', 0], 'POP', 'POP', ['BINGET', 0]], 5],
+    ['beside numbers', [['BININT1', 5], 'MEMOIZE', short, 'MEMOIZE', 'POP', 'POP', ['BINGET', 0]], 5],
+    ['beside a number in a far slot', [['BINFLOAT', 0.5], ['LONG_BINPUT', 77], 'POP', ['BINGET', 77]], 0.5],
+    ['beside a number after it', [['BININT1', 5], ['BINPUT', 1], 'MEMOIZE', 'MEMOIZE', 'POP', ['BINGET', 1]], 5],
+  ])('%s', (_, ops, value) => {
+    expect(run(ops)).toBe(value);
+  });
+
+  it('are counted by every budget, as one by one', () => {
+    const ops: EmitOp[] = [short, 'MEMOIZE', short, 'MEMOIZE', 'TUPLE2'];
+    const offset = (limits: LoadOptions['limits']): unknown => outcome(() => run(ops, { limits }));
+    expect(offset({ memo: 1 })).toEqual(['LIMIT_EXCEEDED', 7]);
+    expect(offset({ opcodes: 1 })).toEqual(['LIMIT_EXCEEDED', 0]);
+    expect(offset({ opcodes: 3 })).toEqual(['LIMIT_EXCEEDED', 4]);
+    expect(offset({ stack: 1 })).toEqual(['LIMIT_EXCEEDED', 4]);
+    expect(outcome(() => loadEntry(emit([short, 'MEMOIZE'])))).toEqual(['BAD_OPCODE', 3]);
+    expect(outcome(() => load(emit([short, 'MEMOIZE'])))).toEqual(['TRUNCATED', 4]);
+    expect(
+      outcome(() =>
+        load(
+          emit([
+            ['BINUNICODE', 'a'],
+            ['BINPUT', 0],
+          ]),
+        ),
+      ),
+    ).toEqual(['TRUNCATED', 8]);
+  });
+});
+
+describe('writing', () => {
+  it('texts of all kinds are read again, at every protocol', () => {
+    fc.assert(
+      fc.property(fc.array(text, { maxLength: 5 }), fc.constantFrom(2, 3, 4, 5), (texts, protocol) => {
+        const read = load(dump(texts, { protocol: protocol as 2 })) as string[];
+        expect(read.map((one) => decodeUtf8(encodeUtf8(one), 0, encodeUtf8(one).length))).toEqual(
+          texts.map((one) => decodeUtf8(encodeUtf8(one), 0, encodeUtf8(one).length)),
+        );
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('tells apart dicts that another writer met in another order', () => {
+    const [a, b, c] = [1, 2, 3].map((n) => new PyDict([['n', n]])) as [PyDict, PyDict, PyDict];
+    const expected = dump([c, b, a].map((dict) => new Map(dict)));
+    dump([a, b, c]);
+    expect(dump([c, b, a])).toEqual(expected);
+    expect(load(dump([b, a, b]))).toEqual([b, a, b]);
+    const [first, , third] = load(dump([b, a, b])) as [unknown, unknown, unknown];
+    expect(third).toBe(first);
+  });
+
+  it('shares dicts that have keys of other kinds, and many of them', () => {
+    const odd = new PyDict<unknown, unknown>([[1n << 70n, 'x']]);
+    const plain = Array.from({ length: 100 }, (_, i) => new PyDict([[`k${i % 7}`, i]]));
+    const read = load(dump([odd, ...plain, odd, ...plain])) as unknown[];
+    for (let i = 0; i <= 100; i++) expect(read[101 + i]).toBe(read[i]);
+  });
+
+  it.each([52n, 53n, 54n, 55n, 56n, 62n, 63n, 64n, 71n])('integers around 2^%i are read again', (exponent) => {
+    for (const sign of [1n, -1n]) {
+      for (const more of [-1n, 0n, 1n]) {
+        const value = sign * (2n ** exponent + more);
+        const read = load(dump(value));
+        expect(BigInt(read as bigint)).toBe(value);
+        expect(typeof read).toBe(Number.isSafeInteger(Number(value)) ? 'number' : 'bigint');
+      }
+    }
+  });
+
+  it('a long list is written as its items are', () => {
+    const list = Array.from({ length: 5000 }, (_, i) => (i % 2 === 0 ? i : `text ${i}`));
+    expect(load(dump(list))).toEqual(list);
+  });
+});
