@@ -1,5 +1,7 @@
 import { renameSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { GrowableArray } from '@mmdpickle/core';
+import { COMMIT_NUMBER_OFFSET } from '@mmdpickle/core/format';
 import { MmapDict } from '@mmdpickle/core/node';
 import {
   appendFrames,
@@ -246,6 +248,51 @@ describe('watchDict', () => {
     using dir = new TempDir();
     expect(() => new Watcher(dir.path).look()).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
     expect(() => watchDict('x', { pollMs: 0 })).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
+  });
+
+  test('a commit that causes no event is seen soon after an event that announced it, however rarely the watcher looks', async () => {
+    using dir = new TempDir();
+    const path = dir.file('quiet');
+    using dict = MmapDict.open(path);
+    const rows = dict.set('rows', new GrowableNDArray([], 'int32', { capacity: 8 })).get('rows') as GrowableArray;
+    using other = MmapDict.open(path);
+    const place = other.core.growables.locate('rows');
+    const changes: Change[] = [];
+    const subscription = watchDict(path, { pollMs: 2 ** 30 }).subscribe((change) => changes.push(change));
+    try {
+      for (let count = 1; count <= 8; count += 1) {
+        // The row is a write, which is an event; its count and the commit number are stores through a mapping.
+        place.file.write(place.dataOffset + 4 * (count - 1), new Uint8Array([count, 0, 0, 0]));
+        await sleep(count * 3);
+        place.file.storeI64(place.countOffset, BigInt(count));
+        place.file.storeI32(COMMIT_NUMBER_OFFSET, place.file.loadI32(COMMIT_NUMBER_OFFSET) + 1);
+        await until(() => changes.length === count);
+      }
+    } finally {
+      subscription.unsubscribe();
+    }
+    expect(told(changes)).toEqual(Array.from({ length: 8 }, (_, i) => `appended rows ${i}-${i + 1}`));
+    expect(rows.refresh()).toBe(true);
+    expect(rows.toNested()).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
+  });
+
+  test('commits made while a change is told are told too', async () => {
+    using dir = new TempDir();
+    const path = dir.file('busy');
+    using dict = MmapDict.open(path);
+    const keys: string[] = [];
+    const subscription = watchDict(path, { pollMs: 2 ** 30 }).subscribe((change) => {
+      if (change.kind !== 'added') return;
+      keys.push(change.key);
+      if (keys.length < 20) dict.set(`k${keys.length}`, keys.length);
+    });
+    try {
+      dict.set('k0', 0);
+      await until(() => keys.length === 20);
+    } finally {
+      subscription.unsubscribe();
+    }
+    expect(keys).toEqual(Array.from({ length: 20 }, (_, i) => `k${i}`));
   });
 
   test('looks in virtual time are a marble diagram', () => {

@@ -75,6 +75,7 @@ export class NodeFile implements StorageFile, MappedFile {
   /** Words that were loaded by a read, before there was a window over them. */
   #wordReads = 0;
   #closed = false;
+  #identity: FileIdentity | undefined;
   #poison: MmdError | undefined;
   /** The file has at least this many bytes. */
   #atLeast = 0;
@@ -143,9 +144,12 @@ export class NodeFile implements StorageFile, MappedFile {
 
   identity(): FileIdentity {
     this.#alive();
+    // What a descriptor stands for never changes.
+    if (this.#identity !== undefined) return this.#identity;
     const status = this.#sys.fstat(this.#fd);
     if (typeof status === 'number') throw errnoError(status, 'fstat', this.#name);
-    return { dev: status.dev, ino: status.ino };
+    const { dev, ino } = status;
+    return (this.#identity = { dev, ino });
   }
 
   identityOfName(): FileIdentity | undefined {

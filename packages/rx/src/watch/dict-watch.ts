@@ -6,9 +6,9 @@
 
 import { type FSWatcher, watch } from 'node:fs';
 import { isMmdError, MmapDict, MmdError } from '@mmdpickle/core';
-import { NodeFile } from '@mmdpickle/core/node';
+import { libc, NodeFile } from '@mmdpickle/core/node';
 import type { StorageFile } from '@mmdpickle/core/storage';
-import { asyncScheduler, Observable, type SchedulerLike, Subject, type Subscription } from 'rxjs';
+import { asyncScheduler, Observable, type SchedulerAction, type SchedulerLike, Subject, type Subscription } from 'rxjs';
 import { FilePattern } from '../rolling.ts';
 import type { Change, ChangeDraft } from './change.ts';
 import { FileReader } from './file-reader.ts';
@@ -38,10 +38,11 @@ export interface WatchOptions {
 }
 
 /**
- * After a file event the commit number may be some microseconds behind the write that caused it: look again after so many
- * turns of the event loop, and after a millisecond. More would cost a core's time for the writes that commit nothing.
+ * After a file event the commit number may be some microseconds behind the write that caused it, and the commit itself causes
+ * no event where it is a store through a mapping: so long the number is loaded at every turn of the event loop, then after a
+ * millisecond, two, four ... More would cost a core's time for the writes that commit nothing.
  */
-const SPIN_TURNS = 1;
+const SPIN_MS = 0.15;
 
 /** Follows one path, or a row of files. Subscribers share it; it remembers where it was when the last one leaves. */
 export class DictWatch extends Observable<Change> {
@@ -63,7 +64,11 @@ export class DictWatch extends Observable<Change> {
   #watcher: FSWatcher | undefined;
   #timer: Subscription | undefined;
   #spin: NodeJS.Immediate | undefined;
+  #spinEnd: number | undefined;
+  readonly #onTurn = (): void => this.#turn();
   #pause = 0;
+  #active = false;
+  #arming = 0;
   #wholeAt = -Infinity;
 
   /** Use {@link watchDict}. */
@@ -198,34 +203,53 @@ export class DictWatch extends Observable<Change> {
 
   /** The file was touched: its commit number changes now or in a moment. */
   #hint(): void {
-    if (this.#spin !== undefined || this.#reader === undefined) return;
-    let turns = SPIN_TURNS;
-    const turn = (): void => {
-      this.#spin = undefined;
-      if (this.#reader?.stirred) this.#look(false);
-      else if (turns-- > 0) this.#spin = setImmediate(turn);
-      else this.#wakeSoon();
-    };
-    turn();
+    // No clock is read before the first look, which nearly always finds the commit.
+    this.#spinEnd = undefined;
+    if (this.#spin === undefined) this.#turn();
   }
 
-  /** A touch without a commit: one may follow without another event, through a mapping. */
-  #wakeSoon(): void {
-    if (this.#pause > 1) this.#arm(1, false);
+  #turn(): void {
+    this.#spin = undefined;
+    const reader = this.#reader;
+    if (reader === undefined) return;
+    // The event may have taken the processor from the writer in the middle of its commit.
+    if (!reader.stirred) libc().schedYield();
+    if (reader.stirred) {
+      this.#look(false);
+      // Committed while subscribers were told: its event may have come together with the one before.
+      if (this.#reader?.stirred) this.#spin = setImmediate(this.#onTurn);
+      return;
+    }
+    const now = performance.now();
+    this.#spinEnd ??= now + SPIN_MS;
+    if (now < this.#spinEnd) this.#spin = setImmediate(this.#onTurn);
+    else if (this.#pause > 1) this.#arm(1, true);
   }
 
-  /** @param active - changes come without file events: the pauses grow step by step from here */
+  /** @param active - changes may come without file events: the pauses grow step by step from here */
   #arm(pause: number, active: boolean): void {
     this.#timer?.unsubscribe();
     if (this.#subscribers === 0) return;
     this.#pause = Math.min(this.#pollMs, pause);
-    this.#timer = this.#scheduler.schedule(() => {
-      // The commit number costs no system call; all else that can have happened may wait for its turn.
-      const whole = this.#scheduler.now() - this.#wholeAt >= this.#pollMs;
-      const some = (whole || this.#reader?.stirred !== false) && this.#look(whole);
-      if (some) this.#arm(1, true);
-      else this.#arm(active ? this.#pause * 2 : this.#pollMs, active);
+    this.#active = active;
+    const arming = ++this.#arming;
+    const tick = (action: SchedulerAction<unknown>): void => this.#tick(action, arming);
+    this.#timer = this.#scheduler.schedule(function (this: SchedulerAction<unknown>) {
+      tick(this);
     }, this.#pause);
+  }
+
+  #tick(action: SchedulerAction<unknown>, arming: number): void {
+    // The commit number costs no system call; all else that can have happened may wait for its turn.
+    const whole = this.#scheduler.now() - this.#wholeAt >= this.#pollMs;
+    const some = (whole || this.#reader?.stirred !== false) && this.#look(whole);
+    // A look may have ended it all, or started it anew.
+    if (this.#arming !== arming || this.#subscribers === 0) return;
+    const pause = Math.min(this.#pollMs, some ? 1 : this.#active ? this.#pause * 2 : this.#pollMs);
+    this.#active ||= some;
+    // The same pause again needs no new timer.
+    if (pause === this.#pause) action.schedule(undefined, pause);
+    else this.#arm(pause, this.#active);
   }
 
   /**
@@ -270,7 +294,8 @@ export class DictWatch extends Observable<Change> {
   #emit(drafts: readonly ChangeDraft[]): boolean {
     if (drafts.length === 0 || this.#reader === undefined) return false;
     const { commitNumber, file } = this.#reader;
-    this.#out.next(drafts.map((draft) => ({ ...draft, commitNumber, path: file.name }) as Change));
+    const { name: path } = file;
+    this.#out.next(drafts.map((draft) => ({ ...draft, commitNumber, path }) as Change));
     return true;
   }
 

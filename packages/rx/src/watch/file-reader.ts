@@ -85,7 +85,7 @@ export class FileReader {
       return this.#sweepDue && this.#mayTakeTime() ? this.#sweep() : [];
     }
     const { ledger } = this;
-    const entries = this.#entries(ledger.last?.offset ?? HEADER_SIZE);
+    const entries = this.#entries(ledger.last?.offset ?? HEADER_SIZE, ledger.last?.offset);
     if (ledger.last !== undefined) {
       const anchor = entries.shift();
       if (anchor === undefined || anchor.offset !== ledger.last.offset || anchor.key !== ledger.last.key) {
@@ -95,10 +95,11 @@ export class FileReader {
       if (anchor.end !== ledger.end) ledger.stretched(anchor.end);
     }
     const changes = this.#settle(ledger.appended(entries));
-    const grown = [...ledger.growables].flatMap((key) => ledger.grew(key, this.dict.getMeta(key)?.shape?.[0] ?? 0));
-    changes.push(...grown);
+    const settled = changes.length;
+    for (const key of ledger.growables) changes.push(...ledger.grew(key, this.dict.getMeta(key)?.shape?.[0] ?? 0));
+    const grown = changes.length > settled;
     // One commit that appended entries did nothing else: a batch raises the number once more for what it deletes.
-    if (before.commitNumber >= 0 && commits === 1 && entries.length > 0 && grown.length === 0) return changes;
+    if (before.commitNumber >= 0 && commits === 1 && entries.length > 0 && !grown) return changes;
     this.#sweepDue = true;
     if (changes.length === 0 || this.#mayTakeTime()) changes.push(...this.#sweep());
     return changes;
@@ -139,7 +140,10 @@ export class FileReader {
     return this.#entries(HEADER_SIZE);
   }
 
-  #entries(from: number): SeenEntry[] {
+  /**
+   * @param known - file offset of an entry whose rows are not asked for
+   */
+  #entries(from: number, known?: number): SeenEntry[] {
     const seen: SeenEntry[] = [];
     const visit = (entry: ScannedEntry): void => {
       const { offset, frameLength, keyLength } = entry;
@@ -147,9 +151,9 @@ export class FileReader {
       if (key === undefined) return;
       const live = entry.state === 'live';
       // What the dict's scan says, too: the value lies between the key and an entry's last 8 bytes.
-      const valueOffset = offset + ENTRY_HEAD_SIZE + keyLength;
       const valueLength = frameLength - keyLength - 10;
-      const rows = live && this.#mayGrow(valueOffset, valueLength) ? this.#rowsOf(key, offset) : undefined;
+      const rows =
+        live && offset !== known && this.#mayGrow(entry, valueLength) ? this.#rowsOf(key, offset) : undefined;
       seen.push({ offset, end: entryEnd(offset, frameLength), key, live, valueLength, rows });
     };
     answer(scanEntries(from, this.file.size(), visit), this.#read);
@@ -178,10 +182,20 @@ export class FileReader {
   };
 
   /** Whether a value begins as those of growable arrays do; most do not, and need no closer look. */
-  #mayGrow(valueOffset: number, valueLength: number): boolean {
-    const head = this.#head;
-    const count = Math.min(this.file.read(valueOffset, head), valueLength);
-    for (let pos = 1; pos < count; pos += 1) if (head[pos] === 8 && head[pos - 1] === LONG1) return true;
+  #mayGrow({ bytes, keyPos, keyLength, offset }: ScannedEntry, valueLength: number): boolean {
+    const wanted = Math.min(HEAD, valueLength);
+    let head = bytes;
+    let start = keyPos + keyLength;
+    if (start + wanted > bytes.length) {
+      // The scanner did not need to read so far.
+      head = this.#head;
+      start = 0;
+    }
+    const count =
+      head === bytes ? wanted : Math.min(this.file.read(offset + ENTRY_HEAD_SIZE + keyLength, head), wanted);
+    for (let pos = start + 1; pos < start + count; pos += 1) {
+      if (head[pos] === 8 && head[pos - 1] === LONG1) return true;
+    }
     return false;
   }
 
