@@ -83,10 +83,11 @@ function forEachHalfSums(layout: Layout, store: MemoryStore, use: (high: number,
   });
 }
 
-/** The machine to use: the given one, none, or for large arrays the realm's. */
+/** The machine to use: the given one, none, or for all but short arrays the realm's. */
 function machineFor(layout: Layout, given: SimdMachine | null | undefined): SimdMachine | undefined {
   if (given !== undefined) return given ?? undefined;
-  return layout.size * layout.type.itemsize < MIN_SIMD_BYTES ? undefined : simdMachine();
+  const bytes = layout.size * layout.type.itemsize;
+  return bytes < MIN_SIMD_BYTES ? undefined : simdMachine(bytes);
 }
 
 /** What the kernels for a type are called after. */

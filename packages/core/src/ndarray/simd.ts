@@ -45,8 +45,13 @@ const CALL_BYTES: number = 2 ** 22;
 const VECTOR = 16;
 /** Bytes at each of the two places that share a result. */
 export const BLOCK_BYTES: number = 16 * 1024;
-/** Below this, starting the kernels costs more than they spare. */
-export const MIN_SIMD_BYTES: number = 256 * 1024;
+/** Below this, calling a kernel costs more than it spares: 1 us. */
+export const MIN_SIMD_BYTES = 4096;
+/** So many bytes are reduced by loops in JavaScript, which take up to 2 ns each, before the kernels are started, which takes 0.3 ms. */
+const START_BYTES: number = 128 * 1024;
+
+/** Wasm pages for file pages. */
+const roomFor = (keepBytes: number): number => (SLOTS * (keepBytes + SPARE_BYTES)) / WASM_PAGE;
 
 type Kernel = (start: number, end: number, block: number, out: number, gap: number) => void;
 
@@ -73,17 +78,39 @@ export class SimdMachine {
   readonly #memory: WebAssembly.Memory;
   /** Those that were asked for; undefined where there is none. */
   readonly #kernels = new Map<string, Kernel | undefined>();
-  readonly #keepBytes: number;
+  /** What to try; empty once there is room, or none is to be had. */
+  #sizes: readonly number[];
+  /** How much address space there is for each of the {@link SLOTS}. */
+  #keepBytes = 0;
   #busy = false;
   /** The one used last comes first. */
   #kept: Kept[] = [];
 
-  /** @param keepBytes - how much address space to set aside for file pages */
-  constructor(keepBytes: number) {
-    this.#keepBytes = keepBytes;
-    this.#memory = new WebAssembly.Memory({ initial: (PAGES_AT + SLOTS * (keepBytes + SPARE_BYTES)) / WASM_PAGE });
+  /** @param keepBytes - how much address space to set aside for file pages, once there are some: the first that can be had */
+  constructor(...keepBytes: readonly number[]) {
+    this.#sizes = keepBytes;
+    const initial = PAGES_AT / WASM_PAGE;
+    this.#memory = new WebAssembly.Memory({ initial, maximum: initial + roomFor(Math.max(...keepBytes)) });
     // Where the runtime has no SIMD, or may not compile, it is better known at once.
     this.#kernel('sum_f8');
+  }
+
+  /**
+   * Makes room for file pages. It is not memory, but V8 counts it as such and collects garbage, which takes milliseconds: not
+   * for those who reduce small arrays alone.
+   */
+  #makeRoom(): void {
+    const sizes = this.#sizes;
+    this.#sizes = [];
+    for (const size of sizes) {
+      try {
+        this.#memory.grow(roomFor(size));
+        this.#keepBytes = size;
+        return;
+      } catch {
+        // Too little address space: less may do, and copies are always possible.
+      }
+    }
   }
 
   #kernel(name: string): Kernel | undefined {
@@ -107,12 +134,14 @@ export class SimdMachine {
    * @returns false where nothing was done
    */
   run(what: string, code: string, layout: Layout, store: MemoryStore, whole: boolean, use: UseBlocks): boolean {
-    if (this.#busy || layout.size * layout.type.itemsize < MIN_SIMD_BYTES) return false;
+    const bytes = layout.size * layout.type.itemsize;
+    if (this.#busy || bytes < MIN_SIMD_BYTES) return false;
     const { byteorder } = layout.type;
     const swapped = byteorder !== '|' && byteorder !== NATIVE_ORDER;
     const type = `${swapped ? '>' : ''}${code}`;
     const kernel = this.#kernel(`${what}_${type}`);
     if (kernel === undefined) return false;
+    if (bytes >= MIN_PAGES_BYTES && store.memory.mapFixed !== undefined) this.#makeRoom();
     const sure = whole ? this.#kernel(`nan_${type}`) : undefined;
     this.#busy = true;
     try {
@@ -166,7 +195,7 @@ export class SimdMachine {
   /** Runs `use` over file pages laid into the kernels' memory. @returns how many bytes that were */
   #layIn(store: MemoryStore, start: number, length: number, use: (at: number, length: number) => void): number {
     const { memory } = store;
-    if (length < MIN_PAGES_BYTES || memory.mapFixed === undefined) return 0;
+    if (length < MIN_PAGES_BYTES || memory.mapFixed === undefined || this.#keepBytes === 0) return 0;
     const offset = store.origin + start;
     if (length <= this.#keepBytes) {
       const kept = this.#keep(memory, offset, length);
@@ -226,27 +255,33 @@ export class SimdMachine {
   }
 }
 
-/** One machine a realm: V8 sets gigabytes of addresses aside for each memory. `null`: this runtime has no SIMD. */
-const MACHINES = new WeakMap<object, SimdMachine | null>();
+/**
+ * One machine a realm: V8 sets gigabytes of addresses aside for each memory. A number: how many bytes there were to reduce before
+ * it was started. `null`: this runtime has no SIMD.
+ */
+const MACHINES = new WeakMap<object, SimdMachine | number | null>();
 
-/** The machine, made when it is first needed; undefined where WebAssembly or SIMD are missing or forbidden. */
-export function simdMachine(): SimdMachine | undefined {
+/**
+ * The machine, made when it begins to be worth it; undefined before, and where WebAssembly or SIMD are missing or forbidden.
+ *
+ * @param bytes - how many are to be reduced now
+ */
+export function simdMachine(bytes: number): SimdMachine | undefined {
   if (typeof WebAssembly === 'undefined') return undefined;
   let machine = MACHINES.get(WebAssembly);
-  if (machine === undefined) {
-    machine = startMachine();
+  if (machine === undefined || typeof machine === 'number') {
+    const seen = (machine ?? 0) + bytes;
+    machine = seen < START_BYTES ? seen : startMachine();
     MACHINES.set(WebAssembly, machine);
   }
-  return machine ?? undefined;
+  return machine instanceof SimdMachine ? machine : undefined;
 }
 
 function startMachine(): SimdMachine | null {
-  for (const keepBytes of KEEP_BYTES) {
-    try {
-      return new SimdMachine(keepBytes);
-    } catch {
-      // Too little address space, a policy against it, or no SIMD: the loops in JavaScript give the same results.
-    }
+  try {
+    return new SimdMachine(...KEEP_BYTES);
+  } catch {
+    // A policy against it, or no SIMD: the loops in JavaScript give the same results.
+    return null;
   }
-  return null;
 }

@@ -107,14 +107,20 @@ for v in (a, a[::2, ::-3], a.T, a[3], a[5:6, 7:8]):
   });
 });
 
+/** Long enough for several blocks. */
+const LARGE = 256 * 1024;
+
 describe('the SIMD kernels', () => {
   const machine = new SimdMachine(2 ** 25);
 
   it('give the results of the loops in JavaScript for every type, at any alignment, length, stride and byte order', () => {
     for (const code of ['b1', 'i1', 'u1', 'i2', 'u2', 'i4', 'u4', 'i8', 'u8', 'f2', 'f4', 'f8', 'c8', 'c16', 'm8']) {
       const { itemsize } = parseDType(code);
-      const least = MIN_SIMD_BYTES / itemsize;
+      const least = LARGE / itemsize;
+      const shortest = MIN_SIMD_BYTES / itemsize;
       for (const [count, offset, step, order] of [
+        [shortest, 0, 1, '<'],
+        [shortest + 9, 1, 1, '>'],
         [least, 0, 1, '<'],
         [least + 1, 3, 1, '<'],
         [least * 2 + 17, 1, 2, '<'],
@@ -142,7 +148,7 @@ describe('the SIMD kernels', () => {
   });
 
   it('read half-precision floats of every exponent as they are', () => {
-    const size = MIN_SIMD_BYTES / 2 + 3;
+    const size = LARGE / 2 + 3;
     for (const order of ['<', '>']) {
       const bytes = new Uint8Array(2 * size);
       const layout = layoutOver({ memory: memoryOver(bytes), dtype: `${order}f2`, shape: [size] });
@@ -164,8 +170,8 @@ describe('the SIMD kernels', () => {
 
   it('do not take infinities that cancel, or sums that overflow, for NaN', () => {
     for (const code of ['f4', 'f8']) {
-      const size = MIN_SIMD_BYTES / Number(code[1]);
-      const layout = layoutOver({ memory: memoryOver(new Uint8Array(MIN_SIMD_BYTES)), dtype: code, shape: [size] });
+      const size = LARGE / Number(code[1]);
+      const layout = layoutOver({ memory: memoryOver(new Uint8Array(LARGE)), dtype: code, shape: [size] });
       layout.store.set(100, Number.POSITIVE_INFINITY);
       layout.store.set(102, Number.NEGATIVE_INFINITY);
       expect([min(layout, machine), max(layout, machine)]).toEqual([
@@ -180,7 +186,7 @@ describe('the SIMD kernels', () => {
   it('find the extreme of complex numbers by both parts, and the first with a NaN', () => {
     for (const code of ['c8', 'c16']) {
       const itemsize = Number(code.slice(1));
-      const size = MIN_SIMD_BYTES / itemsize + 3;
+      const size = LARGE / itemsize + 3;
       const layout = layoutOver({ memory: memoryOver(new Uint8Array(size * itemsize)), dtype: code, shape: [size] });
       const both = () => [min(layout, machine), max(layout, machine)];
       layout.store.set(70, new Complex(0, -2));
@@ -199,7 +205,7 @@ describe('the SIMD kernels', () => {
   });
 
   it('give means of 64-bit integers whose sum passes 64 bits', () => {
-    const size = MIN_SIMD_BYTES / 8 + 3;
+    const size = LARGE / 8 + 3;
     for (const [code, value] of [
       ['i8', 2n ** 63n - 1n],
       ['i8', -(2n ** 63n)],
@@ -215,7 +221,7 @@ describe('the SIMD kernels', () => {
 
   it('keep NaN wherever it stands, and find extremes wherever they stand', () => {
     for (const code of ['f4', 'f8']) {
-      const size = MIN_SIMD_BYTES / Number(code[1]) + 21;
+      const size = LARGE / Number(code[1]) + 21;
       const layout = layoutOver({
         memory: memoryOver(new Uint8Array(size * Number(code[1]))),
         dtype: code,
@@ -234,7 +240,7 @@ describe('the SIMD kernels', () => {
   });
 
   it('wrap 64-bit sums as numpy does, and tell signed from unsigned', () => {
-    const size = MIN_SIMD_BYTES / 8 + 3;
+    const size = LARGE / 8 + 3;
     const bytes = new Uint8Array(size * 8).fill(0xff);
     const layoutOf = (dtype: string) =>
       layoutOver({ memory: memoryOver(bytes), dtype, shape: [bytes.length / parseDType(dtype).itemsize] });
