@@ -31,6 +31,9 @@ import type { ResolvedOptions } from './options.ts';
 
 const EMPTY = new Uint8Array(0);
 
+/** A look at size and identity holds for so long, as long as the commit number stays. */
+const LOOK_MS = 1;
+
 /** Attempts of a lock-free look at a file that changes; then the lock is taken. */
 const ATTEMPTS = 20;
 
@@ -100,15 +103,16 @@ export class DictStore {
   #anchorOffset = 0;
   #anchorFrameLength = 0;
   #anchor: Uint8Array = EMPTY;
-  #lastFullLook = 0;
+  /** By the clock of `performance.now()`. */
+  #lastFullLook: number;
   #stale = true;
   /** Entries of later commits than {@link DictStore.commitNumber} are known. */
   #ahead = false;
   /** Keeps the revision rising where the catalog or the file is replaced. */
   #rebuilt = 0;
 
-  /** @param lookedAt - `Date.now()` of when the name was last seen to name the file */
-  constructor(file: StorageFile, options: ResolvedOptions, lookedAt = 0) {
+  /** @param lookedAt - `performance.now()` of when the name was last seen to name the file */
+  constructor(file: StorageFile, options: ResolvedOptions, lookedAt: number = -Infinity) {
     this.file = file;
     this.options = options;
     this.#lastFullLook = lookedAt;
@@ -145,8 +149,8 @@ export class DictStore {
    * @returns true if anything changed
    */
   refresh(locked = false): boolean {
-    const now = Date.now();
-    const quiet = !this.#stale && !this.#ahead && now === this.#lastFullLook;
+    const now = performance.now();
+    const quiet = !this.#stale && !this.#ahead && now - this.#lastFullLook < LOOK_MS;
     if (quiet && this.file.loadI32(COMMIT_NUMBER_OFFSET) === this.commitNumber) return false;
     return this.#fullLook(locked, now);
   }
@@ -186,7 +190,7 @@ export class DictStore {
 
   /** Looks at size and identity too, however short ago the last look was. */
   lookAgain(): boolean {
-    return this.#fullLook(false, Date.now());
+    return this.#fullLook(false, performance.now());
   }
 
   /** Whether the last look still holds, without a system call. */
