@@ -200,10 +200,19 @@ export class AppendBuffer {
     return this.cursor;
   }
 
-  /** Gives back the disk that was reserved behind the end of the file. */
+  /**
+   * Gives back the disk that was reserved behind the end of the file; where another handle is at work it stays, for what
+   * that one appends.
+   */
   trim(): void {
-    if (!this.reserved) return;
-    this.#file.truncate(this.#file.size());
+    const file = this.#file;
+    // Without the lock somebody could append between the look at the size and the cut.
+    if (!this.reserved || !file.tryLock()) return;
+    try {
+      file.truncate(file.size());
+    } finally {
+      file.unlock();
+    }
     this.#reservedEnd = 0;
   }
 

@@ -1,6 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { TempDir } from '@mmdpickle/test-support';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { ndarray } from '../../src/ndarray/index.ts';
+import { NodeFile } from '../../src/node/file.ts';
+import { libc } from '../../src/node/libc.ts';
 import { MmapDict } from '../../src/node.ts';
 
 let dir: TempDir;
@@ -158,4 +161,36 @@ test('closing leaves the index to those who commit meanwhile, and the last one w
   holder.close();
   expect(indexed()).toBe(true);
   expect(dictOnDisk(path)).toHaveLength(201);
+});
+
+test('closing cuts off nothing that another handle appends in the middle of it', () => {
+  const { holder, dict: first, path } = two();
+  first.close();
+  holder.close();
+  const real = libc();
+  let meddle: (() => void) | undefined;
+  const size = (fd: number): number => {
+    const found = real.size(fd);
+    meddle?.();
+    return found;
+  };
+  const other = MmapDict.open(path, { lockTimeout: 0 });
+  const dict = MmapDict.over(NodeFile.open(path, 'r+', { syscalls: { ...real, size } }), { index: false });
+  for (let i = 0; i < 40; i++) dict.set(`k${i}`, ndarray(new Uint8Array(2 ** 17)));
+  const stored: string[] = [];
+  let refused = 0;
+  meddle = () => {
+    try {
+      other.set(`late${stored.length}`, 1);
+      stored.push(`late${stored.length}`);
+    } catch (error) {
+      expect(error).toMatchObject({ code: 'LOCKED' });
+      refused++;
+    }
+  };
+  dict.close();
+  meddle = undefined;
+  expect(stored.length + refused).toBeGreaterThan(0);
+  other.close();
+  expect(dictOnDisk(path).map(([key]) => key)).toEqual([...Array.from({ length: 40 }, (_, i) => `k${i}`), ...stored]);
 });

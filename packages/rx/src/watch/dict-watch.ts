@@ -40,7 +40,7 @@ export interface WatchOptions {
 /**
  * After a file event the commit number may be some microseconds behind the write that caused it, and the commit itself causes
  * no event where it is a store through a mapping: so long the number is loaded at every turn of the event loop, then after a
- * millisecond, two, four ... More would cost a core's time for the writes that commit nothing.
+ * millisecond, two, four ... Half as long after each time that it was in vain.
  */
 const SPIN_MS = 0.15;
 
@@ -64,6 +64,7 @@ export class DictWatch extends Observable<Change> {
   #watcher: FSWatcher | undefined;
   #timer: Subscription | undefined;
   #spin: NodeJS.Immediate | undefined;
+  #spinMs = SPIN_MS;
   #spinEnd: number | undefined;
   readonly #onTurn = (): void => this.#turn();
   #pause = 0;
@@ -215,15 +216,21 @@ export class DictWatch extends Observable<Change> {
     // The event may have taken the processor from the writer in the middle of its commit.
     if (!reader.stirred) libc().schedYield();
     if (reader.stirred) {
+      this.#spinMs = SPIN_MS;
       this.#look(false);
       // Committed while subscribers were told: its event may have come together with the one before.
       if (this.#reader?.stirred) this.#spin = setImmediate(this.#onTurn);
       return;
     }
     const now = performance.now();
-    this.#spinEnd ??= now + SPIN_MS;
-    if (now < this.#spinEnd) this.#spin = setImmediate(this.#onTurn);
-    else if (this.#pause > 1) this.#arm(1, true);
+    this.#spinEnd ??= now + this.#spinMs;
+    if (now < this.#spinEnd) {
+      this.#spin = setImmediate(this.#onTurn);
+      return;
+    }
+    // A writer that fills planes touches the file all the time and commits nothing.
+    this.#spinMs /= 2;
+    if (this.#pause > 1) this.#arm(1, true);
   }
 
   /** @param active - changes may come without file events: the pauses grow step by step from here */
@@ -245,6 +252,7 @@ export class DictWatch extends Observable<Change> {
     const some = (whole || this.#reader?.stirred !== false) && this.#look(whole);
     // A look may have ended it all, or started it anew.
     if (this.#arming !== arming || this.#subscribers === 0) return;
+    if (some) this.#spinMs = SPIN_MS;
     const pause = Math.min(this.#pollMs, some ? 1 : this.#active ? this.#pause * 2 : this.#pollMs);
     this.#active ||= some;
     // The same pause again needs no new timer.
