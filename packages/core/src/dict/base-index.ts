@@ -115,6 +115,11 @@ export class BaseIndex {
     return this.#blocks.length === size;
   }
 
+  /** Lets go of the blocks: the file is closed. */
+  forget(): void {
+    this.#blocks = undefined;
+  }
+
   /** The first bytes of the entry that {@link BaseIndex.find} gave last; overwritten by the next call. */
   get window(): Uint8Array {
     return this.#scratch!.entry;

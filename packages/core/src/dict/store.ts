@@ -322,7 +322,8 @@ export class DictStore {
     this.#retired.length = 0;
     this.file.close();
     if (this.#catalog !== undefined) this.#catalog = new Catalog();
-    this.base = undefined;
+    // The index itself stays, for its hidden class, as the dict does.
+    this.base?.forget();
     this.removed.clear();
   }
 
