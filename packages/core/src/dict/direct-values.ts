@@ -34,6 +34,8 @@ export class DirectValues {
   readonly #access: MapAccess;
   /** False where the user's codecs or options might see a difference. */
   readonly #usable: boolean;
+  /** Decoding may call functions of the user, and those may look up other keys. */
+  readonly #calls: boolean;
   readonly #decoder: Decoder;
   readonly #buffer = new Uint8Array(SMALL);
   readonly #short: Uint8Array = this.#buffer.subarray(0, SHORT);
@@ -49,6 +51,8 @@ export class DirectValues {
     this.#access = access;
     // Copied payloads count for a budget, borrowed ones do not; marked strings refer to the input.
     this.#usable = codecs === CODECS && load.lossless !== true && load.limits === undefined;
+    const { globals, persistentLoad, extension, buffers } = load;
+    this.#calls = [globals, persistentLoad, extension, buffers].some((given) => given !== undefined);
     this.#decoder = new Decoder({ ...load, borrow: false });
   }
 
@@ -78,7 +82,8 @@ export class DirectValues {
     if (maybeArray(window, toValue, have)) {
       return this.#array(window, toValue, windowLength, place.offset + toValue, end - toValue);
     }
-    if (end <= windowLength) return this.#decode(window, toValue, end);
+    // The next look-up overwrites the index's window, while nothing but this object overwrites its buffer.
+    if (end <= windowLength && !this.#calls) return this.#decode(window, toValue, end);
     return this.#value(place.offset + toValue, end - toValue + ENTRY_TAIL_SIZE);
   }
 

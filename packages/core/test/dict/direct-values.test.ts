@@ -185,23 +185,40 @@ test('values that were read do not change when others are', () => {
   expect(second).toEqual([new Uint8Array([4]), 'a']);
 });
 
-test('a constructor of the user may get other values while one is decoded', () => {
+test.each([0, 70])('a constructor of the user may get other values while one is decoded (%i more keys)', (more) => {
   let dict: MmapDict;
   const globals = { 'mine Twice': ([key]: readonly unknown[]) => [dict.get(key as string), dict.get('b')] };
   const file = MemoryFile.of();
-  // cmine\nTwice\n, the key, TUPLE1, REDUCE
-  const call = Uint8Array.of(...new TextEncoder().encode('cmine\nTwice\n'), 0x8c, 1, 0x61, 0x85, 0x52);
+  const text = (letters: string): number[] => [...new TextEncoder().encode(letters)];
+  // EMPTY_LIST, MARK, cmine\nTwice\n, the key, TUPLE1, REDUCE, a text, APPENDS
+  const bytes = [
+    0x5d,
+    0x28,
+    ...text('cmine\nTwice\n'),
+    0x8c,
+    1,
+    ...text('a'),
+    0x85,
+    0x52,
+    0x8c,
+    5,
+    ...text('after'),
+    0x65,
+  ];
   const writer: ValueCodec = {
     ...nobody,
-    encode: (value) => (value === 'call' ? { kind: 'mine', place: () => [call], memoHint: 0 } : undefined),
+    encode: (value) =>
+      value === 'call' ? { kind: 'mine', place: () => [Uint8Array.from(bytes)], memoHint: 0 } : undefined,
   };
-  MmapDict.over(file, { codecs: [writer] })
-    .set('a', 'A')
-    .set('b', { x: 1 })
-    .set('call', 'call');
-  dict = open(file.toBytes(), { load: { globals } });
-  expect(dict.get('call')).toEqual(['A', new Map([['x', 1]])]);
-  expect(dict.get('a')).toBe('A');
+  const first = MmapDict.over(file, { codecs: [writer] });
+  first.set('a', 'A'.repeat(100)).set('b', { x: 1 }).set('call', 'call');
+  for (let i = 0; i < more; i++) first.set(`more ${i}`, i);
+  const copy = MemoryFile.of(file.toBytes());
+  MmapDict.over(copy).set('last', 0).close();
+  dict = open(copy.toBytes(), { load: { globals } });
+  expect(dict.core.store.base === undefined).toBe(more === 0);
+  expect(dict.get('call')).toEqual([['A'.repeat(100), new Map([['x', 1]])], 'after']);
+  expect(dict.get('a')).toBe('A'.repeat(100));
 });
 
 test('nothing that is an array is taken for none', () => {
