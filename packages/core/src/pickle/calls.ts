@@ -113,7 +113,7 @@ export function setItems(m: Machine, height: number): void {
   const { stack } = m;
   const dict = itemUnder(m, height);
   if ((m.height - height) % 2 === 1) throw m.error('BAD_OPCODE', 'a key without a value');
-  if (dict instanceof PyDict) PyDict.fill(dict, stack, height, m.height, m.space);
+  if (dict instanceof PyDict) PyDict.fill(dict, stack, height, m.height, m.space, m.shapes);
   else if (dict instanceof OpaqueObject)
     OpaqueObject.operate(dict, { op: 'SETITEM', pairs: stack.slice(height, m.height) });
   else if (dict instanceof Map) for (let i = height; i < m.height; i += 2) dict.set(stack[i], stack[i + 1]);

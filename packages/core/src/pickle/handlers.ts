@@ -116,7 +116,7 @@ const HANDLERS: { readonly [N in Cold]: Handler } = {
     const items = m.popItems();
     if (items.length % 2 === 1) throw m.error('BAD_OPCODE', 'a key without a value');
     const dict = new PyDict();
-    PyDict.fill(dict, items, 0, items.length, m.space);
+    PyDict.fill(dict, items, 0, items.length, m.space, m.shapes);
     m.push(dict);
   },
   EMPTY_SET: (m) => m.push(new PySet()),

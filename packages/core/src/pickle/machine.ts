@@ -16,6 +16,7 @@ import type { LoadOptions } from './options.ts';
 import { AWAITED, emptyList, State } from './state.ts';
 import { PyDict } from './values/dict.ts';
 import { KeySpace } from './values/keys.ts';
+import { Shapes } from './values/shapes.ts';
 import { tupleOf1, tupleOf2, tupleOf3, tupleOver } from './values/tuple.ts';
 import { WARM_LENGTH, WARM_UP, WARM_UPS } from './warm-up.ts';
 
@@ -31,6 +32,7 @@ export class Machine extends State implements ReadContext {
   bufferCount = 0;
   #space: KeySpace | undefined;
   #warm = false;
+  readonly shapes: Shapes = new Shapes();
   /** Bound once: handing it to every dict costs no closure. */
   readonly space: () => KeySpace;
 
@@ -59,6 +61,7 @@ export class Machine extends State implements ReadContext {
     } finally {
       this.release();
       this.globals.clear();
+      this.shapes.clear();
       this.running = false;
     }
   }

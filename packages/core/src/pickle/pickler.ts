@@ -275,6 +275,13 @@ export class Pickler extends OpcodeWriter implements WriteContext {
 
   #pyDict(value: PyDict): void {
     this.#emptyDict();
+    const row = PyDict.rowLength(value);
+    if (row > 0) {
+      const frame = this.#push(DICT, NOTHING, 2 * row, value);
+      PyDict.layRow(value, frame.scratch);
+      frame.items = frame.scratch;
+      return;
+    }
     const pairs = PyDict.pairs(value);
     if (pairs === undefined) this.#entries(value);
     else if (pairs.length > 0) this.#push(DICT, pairs, pairs.length, value);

@@ -75,6 +75,7 @@ export const WARM_UP: Uint8Array = (() => {
     ...[C.EMPTY_DICT, C.MEMOIZE, C.MARK, C.BINGET, 1, C.BININT1, 7, C.BINGET, 2, C.EMPTY_LIST, C.SETITEMS, C.APPEND],
     ...[C.EMPTY_DICT, C.MARK, C.BININT1, 1, C.NONE, C.BININT, 1, 2, 3, 4, C.NONE, C.SETITEMS, C.APPEND],
     ...[C.EMPTY_DICT, C.BINGET, 1, C.BININT1, 7, C.SETITEM, C.APPEND, ...MANY, ...MANY],
+    ...new Array<number[]>(70).fill([C.NONE, C.MEMOIZE, C.POP]).flat(),
   ];
   return Uint8Array.of(
     C.PROTO,

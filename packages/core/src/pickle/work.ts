@@ -20,7 +20,8 @@ export function weigh(args: readonly unknown[]): number {
       if (arg.length > SHORT_TEXT) units += 2 * arg.length;
     } else if (typeof arg === 'object' && arg !== null) {
       if (Array.isArray(arg)) units += 64 * arg.length;
-      else if (arg instanceof PyDict) units += 64 * (PyDict.pairs(arg)?.length ?? arg.size);
+      else if (arg instanceof PyDict)
+        units += 64 * ((2 * PyDict.rowLength(arg) || PyDict.pairs(arg)?.length) ?? arg.size);
       else if (arg instanceof Set) units += 64 * arg.size;
     }
   }

@@ -100,7 +100,7 @@ describe('a list whose items come after a mark', () => {
 
 describe('long pickles', () => {
   it('keep memo slots of all sizes of memo apart', () => {
-    for (const count of [63, 64, 65, 512, 513, 4096, 4097, 9000]) {
+    for (const count of [63, 64, 65, 512, 513, 4096, 4097, 9000, 32_768, 32_769, 70_000]) {
       const ops: EmitOp[] = ['MARK'];
       for (let i = 0; i < count; i++) ops.push(['BININT', i], 'MEMOIZE');
       for (let i = 0; i < count; i++) ops.push(['LONG_BINGET', i]);

@@ -3,7 +3,16 @@ import { describe, expect, it } from 'vitest';
 import { TextReader } from '../../src/bytes/text-reader.ts';
 import { decodeUtf8, encodeUtf8, encodeUtf8Into } from '../../src/bytes/utf8.ts';
 import { isMmdError } from '../../src/errors.ts';
-import { dump, type EmitOp, emit, type LoadOptions, load, loadEntry, PyDict } from '../../src/pickle/index.ts';
+import {
+  dump,
+  dumpEntry,
+  type EmitOp,
+  emit,
+  type LoadOptions,
+  load,
+  loadEntry,
+  PyDict,
+} from '../../src/pickle/index.ts';
 
 const run = (ops: readonly EmitOp[], options?: LoadOptions): unknown => load(emit([...ops, 'STOP']), options);
 
@@ -172,5 +181,27 @@ describe('writing', () => {
   it('a long list is written as its items are', () => {
     const list = Array.from({ length: 5000 }, (_, i) => (i % 2 === 0 ? i : `text ${i}`));
     expect(load(dump(list))).toEqual(list);
+  });
+
+  it.each([
+    255,
+    256,
+    65_535,
+    65_536,
+    -1,
+    2 ** 31,
+    2 ** 40,
+    2 ** 46,
+    2 ** 52,
+    -(2 ** 40),
+    -(2 ** 52),
+    -0,
+    0.5,
+    'é'.repeat(127),
+    'é'.repeat(128),
+  ])('a record of %s is written as a dict of it in a list is', (value) => {
+    const record = { a: value, b: null };
+    expect(load(dump(record), { lossless: true })).toEqual((load(dump([record]), { lossless: true }) as unknown[])[0]);
+    expect(loadEntry(dumpEntry(record))).toEqual(new Map(Object.entries(record)));
   });
 });

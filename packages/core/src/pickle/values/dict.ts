@@ -7,6 +7,7 @@
 import { inspectAs, showAs } from './inspect.ts';
 import { KeyIndex, type Slot } from './key-index.ts';
 import { checkHashable, KeySpace, nativeKey } from './keys.ts';
+import { ROW, Shape, Shapes } from './shapes.ts';
 
 /** Numbers go into a native Map only in small dicts, where chosen collisions cost nothing. */
 const NATIVE_NUMBERS = 256;
@@ -30,10 +31,25 @@ const NATIVE_NUMBERS = 256;
  * ```
  */
 export class PyDict<K = unknown, V = unknown> implements Map<K, V> {
-  /** null: nothing yet. An array: keys and values in turn, as loaded. */
-  #state: null | unknown[] | Map<K, V> | KeyIndex<K, V> = null;
+  /**
+   * null: nothing yet. A shape: the keys, whose values stand in the fields below. An array: keys and values in turn, as
+   * loaded.
+   */
+  #state: null | Shape | unknown[] | Map<K, V> | KeyIndex<K, V> = null;
   /** Where keys are compared, if one is no plain text; else where a writer remembers this dict, a number. */
   #space: KeySpace | number | undefined;
+  /*
+   * The values of a short dict whose keys others have too, which is what records are: one object, where an array of
+   * keys and values takes two more, and twice the bytes. Loading is half garbage collection, by the byte.
+   */
+  #v0: unknown = undefined;
+  #v1: unknown = undefined;
+  #v2: unknown = undefined;
+  #v3: unknown = undefined;
+  #v4: unknown = undefined;
+  #v5: unknown = undefined;
+  #v6: unknown = undefined;
+  #v7: unknown = undefined;
 
   static {
     Object.setPrototypeOf(PyDict, Map);
@@ -56,19 +72,87 @@ export class PyDict<K = unknown, V = unknown> implements Map<K, V> {
   /**
    * Adds the keys and values that alternate in `items` from `start` to `end`; the fast path of the machine.
    * @param space - shared by all dicts of one pickle
+   * @param shapes - of the same pickle; null: the dict is not one of many
    * @throws MmdError BAD_KEY, and the dict is as it was
    */
-  static fill(dict: PyDict, items: readonly unknown[], start: number, end: number, space: () => KeySpace): void {
+  static fill(
+    dict: PyDict,
+    items: readonly unknown[],
+    start: number,
+    end: number,
+    space: () => KeySpace,
+    shapes: Shapes | null = null,
+  ): void {
     for (let i = start; i < end; i += 2) {
       const key = items[i];
       if (typeof key === 'string') continue;
       if (typeof key !== 'number') checkHashable(key, space);
       if (typeof dict.#space !== 'object') dict.#space = space();
     }
+    if (dict.#state === null) {
+      const short = shapes !== null && end - start <= 2 * ROW && end > start && typeof items[start] === 'string';
+      const shape = short ? shapes.find(items, start, (end - start) >> 1) : undefined;
+      if (shape !== undefined) {
+        dict.#setRow(shape, items, start);
+        return;
+      }
+      const pairs = items.slice(start, end);
+      dict.#state = pairs;
+      if (short) shapes.note(pairs);
+      return;
+    }
+    if (dict.#state instanceof Shape) {
+      dict.#state = dict.#spread([]);
+      dict.#endRow();
+    }
     const state = dict.#state;
-    if (state === null) dict.#state = items.slice(start, end);
-    else if (Array.isArray(state)) for (let i = start; i < end; i++) state.push(items[i]);
+    if (Array.isArray(state)) for (let i = start; i < end; i++) state.push(items[i]);
     else for (let i = start; i < end; i += 2) dict.#put(items[i], items[i + 1]);
+  }
+
+  #setRow(shape: Shape, items: readonly unknown[], start: number): void {
+    const count = shape.keys.length;
+    this.#state = shape;
+    this.#v0 = items[start + 1];
+    if (count > 1) this.#v1 = items[start + 3];
+    if (count > 2) this.#v2 = items[start + 5];
+    if (count > 3) this.#v3 = items[start + 7];
+    if (count > 4) this.#v4 = items[start + 9];
+    if (count > 5) this.#v5 = items[start + 11];
+    if (count > 6) this.#v6 = items[start + 13];
+    if (count > 7) this.#v7 = items[start + 15];
+  }
+
+  /** Lays the keys and values of a row into an array, in turn, from its start. */
+  #spread(into: unknown[]): unknown[] {
+    const { keys } = this.#state as Shape;
+    const count = keys.length;
+    for (let i = 0; i < count; i++) into[2 * i] = keys[i];
+    into[1] = this.#v0;
+    if (count > 1) into[3] = this.#v1;
+    if (count > 2) into[5] = this.#v2;
+    if (count > 3) into[7] = this.#v3;
+    if (count > 4) into[9] = this.#v4;
+    if (count > 5) into[11] = this.#v5;
+    if (count > 6) into[13] = this.#v6;
+    if (count > 7) into[15] = this.#v7;
+    return into;
+  }
+
+  /** The fields of a row no longer hold its values. */
+  #endRow(): void {
+    this.#v0 = this.#v1 = this.#v2 = this.#v3 = undefined;
+    this.#v4 = this.#v5 = this.#v6 = this.#v7 = undefined;
+  }
+
+  /** How many keys a dict has that is kept as a row, else 0. */
+  static rowLength(dict: PyDict): number {
+    return dict.#state instanceof Shape ? dict.#state.keys.length : 0;
+  }
+
+  /** Lays the keys and values of a row into an array, in turn, from its start. */
+  static layRow(dict: PyDict, into: unknown[]): void {
+    dict.#spread(into);
   }
 
   /** Keys and values that alternate, as loaded and not yet looked at; undefined once they were. Borrowed. */
@@ -95,8 +179,12 @@ export class PyDict<K = unknown, V = unknown> implements Map<K, V> {
 
   /** The entries where they can be looked up. */
   #settle(): Map<K, V> | KeyIndex<K, V> {
-    const state = this.#state;
+    let state = this.#state;
     if (state instanceof Map || state instanceof KeyIndex) return state;
+    if (state instanceof Shape) {
+      state = this.#spread([]);
+      this.#endRow();
+    }
     this.#state = new Map();
     if (state !== null) for (let i = 0; i < state.length; i += 2) this.#put(state[i] as K, state[i + 1] as V);
     return this.#state;
@@ -143,6 +231,7 @@ export class PyDict<K = unknown, V = unknown> implements Map<K, V> {
   }
 
   clear(): void {
+    if (this.#state instanceof Shape) this.#endRow();
     this.#state = null;
   }
 
@@ -192,4 +281,16 @@ function* slotValues<K, V>(slots: Iterable<Slot<K, V>>): Generator<V, undefined>
  * Keeps the hidden class, and the code compiled for it, alive while no dict is: see `KEPT` in machine.ts.
  * @kept
  */
-export const KEPT_DICT: PyDict = new PyDict();
+export const KEPT_DICT: PyDict = (() => {
+  const dict = new PyDict();
+  const shapes = new Shapes();
+  // Of each kind of value one, so that the fields are of no kind before the first pickle is read.
+  for (const value of [1, 0.5, 'a', 1, 0.5, 'a']) {
+    const pairs: unknown[] = [];
+    for (let i = 0; i < ROW; i++) pairs.push(`${i}`, value);
+    dict.clear();
+    PyDict.fill(dict, pairs, 0, pairs.length, () => new KeySpace(), shapes);
+  }
+  dict.clear();
+  return dict;
+})();

@@ -1,0 +1,74 @@
+/**
+ * The keys that many dicts of one pickle have in common.
+ *
+ * @module
+ */
+
+/** Dicts of so many keys at most are kept as rows: a row has room for as many values in itself. */
+export const ROW = 8;
+/** Shapes that are told apart among dicts of one length. */
+const WAYS = 8;
+
+/** The keys of rows, in order. */
+export class Shape {
+  readonly keys: readonly string[];
+
+  constructor(keys: readonly string[]) {
+    this.keys = keys;
+  }
+}
+
+/**
+ * Finds the shapes of the dicts of one pickle. A shape is made when a dict has the keys of one before, and forgotten
+ * when another comes in its place.
+ */
+export class Shapes {
+  readonly #shapes: (Shape | null)[] = NONE.slice();
+  /** Keys and values that alternate, of dicts that had no shape. */
+  readonly #others: (readonly unknown[] | null)[] = NONE.slice();
+  #used = false;
+
+  /**
+   * The shape of the keys and values that alternate in `items` from `start` on; undefined if no dict before had it.
+   * @param count - how many keys: 1 to {@link ROW}; the first is text
+   */
+  find(items: readonly unknown[], start: number, count: number): Shape | undefined {
+    const place = placeOf(items[start] as string, count);
+    const shape = this.#shapes[place];
+    if (shape) {
+      const { keys } = shape;
+      let i = 0;
+      while (i < count && keys[i] === items[start + 2 * i]) i++;
+      if (i === count) return shape;
+    }
+    const other = this.#others[place];
+    if (!other) return undefined;
+    const keys: string[] = [];
+    for (let i = 0; i < count; i++) {
+      const key = items[start + 2 * i];
+      if (typeof key !== 'string' || other[2 * i] !== key) return undefined;
+      keys.push(key);
+    }
+    return (this.#shapes[place] = new Shape(keys));
+  }
+
+  /** Notes the keys and values of a dict that had no shape; borrowed until {@link clear}. */
+  note(pairs: readonly unknown[]): void {
+    this.#others[placeOf(pairs[0] as string, pairs.length / 2)] = pairs;
+    this.#used = true;
+  }
+
+  /** Lets go of all. */
+  clear(): void {
+    if (!this.#used) return;
+    this.#shapes.fill(null);
+    this.#others.fill(null);
+    this.#used = false;
+  }
+}
+
+const NONE: readonly null[] = Array.from({ length: (ROW + 1) * WAYS }, () => null);
+
+function placeOf(key: string, count: number): number {
+  return count * WAYS + ((key.length === 0 ? 0 : key.length + key.charCodeAt(0)) & (WAYS - 1));
+}
