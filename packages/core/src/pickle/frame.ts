@@ -26,6 +26,8 @@ export interface Frame {
   batchEnd: number;
   end: number;
   value: object | null;
+  /** Where the writer's memo notes a tuple. */
+  slot: number;
 }
 
 /** Nothing to write. */
@@ -41,7 +43,19 @@ export class Frames {
   push(kind: number, items: readonly unknown[], end: number, value: object | null): Frame {
     let frame = this.#frames[this.depth];
     if (frame === undefined) {
-      frame = { kind, items, scratch: [], keys: [], slots: [], index: 0, batchStart: 0, batchEnd: 0, end, value };
+      frame = {
+        kind,
+        items,
+        scratch: [],
+        keys: [],
+        slots: [],
+        index: 0,
+        batchStart: 0,
+        batchEnd: 0,
+        end,
+        value,
+        slot: -1,
+      };
       this.#frames.push(frame);
     } else {
       frame.kind = kind;

@@ -122,9 +122,12 @@ export class Pickler extends OpcodeWriter implements WriteContext {
       else this.#recall(value);
       return;
     }
+    if (prototype === Tuple.prototype) {
+      this.#tuple(value as Tuple);
+      return;
+    }
     if (this.#recall(value)) return;
-    if (prototype === Tuple.prototype) this.#tuple(value as Tuple);
-    else if (prototype === Object.prototype || prototype === null) this.#plain(value);
+    if (prototype === Object.prototype || prototype === null) this.#plain(value);
     else if (prototype === Map.prototype) this.#map(value as Map<unknown, unknown>);
     else this.#other(value);
   }
@@ -331,8 +334,14 @@ export class Pickler extends OpcodeWriter implements WriteContext {
   }
 
   #tuple(value: Tuple): void {
-    if (value.length === 0) this.sink.u8(C.EMPTY_TUPLE);
-    else this.#push(TUPLE, value, value.length, value);
+    if (value.length === 0) {
+      this.sink.u8(C.EMPTY_TUPLE);
+      return;
+    }
+    // A tuple that is met inside itself is written once more: it cannot be referred to before it is complete.
+    const slot = this.#memo.begin(value);
+    if (slot < 0 && this.#recall(value)) return;
+    this.#push(TUPLE, value, value.length, value).slot = slot;
   }
 
   /** The items are on the stack. A tuple that contains itself was completed on the way: that one is taken. */
@@ -341,7 +350,7 @@ export class Pickler extends OpcodeWriter implements WriteContext {
     const { value, end } = frame;
     this.#frames.pop();
     // Complete after one byte.
-    if (value !== null && !this.#memo.add(value, -2 - sink.length)) {
+    if (value !== null && !this.#memo.complete(frame.slot, value, -2 - sink.length)) {
       if (end > 3) sink.u8(C.POP_MARK);
       else this.#drop(end);
       this.#recall(value);

@@ -36,7 +36,28 @@ export class PutMemo {
     return true;
   }
 
-  /** The same for a dict. */
+  /**
+   * Notes an object that is to be completed later, and returns its slot; -1 if it was noted before. A look into the Set
+   * is what writing a small tuple mostly costs, so that there is one, not one before and one after its items.
+   */
+  begin(value: object): number {
+    const slot = this.#seen.size;
+    return this.add(value, Number.NaN) ? slot : -1;
+  }
+
+  /** Completes an object at `at`, of that slot; false if it was completed meanwhile, by one of its items. */
+  complete(slot: number, value: object, at: number): boolean {
+    if (slot >= 0 && this.#map === undefined) {
+      this.#places[slot] = at;
+      return true;
+    }
+    const map = this.#indexed();
+    if (!Number.isNaN(map.get(value))) return false;
+    map.set(value, at);
+    return true;
+  }
+
+  /** The same as {@link add} for a dict. */
   addDict(value: PyDict, at: number): boolean {
     if (this.#indexOf(value) >= 0) return false;
     const index = this.#dictCount;
@@ -63,7 +84,8 @@ export class PutMemo {
       const index = this.#indexOf(value);
       if (index >= 0) return this.#dictNotes[index];
     }
-    return this.#seen.has(value) ? this.#indexed().get(value) : undefined;
+    const at = this.#seen.has(value) ? this.#indexed().get(value) : undefined;
+    return Number.isNaN(at) ? undefined : at;
   }
 
   /** Changes what is noted of an object. */
