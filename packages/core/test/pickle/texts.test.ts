@@ -204,4 +204,19 @@ describe('writing', () => {
     expect(load(dump(record), { lossless: true })).toEqual((load(dump([record]), { lossless: true }) as unknown[])[0]);
     expect(loadEntry(dumpEntry(record))).toEqual(new Map(Object.entries(record)));
   });
+
+  it('a record is written at once only if it is flat, short and of own keys', () => {
+    const wide = Object.fromEntries(Array.from({ length: 33 }, (_, i) => [`k${i}`, i]));
+    const inherited = Object.create({ other: 1 }) as object;
+    const records = [
+      { a: true, b: false, c: null },
+      { a: 'x'.repeat(256), b: 1 },
+      { ['k'.repeat(300)]: 1, b: 1 },
+      { a: 1, b: [1] },
+      { a: 1 },
+      wide,
+    ];
+    for (const record of records) expect(load(dump(record))).toEqual(new Map(Object.entries(record)));
+    expect(() => dump(inherited)).toThrow(/class/);
+  });
 });
