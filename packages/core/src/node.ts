@@ -75,7 +75,7 @@ export class MmapDict extends BaseDict {
         found: mode,
       });
     }
-    const openedAt = performance.now();
+    const openedAt = Date.now();
     const file = NodeFile.open(path, FILE_MODES[mode]);
     try {
       return new MmapDict(file, options.mode === undefined ? { ...options, mode } : options, openedAt);

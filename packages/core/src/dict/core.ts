@@ -71,7 +71,7 @@ export class DictCore {
   #growables: GrowableAppender | undefined;
   #direct: DirectValues | undefined;
 
-  /** @param openedAt - `performance.now()` of when the file was opened by its name, where that was just now */
+  /** @param openedAt - `Date.now()` of when the file was opened by its name, where that was just now */
   constructor(file: StorageFile, options: DictOptions, openedAt?: number) {
     const mode = options.mode ?? (file.writable ? 'r+' : 'r');
     const resolved: ResolvedOptions = { ...DEFAULTS, ...options, mode };
