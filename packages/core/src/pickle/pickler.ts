@@ -28,6 +28,8 @@ const REMEMBERED_PLACES = 64;
 /** Room for a long list is taken at once, instead of twice as much each time, into which all is copied. */
 const LONG_LIST = 4096;
 const MOST_ROOM = 67_108_864;
+/** What is asked for ahead of the last numbers. */
+const BATCH_ROOM: number = 16 * BATCH;
 /** The opcodes of short tuples, by length. */
 const TUPLES: readonly number[] = [C.EMPTY_TUPLE, C.TUPLE1, C.TUPLE2, C.TUPLE3];
 /** Bytes of this size are one object in Python too when they are one here. */
@@ -262,7 +264,7 @@ export class Pickler extends OpcodeWriter implements WriteContext {
   /** A list that is noted already. */
   #newList(value: readonly unknown[]): void {
     this.sink.u8(C.EMPTY_LIST);
-    if (value.length >= LONG_LIST) this.sink.reserve(Math.min(9 * value.length, MOST_ROOM));
+    if (value.length >= LONG_LIST) this.sink.reserve(Math.min(9 * value.length + BATCH_ROOM, MOST_ROOM));
     if (value.length > 0) this.#push(LIST, value, value.length, value);
   }
 
