@@ -90,6 +90,29 @@ export class Sink extends ByteWriter {
   }
 
   /**
+   * Moves the stretches between the cuts apart, the last one first, and puts frames before them: fresh memory for the
+   * result costs more than all that is written. The buffer becomes the result; the sink must not be used again.
+   */
+  #frameInPlace(frames: number): Uint8Array {
+    const { bytes } = this;
+    const starts = [frames, ...this.#cuts.filter((pos) => pos < this.length)];
+    let end = this.length;
+    const short = end - starts.at(-1)! < FRAME_MINIMUM;
+    let room = 9 * (starts.length - (short ? 1 : 0));
+    const length = end + room;
+    for (let i = starts.length - 1; i >= 0; i--) {
+      const start = starts[i]!;
+      bytes.copyWithin(start + room, start, end);
+      if (end - start >= FRAME_MINIMUM) {
+        putFrame(bytes, start + room, end - start);
+        room -= 9;
+      }
+      end = start;
+    }
+    return bytes.subarray(0, length);
+  }
+
+  /**
    * All opcodes in order.
    * @param frames - from the first byte on that is to stand in frames, or -1 for none
    * @returns bytes that belong to the caller, unless nothing was put in between and `borrow` allows a view of the buffer
@@ -97,6 +120,12 @@ export class Sink extends ByteWriter {
   assemble(frames: number, borrow: boolean): Uint8Array {
     if (frames < 0 && this.#insertions.length === 0) {
       return borrow ? this.bytes.subarray(0, this.length) : this.finish();
+    }
+    if (frames >= 0 && this.#insertions.length === 0) {
+      const most = this.length + 9 * (this.#cuts.length + 1);
+      if (this.length >= FRAME_SIZE && most <= this.bytes.length && this.bytes.length <= 1.25 * most) {
+        return this.#frameInPlace(frames);
+      }
     }
     // Positions tie only where a PUT follows the payload it is for, and payloads were noted first.
     if (this.#puts) this.#insertions.sort((a, b) => a.pos - b.pos);
@@ -142,6 +171,14 @@ export class Sink extends ByteWriter {
     if (framed) out.close();
     return out.bytes.subarray(0, out.length);
   }
+}
+
+/** Writes FRAME before the `size` bytes at `start`. */
+function putFrame(bytes: Uint8Array<ArrayBuffer>, start: number, size: number): void {
+  const view = new DataView(bytes.buffer);
+  bytes[start - 9] = OPCODES.FRAME.code;
+  view.setUint32(start - 8, size % 2 ** 32, true);
+  view.setUint32(start - 4, Math.floor(size / 2 ** 32), true);
 }
 
 /** PUT of a memo index. */
@@ -193,9 +230,6 @@ class Assembly {
       this.length -= 9;
       return;
     }
-    bytes[this.#frame] = OPCODES.FRAME.code;
-    const view = new DataView(bytes.buffer);
-    view.setUint32(this.#frame + 1, size % 2 ** 32, true);
-    view.setUint32(this.#frame + 5, Math.floor(size / 2 ** 32), true);
+    putFrame(bytes, start, size);
   }
 }

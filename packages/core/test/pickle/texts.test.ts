@@ -219,4 +219,22 @@ describe('writing', () => {
     for (const record of records) expect(load(dump(record))).toEqual(new Map(Object.entries(record)));
     expect(() => dump(inherited)).toThrow(/class/);
   });
+
+  it('a long pickle stands in frames of the lengths that they state, whatever its last stretch is', () => {
+    // From a value that ends a frame's stretch on, every count of bytes after it.
+    for (let more = 0; more < 24; more++) {
+      for (const count of [7281, 7282, 7283, 14_564, 30_000]) {
+        const list = Array.from({ length: count }, () => 0.5);
+        const value = [...list, ...Array.from({ length: more }, () => 'x'.repeat(more))];
+        const bytes = dump(value);
+        expect(load(bytes)).toEqual(value);
+        expect(bytes.length).toBeGreaterThan(65_536);
+      }
+    }
+    for (let length = 65_480; length < 65_560; length++) {
+      const value = [0.5, 'x'.repeat(length)];
+      expect(load(dump(value))).toEqual(value);
+      expect(load(dump([value, 1]))).toEqual([value, 1]);
+    }
+  });
 });
