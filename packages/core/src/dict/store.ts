@@ -61,6 +61,20 @@ export interface Repair {
   readonly bytes: number;
 }
 
+/** What a walk over entries knows on its way. */
+interface Walk {
+  readonly store: DictStore;
+  readonly from: number;
+  readonly size: number;
+  /** File offset of the last entry that is no tail entry. */
+  last: number;
+  /** File offset of the first tail entry since; -1 for none. */
+  tailStart: number;
+  lastTail: number;
+  keyLength: number;
+  seen: number;
+}
+
 /** What a handle knows of its file. */
 export class DictStore {
   file: StorageFile;
@@ -435,38 +449,21 @@ export class DictStore {
   #scan(whole: boolean, size: number): ScanEnd {
     if (whole) this.#reset();
     else this.statesUnknown = true;
-    let last = this.#anchorOffset;
-    let tailStart = -1;
     this.#tail = undefined;
-    let lastTail = -1;
-    let keyLength = -1;
     const from = this.end;
-    let seen = 0;
-    const result = answer(
-      scanEntries(
-        from,
-        size,
-        (entry) => {
-          if (++seen === SAMPLE) this.catalog.expect(Math.min((SAMPLE * size) / (entry.offset - from), EXPECTED_MAX));
-          const tail = entry.state === 'dead' ? this.#tailOf(entry) : undefined;
-          if (tail !== undefined) {
-            if (tailStart < 0) tailStart = entry.offset;
-            lastTail = entry.offset;
-            this.#tail = tail;
-          } else {
-            if (tailStart >= 0 && this.#tail === 'journal') this.stranded.push([lastTail, entry.offset]);
-            tailStart = -1;
-            last = entry.offset;
-            keyLength = entry.keyLength;
-            this.#anchorFrameLength = entry.frameLength;
-          }
-          this.#visit(entry);
-        },
-        Infinity,
-        WALK_CHUNK,
-      ),
-      this.#readAgain(),
-    );
+    const walk: Walk = {
+      store: this,
+      from,
+      size,
+      last: this.#anchorOffset,
+      tailStart: -1,
+      lastTail: -1,
+      keyLength: -1,
+      seen: 0,
+    };
+    const requests = scanEntries(from, size, DictStore.#walked, Infinity, WALK_CHUNK, walk);
+    const result = answer(requests, this.#readAgain());
+    const { last, tailStart, lastTail, keyLength } = walk;
     if (keyLength >= 0) this.foundLast = { offset: last, frameLength: this.#anchorFrameLength, keyLength };
     this.partial = result.kind === 'terminator' && result.partial;
     this.terminator = result.offset;
@@ -476,6 +473,26 @@ export class DictStore {
     const atTail = tailStart >= 0 && this.#tail === 'journal' && result.kind === 'terminator';
     this.#readJournals(atTail ? lastTail : -1);
     return result;
+  }
+
+  static #walked(entry: ScannedEntry, walk: Walk): void {
+    const { store } = walk;
+    if (++walk.seen === SAMPLE) {
+      store.catalog.expect(Math.min((SAMPLE * walk.size) / (entry.offset - walk.from), EXPECTED_MAX));
+    }
+    const tail = entry.state === 'dead' ? store.#tailOf(entry) : undefined;
+    if (tail !== undefined) {
+      if (walk.tailStart < 0) walk.tailStart = entry.offset;
+      walk.lastTail = entry.offset;
+      store.#tail = tail;
+    } else {
+      if (walk.tailStart >= 0 && store.#tail === 'journal') store.stranded.push([walk.lastTail, entry.offset]);
+      walk.tailStart = -1;
+      walk.last = entry.offset;
+      walk.keyLength = entry.keyLength;
+      store.#anchorFrameLength = entry.frameLength;
+    }
+    store.#visit(entry);
   }
 
   #tailOf({ bytes, keyPos, keyLength }: ScannedEntry): TailKind | undefined {
