@@ -12,9 +12,12 @@ import type { DType } from './dtypes.ts';
 import { defaultFillValue } from './fill-value.ts';
 import { Slice, type SliceSpec } from './indexing.ts';
 import { PairwiseSum } from './kernels.ts';
+import { keepVisible } from './masking.ts';
+import { memoryOver } from './memory-over.ts';
 import { NDArray } from './nd-array.ts';
 import type { Reduced } from './reduce.ts';
 import { invalid, MAX_DIMS, type Order } from './shapes.ts';
+import { allocate } from './transfer.ts';
 
 /** Options of a {@link MaskedArray}. */
 export interface MaskedArrayOptions {
@@ -213,8 +216,17 @@ export class MaskedArray implements ArraySource {
 
   /** The elements that are not masked, in C order: a copy with one axis. */
   compressed(): NDArray {
-    const result = NDArray.zeros([this.count()], this.type);
+    const { itemsize } = this.type;
     let at = 0;
+    if (!this.type.hasObject && itemsize > 0) {
+      const count = this.count();
+      const bytes = allocate(count * itemsize);
+      for (const { array } of this.#sorted()) {
+        at = keepVisible(packedBytes(array.data), packedBytes(array.mask), itemsize, bytes, at);
+      }
+      return NDArray.over(memoryOver(bytes), this.type, [count]);
+    }
+    const result = NDArray.zeros([this.count()], this.type);
     for (const { array } of this.#sorted()) {
       forEachIndex(array.shape, (index) => {
         if (array.mask.get(...index) === true) return;
@@ -252,7 +264,7 @@ export class MaskedArray implements ArraySource {
 
   /** Chunks in C order. */
   *#sorted(): Generator<MaskedChunk> {
-    if (this.order === 'C' || this.ndim === 0) yield* this.chunks({ bytes: 65_536 });
+    if (this.order === 'C' || this.ndim === 0) yield* this.chunks({ bytes: SORTED_BYTES });
     else for (let i = 0; i < (this.shape[0] as number); i += 1) yield { start: [i], array: this.rows(i, i + 1) };
   }
 
@@ -338,6 +350,23 @@ export class MaskedArray implements ArraySource {
       } else if (count > 0) yield array.compressed();
     }
   }
+}
+
+/** Chunks that are copied element by element: they stay in the processor's cache. */
+const SORTED_BYTES = 256 * 1024;
+
+/** The bytes in C order, borrowed or copied. */
+function packedBytes(array: NDArray): Uint8Array {
+  const packed = array.isContiguous() ? array : array.copy();
+  let bytes: Uint8Array | undefined;
+  let done = 0;
+  for (const piece of packed.bytes()) {
+    if (piece.length === packed.nbytes) return piece;
+    bytes ??= allocate(packed.nbytes);
+    bytes.set(piece, done);
+    done += piece.length;
+  }
+  return bytes ?? new Uint8Array(0);
 }
 
 /** Whether nested lists hold a null; no deeper than axes go, because a list may hold itself. */

@@ -1,4 +1,4 @@
-import { MaskedArray, memoryOver, NDArray, ndarray, slice } from '@mmdpickle/core/ndarray';
+import { MaskedArray, memoryOver, NDArray, ndarray, parseDType, slice } from '@mmdpickle/core/ndarray';
 import { Python, pythons, type Wire } from '@mmdpickle/test-support';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -116,6 +116,44 @@ describe('a masked array', () => {
     expect(masked.filled().get(0, 0)).toBe(-1);
     expect(masked.filled(7).get(0, 0)).toBe(7);
     expect(new MaskedArray(masked.data, masked.mask, { fillValue: ndarray(3) }).filled().get(0, 0)).toBe(3);
+  });
+
+  it('keeps what is not masked of every type, at any alignment and order', () => {
+    for (const dtype of ['u1', '>i2', 'f4', 'f8', 'c16', 'U3', "[('a', 'u1'), ('b', '<f8')]"]) {
+      const { itemsize } = parseDType(dtype);
+      for (const [offset, order] of [
+        [0, 'C'],
+        [3, 'C'],
+        [0, 'F'],
+      ] as const) {
+        const shape = [37, 41];
+        const bytes = Uint8Array.from({ length: offset + 37 * 41 * itemsize }, (_, i) => (i * 31) % 101);
+        const data = NDArray.over(memoryOver(bytes), dtype, shape, { offset, order });
+        const mask = NDArray.zeros(shape, 'bool', { order });
+        for (let i = 0; i < 37 * 41; i += 1) if ((i * i) % 7 < 3) mask.set(Math.floor(i / 41), i % 41, true);
+        const wanted: Uint8Array[] = [];
+        for (let i = 0; i < 37; i += 1) {
+          for (let j = 0; j < 41; j += 1) {
+            const at = offset + itemsize * (order === 'C' ? i * 41 + j : j * 37 + i);
+            if (mask.get(i, j) !== true) wanted.push(bytes.subarray(at, at + itemsize));
+          }
+        }
+        const found = new MaskedArray(data, mask).compressed();
+        expect(found.shape).toEqual([wanted.length]);
+        expect(Buffer.compare(Buffer.concat([...found.bytes()]), Buffer.concat(wanted)), `${dtype} ${order}`).toBe(0);
+      }
+    }
+  });
+
+  it('reduces rows longer than a piece', () => {
+    const length = 2 ** 24 + 5;
+    const data = NDArray.zeros([2, length], 'u1', { order: 'F' }).fill(2);
+    const mask = NDArray.zeros([2, length], 'bool', { order: 'F' });
+    mask.set(1, length - 1, true);
+    const masked = new MaskedArray(data, mask);
+    expect(masked.row(0).compressed().size).toBe(length);
+    expect(masked.compressed().size).toBe(2 * length - 1);
+    expect(masked.sum()).toBe(BigInt(4 * length - 2));
   });
 
   it('takes arrays, masked arrays, lists with nulls and single values', () => {

@@ -1,0 +1,50 @@
+/**
+ * Picks elements out by a mask, as bytes.
+ *
+ * @module
+ */
+
+/**
+ * Copies the elements whose mask is 0, one behind the other. Every element is stored, and the next one over it if it is masked: a
+ * branch on a mask without a pattern would cost more than the store.
+ *
+ * @param from - packed elements
+ * @param mask - a byte for each of them
+ * @param to - has room for those that are not masked
+ * @param at - the first free element of `to`
+ * @returns the first element of `to` that is free now
+ */
+export function keepVisible(from: Uint8Array, mask: Uint8Array, itemsize: number, to: Uint8Array, at: number): number {
+  const word = wordOf(itemsize | from.byteOffset | to.byteOffset);
+  const words: WordArrayConstructor = word === 4 ? Uint32Array : word === 2 ? Uint16Array : Uint8Array;
+  const source = new words(from.buffer, from.byteOffset, from.length / word);
+  const target = new words(to.buffer, to.byteOffset, to.length / word);
+  const each = itemsize / word;
+  let free = at * each;
+  if (each === 1) {
+    for (let i = 0; i < mask.length; i += 1) {
+      target[free] = source[i] as number;
+      free += mask[i] === 0 ? 1 : 0;
+    }
+  } else if (each === 2) {
+    for (let i = 0; i < mask.length; i += 1) {
+      target[free] = source[2 * i] as number;
+      target[free + 1] = source[2 * i + 1] as number;
+      free += mask[i] === 0 ? 2 : 0;
+    }
+  } else {
+    for (let i = 0; i < mask.length; i += 1) {
+      for (let b = 0; b < each; b += 1) target[free + b] = source[each * i + b] as number;
+      free += mask[i] === 0 ? each : 0;
+    }
+  }
+  return free / each;
+}
+
+type WordArrayConstructor = new (
+  buffer: ArrayBufferLike,
+  byteOffset: number,
+  length: number,
+) => Uint8Array | Uint16Array | Uint32Array;
+
+const wordOf = (bits: number): 1 | 2 | 4 => ((bits & 3) === 0 ? 4 : (bits & 1) === 0 ? 2 : 1);
