@@ -1,31 +1,33 @@
-/** The writing process of ops/notice.ts: `notice-writer kind path count gapMs`; the time of a commit is in its key. */
+/** The writing process of ops/notice.ts: `notice-writer kind count gapMs`, then a path a round; the time of a commit is in its key. */
 
-import { openSync, writeSync } from 'node:fs';
+import { closeSync, openSync, writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ours } from './ours.ts';
 import { serve } from './writer-process.ts';
 
-const [kind, path, countText, gapText] = process.argv.slice(2) as [string, string, string, string];
+const [kind, countText, gapText] = process.argv.slice(2) as [string, string, string];
 
-async function committer(): Promise<() => void> {
+interface Committer {
+  commit(): void;
+  close(): void;
+}
+
+async function committer(path: string): Promise<Committer> {
   if (kind === 'ours') {
     const { MmapDict } = await ours.node();
     const dict = MmapDict.open(path);
-    return () => {
-      dict.set(`t/${process.hrtime.bigint()}`, 1);
-    };
+    return { commit: () => void dict.set(`t/${process.hrtime.bigint()}`, 1), close: () => dict.close() };
   }
   const fd = openSync(path, 'a');
-  return () => {
-    writeSync(fd, `t/${process.hrtime.bigint()}\n`);
-  };
+  return { commit: () => void writeSync(fd, `t/${process.hrtime.bigint()}\n`), close: () => closeSync(fd) };
 }
 
-const commit = await committer();
-await serve(async () => {
+await serve(async (path) => {
+  const { commit, close } = await committer(path);
   for (let i = 0; i < Number(countText); i++) {
     commit();
     await sleep(Number(gapText));
   }
+  close();
   return {};
 });

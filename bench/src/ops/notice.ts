@@ -16,9 +16,12 @@ type Watch = (path: string, noticed: (key: string) => void) => Promise<() => voi
 
 function watcher(kind: 'ours' | 'lines', create: (path: string) => Promise<void>, start: Watch): Side {
   return {
-    start(context: SideContext) {
+    async start(context: SideContext) {
       const count = numberParam(context.params, 'count');
       const gapMs = numberParam(context.params, 'gapMs');
+      // For all rounds, as this process: what is measured is code that has run before.
+      const writer = new WriterProcess('notice-writer', [kind, String(count), String(gapMs)]);
+      await writer.ready;
       return {
         round: async () => {
           const path = fresh(context, 'run.data');
@@ -27,16 +30,14 @@ function watcher(kind: 'ours' | 'lines', create: (path: string) => Promise<void>
           const stop = await start(path, (key) => {
             latencies.push(Number(process.hrtime.bigint() - BigInt(key.slice(2))) / 1e3);
           });
-          const writer = new WriterProcess('notice-writer', [kind, path, String(count), String(gapMs)]);
           try {
-            await writer.ready;
             await sleep(100);
             const idleBegan = process.cpuUsage();
             await sleep(400);
             const idle = process.cpuUsage(idleBegan);
             const cpuBegan = process.cpuUsage();
             const round = await timedAsync(async () => {
-              await writer.run();
+              await writer.run(path);
             });
             const cpu = process.cpuUsage(cpuBegan);
             await sleep(100);
@@ -52,10 +53,10 @@ function watcher(kind: 'ours' | 'lines', create: (path: string) => Promise<void>
               },
             };
           } finally {
-            writer.stop();
             stop();
           }
         },
+        close: () => writer.stop(),
       };
     },
   };
