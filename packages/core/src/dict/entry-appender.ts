@@ -99,6 +99,12 @@ export class EntryAppender {
   #body(body: ArrayBody): void {
     const buffer = this.buffer;
     const { file } = this.#store;
+    const piece = body.piece?.();
+    if (piece !== undefined) {
+      if (buffer.borrowed) buffer.flush();
+      buffer.bytes(piece);
+      return;
+    }
     const start = buffer.cursor;
     if (body.reserve) {
       buffer.flush();

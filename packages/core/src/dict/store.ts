@@ -19,6 +19,7 @@ import {
   getU64,
   HEADER_SIZE,
   LIVE,
+  putU32,
   stateOffset,
   TERMINATOR_SIZE,
 } from '../format/layout.ts';
@@ -106,6 +107,7 @@ export class DictStore {
   base: BaseIndex | undefined;
   /** Keys deleted since, which the base still has. */
   readonly removed: Set<string> = new Set();
+  #number: Uint8Array | undefined;
   /** Old inodes whose mappings arrays may still hold. */
   readonly #retired: StorageFile[] = [];
   /** Made when first asked for: with an index few keys, or none, are put there. */
@@ -224,6 +226,19 @@ export class DictStore {
     this.#anchorOffset = lastOffset;
     this.#anchorFrameLength = lastFrameLength;
     this.#anchor = EMPTY;
+  }
+
+  /** Stores the commit number, by which other handles see that the file changed. */
+  announce(): void {
+    const { file, commitNumber } = this;
+    if (this.options.durability !== 'commit') {
+      file.storeI32(COMMIT_NUMBER_OFFSET, commitNumber);
+      return;
+    }
+    // The page is on its way to the disk with every commit: a store through the mapping would fault, and wait for that.
+    const number = (this.#number ??= new Uint8Array(4));
+    putU32(number, 0, commitNumber);
+    file.write(COMMIT_NUMBER_OFFSET, number);
   }
 
   /** This handle put the terminator over the first tail entry. */

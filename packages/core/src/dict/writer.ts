@@ -11,7 +11,6 @@ import { MmdError } from '../errors.ts';
 import type { EncodedValue } from '../format/encoded-value.ts';
 import { encodeJournal, type Journal } from '../format/journal.ts';
 import {
-  COMMIT_NUMBER_OFFSET,
   ENTRY_HEAD_SIZE,
   ENTRY_TAIL_SIZE,
   entryEnd,
@@ -240,7 +239,7 @@ export class DictWriter {
     // Without a base the look above ended in the catalog.
     if (store.base === undefined) store.catalog.putMissing(bytes, 0, keyLength, offset, frameLength);
     else store.catalog.put(bytes, 0, keyLength, offset, frameLength);
-    store.file.storeI32(COMMIT_NUMBER_OFFSET, commitNumber);
+    store.announce();
     buffer.begin(store.file, end);
     return true;
   }
@@ -321,7 +320,7 @@ export class DictWriter {
     }
     const newEnd = entryEnd(entry.offset, frameLength);
     store.advanced(newEnd, nextCommitNumber(store.commitNumber), entry.offset, frameLength);
-    store.file.storeI32(COMMIT_NUMBER_OFFSET, store.commitNumber);
+    store.announce();
     store.catalog.move(store.catalog.find(key), entry.offset, frameLength);
     this.#changed = true;
     this.#buffer.begin(store.file, newEnd);
@@ -380,7 +379,7 @@ export class DictWriter {
       store.commitNumber = nextCommitNumber(store.commitNumber);
       store.terminator = end;
       store.size = end + TERMINATOR_SIZE;
-      store.file.storeI32(COMMIT_NUMBER_OFFSET, store.commitNumber);
+      store.announce();
       return;
     }
     store.advanced(
@@ -389,7 +388,7 @@ export class DictWriter {
       this.#appender.lastOffset,
       this.#appender.lastFrameLength,
     );
-    store.file.storeI32(COMMIT_NUMBER_OFFSET, store.commitNumber);
+    store.announce();
     const { tombstones } = this.#changes;
     if (tombstones.size === 0) return;
     try {
@@ -414,7 +413,6 @@ export class DictWriter {
   /** Changes in several places: a journal says what is to be done, its commit is the commit, then it is done and dropped. */
   #commitWithJournal(): void {
     const store = this.#store;
-    const { file } = store;
     const buffer = this.#buffer;
     const journal = this.#changes.journal();
     if (buffer.empty) this.dropTail();
@@ -433,7 +431,7 @@ export class DictWriter {
     store.terminator = terminator;
     store.size = terminator + TERMINATOR_SIZE;
     store.journal = journal;
-    file.storeI32(COMMIT_NUMBER_OFFSET, store.commitNumber);
+    store.announce();
     try {
       this.#finishJournal(journal);
       this.#raise();
@@ -462,7 +460,7 @@ export class DictWriter {
   #raise(): void {
     const store = this.#store;
     store.commitNumber = nextCommitNumber(store.commitNumber);
-    store.file.storeI32(COMMIT_NUMBER_OFFSET, store.commitNumber);
+    store.announce();
   }
 
   /** Puts the terminator over the first tail entry: what they said is no longer true. Nobody maps what is cut off. */

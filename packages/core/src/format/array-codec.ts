@@ -4,10 +4,12 @@
  * @module
  */
 
+import type { ByteWriter } from '../bytes/index.ts';
 import { MmdError } from '../errors.ts';
 import {
   type ArraySource,
   type DType,
+  type FileRange,
   isArraySource,
   memoryOver,
   NDArray,
@@ -87,7 +89,9 @@ export function arrayMeta(stored: StoredValue, parsed: ParsedArray): Omit<ValueM
 
 /** Bytes of an array. */
 export function bytesOf(shape: readonly number[], type: DType): number {
-  return shape.reduce((product, dim) => product * dim, type.itemsize);
+  let product = type.itemsize;
+  for (const dim of shape) product *= dim;
+  return product;
 }
 
 /** numpy's typestr for a typed array's elements. */
@@ -121,14 +125,16 @@ export function asSource(value: unknown): ArraySource | undefined {
  * @throws UNSUPPORTED_DTYPE, INVALID_ARGUMENT
  */
 export function arrayToWrite(source: ArraySource): ArrayToWrite | undefined {
-  const type = parseDType(source.dtype);
+  // An NDArray's type and shape were checked, and do not change.
+  const ours = source instanceof NDArray;
+  const type = ours ? source.type : parseDType(source.dtype);
   if (type.hasObject) return undefined;
-  const shape = [...source.shape];
+  const shape = ours ? source.shape : [...source.shape];
   const order = source.order ?? 'C';
   const refuse = (message: string, found: unknown): never => {
     throw new MmdError('INVALID_ARGUMENT', `array to store: ${message}`, { found });
   };
-  if (!shape.every((dim) => Number.isSafeInteger(dim) && dim >= 0)) {
+  if (!ours && !shape.every((dim) => Number.isSafeInteger(dim) && dim >= 0)) {
     refuse(`every dimension must be a whole number from 0 to 2^53-1, found [${shape}]`, shape);
   }
   if (shape.length > 32)
@@ -151,16 +157,37 @@ export function arrayToWrite(source: ArraySource): ArrayToWrite | undefined {
     refuse(`the file range has ${file.length} bytes, the array needs ${nbytes}`, file.length);
   }
   return {
-    form: { type, shape, order, dataLength, ...(growable && { growable }) },
-    body: {
-      body: true,
-      nbytes: dataLength,
-      ...(source.reserve === true && { reserve: true }),
-      ...(file !== undefined
-        ? { file }
-        : typeof source.bytes === 'function' && { chunks: () => exactly(source, nbytes) }),
-    },
+    form: { type, shape, order, dataLength, growable },
+    body: new SourceBody(source, nbytes, dataLength),
   };
+}
+
+/** The bytes of a source. A class, so that a stream of frames comes without closures. */
+class SourceBody implements ArrayBody {
+  readonly body = true;
+  readonly nbytes: number;
+  readonly file: FileRange | undefined;
+  readonly reserve: boolean;
+  readonly #source: ArraySource;
+  /** Of the source; the body has more where it has a capacity. */
+  readonly #given: number;
+
+  constructor(source: ArraySource, given: number, nbytes: number) {
+    this.nbytes = nbytes;
+    this.file = source.file;
+    this.reserve = source.reserve === true;
+    this.#source = source;
+    this.#given = given;
+  }
+
+  piece(): Uint8Array | undefined {
+    const source = this.#source;
+    return source instanceof NDArray && this.#given === this.nbytes && !this.reserve ? source.piece() : undefined;
+  }
+
+  chunks(): Iterable<Uint8Array> {
+    return typeof this.#source.bytes === 'function' ? exactly(this.#source, this.#given) : [];
+  }
 }
 
 /** The source's pieces, which together must be exactly the array. */
@@ -194,16 +221,29 @@ export function encodeArray({ form, body }: ArrayToWrite, layout: ArrayLayout): 
       memoHint: 0,
     };
   }
-  return {
-    kind: 'ndarray',
-    place: (offset, scratch) => {
-      const { head, tail } = encodeModernArray(form, offset, scratch);
-      const parts: ValuePart[] = [head, body, tail];
-      return parts;
-    },
-    ...(form.growable && { fillerBefore: frameLengthFiller }),
-    memoHint: 0,
-  };
+  return new ModernArray(form, body);
+}
+
+/** An array in the modern spelling, which pads itself. */
+class ModernArray implements EncodedValue {
+  readonly kind = 'ndarray';
+  readonly memoHint = 0;
+  readonly #form: ArrayForm;
+  readonly #body: ArrayBody;
+
+  constructor(form: ArrayForm, body: ArrayBody) {
+    this.#form = form;
+    this.#body = body;
+  }
+
+  place(offset: number, scratch?: ByteWriter): readonly ValuePart[] {
+    const { head, tail } = encodeModernArray(this.#form, offset, scratch);
+    return [head, this.#body, tail];
+  }
+
+  fillerBefore(entryOffset: number): number {
+    return this.#form.growable === true ? frameLengthFiller(entryOffset) : 0;
+  }
 }
 
 /** Filler that moves `offset` to a multiple of `alignment`. */

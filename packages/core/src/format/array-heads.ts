@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type PackedForm, packedForm } from '../ndarray/layout.ts';
+import { PackedForm } from '../ndarray/layout.ts';
 import { MODERN_PREFIX, parseArray } from './array-value.ts';
 import type { ValueReader } from './value-reader.ts';
 
@@ -55,7 +55,7 @@ export class ArrayHeads {
     const plain = order === 'C' && countPos === undefined && shapePut === undefined && shapeGot === undefined;
     const valueLength = dataPos + dataLength + ARRAY_END_SIZE;
     if (!plain || start + dataPos > end || valueLength !== reader.length) return undefined;
-    const head = { bytes: bytes.slice(start, start + dataPos), form: packedForm(type, shape, 'C'), valueLength };
+    const head = { bytes: bytes.slice(start, start + dataPos), form: new PackedForm(type, shape, 'C'), valueLength };
     this.#heads[this.#next] = head;
     this.#next = (this.#next + 1) % MAX_HEADS;
     return (this.#last = head);

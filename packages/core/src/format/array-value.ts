@@ -266,7 +266,6 @@ export function encodeModernArray(
   writer: ByteWriter = new ByteWriter(128),
 ): ArrayFrameBytes {
   const start = writer.length;
-  const written = (): number => writer.length - start;
   if (form.growable) {
     // MARK of a long shape tuple, LONG1 and its length stand before the count.
     const toCount = MODERN.prefix.length + (form.shape.length > 3 ? 1 : 0) + 2;
@@ -284,7 +283,7 @@ export function encodeModernArray(
     }
   }
   putDType(writer, form.type);
-  putPadding(writer, paddingFor(offset + written() + 9, dataAlignment(form.dataLength)));
+  putPadding(writer, paddingFor(offset + writer.length - start + 9, dataAlignment(form.dataLength)));
   writer.u8(BYTEARRAY8);
   writer.u64(form.dataLength);
   const toData = writer.length;

@@ -11,10 +11,12 @@ import type { FileRange } from '../ndarray/index.ts';
 export interface ArrayBody {
   readonly body: true;
   readonly nbytes: number;
+  /** All `nbytes` bytes as one piece, where they are that. */
+  piece?(): Uint8Array | undefined;
   /** The bytes in pieces, together at most `nbytes`; what is missing reads as zeros. */
-  readonly chunks?: () => Iterable<Uint8Array>;
+  chunks?(): Iterable<Uint8Array>;
   /** The bytes stand in this file. */
-  readonly file?: FileRange;
+  readonly file?: FileRange | undefined;
   /** Take the disk space now. */
   readonly reserve?: boolean;
 }

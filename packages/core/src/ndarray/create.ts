@@ -9,7 +9,7 @@ import type { DTypeLike, TypedArray } from './dtypes.ts';
 import { memoryOver } from './memory-over.ts';
 import { NDArray } from './nd-array.ts';
 import { bytesOf, inferType, typeOfTypedArray } from './nested.ts';
-import { invalid, type Order } from './shapes.ts';
+import { invalid, type Order, sizeOf } from './shapes.ts';
 
 /** Options of {@link ndarray}. */
 export interface CreateOptions {
@@ -45,20 +45,20 @@ export function ndarray(data: unknown, shape?: readonly number[], options: strin
   const { dtype, order } = typeof options === 'string' ? { dtype: options } : options;
   const type = dtype === undefined ? undefined : parseDType(dtype);
   if (data instanceof NDArray) throw invalid('the data is an NDArray already; use astype, reshape or copy', data);
+  const own = typeOfTypedArray(data);
+  if (own !== undefined) {
+    const { length } = data as TypedArray;
+    const given = shape ?? [length];
+    const fits = sizeOf(given) === length;
+    if (!fits) throw invalid(`${length} elements do not fit the shape [${given.join(', ')}]`, [...given], length);
+    const array = NDArray.over(memoryOver(bytesOf(data as TypedArray)), own, given, { order });
+    return type === undefined || sameDType(type, own) ? array : array.astype(type);
+  }
   if (isBuffer(data)) {
     const wanted = type ?? parseDType('uint8');
     const bytes = new Uint8Array(data);
     const count = wanted.itemsize === 0 ? 0 : Math.floor(bytes.length / wanted.itemsize);
     return NDArray.over(memoryOver(bytes), wanted, shape ?? [count], { order });
-  }
-  const own = typeOfTypedArray(data);
-  if (own !== undefined) {
-    const { length } = data as TypedArray;
-    const given = shape ?? [length];
-    const fits = given.reduce((product, dim) => product * dim, 1) === length;
-    if (!fits) throw invalid(`${length} elements do not fit the shape [${given.join(', ')}]`, [...given], length);
-    const array = NDArray.over(memoryOver(bytesOf(data as TypedArray)), own, given, { order });
-    return type === undefined || sameDType(type, own) ? array : array.astype(type);
   }
   const nested = NDArray.fromNested(data, type ?? inferType(data));
   return shape === undefined ? nested : nested.reshape(shape);

@@ -10,7 +10,7 @@ import { parseDType } from './descr.ts';
 import type { DType, DTypeLike } from './dtypes.ts';
 import { MemoryStore, type Store } from './element-store.ts';
 import type { Geometry } from './indexing.ts';
-import { checkShape, extentOf, invalid, type Order, packedStrides, sizeOf } from './shapes.ts';
+import { checkShape, extentOf, invalid, isPacked, type Order, packedStrides, sizeOf } from './shapes.ts';
 
 /** Where an array lies in a memory. */
 export interface NDArrayOptions {
@@ -46,7 +46,9 @@ export function layoutOver(init: NDArrayInit): Layout {
       found: given.name,
     });
   }
-  if (init.strides === undefined && given.shape === undefined) return layoutPacked(init, given);
+  if (init.strides === undefined && given.shape === undefined) {
+    return layoutOfForm(new PackedForm(given, init.shape, init.order ?? 'C'), init.memory, init.offset ?? 0);
+  }
   const type = given.base ?? given;
   const shape = checkShape([...checkShape(init.shape), ...(given.shape ?? [])], Math.max(1, type.itemsize));
   const strides = init.strides ?? packedStrides(shape, type.itemsize, init.order ?? 'C');
@@ -70,36 +72,84 @@ export function layoutOver(init: NDArrayInit): Layout {
 
 /**
  * What arrays without gaps of one type and shape have in common: checked and frozen once, shared by all of them.
- * Making an array of a form takes a third of the time of laying it out by itself.
+ * Strides are made when they are first asked for: an array that is only stored needs none, and freezing costs more
+ * than the rest of making an array.
  */
-export interface PackedForm {
+export class PackedForm {
   readonly type: DType;
   readonly shape: readonly number[];
-  readonly strides: readonly number[];
-  readonly elementStrides: readonly number[];
+  readonly order: Order;
   readonly size: number;
   readonly nbytes: number;
+  #strides: readonly number[] | undefined;
+  #elementStrides: readonly number[] | undefined;
+
+  /** @throws INVALID_ARGUMENT for impossible shapes */
+  constructor(type: DType, given: readonly number[], order: Order) {
+    const { itemsize } = type;
+    this.type = type;
+    this.shape = checkShape(given, Math.max(1, itemsize));
+    this.order = order;
+    this.size = sizeOf(this.shape);
+    this.nbytes = this.size * itemsize;
+  }
+
+  get strides(): readonly number[] {
+    return (this.#strides ??= Object.freeze(packedStrides(this.shape, this.type.itemsize, this.order)));
+  }
+
+  get elementStrides(): readonly number[] {
+    const unit = Math.max(1, this.type.itemsize);
+    return (this.#elementStrides ??= Object.freeze(packedStrides(this.shape, this.type.itemsize / unit, this.order)));
+  }
 }
 
-/** @throws INVALID_ARGUMENT for impossible shapes */
-export function packedForm(type: DType, given: readonly number[], order: Order): PackedForm {
-  const { itemsize } = type;
-  const shape = checkShape(given, Math.max(1, itemsize));
-  const strides = Object.freeze(packedStrides(shape, itemsize, order));
-  const unit = Math.max(1, itemsize);
-  const elementStrides = Object.freeze(strides.map((stride) => stride / unit));
-  const size = sizeOf(shape);
-  return { type, shape, strides, elementStrides, size, nbytes: size * itemsize };
+/** The most common layout, an array without gaps, whose extent needs no search. Its store is made when it is needed. */
+export class PackedLayout implements Layout {
+  readonly form: PackedForm;
+  readonly type: DType;
+  readonly shape: readonly number[];
+  readonly size: number;
+  readonly position = 0;
+  readonly elementOffset = 0;
+  readonly #memory: ArrayMemory;
+  readonly #offset: number;
+  #store: MemoryStore | undefined;
+
+  /** What was checked before. */
+  constructor(form: PackedForm, memory: ArrayMemory, offset: number) {
+    this.form = form;
+    this.type = form.type;
+    this.shape = form.shape;
+    this.size = form.size;
+    this.#memory = memory;
+    this.#offset = offset;
+  }
+
+  get store(): MemoryStore {
+    const { type, nbytes } = this.form;
+    return (this.#store ??= new MemoryStore(this.#memory, type, this.#offset, nbytes, Math.max(1, type.itemsize)));
+  }
+
+  get strides(): readonly number[] {
+    return this.form.strides;
+  }
+
+  get elementStrides(): readonly number[] {
+    return this.form.elementStrides;
+  }
 }
 
-/** The most common case, an array without gaps, whose extent needs no search: half the time of making a small array. */
-function layoutPacked({ memory, shape, order = 'C', offset = 0 }: NDArrayInit, type: DType): Layout {
-  return layoutOfForm(packedForm(type, shape, order), memory, offset);
+/** Whether the elements of a layout follow each other without gaps in this order. */
+export function isPackedLayout(layout: Layout, order: Order): boolean {
+  const { shape, store } = layout;
+  if (layout instanceof PackedLayout && (shape.length < 2 || layout.form.order === order)) return true;
+  return isPacked(shape, layout.strides, store instanceof MemoryStore ? store.type.itemsize : store.unit, order);
 }
 
 /** Lays an array of a form over a memory. @throws INVALID_ARGUMENT where it does not fit */
 export function layoutOfForm(form: PackedForm, memory: ArrayMemory, offset: number): Layout {
-  const { type, shape, strides, elementStrides, size, nbytes } = form;
+  const { type, shape, nbytes } = form;
   const end = offset + nbytes;
   if (!Number.isSafeInteger(offset) || offset < 0 || !(end <= memory.byteLength)) {
     throw invalid(
@@ -108,16 +158,7 @@ export function layoutOfForm(form: PackedForm, memory: ArrayMemory, offset: numb
       memory.byteLength,
     );
   }
-  return {
-    store: new MemoryStore(memory, type, offset, nbytes, Math.max(1, type.itemsize)),
-    type,
-    shape,
-    strides,
-    position: 0,
-    size,
-    elementStrides,
-    elementOffset: 0,
-  };
+  return new PackedLayout(form, memory, offset);
 }
 
 /** Lays out what was checked before; `position` counts from the start of the memory. */

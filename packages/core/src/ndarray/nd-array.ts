@@ -14,6 +14,7 @@ import { type ElementStore, MemoryStore, NATIVE_ORDER, ObjectStore } from './ele
 import { type Geometry, resolveIndex, Slice, type SliceSpec, sliceGeometry } from './indexing.ts';
 import {
   fieldLayout,
+  isPackedLayout,
   type Layout,
   layoutOfForm,
   layoutOver,
@@ -26,17 +27,8 @@ import {
 } from './layout.ts';
 import { layoutOfNested, nestedLayout } from './nested.ts';
 import { max, mean, min, type Reduced, sum } from './reduce.ts';
-import {
-  checkShape,
-  invalid,
-  isPacked,
-  type Order,
-  packedStrides,
-  reshapeStrides,
-  resolveReshape,
-  sizeOf,
-} from './shapes.ts';
-import { assign, boxesOf, bytesInOrder, copyLayout, fill, toNested, zeroLayout } from './transfer.ts';
+import { checkShape, invalid, type Order, packedStrides, reshapeStrides, resolveReshape, sizeOf } from './shapes.ts';
+import { assign, boxesOf, bytesInOrder, copyLayout, fill, pieceInOrder, toNested, zeroLayout } from './transfer.ts';
 
 /** A part of an array that {@link NDArray.chunks} gives. */
 export interface Chunk {
@@ -100,7 +92,8 @@ export class NDArray implements ArraySource {
    * ```
    */
   static over(memory: ArrayMemory, dtype: DTypeLike, shape: readonly number[], options: NDArrayOptions = {}): NDArray {
-    return new NDArray({ ...options, memory, dtype, shape });
+    const { order, strides, offset } = options;
+    return new NDArray({ memory, dtype, shape, order, strides, offset });
   }
 
   /** @internal As `over`, for a type and shape that were checked before. */
@@ -259,9 +252,7 @@ export class NDArray implements ArraySource {
 
   /** Whether elements follow each other without gaps in this order. */
   isContiguous(order: Order = 'C'): boolean {
-    const { shape, strides, store } = this.#layout;
-    const itemsize = store instanceof MemoryStore ? store.type.itemsize : store.unit;
-    return isPacked(shape, strides, itemsize, order);
+    return isPackedLayout(this.#layout, order);
   }
 
   #index(indices: readonly unknown[], count: number): number {
@@ -447,6 +438,11 @@ export class NDArray implements ArraySource {
   /** The bytes in the array's `order`, in pieces that are borrowed until the next one is asked for. */
   bytes(): Generator<Uint8Array> {
     return bytesInOrder(this.#layout, this.order);
+  }
+
+  /** @internal What `bytes` gives, where that is one borrowed piece. @throws CLOSED */
+  piece(): Uint8Array | undefined {
+    return pieceInOrder(this.#layout, this.order);
   }
 
   /** Returns when all stores are on the disk (msync); nothing to do for memory. @throws CLOSED, IO */

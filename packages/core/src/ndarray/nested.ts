@@ -18,12 +18,19 @@ import { zeroLayout } from './transfer.ts';
 /** The type whose elements a typed array holds; undefined for what is no (known) typed array. */
 export function typeOfTypedArray(value: unknown): DType | undefined {
   if (!ArrayBuffer.isView(value) || value instanceof DataView) return undefined;
-  if (value instanceof Uint8ClampedArray) return parseDType('uint8');
-  const tag = (value as unknown as { readonly [Symbol.toStringTag]: string })[Symbol.toStringTag];
-  if (tag === 'Float16Array') return parseDType(`${NATIVE_ORDER}f2`);
-  const row = DTYPES.find(({ array, kind }) => array?.name === tag && 'iuf'.includes(kind));
-  return row && parseDType(row.ordered ? NATIVE_ORDER + row.code : row.code);
+  const code = CODES.get((value as unknown as { readonly [Symbol.toStringTag]: string })[Symbol.toStringTag]);
+  return code === undefined ? undefined : parseDType(code);
 }
+
+/** Typestrs by the names of typed arrays' classes. */
+const CODES: ReadonlyMap<string, string> = new Map([
+  ['Uint8ClampedArray', 'u1'],
+  // Not known to every runtime, so that no row of the table can have it.
+  ['Float16Array', `${NATIVE_ORDER}f2`],
+  ...DTYPES.filter(({ array, kind }) => array !== undefined && 'iuf'.includes(kind)).map(
+    ({ array, ordered, code }): [string, string] => [array!.name, ordered ? NATIVE_ORDER + code : code],
+  ),
+]);
 
 /** The bytes of a typed array, borrowed. */
 export function bytesOf(view: ArrayBufferView): Uint8Array {

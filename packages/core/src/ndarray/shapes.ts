@@ -38,7 +38,9 @@ export function checkShape(shape: readonly number[], itemsize = 1): readonly num
 
 /** The number of elements. */
 export function sizeOf(shape: readonly number[]): number {
-  return shape.reduce((product, dim) => product * dim, 1);
+  let product = 1;
+  for (const dim of shape) product *= dim;
+  return product;
 }
 
 /** The byte strides of elements that follow each other without gaps. */

@@ -9,7 +9,7 @@ import { sameDType } from './descr.ts';
 import type { DType, TypedArray } from './dtypes.ts';
 import { type ElementStore, MemoryStore, type NumberArray, ObjectStore } from './element-store.ts';
 import type { Geometry } from './indexing.ts';
-import { type Layout, layoutOver, makeLayout, touchedBytes, viewLayout } from './layout.ts';
+import { isPackedLayout, type Layout, layoutOver, makeLayout, touchedBytes, viewLayout } from './layout.ts';
 import { memoryOver } from './memory-over.ts';
 import { broadcastStrides, checkShape, forEachRun, isPacked, type Order, packedStrides, sizeOf } from './shapes.ts';
 import { swapInPlace } from './swap.ts';
@@ -315,6 +315,15 @@ export function fill(target: Layout, value: unknown): void {
   });
 }
 
+/** All bytes in `order` as one borrowed piece, where they lie so within one window; undefined else. @throws CLOSED */
+export function pieceInOrder(layout: Layout, order: Order): Uint8Array | undefined {
+  const { store, type, size } = layout;
+  const length = size * type.itemsize;
+  if (!(store instanceof MemoryStore) || !store.whole || !isPackedLayout(layout, order)) return undefined;
+  store.checkOpen();
+  return store.borrow(layout.position, length);
+}
+
 /** The bytes in `order`: borrowed pieces where they lie so, else gathered into a buffer that is used again. */
 export function* bytesInOrder(layout: Layout, order: Order): Generator<Uint8Array> {
   const { store, type, size } = layout;
@@ -324,7 +333,7 @@ export function* bytesInOrder(layout: Layout, order: Order): Generator<Uint8Arra
   const { itemsize } = type;
   if (size === 0 || itemsize === 0) return;
   store.checkOpen();
-  if (isPacked(layout.shape, layout.strides, itemsize, order)) {
+  if (isPackedLayout(layout, order)) {
     const total = size * itemsize;
     for (let done = 0; done < total; ) {
       store.checkOpen();

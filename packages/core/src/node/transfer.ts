@@ -55,23 +55,31 @@ export function writeRest(
 /** Writes the parts one behind the other, as many in one call as the system takes. */
 export function writeVector(sys: Syscalls, file: DescribedFile, offset: number, parts: readonly Uint8Array[]): void {
   let at = offset;
-  let queue = parts.filter((part) => part.length > 0);
-  while (queue.length > 0) {
-    const batch = queue.slice(0, IOV_MAX);
-    const count = sys.pwritev(file.fd, batch, at);
+  let queue = parts;
+  let left = 0;
+  for (const part of parts) left += part.length;
+  while (left > 0) {
+    const batch = queue.length <= IOV_MAX ? queue : queue.slice(0, IOV_MAX);
+    let count = sys.pwritev(file.fd, batch, at);
+    if (count === left) return;
     if (count === -EINTR) continue;
     if (count === -ENOSYS || count === 0) {
-      file.write(at, queue[0]!);
-      at += queue[0]!.length;
-      queue = queue.slice(1);
-      continue;
-    }
-    if (count < 0) throw errnoError(count, `writing ${batch.length} parts`, file.name, at);
+      const first = behind(queue, 0)[0]!;
+      file.write(at, first);
+      count = first.length;
+    } else if (count < 0) throw errnoError(count, `writing ${batch.length} parts`, file.name, at);
     at += count;
-    let left = count;
-    let whole = 0;
-    while (whole < batch.length && left >= batch[whole]!.length) left -= batch[whole++]!.length;
-    queue = queue.slice(whole);
-    if (left > 0) queue[0] = queue[0]!.subarray(left);
+    left -= count;
+    queue = behind(queue, count);
   }
+}
+
+/** What is left of parts of which `count` bytes are written; begins with a byte, if there is one. */
+function behind(parts: readonly Uint8Array[], count: number): readonly Uint8Array[] {
+  let left = count;
+  let whole = 0;
+  while (whole < parts.length && left >= parts[whole]!.length) left -= parts[whole++]!.length;
+  const rest = parts.slice(whole);
+  if (left > 0) rest[0] = rest[0]!.subarray(left);
+  return rest;
 }
