@@ -4,3 +4,4 @@ export { ByteReader } from './byte-reader.ts';
 export { ByteWriter } from './byte-writer.ts';
 export { decodeInteger, encodeInteger, narrowInteger } from './integers.ts';
 export { decodeLatin1, decodeUtf8, encodeLatin1, encodeUtf8, encodeUtf8Into, hasSurrogatePair } from './utf8.ts';
+export { viewBytes } from './view-bytes.ts';

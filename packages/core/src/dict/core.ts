@@ -57,6 +57,8 @@ export class DictCore {
    * that finds no object of it alive, and every get after it would start in the interpreter.
    */
   lastView: EntryView | undefined;
+  /** The same for the last growable array. */
+  lastGrowable: GrowableArray | undefined;
   closed = false;
   /** No codec of the user's is asked before ours. */
   readonly #plain: boolean;
@@ -355,7 +357,7 @@ export class DictCore {
         decoder: this.decoder,
         growable: (key, type, rowShape, masked) =>
           masked === undefined
-            ? new GrowableArray(this.growables, key, type, rowShape)
+            ? (this.lastGrowable = new GrowableArray(this.growables, key, type, rowShape))
             : new GrowableMaskedArray(this.growables, key, masked.fillValue),
       };
     }

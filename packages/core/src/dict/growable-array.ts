@@ -4,6 +4,7 @@
  * @module
  */
 
+import { viewBytes } from '../bytes/index.ts';
 import { MmdError } from '../errors.ts';
 import { bytesOf } from '../format/array-codec.ts';
 import { type ArrayMemory, type DType, isArraySource, NDArray, ndarray, type TypedArray } from '../ndarray/index.ts';
@@ -54,18 +55,20 @@ export interface GrowableHost {
   map(place: GrowablePlace, offset: number, length: number): ArrayMemory;
 }
 
-/** Rows as bytes of the array's dtype, in C order. */
-export function rowBytes(
-  rows: RowsLike,
-  type: DType,
-  rowShape: readonly number[],
-): { bytes: Uint8Array; count: number } {
+/** Rows as bytes of the array's dtype, in C order: those of a typed array, borrowed, or a copy. */
+export interface EncodedRows {
+  readonly bytes: Uint8Array;
+  readonly count: number;
+}
+
+/** Encodes rows. @throws INVALID_ARGUMENT where they do not fit */
+export function rowBytes(rows: RowsLike, type: DType, rowShape: readonly number[]): EncodedRows {
   const itemsize = bytesOf(rowShape, type);
   if (ArrayBuffer.isView(rows) && sameElements(rows as TypedArray, type)) {
-    const { buffer, byteOffset, byteLength } = rows as TypedArray;
+    const { byteLength } = rows;
     const count = itemsize === 0 ? 0 : byteLength / itemsize;
     if (!Number.isInteger(count)) throw notRows(`${byteLength} bytes`, type, rowShape);
-    return { bytes: new Uint8Array(buffer, byteOffset, byteLength), count };
+    return { bytes: viewBytes(rows), count };
   }
   const refuse = (found: unknown): never => {
     throw notRows(found, type, rowShape);
@@ -158,6 +161,9 @@ export class GrowableArray extends NDArray {
   readonly #rowBytes: number;
   #place: GrowablePlace;
   #rows: number;
+  /** What was appended last: who captures fills one typed array again and again. */
+  #given: RowsLike | undefined;
+  #encoded: EncodedRows | undefined;
 
   /** @internal Given by `MmapDict.get`. */
   constructor(host: GrowableHost, key: string, type: DType, rowShape: readonly number[]) {
@@ -185,7 +191,7 @@ export class GrowableArray extends NDArray {
    * @throws READ_ONLY, INVALID_ARGUMENT, NO_SPACE; nothing is committed then
    */
   append(rows: RowsLike): this {
-    const { bytes, count } = rowBytes(rows, this.#type, this.#rowShape);
+    const { bytes, count } = this.#encode(rows);
     const total = this.#host.appendAtOnce(this.key, this.#place, bytes, count);
     if (total >= 0) {
       this.#follow(this.#place, total);
@@ -198,6 +204,18 @@ export class GrowableArray extends NDArray {
       () => this.refresh(),
     );
     return this;
+  }
+
+  #encode(rows: RowsLike): EncodedRows {
+    const known = this.#encoded;
+    // Another length: its buffer was resized, or given away.
+    const same = known !== undefined && rows === this.#given;
+    if (same && known.count * this.#rowBytes === (rows as TypedArray).byteLength) return known;
+    const encoded = rowBytes(rows, this.#type, this.#rowShape);
+    const borrowed = ArrayBuffer.isView(rows) && encoded.bytes.buffer === rows.buffer;
+    this.#given = borrowed ? rows : undefined;
+    this.#encoded = borrowed ? encoded : undefined;
+    return encoded;
   }
 
   /** Takes over what others, or a batch, committed. Returns true if the shape changed. */

@@ -50,6 +50,10 @@ export class GrowableAppender implements GrowableHost {
   readonly #dict: GrowableDict;
   readonly #places = new Map<string, GrowablePlace>();
   readonly #rooms = new Map<string, RowRoom>();
+  /** The last key that was located, and where: a stream appends to one array over and over. */
+  #lastKey: string | undefined;
+  #lastPlace: GrowablePlace | undefined;
+  #lastRoom: RowRoom | undefined;
   /** Of the dict, when the places were found. */
   #revision: unknown;
 
@@ -60,8 +64,16 @@ export class GrowableAppender implements GrowableHost {
   locate(key: string): GrowablePlace {
     // Nothing moved since the last append: no need to look the key up.
     const revision = this.#dict.revision();
+    const still = revision !== undefined && this.#revision === revision;
+    if (still && key === this.#lastKey && this.#lastPlace !== undefined) return this.#lastPlace;
+    this.#lastKey = key;
+    return (this.#lastPlace = this.#find(key, still, revision));
+  }
+
+  #find(key: string, still: boolean, revision: unknown): GrowablePlace {
+    this.#lastPlace = undefined;
     const known = this.#places.get(key);
-    if (known !== undefined && revision !== undefined && this.#revision === revision) return known;
+    if (known !== undefined && still) return known;
     const view = this.#dict.view(key);
     if (view === undefined)
       throw new MmdError('NOT_FOUND', `no key ${JSON.stringify(key)}: the array was deleted`, { key });
@@ -126,9 +138,7 @@ export class GrowableAppender implements GrowableHost {
         return -1;
       }
       const offset = place.dataOffset + rows * place.rowBytes;
-      let room = this.#rooms.get(key);
-      if (room?.place !== place) this.#rooms.set(key, (room = new RowRoom(place)));
-      room.reserve(offset, bytes.length);
+      this.#roomOf(key, place).reserve(offset, bytes.length);
       place.file.write(offset, bytes);
       dict.countAtOnce(place, rows + count);
     } catch (error) {
@@ -139,8 +149,16 @@ export class GrowableAppender implements GrowableHost {
     return rows + count;
   }
 
+  #roomOf(key: string, place: GrowablePlace): RowRoom {
+    if (this.#lastRoom?.place === place) return this.#lastRoom;
+    let room = this.#rooms.get(key);
+    if (room?.place !== place) this.#rooms.set(key, (room = new RowRoom(place)));
+    return (this.#lastRoom = room);
+  }
+
   seal(key: string): void {
     this.#rooms.delete(key);
+    this.#lastRoom = undefined;
     this.#dict.sealReserve(key, this.locate(key));
   }
 

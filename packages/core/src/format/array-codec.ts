@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { ByteWriter } from '../bytes/index.ts';
+import { type ByteWriter, viewBytes } from '../bytes/index.ts';
 import { MmdError } from '../errors.ts';
 import {
   type ArraySource,
@@ -115,8 +115,7 @@ export function asSource(value: unknown): ArraySource | undefined {
   if (!ArrayBuffer.isView(value) || value instanceof Uint8Array || value instanceof DataView) return undefined;
   const row = TYPED_ARRAYS.find(([type]) => value instanceof type);
   if (row === undefined) return undefined;
-  const bytes = new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
-  return NDArray.over(memoryOver(bytes), row[1], [(value as TypedArray).length]);
+  return NDArray.over(memoryOver(viewBytes(value)), row[1], [(value as TypedArray).length]);
 }
 
 /**

@@ -4,11 +4,12 @@
  * @module
  */
 
+import { viewBytes } from '../bytes/index.ts';
 import { parseDType, sameDType } from './descr.ts';
 import type { DTypeLike, TypedArray } from './dtypes.ts';
 import { memoryOver } from './memory-over.ts';
 import { NDArray } from './nd-array.ts';
-import { bytesOf, inferType, typeOfTypedArray } from './nested.ts';
+import { inferType, typeOfTypedArray } from './nested.ts';
 import { invalid, type Order, sizeOf } from './shapes.ts';
 
 /** Options of {@link ndarray}. */
@@ -51,7 +52,7 @@ export function ndarray(data: unknown, shape?: readonly number[], options: strin
     const given = shape ?? [length];
     const fits = sizeOf(given) === length;
     if (!fits) throw invalid(`${length} elements do not fit the shape [${given.join(', ')}]`, [...given], length);
-    const array = NDArray.over(memoryOver(bytesOf(data as TypedArray)), own, given, { order });
+    const array = NDArray.over(memoryOver(viewBytes(data as TypedArray)), own, given, { order });
     return type === undefined || sameDType(type, own) ? array : array.astype(type);
   }
   if (isBuffer(data)) {

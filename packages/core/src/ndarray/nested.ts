@@ -4,6 +4,7 @@
  * @module
  */
 
+import { viewBytes } from '../bytes/index.ts';
 import { MmdError } from '../errors.ts';
 import { Complex } from './complex.ts';
 import { parseDType } from './descr.ts';
@@ -32,11 +33,6 @@ const CODES: ReadonlyMap<string, string> = new Map([
   ),
 ]);
 
-/** The bytes of a typed array, borrowed. */
-export function bytesOf(view: ArrayBufferView): Uint8Array {
-  return new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
-}
-
 /**
  * What `set(from)` is given, as an array; undefined for a single element. Bytes are an element for the types whose
  * elements are bytes.
@@ -47,7 +43,7 @@ export function nestedLayout(value: unknown, type: DType, target: readonly numbe
   if (typed !== undefined) {
     const view = value as TypedArray;
     const shape = view.length === sizeOf(target) ? target : [view.length];
-    return layoutOver({ memory: memoryOver(bytesOf(view), false), dtype: typed, shape });
+    return layoutOver({ memory: memoryOver(viewBytes(view), false), dtype: typed, shape });
   }
   if (!Array.isArray(value) || type.hasObject) return undefined;
   return layoutOfNested(value, type);

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { viewBytes } from '../bytes/index.ts';
 import { MmdError } from '../errors.ts';
 import { isArraySource } from '../ndarray/array-source.ts';
 import { isDType } from '../ndarray/descr.ts';
@@ -410,6 +411,8 @@ export class Pickler extends OpcodeWriter implements WriteContext {
   }
 
   #bytes(value: Uint8Array): void {
+    // Where a buffer was transferred, this throws.
+    if (value.length === 0) viewBytes(value);
     const array = value instanceof ByteArray;
     if (array ? this.protocol < 5 : this.protocol < 3) {
       const steps = bytesSteps(value);

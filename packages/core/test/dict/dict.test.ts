@@ -129,6 +129,27 @@ describe('arrays', () => {
     expect((dict.get('r') as GrowableArray).get(3005, 1)).toBe(9);
     expect(dict.get('after')).toBe(1);
   });
+
+  test('a typed array that is appended again gives what it holds then, and is refused once its buffer was given away', () => {
+    using dict = MmapDict.over(MemoryFile.of());
+    const rows = dict.set('r', growable([0, 2], 100)).get('r') as GrowableArray;
+    const captured = new Float64Array(2);
+    for (let i = 0; i < 3; i++) rows.append(captured.fill(i));
+    const room = new ArrayBuffer(32);
+    const two = new Float64Array(room);
+    rows.append(two.fill(7)).append(two.subarray(2).fill(8)).append(two);
+    expect(rows.toNested()).toEqual([0, 1, 2, 7, 7, 8, 7, 8].map((n) => [n, n]));
+    structuredClone(room, { transfer: [room] });
+    expect(() => rows.append(two)).toThrow(/transferred/);
+    const gone = new Uint8Array(captured.buffer);
+    structuredClone(captured.buffer, { transfer: [captured.buffer] });
+    for (let i = 0; i < 2; i++) expect(() => rows.append(captured)).toThrow(/transferred/);
+    expect(() => dict.set('a', two)).toThrow(/transferred/);
+    expect(() => dict.set('b', new Uint8Array(0)).set('c', [gone])).toThrow(/transferred/);
+    expect(() => ndarray(two)).toThrow(/transferred/);
+    expect(() => rows.append(new Float64Array(3))).toThrow(/rows of shape/);
+    expect([rows.shape, dict.size]).toEqual([[8, 2], 2]);
+  });
 });
 
 describe('maintenance', () => {
