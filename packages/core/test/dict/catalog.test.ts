@@ -1,0 +1,118 @@
+/** The catalog against a Map, across every growth of its table and segments. */
+
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { encodeUtf8 } from '../../src/bytes/index.ts';
+import { Catalog } from '../../src/dict/catalog.ts';
+
+interface Place {
+  readonly offset: number;
+  readonly frameLength: number;
+}
+
+/** Does the same to a catalog and to a Map, which has the order of Python's dict. */
+class Pair {
+  readonly catalog: Catalog = new Catalog(7);
+  readonly model: Map<string, Place> = new Map();
+  #offset = 0;
+
+  put(key: string): void {
+    const [bytes, place] = this.#entry(key);
+    this.catalog.put(bytes, 0, bytes.length, place.offset, place.frameLength);
+    this.model.delete(key);
+    this.model.set(key, place);
+  }
+
+  putMissing(key: string): void {
+    const [bytes, place] = this.#entry(key);
+    if (this.catalog.findBytes(bytes, 0, bytes.length) >= 0) return;
+    this.catalog.putMissing(bytes, 0, bytes.length, place.offset, place.frameLength);
+    this.model.set(key, place);
+  }
+
+  load(key: string): void {
+    const [bytes, place] = this.#entry(key);
+    this.catalog.load(bytes, 0, bytes.length, place.offset, place.frameLength);
+    this.model.set(key, place);
+  }
+
+  remove(key: string): void {
+    this.catalog.remove(key);
+    this.model.delete(key);
+  }
+
+  #entry(key: string): [Uint8Array, Place] {
+    this.#offset += 100;
+    return [encodeUtf8(key), { offset: this.#offset, frameLength: 50 + (this.#offset % 7) }];
+  }
+
+  check(keys: Iterable<string>): void {
+    const { catalog, model } = this;
+    expect(catalog.size).toBe(model.size);
+    for (const key of keys) {
+      const slot = catalog.find(key);
+      const place = model.get(key);
+      if (place === undefined) expect(slot).toBe(-1);
+      else
+        expect([catalog.key(slot), catalog.place(slot)]).toEqual([
+          key,
+          { ...place, keyLength: encodeUtf8(key).length },
+        ]);
+    }
+  }
+}
+
+describe('the catalog', () => {
+  test('does what a Map does, whatever is put, loaded and removed', () => {
+    const act = fc.tuple(fc.constantFrom('put', 'putMissing', 'load', 'remove'), fc.nat(300));
+    fc.assert(
+      fc.property(fc.array(act, { maxLength: 900, size: 'max' }), (acts) => {
+        const pair = new Pair();
+        for (const [name, key] of acts) pair[name as 'put'](`k${key}`);
+        pair.check(Array.from({ length: 302 }, (_, i) => `k${i}`));
+        expect(pair.catalog.keys()).toEqual([...pair.model.keys()]);
+        const seen: number[] = [];
+        pair.catalog.each((slot, bytes, start, end) => {
+          expect(Buffer.from(bytes.subarray(start, end)).toString()).toBe(pair.catalog.key(slot));
+          seen.push(pair.catalog.offset(slot));
+        });
+        expect(seen).toEqual([...pair.model.values()].map(({ offset }) => offset));
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  test('finds every key while entries go over from one table to the next', () => {
+    const pair = new Pair();
+    for (let i = 0; i < 40_000; i++) {
+      if (i % 3 === 0) pair.putMissing(`key-${i}`);
+      else pair.put(`key-${i}`);
+      if (i % 5 === 0) pair.put(`key-${i >> 1}`);
+      if (i % 7 === 0) pair.remove(`key-${i >> 2}`);
+      // Table and segments grow about the powers of two.
+      if ((i & (i + 1)) < 40 || i % 1000 === 0)
+        pair.check([`key-${i}`, `key-${i >> 1}`, `key-${i >> 2}`, `key-${i + 1}`]);
+    }
+    pair.check(Array.from({ length: 40_010 }, (_, i) => `key-${i}`));
+    expect(pair.catalog.keys()).toEqual([...pair.model.keys()]);
+  });
+
+  test('keeps long keys, and room for as many as are expected', () => {
+    const pair = new Pair();
+    pair.catalog.expect(20_000);
+    const keys = Array.from({ length: 9000 }, (_, i) => `${i}`.padEnd(255, 'é').slice(0, 125));
+    for (const key of keys) pair.load(key);
+    pair.check(keys);
+  });
+
+  test('a key that is replaced for ever takes no more slots', () => {
+    const pair = new Pair();
+    for (let i = 0; i < 100_000; i++) pair.put(`k${i % 10}`);
+    pair.check(Array.from({ length: 11 }, (_, i) => `k${i}`));
+    expect(pair.catalog.find('k9')).toBeLessThan(200);
+    pair.catalog.clear();
+    pair.model.clear();
+    pair.put('again');
+    pair.check(['again', 'k1']);
+  });
+});
