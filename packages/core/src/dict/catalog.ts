@@ -284,7 +284,7 @@ export class Catalog {
     const room = this.#room;
     if (this.#count < room) return;
     if (this.#size * 2 <= this.#count) this.#compact();
-    else if (room < SEGMENT_SLOTS) this.#segments[0]!.grow(room * 2);
+    else if (room < SEGMENT_SLOTS) this.#segments[0]!.grow(Math.min(SEGMENT_SLOTS, room * 2));
     else this.#segments.push(new CatalogSegment(SEGMENT_SLOTS));
   }
 

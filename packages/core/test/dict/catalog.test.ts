@@ -97,12 +97,14 @@ describe('the catalog', () => {
     expect(pair.catalog.keys()).toEqual([...pair.model.keys()]);
   });
 
-  test('keeps long keys, and room for as many as are expected', () => {
+  test.each([0, 100, 5000, 8192, 8193, 20_000])('keeps long keys, where %d were expected', (expected) => {
     const pair = new Pair();
-    pair.catalog.expect(20_000);
+    for (let i = 0; i < 50; i++) pair.load(`before-${i}`);
+    pair.catalog.expect(expected);
     const keys = Array.from({ length: 9000 }, (_, i) => `${i}`.padEnd(255, 'é').slice(0, 125));
     for (const key of keys) pair.load(key);
     pair.check(keys);
+    pair.check(['before-0', 'before-49', 'before-50']);
   });
 
   test('a key that is replaced for ever takes no more slots', () => {
