@@ -55,7 +55,7 @@ export class FunctionNDArray extends ArrayStub {
         found: typeof fill,
       });
     }
-    const asked = options.rowsPerChunk ?? Math.max(1, Math.floor(CHUNK_BYTES / Math.max(1, this.#rowBytes)));
+    const asked = options.rowsPerChunk ?? Math.max(1, Math.floor(CHUNK_BYTES / Math.max(1, this.#rowBytes())));
     if (!(Number.isSafeInteger(asked) && asked > 0)) {
       throw new MmdError('INVALID_ARGUMENT', `rowsPerChunk is a whole number from 1 on, found ${asked}`, {
         found: asked,
@@ -78,7 +78,7 @@ export class FunctionNDArray extends ArrayStub {
     }
   }
 
-  get #rowBytes(): number {
+  #rowBytes(): number {
     return this.shape.slice(1).reduce((product, dim) => product * dim, this.type.itemsize);
   }
 
@@ -93,7 +93,7 @@ export class FunctionNDArray extends ArrayStub {
   }
 
   #encode(values: TypedArray, start: number, end: number): Uint8Array {
-    const nbytes = (end - start) * this.#rowBytes;
+    const nbytes = (end - start) * this.#rowBytes();
     const count = nbytes / this.type.itemsize;
     if (this.#isRaw(values, nbytes)) return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
     if (!ArrayBuffer.isView(values) || values.length !== count) {

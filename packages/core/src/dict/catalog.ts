@@ -148,7 +148,7 @@ export class Catalog {
    */
   putMissing(bytes: Uint8Array, start: number, end: number, offset: number, frameLength: number): void {
     // Making room may move slots: then the search ended elsewhere.
-    if (this.#count < this.#room) this.#add(bytes, start, end, offset, frameLength);
+    if (this.#count < this.#room()) this.#add(bytes, start, end, offset, frameLength);
     else this.put(bytes, start, end, offset, frameLength);
   }
 
@@ -274,14 +274,14 @@ export class Catalog {
   }
 
   /** Slots there is room for. */
-  get #room(): number {
+  #room(): number {
     const whole = this.#segments.length - 1;
     return whole * SEGMENT_SLOTS + this.#segments[whole]!.capacity;
   }
 
   /** Makes room for one more slot. Where most slots are of removed keys, they go first: a key that is replaced for ever takes no more. */
   #reserve(): void {
-    const room = this.#room;
+    const room = this.#room();
     if (this.#count < room) return;
     if (this.#size * 2 <= this.#count) this.#compact();
     else if (room < SEGMENT_SLOTS) this.#segments[0]!.grow(Math.min(SEGMENT_SLOTS, room * 2));
@@ -290,7 +290,7 @@ export class Catalog {
 
   /** Makes room for about `count` keys in all, where that is more than there is. */
   expect(count: number): void {
-    if (!(count > this.#room)) return;
+    if (!(count > this.#room())) return;
     const first = this.#segments[0]!;
     if (first.capacity < SEGMENT_SLOTS) first.grow(Math.min(SEGMENT_SLOTS, Math.ceil(count)));
     let places = this.#table.length;

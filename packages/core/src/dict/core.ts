@@ -91,7 +91,7 @@ export class DictCore {
   }
 
   /** Between begin() and the outermost commit(). */
-  get #active(): boolean {
+  #inTransaction(): boolean {
     return this.#writer?.active === true;
   }
 
@@ -117,7 +117,7 @@ export class DictCore {
     return new GrowableAppender({
       revision: () => this.#revision(),
       view: (key) => this.find(key),
-      lookAgain: () => !this.#active && this.store.lookAgain(),
+      lookAgain: () => !this.#inTransaction() && this.store.lookAgain(),
       begin: () => this.begin(),
       commit: () => this.commit(),
       rollback: () => this.rollback(),
@@ -130,7 +130,7 @@ export class DictCore {
       growReserve: (key, place, rows) => this.#growReserve(key, place, rows),
       finishGrow: (place) => this.writer.patch(place.dataOffset - 8, place.dataLength),
       sealReserve: (key) => this.#sealReserve(key),
-      map: (place, offset, length) => place.file.map(offset, length, this.#access),
+      map: (place, offset, length) => place.file.map(offset, length, this.#access()),
     });
   }
 
@@ -145,7 +145,7 @@ export class DictCore {
   /** Notices other writers' commits; inside a transaction there are none. */
   refresh(): boolean {
     this.alive();
-    return this.#active ? false : this.store.refresh();
+    return this.#inTransaction() ? false : this.store.refresh();
   }
 
   /** Runs `change` as (a part of) one commit. */
@@ -265,7 +265,7 @@ export class DictCore {
   }
 
   #runAfterwards(): void {
-    if (this.#active || this.#afterwards.length === 0) return;
+    if (this.#inTransaction() || this.#afterwards.length === 0) return;
     for (const task of this.#afterwards.splice(0)) task();
   }
 
@@ -337,14 +337,14 @@ export class DictCore {
 
   settled(): void {
     this.refresh();
-    if (!this.#active) this.store.settle();
+    if (!this.#inTransaction()) this.store.settle();
     else if (this.store.base !== undefined) {
       this.writer.settle();
       this.store.walkAll();
     }
   }
 
-  get #access(): 'read' | 'write' | 'copy-on-write' {
+  #access(): 'read' | 'write' | 'copy-on-write' {
     return this.mode === 'r' ? 'read' : this.mode === 'c' ? 'copy-on-write' : 'write';
   }
 
@@ -353,7 +353,7 @@ export class DictCore {
     if (this.#view?.file !== file) {
       this.#view = {
         file,
-        access: this.#access,
+        access: this.#access(),
         decoder: this.decoder,
         growable: (key, type, rowShape, masked) =>
           masked === undefined
@@ -366,9 +366,9 @@ export class DictCore {
 
   /** The value of a key, or `undefined`. */
   get(key: string): unknown {
-    if (typeof key === 'string' && !this.#active) {
+    if (typeof key === 'string' && !this.#inTransaction()) {
       this.alive();
-      const direct = (this.#direct ??= new DirectValues(this.store, this.codecs, this.#access));
+      const direct = (this.#direct ??= new DirectValues(this.store, this.codecs, this.#access()));
       const value = direct.get(key);
       if (value !== ELSEWHERE) return value;
     }
@@ -385,12 +385,12 @@ export class DictCore {
     const { store } = this;
     const slot = store.find(key);
     if (slot < 0) return undefined;
-    if (this.#active) this.writer.settle();
+    if (this.#inTransaction()) this.writer.settle();
     const place = store.catalog.place(slot);
     if (store.statesUnknown && !store.isLive(place)) {
       store.remove(key);
       // Replaced, not deleted, where its successor stands behind what was seen so far: that came before the death.
-      return !this.#active && store.lookAgain() ? this.find(key) : undefined;
+      return !this.#inTransaction() && store.lookAgain() ? this.find(key) : undefined;
     }
     return this.view(key, place);
   }
@@ -407,9 +407,10 @@ export class DictCore {
       if (view === undefined) return undefined;
       try {
         const result = read(view);
-        if (this.#active || this.store.unchanged() || attempt === ATTEMPTS || this.#stillThere(view)) return result;
+        if (this.#inTransaction() || this.store.unchanged() || attempt === ATTEMPTS || this.#stillThere(view))
+          return result;
       } catch (error) {
-        if (this.#active || this.store.unchanged() || attempt === ATTEMPTS) throw error;
+        if (this.#inTransaction() || this.store.unchanged() || attempt === ATTEMPTS) throw error;
       }
     }
   }

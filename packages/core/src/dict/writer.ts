@@ -44,6 +44,7 @@ const AT_ONCE = 2048;
 /** The changes of one handle, on their way to a commit. */
 export class DictWriter {
   readonly #store: DictStore;
+  readonly #durable: boolean;
   readonly #appender: EntryAppender;
   readonly #buffer: AppendBuffer;
   /** How many begin() are open; the outermost commits. */
@@ -60,6 +61,7 @@ export class DictWriter {
 
   constructor(store: DictStore) {
     this.#store = store;
+    this.#durable = store.options.durability === 'commit';
     this.#appender = new EntryAppender(store);
     this.#buffer = this.#appender.buffer;
     this.#hands = {
@@ -365,10 +367,6 @@ export class DictWriter {
     if (buffer.empty && this.#changes.oneWrite) this.#changeInPlace();
     else if (size === 0) this.#commitAppend();
     else this.#commitWithJournal();
-  }
-
-  get #durable(): boolean {
-    return this.#store.options.durability === 'commit';
   }
 
   /** The commit write, and the commit number right after: from here on other writers see the new end. */

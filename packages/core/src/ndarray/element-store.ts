@@ -135,7 +135,7 @@ export class MemoryStore implements ElementStore {
   }
 
   /** The typed array, where its items are the elements as they are: short integers and floats. */
-  get #numbers(): NumberArray | null {
+  #numbers(): NumberArray | null {
     if (this.#numbersFound === undefined) {
       const { data } = this;
       const asTheyAre = ArrayBuffer.isView(data) && 'iuf'.includes(this.type.kind) && !is64Bit(data);
@@ -146,7 +146,7 @@ export class MemoryStore implements ElementStore {
 
   get(index: number): unknown {
     const pos = this.#check(index);
-    const numbers = this.#numbers;
+    const numbers = this.#numbers();
     if (numbers !== null) return numbers[index];
     if (this.scattered) return this.codec.get(this.#gather(pos), 0);
     const { view, start } = this.windowAt(pos);
@@ -156,7 +156,7 @@ export class MemoryStore implements ElementStore {
   set(index: number, value: unknown): void {
     const pos = this.#check(index);
     this.checkWritable();
-    const numbers = this.#numbers;
+    const numbers = this.#numbers();
     // Any number fits a float; the others are looked at more closely.
     if (numbers !== null && typeof value === 'number' && this.type.kind === 'f') {
       numbers[index] = value;

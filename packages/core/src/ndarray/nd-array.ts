@@ -66,7 +66,7 @@ export class NDArray implements ArraySource {
     this.#laid = 'layout' in init ? init.layout : layoutOver(init);
   }
 
-  get #layout(): Layout {
+  #layout(): Layout {
     if (this.#next !== undefined) {
       this.#laid = layoutOver(this.#next());
       this.#next = undefined;
@@ -153,37 +153,37 @@ export class NDArray implements ArraySource {
   }
 
   #view(geometry: Geometry): NDArray {
-    return new NDArray({ layout: viewLayout(this.#layout, geometry) });
+    return new NDArray({ layout: viewLayout(this.#layout(), geometry) });
   }
 
   /** The lengths of the axes. */
   get shape(): readonly number[] {
-    return this.#layout.shape;
+    return this.#layout().shape;
   }
 
   /** From one element to the next along each axis, counted in elements of `data`. */
   get strides(): readonly number[] {
-    return this.#layout.elementStrides;
+    return this.#layout().elementStrides;
   }
 
   /** {@link NDArray.strides}, by the name that scijs `ndarray` and zarrita look for. */
   get stride(): number[] {
-    return [...this.#layout.elementStrides];
+    return [...this.#layout().elementStrides];
   }
 
   /** Where the first element stands in `data`, counted in elements. */
   get offset(): number {
-    return this.#layout.elementOffset;
+    return this.#layout().elementOffset;
   }
 
   /** numpy's `str(dtype)`, for example `'float64'` or `'>i4'`. */
   get dtype(): string {
-    return this.#layout.type.name;
+    return this.#layout().type.name;
   }
 
   /** The type in full. */
   get type(): DType {
-    return this.#layout.type;
+    return this.#layout().type;
   }
 
   /**
@@ -193,7 +193,7 @@ export class NDArray implements ArraySource {
    * itemsize, the store, `strides` and `offset` count bytes.
    */
   get data(): TypedArray | ElementStore {
-    return this.#layout.store.data;
+    return this.#layout().store.data;
   }
 
   /** `'F'` where only Fortran order describes the memory, else `'C'`. */
@@ -203,17 +203,17 @@ export class NDArray implements ArraySource {
 
   /** The number of axes. */
   get ndim(): number {
-    return this.#layout.shape.length;
+    return this.#layout().shape.length;
   }
 
   /** The number of elements. */
   get size(): number {
-    return this.#layout.size;
+    return this.#layout().size;
   }
 
   /** `size * type.itemsize`. */
   get nbytes(): number {
-    return this.#layout.size * this.#layout.type.itemsize;
+    return this.#layout().size * this.#layout().type.itemsize;
   }
 
   /**
@@ -221,12 +221,12 @@ export class NDArray implements ArraySource {
    * from then on, which no longer follows the file.
    */
   get writable(): boolean {
-    return this.#layout.store.writable;
+    return this.#layout().store.writable;
   }
 
   /** False: elements stand at odd addresses, as in files written by Python's mmappickle; slower, but all works. */
   get aligned(): boolean {
-    return this.#layout.store.aligned;
+    return this.#layout().store.aligned;
   }
 
   /** The memory under the array. @throws UNSUPPORTED_DTYPE for object arrays, which have none */
@@ -236,27 +236,27 @@ export class NDArray implements ArraySource {
 
   /** Where the first element stands in `memory`, in bytes. */
   get byteOffset(): number {
-    return this.#memoryStore().origin + this.#layout.position;
+    return this.#memoryStore().origin + this.#layout().position;
   }
 
   /** numpy's `strides`: from one element to the next along each axis, in bytes. */
   get byteStrides(): readonly number[] {
-    return this.#layout.strides;
+    return this.#layout().strides;
   }
 
   #memoryStore(): MemoryStore {
-    const { store } = this.#layout;
+    const { store } = this.#layout();
     if (store instanceof MemoryStore) return store;
     throw new MmdError('UNSUPPORTED_DTYPE', 'an object array is not over a memory', { found: 'object' });
   }
 
   /** Whether elements follow each other without gaps in this order. */
   isContiguous(order: Order = 'C'): boolean {
-    return isPackedLayout(this.#layout, order);
+    return isPackedLayout(this.#layout(), order);
   }
 
   #index(indices: readonly unknown[], count: number): number {
-    const { shape, elementStrides, elementOffset } = this.#layout;
+    const { shape, elementStrides, elementOffset } = this.#layout();
     if (count !== shape.length) throw invalid(`${count} indices for ${shape.length} axes`, count, shape.length);
     let at = elementOffset;
     for (let axis = 0; axis < count; axis += 1) {
@@ -273,7 +273,7 @@ export class NDArray implements ArraySource {
    * @throws INVALID_ARGUMENT out of bounds, with `found: { axis, index, length }`; CLOSED
    */
   get(...indices: number[]): unknown {
-    return this.#layout.store.get(this.#index(indices, indices.length));
+    return this.#layout().store.get(this.#index(indices, indices.length));
   }
 
   /**
@@ -286,15 +286,15 @@ export class NDArray implements ArraySource {
     const count = args.length - 1;
     const value = args[count];
     if (count === 0 && (this.ndim > 0 || value instanceof NDArray)) return this.#setAll(value);
-    this.#layout.store.checkWritable();
-    this.#layout.store.set(this.#index(args, count), value);
+    this.#layout().store.checkWritable();
+    this.#layout().store.set(this.#index(args, count), value);
     return this;
   }
 
   #setAll(from: unknown): this {
-    const layout = this.#layout;
+    const layout = this.#layout();
     layout.store.checkWritable();
-    if (from instanceof NDArray) assign(layout, from.#layout);
+    if (from instanceof NDArray) assign(layout, from.#layout());
     else {
       const source = nestedLayout(from, layout.type, layout.shape);
       if (source === undefined) fill(layout, from);
@@ -305,7 +305,7 @@ export class NDArray implements ArraySource {
 
   /** Stores one value into every element. @throws READ_ONLY, CLOSED, UNSUPPORTED_VALUE */
   fill(value: unknown): this {
-    fill(this.#layout, value);
+    fill(this.#layout(), value);
     return this;
   }
 
@@ -315,7 +315,7 @@ export class NDArray implements ArraySource {
    * @throws INVALID_ARGUMENT out of bounds, with `found: { axis, index, length }`
    */
   slice(...specs: SliceSpec[]): NDArray {
-    return this.#view(sliceGeometry(this.#layout, specs));
+    return this.#view(sliceGeometry(this.#layout(), specs));
   }
 
   /** A view of rows `[start, end)` of the first axis; negative numbers count from the end. */
@@ -330,12 +330,12 @@ export class NDArray implements ArraySource {
 
   /** A view of one field of structured elements. @throws NOT_FOUND */
   field(name: string): NDArray {
-    return new NDArray({ layout: fieldLayout(this.#layout, name) });
+    return new NDArray({ layout: fieldLayout(this.#layout(), name) });
   }
 
   /** A view with the axes in another order; without arguments reversed. */
   transpose(...axes: number[]): NDArray {
-    const { shape, strides, position } = this.#layout;
+    const { shape, strides, position } = this.#layout();
     const order = axes.length === 0 ? shape.map((_, axis) => shape.length - 1 - axis) : axes;
     const resolved = order.map((axis) => resolveIndex(axis, shape.length, 0));
     if (resolved.length !== shape.length || new Set(resolved).size !== shape.length) {
@@ -353,7 +353,7 @@ export class NDArray implements ArraySource {
    * @throws INVALID_ARGUMENT where sizes differ, or where no view can do it: `copy()` first
    */
   reshape(shape: readonly number[]): NDArray {
-    const { shape: from, strides, position, store } = this.#layout;
+    const { shape: from, strides, position, store } = this.#layout();
     const target = resolveReshape(from, shape);
     const itemsize = store instanceof MemoryStore ? store.type.itemsize : store.unit;
     const view = reshapeStrides(from, strides, target, itemsize);
@@ -371,12 +371,12 @@ export class NDArray implements ArraySource {
    * @throws LIMIT_EXCEEDED where it does not fit one ArrayBuffer: walk it with `chunks`
    */
   copy(options: { readonly order?: Order } = {}): NDArray {
-    return new NDArray({ layout: copyLayout(this.#layout, this.type, options.order) });
+    return new NDArray({ layout: copyLayout(this.#layout(), this.type, options.order) });
   }
 
   /** A copy with another type, each element by the rules of `set`. @throws UNSUPPORTED_VALUE, LIMIT_EXCEEDED */
   astype(dtype: DTypeLike): NDArray {
-    return new NDArray({ layout: copyLayout(this.#layout, parseDType(dtype)) });
+    return new NDArray({ layout: copyLayout(this.#layout(), parseDType(dtype)) });
   }
 
   /**
@@ -386,7 +386,7 @@ export class NDArray implements ArraySource {
    *   first; UNSUPPORTED_DTYPE for types that no typed array holds
    */
   typed(): TypedArray {
-    const { store, type, size, position } = this.#layout;
+    const { store, type, size, position } = this.#layout();
     const row = type.fields === undefined && store instanceof MemoryStore ? rowOf(type) : undefined;
     const array = row?.array ?? row?.parts;
     if (array === undefined || !(store instanceof MemoryStore)) {
@@ -409,7 +409,7 @@ export class NDArray implements ArraySource {
 
   /** Nested lists of the elements; a single element for no axes. */
   toNested(): unknown {
-    return toNested(this.#layout);
+    return toNested(this.#layout());
   }
 
   /** What `JSON.stringify` sees: {@link NDArray.toNested}. */
@@ -424,7 +424,7 @@ export class NDArray implements ArraySource {
   *chunks(options: { readonly bytes?: number } = {}): Generator<Chunk> {
     const { bytes = 16 * 1024 * 1024 } = options;
     if (!(bytes > 0)) throw invalid('chunks need a positive number of bytes', bytes);
-    const { shape, strides, position, type, store } = this.#layout;
+    const { shape, strides, position, type, store } = this.#layout();
     const most = Math.max(1, Math.floor(bytes / Math.max(1, type.itemsize)));
     const turned = this.order === 'F';
     const turn = (list: readonly number[]): readonly number[] => (turned ? list.toReversed() : list);
@@ -437,19 +437,19 @@ export class NDArray implements ArraySource {
 
   /** The bytes in the array's `order`, in pieces that are borrowed until the next one is asked for. */
   bytes(): Generator<Uint8Array> {
-    return bytesInOrder(this.#layout, this.order);
+    return bytesInOrder(this.#layout(), this.order);
   }
 
   /** @internal What `bytes` gives, where that is one borrowed piece. @throws CLOSED */
   piece(): Uint8Array | undefined {
-    return pieceInOrder(this.#layout, this.order);
+    return pieceInOrder(this.#layout(), this.order);
   }
 
   /** Returns when all stores are on the disk (msync); nothing to do for memory. @throws CLOSED, IO */
   flush(): void {
     const store = this.#memoryStore();
     store.checkOpen();
-    const { low, high } = touchedBytes(this.#layout);
+    const { low, high } = touchedBytes(this.#layout());
     if (high > low) store.memory.flush?.(store.origin + low, high - low);
   }
 
@@ -458,7 +458,7 @@ export class NDArray implements ArraySource {
     const store = this.#memoryStore();
     store.checkOpen();
     if (!ADVICES.includes(advice)) throw invalid(`advice is one of ${ADVICES.join(', ')}`, advice, ADVICES);
-    const { low, high } = touchedBytes(this.#layout);
+    const { low, high } = touchedBytes(this.#layout());
     if (high > low) store.memory.advise?.(store.origin + low, high - low, advice);
   }
 
@@ -471,21 +471,21 @@ export class NDArray implements ArraySource {
 
   /** The sum of all elements: see {@link sum}. */
   sum(): Reduced {
-    return sum(this.#layout);
+    return sum(this.#layout());
   }
 
   /** The least element: see {@link min}. */
   min(): Reduced {
-    return min(this.#layout);
+    return min(this.#layout());
   }
 
   /** The greatest element: see {@link max}. */
   max(): Reduced {
-    return max(this.#layout);
+    return max(this.#layout());
   }
 
   /** The mean of all elements: see {@link mean}. */
   mean(): Exclude<Reduced, boolean> {
-    return mean(this.#layout);
+    return mean(this.#layout());
   }
 }

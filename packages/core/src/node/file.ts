@@ -341,26 +341,26 @@ export class NodeFile implements StorageFile, MappedFile {
 
   lock(timeoutMs: number): void {
     this.#alive();
-    this.#locking.lock(timeoutMs);
+    this.#locking().lock(timeoutMs);
   }
 
-  get #locking(): FileLock {
+  #locking(): FileLock {
     return (this.#lock ??= new FileLock(this.#sys, this.#fd, this.#name));
   }
 
   tryLock(): boolean {
     this.#alive();
-    return this.#locking.tryLock();
+    return this.#locking().tryLock();
   }
 
   async lockAsync(timeoutMs: number, signal?: AbortSignal, meanwhile?: () => boolean): Promise<void> {
     this.#alive();
-    await this.#locking.lockAsync(timeoutMs, signal, meanwhile);
+    await this.#locking().lockAsync(timeoutMs, signal, meanwhile);
   }
 
   unlock(): void {
     this.#alive();
-    this.#locking.unlock();
+    this.#locking().unlock();
   }
 
   open(name: string, mode: 'r' | 'r+' | 'create-new'): NodeFile {
