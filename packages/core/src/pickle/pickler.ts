@@ -8,6 +8,7 @@ import { viewBytes } from '../bytes/index.ts';
 import { MmdError } from '../errors.ts';
 import { isArraySource } from '../ndarray/array-source.ts';
 import { isDType } from '../ndarray/descr.ts';
+import type { DType } from '../ndarray/dtypes.ts';
 import { toBothNumpys } from './compat.ts';
 import { writeFlatRecord } from './flat-record.ts';
 import { DICT, type Frame, Frames, LIST, NOTHING, SET, STEPS, TUPLE } from './frame.ts';
@@ -129,10 +130,15 @@ export class Pickler extends OpcodeWriter implements WriteContext {
       this.#tuple(value as Tuple);
       return;
     }
-    if (this.#recall(value)) return;
-    if (prototype === Object.prototype || prototype === null) this.#plain(value);
-    else if (prototype === Map.prototype) this.#map(value as Map<unknown, unknown>);
-    else this.#other(value);
+    if (prototype === Map.prototype) {
+      this.#map(value as Map<unknown, unknown>);
+      return;
+    }
+    if ((prototype === Object.prototype || prototype === null) && !isDType(value) && !isArraySource(value)) {
+      this.#plain(value);
+      return;
+    }
+    if (!this.#recall(value)) this.#other(value);
   }
 
   /** What is not one of the commonest classes: written as steps, by the mapping table. */
@@ -149,7 +155,16 @@ export class Pickler extends OpcodeWriter implements WriteContext {
     } else if (value instanceof Pieces) this.#pieces(value);
     else if (value instanceof Uint8Array) this.#bytes(value);
     else if (Array.isArray(value) && !REDUCERS.has(Object.getPrototypeOf(value))) this.#list(value);
+    else if (isDType(value)) this.#dtype(value);
     else this.#steps(value);
+  }
+
+  #dtype(value: DType): void {
+    const spec = typeof value.spec === 'string' ? value.spec : undefined;
+    const first = spec === undefined ? value : (this.#types.get(spec) ?? value);
+    if (first !== value && this.#recall(first)) return;
+    if (spec !== undefined) this.#types.set(spec, value);
+    this.#steps(value);
   }
 
   #steps(value: object): void {
@@ -269,9 +284,14 @@ export class Pickler extends OpcodeWriter implements WriteContext {
     if (value.length > 0) this.#push(LIST, value, value.length, value);
   }
 
-  #newDict(value: object): void {
-    this.#memo.add(value, -2 - this.sink.length);
+  /** Notes and begins a dict; false if it was written before, and is referred to. */
+  #newDict(value: object): boolean {
+    if (!this.#memo.add(value, -2 - this.sink.length)) {
+      this.#recall(value);
+      return false;
+    }
     this.#emptyDict();
+    return true;
   }
 
   #emptyDict(): void {
@@ -294,8 +314,7 @@ export class Pickler extends OpcodeWriter implements WriteContext {
   }
 
   #map(value: ReadonlyMap<unknown, unknown>): void {
-    this.#newDict(value);
-    this.#entries(value);
+    if (this.#newDict(value)) this.#entries(value);
   }
 
   #entries(value: ReadonlyMap<unknown, unknown>): void {
@@ -311,19 +330,7 @@ export class Pickler extends OpcodeWriter implements WriteContext {
   }
 
   #plain(value: object): void {
-    if (isDType(value)) {
-      const spec = typeof value.spec === 'string' ? value.spec : undefined;
-      const first = spec === undefined ? value : (this.#types.get(spec) ?? value);
-      if (first !== value && this.#recall(first)) return;
-      if (spec !== undefined) this.#types.set(spec, value);
-      this.#steps(value);
-      return;
-    }
-    if (isArraySource(value)) {
-      this.#steps(value);
-      return;
-    }
-    this.#newDict(value);
+    if (!this.#newDict(value)) return;
     const keys = Object.keys(value);
     if (keys.length === 0) return;
     const frame = this.#push(DICT, NOTHING, keys.length * 2, value);
