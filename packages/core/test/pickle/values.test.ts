@@ -22,6 +22,7 @@ import {
   PyDate,
   PyDateTime,
   PyDecimal,
+  PyDict,
   PyException,
   PyFloat,
   PyFraction,
@@ -117,6 +118,14 @@ const VALUES: readonly (readonly [name: string, value: unknown, text?: string | 
 ];
 
 describe('stand-ins', () => {
+  it.each([
+    ['dict', new PyDict([[-0, 1]])],
+    ['OrderedDict', new OrderedDict([[-0, 1]])],
+    ['Counter', new Counter([[-0, 1]])],
+  ])('a %s keeps a negative zero among its keys', (_name, value) => {
+    expect([...(load(dump(value)) as PyDict<number>).keys()]).toEqual([-0]);
+  });
+
   it.each(VALUES)('%s: every protocol gives it back', (_name, value, text) => {
     for (const protocol of [2, 3, 4, 5] as const) {
       const again = load(dump(value, { protocol }), { lossless: true });

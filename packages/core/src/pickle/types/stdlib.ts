@@ -185,7 +185,7 @@ export const STDLIB_ROWS: readonly TypeRow[] = [
     reduceCall('collections OrderedDict', [], { entries: value, ...attributes(value.attributes) }),
   ),
   row('collections.Counter', Counter, { 'collections Counter': readCounter }, (value) =>
-    reduceCall('collections Counter', [new Map(value)], attributes(value.attributes)),
+    reduceCall('collections Counter', [new PyDict(value)], attributes(value.attributes)),
   ),
   row('collections.defaultdict', DefaultDict, { 'collections defaultdict': readDefaultDict }, (value) =>
     reduceCall('collections defaultdict', value.factory === null ? [] : [value.factory], {
