@@ -3,5 +3,13 @@
 export { ByteReader } from './byte-reader.ts';
 export { ByteWriter } from './byte-writer.ts';
 export { decodeInteger, encodeInteger, narrowInteger } from './integers.ts';
-export { decodeLatin1, decodeUtf8, encodeLatin1, encodeUtf8, encodeUtf8Into, hasSurrogatePair } from './utf8.ts';
+export {
+  decodeLatin1,
+  decodeUtf8,
+  encodeLatin1,
+  encodeUtf8,
+  encodeUtf8Into,
+  hasSurrogatePair,
+  isUtf8,
+} from './utf8.ts';
 export { viewBytes } from './view-bytes.ts';

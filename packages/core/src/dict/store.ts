@@ -7,36 +7,33 @@
  * @module
  */
 
-import { decodeUtf8 } from '../bytes/index.ts';
+import { isUtf8 } from '../bytes/index.ts';
 import { MmdError } from '../errors.ts';
-import { type Journal, joinJournals, readJournal } from '../format/journal.ts';
+import type { Journal } from '../format/journal.ts';
 import {
   COMMIT_NUMBER_OFFSET,
   decodeHeader,
   EMPTY_SIZE,
-  ENTRY_HEAD_SIZE,
   entryEnd,
-  getU64,
   HEADER_SIZE,
   LIVE,
   putU32,
   stateOffset,
   TERMINATOR_SIZE,
 } from '../format/layout.ts';
-import { answer, type ScanEnd, type ScannedEntry, scanEntries } from '../format/scan.ts';
-import { JOURNAL_ACTIVE, JOURNAL_SWITCH, type TailKind, tailKindOf } from '../format/tail-entry.ts';
+import { answer, keyOf, type ScanEnd, type ScannedEntry, scanEntries } from '../format/scan.ts';
+import { type TailKind, tailKindOf } from '../format/tail-entry.ts';
 import type { StorageFile } from '../storage/storage-file.ts';
+import { Anchor } from './anchor.ts';
 import { BaseIndex } from './base-index.ts';
 import { Catalog, type EntryPlace } from './catalog.ts';
 import type { ResolvedOptions } from './options.ts';
+import { type JournalPlace, journalOf, stillActive } from './stranded.ts';
 
 const EMPTY = new Uint8Array(0);
 
 /** Attempts of a lock-free look at a file that changes; then the lock is taken. */
 const ATTEMPTS = 20;
-
-/** Bytes of the last entry that must still be there for what is known of the file to hold. */
-const ANCHOR_SIZE = 64;
 
 /** Bytes that one look ahead of the lock takes in: half a millisecond's work at most. */
 const LOOK_AHEAD = 128 * 1024;
@@ -99,8 +96,8 @@ export class DictStore {
   torn: (ScanEnd & { kind: 'damage' }) | undefined;
   /** What a killed writer committed, but did not finish. */
   journal: Journal | undefined;
-  /** Journals that another writer has appended behind, while they are not done: file offsets of entry and end. */
-  stranded: (readonly [offset: number, end: number])[] = [];
+  /** Journals that another writer has appended behind, while they are not done. */
+  stranded: readonly JournalPlace[] = [];
   /** The last entry, where a look found it: whoever wrote it may have been killed in the middle of growing it. */
   foundLast: EntryPlace | undefined;
   /** The index that stands for entries before `base.footer.end`; absent once the file was walked. */
@@ -113,9 +110,7 @@ export class DictStore {
   /** Made when first asked for: with an index few keys, or none, are put there. */
   #catalog: Catalog | undefined;
   #tail: TailKind | undefined;
-  #anchorOffset = 0;
-  #anchorFrameLength = 0;
-  #anchor: Uint8Array = EMPTY;
+  readonly #anchor = new Anchor();
   /** By `Date.now()`: the first use of `performance` takes Node 1.3 ms. */
   #lastFullLook: number;
   #stale = true;
@@ -178,7 +173,7 @@ export class DictStore {
     const commitNumber = file.loadI32(COMMIT_NUMBER_OFFSET);
     if (this.#stale || base !== undefined || commitNumber <= this.commitNumber) return false;
     const size = file.size();
-    if (size < end + TERMINATOR_SIZE || !this.#anchored()) return false;
+    if (size < end + TERMINATOR_SIZE || !this.#anchor.holds(this.read)) return false;
     const piece = Math.min(size, end + LOOK_AHEAD);
     let closer = false;
     const requests = scanEntries(end, piece, (entry) => {
@@ -188,15 +183,15 @@ export class DictStore {
       const { offset, frameLength, keyLength } = entry;
       this.#visit(entry);
       this.end = this.terminator = entryEnd(offset, frameLength);
-      this.#anchorOffset = offset;
-      this.#anchorFrameLength = frameLength;
+      this.#anchor.offset = offset;
+      this.#anchor.frameLength = frameLength;
       this.foundLast = { offset, frameLength, keyLength };
     });
     answer(requests, this.read);
     if (this.end === end) return false;
     this.#ahead = true;
     this.statesUnknown = true;
-    this.#takeAnchor(this.end);
+    this.#anchor.take(this.read, this.end);
     if (file.loadI32(COMMIT_NUMBER_OFFSET) < commitNumber || file.size() < size) this.#stale = true;
     return piece < size && !closer && !this.#stale;
   }
@@ -223,9 +218,7 @@ export class DictStore {
     this.size = end + TERMINATOR_SIZE;
     this.commitNumber = commitNumber;
     this.foundLast = undefined;
-    this.#anchorOffset = lastOffset;
-    this.#anchorFrameLength = lastFrameLength;
-    this.#anchor = EMPTY;
+    this.#anchor.wrote(lastOffset, lastFrameLength);
   }
 
   /** Stores the commit number, by which other handles see that the file changed. */
@@ -374,9 +367,8 @@ export class DictStore {
     this.commitNumber = commitNumber;
     this.memoHint = base.memoHint;
     this.#stale = false;
-    this.#anchorOffset = this.end;
-    if (base.entry === this.end) this.#anchor = base.head.subarray(0, ANCHOR_SIZE);
-    else this.#takeAnchor(this.terminator);
+    this.#anchor.takeFrom(this.end, base.head);
+    if (base.entry !== this.end) this.#anchor.take(this.read, this.terminator);
     return true;
   }
 
@@ -389,7 +381,7 @@ export class DictStore {
     this.memoHint = 0;
     this.damaged = [];
     this.stranded = [];
-    this.#anchorOffset = 0;
+    this.#anchor.clear();
     this.foundLast = undefined;
     this.statesUnknown = false;
   }
@@ -415,7 +407,7 @@ export class DictStore {
       commitNumber < this.commitNumber ||
       (this.#ahead && commitNumber === this.commitNumber) ||
       size < this.end + TERMINATOR_SIZE ||
-      !this.#anchored();
+      !this.#anchor.holds(this.read);
     if (whole && this.base !== undefined && this.#useIndex(commitNumber, size)) return true;
     this.#look(locked, whole || (this.base !== undefined && !this.base.kept));
     return true;
@@ -470,7 +462,7 @@ export class DictStore {
       store: this,
       from,
       size,
-      last: this.#anchorOffset,
+      last: this.#anchor.offset,
       tailStart: -1,
       lastTail: -1,
       keyLength: -1,
@@ -479,12 +471,12 @@ export class DictStore {
     const requests = scanEntries(from, size, DictStore.#walked, Infinity, WALK_CHUNK, walk);
     const result = answer(requests, this.#readAgain());
     const { last, tailStart, lastTail, keyLength } = walk;
-    if (keyLength >= 0) this.foundLast = { offset: last, frameLength: this.#anchorFrameLength, keyLength };
+    if (keyLength >= 0) this.foundLast = { offset: last, frameLength: this.#anchor.frameLength, keyLength };
     this.partial = result.kind === 'terminator' && result.partial;
     this.terminator = result.offset;
     this.end = tailStart >= 0 && result.kind === 'terminator' ? tailStart : result.offset;
-    this.#anchorOffset = last;
-    this.#takeAnchor(this.end);
+    this.#anchor.offset = last;
+    this.#anchor.take(this.read, this.end);
     const atTail = tailStart >= 0 && this.#tail === 'journal' && result.kind === 'terminator';
     this.#readJournals(atTail ? lastTail : -1);
     return result;
@@ -501,11 +493,12 @@ export class DictStore {
       walk.lastTail = entry.offset;
       store.#tail = tail;
     } else {
-      if (walk.tailStart >= 0 && store.#tail === 'journal') store.stranded.push([walk.lastTail, entry.offset]);
+      if (walk.tailStart >= 0 && store.#tail === 'journal')
+        store.stranded = [...store.stranded, [walk.lastTail, entry.offset]];
       walk.tailStart = -1;
       walk.last = entry.offset;
       walk.keyLength = entry.keyLength;
-      store.#anchorFrameLength = entry.frameLength;
+      store.#anchor.frameLength = entry.frameLength;
     }
     store.#visit(entry);
   }
@@ -539,11 +532,8 @@ export class DictStore {
 
   /** What journals say counts as done. */
   #readJournals(atTail: number): void {
-    if (this.stranded.length > 0)
-      this.stranded = this.stranded.filter(([offset]) => this.read(offset + JOURNAL_SWITCH, 1)[0] === JOURNAL_ACTIVE);
-    const places = atTail < 0 ? this.stranded : [...this.stranded, [atTail, this.terminator] as const];
-    const journals = places.map(([offset, end]) => answer(readJournal(offset, end), this.read));
-    this.journal = joinJournals(journals.filter((journal) => journal !== undefined));
+    this.stranded = stillActive(this.stranded, this.read);
+    this.journal = journalOf(atTail < 0 ? this.stranded : [...this.stranded, [atTail, this.terminator]], this.read);
     if (this.journal === undefined || this.journal.deaths.length === 0) return;
     const deaths = new Set(this.journal.deaths);
     const gone: string[] = [];
@@ -553,48 +543,7 @@ export class DictStore {
     });
     for (const key of gone) this.remove(key);
   }
-
-  /** Remembers the last entry's first bytes: if they stand there later, the file before them is what it was. */
-  #takeAnchor(end: number): void {
-    this.#anchor = EMPTY;
-    if (this.#anchorOffset > 0)
-      this.#anchor = this.read(this.#anchorOffset, Math.min(ANCHOR_SIZE, end - 2 - this.#anchorOffset));
-  }
-
-  #anchored(): boolean {
-    if (this.#anchorOffset === 0) return true;
-    if (this.#anchor.length === 0) {
-      // This handle wrote the last entry itself, and took no copy.
-      const head = this.read(this.#anchorOffset, ENTRY_HEAD_SIZE);
-      return head.length === ENTRY_HEAD_SIZE && head[9] === 0x8c && getU64(head, 1) === this.#anchorFrameLength;
-    }
-    const found = this.read(this.#anchorOffset, this.#anchor.length);
-    return found.length === this.#anchor.length && found.every((byte, i) => byte === this.#anchor[i]);
-  }
 }
 
 /** The name names another file now. Internal: the writer locks that one instead. */
 export class FileReplaced extends Error {}
-
-/** Whether the bytes are UTF-8. ASCII, the usual case, is told without decoding. */
-function isUtf8(bytes: Uint8Array, start: number, end: number): boolean {
-  for (let i = start; i < end; i++) {
-    if (bytes[i]! < 0x80) continue;
-    try {
-      decodeUtf8(bytes, start, end);
-      return true;
-    } catch {
-      return false;
-    }
-  }
-  return true;
-}
-
-/** The key as text; `undefined` where its bytes are not UTF-8. */
-function keyOf({ bytes, keyPos, keyLength }: ScannedEntry): string | undefined {
-  try {
-    return decodeUtf8(bytes, keyPos, keyPos + keyLength);
-  } catch {
-    return undefined;
-  }
-}

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { decodeUtf8 } from '../bytes/index.ts';
 import {
   DEAD,
   ENTRY_HEAD_SIZE,
@@ -186,5 +187,14 @@ export async function answerAsync<T>(
   for (let step = requests.next(); ; ) {
     if (step.done === true) return step.value;
     step = requests.next(await read(step.value.offset, step.value.length));
+  }
+}
+
+/** The key of an entry as text; `undefined` where its bytes are not UTF-8. */
+export function keyOf({ bytes, keyPos, keyLength }: ScannedEntry): string | undefined {
+  try {
+    return decodeUtf8(bytes, keyPos, keyPos + keyLength);
+  } catch {
+    return undefined;
   }
 }
