@@ -157,8 +157,23 @@ export class FileWindows {
     return MAP_PRIVATE | this.sys.platform.MAP_ANONYMOUS | this.sys.platform.MAP_NORESERVE;
   }
 
+  /**
+   * Address space of a window; negative errno. That of a large one agrees with the file modulo 2 MiB: then the kernel
+   * can map 2 MiB of the page cache as one.
+   */
+  #addresses(offset: number, length: number): number {
+    const { sys } = this;
+    const spare = length < HUGE_PAGE ? 0 : HUGE_PAGE;
+    const address = sys.mmap(0, length + spare, PROT_READ | PROT_WRITE, this.#anonymous(), -1, 0);
+    if (address < 0 || spare === 0) return address;
+    const lead = (((offset - address) % spare) + spare) % spare;
+    if (lead > 0) sys.munmap(address, lead);
+    if (lead < spare) sys.munmap(address + lead + length, spare - lead);
+    return address + lead;
+  }
+
   #reserve(offset: number, length: number): Window {
-    const address = this.sys.mmap(0, length, PROT_READ | PROT_WRITE, this.#anonymous(), -1, 0);
+    const address = this.#addresses(offset, length);
     if (address < 0) throw errnoError(address, `reserving ${length} bytes of address space`, this.file.name, offset);
     let buffer: ArrayBuffer;
     try {
