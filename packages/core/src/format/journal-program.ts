@@ -42,9 +42,17 @@ const PAIR_REDUCE = [PAIR, REDUCE];
 const TUPLE_REDUCE = [TUPLE, REDUCE];
 const DICT = [0x68, 0];
 
-/** The opcodes, from the popping of the switch's float and of the journal's own key to STOP. */
-export function encodeProgram(deleted: readonly string[], rows: readonly RowsProgram[]): Uint8Array {
-  const writer = new ByteWriter(1024);
+/**
+ * The opcodes, from the popping of the switch's float and of the journal's own key to STOP.
+ *
+ * @param writer - takes them, from its beginning; they are borrowed from it
+ */
+export function encodeProgram(
+  deleted: readonly string[],
+  rows: readonly RowsProgram[],
+  writer: ByteWriter = new ByteWriter(1024),
+): Uint8Array {
+  writer.length = 0;
   writer.raw([POP, POP, 0x64, 0x71, 0]);
   for (const key of deleted) {
     putGlobal(writer, 'builtins', 'dict.pop');
@@ -59,7 +67,7 @@ export function encodeProgram(deleted: readonly string[], rows: readonly RowsPro
     }
   }
   writer.u8(0x2e);
-  return writer.finish();
+  return writer.bytes.subarray(0, writer.length);
 }
 
 /** Encodes {@link RowsOpcodes}, which hold as long as the array is what it is. */

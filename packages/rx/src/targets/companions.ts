@@ -69,10 +69,16 @@ function column<T>(
   countOf: (frame: Pending<T>) => bigint,
   blankOf: (seq: number) => bigint,
 ): RowColumn<T> {
+  /** A row at a time is the usual case, and is copied into the file before the next one. */
+  const single = new BigInt64Array(new ArrayBuffer(8));
   return {
     key,
     spec: { dtype, rowShape: [], masked: false, fillValue: null, capacity, reserve: false },
-    pack: (frames) => BigInt64Array.from(frames, countOf),
+    pack(frames) {
+      if (frames.length !== 1) return BigInt64Array.from(frames, countOf);
+      single[0] = countOf(frames[0]!);
+      return single;
+    },
     blank: (seq, count) => BigInt64Array.from({ length: count }, (_, i) => blankOf(seq < 0 ? -1 : seq + i)),
   };
 }
