@@ -55,7 +55,7 @@ export interface GrowableHost {
   map(place: GrowablePlace, offset: number, length: number): ArrayMemory;
 }
 
-/** Rows as bytes of the array's dtype, in C order: those of a typed array, borrowed, or a copy. */
+/** Rows as bytes of the array's dtype, in C order: borrowed from what was given, or a copy. */
 export interface EncodedRows {
   readonly bytes: Uint8Array;
   readonly count: number;
@@ -87,7 +87,7 @@ export function rowBytes(rows: RowsLike, type: DType, rowShape: readonly number[
   const tail = isRow ? shape : shape.slice(1);
   if (tail.length !== rowShape.length || tail.some((dim, i) => dim !== rowShape[i])) refuse(`shape [${shape}]`);
   const count = isRow ? 1 : shape[0]!;
-  return { bytes: joined(array.dtype === type.name ? array : array.astype(type)), count };
+  return { bytes: (array.dtype === type.name ? array : array.astype(type)).packedBytes(), count };
 }
 
 function notRows(found: unknown, type: DType, rowShape: readonly number[]): MmdError {
@@ -103,16 +103,6 @@ function notRows(found: unknown, type: DType, rowShape: readonly number[]): MmdE
 
 function sizeOf(shape: readonly number[]): number {
   return shape.reduce((product, dim) => product * dim, 1);
-}
-
-function joined(array: NDArray): Uint8Array {
-  const bytes = new Uint8Array(array.nbytes);
-  let pos = 0;
-  for (const chunk of array.bytes()) {
-    bytes.set(chunk, pos);
-    pos += chunk.length;
-  }
-  return bytes;
 }
 
 /** numpy's names of typed arrays whose bytes need no conversion on a little-endian machine. */

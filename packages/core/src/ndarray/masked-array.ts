@@ -222,7 +222,7 @@ export class MaskedArray implements ArraySource {
       const count = this.count();
       const bytes = allocate(count * itemsize);
       for (const { array } of this.#sorted()) {
-        at = keepVisible(packedBytes(array.data), packedBytes(array.mask), itemsize, bytes, at);
+        at = keepVisible(array.data.packedBytes(), array.mask.packedBytes(), itemsize, bytes, at);
       }
       return NDArray.over(memoryOver(bytes), this.type, [count]);
     }
@@ -354,20 +354,6 @@ export class MaskedArray implements ArraySource {
 
 /** Chunks that are copied element by element: they stay in the processor's cache. */
 const SORTED_BYTES = 256 * 1024;
-
-/** The bytes in C order, borrowed or copied. */
-function packedBytes(array: NDArray): Uint8Array {
-  const packed = array.isContiguous() ? array : array.copy();
-  let bytes: Uint8Array | undefined;
-  let done = 0;
-  for (const piece of packed.bytes()) {
-    if (piece.length === packed.nbytes) return piece;
-    bytes ??= allocate(packed.nbytes);
-    bytes.set(piece, done);
-    done += piece.length;
-  }
-  return bytes ?? new Uint8Array(0);
-}
 
 /** Whether nested lists hold a null; no deeper than axes go, because a list may hold itself. */
 function hasNull(value: unknown, depth = 0): value is readonly unknown[] {

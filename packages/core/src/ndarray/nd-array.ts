@@ -28,7 +28,17 @@ import {
 import { layoutOfNested, nestedLayout } from './nested.ts';
 import { max, mean, min, type Reduced, sum } from './reduce.ts';
 import { checkShape, invalid, type Order, packedStrides, reshapeStrides, resolveReshape, sizeOf } from './shapes.ts';
-import { assign, boxesOf, bytesInOrder, copyLayout, fill, pieceInOrder, toNested, zeroLayout } from './transfer.ts';
+import {
+  assign,
+  boxesOf,
+  bytesInOrder,
+  copyLayout,
+  fill,
+  packedBytes,
+  pieceInOrder,
+  toNested,
+  zeroLayout,
+} from './transfer.ts';
 
 /** A part of an array that {@link NDArray.chunks} gives. */
 export interface Chunk {
@@ -443,6 +453,11 @@ export class NDArray implements ArraySource {
   /** @internal What `bytes` gives, where that is one borrowed piece. @throws CLOSED */
   piece(): Uint8Array | undefined {
     return pieceInOrder(this.#layout(), this.order);
+  }
+
+  /** @internal All bytes in C order: borrowed where they are one piece, else a copy. @throws CLOSED, LIMIT_EXCEEDED */
+  packedBytes(): Uint8Array {
+    return packedBytes(this.#layout());
   }
 
   /** Returns when all stores are on the disk (msync); nothing to do for memory. @throws CLOSED, IO */

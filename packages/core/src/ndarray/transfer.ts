@@ -324,6 +324,19 @@ export function pieceInOrder(layout: Layout, order: Order): Uint8Array | undefin
   return store.borrow(layout.position, length);
 }
 
+/** All bytes in C order: borrowed where they lie so within one window, else gathered. @throws CLOSED, LIMIT_EXCEEDED */
+export function packedBytes(layout: Layout): Uint8Array {
+  const piece = pieceInOrder(layout, 'C');
+  if (piece !== undefined) return piece;
+  const bytes = allocate(layout.size * layout.type.itemsize);
+  let done = 0;
+  for (const part of bytesInOrder(layout, 'C')) {
+    bytes.set(part, done);
+    done += part.length;
+  }
+  return bytes;
+}
+
 /** The bytes in `order`: borrowed pieces where they lie so, else gathered into a buffer that is used again. */
 export function* bytesInOrder(layout: Layout, order: Order): Generator<Uint8Array> {
   const { store, type, size } = layout;

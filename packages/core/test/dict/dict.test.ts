@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { GrowableArray, MmapDict } from '../../src/dict/index.ts';
-import { MaskedArray, type NDArray, ndarray } from '../../src/ndarray/index.ts';
+import { GrowableArray, type GrowableMaskedArray, MmapDict } from '../../src/dict/index.ts';
+import { MaskedArray, type NDArray, ndarray, slice } from '../../src/ndarray/index.ts';
 import { MemoryDisk, MemoryFile } from '../../src/storage/index.ts';
 
 const growable = (shape: number[], capacity: number) =>
@@ -128,6 +128,41 @@ describe('arrays', () => {
     rows.append([9, 9]);
     expect((dict.get('r') as GrowableArray).get(3005, 1)).toBe(9);
     expect(dict.get('after')).toBe(1);
+  });
+
+  test('rows of an array are appended in C order, however it lies in memory', () => {
+    using dict = MmapDict.over(MemoryFile.of());
+    const rows = dict.set('r', growable([0, 2], 100)).get('r') as GrowableArray;
+    const columns = ndarray([
+      [1, 3, 5],
+      [2, 4, 6],
+    ]);
+    const turned = columns.transpose();
+    expect(turned.order).toBe('F');
+    rows
+      .append(turned)
+      .append(turned.astype('float64'))
+      .append(turned.slice(slice(null, null, -1)));
+    dict.batch(() => rows.append(turned.rows(1, 3)));
+    const wanted = turned.toNested() as number[][];
+    expect(rows.toNested()).toEqual([...wanted, ...wanted, ...wanted.toReversed(), ...wanted.slice(1)]);
+    const masked = dict
+      .set('m', { ...growable([0, 2], 100), mask: { arraySource: true, dtype: 'bool', shape: [0, 2] } })
+      .get('m') as GrowableMaskedArray;
+    masked.append(
+      new MaskedArray(
+        turned,
+        ndarray([
+          [false, true, false],
+          [false, false, true],
+        ]).transpose(),
+      ),
+    );
+    expect(masked.toNested()).toEqual([
+      [1, 2],
+      [null, 4],
+      [5, null],
+    ]);
   });
 
   test('a typed array that is appended again gives what it holds then, and is refused once its buffer was given away', () => {
