@@ -125,10 +125,8 @@ function inFile(value: unknown, path: string, offsetOf: OffsetOf): ArraySource |
   }
   if (!(value instanceof NDArray) || value.type.hasObject || value.nbytes === 0) return undefined;
   const { order } = value;
-  if (!value.isContiguous(order)) return undefined;
-  const [first] = value.bytes();
-  if (first === undefined || first.length !== value.nbytes) return undefined;
-  const offset = offsetOf(first);
+  const piece = value.piece();
+  const offset = piece && offsetOf(piece);
   if (offset === undefined) return undefined;
   const file: FileRange = { path, offset, length: value.nbytes };
   return { arraySource: true, dtype: value.type, shape: value.shape, order, file };

@@ -16,6 +16,7 @@ import {
   parseDType,
   type TypedArray,
 } from '../ndarray/index.ts';
+import { typeOfTypedArray } from '../ndarray/nested.ts';
 import {
   type ArrayForm,
   dataAlignment,
@@ -94,28 +95,13 @@ export function bytesOf(shape: readonly number[], type: DType): number {
   return product;
 }
 
-/** numpy's typestr for a typed array's elements. */
-const TYPED_ARRAYS: readonly (readonly [new (length: number) => TypedArray, string])[] = [
-  [Int8Array, '|i1'],
-  [Uint8ClampedArray, '|u1'],
-  [Int16Array, '<i2'],
-  [Uint16Array, '<u2'],
-  [Int32Array, '<i4'],
-  [Uint32Array, '<u4'],
-  [Float32Array, '<f4'],
-  [Float64Array, '<f8'],
-  [BigInt64Array, '<i8'],
-  [BigUint64Array, '<u8'],
-];
-
 /** The value as a source of array bytes; `undefined` for everything else. Uint8Array is bytes, not an array. */
 export function asSource(value: unknown): ArraySource | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
   if (isArraySource(value)) return value;
-  if (!ArrayBuffer.isView(value) || value instanceof Uint8Array || value instanceof DataView) return undefined;
-  const row = TYPED_ARRAYS.find(([type]) => value instanceof type);
-  if (row === undefined) return undefined;
-  return NDArray.over(memoryOver(viewBytes(value)), row[1], [(value as TypedArray).length]);
+  if (!ArrayBuffer.isView(value) || value instanceof Uint8Array) return undefined;
+  const type = typeOfTypedArray(value);
+  return type && NDArray.over(memoryOver(viewBytes(value)), type, [(value as TypedArray).length]);
 }
 
 /**

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { wordsFor } from './words.ts';
+
 /**
  * Copies the elements whose mask is 0, one behind the other. Every element is stored, and the next one over it if it is masked: a
  * branch on a mask without a pattern would cost more than the store.
@@ -15,8 +17,7 @@
  * @returns the first element of `to` that is free now
  */
 export function keepVisible(from: Uint8Array, mask: Uint8Array, itemsize: number, to: Uint8Array, at: number): number {
-  const word = wordOf(itemsize | from.byteOffset | to.byteOffset);
-  const words: WordArrayConstructor = word === 4 ? Uint32Array : word === 2 ? Uint16Array : Uint8Array;
+  const { word, words } = wordsFor(itemsize | from.byteOffset | to.byteOffset);
   const source = new words(from.buffer, from.byteOffset, from.length / word);
   const target = new words(to.buffer, to.byteOffset, to.length / word);
   const each = itemsize / word;
@@ -40,11 +41,3 @@ export function keepVisible(from: Uint8Array, mask: Uint8Array, itemsize: number
   }
   return free / each;
 }
-
-type WordArrayConstructor = new (
-  buffer: ArrayBufferLike,
-  byteOffset: number,
-  length: number,
-) => Uint8Array | Uint16Array | Uint32Array;
-
-const wordOf = (bits: number): 1 | 2 | 4 => ((bits & 3) === 0 ? 4 : (bits & 1) === 0 ? 2 : 1);

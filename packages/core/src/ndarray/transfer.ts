@@ -13,6 +13,7 @@ import { isPackedLayout, type Layout, layoutOver, makeLayout, touchedBytes, view
 import { memoryOver } from './memory-over.ts';
 import { broadcastStrides, checkShape, forEachRun, isPacked, type Order, packedStrides, sizeOf } from './shapes.ts';
 import { swapInPlace } from './swap.ts';
+import { wordsFor } from './words.ts';
 
 /** Bytes gathered at a time. Fits the second-level cache. */
 export const SCRATCH_BYTES: number = 256 * 1024;
@@ -20,8 +21,7 @@ export const SCRATCH_BYTES: number = 256 * 1024;
 const BORROWED_BYTES = 16 * 1024 * 1024;
 
 /**
- * Copies `count` elements of `itemsize` bytes between strided places. Integers of up to four bytes carry them: a
- * NaN's payload would not be sure to survive a float register.
+ * Copies `count` elements of `itemsize` bytes between strided places. Words of up to four bytes carry them.
  */
 export function copyStrided(
   from: Uint8Array,
@@ -37,8 +37,7 @@ export function copyStrided(
     to.set(from.subarray(fromAt, fromAt + count * itemsize), toAt);
     return;
   }
-  const word = wordOf(itemsize | (from.byteOffset + fromAt) | fromStep | (to.byteOffset + toAt) | toStep);
-  const words: WordArrayConstructor = word === 4 ? Uint32Array : word === 2 ? Uint16Array : Uint8Array;
+  const { word, words } = wordsFor(itemsize | (from.byteOffset + fromAt) | fromStep | (to.byteOffset + toAt) | toStep);
   const source = new words(
     from.buffer,
     from.byteOffset + (fromAt % word),
@@ -63,15 +62,6 @@ export function copyStrided(
     }
   }
 }
-
-type WordArrayConstructor = new (
-  buffer: ArrayBufferLike,
-  byteOffset: number,
-  length: number,
-) => Uint8Array | Uint16Array | Uint32Array;
-
-/** The longest word whose multiples the bits of all places are. `|` keeps the low bits of numbers past 2^32 too. */
-const wordOf = (bits: number): 1 | 2 | 4 => ((bits & 3) === 0 ? 4 : (bits & 1) === 0 ? 2 : 1);
 
 /** Gathers a run of elements. */
 export function readRun(store: MemoryStore, pos: number, count: number, step: number, into: Uint8Array): void {
