@@ -37,9 +37,8 @@ export class Anchor {
     this.#bytes = this.offset > 0 ? read(this.offset, Math.min(ANCHOR_SIZE, end - 2 - this.offset)) : EMPTY;
   }
 
-  /** Remembers an entry whose bytes are at hand. */
-  takeFrom(offset: number, bytes: Uint8Array): void {
-    this.offset = offset;
+  /** The same for an entry whose bytes are at hand. */
+  takeFrom(bytes: Uint8Array): void {
     this.#bytes = bytes.subarray(0, ANCHOR_SIZE);
   }
 

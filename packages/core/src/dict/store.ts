@@ -367,8 +367,9 @@ export class DictStore {
     this.commitNumber = commitNumber;
     this.memoHint = base.memoHint;
     this.#stale = false;
-    this.#anchor.takeFrom(this.end, base.head);
-    if (base.entry !== this.end) this.#anchor.take(this.read, this.terminator);
+    this.#anchor.offset = this.end;
+    if (base.entry === this.end) this.#anchor.takeFrom(base.head);
+    else this.#anchor.take(this.read, this.terminator);
     return true;
   }
 

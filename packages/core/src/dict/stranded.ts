@@ -16,9 +16,7 @@ export function stillActive(
   places: readonly JournalPlace[],
   read: (offset: number, length: number) => Uint8Array,
 ): readonly JournalPlace[] {
-  return places.length === 0
-    ? places
-    : places.filter(([offset]) => read(offset + JOURNAL_SWITCH, 1)[0] === JOURNAL_ACTIVE);
+  return places.filter(([offset]) => read(offset + JOURNAL_SWITCH, 1)[0] === JOURNAL_ACTIVE);
 }
 
 /** What the journals at these places say together; `undefined` where none says anything. */

@@ -142,8 +142,9 @@ export class PackedLayout implements Layout {
 
 /** Whether the elements of a layout follow each other without gaps in this order. */
 export function isPackedLayout(layout: Layout, order: Order): boolean {
-  const { shape, store } = layout;
+  const { shape } = layout;
   if (layout instanceof PackedLayout && (shape.length < 2 || layout.form.order === order)) return true;
+  const { store } = layout;
   return isPacked(shape, layout.strides, store instanceof MemoryStore ? store.type.itemsize : store.unit, order);
 }
 
