@@ -1,5 +1,6 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { ndarray } from '@mmdpickle/core';
 import { MmapDict } from '@mmdpickle/core/node';
 import { load } from '@mmdpickle/core/pickle';
 import { readNpy } from '@mmdpickle/npy-interop';
@@ -94,6 +95,22 @@ describe('looking at a file', () => {
     expect(
       await shell(cwd, 'mmdpickle cp run.mmdpickle same.mmdpickle', 'mmdpickle diff run.mmdpickle same.mmdpickle'),
     ).toBe('');
+  });
+
+  it('diff compares the elements of arrays, whichever order they lie in', async () => {
+    const cwd = bench.folder();
+    const columns = ndarray([
+      [1, 3, 5],
+      [2, 4, 6],
+    ]).transpose();
+    {
+      using one = MmapDict.open(join(cwd, 'c.mmdpickle'));
+      using other = MmapDict.open(join(cwd, 'f.mmdpickle'));
+      one.set('equal', columns.copy()).set('same bytes', ndarray([[1, 3, 5, 2, 4, 6]]).reshape([3, 2]));
+      other.set('equal', columns).set('same bytes', columns);
+    }
+    const { code, stdout } = await bench.run(cwd, ['diff', 'c.mmdpickle', 'f.mmdpickle']);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '~ "same bytes"  value\n' });
   });
 
   it('tail -f and watch follow another process until they are interrupted', async () => {

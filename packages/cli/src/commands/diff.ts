@@ -1,4 +1,4 @@
-import type { EntryMeta } from '@mmdpickle/core';
+import type { EntryMeta, NDArray } from '@mmdpickle/core';
 import { MmapDict, NodeFile } from '@mmdpickle/core/node';
 import { dataOf, isArray } from '../arrays.ts';
 import type { CommandSpec } from '../command.ts';
@@ -82,7 +82,9 @@ function sameValue(a: MmapDict, b: MmapDict, key: string): boolean {
   if (isArray(left) && isArray(right)) {
     const pairs = [[dataOf(left), dataOf(right)] as const];
     if ('mask' in left && 'mask' in right) pairs.push([left.mask, right.mask]);
-    return pairs.every(([one, other]) => sameBytes(one.bytes(), other.bytes()));
+    return pairs.every(([one, other]) =>
+      one.order === other.order ? sameBytes(one.bytes(), other.bytes()) : sameBytes(inRows(one), inRows(other)),
+    );
   }
   // Entries are deterministic: equal values that the same program wrote have equal bytes.
   return sameBytes([storedBytes(a, key)], [storedBytes(b, key)]);
@@ -95,6 +97,17 @@ function storedBytes(dict: MmapDict, key: string): Uint8Array {
   const bytes = new Uint8Array(length);
   file.read(offset, bytes);
   return bytes;
+}
+
+/** An array's bytes in C order: row by row where they do not lie so. */
+function* inRows(array: NDArray): Generator<Uint8Array> {
+  if (array.order === 'C') yield* array.bytes();
+  else
+    for (let row = 0; row < array.shape[0]!; row++)
+      yield* array
+        .rows(row, row + 1)
+        .copy()
+        .bytes();
 }
 
 /** Compares two sequences of pieces, however they are cut. */
