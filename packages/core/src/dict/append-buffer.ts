@@ -19,6 +19,11 @@ import type { StorageFile } from '../storage/storage-file.ts';
 const ARENA = 65536;
 /** A head with its padding to the next page, and less than that, is copied. */
 export const GATHERED = 8192;
+/**
+ * Appends up to this are committed by stores through a mapping. From about a page on every commit meets a page that is
+ * not mapped yet, and the fault costs more than a second write.
+ */
+export const AT_ONCE = 2048;
 /** From here on disk is reserved ahead of the writer. */
 const RESERVE_FROM = 2 ** 20;
 const RESERVE_MAX = 256 * 2 ** 20;
@@ -34,6 +39,8 @@ export class AppendBuffer {
   /** Bytes of this handle that went to the file behind a terminator, all appends together. */
   written = 0;
   readonly #head = new Uint8Array(ENTRY_HEAD_SIZE);
+  /** The arena without the commit's bytes, for appends that are gathered there whole. */
+  readonly #behindHead = this.arena.subarray(ENTRY_HEAD_SIZE);
   #file: StorageFile;
   #parts: Uint8Array[] = [];
   #runStart = 0;
@@ -171,10 +178,38 @@ export class AppendBuffer {
     const end = this.cursor;
     const pos = this.room(TERMINATOR_SIZE);
     putTerminator(this.arena, pos);
+    if (!durable && this.#little()) {
+      this.#commitRun();
+      return end;
+    }
     this.flush();
     if (durable) this.#file.sync();
     writeBorderless(this.#file, this.base, this.#head, durable);
     return end;
+  }
+
+  /** All of the append stands in the arena's first bytes. A handle's first append is not worth the making of a mapping. */
+  #little(): boolean {
+    const { length } = this.#parts;
+    return this.#runEnd <= AT_ONCE && this.#flushed === this.base && length === 0 && this.written > 0;
+  }
+
+  /** Commits what is {@link AppendBuffer.#little} by one write and machine stores, if it may be. */
+  #commitRun(): void {
+    const { arena, base } = this;
+    const length = this.#runEnd - ENTRY_HEAD_SIZE;
+    this.#runEnd = 0;
+    this.#touched = true;
+    const at = base + ENTRY_HEAD_SIZE;
+    this.#reserve(at);
+    this.#file.write(at, this.#behindHead, length);
+    this.written += length;
+    this.#flushed = this.cursor;
+    const inOneSector = SECTOR - (base % SECTOR) >= ENTRY_HEAD_SIZE;
+    const frameLength = arena[1]! | (arena[2]! << 8) | (arena[3]! << 16) | (arena[4]! << 24);
+    if (inOneSector && this.#storeHead(frameLength, arena[FRAME_SIZE]! | (arena[FRAME_SIZE + 1]! << 8))) return;
+    this.#takeHead(0);
+    writeBorderless(this.#file, base, this.#head, false);
   }
 
   /**
@@ -192,12 +227,21 @@ export class AppendBuffer {
     this.#reserve(at);
     file.write(at, bytes, length);
     this.written += length;
-    // FRAME with a length of which any bytes are new, and `d.`: still the terminator, of a frame that is there. The second store commits.
-    if (!file.storePair(base + 1, frameLength, base + FRAME_SIZE, SHORT_BINUNICODE | (keyLength << 8))) {
+    if (!this.#storeHead(frameLength, SHORT_BINUNICODE | (keyLength << 8))) {
       putEntryHead(this.#head, 0, frameLength, keyLength);
       file.write(base, this.#head);
     }
     return this.cursor;
+  }
+
+  /**
+   * Commits by machine stores over a terminator that lies in one sector: FRAME with a length of which any bytes are new,
+   * and `d.`, is still the terminator, of a frame that is there. The second store commits.
+   * @param opcode - what follows the frame's length, two bytes
+   * @returns false where that is not to be had
+   */
+  #storeHead(frameLength: number, opcode: number): boolean {
+    return this.#file.storePair(this.base + 1, frameLength, this.base + FRAME_SIZE, opcode);
   }
 
   /**

@@ -239,18 +239,35 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
    * @param options - `signal` ends the waiting, with its reason; `lockTimeout` in milliseconds, where it is not to be the dict's
    * @throws LOCKED, CLOSED where the dict was closed meanwhile, and what `change` throws
    */
-  async batchAsync<T>(
+  batchAsync<T>(
     change: () => T,
     options: { readonly signal?: AbortSignal; readonly lockTimeout?: number } = {},
   ): Promise<T> {
-    const { core } = this;
-    core.changing();
-    options.signal?.throwIfAborted();
-    const { file, options: settings } = core.store;
-    // Inside a batch it is a commit of its own all the same, after that one.
-    if (core.writer.active || !file.tryLock()) {
-      await file.lockAsync(options.lockTimeout ?? settings.lockTimeout, options.signal, () => core.store.lookAhead());
+    // Not an async function: where nothing is waited for, that would make half of the garbage of a small put.
+    try {
+      const { core } = this;
+      core.changing();
+      options.signal?.throwIfAborted();
+      // Inside a batch it is a commit of its own all the same, after that one.
+      if (core.writer.active || !core.store.file.tryLock()) return this.#batchLater(change, options);
+      return Promise.resolve(this.#batchLocked(change));
+    } catch (error) {
+      return Promise.reject(error);
     }
+  }
+
+  async #batchLater<T>(
+    change: () => T,
+    { signal, lockTimeout }: { readonly signal?: AbortSignal; readonly lockTimeout?: number },
+  ): Promise<T> {
+    const { store } = this.core;
+    await store.file.lockAsync(lockTimeout ?? store.options.lockTimeout, signal, () => store.lookAhead());
+    return this.#batchLocked(change);
+  }
+
+  /** Gives the lock back that the caller took. */
+  #batchLocked<T>(change: () => T): T {
+    const { file } = this.core.store;
     try {
       return this.batch(change);
     } finally {

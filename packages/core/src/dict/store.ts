@@ -60,6 +60,14 @@ export interface Repair {
 }
 
 /** What a walk over entries knows on its way. */
+interface LookAhead {
+  readonly store: DictStore;
+  /** Of the last entry that was taken in; -1 while there is none. */
+  keyLength: number;
+  /** Something stands there that the lock is needed for. */
+  closer: boolean;
+}
+
 interface Walk {
   readonly store: DictStore;
   readonly from: number;
@@ -175,25 +183,29 @@ export class DictStore {
     const size = file.size();
     if (size < end + TERMINATOR_SIZE || !this.#anchor.holds(this.read)) return false;
     const piece = Math.min(size, end + LOOK_AHEAD);
-    let closer = false;
-    const requests = scanEntries(end, piece, (entry) => {
-      // A tail entry may be gone a moment later, and others put in its place.
-      closer ||= entry.state === 'damaged' || (entry.state === 'dead' && this.#tailOf(entry) !== undefined);
-      if (closer) return;
-      const { offset, frameLength, keyLength } = entry;
-      this.#visit(entry);
-      this.end = this.terminator = entryEnd(offset, frameLength);
-      this.#anchor.offset = offset;
-      this.#anchor.frameLength = frameLength;
-      this.foundLast = { offset, frameLength, keyLength };
-    });
-    answer(requests, this.read);
-    if (this.end === end) return false;
+    const walk: LookAhead = { store: this, keyLength: -1, closer: false };
+    answer(scanEntries(end, piece, DictStore.#visitAhead, Infinity, LOOK_AHEAD, walk), this.#readAgain());
+    if (walk.keyLength < 0) return false;
+    const { offset, frameLength } = this.#anchor;
+    this.foundLast = { offset, frameLength, keyLength: walk.keyLength };
     this.#ahead = true;
     this.statesUnknown = true;
     this.#anchor.take(this.read, this.end);
     if (file.loadI32(COMMIT_NUMBER_OFFSET) < commitNumber || file.size() < size) this.#stale = true;
-    return piece < size && !closer && !this.#stale;
+    return piece < size && !walk.closer && !this.#stale;
+  }
+
+  static #visitAhead(entry: ScannedEntry, walk: LookAhead): void {
+    const { store } = walk;
+    // A tail entry may be gone a moment later, and others put in its place.
+    walk.closer ||= entry.state === 'damaged' || (entry.state === 'dead' && store.#tailOf(entry) !== undefined);
+    if (walk.closer) return;
+    const { offset, frameLength } = entry;
+    store.#visit(entry);
+    store.end = store.terminator = entryEnd(offset, frameLength);
+    store.#anchor.offset = offset;
+    store.#anchor.frameLength = frameLength;
+    walk.keyLength = entry.keyLength;
   }
 
   /** Looks at size and identity too, however short ago the last look was. */

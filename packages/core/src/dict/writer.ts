@@ -26,7 +26,7 @@ import {
 } from '../format/layout.ts';
 import { JOURNAL_DONE, JOURNAL_SWITCH, tailEntryFrame } from '../format/tail-entry.ts';
 import type { KeyedEntry } from '../pickle/index.ts';
-import { type AppendBuffer, writeBorderless } from './append-buffer.ts';
+import { type AppendBuffer, AT_ONCE, writeBorderless } from './append-buffer.ts';
 import type { EntryPlace } from './catalog.ts';
 import { ChangesInPlace, carryOut, kill, storeCount } from './changes-in-place.ts';
 import { EntryAppender, PIECE } from './entry-appender.ts';
@@ -34,12 +34,6 @@ import type { GrowablePlace } from './growable-array.ts';
 import { type RepairHands, repair } from './repair.ts';
 import { canResize, resize } from './resize.ts';
 import { type DictStore, FileReplaced } from './store.ts';
-
-/**
- * Entries up to this are committed by stores through a mapping. From about a page on every commit meets a page that is
- * not mapped yet, and the fault costs more than a second write.
- */
-const AT_ONCE = 2048;
 
 /** The changes of one handle, on their way to a commit. */
 export class DictWriter {
