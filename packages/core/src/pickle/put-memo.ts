@@ -5,20 +5,27 @@
  */
 
 import { PyDict } from './values/dict.ts';
+import { markTuple, type Tuple, tupleMark } from './values/tuple.ts';
 
-/** Dicts that are let go of one by one: their array is kept for the next value. */
+/** Objects that are let go of one by one: their array is kept for the next value. */
 const KEPT = 64;
 
+/** What {@link PutMemo.begin} gives for a tuple that was noted before ... */
+const NOTED = -1;
+/** ... and for a new one that cannot remember its place. */
+const ELSEWHERE = -2;
+
 /**
- * Objects by memo index, or by -1 minus the position where a PUT would go. A dict remembers its own place in an array
- * here, which takes a tenth of the time of a look into a Set. Of the others most are never asked for again: they cost
- * one look into a Set, and only the first object that comes twice builds the Map.
+ * Objects by memo index, or by -1 minus the position where a PUT would go. Dicts and tuples remember their own place in an
+ * array here, which takes a tenth of the time of a look into a Set; those that another writer at work has marked, as when
+ * a getter dumps something, are looked up like all others. Of the others most are never asked for again: they cost one
+ * look into a Set, and only the first object that comes twice builds the Map.
  */
 export class PutMemo {
-  #dicts: (PyDict | null)[] = [];
-  #dictCount = 0;
-  /** What is noted of the dicts. */
-  #dictNotes = new Float64Array(KEPT);
+  #marked: (object | null)[] = [];
+  #markedCount = 0;
+  /** What is noted of the marked objects; NaN of a tuple that is not complete. */
+  #notes = new Float64Array(KEPT);
   readonly #seen = new Set<object>();
   /** Positions in the order of `#seen`. */
   #places = new Float64Array(64);
@@ -36,19 +43,26 @@ export class PutMemo {
     return true;
   }
 
-  /**
-   * Notes an object that is to be completed later, and returns its slot; -1 if it was noted before. A look into the Set
-   * is what writing a small tuple mostly costs, so that there is one, not one before and one after its items.
-   */
-  begin(value: object): number {
-    const slot = this.#seen.size;
-    return this.add(value, Number.NaN) ? slot : -1;
+  /** The same for a dict. */
+  addDict(value: PyDict, at: number): boolean {
+    const mark = PyDict.marked(value);
+    if (mark < 0 && PyDict.mark(value, this.#markedCount)) return this.#keep(value, at) >= 0;
+    return this.#indexOf(value, mark) < 0 && this.add(value, at);
   }
 
-  /** Completes an object at `at`, of that slot; false if it was completed meanwhile, by one of its items. */
+  /** Notes a tuple that is to be completed later, and returns its slot; {@link NOTED} if it was noted before. */
+  begin(value: Tuple): number {
+    const mark = tupleMark(value);
+    if (mark < 0 && markTuple(value, this.#markedCount)) return this.#keep(value, Number.NaN);
+    return this.#indexOf(value, mark) < 0 && this.add(value, Number.NaN) ? ELSEWHERE : NOTED;
+  }
+
+  /** Completes a tuple at `at`, of that slot; false if it was completed meanwhile, by one of its items. */
   complete(slot: number, value: object, at: number): boolean {
-    if (slot >= 0 && this.#map === undefined) {
-      this.#places[slot] = at;
+    const index = slot >= 0 ? slot : this.#place(value);
+    if (index >= 0) {
+      if (!Number.isNaN(this.#notes[index])) return false;
+      this.#notes[index] = at;
       return true;
     }
     const map = this.#indexed();
@@ -57,50 +71,55 @@ export class PutMemo {
     return true;
   }
 
-  /** The same as {@link add} for a dict. */
-  addDict(value: PyDict, at: number): boolean {
-    if (this.#indexOf(value) >= 0) return false;
-    const index = this.#dictCount;
-    if (!PyDict.mark(value, index)) return this.add(value, at);
-    if (index === this.#dictNotes.length) this.#dictNotes = doubled(this.#dictNotes);
-    this.#dicts[index] = value;
-    this.#dictNotes[index] = at;
-    this.#dictCount++;
-    return true;
+  /** Keeps an object that was marked with the number of the next place, and returns that. */
+  #keep(value: object, at: number): number {
+    const index = this.#markedCount++;
+    if (index === this.#notes.length) this.#notes = doubled(this.#notes);
+    if (index < this.#marked.length) this.#marked[index] = value;
+    else this.#marked.push(value);
+    this.#notes[index] = at;
+    return index;
   }
 
-  /** Where a dict stands that is marked, or -1: a mark of another writer leads to another dict, or to none. */
-  #indexOf(value: PyDict): number {
-    const index = PyDict.marked(value);
-    return index >= 0 && index < this.#dictCount && this.#dicts[index] === value ? index : -1;
+  /** The place that an object's mark says, or -1 where that is the mark of another writer that is at work. */
+  #indexOf(value: object, mark: number): number {
+    return mark >= 0 && mark < this.#markedCount && this.#marked[mark] === value ? mark : -1;
+  }
+
+  /** The same for any object. */
+  #place(value: object): number {
+    return this.#indexOf(value, value instanceof PyDict ? PyDict.marked(value) : tupleMark(value));
   }
 
   has(value: object): boolean {
-    return this.#seen.has(value);
+    return this.#place(value) >= 0 || this.#seen.has(value);
   }
 
   get(value: object): number | undefined {
-    if (value instanceof PyDict) {
-      const index = this.#indexOf(value);
-      if (index >= 0) return this.#dictNotes[index];
-    }
-    const at = this.#seen.has(value) ? this.#indexed().get(value) : undefined;
+    const index = this.#place(value);
+    const at = index >= 0 ? this.#notes[index] : this.#seen.has(value) ? this.#indexed().get(value) : undefined;
     return Number.isNaN(at) ? undefined : at;
   }
 
   /** Changes what is noted of an object. */
   set(value: object, at: number): void {
-    const index = value instanceof PyDict ? this.#indexOf(value) : -1;
-    if (index >= 0) this.#dictNotes[index] = at;
+    const index = this.#place(value);
+    if (index >= 0) this.#notes[index] = at;
     else this.#indexed().set(value, at);
   }
 
   clear(): void {
-    if (this.#dictCount > KEPT) {
-      this.#dicts = [];
-      this.#dictNotes = new Float64Array(KEPT);
-    } else if (this.#dictCount > 0) this.#dicts.fill(null, 0, this.#dictCount);
-    this.#dictCount = 0;
+    for (let i = 0; i < this.#markedCount; i++) {
+      const value = this.#marked[i]!;
+      if (value instanceof PyDict) PyDict.mark(value, -1);
+      else markTuple(value, -1);
+      this.#marked[i] = null;
+    }
+    if (this.#markedCount > KEPT) {
+      this.#marked = [];
+      this.#notes = new Float64Array(KEPT);
+    }
+    this.#markedCount = 0;
     if (this.#seen.size > 0) this.#seen.clear();
     this.#map = undefined;
     this.#rest = undefined;

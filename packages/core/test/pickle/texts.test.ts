@@ -12,6 +12,7 @@ import {
   load,
   loadEntry,
   PyDict,
+  Tuple,
 } from '../../src/pickle/index.ts';
 
 const run = (ops: readonly EmitOp[], options?: LoadOptions): unknown => load(emit([...ops, 'STOP']), options);
@@ -158,6 +159,35 @@ describe('writing', () => {
     expect(load(dump([b, a, b]))).toEqual([b, a, b]);
     const [first, , third] = load(dump([b, a, b])) as [unknown, unknown, unknown];
     expect(third).toBe(first);
+  });
+
+  it('tells apart tuples that another writer met in another order, and meets in between', () => {
+    const [a, b, c] = [1, 2, 3].map((n) => new Tuple(n, [n])) as [Tuple, Tuple, Tuple];
+    const fresh = dump([new Tuple(3, [3]), new Tuple(2, [2]), new Tuple(1, [1])]);
+    dump([a, b, c]);
+    expect(dump([c, b, a])).toEqual(fresh);
+    const between = {
+      a,
+      get late() {
+        dump([c, b, a]);
+        return [b, a];
+      },
+    };
+    const [first, record] = load(dump([b, between])) as [Tuple, Map<string, unknown[]>];
+    expect(record.get('late')).toEqual([b, a]);
+    expect(record.get('late')?.[0]).toBe(first);
+    expect(record.get('late')?.[1]).toBe(record.get('a'));
+  });
+
+  it('shares arrays that were made tuples from without, with themselves in them too', () => {
+    const list: unknown[] = [];
+    const made = Object.setPrototypeOf([1, list], Tuple.prototype) as Tuple;
+    const [one, other] = load(dump([made, made])) as [Tuple, Tuple];
+    expect(one).toBeInstanceOf(Tuple);
+    expect(other).toBe(one);
+    list.push(made);
+    const again = load(dump(made)) as Tuple;
+    expect((again[1] as unknown[])[0]).toBe(again);
   });
 
   it('shares dicts that have keys of other kinds, and many of them', () => {

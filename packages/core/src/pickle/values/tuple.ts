@@ -33,7 +33,26 @@ export interface Tuple<T = unknown> extends Array<T> {}
  * What tuples are made by: the engine makes `new Items(a, b)` and freezes it in a quarter of the time that giving an
  * array another prototype takes. It shares its prototype with {@link Tuple}, whose constructor takes one number too.
  */
-class Items<T> extends Array<T> {}
+class Items<T> extends Array<T> {
+  /** A number that a writer left. The elements are frozen, a private field is not. */
+  #mark = -1;
+
+  static mark(tuple: object, mark: number): boolean {
+    if (!(#mark in tuple)) return false;
+    tuple.#mark = mark;
+    return true;
+  }
+
+  static marked(tuple: object): number {
+    return #mark in tuple ? tuple.#mark : -1;
+  }
+}
+
+/** Remembers a number for a writer, which must be able to tell that it is its own; false if this is no tuple of ours. */
+export const markTuple: (tuple: object, mark: number) => boolean = Items.mark;
+
+/** The number that a writer left, or -1. */
+export const tupleMark: (tuple: object) => number = Items.marked;
 
 /** The class of tuples; its instances are frozen. */
 export const Tuple: TupleConstructor = (() => {
