@@ -75,6 +75,24 @@ describe('appendRows', () => {
     expect(nested(dict, 'x/seq')).toEqual([-1n, -1n, 2n, 3n]);
   });
 
+  test('a frame whose buffer was transferred is refused by name, and what came before it stays', async () => {
+    const frames = (): Uint8Array[] => [1, 2].map((n) => Uint8Array.of(n, n));
+    for (const append of [
+      (dict: MmapDict) => appendFrames<Uint8Array>(dict, { key: (_frame, i) => `f${i}` }),
+      (dict: MmapDict) => appendRows<Uint8Array>(dict, 'x', { dtype: 'uint8', rowShape: [2] }),
+    ]) {
+      using dir = new TempDir();
+      using dict = MmapDict.open(dir.file('a.mmdpickle'));
+      const [kept, gone] = frames() as [Uint8Array, Uint8Array];
+      structuredClone(gone.buffer, { transfer: [gone.buffer as ArrayBuffer] });
+      const stream = lastValueFrom(from([kept, gone]).pipe(append(dict)));
+      await expect(stream).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+      const stored = dict.has('f0') ? dict.get('f0') : (dict.get('x') as NDArray).row(0).toNested();
+      expect([...(stored as Iterable<number>)]).toEqual([1, 1]);
+      expect(dict.has('f1')).toBe(false);
+    }
+  });
+
   test('a dropped frame leaves a gap in the numbers of plain rows', async () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));

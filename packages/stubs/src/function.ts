@@ -7,7 +7,7 @@ import {
   type RowRange,
   type TypedArray,
 } from '@mmdpickle/core';
-import { rowOf } from '@mmdpickle/core/ndarray';
+import { rowOf, viewBytes } from '@mmdpickle/core/ndarray';
 import { ArrayStub, type StubOptions } from './array-stub.ts';
 
 const CHUNK_BYTES = 1 << 20;
@@ -95,7 +95,7 @@ export class FunctionNDArray extends ArrayStub {
   #encode(values: TypedArray, start: number, end: number): Uint8Array {
     const nbytes = (end - start) * this.#rowBytes();
     const count = nbytes / this.type.itemsize;
-    if (this.#isRaw(values, nbytes)) return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+    if (this.#isRaw(values, nbytes)) return viewBytes(values);
     if (!ArrayBuffer.isView(values) || values.length !== count) {
       const found = ArrayBuffer.isView(values) ? values.length : values;
       const what = typeof found === 'number' ? `${found} elements` : `no typed array (${typeof found})`;

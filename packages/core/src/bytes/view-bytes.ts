@@ -7,8 +7,19 @@
 import { MmdError } from '../errors.ts';
 
 /**
- * The bytes of a typed array or DataView, borrowed.
- * @throws INVALID_ARGUMENT where its buffer was transferred: it looks like an empty one, and nothing is to be stored in its place
+ * The bytes of a typed array or DataView.
+ *
+ * @returns its memory from its first byte to its last, borrowed
+ * @throws INVALID_ARGUMENT where its buffer was transferred (to a worker, say): it looks like an empty one, and nothing is to be
+ *   stored in its place
+ *
+ * @example
+ * ```ts
+ * import { viewBytes } from '@mmdpickle/core/ndarray';
+ *
+ * const samples = new Uint16Array([1, 2, 3]);
+ * viewBytes(samples.subarray(1)).length; // 4
+ * ```
  */
 export function viewBytes(view: ArrayBufferView): Uint8Array {
   try {

@@ -1,3 +1,4 @@
+export { viewBytes } from '../bytes/index.ts';
 export type { Advice, ArrayMemory } from './array-memory.ts';
 export type { ArraySource, FileRange, RowRange } from './array-source.ts';
 export { isArraySource } from './array-source.ts';

@@ -5,6 +5,7 @@
  */
 
 import { type DType, isArraySource, MaskedArray, MmdError, NDArray, ndarray, type TypedArray } from '@mmdpickle/core';
+import { viewBytes } from '@mmdpickle/core/ndarray';
 
 /** An array, or a plain record of numbers, text and arrays. */
 export type Frame = TypedArray | NDArray | MaskedArray | { readonly [name: string]: unknown };
@@ -66,7 +67,7 @@ export function frameStorer(shape: readonly number[] | undefined): (frame: unkno
         found: frame.length,
       });
     }
-    const bytes = new Uint8Array(frame.buffer, frame.byteOffset, frame.byteLength);
+    const bytes = viewBytes(frame);
     return { arraySource: true, dtype: typeOf(frame), shape: shape ?? [frame.length], bytes: () => [bytes] };
   };
 }

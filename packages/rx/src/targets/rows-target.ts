@@ -7,6 +7,7 @@ import {
   NDArray,
   type TypedArray,
 } from '@mmdpickle/core';
+import { viewBytes } from '@mmdpickle/core/ndarray';
 import type { Pending, Placed, Target } from '../ingest/target.ts';
 import {
   type Column,
@@ -177,8 +178,7 @@ function blankRows<T>(column: RowColumn<T>, seq: number, count: number): RowArra
 
 function arrayOf<T>(rows: NDArray | TypedArray, { spec }: RowColumn<T>, count: number): NDArray {
   if (rows instanceof NDArray) return rows;
-  const bytes = new Uint8Array(rows.buffer, rows.byteOffset, rows.byteLength);
-  return NDArray.over(memoryOver(bytes), spec.dtype, [count, ...spec.rowShape]);
+  return NDArray.over(memoryOver(viewBytes(rows)), spec.dtype, [count, ...spec.rowShape]);
 }
 
 function withMask<T>(rows: NDArray, frames: readonly Pending<T>[]): MaskedArray {
