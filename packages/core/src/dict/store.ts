@@ -21,16 +21,14 @@ import {
   stateOffset,
   TERMINATOR_SIZE,
 } from '../format/layout.ts';
-import { answer, keyOf, type ScanEnd, type ScannedEntry, scanEntries } from '../format/scan.ts';
-import { type TailKind, tailKindOf } from '../format/tail-entry.ts';
+import { keyOf, type ScanEnd, type ScannedEntry } from '../format/scan.ts';
 import type { StorageFile } from '../storage/storage-file.ts';
 import { Anchor } from './anchor.ts';
 import { BaseIndex } from './base-index.ts';
 import { Catalog, type EntryPlace } from './catalog.ts';
 import type { ResolvedOptions } from './options.ts';
 import { type JournalPlace, journalOf, stillActive } from './stranded.ts';
-
-const EMPTY = new Uint8Array(0);
+import { type EntryTaker, lastOf, walkAhead, walkTo, walkToEnd } from './walk.ts';
 
 /** Attempts of a lock-free look at a file that changes; then the lock is taken. */
 const ATTEMPTS = 20;
@@ -38,11 +36,7 @@ const ATTEMPTS = 20;
 /** Bytes that one look ahead of the lock takes in: half a millisecond's work at most. */
 const LOOK_AHEAD = 128 * 1024;
 
-/** The largest piece that a walk reads at once: half of a second-level cache. */
-const WALK_CHUNK = 2 ** 18;
-
-/** A walk that has seen so many entries makes room for as many as the rest will have, if they are like these. */
-const SAMPLE = 256;
+/** Places in the catalog that are made at once at most; a file may say that it has any number of keys. */
 const EXPECTED_MAX = 2 ** 20;
 
 /** An entry whose bytes the format does not explain. */
@@ -59,30 +53,8 @@ export interface Repair {
   readonly bytes: number;
 }
 
-/** What a walk over entries knows on its way. */
-interface LookAhead {
-  readonly store: DictStore;
-  /** Of the last entry that was taken in; -1 while there is none. */
-  keyLength: number;
-  /** Something stands there that the lock is needed for. */
-  closer: boolean;
-}
-
-interface Walk {
-  readonly store: DictStore;
-  readonly from: number;
-  readonly size: number;
-  /** File offset of the last entry that is no tail entry. */
-  last: number;
-  /** File offset of the first tail entry since; -1 for none. */
-  tailStart: number;
-  lastTail: number;
-  keyLength: number;
-  seen: number;
-}
-
 /** What a handle knows of its file. */
-export class DictStore {
+export class DictStore implements EntryTaker {
   file: StorageFile;
   readonly options: ResolvedOptions;
   /** As of the last look. */
@@ -117,7 +89,6 @@ export class DictStore {
   readonly #retired: StorageFile[] = [];
   /** Made when first asked for: with an index few keys, or none, are put there. */
   #catalog: Catalog | undefined;
-  #tail: TailKind | undefined;
   readonly #anchor = new Anchor();
   /** By `Date.now()`: the first use of `performance` takes Node 1.3 ms. */
   #lastFullLook: number;
@@ -183,29 +154,18 @@ export class DictStore {
     const size = file.size();
     if (size < end + TERMINATOR_SIZE || !this.#anchor.holds(this.read)) return false;
     const piece = Math.min(size, end + LOOK_AHEAD);
-    const walk: LookAhead = { store: this, keyLength: -1, closer: false };
-    answer(scanEntries(end, piece, DictStore.#visitAhead, Infinity, LOOK_AHEAD, walk), this.#readAgain());
-    if (walk.keyLength < 0) return false;
-    const { offset, frameLength } = this.#anchor;
-    this.foundLast = { offset, frameLength, keyLength: walk.keyLength };
+    const walk = walkAhead(this, end, piece, this.#fill);
+    const { last, frameLength } = walk;
+    if (last < 0) return false;
+    this.end = this.terminator = entryEnd(last, frameLength);
+    this.foundLast = lastOf(walk);
     this.#ahead = true;
     this.statesUnknown = true;
+    this.#anchor.offset = last;
+    this.#anchor.frameLength = frameLength;
     this.#anchor.take(this.read, this.end);
     if (file.loadI32(COMMIT_NUMBER_OFFSET) < commitNumber || file.size() < size) this.#stale = true;
     return piece < size && !walk.closer && !this.#stale;
-  }
-
-  static #visitAhead(entry: ScannedEntry, walk: LookAhead): void {
-    const { store } = walk;
-    // A tail entry may be gone a moment later, and others put in its place.
-    walk.closer ||= entry.state === 'damaged' || (entry.state === 'dead' && store.#tailOf(entry) !== undefined);
-    if (walk.closer) return;
-    const { offset, frameLength } = entry;
-    store.#visit(entry);
-    store.end = store.terminator = entryEnd(offset, frameLength);
-    store.#anchor.offset = offset;
-    store.#anchor.frameLength = frameLength;
-    walk.keyLength = entry.keyLength;
   }
 
   /** Looks at size and identity too, however short ago the last look was. */
@@ -293,9 +253,8 @@ export class DictStore {
     this.#rebuilt += known.changes + 1;
     this.#catalog = new Catalog();
     const { end, keys } = base.footer;
-    this.#catalog.expect(Math.min(keys, EXPECTED_MAX));
-    const requests = scanEntries(HEADER_SIZE, this.file.size(), (entry) => this.#visit(entry), end, WALK_CHUNK);
-    const result = answer(requests, this.#readAgain());
+    this.expect(keys);
+    const result = walkTo(end, this, HEADER_SIZE, this.file.size(), this.#fill);
     known.each((slot, bytes, start, stop) => {
       const { offset, frameLength } = known.place(slot);
       if (offset >= end) this.catalog.put(bytes, start, stop, offset, frameLength);
@@ -311,6 +270,8 @@ export class DictStore {
     const count = this.file.read(offset, bytes);
     return count === length ? bytes : bytes.subarray(0, count);
   };
+
+  readonly #fill = (offset: number, bytes: Uint8Array): number => this.file.read(offset, bytes);
 
   /** Whether the entry's state byte says live now. */
   isLive(place: EntryPlace): boolean {
@@ -469,69 +430,28 @@ export class DictStore {
   #scan(whole: boolean, size: number): ScanEnd {
     if (whole) this.#reset();
     else this.statesUnknown = true;
-    this.#tail = undefined;
-    const from = this.end;
-    const walk: Walk = {
-      store: this,
-      from,
-      size,
-      last: this.#anchor.offset,
-      tailStart: -1,
-      lastTail: -1,
-      keyLength: -1,
-      seen: 0,
-    };
-    const requests = scanEntries(from, size, DictStore.#walked, Infinity, WALK_CHUNK, walk);
-    const result = answer(requests, this.#readAgain());
-    const { last, tailStart, lastTail, keyLength } = walk;
-    if (keyLength >= 0) this.foundLast = { offset: last, frameLength: this.#anchor.frameLength, keyLength };
+    const { walk, end: result } = walkToEnd(this, this.end, size, this.#fill);
+    const { last, tailStart, stranded } = walk;
+    if (stranded.length > 0) this.stranded = [...this.stranded, ...stranded];
+    if (last >= 0) {
+      this.foundLast = lastOf(walk);
+      this.#anchor.offset = last;
+      this.#anchor.frameLength = walk.frameLength;
+    }
+    const atTail = tailStart >= 0 && result.kind === 'terminator';
     this.partial = result.kind === 'terminator' && result.partial;
     this.terminator = result.offset;
-    this.end = tailStart >= 0 && result.kind === 'terminator' ? tailStart : result.offset;
-    this.#anchor.offset = last;
+    this.end = atTail ? tailStart : result.offset;
     this.#anchor.take(this.read, this.end);
-    const atTail = tailStart >= 0 && this.#tail === 'journal' && result.kind === 'terminator';
-    this.#readJournals(atTail ? lastTail : -1);
+    this.#readJournals(atTail && walk.tail === 'journal' ? walk.lastTail : -1);
     return result;
   }
 
-  static #walked(entry: ScannedEntry, walk: Walk): void {
-    const { store } = walk;
-    if (++walk.seen === SAMPLE) {
-      store.catalog.expect(Math.min((SAMPLE * walk.size) / (entry.offset - walk.from), EXPECTED_MAX));
-    }
-    const tail = entry.state === 'dead' ? store.#tailOf(entry) : undefined;
-    if (tail !== undefined) {
-      if (walk.tailStart < 0) walk.tailStart = entry.offset;
-      walk.lastTail = entry.offset;
-      store.#tail = tail;
-    } else {
-      if (walk.tailStart >= 0 && store.#tail === 'journal')
-        store.stranded = [...store.stranded, [walk.lastTail, entry.offset]];
-      walk.tailStart = -1;
-      walk.last = entry.offset;
-      walk.keyLength = entry.keyLength;
-      store.#anchor.frameLength = entry.frameLength;
-    }
-    store.#visit(entry);
+  expect(count: number): void {
+    this.catalog.expect(Math.min(count, EXPECTED_MAX));
   }
 
-  #tailOf({ bytes, keyPos, keyLength }: ScannedEntry): TailKind | undefined {
-    return tailKindOf(bytes, keyPos, keyLength);
-  }
-
-  /** Reads one piece after the other into one buffer, which stays in the processor's cache, and in which pages are there. */
-  #readAgain(): (offset: number, length: number) => Uint8Array {
-    let buffer = EMPTY;
-    return (offset, length) => {
-      if (buffer.length < length) buffer = new Uint8Array(length);
-      const bytes = buffer.length === length ? buffer : buffer.subarray(0, length);
-      const count = this.file.read(offset, bytes);
-      return count === length ? bytes : bytes.subarray(0, count);
-    };
-  }
-
-  #visit(entry: ScannedEntry): void {
+  take(entry: ScannedEntry): void {
     if (entry.memoHint > this.memoHint) this.memoHint = entry.memoHint;
     if (entry.state === 'dead') return;
     const { bytes, keyPos, keyLength, offset, frameLength } = entry;

@@ -1,0 +1,157 @@
+/**
+ * Walks over entries, for what a handle knows of its file.
+ *
+ * @module
+ */
+
+import { answer, type ScanEnd, type ScannedEntry, scanEntries } from '../format/scan.ts';
+import { type TailKind, tailKindOf } from '../format/tail-entry.ts';
+import type { EntryPlace } from './catalog.ts';
+import type { JournalPlace } from './stranded.ts';
+
+const EMPTY = new Uint8Array(0);
+
+/** The largest piece that a walk reads at once: half of a second-level cache. */
+const WALK_CHUNK = 2 ** 18;
+
+/** A walk that has seen so many entries makes room for as many as the rest will have, if they are like these. */
+const SAMPLE = 256;
+
+/** Takes the entries that a walk meets. */
+export interface EntryTaker {
+  /** An entry, a tail entry too; borrowed. */
+  take(entry: ScannedEntry): void;
+  /** About so many entries will have come, all in all. */
+  expect(count: number): void;
+}
+
+/** Reads into a buffer of its own: up to `length` bytes, fewer at the end of the file. */
+export type Fill = (offset: number, bytes: Uint8Array) => number;
+
+/**
+ * One walk, and what it met. An object literal, no class: V8 lets go of a class's hidden class with its last object, and
+ * with that of all code that was compiled for it, so that every walk would begin in the interpreter.
+ */
+export interface Walk {
+  readonly taker: EntryTaker;
+  readonly from: number;
+  readonly size: number;
+  /** Entries that were met. */
+  seen: number;
+  /** The last entry that is no tail entry; -1 where none was met. */
+  last: number;
+  frameLength: number;
+  keyLength: number;
+  /** File offset of the first tail entry behind that; -1 for none. */
+  tailStart: number;
+  lastTail: number;
+  tail: TailKind | undefined;
+  /** Journals that entries stand behind. */
+  readonly stranded: JournalPlace[];
+  /** {@link walkAhead}: something stands there that is not to be taken without the lock. */
+  closer: boolean;
+}
+
+/**
+ * Walks to the terminator, or to what is none.
+ * @param from - file offset of the first entry
+ * @param size - of the file
+ */
+export function walkToEnd(taker: EntryTaker, from: number, size: number, fill: Fill): { walk: Walk; end: ScanEnd } {
+  const walk = newWalk(taker, from, size);
+  return { walk, end: scan(walk, meet, Infinity, WALK_CHUNK, fill) };
+}
+
+/** Up to an entry that is known to begin at `until`; what is met is taken, nothing else is noted. */
+export function walkTo(until: number, taker: EntryTaker, from: number, size: number, fill: Fill): ScanEnd {
+  return scan(newWalk(taker, from, size), take, until, WALK_CHUNK, fill);
+}
+
+/**
+ * As far as there are live and dead entries, which others have committed.
+ * @param size - where to stop; all of it is read in one piece
+ */
+export function walkAhead(taker: EntryTaker, from: number, size: number, fill: Fill): Walk {
+  const walk = newWalk(taker, from, size);
+  scan(walk, meetAhead, Infinity, size - from, fill);
+  return walk;
+}
+
+/** The last entry that was met and is no tail entry. */
+export function lastOf({ last, frameLength, keyLength }: Walk): EntryPlace | undefined {
+  return last < 0 ? undefined : { offset: last, frameLength, keyLength };
+}
+
+function newWalk(taker: EntryTaker, from: number, size: number): Walk {
+  return {
+    taker,
+    from,
+    size,
+    seen: 0,
+    last: -1,
+    frameLength: 0,
+    keyLength: 0,
+    tailStart: -1,
+    lastTail: -1,
+    tail: undefined,
+    stranded: [],
+    closer: false,
+  };
+}
+
+/** Reads one piece after the other into one buffer, which stays in the processor's cache, and in which pages are there. */
+function scan(
+  walk: Walk,
+  visit: (entry: ScannedEntry, walk: Walk) => void,
+  until: number,
+  largest: number,
+  fill: Fill,
+): ScanEnd {
+  let buffer = EMPTY;
+  return answer(scanEntries(walk.from, walk.size, visit, until, largest, walk), (offset, length) => {
+    if (buffer.length < length) buffer = new Uint8Array(length);
+    const bytes = buffer.length === length ? buffer : buffer.subarray(0, length);
+    const count = fill(offset, bytes);
+    return count === length ? bytes : bytes.subarray(0, count);
+  });
+}
+
+/*
+ * What a scan calls for every entry: one function for all walks of a kind, since V8 compiles the scan's loop for the function
+ * that it calls, and drops the code with it.
+ */
+
+function meet(entry: ScannedEntry, walk: Walk): void {
+  if (++walk.seen === SAMPLE) walk.taker.expect((SAMPLE * walk.size) / (entry.offset - walk.from));
+  const tail = entry.state === 'dead' ? tailOf(entry) : undefined;
+  if (tail === undefined) {
+    if (walk.tailStart >= 0 && walk.tail === 'journal') walk.stranded.push([walk.lastTail, entry.offset]);
+    walk.tailStart = -1;
+    walk.last = entry.offset;
+    walk.frameLength = entry.frameLength;
+    walk.keyLength = entry.keyLength;
+  } else {
+    if (walk.tailStart < 0) walk.tailStart = entry.offset;
+    walk.lastTail = entry.offset;
+    walk.tail = tail;
+  }
+  walk.taker.take(entry);
+}
+
+function meetAhead(entry: ScannedEntry, walk: Walk): void {
+  // A tail entry may be gone a moment later, and others put in its place.
+  walk.closer ||= entry.state === 'damaged' || (entry.state === 'dead' && tailOf(entry) !== undefined);
+  if (walk.closer) return;
+  walk.last = entry.offset;
+  walk.frameLength = entry.frameLength;
+  walk.keyLength = entry.keyLength;
+  walk.taker.take(entry);
+}
+
+function take(entry: ScannedEntry, walk: Walk): void {
+  walk.taker.take(entry);
+}
+
+function tailOf({ bytes, keyPos, keyLength }: ScannedEntry): TailKind | undefined {
+  return tailKindOf(bytes, keyPos, keyLength);
+}
