@@ -11,13 +11,13 @@ import { type ArrayLayout, CODECS, type EncodeContext, type ValueCodec, type Val
 import { type EncodedValue, encodedParts } from '../format/encoded-value.ts';
 import { encodeEmptyFile, KEY_MAX } from '../format/layout.ts';
 import { pickleCodec } from '../format/pickle-codec.ts';
-import type { ArraySource, FileRange } from '../ndarray/index.ts';
 import { Decoder, EntryEncoder } from '../pickle/index.ts';
 import type { StorageFile } from '../storage/storage-file.ts';
 import type { EntryPlace } from './catalog.ts';
 import { DirectValues, ELSEWHERE } from './direct-values.ts';
 import { EntryView, type ViewContext } from './entry-view.ts';
-import { GrowableArray, type GrowablePlace } from './growable-array.ts';
+import { GrowableArray } from './growable-array.ts';
+import { growableDict } from './growable-dict.ts';
 import { GrowableAppender } from './growable-host.ts';
 import { GrowableMaskedArray } from './growable-masked-array.ts';
 import type { DictMode, DictOptions, ResolvedOptions } from './options.ts';
@@ -91,7 +91,7 @@ export class DictCore {
   }
 
   /** Between begin() and the outermost commit(). */
-  #inTransaction(): boolean {
+  inTransaction(): boolean {
     return this.#writer?.active === true;
   }
 
@@ -110,28 +110,7 @@ export class DictCore {
   }
 
   get growables(): GrowableAppender {
-    return (this.#growables ??= this.#makeGrowables());
-  }
-
-  #makeGrowables(): GrowableAppender {
-    return new GrowableAppender({
-      revision: () => this.#revision(),
-      view: (key) => this.find(key),
-      lookAgain: () => !this.#inTransaction() && this.store.lookAgain(),
-      begin: () => this.begin(),
-      commit: () => this.commit(),
-      rollback: () => this.rollback(),
-      careful: () => this.writer.active || this.store.options.durability === 'commit',
-      countAtOnce: ({ countOffset }, rows) => this.writer.countAtOnce(countOffset, rows),
-      count: (key, place, rows) => this.writer.count(key, place, rows),
-      pendingCount: ({ countOffset }) =>
-        this.#writer?.pendingCount(countOffset) ?? this.store.journal?.stores.get(countOffset),
-      afterwards: (task) => this.#afterwards.push(task),
-      growReserve: (key, place, rows) => this.#growReserve(key, place, rows),
-      finishGrow: (place) => this.writer.patch(place.dataOffset - 8, place.dataLength),
-      sealReserve: (key) => this.#sealReserve(key),
-      map: (place, offset, length) => place.file.map(offset, length, this.#access()),
-    });
+    return (this.#growables ??= new GrowableAppender(growableDict(this)));
   }
 
   get name(): string {
@@ -145,7 +124,7 @@ export class DictCore {
   /** Notices other writers' commits; inside a transaction there are none. */
   refresh(): boolean {
     this.alive();
-    return this.#inTransaction() ? false : this.store.refresh();
+    return this.inTransaction() ? false : this.store.refresh();
   }
 
   /** Runs `change` as (a part of) one commit. */
@@ -257,63 +236,14 @@ export class DictCore {
     }
   }
 
-  /** Places that were found hold as long as this is the same. */
-  #revision(): unknown {
-    this.refresh();
-    const { store } = this;
-    return store.statesUnknown ? undefined : store.revision;
+  /** Runs a task after the outermost commit or rollback. */
+  afterwards(task: () => void): void {
+    this.#afterwards.push(task);
   }
 
   #runAfterwards(): void {
-    if (this.#inTransaction() || this.#afterwards.length === 0) return;
+    if (this.inTransaction() || this.#afterwards.length === 0) return;
     for (const task of this.#afterwards.splice(0)) task();
-  }
-
-  /** Makes room for at least `rows` rows: in place if the array is the last entry, else in a new entry. */
-  #growReserve(key: string, place: GrowablePlace, rows: number): void {
-    const entry = { offset: place.entryOffset, frameLength: place.frameLength, keyLength: place.keyLength };
-    const { file, dataOffset, dataLength, rowBytes, maskOffset, rowShape, type } = place;
-    const wanted = Math.max(rows * rowBytes, dataLength + 4096);
-    const length = Math.ceil(wanted / rowBytes) * rowBytes;
-    if (maskOffset === undefined && this.writer.resizeLast(key, entry, dataOffset, dataLength, length)) return;
-    const committed = this.growables.rows(place);
-    this.writer.settle();
-    const part = (offset: number, nbytes: number): FileRange => ({ path: file.name, offset, length: nbytes });
-    const shape = [committed, ...rowShape];
-    const mask = committed * (rowBytes / type.itemsize);
-    const source: ArraySource = {
-      arraySource: true,
-      dtype: type,
-      shape,
-      capacity: rows,
-      file: part(dataOffset, committed * rowBytes),
-      ...(maskOffset !== undefined && {
-        mask: { arraySource: true, dtype: 'bool', shape, file: part(maskOffset, mask) },
-        fillValue: this.meta(key)?.fillValue,
-      }),
-    };
-    const keyLength = this.encodeKey(key);
-    this.writer.set(key, this.keyBytes, keyLength, this.encodeValue(source, 'modern'));
-  }
-
-  /** Cuts off the room that is not used; where it cannot, its disk blocks are given back. */
-  #sealReserve(key: string): void {
-    this.begin();
-    try {
-      const place = this.growables.locate(key);
-      const used = this.growables.rows(place) * place.rowBytes;
-      const entry = { offset: place.entryOffset, frameLength: place.frameLength, keyLength: place.keyLength };
-      const { dataOffset, dataLength, file, maskOffset } = place;
-      const trimmed =
-        maskOffset === undefined &&
-        !place.unfinished &&
-        this.writer.resizeLast(key, entry, dataOffset, dataLength, used);
-      if (!trimmed) file.punchHole(dataOffset + used, dataLength - used);
-    } catch (error) {
-      this.rollback();
-      throw error;
-    }
-    this.commit();
   }
 
   #initialise(file: StorageFile): void {
@@ -337,14 +267,15 @@ export class DictCore {
 
   settled(): void {
     this.refresh();
-    if (!this.#inTransaction()) this.store.settle();
+    if (!this.inTransaction()) this.store.settle();
     else if (this.store.base !== undefined) {
       this.writer.settle();
       this.store.walkAll();
     }
   }
 
-  #access(): 'read' | 'write' | 'copy-on-write' {
+  /** How arrays of the dict are mapped. */
+  access(): 'read' | 'write' | 'copy-on-write' {
     return this.mode === 'r' ? 'read' : this.mode === 'c' ? 'copy-on-write' : 'write';
   }
 
@@ -353,7 +284,7 @@ export class DictCore {
     if (this.#view?.file !== file) {
       this.#view = {
         file,
-        access: this.#access(),
+        access: this.access(),
         decoder: this.decoder,
         growable: (key, type, rowShape, masked) =>
           masked === undefined
@@ -366,9 +297,9 @@ export class DictCore {
 
   /** The value of a key, or `undefined`. */
   get(key: string): unknown {
-    if (typeof key === 'string' && !this.#inTransaction()) {
+    if (typeof key === 'string' && !this.inTransaction()) {
       this.alive();
-      const direct = (this.#direct ??= new DirectValues(this.store, this.codecs, this.#access()));
+      const direct = (this.#direct ??= new DirectValues(this.store, this.codecs, this.access()));
       const value = direct.get(key);
       if (value !== ELSEWHERE) return value;
     }
@@ -385,12 +316,12 @@ export class DictCore {
     const { store } = this;
     const slot = store.find(key);
     if (slot < 0) return undefined;
-    if (this.#inTransaction()) this.writer.settle();
+    if (this.inTransaction()) this.writer.settle();
     const place = store.catalog.place(slot);
     if (store.statesUnknown && !store.isLive(place)) {
       store.remove(key);
       // Replaced, not deleted, where its successor stands behind what was seen so far: that came before the death.
-      return !this.#inTransaction() && store.lookAgain() ? this.find(key) : undefined;
+      return !this.inTransaction() && store.lookAgain() ? this.find(key) : undefined;
     }
     return this.view(key, place);
   }
@@ -407,10 +338,10 @@ export class DictCore {
       if (view === undefined) return undefined;
       try {
         const result = read(view);
-        if (this.#inTransaction() || this.store.unchanged() || attempt === ATTEMPTS || this.#stillThere(view))
+        if (this.inTransaction() || this.store.unchanged() || attempt === ATTEMPTS || this.#stillThere(view))
           return result;
       } catch (error) {
-        if (this.#inTransaction() || this.store.unchanged() || attempt === ATTEMPTS) throw error;
+        if (this.inTransaction() || this.store.unchanged() || attempt === ATTEMPTS) throw error;
       }
     }
   }

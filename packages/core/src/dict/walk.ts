@@ -25,7 +25,7 @@ export interface EntryTaker {
   expect(count: number): void;
 }
 
-/** Reads into a buffer of its own: up to `length` bytes, fewer at the end of the file. */
+/** Fills a buffer from the file, and returns how many bytes there were: fewer at its end. */
 export type Fill = (offset: number, bytes: Uint8Array) => number;
 
 /**
@@ -69,7 +69,7 @@ export function walkTo(until: number, taker: EntryTaker, from: number, size: num
 
 /**
  * As far as there are live and dead entries, which others have committed.
- * @param size - where to stop; all of it is read in one piece
+ * @param size - where to stop
  */
 export function walkAhead(taker: EntryTaker, from: number, size: number, fill: Fill): Walk {
   const walk = newWalk(taker, from, size);

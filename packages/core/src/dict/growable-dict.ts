@@ -1,0 +1,83 @@
+/**
+ * A dict as the growable arrays in it see it: where they stand, how they move, and their part of a commit.
+ *
+ * @module
+ */
+
+import type { ArraySource, FileRange } from '../ndarray/index.ts';
+import type { EntryPlace } from './catalog.ts';
+import type { DictCore } from './core.ts';
+import type { GrowablePlace } from './growable-array.ts';
+import type { GrowableDict } from './growable-host.ts';
+
+/** A literal of closures: its hidden class stays, as that of a class with its last object does not. */
+export function growableDict(core: DictCore): GrowableDict {
+  const { store } = core;
+  return {
+    revision: () => {
+      core.refresh();
+      return store.statesUnknown ? undefined : store.revision;
+    },
+    view: (key) => core.find(key),
+    lookAgain: () => !core.inTransaction() && store.lookAgain(),
+    begin: () => core.begin(),
+    commit: () => core.commit(),
+    rollback: () => core.rollback(),
+    careful: () => core.writer.active || store.options.durability === 'commit',
+    countAtOnce: ({ countOffset }, rows) => core.writer.countAtOnce(countOffset, rows),
+    count: (key, place, rows) => core.writer.count(key, place, rows),
+    pendingCount: ({ countOffset }) =>
+      (core.inTransaction() ? core.writer.pendingCount(countOffset) : undefined) ??
+      store.journal?.stores.get(countOffset),
+    afterwards: (task) => core.afterwards(task),
+    growReserve: (key, place, rows) => growReserve(core, key, place, rows),
+    finishGrow: (place) => core.writer.patch(place.dataOffset - 8, place.dataLength),
+    sealReserve: (key) => sealReserve(core, key),
+    map: (place, offset, length) => place.file.map(offset, length, core.access()),
+  };
+}
+
+function entryOf({ entryOffset, frameLength, keyLength }: GrowablePlace): EntryPlace {
+  return { offset: entryOffset, frameLength, keyLength };
+}
+
+/** Makes room for at least `rows` rows: in place if the array is the last entry, else in a new entry. */
+function growReserve(core: DictCore, key: string, place: GrowablePlace, rows: number): void {
+  const { file, dataOffset, dataLength, rowBytes, maskOffset, rowShape, type } = place;
+  const { writer } = core;
+  const wanted = Math.max(rows * rowBytes, dataLength + 4096);
+  const length = Math.ceil(wanted / rowBytes) * rowBytes;
+  if (maskOffset === undefined && writer.resizeLast(key, entryOf(place), dataOffset, dataLength, length)) return;
+  const committed = core.growables.rows(place);
+  writer.settle();
+  const part = (offset: number, nbytes: number): FileRange => ({ path: file.name, offset, length: nbytes });
+  const shape = [committed, ...rowShape];
+  const mask = committed * (rowBytes / type.itemsize);
+  const source: ArraySource = {
+    arraySource: true,
+    dtype: type,
+    shape,
+    capacity: rows,
+    file: part(dataOffset, committed * rowBytes),
+    ...(maskOffset !== undefined && {
+      mask: { arraySource: true, dtype: 'bool', shape, file: part(maskOffset, mask) },
+      fillValue: core.meta(key)?.fillValue,
+    }),
+  };
+  const keyLength = core.encodeKey(key);
+  writer.set(key, core.keyBytes, keyLength, core.encodeValue(source, 'modern'));
+}
+
+/** Cuts off the room that is not used; where it cannot, its disk blocks are given back. */
+function sealReserve(core: DictCore, key: string): void {
+  core.transact(() => {
+    const place = core.growables.locate(key);
+    const { dataOffset, dataLength, file, maskOffset, unfinished } = place;
+    const used = core.growables.rows(place) * place.rowBytes;
+    const trimmed =
+      maskOffset === undefined &&
+      !unfinished &&
+      core.writer.resizeLast(key, entryOf(place), dataOffset, dataLength, used);
+    if (!trimmed) file.punchHole(dataOffset + used, dataLength - used);
+  });
+}
