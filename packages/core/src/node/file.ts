@@ -334,8 +334,7 @@ export class NodeFile implements StorageFile, MappedFile {
     if (access === 'write') this.#change();
     checkRange(this.#name, offset, length);
     const windows = (this.#windows ??= {});
-    const shared = access === 'write';
-    const own = (windows[access] ??= new FileWindows(this.#sys, this.#fd, this, shared));
+    const own = (windows[access] ??= new FileWindows(this.#sys, this.#fd, this, access));
     return new MappedMemory(own, offset, length, access);
   }
 
@@ -471,7 +470,7 @@ export class NodeFile implements StorageFile, MappedFile {
     if (!(offset >= 0 && offset + length <= this.#atLeast)) checkInside(this.#name, offset, length, this.size());
     const last = this.#lastWord;
     if (last !== undefined && offset >= last.offset && offset + length <= last.mapped) return last;
-    this.#words ??= new FileWindows(this.#sys, this.#fd, this, this.writable, WORD_CELL);
+    this.#words ??= new FileWindows(this.#sys, this.#fd, this, this.writable ? 'write' : 'read', WORD_CELL);
     return (this.#lastWord = this.#words.window(offset, length));
   }
 
