@@ -203,14 +203,11 @@ export function encodeLatin1(text: string): Uint8Array | undefined {
 
 /** Whether `bytes[start, end)` are UTF-8. ASCII, the usual case, is told without decoding. */
 export function isUtf8(bytes: Uint8Array, start: number, end: number): boolean {
-  for (let i = start; i < end; i++) {
-    if (bytes[i]! < 0x80) continue;
-    try {
-      decodeUtf8(bytes, start, end);
-      return true;
-    } catch {
-      return false;
-    }
+  if (isAscii(bytes, start, end)) return true;
+  try {
+    decodeUtf8(bytes, start, end);
+    return true;
+  } catch {
+    return false;
   }
-  return true;
 }

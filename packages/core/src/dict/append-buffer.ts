@@ -191,8 +191,8 @@ export class AppendBuffer {
 
   /** All of the append stands in the arena's first bytes. A handle's first append is not worth the making of a mapping. */
   #little(): boolean {
-    const { length } = this.#parts;
-    return this.#runEnd <= AT_ONCE && this.#flushed === this.base && length === 0 && this.written > 0;
+    if (this.#parts.length > 0 || this.#flushed !== this.base) return false;
+    return this.#runEnd <= AT_ONCE && this.written > 0;
   }
 
   /** Commits what is {@link AppendBuffer.#little} by one write and machine stores, if it may be. */
@@ -200,11 +200,7 @@ export class AppendBuffer {
     const { arena, base } = this;
     const length = this.#runEnd - ENTRY_HEAD_SIZE;
     this.#runEnd = 0;
-    this.#touched = true;
-    const at = base + ENTRY_HEAD_SIZE;
-    this.#reserve(at);
-    this.#file.write(at, this.#behindHead, length);
-    this.written += length;
+    this.#writeBehindHead(this.#behindHead, length);
     this.#flushed = this.cursor;
     const inOneSector = SECTOR - (base % SECTOR) >= ENTRY_HEAD_SIZE;
     const frameLength = arena[1]! | (arena[2]! << 8) | (arena[3]! << 16) | (arena[4]! << 24);
@@ -220,19 +216,23 @@ export class AppendBuffer {
    * @returns the new terminator's offset
    */
   commitPiece(bytes: Uint8Array, length: number, frameLength: number, keyLength: number): number {
-    const file = this.#file;
     const { base } = this;
-    const at = base + ENTRY_HEAD_SIZE;
-    this.#touched = true;
-    this.cursor = at + length - TERMINATOR_SIZE;
-    this.#reserve(at);
-    file.write(at, bytes, length);
-    this.written += length;
+    this.cursor = base + ENTRY_HEAD_SIZE + length - TERMINATOR_SIZE;
+    this.#writeBehindHead(bytes, length);
     if (!this.#storeHead(frameLength, SHORT_BINUNICODE | (keyLength << 8))) {
       putEntryHead(this.#head, 0, frameLength, keyLength);
-      file.write(base, this.#head);
+      this.#file.write(base, this.#head);
     }
     return this.cursor;
+  }
+
+  /** Writes the whole append but for the commit's bytes. */
+  #writeBehindHead(bytes: Uint8Array, length: number): void {
+    const at = this.base + ENTRY_HEAD_SIZE;
+    this.#touched = true;
+    this.#reserve(at);
+    this.#file.write(at, bytes, length);
+    this.written += length;
   }
 
   /**

@@ -12,7 +12,7 @@ import { type EncodedValue, encodedParts } from '../format/encoded-value.ts';
 import { encodeEmptyFile, KEY_MAX } from '../format/layout.ts';
 import { pickleCodec } from '../format/pickle-codec.ts';
 import { Decoder, EntryEncoder } from '../pickle/index.ts';
-import type { StorageFile } from '../storage/storage-file.ts';
+import type { MapAccess, StorageFile } from '../storage/storage-file.ts';
 import type { EntryPlace } from './catalog.ts';
 import { DirectValues, ELSEWHERE } from './direct-values.ts';
 import { EntryView, type ViewContext } from './entry-view.ts';
@@ -275,7 +275,7 @@ export class DictCore {
   }
 
   /** How arrays of the dict are mapped. */
-  access(): 'read' | 'write' | 'copy-on-write' {
+  access(): MapAccess {
     return this.mode === 'r' ? 'read' : this.mode === 'c' ? 'copy-on-write' : 'write';
   }
 

@@ -28,7 +28,7 @@ import { BaseIndex } from './base-index.ts';
 import { Catalog, type EntryPlace } from './catalog.ts';
 import type { ResolvedOptions } from './options.ts';
 import { type JournalPlace, journalOf, stillActive } from './stranded.ts';
-import { type EntryTaker, lastOf, walkAhead, walkTo, walkToEnd } from './walk.ts';
+import { type EntryTaker, lastOf, type Walk, walkAhead, walkTo, walkToEnd } from './walk.ts';
 
 /** Attempts of a lock-free look at a file that changes; then the lock is taken. */
 const ATTEMPTS = 20;
@@ -154,16 +154,12 @@ export class DictStore implements EntryTaker {
     const size = file.size();
     if (size < end + TERMINATOR_SIZE || !this.#anchor.holds(this.read)) return false;
     const piece = Math.min(size, end + LOOK_AHEAD);
-    const walk = walkAhead(this, end, piece, this.#fill);
-    const { last, frameLength } = walk;
-    if (last < 0) return false;
-    this.end = this.terminator = entryEnd(last, frameLength);
-    this.foundLast = lastOf(walk);
+    const walk = walkAhead(file, end, piece, this);
+    if (walk.last < 0) return false;
+    this.terminator = entryEnd(walk.last, walk.frameLength);
+    this.#reached(walk, this.terminator);
     this.#ahead = true;
     this.statesUnknown = true;
-    this.#anchor.offset = last;
-    this.#anchor.frameLength = frameLength;
-    this.#anchor.take(this.read, this.end);
     if (file.loadI32(COMMIT_NUMBER_OFFSET) < commitNumber || file.size() < size) this.#stale = true;
     return piece < size && !walk.closer && !this.#stale;
   }
@@ -254,7 +250,7 @@ export class DictStore implements EntryTaker {
     this.#catalog = new Catalog();
     const { end, keys } = base.footer;
     this.expect(keys);
-    const result = walkTo(end, this, HEADER_SIZE, this.file.size(), this.#fill);
+    const result = walkTo(this.file, HEADER_SIZE, end, this);
     known.each((slot, bytes, start, stop) => {
       const { offset, frameLength } = known.place(slot);
       if (offset >= end) this.catalog.put(bytes, start, stop, offset, frameLength);
@@ -270,8 +266,6 @@ export class DictStore implements EntryTaker {
     const count = this.file.read(offset, bytes);
     return count === length ? bytes : bytes.subarray(0, count);
   };
-
-  readonly #fill = (offset: number, bytes: Uint8Array): number => this.file.read(offset, bytes);
 
   /** Whether the entry's state byte says live now. */
   isLive(place: EntryPlace): boolean {
@@ -430,21 +424,27 @@ export class DictStore implements EntryTaker {
   #scan(whole: boolean, size: number): ScanEnd {
     if (whole) this.#reset();
     else this.statesUnknown = true;
-    const { walk, end: result } = walkToEnd(this, this.end, size, this.#fill);
-    const { last, tailStart, stranded } = walk;
+    const { walk, end: result } = walkToEnd(this.file, this.end, size, this);
+    const { tailStart, stranded } = walk;
     if (stranded.length > 0) this.stranded = [...this.stranded, ...stranded];
-    if (last >= 0) {
-      this.foundLast = lastOf(walk);
-      this.#anchor.offset = last;
-      this.#anchor.frameLength = walk.frameLength;
-    }
     const atTail = tailStart >= 0 && result.kind === 'terminator';
     this.partial = result.kind === 'terminator' && result.partial;
     this.terminator = result.offset;
-    this.end = atTail ? tailStart : result.offset;
-    this.#anchor.take(this.read, this.end);
+    this.#reached(walk, atTail ? tailStart : result.offset);
     this.#readJournals(atTail && walk.tail === 'journal' ? walk.lastTail : -1);
     return result;
+  }
+
+  /** The next look goes on at `end`, if what the walk met last still stands there. */
+  #reached(walk: Walk, end: number): void {
+    this.end = end;
+    const last = lastOf(walk);
+    if (last !== undefined) {
+      this.foundLast = last;
+      this.#anchor.offset = last.offset;
+      this.#anchor.frameLength = last.frameLength;
+    }
+    this.#anchor.take(this.read, end);
   }
 
   expect(count: number): void {

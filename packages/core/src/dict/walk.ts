@@ -6,6 +6,7 @@
 
 import { answer, type ScanEnd, type ScannedEntry, scanEntries } from '../format/scan.ts';
 import { type TailKind, tailKindOf } from '../format/tail-entry.ts';
+import type { StorageFile } from '../storage/storage-file.ts';
 import type { EntryPlace } from './catalog.ts';
 import type { JournalPlace } from './stranded.ts';
 
@@ -24,9 +25,6 @@ export interface EntryTaker {
   /** About so many entries will have come, all in all. */
   expect(count: number): void;
 }
-
-/** Fills a buffer from the file, and returns how many bytes there were: fewer at its end. */
-export type Fill = (offset: number, bytes: Uint8Array) => number;
 
 /**
  * One walk, and what it met. An object literal, no class: V8 lets go of a class's hidden class with its last object, and
@@ -57,23 +55,28 @@ export interface Walk {
  * @param from - file offset of the first entry
  * @param size - of the file
  */
-export function walkToEnd(taker: EntryTaker, from: number, size: number, fill: Fill): { walk: Walk; end: ScanEnd } {
+export function walkToEnd(
+  file: StorageFile,
+  from: number,
+  size: number,
+  taker: EntryTaker,
+): { walk: Walk; end: ScanEnd } {
   const walk = newWalk(taker, from, size);
-  return { walk, end: scan(walk, meet, Infinity, WALK_CHUNK, fill) };
+  return { walk, end: scan(file, walk, meet, Infinity, WALK_CHUNK) };
 }
 
 /** Up to an entry that is known to begin at `until`; what is met is taken, nothing else is noted. */
-export function walkTo(until: number, taker: EntryTaker, from: number, size: number, fill: Fill): ScanEnd {
-  return scan(newWalk(taker, from, size), take, until, WALK_CHUNK, fill);
+export function walkTo(file: StorageFile, from: number, until: number, taker: EntryTaker): ScanEnd {
+  return scan(file, newWalk(taker, from, file.size()), take, until, WALK_CHUNK);
 }
 
 /**
  * As far as there are live and dead entries, which others have committed.
  * @param size - where to stop
  */
-export function walkAhead(taker: EntryTaker, from: number, size: number, fill: Fill): Walk {
+export function walkAhead(file: StorageFile, from: number, size: number, taker: EntryTaker): Walk {
   const walk = newWalk(taker, from, size);
-  scan(walk, meetAhead, Infinity, size - from, fill);
+  scan(file, walk, meetAhead, Infinity, size - from);
   return walk;
 }
 
@@ -101,17 +104,17 @@ function newWalk(taker: EntryTaker, from: number, size: number): Walk {
 
 /** Reads one piece after the other into one buffer, which stays in the processor's cache, and in which pages are there. */
 function scan(
+  file: StorageFile,
   walk: Walk,
   visit: (entry: ScannedEntry, walk: Walk) => void,
   until: number,
   largest: number,
-  fill: Fill,
 ): ScanEnd {
   let buffer = EMPTY;
   return answer(scanEntries(walk.from, walk.size, visit, until, largest, walk), (offset, length) => {
     if (buffer.length < length) buffer = new Uint8Array(length);
     const bytes = buffer.length === length ? buffer : buffer.subarray(0, length);
-    const count = fill(offset, bytes);
+    const count = file.read(offset, bytes);
     return count === length ? bytes : bytes.subarray(0, count);
   });
 }

@@ -92,13 +92,12 @@ export class FileWindows {
 
   /** @param access - where stores go: to the file (`write`), or to private pages */
   constructor(sys: Syscalls, fd: number, file: MappedFile, access: MapAccess, cell: number = CELL) {
-    const shared = access === 'write';
     this.#cell = cell;
     this.#small = cell === CELL && access !== 'copy-on-write' ? SMALL_WINDOWS : 0;
     this.sys = sys;
     this.#fd = fd;
     this.file = file;
-    this.#flags = shared ? MAP_SHARED : MAP_PRIVATE;
+    this.#flags = access === 'write' ? MAP_SHARED : MAP_PRIVATE;
     this.maxWindow = maxWindowLength() - sys.pageSize;
   }
 
@@ -120,7 +119,7 @@ export class FileWindows {
 
   #inCell(cells: Map<number, Window>, size: number, offset: number, end: number): Window | undefined {
     const cell = Math.floor(offset / size);
-    return cells.size > 0 && end <= (cell + 1) * size ? cells.get(cell) : undefined;
+    return end <= (cell + 1) * size ? cells.get(cell) : undefined;
   }
 
   /** Makes a cell, where the stretch fits into one. */

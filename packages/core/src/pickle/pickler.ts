@@ -15,7 +15,7 @@ import { DICT, type Frame, Frames, LIST, NOTHING, SET, STEPS, TUPLE } from './fr
 import { REDUCERS } from './globals.ts';
 import { limitExceeded } from './limits.ts';
 import { BATCH, C, OpcodeWriter } from './opcode-writer.ts';
-import { PutMemo } from './put-memo.ts';
+import { NOTED, PutMemo } from './put-memo.ts';
 import { Args, BufferRef, Created, Extension, Fill, GlobalRef, Op } from './steps.ts';
 import { Pieces } from './types/numpy.ts';
 import { PyDict } from './values/dict.ts';
@@ -368,7 +368,7 @@ export class Pickler extends OpcodeWriter implements WriteContext {
     }
     // A tuple that is met inside itself is written once more: it cannot be referred to before it is complete.
     const slot = this.#memo.begin(value);
-    if (slot < 0 && this.#recall(value)) return;
+    if (slot === NOTED && this.#recall(value)) return;
     this.#push(TUPLE, value, value.length, value).slot = slot;
   }
 

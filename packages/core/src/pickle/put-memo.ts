@@ -11,7 +11,7 @@ import { markTuple, type Tuple, tupleMark } from './values/tuple.ts';
 const KEPT = 64;
 
 /** What {@link PutMemo.begin} gives for a tuple that was noted before ... */
-const NOTED = -1;
+export const NOTED = -1;
 /** ... and for a new one that cannot remember its place. */
 const ELSEWHERE = -2;
 
@@ -113,12 +113,11 @@ export class PutMemo {
       const value = this.#marked[i]!;
       if (value instanceof PyDict) PyDict.mark(value, -1);
       else markTuple(value, -1);
-      this.#marked[i] = null;
     }
     if (this.#markedCount > KEPT) {
       this.#marked = [];
       this.#notes = new Float64Array(KEPT);
-    }
+    } else if (this.#markedCount > 0) this.#marked.fill(null, 0, this.#markedCount);
     this.#markedCount = 0;
     if (this.#seen.size > 0) this.#seen.clear();
     this.#map = undefined;
