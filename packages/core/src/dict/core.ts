@@ -9,7 +9,7 @@ import { MmdError } from '../errors.ts';
 import { asSource } from '../format/array-codec.ts';
 import { type ArrayLayout, CODECS, type EncodeContext, type ValueCodec, type ValueMeta } from '../format/codecs.ts';
 import { type EncodedValue, encodedParts } from '../format/encoded-value.ts';
-import { encodeEmptyFile, KEY_MAX } from '../format/layout.ts';
+import { COVER_END, encodeEmptyFile, KEY_MAX } from '../format/layout.ts';
 import { pickleCodec } from '../format/pickle-codec.ts';
 import { Decoder, EntryEncoder } from '../pickle/index.ts';
 import type { MapAccess, StorageFile } from '../storage/storage-file.ts';
@@ -33,6 +33,7 @@ const DEFAULTS = {
   lenient: false,
   salvage: false,
   index: true,
+  standingIndex: 131_072,
 } as const satisfies Partial<ResolvedOptions>;
 
 /** Attempts of a read that other writers disturb. */
@@ -338,12 +339,21 @@ export class DictCore {
       if (view === undefined) return undefined;
       try {
         const result = read(view);
-        if (this.inTransaction() || this.store.unchanged() || attempt === ATTEMPTS || this.#stillThere(view))
+        if (this.inTransaction() || this.#undisturbed(view) || attempt === ATTEMPTS || this.#stillThere(view))
           return result;
       } catch (error) {
-        if (this.inTransaction() || this.store.unchanged() || attempt === ATTEMPTS) throw error;
+        if (this.inTransaction() || this.#undisturbed(view) || attempt === ATTEMPTS) throw error;
       }
     }
+  }
+
+  /** What was read is what the entry holds. */
+  #undisturbed({ place }: EntryView): boolean {
+    const { store } = this;
+    if (!store.unchanged()) return false;
+    if (place.offset >= COVER_END || store.stands(place)) return true;
+    store.invalidate();
+    return false;
   }
 
   /** Appends of others do not disturb: the entry is where it was, and alive. */

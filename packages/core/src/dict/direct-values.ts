@@ -11,7 +11,7 @@
 import { ARRAY_END_SIZE, ArrayHeads, isArrayEnd } from '../format/array-heads.ts';
 import { maybeArray } from '../format/array-value.ts';
 import { CODECS, type ValueCodec } from '../format/codecs.ts';
-import { ENTRY_HEAD_SIZE, ENTRY_TAIL_SIZE, FRAME_SIZE, LIVE } from '../format/layout.ts';
+import { COVER_END, ENTRY_HEAD_SIZE, ENTRY_TAIL_SIZE, FRAME_SIZE, LIVE } from '../format/layout.ts';
 import { ValueReader } from '../format/value-reader.ts';
 import { NDArray } from '../ndarray/index.ts';
 import { Decoder } from '../pickle/index.ts';
@@ -66,9 +66,11 @@ export class DirectValues {
     const slot = store.findKnown(key);
     if (slot >= 0) {
       const { catalog } = store;
+      const offset = catalog.offset(slot);
+      if (offset < COVER_END) return ELSEWHERE;
       const keyLength = catalog.keyLength(slot);
       const length = catalog.frameLength(slot) - 2 - keyLength;
-      return this.#value(catalog.offset(slot) + ENTRY_HEAD_SIZE + keyLength, length);
+      return this.#value(offset + ENTRY_HEAD_SIZE + keyLength, length);
     }
     const { base } = store;
     if (base === undefined || store.removed.has(key)) return undefined;

@@ -5,23 +5,32 @@
  */
 
 import { isMmdError } from '../errors.ts';
-import { ENTRY_TAIL_SIZE, nextCommitNumber, TERMINATOR_SIZE } from '../format/layout.ts';
+import {
+  ENTRY_HEAD_SIZE,
+  ENTRY_TAIL_SIZE,
+  getU64,
+  HEADER_SIZE,
+  nextCommitNumber,
+  TERMINATOR_SIZE,
+} from '../format/layout.ts';
 import { TAIL_PREFIX_SIZE, type TailKind, tailEntryFrame } from '../format/tail-entry.ts';
-import { hashKey, IndexBuilder } from '../format/tail-index.ts';
+import { hashKey, IndexBuilder, indexBlocks } from '../format/tail-index.ts';
 import type { DictCore } from './core.ts';
+import type { IndexTable } from './index-table.ts';
+import type { DictStore } from './store.ts';
 
 /** Below this many keys a walk is as quick as a look into an index. */
 const MIN_KEYS = 64;
 
 /**
- * Appends a tail index for the dict as it is now. Does nothing for few keys, and none where another writer is at work or the
- * disk is full: it only makes the next open quicker.
+ * Makes the file end with an index of the dict as it is now. Does nothing for few keys, and none where another writer is at
+ * work or the disk is full: it only makes the next open quicker.
  */
 export function writeIndex(core: DictCore): void {
-  const { store } = core;
+  const { store, writer } = core;
   try {
     if (store.base !== undefined) {
-      core.transact(() => writeTails(core, undefined, false), 0);
+      core.transact(() => finish(core, store.endsWithIndex ? undefined : buildIndex(core, false)), 0);
       return;
     }
     // The table takes a while to make, so others are not kept waiting meanwhile: whoever commits makes it worthless.
@@ -29,14 +38,23 @@ export function writeIndex(core: DictCore): void {
     store.file.unlock();
     core.refresh();
     const { revision, commitNumber } = store;
-    const table = buildIndex(core, false);
-    if (table === undefined) return;
+    const table = store.endsWithIndex ? undefined : buildIndex(core, false);
     core.transact(() => {
-      if (store.revision === revision && store.commitNumber === commitNumber) appendTails(core, undefined, table);
+      if (store.revision !== revision || store.commitNumber !== commitNumber) return;
+      // An open by the index knows nothing of them, and would bring them back by deleting what hides them.
+      writer.buryHidden();
+      finish(core, table);
     }, 0);
   } catch (error) {
     if (!isMmdError(error, 'LOCKED') && !isMmdError(error, 'NO_SPACE')) throw error;
   }
+}
+
+/** Where nothing was appended behind the last index, all that it says still holds. */
+function finish(core: DictCore, table: Table | undefined): void {
+  const { store } = core;
+  if (store.endsWithIndex) store.index!.renew(store.commitNumber);
+  else appendTails(core, undefined, table);
 }
 
 /**
@@ -46,6 +64,7 @@ export function writeIndex(core: DictCore): void {
  * @param always - write the index even where there are few keys
  */
 export function writeTails(core: DictCore, checksums: Uint8Array | undefined, always: boolean): void {
+  core.writer.buryHidden();
   appendTails(core, checksums, buildIndex(core, always));
 }
 
@@ -60,34 +79,117 @@ function appendTails({ store, writer }: DictCore, checksums: Uint8Array | undefi
   };
   if (checksums !== undefined) add('checksums', checksums);
   if (table !== undefined) {
-    const { builder, seed } = table;
+    const { builder, seed, older } = table;
     const fileSize = end + size + TAIL_PREFIX_SIZE + builder.payload.length + ENTRY_TAIL_SIZE + TERMINATOR_SIZE;
-    add('index', builder.finish({ seed, commitNumber: nextCommitNumber(commitNumber), fileSize, end }));
+    const payload = builder.finish({
+      seed,
+      commitNumber: nextCommitNumber(commitNumber),
+      keys: older?.footer.keys ?? 0,
+      fileSize,
+      end,
+      older: older?.end ?? 0,
+    });
+    add('index', payload);
   }
   if (parts.length > 0) writer.appendTail(parts);
 }
 
-/** Hashes and places of all keys, without the footer that says of which state of the file. */
+/** Hashes and places of keys, without the footer that says of which state of the file. */
 interface Table {
   readonly builder: IndexBuilder;
   readonly seed: number;
+  /** Has the other keys. */
+  readonly older: IndexTable | undefined;
 }
 
-function buildIndex({ store }: DictCore, always: boolean): Table | undefined {
-  const { base, catalog } = store;
-  const keys = catalog.size + (base?.footer.keys ?? 0);
-  if (keys < MIN_KEYS && !always) return undefined;
-  const seed = base?.footer.seed ?? catalog.seed;
+/**
+ * A table of the keys that no index in the file has, and of those of its newest indexes that are no larger than what there is
+ * already: each index then is more than twice as large as the next, so that there are few.
+ */
+function buildIndex(core: DictCore, always: boolean): Table | undefined {
+  const { store } = core;
+  const { base, catalog, standing } = store;
+  const tables = lostTables(store);
+  if (tables === undefined) return undefined;
+  let keys = countBehind(store, standing) + tables.reduce((sum, { slots }) => sum + slots, 0);
+  let older = standing;
+  while (older !== undefined && older.footer.blocks <= indexBlocks(keys)) {
+    tables.push(older);
+    keys += older.slots;
+    const next: IndexTable | undefined | 'torn' = older.older();
+    if (next === 'torn') return undefined;
+    older = next;
+  }
+  if (keys < MIN_KEYS && older === undefined && !always) return undefined;
+  if (base === undefined) return { builder: ofCatalog(store, older), seed: older?.footer.seed ?? catalog.seed, older };
+  const { seed } = (older ?? tables[0] ?? base.newest).footer;
   const builder = new IndexBuilder(keys);
-  const own = new Set<number>();
+  const offsets = new Set<number>();
+  const suspects = new Set<number>([...store.removed].map((key) => hashOf(core, key, seed)));
+  const from = older?.footer.end ?? HEADER_SIZE;
   catalog.each((slot, bytes, start, end) => {
     const offset = catalog.offset(slot);
-    builder.add(base === undefined ? catalog.hash(slot) : hashKey(bytes, start, end, seed), offset);
-    if (base !== undefined) own.add(offset);
+    if (offset < from) return;
+    const hash = hashKey(bytes, start, end, seed);
+    builder.add(hash, offset);
+    offsets.add(offset);
+    suspects.add(hash);
   });
-  // What the old index has and nobody looked up goes over by its hash; dead entries among it are told by their state.
-  const whole = base?.each((hash, offset) => {
-    if (!own.has(offset)) builder.add(hash, offset);
+  // What older indexes have and nobody looked up goes over by its hash. Dead entries among it are told by their state when they
+  // are asked for; those that died here are left out.
+  let room = true;
+  const whole = tables.every(
+    (table) =>
+      table.footer.seed === seed &&
+      table.each((hash, offset) => {
+        if (offset < from || offsets.has(offset) || (suspects.has(hash) && !isLiveAt(store, offset))) return;
+        room &&= builder.add(hash, offset);
+      }),
+  );
+  return whole && room ? { builder, seed, older } : undefined;
+}
+
+/** Indexes that the dict stands on, but that the file will not hold any more; `undefined` where they are torn. */
+function lostTables({ base, standing }: DictStore): IndexTable[] | undefined {
+  const tables: IndexTable[] = [];
+  let table: IndexTable | undefined | 'torn' = base?.newest;
+  while (table !== undefined) {
+    if (table === 'torn') return undefined;
+    if (standing !== undefined && table.footer.end <= standing.footer.end) break;
+    tables.push(table);
+    table = table.older();
+  }
+  return tables;
+}
+
+function countBehind({ catalog }: DictStore, table: IndexTable | undefined): number {
+  if (table === undefined) return catalog.size;
+  let count = 0;
+  catalog.each((slot) => {
+    if (catalog.offset(slot) >= table.footer.end) count++;
   });
-  return whole === false ? undefined : { builder, seed };
+  return count;
+}
+
+/** The file was walked: the catalog has all entries. */
+function ofCatalog(store: DictStore, older: IndexTable | undefined): IndexBuilder {
+  const { catalog } = store;
+  const builder = new IndexBuilder(countBehind(store, older));
+  const from = older?.footer.end ?? HEADER_SIZE;
+  const seed = older?.footer.seed;
+  catalog.each((slot, bytes, start, end) => {
+    const offset = catalog.offset(slot);
+    if (offset < from) return;
+    builder.add(seed === undefined ? catalog.hash(slot) : hashKey(bytes, start, end, seed), offset);
+  });
+  return builder;
+}
+
+function hashOf(core: DictCore, key: string, seed: number): number {
+  return hashKey(core.keyBytes, 0, core.encodeKey(key), seed);
+}
+
+function isLiveAt(store: DictStore, offset: number): boolean {
+  const frameLength = getU64(store.read(offset, ENTRY_HEAD_SIZE), 1);
+  return store.isLive({ offset, frameLength, keyLength: 0 });
 }

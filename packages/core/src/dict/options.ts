@@ -33,6 +33,11 @@ export interface DictOptions {
   readonly salvage?: boolean;
   /** Write a tail index at close, so that the next open does not walk the file. Default true. */
   readonly index?: boolean;
+  /**
+   * Bytes of a tail index from which on it stays in the file when an entry is appended: the next index then has the new keys only,
+   * and refers to it. A smaller one is dropped and written anew. Default 131,072: about 7,500 keys.
+   */
+  readonly standingIndex?: number;
 }
 
 /** {@link DictOptions} with every default filled in. */

@@ -17,6 +17,7 @@ import {
 } from '../format/layout.ts';
 import { answer, scanEntries } from '../format/scan.ts';
 import type { DictCore } from './core.ts';
+import type { DictStore } from './store.ts';
 import type { ProgressOptions } from './vacuum.ts';
 
 /** Smaller values free nothing worth a system call. */
@@ -34,6 +35,7 @@ export function reclaim(core: DictCore, options: ProgressOptions = {}): number {
   core.transact(() => {
     const { file } = store;
     const dead: [offset: number, length: number][] = [];
+    const indexes = indexesOf(store);
     const requests = scanEntries(
       HEADER_SIZE,
       file.size(),
@@ -41,7 +43,8 @@ export function reclaim(core: DictCore, options: ProgressOptions = {}): number {
         const value = offset + ENTRY_HEAD_SIZE + keyLength;
         const length = entryEnd(offset, frameLength) - ENTRY_TAIL_SIZE - value;
         // Nine bytes that straddle a sector could be torn: such a value keeps its disk.
-        if (state === 'dead' && length >= MIN_VALUE && value % SECTOR <= SECTOR - HEAD) dead.push([value, length]);
+        if (state !== 'dead' || length < MIN_VALUE || value % SECTOR > SECTOR - HEAD) return;
+        if (!indexes.has(offset)) dead.push([value, length]);
       },
       store.end,
     );
@@ -62,4 +65,15 @@ export function reclaim(core: DictCore, options: ProgressOptions = {}): number {
     }
   });
   return freed;
+}
+
+/** File offsets of the indexes that the dict, or the next index, stands on. */
+function indexesOf({ index }: DictStore): ReadonlySet<number> {
+  const offsets = new Set<number>();
+  for (let table = index; table !== undefined; ) {
+    offsets.add(table.entry);
+    const older = table.older();
+    table = older === 'torn' ? undefined : older;
+  }
+  return offsets;
 }

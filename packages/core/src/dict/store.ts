@@ -14,9 +14,12 @@ import {
   COMMIT_NUMBER_OFFSET,
   decodeHeader,
   EMPTY_SIZE,
+  ENTRY_HEAD_SIZE,
   entryEnd,
+  getU64,
   HEADER_SIZE,
   LIVE,
+  mayHaveMoved,
   putU32,
   stateOffset,
   TERMINATOR_SIZE,
@@ -26,6 +29,7 @@ import type { StorageFile } from '../storage/storage-file.ts';
 import { Anchor } from './anchor.ts';
 import { BaseIndex } from './base-index.ts';
 import { Catalog, type EntryPlace } from './catalog.ts';
+import { IndexTable } from './index-table.ts';
 import type { ResolvedOptions } from './options.ts';
 import { type JournalPlace, journalOf, stillActive } from './stranded.ts';
 import { type EntryTaker, lastOf, type Walk, walkAhead, walkTo, walkToEnd } from './walk.ts';
@@ -80,8 +84,10 @@ export class DictStore implements EntryTaker {
   stranded: readonly JournalPlace[] = [];
   /** The last entry, where a look found it: whoever wrote it may have been killed in the middle of growing it. */
   foundLast: EntryPlace | undefined;
-  /** The index that stands for entries before `base.footer.end`; absent once the file was walked. */
+  /** The index that stands for entries before `base.end`; absent once the file was walked. */
   base: BaseIndex | undefined;
+  /** The newest index that the file holds, as far as is known; the next one may refer to it. */
+  index: IndexTable | undefined;
   /** Keys deleted since, which the base still has. */
   readonly removed: Set<string> = new Set();
   #number: Uint8Array | undefined;
@@ -150,7 +156,8 @@ export class DictStore implements EntryTaker {
   lookAhead(): boolean {
     const { file, base, end } = this;
     const commitNumber = file.loadI32(COMMIT_NUMBER_OFFSET);
-    if (this.#stale || base !== undefined || commitNumber <= this.commitNumber) return false;
+    if (this.#stale || base !== undefined || commitNumber === this.commitNumber) return false;
+    if (mayHaveMoved(this.commitNumber, commitNumber)) return false;
     const size = file.size();
     if (size < end + TERMINATOR_SIZE || !this.#anchor.holds(this.read)) return false;
     const piece = Math.min(size, end + LOOK_AHEAD);
@@ -160,7 +167,7 @@ export class DictStore implements EntryTaker {
     this.#reached(walk, this.terminator);
     this.#ahead = true;
     this.statesUnknown = true;
-    if (file.loadI32(COMMIT_NUMBER_OFFSET) < commitNumber || file.size() < size) this.#stale = true;
+    if (mayHaveMoved(commitNumber, file.loadI32(COMMIT_NUMBER_OFFSET)) || file.size() < size) this.#stale = true;
     return piece < size && !walk.closer && !this.#stale;
   }
 
@@ -207,6 +214,31 @@ export class DictStore implements EntryTaker {
     this.terminator = this.end;
     this.size = this.end + TERMINATOR_SIZE;
     this.journal = undefined;
+    this.index = this.standing;
+  }
+
+  /** The index is all that stands between the last entry and the terminator. */
+  get endsWithIndex(): boolean {
+    const { index } = this;
+    return index !== undefined && index.entry === this.end && index.end === this.terminator;
+  }
+
+  /** It has so many keys that it is better left where it is when an entry is appended. */
+  get indexStays(): boolean {
+    return this.endsWithIndex && this.index!.size >= this.options.standingIndex;
+  }
+
+  /** The next entry goes behind the index. */
+  leaveIndex(): void {
+    this.end = this.terminator;
+  }
+
+  /** The newest index that entries were appended behind, so that nobody drops it. */
+  get standing(): IndexTable | undefined {
+    const { index } = this;
+    if (index === undefined || index.entry < this.end) return index;
+    const older = index.older();
+    return older === 'torn' ? undefined : older;
   }
 
   /** Like {@link DictStore.find}, where the key's UTF-8 is at hand. */
@@ -228,6 +260,8 @@ export class DictStore implements EntryTaker {
     if (place === undefined) return -1;
     if (place === 'torn') {
       this.walkAll();
+      // The next index is made of what was walked.
+      this.index = undefined;
       return this.catalog.find(key);
     }
     this.catalog.loadKey(key, place.offset, place.frameLength);
@@ -248,8 +282,8 @@ export class DictStore implements EntryTaker {
     this.base = undefined;
     this.#rebuilt += known.changes + 1;
     this.#catalog = new Catalog();
-    const { end, keys } = base.footer;
-    this.expect(keys);
+    const { end } = base;
+    this.expect(base.newest.footer.keys);
     const result = walkTo(this.file, HEADER_SIZE, end, this);
     known.each((slot, bytes, start, stop) => {
       const { offset, frameLength } = known.place(slot);
@@ -266,6 +300,12 @@ export class DictStore implements EntryTaker {
     const count = this.file.read(offset, bytes);
     return count === length ? bytes : bytes.subarray(0, count);
   };
+
+  /** Whether an entry as long as this one begins at its place. */
+  stands({ offset, frameLength }: EntryPlace): boolean {
+    const head = this.read(offset, ENTRY_HEAD_SIZE);
+    return head.length === ENTRY_HEAD_SIZE && getU64(head, 1) === frameLength;
+  }
 
   /** Whether the entry's state byte says live now. */
   isLive(place: EntryPlace): boolean {
@@ -324,18 +364,20 @@ export class DictStore implements EntryTaker {
   }
 
   #useIndex(commitNumber: number, size: number): boolean {
-    const base = BaseIndex.of(this, size, commitNumber);
+    const base = BaseIndex.of(this.file, size, commitNumber);
     if (base === undefined) return false;
+    const { newest } = base;
     this.#reset();
     this.base = base;
-    this.end = base.footer.end;
+    this.index = newest;
+    this.end = base.end;
     this.terminator = size - TERMINATOR_SIZE;
     this.size = size;
     this.commitNumber = commitNumber;
-    this.memoHint = base.memoHint;
+    this.memoHint = newest.memoHint;
     this.#stale = false;
     this.#anchor.offset = this.end;
-    if (base.entry === this.end) this.#anchor.takeFrom(base.head);
+    if (newest.entry === this.end) this.#anchor.takeFrom(newest.head);
     else this.#anchor.take(this.read, this.terminator);
     return true;
   }
@@ -344,6 +386,7 @@ export class DictStore implements EntryTaker {
     this.#ahead = false;
     this.#catalog?.clear();
     this.base = undefined;
+    this.index = undefined;
     this.removed.clear();
     this.end = HEADER_SIZE;
     this.memoHint = 0;
@@ -369,16 +412,22 @@ export class DictStore implements EntryTaker {
     const size = this.file.size();
     this.#lastFullLook = now;
     if (!this.#stale && !this.#ahead && commitNumber === this.commitNumber && size === this.size) return false;
-    // A vacuum starts the numbers again, and moves entries. What is known is of a later commit where it was looked ahead.
+    // What is known is of a later commit where it was looked ahead.
     const whole =
       this.#stale ||
-      commitNumber < this.commitNumber ||
+      mayHaveMoved(this.commitNumber, commitNumber) ||
       (this.#ahead && commitNumber === this.commitNumber) ||
       size < this.end + TERMINATOR_SIZE ||
       !this.#anchor.holds(this.read);
     if (whole && this.base !== undefined && this.#useIndex(commitNumber, size)) return true;
-    this.#look(locked, whole || (this.base !== undefined && !this.base.kept));
+    this.#look(locked, whole || !this.#baseHolds());
     return true;
+  }
+
+  /** Whether the base can still be asked: others drop an index that stands last, or leave it there for good. */
+  #baseHolds(): boolean {
+    const newest = this.base?.newest;
+    return newest === undefined || newest.kept || newest.entry < this.end || newest.stands();
   }
 
   /**
@@ -393,7 +442,7 @@ export class DictStore implements EntryTaker {
         const size = this.file.size();
         const end = this.#scan(whole, size);
         const after = this.file.loadI32(COMMIT_NUMBER_OFFSET);
-        whole = after < commitNumber || this.file.size() < size;
+        whole = mayHaveMoved(commitNumber, after) || this.file.size() < size;
         if (end.kind === 'terminator' && !whole) {
           this.commitNumber = commitNumber;
           this.size = size;
@@ -424,7 +473,10 @@ export class DictStore implements EntryTaker {
   #scan(whole: boolean, size: number): ScanEnd {
     if (whole) this.#reset();
     else this.statesUnknown = true;
+    // One that stands last may be gone.
+    this.index = this.standing;
     const { walk, end: result } = walkToEnd(this.file, this.end, size, this);
+    if (walk.indexEnd > 0) this.index = IndexTable.before(this.file, walk.indexEnd) ?? this.index;
     const { tailStart, stranded } = walk;
     if (stranded.length > 0) this.stranded = [...this.stranded, ...stranded];
     const atTail = tailStart >= 0 && result.kind === 'terminator';
@@ -439,11 +491,10 @@ export class DictStore implements EntryTaker {
   #reached(walk: Walk, end: number): void {
     this.end = end;
     const last = lastOf(walk);
-    if (last !== undefined) {
-      this.foundLast = last;
-      this.#anchor.offset = last.offset;
-      this.#anchor.frameLength = last.frameLength;
-    }
+    if (last === undefined) return;
+    this.foundLast = last;
+    this.#anchor.offset = last.offset;
+    this.#anchor.frameLength = last.frameLength;
     this.#anchor.take(this.read, end);
   }
 

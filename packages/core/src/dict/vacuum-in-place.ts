@@ -7,11 +7,12 @@
 import { MmdError } from '../errors.ts';
 import {
   COMMIT_NUMBER_OFFSET,
+  COVER_END,
   DEAD,
-  ENTRY_HEAD_SIZE,
   ENTRY_TAIL_SIZE,
   FRAME_SIZE,
   HEADER_SIZE,
+  movedCommitNumber,
   putEntryHead,
   putEntryTail,
   putU64,
@@ -23,7 +24,7 @@ import { DictCore } from './core.ts';
 import { copyEntries, type ProgressOptions } from './vacuum.ts';
 
 /** Bytes that turn everything behind them into one dead entry: head and BINBYTES8. In the first sector: one write. */
-const COVER = ENTRY_HEAD_SIZE + 9;
+const COVER = COVER_END - HEADER_SIZE;
 
 /**
  * Moves the live entries to the front of the file. At every moment the file loads, with all of them:
@@ -79,14 +80,22 @@ function moveToFront(core: DictCore, fresh: StorageFile, options: ProgressOption
     file.truncate(end + TERMINATOR_SIZE);
     throw error;
   }
+  // Before anything is overwritten that peers know of, the number leaps, and again after: whoever reads meanwhile reads again.
+  let number = store.commitNumber;
+  const leap = (): void => {
+    number = movedCommitNumber(number);
+    file.storeI32(COMMIT_NUMBER_OFFSET, number);
+  };
+  leap();
   file.write(HEADER_SIZE, coverHead(copies));
+  leap();
   file.sync();
   if (bytes > COVER) file.copyFrom(fresh, HEADER_SIZE + COVER, HEADER_SIZE + COVER, bytes - COVER);
   file.sync();
   file.write(HEADER_SIZE, target.store.read(HEADER_SIZE, Math.min(COVER, bytes)));
+  leap();
   file.sync();
   file.truncate(size);
-  file.storeI32(COMMIT_NUMBER_OFFSET, store.commitNumber === 0 ? 1 : 0);
 }
 
 /** The first 20 bytes of a dead entry that ends at `end`. */

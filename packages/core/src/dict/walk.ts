@@ -4,6 +4,7 @@
  * @module
  */
 
+import { entryEnd } from '../format/layout.ts';
 import { answer, type ScanEnd, type ScannedEntry, scanEntries } from '../format/scan.ts';
 import { type TailKind, tailKindOf } from '../format/tail-entry.ts';
 import type { StorageFile } from '../storage/storage-file.ts';
@@ -44,6 +45,8 @@ export interface Walk {
   tailStart: number;
   lastTail: number;
   tail: TailKind | undefined;
+  /** File offset behind the last index that was met; 0 for none. */
+  indexEnd: number;
   /** Journals that entries stand behind. */
   readonly stranded: JournalPlace[];
   /** {@link walkAhead}: something stands there that is not to be taken without the lock. */
@@ -97,6 +100,7 @@ function newWalk(taker: EntryTaker, from: number, size: number): Walk {
     tailStart: -1,
     lastTail: -1,
     tail: undefined,
+    indexEnd: 0,
     stranded: [],
     closer: false,
   };
@@ -137,6 +141,7 @@ function meet(entry: ScannedEntry, walk: Walk): void {
     if (walk.tailStart < 0) walk.tailStart = entry.offset;
     walk.lastTail = entry.offset;
     walk.tail = tail;
+    if (tail === 'index') walk.indexEnd = entryEnd(entry.offset, entry.frameLength);
   }
   walk.taker.take(entry);
 }

@@ -168,7 +168,7 @@ export class DictWriter {
   set(key: string, keyBytes: Uint8Array, keyLength: number, value: EncodedValue): void {
     // A change that fails half way leaves the buffer in pieces: the batch around it must not commit.
     this.#broken = true;
-    if (this.#buffer.empty) this.dropTail();
+    if (this.#buffer.empty) this.#clearTail();
     const offset = this.#appender.entry(keyBytes, keyLength, value);
     this.#enter(key, keyBytes, keyLength, offset);
   }
@@ -180,7 +180,7 @@ export class DictWriter {
   setPiece(key: string, keyLength: number, { sink, memoEnd }: KeyedEntry): boolean {
     if (!sink.whole || sink.length > PIECE) return false;
     this.#broken = true;
-    if (this.#buffer.empty) this.dropTail();
+    if (this.#buffer.empty) this.#clearTail();
     const { bytes, length } = sink;
     this.#enter(key, bytes, keyLength, this.#appender.piece(bytes, length, keyLength, memoEnd));
     return true;
@@ -455,14 +455,33 @@ export class DictWriter {
     store.announce();
   }
 
+  /** Makes room for an entry behind the last one. */
+  #clearTail(): void {
+    const store = this.#store;
+    if (store.indexStays) {
+      store.leaveIndex();
+      this.#buffer.begin(store.file, store.end);
+    } else this.dropTail();
+  }
+
   /** Puts the terminator over the first tail entry: what they said is no longer true. Nobody maps what is cut off. */
   dropTail(): void {
     const store = this.#store;
     if (store.terminator === store.end) return;
-    if (store.base !== undefined && !store.base.keep()) store.walkAll();
+    const newest = store.base?.newest;
+    if (newest !== undefined && newest.entry >= store.end && !newest.keep()) store.walkAll();
     writeBorderless(store.file, store.end, terminator(), this.#durable);
     store.file.truncate(store.end + TERMINATOR_SIZE);
     store.dropped();
+  }
+
+  /** Entries that later ones of their keys hide die: a killed writer did not come so far. Call between begin() and commit(). */
+  buryHidden(): void {
+    const { catalog, file } = this.#store;
+    if (catalog.shadowed.size === 0) return;
+    if (this.#durable) file.sync();
+    for (const hidden of catalog.shadowed.values()) for (const place of hidden) kill(file, place);
+    catalog.shadowed.clear();
   }
 
   /** Puts the terminator back where it was and drops what was written behind it. */

@@ -224,6 +224,27 @@ export function nextCommitNumber(commitNumber: number): number {
   return commitNumber >= COMMIT_NUMBER_MAX || commitNumber < 0 ? 0 : commitNumber + 1;
 }
 
+/** Commits that nobody misses in one go: who finds so many reads everything anew, which is never wrong. */
+const FAR = 2 ** 24;
+/** The golden section of the commit numbers: dozens of such steps come nowhere near a number where they have been. */
+const LEAP = 0x4f1b_bcdd;
+
+/** The commit number that says that entries moved: no commits lead there from `commitNumber`. */
+export function movedCommitNumber(commitNumber: number): number {
+  return (commitNumber + LEAP) % (COMMIT_NUMBER_MAX + 1);
+}
+
+/** Whether entries may have moved between two commit numbers: they fell, as after a vacuum by mmappickle, or leapt. */
+export function mayHaveMoved(known: number, found: number): boolean {
+  return found < known || found - known >= FAR;
+}
+
+/**
+ * Where the bytes end that vacuum in place overwrites with a head that makes one dead entry of all that stands at the front: a
+ * value that begins before may be gone although the commit number did not change yet.
+ */
+export const COVER_END: number = HEADER_SIZE + ENTRY_HEAD_SIZE + 9;
+
 /** The end of an entry from its offset and FRAME length. */
 export function entryEnd(offset: number, frameLength: number): number {
   return offset + FRAME_SIZE + frameLength;

@@ -116,11 +116,14 @@ export function tailEntryFrame(
   return { prefix, suffix };
 }
 
-/** Writes length and magic over the payload's last 16 bytes. */
-export function putTailFooter(kind: TailKind, payload: Uint8Array): void {
-  const pos = payload.length - TAIL_FOOTER_SIZE;
-  putU64(payload, pos, payload.length);
-  payload.set(MAGICS[kind].bytes, pos + 8);
+/**
+ * Writes length and magic over the last 16 bytes.
+ * @param length - of the payload, where these bytes are only its end
+ */
+export function putTailFooter(kind: TailKind, bytes: Uint8Array, length: number = bytes.length): void {
+  const pos = bytes.length - TAIL_FOOTER_SIZE;
+  putU64(bytes, pos, length);
+  bytes.set(MAGICS[kind].bytes, pos + 8);
 }
 
 /**

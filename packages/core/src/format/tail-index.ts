@@ -5,7 +5,10 @@
  * the count of its slots (u16), and slots of 12 bytes: hash of the key (u32), file offset of the entry (u64). A key is in block
  * `hash % blocks`, or in the following ones if that is full. The footer: CRC-32C of its other bytes (u32),
  * hash seed (u32), count of blocks (u32), commit number (i32), keys (u64), file size (u64), offset of the
- * first tail entry (u64), 8 bytes of zeros, then the footer of all tail entries.
+ * first tail entry (u64), where the entry of an older index ends (u64), then the footer of all tail entries.
+ *
+ * An index that entries were appended behind stays where it is, and the next one has the keys that came since and refers to
+ * it: so what is written at close grows with what was appended, not with what the file holds.
  *
  * The hash is HalfSipHash-1-3 with the seed as both halves of its key.
  *
@@ -32,10 +35,14 @@ export interface IndexFooter {
   readonly seed: number;
   readonly blocks: number;
   readonly commitNumber: number;
+  /** Slots in use, those of older indexes too. */
   readonly keys: number;
+  /** As it was when the index was its last entry: tells where that ends, too. */
   readonly fileSize: number;
   /** File offset of the first tail entry: all entries of the dict stand before. */
   readonly end: number;
+  /** File offset behind the entry of an older index, which has the keys that this one has not; 0 for none. */
+  readonly older: number;
 }
 
 export { hashKey } from './hash.ts';
@@ -50,7 +57,7 @@ export function indexPayloadSize(blocks: number): number {
   return blocks * INDEX_BLOCK_SIZE + INDEX_FOOTER_SIZE;
 }
 
-/** Builds a table: add every key, then finish. */
+/** Builds a table: add every key that it was made for, then finish. */
 export class IndexBuilder {
   readonly payload: Uint8Array;
   readonly #blocks: number;
@@ -61,8 +68,10 @@ export class IndexBuilder {
     this.payload = new Uint8Array(indexPayloadSize(this.#blocks));
   }
 
-  add(hash: number, offset: number): void {
+  /** Returns false where there is no room: more keys than it was made for. */
+  add(hash: number, offset: number): boolean {
     const { payload } = this;
+    if (this.#keys >= this.#blocks * SLOTS) return false;
     for (let block = hash % this.#blocks; ; block = block + 1 === this.#blocks ? 0 : block + 1) {
       const start = block * INDEX_BLOCK_SIZE;
       const count = payload[start + 4]!;
@@ -72,27 +81,34 @@ export class IndexBuilder {
       putU64(payload, pos + 4, offset);
       payload[start + 4] = count + 1;
       this.#keys++;
-      return;
+      return true;
     }
   }
 
-  finish(footer: Pick<IndexFooter, 'seed' | 'commitNumber' | 'fileSize' | 'end'>): Uint8Array {
+  /** @param footer - `keys` are those of older indexes */
+  finish(footer: Omit<IndexFooter, 'blocks'>): Uint8Array {
     const { payload } = this;
     for (let block = 0; block < this.#blocks; block++) {
       const start = block * INDEX_BLOCK_SIZE;
       putU32(payload, start, blockChecksum(payload.subarray(start, start + INDEX_BLOCK_SIZE), block));
     }
-    const start = this.#blocks * INDEX_BLOCK_SIZE;
-    putU32(payload, start + 4, footer.seed);
-    putU32(payload, start + 8, this.#blocks);
-    putU32(payload, start + 12, footer.commitNumber);
-    putU64(payload, start + 16, this.#keys);
-    putU64(payload, start + 24, footer.fileSize);
-    putU64(payload, start + 32, footer.end);
-    putTailFooter('index', payload);
-    putU32(payload, start, crc32c(payload.subarray(start + 4)));
+    putIndexFooter(payload, { ...footer, blocks: this.#blocks, keys: footer.keys + this.#keys });
     return payload;
   }
+}
+
+/** Writes the last 64 bytes of a payload of which they are the end. */
+export function putIndexFooter(payload: Uint8Array, footer: IndexFooter): void {
+  const start = payload.length - INDEX_FOOTER_SIZE;
+  putU32(payload, start + 4, footer.seed);
+  putU32(payload, start + 8, footer.blocks);
+  putU32(payload, start + 12, footer.commitNumber);
+  putU64(payload, start + 16, footer.keys);
+  putU64(payload, start + 24, footer.fileSize);
+  putU64(payload, start + 32, footer.end);
+  putU64(payload, start + 40, footer.older);
+  putTailFooter('index', payload, indexPayloadSize(footer.blocks));
+  putU32(payload, start, crc32c(payload.subarray(start + 4)));
 }
 
 function blockChecksum(block: Uint8Array, number: number): number {
@@ -109,6 +125,7 @@ export function decodeIndexFooter(bytes: Uint8Array): IndexFooter | undefined {
     keys: getU64(bytes, 16),
     fileSize: getU64(bytes, 24),
     end: getU64(bytes, 32),
+    older: getU64(bytes, 40),
   };
 }
 

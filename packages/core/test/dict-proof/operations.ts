@@ -3,6 +3,7 @@
  */
 import { MmapDict } from '../../src/dict/index.ts';
 import type { DictOptions } from '../../src/dict/options.ts';
+import { TERMINATOR_SIZE } from '../../src/format/layout.ts';
 import { type ArraySource, MaskedArray, type NDArray, ndarray } from '../../src/ndarray/index.ts';
 import { MemoryFile } from '../../src/storage/index.ts';
 
@@ -28,6 +29,8 @@ export interface Operation {
   readonly legacy?: true;
   /** The file is closed before, with a tail index. */
   readonly indexed?: true;
+  /** That index stays where it is when something is appended. */
+  readonly standing?: true;
   /** Moves the file by more than one write's worth: fewer borders are tried. */
   readonly heavy?: true;
 }
@@ -208,13 +211,17 @@ function another(): MmapDict {
     .set('text', 'copied');
 }
 
+function indexOptions({ indexed, standing }: Operation): DictOptions {
+  return { index: indexed === true, ...(standing && { standingIndex: 0 }) };
+}
+
 /** Opens a base image's dict to change it. */
 export function openFor(
   operation: Operation,
   file: Parameters<typeof MmapDict.over>[0],
   options: DictOptions,
 ): MmapDict {
-  return MmapDict.over(file, { index: operation.indexed === true, ...options });
+  return MmapDict.over(file, { ...indexOptions(operation), ...options });
 }
 
 export const OPERATIONS: readonly Operation[] = [
@@ -421,6 +428,21 @@ export const OPERATIONS: readonly Operation[] = [
     steps: [batch(set('x', 1), set('key 9', 'other'), remove('key 4'), remove('key 5')), remove('key 6')],
     indexed: true,
   },
+  {
+    name: 'append behind an index that stays',
+    start: manyKeys,
+    steps: [set('a', 1), set('key 3', 'other'), remove('a'), nothing((dict) => dict.close())],
+    indexed: true,
+    standing: true,
+    heavy: true,
+  },
+  {
+    name: 'change in place, and renew the index that stays',
+    start: manyKeys,
+    steps: [remove('key 4'), nothing((dict) => dict.close())],
+    indexed: true,
+    standing: true,
+  },
 ];
 
 /** A file to start from, and the contents after each step. */
@@ -435,11 +457,11 @@ export function baseOf(operation: Operation, border: number): Base {
   const at = (pad: number): { bytes: Uint8Array; model: Map<string, unknown>; end: number } => {
     const file = MemoryFile.of();
     const model = new Map<string, unknown>();
-    const dict = MmapDict.over(file, { index: operation.indexed === true });
+    const dict = MmapDict.over(file, indexOptions(operation));
     operation.start(dict, model, pad);
     const end = dict.tailOffset;
     const image = closedBytes(file, dict);
-    return { bytes: image, model, end };
+    return { bytes: image, model, end: operation.standing ? image.length - TERMINATOR_SIZE : end };
   };
   const first = at(0);
   const wanted = (512 - border) % 512;

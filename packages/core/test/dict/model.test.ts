@@ -161,7 +161,7 @@ describe('the tail index', () => {
     whole.close();
     const bytes = (disk.open('dict', 'r') as MemoryFile).toBytes();
     const indexed = MmapDict.over(disk.open('dict', 'r'));
-    const { end } = indexed.core.store.base!.footer;
+    const { end } = indexed.core.store.base!;
     const expected = new Map(indexed);
     fc.assert(
       fc.property(
@@ -216,7 +216,7 @@ test('a tail index with any one byte inverted changes nothing that is read', () 
   const indexed = MemoryFile.of(file.toBytes());
   MmapDict.over(indexed).set('one more', 1).close();
   const bytes = indexed.toBytes();
-  const { end } = MmapDict.over(MemoryFile.of(bytes)).core.store.base!.footer;
+  const { end } = MmapDict.over(MemoryFile.of(bytes)).core.store.base!;
   for (let offset = end + 80; offset < bytes.length - 20; offset++) {
     const damaged = bytes.slice();
     damaged[offset]! ^= 0xff;

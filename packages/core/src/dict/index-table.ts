@@ -1,0 +1,189 @@
+/**
+ * One tail index where it stands in the file, and the older ones that it refers to.
+ *
+ * @module
+ */
+
+import {
+  DEAD,
+  ENTRY_HEAD_SIZE,
+  ENTRY_TAIL_SIZE,
+  getI32,
+  getU64,
+  HEADER_SIZE,
+  isEntryTail,
+  isTerminator,
+  TERMINATOR_SIZE,
+} from '../format/layout.ts';
+import { TAIL_FOOTER_SIZE, TAIL_PREFIX_SIZE, tailFooter, tailKindOf } from '../format/tail-entry.ts';
+import {
+  decodeIndexFooter,
+  eachSlot,
+  INDEX_BLOCK_SIZE,
+  INDEX_FOOTER_SIZE,
+  type IndexFooter,
+  indexPayloadSize,
+  putIndexFooter,
+} from '../format/tail-index.ts';
+import type { StorageFile } from '../storage/storage-file.ts';
+
+/** What an index's entry ends with. */
+const ENDING = INDEX_FOOTER_SIZE + ENTRY_TAIL_SIZE;
+/** A file with an index has more bytes than this. */
+const LEAST = HEADER_SIZE + TAIL_PREFIX_SIZE + ENDING + TERMINATOR_SIZE;
+/** Indexes that refer to each other at most: ours are a dozen where there are 2^30 keys. */
+const DEPTH_MAX = 64;
+/** Blocks that are taken into memory for lookups alone: 8 MiB, an index of half a million keys. */
+const KEPT_BLOCKS = 16_384;
+
+/** The blocks and the footer of an index. */
+export class IndexTable {
+  readonly footer: IndexFooter;
+  /** File offset of the tail entry that holds it, and that entry's first bytes. */
+  readonly entry: number;
+  readonly head: Uint8Array;
+  /** What the tail entry says of the memo. */
+  readonly memoHint: number;
+  readonly #file: StorageFile;
+  /** How many indexes refer to it, one through the other. */
+  #depth = 0;
+  #blocks: Uint8Array | undefined;
+  #lookups = 0;
+  #older: IndexTable | 'torn' | undefined;
+
+  private constructor(file: StorageFile, footer: IndexFooter, entry: number, head: Uint8Array, memoHint: number) {
+    this.#file = file;
+    this.footer = footer;
+    this.entry = entry;
+    this.head = head;
+    this.memoHint = memoHint;
+  }
+
+  /**
+   * The index at the end of a file, whatever commit it was made for; `undefined` where there is none.
+   * @param size - of the file
+   */
+  static last(file: StorageFile, size: number): IndexTable | undefined {
+    if (size < LEAST) return undefined;
+    const ending = new Uint8Array(ENDING + TERMINATOR_SIZE);
+    if (file.read(size - ending.length, ending) !== ending.length || !isTerminator(ending, ENDING)) return undefined;
+    return IndexTable.#of(file, size - TERMINATOR_SIZE, ending);
+  }
+
+  /** The index whose entry ends at `end`, and which was the last of the file once; `undefined` where there is none. */
+  static before(file: StorageFile, end: number): IndexTable | undefined {
+    if (end < LEAST - TERMINATOR_SIZE) return undefined;
+    const ending = new Uint8Array(ENDING);
+    return file.read(end - ENDING, ending) === ENDING ? IndexTable.#of(file, end, ending) : undefined;
+  }
+
+  static #of(file: StorageFile, end: number, ending: Uint8Array): IndexTable | undefined {
+    if (!isEntryTail(ending, INDEX_FOOTER_SIZE) || ending[INDEX_FOOTER_SIZE + 6] !== DEAD) return undefined;
+    if (tailFooter(ending, INDEX_FOOTER_SIZE - TAIL_FOOTER_SIZE)?.kind !== 'index') return undefined;
+    const footer = decodeIndexFooter(ending.subarray(0, INDEX_FOOTER_SIZE));
+    // The size that it was made for tells that it stands where it was written.
+    if (footer === undefined || footer.fileSize !== end + TERMINATOR_SIZE) return undefined;
+    const payload = indexPayloadSize(footer.blocks);
+    const entry = end - ENTRY_TAIL_SIZE - payload - TAIL_PREFIX_SIZE;
+    if (entry < footer.end || footer.end < HEADER_SIZE || footer.older > footer.end) return undefined;
+    const head = new Uint8Array(TAIL_PREFIX_SIZE);
+    file.read(entry, head);
+    if (head[0] !== 0x95 || getU64(head, TAIL_PREFIX_SIZE - 8) !== payload) return undefined;
+    if (tailKindOf(head, ENTRY_HEAD_SIZE, head[10]!) !== 'index') return undefined;
+    return new IndexTable(file, footer, entry, head, getI32(ending, INDEX_FOOTER_SIZE + 1));
+  }
+
+  /** File offset behind its entry. */
+  get end(): number {
+    return this.footer.fileSize - TERMINATOR_SIZE;
+  }
+
+  /** How many slots are in use, by what it says. */
+  get slots(): number {
+    const older = this.older();
+    const others = older === undefined || older === 'torn' ? 0 : older.footer.keys;
+    return Math.min(Math.max(0, this.footer.keys - others), this.size);
+  }
+
+  /** Bytes of its blocks. */
+  get size(): number {
+    return this.footer.blocks * INDEX_BLOCK_SIZE;
+  }
+
+  /** The next older index; `undefined` where this is the first, `'torn'` where it is not to be had. */
+  older(): IndexTable | undefined | 'torn' {
+    const { older, seed } = this.footer;
+    if (older === 0) return undefined;
+    if (this.#older === undefined) {
+      const table = this.#depth < DEPTH_MAX ? IndexTable.before(this.#file, older) : undefined;
+      if (table?.footer.seed === seed) {
+        table.#depth = this.#depth + 1;
+        this.#older = table;
+      } else this.#older = 'torn';
+    }
+    return this.#older;
+  }
+
+  /** Whether the blocks are in memory. */
+  get kept(): boolean {
+    return this.#blocks !== undefined;
+  }
+
+  /** Takes the blocks into memory: the file's are about to be overwritten. False where the file lost them. */
+  keep(): boolean {
+    const { size } = this;
+    if (this.#blocks === undefined) {
+      const blocks = new Uint8Array(size);
+      const count = this.#file.read(this.entry + TAIL_PREFIX_SIZE, blocks);
+      this.#blocks = count === size ? blocks : blocks.subarray(0, count);
+    }
+    return this.#blocks.length === size;
+  }
+
+  /** Lets go of the blocks, and of older indexes: the file is closed. */
+  forget(): void {
+    this.#blocks = undefined;
+    this.#older = undefined;
+  }
+
+  /** Whether the file still holds it: others may have dropped it while it stood last, and written their own in its place. */
+  stands(): boolean {
+    const { footer } = this;
+    const now = IndexTable.before(this.#file, this.end)?.footer;
+    return (
+      now !== undefined &&
+      now.seed === footer.seed &&
+      now.blocks === footer.blocks &&
+      now.end === footer.end &&
+      now.older === footer.older
+    );
+  }
+
+  /** Makes it the index of another commit that changed nothing of what it says, in place; a torn footer is no index. */
+  renew(commitNumber: number): void {
+    const footer = new Uint8Array(INDEX_FOOTER_SIZE);
+    putIndexFooter(footer, { ...this.footer, commitNumber });
+    this.#file.write(this.end - ENDING, footer);
+  }
+
+  /**
+   * The 512 bytes of a block, borrowed; after as many lookups as there are blocks they all are in memory.
+   * @param scratch - 512 bytes to read it into
+   */
+  block(number: number, scratch: Uint8Array): Uint8Array | undefined {
+    const start = number * INDEX_BLOCK_SIZE;
+    const { blocks } = this.footer;
+    if (this.#blocks === undefined && blocks <= KEPT_BLOCKS && ++this.#lookups > blocks) this.keep();
+    if (this.#blocks !== undefined) {
+      const block = this.#blocks.subarray(start, start + INDEX_BLOCK_SIZE);
+      return block.length === INDEX_BLOCK_SIZE ? block : undefined;
+    }
+    const count = this.#file.read(this.entry + TAIL_PREFIX_SIZE + start, scratch);
+    return count === INDEX_BLOCK_SIZE ? scratch : undefined;
+  }
+
+  /** All slots: `visit(hash, offset)`. False where the index is torn. */
+  each(visit: (hash: number, offset: number) => void): boolean {
+    return this.keep() && eachSlot(this.footer, this.#blocks!, visit);
+  }
+}

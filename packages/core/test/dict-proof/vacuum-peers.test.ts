@@ -1,0 +1,95 @@
+import * as fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { MmapDict } from '../../src/dict/index.ts';
+import { mayHaveMoved, movedCommitNumber } from '../../src/format/layout.ts';
+import { MemoryDisk, type MemoryFile } from '../../src/storage/index.ts';
+
+const RUNS = process.env.MMDPICKLE_LONG === '1' ? 2000 : 100;
+const KEYS = 90;
+/** What changes a file. */
+const MUTATING: readonly PropertyKey[] = ['write', 'writeParts', 'copyFrom', 'truncate', 'storeI32', 'storePair'];
+
+/** The file, with a call before and after everything that changes it. */
+function watched(file: MemoryFile, look: () => void): MemoryFile {
+  return new Proxy(file, {
+    get(target, name) {
+      const value = Reflect.get(target, name, target) as unknown;
+      if (typeof value !== 'function') return value;
+      return (...args: unknown[]) => {
+        const mutates = MUTATING.includes(name);
+        if (mutates) look();
+        const result = Reflect.apply(value, target, args) as unknown;
+        if (mutates) look();
+        return result;
+      };
+    },
+  });
+}
+
+describe('vacuum in place, seen by those who have the file open', () => {
+  test('shows every value at each of its steps, and after any number of them', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.array(fc.nat(KEYS - 1), { minLength: 1, maxLength: 6 }), { minLength: 1, maxLength: 4 }),
+        fc.boolean(),
+        fc.boolean(),
+        fc.boolean(),
+        (rounds, index, attentive, warm) => {
+          const disk = new MemoryDisk();
+          const model = new Map<string, number>();
+          {
+            using dict = MmapDict.over(disk.open('dict', 'create-new'), { index });
+            // All entries are equally long, so that those that move stand where others stood.
+            for (let i = 0; i < KEYS; i++) {
+              dict.set(`key ${100 + i}`, 1000 + i);
+              model.set(`key ${100 + i}`, 1000 + i);
+            }
+          }
+          const reader = MmapDict.over(disk.open('dict', 'r'), { mode: 'r' });
+          let looks = 0;
+          const look = (): void => {
+            looks++;
+            for (const [key, value] of model) expect(reader.get(key)).toBe(value);
+          };
+          if (warm) look();
+          else for (let i = 0; i < 5; i++) reader.get(`key ${100 + 17 * i}`);
+          for (const [turn, keys] of rounds.entries()) {
+            const file = disk.open('dict', 'r+');
+            using dict = MmapDict.over(file, { index });
+            for (const number of keys) {
+              dict.set(`key ${100 + number}`, 2000 + 100 * turn + number);
+              model.set(`key ${100 + number}`, 2000 + 100 * turn + number);
+            }
+            dict.close();
+            using vacuuming = MmapDict.over(
+              attentive ? watched(disk.open('dict', 'r+'), look) : disk.open('dict', 'r+'),
+              {
+                index,
+              },
+            );
+            vacuuming.vacuum({ inPlace: true });
+          }
+          look();
+          expect(looks).toBeGreaterThan(attentive ? 10 : 0);
+        },
+      ),
+      { numRuns: RUNS },
+    );
+  });
+});
+
+test('numbers that say that entries moved stay away from those before, and from where commits lead', () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 0, max: 2 ** 31 - 1 }), fc.nat(100_000), (start, commits) => {
+      let number = start;
+      for (let leap = 1; leap <= 30; leap++) {
+        number = movedCommitNumber(number);
+        expect(Number.isInteger(number) && number >= 0 && number < 2 ** 31).toBe(true);
+        const later = (number + commits) % 2 ** 31;
+        expect(mayHaveMoved(start, number)).toBe(true);
+        expect(mayHaveMoved(start, later)).toBe(true);
+      }
+      if (start + commits < 2 ** 31) expect(mayHaveMoved(start, start + commits)).toBe(false);
+    }),
+  );
+});
