@@ -11,7 +11,7 @@
 
 import { decodeUtf8, encodeUtf8Into } from '../bytes/index.ts';
 import { hashKey } from '../format/hash.ts';
-import { KEY_MAX } from '../format/layout.ts';
+import { ENTRY_HEAD_SIZE, getU64, KEY_MAX } from '../format/layout.ts';
 import { CatalogSegment, SEGMENT_BITS, SEGMENT_MASK, SEGMENT_SLOTS } from './catalog-segment.ts';
 
 /** An entry's place in the file. */
@@ -109,6 +109,29 @@ export class Catalog {
     const { keys, keyStarts, keyLengths } = this.#segment(slot);
     const start = keyStarts[slot & SEGMENT_MASK]!;
     return decodeUtf8(keys, start, start + keyLengths[slot & SEGMENT_MASK]!);
+  }
+
+  /** Whether the bytes at `pos` are those with which the slot's entry begins: its lengths and its key. */
+  isHead(slot: number, bytes: Uint8Array, pos: number): boolean {
+    const { frameLengths, keyLengths, keyStarts, keys } = this.#segment(slot);
+    const at = slot & SEGMENT_MASK;
+    const length = keyLengths[at]!;
+    if (getU64(bytes, pos + 1) !== frameLengths[at]! || bytes[pos + ENTRY_HEAD_SIZE - 1] !== length) return false;
+    for (let i = 0, key = keyStarts[at]!, found = pos + ENTRY_HEAD_SIZE; i < length; i++) {
+      if (bytes[found + i] !== keys[key + i]) return false;
+    }
+    return true;
+  }
+
+  /** Whether `bytes` begin as the slot's entry does: with its lengths and its key. */
+  isEntry(slot: number, bytes: Uint8Array): boolean {
+    const { frameLengths, keyLengths, keyStarts, keys } = this.#segment(slot);
+    const at = slot & SEGMENT_MASK;
+    const length = keyLengths[at]!;
+    if (getU64(bytes, 1) !== frameLengths[at]! || bytes[ENTRY_HEAD_SIZE - 1] !== length) return false;
+    const start = keyStarts[at]!;
+    for (let i = 0; i < length; i++) if (bytes[ENTRY_HEAD_SIZE + i] !== keys[start + i]) return false;
+    return true;
   }
 
   /** A live entry that the file holds; an earlier one with the key is shadowed, and keeps its position as in Python. */

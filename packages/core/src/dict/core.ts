@@ -9,7 +9,7 @@ import { MmdError } from '../errors.ts';
 import { asSource } from '../format/array-codec.ts';
 import { type ArrayLayout, CODECS, type EncodeContext, type ValueCodec, type ValueMeta } from '../format/codecs.ts';
 import { type EncodedValue, encodedParts } from '../format/encoded-value.ts';
-import { COVER_END, encodeEmptyFile, KEY_MAX } from '../format/layout.ts';
+import { encodeEmptyFile, KEY_MAX } from '../format/layout.ts';
 import { pickleCodec } from '../format/pickle-codec.ts';
 import { Decoder, EntryEncoder } from '../pickle/index.ts';
 import type { MapAccess, StorageFile } from '../storage/storage-file.ts';
@@ -347,11 +347,14 @@ export class DictCore {
     }
   }
 
-  /** What was read is what the entry holds. */
-  #undisturbed({ place }: EntryView): boolean {
+  /**
+   * What was read is what the entry holds: nobody committed meanwhile, and it stands where it was known to. For what is known
+   * may be out of date where commit number and size came back to what they were.
+   */
+  #undisturbed({ key, place }: EntryView): boolean {
     const { store } = this;
     if (!store.unchanged()) return false;
-    if (place.offset >= COVER_END || store.stands(place)) return true;
+    if (store.stands(key, place)) return true;
     store.invalidate();
     return false;
   }

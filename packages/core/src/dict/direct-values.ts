@@ -11,7 +11,7 @@
 import { ARRAY_END_SIZE, ArrayHeads, isArrayEnd } from '../format/array-heads.ts';
 import { maybeArray } from '../format/array-value.ts';
 import { CODECS, type ValueCodec } from '../format/codecs.ts';
-import { COVER_END, ENTRY_HEAD_SIZE, ENTRY_TAIL_SIZE, FRAME_SIZE, LIVE } from '../format/layout.ts';
+import { ENTRY_HEAD_SIZE, ENTRY_TAIL_SIZE, FRAME_SIZE, LIVE } from '../format/layout.ts';
 import { ValueReader } from '../format/value-reader.ts';
 import { NDArray } from '../ndarray/index.ts';
 import { Decoder } from '../pickle/index.ts';
@@ -21,7 +21,7 @@ import type { DictStore } from './store.ts';
 /** The answer for a key that has to be read the long way. */
 export const ELSEWHERE: unique symbol = Symbol('elsewhere');
 
-/** Bytes of a value and its tail that are read to be decoded. */
+/** Bytes of an entry that are read to be decoded. */
 const SMALL = 4096;
 /** Most are no longer than this: it is read whole, which costs less than a view of the right length. */
 const SHORT = 256;
@@ -66,11 +66,7 @@ export class DirectValues {
     const slot = store.findKnown(key);
     if (slot >= 0) {
       const { catalog } = store;
-      const offset = catalog.offset(slot);
-      if (offset < COVER_END) return ELSEWHERE;
-      const keyLength = catalog.keyLength(slot);
-      const length = catalog.frameLength(slot) - 2 - keyLength;
-      return this.#value(offset + ENTRY_HEAD_SIZE + keyLength, length);
+      return this.#value(catalog.offset(slot), catalog.frameLength(slot), catalog.keyLength(slot), slot);
     }
     const { base } = store;
     if (base === undefined || store.removed.has(key)) return undefined;
@@ -86,23 +82,32 @@ export class DirectValues {
     }
     // The next look-up overwrites the index's window, while nothing but this object overwrites its buffer.
     if (end <= windowLength && !this.#calls) return this.#decode(window, toValue, end);
-    return this.#value(place.offset + toValue, end - toValue + ENTRY_TAIL_SIZE);
+    return this.#value(place.offset, place.frameLength, place.keyLength, -1);
   }
 
-  /** The value at file offset `offset` that has, with its entry's tail, `length` bytes. */
-  #value(offset: number, length: number): unknown {
-    const { file } = this.#store;
+  /**
+   * The value of the entry at file offset `offset`.
+   * @param slot - the catalog's: the entry proves itself by its key, since what is known of the file may be out of date
+   *   where commit number and size came back to what they were. -1 where it just did
+   */
+  #value(offset: number, frameLength: number, keyLength: number, slot: number): unknown {
+    const { file, catalog } = this.#store;
     const short = this.#short;
+    const length = FRAME_SIZE + frameLength;
     let have = file.read(offset, short);
     if (have < length && have < SHORT) return ELSEWHERE;
+    const start = ENTRY_HEAD_SIZE + keyLength;
+    if (slot >= 0 && !catalog.isEntry(slot, short)) return ELSEWHERE;
     const end = length - ENTRY_TAIL_SIZE;
-    if (maybeArray(short, 0, Math.min(have, end))) return this.#array(short, 0, have, offset, end);
+    if (maybeArray(short, start, Math.min(have, end))) {
+      return this.#array(short, start, have, offset + start, end - start);
+    }
     const buffer = this.#buffer;
     if (length > SHORT) {
       if (length > SMALL) return ELSEWHERE;
       have += file.read(offset + SHORT, buffer.subarray(SHORT, length));
     }
-    return have < length || buffer[length - 2] !== LIVE ? ELSEWHERE : this.#decode(buffer, 0, end);
+    return have < length || buffer[length - 2] !== LIVE ? ELSEWHERE : this.#decode(buffer, start, end);
   }
 
   /**

@@ -16,7 +16,6 @@ import {
   EMPTY_SIZE,
   ENTRY_HEAD_SIZE,
   entryEnd,
-  getU64,
   HEADER_SIZE,
   LIVE,
   mayHaveMoved,
@@ -301,10 +300,11 @@ export class DictStore implements EntryTaker {
     return count === length ? bytes : bytes.subarray(0, count);
   };
 
-  /** Whether an entry as long as this one begins at its place. */
-  stands({ offset, frameLength }: EntryPlace): boolean {
-    const head = this.read(offset, ENTRY_HEAD_SIZE);
-    return head.length === ENTRY_HEAD_SIZE && getU64(head, 1) === frameLength;
+  /** Whether the file holds an entry with the key, as long as that, where it is known to be. */
+  stands(key: string, { offset, keyLength }: EntryPlace): boolean {
+    const head = this.read(offset, ENTRY_HEAD_SIZE + keyLength);
+    const slot = this.findKnown(key);
+    return head.length === ENTRY_HEAD_SIZE + keyLength && slot >= 0 && this.catalog.isEntry(slot, head);
   }
 
   /** Whether the entry's state byte says live now. */

@@ -7,8 +7,8 @@
 import { MmdError } from '../errors.ts';
 import {
   COMMIT_NUMBER_OFFSET,
-  COVER_END,
   DEAD,
+  ENTRY_HEAD_SIZE,
   ENTRY_TAIL_SIZE,
   FRAME_SIZE,
   HEADER_SIZE,
@@ -24,7 +24,7 @@ import { DictCore } from './core.ts';
 import { copyEntries, type ProgressOptions } from './vacuum.ts';
 
 /** Bytes that turn everything behind them into one dead entry: head and BINBYTES8. In the first sector: one write. */
-const COVER = COVER_END - HEADER_SIZE;
+const COVER = ENTRY_HEAD_SIZE + 9;
 
 /**
  * Moves the live entries to the front of the file. At every moment the file loads, with all of them:

@@ -239,12 +239,6 @@ export function mayHaveMoved(known: number, found: number): boolean {
   return found < known || found - known >= FAR;
 }
 
-/**
- * Where the bytes end that vacuum in place overwrites with a head that makes one dead entry of all that stands at the front: a
- * value that begins before may be gone although the commit number did not change yet.
- */
-export const COVER_END: number = HEADER_SIZE + ENTRY_HEAD_SIZE + 9;
-
 /** The end of an entry from its offset and FRAME length. */
 export function entryEnd(offset: number, frameLength: number): number {
   return offset + FRAME_SIZE + frameLength;
