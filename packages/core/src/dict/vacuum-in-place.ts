@@ -80,13 +80,12 @@ function moveToFront(core: DictCore, fresh: StorageFile, options: ProgressOption
     file.truncate(end + TERMINATOR_SIZE);
     throw error;
   }
-  // Before anything is overwritten that peers know of, the number leaps, and again after: whoever reads meanwhile reads again.
+  // Before what peers know of is overwritten or cut off, the number leaps: whoever reads meanwhile reads again.
   let number = store.commitNumber;
   const leap = (): void => {
     number = movedCommitNumber(number);
     file.storeI32(COMMIT_NUMBER_OFFSET, number);
   };
-  leap();
   file.write(HEADER_SIZE, coverHead(copies));
   leap();
   file.sync();
