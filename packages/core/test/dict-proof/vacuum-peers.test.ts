@@ -51,6 +51,7 @@ describe('vacuum in place, seen by those who have the file open', () => {
           const look = (): void => {
             looks++;
             for (const [key, value] of model) expect(reader.get(key)).toBe(value);
+            if (looks % 3 === 0) expect(new Map(reader)).toEqual(model);
           };
           if (warm) look();
           else for (let i = 0; i < 5; i++) reader.get(`key ${100 + 17 * i}`);
