@@ -269,9 +269,9 @@ export class DictCore {
   settled(): void {
     this.refresh();
     if (!this.inTransaction()) this.store.settle();
-    else if (this.store.base !== undefined) {
+    else if (this.store.entries.base !== undefined) {
       this.writer.settle();
-      this.store.walkAll();
+      this.store.entries.walkAll();
     }
   }
 
@@ -315,12 +315,12 @@ export class DictCore {
     if (typeof key !== 'string') this.encodeKey(key);
     this.refresh();
     const { store } = this;
-    const slot = store.find(key);
+    const slot = store.entries.find(key);
     if (slot < 0) return undefined;
     if (this.inTransaction()) this.writer.settle();
-    const place = store.catalog.place(slot);
+    const place = store.entries.catalog.place(slot);
     if (store.statesUnknown && !store.isLive(place)) {
-      store.remove(key);
+      store.entries.remove(key);
       // Replaced, not deleted, where its successor stands behind what was seen so far: that came before the death.
       return !this.inTransaction() && store.lookAgain() ? this.find(key) : undefined;
     }
@@ -354,7 +354,7 @@ export class DictCore {
   #undisturbed({ key, place }: EntryView): boolean {
     const { store } = this;
     if (!store.unchanged()) return false;
-    if (store.stands(key, place)) return true;
+    if (store.entries.stands(key, place)) return true;
     store.invalidate();
     return false;
   }

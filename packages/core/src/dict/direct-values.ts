@@ -63,13 +63,13 @@ export class DirectValues {
     store.refresh();
     // What a journal says of row counts, and so of entries, counts as stored: views know.
     if (store.journal !== undefined) return ELSEWHERE;
-    const slot = store.findKnown(key);
+    const slot = store.entries.findKnown(key);
     if (slot >= 0) {
-      const { catalog } = store;
+      const { catalog } = store.entries;
       return this.#value(catalog.offset(slot), catalog.frameLength(slot), catalog.keyLength(slot), slot);
     }
-    const { base } = store;
-    if (base === undefined || store.removed.has(key)) return undefined;
+    const { base, removed } = store.entries;
+    if (base === undefined || removed.has(key)) return undefined;
     const place = base.find(key);
     if (place === undefined) return undefined;
     if (place === 'torn') return ELSEWHERE;
@@ -91,13 +91,13 @@ export class DirectValues {
    *   where commit number and size came back to what they were. -1 where it just did
    */
   #value(offset: number, frameLength: number, keyLength: number, slot: number): unknown {
-    const { file, catalog } = this.#store;
+    const { file, entries } = this.#store;
     const short = this.#short;
     const length = FRAME_SIZE + frameLength;
     let have = file.read(offset, short);
     if (have < length && have < SHORT) return ELSEWHERE;
     const start = ENTRY_HEAD_SIZE + keyLength;
-    if (slot >= 0 && !catalog.isEntry(slot, short)) return ELSEWHERE;
+    if (slot >= 0 && !entries.catalog.isEntry(slot, short)) return ELSEWHERE;
     const end = length - ENTRY_TAIL_SIZE;
     if (maybeArray(short, start, Math.min(have, end))) {
       return this.#array(short, start, have, offset + start, end - start);

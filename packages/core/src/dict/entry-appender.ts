@@ -64,8 +64,8 @@ export class EntryAppender {
       else this.#body(part);
     }
     const store = this.#store;
-    if (value.memoHint > store.memoHint) store.memoHint = value.memoHint;
-    putEntryTail(arena, buffer.room(ENTRY_TAIL_SIZE), store.memoHint, LIVE);
+    if (value.memoHint > store.entries.memoHint) store.entries.memoHint = value.memoHint;
+    putEntryTail(arena, buffer.room(ENTRY_TAIL_SIZE), store.entries.memoHint, LIVE);
     this.lastOffset = offset;
     this.lastFrameLength = frameLength;
     return offset;
@@ -85,15 +85,15 @@ export class EntryAppender {
     const start = buffer.room(ENTRY_HEAD_SIZE + length + ENTRY_TAIL_SIZE);
     const pos = putEntryHead(arena, start, frameLength, keyLength);
     for (let i = 0; i < length; i++) arena[pos + i] = bytes[i]!;
-    if (memoEnd > store.memoHint) store.memoHint = memoEnd;
-    putEntryTail(arena, pos + length, store.memoHint, LIVE);
+    if (memoEnd > store.entries.memoHint) store.entries.memoHint = memoEnd;
+    putEntryTail(arena, pos + length, store.entries.memoHint, LIVE);
     this.lastOffset = offset;
     this.lastFrameLength = frameLength;
     return offset;
   }
 
   #filler(size: number, keyLength: number): void {
-    this.buffer.bytes(encodeFiller(size, keyLength, this.#store.memoHint));
+    this.buffer.bytes(encodeFiller(size, keyLength, this.#store.entries.memoHint));
   }
 
   #body(body: ArrayBody): void {

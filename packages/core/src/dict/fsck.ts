@@ -150,11 +150,11 @@ export function seal(core: DictCore, options: ProgressOptions & { readonly check
     core.settled();
     const entries: EntrySums[] = [];
     if (options.checksums) {
-      store.catalog.each((slot) => {
+      store.entries.catalog.each((slot) => {
         options.signal?.throwIfAborted();
-        const { offset, frameLength } = store.catalog.place(slot);
+        const { offset, frameLength } = store.entries.catalog.place(slot);
         entries.push({ offset, frameLength, sums: sumEntry(offset, frameLength, store.read) });
-        options.onProgress?.({ done: entries.length, total: store.catalog.size });
+        options.onProgress?.({ done: entries.length, total: store.entries.catalog.size });
       });
     }
     const payload = options.checksums ? encodeChecksums(nextCommitNumber(store.commitNumber), entries) : undefined;

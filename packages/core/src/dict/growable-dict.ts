@@ -16,7 +16,7 @@ export function growableDict(core: DictCore): GrowableDict {
   return {
     revision: () => {
       core.refresh();
-      return store.statesUnknown ? undefined : store.revision;
+      return store.statesUnknown ? undefined : store.entries.revision;
     },
     view: (key) => core.find(key),
     lookAgain: () => !core.inTransaction() && store.lookAgain(),

@@ -29,7 +29,7 @@ const MIN_KEYS = 64;
 export function writeIndex(core: DictCore): void {
   const { store, writer } = core;
   try {
-    if (store.base !== undefined) {
+    if (store.entries.base !== undefined) {
       core.transact(() => finish(core, store.endsWithIndex ? undefined : buildIndex(core, false)), 0);
       return;
     }
@@ -37,10 +37,11 @@ export function writeIndex(core: DictCore): void {
     if (!store.file.tryLock()) return;
     store.file.unlock();
     core.refresh();
-    const { revision, commitNumber } = store;
+    const { commitNumber, entries } = store;
+    const { revision } = entries;
     const table = store.endsWithIndex ? undefined : buildIndex(core, false);
     core.transact(() => {
-      if (store.revision !== revision || store.commitNumber !== commitNumber) return;
+      if (entries.revision !== revision || store.commitNumber !== commitNumber) return;
       // An open by the index knows nothing of them, and would bring them back by deleting what hides them.
       writer.buryHidden();
       finish(core, table);
@@ -69,7 +70,8 @@ export function writeTails(core: DictCore, checksums: Uint8Array | undefined, al
 }
 
 function appendTails({ store, writer }: DictCore, checksums: Uint8Array | undefined, table: Table | undefined): void {
-  const { memoHint, end, commitNumber } = store;
+  const { end, commitNumber } = store;
+  const { memoHint } = store.entries;
   const parts: Uint8Array[] = [];
   let size = 0;
   const add = (kind: TailKind, payload: Uint8Array): void => {
@@ -108,7 +110,8 @@ interface Table {
  */
 function buildIndex(core: DictCore, always: boolean): Table | undefined {
   const { store } = core;
-  const { base, catalog, standing } = store;
+  const { standing } = store;
+  const { base, catalog } = store.entries;
   const tables = lostTables(store);
   if (tables === undefined) return undefined;
   let keys = countBehind(store, standing) + tables.reduce((sum, { slots }) => sum + slots, 0);
@@ -125,7 +128,7 @@ function buildIndex(core: DictCore, always: boolean): Table | undefined {
   const { seed } = (older ?? tables[0] ?? base.newest).footer;
   const builder = new IndexBuilder(keys);
   const offsets = new Set<number>();
-  const suspects = new Set<number>([...store.removed].map((key) => hashOf(core, key, seed)));
+  const suspects = new Set<number>([...store.entries.removed].map((key) => hashOf(core, key, seed)));
   const from = older?.footer.end ?? HEADER_SIZE;
   catalog.each((slot, bytes, start, end) => {
     const offset = catalog.offset(slot);
@@ -150,9 +153,9 @@ function buildIndex(core: DictCore, always: boolean): Table | undefined {
 }
 
 /** Indexes that the dict stands on, but that the file will not hold any more; `undefined` where they are torn. */
-function lostTables({ base, standing }: DictStore): IndexTable[] | undefined {
+function lostTables({ entries, standing }: DictStore): IndexTable[] | undefined {
   const tables: IndexTable[] = [];
-  let table: IndexTable | undefined | 'torn' = base?.newest;
+  let table: IndexTable | undefined | 'torn' = entries.base?.newest;
   while (table !== undefined) {
     if (table === 'torn') return undefined;
     if (standing !== undefined && table.footer.end <= standing.footer.end) break;
@@ -162,7 +165,8 @@ function lostTables({ base, standing }: DictStore): IndexTable[] | undefined {
   return tables;
 }
 
-function countBehind({ catalog }: DictStore, table: IndexTable | undefined): number {
+function countBehind({ entries }: DictStore, table: IndexTable | undefined): number {
+  const { catalog } = entries;
   if (table === undefined) return catalog.size;
   let count = 0;
   catalog.each((slot) => {
@@ -173,7 +177,7 @@ function countBehind({ catalog }: DictStore, table: IndexTable | undefined): num
 
 /** The file was walked: the catalog has all entries. */
 function ofCatalog(store: DictStore, older: IndexTable | undefined): IndexBuilder {
-  const { catalog } = store;
+  const { catalog } = store.entries;
   const builder = new IndexBuilder(countBehind(store, older));
   const from = older?.footer.end ?? HEADER_SIZE;
   const seed = older?.footer.seed;

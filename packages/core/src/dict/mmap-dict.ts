@@ -119,7 +119,7 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
   /** The number of keys. */
   get size(): number {
     this.core.settled();
-    return this.core.store.catalog.size;
+    return this.core.store.entries.catalog.size;
   }
 
   /** Which file this handle has open. */
@@ -277,8 +277,8 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
 
   *keys(): IterableIterator<string> {
     this.core.settled();
-    for (const key of this.core.store.catalog.keys()) {
-      if (this.core.store.find(key) >= 0) yield key;
+    for (const key of this.core.store.entries.catalog.keys()) {
+      if (this.core.store.entries.find(key) >= 0) yield key;
     }
   }
 

@@ -22,7 +22,7 @@ export function respell(core: DictCore, from: 'legacy' | 'upgraded', to: 'legacy
   core.transact(() => {
     core.settled();
     const inPlace: (readonly RespellingStep[])[] = [];
-    for (const key of core.store.catalog.keys()) {
+    for (const key of core.store.entries.catalog.keys()) {
       const view = core.find(key)!;
       const masked = parseMasked(view.reader());
       const found: (ParsedArray | undefined)[] =

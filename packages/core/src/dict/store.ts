@@ -7,14 +7,12 @@
  * @module
  */
 
-import { isUtf8 } from '../bytes/index.ts';
 import { MmdError } from '../errors.ts';
 import type { Journal } from '../format/journal.ts';
 import {
   COMMIT_NUMBER_OFFSET,
   decodeHeader,
   EMPTY_SIZE,
-  ENTRY_HEAD_SIZE,
   entryEnd,
   HEADER_SIZE,
   LIVE,
@@ -23,30 +21,22 @@ import {
   stateOffset,
   TERMINATOR_SIZE,
 } from '../format/layout.ts';
-import { keyOf, type ScanEnd, type ScannedEntry } from '../format/scan.ts';
+import type { ScanEnd } from '../format/scan.ts';
 import type { StorageFile } from '../storage/storage-file.ts';
 import { Anchor } from './anchor.ts';
 import { BaseIndex } from './base-index.ts';
-import { Catalog, type EntryPlace } from './catalog.ts';
+import type { EntryPlace } from './catalog.ts';
 import { IndexTable } from './index-table.ts';
+import { type EntriesHost, KnownEntries } from './known-entries.ts';
 import type { ResolvedOptions } from './options.ts';
 import { type JournalPlace, journalOf, stillActive } from './stranded.ts';
-import { type EntryTaker, lastOf, type Walk, walkAhead, walkTo, walkToEnd } from './walk.ts';
+import { lastOf, type Walk, walkAhead, walkToEnd } from './walk.ts';
 
 /** Attempts of a lock-free look at a file that changes; then the lock is taken. */
 const ATTEMPTS = 20;
 
 /** Bytes that one look ahead of the lock takes in: half a millisecond's work at most. */
 const LOOK_AHEAD = 128 * 1024;
-
-/** Places in the catalog that are made at once at most; a file may say that it has any number of keys. */
-const EXPECTED_MAX = 2 ** 20;
-
-/** An entry whose bytes the format does not explain. */
-export interface DamagedEntry {
-  readonly offset: number;
-  readonly key: string | undefined;
-}
 
 /** What a writer put right that a killed one had left. */
 export interface Repair {
@@ -57,9 +47,10 @@ export interface Repair {
 }
 
 /** What a handle knows of its file. */
-export class DictStore implements EntryTaker {
+export class DictStore implements EntriesHost {
   file: StorageFile;
   readonly options: ResolvedOptions;
+  readonly entries: KnownEntries;
   /** As of the last look. */
   commitNumber = -1;
   /** File offset where the next entry goes: of the first tail entry, or else of the terminator. */
@@ -68,12 +59,10 @@ export class DictStore implements EntryTaker {
   terminator: number = HEADER_SIZE;
   /** The file's size at the last look. More than `terminator` + 11: bytes that no commit claimed. */
   size = 0;
-  memoHint = 0;
   /** Another writer committed: entries known to be live may be dead by now. */
   statesUnknown = false;
   /** The terminator is one that a crash cut: it reads as one, but is to be written anew. */
   partial = false;
-  damaged: DamagedEntry[] = [];
   readonly repairs: Repair[] = [];
   /** Why the walk did not reach a terminator. */
   torn: (ScanEnd & { kind: 'damage' }) | undefined;
@@ -83,36 +72,24 @@ export class DictStore implements EntryTaker {
   stranded: readonly JournalPlace[] = [];
   /** The last entry, where a look found it: whoever wrote it may have been killed in the middle of growing it. */
   foundLast: EntryPlace | undefined;
-  /** The index that stands for entries before `base.end`; absent once the file was walked. */
-  base: BaseIndex | undefined;
   /** The newest index that the file holds, as far as is known; the next one may refer to it. */
   index: IndexTable | undefined;
-  /** Keys deleted since, which the base still has. */
-  readonly removed: Set<string> = new Set();
   #number: Uint8Array | undefined;
   /** Old inodes whose mappings arrays may still hold. */
   readonly #retired: StorageFile[] = [];
-  /** Made when first asked for: with an index few keys, or none, are put there. */
-  #catalog: Catalog | undefined;
   readonly #anchor = new Anchor();
   /** By `Date.now()`: the first use of `performance` takes Node 1.3 ms. */
   #lastFullLook: number;
   #stale = true;
   /** Entries of later commits than {@link DictStore.commitNumber} are known. */
   #ahead = false;
-  /** Keeps the revision rising where the catalog or the file is replaced. */
-  #rebuilt = 0;
 
   /** @param lookedAt - `Date.now()` of when the name was last seen to name the file */
   constructor(file: StorageFile, options: ResolvedOptions, lookedAt = 0) {
     this.file = file;
     this.options = options;
+    this.entries = new KnownEntries(this);
     this.#lastFullLook = lookedAt;
-  }
-
-  /** Live entries; while there is a {@link DictStore.base}, only those that were looked up or came since. */
-  get catalog(): Catalog {
-    return (this.#catalog ??= new Catalog());
   }
 
   /** Reads the header, and the tail index or else all entries. */
@@ -153,14 +130,14 @@ export class DictStore implements EntryTaker {
    * @returns true where there is more of it
    */
   lookAhead(): boolean {
-    const { file, base, end } = this;
+    const { file, entries, end } = this;
     const commitNumber = file.loadI32(COMMIT_NUMBER_OFFSET);
-    if (this.#stale || base !== undefined || commitNumber === this.commitNumber) return false;
+    if (this.#stale || entries.base !== undefined || commitNumber === this.commitNumber) return false;
     if (mayHaveMoved(this.commitNumber, commitNumber)) return false;
     const size = file.size();
     if (size < end + TERMINATOR_SIZE || !this.#anchor.holds(this.read)) return false;
     const piece = Math.min(size, end + LOOK_AHEAD);
-    const walk = walkAhead(file, end, piece, this);
+    const walk = walkAhead(file, end, piece, entries);
     if (walk.last < 0) return false;
     this.terminator = entryEnd(walk.last, walk.frameLength);
     this.#reached(walk, this.terminator);
@@ -227,6 +204,11 @@ export class DictStore implements EntryTaker {
     return this.endsWithIndex && this.index!.size >= this.options.standingIndex;
   }
 
+  /** The next index is to be made of what was walked. */
+  indexTorn(): void {
+    this.index = undefined;
+  }
+
   /** The next entry goes behind the index. */
   leaveIndex(): void {
     this.end = this.terminator;
@@ -240,72 +222,12 @@ export class DictStore implements EntryTaker {
     return older === 'torn' ? undefined : older;
   }
 
-  /** Like {@link DictStore.find}, where the key's UTF-8 is at hand. */
-  findBytes(key: string, bytes: Uint8Array, length: number): number {
-    const slot = this.catalog.findBytes(bytes, 0, length);
-    return slot >= 0 || this.base === undefined ? slot : this.find(key);
-  }
-
-  /** The slot of a key that the catalog has, or -1; a {@link DictStore.base} is not asked. */
-  findKnown(key: string): number {
-    return this.#catalog === undefined ? -1 : this.#catalog.find(key);
-  }
-
-  /** The slot of a live entry in the catalog, or -1. */
-  find(key: string): number {
-    const slot = this.findKnown(key);
-    if (slot >= 0 || this.base === undefined || this.removed.has(key)) return slot;
-    const place = this.base.find(key);
-    if (place === undefined) return -1;
-    if (place === 'torn') {
-      this.walkAll();
-      // The next index is made of what was walked.
-      this.index = undefined;
-      return this.catalog.find(key);
-    }
-    this.catalog.loadKey(key, place.offset, place.frameLength);
-    return this.catalog.find(key);
-  }
-
-  /** The key's entry is dead, or about to be. */
-  remove(key: string): void {
-    this.catalog.remove(key);
-    if (this.base !== undefined) this.removed.add(key);
-  }
-
-  /** Makes the catalog hold every live entry. What was appended but not committed stays in it. */
-  walkAll(): void {
-    const { base, catalog: known } = this;
-    if (base === undefined) return;
-    const removed = [...this.removed];
-    this.base = undefined;
-    this.#rebuilt += known.changes + 1;
-    this.#catalog = new Catalog();
-    const { end } = base;
-    this.expect(base.newest.footer.keys);
-    const result = walkTo(this.file, HEADER_SIZE, end, this);
-    known.each((slot, bytes, start, stop) => {
-      const { offset, frameLength } = known.place(slot);
-      if (offset >= end) this.catalog.put(bytes, start, stop, offset, frameLength);
-    });
-    for (const key of removed) if (known.find(key) < 0) this.catalog.remove(key);
-    this.removed.clear();
-    if (result.kind === 'damage') this.#stale = true;
-  }
-
   /** All bytes of a range of the file; fewer at its end. */
   readonly read = (offset: number, length: number): Uint8Array => {
     const bytes = new Uint8Array(length);
     const count = this.file.read(offset, bytes);
     return count === length ? bytes : bytes.subarray(0, count);
   };
-
-  /** Whether the file holds an entry with the key, as long as that, where it is known to be. */
-  stands(key: string, { offset, keyLength }: EntryPlace): boolean {
-    const head = this.read(offset, ENTRY_HEAD_SIZE + keyLength);
-    const slot = this.findKnown(key);
-    return head.length === ENTRY_HEAD_SIZE + keyLength && slot >= 0 && this.catalog.isEntry(slot, head);
-  }
 
   /** Whether the entry's state byte says live now. */
   isLive(place: EntryPlace): boolean {
@@ -316,13 +238,8 @@ export class DictStore implements EntryTaker {
 
   /** The catalog holds exactly the live entries. */
   settle(): void {
-    if (this.base !== undefined) this.walkAll();
+    this.entries.walkAll();
     if (this.statesUnknown || this.#stale) this.#look(false, true);
-  }
-
-  /** Changes whenever a key, or where it stands, may have changed. */
-  get revision(): number {
-    return this.#rebuilt + (this.#catalog?.changes ?? 0);
   }
 
   /** A killed writer left something to finish or to cut off. */
@@ -333,11 +250,11 @@ export class DictStore implements EntryTaker {
 
   /** Throws what the last walk found wrong, unless the dict was opened leniently. */
   checkIntact(): void {
-    const { torn, options, file, catalog } = this;
+    const { torn, options, file, entries } = this;
     if (torn === undefined || options.lenient) return;
     throw new MmdError(
       torn.truncated ? 'TRUNCATED' : 'CORRUPT',
-      `${file.name}: ${torn.message} at ${torn.offset} (expected ${torn.expected}, found ${torn.found}); ${catalog.size} keys before it are readable: open with { lenient: true }, or salvage(src, dst)`,
+      `${file.name}: ${torn.message} at ${torn.offset} (expected ${torn.expected}, found ${torn.found}); ${entries.catalog.size} keys before it are readable: open with { lenient: true }, or salvage(src, dst)`,
       { offset: torn.offset, expected: torn.expected, found: torn.found, path: file.name },
     );
   }
@@ -347,15 +264,12 @@ export class DictStore implements EntryTaker {
     for (const file of this.#retired) file.close();
     this.#retired.length = 0;
     this.file.close();
-    if (this.#catalog !== undefined) this.#catalog = new Catalog();
-    // The index itself stays, for its hidden class, as the dict does.
-    this.base?.forget();
-    this.removed.clear();
+    this.entries.close();
   }
 
   /** The dict goes on in another file, which has the old one's name. */
   replaceFile(file: StorageFile, locked: boolean): void {
-    this.#rebuilt++;
+    this.entries.fileReplaced();
     this.#retired.push(this.file);
     this.file = file;
     // Should the look fail: nothing of what is known is true of the new file.
@@ -368,13 +282,13 @@ export class DictStore implements EntryTaker {
     if (base === undefined) return false;
     const { newest } = base;
     this.#reset();
-    this.base = base;
+    this.entries.base = base;
     this.index = newest;
     this.end = base.end;
     this.terminator = size - TERMINATOR_SIZE;
     this.size = size;
     this.commitNumber = commitNumber;
-    this.memoHint = newest.memoHint;
+    this.entries.memoHint = newest.memoHint;
     this.#stale = false;
     this.#anchor.offset = this.end;
     if (newest.entry === this.end) this.#anchor.takeFrom(newest.head);
@@ -384,13 +298,9 @@ export class DictStore implements EntryTaker {
 
   #reset(): void {
     this.#ahead = false;
-    this.#catalog?.clear();
-    this.base = undefined;
+    this.entries.clear();
     this.index = undefined;
-    this.removed.clear();
     this.end = HEADER_SIZE;
-    this.memoHint = 0;
-    this.damaged = [];
     this.stranded = [];
     this.#anchor.clear();
     this.foundLast = undefined;
@@ -419,14 +329,14 @@ export class DictStore implements EntryTaker {
       (this.#ahead && commitNumber === this.commitNumber) ||
       size < this.end + TERMINATOR_SIZE ||
       !this.#anchor.holds(this.read);
-    if (whole && this.base !== undefined && this.#useIndex(commitNumber, size)) return true;
+    if (whole && this.entries.base !== undefined && this.#useIndex(commitNumber, size)) return true;
     this.#look(locked, whole || !this.#baseHolds());
     return true;
   }
 
   /** Whether the base can still be asked: others drop an index that stands last, or leave it there for good. */
   #baseHolds(): boolean {
-    const newest = this.base?.newest;
+    const newest = this.entries.base?.newest;
     return newest === undefined || newest.kept || newest.entry < this.end || newest.stands();
   }
 
@@ -475,7 +385,7 @@ export class DictStore implements EntryTaker {
     else this.statesUnknown = true;
     // One that stands last may be gone.
     this.index = this.standing;
-    const { walk, end: result } = walkToEnd(this.file, this.end, size, this);
+    const { walk, end: result } = walkToEnd(this.file, this.end, size, this.entries);
     if (walk.indexEnd > 0) this.index = IndexTable.before(this.file, walk.indexEnd) ?? this.index;
     const { tailStart, stranded } = walk;
     if (stranded.length > 0) this.stranded = [...this.stranded, ...stranded];
@@ -498,22 +408,6 @@ export class DictStore implements EntryTaker {
     this.#anchor.take(this.read, end);
   }
 
-  expect(count: number): void {
-    this.catalog.expect(Math.min(count, EXPECTED_MAX));
-  }
-
-  take(entry: ScannedEntry): void {
-    if (entry.memoHint > this.memoHint) this.memoHint = entry.memoHint;
-    if (entry.state === 'dead') return;
-    const { bytes, keyPos, keyLength, offset, frameLength } = entry;
-    if (entry.state === 'damaged' || !isUtf8(bytes, keyPos, keyPos + keyLength)) {
-      this.damaged.push({ offset, key: keyOf(entry) });
-      return;
-    }
-    this.catalog.load(bytes, keyPos, keyPos + keyLength, offset, frameLength);
-    if (this.removed.size > 0) this.removed.delete(keyOf(entry)!);
-  }
-
   /** What journals say counts as done. */
   #readJournals(atTail: number): void {
     this.stranded = stillActive(this.stranded, this.read);
@@ -521,11 +415,12 @@ export class DictStore implements EntryTaker {
     if (this.journal === undefined || this.journal.deaths.length === 0) return;
     const deaths = new Set(this.journal.deaths);
     const gone: string[] = [];
-    this.catalog.each((slot) => {
-      const { offset: entry, frameLength } = this.catalog.place(slot);
-      if (deaths.has(stateOffset(entry, frameLength))) gone.push(this.catalog.key(slot));
+    const { catalog } = this.entries;
+    catalog.each((slot) => {
+      const { offset: entry, frameLength } = catalog.place(slot);
+      if (deaths.has(stateOffset(entry, frameLength))) gone.push(catalog.key(slot));
     });
-    for (const key of gone) this.remove(key);
+    for (const key of gone) this.entries.remove(key);
   }
 }
 

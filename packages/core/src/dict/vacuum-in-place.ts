@@ -63,7 +63,7 @@ function moveToFront(core: DictCore, fresh: StorageFile, options: ProgressOption
   const { store, writer } = core;
   const { file } = store;
   const target = new DictCore(fresh, { ...store.options, mode: 'a', index: false });
-  copyEntries(core, store.catalog.keys(), target, true, options);
+  copyEntries(core, store.entries.catalog.keys(), target, true, options);
   target.writer.trim();
   const size = fresh.size();
   const bytes = size - HEADER_SIZE;
@@ -73,7 +73,7 @@ function moveToFront(core: DictCore, fresh: StorageFile, options: ProgressOption
   if (end === HEADER_SIZE || size > end) return;
   const copies = end + TERMINATOR_SIZE + ENTRY_TAIL_SIZE;
   try {
-    file.write(end + TERMINATOR_SIZE, coverTail(store.memoHint));
+    file.write(end + TERMINATOR_SIZE, coverTail(store.entries.memoHint));
     file.copyFrom(fresh, HEADER_SIZE, copies, bytes);
     file.sync();
   } catch (error) {

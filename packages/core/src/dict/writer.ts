@@ -188,15 +188,13 @@ export class DictWriter {
 
   /** Puts an entry that was appended into the catalog; an earlier one with the key is to die. */
   #enter(key: string, keyBytes: Uint8Array, keyLength: number, offset: number): void {
-    const store = this.#store;
-    const old = store.findBytes(key, keyBytes, keyLength);
-    const place = old < 0 ? undefined : store.catalog.place(old);
+    const { entries } = this.#store;
+    const old = entries.findBytes(key, keyBytes, keyLength);
+    const place = old < 0 ? undefined : entries.catalog.place(old);
     if (place !== undefined && this.#bury(key, place)) this.#changes.tombstones.set(key, place);
     const { lastFrameLength } = this.#appender;
-    // Without a base the look above ended in the catalog.
-    if (old < 0 && store.base === undefined) {
-      store.catalog.putMissing(keyBytes, 0, keyLength, offset, lastFrameLength);
-    } else store.catalog.put(keyBytes, 0, keyLength, offset, lastFrameLength);
+    if (old < 0) entries.addMissing(keyBytes, keyLength, offset, lastFrameLength);
+    else entries.catalog.put(keyBytes, 0, keyLength, offset, lastFrameLength);
     this.#broken = false;
   }
 
@@ -208,6 +206,7 @@ export class DictWriter {
   setAtOnce(key: string, keyLength: number, { sink, memoEnd }: KeyedEntry): boolean {
     const store = this.#store;
     const buffer = this.#buffer;
+    const { entries } = store;
     if (
       this.#depth !== 1 ||
       sink.length > AT_ONCE ||
@@ -220,21 +219,19 @@ export class DictWriter {
     ) {
       return false;
     }
-    if (store.findBytes(key, sink.bytes, keyLength) >= 0) return false;
+    if (entries.findBytes(key, sink.bytes, keyLength) >= 0) return false;
     const frameLength = frameLengthOf(keyLength, sink.length - keyLength);
-    if (memoEnd > store.memoHint) store.memoHint = memoEnd;
+    if (memoEnd > entries.memoHint) entries.memoHint = memoEnd;
     const tail = sink.reserve(ENTRY_TAIL_SIZE + TERMINATOR_SIZE);
     const { bytes } = sink;
-    const length = putTerminator(bytes, putEntryTail(bytes, tail, store.memoHint, LIVE));
+    const length = putTerminator(bytes, putEntryTail(bytes, tail, entries.memoHint, LIVE));
     const offset = buffer.base;
     this.#changed = true;
     // Should the write fail, rollback() finds what the buffer touched.
     const end = buffer.commitPiece(bytes, length, frameLength, keyLength);
     const commitNumber = nextCommitNumber(store.commitNumber);
     store.advanced(end, commitNumber, offset, frameLength);
-    // Without a base the look above ended in the catalog.
-    if (store.base === undefined) store.catalog.putMissing(bytes, 0, keyLength, offset, frameLength);
-    else store.catalog.put(bytes, 0, keyLength, offset, frameLength);
+    entries.addMissing(bytes, keyLength, offset, frameLength);
     store.announce();
     buffer.begin(store.file, end);
     return true;
@@ -242,17 +239,17 @@ export class DictWriter {
 
   /** Marks a key's entry dead. Returns false if there is none. */
   delete(key: string): boolean {
-    const store = this.#store;
-    const slot = store.find(key);
+    const { entries } = this.#store;
+    const slot = entries.find(key);
     if (slot < 0) return false;
     this.#broken = true;
-    const place = store.catalog.place(slot);
+    const place = entries.catalog.place(slot);
     // The predecessor of an entry of this very batch was to die as replaced: now its death is the change.
     const { tombstones } = this.#changes;
     const committed = this.#bury(key, place) ? place : tombstones.get(key);
     tombstones.delete(key);
     if (committed !== undefined) this.#changes.delete(key, committed);
-    store.remove(key);
+    entries.remove(key);
     this.#broken = false;
     return true;
   }
@@ -317,7 +314,8 @@ export class DictWriter {
     const newEnd = entryEnd(entry.offset, frameLength);
     store.advanced(newEnd, nextCommitNumber(store.commitNumber), entry.offset, frameLength);
     store.announce();
-    store.catalog.move(store.catalog.find(key), entry.offset, frameLength);
+    const { catalog } = store.entries;
+    catalog.move(catalog.find(key), entry.offset, frameLength);
     this.#changed = true;
     this.#buffer.begin(store.file, newEnd);
     return true;
@@ -341,11 +339,12 @@ export class DictWriter {
    * @returns true where it is committed: its death is to wait for the commit
    */
   #bury(key: string, place: EntryPlace): boolean {
-    const { catalog, file } = this.#store;
-    const hidden = catalog.shadowed.get(key);
+    const { file, entries } = this.#store;
+    const { shadowed } = entries.catalog;
+    const hidden = shadowed.get(key);
     if (hidden !== undefined) {
       for (const other of hidden) kill(file, other);
-      catalog.shadowed.delete(key);
+      shadowed.delete(key);
     }
     if (place.offset < this.#buffer.base) return true;
     this.#buffer.flush();
@@ -411,8 +410,8 @@ export class DictWriter {
     const start = buffer.cursor;
     const last = this.#appender.lastOffset;
     const payload = encodeJournal(journal);
-    const program = this.#changes.program((key) => store.find(key) >= 0);
-    const { prefix, suffix } = tailEntryFrame('journal', payload.length, store.memoHint, program);
+    const program = this.#changes.program((key) => store.entries.find(key) >= 0);
+    const { prefix, suffix } = tailEntryFrame('journal', payload.length, store.entries.memoHint, program);
     buffer.bytes(prefix);
     buffer.bytes(payload);
     buffer.bytes(suffix);
@@ -468,8 +467,9 @@ export class DictWriter {
   dropTail(): void {
     const store = this.#store;
     if (store.terminator === store.end) return;
-    const newest = store.base?.newest;
-    if (newest !== undefined && newest.entry >= store.end && !newest.keep()) store.walkAll();
+    const { entries } = store;
+    const newest = entries.base?.newest;
+    if (newest !== undefined && newest.entry >= store.end && !newest.keep()) entries.walkAll();
     writeBorderless(store.file, store.end, terminator(), this.#durable);
     store.file.truncate(store.end + TERMINATOR_SIZE);
     store.dropped();
@@ -477,11 +477,12 @@ export class DictWriter {
 
   /** Entries that later ones of their keys hide die: a killed writer did not come so far. Call between begin() and commit(). */
   buryHidden(): void {
-    const { catalog, file } = this.#store;
-    if (catalog.shadowed.size === 0) return;
+    const { file, entries } = this.#store;
+    const { shadowed } = entries.catalog;
+    if (shadowed.size === 0) return;
     if (this.#durable) file.sync();
-    for (const hidden of catalog.shadowed.values()) for (const place of hidden) kill(file, place);
-    catalog.shadowed.clear();
+    for (const hidden of shadowed.values()) for (const place of hidden) kill(file, place);
+    shadowed.clear();
   }
 
   /** Puts the terminator back where it was and drops what was written behind it. */

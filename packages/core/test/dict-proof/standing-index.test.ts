@@ -104,7 +104,7 @@ function expectReads(dict: MmapDict, model: ReadonlyMap<string, unknown>, asked:
 /** The indexes that a file's dict stands on, the newest first. */
 function tablesOf(dict: MmapDict): IndexTable[] {
   const tables: IndexTable[] = [];
-  let table: IndexTable | undefined | 'torn' = dict.core.store.base?.newest;
+  let table: IndexTable | undefined | 'torn' = dict.core.store.entries.base?.newest;
   while (table !== undefined && table !== 'torn') {
     tables.push(table);
     table = table.older();
@@ -220,7 +220,7 @@ describe('an index that stays', () => {
     const after = closedBytes(before, dict);
     expect(after).toHaveLength(length);
     using reader = MmapDict.over(MemoryFile.of(after), { mode: 'r' });
-    expect(reader.core.store.base).toBeDefined();
+    expect(reader.core.store.entries.base).toBeDefined();
     expect([reader.has('key 7'), reader.get('key 8')]).toEqual([false, 8]);
   });
 
@@ -259,8 +259,8 @@ describe('an index that stays', () => {
     for (let i = 0; i < sessionsCount; i++) expect(dict.get(`more ${i}`)).toBe(1);
     for (let i = 0; i < 100; i++) expect(dict.get(`key ${i}`)).toBe(i);
     expect(dict.has('not there')).toBe(false);
-    expect(dict.core.store.base).toBeDefined();
-    expect(dict.core.store.catalog.size).toBe(0);
+    expect(dict.core.store.entries.base).toBeDefined();
+    expect(dict.core.store.entries.catalog.size).toBe(0);
   });
 
   test('leaves out what died in the session where it is made anew', () => {
@@ -275,12 +275,12 @@ describe('an index that stays', () => {
     MmapDict.over(file, { standingIndex: 0 }).set('killed', 1);
     const found = MemoryFile.of(file.toBytes());
     const walked = MmapDict.over(found, { standingIndex: 0 });
-    expect(walked.core.store.base).toBeUndefined();
+    expect(walked.core.store.entries.base).toBeUndefined();
     walked.set('b', 1);
     using dict = MmapDict.over(MemoryFile.of(closedBytes(found, walked)), { mode: 'r' });
     expect(tablesOf(dict)).toHaveLength(2);
     for (const key of ['key 299', 'a', 'killed', 'b']) expect(dict.has(key)).toBe(true);
-    expect(dict.core.store.base).toBeDefined();
+    expect(dict.core.store.entries.base).toBeDefined();
   });
 
   test('is not given back by reclaim', () => {
@@ -309,7 +309,7 @@ test('a reader that has the index in memory sees what another deletes', () => {
   const file = filled(100);
   using reader = MmapDict.over(file.disk.open(file.name, 'r'), { mode: 'r' });
   for (let i = 0; i < 100; i++) expect(reader.get(`key ${i}`)).toBe(i);
-  expect(reader.core.store.base!.newest.kept).toBe(true);
+  expect(reader.core.store.entries.base!.newest.kept).toBe(true);
   using writer = MmapDict.over(file.disk.open(file.name, 'r+'));
   writer.delete('key 5');
   expect([reader.get('key 5'), reader.get('key 6'), reader.size]).toEqual([undefined, 6, 99]);
@@ -329,7 +329,7 @@ test('a key that hid another when its writer was killed is gone once it is delet
   later.set('another', 1);
   const closed = MemoryFile.of(closedBytes(found, later));
   const last = MmapDict.over(closed);
-  expect(last.core.store.base).toBeDefined();
+  expect(last.core.store.entries.base).toBeDefined();
   expect(last.delete('key 5')).toBe(true);
   const bytes = closedBytes(closed, last);
   const expected = new Map<string, unknown>(Array.from({ length: 100 }, (_, i) => [`key ${i}`, i]));

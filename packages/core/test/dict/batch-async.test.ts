@@ -154,7 +154,7 @@ test('closing leaves the index to those who commit meanwhile, and the last one w
   release();
   const indexed = (): boolean => {
     using reader = MmapDict.open(path, { mode: 'r' });
-    return reader.core.store.base !== undefined;
+    return reader.core.store.entries.base !== undefined;
   };
   expect(indexed()).toBe(false);
   holder.set('last', 1);

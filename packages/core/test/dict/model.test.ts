@@ -161,7 +161,7 @@ describe('the tail index', () => {
     whole.close();
     const bytes = (disk.open('dict', 'r') as MemoryFile).toBytes();
     const indexed = MmapDict.over(disk.open('dict', 'r'));
-    const { end } = indexed.core.store.base!;
+    const { end } = indexed.core.store.entries.base!;
     const expected = new Map(indexed);
     fc.assert(
       fc.property(
@@ -201,7 +201,7 @@ test.each([
   for (const key of ['7', '8']) expected.delete(key);
   expected.set('7', 'again');
   const walked = MmapDict.over(MemoryFile.of(file.toBytes()));
-  expect(walked.core.store.base).toBeUndefined();
+  expect(walked.core.store.entries.base).toBeUndefined();
   expect([...walked]).toEqual([...expected]);
   walked.update(values.slice(0, 700).map(([key]): [string, string] => [`more ${key}`, key]));
   expect(walked.get('1499')).toBe(expected.get('1499'));
@@ -216,7 +216,7 @@ test('a tail index with any one byte inverted changes nothing that is read', () 
   const indexed = MemoryFile.of(file.toBytes());
   MmapDict.over(indexed).set('one more', 1).close();
   const bytes = indexed.toBytes();
-  const { end } = MmapDict.over(MemoryFile.of(bytes)).core.store.base!;
+  const { end } = MmapDict.over(MemoryFile.of(bytes)).core.store.entries.base!;
   for (let offset = end + 80; offset < bytes.length - 20; offset++) {
     const damaged = bytes.slice();
     damaged[offset]! ^= 0xff;

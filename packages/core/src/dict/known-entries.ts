@@ -1,0 +1,164 @@
+/**
+ * Which entries a handle knows of: those that a walk met, or those that an index has and what came since.
+ *
+ * @module
+ */
+
+import { isUtf8 } from '../bytes/index.ts';
+import { ENTRY_HEAD_SIZE, HEADER_SIZE } from '../format/layout.ts';
+import { keyOf, type ScannedEntry } from '../format/scan.ts';
+import type { StorageFile } from '../storage/storage-file.ts';
+import type { BaseIndex } from './base-index.ts';
+import { Catalog, type EntryPlace } from './catalog.ts';
+import { type EntryTaker, walkTo } from './walk.ts';
+
+/** Places in the catalog that are made at once at most; a file may say that it has any number of keys. */
+const EXPECTED_MAX = 2 ** 20;
+
+/** An entry whose bytes the format does not explain. */
+export interface DamagedEntry {
+  readonly offset: number;
+  readonly key: string | undefined;
+}
+
+/** Whose entries they are. */
+export interface EntriesHost {
+  /** Where the entries stand; may be replaced. */
+  readonly file: StorageFile;
+  /** The index contradicts itself: the next one is to be made of what was walked. */
+  indexTorn(): void;
+  /** What was there before cannot be walked any more: all is to be read anew. */
+  invalidate(): void;
+}
+
+/** The live entries of a file by key, and what is to be known of the others. */
+export class KnownEntries implements EntryTaker {
+  /** One more than the highest memo index of all entries. */
+  memoHint = 0;
+  damaged: DamagedEntry[] = [];
+  /** The index that stands for entries before `base.end`; absent once the file was walked. */
+  base: BaseIndex | undefined;
+  /** Keys deleted since, which the base still has. */
+  readonly removed: Set<string> = new Set();
+  readonly #host: EntriesHost;
+  /** Made when first asked for: with an index few keys, or none, are put there. */
+  #catalog: Catalog | undefined;
+  /** Keeps the revision rising where the catalog or the file is replaced. */
+  #rebuilt = 0;
+
+  constructor(host: EntriesHost) {
+    this.#host = host;
+  }
+
+  /** Live entries; while there is a {@link KnownEntries.base}, only those that were looked up or came since. */
+  get catalog(): Catalog {
+    return (this.#catalog ??= new Catalog());
+  }
+
+  /** Changes whenever a key, or where it stands, may have changed. */
+  get revision(): number {
+    return this.#rebuilt + (this.#catalog?.changes ?? 0);
+  }
+
+  /** The slot of a live entry in the catalog, or -1. */
+  find(key: string): number {
+    const slot = this.findKnown(key);
+    if (slot >= 0 || this.base === undefined || this.removed.has(key)) return slot;
+    const place = this.base.find(key);
+    if (place === undefined) return -1;
+    if (place === 'torn') {
+      this.walkAll();
+      this.#host.indexTorn();
+    } else this.catalog.loadKey(key, place.offset, place.frameLength);
+    return this.catalog.find(key);
+  }
+
+  /** Like {@link KnownEntries.find}, where the key's UTF-8 is at hand. */
+  findBytes(key: string, bytes: Uint8Array, length: number): number {
+    const slot = this.catalog.findBytes(bytes, 0, length);
+    return slot >= 0 || this.base === undefined ? slot : this.find(key);
+  }
+
+  /** The slot of a key that the catalog has, or -1; a {@link KnownEntries.base} is not asked. */
+  findKnown(key: string): number {
+    return this.#catalog === undefined ? -1 : this.#catalog.find(key);
+  }
+
+  /** An entry was written whose key was just not found, with nothing looked up or changed since. */
+  addMissing(bytes: Uint8Array, length: number, offset: number, frameLength: number): void {
+    // Without a base the look ended in the catalog.
+    if (this.base === undefined) this.catalog.putMissing(bytes, 0, length, offset, frameLength);
+    else this.catalog.put(bytes, 0, length, offset, frameLength);
+  }
+
+  /** The key's entry is dead, or about to be. */
+  remove(key: string): void {
+    this.catalog.remove(key);
+    if (this.base !== undefined) this.removed.add(key);
+  }
+
+  /** Whether the file holds an entry with the key, as long as that, where it is known to be. */
+  stands(key: string, { offset, keyLength }: EntryPlace): boolean {
+    const slot = this.findKnown(key);
+    const head = new Uint8Array(ENTRY_HEAD_SIZE + keyLength);
+    return slot >= 0 && this.#host.file.read(offset, head) === head.length && this.catalog.isEntry(slot, head);
+  }
+
+  /** Makes the catalog hold every live entry. What was appended but not committed stays in it. */
+  walkAll(): void {
+    const { base, catalog: known } = this;
+    if (base === undefined) return;
+    const removed = [...this.removed];
+    this.base = undefined;
+    this.#rebuilt += known.changes + 1;
+    this.#catalog = new Catalog();
+    const { end } = base;
+    this.expect(base.newest.footer.keys);
+    const result = walkTo(this.#host.file, HEADER_SIZE, end, this);
+    known.each((slot, bytes, start, stop) => {
+      const { offset, frameLength } = known.place(slot);
+      if (offset >= end) this.catalog.put(bytes, start, stop, offset, frameLength);
+    });
+    for (const key of removed) if (known.find(key) < 0) this.catalog.remove(key);
+    this.removed.clear();
+    if (result.kind === 'damage') this.#host.invalidate();
+  }
+
+  /** Knows of none, until a walk or an index tells. */
+  clear(): void {
+    this.#catalog?.clear();
+    this.base = undefined;
+    this.removed.clear();
+    this.memoHint = 0;
+    this.damaged = [];
+  }
+
+  /** The same numbers may stand for other bytes from now on. */
+  fileReplaced(): void {
+    this.#rebuilt++;
+  }
+
+  /** Lets go of all memory: the file is closed. */
+  close(): void {
+    if (this.#catalog !== undefined) this.#catalog = new Catalog();
+    // The index itself stays, for its hidden class, as the dict does.
+    this.base?.forget();
+    this.removed.clear();
+  }
+
+  expect(count: number): void {
+    this.catalog.expect(Math.min(count, EXPECTED_MAX));
+  }
+
+  take(entry: ScannedEntry): void {
+    if (entry.memoHint > this.memoHint) this.memoHint = entry.memoHint;
+    if (entry.state === 'dead') return;
+    const { bytes, keyPos, keyLength, offset, frameLength } = entry;
+    if (entry.state === 'damaged' || !isUtf8(bytes, keyPos, keyPos + keyLength)) {
+      this.damaged.push({ offset, key: keyOf(entry) });
+      return;
+    }
+    this.catalog.load(bytes, keyPos, keyPos + keyLength, offset, frameLength);
+    if (this.removed.size > 0) this.removed.delete(keyOf(entry)!);
+  }
+}
