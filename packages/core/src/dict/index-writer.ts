@@ -30,7 +30,9 @@ export function writeIndex(core: DictCore): void {
   const { store, writer } = core;
   try {
     if (store.entries.base !== undefined) {
-      core.transact(() => finish(core, store.endsWithIndex ? undefined : buildIndex(core, false)), 0);
+      core.transact(() => {
+        if (!renewed(store)) appendTails(core, undefined, buildIndex(core, false));
+      }, 0);
       return;
     }
     // The table takes a while to make, so others are not kept waiting meanwhile: whoever commits makes it worthless.
@@ -39,12 +41,13 @@ export function writeIndex(core: DictCore): void {
     core.refresh();
     const { commitNumber, entries } = store;
     const { revision } = entries;
-    const table = store.endsWithIndex ? undefined : buildIndex(core, false);
+    const table = store.endsWithIndex() ? undefined : buildIndex(core, false);
     core.transact(() => {
       if (entries.revision !== revision || store.commitNumber !== commitNumber) return;
       // An open by the index knows nothing of them, and would bring them back by deleting what hides them.
       writer.buryHidden();
-      finish(core, table);
+      if (table !== undefined) appendTails(core, undefined, table);
+      else renewed(store);
     }, 0);
   } catch (error) {
     if (!isMmdError(error, 'LOCKED') && !isMmdError(error, 'NO_SPACE')) throw error;
@@ -52,10 +55,10 @@ export function writeIndex(core: DictCore): void {
 }
 
 /** Where nothing was appended behind the last index, all that it says still holds. */
-function finish(core: DictCore, table: Table | undefined): void {
-  const { store } = core;
-  if (store.endsWithIndex) store.index!.renew(store.commitNumber);
-  else appendTails(core, undefined, table);
+function renewed(store: DictStore): boolean {
+  if (!store.endsWithIndex()) return false;
+  store.index!.renew(store.commitNumber);
+  return true;
 }
 
 /**

@@ -193,15 +193,18 @@ export class DictStore implements EntriesHost {
     this.index = this.standing;
   }
 
-  /** The index is all that stands between the last entry and the terminator. */
-  get endsWithIndex(): boolean {
+  /**
+   * Whether the index is all that stands between the last entry and the terminator. The file is asked, for a writer that was killed,
+   * or gave up its change, may have dropped it and left no other trace: call it under the lock.
+   */
+  endsWithIndex(): boolean {
     const { index } = this;
-    return index !== undefined && index.entry === this.end && index.end === this.terminator;
+    return index !== undefined && index.entry === this.end && index.end === this.terminator && index.stands();
   }
 
-  /** It has so many keys that it is better left where it is when an entry is appended. */
-  get indexStays(): boolean {
-    return this.endsWithIndex && this.index!.size >= this.options.standingIndex;
+  /** Whether that index has so many keys that it is better left where it is when an entry is appended. */
+  indexStays(): boolean {
+    return this.index !== undefined && this.index.size >= this.options.standingIndex && this.endsWithIndex();
   }
 
   /** The next index is to be made of what was walked. */
