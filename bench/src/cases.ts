@@ -254,6 +254,18 @@ export const CASES: readonly BenchCase[] = [
     touches: () => 2 * GiB,
   },
   {
+    name: 'open-put-growth/1e4-1e6/record',
+    op: 'put-sessions',
+    about: 'open a file, put one record, close it: the time does not depend on how many there are',
+    params: { keys: 0, sessions: 20 },
+    quick: {},
+    growth: { param: 'keys', sizes: [1e4, 1e5, 1e6], quickSizes: [1e3, 1e4, 1e5] },
+    sides: ['ours', 'lmdb', 'better-sqlite3'],
+    work: (params) => ({ count: numberParam(params, 'sessions'), unit: 'sessions' }),
+    goals: [{ metric: 'exponent', atMost: 0.2 }],
+    touches: () => 2 * GiB,
+  },
+  {
     name: 'open-walk/1e5/record',
     op: 'get-keys',
     about: 'open a file without a tail index: every entry is walked',

@@ -4,16 +4,16 @@
  */
 
 import { numberParam, type Operation, type Side, type SideContext } from '../case.ts';
+import { fillLmdb, fillOurs, fillSqlite } from '../filled.ts';
 import { type LmdbDatabase, lmdb, type SqliteDatabase, sqlite } from '../node-peers.ts';
 import { ours } from '../ours.ts';
-import { recordKey, seeded, seededRecord } from '../seeded.ts';
-import { fresh, timed, timedAsync } from '../timing.ts';
+import { recordKey, seeded } from '../seeded.ts';
+import { timed, timedAsync } from '../timing.ts';
 
 function job({ params }: SideContext) {
   const keys = numberParam(params, 'keys');
   const gets = numberParam(params, 'gets');
   return {
-    keys,
     reopen: params.reopen === true,
     /** Other keys in every round, the same ones for every side. */
     pick(round: number): string[] {
@@ -32,17 +32,7 @@ function expectRecord(key: string, found: unknown): void {
 function oursSide(closeOptions: { readonly index: boolean }): Side {
   const name = closeOptions.index ? 'indexed.mmdpickle' : 'walked.mmdpickle';
   return {
-    async prepare(context) {
-      const { MmapDict } = await ours.node();
-      const { keys } = job(context);
-      const dict = MmapDict.open(fresh(context, name), closeOptions);
-      for (let from = 0; from < keys; from += 10_000) {
-        dict.batch(() => {
-          for (let i = from; i < Math.min(keys, from + 10_000); i++) dict.set(recordKey(i), seededRecord(i));
-        });
-      }
-      dict.close();
-    },
+    prepare: (context) => fillOurs(context, name, closeOptions),
     async start(context) {
       const { MmapDict } = await ours.node();
       const { reopen, pick } = job(context);
@@ -67,15 +57,7 @@ function oursSide(closeOptions: { readonly index: boolean }): Side {
 }
 
 const lmdbSide: Side = {
-  async prepare(context) {
-    const open = await lmdb();
-    const { keys } = job(context);
-    const database = open(fresh(context, 'run.lmdb'));
-    database.transactionSync(() => {
-      for (let i = 0; i < keys; i++) database.putSync(recordKey(i), seededRecord(i));
-    });
-    await database.close();
-  },
+  prepare: (context) => fillLmdb(context, 'run.lmdb'),
   async start(context) {
     const open = await lmdb();
     const { reopen, pick } = job(context);
@@ -103,20 +85,7 @@ const lmdbSide: Side = {
 };
 
 const sqliteSide: Side = {
-  async prepare(context) {
-    const open = await sqlite();
-    const { keys } = job(context);
-    const database = open(fresh(context, 'run.sqlite'));
-    database.exec('create table records (key text primary key, seq, time, sensor, value, ok) without rowid');
-    const insert = database.prepare('insert into records values (?, ?, ?, ?, ?, ?)');
-    database.transaction(() => {
-      for (let i = 0; i < keys; i++) {
-        const { seq, time, sensor, value, ok } = seededRecord(i);
-        insert.run(recordKey(i), seq, time, sensor, value, ok ? 1 : 0);
-      }
-    })();
-    database.close();
-  },
+  prepare: (context) => fillSqlite(context, 'run.sqlite'),
   async start(context) {
     const open = await sqlite();
     const { reopen, pick } = job(context);

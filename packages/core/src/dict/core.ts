@@ -33,7 +33,7 @@ const DEFAULTS = {
   lenient: false,
   salvage: false,
   index: true,
-  standingIndex: 131_072,
+  standingIndex: 16_384,
 } as const satisfies Partial<ResolvedOptions>;
 
 /** Attempts of a read that other writers disturb. */

@@ -35,7 +35,7 @@ export interface DictOptions {
   readonly index?: boolean;
   /**
    * Bytes of a tail index from which on it stays in the file when an entry is appended: the next index then has the new keys only,
-   * and refers to it. A smaller one is dropped and written anew. Default 131,072: about 7,500 keys.
+   * and refers to it. A smaller one is dropped and written anew. Default 16,384: about 900 keys.
    */
   readonly standingIndex?: number;
 }

@@ -38,7 +38,7 @@ const sessions: fc.Arbitrary<Session[]> = fc.array(
         arbitrary: fc.constantFrom<Ending>('kill', 'vacuum', 'vacuum in place', 'reclaim', 'seal', 'no index'),
       },
     ),
-    standingIndex: fc.constantFrom(0, 1500, 131_072),
+    standingIndex: fc.constantFrom(0, 1500, 16_384),
   }),
   { minLength: 1, maxLength: 12 },
 );
