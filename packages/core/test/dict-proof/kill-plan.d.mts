@@ -17,3 +17,5 @@ export const emptyRows: {
   readonly shape: readonly number[];
   readonly capacity: number;
 };
+/** How many keys nobody changes. */
+export const STILL: number;

@@ -15,6 +15,9 @@ const key = (step, salt) => `key ${pick(step, salt, 12)}`;
 export const rowsFrom = (first, count) =>
   Float64Array.from({ length: 2 * count }, (_, i) => (first + (i >> 1)) * (i % 2 ? 0.5 : 1));
 
+/** Keys that nobody changes: enough of them for an index. */
+export const STILL = 70;
+
 /** A source of rows. */
 export const emptyRows = { arraySource: true, dtype: 'float64', shape: [0, 2], capacity: 8 };
 
@@ -37,7 +40,7 @@ export function apply(step, target) {
   } else if (kind < 95) {
     if (target.rows() > 3000) target.set('rows', emptyRows);
     else target.append(1 + pick(step, 2, 9));
-  } else if (kind < 97) target.vacuum();
-  else if (kind < 98) target.reclaim();
+  } else if (kind < 96) target.vacuum();
+  else if (kind < 97) target.reclaim();
   else target.reopen();
 }

@@ -8,7 +8,7 @@ import { MmapDict } from '../../src/node.ts';
 import { stateText } from './canonical.ts';
 import { expectText } from './crash-harness.ts';
 import { Judge } from './judge.ts';
-import { apply, emptyRows, rowsFrom } from './kill-plan.mjs';
+import { apply, emptyRows, rowsFrom, STILL } from './kill-plan.mjs';
 
 const LONG = process.env.MMDPICKLE_LONG === '1';
 const KILLS = LONG ? 500 : 10;
@@ -18,9 +18,11 @@ const ENTRY = new URL('../../dist/node.js', import.meta.url).href;
 const judge = new Judge(pythons());
 afterAll(() => judge[Symbol.asyncDispose]());
 
+const STILL_ENTRIES = Array.from({ length: STILL }, (_, i): [string, number] => [`still ${i}`, i]);
+
 /** The model's answer to the plan. */
 class Expected {
-  readonly values = new Map<string, unknown>();
+  readonly values: Map<string, unknown> = new Map(STILL_ENTRIES);
   count = 0;
 
   step(step: number): string {
@@ -77,13 +79,14 @@ test(`after ${KILLS} kills at random moments nothing acknowledged is lost, and s
 }, async () => {
   using dir = new TempDir();
   const path = dir.file('killed');
-  MmapDict.open(path).set('rows', emptyRows).close();
+  MmapDict.open(path).set('rows', emptyRows).update(STILL_ENTRIES).close();
   const expected = new Expected();
   let text = expected.text();
   let next = 0;
   let acknowledged = 0;
   let inFlight = 0;
   let repaired = 0;
+  let indexed = 0;
   for (let kill = 0; kill < KILLS; kill++) {
     // Every other writer gets a step told before its time runs, however slow the machine is.
     const last = await runAndKill(path, next, kill % 2, Math.random() * 40);
@@ -98,6 +101,8 @@ test(`after ${KILLS} kills at random moments nothing acknowledged is lost, and s
     );
     {
       using reader = MmapDict.open(path, { mode: 'r' });
+      if (reader.core.store.entries.base !== undefined) indexed++;
+      for (const [key, value] of STILL_ENTRIES) expect(reader.get(key)).toBe(value);
       expectText(stateText(reader), allowed, `a reader after kill ${kill}`);
     }
     using writer = MmapDict.open(path);
@@ -115,6 +120,6 @@ test(`after ${KILLS} kills at random moments nothing acknowledged is lost, and s
   expect(acknowledged).toBeGreaterThanOrEqual(Math.floor(KILLS / 2));
   if (LONG)
     process.stdout.write(
-      `${KILLS} kills, ${acknowledged} acknowledged steps, ${inFlight} in flight had committed, ${repaired} repairs\n`,
+      `${KILLS} kills, ${acknowledged} acknowledged steps, ${inFlight} in flight had committed, ${repaired} repairs, ${indexed} with an index\n`,
     );
 });
