@@ -14,12 +14,12 @@ import { checkInside, checkRange } from '../storage/range.ts';
 import type { DataRange, FileIdentity, MapAccess, StorageFile } from '../storage/storage-file.ts';
 import { errnoError } from './errno.ts';
 import { copyExtents, findData, reserveByWriting, UNSUPPORTED } from './extents.ts';
+import { FileWords } from './file-words.ts';
 import { libc } from './libc.ts';
 import { FileLock } from './lock.ts';
-import { FileWindows, type MappedFile, MappedMemory, type Window, WORD_CELL } from './mmap.ts';
+import { FileWindows, type MappedFile, MappedMemory } from './mmap.ts';
 import { absolutePath, realPath } from './paths.ts';
 import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, type FileStatus, type Syscalls } from './syscalls.ts';
-import { TailWindow } from './tail-window.ts';
 import { readAll, writeRest, writeVector } from './transfer.ts';
 
 const { EINTR, ENOENT, ENOTDIR, ENOSYS, EPERM } = constants.errno;
@@ -37,10 +37,6 @@ const FLAGS: Readonly<Record<NodeFileMode, number>> = {
 
 /** Parts that together are no longer than this are joined: copying them is cheaper than telling the kernel of each. */
 const JOIN = 65536;
-
-/** Loads of words by reads before a window is made over them; more where it takes binding the C library. */
-const WORD_READS = 16;
-const UNBOUND_WORD_READS = 1024;
 
 /** Options of {@link NodeFile.open}. */
 export interface NodeFileOptions {
@@ -69,18 +65,13 @@ export class NodeFile implements StorageFile, MappedFile {
   /** Made when first asked for, as all that reading a few values does not need. */
   #lock: FileLock | undefined;
   #windows: { [A in MapAccess]?: FileWindows } | undefined;
-  #words: FileWindows | undefined;
-  /** The window of the word that was last asked for. */
-  #lastWord: Window | undefined;
-  /** Words that were loaded by a read, before there was a window over them. */
-  #wordReads = 0;
+  #words: FileWords | undefined;
   #closed = false;
   #identity: FileIdentity | undefined;
   #poison: MmdError | undefined;
   /** The file has at least this many bytes. */
   #atLeast = 0;
   #scratch: Uint8Array | undefined;
-  #tail: TailWindow | undefined;
 
   /** Use {@link NodeFile.open}. */
   private constructor(sys: Syscalls, fd: number, name: string, writable: boolean) {
@@ -196,45 +187,27 @@ export class NodeFile implements StorageFile, MappedFile {
 
   storeI32(offset: number, value: number): void {
     this.#change();
-    const { i32, view, offset: start } = this.#word(offset, 4);
-    const at = offset - start;
-    if (at % 4 === 0) i32[at / 4] = value;
-    else view.setInt32(at, value, true);
+    this.#wordsAt(offset, 4).storeI32(offset, value);
   }
 
   storeI64(offset: number, value: bigint): void {
     this.#change();
-    const { i64, view, offset: start } = this.#word(offset, 8);
-    const at = offset - start;
-    if (at % 8 === 0) i64[at / 8] = value;
-    else view.setBigInt64(at, value, true);
+    this.#wordsAt(offset, 8).storeI64(offset, value);
   }
 
   storePair(offset: number, word: number, halfOffset: number, half: number): boolean {
     this.#change();
-    if (!(offset >= 0 && halfOffset + 2 <= this.#atLeast)) {
-      checkInside(this.#name, offset, halfOffset + 2 - offset, this.size());
-    }
-    if (halfOffset % 4 === 3) return false;
-    this.#tail ??= new TailWindow(this.#sys, this.#fd, this.#name);
-    this.#tail.storePair(offset, word, halfOffset, half);
-    return true;
+    return this.#wordsAt(offset, halfOffset + 2 - offset).storePair(offset, word, halfOffset, half);
   }
 
   loadI32(offset: number): number {
     this.#alive();
-    if (this.#readsWords()) return this.#readWord(offset, 4).getInt32(0, true);
-    const { i32, view, offset: start } = this.#word(offset, 4);
-    const at = offset - start;
-    return at % 4 === 0 ? i32[at / 4]! : view.getInt32(at, true);
+    return this.#wordsAt(offset, 4).loadI32(offset);
   }
 
   loadI64(offset: number): bigint {
     this.#alive();
-    if (this.#readsWords()) return this.#readWord(offset, 8).getBigInt64(0, true);
-    const { i64, view, offset: start } = this.#word(offset, 8);
-    const at = offset - start;
-    return at % 8 === 0 ? i64[at / 8]! : view.getBigInt64(at, true);
+    return this.#wordsAt(offset, 8).loadI64(offset);
   }
 
   truncate(size: number): void {
@@ -423,8 +396,6 @@ export class NodeFile implements StorageFile, MappedFile {
     this.#closed = true;
     if (this.#windows !== undefined) for (const windows of Object.values(this.#windows)) windows.close();
     this.#words?.close();
-    this.#lastWord = undefined;
-    this.#tail?.close();
     this.#lock?.abandon();
     // The descriptor is gone whatever close answers.
     const result = this.#sys.close(this.#fd);
@@ -465,27 +436,10 @@ export class NodeFile implements StorageFile, MappedFile {
     this.#words?.cut(size);
   }
 
-  /** The window over a word that lies inside the file. */
-  #word(offset: number, length: number): Window {
+  /** The words of a stretch that lies inside the file. */
+  #wordsAt(offset: number, length: number): FileWords {
     if (!(offset >= 0 && offset + length <= this.#atLeast)) checkInside(this.#name, offset, length, this.size());
-    const last = this.#lastWord;
-    if (last !== undefined && offset >= last.offset && offset + length <= last.mapped) return last;
-    this.#words ??= new FileWindows(this.#sys, this.#fd, this, this.writable ? 'write' : 'read', WORD_CELL);
-    return (this.#lastWord = this.#words.window(offset, length));
-  }
-
-  /** The first loads of a word are reads: a window takes tens of microseconds to make, and binds the C library. */
-  #readsWords(): boolean {
-    return this.#words === undefined && this.#wordReads < (this.#sys.bound() ? WORD_READS : UNBOUND_WORD_READS);
-  }
-
-  /** The word that a window would show: zeros where somebody cut the file since its size was asked for. */
-  #readWord(offset: number, length: number): DataView {
-    if (!(offset >= 0 && offset + length <= this.#atLeast)) checkInside(this.#name, offset, length, this.size());
-    this.#wordReads++;
-    const bytes = new Uint8Array(length);
-    readAll(this.#sys, this, offset, bytes);
-    return new DataView(bytes.buffer);
+    return (this.#words ??= new FileWords(this.#sys, this));
   }
 
   #overlaps(source: NodeFile, sourceOffset: number, offset: number, length: number): boolean {

@@ -1,0 +1,103 @@
+/**
+ * Words of a file, loaded and stored by the machine through mappings.
+ *
+ * @module
+ */
+
+import type { StorageFile } from '../storage/storage-file.ts';
+import { FileWindows, type MappedFile, type Window, WORD_CELL } from './mmap.ts';
+import type { Syscalls } from './syscalls.ts';
+import { TailWindow } from './tail-window.ts';
+import { readAll } from './transfer.ts';
+
+/** Loads of words by reads before a window is made over them; more where it takes binding the C library. */
+const WORD_READS = 16;
+const UNBOUND_WORD_READS = 1024;
+
+/** What has words: an open file. */
+type WordsFile = StorageFile & MappedFile & { readonly fd: number };
+
+/** Loads and stores of one file. The caller knows that the words lie inside it, and that it is open. */
+export class FileWords {
+  readonly #sys: Syscalls;
+  readonly #file: WordsFile;
+  #windows: FileWindows | undefined;
+  /** The window of the word that was last asked for. */
+  #last: Window | undefined;
+  /** Words that were loaded by a read, before there was a window over them. */
+  #reads = 0;
+  #tail: TailWindow | undefined;
+
+  constructor(sys: Syscalls, file: WordsFile) {
+    this.#sys = sys;
+    this.#file = file;
+  }
+
+  loadI32(offset: number): number {
+    if (this.#mayRead()) return this.#read(offset, 4).getInt32(0, true);
+    const { i32, view, offset: start } = this.#window(offset, 4);
+    const at = offset - start;
+    return at % 4 === 0 ? i32[at / 4]! : view.getInt32(at, true);
+  }
+
+  loadI64(offset: number): bigint {
+    if (this.#mayRead()) return this.#read(offset, 8).getBigInt64(0, true);
+    const { i64, view, offset: start } = this.#window(offset, 8);
+    const at = offset - start;
+    return at % 8 === 0 ? i64[at / 8]! : view.getBigInt64(at, true);
+  }
+
+  storeI32(offset: number, value: number): void {
+    const { i32, view, offset: start } = this.#window(offset, 4);
+    const at = offset - start;
+    if (at % 4 === 0) i32[at / 4] = value;
+    else view.setInt32(at, value, true);
+  }
+
+  storeI64(offset: number, value: bigint): void {
+    const { i64, view, offset: start } = this.#window(offset, 8);
+    const at = offset - start;
+    if (at % 8 === 0) i64[at / 8] = value;
+    else view.setBigInt64(at, value, true);
+  }
+
+  /** See `StorageFile.storePair`. */
+  storePair(offset: number, word: number, halfOffset: number, half: number): boolean {
+    if (halfOffset % 4 === 3) return false;
+    this.#tail ??= new TailWindow(this.#sys, this.#file.fd, this.#file.name);
+    this.#tail.storePair(offset, word, halfOffset, half);
+    return true;
+  }
+
+  /** The file is about to be cut to `size` bytes. */
+  cut(size: number): void {
+    this.#windows?.cut(size);
+  }
+
+  close(): void {
+    this.#windows?.close();
+    this.#last = undefined;
+    this.#tail?.close();
+  }
+
+  #window(offset: number, length: number): Window {
+    const last = this.#last;
+    if (last !== undefined && offset >= last.offset && offset + length <= last.mapped) return last;
+    const file = this.#file;
+    this.#windows ??= new FileWindows(this.#sys, file.fd, file, file.writable ? 'write' : 'read', WORD_CELL);
+    return (this.#last = this.#windows.window(offset, length));
+  }
+
+  /** The first loads of a word are reads: a window takes tens of microseconds to make, and binds the C library. */
+  #mayRead(): boolean {
+    return this.#windows === undefined && this.#reads < (this.#sys.bound() ? WORD_READS : UNBOUND_WORD_READS);
+  }
+
+  /** The word that a window would show: zeros where somebody cut the file since its size was asked for. */
+  #read(offset: number, length: number): DataView {
+    this.#reads++;
+    const bytes = new Uint8Array(length);
+    readAll(this.#sys, this.#file, offset, bytes);
+    return new DataView(bytes.buffer);
+  }
+}
