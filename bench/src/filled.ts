@@ -3,11 +3,12 @@
 import { numberParam, type SideContext } from './case.ts';
 import { lmdb, sqlite } from './node-peers.ts';
 import { ours } from './ours.ts';
-import { recordKey, seededRecord } from './seeded.ts';
+import { recordKey, type SensorRecord, seededRecord } from './seeded.ts';
 import { fresh } from './timing.ts';
 
-/** The columns of a record. */
-const INSERT = 'insert into records values (?, ?, ?, ?, ?, ?)';
+/** The table of records in SQLite, and what puts one into it: key and {@link columnsOf}. */
+export const CREATE = 'create table records (key text primary key, seq, time, sensor, value, ok) without rowid';
+export const INSERT = 'insert into records values (?, ?, ?, ?, ?, ?)';
 
 export async function fillOurs(
   context: SideContext,
@@ -39,16 +40,15 @@ export async function fillSqlite(context: SideContext, name: string): Promise<vo
   const open = await sqlite();
   const keys = numberParam(context.params, 'keys');
   const database = open(fresh(context, name));
-  database.exec('create table records (key text primary key, seq, time, sensor, value, ok) without rowid');
+  database.exec(CREATE);
   const insert = database.prepare(INSERT);
   database.transaction(() => {
-    for (let i = 0; i < keys; i++) insert.run(recordKey(i), ...columnsOf(i));
+    for (let i = 0; i < keys; i++) insert.run(recordKey(i), ...columnsOf(seededRecord(i)));
   })();
   database.close();
 }
 
 /** What {@link INSERT} takes behind the key. */
-export function columnsOf(number: number): unknown[] {
-  const { seq, time, sensor, value, ok } = seededRecord(number);
+export function columnsOf({ seq, time, sensor, value, ok }: SensorRecord): unknown[] {
   return [seq, time, sensor, value, ok ? 1 : 0];
 }

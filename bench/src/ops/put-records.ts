@@ -2,6 +2,7 @@
 
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { numberParam, type Operation, type Side, type SideContext } from '../case.ts';
+import { CREATE, INSERT } from '../filled.ts';
 import { lmdb, sqlite } from '../node-peers.ts';
 import { ours } from '../ours.ts';
 import { recordKey, type SensorRecord, seededRecord } from '../seeded.ts';
@@ -118,8 +119,8 @@ const sqliteSide: Side = {
         fresh(context, 'run.sqlite-shm');
         return timed(() => {
           const database = open(path);
-          database.exec('create table records (key text primary key, seq, time, sensor, value, ok) without rowid');
-          const insert = database.prepare('insert into records values (?, ?, ?, ?, ?, ?)');
+          database.exec(CREATE);
+          const insert = database.prepare(INSERT);
           putAll(
             keys.length,
             batch,

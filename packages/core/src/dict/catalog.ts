@@ -111,18 +111,6 @@ export class Catalog {
     return decodeUtf8(keys, start, start + keyLengths[slot & SEGMENT_MASK]!);
   }
 
-  /** Whether the bytes at `pos` are those with which the slot's entry begins: its lengths and its key. */
-  isHead(slot: number, bytes: Uint8Array, pos: number): boolean {
-    const { frameLengths, keyLengths, keyStarts, keys } = this.#segment(slot);
-    const at = slot & SEGMENT_MASK;
-    const length = keyLengths[at]!;
-    if (getU64(bytes, pos + 1) !== frameLengths[at]! || bytes[pos + ENTRY_HEAD_SIZE - 1] !== length) return false;
-    for (let i = 0, key = keyStarts[at]!, found = pos + ENTRY_HEAD_SIZE; i < length; i++) {
-      if (bytes[found + i] !== keys[key + i]) return false;
-    }
-    return true;
-  }
-
   /** Whether `bytes` begin as the slot's entry does: with its lengths and its key. */
   isEntry(slot: number, bytes: Uint8Array): boolean {
     const { frameLengths, keyLengths, keyStarts, keys } = this.#segment(slot);

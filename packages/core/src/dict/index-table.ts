@@ -100,8 +100,7 @@ export class IndexTable {
 
   /** How many slots are in use, by what it says. */
   get slots(): number {
-    const older = this.older();
-    const others = older === undefined || older === 'torn' ? 0 : older.footer.keys;
+    const others = this.olderIfWhole()?.footer.keys ?? 0;
     return Math.min(Math.max(0, this.footer.keys - others), this.size);
   }
 
@@ -122,6 +121,12 @@ export class IndexTable {
       } else this.#older = 'torn';
     }
     return this.#older;
+  }
+
+  /** The next older index, where there is one and it is to be had. */
+  olderIfWhole(): IndexTable | undefined {
+    const older = this.older();
+    return older === 'torn' ? undefined : older;
   }
 
   /** Whether the blocks are in memory. */

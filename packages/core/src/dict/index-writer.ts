@@ -41,7 +41,9 @@ export function writeIndex(core: DictCore): void {
     core.refresh();
     const { commitNumber, entries } = store;
     const { revision } = entries;
-    const table = store.endsWithIndex() ? undefined : buildIndex(core, false);
+    const last = store.endsWithIndex();
+    const table = last ? undefined : buildIndex(core, false);
+    if (!last && table === undefined) return;
     core.transact(() => {
       if (entries.revision !== revision || store.commitNumber !== commitNumber) return;
       // An open by the index knows nothing of them, and would bring them back by deleting what hides them.
@@ -114,7 +116,7 @@ interface Table {
 function buildIndex(core: DictCore, always: boolean): Table | undefined {
   const { store } = core;
   const { standing } = store;
-  const { base, catalog } = store.entries;
+  const { base, catalog, removed } = store.entries;
   const tables = lostTables(store);
   if (tables === undefined) return undefined;
   let keys = countBehind(store, standing) + tables.reduce((sum, { slots }) => sum + slots, 0);
@@ -127,24 +129,26 @@ function buildIndex(core: DictCore, always: boolean): Table | undefined {
     older = next;
   }
   if (keys < MIN_KEYS && older === undefined && !always) return undefined;
-  if (base === undefined) return { builder: ofCatalog(store, older), seed: older?.footer.seed ?? catalog.seed, older };
-  const { seed } = (older ?? tables[0] ?? base.newest).footer;
-  const builder = new IndexBuilder(keys);
+  // Once the file was walked, the catalog has all entries.
+  const carried = base === undefined ? [] : tables;
+  const seed = (older ?? carried[0])?.footer.seed ?? catalog.seed;
+  const builder = new IndexBuilder(base === undefined ? countBehind(store, older) : keys);
   const offsets = new Set<number>();
-  const suspects = new Set<number>([...store.entries.removed].map((key) => hashOf(core, key, seed)));
+  const suspects = new Set<number>([...removed].map((key) => hashOf(core, key, seed)));
   const from = older?.footer.end ?? HEADER_SIZE;
   catalog.each((slot, bytes, start, end) => {
     const offset = catalog.offset(slot);
     if (offset < from) return;
-    const hash = hashKey(bytes, start, end, seed);
+    const hash = seed === catalog.seed ? catalog.hash(slot) : hashKey(bytes, start, end, seed);
     builder.add(hash, offset);
+    if (carried.length === 0) return;
     offsets.add(offset);
     suspects.add(hash);
   });
   // What older indexes have and nobody looked up goes over by its hash. Dead entries among it are told by their state when they
   // are asked for; those that died here are left out.
   let room = true;
-  const whole = tables.every(
+  const whole = carried.every(
     (table) =>
       table.footer.seed === seed &&
       table.each((hash, offset) => {
@@ -176,20 +180,6 @@ function countBehind({ entries }: DictStore, table: IndexTable | undefined): num
     if (catalog.offset(slot) >= table.footer.end) count++;
   });
   return count;
-}
-
-/** The file was walked: the catalog has all entries. */
-function ofCatalog(store: DictStore, older: IndexTable | undefined): IndexBuilder {
-  const { catalog } = store.entries;
-  const builder = new IndexBuilder(countBehind(store, older));
-  const from = older?.footer.end ?? HEADER_SIZE;
-  const seed = older?.footer.seed;
-  catalog.each((slot, bytes, start, end) => {
-    const offset = catalog.offset(slot);
-    if (offset < from) return;
-    builder.add(seed === undefined ? catalog.hash(slot) : hashKey(bytes, start, end, seed), offset);
-  });
-  return builder;
 }
 
 function hashOf(core: DictCore, key: string, seed: number): number {

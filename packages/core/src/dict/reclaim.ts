@@ -70,10 +70,6 @@ export function reclaim(core: DictCore, options: ProgressOptions = {}): number {
 /** File offsets of the indexes that the dict, or the next index, stands on. */
 function indexesOf({ index }: DictStore): ReadonlySet<number> {
   const offsets = new Set<number>();
-  for (let table = index; table !== undefined; ) {
-    offsets.add(table.entry);
-    const older = table.older();
-    table = older === 'torn' ? undefined : older;
-  }
+  for (let table = index; table !== undefined; table = table.olderIfWhole()) offsets.add(table.entry);
   return offsets;
 }

@@ -220,9 +220,7 @@ export class DictStore implements EntriesHost {
   /** The newest index that entries were appended behind, so that nobody drops it. */
   get standing(): IndexTable | undefined {
     const { index } = this;
-    if (index === undefined || index.entry < this.end) return index;
-    const older = index.older();
-    return older === 'torn' ? undefined : older;
+    return index === undefined || index.entry < this.end ? index : index.olderIfWhole();
   }
 
   /** All bytes of a range of the file; fewer at its end. */

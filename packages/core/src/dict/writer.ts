@@ -457,7 +457,7 @@ export class DictWriter {
   /** Makes room for an entry behind the last one. */
   #clearTail(): void {
     const store = this.#store;
-    if (store.terminator !== store.end && store.indexStays()) {
+    if (store.indexStays()) {
       store.leaveIndex();
       this.#buffer.begin(store.file, store.end);
     } else this.dropTail();

@@ -11,6 +11,7 @@ import { MemoryDisk, MemoryFile, type StorageFile } from '../../src/storage/inde
 import { stateText } from './canonical.ts';
 import { expectText } from './crash-harness.ts';
 import { Judge } from './judge.ts';
+import { referenceEntry } from './operations.ts';
 
 const LONG = process.env.MMDPICKLE_LONG === '1';
 const RUNS = LONG ? 6000 : 100;
@@ -67,9 +68,7 @@ interface Growable {
 
 /** What mmappickle 1.0 does: it knows nothing of tail entries, and looks for the terminator at the end of the file. */
 function appendLikeReference(file: StorageFile, key: string, value: number): void {
-  const name = new TextEncoder().encode(key);
-  const body = [0x8c, name.length, ...name, 0x4a, value & 255, value >> 8, 0, 0, 0x4a, 0, 0, 0, 0, 0x30, 0x88, 0x30];
-  const entry = Uint8Array.from([0x95, body.length, 0, 0, 0, 0, 0, 0, 0, ...body]);
+  const entry = referenceEntry(key, value);
   file.lock(0);
   const end = file.size() - TERMINATOR_SIZE;
   file.write(end, entry);

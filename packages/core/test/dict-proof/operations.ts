@@ -476,6 +476,13 @@ export function baseOf(operation: Operation, border: number): Base {
   return { bytes: image, models };
 }
 
+/** The entry of a number below 2^16 as mmappickle 1.0 writes it. */
+export function referenceEntry(key: string, value: number): Uint8Array {
+  const name = new TextEncoder().encode(key);
+  const body = [0x8c, name.length, ...name, 0x4a, value & 255, value >> 8, 0, 0, 0x4a, 0, 0, 0, 0, 0x30, 0x88, 0x30];
+  return Uint8Array.from([0x95, body.length, 0, 0, 0, 0, 0, 0, 0, ...body]);
+}
+
 /** Closes a dict over a memory file and returns what the file holds then. */
 export function closedBytes(file: MemoryFile, dict: MmapDict): Uint8Array {
   const { disk, name } = file;

@@ -7,7 +7,7 @@ import { MemoryFile } from '../../src/storage/index.ts';
 import { stateText } from './canonical.ts';
 import { expectText } from './crash-harness.ts';
 import { Judge } from './judge.ts';
-import { closedBytes } from './operations.ts';
+import { closedBytes, referenceEntry } from './operations.ts';
 
 const RUNS = process.env.MMDPICKLE_LONG === '1' ? 3000 : 150;
 const judge = new Judge(pythons());
@@ -68,10 +68,7 @@ function expectReads(image: Uint8Array, model: ReadonlyMap<string, unknown>, ask
 
 /** The file after a change by a writer that knows nothing of indexes and writes as mmappickle 1.0 does. */
 function afterReference(bytes: Uint8Array, key: string, value: number, raise: boolean): Uint8Array {
-  const name = new TextEncoder().encode(key);
-  const body = [0x8c, name.length, ...name, 0x4a, value & 255, value >> 8, 0, 0, 0x4a, 0, 0, 0, 0, 0x30, 0x88, 0x30];
-  const entry = [0x95, body.length, 0, 0, 0, 0, 0, 0, 0, ...body];
-  const image = Uint8Array.from([...bytes.subarray(0, -11), ...entry, ...bytes.subarray(-11)]);
+  const image = Uint8Array.from([...bytes.subarray(0, -11), ...referenceEntry(key, value), ...bytes.subarray(-11)]);
   if (raise) image[18]! += 1;
   return image;
 }
