@@ -5,6 +5,7 @@
  */
 
 import { ENTRY_HEAD_SIZE, getU64 } from '../format/layout.ts';
+import type { EntryPlace } from './catalog.ts';
 
 const EMPTY = new Uint8Array(0);
 
@@ -37,6 +38,17 @@ export class Anchor {
     this.#bytes = this.offset > 0 ? read(this.offset, Math.min(ANCHOR_SIZE, end - 2 - this.offset)) : EMPTY;
   }
 
+  /**
+   * The same for an entry that a walk met. It may be longer or shorter by now, where another writer changed its room in place
+   * after the walk had read its length: then nothing is to hold, for what the walk met behind it is not true any more.
+   */
+  takeMet(read: Read, { offset, frameLength }: EntryPlace, end: number): void {
+    this.offset = offset;
+    this.frameLength = frameLength;
+    this.take(read, end);
+    if (!this.#isHead(this.#bytes)) this.#bytes = EMPTY;
+  }
+
   /** The same for an entry whose bytes are at hand. */
   takeFrom(bytes: Uint8Array): void {
     this.#bytes = bytes.subarray(0, ANCHOR_SIZE);
@@ -47,11 +59,13 @@ export class Anchor {
     const { offset } = this;
     if (offset === 0) return true;
     const known = this.#bytes;
-    if (known.length === 0) {
-      const head = read(offset, ENTRY_HEAD_SIZE);
-      return head.length === ENTRY_HEAD_SIZE && head[9] === 0x8c && getU64(head, 1) === this.frameLength;
-    }
+    if (known.length === 0) return this.#isHead(read(offset, ENTRY_HEAD_SIZE));
     const found = read(offset, known.length);
     return found.length === known.length && found.every((byte, i) => byte === known[i]);
+  }
+
+  /** Whether an entry as long as that begins with these bytes. */
+  #isHead(bytes: Uint8Array): boolean {
+    return bytes.length >= ENTRY_HEAD_SIZE && bytes[9] === 0x8c && getU64(bytes, 1) === this.frameLength;
   }
 }

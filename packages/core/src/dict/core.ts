@@ -316,10 +316,13 @@ export class DictCore {
     this.refresh();
     const { store } = this;
     const slot = store.entries.find(key);
-    if (slot < 0) return undefined;
+    // The index led to an entry that is dead, but may have a successor that came since.
+    if (slot < 0) return this.inTransaction() || store.unchanged() ? undefined : this.find(key);
     if (this.inTransaction()) this.writer.settle();
     const place = store.entries.catalog.place(slot);
     if (store.statesUnknown && !store.isLive(place)) {
+      // By the length that it had before it grew, the byte is any byte of the data.
+      if (!store.entries.stands(key, place)) store.invalidate();
       store.entries.remove(key);
       // Replaced, not deleted, where its successor stands behind what was seen so far: that came before the death.
       return !this.inTransaction() && store.lookAgain() ? this.find(key) : undefined;
@@ -359,10 +362,11 @@ export class DictCore {
     return false;
   }
 
-  /** Appends of others do not disturb: the entry is where it was, and alive. */
+  /** Appends of others do not disturb: the entry is where it was, as long as it was, and alive. */
   #stillThere(view: EntryView): boolean {
     const again = this.find(view.key);
-    return again !== undefined && again.file === view.file && again.place.offset === view.place.offset;
+    if (again === undefined || again.file !== view.file) return false;
+    return again.place.offset === view.place.offset && again.place.frameLength === view.place.frameLength;
   }
 
   encodeKey(key: unknown): number {

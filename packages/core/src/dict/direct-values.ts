@@ -71,7 +71,8 @@ export class DirectValues {
     const { base, removed } = store.entries;
     if (base === undefined || removed.has(key)) return undefined;
     const place = base.find(key);
-    if (place === undefined) return undefined;
+    // An entry that is dead may have a successor that came since.
+    if (place === undefined) return store.unchanged() ? undefined : ELSEWHERE;
     if (place === 'torn') return ELSEWHERE;
     const toValue = ENTRY_HEAD_SIZE + place.keyLength;
     const { window, windowLength } = base;

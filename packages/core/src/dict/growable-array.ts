@@ -38,12 +38,22 @@ export interface GrowablePlace {
 export interface GrowableHost {
   /** The array as it is in the file now, which may have moved or grown. @throws NOT_FOUND, INVALID_ARGUMENT */
   locate(key: string): GrowablePlace;
-  /** Where the array is now, and its committed rows. @throws NOT_FOUND, INVALID_ARGUMENT, CORRUPT */
-  look(key: string): { readonly place: GrowablePlace; readonly rows: number };
+  /**
+   * Where the array is now, and its committed rows.
+   * @param was - where it was before: its rows are of the same kind, or it is another array
+   * @throws NOT_FOUND, INVALID_ARGUMENT, CORRUPT
+   */
+  look(key: string, was?: GrowablePlace): { readonly place: GrowablePlace; readonly rows: number };
   /** The committed rows, or those that the open batch will commit. */
   rows(place: GrowablePlace): number;
   /** Under the lock: makes room for `count` more rows, lets `write` put them there, and commits. `done` runs after the commit. */
-  append(key: string, count: number, write: (place: GrowablePlace, rows: number) => void, done: () => void): void;
+  append(
+    key: string,
+    was: GrowablePlace,
+    count: number,
+    write: (place: GrowablePlace, rows: number) => void,
+    done: () => void,
+  ): void;
   /**
    * The same where nothing is in the way, with less ado: no batch is open, the array is where it was, and there is room.
    * @param bytes - the rows
@@ -189,6 +199,7 @@ export class GrowableArray extends NDArray {
     }
     this.#host.append(
       this.key,
+      this.#place,
       count,
       (place, committed) => place.file.write(place.dataOffset + committed * this.#rowBytes, bytes),
       () => this.refresh(),
@@ -211,10 +222,10 @@ export class GrowableArray extends NDArray {
   /** Takes over what others, or a batch, committed. Returns true if the shape changed. */
   refresh(): boolean {
     const before = this.#place;
-    const { place, rows } = this.#host.look(this.key);
-    if (rows === this.#rows && place === before) return false;
-    this.#follow(place, rows);
-    return true;
+    const { place, rows } = this.#host.look(this.key, before);
+    const same = rows === this.#rows;
+    if (!same || place !== before) this.#follow(place, rows);
+    return !same;
   }
 
   #follow(place: GrowablePlace, rows: number): void {

@@ -18,7 +18,8 @@ export function growableDict(core: DictCore): GrowableDict {
       core.refresh();
       return store.statesUnknown ? undefined : store.entries.revision;
     },
-    view: (key) => core.find(key),
+    generation: () => store.entries.generation,
+    read: (key, read) => core.consistent(key, read),
     lookAgain: () => !core.inTransaction() && store.lookAgain(),
     begin: () => core.begin(),
     commit: () => core.commit(),

@@ -8,7 +8,7 @@ import { isMmdError, MmdError } from '../errors.ts';
 import { bytesOf } from '../format/array-codec.ts';
 import { type ParsedArray, parseArray } from '../format/array-value.ts';
 import { parseMasked } from '../format/masked-value.ts';
-import type { ArrayMemory } from '../ndarray/index.ts';
+import { type ArrayMemory, sameDType } from '../ndarray/index.ts';
 import type { EntryView } from './entry-view.ts';
 import type { GrowableHost, GrowablePlace } from './growable-array.ts';
 import { RowRoom } from './row-room.ts';
@@ -17,8 +17,10 @@ import { RowRoom } from './row-room.ts';
 export interface GrowableDict {
   /** Changes whenever a key, or where it stands, may have changed; `undefined` when that is not known. */
   revision(): unknown;
-  /** The entry with the key, after a look at the file; `undefined` when there is none. */
-  view(key: string): EntryView | undefined;
+  /** Changes whenever other entries may stand where known ones stood. */
+  generation(): number;
+  /** Reads the entry with the key, again if others change it meanwhile; `undefined` when there is none. */
+  read<T>(key: string, read: (view: EntryView) => T): T | undefined;
   /** Looks at the file however short ago the last look was. Returns true if anything changed. */
   lookAgain(): boolean;
   begin(): void;
@@ -45,17 +47,23 @@ export interface GrowableDict {
 /** Attempts to catch a place and its row count between two growths. */
 const ATTEMPTS = 100;
 
+/** Where an array is, and the dict's revision when it was found there. */
+interface KnownPlace {
+  readonly place: GrowablePlace;
+  readonly revision: unknown;
+}
+
 /** Appends to the growable arrays of one dict. */
 export class GrowableAppender implements GrowableHost {
   readonly #dict: GrowableDict;
-  readonly #places = new Map<string, GrowablePlace>();
+  readonly #places = new Map<string, KnownPlace>();
   readonly #rooms = new Map<string, RowRoom>();
   /** The last key that was located, and where: a stream appends to one array over and over. */
   #lastKey: string | undefined;
-  #lastPlace: GrowablePlace | undefined;
+  #lastPlace: KnownPlace | undefined;
   #lastRoom: RowRoom | undefined;
   /** Of the dict, when the places were found. */
-  #revision: unknown;
+  #generation = -1;
 
   constructor(dict: GrowableDict) {
     this.#dict = dict;
@@ -64,32 +72,38 @@ export class GrowableAppender implements GrowableHost {
   locate(key: string): GrowablePlace {
     // Nothing moved since the last append: no need to look the key up.
     const revision = this.#dict.revision();
-    const still = revision !== undefined && this.#revision === revision;
-    if (still && key === this.#lastKey && this.#lastPlace !== undefined) return this.#lastPlace;
+    const known = key === this.#lastKey ? this.#lastPlace : this.#places.get(key);
+    const still = known !== undefined && revision !== undefined && known.revision === revision;
+    const found = still ? known : { place: this.#find(key), revision };
+    if (!still) this.#places.set(key, found);
     this.#lastKey = key;
-    return (this.#lastPlace = this.#find(key, still, revision));
+    this.#lastPlace = found;
+    return found.place;
   }
 
-  #find(key: string, still: boolean, revision: unknown): GrowablePlace {
+  #find(key: string): GrowablePlace {
     this.#lastPlace = undefined;
-    const known = this.#places.get(key);
-    if (known !== undefined && still) return known;
-    const view = this.#dict.view(key);
-    if (view === undefined)
+    const place = this.#dict.read(key, (view) => this.#placeIn(view));
+    if (place === undefined)
       throw new MmdError('NOT_FOUND', `no key ${JSON.stringify(key)}: the array was deleted`, { key });
-    const { place: entry, file } = view;
-    const same = known !== undefined && known.file === file && !known.unfinished;
-    if (same && known.entryOffset === entry.offset && known.frameLength === entry.frameLength) return known;
-    if (this.#revision !== revision) this.#places.clear();
-    this.#revision = revision;
-    const place = placeOf(view);
-    this.#places.set(key, place);
     return place;
   }
 
-  look(key: string): { readonly place: GrowablePlace; readonly rows: number } {
+  /** The place that is known already, where it still is: who holds it sees that nothing changed. */
+  #placeIn(view: EntryView): GrowablePlace {
+    const generation = this.#dict.generation();
+    if (this.#generation !== generation) this.#places.clear();
+    this.#generation = generation;
+    const known = this.#places.get(view.key)?.place;
+    const { offset, frameLength } = view.place;
+    const same = known !== undefined && known.entryOffset === offset && known.frameLength === frameLength;
+    return same && !known.unfinished ? known : placeOf(view);
+  }
+
+  look(key: string, was?: GrowablePlace): { readonly place: GrowablePlace; readonly rows: number } {
     for (let attempt = 0; ; attempt++) {
       const place = this.locate(key);
+      checkSameRows(key, place, was);
       try {
         return { place, rows: this.rows(place) };
       } catch (error) {
@@ -103,11 +117,18 @@ export class GrowableAppender implements GrowableHost {
     return this.#dict.pendingCount(place) ?? committedRows(place);
   }
 
-  append(key: string, count: number, write: (place: GrowablePlace, rows: number) => void, done: () => void): void {
+  append(
+    key: string,
+    was: GrowablePlace,
+    count: number,
+    write: (place: GrowablePlace, rows: number) => void,
+    done: () => void,
+  ): void {
     const dict = this.#dict;
     dict.begin();
     try {
       let place = this.locate(key);
+      checkSameRows(key, place, was);
       if (place.unfinished) {
         dict.finishGrow(place);
         place = this.locate(key);
@@ -177,6 +198,22 @@ function followIfThere(follow: () => void): void {
   } catch (error) {
     if (!isMmdError(error, 'NOT_FOUND') && !isMmdError(error, 'INVALID_ARGUMENT')) throw error;
   }
+}
+
+/** Rows of another kind are not this array's, whatever its key. */
+function checkSameRows(key: string, place: GrowablePlace, was: GrowablePlace = place): void {
+  if (place === was) return;
+  const [found, expected] = [kindOfRows(place), kindOfRows(was)];
+  if (found === expected && sameDType(place.type, was.type)) return;
+  throw new MmdError(
+    'INVALID_ARGUMENT',
+    `${JSON.stringify(key)} was replaced by an array of ${found}, while this one has ${expected}: get it again`,
+    { key, expected, found },
+  );
+}
+
+function kindOfRows({ rowShape, type, maskOffset }: GrowablePlace): string {
+  return `${maskOffset === undefined ? '' : 'masked '}rows of shape [${rowShape}] and dtype ${type.name}`;
 }
 
 /** The committed rows, checked against the room there is. */

@@ -86,6 +86,7 @@ export class GrowableMaskedArray extends MaskedArray {
     }
     this.#host.append(
       this.key,
+      this.#place,
       data.count,
       (place, committed) => {
         place.file.write(place.dataOffset + committed * place.rowBytes, data.bytes);
@@ -99,12 +100,13 @@ export class GrowableMaskedArray extends MaskedArray {
   /** Takes over what others, or a batch, committed. Returns true if the shape changed. */
   refresh(): boolean {
     const before = this.#place;
-    const { place, rows } = this.#host.look(this.key);
-    if (rows === this.shape[0] && place.dataOffset === before.dataOffset && place.file === before.file) return false;
+    const { place, rows } = this.#host.look(this.key, before);
+    const same = rows === this.shape[0];
+    if (same && place === before) return false;
     this.#place = place;
     (this.data as Rows).move(this.#host, place, place.dataOffset, rows);
     (this.mask as Rows).move(this.#host, place, place.maskOffset!, rows);
-    return true;
+    return !same;
   }
 
   /** Gives the disk of the reserve back. */

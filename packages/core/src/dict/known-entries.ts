@@ -45,6 +45,7 @@ export class KnownEntries implements EntryTaker {
   #catalog: Catalog | undefined;
   /** Keeps the revision rising where the catalog or the file is replaced. */
   #rebuilt = 0;
+  #generation = 0;
 
   constructor(host: EntriesHost) {
     this.#host = host;
@@ -58,6 +59,11 @@ export class KnownEntries implements EntryTaker {
   /** Changes whenever a key, or where it stands, may have changed. */
   get revision(): number {
     return this.#rebuilt + (this.#catalog?.changes ?? 0);
+  }
+
+  /** Changes whenever other entries may stand where known ones stood. */
+  get generation(): number {
+    return this.#generation;
   }
 
   /** The slot of a live entry in the catalog, or -1. */
@@ -126,6 +132,7 @@ export class KnownEntries implements EntryTaker {
 
   /** Knows of none, until a walk or an index tells. */
   clear(): void {
+    this.#generation++;
     this.#catalog?.clear();
     this.base = undefined;
     this.removed.clear();

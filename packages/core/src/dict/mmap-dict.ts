@@ -275,6 +275,7 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
     }
   }
 
+  /** All keys, in Python's order. One that others add or delete meanwhile may be among them or not; one that they replace is. */
   *keys(): IterableIterator<string> {
     this.core.settled();
     for (const key of this.core.store.entries.catalog.keys()) {

@@ -237,10 +237,23 @@ export class DictStore implements EntriesHost {
     return byte[0] === LIVE && this.journal?.deaths.includes(stateOffset(place.offset, place.frameLength)) !== true;
   }
 
-  /** The catalog holds exactly the live entries. */
+  /**
+   * The catalog holds the live entries: exactly those, but for keys that came or went during the walk, which may be in it or not.
+   * One that was only replaced is, since its successor is looked for.
+   */
   settle(): void {
     this.entries.walkAll();
     if (this.statesUnknown || this.#stale) this.#look(false, true);
+    for (let attempt = 0; attempt <= ATTEMPTS && !this.unchanged(); attempt++) {
+      const { file } = this;
+      const locking = attempt === ATTEMPTS;
+      if (locking) file.lock(this.options.lockTimeout);
+      try {
+        this.#fullLook(false, Date.now());
+      } finally {
+        if (locking) file.unlock();
+      }
+    }
   }
 
   /** A killed writer left something to finish or to cut off. */
@@ -353,7 +366,8 @@ export class DictStore implements EntriesHost {
         const size = this.file.size();
         const end = this.#scan(whole, size);
         const after = this.file.loadI32(COMMIT_NUMBER_OFFSET);
-        whole = mayHaveMoved(commitNumber, after) || this.file.size() < size;
+        // Where the last entry changed its room meanwhile, the walk may have gone on inside it, and even met the old terminator.
+        whole = mayHaveMoved(commitNumber, after) || this.file.size() < size || !this.#anchor.holds(this.read);
         if (end.kind === 'terminator' && !whole) {
           this.commitNumber = commitNumber;
           this.size = size;
@@ -374,6 +388,7 @@ export class DictStore implements EntriesHost {
         if (attempt >= ATTEMPTS && !held) {
           this.file.lock(this.options.lockTimeout);
           held = true;
+          whole = true;
         }
       }
     } finally {
@@ -404,9 +419,7 @@ export class DictStore implements EntriesHost {
     const last = lastOf(walk);
     if (last === undefined) return;
     this.foundLast = last;
-    this.#anchor.offset = last.offset;
-    this.#anchor.frameLength = last.frameLength;
-    this.#anchor.take(this.read, end);
+    this.#anchor.takeMet(this.read, last, end);
   }
 
   /** What journals say counts as done. */

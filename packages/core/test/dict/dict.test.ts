@@ -185,6 +185,40 @@ describe('arrays', () => {
     expect(() => rows.append(new Float64Array(3))).toThrow(/rows of shape/);
     expect([rows.shape, dict.size]).toEqual([[8, 2], 2]);
   });
+
+  test('an array whose key was given to rows of another kind refuses them, and goes on with rows of its own', () => {
+    const masked = { ...growable([0, 2], 4), mask: { ...growable([0, 2], 4), dtype: 'bool' } } as const;
+    const kinds = [
+      growable([0, 2], 4),
+      growable([0, 3], 4),
+      { ...growable([0, 2], 4), dtype: 'float32' },
+      { ...growable([0, 2], 4), dtype: '>f8' },
+      masked,
+    ];
+    for (const [i, first] of kinds.entries()) {
+      for (const [j, second] of kinds.entries()) {
+        const file = MemoryFile.of();
+        using dict = MmapDict.over(file);
+        using other = MmapDict.over(file.disk.open(file.name, 'r+'));
+        const width = first.shape[1]!;
+        const rows = dict.set('r', first).get('r') as GrowableArray | GrowableMaskedArray;
+        rows.append([Array.from({ length: width }, () => 1)]);
+        const size = other.set('r', second).set('after', 1).fileSize;
+        const append = (): unknown => rows.append([Array.from({ length: width }, () => 2)]);
+        if (i === j) {
+          append();
+          expect(rows.toNested()).toEqual([Array.from({ length: width }, () => 2)]);
+          continue;
+        }
+        for (const use of [append, () => rows.refresh()]) {
+          expect(use).toThrow(
+            expect.objectContaining({ code: 'INVALID_ARGUMENT', message: expect.stringContaining('get it again') }),
+          );
+        }
+        expect([dict.fileSize, (dict.get('r') as GrowableArray).shape[0]]).toEqual([size, 0]);
+      }
+    }
+  });
 });
 
 describe('maintenance', () => {
