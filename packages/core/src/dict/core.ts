@@ -357,7 +357,8 @@ export class DictCore {
   #undisturbed({ key, place }: EntryView): boolean {
     const { store } = this;
     if (!store.unchanged()) return false;
-    if (store.entries.stands(key, place)) return true;
+    // Again after that: a vacuum in place may have put the entry there anew since, where something else was read.
+    if (store.entries.stands(key, place)) return store.unchanged();
     store.invalidate();
     return false;
   }

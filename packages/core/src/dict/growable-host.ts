@@ -105,7 +105,9 @@ export class GrowableAppender implements GrowableHost {
       const place = this.locate(key);
       checkSameRows(key, place, was);
       try {
-        return { place, rows: this.rows(place) };
+        const rows = this.rows(place);
+        // A vacuum in place may have put something else there.
+        if (attempt === ATTEMPTS || this.locate(key) === place) return { place, rows };
       } catch (error) {
         // Another process may have grown the array and committed more rows since the file was looked at.
         if (attempt === ATTEMPTS || !this.#dict.lookAgain()) throw error;

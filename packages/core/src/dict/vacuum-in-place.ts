@@ -15,6 +15,7 @@ import {
   movedCommitNumber,
   putEntryHead,
   putEntryTail,
+  putU32,
   putU64,
   TERMINATOR_SIZE,
 } from '../format/layout.ts';
@@ -30,9 +31,11 @@ const COVER = ENTRY_HEAD_SIZE + 9;
  * Moves the live entries to the front of the file. At every moment the file loads, with all of them:
  *
  * 1. the compact dict is built in a file of its own, and its entries are appended behind a dead entry's tail;
- * 2. one write of 20 bytes at the front makes all that stood there before one dead entry;
+ * 2. one write at the front, of the commit number and 20 bytes behind the header, makes all that stood there one dead entry;
  * 3. inside it, unseen, the compact dict is written, but for its first 20 bytes;
- * 4. one write of these commits it; then the rest of the file is cut off.
+ * 4. one write of these, and the commit number again, commits it; then the rest of the file is cut off.
+ *
+ * Each time the number leaps, and in the same write: nobody who asks for it before and after takes what stands there for what stood there.
  *
  * Meanwhile the file takes up to twice the live bytes more. Peers that have mapped what is cut off die of it when they touch it:
  * this is for peers that read.
@@ -80,19 +83,21 @@ function moveToFront(core: DictCore, fresh: StorageFile, options: ProgressOption
     file.truncate(end + TERMINATOR_SIZE);
     throw error;
   }
-  // Before what peers know of is overwritten or cut off, the number leaps: whoever reads meanwhile reads again.
   let number = store.commitNumber;
-  const leap = (): void => {
+  const putFront = (front: Uint8Array): void => {
     number = movedCommitNumber(number);
-    file.storeI32(COMMIT_NUMBER_OFFSET, number);
+    const toFront = HEADER_SIZE - COMMIT_NUMBER_OFFSET;
+    const change = new Uint8Array(toFront + front.length);
+    change.set(store.read(COMMIT_NUMBER_OFFSET, toFront));
+    putU32(change, 0, number);
+    change.set(front, toFront);
+    file.write(COMMIT_NUMBER_OFFSET, change);
   };
-  file.write(HEADER_SIZE, coverHead(copies));
-  leap();
+  putFront(coverHead(copies));
   file.sync();
   if (bytes > COVER) file.copyFrom(fresh, HEADER_SIZE + COVER, HEADER_SIZE + COVER, bytes - COVER);
   file.sync();
-  file.write(HEADER_SIZE, target.store.read(HEADER_SIZE, Math.min(COVER, bytes)));
-  leap();
+  putFront(target.store.read(HEADER_SIZE, Math.min(COVER, bytes)));
   file.sync();
   file.truncate(size);
 }

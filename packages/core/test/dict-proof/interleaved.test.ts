@@ -6,7 +6,7 @@ import * as fc from 'fast-check';
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { MmapDict } from '../../src/dict/index.ts';
 import { isMmdError } from '../../src/errors.ts';
-import { type NDArray, ndarray } from '../../src/ndarray/index.ts';
+import { NDArray, ndarray } from '../../src/ndarray/index.ts';
 import { MemoryDisk, type StorageFile } from '../../src/storage/index.ts';
 import { stateText, valueText } from './canonical.ts';
 import { expectText } from './crash-harness.ts';
@@ -207,6 +207,36 @@ test('a handle that an array grows under, at whichever of its looks, loses none 
   expect(met).toBeGreaterThan(operations.length ** 2);
 });
 
+/** A file between two writes of a change. */
+interface Image {
+  readonly bytes: Uint8Array;
+  /** Numbers of the states that it may stand for. */
+  readonly before: number;
+  readonly after: number;
+  /** No change is going on. */
+  readonly whole: boolean;
+}
+
+/** Every image of a file while it is changed, and the states before and after each change. */
+function recorded(changes: readonly Change[], standingIndex: number, count: number) {
+  const { disk, model, open, make, another } = scene(standingIndex, count);
+  const states: Model[] = [new Map(model)];
+  const images: Image[] = [];
+  const take = (whole: boolean): void => {
+    const before = states.length - 1;
+    images.push({ bytes: disk.open('dict', 'r').toBytes(), before, after: whole ? before : before + 1, whole });
+  };
+  take(true);
+  another(open((file) => preceded(file, [...CHANGING, 'punchHole', 'allocate'], () => take(false))));
+  for (const change of changes) {
+    // A file of another name is not to be seen write by write.
+    make({ ...change, kind: change.kind === 'vacuum' ? 'set' : change.kind, closed: false });
+    states.push(new Map(model));
+    take(true);
+  }
+  return { images, states };
+}
+
 const OBSERVED = [
   'get',
   'has',
@@ -373,6 +403,99 @@ describe('others that come in between', () => {
           rows.refresh();
           expect(valueText(rows)).toBe(valueText(model.get(ROWS)));
           expectText(stateText(reader), [stateText(model)], 'who was looking');
+        },
+      ),
+      { numRuns: RUNS },
+    );
+    expect(met).toBeGreaterThan(RUNS);
+  });
+
+  test('any two looks at a change that goes on write by write meanwhile: readers see the dict as it was at one moment', () => {
+    let met = 0;
+    fc.assert(
+      fc.property(
+        lists((change) => change, 10),
+        fc.array(observed, { minLength: 1, maxLength: 12 }),
+        fc.constantFrom(0, 16_384),
+        fc.constantFrom(3, KEYS),
+        fc.array(fc.nat(7), { minLength: 1, maxLength: 20 }),
+        (changes, operations, standingIndex, count, strides) => {
+          const { images, states } = recorded(changes, standingIndex, count);
+          const disk = new MemoryDisk();
+          const screen = disk.open('dict', 'create-new');
+          let shown = -1;
+          const show = (number: number): void => {
+            if (number === shown || number >= images.length) return;
+            shown = number;
+            screen.truncate(images[shown]!.bytes.length);
+            screen.write(0, images[shown]!.bytes);
+          };
+          show(0);
+          let armed = false;
+          let looks = 0;
+          let locks = 0;
+          const wrap = (file: StorageFile): StorageFile =>
+            preceded(file, [...LOOKING, 'lock', 'unlock'], (name) => {
+              if (!armed) return;
+              if (name === 'unlock') locks--;
+              else if (name === 'lock') {
+                locks++;
+                // The writer has let go of it.
+                show(images.findIndex(({ whole }, number) => whole && number >= shown));
+              } else if (locks === 0) {
+                const stride = strides[looks++ % strides.length]!;
+                if (stride <= 3) show(Math.min(shown + stride, images.length - 1));
+              }
+            });
+          /** States from that before the image which was shown when the operation began to that after the last one. */
+          let possible: readonly Model[] = [];
+          const during = <T>(operation: () => T): T => {
+            const from = shown;
+            armed = true;
+            try {
+              return operation();
+            } finally {
+              armed = false;
+              if (shown > from) met++;
+              possible = states.slice(images[from]!.before, images[shown]!.after + 1);
+            }
+          };
+          // A mapped array shows what stands there when it is read: after a vacuum in place, anything.
+          const moving = changes.some(({ kind }) => kind === 'vacuum in place');
+          const text = (value: unknown): string =>
+            value === undefined ? 'none' : moving && value instanceof NDArray ? `${value.shape}` : valueText(value);
+          const textOf = (key: string) => (state: Model) => text(state.get(key));
+          const expectOne = (found: string, textIn: (state: Model) => string, what: string): void =>
+            expectText(found, [...new Set(possible.map(textIn))], what);
+          const open = (): MmapDict => MmapDict.over(wrap(disk.open('dict', 'r')), { mode: 'r' });
+          const get = (key: string): void => {
+            const value = during(() => dict.get(key));
+            expectOne(text(value), textOf(key), key);
+          };
+          let dict = open();
+          const rows = dict.get(ROWS) as unknown as Rows;
+          for (const { kind, key: number, later } of operations) {
+            if (later) vi.setSystemTime(Date.now() + 1);
+            const key = `key ${number}`;
+            if (kind === 'get') get(key);
+            else if (kind === 'get rows') get(ROWS);
+            else if (kind === 'has')
+              expectOne(String(during(() => dict.has(key))), (state) => String(state.has(key)), key);
+            else if (kind === 'rows') {
+              during(() => void rows.refresh());
+              expectOne(text(rows), textOf(ROWS), ROWS);
+            } else if (kind === 'keys') {
+              const keys = new Set(during(() => [...dict.keys()]));
+              for (const name of new Set([...keys, ...possible.flatMap((state) => [...state.keys()])])) {
+                expectOne(String(keys.has(name)), (state) => String(state.has(name)), `keys: ${name}`);
+              }
+            } else if (kind === 'open') dict = during(open);
+            else for (const name of states[0]!.keys()) get(name);
+          }
+          show(images.length - 1);
+          rows.refresh();
+          expect(valueText(rows)).toBe(valueText(states.at(-1)!.get(ROWS)));
+          expectText(stateText(dict), [stateText(states.at(-1)!)], 'who was looking');
         },
       ),
       { numRuns: RUNS },
