@@ -10,7 +10,10 @@ import type { EntryPlace } from './catalog.ts';
 const EMPTY = new Uint8Array(0);
 
 /** Bytes of the last entry that must still be there for what is known of the file to hold. */
-const ANCHOR_SIZE = 64;
+export const ANCHOR_SIZE = 64;
+
+/** Where the last entry stands. */
+export type LastEntry = Pick<EntryPlace, 'offset' | 'frameLength'>;
 
 /** All bytes of a range of the file; fewer at its end. */
 type Read = (offset: number, length: number) => Uint8Array;
@@ -18,45 +21,50 @@ type Read = (offset: number, length: number) => Uint8Array;
 /** The last entry that was seen, and its first bytes: if they stand there later, the file before them is what it was. */
 export class Anchor {
   /** File offset of the entry; 0 for none. */
-  offset = 0;
-  frameLength = 0;
+  #offset = 0;
+  /** 0 for an index, which nobody changes in place. */
+  #frameLength = 0;
   #bytes: Uint8Array = EMPTY;
 
   /** This handle wrote the entry itself: no copy is taken. */
   wrote(offset: number, frameLength: number): void {
-    this.offset = offset;
-    this.frameLength = frameLength;
+    this.#offset = offset;
+    this.#frameLength = frameLength;
     this.#bytes = EMPTY;
   }
 
-  clear(): void {
-    this.offset = 0;
+  /** The entry, where there is one whose length may change. */
+  get entry(): LastEntry | undefined {
+    const [offset, frameLength] = [this.#offset, this.#frameLength];
+    return offset > 0 && frameLength > 0 ? { offset, frameLength } : undefined;
   }
 
-  /** Remembers the bytes that stand at {@link Anchor.offset}, up to the terminator or tail entry at `end`. */
-  take(read: Read, end: number): void {
-    this.#bytes = this.offset > 0 ? read(this.offset, Math.min(ANCHOR_SIZE, end - 2 - this.offset)) : EMPTY;
+  clear(): void {
+    this.#offset = 0;
+  }
+
+  /** Remembers an index, or the tail entry in front of one, by its first bytes; {@link ANCHOR_SIZE} are enough. */
+  takeTail(offset: number, bytes: Uint8Array): void {
+    this.#offset = offset;
+    this.#frameLength = 0;
+    this.#bytes = bytes.subarray(0, ANCHOR_SIZE);
   }
 
   /**
-   * The same for an entry that a walk met. It may be longer or shorter by now, where another writer changed its room in place
-   * after the walk had read its length: then nothing is to hold, for what the walk met behind it is not true any more.
+   * Remembers an entry that a walk met, by its bytes up to the terminator or tail entry at `end`. It may be longer or shorter by
+   * now, where another writer changed its room in place after the walk had read its length: then nothing is to hold, for what the
+   * walk met behind it is not true any more.
    */
   takeMet(read: Read, { offset, frameLength }: EntryPlace, end: number): void {
-    this.offset = offset;
-    this.frameLength = frameLength;
-    this.take(read, end);
+    this.#offset = offset;
+    this.#frameLength = frameLength;
+    this.#bytes = read(offset, Math.min(ANCHOR_SIZE, end - 2 - offset));
     if (!this.#isHead(this.#bytes)) this.#bytes = EMPTY;
-  }
-
-  /** The same for an entry whose bytes are at hand. */
-  takeFrom(bytes: Uint8Array): void {
-    this.#bytes = bytes.subarray(0, ANCHOR_SIZE);
   }
 
   /** Whether the entry still stands there. */
   holds(read: Read): boolean {
-    const { offset } = this;
+    const offset = this.#offset;
     if (offset === 0) return true;
     const known = this.#bytes;
     if (known.length === 0) return this.#isHead(read(offset, ENTRY_HEAD_SIZE));
@@ -66,6 +74,6 @@ export class Anchor {
 
   /** Whether an entry as long as that begins with these bytes. */
   #isHead(bytes: Uint8Array): boolean {
-    return bytes.length >= ENTRY_HEAD_SIZE && bytes[9] === 0x8c && getU64(bytes, 1) === this.frameLength;
+    return bytes.length >= ENTRY_HEAD_SIZE && bytes[9] === 0x8c && getU64(bytes, 1) === this.#frameLength;
   }
 }

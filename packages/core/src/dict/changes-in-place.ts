@@ -45,6 +45,11 @@ export class ChangesInPlace {
     return this.#deletes.length + this.#counts.size + this.#overwrites.length;
   }
 
+  /** Nothing but row counts, which nobody takes for known. */
+  get countsOnly(): boolean {
+    return this.#deletes.length + this.#overwrites.length === 0;
+  }
+
   /** A single write makes the change, and it lies in one sector. */
   get oneWrite(): boolean {
     return this.size === 1 && this.#overwrites.every(([at, { length }]) => (at % SECTOR) + length <= SECTOR);

@@ -31,6 +31,7 @@ export function writeIndex(core: DictCore): void {
   try {
     if (store.entries.base !== undefined) {
       core.transact(() => {
+        writer.buryHidden();
         if (!renewed(store)) appendTails(core, undefined, buildIndex(core, false));
       }, 0);
       return;
@@ -46,7 +47,6 @@ export function writeIndex(core: DictCore): void {
     if (!last && table === undefined) return;
     core.transact(() => {
       if (entries.revision !== revision || store.commitNumber !== commitNumber) return;
-      // An open by the index knows nothing of them, and would bring them back by deleting what hides them.
       writer.buryHidden();
       if (table !== undefined) appendTails(core, undefined, table);
       else renewed(store);

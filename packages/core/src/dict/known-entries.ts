@@ -25,6 +25,8 @@ export interface DamagedEntry {
 export interface EntriesHost {
   /** Where the entries stand; may be replaced. */
   readonly file: StorageFile;
+  /** File offset where the next entry goes: of the first one that is not committed. */
+  readonly end: number;
   /** The index contradicts itself: the next one is to be made of what was walked. */
   indexTorn(): void;
   /** What was there before cannot be walked any more: all is to be read anew. */
@@ -46,6 +48,8 @@ export class KnownEntries implements EntryTaker {
   /** Keeps the revision rising where the catalog or the file is replaced. */
   #rebuilt = 0;
   #generation = 0;
+  /** Entries of others came since there is a {@link KnownEntries.base}. */
+  #met = false;
 
   constructor(host: EntriesHost) {
     this.#host = host;
@@ -110,6 +114,35 @@ export class KnownEntries implements EntryTaker {
     return slot >= 0 && this.#host.file.read(offset, head) === head.length && this.catalog.isEntry(slot, head);
   }
 
+  /**
+   * An older live entry of the key, which only the {@link KnownEntries.base} has: a writer that was killed did not come to the death
+   * of what it had replaced.
+   * @param place - of the key's entry, which is committed
+   */
+  hiddenInBase(key: string, { offset }: EntryPlace): EntryPlace | undefined {
+    const { base } = this;
+    if (base === undefined || !this.#met || offset < base.end) return undefined;
+    const place = base.find(key);
+    if (place !== 'torn') return place;
+    this.walkAll();
+    this.#host.indexTorn();
+    return undefined;
+  }
+
+  /** All such, one after the other. */
+  *allHiddenInBase(): Generator<EntryPlace> {
+    const { base, catalog } = this;
+    if (base === undefined || !this.#met) return;
+    const keys: [string, EntryPlace][] = [];
+    catalog.each((slot) => {
+      if (catalog.offset(slot) >= base.end) keys.push([catalog.key(slot), catalog.place(slot)]);
+    });
+    for (const [key, place] of keys) {
+      const hidden = this.hiddenInBase(key, place);
+      if (hidden !== undefined) yield hidden;
+    }
+  }
+
   /** Makes the catalog hold every live entry. What was appended but not committed stays in it. */
   walkAll(): void {
     const { base, catalog: known } = this;
@@ -119,11 +152,14 @@ export class KnownEntries implements EntryTaker {
     this.#rebuilt += known.changes + 1;
     this.#catalog = new Catalog();
     const { end } = base;
+    const committed = this.#host.end;
     this.expect(base.newest.footer.keys);
     const result = walkTo(this.#host.file, HEADER_SIZE, end, this);
     known.each((slot, bytes, start, stop) => {
       const { offset, frameLength } = known.place(slot);
-      if (offset >= end) this.catalog.put(bytes, start, stop, offset, frameLength);
+      // What one that is committed replaced is dead, or hidden for ever; else it lives until the commit.
+      if (offset >= committed) this.catalog.put(bytes, start, stop, offset, frameLength);
+      else if (offset >= end) this.catalog.load(bytes, start, stop, offset, frameLength);
     });
     for (const key of removed) if (known.find(key) < 0) this.catalog.remove(key);
     this.removed.clear();
@@ -133,6 +169,7 @@ export class KnownEntries implements EntryTaker {
   /** Knows of none, until a walk or an index tells. */
   clear(): void {
     this.#generation++;
+    this.#met = false;
     this.#catalog?.clear();
     this.base = undefined;
     this.removed.clear();
@@ -166,6 +203,7 @@ export class KnownEntries implements EntryTaker {
       return;
     }
     this.catalog.load(bytes, keyPos, keyPos + keyLength, offset, frameLength);
+    if (this.base !== undefined) this.#met = true;
     if (this.removed.size > 0) this.removed.delete(keyOf(entry)!);
   }
 }

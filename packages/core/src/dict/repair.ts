@@ -69,7 +69,8 @@ function finishGrowing(store: DictStore): void {
   const last = store.foundLast;
   store.foundLast = undefined;
   if (last === undefined) return;
-  const start = last.offset + ENTRY_HEAD_SIZE + last.keyLength;
+  const keyLength = store.read(last.offset, ENTRY_HEAD_SIZE)[ENTRY_HEAD_SIZE - 1]!;
+  const start = last.offset + ENTRY_HEAD_SIZE + keyLength;
   const length = entryEnd(last.offset, last.frameLength) - ENTRY_TAIL_SIZE - start;
   const reader = new ValueReader(start, length, (pos, count) =>
     store.read(start + pos, Math.min(Math.max(count, 512), length - pos)),

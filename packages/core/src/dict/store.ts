@@ -14,16 +14,19 @@ import {
   decodeHeader,
   EMPTY_SIZE,
   entryEnd,
+  FRAME_SIZE,
   HEADER_SIZE,
   LIVE,
   mayHaveMoved,
+  nextCommitNumber,
   putU32,
   stateOffset,
   TERMINATOR_SIZE,
+  terminator,
 } from '../format/layout.ts';
 import type { ScanEnd } from '../format/scan.ts';
 import type { StorageFile } from '../storage/storage-file.ts';
-import { Anchor } from './anchor.ts';
+import { ANCHOR_SIZE, Anchor, type LastEntry } from './anchor.ts';
 import { BaseIndex } from './base-index.ts';
 import type { EntryPlace } from './catalog.ts';
 import { IndexTable } from './index-table.ts';
@@ -70,8 +73,8 @@ export class DictStore implements EntriesHost {
   journal: Journal | undefined;
   /** Journals that another writer has appended behind, while they are not done. */
   stranded: readonly JournalPlace[] = [];
-  /** The last entry, where a look found it: whoever wrote it may have been killed in the middle of growing it. */
-  foundLast: EntryPlace | undefined;
+  /** The last entry, where others may have been at it: whoever was may have been killed in the middle of changing its length. */
+  foundLast: LastEntry | undefined;
   /** The newest index that the file holds, as far as is known; the next one may refer to it. */
   index: IndexTable | undefined;
   #number: Uint8Array | undefined;
@@ -81,6 +84,13 @@ export class DictStore implements EntriesHost {
   /** By `Date.now()`: the first use of `performance` takes Node 1.3 ms. */
   #lastFullLook: number;
   #stale = true;
+  /**
+   * What is known was looked at, or written, under the lock. Without it a change may have been met half way, by one who was killed
+   * before the commit number told of the rest.
+   */
+  #certain = false;
+  /** The terminator's last bytes, `d.`. */
+  #opcodes: Uint8Array | undefined;
   /** Entries of later commits than {@link DictStore.commitNumber} are known. */
   #ahead = false;
 
@@ -119,8 +129,9 @@ export class DictStore implements EntriesHost {
    */
   refresh(locked = false): boolean {
     const now = Date.now();
-    const quiet = !this.#stale && !this.#ahead && now === this.#lastFullLook;
-    if (quiet && this.file.loadI32(COMMIT_NUMBER_OFFSET) === this.commitNumber) return false;
+    const quiet = !this.#stale && !this.#ahead && now === this.#lastFullLook && (this.#certain || !locked);
+    if (quiet && this.file.loadI32(COMMIT_NUMBER_OFFSET) === this.commitNumber && (!locked || this.#endStands()))
+      return false;
     return this.#fullLook(locked, now);
   }
 
@@ -170,6 +181,15 @@ export class DictStore implements EntriesHost {
     this.commitNumber = commitNumber;
     this.foundLast = undefined;
     this.#anchor.wrote(lastOffset, lastFrameLength);
+  }
+
+  /**
+   * Raises the commit number ahead of a change of what others know, though not by their commit numbers: should this process be
+   * killed in the middle of it, who takes the lock next looks at all that it relies on.
+   */
+  forewarn(): void {
+    this.commitNumber = nextCommitNumber(this.commitNumber);
+    this.announce();
   }
 
   /** Stores the commit number, by which other handles see that the file changed. */
@@ -304,9 +324,11 @@ export class DictStore implements EntriesHost {
     this.commitNumber = commitNumber;
     this.entries.memoHint = newest.memoHint;
     this.#stale = false;
-    this.#anchor.offset = this.end;
-    if (newest.entry === this.end) this.#anchor.takeFrom(newest.head);
-    else this.#anchor.take(this.read, this.terminator);
+    const last = newest.entry === this.end;
+    this.#anchor.takeTail(
+      this.end,
+      last ? newest.head : this.read(this.end, Math.min(ANCHOR_SIZE, newest.entry - this.end)),
+    );
     return true;
   }
 
@@ -335,7 +357,14 @@ export class DictStore implements EntriesHost {
     const commitNumber = this.file.loadI32(COMMIT_NUMBER_OFFSET);
     const size = this.file.size();
     this.#lastFullLook = now;
-    if (!this.#stale && !this.#ahead && commitNumber === this.commitNumber && size === this.size) return false;
+    if (!this.#stale && !this.#ahead && commitNumber === this.commitNumber && size === this.size) {
+      if (!locked) return false;
+      if ((this.#certain || this.#anchor.holds(this.read)) && this.#endStands()) {
+        this.#certain = true;
+        return false;
+      }
+      this.#stale = true;
+    }
     // What is known is of a later commit where it was looked ahead.
     const whole =
       this.#stale ||
@@ -343,9 +372,20 @@ export class DictStore implements EntriesHost {
       (this.#ahead && commitNumber === this.commitNumber) ||
       size < this.end + TERMINATOR_SIZE ||
       !this.#anchor.holds(this.read);
-    if (whole && this.entries.base !== undefined && this.#useIndex(commitNumber, size)) return true;
+    if (whole && this.entries.base !== undefined && this.#useIndex(commitNumber, size)) {
+      this.#certain = locked;
+      return true;
+    }
     this.#look(locked, whole || !this.#baseHolds());
     return true;
+  }
+
+  /** Whether the terminator is where it is known to be: one who was killed may have committed over it, and told nobody. */
+  #endStands(): boolean {
+    const { terminator: offset } = this;
+    if (this.torn !== undefined || offset + TERMINATOR_SIZE > this.size) return true;
+    // Its FRAME may have any length: a commit that was cut there is overwritten whole.
+    return this.file.endsWith(offset + FRAME_SIZE, (this.#opcodes ??= terminator().subarray(FRAME_SIZE)));
   }
 
   /** Whether the base can still be asked: others drop an index that stands last, or leave it there for good. */
@@ -372,6 +412,7 @@ export class DictStore implements EntriesHost {
           this.commitNumber = commitNumber;
           this.size = size;
           this.#ahead = false;
+          this.#certain = locked || held;
           if (after !== commitNumber) this.statesUnknown = true;
           this.#stale = false;
           this.torn = undefined;
@@ -417,8 +458,8 @@ export class DictStore implements EntriesHost {
   #reached(walk: Walk, end: number): void {
     this.end = end;
     const last = lastOf(walk);
+    this.foundLast = last ?? this.#anchor.entry;
     if (last === undefined) return;
-    this.foundLast = last;
     this.#anchor.takeMet(this.read, last, end);
   }
 

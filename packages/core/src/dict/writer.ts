@@ -305,6 +305,7 @@ export class DictWriter {
     if (!this.#buffer.empty || !canResize(store, growth)) return false;
     this.dropTail();
     let frameLength: number;
+    store.forewarn();
     try {
       frameLength = resize(store, growth, this.#durable);
     } catch (error) {
@@ -340,13 +341,16 @@ export class DictWriter {
    */
   #bury(key: string, place: EntryPlace): boolean {
     const { file, entries } = this.#store;
+    const committed = place.offset < this.#buffer.base;
+    const older = committed ? entries.hiddenInBase(key, place) : undefined;
+    if (older !== undefined) kill(file, older);
     const { shadowed } = entries.catalog;
     const hidden = shadowed.get(key);
     if (hidden !== undefined) {
       for (const other of hidden) kill(file, other);
       shadowed.delete(key);
     }
-    if (place.offset < this.#buffer.base) return true;
+    if (committed) return true;
     this.#buffer.flush();
     kill(file, place);
     return false;
@@ -394,6 +398,7 @@ export class DictWriter {
   #changeInPlace(): void {
     const { file } = this.#store;
     const durable = this.#durable;
+    if (!this.#changes.countsOnly) this.#store.forewarn();
     // Rows must be on the disk before their count, and the deaths of replaced entries before that of their successor.
     if (durable) file.sync();
     this.#changes.apply(file);
@@ -470,18 +475,25 @@ export class DictWriter {
     const { entries } = store;
     const newest = entries.base?.newest;
     if (newest !== undefined && newest.entry >= store.end && !newest.keep()) entries.walkAll();
+    // Who knows where the terminator was must not touch it once it is cut off.
+    store.forewarn();
     writeBorderless(store.file, store.end, terminator(), this.#durable);
     store.file.truncate(store.end + TERMINATOR_SIZE);
     store.dropped();
   }
 
-  /** Entries that later ones of their keys hide die: a killed writer did not come so far. Call between begin() and commit(). */
+  /**
+   * Entries that later ones of their keys hide die: a killed writer did not come so far. An open by the index would know nothing of
+   * them, and bring them back by deleting what hides them. Call between begin() and commit().
+   */
   buryHidden(): void {
     const { file, entries } = this.#store;
+    const hidden = [...entries.allHiddenInBase()];
     const { shadowed } = entries.catalog;
-    if (shadowed.size === 0) return;
+    for (const places of shadowed.values()) hidden.push(...places);
+    if (hidden.length === 0) return;
     if (this.#durable) file.sync();
-    for (const hidden of shadowed.values()) for (const place of hidden) kill(file, place);
+    for (const place of hidden) kill(file, place);
     shadowed.clear();
   }
 

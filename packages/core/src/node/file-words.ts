@@ -27,6 +27,9 @@ export class FileWords {
   /** Words that were loaded by a read, before there was a window over them. */
   #reads = 0;
   #tail: TailWindow | undefined;
+  /** Where the end was read last without a mapping, and how often. */
+  #endAt = -1;
+  #endReads = 0;
 
   constructor(sys: Syscalls, file: WordsFile) {
     this.#sys = sys;
@@ -67,6 +70,22 @@ export class FileWords {
     this.#tail ??= new TailWindow(this.#sys, this.#file.fd, this.#file.name);
     this.#tail.storePair(offset, word, halfOffset, half);
     return true;
+  }
+
+  /** See `StorageFile.endsWith`. */
+  endsWith(offset: number, bytes: Uint8Array): boolean {
+    if (this.#tail?.covers(offset, bytes.length) === true) return this.#tail.holds(offset, bytes);
+    if (offset !== this.#endAt) this.#endReads = 0;
+    this.#endAt = offset;
+    if (++this.#endReads <= WORD_READS) {
+      const found = new Uint8Array(bytes.length);
+      return (
+        readAll(this.#sys, this.#file, offset, found) === found.length && found.every((byte, i) => byte === bytes[i])
+      );
+    }
+    const tail = (this.#tail ??= new TailWindow(this.#sys, this.#file.fd, this.#file.name));
+    tail.move(offset);
+    return tail.holds(offset, bytes);
   }
 
   /** The file is about to be cut to `size` bytes. */

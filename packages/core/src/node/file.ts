@@ -159,6 +159,13 @@ export class NodeFile implements StorageFile, MappedFile {
     return readAll(this.#sys, this, offset, into);
   }
 
+  endsWith(offset: number, bytes: Uint8Array): boolean {
+    this.#change();
+    const end = offset + bytes.length;
+    if (end > this.#atLeast && end > this.size()) return false;
+    return this.#wordsAt(offset, bytes.length).endsWith(offset, bytes);
+  }
+
   write(offset: number, bytes: Uint8Array, length: number = bytes.length): void {
     this.#change();
     checkRange(this.#name, offset, length);

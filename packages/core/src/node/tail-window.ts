@@ -24,7 +24,7 @@ const LENGTH = 2 ** 18;
  * appends would else take a mapping every few of them, and a process has 65530.
  *
  * Pages beyond the end of the file are mapped too; touching one kills the process. So the buffer never leaves this
- * class, and the caller stores only where it wrote.
+ * class, and the caller stores only where it wrote, and loads where it knows the file to be.
  */
 export class TailWindow {
   readonly #sys: Syscalls;
@@ -57,7 +57,7 @@ export class TailWindow {
 
   /** See `StorageFile.storePair`; the two bytes lie within a multiple of 4. */
   storePair(offset: number, word: number, halfOffset: number, half: number): void {
-    if (offset < this.#start || halfOffset + 2 > this.#start + LENGTH) this.#move(offset);
+    if (offset < this.#start || halfOffset + 2 > this.#start + LENGTH) this.move(offset);
     const bytes = this.#bytes;
     const at = offset - this.#start;
     // A DataView stores byte by byte until it is compiled: so does this, and says it.
@@ -72,6 +72,19 @@ export class TailWindow {
     words[index] = (words[index]! & ~(0xffff << shift)) | ((half & 0xffff) << shift);
   }
 
+  /** Whether the window lies over a range of the file. */
+  covers(offset: number, length: number): boolean {
+    return offset >= this.#start && offset + length <= this.#start + LENGTH;
+  }
+
+  /** Whether the file holds these bytes, which the window lies over. */
+  holds(offset: number, bytes: Uint8Array): boolean {
+    const at = offset - this.#start;
+    const window = this.#bytes;
+    for (let i = 0; i < bytes.length; i++) if (window[at + i] !== bytes[i]) return false;
+    return true;
+  }
+
   /** Lets the file go; the memory goes when it is garbage. */
   close(): void {
     const flags = anonymous(this.#sys.platform) | MAP_FIXED;
@@ -79,7 +92,8 @@ export class TailWindow {
     this.#start = -LENGTH;
   }
 
-  #move(offset: number): void {
+  /** Lays the window over what stands at `offset` and behind it. */
+  move(offset: number): void {
     const start = offset - (offset % this.#sys.pageSize);
     const flags = MAP_SHARED | MAP_FIXED;
     const result = this.#sys.mmap(this.#address, LENGTH, PROT_READ | PROT_WRITE, flags, this.#fd, start);

@@ -182,6 +182,12 @@ export class MemoryFile implements StorageFile {
     return count;
   }
 
+  endsWith(offset: number, bytes: Uint8Array): boolean {
+    this.#change();
+    const found = new Uint8Array(bytes.length);
+    return this.read(offset, found) === found.length && found.every((byte, i) => byte === bytes[i]);
+  }
+
   write(offset: number, bytes: Uint8Array, length: number = bytes.length): void {
     const node = this.#change();
     checkRange(this.name, offset, length);

@@ -45,6 +45,13 @@ export interface StorageFile extends Disposable {
    * @returns the bytes read: `into.length`, or fewer only at the end of the file
    */
   read(offset: number, into: Uint8Array): number;
+  /**
+   * Whether these few bytes stand at the end of a file that is appended to: without a system call where a mapping for
+   * {@link StorageFile.storePair} lies over them, or once the same ones are asked for often. The caller knows that the file
+   * was that long a moment ago.
+   * @throws READ_ONLY, CLOSED
+   */
+  endsWith(offset: number, bytes: Uint8Array): boolean;
   /** Writes `bytes` (the first `length` of them) at `offset`, retrying short counts. `bytes` is borrowed for the call only. */
   write(offset: number, bytes: Uint8Array, length?: number): void;
   /** Writes the parts one behind the other, in one system call where the platform can (pwritev). */

@@ -74,6 +74,10 @@ export class CrashFile implements StorageFile {
     return this.inner.read(offset, into);
   }
 
+  endsWith(offset: number, bytes: Uint8Array): boolean {
+    return this.inner.endsWith(offset, bytes);
+  }
+
   write(offset: number, bytes: Uint8Array, length: number = bytes.length): void {
     this.inner.write(offset, bytes, length);
     if (length > 0) this.#record({ kind: 'write', file: this.#file, offset, bytes: bytes.slice(0, length) });

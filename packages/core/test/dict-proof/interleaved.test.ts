@@ -2,14 +2,16 @@
  * Handles that come in between: others change the file between any two looks that one operation takes at it, and look at it
  * between any two writes of a change. The file is in memory, so that each such moment is met, and met again.
  */
+import { pythons } from '@mmdpickle/test-support';
 import * as fc from 'fast-check';
-import { beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { MmapDict } from '../../src/dict/index.ts';
 import { isMmdError } from '../../src/errors.ts';
 import { NDArray, ndarray } from '../../src/ndarray/index.ts';
 import { MemoryDisk, type StorageFile } from '../../src/storage/index.ts';
 import { stateText, valueText } from './canonical.ts';
 import { expectText } from './crash-harness.ts';
+import { Judge } from './judge.ts';
 import { type Growable, growable } from './operations.ts';
 
 const LONG = process.env.MMDPICKLE_LONG === '1';
@@ -35,6 +37,8 @@ interface Rows extends Growable {
   refresh(): boolean;
 }
 
+const judge = new Judge(pythons());
+afterAll(() => judge[Symbol.asyncDispose]());
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ['Date'] });
   return () => void vi.useRealTimers();
@@ -105,6 +109,15 @@ const CHANGES = {
   },
   'vacuum in place': (dict) => void dict.vacuum({ inPlace: true }),
 } satisfies Record<string, (dict: MmapDict, model: Model, key: string, turn: number) => void>;
+
+/** Takes a change and does nothing, so that the model alone changes. */
+const NOBODY = new Proxy({} as MmapDict, {
+  get(_, name) {
+    if (name === 'batch') return () => undefined;
+    if (name === 'get') return () => ({ append: () => undefined, seal: () => undefined });
+    return () => NOBODY;
+  },
+});
 
 interface Change {
   readonly kind: keyof typeof CHANGES;
@@ -236,6 +249,120 @@ function recorded(changes: readonly Change[], standingIndex: number, count: numb
   }
   return { images, states };
 }
+
+test('what a killed writer had replaced does not come back by a delete of who had opened the file by its index', () => {
+  const key = 'key 60';
+  const ways: readonly ((dict: MmapDict, reopened: () => MmapDict) => unknown)[] = [
+    (dict) => dict.delete(key),
+    (dict) => dict.set(key, 'mine').delete(key),
+    (dict) => dict.batch(() => dict.set(key, 'mine').delete(key)),
+    (dict, reopened) => {
+      dict.set('other', 1).close();
+      reopened().delete(key);
+    },
+    (dict) => {
+      dict.set('other', 1).rename(key, 'elsewhere');
+      dict.delete('elsewhere');
+    },
+    (dict) => dict.size > 0 && dict.delete(key),
+    (dict) => dict.batch(() => [...dict.keys()].length > 0 && dict.delete(key)),
+  ];
+  for (const standingIndex of [0, 16_384]) {
+    const { images } = recorded([{ kind: 'set', key: 60, closed: false }], standingIndex, KEYS);
+    expect(images.length).toBeGreaterThan(4);
+    for (const { bytes } of images) {
+      for (const [way, go] of ways.entries()) {
+        const disk = new MemoryDisk();
+        const screen = disk.open('dict', 'create-new');
+        screen.write(0, images[0]!.bytes);
+        const open = (): MmapDict => MmapDict.over(disk.open('dict', 'r+'), { standingIndex });
+        const dict = open();
+        expect(dict.get('key 1')).toBe(1);
+        screen.truncate(bytes.length);
+        screen.write(0, bytes);
+        go(dict, open);
+        const fresh = open();
+        expect(fresh.has(key), `way ${way}`).toBe(false);
+        expect([...fresh.keys()]).not.toContain(key);
+      }
+    }
+  }
+});
+
+/** When who goes on had the file open, and the other one died: numbers of images. */
+interface Fate {
+  readonly standingIndex: number;
+  readonly opened: number;
+  /** When it looked again: under the lock, while nothing went on, or without it. */
+  readonly looked: number;
+  readonly locked: boolean;
+  readonly death: number;
+  /** It has read all values. */
+  readonly warm?: boolean;
+}
+
+/** A handle that was open when another one was killed, in the file as that one left it. */
+function survivor(images: readonly Image[], { standingIndex, opened, looked, locked, death, warm }: Fate) {
+  const disk = new MemoryDisk();
+  const screen = disk.open('dict', 'create-new');
+  const show = (number: number): void => {
+    const { bytes } = images[number]!;
+    screen.truncate(bytes.length);
+    screen.write(0, bytes);
+  };
+  show(opened);
+  /** What the file holds before each of its writes. */
+  const seen: Uint8Array[] = [];
+  const dict = MmapDict.over(
+    preceded(disk.open('dict', 'r+'), CHANGING, () => seen.push(disk.open('dict', 'r').toBytes())),
+    { standingIndex, lockTimeout: 0 },
+  );
+  const rows = dict.get(ROWS) as unknown as Rows;
+  if (warm) for (const key of dict.keys()) dict.get(key);
+  show(looked);
+  if (locked) dict.batch(() => undefined);
+  else dict.refresh();
+  show(death);
+  return { disk, dict, rows, seen };
+}
+
+test('whenever a handle looked last, and whenever another one was killed then, its next change meets nothing half done', async () => {
+  const changed = (...kinds: Change['kind'][]): Change[] => kinds.map((kind) => ({ kind, key: 0, closed: false }));
+  const histories = [
+    changed('rows', 'seal'),
+    changed('rows', 'many rows'),
+    changed('many rows', 'many rows'),
+    changed('set', 'set'),
+    changed('delete'),
+    changed('batch', 'set'),
+  ];
+  const next: readonly Change['kind'][] = ['set', 'rows', 'many rows', 'seal', 'delete', 'batch'];
+  for (const history of histories) {
+    const { images, states } = recorded(history, 16_384, 3);
+    for (const [death, { before, after }] of images.entries()) {
+      for (let looked = 0; looked <= death; looked++) {
+        for (const locked of images[looked]!.whole ? [false, true] : [false]) {
+          for (const kind of next) {
+            const fate = { standingIndex: 16_384, opened: 0, looked, locked, death };
+            const { disk, dict, seen } = survivor(images, fate);
+            const possible = states.slice(before, after + 1);
+            const done = possible.map((state) => new Map(state));
+            CHANGES[kind](dict, new Map(possible[0]), 'key 1', 9);
+            for (const model of done) CHANGES[kind](NOBODY, model, 'key 1', 9);
+            const what = `${kind} after ${history.map((one) => one.kind).join()}, ${looked} ${death}`;
+            expectText(stateText(dict), done.map(stateText), what);
+            const fresh = MmapDict.over(disk.open('dict', 'r'), { mode: 'r' });
+            expectText(stateText(fresh), [stateText(dict)], what);
+            const texts = [...possible, ...done].map(stateText);
+            for (const image of seen) await judge.add(image, '', (text) => expectText(text, texts, what));
+            await judge.add(disk.open('dict', 'r').toBytes(), '', (text) => expectText(text, texts, what));
+          }
+        }
+      }
+    }
+  }
+  await judge.finish();
+});
 
 const OBSERVED = [
   'get',
@@ -501,5 +628,87 @@ describe('others that come in between', () => {
       { numRuns: RUNS },
     );
     expect(met).toBeGreaterThan(RUNS);
+  });
+
+  test('a change of a writer that is killed at any of its writes: who had the file open goes on, and nothing is lost', {
+    timeout: 600_000,
+  }, async () => {
+    let killed = 0;
+    let judged = 0;
+    await fc.assert(
+      fc.asyncProperty(
+        lists((change) => change, 10),
+        lists((change) => change, 8),
+        fc.array(observed, { maxLength: 6 }),
+        fc.constantFrom(0, 16_384),
+        fc.constantFrom(3, KEYS),
+        fc.nat(),
+        fc.nat(),
+        fc.boolean(),
+        fc.boolean(),
+        async (changes, later, looks, standingIndex, count, first, last, warm, locked) => {
+          const { images, states } = recorded(changes, standingIndex, count);
+          // Opened while nothing was going on; it looks at the file once more before the other one is killed.
+          const wholes = images.map(({ whole }, number) => (whole ? number : -1)).filter((number) => number >= 0);
+          const opened = wholes[first % wholes.length]!;
+          const death = opened + (last % (images.length - opened));
+          const between = images.flatMap(({ whole }, number) =>
+            number >= opened && number <= death && (!locked || whole) ? [number] : [],
+          );
+          const looked = between[(first >> 3) % between.length]!;
+          const { disk, dict, rows, seen } = survivor(images, { standingIndex, opened, looked, locked, warm, death });
+          if (!images[death]!.whole) killed++;
+          const possible = states.slice(images[death]!.before, images[death]!.after + 1);
+          if (last % 2 === 0) vi.setSystemTime(Date.now() + 1);
+          for (const { kind, key: number } of looks) {
+            const key = `key ${number}`;
+            const text = (state: Model): string => (state.has(key) ? valueText(state.get(key)) : 'none');
+            if (kind === 'rows') {
+              rows.refresh();
+              const texts = possible.map((state) => valueText(state.get(ROWS)));
+              expectText(valueText(rows), texts, ROWS);
+            } else if (kind === 'has')
+              expectText(
+                String(dict.has(key)),
+                possible.map((state) => String(state.has(key))),
+                key,
+              );
+            else if (kind === 'all') expectText(stateText(dict), possible.map(stateText), 'all');
+            else expectText(dict.has(key) ? valueText(dict.get(key)) : 'none', possible.map(text), key);
+          }
+          // Which of the two it is may not be asked before: the first change has to find out.
+          let models = possible.map((state) => new Map(state));
+          for (const [turn, { kind, key, closed }] of later.entries()) {
+            const next = models.map((model) => new Map(model));
+            const scratch = new Map(next[0]);
+            seen.length = 0;
+            CHANGES[kind](dict, scratch, `key ${key}`, 1000 + turn);
+            for (const model of next) CHANGES[kind](NOBODY, model, `key ${key}`, 1000 + turn);
+            const texts = [...models, ...next].map(stateText);
+            models = next;
+            for (const image of seen) {
+              if (LONG && ++judged % 16 !== 0) continue;
+              await judge.add(image, '', (text) => expectText(text, texts, `stock Python during ${kind}`));
+            }
+            if (closed)
+              expectText(stateText(MmapDict.over(disk.open('dict', 'r'), { mode: 'r' })), models.map(stateText), kind);
+          }
+          const found = stateText(dict);
+          expectText(found, models.map(stateText), 'who goes on');
+          const fresh = MmapDict.over(disk.open('dict', 'r'), { mode: 'r' });
+          expectText(stateText(fresh), [found], 'who opens it');
+          // What it replaced may live on, hidden by its successor, and what it wrote last lie behind the terminator.
+          const harmless = new Set(['shadowed-entry', 'unclaimed-bytes']);
+          const severe = fresh
+            .fsck()
+            .findings.filter(({ severity, code }) => severity !== 'info' && !harmless.has(code));
+          expect(later.length === 0 ? [] : severe).toEqual([]);
+        },
+      ),
+      { numRuns: RUNS },
+    );
+    await judge.finish();
+    expect(judge.distinct).toBeGreaterThan(RUNS);
+    expect(killed).toBeGreaterThan(RUNS / 2);
   });
 });

@@ -136,6 +136,15 @@ const steps: fc.Arbitrary<Step>[] = [
         view.setInt16(offset + 8, half, true);
       }),
     ),
+  // Often enough for a mapping, near where a pair was stored and far from it.
+  fc.tuple(offsets, fc.integer({ min: 1, max: 40 }), fc.boolean()).map(([offset, times, same]) =>
+    step(`endsWith(${offset}, ${same ? 'what is there' : 'something else'}) ${times} times`, (model, { file }) => {
+      const there = model.bytes.slice(offset, offset + 2);
+      const bytes = there.length === 2 ? there : new Uint8Array(2);
+      if (!same) bytes[1]! ^= 1;
+      for (let i = 0; i < times; i++) expect(file.endsWith(offset, bytes)).toBe(same && there.length === 2);
+    }),
+  ),
   fc.tuple(offsets, fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n })).map(([offset, value]) =>
     step(`storeI64(${offset}, ${value})`, (model, { file }) => {
       if (offset + 8 > model.bytes.length) {
