@@ -1,179 +1,24 @@
 /**
  * Handles that come in between: others change the file between any two looks that one operation takes at it, and look at it
- * between any two writes of a change. The file is in memory, so that each such moment is met, and met again.
+ * between any two writes of a change.
  */
-import { pythons } from '@mmdpickle/test-support';
 import * as fc from 'fast-check';
-import { afterAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { MmapDict } from '../../src/dict/index.ts';
-import { isMmdError } from '../../src/errors.ts';
 import { NDArray, ndarray } from '../../src/ndarray/index.ts';
-import { MemoryDisk, type StorageFile } from '../../src/storage/index.ts';
+import type { StorageFile } from '../../src/storage/index.ts';
+import { FILE_CHANGES, FILE_LOOKS, Playback, preceded } from '../../src/testing/index.ts';
 import { stateText, valueText } from './canonical.ts';
 import { expectText } from './crash-harness.ts';
-import { Judge } from './judge.ts';
-import { type Growable, growable } from './operations.ts';
+import { type Change, KEYS, lists, type Model, ROWS, type Rows, recorded, scene } from './interleaving.ts';
 
 const LONG = process.env.MMDPICKLE_LONG === '1';
 const RUNS = LONG ? 20_000 : 400;
-/** Enough for an index. */
-const KEYS = 66;
-const ROWS = 'rows';
-/** What asks the file for something. */
-const LOOKING: readonly PropertyKey[] = ['read', 'size', 'loadI32', 'loadI64', 'identity', 'identityOfName', 'map'];
-/** What changes it. */
-const CHANGING: readonly PropertyKey[] = [
-  'write',
-  'writeParts',
-  'copyFrom',
-  'truncate',
-  'storeI32',
-  'storeI64',
-  'storePair',
-];
 
-type Model = Map<string, unknown>;
-interface Rows extends Growable {
-  refresh(): boolean;
-}
-
-const judge = new Judge(pythons());
-afterAll(() => judge[Symbol.asyncDispose]());
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ['Date'] });
   return () => void vi.useRealTimers();
 });
-
-/** The file, with a call before each call of one of its functions. */
-function preceded(file: StorageFile, names: readonly PropertyKey[], call: (name: PropertyKey) => void): StorageFile {
-  return new Proxy(file, {
-    get(target, name) {
-      const value = Reflect.get(target, name, target) as unknown;
-      if (typeof value !== 'function') return value;
-      if (name === 'open')
-        return (...args: Parameters<StorageFile['open']>) => preceded(target.open(...args), names, call);
-      return (...args: unknown[]) => {
-        if (names.includes(name)) call(name);
-        return Reflect.apply(value, target, args) as unknown;
-      };
-    },
-  });
-}
-
-function moreRows(model: Model, count: number, first: number): Float64Array {
-  const rows = Float64Array.from({ length: count }, (_, i) => first + i / 1024);
-  const old = [...(model.get(ROWS) as NDArray).bytes()].map((part) => part.slice());
-  model.set(
-    ROWS,
-    ndarray(new Float64Array(Uint8Array.from(Buffer.concat([...old, new Uint8Array(rows.buffer)])).buffer)),
-  );
-  return rows;
-}
-
-/** What handles do to the file, and to a model of it. */
-const CHANGES = {
-  set: (dict, model, key, turn) => {
-    dict.set(key, turn);
-    model.set(key, turn);
-  },
-  array: (dict, model, key, turn) => {
-    dict.set(key, ndarray(new Float64Array([turn, 1])));
-    model.set(key, ndarray(new Float64Array([turn, 1])));
-  },
-  delete: (dict, model, key) => {
-    dict.delete(key);
-    model.delete(key);
-  },
-  batch: (dict, model, key, turn) => {
-    dict.batch(() => {
-      dict.set(`${key}!`, turn).set('both', turn).delete(key);
-    });
-    model.set(`${key}!`, turn).set('both', turn).delete(key);
-  },
-  rows: (dict, model, _, turn) => {
-    (dict.get(ROWS) as Growable).append(moreRows(model, 5, turn));
-  },
-  'many rows': (dict, model, _, turn) => {
-    (dict.get(ROWS) as Growable).append(moreRows(model, 700, turn));
-  },
-  'new rows': (dict, model) => {
-    dict.set(ROWS, growable([], 'float64', 4));
-    model.set(ROWS, ndarray(new Float64Array(0)));
-  },
-  seal: (dict) => (dict.get(ROWS) as Growable).seal(),
-  reclaim: (dict) => void dict.reclaim(),
-  vacuum: (dict) => {
-    dict.vacuum();
-    // Whether the name still names the file is asked once a millisecond.
-    vi.setSystemTime(Date.now() + 1);
-  },
-  'vacuum in place': (dict) => void dict.vacuum({ inPlace: true }),
-} satisfies Record<string, (dict: MmapDict, model: Model, key: string, turn: number) => void>;
-
-/** Takes a change and does nothing, so that the model alone changes. */
-const NOBODY = new Proxy({} as MmapDict, {
-  get(_, name) {
-    if (name === 'batch') return () => undefined;
-    if (name === 'get') return () => ({ append: () => undefined, seal: () => undefined });
-    return () => NOBODY;
-  },
-});
-
-interface Change {
-  readonly kind: keyof typeof CHANGES;
-  readonly key: number;
-  /** The handle is closed after that, which leaves an index. */
-  readonly closed: boolean;
-}
-
-const changeOf = (kinds: readonly Change['kind'][], closed: fc.Arbitrary<boolean>): fc.Arbitrary<Change> =>
-  fc.record({ kind: fc.constantFrom(...kinds), key: fc.nat(KEYS + 5), closed });
-/** Any changes, or such as leave the growable array at the end, where it grows in place. */
-const CHANGE_LISTS = [
-  changeOf(Object.keys(CHANGES) as Change['kind'][], fc.boolean()),
-  changeOf(['rows', 'many rows', 'many rows', 'seal', 'new rows'], fc.constant(false)),
-] as const;
-const lists = <T>(element: (change: fc.Arbitrary<Change>) => fc.Arbitrary<T>, maxLength: number): fc.Arbitrary<T[]> =>
-  fc.oneof(...CHANGE_LISTS.map((change) => fc.array(element(change), { minLength: 1, maxLength })));
-
-/** A file with growable rows at its end, and who changes it without waiting for the lock. */
-function scene(standingIndex: number, count: number) {
-  const disk = new MemoryDisk();
-  const model: Model = new Map();
-  const options = { standingIndex, lockTimeout: 0 };
-  {
-    using dict = MmapDict.over(disk.open('dict', 'create-new'), options);
-    dict.batch(() => {
-      for (let i = 0; i < count; i++) {
-        dict.set(`key ${i}`, i);
-        model.set(`key ${i}`, i);
-      }
-    });
-    CHANGES['new rows'](dict, model);
-  }
-  const open = (wrap: (file: StorageFile) => StorageFile = (file) => file): MmapDict =>
-    MmapDict.over(wrap(disk.open('dict', 'r+')), options);
-  let turn = 0;
-  let other = open();
-  /** Does the change with another handle. Returns false where it is locked out. */
-  const make = ({ kind, key, closed }: Change): boolean => {
-    const next = new Map(model);
-    try {
-      CHANGES[kind](other, next, `key ${key}`, ++turn);
-      if (closed) {
-        other.close();
-        other = open();
-      }
-    } catch (error) {
-      if (isMmdError(error, 'LOCKED')) return false;
-      throw error;
-    }
-    model.clear();
-    for (const [name, value] of next) model.set(name, value);
-    return true;
-  };
-  return { disk, model, open, make, another: (dict: MmapDict) => void (other = dict) };
-}
 
 test('a handle that an array grows under, at whichever of its looks, loses none of its rows when it writes next', () => {
   const append = (_: MmapDict, rows: Rows): unknown => rows.append([0.5]);
@@ -194,7 +39,7 @@ test('a handle that an array grows under, at whichever of its looks, loses none 
       const { disk, model, open, make } = scene(16_384, 3);
       let looks = -Infinity;
       const dict = open((file) =>
-        preceded(file, LOOKING, () => {
+        preceded(file, FILE_LOOKS, () => {
           if (++looks !== nth) return;
           reached = true;
           if (make(growth)) met++;
@@ -218,150 +63,6 @@ test('a handle that an array grows under, at whichever of its looks, loses none 
     }
   }
   expect(met).toBeGreaterThan(operations.length ** 2);
-});
-
-/** A file between two writes of a change. */
-interface Image {
-  readonly bytes: Uint8Array;
-  /** Numbers of the states that it may stand for. */
-  readonly before: number;
-  readonly after: number;
-  /** No change is going on. */
-  readonly whole: boolean;
-}
-
-/** Every image of a file while it is changed, and the states before and after each change. */
-function recorded(changes: readonly Change[], standingIndex: number, count: number) {
-  const { disk, model, open, make, another } = scene(standingIndex, count);
-  const states: Model[] = [new Map(model)];
-  const images: Image[] = [];
-  const take = (whole: boolean): void => {
-    const before = states.length - 1;
-    images.push({ bytes: disk.open('dict', 'r').toBytes(), before, after: whole ? before : before + 1, whole });
-  };
-  take(true);
-  another(open((file) => preceded(file, [...CHANGING, 'punchHole', 'allocate'], () => take(false))));
-  for (const change of changes) {
-    // A file of another name is not to be seen write by write.
-    make({ ...change, kind: change.kind === 'vacuum' ? 'set' : change.kind, closed: false });
-    states.push(new Map(model));
-    take(true);
-  }
-  return { images, states };
-}
-
-test('what a killed writer had replaced does not come back by a delete of who had opened the file by its index', () => {
-  const key = 'key 60';
-  const ways: readonly ((dict: MmapDict, reopened: () => MmapDict) => unknown)[] = [
-    (dict) => dict.delete(key),
-    (dict) => dict.set(key, 'mine').delete(key),
-    (dict) => dict.batch(() => dict.set(key, 'mine').delete(key)),
-    (dict, reopened) => {
-      dict.set('other', 1).close();
-      reopened().delete(key);
-    },
-    (dict) => {
-      dict.set('other', 1).rename(key, 'elsewhere');
-      dict.delete('elsewhere');
-    },
-    (dict) => dict.size > 0 && dict.delete(key),
-    (dict) => dict.batch(() => [...dict.keys()].length > 0 && dict.delete(key)),
-  ];
-  for (const standingIndex of [0, 16_384]) {
-    const { images } = recorded([{ kind: 'set', key: 60, closed: false }], standingIndex, KEYS);
-    expect(images.length).toBeGreaterThan(4);
-    for (const { bytes } of images) {
-      for (const [way, go] of ways.entries()) {
-        const disk = new MemoryDisk();
-        const screen = disk.open('dict', 'create-new');
-        screen.write(0, images[0]!.bytes);
-        const open = (): MmapDict => MmapDict.over(disk.open('dict', 'r+'), { standingIndex });
-        const dict = open();
-        expect(dict.get('key 1')).toBe(1);
-        screen.truncate(bytes.length);
-        screen.write(0, bytes);
-        go(dict, open);
-        const fresh = open();
-        expect(fresh.has(key), `way ${way}`).toBe(false);
-        expect([...fresh.keys()]).not.toContain(key);
-      }
-    }
-  }
-});
-
-/** When who goes on had the file open, and the other one died: numbers of images. */
-interface Fate {
-  readonly standingIndex: number;
-  readonly opened: number;
-  /** When it looked again: under the lock, while nothing went on, or without it. */
-  readonly looked: number;
-  readonly locked: boolean;
-  readonly death: number;
-  /** It has read all values. */
-  readonly warm?: boolean;
-}
-
-/** A handle that was open when another one was killed, in the file as that one left it. */
-function survivor(images: readonly Image[], { standingIndex, opened, looked, locked, death, warm }: Fate) {
-  const disk = new MemoryDisk();
-  const screen = disk.open('dict', 'create-new');
-  const show = (number: number): void => {
-    const { bytes } = images[number]!;
-    screen.truncate(bytes.length);
-    screen.write(0, bytes);
-  };
-  show(opened);
-  /** What the file holds before each of its writes. */
-  const seen: Uint8Array[] = [];
-  const dict = MmapDict.over(
-    preceded(disk.open('dict', 'r+'), CHANGING, () => seen.push(disk.open('dict', 'r').toBytes())),
-    { standingIndex, lockTimeout: 0 },
-  );
-  const rows = dict.get(ROWS) as unknown as Rows;
-  if (warm) for (const key of dict.keys()) dict.get(key);
-  show(looked);
-  if (locked) dict.batch(() => undefined);
-  else dict.refresh();
-  show(death);
-  return { disk, dict, rows, seen };
-}
-
-test('whenever a handle looked last, and whenever another one was killed then, its next change meets nothing half done', async () => {
-  const changed = (...kinds: Change['kind'][]): Change[] => kinds.map((kind) => ({ kind, key: 0, closed: false }));
-  const histories = [
-    changed('rows', 'seal'),
-    changed('rows', 'many rows'),
-    changed('many rows', 'many rows'),
-    changed('set', 'set'),
-    changed('delete'),
-    changed('batch', 'set'),
-  ];
-  const next: readonly Change['kind'][] = ['set', 'rows', 'many rows', 'seal', 'delete', 'batch'];
-  for (const history of histories) {
-    const { images, states } = recorded(history, 16_384, 3);
-    for (const [death, { before, after }] of images.entries()) {
-      for (let looked = 0; looked <= death; looked++) {
-        for (const locked of images[looked]!.whole ? [false, true] : [false]) {
-          for (const kind of next) {
-            const fate = { standingIndex: 16_384, opened: 0, looked, locked, death };
-            const { disk, dict, seen } = survivor(images, fate);
-            const possible = states.slice(before, after + 1);
-            const done = possible.map((state) => new Map(state));
-            CHANGES[kind](dict, new Map(possible[0]), 'key 1', 9);
-            for (const model of done) CHANGES[kind](NOBODY, model, 'key 1', 9);
-            const what = `${kind} after ${history.map((one) => one.kind).join()}, ${looked} ${death}`;
-            expectText(stateText(dict), done.map(stateText), what);
-            const fresh = MmapDict.over(disk.open('dict', 'r'), { mode: 'r' });
-            expectText(stateText(fresh), [stateText(dict)], what);
-            const texts = [...possible, ...done].map(stateText);
-            for (const image of seen) await judge.add(image, '', (text) => expectText(text, texts, what));
-            await judge.add(disk.open('dict', 'r').toBytes(), '', (text) => expectText(text, texts, what));
-          }
-        }
-      }
-    }
-  }
-  await judge.finish();
 });
 
 const OBSERVED = [
@@ -399,7 +100,7 @@ describe('others that come in between', () => {
           let at = 0;
           let looks = 0;
           const wrap = (file: StorageFile): StorageFile =>
-            preceded(file, LOOKING, () => {
+            preceded(file, FILE_LOOKS, () => {
               if (!armed || inside || at === between.length || ++looks < between[at]![0]) return;
               inside = true;
               looks = 0;
@@ -516,7 +217,7 @@ describe('others that come in between', () => {
               seen.push([key, value === undefined ? 'none' : valueText(value)]);
             }
           };
-          another(open((file) => preceded(file, CHANGING, look)));
+          another(open((file) => preceded(file, FILE_CHANGES, look)));
           for (const one of changes) {
             before = new Map(model);
             seen = [];
@@ -548,43 +249,22 @@ describe('others that come in between', () => {
         fc.array(fc.nat(7), { minLength: 1, maxLength: 20 }),
         (changes, operations, standingIndex, count, strides) => {
           const { images, states } = recorded(changes, standingIndex, count);
-          const disk = new MemoryDisk();
-          const screen = disk.open('dict', 'create-new');
-          let shown = -1;
-          const show = (number: number): void => {
-            if (number === shown || number >= images.length) return;
-            shown = number;
-            screen.truncate(images[shown]!.bytes.length);
-            screen.write(0, images[shown]!.bytes);
-          };
-          show(0);
-          let armed = false;
+          const playback = new Playback(images);
           let looks = 0;
-          let locks = 0;
-          const wrap = (file: StorageFile): StorageFile =>
-            preceded(file, [...LOOKING, 'lock', 'unlock'], (name) => {
-              if (!armed) return;
-              if (name === 'unlock') locks--;
-              else if (name === 'lock') {
-                locks++;
-                // The writer has let go of it.
-                show(images.findIndex(({ whole }, number) => whole && number >= shown));
-              } else if (locks === 0) {
-                const stride = strides[looks++ % strides.length]!;
-                if (stride <= 3) show(Math.min(shown + stride, images.length - 1));
-              }
-            });
+          // At more than half of the looks nothing has happened.
+          const stride = (): number => {
+            const next = strides[looks++ % strides.length]!;
+            return next <= 3 ? next : 0;
+          };
           /** States from that before the image which was shown when the operation began to that after the last one. */
           let possible: readonly Model[] = [];
           const during = <T>(operation: () => T): T => {
-            const from = shown;
-            armed = true;
+            const { shown: from, image } = playback;
             try {
-              return operation();
+              return playback.during(operation);
             } finally {
-              armed = false;
-              if (shown > from) met++;
-              possible = states.slice(images[from]!.before, images[shown]!.after + 1);
+              if (playback.shown > from) met++;
+              possible = states.slice(image.before, playback.image.after + 1);
             }
           };
           // A mapped array shows what stands there when it is read: after a vacuum in place, anything.
@@ -594,7 +274,7 @@ describe('others that come in between', () => {
           const textOf = (key: string) => (state: Model) => text(state.get(key));
           const expectOne = (found: string, textIn: (state: Model) => string, what: string): void =>
             expectText(found, [...new Set(possible.map(textIn))], what);
-          const open = (): MmapDict => MmapDict.over(wrap(disk.open('dict', 'r')), { mode: 'r' });
+          const open = (): MmapDict => MmapDict.over(playback.open(stride), { mode: 'r' });
           const get = (key: string): void => {
             const value = during(() => dict.get(key));
             expectOne(text(value), textOf(key), key);
@@ -619,7 +299,7 @@ describe('others that come in between', () => {
             } else if (kind === 'open') dict = during(open);
             else for (const name of states[0]!.keys()) get(name);
           }
-          show(images.length - 1);
+          playback.show(images.length - 1);
           rows.refresh();
           expect(valueText(rows)).toBe(valueText(states.at(-1)!.get(ROWS)));
           expectText(stateText(dict), [stateText(states.at(-1)!)], 'who was looking');
@@ -628,87 +308,5 @@ describe('others that come in between', () => {
       { numRuns: RUNS },
     );
     expect(met).toBeGreaterThan(RUNS);
-  });
-
-  test('a change of a writer that is killed at any of its writes: who had the file open goes on, and nothing is lost', {
-    timeout: 600_000,
-  }, async () => {
-    let killed = 0;
-    let judged = 0;
-    await fc.assert(
-      fc.asyncProperty(
-        lists((change) => change, 10),
-        lists((change) => change, 8),
-        fc.array(observed, { maxLength: 6 }),
-        fc.constantFrom(0, 16_384),
-        fc.constantFrom(3, KEYS),
-        fc.nat(),
-        fc.nat(),
-        fc.boolean(),
-        fc.boolean(),
-        async (changes, later, looks, standingIndex, count, first, last, warm, locked) => {
-          const { images, states } = recorded(changes, standingIndex, count);
-          // Opened while nothing was going on; it looks at the file once more before the other one is killed.
-          const wholes = images.map(({ whole }, number) => (whole ? number : -1)).filter((number) => number >= 0);
-          const opened = wholes[first % wholes.length]!;
-          const death = opened + (last % (images.length - opened));
-          const between = images.flatMap(({ whole }, number) =>
-            number >= opened && number <= death && (!locked || whole) ? [number] : [],
-          );
-          const looked = between[(first >> 3) % between.length]!;
-          const { disk, dict, rows, seen } = survivor(images, { standingIndex, opened, looked, locked, warm, death });
-          if (!images[death]!.whole) killed++;
-          const possible = states.slice(images[death]!.before, images[death]!.after + 1);
-          if (last % 2 === 0) vi.setSystemTime(Date.now() + 1);
-          for (const { kind, key: number } of looks) {
-            const key = `key ${number}`;
-            const text = (state: Model): string => (state.has(key) ? valueText(state.get(key)) : 'none');
-            if (kind === 'rows') {
-              rows.refresh();
-              const texts = possible.map((state) => valueText(state.get(ROWS)));
-              expectText(valueText(rows), texts, ROWS);
-            } else if (kind === 'has')
-              expectText(
-                String(dict.has(key)),
-                possible.map((state) => String(state.has(key))),
-                key,
-              );
-            else if (kind === 'all') expectText(stateText(dict), possible.map(stateText), 'all');
-            else expectText(dict.has(key) ? valueText(dict.get(key)) : 'none', possible.map(text), key);
-          }
-          // Which of the two it is may not be asked before: the first change has to find out.
-          let models = possible.map((state) => new Map(state));
-          for (const [turn, { kind, key, closed }] of later.entries()) {
-            const next = models.map((model) => new Map(model));
-            const scratch = new Map(next[0]);
-            seen.length = 0;
-            CHANGES[kind](dict, scratch, `key ${key}`, 1000 + turn);
-            for (const model of next) CHANGES[kind](NOBODY, model, `key ${key}`, 1000 + turn);
-            const texts = [...models, ...next].map(stateText);
-            models = next;
-            for (const image of seen) {
-              if (LONG && ++judged % 16 !== 0) continue;
-              await judge.add(image, '', (text) => expectText(text, texts, `stock Python during ${kind}`));
-            }
-            if (closed)
-              expectText(stateText(MmapDict.over(disk.open('dict', 'r'), { mode: 'r' })), models.map(stateText), kind);
-          }
-          const found = stateText(dict);
-          expectText(found, models.map(stateText), 'who goes on');
-          const fresh = MmapDict.over(disk.open('dict', 'r'), { mode: 'r' });
-          expectText(stateText(fresh), [found], 'who opens it');
-          // What it replaced may live on, hidden by its successor, and what it wrote last lie behind the terminator.
-          const harmless = new Set(['shadowed-entry', 'unclaimed-bytes']);
-          const severe = fresh
-            .fsck()
-            .findings.filter(({ severity, code }) => severity !== 'info' && !harmless.has(code));
-          expect(later.length === 0 ? [] : severe).toEqual([]);
-        },
-      ),
-      { numRuns: RUNS },
-    );
-    await judge.finish();
-    expect(judge.distinct).toBeGreaterThan(RUNS);
-    expect(killed).toBeGreaterThan(RUNS / 2);
   });
 });

@@ -4,20 +4,24 @@
  * @module
  */
 
-import { MmapDict } from '@mmdpickle/core';
+import { isMmdError, MmapDict } from '@mmdpickle/core';
 import {
   answer,
   COMMIT_NUMBER_OFFSET,
   ENTRY_HEAD_SIZE,
   entryEnd,
+  getU64,
+  growableRows,
   HEADER_SIZE,
   LIVE,
+  mayHaveMoved,
   type ScannedEntry,
   scanEntries,
+  ValueReader,
 } from '@mmdpickle/core/format';
 import type { StorageFile } from '@mmdpickle/core/storage';
 import type { ChangeDraft } from './change.ts';
-import { type DeadEntry, type SeenEntry, WatchLedger } from './ledger.ts';
+import { type DeadEntry, isFiller, type SeenEntry, WatchLedger } from './ledger.ts';
 
 /** The row count of a growable array is an opcode LONG1 of 8 bytes near the value's head. */
 const LONG1 = 0x8a;
@@ -68,7 +72,7 @@ export class FileReader {
   succeed(ledger: WatchLedger): ChangeDraft[] {
     this.#note();
     this.ledger = ledger;
-    return this.#settle(ledger.moved(this.#entries(HEADER_SIZE), HEADER_SIZE));
+    return this.#settle(ledger.moved(this.#allEntries(), HEADER_SIZE));
   }
 
   /** Whether the commit number is another one than at the last look. No system call. */
@@ -85,21 +89,17 @@ export class FileReader {
       return this.#sweepDue && this.#mayTakeTime() ? this.#sweep() : [];
     }
     const { ledger } = this;
-    const entries = this.#entries(ledger.last?.offset ?? HEADER_SIZE, ledger.last?.offset);
-    if (ledger.last !== undefined) {
-      const anchor = entries.shift();
-      if (anchor === undefined || anchor.offset !== ledger.last.offset || anchor.key !== ledger.last.key) {
-        // A vacuum in place, as Python's mmappickle does it.
-        return this.#settle(ledger.moved(this.#entries(HEADER_SIZE), HEADER_SIZE));
-      }
-      if (anchor.end !== ledger.end) ledger.stretched(anchor.end);
-    }
+    const moved = before.commitNumber >= 0 && mayHaveMoved(before.commitNumber, this.commitNumber);
+    const entries = moved ? undefined : this.#appended();
+    // A vacuum in place.
+    if (entries === undefined) return this.#settle(ledger.moved(this.#allEntries(), HEADER_SIZE));
     const changes = this.#settle(ledger.appended(entries));
     const settled = changes.length;
     for (const key of ledger.growables) changes.push(...ledger.grew(key, this.dict.getMeta(key)?.shape?.[0] ?? 0));
     const grown = changes.length > settled;
     // One commit that appended entries did nothing else: a batch raises the number once more for what it deletes.
-    if (before.commitNumber >= 0 && commits === 1 && entries.length > 0 && !grown) return changes;
+    const added = entries.some((entry) => !isFiller(entry));
+    if (before.commitNumber >= 0 && commits === 1 && added && !grown) return changes;
     this.#sweepDue = true;
     if (changes.length === 0 || this.#mayTakeTime()) changes.push(...this.#sweep());
     return changes;
@@ -122,11 +122,41 @@ export class FileReader {
         this.#sweepDue = true;
         break;
       }
-      changes.push(...ledger.appended(this.#entries(ledger.last?.offset ?? HEADER_SIZE)));
+      const entries = this.#appended();
+      if (entries === undefined) {
+        this.#sweepDue = true;
+        break;
+      }
+      changes.push(...ledger.appended(entries));
       for (const entry of dead) changes.push(...ledger.died(entry));
       dead = ledger.takeDead();
     }
     return changes;
+  }
+
+  /** The entries behind the last one that is known; `undefined` where that one is not there any more. */
+  #appended(): SeenEntry[] | undefined {
+    const { ledger } = this;
+    const { last } = ledger;
+    if (last === undefined) return this.#entries(HEADER_SIZE);
+    const [anchor, ...entries] = this.#entries(last.offset, last.offset);
+    if (anchor === undefined || anchor.offset !== last.offset || anchor.key !== last.key) return undefined;
+    if (anchor.end !== ledger.end) ledger.stretched(anchor.end);
+    return entries;
+  }
+
+  /** All entries, again where a vacuum in place moved them meanwhile. */
+  #allEntries(): SeenEntry[] {
+    for (let round = 0; ; round += 1) {
+      const entries = this.#entries(HEADER_SIZE);
+      const { commitNumber } = this;
+      this.#note();
+      if (!mayHaveMoved(commitNumber, this.commitNumber) || round === ROUNDS) {
+        // What was committed since is for the next look.
+        this.commitNumber = commitNumber;
+        return entries;
+      }
+    }
   }
 
   #note(): void {
@@ -147,13 +177,15 @@ export class FileReader {
     const seen: SeenEntry[] = [];
     const visit = (entry: ScannedEntry): void => {
       const { offset, frameLength, keyLength } = entry;
+      // Damage, or an array that grew in place while this went from its head to where its end was: the next look sees it whole.
+      if (entry.state === 'damaged' && offset !== known) return;
       const key = this.#keyOf(entry);
       if (key === undefined) return;
       const live = entry.state === 'live';
       // What the dict's scan says, too: the value lies between the key and an entry's last 8 bytes.
       const valueLength = frameLength - keyLength - 10;
-      const rows =
-        live && offset !== known && this.#mayGrow(entry, valueLength) ? this.#rowsOf(key, offset) : undefined;
+      // Of dead ones too: an array that moved on was replaced, and its rows go on where these end.
+      const rows = offset !== known && this.#mayGrow(entry, valueLength) ? this.#rowsOf(entry) : undefined;
       seen.push({ offset, end: entryEnd(offset, frameLength), key, live, valueLength, rows });
     };
     answer(scanEntries(from, this.file.size(), visit), this.#read);
@@ -199,9 +231,33 @@ export class FileReader {
     return false;
   }
 
-  #rowsOf(key: string, offset: number): number | undefined {
-    const meta = this.dict.getMeta(key);
-    return meta?.capacity === undefined || meta.entryOffset !== offset ? undefined : meta.shape?.[0];
+  /** By the value itself: the dict may not know of the entry yet. */
+  #rowsOf({ offset, keyLength }: ScannedEntry): number | undefined {
+    const { file } = this;
+    const start = offset + ENTRY_HEAD_SIZE + keyLength;
+    const fetch = (pos: number, length: number): Uint8Array => {
+      const bytes = new Uint8Array(Math.max(length, HEAD));
+      return bytes.subarray(0, file.read(start + pos, bytes));
+    };
+    for (let round = 0; ; round += 1) {
+      const commitNumber = file.loadI32(COMMIT_NUMBER_OFFSET);
+      let rows: number | undefined;
+      try {
+        // However long the file is by then: the array may grow while it is looked at.
+        rows = growableRows(() => new ValueReader(start, Number.MAX_SAFE_INTEGER - start, fetch));
+      } catch (error) {
+        // What looked like an array was cut off, or overwritten, while it was looked at.
+        if (!isMmdError(error)) throw error;
+      }
+      const quiet = file.loadI32(COMMIT_NUMBER_OFFSET) === commitNumber;
+      if (rows !== undefined || quiet || round === ROUNDS) return rows;
+    }
+  }
+
+  /** Where the entry at `offset` ends now. */
+  #endOf(offset: number): number {
+    const head = this.#read(offset, ENTRY_HEAD_SIZE);
+    return head.length < ENTRY_HEAD_SIZE ? offset : entryEnd(offset, getU64(head, 1));
   }
 
   #mayTakeTime(): boolean {
@@ -226,9 +282,13 @@ export class FileReader {
       if (filled > 0 && stretch[state - start] !== LIVE) dead.push({ key, offset });
     }
     this.#sweepDue = false;
+    // A growable array that grew in place meanwhile has data where its state was.
+    const moved = mayHaveMoved(this.commitNumber, file.loadI32(COMMIT_NUMBER_OFFSET));
+    const standing = dead.filter(({ key, offset }) => !moved && this.#endOf(offset) === ledger.endOf(key));
+    if (standing.length < dead.length) this.#sweepDue = true;
     this.#sweptAt = performance.now();
     this.#sweepMs = this.#sweptAt - started;
-    return this.#settle([], dead);
+    return this.#settle([], standing);
   }
 }
 

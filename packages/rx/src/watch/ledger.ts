@@ -93,6 +93,11 @@ export class WatchLedger {
     return this.#live.entries();
   }
 
+  /** Where the live entry of a key ends, as far as is known. */
+  endOf(key: string): number | undefined {
+    return this.#live.get(key)?.end;
+  }
+
   /** The keys of live growable arrays. */
   get growables(): ReadonlySet<string> {
     return this.#growables;
@@ -175,8 +180,11 @@ export class WatchLedger {
       content.length >= old.length &&
       old.every(([key, known], i) => {
         const entry = content[i]!;
-        // A vacuum trims the reserve of a growable array, so its length says nothing.
-        return entry.key === key && (known.rows !== undefined || entry.valueLength === known.valueLength);
+        if (entry.key !== key) return false;
+        // A vacuum trims the reserve of a growable array, so its length says nothing; but it has lost no row.
+        return known.rows === undefined || entry.rows === undefined
+          ? known.rows === entry.rows && entry.valueLength === known.valueLength
+          : entry.rows >= known.rows;
       });
     this.seq += 1;
     const rowsBefore = new Map(old.map(([key, { rows }]) => [key, rows]));

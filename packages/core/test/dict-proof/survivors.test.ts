@@ -1,0 +1,192 @@
+/**
+ * Handles that had a file open when the writer of a change was killed at any of its writes, and that go on.
+ */
+import { pythons } from '@mmdpickle/test-support';
+import * as fc from 'fast-check';
+import { afterAll, beforeEach, expect, test, vi } from 'vitest';
+import { MmapDict } from '../../src/dict/index.ts';
+import { MemoryDisk } from '../../src/storage/index.ts';
+import { stateText, valueText } from './canonical.ts';
+import { expectText } from './crash-harness.ts';
+import {
+  CHANGES,
+  type Change,
+  isWhole,
+  KEYS,
+  lists,
+  type Model,
+  NOBODY,
+  ROWS,
+  recorded,
+  survivor,
+} from './interleaving.ts';
+import { Judge } from './judge.ts';
+
+const LONG = process.env.MMDPICKLE_LONG === '1';
+const RUNS = LONG ? 20_000 : 400;
+
+const judge = new Judge(pythons());
+afterAll(() => judge[Symbol.asyncDispose]());
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['Date'] });
+  return () => void vi.useRealTimers();
+});
+
+test('what a killed writer had replaced does not come back by a delete of who had opened the file by its index', () => {
+  const key = 'key 60';
+  const ways: readonly ((dict: MmapDict, reopened: () => MmapDict) => unknown)[] = [
+    (dict) => dict.delete(key),
+    (dict) => dict.set(key, 'mine').delete(key),
+    (dict) => dict.batch(() => dict.set(key, 'mine').delete(key)),
+    (dict, reopened) => {
+      dict.set('other', 1).close();
+      reopened().delete(key);
+    },
+    (dict) => {
+      dict.set('other', 1).rename(key, 'elsewhere');
+      dict.delete('elsewhere');
+    },
+    (dict) => dict.size > 0 && dict.delete(key),
+    (dict) => dict.batch(() => [...dict.keys()].length > 0 && dict.delete(key)),
+  ];
+  for (const standingIndex of [0, 16_384]) {
+    const { images } = recorded([{ kind: 'set', key: 60, closed: false }], standingIndex, KEYS);
+    expect(images.length).toBeGreaterThan(4);
+    for (const { bytes } of images) {
+      for (const [way, go] of ways.entries()) {
+        const disk = new MemoryDisk();
+        const screen = disk.open('dict', 'create-new');
+        screen.write(0, images[0]!.bytes);
+        const open = (): MmapDict => MmapDict.over(disk.open('dict', 'r+'), { standingIndex });
+        const dict = open();
+        expect(dict.get('key 1')).toBe(1);
+        screen.truncate(bytes.length);
+        screen.write(0, bytes);
+        go(dict, open);
+        const fresh = open();
+        expect(fresh.has(key), `way ${way}`).toBe(false);
+        expect([...fresh.keys()]).not.toContain(key);
+      }
+    }
+  }
+});
+
+test('whenever a handle looked last, and whenever another one was killed then, its next change meets nothing half done', async () => {
+  const changed = (...kinds: Change['kind'][]): Change[] => kinds.map((kind) => ({ kind, key: 0, closed: false }));
+  const histories = [
+    changed('rows', 'seal'),
+    changed('rows', 'many rows'),
+    changed('many rows', 'many rows'),
+    changed('set', 'set'),
+    changed('delete'),
+    changed('batch', 'set'),
+  ];
+  const next: readonly Change['kind'][] = ['set', 'rows', 'many rows', 'seal', 'delete', 'batch'];
+  for (const history of histories) {
+    const { images, states } = recorded(history, 16_384, 3);
+    for (const [death, { before, after }] of images.entries()) {
+      for (let looked = 0; looked <= death; looked++) {
+        for (const locked of isWhole(images[looked]!) ? [false, true] : [false]) {
+          for (const kind of next) {
+            const fate = { standingIndex: 16_384, opened: 0, looked, locked, death };
+            const { disk, dict, seen } = survivor(images, fate);
+            const possible = states.slice(before, after + 1);
+            const done = possible.map((state) => new Map(state));
+            CHANGES[kind](dict, new Map(possible[0]), 'key 1', 9);
+            for (const model of done) CHANGES[kind](NOBODY, model, 'key 1', 9);
+            const what = `${kind} after ${history.map((one) => one.kind).join()}, ${looked} ${death}`;
+            expectText(stateText(dict), done.map(stateText), what);
+            const fresh = MmapDict.over(disk.open('dict', 'r'), { mode: 'r' });
+            expectText(stateText(fresh), [stateText(dict)], what);
+            const texts = [...possible, ...done].map(stateText);
+            for (const image of seen) await judge.add(image, '', (text) => expectText(text, texts, what));
+            await judge.add(disk.open('dict', 'r').toBytes(), '', (text) => expectText(text, texts, what));
+          }
+        }
+      }
+    }
+  }
+  await judge.finish();
+});
+
+const looking = fc.record({ kind: fc.constantFrom('get', 'has', 'rows', 'all'), key: fc.nat(KEYS + 5) });
+
+test('who had the file open when a writer was killed at any of its writes goes on, and nothing is lost', {
+  timeout: 600_000,
+}, async () => {
+  let killed = 0;
+  let judged = 0;
+  await fc.assert(
+    fc.asyncProperty(
+      lists((change) => change, 10),
+      lists((change) => change, 8),
+      fc.array(looking, { maxLength: 6 }),
+      fc.constantFrom(0, 16_384),
+      fc.constantFrom(3, KEYS),
+      fc.nat(),
+      fc.nat(),
+      fc.boolean(),
+      fc.boolean(),
+      async (changes, later, looks, standingIndex, count, first, last, warm, locked) => {
+        const { images, states } = recorded(changes, standingIndex, count);
+        // Opened while nothing was going on; it looks at the file once more before the other one is killed.
+        const wholes = images.flatMap((image, number) => (isWhole(image) ? [number] : []));
+        const opened = wholes[first % wholes.length]!;
+        const death = opened + (last % (images.length - opened));
+        const between = images.flatMap((image, number) =>
+          number >= opened && number <= death && (!locked || isWhole(image)) ? [number] : [],
+        );
+        const looked = between[(first >> 3) % between.length]!;
+        const { disk, dict, rows, seen } = survivor(images, { standingIndex, opened, looked, locked, warm, death });
+        if (!isWhole(images[death]!)) killed++;
+        const possible = states.slice(images[death]!.before, images[death]!.after + 1);
+        if (last % 2 === 0) vi.setSystemTime(Date.now() + 1);
+        for (const { kind, key: number } of looks) {
+          const key = `key ${number}`;
+          const text = (state: Model): string => (state.has(key) ? valueText(state.get(key)) : 'none');
+          if (kind === 'rows') {
+            rows.refresh();
+            const texts = possible.map((state) => valueText(state.get(ROWS)));
+            expectText(valueText(rows), texts, ROWS);
+          } else if (kind === 'has')
+            expectText(
+              String(dict.has(key)),
+              possible.map((state) => String(state.has(key))),
+              key,
+            );
+          else if (kind === 'all') expectText(stateText(dict), possible.map(stateText), 'all');
+          else expectText(dict.has(key) ? valueText(dict.get(key)) : 'none', possible.map(text), key);
+        }
+        // Which of the two it is may not be asked before: the first change has to find out.
+        let models = possible.map((state) => new Map(state));
+        for (const [turn, { kind, key, closed }] of later.entries()) {
+          const next = models.map((model) => new Map(model));
+          const scratch = new Map(next[0]);
+          seen.length = 0;
+          CHANGES[kind](dict, scratch, `key ${key}`, 1000 + turn);
+          for (const model of next) CHANGES[kind](NOBODY, model, `key ${key}`, 1000 + turn);
+          const texts = [...models, ...next].map(stateText);
+          models = next;
+          for (const image of seen) {
+            if (LONG && ++judged % 16 !== 0) continue;
+            await judge.add(image, '', (text) => expectText(text, texts, `stock Python during ${kind}`));
+          }
+          if (closed)
+            expectText(stateText(MmapDict.over(disk.open('dict', 'r'), { mode: 'r' })), models.map(stateText), kind);
+        }
+        const found = stateText(dict);
+        expectText(found, models.map(stateText), 'who goes on');
+        const fresh = MmapDict.over(disk.open('dict', 'r'), { mode: 'r' });
+        expectText(stateText(fresh), [found], 'who opens it');
+        // What it replaced may live on, hidden by its successor, and what it wrote last lie behind the terminator.
+        const harmless = new Set(['shadowed-entry', 'unclaimed-bytes']);
+        const severe = fresh.fsck().findings.filter(({ severity, code }) => severity !== 'info' && !harmless.has(code));
+        expect(later.length === 0 ? [] : severe).toEqual([]);
+      },
+    ),
+    { numRuns: RUNS },
+  );
+  await judge.finish();
+  expect(judge.distinct).toBeGreaterThan(RUNS);
+  expect(killed).toBeGreaterThan(RUNS / 2);
+});

@@ -1,0 +1,132 @@
+/**
+ * A look at a file while others change it, write by write.
+ */
+import { type GrowableArray, MmapDict } from '@mmdpickle/core';
+import { MemoryDisk } from '@mmdpickle/core/storage';
+import { Playback, Recording } from '@mmdpickle/core/testing';
+import { GrowableNDArray } from '@mmdpickle/stubs';
+import fc from 'fast-check';
+import { beforeEach, expect, test, vi } from 'vitest';
+import type { ChangeDraft } from '../src/watch/change.ts';
+import { FileReader } from '../src/watch/file-reader.ts';
+
+const RUNS = process.env.MMDPICKLE_LONG === '1' ? 20_000 : 400;
+const ROWS = 'rows';
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['Date'] });
+  return () => void vi.useRealTimers();
+});
+
+const fresh = (): GrowableNDArray => new GrowableNDArray([], 'float64', { capacity: 4 });
+
+/** What others do: `key` is one of those that are there, or another one. */
+const CHANGES: Readonly<Record<string, (dict: MmapDict, key: string) => unknown>> = {
+  set: (dict, key) => dict.set(key, 1),
+  delete: (dict, key) => dict.delete(key),
+  batch: (dict, key) => dict.batch(() => dict.set(`${key}!`, 1).set('both', 2).delete(key)),
+  rows: (dict) => (dict.get(ROWS) as GrowableArray).append(new Float64Array(5)),
+  'many rows': (dict) => (dict.get(ROWS) as GrowableArray).append(new Float64Array(700)),
+  'new rows': (dict) => dict.set(ROWS, fresh()),
+  seal: (dict) => (dict.get(ROWS) as GrowableArray).seal(),
+  reclaim: (dict) => dict.reclaim(),
+  'vacuum in place': (dict) => dict.vacuum({ inPlace: true }),
+};
+
+const kinds = fc.oneof(
+  fc.constantFrom(...Object.keys(CHANGES)),
+  fc.constantFrom('rows', 'many rows', 'set', 'seal', 'new rows'),
+);
+
+/** What the changes say is there: keys, and rows where it is a growable array. */
+class Told {
+  readonly rows = new Map<string, number>();
+  #seq = 0;
+
+  take(changes: readonly ChangeDraft[]): void {
+    for (const change of changes) {
+      expect(change.seq, 'the number of a change').toBeGreaterThan(this.#seq);
+      this.#seq = change.seq;
+      const { rows } = this;
+      if (change.kind === 'file-replaced') rows.clear();
+      else if (change.kind === 'removed') expect(rows.delete(change.key), `${change.key} removed`).toBe(true);
+      else if (change.kind === 'appended') {
+        expect(change.rows.start, `${change.key} appended`).toBe(rows.get(change.key));
+        rows.set(change.key, change.rows.end);
+      } else if (change.kind !== 'vacuumed') {
+        expect(rows.has(change.key), `${change.key} ${change.kind}`).toBe(change.kind === 'replaced');
+        rows.set(change.key, 0);
+      }
+    }
+  }
+
+  get text(): string {
+    return [...this.rows]
+      .map(([key, rows]) => `${key}: ${rows}`)
+      .sort()
+      .join();
+  }
+}
+
+test('looks at a file that is changed write by write meanwhile tell every change once, and come to what is there', () => {
+  let met = 0;
+  fc.assert(
+    fc.property(
+      fc.array(fc.tuple(kinds, fc.nat(70)), { minLength: 1, maxLength: 10 }),
+      fc.array(fc.boolean(), { minLength: 1, maxLength: 12 }),
+      fc.constantFrom(0, 16_384),
+      fc.constantFrom(3, 66),
+      fc.array(fc.nat(7), { minLength: 1, maxLength: 20 }),
+      (changes, looks, standingIndex, count, strides) => {
+        const disk = new MemoryDisk();
+        {
+          using dict = MmapDict.over(disk.open('dict', 'create-new'), { standingIndex });
+          for (let i = 0; i < count; i += 1) dict.set(`key ${i}`, i);
+          dict.set(ROWS, fresh());
+        }
+        const recording = new Recording(disk, 'dict');
+        const writer = MmapDict.over(recording.open(), { standingIndex });
+        for (const [kind, number] of changes) {
+          CHANGES[kind]!(writer, `key ${number}`);
+          recording.done();
+        }
+        const playback = new Playback(recording.images);
+        let asked = 0;
+        const file = playback.open(() => {
+          const stride = strides[asked++ % strides.length]!;
+          return stride <= 3 ? stride : 0;
+        });
+        const reader = new FileReader(file);
+        const told = new Told();
+        told.take(reader.replay());
+        for (const later of looks) {
+          if (later) vi.setSystemTime(Date.now() + 1);
+          const { shown } = playback;
+          told.take(playback.during(() => reader.look()));
+          if (playback.shown > shown) met += 1;
+        }
+        playback.show(recording.images.length - 1);
+        // A look may leave to the next one what died while it looked.
+        for (let i = 0; i < 4; i += 1) told.take(reader.look());
+        const there = [...writer].map(
+          ([key, value]) => `${key}: ${key === ROWS ? (value as GrowableArray).shape[0] : 0}`,
+        );
+        expect(told.text).toBe(there.sort().join());
+      },
+    ),
+    { numRuns: RUNS },
+  );
+  expect(met).toBeGreaterThan(RUNS);
+});
+
+test('a deletion is told in a file that ends with an index, however short the commits are', () => {
+  const disk = new MemoryDisk();
+  {
+    using dict = MmapDict.over(disk.open('dict', 'create-new'));
+    for (let i = 0; i < 70; i += 1) dict.set(`key ${i}`, i);
+  }
+  const reader = new FileReader(disk.open('dict', 'r'));
+  reader.skip();
+  MmapDict.over(disk.open('dict', 'r+')).delete('key 7');
+  expect(reader.look().map(({ kind }) => kind)).toEqual(['removed']);
+});
