@@ -10,7 +10,7 @@ import type { StorageFile } from '../../src/storage/index.ts';
 import { FILE_CHANGES, FILE_LOOKS, Playback, preceded } from '../../src/testing/index.ts';
 import { stateText, valueText } from './canonical.ts';
 import { expectText } from './crash-harness.ts';
-import { type Change, KEYS, lists, type Model, ROWS, type Rows, recorded, scene } from './interleaving.ts';
+import { type Change, KEYS, lists, type Model, moreRows, ROWS, type Rows, recorded, scene } from './interleaving.ts';
 
 const LONG = process.env.MMDPICKLE_LONG === '1';
 const RUNS = LONG ? 20_000 : 400;
@@ -236,6 +236,48 @@ describe('others that come in between', () => {
       { numRuns: RUNS },
     );
     expect(met).toBeGreaterThan(RUNS);
+  });
+
+  test('any two writes of one change: who looks ahead while it waits for the lock loses nothing', () => {
+    let ahead = 0;
+    fc.assert(
+      fc.property(
+        lists((change) => change, 10),
+        fc.constantFrom(0, 16_384),
+        fc.constantFrom(3, KEYS),
+        fc.array(fc.nat(3), { minLength: 1, maxLength: 9 }),
+        (changes, standingIndex, count, gaps) => {
+          const { disk, model, open, make, another } = scene(standingIndex, count);
+          const dict = open();
+          const rows = dict.get(ROWS) as unknown as Rows;
+          let writes = 0;
+          const look = (): void => {
+            if (++writes % (gaps[writes % gaps.length]! + 1) > 0) return;
+            const { store } = dict.core;
+            const { end } = store;
+            store.lookAhead();
+            if (store.end > end) ahead++;
+          };
+          another(open((file) => preceded(file, FILE_CHANGES, look)));
+          for (const [turn, change] of changes.entries()) {
+            make({ ...change, closed: false });
+            const mine = gaps[turn % gaps.length]!;
+            if (mine === 3) continue;
+            if (mine === 0) rows.append(moreRows(model, 1, turn));
+            else {
+              dict.set(`mine ${mine}`, turn);
+              model.set(`mine ${mine}`, turn);
+            }
+          }
+          expectText(stateText(dict), [stateText(model)], 'who looked ahead');
+          const fresh = MmapDict.over(disk.open('dict', 'r'), { mode: 'r' });
+          expectText(stateText(fresh), [stateText(model)], 'who opens it');
+          expect(fresh.fsck().findings.filter(({ severity }) => severity !== 'info')).toEqual([]);
+        },
+      ),
+      { numRuns: RUNS },
+    );
+    expect(ahead).toBeGreaterThan(RUNS / 4);
   });
 
   test('any two looks at a change that goes on write by write meanwhile: readers see the dict as it was at one moment', () => {

@@ -20,7 +20,8 @@ export interface Rows extends Growable {
   refresh(): boolean;
 }
 
-function moreRows(model: Model, count: number, first: number): Float64Array {
+/** Adds rows to the model's, and returns them. */
+export function moreRows(model: Model, count: number, first: number): Float64Array {
   const rows = Float64Array.from({ length: count }, (_, i) => first + i / 1024);
   const old = [...(model.get(ROWS) as NDArray).bytes()].map((part) => part.slice());
   model.set(
