@@ -30,6 +30,7 @@ export class FileWords {
   /** Where the end was read last without a mapping, and how often. */
   #endAt = -1;
   #endReads = 0;
+  #found: Uint8Array | undefined;
 
   constructor(sys: Syscalls, file: WordsFile) {
     this.#sys = sys;
@@ -77,15 +78,19 @@ export class FileWords {
     if (this.#tail?.covers(offset, bytes.length) === true) return this.#tail.holds(offset, bytes);
     if (offset !== this.#endAt) this.#endReads = 0;
     this.#endAt = offset;
-    if (++this.#endReads <= WORD_READS) {
-      const found = new Uint8Array(bytes.length);
-      return (
-        readAll(this.#sys, this.#file, offset, found) === found.length && found.every((byte, i) => byte === bytes[i])
-      );
-    }
+    if (++this.#endReads <= WORD_READS) return this.#readsAs(offset, bytes);
     const tail = (this.#tail ??= new TailWindow(this.#sys, this.#file.fd, this.#file.name));
     tail.move(offset);
     return tail.holds(offset, bytes);
+  }
+
+  /** A writer of large entries asks so before each of them. */
+  #readsAs(offset: number, bytes: Uint8Array): boolean {
+    const { length } = bytes;
+    const found = this.#found?.length === length ? this.#found : (this.#found = new Uint8Array(length));
+    if (readAll(this.#sys, this.#file, offset, found) !== length) return false;
+    for (let i = 0; i < length; i++) if (found[i] !== bytes[i]) return false;
+    return true;
   }
 
   /** The file is about to be cut to `size` bytes. */
