@@ -217,11 +217,11 @@ describe('others that come in between', () => {
               seen.push([key, value === undefined ? 'none' : valueText(value)]);
             }
           };
-          another(open((file) => preceded(file, FILE_CHANGES, look)));
+          another(() => open((file) => preceded(file, FILE_CHANGES, look)));
           for (const one of changes) {
             before = new Map(model);
             seen = [];
-            make({ ...one, closed: false });
+            make(one);
             for (const [key, text] of seen) {
               const textIn = (state: Model) =>
                 key === '' ? stateText(state) : state.has(key) ? valueText(state.get(key)) : 'none';
@@ -258,9 +258,9 @@ describe('others that come in between', () => {
             store.lookAhead();
             if (store.end > end) ahead++;
           };
-          another(open((file) => preceded(file, FILE_CHANGES, look)));
+          another(() => open((file) => preceded(file, FILE_CHANGES, look)));
           for (const [turn, change] of changes.entries()) {
-            make({ ...change, closed: false });
+            make(change);
             const mine = gaps[turn % gaps.length]!;
             if (mine === 3) continue;
             if (mine === 0) rows.append(moreRows(model, 1, turn));

@@ -118,7 +118,8 @@ export function scene(standingIndex: number, count: number) {
   const open = (wrap: (file: StorageFile) => StorageFile = (file) => file): MmapDict =>
     MmapDict.over(wrap(disk.open('dict', 'r+')), options);
   let turn = 0;
-  let other = open();
+  let reopen = (): MmapDict => open();
+  let other = reopen();
   /** Does the change with another handle. Returns false where it is locked out. */
   const make = ({ kind, key, closed }: Change): boolean => {
     const next = new Map(model);
@@ -126,7 +127,7 @@ export function scene(standingIndex: number, count: number) {
       CHANGES[kind](other, next, `key ${key}`, ++turn);
       if (closed) {
         other.close();
-        other = open();
+        other = reopen();
       }
     } catch (error) {
       if (isMmdError(error, 'LOCKED')) return false;
@@ -136,7 +137,7 @@ export function scene(standingIndex: number, count: number) {
     for (const [name, value] of next) model.set(name, value);
     return true;
   };
-  return { disk, model, open, make, another: (dict: MmapDict) => void (other = dict) };
+  return { disk, model, open, make, another: (give: () => MmapDict) => void (other = (reopen = give)()) };
 }
 
 /** Every image of a file while it is changed, and the states before and after each change. */
@@ -144,10 +145,10 @@ export function recorded(changes: readonly Change[], standingIndex: number, coun
   const { disk, model, make, another } = scene(standingIndex, count);
   const states: Model[] = [new Map(model)];
   const recording = new Recording(disk, 'dict');
-  another(MmapDict.over(recording.open(), { standingIndex, lockTimeout: 0 }));
+  another(() => MmapDict.over(recording.open(), { standingIndex, lockTimeout: 0 }));
   for (const change of changes) {
     // A file of another name is not to be seen write by write.
-    make({ ...change, kind: change.kind === 'vacuum' ? 'set' : change.kind, closed: false });
+    make({ ...change, kind: change.kind === 'vacuum' ? 'set' : change.kind });
     states.push(new Map(model));
     recording.done();
   }
