@@ -310,14 +310,20 @@ export class DictCore {
     });
   }
 
-  /** The live entry with the key. */
-  find(key: string): EntryView | undefined {
+  /**
+   * The live entry with the key.
+   * @param attempt - how often others came in between
+   */
+  find(key: string, attempt = 0): EntryView | undefined {
     if (typeof key !== 'string') this.encodeKey(key);
     this.refresh();
     const { store } = this;
     const slot = store.entries.find(key);
     // The index led to an entry that is dead, but may have a successor that came since.
-    if (slot < 0) return this.inTransaction() || store.unchanged() ? undefined : this.find(key);
+    if (slot < 0) {
+      const told = store.entries.base === undefined || this.inTransaction() || store.unchanged();
+      return told || attempt === ATTEMPTS ? undefined : this.find(key, attempt + 1);
+    }
     if (this.inTransaction()) this.writer.settle();
     const place = store.entries.catalog.place(slot);
     if (store.statesUnknown && !store.isLive(place)) {
@@ -325,7 +331,7 @@ export class DictCore {
       if (!store.entries.stands(key, place)) store.invalidate();
       store.entries.remove(key);
       // Replaced, not deleted, where its successor stands behind what was seen so far: that came before the death.
-      return !this.inTransaction() && store.lookAgain() ? this.find(key) : undefined;
+      return !this.inTransaction() && store.lookAgain() ? this.find(key, attempt) : undefined;
     }
     return this.view(key, place);
   }

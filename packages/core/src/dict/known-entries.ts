@@ -129,18 +129,22 @@ export class KnownEntries implements EntryTaker {
     return undefined;
   }
 
-  /** All such, one after the other. */
-  *allHiddenInBase(): Generator<EntryPlace> {
+  /** All such. */
+  allHiddenInBase(): EntryPlace[] {
     const { base, catalog } = this;
-    if (base === undefined || !this.#met) return;
-    const keys: [string, EntryPlace][] = [];
+    const hidden: EntryPlace[] = [];
+    if (base === undefined || !this.#met) return hidden;
+    let torn = false;
     catalog.each((slot) => {
-      if (catalog.offset(slot) >= base.end) keys.push([catalog.key(slot), catalog.place(slot)]);
+      if (torn || catalog.offset(slot) < base.end) return;
+      const place = base.find(catalog.key(slot));
+      if (place === 'torn') torn = true;
+      else if (place !== undefined) hidden.push(place);
     });
-    for (const [key, place] of keys) {
-      const hidden = this.hiddenInBase(key, place);
-      if (hidden !== undefined) yield hidden;
-    }
+    if (!torn) return hidden;
+    this.walkAll();
+    this.#host.indexTorn();
+    return [];
   }
 
   /** Makes the catalog hold every live entry. What was appended but not committed stays in it. */

@@ -264,7 +264,7 @@ export class DictStore implements EntriesHost {
   settle(): void {
     this.entries.walkAll();
     if (this.statesUnknown || this.#stale) this.#look(false, true);
-    for (let attempt = 0; attempt <= ATTEMPTS && !this.unchanged(); attempt++) {
+    for (let attempt = 0; attempt <= ATTEMPTS && this.torn === undefined && !this.unchanged(); attempt++) {
       const { file } = this;
       const locking = attempt === ATTEMPTS;
       if (locking) file.lock(this.options.lockTimeout);

@@ -488,7 +488,7 @@ export class DictWriter {
    */
   buryHidden(): void {
     const { file, entries } = this.#store;
-    const hidden = [...entries.allHiddenInBase()];
+    const hidden = entries.allHiddenInBase();
     const { shadowed } = entries.catalog;
     for (const places of shadowed.values()) hidden.push(...places);
     if (hidden.length === 0) return;

@@ -65,6 +65,25 @@ test('a handle that an array grows under, at whichever of its looks, loses none 
   expect(met).toBeGreaterThan(operations.length ** 2);
 });
 
+test('a file that is cut while it is open answers for every key, and does not look for ever', () => {
+  for (const indexed of [true, false]) {
+    for (const keep of [0.3, 0.6, 0.9]) {
+      const { disk, open } = scene(16_384, KEYS);
+      if (indexed) open().set('last', 1).close();
+      const dict = MmapDict.over(disk.open('dict', 'r'), { mode: 'r', lockTimeout: 0 });
+      expect(dict.get('key 0')).toBe(0);
+      const file = disk.open('dict', 'r+');
+      file.truncate(Math.floor(file.size() * keep));
+      vi.setSystemTime(Date.now() + 1);
+      expect(dict.get('missing')).toBeUndefined();
+      expect(dict.has('missing')).toBe(false);
+      expect(dict.get('key 0')).toBe(0);
+      expect([...dict.keys()].length).toBeGreaterThan(5);
+      expect(dict.size).toBeGreaterThan(5);
+    }
+  }
+});
+
 const OBSERVED = [
   'get',
   'has',
