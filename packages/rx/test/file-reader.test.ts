@@ -1,10 +1,10 @@
 /**
  * A look at a file while others change it, write by write.
  */
-import { type GrowableArray, MmapDict } from '@mmdpickle/core';
+import { type GrowableArray, type GrowableMaskedArray as MaskedRows, MmapDict } from '@mmdpickle/core';
 import { MemoryDisk } from '@mmdpickle/core/storage';
 import { Playback, Recording } from '@mmdpickle/core/testing';
-import { GrowableNDArray } from '@mmdpickle/stubs';
+import { GrowableMaskedArray, GrowableNDArray } from '@mmdpickle/stubs';
 import fc from 'fast-check';
 import { beforeEach, expect, test, vi } from 'vitest';
 import type { ChangeDraft } from '../src/watch/change.ts';
@@ -129,4 +129,25 @@ test('a deletion is told in a file that ends with an index, however short the co
   reader.skip();
   MmapDict.over(disk.open('dict', 'r+')).delete('key 7');
   expect(reader.look().map(({ kind }) => kind)).toEqual(['removed']);
+});
+
+test('rows of a masked array are told where it is, and where it moves to', () => {
+  const disk = new MemoryDisk();
+  MmapDict.over(disk.open('dict', 'create-new')).set('first', 1).close();
+  const reader = new FileReader(disk.open('dict', 'r'));
+  reader.skip();
+  const dict = MmapDict.over(disk.open('dict', 'r+'));
+  const told: unknown[] = [];
+  const look = (): void => {
+    for (const change of reader.look()) told.push(change.kind === 'appended' ? change.rows : change.kind);
+  };
+  dict.set(ROWS, new GrowableMaskedArray([], 'float64', { capacity: 4 }));
+  const rows = dict.get(ROWS) as MaskedRows;
+  rows.append([1, 2]);
+  look();
+  rows.append([3]);
+  look();
+  rows.append([4, 5, 6, 7]);
+  look();
+  expect(told).toEqual(['added', { start: 0, end: 2 }, { start: 2, end: 3 }, { start: 3, end: 7 }]);
 });

@@ -185,7 +185,7 @@ export class FileReader {
       // What the dict's scan says, too: the value lies between the key and an entry's last 8 bytes.
       const valueLength = frameLength - keyLength - 10;
       // Of dead ones too: an array that moved on was replaced, and its rows go on where these end.
-      const rows = offset !== known && this.#mayGrow(entry, valueLength) ? this.#rowsOf(entry) : undefined;
+      const rows = offset !== known && this.#mayGrow(entry, valueLength) ? this.#rowsOf(entry, valueLength) : undefined;
       seen.push({ offset, end: entryEnd(offset, frameLength), key, live, valueLength, rows });
     };
     answer(scanEntries(from, this.file.size(), visit), this.#read);
@@ -232,7 +232,7 @@ export class FileReader {
   }
 
   /** By the value itself: the dict may not know of the entry yet. */
-  #rowsOf({ offset, keyLength }: ScannedEntry): number | undefined {
+  #rowsOf({ offset, keyLength }: ScannedEntry, valueLength: number): number | undefined {
     const { file } = this;
     const start = offset + ENTRY_HEAD_SIZE + keyLength;
     const fetch = (pos: number, length: number): Uint8Array => {
@@ -243,8 +243,7 @@ export class FileReader {
       const commitNumber = file.loadI32(COMMIT_NUMBER_OFFSET);
       let rows: number | undefined;
       try {
-        // However long the file is by then: the array may grow while it is looked at.
-        rows = growableRows(() => new ValueReader(start, Number.MAX_SAFE_INTEGER - start, fetch));
+        rows = growableRows(valueLength, (length) => new ValueReader(start, length, fetch));
       } catch (error) {
         // What looked like an array was cut off, or overwritten, while it was looked at.
         if (!isMmdError(error)) throw error;
