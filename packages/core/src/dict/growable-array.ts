@@ -34,6 +34,9 @@ export interface GrowablePlace {
   readonly filled: boolean;
 }
 
+/** Puts rows behind the committed ones. */
+export type WriteRows = (place: GrowablePlace, committed: number) => void;
+
 /** What a growable array asks of its dict. */
 export interface GrowableHost {
   /** The array as it is in the file now, which may have moved or grown. @throws NOT_FOUND, INVALID_ARGUMENT */
@@ -47,13 +50,7 @@ export interface GrowableHost {
   /** The committed rows, or those that the open batch will commit. */
   rows(place: GrowablePlace): number;
   /** Under the lock: makes room for `count` more rows, lets `write` put them there, and commits. `done` runs after the commit. */
-  append(
-    key: string,
-    was: GrowablePlace,
-    count: number,
-    write: (place: GrowablePlace, rows: number) => void,
-    done: () => void,
-  ): void;
+  append(key: string, was: GrowablePlace, count: number, write: WriteRows, done: () => void): void;
   /**
    * The same where nothing is in the way, with less ado: no batch is open, the array is where it was, and there is room.
    * @param bytes - the rows

@@ -10,7 +10,7 @@ import { type ParsedArray, parseArray } from '../format/array-value.ts';
 import { parseMasked } from '../format/masked-value.ts';
 import { type ArrayMemory, sameDType } from '../ndarray/index.ts';
 import type { EntryView } from './entry-view.ts';
-import type { GrowableHost, GrowablePlace } from './growable-array.ts';
+import type { GrowableHost, GrowablePlace, WriteRows } from './growable-array.ts';
 import { RowRoom } from './row-room.ts';
 
 /** What the host needs of the dict. */
@@ -119,13 +119,7 @@ export class GrowableAppender implements GrowableHost {
     return this.#dict.pendingCount(place) ?? committedRows(place);
   }
 
-  append(
-    key: string,
-    was: GrowablePlace,
-    count: number,
-    write: (place: GrowablePlace, rows: number) => void,
-    done: () => void,
-  ): void {
+  append(key: string, was: GrowablePlace, count: number, write: WriteRows, done: () => void): void {
     const dict = this.#dict;
     dict.begin();
     try {

@@ -76,10 +76,8 @@ export class KnownEntries implements EntryTaker {
     if (slot >= 0 || this.base === undefined || this.removed.has(key)) return slot;
     const place = this.base.find(key);
     if (place === undefined) return -1;
-    if (place === 'torn') {
-      this.walkAll();
-      this.#host.indexTorn();
-    } else this.catalog.loadKey(key, place.offset, place.frameLength);
+    if (place === 'torn') this.#baseTorn();
+    else this.catalog.loadKey(key, place.offset, place.frameLength);
     return this.catalog.find(key);
   }
 
@@ -124,8 +122,7 @@ export class KnownEntries implements EntryTaker {
     if (base === undefined || !this.#met || offset < base.end) return undefined;
     const place = base.find(key);
     if (place !== 'torn') return place;
-    this.walkAll();
-    this.#host.indexTorn();
+    this.#baseTorn();
     return undefined;
   }
 
@@ -142,9 +139,14 @@ export class KnownEntries implements EntryTaker {
       else if (place !== undefined) hidden.push(place);
     });
     if (!torn) return hidden;
+    this.#baseTorn();
+    return [];
+  }
+
+  /** The base cannot tell: from here on the catalog does, which then knows what is hidden, too. */
+  #baseTorn(): void {
     this.walkAll();
     this.#host.indexTorn();
-    return [];
   }
 
   /** Makes the catalog hold every live entry. What was appended but not committed stays in it. */

@@ -27,8 +27,6 @@ export interface RepairHands {
   readonly durable: boolean;
   /** Does what a journal says, and drops it. */
   finish(journal: Journal): void;
-  /** Raises the commit number. */
-  raise(): void;
 }
 
 /** Finishes what a killed writer committed, cuts off what it did not, and writes the terminator that a torn append lacks. */
@@ -56,7 +54,7 @@ export function repair(store: DictStore, hands: RepairHands): void {
   if (store.journal !== undefined) {
     store.repairs.push({ kind: 'journal', offset: store.end, bytes: 0 });
     hands.finish(store.journal);
-    hands.raise();
+    store.raise();
   }
   finishGrowing(store);
 }
@@ -95,7 +93,7 @@ function cutTornTail(store: DictStore, hands: RepairHands, offset: number): bool
   writeBorderless(file, offset, terminator(), hands.durable);
   file.truncate(offset + TERMINATOR_SIZE);
   store.repairs.push({ kind: 'torn-tail', offset, bytes: size - offset });
-  hands.raise();
+  store.raise();
   store.invalidate();
   store.refresh(true);
   return store.torn === undefined;

@@ -184,10 +184,10 @@ export class DictStore implements EntriesHost {
   }
 
   /**
-   * Raises the commit number ahead of a change of what others know, though not by their commit numbers: should this process be
-   * killed in the middle of it, who takes the lock next looks at all that it relies on.
+   * Raises the commit number: behind a change in place, and ahead of one that others would not notice half done. Should this
+   * process be killed in the middle of that, who takes the lock next looks at all that it relies on.
    */
-  forewarn(): void {
+  raise(): void {
     this.commitNumber = nextCommitNumber(this.commitNumber);
     this.announce();
   }

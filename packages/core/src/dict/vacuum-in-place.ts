@@ -10,12 +10,12 @@ import {
   DEAD,
   ENTRY_HEAD_SIZE,
   ENTRY_TAIL_SIZE,
+  encodeHeader,
   FRAME_SIZE,
   HEADER_SIZE,
   movedCommitNumber,
   putEntryHead,
   putEntryTail,
-  putU32,
   putU64,
   TERMINATOR_SIZE,
 } from '../format/layout.ts';
@@ -86,12 +86,7 @@ function moveToFront(core: DictCore, fresh: StorageFile, options: ProgressOption
   let number = store.commitNumber;
   const putFront = (front: Uint8Array): void => {
     number = movedCommitNumber(number);
-    const toFront = HEADER_SIZE - COMMIT_NUMBER_OFFSET;
-    const change = new Uint8Array(toFront + front.length);
-    change.set(store.read(COMMIT_NUMBER_OFFSET, toFront));
-    putU32(change, 0, number);
-    change.set(front, toFront);
-    file.write(COMMIT_NUMBER_OFFSET, change);
+    file.writeParts(COMMIT_NUMBER_OFFSET, [encodeHeader(number).subarray(COMMIT_NUMBER_OFFSET), front]);
   };
   putFront(coverHead(copies));
   file.sync();

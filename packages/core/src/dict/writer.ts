@@ -61,7 +61,6 @@ export class DictWriter {
     this.#hands = {
       durable: this.#durable,
       finish: (journal) => this.#finishJournal(journal),
-      raise: () => this.#raise(),
     };
   }
 
@@ -286,7 +285,7 @@ export class DictWriter {
   countAtOnce(offset: number, rows: number): void {
     this.#changed = true;
     storeCount(this.#store.file, offset, rows);
-    this.#raise();
+    this.#store.raise();
   }
 
   /** The row count that the commit will store at `offset`. */
@@ -305,7 +304,7 @@ export class DictWriter {
     if (!this.#buffer.empty || !canResize(store, growth)) return false;
     this.dropTail();
     let frameLength: number;
-    store.forewarn();
+    store.raise();
     try {
       frameLength = resize(store, growth, this.#durable);
     } catch (error) {
@@ -398,12 +397,12 @@ export class DictWriter {
   #changeInPlace(): void {
     const { file } = this.#store;
     const durable = this.#durable;
-    if (!this.#changes.countsOnly) this.#store.forewarn();
+    if (!this.#changes.countsOnly) this.#store.raise();
     // Rows must be on the disk before their count, and the deaths of replaced entries before that of their successor.
     if (durable) file.sync();
     this.#changes.apply(file);
     if (durable) file.sync();
-    this.#raise();
+    this.#store.raise();
   }
 
   /** Changes in several places: a journal says what is to be done, its commit is the commit, then it is done and dropped. */
@@ -430,7 +429,7 @@ export class DictWriter {
     store.announce();
     try {
       this.#finishJournal(journal);
-      this.#raise();
+      this.#store.raise();
     } catch {
       // The change is committed; the journal stays, and counts as done. The next writer finishes it.
       store.invalidate();
@@ -453,12 +452,6 @@ export class DictWriter {
     store.journal = undefined;
   }
 
-  #raise(): void {
-    const store = this.#store;
-    store.commitNumber = nextCommitNumber(store.commitNumber);
-    store.announce();
-  }
-
   /** Makes room for an entry behind the last one. */
   #clearTail(): void {
     const store = this.#store;
@@ -476,7 +469,7 @@ export class DictWriter {
     const newest = entries.base?.newest;
     if (newest !== undefined && newest.entry >= store.end && !newest.keep()) entries.walkAll();
     // Who knows where the terminator was must not touch it once it is cut off.
-    store.forewarn();
+    store.raise();
     writeBorderless(store.file, store.end, terminator(), this.#durable);
     store.file.truncate(store.end + TERMINATOR_SIZE);
     store.dropped();
