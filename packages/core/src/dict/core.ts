@@ -318,10 +318,12 @@ export class DictCore {
     if (typeof key !== 'string') this.encodeKey(key);
     this.refresh();
     const { store } = this;
+    // Asked before: where the index turns out to be torn, the file is walked, later than it was looked at.
+    const walked = store.entries.base === undefined;
     const slot = store.entries.find(key);
     // The index led to an entry that is dead, but may have a successor that came since.
     if (slot < 0) {
-      const told = store.entries.base === undefined || this.inTransaction() || store.unchanged();
+      const told = walked || this.inTransaction() || store.unchanged();
       return told || attempt === ATTEMPTS ? undefined : this.find(key, attempt + 1);
     }
     if (this.inTransaction()) this.writer.settle();

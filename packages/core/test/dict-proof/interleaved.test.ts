@@ -65,6 +65,32 @@ test('a handle that an array grows under, at whichever of its looks, loses none 
   expect(met).toBeGreaterThan(operations.length ** 2);
 });
 
+test('a key that is replaced twice at any looks of one that has the index is never missing', () => {
+  for (const standingIndex of [0, 16_384]) {
+    for (let first = 1; first <= 12; first++) {
+      for (let second = first + 1; second <= first + 3; second++) {
+        const { open, make } = scene(standingIndex, KEYS);
+        open().set('last', 1).close();
+        let looks = -Infinity;
+        const wrap = (file: StorageFile): StorageFile =>
+          preceded(file, FILE_LOOKS, () => {
+            if (++looks === first || looks === second) make({ kind: 'set', key: 0, closed: false });
+          });
+        for (const ask of [
+          (dict: MmapDict) => dict.has('key 0'),
+          (dict: MmapDict) => dict.get('key 0') !== undefined,
+        ]) {
+          const dict = open(wrap);
+          vi.setSystemTime(Date.now() + 1);
+          looks = 0;
+          expect(ask(dict), `looks ${first} and ${second}`).toBe(true);
+          looks = Infinity;
+        }
+      }
+    }
+  }
+});
+
 test('a file that is cut while it is open answers for every key, and does not look for ever', () => {
   for (const indexed of [true, false]) {
     for (const keep of [0.3, 0.6, 0.9]) {
