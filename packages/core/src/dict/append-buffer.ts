@@ -151,13 +151,8 @@ export class AppendBuffer {
     this.#closeRun();
     this.#touched = true;
     const parts = this.#parts;
-    let at = this.#flushed;
-    if (at === this.base) {
-      const first = parts[0]!;
-      this.#head.set(first.subarray(0, ENTRY_HEAD_SIZE));
-      parts[0] = first.subarray(ENTRY_HEAD_SIZE);
-      at += ENTRY_HEAD_SIZE;
-    }
+    // What is held back was taken out of the first run.
+    const at = this.#flushed === this.base ? this.base + ENTRY_HEAD_SIZE : this.#flushed;
     this.#reserve(at);
     this.#file.writeParts(at, parts);
     this.written += this.cursor - at;
@@ -263,7 +258,9 @@ export class AppendBuffer {
 
   #closeRun(): void {
     if (this.#runEnd === this.#runStart) return;
-    this.#parts.push(this.arena.subarray(this.#runStart, this.#runEnd));
+    let start = this.#runStart;
+    if (this.#parts.length === 0 && this.#flushed === this.base) start = this.#takeHead(start);
+    this.#parts.push(this.arena.subarray(start, this.#runEnd));
     this.#runStart = this.#runEnd;
   }
 

@@ -94,10 +94,6 @@ export class Catalog {
     return this.#segment(slot).keyLengths[slot & SEGMENT_MASK]!;
   }
 
-  hash(slot: number): number {
-    return this.#segment(slot).hashes[slot & SEGMENT_MASK]!;
-  }
-
   place(slot: number): EntryPlace {
     const { offsets, frameLengths, keyLengths } = this.#segment(slot);
     const at = slot & SEGMENT_MASK;
@@ -199,14 +195,12 @@ export class Catalog {
     return keys;
   }
 
-  /** Calls `visit` with the bytes of each key, borrowed, from `start` to `end`. */
-  each(visit: (slot: number, bytes: Uint8Array, start: number, end: number) => void): void {
+  /** Calls `visit` with each key's slot, and where in which columns it stands. */
+  each(visit: (slot: number, segment: CatalogSegment, at: number) => void): void {
     for (let slot = 0; slot < this.#count; slot++) {
-      const { offsets, keys, keyStarts, keyLengths } = this.#segment(slot);
+      const segment = this.#segment(slot);
       const at = slot & SEGMENT_MASK;
-      if (offsets[at]! < 0) continue;
-      const start = keyStarts[at]!;
-      visit(slot, keys, start, start + keyLengths[at]!);
+      if (segment.offsets[at]! >= 0) visit(slot, segment, at);
     }
   }
 

@@ -6,7 +6,8 @@
 
 import { encodeUtf8Into } from '../bytes/index.ts';
 import { MmdError } from '../errors.ts';
-import { asSource } from '../format/array-codec.ts';
+import { isArrayValue } from '../format/array-codec.ts';
+import { ArrayPreamble } from '../format/array-value.ts';
 import { type ArrayLayout, CODECS, type EncodeContext, type ValueCodec, type ValueMeta } from '../format/codecs.ts';
 import { type EncodedValue, encodedParts } from '../format/encoded-value.ts';
 import { encodeEmptyFile, KEY_MAX } from '../format/layout.ts';
@@ -39,10 +40,20 @@ const DEFAULTS = {
 /** Attempts of a read that other writers disturb. */
 const ATTEMPTS = 100;
 
-/** How values are encoded, in either layout. */
-interface Encoding {
-  readonly modern: EncodeContext;
-  readonly legacy: EncodeContext;
+/** What codecs are given. */
+class Encoding implements EncodeContext {
+  readonly layout: ArrayLayout;
+  readonly preamble: ArrayPreamble = new ArrayPreamble();
+  readonly #core: DictCore;
+
+  constructor(core: DictCore, layout: ArrayLayout) {
+    this.#core = core;
+    this.layout = layout;
+  }
+
+  get entries(): EntryEncoder {
+    return this.#core.entries;
+  }
 }
 
 /**
@@ -69,7 +80,8 @@ export class DictCore {
   #view: ViewContext | undefined;
   #writer: DictWriter | undefined;
   #keyBytes: Uint8Array | undefined;
-  #encoding: Encoding | undefined;
+  #entries: EntryEncoder | undefined;
+  readonly #encodings: { [L in ArrayLayout]?: Encoding } = {};
   #decoder: Decoder | undefined;
   #growables: GrowableAppender | undefined;
   #direct: DirectValues | undefined;
@@ -82,9 +94,11 @@ export class DictCore {
     this.store = new DictStore(file, resolved, openedAt);
     this.codecs = resolved.codecs.length === 0 ? CODECS : [...resolved.codecs, ...CODECS];
     this.#plain = resolved.codecs.length === 0;
-    this.#initialise(file);
-    this.store.load();
-    if (this.store.needsRepair) this.#recover();
+    if (this.#initialise(file)) this.store.created();
+    else {
+      this.store.load();
+      if (this.store.needsRepair) this.#recover();
+    }
   }
 
   get writer(): DictWriter {
@@ -145,7 +159,7 @@ export class DictCore {
   /** Stores a value and commits. */
   set(key: string, value: unknown, layout: 'modern' | 'legacy' | undefined): void {
     this.changing();
-    if (!this.#plain || (typeof value === 'object' && asSource(value) !== undefined)) {
+    if (!this.#plain || isArrayValue(value)) {
       const encoded = this.encodeValue(value, layout);
       // After the value: a codec is user code, and may have set something else, by the same key buffer.
       const keyLength = this.encodeKey(key);
@@ -153,7 +167,7 @@ export class DictCore {
       return;
     }
     const keyLength = this.encodeKey(key);
-    const entry = this.#encodingOf('modern').entries.encodeKeyed(this.keyBytes, keyLength, value);
+    const entry = this.entries.encodeKeyed(this.keyBytes, keyLength, value);
     const { sink } = entry;
     this.begin();
     try {
@@ -247,11 +261,14 @@ export class DictCore {
     for (const task of this.#afterwards.splice(0)) task();
   }
 
-  #initialise(file: StorageFile): void {
-    if (!this.writable || file.size() > 0) return;
+  /** Makes an empty dict of an empty file. */
+  #initialise(file: StorageFile): boolean {
+    if (!this.writable || file.size() > 0) return false;
     file.lock(this.store.options.lockTimeout);
     try {
-      if (file.size() === 0) file.write(0, encodeEmptyFile());
+      if (file.size() > 0) return false;
+      file.write(0, encodeEmptyFile());
+      return true;
     } finally {
       file.unlock();
     }
@@ -397,7 +414,8 @@ export class DictCore {
   }
 
   encodeValue(value: unknown, layout: 'modern' | 'legacy' | undefined): EncodedValue {
-    const context = this.#encodingOf(layout ?? this.store.options.layout);
+    const spelling = layout ?? this.store.options.layout;
+    const context = (this.#encodings[spelling] ??= new Encoding(this, spelling));
     for (const codec of this.codecs) {
       const encoded = codec.encode(value, context);
       if (encoded !== undefined) return encoded;
@@ -405,12 +423,9 @@ export class DictCore {
     throw new MmdError('UNSUPPORTED_VALUE', 'no codec takes this value', { found: value });
   }
 
-  #encodingOf(layout: ArrayLayout): EncodeContext {
-    if (this.#encoding === undefined) {
-      const entries = new EntryEncoder();
-      this.#encoding = { modern: { layout: 'modern', entries }, legacy: { layout: 'legacy', entries } };
-    }
-    return this.#encoding[layout];
+  /** The encoder of plain values. */
+  get entries(): EntryEncoder {
+    return (this.#entries ??= new EntryEncoder());
   }
 
   alive(): void {

@@ -13,6 +13,7 @@ import {
   frameLengthOf,
   KEY_LENGTH_LIKE_STOP,
   LIVE,
+  PAGE_ALIGNMENT,
   putEntryHead,
   putEntryTail,
   SECTOR,
@@ -25,6 +26,9 @@ import type { DictStore } from './store.ts';
 /** Longer ones are copied faster by the engine than by a loop. */
 export const PIECE = 256;
 
+/** Room for what stands before an array's data, padded to the next page. */
+const SCRATCH: number = PAGE_ALIGNMENT + 512;
+
 /** Entries on their way to the file. */
 export class EntryAppender {
   readonly buffer: AppendBuffer;
@@ -33,7 +37,7 @@ export class EntryAppender {
   lastFrameLength = 0;
   readonly #store: DictStore;
   /** Takes what codecs write for one entry, which is gathered before the next one. */
-  #scratch: ByteWriter = new ByteWriter(256);
+  #scratch: ByteWriter = new ByteWriter(SCRATCH);
 
   constructor(store: DictStore) {
     this.#store = store;
@@ -52,7 +56,7 @@ export class EntryAppender {
     scratch.length = 0;
     const parts = value.place(offset + ENTRY_HEAD_SIZE + keyLength, scratch);
     // More is borrowed until it is written: it must not be written over meanwhile.
-    if (scratch.length > GATHERED) this.#scratch = new ByteWriter(256);
+    if (scratch.length > GATHERED) this.#scratch = new ByteWriter(SCRATCH);
     let valueLength = 0;
     for (const part of parts) valueLength += partLength(part);
     const frameLength = frameLengthOf(keyLength, valueLength);

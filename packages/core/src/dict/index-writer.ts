@@ -136,10 +136,12 @@ function buildIndex(core: DictCore, always: boolean): Table | undefined {
   const offsets = new Set<number>();
   const suspects = new Set<number>([...removed].map((key) => hashOf(core, key, seed)));
   const from = older?.footer.end ?? HEADER_SIZE;
-  catalog.each((slot, bytes, start, end) => {
-    const offset = catalog.offset(slot);
+  catalog.each((_slot, segment, at) => {
+    const offset = segment.offsets[at]!;
     if (offset < from) return;
-    const hash = seed === catalog.seed ? catalog.hash(slot) : hashKey(bytes, start, end, seed);
+    const start = segment.keyStarts[at]!;
+    const hash =
+      seed === catalog.seed ? segment.hashes[at]! : hashKey(segment.keys, start, start + segment.keyLengths[at]!, seed);
     builder.add(hash, offset);
     if (carried.length === 0) return;
     offsets.add(offset);

@@ -15,6 +15,9 @@ import { type EntryTaker, walkTo } from './walk.ts';
 /** Places in the catalog that are made at once at most; a file may say that it has any number of keys. */
 const EXPECTED_MAX = 2 ** 20;
 
+/** Keys of a catalog that stays in memory when its dict is closed: it takes tens of KiB. */
+const SMALL = 1024;
+
 /** An entry whose bytes the format does not explain. */
 export interface DamagedEntry {
   readonly offset: number;
@@ -161,11 +164,12 @@ export class KnownEntries implements EntryTaker {
     const committed = this.#host.end;
     this.expect(base.newest.footer.keys);
     const result = walkTo(this.#host.file, HEADER_SIZE, end, this);
-    known.each((slot, bytes, start, stop) => {
-      const { offset, frameLength } = known.place(slot);
+    known.each((_slot, { offsets, frameLengths, keys, keyStarts, keyLengths }, at) => {
+      const [offset, frameLength, start] = [offsets[at]!, frameLengths[at]!, keyStarts[at]!];
+      const stop = start + keyLengths[at]!;
       // What one that is committed replaced is dead, or hidden for ever; else it lives until the commit.
-      if (offset >= committed) this.catalog.put(bytes, start, stop, offset, frameLength);
-      else if (offset >= end) this.catalog.load(bytes, start, stop, offset, frameLength);
+      if (offset >= committed) this.catalog.put(keys, start, stop, offset, frameLength);
+      else if (offset >= end) this.catalog.load(keys, start, stop, offset, frameLength);
     });
     for (const key of removed) if (known.find(key) < 0) this.catalog.remove(key);
     this.removed.clear();
@@ -190,7 +194,8 @@ export class KnownEntries implements EntryTaker {
 
   /** Lets go of all memory: the file is closed. */
   close(): void {
-    if (this.#catalog !== undefined) this.#catalog = new Catalog();
+    // A small one is not worth the making of an empty one.
+    if (this.#catalog !== undefined && this.#catalog.size > SMALL) this.#catalog = new Catalog();
     // The index itself stays, for its hidden class, as the dict does.
     this.base?.forget();
     this.removed.clear();

@@ -41,6 +41,9 @@ const ATTEMPTS = 20;
 /** Bytes that one look ahead of the lock takes in: half a millisecond's work at most. */
 const LOOK_AHEAD = 128 * 1024;
 
+/** Commit numbers that a handle writes before it stores them through a mapping, which takes as long to make and to drop. */
+const WRITTEN_NUMBERS = 100;
+
 /** What a writer put right that a killed one had left. */
 export interface Repair {
   readonly kind: 'torn-tail' | 'unclaimed-bytes' | 'partial-commit' | 'journal' | 'unfinished-growth';
@@ -78,6 +81,7 @@ export class DictStore implements EntriesHost {
   /** The newest index that the file holds, as far as is known; the next one may refer to it. */
   index: IndexTable | undefined;
   #number: Uint8Array | undefined;
+  #announced = 0;
   /** Old inodes whose mappings arrays may still hold. */
   readonly #retired: StorageFile[] = [];
   readonly #anchor = new Anchor();
@@ -120,6 +124,14 @@ export class DictStore implements EntriesHost {
     }
     const size = this.file.size();
     if (size < EMPTY_SIZE || !this.#useIndex(commitNumber, size)) this.#look(false, true);
+  }
+
+  /** The file is the empty one that this handle has just written under the lock: nothing is to be read. */
+  created(): void {
+    this.commitNumber = 0;
+    this.size = EMPTY_SIZE;
+    this.#stale = false;
+    this.#certain = true;
   }
 
   /**
@@ -195,11 +207,11 @@ export class DictStore implements EntriesHost {
   /** Stores the commit number, by which other handles see that the file changed. */
   announce(): void {
     const { file, commitNumber } = this;
-    if (this.options.durability !== 'commit') {
+    if (this.options.durability !== 'commit' && ++this.#announced > WRITTEN_NUMBERS) {
       file.storeI32(COMMIT_NUMBER_OFFSET, commitNumber);
       return;
     }
-    // The page is on its way to the disk with every commit: a store through the mapping would fault, and wait for that.
+    // Durable commits send the page to the disk each time: a store through the mapping would fault, and wait for that.
     const number = (this.#number ??= new Uint8Array(4));
     putU32(number, 0, commitNumber);
     file.write(COMMIT_NUMBER_OFFSET, number);

@@ -455,6 +455,7 @@ export class DictWriter {
   /** Makes room for an entry behind the last one. */
   #clearTail(): void {
     const store = this.#store;
+    if (store.terminator === store.end) return;
     if (store.indexStays()) {
       store.leaveIndex();
       this.#buffer.begin(store.file, store.end);

@@ -16,9 +16,11 @@ import {
   parseDType,
   type TypedArray,
 } from '../ndarray/index.ts';
+import { orderOf, PackedForm } from '../ndarray/layout.ts';
 import { typeOfTypedArray } from '../ndarray/nested.ts';
 import {
   type ArrayForm,
+  type ArrayPreamble,
   dataAlignment,
   encodeLegacyArray,
   encodeModernArray,
@@ -38,11 +40,11 @@ export interface ArrayToWrite {
 /** Typed arrays and sources as mapped arrays. */
 export const arrayCodec: ValueCodec = {
   name: 'ndarray',
-  encode(value, { layout }) {
+  encode(value, { layout, preamble }) {
     const source = asSource(value);
     if (source === undefined || source.mask !== undefined) return undefined;
     const array = arrayToWrite(source);
-    return array && encodeArray(array, layout);
+    return array && encodeArray(array, layout, preamble);
   },
   describe(stored) {
     const parsed = parseWhole(stored);
@@ -95,13 +97,23 @@ export function bytesOf(shape: readonly number[], type: DType): number {
   return product;
 }
 
-/** The value as a source of array bytes; `undefined` for everything else. Uint8Array is bytes, not an array. */
-export function asSource(value: unknown): ArraySource | undefined {
-  if (typeof value !== 'object' || value === null) return undefined;
+/** Whether a value is stored as an array. */
+export function isArrayValue(value: unknown): boolean {
+  return isArraySource(value) || elementsOf(value) !== undefined;
+}
+
+/** The type of a typed array that is stored as an array: Uint8Array is bytes. */
+function elementsOf(value: unknown): DType | undefined {
+  return !ArrayBuffer.isView(value) || value instanceof Uint8Array ? undefined : typeOfTypedArray(value);
+}
+
+/** The value as a source of array bytes; `undefined` for everything else. */
+function asSource(value: unknown): ArraySource | undefined {
   if (isArraySource(value)) return value;
-  if (!ArrayBuffer.isView(value) || value instanceof Uint8Array) return undefined;
-  const type = typeOfTypedArray(value);
-  return type && NDArray.over(memoryOver(viewBytes(value)), type, [(value as TypedArray).length]);
+  const type = elementsOf(value);
+  if (type === undefined) return undefined;
+  const form = new PackedForm(type, [(value as TypedArray).length], 'C');
+  return NDArray.ofForm(form, memoryOver(viewBytes(value as TypedArray)));
 }
 
 /**
@@ -111,15 +123,15 @@ export function asSource(value: unknown): ArraySource | undefined {
  */
 export function arrayToWrite(source: ArraySource): ArrayToWrite | undefined {
   // An NDArray's type and shape were checked, and do not change.
-  const ours = source instanceof NDArray;
-  const type = ours ? source.type : parseDType(source.dtype);
+  const ours = source instanceof NDArray ? source.laid() : undefined;
+  const type = ours === undefined ? parseDType(source.dtype) : ours.type;
   if (type.hasObject) return undefined;
-  const shape = ours ? source.shape : [...source.shape];
-  const order = source.order ?? 'C';
+  const shape = ours === undefined ? [...source.shape] : ours.shape;
+  const order = ours === undefined ? (source.order ?? 'C') : orderOf(ours);
   const refuse = (message: string, found: unknown): never => {
     throw new MmdError('INVALID_ARGUMENT', `array to store: ${message}`, { found });
   };
-  if (!ours && !shape.every((dim) => Number.isSafeInteger(dim) && dim >= 0)) {
+  if (ours === undefined && !shape.every((dim) => Number.isSafeInteger(dim) && dim >= 0)) {
     refuse(`every dimension must be a whole number from 0 to 2^53-1, found [${shape}]`, shape);
   }
   if (shape.length > 32)
@@ -192,7 +204,7 @@ function* exactly(source: ArraySource, nbytes: number): Generator<Uint8Array> {
 }
 
 /** An array in the spelling of `layout`. */
-export function encodeArray({ form, body }: ArrayToWrite, layout: ArrayLayout): EncodedValue {
+export function encodeArray({ form, body }: ArrayToWrite, layout: ArrayLayout, preamble?: ArrayPreamble): EncodedValue {
   if (layout === 'legacy') {
     const { head, tail } = encodeLegacyArray(form);
     const toData = head.length;
@@ -206,7 +218,7 @@ export function encodeArray({ form, body }: ArrayToWrite, layout: ArrayLayout): 
       memoHint: 0,
     };
   }
-  return new ModernArray(form, body);
+  return new ModernArray(form, body, preamble);
 }
 
 /** An array in the modern spelling, which pads itself. */
@@ -215,14 +227,16 @@ class ModernArray implements EncodedValue {
   readonly memoHint = 0;
   readonly #form: ArrayForm;
   readonly #body: ArrayBody;
+  readonly #preamble: ArrayPreamble | undefined;
 
-  constructor(form: ArrayForm, body: ArrayBody) {
+  constructor(form: ArrayForm, body: ArrayBody, preamble: ArrayPreamble | undefined) {
     this.#form = form;
     this.#body = body;
+    this.#preamble = preamble;
   }
 
   place(offset: number, scratch?: ByteWriter): readonly ValuePart[] {
-    const { head, tail } = encodeModernArray(this.#form, offset, scratch);
+    const { head, tail } = encodeModernArray(this.#form, offset, scratch, this.#preamble);
     return [head, this.#body, tail];
   }
 

@@ -8,7 +8,7 @@
 import { ByteWriter } from '../bytes/index.ts';
 import { MmdError } from '../errors.ts';
 import { type DType, type DTypeSpec, parseDType } from '../ndarray/index.ts';
-import { alignUp, DATA_ALIGNMENT, PAGE_ALIGNED_FROM, PAGE_ALIGNMENT } from './layout.ts';
+import { alignUp, DATA_ALIGNMENT, PAGE_ALIGNED_FROM, PAGE_ALIGNMENT, putU64 } from './layout.ts';
 import { parseLiterals, putDType, putPadding, putShape, putText } from './literal-value.ts';
 import type { ValueReader } from './value-reader.ts';
 
@@ -18,6 +18,8 @@ export type ArraySpelling = 'modern' | 'legacy' | 'upgraded';
 /** Opcodes that carry an array's bytes. */
 export const BYTEARRAY8 = 0x96;
 export const BINBYTES8 = 0x8e;
+/** One of them, and the length. */
+const DATA_HEAD_SIZE = 9;
 
 function globals(...names: string[]): Uint8Array {
   const writer = new ByteWriter(64);
@@ -259,11 +261,13 @@ export function dataAlignment(dataLength: number): number {
  * a growable array's row count lies on a multiple of 8.
  *
  * @param writer - takes the bytes, which are borrowed from it
+ * @param preamble - spares spelling what the array before had, too
  */
 export function encodeModernArray(
   form: ArrayForm,
   offset: number,
   writer: ByteWriter = new ByteWriter(128),
+  preamble?: ArrayPreamble,
 ): ArrayFrameBytes {
   const start = writer.length;
   if (form.growable) {
@@ -271,6 +275,25 @@ export function encodeModernArray(
     const toCount = MODERN.prefix.length + (form.shape.length > 3 ? 1 : 0) + 2;
     putPadding(writer, paddingFor(offset + toCount, 8));
   }
+  if (preamble === undefined || form.growable) putPreamble(writer, form);
+  else preamble.put(writer, form);
+  putPadding(writer, paddingFor(offset + writer.length - start + DATA_HEAD_SIZE, dataAlignment(form.dataLength)));
+  const pos = writer.reserve(DATA_HEAD_SIZE + ORDER_TAIL.length + 1 + END.length);
+  const { bytes } = writer;
+  bytes[pos] = BYTEARRAY8;
+  putU64(bytes, pos + 1, form.dataLength);
+  const toData = (writer.length = pos + DATA_HEAD_SIZE);
+  if (form.order === 'F') {
+    writer.raw(ORDER_TAIL);
+    writer.u8(0x46);
+  }
+  writer.raw(END);
+  // Two views of the writer's buffer; copies would cost an allocation each.
+  return { head: bytes.subarray(start, toData), tail: bytes.subarray(toData, writer.length) };
+}
+
+/** What stands before padding and data: the prefix, the shape and the dtype. */
+function putPreamble(writer: ByteWriter, form: ArrayForm): void {
   writer.raw(MODERN.prefix);
   if (form.shapeGet !== undefined) {
     writer.u8(0x68);
@@ -283,17 +306,35 @@ export function encodeModernArray(
     }
   }
   putDType(writer, form.type);
-  putPadding(writer, paddingFor(offset + writer.length - start + 9, dataAlignment(form.dataLength)));
-  writer.u8(BYTEARRAY8);
-  writer.u64(form.dataLength);
-  const toData = writer.length;
-  if (form.order === 'F') {
-    writer.raw(ORDER_TAIL);
-    writer.u8(0x46);
+}
+
+/**
+ * The preamble of the array that was written last: the next frame of a stream has the same. It takes thirty calls to spell one, in
+ * code that is not compiled yet and that the frame's megabyte has driven out of the caches.
+ */
+export class ArrayPreamble {
+  #type: DType | undefined;
+  #shape: readonly number[] = [];
+  #bytes: Uint8Array = new Uint8Array(0);
+
+  /** Writes the preamble of an array that does not grow, nor shares its shape through the memo. */
+  put(writer: ByteWriter, form: ArrayForm): void {
+    const { type, shape } = form;
+    if (type !== this.#type || !this.#hasShape(shape)) {
+      const start = writer.length;
+      putPreamble(writer, form);
+      this.#bytes = writer.bytes.slice(start, writer.length);
+      this.#type = type;
+      this.#shape = shape;
+    } else writer.raw(this.#bytes);
   }
-  writer.raw(END);
-  // Two views of the writer's buffer; copies would cost an allocation each.
-  return { head: writer.bytes.subarray(start, toData), tail: writer.bytes.subarray(toData, writer.length) };
+
+  #hasShape(shape: readonly number[]): boolean {
+    const own = this.#shape;
+    if (shape.length !== own.length) return false;
+    for (let i = 0; i < shape.length; i++) if (shape[i] !== own[i]) return false;
+    return true;
+  }
 }
 
 /** Padding bytes that move `offset` to a multiple of `alignment`; never 1, which no opcodes can fill. */

@@ -8,6 +8,7 @@
 import type { ArrayMemory, DType } from '../ndarray/index.ts';
 import type { EntryEncoder } from '../pickle/index.ts';
 import { arrayCodec } from './array-codec.ts';
+import type { ArrayPreamble } from './array-value.ts';
 import type { EncodedValue } from './encoded-value.ts';
 import { maskedCodec } from './masked-codec.ts';
 import { pickleCodec } from './pickle-codec.ts';
@@ -21,6 +22,8 @@ export interface EncodeContext {
   readonly layout: ArrayLayout;
   /** Writes opcodes of plain values; what it returns is borrowed until its next call. */
   readonly entries: EntryEncoder;
+  /** How the array before was spelled. */
+  readonly preamble?: ArrayPreamble;
 }
 
 /** Reads opcodes of plain values. */

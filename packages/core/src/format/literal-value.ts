@@ -8,7 +8,7 @@ import { type ByteWriter, decodeInteger, decodeUtf8, encodeUtf8, encodeUtf8Into 
 import { MmdError } from '../errors.ts';
 import type { DType, DTypeSpec } from '../ndarray/index.ts';
 import type { ShapeMemo } from './array-value.ts';
-import { putU64 } from './layout.ts';
+import { putU32, putU64 } from './layout.ts';
 import type { ValueReader } from './value-reader.ts';
 
 /** Text of so many characters has fewer than 256 bytes. */
@@ -145,20 +145,21 @@ function putSpecDict(writer: ByteWriter, spec: Exclude<DTypeSpec, string | reado
 /** Opcodes that push `count` bytes and pop them; `count` is 0 or at least 2. */
 export function putPadding(writer: ByteWriter, count: number): void {
   if (count === 0) return;
-  if (count === 2) writer.raw([0x4e, 0x30]);
+  const pos = writer.reserve(count);
+  const pop = pos + count - 1;
+  const { bytes } = writer;
+  if (count === 2) bytes[pos] = 0x4e;
   else if (count < 259) {
-    writer.u8(0x43);
-    writer.u8(count - 3);
-    writer.length = writer.reserve(count - 3) + count - 3;
-    writer.bytes.fill(0, writer.length - (count - 3), writer.length);
-    writer.u8(0x30);
+    bytes[pos] = 0x43;
+    bytes[pos + 1] = count - 3;
+    bytes.fill(0, pos + 2, pop);
   } else {
-    writer.u8(0x42);
-    writer.u32(count - 6);
-    writer.length = writer.reserve(count - 6) + count - 6;
-    writer.bytes.fill(0, writer.length - (count - 6), writer.length);
-    writer.u8(0x30);
+    bytes[pos] = 0x42;
+    putU32(bytes, pos + 1, count - 6);
+    bytes.fill(0, pos + 5, pop);
   }
+  bytes[pop] = 0x30;
+  writer.length = pop + 1;
 }
 
 /** What {@link parseLiterals} left on its stack, and what it learned on the way. */

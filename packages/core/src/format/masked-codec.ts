@@ -5,9 +5,9 @@
  */
 
 import { MmdError } from '../errors.ts';
-import { type DType, MaskedArray, NDArray } from '../ndarray/index.ts';
+import { type ArraySource, type DType, isArraySource, MaskedArray, NDArray } from '../ndarray/index.ts';
 import { NumpyScalar } from '../pickle/index.ts';
-import { arrayMeta, arrayOver, arrayToWrite, asSource, bytesOf, frameLengthFiller } from './array-codec.ts';
+import { arrayMeta, arrayOver, arrayToWrite, bytesOf, frameLengthFiller } from './array-codec.ts';
 import { type ArrayForm, dataAlignment, encodeLegacyArray, encodeModernArray } from './array-value.ts';
 import type { StoredValue, ValueCodec } from './codecs.ts';
 import type { ArrayBody, EncodedValue, ValuePart } from './encoded-value.ts';
@@ -18,19 +18,21 @@ import { encodeMasked, type ParsedMasked, parseMasked } from './masked-value.ts'
 export const maskedCodec: ValueCodec = {
   name: 'masked',
   encode(value, context) {
-    const source = asSource(value);
-    if (source?.mask === undefined) return undefined;
+    if (!isArraySource(value)) return undefined;
+    const source: ArraySource = value;
+    const { mask: given } = source;
+    if (given === undefined) return undefined;
     const data = arrayToWrite(source);
     if (data === undefined) return undefined;
     const mask = arrayToWrite({
       arraySource: true,
       dtype: 'bool',
-      shape: source.mask.shape,
+      shape: given.shape,
       ...(source.order !== undefined && { order: source.order }),
       ...(source.capacity !== undefined && { capacity: source.capacity }),
-      ...(source.mask.reserve !== undefined && { reserve: source.mask.reserve }),
-      ...(source.mask.bytes !== undefined && { bytes: () => source.mask!.bytes!() }),
-      ...(source.mask.file !== undefined && { file: source.mask.file }),
+      ...(given.reserve !== undefined && { reserve: given.reserve }),
+      ...(given.bytes !== undefined && { bytes: () => given.bytes!() }),
+      ...(given.file !== undefined && { file: given.file }),
     })!;
     if (data.form.shape.join() !== mask.form.shape.join()) {
       throw new MmdError(

@@ -7,6 +7,7 @@
 import { viewBytes } from '../bytes/index.ts';
 import { parseDType, sameDType } from './descr.ts';
 import type { DTypeLike, TypedArray } from './dtypes.ts';
+import { PackedForm } from './layout.ts';
 import { memoryOver } from './memory-over.ts';
 import { NDArray } from './nd-array.ts';
 import { inferType, typeOfTypedArray } from './nested.ts';
@@ -52,7 +53,8 @@ export function ndarray(data: unknown, shape?: readonly number[], options: strin
     const given = shape ?? [length];
     const fits = sizeOf(given) === length;
     if (!fits) throw invalid(`${length} elements do not fit the shape [${given.join(', ')}]`, [...given], length);
-    const array = NDArray.over(memoryOver(viewBytes(data as TypedArray)), own, given, { order });
+    const form = new PackedForm(own, given, order ?? 'C');
+    const array = NDArray.ofForm(form, memoryOver(viewBytes(data as TypedArray)));
     return type === undefined || sameDType(type, own) ? array : array.astype(type);
   }
   if (isBuffer(data)) {

@@ -80,7 +80,8 @@ const overLimit = (limit: keyof DTypeLimits, found: number): MmdError =>
  * ```
  */
 export function parseDType(spec: DTypeLike): DType {
-  return isDType(spec) ? spec : new Parser().parse(spec, 0);
+  const known = typeof spec === 'string' ? SCALARS.get(spec) : isDType(spec) ? spec : undefined;
+  return known ?? new Parser().parse(spec, 0);
 }
 
 /** Marks the types made here, so that nothing is taken for one because of how it looks. */

@@ -148,6 +148,11 @@ export function isPackedLayout(layout: Layout, order: Order): boolean {
   return isPacked(shape, layout.strides, store instanceof MemoryStore ? store.type.itemsize : store.unit, order);
 }
 
+/** `'F'` where only Fortran order describes the memory, else `'C'`. */
+export function orderOf(layout: Layout): Order {
+  return !isPackedLayout(layout, 'C') && isPackedLayout(layout, 'F') ? 'F' : 'C';
+}
+
 /** Lays an array of a form over a memory. @throws INVALID_ARGUMENT where it does not fit */
 export function layoutOfForm(form: PackedForm, memory: ArrayMemory, offset: number): Layout {
   const { type, shape, nbytes } = form;

@@ -21,6 +21,7 @@ import {
   makeLayout,
   type NDArrayInit,
   type NDArrayOptions,
+  orderOf,
   type PackedForm,
   touchedBytes,
   viewLayout,
@@ -82,6 +83,11 @@ export class NDArray implements ArraySource {
       this.#next = undefined;
     }
     return this.#laid;
+  }
+
+  /** @internal Where the elements lie. */
+  laid(): Layout {
+    return this.#layout();
   }
 
   /**
@@ -208,7 +214,7 @@ export class NDArray implements ArraySource {
 
   /** `'F'` where only Fortran order describes the memory, else `'C'`. */
   get order(): Order {
-    return !this.isContiguous('C') && this.isContiguous('F') ? 'F' : 'C';
+    return orderOf(this.#layout());
   }
 
   /** The number of axes. */
@@ -452,7 +458,8 @@ export class NDArray implements ArraySource {
 
   /** @internal What `bytes` gives, where that is one borrowed piece. @throws CLOSED */
   piece(): Uint8Array | undefined {
-    return pieceInOrder(this.#layout(), this.order);
+    const layout = this.#layout();
+    return pieceInOrder(layout, orderOf(layout));
   }
 
   /** @internal All bytes in C order: borrowed where they are one piece, else a copy. @throws CLOSED, LIMIT_EXCEEDED */

@@ -10,9 +10,12 @@ import type { Syscalls } from './syscalls.ts';
 import { TailWindow } from './tail-window.ts';
 import { readAll } from './transfer.ts';
 
-/** Loads of words by reads before a window is made over them; more where it takes binding the C library. */
-const WORD_READS = 16;
+/** Loads of words by reads before a window is made over them, which takes as long; more where it takes binding the C library. */
+const WORD_READS = 100;
 const UNBOUND_WORD_READS = 1024;
+
+/** Looks at an end that stays where it is, before a window is made over it. */
+const END_READS = 16;
 
 /** What has words: an open file. */
 type WordsFile = StorageFile & MappedFile & { readonly fd: number };
@@ -26,6 +29,7 @@ export class FileWords {
   #last: Window | undefined;
   /** Words that were loaded by a read, before there was a window over them. */
   #reads = 0;
+  #word: DataView | undefined;
   #tail: TailWindow | undefined;
   /** Where the end was read last without a mapping, and how often. */
   #endAt = -1;
@@ -78,7 +82,7 @@ export class FileWords {
     if (this.#tail?.covers(offset, bytes.length) === true) return this.#tail.holds(offset, bytes);
     if (offset !== this.#endAt) this.#endReads = 0;
     this.#endAt = offset;
-    if (++this.#endReads <= WORD_READS) return this.#readsAs(offset, bytes);
+    if (++this.#endReads <= END_READS) return this.#readsAs(offset, bytes);
     const tail = (this.#tail ??= new TailWindow(this.#sys, this.#file.fd, this.#file.name));
     tail.move(offset);
     return tail.holds(offset, bytes);
@@ -120,8 +124,9 @@ export class FileWords {
   /** The word that a window would show: zeros where somebody cut the file since its size was asked for. */
   #read(offset: number, length: number): DataView {
     this.#reads++;
-    const bytes = new Uint8Array(length);
+    const word = (this.#word ??= new DataView(new ArrayBuffer(8)));
+    const bytes = new Uint8Array(word.buffer, 0, length).fill(0);
     readAll(this.#sys, this.#file, offset, bytes);
-    return new DataView(bytes.buffer);
+    return word;
   }
 }

@@ -190,6 +190,7 @@ export class NodeFile implements StorageFile, MappedFile {
       return;
     }
     writeVector(this.#sys, this, offset, parts);
+    if (offset + total > this.#atLeast) this.#atLeast = offset + total;
   }
 
   storeI32(offset: number, value: number): void {
@@ -418,7 +419,7 @@ export class NodeFile implements StorageFile, MappedFile {
   }
 
   #change(): void {
-    this.#alive();
+    if (this.#closed) this.#alive();
     if (!this.writable) {
       throw new MmdError('READ_ONLY', `${this.#name}: the file is open for reading only`, { path: this.#name });
     }

@@ -7,7 +7,10 @@
  */
 
 import * as fs from 'node:fs';
+import { constants } from 'node:os';
 import type { FileStatus, PlatformConstants, Syscalls } from './syscalls.ts';
+
+const { ENOENT } = constants.errno;
 
 /** Reads through node:fs, each 0.1 us slower than through the C library, before that is bound for reads alone. */
 const FIRST_READS = 4096;
@@ -24,7 +27,10 @@ export const FS_CALLS: Pick<
   close: (fd) => perform(() => fs.closeSync(fd)),
   // With bigints: inodes have 64 bits, and after a plain stat of a pipe Node's realpathSync, and so require, stops short.
   fstat: (fd) => attempt(() => status(fs.fstatSync(fd, BIGINT))),
-  stat: (path) => attempt(() => status(fs.statSync(path, BIGINT))),
+  stat(path) {
+    const found = attempt(() => fs.statSync(path, BIGINT_OR_NONE));
+    return typeof found === 'number' ? found : found === undefined ? -ENOENT : status(found);
+  },
   fchmod: (fd, mode) => perform(() => fs.fchmodSync(fd, mode)),
   fchown: (fd, uid, gid) => perform(() => fs.fchownSync(fd, uid, gid)),
   rename: (from, to) => perform(() => fs.renameSync(from, to)),
@@ -35,11 +41,14 @@ export const FS_CALLS: Pick<
 };
 
 const BIGINT = { bigint: true } as const;
+/** The error for a name that names nothing takes longer to make than all the rest of creating a file. */
+const BIGINT_OR_NONE = { bigint: true, throwIfNoEntry: false } as const;
 
 /** Calls that bind when they must. */
 export function lateBound(platform: PlatformConstants, bind: () => Syscalls): Syscalls {
   let calls: Syscalls | undefined;
   let reads = 0;
+  // Where a stream of commits comes by, `calls` is asked first: that spares a call each.
   const c = (): Syscalls => (calls ??= bind());
   return Object.freeze<Syscalls>({
     ...FS_CALLS,
@@ -53,18 +62,18 @@ export function lateBound(platform: PlatformConstants, bind: () => Syscalls): Sy
       if (calls === undefined && length <= FS_READ_MAX && ++reads <= FIRST_READS) {
         return attempt(() => fs.readSync(fd, into, 0, length, offset));
       }
-      return c().pread(fd, into, length, offset);
+      return (calls ?? c()).pread(fd, into, length, offset);
     },
     seek: (fd, offset, whence) => c().seek(fd, offset, whence),
-    pwrite: (fd, bytes, length, offset) => c().pwrite(fd, bytes, length, offset),
-    pwritev: (fd, parts, offset) => c().pwritev(fd, parts, offset),
+    pwrite: (fd, bytes, length, offset) => (calls ?? c()).pwrite(fd, bytes, length, offset),
+    pwritev: (fd, parts, offset) => (calls ?? c()).pwritev(fd, parts, offset),
     ftruncate: (fd, size) => c().ftruncate(fd, size),
     posixFallocate: (fd, offset, length) => c().posixFallocate(fd, offset, length),
     fallocate: (fd, mode, offset, length) => c().fallocate(fd, mode, offset, length),
     cloneRange: (from, fromOffset, to, toOffset, length) => c().cloneRange(from, fromOffset, to, toOffset, length),
     copyFileRange: (from, fromOffset, to, toOffset, length) =>
       c().copyFileRange(from, fromOffset, to, toOffset, length),
-    flock: (fd, operation) => c().flock(fd, operation),
+    flock: (fd, operation) => (calls ?? c()).flock(fd, operation),
     schedYield: () => c().schedYield(),
     mmap: (address, length, protection, flags, fd, offset) => c().mmap(address, length, protection, flags, fd, offset),
     munmap: (address, length) => c().munmap(address, length),

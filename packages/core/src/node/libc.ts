@@ -8,9 +8,12 @@ import { createRequire } from 'node:module';
 import { constants } from 'node:os';
 import { MmdError } from '../errors.ts';
 import { FS_CALLS, lateBound } from './late-bound.ts';
-import { PLATFORMS, type PlatformConstants, type Syscalls } from './syscalls.ts';
+import { IOV_MAX, PLATFORMS, type PlatformConstants, type Syscalls } from './syscalls.ts';
 
 type Call = (...args: unknown[]) => number;
+
+/** Larger buffers are not kept for their address: it would keep the memory. */
+const KNOWN_BUFFER = 65_536;
 
 function load(): Syscalls {
   const name = `${process.platform}-${process.arch}`;
@@ -63,7 +66,25 @@ function bind(platform: PlatformConstants): Syscalls {
     madvise: library.func('int madvise(intptr_t, size_t, int)') as Call,
     getpagesize: library.func('int getpagesize()') as Call,
   };
-  const vectors = new BigUint64Array(2 * 1024);
+  // Addresses and lengths in halves, low ones first: bigints cost more than all the rest.
+  const vectors = new Uint32Array(4 * IOV_MAX);
+  let known: ArrayBufferLike | undefined;
+  let knownAt = 0;
+  /** A small buffer that bytes are gathered in comes again with every write, and stays where it is. */
+  const addressOf = (bytes: Uint8Array): number => {
+    const { buffer, byteOffset } = bytes;
+    if (buffer === known) return knownAt + byteOffset;
+    const address = Number(koffi.address(bytes));
+    if (buffer.byteLength <= KNOWN_BUFFER) {
+      known = buffer;
+      knownAt = address - byteOffset;
+    }
+    return address;
+  };
+  const putHalves = (at: number, value: number): void => {
+    vectors[at] = value;
+    vectors[at + 1] = value / 2 ** 32;
+  };
   const offsets = new BigInt64Array(2);
   const fromOffset = offsets.subarray(0, 1);
   const toOffset = offsets.subarray(1, 2);
@@ -95,8 +116,9 @@ function bind(platform: PlatformConstants): Syscalls {
     pwritev(fd, parts, offset) {
       let at = 0;
       for (const part of parts) {
-        vectors[at++] = koffi.address(part);
-        vectors[at++] = BigInt(part.length);
+        putHalves(at, addressOf(part));
+        putHalves(at + 2, part.length);
+        at += 4;
       }
       const result = c.pwritev(fd, vectors, parts.length, offset);
       return result < 0 ? -errno() : result;

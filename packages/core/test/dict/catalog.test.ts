@@ -72,8 +72,10 @@ describe('the catalog', () => {
         pair.check(Array.from({ length: 302 }, (_, i) => `k${i}`));
         expect(pair.catalog.keys()).toEqual([...pair.model.keys()]);
         const seen: number[] = [];
-        pair.catalog.each((slot, bytes, start, end) => {
-          expect(Buffer.from(bytes.subarray(start, end)).toString()).toBe(pair.catalog.key(slot));
+        pair.catalog.each((slot, { offsets, keys, keyStarts, keyLengths }, at) => {
+          const start = keyStarts[at]!;
+          expect(Buffer.from(keys.subarray(start, start + keyLengths[at]!)).toString()).toBe(pair.catalog.key(slot));
+          expect(offsets[at]).toBe(pair.catalog.offset(slot));
           seen.push(pair.catalog.offset(slot));
         });
         expect(seen).toEqual([...pair.model.values()].map(({ offset }) => offset));
