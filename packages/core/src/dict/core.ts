@@ -62,6 +62,7 @@ class Encoding implements EncodeContext {
  */
 export class DictCore {
   readonly mode: DictMode;
+  readonly writable: boolean;
   readonly store: DictStore;
   readonly codecs: readonly ValueCodec[];
   /**
@@ -91,6 +92,7 @@ export class DictCore {
     const mode = options.mode ?? (file.writable ? 'r+' : 'r');
     const resolved: ResolvedOptions = { ...DEFAULTS, ...options, mode };
     this.mode = mode;
+    this.writable = mode !== 'r' && mode !== 'c';
     this.store = new DictStore(file, resolved, openedAt);
     this.codecs = resolved.codecs.length === 0 ? CODECS : [...resolved.codecs, ...CODECS];
     this.#plain = resolved.codecs.length === 0;
@@ -130,10 +132,6 @@ export class DictCore {
 
   get name(): string {
     return this.store.file.name;
-  }
-
-  get writable(): boolean {
-    return this.mode !== 'r' && this.mode !== 'c';
   }
 
   /** Notices other writers' commits; inside a transaction there are none. */
@@ -239,7 +237,7 @@ export class DictCore {
     try {
       this.writer.commit();
     } finally {
-      this.#runAfterwards();
+      if (this.#afterwards.length > 0) this.#runAfterwards();
     }
   }
 
@@ -257,7 +255,7 @@ export class DictCore {
   }
 
   #runAfterwards(): void {
-    if (this.inTransaction() || this.#afterwards.length === 0) return;
+    if (this.inTransaction()) return;
     for (const task of this.#afterwards.splice(0)) task();
   }
 
@@ -433,7 +431,7 @@ export class DictCore {
   }
 
   changing(): void {
-    this.alive();
+    if (this.closed) this.alive();
     if (!this.writable) {
       throw new MmdError('READ_ONLY', `${this.name}: opened with mode '${this.mode}'`, { path: this.name });
     }

@@ -5,7 +5,7 @@
  */
 
 import { ByteWriter } from '../bytes/index.ts';
-import { type ArrayBody, type EncodedValue, partLength } from '../format/encoded-value.ts';
+import type { ArrayBody, EncodedValue } from '../format/encoded-value.ts';
 import { encodeFiller } from '../format/filler.ts';
 import {
   ENTRY_HEAD_SIZE,
@@ -58,7 +58,7 @@ export class EntryAppender {
     // More is borrowed until it is written: it must not be written over meanwhile.
     if (scratch.length > GATHERED) this.#scratch = new ByteWriter(SCRATCH);
     let valueLength = 0;
-    for (const part of parts) valueLength += partLength(part);
+    for (const part of parts) valueLength += part instanceof Uint8Array ? part.length : part.nbytes;
     const frameLength = frameLengthOf(keyLength, valueLength);
     let pos = buffer.room(ENTRY_HEAD_SIZE + keyLength);
     pos = putEntryHead(arena, pos, frameLength, keyLength);

@@ -86,7 +86,7 @@ export class KnownEntries implements EntryTaker {
 
   /** Like {@link KnownEntries.find}, where the key's UTF-8 is at hand. */
   findBytes(key: string, bytes: Uint8Array, length: number): number {
-    const slot = this.catalog.findBytes(bytes, 0, length);
+    const slot = (this.#catalog ?? this.catalog).findBytes(bytes, 0, length);
     return slot >= 0 || this.base === undefined ? slot : this.find(key);
   }
 
@@ -98,7 +98,7 @@ export class KnownEntries implements EntryTaker {
   /** An entry was written whose key was just not found, with nothing looked up or changed since. */
   addMissing(bytes: Uint8Array, length: number, offset: number, frameLength: number): void {
     // Without a base the look ended in the catalog.
-    if (this.base === undefined) this.catalog.putMissing(bytes, 0, length, offset, frameLength);
+    if (this.base === undefined) (this.#catalog ?? this.catalog).putMissing(bytes, 0, length, offset, frameLength);
     else this.catalog.put(bytes, 0, length, offset, frameLength);
   }
 

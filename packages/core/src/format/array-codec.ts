@@ -16,8 +16,9 @@ import {
   parseDType,
   type TypedArray,
 } from '../ndarray/index.ts';
-import { orderOf, PackedForm } from '../ndarray/layout.ts';
+import { type Layout, orderOf, PackedForm } from '../ndarray/layout.ts';
 import { typeOfTypedArray } from '../ndarray/nested.ts';
+import { pieceInOrder } from '../ndarray/transfer.ts';
 import {
   type ArrayForm,
   type ArrayPreamble,
@@ -128,9 +129,6 @@ export function arrayToWrite(source: ArraySource): ArrayToWrite | undefined {
   if (type.hasObject) return undefined;
   const shape = ours === undefined ? [...source.shape] : ours.shape;
   const order = ours === undefined ? (source.order ?? 'C') : orderOf(ours);
-  const refuse = (message: string, found: unknown): never => {
-    throw new MmdError('INVALID_ARGUMENT', `array to store: ${message}`, { found });
-  };
   if (ours === undefined && !shape.every((dim) => Number.isSafeInteger(dim) && dim >= 0)) {
     refuse(`every dimension must be a whole number from 0 to 2^53-1, found [${shape}]`, shape);
   }
@@ -155,8 +153,12 @@ export function arrayToWrite(source: ArraySource): ArrayToWrite | undefined {
   }
   return {
     form: { type, shape, order, dataLength, growable },
-    body: new SourceBody(source, nbytes, dataLength),
+    body: new SourceBody(source, nbytes, dataLength, ours),
   };
+}
+
+function refuse(message: string, found: unknown): never {
+  throw new MmdError('INVALID_ARGUMENT', `array to store: ${message}`, { found });
 }
 
 /** The bytes of a source. A class, so that a stream of frames comes without closures. */
@@ -168,18 +170,21 @@ class SourceBody implements ArrayBody {
   readonly #source: ArraySource;
   /** Of the source; the body has more where it has a capacity. */
   readonly #given: number;
+  readonly #layout: Layout | undefined;
 
-  constructor(source: ArraySource, given: number, nbytes: number) {
+  constructor(source: ArraySource, given: number, nbytes: number, layout: Layout | undefined) {
     this.nbytes = nbytes;
     this.file = source.file;
     this.reserve = source.reserve === true;
     this.#source = source;
     this.#given = given;
+    this.#layout = layout;
   }
 
   piece(): Uint8Array | undefined {
-    const source = this.#source;
-    return source instanceof NDArray && this.#given === this.nbytes && !this.reserve ? source.piece() : undefined;
+    const layout = this.#layout;
+    if (layout === undefined || this.#given !== this.nbytes || this.reserve) return undefined;
+    return pieceInOrder(layout, orderOf(layout));
   }
 
   chunks(): Iterable<Uint8Array> {

@@ -277,19 +277,24 @@ export function encodeModernArray(
   }
   if (preamble === undefined || form.growable) putPreamble(writer, form);
   else preamble.put(writer, form);
-  putPadding(writer, paddingFor(offset + writer.length - start + DATA_HEAD_SIZE, dataAlignment(form.dataLength)));
+  const { dataLength } = form;
+  putPadding(writer, paddingFor(offset + writer.length - start + DATA_HEAD_SIZE, dataAlignment(dataLength)));
   const pos = writer.reserve(DATA_HEAD_SIZE + ORDER_TAIL.length + 1 + END.length);
   const { bytes } = writer;
   bytes[pos] = BYTEARRAY8;
-  putU64(bytes, pos + 1, form.dataLength);
-  const toData = (writer.length = pos + DATA_HEAD_SIZE);
+  putU64(bytes, pos + 1, dataLength);
+  const toData = pos + DATA_HEAD_SIZE;
+  let end = toData;
   if (form.order === 'F') {
-    writer.raw(ORDER_TAIL);
-    writer.u8(0x46);
+    bytes.set(ORDER_TAIL, end);
+    end += ORDER_TAIL.length;
+    bytes[end++] = 0x46;
   }
-  writer.raw(END);
+  bytes[end++] = END[0]!;
+  bytes[end++] = END[1]!;
+  writer.length = end;
   // Two views of the writer's buffer; copies would cost an allocation each.
-  return { head: bytes.subarray(start, toData), tail: bytes.subarray(toData, writer.length) };
+  return { head: bytes.subarray(start, toData), tail: bytes.subarray(toData, end) };
 }
 
 /** What stands before padding and data: the prefix, the shape and the dtype. */

@@ -42,11 +42,6 @@ export interface EncodedValue {
   readonly memoHint: number;
 }
 
-/** Bytes of a part. */
-export function partLength(part: ValuePart): number {
-  return part instanceof Uint8Array ? part.length : part.nbytes;
-}
-
 /** A value that is the same bytes wherever it stands. */
 export function encodedBytes(kind: string, bytes: Uint8Array, memoHint = 0): EncodedValue {
   return new FixedValue(kind, [bytes], memoHint);

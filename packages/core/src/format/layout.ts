@@ -295,9 +295,17 @@ export function getI32(bytes: Uint8Array, pos: number): number {
 
 /** Writes a count up to 2^53. */
 export function putU64(bytes: Uint8Array, pos: number, value: number): void {
+  // Written out: each entry comes by here more than once, and few programs write so many that this is compiled.
   const high = Math.floor(value / 2 ** 32);
-  putU32(bytes, pos, value - high * 2 ** 32);
-  putU32(bytes, pos + 4, high);
+  const low = value - high * 2 ** 32;
+  bytes[pos] = low;
+  bytes[pos + 1] = low >>> 8;
+  bytes[pos + 2] = low >>> 16;
+  bytes[pos + 3] = low >>> 24;
+  bytes[pos + 4] = high;
+  bytes[pos + 5] = high >>> 8;
+  bytes[pos + 6] = high >>> 16;
+  bytes[pos + 7] = 0;
 }
 
 /** Reads a count: exact up to 2^53, beyond that still larger than any file. */

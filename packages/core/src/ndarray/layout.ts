@@ -138,6 +138,18 @@ export class PackedLayout implements Layout {
   get elementStrides(): readonly number[] {
     return this.form.elementStrides;
   }
+
+  /** All bytes as one borrowed piece, where one window holds them. Makes no store: many arrays are only written. @throws CLOSED */
+  piece(): Uint8Array | undefined {
+    const memory = this.#memory;
+    const { nbytes } = this.form;
+    if (nbytes > memory.maxWindow) return undefined;
+    if (memory.closed || this.#store !== undefined) {
+      this.store.checkOpen();
+      return this.store.borrow(0, nbytes);
+    }
+    return memory.bytes(this.#offset, nbytes);
+  }
 }
 
 /** Whether the elements of a layout follow each other without gaps in this order. */
@@ -150,6 +162,7 @@ export function isPackedLayout(layout: Layout, order: Order): boolean {
 
 /** `'F'` where only Fortran order describes the memory, else `'C'`. */
 export function orderOf(layout: Layout): Order {
+  if (layout instanceof PackedLayout && (layout.shape.length < 2 || layout.form.order === 'C')) return 'C';
   return !isPackedLayout(layout, 'C') && isPackedLayout(layout, 'F') ? 'F' : 'C';
 }
 

@@ -9,7 +9,15 @@ import { sameDType } from './descr.ts';
 import type { DType, TypedArray } from './dtypes.ts';
 import { type ElementStore, MemoryStore, type NumberArray, ObjectStore } from './element-store.ts';
 import type { Geometry } from './indexing.ts';
-import { isPackedLayout, type Layout, layoutOver, makeLayout, touchedBytes, viewLayout } from './layout.ts';
+import {
+  isPackedLayout,
+  type Layout,
+  layoutOver,
+  makeLayout,
+  PackedLayout,
+  touchedBytes,
+  viewLayout,
+} from './layout.ts';
 import { memoryOver } from './memory-over.ts';
 import { broadcastStrides, checkShape, forEachRun, isPacked, type Order, packedStrides, sizeOf } from './shapes.ts';
 import { swapInPlace } from './swap.ts';
@@ -307,6 +315,7 @@ export function fill(target: Layout, value: unknown): void {
 
 /** All bytes in `order` as one borrowed piece, where they lie so within one window; undefined else. @throws CLOSED */
 export function pieceInOrder(layout: Layout, order: Order): Uint8Array | undefined {
+  if (layout instanceof PackedLayout && (layout.shape.length < 2 || layout.form.order === order)) return layout.piece();
   const { store, type, size } = layout;
   const length = size * type.itemsize;
   if (!(store instanceof MemoryStore) || !store.whole || !isPackedLayout(layout, order)) return undefined;

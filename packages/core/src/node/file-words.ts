@@ -24,12 +24,16 @@ type WordsFile = StorageFile & MappedFile & { readonly fd: number };
 export class FileWords {
   readonly #sys: Syscalls;
   readonly #file: WordsFile;
+  readonly #fd: number;
   #windows: FileWindows | undefined;
   /** The window of the word that was last asked for. */
   #last: Window | undefined;
   /** Words that were loaded by a read, before there was a window over them. */
   #reads = 0;
-  #word: DataView | undefined;
+  /** What a word is read into: eight bytes, or the first four of them. */
+  #word: Uint8Array | undefined;
+  #half: Uint8Array | undefined;
+  #view: DataView | undefined;
   #tail: TailWindow | undefined;
   /** Where the end was read last without a mapping, and how often. */
   #endAt = -1;
@@ -39,6 +43,7 @@ export class FileWords {
   constructor(sys: Syscalls, file: WordsFile) {
     this.#sys = sys;
     this.#file = file;
+    this.#fd = file.fd;
   }
 
   loadI32(offset: number): number {
@@ -72,7 +77,7 @@ export class FileWords {
   /** See `StorageFile.storePair`. */
   storePair(offset: number, word: number, halfOffset: number, half: number): boolean {
     if (halfOffset % 4 === 3) return false;
-    this.#tail ??= new TailWindow(this.#sys, this.#file.fd, this.#file.name);
+    this.#tail ??= new TailWindow(this.#sys, this.#fd, this.#file.name);
     this.#tail.storePair(offset, word, halfOffset, half);
     return true;
   }
@@ -83,7 +88,7 @@ export class FileWords {
     if (offset !== this.#endAt) this.#endReads = 0;
     this.#endAt = offset;
     if (++this.#endReads <= END_READS) return this.#readsAs(offset, bytes);
-    const tail = (this.#tail ??= new TailWindow(this.#sys, this.#file.fd, this.#file.name));
+    const tail = (this.#tail ??= new TailWindow(this.#sys, this.#fd, this.#file.name));
     tail.move(offset);
     return tail.holds(offset, bytes);
   }
@@ -92,7 +97,7 @@ export class FileWords {
   #readsAs(offset: number, bytes: Uint8Array): boolean {
     const { length } = bytes;
     const found = this.#found?.length === length ? this.#found : (this.#found = new Uint8Array(length));
-    if (readAll(this.#sys, this.#file, offset, found) !== length) return false;
+    if (readAll(this.#sys, this.#fd, this.#file, offset, found) !== length) return false;
     for (let i = 0; i < length; i++) if (found[i] !== bytes[i]) return false;
     return true;
   }
@@ -112,21 +117,23 @@ export class FileWords {
     const last = this.#last;
     if (last !== undefined && offset >= last.offset && offset + length <= last.mapped) return last;
     const file = this.#file;
-    this.#windows ??= new FileWindows(this.#sys, file.fd, file, file.writable ? 'write' : 'read', WORD_CELL);
+    this.#windows ??= new FileWindows(this.#sys, this.#fd, file, file.writable ? 'write' : 'read', WORD_CELL);
     return (this.#last = this.#windows.window(offset, length));
   }
 
   /** The first loads of a word are reads: a window takes tens of microseconds to make, and binds the C library. */
   #mayRead(): boolean {
-    return this.#windows === undefined && this.#reads < (this.#sys.bound() ? WORD_READS : UNBOUND_WORD_READS);
+    if (this.#windows !== undefined) return false;
+    return this.#reads < WORD_READS || (this.#reads < UNBOUND_WORD_READS && !this.#sys.bound());
   }
 
   /** The word that a window would show: zeros where somebody cut the file since its size was asked for. */
-  #read(offset: number, length: number): DataView {
+  #read(offset: number, length: 4 | 8): DataView {
     this.#reads++;
-    const word = (this.#word ??= new DataView(new ArrayBuffer(8)));
-    const bytes = new Uint8Array(word.buffer, 0, length).fill(0);
-    readAll(this.#sys, this.#file, offset, bytes);
-    return word;
+    const word = (this.#word ??= new Uint8Array(8));
+    const view = (this.#view ??= new DataView(word.buffer));
+    view.setBigInt64(0, 0n);
+    readAll(this.#sys, this.#fd, this.#file, offset, length === 8 ? word : (this.#half ??= word.subarray(0, length)));
+    return view;
   }
 }

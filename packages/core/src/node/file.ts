@@ -156,7 +156,7 @@ export class NodeFile implements StorageFile, MappedFile {
   read(offset: number, into: Uint8Array): number {
     this.#alive();
     checkRange(this.#name, offset, into.length);
-    return readAll(this.#sys, this, offset, into);
+    return readAll(this.#sys, this.#fd, this, offset, into);
   }
 
   endsWith(offset: number, bytes: Uint8Array): boolean {
@@ -189,7 +189,7 @@ export class NodeFile implements StorageFile, MappedFile {
       this.write(offset, joined);
       return;
     }
-    writeVector(this.#sys, this, offset, parts);
+    writeVector(this.#sys, this.#fd, this, offset, parts, total);
     if (offset + total > this.#atLeast) this.#atLeast = offset + total;
   }
 
@@ -209,7 +209,7 @@ export class NodeFile implements StorageFile, MappedFile {
   }
 
   loadI32(offset: number): number {
-    this.#alive();
+    if (this.#closed) this.#alive();
     return this.#wordsAt(offset, 4).loadI32(offset);
   }
 
@@ -320,8 +320,8 @@ export class NodeFile implements StorageFile, MappedFile {
   }
 
   lock(timeoutMs: number): void {
-    this.#alive();
-    this.#locking().lock(timeoutMs);
+    if (this.#closed) this.#alive();
+    (this.#lock ?? this.#locking()).lock(timeoutMs);
   }
 
   #locking(): FileLock {
@@ -339,8 +339,8 @@ export class NodeFile implements StorageFile, MappedFile {
   }
 
   unlock(): void {
-    this.#alive();
-    this.#locking().unlock();
+    if (this.#closed) this.#alive();
+    (this.#lock ?? this.#locking()).unlock();
   }
 
   open(name: string, mode: 'r' | 'r+' | 'create-new'): NodeFile {

@@ -44,13 +44,22 @@ const BIGINT = { bigint: true } as const;
 /** The error for a name that names nothing takes longer to make than all the rest of creating a file. */
 const BIGINT_OR_NONE = { bigint: true, throwIfNoEntry: false } as const;
 
+const HOT = ['size', 'pread', 'pwrite', 'pwritev', 'flock'] as const satisfies readonly (keyof Syscalls)[];
+
 /** Calls that bind when they must. */
 export function lateBound(platform: PlatformConstants, bind: () => Syscalls): Syscalls {
   let calls: Syscalls | undefined;
   let reads = 0;
-  // Where a stream of commits comes by, `calls` is asked first: that spares a call each.
-  const c = (): Syscalls => (calls ??= bind());
-  return Object.freeze<Syscalls>({
+  const c = (): Syscalls => {
+    if (calls === undefined) {
+      calls = bind();
+      // What every commit calls goes there directly from here on.
+      for (const name of HOT) Object.assign(late, { [name]: calls[name] });
+      Object.freeze(late);
+    }
+    return calls;
+  };
+  const late: Syscalls = {
     ...FS_CALLS,
     platform,
     get pageSize() {
@@ -62,18 +71,18 @@ export function lateBound(platform: PlatformConstants, bind: () => Syscalls): Sy
       if (calls === undefined && length <= FS_READ_MAX && ++reads <= FIRST_READS) {
         return attempt(() => fs.readSync(fd, into, 0, length, offset));
       }
-      return (calls ?? c()).pread(fd, into, length, offset);
+      return c().pread(fd, into, length, offset);
     },
     seek: (fd, offset, whence) => c().seek(fd, offset, whence),
-    pwrite: (fd, bytes, length, offset) => (calls ?? c()).pwrite(fd, bytes, length, offset),
-    pwritev: (fd, parts, offset) => (calls ?? c()).pwritev(fd, parts, offset),
+    pwrite: (fd, bytes, length, offset) => c().pwrite(fd, bytes, length, offset),
+    pwritev: (fd, parts, offset) => c().pwritev(fd, parts, offset),
     ftruncate: (fd, size) => c().ftruncate(fd, size),
     posixFallocate: (fd, offset, length) => c().posixFallocate(fd, offset, length),
     fallocate: (fd, mode, offset, length) => c().fallocate(fd, mode, offset, length),
     cloneRange: (from, fromOffset, to, toOffset, length) => c().cloneRange(from, fromOffset, to, toOffset, length),
     copyFileRange: (from, fromOffset, to, toOffset, length) =>
       c().copyFileRange(from, fromOffset, to, toOffset, length),
-    flock: (fd, operation) => (calls ?? c()).flock(fd, operation),
+    flock: (fd, operation) => c().flock(fd, operation),
     schedYield: () => c().schedYield(),
     mmap: (address, length, protection, flags, fd, offset) => c().mmap(address, length, protection, flags, fd, offset),
     munmap: (address, length) => c().munmap(address, length),
@@ -82,7 +91,8 @@ export function lateBound(platform: PlatformConstants, bind: () => Syscalls): Sy
     view: (address, length) => c().view(address, length),
     address: (buffer) => c().address(buffer),
     unmapWith: (buffer, address, length) => c().unmapWith(buffer, address, length),
-  });
+  };
+  return late;
 }
 
 /** Turns what a function of node:fs throws into the negated errno. */

@@ -81,10 +81,6 @@ function bind(platform: PlatformConstants): Syscalls {
     }
     return address;
   };
-  const putHalves = (at: number, value: number): void => {
-    vectors[at] = value;
-    vectors[at + 1] = value / 2 ** 32;
-  };
   const offsets = new BigInt64Array(2);
   const fromOffset = offsets.subarray(0, 1);
   const toOffset = offsets.subarray(1, 2);
@@ -116,9 +112,12 @@ function bind(platform: PlatformConstants): Syscalls {
     pwritev(fd, parts, offset) {
       let at = 0;
       for (const part of parts) {
-        putHalves(at, addressOf(part));
-        putHalves(at + 2, part.length);
-        at += 4;
+        const address = addressOf(part);
+        const { length } = part;
+        vectors[at++] = address;
+        vectors[at++] = address / 2 ** 32;
+        vectors[at++] = length;
+        vectors[at++] = length / 2 ** 32;
       }
       const result = c.pwritev(fd, vectors, parts.length, offset);
       return result < 0 ? -errno() : result;

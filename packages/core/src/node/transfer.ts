@@ -12,9 +12,17 @@ import { IOV_MAX, type Syscalls } from './syscalls.ts';
 
 const { EINTR, ENOSYS } = constants.errno;
 
-/** Fills `into`; returns fewer bytes only at the end of the file. */
-export function readAll(sys: Syscalls, file: DescribedFile, offset: number, into: Uint8Array): number {
-  const { fd } = file;
+/**
+ * Fills `into`; returns fewer bytes only at the end of the file.
+ * @param fd - the file's, which the caller knows to be open
+ */
+export function readAll(
+  sys: Syscalls,
+  fd: number,
+  file: { readonly name: string },
+  offset: number,
+  into: Uint8Array,
+): number {
   const { length } = into;
   let done = 0;
   while (done < length) {
@@ -52,15 +60,25 @@ export function writeRest(
   }
 }
 
-/** Writes the parts one behind the other, as many in one call as the system takes. */
-export function writeVector(sys: Syscalls, file: DescribedFile, offset: number, parts: readonly Uint8Array[]): void {
+/**
+ * Writes the parts one behind the other, as many in one call as the system takes.
+ * @param fd - the file's
+ * @param total - bytes of all parts
+ */
+export function writeVector(
+  sys: Syscalls,
+  fd: number,
+  file: DescribedFile,
+  offset: number,
+  parts: readonly Uint8Array[],
+  total: number,
+): void {
   let at = offset;
   let queue = parts;
-  let left = 0;
-  for (const part of parts) left += part.length;
+  let left = total;
   while (left > 0) {
     const batch = queue.length <= IOV_MAX ? queue : queue.slice(0, IOV_MAX);
-    let count = sys.pwritev(file.fd, batch, at);
+    let count = sys.pwritev(fd, batch, at);
     if (count === left) return;
     if (count === -EINTR) continue;
     if (count === -ENOSYS || count === 0) {
