@@ -108,6 +108,12 @@ export class AppendBuffer {
       this.arena.set(bytes, pos);
       return;
     }
+    if (this.cursor === this.base) {
+      // The commit's bytes are held back from the first run: a codec's filler may begin an append, and be as long as it likes.
+      this.bytes(bytes.subarray(0, ENTRY_HEAD_SIZE));
+      this.bytes(bytes.subarray(ENTRY_HEAD_SIZE));
+      return;
+    }
     this.#closeRun();
     this.#parts.push(bytes);
     this.#borrowed = true;
@@ -151,7 +157,7 @@ export class AppendBuffer {
     this.#closeRun();
     this.#touched = true;
     const parts = this.#parts;
-    // What is held back was taken out of the first run.
+    // What is held back was taken out of the first run, see bytes().
     const at = this.#flushed === this.base ? this.base + ENTRY_HEAD_SIZE : this.#flushed;
     this.#reserve(at);
     this.#file.writeParts(at, parts);

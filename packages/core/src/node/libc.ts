@@ -175,8 +175,8 @@ function once<T>(make: () => T): () => T {
 }
 
 /**
- * The system calls of this process. Loaded at the first call, then the same frozen object: a constant
- * of the process whose making is put off, not a state.
+ * The system calls of this process. Loaded at the first call, then the same object, frozen once the C library is bound: a
+ * constant of the process whose making is put off, not a state.
  * @throws IO (errno `ENOSYS`) on a platform without a row in {@link PLATFORMS}
  *
  * @example

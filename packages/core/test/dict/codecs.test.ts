@@ -2,7 +2,8 @@ import { expect, test } from 'vitest';
 import { MmapDict } from '../../src/dict/index.ts';
 import { CODECS, encodedBytes, plainCodec, type ValueCodec } from '../../src/format/index.ts';
 import { type NDArray, ndarray } from '../../src/ndarray/index.ts';
-import { MemoryFile } from '../../src/storage/index.ts';
+import { MemoryDisk, MemoryFile } from '../../src/storage/index.ts';
+import { Recording } from '../../src/testing/index.ts';
 
 class Celsius {
   readonly degrees: number;
@@ -49,6 +50,46 @@ test('a codec may claim bytes of its own, and its entries survive vacuum, copy a
   const other = MmapDict.over(MemoryFile.of());
   dict.copy(['c'], other);
   expect(other.get('c')).toBeNull();
+});
+
+test('a codec may ask for a filler of any size, and its commit is one write like every other', () => {
+  const alignment = 65_536;
+  const codec: ValueCodec = {
+    name: 'aligned',
+    encode: (value) => {
+      if (!(value instanceof Uint8Array)) return undefined;
+      const head = Uint8Array.of(0x42, value.length, value.length >> 8, 0, 0);
+      return {
+        kind: 'aligned',
+        place: () => [head, value],
+        fillerBefore: (offset, keyLength) => {
+          const rest = (offset + 11 + keyLength + head.length) % alignment;
+          return rest === 0 ? 0 : rest <= alignment - 20 ? alignment - rest : 2 * alignment - rest;
+        },
+        memoHint: 0,
+      };
+    },
+    describe: () => undefined,
+    decode: () => undefined,
+  };
+  const bytes = new Uint8Array(3000).map((_, i) => i);
+  const disk = new MemoryDisk();
+  MmapDict.over(disk.open('dict', 'create-new')).close();
+  const recording = new Recording(disk, 'dict');
+  const dict = MmapDict.over(recording.open(), { codecs: [codec] });
+  dict.set('n', 1).set('a', bytes).set('b', bytes).delete('n');
+  const places = [...dict.scan()]
+    .filter(({ live }) => live)
+    .map(({ key, valueOffset }) => [key, valueOffset % alignment]);
+  expect(places).toEqual([
+    ['a', alignment - 5],
+    ['b', alignment - 5],
+  ]);
+  // Whatever moment a reader comes at, it finds the dict of before or that of after.
+  for (const image of recording.images) {
+    const seen = MmapDict.over(MemoryFile.of(image.bytes), { mode: 'r' });
+    for (const key of seen.keys()) expect(seen.get(key)).toEqual(key === 'n' ? 1 : bytes);
+  }
 });
 
 test('the built-in codecs are listed, and the last one takes everything', () => {

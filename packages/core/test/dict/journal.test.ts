@@ -4,8 +4,8 @@ import { type GrowableArray, MmapDict } from '../../src/dict/index.ts';
 import { putEntryHead, putEntryTail, terminator } from '../../src/format/index.ts';
 import { ENTRY_HEAD_SIZE, ENTRY_TAIL_SIZE, frameLengthOf, LIVE } from '../../src/format/layout.ts';
 import { NDArray } from '../../src/ndarray/index.ts';
-import { MemoryFile } from '../../src/storage/index.ts';
-import { CrashFile, crashStates } from '../../src/testing/index.ts';
+import { MemoryDisk, MemoryFile } from '../../src/storage/index.ts';
+import { CrashFile, crashStates, Recording } from '../../src/testing/index.ts';
 
 /** A key of one letter and a small integer, appended as mmappickle does: over the terminator at the end of the file, with a new commit number. */
 function appendLikePython(image: Uint8Array, letter: string, value: number): Uint8Array {
@@ -107,4 +107,30 @@ test('fsck does what a journal in the middle says, and says so', () => {
     expect(findings.every(({ code }) => code === 'pending-journal')).toBe(true);
     expect(MmapDict.over(file, { mode: 'r' }).has('a')).toBe(!committed);
   }
+});
+
+test('a batch of so many deletes that its journal is long happens at once', () => {
+  const disk = new MemoryDisk();
+  const keys = Array.from({ length: 2000 }, (_, i) => `key-${i}`);
+  const made = MmapDict.over(disk.open('dict', 'create-new'));
+  made.batch(() => {
+    for (const key of keys) made.set(key, key.length);
+  });
+  made.close();
+  const recording = new Recording(disk, 'dict');
+  const dict = MmapDict.over(recording.open(), { index: false });
+  const kept = keys.filter((_, i) => i % 2 === 0);
+  dict.batch(() => {
+    for (const key of keys) if (!kept.includes(key)) dict.delete(key);
+  });
+  dict.close();
+  // The journal is written and committed by the first of the images; the deaths follow.
+  const images = recording.images.filter((_, i, all) => i < 8 || i > all.length - 8);
+  let done = false;
+  for (const { bytes } of images) {
+    const found = [...MmapDict.over(MemoryFile.of(bytes), { mode: 'r' }).keys()];
+    done ||= found.length < keys.length;
+    expect(found).toEqual(done ? kept : keys);
+  }
+  expect(done).toBe(true);
 });
