@@ -416,6 +416,8 @@ export class DictStore implements EntriesHost {
       for (let attempt = 0; ; attempt++) {
         const commitNumber = this.file.loadI32(COMMIT_NUMBER_OFFSET);
         const size = this.file.size();
+        // Since it was decided that what is known still holds, entries may have moved.
+        whole ||= mayHaveMoved(this.commitNumber, commitNumber);
         const end = this.#scan(whole, size);
         const after = this.file.loadI32(COMMIT_NUMBER_OFFSET);
         // Where the last entry changed its room meanwhile, the walk may have gone on inside it, and even met the old terminator.

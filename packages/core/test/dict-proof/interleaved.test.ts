@@ -91,6 +91,36 @@ test('a key that is replaced twice at any looks of one that has the index is nev
   }
 });
 
+test('a key stays there while the file is vacuumed in place at any look of one that has the index', () => {
+  for (let first = 1; first <= 10; first++) {
+    for (let second = 1; second <= 12; second++) {
+      const { open, make } = scene(0, KEYS);
+      make({ kind: 'seal', key: 0, closed: true });
+      const changes: readonly (readonly [number, Change])[] = [
+        [first, { kind: 'new rows', key: 0, closed: false }],
+        [second, { kind: 'vacuum in place', key: 0, closed: true }],
+        [1, { kind: 'set', key: 0, closed: false }],
+      ];
+      let at = changes.length;
+      let looks = 0;
+      let inside = false;
+      const wrap = (file: StorageFile): StorageFile =>
+        preceded(file, FILE_LOOKS, () => {
+          if (inside || at === changes.length || ++looks < changes[at]![0]) return;
+          inside = true;
+          looks = 0;
+          make(changes[at++]![1]);
+          inside = false;
+        });
+      const dict = open(wrap);
+      vi.setSystemTime(Date.now() + 1);
+      at = 0;
+      expect(dict.get('key 1'), `looks ${first} and ${second}`).toBe(1);
+      at = changes.length;
+    }
+  }
+});
+
 test('a file that is cut while it is open answers for every key, and does not look for ever', () => {
   for (const indexed of [true, false]) {
     for (const keep of [0.3, 0.6, 0.9]) {
