@@ -363,10 +363,11 @@ export class DictCore {
     for (let attempt = 0; ; attempt++) {
       const view = this.find(key);
       if (view === undefined) return undefined;
+      const { generation } = this.store.entries;
       try {
         const result = read(view);
-        if (this.inTransaction() || this.#undisturbed(view) || attempt === ATTEMPTS || this.#stillThere(view))
-          return result;
+        if (this.inTransaction() || this.#undisturbed(view) || attempt === ATTEMPTS) return result;
+        if (this.#stillThere(view, generation)) return result;
       } catch (error) {
         if (this.inTransaction() || this.#undisturbed(view) || attempt === ATTEMPTS) throw error;
       }
@@ -386,10 +387,13 @@ export class DictCore {
     return false;
   }
 
-  /** Appends of others do not disturb: the entry is where it was, as long as it was, and alive. */
-  #stillThere(view: EntryView): boolean {
+  /**
+   * Appends of others do not disturb: the entry is where it was, as long as it was, and alive.
+   * @param generation - as of when it was found: another entry may have moved there since
+   */
+  #stillThere(view: EntryView, generation: number): boolean {
     const again = this.find(view.key);
-    if (again === undefined || again.file !== view.file) return false;
+    if (again === undefined || again.file !== view.file || this.store.entries.generation !== generation) return false;
     return again.place.offset === view.place.offset && again.place.frameLength === view.place.frameLength;
   }
 

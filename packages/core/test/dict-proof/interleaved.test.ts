@@ -91,32 +91,72 @@ test('a key that is replaced twice at any looks of one that has the index is nev
   }
 });
 
+/** Others' changes at the looks of one handle, each a number of looks after the one before; from `begin` on. */
+function atLooks(make: (change: Change) => void, changes: readonly (readonly [number, Change['kind'], boolean])[]) {
+  let at = changes.length;
+  let looks = 0;
+  let inside = false;
+  return {
+    begin: () => void (at = 0),
+    end: () => void (at = changes.length),
+    wrap: (file: StorageFile): StorageFile =>
+      preceded(file, FILE_LOOKS, () => {
+        if (inside || at === changes.length || ++looks < changes[at]![0]) return;
+        inside = true;
+        looks = 0;
+        const [, kind, closed] = changes[at++]!;
+        make({ kind, key: 0, closed });
+        inside = false;
+      }),
+  };
+}
+
 test('a key stays there while the file is vacuumed in place at any look of one that has the index', () => {
   for (let first = 1; first <= 10; first++) {
     for (let second = 1; second <= 12; second++) {
       const { open, make } = scene(0, KEYS);
       make({ kind: 'seal', key: 0, closed: true });
-      const changes: readonly (readonly [number, Change])[] = [
-        [first, { kind: 'new rows', key: 0, closed: false }],
-        [second, { kind: 'vacuum in place', key: 0, closed: true }],
-        [1, { kind: 'set', key: 0, closed: false }],
-      ];
-      let at = changes.length;
-      let looks = 0;
-      let inside = false;
-      const wrap = (file: StorageFile): StorageFile =>
-        preceded(file, FILE_LOOKS, () => {
-          if (inside || at === changes.length || ++looks < changes[at]![0]) return;
-          inside = true;
-          looks = 0;
-          make(changes[at++]![1]);
-          inside = false;
-        });
-      const dict = open(wrap);
+      const others = atLooks(make, [
+        [first, 'new rows', false],
+        [second, 'vacuum in place', true],
+        [1, 'set', false],
+      ]);
+      const dict = open(others.wrap);
       vi.setSystemTime(Date.now() + 1);
-      at = 0;
+      others.begin();
       expect(dict.get('key 1'), `looks ${first} and ${second}`).toBe(1);
-      at = changes.length;
+      others.end();
+    }
+  }
+});
+
+test('an array that grows, is replaced and moved where the old one stood, at any looks of one that gets it, is one of them', () => {
+  for (let first = 1; first <= 24; first++) {
+    for (let second = 1; second <= 40; second++) {
+      const { model, open, make } = scene(0, 3);
+      // As short as the one that a vacuum moves there.
+      make({ kind: 'seal', key: 0, closed: false });
+      const states: Model[] = [new Map(model)];
+      const others = atLooks(
+        (change) => {
+          if (make(change)) states.push(new Map(model));
+        },
+        [
+          [first, 'many rows', false],
+          [second, 'new rows', false],
+          [1, 'vacuum in place', false],
+          [1, 'set', false],
+        ],
+      );
+      const dict = open(others.wrap);
+      vi.setSystemTime(Date.now() + 1);
+      others.begin();
+      const found = valueText(dict.get(ROWS));
+      others.end();
+      expect(
+        states.map((state) => valueText(state.get(ROWS))),
+        `looks ${first} and ${second}`,
+      ).toContain(found);
     }
   }
 });
