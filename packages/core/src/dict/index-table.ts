@@ -134,13 +134,14 @@ export class IndexTable {
     return this.#blocks !== undefined;
   }
 
-  /** Takes the blocks into memory: the file's are about to be overwritten. False where the file lost them. */
+  /** Takes the blocks into memory, where the file still holds them: there they may be overwritten. False where it does not. */
   keep(): boolean {
     const { size } = this;
     if (this.#blocks === undefined) {
       const blocks = new Uint8Array(size);
       const count = this.#file.read(this.entry + TAIL_PREFIX_SIZE, blocks);
-      this.#blocks = count === size ? blocks : blocks.subarray(0, count);
+      // Others may have written another index in its place meanwhile.
+      this.#blocks = count === size && this.stands() ? blocks : blocks.subarray(0, 0);
     }
     return this.#blocks.length === size;
   }

@@ -388,7 +388,7 @@ export class DictStore implements EntriesHost {
       this.#certain = locked;
       return true;
     }
-    this.#look(locked, whole || !this.#baseHolds());
+    this.#look(locked, whole);
     return true;
   }
 
@@ -421,7 +421,11 @@ export class DictStore implements EntriesHost {
         const end = this.#scan(whole, size);
         const after = this.file.loadI32(COMMIT_NUMBER_OFFSET);
         // Where the last entry changed its room meanwhile, the walk may have gone on inside it, and even met the old terminator.
-        whole = mayHaveMoved(commitNumber, after) || this.file.size() < size || !this.#anchor.holds(this.read);
+        whole =
+          mayHaveMoved(commitNumber, after) ||
+          this.file.size() < size ||
+          !this.#anchor.holds(this.read) ||
+          !this.#baseHolds();
         if (end.kind === 'terminator' && !whole) {
           this.commitNumber = commitNumber;
           this.size = size;
