@@ -93,6 +93,8 @@ export class DictStore implements EntriesHost {
    * before the commit number told of the rest.
    */
   #certain = false;
+  /** Something came up since the file was opened that this handle had not done: others are at work. */
+  #shared = false;
   /** The terminator's last bytes, `d.`. */
   #opcodes: Uint8Array | undefined;
   /** Entries of later commits than {@link DictStore.commitNumber} are known. */
@@ -372,11 +374,14 @@ export class DictStore implements EntriesHost {
     if (!this.#stale && !this.#ahead && commitNumber === this.commitNumber && size === this.size) {
       if (!locked) return false;
       if ((this.#certain || this.#anchor.holds(this.read)) && this.#endStands()) {
+        // One who was killed may have let an entry die after the number told of it, and after the last look met it alive.
+        if (!this.#certain && this.#shared) this.statesUnknown = true;
         this.#certain = true;
         return false;
       }
       this.#stale = true;
     }
+    this.#shared = true;
     // What is known is of a later commit where it was looked ahead.
     const whole =
       this.#stale ||

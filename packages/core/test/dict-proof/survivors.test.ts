@@ -109,6 +109,24 @@ test('whenever a handle looked last, and whenever another one was killed then, i
   await judge.finish();
 });
 
+test('a delete that its writer was killed in is seen by who looked in the middle of it, once it has the lock', () => {
+  const history: readonly Change[] = [
+    { kind: 'set', key: 0, closed: true },
+    { kind: 'set', key: 0, closed: false },
+    { kind: 'delete', key: 0, closed: false },
+  ];
+  const { images } = recorded(history, 16_384, KEYS);
+  const opened = images.findIndex((image) => isWhole(image) && image.before === 1);
+  for (let death = opened; death < images.length; death++) {
+    for (let looked = opened; looked <= death; looked++) {
+      const { disk, dict } = survivor(images, { standingIndex: 16_384, opened, looked, locked: false, death });
+      dict.set('key 1', 9);
+      const fresh = MmapDict.over(disk.open('dict', 'r'), { mode: 'r' });
+      expectText(stateText(dict), [stateText(fresh)], `${looked} ${death}`);
+    }
+  }
+});
+
 const looking = fc.record({ kind: fc.constantFrom('get', 'has', 'rows', 'all'), key: fc.nat(KEYS + 5) });
 
 test('who had the file open when a writer was killed at any of its writes goes on, and nothing is lost', {
