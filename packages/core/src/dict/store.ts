@@ -405,10 +405,10 @@ export class DictStore implements EntriesHost {
     return this.file.endsWith(offset + FRAME_SIZE, (this.#opcodes ??= terminator().subarray(FRAME_SIZE)));
   }
 
-  /** Whether the base can still be asked: others drop an index that stands last, or leave it there for good. */
-  #baseHolds(): boolean {
+  /** The index of the base where it stands last in the file: others drop it, or leave it there for good. */
+  #lastIndex(): IndexTable | undefined {
     const newest = this.entries.base?.newest;
-    return newest === undefined || newest.kept || newest.entry < this.end || newest.stands();
+    return newest === undefined || newest.kept || newest.entry < this.end ? undefined : newest;
   }
 
   /**
@@ -423,6 +423,7 @@ export class DictStore implements EntriesHost {
         const size = this.file.size();
         // Since it was decided that what is known still holds, entries may have moved.
         whole ||= mayHaveMoved(this.commitNumber, commitNumber);
+        const index = whole ? undefined : this.#lastIndex();
         const end = this.#scan(whole, size);
         const after = this.file.loadI32(COMMIT_NUMBER_OFFSET);
         // Where the last entry changed its room meanwhile, the walk may have gone on inside it, and even met the old terminator.
@@ -430,7 +431,7 @@ export class DictStore implements EntriesHost {
           mayHaveMoved(commitNumber, after) ||
           this.file.size() < size ||
           !this.#anchor.holds(this.read) ||
-          !this.#baseHolds();
+          index?.stands() === false;
         if (end.kind === 'terminator' && !whole) {
           this.commitNumber = commitNumber;
           this.size = size;
