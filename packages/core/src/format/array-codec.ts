@@ -4,21 +4,19 @@
  * @module
  */
 
-import { type ByteWriter, viewBytes } from '../bytes/index.ts';
+import type { ByteWriter } from '../bytes/index.ts';
 import { MmdError } from '../errors.ts';
 import {
   type ArraySource,
   type DType,
   type FileRange,
   isArraySource,
-  memoryOver,
   NDArray,
+  ndarray,
   parseDType,
-  type TypedArray,
 } from '../ndarray/index.ts';
-import { type Layout, orderOf, PackedForm } from '../ndarray/layout.ts';
+import { orderOf } from '../ndarray/layout.ts';
 import { typeOfTypedArray } from '../ndarray/nested.ts';
-import { pieceInOrder } from '../ndarray/transfer.ts';
 import {
   type ArrayForm,
   type ArrayPreamble,
@@ -111,10 +109,7 @@ function elementsOf(value: unknown): DType | undefined {
 /** The value as a source of array bytes; `undefined` for everything else. */
 function asSource(value: unknown): ArraySource | undefined {
   if (isArraySource(value)) return value;
-  const type = elementsOf(value);
-  if (type === undefined) return undefined;
-  const form = new PackedForm(type, [(value as TypedArray).length], 'C');
-  return NDArray.ofForm(form, memoryOver(viewBytes(value as TypedArray)));
+  return elementsOf(value) === undefined ? undefined : ndarray(value);
 }
 
 /**
@@ -153,7 +148,7 @@ export function arrayToWrite(source: ArraySource): ArrayToWrite | undefined {
   }
   return {
     form: { type, shape, order, dataLength, growable },
-    body: new SourceBody(source, nbytes, dataLength, ours),
+    body: new SourceBody(source, nbytes, dataLength),
   };
 }
 
@@ -170,21 +165,18 @@ class SourceBody implements ArrayBody {
   readonly #source: ArraySource;
   /** Of the source; the body has more where it has a capacity. */
   readonly #given: number;
-  readonly #layout: Layout | undefined;
 
-  constructor(source: ArraySource, given: number, nbytes: number, layout: Layout | undefined) {
+  constructor(source: ArraySource, given: number, nbytes: number) {
     this.nbytes = nbytes;
     this.file = source.file;
     this.reserve = source.reserve === true;
     this.#source = source;
     this.#given = given;
-    this.#layout = layout;
   }
 
   piece(): Uint8Array | undefined {
-    const layout = this.#layout;
-    if (layout === undefined || this.#given !== this.nbytes || this.reserve) return undefined;
-    return pieceInOrder(layout, orderOf(layout));
+    const source = this.#source;
+    return source instanceof NDArray && this.#given === this.nbytes && !this.reserve ? source.piece() : undefined;
   }
 
   chunks(): Iterable<Uint8Array> {

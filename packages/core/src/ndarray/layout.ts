@@ -162,7 +162,6 @@ export function isPackedLayout(layout: Layout, order: Order): boolean {
 
 /** `'F'` where only Fortran order describes the memory, else `'C'`. */
 export function orderOf(layout: Layout): Order {
-  if (layout instanceof PackedLayout && (layout.shape.length < 2 || layout.form.order === 'C')) return 'C';
   return !isPackedLayout(layout, 'C') && isPackedLayout(layout, 'F') ? 'F' : 'C';
 }
 

@@ -315,10 +315,11 @@ export function fill(target: Layout, value: unknown): void {
 
 /** All bytes in `order` as one borrowed piece, where they lie so within one window; undefined else. @throws CLOSED */
 export function pieceInOrder(layout: Layout, order: Order): Uint8Array | undefined {
-  if (layout instanceof PackedLayout && (layout.shape.length < 2 || layout.form.order === order)) return layout.piece();
+  if (!isPackedLayout(layout, order)) return undefined;
+  if (layout instanceof PackedLayout) return layout.piece();
   const { store, type, size } = layout;
   const length = size * type.itemsize;
-  if (!(store instanceof MemoryStore) || !store.whole || !isPackedLayout(layout, order)) return undefined;
+  if (!(store instanceof MemoryStore) || !store.whole) return undefined;
   store.checkOpen();
   return store.borrow(layout.position, length);
 }
