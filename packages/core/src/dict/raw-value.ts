@@ -34,8 +34,8 @@ export function rawValue(view: EntryView): EncodedValue {
   const parts = [part];
   const value = { kind: 'raw', place: () => parts, memoHint: 0 };
   if (parsed === undefined) return value;
-  const alignment = dataAlignment(parsed.dataLength);
   const growable = parsed.countPos !== undefined;
+  const alignment = dataAlignment(parsed.dataLength, growable);
   return {
     ...value,
     fillerBefore(entryOffset, keyLength) {

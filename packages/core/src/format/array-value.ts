@@ -8,7 +8,7 @@
 import { ByteWriter } from '../bytes/index.ts';
 import { MmdError } from '../errors.ts';
 import { type DType, type DTypeSpec, parseDType } from '../ndarray/index.ts';
-import { alignUp, DATA_ALIGNMENT, PAGE_ALIGNED_FROM, PAGE_ALIGNMENT, putU64 } from './layout.ts';
+import { ALIGNMENTS, alignUp, putU64 } from './layout.ts';
 import { parseLiterals, putDType, putPadding, putShape, putText } from './literal-value.ts';
 import type { ValueReader } from './value-reader.ts';
 
@@ -252,8 +252,12 @@ export interface ArrayFrameBytes {
 }
 
 /** The multiple at which an array's data is to start. */
-export function dataAlignment(dataLength: number): number {
-  return dataLength >= PAGE_ALIGNED_FROM ? PAGE_ALIGNMENT : DATA_ALIGNMENT;
+export function dataAlignment(dataLength: number, growable = false): number {
+  let found = 1;
+  for (const { alignment, from, growableFrom } of ALIGNMENTS) {
+    if (dataLength >= (growable ? growableFrom : from)) found = alignment;
+  }
+  return found;
 }
 
 /**
@@ -278,7 +282,8 @@ export function encodeModernArray(
   if (preamble === undefined || form.growable) putPreamble(writer, form);
   else preamble.put(writer, form);
   const { dataLength } = form;
-  putPadding(writer, paddingFor(offset + writer.length - start + DATA_HEAD_SIZE, dataAlignment(dataLength)));
+  const alignment = dataAlignment(dataLength, form.growable);
+  putPadding(writer, paddingFor(offset + writer.length - start + DATA_HEAD_SIZE, alignment));
   const pos = writer.reserve(DATA_HEAD_SIZE + ORDER_TAIL.length + 1 + END.length);
   const { bytes } = writer;
   bytes[pos] = BYTEARRAY8;

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { GrowableArray, type GrowableMaskedArray, MmapDict } from '../../src/dict/index.ts';
+import { ALIGNMENTS } from '../../src/format/layout.ts';
 import { MaskedArray, type NDArray, ndarray, slice } from '../../src/ndarray/index.ts';
 import { MemoryDisk, MemoryFile } from '../../src/storage/index.ts';
 
@@ -86,8 +87,29 @@ describe('arrays', () => {
         expect((dict.get(key) as NDArray).get(0, 0)).toBe(-1);
       }
     }
-    dict.set('big', new Uint8Array(0)).set('page', new Float64Array(2 ** 17));
-    expect(dict.getMeta('page')!.offset % 4096).toBe(0);
+  });
+
+  test.each(
+    ALIGNMENTS.flatMap(({ alignment, from, growableFrom }) => [
+      { alignment, bytes: from, capacity: undefined },
+      { alignment, bytes: growableFrom, capacity: growableFrom },
+    ]),
+  )('start at a multiple of $alignment from $bytes bytes on (room for $capacity rows)', (row) => {
+    const { alignment, bytes, capacity } = row;
+    const source = { arraySource: true, dtype: 'uint8', ...(capacity !== undefined && { capacity }) } as const;
+    const offset = (length: number, layout: 'modern' | 'legacy', key: string): number => {
+      using dict = open();
+      const shape = [capacity === undefined ? length : 0];
+      dict.set(key, { ...source, shape, ...(capacity !== undefined && { capacity: length }) }, { layout });
+      return dict.getMeta(key)!.offset;
+    };
+    for (const layout of capacity === undefined ? (['modern', 'legacy'] as const) : (['modern'] as const)) {
+      for (const key of ['', 'k', 'a longer key']) {
+        expect(offset(bytes, layout, key) % alignment).toBe(0);
+        // Less has no more padding than it needs.
+        if (bytes > 0) expect(offset(bytes - 1, layout, key)).toBeLessThan(alignment);
+      }
+    }
   });
 
   test('masked arrays keep mask and fill value', () => {

@@ -2,6 +2,7 @@ import { Python, pythons, TempDir, type Wire } from '@mmdpickle/test-support';
 import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
 import { type GrowableArray, MmapDict as MemoryDict } from '../../src/dict/index.ts';
+import { ALIGNMENTS } from '../../src/format/layout.ts';
 import { MaskedArray, NDArray, ndarray } from '../../src/ndarray/index.ts';
 import { MmapDict } from '../../src/node.ts';
 import { MemoryFile } from '../../src/storage/index.ts';
@@ -159,6 +160,40 @@ describe.each(pythons())('stock Python $version with numpy $numpy', (info) => {
         }
       }
     }
+  });
+
+  test('loads arrays behind padding of any size, and their rows as they are committed', async () => {
+    using dir = new TempDir();
+    const path = dir.file('padded');
+    using dict = MmapDict.open(path);
+    for (const { growableFrom, from, alignment } of ALIGNMENTS) {
+      dict.set(`grows ${alignment}`, { arraySource: true, dtype: 'uint8', shape: [0], capacity: growableFrom + 9 });
+      (dict.get(`grows ${alignment}`) as GrowableArray).append(new Uint8Array([1, 2, 3]));
+      dict.set(`large ${alignment}`, { arraySource: true, dtype: 'uint8', shape: [from + 9] });
+      (dict.get(`large ${alignment}`) as NDArray).set(from + 8, 7);
+      dict.set(
+        `masked ${alignment}`,
+        new MaskedArray(
+          ndarray(new Uint8Array(from + 9)),
+          ndarray(new Uint8Array(from + 9).fill(1), undefined, { dtype: 'bool' }),
+        ),
+      );
+    }
+    const found = await python.run(
+      `
+import pickle
+with open(args["path"], "rb") as f: loaded = pickle.load(f)
+result = [[k, int(v.size), int(v.sum()) if v.sum() else -1] for k, v in loaded.items()]
+`,
+      { path },
+    );
+    expect(found).toEqual(
+      ALIGNMENTS.flatMap(({ alignment, from }) => [
+        [`grows ${alignment}`, 3, 6],
+        [`large ${alignment}`, from + 9, 7],
+        [`masked ${alignment}`, from + 9, -1],
+      ]),
+    );
   });
 
   test('appends by turns: what Python adds as mmappickle does is read here, and the other way round', async () => {

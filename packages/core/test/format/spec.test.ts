@@ -114,14 +114,21 @@ describe('the specification says what the sources do', () => {
     expect(legacy).toHaveLength(70);
   });
 
+  test('its alignments are those of ALIGNMENTS', () => {
+    const [small, page, large] = layout.ALIGNMENTS.map(({ alignment }) => alignment);
+    const power = (n: number): string => `2^${Math.log2(n)}`;
+    const [, pages, larges] = layout.ALIGNMENTS;
+    expect(SPEC).toContain(
+      `a multiple of ${small}, of ${page} where n is ${power(pages!.from)} or more, and of ${large} where n is ${power(larges!.from)} or more, or ${power(larges!.growableFrom)} in an array that grows`,
+    );
+    expect(layout.ALIGNMENTS).toHaveLength(3);
+    expect(pages!.growableFrom).toBe(pages!.from);
+  });
+
   test('its numbers are those of the sources', () => {
     for (const [sentence, value] of [
-      [
-        `multiple of ${layout.DATA_ALIGNMENT}, and of ${layout.PAGE_ALIGNMENT} where n is 2^20`,
-        layout.PAGE_ALIGNED_FROM,
-      ],
-      [`at least ${layout.FILLER_MIN} bytes in all`, layout.PAGE_ALIGNED_FROM],
-      [`multiple of ${layout.SECTOR} (a sector)`, layout.PAGE_ALIGNED_FROM],
+      [`at least ${layout.FILLER_MIN} bytes in all`, 2 ** 20],
+      [`multiple of ${layout.SECTOR} (a sector)`, 2 ** 20],
       [`Blocks of ${INDEX_BLOCK_SIZE} bytes, then ${INDEX_FOOTER_SIZE - 16} bytes of footer`, 2 ** 20],
       ['every started 2^20 bytes', CHECKSUM_BLOCK],
       [`keys of more than ${layout.KEY_MAX} bytes`, 2 ** 20],
