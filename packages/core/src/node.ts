@@ -7,7 +7,7 @@
 import { convertInto, itemsOf, loadMapped, type PickleOptions } from './dict/convert.ts';
 import type { FsckOptions, FsckResult, SalvageResult } from './dict/fsck.ts';
 import { MmapDict as BaseDict } from './dict/mmap-dict.ts';
-import type { DictMode, DictOptions } from './dict/options.ts';
+import { checkOptions, type DictMode, type DictOptions } from './dict/options.ts';
 import type { ProgressOptions } from './dict/vacuum.ts';
 import { MmdError } from './errors.ts';
 import type { ArrayLayout } from './format/codecs.ts';
@@ -70,11 +70,8 @@ export class MmapDict extends BaseDict {
    */
   static open(path: string | URL, options: OpenOptions = {}): MmapDict {
     const mode = options.mode ?? 'a';
-    if (!Object.hasOwn(FILE_MODES, mode)) {
-      throw new MmdError('INVALID_ARGUMENT', `mode '${mode}' is none of ${Object.keys(FILE_MODES).join(', ')}`, {
-        found: mode,
-      });
-    }
+    // Before the file is made.
+    checkOptions(options);
     const openedAt = Date.now();
     const file = NodeFile.open(path, FILE_MODES[mode]);
     try {

@@ -59,7 +59,8 @@ export class ByteWriter {
   /** A 64-bit count up to 2^53. */
   u64(value: number): void {
     const pos = this.reserve(8);
-    this.view.setUint32(pos, value % 2 ** 32, true);
+    // Modulo 2^32.
+    this.view.setUint32(pos, value, true);
     this.view.setUint32(pos + 4, Math.floor(value / 2 ** 32), true);
     this.length += 8;
   }

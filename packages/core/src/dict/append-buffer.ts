@@ -10,9 +10,9 @@ import {
   FRAME_SIZE,
   putEntryHead,
   putTerminator,
-  SECTOR,
   SHORT_BINUNICODE,
   TERMINATOR_SIZE,
+  toSectorEnd,
 } from '../format/layout.ts';
 import type { StorageFile } from '../storage/storage-file.ts';
 
@@ -203,7 +203,7 @@ export class AppendBuffer {
     this.#runEnd = 0;
     this.#writeBehindHead(this.#behindHead, length);
     this.#flushed = this.cursor;
-    const inOneSector = SECTOR - (base % SECTOR) >= ENTRY_HEAD_SIZE;
+    const inOneSector = toSectorEnd(base) >= ENTRY_HEAD_SIZE;
     const frameLength = arena[1]! | (arena[2]! << 8) | (arena[3]! << 16) | (arena[4]! << 24);
     if (inOneSector && this.#storeHead(frameLength, arena[FRAME_SIZE]! | (arena[FRAME_SIZE + 1]! << 8))) return;
     this.#takeHead(0);
@@ -290,7 +290,7 @@ export class AppendBuffer {
  * in an order whose middle state still loads as the terminator's (docs/format.md, "The commit write").
  */
 export function writeBorderless(file: StorageFile, offset: number, bytes: Uint8Array, durable: boolean): void {
-  const border = SECTOR - (offset % SECTOR);
+  const border = toSectorEnd(offset);
   if (border >= ENTRY_HEAD_SIZE) file.write(offset, bytes);
   else {
     const first = bytes.subarray(0, border);

@@ -6,7 +6,15 @@
 
 import { encodeUtf8Into } from '../bytes/index.ts';
 import { ENTRY_HEAD_SIZE, ENTRY_TAIL_SIZE, FRAME_SIZE, getU64, isEntryTail, KEY_MAX, LIVE } from '../format/layout.ts';
-import { findSlot, hashKey, INDEX_BLOCK_SIZE, isBlock, isBlockFull, slotOffset } from '../format/tail-index.ts';
+import {
+  findSlot,
+  hashKey,
+  INDEX_BLOCK_SIZE,
+  indexBlock,
+  isBlock,
+  isBlockFull,
+  slotOffset,
+} from '../format/tail-index.ts';
 import type { StorageFile } from '../storage/storage-file.ts';
 import type { EntryPlace } from './catalog.ts';
 import { IndexTable } from './index-table.ts';
@@ -70,7 +78,7 @@ export class BaseIndex {
 
   #findIn(table: IndexTable, hash: number, length: number): EntryPlace | undefined | 'torn' {
     const { blocks, end } = table.footer;
-    let number = hash % blocks;
+    let number = indexBlock(hash, blocks);
     for (let probes = 0; probes < blocks; probes++) {
       const block = table.block(number, this.#scratch!.block);
       if (block === undefined) return 'torn';

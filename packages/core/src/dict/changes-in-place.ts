@@ -9,7 +9,7 @@
 import { ByteWriter } from '../bytes/index.ts';
 import type { Journal } from '../format/journal.ts';
 import { encodeProgram, encodeRows, type RowsOpcodes } from '../format/journal-program.ts';
-import { DEAD, SECTOR, stateOffset } from '../format/layout.ts';
+import { DEAD, stateOffset, toSectorEnd } from '../format/layout.ts';
 import type { StorageFile } from '../storage/storage-file.ts';
 import type { EntryPlace } from './catalog.ts';
 import type { GrowablePlace } from './growable-array.ts';
@@ -52,7 +52,7 @@ export class ChangesInPlace {
 
   /** A single write makes the change, and it lies in one sector. */
   get oneWrite(): boolean {
-    return this.size === 1 && this.#overwrites.every(([at, { length }]) => (at % SECTOR) + length <= SECTOR);
+    return this.size === 1 && this.#overwrites.every(([at, { length }]) => length <= toSectorEnd(at));
   }
 
   delete(key: string, place: EntryPlace): void {
@@ -140,7 +140,7 @@ export function kill(file: StorageFile, place: EntryPlace): void {
 
 /** Stores a row count in one machine store: of half the word where the other half is zero before and after. */
 export function storeCount(file: StorageFile, offset: number, rows: number): void {
-  if (rows < 2 ** 31 && offset % 4 === 0 && file.loadI32(offset + 4) === 0) file.storeI32(offset, rows);
+  if (rows < 2 ** 31 && (offset & 3) === 0 && file.loadI32(offset + 4) === 0) file.storeI32(offset, rows);
   else file.storeI64(offset, BigInt(rows));
 }
 

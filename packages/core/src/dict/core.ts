@@ -21,21 +21,9 @@ import { GrowableArray } from './growable-array.ts';
 import { growableDict } from './growable-dict.ts';
 import { GrowableAppender } from './growable-host.ts';
 import { GrowableMaskedArray } from './growable-masked-array.ts';
-import type { DictMode, DictOptions, ResolvedOptions } from './options.ts';
+import { checkOptions, type DictMode, type DictOptions, resolveOptions } from './options.ts';
 import { DictStore } from './store.ts';
 import { DictWriter } from './writer.ts';
-
-const DEFAULTS = {
-  layout: 'modern',
-  durability: 'none',
-  lockTimeout: 10_000,
-  codecs: [],
-  load: {},
-  lenient: false,
-  salvage: false,
-  index: true,
-  standingIndex: 16_384,
-} as const satisfies Partial<ResolvedOptions>;
 
 /** Attempts of a read that other writers disturb. */
 const ATTEMPTS = 100;
@@ -89,8 +77,9 @@ export class DictCore {
 
   /** @param openedAt - `Date.now()` of when the file was opened by its name, where that was just now */
   constructor(file: StorageFile, options: DictOptions, openedAt?: number) {
+    checkOptions(options);
     const mode = options.mode ?? (file.writable ? 'r+' : 'r');
-    const resolved: ResolvedOptions = { ...DEFAULTS, ...options, mode };
+    const resolved = resolveOptions(options, mode);
     this.mode = mode;
     this.writable = mode !== 'r' && mode !== 'c';
     this.store = new DictStore(file, resolved, openedAt);

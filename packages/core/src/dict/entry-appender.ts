@@ -16,7 +16,7 @@ import {
   PAGE_ALIGNMENT,
   putEntryHead,
   putEntryTail,
-  SECTOR,
+  toSectorEnd,
 } from '../format/layout.ts';
 import { AppendBuffer, GATHERED } from './append-buffer.ts';
 import { withFile } from './clean-up.ts';
@@ -140,7 +140,7 @@ export class EntryAppender {
 
   #avoidTornHead(): void {
     const buffer = this.buffer;
-    if (!buffer.empty || SECTOR - (buffer.base % SECTOR) !== ENTRY_HEAD_SIZE - 1) return;
+    if (!buffer.empty || toSectorEnd(buffer.base) !== ENTRY_HEAD_SIZE - 1) return;
     // A head whose last byte lies beyond a sector's border commits only if that byte stays the same.
     this.#filler(ENTRY_HEAD_SIZE + KEY_LENGTH_LIKE_STOP + 1 + ENTRY_TAIL_SIZE, KEY_LENGTH_LIKE_STOP);
   }

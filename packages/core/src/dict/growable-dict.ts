@@ -24,7 +24,7 @@ export function growableDict(core: DictCore): GrowableDict {
     begin: () => core.begin(),
     commit: () => core.commit(),
     rollback: () => core.rollback(),
-    careful: () => core.writer.active || store.options.durability === 'commit',
+    careful: () => core.writer.active || store.durable,
     countAtOnce: ({ countOffset }, rows) => core.writer.countAtOnce(countOffset, rows),
     count: (key, place, rows) => core.writer.count(key, place, rows),
     pendingCount: ({ countOffset }) =>

@@ -22,7 +22,7 @@ import {
   verify,
 } from './fsck.ts';
 import { writeIndex } from './index-writer.ts';
-import type { DictMode, DictOptions } from './options.ts';
+import { checkOptions, type DictMode, type DictOptions } from './options.ts';
 import { rawValue } from './raw-value.ts';
 import { reclaim } from './reclaim.ts';
 import { respell } from './spelling.ts';
@@ -179,6 +179,7 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
    * @throws BAD_KEY, KEY_TOO_LONG, UNSUPPORTED_VALUE, UNSUPPORTED_DTYPE, READ_ONLY, LOCKED, NO_SPACE, IO: the file is then unchanged
    */
   set(key: string, value: unknown, options?: { readonly layout?: 'modern' | 'legacy' }): this {
+    if (options !== undefined) checkOptions(options);
     this.core.set(key, value, options?.layout);
     return this;
   }
@@ -228,8 +229,9 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
    *
    * @param options - `lockTimeout` in milliseconds, where it is not to be the dict's; 0 tries once
    */
-  batch<T>(change: () => T, options: { readonly lockTimeout?: number } = {}): T {
-    return this.core.transact(change, options.lockTimeout);
+  batch<T>(change: () => T, options?: { readonly lockTimeout?: number }): T {
+    if (options !== undefined) checkOptions(options);
+    return this.core.transact(change, options?.lockTimeout);
   }
 
   /**
@@ -247,6 +249,7 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
     try {
       const { core } = this;
       core.changing();
+      checkOptions(options);
       options.signal?.throwIfAborted();
       // Inside a batch it is a commit of its own all the same, after that one.
       if (core.writer.active || !core.store.file.tryLock()) return this.#batchLater(change, options);

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { MmdError } from '../errors.ts';
 import type { ArrayLayout, ValueCodec } from '../format/codecs.ts';
 import type { LoadOptions } from '../pickle/index.ts';
 
@@ -43,4 +44,64 @@ export interface DictOptions {
 /** {@link DictOptions} with every default filled in. */
 export interface ResolvedOptions extends Required<DictOptions> {
   readonly codecs: readonly ValueCodec[];
+}
+
+const MODES: readonly unknown[] = ['r', 'r+', 'a', 'w-', 'c'] satisfies DictMode[];
+const LAYOUTS: readonly unknown[] = ['modern', 'legacy'] satisfies ArrayLayout[];
+
+/** What an option takes where it is given, and how that is told. */
+interface OptionRow {
+  readonly takes: (value: unknown) => boolean;
+  readonly expected: string;
+}
+
+const isWait: OptionRow = {
+  takes: (value) => typeof value === 'number' && value >= 0,
+  expected: 'milliseconds, 0 or more',
+};
+const isLayout: OptionRow = { takes: (value) => LAYOUTS.includes(value), expected: "'modern' or 'legacy'" };
+const isFlag: OptionRow = { takes: (value) => typeof value === 'boolean', expected: 'true or false' };
+
+const OPTIONS: Readonly<Record<keyof DictOptions, OptionRow>> = {
+  mode: { takes: (value) => MODES.includes(value), expected: `one of ${MODES.join(', ')}` },
+  layout: isLayout,
+  durability: { takes: (value) => value === 'none' || value === 'commit', expected: "'none' or 'commit'" },
+  lockTimeout: isWait,
+  codecs: { takes: (value) => Array.isArray(value), expected: 'an array of codecs' },
+  load: { takes: (value) => typeof value === 'object' && value !== null, expected: 'an object of options' },
+  lenient: isFlag,
+  salvage: isFlag,
+  index: isFlag,
+  standingIndex: { takes: (value) => typeof value === 'number' && value >= 0, expected: 'bytes, 0 or more' },
+};
+
+/**
+ * Refuses options that could only be a mistake, of which a `durability` that does nothing is the worst.
+ * @throws INVALID_ARGUMENT
+ */
+export function checkOptions(options: { readonly [K in keyof DictOptions]?: unknown }): void {
+  for (const name in options) {
+    const found = options[name as keyof DictOptions];
+    if (found === undefined || !Object.hasOwn(OPTIONS, name)) continue;
+    const { takes, expected } = OPTIONS[name as keyof DictOptions];
+    if (takes(found)) continue;
+    const shown = typeof found === 'string' ? `'${found}'` : String(found);
+    throw new MmdError('INVALID_ARGUMENT', `${name} is ${expected}; found ${shown}`, { expected, found });
+  }
+}
+
+/** Fills in the defaults. Written out, so that the options of every dict have one hidden class: each commit looks at them. */
+export function resolveOptions(options: DictOptions, mode: DictMode): ResolvedOptions {
+  return {
+    mode,
+    layout: options.layout ?? 'modern',
+    durability: options.durability ?? 'none',
+    lockTimeout: options.lockTimeout ?? 10_000,
+    codecs: options.codecs ?? [],
+    load: options.load ?? {},
+    lenient: options.lenient ?? false,
+    salvage: options.salvage ?? false,
+    index: options.index ?? true,
+    standingIndex: options.standingIndex ?? 16_384,
+  };
 }

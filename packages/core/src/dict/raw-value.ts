@@ -6,7 +6,7 @@
 
 import { dataAlignment, parseArray } from '../format/array-value.ts';
 import type { ArrayBody, EncodedValue, ValuePart } from '../format/encoded-value.ts';
-import { alignUp, ENTRY_HEAD_SIZE, FILLER_MIN, SECTOR } from '../format/layout.ts';
+import { alignUp, ENTRY_HEAD_SIZE, FILLER_MIN, toSectorEnd } from '../format/layout.ts';
 import { parseMasked } from '../format/masked-value.ts';
 import type { StorageFile } from '../storage/storage-file.ts';
 import type { EntryView } from './entry-view.ts';
@@ -41,7 +41,7 @@ export function rawValue(view: EntryView): EncodedValue {
     fillerBefore(entryOffset, keyLength) {
       const dataOffset = entryOffset + ENTRY_HEAD_SIZE + keyLength + parsed.dataPos;
       let filler = alignUp(dataOffset, alignment) - dataOffset;
-      while ((filler > 0 && filler < FILLER_MIN) || (growable && (entryOffset + filler + 1) % SECTOR > SECTOR - 8)) {
+      while ((filler > 0 && filler < FILLER_MIN) || (growable && toSectorEnd(entryOffset + filler + 1) < 8)) {
         filler += alignment;
       }
       return filler;

@@ -13,7 +13,7 @@ import {
   HEADER_SIZE,
   PAGE_ALIGNMENT,
   putU64,
-  SECTOR,
+  toSectorEnd,
 } from '../format/layout.ts';
 import { answer, scanEntries } from '../format/scan.ts';
 import type { DictCore } from './core.ts';
@@ -43,7 +43,7 @@ export function reclaim(core: DictCore, options: ProgressOptions = {}): number {
         const value = offset + ENTRY_HEAD_SIZE + keyLength;
         const length = entryEnd(offset, frameLength) - ENTRY_TAIL_SIZE - value;
         // Nine bytes that straddle a sector could be torn: such a value keeps its disk.
-        if (state !== 'dead' || length < MIN_VALUE || value % SECTOR > SECTOR - HEAD) return;
+        if (state !== 'dead' || length < MIN_VALUE || toSectorEnd(value) < HEAD) return;
         if (!indexes.has(offset)) dead.push([value, length]);
       },
       store.end,
@@ -57,7 +57,7 @@ export function reclaim(core: DictCore, options: ProgressOptions = {}): number {
       const start = alignUp(value + HEAD, PAGE_ALIGNMENT);
       const end = Math.floor((value + length) / PAGE_ALIGNMENT) * PAGE_ALIGNMENT;
       file.write(value, head);
-      if (store.options.durability === 'commit') file.sync();
+      if (store.durable) file.sync();
       const had = file.dataRanges(start, end).reduce((sum, range) => sum + range.end - range.offset, 0);
       if (!file.punchHole(start, end - start)) break;
       freed += had;

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { entryEnd, putU64, SECTOR, TERMINATOR_SIZE, terminator } from '../format/layout.ts';
+import { entryEnd, putU64, TERMINATOR_SIZE, terminator, toSectorEnd } from '../format/layout.ts';
 import type { EntryPlace } from './catalog.ts';
 import type { DictStore } from './store.ts';
 
@@ -50,5 +50,5 @@ export function resize(
 
 /** Whether the 8 bytes at `offset` lie in one sector, so that a write of them is not torn. */
 function inSector(offset: number): boolean {
-  return offset % SECTOR <= SECTOR - 8;
+  return toSectorEnd(offset) >= 8;
 }

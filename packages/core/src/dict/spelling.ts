@@ -50,7 +50,7 @@ export function respell(core: DictCore, from: 'legacy' | 'upgraded', to: 'legacy
 /** A power loss tears at every sector, a kill at pages only. */
 function stepsFor(core: DictCore, offset: number, to: 'legacy' | 'upgraded'): readonly RespellingStep[] | undefined {
   const steps = respellingSteps(offset, to);
-  if (steps !== undefined || core.store.options.durability === 'commit') return steps;
+  if (steps !== undefined || core.store.durable) return steps;
   const inPage = (offset % PAGE_ALIGNMENT) + RESPELLED_SIZE <= PAGE_ALIGNMENT;
   return inPage ? [{ offset, bytes: respelled(to) }] : undefined;
 }

@@ -56,6 +56,8 @@ export interface Repair {
 export class DictStore implements EntriesHost {
   file: StorageFile;
   readonly options: ResolvedOptions;
+  /** Commits are to reach the disk one by one. */
+  readonly durable: boolean;
   readonly entries: KnownEntries;
   /** As of the last look. */
   commitNumber = -1;
@@ -104,6 +106,7 @@ export class DictStore implements EntriesHost {
   constructor(file: StorageFile, options: ResolvedOptions, lookedAt = 0) {
     this.file = file;
     this.options = options;
+    this.durable = options.durability === 'commit';
     this.entries = new KnownEntries(this);
     this.#lastFullLook = lookedAt;
   }
@@ -209,7 +212,7 @@ export class DictStore implements EntriesHost {
   /** Stores the commit number, by which other handles see that the file changed. */
   announce(): void {
     const { file, commitNumber } = this;
-    if (this.options.durability !== 'commit' && ++this.#announced > WRITTEN_NUMBERS) {
+    if (!this.durable && ++this.#announced > WRITTEN_NUMBERS) {
       file.storeI32(COMMIT_NUMBER_OFFSET, commitNumber);
       return;
     }

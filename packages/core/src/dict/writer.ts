@@ -20,9 +20,9 @@ import {
   putEntryTail,
   putTerminator,
   putU64,
-  SECTOR,
   TERMINATOR_SIZE,
   terminator,
+  toSectorEnd,
 } from '../format/layout.ts';
 import { JOURNAL_DONE, JOURNAL_SWITCH, tailEntryFrame } from '../format/tail-entry.ts';
 import type { KeyedEntry } from '../pickle/index.ts';
@@ -55,7 +55,7 @@ export class DictWriter {
 
   constructor(store: DictStore) {
     this.#store = store;
-    this.#durable = store.options.durability === 'commit';
+    this.#durable = store.durable;
     this.#appender = new EntryAppender(store);
     this.#buffer = this.#appender.buffer;
     this.#hands = {
@@ -210,7 +210,7 @@ export class DictWriter {
       this.#depth !== 1 ||
       sink.length > AT_ONCE ||
       store.terminator !== store.end ||
-      SECTOR - (store.end % SECTOR) < ENTRY_HEAD_SIZE ||
+      toSectorEnd(store.end) < ENTRY_HEAD_SIZE ||
       this.#durable ||
       !sink.whole ||
       !buffer.empty ||

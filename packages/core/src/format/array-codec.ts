@@ -28,7 +28,7 @@ import {
 } from './array-value.ts';
 import type { ArrayLayout, StoredValue, ValueCodec, ValueMeta } from './codecs.ts';
 import type { ArrayBody, EncodedValue, ValuePart } from './encoded-value.ts';
-import { alignUp, ENTRY_HEAD_SIZE, FILLER_MIN, SECTOR } from './layout.ts';
+import { alignUp, ENTRY_HEAD_SIZE, FILLER_MIN, toSectorEnd } from './layout.ts';
 
 /** An array to write: its form and where its bytes come from. */
 export interface ArrayToWrite {
@@ -250,5 +250,5 @@ function fillerTo(offset: number, alignment: number): number {
 
 /** Filler that keeps an entry's FRAME length, which growing in place overwrites, inside one sector. */
 export function frameLengthFiller(entryOffset: number): number {
-  return (entryOffset + 1) % SECTOR > SECTOR - 8 ? FILLER_MIN : 0;
+  return toSectorEnd(entryOffset + 1) < 8 ? FILLER_MIN : 0;
 }

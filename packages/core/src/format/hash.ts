@@ -10,8 +10,8 @@
  * @param seed - both halves of SipHash's 64-bit key
  */
 export function hashKey(bytes: Uint8Array, start: number, end: number, seed: number): number {
-  let v0 = seed;
-  let v1 = seed;
+  let v0 = seed | 0;
+  let v1 = seed | 0;
   let v2 = seed ^ 0x6c796765;
   let v3 = seed ^ 0x74656462;
   const length = end - start;

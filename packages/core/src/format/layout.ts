@@ -113,6 +113,10 @@ interface Alignment {
 }
 /** A write inside one sector is not torn by a power loss, nor (a sector lies in a page) by a kill. */
 export const SECTOR = 512;
+/** Bytes from a file offset to the end of its sector, at least 1. Not by `%`, which takes V8 40 cycles where offsets are doubles. */
+export function toSectorEnd(offset: number): number {
+  return SECTOR - (offset & (SECTOR - 1));
+}
 /** The smallest entry that can lie anywhere: an empty key and NONE. */
 export const FILLER_MIN = 20;
 /** A key of this length makes byte 10 of the head equal the terminator's last: 46 is `.`. */

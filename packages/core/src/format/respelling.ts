@@ -6,7 +6,7 @@
  */
 
 import { ARRAY_SPELLINGS, type ArraySpelling } from './array-value.ts';
-import { SECTOR } from './layout.ts';
+import { toSectorEnd } from './layout.ts';
 
 /** Prefix and data opcode of a spelling. */
 function spelled(name: ArraySpelling): Uint8Array {
@@ -62,7 +62,7 @@ export interface RespellingStep {
  * @returns `undefined` where a torn write would leave neither spelling
  */
 export function respellingSteps(offset: number, to: 'legacy' | 'upgraded'): readonly RespellingStep[] | undefined {
-  const border = SECTOR - (offset % SECTOR);
+  const border = toSectorEnd(offset);
   const found = respellingStates(border);
   if (found === undefined) return undefined;
   const states = to === 'upgraded' ? found : [...found].reverse();

@@ -20,7 +20,10 @@ const END_READS = 16;
 /** What has words: an open file. */
 type WordsFile = StorageFile & MappedFile & { readonly fd: number };
 
-/** Loads and stores of one file. The caller knows that the words lie inside it, and that it is open. */
+/**
+ * Loads and stores of one file. The caller knows that the words lie inside it, and that it is open. Where a word stands in its
+ * window is asked by `&`: offsets are doubles to V8, of which `%` takes 40 cycles.
+ */
 export class FileWords {
   readonly #sys: Syscalls;
   readonly #file: WordsFile;
@@ -50,33 +53,33 @@ export class FileWords {
     if (this.#mayRead()) return this.#read(offset, 4).getInt32(0, true);
     const { i32, view, offset: start } = this.#window(offset, 4);
     const at = offset - start;
-    return at % 4 === 0 ? i32[at / 4]! : view.getInt32(at, true);
+    return (at & 3) === 0 ? i32[at >> 2]! : view.getInt32(at, true);
   }
 
   loadI64(offset: number): bigint {
     if (this.#mayRead()) return this.#read(offset, 8).getBigInt64(0, true);
     const { i64, view, offset: start } = this.#window(offset, 8);
     const at = offset - start;
-    return at % 8 === 0 ? i64[at / 8]! : view.getBigInt64(at, true);
+    return (at & 7) === 0 ? i64[at >> 3]! : view.getBigInt64(at, true);
   }
 
   storeI32(offset: number, value: number): void {
     const { i32, view, offset: start } = this.#window(offset, 4);
     const at = offset - start;
-    if (at % 4 === 0) i32[at / 4] = value;
+    if ((at & 3) === 0) i32[at >> 2] = value;
     else view.setInt32(at, value, true);
   }
 
   storeI64(offset: number, value: bigint): void {
     const { i64, view, offset: start } = this.#window(offset, 8);
     const at = offset - start;
-    if (at % 8 === 0) i64[at / 8] = value;
+    if ((at & 7) === 0) i64[at >> 3] = value;
     else view.setBigInt64(at, value, true);
   }
 
   /** See `StorageFile.storePair`. */
   storePair(offset: number, word: number, halfOffset: number, half: number): boolean {
-    if (halfOffset % 4 === 3) return false;
+    if ((halfOffset & 3) === 3) return false;
     this.#tail ??= new TailWindow(this.#sys, this.#fd, this.#file.name);
     this.#tail.storePair(offset, word, halfOffset, half);
     return true;

@@ -177,7 +177,7 @@ export class Sink extends ByteWriter {
 function putFrame(bytes: Uint8Array<ArrayBuffer>, start: number, size: number): void {
   const view = new DataView(bytes.buffer);
   bytes[start - 9] = OPCODES.FRAME.code;
-  view.setUint32(start - 8, size % 2 ** 32, true);
+  view.setUint32(start - 8, size, true);
   view.setUint32(start - 4, Math.floor(size / 2 ** 32), true);
 }
 

@@ -220,7 +220,7 @@ export class MemoryFile implements StorageFile {
 
   storePair(offset: number, word: number, halfOffset: number, half: number): boolean {
     const view = this.#inside(this.#change(), offset, halfOffset + 2 - offset);
-    if (halfOffset % 4 === 3) return false;
+    if ((halfOffset & 3) === 3) return false;
     view.setInt32(offset, word, true);
     view.setInt16(halfOffset, half, true);
     return true;

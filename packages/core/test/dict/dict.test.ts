@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { GrowableArray, type GrowableMaskedArray, MmapDict } from '../../src/dict/index.ts';
+import type { DictOptions } from '../../src/dict/options.ts';
 import { ALIGNMENTS } from '../../src/format/layout.ts';
 import { MaskedArray, type NDArray, ndarray, slice } from '../../src/ndarray/index.ts';
 import { MemoryDisk, MemoryFile } from '../../src/storage/index.ts';
@@ -68,6 +69,40 @@ describe('a dict is like a Map', () => {
       ['é'.repeat(127), 1],
       ['\ud800', 2],
     ]);
+  });
+});
+
+describe('options that can only be a mistake are refused', () => {
+  const wrong: readonly (readonly [name: keyof DictOptions, values: readonly unknown[]])[] = [
+    ['mode', ['w', '', 1]],
+    ['layout', ['old', true]],
+    ['durability', ['sync', 'fsync', true]],
+    ['lockTimeout', [-1, Number.NaN, '5']],
+    ['codecs', [5, {}]],
+    ['load', [5, null]],
+    ['lenient', ['yes', 0]],
+    ['salvage', [1]],
+    ['index', ['no']],
+    ['standingIndex', [-1, '16']],
+  ];
+
+  test.each(wrong)('%s', (name, values) => {
+    for (const value of values) {
+      const refused = expect.objectContaining({ code: 'INVALID_ARGUMENT', message: expect.stringContaining(name) });
+      const file = MemoryFile.of();
+      expect(() => MmapDict.over(file, { [name]: value })).toThrow(refused);
+      expect(file.size()).toBe(0);
+    }
+    expect(MmapDict.over(MemoryFile.of(), { [name]: undefined }).size).toBe(0);
+  });
+
+  test('of set, batch and batchAsync', async () => {
+    using dict = open();
+    const refused = expect.objectContaining({ code: 'INVALID_ARGUMENT' });
+    expect(() => dict.set('a', 1, { layout: 'old' as never })).toThrow(refused);
+    expect(() => dict.batch(() => dict.set('a', 1), { lockTimeout: Number.NaN })).toThrow(refused);
+    await expect(dict.batchAsync(() => dict.set('a', 1), { lockTimeout: -1 })).rejects.toThrow(refused);
+    expect(dict.size).toBe(0);
   });
 });
 

@@ -1,5 +1,14 @@
 import { execFileSync } from 'node:child_process';
-import { closeSync, ftruncateSync, mkdirSync, openSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { TempDir } from '@mmdpickle/test-support';
 import { describe, expect, test } from 'vitest';
 import { type NDArray, ndarray } from '../../src/ndarray/index.ts';
@@ -33,6 +42,15 @@ describe('opening', () => {
     expect(() => MmapDict.open(path)).toThrow(/convert/);
     writeFileSync(path, '');
     expect(() => MmapDict.open(path, { mode: 'r' })).toThrow(code('TRUNCATED'));
+  });
+
+  test('a wrong option is refused before a file is made', () => {
+    using dir = new TempDir();
+    const path = dir.file('none');
+    expect(() => MmapDict.open(path, { durability: 'sync' as never })).toThrow(
+      "durability is 'none' or 'commit'; found 'sync'",
+    );
+    expect(existsSync(path)).toBe(false);
   });
 
   test('opening does not change a file, in any mode', () => {
