@@ -233,9 +233,10 @@ export function committedRows(place: GrowablePlace): number {
 
 /** Reads where a growable array's parts stand. @throws INVALID_ARGUMENT if it is none (any more) */
 export function placeOf(view: EntryView): GrowablePlace {
-  const masked = parseMasked(view.reader());
   const reader = view.reader();
-  const data: ParsedArray | undefined = masked?.data ?? parseArray(reader);
+  const plain = parseArray(reader);
+  const masked = plain === undefined ? parseMasked(view.reader()) : undefined;
+  const data: ParsedArray | undefined = plain ?? masked?.data;
   if (data?.countPos === undefined) {
     throw new MmdError('INVALID_ARGUMENT', `${JSON.stringify(view.key)} is not a growable array (any more)`, {
       key: view.key,

@@ -49,13 +49,11 @@ export const arrayCodec: ValueCodec = {
     const parsed = parseWhole(stored);
     return parsed && { kind: 'ndarray', ...arrayMeta(stored, parsed) };
   },
-  decode(stored) {
-    const parsed = parseWhole(stored);
-    if (parsed === undefined)
-      throw new MmdError('CORRUPT', `${stored.key}: the array changed while it was read`, { key: stored.key });
-    const { countPos } = parsed;
-    if (countPos === undefined || stored.growable === undefined) return arrayOver(stored, parsed);
-    return stored.growable(parsed.type, parsed.shape.slice(1));
+  decode(stored, meta) {
+    // What describe() said is all there is to know: the head is not parsed again.
+    const { type, shape, order, nbytes, dataOffset, capacity } = meta as ArrayMeta;
+    if (capacity !== undefined && stored.growable !== undefined) return stored.growable(type, shape.slice(1));
+    return NDArray.over(stored.memory(dataOffset - stored.offset, nbytes), type, [...shape], { order });
   },
 };
 
@@ -74,7 +72,10 @@ export function arrayOver(stored: StoredValue, parsed: ParsedArray): NDArray {
 }
 
 /** The part of {@link ValueMeta} that an array has. */
-export function arrayMeta(stored: StoredValue, parsed: ParsedArray): Omit<ValueMeta, 'kind'> {
+type ArrayMeta = Required<Pick<ValueMeta, 'dtype' | 'type' | 'shape' | 'order' | 'nbytes' | 'dataOffset' | 'layout'>> &
+  Pick<ValueMeta, 'capacity'>;
+
+export function arrayMeta(stored: StoredValue, parsed: ParsedArray): ArrayMeta {
   const { type, shape, order, dataPos, dataLength, countPos, spelling } = parsed;
   const row = bytesOf(shape.slice(1), type);
   return {

@@ -85,4 +85,4 @@ export interface ValueCodec {
 }
 
 /** The codecs of every dict, in order. `pickle` comes last and claims whatever is left. */
-export const CODECS: readonly ValueCodec[] = [maskedCodec, arrayCodec, pickleCodec];
+export const CODECS: readonly ValueCodec[] = [arrayCodec, maskedCodec, pickleCodec];

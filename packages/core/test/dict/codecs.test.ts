@@ -93,5 +93,5 @@ test('a codec may ask for a filler of any size, and its commit is one write like
 });
 
 test('the built-in codecs are listed, and the last one takes everything', () => {
-  expect(CODECS.map(({ name }) => name)).toEqual(['masked', 'ndarray', 'pickle']);
+  expect(CODECS.map(({ name }) => name)).toEqual(['ndarray', 'masked', 'pickle']);
 });
