@@ -27,6 +27,9 @@ export const GATHERED = 8192;
 export const AT_ONCE = 2048;
 /** From here on disk is reserved ahead of the writer. */
 const RESERVE_FROM = 2 ** 20;
+/** How much: a quarter of what was written, within these bounds. */
+const RESERVE_SHARE = 4;
+const RESERVE_MIN = 4 * 2 ** 20;
 const RESERVE_MAX = 256 * 2 ** 20;
 
 /** Bytes on their way behind a terminator. One object serves every append of a handle. */
@@ -51,9 +54,12 @@ export class AppendBuffer {
   #borrowed = false;
   #reservedEnd = 0;
   #reserving = true;
+  readonly #reserveMax: number;
 
-  constructor(file: StorageFile) {
+  /** @param durable - each commit is to reach the disk */
+  constructor(file: StorageFile, durable: boolean) {
     this.#file = file;
+    this.#reserveMax = durable ? RESERVE_MIN : RESERVE_MAX;
   }
 
   /** Starts over behind the terminator at `base` of `file`. */
@@ -270,10 +276,13 @@ export class AppendBuffer {
     this.#runStart = this.#runEnd;
   }
 
-  /** Reserved disk spares the filesystem an allocation per write; steps grow with what was written. */
+  /**
+   * Reserved disk spares the filesystem an allocation per write; steps grow with what was written. Where each commit is flushed they
+   * stay small: a flush of bytes in a large stretch that is reserved takes longer.
+   */
   #reserve(at: number): void {
     if (this.written < RESERVE_FROM || this.cursor <= this.#reservedEnd || !this.#reserving) return;
-    const step = Math.min(RESERVE_MAX, this.written);
+    const step = Math.min(this.#reserveMax, Math.max(RESERVE_MIN, Math.floor(this.written / RESERVE_SHARE)));
     try {
       this.#file.allocate(at, this.cursor - at + step, { keepSize: true });
       this.#reservedEnd = this.cursor + step;

@@ -41,7 +41,7 @@ export class EntryAppender {
 
   constructor(store: DictStore) {
     this.#store = store;
-    this.buffer = new AppendBuffer(store.file);
+    this.buffer = new AppendBuffer(store.file, store.durable);
   }
 
   /** Appends a live entry, and a filler before it where it needs one. Returns its file offset. */
