@@ -5,6 +5,7 @@ import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import type { NDArray } from '@mmdpickle/core';
 import { MmapDict } from '@mmdpickle/core/node';
+import { freePort } from '@mmdpickle/test-support';
 import { afterAll, describe, expect, it } from 'vitest';
 import { Bench, type Ended, told, twoAtATime } from './command-line.ts';
 
@@ -167,12 +168,4 @@ async function withoutInput(child: ReturnType<Bench['start']>): Promise<Ended> {
   child.stdout?.setEncoding('utf8').on('data', (piece: string) => (stdout += piece));
   const code = await new Promise<number>((resolve) => child.once('close', (status) => resolve(status ?? -1)));
   return { code, stdout, stderr: '' };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => server.once('listening', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { Readable } from 'node:stream';
 import type { MmdError } from '@mmdpickle/core';
 import {
@@ -14,6 +13,7 @@ import {
   parseSchema,
   readNdjson,
 } from '@mmdpickle/rx';
+import { freePort } from '@mmdpickle/test-support';
 import { connectAsync } from 'mqtt';
 import { lastValueFrom, map, take, toArray } from 'rxjs';
 import { describe, expect, test } from 'vitest';
@@ -154,16 +154,6 @@ describe('a schema', () => {
     }
   });
 });
-
-/** A port that nobody listens on. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
-}
 
 const BROKER = ['/usr/sbin/mosquitto', '/usr/bin/mosquitto'].find(existsSync);
 

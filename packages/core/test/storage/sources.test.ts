@@ -1,5 +1,5 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
-import { connect } from 'node:net';
+import { freePort } from '@mmdpickle/test-support';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { blobSource } from '../../src/storage/blob-source.ts';
@@ -221,12 +221,3 @@ it('names a blob by its file name, and reports one that cannot be read', async (
   const broken = { size: 10, slice: () => ({ arrayBuffer: () => Promise.reject(new Error('gone')) }) };
   await expect(blobSource(broken as unknown as Blob).read(0, 5)).rejects.toMatchObject({ code: 'IO' });
 });
-
-async function freePort(): Promise<number> {
-  const probe = createServer();
-  await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve));
-  const { port } = probe.address() as { port: number };
-  await new Promise((resolve) => probe.close(resolve));
-  await new Promise<void>((resolve) => connect(port, '127.0.0.1').on('error', () => resolve()));
-  return port;
-}
