@@ -141,7 +141,7 @@ export class FileReader {
     if (last === undefined) return this.#entries(HEADER_SIZE);
     const [anchor, ...entries] = this.#entries(last.offset, last.offset);
     if (anchor === undefined || anchor.offset !== last.offset || anchor.key !== last.key) return undefined;
-    if (anchor.end !== ledger.end) ledger.stretched(anchor.end);
+    if (anchor.end !== ledger.end) ledger.stretched(anchor.end, this.#rowsAt(last.offset));
     return entries;
   }
 
@@ -232,7 +232,7 @@ export class FileReader {
   }
 
   /** By the value itself: the dict may not know of the entry yet. */
-  #rowsOf({ offset, keyLength }: ScannedEntry, valueLength: number): number | undefined {
+  #rowsOf({ offset, keyLength }: Pick<ScannedEntry, 'offset' | 'keyLength'>, valueLength: number): number | undefined {
     const { file } = this;
     const start = offset + ENTRY_HEAD_SIZE + keyLength;
     const fetch = (pos: number, length: number): Uint8Array => {
@@ -251,6 +251,14 @@ export class FileReader {
       const quiet = file.loadI32(COMMIT_NUMBER_OFFSET) === commitNumber;
       if (rows !== undefined || quiet || round === ROUNDS) return rows;
     }
+  }
+
+  /** The rows of the entry at `offset`, where it is a growable array. */
+  #rowsAt(offset: number): number | undefined {
+    const head = this.#read(offset, ENTRY_HEAD_SIZE);
+    if (head.length < ENTRY_HEAD_SIZE) return undefined;
+    const keyLength = head[ENTRY_HEAD_SIZE - 1]!;
+    return this.#rowsOf({ offset, keyLength }, getU64(head, 1) - keyLength - 10);
   }
 
   /** Where the entry at `offset` ends now. */

@@ -103,12 +103,19 @@ export class WatchLedger {
     return this.#growables;
   }
 
-  /** The last entry is a growable array whose reserve grew or was trimmed in place. */
-  stretched(end: number): void {
+  /**
+   * The last entry is a growable array whose reserve grew or was trimmed in place.
+   * @param rows - that it has now: where it was met in the middle of that, it was not told from other values, and none are known
+   */
+  stretched(end: number, rows: number | undefined): void {
     const { last } = this;
     this.end = end;
     const known = last === undefined ? undefined : this.#live.get(last.key);
-    if (known !== undefined && known.offset === last!.offset) known.end = end;
+    if (known === undefined || known.offset !== last!.offset) return;
+    known.end = end;
+    if (known.rows !== undefined || rows === undefined) return;
+    known.rows = 0;
+    this.#growables.add(last!.key);
   }
 
   /**
