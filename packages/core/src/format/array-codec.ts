@@ -75,6 +75,7 @@ export function arrayOver(stored: StoredValue, parsed: ParsedArray): NDArray {
 type ArrayMeta = Required<Pick<ValueMeta, 'dtype' | 'type' | 'shape' | 'order' | 'nbytes' | 'dataOffset' | 'layout'>> &
   Pick<ValueMeta, 'capacity'>;
 
+/** What a parsed head says of the array. */
 export function arrayMeta(stored: StoredValue, parsed: ParsedArray): ArrayMeta {
   const { type, shape, order, dataPos, dataLength, countPos, spelling } = parsed;
   const row = bytesOf(shape.slice(1), type);
@@ -243,8 +244,8 @@ class ModernArray implements EncodedValue {
   }
 }
 
-/** Filler that moves `offset` to a multiple of `alignment`. */
-function fillerTo(offset: number, alignment: number): number {
+/** Bytes of filler that move `offset` to a multiple of `alignment`: 0, or as many as a filler has at least. */
+export function fillerTo(offset: number, alignment: number): number {
   const filler = alignUp(offset, alignment) - offset;
   return filler === 0 ? 0 : filler < FILLER_MIN ? filler + alignUp(FILLER_MIN - filler, alignment) : filler;
 }

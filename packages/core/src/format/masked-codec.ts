@@ -7,11 +7,11 @@
 import { MmdError } from '../errors.ts';
 import { type ArraySource, type DType, isArraySource, MaskedArray, NDArray } from '../ndarray/index.ts';
 import { NumpyScalar } from '../pickle/index.ts';
-import { arrayMeta, arrayOver, arrayToWrite, bytesOf, frameLengthFiller } from './array-codec.ts';
+import { arrayMeta, arrayOver, arrayToWrite, bytesOf, fillerTo, frameLengthFiller } from './array-codec.ts';
 import { type ArrayForm, dataAlignment, encodeLegacyArray, encodeModernArray } from './array-value.ts';
 import type { StoredValue, ValueCodec } from './codecs.ts';
 import type { ArrayBody, EncodedValue, ValuePart } from './encoded-value.ts';
-import { alignUp, ENTRY_HEAD_SIZE, FILLER_MIN } from './layout.ts';
+import { ENTRY_HEAD_SIZE } from './layout.ts';
 import { encodeMasked, type ParsedMasked, parseMasked } from './masked-value.ts';
 
 /** Masked arrays and sources with a mask, as two mapped arrays. */
@@ -128,10 +128,7 @@ function encodeMaskedArray(
   // The legacy layout has no padding inside a value, so only the data can be aligned, by a filler before.
   const legacyFiller = (entryOffset: number, keyLength: number): number => {
     const dataOffset = entryOffset + ENTRY_HEAD_SIZE + keyLength + (place(0)[0] as Uint8Array).length;
-    const filler = alignUp(dataOffset, dataAlignment(form.dataLength)) - dataOffset;
-    return filler > 0 && filler < FILLER_MIN
-      ? filler + alignUp(FILLER_MIN - filler, dataAlignment(form.dataLength))
-      : filler;
+    return fillerTo(dataOffset, dataAlignment(form.dataLength));
   };
   return {
     kind: 'masked',

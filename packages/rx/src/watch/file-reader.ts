@@ -9,6 +9,7 @@ import {
   answer,
   COMMIT_NUMBER_OFFSET,
   ENTRY_HEAD_SIZE,
+  ENTRY_TAIL_SIZE,
   entryEnd,
   getU64,
   growableRows,
@@ -141,7 +142,7 @@ export class FileReader {
     if (last === undefined) return this.#entries(HEADER_SIZE);
     const [anchor, ...entries] = this.#entries(last.offset, last.offset);
     if (anchor === undefined || anchor.offset !== last.offset || anchor.key !== last.key) return undefined;
-    if (anchor.end !== ledger.end) ledger.stretched(anchor.end, this.#rowsAt(last.offset));
+    if (anchor.end !== ledger.end) ledger.stretched(anchor.end, this.#rowsOf(anchor));
     return entries;
   }
 
@@ -184,9 +185,11 @@ export class FileReader {
       const live = entry.state === 'live';
       // What the dict's scan says, too: the value lies between the key and an entry's last 8 bytes.
       const valueLength = frameLength - keyLength - 10;
+      const end = entryEnd(offset, frameLength);
       // Of dead ones too: an array that moved on was replaced, and its rows go on where these end.
-      const rows = offset !== known && this.#mayGrow(entry, valueLength) ? this.#rowsOf(entry, valueLength) : undefined;
-      seen.push({ offset, end: entryEnd(offset, frameLength), key, live, valueLength, rows });
+      const rows =
+        offset !== known && this.#mayGrow(entry, valueLength) ? this.#rowsOf({ end, valueLength }) : undefined;
+      seen.push({ offset, end, key, live, valueLength, rows });
     };
     answer(scanEntries(from, this.file.size(), visit), this.#read);
     return seen;
@@ -232,9 +235,9 @@ export class FileReader {
   }
 
   /** By the value itself: the dict may not know of the entry yet. */
-  #rowsOf({ offset, keyLength }: Pick<ScannedEntry, 'offset' | 'keyLength'>, valueLength: number): number | undefined {
+  #rowsOf({ end, valueLength }: Pick<SeenEntry, 'end' | 'valueLength'>): number | undefined {
     const { file } = this;
-    const start = offset + ENTRY_HEAD_SIZE + keyLength;
+    const start = end - ENTRY_TAIL_SIZE - valueLength;
     const fetch = (pos: number, length: number): Uint8Array => {
       const bytes = new Uint8Array(Math.max(length, HEAD));
       return bytes.subarray(0, file.read(start + pos, bytes));
@@ -251,14 +254,6 @@ export class FileReader {
       const quiet = file.loadI32(COMMIT_NUMBER_OFFSET) === commitNumber;
       if (rows !== undefined || quiet || round === ROUNDS) return rows;
     }
-  }
-
-  /** The rows of the entry at `offset`, where it is a growable array. */
-  #rowsAt(offset: number): number | undefined {
-    const head = this.#read(offset, ENTRY_HEAD_SIZE);
-    if (head.length < ENTRY_HEAD_SIZE) return undefined;
-    const keyLength = head[ENTRY_HEAD_SIZE - 1]!;
-    return this.#rowsOf({ offset, keyLength }, getU64(head, 1) - keyLength - 10);
   }
 
   /** Where the entry at `offset` ends now. */
