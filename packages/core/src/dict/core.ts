@@ -6,12 +6,13 @@
 
 import { encodeUtf8Into } from '../bytes/index.ts';
 import { MmdError } from '../errors.ts';
-import { isArrayValue } from '../format/array-codec.ts';
+import { arrayToWrite, encodeArray, isArrayValue } from '../format/array-codec.ts';
 import { ArrayPreamble } from '../format/array-value.ts';
 import { type ArrayLayout, CODECS, type EncodeContext, type ValueCodec, type ValueMeta } from '../format/codecs.ts';
 import { type EncodedValue, encodedParts } from '../format/encoded-value.ts';
 import { encodeEmptyFile, KEY_MAX } from '../format/layout.ts';
 import { pickleCodec } from '../format/pickle-codec.ts';
+import { ndarray } from '../ndarray/index.ts';
 import { Decoder, EntryEncoder } from '../pickle/index.ts';
 import type { MapAccess, StorageFile } from '../storage/storage-file.ts';
 import type { EntryPlace } from './catalog.ts';
@@ -30,6 +31,12 @@ const ATTEMPTS = 100;
 
 /** What codecs are given. */
 class Encoding implements EncodeContext {
+  /**
+   * An empty array on its way to a file, for the hidden classes of all that takes part. V8 drops one, and the code compiled for
+   * it, at a collection that finds no object of it alive, and nothing of an array outlives the call that stores it.
+   * @kept
+   */
+  static readonly kept: EncodedValue = encodeArray(arrayToWrite(ndarray(new Float64Array(0)))!, 'modern');
   readonly layout: ArrayLayout;
   readonly preamble: ArrayPreamble = new ArrayPreamble();
   readonly #core: DictCore;

@@ -67,6 +67,8 @@ export class NodeFile implements StorageFile, MappedFile {
   #windows: { [A in MapAccess]?: FileWindows } | undefined;
   #words: FileWords | undefined;
   #closed = false;
+  /** As it was opened. */
+  readonly #status: FileStatus;
   #identity: FileIdentity | undefined;
   #poison: MmdError | undefined;
   /** The file has at least this many bytes. */
@@ -74,10 +76,11 @@ export class NodeFile implements StorageFile, MappedFile {
   #scratch: Uint8Array | undefined;
 
   /** Use {@link NodeFile.open}. */
-  private constructor(sys: Syscalls, fd: number, name: string, writable: boolean) {
+  private constructor(sys: Syscalls, fd: number, name: string, status: FileStatus, writable: boolean) {
     this.#sys = sys;
     this.#fd = fd;
     this.#name = name;
+    this.#status = status;
     this.writable = writable;
   }
 
@@ -102,7 +105,7 @@ export class NodeFile implements StorageFile, MappedFile {
       const status = sys.fstat(fd);
       if (typeof status === 'number') throw errnoError(status, 'fstat', name);
       refuseSpecial(status, name);
-      return new NodeFile(sys, fd, realPath(name), mode !== 'r');
+      return new NodeFile(sys, fd, realPath(name), status, mode !== 'r');
     } catch (error) {
       sys.close(fd);
       throw error;
@@ -136,11 +139,7 @@ export class NodeFile implements StorageFile, MappedFile {
   identity(): FileIdentity {
     this.#alive();
     // What a descriptor stands for never changes.
-    if (this.#identity !== undefined) return this.#identity;
-    const status = this.#sys.fstat(this.#fd);
-    if (typeof status === 'number') throw errnoError(status, 'fstat', this.#name);
-    const { dev, ino } = status;
-    return (this.#identity = { dev, ino });
+    return (this.#identity ??= { dev: this.#status.dev, ino: this.#status.ino });
   }
 
   identityOfName(): FileIdentity | undefined {

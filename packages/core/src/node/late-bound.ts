@@ -26,10 +26,10 @@ export const FS_CALLS: Pick<
   open: (path, flags, mode) => attempt(() => fs.openSync(path, flags, mode)),
   close: (fd) => perform(() => fs.closeSync(fd)),
   // With bigints: inodes have 64 bits, and after a plain stat of a pipe Node's realpathSync, and so require, stops short.
-  fstat: (fd) => attempt(() => status(fs.fstatSync(fd, BIGINT))),
+  fstat: (fd) => attempt(() => new NodeStatus(fs.fstatSync(fd, BIGINT))),
   stat(path) {
     const found = attempt(() => fs.statSync(path, BIGINT_OR_NONE));
-    return typeof found === 'number' ? found : found === undefined ? -ENOENT : status(found);
+    return typeof found === 'number' ? found : found === undefined ? -ENOENT : new NodeStatus(found);
   },
   fchmod: (fd, mode) => perform(() => fs.fchmodSync(fd, mode)),
   fchown: (fd, uid, gid) => perform(() => fs.fchownSync(fd, uid, gid)),
@@ -123,15 +123,42 @@ const KINDS: Readonly<Record<number, FileStatus['kind']>> = {
   [fs.constants.S_IFBLK]: 'block device',
 };
 
-function status({ dev, ino, size, mode, uid, gid }: fs.BigIntStats): FileStatus {
-  const bits = Number(mode);
-  return {
-    dev,
-    ino,
-    size: Number(size),
-    mode: bits & 0o7777,
-    uid: Number(uid),
-    gid: Number(gid),
-    kind: KINDS[bits & fs.constants.S_IFMT] ?? 'other',
-  };
+/**
+ * What Node's object says, read off it when it is asked for. An open file keeps it, and with it the hidden class: V8 drops that,
+ * and the code compiled for it, at a collection that finds no such object alive.
+ */
+class NodeStatus implements FileStatus {
+  readonly #stats: fs.BigIntStats;
+
+  constructor(stats: fs.BigIntStats) {
+    this.#stats = stats;
+  }
+
+  get dev(): bigint {
+    return this.#stats.dev;
+  }
+
+  get ino(): bigint {
+    return this.#stats.ino;
+  }
+
+  get size(): number {
+    return Number(this.#stats.size);
+  }
+
+  get mode(): number {
+    return Number(this.#stats.mode) & 0o7777;
+  }
+
+  get uid(): number {
+    return Number(this.#stats.uid);
+  }
+
+  get gid(): number {
+    return Number(this.#stats.gid);
+  }
+
+  get kind(): FileStatus['kind'] {
+    return KINDS[Number(this.#stats.mode) & fs.constants.S_IFMT] ?? 'other';
+  }
 }

@@ -340,7 +340,6 @@ describe('a system call that fails', () => {
     fails('fallocate', () => file.punchHole(0, 10));
     fails('seek', () => file.dataRanges(0, 10));
     fails('size', () => file.size());
-    fails('fstat', () => file.identity());
     fails('stat', () => file.identityOfName());
     fails('cloneRange', () => file.copyFrom(growing(other), 0, 0, 5000));
     fails('copyFileRange', () => file.copyFrom(other.size() === 0 ? growing(other) : other, 0, 0, 10));
