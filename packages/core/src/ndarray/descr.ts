@@ -68,7 +68,8 @@ const overLimit = (limit: keyof DTypeLimits, found: number): MmdError =>
  * Makes a type from any of numpy's spellings. In lists of fields a nameless void field is padding, as in
  * `dtype.descr` and npy files; other nameless fields are called `f0`, `f1`, ... by their position.
  *
- * @param spec - text such as `'float64'`, `'<f8'`, `'S5'`, `'M8[25us]'` or `"[('a', '<i4')]"`; a descr list; the dict form; a type
+ * @param spec - text such as `'float64'`, `'<f8'`, `'S5'`, `'M8[25us]'` or `"[('a', '<i4')]"`; a descr list; the dict form; a type, also
+ *   one that another copy of this package made, or that was posted from another thread
  * @throws UNSUPPORTED_DTYPE for what numpy does not know; LIMIT_EXCEEDED for what passes {@link DTYPE_LIMITS}
  *
  * @example
@@ -203,6 +204,8 @@ class Parser {
       dict instanceof Map ? dict.get(key) : (dict as { [key: string]: unknown })[key];
     const names = part('names');
     const formats = part('formats');
+    // A type that another copy of this package made, or that came from another thread.
+    if (names === undefined && formats === undefined && 'spec' in dict) return this.parse(dict.spec, depth + 1);
     if (!Array.isArray(names) || !Array.isArray(formats) || names.length !== formats.length) {
       throw unsupported("the dict form needs 'names' and 'formats' of one length", dict);
     }

@@ -163,6 +163,8 @@ describe('descriptions', () => {
         expect(isDType(type)).toBe(true);
         expect(layout(parseDType(type.name))).toEqual(layout(type));
         expect(layout(parseDType(type.spec))).toEqual(layout(type));
+        // As another thread gets it.
+        expect(layout(parseDType(structuredClone(type)))).toEqual(layout(type));
         expect(parseDType(type)).toBe(type);
         expect(parseDType(type.name).name).toBe(type.name);
       }),
