@@ -30,6 +30,10 @@ import type { Repair } from './store.ts';
 import { copyEntries, type ProgressOptions, type VacuumOptions, vacuum } from './vacuum.ts';
 import { vacuumInPlace } from './vacuum-in-place.ts';
 
+const SET_OPTIONS: readonly string[] = ['layout'];
+const BATCH_OPTIONS: readonly string[] = ['lockTimeout'];
+const BATCH_ASYNC_OPTIONS: readonly string[] = ['lockTimeout', 'signal'];
+
 /** What {@link MmapDict.getMeta} tells. */
 export interface EntryMeta extends ValueMeta {
   readonly key: string;
@@ -179,7 +183,7 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
    * @throws BAD_KEY, KEY_TOO_LONG, UNSUPPORTED_VALUE, UNSUPPORTED_DTYPE, READ_ONLY, LOCKED, NO_SPACE, IO: the file is then unchanged
    */
   set(key: string, value: unknown, options?: { readonly layout?: 'modern' | 'legacy' }): this {
-    if (options !== undefined) checkOptions(options);
+    if (options !== undefined) checkOptions(options, SET_OPTIONS);
     this.core.set(key, value, options?.layout);
     return this;
   }
@@ -230,7 +234,7 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
    * @param options - `lockTimeout` in milliseconds, where it is not to be the dict's; 0 tries once
    */
   batch<T>(change: () => T, options?: { readonly lockTimeout?: number }): T {
-    if (options !== undefined) checkOptions(options);
+    if (options !== undefined) checkOptions(options, BATCH_OPTIONS);
     return this.core.transact(change, options?.lockTimeout);
   }
 
@@ -249,7 +253,7 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
     try {
       const { core } = this;
       core.changing();
-      checkOptions(options);
+      checkOptions(options, BATCH_ASYNC_OPTIONS);
       options.signal?.throwIfAborted();
       // Inside a batch it is a commit of its own all the same, after that one.
       if (core.writer.active || !core.store.file.tryLock()) return this.#batchLater(change, options);

@@ -75,16 +75,27 @@ const OPTIONS: Readonly<Record<keyof DictOptions, OptionRow>> = {
   standingIndex: { takes: (value) => typeof value === 'number' && value >= 0, expected: 'bytes, 0 or more' },
 };
 
+const OPTION_NAMES: readonly string[] = Object.keys(OPTIONS);
+
 /**
- * Refuses options that could only be a mistake, of which a `durability` that does nothing is the worst.
+ * Refuses options that could only be a mistake, of which a `durability` that does nothing, or by another name, is the worst.
+ * @param names - of the options there are
  * @throws INVALID_ARGUMENT
  */
-export function checkOptions(options: { readonly [K in keyof DictOptions]?: unknown }): void {
+export function checkOptions(options: object, names: readonly string[] = OPTION_NAMES): void {
   for (const name in options) {
-    const found = options[name as keyof DictOptions];
-    if (found === undefined || !Object.hasOwn(OPTIONS, name)) continue;
-    const { takes, expected } = OPTIONS[name as keyof DictOptions];
-    if (takes(found)) continue;
+    const found = (options as { readonly [name: string]: unknown })[name];
+    if (found === undefined) continue;
+    if (!names.includes(name)) {
+      const expected = `one of ${names.join(', ')}`;
+      throw new MmdError('INVALID_ARGUMENT', `no option is called '${name}'; expected ${expected}`, {
+        expected,
+        found: name,
+      });
+    }
+    const row = OPTIONS[name as keyof DictOptions] as OptionRow | undefined;
+    if (row === undefined || row.takes(found)) continue;
+    const { expected } = row;
     const shown = typeof found === 'string' ? `'${found}'` : String(found);
     throw new MmdError('INVALID_ARGUMENT', `${name} is ${expected}; found ${shown}`, { expected, found });
   }

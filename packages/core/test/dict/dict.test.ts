@@ -104,6 +104,24 @@ describe('options that can only be a mistake are refused', () => {
     await expect(dict.batchAsync(() => dict.set('a', 1), { lockTimeout: -1 })).rejects.toThrow(refused);
     expect(dict.size).toBe(0);
   });
+
+  test('by a name that none has', async () => {
+    const refused = expect.objectContaining({
+      code: 'INVALID_ARGUMENT',
+      message: expect.stringContaining("'durabilty'"),
+    });
+    const misspelled: object = { durabilty: 'commit' };
+    const file = MemoryFile.of();
+    expect(() => MmapDict.over(file, misspelled)).toThrow(refused);
+    expect(file.size()).toBe(0);
+    using dict = open();
+    expect(() => dict.set('a', 1, misspelled)).toThrow(refused);
+    expect(() => dict.batch(() => dict.set('a', 1), misspelled)).toThrow(refused);
+    await expect(dict.batchAsync(() => dict.set('a', 1), misspelled)).rejects.toThrow(refused);
+    // An option of the dict is none of a call.
+    expect(() => dict.set('a', 1, { durability: 'commit' } as object)).toThrow(/'durability'; expected one of layout/);
+    expect(dict.size).toBe(0);
+  });
 });
 
 describe('arrays', () => {
