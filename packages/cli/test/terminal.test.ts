@@ -10,6 +10,10 @@ afterAll(() => bench[Symbol.dispose]());
 const ESCAPE = '\u001b[';
 const WIPE = `\r${ESCAPE}K`;
 
+/** Two frames of four bytes, and an end so many seconds after the program made its file, however long that took to start. */
+const twoFrames = (seconds: number): string =>
+  `(printf abcdefgh; until [ -s out.mmdpickle ]; do sleep 0.05; done; sleep ${seconds}) | mmdpickle ingest out.mmdpickle --shape 4`;
+
 describe('on a terminal', () => {
   it('colours appear, but under NO_COLOR and in pipes there are none', async () => {
     const cwd = bench.folder();
@@ -20,7 +24,7 @@ describe('on a terminal', () => {
 
   it('an ingest shows one live line with rate, queue, drops and disk left, and wipes it at the end', async () => {
     const cwd = bench.folder();
-    const line = '(printf abcdefgh; sleep 0.7) | mmdpickle ingest out.mmdpickle --shape 4';
+    const line = twoFrames(0.7);
     const { code, stdout } = await bench.terminal(cwd, line);
     expect(code).toBe(0);
     expect(stdout.replaceAll(WIPE, '<wipe>')).toMatch(
@@ -68,8 +72,7 @@ describe('in a pipe', () => {
 
   it('status goes to standard error as JSON, a line a second', async () => {
     const cwd = bench.folder();
-    const line = '(printf abcdefgh; sleep 1.6) | mmdpickle ingest out.mmdpickle --shape 4';
-    const { stderr } = await bench.shell(cwd, line);
+    const { stderr } = await bench.shell(cwd, twoFrames(1.6));
     const [first] = stderr.trim().split('\n');
     expect(JSON.parse(first ?? '')).toMatchObject({ written: 2, droppedTotal: 0, queued: 0 });
   });

@@ -7,12 +7,13 @@
 import { convertInto, itemsOf, loadMapped, type PickleOptions } from './dict/convert.ts';
 import type { FsckOptions, FsckResult, SalvageResult } from './dict/fsck.ts';
 import { MmapDict as BaseDict } from './dict/mmap-dict.ts';
-import { checkOptions, type DictMode, type DictOptions } from './dict/options.ts';
+import { DICT_OPTIONS, type DictMode, type DictOptions } from './dict/options.ts';
 import type { ProgressOptions } from './dict/vacuum.ts';
 import { MmdError } from './errors.ts';
 import type { ArrayLayout } from './format/codecs.ts';
 import { NodeFile } from './node/file.ts';
 import { Lease, type LeaseOptions } from './node/lease.ts';
+import { checkOptions } from './options.ts';
 
 export type { PickleOptions } from './dict/convert.ts';
 export type { FsckOptions, FsckResult, SalvageResult, VerifyResult } from './dict/fsck.ts';
@@ -71,7 +72,7 @@ export class MmapDict extends BaseDict {
   static open(path: string | URL, options: OpenOptions = {}): MmapDict {
     const mode = options.mode ?? 'a';
     // Before the file is made.
-    checkOptions(options);
+    checkOptions(options, DICT_OPTIONS);
     const openedAt = Date.now();
     const file = NodeFile.open(path, FILE_MODES[mode]);
     try {

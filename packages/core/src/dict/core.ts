@@ -13,6 +13,7 @@ import { type EncodedValue, encodedParts } from '../format/encoded-value.ts';
 import { encodeEmptyFile, KEY_MAX } from '../format/layout.ts';
 import { pickleCodec } from '../format/pickle-codec.ts';
 import { ndarray } from '../ndarray/index.ts';
+import { checkOptions } from '../options.ts';
 import { Decoder, EntryEncoder } from '../pickle/index.ts';
 import type { MapAccess, StorageFile } from '../storage/storage-file.ts';
 import type { EntryPlace } from './catalog.ts';
@@ -22,7 +23,7 @@ import { GrowableArray } from './growable-array.ts';
 import { growableDict } from './growable-dict.ts';
 import { GrowableAppender } from './growable-host.ts';
 import { GrowableMaskedArray } from './growable-masked-array.ts';
-import { checkOptions, type DictMode, type DictOptions, resolveOptions } from './options.ts';
+import { DICT_OPTIONS, type DictMode, type DictOptions, resolveOptions } from './options.ts';
 import { DictStore } from './store.ts';
 import { DictWriter } from './writer.ts';
 
@@ -84,7 +85,7 @@ export class DictCore {
 
   /** @param openedAt - `Date.now()` of when the file was opened by its name, where that was just now */
   constructor(file: StorageFile, options: DictOptions, openedAt?: number) {
-    checkOptions(options);
+    checkOptions(options, DICT_OPTIONS);
     const mode = options.mode ?? (file.writable ? 'r+' : 'r');
     const resolved = resolveOptions(options, mode);
     this.mode = mode;

@@ -9,6 +9,7 @@ import { MmdError } from '../errors.ts';
 import type { ValueMeta } from '../format/codecs.ts';
 import { ENTRY_HEAD_SIZE, ENTRY_TAIL_SIZE, entryEnd, HEADER_SIZE } from '../format/layout.ts';
 import { answer, scanEntries } from '../format/scan.ts';
+import { checkOptions } from '../options.ts';
 import type { FileIdentity, StorageFile } from '../storage/storage-file.ts';
 import { DictCore } from './core.ts';
 import {
@@ -22,17 +23,13 @@ import {
   verify,
 } from './fsck.ts';
 import { writeIndex } from './index-writer.ts';
-import { checkOptions, type DictMode, type DictOptions } from './options.ts';
+import { BATCH_ASYNC_OPTIONS, BATCH_OPTIONS, type DictMode, type DictOptions, SET_OPTIONS } from './options.ts';
 import { rawValue } from './raw-value.ts';
 import { reclaim } from './reclaim.ts';
 import { respell } from './spelling.ts';
 import type { Repair } from './store.ts';
 import { copyEntries, type ProgressOptions, type VacuumOptions, vacuum } from './vacuum.ts';
 import { vacuumInPlace } from './vacuum-in-place.ts';
-
-const SET_OPTIONS: readonly string[] = ['layout'];
-const BATCH_OPTIONS: readonly string[] = ['lockTimeout'];
-const BATCH_ASYNC_OPTIONS: readonly string[] = ['lockTimeout', 'signal'];
 
 /** What {@link MmapDict.getMeta} tells. */
 export interface EntryMeta extends ValueMeta {

@@ -4,9 +4,10 @@
  * @module
  */
 
-import { MmdError } from '../errors.ts';
 import type { ArrayLayout, ValueCodec } from '../format/codecs.ts';
+import { isCount, isFlag, isObject, isOneOf, type OptionRow, type OptionTable } from '../options.ts';
 import type { LoadOptions } from '../pickle/index.ts';
+import { LOAD_OPTIONS } from '../pickle/options.ts';
 
 /**
  * `'r'`: reading, the file must exist. `'r+'`: changing, the file must exist. `'a'`: changing, created when missing.
@@ -46,60 +47,27 @@ export interface ResolvedOptions extends Required<DictOptions> {
   readonly codecs: readonly ValueCodec[];
 }
 
-const MODES: readonly unknown[] = ['r', 'r+', 'a', 'w-', 'c'] satisfies DictMode[];
-const LAYOUTS: readonly unknown[] = ['modern', 'legacy'] satisfies ArrayLayout[];
+const LAYOUT = isOneOf(...(['modern', 'legacy'] satisfies ArrayLayout[]));
+const LOCK_TIMEOUT = isCount('milliseconds');
 
-/** What an option takes where it is given, and how that is told. */
-interface OptionRow {
-  readonly takes: (value: unknown) => boolean;
-  readonly expected: string;
-}
-
-const isWait: OptionRow = {
-  takes: (value) => typeof value === 'number' && value >= 0,
-  expected: 'milliseconds, 0 or more',
-};
-const isLayout: OptionRow = { takes: (value) => LAYOUTS.includes(value), expected: "'modern' or 'legacy'" };
-const isFlag: OptionRow = { takes: (value) => typeof value === 'boolean', expected: 'true or false' };
-
-const OPTIONS: Readonly<Record<keyof DictOptions, OptionRow>> = {
-  mode: { takes: (value) => MODES.includes(value), expected: `one of ${MODES.join(', ')}` },
-  layout: isLayout,
-  durability: { takes: (value) => value === 'none' || value === 'commit', expected: "'none' or 'commit'" },
-  lockTimeout: isWait,
-  codecs: { takes: (value) => Array.isArray(value), expected: 'an array of codecs' },
-  load: { takes: (value) => typeof value === 'object' && value !== null, expected: 'an object of options' },
+/** Of {@link DictOptions}. */
+export const DICT_OPTIONS: OptionTable = {
+  mode: isOneOf(...(['r', 'r+', 'a', 'w-', 'c'] satisfies DictMode[])),
+  layout: LAYOUT,
+  durability: isOneOf('none', 'commit'),
+  lockTimeout: LOCK_TIMEOUT,
+  codecs: { takes: Array.isArray, expected: 'an array of codecs' },
+  load: { within: LOAD_OPTIONS },
   lenient: isFlag,
   salvage: isFlag,
   index: isFlag,
-  standingIndex: { takes: (value) => typeof value === 'number' && value >= 0, expected: 'bytes, 0 or more' },
-};
+  standingIndex: isCount('bytes'),
+} satisfies Record<keyof DictOptions, OptionRow>;
 
-const OPTION_NAMES: readonly string[] = Object.keys(OPTIONS);
-
-/**
- * Refuses options that could only be a mistake, of which a `durability` that does nothing, or by another name, is the worst.
- * @param names - of the options there are
- * @throws INVALID_ARGUMENT
- */
-export function checkOptions(options: object, names: readonly string[] = OPTION_NAMES): void {
-  for (const name in options) {
-    const found = (options as { readonly [name: string]: unknown })[name];
-    if (found === undefined) continue;
-    if (!names.includes(name)) {
-      const expected = `one of ${names.join(', ')}`;
-      throw new MmdError('INVALID_ARGUMENT', `no option is called '${name}'; expected ${expected}`, {
-        expected,
-        found: name,
-      });
-    }
-    const row = OPTIONS[name as keyof DictOptions] as OptionRow | undefined;
-    if (row === undefined || row.takes(found)) continue;
-    const { expected } = row;
-    const shown = typeof found === 'string' ? `'${found}'` : String(found);
-    throw new MmdError('INVALID_ARGUMENT', `${name} is ${expected}; found ${shown}`, { expected, found });
-  }
-}
+/** Of `set`, of `batch`, and of `batchAsync`. */
+export const SET_OPTIONS: OptionTable = { layout: LAYOUT };
+export const BATCH_OPTIONS: OptionTable = { lockTimeout: LOCK_TIMEOUT };
+export const BATCH_ASYNC_OPTIONS: OptionTable = { lockTimeout: LOCK_TIMEOUT, signal: isObject };
 
 /** Fills in the defaults. Written out, so that the options of every dict have one hidden class: each commit looks at them. */
 export function resolveOptions(options: DictOptions, mode: DictMode): ResolvedOptions {

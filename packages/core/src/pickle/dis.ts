@@ -5,10 +5,12 @@
  */
 
 import { type ErrorCode, MmdError } from '../errors.ts';
+import { checkOptions } from '../options.ts';
 import type { Argument } from './arguments.ts';
 import { genops } from './genops.ts';
 import { DEFAULT_LIMITS, type LoadLimits, limitExceeded } from './limits.ts';
 import type { Opcode, StackItem } from './opcodes.ts';
+import { DIS_OPTIONS } from './options.ts';
 import { reprByteArray, reprBytes, reprFloat, reprText } from './python-repr.ts';
 import { ByteArray, PyFloat, PyString } from './values/scalars.ts';
 
@@ -41,6 +43,7 @@ export interface DisOptions {
  * ```
  */
 export function dis(bytes: Uint8Array, options: DisOptions = {}): string {
+  checkOptions(options, DIS_OPTIONS);
   const { start = 0, indent = 4, memo = new Map<number, StackItem>(), onLine } = options;
   const lines: string[] = [];
   const maximum = options.limits?.text ?? DEFAULT_LIMITS.text;

@@ -5,8 +5,10 @@
  */
 
 import { MmdError } from '../errors.ts';
+import { checkOptions } from '../options.ts';
 import { DEFAULT_LIMITS, type LoadLimits } from './limits.ts';
 import { OPCODES } from './opcodes.ts';
+import { DUMP_ENTRY_OPTIONS, DUMP_OPTIONS } from './options.ts';
 import { Pickler } from './pickler.ts';
 import type { Sink } from './sink.ts';
 
@@ -47,10 +49,8 @@ export interface DumpEntryOptions extends Pick<DumpOptions, 'limits'> {
  * ```
  */
 export function dump(value: unknown, options: DumpOptions = {}): Uint8Array {
+  checkOptions(options, DUMP_OPTIONS);
   const { protocol = 4, bufferCallback, limits } = options;
-  if (!PROTOCOLS.includes(protocol)) {
-    throw new MmdError('INVALID_ARGUMENT', `protocol ${protocol} cannot be written: 2 to 5`, { found: protocol });
-  }
   if (bufferCallback !== undefined && protocol < 5) {
     throw new MmdError('INVALID_ARGUMENT', 'out-of-band buffers need protocol 5', { found: protocol });
   }
@@ -62,8 +62,6 @@ export function dump(value: unknown, options: DumpOptions = {}): Uint8Array {
   return pickler.sink.assemble(protocol >= 4 ? 2 : -1, false);
 }
 
-const PROTOCOLS: readonly number[] = [2, 3, 4, 5];
-
 /**
  * Writes a value as an entry of an mmdpickle: protocol 4 opcodes without PROTO, FRAME, MEMOIZE and STOP, with
  * explicit memo indices for what is referred to again.
@@ -72,6 +70,7 @@ const PROTOCOLS: readonly number[] = [2, 3, 4, 5];
  * @throws MmdError as {@link dump}
  */
 export function dumpEntry(value: unknown, options: DumpEntryOptions = {}): Uint8Array {
+  checkOptions(options, DUMP_ENTRY_OPTIONS);
   const pickler = new Pickler(4, options.limits?.depth ?? DEFAULT_LIMITS.depth, true);
   pickler.write(value, options.memoBase ?? 0);
   return pickler.sink.assemble(-1, false);
@@ -102,6 +101,7 @@ export class EntryEncoder {
   readonly #pickler: Pickler;
 
   constructor(options: Pick<DumpOptions, 'limits'> = {}) {
+    checkOptions(options, DUMP_ENTRY_OPTIONS);
     this.#maxDepth = options.limits?.depth ?? DEFAULT_LIMITS.depth;
     this.#pickler = new Pickler(4, this.#maxDepth, true);
   }

@@ -7,8 +7,9 @@
 import { TextReader } from '../bytes/text-reader.ts';
 import { decodeUtf8, hasSurrogatePair } from '../bytes/utf8.ts';
 import { MmdError } from '../errors.ts';
-import { DEFAULT_LIMITS, type LimitName, type LoadLimits, limitExceeded } from './limits.ts';
-import type { Encoding, LoadOptions } from './options.ts';
+import { checkOptions } from '../options.ts';
+import { DEFAULT_LIMITS, type LimitName, type LoadLimits, limitExceeded, limitsWith } from './limits.ts';
+import { type Encoding, LOAD_OPTIONS, type LoadOptions } from './options.ts';
 import { ByteArray, PyFloat, PyString } from './values/scalars.ts';
 
 /** Slots for short texts that were read, and how many new ones in a row make looking there not worth while. */
@@ -52,13 +53,14 @@ export class Input {
   readonly #cache: (string | undefined)[] = new Array<string | undefined>(CACHE_SLOTS).fill(undefined);
 
   constructor(options: LoadOptions, entry: boolean) {
+    checkOptions(options, LOAD_OPTIONS);
     this.options = options;
     this.entry = entry;
     this.lossless = options.lossless ?? false;
     this.borrow = options.borrow ?? true;
     this.writable = options.writable ?? true;
     this.encoding = options.encoding ?? 'ascii';
-    this.limits = options.limits === undefined ? DEFAULT_LIMITS : { ...DEFAULT_LIMITS, ...options.limits };
+    this.limits = options.limits === undefined ? DEFAULT_LIMITS : limitsWith(options.limits);
   }
 
   /** Starts at `start`, with all budgets. */

@@ -35,6 +35,13 @@ export const DEFAULT_LIMITS: LoadLimits = Object.freeze(
   Object.fromEntries(Object.entries(LIMITS).map(([name, { value }]) => [name, value])),
 ) as LoadLimits;
 
+/** The budgets that hold where some are given. One that is undefined is not given. */
+export function limitsWith(given: { readonly [N in LimitName]?: number | undefined }): LoadLimits {
+  const limits: { [N in LimitName]: number } = { ...DEFAULT_LIMITS };
+  for (const name of Object.keys(LIMITS) as LimitName[]) limits[name] = given[name] ?? DEFAULT_LIMITS[name];
+  return limits;
+}
+
 /** The error of a budget that is used up. */
 export function limitExceeded(limit: LimitName, maximum: number, offset?: number): MmdError {
   return new MmdError('LIMIT_EXCEEDED', `more than ${maximum} ${limit}: raise limits.${limit} if this is meant`, {

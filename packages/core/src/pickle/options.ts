@@ -4,7 +4,8 @@
  * @module
  */
 
-import type { LoadLimits } from './limits.ts';
+import { isCount, isFlag, isFunction, isObject, isOneOf, type OptionRow, type OptionTable } from '../options.ts';
+import { LIMITS, type LimitName, type LoadLimits } from './limits.ts';
 import type { OpaqueKind } from './values/opaque.ts';
 
 /** How the 8-bit strings of Python 2 are read, as Python's `encoding` argument. */
@@ -59,3 +60,44 @@ export interface LoadOptions {
   /** Offset of the first byte in its file, for the offsets in errors. Default 0. */
   readonly offset?: number | undefined;
 }
+
+const MAXIMUM = isCount('a number');
+
+function limitsOf(names: readonly LimitName[]): OptionRow {
+  return { within: Object.fromEntries(names.map((name) => [name, MAXIMUM])) };
+}
+
+/** Of {@link LoadOptions}. A budget that is NaN would be none. */
+export const LOAD_OPTIONS: OptionTable = {
+  encoding: isOneOf(...(['ascii', 'latin1', 'utf-8', 'bytes'] satisfies Encoding[])),
+  lossless: isFlag,
+  borrow: isFlag,
+  writable: isFlag,
+  buffers: {
+    takes: (value) => typeof (value as Partial<Iterable<unknown>> | null)?.[Symbol.iterator] === 'function',
+    expected: 'an iterable of Uint8Array',
+  },
+  persistentLoad: isFunction,
+  extension: isFunction,
+  globals: isObject,
+  unknown: isOneOf('opaque', 'error'),
+  limits: limitsOf(Object.keys(LIMITS) as LimitName[]),
+  offset: isCount('bytes'),
+} satisfies Record<keyof LoadOptions, OptionRow>;
+
+/** Of `DumpOptions` and `DumpEntryOptions`. */
+export const DUMP_OPTIONS: OptionTable = {
+  protocol: { takes: (value) => value === 2 || value === 3 || value === 4 || value === 5, expected: '2, 3, 4 or 5' },
+  bufferCallback: isFunction,
+  limits: limitsOf(['depth']),
+};
+export const DUMP_ENTRY_OPTIONS: OptionTable = { memoBase: isCount('a memo index'), limits: limitsOf(['depth']) };
+
+/** Of `DisOptions`. */
+export const DIS_OPTIONS: OptionTable = {
+  start: isCount('a position'),
+  indent: isCount('blanks'),
+  memo: isObject,
+  limits: limitsOf(['text']),
+  onLine: isFunction,
+};

@@ -48,7 +48,7 @@ describe('opening', () => {
     using dir = new TempDir();
     const path = dir.file('none');
     expect(() => MmapDict.open(path, { durability: 'sync' as never })).toThrow(
-      "durability is 'none' or 'commit'; found 'sync'",
+      "durability is one of 'none', 'commit'; found 'sync'",
     );
     expect(existsSync(path)).toBe(false);
   });
