@@ -7,7 +7,14 @@
 import { convertInto, itemsOf, loadMapped, type PickleOptions } from './dict/convert.ts';
 import type { FsckOptions, FsckResult, SalvageResult } from './dict/fsck.ts';
 import { MmapDict as BaseDict } from './dict/mmap-dict.ts';
-import { DICT_OPTIONS, type DictMode, type DictOptions } from './dict/options.ts';
+import {
+  CONVERT_OPTIONS,
+  DICT_OPTIONS,
+  type DictMode,
+  type DictOptions,
+  FSCK_OPTIONS,
+  PROGRESS_OPTIONS,
+} from './dict/options.ts';
 import type { ProgressOptions } from './dict/vacuum.ts';
 import { MmdError } from './errors.ts';
 import type { ArrayLayout } from './format/codecs.ts';
@@ -190,6 +197,8 @@ export function convert(
   dst: string | URL,
   options: PickleOptions & ProgressOptions & { readonly dict?: Omit<DictOptions, 'mode'> } = {},
 ): void {
+  // Before there is a file.
+  checkOptions(options, CONVERT_OPTIONS);
   const { dict, ...rest } = options;
   using source = NodeFile.open(src, 'r');
   const target = MmapDict.open(dst, { ...dict, mode: 'w-' });
@@ -205,6 +214,7 @@ export function convert(
 
 /** `MmapDict.fsck` for a file that may not even open: nothing is repaired unless asked for. */
 export function fsck(path: string | URL, options: FsckOptions = {}): FsckResult {
+  checkOptions(options, FSCK_OPTIONS);
   const mode = options.repair ? 'r+' : 'r';
   using dict = MmapDict.open(path, { mode, lenient: true, salvage: true, index: false });
   return dict.fsck(options);
@@ -212,6 +222,7 @@ export function fsck(path: string | URL, options: FsckOptions = {}): FsckResult 
 
 /** Copies every intact entry of a damaged file into a new one. */
 export function salvage(src: string | URL, dst: string | URL, options: ProgressOptions = {}): SalvageResult {
+  checkOptions(options, PROGRESS_OPTIONS);
   using from = MmapDict.open(src, { mode: 'r', lenient: true, salvage: true });
   using to = MmapDict.open(dst, { mode: 'w-' });
   return from.salvage(to, options);

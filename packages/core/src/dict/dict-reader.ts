@@ -11,10 +11,12 @@ import { decodeHeader, ENTRY_HEAD_SIZE, ENTRY_TAIL_SIZE, HEADER_SIZE } from '../
 import { answerAsync, scanEntries } from '../format/scan.ts';
 import { BytesWanted, ValueReader } from '../format/value-reader.ts';
 import { type ArrayMemory, memoryOver } from '../ndarray/index.ts';
+import { checkOptions } from '../options.ts';
 import { Decoder, type LoadOptions } from '../pickle/index.ts';
 import type { ByteSource } from '../storage/byte-source.ts';
 import type { EntryPlace } from './catalog.ts';
 import type { EntryMeta } from './mmap-dict.ts';
+import { READER_OPTIONS } from './options.ts';
 
 /** Options of {@link DictReader.open}. */
 export interface DictReaderOptions {
@@ -70,6 +72,7 @@ export class DictReader {
    * @throws NOT_A_PICKLE, NOT_MMDPICKLE, TRUNCATED, CORRUPT, and what the source throws
    */
   static async open(source: ByteSource, options: DictReaderOptions = {}): Promise<DictReader> {
+    checkOptions(options, READER_OPTIONS);
     const { signal } = options;
     const size = await source.size();
     const head = await source.read(0, Math.min(size, HEADER_SIZE), signal);

@@ -23,7 +23,17 @@ import {
   verify,
 } from './fsck.ts';
 import { writeIndex } from './index-writer.ts';
-import { BATCH_ASYNC_OPTIONS, BATCH_OPTIONS, type DictMode, type DictOptions, SET_OPTIONS } from './options.ts';
+import {
+  BATCH_ASYNC_OPTIONS,
+  BATCH_OPTIONS,
+  type DictMode,
+  type DictOptions,
+  FSCK_OPTIONS,
+  PROGRESS_OPTIONS,
+  SEAL_OPTIONS,
+  SET_OPTIONS,
+  VACUUM_OPTIONS,
+} from './options.ts';
 import { rawValue } from './raw-value.ts';
 import { reclaim } from './reclaim.ts';
 import { respell } from './spelling.ts';
@@ -352,12 +362,14 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
 
   /** Copies values into another dict, in one commit there; array bytes do not pass through JavaScript. @throws NOT_FOUND */
   copy(keys: Iterable<string>, target: MmapDict, options: ProgressOptions = {}): this {
+    checkOptions(options, PROGRESS_OPTIONS);
     copyEntries(this.core, [...keys], target.core, false, options);
     return this;
   }
 
   /** Takes over all values of another dict, in one commit. */
   merge(from: MmapDict, options: ProgressOptions = {}): this {
+    checkOptions(options, PROGRESS_OPTIONS);
     copyEntries(from.core, [...from.keys()], this.core, false, options);
     return this;
   }
@@ -367,6 +379,7 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
    * Other handles keep what they have mapped, and go on in the new file. Room that growable arrays do not use is dropped too.
    */
   vacuum(options: VacuumOptions = {}): this {
+    checkOptions(options, VACUUM_OPTIONS);
     if (options.inPlace) vacuumInPlace(this.core, options);
     else vacuum(this.core, options);
     return this;
@@ -374,6 +387,7 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
 
   /** Gives the disk of dead entries back without moving anything. Returns how many bytes. */
   reclaim(options: ProgressOptions = {}): number {
+    checkOptions(options, PROGRESS_OPTIONS);
     return reclaim(this.core, options);
   }
 
@@ -382,6 +396,7 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
    * Never prints.
    */
   fsck(options: FsckOptions = {}): FsckResult {
+    checkOptions(options, FSCK_OPTIONS);
     return fsck(this.core, options);
   }
 
@@ -390,17 +405,20 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
    * damaged ones. The next change drops both; stores into mapped arrays count as damage.
    */
   seal(options: ProgressOptions & { readonly checksums?: boolean } = {}): this {
+    checkOptions(options, SEAL_OPTIONS);
     seal(this.core, options);
     return this;
   }
 
   /** Compares every live entry with the checksums of the last seal. */
   verify(options: ProgressOptions = {}): VerifyResult {
+    checkOptions(options, PROGRESS_OPTIONS);
     return verify(this.core, options);
   }
 
   /** Copies every intact entry of this (leniently opened) dict into another, in one commit there. */
   salvage(target: MmapDict, options: ProgressOptions = {}): SalvageResult {
+    checkOptions(options, PROGRESS_OPTIONS);
     return salvage(this.core, target.core, options);
   }
 

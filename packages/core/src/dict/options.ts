@@ -5,7 +5,7 @@
  */
 
 import type { ArrayLayout, ValueCodec } from '../format/codecs.ts';
-import { isCount, isFlag, isObject, isOneOf, type OptionRow, type OptionTable } from '../options.ts';
+import { isCount, isFlag, isFunction, isObject, isOneOf, type OptionRow, type OptionTable } from '../options.ts';
 import type { LoadOptions } from '../pickle/index.ts';
 import { LOAD_OPTIONS } from '../pickle/options.ts';
 
@@ -49,6 +49,7 @@ export interface ResolvedOptions extends Required<DictOptions> {
 
 const LAYOUT = isOneOf(...(['modern', 'legacy'] satisfies ArrayLayout[]));
 const LOCK_TIMEOUT = isCount('milliseconds');
+const CODEC_LIST: OptionRow = { takes: Array.isArray, expected: 'an array of codecs' };
 
 /** Of {@link DictOptions}. */
 export const DICT_OPTIONS: OptionTable = {
@@ -56,7 +57,7 @@ export const DICT_OPTIONS: OptionTable = {
   layout: LAYOUT,
   durability: isOneOf('none', 'commit'),
   lockTimeout: LOCK_TIMEOUT,
-  codecs: { takes: Array.isArray, expected: 'an array of codecs' },
+  codecs: CODEC_LIST,
   load: { within: LOAD_OPTIONS },
   lenient: isFlag,
   salvage: isFlag,
@@ -68,6 +69,16 @@ export const DICT_OPTIONS: OptionTable = {
 export const SET_OPTIONS: OptionTable = { layout: LAYOUT };
 export const BATCH_OPTIONS: OptionTable = { lockTimeout: LOCK_TIMEOUT };
 export const BATCH_ASYNC_OPTIONS: OptionTable = { lockTimeout: LOCK_TIMEOUT, signal: isObject };
+
+/** Of `ProgressOptions`, and of those that add to them. */
+export const PROGRESS_OPTIONS: OptionTable = { signal: isObject, onProgress: isFunction };
+export const VACUUM_OPTIONS: OptionTable = { ...PROGRESS_OPTIONS, inPlace: isFlag };
+export const FSCK_OPTIONS: OptionTable = { ...PROGRESS_OPTIONS, repair: isFlag, values: isFlag };
+export const SEAL_OPTIONS: OptionTable = { ...PROGRESS_OPTIONS, checksums: isFlag };
+export const CONVERT_OPTIONS: OptionTable = { ...LOAD_OPTIONS, ...PROGRESS_OPTIONS, dict: { within: DICT_OPTIONS } };
+
+/** Of `DictReaderOptions`. */
+export const READER_OPTIONS: OptionTable = { codecs: CODEC_LIST, load: { within: LOAD_OPTIONS }, signal: isObject };
 
 /** Fills in the defaults. Written out, so that the options of every dict have one hidden class: each commit looks at them. */
 export function resolveOptions(options: DictOptions, mode: DictMode): ResolvedOptions {

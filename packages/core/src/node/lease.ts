@@ -24,6 +24,7 @@ import {
 } from 'node:fs';
 import { constants } from 'node:os';
 import { MmdError } from '../errors.ts';
+import { checkOptions, isCount, isObject, type OptionTable } from '../options.ts';
 import { errnoError } from './errno.ts';
 import { libc } from './libc.ts';
 import { FileLock } from './lock.ts';
@@ -38,6 +39,12 @@ export interface LeaseOptions {
   /** How long a holder on another host may give no sign, in milliseconds. Default 10,000, at least 2,000. */
   readonly staleMs?: number;
 }
+
+const LEASE_OPTIONS: OptionTable = {
+  timeoutMs: isCount('milliseconds'),
+  staleMs: isCount('milliseconds'),
+  signal: isObject,
+};
 
 /** How long two takers may be at it at the same time. */
 const GUARD_TIMEOUT_MS = 5000;
@@ -80,6 +87,7 @@ export class Lease implements Disposable {
    * @throws LOCKED with the holder's `pid` where it is known; IO
    */
   static acquire(path: string | URL, options: LeaseOptions = {}): Lease {
+    checkOptions(options, LEASE_OPTIONS);
     const deadline = performance.now() + (options.timeoutMs ?? 0);
     for (;;) {
       const lease = Lease.#attempt(path, options);
@@ -98,6 +106,7 @@ export class Lease implements Disposable {
     path: string | URL,
     options: LeaseOptions & { readonly signal?: AbortSignal } = {},
   ): Promise<Lease> {
+    checkOptions(options, LEASE_OPTIONS);
     const deadline = performance.now() + (options.timeoutMs ?? 0);
     for (;;) {
       options.signal?.throwIfAborted();

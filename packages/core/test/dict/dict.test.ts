@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import { GrowableArray, type GrowableMaskedArray, MmapDict } from '../../src/dict/index.ts';
+import { DictReader, GrowableArray, type GrowableMaskedArray, MmapDict } from '../../src/dict/index.ts';
 import type { DictOptions } from '../../src/dict/options.ts';
 import { ALIGNMENTS } from '../../src/format/layout.ts';
 import { MaskedArray, type NDArray, ndarray, slice } from '../../src/ndarray/index.ts';
-import { MemoryDisk, MemoryFile } from '../../src/storage/index.ts';
+import { bytesSource, MemoryDisk, MemoryFile } from '../../src/storage/index.ts';
 
 const growable = (shape: number[], capacity: number) =>
   ({ arraySource: true, dtype: 'float64', shape, capacity }) as const;
@@ -118,6 +118,15 @@ describe('options that can only be a mistake are refused', () => {
     expect(() => dict.set('a', 1, misspelled)).toThrow(refused);
     expect(() => dict.batch(() => dict.set('a', 1), misspelled)).toThrow(refused);
     await expect(dict.batchAsync(() => dict.set('a', 1), misspelled)).rejects.toThrow(refused);
+    for (const call of ['vacuum', 'reclaim', 'fsck', 'seal', 'verify'] as const) {
+      expect(() => dict[call](misspelled)).toThrow(refused);
+    }
+    for (const call of ['copy', 'merge', 'salvage'] as const) {
+      expect(() =>
+        (dict[call] as (...args: unknown[]) => unknown)(...(call === 'copy' ? [[], dict] : [dict]), misspelled),
+      ).toThrow(refused);
+    }
+    await expect(DictReader.open(bytesSource(file.toBytes()), misspelled)).rejects.toThrow(refused);
     // An option of the dict is none of a call.
     expect(() => dict.set('a', 1, { durability: 'commit' } as object)).toThrow(/'durability'; expected one of layout/);
     expect(dict.size).toBe(0);

@@ -70,6 +70,13 @@ describe('a lease', () => {
     await child.ended;
   });
 
+  it('is not waited for ever where the time is no number', async () => {
+    for (const options of [{ timeoutMs: Number.NaN }, { staleMs: '5' }, { timeout: 5 }] as object[]) {
+      expectCode('INVALID_ARGUMENT', () => Lease.acquire(path, options));
+      await expect(Lease.acquireAsync(path, options)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+    }
+  });
+
   it('of a killed process can be taken at once', async () => {
     const child = startNode(HOLD, [path]);
     await child.saw('held');
