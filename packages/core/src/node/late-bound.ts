@@ -8,7 +8,8 @@
 
 import * as fs from 'node:fs';
 import { constants } from 'node:os';
-import type { FileStatus, PlatformConstants, Syscalls } from './syscalls.ts';
+import { NodeStatus } from './file-status.ts';
+import type { PlatformConstants, Syscalls } from './syscalls.ts';
 
 const { ENOENT } = constants.errno;
 
@@ -18,7 +19,10 @@ const FIRST_READS = 4096;
 /** node:fs counts what it reads in 32 bits. */
 const FS_READ_MAX = 2 ** 30;
 
-/** What goes through node:fs always: it is not hot, and Node knows the platform's struct stat and variadic open. */
+/**
+ * What goes through node:fs: it is not hot, and Node knows the platform's struct stat and variadic open. Where there is a statx, a
+ * bound library asks that instead of stat and fstat.
+ */
 export const FS_CALLS: Pick<
   Syscalls,
   'open' | 'close' | 'fstat' | 'stat' | 'fchmod' | 'fchown' | 'rename' | 'unlink' | 'fdatasync' | 'fsync' | 'filesystem'
@@ -44,7 +48,15 @@ const BIGINT = { bigint: true } as const;
 /** The error for a name that names nothing takes longer to make than all the rest of creating a file. */
 const BIGINT_OR_NONE = { bigint: true, throwIfNoEntry: false } as const;
 
-const HOT = ['size', 'pread', 'pwrite', 'pwritev', 'flock'] as const satisfies readonly (keyof Syscalls)[];
+const HOT = [
+  'size',
+  'pread',
+  'pwrite',
+  'pwritev',
+  'flock',
+  'stat',
+  'fstat',
+] as const satisfies readonly (keyof Syscalls)[];
 
 /** Calls that bind when they must. */
 export function lateBound(platform: PlatformConstants, bind: () => Syscalls): Syscalls {
@@ -112,53 +124,4 @@ function perform(call: () => void): number {
     call();
     return 0;
   });
-}
-
-const KINDS: Readonly<Record<number, FileStatus['kind']>> = {
-  [fs.constants.S_IFREG]: 'file',
-  [fs.constants.S_IFDIR]: 'directory',
-  [fs.constants.S_IFIFO]: 'fifo',
-  [fs.constants.S_IFSOCK]: 'socket',
-  [fs.constants.S_IFCHR]: 'character device',
-  [fs.constants.S_IFBLK]: 'block device',
-};
-
-/**
- * What Node's object says, read off it when it is asked for. An open file keeps it, and with it the hidden class: V8 drops that,
- * and the code compiled for it, at a collection that finds no such object alive.
- */
-class NodeStatus implements FileStatus {
-  readonly #stats: fs.BigIntStats;
-
-  constructor(stats: fs.BigIntStats) {
-    this.#stats = stats;
-  }
-
-  get dev(): bigint {
-    return this.#stats.dev;
-  }
-
-  get ino(): bigint {
-    return this.#stats.ino;
-  }
-
-  get size(): number {
-    return Number(this.#stats.size);
-  }
-
-  get mode(): number {
-    return Number(this.#stats.mode) & 0o7777;
-  }
-
-  get uid(): number {
-    return Number(this.#stats.uid);
-  }
-
-  get gid(): number {
-    return Number(this.#stats.gid);
-  }
-
-  get kind(): FileStatus['kind'] {
-    return KINDS[Number(this.#stats.mode) & fs.constants.S_IFMT] ?? 'other';
-  }
 }

@@ -1,0 +1,92 @@
+/**
+ * What a path or a descriptor stands for, as Node tells it and as the system does.
+ *
+ * @module
+ */
+
+import { type BigIntStats, constants } from 'node:fs';
+import type { FileStatus } from './syscalls.ts';
+
+const KINDS: Readonly<Record<number, FileStatus['kind']>> = {
+  [constants.S_IFREG]: 'file',
+  [constants.S_IFDIR]: 'directory',
+  [constants.S_IFIFO]: 'fifo',
+  [constants.S_IFSOCK]: 'socket',
+  [constants.S_IFCHR]: 'character device',
+  [constants.S_IFBLK]: 'block device',
+};
+
+function kindOf(mode: number): FileStatus['kind'] {
+  return KINDS[mode & constants.S_IFMT] ?? 'other';
+}
+
+/**
+ * What Node's object says, read off it when it is asked for. An open file keeps it, and with it the hidden class: V8 drops that,
+ * and the code compiled for it, at a collection that finds no such object alive.
+ */
+export class NodeStatus implements FileStatus {
+  readonly #stats: BigIntStats;
+
+  constructor(stats: BigIntStats) {
+    this.#stats = stats;
+  }
+
+  get dev(): bigint {
+    return this.#stats.dev;
+  }
+
+  get ino(): bigint {
+    return this.#stats.ino;
+  }
+
+  get size(): number {
+    return Number(this.#stats.size);
+  }
+
+  get mode(): number {
+    return Number(this.#stats.mode) & 0o7777;
+  }
+
+  get uid(): number {
+    return Number(this.#stats.uid);
+  }
+
+  get gid(): number {
+    return Number(this.#stats.gid);
+  }
+
+  get kind(): FileStatus['kind'] {
+    return kindOf(Number(this.#stats.mode));
+  }
+}
+
+/** Bytes of Linux's `struct statx`, which is the same on every architecture (statx(2)). */
+export const STATX_SIZE = 256;
+/** Type, mode, owner, group, inode and size are asked for. */
+export const STATX_MASK: number = 0x1 | 0x2 | 0x8 | 0x10 | 0x100 | 0x200;
+export const AT_FDCWD = -100;
+export const AT_EMPTY_PATH = 0x1000;
+
+/** File offsets in it. */
+const STATX = { uid: 20, gid: 24, mode: 28, ino: 32, size: 40, devMajor: 136, devMinor: 140 } as const;
+
+/** Reads a `struct statx`. */
+export function statusOfStatx(view: DataView): FileStatus {
+  const mode = view.getUint16(STATX.mode, true);
+  return {
+    dev: deviceNumber(view.getUint32(STATX.devMajor, true), view.getUint32(STATX.devMinor, true)),
+    ino: view.getBigUint64(STATX.ino, true),
+    size: Number(view.getBigUint64(STATX.size, true)),
+    mode: mode & 0o7777,
+    uid: view.getUint32(STATX.uid, true),
+    gid: view.getUint32(STATX.gid, true),
+    kind: kindOf(mode),
+  };
+}
+
+/** As the C library puts it together (makedev(3)), and so Node. */
+function deviceNumber(major: number, minor: number): bigint {
+  const low = ((minor & 0xff) | ((major & 0xfff) << 8) | ((minor & 0xfff00) << 12)) >>> 0;
+  if (major < 0x1000 && minor < 0x10_0000) return BigInt(low);
+  return BigInt(low) | (BigInt(minor >>> 20) << 32n) | (BigInt(major >>> 12) << 44n);
+}
