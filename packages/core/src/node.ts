@@ -77,9 +77,9 @@ export class MmapDict extends BaseDict {
    * ```
    */
   static open(path: string | URL, options: OpenOptions = {}): MmapDict {
-    const mode = options.mode ?? 'a';
     // Before the file is made.
     checkOptions(options, DICT_OPTIONS);
+    const mode = options.mode ?? 'a';
     const openedAt = Date.now();
     const file = NodeFile.open(path, FILE_MODES[mode]);
     try {
@@ -95,6 +95,7 @@ export class MmapDict extends BaseDict {
    * the holder's pid at once. Should the lease be lost, this handle writes nothing more. Release it, or close the dict.
    */
   lease(options?: LeaseOptions): Lease {
+    this.core.alive();
     const lease = Lease.acquire(this.path, options);
     this.#lease?.release();
     this.#lease = lease;
@@ -224,8 +225,17 @@ export function fsck(path: string | URL, options: FsckOptions = {}): FsckResult 
 export function salvage(src: string | URL, dst: string | URL, options: ProgressOptions = {}): SalvageResult {
   checkOptions(options, PROGRESS_OPTIONS);
   using from = MmapDict.open(src, { mode: 'r', lenient: true, salvage: true });
-  using to = MmapDict.open(dst, { mode: 'w-' });
-  return from.salvage(to, options);
+  const to = MmapDict.open(dst, { mode: 'w-' });
+  try {
+    const result = from.salvage(to, options);
+    to.close();
+    return result;
+  } catch (error) {
+    // As a conversion does: the next try finds nothing in its way.
+    to.core.store.file.remove(to.path);
+    to.close();
+    throw error;
+  }
 }
 
 /** Makes the legacy arrays of a file loadable by every numpy, in place. Returns how many there were. */

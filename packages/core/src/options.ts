@@ -24,6 +24,10 @@ export interface OptionTable {
 export const isFlag: OptionRow = { takes: (value) => typeof value === 'boolean', expected: 'true or false' };
 export const isFunction: OptionRow = { takes: (value) => typeof value === 'function', expected: 'a function' };
 export const isObject: OptionRow = { takes: isAnObject, expected: 'an object' };
+export const isSignal: OptionRow = {
+  takes: (value) => typeof (value as Partial<AbortSignal> | null)?.throwIfAborted === 'function',
+  expected: 'an AbortSignal',
+};
 
 /** One of some texts. */
 export function isOneOf(...values: readonly string[]): OptionRow {
@@ -47,6 +51,8 @@ function isAnObject(value: unknown): boolean {
  * @throws INVALID_ARGUMENT
  */
 export function checkOptions(options: object, table: OptionTable, path = ''): void {
+  if (!isAnObject(options) || Array.isArray(options))
+    throw wrong(path === '' ? 'what is asked for' : path, 'an object of options', options);
   for (const name in options) {
     const found = (options as { readonly [name: string]: unknown })[name];
     if (found === undefined) continue;

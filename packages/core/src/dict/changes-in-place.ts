@@ -73,6 +73,11 @@ export class ChangesInPlace {
     this.#grown.set(place.countOffset, { key, place });
   }
 
+  /** Row counts to store, by file offset. */
+  get counts(): ReadonlyMap<number, number> {
+    return this.#counts;
+  }
+
   /** The row count to be stored at `offset`. */
   pendingCount(offset: number): number | undefined {
     return this.#counts.size === 0 ? undefined : this.#counts.get(offset);

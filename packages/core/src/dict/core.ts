@@ -5,7 +5,7 @@
  */
 
 import { encodeUtf8Into } from '../bytes/index.ts';
-import { MmdError } from '../errors.ts';
+import { isMmdError, MmdError } from '../errors.ts';
 import { arrayToWrite, encodeArray, isArrayValue } from '../format/array-codec.ts';
 import { ArrayPreamble } from '../format/array-value.ts';
 import { type ArrayLayout, CODECS, type EncodeContext, type ValueCodec, type ValueMeta } from '../format/codecs.ts';
@@ -24,11 +24,15 @@ import { growableDict } from './growable-dict.ts';
 import { GrowableAppender } from './growable-host.ts';
 import { GrowableMaskedArray } from './growable-masked-array.ts';
 import { DICT_OPTIONS, type DictMode, type DictOptions, resolveOptions } from './options.ts';
+import { growthCut } from './repair.ts';
 import { DictStore } from './store.ts';
 import { DictWriter } from './writer.ts';
 
 /** Attempts of a read that other writers disturb. */
 const ATTEMPTS = 100;
+
+/** An entry's bytes are being written, by a source that may be user code. */
+const LAYING = 'the bytes of a value cannot change the dict they are stored in';
 
 /** What codecs are given. */
 class Encoding implements EncodeContext {
@@ -71,8 +75,8 @@ export class DictCore {
   closed = false;
   /** No codec of the user's is asked before ours. */
   readonly #plain: boolean;
-  /** An entry's bytes are being written: a source that gives them is user code, and must not write another in between. */
-  #laying = false;
+  /** Why nothing can be changed now: user code is called in the middle of something. */
+  #busy: string | undefined;
   readonly #afterwards: (() => void)[] = [];
   #view: ViewContext | undefined;
   #writer: DictWriter | undefined;
@@ -86,6 +90,11 @@ export class DictCore {
   /** @param openedAt - `Date.now()` of when the file was opened by its name, where that was just now */
   constructor(file: StorageFile, options: DictOptions, openedAt?: number) {
     checkOptions(options, DICT_OPTIONS);
+    if (typeof (file as Partial<StorageFile> | undefined)?.read !== 'function') {
+      throw new MmdError('INVALID_ARGUMENT', `a dict stands over a storage file, found ${typeof file}`, {
+        found: file,
+      });
+    }
     const mode = options.mode ?? (file.writable ? 'r+' : 'r');
     const resolved = resolveOptions(options, mode);
     this.mode = mode;
@@ -93,10 +102,13 @@ export class DictCore {
     this.store = new DictStore(file, resolved, openedAt);
     this.codecs = resolved.codecs.length === 0 ? CODECS : [...resolved.codecs, ...CODECS];
     this.#plain = resolved.codecs.length === 0;
+    if (mode === 'w-' && file.size() > 0) {
+      throw new MmdError('ALREADY_EXISTS', `${file.name}: the file is not empty`, { path: file.name });
+    }
     if (this.#initialise(file)) this.store.created();
     else {
       this.store.load();
-      if (this.store.needsRepair) this.#recover();
+      if (this.store.needsRepair || this.#growthCut()) this.#recover();
     }
   }
 
@@ -195,12 +207,37 @@ export class DictCore {
 
   /** The same for a key that {@link DictCore.encodeKey} has just encoded. */
   place(key: string, keyLength: number, value: EncodedValue): void {
-    this.#laying = true;
+    this.#busy = LAYING;
     try {
       this.writer.set(key, this.keyBytes, keyLength, value);
     } finally {
-      this.#laying = false;
+      this.#busy = undefined;
     }
+  }
+
+  /** Runs work that calls user code, which must not change the dict, nor close it, in between. */
+  alone<T>(operation: string, work: () => T): T {
+    this.#busy = `${operation} is under way: what it calls cannot change the dict`;
+    try {
+      return work();
+    } finally {
+      this.#busy = undefined;
+    }
+  }
+
+  /** @throws INVALID_ARGUMENT inside a batch, or where something calls user code in its middle */
+  outsideBatch(operation: string): void {
+    this.idle();
+    if (!this.inTransaction()) return;
+    throw new MmdError('INVALID_ARGUMENT', `${this.name}: ${operation} inside a batch: end the batch first`, {
+      path: this.name,
+    });
+  }
+
+  /** @throws INVALID_ARGUMENT where something calls user code in its middle */
+  idle(): void {
+    if (this.#busy === undefined) return;
+    throw new MmdError('INVALID_ARGUMENT', `${this.name}: ${this.#busy}`, { path: this.name });
   }
 
   /** What the first codec that claims an entry says of it. */
@@ -218,15 +255,7 @@ export class DictCore {
 
   begin(lockTimeout?: number): void {
     this.changing();
-    if (this.#laying) {
-      throw new MmdError(
-        'INVALID_ARGUMENT',
-        `${this.name}: the bytes of a value cannot change the dict they are stored in`,
-        {
-          path: this.name,
-        },
-      );
-    }
+    if (this.#busy !== undefined) this.idle();
     this.writer.begin(lockTimeout);
   }
 
@@ -258,7 +287,7 @@ export class DictCore {
 
   /** Makes an empty dict of an empty file. */
   #initialise(file: StorageFile): boolean {
-    if (!this.writable || file.size() > 0) return false;
+    if (!this.writable || file.size() > 0 || this.store.options.salvage) return false;
     file.lock(this.store.options.lockTimeout);
     try {
       if (file.size() > 0) return false;
@@ -266,6 +295,19 @@ export class DictCore {
       return true;
     } finally {
       file.unlock();
+    }
+  }
+
+  /** The array at the end is not whole: whoever appends behind it, and knows nothing of that, hides what they append from Python. */
+  #growthCut(): boolean {
+    const { foundLast } = this.store;
+    if (!this.writable || foundLast === undefined) return false;
+    try {
+      return growthCut(this.store, foundLast) !== undefined;
+    } catch (error) {
+      // Others changed it while it was looked at; the first change of this handle looks again, under the lock.
+      if (isMmdError(error, 'IO')) throw error;
+      return false;
     }
   }
 
@@ -280,11 +322,16 @@ export class DictCore {
 
   settled(): void {
     this.refresh();
-    if (!this.inTransaction()) this.store.settle();
-    else if (this.store.entries.base !== undefined) {
-      this.writer.settle();
-      this.store.entries.walkAll();
+    const { store } = this;
+    if (!this.inTransaction()) {
+      store.settle();
+      return;
     }
+    if (store.entries.base !== undefined) {
+      this.writer.settle();
+      store.entries.walkAll();
+    }
+    store.settleLocked(this.writer.base);
   }
 
   /** How arrays of the dict are mapped. */
@@ -335,6 +382,7 @@ export class DictCore {
     const slot = store.entries.find(key);
     // The index led to an entry that is dead, but may have a successor that came since.
     if (slot < 0) {
+      if (this.inTransaction()) store.checkWalked();
       const told = walked || this.inTransaction() || store.unchanged();
       return told || attempt === ATTEMPTS ? undefined : this.find(key, attempt + 1);
     }
@@ -352,7 +400,9 @@ export class DictCore {
 
   /** The value of the entry at `place`. */
   view(key: string, place: EntryPlace): EntryView {
-    return (this.lastView = new EntryView(this.#context(), key, place, this.store.journal?.stores));
+    // What is to be stored counts as stored, by whoever it is to be: a journal of one who was killed, or the open batch.
+    const counts = this.inTransaction() ? this.writer.pendingCounts : this.store.journal?.stores;
+    return (this.lastView = new EntryView(this.#context(), key, place, counts));
   }
 
   /** Reads an entry; again if it was changed by another writer meanwhile. */

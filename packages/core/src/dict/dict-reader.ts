@@ -73,6 +73,11 @@ export class DictReader {
    */
   static async open(source: ByteSource, options: DictReaderOptions = {}): Promise<DictReader> {
     checkOptions(options, READER_OPTIONS);
+    if (typeof (source as Partial<ByteSource> | undefined)?.read !== 'function') {
+      throw new MmdError('INVALID_ARGUMENT', `a reader stands over a source of bytes, found ${typeof source}`, {
+        found: source,
+      });
+    }
     const { signal } = options;
     const size = await source.size();
     const head = await source.read(0, Math.min(size, HEADER_SIZE), signal);

@@ -85,6 +85,11 @@ export class EntryView implements StoredValue {
     return bytes;
   }
 
+  /** The first `length` bytes, as a copy that belongs to the caller. */
+  prefix(length: number): Uint8Array {
+    return this.#read(0, length);
+  }
+
   memory(pos: number, length: number): ArrayMemory {
     return this.#context.file.map(this.offset + pos, length, this.#context.access);
   }

@@ -8,14 +8,22 @@ import { decodeUtf8 } from '../bytes/index.ts';
 import { type CheckResult, checkFile, type Finding, finding } from '../format/check.ts';
 import { CHECKSUM_BLOCK, decodeChecksums, type EntrySums, encodeChecksums, sumEntry } from '../format/checksums.ts';
 import { findEntry } from '../format/find-entry.ts';
-import { COMMIT_NUMBER_OFFSET, ENTRY_TAIL_SIZE, entryEnd, HEADER_SIZE, nextCommitNumber } from '../format/layout.ts';
+import {
+  COMMIT_NUMBER_OFFSET,
+  ENTRY_TAIL_SIZE,
+  entryEnd,
+  HEADER_SIZE,
+  nextCommitNumber,
+  putU64,
+} from '../format/layout.ts';
 import { answer, scanEntries } from '../format/scan.ts';
-import { runSteps } from '../format/steps.ts';
+import { runSteps, type Step } from '../format/steps.ts';
 import { TAIL_PREFIX_SIZE, tailKindOf } from '../format/tail-entry.ts';
 import type { EntryPlace } from './catalog.ts';
 import type { DictCore } from './core.ts';
 import { writeTails } from './index-writer.ts';
 import { rawValue } from './raw-value.ts';
+import { growthCut } from './repair.ts';
 import type { ProgressOptions } from './vacuum.ts';
 
 /** Options of `fsck`. */
@@ -36,45 +44,74 @@ export interface FsckResult extends CheckResult {
 
 /** Checks a file's structure and values, and repairs what can be repaired without losing a commit. */
 export function fsck(core: DictCore, options: FsckOptions = {}): FsckResult {
-  const { store, writer } = core;
+  const { store } = core;
   core.alive();
-  if (writer.active) writer.settle();
-  const { file } = store;
   const repair = options.repair === true;
   if (repair) {
     core.changing();
-    file.lock(store.options.lockTimeout);
-  }
+    // What a batch has written is behind the terminator: a repair would cut it off.
+    core.outsideBatch('fsck with repair');
+  } else if (core.inTransaction()) core.writer.settle();
+  const { file } = store;
+  const errors = ({ findings }: CheckResult): boolean => findings.some(({ severity }) => severity === 'error');
+  let locked = repair;
+  if (repair) file.lock(store.options.lockTimeout);
   try {
-    const result = answer(checkFile(file.size(), file.name), store.read);
-    const findings = [...result.findings];
-    if (options.values !== false && !findings.some(({ code }) => code === 'header'))
-      findings.push(...checkValues(core, options));
-    if (repair && result.plan.length > 0) {
+    let result = check(core, options, repair);
+    if (errors(result) && !locked) {
+      // Who is in the middle of a commit makes a file look damaged.
+      file.lock(store.options.lockTimeout);
+      locked = true;
+      result = check(core, options, repair);
+    }
+    const repaired = repair && result.plan.length > 0;
+    if (repaired) {
       runSteps(result.plan, file);
       file.sync();
       store.commitNumber = nextCommitNumber(file.loadI32(COMMIT_NUMBER_OFFSET));
       file.storeI32(COMMIT_NUMBER_OFFSET, store.commitNumber);
       store.invalidate();
     }
-    const ok = !findings.some(({ severity }) => severity === 'error');
-    return { ...result, findings, ok, repaired: repair && result.plan.length > 0 };
+    return { ...result, ok: !errors(result), repaired };
   } finally {
-    if (repair) file.unlock();
+    if (locked) file.unlock();
   }
 }
 
-function checkValues(core: DictCore, { signal, onProgress }: ProgressOptions): Finding[] {
+/** @param alone - what `onProgress` does must not change what the plan is made for */
+function check(core: DictCore, options: FsckOptions, alone: boolean): CheckResult {
+  const { file, read } = core.store;
+  const result = answer(checkFile(file.size(), file.name), read);
+  if (options.values === false || result.findings.some(({ code }) => code === 'header')) return result;
+  const values = alone ? core.alone('fsck', () => checkValues(core, options)) : checkValues(core, options);
+  return { ...result, findings: [...result.findings, ...values.findings], plan: [...result.plan, ...values.plan] };
+}
+
+function checkValues(
+  core: DictCore,
+  { signal, onProgress }: ProgressOptions,
+): { readonly findings: Finding[]; readonly plan: Step[] } {
   const findings: Finding[] = [];
+  const plan: Step[] = [];
   const places = entriesOf(core, false).live;
   let done = 0;
   for (const [key, place] of places) {
     signal?.throwIfAborted();
     const problem = problemOf(core, key, place);
     if (problem !== undefined) findings.push(finding('unreadable-value', place.offset, problem, key));
+    else {
+      const cut = growthCut(core.store, place);
+      if (cut !== undefined) {
+        const { lengthOffset, dataLength } = cut;
+        const bytes = new Uint8Array(8);
+        putU64(bytes, 0, dataLength);
+        findings.push(finding('unfinished-growth', place.offset, `the data is to have ${dataLength} bytes`, key));
+        plan.push({ do: 'write', offset: lengthOffset, bytes, why: 'unfinished-growth' });
+      }
+    }
     onProgress?.({ done: ++done, total: places.size });
   }
-  return findings;
+  return { findings, plan };
 }
 
 /** Why a value cannot be read; `undefined` where it can. */
@@ -145,17 +182,20 @@ export function salvage(from: DictCore, to: DictCore, options: ProgressOptions =
 
 /** Writes the sums of all live entries, and the tail index, at the end of the file. */
 export function seal(core: DictCore, options: ProgressOptions & { readonly checksums?: boolean } = {}): void {
+  core.outsideBatch('seal');
   core.transact(() => {
     const { store } = core;
     core.settled();
     const entries: EntrySums[] = [];
     if (options.checksums) {
-      store.entries.catalog.each((slot) => {
-        options.signal?.throwIfAborted();
-        const { offset, frameLength } = store.entries.catalog.place(slot);
-        entries.push({ offset, frameLength, sums: sumEntry(offset, frameLength, store.read) });
-        options.onProgress?.({ done: entries.length, total: store.entries.catalog.size });
-      });
+      core.alone('seal', () =>
+        store.entries.catalog.each((slot) => {
+          options.signal?.throwIfAborted();
+          const { offset, frameLength } = store.entries.catalog.place(slot);
+          entries.push({ offset, frameLength, sums: sumEntry(offset, frameLength, store.read) });
+          options.onProgress?.({ done: entries.length, total: store.entries.catalog.size });
+        }),
+      );
     }
     const payload = options.checksums ? encodeChecksums(nextCommitNumber(store.commitNumber), entries) : undefined;
     writeTails(core, payload, true);
@@ -175,6 +215,8 @@ export interface VerifyResult {
 export function verify(core: DictCore, options: ProgressOptions = {}): VerifyResult {
   const { store } = core;
   core.refresh();
+  // A file whose very header is cut off was opened to be rescued.
+  if (store.file.size() < store.end) return { sealed: false, checked: 0, findings: [] };
   let payloadAt: readonly [number, number] | undefined;
   const requests = scanEntries(store.end, store.file.size(), (entry) => {
     if (entry.state !== 'dead' || tailKindOf(entry.bytes, entry.keyPos, entry.keyLength) !== 'checksums') return;
@@ -190,13 +232,22 @@ export function verify(core: DictCore, options: ProgressOptions = {}): VerifyRes
   }
   const findings: Finding[] = [];
   const names = new Map([...entriesOf(core, false).live].map(([key, { offset }]) => [offset, key]));
+  const summed = new Set(found.entries.map(({ offset }) => offset));
+  // The byte that tells whether an entry lives is not part of its sum, but the sums are of those that lived.
+  for (const [offset, key] of names) {
+    if (!summed.has(offset))
+      findings.push(finding('bad-checksum', offset, 'the entry was dead when the file was sealed', key));
+  }
   for (const [i, { offset, frameLength, sums }] of found.entries.entries()) {
     options.signal?.throwIfAborted();
     const actual = sumEntry(offset, frameLength, store.read);
-    for (const [block, sum] of sums.entries()) {
-      if (actual[block] === sum) continue;
+    const changed = [...sums.entries()].filter(([block, sum]) => actual[block] !== sum);
+    for (const [block] of changed) {
       const at = offset + block * CHECKSUM_BLOCK;
       findings.push(finding('bad-checksum', at, `MiB ${block} of the entry at ${offset} changed`, names.get(offset)));
+    }
+    if (changed.length === 0 && !store.isLive({ offset, frameLength, keyLength: 0 })) {
+      findings.push(finding('bad-checksum', offset, 'the entry lived when the file was sealed'));
     }
     options.onProgress?.({ done: i + 1, total: found.entries.length });
   }

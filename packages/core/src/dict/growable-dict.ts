@@ -73,12 +73,12 @@ function growReserve(core: DictCore, key: string, place: GrowablePlace, rows: nu
 function sealReserve(core: DictCore, key: string): void {
   core.transact(() => {
     const place = core.growables.locate(key);
-    const { dataOffset, dataLength, file, maskOffset, unfinished } = place;
+    const { dataOffset, dataLength, maskOffset, unfinished } = place;
     const used = core.growables.rows(place) * place.rowBytes;
     const trimmed =
       maskOffset === undefined &&
       !unfinished &&
       core.writer.resizeLast(key, entryOf(place), dataOffset, dataLength, used);
-    if (!trimmed) file.punchHole(dataOffset + used, dataLength - used);
+    if (!trimmed) core.writer.giveBack(dataOffset + used, dataLength - used);
   });
 }

@@ -6,7 +6,7 @@
 
 import { isUtf8 } from '../bytes/index.ts';
 import { ENTRY_HEAD_SIZE, HEADER_SIZE } from '../format/layout.ts';
-import { keyOf, type ScannedEntry } from '../format/scan.ts';
+import { keyOf, type ScanEnd, type ScannedEntry } from '../format/scan.ts';
 import type { StorageFile } from '../storage/storage-file.ts';
 import type { BaseIndex } from './base-index.ts';
 import { Catalog, type EntryPlace } from './catalog.ts';
@@ -33,7 +33,7 @@ export interface EntriesHost {
   /** The index contradicts itself: the next one is to be made of what was walked. */
   indexTorn(): void;
   /** What was there before cannot be walked any more: all is to be read anew. */
-  invalidate(): void;
+  walkBroken(damage: ScanEnd & { readonly kind: 'damage' }): void;
 }
 
 /** The live entries of a file by key, and what is to be known of the others. */
@@ -173,7 +173,7 @@ export class KnownEntries implements EntryTaker {
     });
     for (const key of removed) if (known.find(key) < 0) this.catalog.remove(key);
     this.removed.clear();
-    if (result.kind === 'damage') this.#host.invalidate();
+    if (result.kind === 'damage') this.#host.walkBroken(result);
   }
 
   /** Knows of none, until a walk or an index tells. */

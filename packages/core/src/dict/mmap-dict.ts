@@ -228,8 +228,12 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
   /** Stores many keys, in one commit. */
   update(items: Iterable<readonly [string, unknown]> | { readonly [key: string]: unknown }): this {
     return this.batch(() => {
-      const pairs = Symbol.iterator in items ? (items as Iterable<readonly [string, unknown]>) : Object.entries(items);
-      for (const [key, value] of pairs) this.set(key, value);
+      const pairs = pairsOf(items);
+      for (const pair of pairs) {
+        if (!Array.isArray(pair))
+          throw new MmdError('INVALID_ARGUMENT', 'update takes pairs of key and value', { found: pair });
+        this.set(pair[0], pair[1]);
+      }
       return this;
     });
   }
@@ -242,7 +246,8 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
    */
   batch<T>(change: () => T, options?: { readonly lockTimeout?: number }): T {
     if (options !== undefined) checkOptions(options, BATCH_OPTIONS);
-    return this.core.transact(change, options?.lockTimeout);
+    checkFunction(change, 'batch');
+    return this.core.transact(() => atOnce(change()), options?.lockTimeout);
   }
 
   /**
@@ -261,10 +266,11 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
       const { core } = this;
       core.changing();
       checkOptions(options, BATCH_ASYNC_OPTIONS);
+      checkFunction(change, 'batchAsync');
       options.signal?.throwIfAborted();
       // Inside a batch it is a commit of its own all the same, after that one.
       if (core.writer.active || !core.store.file.tryLock()) return this.#batchLater(change, options);
-      return Promise.resolve(this.#batchLocked(change));
+      return Promise.resolve(this.#batchLocked(change, core.store.file));
     } catch (error) {
       return Promise.reject(error);
     }
@@ -275,13 +281,16 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
     { signal, lockTimeout }: { readonly signal?: AbortSignal; readonly lockTimeout?: number },
   ): Promise<T> {
     const { store } = this.core;
-    await store.file.lockAsync(lockTimeout ?? store.options.lockTimeout, signal, () => store.lookAhead());
-    return this.#batchLocked(change);
+    const { file } = store;
+    await file.lockAsync(lockTimeout ?? store.options.lockTimeout, signal, () => store.lookAhead());
+    return this.#batchLocked(change, file);
   }
 
-  /** Gives the lock back that the caller took. */
-  #batchLocked<T>(change: () => T): T {
-    const { file } = this.core.store;
+  /**
+   * Gives the lock back that the caller took.
+   * @param file - which it took it of: the dict may have gone on in another one since
+   */
+  #batchLocked<T>(change: () => T, file: StorageFile): T {
     try {
       return this.batch(change);
     } finally {
@@ -313,6 +322,7 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
   }
 
   forEach(visit: (value: unknown, key: string, dict: this) => void): void {
+    checkFunction(visit, 'forEach');
     for (const [key, value] of this) visit(value, key, this);
   }
 
@@ -324,7 +334,15 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
     this.refresh();
     const found: EntryInfo[] = [];
     const { store } = this.core;
-    const requests = scanEntries(from ?? HEADER_SIZE, store.file.size(), (entry) => {
+    const size = store.file.size();
+    const start = from ?? HEADER_SIZE;
+    const noEntry = (): MmdError =>
+      new MmdError('INVALID_ARGUMENT', `${this.name}: no entry begins at ${String(from)}`, {
+        found: from,
+        path: this.name,
+      });
+    if (from !== undefined && !(Number.isSafeInteger(from) && from >= HEADER_SIZE && from <= size)) throw noEntry();
+    const requests = scanEntries(start, size, (entry) => {
       const { offset, frameLength, keyLength, state, memoHint } = entry;
       let key: string | undefined;
       try {
@@ -343,7 +361,8 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
         memoHint,
       });
     });
-    answer(requests, store.read);
+    const end = answer(requests, store.read);
+    if (from !== undefined && end.kind === 'damage' && end.offset === from) throw noEntry();
     yield* found;
   }
 
@@ -363,6 +382,7 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
   /** Copies values into another dict, in one commit there; array bytes do not pass through JavaScript. @throws NOT_FOUND */
   copy(keys: Iterable<string>, target: MmapDict, options: ProgressOptions = {}): this {
     checkOptions(options, PROGRESS_OPTIONS);
+    checkDict(target, 'copy');
     copyEntries(this.core, [...keys], target.core, false, options);
     return this;
   }
@@ -370,6 +390,7 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
   /** Takes over all values of another dict, in one commit. */
   merge(from: MmapDict, options: ProgressOptions = {}): this {
     checkOptions(options, PROGRESS_OPTIONS);
+    checkDict(from, 'merge');
     copyEntries(from.core, [...from.keys()], this.core, false, options);
     return this;
   }
@@ -419,6 +440,7 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
   /** Copies every intact entry of this (leniently opened) dict into another, in one commit there. */
   salvage(target: MmapDict, options: ProgressOptions = {}): SalvageResult {
     checkOptions(options, PROGRESS_OPTIONS);
+    checkDict(target, 'salvage');
     return salvage(this.core, target.core, options);
   }
 
@@ -441,6 +463,7 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
   close(): void {
     if (this.core.closed) return;
     const { core } = this;
+    core.idle();
     try {
       if (core.changed) {
         if (core.store.options.index) writeIndex(core);
@@ -464,6 +487,35 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
   [Symbol.dispose](): void {
     this.close();
   }
+}
+
+function checkFunction(value: unknown, of: string): void {
+  if (typeof value === 'function') return;
+  throw new MmdError('INVALID_ARGUMENT', `${of} takes a function, found ${typeof value}`, { found: value });
+}
+
+function checkDict(value: unknown, of: string): asserts value is MmapDict {
+  if (value instanceof MmapDict) return;
+  throw new MmdError('INVALID_ARGUMENT', `${of} takes another dict, found ${typeof value}`, { found: value });
+}
+
+/** A batch is over when its function returns: what an async function does after its first await would not be of it. */
+function atOnce<T>(result: T): T {
+  if (typeof (result as { readonly then?: unknown } | null | undefined)?.then !== 'function') return result;
+  throw new MmdError(
+    'INVALID_ARGUMENT',
+    'the function of a batch returned a promise: a batch ends when its function returns, so await before it',
+    { found: result },
+  );
+}
+
+function pairsOf(items: unknown): Iterable<readonly [string, unknown]> {
+  if (typeof items === 'object' && items !== null && !ArrayBuffer.isView(items)) {
+    return Symbol.iterator in items ? (items as Iterable<readonly [string, unknown]>) : Object.entries(items);
+  }
+  throw new MmdError('INVALID_ARGUMENT', `update takes an object, a Map or pairs, found ${typeof items}`, {
+    found: items,
+  });
 }
 
 function missing(name: string, key: string): MmdError {

@@ -5,7 +5,7 @@
  */
 
 import type { ArrayLayout, ValueCodec } from '../format/codecs.ts';
-import { isCount, isFlag, isFunction, isObject, isOneOf, type OptionRow, type OptionTable } from '../options.ts';
+import { isCount, isFlag, isFunction, isOneOf, isSignal, type OptionRow, type OptionTable } from '../options.ts';
 import type { LoadOptions } from '../pickle/index.ts';
 import { LOAD_OPTIONS } from '../pickle/options.ts';
 
@@ -68,17 +68,17 @@ export const DICT_OPTIONS: OptionTable = {
 /** Of `set`, of `batch`, and of `batchAsync`. */
 export const SET_OPTIONS: OptionTable = { layout: LAYOUT };
 export const BATCH_OPTIONS: OptionTable = { lockTimeout: LOCK_TIMEOUT };
-export const BATCH_ASYNC_OPTIONS: OptionTable = { lockTimeout: LOCK_TIMEOUT, signal: isObject };
+export const BATCH_ASYNC_OPTIONS: OptionTable = { lockTimeout: LOCK_TIMEOUT, signal: isSignal };
 
 /** Of `ProgressOptions`, and of those that add to them. */
-export const PROGRESS_OPTIONS: OptionTable = { signal: isObject, onProgress: isFunction };
+export const PROGRESS_OPTIONS: OptionTable = { signal: isSignal, onProgress: isFunction };
 export const VACUUM_OPTIONS: OptionTable = { ...PROGRESS_OPTIONS, inPlace: isFlag };
 export const FSCK_OPTIONS: OptionTable = { ...PROGRESS_OPTIONS, repair: isFlag, values: isFlag };
 export const SEAL_OPTIONS: OptionTable = { ...PROGRESS_OPTIONS, checksums: isFlag };
 export const CONVERT_OPTIONS: OptionTable = { ...LOAD_OPTIONS, ...PROGRESS_OPTIONS, dict: { within: DICT_OPTIONS } };
 
 /** Of `DictReaderOptions`. */
-export const READER_OPTIONS: OptionTable = { codecs: CODEC_LIST, load: { within: LOAD_OPTIONS }, signal: isObject };
+export const READER_OPTIONS: OptionTable = { codecs: CODEC_LIST, load: { within: LOAD_OPTIONS }, signal: isSignal };
 
 /** Fills in the defaults. Written out, so that the options of every dict have one hidden class: each commit looks at them. */
 export function resolveOptions(options: DictOptions, mode: DictMode): ResolvedOptions {

@@ -29,9 +29,20 @@ const THROUGH_MEMORY = 65536;
 export function rawValue(view: EntryView): EncodedValue {
   const { length, offset, file } = view;
   const parsed = parseMasked(view.reader())?.data ?? parseArray(view.reader());
-  const part: ValuePart | StoredBody =
-    length <= THROUGH_MEMORY ? view.bytes() : { body: true, nbytes: length, from: file, fromOffset: offset };
-  const parts = [part];
+  const stored = (start: number): StoredBody => ({
+    body: true,
+    nbytes: length - start,
+    from: file,
+    fromOffset: offset + start,
+  });
+  const parts: (ValuePart | StoredBody)[] = [];
+  if (length <= THROUGH_MEMORY) parts.push(view.bytes());
+  else if (parsed?.countPos === undefined) parts.push(stored(0));
+  else {
+    // A count that is to be stored counts as stored: the file may still hold the one before.
+    const head = parsed.countPos + 8;
+    parts.push(view.prefix(head), stored(head));
+  }
   const value = { kind: 'raw', place: () => parts, memoHint: 0 };
   if (parsed === undefined) return value;
   const growable = parsed.countPos !== undefined;

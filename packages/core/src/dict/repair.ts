@@ -19,6 +19,7 @@ import {
 } from '../format/layout.ts';
 import { answer } from '../format/scan.ts';
 import { ValueReader } from '../format/value-reader.ts';
+import type { LastEntry } from './anchor.ts';
 import { writeBorderless } from './append-buffer.ts';
 import type { DictStore } from './store.ts';
 
@@ -59,26 +60,37 @@ export function repair(store: DictStore, hands: RepairHands): void {
   finishGrowing(store);
 }
 
-/**
- * Growing in place that a crash cut in two: the last array does not fill its entry, and stock Python meets the old
- * terminator inside the room. It is to be gone before anything is appended.
- */
+/** Finishes growing in place before anything is appended. */
 function finishGrowing(store: DictStore): void {
   const last = store.foundLast;
   store.foundLast = undefined;
-  if (last === undefined) return;
-  const keyLength = store.read(last.offset, ENTRY_HEAD_SIZE)[ENTRY_HEAD_SIZE - 1]!;
-  const start = last.offset + ENTRY_HEAD_SIZE + keyLength;
-  const length = entryEnd(last.offset, last.frameLength) - ENTRY_TAIL_SIZE - start;
+  const cut = last && growthCut(store, last);
+  if (cut === undefined) return;
+  const bytes = new Uint8Array(8);
+  putU64(bytes, 0, cut.dataLength);
+  store.file.write(cut.lengthOffset, bytes);
+  store.repairs.push({ kind: 'unfinished-growth', offset: last!.offset, bytes: 0 });
+}
+
+/**
+ * Growing in place that a crash cut in two: the array does not fill its entry, and stock Python meets the old
+ * terminator inside the room.
+ * @returns where the length of the data stands, and what it is to be
+ */
+export function growthCut(
+  store: DictStore,
+  { offset, frameLength }: LastEntry,
+): { readonly lengthOffset: number; readonly dataLength: number } | undefined {
+  const keyLength = store.read(offset, ENTRY_HEAD_SIZE)[ENTRY_HEAD_SIZE - 1];
+  if (keyLength === undefined) return undefined;
+  const start = offset + ENTRY_HEAD_SIZE + keyLength;
+  const length = entryEnd(offset, frameLength) - ENTRY_TAIL_SIZE - start;
   const reader = new ValueReader(start, length, (pos, count) =>
     store.read(start + pos, Math.min(Math.max(count, 512), length - pos)),
   );
   const array = parseArray(reader);
-  if (array?.countPos === undefined || reader.pos === length) return;
-  const bytes = new Uint8Array(8);
-  putU64(bytes, 0, array.dataLength + length - reader.pos);
-  store.file.write(start + array.dataPos - 8, bytes);
-  store.repairs.push({ kind: 'unfinished-growth', offset: last.offset, bytes: 0 });
+  if (array?.countPos === undefined || reader.pos === length) return undefined;
+  return { lengthOffset: start + array.dataPos - 8, dataLength: array.dataLength + length - reader.pos };
 }
 
 /**

@@ -23,7 +23,8 @@ export function respell(core: DictCore, from: 'legacy' | 'upgraded', to: 'legacy
     core.settled();
     const inPlace: (readonly RespellingStep[])[] = [];
     for (const key of core.store.entries.catalog.keys()) {
-      const view = core.find(key)!;
+      const view = core.find(key);
+      if (view === undefined) continue;
       const masked = parseMasked(view.reader());
       const found: (ParsedArray | undefined)[] =
         masked === undefined ? [parseArray(view.reader())] : [masked.data, masked.mask];

@@ -52,6 +52,8 @@ export interface Repair {
   readonly bytes: number;
 }
 
+type Damage = ScanEnd & { readonly kind: 'damage' };
+
 /** What a handle knows of its file. */
 export class DictStore implements EntriesHost {
   file: StorageFile;
@@ -73,7 +75,9 @@ export class DictStore implements EntriesHost {
   partial = false;
   readonly repairs: Repair[] = [];
   /** Why the walk did not reach a terminator. */
-  torn: (ScanEnd & { kind: 'damage' }) | undefined;
+  torn: Damage | undefined;
+  /** Why another walk did not, if nobody has looked since. */
+  #walkEnd: Damage | undefined;
   /** What a killed writer committed, but did not finish. */
   journal: Journal | undefined;
   /** Journals that another writer has appended behind, while they are not done. */
@@ -149,7 +153,10 @@ export class DictStore implements EntriesHost {
     const quiet = !this.#stale && !this.#ahead && now === this.#lastFullLook && (this.#certain || !locked);
     if (quiet && this.file.loadI32(COMMIT_NUMBER_OFFSET) === this.commitNumber && (!locked || this.#endStands()))
       return false;
-    return this.#fullLook(locked, now);
+    const changed = this.#fullLook(locked, now);
+    // Who has the lock is about to repair what can be.
+    if (this.torn !== undefined && !locked) this.checkIntact();
+    return changed;
   }
 
   /**
@@ -188,6 +195,12 @@ export class DictStore implements EntriesHost {
   /** What is known is not to be trusted: the next look walks the file. */
   invalidate(): void {
     this.#stale = true;
+  }
+
+  /** A walk did not come to its end. Without the lock others may be the reason: the next look tells. */
+  walkBroken(damage: Damage): void {
+    this.#stale = true;
+    this.#walkEnd = damage;
   }
 
   /** This handle committed an append: entries up to the terminator at `end` are known. */
@@ -291,6 +304,24 @@ export class DictStore implements EntriesHost {
         if (locking) file.unlock();
       }
     }
+    this.checkIntact();
+  }
+
+  /**
+   * The same inside a transaction, where nobody else changes anything.
+   * @param base - entries that begin there are of the transaction
+   */
+  settleLocked(base: number): void {
+    this.checkWalked();
+    if (!this.statesUnknown) return;
+    const dead: string[] = [];
+    const { catalog } = this.entries;
+    catalog.each((slot) => {
+      const place = catalog.place(slot);
+      if (place.offset < base && !this.isLive(place)) dead.push(catalog.key(slot));
+    });
+    for (const key of dead) this.entries.remove(key);
+    this.statesUnknown = false;
   }
 
   /** A killed writer left something to finish or to cut off. */
@@ -299,9 +330,18 @@ export class DictStore implements EntriesHost {
     return torn !== undefined || partial || journal !== undefined || size > terminator + TERMINATOR_SIZE;
   }
 
-  /** Throws what the last walk found wrong, unless the dict was opened leniently. */
+  /** Throws what the last look found wrong, unless the dict was opened leniently. */
   checkIntact(): void {
-    const { torn, options, file, entries } = this;
+    this.#refuse(this.torn);
+  }
+
+  /** The same for a walk inside a transaction, where nobody else can be the reason. */
+  checkWalked(): void {
+    this.#refuse(this.#walkEnd ?? this.torn);
+  }
+
+  #refuse(torn: Damage | undefined): void {
+    const { options, file, entries } = this;
     if (torn === undefined || options.lenient) return;
     throw new MmdError(
       torn.truncated ? 'TRUNCATED' : 'CORRUPT',
@@ -374,6 +414,9 @@ export class DictStore implements EntriesHost {
     const commitNumber = this.file.loadI32(COMMIT_NUMBER_OFFSET);
     const size = this.file.size();
     this.#lastFullLook = now;
+    // Found under the lock: nothing else is to be found until somebody commits, or repairs it.
+    const known = this.torn !== undefined && commitNumber === this.commitNumber && size === this.size;
+    if (known && !locked && !this.options.lenient) return false;
     if (!this.#stale && !this.#ahead && commitNumber === this.commitNumber && size === this.size) {
       if (!locked) return false;
       if ((this.#certain || this.#anchor.holds(this.read)) && this.#endStands()) {
@@ -420,6 +463,7 @@ export class DictStore implements EntriesHost {
    */
   #look(locked: boolean, whole: boolean): void {
     let held = false;
+    this.#walkEnd = undefined;
     try {
       for (let attempt = 0; ; attempt++) {
         const commitNumber = this.file.loadI32(COMMIT_NUMBER_OFFSET);

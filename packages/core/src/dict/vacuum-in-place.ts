@@ -4,7 +4,6 @@
  * @module
  */
 
-import { MmdError } from '../errors.ts';
 import {
   COMMIT_NUMBER_OFFSET,
   DEAD,
@@ -41,9 +40,9 @@ const COVER = ENTRY_HEAD_SIZE + 9;
  * this is for peers that read.
  */
 export function vacuumInPlace(core: DictCore, options: ProgressOptions): void {
-  const { store, writer } = core;
+  const { store } = core;
   core.changing();
-  if (writer.active) throw new MmdError('INVALID_ARGUMENT', 'vacuum inside a batch: end the batch first');
+  core.outsideBatch('vacuum');
   core.begin();
   const { file } = store;
   const temporary = `${file.name}.vacuum`;
@@ -66,7 +65,7 @@ function moveToFront(core: DictCore, fresh: StorageFile, options: ProgressOption
   const { store, writer } = core;
   const { file } = store;
   const target = new DictCore(fresh, { ...store.options, mode: 'a', index: false });
-  copyEntries(core, store.entries.catalog.keys(), target, true, options);
+  core.alone('vacuum', () => copyEntries(core, store.entries.catalog.keys(), target, true, options));
   target.writer.trim();
   const size = fresh.size();
   const bytes = size - HEADER_SIZE;

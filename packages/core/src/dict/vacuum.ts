@@ -83,7 +83,7 @@ function trimmedSource(core: DictCore, view: EntryView): ArraySource | undefined
 export function vacuum(core: DictCore, options: ProgressOptions): void {
   const { store, writer } = core;
   core.changing();
-  if (writer.active) throw new MmdError('INVALID_ARGUMENT', 'vacuum inside a batch: end the batch first');
+  core.outsideBatch('vacuum');
   core.begin();
   let fresh: StorageFile | undefined;
   const old = store.file;
@@ -96,7 +96,7 @@ export function vacuum(core: DictCore, options: ProgressOptions): void {
     // Python's mmappickle starts the numbers again too; a number that differs tells every watcher.
     fresh.write(0, encodeEmptyFile(0));
     const target = new DictCore(fresh, { ...store.options, mode: 'r+', index: false });
-    copyEntries(core, store.entries.catalog.keys(), target, true, options);
+    core.alone('vacuum', () => copyEntries(core, store.entries.catalog.keys(), target, true, options));
     fresh.storeI32(COMMIT_NUMBER_OFFSET, store.commitNumber === 0 ? 1 : 0);
     target.writer.trim();
     fresh.sync();

@@ -45,6 +45,11 @@ export class DictWriter {
   #depth = 0;
   /** A change broke off half way; such a batch cannot commit. */
   #broken = false;
+  /** Changes since the outermost begin(), and how many there were at each begin() inside it. */
+  #edits = 0;
+  readonly #marks: number[] = [];
+  /** A batch inside this one threw after it had changed something: that cannot be taken back alone. */
+  #spoiled = false;
   readonly #changes = new ChangesInPlace();
   #changed = false;
   /** File offset of the tail entry that the commit appends; -1 for none. */
@@ -78,6 +83,7 @@ export class DictWriter {
   begin(lockTimeout: number = this.#store.options.lockTimeout): void {
     if (this.#depth > 0) {
       this.#depth++;
+      this.#marks.push(this.#edits);
       return;
     }
     const store = this.#store;
@@ -103,13 +109,17 @@ export class DictWriter {
   commit(): void {
     if (this.#depth > 1) {
       this.#depth--;
+      this.#marks.pop();
       // The caller may change its bytes before the outermost commit.
       if (this.#buffer.borrowed) this.settle();
       return;
     }
-    if (this.#broken) {
+    if (this.#broken || this.#spoiled) {
+      const message = this.#broken
+        ? 'a change of this batch failed half way: nothing of it was committed'
+        : 'a batch inside this one threw after it had changed something: nothing of either was committed';
       this.rollback();
-      throw new MmdError('UNSUPPORTED_VALUE', 'a change of this batch failed half way: nothing of it was committed');
+      throw new MmdError('UNSUPPORTED_VALUE', message);
     }
     try {
       this.#commitAll();
@@ -145,6 +155,7 @@ export class DictWriter {
   rollback(): void {
     if (this.#depth > 1) {
       this.#depth--;
+      this.#spoiled ||= this.#marks.pop() !== this.#edits;
       return;
     }
     try {
@@ -187,6 +198,7 @@ export class DictWriter {
 
   /** Puts an entry that was appended into the catalog; an earlier one with the key is to die. */
   #enter(key: string, keyBytes: Uint8Array, keyLength: number, offset: number): void {
+    this.#edits++;
     const { entries } = this.#store;
     const old = entries.findBytes(key, keyBytes, keyLength);
     const place = old < 0 ? undefined : entries.catalog.place(old);
@@ -241,6 +253,7 @@ export class DictWriter {
     const { entries } = this.#store;
     const slot = entries.find(key);
     if (slot < 0) return false;
+    this.#edits++;
     this.#broken = true;
     const place = entries.catalog.place(slot);
     // The predecessor of an entry of this very batch was to die as replaced: now its death is the change.
@@ -262,6 +275,7 @@ export class DictWriter {
 
   /** Writes bytes elsewhere, at the commit. */
   overwrite(offset: number, bytes: Uint8Array): void {
+    this.#edits++;
     this.#changes.overwrite(offset, bytes);
   }
 
@@ -272,6 +286,7 @@ export class DictWriter {
 
   /** Stores a row count at the commit. */
   count(key: string, place: GrowablePlace, rows: number): void {
+    this.#edits++;
     if (place.countOffset < this.#buffer.base) {
       this.#changes.count(key, place, rows);
       return;
@@ -286,6 +301,16 @@ export class DictWriter {
     this.#changed = true;
     storeCount(this.#store.file, offset, rows);
     this.#store.raise();
+  }
+
+  /** Row counts that the commit will store, by file offset. */
+  get pendingCounts(): ReadonlyMap<number, number> {
+    return this.#changes.counts;
+  }
+
+  /** File offset where the transaction's own entries begin. */
+  get base(): number {
+    return this.#buffer.base;
   }
 
   /** The row count that the commit will store at `offset`. */
@@ -321,6 +346,16 @@ export class DictWriter {
     return true;
   }
 
+  /**
+   * Gives back the disk of bytes in an entry that mean nothing. Sums of the entry may hold them, of rows that were never committed:
+   * so it is a commit. Call between begin() and commit().
+   */
+  giveBack(offset: number, length: number): void {
+    this.#changed = true;
+    this.#store.raise();
+    this.#store.file.punchHole(offset, length);
+  }
+
   /** Gives back disk that was reserved ahead. */
   trim(): void {
     this.#buffer.trim();
@@ -330,8 +365,15 @@ export class DictWriter {
     this.#depth = 0;
     this.#tailStart = -1;
     this.#broken = false;
+    if (this.#edits > 0) this.#forgetEdits();
     this.#changes.clear();
     this.#store.file.unlock();
+  }
+
+  #forgetEdits(): void {
+    this.#edits = 0;
+    this.#marks.length = 0;
+    this.#spoiled = false;
   }
 
   /**

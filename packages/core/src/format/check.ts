@@ -36,6 +36,7 @@ export type FindingCode =
   | 'half-commit'
   | 'unclaimed-bytes'
   | 'pending-journal'
+  | 'unfinished-growth'
   | 'shadowed-entry'
   | 'stale-index';
 
@@ -65,6 +66,11 @@ export const FINDINGS: Readonly<Record<FindingCode, FindingRow>> = {
     severity: 'warning',
     repair: true,
     doc: 'a killed writer committed a batch and did not finish it',
+  },
+  'unfinished-growth': {
+    severity: 'error',
+    repair: true,
+    doc: 'an array was growing in place when its writer was killed: what is appended behind it stays hidden from Python',
   },
   'shadowed-entry': { severity: 'warning', repair: true, doc: 'a live entry that a later one with the same key hides' },
   'stale-index': { severity: 'info', repair: false, doc: 'a tail index that was made for another state: ignored' },

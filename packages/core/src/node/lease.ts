@@ -24,7 +24,7 @@ import {
 } from 'node:fs';
 import { constants } from 'node:os';
 import { MmdError } from '../errors.ts';
-import { checkOptions, isCount, isObject, type OptionTable } from '../options.ts';
+import { checkOptions, isCount, isSignal, type OptionTable } from '../options.ts';
 import { errnoError } from './errno.ts';
 import { libc } from './libc.ts';
 import { FileLock } from './lock.ts';
@@ -43,7 +43,7 @@ export interface LeaseOptions {
 const LEASE_OPTIONS: OptionTable = {
   timeoutMs: isCount('milliseconds'),
   staleMs: isCount('milliseconds'),
-  signal: isObject,
+  signal: isSignal,
 };
 
 /** How long two takers may be at it at the same time. */

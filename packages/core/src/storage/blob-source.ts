@@ -23,6 +23,9 @@ import { endsBefore } from './source-errors.ts';
  * ```
  */
 export function blobSource(blob: Blob, name?: string): ByteSource {
+  if (typeof blob !== 'object' || typeof (blob as Partial<Blob> | null)?.slice !== 'function') {
+    throw new MmdError('INVALID_ARGUMENT', `a Blob was expected, found ${typeof blob}`, { found: blob });
+  }
   const own = (blob as { readonly name?: unknown }).name;
   const label = name ?? (typeof own === 'string' ? own : 'blob');
   return {

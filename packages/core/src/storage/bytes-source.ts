@@ -4,6 +4,7 @@
  * @module
  */
 
+import { MmdError } from '../errors.ts';
 import type { ByteSource } from './byte-source.ts';
 import { checkRange } from './range.ts';
 import { endsBefore } from './source-errors.ts';
@@ -22,6 +23,9 @@ import { endsBefore } from './source-errors.ts';
  * ```
  */
 export function bytesSource(bytes: Uint8Array, name = 'bytes'): ByteSource {
+  if (!(bytes instanceof Uint8Array)) {
+    throw new MmdError('INVALID_ARGUMENT', `bytes are a Uint8Array, found ${typeof bytes}`, { found: bytes });
+  }
   return {
     name,
     size: async () => bytes.length,

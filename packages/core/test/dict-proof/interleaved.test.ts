@@ -180,21 +180,27 @@ test('an index that others write anew in its place while it is taken into memory
   }
 });
 
-test('a file that is cut while it is open answers for every key, and does not look for ever', () => {
+test('a file that is cut while it is open is refused, or answers leniently for every key, and is not looked at for ever', () => {
   for (const indexed of [true, false]) {
     for (const keep of [0.3, 0.6, 0.9]) {
-      const { disk, open } = scene(16_384, KEYS);
-      if (indexed) open().set('last', 1).close();
-      const dict = MmapDict.over(disk.open('dict', 'r'), { mode: 'r', lockTimeout: 0 });
-      expect(dict.get('key 0')).toBe(0);
-      const file = disk.open('dict', 'r+');
-      file.truncate(Math.floor(file.size() * keep));
-      vi.setSystemTime(Date.now() + 1);
-      expect(dict.get('missing')).toBeUndefined();
-      expect(dict.has('missing')).toBe(false);
-      expect(dict.get('key 0')).toBe(0);
-      expect([...dict.keys()].length).toBeGreaterThan(5);
-      expect(dict.size).toBeGreaterThan(5);
+      for (const lenient of [false, true]) {
+        const { disk, open } = scene(16_384, KEYS);
+        if (indexed) open().set('last', 1).close();
+        const dict = MmapDict.over(disk.open('dict', 'r'), { mode: 'r', lockTimeout: 0, lenient });
+        expect(dict.get('key 0')).toBe(0);
+        const file = disk.open('dict', 'r+');
+        file.truncate(Math.floor(file.size() * keep));
+        vi.setSystemTime(Date.now() + 1);
+        const ask = [
+          () => dict.get('missing'),
+          () => dict.has('missing'),
+          () => dict.get('key 0'),
+          () => [...dict.keys()].length > 5,
+          () => dict.size > 5,
+        ];
+        if (lenient) expect(ask.map((question) => question())).toEqual([undefined, false, 0, true, true]);
+        else for (const question of ask) expect(question).toThrow(expect.objectContaining({ code: 'TRUNCATED' }));
+      }
     }
   }
 });

@@ -33,6 +33,25 @@ function hold({ core }: MmapDict): () => void {
 }
 
 describe('batchAsync', () => {
+  test('a vacuum while the lock is waited for does not make a rejection of what was committed', async () => {
+    const { holder, dict, path } = two();
+    dict.set('x', 0);
+    const release = hold(holder);
+    const waiting = [1, 2].map((x) => dict.batchAsync(() => dict.set(`x${x}`, x)));
+    await sleep(20);
+    release();
+    holder.vacuum();
+    // The handle goes on in the new file before its turn comes.
+    expect(dict.get('x')).toBe(0);
+    await Promise.all(waiting);
+    expect(dictOnDisk(path)).toEqual([
+      ['x', 0],
+      ['x1', 1],
+      ['x2', 2],
+    ]);
+    expect(holder.set('after', 1).size).toBe(4);
+  });
+
   test('runs at once where nobody holds the lock, and what it throws is a rejection', async () => {
     const { dict } = two();
     const done = dict.batchAsync(() => dict.set('a', 1).get('a'));

@@ -3,7 +3,7 @@ import { DictReader, GrowableArray, type GrowableMaskedArray, MmapDict } from '.
 import type { DictOptions } from '../../src/dict/options.ts';
 import { ALIGNMENTS } from '../../src/format/layout.ts';
 import { MaskedArray, type NDArray, ndarray, slice } from '../../src/ndarray/index.ts';
-import { bytesSource, MemoryDisk, MemoryFile } from '../../src/storage/index.ts';
+import { blobSource, bytesSource, MemoryDisk, MemoryFile } from '../../src/storage/index.ts';
 
 const growable = (shape: number[], capacity: number) =>
   ({ arraySource: true, dtype: 'float64', shape, capacity }) as const;
@@ -130,6 +130,57 @@ describe('options that can only be a mistake are refused', () => {
     // An option of the dict is none of a call.
     expect(() => dict.set('a', 1, { durability: 'commit' } as object)).toThrow(/'durability'; expected one of layout/);
     expect(dict.size).toBe(0);
+  });
+});
+
+describe('arguments that make no sense are refused, and nothing is changed', () => {
+  const nothing: unknown[] = [undefined, null, 5, 'abc', true];
+  const wrong: readonly (readonly [
+    name: string,
+    values: readonly unknown[],
+    ask: (dict: MmapDict, value: never) => unknown,
+  ])[] = [
+    ['update', [...nothing, new Float64Array(2), [1, 2], [['a', 1], 'bc']], (dict, value) => dict.update(value)],
+    ['batch', nothing, (dict, value) => dict.batch(value)],
+    ['forEach', nothing, (dict, value) => dict.forEach(value)],
+    ['copy', [...nothing, {}], (dict, value) => dict.copy(['a'], value)],
+    ['merge', [...nothing, {}], (dict, value) => dict.merge(value)],
+    ['salvage', [...nothing, {}], (dict, value) => dict.salvage(value)],
+    ['scan', [null, 'x', Number.NaN, 25, 1e9, -1, 5n, {}], (dict, value) => [...dict.scan(value)]],
+    ['over', [...nothing, {}], (_dict, value) => MmapDict.over(value)],
+    ['seal', [null, 5, true, { signal: {} }, { onProgress: 5 }], (dict, value) => dict.seal(value)],
+    ['vacuum', [null, 5, true, { inPlace: 1 }], (dict, value) => dict.vacuum(value)],
+    ['fsck', [null, { repair: 'yes' }], (dict, value) => dict.fsck(value)],
+  ];
+
+  test.each(wrong)('%s', (_name, values, ask) => {
+    const file = MemoryFile.of();
+    const dict = MmapDict.over(file);
+    dict.set('a', [1, 2, 3]);
+    const before = file.toBytes();
+    for (const value of values) {
+      expect(() => ask(dict, value as never), String(value)).toThrow(
+        expect.objectContaining({ name: 'MmdError', code: 'INVALID_ARGUMENT' }),
+      );
+      expect(file.toBytes()).toEqual(before);
+    }
+  });
+
+  test('batchAsync and DictReader.open', async () => {
+    const refused = expect.objectContaining({ code: 'INVALID_ARGUMENT' });
+    using dict = open();
+    for (const value of nothing) {
+      await expect(dict.batchAsync(value as never)).rejects.toThrow(refused);
+      await expect(DictReader.open(value as never)).rejects.toThrow(refused);
+      expect(() => bytesSource(value as never)).toThrow(refused);
+      expect(() => blobSource(value as never)).toThrow(refused);
+    }
+  });
+
+  test("mode 'w-' over a file that is not empty is ALREADY_EXISTS", () => {
+    const file = MemoryFile.of();
+    MmapDict.over(file, { mode: 'w-' }).set('a', 1);
+    expect(() => MmapDict.over(file, { mode: 'w-' })).toThrow(expect.objectContaining({ code: 'ALREADY_EXISTS' }));
   });
 });
 

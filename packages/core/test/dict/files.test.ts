@@ -5,10 +5,12 @@ import {
   ftruncateSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
   statSync,
   writeFileSync,
 } from 'node:fs';
+import { dirname } from 'node:path';
 import { TempDir } from '@mmdpickle/test-support';
 import { describe, expect, test } from 'vitest';
 import { type NDArray, ndarray } from '../../src/ndarray/index.ts';
@@ -42,6 +44,33 @@ describe('opening', () => {
     expect(() => MmapDict.open(path)).toThrow(/convert/);
     writeFileSync(path, '');
     expect(() => MmapDict.open(path, { mode: 'r' })).toThrow(code('TRUNCATED'));
+  });
+
+  test('options that are no object are refused before a file is made', () => {
+    using dir = new TempDir();
+    const path = dir.file('none');
+    for (const options of ['r', 5, [], null, true]) {
+      expect(() => MmapDict.open(path, options as never)).toThrow(
+        expect.objectContaining({ code: 'INVALID_ARGUMENT' }),
+      );
+    }
+    expect(existsSync(path)).toBe(false);
+  });
+
+  test('a dict that is closed takes no lease, and none is left on the disk', () => {
+    using dir = new TempDir();
+    const dict = MmapDict.open(dir.file('closed'));
+    dict.close();
+    expect(() => dict.lease()).toThrow(expect.objectContaining({ code: 'CLOSED' }));
+    expect(readdirSync(dirname(dir.file('closed')))).toEqual(['closed']);
+  });
+
+  test('a salvage that fails leaves nothing in the way of the next one', () => {
+    using dir = new TempDir();
+    MmapDict.open(dir.file('source')).set('a', 1).close();
+    const stop = AbortSignal.abort(new Error('mine'));
+    expect(() => salvage(dir.file('source'), dir.file('target'), { signal: stop })).toThrow('mine');
+    expect(salvage(dir.file('source'), dir.file('target')).recovered).toEqual(['a']);
   });
 
   test('a wrong option is refused before a file is made', () => {

@@ -1,0 +1,171 @@
+/** Damage that is met after the dict was opened: it is told, and nothing that is intact is lost by it. */
+
+import { describe, expect, it } from 'vitest';
+import { MmapDict } from '../../src/dict/index.ts';
+import { putU64 } from '../../src/format/layout.ts';
+import type { ArraySource } from '../../src/ndarray/index.ts';
+import { MemoryDisk, MemoryFile } from '../../src/storage/index.ts';
+
+const growable = (capacity: number): ArraySource => ({ arraySource: true, dtype: 'uint8', shape: [0], capacity });
+const rowsOf = (dict: MmapDict) => dict.get('rows') as { append(rows: Uint8Array): unknown; seal(): unknown };
+
+/** A file with an index, in the middle of which the FRAME opcode of an entry lost a bit. */
+function brokenBehindIndex(): MemoryFile {
+  const file = MemoryFile.of();
+  const dict = MmapDict.over(file);
+  for (let i = 0; i < 100; i++) dict.set(`k${i}`, [i, 'v'.repeat(20)]);
+  dict.set('rows', growable(3));
+  const at = dict.getMeta('k50')!.entryOffset;
+  dict.seal().close();
+  const bytes = file.toBytes();
+  bytes[at]! ^= 1;
+  return MemoryFile.of(bytes);
+}
+
+describe('a chain of entries that is broken, in a file that was opened by its index', () => {
+  const corrupt = expect.objectContaining({ code: 'CORRUPT' });
+
+  it.each<[string, (dict: MmapDict) => unknown]>([
+    ['size', (dict) => dict.size],
+    ['keys', (dict) => [...dict.keys()]],
+    ['vacuum', (dict) => dict.vacuum()],
+    ['vacuum in place', (dict) => dict.vacuum({ inPlace: true })],
+    ['merge', (dict) => MmapDict.over(MemoryFile.of()).merge(dict)],
+    ['clear', (dict) => dict.clear()],
+    ['seal', (dict) => dict.seal({ checksums: true })],
+    ['size in a batch', (dict) => dict.batch(() => dict.size)],
+    ['the broken key', (dict) => dict.get('k50')],
+  ])('%s is refused, and so is all after it', (_what, ask) => {
+    const file = brokenBehindIndex();
+    const before = file.toBytes();
+    const dict = MmapDict.over(file);
+    expect(dict.get('k99')).toEqual([99, 'v'.repeat(20)]);
+    expect(() => ask(dict)).toThrow(corrupt);
+    for (const again of [
+      () => dict.get('k99'),
+      () => dict.has('k1'),
+      () => dict.get('rows'),
+      () => dict.set('new', 1),
+    ]) {
+      expect(again).toThrow(corrupt);
+    }
+    dict.close();
+    expect(file.toBytes()).toEqual(before);
+  });
+
+  it('all that is intact is salvaged', () => {
+    const dict = MmapDict.over(brokenBehindIndex(), { mode: 'r', lenient: true });
+    expect(dict.salvage(MmapDict.over(MemoryFile.of())).recovered.length).toBe(100);
+  });
+});
+
+describe('growing in place that was cut in two', () => {
+  /** The file as it is after the entry got its new length, and before the data in it did. */
+  function cut(): Uint8Array {
+    const file = MemoryFile.of();
+    const dict = MmapDict.over(file, { index: false });
+    dict.set('a', 1).set('rows', growable(3));
+    const { entryOffset } = dict.getMeta('rows')!;
+    const frameOf = (bytes: Uint8Array) => bytes.slice(entryOffset, entryOffset + 9).join();
+    const before = frameOf(file.toBytes());
+    const write = file.write.bind(file);
+    const states: Uint8Array[] = [];
+    file.write = (...args) => {
+      write(...args);
+      states.push(file.toBytes());
+    };
+    rowsOf(dict).append(new Uint8Array(300));
+    return states.find((bytes) => frameOf(bytes) !== before)!;
+  }
+
+  it('is finished by an open for writing, so that what others append is not hidden from Python', () => {
+    const file = MemoryFile.of(cut());
+    const dict = MmapDict.over(file);
+    expect(dict.repairs.map(({ kind }) => kind)).toEqual(['unfinished-growth']);
+    const { offset } = dict.getMeta('rows')!;
+    const whole = new Uint8Array(8);
+    putU64(whole, 0, (dict.get('rows') as { capacity: number }).capacity);
+    expect(file.toBytes().slice(offset - 8, offset)).toEqual(whole);
+    expect(dict.fsck().findings).toEqual([]);
+  });
+
+  it('is found and repaired by fsck, also where an entry stands behind it', () => {
+    const file = MemoryFile.of(cut());
+    const reader = MmapDict.over(file, { mode: 'r' });
+    expect(reader.fsck()).toMatchObject({ ok: false, findings: [{ code: 'unfinished-growth', key: 'rows' }] });
+    const writer = MmapDict.over(MemoryFile.of(cut()), { mode: 'r+', lenient: true });
+    expect(writer.fsck({ repair: true })).toMatchObject({ repaired: true });
+    expect(writer.fsck()).toMatchObject({ ok: true, findings: [] });
+  });
+});
+
+describe('verify', () => {
+  it('tells an entry that was marked dead or alive since the seal', () => {
+    const file = MemoryFile.of();
+    const dict = MmapDict.over(file);
+    dict.set('a', 1).set('b', 2).set('gone', 3).delete('gone');
+    const [a, , gone] = [...dict.scan()];
+    dict.seal({ checksums: true }).close();
+    const states = { lived: [a!, 0x30], 'was dead': [gone!, 0x88] } as const;
+    for (const [text, [entry, state]] of Object.entries(states)) {
+      const bytes = file.toBytes();
+      bytes[entry.end - 2] = state;
+      const { sealed, findings } = MmapDict.over(MemoryFile.of(bytes), { mode: 'r' }).verify();
+      expect({ sealed, findings }).toMatchObject({ sealed: true, findings: [{ offset: entry.offset }] });
+      expect(findings[0]!.message).toContain(text);
+    }
+  });
+
+  it('does not take it for damage that room was given back', () => {
+    const dict = MmapDict.over(MemoryFile.of());
+    dict.set('rows', growable(100_000)).set('behind', 1);
+    expect(() =>
+      dict.batch(() => {
+        rowsOf(dict).append(new Uint8Array(50_000).fill(7));
+        throw new Error('mine');
+      }),
+    ).toThrow('mine');
+    dict.seal({ checksums: true });
+    rowsOf(dict).seal();
+    expect(dict.verify().findings).toEqual([]);
+  });
+
+  it('does not sum what another handle deleted', () => {
+    const disk = new MemoryDisk();
+    using mine = MmapDict.over(disk.open('dict', 'create-new'));
+    mine.update({ a: new Uint8Array(50_000).fill(1), b: 2 });
+    using others = MmapDict.over(disk.open('dict', 'r+'));
+    expect(mine.size).toBe(2);
+    others.delete('a');
+    mine.seal({ checksums: true });
+    others.reclaim();
+    expect(mine.verify().findings).toEqual([]);
+  });
+});
+
+describe('fsck', () => {
+  it('tells only what is so while nobody is in the middle of a commit', () => {
+    const disk = new MemoryDisk();
+    using writer = MmapDict.over(disk.open('dict', 'create-new'));
+    writer.set('a', 1);
+    using reader = MmapDict.over(disk.open('dict', 'r'), { mode: 'r' });
+    const { file } = reader.core.store;
+    const size = file.size.bind(file);
+    let looks = 0;
+    // A commit comes between the look at the size and the walk.
+    file.size = () => {
+      const found = size();
+      if (++looks === 1) writer.set('b', 'x'.repeat(1000));
+      return found;
+    };
+    expect(reader.fsck()).toMatchObject({ ok: true, findings: [] });
+    expect(looks).toBeGreaterThan(2);
+  });
+
+  it('writes nothing into a file that holds nothing', () => {
+    const file = MemoryFile.of();
+    const dict = MmapDict.over(file, { lenient: true, salvage: true });
+    expect(dict.fsck({ repair: true })).toMatchObject({ ok: false, findings: [{ code: 'header' }] });
+    expect(file.size()).toBe(0);
+  });
+});

@@ -1,0 +1,172 @@
+/** Operations in the middle of others: what cannot be done there is refused, and what can be is done. */
+
+import { describe, expect, it } from 'vitest';
+import { MmapDict } from '../../src/dict/index.ts';
+import { type ArraySource, ndarray } from '../../src/ndarray/index.ts';
+import { MemoryDisk, MemoryFile } from '../../src/storage/index.ts';
+
+const refused = expect.objectContaining({ code: 'INVALID_ARGUMENT' });
+
+/** Rows that grow. */
+const growable = (rowShape: readonly number[]): ArraySource => ({
+  arraySource: true,
+  dtype: 'float32',
+  shape: [0, ...rowShape],
+  capacity: 9,
+});
+
+/** What a handle finds that was never there before. */
+function reopened(file: MemoryFile): unknown {
+  using dict = MmapDict.over(MemoryFile.of(file.toBytes()));
+  expect(dict.fsck().findings.filter(({ severity }) => severity !== 'info')).toEqual([]);
+  return Object.fromEntries([...dict]);
+}
+
+describe('inside a batch', () => {
+  it.each<[string, (dict: MmapDict) => unknown]>([
+    ['seal', (dict) => dict.seal()],
+    ['seal with checksums', (dict) => dict.seal({ checksums: true })],
+    ['vacuum', (dict) => dict.vacuum()],
+    ['vacuum in place', (dict) => dict.vacuum({ inPlace: true })],
+    ['fsck with repair', (dict) => dict.fsck({ repair: true })],
+  ])('%s is refused, and the batch goes on', (_what, operation) => {
+    const file = MemoryFile.of();
+    const dict = MmapDict.over(file);
+    dict.set('a', 0);
+    dict.batch(() => {
+      dict.set('b', 1);
+      expect(() => operation(dict)).toThrow(refused);
+      dict.set('c', 2);
+    });
+    dict.set('d', 3);
+    expect(reopened(file)).toEqual({ a: 0, b: 1, c: 2, d: 3 });
+  });
+
+  it.each<[string, (dict: MmapDict, other: MmapDict) => MmapDict]>([
+    ['rename', (dict) => dict.rename('rows', 'moved')],
+    ['copy', (dict, other) => copied(dict.copy(['rows'], other), other)],
+    ['merge', (dict, other) => copied(other.merge(dict), other)],
+    ['pop and set', (dict) => dict.set('moved', dict.pop('rows'))],
+  ])('%s takes the rows that were appended there', (_what, operation) => {
+    // Small ones pass through memory, large ones are copied from file to file.
+    for (const width of [2, 20_000]) {
+      using dict = MmapDict.over(MemoryFile.of());
+      using other = MmapDict.over(MemoryFile.of());
+      dict.set('rows', growable([width]));
+      const row = Array.from({ length: width }, (_, i) => i);
+      growableOf(dict, 'rows').append([row]);
+      const found = dict.batch(() => {
+        growableOf(dict, 'rows').append([row]);
+        expect(dict.getMeta('rows')?.shape).toEqual([2, width]);
+        return operation(dict, other);
+      });
+      expect((found.get('moved') as { toNested(): unknown }).toNested()).toEqual([row, row]);
+    }
+  });
+
+  it('what another handle deleted is not there', () => {
+    const disk = new MemoryDisk();
+    using mine = MmapDict.over(disk.open('dict', 'create-new'));
+    mine.update({ a: 1, b: 2, c: ndarray(new Float64Array(3)) });
+    using others = MmapDict.over(disk.open('dict', 'r+'));
+    expect(mine.size).toBe(3);
+    others.delete('b');
+    mine.batch(() => {
+      expect(mine.size).toBe(2);
+      expect([...mine.keys()]).toEqual(['a', 'c']);
+    });
+    others.delete('a');
+    expect(mine.upgrade()).toBe(0);
+    others.set('d', 4);
+    others.delete('c');
+    using copy = MmapDict.over(MemoryFile.of());
+    mine.batch(() => copy.merge(mine));
+    expect([...copy.keys()]).toEqual(['d']);
+  });
+
+  it('a batch that throws takes the one around it with it, even where that catches', () => {
+    const file = MemoryFile.of();
+    const dict = MmapDict.over(file);
+    dict.set('before', 0);
+    const inner = (change: () => unknown) => {
+      dict.batch(() => {
+        dict.set('outer', 1);
+        try {
+          dict.batch(() => {
+            change();
+            throw new Error('mine');
+          });
+        } catch {}
+        dict.set('later', 2);
+      });
+    };
+    for (const change of [() => dict.set('x', 1), () => dict.delete('before')]) {
+      expect(() => inner(change)).toThrow(expect.objectContaining({ code: 'UNSUPPORTED_VALUE' }));
+      expect(reopened(file)).toEqual({ before: 0 });
+    }
+    // One that had changed nothing takes nothing with it.
+    inner(() => dict.get('before'));
+    expect(reopened(file)).toEqual({ before: 0, outer: 1, later: 2 });
+  });
+
+  it('a change that is refused before it begins does not break the batch', () => {
+    const file = MemoryFile.of();
+    const dict = MmapDict.over(file);
+    dict.batch(() => {
+      expect(() => dict.set('bad', () => 1)).toThrow();
+      expect(() => dict.rename('missing', 'x')).toThrow(expect.objectContaining({ code: 'NOT_FOUND' }));
+      dict.set('good', 1);
+    });
+    expect(reopened(file)).toEqual({ good: 1 });
+  });
+});
+
+describe('a batch that is async', () => {
+  it('is refused, and nothing of it happened', async () => {
+    const file = MemoryFile.of();
+    const dict = MmapDict.over(file);
+    const change = async () => {
+      dict.set('a', 1);
+      await undefined;
+    };
+    expect(() => dict.batch(change)).toThrow(refused);
+    await expect(dict.batchAsync(change)).rejects.toThrow(refused);
+    expect(reopened(file)).toEqual({});
+  });
+});
+
+describe('in the middle of a long operation', () => {
+  it.each<[string, (dict: MmapDict, onProgress: () => void) => unknown]>([
+    ['vacuum', (dict, onProgress) => dict.vacuum({ onProgress })],
+    ['vacuum in place', (dict, onProgress) => dict.vacuum({ inPlace: true, onProgress })],
+    ['seal', (dict, onProgress) => dict.seal({ checksums: true, onProgress })],
+    ['fsck with repair', (dict, onProgress) => dict.fsck({ repair: true, onProgress })],
+  ])('%s: changes and closing are refused', (_what, operation) => {
+    const disk = new MemoryDisk();
+    const file = disk.open('dict', 'create-new');
+    const dict = MmapDict.over(file);
+    dict.set('rows', growable([2]));
+    dict.set('a', 1).set('dead', 2).delete('dead');
+    const meddle = [
+      () => dict.set('b', 2),
+      () => dict.delete('a'),
+      () => dict.batch(() => 1),
+      () => growableOf(dict, 'rows').append([1, 2]),
+      () => dict.vacuum(),
+      () => dict.close(),
+    ];
+    for (const change of meddle) expect(() => operation(dict, change)).toThrow(refused);
+    operation(dict, () => {});
+    expect(dict.set('after', 3).size).toBe(3);
+    expect(disk.names().filter((name) => name !== 'dict')).toEqual([]);
+  });
+});
+
+/** The dict that the rows were copied into. */
+function copied(_done: MmapDict, into: MmapDict): MmapDict {
+  return into.rename('rows', 'moved');
+}
+
+function growableOf(dict: MmapDict, key: string): { append(rows: unknown): unknown } {
+  return dict.get(key) as never;
+}
