@@ -34,7 +34,7 @@ export * from './node/index.ts';
 /** Options of {@link MmapDict.open}; the mode defaults to `'a'`. */
 export type OpenOptions = DictOptions;
 
-/** What a handle is passed to another thread or process as: plain data. */
+/** What a handle is passed to another thread or process as: plain data. Functions (`codecs`, those of `load`) are none, and stay behind. */
 export interface DictToken {
   readonly mmdpickle: 1;
   readonly path: string;
@@ -43,6 +43,8 @@ export interface DictToken {
   readonly durability: 'none' | 'commit';
   readonly lockTimeout: number;
   readonly lenient: boolean;
+  readonly index: boolean;
+  readonly standingIndex: number;
 }
 
 const FILE_MODES = { r: 'r', c: 'r', 'r+': 'r+', a: 'a', 'w-': 'create-new' } as const;
@@ -114,9 +116,9 @@ export class MmapDict extends BaseDict {
 
   /** Plain data from which another thread or process opens the same file: {@link MmapDict.reopen}. */
   token(): DictToken {
-    const { layout, durability, lockTimeout, lenient } = this.core.store.options;
+    const { layout, durability, lockTimeout, lenient, index, standingIndex } = this.core.store.options;
     const mode = this.mode === 'w-' || this.mode === 'a' ? 'r+' : this.mode;
-    return { mmdpickle: 1, path: this.path, mode, layout, durability, lockTimeout, lenient };
+    return { mmdpickle: 1, path: this.path, mode, layout, durability, lockTimeout, lenient, index, standingIndex };
   }
 
   /** Opens what {@link MmapDict.token} stands for. */
