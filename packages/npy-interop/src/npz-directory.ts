@@ -13,8 +13,8 @@ import { ZIP_METHODS, type ZipMethod } from './zip-layout.ts';
 
 /** Budgets for hostile archives; raise them for trusted ones. */
 export const NPZ_LIMITS = {
-  /** Members in an archive. */
-  members: 1_000_000,
+  /** Members in an archive: zip.js keeps 9 KB of each. */
+  members: 50_000,
   /** Bytes that one member may unpack to. */
   memberBytes: 17_179_869_184,
 } as const;
@@ -116,7 +116,8 @@ export async function readDirectory(
 }
 
 function describeMember(entry: FileEntry, archive: string): NpzMember {
-  const { filename: name, compressedSize, uncompressedSize: size, offset } = entry;
+  const { compressedSize, uncompressedSize: size, offset } = entry;
+  const name = nameOf(entry);
   const method = entry.compressionMethod === ZIP_METHODS.stored ? 'stored' : 'deflated';
   const key = name.endsWith('.npy') ? name.slice(0, -4) : name;
   const member: NpzMember = { key, name, method, compressedSize, size, crc32: (entry.crc32 ?? 0) >>> 0, offset };
@@ -131,6 +132,17 @@ function describeMember(entry: FileEntry, archive: string): NpzMember {
     throw badMember(archive, member, `cannot unpack from ${compressedSize} to ${size} bytes`);
   }
   return member;
+}
+
+/** Unmarked names stand in code page 437, of which zip.js shows control characters as pictures, and Python does not. */
+function nameOf({ filename, filenameUTF8, rawFilename }: FileEntry): string {
+  if (filenameUTF8) return filename;
+  const controls = (byte: number): boolean => byte < 0x20 || byte === 0x7f;
+  if (!rawFilename.some(controls)) return filename;
+  return Array.from(filename, (picture, i) => {
+    const byte = rawFilename[i]!;
+    return controls(byte) ? String.fromCharCode(byte) : picture;
+  }).join('');
 }
 
 function badMember(

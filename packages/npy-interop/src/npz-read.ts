@@ -20,11 +20,23 @@ import {
   readDirectory,
   zipError,
 } from './npz-directory.ts';
-import { ZIP_METHODS } from './zip-layout.ts';
+import { ZIP_METHODS, ZIP32_MAX } from './zip-layout.ts';
 
 /** Options of {@link openNpz}. */
 export interface OpenNpzOptions extends ReadNpyOptions {
   readonly limits?: NpzLimits | undefined;
+}
+
+/** Flag: checksum and sizes stand behind the data. */
+const DESCRIPTOR = 0x0008;
+
+/** What a local header says again, and where. */
+function localFields({ crc32, compressedSize, size }: NpzMember) {
+  return [
+    { what: 'checksum than in the directory', at: 14, value: crc32 },
+    { what: 'packed size than in the directory', at: 18, value: compressedSize },
+    { what: 'size than in the directory', at: 22, value: size },
+  ] as const;
 }
 
 /** Enough for nearly every npy header. */
@@ -143,7 +155,7 @@ export class Npz implements AsyncDisposable {
    * @throws CORRUPT when the local header is not there, or contradicts the directory
    */
   async dataOffset(key: string): Promise<number> {
-    const { member } = this.#need(key);
+    const { member, entry } = this.#need(key);
     const head = await this.source.read(member.offset, LOCAL_HEADER_BYTES);
     const view = new DataView(head.buffer, head.byteOffset, head.byteLength);
     const bad = (what: string, expected: unknown, found: unknown): MmdError =>
@@ -156,7 +168,20 @@ export class Npz implements AsyncDisposable {
     if (signature !== LOCAL_HEADER_SIGNATURE) throw bad('wrong signature', LOCAL_HEADER_SIGNATURE, signature);
     const method = view.getUint16(8, true);
     if (method !== ZIP_METHODS[member.method]) throw bad('another method than in the directory', member.method, method);
-    const start = member.offset + LOCAL_HEADER_BYTES + view.getUint16(26, true) + view.getUint16(28, true);
+    const described = (view.getUint16(6, true) & DESCRIPTOR) !== 0;
+    for (const { what, at, value } of localFields(member)) {
+      const found = view.getUint32(at, true);
+      // Zeros stand for what comes later, or was not known; the largest number for one of 64 bits.
+      if (!described && found !== 0 && found !== ZIP32_MAX && found !== value)
+        throw bad(`another ${what}`, value, found);
+    }
+    const nameLength = view.getUint16(26, true);
+    const { rawFilename } = entry;
+    const name = await this.source.read(member.offset + LOCAL_HEADER_BYTES, nameLength);
+    if (nameLength !== rawFilename.length || rawFilename.some((byte, i) => byte !== name[i])) {
+      throw bad('another name than in the directory', member.name, new TextDecoder().decode(name));
+    }
+    const start = member.offset + LOCAL_HEADER_BYTES + nameLength + view.getUint16(28, true);
     const size = await this.source.size();
     if (start + member.compressedSize > size) {
       throw new MmdError('TRUNCATED', `${this.#label(member)}: the archive ends inside its data`, {
@@ -190,6 +215,8 @@ export class Npz implements AsyncDisposable {
         maximum: limit,
       });
     }
+    // Members that are mapped are checked so, too.
+    await this.dataOffset(member.key);
     let done = 0;
     let stopped: { readonly by: unknown } | undefined;
     const take = (piece: Uint8Array): void => {
@@ -225,6 +252,12 @@ export class Npz implements AsyncDisposable {
       if (stopped !== undefined) throw stopped.by;
       throw zipError(error, this.#label(member), member.offset);
     }
+    if (done === member.size) return;
+    throw new MmdError('CORRUPT', `${this.#label(member)}: unpacks to ${done} bytes, not the ${member.size} it says`, {
+      offset: member.offset,
+      expected: member.size,
+      found: done,
+    });
   }
 
   #label(member: NpzMember): string {

@@ -173,11 +173,15 @@ function planMembers(arrays: Iterable<readonly [string, PlainArray]>): Member[] 
   return [...members.values()];
 }
 
-/** Why a member name is not safe to unpack, if it is not. */
+/**
+ * Why a member name is not safe to unpack, if it is not. A letter and a colon without a separator are let pass: TensorFlow
+ * calls weights so (`w:0`), and here members become keys, never files.
+ */
 export function memberNameProblem(name: string): string | undefined {
-  if (/^[\\/]|^[A-Za-z]:/.test(name)) return 'is absolute';
+  if (/^(?:[A-Za-z]:)?[\\/]/.test(name)) return 'is absolute';
   if (name.split(/[\\/]/).includes('..')) return "leaves the archive by '..'";
   if (name.includes('\0')) return 'holds a NUL';
+  if (/\p{Surrogate}/u.test(name)) return 'holds half a surrogate pair, which UTF-8 cannot spell';
   if (new TextEncoder().encode(name).length > 0xffff) return 'is longer than 65535 bytes';
   return undefined;
 }

@@ -61,7 +61,11 @@ function pack(fields: readonly Field[], ...tails: readonly Uint8Array[]): Uint8A
   return packed;
 }
 
-const flags = (name: Uint8Array): number => (name.some((byte) => byte > 0x7f) ? UTF8_NAME : 0);
+/**
+ * The flag for names that ASCII does not spell, and for control characters: code page 437, in which unmarked names stand, has
+ * pictures in their place, and some readers show those.
+ */
+const flags = (name: Uint8Array): number => (name.some((byte) => byte < 0x20 || byte >= 0x7f) ? UTF8_NAME : 0);
 
 /**
  * A local header, padded so that what follows it starts at a multiple of `align`.

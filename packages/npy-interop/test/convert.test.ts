@@ -1,4 +1,5 @@
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { crc32, deflateRawSync } from 'node:zlib';
 import { MaskedArray, type NDArray, ndarray, parseDType } from '@mmdpickle/core/ndarray';
 import { MmapDict, NodeFile } from '@mmdpickle/core/node';
 import {
@@ -26,6 +27,7 @@ import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type PlainArray, plainArray } from '../src/array-bytes.ts';
 import { headerOf } from '../src/node/export.ts';
+import { centralHeader, directoryEnd, localHeader, type ZipMethod, type ZipRecord } from '../src/zip-layout.ts';
 import { arrayOf, arrays, bytesOf, describeArray, PYTHON_ARRAYS, toWire } from './arrays.ts';
 
 let temp: TempDir;
@@ -84,7 +86,30 @@ describe('npy files into a dict and back', () => {
     using dict = open();
     dict.set('k'.repeat(255), new Float64Array(1)).set('a', new Float64Array(1));
     await expect(mmdToNpy(dict, undefined, temp.file('out'))).rejects.toMatchObject({ code: 'KEY_TOO_LONG' });
-    expect(readdirSync(temp.file('out'))).toEqual([]);
+    expect(existsSync(temp.file('out'))).toBe(false);
+  });
+
+  test('keys that only half a surrogate pair tells apart are a typed error, and nothing is written', async () => {
+    using dict = open();
+    dict.set('\ud800', new Float64Array(1)).set('\ud801', new Float64Array(2));
+    const bad = { code: 'BAD_KEY', key: '\ud800' };
+    await expect(mmdToNpy(dict, undefined, temp.file('out'))).rejects.toMatchObject(bad);
+    await expect(mmdToNpz(dict, undefined, temp.file('out.npz'))).rejects.toMatchObject(bad);
+    expect(readdirSync(temp.path)).toEqual(['x.mmdpickle']);
+  });
+
+  test('keys with a letter and a colon, and with control characters, go out and come back', async () => {
+    using dict = open();
+    const keys = ['b:0', 'dense/kernel:0', 'a\nb', 'tab\t'];
+    for (const key of keys) dict.set(key, new Float64Array(1));
+    const { paths } = await mmdToNpy(dict, undefined, temp.file('out'));
+    await mmdToNpz(dict, undefined, temp.file('out.npz'));
+    using back = open('back.mmdpickle');
+    await npyToMmd(paths, back);
+    expect([...back.keys()]).toEqual(keys);
+    using packed = open('packed.mmdpickle');
+    await npzToMmd(temp.file('out.npz'), packed);
+    expect([...packed.keys()]).toEqual(keys);
   });
 
   test('masked arrays become pairs and come back, with their fill value, by npy and by npz', async () => {
@@ -170,6 +195,18 @@ describe('npy files into a dict and back', () => {
   });
 });
 
+/** A zip file of one member. */
+function zipOf(member: string, bytes: Uint8Array, method: ZipMethod): Uint8Array {
+  const data = method === 'stored' ? bytes : deflateRawSync(bytes);
+  const name = new TextEncoder().encode(member);
+  const sizes = { compressedSize: data.length, size: bytes.length };
+  const record: ZipRecord = { name, method, crc32: crc32(bytes), ...sizes, offset: 0, zip64: false };
+  const start = Buffer.concat([localHeader(record, 1), data]);
+  const central = centralHeader(record);
+  const end = directoryEnd({ offset: start.length, length: central.length, entries: 1, zip64: false });
+  return Buffer.concat([start, central, end]);
+}
+
 describe('what goes wrong leaves the dict and the directory as they were', () => {
   test('a file where a directory is needed, and the other way round, are typed errors', async () => {
     using dict = open();
@@ -203,6 +240,20 @@ describe('what goes wrong leaves the dict and the directory as they were', () =>
     expect(readFileSync(temp.file('x.mmdpickle'))).toEqual(before);
     expect([...dict.keys()]).toEqual(['before']);
   });
+
+  test.each(['stored', 'deflated'] as const)(
+    'a %s member that claims terabytes is refused before anything is reserved',
+    async (method) => {
+      const npy = npyBytes(ndarray(new Int32Array(6), [2, 3]));
+      const claim = new TextEncoder().encode('(2, 3000000000000), }');
+      npy.set(claim, new TextDecoder('latin1').decode(npy).indexOf('(2, 3)'));
+      writeFileSync(temp.file('bad.npz'), zipOf('a.npy', npy, method));
+      using dict = open();
+      const before = readFileSync(temp.file('x.mmdpickle'));
+      await expect(npzToMmd(temp.file('bad.npz'), dict)).rejects.toMatchObject({ code: 'TRUNCATED', found: 24 });
+      expect(readFileSync(temp.file('x.mmdpickle'))).toEqual(before);
+    },
+  );
 
   test('a deflated member with a wrong checksum is not committed', async () => {
     const bytes = await npzBytes({ a: new Uint8Array(5000).fill(7), b: new Uint8Array(10) }, { compress: true });

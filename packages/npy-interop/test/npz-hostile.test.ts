@@ -1,6 +1,6 @@
 import { readdirSync, writeFileSync } from 'node:fs';
 import { type ErrorCode, isMmdError, type MmdError } from '@mmdpickle/core';
-import { npyBytes, npzBytes, openNpz } from '@mmdpickle/npy-interop';
+import { NPZ_LIMITS, npyBytes, npzBytes, openNpz } from '@mmdpickle/npy-interop';
 import { TempDir } from '@mmdpickle/test-support';
 import { describe, expect, test } from 'vitest';
 
@@ -56,7 +56,7 @@ const HOSTILE: readonly {
   { name: 'an archive without its last byte', bytes: stored.subarray(0, -1), code: 'TRUNCATED', atOpen: true },
   { name: 'a member name twice', bytes: rename(stored, 1, 'aaaaa'), code: 'CORRUPT', atOpen: true },
   { name: 'an absolute member name', bytes: rename(stored, 0, '/aaaa'), code: 'CORRUPT', atOpen: true },
-  { name: 'a member name with a drive', bytes: rename(stored, 0, 'C:aaa'), code: 'CORRUPT', atOpen: true },
+  { name: 'an absolute member name with a drive', bytes: rename(stored, 0, 'C:/aa'), code: 'CORRUPT', atOpen: true },
   { name: 'a member name that leaves the archive', bytes: rename(stored, 0, '../aa'), code: 'CORRUPT', atOpen: true },
   {
     name: 'a member name that leaves by backslashes',
@@ -164,6 +164,27 @@ const HOSTILE: readonly {
     atOpen: false,
   },
   {
+    name: 'a local header with another name than the directory',
+    bytes: patch(stored, 0, (_central, local) => local.setUint8(30, 0x7a)),
+    code: 'CORRUPT',
+    atOpen: false,
+  },
+  {
+    name: 'a local header with other sizes than the directory',
+    bytes: patch(stored, 0, (_central, local) => {
+      local.setUint32(18, 1_000_000, true);
+      local.setUint32(22, 1_000_000, true);
+    }),
+    code: 'CORRUPT',
+    atOpen: false,
+  },
+  {
+    name: 'a local header with another checksum than the directory',
+    bytes: patch(stored, 0, (_central, local) => local.setUint32(14, 1, true)),
+    code: 'CORRUPT',
+    atOpen: false,
+  },
+  {
     name: 'compressed data that is none',
     bytes: (() => {
       const copy = deflated.slice();
@@ -251,6 +272,25 @@ describe('hostile npz files', () => {
 
   test('members over the budget are not read', async () => {
     await expect(openNpz(stored, { limits: { members: 1 } })).rejects.toMatchObject({ code: 'LIMIT_EXCEEDED' });
+  });
+
+  test('an archive of more members than fit the memory is LIMIT_EXCEEDED, not the end of the process', async () => {
+    // Empty members: all that the archive has is its directory, a thousand times over the budget in a few megabytes.
+    const many = await npzBytes(Array.from({ length: 2000 }, (_, i) => [`k${i}`, new Uint8Array(0)] as const));
+    await expect(openNpz(many, { limits: { members: 1999 } })).rejects.toMatchObject({ code: 'LIMIT_EXCEEDED' });
+    expect((await openNpz(many)).size).toBe(2000);
+    expect(NPZ_LIMITS.members * 9000).toBeLessThan(500e6);
+  });
+
+  test.each([
+    { name: 'sizes of zero in a local header', at: 14, bytes: 12 },
+    { name: 'the time of a local header', at: 10, bytes: 4 },
+  ])('$name: let pass, as in Python', async ({ at, bytes }) => {
+    const archive = patch(stored, 0, (_central, local) => {
+      for (let i = 0; i < bytes; i += 1) local.setUint8(at + i, 0);
+    });
+    const npz = await openNpz(archive);
+    expect((await npz.get('aaaaa')).toNested()).toEqual([1, 2]);
   });
 
   test('every changed byte of an archive is an error or another archive, and never a crash', async () => {

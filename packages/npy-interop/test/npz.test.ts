@@ -141,7 +141,7 @@ describe('npz files', () => {
     expect((await npz.get(`m${FILL_SUFFIX}`)).dtype).toBe('float32');
   });
 
-  test.each(['/abs', 'a/../b', 'C:x', '\\\\host', `m${MASK_SUFFIX}`, `m${FILL_SUFFIX}`, 'a\0b'])(
+  test.each(['/abs', 'a/../b', 'C:/x', 'C:\\x', '\\\\host', '\ud800', `m${MASK_SUFFIX}`, `m${FILL_SUFFIX}`, 'a\0b'])(
     'the name %j is refused when writing, and the file stays as it was',
     async (name) => {
       writeFileSync(temp.file('x.npz'), 'before');
@@ -159,6 +159,16 @@ describe('npz files', () => {
     ] as const;
     await expect(npzBytes(twice)).rejects.toMatchObject({ code: 'BAD_KEY' });
   });
+
+  test.each(['w:0', 'dense/kernel:0', 'a\nb', 'tab\t', '\x7f', 'é', 'a\\b', 'nul', ' '])(
+    'the name %j comes back as it was written',
+    async (name) => {
+      await writeNpz(temp.file('x.npz'), { [name]: new Uint8Array([7]) });
+      using npz = await openNpz(temp.file('x.npz'));
+      expect(npz.keys()).toEqual([name]);
+      expect((await npz.get(name)).get(0)).toBe(7);
+    },
+  );
 
   test('an aborted or failed write leaves the old file and nothing else', async () => {
     const { readdirSync } = await import('node:fs');
@@ -251,6 +261,33 @@ getattr(np, args["save"])(args["path"], **{f"arr/{i}": make(item) for i, item in
         if (array.type.fields === undefined) expect(bytesOf(back)).toEqual(bytesOf(array));
       }
     }
+  });
+
+  test('names with colons, control characters and umlauts mean the same here and there', async () => {
+    const names = ['w:0', 'dense/kernel:0', 'a\nb', 'tab\t', '\x7f', 'é', '整', 'a\\b'];
+    await writeNpz(
+      temp.file('ours.npz'),
+      names.map((name) => [name, new Uint8Array(1)]),
+    );
+    const seen = await python.run(
+      `
+import zipfile
+import numpy as np
+np.savez(args["theirs"], **{name: np.arange(3) for name in args["names"]})
+with zipfile.ZipFile(args["old"], "w") as archive:
+    archive.writestr("a.npy", "")
+raw = open(args["old"], "rb").read()
+open(args["old"], "wb").write(raw.replace(b"a.npy", b"\\x82.npy"))
+with zipfile.ZipFile(args["old"]) as archive: old = archive.namelist()
+with np.load(args["ours"]) as npz: result = [npz.files, old]
+`,
+      { ours: temp.file('ours.npz'), theirs: temp.file('theirs.npz'), old: temp.file('old.npz'), names },
+    );
+    expect(seen).toEqual([names, ['é.npy']]);
+    using theirs = await openNpz(temp.file('theirs.npz'));
+    expect(theirs.keys()).toEqual(names);
+    using old = await openNpz(temp.file('old.npz'));
+    expect(old.keys()).toEqual(['é']);
   });
 
   test('an array that zipfile streams with data descriptors is read', async () => {

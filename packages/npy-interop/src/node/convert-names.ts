@@ -14,9 +14,19 @@ const NAME_MAX = 255;
 /**
  * The file name for a key: characters that file systems refuse, and a leading dot, are written as `%` and two hexadecimal
  * digits. {@link keyOfFileName} reads them back.
- * @throws KEY_TOO_LONG when the name does not fit the 255 bytes of a file name
+ * @throws KEY_TOO_LONG when the name does not fit the 255 bytes of a file name; BAD_KEY for half a surrogate pair: all of them
+ *   would be written as the same replacement character
  */
 export function fileNameOf(key: string, extension: string): string {
+  if (/\p{Surrogate}/u.test(key)) {
+    throw new MmdError(
+      'BAD_KEY',
+      `no file name can hold the key ${JSON.stringify(key)}: it has half a surrogate pair`,
+      {
+        key,
+      },
+    );
+  }
   const hex = (character: string): string => {
     const code = character.charCodeAt(0);
     return code > 0x7f ? character : `%${code.toString(16).toUpperCase().padStart(2, '0')}`;

@@ -52,8 +52,8 @@ const ATTEMPTS = 10;
  *
  * @param keys - default: all keys with arrays
  * @param dir - made if it is not there
- * @throws NOT_FOUND for a key that is not there; UNSUPPORTED_VALUE for one that holds no array; KEY_TOO_LONG; NO_SPACE; IO;
- *   the signal's reason
+ * @throws NOT_FOUND for a key that is not there; UNSUPPORTED_VALUE for one that holds no array; KEY_TOO_LONG; BAD_KEY for one
+ *   with half a surrogate pair; NO_SPACE; IO; the signal's reason
  *
  * @example
  * ```ts
@@ -74,9 +74,10 @@ export async function mmdToNpy(
 ): Promise<Exported> {
   return await withParts(dict, keys, options, async (parts, create, tick) => {
     const directory = toPath(dir);
+    const files = parts.map(([name, array]) => ({ path: join(directory, fileNameOf(name, '.npy')), array }));
     makeDirectory(directory);
-    for (const [name, array] of parts) {
-      const replacement = create(join(directory, fileNameOf(name, '.npy')));
+    for (const { path, array } of files) {
+      const replacement = create(path);
       const header = headerOf(array, sharesBlocks(directory));
       replacement.file.write(0, header);
       await writePart(replacement.file, array, header.length, tick);
@@ -116,7 +117,8 @@ export interface MmdToNpzOptions extends TransferOptions, Pick<WriteNpzOptions, 
  * start at multiples of 64 bytes. Masked arrays as in {@link mmdToNpy}.
  *
  * @param keys - default: all keys with arrays
- * @throws NOT_FOUND; UNSUPPORTED_VALUE; BAD_KEY for keys that archives cannot hold (absolute, or with `..`); NO_SPACE; IO;
+ * @throws NOT_FOUND; UNSUPPORTED_VALUE; BAD_KEY for keys that archives cannot hold (absolute, with `..`, or with half a
+ *   surrogate pair); NO_SPACE; IO;
  *   the signal's reason
  *
  * @example

@@ -10,7 +10,7 @@ import { MmdError } from '@mmdpickle/core';
 import { type ArraySource, type DType, type DTypeLike, NDArray } from '@mmdpickle/core/ndarray';
 import { type MmapDict, NodeFile } from '@mmdpickle/core/node';
 import type { StorageFile } from '@mmdpickle/core/storage';
-import { type ReadNpyOptions, refuseObjects } from '../npy.ts';
+import { checkLength, type ReadNpyOptions, refuseObjects } from '../npy.ts';
 import type { OpenNpzOptions } from '../npz-read.ts';
 import { FILL_SUFFIX, MASK_SUFFIX, type Tick } from '../npz-write.ts';
 import { tensorDType } from '../safetensors.ts';
@@ -194,7 +194,10 @@ async function npzItem(npz: NpzFile, member: string, key: string, options: NpzTo
   const stored = npz.member(member).method === 'stored' ? await npz.storedRange(member) : undefined;
   const header = stored?.header ?? (await npz.header(member));
   const { dtype, shape, order, nbytes } = header;
-  if (dtype.hasObject) refuseObjects({ name: `${npz.name}: member ${JSON.stringify(member)}` }, options);
+  const place = { name: `${npz.name}: member ${JSON.stringify(member)}` };
+  if (dtype.hasObject) refuseObjects(place, options);
+  // Before the dict makes room for what the header claims.
+  else if (stored === undefined) checkLength(header, npz.member(member).size - header.dataOffset, place);
   return {
     key,
     dtype,
@@ -232,13 +235,6 @@ async function unpackInto(
     tick(bytes.length);
   };
   await npz.unpack(member, take, { signal });
-  const found = done - dataOffset;
-  if (found >= nbytes) return;
-  throw new MmdError('TRUNCATED', `${npz.name}: member ${JSON.stringify(member)}: array data`, {
-    offset: npz.member(member).offset,
-    expected: nbytes,
-    found,
-  });
 }
 
 /** Options of {@link safetensorsToMmd}. */
