@@ -27,7 +27,7 @@ export function call(
     const plain = lookThrough(m, callable, args);
     if (plain) return;
   }
-  const reconstruct = m.globals.reconstruct(callable);
+  const reconstruct = m.globals.reconstruct(callable, kind, kwargs);
   if (reconstruct !== undefined) m.work(weigh(args));
   const value = reconstruct?.(args, m, kind, kwargs);
   if (value !== undefined && !(value instanceof Unfinished)) {
@@ -61,6 +61,7 @@ function lookThrough(m: Machine, { module, name }: OpaqueGlobal, args: readonly 
   }
   if (module !== 'copyreg' || name !== '__newobj_ex__') return false;
   if (!(second instanceof Tuple) || !(third instanceof PyDict) || args.length !== 3) return false;
+  for (const keyword of third.keys()) if (typeof keyword !== 'string') return false;
   call(m, 'NEWOBJ_EX', first, second, third);
   return true;
 }

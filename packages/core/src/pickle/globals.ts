@@ -31,6 +31,30 @@ export const GLOBALS: ReadonlyMap<string, ReadonlyMap<string, Reconstruct>> = ((
   return modules;
 })();
 
+/**
+ * The classes among them of which `__new__`, which NEWOBJ calls, makes what a call makes. `__new__` of a set, a deque or a
+ * Counter leaves its arguments to `__init__`, that of a path did so before or since Python 3.12; functions have none.
+ */
+export const MADE_BY_NEW: ReadonlySet<string> = new Set([
+  'builtins bytes',
+  'builtins frozenset',
+  'builtins range',
+  'builtins slice',
+  'datetime datetime',
+  'datetime date',
+  'datetime time',
+  'datetime timedelta',
+  'datetime timezone',
+  'decimal Decimal',
+  'fractions Fraction',
+  // Without arguments, and with a state that follows.
+  'uuid UUID',
+  'numpy ndarray',
+  'numpy dtype',
+  'numpy.ma MaskedArray',
+  'numpy.ma.core MaskedArray',
+]);
+
 /** How instances of a class are written, by prototype. */
 export const REDUCERS: ReadonlyMap<unknown, (value: object, context: WriteContext) => Reduction> = new Map(
   TYPE_ROWS.flatMap(({ type, reduce }) =>

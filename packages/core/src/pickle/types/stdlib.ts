@@ -53,7 +53,7 @@ function finishUuid(state: unknown): PyUuid | undefined {
 }
 
 const readUuid: Reconstruct = (args, _context, kind) => {
-  if (kind === 'NEWOBJ') return args.length === 0 ? new Unfinished(finishUuid) : undefined;
+  if (kind === 'NEWOBJ' || kind === 'NEWOBJ_EX') return args.length === 0 ? new Unfinished(finishUuid) : undefined;
   const text = oneText(args);
   return text === undefined ? undefined : attempt(() => new PyUuid(text));
 };
