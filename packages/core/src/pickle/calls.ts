@@ -5,6 +5,7 @@
  */
 
 import { type Stateful, Unfinished } from './builtin.ts';
+import { STATELESS } from './globals.ts';
 import type { Machine } from './machine.ts';
 import { PyDict } from './values/dict.ts';
 import { OpaqueGlobal, type OpaqueKind, OpaqueObject } from './values/opaque.ts';
@@ -86,9 +87,19 @@ export function build(m: Machine): void {
     setState(object, state);
     return;
   }
-  if (typeof object === 'object' && object !== null && 'pySetState' in object && (object as Stateful).pySetState(state))
-    return;
+  if (typeof object === 'object' && object !== null) {
+    if ('pySetState' in object) {
+      m.work(weigh(state instanceof Tuple ? state : [state]));
+      if ((object as Stateful).pySetState(state)) return;
+    } else if (STATELESS.has(Object.getPrototypeOf(object)) && isNoState(state)) return;
+  }
   throw m.error('BAD_OPCODE', 'BUILD on a value that takes no such state');
+}
+
+/** None, or with an empty dict of slots: it says nothing about the object. */
+function isNoState(state: unknown): boolean {
+  if (!(state instanceof Tuple) || state.length !== 2) return state === null;
+  return state[0] === null && state[1] instanceof PyDict && state[1].size === 0;
 }
 
 /** Lists that get so many items at once are long, or will be. */

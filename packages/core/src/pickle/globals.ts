@@ -4,12 +4,17 @@
  * @module
  */
 
+import { Complex } from '../ndarray/complex.ts';
 import type { Reconstruct, Reduction } from './builtin.ts';
 import { DATETIME_ROWS } from './types/datetime.ts';
 import { NUMPY_ROWS } from './types/numpy.ts';
 import { PLAIN_ROWS } from './types/plain.ts';
 import type { TypeRow } from './types/row.ts';
 import { STDLIB_ROWS } from './types/stdlib.ts';
+import { DefaultDict, Deque, PyArray } from './values/collections.ts';
+import { PyDate, PyDateTime, PyTime, PyTimeDelta, PyTimeZone } from './values/datetime.ts';
+import { PyDecimal, PyFraction, PyPath } from './values/numbers.ts';
+import { PyRange, PySlice } from './values/scalars.ts';
 import type { WriteContext } from './writers.ts';
 
 /** Every Python type that is not an opcode of its own. */
@@ -54,6 +59,28 @@ export const MADE_BY_NEW: ReadonlySet<string> = new Set([
   'numpy.ma MaskedArray',
   'numpy.ma.core MaskedArray',
 ]);
+
+/**
+ * The classes without attributes and without a `__setstate__` of their own: a state of None does nothing to their objects.
+ */
+export const STATELESS: ReadonlySet<unknown> = new Set(
+  [
+    Complex,
+    DefaultDict,
+    Deque,
+    PyArray,
+    PyDate,
+    PyDateTime,
+    PyDecimal,
+    PyFraction,
+    PyPath,
+    PyRange,
+    PySlice,
+    PyTime,
+    PyTimeDelta,
+    PyTimeZone,
+  ].map(({ prototype }) => prototype),
+);
 
 /** How instances of a class are written, by prototype. */
 export const REDUCERS: ReadonlyMap<unknown, (value: object, context: WriteContext) => Reduction> = new Map(

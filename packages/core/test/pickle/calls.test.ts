@@ -144,3 +144,114 @@ describe('keyword arguments', () => {
   });
   sameInPython(opaque);
 });
+
+describe('a call for its effect on an object', () => {
+  const setState = (target: readonly EmitOp[]): EmitOp[] => [
+    ...target,
+    ['BINPUT', 0],
+    global('rtclasses sixset'),
+    ['BINGET', 0],
+    ...tuple(...dict(text('a'), int(1))).slice(1, -1),
+    'TUPLE2',
+    'REDUCE',
+    'POP',
+  ];
+
+  it.each<[string, EmitOp[]]>([
+    ['an OrderedDict', call('collections OrderedDict')],
+    ['an exception', call('builtins ValueError')],
+    ['a list', ['EMPTY_LIST']],
+    ['a dict', ['EMPTY_DICT']],
+    ['a bytearray', [['BYTEARRAY8', bytes(1)]]],
+    ['a class', [global('shop Thing')]],
+  ])('is refused where %s would lose the state that it sets', (_name, target) => {
+    expect(() => load(pickle(setState(target)))).toThrow(
+      expect.objectContaining({ code: 'UNSUPPORTED_VALUE', offset: expect.any(Number) }),
+    );
+  });
+
+  it.each<[string, EmitOp[]]>([
+    ['text', [text('ls')]],
+    ['a number', [['BINFLOAT', 1]]],
+    ['bytes', [raw(1)]],
+    ['nothing', ['NONE']],
+  ])('has none on %s', (_name, target) => {
+    expect(() => load(pickle(setState(target)), { lossless: true })).not.toThrow();
+  });
+
+  it('stands beside what was done to an object before its state came', () => {
+    const made: EmitOp[] = [global('uuid UUID'), 'EMPTY_TUPLE', 'NEWOBJ', 'NONE', 'APPEND'];
+    const value = load(pickle([...made, ...dict(text('int'), int(5)), 'BUILD'])) as OpaqueObject;
+    expect(value.operations.map(({ op }) => op)).toEqual(['APPEND', 'BUILD']);
+  });
+});
+
+describe('BUILD on what stands on the allow-list', () => {
+  const a = dict(text('a'), int(1));
+  const pair = (first: readonly EmitOp[], second: readonly EmitOp[]): EmitOp[] => [...first, ...second, 'TUPLE2'];
+  const targets: Cases = {
+    OrderedDict: call('collections OrderedDict'),
+    Counter: call('collections Counter', 'EMPTY_DICT'),
+    defaultdict: call('collections defaultdict'),
+    deque: call('collections deque'),
+    exception: call('builtins ValueError', int(7)),
+    timezone: call('datetime timezone', ...call('datetime timedelta', int(0), int(60), int(0))),
+    Decimal: call('decimal Decimal', text('1')),
+    range: call('builtins range', int(0), int(1), int(1)),
+  };
+  const states: Cases = {
+    None: ['NONE'],
+    'a dict': a,
+    'an empty dict': ['EMPTY_DICT'],
+    'an OrderedDict': [...call('collections OrderedDict'), text('k'), int(1), 'SETITEM'],
+    'None and an empty dict': pair(['NONE'], ['EMPTY_DICT']),
+    'None and a dict': pair(['NONE'], a),
+    'a dict and a dict': pair(a, dict(text('b'), int(2))),
+    'a dict and None': pair(a, ['NONE']),
+    'an empty tuple': ['EMPTY_TUPLE'],
+    'a tuple of one': [...a, 'TUPLE1'],
+    'an empty list': ['EMPTY_LIST'],
+    'a number': [int(0)],
+    'a dict with a number': dict(int(1), int(2)),
+    'None and a dict with a number': pair(['NONE'], dict(int(1), int(2))),
+    'a class to set': pair(['NONE'], dict(text('__class__'), int(1))),
+  };
+  const cases: Record<string, EmitOp[]> = {};
+  for (const [target, ops] of Object.entries(targets)) {
+    for (const [state, given] of Object.entries(states))
+      cases[`${state} for a ${target}`] = [...ops, ...given, 'BUILD'];
+    cases[`two dicts for a ${target}`] = [...ops, ...a, 'BUILD', ...dict(text('b'), int(2)), 'BUILD'];
+    cases[`the same dict, filled between, for a ${target}`] = [
+      ...([...a, ['BINPUT', 0], 'POP'] satisfies EmitOp[]),
+      ...([...ops, ['BINGET', 0], 'BUILD'] satisfies EmitOp[]),
+      ...([['BINGET', 0], text('c'), int(3), 'SETITEM', 'POP'] satisfies EmitOp[]),
+    ];
+  }
+  // What is called with the next state must not become an entry of it.
+  cases['an attribute that takes the next state'] = [
+    ...call('collections OrderedDict'),
+    ...([...dict(text('__setstate__'), int(1)), 'BUILD', ...a, 'BUILD'] satisfies EmitOp[]),
+  ];
+  sameInPython(cases);
+
+  it('states that follow one another add up, and the dict that was given is not changed', () => {
+    const value = load(pickle([...cases['two dicts for a exception']!, ...a, 'TUPLE2'])) as readonly unknown[];
+    expect(value[0]).toMatchObject({
+      attributes: new Map([
+        ['a', 1],
+        ['b', 2],
+      ]),
+    });
+    expect(value[1]).toEqual(new Map([['a', 1]]));
+  });
+  it('counts what it copies', () => {
+    const many = Array.from({ length: 2000 }, (_, i): EmitOp[] => [text(`${i}`), int(i)]).flat();
+    const builds = Array.from({ length: 2000 }, (): EmitOp[] => [
+      ...call('builtins ValueError'),
+      ['BINGET', 0],
+      'BUILD',
+    ]);
+    const bomb = pickle([...dict(...many), ['BINPUT', 0], 'MARK', ...builds.flat(), 'LIST']);
+    expect(() => load(bomb)).toThrow(expect.objectContaining({ code: 'LIMIT_EXCEEDED', limit: 'work' }));
+  });
+});
