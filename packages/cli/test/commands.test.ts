@@ -2,7 +2,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ndarray } from '@mmdpickle/core';
 import { MmapDict } from '@mmdpickle/core/node';
-import { load } from '@mmdpickle/core/pickle';
+import { type EmitOp, emit, load } from '@mmdpickle/core/pickle';
 import { readNpy } from '@mmdpickle/npy-interop';
 import { Python, pythons } from '@mmdpickle/test-support';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -83,6 +83,17 @@ describe('looking at a file', () => {
     const { globals } = JSON.parse(await shell(cwd, 'mmdpickle check run.mmdpickle --json'));
     expect(globals).toMatchObject([{ module: 'numpy', name: 'ndarray', known: true, calls: 3 }]);
     expect(existsSync(join(cwd, 'owned'))).toBe(false);
+  });
+
+  it('check says where a pickle changes, calls and looks up what it does not name', async () => {
+    const cwd = bench.folder();
+    const ops: EmitOp[] = [['GLOBAL', 'uuid UUID'], 'EMPTY_DICT', 'BUILD', ['EXT1', 7], 'EMPTY_TUPLE', 'REDUCE'];
+    writeFileSync(join(cwd, 'doubts.pkl'), emit([...ops, 'STOP']));
+    const { code, stdout } = await bench.run(cwd, ['check', 'doubts.pkl']);
+    expect(code).toBe(1);
+    expect(stdout).toContain('calls of something that is no plain global, at 16\n');
+    expect(stdout).toContain('changes of something that the pickle did not make, at 12\n');
+    expect(stdout).toContain('globals that Python looks up by an extension code: 7\nNOT ok');
   });
 
   it('diff names what was added, removed and changed', async () => {

@@ -30,16 +30,23 @@ export const check: CommandSpec = {
       known ? green('known') : red('NOT known'),
     ]);
     if (rows.length > 0) await print(terminal, table(COLUMNS, rows));
-    if (report.indirectCalls.length > 0) {
-      await print(terminal, red(`calls of something that is no plain global, at ${report.indirectCalls.join(', ')}\n`));
+    for (const [doubt, text] of DOUBTS) {
+      if (report[doubt].length > 0) await print(terminal, red(`${text} ${report[doubt].join(', ')}\n`));
     }
     await print(
       terminal,
-      report.known ? green('ok: every call is known\n') : red('NOT ok: loading this in Python may run anything\n'),
+      report.known ? green('ok: every global is known\n') : red('NOT ok: loading this in Python may run anything\n'),
     );
     return exit;
   },
 };
+
+/** What is no global of a known name. */
+const DOUBTS = [
+  ['indirectCalls', 'calls of something that is no plain global, at'],
+  ['changes', 'changes of something that the pickle did not make, at'],
+  ['extensions', 'globals that Python looks up by an extension code:'],
+] as const;
 
 const COLUMNS = [
   { title: 'global' },

@@ -5,6 +5,7 @@
  */
 
 import { type Stateful, Unfinished } from './builtin.ts';
+import { STATELESS } from './globals.ts';
 import type { Machine } from './machine.ts';
 import { PyDict } from './values/dict.ts';
 import { OpaqueGlobal, type OpaqueKind, OpaqueObject } from './values/opaque.ts';
@@ -27,7 +28,7 @@ export function call(
     const plain = lookThrough(m, callable, args);
     if (plain) return;
   }
-  const reconstruct = m.globals.reconstruct(callable);
+  const reconstruct = m.globals.reconstruct(callable, kind, kwargs);
   if (reconstruct !== undefined) m.work(weigh(args));
   const value = reconstruct?.(args, m, kind, kwargs);
   if (value !== undefined && !(value instanceof Unfinished)) {
@@ -61,6 +62,7 @@ function lookThrough(m: Machine, { module, name }: OpaqueGlobal, args: readonly 
   }
   if (module !== 'copyreg' || name !== '__newobj_ex__') return false;
   if (!(second instanceof Tuple) || !(third instanceof PyDict) || args.length !== 3) return false;
+  for (const keyword of third.keys()) if (typeof keyword !== 'string') return false;
   call(m, 'NEWOBJ_EX', first, second, third);
   return true;
 }
@@ -85,9 +87,19 @@ export function build(m: Machine): void {
     setState(object, state);
     return;
   }
-  if (typeof object === 'object' && object !== null && 'pySetState' in object && (object as Stateful).pySetState(state))
-    return;
+  if (typeof object === 'object' && object !== null) {
+    if ('pySetState' in object) {
+      m.work(weigh(state instanceof Tuple ? state : [state]));
+      if ((object as Stateful).pySetState(state)) return;
+    } else if (STATELESS.has(Object.getPrototypeOf(object)) && isNoState(state)) return;
+  }
   throw m.error('BAD_OPCODE', 'BUILD on a value that takes no such state');
+}
+
+/** None, or with an empty dict of slots: it says nothing about the object. */
+function isNoState(state: unknown): boolean {
+  if (!(state instanceof Tuple) || state.length !== 2) return state === null;
+  return state[0] === null && state[1] instanceof PyDict && state[1].size === 0;
 }
 
 /** Lists that get so many items at once are long, or will be. */

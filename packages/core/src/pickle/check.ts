@@ -4,11 +4,12 @@
  * @module
  */
 
-import type { Argument } from './arguments.ts';
+import { decodeLatin1 } from '../bytes/utf8.ts';
 import { toPython3 } from './compat.ts';
 import { type GenOp, genops } from './genops.ts';
 import { GLOBALS } from './globals.ts';
-import type { OpcodeName } from './opcodes.ts';
+import type { OpcodeName, StackItem } from './opcodes.ts';
+import { ARRAY_CLASSES } from './types/numpy.ts';
 
 /** A global that the pickle names. */
 export interface CheckedGlobal {
@@ -16,9 +17,9 @@ export interface CheckedGlobal {
   readonly name: string;
   /** Where it is pushed first. */
   readonly offset: number;
-  /** It is on the allow-list, or a plain value: loading may make an object of it; otherwise it stays a name. */
+  /** It is on the allow-list, a helper whose class is told, or the name of a harmless class that is not called. */
   readonly known: boolean;
-  /** How often the pickle asks to call it. */
+  /** How often the pickle asks to call it, itself or by way of a helper of `copyreg`. */
   readonly calls: number;
 }
 
@@ -26,13 +27,24 @@ export interface CheckedGlobal {
 export interface CheckReport {
   /** Every global, in the order of its first appearance. */
   readonly globals: readonly CheckedGlobal[];
-  /** True if every call is of a known global. */
+  /**
+   * True if every global is known, called or not: importing a module runs it, and an object that is made by a known call may
+   * call what it is given. Then there are no indirect calls, changes and extensions either.
+   */
   readonly known: boolean;
-  /** Calls of something that is not simply a global: the result of another call, for example. Their offsets. */
+  /**
+   * Calls of something that is not simply a global: the result of another call, for example. Also those of the
+   * helpers of `copyreg` where they are not simply given a class. Their offsets.
+   */
   readonly indirectCalls: readonly number[];
-  /** Extension codes that the pickle looks up. */
+  /**
+   * Where BUILD, APPEND, SETITEM or ADDITEMS change something that the pickle did not make, such as a global, or fill
+   * something that is no container. Their offsets.
+   */
+  readonly changes: readonly number[];
+  /** Extension codes that the pickle looks up: globals whose names only Python knows. */
   readonly extensions: readonly number[];
-  /** How many persistent ids it resolves. */
+  /** How many persistent ids it resolves: by the program's own function, or not at all. */
   readonly persistentIds: number;
   /** How many out-of-band buffers it takes. */
   readonly buffers: number;
@@ -42,8 +54,18 @@ export interface CheckReport {
   readonly end: number;
 }
 
-/** What is known of an item on the stack: a text, a global, a mark, or nothing. */
-type Item = { readonly text: string } | Found | 'mark' | undefined;
+/** What is known of an item on the stack. Plain data, and what cannot be told, is undefined. */
+type Item = 'mark' | 'foreign' | { readonly text: string } | Args | Made | Found | undefined;
+
+/** A tuple, of which the first items are kept: enough for every helper. */
+interface Args {
+  readonly first: readonly Item[];
+}
+
+/** A container of the pickle's own, or what a global made. */
+interface Made {
+  readonly by: string;
+}
 
 interface Found {
   readonly module: string;
@@ -52,9 +74,41 @@ interface Found {
   calls: number;
 }
 
+const CONTAINERS: Readonly<Record<string, Made>> = { list: { by: 'list' }, dict: { by: 'dict' }, set: { by: 'set' } };
+
+/** What else takes the opcodes that fill a list, dict or set: it does nothing but keep the items. */
+const FILLED: Readonly<Record<string, readonly string[]>> = {
+  list: ['collections.deque'],
+  dict: ['collections.OrderedDict', 'collections.Counter', 'collections.defaultdict'],
+  set: ['builtins.set'],
+};
+
+const words = (module: string, names: string): string[] => names.split(' ').map((name) => `${module}.${name}`);
+
+/** Classes and constants that pickles pass by name, and that do nothing as long as nobody calls them. */
+const NAMES: ReadonlySet<string> = new Set([
+  ...words('builtins', 'Ellipsis NotImplemented bool dict float int list object str tuple'),
+  ...words('numpy', 'bool bool_ int8 int16 int32 int64 uint8 uint16 uint32 uint64 intc intp longlong ulonglong'),
+  ...words('numpy', 'float16 float32 float64 float128 longdouble complex64 complex128 complex256 clongdouble'),
+  ...words('numpy', 'bytes_ str_ object_ void record datetime64 timedelta64'),
+  ...ARRAY_CLASSES.keys(),
+]);
+
+/** How many of their arguments, from the first on, the helpers that call classes take these from. */
+const HELPERS: ReadonlyMap<string, number> = new Map([
+  ['copyreg.__newobj__', 1],
+  ['copyreg.__newobj_ex__', 1],
+  // The class, and the base that makes the object.
+  ['copyreg._reconstructor', 2],
+]);
+
 /**
  * Tells which globals a pickle would import and call in Python. Nothing is built, so it is safe for any input, and
  * cheap: one pass over the opcodes.
+ *
+ * `known` errs on the side of caution: it is false wherever a name decides what Python would run, and the name is not one
+ * of those that are known to make plain values. What it relies on is that Python's library and numpy are what they are by
+ * those names, and have no faults of their own in what they make of the arguments, of which `check` sees the globals only.
  *
  * @param bytes - borrowed
  * @param start - where the pickle starts
@@ -71,16 +125,19 @@ interface Found {
  * ```
  */
 export function check(bytes: Uint8Array, start = 0): CheckReport {
-  const checker = new Checker();
+  const checker = new Checker(bytes);
   for (const op of genops(bytes, start)) checker.step(op);
   return checker.report();
 }
 
 class Checker {
+  readonly #bytes: Uint8Array;
   #stack: Item[] = [];
-  #memo = new Map<number, Item>();
+  /** By exact index: numbers beyond 2^53 would be one. */
+  #memo = new Map<number | bigint, Item>();
   readonly #found = new Map<string, Found>();
   readonly #indirect: number[] = [];
+  readonly #changes: number[] = [];
   readonly #extensions: number[] = [];
   #persistentIds = 0;
   #buffers = 0;
@@ -93,19 +150,34 @@ class Checker {
     PROTO: ({ arg }) => {
       this.#declared = Number(arg);
     },
-    GLOBAL: ({ arg, pos }) => this.#stack.push(this.#global(...pair(arg), pos)),
+    GLOBAL: (op) => this.#stack.push(this.#global(...this.#lines(op), op.pos)),
     STACK_GLOBAL: ({ pos }) => {
       const [module, name] = this.#stack.splice(-2);
-      this.#stack.push(this.#global(textOf(module), textOf(name), pos));
+      this.#stack.push(this.#global(textOf(module) ?? '?', textOf(name) ?? '?', pos));
     },
-    REDUCE: ({ pos }) => this.#call(this.#stack.splice(-2)[0], pos),
-    NEWOBJ: ({ pos }) => this.#call(this.#stack.splice(-2)[0], pos),
-    NEWOBJ_EX: ({ pos }) => this.#call(this.#stack.splice(-3)[0], pos),
-    INST: ({ arg, pos }) => {
-      this.#aboveMark();
-      this.#call(this.#global(...pair(arg), pos), pos);
+    EMPTY_TUPLE: () => this.#stack.push({ first: [] }),
+    TUPLE1: () => this.#tuple(this.#stack.splice(-1)),
+    TUPLE2: () => this.#tuple(this.#stack.splice(-2)),
+    TUPLE3: () => this.#tuple(this.#stack.splice(-3)),
+    TUPLE: () => this.#tuple(this.#aboveMark()),
+    REDUCE: ({ pos }) => this.#callTuple(this.#stack.splice(-2), pos),
+    NEWOBJ: ({ pos }) => this.#callTuple(this.#stack.splice(-2), pos),
+    NEWOBJ_EX: ({ pos }) => this.#callTuple(this.#stack.splice(-3), pos),
+    INST: (op) => this.#call(this.#global(...this.#lines(op), op.pos), this.#aboveMark(), op.pos),
+    OBJ: ({ pos }) => {
+      const [callable, ...args] = this.#aboveMark();
+      this.#call(callable, args, pos);
     },
-    OBJ: ({ pos }) => this.#call(this.#aboveMark()[0], pos),
+    BUILD: ({ pos }) => {
+      this.#stack.pop();
+      const object = this.#stack.at(-1);
+      if (object === 'foreign' || isFound(object)) this.#changes.push(pos);
+    },
+    APPEND: (op) => this.#fill(op),
+    APPENDS: (op) => this.#fill(op),
+    SETITEM: (op) => this.#fill(op),
+    SETITEMS: (op) => this.#fill(op),
+    ADDITEMS: (op) => this.#fill(op),
     DUP: () => this.#stack.push(this.#stack.at(-1)),
     POP: () => this.#stack.pop(),
     PUT: (op) => this.#put(op),
@@ -120,17 +192,22 @@ class Checker {
     EXT4: (op) => this.#extension(op),
     PERSID: () => {
       this.#persistentIds++;
-      this.#stack.push(undefined);
+      this.#stack.push('foreign');
     },
     BINPERSID: () => {
       this.#persistentIds++;
-      this.#stack[this.#stack.length - 1] = undefined;
+      this.#stack.pop();
+      this.#stack.push('foreign');
     },
     NEXT_BUFFER: () => {
       this.#buffers++;
       this.#stack.push(undefined);
     },
   };
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+  }
 
   step(op: GenOp): void {
     const { opcode, arg } = op;
@@ -146,21 +223,20 @@ class Checker {
     if (marked >= 0) this.#aboveMark();
     this.#stack.length = Math.max(0, this.#stack.length - (marked >= 0 ? marked : before.length));
     const text = typeof arg === 'string' ? { text: arg } : undefined;
-    for (const item of after) this.#stack.push(item === 'mark' ? 'mark' : text);
+    for (const item of after) this.#stack.push(item === 'mark' ? 'mark' : (CONTAINERS[item] ?? text));
   }
 
   report(): CheckReport {
-    const globals = [...this.#found.values()].map(({ module, name, offset, calls }) => ({
-      module,
-      name,
-      offset,
-      known: isKnown(module, name),
-      calls,
-    }));
+    const globals = [...this.#found.values()].map((found) => {
+      const { module, name, offset, calls } = found;
+      return { module, name, offset, known: isKnown(found), calls };
+    });
+    const doubts = [this.#indirect, this.#changes, this.#extensions];
     return {
       globals,
-      known: this.#indirect.length === 0 && globals.every(({ known, calls }) => known || calls === 0),
+      known: doubts.every(({ length }) => length === 0) && globals.every(({ known }) => known),
       indirectCalls: this.#indirect,
+      changes: this.#changes,
       extensions: this.#extensions,
       persistentIds: this.#persistentIds,
       buffers: this.#buffers,
@@ -183,36 +259,75 @@ class Checker {
     return found;
   }
 
-  #call(callable: Item, pos: number): void {
-    if (typeof callable === 'object' && 'calls' in callable) callable.calls++;
-    else this.#indirect.push(pos);
-    this.#stack.push(undefined);
+  /** The two lines as Python reads them: in a disassembly, whose text the argument is, escapes are undone. */
+  #lines({ pos, end }: GenOp): [string, string] {
+    return decodeLatin1(this.#bytes, pos + 1, end - 1).split('\n') as [string, string];
+  }
+
+  #tuple(items: readonly Item[]): void {
+    this.#stack.push({ first: items.slice(0, 2) });
+  }
+
+  #callTuple([callable, args]: readonly Item[], pos: number): void {
+    this.#call(callable, typeof args === 'object' && 'first' in args ? args.first : [], pos);
+  }
+
+  #call(callable: Item, args: readonly Item[], pos: number): void {
+    if (!isFound(callable)) {
+      this.#indirect.push(pos);
+      this.#stack.push(undefined);
+      return;
+    }
+    callable.calls++;
+    const by = dotted(callable);
+    const count = HELPERS.get(by);
+    if (count !== undefined) this.#callClasses(args.slice(0, count), count, pos);
+    this.#stack.push({ by });
+  }
+
+  /** A helper calls its first arguments, of which `object` does nothing with what it is given. */
+  #callClasses(classes: readonly Item[], count: number, pos: number): void {
+    const found = classes.filter(isFound);
+    if (found.length < count) this.#indirect.push(pos);
+    for (const cls of found) if (dotted(cls) !== 'builtins.object') cls.calls++;
+  }
+
+  /** Moves items into the container under them. */
+  #fill({ opcode: { before }, pos }: GenOp): void {
+    if (before.includes('mark')) this.#aboveMark();
+    else this.#stack.length = Math.max(0, this.#stack.length - before.length + 1);
+    if (!isFilled(this.#stack.at(-1), before[0]!)) this.#changes.push(pos);
   }
 
   #put({ arg }: GenOp): void {
-    this.#memo.set(Number(arg), this.#stack.at(-1));
+    this.#memo.set(indexOf(arg), this.#stack.at(-1));
   }
 
   #get({ arg }: GenOp): void {
-    this.#stack.push(this.#memo.get(Number(arg)));
+    this.#stack.push(this.#memo.get(indexOf(arg)));
   }
 
   #extension({ arg }: GenOp): void {
     this.#extensions.push(Number(arg));
-    this.#stack.push(undefined);
+    this.#stack.push('foreign');
   }
 }
 
-/** Loading makes a value of it, or Python makes nothing but a name. */
-function isKnown(module: string, name: string): boolean {
-  return GLOBALS.get(module)?.has(name) === true || (module === 'builtins' && /^(Ellipsis|NotImplemented)$/.test(name));
+/** It only makes plain values, or is but a name. */
+function isKnown({ module, name, calls }: Found): boolean {
+  const path = `${module}.${name}`;
+  return GLOBALS.get(module)?.has(name) === true || HELPERS.has(path) || (calls === 0 && NAMES.has(path));
 }
 
-/** The two parts of GLOBAL's argument: pickletools joins them by a blank. */
-function pair(arg: Argument | null): [string, string] {
-  const text = String(arg);
-  const at = text.indexOf(' ');
-  return [text.slice(0, at), text.slice(at + 1)];
+function isFilled(item: Item, container: StackItem): boolean {
+  return typeof item === 'object' && 'by' in item && (item.by === container || FILLED[container]!.includes(item.by));
 }
 
-const textOf = (item: Item): string => (typeof item === 'object' && 'text' in item ? item.text : '?');
+const isFound = (item: Item): item is Found => typeof item === 'object' && 'calls' in item;
+
+const dotted = ({ module, name }: Found): string => `${module}.${name}`;
+
+const textOf = (item: Item): string | undefined => (typeof item === 'object' && 'text' in item ? item.text : undefined);
+
+/** A memo index; `00` and `01` are read as bools. */
+const indexOf = (arg: GenOp['arg']): number | bigint => (typeof arg === 'bigint' ? arg : Number(arg));

@@ -4,12 +4,17 @@
  * @module
  */
 
+import { Complex } from '../ndarray/complex.ts';
 import type { Reconstruct, Reduction } from './builtin.ts';
 import { DATETIME_ROWS } from './types/datetime.ts';
 import { NUMPY_ROWS } from './types/numpy.ts';
 import { PLAIN_ROWS } from './types/plain.ts';
 import type { TypeRow } from './types/row.ts';
 import { STDLIB_ROWS } from './types/stdlib.ts';
+import { DefaultDict, Deque, PyArray } from './values/collections.ts';
+import { PyDate, PyDateTime, PyTime, PyTimeDelta, PyTimeZone } from './values/datetime.ts';
+import { PyDecimal, PyFraction, PyPath } from './values/numbers.ts';
+import { PyRange, PySlice } from './values/scalars.ts';
 import type { WriteContext } from './writers.ts';
 
 /** Every Python type that is not an opcode of its own. */
@@ -30,6 +35,52 @@ export const GLOBALS: ReadonlyMap<string, ReadonlyMap<string, Reconstruct>> = ((
   }
   return modules;
 })();
+
+/**
+ * The classes among them of which `__new__`, which NEWOBJ calls, makes what a call makes. `__new__` of a set, a deque or a
+ * Counter leaves its arguments to `__init__`, that of a path did so before or since Python 3.12; functions have none.
+ */
+export const MADE_BY_NEW: ReadonlySet<string> = new Set([
+  'builtins bytes',
+  'builtins frozenset',
+  'builtins range',
+  'builtins slice',
+  'datetime datetime',
+  'datetime date',
+  'datetime time',
+  'datetime timedelta',
+  'datetime timezone',
+  'decimal Decimal',
+  'fractions Fraction',
+  // Without arguments, and with a state that follows.
+  'uuid UUID',
+  'numpy ndarray',
+  'numpy dtype',
+  'numpy.ma MaskedArray',
+  'numpy.ma.core MaskedArray',
+]);
+
+/**
+ * The classes without attributes and without a `__setstate__` of their own: a state of None does nothing to their objects.
+ */
+export const STATELESS: ReadonlySet<unknown> = new Set(
+  [
+    Complex,
+    DefaultDict,
+    Deque,
+    PyArray,
+    PyDate,
+    PyDateTime,
+    PyDecimal,
+    PyFraction,
+    PyPath,
+    PyRange,
+    PySlice,
+    PyTime,
+    PyTimeDelta,
+    PyTimeZone,
+  ].map(({ prototype }) => prototype),
+);
 
 /** How instances of a class are written, by prototype. */
 export const REDUCERS: ReadonlyMap<unknown, (value: object, context: WriteContext) => Reduction> = new Map(

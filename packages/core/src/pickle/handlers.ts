@@ -14,7 +14,7 @@ import { decodeRawUnicode, parseDecimal, parseFloatText, stripQuotes, unescapeBy
 import { OutOfBandBuffer } from './values/buffer.ts';
 import { PyDict } from './values/dict.ts';
 import { type OpaqueGlobal, OpaqueObject } from './values/opaque.ts';
-import { ELLIPSIS, NOT_IMPLEMENTED } from './values/scalars.ts';
+import { ByteArray, ELLIPSIS, NOT_IMPLEMENTED, PyFloat, PyString } from './values/scalars.ts';
 import { FrozenSet, PySet } from './values/set.ts';
 import { Tuple, tupleOver } from './values/tuple.ts';
 
@@ -288,11 +288,21 @@ function pushPersistent(m: Machine, kind: 'PERSID' | 'BINPERSID', id: unknown): 
 
 /**
  * A call whose result is dropped was made for its effect: a six-item reduce sets the state of an object so. It
- * belongs to its first argument. What was given a memo slot in between is needed elsewhere: picklers drop it so where
+ * belongs to its first argument; one that is known has no place for it, and would lose its state. What was given a memo slot in between is needed elsewhere: picklers drop it so where
  * a tuple contains itself.
  */
 function keepCall(m: Machine, value: unknown): void {
   if (!(value instanceof OpaqueObject) || m.start !== m.reducedAt) return;
   const target = value.args[0];
   if (target instanceof OpaqueObject) OpaqueObject.operate(target, { op: 'CALL', call: value });
+  else if (isMutable(target)) {
+    throw m.error('UNSUPPORTED_VALUE', `${value} is called for its effect on a value that cannot keep it`);
+  }
+}
+
+/** Something that a call could change, as text and numbers are not, also those that lossless mode marks. */
+function isMutable(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null || value instanceof PyFloat || value instanceof PyString)
+    return false;
+  return !(value instanceof Uint8Array) || value instanceof ByteArray;
 }

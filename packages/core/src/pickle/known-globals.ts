@@ -5,9 +5,10 @@
  */
 
 import type { Reconstruct } from './builtin.ts';
-import { GLOBALS } from './globals.ts';
+import { GLOBALS, MADE_BY_NEW } from './globals.ts';
 import type { Constructor, LoadOptions } from './options.ts';
-import { OpaqueGlobal } from './values/opaque.ts';
+import type { PyDict } from './values/dict.ts';
+import { OpaqueGlobal, type OpaqueKind } from './values/opaque.ts';
 
 /** Names that a machine keeps from one pickle to the next. */
 const KEPT = 256;
@@ -18,6 +19,8 @@ export class KnownGlobals {
   readonly #byName = new Map<string, Map<string, OpaqueGlobal>>();
   #count = 0;
   readonly #reconstruct = new Map<OpaqueGlobal, Reconstruct>();
+  /** Those of which the user's constructors make something. */
+  readonly #users = new Set<OpaqueGlobal>();
   /** Objects that the user's constructors made, with those that take a state. */
   readonly #made = new WeakMap<object, Constructor>();
 
@@ -33,15 +36,26 @@ export class KnownGlobals {
     if (global === undefined) {
       inModule.set(name, (global = new OpaqueGlobal(module, name)));
       this.#count++;
-      const reconstruct = this.#usersConstructor(module, name) ?? GLOBALS.get(module)?.get(name);
+      const users = this.#usersConstructor(module, name);
+      if (users !== undefined) this.#users.add(global);
+      const reconstruct = users ?? GLOBALS.get(module)?.get(name);
       if (reconstruct !== undefined) this.#reconstruct.set(global, reconstruct);
     }
     return global;
   }
 
-  /** What makes an object of a global; undefined if it is not on the list. */
-  reconstruct(callable: unknown): Reconstruct | undefined {
-    return this.#reconstruct.get(callable as OpaqueGlobal);
+  /**
+   * What makes an object of a global that is called so; undefined if it is not on the list, or is not known to take such a
+   * call. No row knows keyword arguments; the user's constructors see every call as it is.
+   */
+  reconstruct(callable: unknown, kind: OpaqueKind, kwargs: unknown): Reconstruct | undefined {
+    const global = callable as OpaqueGlobal;
+    const reconstruct = this.#reconstruct.get(global);
+    if (reconstruct === undefined || (kind !== 'NEWOBJ' && kind !== 'NEWOBJ_EX') || this.#users.has(global)) {
+      return reconstruct;
+    }
+    if (kwargs !== null && (kwargs as PyDict).size > 0) return undefined;
+    return MADE_BY_NEW.has(`${global.module} ${global.name}`) ? reconstruct : undefined;
   }
 
   /** How an object of a user's constructor takes its state. */
@@ -73,6 +87,7 @@ export class KnownGlobals {
     if (this.#count <= KEPT) return;
     this.#byName.clear();
     this.#reconstruct.clear();
+    this.#users.clear();
     this.#count = 0;
   }
 }

@@ -15,7 +15,8 @@ import type { LoadOptions } from './options.ts';
  * @param bytes - borrowed: unless `borrow` is false, bytes and arrays in the value are views of them. Bytes after
  *   STOP are ignored; `loadAt` tells where they start
  * @param options - encoding of Python 2 strings, lossless mode, budgets, resolvers and constructors
- * @throws MmdError NOT_A_PICKLE, TRUNCATED, CORRUPT, BAD_OPCODE, LIMIT_EXCEEDED, BAD_KEY, FORBIDDEN_GLOBAL, with the offset
+ * @throws MmdError NOT_A_PICKLE, TRUNCATED, CORRUPT, BAD_OPCODE, LIMIT_EXCEEDED, BAD_KEY, FORBIDDEN_GLOBAL,
+ *   UNSUPPORTED_VALUE (a buffer that is missing; a call that sets the state of a value), with the offset
  *
  * @example
  * ```ts

@@ -176,7 +176,9 @@ export class State extends Input {
     this.unfinished!.delete(placeholder);
     if (this.unfinished!.size === 0) this.unfinished = null;
     if (Array.isArray(state)) this.work(weigh(state));
-    const value = waiting.shared ? undefined : waiting.finish(state);
+    // What was appended to it, for example, would be lost.
+    const changed = waiting.shared || placeholder.operations.length > 0;
+    const value = changed ? undefined : waiting.finish(state);
     if (value === undefined) return false;
     this.stack[this.height - 1] = value;
     for (const slot of waiting.slots) if (this.memo.get(slot) === placeholder) this.memo.set(slot, value);

@@ -42,7 +42,7 @@ const dictLike =
     const node = r.tracked(value, { t });
     if (value instanceof DefaultDict) node.factory = r.render(value.factory);
     node.pairs = r.pairs(value as Map<unknown, unknown>);
-    const attributes = value.attributes as Map<unknown, unknown> | null;
+    const attributes = value instanceof DefaultDict ? null : (value.attributes as Map<unknown, unknown> | null);
     if (attributes !== null) node.state = r.pairs(attributes);
     return node;
   };

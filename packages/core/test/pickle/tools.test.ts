@@ -278,11 +278,107 @@ describe('check', () => {
       protocol: 5,
     });
     expect(report.indirectCalls.length).toBe(1);
+    expect(report.changes).toEqual([]);
   });
 
   it('says of a plain pickle that all is known', () => {
     const bytes = dump({ a: [1, new Date(0)] });
     expect(check(bytes)).toMatchObject({ known: true, indirectCalls: [], end: bytes.length, protocol: 4 });
     expect(check(new Uint8Array([0, ...bytes]), 1).known).toBe(true);
+  });
+
+  const global = (name: string): EmitOp => ['GLOBAL', name];
+  const text = (value: string): EmitOp => ['BINUNICODE', value];
+  const examine = (ops: readonly EmitOp[]) => check(emit([['PROTO', 4], ...ops, 'STOP']));
+  const made = (name: string): EmitOp[] => [global(name), 'EMPTY_TUPLE', 'REDUCE'];
+  const attribute = (name: string, value: string): EmitOp[] => ['EMPTY_DICT', text(name), global(value), 'SETITEM'];
+  const pair: EmitOp[] = ['NONE', 'NONE'];
+
+  it.each<[string, EmitOp[]]>([
+    [
+      '_reconstructor of a known class',
+      [global('copyreg _reconstructor'), global('uuid UUID'), global('builtins object'), 'NONE', 'TUPLE3', 'REDUCE'],
+    ],
+    ['__newobj__ of a known class', [global('copyreg __newobj__'), global('uuid UUID'), 'TUPLE1', 'REDUCE']],
+    ['the same through INST', ['MARK', global('uuid UUID'), ['INST', 'copyreg __newobj__']]],
+    ['the same through OBJ', ['MARK', global('copyreg __newobj__'), global('uuid UUID'), 'OBJ']],
+    [
+      'the same with keywords',
+      [global('copyreg __newobj_ex__'), global('uuid UUID'), 'EMPTY_TUPLE', 'EMPTY_DICT', 'TUPLE3', 'REDUCE'],
+    ],
+    ['a dict that makes lists', [global('collections defaultdict'), global('builtins list'), 'TUPLE1', 'REDUCE']],
+    ['the name of a scalar type', [global('numpy float64')]],
+    [
+      'a record array',
+      [global('numpy.core.multiarray _reconstruct'), global('numpy recarray'), 'MARK', 'TUPLE', 'TUPLE2', 'REDUCE'],
+    ],
+    ['items of a deque', [...made('collections deque'), 'NONE', 'APPEND', 'MARK', 'NONE', 'APPENDS']],
+    ['pairs of a dict', ['EMPTY_DICT', ...pair, 'SETITEM', 'MARK', ...pair, 'SETITEMS']],
+    ['pairs of a defaultdict', [...made('collections defaultdict'), ...pair, 'SETITEM']],
+    ['items of sets', ['EMPTY_SET', 'MARK', 'ADDITEMS', ...made('builtins set'), 'MARK', 'ADDITEMS']],
+    ['attributes of an exception', [...made('builtins ValueError'), 'EMPTY_DICT', 'BUILD']],
+    ['a persistent id', [text('x'), 'BINPERSID']],
+  ])('knows %s to be harmless', (_name, ops) => {
+    expect(examine(ops)).toMatchObject({ known: true, indirectCalls: [], changes: [] });
+  });
+
+  it.each<[string, EmitOp[], ('indirectCalls' | 'changes' | 'extensions')?]>([
+    [
+      'a class that _reconstructor makes and calls',
+      [
+        ...[global('copyreg _reconstructor'), global('subprocess Popen'), global('subprocess Popen')],
+        ...(['EMPTY_LIST', text('true'), 'APPEND', 'TUPLE3', 'REDUCE'] satisfies EmitOp[]),
+      ],
+    ],
+    [
+      'what a _reconstructor makes that is given no plain class',
+      [global('copyreg _reconstructor'), global('uuid UUID'), 'NONE', 'NONE', 'TUPLE3', 'REDUCE'],
+      'indirectCalls',
+    ],
+    [
+      'a base that it calls',
+      [global('copyreg _reconstructor'), global('uuid UUID'), global('builtins list'), 'NONE', 'TUPLE3', 'REDUCE'],
+    ],
+    ['__newobj__ of an unknown class', [global('copyreg __newobj__'), global('m C'), 'TUPLE1', 'REDUCE']],
+    ['__newobj__ of what it was given', [global('copyreg __newobj__'), 'NONE', 'REDUCE'], 'indirectCalls'],
+    [
+      'a module that is changed, and a class of it that is called',
+      [
+        ...[global('inspect collections'), 'NONE', ...attribute('deque', 'os system'), 'TUPLE2', 'BUILD'],
+        ...['POP', global('collections deque'), text('true'), 'TUPLE1', 'REDUCE'],
+      ] as EmitOp[],
+      'changes',
+    ],
+    ['a known class that is changed', [global('uuid UUID'), 'EMPTY_DICT', 'BUILD'], 'changes'],
+    ['a known class that is filled', [global('uuid UUID'), ...pair, 'SETITEM'], 'changes'],
+    ['a persistent id that is changed', [['PERSID', 'x'], 'EMPTY_DICT', 'BUILD'], 'changes'],
+    ['an array that is stored into', [...made('numpy ndarray'), ...pair, 'SETITEM'], 'changes'],
+    ['items that are added to what is no set', ['EMPTY_LIST', 'MARK', 'ADDITEMS'], 'changes'],
+    ['items that are appended to nothing', ['APPEND'], 'changes'],
+    ['an unknown class in a container', ['EMPTY_LIST', global('m C'), 'APPEND']],
+    ['an unknown class as an argument', [global('builtins slice'), 'NONE', 'NONE', global('m C'), 'TUPLE3', 'REDUCE']],
+    ['an unknown class that is dropped: its module ran', ['NONE', global('m C'), 'POP']],
+    ['an unknown factory', [global('collections defaultdict'), global('os getcwd'), 'TUPLE1', 'REDUCE']],
+    ['an unknown state setter', [...made('builtins ValueError'), ...attribute('__setstate__', 'os system'), 'BUILD']],
+    ['a harmless class that is called', [...made('builtins list')]],
+    ['an extension', [['EXT1', 1]], 'extensions'],
+    [
+      'a method that getattr takes of a known class',
+      [global('builtins getattr'), global('pathlib PosixPath'), text('unlink'), 'TUPLE2', 'REDUCE'],
+    ],
+    ['a name with an escape, which only a disassembly undoes', [global('collections \\x64eque')]],
+    [
+      'a name in a memo slot whose number is no safe integer',
+      [
+        ...[text('os'), ['PUT', 2n ** 53n], text('collections'), ['PUT', 2n ** 53n + 1n]],
+        ...[['GET', 2n ** 53n], text('deque'), 'STACK_GLOBAL'],
+      ] as EmitOp[],
+    ],
+  ])('does not take %s for harmless', (_name, ops, doubt) => {
+    const report = examine(ops);
+    expect(report.known).toBe(false);
+    for (const list of ['indirectCalls', 'changes', 'extensions'] as const) {
+      expect(report[list], list).toHaveLength(list === doubt ? 1 : 0);
+    }
   });
 });

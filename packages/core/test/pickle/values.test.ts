@@ -230,8 +230,6 @@ describe('attributes', () => {
   it.each<[string, { attributes: unknown }]>([
     ['OrderedDict', new OrderedDict([['a', 1]])],
     ['Counter', new Counter()],
-    ['defaultdict', new DefaultDict()],
-    ['deque', Deque.over([1])],
     ['exception', new PyException('ValueError')],
   ])('of a %s survive', (_name, value) => {
     value.attributes = new Map([['note', 'x']]);

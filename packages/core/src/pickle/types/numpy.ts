@@ -23,7 +23,7 @@ import { readDType, reduceDType, shapeOf, typeOf } from './numpy-dtype.ts';
 import { attempt, bytesOf, reduceCall, row, type TypeRow } from './row.ts';
 
 /** The classes that `_reconstruct` is known to make. */
-const ARRAY_CLASSES: ReadonlyMap<string, 'ndarray' | 'recarray'> = new Map([
+export const ARRAY_CLASSES: ReadonlyMap<string, 'ndarray' | 'recarray'> = new Map([
   ['numpy.ndarray', 'ndarray'],
   ['numpy.recarray', 'recarray'],
   ['numpy.rec.recarray', 'recarray'],

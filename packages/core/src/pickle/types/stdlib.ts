@@ -53,7 +53,7 @@ function finishUuid(state: unknown): PyUuid | undefined {
 }
 
 const readUuid: Reconstruct = (args, _context, kind) => {
-  if (kind === 'NEWOBJ') return args.length === 0 ? new Unfinished(finishUuid) : undefined;
+  if (kind === 'NEWOBJ' || kind === 'NEWOBJ_EX') return args.length === 0 ? new Unfinished(finishUuid) : undefined;
   const text = oneText(args);
   return text === undefined ? undefined : attempt(() => new PyUuid(text));
 };
@@ -188,16 +188,10 @@ export const STDLIB_ROWS: readonly TypeRow[] = [
     reduceCall('collections Counter', [new PyDict(value)], attributes(value.attributes)),
   ),
   row('collections.defaultdict', DefaultDict, { 'collections defaultdict': readDefaultDict }, (value) =>
-    reduceCall('collections defaultdict', value.factory === null ? [] : [value.factory], {
-      entries: value,
-      ...attributes(value.attributes),
-    }),
+    reduceCall('collections defaultdict', value.factory === null ? [] : [value.factory], { entries: value }),
   ),
   row('collections.deque', Deque, { 'collections deque': readDeque }, (value) =>
-    reduceCall('collections deque', value.maxlen === null ? [] : [[], value.maxlen], {
-      items: value,
-      ...attributes(value.attributes),
-    }),
+    reduceCall('collections deque', value.maxlen === null ? [] : [[], value.maxlen], { items: value }),
   ),
   row(
     'array.array',

@@ -8,19 +8,46 @@ import type { Stateful } from '../builtin.ts';
 import { PyDict } from './dict.ts';
 import { type Inspect, inspectAs, showAs } from './inspect.ts';
 import { type Keyed, unhashable } from './keys.ts';
+import { PyString } from './scalars.ts';
 import { Tuple } from './tuple.ts';
 
-/** A dict with a class of its own, and attributes if Python code gave it some. */
-abstract class DictClass<K, V> extends PyDict<K, V> implements Stateful {
+/** An object with attributes, if Python code gave it some. */
+interface Attributed {
   /** Attributes of the object (its `__dict__`), or null. */
+  attributes: unknown;
+}
+
+/** An attribute of this name would be called with the next state. */
+const SET_STATE = '__setstate__';
+/** Attributes that are more than an entry of `__dict__`. */
+const SPECIAL: ReadonlySet<unknown> = new Set([SET_STATE, '__class__', '__dict__', '__weakref__']);
+
+const isPlainName = (name: unknown): boolean =>
+  (typeof name === 'string' && !SPECIAL.has(name)) || name instanceof PyString;
+
+/** Adds entries to the attributes, as every further state does. The dicts that were given stay as they are. */
+function addAttributes(object: Attributed, ...dicts: readonly (PyDict | null)[]): boolean {
+  const attributes = (object.attributes ?? new PyDict()) as PyDict;
+  if (attributes.has(SET_STATE)) return false;
+  for (const dict of dicts) for (const [name, value] of dict ?? []) attributes.set(name, value);
+  if (attributes.size > 0) object.attributes = attributes;
+  return true;
+}
+
+/** A dict with a class of its own, and attributes. */
+abstract class DictClass<K, V> extends PyDict<K, V> implements Stateful, Attributed {
   attributes: unknown = null;
 
-  /** @internal */
+  /** @internal What BUILD does without `__setstate__`: a dict of attributes or None, alone or before one that is set one by one. */
   pySetState(state: unknown): boolean {
-    this.attributes = state;
-    return true;
+    const [dict, slots] = state instanceof Tuple && state.length === 2 ? state : [state, NO_SLOTS];
+    if (!(dict === null || dict instanceof PyDict) || !(slots instanceof PyDict)) return false;
+    for (const name of slots.keys()) if (!isPlainName(name)) return false;
+    return addAttributes(this, dict, slots);
   }
 }
+
+const NO_SLOTS: PyDict = new PyDict();
 
 /** Python's `collections.OrderedDict`. */
 export class OrderedDict<K = unknown, V = unknown> extends DictClass<K, V> {}
@@ -29,7 +56,7 @@ export class OrderedDict<K = unknown, V = unknown> extends DictClass<K, V> {}
 export class Counter<K = unknown> extends DictClass<K, number> {}
 
 /** Python's `collections.defaultdict`. A missing key stays missing here: the factory is a name, and is never called. */
-export class DefaultDict<K = unknown, V = unknown> extends DictClass<K, V> {
+export class DefaultDict<K = unknown, V = unknown> extends PyDict<K, V> {
   /** Usually an `OpaqueGlobal` such as `builtins.list`; null for None. */
   readonly factory: unknown;
 
@@ -40,34 +67,25 @@ export class DefaultDict<K = unknown, V = unknown> extends DictClass<K, V> {
 }
 
 /** Python's `collections.deque`: an Array with the bound that Python keeps. */
-export class Deque<T = unknown> extends Array<T> implements Stateful {
+export class Deque<T = unknown> extends Array<T> {
   static override get [Symbol.species](): ArrayConstructor {
     return Array;
   }
 
   /** The bound, or null. Nothing is dropped here when it is passed; Python drops the first items. */
   maxlen: number | null = null;
-  /** Attributes of the object, or null. */
-  attributes: unknown = null;
 
   /** A deque of items. */
   static over<T>(items: Iterable<T>, maxlen: number | null = null): Deque<T> {
     const deque = new Deque<T>();
     for (const item of items) deque.push(item);
     Object.defineProperty(deque, 'maxlen', { value: maxlen, writable: true, enumerable: false });
-    Object.defineProperty(deque, 'attributes', { value: null, writable: true, enumerable: false });
     return deque;
-  }
-
-  /** @internal */
-  pySetState(state: unknown): boolean {
-    this.attributes = state;
-    return true;
   }
 }
 
 /** A builtin exception, as data. */
-export class PyException implements Keyed, Stateful {
+export class PyException implements Keyed, Stateful, Attributed {
   /** The class's name in `builtins`, such as `'ValueError'`. */
   readonly type: string;
   readonly args: Tuple;
@@ -79,10 +97,12 @@ export class PyException implements Keyed, Stateful {
     this.args = args instanceof Tuple ? args : Tuple.from(args);
   }
 
-  /** @internal */
+  /** @internal `BaseException.__setstate__`: None, or a dict of attributes that are set one by one. */
   pySetState(state: unknown): boolean {
-    this.attributes = state;
-    return true;
+    if (state === null) return true;
+    if (!(state instanceof PyDict)) return false;
+    for (const name of state.keys()) if (!isPlainName(name)) return false;
+    return addAttributes(this, state);
   }
 
   /** The class and the first argument, if it is text. */

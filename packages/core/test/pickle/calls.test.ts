@@ -1,0 +1,257 @@
+import { Python, pythons } from '@mmdpickle/test-support';
+import { describe, expect, it } from 'vitest';
+import { isMmdError } from '../../src/errors.ts';
+import { dump, type EmitOp, emit, load, OpaqueObject } from '../../src/pickle/index.ts';
+
+const bytes = (...list: number[]): Uint8Array => Uint8Array.from(list);
+const global = (name: string): EmitOp => ['GLOBAL', name];
+const int = (value: number): EmitOp => ['BININT', value];
+const text = (value: string): EmitOp => ['BINUNICODE', value];
+const raw = (...list: number[]): EmitOp => ['SHORT_BINBYTES', bytes(...list)];
+const tuple = (...items: readonly EmitOp[]): EmitOp[] => ['MARK', ...items, 'TUPLE'];
+const dict = (...items: readonly EmitOp[]): EmitOp[] => ['EMPTY_DICT', 'MARK', ...items, 'SETITEMS'];
+const call = (name: string, ...args: readonly EmitOp[]): EmitOp[] => [global(name), ...tuple(...args), 'REDUCE'];
+const pickle = (ops: readonly EmitOp[]): Uint8Array => emit([['PROTO', 4], ...ops, 'STOP']);
+
+/** Pickles by what they say: a table of cases. */
+type Cases = Readonly<Record<string, readonly EmitOp[]>>;
+
+/** What Python makes of two pickles: the value as it prints it, or that it refuses. */
+const TELL = `
+import pickle
+
+def tell(data):
+    try:
+        value = pickle.loads(data)
+    except Exception:
+        return 'refused'
+    try:
+        return f'{type(value).__module__}.{type(value).__qualname__} {value!r} {getattr(value, "__dict__", None)!r}'
+    except Exception as error:
+        return f'{type(value).__qualname__} {error!r}'
+
+result = [[tell(data) for data in pair] for pair in args['pairs']]
+`;
+
+/** What is loaded, written and loaded by Python, or refused, is to Python what the pickle is. */
+function sameInPython(cases: Cases): void {
+  it.each(pythons())('is what Python $version makes of it, once it is written again', async (info) => {
+    await using python = new Python(info);
+    const names = Object.keys(cases);
+    const pairs = names.map((name) => {
+      const original = pickle(cases[name]!);
+      try {
+        return [original, dump(load(original), { protocol: 5 })];
+      } catch (error) {
+        if (isMmdError(error)) return [original, bytes()];
+        throw error;
+      }
+    });
+    const answers = await python.run<[string, string][]>(TELL, { pairs });
+    for (const [i, [theirs, ours]] of answers.entries()) expect(ours, names[i]).toBe(theirs);
+  });
+}
+
+describe('NEWOBJ of what stands on the allow-list', () => {
+  const list: EmitOp[] = ['EMPTY_LIST', int(1), 'APPEND'];
+  const made = (name: string, ...args: readonly EmitOp[]): EmitOp[] => [global(name), ...tuple(...args), 'NEWOBJ'];
+  const opaque: Cases = {
+    'a set, whose items __new__ ignores': made('builtins set', ...list),
+    'an empty set': made('builtins set'),
+    'a bytearray, whose bytes it ignores': made('builtins bytearray', raw(1, 2)),
+    'a deque, whose items and bound it ignores': made('collections deque', ...list, int(3)),
+    'a Counter, whose counts it ignores': made('collections Counter', ...dict(text('a'), int(1))),
+    'an OrderedDict, whose pairs it ignores': made('collections OrderedDict', ...dict(text('a'), int(1))),
+    'a defaultdict, whose factory it ignores': made('collections defaultdict', global('builtins list')),
+    'an exception': made('builtins ValueError', int(1)),
+    'a function': made('_codecs encode', text('a'), text('latin1')),
+    'another function': made('array _array_reconstructor', global('array array'), text('b'), int(1), raw(1)),
+    'a UUID of text': [global('uuid UUID'), ...tuple(text('1'.repeat(32))), 'EMPTY_DICT', 'NEWOBJ_EX'],
+  };
+  const known: Cases = {
+    bytes: made('builtins bytes', raw(1)),
+    'a frozenset': made('builtins frozenset', ...list),
+    'a range': made('builtins range', int(0), int(9), int(2)),
+    'a slice': made('builtins slice', int(0), 'NONE', 'NONE'),
+    'a datetime': made('datetime datetime', raw(7, 232, 1, 2, 3, 4, 5, 0, 0, 6)),
+    'a date': made('datetime date', raw(7, 232, 1, 2)),
+    'a time': made('datetime time', raw(1, 2, 3, 0, 0, 4)),
+    'a timedelta': made('datetime timedelta', int(1), int(2), int(3)),
+    'a timezone': made('datetime timezone', ...call('datetime timedelta', int(0), int(3600), int(0))),
+    'a Decimal': made('decimal Decimal', text('1.50')),
+    'a Fraction': made('fractions Fraction', int(1), int(3)),
+    'a UUID': [...made('uuid UUID'), ...dict(text('int'), int(5)), 'BUILD'],
+    'the same by NEWOBJ_EX': [
+      global('uuid UUID'),
+      'EMPTY_TUPLE',
+      'EMPTY_DICT',
+      'NEWOBJ_EX',
+      ...dict(text('int'), int(5)),
+      'BUILD',
+    ],
+    'an array': made('numpy ndarray', ...tuple(int(2)), text('u1'), ['BYTEARRAY8', bytes(1, 2)]),
+    'a dtype': made('numpy dtype', text('<f8')),
+  };
+
+  it.each(Object.entries(opaque))('%s stays opaque', (_name, ops) => {
+    expect(load(pickle(ops))).toBeInstanceOf(OpaqueObject);
+    expect(() => load(pickle(ops), { unknown: 'error' })).toThrow(
+      expect.objectContaining({ code: 'FORBIDDEN_GLOBAL' }),
+    );
+  });
+  it.each(Object.entries(known))('%s is what a call makes', (_name, ops) => {
+    expect(load(pickle(ops), { unknown: 'error' })).not.toBeInstanceOf(OpaqueObject);
+  });
+  sameInPython({ ...opaque, ...known });
+});
+
+describe('keyword arguments', () => {
+  const keyed = (name: string, args: readonly EmitOp[], ...keywords: readonly EmitOp[]): EmitOp[] => [
+    global(name),
+    ...tuple(...args),
+    ...dict(...keywords),
+    'NEWOBJ_EX',
+  ];
+  const helped = (...keywords: readonly EmitOp[]): EmitOp[] =>
+    call('copyreg __newobj_ex__', global('decimal Decimal'), ...tuple(text('1.5')), ...dict(...keywords));
+  const opaque: Cases = {
+    'an offset of an array': keyed(
+      'numpy ndarray',
+      [...tuple(int(2)), text('i2'), ['BYTEARRAY8', bytes(0, 0, 1, 0, 2, 0, 3, 0)]],
+      text('offset'),
+      int(4),
+    ),
+    'the source of bytes': keyed('builtins bytes', [], text('source'), raw(97, 98, 99)),
+    'the weeks of a timedelta': keyed('datetime timedelta', [int(1), int(1), int(1)], text('weeks'), int(3)),
+    'a name that Decimal does not have': keyed('decimal Decimal', [text('1.5')], text('zz'), int(3)),
+    'the same by the helper of older protocols': helped(text('zz'), int(3)),
+    'one that is named by a number': helped(int(3), int(3)),
+  };
+
+  it.each(Object.entries(opaque))('%s: it stays opaque', (_name, ops) => {
+    expect(load(pickle(ops))).toBeInstanceOf(OpaqueObject);
+    expect(() => load(pickle(ops), { unknown: 'error' })).toThrow(
+      expect.objectContaining({ code: 'FORBIDDEN_GLOBAL' }),
+    );
+  });
+  it('none of them: it is what it is without', () => {
+    expect(String(load(pickle(keyed('decimal Decimal', [text('1.5')]))))).toBe('1.5');
+    expect(String(load(pickle(helped())))).toBe('1.5');
+  });
+  it("the user's constructors get them", () => {
+    const globals = { 'builtins bytes': (_args: readonly unknown[], { kwargs }: { kwargs: unknown }) => kwargs };
+    expect(load(pickle(opaque['the source of bytes']!), { globals })).toEqual(new Map([['source', bytes(97, 98, 99)]]));
+  });
+  sameInPython(opaque);
+});
+
+describe('a call for its effect on an object', () => {
+  const setState = (target: readonly EmitOp[]): EmitOp[] => [
+    ...target,
+    ['BINPUT', 0],
+    global('rtclasses sixset'),
+    ['BINGET', 0],
+    ...tuple(...dict(text('a'), int(1))).slice(1, -1),
+    'TUPLE2',
+    'REDUCE',
+    'POP',
+  ];
+
+  it.each<[string, EmitOp[]]>([
+    ['an OrderedDict', call('collections OrderedDict')],
+    ['an exception', call('builtins ValueError')],
+    ['a list', ['EMPTY_LIST']],
+    ['a dict', ['EMPTY_DICT']],
+    ['a bytearray', [['BYTEARRAY8', bytes(1)]]],
+    ['a class', [global('shop Thing')]],
+  ])('is refused where %s would lose the state that it sets', (_name, target) => {
+    expect(() => load(pickle(setState(target)))).toThrow(
+      expect.objectContaining({ code: 'UNSUPPORTED_VALUE', offset: expect.any(Number) }),
+    );
+  });
+
+  it.each<[string, EmitOp[]]>([
+    ['text', [text('ls')]],
+    ['a number', [['BINFLOAT', 1]]],
+    ['bytes', [raw(1)]],
+    ['nothing', ['NONE']],
+  ])('has none on %s', (_name, target) => {
+    expect(() => load(pickle(setState(target)), { lossless: true })).not.toThrow();
+  });
+
+  it('stands beside what was done to an object before its state came', () => {
+    const made: EmitOp[] = [global('uuid UUID'), 'EMPTY_TUPLE', 'NEWOBJ', 'NONE', 'APPEND'];
+    const value = load(pickle([...made, ...dict(text('int'), int(5)), 'BUILD'])) as OpaqueObject;
+    expect(value.operations.map(({ op }) => op)).toEqual(['APPEND', 'BUILD']);
+  });
+});
+
+describe('BUILD on what stands on the allow-list', () => {
+  const a = dict(text('a'), int(1));
+  const pair = (first: readonly EmitOp[], second: readonly EmitOp[]): EmitOp[] => [...first, ...second, 'TUPLE2'];
+  const targets: Cases = {
+    OrderedDict: call('collections OrderedDict'),
+    Counter: call('collections Counter', 'EMPTY_DICT'),
+    defaultdict: call('collections defaultdict'),
+    deque: call('collections deque'),
+    exception: call('builtins ValueError', int(7)),
+    timezone: call('datetime timezone', ...call('datetime timedelta', int(0), int(60), int(0))),
+    Decimal: call('decimal Decimal', text('1')),
+    range: call('builtins range', int(0), int(1), int(1)),
+  };
+  const states: Cases = {
+    None: ['NONE'],
+    'a dict': a,
+    'an empty dict': ['EMPTY_DICT'],
+    'an OrderedDict': [...call('collections OrderedDict'), text('k'), int(1), 'SETITEM'],
+    'None and an empty dict': pair(['NONE'], ['EMPTY_DICT']),
+    'None and a dict': pair(['NONE'], a),
+    'a dict and a dict': pair(a, dict(text('b'), int(2))),
+    'a dict and None': pair(a, ['NONE']),
+    'an empty tuple': ['EMPTY_TUPLE'],
+    'a tuple of one': [...a, 'TUPLE1'],
+    'an empty list': ['EMPTY_LIST'],
+    'a number': [int(0)],
+    'a dict with a number': dict(int(1), int(2)),
+    'None and a dict with a number': pair(['NONE'], dict(int(1), int(2))),
+    'a class to set': pair(['NONE'], dict(text('__class__'), int(1))),
+  };
+  const cases: Record<string, EmitOp[]> = {};
+  for (const [target, ops] of Object.entries(targets)) {
+    for (const [state, given] of Object.entries(states))
+      cases[`${state} for a ${target}`] = [...ops, ...given, 'BUILD'];
+    cases[`two dicts for a ${target}`] = [...ops, ...a, 'BUILD', ...dict(text('b'), int(2)), 'BUILD'];
+    cases[`the same dict, filled between, for a ${target}`] = [
+      ...([...a, ['BINPUT', 0], 'POP'] satisfies EmitOp[]),
+      ...([...ops, ['BINGET', 0], 'BUILD'] satisfies EmitOp[]),
+      ...([['BINGET', 0], text('c'), int(3), 'SETITEM', 'POP'] satisfies EmitOp[]),
+    ];
+  }
+  // What is called with the next state must not become an entry of it.
+  cases['an attribute that takes the next state'] = [
+    ...call('collections OrderedDict'),
+    ...([...dict(text('__setstate__'), int(1)), 'BUILD', ...a, 'BUILD'] satisfies EmitOp[]),
+  ];
+  sameInPython(cases);
+
+  it('states that follow one another add up, and the dict that was given is not changed', () => {
+    const value = load(pickle([...cases['two dicts for a exception']!, ...a, 'TUPLE2'])) as readonly unknown[];
+    expect(value[0]).toMatchObject({
+      attributes: new Map([
+        ['a', 1],
+        ['b', 2],
+      ]),
+    });
+    expect(value[1]).toEqual(new Map([['a', 1]]));
+  });
+  it('counts what it copies', () => {
+    const many = Array.from({ length: 2000 }, (_, i): EmitOp[] => [text(`${i}`), int(i)]).flat();
+    const builds = Array.from({ length: 2000 }, (): EmitOp[] => [
+      ...call('builtins ValueError'),
+      ['BINGET', 0],
+      'BUILD',
+    ]);
+    const bomb = pickle([...dict(...many), ['BINPUT', 0], 'MARK', ...builds.flat(), 'LIST']);
+    expect(() => load(bomb)).toThrow(expect.objectContaining({ code: 'LIMIT_EXCEEDED', limit: 'work' }));
+  });
+});
