@@ -201,6 +201,9 @@ function posixParts(segments: readonly string[]): string[] {
   return [...root, ...split(path, '/')];
 }
 
+/** The first part of a Windows path that is relative to its drive. */
+const DRIVE = /^.:$/;
+
 /** Drive, root and the rest of a Windows path. */
 function splitRoot(path: string): [drive: string, root: string, rest: string] {
   const share = /^(?:\\\\\?\\UNC\\|\\\\)[^\\]*\\[^\\]*/i.exec(path)?.[0];
@@ -244,7 +247,8 @@ export class PyPath implements Keyed {
   toString(): string {
     const separator = this.type.includes('Windows') ? '\\' : '/';
     const [first = '.', ...rest] = this.parts;
-    const anchored = first.endsWith(separator);
+    // A drive alone is where the drive was left, not its root.
+    const anchored = first.endsWith(separator) || (separator === '\\' && DRIVE.test(first));
     return rest.length === 0 ? first : `${first}${anchored ? '' : separator}${rest.join(separator)}`;
   }
 
