@@ -5,6 +5,7 @@
  */
 
 import { decodeLatin1, decodeUtf8 } from '../../bytes/utf8.ts';
+import { Complex } from '../../ndarray/complex.ts';
 import { showAs } from './inspect.ts';
 import { canonical, canonicalOf, type Keyed, type KeySpace, numberKey } from './keys.ts';
 
@@ -55,6 +56,19 @@ export class PyFloat implements Keyed {
   /** @internal */
   pyKey(): string | undefined {
     return Number.isNaN(this.value) ? undefined : numberKey(this.value);
+  }
+}
+
+/** Lossless mode: a complex number with a part that is a NaN with a payload, which a JavaScript number may lose. */
+export class PyComplex extends Complex {
+  readonly real: PyFloat;
+  readonly imag: PyFloat;
+
+  constructor(real: PyFloat, imag: PyFloat) {
+    super(real.value, imag.value);
+    this.real = real;
+    this.imag = imag;
+    Object.freeze(this);
   }
 }
 
