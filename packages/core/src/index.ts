@@ -72,6 +72,7 @@ export {
   NOT_IMPLEMENTED,
   OpaqueGlobal,
   OpaqueObject,
+  PyComplex,
   PyDict,
   PyFloat,
   PyRange,

@@ -23,7 +23,8 @@ export class Complex {
   constructor(re: number, im = 0) {
     this.re = re;
     this.im = im;
-    Object.freeze(this);
+    // What derives from it has more to set.
+    if (new.target === Complex) Object.freeze(this);
   }
 
   /** Tells whether both parts are the same numbers; NaN equals NaN, and 0 differs from -0. */

@@ -36,6 +36,7 @@ export {
   ByteArray,
   ELLIPSIS,
   NOT_IMPLEMENTED,
+  PyComplex,
   PyConstant,
   PyFloat,
   PyRange,

@@ -65,7 +65,8 @@ export class KnownGlobals {
 
   #usersConstructor(module: string, name: string): Reconstruct | undefined {
     const { globals } = this.#options;
-    if (globals === undefined) return undefined;
+    // The first space of a key ends the module.
+    if (globals === undefined || module.includes(' ')) return undefined;
     const key = `${module} ${name}`;
     const given =
       globals instanceof Map

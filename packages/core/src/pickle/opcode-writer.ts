@@ -218,7 +218,7 @@ export class OpcodeWriter {
     for (const part of names as readonly string[]) {
       if (part.includes('\n')) {
         throw new MmdError('UNSUPPORTED_VALUE', 'a global whose name holds a newline needs protocol 4', {
-          global: `${module}\n${name}`,
+          global: `${module} ${name}`,
         });
       }
       sink.utf8(part);

@@ -51,7 +51,9 @@ export interface LoadOptions {
   readonly persistentLoad?: ((id: unknown) => unknown) | undefined;
   /** Resolves an extension code to `[module, name]`; undefined leaves it opaque. */
   readonly extension?: ((code: number) => readonly [module: string, name: string] | undefined) | undefined;
-  /** The user's constructors by `'module name'`; they come before the ones built in. */
+  /**
+   * The user's constructors by `'module name'`; they come before the ones built in. The first space ends the module.
+   */
   readonly globals?: ReadonlyMap<string, Construct | Constructor> | Record<string, Construct | Constructor> | undefined;
   /** `'error'`: anything that would become opaque is FORBIDDEN_GLOBAL instead. Default `'opaque'`. */
   readonly unknown?: 'opaque' | 'error' | undefined;

@@ -458,7 +458,8 @@ export class Pickler extends OpcodeWriter implements WriteContext {
 
   #global(givenModule: string, givenName: string): void {
     const [module, name] = toBothNumpys(givenModule, givenName);
-    const key = `${module}\n${name}`;
+    // With the length, no other module and name are the same text.
+    const key = `${module.length} ${module}${name}`;
     const at = this.#globals.get(key);
     if (at !== undefined) {
       this.get(at < 0 ? this.#assign(this.#globals, key, at) : at);

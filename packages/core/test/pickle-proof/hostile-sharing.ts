@@ -307,6 +307,64 @@ const ROWS: readonly HostileCase[] = [
         asm('SETITEMS'),
       ),
   },
+  ...['S', 'U'].map(
+    (kind): HostileCase => ({
+      name: `sharing: 2,000 ${kind} scalars over one bytes value of a megabyte, as set items`,
+      bytes: () =>
+        whole(
+          asm(plainType(`${kind}${kind === 'S' ? MILLION : MILLION / 4}`)),
+          asm(['BINBYTES', new Uint8Array(MILLION).map((_, i) => (i % 4 === 0 ? 65 : 0))], ['BINPUT', 1], 'POP'),
+          asm(global('numpy.core.multiarray scalar'), ['BINPUT', 2], 'EMPTY_SET', 'MARK'),
+          repeat(2000, ['BINGET', 2], ['BINGET', 0], ['BINGET', 1], 'TUPLE2', 'REDUCE'),
+          asm('ADDITEMS'),
+        ),
+      gives: 'inert',
+    }),
+  ),
+  {
+    name: 'sharing: 2,000 U scalars over one bytes value that is no text, as set items',
+    bytes: () =>
+      whole(
+        asm(plainType('U250000'), ['BINBYTES', new Uint8Array(MILLION).fill(0x7f)], ['BINPUT', 1], 'POP'),
+        asm(global('numpy.core.multiarray scalar'), ['BINPUT', 2], 'EMPTY_SET', 'MARK'),
+        repeat(2000, ['BINGET', 2], ['BINGET', 0], ['BINGET', 1], 'TUPLE2', 'REDUCE'),
+        asm('ADDITEMS'),
+      ),
+    gives: 'inert',
+  },
+  ...[
+    { name: 'a short step', step: (i: number) => int(3 + i) },
+    { name: 'a long step', step: () => ['BINGET', 2] as const },
+  ].map(
+    ({ name, step }): HostileCase => ({
+      name: `sharing: 2,000 ranges of ${name} to one int of two megabytes, as set items`,
+      bytes: () =>
+        whole(
+          asm(hugeInt(2 * MILLION, 0x55), ['BINPUT', 0], 'POP', hugeInt(MILLION, 0x33), ['BINPUT', 2], 'POP'),
+          asm(global('builtins range'), ['BINPUT', 1], 'EMPTY_SET', 'MARK'),
+          ...Array.from({ length: 2000 }, (_, i) =>
+            asm(['BINGET', 1], int(i), ['BINGET', 0], step(i), 'TUPLE3', 'REDUCE'),
+          ),
+          asm('ADDITEMS'),
+        ),
+      gives: ['LIMIT_EXCEEDED'],
+    }),
+  ),
+  {
+    name: 'sharing: one text of a million letters 20,000 times in a set',
+    bytes: () => whole(bigText, asm('EMPTY_SET', 'MARK', int(1)), repeat(20_000, ['BINGET', 0]), asm('ADDITEMS')),
+    gives: 'inert',
+  },
+  {
+    name: 'sharing: slices nested 100,000 deep as a dict key',
+    bytes: () =>
+      whole(
+        asm('EMPTY_DICT', global('builtins slice'), ['BINPUT', 0], 'POP', 'NONE'),
+        repeat(100_000, ['BINPUT', 1], 'POP', ['BINGET', 0], ['BINGET', 1], ['BINGET', 1], 'NONE', 'TUPLE3', 'REDUCE'),
+        asm('NONE', 'SETITEM'),
+      ),
+    gives: 'inert',
+  },
   {
     name: 'types: 2^40 fields in 40 structs of no size',
     bytes: () =>

@@ -318,6 +318,14 @@ describe('opcodes', () => {
     for (const protocol of PROTOCOLS) expect(dump(value(), { protocol })).toEqual(dump(value(), { protocol }));
   });
 
+  it('of names that are the same text together are told apart', () => {
+    const pairs = ['a\nb c', 'a b\nc', 'a b c', '1 a bc', 'abc '].flatMap((text) =>
+      Array.from({ length: text.length + 1 }, (_, at) => [text.slice(0, at), text.slice(at)] as const),
+    );
+    const globals = pairs.flatMap(([module, name]) => [new OpaqueGlobal(module, name), new OpaqueGlobal(module, name)]);
+    expect(load(dump(globals))).toEqual(globals);
+  });
+
   it('of dotted names and newlines follow the protocol', () => {
     expect(
       names(dump(new OpaqueGlobal('m', 'A.b.c'), { protocol: 2 })).filter((name) => name === 'REDUCE').length,

@@ -32,10 +32,16 @@ import {
   Tuple,
   UTC,
 } from '../../src/pickle/index.ts';
+import { KeySpace, KINDS } from '../../src/pickle/values/keys.ts';
 
+/** The canonical string of a value in a space of its own. */
+const canonicalForm = (value: unknown): string => new KeySpace().key(value);
 const bytes = (...list: number[]): Uint8Array => Uint8Array.from(list);
 const hour = new PyTimeZone(new PyTimeDelta(0, 3600));
 const zone = new OpaqueObject('REDUCE', new OpaqueGlobal('zoneinfo', 'ZoneInfo'), Tuple.of('Europe/Berlin'));
+/** A scalar over its bytes, in hexadecimal. */
+const scalar = (dtype: string, hex: string): NumpyScalar =>
+  new NumpyScalar(parseDType(dtype), Uint8Array.from(Buffer.from(hex, 'hex')));
 const nine = { year: 2024, month: 1, day: 2, hour: 9 };
 
 /** Groups of keys that are equal in Python; no key of one group is equal to one of another. */
@@ -49,18 +55,29 @@ const GROUPS: readonly (readonly unknown[])[] = [
     new PyDecimal('1.00'),
     new PyFraction(3, 3),
     NumpyScalar.of(1, 'int32'),
+    scalar('<f16', '0000000000000080ff3f0000abcdef01'),
+    scalar('>f16', '0000000000003fff8000000000000000'),
+    scalar('<c32', '0000000000000080ff3f00000000000000000000000000000000000000000000'),
   ],
   [0, -0, false, 0n, new PyDecimal('-0E+5'), new PyFloat(-0)],
   [0.5, new PyDecimal('0.50'), new PyFraction(1, 2), NumpyScalar.of(0.5, 'float32')],
   [-2.25, new PyFraction(-9, 4), new PyDecimal('-225E-2')],
   [2 ** 60, 2n ** 60n, new PyDecimal(String(2n ** 60n))],
+  [2n ** 60n + 1n, new PyDecimal(String(2n ** 60n + 1n))],
+  [5e-324, new PyFraction(1, 2n ** 1074n), scalar('<f16', '0000000000000080cd3b000000000000')],
+  [new PyFraction(1, 2n ** 1075n), scalar('<f16', '0000000000000080cc3b000000000000')],
+  [new PyFraction(2n ** 52n + 1n, 2n ** 1074n), (2 ** 52 + 1) * 5e-324],
   [1e300, BigInt(1e300)],
   [new PyFraction(1, 3)],
+  // Bytes, and the long float of the same bytes.
+  [bytes(0, 0, 0, 0, 0, 0, 0, 0xc0, 0, 0x40, 0, 0, 0, 0, 0, 0)],
+  [3, scalar('<f16', '00000000000000c00040000000000000')],
+  [new Complex(3, 1), scalar('<c32', '00000000000000c000400000000000000000000000000080ff3f000000000000')],
   [new PyDecimal('0.1')],
   [new PyDecimal('1E+5000')],
   [new PyDecimal('-1E+5000')],
-  [Number.POSITIVE_INFINITY, new PyDecimal('Infinity')],
-  [Number.NEGATIVE_INFINITY, new PyDecimal('-inf')],
+  [Number.POSITIVE_INFINITY, new PyDecimal('Infinity'), scalar('<f16', '0000000000000080ff7f000000000000')],
+  [Number.NEGATIVE_INFINITY, new PyDecimal('-inf'), scalar('<f16', '0000000000000080ffff000000000000')],
   [new Complex(1, 2), new Complex(1, 2)],
   ['1', '1'],
   ['None'],
@@ -82,6 +99,12 @@ const GROUPS: readonly (readonly unknown[])[] = [
   [new PyRange(0, 0), new PyRange(5, 1, 3)],
   [new PyRange(4, 5), new PyRange(4, 6, 7)],
   [new PyRange(5, 0, -2), new PyRange(5, -0, -2)],
+  [new PyRange(2, 2n ** 4000n, 3), new PyRange(2n, 2n ** 4000n + 1n, 3n)],
+  [new PySlice(1, 2), new PySlice(true, 2n)],
+  [new Tuple(1, 2, null)],
+  [new FrozenSet([1, 2, null])],
+  [new PySlice(1, 2, 1)],
+  [new PySlice(null, new Tuple(1), new PySlice(1, 2)), new PySlice(null, new Tuple(1n), new PySlice(1, 2))],
   [ELLIPSIS],
   [new OpaqueGlobal('a', 'b.c'), new OpaqueGlobal('a', 'b.c')],
   [new OpaqueGlobal('a.b', 'c')],
@@ -102,7 +125,14 @@ const GROUPS: readonly (readonly unknown[])[] = [
   [new PyPath(['/', 'a']), new PyPath(['/a/.'], 'PosixPath')],
   [new PyPath(['C:\\A'], 'PureWindowsPath'), new PyPath(['c:/a'], 'PureWindowsPath')],
   [NumpyScalar.of(5n, 'datetime64[s]'), NumpyScalar.of(5n, 'datetime64[s]')],
-  [NumpyScalar.of('ab', 'U2'), 'ab'],
+  [NumpyScalar.of(-5n, '<m8[s]'), NumpyScalar.of(-5n, '>m8[s]')],
+  [NumpyScalar.of(5n, 'm8[s]')],
+  [NumpyScalar.of(5n, 'M8[ms]')],
+  [NumpyScalar.of('ab', 'U2'), 'ab', NumpyScalar.of('ab', '>U7')],
+  [NumpyScalar.of('y'.repeat(99), 'U99'), 'y'.repeat(99), NumpyScalar.of('y'.repeat(99), '>U100')],
+  [NumpyScalar.of(new Uint8Array(99).fill(9), 'S99'), new Uint8Array(99).fill(9)],
+  [scalar('<U2', '61000000ffffff7f'), scalar('>U3', '000000617fffffff00000000')],
+  [scalar('<U2', '62000000ffffff7f')],
   [parseDType('f8'), parseDType('<f8')],
   [new RecordType(parseDType([['a', '<i4']])), parseDType([['a', '<i4']])],
 ];
@@ -120,7 +150,13 @@ const UNHASHABLE: readonly unknown[] = [
   new ByteArray(2),
   new Float64Array(1),
   ndarray(new Float64Array(2)),
-  new PySlice(1, 2),
+  new PySlice([], 2),
+  new Tuple(new PySlice(1, new PySlice(2, new Map()))),
+  new PyDecimal('-sNaN7'),
+  new NumpyScalar(parseDType('V2'), bytes(1, 2)),
+  new NumpyScalar(parseDType([['a', '<u2']]), bytes(1, 2)),
+  new Tuple(undefined),
+  Symbol('s'),
   new PyArray('B', 0, bytes(1)),
   new OutOfBandBuffer(bytes(1)),
   new Tuple([1]),
@@ -176,6 +212,64 @@ describe('keys of a PyDict', () => {
     expect(new PySet([new Tuple(Number.NaN), new Tuple(Number.NaN)]).size).toBe(2);
   });
 
+  it.each<[string, () => unknown]>([
+    ['a marked float', () => new PyFloat(0x7ff8000000000001n)],
+    ['a complex number', () => new Complex(Number.NaN, 0)],
+    ['a complex number by its imaginary part', () => new Complex(1, Number.NaN)],
+    ['a Decimal', () => new PyDecimal('NaN')],
+    ['a float32', () => NumpyScalar.of(Number.NaN, 'f4')],
+    ['a complex64', () => NumpyScalar.of(new Complex(0, Number.NaN), 'c8')],
+    ['a float128', () => scalar('<f16', '00000000000000c0ff7f000000000000')],
+    ['a complex256', () => scalar('<c32', `${'00000000000000c0ff7f000000000000'}${'00'.repeat(16)}`)],
+    ['a datetime64', () => NumpyScalar.of(null, 'M8[s]')],
+    ['a timedelta64', () => NumpyScalar.of(null, 'm8')],
+  ])('are one if they are the same object, and two if they are equal objects, for a NaN as %s', (_name, make) => {
+    const [first, second] = [make(), make()];
+    const dict = new PyDict([first, second, first].map((key, at) => [key, at]));
+    expect([...dict]).toEqual([
+      [first, 2],
+      [second, 1],
+    ]);
+    expect(new PySet([new Tuple(first), new Tuple(first), new Tuple(second)]).size).toBe(2);
+    expect(dict.has(make())).toBe(false);
+  });
+
+  it('are told apart whatever a text looks like: long ones, and those of other kinds', () => {
+    const letters = Object.values(KINDS);
+    expect(new Set(letters).size).toBe(letters.length);
+    for (const letter of letters) expect(letter).toHaveLength(1);
+    const long = 'A'.repeat(70);
+    const data = Uint8Array.from(long, (letter) => letter.charCodeAt(0));
+    const big = BigInt(`0x${'1'.repeat(70)}`);
+    const others: unknown[] = [data, big, new PyDecimal('1E+5000'), new PySlice(1, 2), new OpaqueGlobal('m', long)];
+    const texts = others.flatMap((other) => {
+      const forms = [canonicalForm(other), `b${long}`, `i0x${'1'.repeat(70)}`, `x${'1'.repeat(70)}`];
+      return forms.flatMap((form) => [form, `!${form}`, form.slice(1), `s${form}`]);
+    });
+    const keys = [...others, ...new Set(texts)];
+    for (const wrap of [
+      (key: unknown) => key,
+      (key: unknown) => new Tuple(key),
+      (key: unknown) => new FrozenSet([key]),
+    ]) {
+      expect(new PySet(keys.map(wrap)).size).toBe(keys.length);
+    }
+  });
+
+  it('find the float that an integer beyond 2^53 is equal to', () => {
+    const dict = new PyDict<unknown, string>([
+      [2 ** 70, 'x'],
+      [Number.MAX_VALUE, 'y'],
+    ]);
+    expect(dict.get(2n ** 70n)).toBe('x');
+    expect(dict.get(new PyDecimal(String(2n ** 70n)))).toBe('x');
+    expect(dict.get(BigInt(Number.MAX_VALUE))).toBe('y');
+    expect(dict.has(2n ** 70n + 1n)).toBe(false);
+    expect(dict.has(10n ** 400n)).toBe(false);
+    expect(dict.delete(2n ** 70n)).toBe(true);
+    expect(new PySet<unknown>([-(2 ** 70)]).has(-(2n ** 70n))).toBe(true);
+  });
+
   it('may be very many integers', () => {
     const dict = new PyDict(Array.from({ length: 2000 }, (_, i): [number, number] => [i * 2 ** 20, i]));
     expect(dict.size).toBe(2000);
@@ -207,7 +301,7 @@ describe('keys of a PyDict', () => {
   it('that nest deeply or share much are compared without recursion, each part once', () => {
     let deep: Tuple = new Tuple();
     let wide = new FrozenSet<unknown>();
-    for (let i = 0; i < 20_000; i++) deep = new Tuple(deep, deep);
+    for (let i = 0; i < 20_000; i++) deep = new Tuple(deep, new PySlice(deep, deep));
     for (let i = 0; i < 2000; i++) wide = new FrozenSet([wide, i]);
     const dict = new PyDict([
       [deep, 'deep'],

@@ -3,6 +3,7 @@ import { type ErrorCode, isMmdError } from '../../src/errors.ts';
 import { type MaskedArray, NDArray } from '../../src/ndarray/index.ts';
 import {
   ByteArray,
+  Complex,
   type Construct,
   Decoder,
   dump,
@@ -16,6 +17,7 @@ import {
   OpaqueGlobal,
   OpaqueObject,
   type OutOfBandBuffer,
+  type PyComplex,
   PyDict,
   PyFloat,
   PySet,
@@ -551,6 +553,21 @@ describe('resolvers of the user', () => {
     expect(run(object('toString'), { globals })).toBeInstanceOf(OpaqueObject);
   });
 
+  it('the first space of the name of a constructor ends the module', () => {
+    const globals = { 'a b c': () => 'made', 'a b': () => 'other' };
+    const make = (module: string, name: string): unknown =>
+      run([['BINUNICODE', module], ['BINUNICODE', name], 'STACK_GLOBAL', 'EMPTY_TUPLE', 'REDUCE'], { globals });
+    expect(make('a', 'b c')).toBe('made');
+    expect(make('a', 'b')).toBe('other');
+    for (const [module, name] of [
+      ['a b', 'c'],
+      ['a b c', ''],
+      ['a', ' b'],
+    ] as const) {
+      expect(make(module, name)).toBeInstanceOf(OpaqueObject);
+    }
+  });
+
   it('a constructor sees the call, may decline, and may give containers or plain values', () => {
     const seen: unknown[] = [];
     const make =
@@ -634,6 +651,46 @@ describe('lossless mode', () => {
     expect(load(dump(kept), lossless)).toEqual(kept);
     expect(load(text)).toBe('😀');
     expect(run([['SHORT_BINUNICODE', '😀']], lossless)).toBe('😀');
+  });
+});
+
+describe('a complex number', () => {
+  const part = (bits: bigint): EmitOp => ['BINFLOAT', new PyFloat(bits)];
+  const PAYLOAD = 0xfff8_0000_0000_0123n;
+  const ONE = 0x3ff0_0000_0000_0000n;
+  const CANONICAL = 0x7ff8_0000_0000_0000n;
+
+  it.each([
+    [PAYLOAD, ONE],
+    [ONE, PAYLOAD],
+    [PAYLOAD, CANONICAL],
+    [0x7ff0_0000_0000_0001n, 0xfff0_0000_0000_0002n],
+  ])('keeps the bits of its NaN in lossless mode: %s, %s', (real, imag) => {
+    const pickle = emit([
+      ['PROTO', 2],
+      ['GLOBAL', 'builtins complex'],
+      part(real),
+      part(imag),
+      'TUPLE2',
+      'REDUCE',
+      'STOP',
+    ]);
+    for (const lossless of [true, false]) expect(load(pickle, { lossless })).toBeInstanceOf(Complex);
+    const kept = load(pickle, { lossless: true }) as PyComplex;
+    expect([kept.real.bits, kept.imag.bits]).toEqual([real, imag]);
+    expect([kept.re, kept.im]).toEqual([kept.real.value, kept.imag.value]);
+    expect(Object.isFrozen(kept)).toBe(true);
+    for (const protocol of [2, 3, 4, 5] as const) {
+      const again = load(dump([kept, kept], { protocol }), { lossless: true }) as PyComplex[];
+      expect(again[0]).toEqual(kept);
+      expect(again[1]).toBe(again[0]);
+    }
+    expect(new PySet([kept, kept]).size).toBe(1);
+  });
+
+  it('is a plain one in lossless mode where no bits would be lost', () => {
+    const pickle = dump([new Complex(1, Number.NaN), new Complex(-0, 2.5)]);
+    expect(load(pickle, { lossless: true })).toEqual([new Complex(1, Number.NaN), new Complex(-0, 2.5)]);
   });
 });
 

@@ -89,8 +89,13 @@ const VALUES: readonly (readonly [name: string, value: unknown, text?: string | 
   ['Windows share', new PyPath(['\\\\host\\share\\x'], 'PureWindowsPath'), '\\\\host\\share\\x'],
   ['Windows share alone', new PyPath(['//host/share'], 'PureWindowsPath'), '\\\\host\\share\\'],
   ['Windows share in the making', new PyPath(['\\\\host'], 'PureWindowsPath'), '\\\\host\\'],
-  ['Windows path on a drive', new PyPath(['c:a', 'C:b'], 'PureWindowsPath'), undefined],
-  ['Windows path on another drive', new PyPath(['c:/a', 'd:b', 'e'], 'PureWindowsPath'), undefined],
+  ['Windows path on a drive', new PyPath(['c:a\\b'], 'PureWindowsPath'), 'c:a\\b'],
+  ['Windows path above a drive', new PyPath(['c:..\\x'], 'WindowsPath'), 'c:..\\x'],
+  ['Windows path of two parts on a drive', new PyPath(['c:', 'a'], 'PureWindowsPath'), 'c:a'],
+  ['Windows path twice on a drive', new PyPath(['c:a', 'c:b'], 'PureWindowsPath'), 'c:a\\b'],
+  ['Windows path on another drive', new PyPath(['c:/a', 'd:b', 'e'], 'PureWindowsPath'), 'd:b\\e'],
+  ['Windows drive', new PyPath(['c:'], 'PureWindowsPath'), 'c:'],
+  ['POSIX path that begins like a drive', new PyPath(['c:', 'a']), 'c:/a'],
   ['Windows root on the same drive', new PyPath(['c:a', '/b'], 'PureWindowsPath'), 'c:\\b'],
   ['relative Windows path', new PyPath(['a\\b'], 'PureWindowsPath'), 'a\\b'],
   [
@@ -223,6 +228,38 @@ describe('stand-ins', () => {
     expect(array.toArray()).toEqual(items);
     for (const protocol of [2, 4] as const)
       expect((load(dump(array, { protocol })) as PyArray).toArray()).toEqual(items);
+  });
+});
+
+describe('a numpy scalar of what is no text', () => {
+  const scalar = new NumpyScalar(parseDType('<U2'), bytes(0x50, 0x20, 0x78, 0xa4, 0x32, 0x44, 0x5f, 0x21));
+  const record = new NumpyScalar(
+    parseDType([
+      ['a', '<U1'],
+      ['b', '<i8'],
+    ]),
+    new Uint8Array(12).fill(0xff),
+  );
+
+  it('may be looked at in every way but for its value', () => {
+    for (const value of [scalar, record]) {
+      expect(String(value)).toBe(`${value.dtype.name} scalar`);
+      expect(JSON.parse(JSON.stringify(value))).toEqual({ ...value.bytes });
+      expect(inspect(value)).toContain('Uint8Array');
+      expect(() => value.value).toThrow(refused('CORRUPT'));
+    }
+  });
+
+  it('may be a key, as in Python', () => {
+    const key = Buffer.from(
+      '80047d636e756d70792e636f72652e6d756c746961727261790a7363616c61720a636e756d70790a64747970650a580200000055' +
+        '3285524308502078a432445f2186524b01732e',
+      'hex',
+    );
+    const dict = load(key) as PyDict<unknown, number>;
+    expect([...dict.values()]).toEqual([1]);
+    expect(dict.get(scalar)).toBe(1);
+    expect(dict.set(scalar, 2).set(NumpyScalar.of('x', 'U2'), 3).size).toBe(2);
   });
 });
 

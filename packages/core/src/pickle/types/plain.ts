@@ -6,9 +6,9 @@
 
 import { encodeLatin1, encodeUtf8 } from '../../bytes/utf8.ts';
 import { Complex } from '../../ndarray/complex.ts';
-import type { ReadContext } from '../builtin.ts';
+import type { ReadContext, Reconstruct } from '../builtin.ts';
 import { PyException } from '../values/collections.ts';
-import { ByteArray, PyFloat, PyRange, PySlice } from '../values/scalars.ts';
+import { ByteArray, PyComplex, PyFloat, PyRange, PySlice } from '../values/scalars.ts';
 import { FrozenSet, PySet } from '../values/set.ts';
 import { isInteger, reduceCall, row, type TypeRow } from './row.ts';
 
@@ -28,11 +28,20 @@ function readSet<T extends PySet>(make: () => T): (args: readonly unknown[], con
   };
 }
 
-/** A float or int argument as a number. */
-function floatOf(value: unknown): number | undefined {
-  if (value instanceof PyFloat) return value.value;
-  return typeof value === 'number' ? value : undefined;
+/** A float or int argument. */
+function floatOf(value: unknown): PyFloat | undefined {
+  if (value instanceof PyFloat) return value;
+  return typeof value === 'number' ? new PyFloat(value) : undefined;
 }
+
+/** A NaN that was marked, because it has a payload or a sign. */
+const isMarkedNaN = (value: unknown): boolean => value instanceof PyFloat && Number.isNaN(value.value);
+
+const readComplex: Reconstruct = (args, _context, kind) => {
+  const [real, imag] = args.map(floatOf);
+  if (kind !== 'REDUCE' || real === undefined || imag === undefined) return undefined;
+  return args.some(isMarkedNaN) ? new PyComplex(real, imag) : new Complex(real.value, imag.value);
+};
 
 function encodeText(text: unknown, encoding: unknown): Uint8Array | undefined {
   if (typeof text !== 'string') return undefined;
@@ -64,19 +73,10 @@ export const EXCEPTIONS: readonly string[] = [
 
 /** Rows of Python's builtin types. */
 export const PLAIN_ROWS: readonly TypeRow[] = [
-  row(
-    'complex',
-    Complex,
-    {
-      'builtins complex': ([re, im], _context, kind) => {
-        const [real, imaginary] = [floatOf(re), floatOf(im)];
-        return kind === 'REDUCE' && real !== undefined && imaginary !== undefined
-          ? new Complex(real, imaginary)
-          : undefined;
-      },
-    },
-    ({ re, im }) => reduceCall('builtins complex', [new PyFloat(re), new PyFloat(im)]),
+  row('complex', Complex, { 'builtins complex': readComplex }, ({ re, im }) =>
+    reduceCall('builtins complex', [new PyFloat(re), new PyFloat(im)]),
   ),
+  row('complex', PyComplex, {}, ({ real, imag }) => reduceCall('builtins complex', [real, imag])),
   {
     python: 'bytes',
     globals: {

@@ -4,10 +4,8 @@
  * @module
  */
 
-import { type Keyed, unhashable } from './keys.ts';
-
 /** A buffer that was handed over beside the pickle. It is written again out of band if that is asked for, else as bytes or bytearray. */
-export class OutOfBandBuffer implements Keyed {
+export class OutOfBandBuffer {
   /** The bytes that were given; borrowed. */
   readonly bytes: Uint8Array;
   /** Its place among the buffers. */
@@ -22,7 +20,7 @@ export class OutOfBandBuffer implements Keyed {
   }
 
   /** @internal */
-  pyKey(): string {
-    throw unhashable(this);
+  get pyUnhashable(): boolean {
+    return true;
   }
 }

@@ -7,7 +7,7 @@
 import type { Stateful } from '../builtin.ts';
 import { PyDict } from './dict.ts';
 import { type Inspect, inspectAs, showAs } from './inspect.ts';
-import { type Keyed, unhashable } from './keys.ts';
+import type { Keyed } from './keys.ts';
 import { PyString } from './scalars.ts';
 import { Tuple } from './tuple.ts';
 
@@ -155,7 +155,7 @@ export const TYPE_CODES: ReadonlyMap<string, number> = new Map(
 );
 
 /** Python's `array.array`: a type code, and the bytes in a machine format. */
-export class PyArray implements Keyed {
+export class PyArray {
   readonly typecode: string;
   /** The machine format code: see {@link MACHINE_FORMATS}. */
   readonly format: number;
@@ -188,8 +188,8 @@ export class PyArray implements Keyed {
   }
 
   /** @internal */
-  pyKey(): string {
-    throw unhashable(this);
+  get pyUnhashable(): boolean {
+    return true;
   }
 }
 

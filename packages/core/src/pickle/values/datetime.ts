@@ -6,7 +6,7 @@
 
 import { MmdError } from '../../errors.ts';
 import { showAs } from './inspect.ts';
-import type { Keyed, KeySpace } from './keys.ts';
+import { canonical, canonicalOf, type Keyed, type KeySpace } from './keys.ts';
 
 const pad = (value: number, width = 2): string => String(value).padStart(width, '0');
 const fraction = (microsecond: number): string => (microsecond === 0 ? '' : `.${pad(microsecond, 6)}`);
@@ -70,7 +70,7 @@ export class PyTimeDelta implements Keyed {
 
   /** @internal */
   pyKey(): string {
-    return `delta${this.toMicroseconds()}`;
+    return canonical('timedelta', `${this.toMicroseconds()}`);
   }
 }
 
@@ -106,7 +106,7 @@ export class PyTimeZone implements Keyed {
 
   /** @internal */
   pyKey(): string {
-    return `zone${this.offset.toMicroseconds()}`;
+    return canonical('timezone', `${this.offset.toMicroseconds()}`);
   }
 }
 
@@ -148,7 +148,7 @@ export class PyDate implements Keyed {
 
   /** @internal */
   pyKey(): string {
-    return `date${this.toString()}`;
+    return canonical('date', this.toString());
   }
 }
 
@@ -208,9 +208,10 @@ export class PyTime implements Keyed {
   /** @internal */
   pyKey(space: KeySpace): string {
     const micros = BigInt((this.hour * 60 + this.minute) * 60 + this.second) * 1_000_000n + BigInt(this.microsecond);
-    if (this.tzinfo === null) return `time${micros}`;
-    if (this.tzinfo instanceof PyTimeZone) return `utctime${micros - this.tzinfo.offset.toMicroseconds()}`;
-    return `time${micros}@${space.key(this.tzinfo)}`;
+    if (this.tzinfo instanceof PyTimeZone) {
+      return canonical('utcTime', `${micros - this.tzinfo.offset.toMicroseconds()}`);
+    }
+    return canonicalOf('time', [`${micros}`, space.key(this.tzinfo)]);
   }
 }
 
@@ -297,9 +298,9 @@ export class PyDateTime implements Keyed {
 
   /** @internal Two with fixed offsets are equal if they are the same moment. */
   pyKey(space: KeySpace): string {
-    const micros = this.toMicroseconds();
-    if (this.tzinfo === null) return `datetime${micros}`;
-    return this.tzinfo instanceof PyTimeZone ? `moment${micros}` : `datetime${micros}@${space.key(this.tzinfo)}`;
+    const micros = `${this.toMicroseconds()}`;
+    if (this.tzinfo instanceof PyTimeZone) return canonical('utcDatetime', micros);
+    return canonicalOf('datetime', [micros, space.key(this.tzinfo)]);
   }
 }
 

@@ -16,12 +16,69 @@ import { DEFAULT_LIMITS, limitExceeded } from '../limits.ts';
 import { Tuple } from './tuple.ts';
 
 /**
- * A stand-in that tells its canonical string; two are one key exactly if the strings are equal. `undefined`: by
- * identity. An exception: it cannot be a key.
+ * The first character of canonical strings, by kind. Each kind has its own, and what follows it tells the values of the
+ * kind apart: so two values that are not equal never have one string. Integers and floats share a line: see
+ * {@link KeySpace.number}.
  */
+export const KINDS = {
+  none: 'N',
+  text: 's',
+  codePoints: 'S',
+  bytes: 'b',
+  /** Integers within ±(2^53 - 1), decimal. */
+  integer: 'i',
+  /** All other numbers that a float holds, as JavaScript prints them. */
+  float: 'f',
+  /** Integers that no float holds, hexadecimal, because that is linear. */
+  wide: 'x',
+  fraction: 'q',
+  decimal: 'd',
+  complex: 'c',
+  nan: 'n',
+  long: 'l',
+  identity: 'o',
+  tuple: 't',
+  frozenset: 'z',
+  slice: 'y',
+  range: 'r',
+  constant: 'e',
+  global: 'g',
+  uuid: 'u',
+  path: 'p',
+  windowsPath: 'P',
+  timedelta: 'D',
+  timezone: 'Z',
+  date: 'a',
+  /** Without a timezone, or with one that only Python knows ... */
+  time: 'h',
+  datetime: 'm',
+  /** ... or with a fixed offset. */
+  utcTime: 'H',
+  utcDatetime: 'M',
+  dtype: 'T',
+  datetime64: 'k',
+  timedelta64: 'K',
+  badText: 'U',
+} as const;
+
+/** A canonical string of one part. */
+export function canonical(kind: keyof typeof KINDS, part: string): string {
+  return KINDS[kind] + part;
+}
+
+/** A canonical string of several parts, each after its length, so that no other parts have the same. */
+export function canonicalOf(kind: keyof typeof KINDS, parts: readonly string[]): string {
+  let joined: string = KINDS[kind];
+  for (const part of parts) joined += `${part.length}:${part}`;
+  return joined;
+}
+
+/** A stand-in that tells its canonical string, of a kind of its own: see {@link KINDS}. */
 export interface Keyed {
-  /** @internal */
+  /** @internal Two are one key exactly if these are equal. `undefined`: by identity. */
   pyKey(space: KeySpace): string | undefined;
+  /** @internal True: Python cannot hash it, and `pyKey` is not asked. */
+  readonly pyUnhashable?: boolean;
 }
 
 /** The error of a value that Python cannot hash. */
@@ -37,10 +94,12 @@ function nameOf(value: unknown): string {
     : typeof value;
 }
 
-/** Canonical strings longer than this are replaced by a serial number inside others, which would copy them. */
+/** Canonical strings longer than this are replaced by serial numbers: nothing copies or keeps them but one map. */
 const LONG_KEY = 64;
 /** Characters that cost as much as one part. */
 const CHARACTERS = 16;
+/** Long integers whose canonical string is remembered: one that is shared is converted once. */
+const RECENT = 4;
 
 /** Tuples longer than this are remembered when they were checked. */
 const SHORT_TUPLE = 16;
@@ -51,22 +110,51 @@ interface FrozenItems {
   pyFrozen(): Iterable<unknown>;
 }
 
+/** A slice, told by its method: equal to another if their parts are, and to no tuple. */
+interface SliceParts {
+  pySlice(): readonly unknown[];
+}
+
 /** A frozenset holds nothing that cannot be hashed. Told by a mark, because its class imports this file. */
 function isFrozenSet(value: unknown): value is FrozenItems {
   return typeof value === 'object' && value !== null && 'pyFrozen' in value;
 }
 
-/** Bytes; a bytearray has a `pyKey` that throws. */
-function isBytes(value: unknown): value is Uint8Array {
-  return value instanceof Uint8Array && !('pyKey' in value);
+/** Bytes; a bytearray says that it cannot be hashed. */
+function isBytes(value: object): value is Uint8Array {
+  return value instanceof Uint8Array && !('pyUnhashable' in value);
 }
 
-type Composite = Tuple | FrozenItems;
+type Composite = Tuple | FrozenItems | SliceParts;
 
-const itemsOf = (value: Composite): Iterable<unknown> => (value instanceof Tuple ? value : value.pyFrozen());
+/** The items of a tuple or slice, which are to be hashable for it to be. */
+function partsOf(value: unknown): readonly unknown[] | undefined {
+  if (value instanceof Tuple) return value;
+  return typeof value === 'object' && value !== null && 'pySlice' in value
+    ? (value as SliceParts).pySlice()
+    : undefined;
+}
+
+const itemsOf = (value: Composite): Iterable<unknown> => partsOf(value) ?? (value as FrozenItems).pyFrozen();
 
 function composite(value: unknown): value is Composite {
-  return value instanceof Tuple || isFrozenSet(value);
+  return value instanceof Tuple || isFrozenSet(value) || partsOf(value) !== undefined;
+}
+
+/** Tells whether Python can hash an object, apart from what a tuple or slice holds. */
+function isHashable(value: object): boolean {
+  if ((value as Partial<Keyed>).pyUnhashable === true) return false;
+  if ('pyKey' in value || isFrozenSet(value) || isBytes(value) || isDType(value)) return true;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return !(
+    prototype === Object.prototype ||
+    prototype === null ||
+    isArraySource(value) ||
+    Array.isArray(value) ||
+    ArrayBuffer.isView(value) ||
+    value instanceof Map ||
+    value instanceof Set
+  );
 }
 
 /**
@@ -77,13 +165,16 @@ export class KeySpace {
   readonly #maximum: number;
   #work = 0;
   #serial = 0;
-  /** Canonical strings of tuples and frozensets, by their parts: the string stays short, however deep they nest. */
+  /** Canonical strings of tuples, slices and frozensets, by their parts: the string stays short, however deep they nest. */
   readonly #parts = new Map<string, string>();
   readonly #cache = new WeakMap<object, string>();
-  /** Short strings for objects with long ones. */
-  readonly #shorts = new WeakMap<object, string>();
-  /** Short strings for long ones. */
+  /** Short strings for long texts, which are looked up as they are: the text of a memo slot knows its hash ... */
+  readonly #texts = new Map<string, string>();
+  /** ... and for all other long canonical strings. */
   readonly #long = new Map<string, string>();
+  /** Canonical strings of what bytes stand for, by the type that they have: many scalars may share them. */
+  readonly #elements = new WeakMap<Uint8Array, Map<string, string>>();
+  #recent: { readonly value: bigint; readonly key: string }[] = [];
   /** Tuples that were checked, where checking again would cost. */
   readonly #hashable = new WeakSet<object>();
 
@@ -93,38 +184,62 @@ export class KeySpace {
   }
 
   /**
-   * The canonical string of a value.
+   * The canonical string of a value: short.
    * @throws MmdError BAD_KEY for what Python cannot hash; LIMIT_EXCEEDED
    */
   key(value: unknown): string {
     switch (typeof value) {
       case 'string':
-        return `s${value}`;
+        return this.#text(value);
       case 'boolean':
-        return value ? 'i1' : 'i0';
+        return numberKey(value ? 1 : 0);
       case 'number':
         return this.number(value);
-      case 'bigint': {
-        const key = integerKey(value);
-        this.spend(key.length / CHARACTERS);
-        return key;
-      }
+      case 'bigint':
+        return this.#integer(value);
       case 'undefined':
+      case 'symbol':
         throw unhashable(value);
       default:
-        return value === null ? 'None' : this.#object(value as object);
+        return value === null ? KINDS.none : this.#object(value as object);
     }
   }
 
   /** The canonical string of a number: integers, floats and bools share one line. Every NaN is its own. */
   number(value: number): string {
-    if (Number.isSafeInteger(value)) return `i${value === 0 ? 0 : value}`;
-    if (Number.isInteger(value)) return integerKey(BigInt(value));
-    return Number.isNaN(value) ? this.#next('n') : `f${value}`;
+    return Number.isNaN(value) ? this.#next('nan') : numberKey(value);
   }
 
-  #next(prefix: string): string {
-    return `${prefix}#${this.#serial++}`;
+  #text(value: string): string {
+    if (value.length <= LONG_KEY) return `${KINDS.text}${value}`;
+    let short = this.#texts.get(value);
+    if (short === undefined) this.#texts.set(value, (short = this.#next('long')));
+    return short;
+  }
+
+  #integer(value: bigint): string {
+    const key = narrowKey(value);
+    if (key !== undefined) return key;
+    const met = this.#recent.find((other) => other.value === value);
+    if (met !== undefined) return met.key;
+    const wide = wideKey(value);
+    if (wide.length <= LONG_KEY) return wide;
+    const short = this.#short(wide);
+    this.#recent = [{ value, key: short }, ...this.#recent.slice(0, RECENT - 1)];
+    return short;
+  }
+
+  /**
+   * Counts an integer that is to be reckoned with, by its digits.
+   * @param each - what a hexadecimal digit costs
+   * @throws MmdError LIMIT_EXCEEDED
+   */
+  spendDigits(value: number | bigint, each: number): void {
+    if (typeof value === 'bigint') this.spend(each * value.toString(16).length);
+  }
+
+  #next(kind: keyof typeof KINDS): string {
+    return `${KINDS[kind]}${this.#serial++}`;
   }
 
   /**
@@ -138,90 +253,93 @@ export class KeySpace {
 
   #object(value: object): string {
     this.spend(1);
-    if (composite(value)) return this.#composite(value);
     const known = this.#cache.get(value);
     if (known !== undefined) return known;
-    if ('pyKey' in value) return this.#kept(value, (value as Keyed).pyKey(this) ?? this.identity(value));
-    if (value instanceof Complex) {
-      return value.im === 0 ? this.number(value.re) : `c${this.number(value.re)},${this.number(value.im)}`;
-    }
-    const prototype: unknown = Object.getPrototypeOf(value);
-    if (value instanceof Uint8Array) return this.#kept(value, `b${decodeLatin1(value)}`);
-    if (isDType(value)) return this.#kept(value, `dtype${JSON.stringify(value.spec)}`);
-    const plain = prototype === Object.prototype || prototype === null;
-    if (
-      plain ||
-      isArraySource(value) ||
-      Array.isArray(value) ||
-      ArrayBuffer.isView(value) ||
-      value instanceof Map ||
-      value instanceof Set
-    ) {
-      throw unhashable(value);
-    }
-    return this.identity(value);
+    if (composite(value)) return this.#composite(value);
+    const key = this.#canonicalOf(value);
+    if (key === undefined) return this.identity(value);
+    const short = this.#short(key);
+    if (short !== key) this.#cache.set(value, short);
+    return short;
   }
 
-  /** Remembers what cost something to find. */
-  #kept(value: object, key: string): string {
-    if (key.length > LONG_KEY) {
-      this.spend(key.length / CHARACTERS);
-      this.#cache.set(value, key);
-    }
-    return key;
+  /** The canonical string of an object, at any length; undefined if it is equal only to itself. */
+  #canonicalOf(value: object): string | undefined {
+    if (isBytes(value)) return bytesKey(value);
+    if (!isHashable(value)) throw unhashable(value);
+    if ('pyKey' in value) return (value as Keyed).pyKey(this);
+    if (value instanceof Complex) return complexKey(value);
+    return isDType(value) ? canonical('dtype', JSON.stringify(value.spec)) : undefined;
   }
 
-  /** A string that stands for a canonical string inside another: short, and the same for the same one. */
-  #part(child: unknown): string {
-    // A text is looked up as it is: the text of a memo slot knows its hash.
-    const object = typeof child === 'object' && child !== null;
-    const met = object ? this.#shorts.get(child) : undefined;
-    if (met !== undefined) return met;
-    const text = typeof child === 'string';
-    const key = text ? child : this.key(child);
-    if (key.length <= LONG_KEY) return text ? `s${key}` : key;
-    const looked = text ? key : `!${key}`;
-    let short = this.#long.get(looked);
-    if (short === undefined) {
-      this.spend(key.length / CHARACTERS);
-      this.#long.set(looked, (short = this.#next('l')));
-    }
-    if (object) this.#shorts.set(child, short);
+  /** A short string for a canonical string of any length: the same for the same one. */
+  #short(key: string): string {
+    if (key.length <= LONG_KEY) return key;
+    this.spend(key.length / CHARACTERS);
+    let short = this.#long.get(key);
+    if (short === undefined) this.#long.set(key, (short = this.#next('long')));
     return short;
   }
 
   /**
-   * Checks that Python can hash a value. Tuples are walked without native recursion, each distinct one once.
+   * The canonical string of an element that bytes stand for, made once for bytes that many share.
+   * @param type - tells what the bytes are taken for
+   */
+  element(bytes: Uint8Array, type: string, make: () => string): string {
+    if (bytes.length <= LONG_KEY) return make();
+    let known = this.#elements.get(bytes);
+    if (known === undefined) this.#elements.set(bytes, (known = new Map()));
+    let key = known.get(type);
+    if (key === undefined) {
+      this.spend(bytes.length / CHARACTERS);
+      known.set(type, (key = this.#short(make())));
+    }
+    return key;
+  }
+
+  /**
+   * Checks that Python can hash a value, without making its canonical string. Tuples and slices are walked without
+   * native recursion, each distinct one once.
    * @throws MmdError BAD_KEY, LIMIT_EXCEEDED
    */
-  check(root: unknown): void {
-    if (!(root instanceof Tuple)) {
-      if (!isFrozenSet(root) && !isBytes(root)) this.key(root);
+  check(root: object): void {
+    if (partsOf(root) === undefined) {
+      this.#checkWhole(root);
       return;
     }
-    const pending: Tuple[] = [root];
+    const pending: object[] = [root];
     for (let top = pending.pop(); top !== undefined; top = pending.pop()) {
       if (this.#hashable.has(top)) continue;
-      this.spend(top.length);
-      let remember = top.length > SHORT_TUPLE;
-      for (const child of top) {
-        if (child instanceof Tuple) {
+      const parts = partsOf(top)!;
+      this.spend(parts.length);
+      let remember = parts.length > SHORT_TUPLE;
+      for (const child of parts) {
+        if (child === undefined) throw unhashable(child);
+        if (typeof child !== 'object' || child === null) continue;
+        if (partsOf(child) === undefined) this.#checkWhole(child);
+        else {
           pending.push(child);
           remember = true;
-        } else if (typeof child === 'object' && child !== null) this.check(child);
+        }
       }
       if (remember) this.#hashable.add(top);
     }
   }
 
+  #checkWhole(value: object): void {
+    if (isBytes(value)) return;
+    this.spend(1);
+    if (!isHashable(value)) throw unhashable(value);
+  }
+
   /** The canonical string of an object that is equal only to itself. */
   identity(value: object): string {
-    const key = this.#next('o');
+    const key = this.#next('identity');
     this.#cache.set(value, key);
     return key;
   }
 
-  /** Post-order over tuples and frozensets, each distinct one once, without native recursion. */
+  /** Post-order over tuples, slices and frozensets, each distinct one once, without native recursion. */
   #composite(root: Composite): string {
     const pending: Composite[] = [root];
     for (let top = pending.at(-1); top !== undefined; top = pending.at(-1)) {
@@ -240,13 +358,10 @@ export class KeySpace {
   }
 
   #join(value: Composite): string {
-    const parts: string[] = [];
-    for (const child of itemsOf(value)) {
-      const key = this.#part(child);
-      parts.push(`${key.length}:${key}`);
-    }
-    const kind = value instanceof Tuple ? 't' : 'z';
-    const joined = kind + (kind === 't' ? parts : [...new Set(parts)].sort()).join('');
+    const kind = value instanceof Tuple ? 'tuple' : isFrozenSet(value) ? 'frozenset' : 'slice';
+    const items: string[] = [];
+    for (const child of itemsOf(value)) items.push(this.key(child));
+    const joined = canonicalOf(kind, kind === 'frozenset' ? [...new Set(items)].sort() : items);
     let key = this.#parts.get(joined);
     if (key === undefined) this.#parts.set(joined, (key = this.#next(kind)));
     return key;
@@ -258,19 +373,47 @@ export class KeySpace {
  * @throws MmdError BAD_KEY, LIMIT_EXCEEDED
  */
 export function checkHashable(value: unknown, space: () => KeySpace): void {
-  if (typeof value === 'object' ? value !== null : value === undefined) space().check(value);
+  if (typeof value === 'object' && value !== null) space().check(value);
+  else if (value === undefined || typeof value === 'symbol') throw unhashable(value);
+}
+
+/** The canonical string of a number, which is not NaN. */
+export function numberKey(value: number): string {
+  if (Number.isSafeInteger(value)) return `${KINDS.integer}${value === 0 ? 0 : value}`;
+  return `${KINDS.float}${value}`;
+}
+
+/** The same of a complex number; undefined if a part is NaN, so that it is equal only to itself. */
+export function complexKey({ re, im }: Complex): string | undefined {
+  if (Number.isNaN(re) || Number.isNaN(im)) return undefined;
+  return im === 0 ? numberKey(re) : canonicalOf('complex', [numberKey(re), numberKey(im)]);
+}
+
+/** The canonical string of bytes. */
+export function bytesKey(bytes: Uint8Array): string {
+  return canonical('bytes', decodeLatin1(bytes));
 }
 
 /** The key under which a native Map of texts, numbers and null holds a key; undefined if it can hold no equal one. */
 export function nativeKey<K>(key: K): K {
   if (typeof key === 'string' || typeof key === 'number' || key === null) return key;
-  const canonical = new KeySpace().key(key);
-  if (canonical.startsWith('i0x') || !/^[fi]/.test(canonical)) return undefined as K;
-  return Number(canonical.slice(1)) as K;
+  const known = new KeySpace().key(key);
+  const numeric = known.startsWith(KINDS.integer) || known.startsWith(KINDS.float);
+  return (numeric ? Number(known.slice(1)) : undefined) as K;
 }
 
-/** The canonical string of an integer of any size; hexadecimal beyond 2^53, because that is linear. */
-export function integerKey(value: bigint): string {
+/** The canonical string of an integer that a float holds. */
+function narrowKey(value: bigint): string | undefined {
   const narrow = Number(value);
-  return Number.isSafeInteger(narrow) ? `i${narrow}` : `i0x${value.toString(16)}`;
+  return Number.isSafeInteger(narrow) || (Number.isFinite(narrow) && BigInt(narrow) === value)
+    ? numberKey(narrow)
+    : undefined;
+}
+
+/** The canonical string of any other. */
+const wideKey = (value: bigint): string => canonical('wide', value.toString(16));
+
+/** The canonical string of an integer of any size. */
+export function integerKey(value: bigint): string {
+  return narrowKey(value) ?? wideKey(value);
 }

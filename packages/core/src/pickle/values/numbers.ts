@@ -6,14 +6,16 @@
 
 import { MmdError } from '../../errors.ts';
 import { showAs } from './inspect.ts';
-import { integerKey, type Keyed, type KeySpace } from './keys.ts';
+import { canonical, canonicalOf, integerKey, type Keyed, type KeySpace, numberKey } from './keys.ts';
 
 const DECIMAL = /^([+-]?)(?:(\d+)(?:\.(\d*))?|\.(\d+))(?:E([+-]?\d+))?$/i;
 const SPECIAL = /^[+-]?(?:inf(?:inity)?|s?nan\d*)$/i;
 /** Digits beyond which converting is counted against the budget of keys. */
 const MAX_DIGITS = 1000;
-/** Exponents beyond this are compared by their digits, not as one long number. */
-const MAX_EXPONENT = 1000;
+/** Exponents beyond this are compared by their digits, not as one long number. No digit of a float stands beyond it. */
+const MAX_EXPONENT = 1100;
+/** The denominator of the smallest float. */
+const SMALLEST = 2n ** 1074n;
 
 /** Python's `decimal.Decimal`, as its text: all digits, trailing zeros, signs and NaNs are kept. */
 export class PyDecimal implements Keyed {
@@ -48,17 +50,26 @@ export class PyDecimal implements Keyed {
     showAs(PyDecimal, (self) => `Decimal('${self.text}')`);
   }
 
+  /** @internal Python refuses to hash a signaling NaN. */
+  get pyUnhashable(): boolean {
+    return /^[+-]?snan/i.test(this.text);
+  }
+
   /** @internal Equal to every number of the same value. */
-  pyKey(space: KeySpace): string {
+  pyKey(space: KeySpace): string | undefined {
     const match = DECIMAL.exec(this.text);
-    if (match === null) return space.number(this.toNumber());
+    if (match === null) {
+      const value = this.toNumber();
+      return Number.isNaN(value) ? undefined : numberKey(value);
+    }
     const [, sign, whole = '', after = '', only = '', exponent = '0'] = match;
     if (this.text.length > MAX_DIGITS) space.spend(this.text.length);
     const digits = (whole + after + only).replace(/^0+/, '');
     const significant = withoutZeros(digits);
-    if (significant === '') return 'i0';
+    if (significant === '') return numberKey(0);
     const power = Number(exponent) - after.length - only.length + digits.length - significant.length;
-    if (!(Math.abs(power) <= MAX_EXPONENT)) return `d${sign === '-' ? '-' : ''}${significant}E${power}`;
+    if (!(Math.abs(power) <= MAX_EXPONENT))
+      return canonical('decimal', `${sign === '-' ? '-' : ''}${significant}E${power}`);
     const value = BigInt(`${sign === '-' ? '-' : ''}${significant}`);
     return rationalKey(power > 0 ? value * 10n ** BigInt(power) : value, power < 0 ? 10n ** BigInt(-power) : 1n);
   }
@@ -111,7 +122,7 @@ function greatestDivisor(a: bigint, b: bigint): bigint {
 }
 
 /** The canonical string of an exact number: that of the int or float that is equal to it, if there is one. */
-function rationalKey(numerator: bigint, denominator: bigint): string {
+export function rationalKey(numerator: bigint, denominator: bigint): string {
   const divisor = greatestDivisor(numerator, denominator);
   return lowestKey(numerator / divisor, denominator / divisor);
 }
@@ -121,9 +132,11 @@ function lowestKey(top: bigint, bottom: bigint): string {
   if (bottom === 1n) return integerKey(top);
   // A float's denominator is a power of two, and its numerator has at most 53 bits.
   const narrow = Number(top);
-  const power = Number(bottom);
-  if ((bottom & (bottom - 1n)) === 0n && Number.isSafeInteger(narrow) && power < 2 ** 1000) return `f${narrow / power}`;
-  return `q${top.toString(16)}/${bottom.toString(16)}`;
+  if (Number.isSafeInteger(narrow) && bottom <= SMALLEST && (bottom & (bottom - 1n)) === 0n) {
+    const scale = 2 ** (1 - bottom.toString(2).length);
+    if ((narrow * scale) / scale === narrow) return numberKey(narrow * scale);
+  }
+  return canonicalOf('fraction', [top.toString(16), bottom.toString(16)]);
 }
 
 /** Python's `uuid.UUID`. */
@@ -153,7 +166,7 @@ export class PyUuid implements Keyed {
 
   /** @internal */
   pyKey(): string {
-    return `uuid${this.text}`;
+    return canonical('uuid', this.text);
   }
 }
 
@@ -187,6 +200,9 @@ function posixParts(segments: readonly string[]): string[] {
   const root = /^\/\/(?!\/)/.test(path) ? ['//'] : path.startsWith('/') ? ['/'] : [];
   return [...root, ...split(path, '/')];
 }
+
+/** The first part of a Windows path that is relative to its drive. */
+const DRIVE = /^.:$/;
 
 /** Drive, root and the rest of a Windows path. */
 function splitRoot(path: string): [drive: string, root: string, rest: string] {
@@ -231,7 +247,8 @@ export class PyPath implements Keyed {
   toString(): string {
     const separator = this.type.includes('Windows') ? '\\' : '/';
     const [first = '.', ...rest] = this.parts;
-    const anchored = first.endsWith(separator);
+    // A drive alone is where the drive was left, not its root.
+    const anchored = first.endsWith(separator) || (separator === '\\' && DRIVE.test(first));
     return rest.length === 0 ? first : `${first}${anchored ? '' : separator}${rest.join(separator)}`;
   }
 
@@ -247,6 +264,6 @@ export class PyPath implements Keyed {
   pyKey(space: KeySpace): string {
     const windows = this.type.includes('Windows');
     const parts = this.parts.map((part) => space.key(windows ? part.toLowerCase() : part));
-    return `path${windows}${parts.map((part) => `${part.length}:${part}`).join('')}`;
+    return canonicalOf(windows ? 'windowsPath' : 'path', parts);
   }
 }

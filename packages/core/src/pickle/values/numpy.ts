@@ -4,13 +4,15 @@
  * @module
  */
 
-import { MmdError } from '../../errors.ts';
+import { isMmdError, MmdError } from '../../errors.ts';
+import type { Complex } from '../../ndarray/complex.ts';
 import type { DType } from '../../ndarray/dtypes.ts';
 import type { NDArrayInit } from '../../ndarray/layout.ts';
 import { memoryOver } from '../../ndarray/memory-over.ts';
 import { NDArray } from '../../ndarray/nd-array.ts';
 import { type Inspect, inspectAs, showAs } from './inspect.ts';
-import type { Keyed, KeySpace } from './keys.ts';
+import { bytesKey, canonical, canonicalOf, complexKey, type Keyed, type KeySpace, numberKey } from './keys.ts';
+import { rationalKey } from './numbers.ts';
 
 /**
  * A numpy scalar: a value with its dtype, so that `np.float32(1)` is one again when it is written.
@@ -50,7 +52,7 @@ export class NumpyScalar implements Keyed {
     return new NumpyScalar(array.type, array.memory.bytes(0, array.type.itemsize));
   }
 
-  /** The value, as an element of an array gives it. */
+  /** The value, as an element of an array gives it. @throws MmdError CORRUPT for text that holds what is no code point */
   get value(): unknown {
     return NDArray.over(memoryOver(this.bytes, false), this.dtype, []).get();
   }
@@ -59,29 +61,99 @@ export class NumpyScalar implements Keyed {
     return this.value;
   }
 
+  /** The value for those who only look: the bytes where they stand for none. */
+  get #shown(): unknown {
+    try {
+      return this.value;
+    } catch (error) {
+      if (isMmdError(error, 'CORRUPT')) return this.bytes;
+      throw error;
+    }
+  }
+
   toString(): string {
-    const { value } = this;
-    return typeof value === 'object' && value !== null ? `${this.dtype.name} scalar` : String(value);
+    const shown = this.#shown;
+    return typeof shown === 'object' && shown !== null ? `${this.dtype.name} scalar` : String(shown);
   }
 
   toJSON(): unknown {
-    const { value } = this;
-    return typeof value === 'bigint' ? String(value) : value;
+    const shown = this.#shown;
+    return typeof shown === 'bigint' ? String(shown) : shown;
   }
 
   static {
     showAs(NumpyScalar, (self, depth: number, options: object, inspect?: Inspect) =>
-      inspectAs(`numpy.${self.dtype.name}`, self.value, depth, options, inspect),
+      inspectAs(`numpy.${self.dtype.name}`, self.#shown, depth, options, inspect),
     );
   }
 
-  /** @internal Equal to the plain value. */
-  pyKey(space: KeySpace): string {
-    const { value } = this;
-    const { kind } = this.dtype;
-    if (kind === 'M' || kind === 'm' || kind === 'V') return `np${this.dtype.name}:${this.bytes.join()}`;
-    return space.key(value);
+  /** @internal Python cannot hash records and raw elements: they could change. */
+  get pyUnhashable(): boolean {
+    return this.dtype.kind === 'V';
   }
+
+  /** @internal Equal to the plain value. */
+  pyKey(space: KeySpace): string | undefined {
+    const { dtype, bytes } = this;
+    const little = dtype.byteorder !== '>';
+    switch (dtype.kind) {
+      case 'S':
+        return space.element(bytes, 'S', () => bytesKey(this.value as Uint8Array));
+      case 'U':
+        return space.element(bytes, little ? 'U' : '>U', () => textKey(this, space));
+      case 'M':
+      case 'm': {
+        const count = this.value as bigint | null;
+        const kind = dtype.kind === 'M' ? 'datetime64' : 'timedelta64';
+        return count === null ? undefined : canonicalOf(kind, [unitOf(dtype), `${count}`]);
+      }
+      case 'f':
+        if (dtype.itemsize === LONG_DOUBLE) return longDoubleKey(bytes, little);
+        break;
+      case 'c':
+        return dtype.itemsize === 2 * LONG_DOUBLE ? longComplexKey(bytes, little) : complexKey(this.value as Complex);
+    }
+    const value = this.value as number | bigint | boolean;
+    return Number.isNaN(value) ? undefined : space.key(value);
+  }
+}
+
+/** The unit of a datetime64 or timedelta64, as in `[ms]`. */
+const unitOf = ({ name }: DType): string => name.slice(name.indexOf('['));
+
+/** Text that is none, because it holds what is not a code point, is still equal to itself in Python. */
+function textKey(scalar: NumpyScalar, space: KeySpace): string {
+  try {
+    return space.key(scalar.value);
+  } catch (error) {
+    if (!isMmdError(error, 'CORRUPT')) throw error;
+    const { buffer, byteOffset, length } = scalar.bytes;
+    const view = new DataView(buffer, byteOffset, length);
+    const units = Array.from({ length: length / 4 }, (_, i) => view.getUint32(4 * i, scalar.dtype.byteorder !== '>'));
+    return canonical('badText', units.join().replace(/(,0)+$/, ''));
+  }
+}
+
+/** Bytes of a float128, which numpy has on x86: ten of the x87 format, and padding. */
+const LONG_DOUBLE = 16;
+
+function longDoubleKey(bytes: Uint8Array, little: boolean): string | undefined {
+  const view = new DataView((little ? bytes.slice() : bytes.slice().reverse()).buffer);
+  const mantissa = view.getBigUint64(0, true);
+  const [sign, exponent] = [view.getUint16(8, true) >> 15, view.getUint16(8, true) & 0x7fff];
+  if (exponent === 0x7fff) {
+    const infinite = BigInt.asUintN(63, mantissa) === 0n;
+    return infinite ? numberKey(sign === 1 ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY) : undefined;
+  }
+  const power = BigInt(Math.max(1, exponent) - 16_446);
+  const digits = sign === 1 ? -mantissa : mantissa;
+  return power < 0n ? rationalKey(digits, 1n << -power) : rationalKey(digits << power, 1n);
+}
+
+function longComplexKey(bytes: Uint8Array, little: boolean): string | undefined {
+  const [re, im] = [0, LONG_DOUBLE].map((at) => longDoubleKey(bytes.subarray(at, at + LONG_DOUBLE), little));
+  if (re === undefined || im === undefined) return undefined;
+  return im === numberKey(0) ? re : canonicalOf('complex', [re, im]);
 }
 
 /** The dtype of record arrays: a structured dtype whose scalars are `numpy.record`. */
@@ -103,7 +175,7 @@ export class RecordType implements Keyed {
 
   /** @internal */
   pyKey(): string {
-    return `dtype${JSON.stringify(this.dtype.spec)}`;
+    return canonical('dtype', JSON.stringify(this.dtype.spec));
   }
 }
 

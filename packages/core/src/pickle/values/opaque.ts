@@ -5,7 +5,7 @@
  */
 
 import { inspectAs, showAs } from './inspect.ts';
-import type { Keyed } from './keys.ts';
+import { canonicalOf, type Keyed } from './keys.ts';
 import { Tuple } from './tuple.ts';
 
 /**
@@ -33,7 +33,7 @@ export class OpaqueGlobal implements Keyed {
 
   /** @internal */
   pyKey(): string {
-    return `g${this.module.length}:${this.module}.${this.name}`;
+    return canonicalOf('global', [this.module, this.name]);
   }
 }
 

@@ -4,17 +4,18 @@
  * @module
  */
 
-import { decodeUtf8 } from '../../bytes/utf8.ts';
+import { decodeLatin1, decodeUtf8 } from '../../bytes/utf8.ts';
+import { Complex } from '../../ndarray/complex.ts';
 import { showAs } from './inspect.ts';
-import { type Keyed, type KeySpace, unhashable } from './keys.ts';
+import { canonical, canonicalOf, type Keyed, type KeySpace, numberKey } from './keys.ts';
 
 /**
  * A Python bytearray: a Uint8Array that is written as a bytearray again. `slice` and `subarray` give the same class.
  */
 export class ByteArray extends Uint8Array {
   /** @internal */
-  pyKey(): string {
-    throw unhashable(this);
+  get pyUnhashable(): boolean {
+    return true;
   }
 }
 
@@ -53,8 +54,21 @@ export class PyFloat implements Keyed {
   }
 
   /** @internal */
-  pyKey(space: KeySpace): string {
-    return space.number(this.value);
+  pyKey(): string | undefined {
+    return Number.isNaN(this.value) ? undefined : numberKey(this.value);
+  }
+}
+
+/** Lossless mode: a complex number with a part that is a NaN with a payload, which a JavaScript number may lose. */
+export class PyComplex extends Complex {
+  readonly real: PyFloat;
+  readonly imag: PyFloat;
+
+  constructor(real: PyFloat, imag: PyFloat) {
+    super(real.value, imag.value);
+    this.real = real;
+    this.imag = imag;
+    Object.freeze(this);
   }
 }
 
@@ -100,7 +114,7 @@ export class PyString implements Keyed {
 
   /** @internal */
   pyKey(): string {
-    return `S${this.utf8.join()}`;
+    return canonical('codePoints', decodeLatin1(this.utf8));
   }
 }
 
@@ -124,7 +138,7 @@ export class PyConstant implements Keyed {
 
   /** @internal */
   pyKey(): string {
-    return this.name;
+    return canonical('constant', this.name);
   }
 }
 
@@ -133,6 +147,9 @@ export const ELLIPSIS: PyConstant = new PyConstant('Ellipsis');
 
 /** The one `NotImplemented`. */
 export const NOT_IMPLEMENTED: PyConstant = new PyConstant('NotImplemented');
+
+/** What a digit costs where long integers are divided. */
+const LONG_DIVISION = 4;
 
 /** Python's `range`. The parts are numbers where safe, else bigints. */
 export class PyRange implements Keyed {
@@ -157,9 +174,15 @@ export class PyRange implements Keyed {
 
   /** @internal Ranges are equal if they hold the same numbers. */
   pyKey(space: KeySpace): string {
-    const length = this.length;
-    if (length === 0n) return 'r';
-    return `r${length},${space.key(this.start)}${length === 1n ? '' : `,${space.key(this.step)}`}`;
+    const { start, stop, step } = this;
+    // The longest integers take half a second to divide by another.
+    for (const part of [start, stop, step]) space.spendDigits(part, typeof step === 'bigint' ? LONG_DIVISION : 1);
+    const { length } = this;
+    const told = length === 0n ? [] : length === 1n ? [length, start] : [length, start, step];
+    return canonicalOf(
+      'range',
+      told.map((part) => space.key(part)),
+    );
   }
 
   toString(): string {
@@ -172,7 +195,7 @@ export class PyRange implements Keyed {
 }
 
 /** Python's `slice`, whose parts may be any value; null stands for None. */
-export class PySlice implements Keyed {
+export class PySlice {
   readonly start: unknown;
   readonly stop: unknown;
   readonly step: unknown;
@@ -184,8 +207,8 @@ export class PySlice implements Keyed {
     Object.freeze(this);
   }
 
-  /** @internal Python before 3.12 cannot hash a slice. */
-  pyKey(): string {
-    throw unhashable(this);
+  /** @internal What it is compared by, where keys are: a slice can be one since Python 3.12. */
+  pySlice(): readonly unknown[] {
+    return [this.start, this.stop, this.step];
   }
 }
