@@ -377,5 +377,7 @@ function checkLegacy(form: ArrayForm): void {
   if (form.order === 'F') refuse('Fortran order');
   if (form.shape.length === 0) refuse('0-d arrays');
   if (form.type.fields !== undefined) refuse('structured dtypes');
+  // fromstring and frombuffer count elements by their size.
+  if (form.type.itemsize === 0) refuse('elements of no bytes');
   if (form.shape.some((dim) => dim > 2 ** 31 - 1)) refuse('dimension above 2^31-1');
 }

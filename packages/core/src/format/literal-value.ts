@@ -83,11 +83,12 @@ export function putDType(writer: ByteWriter, type: DType): void {
 function putSpec(writer: ByteWriter, spec: DTypeSpec): void {
   if (typeof spec === 'string') putText(writer, spec);
   else if (!Array.isArray(spec)) putSpecDict(writer, spec);
-  // A field starts with its name: a list of numbers in second place is the shape of a sub-array, of records too.
-  else if (spec.length === 2 && isShape(spec[1])) {
+  // A field starts with its name: a list of numbers in second place is the shape of a sub-array, of records too, and
+  // text in first place is the void type that fields lie over.
+  else if (spec.length === 2 && (isShape(spec[1]) || typeof spec[0] === 'string')) {
     putTuple<unknown>(writer, spec, (item, index) => {
-      if (index === 0) putSpec(writer, item as DTypeSpec);
-      else putShape(writer, item as number[], false);
+      if (index === 1 && isShape(item)) putShape(writer, item as number[], false);
+      else putSpec(writer, item as DTypeSpec);
     });
   } else putList(writer, spec as readonly (readonly unknown[])[], (field) => putField(writer, field));
 }

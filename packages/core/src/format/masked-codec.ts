@@ -6,7 +6,7 @@
 
 import { MmdError } from '../errors.ts';
 import { type ArraySource, type DType, isArraySource, MaskedArray, NDArray } from '../ndarray/index.ts';
-import { NumpyScalar } from '../pickle/index.ts';
+import { fillOf, fillToWrite } from '../pickle/types/numpy.ts';
 import { arrayMeta, arrayOver, arrayToWrite, bytesOf, fillerTo, frameLengthFiller } from './array-codec.ts';
 import { type ArrayForm, dataAlignment, encodeLegacyArray, encodeModernArray } from './array-value.ts';
 import type { StoredValue, ValueCodec } from './codecs.ts';
@@ -47,27 +47,28 @@ export const maskedCodec: ValueCodec = {
     let fill: Uint8Array | undefined;
     let memoHint = 0;
     if (source.fillValue !== undefined && source.fillValue !== null && context.layout === 'modern') {
-      fill = context.entries.encode(fillToWrite(source.fillValue, data.form.type)).slice();
+      fill = context.entries.encode(spelledFill(source.fillValue, data.form.type)).slice();
       memoHint = context.entries.memoEnd;
     }
     return encodeMaskedArray(data.form, data.body, mask.form, mask.body, context.layout, fill, memoHint);
   },
   describe(stored) {
     const parsed = parseMasked(stored.reader());
-    if (parsed === undefined) return undefined;
+    const fillValue = parsed && loadFill(stored, parsed);
+    if (parsed === undefined || fillValue === undefined) return undefined;
     const { mask } = parsed;
     return {
       kind: 'masked',
       ...arrayMeta(stored, parsed.data),
-      fillValue: loadFill(stored, parsed),
+      fillValue,
       mask: { dataOffset: stored.offset + mask.dataPos, nbytes: bytesOf(mask.shape, mask.type) },
     };
   },
   decode(stored) {
     const parsed = parseMasked(stored.reader());
-    if (parsed === undefined)
+    const fillValue = parsed && loadFill(stored, parsed);
+    if (parsed === undefined || fillValue === undefined)
       throw new MmdError('CORRUPT', `${stored.key}: the array changed while it was read`, { key: stored.key });
-    const fillValue = loadFill(stored, parsed);
     const { data, mask } = parsed;
     const { countPos } = data;
     if (countPos !== undefined && stored.growable !== undefined && mask.shapeGot !== undefined) {
@@ -77,27 +78,23 @@ export const maskedCodec: ValueCodec = {
   },
 };
 
-/**
- * The fill value as an element of the array's type, in a spelling that numpy takes: it refuses the array, and so the whole
- * file, for one that the type cannot hold.
- * @throws UNSUPPORTED_VALUE
- */
-function fillToWrite(value: unknown, type: DType): unknown {
-  // Arrays of more than one element are left to whoever wrote them.
-  if (value instanceof NDArray && value.size !== 1) return value;
-  const element = value instanceof NDArray ? value.reshape([]).get() : value;
-  const scalar = element instanceof NumpyScalar ? element : NumpyScalar.of(element, type);
+/** The fill value; as a plain one where that says it all. @throws UNSUPPORTED_VALUE */
+function spelledFill(value: unknown, type: DType): unknown {
+  const scalar = fillToWrite(value, type);
+  if (scalar instanceof NDArray) return scalar;
   const longDouble = type.kind === 'f' ? type.itemsize > 8 : type.kind === 'c' && type.itemsize > 16;
-  return type.fields !== undefined || longDouble ? scalar : scalar.value;
+  // An int is no time without a unit.
+  const unitless = 'mM'.includes(type.kind) && type.unit === undefined;
+  return type.fields !== undefined || longDouble || unitless ? scalar : scalar.value;
 }
 
-function loadFill(stored: StoredValue, { fill }: ParsedMasked): unknown {
+/** The fill value, or null for numpy's default; undefined where a value stands that the array's type cannot have. */
+function loadFill(stored: StoredValue, { fill, data }: ParsedMasked): unknown {
   if (fill === undefined) return null;
   const reader = stored.reader();
   reader.skip(fill.start);
   const bytes = reader.take(fill.end - fill.start).slice();
-  const value = stored.decoder.loadEntry(bytes, 0, bytes.length);
-  return value instanceof NumpyScalar ? value.value : value;
+  return fillOf(stored.decoder.loadEntry(bytes, 0, bytes.length), data.type);
 }
 
 function encodeMaskedArray(

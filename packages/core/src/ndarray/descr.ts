@@ -15,7 +15,9 @@ import {
   type DTypeLike,
   type DTypeRow,
   type DTypeSpec,
+  type DTypeSpecDict,
   type DTypeSpecField,
+  type DTypeSpecSubarray,
   TIME_UNITS,
 } from './dtypes.ts';
 import {
@@ -66,7 +68,9 @@ const overLimit = (limit: keyof DTypeLimits, found: number): MmdError =>
 
 /**
  * Makes a type from any of numpy's spellings. In lists of fields a nameless void field is padding, as in
- * `dtype.descr` and npy files; other nameless fields are called `f0`, `f1`, ... by their position.
+ * `dtype.descr` and npy files; other nameless fields are called `f0`, `f1`, ... by their position. As in numpy, what is
+ * described within an aligned type is aligned too, but for types, and for `['V8', spec]`; text is read as `str(dtype)` prints it, where
+ * nothing is aligned that does not say so.
  *
  * @param spec - text such as `'float64'`, `'<f8'`, `'S5'`, `'M8[25us]'` or `"[('a', '<i4')]"`; a descr list; the dict form; a type, also
  *   one that another copy of this package made, or that was posted from another thread
@@ -147,15 +151,21 @@ export function sameDType(a: DType, b: DType): boolean {
 
 class Parser {
   #fields = 0;
+  /** Within text, which numpy prints with each type's own alignment. */
+  #printed = false;
 
-  parse(spec: unknown, depth: number): DType {
+  /** @param align - within an aligned type */
+  parse(spec: unknown, depth: number, align = false): DType {
     if (depth > DTYPE_LIMITS.maxDepth) throw overLimit('maxDepth', depth);
     if (typeof spec === 'string') return this.#text(spec, depth);
     if (isDType(spec)) return spec;
     if (Array.isArray(spec)) {
-      return isSubarraySpec(spec) ? this.#subarray(spec[0], spec[1], depth) : this.#list(spec, depth);
+      if (isSubarraySpec(spec)) return subarrayOf(this.parse(spec[0], depth + 1, align), spec[1]);
+      return typeof spec[0] === 'string' && spec.length === 2
+        ? this.#void(spec[0], spec[1], depth)
+        : this.#list(spec, depth, align);
     }
-    if (typeof spec === 'object' && spec !== null) return this.#dict(spec, depth);
+    if (typeof spec === 'object' && spec !== null) return this.#dict(spec, depth, align);
     throw unsupported(`expected text, a list of fields or a dict, found ${typeof spec}`, spec);
   }
 
@@ -169,7 +179,17 @@ class Parser {
       if (cause instanceof MmdError && cause.code === 'LIMIT_EXCEEDED') throw cause;
       throw new MmdError('UNSUPPORTED_DTYPE', `dtype: not a description: ${text.slice(0, 80)}`, { found: text, cause });
     }
+    this.#printed = true;
     return this.parse(asLists(literal), depth + 1);
+  }
+
+  /** Fields over void bytes: numpy aligns nothing in there. */
+  #void(bytes: string, spec: unknown, depth: number): DType {
+    const [outer, type] = [parseScalar(bytes), this.parse(spec, depth + 1)];
+    if (outer.kind !== 'V' || type.fields === undefined || type.itemsize !== outer.itemsize || type.alignment > 1) {
+      throw unsupported(`no fields lie over ${outer.name} like this`, spec);
+    }
+    return type;
   }
 
   #countField(): void {
@@ -177,29 +197,30 @@ class Parser {
     if (this.#fields > DTYPE_LIMITS.maxFields) throw overLimit('maxFields', this.#fields);
   }
 
-  #subarray(base: unknown, shape: unknown, depth: number): DType {
-    return subarrayOf(this.parse(base, depth + 1), shape);
-  }
-
-  #list(items: readonly unknown[], depth: number): DType {
+  #list(items: readonly unknown[], depth: number, align: boolean): DType {
     const fields: DTypeField[] = [];
     let offset = 0;
+    let alignment = 1;
     for (const [index, item] of items.entries()) {
       this.#countField();
       if (!Array.isArray(item) || item.length < 2 || item.length > 3) {
         throw unsupported('a field must be (name, type) or (name, type, shape)', item);
       }
       const { name, title } = parseName(item[0]);
-      let dtype = this.parse(item[1], depth + 1);
+      let dtype = this.parse(item[1], depth + 1, align);
       if (item.length === 3) dtype = subarrayOf(dtype, item[2]);
+      if (align) {
+        offset = Math.ceil(offset / dtype.alignment) * dtype.alignment;
+        alignment = Math.max(alignment, dtype.alignment);
+      }
       const padding = name === '' && dtype.kind === 'V' && dtype.fields === undefined && dtype.shape === undefined;
       if (!padding) fields.push(makeField(name === '' ? `f${index}` : name, title, dtype, offset));
       offset += dtype.itemsize;
     }
-    return makeStruct(fields, offset, false);
+    return makeStruct(fields, Math.ceil(offset / alignment) * alignment, align);
   }
 
-  #dict(dict: object, depth: number): DType {
+  #dict(dict: object, depth: number, align: boolean): DType {
     const part = (key: string): unknown =>
       dict instanceof Map ? dict.get(key) : (dict as { [key: string]: unknown })[key];
     const names = part('names');
@@ -211,15 +232,16 @@ class Parser {
     }
     const offsets = optionalList(part('offsets'), names.length, 'offsets');
     const titles = optionalList(part('titles'), names.length, 'titles');
-    const aligned = part('aligned') ?? false;
-    if (typeof aligned !== 'boolean') throw unsupported("'aligned' must be True or False", aligned);
+    const flag = part('aligned') ?? false;
+    if (typeof flag !== 'boolean') throw unsupported("'aligned' must be True or False", flag);
+    const aligned = flag || align;
     const fields: DTypeField[] = [];
     let end = 0;
     let alignment = 1;
     for (const [index, name] of names.entries()) {
       this.#countField();
       if (typeof name !== 'string') throw unsupported('a field name must be a string', name);
-      const dtype = this.parse(formats[index], depth + 1);
+      const dtype = this.parse(formats[index], depth + 1, aligned && !this.#printed);
       alignment = Math.max(alignment, dtype.alignment);
       const packed = aligned ? Math.ceil(end / dtype.alignment) * dtype.alignment : end;
       const offset = offsets === undefined ? packed : count(offsets[index], 'an offset');
@@ -329,10 +351,16 @@ function parseUnit(row: DTypeRow, meta: string, bad: () => MmdError): DType['uni
   return Object.freeze({ base, count: times });
 }
 
-function finish(parts: Omit<DType, 'descr'>, descr: () => Descr, weight: Weight = SCALAR_WEIGHT): DType {
+function finish(
+  parts: Omit<DType, 'descr'>,
+  descr: () => Descr,
+  weight: Weight = SCALAR_WEIGHT,
+  subarray?: SubarrayParts,
+): DType {
   // The key order is what people see when they print a type.
   const { name, ...rest } = parts;
   const type = Object.defineProperty({ name, ...rest } as DType, 'descr', { get: descr, enumerable: false });
+  if (subarray !== undefined) Object.defineProperty(type, PARTS, { value: subarray });
   return Object.freeze(Object.defineProperty(type, MADE, { value: weight }));
 }
 
@@ -357,31 +385,46 @@ function makeScalar(row: DTypeRow, itemsize: number, byteorder: DType['byteorder
   );
 }
 
+/** How a sub-array type was made: of which type, which may be a sub-array itself, and of which shape. */
+const PARTS: unique symbol = Symbol('sub-array');
+
+interface SubarrayParts {
+  readonly item: DType;
+  readonly dims: readonly number[];
+}
+
+const partsOf = (type: DType): SubarrayParts | undefined =>
+  (type as unknown as { readonly [PARTS]?: SubarrayParts })[PARTS];
+
 function subarrayOf(base: DType, shape: unknown): DType {
   const given = typeof shape === 'number' ? [shape] : shape;
   if (!Array.isArray(given)) throw unsupported('the shape of a sub-array must be an integer or a tuple', shape);
-  const dims = [...given.map((dim) => count(dim, 'a dimension')), ...(base.shape ?? [])];
+  const own = given.map((dim) => count(dim, 'a dimension'));
+  const dims = [...own, ...(base.shape ?? [])];
   if (dims.length > DTYPE_LIMITS.maxSubarrayDims) throw overLimit('maxSubarrayDims', dims.length);
-  if (given.length === 0) return base;
+  if (base.itemsize === 0 && base.fields === undefined && base.shape === undefined) {
+    throw unsupported(`numpy has no sub-arrays of ${base.name}`, shape);
+  }
+  if (own.length === 0) return base;
   const element = base.base ?? base;
   const itemsize = dims.reduce((product, dim) => product * dim, element.itemsize);
   if (itemsize > DTYPE_LIMITS.maxItemsize) throw overLimit('maxItemsize', itemsize);
-  const spec: DTypeSpec = [element.spec, dims];
   return finish(
     {
-      name: `(${printShort(element)}, ${printShape(dims)})`,
+      name: `(${printShort(base)}, ${printShape(own)})`,
       kind: 'V',
       char: 'V',
       itemsize,
       byteorder: '|',
       alignment: element.alignment,
-      spec,
+      spec: [base.spec, own],
       base: element,
       shape: Object.freeze(dims),
       hasObject: element.hasObject,
     },
     () => `|V${itemsize}`,
     weightOf(element),
+    { item: base, dims: own },
   );
 }
 
@@ -430,15 +473,31 @@ const nameOf = ({ name, title }: DTypeField): string | [string, string] => (titl
 
 function specList(fields: readonly DTypeField[]): DTypeSpec {
   return fields.map((field): DTypeSpecField => {
-    const { base, shape, spec } = field.dtype;
-    return base === undefined || shape === undefined ? [nameOf(field), spec] : [nameOf(field), base.spec, [...shape]];
+    const { spec } = field.dtype;
+    return field.dtype.shape === undefined ? [nameOf(field), spec] : [nameOf(field), ...(spec as DTypeSpecSubarray)];
   });
 }
 
 function specDict(fields: readonly DTypeField[], itemsize: number, aligned: boolean): DTypeSpec {
+  const dict = makeSpecDict(fields, itemsize, aligned);
+  // Without fields numpy 1 gives an aligned type the alignment 0, and divides by it where the type stands in another.
+  return aligned && fields.length === 0 ? [`|V${itemsize}`, dict] : dict;
+}
+
+/** The spec of a type within an aligned one. */
+function specInAligned(type: DType): DTypeSpec {
+  const { spec, fields, itemsize, alignedStruct } = type;
+  const parts = partsOf(type);
+  if (parts !== undefined) return [specInAligned(parts.item), [...parts.dims]];
+  if (fields === undefined || alignedStruct === true) return spec;
+  // An empty list in second place would be a shape.
+  return [`|V${itemsize}`, fields.length === 0 ? makeSpecDict(fields, itemsize, false) : (spec as DTypeSpecField[])];
+}
+
+function makeSpecDict(fields: readonly DTypeField[], itemsize: number, aligned: boolean): DTypeSpecDict {
   return Object.freeze({
     names: fields.map(({ name }) => name),
-    formats: fields.map(({ dtype }) => dtype.spec),
+    formats: fields.map(({ dtype }) => (aligned ? specInAligned(dtype) : dtype.spec)),
     offsets: fields.map(({ offset }) => offset),
     ...(fields.some(({ title }) => title !== undefined) ? { titles: fields.map(({ title }) => title ?? null) } : {}),
     itemsize,
@@ -485,9 +544,8 @@ function printList(fields: readonly DTypeField[]): string {
   const items = fields.map(({ name, title, dtype }) => {
     const shown = printPythonLiteral(name);
     const label = title === undefined ? shown : `(${printPythonLiteral(title)}, ${shown})`;
-    const { base, shape } = dtype;
-    const format =
-      base === undefined || shape === undefined ? printShort(dtype) : `${printShort(base)}, ${printShape(shape)}`;
+    const parts = partsOf(dtype);
+    const format = parts === undefined ? printShort(dtype) : `${printShort(parts.item)}, ${printShape(parts.dims)}`;
     return `(${label}, ${format})`;
   });
   return `[${items.join(', ')}]`;

@@ -35,7 +35,7 @@ export interface DType {
    * @throws UNSUPPORTED_DTYPE for overlapping or out-of-order fields, where numpy raises ValueError; use `spec`
    */
   readonly descr: Descr;
-  /** What `numpy.dtype(spec)` makes exactly this type from: `descr`, or the dict form where there is padding. */
+  /** What `numpy.dtype(spec)` makes exactly this type from: `descr`, or the dict form where there is padding or alignment. */
   readonly spec: DTypeSpec;
   /** datetime64 and timedelta64: the unit and its count; absent for the generic one. */
   readonly unit?: { readonly base: string; readonly count: number };
@@ -57,11 +57,16 @@ export type Descr = string | DescrField[];
 export type DescrField = [name: string | [title: string, name: string], descr: Descr, shape?: number[]];
 
 /** Everything `numpy.dtype()` takes to make a type exactly. */
-export type DTypeSpec = string | DTypeSpecField[] | DTypeSpecDict | DTypeSpecSubarray;
+export type DTypeSpec = string | DTypeSpecField[] | DTypeSpecDict | DTypeSpecSubarray | DTypeSpecVoid;
 /** Like {@link DescrField}, with any {@link DTypeSpec} as the type. */
 export type DTypeSpecField = [name: string | [title: string, name: string], spec: DTypeSpec, shape?: number[]];
 /** A sub-array type: element and shape, a tuple in Python. */
 export type DTypeSpecSubarray = [base: DTypeSpec, shape: number[]];
+/**
+ * Fields laid over void bytes, `('|V8', fields)`, a tuple in Python: a type within an aligned one that is not aligned itself. numpy
+ * would align it, too, if it stood there without the void type.
+ */
+export type DTypeSpecVoid = [bytes: string, spec: DTypeSpecField[] | DTypeSpecDict];
 /** numpy's dict form, for padding, overlaps and any order of fields. */
 export interface DTypeSpecDict {
   readonly names: readonly string[];

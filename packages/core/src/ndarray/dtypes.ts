@@ -43,6 +43,7 @@ export type {
   DTypeSpecDict,
   DTypeSpecField,
   DTypeSpecSubarray,
+  DTypeSpecVoid,
   TypedArray,
   TypedArrayConstructor,
 } from './dtype.ts';

@@ -4,8 +4,12 @@
  * @module
  */
 
+import { decodeLatin1 } from '../bytes/index.ts';
+import { isMmdError } from '../errors.ts';
 import { Complex } from './complex.ts';
+import { sameDType } from './descr.ts';
 import type { DType, DTypeKind } from './dtypes.ts';
+import { NDArray } from './nd-array.ts';
 
 const ASCII: ReadonlyMap<DTypeKind, string> = new Map([
   ['S', 'N/A'],
@@ -37,9 +41,8 @@ export function defaultFillValue(type: DType): unknown {
       return true;
     case 'i':
     case 'u': {
-      const bits = itemsize * 8;
-      const wrapped = kind === 'i' ? BigInt.asIntN(bits, 999_999n) : BigInt.asUintN(bits, 999_999n);
-      return itemsize === 8 ? wrapped : Number(wrapped);
+      const integer = wrapped(999_999n, type);
+      return itemsize === 8 ? integer : Number(integer);
     }
     case 'f':
       return itemsize === 16 ? longDouble(type) : 1e20;
@@ -59,6 +62,75 @@ export function defaultFillValue(type: DType): unknown {
     default:
       return null;
   }
+}
+
+/**
+ * A fill value as every numpy keeps it when it loads a masked array: cast to the array's type, where text is cut and typed integers
+ * wrap, though no element could be set so.
+ *
+ * @param value - an element, not null
+ * @param from - its type, where it has one: a Python int does not wrap in numpy 2
+ * @returns undefined for what numpy refuses, and for casts that are not known here: numbers to text, times to other units
+ */
+export function castFillValue(value: unknown, from: DType | undefined, type: DType): unknown {
+  if (from !== undefined && sameDType(from, type)) return value;
+  const { kind, itemsize, fields } = type;
+  const number = typeof value === 'number' || typeof value === 'bigint' || typeof value === 'boolean';
+  if (fields !== undefined) return from === undefined ? elementOf(value, type) : undefined;
+  switch (kind) {
+    case 'U': {
+      const text = value instanceof Uint8Array && isText(from) && isAscii(value) ? decodeLatin1(value) : value;
+      return typeof text === 'string' ? [...text].slice(0, itemsize / 4).join('') : undefined;
+    }
+    case 'S':
+    case 'V': {
+      const bytes = typeof value === 'string' && kind === 'S' ? new TextEncoder().encode(value) : value;
+      const plain = isText(from) || (kind === 'V' && from?.kind === 'V' && from.fields === undefined);
+      const known = bytes instanceof Uint8Array && plain && (typeof value !== 'string' || isAscii(bytes));
+      return known ? elementOf(bytes.subarray(0, itemsize), type) : undefined;
+    }
+    case 'b':
+      return number ? Number(value) !== 0 : undefined;
+    case 'i':
+    case 'u': {
+      if (!number || !Number.isFinite(Number(value))) return undefined;
+      const integer = typeof value === 'bigint' ? value : BigInt(Math.trunc(Number(value)));
+      const wraps = from !== undefined && 'iu'.includes(from.kind);
+      return elementOf(wraps ? wrapped(integer, type) : integer, type);
+    }
+    case 'f':
+    case 'c':
+      // Of numbers that no JavaScript number holds, only the default is known.
+      if (itemsize > (kind === 'f' ? 8 : 16)) return isDefault(value) ? defaultFillValue(type) : undefined;
+      return number || (kind === 'c' && value instanceof Complex) ? elementOf(value, type) : undefined;
+    default:
+      // numpy takes no number for a time without a unit.
+      return type.unit !== undefined && (from === undefined || 'iu'.includes(from.kind))
+        ? elementOf(value, type)
+        : undefined;
+  }
+}
+
+/** The value as an array of the type gives it back; undefined for one that does not fit. */
+function elementOf(value: unknown, type: DType): unknown {
+  try {
+    return NDArray.zeros([], type).set(value).get();
+  } catch (error) {
+    if (isMmdError(error)) return undefined;
+    throw error;
+  }
+}
+
+/** Bytes of other types, such as long doubles, are no text. */
+const isText = (from: DType | undefined): boolean => from === undefined || 'SU'.includes(from.kind);
+
+const isAscii = (bytes: Uint8Array): boolean => bytes.every((byte) => byte < 0x80);
+
+const isDefault = (value: unknown): boolean =>
+  value === 1e20 || (value instanceof Complex && value.re === 1e20 && value.im === 0);
+
+function wrapped(integer: bigint, { kind, itemsize }: DType): bigint {
+  return kind === 'i' ? BigInt.asIntN(8 * itemsize, integer) : BigInt.asUintN(8 * itemsize, integer);
 }
 
 /** 1e20 in x87 extended precision: a 64-bit significand with its leading one, then sign and exponent. */

@@ -18,6 +18,7 @@ export {
   type DTypeSpecDict,
   type DTypeSpecField,
   type DTypeSpecSubarray,
+  type DTypeSpecVoid,
   NAT,
   rowOf,
   TIME_UNITS,

@@ -15,8 +15,9 @@ import { PairwiseSum } from './kernels.ts';
 import { keepVisible } from './masking.ts';
 import { memoryOver } from './memory-over.ts';
 import { NDArray } from './nd-array.ts';
+import { isAxis } from './nested.ts';
 import type { Reduced } from './reduce.ts';
-import { invalid, MAX_DIMS, type Order } from './shapes.ts';
+import { broadcastStrides, checkShape, invalid, MAX_DIMS, type Order, sizeOf } from './shapes.ts';
 import { allocate } from './transfer.ts';
 
 /** Options of a {@link MaskedArray}. */
@@ -137,28 +138,28 @@ export class MaskedArray implements ArraySource {
       this.data.set(from.data);
       this.mask.set(from.mask);
     } else if (from === null) this.mask.fill(true);
-    else if (hasNull(from)) this.#setLists(from);
     else {
-      this.data.set(from);
-      this.mask.fill(false);
+      const shape = isAxis(from, this.type) ? shapeOfLists(from, this.type) : undefined;
+      if (shape !== undefined && hasNull(from, shape.length)) this.#setLists(from as readonly unknown[], shape);
+      else {
+        this.data.set(from);
+        this.mask.fill(false);
+      }
     }
     return this;
   }
 
-  /** Nested lists with nulls go row by row, down to those without. */
-  #setLists(from: readonly unknown[]): void {
-    const [length] = this.shape;
-    if (listDepth(from) < this.ndim) {
-      for (let i = 0; i < (length ?? 0); i += 1) this.row(i).set(from);
-      return;
-    }
-    if (from.length !== length) {
-      throw invalid(`${from.length} items do not fit ${length ?? 'no'} rows`, from.length, length);
-    }
-    for (const [i, item] of from.entries()) {
-      if (this.ndim === 1) this.set(i, item);
-      else this.row(i).set(item);
-    }
+  /** Nested lists with nulls: all is converted before anything is stored. */
+  #setLists(from: readonly unknown[], shape: readonly number[]): void {
+    const { shape: target, type } = this;
+    const staged = stageLists(from, shape, type);
+    broadcastStrides(shape, shape, target);
+    const extra = target.length - shape.length;
+    forEachIndex(target, (index) => {
+      const own = shape.map((dim, axis) => (dim === 1 ? 0 : (index[axis + extra] ?? 0)));
+      if (staged.mask.get(...own) !== true) this.data.set(...index, staged.data.get(...own));
+    });
+    this.mask.set(staged.mask);
   }
 
   /** Stores one value into every element, or masks them all with null. */
@@ -355,15 +356,37 @@ export class MaskedArray implements ArraySource {
 /** Chunks that are copied element by element: they stay in the processor's cache. */
 const SORTED_BYTES = 256 * 1024;
 
-/** Whether nested lists hold a null; no deeper than axes go, because a list may hold itself. */
-function hasNull(value: unknown, depth = 0): value is readonly unknown[] {
-  return Array.isArray(value) && depth < MAX_DIMS && value.some((item) => item === null || hasNull(item, depth + 1));
+/** The shape of nested lists, by the first items that are not null. @throws INVALID_ARGUMENT for one that no array has, as of a list in itself */
+function shapeOfLists(from: readonly unknown[], type: DType): readonly number[] {
+  const shape: number[] = [];
+  for (let level: unknown = from; isAxis(level, type) && shape.length <= MAX_DIMS; ) {
+    shape.push(level.length);
+    level = level.find((item) => item !== null);
+  }
+  return checkShape(shape);
 }
 
-function listDepth(value: unknown): number {
-  let depth = 0;
-  for (let level = value; Array.isArray(level) && depth <= MAX_DIMS; level = level[0]) depth += 1;
-  return depth;
+/** Whether nested lists hold a null within so many levels. */
+function hasNull(value: unknown, depth: number): boolean {
+  return value === null || (depth > 0 && Array.isArray(value) && value.some((item) => hasNull(item, depth - 1)));
+}
+
+/** Nested lists as arrays of their own; null masks an element, or all under it. @throws INVALID_ARGUMENT, UNSUPPORTED_VALUE */
+function stageLists(from: unknown, shape: readonly number[], type: DType): { data: NDArray; mask: NDArray } {
+  const data = type.hasObject
+    ? NDArray.ofObjects(new Array<unknown>(sizeOf(shape)).fill(null), shape)
+    : NDArray.zeros(shape, type);
+  const mask = NDArray.zeros(shape, 'bool');
+  const stage = (value: unknown, index: readonly number[]): void => {
+    const length = shape[index.length];
+    if (value === null) mask.slice(...index).set(true);
+    else if (length === undefined) data.set(...index, value);
+    else if (!Array.isArray(value) || value.length !== length) {
+      throw invalid(`nested lists must be even: expected ${length} items along axis ${index.length}`, value, length);
+    } else for (const [i, item] of value.entries()) stage(item, [...index, i]);
+  };
+  stage(from, []);
+  return { data, mask };
 }
 
 /** Calls `use` with every index, in C order; the list is used again. */

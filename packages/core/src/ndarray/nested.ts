@@ -57,7 +57,8 @@ function shapeOfNested(value: unknown, type: DType): number[] {
   return shape;
 }
 
-const isAxis = (level: unknown, type: DType): level is readonly unknown[] =>
+/** Whether a value is a list of elements, or of lists. */
+export const isAxis = (level: unknown, type: DType): level is readonly unknown[] =>
   Array.isArray(level) && !(type.fields !== undefined && Object.isFrozen(level));
 
 /** Copies nested lists into memory. @throws INVALID_ARGUMENT for ragged lists, UNSUPPORTED_VALUE */

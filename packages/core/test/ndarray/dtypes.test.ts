@@ -1,4 +1,14 @@
-import { DTYPE_LIMITS, DTYPES, type DType, isDType, parseDType, TIME_UNITS } from '@mmdpickle/core/ndarray';
+import {
+  DTYPE_LIMITS,
+  DTYPES,
+  type DType,
+  type DTypeSpec,
+  type DTypeSpecDict,
+  type DTypeSpecField,
+  isDType,
+  parseDType,
+  TIME_UNITS,
+} from '@mmdpickle/core/ndarray';
 import { Python, pythons } from '@mmdpickle/test-support';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -20,6 +30,7 @@ def made(spec):
     if isinstance(spec, dict): return dict(spec, formats=[made(f) for f in spec['formats']])
     if isinstance(spec, str): return spec
     if len(spec) == 2 and isinstance(spec[1], list) and all(isinstance(n, int) for n in spec[1]): return (made(spec[0]), tuple(spec[1]))
+    if len(spec) == 2 and isinstance(spec[0], str): return (spec[0], made(spec[1]))
     return [tuple([tuple(f[0]) if isinstance(f[0], list) else f[0], made(f[1])] + [tuple(s) for s in f[2:]]) for f in spec]
 `;
 
@@ -146,7 +157,54 @@ for given, spec, text in args['cases']:
     expect(cases.map(([names, formats]) => factsOf(parseDType({ names, formats, aligned: true })))).toEqual(found);
     for (const { str } of found) expect(parseDType(str).name).toBe(str);
   });
+
+  it('what an aligned type is described with is aligned too, but for fields over void bytes, and spec says it again', async () => {
+    const types = WITHIN.map(([, spec]) => parseDType(spec));
+    const found = await python.run<[Facts, Facts][]>(
+      `${PACK}\nresult = [[facts(np.dtype(made(given))), facts(np.dtype(made(spec)))] for given, spec in args['cases']]`,
+      { cases: types.map(({ spec }, i) => [WITHIN[i]![1], spec]) as never },
+    );
+    for (const [i, [what]] of WITHIN.entries()) {
+      // numpy prints types within types without their alignment.
+      const { descr: _, str: __, ...ours } = factsOf(types[i]!);
+      const theirs = found[i]!.map(({ descr: _, str: __, ...facts }) => facts);
+      expect([ours, ours], what).toEqual(theirs);
+      expect(parseDType(types[i]!.spec).spec, what).toEqual(types[i]!.spec);
+      expect(parseDType(types[i]!.name).name, what).toBe(types[i]!.name);
+    }
+  });
 });
+
+const PACKED: DTypeSpec = [
+  ['p', 'i1'],
+  ['q', '<f8'],
+];
+const over = (spec: DTypeSpec, ...more: object[]): DTypeSpec =>
+  Object.assign({ names: ['a', 'b'], formats: ['i1', spec], aligned: true }, ...more);
+/** Types within an aligned one. */
+const WITHIN: [string, DTypeSpec][] = [
+  ['a list', over(PACKED)],
+  ['a list of sub-arrays', over([PACKED, [2]])],
+  ['a list in a list', over([['r', PACKED, [2]]])],
+  ['a dict', over({ names: ['q'], formats: ['<f8'], aligned: false })],
+  ['a list over void bytes', over(['V9', PACKED as DTypeSpecField[]])],
+  ['sub-arrays over void bytes', over([['V9', PACKED as DTypeSpecField[]], [2]], { offsets: [0, 1], itemsize: 20 })],
+  ['a list over void bytes in a list', over([['r', ['V9', PACKED as DTypeSpecField[]]]])],
+  [
+    'an aligned type in a packed one',
+    over([
+      'V24',
+      [
+        ['r', over('<f8') as DTypeSpecDict],
+        ['s', '<f8'],
+      ],
+    ]),
+  ],
+  ['no fields', over(['V0', { names: [], formats: [] }])],
+  ['no fields and a byte', over(['V1', { names: [], formats: [], itemsize: 1 }])],
+  ['an aligned type without fields', over(['V0', { names: [], formats: [], aligned: true }])],
+  ['sub-arrays of sub-arrays', over([['<f8', [2]], [3]])],
+];
 
 /** What reading elements depends on. */
 function layout(type: DType): unknown {
@@ -255,6 +313,11 @@ describe('descriptions', () => {
     "{'names': ['a'], 'formats': ['f8'], 'itemsize': 4}",
     "{'names': ['a', 'b'], 'formats': ['i1', 'f8'], 'offsets': [0, 1], 'aligned': True}",
     "{'names': ['a'], 'formats': ['i1'], 'aligned': 1}",
+    "{'names': ['a', 'b'], 'formats': ['i1', ('V8', 'f8')], 'aligned': True}",
+    "('V9', [('a', 'f8')])",
+    "('f8', [('a', 'f8')])",
+    "('V0', (2,))",
+    "[('a', 'S0', (2,))]",
     "__import__('os')",
     "[('a', exit())]",
     "'f8'",

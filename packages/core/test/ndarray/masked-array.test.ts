@@ -156,6 +156,142 @@ describe('a masked array', () => {
     expect(masked.sum()).toBe(BigInt(4 * length - 2));
   });
 
+  it.each<[string, unknown, string]>([
+    [
+      'a value that does not fit behind a null',
+      [
+        [1, null],
+        [300, 2],
+      ],
+      'UNSUPPORTED_VALUE',
+    ],
+    [
+      'a value that does not fit in the last place',
+      [
+        [1, null],
+        [3, 300],
+      ],
+      'UNSUPPORTED_VALUE',
+    ],
+    [
+      'a value of another kind',
+      [
+        [1, null],
+        ['x', 2],
+      ],
+      'UNSUPPORTED_VALUE',
+    ],
+    ['a row that is too short', [[1, null], [2]], 'INVALID_ARGUMENT'],
+    [
+      'a row that is too long',
+      [
+        [1, null],
+        [2, 3, 4],
+      ],
+      'INVALID_ARGUMENT',
+    ],
+    ['a row that is none', [[1, null], 2], 'INVALID_ARGUMENT'],
+    ['rows that do not broadcast', [null, [1, 2, 3]], 'INVALID_ARGUMENT'],
+    [
+      'too many rows',
+      [
+        [1, null],
+        [2, 3],
+        [4, 5],
+      ],
+      'INVALID_ARGUMENT',
+    ],
+    ['one row for all that does not fit', [null, 300], 'UNSUPPORTED_VALUE'],
+    [
+      'a list that is too deep',
+      [
+        [[1], [null]],
+        [[1], [2]],
+      ],
+      'INVALID_ARGUMENT',
+    ],
+    [
+      'a masked array that does not fit',
+      new MaskedArray(
+        ndarray([
+          [1, 2],
+          [300, 4],
+        ]),
+        ndarray([
+          [true, false],
+          [false, false],
+        ]),
+      ),
+      'UNSUPPORTED_VALUE',
+    ],
+  ])('stays as it was where it refuses %s', (_, from, code) => {
+    const mask = ndarray([
+      [true, false],
+      [false, false],
+    ]);
+    const masked = new MaskedArray(
+      ndarray(
+        [
+          [9, 8],
+          [7, 6],
+        ],
+        undefined,
+        'u1',
+      ),
+      mask,
+    );
+    expect(() => masked.set(from)).toThrow(failsWith(code));
+    expect(masked.data.toNested()).toEqual([
+      [9, 8],
+      [7, 6],
+    ]);
+    expect(masked.toNested()).toEqual([
+      [null, 8],
+      [7, 6],
+    ]);
+    const row = new MaskedArray(ndarray([9, 8, 7], undefined, 'u1'), ndarray([true, false, false]));
+    expect(() => row.set([1, null, 300])).toThrow(failsWith('UNSUPPORTED_VALUE'));
+    expect(row.toNested()).toEqual([null, 8, 7]);
+  });
+
+  it('refuses a list that holds itself at once', () => {
+    const list: unknown[] = [];
+    list.push(list, list);
+    expect(() => sample().set(list)).toThrow(failsWith('INVALID_ARGUMENT'));
+    list[0] = null;
+    expect(() => sample().set(list)).toThrow(failsWith('INVALID_ARGUMENT'));
+  });
+
+  it('broadcasts lists with nulls as arrays; the data under a null stays', () => {
+    const shapes = fc.constantFrom([2, 3], [1, 3], [2, 1], [3], [1], [1, 1], [1, 2, 3]);
+    fc.assert(
+      fc.property(shapes, fc.infiniteStream(fc.option(fc.integer({ min: 0, max: 255 }))), (shape, stream) => {
+        const lists = (axis: number): unknown =>
+          axis === shape.length
+            ? (stream.next().value ?? null)
+            : Array.from({ length: shape[axis]! }, () => lists(axis + 1));
+        const from = lists(0) as unknown[];
+        const before = ndarray(
+          [
+            [1, 2, 3],
+            [4, 5, 6],
+          ],
+          undefined,
+          'u1',
+        );
+        const masked = new MaskedArray(before.copy(), NDArray.zeros([2, 3], 'bool')).set(from);
+        const flat = from.flat(3);
+        const [rows, columns] = [shape.at(-2) ?? 1, shape.at(-1)!];
+        for (const i of [0, 1]) {
+          for (const j of [0, 1, 2]) {
+            const item = flat[(rows === 1 ? 0 : i) * columns + (columns === 1 ? 0 : j)];
+            expect([masked.get(i, j), masked.data.get(i, j)]).toEqual([item, item ?? before.get(i, j)]);
+          }
+        }
+      }),
+    );
+  });
+
   it('takes arrays, masked arrays, lists with nulls and single values', () => {
     const masked = sample();
     expect(masked.set(5).count()).toBe(12);

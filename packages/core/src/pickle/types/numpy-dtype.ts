@@ -32,11 +32,16 @@ export function shapeOf(value: unknown): readonly number[] | undefined {
 function specOf(value: unknown, depth = 0): DTypeSpec | DType | undefined {
   if (typeof value === 'string' || isDType(value)) return value;
   if (depth > MAX_DEPTH) return undefined;
-  if (value instanceof RecordType) return value.dtype;
+  // Within another type records would lose their class: such a type stays opaque.
+  if (value instanceof RecordType) return depth === 0 ? value.dtype : undefined;
   if (value instanceof Tuple) {
-    const shape = value.length === 2 ? shapeOf(value[1]) : undefined;
-    const base = shape === undefined ? undefined : specOf(value[0], depth + 1);
-    return base === undefined ? undefined : ([base, [...shape!]] as unknown as DTypeSpec);
+    if (value.length !== 2) return undefined;
+    const [base, second] = value.map((item) => specOf(item, depth + 1));
+    const shape = shapeOf(value[1]);
+    if (shape !== undefined) return base === undefined ? undefined : ([base, [...shape]] as unknown as DTypeSpec);
+    // Fields over void bytes; an empty list would be taken for a shape.
+    const fields = typeof base === 'string' && second !== undefined && !(Array.isArray(second) && second.length === 0);
+    return fields ? ([base, second] as unknown as DTypeSpec) : undefined;
   }
   if (Array.isArray(value)) return listSpec(value, depth);
   return value instanceof PyDict ? dictSpec(value, depth) : undefined;
@@ -108,7 +113,7 @@ export const readDType: Reconstruct = (args, context) => {
       const dtype = spec.length === 2 ? dtypeOf(spec[1], context) : undefined;
       return dtype === undefined ? undefined : new RecordType(dtype);
     }
-    return dtypeOf(spec, context);
+    return spec instanceof RecordType ? spec : dtypeOf(spec, context);
   }
   const text = typeof spec === 'string';
   if (args.length !== 3 || flagOf(align) !== 0 || flagOf(copy) !== 1 || !(text || isRecord(spec))) return undefined;
@@ -181,9 +186,10 @@ function finishFields(names: unknown, fields: unknown, itemsize: unknown, flags:
 export function pythonSpec(spec: unknown): unknown {
   if (typeof spec === 'string') return spec;
   if (!Array.isArray(spec)) return dictOf(spec as Record<string, unknown>);
-  const [base, shape] = spec as [unknown, unknown];
-  const subarray = spec.length === 2 && Array.isArray(shape) && shape.every((dim) => typeof dim === 'number');
-  if (subarray) return Tuple.of(pythonSpec(base), Tuple.from(shape as number[]));
+  const [base, second] = spec as [unknown, unknown];
+  const subarray = spec.length === 2 && Array.isArray(second) && second.every((dim) => typeof dim === 'number');
+  if (subarray) return Tuple.of(pythonSpec(base), Tuple.from(second as number[]));
+  if (spec.length === 2 && typeof base === 'string') return Tuple.of(base, pythonSpec(second));
   return (spec as unknown[][]).map(([name, format, dims]) => {
     const field = [Array.isArray(name) ? Tuple.from(name) : name, pythonSpec(format)];
     return Tuple.from(dims === undefined ? field : [...field, Tuple.from(dims as number[])]);

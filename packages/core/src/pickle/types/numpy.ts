@@ -7,13 +7,15 @@
 import { MmdError } from '../../errors.ts';
 import type { ArraySource } from '../../ndarray/array-source.ts';
 import { ndarray } from '../../ndarray/create.ts';
-import { parseDType } from '../../ndarray/descr.ts';
+import { parseDType, sameDType } from '../../ndarray/descr.ts';
 import type { DType } from '../../ndarray/dtypes.ts';
+import { castFillValue } from '../../ndarray/fill-value.ts';
 import { MaskedArray } from '../../ndarray/masked-array.ts';
 import { memoryOver } from '../../ndarray/memory-over.ts';
 import { NDArray } from '../../ndarray/nd-array.ts';
 import { type ReadContext, type Reconstruct, type Reduction, Unfinished } from '../builtin.ts';
 import { OutOfBandBuffer } from '../values/buffer.ts';
+import { PyDict } from '../values/dict.ts';
 import { NumpyScalar, RecArray, RecordType } from '../values/numpy.ts';
 import { OpaqueGlobal } from '../values/opaque.ts';
 import { ByteArray, PyFloat } from '../values/scalars.ts';
@@ -169,14 +171,57 @@ const readMasked: Reconstruct = (args) => {
   const [dtype = null, copy = false, subok = true, ndmin = 0, fill = null] = rest;
   const known = dtype === null && copy === false && subok === true && ndmin === 0 && rest.length <= 5;
   if (!(data instanceof NDArray) || !(mask instanceof NDArray) || !known) return undefined;
-  return attempt(() => new MaskedArray(data, mask, { fillValue: fillOf(fill) }));
+  return maskedOver(data, mask, fill);
 };
 
-/** A fill value as an element: numpy keeps it as an array without axes. */
-function fillOf(value: unknown): unknown {
-  if (value instanceof NDArray && value.ndim === 0) return value.get();
-  if (value instanceof NumpyScalar) return value.value;
-  return value instanceof PyFloat ? value.value : value;
+/** A masked array; undefined, which leaves it opaque, for a fill value that numpy refuses, or that cannot be told. */
+function maskedOver(data: NDArray, mask: NDArray, fill: unknown): MaskedArray | undefined {
+  const fillValue = fillOf(fill, data.type);
+  return fillValue === undefined ? undefined : attempt(() => new MaskedArray(data, mask, { fillValue }));
+}
+
+/**
+ * The fill value that a pickle gives, as numpy keeps it for arrays of the type: an element, or an array of elements.
+ * @returns null for none; undefined for what numpy refuses, and what cannot be told
+ */
+export function fillOf(value: unknown, type: DType): unknown {
+  if (value === null) return null;
+  if (type.kind === 'O') return objectFillOf(value);
+  if (value instanceof NDArray && value.ndim > 0) {
+    return value.type.hasObject ? undefined : attempt(() => arrayOf(value, type));
+  }
+  const typed = value instanceof NDArray || value instanceof NumpyScalar ? value : undefined;
+  const element = typed === undefined ? value : typed instanceof NumpyScalar ? typed.value : typed.get();
+  const from = typed instanceof NumpyScalar ? typed.dtype : typed?.type;
+  // Not a time, the default for times that have a unit.
+  if (element === null) return type.unit !== undefined && 'mM'.includes(from?.kind ?? '') ? null : undefined;
+  return castFillValue(element instanceof PyFloat ? element.value : element, from, type);
+}
+
+/** Of an array of objects: numpy makes arrays of lists and of all that is like them, elements of the rest. */
+function objectFillOf(value: unknown): unknown {
+  if (value instanceof NDArray && value.ndim === 0) return value.get() ?? undefined;
+  const bytes = value instanceof Uint8Array && !(value instanceof ByteArray);
+  const single = typeof value !== 'object' || bytes || value instanceof PyFloat || value instanceof PyDict;
+  return single || value instanceof OpaqueGlobal || value instanceof NDArray ? value : undefined;
+}
+
+const arrayOf = (array: NDArray, type: DType): NDArray => (sameDType(array.type, type) ? array : array.astype(type));
+
+/**
+ * A fill value in a spelling that numpy takes: it refuses the array, and so a whole file, for one that the type cannot hold.
+ * @throws MmdError UNSUPPORTED_VALUE
+ */
+export function fillToWrite(value: unknown, type: DType): NumpyScalar | NDArray {
+  const axes = value instanceof NDArray && value.ndim > 0;
+  if (type.kind === 'O') {
+    if (axes) return value;
+    return NDArray.ofObjects([value instanceof NDArray ? value.get() : value], []);
+  }
+  if (axes) return arrayOf(value, type);
+  if (value instanceof NumpyScalar && sameDType(value.dtype, type)) return value;
+  const element = value instanceof NDArray ? value.get() : value instanceof NumpyScalar ? value.value : value;
+  return NumpyScalar.of(element instanceof PyFloat ? element.value : element, type);
 }
 
 /** `_mareconstruct(MaskedArray, ndarray, (0,), 'b')`, then (1, shape, dtype, Fortran order, data, mask, fill value). */
@@ -192,7 +237,7 @@ const readMaskedReconstruct: Reconstruct = (args, context) => {
     // The mask of a structured type is structured too: that stays opaque.
     if (array === undefined || array.type.fields !== undefined) return undefined;
     const flags = finishArray([dims, parseDType('bool'), fortran, mask], false, context);
-    return flags && attempt(() => new MaskedArray(array, flags, { fillValue: fillOf(fill) }));
+    return flags && maskedOver(array, flags, fill);
   });
 };
 
@@ -264,8 +309,15 @@ function reduceMasked(source: ArraySource, mask: ArraySource): Reduction {
   const data = source instanceof MaskedArray ? source.data : { ...source, mask: undefined };
   const fill = source.fillValue;
   if (fill === null || fill === undefined) return reduceCall('numpy.ma MaskedArray', [data, mask]);
-  const scalar = NumpyScalar.of(fill, parseDType(source.dtype));
-  return reduceCall('numpy.ma MaskedArray', [data, mask, null, false, true, 0, scalar]);
+  return reduceCall('numpy.ma MaskedArray', [
+    data,
+    mask,
+    null,
+    false,
+    true,
+    0,
+    fillToWrite(fill, parseDType(source.dtype)),
+  ]);
 }
 
 /** A typed array as a one-dimensional array. */
