@@ -116,6 +116,14 @@ describe('backpressure', () => {
   });
 });
 
+test('a sink that collects frames for a commit commits them when its queue is full', async () => {
+  using dir = new TempDir();
+  using dict = MmapDict.open(dir.file('a.mmdpickle'));
+  const sink = nodeSink(framesPlace(dict), { queue: { frames: 10 }, batch: { ms: 60_000 } });
+  await pipeline(Readable.from(counting(50).source), sink);
+  expect(sink.stats()).toMatchObject({ received: 50, written: 50, commits: 5 });
+});
+
 describe('the end of a sink', () => {
   test('leaving the loop of receipts ends the source, and what it gave is written', async () => {
     using dir = new TempDir();

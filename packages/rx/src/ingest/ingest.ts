@@ -7,7 +7,7 @@
 
 import { isMmdError, type MmapDict, MmdError } from '@mmdpickle/core';
 import { defer, fromEvent, lastValueFrom, map, race, retry, type Subscription, throwError, timer } from 'rxjs';
-import { BoundedQueue } from './bounded-queue.ts';
+import { type Admission, BoundedQueue } from './bounded-queue.ts';
 import { WallClock } from './clock.ts';
 import type { Home } from './home.ts';
 import type { IngestSettings } from './options.ts';
@@ -48,6 +48,8 @@ export type MakeTarget<T> = (dict: MmapDict, seq: number) => Target<T>;
 
 /** A long queue is written in stretches, so that timers and sockets have their turn in between. */
 const LONGEST_STRETCH_MS = 8;
+
+const TAKEN: Admission<never> = { accepted: true, evicted: [] };
 
 type State = 'open' | 'ending' | 'done';
 
@@ -103,6 +105,8 @@ export class Ingest<T> {
    * Problems end the stream through {@link IngestEvents.done}; nothing is thrown.
    */
   push(item: T): void {
+    if (this.#state === 'open') this.#makeRoom(item);
+    // Writing may have met an error, or a receipt's reader may have had enough.
     if (this.#state !== 'open') return;
     const { tally } = this.#ledger;
     const seq = this.#ledger.nextSeq++;
@@ -116,7 +120,9 @@ export class Ingest<T> {
       return;
     }
     const frame: Pending<T> = { item, seq, bytes, time: this.#ledger.clock.now(), at: performance.now() };
-    const direct = this.#settings.batchMs === undefined && !this.#busy && this.#queue.frames === 0;
+    // What the queue cannot hold is not collected either, where the file is free.
+    const collected = this.#settings.batchMs !== undefined && this.#queue.canHold(bytes);
+    const direct = !collected && !this.#busy && this.#queue.frames === 0;
     if (!direct || !this.#writeDirect(frame)) this.#enqueue(frame);
     this.#endIfFull();
   }
@@ -128,6 +134,7 @@ export class Ingest<T> {
    */
   async offer(item: T): Promise<void> {
     const bytes = this.#state === 'open' ? this.#measureForRoom(item) : 0;
+    if (this.#state === 'open') this.#makeRoom(item);
     while (this.#state === 'open' && this.#queue.frames > 0 && !this.#queue.fits(bytes)) {
       await new Promise<void>((resolve) => this.#waiters.push(resolve));
     }
@@ -164,6 +171,13 @@ export class Ingest<T> {
     }
   }
 
+  /** Commits what is collected, or waits for its turn, where the next frame has no room beside it and the file is free. */
+  #makeRoom(next: T): void {
+    if (this.#busy || this.#queue.frames === 0 || this.#queue.fits(this.#measureForRoom(next))) return;
+    this.#ripe = true;
+    this.#flush();
+  }
+
   #endIfFull(): void {
     const { endSeq } = this.#target;
     if (endSeq !== undefined && this.#ledger.nextSeq >= endSeq) this.#stop();
@@ -172,10 +186,9 @@ export class Ingest<T> {
   #enqueue(frame: Pending<T>): void {
     const { tally } = this.#ledger;
     const { policy } = this.#settings;
-    const { accepted, evicted } =
-      policy === 'block' && this.#queue.frames === 0
-        ? { accepted: true, evicted: [] }
-        : this.#queue.admit(frame.bytes, policy);
+    // Policies are for frames that wait for the file, not for those that are collected while it is free.
+    const taken = (policy === 'block' && this.#queue.frames === 0) || (!this.#busy && this.#queue.fits(frame.bytes));
+    const { accepted, evicted } = taken ? TAKEN : this.#queue.admit(frame.bytes, policy);
     tally.drop(policy === 'sample' ? 'sampled' : 'evicted', evicted.length);
     if (accepted) this.#queue.push({ ...frame, item: this.#target.own(frame.item) });
     else tally.drop('queue-full');
@@ -216,9 +229,13 @@ export class Ingest<T> {
     }
     this.#busy = false;
     this.#ripe = false;
-    this.#timer?.unsubscribe();
-    if (this.#queue.waiting > 0) this.#arm(this.#settings.batchMs ?? 0);
-    else if (this.#state === 'ending') this.#finish();
+    if (this.#queue.waiting > 0) {
+      // The time runs from the first frame that waits: those after it must not begin it again.
+      if (this.#timer === undefined) this.#arm(this.#settings.batchMs ?? 0);
+      return;
+    }
+    this.#disarm();
+    if (this.#state === 'ending') this.#finish();
   }
 
   #due(): boolean {
@@ -230,11 +247,17 @@ export class Ingest<T> {
   }
 
   #arm(ms: number): void {
-    this.#timer?.unsubscribe();
+    this.#disarm();
     this.#timer = this.#settings.scheduler.schedule(() => {
+      this.#timer = undefined;
       this.#ripe = true;
       this.#flush();
     }, ms);
+  }
+
+  #disarm(): void {
+    this.#timer?.unsubscribe();
+    this.#timer = undefined;
   }
 
   /** Tries to commit without waiting for the lock; false when somebody else has it. */
@@ -399,7 +422,7 @@ export class Ingest<T> {
   #close(error?: unknown): void {
     this.#error ??= error;
     this.#state = 'done';
-    this.#timer?.unsubscribe();
+    this.#disarm();
     this.#deadline?.unsubscribe();
     this.#wake();
     this.#ledger.active.delete(this);
