@@ -7,7 +7,7 @@
 
 import { isMmdError, type MmapDict, MmdError } from '@mmdpickle/core';
 import { defer, fromEvent, lastValueFrom, map, race, retry, type Subscription, throwError, timer } from 'rxjs';
-import { type Admission, BoundedQueue } from './bounded-queue.ts';
+import { type Admission, BoundedQueue, type Policy } from './bounded-queue.ts';
 import { WallClock } from './clock.ts';
 import type { Home } from './home.ts';
 import type { IngestSettings } from './options.ts';
@@ -49,6 +49,14 @@ export type MakeTarget<T> = (dict: MmapDict, seq: number) => Target<T>;
 /** A long queue is written in stretches, so that timers and sockets have their turn in between. */
 const LONGEST_STRETCH_MS = 8;
 
+/** A frame whose sender waits for room. */
+interface Waiter<T> {
+  readonly item: T;
+  /** The stream ended meanwhile, and took it all the same. */
+  taken: boolean;
+  wake(): void;
+}
+
 const TAKEN: Admission<never> = { accepted: true, evicted: [] };
 
 type State = 'open' | 'ending' | 'done';
@@ -73,7 +81,7 @@ export class Ingest<T> {
   #single = 0;
   #timer: Subscription | undefined;
   #deadline: Subscription | undefined;
-  #waiters: (() => void)[] = [];
+  #waiters: Waiter<T>[] = [];
   #countedFrames = 0;
   #countedBytes = 0;
 
@@ -108,6 +116,67 @@ export class Ingest<T> {
     if (this.#state === 'open') this.#makeRoom(item);
     // Writing may have met an error, or a receipt's reader may have had enough.
     if (this.#state !== 'open') return;
+    this.#receive(item, this.#settings.policy);
+  }
+
+  /**
+   * Takes a frame as soon as the queue has room for it.
+   * @returns when the frame is written or copied, so that its bytes may be used again
+   * @throws what ended the stream
+   */
+  async offer(item: T): Promise<void> {
+    const bytes = this.#state === 'open' ? this.#measureForRoom(item) : 0;
+    if (this.#state === 'open') this.#makeRoom(item);
+    const waiter: Waiter<T> = { item, taken: false, wake() {} };
+    while (this.#state === 'open' && this.#queue.frames > 0 && !this.#queue.fits(bytes)) {
+      await new Promise<void>((resolve) => {
+        waiter.wake = resolve;
+        this.#waiters.push(waiter);
+      });
+    }
+    if (!waiter.taken) {
+      if (this.#state !== 'open') throw this.#error ?? new MmdError('CLOSED', 'the sink takes no more frames');
+      this.push(item);
+    }
+    if (this.#error !== undefined) throw this.#error;
+  }
+
+  /** The source is over: writes what is queued, seals, then calls {@link IngestEvents.done} with `error`. */
+  end(error?: unknown): void {
+    if (this.#state !== 'open') return;
+    // What a sink was given before its end was received, though there was no room for it yet.
+    for (const waiter of this.#waiters) {
+      waiter.taken = true;
+      this.#receive(waiter.item, 'none');
+    }
+    this.#end(error);
+  }
+
+  /** Whoever reads the receipts failed: ends the stream, and is what it ended with. */
+  fail(error: unknown): void {
+    this.#stop(error);
+  }
+
+  #end(error?: unknown): void {
+    if (this.#state !== 'open') return;
+    this.#state = 'ending';
+    this.#error ??= error;
+    this.#wake();
+    this.#deadline = this.#settings.scheduler.schedule(() => this.#timeout(), this.#settings.drainMs);
+    this.#flush();
+  }
+
+  /** Ends by itself, so the source must be told. */
+  #stop(error?: unknown): void {
+    // Stopping the source may end this stream at once, without an error: so the error is kept first.
+    this.#error ??= error;
+    if (this.#state !== 'open') return;
+    this.#events.stop();
+    this.#end();
+  }
+
+  /** @param policy - `none`: it is taken, room or not */
+  #receive(item: T, policy: Policy | 'none'): void {
     const { tally } = this.#ledger;
     const seq = this.#ledger.nextSeq++;
     tally.received += 1;
@@ -123,43 +192,8 @@ export class Ingest<T> {
     // What the queue cannot hold is not collected either, where the file is free.
     const collected = this.#settings.batchMs !== undefined && this.#queue.canHold(bytes);
     const direct = !collected && !this.#busy && this.#queue.frames === 0;
-    if (!direct || !this.#writeDirect(frame)) this.#enqueue(frame);
+    if (!direct || !this.#writeDirect(frame)) this.#enqueue(frame, policy);
     this.#endIfFull();
-  }
-
-  /**
-   * Takes a frame as soon as the queue has room for it.
-   * @returns when the frame is written or copied, so that its bytes may be used again
-   * @throws what ended the stream
-   */
-  async offer(item: T): Promise<void> {
-    const bytes = this.#state === 'open' ? this.#measureForRoom(item) : 0;
-    if (this.#state === 'open') this.#makeRoom(item);
-    while (this.#state === 'open' && this.#queue.frames > 0 && !this.#queue.fits(bytes)) {
-      await new Promise<void>((resolve) => this.#waiters.push(resolve));
-    }
-    if (this.#state === 'open') this.push(item);
-    else throw this.#error ?? new MmdError('CLOSED', 'the sink takes no more frames');
-    if (this.#error !== undefined) throw this.#error;
-  }
-
-  /** The source is over: writes what is queued, seals, then calls {@link IngestEvents.done} with `error`. */
-  end(error?: unknown): void {
-    if (this.#state !== 'open') return;
-    this.#state = 'ending';
-    this.#error ??= error;
-    this.#wake();
-    this.#deadline = this.#settings.scheduler.schedule(() => this.#timeout(), this.#settings.drainMs);
-    this.#flush();
-  }
-
-  /** Ends by itself, so the source must be told. */
-  #stop(error?: unknown): void {
-    // Stopping the source may end this stream at once, without an error: so the error is kept first.
-    this.#error ??= error;
-    if (this.#state !== 'open') return;
-    this.#events.stop();
-    this.end();
   }
 
   /** What is not a frame needs no room: `push` refuses it, with its reason. */
@@ -183,12 +217,11 @@ export class Ingest<T> {
     if (endSeq !== undefined && this.#ledger.nextSeq >= endSeq) this.#stop();
   }
 
-  #enqueue(frame: Pending<T>): void {
+  #enqueue(frame: Pending<T>, policy: Policy | 'none'): void {
     const { tally } = this.#ledger;
-    const { policy } = this.#settings;
     // Policies are for frames that wait for the file, not for those that are collected while it is free.
-    const taken = (policy === 'block' && this.#queue.frames === 0) || (!this.#busy && this.#queue.fits(frame.bytes));
-    const { accepted, evicted } = taken ? TAKEN : this.#queue.admit(frame.bytes, policy);
+    const free = (policy === 'block' && this.#queue.frames === 0) || (!this.#busy && this.#queue.fits(frame.bytes));
+    const { accepted, evicted } = free || policy === 'none' ? TAKEN : this.#queue.admit(frame.bytes, policy);
     tally.drop(policy === 'sample' ? 'sampled' : 'evicted', evicted.length);
     if (accepted) this.#queue.push({ ...frame, item: this.#target.own(frame.item) });
     else tally.drop('queue-full');
@@ -379,7 +412,7 @@ export class Ingest<T> {
   }
 
   #wake(): void {
-    for (const waiter of this.#waiters.splice(0)) waiter();
+    for (const waiter of this.#waiters.splice(0)) waiter.wake();
   }
 
   #timeout(): void {
