@@ -4,7 +4,7 @@ import { existsSync, openSync, readdirSync, writeFileSync, writeSync } from 'nod
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import type { NDArray } from '@mmdpickle/core';
-import { MmapDict } from '@mmdpickle/core/node';
+import { MmapDict, NodeFile } from '@mmdpickle/core/node';
 import { freePort } from '@mmdpickle/test-support';
 import { afterAll, describe, expect, it } from 'vitest';
 import { Bench, type Ended, told, twoAtATime } from './command-line.ts';
@@ -50,12 +50,41 @@ describe('formats and targets', () => {
 
   it('tell a run with drops by exit code 1', async () => {
     const cwd = bench.folder();
-    const args = '--from frames.raw --shape 1 --policy drop-newest --queue 10 --batch 100ms --json';
-    const { code, stdout } = await bench.shell(cwd, `mmdpickle ingest drops.mmdpickle ${args}`);
-    const { received, written, droppedTotal } = JSON.parse(stdout) as Record<string, number>;
-    expect(code).toBe(1);
-    expect(droppedTotal).toBeGreaterThan(0);
-    expect(received).toBe((written ?? 0) + (droppedTotal ?? 0));
+    const path = join(cwd, 'drops.mmdpickle');
+    MmapDict.open(path).close();
+    using file = NodeFile.open(path, 'r+');
+    file.lock(1000);
+    const child = bench.start(cwd, [
+      'ingest',
+      path,
+      '--shape',
+      '1',
+      '--policy',
+      'drop-newest',
+      '--queue',
+      '10',
+      '--json',
+    ]);
+    const ended = withoutInput(child);
+    child.stdin?.write('abcdefghijklmnopqrstuvwxyz');
+    await told(child, /"received":26/);
+    child.stdin?.end();
+    file.unlock();
+    const { code, stdout } = await ended;
+    expect({ code, ...JSON.parse(stdout) }).toMatchObject({ code: 1, received: 26, written: 10, droppedTotal: 16 });
+  });
+
+  it('commit batches while frames come steadily', async () => {
+    const cwd = bench.folder();
+    const child = bench.start(cwd, ['ingest', 'out.mmdpickle', '--shape', '1', '--batch', '200ms']);
+    const ended = withoutInput(child);
+    const pace = setInterval(() => child.stdin?.write('a'), 20);
+    // A line of counters each second, for as long as frames come.
+    const [, written] = await told(child, /"written":([1-9]\d*)/);
+    clearInterval(pace);
+    child.kill('SIGKILL');
+    await ended;
+    expect(keysOf(cwd, 'out').length).toBeGreaterThanOrEqual(Number(written));
   });
 });
 

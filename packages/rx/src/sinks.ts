@@ -4,7 +4,7 @@
  * @module
  */
 
-import { Writable } from 'node:stream';
+import { Duplex, type Readable, Writable } from 'node:stream';
 import type { Observer } from 'rxjs';
 import { Ingest, type IngestEvents, IngestLedger } from './ingest/ingest.ts';
 import { type IngestOptions, settle } from './ingest/options.ts';
@@ -38,16 +38,32 @@ function openSink<T>(place: Place<T>, options: IngestOptions, events: Partial<In
   });
   // Those who wait see the rejection; without them it is reported through `events.done`.
   ended.catch(() => {});
+  const { signal } = options;
+  const abort = (): void => ingest.end();
   const ingest = new Ingest(place.open(), place.make, settle(options, 'block'), ledger, {
-    receipt: (receipt) => events.receipt?.(receipt),
+    receipt(receipt) {
+      try {
+        events.receipt?.(receipt);
+      } catch (error) {
+        // Thrown on, it would end the engine in the middle of its books.
+        ingest.fail(error);
+      }
+    },
     stop: () => events.stop?.(),
     done(error) {
-      events.done?.(error);
-      finish(error);
+      signal?.removeEventListener('abort', abort);
+      let last = error;
+      try {
+        events.done?.(error);
+      } catch (thrown) {
+        last ??= thrown;
+      }
+      finish(last);
     },
   });
-  options.signal?.addEventListener('abort', () => ingest.end(), { once: true });
-  if (options.signal?.aborted) ingest.end();
+  // A place that was full to begin with is done already.
+  if (ingest.open) signal?.addEventListener('abort', abort, { once: true });
+  if (signal?.aborted) abort();
   return { ingest, ended, stats: () => ledger.stats() };
 }
 
@@ -61,9 +77,28 @@ function eventsFor({ receipts }: SinkOptions): Partial<IngestEvents> {
   };
 }
 
+/** Calls back when the signal aborts, until the sink is done. */
+function whenAborted({ ended }: Sink<unknown>, signal: AbortSignal | undefined, abort: () => void): void {
+  if (signal === undefined) return;
+  signal.addEventListener('abort', abort, { once: true });
+  const leave = (): void => signal.removeEventListener('abort', abort);
+  ended.then(leave, leave);
+}
+
+/** Takes a frame. One that comes when the signal is aborted, and all that came before is written, is refused with its reason. */
+async function take<T>({ ingest, ended }: Sink<T>, frame: T, signal: AbortSignal | undefined): Promise<void> {
+  if (signal?.aborted !== true) return ingest.offer(frame);
+  await ended;
+  throw signal.reason;
+}
+
 /**
  * A Node Writable in object mode: `write` calls back when the frame is written or copied into the queue, and
  * `finish` comes when everything is in the file and sealed. Destroying it writes what is queued, too.
+ *
+ * When `signal` aborts, what was received is written and sealed, and a Readable that is piped into it is ended, so that
+ * its `pipeline` completes. Other sources (duplex streams, iterables) cannot be ended from here: theirs rejects with
+ * the signal's reason, as with a `signal` of its own.
  *
  * @example
  * ```ts
@@ -77,13 +112,14 @@ function eventsFor({ receipts }: SinkOptions): Partial<IngestEvents> {
  * ```
  */
 export function nodeSink<T>(place: Place<T>, options: SinkOptions = {}): Writable & Counted {
+  const { signal } = options;
   const sink = openSink(place, options, eventsFor(options));
   const writable = new Writable({
     objectMode: true,
     // The queue is ours, and bounded in bytes; Node's own would only count objects.
     highWaterMark: 1,
     write(frame: T, _encoding, done) {
-      sink.ingest.offer(frame).then(() => done(), done);
+      take(sink, frame, signal).then(() => done(), done);
     },
     final(done) {
       sink.ingest.end();
@@ -97,29 +133,106 @@ export function nodeSink<T>(place: Place<T>, options: SinkOptions = {}): Writabl
       );
     },
   });
+  const sources = new Set<Readable>();
+  const abort = (): void => {
+    if (sources.size > 0 && [...sources].every((source) => !(source instanceof Duplex))) sources.forEach(complete);
+    else writable.destroy(signal?.reason);
+  };
+  writable.on('pipe', (source) => {
+    sources.add(source);
+    // Whoever pipes listens to the source afterwards only.
+    if (signal?.aborted) process.nextTick(abort);
+  });
+  writable.on('unpipe', (source) => sources.delete(source));
+  whenAborted(sink, signal, abort);
   return Object.assign(writable, { stats: () => sink.stats() });
+
+  /** To `pipeline`, and to `pipe`, the source has ended: destroyed alone it would be one that closed too early. */
+  function complete(source: Readable): void {
+    source.unpipe(writable);
+    source.emit('end');
+    source.destroy();
+  }
 }
 
 /**
  * A Web WritableStream: `write` settles when the frame is written or copied into the queue, `close` when everything is
  * in the file and sealed. Aborting it writes what is queued, too.
+ *
+ * When `signal` aborts, what was received is written and sealed; then the stream fails with the signal's reason. So
+ * `pipeTo` cancels its source and rejects, as with a `signal` of its own: a sink cannot end a source that gives more.
  */
 export function webSink<T>(place: Place<T>, options: SinkOptions = {}): WritableStream<T> & Counted {
+  const { signal } = options;
   const sink = openSink(place, options, eventsFor(options));
   const close = (): Promise<void> => {
     sink.ingest.end();
     return sink.ended;
   };
   const stream = new WritableStream<T>(
-    { write: (frame) => sink.ingest.offer(frame), close, abort: close },
+    {
+      start(controller) {
+        const abort = (): void => {
+          sink.ended.then(
+            () => controller.error(signal?.reason),
+            (error: unknown) => controller.error(error),
+          );
+        };
+        if (signal?.aborted) abort();
+        else whenAborted(sink, signal, abort);
+      },
+      write: (frame) => take(sink, frame, signal),
+      close,
+      abort: close,
+    },
     { highWaterMark: 1 },
   );
   return Object.assign(stream, { stats: () => sink.stats() });
 }
 
 /**
+ * What an iterable gives, until the signal: also while the iterable is silent. What it gives after that, and how it ends,
+ * concerns nobody any more.
+ */
+async function* givenUntil<T>(
+  source: AsyncIterable<T> | Iterable<T>,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<T> {
+  if (signal === undefined) {
+    yield* source;
+    return;
+  }
+  const iterator: AsyncIterator<T> | Iterator<T> =
+    Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]();
+  let leave = (): void => {};
+  const abort = (): void => leave();
+  signal.addEventListener('abort', abort);
+  let over = false;
+  try {
+    while (!signal.aborted) {
+      // Not Promise.race with one promise of the signal: it would keep a callback for every frame.
+      const next = await new Promise<IteratorResult<T> | undefined>((resolve, reject) => {
+        leave = () => resolve(undefined);
+        Promise.resolve(iterator.next()).then(resolve, reject);
+      }).catch((error: unknown) => {
+        over = true;
+        throw error;
+      });
+      if (next === undefined) break;
+      over = next.done === true;
+      if (over) break;
+      yield next.value;
+    }
+  } finally {
+    signal.removeEventListener('abort', abort);
+    // A generator that waits for its source ends after that wait.
+    if (!over) Promise.resolve(iterator.return?.()).catch(() => {});
+  }
+}
+
+/**
  * Writes what an iterable gives, and gives the receipts. The next frame is asked for when the queue has room and the
- * receipts so far are taken; leaving the loop ends the source, and writes what is queued.
+ * receipts so far are taken; leaving the loop ends the source, and writes what is queued. So does `signal`, at once.
  *
  * @throws what ended the stream: see {@link appendFrames}
  *
@@ -141,7 +254,7 @@ export async function* writeFrames<T>(
   const { ingest, ended } = openSink(place, options, { receipt: (receipt) => receipts.push(receipt) });
   try {
     if (ingest.open) {
-      for await (const frame of source) {
+      for await (const frame of givenUntil(source, options.signal)) {
         await ingest.offer(frame);
         yield* receipts.splice(0);
         if (!ingest.open) break;

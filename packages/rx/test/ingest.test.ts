@@ -3,7 +3,23 @@ import { type FaultySyscalls, faultySyscalls, libc, MmapDict, NodeFile } from '@
 import { appendFrames, appendRows, type IngestStats, type Receipt } from '@mmdpickle/rx';
 import { GrowableNDArray } from '@mmdpickle/stubs';
 import { TempDir } from '@mmdpickle/test-support';
-import { concat, EMPTY, from, lastValueFrom, map, NEVER, range, retry, Subject, take, throwError, toArray } from 'rxjs';
+import {
+  concat,
+  EMPTY,
+  from,
+  lastValueFrom,
+  map,
+  mergeMap,
+  NEVER,
+  range,
+  retry,
+  Subject,
+  take,
+  throwError,
+  toArray,
+  VirtualAction,
+  VirtualTimeScheduler,
+} from 'rxjs';
 import { TestScheduler } from 'rxjs/testing';
 import { describe, expect, test } from 'vitest';
 import { Blocker, until } from './blocker.ts';
@@ -56,6 +72,46 @@ describe('appendFrames', () => {
         e: '4 in 3',
       });
     });
+  });
+
+  test('the time of a commit runs from the first frame that waits, however steadily others come', () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(fileIn(dir));
+    marbles((scheduler) => {
+      const camera$ = scheduler.createHotObservable<string>('-abcdefgh|').pipe(map(() => new Uint8Array(3)));
+      const receipts$ = camera$.pipe(
+        appendFrames(dict, { batch: { ms: 3 } }),
+        map(({ seq, commitNumber }) => `${seq} in ${commitNumber}`),
+        toArray(),
+        mergeMap((all) => all),
+      );
+      scheduler.expectObservable(receipts$).toBe('---------(abcdefgh|)', {
+        a: '0 in 1',
+        b: '1 in 1',
+        c: '2 in 1',
+        d: '3 in 1',
+        e: '4 in 2',
+        f: '5 in 2',
+        g: '6 in 2',
+        h: '7 in 2',
+      });
+    });
+  });
+
+  test('the frames that are left when a commit is full are committed in time, too', () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(fileIn(dir));
+    const commits: number[] = [];
+    const camera$ = new Subject<Uint8Array>();
+    const scheduler = new VirtualTimeScheduler(VirtualAction, 0);
+    camera$
+      .pipe(appendFrames(dict, { batch: { bytes: 100, ms: 5 }, scheduler }))
+      .subscribe(({ commitNumber }) => commits.push(commitNumber));
+    for (const bytes of [60, 60]) camera$.next(new Uint8Array(bytes));
+    expect(commits).toEqual([1]);
+    scheduler.maxFrames += 5;
+    scheduler.flush();
+    expect(commits).toEqual([1, 2]);
   });
 
   test('collects bytes for a commit', () => {

@@ -102,6 +102,26 @@ test('policy error ends the stream when the queue is full, and what was queued i
   expect(append.stats()).toMatchObject({ received: 4, written: 3, queued: 0, dropped: { 'queue-full': 1 } });
 });
 
+describe.each<Policy>(['error', ...DROPPING])('policy %s while the file is free', (policy) => {
+  test('drops nothing that is collected: a full queue is committed', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    const { camera$, append } = run(dict, { policy, batch: { ms: 60_000 }, queue: { frames: 4, bytes: 1000 } });
+    for (let i = 0; i < 30; i += 1) {
+      camera$.next(new Uint8Array(i % 7 === 0 ? 900 : 100));
+      balanced(append.stats());
+      expect(append.stats().queuedBytes).toBeLessThanOrEqual(1000);
+    }
+    expect(append.stats().commits).toBeGreaterThan(4);
+    expect(append.stats().commits).toBeLessThan(25);
+    camera$.next(new Uint8Array(5000));
+    camera$.complete();
+    await append.idle();
+    expect(append.stats()).toMatchObject({ received: 31, written: 31, droppedTotal: 0 });
+    expect(numbersIn(dict)).toEqual(Array.from({ length: 31 }, (_, i) => i));
+  });
+});
+
 test('policy block is refused where the source cannot wait', () => {
   using dir = new TempDir();
   using dict = MmapDict.open(dir.file('a.mmdpickle'));

@@ -1,6 +1,8 @@
+import { getEventListeners } from 'node:events';
 import { readdirSync } from 'node:fs';
-import { Readable } from 'node:stream';
+import { PassThrough, Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { NDArray } from '@mmdpickle/core';
 import { MmapDict } from '@mmdpickle/core/node';
 import {
@@ -12,13 +14,14 @@ import {
   type Receipt,
   rollingFiles,
   rowsPlace,
+  type SinkOptions,
   webSink,
   writeFrames,
 } from '@mmdpickle/rx';
 import { TempDir } from '@mmdpickle/test-support';
 import { lastValueFrom, map, range, toArray } from 'rxjs';
 import { describe, expect, test } from 'vitest';
-import { Blocker } from './blocker.ts';
+import { Blocker, until } from './blocker.ts';
 
 /** Gives frames and counts how many it was asked for. */
 function counting(total: number): { readonly source: AsyncGenerator<Uint8Array>; given: number; closed: boolean } {
@@ -116,6 +119,14 @@ describe('backpressure', () => {
   });
 });
 
+test('a sink that collects frames for a commit commits them when its queue is full', async () => {
+  using dir = new TempDir();
+  using dict = MmapDict.open(dir.file('a.mmdpickle'));
+  const sink = nodeSink(framesPlace(dict), { queue: { frames: 10 }, batch: { ms: 60_000 } });
+  await pipeline(Readable.from(counting(50).source), sink);
+  expect(sink.stats()).toMatchObject({ received: 50, written: 50, commits: 5 });
+});
+
 describe('the end of a sink', () => {
   test('leaving the loop of receipts ends the source, and what it gave is written', async () => {
     using dir = new TempDir();
@@ -172,6 +183,170 @@ describe('the end of a sink', () => {
     }
     expect(receipts.length).toBeLessThan(6);
     expect(dict.size).toBe(receipts.length);
+  });
+});
+
+/** Gives a frame every 5 ms without end, or is silent after the first. */
+async function* endless(silent = false): AsyncGenerator<Uint8Array> {
+  for (let i = 0; ; i += 1) {
+    yield new Uint8Array(4).fill(i);
+    if (silent) await new Promise(() => {});
+    await sleep(5);
+  }
+}
+
+async function written(frames: AsyncGenerator<Receipt>): Promise<number[]> {
+  const seqs: number[] = [];
+  for await (const { seq } of frames) seqs.push(seq);
+  return seqs;
+}
+
+describe('an aborted signal', () => {
+  test.each([
+    ['gives frames all the time', false],
+    ['is silent', true],
+  ])('completes writeFrames while its source %s', async (_what, silent) => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    const controller = new AbortController();
+    const done = written(writeFrames(endless(silent), framesPlace(dict), { signal: controller.signal }));
+    await until(() => dict.size > (silent ? 0 : 3));
+    controller.abort();
+    expect((await done).length).toBe(dict.size);
+  });
+
+  test('completes the pipeline of a Readable, which is destroyed', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    const controller = new AbortController();
+    const source = Readable.from(endless());
+    const receipts: Receipt[] = [];
+    const next = (receipt: Receipt): unknown => receipts.push(receipt);
+    const sink = nodeSink(framesPlace(dict), { signal: controller.signal, receipts: { next } });
+    const done = pipeline(source, sink);
+    await until(() => dict.size > 3);
+    controller.abort();
+    await done;
+    expect(source.destroyed).toBe(true);
+    expect(receipts.length).toBe(dict.size);
+    expect(sink.stats()).toMatchObject({ received: dict.size, written: dict.size, droppedTotal: 0 });
+  });
+
+  test('before there is a stream completes, and takes nothing', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    const signal = AbortSignal.abort();
+    await pipeline(Readable.from(endless()), nodeSink(framesPlace(dict), { signal }));
+    expect(await written(writeFrames(endless(), framesPlace(dict), { signal }))).toEqual([]);
+    await expect(new ReadableStream().pipeTo(webSink(framesPlace(dict), { signal }))).rejects.toBe(signal.reason);
+    expect(dict.size).toBe(0);
+  });
+
+  test('is the reason of pipelines and pipes whose source a sink cannot end, after all is written and sealed', async () => {
+    using dir = new TempDir();
+    const pipes: Record<string, (sink: SinkOptions) => [Promise<unknown>, MmapDict]> = {
+      generator: (options) => run((dict) => pipeline(endless(), nodeSink(rowsPlace(dict, 'x', ROWS), options))),
+      stages: (options) =>
+        run((dict) =>
+          pipeline(
+            Readable.from(endless()),
+            new PassThrough({ objectMode: true }),
+            nodeSink(rowsPlace(dict, 'x', ROWS), options),
+          ),
+        ),
+      web: (options) =>
+        run((dict) => Readable.toWeb(Readable.from(endless())).pipeTo(webSink(rowsPlace(dict, 'x', ROWS), options))),
+    };
+    const ROWS = { dtype: 'uint8', rowShape: [4] } as const;
+    const run = (work: (dict: MmapDict) => Promise<unknown>): [Promise<unknown>, MmapDict] => {
+      const dict = MmapDict.open(dir.file(`${Math.random()}.mmdpickle`));
+      return [work(dict), dict];
+    };
+    for (const [name, pipe] of Object.entries(pipes)) {
+      const controller = new AbortController();
+      let receipts = 0;
+      let complete = false;
+      const [done, dict] = pipe({
+        signal: controller.signal,
+        receipts: { next: () => (receipts += 1), complete: () => (complete = true) },
+      });
+      const outcome = done.catch((error: unknown) => error);
+      await until(() => receipts > 3);
+      controller.abort();
+      expect(await outcome, name).toBe(controller.signal.reason);
+      const rows = dict.get('x') as NDArray;
+      expect(rows.shape[0], name).toBe(receipts);
+      expect(complete, name).toBe(true);
+      dict.close();
+    }
+  });
+
+  test('loses no frame that a sink was given and had no room for', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    using blocker = new Blocker(dict.name).block();
+    const controller = new AbortController();
+    const frames = counting(50);
+    const done = written(writeFrames(frames.source, framesPlace(dict), { ...LIMITS, signal: controller.signal }));
+    await turns();
+    controller.abort();
+    blocker.release();
+    await done;
+    expect(dict.size).toBe(frames.given);
+    expect(frames.closed).toBe(true);
+  });
+
+  test('that is used again and again keeps no listener of sinks that are done', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    const { signal } = new AbortController();
+    for (let i = 0; i < 5; i += 1) {
+      await written(writeFrames([new Uint8Array(4)], framesPlace(dict), { signal }));
+      await pipeline(Readable.from([new Uint8Array(4)]), nodeSink(framesPlace(dict), { signal }));
+      await Readable.toWeb(Readable.from([new Uint8Array(4)])).pipeTo(webSink(framesPlace(dict), { signal }));
+    }
+    expect(dict.size).toBe(15);
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
+  });
+});
+
+describe('a reader of receipts that throws', () => {
+  const mine = new Error('mine');
+  const thrown = (): never => {
+    throw mine;
+  };
+
+  test.each(['next', 'complete'] as const)(
+    'in %s ends the sink with its error, and what was received is written',
+    async (when) => {
+      using dir = new TempDir();
+      using dict = MmapDict.open(dir.file('a.mmdpickle'));
+      const receipts = { [when]: thrown };
+      const frames = [new Uint8Array(4), new Uint8Array(4)];
+      const count = when === 'next' ? 1 : 2;
+      await expect(pipeline(Readable.from(frames), nodeSink(framesPlace(dict), { receipts }))).rejects.toBe(mine);
+      expect(dict.size).toBe(count);
+      const web = Readable.toWeb(Readable.from(frames)).pipeTo(webSink(framesPlace(dict), { receipts }));
+      await expect(web).rejects.toBe(mine);
+      expect(dict.size).toBe(2 * count);
+    },
+  );
+
+  test('while a queue is written loses none of it', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    using blocker = new Blocker(dict.name).block();
+    const sink = nodeSink(framesPlace(dict), {
+      queue: { frames: 20 },
+      batch: { frames: 3 },
+      receipts: { next: thrown },
+    });
+    const done = pipeline(Readable.from(counting(10).source), sink);
+    await turns(50);
+    blocker.release();
+    await expect(done).rejects.toBe(mine);
+    expect(sink.stats()).toMatchObject({ received: 10, written: 10, queued: 0, droppedTotal: 0 });
+    expect(dict.size).toBe(10);
   });
 });
 

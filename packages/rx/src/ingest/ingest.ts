@@ -7,7 +7,7 @@
 
 import { isMmdError, type MmapDict, MmdError } from '@mmdpickle/core';
 import { defer, fromEvent, lastValueFrom, map, race, retry, type Subscription, throwError, timer } from 'rxjs';
-import { BoundedQueue } from './bounded-queue.ts';
+import { type Admission, BoundedQueue, type Policy } from './bounded-queue.ts';
 import { WallClock } from './clock.ts';
 import type { Home } from './home.ts';
 import type { IngestSettings } from './options.ts';
@@ -49,6 +49,16 @@ export type MakeTarget<T> = (dict: MmapDict, seq: number) => Target<T>;
 /** A long queue is written in stretches, so that timers and sockets have their turn in between. */
 const LONGEST_STRETCH_MS = 8;
 
+/** A frame whose sender waits for room. */
+interface Waiter<T> {
+  readonly item: T;
+  /** The stream ended meanwhile, and took it all the same. */
+  taken: boolean;
+  wake(): void;
+}
+
+const TAKEN: Admission<never> = { accepted: true, evicted: [] };
+
 type State = 'open' | 'ending' | 'done';
 
 /** One stream of frames into a dict. */
@@ -71,7 +81,7 @@ export class Ingest<T> {
   #single = 0;
   #timer: Subscription | undefined;
   #deadline: Subscription | undefined;
-  #waiters: (() => void)[] = [];
+  #waiters: Waiter<T>[] = [];
   #countedFrames = 0;
   #countedBytes = 0;
 
@@ -103,22 +113,10 @@ export class Ingest<T> {
    * Problems end the stream through {@link IngestEvents.done}; nothing is thrown.
    */
   push(item: T): void {
+    if (this.#state === 'open') this.#makeRoom(item);
+    // Writing may have met an error, or a receipt's reader may have had enough.
     if (this.#state !== 'open') return;
-    const { tally } = this.#ledger;
-    const seq = this.#ledger.nextSeq++;
-    tally.received += 1;
-    let bytes: number;
-    try {
-      bytes = this.#target.measure(item, seq);
-    } catch (error) {
-      tally.drop('invalid');
-      this.#stop(error);
-      return;
-    }
-    const frame: Pending<T> = { item, seq, bytes, time: this.#ledger.clock.now(), at: performance.now() };
-    const direct = this.#settings.batchMs === undefined && !this.#busy && this.#queue.frames === 0;
-    if (!direct || !this.#writeDirect(frame)) this.#enqueue(frame);
-    this.#endIfFull();
+    this.#receive(item, this.#settings.policy);
   }
 
   /**
@@ -128,16 +126,38 @@ export class Ingest<T> {
    */
   async offer(item: T): Promise<void> {
     const bytes = this.#state === 'open' ? this.#measureForRoom(item) : 0;
+    if (this.#state === 'open') this.#makeRoom(item);
+    const waiter: Waiter<T> = { item, taken: false, wake() {} };
     while (this.#state === 'open' && this.#queue.frames > 0 && !this.#queue.fits(bytes)) {
-      await new Promise<void>((resolve) => this.#waiters.push(resolve));
+      await new Promise<void>((resolve) => {
+        waiter.wake = resolve;
+        this.#waiters.push(waiter);
+      });
     }
-    if (this.#state === 'open') this.push(item);
-    else throw this.#error ?? new MmdError('CLOSED', 'the sink takes no more frames');
+    if (!waiter.taken) {
+      if (this.#state !== 'open') throw this.#error ?? new MmdError('CLOSED', 'the sink takes no more frames');
+      this.push(item);
+    }
     if (this.#error !== undefined) throw this.#error;
   }
 
   /** The source is over: writes what is queued, seals, then calls {@link IngestEvents.done} with `error`. */
   end(error?: unknown): void {
+    if (this.#state !== 'open') return;
+    // What a sink was given before its end was received, though there was no room for it yet.
+    for (const waiter of this.#waiters) {
+      waiter.taken = true;
+      this.#receive(waiter.item, 'none');
+    }
+    this.#end(error);
+  }
+
+  /** Whoever reads the receipts failed: ends the stream, and is what it ended with. */
+  fail(error: unknown): void {
+    this.#stop(error);
+  }
+
+  #end(error?: unknown): void {
     if (this.#state !== 'open') return;
     this.#state = 'ending';
     this.#error ??= error;
@@ -152,7 +172,28 @@ export class Ingest<T> {
     this.#error ??= error;
     if (this.#state !== 'open') return;
     this.#events.stop();
-    this.end();
+    this.#end();
+  }
+
+  /** @param policy - `none`: it is taken, room or not */
+  #receive(item: T, policy: Policy | 'none'): void {
+    const { tally } = this.#ledger;
+    const seq = this.#ledger.nextSeq++;
+    tally.received += 1;
+    let bytes: number;
+    try {
+      bytes = this.#target.measure(item, seq);
+    } catch (error) {
+      tally.drop('invalid');
+      this.#stop(error);
+      return;
+    }
+    const frame: Pending<T> = { item, seq, bytes, time: this.#ledger.clock.now(), at: performance.now() };
+    // What the queue cannot hold is not collected either, where the file is free.
+    const collected = this.#settings.batchMs !== undefined && this.#queue.canHold(bytes);
+    const direct = !collected && !this.#busy && this.#queue.frames === 0;
+    if (!direct || !this.#writeDirect(frame)) this.#enqueue(frame, policy);
+    this.#endIfFull();
   }
 
   /** What is not a frame needs no room: `push` refuses it, with its reason. */
@@ -164,18 +205,23 @@ export class Ingest<T> {
     }
   }
 
+  /** Commits what is collected, or waits for its turn, where the next frame has no room beside it and the file is free. */
+  #makeRoom(next: T): void {
+    if (this.#busy || this.#queue.frames === 0 || this.#queue.fits(this.#measureForRoom(next))) return;
+    this.#ripe = true;
+    this.#flush();
+  }
+
   #endIfFull(): void {
     const { endSeq } = this.#target;
     if (endSeq !== undefined && this.#ledger.nextSeq >= endSeq) this.#stop();
   }
 
-  #enqueue(frame: Pending<T>): void {
+  #enqueue(frame: Pending<T>, policy: Policy | 'none'): void {
     const { tally } = this.#ledger;
-    const { policy } = this.#settings;
-    const { accepted, evicted } =
-      policy === 'block' && this.#queue.frames === 0
-        ? { accepted: true, evicted: [] }
-        : this.#queue.admit(frame.bytes, policy);
+    // Policies are for frames that wait for the file, not for those that are collected while it is free.
+    const free = (policy === 'block' && this.#queue.frames === 0) || (!this.#busy && this.#queue.fits(frame.bytes));
+    const { accepted, evicted } = free || policy === 'none' ? TAKEN : this.#queue.admit(frame.bytes, policy);
     tally.drop(policy === 'sample' ? 'sampled' : 'evicted', evicted.length);
     if (accepted) this.#queue.push({ ...frame, item: this.#target.own(frame.item) });
     else tally.drop('queue-full');
@@ -216,9 +262,13 @@ export class Ingest<T> {
     }
     this.#busy = false;
     this.#ripe = false;
-    this.#timer?.unsubscribe();
-    if (this.#queue.waiting > 0) this.#arm(this.#settings.batchMs ?? 0);
-    else if (this.#state === 'ending') this.#finish();
+    if (this.#queue.waiting > 0) {
+      // The time runs from the first frame that waits: those after it must not begin it again.
+      if (this.#timer === undefined) this.#arm(this.#settings.batchMs ?? 0);
+      return;
+    }
+    this.#disarm();
+    if (this.#state === 'ending') this.#finish();
   }
 
   #due(): boolean {
@@ -230,11 +280,17 @@ export class Ingest<T> {
   }
 
   #arm(ms: number): void {
-    this.#timer?.unsubscribe();
+    this.#disarm();
     this.#timer = this.#settings.scheduler.schedule(() => {
+      this.#timer = undefined;
       this.#ripe = true;
       this.#flush();
     }, ms);
+  }
+
+  #disarm(): void {
+    this.#timer?.unsubscribe();
+    this.#timer = undefined;
   }
 
   /** Tries to commit without waiting for the lock; false when somebody else has it. */
@@ -356,7 +412,7 @@ export class Ingest<T> {
   }
 
   #wake(): void {
-    for (const waiter of this.#waiters.splice(0)) waiter();
+    for (const waiter of this.#waiters.splice(0)) waiter.wake();
   }
 
   #timeout(): void {
@@ -399,7 +455,7 @@ export class Ingest<T> {
   #close(error?: unknown): void {
     this.#error ??= error;
     this.#state = 'done';
-    this.#timer?.unsubscribe();
+    this.#disarm();
     this.#deadline?.unsubscribe();
     this.#wake();
     this.#ledger.active.delete(this);

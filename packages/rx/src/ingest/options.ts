@@ -16,7 +16,8 @@ export interface IngestOptions {
   readonly policy?: Policy;
   /**
    * How many frames make a commit. Without `ms` a frame is committed at once, and frames that had to wait are
-   * committed together (4,096 frames or 16 MiB at most); with `ms` they are collected until one of the limits is reached.
+   * committed together (4,096 frames or 16 MiB at most); with `ms` they are collected until one of the limits is reached,
+   * `ms` milliseconds after the first of them or with a full queue at the latest.
    */
   readonly batch?: { readonly frames?: number; readonly bytes?: number; readonly ms?: number };
   /** `'commit'`: a receipt means that the frame is on the disk (fdatasync). Default `'none'`: it is in the file. */
