@@ -170,6 +170,14 @@ export interface NpyHeaderOptions {
  * ```
  */
 export function formatNpyHeader(fields: NpyHeaderFields, options: NpyHeaderOptions = {}): Uint8Array {
+  const header = fitNpyHeader(fields, options);
+  if (header !== undefined) return header;
+  const place = options.version === undefined ? 'its place' : `version ${options.version} of the format`;
+  throw new MmdError('INVALID_ARGUMENT', `the npy header does not fit ${place}`, { found: fields.shape });
+}
+
+/** As {@link formatNpyHeader}; undefined for a header that does not fit. */
+export function fitNpyHeader(fields: NpyHeaderFields, options: NpyHeaderOptions): Uint8Array | undefined {
   const { shape } = fields;
   const type = parseDType(fields.dtype);
   const fortran = fields.order === 'F' && shape.length > 1;
@@ -201,13 +209,7 @@ export function formatNpyHeader(fields: NpyHeaderFields, options: NpyHeaderOptio
     header[total - 1] = 0x0a;
     return header;
   }
-  throw new MmdError(
-    'INVALID_ARGUMENT',
-    `the npy header does not fit ${options.version === undefined ? 'its place' : `version ${options.version} of the format`}`,
-    {
-      found: text.length,
-    },
-  );
+  return undefined;
 }
 
 /** Tells whether bytes start as an npy file does. */

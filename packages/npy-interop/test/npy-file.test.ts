@@ -207,15 +207,45 @@ describe('npy files that grow', () => {
     }
   });
 
-  test('a header without room for more digits is an error, and the file stays as it was', () => {
-    const text = "{'descr': '|u1', 'fortran_order': False, 'shape': (9,), }\n";
+  /** A header as old numpys and others write them: nothing is left in it for more digits. */
+  const writeTight = (rows: number): string => {
+    const text = `{'descr': '|u1', 'fortran_order': False, 'shape': (${rows},), }\n`;
     const header = Uint8Array.of(0x93, ...Buffer.from('NUMPY'), 1, 0, text.length, 0, ...Buffer.from(text));
-    writeFileSync(temp.file('tight.npy'), Buffer.concat([header, new Uint8Array(9)]));
-    const writer = openNpyWriter(temp.file('tight.npy'));
-    writer.append(new Uint8Array(1));
-    expect(() => writer.flush()).toThrowError(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
-    expect(() => writer.close()).toThrow();
-    expect(readNpy(readFileSync(temp.file('tight.npy'))).shape).toEqual([9]);
+    writeFileSync(temp.file('tight.npy'), Buffer.concat([header, new Uint8Array(rows)]));
+    return temp.file('tight.npy');
+  };
+
+  test('a header without room to count another row is refused when it is opened', () => {
+    const path = writeTight(9);
+    const before = readFileSync(path);
+    expect(() => openNpyWriter(path)).toThrowError(expect.objectContaining({ code: 'UNSUPPORTED_VALUE', maximum: 9 }));
+    expect(readFileSync(path)).toEqual(before);
+  });
+
+  test('rows that the header has no room to count are refused before they are written', () => {
+    const path = writeTight(7);
+    const writer = openNpyWriter(path);
+    expect(() => writer.append(new Uint8Array(3))).toThrowError(expect.objectContaining({ code: 'UNSUPPORTED_VALUE' }));
+    writer.append(new Uint8Array([5, 6]));
+    writer.close();
+    expect(readNpy(readFileSync(path)).toNested()).toEqual([0, 0, 0, 0, 0, 0, 0, 5, 6]);
+  });
+
+  test('a second writer on the same file is refused, and one after the other is not', () => {
+    const path = temp.file('log.npy');
+    const create = { rowShape: [], dtype: 'int32' };
+    {
+      using writer = openNpyWriter(path, create);
+      writer.append(new Int32Array([1, 2])).flush();
+      const locked = expect.objectContaining({ code: 'LOCKED', path });
+      expect(() => openNpyWriter(path)).toThrowError(locked);
+      expect(() => openNpyWriter(path, create)).toThrowError(locked);
+      writer.append(new Int32Array([3])).flush();
+    }
+    using writer = openNpyWriter(path);
+    writer.append(new Int32Array([4])).flush();
+    expect(readNpy(readFileSync(path)).toNested()).toEqual([1, 2, 3, 4]);
+    expect(readdirSync(temp.path)).toEqual(['log.npy']);
   });
 });
 

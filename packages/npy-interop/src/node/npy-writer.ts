@@ -4,11 +4,12 @@
  * @module
  */
 
+import { existsSync } from 'node:fs';
 import { MmdError } from '@mmdpickle/core';
 import { type DType, type DTypeLike, parseDType, sameDType } from '@mmdpickle/core/ndarray';
 import { NodeFile } from '@mmdpickle/core/node';
 import { arrayPieces, plainArray, type WritableArray } from '../array-bytes.ts';
-import { arrayBytes, formatNpyHeader, type NpyVersion } from '../npy-header.ts';
+import { arrayBytes, fitNpyHeader, formatNpyHeader, type NpyHeader, type NpyVersion } from '../npy-header.ts';
 import { readNpyHeader } from './npy-file.ts';
 import { FileReplacement, toPath } from './replace-file.ts';
 
@@ -30,6 +31,8 @@ export class NpyWriter implements Disposable {
   readonly #rowBytes: number;
   readonly #rowShape: readonly number[];
   readonly #dtype: DType;
+  /** What the header has room to count. */
+  readonly #mostRows: number;
   #rows: number;
   #flushed: number;
 
@@ -48,8 +51,10 @@ export class NpyWriter implements Disposable {
     this.#dtype = dtype;
     this.#rowShape = rowShape;
     this.#rowBytes = arrayBytes(dtype, rowShape, file.name);
+    this.#mostRows = mostRows(header, rowShape);
     this.#rows = rows;
     this.#flushed = rows;
+    this.#needRoom(rows + 1);
   }
 
   /** Rows so far, flushed or not. */
@@ -69,7 +74,8 @@ export class NpyWriter implements Disposable {
    * Writes rows behind the last one; the header counts them after {@link NpyWriter.flush}.
    *
    * @param rows - one row or many, of the file's dtype, in C order
-   * @throws INVALID_ARGUMENT for another dtype or shape; NO_SPACE; CLOSED
+   * @throws INVALID_ARGUMENT for another dtype or shape; UNSUPPORTED_VALUE for more rows than the header has room to count;
+   *   NO_SPACE; CLOSED
    */
   append(rows: WritableArray): this {
     const array = plainArray(rows, this.#file.name);
@@ -82,6 +88,7 @@ export class NpyWriter implements Disposable {
         found,
       });
     }
+    this.#needRoom(this.#rows + count);
     let at = this.#dataOffset + this.#rows * this.#rowBytes;
     for (const piece of arrayPieces(array, this.#file.name)) {
       this.#file.write(at, piece);
@@ -119,6 +126,13 @@ export class NpyWriter implements Disposable {
     this.close();
   }
 
+  #needRoom(rows: number): void {
+    if (rows <= this.#mostRows) return;
+    const { name } = this.#file;
+    const text = `${name}: its header has no room to count ${rows} rows; one that numpy 1.23 or later, or writeNpy, wrote has`;
+    throw new MmdError('UNSUPPORTED_VALUE', text, { path: name, found: rows, maximum: this.#mostRows });
+  }
+
   #countRows(shape: readonly number[], nbytes: number, flat: boolean): number | undefined {
     const same = (dims: readonly number[]): boolean =>
       dims.length === this.#rowShape.length && dims.every((length, i) => length === this.#rowShape[i]);
@@ -128,11 +142,24 @@ export class NpyWriter implements Disposable {
   }
 }
 
+/** The most rows whose count fits into a header's place: the largest number of so many digits. */
+function mostRows({ version, dtype, dataOffset }: NpyHeader, rowShape: readonly number[]): number {
+  let most = 0;
+  for (let digits = 1; digits <= 16; digits += 1) {
+    const rows = Math.min(10 ** digits - 1, Number.MAX_SAFE_INTEGER);
+    if (fitNpyHeader({ dtype, shape: [rows, ...rowShape] }, { version, length: dataOffset }) === undefined) break;
+    most = rows;
+  }
+  return most;
+}
+
 /**
- * Opens an npy file to append rows to it.
+ * Opens an npy file to append rows to it. Until it is closed it holds the file's lock (`flock`), which keeps out other writers
+ * of this kind, in this process and in others, and nobody else.
  *
  * @param path - an existing file in C order; or, with `create`, a new one that takes the place of any other
- * @throws NOT_FOUND; UNSUPPORTED_VALUE for Fortran order and arrays without dimensions; what `openNpy` throws
+ * @throws NOT_FOUND; LOCKED while another writer has the file, also where a new one would take its place; UNSUPPORTED_VALUE for
+ *   Fortran order, arrays without dimensions, and headers without room to count another row; what `openNpy` throws
  *
  * @example
  * ```ts
@@ -147,18 +174,26 @@ export function openNpyWriter(path: string | URL, create?: NpyWriterOptions): Np
   if (create === undefined) return overFile(NodeFile.open(toPath(path), 'r+'));
   const dtype = parseDType(create.dtype);
   const header = formatNpyHeader({ dtype, shape: [0, ...create.rowShape] });
+  refuseWritten(toPath(path));
   using replacement = new FileReplacement(path);
   replacement.file.write(0, header);
-  const writer = new NpyWriter(replacement.file);
-  replacement.commit();
-  return writer;
+  return overFile(replacement.commit());
 }
 
 function overFile(file: NodeFile): NpyWriter {
   try {
+    // Before the header is read: who lets go of the lock has just changed it.
+    file.lock(0);
     return new NpyWriter(file);
   } catch (error) {
     file.close();
     throw error;
   }
+}
+
+/** Rows that another writer acknowledged must not vanish with the file. @throws LOCKED */
+function refuseWritten(path: string): void {
+  if (!existsSync(path)) return;
+  using file = NodeFile.open(path, 'r');
+  file.lock(0);
 }
