@@ -230,7 +230,11 @@ export async function writeNpy(
   }
 }
 
-/** A `ByteSource` over a `Blob`; others pass through. */
+/** A `ByteSource` over a `Blob`; others pass through. @throws INVALID_ARGUMENT for what cannot be read from */
 export function toByteSource(source: ByteSource | Blob): ByteSource {
-  return typeof Blob !== 'undefined' && source instanceof Blob ? blobSource(source) : (source as ByteSource);
+  if (typeof Blob !== 'undefined' && source instanceof Blob) return blobSource(source);
+  const { read, size } = (source ?? {}) as Partial<ByteSource>;
+  if (typeof read === 'function' && typeof size === 'function') return source as ByteSource;
+  const text = `expected bytes, a Blob or a ByteSource to read, found ${source === null ? 'null' : typeof source}`;
+  throw new MmdError('INVALID_ARGUMENT', text, { found: source });
 }

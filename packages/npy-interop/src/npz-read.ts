@@ -340,7 +340,7 @@ class MemorySink implements PieceSink {
  * (await npz.get('a')).get(1); // 2
  * ```
  */
-export function openNpz(
+export async function openNpz(
   source: Uint8Array | ArrayBuffer | ByteSource | Blob,
   options: OpenNpzOptions = {},
 ): Promise<Npz> {

@@ -370,9 +370,22 @@ export function* plainTensors(
   for (const [name, value] of namedArrays(arrays)) yield [name, plainArray(value, name)];
 }
 
-/** Pairs of name and array from a Map, another iterable of pairs, or a plain object. */
-export function namedArrays<T>(
+/**
+ * Pairs of name and array from a Map, another iterable of pairs, or a plain object.
+ * @throws INVALID_ARGUMENT for what is none of these
+ */
+export function* namedArrays<T>(
   arrays: { readonly [name: string]: T } | Iterable<readonly [string, T]>,
-): Iterable<readonly [string, T]> {
-  return Symbol.iterator in arrays ? (arrays as Iterable<readonly [string, T]>) : Object.entries(arrays);
+): Generator<readonly [string, T]> {
+  if (typeof arrays !== 'object' || arrays === null) throw notNamed(arrays);
+  const pairs = Symbol.iterator in arrays ? (arrays as Iterable<unknown>) : Object.entries(arrays);
+  for (const pair of pairs) {
+    if (!Array.isArray(pair) || pair.length !== 2 || typeof pair[0] !== 'string') throw notNamed(pair);
+    yield pair as unknown as readonly [string, T];
+  }
+}
+
+function notNamed(found: unknown): MmdError {
+  const text = `arrays to write are an object of them by name, or pairs of name and array; found ${typeof found}`;
+  return new MmdError('INVALID_ARGUMENT', text, { found });
 }

@@ -33,7 +33,7 @@ export interface DisOptions {
  *
  * @param bytes - borrowed
  * @returns the text of `pickletools.dis`, with its last newline
- * @throws MmdError TRUNCATED, CORRUPT, BAD_OPCODE, with the text of pickletools' ValueError
+ * @throws MmdError TRUNCATED, CORRUPT, BAD_OPCODE, with the text of pickletools' ValueError; INVALID_ARGUMENT
  *
  * @example
  * ```ts

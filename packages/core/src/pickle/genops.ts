@@ -27,7 +27,7 @@ export interface GenOp {
  *
  * @param bytes - borrowed
  * @param start - where the pickle starts
- * @throws MmdError TRUNCATED, CORRUPT, BAD_OPCODE, with the text of pickletools' ValueError
+ * @throws MmdError TRUNCATED, CORRUPT, BAD_OPCODE, with the text of pickletools' ValueError; INVALID_ARGUMENT
  *
  * @example
  * ```ts
@@ -38,6 +38,9 @@ export interface GenOp {
  * ```
  */
 export function* genops(bytes: Uint8Array, start = 0): Generator<GenOp, void> {
+  if (!(bytes instanceof Uint8Array)) {
+    throw new MmdError('INVALID_ARGUMENT', `a pickle is a Uint8Array; found ${typeof bytes}`, { found: bytes });
+  }
   const from = new ArgumentReader(bytes, start);
   for (;;) {
     const { pos } = from;

@@ -26,6 +26,13 @@ describe('the opcode table', () => {
 });
 
 describe('genops and emit', () => {
+  it('refuses what is no bytes', () => {
+    for (const wrong of ['I1\n.', undefined, [0x4e, 0x2e]]) {
+      expect(() => dis(wrong as never)).toThrow(refused('INVALID_ARGUMENT', /Uint8Array/));
+      expect(() => [...genops(wrong as never)]).toThrow(refused('INVALID_ARGUMENT', /Uint8Array/));
+    }
+  });
+
   const pair = new PyString(Uint8Array.of(0xed, 0xa0, 0xbd, 0xed, 0xb8, 0x80), '😀');
   const OPS: EmitOp[] = [
     ['PROTO', 4],

@@ -45,3 +45,10 @@ export function keyOfFileName(path: string, extension: string): string {
   const stem = name.endsWith(extension) ? name.slice(0, -extension.length) : name;
   return stem.replace(/%([0-7][0-9A-Fa-f])/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 16)));
 }
+
+/** Refuses what is no list of keys; a text would be taken letter by letter. @throws INVALID_ARGUMENT */
+export function checkKeys(call: string, keys: unknown): void {
+  if (Array.isArray(keys) && keys.every((key) => typeof key === 'string')) return;
+  const found = Array.isArray(keys) ? 'a list of others' : typeof keys;
+  throw new MmdError('INVALID_ARGUMENT', `${call}: keys are a list of texts; found ${found}`, { found: keys });
+}

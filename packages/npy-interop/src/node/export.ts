@@ -15,7 +15,7 @@ import { type PlainArray, plainArray } from '../array-bytes.ts';
 import { arrayBytes, formatNpyHeader } from '../npy-header.ts';
 import { FILL_SUFFIX, fillArray, MASK_SUFFIX, type Tick, type WriteNpzOptions, writePlainZip } from '../npz-write.ts';
 import { planSafetensors, type WriteSafetensorsOptions } from '../safetensors.ts';
-import { fileNameOf } from './convert-names.ts';
+import { checkKeys, fileNameOf } from './convert-names.ts';
 import { copyRangeAsync } from './copy-range.ts';
 import { writeArray } from './npy-file.ts';
 import { fileSink } from './npz-file.ts';
@@ -222,6 +222,7 @@ async function withParts(
   write: (parts: readonly Part[], create: Create, tick: Tick) => Promise<void>,
 ): Promise<Exported> {
   options.signal?.throwIfAborted();
+  if (wanted !== undefined) checkKeys('conversion', wanted);
   for (let attempt = 1; ; attempt += 1) {
     const files: FileReplacement[] = [];
     const create: Create = (path) => {

@@ -14,7 +14,7 @@ import { checkLength, type ReadNpyOptions, refuseObjects } from '../npy.ts';
 import type { OpenNpzOptions } from '../npz-read.ts';
 import { FILL_SUFFIX, MASK_SUFFIX, type Tick } from '../npz-write.ts';
 import { tensorDType } from '../safetensors.ts';
-import { keyOfFileName } from './convert-names.ts';
+import { checkKeys, keyOfFileName } from './convert-names.ts';
 import { copyRangeAsync } from './copy-range.ts';
 import { changeHeld, type HeldDict } from './held-dict.ts';
 import { readNpy, readNpyHeader } from './npy-file.ts';
@@ -94,6 +94,7 @@ export async function npyToMmd(
 ): Promise<Imported> {
   const paths = (Array.isArray(inputs) ? (inputs as readonly (string | URL)[]) : [inputs as string | URL]).map(toPath);
   const { keys } = options;
+  if (keys !== undefined && typeof keys !== 'function') checkKeys('npyToMmd', keys);
   if (Array.isArray(keys) && keys.length !== paths.length) {
     throw new MmdError('INVALID_ARGUMENT', `npyToMmd: ${keys.length} keys for ${paths.length} inputs`, {
       expected: paths.length,
@@ -182,7 +183,10 @@ function chosen(
   keys: readonly string[] | ((name: string) => string | undefined) | undefined,
 ): [name: string, key: string][] {
   if (keys === undefined) return names.map((name) => [name, name]);
-  if (typeof keys !== 'function') return keys.map((name) => [name, name]);
+  if (typeof keys !== 'function') {
+    checkKeys('conversion', keys);
+    return keys.map((name) => [name, name]);
+  }
   return names.flatMap((name): [string, string][] => {
     const key = keys(name);
     return key === undefined ? [] : [[name, key]];

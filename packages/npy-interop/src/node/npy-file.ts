@@ -226,7 +226,7 @@ export function writeNpy(
   options: WriteNpyOptions = {},
 ): number | Promise<number> {
   if (target instanceof WritableStream) return writeNpyStream(target, array, options);
-  if (typeof target !== 'string' && !(target instanceof URL)) return writeInto(target, array, options);
+  if (typeof target === 'object' && target !== null && 'write' in target) return writeInto(target, array, options);
   using replacement = new FileReplacement(target);
   const size = writeInto(replacement.file, array, options);
   replacement.finish();

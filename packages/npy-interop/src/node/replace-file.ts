@@ -15,9 +15,17 @@ import { NodeFile } from '@mmdpickle/core/node';
 /** What a temporary file is called: hidden, the target's name, the host and process that write it. */
 const SUFFIX = '.mmdpickle-tmp';
 
-/** The absolute path of a path or file URL. */
+/** The absolute path of a path or file URL. @throws INVALID_ARGUMENT for what is neither */
 export function toPath(path: string | URL): string {
-  return resolve(typeof path === 'string' ? path : fileURLToPath(path));
+  if (typeof path === 'string') return resolve(path);
+  if (path instanceof URL && path.protocol === 'file:') return fileURLToPath(path);
+  throw new MmdError(
+    'INVALID_ARGUMENT',
+    `expected a path or a file URL, found ${path instanceof URL ? path.href : typeof path}`,
+    {
+      found: path,
+    },
+  );
 }
 
 /** A new file that takes the place of `path` when it is committed. Disposing it uncommitted leaves nothing behind. */
