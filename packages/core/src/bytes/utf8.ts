@@ -34,7 +34,7 @@ const utf8Write: Write | undefined = node.utf8Write;
 const ENCODER: TextEncoder = new TextEncoder();
 
 /** No surrogate stands alone. The engine's own test needs no look at text of one byte a character. */
-const isWellFormed = (text: string): boolean =>
+export const isWellFormed = (text: string): boolean =>
   (text as { isWellFormed?: () => boolean }).isWellFormed?.() ?? !LONE_SURROGATE.test(text);
 
 /** Stateless between calls, since no call streams; making one costs more than decoding a short text. */

@@ -5,7 +5,7 @@
  */
 
 import { decodeInteger } from '../bytes/integers.ts';
-import { decodeLatin1 } from '../bytes/utf8.ts';
+import { decodeLatin1, hasSurrogatePair, isWellFormed } from '../bytes/utf8.ts';
 import { addItems, build, call, popArguments } from './calls.ts';
 import { toPython3 } from './compat.ts';
 import type { Machine } from './machine.ts';
@@ -91,8 +91,10 @@ const HANDLERS: { readonly [N in Cold]: Handler } = {
   },
   READONLY_BUFFER: (m) => {
     const buffer = m.pop();
-    if (!(buffer instanceof OutOfBandBuffer)) throw m.error('BAD_OPCODE', 'READONLY_BUFFER of something else');
-    m.push(new OutOfBandBuffer(buffer.bytes, buffer.index, true));
+    if (buffer instanceof OutOfBandBuffer) m.push(new OutOfBandBuffer(buffer.bytes, buffer.index, true));
+    // Bytes are read-only as they are.
+    else if (buffer instanceof Uint8Array && !(buffer instanceof ByteArray)) m.push(buffer);
+    else throw m.error('BAD_OPCODE', 'READONLY_BUFFER of something else');
   },
   UNICODE: (m) => {
     const bytes = m.takeLine();
@@ -140,7 +142,7 @@ const HANDLERS: { readonly [N in Cold]: Handler } = {
   EXT1: (m) => pushExtension(m, m.bytes[m.take(1)]!),
   EXT2: (m) => pushExtension(m, m.view.getUint16(m.take(2), true)),
   EXT4: (m) => pushExtension(m, m.view.getInt32(m.take(4), true)),
-  GLOBAL: (m) => m.push(constantOf(global(m))),
+  GLOBAL: (m) => m.push(constantOf(global(m, utf8Line))),
   STACK_GLOBAL: (m) => {
     const name = m.pop();
     const module = m.pop();
@@ -155,7 +157,7 @@ const HANDLERS: { readonly [N in Cold]: Handler } = {
   },
   BUILD: build,
   INST: (m) => {
-    const cls = global(m);
+    const cls = global(m, asciiLine);
     call(m, 'INST', cls, tupleOver(m.popItems()));
   },
   OBJ: (m) => {
@@ -192,7 +194,7 @@ const HANDLERS: { readonly [N in Cold]: Handler } = {
     // A double would change the machine's hidden class, and slow every look at the limit down.
     m.limit = limit < 2 ** 31 ? limit | 0 : limit;
   },
-  PERSID: (m) => pushPersistent(m, 'PERSID', decodeUtf8Line(m)),
+  PERSID: (m) => pushPersistent(m, 'PERSID', asciiLine(m)),
   BINPERSID: (m) => pushPersistent(m, 'BINPERSID', m.pop()),
 };
 
@@ -216,8 +218,9 @@ function decimal(m: Machine, text: string): number | bigint {
   return value;
 }
 
+/** Other than those of INT and LONG, its leading zeros are decimal to both of CPython's readers. */
 function slot(m: Machine): number {
-  const index = decimal(m, decodeLatin1(line(m)));
+  const index = decimal(m, decodeLatin1(line(m)).replace(/^([+-]?)0+(?=[0-9])/, '$1'));
   if (typeof index !== 'number' || index < 0) throw m.error('CORRUPT', 'the argument is not a memo index');
   return index + 0;
 }
@@ -250,16 +253,28 @@ function pushString(m: Machine, bytes: Uint8Array): void {
   } else m.push(decodeLatin1(bytes));
 }
 
-function decodeUtf8Line(m: Machine): string {
+/** A line of UTF-8: unlike in texts, no surrogate stands in it. */
+function utf8Line(m: Machine): string {
   const bytes = m.takeLine();
   m.spend(bytes.length);
-  return m.decode(bytes);
+  const text = m.decode(bytes);
+  if (!isWellFormed(text) || hasSurrogatePair(bytes, 0, bytes.length)) {
+    throw m.error('CORRUPT', 'the name of a global holds a surrogate');
+  }
+  return text;
+}
+
+function asciiLine(m: Machine): string {
+  const bytes = m.takeLine();
+  m.spend(bytes.length);
+  if (bytes.some((byte) => byte > 0x7f)) throw m.error('CORRUPT', 'the argument is not ASCII');
+  return decodeLatin1(bytes);
 }
 
 /** The global that two lines name. */
-function global(m: Machine): OpaqueGlobal {
-  const module = decodeUtf8Line(m);
-  return named(m, module, decodeUtf8Line(m));
+function global(m: Machine, readLine: (m: Machine) => string): OpaqueGlobal {
+  const module = readLine(m);
+  return named(m, module, readLine(m));
 }
 
 function named(m: Machine, module: string, name: string): OpaqueGlobal {

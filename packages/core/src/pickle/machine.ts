@@ -299,7 +299,6 @@ export class Machine extends State implements ReadContext {
           if (entry) throw this.error('BAD_OPCODE', 'STOP inside an entry');
           this.pos = pos;
           this.height = height;
-          if (pos < limit && limit !== this.end) throw this.error('CORRUPT', 'STOP before the end of its frame');
           return;
         case 0x29: // EMPTY_TUPLE
         case 0x30: // POP

@@ -312,6 +312,7 @@ describe('calls that are on the list, with arguments that are not', () => {
     ['datetime timedelta', [int(1), int(2), 'NONE']],
     ['datetime timedelta', [['LONG1', 10 ** 10], int(2), int(3)]],
     ['datetime timezone', [int(1)]],
+    ['datetime timezone', [['GLOBAL', 'datetime timedelta'], int(0), int(0), int(0), 'TUPLE3', 'REDUCE', 'NONE']],
     ['decimal Decimal', [int(1)]],
     ['decimal Decimal', [text('x')]],
     ['fractions Fraction', [int(1), int(0)]],

@@ -113,11 +113,10 @@ export const DATETIME_ROWS: readonly TypeRow[] = [
     PyTimeZone,
     {
       'datetime timezone': (args) => {
-        const [offset, name = null] = args;
-        if (!(offset instanceof PyTimeDelta) || args.length > 2 || !(name === null || typeof name === 'string')) {
-          return undefined;
-        }
-        return attempt(() => new PyTimeZone(offset, name));
+        const [offset, name] = args;
+        const named = args.length === 2 && typeof name === 'string';
+        if (!(offset instanceof PyTimeDelta) || !(named || args.length === 1)) return undefined;
+        return attempt(() => new PyTimeZone(offset, named ? name : null));
       },
     },
     ({ offset, name }) => reduceCall('datetime timezone', name === null ? [offset] : [offset, name]),

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { encodeLatin1, encodeUtf8 } from '../../bytes/utf8.ts';
+import { encodeLatin1, encodeUtf8, isWellFormed } from '../../bytes/utf8.ts';
 import { Complex } from '../../ndarray/complex.ts';
 import type { ReadContext, Reconstruct } from '../builtin.ts';
 import { PyException } from '../values/collections.ts';
@@ -46,7 +46,9 @@ const readComplex: Reconstruct = (args, _context, kind) => {
 function encodeText(text: unknown, encoding: unknown): Uint8Array | undefined {
   if (typeof text !== 'string') return undefined;
   if (encoding === 'latin1' || encoding === 'latin-1') return encodeLatin1(text);
-  return encoding === 'utf-8' || encoding === 'utf8' ? encodeUtf8(text) : undefined;
+  // Python's encoder takes no surrogates.
+  const utf8 = (encoding === 'utf-8' || encoding === 'utf8') && isWellFormed(text);
+  return utf8 ? encodeUtf8(text) : undefined;
 }
 
 function copyArray(bytes: Uint8Array, context: ReadContext): ByteArray {

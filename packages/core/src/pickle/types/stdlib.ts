@@ -9,6 +9,7 @@ import {
   Counter,
   DefaultDict,
   Deque,
+  itemSize,
   MACHINE_FORMATS,
   OrderedDict,
   PyArray,
@@ -111,7 +112,7 @@ const readDeque: Reconstruct = (args) => {
 /** `array.array(typecode, list)`, as protocols 0 to 2 write it. */
 const readArray: Reconstruct = (args) => {
   const [typecode, items] = args;
-  const format = TYPE_CODES.get(typecode as string);
+  const [format] = TYPE_CODES.get(typecode) ?? [];
   if (args.length !== 2 || format === undefined || !Array.isArray(items)) return undefined;
   const bytes = packItems(items, format);
   return bytes === undefined ? undefined : new PyArray(typecode as string, format, bytes);
@@ -120,7 +121,7 @@ const readArray: Reconstruct = (args) => {
 /** The items in a little-endian machine format; undefined if one does not fit. */
 function packItems(items: readonly unknown[], format: number): Uint8Array | undefined {
   const code = MACHINE_FORMATS[format]!;
-  const size = format === 20 ? 4 : Number(code.at(-1));
+  const size = itemSize(format);
   const bytes = new Uint8Array(items.length * size);
   const view = new DataView(bytes.buffer);
   for (let i = 0; i < items.length; i++) if (!packItem(view, i * size, items[i], code.at(-2)!, size)) return undefined;
@@ -149,15 +150,31 @@ function packItem(view: DataView, pos: number, item: unknown, kind: string, size
 }
 
 /** `array._array_reconstructor(array.array, typecode, machine format, bytes)`, from protocol 3 on. */
-const readPackedArray: Reconstruct = (args) => {
+const readPackedArray: Reconstruct = (args, context) => {
   const [cls, typecode, format, bytes] = args;
   const known = cls instanceof OpaqueGlobal && cls.module === 'array' && cls.name === 'array';
-  const ok = known && args.length === 4 && TYPE_CODES.has(typecode as string) && bytes instanceof Uint8Array;
-  if (!ok || !(Number.isInteger(format) && (format as number) >= 0 && (format as number) < MACHINE_FORMATS.length)) {
-    return undefined;
-  }
-  return bytes instanceof ByteArray ? undefined : new PyArray(typecode as string, format as number, bytes);
+  const ok = known && args.length === 4 && TYPE_CODES.get(typecode)?.includes(format as number) === true;
+  if (!ok || !(bytes instanceof Uint8Array) || bytes instanceof ByteArray) return undefined;
+  const array = new PyArray(typecode as string, format as number, bytes);
+  return isWhole(array, context) ? array : undefined;
 };
+
+/**
+ * Whole items, and characters that Python has. It decodes what is not in its own format, where surrogates are none, and a
+ * pair of them in 16 bits would be one item to some Pythons and two to others.
+ */
+function isWhole({ bytes, format }: PyArray, context: ReadContext): boolean {
+  if (bytes.length % itemSize(format) !== 0) return false;
+  if (format < 18) return true;
+  context.work(2 * bytes.length);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const little = format % 2 === 0;
+  for (let pos = 0; pos < bytes.length; pos += itemSize(format)) {
+    const code = format < 20 ? view.getUint16(pos, little) : view.getUint32(pos, little);
+    if (code > 0x10ffff || (format !== 20 && code >= 0xd800 && code <= 0xdfff)) return false;
+  }
+  return true;
+}
 
 const attributes = (state: unknown): { state?: unknown } => (state === null ? {} : { state });
 

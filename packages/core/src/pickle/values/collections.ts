@@ -149,10 +149,31 @@ export const MACHINE_FORMATS = [
   '>U1',
 ] as const;
 
-/** The format that a little-endian 64-bit Python has for a type code. */
-export const TYPE_CODES: ReadonlyMap<string, number> = new Map(
-  Object.entries({ b: 1, B: 0, h: 4, H: 2, i: 8, I: 6, l: 12, L: 10, q: 12, Q: 10, f: 14, d: 16, u: 20, w: 20 }),
+/** The formats that a type code has on some machine; that of a little-endian 64-bit Python comes first. */
+export const TYPE_CODES: ReadonlyMap<unknown, readonly number[]> = new Map(
+  Object.entries({
+    b: [1],
+    B: [0],
+    h: [4, 5],
+    H: [2, 3],
+    i: [8, 9],
+    I: [6, 7],
+    l: [12, 13, 8, 9],
+    L: [10, 11, 6, 7],
+    q: [12, 13],
+    Q: [10, 11],
+    f: [14, 15],
+    d: [16, 17],
+    u: [20, 21, 18, 19],
+    w: [20, 21],
+  }),
 );
+
+/** The bytes of an item in a machine format. */
+export function itemSize(format: number): number {
+  const code = MACHINE_FORMATS[format]!;
+  return code.at(-2) === 'U' && code.at(-1) === '1' ? 4 : Number(code.at(-1));
+}
 
 /** Python's `array.array`: a type code, and the bytes in a machine format. */
 export class PyArray {
@@ -175,7 +196,7 @@ export class PyArray {
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const little = format % 2 === 0 || format < 2;
     const [kind, size] = [MACHINE_FORMATS[format]!.at(-2), Number(MACHINE_FORMATS[format]!.at(-1))];
-    const step = kind === 'U' ? (size === 2 ? 2 : 4) : size;
+    const step = itemSize(format);
     const items: (number | bigint | string)[] = [];
     for (let pos = 0; pos + step <= bytes.length; pos += step) items.push(itemAt(view, pos, `${kind}${size}`, little));
     return items;

@@ -17,13 +17,27 @@ const MAX_EXPONENT = 1100;
 /** The denominator of the smallest float. */
 const SMALLEST = 2n ** 1074n;
 
+/** The exponents of the first and of the last digit that a 64-bit Python takes. */
+const MAX_ADJUSTED = 999_999_999_999_999_999n;
+const MIN_LAST = -1_999_999_999_999_999_997n;
+
+/** Tells whether Python's Decimal holds such digits and exponent; its text may be of any length. */
+function isInRange([, , whole = '', after = '', only = '', exponent = '0']: RegExpExecArray): boolean {
+  const digits = exponent.replace(/^[+-]?0*/, '');
+  if (digits.length > 20) return false;
+  const last = BigInt(`${exponent.startsWith('-') ? '-' : ''}${digits || '0'}`) - BigInt(after.length + only.length);
+  const significant = (whole + after + only).replace(/^0+/, '').length;
+  return last >= MIN_LAST && last + BigInt(Math.max(significant, 1) - 1) <= MAX_ADJUSTED;
+}
+
 /** Python's `decimal.Decimal`, as its text: all digits, trailing zeros, signs and NaNs are kept. */
 export class PyDecimal implements Keyed {
   readonly text: string;
 
   /** @param text - as Python prints it: `'1.50'`, `'1E+3'`, `'-Infinity'`, `'sNaN1'` @throws MmdError INVALID_ARGUMENT */
   constructor(text: string) {
-    if (!DECIMAL.test(text) && !SPECIAL.test(text)) {
+    const match = DECIMAL.exec(text);
+    if (match === null ? !SPECIAL.test(text) : !isInRange(match)) {
       throw new MmdError('INVALID_ARGUMENT', `not a decimal number: ${text.slice(0, 40)}`, { found: text });
     }
     this.text = text;
