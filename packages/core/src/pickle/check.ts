@@ -6,7 +6,7 @@
 
 import type { Argument } from './arguments.ts';
 import { toPython3 } from './compat.ts';
-import { type GenOp, genops } from './genops.ts';
+import { type GenOp, opcodesOf } from './genops.ts';
 import { GLOBALS } from './globals.ts';
 import type { OpcodeName } from './opcodes.ts';
 
@@ -72,7 +72,7 @@ interface Found {
  */
 export function check(bytes: Uint8Array, start = 0): CheckReport {
   const checker = new Checker();
-  for (const op of genops(bytes, start)) checker.step(op);
+  for (const op of opcodesOf(bytes, start, false)) checker.step(op);
   return checker.report();
 }
 

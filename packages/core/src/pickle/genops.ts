@@ -37,8 +37,16 @@ export interface GenOp {
  * // ['PROTO', 'EMPTY_LIST', 'BININT1', 'APPEND', 'STOP']
  * ```
  */
-export function* genops(bytes: Uint8Array, start = 0): Generator<GenOp, void> {
-  const from = new ArgumentReader(bytes, start);
+export function genops(bytes: Uint8Array, start = 0): Generator<GenOp, void> {
+  return opcodesOf(bytes, start, true);
+}
+
+/**
+ * The same, for what is to be loaded.
+ * @param ascii - false: text lines may hold any byte, as in CPython's readers; it is read as Latin-1
+ */
+export function* opcodesOf(bytes: Uint8Array, start: number, ascii: boolean): Generator<GenOp, void> {
+  const from = new ArgumentReader(bytes, start, ascii);
   for (;;) {
     const { pos } = from;
     if (pos >= bytes.length) throw from.fail('TRUNCATED', 'pickle exhausted before seeing STOP');
