@@ -17,7 +17,7 @@ import { memoryOver } from './memory-over.ts';
 import { NDArray } from './nd-array.ts';
 import type { Reduced } from './reduce.ts';
 import { invalid, MAX_DIMS, type Order } from './shapes.ts';
-import { allocate } from './transfer.ts';
+import { allocate, checkNested } from './transfer.ts';
 
 /** Options of a {@link MaskedArray}. */
 export interface MaskedArrayOptions {
@@ -242,9 +242,10 @@ export class MaskedArray implements ArraySource {
     return this.size - Number(this.mask.sum());
   }
 
-  /** Nested lists with null in place of masked elements. */
+  /** Nested lists with null in place of masked elements. @throws LIMIT_EXCEEDED as {@link NDArray.toNested} */
   toNested(): unknown {
     if (this.ndim === 0) return this.get();
+    checkNested(this.shape, this.data.type.itemsize);
     const [length] = this.shape;
     return Array.from({ length: length as number }, (_, i) => (this.ndim === 1 ? this.get(i) : this.row(i).toNested()));
   }
