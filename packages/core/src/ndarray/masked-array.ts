@@ -18,7 +18,7 @@ import { NDArray } from './nd-array.ts';
 import { isAxis } from './nested.ts';
 import type { Reduced } from './reduce.ts';
 import { broadcastStrides, checkShape, invalid, MAX_DIMS, type Order, sizeOf } from './shapes.ts';
-import { allocate } from './transfer.ts';
+import { allocate, checkNested } from './transfer.ts';
 
 /** Options of a {@link MaskedArray}. */
 export interface MaskedArrayOptions {
@@ -243,9 +243,10 @@ export class MaskedArray implements ArraySource {
     return this.size - Number(this.mask.sum());
   }
 
-  /** Nested lists with null in place of masked elements. */
+  /** Nested lists with null in place of masked elements. @throws LIMIT_EXCEEDED as {@link NDArray.toNested} */
   toNested(): unknown {
     if (this.ndim === 0) return this.get();
+    checkNested(this.shape, this.data.type.itemsize);
     const [length] = this.shape;
     return Array.from({ length: length as number }, (_, i) => (this.ndim === 1 ? this.get(i) : this.row(i).toNested()));
   }

@@ -423,7 +423,10 @@ export class NDArray implements ArraySource {
     return new array(bytes.buffer, bytes.byteOffset, length / array.BYTES_PER_ELEMENT);
   }
 
-  /** Nested lists of the elements; a single element for no axes. */
+  /**
+   * Nested lists of the elements; a single element for no axes.
+   * @throws LIMIT_EXCEEDED where they have many more items and lists than the array has bytes: elements of no size, rows of none
+   */
   toNested(): unknown {
     return toNested(this.#layout());
   }

@@ -409,10 +409,31 @@ export function* boxesOf({ shape, strides, position }: Geometry, most: number): 
   }
 }
 
+/** Lists and elements that nested lists may have beyond four for each byte. */
+const MOST_NESTED = 2 ** 22;
+
+/**
+ * Checks that nested lists are not out of all proportion to the bytes: elements and rows of no bytes cost a file nothing.
+ * @throws LIMIT_EXCEEDED
+ */
+export function checkNested(shape: readonly number[], itemsize: number): void {
+  let level = 1;
+  let count = 0;
+  for (const dim of shape) count += level *= dim;
+  const maximum = MOST_NESTED + 4 * level * itemsize;
+  if (count <= maximum) return;
+  throw new MmdError('LIMIT_EXCEEDED', `nested lists of shape [${shape.join(', ')}] hold ${count} items and lists`, {
+    limit: 'nested',
+    maximum,
+    found: count,
+  });
+}
+
 /** Nested lists of elements; a single element for no axes. */
 export function toNested(layout: Layout): unknown {
   const { store, shape, elementStrides, elementOffset } = layout;
   store.checkOpen();
+  checkNested(shape, layout.type.itemsize);
   const level = (axis: number, at: number): unknown => {
     if (axis === shape.length) return store.get(at);
     const step = elementStrides[axis] as number;

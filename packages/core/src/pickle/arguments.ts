@@ -18,10 +18,13 @@ import { ByteArray, PyFloat, PyString } from './values/scalars.ts';
 export class ArgumentReader {
   readonly bytes: Uint8Array;
   pos: number;
+  /** Text lines of Python 2 must be ASCII, as for pickletools; CPython's readers take more. */
+  readonly #ascii: boolean;
 
-  constructor(bytes: Uint8Array, pos: number) {
+  constructor(bytes: Uint8Array, pos: number, ascii: boolean) {
     this.bytes = bytes;
     this.pos = pos;
+    this.#ascii = ascii;
   }
 
   fail(code: ErrorCode, message: string): MmdError {
@@ -41,6 +44,14 @@ export class ArgumentReader {
     const line = this.bytes.subarray(this.pos, end);
     this.pos = end + 1;
     return line;
+  }
+
+  /** The text of a line. */
+  text(bytes: Uint8Array): string {
+    const at = this.#ascii ? bytes.findIndex((byte) => byte > 0x7f) : -1;
+    if (at === -1) return decodeLatin1(bytes);
+    const byte = `0x${bytes[at]!.toString(16)}`;
+    throw this.fail('CORRUPT', `'ascii' codec can't decode byte ${byte} in position ${at}: ordinal not in range(128)`);
   }
 }
 
@@ -125,7 +136,7 @@ function unescaped(from: ArgumentReader, bytes: Uint8Array): Uint8Array {
 }
 
 /** A line without quotes; escapes are undone, as pickletools does. */
-const plainLine = (from: ArgumentReader): string => decodeLatin1(unescaped(from, from.line('stringnl')));
+const plainLine = (from: ArgumentReader): string => from.text(unescaped(from, from.line('stringnl')));
 
 function quotedLine(from: ArgumentReader): string {
   const line = from.line('stringnl');
@@ -137,7 +148,7 @@ function quotedLine(from: ArgumentReader): string {
       `strinq quote ${reprBytes(line.subarray(0, 1))} not found at both ends of ${reprBytes(line)}`,
     );
   }
-  return decodeLatin1(unescaped(from, line.subarray(1, Math.max(1, line.length - 1))));
+  return from.text(unescaped(from, line.subarray(1, Math.max(1, line.length - 1))));
 }
 
 const wrong = (value: Argument, what: string): MmdError =>

@@ -6,7 +6,7 @@
 
 import { decodeLatin1 } from '../bytes/utf8.ts';
 import { toPython3 } from './compat.ts';
-import { type GenOp, genops } from './genops.ts';
+import { type GenOp, opcodesOf } from './genops.ts';
 import { GLOBALS } from './globals.ts';
 import type { OpcodeName, StackItem } from './opcodes.ts';
 import { ARRAY_CLASSES } from './types/numpy.ts';
@@ -126,7 +126,7 @@ const HELPERS: ReadonlyMap<string, number> = new Map([
  */
 export function check(bytes: Uint8Array, start = 0): CheckReport {
   const checker = new Checker(bytes);
-  for (const op of genops(bytes, start)) checker.step(op);
+  for (const op of opcodesOf(bytes, start, false)) checker.step(op);
   return checker.report();
 }
 

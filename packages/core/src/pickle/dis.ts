@@ -9,7 +9,7 @@ import { checkOptions } from '../options.ts';
 import type { Argument } from './arguments.ts';
 import { genops } from './genops.ts';
 import { DEFAULT_LIMITS, type LoadLimits, limitExceeded } from './limits.ts';
-import type { Opcode, StackItem } from './opcodes.ts';
+import type { StackItem } from './opcodes.ts';
 import { DIS_OPTIONS } from './options.ts';
 import { reprByteArray, reprBytes, reprFloat, reprText } from './python-repr.ts';
 import { ByteArray, PyFloat, PyString } from './values/scalars.ts';
@@ -63,7 +63,6 @@ export function dis(bytes: Uint8Array, options: DisOptions = {}): string {
 
   for (const { opcode, arg, pos } of genops(bytes, start)) {
     offset = pos;
-    checkAscii(opcode, arg, offset);
     const { name, before } = opcode;
     let { after } = opcode;
     let line = `${String(pos).padStart(5)}: ${reprCode(opcode.code).padEnd(4)} ${chunk.repeat(marks.length)}${name}`;
@@ -117,21 +116,6 @@ export function dis(bytes: Uint8Array, options: DisOptions = {}): string {
   print(`highest protocol among opcodes = ${highest}`);
   if (stack.length > 0) throw fail('CORRUPT', `stack not empty after STOP: [${stack.join(', ')}]`);
   return `${lines.join('\n')}\n`;
-}
-
-/** pickletools reads the text lines of Python 2 as ASCII, and gives up where they are not. */
-function checkAscii({ arg: encoding }: Opcode, arg: Argument | null, offset: number): void {
-  if (typeof arg !== 'string' || encoding?.startsWith('stringnl') !== true) return;
-  const at = arg.search(/[^\0-\x7f]/);
-  if (at === -1) return;
-  const byte = `0x${arg.charCodeAt(at).toString(16)}`;
-  throw new MmdError(
-    'CORRUPT',
-    `'ascii' codec can't decode byte ${byte} in position ${at}: ordinal not in range(128)`,
-    {
-      offset,
-    },
-  );
 }
 
 /** The opcode's byte as `repr(chr(code))` prints it, without quotes. */

@@ -37,11 +37,19 @@ export interface GenOp {
  * // ['PROTO', 'EMPTY_LIST', 'BININT1', 'APPEND', 'STOP']
  * ```
  */
-export function* genops(bytes: Uint8Array, start = 0): Generator<GenOp, void> {
+export function genops(bytes: Uint8Array, start = 0): Generator<GenOp, void> {
+  return opcodesOf(bytes, start, true);
+}
+
+/**
+ * The same, for what is to be loaded.
+ * @param ascii - false: text lines may hold any byte, as in CPython's readers; it is read as Latin-1
+ */
+export function* opcodesOf(bytes: Uint8Array, start: number, ascii: boolean): Generator<GenOp, void> {
   if (!(bytes instanceof Uint8Array)) {
     throw new MmdError('INVALID_ARGUMENT', `a pickle is a Uint8Array; found ${typeof bytes}`, { found: bytes });
   }
-  const from = new ArgumentReader(bytes, start);
+  const from = new ArgumentReader(bytes, start, ascii);
   for (;;) {
     const { pos } = from;
     if (pos >= bytes.length) throw from.fail('TRUNCATED', 'pickle exhausted before seeing STOP');

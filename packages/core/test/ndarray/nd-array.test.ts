@@ -27,6 +27,31 @@ function writeOnly(bytes: Uint8Array): ArrayMemory {
   };
 }
 
+describe('nested lists', () => {
+  const over = (dtype: string, shape: readonly number[]): NDArray =>
+    NDArray.over(memoryOver(new Uint8Array(0)), dtype, shape);
+
+  it.each([
+    ['elements of no size', 'S0', [4e9]],
+    ['rows of none', '<f8', [4e9, 0]],
+    ['rows of rows of none', '|u1', [70_000, 70_000, 0]],
+  ])('are refused where a few bytes stand for billions of them: %s', (_what, dtype, shape) => {
+    const array = over(dtype, shape);
+    expect(() => array.toNested()).toThrow(failsWith('LIMIT_EXCEEDED'));
+    expect(() => JSON.stringify(array)).toThrow(failsWith('LIMIT_EXCEEDED', { limit: 'nested' }));
+    if (array.size > 0) return;
+    const masked = new MaskedArray(array, over('bool', shape));
+    expect(() => JSON.stringify(masked)).toThrow(failsWith('LIMIT_EXCEEDED', { limit: 'nested' }));
+  });
+
+  it('are made of elements and rows of no size that are few, and of any that have bytes', () => {
+    expect(over('S0', [2]).toNested()).toEqual([new Uint8Array(0), new Uint8Array(0)]);
+    expect(over('<f8', [3, 0]).toNested()).toEqual([[], [], []]);
+    expect(over('<f8', [0, 4e9]).toNested()).toEqual([]);
+    expect(NDArray.zeros([2 ** 21, 1, 1], 'u1').toNested()).toHaveLength(2 ** 21);
+  });
+});
+
 describe('an array over a memory that is written positionally', () => {
   it.each([
     ['of its own type', 'int32', Int32Array.of(1, 2, 3, 4, 5, 6)],

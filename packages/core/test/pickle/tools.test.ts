@@ -15,7 +15,7 @@ import {
 
 const refused = (code: string, message?: RegExp) =>
   expect.objectContaining({ code, ...(message === undefined ? {} : { message: expect.stringMatching(message) }) });
-const text = (value: string): Uint8Array => new TextEncoder().encode(value);
+const text = (value: string): Uint8Array => Uint8Array.from(value, (letter) => letter.charCodeAt(0));
 
 describe('the opcode table', () => {
   it('has 68 opcodes, each with a byte of its own', () => {
@@ -100,6 +100,22 @@ describe('genops and emit', () => {
     ['a string without quotes', text('Sx\n.'), 'CORRUPT', /^no string quotes around b'x'$/],
     ['an empty string line', text('S\n.'), 'CORRUPT', /^no string quotes around b''$/],
     ['a string whose quotes differ', text("S'x\n."), 'CORRUPT', /^strinq quote b"'" not found at both ends of b"'x"$/],
+    ['a string beyond ASCII', text("S'ab\xe9'\n."), 'CORRUPT', /^'ascii' codec can't decode byte 0xe9 in position 2: /],
+    ['an escape beyond ASCII', text("S'\\xe9'\n."), 'CORRUPT', /^'ascii' codec can't decode byte 0xe9 in position 0: /],
+    [
+      'a module beyond ASCII',
+      text('cm\xc3\xa9\nn\n.'),
+      'CORRUPT',
+      /^'ascii' codec can't decode byte 0xc3 in position 1: /,
+    ],
+    [
+      'a name beyond ASCII',
+      text('cbuiltins\nn\xc3\xa9\n.'),
+      'CORRUPT',
+      /^'ascii' codec can't decode byte 0xc3 in position 1: /,
+    ],
+    ['a class beyond ASCII', text('(im\nn\xff\n.'), 'CORRUPT', /^'ascii' codec can't decode byte 0xff in position 1: /],
+    ['an id beyond ASCII', text('P\xff\n.'), 'CORRUPT', /^'ascii' codec can't decode byte 0xff in position 0: /],
     ['a string with a bad escape', text("S'\\x1'\n."), 'CORRUPT', /x escape/],
     ['bytes that are cut', Uint8Array.of(0x43, 5, 1), 'TRUNCATED', /^expected 5 bytes in a bytes1, but only 1 remain$/],
     [
@@ -206,11 +222,17 @@ describe('dis', () => {
     expect(() => dis(emit(['NONE', 'STOP']), { limits: { text: 5 } })).toThrow(
       expect.objectContaining({ code: 'LIMIT_EXCEEDED', limit: 'text' }),
     );
-    expect(() => dis(text("S'\xe9'\n."))).toThrow(/'ascii' codec can't decode byte 0xc3 in position 0/);
+    expect(() => dis(text("S'\xe9'\n."))).toThrow(/'ascii' codec can't decode byte 0xe9 in position 0/);
   });
 });
 
 describe('check', () => {
+  it('tells of globals that pickletools cannot read, and Python can', () => {
+    const pickle = text('\x80\x02cos\nsyst\xc3\xa9m\n)R.');
+    expect(() => dis(pickle)).toThrow(refused('CORRUPT', /0xc3 in position 4/));
+    expect(check(pickle)).toMatchObject({ known: false, globals: [{ module: 'os', known: false, calls: 1 }] });
+  });
+
   it('finds globals by every way they can be named and called, without loading', () => {
     const report = check(
       emit([
