@@ -7,7 +7,7 @@
 import { MmdError } from '../../errors.ts';
 import type { ArraySource } from '../../ndarray/array-source.ts';
 import { ndarray } from '../../ndarray/create.ts';
-import { parseDType, sameDType } from '../../ndarray/descr.ts';
+import { isDType, parseDType, sameDType } from '../../ndarray/descr.ts';
 import type { DType } from '../../ndarray/dtypes.ts';
 import { castFillValue } from '../../ndarray/fill-value.ts';
 import { MaskedArray } from '../../ndarray/masked-array.ts';
@@ -159,7 +159,9 @@ const readReshape: Reconstruct = (args) => {
 
 /** `scalar(dtype, bytes)`. */
 const readScalar: Reconstruct = (args, context) => {
-  const known = args.length === 2 ? typeOf(args[0], context) : undefined;
+  // Text is no type to numpy here.
+  const typed = isDType(args[0]) || args[0] instanceof RecordType;
+  const known = args.length === 2 && typed ? typeOf(args[0], context) : undefined;
   const bytes = bytesOf(args[1]);
   if (known === undefined || bytes === undefined) return undefined;
   return attempt(() => new NumpyScalar(known.dtype, bytes, known.record));
