@@ -5,7 +5,7 @@
  */
 
 import { MmdError } from '../../errors.ts';
-import type { ArraySource } from '../../ndarray/array-source.ts';
+import { type ArraySource, checkSource, exactBytes, isArraySource } from '../../ndarray/array-source.ts';
 import { ndarray } from '../../ndarray/create.ts';
 import { isDType, parseDType, sameDType } from '../../ndarray/descr.ts';
 import type { DType } from '../../ndarray/dtypes.ts';
@@ -13,6 +13,7 @@ import { castFillValue } from '../../ndarray/fill-value.ts';
 import { MaskedArray } from '../../ndarray/masked-array.ts';
 import { memoryOver } from '../../ndarray/memory-over.ts';
 import { NDArray } from '../../ndarray/nd-array.ts';
+import { checkShape, invalid } from '../../ndarray/shapes.ts';
 import { type ReadContext, type Reconstruct, type Reduction, Unfinished } from '../builtin.ts';
 import { OutOfBandBuffer } from '../values/buffer.ts';
 import { PyDict } from '../values/dict.ts';
@@ -249,7 +250,7 @@ function piecesOf(source: ArraySource, nbytes: number): readonly Uint8Array[] {
   if (source instanceof NDArray && source.isContiguous(source.order)) return [...source.bytes()];
   const whole = new Uint8Array(nbytes);
   let pos = 0;
-  for (const piece of source.bytes()) {
+  for (const piece of exactBytes(source, nbytes)) {
     whole.set(piece, pos);
     pos += piece.length;
   }
@@ -276,9 +277,10 @@ const PLACEHOLDER: readonly unknown[] = [Tuple.of(0), Uint8Array.of(0x62)];
 
 /** How an array source is written, nested in other values. */
 export function reduceArray(source: ArraySource, context: WriteContext): Reduction {
+  checkSource(source);
   if (source.mask !== undefined && source.mask !== null) return reduceMasked(source, source.mask);
   const dtype = parseDType(source.dtype);
-  const shape = Tuple.from(source.shape);
+  const shape = Tuple.from(checkShape(source.shape));
   const order = source.order ?? 'C';
   const record = source instanceof RecArray;
   if (dtype.hasObject) return objectArray(source, dtype, shape);
@@ -308,6 +310,7 @@ function objectArray(source: ArraySource, dtype: DType, shape: Tuple): Reduction
 }
 
 function reduceMasked(source: ArraySource, mask: ArraySource): Reduction {
+  if (!isArraySource(mask)) throw invalid('the mask of an array source is an array source', mask);
   const data = source instanceof MaskedArray ? source.data : { ...source, mask: undefined };
   const fill = source.fillValue;
   if (fill === null || fill === undefined) return reduceCall('numpy.ma MaskedArray', [data, mask]);
