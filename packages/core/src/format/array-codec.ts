@@ -18,6 +18,7 @@ import {
 } from '../ndarray/index.ts';
 import { orderOf } from '../ndarray/layout.ts';
 import { typeOfTypedArray } from '../ndarray/nested.ts';
+import { RecArray } from '../pickle/index.ts';
 import {
   type ArrayForm,
   type ArrayPreamble,
@@ -111,6 +112,8 @@ function elementsOf(value: unknown): DType | undefined {
 
 /** The value as a source of array bytes; `undefined` for everything else. */
 function asSource(value: unknown): ArraySource | undefined {
+  // No spelling of a mapped array makes numpy's recarray: the pickle machine's does.
+  if (value instanceof RecArray) return undefined;
   if (isArraySource(value)) return value;
   return elementsOf(value) === undefined ? undefined : ndarray(value);
 }
