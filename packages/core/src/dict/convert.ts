@@ -6,7 +6,7 @@
 
 import { MmdError } from '../errors.ts';
 import { type ArraySource, type FileRange, MaskedArray, NDArray } from '../ndarray/index.ts';
-import { type LoadOptions, load } from '../pickle/index.ts';
+import { type LoadOptions, load, RecArray } from '../pickle/index.ts';
 import type { StorageFile } from '../storage/storage-file.ts';
 import type { DictCore } from './core.ts';
 import { PickleLoader } from './pickle-pieces.ts';
@@ -123,7 +123,9 @@ function inFile(value: unknown, path: string, offsetOf: OffsetOf): ArraySource |
     const mask = inFile(value.mask, path, offsetOf) ?? value.mask;
     return data && { ...data, mask, fillValue: value.fillValue };
   }
-  if (!(value instanceof NDArray) || value.type.hasObject || value.nbytes === 0) return undefined;
+  // A source does not tell that its elements are records.
+  const mapped = value instanceof NDArray && !(value instanceof RecArray) && !value.type.hasObject;
+  if (!mapped || value.nbytes === 0) return undefined;
   const { order } = value;
   const piece = value.piece();
   const offset = piece && offsetOf(piece);

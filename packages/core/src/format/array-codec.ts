@@ -6,6 +6,7 @@
 
 import type { ByteWriter } from '../bytes/index.ts';
 import { MmdError } from '../errors.ts';
+import { checkSource, exactBytes } from '../ndarray/array-source.ts';
 import {
   type ArraySource,
   type DType,
@@ -17,6 +18,7 @@ import {
 } from '../ndarray/index.ts';
 import { orderOf } from '../ndarray/layout.ts';
 import { typeOfTypedArray } from '../ndarray/nested.ts';
+import { RecArray } from '../pickle/index.ts';
 import {
   type ArrayForm,
   type ArrayPreamble,
@@ -110,6 +112,8 @@ function elementsOf(value: unknown): DType | undefined {
 
 /** The value as a source of array bytes; `undefined` for everything else. */
 function asSource(value: unknown): ArraySource | undefined {
+  // No spelling of a mapped array makes numpy's recarray: the pickle machine's does.
+  if (value instanceof RecArray) return undefined;
   if (isArraySource(value)) return value;
   return elementsOf(value) === undefined ? undefined : ndarray(value);
 }
@@ -122,6 +126,7 @@ function asSource(value: unknown): ArraySource | undefined {
 export function arrayToWrite(source: ArraySource): ArrayToWrite | undefined {
   // An NDArray's type and shape were checked, and do not change.
   const ours = source instanceof NDArray ? source.laid() : undefined;
+  if (ours === undefined) checkSource(source);
   const type = ours === undefined ? parseDType(source.dtype) : ours.type;
   if (type.hasObject) return undefined;
   const shape = ours === undefined ? [...source.shape] : ours.shape;
@@ -182,23 +187,7 @@ class SourceBody implements ArrayBody {
   }
 
   chunks(): Iterable<Uint8Array> {
-    return typeof this.#source.bytes === 'function' ? exactly(this.#source, this.#given) : [];
-  }
-}
-
-/** The source's pieces, which together must be exactly the array. */
-function* exactly(source: ArraySource, nbytes: number): Generator<Uint8Array> {
-  let sum = 0;
-  for (const chunk of source.bytes!()) {
-    sum += chunk.length;
-    if (sum > nbytes) break;
-    yield chunk;
-  }
-  if (sum !== nbytes) {
-    throw new MmdError('INVALID_ARGUMENT', `the array source gave ${sum} bytes or more, its shape needs ${nbytes}`, {
-      expected: nbytes,
-      found: sum,
-    });
+    return typeof this.#source.bytes === 'function' ? exactBytes(this.#source, this.#given) : [];
   }
 }
 

@@ -5,6 +5,7 @@
  */
 
 import { MmdError } from '../errors.ts';
+import { checkSource } from '../ndarray/array-source.ts';
 import { type ArraySource, type DType, isArraySource, MaskedArray, NDArray } from '../ndarray/index.ts';
 import { fillOf, fillToWrite } from '../pickle/types/numpy.ts';
 import { arrayMeta, arrayOver, arrayToWrite, bytesOf, fillerTo, frameLengthFiller } from './array-codec.ts';
@@ -22,6 +23,10 @@ export const maskedCodec: ValueCodec = {
     const source: ArraySource = value;
     const { mask: given } = source;
     if (given === undefined) return undefined;
+    if (!isArraySource(given)) {
+      throw new MmdError('INVALID_ARGUMENT', 'the mask of an array source is an array source', { found: given });
+    }
+    checkSource(given);
     const data = arrayToWrite(source);
     if (data === undefined) return undefined;
     const mask = arrayToWrite({

@@ -8,6 +8,7 @@
  */
 
 import type { DTypeLike } from './dtypes.ts';
+import { checkOrder, invalid, notAShape } from './shapes.ts';
 
 /** A range of rows of the first axis; `end` is exclusive. */
 export interface RowRange {
@@ -64,3 +65,38 @@ export interface ArraySource {
 export function isArraySource(value: unknown): value is ArraySource {
   return typeof value === 'object' && value !== null && (value as { arraySource?: unknown }).arraySource === true;
 }
+
+/** Checks what a source says of itself that no other check sees. @throws INVALID_ARGUMENT */
+export function checkSource({ shape, order, bytes }: ArraySource): void {
+  if (!Array.isArray(shape)) throw notAShape(shape);
+  if (order !== undefined) checkOrder(order);
+  if (bytes !== undefined && typeof bytes !== 'function')
+    throw invalid('bytes of an array source is a function', bytes);
+}
+
+/**
+ * The pieces of a source that has `bytes`, which together must be exactly the array.
+ * @throws INVALID_ARGUMENT for pieces that are no bytes, and where they are more or fewer than `nbytes`
+ */
+export function* exactBytes(source: ArraySource, nbytes: number): Generator<Uint8Array> {
+  let sum = 0;
+  const pieces: unknown = source.bytes!();
+  if (typeof (pieces as Iterable<unknown> | undefined)?.[Symbol.iterator] !== 'function') {
+    throw invalid('bytes() of an array source gives an iterable of pieces', pieces);
+  }
+  for (const piece of pieces as Iterable<unknown>) {
+    // Anything else that has a length would be copied as zeros, or element by element.
+    if (!isBytes(piece)) throw invalid('the pieces that bytes() of an array source gives are Uint8Arrays', piece);
+    sum += piece.length;
+    if (sum > nbytes) break;
+    yield piece;
+  }
+  if (sum !== nbytes) {
+    throw invalid(`the array source gave ${sum} bytes or more, its shape needs ${nbytes}`, sum, nbytes);
+  }
+}
+
+/** Of any realm. */
+const isBytes = (value: unknown): value is Uint8Array =>
+  ArrayBuffer.isView(value) &&
+  (value as { readonly [Symbol.toStringTag]?: string })[Symbol.toStringTag] === 'Uint8Array';

@@ -11,7 +11,7 @@ import { PackedForm } from './layout.ts';
 import { memoryOver } from './memory-over.ts';
 import { NDArray } from './nd-array.ts';
 import { inferType, typeOfTypedArray } from './nested.ts';
-import { invalid, type Order, sizeOf } from './shapes.ts';
+import { checkObject, invalid, notAShape, type Order, sizeOf } from './shapes.ts';
 
 /** Options of {@link ndarray}. */
 export interface CreateOptions {
@@ -44,7 +44,8 @@ export interface CreateOptions {
  * ```
  */
 export function ndarray(data: unknown, shape?: readonly number[], options: string | CreateOptions = {}): NDArray {
-  const { dtype, order } = typeof options === 'string' ? { dtype: options } : options;
+  const { dtype, order } = typeof options === 'string' ? { dtype: options } : checkObject(options);
+  if (shape !== undefined && !Array.isArray(shape)) throw notAShape(shape);
   const type = dtype === undefined ? undefined : parseDType(dtype);
   if (data instanceof NDArray) throw invalid('the data is an NDArray already; use astype, reshape or copy', data);
   const own = typeOfTypedArray(data);

@@ -95,8 +95,11 @@ export function castFillValue(value: unknown, from: DType | undefined, type: DTy
     case 'u': {
       if (!number || !Number.isFinite(Number(value))) return undefined;
       const integer = typeof value === 'bigint' ? value : BigInt(Math.trunc(Number(value)));
-      const wraps = from !== undefined && 'iu'.includes(from.kind);
-      return elementOf(wraps ? wrapped(integer, type) : integer, type);
+      const element = elementOf(
+        from !== undefined && 'iu'.includes(from.kind) ? wrapped(integer, type) : integer,
+        type,
+      );
+      return element !== undefined && from === undefined && Number.isInteger(value) ? value : element;
     }
     case 'f':
     case 'c':
@@ -105,9 +108,8 @@ export function castFillValue(value: unknown, from: DType | undefined, type: DTy
       return number || (kind === 'c' && value instanceof Complex) ? elementOf(value, type) : undefined;
     default:
       // numpy takes no number for a time without a unit.
-      return type.unit !== undefined && (from === undefined || 'iu'.includes(from.kind))
-        ? elementOf(value, type)
-        : undefined;
+      if (type.unit === undefined || !(from === undefined || 'iu'.includes(from.kind))) return undefined;
+      return elementOf(value, type) === undefined ? undefined : value;
   }
 }
 

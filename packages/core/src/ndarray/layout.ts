@@ -10,7 +10,7 @@ import { parseDType } from './descr.ts';
 import type { DType, DTypeLike } from './dtypes.ts';
 import { MemoryStore, type Store } from './element-store.ts';
 import type { Geometry } from './indexing.ts';
-import { checkShape, extentOf, invalid, isPacked, type Order, packedStrides, sizeOf } from './shapes.ts';
+import { checkOrder, checkShape, extentOf, invalid, isPacked, type Order, packedStrides, sizeOf } from './shapes.ts';
 
 /** Where an array lies in a memory. */
 export interface NDArrayOptions {
@@ -87,6 +87,7 @@ export class PackedForm {
   /** @throws INVALID_ARGUMENT for impossible shapes */
   constructor(type: DType, given: readonly number[], order: Order) {
     const { itemsize } = type;
+    checkOrder(order);
     this.type = type;
     this.shape = checkShape(given, Math.max(1, itemsize));
     this.order = order;

@@ -17,7 +17,7 @@ import { memoryOver } from './memory-over.ts';
 import { NDArray } from './nd-array.ts';
 import { isAxis } from './nested.ts';
 import type { Reduced } from './reduce.ts';
-import { broadcastStrides, checkShape, invalid, MAX_DIMS, type Order, sizeOf } from './shapes.ts';
+import { broadcastStrides, checkObject, checkShape, invalid, MAX_DIMS, type Order, sizeOf } from './shapes.ts';
 import { allocate, checkNested } from './transfer.ts';
 
 /** Options of a {@link MaskedArray}. */
@@ -59,12 +59,15 @@ export class MaskedArray implements ArraySource {
 
   /** @throws INVALID_ARGUMENT where the mask is not of type bool, or of another shape */
   constructor(data: NDArray, mask: NDArray, options: MaskedArrayOptions = {}) {
+    if (!(data instanceof NDArray && mask instanceof NDArray)) {
+      throw invalid('a masked array is made of two NDArrays', [data, mask]);
+    }
     if (mask.type.kind !== 'b') throw invalid('a mask must be of type bool', mask.dtype, 'bool');
     const same = mask.ndim === data.ndim && mask.shape.every((dim, axis) => dim === data.shape[axis]);
     if (!same) throw invalid('the mask must have the shape of the data', [...mask.shape], [...data.shape]);
     this.data = data;
     this.mask = mask;
-    this.fillValue = options.fillValue ?? null;
+    this.fillValue = checkObject(options).fillValue ?? null;
   }
 
   #with(data: NDArray, mask: NDArray): MaskedArray {

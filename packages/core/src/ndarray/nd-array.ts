@@ -28,7 +28,16 @@ import {
 } from './layout.ts';
 import { layoutOfNested, nestedLayout } from './nested.ts';
 import { max, mean, min, type Reduced, sum } from './reduce.ts';
-import { checkShape, invalid, type Order, packedStrides, reshapeStrides, resolveReshape, sizeOf } from './shapes.ts';
+import {
+  checkObject,
+  checkShape,
+  invalid,
+  type Order,
+  packedStrides,
+  reshapeStrides,
+  resolveReshape,
+  sizeOf,
+} from './shapes.ts';
 import {
   assign,
   boxesOf,
@@ -108,7 +117,8 @@ export class NDArray implements ArraySource {
    * ```
    */
   static over(memory: ArrayMemory, dtype: DTypeLike, shape: readonly number[], options: NDArrayOptions = {}): NDArray {
-    const { order, strides, offset } = options;
+    if (typeof memory?.bytes !== 'function') throw invalid('an array lies over an ArrayMemory: see memoryOver', memory);
+    const { order, strides, offset } = checkObject(options);
     return new NDArray({ memory, dtype, shape, order, strides, offset });
   }
 
@@ -131,15 +141,16 @@ export class NDArray implements ArraySource {
    */
   static ofObjects(
     list: unknown[],
-    shape: readonly number[] = [list.length],
+    shape: readonly number[] = [list?.length],
     options: { readonly order?: Order } = {},
   ): NDArray {
     const checked = checkShape(shape);
+    if (!Array.isArray(list)) throw invalid('objects come in a list', list);
     if (sizeOf(checked) !== list.length) {
       throw invalid(`${list.length} elements do not fit the shape [${shape.join(', ')}]`, [...shape], list.length);
     }
     const store = new ObjectStore(parseDType('O'), list);
-    const strides = packedStrides(checked, store.unit, options.order ?? 'C');
+    const strides = packedStrides(checked, store.unit, checkObject(options).order ?? 'C');
     return new NDArray({ layout: makeLayout(store, { shape: checked, strides, position: 0 }) });
   }
 
@@ -149,7 +160,7 @@ export class NDArray implements ArraySource {
     dtype: DTypeLike = 'float64',
     options: { readonly order?: Order } = {},
   ): NDArray {
-    return new NDArray({ layout: zeroLayout(parseDType(dtype), shape, options.order) });
+    return new NDArray({ layout: zeroLayout(parseDType(dtype), shape, checkObject(options).order) });
   }
 
   /** @internal Copies nested lists; `ndarray()` is the public way. */
@@ -387,7 +398,7 @@ export class NDArray implements ArraySource {
    * @throws LIMIT_EXCEEDED where it does not fit one ArrayBuffer: walk it with `chunks`
    */
   copy(options: { readonly order?: Order } = {}): NDArray {
-    return new NDArray({ layout: copyLayout(this.#layout(), this.type, options.order) });
+    return new NDArray({ layout: copyLayout(this.#layout(), this.type, checkObject(options).order) });
   }
 
   /** A copy with another type, each element by the rules of `set`. @throws UNSUPPORTED_VALUE, LIMIT_EXCEEDED */
@@ -441,7 +452,7 @@ export class NDArray implements ArraySource {
    * order in which they lie.
    */
   *chunks(options: { readonly bytes?: number } = {}): Generator<Chunk> {
-    const { bytes = 16 * 1024 * 1024 } = options;
+    const { bytes = 16 * 1024 * 1024 } = checkObject(options);
     if (!(bytes > 0)) throw invalid('chunks need a positive number of bytes', bytes);
     const { shape, strides, position, type, store } = this.#layout();
     const most = Math.max(1, Math.floor(bytes / Math.max(1, type.itemsize)));

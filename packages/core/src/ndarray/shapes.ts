@@ -17,12 +17,15 @@ export function invalid(message: string, found: unknown, expected?: unknown): Mm
   return new MmdError('INVALID_ARGUMENT', message, { found, expected });
 }
 
+/** What is wrong with a shape that is no list. */
+export const notAShape = (found: unknown): MmdError => invalid('a shape must be a list of dimensions', found);
+
 /**
  * Checks a shape and copies it.
  * @throws INVALID_ARGUMENT for negative or fractional dimensions, more than {@link MAX_DIMS}, or a size past 2^53 - 1
  */
 export function checkShape(shape: readonly number[], itemsize = 1): readonly number[] {
-  if (!Array.isArray(shape)) throw invalid('a shape must be a list of dimensions', shape);
+  if (!Array.isArray(shape)) throw notAShape(shape);
   if (shape.length > MAX_DIMS) throw invalid(`a shape has at most ${MAX_DIMS} dimensions`, shape.length, MAX_DIMS);
   let product = itemsize;
   for (const dim of shape) {
@@ -36,6 +39,17 @@ export function checkShape(shape: readonly number[], itemsize = 1): readonly num
   return Object.freeze([...shape]);
 }
 
+/** Options, which are an object. @throws INVALID_ARGUMENT */
+export function checkObject<T extends object>(options: T): T {
+  if (typeof options !== 'object' || options === null) throw invalid('options are an object', options);
+  return options;
+}
+
+/** @throws INVALID_ARGUMENT for anything but an order */
+export function checkOrder(order: Order): void {
+  if (order !== 'C' && order !== 'F') throw invalid("an order is 'C' or 'F'", order, ['C', 'F']);
+}
+
 /** The number of elements. */
 export function sizeOf(shape: readonly number[]): number {
   let product = 1;
@@ -45,6 +59,7 @@ export function sizeOf(shape: readonly number[]): number {
 
 /** The byte strides of elements that follow each other without gaps. */
 export function packedStrides(shape: readonly number[], itemsize: number, order: Order): number[] {
+  checkOrder(order);
   const strides = new Array<number>(shape.length);
   let stride = itemsize;
   for (let i = 0; i < shape.length; i += 1) {
@@ -178,6 +193,7 @@ export function forEachRun(
 
 /** Replaces one `-1` by the dimension that makes the sizes equal, and checks them. */
 export function resolveReshape(from: readonly number[], to: readonly number[]): readonly number[] {
+  if (!Array.isArray(to)) throw notAShape(to);
   const size = sizeOf(from);
   const unknown = to.indexOf(-1);
   const known = sizeOf(to.filter((_, axis) => axis !== unknown));

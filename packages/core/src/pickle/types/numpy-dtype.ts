@@ -6,7 +6,7 @@
 
 import { decodeLatin1 } from '../../bytes/utf8.ts';
 import { isDType, parseDType } from '../../ndarray/descr.ts';
-import type { DType, DTypeSpec } from '../../ndarray/dtypes.ts';
+import { DTYPES, type DType, type DTypeSpec } from '../../ndarray/dtypes.ts';
 import { type ReadContext, type Reconstruct, type Reduction, Unfinished } from '../builtin.ts';
 import { PyDict } from '../values/dict.ts';
 import { RecordType } from '../values/numpy.ts';
@@ -129,14 +129,33 @@ function finish(typestr: string, state: Tuple, context: ReadContext): DType | un
   const order = textOf(mark);
   const versioned = (version === 3 && state.length === 8) || (version === 4 && state.length === 9);
   if (!versioned || typeof order !== 'string' || !/^[<>|=]$/.test(order)) return undefined;
-  if (subarray !== null) return names === null ? dtypeOf(subarray, context) : undefined;
-  if (names !== null)
-    return plainMetadata(metadata) ? counted(finishFields(names, fields, itemsize, flags), context) : undefined;
-  const unit = /^[mM]8$/.test(typestr) ? unitOf(metadata) : plainMetadata(metadata) ? '' : undefined;
-  if (unit === undefined) return undefined;
-  const code = typestr.replace(/^O\d+$/, 'O');
-  return parseDType(`${order === '|' || order === '=' ? '' : order}${code}${unit}`);
+  const prefix = order === '|' || order === '=' ? '' : order;
+  // Sub-arrays and fields are void; with another code numpy makes types that have fields and are numbers, too.
+  if (subarray !== null || names !== null) {
+    if (!/^(V\d*)?$/.test(typestr)) return undefined;
+    if (subarray === null)
+      return plainMetadata(metadata) ? counted(finishFields(names, fields, itemsize, flags), context) : undefined;
+    const made = names === null ? dtypeOf(subarray, context) : undefined;
+    return made?.itemsize === itemsize ? made : undefined;
+  }
+  const type = parseDType(prefix + typestr.replace(/^O\d+$/, 'O'));
+  const { kind } = type;
+  // Units are told by the metadata alone; without them numpy 2 crashes.
+  if (kind === 'M' || kind === 'm') {
+    const unit = unitOf(metadata);
+    return unit === undefined || type.unit !== undefined ? undefined : parseDType(`${prefix}${kind}8${unit}`);
+  }
+  if (!plainMetadata(metadata)) return undefined;
+  const width = WIDTHS.get(kind);
+  if (width === undefined) return type;
+  const length = (itemsize as number) / width;
+  return Number.isSafeInteger(length) && length >= 0 ? parseDType(`${prefix}${kind}${length}`) : undefined;
 }
+
+/** Bytes per unit of length, for the kinds whose size numpy takes from the state, whatever the code says. */
+const WIDTHS: ReadonlyMap<string, number> = new Map(
+  DTYPES.flatMap(({ kind, flexible, itemsize }) => (flexible === true ? [[kind, itemsize]] : [])),
+);
 
 /** A bool, or the int that Python 2 writes for one. */
 const flagOf = (value: unknown): unknown => (typeof value === 'boolean' ? Number(value) : value);

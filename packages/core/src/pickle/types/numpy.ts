@@ -5,14 +5,15 @@
  */
 
 import { MmdError } from '../../errors.ts';
-import type { ArraySource } from '../../ndarray/array-source.ts';
+import { type ArraySource, checkSource, exactBytes, isArraySource } from '../../ndarray/array-source.ts';
 import { ndarray } from '../../ndarray/create.ts';
-import { parseDType, sameDType } from '../../ndarray/descr.ts';
+import { isDType, parseDType, sameDType } from '../../ndarray/descr.ts';
 import type { DType } from '../../ndarray/dtypes.ts';
 import { castFillValue } from '../../ndarray/fill-value.ts';
 import { MaskedArray } from '../../ndarray/masked-array.ts';
 import { memoryOver } from '../../ndarray/memory-over.ts';
 import { NDArray } from '../../ndarray/nd-array.ts';
+import { checkShape, invalid } from '../../ndarray/shapes.ts';
 import { type ReadContext, type Reconstruct, type Reduction, Unfinished } from '../builtin.ts';
 import { OutOfBandBuffer } from '../values/buffer.ts';
 import { PyDict } from '../values/dict.ts';
@@ -159,7 +160,9 @@ const readReshape: Reconstruct = (args) => {
 
 /** `scalar(dtype, bytes)`. */
 const readScalar: Reconstruct = (args, context) => {
-  const known = args.length === 2 ? typeOf(args[0], context) : undefined;
+  // Text is no type to numpy here.
+  const typed = isDType(args[0]) || args[0] instanceof RecordType;
+  const known = args.length === 2 && typed ? typeOf(args[0], context) : undefined;
   const bytes = bytesOf(args[1]);
   if (known === undefined || bytes === undefined) return undefined;
   return attempt(() => new NumpyScalar(known.dtype, bytes, known.record));
@@ -247,7 +250,7 @@ function piecesOf(source: ArraySource, nbytes: number): readonly Uint8Array[] {
   if (source instanceof NDArray && source.isContiguous(source.order)) return [...source.bytes()];
   const whole = new Uint8Array(nbytes);
   let pos = 0;
-  for (const piece of source.bytes()) {
+  for (const piece of exactBytes(source, nbytes)) {
     whole.set(piece, pos);
     pos += piece.length;
   }
@@ -274,9 +277,10 @@ const PLACEHOLDER: readonly unknown[] = [Tuple.of(0), Uint8Array.of(0x62)];
 
 /** How an array source is written, nested in other values. */
 export function reduceArray(source: ArraySource, context: WriteContext): Reduction {
+  checkSource(source);
   if (source.mask !== undefined && source.mask !== null) return reduceMasked(source, source.mask);
   const dtype = parseDType(source.dtype);
-  const shape = Tuple.from(source.shape);
+  const shape = Tuple.from(checkShape(source.shape));
   const order = source.order ?? 'C';
   const record = source instanceof RecArray;
   if (dtype.hasObject) return objectArray(source, dtype, shape);
@@ -306,6 +310,7 @@ function objectArray(source: ArraySource, dtype: DType, shape: Tuple): Reduction
 }
 
 function reduceMasked(source: ArraySource, mask: ArraySource): Reduction {
+  if (!isArraySource(mask)) throw invalid('the mask of an array source is an array source', mask);
   const data = source instanceof MaskedArray ? source.data : { ...source, mask: undefined };
   const fill = source.fillValue;
   if (fill === null || fill === undefined) return reduceCall('numpy.ma MaskedArray', [data, mask]);

@@ -1,0 +1,40 @@
+import { MaskedArray, memoryOver, NDArray, ndarray } from '@mmdpickle/core/ndarray';
+import { describe, expect, it } from 'vitest';
+
+const bad = <T>(value: unknown): T => value as T;
+const memory = memoryOver(new Uint8Array(8));
+
+describe('wrong arguments', () => {
+  it.each<[string, () => unknown]>([
+    ['new MaskedArray()', () => new MaskedArray(bad(undefined), bad(undefined))],
+    ['new MaskedArray of lists', () => new MaskedArray(bad([1]), bad([true]))],
+    ['new MaskedArray without a mask', () => new MaskedArray(ndarray([1]), bad(undefined))],
+    ['new MaskedArray with null for options', () => new MaskedArray(ndarray([1]), ndarray([true]), bad(null))],
+    ['NDArray.ofObjects(null)', () => NDArray.ofObjects(bad(null))],
+    ['NDArray.ofObjects of text', () => NDArray.ofObjects(bad('ab'))],
+    ['NDArray.ofObjects in order Q', () => NDArray.ofObjects([1], [1], bad({ order: 'Q' }))],
+    ['NDArray.over(null)', () => NDArray.over(bad(null), 'f8', [1])],
+    ['NDArray.over of bytes', () => NDArray.over(bad(new Uint8Array(8)), 'f8', [1])],
+    ['NDArray.over with null for options', () => NDArray.over(memory, 'f8', [1], bad(null))],
+    ['NDArray.over in order Q', () => NDArray.over(memory, 'u1', [2, 2], bad({ order: 'Q' }))],
+    ['NDArray.zeros(5)', () => NDArray.zeros(bad(5))],
+    ['NDArray.zeros()', () => NDArray.zeros(bad(undefined))],
+    ['NDArray.zeros in order Q', () => NDArray.zeros([2, 2], 'f8', bad({ order: 'Q' }))],
+    ['NDArray.zeros with null for options', () => NDArray.zeros([2, 2], 'f8', bad(null))],
+    ['reshape(2)', () => ndarray([1, 2]).reshape(bad(2))],
+    ['reshape()', () => ndarray([1, 2]).reshape(bad(undefined))],
+    ['reshape of a masked array', () => new MaskedArray(ndarray([1]), ndarray([true])).reshape(bad(1))],
+    ['copy in order Q', () => ndarray([[1, 2]]).copy(bad({ order: 'Q' }))],
+    ['copy(null)', () => ndarray([1]).copy(bad(null))],
+    ['chunks(null)', () => [...ndarray([1]).chunks(bad(null))]],
+    ["ndarray of lists, 'x'", () => ndarray([1, 2], bad('x'))],
+    ["ndarray of a typed array, 'x'", () => ndarray(new Float64Array(1), bad('x'))],
+    ['ndarray of a typed array, 1', () => ndarray(new Float64Array(1), bad(1))],
+    ['ndarray of a buffer, 1', () => ndarray(new ArrayBuffer(1), bad(1))],
+    ['ndarray with null for options', () => ndarray([1], undefined, bad(null))],
+    ['ndarray with a number for options', () => ndarray([1], undefined, bad(5))],
+    ['ndarray in order Q', () => ndarray(new Float64Array(4), [2, 2], bad({ order: 'Q' }))],
+  ])('are told as INVALID_ARGUMENT: %s', (_, call) => {
+    expect(call).toThrow(expect.objectContaining({ name: 'MmdError', code: 'INVALID_ARGUMENT' }));
+  });
+});
