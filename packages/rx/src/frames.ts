@@ -2,7 +2,7 @@ import type { MmapDict } from '@mmdpickle/core';
 import { concatMap, from, Observable, take } from 'rxjs';
 import { META_SUFFIX } from './targets/frames-target.ts';
 import type { Change } from './watch/change.ts';
-import { type WatchOptions, watchDict } from './watch/dict-watch.ts';
+import { looksOnce, type WatchOptions } from './watch/dict-watch.ts';
 
 /** An entry that was read. */
 export interface FrameEntry {
@@ -66,7 +66,7 @@ export function frames(dict: MmapDict, options: FollowOptions = {}): Observable<
   }
 
   return new Observable((subscriber) => {
-    const looks$ = watchDict(dict, { ...rest, from: 'start' }).looks$;
+    const looks$ = looksOnce(dict, { ...rest, from: 'start' });
     // An empty dict has nothing to report, so its first look would be waited for in vain.
     if (!follow && dict.size === 0) {
       subscriber.complete();
