@@ -1,5 +1,6 @@
 import type { MmapDict } from '@mmdpickle/core';
 import { concatMap, from, Observable, take } from 'rxjs';
+import { checkOptions, FOLLOW_OPTIONS } from './options.ts';
 import { META_SUFFIX } from './targets/frames-target.ts';
 import type { Change } from './watch/change.ts';
 import { looksOnce, type WatchOptions } from './watch/dict-watch.ts';
@@ -40,6 +41,7 @@ export interface FollowOptions extends Pick<WatchOptions, 'pollMs' | 'events' | 
  * ```
  */
 export function frames(dict: MmapDict, options: FollowOptions = {}): Observable<FrameEntry> {
+  checkOptions(options, FOLLOW_OPTIONS);
   const { prefix = '', follow = false, ...rest } = options;
 
   function isFrame(change: Change): change is Change & { readonly key: string } {

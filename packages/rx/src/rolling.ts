@@ -8,8 +8,8 @@ import { readdirSync, rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { isMmdError, MmdError } from '@mmdpickle/core';
 import { Lease, MmapDict, type OpenOptions } from '@mmdpickle/core/node';
-import { positive } from './ingest/bounded-queue.ts';
 import type { Home } from './ingest/home.ts';
+import { checkOptions, ROLLING_OPTIONS, wrong } from './options.ts';
 
 /** When to go on to the next file, and how many to keep. */
 export interface RollingOptions {
@@ -83,9 +83,8 @@ export class RollingFiles {
   readonly options: RollingOptions;
 
   constructor(pattern: string, options: RollingOptions) {
-    for (const name of ['frames', 'bytes', 'ms', 'keep'] as const) {
-      if (options[name] !== undefined) positive(options[name], name);
-    }
+    checkOptions(options, ROLLING_OPTIONS);
+    if (typeof pattern !== 'string') throw wrong('the pattern', 'a path', pattern);
     this.pattern = new FilePattern(pattern);
     this.options = options;
   }

@@ -5,10 +5,11 @@
  */
 
 import { type FSWatcher, statSync, watch } from 'node:fs';
-import { isMmdError, MmapDict, MmdError } from '@mmdpickle/core';
+import { isMmdError, type MmapDict } from '@mmdpickle/core';
 import { libc, NodeFile } from '@mmdpickle/core/node';
 import type { StorageFile } from '@mmdpickle/core/storage';
 import { asyncScheduler, Observable, type SchedulerAction, type SchedulerLike, Subject, type Subscription } from 'rxjs';
+import { checkOptions, has, WATCH_OPTIONS, wrong } from '../options.ts';
 import { FilePattern } from '../rolling.ts';
 import type { Change, ChangeDraft } from './change.ts';
 import { FileReader } from './file-reader.ts';
@@ -96,11 +97,12 @@ export class DictWatch extends Observable<Change> {
         error: (error) => subscriber.error(error),
       }),
     );
+    checkOptions(options, WATCH_OPTIONS);
     this.#once = once;
     this.#path = path;
     this.#pattern = FilePattern.is(path) ? new FilePattern(path) : undefined;
     this.#options = options;
-    this.#pollMs = checkPoll(options.pollMs ?? 20);
+    this.#pollMs = options.pollMs ?? 20;
     this.#scheduler = options.scheduler ?? asyncScheduler;
     const { from } = options;
     if (typeof from === 'object') this.#resume = from;
@@ -383,11 +385,6 @@ function openable(path: string): boolean {
   return file !== undefined;
 }
 
-function checkPoll(pollMs: number): number {
-  if (pollMs > 0) return pollMs;
-  throw new MmdError('INVALID_ARGUMENT', `pollMs is a number above 0, found ${pollMs}`, { found: pollMs });
-}
-
 /**
  * Follows a dict that this or another process writes: an Observable of changes, each exactly once and in order.
  *
@@ -419,6 +416,8 @@ export function looksOnce(source: MmapDict, options: WatchOptions): Observable<r
 }
 
 function pathOf(source: string | URL | MmapDict): string {
-  if (source instanceof MmapDict) return source.name;
-  return source instanceof URL ? decodeURIComponent(source.pathname) : source;
+  if (typeof source === 'string') return source;
+  if (source instanceof URL) return decodeURIComponent(source.pathname);
+  if (has(source, 'name', 'string') && has(source, 'batch', 'function')) return source.name;
+  throw wrong('what is watched', 'a path, a URL or an open dict', source);
 }
