@@ -1,8 +1,9 @@
 import type { MmapDict } from '@mmdpickle/core';
 import { concatMap, from, Observable, take } from 'rxjs';
+import { checkOptions, FOLLOW_OPTIONS } from './options.ts';
 import { META_SUFFIX } from './targets/frames-target.ts';
 import type { Change } from './watch/change.ts';
-import { type WatchOptions, watchDict } from './watch/dict-watch.ts';
+import { looksOnce, type WatchOptions } from './watch/dict-watch.ts';
 
 /** An entry that was read. */
 export interface FrameEntry {
@@ -40,6 +41,7 @@ export interface FollowOptions extends Pick<WatchOptions, 'pollMs' | 'events' | 
  * ```
  */
 export function frames(dict: MmapDict, options: FollowOptions = {}): Observable<FrameEntry> {
+  checkOptions(options, FOLLOW_OPTIONS);
   const { prefix = '', follow = false, ...rest } = options;
 
   function isFrame(change: Change): change is Change & { readonly key: string } {
@@ -66,7 +68,7 @@ export function frames(dict: MmapDict, options: FollowOptions = {}): Observable<
   }
 
   return new Observable((subscriber) => {
-    const looks$ = watchDict(dict, { ...rest, from: 'start' }).looks$;
+    const looks$ = looksOnce(dict, { ...rest, from: 'start' });
     // An empty dict has nothing to report, so its first look would be waited for in vain.
     if (!follow && dict.size === 0) {
       subscriber.complete();

@@ -8,6 +8,7 @@ import type { ArraySource, MmapDict } from '@mmdpickle/core';
 import { fixedHome } from './ingest/home.ts';
 import type { MakeTarget } from './ingest/ingest.ts';
 import type { OpenHome } from './ingest/operator.ts';
+import { checkOptions, FILL_OPTIONS, FRAMES_OPTIONS, has, ROWS_OPTIONS, wrong } from './options.ts';
 import { RollingFiles } from './rolling.ts';
 import { type FillOptions, fillTarget } from './targets/fill-target.ts';
 import type { Frame } from './targets/frame.ts';
@@ -25,11 +26,23 @@ export interface Place<T> {
 
 /** One entry a frame, as {@link appendFrames}. */
 export function framesPlace<T = Frame>(into: Into, options: FramesOptions<T> = {}): Place<T> {
+  checkOptions(options, FRAMES_OPTIONS);
+  return placeOfFrames(into, options);
+}
+
+/** Of options that were checked. */
+export function placeOfFrames<T>(into: Into, options: FramesOptions<T>): Place<T> {
   return { open: opener(into), make: (dict, seq) => framesTarget(dict, seq, options) };
 }
 
 /** One row a frame, as {@link appendRows}. */
 export function rowsPlace<T = unknown>(into: Into, key: string, options: RowsOptions<T>): Place<T> {
+  checkOptions(options, ROWS_OPTIONS);
+  return placeOfRows(into, key, options);
+}
+
+/** Of options that were checked. */
+export function placeOfRows<T>(into: Into, key: string, options: RowsOptions<T>): Place<T> {
   return { open: opener(into), make: (dict, seq) => rowsTarget(dict, key, options, seq) };
 }
 
@@ -40,9 +53,23 @@ export function planesPlace<T = Frame>(
   stub?: ArraySource,
   options: FillOptions<T> = {},
 ): Place<T> {
+  checkOptions(options, FILL_OPTIONS);
+  return placeOfPlanes(dict, key, stub, options);
+}
+
+/** Of options that were checked. */
+export function placeOfPlanes<T>(
+  dict: MmapDict,
+  key: string,
+  stub: ArraySource | undefined,
+  options: FillOptions<T>,
+): Place<T> {
   return { open: opener(dict), make: (home, seq) => fillTarget(home, key, stub, options, seq) };
 }
 
 function opener(into: Into): OpenHome {
-  return into instanceof RollingFiles ? () => into.openHome() : () => fixedHome(into);
+  if (into instanceof RollingFiles) return () => into.openHome();
+  // Not `instanceof`: the dict may be of another copy of the package.
+  if (!has(into, 'batch', 'function')) throw wrong('what is written to', 'an open dict or rollingFiles', into);
+  return () => fixedHome(into);
 }

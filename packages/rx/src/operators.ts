@@ -7,7 +7,8 @@
 import type { ArraySource, MmapDict } from '@mmdpickle/core';
 import { type IngestOperator, ingestOperator } from './ingest/operator.ts';
 import type { IngestOptions } from './ingest/options.ts';
-import { framesPlace, type Into, type Place, planesPlace, rowsPlace } from './into.ts';
+import { type Into, type Place, placeOfFrames, placeOfPlanes, placeOfRows } from './into.ts';
+import { checkOptions, FILL_OPTIONS, FRAMES_OPTIONS, INGEST_OPTIONS, ROWS_OPTIONS } from './options.ts';
 import type { FillOptions } from './targets/fill-target.ts';
 import type { Frame } from './targets/frame.ts';
 import type { FramesOptions } from './targets/frames-target.ts';
@@ -38,7 +39,8 @@ import type { RowsOptions } from './targets/rows-target.ts';
  * ```
  */
 export function appendFrames<T = Frame>(into: Into, options: FramesOptions<T> & IngestOptions = {}): IngestOperator<T> {
-  const { open, make } = framesPlace<T>(into, options);
+  checkOptions(options, { ...FRAMES_OPTIONS, ...INGEST_OPTIONS });
+  const { open, make } = placeOfFrames(into, options);
   return ingestOperator(open, make, options);
 }
 
@@ -68,7 +70,8 @@ export function appendRows<T = unknown>(
   key: string,
   options: RowsOptions<T> & IngestOptions,
 ): IngestOperator<T> {
-  const { open, make } = rowsPlace<T>(into, key, options);
+  checkOptions(options, { ...ROWS_OPTIONS, ...INGEST_OPTIONS });
+  const { open, make } = placeOfRows(into, key, options);
   return ingestOperator(open, make, options);
 }
 
@@ -100,7 +103,8 @@ export function fillArray<T = Frame>(
   stub?: ArraySource,
   options: FillOptions<T> & IngestOptions = {},
 ): IngestOperator<T> {
-  const { open, make } = planesPlace<T>(dict, key, stub, options);
+  checkOptions(options, { ...FILL_OPTIONS, ...INGEST_OPTIONS });
+  const { open, make } = placeOfPlanes(dict, key, stub, options);
   return ingestOperator(open, make, options);
 }
 
@@ -119,5 +123,6 @@ export function fillArray<T = Frame>(
  * ```
  */
 export function appendTo<T>({ open, make }: Place<T>, options: IngestOptions = {}): IngestOperator<T> {
+  checkOptions(options, INGEST_OPTIONS);
   return ingestOperator(open, make, options);
 }

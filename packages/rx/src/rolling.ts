@@ -6,10 +6,10 @@
 
 import { readdirSync, rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { MmdError } from '@mmdpickle/core';
-import { MmapDict, type OpenOptions } from '@mmdpickle/core/node';
-import { positive } from './ingest/bounded-queue.ts';
+import { isMmdError, MmdError } from '@mmdpickle/core';
+import { Lease, MmapDict, type OpenOptions } from '@mmdpickle/core/node';
 import type { Home } from './ingest/home.ts';
+import { checkOptions, ROLLING_OPTIONS, wrong } from './options.ts';
 
 /** When to go on to the next file, and how many to keep. */
 export interface RollingOptions {
@@ -19,9 +19,12 @@ export interface RollingOptions {
   readonly bytes?: number;
   /** After so many milliseconds, with the next frame. */
   readonly ms?: number;
-  /** How many files to keep, the current one included; older ones are removed. Default: all. */
+  /**
+   * How many files to keep, the current one included; older ones are removed when a file begins, but for those that other
+   * streams, of this process or another, are writing. Default: all.
+   */
   readonly keep?: number;
-  /** How each file is opened. Its mode is always `'a'`. */
+  /** How each file is opened. Its mode is always `'w-'`. */
   readonly open?: Omit<OpenOptions, 'mode'>;
 }
 
@@ -80,9 +83,8 @@ export class RollingFiles {
   readonly options: RollingOptions;
 
   constructor(pattern: string, options: RollingOptions) {
-    for (const name of ['frames', 'bytes', 'ms', 'keep'] as const) {
-      if (options[name] !== undefined) positive(options[name], name);
-    }
+    checkOptions(options, ROLLING_OPTIONS);
+    if (typeof pattern !== 'string') throw wrong('the pattern', 'a path', pattern);
     this.pattern = new FilePattern(pattern);
     this.options = options;
   }
@@ -91,19 +93,18 @@ export class RollingFiles {
   openHome(): Home {
     const { frames = Infinity, bytes = Infinity, ms = Infinity, keep = Infinity, open = {} } = this.options;
     const { pattern } = this;
-    let n = (pattern.numbers().at(-1) ?? -1) + 1;
-    let dict = start();
+    let current = start();
     let written = { frames: 0, bytes: 0, since: performance.now() };
 
-    function start(): MmapDict {
-      const next = MmapDict.open(pattern.path(n), { ...open, mode: 'a' });
-      for (const old of pattern.numbers().slice(0, -keep)) rmSync(pattern.path(old), { force: true });
+    function start(): OpenFile {
+      const next = openNext(pattern, open);
+      for (const old of pattern.numbers().slice(0, -keep)) removeUnused(pattern.path(old));
       return next;
     }
 
     return {
       get dict() {
-        return dict;
+        return current.dict;
       },
       note(moreFrames, moreBytes) {
         written = { ...written, frames: written.frames + moreFrames, bytes: written.bytes + moreBytes };
@@ -112,18 +113,70 @@ export class RollingFiles {
         written.frames > 0 &&
         (written.frames >= frames || written.bytes >= bytes || performance.now() - written.since >= ms),
       roll() {
-        dict.close();
-        n += 1;
-        dict = start();
+        current.close();
+        current = start();
         written = { frames: 0, bytes: 0, since: performance.now() };
       },
-      release: () => dict.close(),
+      release: () => current.close(),
     };
   }
 }
 
+interface OpenFile {
+  readonly dict: MmapDict;
+  close(): void;
+}
+
 /**
- * A row of files that a stream is written to, one after the other. Each stream begins a new one.
+ * Opens a new file after the highest number there is. Its lease says to other streams that it is being written: it is taken
+ * before the file is there, so that none of them finds it without.
+ */
+function openNext(pattern: FilePattern, options: Omit<OpenOptions, 'mode'>): OpenFile {
+  for (let n = 0; ; n += 1) {
+    n = Math.max(n, (pattern.numbers().at(-1) ?? -1) + 1);
+    const path = pattern.path(n);
+    const lease = leaseOf(path);
+    if (lease === undefined) continue;
+    try {
+      const dict = MmapDict.open(path, { ...options, mode: 'w-' });
+      return {
+        dict,
+        close() {
+          try {
+            dict.close();
+          } finally {
+            lease.release();
+          }
+        },
+      };
+    } catch (error) {
+      lease.release();
+      // Another stream took the number since it was looked for, and is done with it already.
+      if (!isMmdError(error, 'ALREADY_EXISTS')) throw error;
+    }
+  }
+}
+
+function removeUnused(path: string): void {
+  const lease = leaseOf(path);
+  if (lease === undefined) return;
+  rmSync(path, { force: true });
+  lease.release();
+}
+
+/** The lease of a file; undefined while another stream has it. */
+function leaseOf(path: string): Lease | undefined {
+  try {
+    return Lease.acquire(path);
+  } catch (error) {
+    if (isMmdError(error, 'LOCKED')) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * A row of files that a stream is written to, one after the other. Each stream begins a new one, and goes on after the
+ * highest number there is; so streams that run at the same time have their own files, also those of other processes.
  *
  * @param pattern - a path whose file name has `{n}` in it, which becomes 0, 1, 2, ...
  * @throws MmdError INVALID_ARGUMENT

@@ -11,6 +11,7 @@ import { type IngestOptions, settle } from './ingest/options.ts';
 import type { IngestStats } from './ingest/stats.ts';
 import type { Receipt } from './ingest/target.ts';
 import type { Place } from './into.ts';
+import { checkOptions, SINK_OPTIONS } from './options.ts';
 
 /** Options of the stream sinks. */
 export interface SinkOptions extends IngestOptions {
@@ -38,6 +39,7 @@ function openSink<T>(place: Place<T>, options: IngestOptions, events: Partial<In
   });
   // Those who wait see the rejection; without them it is reported through `events.done`.
   ended.catch(() => {});
+  checkOptions(options, SINK_OPTIONS);
   const { signal } = options;
   const abort = (): void => ingest.end();
   const ingest = new Ingest(place.open(), place.make, settle(options, 'block'), ledger, {

@@ -5,8 +5,8 @@
  */
 
 import type { MmapDict } from '@mmdpickle/core';
-import { defer, filter, map, type Observable, startWith, take } from 'rxjs';
-import { type WatchOptions, watchDict } from './watch/dict-watch.ts';
+import { defer, filter, map, merge, type Observable, of, take } from 'rxjs';
+import { looksOnce, type WatchOptions } from './watch/dict-watch.ts';
 
 /** The key under which a request is stored until it is obeyed. */
 export const STOP_KEY = 'mmdpickle/stop';
@@ -45,9 +45,8 @@ export function stopRequested(
   options: Pick<WatchOptions, 'pollMs' | 'events' | 'scheduler'> = {},
 ): Observable<string> {
   return defer(() =>
-    watchDict(dict, options).pipe(
-      filter((change) => 'key' in change && change.key === STOP_KEY),
-      startWith(undefined),
+    // The watch begins first: a request that comes between is in the dict when it is asked.
+    merge(looksOnce(dict, options), of([])).pipe(
       filter(() => dict.has(STOP_KEY)),
       take(1),
       map(() => String(dict.pop(STOP_KEY))),

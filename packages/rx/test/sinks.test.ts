@@ -4,7 +4,7 @@ import { PassThrough, Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { NDArray } from '@mmdpickle/core';
-import { MmapDict } from '@mmdpickle/core/node';
+import { Lease, MmapDict } from '@mmdpickle/core/node';
 import {
   appendFrames,
   appendRows,
@@ -19,7 +19,7 @@ import {
   writeFrames,
 } from '@mmdpickle/rx';
 import { TempDir } from '@mmdpickle/test-support';
-import { lastValueFrom, map, range, toArray } from 'rxjs';
+import { interval, lastValueFrom, map, range, Subject, take, tap, toArray } from 'rxjs';
 import { describe, expect, test } from 'vitest';
 import { Blocker, until } from './blocker.ts';
 
@@ -397,6 +397,70 @@ describe('rolling files', () => {
         ),
       );
     expect(new FilePattern(dir.file('run-{n}.mmdpickle')).numbers()).toEqual([7, 8, 9]);
+  });
+
+  /** What is in each file: the keys without their numbers. */
+  function prefixes(dir: TempDir): Record<string, string[]> {
+    const names = readdirSync(dir.path).sort();
+    return Object.fromEntries(
+      names.map((name) => {
+        using dict = MmapDict.open(dir.file(name), { mode: 'r' });
+        return [name, [...new Set([...dict.keys()].map((key) => key.split('/')[0]!))]];
+      }),
+    );
+  }
+
+  test('streams that run at the same time have their own files', async () => {
+    using dir = new TempDir();
+    const pattern = dir.file('run-{n}.mmdpickle');
+    const receipts: Receipt[] = [];
+    const streams = ['a/', 'b/', 'c/'].map((key) =>
+      lastValueFrom(
+        interval(2).pipe(
+          take(8),
+          map((i) => Uint8Array.of(i)),
+          appendFrames(rollingFiles(pattern, { frames: 3 }), { key, meta: false }),
+          tap((receipt) => receipts.push(receipt)),
+        ),
+      ),
+    );
+    await Promise.all(streams);
+    const files = prefixes(dir);
+    expect(Object.keys(files)).toHaveLength(9);
+    for (const [name, found] of Object.entries(files)) expect(found, name).toHaveLength(1);
+    expect(receipts).toHaveLength(24);
+    for (const { key, path } of receipts) {
+      using dict = MmapDict.open(path, { mode: 'r' });
+      expect(dict.has(key)).toBe(true);
+    }
+  });
+
+  test('what is not kept is removed, but not while another stream, or process, writes it', async () => {
+    using dir = new TempDir();
+    const pattern = dir.file('run-{n}.mmdpickle');
+    const frame = (): Uint8Array => new Uint8Array(4);
+    const slow$ = new Subject<Uint8Array>();
+    const slow = appendFrames<Uint8Array>(rollingFiles(pattern, { ms: 1e9, keep: 2 }), { key: 'slow/' });
+    slow$.pipe(slow).subscribe();
+    slow$.next(frame());
+    using other = Lease.acquire(dir.file('run-1.mmdpickle'));
+    MmapDict.open(dir.file('run-1.mmdpickle')).close();
+    const quick = (): Promise<Receipt> =>
+      lastValueFrom(
+        range(0, 6).pipe(map(frame), appendFrames(rollingFiles(pattern, { frames: 2, keep: 2 }), { key: 'quick/' })),
+      );
+    await quick();
+    slow$.next(frame());
+    expect(new FilePattern(pattern).numbers()).toEqual([0, 1, 3, 4]);
+    slow$.complete();
+    await slow.idle();
+    other.release();
+    {
+      using dict = MmapDict.open(dir.file('run-0.mmdpickle'), { mode: 'r' });
+      expect(dict.size).toBe(2);
+    }
+    await quick();
+    expect(readdirSync(dir.path).sort()).toEqual(['run-6.mmdpickle', 'run-7.mmdpickle']);
   });
 
   test.each([

@@ -1,7 +1,7 @@
 import { MmapDict } from '@mmdpickle/core/node';
 import { appendFrames, requestStop, STOP_KEY, stopRequested } from '@mmdpickle/rx';
 import { TempDir } from '@mmdpickle/test-support';
-import { interval, lastValueFrom, map, takeUntil, toArray } from 'rxjs';
+import { firstValueFrom, interval, lastValueFrom, map, takeUntil, timeout, toArray } from 'rxjs';
 import { TestScheduler } from 'rxjs/testing';
 import { expect, test } from 'vitest';
 
@@ -29,6 +29,22 @@ test('a capture ends when another handle asks for it, and the request is gone th
   expect(reasons).toEqual(['seen enough']);
   expect(dict.has(STOP_KEY)).toBe(false);
   expect(dict.size).toBe(receipts.length);
+});
+
+test('a request that is made while the watch for it begins is obeyed', async () => {
+  using dir = new TempDir();
+  using dict = MmapDict.open(dir.file('a.mmdpickle'));
+  using viewer = MmapDict.open(dir.file('a.mmdpickle'));
+  let asked = 0;
+  const options = {
+    get events() {
+      // Options are checked first, then this one is asked for when the file is open, and its entries are not read yet.
+      if (++asked === 2) requestStop(viewer, 'in between');
+      return false;
+    },
+  };
+  expect(await firstValueFrom(stopRequested(dict, options).pipe(timeout(5000)))).toBe('in between');
+  expect(asked).toBe(2);
 });
 
 test('a request that was there before is obeyed at once', () => {

@@ -1,6 +1,6 @@
-import { renameSync } from 'node:fs';
+import { renameSync, rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { GrowableArray } from '@mmdpickle/core';
+import { GrowableArray, MaskedArray, type GrowableMaskedArray as MaskedRows, ndarray } from '@mmdpickle/core';
 import { COMMIT_NUMBER_OFFSET } from '@mmdpickle/core/format';
 import { MmapDict } from '@mmdpickle/core/node';
 import {
@@ -12,7 +12,7 @@ import {
   type WatchOptions,
   watchDict,
 } from '@mmdpickle/rx';
-import { GrowableNDArray } from '@mmdpickle/stubs';
+import { GrowableMaskedArray, GrowableNDArray } from '@mmdpickle/stubs';
 import { TempDir } from '@mmdpickle/test-support';
 import fc from 'fast-check';
 import { map, range, type Subscription, VirtualAction, VirtualTimeScheduler } from 'rxjs';
@@ -56,6 +56,12 @@ class Watcher implements Disposable {
   [Symbol.dispose](): void {
     this.#subscription.unsubscribe();
   }
+}
+
+/** The cursor of a watcher that knows all of a file. */
+function cursorOf(path: string): WatchCursor {
+  using watcher = new Watcher(path);
+  return watcher.cursor();
 }
 
 function told(changes: readonly Change[]): string[] {
@@ -216,9 +222,138 @@ describe('watchDict', () => {
       dict.set('a', 1).set('b', 2);
     }
     using watcher = new Watcher(path);
-    rewrite(path, ['a']);
+    const cursor = watcher.cursor();
+    rmSync(path);
+    {
+      using dict = MmapDict.open(path);
+      dict.set('b', 3).set('a', 4);
+    }
     watcher.look();
-    expect(told(watcher.changes)).toEqual(['file-replaced', 'added b']);
+    expect(told(watcher.changes)).toEqual(['file-replaced', 'added b', 'added a']);
+    using resumed = new Watcher(path, cursor);
+    expect(resumed.changes).toMatchObject(watcher.changes.map(({ kind, seq }) => ({ kind, seq })));
+  });
+
+  test.each<[string, (dict: MmapDict) => void, string[]]>([
+    ['nothing else', () => {}, ['vacuumed']],
+    ['a replacement as long as the value', (dict) => dict.set('a', 9), ['vacuumed', 'replaced a']],
+    [
+      'replacements, an array too',
+      (dict) => dict.set('a', 9).set('big', new Float64Array(20_000).fill(2)),
+      ['vacuumed', 'replaced a', 'replaced big'],
+    ],
+    ['a removal', (dict) => void dict.delete('a'), ['vacuumed', 'removed a']],
+    ['a new entry', (dict) => dict.set('d', 4), ['vacuumed', 'added d']],
+    ['a removal and a new one', (dict) => void dict.set('a', 5).delete('c'), ['vacuumed', 'replaced a', 'removed c']],
+    ['rows', (dict) => void (dict.get('rows') as GrowableArray).append([4]), ['vacuumed', 'appended rows 3-4']],
+    [
+      'another array of rows',
+      (dict) =>
+        void (dict.set('rows', new GrowableNDArray([], 'int32')).get('rows') as GrowableArray).append([9, 8, 7, 6]),
+      ['vacuumed', 'replaced rows', 'appended rows 0-4'],
+    ],
+    [
+      'other masked rows',
+      (dict) => void (dict.get('masked') as MaskedRows).append(new MaskedArray(ndarray([5]), ndarray([true]))),
+      ['vacuumed', 'appended masked 1-2'],
+    ],
+    [
+      'everything replaced',
+      (dict) => {
+        for (const key of dict.keys()) dict.set(key, 0.5);
+      },
+      ['file-replaced', 'added a', 'added c', 'added big', 'added rows', 'added masked'],
+    ],
+  ])('a cursor goes on across vacuums with %s', (_what, work, expected) => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    dict.set('a', 1).set('b', 2).set('c', 3).set('big', new Float64Array(20_000)).delete('b');
+    (dict.set('rows', new GrowableNDArray([], 'int32')).get('rows') as GrowableArray).append([1, 2, 3]);
+    (dict.set('masked', new GrowableMaskedArray([], 'float64')).get('masked') as MaskedRows).append([1]);
+    const cursor = cursorOf(dict.name);
+    for (const vacuum of [() => dict.vacuum(), () => dict.vacuum({ inPlace: true })]) {
+      work(dict);
+      vacuum();
+      using resumed = new Watcher(dict.name, cursor);
+      resumed.look();
+      expect(told(resumed.changes)).toEqual(expected);
+      using again = new Watcher(dict.name, resumed.cursor());
+      again.look();
+      expect(again.changes).toEqual([]);
+      // The second vacuum is one of a file that the cursor was not made with.
+      work = () => {};
+    }
+  });
+
+  test('what was replaced between two vacuums that nobody saw apart is told to who watched all the time', () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    dict.set('a', 1).set('b', 2).set('c', 3).set('d', 4);
+    using watcher = new Watcher(dict.name);
+    dict.set('a', 5);
+    dict.vacuum();
+    dict.set('a', 6).set('c', 7).delete('b');
+    dict.vacuum();
+    watcher.look();
+    expect(told(watcher.changes)).toEqual(['replaced a', 'vacuumed', 'replaced a', 'replaced c', 'removed b']);
+    dict.set('d', 8);
+    watcher.look();
+    expect(told(watcher.changes).slice(5)).toEqual(['replaced d']);
+  });
+
+  test('a vacuum in place is one change, though no cursor was ever asked for', () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    dict.set('x', 'x'.repeat(5000)).set('a', 1).set('b', 2).delete('x');
+    using watcher = new Watcher(dict.name);
+    dict.vacuum({ inPlace: true });
+    watcher.look();
+    dict.set('b', 3);
+    watcher.look();
+    expect(told(watcher.changes)).toEqual(['vacuumed', 'replaced b']);
+  });
+
+  test('a new file of the same number, keys and lengths is not taken for the one that a cursor was made with', async () => {
+    using dir = new TempDir();
+    const path = dir.file('a.mmdpickle');
+    // Filesystems give the number of a removed file to the next one, or soon.
+    for (let round = 0; round < 5; round += 1) {
+      {
+        using dict = MmapDict.open(path);
+        dict.set('a', 1).set('b', 2);
+      }
+      const cursor = cursorOf(path);
+      rmSync(path);
+      // The time of files goes in steps of up to 10 ms.
+      await sleep(25);
+      {
+        using dict = MmapDict.open(path);
+        dict.set('a', 3).set('b', 2);
+      }
+      using resumed = new Watcher(path, cursor);
+      resumed.look();
+      expect(told(resumed.changes)).toEqual(['vacuumed', 'replaced a']);
+      rmSync(path);
+    }
+  });
+
+  test('a cursor of an earlier version is taken, and what it cannot tell apart is told again', () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    dict.set('a', 1).set('b', 2).set('c', 3);
+    const { commitNumber: _, file, live, ...rest } = cursorOf(dict.name);
+    const { dev, ino } = file;
+    const old: WatchCursor = {
+      ...rest,
+      file: { dev, ino },
+      live: live.map(([a, b, c, d, e]) => [a, b, c, d, e] as const),
+    };
+    dict.set('d', 4);
+    using same = new Watcher(dict.name, old);
+    expect(told(same.changes)).toEqual(['added d']);
+    dict.vacuum();
+    using resumed = new Watcher(dict.name, old);
+    expect(told(resumed.changes)).toEqual(['file-replaced', 'added a', 'added b', 'added c', 'added d']);
   });
 
   test('a row of files is followed from one to the next', () => {
@@ -402,6 +537,80 @@ describe('any interleaving', () => {
         if (!rewritten) expect(reported).toEqual(sets);
       }),
       { numRuns: process.env.MMDPICKLE_LONG === '1' ? 600 : 40 },
+    );
+  });
+});
+
+describe('whoever reads what a watcher tells has what is in the file', () => {
+  const KINDS = ['set', 'set', 'long', 'delete', 'rows', 'vacuum', 'in place', 'new file', 'look', 'resume'] as const;
+  const step = fc.record({ kind: fc.constantFrom(...KINDS), key: fc.nat(3), value: fc.nat(3) });
+
+  function change(path: string, { kind, key, value }: { kind: string; key: number; value: number }): void {
+    if (kind === 'new file') rmSync(path);
+    using dict = MmapDict.open(path);
+    const name = `k${key}`;
+    if (kind === 'set' || kind === 'new file') dict.set(name, value);
+    if (kind === 'long') dict.set(name, `${'x'.repeat(70_000)}${value}${'y'.repeat(70_000)}`);
+    if (kind === 'delete') dict.delete(name);
+    if (kind === 'rows') {
+      if (!dict.has('rows')) dict.set('rows', new GrowableNDArray([], 'int32', { capacity: 4 }));
+      (dict.get('rows') as GrowableArray).append(new Int32Array(key + 1).fill(value));
+    }
+    if (kind === 'vacuum') dict.vacuum();
+    if (kind === 'in place') dict.vacuum({ inPlace: true });
+  }
+
+  const values = (path: string): Map<string, unknown> => {
+    using dict = MmapDict.open(path, { mode: 'r' });
+    return new Map([...dict].map(([key, value]) => [key, value instanceof GrowableArray ? value.toNested() : value]));
+  };
+
+  /** What a reader has who had `had`. Values are read when all is told. */
+  function follow(had: Map<string, unknown>, changes: readonly Change[], now: Map<string, unknown>): void {
+    for (const told of changes) {
+      if (told.kind === 'file-replaced') had.clear();
+      else if (told.kind === 'removed') had.delete(told.key);
+      else if (told.kind === 'appended') {
+        const rows = (now.get(told.key) ?? []) as number[];
+        const before = (had.get(told.key) ?? []) as number[];
+        had.set(told.key, [...before.slice(0, told.rows.start), ...rows.slice(told.rows.start, told.rows.end)]);
+      } else if (told.kind !== 'vacuumed') had.set(told.key, told.key === 'rows' ? [] : now.get(told.key));
+    }
+  }
+
+  test('whether it watched all the time, or went on from a cursor', { timeout: 120_000 }, () => {
+    using dir = new TempDir();
+    let n = 0;
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 14 }), (steps) => {
+        const path = dir.file(`${n++}.mmdpickle`);
+        change(path, { kind: 'set', key: 0, value: 0 });
+        change(path, { kind: 'rows', key: 0, value: 0 });
+        const had = values(path);
+        let watcher: Watcher | undefined = new Watcher(path);
+        let cursor = watcher.cursor();
+        const untold: Change[] = [];
+        for (const next of steps) {
+          if (next.kind === 'look') watcher?.look();
+          else if (next.kind === 'resume') {
+            if (watcher === undefined) watcher = new Watcher(path, cursor);
+            else {
+              cursor = watcher.cursor();
+              untold.push(...watcher.changes);
+              watcher[Symbol.dispose]();
+              watcher = undefined;
+            }
+          } else change(path, next);
+        }
+        watcher ??= new Watcher(path, cursor);
+        watcher.look().look().look();
+        untold.push(...watcher.changes);
+        watcher[Symbol.dispose]();
+        const now = values(path);
+        follow(had, untold, now);
+        expect([...had].sort()).toEqual([...now].sort());
+      }),
+      { numRuns: process.env.MMDPICKLE_LONG === '1' ? 800 : 40 },
     );
   });
 });

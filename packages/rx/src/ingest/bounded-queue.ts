@@ -172,7 +172,7 @@ export class BoundedQueue<T extends Sized> {
 }
 
 /** The limits with their defaults. @throws MmdError INVALID_ARGUMENT for a limit that is not positive */
-export function checkQueue(limits: QueueLimits): Required<QueueLimits> {
+function checkQueue(limits: QueueLimits): Required<QueueLimits> {
   return {
     frames: positive(limits.frames ?? DEFAULT_FRAMES, 'queue.frames'),
     bytes: positive(limits.bytes ?? DEFAULT_BYTES, 'queue.bytes'),

@@ -52,7 +52,7 @@ export function ingestOperator<T>(open: OpenHome, make: MakeTarget<T>, options: 
   if (settings.policy === 'block') {
     throw new MmdError(
       'INVALID_ARGUMENT',
-      "an Observable cannot wait, so policy 'block' needs a sink: frameSink, rowSink or arraySink",
+      "an Observable cannot wait, so policy 'block' needs a sink: nodeSink, webSink or writeFrames",
       { found: 'block' },
     );
   }

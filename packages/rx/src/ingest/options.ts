@@ -4,9 +4,8 @@
  * @module
  */
 
-import { MmdError } from '@mmdpickle/core';
 import { asyncScheduler, type SchedulerLike } from 'rxjs';
-import { type BatchLimits, checkQueue, type Policy, positive, type QueueLimits } from './bounded-queue.ts';
+import type { BatchLimits, Policy, QueueLimits } from './bounded-queue.ts';
 
 /** Queueing, batching, retrying and stopping. */
 export interface IngestOptions {
@@ -50,52 +49,19 @@ export interface IngestSettings {
   readonly scheduler: SchedulerLike;
 }
 
-const POLICIES: readonly Policy[] = ['error', 'drop-newest', 'drop-oldest', 'sample', 'block'];
-
-/**
- * Checks the options and fills in the defaults.
- * @throws MmdError INVALID_ARGUMENT
- */
+/** Fills in the defaults of options that were checked. */
 export function settle(options: IngestOptions, defaultPolicy: Policy): IngestSettings {
-  const { batch = {}, retry = {} } = options;
-  const { durability = 'none' } = options;
-  if (durability !== 'none' && durability !== 'commit') {
-    throw new MmdError('INVALID_ARGUMENT', `durability is 'none' or 'commit', found ${String(durability)}`, {
-      expected: ['none', 'commit'],
-      found: durability,
-    });
-  }
-  const count = retry.count ?? 8;
-  if (!(Number.isInteger(count) && count >= 0)) {
-    throw new MmdError('INVALID_ARGUMENT', `retry.count is a whole number from 0 on, found ${String(count)}`, {
-      found: count,
-    });
-  }
+  const { batch = {}, retry = {}, queue = {} } = options;
   return {
-    queue: checkQueue(options.queue ?? {}),
-    policy: checkPolicy(options.policy ?? defaultPolicy),
-    batch: {
-      frames: positive(batch.frames ?? 4096, 'batch.frames'),
-      bytes: positive(batch.bytes ?? 16 * 2 ** 20, 'batch.bytes'),
-    },
-    batchMs: batch.ms === undefined ? undefined : positive(batch.ms, 'batch.ms'),
-    durable: durability === 'commit',
-    lockTimeout: positive(options.lockTimeout ?? 5000, 'lockTimeout'),
-    retry: {
-      count,
-      delayMs: positive(retry.delayMs ?? 50, 'retry.delayMs'),
-      maxDelayMs: positive(retry.maxDelayMs ?? 2000, 'retry.maxDelayMs'),
-    },
-    drainMs: positive(options.drainMs ?? 10_000, 'drainMs'),
-    statsMs: positive(options.statsMs ?? 1000, 'statsMs'),
+    queue,
+    policy: options.policy ?? defaultPolicy,
+    batch: { frames: batch.frames ?? 4096, bytes: batch.bytes ?? 16 * 2 ** 20 },
+    batchMs: batch.ms,
+    durable: options.durability === 'commit',
+    lockTimeout: options.lockTimeout ?? 5000,
+    retry: { count: retry.count ?? 8, delayMs: retry.delayMs ?? 50, maxDelayMs: retry.maxDelayMs ?? 2000 },
+    drainMs: options.drainMs ?? 10_000,
+    statsMs: options.statsMs ?? 1000,
     scheduler: options.scheduler ?? asyncScheduler,
   };
-}
-
-function checkPolicy(policy: Policy): Policy {
-  if (POLICIES.includes(policy)) return policy;
-  throw new MmdError('INVALID_ARGUMENT', `policy is one of ${POLICIES.join(', ')}; found ${String(policy)}`, {
-    expected: POLICIES,
-    found: policy,
-  });
 }

@@ -47,9 +47,6 @@ export function nextFrameSeq(keys: Iterable<string>, prefix: string): number {
 export function framesTarget<T>(dict: MmapDict, seq: number, options: FramesOptions<T>): Target<T> {
   const { key = 'frame/', meta = false, shape, replace = false } = options;
   const stored = frameStorer(shape);
-  if (typeof key !== 'string' && typeof key !== 'function') {
-    throw new MmdError('INVALID_ARGUMENT', `key is a prefix or a function, found ${typeof key}`, { found: key });
-  }
   const keyOf = typeof key === 'string' ? (_frame: T, i: number) => frameKey(key, i) : key;
 
   function write({ item, seq: i, time }: Pending<T>): Placed {

@@ -17,9 +17,9 @@ export type Change = ChangeBase &
   (
     | { readonly kind: 'added' | 'replaced' | 'removed'; readonly key: string }
     | { readonly kind: 'appended'; readonly key: string; readonly rows: Rows }
-    /** The file was written anew, with the same entries. What was read from it before still holds. */
+    /** The file was written anew. What was read from it before still holds, but for the changes of entries that follow. */
     | { readonly kind: 'vacuumed' }
-    /** Another file has the name now (or, for a pattern, comes next). Its entries follow as `added`. */
+    /** Another file has the name now, with nothing of what was known (or, for a pattern, comes next). Its entries follow as `added`. */
     | { readonly kind: 'file-replaced' }
   );
 

@@ -4,11 +4,12 @@
  * @module
  */
 
-import { type FSWatcher, watch } from 'node:fs';
-import { isMmdError, MmapDict, MmdError } from '@mmdpickle/core';
+import { type FSWatcher, statSync, watch } from 'node:fs';
+import { isMmdError, type MmapDict } from '@mmdpickle/core';
 import { libc, NodeFile } from '@mmdpickle/core/node';
 import type { StorageFile } from '@mmdpickle/core/storage';
 import { asyncScheduler, Observable, type SchedulerAction, type SchedulerLike, Subject, type Subscription } from 'rxjs';
+import { checkOptions, has, WATCH_OPTIONS, wrong } from '../options.ts';
 import { FilePattern } from '../rolling.ts';
 import type { Change, ChangeDraft } from './change.ts';
 import { FileReader } from './file-reader.ts';
@@ -18,8 +19,17 @@ import { baselineOf } from './resume.ts';
 /** Where a watcher stopped, as plain data (JSON): another one goes on from there and misses nothing. */
 export interface WatchCursor extends LedgerState {
   readonly path: string;
-  readonly file: { readonly dev: string; readonly ino: string };
+  readonly file: {
+    readonly dev: string;
+    readonly ino: string;
+    /** When the file was made, where the filesystem tells: a number of a file that was removed is given to new ones. */
+    readonly born?: string;
+  };
+  readonly commitNumber?: number;
 }
+
+/** So many bytes of values are read at most for a cursor. */
+const SUMMED_FOR_CURSOR = 2 ** 26;
 
 /** How a dict is watched. */
 export interface WatchOptions {
@@ -71,9 +81,14 @@ export class DictWatch extends Observable<Change> {
   #active = false;
   #arming = 0;
   #wholeAt = -Infinity;
+  #born: string | undefined;
+  readonly #once: boolean;
 
-  /** Use {@link watchDict}. */
-  constructor(path: string, options: WatchOptions) {
+  /**
+   * Use {@link watchDict}.
+   * @param once - nobody subscribes again, so that nothing needs to be remembered
+   */
+  constructor(path: string, options: WatchOptions, once = false) {
     super((subscriber) =>
       this.looks$.subscribe({
         next(changes) {
@@ -82,10 +97,12 @@ export class DictWatch extends Observable<Change> {
         error: (error) => subscriber.error(error),
       }),
     );
+    checkOptions(options, WATCH_OPTIONS);
+    this.#once = once;
     this.#path = path;
     this.#pattern = FilePattern.is(path) ? new FilePattern(path) : undefined;
     this.#options = options;
-    this.#pollMs = checkPoll(options.pollMs ?? 20);
+    this.#pollMs = options.pollMs ?? 20;
     this.#scheduler = options.scheduler ?? asyncScheduler;
     const { from } = options;
     if (typeof from === 'object') this.#resume = from;
@@ -103,14 +120,22 @@ export class DictWatch extends Observable<Change> {
     });
   }
 
-  /** Where the watcher is; undefined before it has seen the file. Subscribing again goes on from here, too. */
+  /**
+   * Where the watcher is; undefined before it has seen the file. Subscribing again goes on from here, too. Values that no
+   * cursor was asked for before are read for it, 64 MiB of them at most: see {@link WatchOptions.from}.
+   */
   cursor(): WatchCursor | undefined {
-    if (this.#reader === undefined) return this.#resume;
-    const { dev, ino } = this.#reader.file.identity();
+    const reader = this.#reader;
+    if (reader === undefined) return this.#resume;
+    reader.sumUp(SUMMED_FOR_CURSOR);
+    const { dev, ino } = reader.file.identity();
+    const path = reader.file.name;
+    const born = this.#born;
     return {
-      ...this.#reader.ledger.state(),
-      path: this.#reader.file.name,
-      file: { dev: String(dev), ino: String(ino) },
+      ...reader.ledger.state(),
+      path,
+      file: { dev: String(dev), ino: String(ino), ...(born !== undefined && { born }) },
+      commitNumber: reader.commitNumber,
     };
   }
 
@@ -130,7 +155,7 @@ export class DictWatch extends Observable<Change> {
     this.#spin = undefined;
     this.#watcher?.close();
     this.#watcher = undefined;
-    this.#resume = this.cursor();
+    if (!this.#once) this.#resume = this.cursor();
     this.#previous?.close();
     this.#previous = undefined;
     this.#reader?.close();
@@ -147,11 +172,12 @@ export class DictWatch extends Observable<Change> {
     this.#resume = undefined;
     let drafts: ChangeDraft[] = [];
     if (resume !== undefined) {
-      const { dev, ino } = file.identity();
-      const same = String(dev) === resume.file.dev && String(ino) === resume.file.ino;
       const ledger = WatchLedger.from(resume);
-      if (same) reader.ledger = ledger;
-      drafts = same ? reader.look() : reader.succeed(ledger);
+      if (this.#isFileOf(resume)) {
+        reader.ledger = ledger;
+        reader.commitNumber = resume.commitNumber ?? -1;
+        drafts = reader.look();
+      } else drafts = reader.succeed(ledger, this.#pattern === undefined || path === resume.path);
     } else if (this.#number !== undefined) drafts = this.#sinceNumber(reader, this.#number);
     else if (this.#begun) drafts = reader.replay();
     else reader.skip();
@@ -161,6 +187,12 @@ export class DictWatch extends Observable<Change> {
     return true;
   }
 
+  /** Whether a cursor was made with the file that is read now. */
+  #isFileOf({ file: { dev, ino, born } }: WatchCursor): boolean {
+    const found = this.#reader!.file.identity();
+    return String(found.dev) === dev && String(found.ino) === ino && (born === undefined || born === this.#born);
+  }
+
   #sinceNumber(reader: FileReader, number: number): ChangeDraft[] {
     const probe = new WatchLedger(reader.ledger.end);
     const entries = reader.entries();
@@ -168,7 +200,7 @@ export class DictWatch extends Observable<Change> {
     for (const dead of probe.takeDead()) probe.died(dead);
     if (number > probe.seq) {
       reader.ledger.seq = number;
-      return reader.succeed(reader.ledger);
+      return reader.succeed(reader.ledger, true);
     }
     reader.ledger = number === probe.seq ? probe : baselineOf(entries, number, reader.ledger.end);
     return reader.look();
@@ -185,6 +217,8 @@ export class DictWatch extends Observable<Change> {
     this.#previous?.close();
     this.#previous = this.#reader;
     this.#reader = new FileReader(file);
+    // Asked now: later another file may have the name.
+    this.#born = bornOf(file);
     this.#current = path;
     this.#watcher?.close();
     this.#watcher = this.#options.events === false ? undefined : this.#listen(path);
@@ -278,8 +312,11 @@ export class DictWatch extends Observable<Change> {
     // Whatever was committed to the old file before it lost its name.
     some = this.#emit(reader.look()) || some;
     if (this.#reader !== reader) return some;
-    const ledger = reader.ledger;
-    return this.#emit(this.#adopt(next.file, next.path).succeed(ledger)) || some;
+    const { ledger } = reader;
+    const anew = next.path === this.#current;
+    // Nothing else will tell what the old file held.
+    if (anew) reader.sumUp();
+    return this.#emit(this.#adopt(next.file, next.path).succeed(ledger, anew)) || some;
   }
 
   /** The file that comes after this one: another one of the same name, or the next of the row. */
@@ -334,15 +371,18 @@ function openFile(path: string): StorageFile | undefined {
   return undefined;
 }
 
+/** When a file was made; undefined where the filesystem does not tell, or another one has the name meanwhile. */
+function bornOf(file: StorageFile): string | undefined {
+  const { dev, ino } = file.identity();
+  const found = statSync(file.name, { bigint: true, throwIfNoEntry: false });
+  if (found === undefined || String(found.dev) !== String(dev) || String(found.ino) !== String(ino)) return undefined;
+  return found.birthtimeNs > 0n ? String(found.birthtimeNs) : undefined;
+}
+
 function openable(path: string): boolean {
   const file = openFile(path);
   file?.close();
   return file !== undefined;
-}
-
-function checkPoll(pollMs: number): number {
-  if (pollMs > 0) return pollMs;
-  throw new MmdError('INVALID_ARGUMENT', `pollMs is a number above 0, found ${pollMs}`, { found: pollMs });
 }
 
 /**
@@ -367,7 +407,17 @@ function checkPoll(pollMs: number): number {
  * ```
  */
 export function watchDict(source: string | URL | MmapDict, options: WatchOptions = {}): DictWatch {
-  const path =
-    source instanceof MmapDict ? source.name : source instanceof URL ? decodeURIComponent(source.pathname) : source;
-  return new DictWatch(path, options);
+  return new DictWatch(pathOf(source), options);
+}
+
+/** The looks of a watch that nobody subscribes to twice. */
+export function looksOnce(source: MmapDict, options: WatchOptions): Observable<readonly Change[]> {
+  return new DictWatch(pathOf(source), options, true).looks$;
+}
+
+function pathOf(source: string | URL | MmapDict): string {
+  if (typeof source === 'string') return source;
+  if (source instanceof URL) return decodeURIComponent(source.pathname);
+  if (has(source, 'name', 'string') && has(source, 'batch', 'function')) return source.name;
+  throw wrong('what is watched', 'a path, a URL or an open dict', source);
 }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { crc32 } from 'node:zlib';
 import { isMmdError, MmapDict } from '@mmdpickle/core';
 import {
   answer,
@@ -16,13 +17,14 @@ import {
   HEADER_SIZE,
   LIVE,
   mayHaveMoved,
+  movedCommitNumber,
   type ScannedEntry,
   scanEntries,
   ValueReader,
 } from '@mmdpickle/core/format';
 import type { StorageFile } from '@mmdpickle/core/storage';
 import type { ChangeDraft } from './change.ts';
-import { type DeadEntry, isFiller, type SeenEntry, WatchLedger } from './ledger.ts';
+import { type DeadEntry, type IsSame, isFiller, type Known, type SeenEntry, sumOf, WatchLedger } from './ledger.ts';
 
 /** The row count of a growable array is an opcode LONG1 of 8 bytes near the value's head. */
 const LONG1 = 0x8a;
@@ -36,6 +38,10 @@ const SWEEP_SHARE = 200;
 const ROUNDS = 8;
 /** So many entries are always looked at. */
 const SWEEP_ALWAYS = 1024;
+/** So many bytes of values are read at most to know entries again in a file that was written anew. */
+const SUMMED_AT_ONCE = 2 ** 28;
+/** Vacuums in place between two looks. */
+const MOST_MOVES = 32;
 
 /** Follows one inode. */
 export class FileReader {
@@ -50,6 +56,9 @@ export class FileReader {
   #sweepMs = 0;
   #sweptAt = -Infinity;
   #sweepDue = false;
+  #stretch = new Uint8Array(0);
+  #stretchStart = 0;
+  #stretchLength = 0;
 
   /** @param file - taken over */
   constructor(file: StorageFile) {
@@ -69,11 +78,32 @@ export class FileReader {
     return this.#settle(this.ledger.appended(this.#entries(HEADER_SIZE)));
   }
 
-  /** Goes on with what was known of another file, whose place this one took. */
-  succeed(ledger: WatchLedger): ChangeDraft[] {
+  /**
+   * Goes on with what was known of another file.
+   * @param anew - it may have been this one, before it was written anew
+   */
+  succeed(ledger: WatchLedger, anew: boolean): ChangeDraft[] {
     this.#note();
     this.ledger = ledger;
-    return this.#settle(ledger.moved(this.#allEntries(), HEADER_SIZE));
+    const entries = this.#allEntries();
+    return this.#settle(
+      anew ? ledger.moved(entries, HEADER_SIZE, this.#sameBySum()) : ledger.replacedBy(entries, HEADER_SIZE),
+    );
+  }
+
+  /** Takes checksums of values that have none, as many as may be read at once, so that they are known again elsewhere. */
+  sumUp(bytes: number = SUMMED_AT_ONCE): void {
+    const budget = this.#budget(bytes);
+    const sums: [Known, Summed][] = [];
+    for (const [key, known] of this.ledger.entries()) {
+      if (sumOf(known) !== undefined) continue;
+      const found =
+        known.rows === undefined ? this.#sumValue(known, budget) : this.#sumRows(key, known, known.rows, budget, known);
+      if (found !== undefined) sums.push([known, found]);
+    }
+    // Of what a vacuum in place moved meanwhile something else was read.
+    if (mayHaveMoved(this.commitNumber, this.file.loadI32(COMMIT_NUMBER_OFFSET))) return;
+    for (const [known, found] of sums) Object.assign(known, found);
   }
 
   /** Whether the commit number is another one than at the last look. No system call. */
@@ -93,7 +123,11 @@ export class FileReader {
     const moved = before.commitNumber >= 0 && mayHaveMoved(before.commitNumber, this.commitNumber);
     const entries = moved ? undefined : this.#appended();
     // A vacuum in place.
-    if (entries === undefined) return this.#settle(ledger.moved(this.#allEntries(), HEADER_SIZE));
+    if (entries === undefined) {
+      const all = this.#allEntries();
+      const same = onlyMoved(before.commitNumber, this.commitNumber) ? sameByShape : this.#sameBySum();
+      return this.#settle(ledger.moved(all, HEADER_SIZE, same));
+    }
     const changes = this.#settle(ledger.appended(entries));
     const settled = changes.length;
     for (const key of ledger.growables) changes.push(...ledger.grew(key, this.dict.getMeta(key)?.shape?.[0] ?? 0));
@@ -256,10 +290,91 @@ export class FileReader {
     }
   }
 
+  /** Entries are the same whose values have the checksum that is known; where there is none, nothing is. */
+  #sameBySum(): IsSame {
+    const budget = this.#budget();
+    return (known, entry) => {
+      const wanted = sumOf(known);
+      if (wanted === undefined || !sameByShape(known, entry)) return false;
+      const found =
+        known.rows === undefined ? this.#sumValue(entry, budget) : this.#sumRows(entry.key, entry, known.rows, budget);
+      return found?.sum === wanted;
+    };
+  }
+
+  #budget(bytes: number = SUMMED_AT_ONCE): Budget {
+    // What was read before may have changed.
+    this.#stretchLength = 0;
+    return { bytes };
+  }
+
+  #sumValue({ end, valueLength }: Pick<Known, 'end' | 'valueLength'>, budget: Budget): Summed | undefined {
+    if (!afford(budget, valueLength)) return undefined;
+    const sum = this.#sumBytes(end - ENTRY_TAIL_SIZE - valueLength, valueLength, 0);
+    return sum === undefined ? undefined : { sum, summed: undefined };
+  }
+
+  /** @param before - rows that are summed already */
+  #sumRows(
+    key: string,
+    { offset }: Pick<Known, 'offset'>,
+    rows: number,
+    budget: Budget,
+    before?: Known,
+  ): Summed | undefined {
+    try {
+      const meta = this.dict.getMeta(key);
+      const { shape, type, dataOffset, mask } = meta ?? {};
+      if (meta?.entryOffset !== offset || shape === undefined || type === undefined || dataOffset === undefined)
+        return undefined;
+      if (shape[0]! < rows) return undefined;
+      const rowSize = shape.slice(1).reduce((product, dim) => product * dim, 1);
+      const done = mask === undefined && before?.sum !== undefined ? (before.summed ?? 0) : 0;
+      const rowBytes = rowSize * type.itemsize;
+      if (!afford(budget, (rows - done) * (rowBytes + (mask === undefined ? 0 : rowSize)))) return undefined;
+      const seed = done > 0 ? before?.sum : crc32(`${JSON.stringify(type.spec)} ${shape.slice(1)}`);
+      const sum = this.#sumBytes(dataOffset + done * rowBytes, (rows - done) * rowBytes, seed ?? 0);
+      const all = mask === undefined || sum === undefined ? sum : this.#sumBytes(mask.dataOffset, rows * rowSize, sum);
+      return all === undefined ? undefined : { sum: all, summed: rows };
+    } catch (error) {
+      // What was overwritten while it was looked at has no sum.
+      if (!isMmdError(error)) throw error;
+      return undefined;
+    }
+  }
+
+  #sumBytes(start: number, length: number, seed: number): number | undefined {
+    let sum = seed;
+    for (let pos = start; pos < start + length; ) {
+      const bytes = this.#stretchAt(pos, start + length - pos);
+      if (bytes.length === 0) return undefined;
+      sum = crc32(bytes, sum);
+      pos += bytes.length;
+    }
+    return sum;
+  }
+
+  /** Bytes of the file from `pos` on, `length` at most, borrowed until the next call: small values are read many at a time. */
+  #stretchAt(pos: number, length: number): Uint8Array {
+    let start = pos - this.#stretchStart;
+    if (start < 0 || start >= this.#stretchLength || start + Math.min(length, STRETCH) > this.#stretchLength) {
+      if (this.#stretch.length === 0) this.#stretch = new Uint8Array(STRETCH);
+      const wanted = this.#close ? STRETCH : Math.min(length, STRETCH);
+      this.#stretchStart = pos;
+      this.#stretchLength = this.file.read(pos, this.#stretch.subarray(0, wanted));
+      start = 0;
+    }
+    return this.#stretch.subarray(start, Math.min(start + length, this.#stretchLength));
+  }
+
   /** Where the entry at `offset` ends now. */
   #endOf(offset: number): number {
     const head = this.#read(offset, ENTRY_HEAD_SIZE);
     return head.length < ENTRY_HEAD_SIZE ? offset : entryEnd(offset, getU64(head, 1));
+  }
+
+  get #close(): boolean {
+    return (this.ledger.end - HEADER_SIZE) / Math.max(1, this.ledger.size) < CLOSE;
   }
 
   #mayTakeTime(): boolean {
@@ -270,8 +385,7 @@ export class FileReader {
   #sweep(): ChangeDraft[] {
     const started = performance.now();
     const { ledger, file } = this;
-    const close = (ledger.end - HEADER_SIZE) / Math.max(1, ledger.size) < CLOSE;
-    const stretch = new Uint8Array(close ? STRETCH : 1);
+    const stretch = new Uint8Array(this.#close ? STRETCH : 1);
     let start = -1;
     let filled = 0;
     const dead: DeadEntry[] = [];
@@ -292,6 +406,34 @@ export class FileReader {
     this.#sweepMs = this.#sweptAt - started;
     return this.#settle([], standing);
   }
+}
+
+interface Budget {
+  bytes: number;
+}
+
+type Summed = Pick<Known, 'sum' | 'summed'>;
+
+function afford(budget: Budget, bytes: number): boolean {
+  if (bytes > budget.bytes) return false;
+  budget.bytes -= bytes;
+  return true;
+}
+
+/** Whether an entry is as long as the one that is known. An array that grows has lost no row: its room says nothing. */
+const sameByShape: IsSame = (known, entry) =>
+  known.rows === undefined || entry.rows === undefined
+    ? known.rows === entry.rows && entry.valueLength === known.valueLength
+    : entry.rows >= known.rows;
+
+/** Whether nothing was committed between two numbers but entries that moved, each by one leap of the number. */
+function onlyMoved(known: number, found: number): boolean {
+  let number = known;
+  for (let i = 0; i < MOST_MOVES; i += 1) {
+    number = movedCommitNumber(number);
+    if (number === found) return true;
+  }
+  return false;
 }
 
 /** The file, as if its name could not come to name another one: a dict over it stays with this inode. */

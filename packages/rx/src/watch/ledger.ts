@@ -18,11 +18,21 @@ export interface SeenEntry {
   readonly rows?: number | undefined;
 }
 
-interface Known {
+/** What is known of a live entry. */
+export interface Known {
   readonly offset: number;
   end: number;
   readonly valueLength: number;
   rows: number | undefined;
+  /** Checksum of the value; of an array that grows, of its first rows. */
+  sum?: number | undefined;
+  /** So many rows. */
+  summed?: number | undefined;
+}
+
+/** The checksum of what is known, where it has been taken. */
+export function sumOf({ rows, sum, summed }: Known): number | undefined {
+  return rows === summed ? sum : undefined;
 }
 
 /** An entry that is dead on the disk; whether another one replaced it is a later look's to tell. */
@@ -42,8 +52,13 @@ export interface LedgerState {
     end: number,
     valueLength: number,
     rows: number | null,
+    /** Checksum of the value, or of the rows. By it the entry is known again when the file was written anew. */
+    sum?: number | null,
   ])[];
 }
+
+/** Tells whether an entry of a file that was written anew holds what was known under its key; rows may have come. */
+export type IsSame = (known: Known, entry: SeenEntry) => boolean;
 
 /** The entries of one file, as far as they were reported. */
 export class WatchLedger {
@@ -68,8 +83,9 @@ export class WatchLedger {
     const ledger = new WatchLedger(state.end);
     ledger.seq = state.seq;
     ledger.last = state.last ?? undefined;
-    for (const [key, offset, end, valueLength, rows] of state.live) {
-      ledger.#know(key, { offset, end, valueLength, rows: rows ?? undefined });
+    for (const [key, offset, end, valueLength, rows, sum] of state.live) {
+      const summed = rows ?? undefined;
+      ledger.#know(key, { offset, end, valueLength, rows: summed, ...(typeof sum === 'number' && { sum, summed }) });
     }
     return ledger;
   }
@@ -78,7 +94,8 @@ export class WatchLedger {
   state(): LedgerState {
     const { seq, end, last = null } = this;
     const live = [...this.#live].map(
-      ([key, known]) => [key, known.offset, known.end, known.valueLength, known.rows ?? null] as const,
+      ([key, known]) =>
+        [key, known.offset, known.end, known.valueLength, known.rows ?? null, sumOf(known) ?? null] as const,
     );
     return { seq, end, last, live };
   }
@@ -89,7 +106,7 @@ export class WatchLedger {
   }
 
   /** The live entries in file order. */
-  entries(): IterableIterator<[string, { readonly offset: number; readonly end: number }]> {
+  entries(): IterableIterator<[string, Known]> {
     return this.#live.entries();
   }
 
@@ -176,49 +193,69 @@ export class WatchLedger {
   }
 
   /**
-   * Goes on in a file that took this one's place.
+   * Goes on in a file that was written anew. Where nothing of what was known is in it, it is another file; else it is told
+   * by entries what is not the same any more.
+   *
    * @param entries - all entries of the new file
    * @param end - where entries begin
    */
-  moved(entries: readonly SeenEntry[], end: number): ChangeDraft[] {
-    const content = entries.filter((entry) => !isFiller(entry));
-    const old = [...this.#live];
-    const same =
-      content.length >= old.length &&
-      old.every(([key, known], i) => {
-        const entry = content[i]!;
-        if (entry.key !== key) return false;
-        // A vacuum trims the reserve of a growable array, so its length says nothing; but it has lost no row.
-        return known.rows === undefined || entry.rows === undefined
-          ? known.rows === entry.rows && entry.valueLength === known.valueLength
-          : entry.rows >= known.rows;
-      });
+  moved(entries: readonly SeenEntry[], end: number, isSame: IsSame): ChangeDraft[] {
+    const old = new Map(this.#live);
+    const kept = new Map<SeenEntry, Known>();
+    const first = new Set<string>();
+    for (const entry of entries) {
+      if (isFiller(entry) || first.has(entry.key)) continue;
+      first.add(entry.key);
+      const known = old.get(entry.key);
+      if (known !== undefined && isSame(known, entry)) kept.set(entry, known);
+    }
+    if (kept.size === 0 && old.size > 0) return this.replacedBy(entries, end);
     this.seq += 1;
-    const rowsBefore = new Map(old.map(([key, { rows }]) => [key, rows]));
+    const changes: ChangeDraft[] = [{ kind: 'vacuumed', seq: this.seq }];
+    this.end = end;
+    this.last = undefined;
+    // Rows of what is not the same do not go on in it.
+    for (const [key, known] of old) this.#live.set(key, { ...known, rows: undefined });
+    const grown: SeenEntry[] = [];
+    for (const entry of entries) {
+      const known = kept.get(entry);
+      if (known === undefined) {
+        changes.push(...this.appended([entry]));
+        continue;
+      }
+      const { key, offset, end: entryEnd, valueLength, rows, live } = entry;
+      const { sum, summed } = known;
+      this.#know(key, {
+        offset,
+        end: entryEnd,
+        valueLength,
+        rows: rows === undefined ? undefined : known.rows,
+        sum,
+        summed,
+      });
+      this.end = entryEnd;
+      this.last = { offset, key };
+      if (!live) this.#dead.push({ key, offset });
+      if (rows !== undefined) grown.push(entry);
+    }
+    for (const { key, offset, rows } of grown) {
+      if (this.#live.get(key)?.offset === offset) changes.push(...this.grew(key, rows!));
+    }
+    for (const [key, { offset }] of old) if (!first.has(key)) changes.push(...this.died({ key, offset }));
+    return changes;
+  }
+
+  /**
+   * Goes on in another file: all of its entries are news.
+   * @param end - where entries begin
+   */
+  replacedBy(entries: readonly SeenEntry[], end: number): ChangeDraft[] {
+    this.seq += 1;
     this.#live.clear();
     this.#growables.clear();
     this.end = end;
     this.last = undefined;
-    if (!same) return [{ kind: 'file-replaced', seq: this.seq }, ...this.appended(entries)];
-    const changes: ChangeDraft[] = [{ kind: 'vacuumed', seq: this.seq }];
-    const kept = content.slice(0, old.length);
-    for (const entry of kept) {
-      const { offset, end: entryEnd, valueLength, rows } = entry;
-      this.#know(entry.key, {
-        offset,
-        end: entryEnd,
-        valueLength,
-        rows: rows === undefined ? undefined : rowsBefore.get(entry.key),
-      });
-      this.end = entryEnd;
-      this.last = { offset, key: entry.key };
-      if (!entry.live) this.#dead.push({ key: entry.key, offset });
-    }
-    changes.push(...this.appended(entries));
-    for (const { key, offset, rows } of kept) {
-      if (this.#live.get(key)?.offset === offset && rows !== undefined) changes.push(...this.grew(key, rows));
-    }
-    return changes;
+    return [{ kind: 'file-replaced', seq: this.seq }, ...this.appended(entries)];
   }
 
   /** The entry is the last one with its key. */
