@@ -1,5 +1,7 @@
+import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { getSystemErrorMap } from 'node:util';
 import { isMmdError, MmdError } from '@mmdpickle/core';
+import { OPCODES } from '@mmdpickle/core/pickle';
 import { adviceFor, EXIT_CODES, exitCodeOf } from './exit-codes.ts';
 import { type Terminal, tell } from './terminal.ts';
 import { printable } from './text.ts';
@@ -41,8 +43,25 @@ export function reportError(thrown: unknown, terminal: Terminal, { json, debug }
 function circumstances({ code, path, offset, message }: MmdError): string {
   const where = path !== undefined && !message.includes(path) ? ` in ${printable(path)}` : '';
   const at = offset !== undefined && !message.includes(String(offset)) ? ` at offset ${offset}` : '';
-  const advice = adviceFor(code);
+  const advice = adviceFor(code, () => path !== undefined && startsAsPickle(path));
   return `${where}${at} [${code}]${advice === undefined ? '' : `; ${advice}`}`;
+}
+
+/** False for archives of others, and for standard input: fsck cannot tell anything of those. */
+function startsAsPickle(path: string): boolean {
+  try {
+    if (!statSync(path, { bigint: true }).isFile()) return false;
+    const fd = openSync(path, 'r');
+    try {
+      const first = new Uint8Array(1);
+      return readSync(fd, first) === 1 && first[0] === OPCODES.PROTO.code;
+    } finally {
+      closeSync(fd);
+    }
+  } catch {
+    // The advice is only a hint: what is wrong with the file is told already.
+    return false;
+  }
 }
 
 function stackOf(error: Error): string {
@@ -50,12 +69,13 @@ function stackOf(error: Error): string {
   return `${error.stack ?? ''}${cause}`;
 }
 
-/** The message; where it ends with the system's name of an error, what that means. */
+/** The message in the words of a command line; where it ends with the system's name of an error, what that means. */
 function inWords(error: Error): string {
   const { errno } = error as Partial<MmdError>;
-  if (errno === undefined || !error.message.endsWith(errno)) return error.message;
-  for (const [name, text] of getSystemErrorMap().values()) if (name === errno) return `${error.message} (${text})`;
-  return error.message;
+  const message = error.message.replace('with { allowPickle: true }', 'with --allow-pickle');
+  if (errno === undefined || !message.endsWith(errno)) return message;
+  for (const [name, text] of getSystemErrorMap().values()) if (name === errno) return `${message} (${text})`;
+  return message;
 }
 
 /** Errors of Node's own calls as ours, so that they read and end alike. */

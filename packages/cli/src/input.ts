@@ -4,10 +4,20 @@ import type { Terminal } from './terminal.ts';
 
 /** All bytes of a path, or of standard input for `-`. The caller owns them. */
 export async function readInput(path: string, terminal: Terminal): Promise<Uint8Array> {
-  if (path !== '-') return readFileSync(path);
+  if (path !== '-') return readPath(path);
   const pieces: Buffer[] = [];
   for await (const piece of terminal.stdin) pieces.push(Buffer.from(piece as Uint8Array));
   return Buffer.concat(pieces);
+}
+
+function readPath(path: string): Uint8Array {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    // Node names the file where opening failed, and not where reading did, as for a directory.
+    (error as NodeJS.ErrnoException).path ??= path;
+    throw error;
+  }
 }
 
 /** Bytes to look at, and no longer than the holder is open. */

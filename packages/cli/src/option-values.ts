@@ -1,7 +1,15 @@
 /** Option values from the command line. The program puts the option's name before the message. @module */
 
+import { parseDType } from '@mmdpickle/core';
+import type { OptionSpec } from './command.ts';
 import { usageError } from './errors.ts';
 import { parseBytes, parseDuration } from './text.ts';
+
+/** For arrays of objects in numpy's files. */
+export const ALLOW_PICKLE: OptionSpec = {
+  flags: '--allow-pickle',
+  doc: 'npy, npz: arrays of objects too; nothing is run here, and what Python would run stays in the file',
+};
 
 /** A whole number from 0. */
 export function parseNatural(text: string): number {
@@ -30,4 +38,10 @@ export function parseByteCount(text: string): number {
   const bytes = parseBytes(text);
   if (bytes === undefined || bytes < 1) throw usageError(`expected bytes such as 64MiB, found ${text}`, text);
   return bytes;
+}
+
+/** The name of an element type, as numpy writes it. */
+export function parseDTypeName(text: string): string {
+  parseDType(text);
+  return text;
 }

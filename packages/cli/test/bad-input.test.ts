@@ -1,6 +1,9 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { NDArray } from '@mmdpickle/core';
 import { MmapDict } from '@mmdpickle/core/node';
+import { dump } from '@mmdpickle/core/pickle';
+import { formatNpyHeader, npyBytes } from '@mmdpickle/npy-interop';
 import { afterAll, describe, expect, it } from 'vitest';
 import { Bench, twoAtATime } from './command-line.ts';
 
@@ -22,6 +25,8 @@ const TABLES: Readonly<Record<string, readonly Case[]>> = {
     ['stats run.mmdpickle dark --bins 0', 2, /--bins: expected at least 1/],
     ['stats run.mmdpickle operator', 2, /needs an array/],
     ['put run.mmdpickle x one --type int', 2, /not an integer/],
+    ['get run.mmdpickle dark --csv --raw', 2, /--raw and --csv print the value in different ways/],
+    ['import new.mmdpickle frames.raw --dtype uint9', 2, /--dtype: .*"uint9"/],
     ['export run.mmdpickle x.foo', 2, /say with --format/],
     ['export run.mmdpickle x.csv dark cube', 2, /name one key/],
     ['convert settings.pkl', 2, /say where to/],
@@ -45,6 +50,13 @@ const TABLES: Readonly<Record<string, readonly Case[]>> = {
     ['ls settings.pkl', 4, /mmdpickle convert/],
     ['ls cut.mmdpickle', 4, /mmdpickle fsck/],
     ['check flat.npy', 4, /opcode/],
+    ['put run.mmdpickle z @.', 1, /\.: illegal operation on a directory/],
+    ['import new.mmdpickle objects.npy', 1, /with --allow-pickle they are read/],
+    ['put run.mmdpickle z @objects.npy', 1, /with --allow-pickle they are read/],
+    // fsck knows nothing of these.
+    ['import new.mmdpickle bad.npz', 4, /TRUNCATED\]$/m],
+    ['put run.mmdpickle z @cut.npy', 4, /TRUNCATED\]$/m],
+    ['import new.mmdpickle - --format npy < cut.npy', 4, /TRUNCATED\]$/m],
     ['import new.mmdpickle bad.npy', 4, /bad.npy/],
     ['import csv.mmdpickle bad.csv', 4, /line 2/],
     ['ingest texts.mmdpickle --from bad.ndjson --format ndjson', 4, /not JSON/],
@@ -55,10 +67,19 @@ const TABLES: Readonly<Record<string, readonly Case[]>> = {
   ],
 };
 
+/** An npy file as numpy writes for an array of objects. */
+function objectArrayFile(): Uint8Array {
+  const header = formatNpyHeader({ dtype: 'O', shape: [2] });
+  return Buffer.concat([header, dump(NDArray.ofObjects(['one', null]))]);
+}
+
 describe.each(Object.entries(TABLES))('%s', (_name, cases) => {
   it('end with the code that stands in the help, and one line', async () => {
     const cwd = bench.folder();
     writeFileSync(join(cwd, 'bad.npy'), 'no npy');
+    writeFileSync(join(cwd, 'bad.npz'), 'PK\x03\x04 and nothing more');
+    writeFileSync(join(cwd, 'cut.npy'), npyBytes(new Float64Array(2)).subarray(0, 140));
+    writeFileSync(join(cwd, 'objects.npy'), objectArrayFile());
     writeFileSync(join(cwd, 'bad.csv'), '1,2\n3,x\n');
     writeFileSync(join(cwd, 'bad.ndjson'), '{"t":1}\n{oh\n');
     bench.cut(cwd, 'run.mmdpickle', 'cut.mmdpickle');
@@ -67,6 +88,21 @@ describe.each(Object.entries(TABLES))('%s', (_name, cases) => {
       expect({ line, ...end }).toMatchObject({ line, code, stderr: expect.stringMatching(said) });
       expect(end.stderr).toMatch(/^(mmdpickle: [^\n]+\n)?$/);
     });
+  });
+});
+
+describe('arrays of objects', () => {
+  it('come in with --allow-pickle', async () => {
+    const cwd = bench.folder();
+    writeFileSync(join(cwd, 'objects.npy'), objectArrayFile());
+    expect(await bench.shell(cwd, 'mmdpickle import new.mmdpickle objects.npy --allow-pickle')).toMatchObject({
+      code: 0,
+    });
+    expect(await bench.shell(cwd, 'mmdpickle put new.mmdpickle z @objects.npy --allow-pickle')).toMatchObject({
+      code: 0,
+    });
+    using dict = MmapDict.open(join(cwd, 'new.mmdpickle'), { mode: 'r' });
+    for (const key of ['objects', 'z']) expect((dict.get(key) as NDArray).toNested()).toEqual(['one', null]);
   });
 });
 

@@ -52,6 +52,11 @@ export const get: CommandSpec = {
   ],
   async run({ terminal, args, options }) {
     const [path = '', key = ''] = args;
+    const asked = FORMATS.flatMap(({ option }) =>
+      option !== undefined && options[option] === true ? [`--${option}`] : [],
+    );
+    const [first, second] = asked.filter((flag) => flag !== '--json');
+    if (second !== undefined) throw usageError(`${first} and ${second} print the value in different ways: give one`);
     using dict = MmapDict.open(path, { mode: 'r' });
     requireKeys(dict, path, [key]);
     const whole = dict.get(key);

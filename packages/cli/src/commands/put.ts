@@ -6,6 +6,7 @@ import { readNpy } from '@mmdpickle/npy-interop';
 import type { CommandSpec } from '../command.ts';
 import { usageError } from '../errors.ts';
 import { readInput } from '../input.ts';
+import { ALLOW_PICKLE } from '../option-values.ts';
 import { printJson } from '../terminal.ts';
 
 const decoder = (): TextDecoder => new TextDecoder('utf-8', { fatal: true });
@@ -21,9 +22,9 @@ const TYPES = {
   bytes: { doc: 'a bytes', read: (bytes) => bytes },
   int: { doc: 'an int of any size', read: (bytes) => parseInteger(decoder().decode(bytes)) },
   float: { doc: 'a float', read: (bytes) => parseFloatText(decoder().decode(bytes)) },
-  npy: { doc: 'an array', read: (bytes) => readNpy(bytes) },
+  npy: { doc: 'an array', read: (bytes, allowPickle) => readNpy(bytes, { allowPickle }) },
   pickle: { doc: 'what the pickle holds', read: (bytes) => load(bytes) },
-} as const satisfies Record<string, { doc: string; read(bytes: Uint8Array): unknown }>;
+} as const satisfies Record<string, { doc: string; read(bytes: Uint8Array, allowPickle: boolean): unknown }>;
 
 type TypeName = keyof typeof TYPES;
 
@@ -52,6 +53,7 @@ export const put: CommandSpec = {
         .join(', ')}`,
       choices: Object.keys(TYPES),
     },
+    ALLOW_PICKLE,
   ],
   examples: [
     { line: 'mmdpickle put run.mmdpickle gain 2.5', doc: 'a float' },
@@ -62,6 +64,7 @@ export const put: CommandSpec = {
   async run({ terminal, args, options, json }) {
     const [path = '', key = '', text = ''] = args;
     const type = options.type as TypeName | undefined;
+    const allowPickle = options.allowPickle === true;
     const value = await readValue(text, type);
     using dict = MmapDict.open(path);
     dict.set(key, value);
@@ -69,11 +72,12 @@ export const put: CommandSpec = {
     return 'ok';
 
     async function readValue(word: string, named: TypeName | undefined): Promise<unknown> {
-      if (word === '-') return await TYPES[named ?? 'bytes'].read(await readInput('-', terminal));
-      if (!word.startsWith('@')) return await TYPES[named ?? 'auto'].read(new TextEncoder().encode(word));
+      if (word === '-') return await TYPES[named ?? 'bytes'].read(await readInput('-', terminal), allowPickle);
+      if (!word.startsWith('@')) return await TYPES[named ?? 'auto'].read(new TextEncoder().encode(word), allowPickle);
       const file = word.slice(1);
       return await TYPES[named ?? BY_EXTENSION[extname(file).toLowerCase()] ?? 'bytes'].read(
         await readInput(file, terminal),
+        allowPickle,
       );
     }
   },

@@ -10,6 +10,7 @@ import { requireKeys } from '../dicts.ts';
 import { usageError } from '../errors.ts';
 import { FORMATS, formatOf, type ImportOptions, type Transfer } from '../formats/formats.ts';
 import { parseShapeOption } from '../ingest/format.ts';
+import { ALLOW_PICKLE, parseDTypeName } from '../option-values.ts';
 import { ProgressBar } from '../progress.ts';
 import { print, printJson, tell } from '../terminal.ts';
 import { keyText } from '../text.ts';
@@ -32,8 +33,9 @@ export const importCommand: CommandSpec = {
   options: [
     FORMAT_OPTION,
     { flags: '--key <key>', doc: 'the key, or the folder for several arrays; else the file name' },
-    { flags: '--dtype <dtype>', doc: 'raw, csv: the element type' },
+    { flags: '--dtype <dtype>', doc: 'raw, csv: the element type', parse: parseDTypeName },
     { flags: '--shape <dims>', doc: 'raw: the shape', parse: parseShapeOption },
+    ALLOW_PICKLE,
   ],
   examples: [
     { line: 'mmdpickle import new.mmdpickle flat.npy frames.npz', doc: 'numpy files' },

@@ -35,6 +35,7 @@ export interface ImportOptions {
   readonly key?: string;
   readonly dtype?: string;
   readonly shape?: readonly number[];
+  readonly allowPickle?: boolean;
 }
 
 /** One format. */
@@ -56,10 +57,10 @@ export const FORMATS: Readonly<Record<string, FormatRow>> = {
     extensions: ['.npy'],
     doc: "numpy's single array; out: FILE.npy for one key, else a directory with a file for each",
     arraysOnly: true,
-    async read(paths, dict, { key }, transfer) {
+    async read(paths, dict, { key, allowPickle }, transfer) {
       const keyOf =
         key === undefined ? undefined : (path: string) => (paths.length === 1 ? key : below(key, stem(path)));
-      return [...(await npyToMmd(paths, dict, { ...(keyOf !== undefined && { keys: keyOf }), ...transfer })).keys];
+      return [...(await npyToMmd(paths, dict, { keys: keyOf, allowPickle, ...transfer })).keys];
     },
     async write(dict, keys, path, transfer) {
       const [key] = keys;
@@ -72,8 +73,8 @@ export const FORMATS: Readonly<Record<string, FormatRow>> = {
     extensions: ['.npz'],
     doc: "numpy's archive of arrays",
     arraysOnly: true,
-    read: (paths, dict, { key }, transfer) =>
-      eachOf(paths, (path) => npzToMmd(path, dict, { ...memberKeys(key), ...transfer })),
+    read: (paths, dict, { key, allowPickle }, transfer) =>
+      eachOf(paths, (path) => npzToMmd(path, dict, { ...memberKeys(key), allowPickle, ...transfer })),
     write: async (dict, keys, path, transfer) => void (await mmdToNpz(dict, keys, path, transfer)),
   },
   safetensors: {
