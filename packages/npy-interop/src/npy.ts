@@ -180,7 +180,7 @@ export function* npyPieces(
  * npyBytes(new Uint16Array([1, 2, 3])).length; // 134
  * ```
  */
-export function npyBytes(array: WritableArray, options: WriteNpyOptions = {}): Uint8Array {
+export function npyBytes(array: WritableArray, options: WriteNpyOptions = {}): Uint8Array<ArrayBuffer> {
   const plain = plainArray(array, 'npy');
   const bytes = new Uint8Array(formatNpyHeader(plain, options).length + plain.nbytes);
   let done = 0;

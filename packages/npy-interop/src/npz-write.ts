@@ -303,7 +303,7 @@ async function drain(stream: ReadableStream<Uint8Array>, take: (chunk: Uint8Arra
  * (await npz.get('x')).get(2); // 3
  * ```
  */
-export async function npzBytes(arrays: NamedArrays, options: WriteNpzOptions = {}): Promise<Uint8Array> {
+export async function npzBytes(arrays: NamedArrays, options: WriteNpzOptions = {}): Promise<Uint8Array<ArrayBuffer>> {
   let bytes = new Uint8Array(1 << 16);
   const size = await writeZip(
     {

@@ -349,7 +349,7 @@ export function planSafetensors(
 export function safetensorsBytes(
   arrays: { readonly [name: string]: WritableArray } | Iterable<readonly [string, WritableArray]>,
   options: WriteSafetensorsOptions = {},
-): Uint8Array {
+): Uint8Array<ArrayBuffer> {
   const plan = planSafetensors(plainTensors(arrays), options);
   const bytes = new Uint8Array(plan.size);
   bytes.set(plan.head);

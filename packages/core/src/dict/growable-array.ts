@@ -142,11 +142,12 @@ function sameElements(rows: TypedArray, type: DType): boolean {
  *
  * @example
  * ```ts
+ * import { type GrowableArray } from '@mmdpickle/core';
  * import { MmapDict } from '@mmdpickle/core/node';
  * import { GrowableNDArray } from '@mmdpickle/stubs';
  *
  * using dict = MmapDict.open('growing.mmdpickle');
- * const rows = dict.set('t', new GrowableNDArray([2], 'float32', { capacity: 1000 })).get('t');
+ * const rows = dict.set('t', new GrowableNDArray([2], 'float32', { capacity: 1000 })).get('t') as GrowableArray;
  * rows.append(new Float32Array([1, 2, 3, 4])).shape; // [2, 2]
  * ```
  */

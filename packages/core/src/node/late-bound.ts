@@ -11,13 +11,16 @@ import { constants } from 'node:os';
 import { NodeStatus } from './file-status.ts';
 import type { PlatformConstants, Syscalls } from './syscalls.ts';
 
-const { ENOENT } = constants.errno;
+const { EBADF, EINVAL, ENOENT } = constants.errno;
 
 /** Reads through node:fs, each 0.1 us slower than through the C library, before that is bound for reads alone. */
 const FIRST_READS = 4096;
 
 /** node:fs counts what it reads in 32 bits. */
 const FS_READ_MAX = 2 ** 30;
+
+/** Descriptors above this, and below 0, Node refuses before the system can. */
+const FD_MAX = 2 ** 31 - 1;
 
 /**
  * What goes through node:fs: it is not hot, and Node knows the platform's struct stat and variadic open. Where there is a statx, a
@@ -28,19 +31,19 @@ export const FS_CALLS: Pick<
   'open' | 'close' | 'fstat' | 'stat' | 'fchmod' | 'fchown' | 'rename' | 'unlink' | 'fdatasync' | 'fsync' | 'filesystem'
 > = {
   open: (path, flags, mode) => attempt(() => fs.openSync(path, flags, mode)),
-  close: (fd) => perform(() => fs.closeSync(fd)),
+  close: (fd) => perform(() => fs.closeSync(fd), fd),
   // With bigints: inodes have 64 bits, and after a plain stat of a pipe Node's realpathSync, and so require, stops short.
-  fstat: (fd) => attempt(() => new NodeStatus(fs.fstatSync(fd, BIGINT))),
+  fstat: (fd) => attempt(() => new NodeStatus(fs.fstatSync(fd, BIGINT)), fd),
   stat(path) {
     const found = attempt(() => fs.statSync(path, BIGINT_OR_NONE));
     return typeof found === 'number' ? found : found === undefined ? -ENOENT : new NodeStatus(found);
   },
-  fchmod: (fd, mode) => perform(() => fs.fchmodSync(fd, mode)),
-  fchown: (fd, uid, gid) => perform(() => fs.fchownSync(fd, uid, gid)),
+  fchmod: (fd, mode) => perform(() => fs.fchmodSync(fd, mode), fd),
+  fchown: (fd, uid, gid) => perform(() => fs.fchownSync(fd, uid, gid), fd),
   rename: (from, to) => perform(() => fs.renameSync(from, to)),
   unlink: (path) => perform(() => fs.unlinkSync(path)),
-  fdatasync: (fd) => perform(() => fs.fdatasyncSync(fd)),
-  fsync: (fd) => perform(() => fs.fsyncSync(fd)),
+  fdatasync: (fd) => perform(() => fs.fdatasyncSync(fd), fd),
+  fsync: (fd) => perform(() => fs.fsyncSync(fd), fd),
   filesystem: (path) => attempt(() => fs.statfsSync(path).type),
 };
 
@@ -78,10 +81,11 @@ export function lateBound(platform: PlatformConstants, bind: () => Syscalls): Sy
       return c().pageSize;
     },
     bound: () => calls !== undefined,
-    size: (fd) => (calls === undefined ? attempt(() => fs.fstatSync(fd).size) : calls.size(fd)),
+    size: (fd) => (calls === undefined ? attempt(() => fs.fstatSync(fd).size, fd) : calls.size(fd)),
     pread(fd, into, length, offset) {
       if (calls === undefined && length <= FS_READ_MAX && ++reads <= FIRST_READS) {
-        return attempt(() => fs.readSync(fd, into, 0, length, offset));
+        // From -1 Node would read where the file was left, and not say so.
+        return offset < 0 ? -EINVAL : attempt(() => fs.readSync(fd, into, 0, length, offset), fd);
       }
       return c().pread(fd, into, length, offset);
     },
@@ -107,21 +111,25 @@ export function lateBound(platform: PlatformConstants, bind: () => Syscalls): Sy
   return late;
 }
 
-/** Turns what a function of node:fs throws into the negated errno. */
-function attempt<T>(call: () => T): T | number {
+/**
+ * Turns what a function of node:fs throws into the negated errno, also where Node refuses what the system would: a descriptor
+ * that is none, numbers out of range, paths with a NUL.
+ */
+function attempt<T>(call: () => T, fd = 0): T | number {
   try {
     return call();
   } catch (error) {
-    const { errno } = error as NodeJS.ErrnoException;
-    if (typeof errno !== 'number') throw error;
-    return errno;
+    const { errno, code } = error as NodeJS.ErrnoException;
+    if (typeof errno === 'number') return errno;
+    if (code !== 'ERR_OUT_OF_RANGE' && code !== 'ERR_INVALID_ARG_VALUE') throw error;
+    return fd >= 0 && fd <= FD_MAX ? -EINVAL : -EBADF;
   }
 }
 
 /** The same for what returns nothing: 0 then. */
-function perform(call: () => void): number {
+function perform(call: () => void, fd = 0): number {
   return attempt(() => {
     call();
     return 0;
-  });
+  }, fd);
 }

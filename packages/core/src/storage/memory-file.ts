@@ -156,7 +156,7 @@ export class MemoryFile implements StorageFile {
   }
 
   /** A copy of the whole file. */
-  toBytes(): Uint8Array {
+  toBytes(): Uint8Array<ArrayBuffer> {
     return this.#node.bytes.slice(0, this.#node.size);
   }
 

@@ -491,3 +491,31 @@ it('a process that only opens and reads a file binds no C library', async () => 
   `);
   expect(stdout.trim().split('\n')).toEqual(['false cdef', 'true']);
 });
+
+it('calls on descriptors and paths that are none answer alike before the C library is bound and after, and never throw', async () => {
+  const path = temp.file('plain');
+  writeFileSync(path, 'abcdefgh');
+  const { stdout } = await runNode(`
+    const { libc } = room;
+    const calls = (fd) => {
+      const c = libc();
+      const into = new Uint8Array(4);
+      const status = c.fstat(fd);
+      return [c.size(fd), c.pread(fd, into, 4, 0), c.pread(fd, into, 4, -1), typeof status === 'number' ? status : 'status',
+        c.fdatasync(fd), c.fsync(fd)];
+    };
+    const fd = libc().open(${JSON.stringify(path)}, 2, 0);
+    const fds = [-1, -5, 99_999, 2 ** 31, fd];
+    const before = fds.map(calls);
+    const unbound = !libc().bound();
+    libc().pageSize;
+    const nul = libc().open('a\\0b', 0, 0);
+    console.log(JSON.stringify({ unbound, nul, close: libc().close(-1), before, after: fds.map(calls) }));
+  `);
+  const { unbound, nul, close, before, after } = JSON.parse(stdout) as Record<string, number[][]>;
+  expect({ unbound, nul, close }).toEqual({ unbound: true, nul: -22, close: -9 });
+  expect(before?.slice(0, 4)).toEqual(Array.from({ length: 4 }, () => [-9, -9, -22, -9, -9, -9]));
+  expect(before?.at(-1)).toEqual([8, 4, -22, 'status', 0, 0]);
+  expect(after?.slice(0, 3)).toEqual(before?.slice(0, 3));
+  expect(after?.at(-1)).toEqual(before?.at(-1));
+});
