@@ -9,6 +9,9 @@ import { type ArraySource, type DType, type DTypeLike, MmdError, parseDType } fr
 /** numpy 1 ends at 32 dimensions, and its users must be able to load the array. */
 const MAX_NDIM = 32;
 
+/** Places in a file are counted up to 2^53 - 1, and 16 MiB of them are left for what stands around an array. */
+const MAX_BYTES = 2 ** 53 - 2 ** 24;
+
 /** Options that all stubs take. */
 export interface StubOptions {
   /** Take the disk space when the array is set (posix_fallocate), so that a full disk is an error then. Default false: sparse. */
@@ -30,7 +33,7 @@ export abstract class ArrayStub implements ArraySource {
   /**
    * @param shape - whole numbers from 0 on; `[]` is a 0-d array
    * @param dtype - such as `'float64'`, `'>u2'`, `'datetime64[ns]'`, or a structured descr list
-   * @throws MmdError INVALID_ARGUMENT for a shape that makes no sense or whose bytes pass 2^53 - 1;
+   * @throws MmdError INVALID_ARGUMENT for a shape that makes no sense or whose bytes pass 2^53 - 2^24;
    *   UNSUPPORTED_DTYPE for an unknown dtype, or one with Python objects in it
    */
   constructor(shape: readonly number[], dtype: DTypeLike, options: StubOptions = {}) {
@@ -68,7 +71,10 @@ export function storableDType(dtype: DTypeLike): DType {
   return type;
 }
 
-/** A frozen copy of `shape`, whose dims and byte count are known to be sane. */
+/**
+ * A frozen copy of `shape`, whose dims and byte count are known to be sane.
+ * @param itemsize - bytes that an element takes in the file; of a masked array, one more for its mask
+ */
 export function checkShape(shape: readonly number[], itemsize: number): readonly number[] {
   if (!Array.isArray(shape)) {
     throw new MmdError('INVALID_ARGUMENT', `a shape is an array of dimensions, found ${typeof shape}`, {
@@ -85,10 +91,11 @@ export function checkShape(shape: readonly number[], itemsize: number): readonly
   }
   let nbytes = BigInt(itemsize);
   for (const dim of shape as readonly unknown[]) nbytes *= BigInt(checkCount(dim, 'a dimension of a shape'));
-  if (nbytes > BigInt(Number.MAX_SAFE_INTEGER)) {
-    throw new MmdError('INVALID_ARGUMENT', `shape [${shape.join(', ')}] takes ${nbytes} bytes, more than 2^53 - 1`, {
+  if (nbytes > BigInt(MAX_BYTES)) {
+    const text = `shape [${shape.join(', ')}] takes ${nbytes} bytes, more than a file has places for (2^53 - 2^24)`;
+    throw new MmdError('INVALID_ARGUMENT', text, {
       limit: 'nbytes',
-      maximum: Number.MAX_SAFE_INTEGER,
+      maximum: MAX_BYTES,
       found: nbytes,
     });
   }
@@ -104,6 +111,12 @@ export function checkCount(value: unknown, what: string): number {
     });
   }
   return value === 0 ? 0 : value;
+}
+
+/** For stubs whose rows come one after the other. Types do not let the option through; JavaScript does. */
+export function refuseFortran(options: StubOptions, what: string): void {
+  if (checkOrder(options.order) === 'C') return;
+  throw new MmdError('INVALID_ARGUMENT', `${what} is in C order`, { expected: "'C'", found: options.order });
 }
 
 function checkOrder(order: unknown = 'C'): 'C' | 'F' {

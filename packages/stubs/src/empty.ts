@@ -5,7 +5,7 @@
  */
 
 import type { DTypeLike } from '@mmdpickle/core';
-import { ArrayStub, type StubOptions } from './array-stub.ts';
+import { ArrayStub, checkShape, type StubOptions } from './array-stub.ts';
 import { FullNDArray } from './full.ts';
 
 /**
@@ -61,6 +61,7 @@ export class EmptyMaskedArray extends EmptyNDArray {
   /** @throws MmdError INVALID_ARGUMENT, UNSUPPORTED_DTYPE */
   constructor(shape: readonly number[], dtype: DTypeLike = 'float64', options: MaskedStubOptions = {}) {
     super(shape, dtype, options);
+    checkShape(this.shape, this.type.itemsize + 1);
     const own = { order: this.order, reserve: this.reserve };
     this.mask = options.masked ? new FullNDArray(shape, true, 'bool', own) : new EmptyNDArray(shape, 'bool', own);
     this.fillValue = options.fillValue ?? null;

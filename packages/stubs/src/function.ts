@@ -8,7 +8,7 @@ import {
   type TypedArray,
 } from '@mmdpickle/core';
 import { rowOf, viewBytes } from '@mmdpickle/core/ndarray';
-import { ArrayStub, type StubOptions } from './array-stub.ts';
+import { ArrayStub, refuseFortran, type StubOptions } from './array-stub.ts';
 
 const CHUNK_BYTES = 1 << 20;
 
@@ -48,6 +48,7 @@ export class FunctionNDArray extends ArrayStub {
    * @throws MmdError INVALID_ARGUMENT, UNSUPPORTED_DTYPE
    */
   constructor(shape: readonly number[], dtype: DTypeLike, fill: FillRows, options: FunctionOptions = {}) {
+    refuseFortran(options, 'a function array');
     super(shape, dtype, { reserve: options.reserve ?? false });
     if (typeof fill !== 'function') {
       throw new MmdError('INVALID_ARGUMENT', 'a function array needs the function that computes its rows', {

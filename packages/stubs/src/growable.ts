@@ -5,7 +5,7 @@
  */
 
 import { type DTypeLike, MmdError } from '@mmdpickle/core';
-import { ArrayStub, checkCount, checkShape, type StubOptions, storableDType } from './array-stub.ts';
+import { ArrayStub, checkCount, checkShape, refuseFortran, type StubOptions, storableDType } from './array-stub.ts';
 
 /** Room for this many bytes of rows when no capacity is asked for. */
 const DEFAULT_CAPACITY_BYTES = 1 << 20;
@@ -35,9 +35,10 @@ export class GrowableNDArray extends ArrayStub {
   /**
    * @param rowShape - the shape of one row; `[]` for a column of scalars
    * @param dtype - default `'float64'`
-   * @throws MmdError INVALID_ARGUMENT (also when the capacity's bytes pass 2^53 - 1), UNSUPPORTED_DTYPE
+   * @throws MmdError INVALID_ARGUMENT (also when the capacity's bytes pass 2^53 - 2^24), UNSUPPORTED_DTYPE
    */
   constructor(rowShape: readonly number[], dtype: DTypeLike = 'float64', options: GrowableOptions = {}) {
+    refuseFortran(options, 'a growable array');
     const { itemsize } = storableDType(dtype);
     const row = checkShape(rowShape, itemsize);
     const capacity = checkCount(options.capacity ?? defaultCapacity(row, itemsize), 'a capacity');
@@ -68,6 +69,7 @@ export class GrowableMaskedArray extends GrowableNDArray {
   /** @throws MmdError INVALID_ARGUMENT, UNSUPPORTED_DTYPE */
   constructor(rowShape: readonly number[], dtype: DTypeLike = 'float64', options: GrowableMaskedOptions = {}) {
     super(rowShape, dtype, options);
+    checkShape([this.capacity, ...this.rowShape], this.type.itemsize + 1);
     this.mask = new GrowableNDArray(rowShape, 'bool', { capacity: this.capacity, reserve: this.reserve });
     this.fillValue = options.fillValue ?? null;
   }

@@ -1,4 +1,5 @@
 import { type ArraySource, isArraySource, MmdError } from '@mmdpickle/core';
+import { MmapDict } from '@mmdpickle/core/node';
 import {
   EmptyMaskedArray,
   EmptyNDArray,
@@ -9,6 +10,7 @@ import {
   RawFileNDArray,
   ZerosNDArray,
 } from '@mmdpickle/stubs';
+import { TempDir } from '@mmdpickle/test-support';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
@@ -85,6 +87,28 @@ test('an empty array is float64 in C order, without bytes and without reserve', 
 
 test('an order other than C and F is refused', () => {
   expect(codeOf(() => new EmptyNDArray([1], 'float64', { order: 'A' as 'C' }))).toBe('INVALID_ARGUMENT');
+});
+
+test('arrays whose rows come one after the other refuse Fortran order when they are made', () => {
+  const fortran = { order: 'F' } as object;
+  expect(codeOf(() => new GrowableNDArray([2], 'f4', fortran))).toBe('INVALID_ARGUMENT');
+  expect(codeOf(() => new GrowableMaskedArray([2], 'f4', fortran))).toBe('INVALID_ARGUMENT');
+  expect(codeOf(() => new FunctionNDArray([2], 'f4', () => new Float32Array(2), fortran))).toBe('INVALID_ARGUMENT');
+});
+
+test('what no file has places for is refused when it is made, with the room that a mask and a file around take', () => {
+  const all = 2 ** 53 - 1;
+  expect(codeOf(() => new EmptyNDArray([all], 'uint8'))).toBe('INVALID_ARGUMENT');
+  expect(codeOf(() => new GrowableNDArray([1], 'uint8', { capacity: all }))).toBe('INVALID_ARGUMENT');
+  expect(codeOf(() => new EmptyMaskedArray([2 ** 52], 'uint8'))).toBe('INVALID_ARGUMENT');
+  expect(codeOf(() => new GrowableMaskedArray([1], 'uint8', { capacity: 2 ** 52 }))).toBe('INVALID_ARGUMENT');
+  // Those that are made are stored, or do not fit on this disk.
+  using temp = new TempDir();
+  using dict = MmapDict.open(temp.file('x.mmdpickle'));
+  const largest = 2 ** 53 - 2 ** 24;
+  for (const stub of [new EmptyNDArray([largest], 'uint8'), new GrowableNDArray([1], 'uint8', { capacity: largest })]) {
+    expect(['no error', 'NO_SPACE']).toContain(codeOf(() => dict.set('large', stub)));
+  }
 });
 
 test('a masked stub hides nothing, or everything', () => {
