@@ -237,7 +237,8 @@ describe('npy files that grow', () => {
     {
       using writer = openNpyWriter(path, create);
       writer.append(new Int32Array([1, 2])).flush();
-      const locked = expect.objectContaining({ code: 'LOCKED', path });
+      const message = `${path}: another writer appends to it`;
+      const locked = expect.objectContaining({ code: 'LOCKED', path, message, pid: process.pid });
       expect(() => openNpyWriter(path)).toThrowError(locked);
       expect(() => openNpyWriter(path, create)).toThrowError(locked);
       writer.append(new Int32Array([3])).flush();

@@ -5,7 +5,7 @@
  */
 
 import { existsSync } from 'node:fs';
-import { MmdError } from '@mmdpickle/core';
+import { isMmdError, MmdError } from '@mmdpickle/core';
 import { type DType, type DTypeLike, parseDType, sameDType } from '@mmdpickle/core/ndarray';
 import { NodeFile } from '@mmdpickle/core/node';
 import { arrayPieces, plainArray, type WritableArray } from '../array-bytes.ts';
@@ -183,7 +183,7 @@ export function openNpyWriter(path: string | URL, create?: NpyWriterOptions): Np
 function overFile(file: NodeFile): NpyWriter {
   try {
     // Before the header is read: who lets go of the lock has just changed it.
-    file.lock(0);
+    lock(file);
     return new NpyWriter(file);
   } catch (error) {
     file.close();
@@ -195,5 +195,15 @@ function overFile(file: NodeFile): NpyWriter {
 function refuseWritten(path: string): void {
   if (!existsSync(path)) return;
   using file = NodeFile.open(path, 'r');
-  file.lock(0);
+  lock(file);
+}
+
+function lock(file: NodeFile): void {
+  try {
+    file.lock(0);
+  } catch (cause) {
+    if (!isMmdError(cause, 'LOCKED')) throw cause;
+    const { name } = file;
+    throw new MmdError('LOCKED', `${name}: another writer appends to it`, { path: name, pid: cause.pid, cause });
+  }
 }
