@@ -110,12 +110,13 @@ export function* npyHeaderSteps(
   const length = row.lengthBytes === 2 ? view.getUint16(0, true) : view.getUint32(0, true);
   const textOffset = lengthOffset + row.lengthBytes;
   const mostBytes = row.encoding === 'utf-8' ? maxHeaderSize * 4 : maxHeaderSize;
-  if (length > mostBytes) throw tooLong(name, textOffset, length, maxHeaderSize);
+  // Written so that a limit that is no number is none that anything fits.
+  if (!(length <= mostBytes)) throw tooLong(name, textOffset, length, maxHeaderSize);
   const bytes = yield { offset: textOffset, length };
   need(bytes, length, `${name}: npy header`, textOffset);
   const text = decode(bytes, row.encoding, name, textOffset);
   const characters = countCodePoints(text);
-  if (characters > maxHeaderSize) throw tooLong(name, textOffset, characters, maxHeaderSize);
+  if (!(characters <= maxHeaderSize)) throw tooLong(name, textOffset, characters, maxHeaderSize);
   const fields = parseHeaderText(text, row.major, name, textOffset);
   return { version: row.major, ...fields, dataOffset: textOffset + length };
 }

@@ -93,7 +93,7 @@ export async function readDirectory(
     for await (const entry of reader.getEntriesGenerator()) {
       options.signal?.throwIfAborted();
       if (entry.directory) continue;
-      if (entries.size >= maximum) {
+      if (!(entries.size < maximum)) {
         throw new MmdError('LIMIT_EXCEEDED', `${source.name}: more than ${maximum} members`, {
           limit: 'members',
           maximum,

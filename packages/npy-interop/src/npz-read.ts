@@ -207,7 +207,7 @@ export class Npz implements AsyncDisposable {
 
   async #unpack(member: NpzMember, entry: FileEntry, sink: PieceSink, signal: AbortSignal | undefined): Promise<void> {
     const limit = this.options.limits?.memberBytes ?? NPZ_LIMITS.memberBytes;
-    if (member.size > limit) {
+    if (!(member.size <= limit)) {
       throw new MmdError('LIMIT_EXCEEDED', `${this.#label(member)}: unpacks to ${member.size} bytes`, {
         offset: member.offset,
         found: member.size,
