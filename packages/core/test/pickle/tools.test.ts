@@ -317,10 +317,10 @@ describe('check', () => {
   });
 
   const global = (name: string): EmitOp => ['GLOBAL', name];
-  const text = (value: string): EmitOp => ['BINUNICODE', value];
+  const unicode = (value: string): EmitOp => ['BINUNICODE', value];
   const examine = (ops: readonly EmitOp[]) => check(emit([['PROTO', 4], ...ops, 'STOP']));
   const made = (name: string): EmitOp[] => [global(name), 'EMPTY_TUPLE', 'REDUCE'];
-  const attribute = (name: string, value: string): EmitOp[] => ['EMPTY_DICT', text(name), global(value), 'SETITEM'];
+  const attribute = (name: string, value: string): EmitOp[] => ['EMPTY_DICT', unicode(name), global(value), 'SETITEM'];
   const pair: EmitOp[] = ['NONE', 'NONE'];
 
   it.each<[string, EmitOp[]]>([
@@ -346,7 +346,7 @@ describe('check', () => {
     ['pairs of a defaultdict', [...made('collections defaultdict'), ...pair, 'SETITEM']],
     ['items of sets', ['EMPTY_SET', 'MARK', 'ADDITEMS', ...made('builtins set'), 'MARK', 'ADDITEMS']],
     ['attributes of an exception', [...made('builtins ValueError'), 'EMPTY_DICT', 'BUILD']],
-    ['a persistent id', [text('x'), 'BINPERSID']],
+    ['a persistent id', [unicode('x'), 'BINPERSID']],
   ])('knows %s to be harmless', (_name, ops) => {
     expect(examine(ops)).toMatchObject({ known: true, indirectCalls: [], changes: [] });
   });
@@ -356,7 +356,7 @@ describe('check', () => {
       'a class that _reconstructor makes and calls',
       [
         ...[global('copyreg _reconstructor'), global('subprocess Popen'), global('subprocess Popen')],
-        ...(['EMPTY_LIST', text('true'), 'APPEND', 'TUPLE3', 'REDUCE'] satisfies EmitOp[]),
+        ...(['EMPTY_LIST', unicode('true'), 'APPEND', 'TUPLE3', 'REDUCE'] satisfies EmitOp[]),
       ],
     ],
     [
@@ -374,7 +374,7 @@ describe('check', () => {
       'a module that is changed, and a class of it that is called',
       [
         ...[global('inspect collections'), 'NONE', ...attribute('deque', 'os system'), 'TUPLE2', 'BUILD'],
-        ...['POP', global('collections deque'), text('true'), 'TUPLE1', 'REDUCE'],
+        ...['POP', global('collections deque'), unicode('true'), 'TUPLE1', 'REDUCE'],
       ] as EmitOp[],
       'changes',
     ],
@@ -393,14 +393,14 @@ describe('check', () => {
     ['an extension', [['EXT1', 1]], 'extensions'],
     [
       'a method that getattr takes of a known class',
-      [global('builtins getattr'), global('pathlib PosixPath'), text('unlink'), 'TUPLE2', 'REDUCE'],
+      [global('builtins getattr'), global('pathlib PosixPath'), unicode('unlink'), 'TUPLE2', 'REDUCE'],
     ],
     ['a name with an escape, which only a disassembly undoes', [global('collections \\x64eque')]],
     [
       'a name in a memo slot whose number is no safe integer',
       [
-        ...[text('os'), ['PUT', 2n ** 53n], text('collections'), ['PUT', 2n ** 53n + 1n]],
-        ...[['GET', 2n ** 53n], text('deque'), 'STACK_GLOBAL'],
+        ...[unicode('os'), ['PUT', 2n ** 53n], unicode('collections'), ['PUT', 2n ** 53n + 1n]],
+        ...[['GET', 2n ** 53n], unicode('deque'), 'STACK_GLOBAL'],
       ] as EmitOp[],
     ],
   ])('does not take %s for harmless', (_name, ops, doubt) => {
