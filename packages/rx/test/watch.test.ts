@@ -337,6 +337,27 @@ describe('watchDict', () => {
     }
   });
 
+  test('a removal that the maker of a cursor had not looked for yet is told to who goes on from it', () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    dict.batch(() => {
+      for (let i = 0; i < 20_000; i += 1) dict.set(`k${i}`, i);
+    });
+    using watcher = new Watcher(dict.name);
+    dict.delete('k1');
+    watcher.look();
+    // Looking for dead entries among so many has just been done, and takes its turn again later.
+    dict.delete('k2');
+    dict.set('more', 1);
+    watcher.look();
+    const cursor = watcher.cursor();
+    dict.set('one', 1);
+    using resumed = new Watcher(dict.name, cursor);
+    resumed.look();
+    const removed = told([...watcher.changes, ...resumed.changes]).filter((text) => text.startsWith('removed'));
+    expect(removed).toEqual(['removed k1', 'removed k2']);
+  });
+
   test('a cursor of an earlier version is taken, and what it cannot tell apart is told again', () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));

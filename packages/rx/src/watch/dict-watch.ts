@@ -25,6 +25,7 @@ export interface WatchCursor extends LedgerState {
     /** When the file was made, where the filesystem tells: a number of a file that was removed is given to new ones. */
     readonly born?: string;
   };
+  /** The file's, up to which everything was told. */
   readonly commitNumber?: number;
 }
 
@@ -37,7 +38,7 @@ export interface WatchOptions {
   readonly pollMs?: number;
   /**
    * What to report: `'now'` (default) what happens from now on; `'start'` or 0 all that is in the file, too; a cursor
-   * what happened since exactly; a sequence number what happened since, and, in a file with removals or several growing
+   * what happened since exactly, where the file was written anew by what differs; a sequence number what happened since, and, in a file with removals or several growing
    * arrays, where a number does not tell which of them it counted, some of what was before.
    */
   readonly from?: 'now' | 'start' | number | WatchCursor;
@@ -174,9 +175,7 @@ export class DictWatch extends Observable<Change> {
     if (resume !== undefined) {
       const ledger = WatchLedger.from(resume);
       if (this.#isFileOf(resume)) {
-        reader.ledger = ledger;
-        reader.commitNumber = resume.commitNumber ?? -1;
-        drafts = reader.look();
+        drafts = reader.goOn(ledger, resume.commitNumber);
       } else drafts = reader.succeed(ledger, this.#pattern === undefined || path === resume.path);
     } else if (this.#number !== undefined) drafts = this.#sinceNumber(reader, this.#number);
     else if (this.#begun) drafts = reader.replay();

@@ -78,6 +78,15 @@ export class FileReader {
     return this.#settle(this.ledger.appended(this.#entries(HEADER_SIZE)));
   }
 
+  /** Goes on with what was known of this file. */
+  goOn(ledger: WatchLedger, commitNumber = -1): ChangeDraft[] {
+    this.ledger = ledger;
+    this.commitNumber = commitNumber;
+    // Who knew this may not have looked for dead entries yet.
+    this.#sweepDue = true;
+    return this.look();
+  }
+
   /**
    * Goes on with what was known of another file.
    * @param anew - it may have been this one, before it was written anew
