@@ -2,7 +2,7 @@ import { Python, pythons } from '@mmdpickle/test-support';
 import { afterAll, describe, expect, it } from 'vitest';
 import { MmapDict } from '../../src/dict/index.ts';
 import { MaskedArray, NDArray, ndarray } from '../../src/ndarray/index.ts';
-import { dump, load, NumpyScalar } from '../../src/pickle/index.ts';
+import { dump, load, NumpyScalar, PyFloat } from '../../src/pickle/index.ts';
 import { MemoryFile } from '../../src/storage/index.ts';
 
 const SHOW = `
@@ -96,6 +96,11 @@ describe.each(pythons())('fill values beside numpy $numpy', (info) => {
       ['f8', NumpyScalar.of('abc', 'U3')],
       ['f8', ndarray(['a', 'b'])],
       ['f8', ndarray([1n, 2n])],
+      ['f8', ndarray([1, 2])],
+      ['f8', ndarray(2.5)],
+      ['f8', new PyFloat(2)],
+      ['O', NDArray.ofObjects(['a', 'b'])],
+      ['O', NDArray.ofObjects(['a'], [])],
       ['U1', 'N/A'],
       ['U1', 'N'],
       ['i1', 300],
@@ -136,6 +141,11 @@ describe.each(pythons())('fill values beside numpy $numpy', (info) => {
       bad,
       bad,
       '[1.0, 2.0]',
+      '[1.0, 2.0]',
+      '2.5',
+      '2.0',
+      "['a', 'b']",
+      "'a'",
       bad,
       "'N'",
       bad,
