@@ -94,6 +94,7 @@ describe.each(pythons())('fill values beside numpy $numpy', (info) => {
     const rows: [string, unknown][] = [
       ['f8', new NumpyScalar(ndarray(5, [], 'i4').type, new Uint8Array([5, 0, 0, 0]))],
       ['f8', NumpyScalar.of('abc', 'U3')],
+      ['f8', NumpyScalar.of(5, 'f8')],
       ['f8', ndarray(['a', 'b'])],
       ['f8', ndarray([1n, 2n])],
       ['f8', ndarray([1, 2])],
@@ -139,6 +140,7 @@ describe.each(pythons())('fill values beside numpy $numpy', (info) => {
     expect(results).toEqual([
       '5.0',
       bad,
+      '5.0',
       bad,
       '[1.0, 2.0]',
       '[1.0, 2.0]',
