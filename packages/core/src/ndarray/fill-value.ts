@@ -80,7 +80,11 @@ export function castFillValue(value: unknown, from: DType | undefined, type: DTy
   switch (kind) {
     case 'U': {
       const text = value instanceof Uint8Array && isText(from) && isAscii(value) ? decodeLatin1(value) : value;
-      return typeof text === 'string' ? [...text].slice(0, itemsize / 4).join('') : undefined;
+      return typeof text === 'string'
+        ? Array.from(text)
+            .slice(0, itemsize / 4)
+            .join('')
+        : undefined;
     }
     case 'S':
     case 'V': {

@@ -19,7 +19,8 @@ values = {'small': plain[:3].view(np.recarray), 'large': plain.view(np.recarray)
 describe.each(pythons())('record arrays of numpy $numpy', (info) => {
   const python = new Python(info);
   const dir = new TempDir();
-  afterAll(() => Promise.all([python[Symbol.asyncDispose](), dir[Symbol.dispose]()]));
+  afterAll(() => dir[Symbol.dispose]());
+  afterAll(() => python[Symbol.asyncDispose]());
 
   test('stay record arrays: converted, set, got, copied and written by every layout', async () => {
     const { expected, pickles } = await python.run<{ expected: Record<string, unknown>; pickles: Uint8Array[] }>(

@@ -1,7 +1,7 @@
 import { Python, pythons } from '@mmdpickle/test-support';
 import { afterAll, describe, expect, it } from 'vitest';
-import { type DType, isDType, NDArray } from '../../src/ndarray/index.ts';
-import { dump, load, NumpyScalar, OpaqueObject } from '../../src/pickle/index.ts';
+import { type DType, isDType, NDArray, parseDType } from '../../src/ndarray/index.ts';
+import { dump, load, NumpyScalar, OpaqueGlobal, OpaqueObject, RecordType, Tuple } from '../../src/pickle/index.ts';
 
 const FACTS = `
 import pickle, warnings
@@ -84,5 +84,37 @@ describe.each(pythons())('states of types beside numpy $numpy', (info) => {
     const pickles = await python.run<Uint8Array[]>(`${MAKE}
 result = [pickle.dumps(Type(c, (len(m) + 3, '<', None, None, None, 8, 8, 0) + m), 4) for c in ('M8', 'm8', 'M', 'M8[s]') for m in ((), (None,), ({},))]`);
     for (const data of pickles) expect(load(data)).toBeInstanceOf(OpaqueObject);
+  });
+});
+
+describe('specs of types', () => {
+  const made = (...args: unknown[]): unknown =>
+    load(dump(new OpaqueObject('REDUCE', new OpaqueGlobal('numpy', 'dtype'), Tuple.from(args))));
+  const record = new RecordType(parseDType([['a', 'i4']]));
+
+  it.each<[string, unknown, string | undefined]>([
+    ['fields over void bytes', Tuple.of('V8', [Tuple.of('x', '<f8')]), "[('x', '<f8')]"],
+    ['fields over other bytes', Tuple.of('V9', [Tuple.of('x', '<f8')]), undefined],
+    ['an empty list over void bytes', Tuple.of('V0', []), undefined],
+    ['nothing over void bytes', Tuple.of('V8', null), undefined],
+    ['no text under fields', Tuple.of(1, [Tuple.of('x', '<f8')]), undefined],
+    ['three of them', Tuple.of('V8', 1, 2), undefined],
+    ['no type of a sub-array', Tuple.of(null, Tuple.of(2)), undefined],
+    ['records within', [Tuple.of('r', record)], undefined],
+  ])('are types or opaque: %s', (_, spec, name) => {
+    const value = made(spec);
+    if (name === undefined) expect(value).toBeInstanceOf(OpaqueObject);
+    else expect(value).toMatchObject({ name });
+  });
+
+  it('keep the class of records', () => {
+    expect(made(record)).toMatchObject({ dtype: record.dtype });
+    expect(made(record)).toBeInstanceOf(RecordType);
+  });
+
+  it('are walked once where tuples are shared at every level', () => {
+    let spec: unknown = 'V8';
+    for (let i = 0; i < 60; i += 1) spec = Tuple.of(spec, spec);
+    expect(made(spec)).toBeInstanceOf(OpaqueObject);
   });
 });

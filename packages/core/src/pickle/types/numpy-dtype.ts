@@ -36,15 +36,22 @@ function specOf(value: unknown, depth = 0): DTypeSpec | DType | undefined {
   if (value instanceof RecordType) return depth === 0 ? value.dtype : undefined;
   if (value instanceof Tuple) {
     if (value.length !== 2) return undefined;
-    const [base, second] = value.map((item) => specOf(item, depth + 1));
-    const shape = shapeOf(value[1]);
-    if (shape !== undefined) return base === undefined ? undefined : ([base, [...shape]] as unknown as DTypeSpec);
-    // Fields over void bytes; an empty list would be taken for a shape.
-    const fields = typeof base === 'string' && second !== undefined && !(Array.isArray(second) && second.length === 0);
-    return fields ? ([base, second] as unknown as DTypeSpec) : undefined;
+    const [base, second] = value;
+    const shape = shapeOf(second);
+    // Fields over void bytes, or a sub-array. Only one of the two is walked: tuples may be shared at every level.
+    if (shape === undefined) return typeof base === 'string' ? voidSpec(base, second, depth) : undefined;
+    const spec = specOf(base, depth + 1);
+    return spec === undefined ? undefined : ([spec, [...shape]] as unknown as DTypeSpec);
   }
   if (Array.isArray(value)) return listSpec(value, depth);
   return value instanceof PyDict ? dictSpec(value, depth) : undefined;
+}
+
+function voidSpec(bytes: string, fields: unknown, depth: number): DTypeSpec | undefined {
+  const spec = specOf(fields, depth + 1);
+  // An empty list would be taken for a shape.
+  const empty = Array.isArray(spec) && spec.length === 0;
+  return spec === undefined || empty ? undefined : ([bytes, spec] as unknown as DTypeSpec);
 }
 
 function listSpec(fields: readonly unknown[], depth: number): DTypeSpec | undefined {

@@ -196,8 +196,8 @@ export function fillOf(value: unknown, type: DType): unknown {
   const typed = value instanceof NDArray || value instanceof NumpyScalar ? value : undefined;
   const element = typed === undefined ? value : typed instanceof NumpyScalar ? typed.value : typed.get();
   const from = typed instanceof NumpyScalar ? typed.dtype : typed?.type;
-  // Not a time, the default for times that have a unit.
-  if (element === null) return type.unit !== undefined && 'mM'.includes(from?.kind ?? '') ? null : undefined;
+  // Not a time, the default for times that have a unit; or None among objects. A null that has no type came back above.
+  if (element === null) return type.unit !== undefined && 'mM'.includes(from!.kind) ? null : undefined;
   return castFillValue(element instanceof PyFloat ? element.value : element, from, type);
 }
 

@@ -2,7 +2,7 @@ import { Python, pythons } from '@mmdpickle/test-support';
 import { afterAll, describe, expect, it } from 'vitest';
 import { MmapDict } from '../../src/dict/index.ts';
 import { MaskedArray, NDArray, ndarray } from '../../src/ndarray/index.ts';
-import { dump, load, NumpyScalar } from '../../src/pickle/index.ts';
+import { dump, load, NumpyScalar, PyFloat } from '../../src/pickle/index.ts';
 import { MemoryFile } from '../../src/storage/index.ts';
 
 const SHOW = `
@@ -94,8 +94,14 @@ describe.each(pythons())('fill values beside numpy $numpy', (info) => {
     const rows: [string, unknown][] = [
       ['f8', new NumpyScalar(ndarray(5, [], 'i4').type, new Uint8Array([5, 0, 0, 0]))],
       ['f8', NumpyScalar.of('abc', 'U3')],
+      ['f8', NumpyScalar.of(5, 'f8')],
       ['f8', ndarray(['a', 'b'])],
       ['f8', ndarray([1n, 2n])],
+      ['f8', ndarray([1, 2])],
+      ['f8', ndarray(2.5)],
+      ['f8', new PyFloat(2)],
+      ['O', NDArray.ofObjects(['a', 'b'])],
+      ['O', NDArray.ofObjects(['a'], [])],
       ['U1', 'N/A'],
       ['U1', 'N'],
       ['i1', 300],
@@ -134,8 +140,14 @@ describe.each(pythons())('fill values beside numpy $numpy', (info) => {
     expect(results).toEqual([
       '5.0',
       bad,
+      '5.0',
       bad,
       '[1.0, 2.0]',
+      '[1.0, 2.0]',
+      '2.5',
+      '2.0',
+      "['a', 'b']",
+      "'a'",
       bad,
       "'N'",
       bad,

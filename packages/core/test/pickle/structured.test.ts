@@ -1,7 +1,7 @@
 import { Python, pythons, type Wire } from '@mmdpickle/test-support';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { MmapDict } from '../../src/dict/index.ts';
-import { NDArray } from '../../src/ndarray/index.ts';
+import { isDType, NDArray } from '../../src/ndarray/index.ts';
 import { dump, load, OpaqueObject } from '../../src/pickle/index.ts';
 import { MemoryFile } from '../../src/storage/index.ts';
 
@@ -74,6 +74,10 @@ function writtenOf(value: unknown): Uint8Array[] {
   return [file.toBytes(), ...[2, 3, 4, 5].map((protocol) => dump(value, { protocol: protocol as 2 | 3 | 4 | 5 }))];
 }
 
+/** What a value of ours is by its type; opaque ones by their class. */
+const facts = (value: unknown): string =>
+  value instanceof NDArray ? value.type.name : isDType(value) ? value.name : String((value as object).constructor.name);
+
 describe('structured types', () => {
   const judges = pythons().map((info) => new Python(info));
   afterAll(() => Promise.all(judges.map((python) => python[Symbol.asyncDispose]())));
@@ -83,7 +87,9 @@ describe('structured types', () => {
       const made = await maker.run<[Uint8Array, unknown][]>(MAKE, { seed: seed + 1, count: 1500 });
       for (const [given, expected] of made) {
         const value = load(given);
-        cases.push({ value, maker, expected, written: writtenOf(value) });
+        const written = writtenOf(value);
+        for (const data of written.slice(1)) expect(facts(load(data))).toBe(facts(value));
+        cases.push({ value, maker, expected, written });
       }
     }
   });
@@ -93,7 +99,7 @@ describe('structured types', () => {
     async ({ python }) => {
       // What stays opaque is written with the names and flags of the numpy that it came from.
       const known = cases.filter(({ value, maker }) => maker === python || !(value instanceof OpaqueObject));
-      expect(known.length).toBeGreaterThan(0.9 * cases.length);
+      expect(known.length).toBeGreaterThan(0.8 * cases.length);
       for (let i = 0; i < known.length; i += 500) {
         const part = known.slice(i, i + 500).map(({ expected, written }) => [expected, written]);
         expect(await python.run(JUDGE, { cases: part as Wire })).toEqual([]);
