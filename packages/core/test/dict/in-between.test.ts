@@ -127,7 +127,7 @@ describe('a batch that is async', () => {
     const dict = MmapDict.over(file);
     const change = async () => {
       dict.set('a', 1);
-      await undefined;
+      await Promise.resolve();
     };
     expect(() => dict.batch(change)).toThrow(refused);
     await expect(dict.batchAsync(change)).rejects.toThrow(refused);
