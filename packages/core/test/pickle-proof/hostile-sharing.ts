@@ -438,6 +438,12 @@ const ROWS: readonly HostileCase[] = [
     bytes: () => pickle(call('fractions Fraction', hugeInt(200_000, 0x55), hugeInt(200_000, 0x33))),
   },
   {
+    name: 'numbers: 2,000 Fractions of one int of four megabytes',
+    bytes: () =>
+      whole(asm(hugeInt(4 * MILLION, 0x33), ['BINPUT', 0]), calledOver('fractions Fraction', 2000, ['BINGET', 0])),
+    gives: 'inert',
+  },
+  {
     name: 'numbers: a Fraction of text with a million digits',
     bytes: () => pickle(call('fractions Fraction', str(`${'7'.repeat(MILLION)}/${'3'.repeat(MILLION)}`))),
   },
