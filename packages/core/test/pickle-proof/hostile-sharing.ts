@@ -322,10 +322,10 @@ const ROWS: readonly HostileCase[] = [
     }),
   ),
   {
-    name: 'sharing: 2,000 U scalars over one bytes value that is no text, as set items',
+    name: 'sharing: 2,000 U scalars over one bytes value that is no text but mostly zeros, as set items',
     bytes: () =>
       whole(
-        asm(plainType('U250000'), ['BINBYTES', new Uint8Array(MILLION).fill(0x7f)], ['BINPUT', 1], 'POP'),
+        asm(plainType('U250000'), ['BINBYTES', new Uint8Array(MILLION).fill(0x7f, MILLION - 8)], ['BINPUT', 1], 'POP'),
         asm(global('numpy.core.multiarray scalar'), ['BINPUT', 2], 'EMPTY_SET', 'MARK'),
         repeat(2000, ['BINGET', 2], ['BINGET', 0], ['BINGET', 1], 'TUPLE2', 'REDUCE'),
         asm('ADDITEMS'),
@@ -436,6 +436,12 @@ const ROWS: readonly HostileCase[] = [
   {
     name: 'numbers: a Fraction of two ints of 200,000 bytes',
     bytes: () => pickle(call('fractions Fraction', hugeInt(200_000, 0x55), hugeInt(200_000, 0x33))),
+  },
+  {
+    name: 'numbers: 2,000 Fractions of one int of four megabytes',
+    bytes: () =>
+      whole(asm(hugeInt(4 * MILLION, 0x33), ['BINPUT', 0]), calledOver('fractions Fraction', 2000, ['BINGET', 0])),
+    gives: 'inert',
   },
   {
     name: 'numbers: a Fraction of text with a million digits',

@@ -57,6 +57,7 @@ const GROUPS: readonly (readonly unknown[])[] = [
     NumpyScalar.of(1, 'int32'),
     scalar('<f16', '0000000000000080ff3f0000abcdef01'),
     scalar('>f16', '0000000000003fff8000000000000000'),
+    new NumpyScalar(parseDType('>f16'), Buffer.from('ff0000000000003fff8000000000000000', 'hex').subarray(1)),
     scalar('<c32', '0000000000000080ff3f00000000000000000000000000000000000000000000'),
   ],
   [0, -0, false, 0n, new PyDecimal('-0E+5'), new PyFloat(-0)],
@@ -68,6 +69,7 @@ const GROUPS: readonly (readonly unknown[])[] = [
   [new PyFraction(1, 2n ** 1075n), scalar('<f16', '0000000000000080cc3b000000000000')],
   [new PyFraction(2n ** 52n + 1n, 2n ** 1074n), (2 ** 52 + 1) * 5e-324],
   [1e300, BigInt(1e300)],
+  [-(2 ** 70), scalar('<f16', '000000000000008045c0000000000000')],
   [new PyFraction(1, 3)],
   // Bytes, and the long float of the same bytes.
   [bytes(0, 0, 0, 0, 0, 0, 0, 0xc0, 0, 0x40, 0, 0, 0, 0, 0, 0)],

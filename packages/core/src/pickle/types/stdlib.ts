@@ -27,6 +27,7 @@ const oneText = (args: readonly unknown[]): string | undefined =>
 
 /** Bits of a numerator or denominator; finding lowest terms takes quadratic time, so longer fractions stay opaque. */
 const MAX_FRACTION = 16_384;
+const TOO_LONG = 1n << BigInt(MAX_FRACTION);
 
 const bitsOf = (value: number | bigint): number => (typeof value === 'number' ? 53 : 4 * value.toString(16).length);
 
@@ -39,8 +40,9 @@ function readFraction(args: readonly unknown[], context: ReadContext): PyFractio
     [numerator, denominator] = [BigInt(match[1]!), BigInt(match[2] ?? 1)];
   }
   if (args.length > 2 || !isInteger(numerator) || !isInteger(denominator)) return undefined;
+  // Compared, which takes no time: one long integer may be shared by many calls.
+  if ([numerator, denominator].some((part) => part >= TOO_LONG || part <= -TOO_LONG)) return undefined;
   const [top, bottom] = [bitsOf(numerator), bitsOf(denominator)];
-  if (top > MAX_FRACTION || bottom > MAX_FRACTION) return undefined;
   context.work((top * bottom) / 256);
   return attempt(() => new PyFraction(numerator, denominator));
 }

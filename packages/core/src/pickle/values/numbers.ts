@@ -147,8 +147,7 @@ function lowestKey(top: bigint, bottom: bigint): string {
   // A float's denominator is a power of two, and its numerator has at most 53 bits.
   const narrow = Number(top);
   if (Number.isSafeInteger(narrow) && bottom <= SMALLEST && (bottom & (bottom - 1n)) === 0n) {
-    const scale = 2 ** (1 - bottom.toString(2).length);
-    if ((narrow * scale) / scale === narrow) return numberKey(narrow * scale);
+    return numberKey(narrow * 2 ** (1 - bottom.toString(2).length));
   }
   return canonicalOf('fraction', [top.toString(16), bottom.toString(16)]);
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { isMmdError, MmdError } from '../../errors.ts';
+import { MmdError } from '../../errors.ts';
 import type { Complex } from '../../ndarray/complex.ts';
 import type { DType } from '../../ndarray/dtypes.ts';
 import type { NDArrayInit } from '../../ndarray/layout.ts';
@@ -65,9 +65,8 @@ export class NumpyScalar implements Keyed {
   get #shown(): unknown {
     try {
       return this.value;
-    } catch (error) {
-      if (isMmdError(error, 'CORRUPT')) return this.bytes;
-      throw error;
+    } catch {
+      return this.bytes;
     }
   }
 
@@ -121,24 +120,31 @@ export class NumpyScalar implements Keyed {
 /** The unit of a datetime64 or timedelta64, as in `[ms]`. */
 const unitOf = ({ name }: DType): string => name.slice(name.indexOf('['));
 
-/** Text that is none, because it holds what is not a code point, is still equal to itself in Python. */
 function textKey(scalar: NumpyScalar, space: KeySpace): string {
+  let text: unknown;
   try {
-    return space.key(scalar.value);
-  } catch (error) {
-    if (!isMmdError(error, 'CORRUPT')) throw error;
-    const { buffer, byteOffset, length } = scalar.bytes;
-    const view = new DataView(buffer, byteOffset, length);
-    const units = Array.from({ length: length / 4 }, (_, i) => view.getUint32(4 * i, scalar.dtype.byteorder !== '>'));
-    return canonical('badText', units.join().replace(/(,0)+$/, ''));
+    text = scalar.value;
+  } catch {
+    // It holds what is no code point. In Python it is still equal to itself.
+    return unitsKey(scalar);
   }
+  return space.key(text);
+}
+
+function unitsKey({ bytes, dtype }: NumpyScalar): string {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const units = Array.from({ length: bytes.length / 4 }, (_, i) => view.getUint32(4 * i, dtype.byteorder !== '>'));
+  while (units.at(-1) === 0) units.pop();
+  return canonical('badText', units.join());
 }
 
 /** Bytes of a float128, which numpy has on x86: ten of the x87 format, and padding. */
 const LONG_DOUBLE = 16;
 
 function longDoubleKey(bytes: Uint8Array, little: boolean): string | undefined {
-  const view = new DataView((little ? bytes.slice() : bytes.slice().reverse()).buffer);
+  // A copy: the slice of a Buffer would be none.
+  const own = new Uint8Array(bytes);
+  const view = new DataView((little ? own : own.reverse()).buffer);
   const mantissa = view.getBigUint64(0, true);
   const [sign, exponent] = [view.getUint16(8, true) >> 15, view.getUint16(8, true) & 0x7fff];
   if (exponent === 0x7fff) {
