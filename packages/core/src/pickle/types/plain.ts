@@ -70,11 +70,9 @@ export const PLAIN_ROWS: readonly TypeRow[] = [
     'complex',
     Complex,
     {
-      'builtins complex': ([re, im], _context, kind) => {
+      'builtins complex': ([re, im]) => {
         const [real, imaginary] = [floatOf(re), floatOf(im)];
-        return kind === 'REDUCE' && real !== undefined && imaginary !== undefined
-          ? new Complex(real, imaginary)
-          : undefined;
+        return real !== undefined && imaginary !== undefined ? new Complex(real, imaginary) : undefined;
       },
     },
     ({ re, im }) => reduceCall('builtins complex', [new PyFloat(re), new PyFloat(im)]),
@@ -125,12 +123,7 @@ export const PLAIN_ROWS: readonly TypeRow[] = [
   row(
     'exceptions',
     PyException,
-    Object.fromEntries(
-      EXCEPTIONS.map((type) => [
-        `builtins ${type}`,
-        (args, _context, kind) => (kind === 'REDUCE' ? new PyException(type, args) : undefined),
-      ]),
-    ),
+    Object.fromEntries(EXCEPTIONS.map((type) => [`builtins ${type}`, (args) => new PyException(type, args)])),
     ({ type, args, attributes }) =>
       reduceCall(`builtins ${type}`, args, attributes === null ? {} : { state: attributes }),
   ),
