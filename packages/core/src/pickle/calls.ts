@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { MmdError } from '../errors.ts';
 import { type Stateful, Unfinished } from './builtin.ts';
 import { STATELESS } from './globals.ts';
 import type { Machine } from './machine.ts';
@@ -40,11 +41,14 @@ export function call(
     m.pushUnfinished(object, value);
     return;
   }
-  if (m.options.unknown === 'error') {
-    const global = String(callable);
-    throw m.error('FORBIDDEN_GLOBAL', `${global} is not on the allow-list, or not with these arguments`, global);
-  }
+  if (m.options.unknown === 'error') throw forbidden(m, callable);
   m.push(object);
+}
+
+/** What is called would become opaque. */
+export function forbidden(m: Machine, callable: unknown): MmdError {
+  const global = String(callable);
+  return m.error('FORBIDDEN_GLOBAL', `${global} is not on the allow-list, or not with these arguments`, global);
 }
 
 /**
@@ -79,7 +83,10 @@ export function build(m: Machine): void {
   const state = m.pop();
   const object = m.top();
   if (object instanceof OpaqueObject) {
-    if (!m.finish(object, state)) OpaqueObject.operate(object, { op: 'BUILD', state });
+    if (m.finish(object, state)) return;
+    // It waited for its state, and stays opaque with this one.
+    if (m.options.unknown === 'error' && object.callable !== null) throw forbidden(m, object.callable);
+    OpaqueObject.operate(object, { op: 'BUILD', state });
     return;
   }
   const setState = m.globals.setState(object);

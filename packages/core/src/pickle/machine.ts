@@ -7,7 +7,7 @@
 
 import { isMmdError, MmdError } from '../errors.ts';
 import type { ReadContext } from './builtin.ts';
-import { appendItems, setItems } from './calls.ts';
+import { appendItems, forbidden, setItems } from './calls.ts';
 import { COLD } from './handlers.ts';
 import { CACHED_LENGTH } from './input.ts';
 import { KnownGlobals } from './known-globals.ts';
@@ -98,6 +98,9 @@ export class Machine extends State implements ReadContext {
 
   #result(): unknown {
     const value = this.pop();
+    if (this.unfinished !== null && this.options.unknown === 'error') {
+      throw forbidden(this, this.unfinished.keys().next().value?.callable);
+    }
     if (this.entry && (this.height !== 0 || this.marks.length !== 0)) {
       throw this.error('BAD_OPCODE', `an entry leaves one value, this one left ${this.height} more items or a mark`);
     }

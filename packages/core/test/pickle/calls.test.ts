@@ -101,6 +101,9 @@ describe('NEWOBJ of what stands on the allow-list', () => {
     ],
     'an array': made('numpy ndarray', ...tuple(int(2)), text('u1'), ['BYTEARRAY8', bytes(1, 2)]),
     'a dtype': made('numpy dtype', text('<f8')),
+    'an exception by OBJ, which calls': ['MARK', global('builtins ValueError'), int(1), 'OBJ'],
+    'an exception by INST, which calls': ['MARK', int(1), ['INST', 'builtins ValueError']],
+    'a complex by OBJ': ['MARK', global('builtins complex'), int(1), int(2), 'OBJ'],
   };
 
   it.each(Object.entries(opaque))('%s stays opaque', (_name, ops) => {

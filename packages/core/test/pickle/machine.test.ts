@@ -604,6 +604,19 @@ describe('resolvers of the user', () => {
     expect(run([['GLOBAL', 'builtins set'], 'EMPTY_TUPLE', 'REDUCE'], strict)).toEqual(new PySet());
     expect(run([['GLOBAL', 'shop Thing']], strict)).toBeInstanceOf(OpaqueGlobal);
   });
+
+  it.each<[string, EmitOp[]]>([
+    ['that does not come', []],
+    ['of another shape', ['EMPTY_DICT', 'BUILD']],
+    ['after it was referred to', ['DUP', 'EMPTY_DICT', ['UNICODE', 'int'], ['BININT1', 5], 'SETITEM', 'BUILD']],
+  ])("unknown: 'error' refuses what waits for a state %s", (_name, ops) => {
+    const uuid: EmitOp[] = [['GLOBAL', 'uuid UUID'], 'EMPTY_TUPLE', 'NEWOBJ', ...ops];
+    expect(run(uuid)).toBeInstanceOf(OpaqueObject);
+    expect(failure(() => run(uuid, { unknown: 'error' }))).toMatchObject({
+      code: 'FORBIDDEN_GLOBAL',
+      offset: expect.any(Number),
+    });
+  });
 });
 
 describe('budgets', () => {

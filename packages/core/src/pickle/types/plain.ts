@@ -37,9 +37,9 @@ function floatOf(value: unknown): PyFloat | undefined {
 /** A NaN that was marked, because it has a payload or a sign. */
 const isMarkedNaN = (value: unknown): boolean => value instanceof PyFloat && Number.isNaN(value.value);
 
-const readComplex: Reconstruct = (args, _context, kind) => {
+const readComplex: Reconstruct = (args) => {
   const [real, imag] = args.map(floatOf);
-  if (kind !== 'REDUCE' || real === undefined || imag === undefined) return undefined;
+  if (real === undefined || imag === undefined) return undefined;
   return args.some(isMarkedNaN) ? new PyComplex(real, imag) : new Complex(real.value, imag.value);
 };
 
@@ -125,12 +125,7 @@ export const PLAIN_ROWS: readonly TypeRow[] = [
   row(
     'exceptions',
     PyException,
-    Object.fromEntries(
-      EXCEPTIONS.map((type) => [
-        `builtins ${type}`,
-        (args, _context, kind) => (kind === 'REDUCE' ? new PyException(type, args) : undefined),
-      ]),
-    ),
+    Object.fromEntries(EXCEPTIONS.map((type) => [`builtins ${type}`, (args) => new PyException(type, args)])),
     ({ type, args, attributes }) =>
       reduceCall(`builtins ${type}`, args, attributes === null ? {} : { state: attributes }),
   ),
