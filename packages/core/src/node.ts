@@ -204,10 +204,20 @@ export function convert(
   checkOptions(options, CONVERT_OPTIONS);
   const { dict, ...rest } = options;
   using source = NodeFile.open(src, 'r');
-  const target = MmapDict.open(dst, { ...dict, mode: 'w-' });
+  intoNew(dst, dict, (target) => convertInto(source, target.core, rest));
+}
+
+/** Makes a file and closes it. Where that fails, there is none: the next try finds nothing in its way. */
+function intoNew<T>(
+  path: string | URL,
+  options: Omit<DictOptions, 'mode'> | undefined,
+  fill: (target: MmapDict) => T,
+): T {
+  const target = MmapDict.open(path, { ...options, mode: 'w-' });
   try {
-    convertInto(source, target.core, rest);
+    const result = fill(target);
     target.close();
+    return result;
   } catch (error) {
     target.core.store.file.remove(target.path);
     target.close();
@@ -227,17 +237,7 @@ export function fsck(path: string | URL, options: FsckOptions = {}): FsckResult 
 export function salvage(src: string | URL, dst: string | URL, options: ProgressOptions = {}): SalvageResult {
   checkOptions(options, PROGRESS_OPTIONS);
   using from = MmapDict.open(src, { mode: 'r', lenient: true, salvage: true });
-  const to = MmapDict.open(dst, { mode: 'w-' });
-  try {
-    const result = from.salvage(to, options);
-    to.close();
-    return result;
-  } catch (error) {
-    // As a conversion does: the next try finds nothing in its way.
-    to.core.store.file.remove(to.path);
-    to.close();
-    throw error;
-  }
+  return intoNew(dst, undefined, (to) => from.salvage(to, options));
 }
 
 /** Makes the legacy arrays of a file loadable by every numpy, in place. Returns how many there were. */

@@ -14,7 +14,7 @@ import {
   entryEnd,
   HEADER_SIZE,
   nextCommitNumber,
-  putU64,
+  u64Bytes,
 } from '../format/layout.ts';
 import { answer, scanEntries } from '../format/scan.ts';
 import { runSteps, type Step } from '../format/steps.ts';
@@ -103,8 +103,7 @@ function checkValues(
       const cut = growthCut(core.store, place);
       if (cut !== undefined) {
         const { lengthOffset, dataLength } = cut;
-        const bytes = new Uint8Array(8);
-        putU64(bytes, 0, dataLength);
+        const bytes = u64Bytes(dataLength);
         findings.push(finding('unfinished-growth', place.offset, `the data is to have ${dataLength} bytes`, key));
         plan.push({ do: 'write', offset: lengthOffset, bytes, why: 'unfinished-growth' });
       }

@@ -13,9 +13,9 @@ import {
   ENTRY_TAIL_SIZE,
   entryEnd,
   isTerminator,
-  putU64,
   TERMINATOR_SIZE,
   terminator,
+  u64Bytes,
 } from '../format/layout.ts';
 import { answer } from '../format/scan.ts';
 import { ValueReader } from '../format/value-reader.ts';
@@ -66,9 +66,7 @@ function finishGrowing(store: DictStore): void {
   store.foundLast = undefined;
   const cut = last && growthCut(store, last);
   if (cut === undefined) return;
-  const bytes = new Uint8Array(8);
-  putU64(bytes, 0, cut.dataLength);
-  store.file.write(cut.lengthOffset, bytes);
+  store.file.write(cut.lengthOffset, u64Bytes(cut.dataLength));
   store.repairs.push({ kind: 'unfinished-growth', offset: last!.offset, bytes: 0 });
 }
 

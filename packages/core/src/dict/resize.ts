@@ -4,7 +4,7 @@
  * @module
  */
 
-import { entryEnd, putU64, TERMINATOR_SIZE, terminator, toSectorEnd } from '../format/layout.ts';
+import { entryEnd, TERMINATOR_SIZE, terminator, toSectorEnd, u64Bytes } from '../format/layout.ts';
 import type { EntryPlace } from './catalog.ts';
 import type { DictStore } from './store.ts';
 
@@ -39,9 +39,7 @@ export function resize(
   file.writeParts(dataOffset + newLength, [store.read(dataOffset + dataLength, suffix), terminator()]);
   for (const { offset, value } of newLength > dataLength ? [frame, data] : [data, frame]) {
     if (durable) file.sync();
-    const bytes = new Uint8Array(8);
-    putU64(bytes, 0, value);
-    file.write(offset, bytes);
+    file.write(offset, u64Bytes(value));
   }
   if (durable) file.sync();
   if (newLength < dataLength) file.truncate(entryEnd(entry.offset, frameLength) + TERMINATOR_SIZE);

@@ -19,10 +19,10 @@ import {
   nextCommitNumber,
   putEntryTail,
   putTerminator,
-  putU64,
   TERMINATOR_SIZE,
   terminator,
   toSectorEnd,
+  u64Bytes,
 } from '../format/layout.ts';
 import { JOURNAL_DONE, JOURNAL_SWITCH, tailEntryFrame } from '../format/tail-entry.ts';
 import type { KeyedEntry } from '../pickle/index.ts';
@@ -268,9 +268,7 @@ export class DictWriter {
 
   /** Overwrites 8 bytes whose value follows from others, in place and at once. */
   patch(offset: number, value: number): void {
-    const bytes = new Uint8Array(8);
-    putU64(bytes, 0, value);
-    this.#store.file.write(offset, bytes);
+    this.#store.file.write(offset, u64Bytes(value));
   }
 
   /** Writes bytes elsewhere, at the commit. */

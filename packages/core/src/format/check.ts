@@ -14,10 +14,10 @@ import {
   ENTRY_TAIL_SIZE,
   HEADER_SIZE,
   isTerminator,
-  putU64,
   stateOffset,
   TERMINATOR_SIZE,
   terminator,
+  u64Bytes,
 } from './layout.ts';
 import { type ByteRequest, type ScannedEntry, scanEntries } from './scan.ts';
 import type { Step } from './steps.ts';
@@ -224,9 +224,7 @@ function planJournal(journal: Journal, offset: number, findings: Finding[], plan
   const why = 'pending-journal';
   for (const at of deaths) plan.push({ do: 'write', offset: at, bytes: Uint8Array.of(DEAD), why });
   for (const [at, rows] of stores) {
-    const bytes = new Uint8Array(8);
-    putU64(bytes, 0, rows);
-    plan.push({ do: 'write', offset: at, bytes, why });
+    plan.push({ do: 'write', offset: at, bytes: u64Bytes(rows), why });
   }
   for (const [at, bytes] of overwrites) plan.push({ do: 'write', offset: at, bytes, why });
   plan.push({ do: 'sync' });

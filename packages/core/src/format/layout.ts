@@ -326,6 +326,13 @@ export function putU64(bytes: Uint8Array, pos: number, value: number): void {
   bytes[pos + 7] = 0;
 }
 
+/** A count up to 2^53, as the 8 bytes that stand for it. */
+export function u64Bytes(value: number): Uint8Array {
+  const bytes = new Uint8Array(8);
+  putU64(bytes, 0, value);
+  return bytes;
+}
+
 /** Reads a count: exact up to 2^53, beyond that still larger than any file. */
 export function getU64(bytes: Uint8Array, pos: number): number {
   return getU32(bytes, pos) + getU32(bytes, pos + 4) * 2 ** 32;

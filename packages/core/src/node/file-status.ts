@@ -67,7 +67,7 @@ export const STATX_MASK: number = 0x1 | 0x2 | 0x8 | 0x10 | 0x100 | 0x200;
 export const AT_FDCWD = -100;
 export const AT_EMPTY_PATH = 0x1000;
 
-/** File offsets in it. */
+/** Where its fields stand. */
 const STATX = { uid: 20, gid: 24, mode: 28, ino: 32, size: 40, devMajor: 136, devMinor: 140 } as const;
 
 /** Reads a `struct statx`. */
