@@ -1,5 +1,6 @@
 /**
  * What options take, as data: given ones that could only be a mistake are refused before anything is done.
+ * The other packages have tables of their own for it.
  *
  * @module
  */
@@ -9,24 +10,48 @@ import { MmdError } from './errors.ts';
 /** What one option takes where it is given. */
 export type OptionRow =
   | {
+      /** Whether it takes this. */
       readonly takes: (value: unknown) => boolean;
-      /** How that is told. */
+      /** How that is told, behind "is". */
       readonly expected: string;
     }
   /** An object of options. */
-  | { readonly within: OptionTable };
+  | {
+      /** The options in it. */
+      readonly within: OptionTable;
+    };
 
 /** The options of a call by name. */
 export interface OptionTable {
   readonly [name: string]: OptionRow;
 }
 
+/** Anything: what the option is for says more of it. */
+export const isAnything: OptionRow = { takes: () => true, expected: 'anything' };
+/** True or false. */
 export const isFlag: OptionRow = { takes: (value) => typeof value === 'boolean', expected: 'true or false' };
+/** A function. */
 export const isFunction: OptionRow = { takes: (value) => typeof value === 'function', expected: 'a function' };
+/** Any object but null. */
 export const isObject: OptionRow = { takes: isAnObject, expected: 'an object' };
+/** A text. */
+export const isText: OptionRow = { takes: (value) => typeof value === 'string', expected: 'a text' };
+/** What can be asked whether it was aborted, and told of it. */
 export const isSignal: OptionRow = {
-  takes: (value) => typeof (value as Partial<AbortSignal> | null)?.throwIfAborted === 'function',
+  takes: (value) => has(value, 'throwIfAborted', 'function') && has(value, 'addEventListener', 'function'),
   expected: 'an AbortSignal',
+};
+/** A number above 0, which may be infinite. */
+export const isPositive: OptionRow = {
+  takes: (value) => typeof value === 'number' && value > 0,
+  expected: 'a number above 0',
+};
+/** A whole number from 0 to 2^53 - 1. */
+export const isWhole: OptionRow = { takes: isWholeNumber, expected: 'a whole number from 0 on' };
+/** A shape whose lengths are all known. */
+export const isShape: OptionRow = {
+  takes: (value) => Array.isArray(value) && value.every(isWholeNumber),
+  expected: 'a list of whole numbers from 0 on',
 };
 
 /** One of some texts. */
@@ -35,48 +60,75 @@ export function isOneOf(...values: readonly string[]): OptionRow {
   return { takes: (value) => values.includes(value as string), expected: `one of ${shown}` };
 }
 
-/** A number from 0 on; NaN, which nothing is more than, is none. */
+/**
+ * A number from 0 on; NaN, which nothing is more than, is none.
+ * @param what - it counts, for messages
+ */
 export function isCount(what: string): OptionRow {
   return { takes: (value) => typeof value === 'number' && value >= 0, expected: `${what}, 0 or more` };
 }
 
-function isAnObject(value: unknown): boolean {
+function isWholeNumber(value: unknown): boolean {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+function isAnObject(value: unknown): value is { readonly [name: string]: unknown } {
   return typeof value === 'object' && value !== null;
 }
 
+/** Whether a value is an object with something of this type (`typeof`) under a name. */
+export function has(value: unknown, name: string, type: string): boolean {
+  return isAnObject(value) && typeof value[name] === type;
+}
+
 /**
- * Refuses values that no option takes, and names that none has. What is undefined is not given.
+ * Refuses values that no option takes, and names that none has. What is undefined is not given; a name that only a
+ * prototype has need not be meant for this call.
  *
- * @param path - of the object in the options, for nested ones
- * @throws INVALID_ARGUMENT
+ * @param path - of the object in the options, for nested ones: empty, or ends with a dot
+ * @throws INVALID_ARGUMENT with what was expected and found
+ *
+ * @example
+ * ```ts
+ * import { checkOptions, isFlag, type OptionTable } from '@mmdpickle/core/options';
+ *
+ * const table: OptionTable = { overwrite: isFlag };
+ * checkOptions({ overwrite: true }, table);
+ * ```
  */
-export function checkOptions(options: object, table: OptionTable, path = ''): void {
+export function checkOptions(options: unknown, table: OptionTable, path = ''): void {
   if (!isAnObject(options) || Array.isArray(options))
-    throw wrong(path === '' ? 'what is asked for' : path, 'an object of options', options);
+    throw wrongArgument(path === '' ? 'the last argument' : path.slice(0, -1), 'an object of options', options);
   for (const name in options) {
-    const found = (options as { readonly [name: string]: unknown })[name];
+    const found = options[name];
     if (found === undefined) continue;
-    const full = path + name;
     if (!Object.hasOwn(table, name)) {
-      // What a prototype has need not be meant for here.
       if (!Object.hasOwn(options, name)) continue;
       const names = Object.keys(table).join(', ');
-      throw refused(`no option is called '${full}'; expected one of ${names}`, names, name);
+      throw refused(`no option is called '${path}${name}'; expected one of ${names}`, names, name);
     }
     const row = table[name]!;
-    if ('within' in row) {
-      if (!isAnObject(found)) throw wrong(full, 'an object of options', found);
-      checkOptions(found as object, row.within, `${full}.`);
-    } else if (!row.takes(found)) throw wrong(full, row.expected, found);
+    if ('within' in row) checkOptions(found, row.within, `${path}${name}.`);
+    else if (!row.takes(found)) throw wrongArgument(path + name, row.expected, found);
   }
 }
 
-function wrong(name: string, expected: string, found: unknown): MmdError {
-  return refused(
-    `${name} is ${expected}; found ${typeof found === 'string' ? `'${found}'` : String(found)}`,
-    expected,
-    found,
-  );
+/**
+ * The error INVALID_ARGUMENT for an argument, or an option, that is something else.
+ * @param expected - how that is told, behind "is"
+ */
+export function wrongArgument(name: string, expected: string, found: unknown): MmdError {
+  return refused(`${name} is ${expected}; found ${shown(found)}`, expected, found);
+}
+
+/** Of anything, also where `String` would throw; of a list its first items. */
+function shown(found: unknown, deep = true): string {
+  if (typeof found === 'string') return `'${found}'`;
+  if (!isAnObject(found)) return String(found);
+  if (!Array.isArray(found)) return 'an object';
+  if (!deep) return 'an array';
+  const items = found.slice(0, 8).map((item) => shown(item, false));
+  return `[${items.join(', ')}${found.length > 8 ? ', ...' : ''}]`;
 }
 
 function refused(message: string, expected: unknown, found: unknown): MmdError {

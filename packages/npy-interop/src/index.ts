@@ -31,7 +31,8 @@ export {
   readStepsAsync,
   type WantedRange,
 } from './npy-header.ts';
-export { NPZ_LIMITS, type NpzLimits, type NpzMember } from './npz-directory.ts';
+export type { NpzMember } from './npz-directory.ts';
+export { NPZ_LIMITS, type NpzLimits } from './npz-limits.ts';
 export { Npz, type OpenNpzOptions, openNpz } from './npz-read.ts';
 export { FILL_SUFFIX, MASK_SUFFIX, type NamedArrays, npzBytes, type WriteNpzOptions } from './npz-write.ts';
 export {

@@ -6,6 +6,7 @@
 
 import { MmdError } from '@mmdpickle/core';
 import { memoryOver, NDArray } from '@mmdpickle/core/ndarray';
+import { checkOptions } from '@mmdpickle/core/options';
 import { type LoadOptions, load } from '@mmdpickle/core/pickle';
 import { type ByteSource, blobSource } from '@mmdpickle/core/storage';
 import { arrayPieces, plainArray, type WritableArray } from './array-bytes.ts';
@@ -19,6 +20,7 @@ import {
   readSteps,
   readStepsAsync,
 } from './npy-header.ts';
+import { READ_NPY_OPTIONS, WRITE_NPY_OPTIONS } from './options.ts';
 
 /** Options of {@link readNpy}. */
 export interface ReadNpyOptions extends NpyReadOptions {
@@ -63,6 +65,7 @@ export function readNpy(
   source: Uint8Array | ArrayBuffer | ByteSource | Blob,
   options: ReadNpyOptions = {},
 ): NDArray | Promise<NDArray> {
+  checkOptions(options, READ_NPY_OPTIONS);
   if (source instanceof Uint8Array) return readBytes(source, options);
   if (source instanceof ArrayBuffer) return readBytes(new Uint8Array(source), options);
   return readSource(toByteSource(source), options);
@@ -153,6 +156,7 @@ export function* npyPieces(
   array: WritableArray,
   options: WriteNpyOptions = {},
 ): Generator<Uint8Array, void, undefined> {
+  checkOptions(options, WRITE_NPY_OPTIONS);
   const plain = plainArray(array, 'npy');
   const header = formatNpyHeader(plain, options);
   const total = header.length + plain.nbytes;
@@ -181,6 +185,7 @@ export function* npyPieces(
  * ```
  */
 export function npyBytes(array: WritableArray, options: WriteNpyOptions = {}): Uint8Array<ArrayBuffer> {
+  checkOptions(options, WRITE_NPY_OPTIONS);
   const plain = plainArray(array, 'npy');
   const bytes = new Uint8Array(formatNpyHeader(plain, options).length + plain.nbytes);
   let done = 0;
@@ -213,6 +218,7 @@ export async function writeNpy(
   array: WritableArray,
   options: WriteNpyOptions = {},
 ): Promise<number> {
+  checkOptions(options, WRITE_NPY_OPTIONS);
   const writer = target.getWriter();
   let done = 0;
   try {

@@ -8,19 +8,9 @@
 import { isMmdError, MmdError } from '@mmdpickle/core';
 import type { ByteSource } from '@mmdpickle/core/storage';
 import { type FileEntry, Reader, ZipReader } from '@zip.js/zip.js/lib/zip-core-native.js';
+import { NPZ_LIMITS, type NpzLimits } from './npz-limits.ts';
 import { memberNameProblem } from './npz-write.ts';
 import { ZIP_METHODS, type ZipMethod } from './zip-layout.ts';
-
-/** Budgets for hostile archives; raise them for trusted ones. */
-export const NPZ_LIMITS = {
-  /** Members in an archive: zip.js keeps 9 KB of each. */
-  members: 50_000,
-  /** Bytes that one member may unpack to. */
-  memberBytes: 17_179_869_184,
-} as const;
-
-/** A key of {@link NPZ_LIMITS} with its value. */
-export type NpzLimits = { readonly [Name in keyof typeof NPZ_LIMITS]?: number | undefined };
 
 /** A member of an npz file, as the directory describes it. */
 export interface NpzMember {

@@ -6,6 +6,7 @@
 
 import { MmdError } from '@mmdpickle/core';
 import { memoryOver, NDArray } from '@mmdpickle/core/ndarray';
+import { checkOptions } from '@mmdpickle/core/options';
 import { type ByteSource, bytesSource } from '@mmdpickle/core/storage';
 import type { FileEntry } from '@zip.js/zip.js/lib/zip-core-native.js';
 import { checkLength, objectArray, type ReadNpyOptions, refuseObjects, toByteSource } from './npy.ts';
@@ -13,13 +14,13 @@ import { type NpyHeader, npyHeaderSteps, readStepsAsync } from './npy-header.ts'
 import {
   LOCAL_HEADER_BYTES,
   LOCAL_HEADER_SIGNATURE,
-  NPZ_LIMITS,
   type NpzEntry,
-  type NpzLimits,
   type NpzMember,
   readDirectory,
   zipError,
 } from './npz-directory.ts';
+import { NPZ_LIMITS, type NpzLimits } from './npz-limits.ts';
+import { NPZ_MEMBER_OPTIONS, OPEN_NPZ_OPTIONS, SIGNAL_OPTIONS } from './options.ts';
 import { ZIP_METHODS, ZIP32_MAX } from './zip-layout.ts';
 
 /** Options of {@link openNpz}. */
@@ -58,6 +59,7 @@ export class Npz implements AsyncDisposable {
 
   /** Reads the directory. @throws as {@link openNpz} */
   static async over(source: ByteSource, options: OpenNpzOptions = {}): Promise<Npz> {
+    checkOptions(options, OPEN_NPZ_OPTIONS);
     return new Npz(source, await readDirectory(source, options), options);
   }
 
@@ -110,6 +112,7 @@ export class Npz implements AsyncDisposable {
    *   LIMIT_EXCEEDED; UNSUPPORTED_VALUE for object arrays without `allowPickle`, and encrypted members
    */
   async get(key: string, options: { readonly signal?: AbortSignal | undefined } = {}): Promise<NDArray> {
+    checkOptions(options, NPZ_MEMBER_OPTIONS);
     const header = await this.header(key);
     const { member, entry } = this.#need(key);
     const place = { name: this.#label(member), offset: member.offset };
@@ -133,6 +136,7 @@ export class Npz implements AsyncDisposable {
    * @throws CORRUPT; NOT_FOUND
    */
   async verify(key: string, options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
+    checkOptions(options, SIGNAL_OPTIONS);
     const { member, entry } = this.#need(key);
     await this.#unpack(member, entry, { write: () => {} }, options.signal);
   }
@@ -344,6 +348,8 @@ export async function openNpz(
   source: Uint8Array | ArrayBuffer | ByteSource | Blob,
   options: OpenNpzOptions = {},
 ): Promise<Npz> {
+  // Its name is asked for before the rest is looked at.
+  checkOptions(options, OPEN_NPZ_OPTIONS);
   if (source instanceof Uint8Array) return Npz.over(bytesSource(source, options.name ?? 'npz'), options);
   if (source instanceof ArrayBuffer) return openNpz(new Uint8Array(source), options);
   return Npz.over(toByteSource(source), options);

@@ -16,9 +16,11 @@ import {
   NDArray,
   parseDType,
 } from '@mmdpickle/core/ndarray';
+import { checkOptions } from '@mmdpickle/core/options';
 import { arrayPieces, type PlainArray, plainArray, type WritableArray } from './array-bytes.ts';
 import { type Crc32, crc32 } from './crc32.ts';
 import { formatNpyHeader } from './npy-header.ts';
+import { WRITE_NPZ_OPTIONS } from './options.ts';
 import { namedArrays } from './safetensors.ts';
 import { centralHeader, directoryEnd, localHeader, ZIP32_MAX, type ZipRecord } from './zip-layout.ts';
 
@@ -304,6 +306,7 @@ async function drain(stream: ReadableStream<Uint8Array>, take: (chunk: Uint8Arra
  * ```
  */
 export async function npzBytes(arrays: NamedArrays, options: WriteNpzOptions = {}): Promise<Uint8Array<ArrayBuffer>> {
+  checkOptions(options, WRITE_NPZ_OPTIONS);
   let bytes = new Uint8Array(1 << 16);
   const size = await writeZip(
     {

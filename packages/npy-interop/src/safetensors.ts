@@ -9,10 +9,12 @@
 
 import { MmdError } from '@mmdpickle/core';
 import { type ArrayMemory, type DType, memoryOver, NDArray, parseDType } from '@mmdpickle/core/ndarray';
+import { checkOptions } from '@mmdpickle/core/options';
 import type { ByteSource } from '@mmdpickle/core/storage';
 import { arrayPieces, type PlainArray, plainArray, type WritableArray } from './array-bytes.ts';
 import { toByteSource } from './npy.ts';
 import { arrayBytes, readSteps, readStepsAsync, type WantedRange } from './npy-header.ts';
+import { SAFETENSORS_OPTIONS } from './options.ts';
 
 /** The types of safetensors that numpy has too. `BF16` and the 8-bit floats are named in errors, and not read. */
 export const SAFETENSORS_DTYPES = [
@@ -350,6 +352,7 @@ export function safetensorsBytes(
   arrays: { readonly [name: string]: WritableArray } | Iterable<readonly [string, WritableArray]>,
   options: WriteSafetensorsOptions = {},
 ): Uint8Array<ArrayBuffer> {
+  checkOptions(options, SAFETENSORS_OPTIONS);
   const plan = planSafetensors(plainTensors(arrays), options);
   const bytes = new Uint8Array(plan.size);
   bytes.set(plan.head);

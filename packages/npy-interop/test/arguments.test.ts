@@ -16,15 +16,20 @@ const {
   mmdToNpz,
   mmdToRaw,
   mmdToSafetensors,
+  npyBytes,
+  npyPieces,
   npyToMmd,
   npzBytes,
   npzToMmd,
   openNpy,
+  openNpyWriter,
   openNpz,
+  rawToMmd,
   readNpy,
   readSafetensors,
   safetensorsBytes,
   safetensorsToMmd,
+  toRaw,
   writeNpy,
   writeNpz,
   writeSafetensors,
@@ -63,7 +68,42 @@ const CALLS: readonly { readonly name: string; readonly call: (dict: MmapDict, d
   { name: 'fromRaw of nothing', call: () => fromRaw() },
 ];
 
-test.each(CALLS)('$name is a typed error, and nothing is written', async ({ call }) => {
+/** Every function that takes options, with the path of an npy file in a directory. */
+const OPTIONS: Record<string, (options: unknown, dict: MmapDict, dir: TempDir) => unknown> = {
+  createNpy: (options, _, dir) => createNpy(dir.file('x'), [2], 'int8', options),
+  fromRaw: (options, _, dir) => fromRaw(dir.file('a.npy'), 'int8', [-1], options),
+  mmdToNpy: (options, dict, dir) => mmdToNpy(dict, ['ab'], dir.file('out'), options),
+  mmdToNpz: (options, dict, dir) => mmdToNpz(dict, ['ab'], dir.file('x'), options),
+  mmdToRaw: (options, dict, dir) => mmdToRaw(dict, 'ab', dir.file('x'), options),
+  mmdToSafetensors: (options, dict, dir) => mmdToSafetensors(dict, ['ab'], dir.file('x'), options),
+  npyBytes: (options) => npyBytes(array, options),
+  npyPieces: (options) => [...(npyPieces(array, options) as Iterable<unknown>)],
+  npyToMmd: (options, dict, dir) => npyToMmd(dir.file('a.npy'), dict, options),
+  npzBytes: (options) => npzBytes({ array }, options),
+  npzToMmd: (options, dict, dir) => npzToMmd(dir.file('a.npz'), dict, options),
+  'Npz.get': async (options) => (await npy.openNpz(await npy.npzBytes({ array }))).get('array', options as object),
+  'NpzFile.get': async (options, _, dir) => {
+    using npz = await npy.openNpz(dir.file('a.npz'));
+    return await npz.get('a', options as object);
+  },
+  openNpy: (options, _, dir) => openNpy(dir.file('a.npy'), 'r', options),
+  openNpyWriter: (options, _, dir) => openNpyWriter(dir.file('x'), options),
+  openNpz: (options, _, dir) => openNpz(dir.file('a.npz'), options),
+  'openNpz of bytes': (options) => openNpz(new Uint8Array(22), options),
+  rawToMmd: (options, dict, dir) => rawToMmd(dir.file('a.npy'), dict, options),
+  readNpy: (options, _, dir) => readNpy(dir.file('a.npy'), options),
+  'readNpy of bytes': (options) => readNpy(npy.npyBytes(array), options),
+  safetensorsBytes: (options) => safetensorsBytes({ array }, options),
+  safetensorsToMmd: (options, dict, dir) => safetensorsToMmd(dir.file('a.safetensors'), dict, options),
+  toRaw: (options, _, dir) => toRaw(dir.file('x'), array, options),
+  writeNpy: (options, _, dir) => writeNpy(dir.file('x'), array, options),
+  writeNpz: (options, _, dir) => writeNpz(dir.file('x'), { array }, options),
+  writeSafetensors: (options, _, dir) => writeSafetensors(dir.file('x'), { array }, options),
+};
+const MISTAKES = [{ onProgres: () => {} }, { signal: 5 }, 5, null];
+
+/** What stands before and after: npy, npz and safetensors files of one array, and a dict of one key. */
+async function refuses(call: (dict: MmapDict, dir: TempDir) => unknown): Promise<void> {
   using dir = new TempDir();
   npy.writeNpy(dir.file('a.npy'), array);
   npy.writeSafetensors(dir.file('a.safetensors'), { a: array });
@@ -80,6 +120,28 @@ test.each(CALLS)('$name is a typed error, and nothing is written', async ({ call
   expect(isMmdError(thrown) ? thrown.code : thrown).toBe('INVALID_ARGUMENT');
   expect(readdirSync(dir.path)).toEqual(before);
   expect([...dict.keys()]).toEqual(['ab']);
+}
+
+test.each(CALLS)('$name is a typed error, and nothing is written', async ({ call }) => {
+  await refuses(call);
+});
+
+test.each(Object.entries(OPTIONS).flatMap(([name, call]) => MISTAKES.map((options) => ({ name, options, call }))))(
+  '$name with the options $options is a typed error, and nothing is written',
+  async ({ options, call }) => {
+    await refuses((dict, dir) => call(options, dict, dir));
+  },
+);
+
+test.each([
+  ['allowPickle', { allowPickle: 'yes' }],
+  ['maxHeaderSize', { maxHeaderSize: Number.NaN }],
+  ['limits.members', { limits: { members: Number.NaN } }],
+  ['limits.memberBytes', { limits: { memberBytes: '5' } }],
+  ['limits.member', { limits: { member: 5 } }],
+])('%s of an archive is told by its name', async (name, options) => {
+  const refused = expect.objectContaining({ message: expect.stringContaining(name) as string });
+  await expect(openNpz(await npy.npzBytes({ array }), options)).rejects.toEqual(refused);
 });
 
 test('openNpz never throws where it promises', async () => {

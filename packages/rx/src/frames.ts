@@ -1,6 +1,7 @@
 import type { MmapDict } from '@mmdpickle/core';
+import { checkOptions } from '@mmdpickle/core/options';
 import { concatMap, from, Observable, take } from 'rxjs';
-import { checkOptions, FOLLOW_OPTIONS } from './options.ts';
+import { FOLLOW_OPTIONS } from './options.ts';
 import { META_SUFFIX } from './targets/frames-target.ts';
 import type { Change } from './watch/change.ts';
 import { looksOnce, type WatchOptions } from './watch/dict-watch.ts';

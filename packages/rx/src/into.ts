@@ -5,10 +5,11 @@
  */
 
 import type { ArraySource, MmapDict } from '@mmdpickle/core';
+import { checkOptions, has, wrongArgument } from '@mmdpickle/core/options';
 import { fixedHome } from './ingest/home.ts';
 import type { MakeTarget } from './ingest/ingest.ts';
 import type { OpenHome } from './ingest/operator.ts';
-import { checkOptions, FILL_OPTIONS, FRAMES_OPTIONS, has, ROWS_OPTIONS, wrong } from './options.ts';
+import { FILL_OPTIONS, FRAMES_OPTIONS, ROWS_OPTIONS } from './options.ts';
 import { RollingFiles } from './rolling.ts';
 import { type FillOptions, fillTarget } from './targets/fill-target.ts';
 import type { Frame } from './targets/frame.ts';
@@ -70,6 +71,6 @@ export function placeOfPlanes<T>(
 function opener(into: Into): OpenHome {
   if (into instanceof RollingFiles) return () => into.openHome();
   // Not `instanceof`: the dict may be of another copy of the package.
-  if (!has(into, 'batch', 'function')) throw wrong('what is written to', 'an open dict or rollingFiles', into);
+  if (!has(into, 'batch', 'function')) throw wrongArgument('what is written to', 'an open dict or rollingFiles', into);
   return () => fixedHome(into);
 }

@@ -5,10 +5,11 @@
  */
 
 import type { ArraySource, MmapDict } from '@mmdpickle/core';
+import { checkOptions } from '@mmdpickle/core/options';
 import { type IngestOperator, ingestOperator } from './ingest/operator.ts';
 import type { IngestOptions } from './ingest/options.ts';
 import { type Into, type Place, placeOfFrames, placeOfPlanes, placeOfRows } from './into.ts';
-import { checkOptions, FILL_OPTIONS, FRAMES_OPTIONS, INGEST_OPTIONS, ROWS_OPTIONS } from './options.ts';
+import { FILL_OPTIONS, FRAMES_OPTIONS, INGEST_OPTIONS, ROWS_OPTIONS } from './options.ts';
 import type { FillOptions } from './targets/fill-target.ts';
 import type { Frame } from './targets/frame.ts';
 import type { FramesOptions } from './targets/frames-target.ts';

@@ -1,40 +1,25 @@
 /**
- * What options take, as data: given ones that could only be a mistake are refused before anything is done.
+ * What the options of the operators, the sinks and the watchers take.
  *
  * @module
  */
 
-import { MmdError } from '@mmdpickle/core';
+import {
+  has,
+  isAnything,
+  isFlag,
+  isFunction,
+  isObject,
+  isOneOf,
+  isPositive,
+  isShape,
+  isSignal,
+  isText,
+  isWhole,
+  type OptionRow,
+  type OptionTable,
+} from '@mmdpickle/core/options';
 
-/** What one option takes where it is given. */
-export type OptionRow =
-  | {
-      readonly takes: (value: unknown) => boolean;
-      /** How that is told. */
-      readonly expected: string;
-    }
-  /** An object of options. */
-  | { readonly within: OptionTable };
-
-/** The options of a call by name. */
-export interface OptionTable {
-  readonly [name: string]: OptionRow;
-}
-
-const isAnything: OptionRow = { takes: () => true, expected: 'anything' };
-const isFlag: OptionRow = { takes: (value) => typeof value === 'boolean', expected: 'true or false' };
-const isFunction: OptionRow = { takes: (value) => typeof value === 'function', expected: 'a function' };
-const isObject: OptionRow = { takes: isAnObject, expected: 'an object' };
-const isText: OptionRow = { takes: (value) => typeof value === 'string', expected: 'a text' };
-const isPositive: OptionRow = {
-  takes: (value) => typeof value === 'number' && value > 0,
-  expected: 'a number above 0',
-};
-const isWhole: OptionRow = { takes: isCount, expected: 'a whole number from 0 on' };
-const isShape: OptionRow = {
-  takes: (value) => Array.isArray(value) && value.every(isCount),
-  expected: 'a list of whole numbers from 0 on',
-};
 const isFlagOrFunction: OptionRow = {
   takes: (value) => typeof value === 'boolean' || typeof value === 'function',
   expected: 'true, false or a function',
@@ -53,10 +38,7 @@ export const INGEST_OPTIONS: OptionTable = {
   lockTimeout: isPositive,
   retry: { within: { count: isWhole, delayMs: isPositive, maxDelayMs: isPositive } },
   drainMs: isPositive,
-  signal: {
-    takes: (value) => has(value, 'aborted', 'boolean') && has(value, 'addEventListener', 'function'),
-    expected: 'an AbortSignal',
-  },
+  signal: isSignal,
   statsMs: isPositive,
   scheduler: isScheduler,
 };
@@ -114,56 +96,3 @@ export const WATCH_OPTIONS: OptionTable = {
 };
 
 export const FOLLOW_OPTIONS: OptionTable = { ...LOOK_OPTIONS, prefix: isText, follow: isFlag };
-
-function isOneOf(...values: readonly string[]): OptionRow {
-  const shown = values.map((value) => `'${value}'`).join(', ');
-  return { takes: (value) => values.includes(value as string), expected: `one of ${shown}` };
-}
-
-function isCount(value: unknown): boolean {
-  return Number.isSafeInteger(value) && (value as number) >= 0;
-}
-
-function isAnObject(value: unknown): value is { readonly [name: string]: unknown } {
-  return typeof value === 'object' && value !== null;
-}
-
-/** Whether a value is an object with something of this type under a name. */
-export function has(value: unknown, name: string, type: string): boolean {
-  return isAnObject(value) && typeof value[name] === type;
-}
-
-/**
- * Refuses values that no option takes, and names that none has. What is undefined is not given.
- *
- * @param path - of the object in the options, for nested ones
- * @throws MmdError INVALID_ARGUMENT
- */
-export function checkOptions(options: unknown, table: OptionTable, path = ''): void {
-  if (!isAnObject(options))
-    throw wrong(path === '' ? 'the last argument' : path.slice(0, -1), 'an object of options', options);
-  for (const name of Object.keys(options)) {
-    const found = options[name];
-    if (found === undefined) continue;
-    const row = Object.hasOwn(table, name) ? table[name] : undefined;
-    if (row === undefined) {
-      const names = Object.keys(table).join(', ');
-      throw refused(`no option is called '${path}${name}'; expected one of ${names}`, names, name);
-    }
-    if ('within' in row) checkOptions(found, row.within, `${path}${name}.`);
-    else if (!row.takes(found)) throw wrong(path + name, row.expected, found);
-  }
-}
-
-/** The error for an argument, or an option, that is something else. */
-export function wrong(name: string, expected: string, found: unknown): MmdError {
-  return refused(
-    `${name} is ${expected}; found ${typeof found === 'string' ? `'${found}'` : String(found)}`,
-    expected,
-    found,
-  );
-}
-
-function refused(message: string, expected: unknown, found: unknown): MmdError {
-  return new MmdError('INVALID_ARGUMENT', message, { expected, found });
-}

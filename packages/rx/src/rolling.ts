@@ -8,8 +8,9 @@ import { readdirSync, rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { isMmdError, MmdError } from '@mmdpickle/core';
 import { Lease, MmapDict, type OpenOptions } from '@mmdpickle/core/node';
+import { checkOptions, wrongArgument } from '@mmdpickle/core/options';
 import type { Home } from './ingest/home.ts';
-import { checkOptions, ROLLING_OPTIONS, wrong } from './options.ts';
+import { ROLLING_OPTIONS } from './options.ts';
 
 /** When to go on to the next file, and how many to keep. */
 export interface RollingOptions {
@@ -84,7 +85,7 @@ export class RollingFiles {
 
   constructor(pattern: string, options: RollingOptions) {
     checkOptions(options, ROLLING_OPTIONS);
-    if (typeof pattern !== 'string') throw wrong('the pattern', 'a path', pattern);
+    if (typeof pattern !== 'string') throw wrongArgument('the pattern', 'a path', pattern);
     this.pattern = new FilePattern(pattern);
     this.options = options;
   }

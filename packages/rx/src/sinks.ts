@@ -5,13 +5,14 @@
  */
 
 import { Duplex, type Readable, Writable } from 'node:stream';
+import { checkOptions } from '@mmdpickle/core/options';
 import type { Observer } from 'rxjs';
 import { Ingest, type IngestEvents, IngestLedger } from './ingest/ingest.ts';
 import { type IngestOptions, settle } from './ingest/options.ts';
 import type { IngestStats } from './ingest/stats.ts';
 import type { Receipt } from './ingest/target.ts';
 import type { Place } from './into.ts';
-import { checkOptions, SINK_OPTIONS } from './options.ts';
+import { SINK_OPTIONS } from './options.ts';
 
 /** Options of the stream sinks. */
 export interface SinkOptions extends IngestOptions {

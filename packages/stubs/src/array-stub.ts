@@ -5,6 +5,7 @@
  */
 
 import { type ArraySource, type DType, type DTypeLike, MmdError, parseDType } from '@mmdpickle/core';
+import { checkOptions, isFlag, isOneOf, type OptionRow, type OptionTable } from '@mmdpickle/core/options';
 
 /** numpy 1 ends at 32 dimensions, and its users must be able to load the array. */
 const MAX_NDIM = 32;
@@ -20,6 +21,21 @@ export interface StubOptions {
   readonly order?: 'C' | 'F';
 }
 
+/** Of {@link StubOptions}. */
+export const STUB_OPTIONS: OptionTable = { reserve: isFlag, order: isOneOf('C', 'F') };
+
+/** Of stubs whose rows come one after the other. Types do not let an order through; JavaScript does. */
+export const ROW_STUB_OPTIONS: OptionTable = {
+  reserve: isFlag,
+  order: { takes: (value) => value === 'C', expected: "'C', in which rows come one after the other" },
+};
+
+/** A number of rows, at least one. */
+export const isRows: OptionRow = {
+  takes: (value) => Number.isSafeInteger(value) && (value as number) > 0,
+  expected: 'a whole number of rows, 1 or more',
+};
+
 /** An array that knows its dtype, shape and order, and holds no memory for its elements. */
 export abstract class ArrayStub implements ArraySource {
   readonly arraySource = true as const;
@@ -33,14 +49,15 @@ export abstract class ArrayStub implements ArraySource {
   /**
    * @param shape - whole numbers from 0 on; `[]` is a 0-d array
    * @param dtype - such as `'float64'`, `'>u2'`, `'datetime64[ns]'`, or a structured descr list
-   * @throws MmdError INVALID_ARGUMENT for a shape that makes no sense or whose bytes pass 2^53 - 2^24;
+   * @throws MmdError INVALID_ARGUMENT for a shape that makes no sense or whose bytes pass 2^53 - 2^24, and for options;
    *   UNSUPPORTED_DTYPE for an unknown dtype, or one with Python objects in it
    */
   constructor(shape: readonly number[], dtype: DTypeLike, options: StubOptions = {}) {
+    checkOptions(options, STUB_OPTIONS);
     this.type = storableDType(dtype);
     this.dtype = this.type;
     this.shape = checkShape(shape, this.type.itemsize);
-    this.order = checkOrder(options.order);
+    this.order = options.order ?? 'C';
     this.reserve = options.reserve ?? false;
   }
 
@@ -111,18 +128,4 @@ export function checkCount(value: unknown, what: string): number {
     });
   }
   return value === 0 ? 0 : value;
-}
-
-/** For stubs whose rows come one after the other. Types do not let the option through; JavaScript does. */
-export function refuseFortran(options: StubOptions, what: string): void {
-  if (checkOrder(options.order) === 'C') return;
-  throw new MmdError('INVALID_ARGUMENT', `${what} is in C order`, { expected: "'C'", found: options.order });
-}
-
-function checkOrder(order: unknown = 'C'): 'C' | 'F' {
-  if (order === 'C' || order === 'F') return order;
-  throw new MmdError('INVALID_ARGUMENT', `order is 'C' or 'F', found ${String(order)}`, {
-    expected: "'C' | 'F'",
-    found: order,
-  });
 }

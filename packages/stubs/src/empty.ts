@@ -5,7 +5,8 @@
  */
 
 import type { DTypeLike } from '@mmdpickle/core';
-import { ArrayStub, checkShape, type StubOptions } from './array-stub.ts';
+import { checkOptions, isAnything, isFlag, type OptionTable } from '@mmdpickle/core/options';
+import { ArrayStub, checkShape, STUB_OPTIONS, type StubOptions } from './array-stub.ts';
 import { FullNDArray } from './full.ts';
 
 /**
@@ -42,6 +43,8 @@ export interface MaskedStubOptions extends StubOptions {
   readonly masked?: boolean;
 }
 
+const MASKED_STUB_OPTIONS: OptionTable = { ...STUB_OPTIONS, fillValue: isAnything, masked: isFlag };
+
 /**
  * A masked array without content, its mask all false or all true.
  *
@@ -60,10 +63,11 @@ export class EmptyMaskedArray extends EmptyNDArray {
 
   /** @throws MmdError INVALID_ARGUMENT, UNSUPPORTED_DTYPE */
   constructor(shape: readonly number[], dtype: DTypeLike = 'float64', options: MaskedStubOptions = {}) {
-    super(shape, dtype, options);
+    checkOptions(options, MASKED_STUB_OPTIONS);
+    const { masked = false, fillValue = null, ...own } = options;
+    super(shape, dtype, own);
     checkShape(this.shape, this.type.itemsize + 1);
-    const own = { order: this.order, reserve: this.reserve };
-    this.mask = options.masked ? new FullNDArray(shape, true, 'bool', own) : new EmptyNDArray(shape, 'bool', own);
-    this.fillValue = options.fillValue ?? null;
+    this.mask = masked ? new FullNDArray(shape, true, 'bool', own) : new EmptyNDArray(shape, 'bool', own);
+    this.fillValue = fillValue;
   }
 }

@@ -8,7 +8,8 @@ import {
   type TypedArray,
 } from '@mmdpickle/core';
 import { rowOf, viewBytes } from '@mmdpickle/core/ndarray';
-import { ArrayStub, refuseFortran, type StubOptions } from './array-stub.ts';
+import { checkOptions, type OptionTable } from '@mmdpickle/core/options';
+import { ArrayStub, isRows, ROW_STUB_OPTIONS, type StubOptions } from './array-stub.ts';
 
 const CHUNK_BYTES = 1 << 20;
 
@@ -20,6 +21,8 @@ export interface FunctionOptions extends Omit<StubOptions, 'order'> {
   /** How many rows to ask for at once. Default: about 1 MiB of them. */
   readonly rowsPerChunk?: number;
 }
+
+const FUNCTION_OPTIONS: OptionTable = { ...ROW_STUB_OPTIONS, rowsPerChunk: isRows };
 
 /**
  * An array that is computed while it is written, some rows of the first axis at a time, in C order.
@@ -48,7 +51,7 @@ export class FunctionNDArray extends ArrayStub {
    * @throws MmdError INVALID_ARGUMENT, UNSUPPORTED_DTYPE
    */
   constructor(shape: readonly number[], dtype: DTypeLike, fill: FillRows, options: FunctionOptions = {}) {
-    refuseFortran(options, 'a function array');
+    checkOptions(options, FUNCTION_OPTIONS);
     super(shape, dtype, { reserve: options.reserve ?? false });
     if (typeof fill !== 'function') {
       throw new MmdError('INVALID_ARGUMENT', 'a function array needs the function that computes its rows', {
@@ -56,14 +59,8 @@ export class FunctionNDArray extends ArrayStub {
         found: typeof fill,
       });
     }
-    const asked = options.rowsPerChunk ?? Math.max(1, Math.floor(CHUNK_BYTES / Math.max(1, this.#rowBytes())));
-    if (!(Number.isSafeInteger(asked) && asked > 0)) {
-      throw new MmdError('INVALID_ARGUMENT', `rowsPerChunk is a whole number from 1 on, found ${asked}`, {
-        found: asked,
-      });
-    }
     this.#fill = fill;
-    this.#rowsPerChunk = asked;
+    this.#rowsPerChunk = options.rowsPerChunk ?? Math.max(1, Math.floor(CHUNK_BYTES / Math.max(1, this.#rowBytes())));
   }
 
   /**

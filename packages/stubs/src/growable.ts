@@ -4,8 +4,9 @@
  * @module
  */
 
-import { type DTypeLike, MmdError } from '@mmdpickle/core';
-import { ArrayStub, checkCount, checkShape, refuseFortran, type StubOptions, storableDType } from './array-stub.ts';
+import type { DTypeLike } from '@mmdpickle/core';
+import { checkOptions, isAnything, type OptionTable } from '@mmdpickle/core/options';
+import { ArrayStub, checkShape, isRows, ROW_STUB_OPTIONS, type StubOptions, storableDType } from './array-stub.ts';
 
 /** Room for this many bytes of rows when no capacity is asked for. */
 const DEFAULT_CAPACITY_BYTES = 1 << 20;
@@ -15,6 +16,9 @@ export interface GrowableOptions extends Omit<StubOptions, 'order'> {
   /** How many rows to make room for at first; it grows as rows come. Default: about 1 MiB of rows. */
   readonly capacity?: number;
 }
+
+const GROWABLE_OPTIONS: OptionTable = { ...ROW_STUB_OPTIONS, capacity: isRows };
+const GROWABLE_MASKED_OPTIONS: OptionTable = { ...GROWABLE_OPTIONS, fillValue: isAnything };
 
 /**
  * A growable array without rows. Getting it back gives an array with `append`.
@@ -38,18 +42,12 @@ export class GrowableNDArray extends ArrayStub {
    * @throws MmdError INVALID_ARGUMENT (also when the capacity's bytes pass 2^53 - 2^24), UNSUPPORTED_DTYPE
    */
   constructor(rowShape: readonly number[], dtype: DTypeLike = 'float64', options: GrowableOptions = {}) {
-    refuseFortran(options, 'a growable array');
+    checkOptions(options, GROWABLE_OPTIONS);
     const { itemsize } = storableDType(dtype);
     const row = checkShape(rowShape, itemsize);
-    const capacity = checkCount(options.capacity ?? defaultCapacity(row, itemsize), 'a capacity');
+    const capacity = options.capacity ?? defaultCapacity(row, itemsize);
     checkShape([capacity, ...row], itemsize);
-    super([0, ...row], dtype, options);
-    if (capacity === 0) {
-      throw new MmdError('INVALID_ARGUMENT', 'a growable array has room for at least one row', {
-        expected: 'a capacity >= 1',
-        found: 0,
-      });
-    }
+    super([0, ...row], dtype, { reserve: options.reserve ?? false });
     this.rowShape = row;
     this.capacity = capacity;
   }
@@ -68,10 +66,12 @@ export class GrowableMaskedArray extends GrowableNDArray {
 
   /** @throws MmdError INVALID_ARGUMENT, UNSUPPORTED_DTYPE */
   constructor(rowShape: readonly number[], dtype: DTypeLike = 'float64', options: GrowableMaskedOptions = {}) {
-    super(rowShape, dtype, options);
+    checkOptions(options, GROWABLE_MASKED_OPTIONS);
+    const { fillValue = null, ...own } = options;
+    super(rowShape, dtype, own);
     checkShape([this.capacity, ...this.rowShape], this.type.itemsize + 1);
     this.mask = new GrowableNDArray(rowShape, 'bool', { capacity: this.capacity, reserve: this.reserve });
-    this.fillValue = options.fillValue ?? null;
+    this.fillValue = fillValue;
   }
 }
 

@@ -1,5 +1,6 @@
 import { type DTypeLike, type FileRange, MmdError } from '@mmdpickle/core';
-import { ArrayStub, checkCount, type StubOptions } from './array-stub.ts';
+import { checkOptions, isAnything, type OptionTable } from '@mmdpickle/core/options';
+import { ArrayStub, checkCount, STUB_OPTIONS, type StubOptions } from './array-stub.ts';
 
 /** Where and what the array in the other file is. */
 export interface RawFileOptions extends StubOptions {
@@ -9,6 +10,8 @@ export interface RawFileOptions extends StubOptions {
   /** Byte offset of the first element in the file. Default 0. */
   readonly offset?: number;
 }
+
+const RAW_FILE_OPTIONS: OptionTable = { ...STUB_OPTIONS, shape: isAnything, dtype: isAnything, offset: isAnything };
 
 /**
  * An array whose bytes stand in another file; they go from file to file (shared blocks where the filesystem
@@ -30,11 +33,13 @@ export class RawFileNDArray extends ArrayStub {
 
   /** @throws MmdError INVALID_ARGUMENT, UNSUPPORTED_DTYPE */
   constructor(path: string, options: RawFileOptions) {
-    super(options.shape, options.dtype ?? 'float64', options);
+    checkOptions(options, RAW_FILE_OPTIONS);
+    const { shape, dtype = 'float64', offset: first = 0, ...own } = options;
+    super(shape, dtype, own);
     if (typeof path !== 'string' || path === '' || path.includes('\0')) {
       throw new MmdError('INVALID_ARGUMENT', 'a raw file array needs the path of a file', { found: path });
     }
-    const offset = checkCount(options.offset ?? 0, 'a byte offset');
+    const offset = checkCount(first, 'a byte offset');
     checkCount(offset + this.nbytes, 'the end of the array in the file');
     this.file = Object.freeze({ path, offset, length: this.nbytes });
   }

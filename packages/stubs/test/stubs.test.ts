@@ -8,6 +8,7 @@ import {
   GrowableMaskedArray,
   GrowableNDArray,
   RawFileNDArray,
+  type RawFileOptions,
   ZerosNDArray,
 } from '@mmdpickle/stubs';
 import { TempDir } from '@mmdpickle/test-support';
@@ -88,6 +89,20 @@ test('an empty array is float64 in C order, without bytes and without reserve', 
 test('an order other than C and F is refused', () => {
   expect(codeOf(() => new EmptyNDArray([1], 'float64', { order: 'A' as 'C' }))).toBe('INVALID_ARGUMENT');
 });
+
+test.each([5, null, { ordr: 'F' }, { reserve: 'yes' }, { capacity: 0 }, { rowsPerChunk: 1.5 }, { masked: 1 }])(
+  'the options %j are refused by every stub',
+  (options) => {
+    const given = options as object;
+    expect(codeOf(() => new EmptyNDArray([1], 'f4', given))).toBe('INVALID_ARGUMENT');
+    expect(codeOf(() => new EmptyMaskedArray([1], 'f4', given))).toBe('INVALID_ARGUMENT');
+    expect(codeOf(() => new FullNDArray([1], 1, 'f4', given))).toBe('INVALID_ARGUMENT');
+    expect(codeOf(() => new FunctionNDArray([1], 'f4', () => new Float32Array(1), given))).toBe('INVALID_ARGUMENT');
+    expect(codeOf(() => new GrowableNDArray([1], 'f4', given))).toBe('INVALID_ARGUMENT');
+    expect(codeOf(() => new GrowableMaskedArray([1], 'f4', given))).toBe('INVALID_ARGUMENT');
+    expect(codeOf(() => new RawFileNDArray('x', given as RawFileOptions))).toBe('INVALID_ARGUMENT');
+  },
+);
 
 test('arrays whose rows come one after the other refuse Fortran order when they are made', () => {
   const fortran = { order: 'F' } as object;

@@ -11,9 +11,11 @@ import { join } from 'node:path';
 import { MmdError } from '@mmdpickle/core';
 import { type NDArray, parseDType } from '@mmdpickle/core/ndarray';
 import { type EntryMeta, type MmapDict, NodeFile } from '@mmdpickle/core/node';
+import { checkOptions } from '@mmdpickle/core/options';
 import { type PlainArray, plainArray } from '../array-bytes.ts';
 import { arrayBytes, formatNpyHeader } from '../npy-header.ts';
 import { FILL_SUFFIX, fillArray, MASK_SUFFIX, type Tick, type WriteNpzOptions, writePlainZip } from '../npz-write.ts';
+import { TRANSFER_OPTIONS, WRITE_NPZ_OPTIONS, WRITE_SAFETENSORS_OPTIONS } from '../options.ts';
 import { planSafetensors, type WriteSafetensorsOptions } from '../safetensors.ts';
 import { checkKeys, fileNameOf } from './convert-names.ts';
 import { copyRangeAsync } from './copy-range.ts';
@@ -72,6 +74,7 @@ export async function mmdToNpy(
   dir: string | URL,
   options: TransferOptions = {},
 ): Promise<Exported> {
+  checkOptions(options, TRANSFER_OPTIONS);
   return await withParts(dict, keys, options, async (parts, create, tick) => {
     const directory = toPath(dir);
     const files = parts.map(([name, array]) => ({ path: join(directory, fileNameOf(name, '.npy')), array }));
@@ -137,6 +140,7 @@ export async function mmdToNpz(
   path: string | URL,
   options: MmdToNpzOptions = {},
 ): Promise<Exported> {
+  checkOptions(options, WRITE_NPZ_OPTIONS);
   return await withParts(dict, keys, options, async (parts, create) => {
     await writePlainZip(fileSink(create(path).file), parts, options);
   });
@@ -165,6 +169,7 @@ export async function mmdToSafetensors(
   path: string | URL,
   options: TransferOptions & WriteSafetensorsOptions = {},
 ): Promise<Exported> {
+  checkOptions(options, WRITE_SAFETENSORS_OPTIONS);
   return await withParts(dict, keys, options, async (parts, create, tick) => {
     const plan = planSafetensors(parts, options);
     const { file } = create(path);
@@ -194,6 +199,7 @@ export async function mmdToRaw(
   path: string | URL,
   options: TransferOptions = {},
 ): Promise<Exported> {
+  checkOptions(options, TRANSFER_OPTIONS);
   return await withParts(dict, [key], options, async (parts, create, tick) => {
     const [part] = parts;
     if (parts.length !== 1 || part === undefined) {

@@ -9,10 +9,12 @@
 import { MmdError } from '@mmdpickle/core';
 import { type ArraySource, type DType, type DTypeLike, NDArray } from '@mmdpickle/core/ndarray';
 import { type MmapDict, NodeFile } from '@mmdpickle/core/node';
+import { checkOptions } from '@mmdpickle/core/options';
 import type { StorageFile } from '@mmdpickle/core/storage';
 import { checkLength, type ReadNpyOptions, refuseObjects } from '../npy.ts';
 import type { OpenNpzOptions } from '../npz-read.ts';
 import { FILL_SUFFIX, MASK_SUFFIX, type Tick } from '../npz-write.ts';
+import { NPY_TO_MMD_OPTIONS, NPZ_TO_MMD_OPTIONS, RAW_TO_MMD_OPTIONS, SAFETENSORS_TO_MMD_OPTIONS } from '../options.ts';
 import { tensorDType } from '../safetensors.ts';
 import { checkKeys, keyOfFileName } from './convert-names.ts';
 import { copyRangeAsync } from './copy-range.ts';
@@ -92,6 +94,7 @@ export async function npyToMmd(
   dict: MmapDict,
   options: NpyToMmdOptions = {},
 ): Promise<Imported> {
+  checkOptions(options, NPY_TO_MMD_OPTIONS);
   const paths = (Array.isArray(inputs) ? (inputs as readonly (string | URL)[]) : [inputs as string | URL]).map(toPath);
   const { keys } = options;
   if (keys !== undefined && typeof keys !== 'function') checkKeys('npyToMmd', keys);
@@ -162,12 +165,14 @@ export async function npzToMmd(
   dict: MmapDict,
   options: NpzToMmdOptions = {},
 ): Promise<Imported> {
+  checkOptions(options, NPZ_TO_MMD_OPTIONS);
   const paths = Array.isArray(inputs) ? (inputs as readonly (string | URL)[]) : [inputs as string | URL];
+  const { allowPickle, maxHeaderSize, pickle, limits, signal } = options;
   const archives: NpzFile[] = [];
   try {
     const items: Item[] = [];
     for (const path of paths) {
-      const npz = await NpzFile.open(path, options);
+      const npz = await NpzFile.open(path, { allowPickle, maxHeaderSize, pickle, limits, signal });
       archives.push(npz);
       for (const [member, key] of chosen(npz.keys(), options.keys))
         items.push(await npzItem(npz, member, key, options));
@@ -268,6 +273,7 @@ export async function safetensorsToMmd(
   dict: MmapDict,
   options: SafetensorsToMmdOptions = {},
 ): Promise<Imported> {
+  checkOptions(options, SAFETENSORS_TO_MMD_OPTIONS);
   using tensors = readSafetensors(path);
   using source = NodeFile.open(toPath(path), 'r');
   const items = chosen(tensors.keys(), options.keys).map(([name, key]): Item => {
@@ -306,6 +312,7 @@ export interface RawToMmdOptions extends ConvertOptions, Omit<RawOptions, 'mode'
  * ```
  */
 export async function rawToMmd(path: string | URL, dict: MmapDict, options: RawToMmdOptions): Promise<Imported> {
+  checkOptions(options, RAW_TO_MMD_OPTIONS);
   using file = NodeFile.open(toPath(path), 'r');
   const { dtype, shape, nbytes, offset } = rawLayout(file, options.dtype, options.shape ?? [-1], options);
   const item = placedItem(options.key, { dtype, shape, order: options.order ?? 'C', nbytes }, { file, offset });

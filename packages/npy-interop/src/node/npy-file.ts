@@ -8,6 +8,7 @@ import { closeSync } from 'node:fs';
 import { MmdError } from '@mmdpickle/core';
 import { type DTypeLike, memoryOver, NDArray, parseDType } from '@mmdpickle/core/ndarray';
 import { NodeFile } from '@mmdpickle/core/node';
+import { checkOptions } from '@mmdpickle/core/options';
 import type { ByteSource, StorageFile } from '@mmdpickle/core/storage';
 import { arrayPieces, type BytesInFile, type PlainArray, plainArray, type WritableArray } from '../array-bytes.ts';
 import {
@@ -28,6 +29,7 @@ import {
   readSteps,
 } from '../npy-header.ts';
 import type { Tick } from '../npz-write.ts';
+import { CREATE_NPY_OPTIONS, READ_NPY_OPTIONS, WRITE_NPY_OPTIONS } from '../options.ts';
 import { copyRange } from './copy-range.ts';
 import { FileReplacement, toPath } from './replace-file.ts';
 
@@ -57,6 +59,7 @@ const ACCESS = { r: 'read', 'r+': 'write', c: 'copy-on-write' } as const;
  * ```
  */
 export function openNpy(path: string | URL, mode: NpyMode = 'r', options: ReadNpyOptions = {}): MappedNDArray {
+  checkOptions(options, READ_NPY_OPTIONS);
   const access = ACCESS[mode];
   if (access === undefined) {
     throw new MmdError('INVALID_ARGUMENT', `openNpy: mode must be 'r', 'r+' or 'c', found ${mode}`, { found: mode });
@@ -141,6 +144,7 @@ export function createNpy(
   dtype: DTypeLike = 'float64',
   options: CreateNpyOptions = {},
 ): MappedNDArray {
+  checkOptions(options, CREATE_NPY_OPTIONS);
   const name = toPath(path);
   const type = parseDType(dtype);
   if (type.hasObject) {
@@ -182,6 +186,7 @@ export function readNpy(
   source: string | URL | Uint8Array | ArrayBuffer | ByteSource | Blob,
   options: ReadNpyOptions = {},
 ): NDArray | Promise<NDArray> {
+  checkOptions(options, READ_NPY_OPTIONS);
   if (typeof source !== 'string' && !(source instanceof URL)) return readNpyPure(source as Uint8Array, options);
   if (options.allowPickle !== true) return openNpy(source, 'r', options);
   const path = toPath(source);
@@ -225,6 +230,7 @@ export function writeNpy(
   array: WritableArray,
   options: WriteNpyOptions = {},
 ): number | Promise<number> {
+  checkOptions(options, WRITE_NPY_OPTIONS);
   if (target instanceof WritableStream) return writeNpyStream(target, array, options);
   if (typeof target === 'object' && target !== null && 'write' in target) return writeInto(target, array, options);
   using replacement = new FileReplacement(target);

@@ -8,8 +8,10 @@ import { existsSync } from 'node:fs';
 import { isMmdError, MmdError } from '@mmdpickle/core';
 import { type DType, type DTypeLike, parseDType, sameDType } from '@mmdpickle/core/ndarray';
 import { NodeFile } from '@mmdpickle/core/node';
+import { checkOptions } from '@mmdpickle/core/options';
 import { arrayPieces, plainArray, type WritableArray } from '../array-bytes.ts';
 import { arrayBytes, fitNpyHeader, formatNpyHeader, type NpyHeader, type NpyVersion } from '../npy-header.ts';
+import { NPY_WRITER_OPTIONS } from '../options.ts';
 import { readNpyHeader } from './npy-file.ts';
 import { FileReplacement, toPath } from './replace-file.ts';
 
@@ -172,6 +174,7 @@ function mostRows({ version, dtype, dataOffset }: NpyHeader, rowShape: readonly 
  */
 export function openNpyWriter(path: string | URL, create?: NpyWriterOptions): NpyWriter {
   if (create === undefined) return overFile(NodeFile.open(toPath(path), 'r+'));
+  checkOptions(create, NPY_WRITER_OPTIONS);
   const dtype = parseDType(create.dtype);
   const header = formatNpyHeader({ dtype, shape: [0, ...create.rowShape] });
   refuseWritten(toPath(path));

@@ -9,6 +9,7 @@ import * as zlib from 'node:zlib';
 import { MmdError } from '@mmdpickle/core';
 import { memoryOver, NDArray } from '@mmdpickle/core/ndarray';
 import { NodeFile } from '@mmdpickle/core/node';
+import { checkOptions } from '@mmdpickle/core/options';
 import type { ByteSource, StorageFile } from '@mmdpickle/core/storage';
 import { arrayPieces, type PlainArray } from '../array-bytes.ts';
 import type { Crc32 } from '../crc32.ts';
@@ -16,6 +17,7 @@ import { refuseObjects } from '../npy.ts';
 import { type NpzEntry, readDirectory } from '../npz-directory.ts';
 import { Npz, type OpenNpzOptions, openNpz as openNpzSource } from '../npz-read.ts';
 import { type NamedArrays, type WriteNpzOptions, writeZip, type ZipSink } from '../npz-write.ts';
+import { NPZ_MEMBER_OPTIONS, OPEN_NPZ_OPTIONS, SIGNAL_OPTIONS, WRITE_NPZ_OPTIONS } from '../options.ts';
 import { type NpyMode, openPlace } from './npy-file.ts';
 import { FileReplacement, toPath } from './replace-file.ts';
 
@@ -65,6 +67,7 @@ export class NpzFile extends Npz implements Disposable {
 
   /** @throws as {@link openNpz} */
   static async open(path: string | URL, options: OpenNpzOptions = {}): Promise<NpzFile> {
+    checkOptions(options, OPEN_NPZ_OPTIONS);
     const file = NodeFile.open(toPath(path), 'r');
     try {
       const source = fileSource(file);
@@ -90,6 +93,7 @@ export class NpzFile extends Npz implements Disposable {
       readonly map?: boolean | undefined;
     } = {},
   ): Promise<NDArray> {
+    checkOptions(options, NPZ_MEMBER_OPTIONS);
     const { method } = this.member(key);
     if (method !== 'stored' || options.map === false) return super.get(key, options);
     const range = await this.storedRange(key);
@@ -127,6 +131,7 @@ export class NpzFile extends Npz implements Disposable {
 
   /** Checks the checksum of a stored member by the runtime's own CRC-32. @throws CORRUPT; as `Npz.verify` */
   override async verify(key: string, options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
+    checkOptions(options, SIGNAL_OPTIONS);
     const member = this.member(key);
     if (member.method !== 'stored') return super.verify(key, options);
     const start = await this.dataOffset(key);
@@ -231,6 +236,7 @@ export async function writeNpz(
   arrays: NamedArrays,
   options: WriteNpzOptions = {},
 ): Promise<number> {
+  checkOptions(options, WRITE_NPZ_OPTIONS);
   using replacement = new FileReplacement(path);
   const size = await writeZip(fileSink(replacement.file), arrays, options);
   replacement.finish();

@@ -7,10 +7,12 @@
 import { MmdError } from '@mmdpickle/core';
 import { type DTypeLike, memoryOver, NDArray, parseDType } from '@mmdpickle/core/ndarray';
 import { NodeFile } from '@mmdpickle/core/node';
+import { checkOptions } from '@mmdpickle/core/options';
 import type { ByteSource } from '@mmdpickle/core/storage';
 import { plainArray, type WritableArray } from '../array-bytes.ts';
 import { arrayBytes, readSteps } from '../npy-header.ts';
 import type { NamedArrays } from '../npz-write.ts';
+import { RAW_OPTIONS, TRANSFER_OPTIONS, WRITE_SAFETENSORS_OPTIONS } from '../options.ts';
 import {
   plainTensors,
   planSafetensors,
@@ -101,6 +103,7 @@ export function writeSafetensors(
   arrays: NamedArrays,
   options: WriteSafetensorsOptions & TransferOptions = {},
 ): number {
+  checkOptions(options, WRITE_SAFETENSORS_OPTIONS);
   const plan = planSafetensors(plainTensors(arrays), options);
   const tick = meter(plan.size - plan.head.length, options);
   options.signal?.throwIfAborted();
@@ -142,6 +145,7 @@ export function fromRaw(
   shape: readonly number[] = [-1],
   options: RawOptions = {},
 ): MappedNDArray {
+  checkOptions(options, RAW_OPTIONS);
   const mode = options.mode ?? 'r';
   const access = { r: 'read', 'r+': 'write', c: 'copy-on-write' } as const;
   const file = NodeFile.open(toPath(path), mode === 'r+' ? 'r+' : 'r');
@@ -218,6 +222,7 @@ export function rawLayout(
  * ```
  */
 export function toRaw(path: string | URL, array: WritableArray, options: TransferOptions = {}): number {
+  checkOptions(options, TRANSFER_OPTIONS);
   const plain = plainArray(array, toPath(path));
   options.signal?.throwIfAborted();
   using replacement = new FileReplacement(path);

@@ -7,9 +7,10 @@
 import { type FSWatcher, statSync, watch } from 'node:fs';
 import { isMmdError, type MmapDict } from '@mmdpickle/core';
 import { libc, NodeFile } from '@mmdpickle/core/node';
+import { checkOptions, has, wrongArgument } from '@mmdpickle/core/options';
 import type { StorageFile } from '@mmdpickle/core/storage';
 import { asyncScheduler, Observable, type SchedulerAction, type SchedulerLike, Subject, type Subscription } from 'rxjs';
-import { checkOptions, has, WATCH_OPTIONS, wrong } from '../options.ts';
+import { WATCH_OPTIONS } from '../options.ts';
 import { FilePattern } from '../rolling.ts';
 import type { Change, ChangeDraft } from './change.ts';
 import { FileReader } from './file-reader.ts';
@@ -418,5 +419,5 @@ function pathOf(source: string | URL | MmapDict): string {
   if (typeof source === 'string') return source;
   if (source instanceof URL) return decodeURIComponent(source.pathname);
   if (has(source, 'name', 'string') && has(source, 'batch', 'function')) return source.name;
-  throw wrong('what is watched', 'a path, a URL or an open dict', source);
+  throw wrongArgument('what is watched', 'a path, a URL or an open dict', source);
 }

@@ -224,7 +224,8 @@ export function pythonSpec(spec: unknown): unknown {
 
 function dictOf(spec: Record<string, unknown>): Map<string, unknown> {
   const dict = new Map(Object.entries(spec));
-  dict.set('formats', (spec['formats'] as unknown[]).map(pythonSpec));
+  const { formats } = spec;
+  dict.set('formats', (formats as unknown[]).map(pythonSpec));
   return dict;
 }
 
