@@ -13,7 +13,12 @@ export async function startBroker() {
   const port = await freePort();
   const child = spawn(program, ['-p', String(port)], { stdio: ['ignore', 'ignore', 'pipe'], detached: true });
   await new Promise((resolve, reject) => {
-    child.stderr.setEncoding('utf8').on('data', (text) => text.includes('running') && resolve());
+    let log = '';
+    child.stderr.setEncoding('utf8').on('data', (text) => {
+      log += text;
+      // A line before it says where clients may be running.
+      if (/mosquitto version \S+ running/.test(log)) resolve();
+    });
     child.once('exit', (code) => reject(new Error(`mosquitto ended with ${code}`)));
   });
   return {
@@ -25,11 +30,18 @@ export async function startBroker() {
   };
 }
 
+// Below those that the system gives to connections: one of these could take it before the broker does.
 async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address();
-  server.close();
-  await once(server, 'close');
-  return port;
+  for (;;) {
+    const port = 10_000 + Math.floor(Math.random() * 20_000);
+    const server = createServer().listen(port, '127.0.0.1');
+    const free = await once(server, 'listening').then(
+      () => true,
+      () => false,
+    );
+    if (!free) continue;
+    server.close();
+    await once(server, 'close');
+    return port;
+  }
 }

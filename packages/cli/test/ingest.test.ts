@@ -158,7 +158,7 @@ describe('network sources', () => {
     writeFileSync(join(cwd, 'broker.conf'), `listener ${port} 127.0.0.1\nallow_anonymous true\n`);
     const broker = spawn(MOSQUITTO, ['-c', join(cwd, 'broker.conf')], { stdio: ['ignore', 'ignore', 'pipe'] });
     try {
-      await told(broker, /running|Opening/);
+      await told(broker, /mosquitto version \S+ running/);
       const { connectAsync } = await import('mqtt');
       const client = await connectAsync(`mqtt://127.0.0.1:${port}`);
       // Retained messages wait for whoever subscribes.

@@ -165,7 +165,8 @@ describe.skipIf(BROKER === undefined)('fromMqtt, with a real broker', () => {
     broker.stderr.setEncoding('utf8').on('data', (chunk: string) => {
       log += chunk;
     });
-    await until(() => log.includes('running'), 'the broker');
+    // A line before it says where clients may be running.
+    await until(() => /^\d+: mosquitto version \S+ running$/m.test(log), 'the broker');
     try {
       await work(`mqtt://127.0.0.1:${port}`, broker);
     } finally {
