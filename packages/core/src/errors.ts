@@ -77,16 +77,17 @@ export interface ErrorFields {
  */
 export class MmdError extends Error implements ErrorFields {
   readonly code: ErrorCode;
-  readonly offset?: number | undefined;
-  readonly expected?: unknown;
-  readonly found?: unknown;
-  readonly global?: string | undefined;
-  readonly limit?: string | undefined;
-  readonly maximum?: number | undefined;
-  readonly key?: string | undefined;
-  readonly path?: string | undefined;
-  readonly pid?: number | undefined;
-  readonly errno?: string | undefined;
+  // Declared only: whoever prints an error sees what is known of it, and no list of what is not.
+  declare readonly offset?: number | undefined;
+  declare readonly expected?: unknown;
+  declare readonly found?: unknown;
+  declare readonly global?: string | undefined;
+  declare readonly limit?: string | undefined;
+  declare readonly maximum?: number | undefined;
+  declare readonly key?: string | undefined;
+  declare readonly path?: string | undefined;
+  declare readonly pid?: number | undefined;
+  declare readonly errno?: string | undefined;
 
   /**
    * @param code - a key of {@link ERROR_CODES}
@@ -98,7 +99,9 @@ export class MmdError extends Error implements ErrorFields {
     super(message, cause === undefined ? undefined : { cause });
     this.name = 'MmdError';
     this.code = code;
-    Object.assign(this, rest);
+    for (const [field, value] of Object.entries(rest)) {
+      if (value !== undefined) Object.assign(this, { [field]: value });
+    }
   }
 }
 
