@@ -10,6 +10,7 @@ import { libc, NodeFile } from '@mmdpickle/core/node';
 import { checkOptions, has, wrongArgument } from '@mmdpickle/core/options';
 import type { StorageFile } from '@mmdpickle/core/storage';
 import { asyncScheduler, Observable, type SchedulerAction, type SchedulerLike, Subject, type Subscription } from 'rxjs';
+import { timed } from '../ingest/options.ts';
 import { WATCH_OPTIONS } from '../options.ts';
 import { FilePattern } from '../rolling.ts';
 import type { Change, ChangeDraft } from './change.ts';
@@ -104,7 +105,7 @@ export class DictWatch extends Observable<Change> {
     this.#path = path;
     this.#pattern = FilePattern.is(path) ? new FilePattern(path) : undefined;
     this.#options = options;
-    this.#pollMs = options.pollMs ?? 20;
+    this.#pollMs = timed(options.pollMs ?? 20);
     this.#scheduler = options.scheduler ?? asyncScheduler;
     const { from } = options;
     if (typeof from === 'object') this.#resume = from;
