@@ -1,4 +1,4 @@
-import { renameSync, rmSync } from 'node:fs';
+import { readdirSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { GrowableArray, MaskedArray, type GrowableMaskedArray as MaskedRows, ndarray } from '@mmdpickle/core';
 import { COMMIT_NUMBER_OFFSET } from '@mmdpickle/core/format';
@@ -405,6 +405,30 @@ describe('watchDict', () => {
     expect(() => new Watcher(dir.path).look()).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
     expect(() => watchDict('x', { pollMs: 0 })).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
   });
+
+  test('a watch of what is no dict holds no descriptor, however often it is tried', () => {
+    using dir = new TempDir();
+    const path = dir.file('a.mmdpickle');
+    writeFileSync(path, 'no dict at all');
+    const watch = watchDict(path);
+    const before = readdirSync('/proc/self/fd').length;
+    for (let i = 0; i < 10; i += 1) watch.subscribe({ error() {} });
+    expect(readdirSync('/proc/self/fd').length).toBe(before);
+  });
+
+  test.each([true, false])(
+    'a file that somebody cuts ends the watch with a typed error (file events: %s)',
+    async (events) => {
+      using dir = new TempDir();
+      const dict = MmapDict.open(dir.file('a.mmdpickle'));
+      dict.set('a', 1).close();
+      const watch = watchDict(dict.name, { pollMs: 5, events });
+      const ended = new Promise((_resolve, reject) => watch.subscribe({ error: reject }));
+      truncateSync(dict.name, 0);
+      await expect(ended).rejects.toMatchObject({ code: 'TRUNCATED', found: 0 });
+      expect(watch.cursor()?.path).toBe(dict.name);
+    },
+  );
 
   test('a commit that causes no event is seen soon after an event that announced it, however rarely the watcher looks', async () => {
     using dir = new TempDir();

@@ -215,15 +215,16 @@ export class DictWatch extends Observable<Change> {
   }
 
   #adopt(file: StorageFile, path: string): FileReader {
+    const reader = new FileReader(file);
     this.#previous?.close();
     this.#previous = this.#reader;
-    this.#reader = new FileReader(file);
+    this.#reader = reader;
     // Asked now: later another file may have the name.
     this.#born = bornOf(file);
     this.#current = path;
     this.#watcher?.close();
     this.#watcher = this.#options.events === false ? undefined : this.#listen(path);
-    return this.#reader;
+    return reader;
   }
 
   #listen(path: string): FSWatcher | undefined {

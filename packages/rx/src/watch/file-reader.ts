@@ -5,7 +5,7 @@
  */
 
 import { crc32 } from 'node:zlib';
-import { isMmdError, MmapDict } from '@mmdpickle/core';
+import { isMmdError, MmapDict, MmdError } from '@mmdpickle/core';
 import {
   answer,
   COMMIT_NUMBER_OFFSET,
@@ -60,10 +60,15 @@ export class FileReader {
   #stretchStart = 0;
   #stretchLength = 0;
 
-  /** @param file - taken over */
+  /** @param file - taken over, also where it holds no dict and this throws */
   constructor(file: StorageFile) {
     this.file = file;
-    this.dict = MmapDict.over(pinned(file), { mode: 'r' });
+    try {
+      this.dict = MmapDict.over(pinned(file), { mode: 'r' });
+    } catch (error) {
+      file.close();
+      throw error;
+    }
   }
 
   /** Takes what is there now as known. */
@@ -111,13 +116,14 @@ export class FileReader {
       if (found !== undefined) sums.push([known, found]);
     }
     // Of what a vacuum in place moved meanwhile something else was read.
-    if (mayHaveMoved(this.commitNumber, this.file.loadI32(COMMIT_NUMBER_OFFSET))) return;
+    const number = this.#number();
+    if (number === undefined || mayHaveMoved(this.commitNumber, number)) return;
     for (const [known, found] of sums) Object.assign(known, found);
   }
 
-  /** Whether the commit number is another one than at the last look. No system call. */
+  /** Whether the commit number is another one than at the last look, which tells if there is none any more. No system call. */
   get stirred(): boolean {
-    return this.file.loadI32(COMMIT_NUMBER_OFFSET) !== this.commitNumber;
+    return this.#number() !== this.commitNumber;
   }
 
   /** Reports what happened since the last look. */
@@ -205,8 +211,28 @@ export class FileReader {
 
   #note(): void {
     // The number first: a commit in between is then seen as a change at the next look.
-    this.commitNumber = this.file.loadI32(COMMIT_NUMBER_OFFSET);
-    this.#size = this.file.size();
+    const number = this.#number();
+    const size = this.file.size();
+    if (number === undefined) {
+      const { name: path } = this.file;
+      throw new MmdError('TRUNCATED', `${path}: somebody cut the file to ${size} bytes while it was watched`, {
+        path,
+        expected: HEADER_SIZE,
+        found: size,
+      });
+    }
+    this.commitNumber = number;
+    this.#size = size;
+  }
+
+  /** The commit number; undefined where the file was cut before it. */
+  #number(): number | undefined {
+    try {
+      return this.file.loadI32(COMMIT_NUMBER_OFFSET);
+    } catch (error) {
+      if (isMmdError(error, 'INVALID_ARGUMENT')) return undefined;
+      throw error;
+    }
   }
 
   /** All entries of the file. */
