@@ -73,11 +73,23 @@ export const ROWS_OPTIONS: OptionTable = {
 
 export const FILL_OPTIONS: OptionTable = { ...COMPANION_OPTIONS, mode: isOneOf('plain', 'stop', 'ring') };
 
+const isAtLeastOne: OptionRow = {
+  takes: (value) => value === Infinity || (Number.isSafeInteger(value) && (value as number) > 0),
+  expected: 'a whole number from 1 on',
+};
+
+export const CHUNKED_OPTIONS: OptionTable = {
+  rows: {
+    takes: (value) => Number.isSafeInteger(value) && (value as number) > 0,
+    expected: 'a whole number from 1 on',
+  },
+};
+
 export const ROLLING_OPTIONS: OptionTable = {
   frames: isPositive,
   bytes: isPositive,
   ms: isPositive,
-  keep: isPositive,
+  keep: isAtLeastOne,
   open: isObject,
 };
 
@@ -96,3 +108,20 @@ export const WATCH_OPTIONS: OptionTable = {
 };
 
 export const FOLLOW_OPTIONS: OptionTable = { ...LOOK_OPTIONS, prefix: isText, follow: isFlag };
+
+export const BYTE_STREAM_OPTIONS: OptionTable = {
+  dtype: isAnything,
+  shape: isShape,
+  order: isOneOf('C', 'F'),
+  onTail: isFunction,
+};
+
+export const NDJSON_OPTIONS: OptionTable = { schema: isObject, onInvalid: isFunction, maxLineBytes: isPositive };
+
+export const MQTT_OPTIONS: OptionTable = {
+  qos: { takes: (value) => value === 0 || value === 1 || value === 2, expected: '0, 1 or 2' },
+  schema: isObject,
+  decode: isFunction,
+  onInvalid: isFunction,
+  onReady: isFunction,
+};

@@ -14,6 +14,7 @@ function* cut(bytes: Uint8Array, places: readonly number[]): Generator<Uint8Arra
   }
 }
 
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 const places = fc.array(fc.nat(), { maxLength: 20 });
 
 test('frames are the same however the stream is cut, and the short tail is known', () => {
@@ -47,8 +48,13 @@ test('lines are the same however the stream is cut', () => {
     fc.property(text, places, (lines, where) => {
       const cutter = new LineCutter(1000);
       const bytes = new TextEncoder().encode(lines.map((line) => `${line}\n`).join(''));
-      const found = [...cut(bytes, where)].flatMap((chunk) => [...cutter.push(chunk)]);
-      expect([...found, ...cutter.end()]).toEqual(lines);
+      // One piece of memory for all of them.
+      const reused = Buffer.alloc(bytes.length);
+      const found = [...cut(bytes, where)].flatMap((chunk) => {
+        reused.set(chunk);
+        return [...cutter.push(reused.subarray(0, chunk.length))].map((line) => decoder.decode(line));
+      });
+      expect([...found, ...[...cutter.end()].map((line) => decoder.decode(line))]).toEqual(lines);
       expect(cutter.line).toBe(lines.length);
     }),
   );
@@ -56,16 +62,14 @@ test('lines are the same however the stream is cut', () => {
 
 test('a last line without a newline is given at the end', () => {
   const cutter = new LineCutter(10);
-  expect([...cutter.push(new TextEncoder().encode('a\nb'))]).toEqual(['a']);
-  expect([...cutter.end()]).toEqual(['b']);
+  const [a, b] = new TextEncoder().encode('ab');
+  expect([...cutter.push(new TextEncoder().encode('a\nb'))]).toEqual([Uint8Array.of(a!)]);
+  expect([...cutter.end()]).toEqual([Uint8Array.of(b!)]);
 });
 
-test('a line that is too long, or not UTF-8, is a typed error', () => {
+test('a line that is too long is a typed error', () => {
   expect(() => [...new LineCutter(3).push(new Uint8Array(4).fill(65))]).toThrow(
     expect.objectContaining({ code: 'LIMIT_EXCEEDED' }),
-  );
-  expect(() => [...new LineCutter(30).push(new Uint8Array([0xff, 0x0a]))]).toThrow(
-    expect.objectContaining({ code: 'CORRUPT' }),
   );
 });
 

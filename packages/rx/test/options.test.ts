@@ -3,11 +3,15 @@ import {
   appendFrames,
   appendRows,
   appendTo,
+  chunked,
+  cutFrames,
   fillArray,
   frames,
   framesPlace,
+  fromMqtt,
   nodeSink,
   planesPlace,
+  readNdjson,
   rollingFiles,
   rowsPlace,
   stopRequested,
@@ -73,6 +77,7 @@ const CALLS: Record<string, [typeof INGEST, (dict: MmapDict, options: never) => 
   rollingFiles: [
     [
       ['keep', { keep: 0 }],
+      ['keep', { keep: 2.5 }],
       ['frame', { frame: 5 }],
       ['open', { open: 5 }],
     ],
@@ -83,6 +88,37 @@ const CALLS: Record<string, [typeof INGEST, (dict: MmapDict, options: never) => 
     (dict, options) => watchDict(dict, options),
   ],
   frames: [[...LOOKS, ['prefix', { prefix: 5 }], ['from', { from: 'now' }]], (dict, options) => frames(dict, options)],
+  chunked: [
+    [
+      ['rows', {}],
+      ['rows', { rows: 0.5 }],
+      ['rows', { rows: Infinity }],
+      ['row', { rows: 5, row: 5 }],
+    ],
+    (_dict, options) => chunked(options),
+  ],
+  cutFrames: [
+    [
+      ['shape', { dtype: 'int8' }],
+      ['shape', { dtype: 'int8', shape: 2 }],
+      ['order', { dtype: 'int8', shape: [1], order: 'A' }],
+    ],
+    (_dict, options) => cutFrames([Uint8Array.of(1)], options).next(),
+  ],
+  readNdjson: [
+    [
+      ['maxLineBytes', { maxLineBytes: Number.NaN }],
+      ['onInvald', { onInvald() {} }],
+    ],
+    (_dict, options) => readNdjson([], options).next(),
+  ],
+  fromMqtt: [
+    [
+      ['qos', { qos: 3 }],
+      ['decode', { decode: 'json' }],
+    ],
+    (_dict, options) => fromMqtt('mqtt://127.0.0.1:1', 'x', options),
+  ],
   stopRequested: [LOOKS, (dict, options) => firstValueFrom(stopRequested(dict, options))],
 };
 

@@ -97,15 +97,26 @@ describe('fromNdjson', () => {
     ['not JSON', '{"t": 1}\n{t: 2}\n', 'CORRUPT'],
     ['not of the schema', '{"t": 1}\n{"t": "two"}\n', 'INVALID_ARGUMENT'],
     ['not an object', '{"t": 1}\n[2]\n', 'INVALID_ARGUMENT'],
+    ['not UTF-8', '{"t": 1}\n\xff\n', 'CORRUPT'],
+    ['beyond the range of its column', `{"t": 1}\n{"t": ${2 ** 31}}\n`, 'INVALID_ARGUMENT'],
+    ['of lists without end', `{"t": 1}\n{"t": ${'['.repeat(1e5)}${']'.repeat(1e5)}}\n`, 'INVALID_ARGUMENT'],
   ])('a line that is %s ends the stream, or is left out and told', async (_what, lines, code) => {
     const options = { schema: { t: 'int32' } };
-    await expect(lastValueFrom(fromNdjson([text(lines)], options))).rejects.toMatchObject({ code });
+    const bytes = Buffer.from(lines, 'latin1');
+    await expect(lastValueFrom(fromNdjson([bytes], options))).rejects.toMatchObject({ code });
     const told: string[] = [];
     const records: PlainRecord[] = [];
     const onInvalid = (error: MmdError): unknown => told.push(error.code);
-    for await (const record of readNdjson([text(`${lines}{"t": 3}`)], { ...options, onInvalid })) records.push(record);
+    for await (const record of readNdjson([bytes, text('{"t": 3}')], { ...options, onInvalid })) records.push(record);
     expect(records).toEqual([{ t: 1 }, { t: 3 }]);
     expect(told).toEqual([code]);
+  });
+
+  test('a byte order mark before the first line is no part of it', async () => {
+    expect(await lastValueFrom(fromNdjson([text('\uFEFF{"t": 1}\r\n')]))).toEqual({ t: 1 });
+    await expect(lastValueFrom(fromNdjson([text('{"t": 1}\n\uFEFF{"t": 2}')]))).rejects.toMatchObject({
+      message: 'line 2 is not JSON',
+    });
   });
 
   test('a line without an end is refused before it fills the memory', async () => {
@@ -116,6 +127,24 @@ describe('fromNdjson', () => {
       code: 'LIMIT_EXCEEDED',
     });
   });
+});
+
+test.each([
+  ['nothing', undefined, /the source is/],
+  ['a text', 'abc', /the source is/],
+  ['bytes that are in no list', Buffer.from('ab'), /a piece .* found number/],
+  ['text', ['ab'], /a piece .* found string: no encoding may be set/],
+  ['wider elements', [Uint16Array.of(1, 2)], /a piece .* found object/],
+])('a source that is, or gives, %s is refused', async (_what, source, message) => {
+  const refused = { code: 'INVALID_ARGUMENT', message: expect.stringMatching(message) as string };
+  const frame$ = fromByteStream(source as never, { dtype: 'uint8', shape: [2] });
+  await expect(lastValueFrom(frame$)).rejects.toMatchObject(refused);
+  await expect(lastValueFrom(fromNdjson(source as never))).rejects.toMatchObject(refused);
+});
+
+test('a frame that no memory can hold is a typed error', async () => {
+  const frame$ = fromByteStream([Uint8Array.of(1)], { dtype: 'uint8', shape: [2 ** 45] });
+  await expect(lastValueFrom(frame$)).rejects.toMatchObject({ code: 'LIMIT_EXCEEDED', found: 2 ** 45 });
 });
 
 describe('a schema', () => {
@@ -146,6 +175,8 @@ describe('a schema', () => {
         [1, 2],
         [3, 'x'],
       ],
+      [[1, 2, 3], [4]],
+      [[1, 2, 3, 4]],
       5,
     ]) {
       expect(() => checkRecord(columns, { x })).toThrow(

@@ -116,6 +116,8 @@ describe('appendRows', () => {
     ['a row of another size', Float64Array.of(1, 2, 3)],
     ['an array of another shape', ndarray(new Float64Array(2), [2, 1])],
     ['a number where a row has axes', 5],
+    ['a list that would be repeated along an axis', [1]],
+    ['a list of lists', [[1, 2]]],
   ])('refuses %s', async (_what, row) => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
@@ -158,11 +160,53 @@ describe('appendRows', () => {
     expect(rows.field('axis').toNested()).toEqual(nested(dict, 'c/axis'));
   });
 
+  test.each(['structured', 'columns'] as const)('whatever a schema takes is stored (%s)', async (records) => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    const schema = { m: { dtype: 'float32', shape: [2, 2] }, tag: 'S4', raw: 'V2', id: 'uint8', big: 'int64' } as const;
+    const rest = { tag: Uint8Array.of(65, 66), raw: Uint8Array.of(1, 2), id: 255, big: -(2n ** 63n) };
+    const ms = [
+      [1, 2, 3, 4],
+      Float32Array.of(1, 2, 3, 4),
+      [
+        [1, 2],
+        [3, 4],
+      ],
+    ];
+    await lastValueFrom(from(ms.map((m) => ({ m, ...rest }))).pipe(appendRows(dict, 'x', { schema, records })));
+    const column = (name: string): unknown =>
+      records === 'columns' ? nested(dict, `x/${name}`) : (dict.get('x') as NDArray).field(name).toNested();
+    expect(column('m')).toEqual(ms.map(() => ms[2]));
+    expect(column('id')).toEqual([255, 255, 255]);
+    expect(column('big')).toEqual(ms.map(() => rest.big));
+    expect(column('tag')).toEqual(ms.map(() => rest.tag));
+    expect(column('raw')).toEqual(ms.map(() => rest.raw));
+  });
+
+  test.each([
+    ['no number', () => new Date()],
+    ['beyond what counts microseconds', () => 2e18],
+  ])('a time that is %s is refused', async (_what, time) => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    const row$ = range(0, 1).pipe(appendRows(dict, 'x', { dtype: 'int8', time: time as () => number }));
+    await expect(lastValueFrom(row$)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+    expect(dict.size).toBe(0);
+  });
+
+  test('what is told of a frame besides it must be an object', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    const frame$ = from([new Uint8Array(1)]).pipe(appendFrames(dict, { meta: () => undefined as never }));
+    await expect(lastValueFrom(frame$)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+  });
+
   test.each([
     ['missing', {}],
     ['of another type', { n: 'text' }],
     ['no whole number', { n: 1.5 }],
     ['null', { n: null }],
+    ['out of range', { n: 2 ** 31 }],
   ])('a column that is %s ends the stream with its name', async (_what, record) => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
@@ -232,6 +276,17 @@ describe('fillArray', () => {
       .subscribe();
     expect(statSync(dict.name).blocks * 512).toBeGreaterThanOrEqual(4 * 2 ** 20);
     expect((dict.get('cube') as NDArray).row(0).sum()).toBe(7n * 2n ** 20n);
+  });
+
+  test('refuses an array of another dtype or shape that is there', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    dict.set('cube', new EmptyNDArray([2, 2], 'uint8'));
+    for (const stub of [new EmptyNDArray([2, 2], 'float32'), new EmptyNDArray([3, 2], 'uint8')]) {
+      const plane$ = from([new Uint8Array(2).fill(1)]).pipe(fillArray(dict, 'cube', stub));
+      await expect(lastValueFrom(plane$)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT', key: 'cube' });
+    }
+    expect((dict.get('cube') as NDArray).sum()).toBe(0n);
   });
 
   const plane = (i: number): Uint16Array => new Uint16Array(4).fill(i + 1);

@@ -1,5 +1,7 @@
 import { MmdError } from '@mmdpickle/core';
+import { checkOptions } from '@mmdpickle/core/options';
 import { Observable } from 'rxjs';
+import { MQTT_OPTIONS } from '../options.ts';
 import { type Column, checkRecord, type PlainRecord, parseSchema, type RecordSchema } from './schema.ts';
 
 /** What is needed of an MQTT client; that of the package `mqtt` (an optional peer dependency) has it. */
@@ -44,6 +46,7 @@ export function fromMqtt<T = PlainRecord>(
   topics: string | readonly string[],
   options: MqttOptions<T> = {},
 ): Observable<T> {
+  checkOptions(options, MQTT_OPTIONS);
   const filters = typeof topics === 'string' ? [topics] : [...topics];
   const columns = options.schema === undefined ? [] : parseSchema(options.schema);
   const decode = options.decode ?? ((payload: Uint8Array, topic: string) => decodeJson(payload, topic, columns) as T);

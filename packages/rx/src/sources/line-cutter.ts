@@ -2,10 +2,9 @@ import { MmdError } from '@mmdpickle/core';
 
 const NEWLINE = 0x0a;
 
-/** Cuts a stream of UTF-8 bytes into lines (without their newline), however the stream is cut. */
+/** Cuts a stream of bytes into lines (without their newline), however the stream is cut. */
 export class LineCutter {
   readonly maxBytes: number;
-  readonly #decoder: TextDecoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
   #parts: Uint8Array[] = [];
   #bytes = 0;
   #line = 0;
@@ -22,21 +21,21 @@ export class LineCutter {
 
   /**
    * Takes the next bytes; gives the lines that are whole now.
-   * @throws MmdError LIMIT_EXCEEDED for a line that is too long, CORRUPT for bytes that are not UTF-8
+   * @throws MmdError LIMIT_EXCEEDED for a line that is too long
    */
-  *push(chunk: Uint8Array): Generator<string> {
+  *push(chunk: Uint8Array): Generator<Uint8Array> {
     let pos = 0;
     for (let end = chunk.indexOf(NEWLINE); end !== -1; end = chunk.indexOf(NEWLINE, pos)) {
       this.#keep(chunk.subarray(pos, end));
       pos = end + 1;
       yield this.#take();
     }
-    // The rest is copied: the source may use its buffer again.
-    if (pos < chunk.length) this.#keep(chunk.slice(pos));
+    // The rest is copied: the source may use its buffer again. A Buffer's own slice would be a view.
+    if (pos < chunk.length) this.#keep(new Uint8Array(chunk.subarray(pos)));
   }
 
   /** The stream is over: gives the last line, if it has no newline. */
-  *end(): Generator<string> {
+  *end(): Generator<Uint8Array> {
     if (this.#bytes > 0) yield this.#take();
   }
 
@@ -52,7 +51,7 @@ export class LineCutter {
     this.#parts.push(part);
   }
 
-  #take(): string {
+  #take(): Uint8Array {
     const bytes = new Uint8Array(this.#bytes);
     let pos = 0;
     for (const part of this.#parts) {
@@ -62,10 +61,6 @@ export class LineCutter {
     this.#parts = [];
     this.#bytes = 0;
     this.#line += 1;
-    try {
-      return this.#decoder.decode(bytes);
-    } catch (cause) {
-      throw new MmdError('CORRUPT', `line ${this.#line} is not UTF-8`, { cause });
-    }
+    return bytes;
   }
 }

@@ -1,4 +1,4 @@
-import { type ArraySource, MaskedArray, type MmapDict, MmdError, NDArray } from '@mmdpickle/core';
+import { type ArraySource, MaskedArray, type MmapDict, MmdError, NDArray, sameDType } from '@mmdpickle/core';
 import type { Pending, Placed, Target } from '../ingest/target.ts';
 import { type CompanionOptions, companionColumns } from './companions.ts';
 import { frameBytes, isTypedArray, ownFrame } from './frame.ts';
@@ -48,12 +48,13 @@ export function fillTarget<T>(
     const fits =
       (found instanceof NDArray || found instanceof MaskedArray) &&
       found.shape.length === shape!.length &&
-      found.shape.every((dim, i) => dim === shape![i]);
+      found.shape.every((dim, i) => dim === shape![i]) &&
+      sameDType(found.type, packer.type);
     if (!fits) {
-      throw new MmdError('INVALID_ARGUMENT', `'${key}' is there already, and has another shape`, {
+      throw new MmdError('INVALID_ARGUMENT', `'${key}' is there already, and is no array of this shape and dtype`, {
         key,
-        expected: shape,
-        found: found instanceof NDArray ? found.shape : typeof found,
+        expected: { dtype: packer.type.name, shape },
+        found: found instanceof NDArray ? { dtype: found.type.name, shape: found.shape } : typeof found,
       });
     }
     array = found;
