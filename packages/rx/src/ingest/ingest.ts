@@ -468,7 +468,11 @@ export class Ingest<T> {
     this.#deadline?.unsubscribe();
     this.#wake();
     this.#ledger.active.delete(this);
-    this.#home.release();
+    try {
+      this.#home.release();
+    } catch (reason) {
+      this.#error ??= reason;
+    }
     this.#events.done(this.#error);
   }
 }
