@@ -146,6 +146,9 @@ describe('a mistake in options', () => {
     expect(() => fillArray(what as never, 'k')).toThrow(refused);
     expect(() => watchDict(what as never)).toThrow(refused);
     expect(() => rollingFiles(what as never, {})).toThrow(refused);
+    expect(() => fromMqtt(what as never, 'x')).toThrow(refused);
+    expect(() => fromMqtt('mqtt://127.0.0.1:1', what as never)).toThrow(refused);
+    expect(() => fromMqtt('mqtt://127.0.0.1:1', ['x', ''])).toThrow(refused);
   });
 
   test('what is undefined is not given', async () => {

@@ -189,8 +189,8 @@ describe('a schema', () => {
 const BROKER = ['/usr/sbin/mosquitto', '/usr/bin/mosquitto'].find(existsSync);
 
 describe.skipIf(BROKER === undefined)('fromMqtt, with a real broker', () => {
-  async function withBroker(work: (url: string, broker: ChildProcess) => Promise<void>): Promise<void> {
-    const port = await freePort();
+  async function withBroker(work: (url: string, broker: ChildProcess) => Promise<void>, given?: number): Promise<void> {
+    const port = given ?? (await freePort());
     const broker = spawn(BROKER!, ['-p', String(port)], { stdio: ['ignore', 'ignore', 'pipe'] });
     let log = '';
     broker.stderr.setEncoding('utf8').on('data', (chunk: string) => {
@@ -234,6 +234,64 @@ describe.skipIf(BROKER === undefined)('fromMqtt, with a real broker', () => {
       expect(records).toContainEqual({ topic: 'raw', bytes: [1, 2] });
       expect(invalid).toEqual(['INVALID_ARGUMENT plant/oven/temperature', 'CORRUPT plant/oven/temperature']);
       for (const subscription of subscriptions) subscription.unsubscribe();
+      await client.endAsync();
+    });
+  });
+
+  test('a client that connects again goes on, and one that does not ends the stream', async () => {
+    await withBroker(async (url, broker) => {
+      const received: string[] = [];
+      const decode = (payload: Uint8Array): string => new TextDecoder().decode(payload);
+      const client = await connectAsync(url, { reconnectPeriod: 20 });
+      const brief = await connectAsync(url, { reconnectPeriod: 0 });
+      let ready = 0;
+      const options = { decode, onReady: () => (ready += 1) };
+      fromMqtt(client, 'x', options).subscribe((item) => received.push(item));
+      const ended = lastValueFrom(fromMqtt(brief, 'x', options));
+      await until(() => ready === 2);
+      broker.kill('SIGKILL');
+      await expect(ended).rejects.toMatchObject({ code: 'IO' });
+      // It tries in vain at least once.
+      await new Promise((resolve) => client.once('error', resolve));
+      await withBroker(
+        async () => {
+          await until(() => client.connected);
+          await until(() => {
+            client.publish('x', 'again');
+            return received.length > 0;
+          });
+          await client.endAsync();
+        },
+        Number(new URL(url).port),
+      );
+      expect(received[0]).toBe('again');
+    });
+  });
+
+  test('each stream through one client gets the messages of its own topics', async () => {
+    await withBroker(async (url) => {
+      const client = await connectAsync(url);
+      const filters = ['a/+/c', 'a/#', '+/b', '#', '$share/group/a/b', '$SYS/broker/version', 'a'];
+      const received = filters.map(() => [] as string[]);
+      let ready = 0;
+      filters.forEach((filter, i) => {
+        const options = { decode: (_payload: Uint8Array, topic: string) => topic, onReady: () => (ready += 1) };
+        fromMqtt(client, filter, options).subscribe((topic) => received[i]?.push(topic));
+      });
+      await until(() => ready === filters.length);
+      for (const topic of ['a', 'a/b', 'a/b/c', 'a//c', 'b/b', 'end']) await client.publishAsync(topic, '', { qos: 1 });
+      await until(() => received[3]!.includes('end'));
+      const own = received.map((topics) => [...new Set(topics)].join(' '));
+      const version = '$SYS/broker/version';
+      expect(own).toEqual([
+        'a/b/c a//c',
+        'a a/b a/b/c a//c',
+        'a/b b/b',
+        'a a/b a/b/c a//c b/b end',
+        'a/b',
+        version,
+        'a',
+      ]);
       await client.endAsync();
     });
   });
