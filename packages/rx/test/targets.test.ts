@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs';
 import { MaskedArray, memoryOver, NDArray, ndarray } from '@mmdpickle/core';
 import { MmapDict } from '@mmdpickle/core/node';
-import { appendFrames, appendRows, chunked, fillArray, type Receipt, series } from '@mmdpickle/rx';
+import { appendFrames, appendRows, chunked, fillArray, growable, type Receipt, series } from '@mmdpickle/rx';
 import { EmptyMaskedArray, EmptyNDArray } from '@mmdpickle/stubs';
 import { TempDir } from '@mmdpickle/test-support';
 import fc from 'fast-check';
@@ -73,6 +73,22 @@ describe('appendRows', () => {
     await lastValueFrom(range(5, 2).pipe(appendRows(dict, 'x', { dtype: 'int32', time: false })));
     expect(nested(dict, 'x')).toEqual([0, 1, 5, 6]);
     expect(nested(dict, 'x/seq')).toEqual([-1n, -1n, 2n, 3n]);
+  });
+
+  test('numbers go on behind rows that others appended without any', async () => {
+    for (const layout of [growable(), chunked({ rows: 2 })]) {
+      using dir = new TempDir();
+      using dict = MmapDict.open(dir.file('a.mmdpickle'));
+      const append = (count: number, seq = true) =>
+        lastValueFrom(range(0, count).pipe(appendRows(dict, 'x', { dtype: 'int8', time: false, seq, layout })), {
+          defaultValue: undefined,
+        });
+      await append(3);
+      await append(2, false);
+      // Blank numbers for the two.
+      await append(0);
+      expect(await append(1)).toMatchObject({ seq: 5, rows: { start: 5 } });
+    }
   });
 
   test('a frame whose buffer was transferred is refused by name, and what came before it stays', async () => {
@@ -276,6 +292,16 @@ describe('fillArray', () => {
       .subscribe();
     expect(statSync(dict.name).blocks * 512).toBeGreaterThanOrEqual(4 * 2 ** 20);
     expect((dict.get('cube') as NDArray).row(0).sum()).toBe(7n * 2n ** 20n);
+  });
+
+  test('goes on behind the planes that were written, by their times where there are no numbers', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    for (const start of [1, 3]) {
+      const plane$ = range(start, 2).pipe(map((i) => Uint8Array.of(i)));
+      await lastValueFrom(plane$.pipe(fillArray(dict, 'c', new EmptyNDArray([4, 1], 'uint8'), { seq: false })));
+    }
+    expect(nested(dict, 'c')).toEqual([[1], [2], [3], [4]]);
   });
 
   test('refuses an array of another dtype or shape that is there', async () => {

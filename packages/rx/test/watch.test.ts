@@ -1,13 +1,22 @@
-import { readdirSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { readdirSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { GrowableArray, MaskedArray, type GrowableMaskedArray as MaskedRows, ndarray } from '@mmdpickle/core';
+import { pathToFileURL } from 'node:url';
+import {
+  MmapDict as CoreDict,
+  GrowableArray,
+  MaskedArray,
+  type GrowableMaskedArray as MaskedRows,
+  ndarray,
+} from '@mmdpickle/core';
 import { COMMIT_NUMBER_OFFSET } from '@mmdpickle/core/format';
 import { MmapDict } from '@mmdpickle/core/node';
+import { MemoryFile } from '@mmdpickle/core/storage';
 import {
   appendFrames,
   type Change,
   frames,
   rollingFiles,
+  stopRequested,
   type WatchCursor,
   type WatchOptions,
   watchDict,
@@ -15,7 +24,7 @@ import {
 import { GrowableMaskedArray, GrowableNDArray } from '@mmdpickle/stubs';
 import { TempDir } from '@mmdpickle/test-support';
 import fc from 'fast-check';
-import { map, range, type Subscription, VirtualAction, VirtualTimeScheduler } from 'rxjs';
+import { lastValueFrom, map, range, type Subscription, toArray, VirtualAction, VirtualTimeScheduler } from 'rxjs';
 import { TestScheduler } from 'rxjs/testing';
 import { describe, expect, test } from 'vitest';
 import { until } from './blocker.ts';
@@ -406,6 +415,48 @@ describe('watchDict', () => {
     expect(() => watchDict('x', { pollMs: 0 })).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
   });
 
+  test('a symbolic link that comes to name another file is another file', () => {
+    using dir = new TempDir();
+    const link = dir.file('latest');
+    const dicts = ['a', 'b'].map((name) => MmapDict.open(dir.file(name)).set(name, 1));
+    symlinkSync(dicts[0]!.name, link);
+    using watcher = new Watcher(link, 'start');
+    watcher.look();
+    symlinkSync(dicts[1]!.name, `${link}.new`);
+    renameSync(`${link}.new`, link);
+    dicts[1]!.set('c', 1);
+    expect(told(watcher.look().changes)).toEqual(['added a', 'file-replaced', 'added b', 'added c']);
+    for (const dict of dicts) dict.close();
+  });
+
+  test('a dict that is in no file, or in one that was removed, cannot be watched', async () => {
+    using dir = new TempDir();
+    using removed = MmapDict.open(dir.file('removed.mmdpickle'));
+    rmSync(removed.name);
+    using inMemory = CoreDict.over(MemoryFile.of());
+    for (const dict of [removed, inMemory]) {
+      dict.set('a', 1);
+      const refused = { code: 'NOT_FOUND', path: dict.name };
+      expect(() => watchDict(dict)).toThrow(expect.objectContaining(refused));
+      await expect(lastValueFrom(frames(dict))).rejects.toMatchObject(refused);
+      await expect(lastValueFrom(stopRequested(dict))).rejects.toMatchObject(refused);
+    }
+  });
+
+  test('only a URL of a file can be watched', () => {
+    using dir = new TempDir();
+    const path = dir.file('a % ü.mmdpickle');
+    MmapDict.open(path).set('a', 1).close();
+    const changes: Change[] = [];
+    watchDict(pathToFileURL(path), { from: 'start' })
+      .subscribe((change) => changes.push(change))
+      .unsubscribe();
+    expect(told(changes)).toEqual(['added a']);
+    expect(() => watchDict(new URL('http://127.0.0.1/a'))).toThrow(
+      expect.objectContaining({ code: 'INVALID_ARGUMENT' }),
+    );
+  });
+
   test('a watch of what is no dict holds no descriptor, however often it is tried', () => {
     using dir = new TempDir();
     const path = dir.file('a.mmdpickle');
@@ -685,6 +736,16 @@ describe('frames', () => {
     await until(() => seen.length === 4);
     subscription.unsubscribe();
     expect(seen.map(([, seq]) => seq)).toEqual([0, 1, 2, 3]);
+  });
+
+  test('are all but companions of others that are there, whatever their keys', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    dict.set('camera.meta', 1).set('x', 2).set('x.meta', 3);
+    expect(await lastValueFrom(frames(dict).pipe(toArray()))).toMatchObject([
+      { key: 'camera.meta', value: 1 },
+      { key: 'x', value: 2, meta: 3 },
+    ]);
   });
 
   test('of an empty dict complete at once, and gives the last of frames that replaced each other', () => {

@@ -47,8 +47,11 @@ export function chunked(options: { readonly rows: number }): RowLayout {
         return done + filled;
       },
       last() {
-        const chunk = chunkKeys(dict, key).findLast((name) => rowsOf(dict, name) > 0);
-        return chunk === undefined ? undefined : lastOf(dict, chunk);
+        for (const chunk of chunkKeys(dict, key).reverse()) {
+          const last = lastOf(dict, chunk);
+          if (last !== undefined) return last;
+        }
+        return undefined;
       },
       append(rows, total) {
         for (let start = 0; start < total; ) {

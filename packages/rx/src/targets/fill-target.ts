@@ -35,7 +35,8 @@ export function fillTarget<T>(
   const columns = companionColumns(key, options, undefined);
   const stores = columns.map((column) => growable()(dict, column.key, column.spec));
   const lastSeq = options.seq === false ? undefined : stores.at(-1)?.last();
-  const firstSeq = Math.max(startSeq, typeof lastSeq === 'bigint' ? Number(lastSeq) + 1 : 0);
+  // Without numbers the times tell how many planes were written.
+  const firstSeq = Math.max(startSeq, lastSeq === undefined ? (stores[0]?.length() ?? 0) : Number(lastSeq) + 1);
   const packer = new RowPacker(stub?.dtype ?? dict.getMeta(key)!.dtype!, planeShape);
   let array: NDArray | MaskedArray | undefined;
   let identity = dict.identity;

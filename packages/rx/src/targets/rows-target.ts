@@ -213,9 +213,9 @@ function runsOf<T>(frames: readonly Pending<T>[]): Pending<T>[][] {
   return runs;
 }
 
-/** One more than the last number in `<key>/seq`; without that companion, the number of rows. */
+/** One more than the last number in `<key>/seq`; the number of rows without that companion, and where others appended rows. */
 function resumeSeq<T>(options: RowsOptions<T>, stores: readonly RowStore[]): number {
   const rows = stores[0]!.length();
   const last = options.seq === false ? undefined : stores.at(-1)!.last();
-  return typeof last === 'bigint' ? Number(last) + 1 : rows;
+  return last === undefined ? rows : Math.max(rows, Number(last) + 1);
 }

@@ -4,8 +4,9 @@
  * @module
  */
 
-import { type FSWatcher, statSync, watch } from 'node:fs';
-import { isMmdError, type MmapDict } from '@mmdpickle/core';
+import { type BigIntStats, type FSWatcher, statSync, watch } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { isMmdError, type MmapDict, MmdError } from '@mmdpickle/core';
 import { libc, NodeFile } from '@mmdpickle/core/node';
 import { checkOptions, has, wrongArgument } from '@mmdpickle/core/options';
 import type { StorageFile } from '@mmdpickle/core/storage';
@@ -323,9 +324,10 @@ export class DictWatch extends Observable<Change> {
 
   /** The file that comes after this one: another one of the same name, or the next of the row. */
   #successor(reader: FileReader): { readonly file: StorageFile; readonly path: string } | undefined {
-    const named = reader.file.identityOfName();
+    // By the path that was given: the file itself does not know of symbolic links that it was found by.
+    const named = statusOf(this.#current);
     const own = reader.file.identity();
-    if (named !== undefined && (named.ino !== own.ino || named.dev !== own.dev)) {
+    if (named !== undefined && (named.ino !== BigInt(own.ino) || named.dev !== BigInt(own.dev))) {
       const file = openFile(this.#current);
       return file === undefined ? undefined : { file, path: this.#current };
     }
@@ -373,10 +375,19 @@ function openFile(path: string): StorageFile | undefined {
   return undefined;
 }
 
+/** What a path names; undefined where it names nothing that can be reached. */
+function statusOf(path: string): BigIntStats | undefined {
+  try {
+    return statSync(path, { bigint: true, throwIfNoEntry: false });
+  } catch {
+    return undefined;
+  }
+}
+
 /** When a file was made; undefined where the filesystem does not tell, or another one has the name meanwhile. */
 function bornOf(file: StorageFile): string | undefined {
   const { dev, ino } = file.identity();
-  const found = statSync(file.name, { bigint: true, throwIfNoEntry: false });
+  const found = statusOf(file.name);
   if (found === undefined || String(found.dev) !== String(dev) || String(found.ino) !== String(ino)) return undefined;
   return found.birthtimeNs > 0n ? String(found.birthtimeNs) : undefined;
 }
@@ -419,7 +430,14 @@ export function looksOnce(source: MmapDict, options: WatchOptions): Observable<r
 
 function pathOf(source: string | URL | MmapDict): string {
   if (typeof source === 'string') return source;
-  if (source instanceof URL) return decodeURIComponent(source.pathname);
-  if (has(source, 'name', 'string') && has(source, 'batch', 'function')) return source.name;
-  throw wrongArgument('what is watched', 'a path, a URL or an open dict', source);
+  if (source instanceof URL) {
+    if (source.protocol === 'file:') return fileURLToPath(source);
+  } else if (has(source, 'name', 'string') && has(source, 'batch', 'function')) {
+    const { name: path } = source;
+    // In memory, or removed: what is committed to it no watcher would ever see.
+    if (statusOf(path) === undefined)
+      throw new MmdError('NOT_FOUND', `${path}: the dict is in no file that could be watched`, { path });
+    return path;
+  }
+  throw wrongArgument('what is watched', 'a path, a file URL or an open dict', source);
 }
