@@ -415,6 +415,27 @@ describe('watchDict', () => {
     expect(() => watchDict('x', { pollMs: 0 })).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
   });
 
+  test('rows of another type, shape or mask in the place of an array that grows are another array', () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    const put = (stub: GrowableNDArray | GrowableMaskedArray): void => {
+      dict.set('k', stub);
+      (dict.get('k') as GrowableArray).append(new Float32Array(2 * (stub.shape[1] ?? 1)));
+    };
+    put(new GrowableNDArray([], 'float32'));
+    using watcher = new Watcher(dict.name);
+    const others = [
+      new GrowableNDArray([1], 'float32'),
+      new GrowableNDArray([1], 'float64'),
+      new GrowableMaskedArray([1], 'float64'),
+    ];
+    for (const other of others) {
+      watcher.changes.length = 0;
+      dict.batch(() => put(other));
+      expect(told(watcher.look().changes)).toEqual(['replaced k', 'appended k 0-2']);
+    }
+  });
+
   test('a symbolic link that comes to name another file is another file', () => {
     using dir = new TempDir();
     const link = dir.file('latest');

@@ -12,6 +12,7 @@ import {
   ENTRY_HEAD_SIZE,
   ENTRY_TAIL_SIZE,
   entryEnd,
+  type GrowableRows,
   getU64,
   growableRows,
   HEADER_SIZE,
@@ -191,7 +192,7 @@ export class FileReader {
     if (last === undefined) return this.#entries(HEADER_SIZE);
     const [anchor, ...entries] = this.#entries(last.offset, last.offset);
     if (anchor === undefined || anchor.offset !== last.offset || anchor.key !== last.key) return undefined;
-    if (anchor.end !== ledger.end) ledger.stretched(anchor.end, this.#rowsOf(anchor));
+    if (anchor.end !== ledger.end) ledger.stretched(anchor.end, this.#rowsOf(anchor)?.rows);
     return entries;
   }
 
@@ -256,9 +257,9 @@ export class FileReader {
       const valueLength = frameLength - keyLength - 10;
       const end = entryEnd(offset, frameLength);
       // Of dead ones too: an array that moved on was replaced, and its rows go on where these end.
-      const rows =
+      const found =
         offset !== known && this.#mayGrow(entry, valueLength) ? this.#rowsOf({ end, valueLength }) : undefined;
-      seen.push({ offset, end, key, live, valueLength, rows });
+      seen.push({ offset, end, key, live, valueLength, rows: found?.rows, kind: found?.kind });
     };
     answer(scanEntries(from, this.file.size(), visit), this.#read);
     return seen;
@@ -304,7 +305,7 @@ export class FileReader {
   }
 
   /** By the value itself: the dict may not know of the entry yet. */
-  #rowsOf({ end, valueLength }: Pick<SeenEntry, 'end' | 'valueLength'>): number | undefined {
+  #rowsOf({ end, valueLength }: Pick<SeenEntry, 'end' | 'valueLength'>): GrowableRows | undefined {
     const { file } = this;
     const start = end - ENTRY_TAIL_SIZE - valueLength;
     const fetch = (pos: number, length: number): Uint8Array => {
@@ -313,7 +314,7 @@ export class FileReader {
     };
     for (let round = 0; ; round += 1) {
       const commitNumber = file.loadI32(COMMIT_NUMBER_OFFSET);
-      let rows: number | undefined;
+      let rows: GrowableRows | undefined;
       try {
         rows = growableRows(valueLength, (length) => new ValueReader(start, length, fetch));
       } catch (error) {
