@@ -267,6 +267,32 @@ describe('chunked', () => {
     );
   });
 
+  test('dropped frames are hidden in a series of masked rows, too', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    using blocker = new Blocker(dict.name);
+    const row$ = new Subject<number>();
+    const options = {
+      masked: true,
+      layout: chunked({ rows: 2 }),
+      queue: { frames: 1 },
+      policy: 'drop-newest',
+    } as const;
+    const append = appendRows<number>(dict, 'x', { dtype: 'int32', ...options });
+    row$.pipe(append).subscribe();
+    row$.next(1);
+    blocker.block();
+    for (let i = 2; i < 5; i += 1) row$.next(i);
+    blocker.release();
+    row$.complete();
+    await append.idle();
+    const whole = series(dict, 'x');
+    expect(whole.rows(0, 4).toNested()).toEqual([1, 2, null, null]);
+    expect(whole.rows(3, 4).toNested()).toEqual([null]);
+    expect(whole.row(2).toNested()).toBe(null);
+    expect(whole.rows(0, 2).toNested()).toEqual([1, 2]);
+  });
+
   test('a series that is not there, or a row outside, is a typed error', () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
