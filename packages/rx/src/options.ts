@@ -18,6 +18,7 @@ import {
   isWhole,
   type OptionRow,
   type OptionTable,
+  wrongArgument,
 } from '@mmdpickle/core/options';
 
 const isFlagOrFunction: OptionRow = {
@@ -28,6 +29,18 @@ const isScheduler: OptionRow = {
   takes: (value) => has(value, 'schedule', 'function') && has(value, 'now', 'function'),
   expected: 'a scheduler of rxjs',
 };
+
+/** Refuses what is no open dict. Not by its class: it may be of another copy of the package. */
+export function checkDict(what: string, found: unknown): void {
+  if (!has(found, 'batch', 'function') || !has(found, 'name', 'string'))
+    throw wrongArgument(what, 'an open dict', found);
+}
+
+/** Refuses what is no place, such as a dict. */
+export function checkPlace(found: unknown): void {
+  if (!has(found, 'open', 'function') || !has(found, 'make', 'function'))
+    throw wrongArgument('what is written to', 'a place: framesPlace, rowsPlace or planesPlace of a dict', found);
+}
 
 /** Of every operator and sink. */
 export const INGEST_OPTIONS: OptionTable = {

@@ -5,14 +5,14 @@
  */
 
 import { Duplex, type Readable, Writable } from 'node:stream';
-import { checkOptions } from '@mmdpickle/core/options';
+import { checkOptions, wrongArgument } from '@mmdpickle/core/options';
 import type { Observer } from 'rxjs';
 import { Ingest, type IngestEvents, IngestLedger } from './ingest/ingest.ts';
 import { type IngestOptions, settle } from './ingest/options.ts';
 import type { IngestStats } from './ingest/stats.ts';
 import type { Receipt } from './ingest/target.ts';
 import type { Place } from './into.ts';
-import { SINK_OPTIONS } from './options.ts';
+import { checkPlace, SINK_OPTIONS } from './options.ts';
 
 /** Options of the stream sinks. */
 export interface SinkOptions extends IngestOptions {
@@ -33,6 +33,7 @@ interface Sink<T> extends Counted {
 }
 
 function openSink<T>(place: Place<T>, options: IngestOptions, events: Partial<IngestEvents>): Sink<T> {
+  checkPlace(place);
   const ledger = new IngestLedger();
   let finish: (error?: unknown) => void = () => {};
   const ended = new Promise<void>((resolve, reject) => {
@@ -233,6 +234,10 @@ async function* givenUntil<T>(
   }
 }
 
+function isIterable(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && (Symbol.asyncIterator in value || Symbol.iterator in value);
+}
+
 /**
  * Writes what an iterable gives, and gives the receipts, each when its commit is done. The next frame is asked for when the
  * queue has room and the receipts so far are taken; leaving the loop ends the source, and writes what is queued. So does
@@ -254,6 +259,7 @@ export async function* writeFrames<T>(
   place: Place<T>,
   options: IngestOptions = {},
 ): AsyncGenerator<Receipt> {
+  if (!isIterable(source)) throw wrongArgument('the source', 'a list, a stream or another iterable of frames', source);
   const receipts: Receipt[] = [];
   let wake = (): void => {};
   const { ingest, ended } = openSink(place, options, {

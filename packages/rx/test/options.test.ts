@@ -10,11 +10,15 @@ import {
   framesPlace,
   fromMqtt,
   nodeSink,
+  parseSchema,
   planesPlace,
   readNdjson,
+  requestStop,
   rollingFiles,
   rowsPlace,
+  series,
   stopRequested,
+  stopSignals,
   watchDict,
   webSink,
   writeFrames,
@@ -150,6 +154,39 @@ describe('a mistake in options', () => {
     expect(() => fromMqtt('mqtt://127.0.0.1:1', what as never)).toThrow(refused);
     expect(() => fromMqtt('mqtt://127.0.0.1:1', ['x', ''])).toThrow(refused);
   });
+
+  test.each([undefined, null, 5, 'path', {}, 'a dict'])(
+    'what is no place, dict, source, schema or signals is refused: %s',
+    async (what) => {
+      using dir = new TempDir();
+      using dict = MmapDict.open(dir.file('a.mmdpickle'));
+      const wrong = (what === 'a dict' ? dict : what) as never;
+      const wrongDict = (what === 'a dict' ? dir : what) as never;
+      const calls: (() => unknown)[] = [
+        () => appendTo(wrong),
+        () => nodeSink(wrong),
+        () => webSink(wrong),
+        () => writeFrames([], wrong).next(),
+        () => requestStop(wrongDict),
+        () => series(wrongDict, 'k'),
+        () => firstValueFrom(frames(wrongDict)),
+        () => firstValueFrom(stopRequested(wrongDict)),
+        () => parseSchema({ x: { dtype: 'int8', shape: wrong } }),
+        // By default there are some.
+        () => stopSignals((wrong ?? null) as never),
+        () => stopSignals([wrong]),
+      ];
+      // A dict has entries to iterate over.
+      if (what !== 'a dict') {
+        calls.push(
+          () => parseSchema(wrong),
+          () => writeFrames(wrong, framesPlace(dict)).next(),
+        );
+      }
+      for (const call of calls)
+        await expect((async () => await call())(), String(call)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+    },
+  );
 
   test('what is undefined is not given', async () => {
     using dir = new TempDir();

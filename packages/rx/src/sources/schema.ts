@@ -14,6 +14,7 @@ import {
   NDArray,
   parseDType,
 } from '@mmdpickle/core';
+import { wrongArgument } from '@mmdpickle/core/options';
 import { isTypedArray } from '../targets/frame.ts';
 
 /** One column: a dtype alone, or with the shape of one record's value. */
@@ -49,6 +50,7 @@ export type PlainRecord = { readonly [column: string]: unknown };
  * @throws MmdError INVALID_ARGUMENT for a schema without columns or a bad shape, UNSUPPORTED_DTYPE
  */
 export function parseSchema(schema: RecordSchema): readonly Column[] {
+  if (typeof schema !== 'object' || schema === null) throw wrongArgument('a schema', 'an object of columns', schema);
   const columns = Object.entries(schema).map(([name, spec]) => {
     const shaped = hasShape(spec);
     const dtype = parseDType(shaped ? spec.dtype : spec);
@@ -56,9 +58,8 @@ export function parseSchema(schema: RecordSchema): readonly Column[] {
     if (dtype.kind === 'O') {
       throw new MmdError('UNSUPPORTED_DTYPE', `column '${name}' holds Python objects`, { found: dtype.name });
     }
-    if (!shape.every((dim) => Number.isSafeInteger(dim) && dim >= 0)) {
-      throw new MmdError('INVALID_ARGUMENT', `column '${name}' has shape [${shape.join(', ')}]`, { found: shape });
-    }
+    if (!Array.isArray(shape) || !shape.every((dim) => Number.isSafeInteger(dim) && dim >= 0))
+      throw wrongArgument(`the shape of column '${name}'`, 'a list of whole numbers from 0 on', shape);
     return { name, dtype, shape: [...shape], size: shape.reduce((product, dim) => product * dim, 1) };
   });
   if (columns.length > 0) return columns;

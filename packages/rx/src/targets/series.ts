@@ -1,4 +1,5 @@
 import { type DType, MaskedArray, type MmapDict, MmdError, memoryOver, NDArray } from '@mmdpickle/core';
+import { checkDict } from '../options.ts';
 import { chunkKeys } from './chunked.ts';
 
 /** A part of a {@link Series} that lies in one array. */
@@ -21,6 +22,7 @@ export class Series {
 
   /** @throws MmdError NOT_FOUND when there is no chunk, CORRUPT when they do not fit together */
   constructor(dict: MmapDict, key: string) {
+    checkDict('what is read', dict);
     let rows = 0;
     this.key = key;
     this.chunks = chunkKeys(dict, key).map((chunk) => {

@@ -12,7 +12,7 @@ import { checkOptions, has, wrongArgument } from '@mmdpickle/core/options';
 import type { StorageFile } from '@mmdpickle/core/storage';
 import { asyncScheduler, Observable, type SchedulerAction, type SchedulerLike, Subject, type Subscription } from 'rxjs';
 import { timed } from '../ingest/options.ts';
-import { WATCH_OPTIONS } from '../options.ts';
+import { checkDict, WATCH_OPTIONS } from '../options.ts';
 import { FilePattern } from '../rolling.ts';
 import type { Change, ChangeDraft } from './change.ts';
 import { FileReader } from './file-reader.ts';
@@ -425,6 +425,7 @@ export function watchDict(source: string | URL | MmapDict, options: WatchOptions
 
 /** The looks of a watch that nobody subscribes to twice. */
 export function looksOnce(source: MmapDict, options: WatchOptions): Observable<readonly Change[]> {
+  checkDict('what is read', source);
   return new DictWatch(pathOf(source), options, true).looks$;
 }
 
