@@ -108,14 +108,36 @@ export const ROLLING_OPTIONS: OptionTable = {
 
 const LOOK_OPTIONS: OptionTable = { pollMs: isPositive, events: isFlag, scheduler: isScheduler };
 
+/** Cursors are kept as text by others, who may have cut or changed them. */
+function isCursor(value: unknown): boolean {
+  if (!has(value, 'live', 'object') || !has(value, 'file', 'object') || !has(value, 'path', 'string')) return false;
+  const { live, seq, end, last, commitNumber = 0 } = value as Readonly<Record<string, unknown>>;
+  const { key, offset } = (last ?? { key: '', offset: 0 }) as Readonly<Record<string, unknown>>;
+  return (
+    [seq, end, offset].every(isCounted) &&
+    typeof key === 'string' &&
+    Number.isSafeInteger(commitNumber) &&
+    Array.isArray(live) &&
+    live.every(
+      (entry) =>
+        Array.isArray(entry) &&
+        typeof entry[0] === 'string' &&
+        entry.slice(1, 4).every(isCounted) &&
+        entry.length > 3 &&
+        entry.slice(4).every((count) => count === null || isCounted(count)),
+    )
+  );
+}
+
+function isCounted(value: unknown): boolean {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
 export const WATCH_OPTIONS: OptionTable = {
   ...LOOK_OPTIONS,
   from: {
     takes: (value) =>
-      value === 'now' ||
-      value === 'start' ||
-      (typeof value === 'number' && value >= 0) ||
-      (has(value, 'live', 'object') && has(value, 'file', 'object') && has(value, 'path', 'string')),
+      value === 'now' || value === 'start' || (typeof value === 'number' && value >= 0) || isCursor(value),
     expected: "'now', 'start', a number of a change or a cursor",
   },
 };

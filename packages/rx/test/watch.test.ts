@@ -436,6 +436,27 @@ describe('watchDict', () => {
     }
   });
 
+  test('a cursor that was cut or changed is refused', () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    dict.set('a', 1);
+    const cursor = cursorOf(dict.name);
+    const [entry = []] = cursor.live as unknown as unknown[][];
+    const wrong: object[] = [
+      ...[{}, [null], [5], [[]], [['a', 24]], [[5, ...entry.slice(1)]], [entry.with(1, -5)], [entry.with(4, 'x')]].map(
+        (live) => ({ live }),
+      ),
+      ...['x', null, -1, 1e300, 25.5].flatMap((value) => [{ seq: value }, { end: value }]),
+      ...[5, {}, { key: 'a', offset: -5 }, { key: 5, offset: 24 }].map((last) => ({ last })),
+      { commitNumber: 'x' },
+    ];
+    for (const part of wrong) {
+      expect(() => watchDict(dict.name, { from: { ...cursor, ...part } }), JSON.stringify(part)).toThrow(
+        expect.objectContaining({ code: 'INVALID_ARGUMENT' }),
+      );
+    }
+  });
+
   test('a symbolic link that comes to name another file is another file', () => {
     using dir = new TempDir();
     const link = dir.file('latest');
