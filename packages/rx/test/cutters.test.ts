@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { byteChunks } from '../src/sources/byte-chunks.ts';
@@ -58,6 +60,19 @@ test('lines are the same however the stream is cut', () => {
       expect(cutter.line).toBe(lines.length);
     }),
   );
+});
+
+test('a line that comes byte by byte takes little more memory than it has bytes', () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const cutter = new LineCutter(1e6);
+  const piece = Buffer.from('a');
+  collect();
+  const before = process.memoryUsage().heapUsed;
+  for (let i = 0; i < 300_000; i += 1) [...cutter.push(piece)];
+  collect();
+  expect(process.memoryUsage().heapUsed - before).toBeLessThan(10e6);
+  expect([...cutter.end()][0]).toHaveLength(300_000);
 });
 
 test('a last line without a newline is given at the end', () => {

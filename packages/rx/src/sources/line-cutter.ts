@@ -5,7 +5,8 @@ const NEWLINE = 0x0a;
 /** Cuts a stream of bytes into lines (without their newline), however the stream is cut. */
 export class LineCutter {
   readonly maxBytes: number;
-  #parts: Uint8Array[] = [];
+  /** Of the line that is not whole yet: one stretch of memory, however small the pieces are. */
+  #buffer = new Uint8Array(256);
   #bytes = 0;
   #line = 0;
 
@@ -30,8 +31,7 @@ export class LineCutter {
       pos = end + 1;
       yield this.#take();
     }
-    // The rest is copied: the source may use its buffer again. A Buffer's own slice would be a view.
-    if (pos < chunk.length) this.#keep(new Uint8Array(chunk.subarray(pos)));
+    if (pos < chunk.length) this.#keep(chunk.subarray(pos));
   }
 
   /** The stream is over: gives the last line, if it has no newline. */
@@ -39,28 +39,29 @@ export class LineCutter {
     if (this.#bytes > 0) yield this.#take();
   }
 
+  /** Copies: the source may use its memory again. */
   #keep(part: Uint8Array): void {
-    this.#bytes += part.length;
-    if (this.#bytes > this.maxBytes) {
+    const bytes = this.#bytes + part.length;
+    if (bytes > this.maxBytes) {
       throw new MmdError('LIMIT_EXCEEDED', `line ${this.#line + 1} is longer than ${this.maxBytes} bytes`, {
         limit: 'line',
         maximum: this.maxBytes,
-        found: this.#bytes,
+        found: bytes,
       });
     }
-    this.#parts.push(part);
+    if (bytes > this.#buffer.length) {
+      const larger = new Uint8Array(Math.max(bytes, 2 * this.#buffer.length));
+      larger.set(this.#buffer.subarray(0, this.#bytes));
+      this.#buffer = larger;
+    }
+    this.#buffer.set(part, this.#bytes);
+    this.#bytes = bytes;
   }
 
   #take(): Uint8Array {
-    const bytes = new Uint8Array(this.#bytes);
-    let pos = 0;
-    for (const part of this.#parts) {
-      bytes.set(part, pos);
-      pos += part.length;
-    }
-    this.#parts = [];
+    const line = this.#buffer.slice(0, this.#bytes);
     this.#bytes = 0;
     this.#line += 1;
-    return bytes;
+    return line;
   }
 }
