@@ -38,6 +38,25 @@ describe('the demo', () => {
     expect(code).toBe(0);
   });
 
+  it('ends a follower that starts after it is done', async () => {
+    using directory = new TempDir();
+    const { code, output } = await runDemo(directory.path, ['--seconds', '0.01']);
+    expect(output).toMatch(/^0 frames written in/m);
+    expect(code).toBe(0);
+  });
+
+  it.each([
+    ['--hz', '2.5'],
+    ['--hz', '0'],
+    ['--seconds', 'x'],
+  ])('refuses %s %s', async (...args) => {
+    using directory = new TempDir();
+    expect(await runDemo(directory.path, args)).toMatchObject({
+      code: 2,
+      output: expect.stringMatching(/^demo: --sec/),
+    });
+  });
+
   it.each(pythons())('leaves a sealed file that Python $version with numpy $numpy loads after Ctrl-C', async (info) => {
     using directory = new TempDir();
     const { output } = await runDemo(directory.path, ['--seconds', '30'], 1200);

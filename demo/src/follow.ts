@@ -29,3 +29,5 @@ const following = watchDict(path)
   });
 
 process.once('disconnect', () => following.unsubscribe());
+// A capture that ended at once was gone before this listened.
+if (!process.connected) following.unsubscribe();

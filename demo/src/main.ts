@@ -6,6 +6,7 @@
  */
 
 import { fork } from 'node:child_process';
+import { once } from 'node:events';
 import { rmSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { MmapDict } from '@mmdpickle/core/node';
@@ -24,8 +25,8 @@ const { values } = parseArgs({
   },
 });
 const [path, seconds, hz] = [values.out, Number(values.seconds), Number(values.hz)];
-if (!(seconds > 0 && hz > 0 && hz <= 1000)) {
-  console.error('demo: --seconds and --hz take positive numbers, and --hz at most 1000');
+if (!(seconds > 0 && seconds < Infinity && Number.isInteger(hz) && hz > 0 && hz <= 1000)) {
+  console.error('demo: --seconds takes a number above 0, and --hz a whole one from 1 to 1000');
   process.exit(2);
 }
 
@@ -40,6 +41,7 @@ let stats: readonly IngestStats[];
 {
   using dict = MmapDict.open(path, { mode: 'w-' });
   const follower = fork(new URL('./follow.js', import.meta.url), [path], { stdio: 'inherit' });
+  const exited = once(follower, 'exit');
   const bar = new SingleBar({
     format: '{bar} {percentage} %  {value} of {total} samples  {eta_formatted} left',
     noTTYOutput: false,
@@ -49,8 +51,9 @@ let stats: readonly IngestStats[];
     stats = await capture(dict, sensors, { seconds, hz, onSample: (count) => bar.update(count) });
   } finally {
     bar.stop();
-    follower.disconnect();
-    await new Promise((resolve) => follower.once('exit', resolve));
+    // It may have been killed.
+    if (follower.connected) follower.disconnect();
+    await exited;
   }
 }
 

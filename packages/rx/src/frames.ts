@@ -49,8 +49,12 @@ export function frames(dict: MmapDict, options: FollowOptions = {}): Observable<
     return (
       (change.kind === 'added' || change.kind === 'replaced') &&
       change.key.startsWith(prefix) &&
-      !change.key.endsWith(META_SUFFIX)
+      !isCompanion(change.key)
     );
+  }
+
+  function isCompanion(key: string): boolean {
+    return key.endsWith(META_SUFFIX) && dict.has(key.slice(0, -META_SUFFIX.length));
   }
 
   function entriesOf(changes: readonly Change[]): FrameEntry[] {

@@ -9,7 +9,7 @@ import { checkOptions } from '@mmdpickle/core/options';
 import { type IngestOperator, ingestOperator } from './ingest/operator.ts';
 import type { IngestOptions } from './ingest/options.ts';
 import { type Into, type Place, placeOfFrames, placeOfPlanes, placeOfRows } from './into.ts';
-import { FILL_OPTIONS, FRAMES_OPTIONS, INGEST_OPTIONS, ROWS_OPTIONS } from './options.ts';
+import { checkPlace, FILL_OPTIONS, FRAMES_OPTIONS, INGEST_OPTIONS, ROWS_OPTIONS } from './options.ts';
 import type { FillOptions } from './targets/fill-target.ts';
 import type { Frame } from './targets/frame.ts';
 import type { FramesOptions } from './targets/frames-target.ts';
@@ -123,7 +123,9 @@ export function fillArray<T = Frame>(
  * range(0, 10).pipe(appendTo(rowsPlace(dict, 'i', { dtype: 'int32' }))).subscribe({ complete: () => dict.close() });
  * ```
  */
-export function appendTo<T>({ open, make }: Place<T>, options: IngestOptions = {}): IngestOperator<T> {
+export function appendTo<T>(place: Place<T>, options: IngestOptions = {}): IngestOperator<T> {
+  checkPlace(place);
   checkOptions(options, INGEST_OPTIONS);
+  const { open, make } = place;
   return ingestOperator(open, make, options);
 }

@@ -18,6 +18,7 @@ import {
   isWhole,
   type OptionRow,
   type OptionTable,
+  wrongArgument,
 } from '@mmdpickle/core/options';
 
 const isFlagOrFunction: OptionRow = {
@@ -28,6 +29,18 @@ const isScheduler: OptionRow = {
   takes: (value) => has(value, 'schedule', 'function') && has(value, 'now', 'function'),
   expected: 'a scheduler of rxjs',
 };
+
+/** Refuses what is no open dict. Not by its class: it may be of another copy of the package. */
+export function checkDict(what: string, found: unknown): void {
+  if (!has(found, 'batch', 'function') || !has(found, 'name', 'string'))
+    throw wrongArgument(what, 'an open dict', found);
+}
+
+/** Refuses what is no place, such as a dict. */
+export function checkPlace(found: unknown): void {
+  if (!has(found, 'open', 'function') || !has(found, 'make', 'function'))
+    throw wrongArgument('what is written to', 'a place: framesPlace, rowsPlace or planesPlace of a dict', found);
+}
 
 /** Of every operator and sink. */
 export const INGEST_OPTIONS: OptionTable = {
@@ -73,26 +86,77 @@ export const ROWS_OPTIONS: OptionTable = {
 
 export const FILL_OPTIONS: OptionTable = { ...COMPANION_OPTIONS, mode: isOneOf('plain', 'stop', 'ring') };
 
+const isAtLeastOne: OptionRow = {
+  takes: (value) => value === Infinity || (Number.isSafeInteger(value) && (value as number) > 0),
+  expected: 'a whole number from 1 on',
+};
+
+export const CHUNKED_OPTIONS: OptionTable = {
+  rows: {
+    takes: (value) => Number.isSafeInteger(value) && (value as number) > 0,
+    expected: 'a whole number from 1 on',
+  },
+};
+
 export const ROLLING_OPTIONS: OptionTable = {
   frames: isPositive,
   bytes: isPositive,
   ms: isPositive,
-  keep: isPositive,
+  keep: isAtLeastOne,
   open: isObject,
 };
 
 const LOOK_OPTIONS: OptionTable = { pollMs: isPositive, events: isFlag, scheduler: isScheduler };
 
+/** Cursors are kept as text by others, who may have cut or changed them. */
+function isCursor(value: unknown): boolean {
+  if (!has(value, 'live', 'object') || !has(value, 'file', 'object') || !has(value, 'path', 'string')) return false;
+  const { live, seq, end, last, commitNumber = 0 } = value as Readonly<Record<string, unknown>>;
+  const { key, offset } = (last ?? { key: '', offset: 0 }) as Readonly<Record<string, unknown>>;
+  return (
+    [seq, end, offset].every(isCounted) &&
+    typeof key === 'string' &&
+    Number.isSafeInteger(commitNumber) &&
+    Array.isArray(live) &&
+    live.every(
+      (entry) =>
+        Array.isArray(entry) &&
+        typeof entry[0] === 'string' &&
+        entry.slice(1, 4).every(isCounted) &&
+        entry.length > 3 &&
+        entry.slice(4).every((count) => count === null || isCounted(count)),
+    )
+  );
+}
+
+function isCounted(value: unknown): boolean {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
 export const WATCH_OPTIONS: OptionTable = {
   ...LOOK_OPTIONS,
   from: {
     takes: (value) =>
-      value === 'now' ||
-      value === 'start' ||
-      (typeof value === 'number' && value >= 0) ||
-      (has(value, 'live', 'object') && has(value, 'file', 'object') && has(value, 'path', 'string')),
+      value === 'now' || value === 'start' || (typeof value === 'number' && value >= 0) || isCursor(value),
     expected: "'now', 'start', a number of a change or a cursor",
   },
 };
 
 export const FOLLOW_OPTIONS: OptionTable = { ...LOOK_OPTIONS, prefix: isText, follow: isFlag };
+
+export const BYTE_STREAM_OPTIONS: OptionTable = {
+  dtype: isAnything,
+  shape: isShape,
+  order: isOneOf('C', 'F'),
+  onTail: isFunction,
+};
+
+export const NDJSON_OPTIONS: OptionTable = { schema: isObject, onInvalid: isFunction, maxLineBytes: isPositive };
+
+export const MQTT_OPTIONS: OptionTable = {
+  qos: { takes: (value) => value === 0 || value === 1 || value === 2, expected: '0, 1 or 2' },
+  schema: isObject,
+  decode: isFunction,
+  onInvalid: isFunction,
+  onReady: isFunction,
+};

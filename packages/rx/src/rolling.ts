@@ -94,13 +94,12 @@ export class RollingFiles {
   openHome(): Home {
     const { frames = Infinity, bytes = Infinity, ms = Infinity, keep = Infinity, open = {} } = this.options;
     const { pattern } = this;
-    let current = start();
+    let current = openNext(pattern, open);
     let written = { frames: 0, bytes: 0, since: performance.now() };
+    removeOld();
 
-    function start(): OpenFile {
-      const next = openNext(pattern, open);
+    function removeOld(): void {
       for (const old of pattern.numbers().slice(0, -keep)) removeUnused(pattern.path(old));
-      return next;
     }
 
     return {
@@ -114,8 +113,11 @@ export class RollingFiles {
         written.frames > 0 &&
         (written.frames >= frames || written.bytes >= bytes || performance.now() - written.since >= ms),
       roll() {
+        // Where there can be no next one, this one stays as it is.
+        const next = openNext(pattern, open);
         current.close();
-        current = start();
+        current = next;
+        removeOld();
         written = { frames: 0, bytes: 0, since: performance.now() };
       },
       release: () => current.close(),

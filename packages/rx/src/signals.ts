@@ -1,3 +1,5 @@
+import { constants } from 'node:os';
+import { wrongArgument } from '@mmdpickle/core/options';
 import { fromEvent, map, merge, type Observable, take } from 'rxjs';
 
 /**
@@ -19,5 +21,7 @@ import { fromEvent, map, merge, type Observable, take } from 'rxjs';
  * ```
  */
 export function stopSignals(signals: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM']): Observable<NodeJS.Signals> {
+  if (!Array.isArray(signals) || !signals.every((signal) => Object.hasOwn(constants.signals, signal)))
+    throw wrongArgument('signals', 'a list of names of signals', signals);
   return merge(...signals.map((signal) => fromEvent(process, signal).pipe(map(() => signal)))).pipe(take(1));
 }

@@ -5,14 +5,14 @@
  */
 
 import { Duplex, type Readable, Writable } from 'node:stream';
-import { checkOptions } from '@mmdpickle/core/options';
+import { checkOptions, wrongArgument } from '@mmdpickle/core/options';
 import type { Observer } from 'rxjs';
 import { Ingest, type IngestEvents, IngestLedger } from './ingest/ingest.ts';
 import { type IngestOptions, settle } from './ingest/options.ts';
 import type { IngestStats } from './ingest/stats.ts';
 import type { Receipt } from './ingest/target.ts';
 import type { Place } from './into.ts';
-import { SINK_OPTIONS } from './options.ts';
+import { checkPlace, SINK_OPTIONS } from './options.ts';
 
 /** Options of the stream sinks. */
 export interface SinkOptions extends IngestOptions {
@@ -33,6 +33,7 @@ interface Sink<T> extends Counted {
 }
 
 function openSink<T>(place: Place<T>, options: IngestOptions, events: Partial<IngestEvents>): Sink<T> {
+  checkPlace(place);
   const ledger = new IngestLedger();
   let finish: (error?: unknown) => void = () => {};
   const ended = new Promise<void>((resolve, reject) => {
@@ -233,9 +234,14 @@ async function* givenUntil<T>(
   }
 }
 
+function isIterable(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && (Symbol.asyncIterator in value || Symbol.iterator in value);
+}
+
 /**
- * Writes what an iterable gives, and gives the receipts. The next frame is asked for when the queue has room and the
- * receipts so far are taken; leaving the loop ends the source, and writes what is queued. So does `signal`, at once.
+ * Writes what an iterable gives, and gives the receipts, each when its commit is done. The next frame is asked for when the
+ * queue has room and the receipts so far are taken; leaving the loop ends the source, and writes what is queued. So does
+ * `signal`, at once.
  *
  * @throws what ended the stream: see {@link appendFrames}
  *
@@ -253,18 +259,40 @@ export async function* writeFrames<T>(
   place: Place<T>,
   options: IngestOptions = {},
 ): AsyncGenerator<Receipt> {
+  if (!isIterable(source)) throw wrongArgument('the source', 'a list, a stream or another iterable of frames', source);
   const receipts: Receipt[] = [];
-  const { ingest, ended } = openSink(place, options, { receipt: (receipt) => receipts.push(receipt) });
+  let wake = (): void => {};
+  const { ingest, ended } = openSink(place, options, {
+    receipt(receipt) {
+      receipts.push(receipt);
+      wake();
+    },
+    stop: () => wake(),
+  });
+  const frames = givenUntil(source, options.signal);
+  let asked: Promise<IteratorResult<T>> | undefined;
   try {
-    if (ingest.open) {
-      for await (const frame of givenUntil(source, options.signal)) {
-        await ingest.offer(frame);
-        yield* receipts.splice(0);
-        if (!ingest.open) break;
+    while (ingest.open) {
+      const given = (asked ??= frames.next());
+      // Not for the frame alone: what was collected is committed by its time, or fails, while the source is silent.
+      const next = await new Promise<IteratorResult<T> | undefined>((resolve, reject) => {
+        wake = () => resolve(undefined);
+        given.then(resolve, reject);
+        // Of commits that were done while the receipts before were read.
+        if (receipts.length > 0) wake();
+      });
+      if (next !== undefined) {
+        asked = undefined;
+        if (next.done === true) break;
+        await ingest.offer(next.value);
       }
+      yield* receipts.splice(0);
     }
   } finally {
     ingest.end();
+    const left = frames.return(undefined).catch(() => {});
+    // A source that is silent ends after its wait.
+    if (asked === undefined) await left;
     // An error of the engine is thrown below or by `offer`; one of the source goes on its way.
     await ended.catch(() => {});
   }

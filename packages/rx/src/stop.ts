@@ -6,6 +6,7 @@
 
 import type { MmapDict } from '@mmdpickle/core';
 import { defer, filter, map, merge, type Observable, of, take } from 'rxjs';
+import { checkDict } from './options.ts';
 import { looksOnce, type WatchOptions } from './watch/dict-watch.ts';
 
 /** The key under which a request is stored until it is obeyed. */
@@ -19,6 +20,7 @@ export const STOP_KEY = 'mmdpickle/stop';
  * @param reason - for the capture's log
  */
 export function requestStop(dict: MmapDict, reason = ''): void {
+  checkDict('what is asked to stop', dict);
   dict.set(STOP_KEY, reason);
 }
 

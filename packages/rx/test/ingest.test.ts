@@ -296,6 +296,40 @@ describe('stopping', () => {
     expect(dict.size).toBe(0);
   });
 
+  test.each([Infinity, 2 ** 31])('draining may take %s ms: nothing is lost at once', async (drainMs) => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(fileIn(dir));
+    using blocker = new Blocker(dict.name).block();
+    const append = appendFrames<Uint8Array>(dict, { drainMs, statsMs: drainMs });
+    let readings = 0;
+    append.stats$.subscribe(() => (readings += 1));
+    const last = lastValueFrom(
+      range(0, 4).pipe(
+        map((i) => Uint8Array.of(i)),
+        append,
+      ),
+    );
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(append.stats()).toMatchObject({ queued: 4, droppedTotal: 0 });
+    blocker.release();
+    expect((await last).seq).toBe(3);
+    // Before the stream, and after it.
+    expect(readings).toBe(2);
+  });
+
+  test('frames that are collected without a limit of time are committed by their number', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(fileIn(dir));
+    const append = appendFrames<Uint8Array>(dict, { batch: { frames: 3, ms: Infinity } });
+    const frame$ = new Subject<Uint8Array>();
+    frame$.pipe(append).subscribe();
+    for (let i = 0; i < 5; i += 1) frame$.next(Uint8Array.of(i));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(append.stats()).toMatchObject({ written: 3, queued: 2 });
+    frame$.complete();
+    expect(dict.size).toBe(5);
+  });
+
   test('receipts stop with take, and the source with them', () => {
     using dir = new TempDir();
     using dict = MmapDict.open(fileIn(dir));

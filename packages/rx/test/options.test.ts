@@ -3,14 +3,22 @@ import {
   appendFrames,
   appendRows,
   appendTo,
+  chunked,
+  cutFrames,
   fillArray,
   frames,
   framesPlace,
+  fromMqtt,
   nodeSink,
+  parseSchema,
   planesPlace,
+  readNdjson,
+  requestStop,
   rollingFiles,
   rowsPlace,
+  series,
   stopRequested,
+  stopSignals,
   watchDict,
   webSink,
   writeFrames,
@@ -73,6 +81,7 @@ const CALLS: Record<string, [typeof INGEST, (dict: MmapDict, options: never) => 
   rollingFiles: [
     [
       ['keep', { keep: 0 }],
+      ['keep', { keep: 2.5 }],
       ['frame', { frame: 5 }],
       ['open', { open: 5 }],
     ],
@@ -83,6 +92,37 @@ const CALLS: Record<string, [typeof INGEST, (dict: MmapDict, options: never) => 
     (dict, options) => watchDict(dict, options),
   ],
   frames: [[...LOOKS, ['prefix', { prefix: 5 }], ['from', { from: 'now' }]], (dict, options) => frames(dict, options)],
+  chunked: [
+    [
+      ['rows', {}],
+      ['rows', { rows: 0.5 }],
+      ['rows', { rows: Infinity }],
+      ['row', { rows: 5, row: 5 }],
+    ],
+    (_dict, options) => chunked(options),
+  ],
+  cutFrames: [
+    [
+      ['shape', { dtype: 'int8' }],
+      ['shape', { dtype: 'int8', shape: 2 }],
+      ['order', { dtype: 'int8', shape: [1], order: 'A' }],
+    ],
+    (_dict, options) => cutFrames([Uint8Array.of(1)], options).next(),
+  ],
+  readNdjson: [
+    [
+      ['maxLineBytes', { maxLineBytes: Number.NaN }],
+      ['onInvald', { onInvald() {} }],
+    ],
+    (_dict, options) => readNdjson([], options).next(),
+  ],
+  fromMqtt: [
+    [
+      ['qos', { qos: 3 }],
+      ['decode', { decode: 'json' }],
+    ],
+    (_dict, options) => fromMqtt('mqtt://127.0.0.1:1', 'x', options),
+  ],
   stopRequested: [LOOKS, (dict, options) => firstValueFrom(stopRequested(dict, options))],
 };
 
@@ -110,7 +150,43 @@ describe('a mistake in options', () => {
     expect(() => fillArray(what as never, 'k')).toThrow(refused);
     expect(() => watchDict(what as never)).toThrow(refused);
     expect(() => rollingFiles(what as never, {})).toThrow(refused);
+    expect(() => fromMqtt(what as never, 'x')).toThrow(refused);
+    expect(() => fromMqtt('mqtt://127.0.0.1:1', what as never)).toThrow(refused);
+    expect(() => fromMqtt('mqtt://127.0.0.1:1', ['x', ''])).toThrow(refused);
   });
+
+  test.each([undefined, null, 5, 'path', {}, 'a dict'])(
+    'what is no place, dict, source, schema or signals is refused: %s',
+    async (what) => {
+      using dir = new TempDir();
+      using dict = MmapDict.open(dir.file('a.mmdpickle'));
+      const wrong = (what === 'a dict' ? dict : what) as never;
+      const wrongDict = (what === 'a dict' ? dir : what) as never;
+      const calls: (() => unknown)[] = [
+        () => appendTo(wrong),
+        () => nodeSink(wrong),
+        () => webSink(wrong),
+        () => writeFrames([], wrong).next(),
+        () => requestStop(wrongDict),
+        () => series(wrongDict, 'k'),
+        () => firstValueFrom(frames(wrongDict)),
+        () => firstValueFrom(stopRequested(wrongDict)),
+        () => parseSchema({ x: { dtype: 'int8', shape: wrong } }),
+        // By default there are some.
+        () => stopSignals((wrong ?? null) as never),
+        () => stopSignals([wrong]),
+      ];
+      // A dict has entries to iterate over.
+      if (what !== 'a dict') {
+        calls.push(
+          () => parseSchema(wrong),
+          () => writeFrames(wrong, framesPlace(dict)).next(),
+        );
+      }
+      for (const call of calls)
+        await expect((async () => await call())(), String(call)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+    },
+  );
 
   test('what is undefined is not given', async () => {
     using dir = new TempDir();

@@ -1,5 +1,5 @@
 import { getEventListeners } from 'node:events';
-import { readdirSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { PassThrough, Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -125,6 +125,37 @@ test('a sink that collects frames for a commit commits them when its queue is fu
   const sink = nodeSink(framesPlace(dict), { queue: { frames: 10 }, batch: { ms: 60_000 } });
   await pipeline(Readable.from(counting(50).source), sink);
   expect(sink.stats()).toMatchObject({ received: 50, written: 50, commits: 5 });
+});
+
+describe('while its source is silent, writeFrames', () => {
+  test('gives receipts when their commit is done, also of one that was done while others were read', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    const frame$ = new PassThrough({ objectMode: true });
+    const receipts = writeFrames<Uint8Array>(frame$, framesPlace(dict), { batch: { ms: 5 } });
+    for (let i = 0; i < 2; i += 1) frame$.write(Uint8Array.of(i));
+    expect((await receipts.next()).value).toMatchObject({ seq: 0 });
+    frame$.write(Uint8Array.of(2));
+    expect((await receipts.next()).value).toMatchObject({ seq: 1 });
+    expect((await receipts.next()).value).toMatchObject({ seq: 2 });
+    frame$.end();
+    expect((await receipts.next()).done).toBe(true);
+  });
+
+  test('ends with what a commit met', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    const key = (): string => 'the same for all';
+    const frames = writeFrames(twoThenSilence(), framesPlace(dict, { key }), { batch: { ms: 5 } });
+    await expect(written(frames)).rejects.toMatchObject({ code: 'ALREADY_EXISTS' });
+    expect(dict.size).toBe(1);
+  });
+
+  async function* twoThenSilence(): AsyncGenerator<Uint8Array> {
+    yield new Uint8Array(1);
+    yield new Uint8Array(1);
+    await new Promise(() => {});
+  }
 });
 
 describe('the end of a sink', () => {
@@ -384,6 +415,25 @@ describe('rolling files', () => {
       [[6], [6n]],
     ]);
   });
+
+  test.each([{}, { batch: { frames: 2, ms: 60_000 } }])(
+    'a folder that is gone ends the stream by name (%o)',
+    async (options) => {
+      using dir = new TempDir();
+      const folder = dir.file('runs');
+      mkdirSync(folder);
+      const append = appendFrames<Uint8Array>(rollingFiles(`${folder}/run-{n}.mmdpickle`, { frames: 2 }), options);
+      const frame$ = new Subject<Uint8Array>();
+      frame$.pipe(append).subscribe({ error() {} });
+      for (let i = 0; i < 4; i += 1) {
+        if (i === 2) rmSync(folder, { recursive: true });
+        frame$.next(Uint8Array.of(i));
+      }
+      frame$.complete();
+      await expect(append.idle()).rejects.toMatchObject({ code: 'NOT_FOUND' });
+      expect(append.stats()).toMatchObject({ written: 2, queued: 0, idle: true });
+    },
+  );
 
   test('each stream begins a new file after the highest number', async () => {
     using dir = new TempDir();

@@ -97,15 +97,26 @@ describe('fromNdjson', () => {
     ['not JSON', '{"t": 1}\n{t: 2}\n', 'CORRUPT'],
     ['not of the schema', '{"t": 1}\n{"t": "two"}\n', 'INVALID_ARGUMENT'],
     ['not an object', '{"t": 1}\n[2]\n', 'INVALID_ARGUMENT'],
+    ['not UTF-8', '{"t": 1}\n\xff\n', 'CORRUPT'],
+    ['beyond the range of its column', `{"t": 1}\n{"t": ${2 ** 31}}\n`, 'INVALID_ARGUMENT'],
+    ['of lists without end', `{"t": 1}\n{"t": ${'['.repeat(1e5)}${']'.repeat(1e5)}}\n`, 'INVALID_ARGUMENT'],
   ])('a line that is %s ends the stream, or is left out and told', async (_what, lines, code) => {
     const options = { schema: { t: 'int32' } };
-    await expect(lastValueFrom(fromNdjson([text(lines)], options))).rejects.toMatchObject({ code });
+    const bytes = Buffer.from(lines, 'latin1');
+    await expect(lastValueFrom(fromNdjson([bytes], options))).rejects.toMatchObject({ code });
     const told: string[] = [];
     const records: PlainRecord[] = [];
     const onInvalid = (error: MmdError): unknown => told.push(error.code);
-    for await (const record of readNdjson([text(`${lines}{"t": 3}`)], { ...options, onInvalid })) records.push(record);
+    for await (const record of readNdjson([bytes, text('{"t": 3}')], { ...options, onInvalid })) records.push(record);
     expect(records).toEqual([{ t: 1 }, { t: 3 }]);
     expect(told).toEqual([code]);
+  });
+
+  test('a byte order mark before the first line is no part of it', async () => {
+    expect(await lastValueFrom(fromNdjson([text('\uFEFF{"t": 1}\r\n')]))).toEqual({ t: 1 });
+    await expect(lastValueFrom(fromNdjson([text('{"t": 1}\n\uFEFF{"t": 2}')]))).rejects.toMatchObject({
+      message: 'line 2 is not JSON',
+    });
   });
 
   test('a line without an end is refused before it fills the memory', async () => {
@@ -116,6 +127,24 @@ describe('fromNdjson', () => {
       code: 'LIMIT_EXCEEDED',
     });
   });
+});
+
+test.each([
+  ['nothing', undefined, /the source is/],
+  ['a text', 'abc', /the source is/],
+  ['bytes that are in no list', Buffer.from('ab'), /a piece .* found number/],
+  ['text', ['ab'], /a piece .* found string: no encoding may be set/],
+  ['wider elements', [Uint16Array.of(1, 2)], /a piece .* found object/],
+])('a source that is, or gives, %s is refused', async (_what, source, message) => {
+  const refused = { code: 'INVALID_ARGUMENT', message: expect.stringMatching(message) as string };
+  const frame$ = fromByteStream(source as never, { dtype: 'uint8', shape: [2] });
+  await expect(lastValueFrom(frame$)).rejects.toMatchObject(refused);
+  await expect(lastValueFrom(fromNdjson(source as never))).rejects.toMatchObject(refused);
+});
+
+test('a frame that no memory can hold is a typed error', async () => {
+  const frame$ = fromByteStream([Uint8Array.of(1)], { dtype: 'uint8', shape: [2 ** 45] });
+  await expect(lastValueFrom(frame$)).rejects.toMatchObject({ code: 'LIMIT_EXCEEDED', found: 2 ** 45 });
 });
 
 describe('a schema', () => {
@@ -146,6 +175,8 @@ describe('a schema', () => {
         [1, 2],
         [3, 'x'],
       ],
+      [[1, 2, 3], [4]],
+      [[1, 2, 3, 4]],
       5,
     ]) {
       expect(() => checkRecord(columns, { x })).toThrow(
@@ -158,8 +189,8 @@ describe('a schema', () => {
 const BROKER = ['/usr/sbin/mosquitto', '/usr/bin/mosquitto'].find(existsSync);
 
 describe.skipIf(BROKER === undefined)('fromMqtt, with a real broker', () => {
-  async function withBroker(work: (url: string, broker: ChildProcess) => Promise<void>): Promise<void> {
-    const port = await freePort();
+  async function withBroker(work: (url: string, broker: ChildProcess) => Promise<void>, given?: number): Promise<void> {
+    const port = given ?? (await freePort());
     const broker = spawn(BROKER!, ['-p', String(port)], { stdio: ['ignore', 'ignore', 'pipe'] });
     let log = '';
     broker.stderr.setEncoding('utf8').on('data', (chunk: string) => {
@@ -203,6 +234,64 @@ describe.skipIf(BROKER === undefined)('fromMqtt, with a real broker', () => {
       expect(records).toContainEqual({ topic: 'raw', bytes: [1, 2] });
       expect(invalid).toEqual(['INVALID_ARGUMENT plant/oven/temperature', 'CORRUPT plant/oven/temperature']);
       for (const subscription of subscriptions) subscription.unsubscribe();
+      await client.endAsync();
+    });
+  });
+
+  test('a client that connects again goes on, and one that does not ends the stream', async () => {
+    await withBroker(async (url, broker) => {
+      const received: string[] = [];
+      const decode = (payload: Uint8Array): string => new TextDecoder().decode(payload);
+      const client = await connectAsync(url, { reconnectPeriod: 20 });
+      const brief = await connectAsync(url, { reconnectPeriod: 0 });
+      let ready = 0;
+      const options = { decode, onReady: () => (ready += 1) };
+      fromMqtt(client, 'x', options).subscribe((item) => received.push(item));
+      const ended = lastValueFrom(fromMqtt(brief, 'x', options));
+      await until(() => ready === 2);
+      broker.kill('SIGKILL');
+      await expect(ended).rejects.toMatchObject({ code: 'IO' });
+      // It tries in vain at least once.
+      await new Promise((resolve) => client.once('error', resolve));
+      await withBroker(
+        async () => {
+          await until(() => client.connected);
+          await until(() => {
+            client.publish('x', 'again');
+            return received.length > 0;
+          });
+          await client.endAsync();
+        },
+        Number(new URL(url).port),
+      );
+      expect(received[0]).toBe('again');
+    });
+  });
+
+  test('each stream through one client gets the messages of its own topics', async () => {
+    await withBroker(async (url) => {
+      const client = await connectAsync(url);
+      const filters = ['a/+/c', 'a/#', '+/b', '#', '$share/group/a/b', '$SYS/broker/version', 'a'];
+      const received = filters.map(() => [] as string[]);
+      let ready = 0;
+      filters.forEach((filter, i) => {
+        const options = { decode: (_payload: Uint8Array, topic: string) => topic, onReady: () => (ready += 1) };
+        fromMqtt(client, filter, options).subscribe((topic) => received[i]?.push(topic));
+      });
+      await until(() => ready === filters.length);
+      for (const topic of ['a', 'a/b', 'a/b/c', 'a//c', 'b/b', 'end']) await client.publishAsync(topic, '', { qos: 1 });
+      await until(() => received[3]!.includes('end'));
+      const own = received.map((topics) => [...new Set(topics)].join(' '));
+      const version = '$SYS/broker/version';
+      expect(own).toEqual([
+        'a/b/c a//c',
+        'a a/b a/b/c a//c',
+        'a/b b/b',
+        'a a/b a/b/c a//c b/b end',
+        'a/b',
+        version,
+        'a',
+      ]);
       await client.endAsync();
     });
   });

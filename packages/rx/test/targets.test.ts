@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs';
 import { MaskedArray, memoryOver, NDArray, ndarray } from '@mmdpickle/core';
 import { MmapDict } from '@mmdpickle/core/node';
-import { appendFrames, appendRows, chunked, fillArray, type Receipt, series } from '@mmdpickle/rx';
+import { appendFrames, appendRows, chunked, fillArray, growable, type Receipt, series } from '@mmdpickle/rx';
 import { EmptyMaskedArray, EmptyNDArray } from '@mmdpickle/stubs';
 import { TempDir } from '@mmdpickle/test-support';
 import fc from 'fast-check';
@@ -75,6 +75,22 @@ describe('appendRows', () => {
     expect(nested(dict, 'x/seq')).toEqual([-1n, -1n, 2n, 3n]);
   });
 
+  test('numbers go on behind rows that others appended without any', async () => {
+    for (const layout of [growable(), chunked({ rows: 2 })]) {
+      using dir = new TempDir();
+      using dict = MmapDict.open(dir.file('a.mmdpickle'));
+      const append = (count: number, seq = true) =>
+        lastValueFrom(range(0, count).pipe(appendRows(dict, 'x', { dtype: 'int8', time: false, seq, layout })), {
+          defaultValue: undefined,
+        });
+      await append(3);
+      await append(2, false);
+      // Blank numbers for the two.
+      await append(0);
+      expect(await append(1)).toMatchObject({ seq: 5, rows: { start: 5 } });
+    }
+  });
+
   test('a frame whose buffer was transferred is refused by name, and what came before it stays', async () => {
     const frames = (): Uint8Array[] => [1, 2].map((n) => Uint8Array.of(n, n));
     for (const append of [
@@ -116,6 +132,8 @@ describe('appendRows', () => {
     ['a row of another size', Float64Array.of(1, 2, 3)],
     ['an array of another shape', ndarray(new Float64Array(2), [2, 1])],
     ['a number where a row has axes', 5],
+    ['a list that would be repeated along an axis', [1]],
+    ['a list of lists', [[1, 2]]],
   ])('refuses %s', async (_what, row) => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
@@ -158,11 +176,53 @@ describe('appendRows', () => {
     expect(rows.field('axis').toNested()).toEqual(nested(dict, 'c/axis'));
   });
 
+  test.each(['structured', 'columns'] as const)('whatever a schema takes is stored (%s)', async (records) => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    const schema = { m: { dtype: 'float32', shape: [2, 2] }, tag: 'S4', raw: 'V2', id: 'uint8', big: 'int64' } as const;
+    const rest = { tag: Uint8Array.of(65, 66), raw: Uint8Array.of(1, 2), id: 255, big: -(2n ** 63n) };
+    const ms = [
+      [1, 2, 3, 4],
+      Float32Array.of(1, 2, 3, 4),
+      [
+        [1, 2],
+        [3, 4],
+      ],
+    ];
+    await lastValueFrom(from(ms.map((m) => ({ m, ...rest }))).pipe(appendRows(dict, 'x', { schema, records })));
+    const column = (name: string): unknown =>
+      records === 'columns' ? nested(dict, `x/${name}`) : (dict.get('x') as NDArray).field(name).toNested();
+    expect(column('m')).toEqual(ms.map(() => ms[2]));
+    expect(column('id')).toEqual([255, 255, 255]);
+    expect(column('big')).toEqual(ms.map(() => rest.big));
+    expect(column('tag')).toEqual(ms.map(() => rest.tag));
+    expect(column('raw')).toEqual(ms.map(() => rest.raw));
+  });
+
+  test.each([
+    ['no number', () => new Date()],
+    ['beyond what counts microseconds', () => 2e18],
+  ])('a time that is %s is refused', async (_what, time) => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    const row$ = range(0, 1).pipe(appendRows(dict, 'x', { dtype: 'int8', time: time as () => number }));
+    await expect(lastValueFrom(row$)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+    expect(dict.size).toBe(0);
+  });
+
+  test('what is told of a frame besides it must be an object', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    const frame$ = from([new Uint8Array(1)]).pipe(appendFrames(dict, { meta: () => undefined as never }));
+    await expect(lastValueFrom(frame$)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+  });
+
   test.each([
     ['missing', {}],
     ['of another type', { n: 'text' }],
     ['no whole number', { n: 1.5 }],
     ['null', { n: null }],
+    ['out of range', { n: 2 ** 31 }],
   ])('a column that is %s ends the stream with its name', async (_what, record) => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
@@ -207,6 +267,32 @@ describe('chunked', () => {
     );
   });
 
+  test('dropped frames are hidden in a series of masked rows, too', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    using blocker = new Blocker(dict.name);
+    const row$ = new Subject<number>();
+    const options = {
+      masked: true,
+      layout: chunked({ rows: 2 }),
+      queue: { frames: 1 },
+      policy: 'drop-newest',
+    } as const;
+    const append = appendRows<number>(dict, 'x', { dtype: 'int32', ...options });
+    row$.pipe(append).subscribe();
+    row$.next(1);
+    blocker.block();
+    for (let i = 2; i < 5; i += 1) row$.next(i);
+    blocker.release();
+    row$.complete();
+    await append.idle();
+    const whole = series(dict, 'x');
+    expect(whole.rows(0, 4).toNested()).toEqual([1, 2, null, null]);
+    expect(whole.rows(3, 4).toNested()).toEqual([null]);
+    expect(whole.row(2).toNested()).toBe(null);
+    expect(whole.rows(0, 2).toNested()).toEqual([1, 2]);
+  });
+
   test('a series that is not there, or a row outside, is a typed error', () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
@@ -232,6 +318,27 @@ describe('fillArray', () => {
       .subscribe();
     expect(statSync(dict.name).blocks * 512).toBeGreaterThanOrEqual(4 * 2 ** 20);
     expect((dict.get('cube') as NDArray).row(0).sum()).toBe(7n * 2n ** 20n);
+  });
+
+  test('goes on behind the planes that were written, by their times where there are no numbers', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    for (const start of [1, 3]) {
+      const plane$ = range(start, 2).pipe(map((i) => Uint8Array.of(i)));
+      await lastValueFrom(plane$.pipe(fillArray(dict, 'c', new EmptyNDArray([4, 1], 'uint8'), { seq: false })));
+    }
+    expect(nested(dict, 'c')).toEqual([[1], [2], [3], [4]]);
+  });
+
+  test('refuses an array of another dtype or shape that is there', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    dict.set('cube', new EmptyNDArray([2, 2], 'uint8'));
+    for (const stub of [new EmptyNDArray([2, 2], 'float32'), new EmptyNDArray([3, 2], 'uint8')]) {
+      const plane$ = from([new Uint8Array(2).fill(1)]).pipe(fillArray(dict, 'cube', stub));
+      await expect(lastValueFrom(plane$)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT', key: 'cube' });
+    }
+    expect((dict.get('cube') as NDArray).sum()).toBe(0n);
   });
 
   const plane = (i: number): Uint16Array => new Uint16Array(4).fill(i + 1);

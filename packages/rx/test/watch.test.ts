@@ -1,13 +1,22 @@
-import { renameSync, rmSync } from 'node:fs';
+import { readdirSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { GrowableArray, MaskedArray, type GrowableMaskedArray as MaskedRows, ndarray } from '@mmdpickle/core';
+import { pathToFileURL } from 'node:url';
+import {
+  MmapDict as CoreDict,
+  GrowableArray,
+  MaskedArray,
+  type GrowableMaskedArray as MaskedRows,
+  ndarray,
+} from '@mmdpickle/core';
 import { COMMIT_NUMBER_OFFSET } from '@mmdpickle/core/format';
 import { MmapDict } from '@mmdpickle/core/node';
+import { MemoryFile } from '@mmdpickle/core/storage';
 import {
   appendFrames,
   type Change,
   frames,
   rollingFiles,
+  stopRequested,
   type WatchCursor,
   type WatchOptions,
   watchDict,
@@ -15,7 +24,7 @@ import {
 import { GrowableMaskedArray, GrowableNDArray } from '@mmdpickle/stubs';
 import { TempDir } from '@mmdpickle/test-support';
 import fc from 'fast-check';
-import { map, range, type Subscription, VirtualAction, VirtualTimeScheduler } from 'rxjs';
+import { lastValueFrom, map, range, type Subscription, toArray, VirtualAction, VirtualTimeScheduler } from 'rxjs';
 import { TestScheduler } from 'rxjs/testing';
 import { describe, expect, test } from 'vitest';
 import { until } from './blocker.ts';
@@ -406,6 +415,114 @@ describe('watchDict', () => {
     expect(() => watchDict('x', { pollMs: 0 })).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
   });
 
+  test('rows of another type, shape or mask in the place of an array that grows are another array', () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    const put = (stub: GrowableNDArray | GrowableMaskedArray): void => {
+      dict.set('k', stub);
+      (dict.get('k') as GrowableArray).append(new Float32Array(2 * (stub.shape[1] ?? 1)));
+    };
+    put(new GrowableNDArray([], 'float32'));
+    using watcher = new Watcher(dict.name);
+    const others = [
+      new GrowableNDArray([1], 'float32'),
+      new GrowableNDArray([1], 'float64'),
+      new GrowableMaskedArray([1], 'float64'),
+    ];
+    for (const other of others) {
+      watcher.changes.length = 0;
+      dict.batch(() => put(other));
+      expect(told(watcher.look().changes)).toEqual(['replaced k', 'appended k 0-2']);
+    }
+  });
+
+  test('a cursor that was cut or changed is refused', () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    dict.set('a', 1);
+    const cursor = cursorOf(dict.name);
+    const [entry = []] = cursor.live as unknown as unknown[][];
+    const wrong: object[] = [
+      ...[{}, [null], [5], [[]], [['a', 24]], [[5, ...entry.slice(1)]], [entry.with(1, -5)], [entry.with(4, 'x')]].map(
+        (live) => ({ live }),
+      ),
+      ...['x', null, -1, 1e300, 25.5].flatMap((value) => [{ seq: value }, { end: value }]),
+      ...[5, {}, { key: 'a', offset: -5 }, { key: 5, offset: 24 }].map((last) => ({ last })),
+      { commitNumber: 'x' },
+    ];
+    for (const part of wrong) {
+      expect(() => watchDict(dict.name, { from: { ...cursor, ...part } }), JSON.stringify(part)).toThrow(
+        expect.objectContaining({ code: 'INVALID_ARGUMENT' }),
+      );
+    }
+  });
+
+  test('a symbolic link that comes to name another file is another file', () => {
+    using dir = new TempDir();
+    const link = dir.file('latest');
+    const dicts = ['a', 'b'].map((name) => MmapDict.open(dir.file(name)).set(name, 1));
+    symlinkSync(dicts[0]!.name, link);
+    using watcher = new Watcher(link, 'start');
+    watcher.look();
+    symlinkSync(dicts[1]!.name, `${link}.new`);
+    renameSync(`${link}.new`, link);
+    dicts[1]!.set('c', 1);
+    expect(told(watcher.look().changes)).toEqual(['added a', 'file-replaced', 'added b', 'added c']);
+    for (const dict of dicts) dict.close();
+  });
+
+  test('a dict that is in no file, or in one that was removed, cannot be watched', async () => {
+    using dir = new TempDir();
+    using removed = MmapDict.open(dir.file('removed.mmdpickle'));
+    rmSync(removed.name);
+    using inMemory = CoreDict.over(MemoryFile.of());
+    for (const dict of [removed, inMemory]) {
+      dict.set('a', 1);
+      const refused = { code: 'NOT_FOUND', path: dict.name };
+      expect(() => watchDict(dict)).toThrow(expect.objectContaining(refused));
+      await expect(lastValueFrom(frames(dict))).rejects.toMatchObject(refused);
+      await expect(lastValueFrom(stopRequested(dict))).rejects.toMatchObject(refused);
+    }
+  });
+
+  test('only a URL of a file can be watched', () => {
+    using dir = new TempDir();
+    const path = dir.file('a % ü.mmdpickle');
+    MmapDict.open(path).set('a', 1).close();
+    const changes: Change[] = [];
+    watchDict(pathToFileURL(path), { from: 'start' })
+      .subscribe((change) => changes.push(change))
+      .unsubscribe();
+    expect(told(changes)).toEqual(['added a']);
+    expect(() => watchDict(new URL('http://127.0.0.1/a'))).toThrow(
+      expect.objectContaining({ code: 'INVALID_ARGUMENT' }),
+    );
+  });
+
+  test('a watch of what is no dict holds no descriptor, however often it is tried', () => {
+    using dir = new TempDir();
+    const path = dir.file('a.mmdpickle');
+    writeFileSync(path, 'no dict at all');
+    const watch = watchDict(path);
+    const before = readdirSync('/proc/self/fd').length;
+    for (let i = 0; i < 10; i += 1) watch.subscribe({ error() {} });
+    expect(readdirSync('/proc/self/fd').length).toBe(before);
+  });
+
+  test.each([true, false])(
+    'a file that somebody cuts ends the watch with a typed error (file events: %s)',
+    async (events) => {
+      using dir = new TempDir();
+      const dict = MmapDict.open(dir.file('a.mmdpickle'));
+      dict.set('a', 1).close();
+      const watch = watchDict(dict.name, { pollMs: 5, events });
+      const ended = new Promise((_resolve, reject) => watch.subscribe({ error: reject }));
+      truncateSync(dict.name, 0);
+      await expect(ended).rejects.toMatchObject({ code: 'TRUNCATED', found: 0 });
+      expect(watch.cursor()?.path).toBe(dict.name);
+    },
+  );
+
   test('a commit that causes no event is seen soon after an event that announced it, however rarely the watcher looks', async () => {
     using dir = new TempDir();
     const path = dir.file('quiet');
@@ -661,6 +778,16 @@ describe('frames', () => {
     await until(() => seen.length === 4);
     subscription.unsubscribe();
     expect(seen.map(([, seq]) => seq)).toEqual([0, 1, 2, 3]);
+  });
+
+  test('are all but companions of others that are there, whatever their keys', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    dict.set('camera.meta', 1).set('x', 2).set('x.meta', 3);
+    expect(await lastValueFrom(frames(dict).pipe(toArray()))).toMatchObject([
+      { key: 'camera.meta', value: 1 },
+      { key: 'x', value: 2, meta: 3 },
+    ]);
   });
 
   test('of an empty dict complete at once, and gives the last of frames that replaced each other', () => {

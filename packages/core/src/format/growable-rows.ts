@@ -8,12 +8,23 @@ import { parseArray } from './array-value.ts';
 import { parseMasked } from './masked-value.ts';
 import type { ValueReader } from './value-reader.ts';
 
+/** What a growable array holds. */
+export interface GrowableRows {
+  /** The committed ones. */
+  readonly rows: number;
+  /** Their type and shape, and whether they are masked: rows of another kind are not those of the same array. */
+  readonly kind: string;
+}
+
 /**
- * The committed rows of a growable array, masked or not; `undefined` for any other value.
+ * The rows of a growable array, masked or not; `undefined` for any other value.
  * @param length - of the value. One that is not masked may have grown in place since it was asked for
  * @param reader - makes a cursor at the value's first byte, over so many bytes
  */
-export function growableRows(length: number, reader: (length: number) => ValueReader): number | undefined {
-  const data = parseMasked(reader(length))?.data ?? parseArray(reader(Number.MAX_SAFE_INTEGER));
-  return data?.countPos === undefined ? undefined : data.shape[0];
+export function growableRows(length: number, reader: (length: number) => ValueReader): GrowableRows | undefined {
+  const masked = parseMasked(reader(length))?.data;
+  const data = masked ?? parseArray(reader(Number.MAX_SAFE_INTEGER));
+  if (data?.countPos === undefined) return undefined;
+  const [rows = 0, ...shape] = data.shape;
+  return { rows, kind: JSON.stringify([data.type.spec, shape, masked !== undefined]) };
 }

@@ -13,7 +13,7 @@ export {
   type ValueMeta,
 } from './codecs.ts';
 export { type ArrayBody, type EncodedValue, encodedBytes, type ValuePart } from './encoded-value.ts';
-export { growableRows } from './growable-rows.ts';
+export { type GrowableRows, growableRows } from './growable-rows.ts';
 export * from './layout.ts';
 export { maskedCodec } from './masked-codec.ts';
 export { pickleCodec } from './pickle-codec.ts';

@@ -180,7 +180,7 @@ function checkQueue(limits: QueueLimits): Required<QueueLimits> {
 }
 
 /** A number above zero (Infinity is one), or INVALID_ARGUMENT. */
-export function positive(value: number, name: string): number {
+function positive(value: number, name: string): number {
   if (typeof value === 'number' && value > 0) return value;
   throw new MmdError('INVALID_ARGUMENT', `${name} is a number above 0, found ${String(value)}`, {
     expected: 'a number > 0',

@@ -223,11 +223,20 @@ export class Ingest<T> {
     const free = (policy === 'block' && this.#queue.frames === 0) || (!this.#busy && this.#queue.fits(frame.bytes));
     const { accepted, evicted } = free || policy === 'none' ? TAKEN : this.#queue.admit(frame.bytes, policy);
     tally.drop(policy === 'sample' ? 'sampled' : 'evicted', evicted.length);
-    if (accepted) this.#queue.push({ ...frame, item: this.#target.own(frame.item) });
-    else tally.drop('queue-full');
+    let invalid: unknown;
+    if (!accepted) tally.drop('queue-full');
+    else {
+      try {
+        this.#queue.push({ ...frame, item: this.#target.own(frame.item) });
+      } catch (error) {
+        tally.drop('invalid');
+        invalid = error;
+      }
+    }
     this.#count();
     tally.waits();
-    if (!accepted && (policy === 'error' || policy === 'block')) this.#stop(overflow(frame.bytes, this.#queue));
+    if (invalid !== undefined) this.#stop(invalid);
+    else if (!accepted && (policy === 'error' || policy === 'block')) this.#stop(overflow(frame.bytes, this.#queue));
     else this.#flush();
   }
 
@@ -459,7 +468,11 @@ export class Ingest<T> {
     this.#deadline?.unsubscribe();
     this.#wake();
     this.#ledger.active.delete(this);
-    this.#home.release();
+    try {
+      this.#home.release();
+    } catch (reason) {
+      this.#error ??= reason;
+    }
     this.#events.done(this.#error);
   }
 }

@@ -56,12 +56,17 @@ export function settle(options: IngestOptions, defaultPolicy: Policy): IngestSet
     queue,
     policy: options.policy ?? defaultPolicy,
     batch: { frames: batch.frames ?? 4096, bytes: batch.bytes ?? 16 * 2 ** 20 },
-    batchMs: batch.ms,
+    batchMs: batch.ms === undefined ? undefined : timed(batch.ms),
     durable: options.durability === 'commit',
     lockTimeout: options.lockTimeout ?? 5000,
-    retry: { count: retry.count ?? 8, delayMs: retry.delayMs ?? 50, maxDelayMs: retry.maxDelayMs ?? 2000 },
-    drainMs: options.drainMs ?? 10_000,
-    statsMs: options.statsMs ?? 1000,
+    retry: { count: retry.count ?? 8, delayMs: retry.delayMs ?? 50, maxDelayMs: timed(retry.maxDelayMs ?? 2000) },
+    drainMs: timed(options.drainMs ?? 10_000),
+    statsMs: timed(options.statsMs ?? 1000),
     scheduler: options.scheduler ?? asyncScheduler,
   };
+}
+
+/** What a timer can count, 24 days: one that is to take longer would go off at once. */
+export function timed(ms: number): number {
+  return Math.min(ms, 2 ** 31 - 1);
 }

@@ -1,3 +1,6 @@
+import { MmdError } from '@mmdpickle/core';
+import { wrongArgument } from '@mmdpickle/core/options';
+
 /** Anything that gives bytes in pieces: a Node stream, a Web stream, or an iterable. */
 export type ByteChunks =
   | AsyncIterable<Uint8Array>
@@ -11,8 +14,10 @@ export type ByteChunks =
 
 /** The pieces, one at a time: the next is asked for only when the one before is used. Leaving the loop stops the source. */
 export async function* byteChunks(source: ByteChunks): AsyncGenerator<Uint8Array> {
+  if (typeof source !== 'object' || source === null)
+    throw wrongArgument('the source', 'a stream or an iterable of Uint8Arrays', source);
   if (!('getReader' in source)) {
-    yield* source;
+    for await (const chunk of source) yield bytesOf(chunk);
     return;
   }
   // Not every ReadableStream is an async iterable (browsers).
@@ -22,10 +27,22 @@ export async function* byteChunks(source: ByteChunks): AsyncGenerator<Uint8Array
     for (;;) {
       const { done, value } = await reader.read();
       if (done) break;
-      if (value !== undefined) yield value;
+      if (value !== undefined) yield bytesOf(value);
     }
     finished = true;
   } finally {
     if (!finished) await reader.cancel();
   }
+}
+
+/** @throws MmdError INVALID_ARGUMENT for anything else */
+function bytesOf(chunk: unknown): Uint8Array {
+  // Not by its class, of which each realm has its own.
+  if (Object.prototype.toString.call(chunk) === '[object Uint8Array]') return chunk as Uint8Array;
+  const found = typeof chunk;
+  const hint = found === 'string' ? ': no encoding may be set for the stream' : '';
+  throw new MmdError('INVALID_ARGUMENT', `a piece of the source is a Uint8Array; found ${found}${hint}`, {
+    expected: 'a Uint8Array',
+    found,
+  });
 }

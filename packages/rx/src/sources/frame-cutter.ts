@@ -42,8 +42,20 @@ export class FrameCutter {
       yield chunk.subarray(pos, pos + this.frameBytes);
     }
     if (pos === chunk.length) return;
-    this.#partial = new Uint8Array(this.frameBytes);
+    this.#partial = this.#allocate();
     this.#partial.set(chunk.subarray(pos));
     this.#filled = chunk.length - pos;
+  }
+
+  #allocate(): Uint8Array {
+    try {
+      return new Uint8Array(this.frameBytes);
+    } catch (cause) {
+      throw new MmdError('LIMIT_EXCEEDED', `no memory for a frame of ${this.frameBytes} bytes`, {
+        limit: 'memory',
+        found: this.frameBytes,
+        cause,
+      });
+    }
   }
 }

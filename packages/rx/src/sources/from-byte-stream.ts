@@ -1,5 +1,7 @@
 import { type DTypeLike, MmdError, memoryOver, NDArray, parseDType } from '@mmdpickle/core';
+import { checkOptions, wrongArgument } from '@mmdpickle/core/options';
 import type { Observable } from 'rxjs';
+import { BYTE_STREAM_OPTIONS } from '../options.ts';
 import { type ByteChunks, byteChunks } from './byte-chunks.ts';
 import { FrameCutter } from './frame-cutter.ts';
 import { observe } from './observe.ts';
@@ -27,6 +29,8 @@ export interface ByteStreamOptions {
  * @throws MmdError TRUNCATED for a short tail; INVALID_ARGUMENT, UNSUPPORTED_DTYPE
  */
 export async function* cutFrames(source: ByteChunks, options: ByteStreamOptions): AsyncGenerator<NDArray> {
+  checkOptions(options, BYTE_STREAM_OPTIONS);
+  if (options.shape === undefined) throw wrongArgument('shape', 'a list of whole numbers from 0 on', undefined);
   const type = parseDType(options.dtype);
   if (type.hasObject) {
     throw new MmdError('UNSUPPORTED_DTYPE', `dtype ${type.name} holds Python objects, which no stream of bytes can`, {

@@ -1,9 +1,12 @@
 import { MmdError } from '@mmdpickle/core';
+import { checkOptions, has, wrongArgument } from '@mmdpickle/core/options';
 import { Observable } from 'rxjs';
+import { MQTT_OPTIONS } from '../options.ts';
 import { type Column, checkRecord, type PlainRecord, parseSchema, type RecordSchema } from './schema.ts';
 
 /** What is needed of an MQTT client; that of the package `mqtt` (an optional peer dependency) has it. */
 export interface MqttClientLike {
+  readonly options?: { readonly reconnectPeriod?: number | undefined };
   on(event: 'message', listener: (topic: string, payload: Uint8Array) => void): unknown;
   on(event: 'error' | 'close', listener: (error?: Error) => void): unknown;
   off(event: 'message', listener: (topic: string, payload: Uint8Array) => void): unknown;
@@ -31,7 +34,8 @@ export interface MqttOptions<T> {
  * The messages of an MQTT broker: JSON records by default, anything with `decode`.
  *
  * Given a URL, connects and disconnects itself (this needs the package `mqtt`), and ends with IO when the connection is
- * lost: rxjs's `retry` then connects again. Given a client, only subscribes and unsubscribes, and leaves reconnecting to it.
+ * lost: rxjs's `retry` then connects again. Given a client, only subscribes and unsubscribes, takes the messages of its own
+ * topics, and leaves reconnecting to it: only a client that does not reconnect ends with IO.
  *
  * @param broker - such as `'mqtt://localhost:1883'`, or a connected client
  * @param topics - topic filters, such as `'plant/+/temperature'`
@@ -44,7 +48,12 @@ export function fromMqtt<T = PlainRecord>(
   topics: string | readonly string[],
   options: MqttOptions<T> = {},
 ): Observable<T> {
-  const filters = typeof topics === 'string' ? [topics] : [...topics];
+  checkOptions(options, MQTT_OPTIONS);
+  const filters = Array.isArray(topics) ? topics.map(String) : [String(topics)];
+  if (filters.length === 0 || [topics].flat().some((topic) => typeof topic !== 'string' || topic === ''))
+    throw wrongArgument('topics', 'a topic filter, or a list of some', topics);
+  if (typeof broker !== 'string' && !has(broker, 'subscribeAsync', 'function') && !(broker instanceof URL))
+    throw wrongArgument('the broker', 'a URL or a client', broker);
   const columns = options.schema === undefined ? [] : parseSchema(options.schema);
   const decode = options.decode ?? ((payload: Uint8Array, topic: string) => decodeJson(payload, topic, columns) as T);
 
@@ -53,6 +62,8 @@ export function fromMqtt<T = PlainRecord>(
     const owned = typeof broker === 'string' || broker instanceof URL;
 
     function receive(topic: string, payload: Uint8Array): void {
+      // A client gives the messages of all that subscribed through it.
+      if (!owned && !filters.some((filter) => matches(filter, topic))) return;
       let item: T;
       try {
         item = decode(payload, topic);
@@ -67,6 +78,11 @@ export function fromMqtt<T = PlainRecord>(
       subscriber.error(new MmdError('IO', `the MQTT connection failed: ${cause?.message ?? 'closed'}`, { cause }));
     }
 
+    /** A client that connects again subscribes again, too. */
+    function lost(cause?: Error): void {
+      if (!((client?.options?.reconnectPeriod ?? 0) > 0)) fail(cause);
+    }
+
     async function start(): Promise<void> {
       const opened = owned ? await connect(String(broker)) : (broker as MqttClientLike);
       if (subscriber.closed) {
@@ -75,18 +91,18 @@ export function fromMqtt<T = PlainRecord>(
       }
       client = opened;
       client.on('message', receive);
-      client.on('error', fail);
-      if (owned) client.on('close', fail);
+      client.on('error', lost);
+      if (owned || client.options?.reconnectPeriod === 0) client.on('close', lost);
       await client.subscribeAsync(filters, { qos: options.qos ?? 1 });
       options.onReady?.();
     }
     async function stop(): Promise<void> {
       if (client === undefined) return;
       client.off('message', receive);
-      client.off('close', fail);
+      client.off('close', lost);
       if (owned) await client.endAsync();
       else await client.unsubscribeAsync(filters);
-      client.off('error', fail);
+      client.off('error', lost);
     }
 
     start().catch(fail);
@@ -95,6 +111,18 @@ export function fromMqtt<T = PlainRecord>(
       stop().catch(() => {});
     };
   });
+}
+
+/** Whether a topic is one of those that a filter names, as MQTT defines it. */
+function matches(filter: string, topic: string): boolean {
+  const names = filter.replace(/^\$share\/[^/]*\//, '').split('/');
+  const levels = topic.split('/');
+  // Wildcards do not stand for the broker's own topics.
+  if (topic.startsWith('$') && (names[0] === '#' || names[0] === '+')) return false;
+  const many = names.at(-1) === '#';
+  const fixed = many ? names.slice(0, -1) : names;
+  if (many ? levels.length < fixed.length : levels.length !== fixed.length) return false;
+  return fixed.every((name, i) => name === '+' || name === levels[i]);
 }
 
 async function connect(url: string): Promise<MqttClientLike> {

@@ -1,5 +1,7 @@
 import { MmdError } from '@mmdpickle/core';
+import { checkOptions } from '@mmdpickle/core/options';
 import type { Observable } from 'rxjs';
+import { NDJSON_OPTIONS } from '../options.ts';
 import { type ByteChunks, byteChunks } from './byte-chunks.ts';
 import { LineCutter } from './line-cutter.ts';
 import { observe } from './observe.ts';
@@ -22,14 +24,16 @@ export interface NdjsonOptions {
  *   LIMIT_EXCEEDED for one that is too long
  */
 export async function* readNdjson(source: ByteChunks, options: NdjsonOptions = {}): AsyncGenerator<PlainRecord> {
+  checkOptions(options, NDJSON_OPTIONS);
   const columns = options.schema === undefined ? [] : parseSchema(options.schema);
+  const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
   const cutter = new LineCutter(options.maxLineBytes ?? 2 ** 20);
 
-  function* records(lines: Iterable<string>): Generator<PlainRecord> {
+  function* records(lines: Iterable<Uint8Array>): Generator<PlainRecord> {
     for (const line of lines) {
-      if (line.trim() === '') continue;
       try {
-        const record = parseLine(line, cutter.line);
+        const record = parseLine(decoder, line, cutter.line);
+        if (record === undefined) continue;
         checkRecord(columns, record);
         yield record;
       } catch (error) {
@@ -43,7 +47,17 @@ export async function* readNdjson(source: ByteChunks, options: NdjsonOptions = {
   yield* records(cutter.end());
 }
 
-function parseLine(line: string, number: number): unknown {
+/** What a line says; undefined for a blank one. */
+function parseLine(decoder: TextDecoder, bytes: Uint8Array, number: number): unknown {
+  let line: string;
+  try {
+    line = decoder.decode(bytes);
+  } catch (cause) {
+    throw new MmdError('CORRUPT', `line ${number} is not UTF-8`, { cause });
+  }
+  // Some writers begin a file with a byte order mark, which is no part of its first line.
+  if (number === 1 && line.startsWith('\uFEFF')) line = line.slice(1);
+  if (line.trim() === '') return undefined;
   try {
     return JSON.parse(line);
   } catch (cause) {

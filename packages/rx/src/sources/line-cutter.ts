@@ -2,11 +2,11 @@ import { MmdError } from '@mmdpickle/core';
 
 const NEWLINE = 0x0a;
 
-/** Cuts a stream of UTF-8 bytes into lines (without their newline), however the stream is cut. */
+/** Cuts a stream of bytes into lines (without their newline), however the stream is cut. */
 export class LineCutter {
   readonly maxBytes: number;
-  readonly #decoder: TextDecoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-  #parts: Uint8Array[] = [];
+  /** Of the line that is not whole yet: one stretch of memory, however small the pieces are. */
+  #buffer = new Uint8Array(256);
   #bytes = 0;
   #line = 0;
 
@@ -22,50 +22,46 @@ export class LineCutter {
 
   /**
    * Takes the next bytes; gives the lines that are whole now.
-   * @throws MmdError LIMIT_EXCEEDED for a line that is too long, CORRUPT for bytes that are not UTF-8
+   * @throws MmdError LIMIT_EXCEEDED for a line that is too long
    */
-  *push(chunk: Uint8Array): Generator<string> {
+  *push(chunk: Uint8Array): Generator<Uint8Array> {
     let pos = 0;
     for (let end = chunk.indexOf(NEWLINE); end !== -1; end = chunk.indexOf(NEWLINE, pos)) {
       this.#keep(chunk.subarray(pos, end));
       pos = end + 1;
       yield this.#take();
     }
-    // The rest is copied: the source may use its buffer again.
-    if (pos < chunk.length) this.#keep(chunk.slice(pos));
+    if (pos < chunk.length) this.#keep(chunk.subarray(pos));
   }
 
   /** The stream is over: gives the last line, if it has no newline. */
-  *end(): Generator<string> {
+  *end(): Generator<Uint8Array> {
     if (this.#bytes > 0) yield this.#take();
   }
 
+  /** Copies: the source may use its memory again. */
   #keep(part: Uint8Array): void {
-    this.#bytes += part.length;
-    if (this.#bytes > this.maxBytes) {
+    const bytes = this.#bytes + part.length;
+    if (bytes > this.maxBytes) {
       throw new MmdError('LIMIT_EXCEEDED', `line ${this.#line + 1} is longer than ${this.maxBytes} bytes`, {
         limit: 'line',
         maximum: this.maxBytes,
-        found: this.#bytes,
+        found: bytes,
       });
     }
-    this.#parts.push(part);
+    if (bytes > this.#buffer.length) {
+      const larger = new Uint8Array(Math.max(bytes, 2 * this.#buffer.length));
+      larger.set(this.#buffer.subarray(0, this.#bytes));
+      this.#buffer = larger;
+    }
+    this.#buffer.set(part, this.#bytes);
+    this.#bytes = bytes;
   }
 
-  #take(): string {
-    const bytes = new Uint8Array(this.#bytes);
-    let pos = 0;
-    for (const part of this.#parts) {
-      bytes.set(part, pos);
-      pos += part.length;
-    }
-    this.#parts = [];
+  #take(): Uint8Array {
+    const line = this.#buffer.slice(0, this.#bytes);
     this.#bytes = 0;
     this.#line += 1;
-    try {
-      return this.#decoder.decode(bytes);
-    } catch (cause) {
-      throw new MmdError('CORRUPT', `line ${this.#line} is not UTF-8`, { cause });
-    }
+    return line;
   }
 }

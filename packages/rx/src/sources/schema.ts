@@ -4,7 +4,18 @@
  * @module
  */
 
-import { type Descr, type DescrField, type DType, type DTypeLike, MmdError, parseDType } from '@mmdpickle/core';
+import {
+  type Descr,
+  type DescrField,
+  type DType,
+  type DTypeLike,
+  MmdError,
+  memoryOver,
+  NDArray,
+  parseDType,
+} from '@mmdpickle/core';
+import { wrongArgument } from '@mmdpickle/core/options';
+import { isTypedArray } from '../targets/frame.ts';
 
 /** One column: a dtype alone, or with the shape of one record's value. */
 export type SchemaColumn = DTypeLike | { readonly dtype: DTypeLike; readonly shape: readonly number[] };
@@ -39,6 +50,7 @@ export type PlainRecord = { readonly [column: string]: unknown };
  * @throws MmdError INVALID_ARGUMENT for a schema without columns or a bad shape, UNSUPPORTED_DTYPE
  */
 export function parseSchema(schema: RecordSchema): readonly Column[] {
+  if (typeof schema !== 'object' || schema === null) throw wrongArgument('a schema', 'an object of columns', schema);
   const columns = Object.entries(schema).map(([name, spec]) => {
     const shaped = hasShape(spec);
     const dtype = parseDType(shaped ? spec.dtype : spec);
@@ -46,9 +58,8 @@ export function parseSchema(schema: RecordSchema): readonly Column[] {
     if (dtype.kind === 'O') {
       throw new MmdError('UNSUPPORTED_DTYPE', `column '${name}' holds Python objects`, { found: dtype.name });
     }
-    if (!shape.every((dim) => Number.isSafeInteger(dim) && dim >= 0)) {
-      throw new MmdError('INVALID_ARGUMENT', `column '${name}' has shape [${shape.join(', ')}]`, { found: shape });
-    }
+    if (!Array.isArray(shape) || !shape.every((dim) => Number.isSafeInteger(dim) && dim >= 0))
+      throw wrongArgument(`the shape of column '${name}'`, 'a list of whole numbers from 0 on', shape);
     return { name, dtype, shape: [...shape], size: shape.reduce((product, dim) => product * dim, 1) };
   });
   if (columns.length > 0) return columns;
@@ -67,7 +78,8 @@ export function structuredDescr(columns: readonly Column[]): Descr {
 }
 
 /**
- * Checks that a record has each column, with a value of its kind and size. Other properties are ignored.
+ * Checks that a record has each column, with a value that it can hold: of its kind, range and shape. Other properties are
+ * ignored.
  * @throws MmdError INVALID_ARGUMENT that names the column
  */
 export function checkRecord(columns: readonly Column[], record: unknown): asserts record is PlainRecord {
@@ -86,21 +98,41 @@ export function checkRecord(columns: readonly Column[], record: unknown): assert
   }
 }
 
-/** The elements of a column's value, in C order. */
-export function flatten(value: unknown): unknown[] {
-  if (ArrayBuffer.isView(value)) return [...(value as unknown as Iterable<unknown>)];
-  return Array.isArray(value) ? value.flat(Number.POSITIVE_INFINITY) : [value];
+/** A column's value with a list for each axis of its shape: elements that come in one row are laid out in C order. */
+export function arranged({ shape }: Column, value: unknown): unknown {
+  if (shape.length < 2) return value;
+  const elements = isTypedArray(value) ? [...(value as Iterable<unknown>)] : value;
+  return Array.isArray(elements) && !elements.some(Array.isArray) ? nested(elements, shape) : value;
 }
 
-function problemOfArray({ dtype, shape, size }: Column, value: unknown): string | undefined {
+function nested(elements: readonly unknown[], [length = 0, ...shape]: readonly number[]): readonly unknown[] {
+  if (shape.length === 0) return elements;
+  const step = elements.length / length;
+  return Array.from({ length }, (_, i) => nested(elements.slice(i * step, (i + 1) * step), shape));
+}
+
+function problemOfArray(column: Column, value: unknown): string | undefined {
+  const { dtype, shape, size } = column;
   if (ArrayBuffer.isView(value)) {
     const { length } = value as Uint8Array;
-    return length === size ? undefined : `expected ${size} elements, found ${length}`;
+    return length === size ? problemOfSetting(dtype, shape, value) : `expected ${size} elements, found ${length}`;
   }
   if (!Array.isArray(value)) return `expected an array of shape [${shape.join(', ')}], found ${typeof value}`;
-  const elements = flatten(value);
-  if (elements.length !== size) return `expected ${size} elements, found ${elements.length}`;
-  return elements.map((element) => problemOf(dtype, element)).find((problem) => problem !== undefined);
+  const flat = !value.some(Array.isArray);
+  if (flat && value.length !== size) return `expected ${size} elements, found ${value.length}`;
+  return problemOfLists(dtype, shape, arranged(column, value));
+}
+
+/** No deeper than the shape, however deep the lists are. */
+function problemOfLists(dtype: DType, [length, ...shape]: readonly number[], value: unknown): string | undefined {
+  if (length === undefined) return problemOf(dtype, value);
+  if (!Array.isArray(value)) return `expected a list of ${length}, found ${typeof value}`;
+  if (value.length !== length) return `expected a list of ${length}, found ${value.length}`;
+  for (const item of value) {
+    const problem = problemOfLists(dtype, shape, item);
+    if (problem !== undefined) return problem;
+  }
+  return undefined;
 }
 
 /** What JavaScript types each numpy kind is filled from. */
@@ -123,8 +155,27 @@ function problemOf(dtype: DType, value: unknown): string | undefined {
   if (value === undefined) return 'missing';
   if (!TYPES_OF_KIND[dtype.kind].includes(type))
     return `expected ${dtype.name}, found ${value === null ? 'null' : type}`;
-  if ((dtype.kind === 'i' || dtype.kind === 'u') && type === 'number' && !Number.isInteger(value)) {
-    return `expected a whole number, found ${String(value)}`;
+  if (dtype.kind === 'i' || dtype.kind === 'u') return problemOfInteger(dtype, value as number | bigint);
+  return problemOfSetting(dtype, [], value);
+}
+
+function problemOfInteger({ kind, itemsize, name }: DType, value: number | bigint): string | undefined {
+  if (typeof value === 'number' && !Number.isInteger(value)) return `expected a whole number, found ${String(value)}`;
+  const end = 2 ** (8 * itemsize - (kind === 'i' ? 1 : 0));
+  return value >= (kind === 'i' ? -end : 0) && value < end ? undefined : `${name} cannot hold ${String(value)}`;
+}
+
+/** What the array itself would say of it. */
+function problemOfSetting(dtype: DType, shape: readonly number[], value: unknown): string | undefined {
+  if (dtype.kind === 'f' || dtype.kind === 'b') return undefined;
+  const size = shape.reduce((product, dim) => product * dim, dtype.itemsize);
+  const array = NDArray.over(memoryOver(new Uint8Array(size)), dtype, [1, ...shape]);
+  try {
+    if (shape.length === 0) array.set(0, value);
+    else array.row(0).set(value);
+  } catch (error) {
+    if (error instanceof MmdError) return error.message;
+    throw error;
   }
   return undefined;
 }

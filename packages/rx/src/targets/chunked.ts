@@ -1,5 +1,6 @@
 import { MaskedArray, type MmapDict, NDArray, slice } from '@mmdpickle/core';
-import { positive } from '../ingest/bounded-queue.ts';
+import { checkOptions, wrongArgument } from '@mmdpickle/core/options';
+import { CHUNKED_OPTIONS } from '../options.ts';
 import { frameKey } from './frames-target.ts';
 import { appendTo, create, existing, type Growing, lastOf, type RowArray, type RowLayout } from './row-store.ts';
 
@@ -21,7 +22,9 @@ import { appendTo, create, existing, type Growing, lastOf, type RowArray, type R
  * ```
  */
 export function chunked(options: { readonly rows: number }): RowLayout {
-  const perChunk = Math.floor(positive(options.rows, 'rows'));
+  checkOptions(options, CHUNKED_OPTIONS);
+  const { rows: perChunk } = options;
+  if (perChunk === undefined) throw wrongArgument('rows', 'a whole number from 1 on', perChunk);
   return (dict, key, spec) => {
     const chunkSpec = { ...spec, capacity: perChunk };
     let count = 0;
@@ -44,8 +47,11 @@ export function chunked(options: { readonly rows: number }): RowLayout {
         return done + filled;
       },
       last() {
-        const chunk = chunkKeys(dict, key).findLast((name) => rowsOf(dict, name) > 0);
-        return chunk === undefined ? undefined : lastOf(dict, chunk);
+        for (const chunk of chunkKeys(dict, key).reverse()) {
+          const last = lastOf(dict, chunk);
+          if (last !== undefined) return last;
+        }
+        return undefined;
       },
       append(rows, total) {
         for (let start = 0; start < total; ) {

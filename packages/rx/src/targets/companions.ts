@@ -5,6 +5,7 @@
  */
 
 import { NAT, type NDArray, type TypedArray } from '@mmdpickle/core';
+import { wrongArgument } from '@mmdpickle/core/options';
 import type { Pending } from '../ingest/target.ts';
 import type { ColumnSpec } from './row-store.ts';
 
@@ -83,7 +84,13 @@ function column<T>(
   };
 }
 
-/** Milliseconds since 1970 as the count of a datetime64[us]; what is no time is NaT. */
+/**
+ * Milliseconds since 1970 as the count of a datetime64[us]; what is no time is NaT.
+ * @throws MmdError INVALID_ARGUMENT for anything but a number, and for one beyond the type
+ */
 export function microseconds(ms: number): bigint {
-  return Number.isFinite(ms) ? BigInt(Math.round(ms * 1000)) : NAT;
+  if (typeof ms !== 'number') throw wrongArgument('what time gives', 'a number of milliseconds since 1970', ms);
+  if (!Number.isFinite(ms)) return NAT;
+  if (Math.abs(ms * 1000) < 2 ** 63) return BigInt(Math.round(ms * 1000));
+  throw wrongArgument('what time gives', 'milliseconds since 1970 that a datetime64[us] can count', ms);
 }

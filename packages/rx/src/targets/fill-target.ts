@@ -1,4 +1,4 @@
-import { type ArraySource, MaskedArray, type MmapDict, MmdError, NDArray } from '@mmdpickle/core';
+import { type ArraySource, MaskedArray, type MmapDict, MmdError, NDArray, sameDType } from '@mmdpickle/core';
 import type { Pending, Placed, Target } from '../ingest/target.ts';
 import { type CompanionOptions, companionColumns } from './companions.ts';
 import { frameBytes, isTypedArray, ownFrame } from './frame.ts';
@@ -35,7 +35,8 @@ export function fillTarget<T>(
   const columns = companionColumns(key, options, undefined);
   const stores = columns.map((column) => growable()(dict, column.key, column.spec));
   const lastSeq = options.seq === false ? undefined : stores.at(-1)?.last();
-  const firstSeq = Math.max(startSeq, typeof lastSeq === 'bigint' ? Number(lastSeq) + 1 : 0);
+  // Without numbers the times tell how many planes were written.
+  const firstSeq = Math.max(startSeq, lastSeq === undefined ? (stores[0]?.length() ?? 0) : Number(lastSeq) + 1);
   const packer = new RowPacker(stub?.dtype ?? dict.getMeta(key)!.dtype!, planeShape);
   let array: NDArray | MaskedArray | undefined;
   let identity = dict.identity;
@@ -48,12 +49,13 @@ export function fillTarget<T>(
     const fits =
       (found instanceof NDArray || found instanceof MaskedArray) &&
       found.shape.length === shape!.length &&
-      found.shape.every((dim, i) => dim === shape![i]);
+      found.shape.every((dim, i) => dim === shape![i]) &&
+      sameDType(found.type, packer.type);
     if (!fits) {
-      throw new MmdError('INVALID_ARGUMENT', `'${key}' is there already, and has another shape`, {
+      throw new MmdError('INVALID_ARGUMENT', `'${key}' is there already, and is no array of this shape and dtype`, {
         key,
-        expected: shape,
-        found: found instanceof NDArray ? found.shape : typeof found,
+        expected: { dtype: packer.type.name, shape },
+        found: found instanceof NDArray ? { dtype: found.type.name, shape: found.shape } : typeof found,
       });
     }
     array = found;

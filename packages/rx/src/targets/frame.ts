@@ -4,8 +4,18 @@
  * @module
  */
 
-import { type DType, isArraySource, MaskedArray, MmdError, NDArray, ndarray, type TypedArray } from '@mmdpickle/core';
+import {
+  type DType,
+  isArraySource,
+  isMmdError,
+  MaskedArray,
+  MmdError,
+  NDArray,
+  ndarray,
+  type TypedArray,
+} from '@mmdpickle/core';
 import { viewBytes } from '@mmdpickle/core/ndarray';
+import { dump, load } from '@mmdpickle/core/pickle';
 
 /** An array, or a plain record of numbers, text and arrays. */
 export type Frame = TypedArray | NDArray | MaskedArray | { readonly [name: string]: unknown };
@@ -26,9 +36,8 @@ export function frameBytes(frame: unknown): number {
   if (isTypedArray(frame)) return frame.byteLength;
   if (frame instanceof NDArray) return frame.nbytes;
   if (frame instanceof MaskedArray) return frame.data.nbytes + frame.mask.nbytes;
-  if (typeof frame === 'object' && frame !== null && !isArraySource(frame) && !Array.isArray(frame)) {
-    return entriesOf(frame).reduce((sum, [, value]) => sum + valueBytes(value), 0);
-  }
+  if (typeof frame === 'object' && frame !== null && !isArraySource(frame) && !Array.isArray(frame))
+    return recordBytes(frame);
   throw new MmdError('UNSUPPORTED_VALUE', 'a frame is a typed array, an NDArray, a MaskedArray or a plain record', {
     found: typeof frame,
   });
@@ -46,16 +55,16 @@ export function ownFrame<T>(frame: T): T {
  * @param shape - of frames that are typed arrays; default one axis. INVALID_ARGUMENT where one does not fit
  */
 export function frameStorer(shape: readonly number[] | undefined): (frame: unknown) => unknown {
-  const types = new Map<string, DType>();
+  const types = new Map<unknown, DType>();
   const size = shape?.reduce((product, dim) => product * dim, 1);
 
   function typeOf(frame: TypedArray): DType {
-    // A Buffer is a Uint8Array of another name.
-    const name = frame instanceof Uint8Array ? 'Uint8Array' : frame.constructor.name;
-    const known = types.get(name);
+    // Not by its name: two classes that extend typed arrays may have the same.
+    const made: unknown = Object.getPrototypeOf(frame);
+    const known = types.get(made);
     if (known !== undefined) return known;
     const { type } = ndarray(frame);
-    types.set(name, type);
+    types.set(made, type);
     return type;
   }
 
@@ -72,27 +81,104 @@ export function frameStorer(shape: readonly number[] | undefined): (frame: unkno
   };
 }
 
-function entriesOf(record: object): [unknown, unknown][] {
-  return record instanceof Map ? [...record.entries()] : Object.entries(record);
+/** Of all that is in a record, however deep, and where it holds itself. */
+function recordBytes(record: object): number {
+  let sum = 0;
+  const seen = new Set<unknown>([record]);
+  const todo: unknown[] = [...itemsOf(record)!];
+  while (todo.length > 0) {
+    const value = todo.pop();
+    if (typeof value === 'string') sum += value.length;
+    else if (isArray(value)) sum += frameBytes(value);
+    else {
+      const items = itemsOf(value);
+      if (items === undefined || items.length === 0) sum += WORD_BYTES;
+      else if (!seen.has(value)) for (const item of items) todo.push(item);
+      seen.add(value);
+    }
+  }
+  return sum;
 }
 
-function valueBytes(value: unknown): number {
-  if (typeof value === 'string') return value.length;
-  const isArray = isTypedArray(value) || value instanceof NDArray || value instanceof MaskedArray;
-  if (isArray) return frameBytes(value);
-  return Array.isArray(value) ? value.reduce<number>((sum, item) => sum + valueBytes(item), 0) : WORD_BYTES;
+/** What a list, a Map or a plain object holds; undefined for anything else. */
+function itemsOf(value: unknown): readonly unknown[] | undefined {
+  if (Array.isArray(value)) return value;
+  if (value instanceof Map) return [...value.values()];
+  return typeof value === 'object' && value !== null && !isArraySource(value) ? Object.values(value) : undefined;
 }
 
-function ownValue(value: unknown): unknown {
-  if (isTypedArray(value)) return value.slice();
+function isArray(value: unknown): value is TypedArray | NDArray | MaskedArray {
+  return isTypedArray(value) || value instanceof NDArray || value instanceof MaskedArray;
+}
+
+/** A copy that shares no memory: of lists and records item by item, however deep they are, and where they hold themselves. */
+function ownValue(root: unknown): unknown {
+  const copies = new Map<object, unknown>();
+  const todo: (() => void)[] = [];
+
+  function copyOf(value: unknown): unknown {
+    if (typeof value !== 'object' || value === null) return value;
+    if (!copies.has(value)) copies.set(value, begin(value));
+    return copies.get(value);
+  }
+
+  function begin(value: object): unknown {
+    if (isArray(value)) return ownArray(value);
+    if (isArraySource(value)) return value;
+    if (value instanceof Date) return new Date(value);
+    const prototype: unknown = Object.getPrototypeOf(value);
+    if (prototype === Array.prototype) {
+      const list = [...(value as unknown[])];
+      todo.push(() => {
+        for (const [i, item] of list.entries()) list[i] = copyOf(item);
+      });
+      return list;
+    }
+    if (prototype === Map.prototype) {
+      const map = new Map<unknown, unknown>();
+      todo.push(() => {
+        for (const [key, item] of value as Map<unknown, unknown>) map.set(key, copyOf(item));
+      });
+      return map;
+    }
+    return prototype === Object.prototype || prototype === null ? copyOfFields(value) : ownInstance(value);
+  }
+
+  function copyOfFields(value: object): object {
+    const record = Object.create(Object.getPrototypeOf(value) as object | null) as object;
+    todo.push(() => {
+      for (const [name, item] of Object.entries(value)) define(record, name, copyOf(item));
+    });
+    return record;
+  }
+
+  /** Tuples, sets and other values of Python are copied by the pickle; of what it does not know, the fields are. */
+  function ownInstance(value: object): unknown {
+    try {
+      return load(dump(value));
+    } catch (error) {
+      if (isMmdError(error, 'UNSUPPORTED_VALUE')) return copyOfFields(value);
+      throw error;
+    }
+  }
+
+  const copy = copyOf(root);
+  while (todo.length > 0) todo.pop()!();
+  return copy;
+}
+
+/** Also a field called `__proto__`. */
+function define(record: object, name: string, value: unknown): void {
+  Object.defineProperty(record, name, { value, writable: true, enumerable: true, configurable: true });
+}
+
+function ownArray(value: TypedArray | NDArray | MaskedArray): unknown {
   if (value instanceof NDArray) return value.copy();
   if (value instanceof MaskedArray) {
     return new MaskedArray(value.data.copy(), value.mask.copy(), { fillValue: value.fillValue });
   }
-  if (Array.isArray(value)) return value.map(ownValue);
-  if (value instanceof Map) return new Map([...value].map(([key, item]) => [key, ownValue(item)]));
-  if (typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype) {
-    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, ownValue(item)]));
-  }
-  return value;
+  // A transferred buffer looks like an empty one.
+  if (value.length === 0) viewBytes(value);
+  // That of a Buffer gives a view.
+  return Uint8Array.prototype.slice.call(value);
 }

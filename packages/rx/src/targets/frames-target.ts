@@ -1,4 +1,5 @@
 import { type MmapDict, MmdError } from '@mmdpickle/core';
+import { wrongArgument } from '@mmdpickle/core/options';
 import type { Pending, Placed, Target } from '../ingest/target.ts';
 import { type Frame, frameBytes, frameStorer, ownFrame } from './frame.ts';
 
@@ -59,7 +60,8 @@ export function framesTarget<T>(dict: MmapDict, seq: number, options: FramesOpti
     }
     dict.set(at, stored(item));
     if (meta !== false) {
-      const more = meta === true ? {} : meta(item, i);
+      const more: unknown = meta === true ? {} : meta(item, i);
+      if (typeof more !== 'object' || more === null) throw wrongArgument('what meta gives', 'an object', more);
       dict.set(
         at + META_SUFFIX,
         new Map<string, unknown>([['seq', i], ['time', time / 1000], ...Object.entries(more)]),

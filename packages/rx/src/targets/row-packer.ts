@@ -38,14 +38,12 @@ export class RowPacker {
 
   /** @throws MmdError INVALID_ARGUMENT for a row of another size or shape */
   check(row: unknown): void {
+    if (this.#isElement(row)) return;
     if (isTypedArray(row)) this.#expect(row.length === this.#size, row.length);
     else if (row instanceof NDArray || row instanceof MaskedArray) {
       const fits = row.shape.length === this.rowShape.length && row.shape.every((dim, i) => dim === this.rowShape[i]);
       this.#expect(fits, row.shape);
-    } else {
-      const scalar = !Array.isArray(row) && !isArraySource(row);
-      this.#expect(!scalar || this.rowShape.length === 0, row);
-    }
+    } else if (this.rowShape.length > 0) this.#expect(isArraySource(row) || isNested(row, this.rowShape), row);
   }
 
   /**
@@ -64,11 +62,22 @@ export class RowPacker {
       if (own !== undefined && row instanceof own) elements!.set(row as never, i * this.#size);
       else {
         packed ??= NDArray.over(memoryOver(bytes), this.type, [rows.length, ...this.rowShape]);
-        if (this.rowShape.length === 0) packed.set(i, row instanceof NDArray ? row.get() : scalarOf(row));
+        if (this.rowShape.length === 0) packed.set(i, row instanceof NDArray ? row.get() : this.#scalarOf(row));
         else packed.row(i).set(row instanceof MaskedArray ? row.data : row);
       }
     }
     return elements ?? packed!;
+  }
+
+  #scalarOf(row: unknown): unknown {
+    return isTypedArray(row) && !this.#isElement(row) ? row[0] : row;
+  }
+
+  /** Of types whose elements are bytes, bytes are one. */
+  #isElement(row: unknown): boolean {
+    const { kind, fields } = this.type;
+    const ofBytes = (kind === 'S' || kind === 'V') && fields === undefined;
+    return ofBytes && this.rowShape.length === 0 && row instanceof Uint8Array;
   }
 
   #expect(fits: boolean, found: unknown): void {
@@ -80,6 +89,8 @@ export class RowPacker {
   }
 }
 
-function scalarOf(row: unknown): unknown {
-  return isTypedArray(row) ? row[0] : row;
+/** Lists that have the shape, item by item: others would be repeated along its axes, as in numpy. */
+function isNested(value: unknown, [length, ...shape]: readonly number[]): boolean {
+  if (length === undefined) return true;
+  return Array.isArray(value) && value.length === length && value.every((item) => isNested(item, shape));
 }

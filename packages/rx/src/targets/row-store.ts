@@ -40,8 +40,8 @@ export type Growing = GrowableArray | GrowableMaskedRows;
 export interface RowStore {
   /** The committed rows. Asked at the start of each batch: what an undone batch appended is forgotten then. */
   length(): number;
-  /** The last committed row of a column of numbers; undefined when there is none. */
-  last(): unknown;
+  /** The last committed number of a column of them, blank rows aside; undefined when there is none. */
+  last(): bigint | undefined;
   /** Appends `count` rows, inside a batch of the dict. */
   append(rows: RowArray, count: number): void;
   /** Trims what was reserved, inside a batch. */
@@ -83,11 +83,16 @@ export function appendTo(array: Growing, rows: RowArray): void {
   (array as { append(rows: RowArray): unknown }).append(rows);
 }
 
-/** The last element of a column of numbers. */
-export function lastOf(dict: MmapDict, key: string): unknown {
+/** The last number of a column of them that is no blank. */
+export function lastOf(dict: MmapDict, key: string): bigint | undefined {
   const array = dict.get(key);
-  if (!(array instanceof NDArray) || array.ndim !== 1 || array.size === 0) return undefined;
-  return array.get(-1);
+  if (!(array instanceof NDArray) || array.ndim !== 1) return undefined;
+  for (let row = array.size - 1; row >= 0; row -= 1) {
+    const value = array.get(row);
+    if (typeof value !== 'bigint') return undefined;
+    if (value >= 0n) return value;
+  }
+  return undefined;
 }
 
 /** Makes the array, and gives it back as the dict does. */

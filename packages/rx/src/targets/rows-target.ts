@@ -10,6 +10,7 @@ import {
 import { viewBytes } from '@mmdpickle/core/ndarray';
 import type { Pending, Placed, Target } from '../ingest/target.ts';
 import {
+  arranged,
   type Column,
   checkRecord,
   type PlainRecord,
@@ -138,15 +139,22 @@ function mainColumns<T>(key: string, options: RowsOptions<T>): MainColumns<T> {
   const packers = records === 'structured' ? [new RowPacker(structuredDescr(parsed), [])] : parsed.map(packerOf);
   const columns =
     records === 'structured'
-      ? [packedColumn<T>(key, packers[0]!, options, (item) => item)]
+      ? [packedColumn<T>(key, packers[0]!, options, (item) => arrangedRecord(parsed, item as PlainRecord))]
       : parsed.map((column, i) =>
-          packedColumn<T>(`${key}/${column.name}`, packers[i]!, options, (item) => (item as PlainRecord)[column.name]),
+          packedColumn<T>(`${key}/${column.name}`, packers[i]!, options, (item) =>
+            arranged(column, (item as PlainRecord)[column.name]),
+          ),
         );
   return {
     columns,
     rowBytes: packers.reduce((sum, packer) => sum + packer.rowBytes, 0),
     check: (item) => checkRecord(parsed, item),
   };
+}
+
+function arrangedRecord(columns: readonly Column[], record: PlainRecord): PlainRecord {
+  if (columns.every(({ shape }) => shape.length < 2)) return record;
+  return Object.fromEntries(columns.map((column) => [column.name, arranged(column, record[column.name])]));
 }
 
 function packerOf(column: Column): RowPacker {
@@ -205,9 +213,9 @@ function runsOf<T>(frames: readonly Pending<T>[]): Pending<T>[][] {
   return runs;
 }
 
-/** One more than the last number in `<key>/seq`; without that companion, the number of rows. */
+/** One more than the last number in `<key>/seq`; the number of rows without that companion, and where others appended rows. */
 function resumeSeq<T>(options: RowsOptions<T>, stores: readonly RowStore[]): number {
   const rows = stores[0]!.length();
   const last = options.seq === false ? undefined : stores.at(-1)!.last();
-  return typeof last === 'bigint' ? Number(last) + 1 : rows;
+  return last === undefined ? rows : Math.max(rows, Number(last) + 1);
 }

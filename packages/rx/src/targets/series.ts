@@ -1,4 +1,5 @@
-import { MaskedArray, type MmapDict, MmdError, memoryOver, NDArray } from '@mmdpickle/core';
+import { type DType, MaskedArray, type MmapDict, MmdError, memoryOver, NDArray } from '@mmdpickle/core';
+import { checkDict } from '../options.ts';
 import { chunkKeys } from './chunked.ts';
 
 /** A part of a {@link Series} that lies in one array. */
@@ -21,6 +22,7 @@ export class Series {
 
   /** @throws MmdError NOT_FOUND when there is no chunk, CORRUPT when they do not fit together */
   constructor(dict: MmapDict, key: string) {
+    checkDict('what is read', dict);
     let rows = 0;
     this.key = key;
     this.chunks = chunkKeys(dict, key).map((chunk) => {
@@ -36,7 +38,9 @@ export class Series {
     if (first === undefined)
       throw new MmdError('NOT_FOUND', `no series '${key}': '${key}/000000000' is missing`, { key });
     for (const { array, key: chunk } of this.chunks) {
-      if (array.dtype === first.dtype && String(array.shape.slice(1)) === String(first.shape.slice(1))) continue;
+      const masked = array instanceof MaskedArray === first instanceof MaskedArray;
+      const same = array.dtype === first.dtype && String(array.shape.slice(1)) === String(first.shape.slice(1));
+      if (masked && same) continue;
       throw new MmdError('CORRUPT', `'${chunk}' has other rows than the chunks before it`, { key: chunk });
     }
     this.dtype = first.dtype;
@@ -48,37 +52,43 @@ export class Series {
     return this.shape[0]!;
   }
 
-  /** A view of one row. @throws MmdError INVALID_ARGUMENT */
-  row(index: number): NDArray {
+  /** A view of one row, masked where the chunks are. @throws MmdError INVALID_ARGUMENT */
+  row(index: number): NDArray | MaskedArray {
     const at = index < 0 ? index + this.length : index;
     const chunk = this.chunks.findLast(({ start }) => start <= at);
     if (chunk === undefined || !(at >= 0 && at < this.length)) {
       throw new MmdError('INVALID_ARGUMENT', `row ${index} of ${this.length}`, { found: index, maximum: this.length });
     }
-    return dataOf(chunk.array).row(at - chunk.start);
+    return chunk.array.row(at - chunk.start);
   }
 
-  /** Rows `[start, end)`: a view where they lie in one chunk, else a copy. */
-  rows(start: number, end: number): NDArray {
+  /** Rows `[start, end)`, masked where the chunks are: a view where they lie in one chunk, else a copy. */
+  rows(start: number, end: number): NDArray | MaskedArray {
     const from = Math.min(this.length, Math.max(0, start));
     const to = Math.min(this.length, Math.max(from, end));
     const parts = this.chunks
-      .map(({ array, start: first }) => ({ array: dataOf(array), first }))
-      .filter(({ array, first }) => first < to && first + array.shape[0]! > from)
-      .map(({ array, first }) => array.rows(Math.max(0, from - first), Math.min(array.shape[0]!, to - first)));
+      .filter(({ array, start: first }) => first < to && first + array.shape[0]! > from)
+      .map(({ array, start: first }) => array.rows(Math.max(0, from - first), Math.min(array.shape[0]!, to - first)));
     if (parts.length === 1) return parts[0]!;
-    const { type } = dataOf(this.chunks[0]!.array);
+    const { array } = this.chunks[0]!;
     const shape = [to - from, ...this.shape.slice(1)];
-    const nbytes = shape.reduce((product, dim) => product * dim, type.itemsize);
-    const all = NDArray.over(memoryOver(new Uint8Array(nbytes)), type, shape);
-    let row = 0;
-    for (const part of parts) {
-      const count = part.shape[0]!;
-      all.rows(row, row + count).set(part);
-      row += count;
-    }
-    return all;
+    const data = joined(parts.map(dataOf), dataOf(array).type, shape);
+    if (!(array instanceof MaskedArray)) return data;
+    const masks = parts.map((part) => (part as MaskedArray).mask);
+    return new MaskedArray(data, joined(masks, array.mask.type, shape), { fillValue: array.fillValue });
   }
+}
+
+function joined(parts: readonly NDArray[], type: DType, shape: readonly number[]): NDArray {
+  const nbytes = shape.reduce((product, dim) => product * dim, type.itemsize);
+  const all = NDArray.over(memoryOver(new Uint8Array(nbytes)), type, shape);
+  let row = 0;
+  for (const part of parts) {
+    const count = part.shape[0]!;
+    all.rows(row, row + count).set(part);
+    row += count;
+  }
+  return all;
 }
 
 /**

@@ -4,13 +4,15 @@
  * @module
  */
 
-import { type FSWatcher, statSync, watch } from 'node:fs';
-import { isMmdError, type MmapDict } from '@mmdpickle/core';
+import { type BigIntStats, type FSWatcher, statSync, watch } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { isMmdError, type MmapDict, MmdError } from '@mmdpickle/core';
 import { libc, NodeFile } from '@mmdpickle/core/node';
 import { checkOptions, has, wrongArgument } from '@mmdpickle/core/options';
 import type { StorageFile } from '@mmdpickle/core/storage';
 import { asyncScheduler, Observable, type SchedulerAction, type SchedulerLike, Subject, type Subscription } from 'rxjs';
-import { WATCH_OPTIONS } from '../options.ts';
+import { timed } from '../ingest/options.ts';
+import { checkDict, WATCH_OPTIONS } from '../options.ts';
 import { FilePattern } from '../rolling.ts';
 import type { Change, ChangeDraft } from './change.ts';
 import { FileReader } from './file-reader.ts';
@@ -104,7 +106,7 @@ export class DictWatch extends Observable<Change> {
     this.#path = path;
     this.#pattern = FilePattern.is(path) ? new FilePattern(path) : undefined;
     this.#options = options;
-    this.#pollMs = options.pollMs ?? 20;
+    this.#pollMs = timed(options.pollMs ?? 20);
     this.#scheduler = options.scheduler ?? asyncScheduler;
     const { from } = options;
     if (typeof from === 'object') this.#resume = from;
@@ -214,15 +216,16 @@ export class DictWatch extends Observable<Change> {
   }
 
   #adopt(file: StorageFile, path: string): FileReader {
+    const reader = new FileReader(file);
     this.#previous?.close();
     this.#previous = this.#reader;
-    this.#reader = new FileReader(file);
+    this.#reader = reader;
     // Asked now: later another file may have the name.
     this.#born = bornOf(file);
     this.#current = path;
     this.#watcher?.close();
     this.#watcher = this.#options.events === false ? undefined : this.#listen(path);
-    return this.#reader;
+    return reader;
   }
 
   #listen(path: string): FSWatcher | undefined {
@@ -321,9 +324,10 @@ export class DictWatch extends Observable<Change> {
 
   /** The file that comes after this one: another one of the same name, or the next of the row. */
   #successor(reader: FileReader): { readonly file: StorageFile; readonly path: string } | undefined {
-    const named = reader.file.identityOfName();
+    // By the path that was given: the file itself does not know of symbolic links that it was found by.
+    const named = statusOf(this.#current);
     const own = reader.file.identity();
-    if (named !== undefined && (named.ino !== own.ino || named.dev !== own.dev)) {
+    if (named !== undefined && (named.ino !== BigInt(own.ino) || named.dev !== BigInt(own.dev))) {
       const file = openFile(this.#current);
       return file === undefined ? undefined : { file, path: this.#current };
     }
@@ -371,10 +375,19 @@ function openFile(path: string): StorageFile | undefined {
   return undefined;
 }
 
+/** What a path names; undefined where it names nothing that can be reached. */
+function statusOf(path: string): BigIntStats | undefined {
+  try {
+    return statSync(path, { bigint: true, throwIfNoEntry: false });
+  } catch {
+    return undefined;
+  }
+}
+
 /** When a file was made; undefined where the filesystem does not tell, or another one has the name meanwhile. */
 function bornOf(file: StorageFile): string | undefined {
   const { dev, ino } = file.identity();
-  const found = statSync(file.name, { bigint: true, throwIfNoEntry: false });
+  const found = statusOf(file.name);
   if (found === undefined || String(found.dev) !== String(dev) || String(found.ino) !== String(ino)) return undefined;
   return found.birthtimeNs > 0n ? String(found.birthtimeNs) : undefined;
 }
@@ -412,12 +425,20 @@ export function watchDict(source: string | URL | MmapDict, options: WatchOptions
 
 /** The looks of a watch that nobody subscribes to twice. */
 export function looksOnce(source: MmapDict, options: WatchOptions): Observable<readonly Change[]> {
+  checkDict('what is read', source);
   return new DictWatch(pathOf(source), options, true).looks$;
 }
 
 function pathOf(source: string | URL | MmapDict): string {
   if (typeof source === 'string') return source;
-  if (source instanceof URL) return decodeURIComponent(source.pathname);
-  if (has(source, 'name', 'string') && has(source, 'batch', 'function')) return source.name;
-  throw wrongArgument('what is watched', 'a path, a URL or an open dict', source);
+  if (source instanceof URL) {
+    if (source.protocol === 'file:') return fileURLToPath(source);
+  } else if (has(source, 'name', 'string') && has(source, 'batch', 'function')) {
+    const { name: path } = source;
+    // In memory, or removed: what is committed to it no watcher would ever see.
+    if (statusOf(path) === undefined)
+      throw new MmdError('NOT_FOUND', `${path}: the dict is in no file that could be watched`, { path });
+    return path;
+  }
+  throw wrongArgument('what is watched', 'a path, a file URL or an open dict', source);
 }

@@ -5,13 +5,14 @@
  */
 
 import { crc32 } from 'node:zlib';
-import { isMmdError, MmapDict } from '@mmdpickle/core';
+import { isMmdError, MmapDict, MmdError } from '@mmdpickle/core';
 import {
   answer,
   COMMIT_NUMBER_OFFSET,
   ENTRY_HEAD_SIZE,
   ENTRY_TAIL_SIZE,
   entryEnd,
+  type GrowableRows,
   getU64,
   growableRows,
   HEADER_SIZE,
@@ -60,10 +61,15 @@ export class FileReader {
   #stretchStart = 0;
   #stretchLength = 0;
 
-  /** @param file - taken over */
+  /** @param file - taken over, also where it holds no dict and this throws */
   constructor(file: StorageFile) {
     this.file = file;
-    this.dict = MmapDict.over(pinned(file), { mode: 'r' });
+    try {
+      this.dict = MmapDict.over(pinned(file), { mode: 'r' });
+    } catch (error) {
+      file.close();
+      throw error;
+    }
   }
 
   /** Takes what is there now as known. */
@@ -111,13 +117,14 @@ export class FileReader {
       if (found !== undefined) sums.push([known, found]);
     }
     // Of what a vacuum in place moved meanwhile something else was read.
-    if (mayHaveMoved(this.commitNumber, this.file.loadI32(COMMIT_NUMBER_OFFSET))) return;
+    const number = this.#number();
+    if (number === undefined || mayHaveMoved(this.commitNumber, number)) return;
     for (const [known, found] of sums) Object.assign(known, found);
   }
 
-  /** Whether the commit number is another one than at the last look. No system call. */
+  /** Whether the commit number is another one than at the last look, which tells if there is none any more. No system call. */
   get stirred(): boolean {
-    return this.file.loadI32(COMMIT_NUMBER_OFFSET) !== this.commitNumber;
+    return this.#number() !== this.commitNumber;
   }
 
   /** Reports what happened since the last look. */
@@ -185,7 +192,7 @@ export class FileReader {
     if (last === undefined) return this.#entries(HEADER_SIZE);
     const [anchor, ...entries] = this.#entries(last.offset, last.offset);
     if (anchor === undefined || anchor.offset !== last.offset || anchor.key !== last.key) return undefined;
-    if (anchor.end !== ledger.end) ledger.stretched(anchor.end, this.#rowsOf(anchor));
+    if (anchor.end !== ledger.end) ledger.stretched(anchor.end, this.#rowsOf(anchor)?.rows);
     return entries;
   }
 
@@ -205,8 +212,28 @@ export class FileReader {
 
   #note(): void {
     // The number first: a commit in between is then seen as a change at the next look.
-    this.commitNumber = this.file.loadI32(COMMIT_NUMBER_OFFSET);
-    this.#size = this.file.size();
+    const number = this.#number();
+    const size = this.file.size();
+    if (number === undefined) {
+      const { name: path } = this.file;
+      throw new MmdError('TRUNCATED', `${path}: somebody cut the file to ${size} bytes while it was watched`, {
+        path,
+        expected: HEADER_SIZE,
+        found: size,
+      });
+    }
+    this.commitNumber = number;
+    this.#size = size;
+  }
+
+  /** The commit number; undefined where the file was cut before it. */
+  #number(): number | undefined {
+    try {
+      return this.file.loadI32(COMMIT_NUMBER_OFFSET);
+    } catch (error) {
+      if (isMmdError(error, 'INVALID_ARGUMENT')) return undefined;
+      throw error;
+    }
   }
 
   /** All entries of the file. */
@@ -230,9 +257,9 @@ export class FileReader {
       const valueLength = frameLength - keyLength - 10;
       const end = entryEnd(offset, frameLength);
       // Of dead ones too: an array that moved on was replaced, and its rows go on where these end.
-      const rows =
+      const found =
         offset !== known && this.#mayGrow(entry, valueLength) ? this.#rowsOf({ end, valueLength }) : undefined;
-      seen.push({ offset, end, key, live, valueLength, rows });
+      seen.push({ offset, end, key, live, valueLength, rows: found?.rows, kind: found?.kind });
     };
     answer(scanEntries(from, this.file.size(), visit), this.#read);
     return seen;
@@ -278,7 +305,7 @@ export class FileReader {
   }
 
   /** By the value itself: the dict may not know of the entry yet. */
-  #rowsOf({ end, valueLength }: Pick<SeenEntry, 'end' | 'valueLength'>): number | undefined {
+  #rowsOf({ end, valueLength }: Pick<SeenEntry, 'end' | 'valueLength'>): GrowableRows | undefined {
     const { file } = this;
     const start = end - ENTRY_TAIL_SIZE - valueLength;
     const fetch = (pos: number, length: number): Uint8Array => {
@@ -287,7 +314,7 @@ export class FileReader {
     };
     for (let round = 0; ; round += 1) {
       const commitNumber = file.loadI32(COMMIT_NUMBER_OFFSET);
-      let rows: number | undefined;
+      let rows: GrowableRows | undefined;
       try {
         rows = growableRows(valueLength, (length) => new ValueReader(start, length, fetch));
       } catch (error) {

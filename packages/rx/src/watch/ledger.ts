@@ -16,6 +16,8 @@ export interface SeenEntry {
   readonly valueLength: number;
   /** Committed rows, where the entry is a growable array. */
   readonly rows?: number | undefined;
+  /** What its rows are. */
+  readonly kind?: string | undefined;
 }
 
 /** What is known of a live entry. */
@@ -24,6 +26,8 @@ export interface Known {
   end: number;
   readonly valueLength: number;
   rows: number | undefined;
+  /** What its rows are; not known of arrays that a cursor knew. */
+  readonly kind?: string | undefined;
   /** Checksum of the value; of an array that grows, of its first rows. */
   sum?: number | undefined;
   /** So many rows. */
@@ -145,14 +149,15 @@ export class WatchLedger {
       if (entry.end <= this.end) continue;
       // What is not in the dict does not count as known either: writers put entries in its place.
       if (isFiller(entry)) continue;
-      const { key, rows, offset, end, valueLength } = entry;
+      const { key, rows, kind, offset, end, valueLength } = entry;
       this.end = end;
       this.last = { offset, key };
       const before = this.#live.get(key);
       this.seq += before === undefined ? 1 : 2;
-      this.#know(key, { offset, end, valueLength, rows });
+      this.#know(key, { offset, end, valueLength, rows, kind });
       if (!entry.live) this.#dead.push({ key, offset });
-      if (before?.rows !== undefined && rows !== undefined && rows >= before.rows) {
+      const goesOn = before?.kind === undefined || before.kind === kind;
+      if (before?.rows !== undefined && rows !== undefined && rows >= before.rows && goesOn) {
         // A growable array that outgrew its place goes on in a new one.
         this.seq += rows;
         if (rows > before.rows)
@@ -230,6 +235,7 @@ export class WatchLedger {
         end: entryEnd,
         valueLength,
         rows: rows === undefined ? undefined : known.rows,
+        kind: entry.kind,
         sum,
         summed,
       });

@@ -1,0 +1,114 @@
+import { NDArray } from '@mmdpickle/core';
+import { MmapDict } from '@mmdpickle/core/node';
+import { OrderedDict, Tuple } from '@mmdpickle/core/pickle';
+import { appendFrames, appendRows, type Frame, type IngestOperator } from '@mmdpickle/rx';
+import { TempDir } from '@mmdpickle/test-support';
+import { Subject } from 'rxjs';
+import { describe, expect, test } from 'vitest';
+
+/** Frames that are collected for one commit. */
+const TOGETHER = { batch: { frames: 100, ms: 60_000 } };
+
+async function give<T>(append: IngestOperator<T>, items: Iterable<T>): Promise<void> {
+  const item$ = new Subject<T>();
+  item$.pipe(append).subscribe({ error() {} });
+  for (const item of items) item$.next(item);
+  item$.complete();
+  await append.idle();
+}
+
+/** One frame again and again, with other bytes each time, as a camera gives it. */
+function* reused<T>(frame: T, bytes: Uint8Array): Generator<T> {
+  for (const value of [1, 2, 3]) {
+    bytes.fill(value);
+    yield frame;
+  }
+}
+
+class Sample {
+  readonly axis: Uint8Array;
+  constructor(axis: Uint8Array) {
+    this.axis = axis;
+  }
+}
+
+describe('a frame that waits has bytes of its own', () => {
+  const bytes = new Uint8Array(2);
+  const buffer = Buffer.alloc(2);
+  const shared = new Uint8Array(new SharedArrayBuffer(2));
+  const bare = Object.assign(Object.create(null) as Record<string, unknown>, { axis: bytes });
+  const withSelf: { axis: unknown; self?: unknown } = { axis: bytes };
+  withSelf.self = withSelf;
+
+  test.each<[string, Frame, Uint8Array]>([
+    ['a Buffer', buffer, buffer],
+    ['a typed array over shared memory', shared, shared],
+    ['a record', { axis: bytes }, bytes],
+    ['a record without a prototype', bare, bytes],
+    ['a record in a record', { axis: { axis: bytes } }, bytes],
+    ['a list', { axis: [bytes] }, bytes],
+    ['a tuple', { axis: Tuple.of(bytes) }, bytes],
+    ['an ordered dict', { axis: new OrderedDict([['axis', bytes]]) }, bytes],
+    ['a record that holds itself', withSelf as Frame, bytes],
+  ])('%s', async (_what, frame, memory) => {
+    using dir = new TempDir();
+    using waited = MmapDict.open(dir.file('waited.mmdpickle'));
+    using direct = MmapDict.open(dir.file('direct.mmdpickle'));
+    await give(appendFrames(waited, TOGETHER), reused(frame, memory));
+    await give(appendFrames(direct), reused(frame, memory));
+    for (const key of direct.keys()) expect(plain(waited.get(key))).toStrictEqual(plain(direct.get(key)));
+    expect([...waited.keys()]).toEqual([...direct.keys()]);
+  });
+
+  test('an object of a class of its own, in rows of a schema', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    const schema = { axis: { dtype: 'uint8', shape: [2] } };
+    await give(appendRows<Sample>(dict, 'x', { schema, ...TOGETHER }), reused(new Sample(bytes), bytes));
+    expect((dict.get('x') as NDArray).toNested()).toEqual([1, 2, 3].map((value) => ({ axis: [value, value] })));
+  });
+});
+
+function plain(value: unknown): unknown {
+  return value instanceof NDArray ? value.toNested() : value;
+}
+
+test.each([
+  ['one whose buffer was transferred', transferred(), 'INVALID_ARGUMENT'],
+  ['a record with one', { axis: transferred() }, 'INVALID_ARGUMENT'],
+])('%s ends a stream that collects frames, and is counted', async (_what, frame, code) => {
+  using dir = new TempDir();
+  using dict = MmapDict.open(dir.file('a.mmdpickle'));
+  const append = appendFrames(dict, TOGETHER);
+  await expect(give(append, [Uint8Array.of(1), frame, Uint8Array.of(3)])).rejects.toMatchObject({ code });
+  expect([...dict.keys()]).toEqual(['frame/000000000']);
+  expect(append.stats()).toMatchObject({ received: 2, written: 1, dropped: { invalid: 1 }, queued: 0 });
+});
+
+function transferred(): Uint8Array {
+  const gone = new Uint8Array(2);
+  structuredClone(gone.buffer, { transfer: [gone.buffer] });
+  return gone;
+}
+
+test('all that is in a record counts as its bytes, however deep it is', async () => {
+  using dir = new TempDir();
+  using dict = MmapDict.open(dir.file('a.mmdpickle'));
+  let deep: unknown[] = [];
+  for (let i = 0; i < 100_000; i += 1) deep = [deep];
+  const append = appendFrames<Frame>(dict, TOGETHER);
+  const image = new Float64Array(1000);
+  await give(append, [{ meta: { image, name: 'x', more: new Map([['n', 1]]) }, again: [image] }, { deep }]);
+  expect(append.stats()).toMatchObject({ written: 2, bytes: 8000 + 1 + 8 + 8000 + 8 });
+});
+
+test('typed arrays of two classes with one name keep their types', async () => {
+  using dir = new TempDir();
+  using dict = MmapDict.open(dir.file('a.mmdpickle'));
+  const classes = [class Volts extends Float32Array {}, class Volts extends Uint16Array {}];
+  await give(
+    appendFrames(dict),
+    classes.map((made) => made.of(1)),
+  );
+  expect([...dict.keys()].map((key) => dict.getMeta(key)?.dtype)).toEqual(['float32', 'uint16']);
+});
