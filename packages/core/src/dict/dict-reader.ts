@@ -7,7 +7,8 @@
 import { decodeUtf8 } from '../bytes/index.ts';
 import { MmdError } from '../errors.ts';
 import { CODECS, type StoredValue, type ValueCodec, type ValueMeta } from '../format/codecs.ts';
-import { decodeHeader, ENTRY_HEAD_SIZE, ENTRY_TAIL_SIZE, HEADER_SIZE } from '../format/layout.ts';
+import { layCounts } from '../format/journal.ts';
+import { decodeHeader, ENTRY_HEAD_SIZE, ENTRY_TAIL_SIZE, HEADER_SIZE, stateOffset } from '../format/layout.ts';
 import { answerAsync, scanEntries } from '../format/scan.ts';
 import { BytesWanted, ValueReader } from '../format/value-reader.ts';
 import { type ArrayMemory, memoryOver } from '../ndarray/index.ts';
@@ -17,6 +18,8 @@ import type { ByteSource } from '../storage/byte-source.ts';
 import type { EntryPlace } from './catalog.ts';
 import type { EntryMeta } from './mmap-dict.ts';
 import { READER_OPTIONS } from './options.ts';
+import { journalOfWalk } from './stranded.ts';
+import { type EntryTaker, meet, newWalk } from './walk.ts';
 
 /** Options of {@link DictReader.open}. */
 export interface DictReaderOptions {
@@ -50,6 +53,8 @@ export class DictReader {
   readonly commitNumber: number;
   readonly #source: ByteSource;
   readonly #entries: ReadonlyMap<string, EntryPlace>;
+  /** Row counts that are to be stored. */
+  readonly #counts: ReadonlyMap<number, number> | undefined;
   readonly #codecs: readonly ValueCodec[];
   readonly #decoder: Decoder;
 
@@ -57,12 +62,14 @@ export class DictReader {
     source: ByteSource,
     commitNumber: number,
     entries: ReadonlyMap<string, EntryPlace>,
+    counts: ReadonlyMap<number, number> | undefined,
     options: DictReaderOptions,
   ) {
     this.#source = source;
     this.name = source.name;
     this.commitNumber = commitNumber;
     this.#entries = entries;
+    this.#counts = counts;
     this.#codecs = [...(options.codecs ?? []), ...CODECS];
     this.#decoder = new Decoder({ ...options.load, borrow: true });
   }
@@ -83,14 +90,17 @@ export class DictReader {
     const head = await source.read(0, Math.min(size, HEADER_SIZE), signal);
     const { commitNumber } = decodeHeader(head, source.name);
     const entries = new Map<string, EntryPlace>();
-    const end = await answerAsync(
-      scanEntries(HEADER_SIZE, size, ({ bytes, keyPos, keyLength, state, offset, frameLength }) => {
+    const taker: EntryTaker = {
+      take({ bytes, keyPos, keyLength, state, offset, frameLength }) {
         if (state !== 'live') return;
         const key = keyText(bytes, keyPos, keyPos + keyLength);
         if (key !== undefined) entries.set(key, { offset, frameLength, keyLength });
-      }),
-      (offset, length) => source.read(offset, length, signal),
-    );
+      },
+      expect: () => undefined,
+    };
+    const read = (offset: number, length: number): Promise<Uint8Array> => source.read(offset, length, signal);
+    const walk = newWalk(taker, HEADER_SIZE, size);
+    const end = await answerAsync(scanEntries(HEADER_SIZE, size, meet, Infinity, undefined, walk), read);
     if (end.kind === 'damage') {
       const code = end.truncated ? 'TRUNCATED' : 'CORRUPT';
       throw new MmdError(code, `${source.name}: ${end.message} at ${end.offset}`, {
@@ -100,7 +110,13 @@ export class DictReader {
         path: source.name,
       });
     }
-    return new DictReader(source, commitNumber, entries, options);
+    // A batch whose writer was killed, or is at it, counts as done: it is seen whole or not at all.
+    const journal = await answerAsync(journalOfWalk(walk, end), read);
+    const deaths = new Set(journal?.deaths);
+    for (const [key, { offset, frameLength }] of entries) {
+      if (deaths.has(stateOffset(offset, frameLength))) entries.delete(key);
+    }
+    return new DictReader(source, commitNumber, entries, journal?.stores, options);
   }
 
   get size(): number {
@@ -150,7 +166,9 @@ export class DictReader {
         throw new MmdError('CORRUPT', `no codec reads the value of ${JSON.stringify(key)}`, { key });
       } catch (error) {
         if (!(error instanceof BytesWanted)) throw error;
-        const bytes = await this.#source.read(stored.offset + error.pos, error.length, signal);
+        const start = stored.offset + error.pos;
+        const bytes = await this.#source.read(start, error.length, signal);
+        if (this.#counts !== undefined) layCounts(this.#counts, bytes, start);
         stored.add(error.pos, bytes);
       }
     }

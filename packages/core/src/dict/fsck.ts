@@ -8,12 +8,14 @@ import { decodeUtf8 } from '../bytes/index.ts';
 import { type CheckResult, checkFile, type Finding, finding } from '../format/check.ts';
 import { CHECKSUM_BLOCK, decodeChecksums, type EntrySums, encodeChecksums, sumEntry } from '../format/checksums.ts';
 import { findEntry } from '../format/find-entry.ts';
+import { type Journal, joinJournals } from '../format/journal.ts';
 import {
   COMMIT_NUMBER_OFFSET,
   ENTRY_TAIL_SIZE,
   entryEnd,
   HEADER_SIZE,
   nextCommitNumber,
+  stateOffset,
   u64Bytes,
 } from '../format/layout.ts';
 import { answer, scanEntries } from '../format/scan.ts';
@@ -24,7 +26,9 @@ import type { DictCore } from './core.ts';
 import { writeTails } from './index-writer.ts';
 import { rawValue } from './raw-value.ts';
 import { growthCut } from './repair.ts';
+import { journalOfWalk } from './stranded.ts';
 import type { ProgressOptions } from './vacuum.ts';
+import { type EntryTaker, walkToEnd } from './walk.ts';
 
 /** Options of `fsck`. */
 export interface FsckOptions extends ProgressOptions {
@@ -125,29 +129,42 @@ function problemOf(core: DictCore, key: string, place: EntryPlace): string | und
   }
 }
 
+/** What {@link entriesOf} finds. What journals say counts as done. */
+interface LiveEntries {
+  readonly live: Map<string, EntryPlace>;
+  readonly breaks: number[];
+  readonly counts: ReadonlyMap<number, number> | undefined;
+}
+
 /** The last live entry of each key, as far as the chain of frames goes, or beyond every break of it. */
-function entriesOf(core: DictCore, beyondBreaks: boolean): { live: Map<string, EntryPlace>; breaks: number[] } {
+function entriesOf(core: DictCore, beyondBreaks: boolean): LiveEntries {
   const live = new Map<string, EntryPlace>();
   const breaks: number[] = [];
+  const journals: (Journal | undefined)[] = [];
   const { store } = core;
   const size = store.file.size();
-  for (let from = HEADER_SIZE; ; ) {
-    const end = answer(
-      scanEntries(from, size, ({ offset, frameLength, keyLength, keyPos, bytes, state }) => {
-        if (state !== 'live') return;
-        try {
-          live.set(decodeUtf8(bytes, keyPos, keyPos + keyLength), { offset, frameLength, keyLength });
-        } catch {
-          breaks.push(offset);
-        }
-      }),
-      store.read,
-    );
-    if (end.kind === 'terminator' || !beyondBreaks) return { live, breaks };
+  const taker: EntryTaker = {
+    take({ offset, frameLength, keyLength, keyPos, bytes, state }) {
+      if (state !== 'live') return;
+      try {
+        live.set(decodeUtf8(bytes, keyPos, keyPos + keyLength), { offset, frameLength, keyLength });
+      } catch {
+        breaks.push(offset);
+      }
+    },
+    expect: () => undefined,
+  };
+  for (let from = HEADER_SIZE; from >= 0; ) {
+    const { walk, end } = walkToEnd(store.file, from, size, taker);
+    journals.push(answer(journalOfWalk(walk, end), store.read));
+    if (end.kind === 'terminator' || !beyondBreaks) break;
     breaks.push(end.offset);
     from = answer(findEntry(end.offset + 1, size), store.read);
-    if (from < 0) return { live, breaks };
   }
+  const journal = joinJournals(journals.filter((each) => each !== undefined));
+  const deaths = new Set(journal?.deaths);
+  for (const [key, { offset, frameLength }] of live) if (deaths.has(stateOffset(offset, frameLength))) live.delete(key);
+  return { live, breaks, counts: journal?.stores };
 }
 
 /** What `salvage` got out of a file. */
@@ -161,7 +178,7 @@ export interface SalvageResult {
 
 /** Copies every intact entry of a damaged file into another dict, in one commit. */
 export function salvage(from: DictCore, to: DictCore, options: ProgressOptions = {}): SalvageResult {
-  const { live, breaks } = entriesOf(from, true);
+  const { live, breaks, counts } = entriesOf(from, true);
   const recovered: string[] = [];
   const lost: { key: string; offset: number; message: string }[] = [];
   to.transact(() => {
@@ -169,7 +186,7 @@ export function salvage(from: DictCore, to: DictCore, options: ProgressOptions =
       options.signal?.throwIfAborted();
       const message = problemOf(from, key, place);
       if (message === undefined) {
-        to.put(key, rawValue(from.view(key, place)));
+        to.put(key, rawValue(from.view(key, place, counts)));
         to.writer.settle();
         recovered.push(key);
       } else lost.push({ key, offset: place.offset, message });

@@ -24,7 +24,7 @@ import {
   TERMINATOR_SIZE,
   terminator,
 } from '../format/layout.ts';
-import type { ScanEnd } from '../format/scan.ts';
+import { answer, type ScanEnd } from '../format/scan.ts';
 import type { StorageFile } from '../storage/storage-file.ts';
 import { ANCHOR_SIZE, Anchor, type LastEntry } from './anchor.ts';
 import { BaseIndex } from './base-index.ts';
@@ -32,7 +32,7 @@ import type { EntryPlace } from './catalog.ts';
 import { IndexTable } from './index-table.ts';
 import { type EntriesHost, KnownEntries } from './known-entries.ts';
 import type { ResolvedOptions } from './options.ts';
-import { type JournalPlace, journalOf, stillActive } from './stranded.ts';
+import { type JournalPlace, journalOf, stillActive, tailJournal } from './stranded.ts';
 import { lastOf, type Walk, walkAhead, walkToEnd } from './walk.ts';
 
 /** Attempts of a lock-free look at a file that changes; then the lock is taken. */
@@ -521,7 +521,7 @@ export class DictStore implements EntriesHost {
     this.partial = result.kind === 'terminator' && result.partial;
     this.terminator = result.offset;
     this.#reached(walk, atTail ? tailStart : result.offset);
-    this.#readJournals(atTail && walk.tail === 'journal' ? walk.lastTail : -1);
+    this.#readJournals(tailJournal(walk, result));
     return result;
   }
 
@@ -535,9 +535,9 @@ export class DictStore implements EntriesHost {
   }
 
   /** What journals say counts as done. */
-  #readJournals(atTail: number): void {
-    this.stranded = stillActive(this.stranded, this.read);
-    this.journal = journalOf(atTail < 0 ? this.stranded : [...this.stranded, [atTail, this.terminator]], this.read);
+  #readJournals(last: JournalPlace | undefined): void {
+    this.stranded = answer(stillActive(this.stranded), this.read);
+    this.journal = answer(journalOf(last === undefined ? this.stranded : [...this.stranded, last]), this.read);
     if (this.journal === undefined || this.journal.deaths.length === 0) return;
     const deaths = new Set(this.journal.deaths);
     const gone: string[] = [];

@@ -39,6 +39,16 @@ export interface Journal {
   readonly overwrites?: readonly (readonly [offset: number, bytes: Uint8Array])[];
 }
 
+/**
+ * Lays row counts that are to be stored over bytes that were read: they count as stored.
+ * @param start - file offset of the bytes
+ */
+export function layCounts(stores: ReadonlyMap<number, number>, bytes: Uint8Array, start: number): void {
+  for (const [offset, rows] of stores) {
+    if (offset >= start && offset + 8 <= start + bytes.length) putU64(bytes, offset - start, rows);
+  }
+}
+
 /** Several journals as one, to be done in this order. */
 export function joinJournals(journals: readonly Journal[]): Journal | undefined {
   if (journals.length < 2) return journals[0];

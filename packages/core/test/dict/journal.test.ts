@@ -1,10 +1,10 @@
 import { Python, pythons } from '@mmdpickle/test-support';
 import { afterAll, describe, expect, test } from 'vitest';
-import { type GrowableArray, MmapDict } from '../../src/dict/index.ts';
+import { DictReader, type GrowableArray, MmapDict } from '../../src/dict/index.ts';
 import { putEntryHead, putEntryTail, terminator } from '../../src/format/index.ts';
 import { ENTRY_HEAD_SIZE, ENTRY_TAIL_SIZE, frameLengthOf, LIVE } from '../../src/format/layout.ts';
 import { NDArray } from '../../src/ndarray/index.ts';
-import { MemoryDisk, MemoryFile } from '../../src/storage/index.ts';
+import { bytesSource, MemoryDisk, MemoryFile } from '../../src/storage/index.ts';
 import { CrashFile, crashStates, Recording } from '../../src/testing/index.ts';
 
 /** A key of one letter and a small integer, appended as mmappickle does: over the terminator at the end of the file, with a new commit number. */
@@ -83,6 +83,32 @@ result = [{k: v.tolist() if hasattr(v, 'tolist') else v for k, v in unpickle(io.
     }
     expect(journals).toBeGreaterThan(2);
   });
+});
+
+test('a reader over a source of bytes, and what is salvaged, have such a batch whole or not at all', async () => {
+  for (const { image, committed } of leftovers()) {
+    const batch = committed ? { r: [5, 6], x: 9 } : { a: 1, b: 2, r: [] };
+    const salvaged = (bytes: Uint8Array): Record<string, unknown> => {
+      const target = MmapDict.over(MemoryFile.of());
+      MmapDict.over(MemoryFile.of(bytes), { mode: 'r', lenient: true }).salvage(target);
+      return show(target);
+    };
+    const { entryOffset } = MmapDict.over(MemoryFile.of(image), { mode: 'r' }).getMeta('c')!;
+    for (const [bytes, more] of [
+      [image, {}],
+      [appendLikePython(image, 'n', 7), { n: 7 }],
+    ] as const) {
+      const read: Record<string, unknown> = {};
+      for await (const [key, value] of (await DictReader.open(bytesSource(bytes))).entries()) {
+        read[key] = value instanceof NDArray ? value.toNested() : value;
+      }
+      expect(read).toEqual({ c: 3, ...batch, ...more });
+      expect(salvaged(bytes)).toEqual({ c: 3, ...batch, ...more });
+      const broken = bytes.slice();
+      broken[entryOffset]! ^= 1;
+      expect(salvaged(broken)).toEqual({ ...batch, ...more });
+    }
+  }
 });
 
 test('a reader that saw the journal at the end goes on when something is appended, and when it was done', () => {
