@@ -67,11 +67,13 @@ export function isArraySource(value: unknown): value is ArraySource {
 }
 
 /** Checks what a source says of itself that no other check sees. @throws INVALID_ARGUMENT */
-export function checkSource({ shape, order, bytes }: ArraySource): void {
+export function checkSource({ shape, order, bytes, file }: ArraySource): void {
   if (!Array.isArray(shape)) throw notAShape(shape);
   if (order !== undefined) checkOrder(order);
   if (bytes !== undefined && typeof bytes !== 'function')
     throw invalid('bytes of an array source is a function', bytes);
+  if (file === null) throw invalid('file of an array source is a range of a file', file);
+  if (bytes !== undefined && file !== undefined) throw invalid('an array source has bytes or a file, not both', file);
 }
 
 /**
