@@ -14,7 +14,7 @@
  */
 
 import { crc32c } from './checksum.ts';
-import { ENTRY_TAIL_SIZE, getU32, getU64, putU32, putU64 } from './layout.ts';
+import { ENTRY_TAIL_SIZE, getU32, getU64, HEADER_SIZE, putU32, putU64 } from './layout.ts';
 import type { ByteRequest } from './scan.ts';
 import { putTailFooter, TAIL_FOOTER_SIZE, tailFooter } from './tail-entry.ts';
 
@@ -69,7 +69,18 @@ export function* readJournal(offset: number, end: number): Generator<ByteRequest
   const footer = ENTRY_TAIL_SIZE + TAIL_FOOTER_SIZE;
   const start = journalStart(yield { offset: end - footer, length: footer }, end);
   if (start === undefined || start < offset) return undefined;
-  return decodeJournal(yield { offset: start, length: end - ENTRY_TAIL_SIZE - start });
+  const journal = decodeJournal(yield { offset: start, length: end - ENTRY_TAIL_SIZE - start });
+  return journal !== undefined && staysWithin(journal, offset) ? journal : undefined;
+}
+
+/** Whether all places lie in entries before `end`. Only a forged journal says more: of the header, or beyond the end of the file. */
+function staysWithin({ deaths, stores, overwrites = [] }: Journal, end: number): boolean {
+  const within = (at: number, length: number): boolean => at >= HEADER_SIZE && at + length <= end;
+  return (
+    deaths.every((at) => within(at, 1)) &&
+    [...stores.keys()].every((at) => within(at, 8)) &&
+    overwrites.every(([at, { length }]) => length === 0 || within(at, length))
+  );
 }
 
 const HEAD = 16;
