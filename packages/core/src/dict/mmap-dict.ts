@@ -337,10 +337,14 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
     const size = store.file.size();
     const start = from ?? HEADER_SIZE;
     const noEntry = (): MmdError =>
-      new MmdError('INVALID_ARGUMENT', `${this.name}: no entry begins at ${String(from)}`, {
-        found: from,
-        path: this.name,
-      });
+      new MmdError(
+        'INVALID_ARGUMENT',
+        `${this.name}: no entry begins at ${typeof from === 'number' ? from : typeof from}`,
+        {
+          found: from,
+          path: this.name,
+        },
+      );
     if (from !== undefined && !(Number.isSafeInteger(from) && from >= HEADER_SIZE && from <= size)) throw noEntry();
     const requests = scanEntries(start, size, (entry) => {
       const { offset, frameLength, keyLength, state, memoHint } = entry;
