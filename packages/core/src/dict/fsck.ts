@@ -4,7 +4,6 @@
  * @module
  */
 
-import { decodeUtf8 } from '../bytes/index.ts';
 import { type CheckResult, checkFile, type Finding, finding } from '../format/check.ts';
 import { CHECKSUM_BLOCK, decodeChecksums, type EntrySums, encodeChecksums, sumEntry } from '../format/checksums.ts';
 import { findEntry } from '../format/find-entry.ts';
@@ -18,7 +17,7 @@ import {
   stateOffset,
   u64Bytes,
 } from '../format/layout.ts';
-import { answer, scanEntries } from '../format/scan.ts';
+import { answer, keyOf, scanEntries } from '../format/scan.ts';
 import { runSteps, type Step } from '../format/steps.ts';
 import { TAIL_PREFIX_SIZE, tailKindOf } from '../format/tail-entry.ts';
 import type { EntryPlace } from './catalog.ts';
@@ -132,6 +131,8 @@ function problemOf(core: DictCore, key: string, place: EntryPlace): string | und
 /** What {@link entriesOf} finds. What journals say counts as done. */
 interface LiveEntries {
   readonly live: Map<string, EntryPlace>;
+  /** File offsets of entries that may live, or be dead: what tells is damaged, and no later one has the key. */
+  readonly damaged: ReadonlyMap<string, number>;
   readonly breaks: number[];
   readonly counts: ReadonlyMap<number, number> | undefined;
 }
@@ -140,17 +141,18 @@ interface LiveEntries {
 function entriesOf(core: DictCore, beyondBreaks: boolean): LiveEntries {
   const live = new Map<string, EntryPlace>();
   const breaks: number[] = [];
+  const damaged = new Map<string, number>();
   const journals: (Journal | undefined)[] = [];
   const { store } = core;
   const size = store.file.size();
   const taker: EntryTaker = {
-    take({ offset, frameLength, keyLength, keyPos, bytes, state }) {
-      if (state !== 'live') return;
-      try {
-        live.set(decodeUtf8(bytes, keyPos, keyPos + keyLength), { offset, frameLength, keyLength });
-      } catch {
-        breaks.push(offset);
-      }
+    take(entry) {
+      const { offset, frameLength, keyLength, state } = entry;
+      if (state === 'dead') return;
+      const key = keyOf(entry);
+      if (key === undefined) breaks.push(offset);
+      else if (state === 'live') live.set(key, { offset, frameLength, keyLength });
+      else damaged.set(key, offset);
     },
     expect: () => undefined,
   };
@@ -164,7 +166,8 @@ function entriesOf(core: DictCore, beyondBreaks: boolean): LiveEntries {
   const journal = joinJournals(journals.filter((each) => each !== undefined));
   const deaths = new Set(journal?.deaths);
   for (const [key, { offset, frameLength }] of live) if (deaths.has(stateOffset(offset, frameLength))) live.delete(key);
-  return { live, breaks, counts: journal?.stores };
+  for (const [key, { offset }] of live) if (offset > (damaged.get(key) ?? offset)) damaged.delete(key);
+  return { live, damaged, breaks, counts: journal?.stores };
 }
 
 /** What `salvage` got out of a file. */
@@ -178,9 +181,10 @@ export interface SalvageResult {
 
 /** Copies every intact entry of a damaged file into another dict, in one commit. */
 export function salvage(from: DictCore, to: DictCore, options: ProgressOptions = {}): SalvageResult {
-  const { live, breaks, counts } = entriesOf(from, true);
+  const { live, damaged, breaks, counts } = entriesOf(from, true);
   const recovered: string[] = [];
-  const lost: { key: string; offset: number; message: string }[] = [];
+  const message = 'memo hint or state are not what every entry has';
+  const lost = [...damaged].map(([key, offset]) => ({ key, offset, message }));
   to.transact(() => {
     for (const [key, place] of live) {
       options.signal?.throwIfAborted();

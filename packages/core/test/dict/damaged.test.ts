@@ -169,3 +169,38 @@ describe('fsck', () => {
     expect(file.size()).toBe(0);
   });
 });
+
+describe('an entry whose state is damaged', () => {
+  /** Of entries a, b, a, c the one at `which` loses a bit of its state. */
+  const damagedAt = (which: number): MemoryFile => {
+    const file = MemoryFile.of();
+    const dict = MmapDict.over(file);
+    const ends = (['a', 'b', 'a', 'c'] as const).map((key) => dict.set(key, key).tailOffset);
+    const bytes = file.toBytes();
+    bytes[ends[which]! - 2]! ^= 1;
+    return MemoryFile.of(bytes);
+  };
+
+  it.each([{}, { inPlace: true }])('is not dropped by a vacuum that was not told so: %o', (options) => {
+    const file = damagedAt(1);
+    const before = file.toBytes();
+    const dict = MmapDict.over(file);
+    expect(() => dict.vacuum(options)).toThrow(expect.objectContaining({ code: 'CORRUPT', key: 'b' }));
+    expect([file.toBytes(), [...dict.keys()], file.disk.names()]).toEqual([before, ['a', 'c'], ['memory']]);
+    expect([...MmapDict.over(file, { lenient: true }).vacuum(options).keys()]).toEqual(['a', 'c']);
+    for (const superseded of [damagedAt(0), damagedAt(1)]) {
+      expect([...MmapDict.over(superseded).set('b', 1).vacuum(options).keys()].sort()).toEqual(['a', 'b', 'c']);
+    }
+  });
+
+  it('is told of by salvage', () => {
+    for (const [which, lost] of [
+      [0, []],
+      [1, ['b']],
+      [2, ['a']],
+    ] as const) {
+      const result = MmapDict.over(damagedAt(which), { mode: 'r' }).salvage(MmapDict.over(MemoryFile.of()));
+      expect(result.lost.map(({ key }) => key)).toEqual(lost);
+    }
+  });
+});
