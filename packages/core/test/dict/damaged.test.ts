@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import { MmapDict } from '../../src/dict/index.ts';
 import { putU64 } from '../../src/format/layout.ts';
-import type { ArraySource } from '../../src/ndarray/index.ts';
+import { type ArraySource, MaskedArray, ndarray } from '../../src/ndarray/index.ts';
 import { MemoryDisk, MemoryFile } from '../../src/storage/index.ts';
 
 const growable = (capacity: number): ArraySource => ({ arraySource: true, dtype: 'uint8', shape: [0], capacity });
@@ -203,4 +203,22 @@ describe('an entry whose state is damaged', () => {
       expect(result.lost.map(({ key }) => key)).toEqual(lost);
     }
   });
+});
+
+it.each([null, 7])('a masked array whose call does not end as one is none, fill value %o', (fillValue) => {
+  const file = MemoryFile.of();
+  const dict = MmapDict.over(file);
+  dict.set('m', new MaskedArray(ndarray([1, 2]), ndarray([true, false]), { fillValue }));
+  const { offset, length } = [...dict.scan()].map((entry) => ({
+    offset: entry.valueOffset,
+    length: entry.valueLength,
+  }))[0]!;
+  for (const at of [offset + length - 2, offset + length - 1]) {
+    for (const byte of [0x2e, 0x30, 0x75, 0x53]) {
+      const bytes = file.toBytes();
+      bytes[at] = byte;
+      const damaged = MmapDict.over(MemoryFile.of(bytes), { mode: 'r' });
+      expect(damaged.getMeta('m')!.kind).toBe('pickle');
+    }
+  }
 });
