@@ -365,7 +365,16 @@ export class DictStore implements EntriesHost {
     this.file = file;
     // Should the look fail: nothing of what is known is true of the new file.
     this.#stale = true;
+    this.#checkHeader();
     this.#look(locked, true);
+  }
+
+  /**
+   * Others may have put anything where the dict was.
+   * @throws NOT_A_PICKLE, NOT_MMDPICKLE, TRUNCATED
+   */
+  #checkHeader(): void {
+    if (!this.options.salvage) decodeHeader(this.read(0, HEADER_SIZE), this.file.name);
   }
 
   #useIndex(commitNumber: number, size: number): boolean {
@@ -411,8 +420,9 @@ export class DictStore implements EntriesHost {
       this.#lastFullLook = now;
       return true;
     }
-    const commitNumber = this.file.loadI32(COMMIT_NUMBER_OFFSET);
     const size = this.file.size();
+    if (size < HEADER_SIZE) this.#checkHeader();
+    const commitNumber = this.file.loadI32(COMMIT_NUMBER_OFFSET);
     this.#lastFullLook = now;
     // Found under the lock: nothing else is to be found until somebody commits, or repairs it.
     const known = this.torn !== undefined && commitNumber === this.commitNumber && size === this.size;
@@ -435,6 +445,7 @@ export class DictStore implements EntriesHost {
       (this.#ahead && commitNumber === this.commitNumber) ||
       size < this.end + TERMINATOR_SIZE ||
       !this.#anchor.holds(this.read);
+    if (whole) this.#checkHeader();
     if (whole && this.entries.base !== undefined && this.#useIndex(commitNumber, size)) {
       this.#certain = locked;
       return true;

@@ -7,6 +7,8 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  renameSync,
+  rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs';
@@ -45,6 +47,38 @@ describe('opening', () => {
     writeFileSync(path, '');
     expect(() => MmapDict.open(path, { mode: 'r' })).toThrow(code('TRUNCATED'));
   });
+
+  test.each(['over its bytes', 'under its name'])(
+    'what took the place of an open dict is not written to: %s',
+    (how) => {
+      using dir = new TempDir();
+      const path = dir.file('x');
+      for (const bytes of ['', 'short', 'hello world, this is text and not a pickle', dump(new Map([['a', 1]]))]) {
+        rmSync(path, { force: true });
+        const dict = MmapDict.open(path);
+        dict.set('a', 1).set('b', ndarray([1, 2]));
+        writeFileSync(how === 'under its name' ? dir.file('y') : path, bytes);
+        if (how === 'under its name') renameSync(dir.file('y'), path);
+        // Names are looked at once a millisecond.
+        for (const end = Date.now() + 2; Date.now() < end; );
+        for (const change of [
+          () => dict.set('c', 1),
+          () => dict.delete('a'),
+          () => dict.vacuum(),
+          () => dict.fsck({ repair: true }),
+          () => dict.get('a'),
+          () => dict.close(),
+        ]) {
+          try {
+            change();
+          } catch (error) {
+            expect((error as { code: string }).code).toMatch(/^(NOT_A_PICKLE|NOT_MMDPICKLE|TRUNCATED)$/);
+          }
+          expect(readFileSync(path)).toEqual(Buffer.from(bytes));
+        }
+      }
+    },
+  );
 
   test('options that are no object are refused before a file is made', () => {
     using dir = new TempDir();
