@@ -12,4 +12,4 @@ export {
   hasSurrogatePair,
   isUtf8,
 } from './utf8.ts';
-export { viewBytes } from './view-bytes.ts';
+export { newBytes, viewBytes } from './view-bytes.ts';

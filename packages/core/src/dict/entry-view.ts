@@ -4,6 +4,7 @@
  * @module
  */
 
+import { newBytes } from '../bytes/index.ts';
 import { MmdError } from '../errors.ts';
 import type { EntryDecoder, StoredValue } from '../format/codecs.ts';
 import { layCounts } from '../format/journal.ts';
@@ -100,7 +101,7 @@ export class EntryView implements StoredValue {
   }
 
   #read(pos: number, length: number): Uint8Array {
-    const bytes = new Uint8Array(length);
+    const bytes = newBytes(length, 'a value');
     const start = this.offset + pos;
     const count = this.#context.file.read(start, bytes);
     const read = count === length ? bytes : bytes.subarray(0, count);

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { isMmdError } from '../errors.ts';
 import { type CheckResult, checkFile, type Finding, finding } from '../format/check.ts';
 import { CHECKSUM_BLOCK, decodeChecksums, type EntrySums, encodeChecksums, sumEntry } from '../format/checksums.ts';
 import { findEntry } from '../format/find-entry.ts';
@@ -101,7 +102,7 @@ function checkValues(
   for (const [key, place] of places) {
     signal?.throwIfAborted();
     const problem = problemOf(core, key, place);
-    if (problem !== undefined) findings.push(finding('unreadable-value', place.offset, problem, key));
+    if (problem !== undefined) findings.push(finding('unreadable-value', place.offset, problem.message, key));
     else {
       const cut = growthCut(core.store, place);
       if (cut !== undefined) {
@@ -117,14 +118,14 @@ function checkValues(
 }
 
 /** Why a value cannot be read; `undefined` where it can. */
-function problemOf(core: DictCore, key: string, place: EntryPlace): string | undefined {
+function problemOf(core: DictCore, key: string, place: EntryPlace): Error | undefined {
   try {
     const view = core.view(key, place);
     const [codec, meta] = core.describe(view);
     if (meta.shape === undefined) codec.decode(view, meta);
     return undefined;
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    return error instanceof Error ? error : new Error(String(error));
   }
 }
 
@@ -188,12 +189,13 @@ export function salvage(from: DictCore, to: DictCore, options: ProgressOptions =
   to.transact(() => {
     for (const [key, place] of live) {
       options.signal?.throwIfAborted();
-      const message = problemOf(from, key, place);
-      if (message === undefined) {
+      const problem = problemOf(from, key, place);
+      // What is too large for this reader may be intact: others have more room.
+      if (problem === undefined || isMmdError(problem, 'LIMIT_EXCEEDED')) {
         to.put(key, rawValue(from.view(key, place, counts)));
         to.writer.settle();
         recovered.push(key);
-      } else lost.push({ key, offset: place.offset, message });
+      } else lost.push({ key, offset: place.offset, message: problem.message });
       options.onProgress?.({ done: recovered.length + lost.length, total: live.size });
     }
   });

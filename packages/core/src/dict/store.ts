@@ -7,6 +7,7 @@
  * @module
  */
 
+import { newBytes } from '../bytes/index.ts';
 import { MmdError } from '../errors.ts';
 import type { Journal } from '../format/journal.ts';
 import {
@@ -275,7 +276,7 @@ export class DictStore implements EntriesHost {
 
   /** All bytes of a range of the file; fewer at its end. */
   readonly read = (offset: number, length: number): Uint8Array => {
-    const bytes = new Uint8Array(length);
+    const bytes = newBytes(length, 'a range');
     const count = this.file.read(offset, bytes);
     return count === length ? bytes : bytes.subarray(0, count);
   };

@@ -11,6 +11,7 @@ import {
   rmSync,
   statSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
 import { TempDir } from '@mmdpickle/test-support';
@@ -46,6 +47,28 @@ describe('opening', () => {
     expect(() => MmapDict.open(path)).toThrow(/convert/);
     writeFileSync(path, '');
     expect(() => MmapDict.open(path, { mode: 'r' })).toThrow(code('TRUNCATED'));
+  });
+
+  test('a value that no array of the engine can hold is LIMIT_EXCEEDED, and is salvaged all the same', () => {
+    using dir = new TempDir();
+    const path = dir.file('x');
+    const length = 2 ** 42;
+    const stub = { arraySource: true, dtype: 'uint8', shape: [length] } as const;
+    MmapDict.open(path).set('bytes', stub).set('a', 1).close();
+    const meta = MmapDict.open(path, { mode: 'r' }).getMeta('bytes')!;
+    // One long bytes object from the first byte of the value to its last.
+    const fd = openSync(path, 'r+');
+    const head = Buffer.alloc(9, 0x8e);
+    head.writeBigUInt64LE(BigInt(meta.length - 9), 1);
+    writeSync(fd, head, 0, 9, meta.entryOffset + 11 + 5);
+    closeSync(fd);
+    using dict = MmapDict.open(path);
+    expect(() => dict.get('bytes')).toThrow(code('LIMIT_EXCEEDED'));
+    expect(() => [...dict]).toThrow(code('LIMIT_EXCEEDED'));
+    const target = MmapDict.open(dir.file('y'));
+    expect(dict.salvage(target)).toMatchObject({ recovered: ['bytes', 'a'], lost: [] });
+    expect(target.getMeta('bytes')!.length).toBe(meta.length);
+    target.close();
   });
 
   test.each(['over its bytes', 'under its name'])(
