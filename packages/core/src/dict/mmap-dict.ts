@@ -464,10 +464,14 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
     if (this.core.store.file.writable) this.core.store.file.sync();
   }
 
+  /**
+   * Gives file, lock and mappings back. Closing twice does nothing.
+   * @throws INVALID_ARGUMENT inside a batch, whose bytes would stay behind the end of the file
+   */
   close(): void {
     if (this.core.closed) return;
     const { core } = this;
-    core.idle();
+    core.outsideBatch('close');
     try {
       if (core.changed) {
         if (core.store.options.index) writeIndex(core);
