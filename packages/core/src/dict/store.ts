@@ -253,9 +253,13 @@ export class DictStore implements EntriesHost {
     return index !== undefined && index.entry === this.end && index.end === this.terminator && index.stands();
   }
 
-  /** Whether that index has so many keys that it is better left where it is when an entry is appended. */
+  /**
+   * Whether that index has so many keys that it is better left where it is when an entry is appended. Behind one whose entry is
+   * damaged nobody would find anything.
+   */
   indexStays(): boolean {
-    return this.index !== undefined && this.index.size >= this.options.standingIndex && this.endsWithIndex();
+    const { index } = this;
+    return index !== undefined && index.size >= this.options.standingIndex && index.passable && this.endsWithIndex();
   }
 
   /** The next index is to be made of what was walked. */
