@@ -5,12 +5,15 @@
  */
 
 import { isMmdError } from '../errors.ts';
+import { BINBYTES8 } from '../format/array-value.ts';
 import { type CheckResult, checkFile, type Finding, finding } from '../format/check.ts';
 import { CHECKSUM_BLOCK, decodeChecksums, type EntrySums, encodeChecksums, sumEntry } from '../format/checksums.ts';
+import { opaqueHead } from '../format/filler.ts';
 import { findEntry } from '../format/find-entry.ts';
 import { type Journal, joinJournals } from '../format/journal.ts';
 import {
   COMMIT_NUMBER_OFFSET,
+  ENTRY_HEAD_SIZE,
   ENTRY_TAIL_SIZE,
   entryEnd,
   HEADER_SIZE,
@@ -114,7 +117,36 @@ function checkValues(
     }
     onProgress?.({ done: ++done, total: places.size });
   }
+  checkRemains(core, findings, plan, signal);
   return { findings, plan };
+}
+
+/** Python unpickles dead entries too, and drops what they hold. */
+function checkRemains(core: DictCore, findings: Finding[], plan: Step[], signal: AbortSignal | undefined): void {
+  const { store } = core;
+  const why = 'unreadable-remains';
+  const requests = scanEntries(HEADER_SIZE, store.file.size(), (entry) => {
+    const { offset, frameLength, keyLength, keyPos, bytes, state } = entry;
+    if (state !== 'dead' || tailKindOf(bytes, keyPos, keyLength) !== undefined) return;
+    signal?.throwIfAborted();
+    const key = keyOf(entry);
+    if (key === undefined) {
+      findings.push(finding(why, offset, 'the key of a dead entry is not UTF-8'));
+      plan.push({ do: 'write', offset: offset + ENTRY_HEAD_SIZE, bytes: new Uint8Array(keyLength).fill(0x20), why });
+    }
+    const place = { offset, frameLength, keyLength };
+    const view = core.view(key ?? '', place);
+    const head = opaqueHead(view.length);
+    // What was reclaimed, and what moves an array, may be larger than memory.
+    const reader = view.reader();
+    if (reader.accept(head)) return;
+    if (view.length >= 9 && reader.u8() === BINBYTES8 && reader.u64() === view.length - 9) return;
+    const problem = problemOf(core, key ?? '', place);
+    if (problem === undefined || isMmdError(problem, 'LIMIT_EXCEEDED')) return;
+    findings.push(finding(why, offset, problem.message, key));
+    plan.push({ do: 'write', offset: view.offset, bytes: head, why });
+  });
+  answer(requests, store.read);
 }
 
 /** Why a value cannot be read; `undefined` where it can. */

@@ -32,6 +32,7 @@ export type FindingCode =
   | 'damaged-entry'
   | 'bad-key'
   | 'unreadable-value'
+  | 'unreadable-remains'
   | 'bad-checksum'
   | 'half-commit'
   | 'unclaimed-bytes'
@@ -55,6 +56,11 @@ export const FINDINGS: Readonly<Record<FindingCode, FindingRow>> = {
   'damaged-entry': { severity: 'error', repair: false, doc: "an entry's last bytes are not those of an entry" },
   'bad-key': { severity: 'error', repair: false, doc: 'a key is not UTF-8' },
   'unreadable-value': { severity: 'error', repair: false, doc: 'the value of a live entry cannot be read' },
+  'unreadable-remains': {
+    severity: 'error',
+    repair: true,
+    doc: 'key or value of a dead entry cannot be read: nothing is lost, but Python refuses the whole file',
+  },
   'bad-checksum': { severity: 'error', repair: false, doc: 'bytes changed since the file was sealed' },
   'half-commit': {
     severity: 'warning',
