@@ -4,12 +4,11 @@
  * @module
  */
 
-import { decodeUtf8 } from '../bytes/index.ts';
 import { MmdError } from '../errors.ts';
 import { CODECS, type StoredValue, type ValueCodec, type ValueMeta } from '../format/codecs.ts';
 import { layCounts } from '../format/journal.ts';
 import { decodeHeader, ENTRY_HEAD_SIZE, ENTRY_TAIL_SIZE, HEADER_SIZE, stateOffset } from '../format/layout.ts';
-import { answerAsync, scanEntries } from '../format/scan.ts';
+import { answerAsync, keyOf, scanEntries } from '../format/scan.ts';
 import { BytesWanted, ValueReader } from '../format/value-reader.ts';
 import { type ArrayMemory, memoryOver } from '../ndarray/index.ts';
 import { checkOptions } from '../options.ts';
@@ -91,9 +90,10 @@ export class DictReader {
     const { commitNumber } = decodeHeader(head, source.name);
     const entries = new Map<string, EntryPlace>();
     const taker: EntryTaker = {
-      take({ bytes, keyPos, keyLength, state, offset, frameLength }) {
+      take(entry) {
+        const { keyLength, state, offset, frameLength } = entry;
         if (state !== 'live') return;
-        const key = keyText(bytes, keyPos, keyPos + keyLength);
+        const key = keyOf(entry);
         if (key !== undefined) entries.set(key, { offset, frameLength, keyLength });
       },
       expect: () => undefined,
@@ -172,15 +172,6 @@ export class DictReader {
         stored.add(error.pos, bytes);
       }
     }
-  }
-}
-
-function keyText(bytes: Uint8Array, start: number, end: number): string | undefined {
-  try {
-    return decodeUtf8(bytes, start, end);
-  } catch {
-    // As in the dict: a key that is not text hides nothing but itself.
-    return undefined;
   }
 }
 

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { hasSurrogatePair } from '../bytes/index.ts';
 import { isMmdError } from '../errors.ts';
 import { BINBYTES8 } from '../format/array-value.ts';
 import { type CheckResult, checkFile, type Finding, finding } from '../format/check.ts';
@@ -130,7 +131,7 @@ function checkRemains(core: DictCore, findings: Finding[], plan: Step[], signal:
     if (state !== 'dead' || tailKindOf(bytes, keyPos, keyLength) !== undefined) return;
     signal?.throwIfAborted();
     const key = keyOf(entry);
-    if (key === undefined) {
+    if (key === undefined && !hasSurrogatePair(bytes, keyPos, keyPos + keyLength)) {
       findings.push(finding(why, offset, 'the key of a dead entry is not UTF-8'));
       plan.push({ do: 'write', offset: offset + ENTRY_HEAD_SIZE, bytes: new Uint8Array(keyLength).fill(0x20), why });
     }

@@ -4,11 +4,10 @@
  * @module
  */
 
-import { decodeUtf8 } from '../bytes/index.ts';
 import { MmdError } from '../errors.ts';
 import type { ValueMeta } from '../format/codecs.ts';
 import { ENTRY_HEAD_SIZE, ENTRY_TAIL_SIZE, entryEnd, HEADER_SIZE } from '../format/layout.ts';
-import { answer, scanEntries } from '../format/scan.ts';
+import { answer, keyOf, scanEntries } from '../format/scan.ts';
 import { checkOptions } from '../options.ts';
 import type { FileIdentity, StorageFile } from '../storage/storage-file.ts';
 import { DictCore } from './core.ts';
@@ -56,7 +55,7 @@ export interface EntryMeta extends ValueMeta {
 export interface EntryInfo {
   readonly offset: number;
   readonly end: number;
-  /** `undefined` where the key's bytes are not UTF-8. */
+  /** `undefined` where the key's bytes are those of no string: not UTF-8, or a pair of surrogates. */
   readonly key: string | undefined;
   readonly state: 'live' | 'dead' | 'damaged';
   readonly live: boolean;
@@ -348,16 +347,10 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
     if (from !== undefined && !(Number.isSafeInteger(from) && from >= HEADER_SIZE && from <= size)) throw noEntry();
     const requests = scanEntries(start, size, (entry) => {
       const { offset, frameLength, keyLength, state, memoHint } = entry;
-      let key: string | undefined;
-      try {
-        key = decodeUtf8(entry.bytes, entry.keyPos, entry.keyPos + keyLength);
-      } catch {
-        key = undefined;
-      }
       found.push({
         offset,
         end: entryEnd(offset, frameLength),
-        key,
+        key: keyOf(entry),
         state,
         live: state === 'live',
         valueOffset: offset + ENTRY_HEAD_SIZE + keyLength,

@@ -95,7 +95,7 @@ export function checkUndamaged(store: DictStore): void {
     if (slot >= 0 && entries.catalog.offset(slot) > offset) continue;
     throw new MmdError(
       'CORRUPT',
-      `${file.name}: the entry at ${offset} is damaged, and a vacuum would drop it: salvage(src, dst), or open with { lenient: true }`,
+      `${file.name}: the entry at ${offset} is damaged, or has a key that no string is, and a vacuum would drop it: salvage(src, dst), or open with { lenient: true }`,
       { offset, key, path: file.name },
     );
   }

@@ -222,3 +222,33 @@ it.each([null, 7])('a masked array whose call does not end as one is none, fill 
     }
   }
 });
+
+it('a key with a pair of surrogates is told of, not taken for the character, and survives what is done to the others', () => {
+  const file = MemoryFile.of();
+  const dict = MmapDict.over(file);
+  const at = dict.tailOffset;
+  dict.set('??????', 'of the pair').set('\u{1f600}', 'of the character').set('a', 1);
+  const spelled = file.toBytes();
+  spelled.set([0xed, 0xa0, 0xbd, 0xed, 0xb8, 0x80], at + 11);
+  const both = MemoryFile.of(spelled);
+  const again = MmapDict.over(both);
+  const others: [string, unknown][] = [
+    ['\u{1f600}', 'of the character'],
+    ['a', 1],
+  ];
+  expect([[...again], again.size]).toEqual([others, 2]);
+  expect(again.fsck({ repair: true }).findings.map(({ code }) => code)).toEqual(['bad-key']);
+  for (const inPlace of [false, true]) {
+    expect(() => again.vacuum({ inPlace })).toThrow(expect.objectContaining({ code: 'CORRUPT', offset: at }));
+  }
+  again.delete('\u{1f600}');
+  expect([...again.scan()].map(({ key, live }) => [key, live])).toEqual([
+    [undefined, true],
+    ['\u{1f600}', false],
+    ['a', true],
+  ]);
+  // Python passes over one that is dead.
+  const dead = both.toBytes();
+  dead[[...again.scan()][0]!.end - 2] = 0x30;
+  expect(MmapDict.over(MemoryFile.of(dead)).fsck().findings).toEqual([]);
+});
