@@ -10,6 +10,7 @@ import { layCounts } from '../format/journal.ts';
 import { decodeHeader, ENTRY_HEAD_SIZE, ENTRY_TAIL_SIZE, HEADER_SIZE, stateOffset } from '../format/layout.ts';
 import { answerAsync, keyOf, scanEntries } from '../format/scan.ts';
 import { BytesWanted, ValueReader } from '../format/value-reader.ts';
+import { isBytes } from '../ndarray/array-source.ts';
 import { type ArrayMemory, memoryOver } from '../ndarray/index.ts';
 import { checkOptions } from '../options.ts';
 import { Decoder, type LoadOptions } from '../pickle/index.ts';
@@ -79,14 +80,17 @@ export class DictReader {
    */
   static async open(source: ByteSource, options: DictReaderOptions = {}): Promise<DictReader> {
     checkOptions(options, READER_OPTIONS);
-    if (typeof (source as Partial<ByteSource> | undefined)?.read !== 'function') {
+    const { size: sizeOf, read: readOf } = (source ?? {}) as Partial<ByteSource>;
+    if (typeof sizeOf !== 'function' || typeof readOf !== 'function') {
       throw new MmdError('INVALID_ARGUMENT', `a reader stands over a source of bytes, found ${typeof source}`, {
         found: source,
       });
     }
     const { signal } = options;
     const size = await source.size();
-    const head = await source.read(0, Math.min(size, HEADER_SIZE), signal);
+    if (!(Number.isSafeInteger(size) && size >= 0)) throw notASource(source, 'size() is a count', size);
+    const read = (offset: number, length: number): Promise<Uint8Array> => readFrom(source, offset, length, signal);
+    const head = await read(0, Math.min(size, HEADER_SIZE));
     const { commitNumber } = decodeHeader(head, source.name);
     const entries = new Map<string, EntryPlace>();
     const taker: EntryTaker = {
@@ -98,7 +102,6 @@ export class DictReader {
       },
       expect: () => undefined,
     };
-    const read = (offset: number, length: number): Promise<Uint8Array> => source.read(offset, length, signal);
     const walk = newWalk(taker, HEADER_SIZE, size);
     const end = await answerAsync(scanEntries(HEADER_SIZE, size, meet, Infinity, undefined, walk), read);
     if (end.kind === 'damage') {
@@ -167,12 +170,28 @@ export class DictReader {
       } catch (error) {
         if (!(error instanceof BytesWanted)) throw error;
         const start = stored.offset + error.pos;
-        const bytes = await this.#source.read(start, error.length, signal);
+        const bytes = await readFrom(this.#source, start, error.length, signal);
         if (this.#counts !== undefined) layCounts(this.#counts, bytes, start);
         stored.add(error.pos, bytes);
       }
     }
   }
+}
+
+/** A range of a source, which may be anybody's. @throws INVALID_ARGUMENT where it gives something else than bytes */
+async function readFrom(
+  source: ByteSource,
+  offset: number,
+  length: number,
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array> {
+  const bytes: unknown = await source.read(offset, length, signal);
+  if (isBytes(bytes)) return bytes;
+  throw notASource(source, 'read() gives a Uint8Array', bytes);
+}
+
+function notASource({ name }: ByteSource, what: string, found: unknown): MmdError {
+  return new MmdError('INVALID_ARGUMENT', `${name}: of a source of bytes ${what}`, { found });
 }
 
 /** A value of which some ranges were fetched. */

@@ -98,7 +98,7 @@ export function* exactBytes(source: ArraySource, nbytes: number): Generator<Uint
   }
 }
 
-/** Of any realm. */
-const isBytes = (value: unknown): value is Uint8Array =>
+/** Whether it is a Uint8Array, of any realm. */
+export const isBytes = (value: unknown): value is Uint8Array =>
   ArrayBuffer.isView(value) &&
   (value as { readonly [Symbol.toStringTag]?: string })[Symbol.toStringTag] === 'Uint8Array';

@@ -182,6 +182,24 @@ describe('arguments that make no sense are refused, and nothing is changed', () 
     }
   });
 
+  test.each<[string, object]>([
+    ['no size', { size: undefined }],
+    ['a size that is none', { size: async () => undefined }],
+    ['a bigint for a size', { size: async () => 35n }],
+    ['text for a size', { size: async () => '35' }],
+    ['a negative size', { size: async () => -1 }],
+    ['buffers', { read: async () => new ArrayBuffer(35) }],
+    ['nothing', { read: async () => undefined }],
+    ['lists', { read: async () => new Array(35).fill(0) }],
+  ])('a source that gives %s', async (_what, parts) => {
+    using dict = open();
+    dict.set('a', 1);
+    const source = { ...bytesSource((dict.core.store.file as MemoryFile).toBytes()), ...parts };
+    await expect(DictReader.open(source as never)).rejects.toThrow(
+      expect.objectContaining({ name: 'MmdError', code: 'INVALID_ARGUMENT' }),
+    );
+  });
+
   test("mode 'w-' over a file that is not empty is ALREADY_EXISTS", () => {
     const file = MemoryFile.of();
     MmapDict.over(file, { mode: 'w-' }).set('a', 1);
