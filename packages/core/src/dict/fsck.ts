@@ -20,6 +20,7 @@ import {
   HEADER_SIZE,
   nextCommitNumber,
   stateOffset,
+  TERMINATOR_SIZE,
   u64Bytes,
 } from '../format/layout.ts';
 import { answer, keyOf, scanEntries } from '../format/scan.ts';
@@ -179,23 +180,31 @@ function entriesOf(core: DictCore, beyondBreaks: boolean): LiveEntries {
   const journals: (Journal | undefined)[] = [];
   const { store } = core;
   const size = store.file.size();
+  /** Since the last break. */
+  let met = new Map<string, EntryPlace>();
   const taker: EntryTaker = {
     take(entry) {
       const { offset, frameLength, keyLength, state } = entry;
       if (state === 'dead') return;
       const key = keyOf(entry);
       if (key === undefined) breaks.push(offset);
-      else if (state === 'live') live.set(key, { offset, frameLength, keyLength });
+      else if (state === 'live') met.set(key, { offset, frameLength, keyLength });
       else damaged.set(key, offset);
     },
     expect: () => undefined,
   };
   for (let from = HEADER_SIZE; from >= 0; ) {
     const { walk, end } = walkToEnd(store.file, from, size, taker);
-    journals.push(answer(journalOfWalk(walk, end), store.read));
-    if (end.kind === 'terminator' || !beyondBreaks) break;
-    breaks.push(end.offset);
-    from = answer(findEntry(end.offset + 1, size), store.read);
+    const atEnd = end.kind === 'terminator';
+    // Behind a break, a terminator that entries follow may be that of another dict, which a value of this one holds.
+    const goOn = beyondBreaks && !(atEnd && from === HEADER_SIZE);
+    const next = goOn ? answer(findEntry(end.offset + (atEnd ? TERMINATOR_SIZE : 1), size), store.read) : -1;
+    const nested = atEnd && next >= 0;
+    for (const [key, place] of met) if (!nested || !live.has(key)) live.set(key, place);
+    met = new Map();
+    if (!nested) journals.push(answer(journalOfWalk(walk, end), store.read));
+    if (!atEnd && beyondBreaks) breaks.push(end.offset);
+    from = next;
   }
   const journal = joinJournals(journals.filter((each) => each !== undefined));
   const deaths = new Set(journal?.deaths);

@@ -252,3 +252,17 @@ it('a key with a pair of surrogates is told of, not taken for the character, and
   dead[[...again.scan()][0]!.end - 2] = 0x30;
   expect(MmapDict.over(MemoryFile.of(dead)).fsck().findings).toEqual([]);
 });
+
+it('salvage goes on behind a dict that a value of a damaged entry holds, which hides nothing of this one', () => {
+  const inner = MemoryFile.of();
+  MmapDict.over(inner).set('a', 'inner').set('b', 'inner').set('z', 'inner');
+  const file = MemoryFile.of();
+  const dict = MmapDict.over(file);
+  dict.set('a', 'outer').set('copy', inner.toBytes()).set('b', 'outer').set('c', 'outer');
+  const bytes = file.toBytes();
+  bytes[dict.getMeta('copy')!.entryOffset]! ^= 1;
+  const rescued = MmapDict.over(MemoryFile.of());
+  const { breaks } = MmapDict.over(MemoryFile.of(bytes), { mode: 'r', lenient: true }).salvage(rescued);
+  expect(breaks).toEqual([dict.getMeta('copy')!.entryOffset]);
+  expect(Object.fromEntries(rescued)).toEqual({ a: 'outer', b: 'outer', c: 'outer', z: 'inner' });
+});
