@@ -132,8 +132,11 @@ export class MmapDict extends BaseDict {
     try {
       super.close();
     } finally {
-      this.#lease?.release();
-      this.#lease = undefined;
+      // Where it was refused, the dict is open still.
+      if (this.closed) {
+        this.#lease?.release();
+        this.#lease = undefined;
+      }
     }
   }
 }

@@ -10,6 +10,6 @@ export {
   encodeUtf8,
   encodeUtf8Into,
   hasSurrogatePair,
-  isUtf8,
+  isText,
 } from './utf8.ts';
-export { viewBytes } from './view-bytes.ts';
+export { newBytes, viewBytes } from './view-bytes.ts';

@@ -201,12 +201,15 @@ export function encodeLatin1(text: string): Uint8Array | undefined {
   return bytes;
 }
 
-/** Whether `bytes[start, end)` are UTF-8. ASCII, the usual case, is told without decoding. */
-export function isUtf8(bytes: Uint8Array, start: number, end: number): boolean {
+/**
+ * Whether `bytes[start, end)` are the UTF-8 of a string. ASCII, the usual case, is told without decoding. A pair of surrogates, each
+ * encoded alone, is a text of Python's that no string here stands for: it would be that of another character.
+ */
+export function isText(bytes: Uint8Array, start: number, end: number): boolean {
   if (isAscii(bytes, start, end)) return true;
   try {
     decodeUtf8(bytes, start, end);
-    return true;
+    return !hasSurrogatePair(bytes, start, end);
   } catch {
     return false;
   }

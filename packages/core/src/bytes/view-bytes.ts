@@ -1,5 +1,5 @@
 /**
- * The bytes under a view.
+ * The bytes under a view, and new ones.
  *
  * @module
  */
@@ -26,6 +26,23 @@ export function viewBytes(view: ArrayBufferView): Uint8Array {
     return new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
   } catch (cause) {
     throw new MmdError('INVALID_ARGUMENT', 'bytes: the buffer of this typed array was transferred, it has none left', {
+      cause,
+    });
+  }
+}
+
+/**
+ * Zeroed bytes.
+ * @param what - they are to hold, for the message
+ * @throws LIMIT_EXCEEDED where the engine has no array of so many: on Node 20 one ends at 4 GiB
+ */
+export function newBytes(length: number, what: string): Uint8Array<ArrayBuffer> {
+  try {
+    return new Uint8Array(length);
+  } catch (cause) {
+    throw new MmdError('LIMIT_EXCEEDED', `${what} of ${length} bytes does not fit one buffer`, {
+      found: length,
+      limit: 'ArrayBuffer',
       cause,
     });
   }

@@ -398,10 +398,18 @@ export class DictCore {
     return this.view(key, place);
   }
 
-  /** The value of the entry at `place`. */
-  view(key: string, place: EntryPlace): EntryView {
-    // What is to be stored counts as stored, by whoever it is to be: a journal of one who was killed, or the open batch.
-    const counts = this.inTransaction() ? this.writer.pendingCounts : this.store.journal?.stores;
+  /**
+   * The value of the entry at `place`.
+   * @param counts - row counts that are to be stored count as stored, by whoever it is to be: a journal of one who was killed, or
+   *   the open batch
+   */
+  view(
+    key: string,
+    place: EntryPlace,
+    counts: ReadonlyMap<number, number> | undefined = this.inTransaction()
+      ? this.writer.pendingCounts
+      : this.store.journal?.stores,
+  ): EntryView {
     return (this.lastView = new EntryView(this.#context(), key, place, counts));
   }
 

@@ -4,12 +4,13 @@
  * @module
  */
 
-import { decodeUtf8 } from '../bytes/index.ts';
 import { MmdError } from '../errors.ts';
 import { CODECS, type StoredValue, type ValueCodec, type ValueMeta } from '../format/codecs.ts';
-import { decodeHeader, ENTRY_HEAD_SIZE, ENTRY_TAIL_SIZE, HEADER_SIZE } from '../format/layout.ts';
-import { answerAsync, scanEntries } from '../format/scan.ts';
+import { layCounts } from '../format/journal.ts';
+import { decodeHeader, ENTRY_HEAD_SIZE, ENTRY_TAIL_SIZE, HEADER_SIZE, stateOffset } from '../format/layout.ts';
+import { answerAsync, keyOf, scanEntries } from '../format/scan.ts';
 import { BytesWanted, ValueReader } from '../format/value-reader.ts';
+import { isBytes } from '../ndarray/array-source.ts';
 import { type ArrayMemory, memoryOver } from '../ndarray/index.ts';
 import { checkOptions } from '../options.ts';
 import { Decoder, type LoadOptions } from '../pickle/index.ts';
@@ -17,6 +18,8 @@ import type { ByteSource } from '../storage/byte-source.ts';
 import type { EntryPlace } from './catalog.ts';
 import type { EntryMeta } from './mmap-dict.ts';
 import { READER_OPTIONS } from './options.ts';
+import { journalOfWalk } from './stranded.ts';
+import { type EntryTaker, meet, newWalk } from './walk.ts';
 
 /** Options of {@link DictReader.open}. */
 export interface DictReaderOptions {
@@ -50,6 +53,8 @@ export class DictReader {
   readonly commitNumber: number;
   readonly #source: ByteSource;
   readonly #entries: ReadonlyMap<string, EntryPlace>;
+  /** Row counts that are to be stored. */
+  readonly #counts: ReadonlyMap<number, number> | undefined;
   readonly #codecs: readonly ValueCodec[];
   readonly #decoder: Decoder;
 
@@ -57,12 +62,14 @@ export class DictReader {
     source: ByteSource,
     commitNumber: number,
     entries: ReadonlyMap<string, EntryPlace>,
+    counts: ReadonlyMap<number, number> | undefined,
     options: DictReaderOptions,
   ) {
     this.#source = source;
     this.name = source.name;
     this.commitNumber = commitNumber;
     this.#entries = entries;
+    this.#counts = counts;
     this.#codecs = [...(options.codecs ?? []), ...CODECS];
     this.#decoder = new Decoder({ ...options.load, borrow: true });
   }
@@ -73,24 +80,30 @@ export class DictReader {
    */
   static async open(source: ByteSource, options: DictReaderOptions = {}): Promise<DictReader> {
     checkOptions(options, READER_OPTIONS);
-    if (typeof (source as Partial<ByteSource> | undefined)?.read !== 'function') {
+    const { size: sizeOf, read: readOf } = (source ?? {}) as Partial<ByteSource>;
+    if (typeof sizeOf !== 'function' || typeof readOf !== 'function') {
       throw new MmdError('INVALID_ARGUMENT', `a reader stands over a source of bytes, found ${typeof source}`, {
         found: source,
       });
     }
     const { signal } = options;
     const size = await source.size();
-    const head = await source.read(0, Math.min(size, HEADER_SIZE), signal);
+    if (!(Number.isSafeInteger(size) && size >= 0)) throw notASource(source, 'size() is a count', size);
+    const read = (offset: number, length: number): Promise<Uint8Array> => readFrom(source, offset, length, signal);
+    const head = await read(0, Math.min(size, HEADER_SIZE));
     const { commitNumber } = decodeHeader(head, source.name);
     const entries = new Map<string, EntryPlace>();
-    const end = await answerAsync(
-      scanEntries(HEADER_SIZE, size, ({ bytes, keyPos, keyLength, state, offset, frameLength }) => {
+    const taker: EntryTaker = {
+      take(entry) {
+        const { keyLength, state, offset, frameLength } = entry;
         if (state !== 'live') return;
-        const key = keyText(bytes, keyPos, keyPos + keyLength);
+        const key = keyOf(entry);
         if (key !== undefined) entries.set(key, { offset, frameLength, keyLength });
-      }),
-      (offset, length) => source.read(offset, length, signal),
-    );
+      },
+      expect: () => undefined,
+    };
+    const walk = newWalk(taker, HEADER_SIZE, size);
+    const end = await answerAsync(scanEntries(HEADER_SIZE, size, meet, Infinity, undefined, walk), read);
     if (end.kind === 'damage') {
       const code = end.truncated ? 'TRUNCATED' : 'CORRUPT';
       throw new MmdError(code, `${source.name}: ${end.message} at ${end.offset}`, {
@@ -100,7 +113,13 @@ export class DictReader {
         path: source.name,
       });
     }
-    return new DictReader(source, commitNumber, entries, options);
+    // A batch whose writer was killed, or is at it, counts as done: it is seen whole or not at all.
+    const journal = await answerAsync(journalOfWalk(walk, end), read);
+    const deaths = new Set(journal?.deaths);
+    for (const [key, { offset, frameLength }] of entries) {
+      if (deaths.has(stateOffset(offset, frameLength))) entries.delete(key);
+    }
+    return new DictReader(source, commitNumber, entries, journal?.stores, options);
   }
 
   get size(): number {
@@ -150,20 +169,29 @@ export class DictReader {
         throw new MmdError('CORRUPT', `no codec reads the value of ${JSON.stringify(key)}`, { key });
       } catch (error) {
         if (!(error instanceof BytesWanted)) throw error;
-        const bytes = await this.#source.read(stored.offset + error.pos, error.length, signal);
+        const start = stored.offset + error.pos;
+        const bytes = await readFrom(this.#source, start, error.length, signal);
+        if (this.#counts !== undefined) layCounts(this.#counts, bytes, start);
         stored.add(error.pos, bytes);
       }
     }
   }
 }
 
-function keyText(bytes: Uint8Array, start: number, end: number): string | undefined {
-  try {
-    return decodeUtf8(bytes, start, end);
-  } catch {
-    // As in the dict: a key that is not text hides nothing but itself.
-    return undefined;
-  }
+/** A range of a source, which may be anybody's. @throws INVALID_ARGUMENT where it gives something else than bytes */
+async function readFrom(
+  source: ByteSource,
+  offset: number,
+  length: number,
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array> {
+  const bytes: unknown = await source.read(offset, length, signal);
+  if (isBytes(bytes)) return bytes;
+  throw notASource(source, 'read() gives a Uint8Array', bytes);
+}
+
+function notASource({ name }: ByteSource, what: string, found: unknown): MmdError {
+  return new MmdError('INVALID_ARGUMENT', `${name}: of a source of bytes ${what}`, { found });
 }
 
 /** A value of which some ranges were fetched. */

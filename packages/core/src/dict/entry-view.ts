@@ -4,9 +4,11 @@
  * @module
  */
 
+import { newBytes } from '../bytes/index.ts';
 import { MmdError } from '../errors.ts';
 import type { EntryDecoder, StoredValue } from '../format/codecs.ts';
-import { ENTRY_HEAD_SIZE, ENTRY_TAIL_SIZE, putU64 } from '../format/layout.ts';
+import { layCounts } from '../format/journal.ts';
+import { ENTRY_HEAD_SIZE, ENTRY_TAIL_SIZE } from '../format/layout.ts';
 import { ValueReader } from '../format/value-reader.ts';
 import type { ArrayMemory } from '../ndarray/index.ts';
 import type { MapAccess, StorageFile } from '../storage/storage-file.ts';
@@ -99,12 +101,11 @@ export class EntryView implements StoredValue {
   }
 
   #read(pos: number, length: number): Uint8Array {
-    const bytes = new Uint8Array(length);
+    const bytes = newBytes(length, 'a value');
     const start = this.offset + pos;
     const count = this.#context.file.read(start, bytes);
-    for (const [offset, rows] of this.#stores ?? []) {
-      if (offset >= start && offset + 8 <= start + count) putU64(bytes, offset - start, rows);
-    }
-    return count === length ? bytes : bytes.subarray(0, count);
+    const read = count === length ? bytes : bytes.subarray(0, count);
+    if (this.#stores !== undefined) layCounts(this.#stores, read, start);
+    return read;
   }
 }

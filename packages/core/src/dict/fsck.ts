@@ -4,19 +4,26 @@
  * @module
  */
 
-import { decodeUtf8 } from '../bytes/index.ts';
+import { hasSurrogatePair } from '../bytes/index.ts';
+import { isMmdError } from '../errors.ts';
+import { BINBYTES8 } from '../format/array-value.ts';
 import { type CheckResult, checkFile, type Finding, finding } from '../format/check.ts';
 import { CHECKSUM_BLOCK, decodeChecksums, type EntrySums, encodeChecksums, sumEntry } from '../format/checksums.ts';
+import { opaqueHead } from '../format/filler.ts';
 import { findEntry } from '../format/find-entry.ts';
+import { type Journal, joinJournals } from '../format/journal.ts';
 import {
   COMMIT_NUMBER_OFFSET,
+  ENTRY_HEAD_SIZE,
   ENTRY_TAIL_SIZE,
   entryEnd,
   HEADER_SIZE,
   nextCommitNumber,
+  stateOffset,
+  TERMINATOR_SIZE,
   u64Bytes,
 } from '../format/layout.ts';
-import { answer, scanEntries } from '../format/scan.ts';
+import { answer, keyOf, scanEntries } from '../format/scan.ts';
 import { runSteps, type Step } from '../format/steps.ts';
 import { TAIL_PREFIX_SIZE, tailKindOf } from '../format/tail-entry.ts';
 import type { EntryPlace } from './catalog.ts';
@@ -24,7 +31,9 @@ import type { DictCore } from './core.ts';
 import { writeTails } from './index-writer.ts';
 import { rawValue } from './raw-value.ts';
 import { growthCut } from './repair.ts';
+import { journalOfWalk } from './stranded.ts';
 import type { ProgressOptions } from './vacuum.ts';
+import { type EntryTaker, walkToEnd } from './walk.ts';
 
 /** Options of `fsck`. */
 export interface FsckOptions extends ProgressOptions {
@@ -98,7 +107,7 @@ function checkValues(
   for (const [key, place] of places) {
     signal?.throwIfAborted();
     const problem = problemOf(core, key, place);
-    if (problem !== undefined) findings.push(finding('unreadable-value', place.offset, problem, key));
+    if (problem !== undefined) findings.push(finding('unreadable-value', place.offset, problem.message, key));
     else {
       const cut = growthCut(core.store, place);
       if (cut !== undefined) {
@@ -110,44 +119,98 @@ function checkValues(
     }
     onProgress?.({ done: ++done, total: places.size });
   }
+  checkRemains(core, findings, plan, signal);
   return { findings, plan };
 }
 
+/** Python unpickles dead entries too, and drops what they hold. */
+function checkRemains(core: DictCore, findings: Finding[], plan: Step[], signal: AbortSignal | undefined): void {
+  const { store } = core;
+  const why = 'unreadable-remains';
+  const requests = scanEntries(HEADER_SIZE, store.file.size(), (entry) => {
+    const { offset, frameLength, keyLength, keyPos, bytes, state } = entry;
+    if (state !== 'dead' || tailKindOf(bytes, keyPos, keyLength) !== undefined) return;
+    signal?.throwIfAborted();
+    const key = keyOf(entry);
+    if (key === undefined && !hasSurrogatePair(bytes, keyPos, keyPos + keyLength)) {
+      findings.push(finding(why, offset, 'the key of a dead entry is not UTF-8'));
+      plan.push({ do: 'write', offset: offset + ENTRY_HEAD_SIZE, bytes: new Uint8Array(keyLength).fill(0x20), why });
+    }
+    const place = { offset, frameLength, keyLength };
+    const view = core.view(key ?? '', place);
+    const head = opaqueHead(view.length);
+    // What was reclaimed, and what moves an array, may be larger than memory.
+    const reader = view.reader();
+    if (reader.accept(head)) return;
+    if (view.length >= 9 && reader.u8() === BINBYTES8 && reader.u64() === view.length - 9) return;
+    const problem = problemOf(core, key ?? '', place);
+    if (problem === undefined || isMmdError(problem, 'LIMIT_EXCEEDED')) return;
+    findings.push(finding(why, offset, problem.message, key));
+    plan.push({ do: 'write', offset: view.offset, bytes: head, why });
+  });
+  answer(requests, store.read);
+}
+
 /** Why a value cannot be read; `undefined` where it can. */
-function problemOf(core: DictCore, key: string, place: EntryPlace): string | undefined {
+function problemOf(core: DictCore, key: string, place: EntryPlace): Error | undefined {
   try {
     const view = core.view(key, place);
     const [codec, meta] = core.describe(view);
     if (meta.shape === undefined) codec.decode(view, meta);
     return undefined;
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    return error instanceof Error ? error : new Error(String(error));
   }
 }
 
+/** What {@link entriesOf} finds. What journals say counts as done. */
+interface LiveEntries {
+  readonly live: Map<string, EntryPlace>;
+  /** File offsets of entries that may live, or be dead: what tells is damaged, and no later one has the key. */
+  readonly damaged: ReadonlyMap<string, number>;
+  readonly breaks: number[];
+  readonly counts: ReadonlyMap<number, number> | undefined;
+}
+
 /** The last live entry of each key, as far as the chain of frames goes, or beyond every break of it. */
-function entriesOf(core: DictCore, beyondBreaks: boolean): { live: Map<string, EntryPlace>; breaks: number[] } {
+function entriesOf(core: DictCore, beyondBreaks: boolean): LiveEntries {
   const live = new Map<string, EntryPlace>();
   const breaks: number[] = [];
+  const damaged = new Map<string, number>();
+  const journals: (Journal | undefined)[] = [];
   const { store } = core;
   const size = store.file.size();
-  for (let from = HEADER_SIZE; ; ) {
-    const end = answer(
-      scanEntries(from, size, ({ offset, frameLength, keyLength, keyPos, bytes, state }) => {
-        if (state !== 'live') return;
-        try {
-          live.set(decodeUtf8(bytes, keyPos, keyPos + keyLength), { offset, frameLength, keyLength });
-        } catch {
-          breaks.push(offset);
-        }
-      }),
-      store.read,
-    );
-    if (end.kind === 'terminator' || !beyondBreaks) return { live, breaks };
-    breaks.push(end.offset);
-    from = answer(findEntry(end.offset + 1, size), store.read);
-    if (from < 0) return { live, breaks };
+  /** Since the last break. */
+  let met = new Map<string, EntryPlace>();
+  const taker: EntryTaker = {
+    take(entry) {
+      const { offset, frameLength, keyLength, state } = entry;
+      if (state === 'dead') return;
+      const key = keyOf(entry);
+      if (key === undefined) breaks.push(offset);
+      else if (state === 'live') met.set(key, { offset, frameLength, keyLength });
+      else damaged.set(key, offset);
+    },
+    expect: () => undefined,
+  };
+  for (let from = HEADER_SIZE; from >= 0; ) {
+    const { walk, end } = walkToEnd(store.file, from, size, taker);
+    const atEnd = end.kind === 'terminator';
+    // Behind a break, a terminator that entries follow may be that of another dict, which a value of this one holds.
+    const goOn = beyondBreaks && !(atEnd && from === HEADER_SIZE);
+    const next = goOn ? answer(findEntry(end.offset + (atEnd ? TERMINATOR_SIZE : 1), size), store.read) : -1;
+    const nested = atEnd && next >= 0;
+    for (const [key, place] of met) if (!nested || !live.has(key)) live.set(key, place);
+    met = new Map();
+    if (!nested) journals.push(answer(journalOfWalk(walk, end), store.read));
+    if (!atEnd && beyondBreaks) breaks.push(end.offset);
+    from = next;
   }
+  const journal = joinJournals(journals.filter((each) => each !== undefined));
+  const deaths = new Set(journal?.deaths);
+  for (const [key, { offset, frameLength }] of live) if (deaths.has(stateOffset(offset, frameLength))) live.delete(key);
+  for (const [key, { offset }] of live) if (offset > (damaged.get(key) ?? offset)) damaged.delete(key);
+  return { live, damaged, breaks, counts: journal?.stores };
 }
 
 /** What `salvage` got out of a file. */
@@ -161,18 +224,20 @@ export interface SalvageResult {
 
 /** Copies every intact entry of a damaged file into another dict, in one commit. */
 export function salvage(from: DictCore, to: DictCore, options: ProgressOptions = {}): SalvageResult {
-  const { live, breaks } = entriesOf(from, true);
+  const { live, damaged, breaks, counts } = entriesOf(from, true);
   const recovered: string[] = [];
-  const lost: { key: string; offset: number; message: string }[] = [];
+  const message = 'memo hint or state are not what every entry has';
+  const lost = [...damaged].map(([key, offset]) => ({ key, offset, message }));
   to.transact(() => {
     for (const [key, place] of live) {
       options.signal?.throwIfAborted();
-      const message = problemOf(from, key, place);
-      if (message === undefined) {
-        to.put(key, rawValue(from.view(key, place)));
+      const problem = problemOf(from, key, place);
+      // What is too large for this reader may be intact: others have more room.
+      if (problem === undefined || isMmdError(problem, 'LIMIT_EXCEEDED')) {
+        to.put(key, rawValue(from.view(key, place, counts)));
         to.writer.settle();
         recovered.push(key);
-      } else lost.push({ key, offset: place.offset, message });
+      } else lost.push({ key, offset: place.offset, message: problem.message });
       options.onProgress?.({ done: recovered.length + lost.length, total: live.size });
     }
   });

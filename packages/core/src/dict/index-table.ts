@@ -4,15 +4,18 @@
  * @module
  */
 
+import { BINBYTES8 } from '../format/array-value.ts';
 import {
   DEAD,
   ENTRY_HEAD_SIZE,
   ENTRY_TAIL_SIZE,
+  FRAME_SIZE,
   getI32,
   getU64,
   HEADER_SIZE,
   isEntryTail,
   isTerminator,
+  SHORT_BINUNICODE,
   TERMINATOR_SIZE,
 } from '../format/layout.ts';
 import { TAIL_FOOTER_SIZE, TAIL_PREFIX_SIZE, tailFooter, tailKindOf } from '../format/tail-entry.ts';
@@ -29,6 +32,8 @@ import type { StorageFile } from '../storage/storage-file.ts';
 
 /** What an index's entry ends with. */
 const ENDING = INDEX_FOOTER_SIZE + ENTRY_TAIL_SIZE;
+/** The opcode before its payload, and the length. */
+const DATA_HEAD_SIZE = 9;
 /** A file with an index has more bytes than this. */
 const LEAST = HEADER_SIZE + TAIL_PREFIX_SIZE + ENDING + TERMINATOR_SIZE;
 /** Indexes that refer to each other at most: ours are a dozen where there are 2^30 keys. */
@@ -96,6 +101,13 @@ export class IndexTable {
   /** File offset behind its entry. */
   get end(): number {
     return this.footer.fileSize - TERMINATOR_SIZE;
+  }
+
+  /** Whether a walk, and Python, pass over its entry: who asks for keys does not need these bytes. */
+  get passable(): boolean {
+    const { head, entry, end } = this;
+    const value = head[TAIL_PREFIX_SIZE - DATA_HEAD_SIZE];
+    return getU64(head, 1) === end - entry - FRAME_SIZE && head[FRAME_SIZE] === SHORT_BINUNICODE && value === BINBYTES8;
   }
 
   /** How many slots are in use, by what it says. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { isUtf8 } from '../bytes/index.ts';
+import { isText } from '../bytes/index.ts';
 import { ENTRY_HEAD_SIZE, HEADER_SIZE } from '../format/layout.ts';
 import { keyOf, type ScanEnd, type ScannedEntry } from '../format/scan.ts';
 import type { StorageFile } from '../storage/storage-file.ts';
@@ -209,7 +209,7 @@ export class KnownEntries implements EntryTaker {
     if (entry.memoHint > this.memoHint) this.memoHint = entry.memoHint;
     if (entry.state === 'dead') return;
     const { bytes, keyPos, keyLength, offset, frameLength } = entry;
-    if (entry.state === 'damaged' || !isUtf8(bytes, keyPos, keyPos + keyLength)) {
+    if (entry.state === 'damaged' || !isText(bytes, keyPos, keyPos + keyLength)) {
       this.damaged.push({ offset, key: keyOf(entry) });
       return;
     }

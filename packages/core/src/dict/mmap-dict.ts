@@ -4,11 +4,10 @@
  * @module
  */
 
-import { decodeUtf8 } from '../bytes/index.ts';
 import { MmdError } from '../errors.ts';
 import type { ValueMeta } from '../format/codecs.ts';
 import { ENTRY_HEAD_SIZE, ENTRY_TAIL_SIZE, entryEnd, HEADER_SIZE } from '../format/layout.ts';
-import { answer, scanEntries } from '../format/scan.ts';
+import { answer, keyOf, scanEntries } from '../format/scan.ts';
 import { checkOptions } from '../options.ts';
 import type { FileIdentity, StorageFile } from '../storage/storage-file.ts';
 import { DictCore } from './core.ts';
@@ -56,7 +55,7 @@ export interface EntryMeta extends ValueMeta {
 export interface EntryInfo {
   readonly offset: number;
   readonly end: number;
-  /** `undefined` where the key's bytes are not UTF-8. */
+  /** `undefined` where the key's bytes are those of no string: not UTF-8, or a pair of surrogates. */
   readonly key: string | undefined;
   readonly state: 'live' | 'dead' | 'damaged';
   readonly live: boolean;
@@ -337,23 +336,21 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
     const size = store.file.size();
     const start = from ?? HEADER_SIZE;
     const noEntry = (): MmdError =>
-      new MmdError('INVALID_ARGUMENT', `${this.name}: no entry begins at ${String(from)}`, {
-        found: from,
-        path: this.name,
-      });
+      new MmdError(
+        'INVALID_ARGUMENT',
+        `${this.name}: no entry begins at ${typeof from === 'number' ? from : typeof from}`,
+        {
+          found: from,
+          path: this.name,
+        },
+      );
     if (from !== undefined && !(Number.isSafeInteger(from) && from >= HEADER_SIZE && from <= size)) throw noEntry();
     const requests = scanEntries(start, size, (entry) => {
       const { offset, frameLength, keyLength, state, memoHint } = entry;
-      let key: string | undefined;
-      try {
-        key = decodeUtf8(entry.bytes, entry.keyPos, entry.keyPos + keyLength);
-      } catch {
-        key = undefined;
-      }
       found.push({
         offset,
         end: entryEnd(offset, frameLength),
-        key,
+        key: keyOf(entry),
         state,
         live: state === 'live',
         valueOffset: offset + ENTRY_HEAD_SIZE + keyLength,
@@ -460,10 +457,14 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
     if (this.core.store.file.writable) this.core.store.file.sync();
   }
 
+  /**
+   * Gives file, lock and mappings back. Closing twice does nothing.
+   * @throws INVALID_ARGUMENT inside a batch, whose bytes would stay behind the end of the file
+   */
   close(): void {
     if (this.core.closed) return;
     const { core } = this;
-    core.idle();
+    core.outsideBatch('close');
     try {
       if (core.changed) {
         if (core.store.options.index) writeIndex(core);

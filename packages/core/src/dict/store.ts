@@ -7,6 +7,7 @@
  * @module
  */
 
+import { newBytes } from '../bytes/index.ts';
 import { MmdError } from '../errors.ts';
 import type { Journal } from '../format/journal.ts';
 import {
@@ -24,7 +25,7 @@ import {
   TERMINATOR_SIZE,
   terminator,
 } from '../format/layout.ts';
-import type { ScanEnd } from '../format/scan.ts';
+import { answer, type ScanEnd } from '../format/scan.ts';
 import type { StorageFile } from '../storage/storage-file.ts';
 import { ANCHOR_SIZE, Anchor, type LastEntry } from './anchor.ts';
 import { BaseIndex } from './base-index.ts';
@@ -32,7 +33,7 @@ import type { EntryPlace } from './catalog.ts';
 import { IndexTable } from './index-table.ts';
 import { type EntriesHost, KnownEntries } from './known-entries.ts';
 import type { ResolvedOptions } from './options.ts';
-import { type JournalPlace, journalOf, stillActive } from './stranded.ts';
+import { type JournalPlace, journalOf, stillActive, tailJournal } from './stranded.ts';
 import { lastOf, type Walk, walkAhead, walkToEnd } from './walk.ts';
 
 /** Attempts of a lock-free look at a file that changes; then the lock is taken. */
@@ -252,9 +253,13 @@ export class DictStore implements EntriesHost {
     return index !== undefined && index.entry === this.end && index.end === this.terminator && index.stands();
   }
 
-  /** Whether that index has so many keys that it is better left where it is when an entry is appended. */
+  /**
+   * Whether that index has so many keys that it is better left where it is when an entry is appended. Behind one whose entry is
+   * damaged nobody would find anything.
+   */
   indexStays(): boolean {
-    return this.index !== undefined && this.index.size >= this.options.standingIndex && this.endsWithIndex();
+    const { index } = this;
+    return index !== undefined && index.size >= this.options.standingIndex && index.passable && this.endsWithIndex();
   }
 
   /** The next index is to be made of what was walked. */
@@ -275,7 +280,7 @@ export class DictStore implements EntriesHost {
 
   /** All bytes of a range of the file; fewer at its end. */
   readonly read = (offset: number, length: number): Uint8Array => {
-    const bytes = new Uint8Array(length);
+    const bytes = newBytes(length, 'a range');
     const count = this.file.read(offset, bytes);
     return count === length ? bytes : bytes.subarray(0, count);
   };
@@ -365,7 +370,16 @@ export class DictStore implements EntriesHost {
     this.file = file;
     // Should the look fail: nothing of what is known is true of the new file.
     this.#stale = true;
+    this.#checkHeader();
     this.#look(locked, true);
+  }
+
+  /**
+   * Others may have put anything where the dict was.
+   * @throws NOT_A_PICKLE, NOT_MMDPICKLE, TRUNCATED
+   */
+  #checkHeader(): void {
+    if (!this.options.salvage) decodeHeader(this.read(0, HEADER_SIZE), this.file.name);
   }
 
   #useIndex(commitNumber: number, size: number): boolean {
@@ -411,8 +425,9 @@ export class DictStore implements EntriesHost {
       this.#lastFullLook = now;
       return true;
     }
-    const commitNumber = this.file.loadI32(COMMIT_NUMBER_OFFSET);
     const size = this.file.size();
+    if (size < HEADER_SIZE) this.#checkHeader();
+    const commitNumber = this.file.loadI32(COMMIT_NUMBER_OFFSET);
     this.#lastFullLook = now;
     // Found under the lock: nothing else is to be found until somebody commits, or repairs it.
     const known = this.torn !== undefined && commitNumber === this.commitNumber && size === this.size;
@@ -435,6 +450,7 @@ export class DictStore implements EntriesHost {
       (this.#ahead && commitNumber === this.commitNumber) ||
       size < this.end + TERMINATOR_SIZE ||
       !this.#anchor.holds(this.read);
+    if (whole) this.#checkHeader();
     if (whole && this.entries.base !== undefined && this.#useIndex(commitNumber, size)) {
       this.#certain = locked;
       return true;
@@ -521,7 +537,7 @@ export class DictStore implements EntriesHost {
     this.partial = result.kind === 'terminator' && result.partial;
     this.terminator = result.offset;
     this.#reached(walk, atTail ? tailStart : result.offset);
-    this.#readJournals(atTail && walk.tail === 'journal' ? walk.lastTail : -1);
+    this.#readJournals(tailJournal(walk, result));
     return result;
   }
 
@@ -535,9 +551,9 @@ export class DictStore implements EntriesHost {
   }
 
   /** What journals say counts as done. */
-  #readJournals(atTail: number): void {
-    this.stranded = stillActive(this.stranded, this.read);
-    this.journal = journalOf(atTail < 0 ? this.stranded : [...this.stranded, [atTail, this.terminator]], this.read);
+  #readJournals(last: JournalPlace | undefined): void {
+    this.stranded = answer(stillActive(this.stranded), this.read);
+    this.journal = answer(journalOf(last === undefined ? this.stranded : [...this.stranded, last]), this.read);
     if (this.journal === undefined || this.journal.deaths.length === 0) return;
     const deaths = new Set(this.journal.deaths);
     const gone: string[] = [];

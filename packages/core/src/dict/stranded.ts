@@ -5,25 +5,44 @@
  */
 
 import { type Journal, joinJournals, readJournal } from '../format/journal.ts';
-import { answer } from '../format/scan.ts';
+import type { ByteRequest, ScanEnd } from '../format/scan.ts';
 import { JOURNAL_ACTIVE, JOURNAL_SWITCH } from '../format/tail-entry.ts';
+import type { Walk } from './walk.ts';
 
 /** File offsets of a journal's entry, and of its end. */
 export type JournalPlace = readonly [offset: number, end: number];
 
 /** Those of the places whose journal is not done. */
-export function stillActive(
+export function* stillActive(
   places: readonly JournalPlace[],
-  read: (offset: number, length: number) => Uint8Array,
-): readonly JournalPlace[] {
-  return places.filter(([offset]) => read(offset + JOURNAL_SWITCH, 1)[0] === JOURNAL_ACTIVE);
+): Generator<ByteRequest, readonly JournalPlace[], Uint8Array> {
+  const active: JournalPlace[] = [];
+  for (const place of places) {
+    const opcode: Uint8Array = yield { offset: place[0] + JOURNAL_SWITCH, length: 1 };
+    if (opcode[0] === JOURNAL_ACTIVE) active.push(place);
+  }
+  return active;
 }
 
 /** What the journals at these places say together; `undefined` where none says anything. */
-export function journalOf(
-  places: readonly JournalPlace[],
-  read: (offset: number, length: number) => Uint8Array,
-): Journal | undefined {
-  const journals = places.map(([offset, end]) => answer(readJournal(offset, end), read));
-  return joinJournals(journals.filter((journal) => journal !== undefined));
+export function* journalOf(places: readonly JournalPlace[]): Generator<ByteRequest, Journal | undefined, Uint8Array> {
+  const journals: Journal[] = [];
+  for (const [offset, end] of places) {
+    const journal = yield* readJournal(offset, end);
+    if (journal !== undefined) journals.push(journal);
+  }
+  return joinJournals(journals);
+}
+
+/** Where the journal of a walk that met the terminator stands, if that is what the file ends with. */
+export function tailJournal({ tailStart, tail, lastTail }: Walk, end: ScanEnd): JournalPlace | undefined {
+  const last = tailStart >= 0 && tail === 'journal' && end.kind === 'terminator';
+  return last ? [lastTail, end.offset] : undefined;
+}
+
+/** What all journals that a walk met say together. */
+export function* journalOfWalk(walk: Walk, end: ScanEnd): Generator<ByteRequest, Journal | undefined, Uint8Array> {
+  const last = tailJournal(walk, end);
+  const active = yield* stillActive(walk.stranded);
+  return yield* journalOf(last === undefined ? active : [...active, last]);
 }

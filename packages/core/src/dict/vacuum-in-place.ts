@@ -21,7 +21,7 @@ import {
 import type { StorageFile } from '../storage/storage-file.ts';
 import { cleanUp, withFile } from './clean-up.ts';
 import { DictCore } from './core.ts';
-import { copyEntries, type ProgressOptions } from './vacuum.ts';
+import { checkUndamaged, copyEntries, type ProgressOptions } from './vacuum.ts';
 
 /** Bytes that turn everything behind them into one dead entry: head and BINBYTES8. In the first sector: one write. */
 const COVER = ENTRY_HEAD_SIZE + 9;
@@ -48,6 +48,7 @@ export function vacuumInPlace(core: DictCore, options: ProgressOptions): void {
   const temporary = `${file.name}.vacuum`;
   try {
     store.settle();
+    checkUndamaged(store);
     file.remove(temporary);
     withFile(file.open(temporary, 'create-new'), (fresh) => moveToFront(core, fresh, options));
   } catch (error) {

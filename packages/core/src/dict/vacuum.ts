@@ -13,6 +13,7 @@ import { DictCore } from './core.ts';
 import type { EntryView } from './entry-view.ts';
 import { placeOf } from './growable-host.ts';
 import { rawValue } from './raw-value.ts';
+import type { DictStore } from './store.ts';
 
 /** Options of long operations. */
 export interface ProgressOptions {
@@ -79,6 +80,27 @@ function trimmedSource(core: DictCore, view: EntryView): ArraySource | undefined
   };
 }
 
+/**
+ * What a vacuum does not copy is gone for good: a damaged entry may be a live one, unless a later one has its key.
+ * @throws CORRUPT, unless the dict was opened leniently
+ */
+export function checkUndamaged(store: DictStore): void {
+  const { entries, file, options } = store;
+  if (options.lenient || entries.damaged.length === 0) return;
+  // It may have been met while somebody was at it; under the lock nobody is.
+  store.invalidate();
+  store.settle();
+  for (const { offset, key } of entries.damaged) {
+    const slot = key === undefined ? -1 : entries.find(key);
+    if (slot >= 0 && entries.catalog.offset(slot) > offset) continue;
+    throw new MmdError(
+      'CORRUPT',
+      `${file.name}: the entry at ${offset} is damaged, or has a key that no string is, and a vacuum would drop it: salvage(src, dst), or open with { lenient: true }`,
+      { offset, key, path: file.name },
+    );
+  }
+}
+
 /** Replaces the file by one that holds the live entries only. Others keep the old one mapped, and notice. */
 export function vacuum(core: DictCore, options: ProgressOptions): void {
   const { store, writer } = core;
@@ -90,6 +112,7 @@ export function vacuum(core: DictCore, options: ProgressOptions): void {
   const temporary = `${old.name}.vacuum`;
   try {
     store.settle();
+    checkUndamaged(store);
     // Whoever holds the lock is the only one to vacuum: a file of this name is what a killed vacuum left.
     old.remove(temporary);
     fresh = old.open(temporary, 'create-new');

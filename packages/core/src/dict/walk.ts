@@ -88,7 +88,8 @@ export function lastOf({ last, frameLength, keyLength }: Walk): EntryPlace | und
   return last < 0 ? undefined : { offset: last, frameLength, keyLength };
 }
 
-function newWalk(taker: EntryTaker, from: number, size: number): Walk {
+/** A walk that has met nothing yet. */
+export function newWalk(taker: EntryTaker, from: number, size: number): Walk {
   return {
     taker,
     from,
@@ -128,7 +129,8 @@ function scan(
  * that it calls, and drops the code with it.
  */
 
-function meet(entry: ScannedEntry, walk: Walk): void {
+/** Takes an entry of a walk to the terminator, and notes where it stands. */
+export function meet(entry: ScannedEntry, walk: Walk): void {
   if (++walk.seen === SAMPLE) walk.taker.expect((SAMPLE * walk.size) / (entry.offset - walk.from));
   const tail = entry.state === 'dead' ? tailOf(entry) : undefined;
   if (tail === undefined) {

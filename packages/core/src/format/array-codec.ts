@@ -18,6 +18,7 @@ import {
 } from '../ndarray/index.ts';
 import { orderOf } from '../ndarray/layout.ts';
 import { typeOfTypedArray } from '../ndarray/nested.ts';
+import { checkShape } from '../ndarray/shapes.ts';
 import { RecArray } from '../pickle/index.ts';
 import {
   type ArrayForm,
@@ -129,11 +130,9 @@ export function arrayToWrite(source: ArraySource): ArrayToWrite | undefined {
   if (ours === undefined) checkSource(source);
   const type = ours === undefined ? parseDType(source.dtype) : ours.type;
   if (type.hasObject) return undefined;
-  const shape = ours === undefined ? [...source.shape] : ours.shape;
+  // A zero among the dimensions does not excuse the others: numpy refuses such an array, and with it the file.
+  const shape = ours === undefined ? checkShape(source.shape, Math.max(1, type.itemsize)) : ours.shape;
   const order = ours === undefined ? (source.order ?? 'C') : orderOf(ours);
-  if (ours === undefined && !shape.every((dim) => Number.isSafeInteger(dim) && dim >= 0)) {
-    refuse(`every dimension must be a whole number from 0 to 2^53-1, found [${shape}]`, shape);
-  }
   if (shape.length > 32)
     refuse(`numpy takes at most 32 dimensions in every version, found ${shape.length}`, shape.length);
   const { capacity } = source;
@@ -146,9 +145,8 @@ export function arrayToWrite(source: ArraySource): ArrayToWrite | undefined {
       refuse(`capacity must be a whole number of at least ${shape[0]} rows, found ${capacity}`, capacity);
     }
     if (order === 'F') refuse('a growable array is in C order', order);
-    dataLength = bytesOf([capacity, ...shape.slice(1)], type);
+    dataLength = bytesOf(checkShape([capacity, ...shape.slice(1)], Math.max(1, type.itemsize)), type);
   }
-  if (!Number.isSafeInteger(dataLength)) refuse(`[${shape}] of ${type.name} passes 2^53 bytes`, dataLength);
   const { file } = source;
   if (file !== undefined && file.length !== nbytes) {
     refuse(`the file range has ${file.length} bytes, the array needs ${nbytes}`, file.length);

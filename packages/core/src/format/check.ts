@@ -4,7 +4,6 @@
  * @module
  */
 
-import { decodeUtf8 } from '../bytes/index.ts';
 import { MmdError } from '../errors.ts';
 import { findEntry } from './find-entry.ts';
 import { type Journal, readJournal } from './journal.ts';
@@ -19,7 +18,7 @@ import {
   terminator,
   u64Bytes,
 } from './layout.ts';
-import { type ByteRequest, type ScannedEntry, scanEntries } from './scan.ts';
+import { type ByteRequest, keyOf, type ScannedEntry, scanEntries } from './scan.ts';
 import type { Step } from './steps.ts';
 import { JOURNAL_ACTIVE, JOURNAL_DONE, JOURNAL_SWITCH, type TailKind, tailKindOf } from './tail-entry.ts';
 import { decodeIndexFooter, INDEX_FOOTER_SIZE } from './tail-index.ts';
@@ -32,6 +31,7 @@ export type FindingCode =
   | 'damaged-entry'
   | 'bad-key'
   | 'unreadable-value'
+  | 'unreadable-remains'
   | 'bad-checksum'
   | 'half-commit'
   | 'unclaimed-bytes'
@@ -53,8 +53,13 @@ export const FINDINGS: Readonly<Record<FindingCode, FindingRow>> = {
   'torn-tail': { severity: 'error', repair: true, doc: 'the file ends inside an entry, or without a terminator' },
   'broken-chain': { severity: 'error', repair: false, doc: 'the chain of frames breaks before the end: salvage' },
   'damaged-entry': { severity: 'error', repair: false, doc: "an entry's last bytes are not those of an entry" },
-  'bad-key': { severity: 'error', repair: false, doc: 'a key is not UTF-8' },
+  'bad-key': { severity: 'error', repair: false, doc: 'a key is not UTF-8, or has a pair of surrogates' },
   'unreadable-value': { severity: 'error', repair: false, doc: 'the value of a live entry cannot be read' },
+  'unreadable-remains': {
+    severity: 'error',
+    repair: true,
+    doc: 'key or value of a dead entry cannot be read: nothing is lost, but Python refuses the whole file',
+  },
   'bad-checksum': { severity: 'error', repair: false, doc: 'bytes changed since the file was sealed' },
   'half-commit': {
     severity: 'warning',
@@ -170,13 +175,9 @@ export function* checkFile(size: number, name: string): Generator<ByteRequest, C
 }
 
 function checkEntry(entry: ScannedEntry, live: Map<string, Seen>, findings: Finding[], plan: Step[]): void {
-  const { offset, frameLength, bytes, keyPos, keyLength, state } = entry;
-  let key: string | undefined;
-  try {
-    key = decodeUtf8(bytes, keyPos, keyPos + keyLength);
-  } catch {
-    findings.push(finding('bad-key', offset, 'the key is not UTF-8'));
-  }
+  const { offset, frameLength, state } = entry;
+  const key = keyOf(entry);
+  if (key === undefined) findings.push(finding('bad-key', offset, 'the key is not UTF-8, or has a pair of surrogates'));
   if (state === 'damaged') {
     findings.push(finding('damaged-entry', offset, 'memo hint or state are not what every entry has', key));
     return;

@@ -30,6 +30,13 @@ export function encodeFiller(size: number, keyLength: number, memoHint: number):
   return bytes;
 }
 
+/** What makes `count` (at least 1) bytes one object, whatever they are: the first of them. */
+export function opaqueHead(count: number): Uint8Array {
+  const bytes = new Uint8Array(9);
+  putOpaque(bytes, 0, count);
+  return bytes.subarray(0, count === 1 ? 1 : count <= 257 ? 2 : count < 2 ** 32 ? 5 : 9);
+}
+
 /** Opcodes of exactly `count` (at least 1) bytes that push one object. */
 function putOpaque(bytes: Uint8Array, pos: number, count: number): void {
   if (count === 1) bytes[pos] = 0x4e;

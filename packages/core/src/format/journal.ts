@@ -14,7 +14,7 @@
  */
 
 import { crc32c } from './checksum.ts';
-import { ENTRY_TAIL_SIZE, getU32, getU64, putU32, putU64 } from './layout.ts';
+import { ENTRY_TAIL_SIZE, getU32, getU64, HEADER_SIZE, putU32, putU64 } from './layout.ts';
 import type { ByteRequest } from './scan.ts';
 import { putTailFooter, TAIL_FOOTER_SIZE, tailFooter } from './tail-entry.ts';
 
@@ -39,6 +39,16 @@ export interface Journal {
   readonly overwrites?: readonly (readonly [offset: number, bytes: Uint8Array])[];
 }
 
+/**
+ * Lays row counts that are to be stored over bytes that were read: they count as stored.
+ * @param start - file offset of the bytes
+ */
+export function layCounts(stores: ReadonlyMap<number, number>, bytes: Uint8Array, start: number): void {
+  for (const [offset, rows] of stores) {
+    if (offset >= start && offset + 8 <= start + bytes.length) putU64(bytes, offset - start, rows);
+  }
+}
+
 /** Several journals as one, to be done in this order. */
 export function joinJournals(journals: readonly Journal[]): Journal | undefined {
   if (journals.length < 2) return journals[0];
@@ -59,7 +69,18 @@ export function* readJournal(offset: number, end: number): Generator<ByteRequest
   const footer = ENTRY_TAIL_SIZE + TAIL_FOOTER_SIZE;
   const start = journalStart(yield { offset: end - footer, length: footer }, end);
   if (start === undefined || start < offset) return undefined;
-  return decodeJournal(yield { offset: start, length: end - ENTRY_TAIL_SIZE - start });
+  const journal = decodeJournal(yield { offset: start, length: end - ENTRY_TAIL_SIZE - start });
+  return journal !== undefined && staysWithin(journal, offset) ? journal : undefined;
+}
+
+/** Whether all places lie in entries before `end`. Only a forged journal says more: of the header, or beyond the end of the file. */
+function staysWithin({ deaths, stores, overwrites = [] }: Journal, end: number): boolean {
+  const within = (at: number, length: number): boolean => at >= HEADER_SIZE && at + length <= end;
+  return (
+    deaths.every((at) => within(at, 1)) &&
+    [...stores.keys()].every((at) => within(at, 8)) &&
+    overwrites.every(([at, { length }]) => length === 0 || within(at, length))
+  );
 }
 
 const HEAD = 16;

@@ -30,6 +30,7 @@ function prefix(module: string): Uint8Array {
 const PREFIXES = [prefix('numpy.ma'), prefix('numpy.ma.core')] as const;
 const MARK = Uint8Array.of(0x28);
 const PAIR = Uint8Array.of(0x86, 0x52);
+const END = Uint8Array.of(0x74, 0x52);
 /** dtype None, copy False, subok True, ndmin 0: the arguments between the mask and the fill value. */
 const DEFAULTS = Uint8Array.of(0x4e, 0x89, 0x88, 0x4b, 0);
 
@@ -46,9 +47,13 @@ export function parseMasked(reader: ValueReader): ParsedMasked | undefined {
   if (mask === undefined || mask.type.kind !== 'b' || !sameShape(data!.shape, mask.shape)) return undefined;
   const parts = { data: data!, mask };
   if (!marked) return reader.accept(PAIR) && reader.pos === reader.length ? parts : undefined;
-  if (reader.pos === reader.length - 2) return parts;
+  const end = reader.length - END.length;
+  if (reader.pos === end) return reader.accept(END) ? parts : undefined;
   if (!reader.accept(DEFAULTS)) return undefined;
-  return { ...parts, fill: { start: reader.pos, end: reader.length - 2 } };
+  const start = reader.pos;
+  if (start >= end) return undefined;
+  reader.pos = end;
+  return reader.accept(END) ? { ...parts, fill: { start, end } } : undefined;
 }
 
 function sameShape(a: readonly number[], b: readonly number[]): boolean {
@@ -87,12 +92,7 @@ export function encodeMasked(
   if (!Number.isSafeInteger(toMask + mask.head.length + maskLength)) {
     throw new MmdError('UNSUPPORTED_VALUE', 'the masked array passes 2^53 bytes', { found: dataLength });
   }
-  const close =
-    layout === 'legacy'
-      ? PAIR
-      : fill === undefined
-        ? Uint8Array.of(0x74, 0x52)
-        : concat(DEFAULTS, fill, Uint8Array.of(0x74, 0x52));
+  const close = layout === 'legacy' ? PAIR : fill === undefined ? END : concat(DEFAULTS, fill, END);
   return { head: concat(open, data.head), between: concat(data.tail, mask.head), tail: concat(mask.tail, close) };
 }
 

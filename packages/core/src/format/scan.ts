@@ -5,7 +5,7 @@
  * @module
  */
 
-import { decodeUtf8 } from '../bytes/index.ts';
+import { decodeUtf8, isText } from '../bytes/index.ts';
 import {
   DEAD,
   ENTRY_HEAD_SIZE,
@@ -190,11 +190,8 @@ export async function answerAsync<T>(
   }
 }
 
-/** The key of an entry as text; `undefined` where its bytes are not UTF-8. */
+/** The key of an entry; `undefined` where its bytes are those of no string: such a key hides nothing but itself. */
 export function keyOf({ bytes, keyPos, keyLength }: ScannedEntry): string | undefined {
-  try {
-    return decodeUtf8(bytes, keyPos, keyPos + keyLength);
-  } catch {
-    return undefined;
-  }
+  const end = keyPos + keyLength;
+  return isText(bytes, keyPos, end) ? decodeUtf8(bytes, keyPos, end) : undefined;
 }

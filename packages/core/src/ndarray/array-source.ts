@@ -67,11 +67,13 @@ export function isArraySource(value: unknown): value is ArraySource {
 }
 
 /** Checks what a source says of itself that no other check sees. @throws INVALID_ARGUMENT */
-export function checkSource({ shape, order, bytes }: ArraySource): void {
+export function checkSource({ shape, order, bytes, file }: ArraySource): void {
   if (!Array.isArray(shape)) throw notAShape(shape);
   if (order !== undefined) checkOrder(order);
   if (bytes !== undefined && typeof bytes !== 'function')
     throw invalid('bytes of an array source is a function', bytes);
+  if (file === null) throw invalid('file of an array source is a range of a file', file);
+  if (bytes !== undefined && file !== undefined) throw invalid('an array source has bytes or a file, not both', file);
 }
 
 /**
@@ -96,7 +98,7 @@ export function* exactBytes(source: ArraySource, nbytes: number): Generator<Uint
   }
 }
 
-/** Of any realm. */
-const isBytes = (value: unknown): value is Uint8Array =>
+/** Whether it is a Uint8Array, of any realm. */
+export const isBytes = (value: unknown): value is Uint8Array =>
   ArrayBuffer.isView(value) &&
   (value as { readonly [Symbol.toStringTag]?: string })[Symbol.toStringTag] === 'Uint8Array';

@@ -18,7 +18,9 @@ export function absolutePath(path: string | URL): string {
   try {
     given = typeof path === 'string' ? path : fileURLToPath(path);
   } catch (cause) {
-    throw new MmdError('INVALID_ARGUMENT', `not the URL of a file: ${path}`, { path: String(path), cause });
+    // Not every value can be made text.
+    const shown = path instanceof URL ? path.href : typeof path;
+    throw new MmdError('INVALID_ARGUMENT', `not a path, nor the URL of a file: ${shown}`, { found: path, cause });
   }
   if (given === '' || given.includes('\0')) {
     throw new MmdError('INVALID_ARGUMENT', `no such path can exist: ${JSON.stringify(given)}`, { path: given });

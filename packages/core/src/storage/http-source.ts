@@ -4,6 +4,7 @@
  * @module
  */
 
+import { newBytes } from '../bytes/index.ts';
 import { MmdError } from '../errors.ts';
 import type { ByteSource } from './byte-source.ts';
 import { checkRange } from './range.ts';
@@ -82,7 +83,7 @@ class HttpSource implements ByteSource {
     try {
       if (response.status === 416) throw endsBefore(this.name, offset, length, totalOf(response) ?? offset);
       this.#refuseUnless206(response, offset);
-      const into = new Uint8Array(length);
+      const into = newBytes(length, 'a range');
       const got = await this.#fill(into, response, signal);
       if (got < length) throw endsBefore(this.name, offset, length, offset + got);
       return into;

@@ -137,6 +137,9 @@ export class MemoryFile implements StorageFile {
 
   /** A writable file of its own disk that holds a copy of `bytes`. */
   static of(bytes: Uint8Array = new Uint8Array(0), name = 'memory'): MemoryFile {
+    if (!(bytes instanceof Uint8Array)) {
+      throw new MmdError('INVALID_ARGUMENT', `bytes are a Uint8Array, found ${typeof bytes}`, { found: bytes });
+    }
     const file = new MemoryDisk().open(name, 'create-new');
     file.write(0, bytes);
     return file;

@@ -13,6 +13,30 @@ interface ResizableBuffer extends ArrayBuffer {
 }
 type ResizableBufferConstructor = new (length: number, options: { maxByteLength: number }) => ResizableBuffer;
 
+/** What a file takes ahead where it cannot have as much again. */
+const STEP = 2 ** 28;
+
+/** What an engine cannot give is NO_SPACE. */
+function orNoSpace<T>(bytes: number, take: () => T): T {
+  try {
+    return take();
+  } catch (cause) {
+    throw new MmdError('NO_SPACE', `there is no memory for a file of ${bytes} bytes`, { expected: bytes, cause });
+  }
+}
+
+/** Bytes for `end` at least; `wanted` where the engine has an array of so many. */
+function bytesFor(end: number, wanted: number): Uint8Array {
+  for (const length of [wanted, end + STEP]) {
+    try {
+      return new Uint8Array(length);
+    } catch {
+      // Less may do.
+    }
+  }
+  return orNoSpace(end, () => new Uint8Array(end));
+}
+
 /** Who waits for the lock of a file in memory. */
 export interface LockWaiter {
   readonly handle: object;
@@ -55,11 +79,12 @@ export class MemoryNode {
           maximum: buffer.maxByteLength,
         });
       }
-      buffer.resize(Math.min(buffer.maxByteLength, Math.max(end, this.#bytes.length * 2, 65536)));
+      const length = Math.min(buffer.maxByteLength, Math.max(end, this.#bytes.length * 2, 65536));
+      orNoSpace(end, () => buffer.resize(length));
       this.#bytes = new Uint8Array(buffer);
       return;
     }
-    const grown = new Uint8Array(Math.max(end, this.#bytes.length * 2, 256));
+    const grown = bytesFor(end, Math.max(end, this.#bytes.length * 2, 256));
     grown.set(this.#bytes.subarray(0, this.size));
     this.#bytes = grown;
   }
@@ -69,7 +94,7 @@ export class MemoryNode {
     if (!this.#resizable) {
       const maxByteLength = Math.max(this.maxMappedSize, this.#bytes.length, offset + length);
       const Resizable = ArrayBuffer as unknown as ResizableBufferConstructor;
-      const buffer = new Resizable(this.#bytes.length, { maxByteLength });
+      const buffer = orNoSpace(maxByteLength, () => new Resizable(this.#bytes.length, { maxByteLength }));
       const bytes = new Uint8Array(buffer);
       bytes.set(this.#bytes);
       this.#bytes = bytes;

@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import { MmapDict } from '../../src/dict/index.ts';
 import { putU64 } from '../../src/format/layout.ts';
-import type { ArraySource } from '../../src/ndarray/index.ts';
+import { type ArraySource, MaskedArray, ndarray } from '../../src/ndarray/index.ts';
 import { MemoryDisk, MemoryFile } from '../../src/storage/index.ts';
 
 const growable = (capacity: number): ArraySource => ({ arraySource: true, dtype: 'uint8', shape: [0], capacity });
@@ -168,4 +168,101 @@ describe('fsck', () => {
     expect(dict.fsck({ repair: true })).toMatchObject({ ok: false, findings: [{ code: 'header' }] });
     expect(file.size()).toBe(0);
   });
+});
+
+describe('an entry whose state is damaged', () => {
+  /** Of entries a, b, a, c the one at `which` loses a bit of its state. */
+  const damagedAt = (which: number): MemoryFile => {
+    const file = MemoryFile.of();
+    const dict = MmapDict.over(file);
+    const ends = (['a', 'b', 'a', 'c'] as const).map((key) => dict.set(key, key).tailOffset);
+    const bytes = file.toBytes();
+    bytes[ends[which]! - 2]! ^= 1;
+    return MemoryFile.of(bytes);
+  };
+
+  it.each([{}, { inPlace: true }])('is not dropped by a vacuum that was not told so: %o', (options) => {
+    const file = damagedAt(1);
+    const before = file.toBytes();
+    const dict = MmapDict.over(file);
+    expect(() => dict.vacuum(options)).toThrow(expect.objectContaining({ code: 'CORRUPT', key: 'b' }));
+    expect([file.toBytes(), [...dict.keys()], file.disk.names()]).toEqual([before, ['a', 'c'], ['memory']]);
+    expect([...MmapDict.over(file, { lenient: true }).vacuum(options).keys()]).toEqual(['a', 'c']);
+    for (const superseded of [damagedAt(0), damagedAt(1)]) {
+      expect([...MmapDict.over(superseded).set('b', 1).vacuum(options).keys()].sort()).toEqual(['a', 'b', 'c']);
+    }
+  });
+
+  it('is told of by salvage', () => {
+    for (const [which, lost] of [
+      [0, []],
+      [1, ['b']],
+      [2, ['a']],
+    ] as const) {
+      const result = MmapDict.over(damagedAt(which), { mode: 'r' }).salvage(MmapDict.over(MemoryFile.of()));
+      expect(result.lost.map(({ key }) => key)).toEqual(lost);
+    }
+  });
+});
+
+it.each([null, 7])('a masked array whose call does not end as one is none, fill value %o', (fillValue) => {
+  const file = MemoryFile.of();
+  const dict = MmapDict.over(file);
+  dict.set('m', new MaskedArray(ndarray([1, 2]), ndarray([true, false]), { fillValue }));
+  const { offset, length } = [...dict.scan()].map((entry) => ({
+    offset: entry.valueOffset,
+    length: entry.valueLength,
+  }))[0]!;
+  for (const at of [offset + length - 2, offset + length - 1]) {
+    for (const byte of [0x2e, 0x30, 0x75, 0x53]) {
+      const bytes = file.toBytes();
+      bytes[at] = byte;
+      const damaged = MmapDict.over(MemoryFile.of(bytes), { mode: 'r' });
+      expect(damaged.getMeta('m')!.kind).toBe('pickle');
+    }
+  }
+});
+
+it('a key with a pair of surrogates is told of, not taken for the character, and survives what is done to the others', () => {
+  const file = MemoryFile.of();
+  const dict = MmapDict.over(file);
+  const at = dict.tailOffset;
+  dict.set('??????', 'of the pair').set('\u{1f600}', 'of the character').set('a', 1);
+  const spelled = file.toBytes();
+  spelled.set([0xed, 0xa0, 0xbd, 0xed, 0xb8, 0x80], at + 11);
+  const both = MemoryFile.of(spelled);
+  const again = MmapDict.over(both);
+  const others: [string, unknown][] = [
+    ['\u{1f600}', 'of the character'],
+    ['a', 1],
+  ];
+  expect([[...again], again.size]).toEqual([others, 2]);
+  expect(again.fsck({ repair: true }).findings.map(({ code }) => code)).toEqual(['bad-key']);
+  for (const inPlace of [false, true]) {
+    expect(() => again.vacuum({ inPlace })).toThrow(expect.objectContaining({ code: 'CORRUPT', offset: at }));
+  }
+  again.delete('\u{1f600}');
+  expect([...again.scan()].map(({ key, live }) => [key, live])).toEqual([
+    [undefined, true],
+    ['\u{1f600}', false],
+    ['a', true],
+  ]);
+  // Python passes over one that is dead.
+  const dead = both.toBytes();
+  dead[[...again.scan()][0]!.end - 2] = 0x30;
+  expect(MmapDict.over(MemoryFile.of(dead)).fsck().findings).toEqual([]);
+});
+
+it('salvage goes on behind a dict that a value of a damaged entry holds, which hides nothing of this one', () => {
+  const inner = MemoryFile.of();
+  MmapDict.over(inner).set('a', 'inner').set('b', 'inner').set('z', 'inner');
+  const file = MemoryFile.of();
+  const dict = MmapDict.over(file);
+  dict.set('a', 'outer').set('copy', inner.toBytes()).set('b', 'outer').set('c', 'outer');
+  const bytes = file.toBytes();
+  bytes[dict.getMeta('copy')!.entryOffset]! ^= 1;
+  const rescued = MmapDict.over(MemoryFile.of());
+  const { breaks } = MmapDict.over(MemoryFile.of(bytes), { mode: 'r', lenient: true }).salvage(rescued);
+  expect(breaks).toEqual([dict.getMeta('copy')!.entryOffset]);
+  expect(Object.fromEntries(rescued)).toEqual({ a: 'outer', b: 'outer', c: 'outer', z: 'inner' });
 });

@@ -146,7 +146,11 @@ describe('arguments that make no sense are refused, and nothing is changed', () 
     ['copy', [...nothing, {}], (dict, value) => dict.copy(['a'], value)],
     ['merge', [...nothing, {}], (dict, value) => dict.merge(value)],
     ['salvage', [...nothing, {}], (dict, value) => dict.salvage(value)],
-    ['scan', [null, 'x', Number.NaN, 25, 1e9, -1, 5n, {}], (dict, value) => [...dict.scan(value)]],
+    [
+      'scan',
+      [null, 'x', Number.NaN, 25, 1e9, -1, 5n, {}, Object.create(null), Symbol('s')],
+      (dict, value) => [...dict.scan(value)],
+    ],
     ['over', [...nothing, {}], (_dict, value) => MmapDict.over(value)],
     ['seal', [null, 5, true, { signal: {} }, { onProgress: 5 }], (dict, value) => dict.seal(value)],
     ['vacuum', [null, 5, true, { inPlace: 1 }], (dict, value) => dict.vacuum(value)],
@@ -159,7 +163,7 @@ describe('arguments that make no sense are refused, and nothing is changed', () 
     dict.set('a', [1, 2, 3]);
     const before = file.toBytes();
     for (const value of values) {
-      expect(() => ask(dict, value as never), String(value)).toThrow(
+      expect(() => ask(dict, value as never)).toThrow(
         expect.objectContaining({ name: 'MmdError', code: 'INVALID_ARGUMENT' }),
       );
       expect(file.toBytes()).toEqual(before);
@@ -174,7 +178,26 @@ describe('arguments that make no sense are refused, and nothing is changed', () 
       await expect(DictReader.open(value as never)).rejects.toThrow(refused);
       expect(() => bytesSource(value as never)).toThrow(refused);
       expect(() => blobSource(value as never)).toThrow(refused);
+      if (value !== undefined) expect(() => MemoryFile.of(value as never)).toThrow(refused);
     }
+  });
+
+  test.each<[string, object]>([
+    ['no size', { size: undefined }],
+    ['a size that is none', { size: async () => undefined }],
+    ['a bigint for a size', { size: async () => 35n }],
+    ['text for a size', { size: async () => '35' }],
+    ['a negative size', { size: async () => -1 }],
+    ['buffers', { read: async () => new ArrayBuffer(35) }],
+    ['nothing', { read: async () => undefined }],
+    ['lists', { read: async () => new Array(35).fill(0) }],
+  ])('a source that gives %s', async (_what, parts) => {
+    using dict = open();
+    dict.set('a', 1);
+    const source = { ...bytesSource((dict.core.store.file as MemoryFile).toBytes()), ...parts };
+    await expect(DictReader.open(source as never)).rejects.toThrow(
+      expect.objectContaining({ name: 'MmdError', code: 'INVALID_ARGUMENT' }),
+    );
   });
 
   test("mode 'w-' over a file that is not empty is ALREADY_EXISTS", () => {

@@ -7,8 +7,11 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  renameSync,
+  rmSync,
   statSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
 import { TempDir } from '@mmdpickle/test-support';
@@ -45,6 +48,60 @@ describe('opening', () => {
     writeFileSync(path, '');
     expect(() => MmapDict.open(path, { mode: 'r' })).toThrow(code('TRUNCATED'));
   });
+
+  test('a value that no array of the engine can hold is LIMIT_EXCEEDED, and is salvaged all the same', () => {
+    using dir = new TempDir();
+    const path = dir.file('x');
+    const length = 2 ** 42;
+    const stub = { arraySource: true, dtype: 'uint8', shape: [length] } as const;
+    MmapDict.open(path).set('bytes', stub).set('a', 1).close();
+    const meta = MmapDict.open(path, { mode: 'r' }).getMeta('bytes')!;
+    // One long bytes object from the first byte of the value to its last.
+    const fd = openSync(path, 'r+');
+    const head = Buffer.alloc(9, 0x8e);
+    head.writeBigUInt64LE(BigInt(meta.length - 9), 1);
+    writeSync(fd, head, 0, 9, meta.entryOffset + 11 + 5);
+    closeSync(fd);
+    using dict = MmapDict.open(path);
+    expect(() => dict.get('bytes')).toThrow(code('LIMIT_EXCEEDED'));
+    expect(() => [...dict]).toThrow(code('LIMIT_EXCEEDED'));
+    const target = MmapDict.open(dir.file('y'));
+    expect(dict.salvage(target)).toMatchObject({ recovered: ['bytes', 'a'], lost: [] });
+    expect(target.getMeta('bytes')!.length).toBe(meta.length);
+    target.close();
+  });
+
+  test.each(['over its bytes', 'under its name'])(
+    'what took the place of an open dict is not written to: %s',
+    (how) => {
+      using dir = new TempDir();
+      const path = dir.file('x');
+      for (const bytes of ['', 'short', 'hello world, this is text and not a pickle', dump(new Map([['a', 1]]))]) {
+        rmSync(path, { force: true });
+        const dict = MmapDict.open(path);
+        dict.set('a', 1).set('b', ndarray([1, 2]));
+        writeFileSync(how === 'under its name' ? dir.file('y') : path, bytes);
+        if (how === 'under its name') renameSync(dir.file('y'), path);
+        // Names are looked at once a millisecond.
+        for (const end = Date.now() + 2; Date.now() < end; );
+        for (const change of [
+          () => dict.set('c', 1),
+          () => dict.delete('a'),
+          () => dict.vacuum(),
+          () => dict.fsck({ repair: true }),
+          () => dict.get('a'),
+          () => dict.close(),
+        ]) {
+          try {
+            change();
+          } catch (error) {
+            expect((error as { code: string }).code).toMatch(/^(NOT_A_PICKLE|NOT_MMDPICKLE|TRUNCATED)$/);
+          }
+          expect(readFileSync(path)).toEqual(Buffer.from(bytes));
+        }
+      }
+    },
+  );
 
   test('options that are no object are refused before a file is made', () => {
     using dir = new TempDir();

@@ -1,10 +1,13 @@
 import { Python, pythons } from '@mmdpickle/test-support';
 import { afterAll, describe, expect, test } from 'vitest';
-import { type GrowableArray, MmapDict } from '../../src/dict/index.ts';
+import { DictReader, type GrowableArray, MmapDict } from '../../src/dict/index.ts';
 import { putEntryHead, putEntryTail, terminator } from '../../src/format/index.ts';
+import { encodeJournal, type Journal } from '../../src/format/journal.ts';
+import { encodeProgram } from '../../src/format/journal-program.ts';
 import { ENTRY_HEAD_SIZE, ENTRY_TAIL_SIZE, frameLengthOf, LIVE } from '../../src/format/layout.ts';
+import { tailEntryFrame } from '../../src/format/tail-entry.ts';
 import { NDArray } from '../../src/ndarray/index.ts';
-import { MemoryDisk, MemoryFile } from '../../src/storage/index.ts';
+import { bytesSource, MemoryDisk, MemoryFile } from '../../src/storage/index.ts';
 import { CrashFile, crashStates, Recording } from '../../src/testing/index.ts';
 
 /** A key of one letter and a small integer, appended as mmappickle does: over the terminator at the end of the file, with a new commit number. */
@@ -85,6 +88,32 @@ result = [{k: v.tolist() if hasattr(v, 'tolist') else v for k, v in unpickle(io.
   });
 });
 
+test('a reader over a source of bytes, and what is salvaged, have such a batch whole or not at all', async () => {
+  for (const { image, committed } of leftovers()) {
+    const batch = committed ? { r: [5, 6], x: 9 } : { a: 1, b: 2, r: [] };
+    const salvaged = (bytes: Uint8Array): Record<string, unknown> => {
+      const target = MmapDict.over(MemoryFile.of());
+      MmapDict.over(MemoryFile.of(bytes), { mode: 'r', lenient: true }).salvage(target);
+      return show(target);
+    };
+    const { entryOffset } = MmapDict.over(MemoryFile.of(image), { mode: 'r' }).getMeta('c')!;
+    for (const [bytes, more] of [
+      [image, {}],
+      [appendLikePython(image, 'n', 7), { n: 7 }],
+    ] as const) {
+      const read: Record<string, unknown> = {};
+      for await (const [key, value] of (await DictReader.open(bytesSource(bytes))).entries()) {
+        read[key] = value instanceof NDArray ? value.toNested() : value;
+      }
+      expect(read).toEqual({ c: 3, ...batch, ...more });
+      expect(salvaged(bytes)).toEqual({ c: 3, ...batch, ...more });
+      const broken = bytes.slice();
+      broken[entryOffset]! ^= 1;
+      expect(salvaged(broken)).toEqual({ ...batch, ...more });
+    }
+  }
+});
+
 test('a reader that saw the journal at the end goes on when something is appended, and when it was done', () => {
   for (const { image } of leftovers()) {
     const file = MemoryFile.of(image);
@@ -107,6 +136,24 @@ test('fsck does what a journal in the middle says, and says so', () => {
     expect(findings.every(({ code }) => code === 'pending-journal')).toBe(true);
     expect(MmapDict.over(file, { mode: 'r' }).has('a')).toBe(!committed);
   }
+});
+
+test.each<[string, Journal]>([
+  ['a death in the header', { deaths: [0], stores: new Map() }],
+  ['a death beyond the end', { deaths: [2 ** 45], stores: new Map() }],
+  ['a row count in the header', { deaths: [], stores: new Map([[17, 5]]) }],
+  ['a row count beyond the end', { deaths: [], stores: new Map([[2 ** 40, 5]]) }],
+  ['bytes over the header', { deaths: [], stores: new Map(), overwrites: [[0, Uint8Array.of(1)]] }],
+  ['bytes behind the end', { deaths: [], stores: new Map(), overwrites: [[2 ** 45, Uint8Array.of(1)]] }],
+])('a forged journal says nothing: %s', (_what, forged) => {
+  const file = MemoryFile.of();
+  MmapDict.over(file).set('a', 1).set('b', 2);
+  const payload = encodeJournal({ ...forged, deaths: [30, ...forged.deaths] });
+  const { prefix, suffix } = tailEntryFrame('journal', payload.length, 0, encodeProgram([], []));
+  file.writeParts(file.size() - terminator().length, [prefix, payload, suffix, terminator()]);
+  const dict = MmapDict.over(file);
+  expect([...dict.set('c', 3)]).toEqual(Object.entries({ a: 1, b: 2, c: 3 }));
+  expect(dict.fsck().findings).toEqual([]);
 });
 
 test('a batch of so many deletes that its journal is long happens at once', () => {

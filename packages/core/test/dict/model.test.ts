@@ -225,6 +225,31 @@ test('a tail index with any one byte inverted changes nothing that is read', () 
   }
 });
 
+test('what is appended to a file whose index has a damaged head is found by a walk', () => {
+  const file = MemoryFile.of();
+  const made = MmapDict.over(file);
+  made.update(Array.from({ length: 64 }, (_, i): [string, number] => [`key ${i}`, i])).close();
+  const bytes = file.toBytes();
+  const { entry } = MmapDict.over(MemoryFile.of(bytes), { mode: 'r' }).core.store.index!;
+  for (let offset = entry; offset < entry + 66; offset++) {
+    const damaged = bytes.slice();
+    damaged[offset]! ^= 0xff;
+    const changed = MemoryFile.of(damaged);
+    try {
+      MmapDict.over(changed, { standingIndex: 0 }).set('later', 1).close();
+    } catch (error) {
+      // Where the damage hides the index, the walk meets it, and nothing is appended.
+      expect((error as { code: string }).code).toMatch(/^(CORRUPT|TRUNCATED)$/);
+      expect(changed.toBytes()).toEqual(damaged);
+      continue;
+    }
+    expect(
+      [...MmapDict.over(MemoryFile.of(changed.toBytes()), { mode: 'r' }).keys()],
+      `byte ${offset - entry}`,
+    ).toHaveLength(65);
+  }
+});
+
 describe('appends cost the same however many there were', () => {
   test('10,000 appends of one small value read and write no more each, and make no more calls', () => {
     const disk = new MemoryDisk();

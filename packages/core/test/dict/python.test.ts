@@ -196,6 +196,37 @@ result = [[k, int(v.size), int(v.sum()) if v.sum() else -1] for k, v in loaded.i
     );
   });
 
+  test('loads a file whose dead entries are damaged once fsck has repaired it, and fsck finds each that it refuses', async () => {
+    const made = MemoryFile.of();
+    const dict = MemoryDict.over(made);
+    const start = dict.set('kept', 1).tailOffset;
+    dict.set('dead', ['text', 300, 2.5]).set('d', 'é'.repeat(200)).set('e', null).delete('dead');
+    dict.delete('d');
+    dict.delete('e');
+    const end = dict.set('also kept', [2]).getMeta('also kept')!.entryOffset;
+    const expected = (await load([made.toBytes()]))[0];
+    const parts = [...dict.scan()].filter(({ state }) => state === 'dead');
+    const images: { damaged: Uint8Array; repaired: Uint8Array; found: boolean }[] = [];
+    for (const { offset, end: stop } of parts) {
+      for (let at = offset + 11; at < stop - 8; at++) {
+        for (const change of [0x01, 0x2e, 0xff]) {
+          const damaged = made.toBytes();
+          damaged[at]! ^= change;
+          const file = MemoryFile.of(damaged);
+          const { findings } = MemoryDict.over(file).fsck({ repair: true });
+          expect(MemoryDict.over(MemoryFile.of(file.toBytes())).fsck().findings).toEqual([]);
+          images.push({ damaged, repaired: file.toBytes(), found: findings.length > 0 });
+        }
+      }
+    }
+    expect(parts.map(({ key }) => key)).toEqual(['dead', 'd', 'e']);
+    expect([start, end]).toEqual([parts[0]!.offset, parts.at(-1)!.end]);
+    for (const loaded of await load(images.map(({ repaired }) => repaired))) expect(loaded).toEqual(expected);
+    const sound = images.filter(({ found }) => !found);
+    expect(sound.length).toBeGreaterThan(images.length / 10);
+    for (const loaded of await load(sound.map(({ damaged }) => damaged))) expect(loaded).toEqual(expected);
+  });
+
   test('appends by turns: what Python adds as mmappickle does is read here, and the other way round', async () => {
     using dir = new TempDir();
     const path = dir.file('turns');

@@ -60,3 +60,17 @@ describe('a source that changes the dict while its bytes are stored', () => {
     expect(dict.size).toBe(2);
   });
 });
+
+it('a dict is not closed inside a batch, whose bytes would stay behind its end', () => {
+  const file = MemoryFile.of();
+  const dict = MmapDict.over(file);
+  dict.set('before', 'kept');
+  const size = file.size();
+  for (const close of [() => dict.close(), () => dict.batch(() => dict.close()), () => dict[Symbol.dispose]()]) {
+    expect(() => dict.batch(() => dict.set('large', 'x'.repeat(20_000)) && close())).toThrow(
+      expect.objectContaining({ code: 'INVALID_ARGUMENT' }),
+    );
+    expect([file.size(), dict.closed, ...dict.keys()]).toEqual([size, false, 'before']);
+  }
+  dict.close();
+});

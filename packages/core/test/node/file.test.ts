@@ -56,6 +56,9 @@ describe('opening', () => {
     expectCode('INVALID_ARGUMENT', () => NodeFile.open('a\0b'));
     expectCode('INVALID_ARGUMENT', () => NodeFile.open(temp.file('x'.repeat(300)), 'a'));
     expectCode('INVALID_ARGUMENT', () => NodeFile.open(new URL('https://data.example/file')));
+    for (const path of [undefined, null, 5, {}, Object.create(null), Symbol('s')]) {
+      expectCode('INVALID_ARGUMENT', () => NodeFile.open(path as never));
+    }
     expectCode('IO', () => NodeFile.open(temp.file('yes/below'), 'r'));
     symlinkSync(temp.file('nowhere'), temp.file('dangling'));
     expectCode('NOT_FOUND', () => NodeFile.open(temp.file('dangling')));

@@ -137,11 +137,11 @@ describe('a lease', () => {
 
   it('that was lost and taken by another is not taken away from that one', async () => {
     const lease = Lease.acquire(path, { staleMs: 2000 });
-    rmdirSync(`${path}.lock`);
-    // Away long enough for somebody else.
-    const child = startNode(HOLD, [path]);
+    const lost = new Promise((resolve) => lease.signal.addEventListener('abort', resolve));
+    // Away for no longer than somebody else needs, who may be slow to start.
+    const child = startNode(`(await import('node:fs')).rmdirSync(args[0] + '.lock');${HOLD}`, [path]);
     await child.saw('held');
-    await new Promise((resolve) => lease.signal.addEventListener('abort', resolve));
+    await lost;
     expect(lease.signal.reason).toMatchObject({ code: 'LOCKED', pid: child.process.pid });
     lease.release();
     lockedBy(child.process.pid);

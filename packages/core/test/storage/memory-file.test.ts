@@ -41,6 +41,19 @@ describe('a memory disk', () => {
     expect(plain.map(5000, 1, 'read').bytes(0, 1)[0]).toBe(0);
   });
 
+  it('has no space for what no memory holds', () => {
+    const plain = MemoryFile.of(Uint8Array.of(1));
+    for (const call of [
+      () => plain.truncate(2 ** 52),
+      () => plain.write(2 ** 50, new Uint8Array(1)),
+      () => plain.allocate(0, 2 ** 52),
+      () => new MemoryDisk({ maxMappedSize: 2 ** 52 }).open('mapped', 'a').map(0, 1, 'write'),
+    ]) {
+      expectCode('NO_SPACE', call);
+    }
+    expect(plain.toBytes()).toEqual(Uint8Array.of(1));
+  });
+
   it('opens or creates by mode', () => {
     const disk = new MemoryDisk();
     expectCode('NOT_FOUND', () => disk.open('a', 'r+'));
