@@ -192,6 +192,27 @@ describe('a call for its effect on an object', () => {
     expect(() => load(pickle(setState(target)), { lossless: true })).not.toThrow();
   });
 
+  it.each<[string, EmitOp, EmitOp]>([
+    ['GET', ['PUT', 7], ['GET', 7]],
+    ['BINGET', ['BINPUT', 7], ['BINGET', 7]],
+    ['LONG_BINGET', ['LONG_BINPUT', 70_000], ['LONG_BINGET', 70_000]],
+  ])('is none where the object was made among its own arguments, and is taken from the memo: %s', (_name, put, get) => {
+    const made: EmitOp[] = [global('shop Error'), ['BINGET', 0], 'TUPLE1', 'REDUCE'];
+    const list: EmitOp[] = ['EMPTY_LIST', ['BINPUT', 0], ...made, put, 'APPEND'];
+    const value = load(pickle([...list, 'POP', ...made, 'POP', get])) as OpaqueObject;
+    expect(value.args).toEqual([[value]]);
+    const again = load(dump(value)) as OpaqueObject;
+    expect([again.args, again.operations]).toEqual([[[again]], []]);
+    // Another object in the memo is not what was made.
+    for (const other of [
+      [put, 'POP'],
+      [global('shop Other'), ...tuple(), 'REDUCE', put, 'POP'],
+    ] satisfies EmitOp[][]) {
+      const effect = pickle([int(1), ...other, 'EMPTY_LIST', ['BINPUT', 0], ...made, 'POP', get]);
+      expect(() => load(effect)).toThrow(expect.objectContaining({ code: 'UNSUPPORTED_VALUE' }));
+    }
+  });
+
   it('stands beside what was done to an object before its state came', () => {
     const made: EmitOp[] = [global('uuid UUID'), 'EMPTY_TUPLE', 'NEWOBJ', 'NONE', 'APPEND'];
     const value = load(pickle([...made, ...dict(text('int'), int(5)), 'BUILD'])) as OpaqueObject;
