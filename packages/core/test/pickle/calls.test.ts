@@ -1,7 +1,7 @@
 import { Python, pythons } from '@mmdpickle/test-support';
 import { describe, expect, it } from 'vitest';
 import { isMmdError } from '../../src/errors.ts';
-import { dump, type EmitOp, emit, load, OpaqueObject, PyArray } from '../../src/pickle/index.ts';
+import { dump, type EmitOp, emit, load, OpaqueGlobal, OpaqueObject, PyArray, Tuple } from '../../src/pickle/index.ts';
 
 const bytes = (...list: number[]): Uint8Array => Uint8Array.from(list);
 const global = (name: string): EmitOp => ['GLOBAL', name];
@@ -217,6 +217,53 @@ describe('a call for its effect on an object', () => {
     const made: EmitOp[] = [global('uuid UUID'), 'EMPTY_TUPLE', 'NEWOBJ', 'NONE', 'APPEND'];
     const value = load(pickle([...made, ...dict(text('int'), int(5)), 'BUILD'])) as OpaqueObject;
     expect(value.operations.map(({ op }) => op)).toEqual(['APPEND', 'BUILD']);
+  });
+});
+
+describe('an object that is among its own arguments', () => {
+  const kept: EmitOp[] = ['POP', ['BINGET', 2]];
+  const node = (...items: readonly EmitOp[]): EmitOp[] => [
+    global('shop Node'),
+    'EMPTY_LIST',
+    int(1),
+    'APPEND',
+    ...items,
+    'APPEND',
+    'TUPLE1',
+    'REDUCE',
+  ];
+  /** A node of a list of 1 and a child that refers to the node; what the pickler makes of it in the end is dropped. */
+  const parent = node(
+    global('shop Child'),
+    'EMPTY_TUPLE',
+    'NEWOBJ',
+    ...([['BINPUT', 1], 'EMPTY_DICT', text('up')] satisfies EmitOp[]),
+    ...node(['BINGET', 1]),
+    ...([['BINPUT', 2], 'SETITEM', 'BUILD'] satisfies EmitOp[]),
+  ).concat(kept);
+  const copies = { 'shop Node': ([items]: readonly unknown[]) => ({ items: [...(items as unknown[])] }) };
+
+  it.each([2, 3, 4, 5] as const)('gets its arguments whole, for the call may copy them: protocol %d', (protocol) => {
+    const bytes = dump(load(pickle(parent)), { protocol });
+    const { items } = load(bytes, { globals: copies }) as { items: unknown[] };
+    expect(items).toEqual([1, expect.any(OpaqueObject)]);
+    expect(((items[1] as OpaqueObject).state as Map<string, unknown>).get('up')).toMatchObject({ items });
+    expect(dump(load(bytes), { protocol })).toEqual(bytes);
+  });
+
+  it('shares them with whoever else refers to them', () => {
+    const [value, list] = load(pickle([...parent, ...parent, 'TUPLE2'])) as [OpaqueObject, OpaqueObject];
+    const again = load(dump(Tuple.of(list, list.args[0], value))) as [OpaqueObject, unknown, OpaqueObject];
+    expect(again[0].args[0]).toBe(again[1]);
+    expect(again[0]).not.toBe(again[2]);
+  });
+
+  it('is refused as too deep where it is itself one of them, which no pickle says', () => {
+    const args: unknown[] = [];
+    args.push(new OpaqueObject('REDUCE', new OpaqueGlobal('shop', 'Node'), args));
+    expect(() => dump(args[0], { limits: { depth: 1000 } })).toThrow(
+      expect.objectContaining({ code: 'LIMIT_EXCEEDED' }),
+    );
   });
 });
 
