@@ -118,6 +118,40 @@ describe('NEWOBJ of what stands on the allow-list', () => {
   sameInPython({ ...opaque, ...known });
 });
 
+describe('exceptions and identifiers that do not take any arguments', () => {
+  const [utf8, why] = [text('utf-8'), text('why')];
+  const group = (name: string, ...items: readonly EmitOp[]): EmitOp[] =>
+    call(`builtins ${name}`, why, 'MARK', ...items, 'LIST');
+  const known: Cases = {
+    UnicodeDecodeError: call('builtins UnicodeDecodeError', utf8, raw(255), int(0), int(1), why),
+    UnicodeEncodeError: call('builtins UnicodeEncodeError', utf8, text('a'), int(0), int(1), why),
+    UnicodeTranslateError: call('builtins UnicodeTranslateError', text('a'), int(0), int(1), why),
+    'SyntaxError with a message': call('builtins SyntaxError', why),
+    'SyntaxError with a place': call('builtins SyntaxError', why, ...tuple(text('f'), int(1), int(2), text('t'))),
+    ExceptionGroup: group('ExceptionGroup', ...call('builtins ValueError', int(1))),
+    'a UUID in braces': call('uuid UUID', text(`{{urn:uuid:${'12'.repeat(16)}}`)),
+  };
+  const opaque: Cases = {
+    'UnicodeDecodeError of nothing, which OBJ makes': ['MARK', global('builtins UnicodeDecodeError'), 'OBJ'],
+    'UnicodeDecodeError of nothing': call('builtins UnicodeDecodeError'),
+    'UnicodeEncodeError with text for a place': call('builtins UnicodeEncodeError', utf8, utf8, why, why, why),
+    'UnicodeTranslateError of five': call('builtins UnicodeTranslateError', utf8, text('a'), int(0), int(1), why),
+    'SyntaxError with a number': call('builtins SyntaxError', why, int(5)),
+    'TabError with half a place': call('builtins TabError', why, ...tuple(text('f'), int(1))),
+    'ExceptionGroup of none': group('ExceptionGroup'),
+    'BaseExceptionGroup of a number': group('BaseExceptionGroup', int(1)),
+    'a UUID with a brace inside': call('uuid UUID', text(`1{${'2'.repeat(31)}`)),
+  };
+
+  it.each(Object.entries(known))('%s is known', (_name, ops) => {
+    expect(load(pickle(ops), { unknown: 'error' })).not.toBeInstanceOf(OpaqueObject);
+  });
+  it.each(Object.entries(opaque))('%s stays opaque', (_name, ops) => {
+    expect(load(pickle(ops))).toBeInstanceOf(OpaqueObject);
+  });
+  sameInPython({ ...known, ...opaque });
+});
+
 describe('keyword arguments', () => {
   const keyed = (name: string, args: readonly EmitOp[], ...keywords: readonly EmitOp[]): EmitOp[] => [
     global(name),

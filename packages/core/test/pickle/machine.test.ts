@@ -184,6 +184,7 @@ describe('what does not fit where it stands', () => {
     ['an INT with an underscore', 'I1_0\n.', 'CORRUPT'],
     ['a LONG in hexadecimal', 'L0x1L\n.', 'CORRUPT'],
     ['a FLOAT that is none', 'F1.2.3\n.', 'CORRUPT'],
+    ['a FLOAT that no float holds', 'F1e309\n.', 'CORRUPT'],
     ['a STRING without quotes', 'Sabc\n.', 'CORRUPT'],
     ['a STRING with two kinds of quotes', 'S\'abc"\n.', 'CORRUPT'],
     ['a STRING that ends in a backslash', "S'a\\'\n.", 'CORRUPT'],
