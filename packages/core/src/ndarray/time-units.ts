@@ -31,7 +31,10 @@ const MONTHS: ReadonlyMap<string, bigint> = new Map([
 /** Makes an element of one type what it is as the other's. @throws UNSUPPORTED_VALUE where that has no such time */
 type Change = (value: unknown) => unknown;
 
-/** What elements of one type need to be stored as another's; undefined if nothing, as where one has no unit. */
+/**
+ * What elements of one type need to be stored as another's; undefined if nothing. As in numpy a count stays as it is where
+ * one has no unit, and between times and spans of time.
+ */
 export function changeOf(from: DType, to: DType): Change | undefined {
   if (from.fields !== undefined && to.fields !== undefined) return changeOfFields(from.fields, to.fields);
   if (from.base !== undefined && to.base !== undefined) {
@@ -40,7 +43,8 @@ export function changeOf(from: DType, to: DType): Change | undefined {
     return change && each;
   }
   const [a, b] = [from.unit, to.unit];
-  if (a === undefined || b === undefined || (a.base === b.base && a.count === b.count)) return undefined;
+  if (a === undefined || b === undefined || from.kind !== to.kind || (a.base === b.base && a.count === b.count))
+    return undefined;
   const lengths = [LENGTHS, MONTHS].find((table) => table.has(a.base) && table.has(b.base));
   const refuse = (value: unknown): never => {
     throw new MmdError('UNSUPPORTED_VALUE', `${String(value)} of ${from.name} is no whole count of ${to.name}`, {

@@ -416,6 +416,7 @@ describe('times of another unit', () => {
     ['M8[Y]', 'M8[M]', 2n, 24n],
     ['M8', 'M8[D]', 5n, 5n],
     ['M8[D]', 'i8', 5n, 5n],
+    ['M8[s]', 'm8[ms]', 5n, 5n],
   ])('of %s become %s: %d is %d', (from, to, count, expected) => {
     expect(times(from, count).astype(to).get(0)).toBe(expected);
     expect(NDArray.zeros([1], to).set(times(from, count)).get(0)).toBe(expected);
