@@ -293,12 +293,24 @@ function pushExtension(m: Machine, code: number): void {
   if (code <= 0) throw m.error('CORRUPT', 'extension codes start at 1', code);
   const known = m.options.extension?.(code);
   if (known !== undefined) m.push(m.globals.global(known[0], known[1]));
-  else m.push(new OpaqueObject('EXT', null, Tuple.of(code)));
+  else pushUnresolved(m, 'EXT', code);
 }
 
 function pushPersistent(m: Machine, kind: 'PERSID' | 'BINPERSID', id: unknown): void {
   const value = m.options.persistentLoad?.(id);
-  m.push(value === undefined ? new OpaqueObject(kind, null, Tuple.of(id)) : value);
+  if (value === undefined) pushUnresolved(m, kind, id);
+  else m.push(value);
+}
+
+function pushUnresolved(m: Machine, kind: 'EXT' | 'PERSID' | 'BINPERSID', id: unknown): void {
+  if (m.options.unknown === 'error') {
+    throw m.error(
+      'FORBIDDEN_GLOBAL',
+      `${kind === 'EXT' ? 'an extension code' : 'a persistent id'} that nothing resolves`,
+      id,
+    );
+  }
+  m.push(new OpaqueObject(kind, null, Tuple.of(id)));
 }
 
 /**

@@ -607,6 +607,21 @@ describe('resolvers of the user', () => {
   });
 
   it.each<[string, EmitOp[]]>([
+    ['an extension code', [['EXT1', 7]]],
+    ['a persistent id', [['PERSID', 'seven']]],
+    ['a persistent id on the stack', [['BININT1', 7], 'BINPERSID']],
+  ])("unknown: 'error' refuses %s that nothing resolves", (_name, ops) => {
+    expect(run(ops)).toBeInstanceOf(OpaqueObject);
+    const resolved = {
+      extension: () => ['shop', 'Thing'] as const,
+      persistentLoad: () => 8,
+      unknown: 'error',
+    } as const;
+    expect(run(ops, resolved)).not.toBeInstanceOf(OpaqueObject);
+    expect(failure(() => run(ops, { unknown: 'error' })).code).toBe('FORBIDDEN_GLOBAL');
+  });
+
+  it.each<[string, EmitOp[]]>([
     ['that does not come', []],
     ['of another shape', ['EMPTY_DICT', 'BUILD']],
     ['after it was referred to', ['DUP', 'EMPTY_DICT', ['UNICODE', 'int'], ['BININT1', 5], 'SETITEM', 'BUILD']],
