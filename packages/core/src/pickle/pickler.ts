@@ -19,6 +19,7 @@ import { NOTED, PutMemo } from './put-memo.ts';
 import { Args, BufferRef, Created, Extension, Fill, GlobalRef, Op } from './steps.ts';
 import { Pieces } from './types/numpy.ts';
 import { PyDict } from './values/dict.ts';
+import { checkHashable, KeySpace } from './values/keys.ts';
 import { OpaqueObject } from './values/opaque.ts';
 import { ByteArray } from './values/scalars.ts';
 import { Tuple } from './values/tuple.ts';
@@ -41,6 +42,7 @@ const SHARED_BYTES = 16;
 /** Writes values one after the other; what it keeps between them is memory, never meaning. */
 export class Pickler extends OpcodeWriter implements WriteContext {
   readonly byteArrays: boolean;
+  readonly space: () => KeySpace;
   readonly bufferCallback: ((bytes: Uint8Array) => unknown) | undefined;
   /** One more than the highest memo index that was written. */
   memoEnd = 0;
@@ -54,6 +56,7 @@ export class Pickler extends OpcodeWriter implements WriteContext {
   /** The first of equal plain types: which are one object depends on what was parsed before. */
   #types = new Map<string, object>();
   #dicts = 0;
+  #space: KeySpace | undefined;
   /** Calls whose arguments are being written, by the depth of their steps; -1: for the second time. */
   readonly #making = new Map<OpaqueObject, number>();
   /** Arguments that are open, and are to be written once more when they are met. */
@@ -69,6 +72,7 @@ export class Pickler extends OpcodeWriter implements WriteContext {
     this.byteArrays = entry || protocol === 5;
     this.#maxDepth = maxDepth;
     this.bufferCallback = bufferCallback;
+    this.space = () => (this.#space ??= new KeySpace());
   }
 
   /**
@@ -90,6 +94,7 @@ export class Pickler extends OpcodeWriter implements WriteContext {
       if (this.#texts.size > 0) this.#texts = new Map();
       this.#frames.release();
       if (this.#types.size > 0) this.#types = new Map();
+      this.#space = undefined;
       if (this.#making.size > 0) this.#making.clear();
       if (this.#again.size > 0) this.#again.clear();
     }
@@ -367,7 +372,9 @@ export class Pickler extends OpcodeWriter implements WriteContext {
   }
 
   #map(value: ReadonlyMap<unknown, unknown>): void {
-    if (this.#newDict(value)) this.#entries(value);
+    if (!this.#newDict(value)) return;
+    for (const key of value.keys()) if (typeof key === 'object') checkHashable(key, this.space);
+    this.#entries(value);
   }
 
   #entries(value: ReadonlyMap<unknown, unknown>): void {
