@@ -220,7 +220,11 @@ describe('what does not fit where it stands', () => {
   });
 
   it('a hole in the bytes: load takes bytes only', () => {
-    expect(failure(() => load('I1\n.' as never)).code).toBe('INVALID_ARGUMENT');
+    for (const wrong of ['I1\n.', undefined, null, [0x4e]] as never[]) {
+      for (const read of [load, loadEntry, (given: Uint8Array) => loadAt(given, 0)]) {
+        expect(failure(() => read(wrong)).code).toBe('INVALID_ARGUMENT');
+      }
+    }
     expect(failure(() => loadAt(bytes(0x4e, 0x2e), 3)).code).toBe('INVALID_ARGUMENT');
     expect(failure(() => loadAt(bytes(0x4e, 0x2e), 0.5)).code).toBe('INVALID_ARGUMENT');
   });
