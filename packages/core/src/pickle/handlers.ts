@@ -335,11 +335,11 @@ function isMadeAlready(m: Machine, { callable, args }: OpaqueObject): boolean {
   const { bytes, pos, memo } = m;
   const get = bytes[pos];
   let index = -1;
-  if (get === OPCODES.BINGET.code) index = bytes[pos + 1] ?? -1;
+  if (get === OPCODES.BINGET.code) index = bytes[pos + 1]!;
   else if (get === OPCODES.LONG_BINGET.code && pos + 5 <= m.end) index = m.view.getUint32(pos + 1, true);
   else if (get === OPCODES.GET.code) {
     const line = decodeLatin1(bytes, pos + 1, Math.min(m.end, pos + 1 + MAX_INDEX));
-    index = Number(/^[0-9]+(?=\n)/.exec(line)?.[0] ?? -1);
+    index = Number(/^[0-9]+(?=\n)/.exec(line)?.[0]);
   }
   if (index < 0 || !memo.has(index)) return false;
   const made = memo.get(index);

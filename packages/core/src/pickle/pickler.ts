@@ -96,7 +96,7 @@ export class Pickler extends OpcodeWriter implements WriteContext {
       if (this.#types.size > 0) this.#types = new Map();
       this.#space = undefined;
       if (this.#making.size > 0) this.#making.clear();
-      if (this.#again.size > 0) this.#again.clear();
+      this.#again.clear();
     }
   }
 

@@ -1,7 +1,17 @@
 import { Python, pythons } from '@mmdpickle/test-support';
 import { describe, expect, it } from 'vitest';
 import { isMmdError } from '../../src/errors.ts';
-import { dump, type EmitOp, emit, load, OpaqueGlobal, OpaqueObject, PyArray, Tuple } from '../../src/pickle/index.ts';
+import {
+  dump,
+  type EmitOp,
+  emit,
+  load,
+  OpaqueGlobal,
+  OpaqueObject,
+  PyArray,
+  PyDict,
+  Tuple,
+} from '../../src/pickle/index.ts';
 
 const bytes = (...list: number[]): Uint8Array => Uint8Array.from(list);
 const global = (name: string): EmitOp => ['GLOBAL', name];
@@ -247,6 +257,18 @@ describe('a call for its effect on an object', () => {
     }
   });
 
+  it.each<[string, Uint8Array]>([
+    ['GET of no number', Uint8Array.of(0x67, 0x78, 0x0a)],
+    ['GET without an end', Uint8Array.of(0x67, 0x31)],
+    ['BINGET without an index', Uint8Array.of(0x68)],
+    ['LONG_BINGET that is cut', Uint8Array.of(0x6a, 0)],
+  ])('is refused, not looked up, before a %s', (_name, end) => {
+    const effect = emit(['EMPTY_LIST', ['BINPUT', 0], global('shop Error'), ['BINGET', 0], 'TUPLE1', 'REDUCE', 'POP']);
+    expect(() => load(Uint8Array.of(...effect, ...end))).toThrow(
+      expect.objectContaining({ code: 'UNSUPPORTED_VALUE' }),
+    );
+  });
+
   it('stands beside what was done to an object before its state came', () => {
     const made: EmitOp[] = [global('uuid UUID'), 'EMPTY_TUPLE', 'NEWOBJ', 'NONE', 'APPEND'];
     const value = load(pickle([...made, ...dict(text('int'), int(5)), 'BUILD'])) as OpaqueObject;
@@ -283,6 +305,22 @@ describe('an object that is among its own arguments', () => {
     expect(items).toEqual([1, expect.any(OpaqueObject)]);
     expect(((items[1] as OpaqueObject).state as Map<string, unknown>).get('up')).toMatchObject({ items });
     expect(dump(load(bytes), { protocol })).toEqual(bytes);
+  });
+
+  it('gets a dict of arguments whole, too, and one Map is one dict', () => {
+    const shared = new Map([['k', 1]]);
+    const kept = new OpaqueObject('NEWOBJ', new OpaqueGlobal('shop', 'Child'), new Tuple());
+    const dict = new PyDict<unknown, unknown>([
+      ['a', shared],
+      ['kid', kept],
+      ['b', shared],
+    ]);
+    const value = new OpaqueObject('REDUCE', new OpaqueGlobal('shop', 'Node'), Tuple.of(dict));
+    OpaqueObject.operate(kept, { op: 'BUILD', state: value });
+    const globals = { 'shop Node': ([given]: readonly unknown[]) => ({ keys: [...(given as PyDict).keys()] }) };
+    expect(load(dump(value), { globals })).toEqual({ keys: ['a', 'kid', 'b'] });
+    const again = (load(dump(value)) as OpaqueObject).args[0] as PyDict;
+    expect(again.get('a')).toBe(again.get('b'));
   });
 
   it('shares them with whoever else refers to them', () => {
