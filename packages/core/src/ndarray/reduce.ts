@@ -245,8 +245,10 @@ export function sum(layout: Layout, given?: SimdMachine | null): Reduced {
       return sumComplex(layout, store, machine);
     case 'M':
       throw noLoop('sum', layout.type);
-    case 'm':
-      return hasNaT(layout, store, machine) ? null : sumIntegers(layout, store, machine);
+    case 'm': {
+      const total = hasNaT(layout, store, machine) ? NAT : sumIntegers(layout, store, machine);
+      return total === NAT ? null : total;
+    }
     default:
       return sumIntegers(layout, store, machine);
   }

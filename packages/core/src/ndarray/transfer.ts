@@ -21,6 +21,7 @@ import {
 import { memoryOver } from './memory-over.ts';
 import { broadcastStrides, checkShape, forEachRun, isPacked, type Order, packedStrides, sizeOf } from './shapes.ts';
 import { swapInPlace } from './swap.ts';
+import { changeOf } from './time-units.ts';
 import { wordsFor } from './words.ts';
 
 /** Bytes gathered at a time. Fits the second-level cache. */
@@ -163,8 +164,9 @@ export function assign(target: Layout, given: Layout): void {
     // A trial run, so that an element that does not fit leaves the target as it was.
     const draft = new DataView(new ArrayBuffer(target.type.itemsize));
     const operand = { position: wide.elementOffset, strides: wide.elementStrides };
+    const change = changeOf(source.type, target.type) ?? asItIs;
     forEachRun(target.shape, [operand], ([s = 0], count, [step = 0]) => {
-      for (let i = 0; i < count; i += 1) to.codec.set(draft, 0, wide.store.get(s + i * step));
+      for (let i = 0; i < count; i += 1) to.codec.set(draft, 0, change(wide.store.get(s + i * step)));
     });
   }
   if (to instanceof MemoryStore && to.memory.write !== undefined) convertThrough(target, to, wide);
@@ -203,10 +205,13 @@ function convert(target: Layout, source: Layout): void {
     });
     return;
   }
+  const change = changeOf(source.type, target.type) ?? asItIs;
   forEachRun(target.shape, operands, ([t = 0, s = 0], count, [tStep = 0, sStep = 0]) => {
-    for (let i = 0; i < count; i += 1) to.set(t + i * tStep, from.get(s + i * sStep));
+    for (let i = 0; i < count; i += 1) to.set(t + i * tStep, change(from.get(s + i * sStep)));
   });
 }
+
+const asItIs = (value: unknown): unknown => value;
 
 const isNumbers = (data: TypedArray | ElementStore): data is NumberArray =>
   ArrayBuffer.isView(data) && !(data instanceof BigInt64Array || data instanceof BigUint64Array);
@@ -356,8 +361,9 @@ export function* bytesInOrder(layout: Layout, order: Order): Generator<Uint8Arra
     }
     return;
   }
-  const turned = order === 'C' ? layout : { shape: layout.shape.toReversed(), strides: layout.strides.toReversed() };
-  const box = boxesOf({ ...turned, position: layout.position }, Math.max(1, Math.floor(SCRATCH_BYTES / itemsize)));
+  const { shape, strides, position } = layout;
+  const turned = order === 'C' ? { shape, strides } : { shape: shape.toReversed(), strides: strides.toReversed() };
+  const box = boxesOf({ ...turned, position }, Math.max(1, Math.floor(SCRATCH_BYTES / itemsize)));
   const scratch = new Uint8Array(Math.max(itemsize, Math.min(SCRATCH_BYTES, size * itemsize)));
   for (const { geometry } of box) {
     store.checkOpen();

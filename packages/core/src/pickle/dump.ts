@@ -39,7 +39,8 @@ export interface DumpEntryOptions extends Pick<DumpOptions, 'limits'> {
  * The same value gives the same bytes.
  *
  * @returns bytes that belong to the caller
- * @throws MmdError UNSUPPORTED_VALUE, UNSUPPORTED_DTYPE, LIMIT_EXCEEDED, INVALID_ARGUMENT
+ * @throws MmdError UNSUPPORTED_VALUE, UNSUPPORTED_DTYPE, LIMIT_EXCEEDED, INVALID_ARGUMENT; BAD_KEY for a key of a Map, or an
+ *   item of a Set, that Python cannot hash, such as an array
  *
  * @example
  * ```ts

@@ -75,6 +75,11 @@ export class Frames {
     return this.#frames[this.depth - 1]!;
   }
 
+  /** The one at a depth that is in use: the outermost has 0. */
+  at(depth: number): Frame {
+    return this.#frames[depth]!;
+  }
+
   pop(): void {
     const frame = this.#frames[--this.depth]!;
     frame.items = NOTHING;

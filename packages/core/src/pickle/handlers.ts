@@ -293,12 +293,24 @@ function pushExtension(m: Machine, code: number): void {
   if (code <= 0) throw m.error('CORRUPT', 'extension codes start at 1', code);
   const known = m.options.extension?.(code);
   if (known !== undefined) m.push(m.globals.global(known[0], known[1]));
-  else m.push(new OpaqueObject('EXT', null, Tuple.of(code)));
+  else pushUnresolved(m, 'EXT', code);
 }
 
 function pushPersistent(m: Machine, kind: 'PERSID' | 'BINPERSID', id: unknown): void {
   const value = m.options.persistentLoad?.(id);
-  m.push(value === undefined ? new OpaqueObject(kind, null, Tuple.of(id)) : value);
+  if (value === undefined) pushUnresolved(m, kind, id);
+  else m.push(value);
+}
+
+function pushUnresolved(m: Machine, kind: 'EXT' | 'PERSID' | 'BINPERSID', id: unknown): void {
+  if (m.options.unknown === 'error') {
+    throw m.error(
+      'FORBIDDEN_GLOBAL',
+      `${kind === 'EXT' ? 'an extension code' : 'a persistent id'} that nothing resolves`,
+      id,
+    );
+  }
+  m.push(new OpaqueObject(kind, null, Tuple.of(id)));
 }
 
 /**
@@ -307,13 +319,35 @@ function pushPersistent(m: Machine, kind: 'PERSID' | 'BINPERSID', id: unknown): 
  * a tuple contains itself.
  */
 function keepCall(m: Machine, value: unknown): void {
-  if (!(value instanceof OpaqueObject) || m.start !== m.reducedAt) return;
+  if (!(value instanceof OpaqueObject) || m.start !== m.reducedAt || isMadeAlready(m, value)) return;
   const target = value.args[0];
   if (target instanceof OpaqueObject) OpaqueObject.operate(target, { op: 'CALL', call: value });
   else if (isMutable(target)) {
     throw m.error('UNSUPPORTED_VALUE', `${value} is called for its effect on a value that cannot keep it`);
   }
 }
+
+/**
+ * Tells whether a GET follows, of what the same call made before: an object that its own arguments lead back to is made
+ * among them first, and Python's pickler drops what it makes of them in the end.
+ */
+function isMadeAlready(m: Machine, { callable, args }: OpaqueObject): boolean {
+  const { bytes, pos, memo } = m;
+  const get = bytes[pos];
+  let index = -1;
+  if (get === OPCODES.BINGET.code) index = bytes[pos + 1]!;
+  else if (get === OPCODES.LONG_BINGET.code && pos + 5 <= m.end) index = m.view.getUint32(pos + 1, true);
+  else if (get === OPCODES.GET.code) {
+    const line = decodeLatin1(bytes, pos + 1, Math.min(m.end, pos + 1 + MAX_INDEX));
+    index = Number(/^[0-9]+(?=\n)/.exec(line)?.[0]);
+  }
+  if (index < 0 || !memo.has(index)) return false;
+  const made = memo.get(index);
+  return made instanceof OpaqueObject && made.callable === callable && made.args.length === args.length;
+}
+
+/** Digits of a memo index, and the newline after them. */
+const MAX_INDEX = 11;
 
 /** Something that a call could change, as text and numbers are not, also those that lossless mode marks. */
 function isMutable(value: unknown): boolean {

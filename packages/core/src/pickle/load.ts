@@ -45,7 +45,8 @@ export function load(bytes: Uint8Array, options?: LoadOptions): unknown {
  */
 export function loadAt(bytes: Uint8Array, pos: number, options?: LoadOptions): { value: unknown; end: number } {
   const machine = new Machine(options);
-  return { value: machine.run(bytes, checkedPos(bytes, pos), bytes.length), end: machine.pos };
+  const start = checkedPos(bytes, pos);
+  return { value: machine.run(bytes, start, bytes.length), end: machine.pos };
 }
 
 /**
@@ -56,7 +57,7 @@ export function loadAt(bytes: Uint8Array, pos: number, options?: LoadOptions): {
  * @throws MmdError as {@link load}
  */
 export function loadEntry(bytes: Uint8Array, options?: LoadOptions): unknown {
-  return new Decoder(options).loadEntry(bytes, 0, bytes.length);
+  return new Decoder(options).loadEntry(bytes, 0, Number.POSITIVE_INFINITY);
 }
 
 /**
@@ -81,7 +82,7 @@ export class Decoder {
 
   /** As the function {@link load}. */
   load(bytes: Uint8Array): unknown {
-    if (!(bytes instanceof Uint8Array)) throw new MmdError('INVALID_ARGUMENT', 'load takes a Uint8Array');
+    checkBytes(bytes);
     if (bytes.length === 0) throw new MmdError('NOT_A_PICKLE', 'there are no bytes', { offset: 0 });
     this.#pickle ??= new Machine(this.#options);
     return this.#free(this.#pickle).run(bytes, 0, bytes.length);
@@ -95,11 +96,17 @@ export class Decoder {
   /** As the function {@link loadEntry}, for the value that stands from `start` to `end`. */
   loadEntry(bytes: Uint8Array, start: number, end: number): unknown {
     this.#entry ??= new Machine(this.#options, true);
-    return this.#free(this.#entry).run(bytes, checkedPos(bytes, start), Math.min(end, bytes.length));
+    const from = checkedPos(bytes, start);
+    return this.#free(this.#entry).run(bytes, from, Math.min(end, bytes.length));
   }
 }
 
+function checkBytes(bytes: Uint8Array): void {
+  if (!(bytes instanceof Uint8Array)) throw new MmdError('INVALID_ARGUMENT', 'load takes a Uint8Array');
+}
+
 function checkedPos(bytes: Uint8Array, pos: number): number {
+  checkBytes(bytes);
   if (Number.isSafeInteger(pos) && pos >= 0 && pos <= bytes.length) return pos;
   throw new MmdError('INVALID_ARGUMENT', `position ${pos} is outside the ${bytes.length} bytes`, { found: pos });
 }

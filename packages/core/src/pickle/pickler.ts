@@ -19,6 +19,8 @@ import { NOTED, PutMemo } from './put-memo.ts';
 import { Args, BufferRef, Created, Extension, Fill, GlobalRef, Op } from './steps.ts';
 import { Pieces } from './types/numpy.ts';
 import { PyDict } from './values/dict.ts';
+import { checkHashable, KeySpace } from './values/keys.ts';
+import { OpaqueObject } from './values/opaque.ts';
 import { ByteArray } from './values/scalars.ts';
 import { Tuple } from './values/tuple.ts';
 import { bytesSteps, joinPieces, stepsOf, type WriteContext } from './writers.ts';
@@ -40,6 +42,7 @@ const SHARED_BYTES = 16;
 /** Writes values one after the other; what it keeps between them is memory, never meaning. */
 export class Pickler extends OpcodeWriter implements WriteContext {
   readonly byteArrays: boolean;
+  readonly space: () => KeySpace;
   readonly bufferCallback: ((bytes: Uint8Array) => unknown) | undefined;
   /** One more than the highest memo index that was written. */
   memoEnd = 0;
@@ -53,6 +56,11 @@ export class Pickler extends OpcodeWriter implements WriteContext {
   /** The first of equal plain types: which are one object depends on what was parsed before. */
   #types = new Map<string, object>();
   #dicts = 0;
+  #space: KeySpace | undefined;
+  /** Calls whose arguments are being written, by the depth of their steps; -1: for the second time. */
+  readonly #making = new Map<OpaqueObject, number>();
+  /** Arguments that are open, and are to be written once more when they are met. */
+  readonly #again = new Set<object>();
 
   constructor(
     protocol: 2 | 3 | 4 | 5,
@@ -64,6 +72,7 @@ export class Pickler extends OpcodeWriter implements WriteContext {
     this.byteArrays = entry || protocol === 5;
     this.#maxDepth = maxDepth;
     this.bufferCallback = bufferCallback;
+    this.space = () => (this.#space ??= new KeySpace());
   }
 
   /**
@@ -85,6 +94,9 @@ export class Pickler extends OpcodeWriter implements WriteContext {
       if (this.#texts.size > 0) this.#texts = new Map();
       this.#frames.release();
       if (this.#types.size > 0) this.#types = new Map();
+      this.#space = undefined;
+      if (this.#making.size > 0) this.#making.clear();
+      this.#again.clear();
     }
   }
 
@@ -168,14 +180,42 @@ export class Pickler extends OpcodeWriter implements WriteContext {
   }
 
   #steps(value: object): void {
+    if (value instanceof OpaqueObject && value.args.length > 0) this.#begin(value);
     const steps = stepsOf(value, this);
     this.#push(STEPS, steps, steps.length, value);
+  }
+
+  /**
+   * Begins a call. One that is met among its own arguments is made there. Of these, the list or dict that is open has not
+   * got all its items yet. It is written once more, because the call may copy it; so does Python's pickler, which asks
+   * the object for its arguments again. What was referred to from elsewhere is kept there: that stays one object.
+   */
+  #begin(value: OpaqueObject): void {
+    const depth = this.#making.get(value);
+    this.#making.set(value, depth === undefined ? this.#frames.depth : -1);
+    if (depth === undefined || depth < 0) return;
+    let at = depth + 1;
+    while (at < this.#frames.depth - 1 && this.#frames.at(at).kind === TUPLE) at++;
+    const open = this.#frames.at(at).value;
+    const prototype: unknown = open === null ? null : Object.getPrototypeOf(open);
+    const plain = prototype === Array.prototype || prototype === PyDict.prototype;
+    if (plain && this.#memo.get(open!)! < 0) this.#again.add(open!);
+  }
+
+  #writeAgain(value: object): void {
+    this.#memo.set(value, -2 - this.sink.length);
+    if (value instanceof PyDict) this.#pyDict(value);
+    else this.#newList(value as unknown[]);
   }
 
   /** GETs an object that was written before. */
   #recall(value: object): boolean {
     const at = this.#memo.get(value);
     if (at === undefined) return false;
+    if (this.#again.size > 0 && this.#again.delete(value)) {
+      this.#writeAgain(value);
+      return true;
+    }
     this.get(at < 0 ? this.#assign(this.#memo, value, at) : at);
     return true;
   }
@@ -332,7 +372,9 @@ export class Pickler extends OpcodeWriter implements WriteContext {
   }
 
   #map(value: ReadonlyMap<unknown, unknown>): void {
-    if (this.#newDict(value)) this.#entries(value);
+    if (!this.#newDict(value)) return;
+    for (const key of value.keys()) if (typeof key === 'object') checkHashable(key, this.space);
+    this.#entries(value);
   }
 
   #entries(value: ReadonlyMap<unknown, unknown>): void {
@@ -388,6 +430,7 @@ export class Pickler extends OpcodeWriter implements WriteContext {
   }
 
   #created(value: object): void {
+    if (value instanceof OpaqueObject) this.#making.delete(value);
     if (!this.#memo.has(value)) {
       this.#note(value);
       return;

@@ -25,12 +25,14 @@ export function parseDecimal(text: string): number | bigint | undefined {
   return narrowInteger(text.startsWith('-') ? -value : value);
 }
 
-/** Parses a float; `undefined` if the text is not one. */
+/** Parses a float; `undefined` if the text is not one, or of a number that only one of CPython's readers takes: too large. */
 export function parseFloatText(text: string): number | undefined {
   if (!FLOAT.test(text)) return undefined;
   const lower = text.toLowerCase();
   if (lower.includes('inf')) return lower.startsWith('-') ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY;
-  return lower.includes('nan') ? Number.NaN : Number(text);
+  if (lower.includes('nan')) return Number.NaN;
+  const value = Number(text);
+  return Number.isFinite(value) ? value : undefined;
 }
 
 const ESCAPES: ReadonlyMap<number, number> = new Map(

@@ -16,9 +16,10 @@ import { reduceArray } from './types/numpy.ts';
 import { reduceDType } from './types/numpy-dtype.ts';
 import { OutOfBandBuffer } from './values/buffer.ts';
 import { PyDict } from './values/dict.ts';
+import { checkHashable, type KeySpace } from './values/keys.ts';
 import { OpaqueGlobal, OpaqueObject, type Operation } from './values/opaque.ts';
 import { ByteArray, PyConstant, PyFloat, PyString } from './values/scalars.ts';
-import { FrozenSet } from './values/set.ts';
+import { FrozenSet, PySet } from './values/set.ts';
 import { Tuple } from './values/tuple.ts';
 
 /** What a writer may ask of the pickle it writes into. */
@@ -27,6 +28,8 @@ export interface WriteContext {
   readonly bufferCallback: ((bytes: Uint8Array) => unknown) | undefined;
   /** The reader knows BYTEARRAY8: protocol 5, and entries of an mmdpickle. */
   readonly byteArrays: boolean;
+  /** Tells what Python can hash, of Maps and Sets that know nothing of it. */
+  readonly space: () => KeySpace;
   /** A float by its bits. */
   float(bits: bigint): void;
   /** Text by its UTF-8. */
@@ -46,7 +49,7 @@ const FROZENSET: Op = new Op(OPCODES.FROZENSET.code);
 
 /**
  * The steps that write a value.
- * @throws MmdError UNSUPPORTED_VALUE
+ * @throws MmdError UNSUPPORTED_VALUE; BAD_KEY for items of a Set that Python cannot hash
  */
 export function stepsOf(value: object, context: WriteContext): readonly unknown[] {
   if (value instanceof PyFloat) {
@@ -59,7 +62,7 @@ export function stepsOf(value: object, context: WriteContext): readonly unknown[
   }
   if (value instanceof OpaqueGlobal) return globalSteps(value, context.protocol);
   if (value instanceof OpaqueObject) return opaqueSteps(value, context.protocol);
-  if (value instanceof Set) return setSteps(value, context.protocol);
+  if (value instanceof Set) return setSteps(value, context);
   if (value instanceof PyConstant) return [new GlobalRef('builtins', value.name)];
   if (value instanceof OutOfBandBuffer) return bufferSteps(value, context);
   const reduce = REDUCERS.get(Object.getPrototypeOf(value));
@@ -102,9 +105,11 @@ function globalSteps(value: OpaqueGlobal, protocol: number): readonly unknown[] 
   return [...steps, new Created(value)];
 }
 
-function setSteps(value: Set<unknown>, protocol: number): readonly unknown[] {
+function setSteps(value: Set<unknown>, { protocol, space }: WriteContext): readonly unknown[] {
   const frozen = value instanceof FrozenSet;
   const items = [...value];
+  const checked = value instanceof PySet;
+  for (const item of items) if (!checked && typeof item === 'object') checkHashable(item, space);
   if (protocol < 4) {
     return [new GlobalRef('builtins', frozen ? 'frozenset' : 'set'), new Args([items]), REDUCE, new Created(value)];
   }

@@ -404,6 +404,51 @@ describe('set(from)', () => {
   });
 });
 
+describe('times of another unit', () => {
+  const times = (type: string, count: bigint): NDArray => ndarray(new BigInt64Array([count]), undefined, type);
+
+  it.each([
+    ['M8[s]', 'M8[ms]', 5n, 5000n],
+    ['m8[ms]', '>m8[s]', -2000n, -2n],
+    ['>M8[W]', 'M8[D]', 3n, 21n],
+    ['M8[2h]', 'M8[15m]', 1n, 8n],
+    ['m8[as]', 'm8[fs]', 2000n, 2n],
+    ['M8[Y]', 'M8[M]', 2n, 24n],
+    ['M8', 'M8[D]', 5n, 5n],
+    ['M8[D]', 'i8', 5n, 5n],
+    ['M8[s]', 'm8[ms]', 5n, 5n],
+  ])('of %s become %s: %d is %d', (from, to, count, expected) => {
+    expect(times(from, count).astype(to).get(0)).toBe(expected);
+    expect(NDArray.zeros([1], to).set(times(from, count)).get(0)).toBe(expected);
+  });
+
+  it.each([
+    ['M8[s]', 'M8[D]', 86_401n],
+    ['M8[Y]', 'M8[D]', 1n],
+    ['M8[W]', 'M8[as]', 10n ** 9n],
+  ])('of %s that %s does not have are refused: %d', (from, to, count) => {
+    const target = NDArray.zeros([2], to).fill(7n);
+    const source = NDArray.zeros([2], from);
+    source.set(1, count);
+    expect(() => target.set(source)).toThrow(failsWith('UNSUPPORTED_VALUE'));
+    expect(target.toNested()).toEqual([7n, 7n]);
+    expect(source.fill(null).astype(to).toNested()).toEqual([null, null]);
+  });
+
+  it('are told in fields and sub-arrays too', () => {
+    const [s, ms] = ['s', 'ms'].map((unit): [string, string, number[]][] => [
+      ['__proto__', `M8[${unit}]`, [2]],
+      ['n', 'i1', []],
+    ]);
+    const source = NDArray.zeros([1], s!).set(0, [[1n, null], 9]);
+    const record = source.astype(ms!).get(0) as Record<string, unknown>;
+    expect(Object.entries(record)).toEqual([
+      ['__proto__', [1000n, null]],
+      ['n', 9],
+    ]);
+  });
+});
+
 describe('structured arrays', () => {
   it('give views of their fields, whatever the size of the record', () => {
     const bytes = Uint8Array.from({ length: 33 }, (_, i) => i);
@@ -470,6 +515,13 @@ describe('object arrays', () => {
 });
 
 describe('arrays as sources', () => {
+  it('give all their bytes in C order, whatever their own', () => {
+    const turned = ndarray(new Uint8Array([1, 2, 3, 4, 5, 6]).buffer, [2, 3], { dtype: 'u1', order: 'F' });
+    for (const array of [turned, turned.slice(null, null), turned.copy()]) {
+      expect(array.packedBytes()).toEqual(Uint8Array.of(1, 3, 5, 2, 4, 6));
+    }
+  });
+
   it('say type, shape, order and bytes', () => {
     const array = NDArray.zeros([2, 2], 'u2', { order: 'F' }).set([
       [1, 2],

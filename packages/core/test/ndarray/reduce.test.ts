@@ -343,6 +343,8 @@ describe('reductions', () => {
     const spans = NDArray.zeros([3], 'm8[s]').set([5n, -3n, -4n]);
     expect([spans.sum(), spans.mean()]).toEqual([-2n, 0n]);
     expect([spans.set(0, null).sum(), spans.mean()]).toEqual([null, null]);
+    // A sum that wraps to NaT is NaT, as what is stored of it would be.
+    expect(ndarray(new BigInt64Array([2n ** 62n, 2n ** 62n]), undefined, 'm8[s]').sum()).toBe(null);
   });
 
   it('of text, bytes, records, objects and long doubles are typed errors', () => {

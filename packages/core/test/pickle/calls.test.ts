@@ -1,7 +1,17 @@
 import { Python, pythons } from '@mmdpickle/test-support';
 import { describe, expect, it } from 'vitest';
 import { isMmdError } from '../../src/errors.ts';
-import { dump, type EmitOp, emit, load, OpaqueObject, PyArray } from '../../src/pickle/index.ts';
+import {
+  dump,
+  type EmitOp,
+  emit,
+  load,
+  OpaqueGlobal,
+  OpaqueObject,
+  PyArray,
+  PyDict,
+  Tuple,
+} from '../../src/pickle/index.ts';
 
 const bytes = (...list: number[]): Uint8Array => Uint8Array.from(list);
 const global = (name: string): EmitOp => ['GLOBAL', name];
@@ -118,6 +128,40 @@ describe('NEWOBJ of what stands on the allow-list', () => {
   sameInPython({ ...opaque, ...known });
 });
 
+describe('exceptions and identifiers that do not take any arguments', () => {
+  const [utf8, why] = [text('utf-8'), text('why')];
+  const group = (name: string, ...items: readonly EmitOp[]): EmitOp[] =>
+    call(`builtins ${name}`, why, 'MARK', ...items, 'LIST');
+  const known: Cases = {
+    UnicodeDecodeError: call('builtins UnicodeDecodeError', utf8, raw(255), int(0), int(1), why),
+    UnicodeEncodeError: call('builtins UnicodeEncodeError', utf8, text('a'), int(0), int(1), why),
+    UnicodeTranslateError: call('builtins UnicodeTranslateError', text('a'), int(0), int(1), why),
+    'SyntaxError with a message': call('builtins SyntaxError', why),
+    'SyntaxError with a place': call('builtins SyntaxError', why, ...tuple(text('f'), int(1), int(2), text('t'))),
+    ExceptionGroup: group('ExceptionGroup', ...call('builtins ValueError', int(1))),
+    'a UUID in braces': call('uuid UUID', text(`{{urn:uuid:${'12'.repeat(16)}}`)),
+  };
+  const opaque: Cases = {
+    'UnicodeDecodeError of nothing, which OBJ makes': ['MARK', global('builtins UnicodeDecodeError'), 'OBJ'],
+    'UnicodeDecodeError of nothing': call('builtins UnicodeDecodeError'),
+    'UnicodeEncodeError with text for a place': call('builtins UnicodeEncodeError', utf8, utf8, why, why, why),
+    'UnicodeTranslateError of five': call('builtins UnicodeTranslateError', utf8, text('a'), int(0), int(1), why),
+    'SyntaxError with a number': call('builtins SyntaxError', why, int(5)),
+    'TabError with half a place': call('builtins TabError', why, ...tuple(text('f'), int(1))),
+    'ExceptionGroup of none': group('ExceptionGroup'),
+    'BaseExceptionGroup of a number': group('BaseExceptionGroup', int(1)),
+    'a UUID with a brace inside': call('uuid UUID', text(`1{${'2'.repeat(31)}`)),
+  };
+
+  it.each(Object.entries(known))('%s is known', (_name, ops) => {
+    expect(load(pickle(ops), { unknown: 'error' })).not.toBeInstanceOf(OpaqueObject);
+  });
+  it.each(Object.entries(opaque))('%s stays opaque', (_name, ops) => {
+    expect(load(pickle(ops))).toBeInstanceOf(OpaqueObject);
+  });
+  sameInPython({ ...known, ...opaque });
+});
+
 describe('keyword arguments', () => {
   const keyed = (name: string, args: readonly EmitOp[], ...keywords: readonly EmitOp[]): EmitOp[] => [
     global(name),
@@ -192,10 +236,106 @@ describe('a call for its effect on an object', () => {
     expect(() => load(pickle(setState(target)), { lossless: true })).not.toThrow();
   });
 
+  it.each<[string, EmitOp, EmitOp]>([
+    ['GET', ['PUT', 7], ['GET', 7]],
+    ['BINGET', ['BINPUT', 7], ['BINGET', 7]],
+    ['LONG_BINGET', ['LONG_BINPUT', 70_000], ['LONG_BINGET', 70_000]],
+  ])('is none where the object was made among its own arguments, and is taken from the memo: %s', (_name, put, get) => {
+    const made: EmitOp[] = [global('shop Error'), ['BINGET', 0], 'TUPLE1', 'REDUCE'];
+    const list: EmitOp[] = ['EMPTY_LIST', ['BINPUT', 0], ...made, put, 'APPEND'];
+    const value = load(pickle([...list, 'POP', ...made, 'POP', get])) as OpaqueObject;
+    expect(value.args).toEqual([[value]]);
+    const again = load(dump(value)) as OpaqueObject;
+    expect([again.args, again.operations]).toEqual([[[again]], []]);
+    // Another object in the memo is not what was made.
+    for (const other of [
+      [put, 'POP'],
+      [global('shop Other'), ...tuple(), 'REDUCE', put, 'POP'],
+    ] satisfies EmitOp[][]) {
+      const effect = pickle([int(1), ...other, 'EMPTY_LIST', ['BINPUT', 0], ...made, 'POP', get]);
+      expect(() => load(effect)).toThrow(expect.objectContaining({ code: 'UNSUPPORTED_VALUE' }));
+    }
+  });
+
+  it.each<[string, Uint8Array]>([
+    ['GET of no number', Uint8Array.of(0x67, 0x78, 0x0a)],
+    ['GET without an end', Uint8Array.of(0x67, 0x31)],
+    ['BINGET without an index', Uint8Array.of(0x68)],
+    ['LONG_BINGET that is cut', Uint8Array.of(0x6a, 0)],
+  ])('is refused, not looked up, before a %s', (_name, end) => {
+    const effect = emit(['EMPTY_LIST', ['BINPUT', 0], global('shop Error'), ['BINGET', 0], 'TUPLE1', 'REDUCE', 'POP']);
+    expect(() => load(Uint8Array.of(...effect, ...end))).toThrow(
+      expect.objectContaining({ code: 'UNSUPPORTED_VALUE' }),
+    );
+  });
+
   it('stands beside what was done to an object before its state came', () => {
     const made: EmitOp[] = [global('uuid UUID'), 'EMPTY_TUPLE', 'NEWOBJ', 'NONE', 'APPEND'];
     const value = load(pickle([...made, ...dict(text('int'), int(5)), 'BUILD'])) as OpaqueObject;
     expect(value.operations.map(({ op }) => op)).toEqual(['APPEND', 'BUILD']);
+  });
+});
+
+describe('an object that is among its own arguments', () => {
+  const kept: EmitOp[] = ['POP', ['BINGET', 2]];
+  const node = (...items: readonly EmitOp[]): EmitOp[] => [
+    global('shop Node'),
+    'EMPTY_LIST',
+    int(1),
+    'APPEND',
+    ...items,
+    'APPEND',
+    'TUPLE1',
+    'REDUCE',
+  ];
+  /** A node of a list of 1 and a child that refers to the node; what the pickler makes of it in the end is dropped. */
+  const parent = node(
+    global('shop Child'),
+    'EMPTY_TUPLE',
+    'NEWOBJ',
+    ...([['BINPUT', 1], 'EMPTY_DICT', text('up')] satisfies EmitOp[]),
+    ...node(['BINGET', 1]),
+    ...([['BINPUT', 2], 'SETITEM', 'BUILD'] satisfies EmitOp[]),
+  ).concat(kept);
+  const copies = { 'shop Node': ([items]: readonly unknown[]) => ({ items: [...(items as unknown[])] }) };
+
+  it.each([2, 3, 4, 5] as const)('gets its arguments whole, for the call may copy them: protocol %d', (protocol) => {
+    const bytes = dump(load(pickle(parent)), { protocol });
+    const { items } = load(bytes, { globals: copies }) as { items: unknown[] };
+    expect(items).toEqual([1, expect.any(OpaqueObject)]);
+    expect(((items[1] as OpaqueObject).state as Map<string, unknown>).get('up')).toMatchObject({ items });
+    expect(dump(load(bytes), { protocol })).toEqual(bytes);
+  });
+
+  it('gets a dict of arguments whole, too, and one Map is one dict', () => {
+    const shared = new Map([['k', 1]]);
+    const kept = new OpaqueObject('NEWOBJ', new OpaqueGlobal('shop', 'Child'), new Tuple());
+    const dict = new PyDict<unknown, unknown>([
+      ['a', shared],
+      ['kid', kept],
+      ['b', shared],
+    ]);
+    const value = new OpaqueObject('REDUCE', new OpaqueGlobal('shop', 'Node'), Tuple.of(dict));
+    OpaqueObject.operate(kept, { op: 'BUILD', state: value });
+    const globals = { 'shop Node': ([given]: readonly unknown[]) => ({ keys: [...(given as PyDict).keys()] }) };
+    expect(load(dump(value), { globals })).toEqual({ keys: ['a', 'kid', 'b'] });
+    const again = (load(dump(value)) as OpaqueObject).args[0] as PyDict;
+    expect(again.get('a')).toBe(again.get('b'));
+  });
+
+  it('shares them with whoever else refers to them', () => {
+    const [value, list] = load(pickle([...parent, ...parent, 'TUPLE2'])) as [OpaqueObject, OpaqueObject];
+    const again = load(dump(Tuple.of(list, list.args[0], value))) as [OpaqueObject, unknown, OpaqueObject];
+    expect(again[0].args[0]).toBe(again[1]);
+    expect(again[0]).not.toBe(again[2]);
+  });
+
+  it('is refused as too deep where it is itself one of them, which no pickle says', () => {
+    const args: unknown[] = [];
+    args.push(new OpaqueObject('REDUCE', new OpaqueGlobal('shop', 'Node'), args));
+    expect(() => dump(args[0], { limits: { depth: 1000 } })).toThrow(
+      expect.objectContaining({ code: 'LIMIT_EXCEEDED' }),
+    );
   });
 });
 

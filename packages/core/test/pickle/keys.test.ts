@@ -5,7 +5,9 @@ import { ndarray, parseDType } from '../../src/ndarray/index.ts';
 import {
   ByteArray,
   Complex,
+  dump,
   ELLIPSIS,
+  EntryEncoder,
   FrozenSet,
   NumpyScalar,
   OpaqueGlobal,
@@ -277,6 +279,23 @@ describe('keys of a PyDict', () => {
     expect(dict.size).toBe(2000);
     expect(dict.get(1999 * 2 ** 20)).toBe(1999);
     expect(new PySet(dict.values()).has(1999)).toBe(true);
+  });
+
+  it.each(
+    UNHASHABLE.filter((key) => typeof key === 'object').map((key) => [inspect(key, { depth: 4 }).slice(0, 60), key]),
+  )('cannot be %s in a Map or Set that is written either: Python would refuse the whole pickle', (_name, key) => {
+    for (const value of [
+      new Map([
+        ['a', 1],
+        [key, 2],
+      ] as [unknown, unknown][]),
+      new Set(['a', key]),
+    ]) {
+      for (const protocol of [2, 4] as const) {
+        expect(() => dump([value], { protocol })).toThrow(expect.objectContaining({ code: 'BAD_KEY' }));
+      }
+      expect(() => new EntryEncoder().encode(value)).toThrow(expect.objectContaining({ code: 'BAD_KEY' }));
+    }
   });
 
   it.each(UNHASHABLE.map((key) => [inspect(key, { depth: 4 }).slice(0, 60), key]))('cannot be %s', (_name, key) => {

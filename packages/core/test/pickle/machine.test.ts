@@ -184,6 +184,7 @@ describe('what does not fit where it stands', () => {
     ['an INT with an underscore', 'I1_0\n.', 'CORRUPT'],
     ['a LONG in hexadecimal', 'L0x1L\n.', 'CORRUPT'],
     ['a FLOAT that is none', 'F1.2.3\n.', 'CORRUPT'],
+    ['a FLOAT that no float holds', 'F1e309\n.', 'CORRUPT'],
     ['a STRING without quotes', 'Sabc\n.', 'CORRUPT'],
     ['a STRING with two kinds of quotes', 'S\'abc"\n.', 'CORRUPT'],
     ['a STRING that ends in a backslash', "S'a\\'\n.", 'CORRUPT'],
@@ -219,7 +220,11 @@ describe('what does not fit where it stands', () => {
   });
 
   it('a hole in the bytes: load takes bytes only', () => {
-    expect(failure(() => load('I1\n.' as never)).code).toBe('INVALID_ARGUMENT');
+    for (const wrong of ['I1\n.', undefined, null, [0x4e]] as never[]) {
+      for (const read of [load, loadEntry, (given: Uint8Array) => loadAt(given, 0)]) {
+        expect(failure(() => read(wrong)).code).toBe('INVALID_ARGUMENT');
+      }
+    }
     expect(failure(() => loadAt(bytes(0x4e, 0x2e), 3)).code).toBe('INVALID_ARGUMENT');
     expect(failure(() => loadAt(bytes(0x4e, 0x2e), 0.5)).code).toBe('INVALID_ARGUMENT');
   });
@@ -603,6 +608,21 @@ describe('resolvers of the user', () => {
     );
     expect(run([['GLOBAL', 'builtins set'], 'EMPTY_TUPLE', 'REDUCE'], strict)).toEqual(new PySet());
     expect(run([['GLOBAL', 'shop Thing']], strict)).toBeInstanceOf(OpaqueGlobal);
+  });
+
+  it.each<[string, EmitOp[]]>([
+    ['an extension code', [['EXT1', 7]]],
+    ['a persistent id', [['PERSID', 'seven']]],
+    ['a persistent id on the stack', [['BININT1', 7], 'BINPERSID']],
+  ])("unknown: 'error' refuses %s that nothing resolves", (_name, ops) => {
+    expect(run(ops)).toBeInstanceOf(OpaqueObject);
+    const resolved = {
+      extension: () => ['shop', 'Thing'] as const,
+      persistentLoad: () => 8,
+      unknown: 'error',
+    } as const;
+    expect(run(ops, resolved)).not.toBeInstanceOf(OpaqueObject);
+    expect(failure(() => run(ops, { unknown: 'error' })).code).toBe('FORBIDDEN_GLOBAL');
   });
 
   it.each<[string, EmitOp[]]>([

@@ -22,7 +22,7 @@ def shown(v):
 const MAKE = `${FACTS}
 def make(seed, count):
     rnd = random.Random(seed)
-    plain = ['?', 'i1', '<i2', '>i4', '<f8', 'S3', '<U2', 'V2', 'V0', 'S0', '<U0', '<M8[25s]', '<f2', '>c16', '<f16']
+    plain = ['?', 'i1', '<i2', '>i4', '<f8', 'S3', '<U2', 'V2', 'V0', 'S0', '<U0', '<M8[25s]', '<f2', '>c16', '<f16', 'O']
     def some(depth):
         if depth == 0 or rnd.random() < .4: return np.dtype(rnd.choice(plain))
         kind = rnd.random()
@@ -44,10 +44,10 @@ def make(seed, count):
     seen, found = set(), []
     while len(found) < count:
         try: d = some(rnd.randint(1, 4))
-        except ValueError: continue  # sub-arrays of V0, S0 and U0
+        except (ValueError, TypeError): continue  # sub-arrays of V0, S0 and U0; objects that something lies over
         if d.names is None or pickle.dumps(d) in seen: continue
         seen.add(pickle.dumps(d))
-        value = rnd.choice([lambda: d, lambda: np.zeros(2, d), lambda: np.zeros(2, d)])()
+        value = d if d.hasobject else rnd.choice([lambda: d, lambda: np.zeros(2, d), lambda: np.zeros(2, d)])()
         found.append([pickle.dumps(value, rnd.choice([2, 4, 5])), shown(value)])
     return found
 result = make(args['seed'], args['count'])

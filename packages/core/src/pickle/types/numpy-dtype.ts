@@ -215,7 +215,11 @@ export function pythonSpec(spec: unknown): unknown {
   const [base, second] = spec as [unknown, unknown];
   const subarray = spec.length === 2 && Array.isArray(second) && second.every((dim) => typeof dim === 'number');
   if (subarray) return Tuple.of(pythonSpec(base), Tuple.from(second as number[]));
-  if (spec.length === 2 && typeof base === 'string') return Tuple.of(base, pythonSpec(second));
+  if (spec.length === 2 && typeof base === 'string') {
+    // numpy lays no objects over bytes. A type of its own it leaves as it is, within an aligned one too.
+    const type = parseDType(second as DTypeSpec);
+    return type.hasObject ? type : Tuple.of(base, pythonSpec(second));
+  }
   return (spec as unknown[][]).map(([name, format, dims]) => {
     const field = [Array.isArray(name) ? Tuple.from(name) : name, pythonSpec(format)];
     return Tuple.from(dims === undefined ? field : [...field, Tuple.from(dims as number[])]);

@@ -157,9 +157,14 @@ export class PyUuid implements Keyed {
   /** The canonical text: 8-4-4-4-12 lower-case hexadecimal digits. */
   readonly text: string;
 
-  /** @param text - 32 hexadecimal digits; dashes, braces and `urn:uuid:` are ignored, as in Python @throws MmdError INVALID_ARGUMENT */
+  /** @param text - 32 hexadecimal digits; dashes, braces around them and `urn:uuid:` are ignored, as in Python @throws MmdError INVALID_ARGUMENT */
   constructor(text: string) {
-    const hex = text.replace('urn:', '').replace('uuid:', '').replace(/[{}-]/g, '').toLowerCase();
+    const plain = text
+      .replaceAll('urn:', '')
+      .replaceAll('uuid:', '')
+      .replace(/^[{}]+/, '')
+      .replace(/[{}]+$/, '');
+    const hex = plain.replaceAll('-', '').toLowerCase();
     if (!/^[0-9a-f]{32}$/.test(hex)) throw new MmdError('INVALID_ARGUMENT', 'not a UUID', { found: text });
     this.text = hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
     Object.freeze(this);

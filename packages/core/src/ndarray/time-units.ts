@@ -1,0 +1,76 @@
+/**
+ * Times between types of different units: a count means nothing without its unit.
+ *
+ * @module
+ */
+
+import { MmdError } from '../errors.ts';
+import type { DType } from './dtypes.ts';
+
+const SECOND = 10n ** 18n;
+/** Units of fixed length, in attoseconds ... */
+const LENGTHS: ReadonlyMap<string, bigint> = new Map([
+  ['W', 604_800n * SECOND],
+  ['D', 86_400n * SECOND],
+  ['h', 3600n * SECOND],
+  ['m', 60n * SECOND],
+  ['s', SECOND],
+  ['ms', 10n ** 15n],
+  ['us', 10n ** 12n],
+  ['ns', 10n ** 9n],
+  ['ps', 10n ** 6n],
+  ['fs', 1000n],
+  ['as', 1n],
+]);
+/** ... and the others, in months. */
+const MONTHS: ReadonlyMap<string, bigint> = new Map([
+  ['Y', 12n],
+  ['M', 1n],
+]);
+
+/** Makes an element of one type what it is as the other's. @throws UNSUPPORTED_VALUE where that has no such time */
+type Change = (value: unknown) => unknown;
+
+/**
+ * What elements of one type need to be stored as another's; undefined if nothing. As in numpy a count stays as it is where
+ * one has no unit, and between times and spans of time.
+ */
+export function changeOf(from: DType, to: DType): Change | undefined {
+  if (from.fields !== undefined && to.fields !== undefined) return changeOfFields(from.fields, to.fields);
+  if (from.base !== undefined && to.base !== undefined) {
+    const change = changeOf(from.base, to.base);
+    const each: Change = (value) => (Array.isArray(value) ? value.map(each) : change!(value));
+    return change && each;
+  }
+  const [a, b] = [from.unit, to.unit];
+  if (a === undefined || b === undefined || from.kind !== to.kind || (a.base === b.base && a.count === b.count))
+    return undefined;
+  const lengths = [LENGTHS, MONTHS].find((table) => table.has(a.base) && table.has(b.base));
+  const refuse = (value: unknown): never => {
+    throw new MmdError('UNSUPPORTED_VALUE', `${String(value)} of ${from.name} is no whole count of ${to.name}`, {
+      expected: to.name,
+      found: value,
+    });
+  };
+  return (value) => {
+    if (typeof value !== 'bigint') return value;
+    if (lengths === undefined) return refuse(value);
+    const length = value * lengths.get(a.base)! * BigInt(a.count);
+    const unit = lengths.get(b.base)! * BigInt(b.count);
+    return length % unit === 0n ? length / unit : refuse(value);
+  };
+}
+
+function changeOfFields(from: NonNullable<DType['fields']>, to: NonNullable<DType['fields']>): Change | undefined {
+  const changes = new Map<string, Change>();
+  for (const { name, dtype } of to) {
+    const source = from.find((field) => field.name === name);
+    const change = source && changeOf(source.dtype, dtype);
+    if (change !== undefined) changes.set(name, change);
+  }
+  if (changes.size === 0) return undefined;
+  return (record) =>
+    Object.fromEntries(
+      Object.entries(record as object).map(([name, value]) => [name, changes.get(name)?.(value) ?? value]),
+    );
+}
