@@ -19,7 +19,7 @@ import { NOTED, PutMemo } from './put-memo.ts';
 import { Args, BufferRef, Created, Extension, Fill, GlobalRef, Op } from './steps.ts';
 import { Pieces } from './types/numpy.ts';
 import { PyDict } from './values/dict.ts';
-import { checkHashable, KeySpace } from './values/keys.ts';
+import { checkKeys, KeySpace } from './values/keys.ts';
 import { OpaqueObject } from './values/opaque.ts';
 import { ByteArray } from './values/scalars.ts';
 import { Tuple } from './values/tuple.ts';
@@ -373,7 +373,7 @@ export class Pickler extends OpcodeWriter implements WriteContext {
 
   #map(value: ReadonlyMap<unknown, unknown>): void {
     if (!this.#newDict(value)) return;
-    for (const key of value.keys()) if (typeof key === 'object') checkHashable(key, this.space);
+    checkKeys(value, this.space);
     this.#entries(value);
   }
 

@@ -16,7 +16,7 @@ import { reduceArray } from './types/numpy.ts';
 import { reduceDType } from './types/numpy-dtype.ts';
 import { OutOfBandBuffer } from './values/buffer.ts';
 import { PyDict } from './values/dict.ts';
-import { checkHashable, type KeySpace } from './values/keys.ts';
+import { checkKeys, type KeySpace } from './values/keys.ts';
 import { OpaqueGlobal, OpaqueObject, type Operation } from './values/opaque.ts';
 import { ByteArray, PyConstant, PyFloat, PyString } from './values/scalars.ts';
 import { FrozenSet, PySet } from './values/set.ts';
@@ -108,8 +108,7 @@ function globalSteps(value: OpaqueGlobal, protocol: number): readonly unknown[] 
 function setSteps(value: Set<unknown>, { protocol, space }: WriteContext): readonly unknown[] {
   const frozen = value instanceof FrozenSet;
   const items = [...value];
-  const checked = value instanceof PySet;
-  for (const item of items) if (!checked && typeof item === 'object') checkHashable(item, space);
+  if (!(frozen || value instanceof PySet)) checkKeys(value, space);
   if (protocol < 4) {
     return [new GlobalRef('builtins', frozen ? 'frozenset' : 'set'), new Args([items]), REDUCE, new Created(value)];
   }

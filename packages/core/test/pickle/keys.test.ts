@@ -298,6 +298,25 @@ describe('keys of a PyDict', () => {
     }
   });
 
+  it.each([
+    [1, true],
+    [0n, false],
+    [2, 2n],
+    [1.5, new PyFloat(1.5)],
+    [Tuple.of(1, 'a'), Tuple.of(true, 'a')],
+    [Uint8Array.of(1), Uint8Array.of(1)],
+  ])('that JavaScript holds apart and Python does not, %s and %s, are refused: one would be lost', (a, b) => {
+    const map = new Map<unknown, unknown>([
+      [a, 'one'],
+      ['between', null],
+      [b, 'other'],
+    ]);
+    for (const value of [map, new Set(map.keys())])
+      expect(() => dump(value)).toThrow(expect.objectContaining({ code: 'BAD_KEY' }));
+    map.delete(b);
+    expect(() => dump(map)).not.toThrow();
+  });
+
   it.each(UNHASHABLE.map((key) => [inspect(key, { depth: 4 }).slice(0, 60), key]))('cannot be %s', (_name, key) => {
     const dict = new PyDict<unknown, unknown>([['kept', 1]]);
     const set = new PySet<unknown>(['kept']);

@@ -377,6 +377,27 @@ export function checkHashable(value: unknown, space: () => KeySpace): void {
   else if (value === undefined || typeof value === 'symbol') throw unhashable(value);
 }
 
+/**
+ * Checks the keys of a Map or the items of a Set of JavaScript, which compare otherwise than Python's: what Python cannot
+ * hash, and two that are one to it (`1`, `1n` and `true`; two tuples of the same), of which it would drop one in silence.
+ * @throws MmdError BAD_KEY, LIMIT_EXCEEDED
+ */
+export function checkKeys(keyed: { keys(): Iterable<unknown> }, space: () => KeySpace): void {
+  // Texts and numbers compare alike in both languages.
+  let alike = true;
+  for (const key of keyed.keys()) alike &&= typeof key === 'string' || typeof key === 'number';
+  if (alike) return;
+  const known = new Map<string, unknown>();
+  for (const key of keyed.keys()) {
+    const canonical = space().key(key);
+    if (known.has(canonical)) {
+      const both = `${nameOf(known.get(canonical))} and a ${nameOf(key)}`;
+      throw new MmdError('BAD_KEY', `a ${both} of the same value are one key to Python`, { found: key });
+    }
+    known.set(canonical, key);
+  }
+}
+
 /** The canonical string of a number, which is not NaN. */
 export function numberKey(value: number): string {
   if (Number.isSafeInteger(value)) return `${KINDS.integer}${value === 0 ? 0 : value}`;
