@@ -1,4 +1,4 @@
-import { MmdError } from '@mmdpickle/core';
+import { MmdError, parseJson } from '@mmdpickle/core';
 import type { Observable } from 'rxjs';
 import { type ByteChunks, byteChunks } from './byte-chunks.ts';
 import { LineCutter } from './line-cutter.ts';
@@ -16,7 +16,7 @@ export interface NdjsonOptions {
 }
 
 /**
- * Reads one record a line; blank lines are left out. The next piece is read when the records before are handled.
+ * Reads one record a line; blank lines are left out, and integers beyond 2^53 - 1 are bigints. The next piece is read when the records before are handled.
  *
  * @throws MmdError CORRUPT for a line that is not JSON in UTF-8, INVALID_ARGUMENT for one that is not of the schema,
  *   LIMIT_EXCEEDED for one that is too long
@@ -45,7 +45,7 @@ export async function* readNdjson(source: ByteChunks, options: NdjsonOptions = {
 
 function parseLine(line: string, number: number): unknown {
   try {
-    return JSON.parse(line);
+    return parseJson(line);
   } catch (cause) {
     throw new MmdError('CORRUPT', `line ${number} is not JSON`, { found: line.slice(0, 80), cause });
   }
