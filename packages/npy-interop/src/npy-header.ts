@@ -182,6 +182,7 @@ export function fitNpyHeader(fields: NpyHeaderFields, options: NpyHeaderOptions)
   const { shape } = fields;
   const type = parseDType(fields.dtype);
   const fortran = fields.order === 'F' && shape.length > 1;
+  checkList(shape);
   if (shape.some((length) => !Number.isSafeInteger(length) || length < 0)) {
     throw new MmdError('INVALID_ARGUMENT', `a shape holds counts, found [${shape.join(', ')}]`, { found: shape });
   }
@@ -211,6 +212,12 @@ export function fitNpyHeader(fields: NpyHeaderFields, options: NpyHeaderOptions)
     return header;
   }
   return undefined;
+}
+
+/** @throws INVALID_ARGUMENT for what is no list of lengths */
+export function checkList(shape: unknown): void {
+  if (Array.isArray(shape)) return;
+  throw new MmdError('INVALID_ARGUMENT', `a shape is a list of lengths, found ${String(shape)}`, { found: shape });
 }
 
 /** Tells whether bytes start as an npy file does. */

@@ -155,6 +155,24 @@ describe('npy files into a dict and back', () => {
     expect([...dict.keys()]).toEqual(['m', 'm.__mask__']);
   });
 
+  test.each([
+    { name: 'a fill value that the type does not hold', part: 'm.__fill_value__', array: ndarray([1.5]).reshape([]) },
+    { name: 'a fill value of text', part: 'm.__fill_value__', array: ndarray(['x'], [1], '<U1').reshape([]) },
+    { name: 'the mask of a mask', part: 'm.__mask__.__mask__', array: ndarray([true, false], [2], 'bool') },
+  ])('$name stays an array of its own beside the masked array', async ({ part, array }) => {
+    writeNpy(temp.file('m.npy'), ndarray([1, 2], [2], 'int64'));
+    writeNpy(temp.file('m.__mask__.npy'), ndarray([false, true], [2], 'bool'));
+    writeNpy(temp.file(`${part}.npy`), array);
+    using dict = open();
+    await npyToMmd(
+      ['m', 'm.__mask__', part].map((name) => temp.file(`${name}.npy`)),
+      dict,
+    );
+    expect([...dict.keys()]).toEqual(['m', part]);
+    expect(dict.get('m')).toBeInstanceOf(MaskedArray);
+    expect((dict.get(part) as NDArray).toNested()).toEqual(array.toNested());
+  });
+
   test('a growing array goes out with its committed rows only', async () => {
     using dict = open();
     dict.set('g', { arraySource: true, dtype: 'float32', shape: [0, 2], capacity: 100 });
@@ -213,9 +231,9 @@ describe('what goes wrong leaves the dict and the directory as they were', () =>
     dict.set('a', new Uint16Array(3));
     writeFileSync(temp.file('file'), '');
     mkdirSync(temp.file('dir'));
-    const io = (errno: string): unknown => expect.objectContaining({ name: 'MmdError', code: 'IO', errno });
-    await expect(mmdToNpy(dict, ['a'], temp.file('file'))).rejects.toEqual(io('EEXIST'));
-    await expect(mmdToNpz(dict, ['a'], temp.file('dir'))).rejects.toEqual(io('EISDIR'));
+    const error = (fields: object): unknown => expect.objectContaining({ name: 'MmdError', ...fields });
+    await expect(mmdToNpy(dict, ['a'], temp.file('file'))).rejects.toEqual(error({ code: 'IO', errno: 'EEXIST' }));
+    await expect(mmdToNpz(dict, ['a'], temp.file('dir'))).rejects.toEqual(error({ code: 'INVALID_ARGUMENT' }));
     expect(readdirSync(temp.path).sort()).toEqual(['dir', 'file', 'x.mmdpickle']);
   });
 
