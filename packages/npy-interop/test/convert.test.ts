@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { crc32, deflateRawSync } from 'node:zlib';
 import { MaskedArray, type NDArray, ndarray, parseDType } from '@mmdpickle/core/ndarray';
 import { MmapDict, NodeFile } from '@mmdpickle/core/node';
@@ -226,6 +226,18 @@ function zipOf(member: string, bytes: Uint8Array, method: ZipMethod): Uint8Array
 }
 
 describe('what goes wrong leaves the dict and the directory as they were', () => {
+  test("the dict's own file is no place for an export, by a link neither", async () => {
+    using dict = open();
+    dict.set('a', new Uint16Array(3));
+    symlinkSync('x.mmdpickle', temp.file('link'));
+    for (const path of [dict.path, temp.file('link')]) {
+      await expect(mmdToNpz(dict, ['a'], path)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT', path });
+    }
+    using again = open();
+    expect([...again.keys()]).toEqual(['a']);
+    expect(readdirSync(temp.path).sort()).toEqual(['link', 'x.mmdpickle']);
+  });
+
   test('a file where a directory is needed, and the other way round, are typed errors', async () => {
     using dict = open();
     dict.set('a', new Uint16Array(3));

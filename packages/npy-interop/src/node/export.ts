@@ -242,7 +242,10 @@ async function withParts(
     const create: Create = (path) => {
       const file = new FileReplacement(path);
       files.push(file);
-      return file;
+      if (file.target !== source.name) return file;
+      throw new MmdError('INVALID_ARGUMENT', `${file.path} is the dict's own file: export to another`, {
+        path: file.path,
+      });
     };
     using source = openDictFile(dict);
     try {

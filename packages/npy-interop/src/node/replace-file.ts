@@ -33,17 +33,17 @@ export class FileReplacement implements Disposable {
   readonly path: string;
   readonly file: NodeFile;
   /** The path, or what it links to. */
-  readonly #target: string;
+  readonly target: string;
   #open = true;
 
   /** @throws INVALID_ARGUMENT for a directory, a pipe or a device, which nothing should take the place of; IO */
   constructor(path: string | URL) {
     this.path = toPath(path);
     using old = openIfThere(this.path);
-    this.#target = old?.name ?? this.path;
-    sweep(this.#target);
-    const name = `${temporaryPrefix(this.#target)}${process.pid}.${randomUUID()}${SUFFIX}`;
-    const temporary = join(dirname(this.#target), name);
+    this.target = old?.name ?? this.path;
+    sweep(this.target);
+    const name = `${temporaryPrefix(this.target)}${process.pid}.${randomUUID()}${SUFFIX}`;
+    const temporary = join(dirname(this.target), name);
     // What opens it gives it the old file's owner and permissions.
     this.file = old?.open(temporary, 'create-new') ?? NodeFile.open(temporary, 'create-new');
   }
@@ -64,7 +64,7 @@ export class FileReplacement implements Disposable {
   finish(): void {
     this.seal();
     try {
-      renameSync(this.file.name, this.#target);
+      renameSync(this.file.name, this.target);
     } catch (cause) {
       throw systemError('renaming into place', this.path, cause);
     }
