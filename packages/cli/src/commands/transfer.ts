@@ -1,6 +1,6 @@
 /** `mmdpickle import` and `export`: other formats in and out. @module */
 
-import { accessSync, createReadStream, createWriteStream, mkdtempSync, rmSync } from 'node:fs';
+import { accessSync, createReadStream, createWriteStream, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
@@ -93,6 +93,7 @@ export const exportCommand: CommandSpec = {
     const format = formatOf(output, options.format as string | undefined);
     using dict = MmapDict.open(path, { mode: 'r' });
     requireKeys(dict, path, rest);
+    if (output !== '-' && isSameFile(path, output)) throw usageError(`${output} is the file itself: export to another`);
     const keys = rest.length > 0 ? rest : keysFor(dict, format.arraysOnly, terminal);
     using spool = new Spool();
     using bar = new ProgressBar(invocation, 'export');
@@ -106,6 +107,11 @@ export const exportCommand: CommandSpec = {
     return 'ok';
   },
 };
+
+function isSameFile(path: string, other: string): boolean {
+  const [a, b] = [path, other].map((name) => statSync(name, { bigint: true, throwIfNoEntry: false }));
+  return a !== undefined && a.dev === b?.dev && a.ino === b.ino;
+}
 
 /** All keys that go into the format; the others are named on standard error. */
 function keysFor(dict: MmapDict, arraysOnly: boolean, terminal: Invocation['terminal']): string[] {
