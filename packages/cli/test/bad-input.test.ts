@@ -4,7 +4,7 @@ import { NDArray } from '@mmdpickle/core';
 import { MmapDict } from '@mmdpickle/core/node';
 import { dump } from '@mmdpickle/core/pickle';
 import { formatNpyHeader, npyBytes } from '@mmdpickle/npy-interop';
-import { EmptyNDArray } from '@mmdpickle/stubs';
+import { EmptyMaskedArray, EmptyNDArray } from '@mmdpickle/stubs';
 import { afterAll, describe, expect, it } from 'vitest';
 import { Bench, twoAtATime } from './command-line.ts';
 
@@ -39,6 +39,10 @@ const TABLES: Readonly<Record<string, readonly Case[]>> = {
     ['ingest out.mmdpickle --from .', 2, /--from: \. is a directory/],
     ['ingest out.mmdpickle --from mqtt://127.0.0.1:1/100%', 2, /%25/],
     ['stats wide.mmdpickle long', 2, /float128 has no minimum/],
+    ['export masked.mmdpickle m.npy m', 2, /several .npy files/],
+    ['export masked.mmdpickle - m --format npy', 2, /several .npy files/],
+    ['export masked.mmdpickle - --format npy text', 1, /holds no array/],
+    ['export run.mmdpickle - dark cube --format npy', 2, /name one key/],
     ['export run.mmdpickle ./run.mmdpickle dark --format csv', 2, /is the file itself/],
     ['export run.mmdpickle link.mmdpickle dark --format npz', 2, /is the file itself/],
     ['ingest into.mmdpickle --into nowhere', 2, /Allowed choices/],
@@ -47,6 +51,7 @@ const TABLES: Readonly<Record<string, readonly Case[]>> = {
     ['completion nosh', 2, /Allowed choices/],
   ],
   'things that are not there': [
+    ['export run.mmdpickle nodir/x.npz dark', 3, /nodir\/x.npz: its directory is not there/],
     ['ls nofile', 3, /nofile.*no such file/],
     ['get run.mmdpickle nokey', 3, /no key "nokey".*ls/],
     ['cp run.mmdpickle to.mmdpickle nokey', 3, /no key/],
@@ -99,6 +104,10 @@ describe.each(Object.entries(TABLES))('%s', (_name, cases) => {
     {
       using dict = MmapDict.open(join(cwd, 'wide.mmdpickle'));
       dict.set('long', new EmptyNDArray([2], 'float128'));
+    }
+    {
+      using dict = MmapDict.open(join(cwd, 'masked.mmdpickle'));
+      dict.set('m', new EmptyMaskedArray([2])).set('text', 'no array');
     }
     writeFileSync(join(cwd, 'bad.ndjson'), '{"t":1}\n{oh\n');
     bench.cut(cwd, 'run.mmdpickle', 'cut.mmdpickle');

@@ -120,7 +120,9 @@ describe('npy files into a dict and back', () => {
     await mmdToNpz(dict, ['m'], temp.file('m.npz'));
     await mmdToNpz(dict, ['m'], temp.file('packed.npz'), { compress: true });
     using back = open('back.mmdpickle');
-    await npyToMmd(paths, back);
+    const counts: number[] = [];
+    await npyToMmd(paths, back, { onProgress: ({ done, total }) => counts.push(done, total) });
+    expect(counts.slice(-2)).toEqual([15, 15]);
     await npzToMmd(temp.file('m.npz'), back, { keys: (name) => `npz-${name}` });
     await npzToMmd(temp.file('packed.npz'), back, { keys: (name) => `packed-${name}` });
     expect([...back.keys()]).toEqual(['m', 'npz-m', 'packed-m']);

@@ -371,6 +371,17 @@ test('a mapping stays readable while the file is open, and reads as zeros after'
   expect(data[array.offset] ?? 0).toBe(0);
 });
 
+test('errors of writing name the file that was asked for', () => {
+  for (const [path, array] of [
+    [temp.file('nodir/a.npy'), new Uint8Array(1)],
+    [temp.file('a.npy'), NDArray.ofObjects(['x'])],
+  ] as const) {
+    expect(() => writeNpy(path, array)).toThrowError(
+      expect.objectContaining({ message: expect.stringContaining(path) }),
+    );
+  }
+});
+
 describe('what stands where a file is written', () => {
   const writers: Record<string, (path: string) => unknown> = {
     writeNpy: (path) => writeNpy(path, new Uint8Array([1, 2])),

@@ -98,7 +98,7 @@ export const exportCommand: CommandSpec = {
     using spool = new Spool();
     using bar = new ProgressBar(invocation, 'export');
     const target = output === '-' ? spool.path('stdout', format.extensions) : output;
-    if (output === '-' && keys.length > 1 && format === FORMATS.npy)
+    if (output === '-' && keys.length !== 1 && format === FORMATS.npy)
       throw usageError('standard output can hold one .npy file: name one key');
     await format.write(dict, keys, target, transferOf(invocation, bar));
     bar[Symbol.dispose]();

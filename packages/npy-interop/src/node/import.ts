@@ -342,7 +342,7 @@ async function importItems(dict: MmapDict, items: readonly Item[], options: Conv
     seen.add(key);
   }
   const groups = await regroup(items);
-  const bytes = items.reduce((sum, item) => sum + Math.max(0, item.nbytes), 0);
+  const bytes = groups.reduce((sum, { nbytes, mask }) => sum + Math.max(0, nbytes) + (mask?.nbytes ?? 0), 0);
   const tick = meter(bytes, options);
   await changeHeld(dict, options, async (held) => {
     for (const group of groups) {

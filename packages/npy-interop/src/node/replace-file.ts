@@ -45,7 +45,13 @@ export class FileReplacement implements Disposable {
     const name = `${temporaryPrefix(this.target)}${process.pid}.${randomUUID()}${SUFFIX}`;
     const temporary = join(dirname(this.target), name);
     // What opens it gives it the old file's owner and permissions.
-    this.file = old?.open(temporary, 'create-new') ?? NodeFile.open(temporary, 'create-new');
+    try {
+      this.file = old?.open(temporary, 'create-new') ?? NodeFile.open(temporary, 'create-new');
+    } catch (cause) {
+      if (!isMmdError(cause, 'NOT_FOUND')) throw cause;
+      const { errno } = cause;
+      throw new MmdError('NOT_FOUND', `${this.path}: its directory is not there`, { path: this.path, errno, cause });
+    }
   }
 
   /** Renames the file into place and leaves it open. */
