@@ -183,10 +183,11 @@ describe('network sources', () => {
         await client.publishAsync(`plant/${n}/t`, JSON.stringify({ celsius: n }), { retain: true, qos: 1 });
       }
       await client.endAsync();
-      const from = `mqtt://127.0.0.1:${port}/plant/+/t`;
+      const from = `mqtt://me:secret@127.0.0.1:${port}/plant/+/t`;
       const record = ['--format', 'ndjson', '--schema', 'celsius:float32', '--into', 'rows'];
       const end = await bench.run(cwd, ['ingest', 'm.mmdpickle', '--from', from, ...record, '--max-frames', '3']);
       expect(end).toMatchObject({ code: 0, stdout: '3 frames, 12 B written; 0 dropped\n' });
+      expect(end.stderr).toContain(`mqtt://127.0.0.1:${port}/plant/+/t`);
       expect(arrayIn(cwd, 'm', 'data').shape).toEqual([3]);
     } finally {
       broker.kill();

@@ -228,9 +228,9 @@ export function isNpy(bytes: Uint8Array): boolean {
 /** Bytes of an array, or an error that names the input when no file can hold it. */
 export function arrayBytes(dtype: DType, shape: readonly number[], name: string, offset?: number): number {
   if (dtype.hasObject) return -1;
-  if (shape.includes(0)) return 0;
-  const bytes = shape.reduce((product, length) => product * length, dtype.itemsize);
-  if (Number.isSafeInteger(bytes)) return bytes;
+  // As in numpy, lengths beside a 0 are no less bounded.
+  const bytes = shape.reduce((product, length) => product * Math.max(1, length), dtype.itemsize);
+  if (Number.isSafeInteger(bytes)) return shape.includes(0) ? 0 : bytes;
   throw new MmdError('CORRUPT', `${name}: the shape (${shape.join(', ')}) of ${dtype.name} is larger than any file`, {
     offset,
     found: shape,

@@ -203,6 +203,8 @@ function parseHeader(
     new MmdError('BAD_FORMAT', `${name}: safetensors header: ${problem}`, { offset: LENGTH_BYTES, found, cause });
   let text: string;
   let header: unknown;
+  // As the reference has it: no spaces before, and no byte order mark, which a decoder would take away.
+  if (bytes[0] !== 0x7b) throw bad('does not begin with {', bytes[0]);
   try {
     text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
     header = JSON.parse(text);

@@ -38,6 +38,8 @@ const HOSTILE: readonly { readonly name: string; readonly bytes: Uint8Array; rea
   { name: 'a header longer than the file', bytes: file('{}', 0, 100), code: 'TRUNCATED' },
   { name: 'a header of 2^60 bytes', bytes: file('{}', 0, 2 ** 60), code: 'LIMIT_EXCEEDED' },
   { name: 'a header that is no JSON', bytes: file('{'), code: 'BAD_FORMAT' },
+  { name: 'a header behind a space', bytes: file(' {}'), code: 'BAD_FORMAT' },
+  { name: 'a header behind a byte order mark', bytes: file('\ufeff{}'), code: 'BAD_FORMAT' },
   { name: 'a header that is a list', bytes: file([]), code: 'BAD_FORMAT' },
   { name: 'a tensor that is a number', bytes: file({ a: 1 }), code: 'BAD_FORMAT' },
   { name: 'a tensor without a dtype', bytes: file({ a: { shape: [1], data_offsets: [0, 1] } }, 1), code: 'BAD_FORMAT' },
@@ -72,6 +74,11 @@ const HOSTILE: readonly { readonly name: string; readonly bytes: Uint8Array; rea
   { name: 'metadata twice', bytes: file('{"__metadata__":{"k":"1","k":"2"}}'), code: 'CORRUPT' },
   { name: 'bytes after the last tensor', bytes: file({ a: tensor(0, 4) }, 5), code: 'CORRUPT' },
   { name: 'data cut short', bytes: file({ a: tensor(0, 4) }, 3), code: 'TRUNCATED' },
+  {
+    name: 'a shape of nothing, and too much of it',
+    bytes: file({ a: tensor(0, 0, [0, 2 ** 52, 2 ** 52]) }),
+    code: 'CORRUPT',
+  },
   { name: 'a shape larger than any file', bytes: file({ a: tensor(0, 4, [2 ** 40, 2 ** 40]) }, 4), code: 'CORRUPT' },
 ];
 
