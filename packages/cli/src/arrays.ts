@@ -26,3 +26,14 @@ export function sliceArray(value: unknown, specs: readonly SliceSpec[], key: str
 export function dataOf(array: AnyArray): NDArray {
   return array instanceof MaskedArray ? array.data : array;
 }
+
+/** An array's bytes in C order: row by row where they do not lie so. */
+export function* bytesInRows(array: NDArray): Generator<Uint8Array> {
+  if (array.order === 'C') yield* array.bytes();
+  else
+    for (let row = 0; row < array.shape[0]!; row++)
+      yield* array
+        .rows(row, row + 1)
+        .copy()
+        .bytes();
+}

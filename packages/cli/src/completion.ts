@@ -48,6 +48,8 @@ function* keysOfNamedFile(words: readonly string[]): Generator<string> {
   try {
     using dict = MmapDict.open(path, { mode: 'r' });
     for (const key of dict.keys()) {
+      // A line break or an escape sequence would be other candidates, or commands to the terminal.
+      if (/\p{C}/u.test(key)) continue;
       yield key;
       if (++found === MOST_KEYS) return;
     }

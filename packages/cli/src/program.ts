@@ -35,7 +35,8 @@ export async function runProgram(
   version: string,
 ): Promise<number> {
   let exitCode: number = EXIT_CODES.ok.code;
-  const program = emptyProgram(terminal, version);
+  const json = argv.includes('--json');
+  const program = emptyProgram(terminal, version, json);
   try {
     const named = commandIn(argv);
     const completing = named === COMPLETION.script || named === COMPLETION.answer;
@@ -58,11 +59,11 @@ export async function runProgram(
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_CODES.ok.code : EXIT_CODES.usage.code;
     // The reader went away (`| head`): what it wanted, it has.
     if ((error as { code?: unknown }).code === 'EPIPE') return exitCode;
-    return reportError(error, terminal, { json: argv.includes('--json'), debug: argv.includes('--debug') });
+    return reportError(error, terminal, { json, debug: argv.includes('--debug') });
   }
 }
 
-function emptyProgram(terminal: Terminal, version: string): Command {
+function emptyProgram(terminal: Terminal, version: string, json: boolean): Command {
   const program = new Command('mmdpickle')
     .description('One file, one dictionary, memory-mapped arrays, readable by every stock Python.')
     .version(version)
@@ -72,7 +73,10 @@ function emptyProgram(terminal: Terminal, version: string): Command {
       writeErr: (text) => terminal.stderr.write(text),
       getOutHelpWidth: () => HELP_WIDTH,
       getErrHelpWidth: () => HELP_WIDTH,
-      outputError: (text, write) => write(`${usageLine(text)}\n`),
+      outputError: (text, write) => {
+        const message = usageLine(text);
+        write(`${json ? JSON.stringify({ error: { code: 'INVALID_ARGUMENT', message } }) : `mmdpickle: ${message}`}\n`);
+      },
     })
     .configureHelp({ showGlobalOptions: true })
     .helpCommand('help [command]', 'Show what a command does')
@@ -133,7 +137,7 @@ function usageLine(text: string): string {
     .trim()
     .replace(/^error: /, '')
     .replaceAll(/\s*\n\s*/g, ' ');
-  return `mmdpickle: ${said}; --help shows what is`;
+  return `${said}; --help shows what is`;
 }
 
 function exitCodeLines(): string {

@@ -9,14 +9,15 @@ import { NDArray } from '@mmdpickle/core';
 import { type AnyArray, dataOf } from './arrays.ts';
 import { usageError } from './errors.ts';
 
-/** What is known of an array's finite elements; masked ones do not count. */
+/** What is known of an array's finite elements; masked ones do not count, and times that are none count as nan. */
 export interface Statistics {
   readonly count: number;
   readonly masked: number;
   readonly nan: number;
   readonly infinite: number;
-  readonly min: number | undefined;
-  readonly max: number | undefined;
+  /** The least element itself: a bigint where the array's elements are. */
+  readonly min: number | bigint | undefined;
+  readonly max: number | bigint | undefined;
   readonly mean: number | undefined;
   /** Of the population, as numpy's `std()`. */
   readonly std: number | undefined;
@@ -33,19 +34,21 @@ export function statisticsOf(
   bins: number,
   onProgress?: (progress: { done: number; total: number }) => void,
 ): Statistics {
-  const { kind } = dataOf(array).type;
-  if (!NUMERIC_KINDS.includes(kind)) throw usageError(`stats: an array of ${array.dtype} has no minimum and mean`);
+  const { kind, itemsize } = dataOf(array).type;
+  // JavaScript has no numbers of 16 bytes.
+  if (!NUMERIC_KINDS.includes(kind) || itemsize > 8)
+    throw usageError(`stats: an array of ${array.dtype} has no minimum and mean`);
   const total = 2 * dataOf(array).nbytes;
-  const { itemsize } = dataOf(array).type;
   let seen = 0;
   const report = (count: number): void => {
     seen += count * itemsize;
     onProgress?.({ done: seen, total });
   };
   let [count, masked, nan, infinite, mean, squares] = [0, 0, 0, 0, 0, 0];
-  let [min, max] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  let [min, max]: (number | bigint)[] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY] as const;
   for (const values of numbers(array)) {
-    for (const value of values) {
+    for (const element of values) {
+      const value = typeof element === 'bigint' ? Number(element) : element;
       if (value === undefined) masked += 1;
       else if (Number.isNaN(value)) nan += 1;
       else if (!Number.isFinite(value)) infinite += 1;
@@ -54,19 +57,20 @@ export function statisticsOf(
         const step = value - mean;
         mean += step / count;
         squares += step * (value - mean);
-        if (value < min) min = value;
-        if (value > max) max = value;
+        if (element! < min) min = element!;
+        if (element! > max) max = element!;
       }
     }
     report(values.length);
   }
   const histogram = new Array<number>(bins).fill(0);
   if (count > 0) {
-    const scale = max > min ? bins / (max - min) : 0;
+    const [low, high] = [Number(min), Number(max)];
     for (const values of numbers(array)) {
-      for (const value of values) {
-        if (value === undefined || !Number.isFinite(value)) continue;
-        const bin = Math.min(bins - 1, Math.floor((value - min) * scale));
+      for (const element of values) {
+        const value = Number(element);
+        if (!Number.isFinite(value)) continue;
+        const bin = high > low ? Math.min(bins - 1, Math.floor(((value - low) / (high - low)) * bins)) : 0;
         histogram[bin] = (histogram[bin] ?? 0) + 1;
       }
       report(values.length);
@@ -86,8 +90,9 @@ export function statisticsOf(
   };
 }
 
-/** The elements as numbers in chunks; masked ones are undefined. */
-function* numbers(array: AnyArray): Generator<ArrayLike<number | undefined> & Iterable<number | undefined>> {
+/** The elements in chunks; masked ones are undefined. */
+function* numbers(array: AnyArray): Generator<readonly (number | bigint | undefined)[] | TypedNumbers> {
+  const nothing = array instanceof NDArray ? Number.NaN : undefined;
   for (const chunk of array.chunks({ bytes: CHUNK_BYTES })) {
     const typed = chunk.array instanceof NDArray ? typedNumbers(chunk.array) : undefined;
     if (typed !== undefined) {
@@ -96,14 +101,16 @@ function* numbers(array: AnyArray): Generator<ArrayLike<number | undefined> & It
     }
     const nested = (chunk.array as { toNested(): unknown }).toNested();
     const flat = Array.isArray(nested) ? nested.flat(Number.POSITIVE_INFINITY) : [nested];
-    yield flat.map((value) => (value === null ? undefined : Number(value)));
+    yield flat.map((value) => (value === null ? nothing : typeof value === 'bigint' ? value : Number(value)));
   }
 }
 
+type TypedNumbers = Float32Array | Float64Array | Int32Array;
+
 /** The elements as they lie in memory, where JavaScript has such numbers: many times faster than one by one. */
-function typedNumbers(array: NDArray): Float32Array | Float64Array | Int32Array | undefined {
+function typedNumbers(array: NDArray): TypedNumbers | undefined {
   const { kind, itemsize, byteorder } = array.type;
   const plain = kind === 'f' ? itemsize >= 4 && itemsize <= 8 : 'iu'.includes(kind) && itemsize <= 4;
   if (!plain || byteorder === '>' || !array.aligned || !array.isContiguous()) return undefined;
-  return array.typed() as Float32Array | Float64Array | Int32Array;
+  return array.typed() as TypedNumbers;
 }

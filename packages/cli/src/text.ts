@@ -86,6 +86,20 @@ export function parseBytes(text: string): number | undefined {
   return Math.round(Number(match[1]) * (match[2] ? 1024 ** power : 1));
 }
 
+/** A number as JavaScript, Python and numpy spell it; undefined for what is none. */
+export function parseNumber(text: string): number | undefined {
+  const word = /^([+-]?)(?:(nan)|inf(?:inity)?)$/i.exec(text.trim());
+  if (word !== null) return word[2] === undefined ? Number(`${word[1]}Infinity`) : Number.NaN;
+  const value = text.trim() === '' ? Number.NaN : Number(text);
+  return Number.isNaN(value) ? undefined : value;
+}
+
+/** A truth value in words or digits; undefined for what is none. */
+export function parseTruth(text: string): boolean | undefined {
+  if (/^(1|true|yes)$/i.test(text)) return true;
+  return /^(0|false|no)$/i.test(text) ? false : undefined;
+}
+
 /** A duration from a person in milliseconds: `500ms`, `10s`, `5m`, `2h`; plain numbers are seconds. */
 export function parseDuration(text: string): number | undefined {
   const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)?$/.exec(text);

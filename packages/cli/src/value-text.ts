@@ -5,10 +5,11 @@
  */
 
 import { MaskedArray, NDArray } from '@mmdpickle/core';
+import { isDType } from '@mmdpickle/core/ndarray';
 import { printable } from './text.ts';
 
 /** How much of a value a preview shows. */
-const PREVIEW = { items: 6, edge: 3, depth: 4, characters: 2000 } as const;
+const PREVIEW = { items: 6, edge: 3, depth: 4, characters: 2000, array: 100_000 } as const;
 
 /** One value, cut where it is long. */
 export function previewText(value: unknown): string {
@@ -20,33 +21,44 @@ export function previewText(value: unknown): string {
 function arrayText(array: NDArray | MaskedArray): string {
   const { shape } = array;
   const title = `${array instanceof MaskedArray ? 'masked ' : ''}${array.dtype} [${shape.join(', ')}]`;
-  return `${title}\n${nestedText(array, '')}`;
+  let text = `${title}\n`;
+  for (const piece of nestedText(array, '')) {
+    text += piece;
+    // Many short axes have no edges to leave out what is between.
+    if (text.length > PREVIEW.array) return `${text} ... (cut; --json prints all)`;
+  }
+  return text;
 }
 
 /** Like numpy prints: the edges of each axis, rows below one another. */
-function nestedText(array: NDArray | MaskedArray, indent: string): string {
+function* nestedText(array: NDArray | MaskedArray, indent: string): Generator<string> {
   const { shape } = array;
-  if (shape.length === 0) return elementText(array.get());
+  if (shape.length === 0) return yield elementText(array, array.get());
   const [length = 0] = shape;
   const shown =
     length > PREVIEW.items
       ? [...range(0, PREVIEW.edge), -1, ...range(length - PREVIEW.edge, length)]
       : range(0, length);
   const deeper = shape.length > 1;
-  const items = shown.map((index) => {
-    if (index === -1) return '...';
-    return deeper ? nestedText(array.slice(index) as NDArray, `${indent} `) : elementText(array.get(index));
-  });
-  return `[${items.join(deeper ? `,\n${indent} ` : ', ')}]`;
+  yield '[';
+  for (const [place, index] of shown.entries()) {
+    if (place > 0) yield deeper ? `,\n${indent} ` : ', ';
+    if (index === -1) yield '...';
+    else if (deeper) yield* nestedText(array.slice(index) as NDArray, `${indent} `);
+    else yield elementText(array, array.get(index));
+  }
+  yield ']';
 }
 
 function range(start: number, end: number): number[] {
   return Array.from({ length: Math.max(0, end - start) }, (_, index) => start + index);
 }
 
-/** An element of an array; null is a masked one. */
-export function elementText(value: unknown): string {
-  return value === null ? '--' : valueText(value, 0);
+/** An element of an array; null is a masked one, a time that is none, or an object. */
+function elementText(array: NDArray | MaskedArray, value: unknown): string {
+  if (value !== null) return valueText(value, 0);
+  if (array instanceof MaskedArray) return '--';
+  return array.type.kind === 'O' ? 'None' : 'NaT';
 }
 
 function valueText(value: unknown, depth: number): string {
@@ -54,11 +66,12 @@ function valueText(value: unknown, depth: number): string {
   if (value === true) return 'True';
   if (value === false) return 'False';
   if (typeof value === 'string') return printable(JSON.stringify(value));
-  if (typeof value !== 'object') return String(value);
+  if (typeof value !== 'object') return Object.is(value, -0) ? '-0' : String(value);
   if (depth >= PREVIEW.depth) return '...';
   const inner = (item: unknown): string => valueText(item, depth + 1);
   if (value instanceof NDArray || value instanceof MaskedArray)
     return `array(${value.dtype} [${value.shape.join(', ')}])`;
+  if (isDType(value)) return `dtype(${value.name})`;
   if (value instanceof Map) return `{${limited([...value], ([key, item]) => `${inner(key)}: ${inner(item)}`)}}`;
   if (value instanceof Set) return `{${limited([...value], inner)}}`;
   if (Array.isArray(value)) return Object.isFrozen(value) ? `(${limited(value, inner)})` : `[${limited(value, inner)}]`;

@@ -1,9 +1,10 @@
-import { writeFileSync } from 'node:fs';
+import { symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { NDArray } from '@mmdpickle/core';
 import { MmapDict } from '@mmdpickle/core/node';
 import { dump } from '@mmdpickle/core/pickle';
 import { formatNpyHeader, npyBytes } from '@mmdpickle/npy-interop';
+import { EmptyMaskedArray, EmptyNDArray } from '@mmdpickle/stubs';
 import { afterAll, describe, expect, it } from 'vitest';
 import { Bench, twoAtATime } from './command-line.ts';
 
@@ -32,12 +33,25 @@ const TABLES: Readonly<Record<string, readonly Case[]>> = {
     ['convert settings.pkl', 2, /say where to/],
     ['convert --upgrade --downgrade run.mmdpickle', 2, /opposites/],
     ['import new.mmdpickle frames.raw', 2, /need --dtype/],
+    ['import new.mmdpickle frames.raw --dtype uint8 --shape x', 2, /--shape: expected 512,1024, found x/],
+    ['import new.mmdpickle frames.raw --dtype uint8 --shape 4,', 2, /--shape: expected/],
+    ['ingest out.mmdpickle --from frames.raw --shape 1e1', 2, /--shape: expected/],
+    ['ingest out.mmdpickle --from .', 2, /--from: \. is a directory/],
+    ['ingest out.mmdpickle --from mqtt://127.0.0.1:1/100%', 2, /%25/],
+    ['stats wide.mmdpickle long', 2, /float128 has no minimum/],
+    ['export masked.mmdpickle m.npy m', 2, /several .npy files/],
+    ['export masked.mmdpickle - m --format npy', 2, /several .npy files/],
+    ['export masked.mmdpickle - --format npy text', 1, /holds no array/],
+    ['export run.mmdpickle - dark cube --format npy', 2, /name one key/],
+    ['export run.mmdpickle ./run.mmdpickle dark --format csv', 2, /is the file itself/],
+    ['export run.mmdpickle link.mmdpickle dark --format npz', 2, /is the file itself/],
     ['ingest into.mmdpickle --into nowhere', 2, /Allowed choices/],
     ['ingest out-{n}.mmdpickle --from frames.raw', 2, /--rollover/],
     ['ingest out.mmdpickle --from udp://nonsense', 2, /expected HOST:PORT/],
     ['completion nosh', 2, /Allowed choices/],
   ],
   'things that are not there': [
+    ['export run.mmdpickle nodir/x.npz dark', 3, /nodir\/x.npz: its directory is not there/],
     ['ls nofile', 3, /nofile.*no such file/],
     ['get run.mmdpickle nokey', 3, /no key "nokey".*ls/],
     ['cp run.mmdpickle to.mmdpickle nokey', 3, /no key/],
@@ -59,6 +73,9 @@ const TABLES: Readonly<Record<string, readonly Case[]>> = {
     ['import new.mmdpickle - --format npy < cut.npy', 4, /TRUNCATED\]$/m],
     ['import new.mmdpickle bad.npy', 4, /bad.npy/],
     ['import csv.mmdpickle bad.csv', 4, /line 2/],
+    ['import csv.mmdpickle twice.csv', 4, /two columns are named "a"/],
+    ['ingest bools.mmdpickle --from truth.csv --format csv --schema ok:bool', 2, /"maybe" is neither true nor false/],
+    ['ingest counts.mmdpickle --from truth.csv --format csv --schema ok:int8', 2, /"maybe" is no whole number/],
     ['ingest texts.mmdpickle --from bad.ndjson --format ndjson', 4, /not JSON/],
     ['ingest frames.mmdpickle --from frames.raw --shape 7', 4, /ends within frame/],
     ['ls /tmp', 2, /is a directory/],
@@ -81,6 +98,17 @@ describe.each(Object.entries(TABLES))('%s', (_name, cases) => {
     writeFileSync(join(cwd, 'cut.npy'), npyBytes(new Float64Array(2)).subarray(0, 140));
     writeFileSync(join(cwd, 'objects.npy'), objectArrayFile());
     writeFileSync(join(cwd, 'bad.csv'), '1,2\n3,x\n');
+    writeFileSync(join(cwd, 'twice.csv'), 'a,b,a\n1,2,3\n');
+    writeFileSync(join(cwd, 'truth.csv'), 'ok\nmaybe\n');
+    symlinkSync('run.mmdpickle', join(cwd, 'link.mmdpickle'));
+    {
+      using dict = MmapDict.open(join(cwd, 'wide.mmdpickle'));
+      dict.set('long', new EmptyNDArray([2], 'float128'));
+    }
+    {
+      using dict = MmapDict.open(join(cwd, 'masked.mmdpickle'));
+      dict.set('m', new EmptyMaskedArray([2])).set('text', 'no array');
+    }
     writeFileSync(join(cwd, 'bad.ndjson'), '{"t":1}\n{oh\n');
     bench.cut(cwd, 'run.mmdpickle', 'cut.mmdpickle');
     await twoAtATime(cases, async ([line, code, said]) => {
@@ -106,11 +134,15 @@ describe('arrays of objects', () => {
   });
 });
 
+const EVIL = 'a\u001b[2Jb\u009b\u202e';
+
 describe('errors', () => {
   it('come as one line of JSON with --json, and with a stack only with --debug', async () => {
     const cwd = bench.folder();
     const json = await bench.run(cwd, ['get', 'run.mmdpickle', 'nokey', '--json']);
     expect(JSON.parse(json.stderr)).toMatchObject({ error: { code: 'NOT_FOUND', key: 'nokey' } });
+    const usage = await bench.run(cwd, ['get', '--json', 'run.mmdpickle', '--nosuch']);
+    expect(JSON.parse(usage.stderr)).toMatchObject({ error: { code: 'INVALID_ARGUMENT' } });
     const debug = await bench.run(cwd, ['get', 'run.mmdpickle', 'nokey', '--debug']);
     expect(debug.stderr).toMatch(/^mmdpickle: .*\n.*\n +at /);
   });
@@ -135,9 +167,13 @@ describe('errors', () => {
     const cwd = bench.folder();
     {
       using dict = MmapDict.open(join(cwd, 'evil.mmdpickle'));
-      dict.set('a\u001b[2Jb\u009b\u202e', 'x\u001b]0;owned\u0007');
+      dict.set(EVIL, 'x\u001b]0;owned\u0007');
     }
-    const listing = await bench.run(cwd, ['ls', 'evil.mmdpickle']);
-    expect(listing.stdout.replaceAll('\n', '')).not.toMatch(/\p{C}/u);
+    for (const args of [['ls'], ['info', EVIL], ['get', EVIL], ['complete', '--', 'get']]) {
+      const [command = '', ...rest] = args;
+      const line = command === 'complete' ? [...args, 'evil.mmdpickle', ''] : [command, 'evil.mmdpickle', ...rest];
+      const { stdout } = await bench.run(cwd, line);
+      expect(stdout.replaceAll(/[\n\t]/g, '')).not.toMatch(/\p{C}/u);
+    }
   });
 });

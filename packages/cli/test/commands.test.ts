@@ -1,9 +1,10 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { ndarray } from '@mmdpickle/core';
+import { type Descr, MaskedArray, memoryOver, NDArray, ndarray, parseDType } from '@mmdpickle/core';
 import { MmapDict } from '@mmdpickle/core/node';
 import { type EmitOp, emit, load } from '@mmdpickle/core/pickle';
 import { readNpy } from '@mmdpickle/npy-interop';
+import { EmptyNDArray } from '@mmdpickle/stubs';
 import { Python, pythons } from '@mmdpickle/test-support';
 import { afterAll, describe, expect, it } from 'vitest';
 import { Bench, told } from './command-line.ts';
@@ -68,6 +69,59 @@ describe('looking at a file', () => {
     });
   });
 
+  it('elements are shown as they are, whatever their kind and order', async () => {
+    const cwd = bench.folder();
+    const nested: Descr = [
+      ['a', '<i4'],
+      [
+        'n',
+        [
+          ['x', '<i4'],
+          ['y', '<f8'],
+        ],
+      ],
+    ];
+    {
+      using dict = MmapDict.open(join(cwd, 'kinds.mmdpickle'));
+      dict.set(
+        'columns',
+        ndarray(
+          [
+            [1, 2],
+            [3, 4],
+          ],
+          [2, 2],
+          'uint8',
+        ).copy({ order: 'F' }),
+      );
+      dict.set('times', ndarray([1732246372123456789n, null], [2], 'datetime64[ns]'));
+      const records = NDArray.over(memoryOver(new Uint8Array(16)), nested, [1]);
+      dict.set('records', records.set(0, { a: 1, n: { x: 2, y: -0 } }));
+      dict.set(
+        'many',
+        new EmptyNDArray(
+          Array.from({ length: 24 }, () => 2),
+          'uint8',
+        ),
+      );
+      dict.set('wide', new EmptyNDArray([2, 70_000], 'uint8'));
+      dict.set('type', parseDType('<f4'));
+    }
+    const get = (words: string): Promise<string> => shell(cwd, `mmdpickle get kinds.mmdpickle ${words}`);
+    expect(await get('columns --raw')).toBe('\u0001\u0002\u0003\u0004');
+    expect(await get('times')).toBe('datetime64[ns] [2]\n[1732246372123456789, NaT]\n');
+    expect(JSON.parse(await shell(cwd, 'mmdpickle stats kinds.mmdpickle times --json'))).toMatchObject({
+      count: 1,
+      masked: 0,
+      nan: 1,
+      min: '1732246372123456789',
+    });
+    expect(await get('records --csv')).toBe('a,n\n1,2 -0\n');
+    expect(await get('many')).toMatch(/cut; --json prints all\)\n$/);
+    expect(JSON.parse(await get('wide --json')).data).toEqual(Array(2).fill(Array(70_000).fill(0)));
+    expect(await get('type')).toBe('dtype(float32)\n');
+  });
+
   it('dis shows entries with their place in the file, and not the bytes of arrays', async () => {
     const cwd = bench.folder();
     using dict = MmapDict.open(join(cwd, 'run.mmdpickle'), { mode: 'r' });
@@ -106,6 +160,21 @@ describe('looking at a file', () => {
     expect(
       await shell(cwd, 'mmdpickle cp run.mmdpickle same.mmdpickle', 'mmdpickle diff run.mmdpickle same.mmdpickle'),
     ).toBe('');
+  });
+
+  it('diff sees other objects in an array, and another fill value', async () => {
+    const cwd = bench.folder();
+    const mask = ndarray([true]);
+    for (const [name, fillValue] of [
+      ['a', 1],
+      ['b', 2],
+    ] as const) {
+      using dict = MmapDict.open(join(cwd, `${name}.mmdpickle`));
+      dict.set('same', NDArray.ofObjects(['x'])).set('objects', NDArray.ofObjects([name]));
+      dict.set('filled', new MaskedArray(ndarray([5]), mask, { fillValue }));
+    }
+    const { code, stdout } = await bench.run(cwd, ['diff', 'a.mmdpickle', 'b.mmdpickle']);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '~ objects  value\n~ filled  value\n' });
   });
 
   it('diff compares the elements of arrays, whichever order they lie in', async () => {
@@ -156,7 +225,8 @@ describe('changing a file', () => {
       `mmdpickle put p.mmdpickle int 12345678901234567890; mmdpickle put p.mmdpickle float 2.0
        mmdpickle put p.mmdpickle neg -5; mmdpickle put p.mmdpickle text 'night shift'; mmdpickle put p.mmdpickle digits 007 --type str
        mmdpickle put p.mmdpickle json '{"a": [1, null, true]}'; mmdpickle put p.mmdpickle array @flat.npy
-       mmdpickle put p.mmdpickle pickle @settings.pkl; echo -n abc | mmdpickle put p.mmdpickle bytes - && mmdpickle rm p.mmdpickle -f array nokey`,
+       mmdpickle put p.mmdpickle pickle @settings.pkl; mmdpickle put p.mmdpickle exact '{"n": 12345678901234567890, "f": [2.0, -0.0]}'
+       echo -n abc | mmdpickle put p.mmdpickle bytes - && mmdpickle rm p.mmdpickle -f array nokey`,
     );
     const [info] = pythons();
     if (info === undefined) return;
@@ -164,7 +234,7 @@ describe('changing a file', () => {
     const code =
       'import pickle\nwith open(args["path"], "rb") as f: d = pickle.load(f)\nd.pop("pickle")\nresult = repr(d)';
     expect(await python.run(code, { path: join(cwd, 'p.mmdpickle') })).toBe(
-      "{'int': 12345678901234567890, 'float': 2.0, 'neg': -5, 'text': 'night shift', 'digits': '007', 'json': {'a': [1, None, True]}, 'bytes': b'abc'}",
+      "{'int': 12345678901234567890, 'float': 2.0, 'neg': -5, 'text': 'night shift', 'digits': '007', 'json': {'a': [1, None, True]}, 'exact': {'n': 12345678901234567890, 'f': [2.0, -0.0]}, 'bytes': b'abc'}",
     );
   });
 
@@ -196,6 +266,14 @@ describe('changing a file', () => {
     expect(readNpy(readFileSync(join(cwd, 'o.npy')) as Uint8Array).shape).toEqual([2, 3]);
     expect((load(readFileSync(join(cwd, 'o.pkl'))) as Map<string, unknown>).get('name')).toBe('night');
     expect(await shell(cwd, 'mmdpickle export i.mmdpickle - flat --format csv')).toBe('1,2,3\n4,5,6\n');
+  });
+
+  it('numbers of a CSV file may be infinite, in its first line too', async () => {
+    const cwd = bench.folder();
+    writeFileSync(join(cwd, 'inf.csv'), '1,inf,-Infinity\n2,nan,+INF\n');
+    await shell(cwd, 'mmdpickle import i.mmdpickle inf.csv');
+    const csv = await shell(cwd, 'mmdpickle get i.mmdpickle inf --csv');
+    expect(csv).toBe('1,Infinity,-Infinity\n2,NaN,Infinity\n');
   });
 
   it('convert makes mmdpickle files of pickles, and changes spellings in place and by copy', async () => {

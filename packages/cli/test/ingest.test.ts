@@ -40,6 +40,23 @@ describe('formats and targets', () => {
     expect(readdirSync(cwd).filter((name) => name.startsWith('roll-'))).toHaveLength(2);
   });
 
+  it('keep integers, times and texts as they stand in records', async () => {
+    const cwd = bench.folder();
+    writeFileSync(join(cwd, 'ns.csv'), 't,n,name,x\n1732246372123456789,-9007199254740993,ab,inf\n');
+    writeFileSync(join(cwd, 'ns.ndjson'), '{"t":1732246372123456789,"n":-9007199254740993}\n');
+    const columns = 't:datetime64[ns],n:int64';
+    for (const [name, schema, more] of [
+      ['csv', `${columns},name:S2,x:float32`, { name: new Uint8Array([97, 98]), x: Number.POSITIVE_INFINITY }],
+      ['ndjson', columns, {}],
+    ] as const) {
+      const args = `--from ns.${name} --format ${name} --schema '${schema}' --into rows --key log`;
+      const { code } = await bench.shell(cwd, `mmdpickle ingest ${name}.mmdpickle ${args}`);
+      expect({ name, code }).toEqual({ name, code: 0 });
+      const record = { t: 1732246372123456789n, n: -9007199254740993n, ...more };
+      expect(arrayIn(cwd, name, 'log').get(0)).toEqual(record);
+    }
+  });
+
   it('count what is no frame, and say so with exit code 1, where --invalid skip lets it pass', async () => {
     const cwd = bench.folder();
     writeFileSync(join(cwd, 'some.ndjson'), '{"t":1}\nnonsense\n{"t":"x"}\n{"t":2}\n');
@@ -166,10 +183,11 @@ describe('network sources', () => {
         await client.publishAsync(`plant/${n}/t`, JSON.stringify({ celsius: n }), { retain: true, qos: 1 });
       }
       await client.endAsync();
-      const from = `mqtt://127.0.0.1:${port}/plant/+/t`;
+      const from = `mqtt://me:secret@127.0.0.1:${port}/plant/+/t`;
       const record = ['--format', 'ndjson', '--schema', 'celsius:float32', '--into', 'rows'];
       const end = await bench.run(cwd, ['ingest', 'm.mmdpickle', '--from', from, ...record, '--max-frames', '3']);
       expect(end).toMatchObject({ code: 0, stdout: '3 frames, 12 B written; 0 dropped\n' });
+      expect(end.stderr).toContain(`mqtt://127.0.0.1:${port}/plant/+/t`);
       expect(arrayIn(cwd, 'm', 'data').shape).toEqual([3]);
     } finally {
       broker.kill();

@@ -1,7 +1,8 @@
+import { mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { MmapDict } from '@mmdpickle/core/node';
 import { EmptyNDArray } from '@mmdpickle/stubs';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it, vi } from 'vitest';
 import { Bench } from './command-line.ts';
 
 const bench = await Bench.open();
@@ -68,6 +69,24 @@ describe('in a pipe', () => {
       const { stdout, stderr } = await bench.shell(cwd, `mmdpickle ${line} | head -c 20; echo " \${PIPESTATUS[0]}"`);
       expect({ line, stdout: stdout.slice(-2), stderr }).toEqual({ line, stdout: '0\n', stderr: '' });
     }
+  });
+
+  it('what came or goes through a pipe leaves nothing behind, when it is interrupted or the reader leaves', async () => {
+    const cwd = bench.folder();
+    mkdirSync(join(cwd, 'tmp'));
+    {
+      using dict = MmapDict.open(join(cwd, 'large.mmdpickle'));
+      dict.set('x', new EmptyNDArray([4_000_000], 'uint8'));
+    }
+    const env = { TMPDIR: join(cwd, 'tmp') };
+    const child = bench.start(cwd, ['import', 'new.mmdpickle', '-', '--format', 'npy'], env);
+    child.stdin?.write('half of a file');
+    await vi.waitFor(() => expect(readdirSync(env.TMPDIR)).toHaveLength(1), 10_000);
+    child.kill('SIGINT');
+    expect(await new Promise((resolve) => child.once('exit', resolve))).toBe(130);
+    const line = `TMPDIR=tmp mmdpickle export large.mmdpickle - x --format npy | head -c 6; echo " \${PIPESTATUS[0]}"`;
+    expect((await bench.shell(cwd, line)).stdout.slice(-3)).toBe(' 0\n');
+    expect(readdirSync(env.TMPDIR)).toEqual([]);
   });
 
   it('status goes to standard error as JSON, a line a second', async () => {

@@ -5,6 +5,7 @@
  * @module
  */
 
+export { type JsonToken, jsonTokens, parseJson } from './bytes/index.ts';
 export {
   type DictMode,
   type DictOptions,

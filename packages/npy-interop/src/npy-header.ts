@@ -182,6 +182,7 @@ export function fitNpyHeader(fields: NpyHeaderFields, options: NpyHeaderOptions)
   const { shape } = fields;
   const type = parseDType(fields.dtype);
   const fortran = fields.order === 'F' && shape.length > 1;
+  checkList(shape);
   if (shape.some((length) => !Number.isSafeInteger(length) || length < 0)) {
     throw new MmdError('INVALID_ARGUMENT', `a shape holds counts, found [${shape.join(', ')}]`, { found: shape });
   }
@@ -213,6 +214,12 @@ export function fitNpyHeader(fields: NpyHeaderFields, options: NpyHeaderOptions)
   return undefined;
 }
 
+/** @throws INVALID_ARGUMENT for what is no list of lengths */
+export function checkList(shape: unknown): void {
+  if (Array.isArray(shape)) return;
+  throw new MmdError('INVALID_ARGUMENT', `a shape is a list of lengths, found ${String(shape)}`, { found: shape });
+}
+
 /** Tells whether bytes start as an npy file does. */
 export function isNpy(bytes: Uint8Array): boolean {
   return bytes.length >= MAGIC.length && MAGIC.every((byte, i) => bytes[i] === byte);
@@ -221,9 +228,9 @@ export function isNpy(bytes: Uint8Array): boolean {
 /** Bytes of an array, or an error that names the input when no file can hold it. */
 export function arrayBytes(dtype: DType, shape: readonly number[], name: string, offset?: number): number {
   if (dtype.hasObject) return -1;
-  if (shape.includes(0)) return 0;
-  const bytes = shape.reduce((product, length) => product * length, dtype.itemsize);
-  if (Number.isSafeInteger(bytes)) return bytes;
+  // As in numpy, lengths beside a 0 are no less bounded.
+  const bytes = shape.reduce((product, length) => product * Math.max(1, length), dtype.itemsize);
+  if (Number.isSafeInteger(bytes)) return shape.includes(0) ? 0 : bytes;
   throw new MmdError('CORRUPT', `${name}: the shape (${shape.join(', ')}) of ${dtype.name} is larger than any file`, {
     offset,
     found: shape,

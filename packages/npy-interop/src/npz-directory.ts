@@ -7,7 +7,12 @@
 
 import { isMmdError, MmdError } from '@mmdpickle/core';
 import type { ByteSource } from '@mmdpickle/core/storage';
-import { type FileEntry, Reader, ZipReader } from '@zip.js/zip.js/lib/zip-core-native.js';
+import {
+  type FileEntry,
+  Reader,
+  WARNING_TRAILING_CENTRAL_DIRECTORY_DATA,
+  ZipReader,
+} from '@zip.js/zip.js/lib/zip-core-native.js';
 import { NPZ_LIMITS, type NpzLimits } from './npz-limits.ts';
 import { memberNameProblem } from './npz-write.ts';
 import { ZIP_METHODS, type ZipMethod } from './zip-layout.ts';
@@ -82,7 +87,12 @@ export async function readDirectory(
     const reader = new ZipReader(new SourceReader(source, size), { filenameValidation: 'tolerant' });
     for await (const entry of reader.getEntriesGenerator()) {
       options.signal?.throwIfAborted();
-      if (entry.directory) continue;
+      // As in Python: what else an entry says of itself does not make it a folder.
+      if (entry.filename.endsWith('/')) continue;
+      if (entry.directory) {
+        const text = `${source.name}: member ${JSON.stringify(entry.filename)} is marked as a folder`;
+        throw new MmdError('CORRUPT', text, { offset: entry.offset, found: entry.filename });
+      }
       if (!(entries.size < maximum)) {
         throw new MmdError('LIMIT_EXCEEDED', `${source.name}: more than ${maximum} members`, {
           limit: 'members',
@@ -93,15 +103,16 @@ export async function readDirectory(
       if (entries.has(member.key)) throw badMember(source.name, member, 'occurs twice');
       entries.set(member.key, { member, entry });
     }
+    // Fewer members than there are would be lost in silence; Python reads on to the directory's end.
+    if (reader.warnings?.some(({ reason }) => reason === WARNING_TRAILING_CENTRAL_DIRECTORY_DATA)) {
+      const text = `${source.name}: the directory holds more than the ${entries.size} members that are counted`;
+      throw new MmdError('CORRUPT', text, { offset: 0, found: entries.size });
+    }
   } catch (error) {
     options.signal?.throwIfAborted();
     throw zipError(error, source.name, 0, await startsAsZip(source, size));
   }
-  refuseOverlaps(
-    [...entries.values()].map(({ member }) => member),
-    size,
-    source.name,
-  );
+  refuseOverlaps([...entries.values()], size, source.name);
   return entries;
 }
 
@@ -147,12 +158,11 @@ function badMember(
   });
 }
 
-function refuseOverlaps(members: readonly NpzMember[], size: number, archive: string): void {
-  const sorted = [...members].sort((a, b) => a.offset - b.offset);
-  sorted.forEach((member, i) => {
-    const end =
-      member.offset + LOCAL_HEADER_BYTES + new TextEncoder().encode(member.name).length + member.compressedSize;
-    const limit = sorted[i + 1]?.offset ?? size;
+function refuseOverlaps(entries: readonly NpzEntry[], size: number, archive: string): void {
+  const sorted = [...entries].sort((a, b) => a.member.offset - b.member.offset);
+  sorted.forEach(({ member, entry }, i) => {
+    const end = member.offset + LOCAL_HEADER_BYTES + entry.rawFilename.length + member.compressedSize;
+    const limit = sorted[i + 1]?.member.offset ?? size;
     if (end > limit) throw badMember(archive, member, i + 1 < sorted.length ? 'overlaps the next' : 'leaves the file');
   });
 }

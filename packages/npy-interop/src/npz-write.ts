@@ -29,6 +29,9 @@ export const MASK_SUFFIX = '.__mask__';
 /** What a masked array's fill value is called, an array without dimensions: the key and this. */
 export const FILL_SUFFIX = '.__fill_value__';
 
+/** Whether a name is kept for a part of a masked array. */
+export const isPartName = (name: string): boolean => name.endsWith(MASK_SUFFIX) || name.endsWith(FILL_SUFFIX);
+
 /** Named arrays, masked ones too. */
 export type NamedArrays =
   | { readonly [name: string]: WritableArray }
@@ -76,7 +79,7 @@ function* splitMasked(
   arrays: Iterable<readonly [string, WritableArray]>,
 ): Generator<readonly [name: string, array: WritableArray]> {
   for (const [name, array] of arrays) {
-    if (name.endsWith(MASK_SUFFIX) || name.endsWith(FILL_SUFFIX)) {
+    if (isPartName(name)) {
       throw new MmdError('BAD_KEY', `the name ${JSON.stringify(name)} is reserved for the parts of masked arrays`, {
         key: name,
       });

@@ -7,7 +7,7 @@
  * @module
  */
 
-import { MmdError } from '@mmdpickle/core';
+import { jsonTokens, MmdError } from '@mmdpickle/core';
 import { type ArrayMemory, type DType, memoryOver, NDArray, parseDType } from '@mmdpickle/core/ndarray';
 import { checkOptions } from '@mmdpickle/core/options';
 import type { ByteSource } from '@mmdpickle/core/storage';
@@ -203,6 +203,8 @@ function parseHeader(
     new MmdError('BAD_FORMAT', `${name}: safetensors header: ${problem}`, { offset: LENGTH_BYTES, found, cause });
   let text: string;
   let header: unknown;
+  // As the reference has it: no spaces before, and no byte order mark, which a decoder would take away.
+  if (bytes[0] !== 0x7b) throw bad('does not begin with {', bytes[0]);
   try {
     text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
     header = JSON.parse(text);
@@ -212,7 +214,7 @@ function parseHeader(
   if (!isRecord(header)) throw bad('not an object');
   const repeated = repeatedKey(text);
   if (repeated !== undefined) {
-    throw new MmdError('CORRUPT', `${name}: tensor ${JSON.stringify(repeated)} occurs twice`, {
+    throw new MmdError('CORRUPT', `${name}: safetensors header: ${JSON.stringify(repeated)} occurs twice`, {
       offset: LENGTH_BYTES,
       key: repeated,
     });
@@ -249,17 +251,17 @@ function parseHeader(
   return { tensors, metadata };
 }
 
-/** The first key that a JSON object, known to be valid, has twice: `JSON.parse` keeps the last in silence. */
+/** The first key that an object in JSON, known to be valid, has twice: `JSON.parse` keeps the last in silence. */
 function repeatedKey(text: string): string | undefined {
-  const seen = new Set<string>();
-  let depth = 0;
-  for (const [token, colon] of text.matchAll(/"(?:[^"\\]|\\.)*"(\s*:)?|[{}[\]]/g)) {
-    if (token === '{' || token === '[') depth += 1;
-    else if (token === '}' || token === ']') depth -= 1;
-    else if (depth === 1 && colon !== undefined) {
-      const key = JSON.parse(token.slice(0, -colon.length)) as string;
-      if (seen.has(key)) return key;
-      seen.add(key);
+  const open: Set<string>[] = [];
+  for (const { start, end, key } of jsonTokens(text)) {
+    const first = text[start] as string;
+    if (first === '{' || first === '[') open.push(new Set());
+    else if (first === '}' || first === ']') open.pop();
+    else if (key) {
+      const name = JSON.parse(text.slice(start, end)) as string;
+      if (open.at(-1)?.has(name)) return name;
+      open.at(-1)?.add(name);
     }
   }
   return undefined;
@@ -296,10 +298,21 @@ export function planSafetensors(
   options: WriteSafetensorsOptions = {},
 ): SafetensorsPlan {
   const header = new Map<string, unknown>();
-  if (options.metadata !== undefined) header.set(METADATA, options.metadata);
+  const { metadata } = options;
+  if (metadata !== undefined) {
+    const texts = Object.getPrototypeOf(metadata) === Object.prototype || Object.getPrototypeOf(metadata) === null;
+    if (!texts || !Object.values(metadata).every((text) => typeof text === 'string')) {
+      throw new MmdError('INVALID_ARGUMENT', 'safetensors: metadata is a plain object of texts', { found: metadata });
+    }
+    header.set(METADATA, metadata);
+  }
   const plain: (PlainArray & { name: string; start: number })[] = [];
   let start = 0;
   for (const [name, array] of arrays) {
+    if (/\p{Surrogate}/u.test(name)) {
+      const text = `safetensors: the name ${JSON.stringify(name)} holds half a surrogate pair, which UTF-8 cannot spell`;
+      throw new MmdError('BAD_KEY', text, { key: name });
+    }
     if (header.has(name) || name === METADATA) {
       throw new MmdError('BAD_KEY', `safetensors: the name ${JSON.stringify(name)} is taken`, { key: name });
     }

@@ -11,6 +11,7 @@ const array = new Float32Array(2);
 // Types would refuse every call below.
 const {
   createNpy,
+  formatNpyHeader,
   fromRaw,
   mmdToNpy,
   mmdToNpz,
@@ -64,6 +65,15 @@ const CALLS: readonly { readonly name: string; readonly call: (dict: MmapDict, d
   { name: 'openNpy of nothing', call: () => openNpy() },
   { name: 'openNpy of a URL that is no file', call: () => openNpy(new URL('http://example.org/a.npy')) },
   { name: 'createNpy of nothing', call: () => createNpy(undefined, [1]) },
+  { name: 'createNpy with a number for a shape', call: (_, dir) => createNpy(dir.file('x'), 5) },
+  { name: 'formatNpyHeader without a shape', call: () => formatNpyHeader({ dtype: 'u1' }) },
+  { name: 'openNpyWriter without the shape of a row', call: (_, dir) => openNpyWriter(dir.file('x'), { dtype: 'u1' }) },
+  { name: 'fromRaw with a number for a shape', call: (_, dir) => fromRaw(dir.file('a.npy'), 'u1', 5) },
+  {
+    name: 'rawToMmd with a text for a shape',
+    call: (dict, dir) => rawToMmd(dir.file('a.npy'), dict, { key: 'a', dtype: 'u1', shape: '8' }),
+  },
+  { name: 'writeNpy to a directory', call: (_, dir) => writeNpy(dir.path, array) },
   { name: 'writeNpy to null', call: () => writeNpy(null, array) },
   { name: 'fromRaw of nothing', call: () => fromRaw() },
 ];

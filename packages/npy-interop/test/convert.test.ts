@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { crc32, deflateRawSync } from 'node:zlib';
 import { MaskedArray, type NDArray, ndarray, parseDType } from '@mmdpickle/core/ndarray';
 import { MmapDict, NodeFile } from '@mmdpickle/core/node';
@@ -120,7 +120,9 @@ describe('npy files into a dict and back', () => {
     await mmdToNpz(dict, ['m'], temp.file('m.npz'));
     await mmdToNpz(dict, ['m'], temp.file('packed.npz'), { compress: true });
     using back = open('back.mmdpickle');
-    await npyToMmd(paths, back);
+    const counts: number[] = [];
+    await npyToMmd(paths, back, { onProgress: ({ done, total }) => counts.push(done, total) });
+    expect(counts.slice(-2)).toEqual([15, 15]);
     await npzToMmd(temp.file('m.npz'), back, { keys: (name) => `npz-${name}` });
     await npzToMmd(temp.file('packed.npz'), back, { keys: (name) => `packed-${name}` });
     expect([...back.keys()]).toEqual(['m', 'npz-m', 'packed-m']);
@@ -153,6 +155,24 @@ describe('npy files into a dict and back', () => {
     using dict = open();
     await npyToMmd([temp.file('m.npy'), temp.file('m.__mask__.npy')], dict);
     expect([...dict.keys()]).toEqual(['m', 'm.__mask__']);
+  });
+
+  test.each([
+    { name: 'a fill value that the type does not hold', part: 'm.__fill_value__', array: ndarray([1.5]).reshape([]) },
+    { name: 'a fill value of text', part: 'm.__fill_value__', array: ndarray(['x'], [1], '<U1').reshape([]) },
+    { name: 'the mask of a mask', part: 'm.__mask__.__mask__', array: ndarray([true, false], [2], 'bool') },
+  ])('$name stays an array of its own beside the masked array', async ({ part, array }) => {
+    writeNpy(temp.file('m.npy'), ndarray([1, 2], [2], 'int64'));
+    writeNpy(temp.file('m.__mask__.npy'), ndarray([false, true], [2], 'bool'));
+    writeNpy(temp.file(`${part}.npy`), array);
+    using dict = open();
+    await npyToMmd(
+      ['m', 'm.__mask__', part].map((name) => temp.file(`${name}.npy`)),
+      dict,
+    );
+    expect([...dict.keys()]).toEqual(['m', part]);
+    expect(dict.get('m')).toBeInstanceOf(MaskedArray);
+    expect((dict.get(part) as NDArray).toNested()).toEqual(array.toNested());
   });
 
   test('a growing array goes out with its committed rows only', async () => {
@@ -208,14 +228,26 @@ function zipOf(member: string, bytes: Uint8Array, method: ZipMethod): Uint8Array
 }
 
 describe('what goes wrong leaves the dict and the directory as they were', () => {
+  test("the dict's own file is no place for an export, by a link neither", async () => {
+    using dict = open();
+    dict.set('a', new Uint16Array(3));
+    symlinkSync('x.mmdpickle', temp.file('link'));
+    for (const path of [dict.path, temp.file('link')]) {
+      await expect(mmdToNpz(dict, ['a'], path)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT', path });
+    }
+    using again = open();
+    expect([...again.keys()]).toEqual(['a']);
+    expect(readdirSync(temp.path).sort()).toEqual(['link', 'x.mmdpickle']);
+  });
+
   test('a file where a directory is needed, and the other way round, are typed errors', async () => {
     using dict = open();
     dict.set('a', new Uint16Array(3));
     writeFileSync(temp.file('file'), '');
     mkdirSync(temp.file('dir'));
-    const io = (errno: string): unknown => expect.objectContaining({ name: 'MmdError', code: 'IO', errno });
-    await expect(mmdToNpy(dict, ['a'], temp.file('file'))).rejects.toEqual(io('EEXIST'));
-    await expect(mmdToNpz(dict, ['a'], temp.file('dir'))).rejects.toEqual(io('EISDIR'));
+    const error = (fields: object): unknown => expect.objectContaining({ name: 'MmdError', ...fields });
+    await expect(mmdToNpy(dict, ['a'], temp.file('file'))).rejects.toEqual(error({ code: 'IO', errno: 'EEXIST' }));
+    await expect(mmdToNpz(dict, ['a'], temp.file('dir'))).rejects.toEqual(error({ code: 'INVALID_ARGUMENT' }));
     expect(readdirSync(temp.path).sort()).toEqual(['dir', 'file', 'x.mmdpickle']);
   });
 

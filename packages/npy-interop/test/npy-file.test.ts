@@ -1,8 +1,22 @@
-import { existsSync, readdirSync, readFileSync, readlinkSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { hostname } from 'node:os';
 import { pathToFileURL } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
+import { MmdError } from '@mmdpickle/core';
 import { MaskedArray, NDArray, ndarray, parseDType } from '@mmdpickle/core/ndarray';
 import { MemoryFile } from '@mmdpickle/core/storage';
 import { createNpy, npyBytes, openNpy, openNpyWriter, readNpy, writeNpy } from '@mmdpickle/npy-interop';
@@ -199,6 +213,16 @@ describe('npy files that grow', () => {
     expect(writer.flush().rows).toBe(0);
   });
 
+  test.each([
+    { name: 'objects', create: { rowShape: [], dtype: 'O' } },
+    { name: 'rows larger than any file', create: { rowShape: [2 ** 52, 2 ** 52], dtype: 'u1' } },
+  ])('a new file of $name is refused, and the old one stays', ({ create }) => {
+    writeNpy(temp.file('log.npy'), new Uint8Array([1]));
+    expect(() => openNpyWriter(temp.file('log.npy'), create)).toThrowError(MmdError);
+    expect(readNpy(readFileSync(temp.file('log.npy'))).toNested()).toEqual([1]);
+    expect(readdirSync(temp.path)).toEqual(['log.npy']);
+  });
+
   test('what cannot grow is refused', () => {
     writeNpy(temp.file('f.npy'), arrayOf(parseDType('u1'), [2, 3], 'F'));
     writeNpy(temp.file('s.npy'), arrayOf(parseDType('u1'), []));
@@ -345,4 +369,42 @@ test('a mapping stays readable while the file is open, and reads as zeros after'
   expect(data[array.offset]).toBe(5);
   array[Symbol.dispose]();
   expect(data[array.offset] ?? 0).toBe(0);
+});
+
+test('errors of writing name the file that was asked for', () => {
+  for (const [path, array] of [
+    [temp.file('nodir/a.npy'), new Uint8Array(1)],
+    [temp.file('a.npy'), NDArray.ofObjects(['x'])],
+  ] as const) {
+    expect(() => writeNpy(path, array)).toThrowError(
+      expect.objectContaining({ message: expect.stringContaining(path) }),
+    );
+  }
+});
+
+describe('what stands where a file is written', () => {
+  const writers: Record<string, (path: string) => unknown> = {
+    writeNpy: (path) => writeNpy(path, new Uint8Array([1, 2])),
+    createNpy: (path) => createNpy(path, [2], 'u1')[Symbol.dispose](),
+  };
+
+  test.each(Object.entries(writers))('%s writes what a link leads to, and keeps its permissions', (_, write) => {
+    mkdirSync(temp.file('real'));
+    writeFileSync(temp.file('real/a.npy'), 'old', { mode: 0o640 });
+    chmodSync(temp.file('real/a.npy'), 0o640);
+    symlinkSync('real/a.npy', temp.file('link.npy'));
+    write(temp.file('link.npy'));
+    expect(lstatSync(temp.file('link.npy')).isSymbolicLink()).toBe(true);
+    expect(statSync(temp.file('real/a.npy')).mode & 0o777).toBe(0o640);
+    expect(readNpy(readFileSync(temp.file('real/a.npy'))).shape).toEqual([2]);
+    expect([readdirSync(temp.path).sort(), readdirSync(temp.file('real'))]).toEqual([['link.npy', 'real'], ['a.npy']]);
+  });
+
+  test.each(Object.entries(writers))('%s takes the place of no pipe, as it would of /dev/null', (_, write) => {
+    const pipe = temp.file('pipe');
+    execFileSync('mkfifo', [pipe]);
+    expect(() => write(pipe)).toThrowError(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
+    expect(lstatSync(pipe).isFIFO()).toBe(true);
+    expect(readdirSync(temp.path)).toEqual(['pipe']);
+  });
 });

@@ -86,6 +86,21 @@ const HOSTILE: readonly {
     atOpen: true,
   },
   {
+    name: 'a directory of more members than it counts',
+    bytes: patch(stored, 0, (_, local) => {
+      const end = find(stored, END)[0] as number;
+      new DataView(local.buffer).setUint16(end + 10, 1, true);
+    }),
+    code: 'CORRUPT',
+    atOpen: true,
+  },
+  {
+    name: 'a member that is marked as a folder',
+    bytes: patch(stored, 0, (central) => central.setUint32(38, (0o040700 << 16) >>> 0, true)),
+    code: 'CORRUPT',
+    atOpen: true,
+  },
+  {
     name: 'an encrypted member',
     bytes: patch(stored, 0, (central, local) => {
       central.setUint16(8, 1, true);
@@ -235,6 +250,12 @@ async function caught(run: () => Promise<unknown>): Promise<unknown> {
 }
 
 describe('hostile npz files', () => {
+  test('members with names of code page 437 stand one behind the other, and do not overlap', async () => {
+    const npz = await openNpz(rename(deflated, 0, '\x82aaaa'));
+    expect(npz.keys()).toEqual(['éaaaa', 'bbbbb']);
+    expect((await npz.get('éaaaa')).shape).toEqual([zeros.length]);
+  });
+
   test.each(HOSTILE)('$name: $code, from memory', async ({ bytes, code, atOpen }) => {
     const opened = await caught(() => openNpz(bytes, { name: 'bad.npz' }));
     const error = atOpen

@@ -38,6 +38,8 @@ const HOSTILE: readonly { readonly name: string; readonly bytes: Uint8Array; rea
   { name: 'a header longer than the file', bytes: file('{}', 0, 100), code: 'TRUNCATED' },
   { name: 'a header of 2^60 bytes', bytes: file('{}', 0, 2 ** 60), code: 'LIMIT_EXCEEDED' },
   { name: 'a header that is no JSON', bytes: file('{'), code: 'BAD_FORMAT' },
+  { name: 'a header behind a space', bytes: file(' {}'), code: 'BAD_FORMAT' },
+  { name: 'a header behind a byte order mark', bytes: file('\ufeff{}'), code: 'BAD_FORMAT' },
   { name: 'a header that is a list', bytes: file([]), code: 'BAD_FORMAT' },
   { name: 'a tensor that is a number', bytes: file({ a: 1 }), code: 'BAD_FORMAT' },
   { name: 'a tensor without a dtype', bytes: file({ a: { shape: [1], data_offsets: [0, 1] } }, 1), code: 'BAD_FORMAT' },
@@ -64,8 +66,19 @@ const HOSTILE: readonly { readonly name: string; readonly bytes: Uint8Array; rea
     ),
     code: 'CORRUPT',
   },
+  {
+    name: 'a type twice',
+    bytes: file('{"a":{"dtype":"I8","dtype":"U8","shape":[1],"data_offsets":[0,1]}}', 1),
+    code: 'CORRUPT',
+  },
+  { name: 'metadata twice', bytes: file('{"__metadata__":{"k":"1","k":"2"}}'), code: 'CORRUPT' },
   { name: 'bytes after the last tensor', bytes: file({ a: tensor(0, 4) }, 5), code: 'CORRUPT' },
   { name: 'data cut short', bytes: file({ a: tensor(0, 4) }, 3), code: 'TRUNCATED' },
+  {
+    name: 'a shape of nothing, and too much of it',
+    bytes: file({ a: tensor(0, 0, [0, 2 ** 52, 2 ** 52]) }),
+    code: 'CORRUPT',
+  },
   { name: 'a shape larger than any file', bytes: file({ a: tensor(0, 4, [2 ** 40, 2 ** 40]) }, 4), code: 'CORRUPT' },
 ];
 
@@ -111,6 +124,27 @@ describe('safetensors files', () => {
     const read = readSafetensors(file({ a: tensor(0, 4, [2], 'BF16'), b: tensor(4, 6) }, 6));
     expect(() => read.get('a')).toThrowError(expect.objectContaining({ code: 'UNSUPPORTED_DTYPE', found: 'BF16' }));
     expect(read.get('b').shape).toEqual([2]);
+  });
+
+  test('a long text in the metadata is read', () => {
+    const metadata = { long: '\\"'.repeat(2 ** 23) };
+    expect(readSafetensors(safetensorsBytes({}, { metadata })).metadata.get('long')).toBe(metadata.long);
+  });
+
+  test.each([
+    { name: 'a number', metadata: { a: 1 } },
+    { name: 'a list', metadata: ['a'] },
+    { name: 'a Map', metadata: new Map([['a', 'b']]) },
+  ])('metadata of $name is refused, since nobody could read it', ({ metadata }) => {
+    expect(() => safetensorsBytes({}, { metadata } as unknown as object)).toThrowError(
+      expect.objectContaining({ code: 'INVALID_ARGUMENT' }),
+    );
+  });
+
+  test('a name with half a surrogate pair is refused', () => {
+    expect(() => safetensorsBytes({ '\ud800': new Uint8Array(1) })).toThrowError(
+      expect.objectContaining({ code: 'BAD_KEY', key: '\ud800' }),
+    );
   });
 
   test.each([

@@ -84,6 +84,15 @@ describe('fromByteStream', () => {
 });
 
 describe('fromNdjson', () => {
+  test('keeps integers that no JavaScript number holds', async () => {
+    const source = [text('{"t": 1732246372123456789, "x": 12345678901234567890}')];
+    const schema = { t: 'int64', x: 'float64' } as const;
+    expect(await lastValueFrom(fromNdjson(source, { schema }))).toEqual({
+      t: 1732246372123456789n,
+      x: 12345678901234567890n,
+    });
+  });
+
   test('gives a record a line, checked against the schema', async () => {
     const source = [text('{"t": 1.5, "name"'), text(': "é"}\n\n{"t": 2, "name": "b"}')];
     const schema = { t: 'float64', name: '<U8' };

@@ -90,11 +90,20 @@ export class FunctionNDArray extends ArrayStub {
     return values instanceof own && kind !== 'b' && byteorder !== '>';
   }
 
+  /** Complex numbers of another size or byte order, as real and imaginary part in turn. */
+  #parts(values: TypedArray, count: number): NDArray | undefined {
+    if (this.type.kind !== 'c' || !ArrayBuffer.isView(values) || values.length !== 2 * count) return undefined;
+    const dtype =
+      values instanceof Float32Array ? 'complex64' : values instanceof Float64Array ? 'complex128' : undefined;
+    return dtype && NDArray.over(memoryOver(viewBytes(values)), dtype, [count]);
+  }
+
   #encode(values: TypedArray, start: number, end: number): Uint8Array {
     const nbytes = (end - start) * this.#rowBytes();
     const count = nbytes / this.type.itemsize;
     if (this.#isRaw(values, nbytes)) return viewBytes(values);
-    if (!ArrayBuffer.isView(values) || values.length !== count) {
+    const parts = this.#parts(values, count);
+    if (parts === undefined && (!ArrayBuffer.isView(values) || values.length !== count)) {
       const found = ArrayBuffer.isView(values) ? values.length : values;
       const what = typeof found === 'number' ? `${found} elements` : `no typed array (${typeof found})`;
       throw new MmdError(
@@ -103,7 +112,7 @@ export class FunctionNDArray extends ArrayStub {
         { expected: count, found },
       );
     }
-    const given = ndarray(values, [count]);
+    const given = parts ?? ndarray(values, [count]);
     const bytes = new Uint8Array(nbytes);
     NDArray.over(memoryOver(bytes), this.type, [count]).set(given);
     return bytes;

@@ -1,4 +1,4 @@
-import { type ArraySource, isArraySource, MmdError } from '@mmdpickle/core';
+import { type ArraySource, Complex, isArraySource, MmdError, memoryOver, NDArray } from '@mmdpickle/core';
 import { MmapDict } from '@mmdpickle/core/node';
 import {
   EmptyMaskedArray,
@@ -218,6 +218,15 @@ test.each([
   const stub = new FunctionNDArray([2], dtype as never, () => rows);
   expect([...joined(stub)]).toEqual([...new Uint8Array(rows.buffer)]);
 });
+
+test.each(['<c8', '>c16', '>c8'])(
+  'a function array takes parts of complex numbers that %s spells otherwise',
+  (dtype) => {
+    const stub = new FunctionNDArray([2], dtype, () => Float64Array.of(1, 2, 3, -4));
+    const array = NDArray.over(memoryOver(joined(stub)), dtype, [2]);
+    expect(array.toNested()).toEqual([new Complex(1, 2), new Complex(3, -4)]);
+  },
+);
 
 test('a function array refuses rows of the wrong length', () => {
   const stub = new FunctionNDArray([4], 'float64', () => new Float64Array(3));

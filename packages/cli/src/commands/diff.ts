@@ -1,8 +1,9 @@
-import type { EntryMeta, NDArray } from '@mmdpickle/core';
+import type { EntryMeta } from '@mmdpickle/core';
 import { MmapDict, NodeFile } from '@mmdpickle/core/node';
-import { dataOf, isArray } from '../arrays.ts';
+import { bytesInRows, dataOf, isArray } from '../arrays.ts';
 import type { CommandSpec } from '../command.ts';
 import { shapeText, typeText } from '../entries.ts';
+import { jsonText } from '../json.ts';
 import { ProgressBar } from '../progress.ts';
 import { colorsFor, print, printJson } from '../terminal.ts';
 import { keyText } from '../text.ts';
@@ -79,11 +80,16 @@ function typeOf(meta: EntryMeta): string {
 
 function sameValue(a: MmapDict, b: MmapDict, key: string): boolean {
   const [left, right] = [a.get(key), b.get(key)];
-  if (isArray(left) && isArray(right)) {
+  if (isArray(left) && isArray(right) && !dataOf(left).type.hasObject) {
     const pairs = [[dataOf(left), dataOf(right)] as const];
-    if ('mask' in left && 'mask' in right) pairs.push([left.mask, right.mask]);
+    if ('mask' in left && 'mask' in right) {
+      if (jsonText(left.fillValue) !== jsonText(right.fillValue)) return false;
+      pairs.push([left.mask, right.mask]);
+    }
     return pairs.every(([one, other]) =>
-      one.order === other.order ? sameBytes(one.bytes(), other.bytes()) : sameBytes(inRows(one), inRows(other)),
+      one.order === other.order
+        ? sameBytes(one.bytes(), other.bytes())
+        : sameBytes(bytesInRows(one), bytesInRows(other)),
     );
   }
   // Entries are deterministic: equal values that the same program wrote have equal bytes.
@@ -97,17 +103,6 @@ function storedBytes(dict: MmapDict, key: string): Uint8Array {
   const bytes = new Uint8Array(length);
   file.read(offset, bytes);
   return bytes;
-}
-
-/** An array's bytes in C order: row by row where they do not lie so. */
-function* inRows(array: NDArray): Generator<Uint8Array> {
-  if (array.order === 'C') yield* array.bytes();
-  else
-    for (let row = 0; row < array.shape[0]!; row++)
-      yield* array
-        .rows(row, row + 1)
-        .copy()
-        .bytes();
 }
 
 /** Compares two sequences of pieces, however they are cut. */

@@ -1,7 +1,7 @@
 import type { SliceSpec } from '@mmdpickle/core';
 import { MmapDict } from '@mmdpickle/core/node';
 import { npyPieces } from '@mmdpickle/npy-interop';
-import { type AnyArray, dataOf, isArray, requireArray, sliceArray } from '../arrays.ts';
+import { type AnyArray, bytesInRows, dataOf, isArray, requireArray, sliceArray } from '../arrays.ts';
 import type { CommandSpec } from '../command.ts';
 import { requireKeys } from '../dicts.ts';
 import { usageError } from '../errors.ts';
@@ -11,7 +11,8 @@ import { parseSliceSpec } from '../slice-spec.ts';
 import { print, printJson, type Terminal } from '../terminal.ts';
 import { previewText } from '../value-text.ts';
 
-const ROWS_AT_ONCE = 256;
+/** An array of more elements is printed in parts. */
+const ELEMENTS_AT_ONCE = 65_536;
 
 /** How a value can be printed; the first whose option is set, else the last. */
 const FORMATS: readonly {
@@ -76,21 +77,26 @@ async function printRaw(terminal: Terminal, value: unknown, key: string): Promis
   if (typeof value === 'string' || value instanceof Uint8Array) return await print(terminal, value);
   if (!isArray(value))
     throw usageError(`--raw prints arrays, bytes and text, and ${JSON.stringify(key)} is none of them`);
-  for (const piece of dataOf(value).bytes()) await print(terminal, piece.slice());
+  for (const piece of bytesInRows(dataOf(value))) await print(terminal, piece.slice());
 }
 
-/** Row by row: an array may be larger than any string. */
+/** In parts: an array may be larger than memory and any string. */
 async function printArrayJson(terminal: Terminal, array: AnyArray): Promise<void> {
   const { dtype, shape } = array;
   await print(terminal, `{"dtype":${jsonText(dtype)},"shape":${jsonText(shape)},"data":`);
-  const [rows] = shape;
-  if (rows === undefined) await print(terminal, jsonText(array.toNested()));
-  else {
-    for (let row = 0; row < rows; row += ROWS_AT_ONCE) {
-      const nested = jsonText((array.rows(row, Math.min(rows, row + ROWS_AT_ONCE)) as AnyArray).toNested());
-      await print(terminal, `${row === 0 ? '[' : ','}${nested.slice(1, -1)}`);
-    }
-    await print(terminal, rows === 0 ? '[]' : ']');
-  }
+  for (const part of jsonParts(array)) await print(terminal, part);
   await print(terminal, '}\n');
+}
+
+function* jsonParts(array: AnyArray): Generator<string> {
+  const [rows = 1, ...rest] = array.shape;
+  const inRow = rest.reduce((product, length) => product * length, 1);
+  if (rows * Math.max(1, inRow) <= ELEMENTS_AT_ONCE) return yield jsonText(array.toNested());
+  const step = Math.max(1, Math.floor(ELEMENTS_AT_ONCE / Math.max(1, inRow)));
+  for (let row = 0; row < rows; row += step) {
+    yield row === 0 ? '[' : ',';
+    if (inRow > ELEMENTS_AT_ONCE) yield* jsonParts(array.slice(row) as AnyArray);
+    else yield jsonText((array.rows(row, Math.min(rows, row + step)) as AnyArray).toNested()).slice(1, -1);
+  }
+  yield ']';
 }

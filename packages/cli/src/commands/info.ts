@@ -4,7 +4,7 @@ import { countArrays } from '../dicts.ts';
 import { describeEntry } from '../entries.ts';
 import { keyNotFound } from '../errors.ts';
 import { print, printJson } from '../terminal.ts';
-import { bytesText, shareText } from '../text.ts';
+import { bytesText, printable, shareText } from '../text.ts';
 
 /** `mmdpickle info`: the file as a whole, or all that is known of one entry without reading its data. */
 export const info: CommandSpec = {
@@ -66,5 +66,5 @@ function factLines(facts: Facts): string {
 
 function factText(name: string, value: unknown): string {
   if (typeof value === 'number' && /size|bytes/i.test(name)) return `${value} (${bytesText(value)})`;
-  return Array.isArray(value) ? `[${value.join(', ')}]` : String(value);
+  return Array.isArray(value) ? `[${value.join(', ')}]` : printable(String(value));
 }

@@ -1,5 +1,5 @@
 import { extname } from 'node:path';
-import { PyFloat } from '@mmdpickle/core';
+import { PyFloat, parseJson } from '@mmdpickle/core';
 import { MmapDict } from '@mmdpickle/core/node';
 import { load } from '@mmdpickle/core/pickle';
 import { readNpy } from '@mmdpickle/npy-interop';
@@ -8,6 +8,7 @@ import { usageError } from '../errors.ts';
 import { readInput } from '../input.ts';
 import { ALLOW_PICKLE } from '../option-values.ts';
 import { printJson } from '../terminal.ts';
+import { parseNumber } from '../text.ts';
 
 const decoder = (): TextDecoder => new TextDecoder('utf-8', { fatal: true });
 
@@ -17,7 +18,7 @@ const TYPES = {
     doc: 'a number or other JSON if it reads as such, else a str; the default',
     read: (bytes) => jsonOrText(decoder().decode(bytes)),
   },
-  json: { doc: 'JSON', read: (bytes) => parseJson(decoder().decode(bytes)) },
+  json: { doc: 'JSON', read: (bytes) => readJson(decoder().decode(bytes)) },
   str: { doc: 'a str', read: (bytes) => decoder().decode(bytes) },
   bytes: { doc: 'a bytes', read: (bytes) => bytes },
   int: { doc: 'an int of any size', read: (bytes) => parseInteger(decoder().decode(bytes)) },
@@ -87,26 +88,25 @@ function jsonOrText(text: string): unknown {
   if (/^\s*[+-]?\d+\s*$/.test(text)) return parseInteger(text);
   if (/^\s*[+-]?\d*(\.\d*)?(e[+-]?\d+)?\s*$/i.test(text) && /\d/.test(text)) return parseFloatText(text);
   try {
-    return JSON.parse(text);
+    return parseJson(text, jsonNumber);
   } catch {
     // Not JSON: a word is a word, and needs no quotes on a command line.
     return text;
   }
 }
 
-function parseJson(text: string): unknown {
+function readJson(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return parseJson(text, jsonNumber);
   } catch (cause) {
     throw usageError(`value: not JSON: ${(cause as Error).message}`);
   }
 }
 
-const FLOAT_WORDS: Readonly<Record<string, number>> = {
-  inf: Number.POSITIVE_INFINITY,
-  '-inf': Number.NEGATIVE_INFINITY,
-  nan: Number.NaN,
-};
+/** As Python's json reads numbers: integers of any size, and the rest floats. */
+function jsonNumber(token: string): bigint | PyFloat {
+  return /^-?\d+$/.test(token) ? BigInt(token) : new PyFloat(Number(token));
+}
 
 function parseInteger(text: string): bigint {
   if (!/^\s*[+-]?\d+\s*$/.test(text)) throw usageError(`value: ${JSON.stringify(text)} is not an integer`, text);
@@ -115,9 +115,7 @@ function parseInteger(text: string): bigint {
 
 /** `2.0` stays a float in Python. */
 function parseFloatText(text: string): PyFloat {
-  const word = text.trim().toLowerCase();
-  const value = FLOAT_WORDS[word] ?? Number(word);
-  if (word === '' || (Number.isNaN(value) && word !== 'nan'))
-    throw usageError(`value: ${JSON.stringify(text)} is not a number`, text);
+  const value = parseNumber(text);
+  if (value === undefined) throw usageError(`value: ${JSON.stringify(text)} is not a number`, text);
   return new PyFloat(value);
 }

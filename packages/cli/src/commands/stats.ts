@@ -41,7 +41,8 @@ function statisticsText({ histogram, ...numbers }: Statistics): string {
   const { min, max } = numbers;
   if (min !== undefined && max !== undefined) {
     const most = Math.max(...histogram);
-    const edges = histogram.map((_, bin) => (min + ((max - min) * bin) / histogram.length).toPrecision(5));
+    const [low, high] = [Number(min), Number(max)];
+    const edges = histogram.map((_, bin) => (low + ((high - low) * bin) / histogram.length).toPrecision(5));
     const width = Math.max(...edges.map((edge) => edge.length));
     lines.push('\n');
     for (const [bin, count] of histogram.entries()) {

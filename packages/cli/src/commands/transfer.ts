@@ -1,8 +1,9 @@
 /** `mmdpickle import` and `export`: other formats in and out. @module */
 
-import { accessSync, createReadStream, createWriteStream, mkdtempSync, rmSync } from 'node:fs';
+import { accessSync, createReadStream, createWriteStream, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import process from 'node:process';
 import { pipeline } from 'node:stream/promises';
 import { MmapDict } from '@mmdpickle/core/node';
 import type { CommandSpec, Invocation } from '../command.ts';
@@ -53,7 +54,7 @@ export const importCommand: CommandSpec = {
       // Before the target is made: a file that is not there leaves no empty target behind.
       if (input !== '-') accessSync(input);
       const path = input === '-' ? spool.path('stdin', format.extensions) : input;
-      if (input === '-') await pipeline(terminal.stdin, createWriteStream(path));
+      if (input === '-') await pipeline(terminal.stdin, createWriteStream(path), { signal: terminal.signal });
       const paths = groups.get(format);
       if (paths === undefined) groups.set(format, [path]);
       else paths.push(path);
@@ -93,19 +94,27 @@ export const exportCommand: CommandSpec = {
     const format = formatOf(output, options.format as string | undefined);
     using dict = MmapDict.open(path, { mode: 'r' });
     requireKeys(dict, path, rest);
+    if (output !== '-' && isSameFile(path, output)) throw usageError(`${output} is the file itself: export to another`);
     const keys = rest.length > 0 ? rest : keysFor(dict, format.arraysOnly, terminal);
     using spool = new Spool();
     using bar = new ProgressBar(invocation, 'export');
     const target = output === '-' ? spool.path('stdout', format.extensions) : output;
-    if (output === '-' && keys.length > 1 && format === FORMATS.npy)
+    if (output === '-' && keys.length !== 1 && format === FORMATS.npy)
       throw usageError('standard output can hold one .npy file: name one key');
     await format.write(dict, keys, target, transferOf(invocation, bar));
     bar[Symbol.dispose]();
-    if (output === '-') for await (const piece of createReadStream(target)) await print(terminal, piece as Buffer);
-    else if (json) await printJson(terminal, { output, keys });
+    if (output === '-') {
+      const pieces = createReadStream(target, { signal: terminal.signal });
+      for await (const piece of pieces) await print(terminal, piece as Buffer);
+    } else if (json) await printJson(terminal, { output, keys });
     return 'ok';
   },
 };
+
+function isSameFile(path: string, other: string): boolean {
+  const [a, b] = [path, other].map((name) => statSync(name, { bigint: true, throwIfNoEntry: false }));
+  return a !== undefined && a.dev === b?.dev && a.ino === b.ino;
+}
 
 /** All keys that go into the format; the others are named on standard error. */
 function keysFor(dict: MmapDict, arraysOnly: boolean, terminal: Invocation['terminal']): string[] {
@@ -125,14 +134,20 @@ function transferOf({ terminal: { signal } }: Invocation, { update }: ProgressBa
 /** Room for what comes through a pipe and must be a file for a moment. */
 class Spool implements Disposable {
   #folder: string | undefined;
+  /** Also where the reader of a pipe leaves, or a second signal comes: that ends the process on the spot. */
+  readonly #remove = (): void => {
+    if (this.#folder !== undefined) rmSync(this.#folder, { recursive: true, force: true });
+  };
 
   /** A path to write to, with an ending that says the format. */
   path(name: string, [extension = '']: readonly string[]): string {
+    if (this.#folder === undefined) process.on('exit', this.#remove);
     this.#folder ??= mkdtempSync(join(tmpdir(), 'mmdpickle-'));
     return join(this.#folder, `${name}${extension}`);
   }
 
   [Symbol.dispose](): void {
-    if (this.#folder !== undefined) rmSync(this.#folder, { recursive: true, force: true });
+    this.#remove();
+    process.off('exit', this.#remove);
   }
 }

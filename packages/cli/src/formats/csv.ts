@@ -35,5 +35,7 @@ function cell(value: unknown): string {
   if (value instanceof Uint8Array)
     return Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('latin1');
   if (Array.isArray(value)) return value.map(cell).join(' ');
-  return String(value);
+  // A record in a record, whose like has no method.
+  if (Object.getPrototypeOf(value) === null) return Object.values(value).map(cell).join(' ');
+  return Object.is(value, -0) ? '-0' : String(value);
 }

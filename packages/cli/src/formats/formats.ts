@@ -4,7 +4,7 @@ import { createWriteStream, writeFileSync } from 'node:fs';
 import { basename, extname } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { NDArray } from '@mmdpickle/core';
+import { MaskedArray, NDArray } from '@mmdpickle/core';
 import { type MmapDict, openPickle } from '@mmdpickle/core/node';
 import { dump } from '@mmdpickle/core/pickle';
 import {
@@ -65,6 +65,10 @@ export const FORMATS: Readonly<Record<string, FormatRow>> = {
     async write(dict, keys, path, transfer) {
       const [key] = keys;
       const array = keys.length === 1 && extname(path) === '.npy' ? dict.get(key as string) : undefined;
+      if (array instanceof MaskedArray) {
+        const text = `${JSON.stringify(key)} is a masked array, which takes several .npy files: name a directory or an .npz file`;
+        throw usageError(text);
+      }
       if (array instanceof NDArray) writeNpy(path, array);
       else await mmdToNpy(dict, keys, path, transfer);
     },

@@ -5,11 +5,12 @@
  */
 
 import type { Readable } from 'node:stream';
-import { type DTypeLike, MmdError, memoryOver, NDArray, parseDType } from '@mmdpickle/core';
+import { type DTypeLike, MmdError, memoryOver, NDArray, parseDType, parseJson } from '@mmdpickle/core';
 import { checkRecord, cutFrames, type PlainRecord, parseSchema, type RecordSchema, readNdjson } from '@mmdpickle/rx';
 import { CsvError, parse as parseCsvStream } from 'csv-parse';
 import { parse as parseCsv } from 'csv-parse/sync';
 import { usageError } from '../errors.ts';
+import { parseNumber, parseTruth } from '../text.ts';
 
 /** What the frames are, from the command line. */
 export interface FrameForm {
@@ -39,8 +40,9 @@ export function parseSchemaOption(text: string): RecordSchema {
 /** Parses `--shape`: `512,1024`; the empty text is one number a frame. */
 export function parseShapeOption(text: string): number[] {
   if (text.trim() === '') return [];
-  const shape = text.split(/[,x]/).map(Number);
-  if (shape.some((dim) => !Number.isSafeInteger(dim) || dim < 0))
+  const parts = text.split(/[,x]/).map((part) => part.trim());
+  const shape = parts.map(Number);
+  if (!parts.every((part) => /^\d+$/.test(part)) || !shape.every(Number.isSafeInteger))
     throw usageError(`expected 512,1024, found ${text}`, text);
   return shape;
 }
@@ -109,7 +111,7 @@ function rawFrames(message: Uint8Array, { dtype, shape }: FrameForm): NDArray[] 
 function jsonRecord(line: string, schema: RecordSchema | undefined): PlainRecord {
   let record: unknown;
   try {
-    record = JSON.parse(line);
+    record = parseJson(line);
   } catch (cause) {
     throw new MmdError('CORRUPT', `not JSON: ${line.slice(0, 80)}`, { found: line, cause });
   }
@@ -175,14 +177,19 @@ function typedRecord(row: Readonly<Record<string, string>>, schema: RecordSchema
 }
 
 function cellValue(text: string, kind: string, name: string): unknown {
-  if (kind === 'S' || kind === 'U') return text;
-  if (kind === 'b') return /^(1|true|yes)$/i.test(text);
-  if (kind === 'i' || kind === 'u') {
-    if (/^[+-]?\d+$/.test(text)) return BigInt(text);
-  } else if (text !== '' && (/^nan$/i.test(text) || !Number.isNaN(Number(text)))) return Number(text);
-  throw new MmdError('INVALID_ARGUMENT', `csv: column '${name}': ${JSON.stringify(text)} is not a number`, {
+  if (kind === 'U') return text;
+  if (kind === 'S') return new TextEncoder().encode(text);
+  const whole = 'iumM'.includes(kind);
+  const value = kind === 'b' ? parseTruth(text) : whole ? wholeNumber(text) : parseNumber(text);
+  if (value !== undefined) return value;
+  const expected = kind === 'b' ? 'neither true nor false' : whole ? 'no whole number' : 'not a number';
+  throw new MmdError('INVALID_ARGUMENT', `csv: column '${name}': ${JSON.stringify(text)} is ${expected}`, {
     found: text,
   });
+}
+
+function wholeNumber(text: string): bigint | undefined {
+  return /^[+-]?\d+$/.test(text) ? BigInt(text) : undefined;
 }
 
 function requireSchema({ schema }: FrameForm): RecordSchema {

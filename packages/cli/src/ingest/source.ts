@@ -129,16 +129,27 @@ function mqttMessages(spec: string, invocation: Invocation): Observable<Uint8Arr
   const match = /^(mqtts?:\/\/[^/]+)\/(.+)$/.exec(spec);
   if (match === null) throw usageError(`--from: expected mqtt://HOST:PORT/TOPIC, found ${spec}`, spec);
   const [, broker = '', topic = ''] = match;
-  return fromMqtt<Uint8Array>(broker, decodeURIComponent(topic), {
+  return fromMqtt<Uint8Array>(broker, decoded(topic, spec), {
     decode: (payload) => payload.slice(),
-    onReady: () => tellReady(invocation, spec),
+    // Status lines end in log files, where a password should not be.
+    onReady: () => tellReady(invocation, spec.replace(/\/\/[^/@]*@/, '//')),
   });
+}
+
+function decoded(topic: string, spec: string): string {
+  try {
+    return decodeURIComponent(topic);
+  } catch {
+    throw usageError(`--from: a % in a topic is written %25, found ${spec}`, spec);
+  }
 }
 
 /** Opens a path now, so that one that is not there is told before a file is made. */
 async function openPath(path: string, signal: AbortSignal): Promise<Readable> {
   // With bigints: after a plain stat of a pipe, Node's realpathSync stops short, and modules are no longer found.
-  if (statSync(path, { bigint: true }).isFIFO()) {
+  const status = statSync(path, { bigint: true });
+  if (status.isDirectory()) throw usageError(`--from: ${path} is a directory`, path);
+  if (status.isFIFO()) {
     // A stream of files would wait for the writer in a thread that nothing can interrupt; a socket is polled.
     const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
     return new Socket({ fd, readable: true, writable: false });

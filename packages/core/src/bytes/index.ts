@@ -3,6 +3,7 @@
 export { ByteReader } from './byte-reader.ts';
 export { ByteWriter } from './byte-writer.ts';
 export { decodeInteger, encodeInteger, narrowInteger } from './integers.ts';
+export { type JsonToken, jsonTokens, parseJson } from './json.ts';
 export {
   decodeLatin1,
   decodeUtf8,

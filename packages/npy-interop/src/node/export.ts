@@ -14,7 +14,15 @@ import { type EntryMeta, type MmapDict, NodeFile } from '@mmdpickle/core/node';
 import { checkOptions } from '@mmdpickle/core/options';
 import { type PlainArray, plainArray } from '../array-bytes.ts';
 import { arrayBytes, formatNpyHeader } from '../npy-header.ts';
-import { FILL_SUFFIX, fillArray, MASK_SUFFIX, type Tick, type WriteNpzOptions, writePlainZip } from '../npz-write.ts';
+import {
+  FILL_SUFFIX,
+  fillArray,
+  isPartName,
+  MASK_SUFFIX,
+  type Tick,
+  type WriteNpzOptions,
+  writePlainZip,
+} from '../npz-write.ts';
 import { TRANSFER_OPTIONS, WRITE_NPZ_OPTIONS, WRITE_SAFETENSORS_OPTIONS } from '../options.ts';
 import { planSafetensors, type WriteSafetensorsOptions } from '../safetensors.ts';
 import { checkKeys, fileNameOf } from './convert-names.ts';
@@ -234,7 +242,10 @@ async function withParts(
     const create: Create = (path) => {
       const file = new FileReplacement(path);
       files.push(file);
-      return file;
+      if (file.target !== source.name) return file;
+      throw new MmdError('INVALID_ARGUMENT', `${file.path} is the dict's own file: export to another`, {
+        path: file.path,
+      });
     };
     using source = openDictFile(dict);
     try {
@@ -296,8 +307,7 @@ function stillThere(dict: MmapDict, looks: readonly EntryMeta[], source: NodeFil
 
 function partsOf(dict: MmapDict, meta: EntryMeta, file: NodeFile): Part[] {
   const { key, shape = [] } = meta;
-  for (const suffix of [MASK_SUFFIX, FILL_SUFFIX]) {
-    if (!key.endsWith(suffix)) continue;
+  if (isPartName(key)) {
     throw new MmdError('BAD_KEY', `the key ${JSON.stringify(key)} is reserved for the parts of masked arrays`, { key });
   }
   const dtype = parseDType(meta.type ?? '');

@@ -6,14 +6,14 @@
  * @module
  */
 
-import { MmdError } from '@mmdpickle/core';
+import { isMmdError, MmdError } from '@mmdpickle/core';
 import { type ArraySource, type DType, type DTypeLike, NDArray } from '@mmdpickle/core/ndarray';
 import { type MmapDict, NodeFile } from '@mmdpickle/core/node';
 import { checkOptions } from '@mmdpickle/core/options';
 import type { StorageFile } from '@mmdpickle/core/storage';
 import { checkLength, type ReadNpyOptions, refuseObjects } from '../npy.ts';
 import type { OpenNpzOptions } from '../npz-read.ts';
-import { FILL_SUFFIX, MASK_SUFFIX, type Tick } from '../npz-write.ts';
+import { FILL_SUFFIX, fillArray, isPartName, MASK_SUFFIX, type Tick } from '../npz-write.ts';
 import { NPY_TO_MMD_OPTIONS, NPZ_TO_MMD_OPTIONS, RAW_TO_MMD_OPTIONS, SAFETENSORS_TO_MMD_OPTIONS } from '../options.ts';
 import { tensorDType } from '../safetensors.ts';
 import { checkKeys, keyOfFileName } from './convert-names.ts';
@@ -276,8 +276,9 @@ export async function safetensorsToMmd(
   checkOptions(options, SAFETENSORS_TO_MMD_OPTIONS);
   using tensors = readSafetensors(path);
   using source = NodeFile.open(toPath(path), 'r');
+  const byName = new Map(tensors.tensors.map((tensor) => [tensor.name, tensor]));
   const items = chosen(tensors.keys(), options.keys).map(([name, key]): Item => {
-    const tensor = tensors.tensors.find((candidate) => candidate.name === name);
+    const tensor = byName.get(name);
     if (tensor === undefined) {
       throw new MmdError('NOT_FOUND', `${tensors.name}: no tensor ${JSON.stringify(name)}`, { key: name });
     }
@@ -341,7 +342,7 @@ async function importItems(dict: MmapDict, items: readonly Item[], options: Conv
     seen.add(key);
   }
   const groups = await regroup(items);
-  const bytes = items.reduce((sum, item) => sum + Math.max(0, item.nbytes), 0);
+  const bytes = groups.reduce((sum, { nbytes, mask }) => sum + Math.max(0, nbytes) + (mask?.nbytes ?? 0), 0);
   const tick = meter(bytes, options);
   await changeHeld(dict, options, async (held) => {
     for (const group of groups) {
@@ -356,25 +357,36 @@ async function importItems(dict: MmapDict, items: readonly Item[], options: Conv
 /** Puts the parts of masked arrays together; parts that do not fit each other stay arrays of their own. */
 async function regroup(items: readonly Item[]): Promise<Group[]> {
   const byKey = new Map(items.map((item) => [item.key, item]));
-  const parts = new Set<Item>();
+  const parts = new Set<string>();
   const groups: Group[] = [];
   for (const item of items) {
-    const mask = byKey.get(`${item.key}${MASK_SUFFIX}`);
+    // A part has no parts of its own.
+    const mask = isPartName(item.key) ? undefined : byKey.get(`${item.key}${MASK_SUFFIX}`);
     const fits = mask?.dtype.kind === 'b' && !item.objects && String(mask.shape) === String(item.shape);
     if (mask === undefined || !fits) {
       groups.push(item);
       continue;
     }
-    parts.add(mask);
+    parts.add(mask.key);
     const fill = byKey.get(`${item.key}${FILL_SUFFIX}`);
-    if (fill === undefined || fill.shape.length > 0 || fill.objects) {
-      groups.push({ ...item, mask });
-      continue;
-    }
-    parts.add(fill);
-    groups.push({ ...item, mask, fillValue: (await fill.load()).get() });
+    const fillValue = fill === undefined || fill.shape.length > 0 ? undefined : await fillValueOf(fill, item.dtype);
+    if (fill !== undefined && fillValue !== undefined) parts.add(fill.key);
+    groups.push({ ...item, mask, fillValue });
   }
-  return groups.filter((group) => ![...parts].some((part) => part.key === group.key));
+  return groups.filter(({ key }) => !parts.has(key));
+}
+
+/** The element in an array without dimensions; undefined where arrays of the type cannot be filled with it. */
+async function fillValueOf(fill: Item, dtype: DType): Promise<unknown> {
+  if (fill.objects) return undefined;
+  const value: unknown = (await fill.load()).get();
+  try {
+    fillArray(dtype, value);
+    return value;
+  } catch (error) {
+    if (!isMmdError(error, 'UNSUPPORTED_VALUE')) throw error;
+    return undefined;
+  }
 }
 
 async function importGroup(held: HeldDict, group: Group, tick: Tick): Promise<void> {

@@ -234,13 +234,13 @@ export function writeNpy(
   if (target instanceof WritableStream) return writeNpyStream(target, array, options);
   if (typeof target === 'object' && target !== null && 'write' in target) return writeInto(target, array, options);
   using replacement = new FileReplacement(target);
-  const size = writeInto(replacement.file, array, options);
+  const size = writeInto(replacement.file, array, options, replacement.path);
   replacement.finish();
   return size;
 }
 
-function writeInto(file: StorageFile, value: WritableArray, options: WriteNpyOptions): number {
-  const array = plainArray(value, file.name);
+function writeInto(file: StorageFile, value: WritableArray, options: WriteNpyOptions, name = file.name): number {
+  const array = plainArray(value, name);
   const header = formatNpyHeader(array, options);
   const total = header.length + array.nbytes;
   let done = header.length;

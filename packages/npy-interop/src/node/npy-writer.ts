@@ -10,7 +10,14 @@ import { type DType, type DTypeLike, parseDType, sameDType } from '@mmdpickle/co
 import { NodeFile } from '@mmdpickle/core/node';
 import { checkOptions } from '@mmdpickle/core/options';
 import { arrayPieces, plainArray, type WritableArray } from '../array-bytes.ts';
-import { arrayBytes, fitNpyHeader, formatNpyHeader, type NpyHeader, type NpyVersion } from '../npy-header.ts';
+import {
+  arrayBytes,
+  checkList,
+  fitNpyHeader,
+  formatNpyHeader,
+  type NpyHeader,
+  type NpyVersion,
+} from '../npy-header.ts';
 import { NPY_WRITER_OPTIONS } from '../options.ts';
 import { readNpyHeader } from './npy-file.ts';
 import { FileReplacement, toPath } from './replace-file.ts';
@@ -45,7 +52,7 @@ export class NpyWriter implements Disposable {
     const [rows, ...rowShape] = shape;
     if (rows === undefined || order === 'F' || dtype.hasObject) {
       const found = dtype.hasObject ? 'objects' : order === 'F' ? 'Fortran order' : 'no dimensions';
-      throw new MmdError('UNSUPPORTED_VALUE', `${file.name}: rows cannot be appended to an array of ${found}`);
+      throw noRows(file.name, found);
     }
     this.#file = file;
     this.#dataOffset = header.dataOffset;
@@ -144,6 +151,10 @@ export class NpyWriter implements Disposable {
   }
 }
 
+function noRows(name: string, found: string): MmdError {
+  return new MmdError('UNSUPPORTED_VALUE', `${name}: rows cannot be appended to an array of ${found}`);
+}
+
 /** The most rows whose count fits into a header's place: the largest number of so many digits. */
 function mostRows({ version, dtype, dataOffset }: NpyHeader, rowShape: readonly number[]): number {
   let most = 0;
@@ -175,9 +186,14 @@ function mostRows({ version, dtype, dataOffset }: NpyHeader, rowShape: readonly 
 export function openNpyWriter(path: string | URL, create?: NpyWriterOptions): NpyWriter {
   if (create === undefined) return overFile(NodeFile.open(toPath(path), 'r+'));
   checkOptions(create, NPY_WRITER_OPTIONS);
+  const name = toPath(path);
+  checkList(create.rowShape);
   const dtype = parseDType(create.dtype);
+  // Before the new file takes the place of another.
+  if (dtype.hasObject) throw noRows(name, 'objects');
+  arrayBytes(dtype, create.rowShape, name);
   const header = formatNpyHeader({ dtype, shape: [0, ...create.rowShape] });
-  refuseWritten(toPath(path));
+  refuseWritten(name);
   using replacement = new FileReplacement(path);
   replacement.file.write(0, header);
   return overFile(replacement.commit());

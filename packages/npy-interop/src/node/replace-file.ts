@@ -9,7 +9,7 @@ import { mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { MmdError } from '@mmdpickle/core';
+import { isMmdError, MmdError } from '@mmdpickle/core';
 import { NodeFile } from '@mmdpickle/core/node';
 
 /** What a temporary file is called: hidden, the target's name, the host and process that write it. */
@@ -32,13 +32,26 @@ export function toPath(path: string | URL): string {
 export class FileReplacement implements Disposable {
   readonly path: string;
   readonly file: NodeFile;
+  /** The path, or what it links to. */
+  readonly target: string;
   #open = true;
 
+  /** @throws INVALID_ARGUMENT for a directory, a pipe or a device, which nothing should take the place of; IO */
   constructor(path: string | URL) {
     this.path = toPath(path);
-    sweep(this.path);
-    const name = `${temporaryPrefix(this.path)}${process.pid}.${randomUUID()}${SUFFIX}`;
-    this.file = NodeFile.open(join(dirname(this.path), name), 'create-new');
+    using old = openIfThere(this.path);
+    this.target = old?.name ?? this.path;
+    sweep(this.target);
+    const name = `${temporaryPrefix(this.target)}${process.pid}.${randomUUID()}${SUFFIX}`;
+    const temporary = join(dirname(this.target), name);
+    // What opens it gives it the old file's owner and permissions.
+    try {
+      this.file = old?.open(temporary, 'create-new') ?? NodeFile.open(temporary, 'create-new');
+    } catch (cause) {
+      if (!isMmdError(cause, 'NOT_FOUND')) throw cause;
+      const { errno } = cause;
+      throw new MmdError('NOT_FOUND', `${this.path}: its directory is not there`, { path: this.path, errno, cause });
+    }
   }
 
   /** Renames the file into place and leaves it open. */
@@ -57,7 +70,7 @@ export class FileReplacement implements Disposable {
   finish(): void {
     this.seal();
     try {
-      renameSync(this.file.name, this.path);
+      renameSync(this.file.name, this.target);
     } catch (cause) {
       throw systemError('renaming into place', this.path, cause);
     }
@@ -69,6 +82,15 @@ export class FileReplacement implements Disposable {
     this.#open = false;
     this.file.close();
     rmSync(this.file.name, { force: true });
+  }
+}
+
+function openIfThere(path: string): NodeFile | undefined {
+  try {
+    return NodeFile.open(path, 'r');
+  } catch (error) {
+    if (isMmdError(error, 'NOT_FOUND')) return undefined;
+    throw error;
   }
 }
 

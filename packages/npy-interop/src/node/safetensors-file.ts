@@ -10,7 +10,7 @@ import { NodeFile } from '@mmdpickle/core/node';
 import { checkOptions } from '@mmdpickle/core/options';
 import type { ByteSource } from '@mmdpickle/core/storage';
 import { plainArray, type WritableArray } from '../array-bytes.ts';
-import { arrayBytes, readSteps } from '../npy-header.ts';
+import { arrayBytes, checkList, readSteps } from '../npy-header.ts';
 import type { NamedArrays } from '../npz-write.ts';
 import { RAW_OPTIONS, TRANSFER_OPTIONS, WRITE_SAFETENSORS_OPTIONS } from '../options.ts';
 import {
@@ -166,6 +166,7 @@ export function rawLayout(
   shape: readonly number[],
   options: RawOptions,
 ): { dtype: ReturnType<typeof parseDType>; shape: number[]; nbytes: number; offset: number } {
+  checkList(shape);
   const type = parseDType(dtype);
   const offset = options.offset ?? 0;
   const counts = shape.every((length) => Number.isSafeInteger(length) && length >= -1);

@@ -1,4 +1,4 @@
-import { MmdError } from '@mmdpickle/core';
+import { MmdError, parseJson } from '@mmdpickle/core';
 import { checkOptions, has, wrongArgument } from '@mmdpickle/core/options';
 import { Observable } from 'rxjs';
 import { MQTT_OPTIONS } from '../options.ts';
@@ -133,7 +133,7 @@ async function connect(url: string): Promise<MqttClientLike> {
 function decodeJson(payload: Uint8Array, topic: string, columns: readonly Column[]): PlainRecord {
   let record: unknown;
   try {
-    record = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(payload));
+    record = parseJson(new TextDecoder('utf-8', { fatal: true }).decode(payload));
   } catch (cause) {
     throw new MmdError('CORRUPT', `a message of topic '${topic}' is not JSON in UTF-8`, { key: topic, cause });
   }

@@ -1,4 +1,4 @@
-import { MmdError } from '@mmdpickle/core';
+import { MmdError, parseJson } from '@mmdpickle/core';
 import { checkOptions } from '@mmdpickle/core/options';
 import type { Observable } from 'rxjs';
 import { NDJSON_OPTIONS } from '../options.ts';
@@ -18,7 +18,7 @@ export interface NdjsonOptions {
 }
 
 /**
- * Reads one record a line; blank lines are left out. The next piece is read when the records before are handled.
+ * Reads one record a line; blank lines are left out, and integers beyond 2^53 - 1 are bigints. The next piece is read when the records before are handled.
  *
  * @throws MmdError CORRUPT for a line that is not JSON in UTF-8, INVALID_ARGUMENT for one that is not of the schema,
  *   LIMIT_EXCEEDED for one that is too long
@@ -59,7 +59,7 @@ function parseLine(decoder: TextDecoder, bytes: Uint8Array, number: number): unk
   if (number === 1 && line.startsWith('\uFEFF')) line = line.slice(1);
   if (line.trim() === '') return undefined;
   try {
-    return JSON.parse(line);
+    return parseJson(line);
   } catch (cause) {
     throw new MmdError('CORRUPT', `line ${number} is not JSON`, { found: line.slice(0, 80), cause });
   }

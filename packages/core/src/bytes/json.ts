@@ -1,0 +1,92 @@
+/** JSON whose numbers keep their value. @module */
+
+/** Fewer digits than these fit a JavaScript number. */
+const MANY_DIGITS = /\d{16}/;
+
+/**
+ * Parses JSON as `JSON.parse` does, but reads integers beyond 2^53 - 1 as bigints: times in nanoseconds and the like would be
+ * rounded in silence.
+ *
+ * @param readNumber - makes a value of a number's text; its bigints and objects take the place of numbers
+ * @throws SyntaxError of `JSON.parse`
+ *
+ * @example
+ * ```ts
+ * import { parseJson } from '@mmdpickle/core';
+ *
+ * parseJson('{"t": 1732246372123456789}'); // { t: 1732246372123456789n }
+ * ```
+ */
+export function parseJson(text: string, readNumber?: (token: string) => unknown): unknown {
+  const parsed: unknown = JSON.parse(text);
+  if (readNumber === undefined && !MANY_DIGITS.test(text)) return parsed;
+  const read = readNumber ?? wholeNumber;
+  const values: unknown[] = [];
+  let marked = '';
+  let copied = 0;
+  const put = (from: number, to: number, place: string): void => {
+    marked += text.slice(copied, from) + place;
+    copied = to;
+  };
+  for (const { start, end, key } of jsonTokens(text)) {
+    // Values that are text get a mark in front, so that none is taken for a number's place; keys stay as they are.
+    if (text[start] === '"') {
+      if (!key) put(start, start + 1, '"s');
+      continue;
+    }
+    if ('{}[]'.includes(text[start] as string)) continue;
+    const value = read(text.slice(start, end));
+    if (typeof value !== 'number') put(start, end, `"n${values.push(value) - 1}"`);
+  }
+  if (values.length === 0) return parsed;
+  return JSON.parse(marked + text.slice(copied), (_key, value: unknown) => {
+    if (typeof value !== 'string') return value;
+    return value.startsWith('s') ? value.slice(1) : values[Number(value.slice(1))];
+  });
+}
+
+/** A string, a number or a bracket in JSON. */
+export interface JsonToken {
+  readonly start: number;
+  readonly end: number;
+  /** A string that is a key. */
+  readonly key: boolean;
+}
+
+/**
+ * The strings, numbers and brackets of JSON that is known to be valid. Strings are not walked by a regular expression: its stack is
+ * too small for long ones.
+ *
+ * @example
+ * ```ts
+ * import { jsonTokens } from '@mmdpickle/core';
+ *
+ * [...jsonTokens('[7]')].length; // 3: two brackets, and a number between them
+ * ```
+ */
+export function* jsonTokens(text: string): Generator<JsonToken> {
+  const tokens = /["{}[\]]|-?\d[\d.eE+-]*/g;
+  const colon = /\s*:/y;
+  for (let match = tokens.exec(text); match !== null; match = tokens.exec(text)) {
+    const string = match[0] === '"';
+    if (string) tokens.lastIndex = stringEnd(text, tokens.lastIndex);
+    const end = tokens.lastIndex;
+    colon.lastIndex = end;
+    yield { start: match.index, end, key: string && colon.test(text) };
+  }
+}
+
+/** Behind the quote that ends a string: the first one with an even number of backslashes before it. */
+function stringEnd(text: string, from: number): number {
+  for (let quote = text.indexOf('"', from); quote !== -1; quote = text.indexOf('"', quote + 1)) {
+    let first = quote;
+    while (first > from && text[first - 1] === '\\') first -= 1;
+    if ((quote - first) % 2 === 0) return quote + 1;
+  }
+  return text.length;
+}
+
+function wholeNumber(token: string): number | bigint {
+  const value = Number(token);
+  return Number.isInteger(value) && !Number.isSafeInteger(value) && /^-?\d+$/.test(token) ? BigInt(token) : value;
+}

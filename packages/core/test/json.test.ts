@@ -1,0 +1,40 @@
+import { parseJson } from '@mmdpickle/core';
+import fc from 'fast-check';
+import { expect, it } from 'vitest';
+
+/** Values as JSON writes them; integers beyond 2^53 - 1 as bigints. */
+const json: fc.Arbitrary<unknown> = fc.letrec<{ value: unknown }>((tie) => ({
+  value: fc.oneof(
+    { maxDepth: 4 },
+    fc.constantFrom(null, true, '12345678901234567890', '\\"n0', 's', '__proto__'),
+    fc.maxSafeInteger(),
+    fc.double().filter((value) => Number.isFinite(value) && !Number.isInteger(value)),
+    fc.bigInt().filter((value) => !Number.isSafeInteger(Number(value))),
+    fc.string({ unit: 'binary' }),
+    fc.array(tie('value')),
+    fc.dictionary(fc.string(), tie('value')),
+  ),
+})).value;
+
+/** JSON text with bigints as they are. */
+function written(value: unknown): string {
+  if (typeof value === 'bigint') return String(value);
+  if (Array.isArray(value)) return `[ ${value.map(written).join(' ,')}]`;
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
+  return `{${Object.entries(value).map(([key, item]) => `${JSON.stringify(key)} :${written(item)}`)}}`;
+}
+
+it('JSON is read as it is written, integers of any size too', () => {
+  fc.assert(
+    fc.property(json, (value) => {
+      expect(parseJson(written(value))).toEqual(value);
+    }),
+  );
+});
+
+it('what is no JSON is told by JSON.parse, and numbers are read as the caller wants', () => {
+  expect(() => parseJson('[12345678901234567890')).toThrow(SyntaxError);
+  expect(parseJson('{"n0": [2.0, 3, "2.0"]}', (token) => (token.includes('.') ? { float: token } : 0))).toEqual({
+    n0: [{ float: '2.0' }, 3, '2.0'],
+  });
+});
