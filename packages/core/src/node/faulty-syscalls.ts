@@ -116,6 +116,7 @@ const FAULTY_CALLS: readonly FaultyCall[] = [
   'fallocate',
   'cloneRange',
   'filesystem',
+  'freeSpace',
   'copyFileRange',
   'flock',
   'mmap',

@@ -22,7 +22,7 @@ import { absolutePath, realPath } from './paths.ts';
 import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, type FileStatus, type Syscalls } from './syscalls.ts';
 import { readAll, writeRest, writeVector } from './transfer.ts';
 
-const { EINTR, ENOENT, ENOTDIR, ENOSYS, EPERM } = constants.errno;
+const { EINTR, ENOENT, ENOSPC, ENOTDIR, ENOSYS, EPERM } = constants.errno;
 
 /** How a file is opened: reading, changing, changing or creating, creating only. */
 export type NodeFileMode = 'r' | 'r+' | 'a' | 'create-new';
@@ -37,6 +37,8 @@ const FLAGS: Readonly<Record<NodeFileMode, number>> = {
 
 /** Parts that together are no longer than this are joined: copying them is cheaper than telling the kernel of each. */
 const JOIN = 65536;
+/** From here on it is asked what is free before so many bytes are reserved. */
+const MUCH = 2 ** 28;
 
 /** Options of {@link NodeFile.open}. */
 export interface NodeFileOptions {
@@ -248,6 +250,7 @@ export class NodeFile implements StorageFile, MappedFile {
     if (length === 0) return;
     const before = this.size();
     const keep = options.keepSize === true;
+    this.#refuseMoreThanFree(offset, length, before);
     const result = this.#retry(() =>
       keep
         ? this.#sys.fallocate(this.#fd, FALLOC_FL_KEEP_SIZE, offset, length)
@@ -264,6 +267,16 @@ export class NodeFile implements StorageFile, MappedFile {
       if (this.size() > before) this.truncate(before);
       throw error;
     }
+  }
+
+  /** The system takes all that is free before it finds that it is not enough, and other writers fail meanwhile. */
+  #refuseMoreThanFree(offset: number, length: number, size: number): void {
+    const beyond = offset + length - Math.max(offset, size);
+    if (beyond < MUCH) return;
+    const free = this.#sys.freeSpace(this.#name);
+    // Some of it may have been reserved ahead.
+    if (free < 0 || beyond - MUCH <= free) return;
+    throw errnoError(-ENOSPC, `reserving ${length} bytes where ${free} are free`, this.#name, offset);
   }
 
   /** Takes the disk for a stretch that is about to be written, where that is possible; what is not, the write reports. */

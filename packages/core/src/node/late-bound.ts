@@ -28,7 +28,18 @@ const FD_MAX = 2 ** 31 - 1;
  */
 export const FS_CALLS: Pick<
   Syscalls,
-  'open' | 'close' | 'fstat' | 'stat' | 'fchmod' | 'fchown' | 'rename' | 'unlink' | 'fdatasync' | 'fsync' | 'filesystem'
+  | 'open'
+  | 'close'
+  | 'fstat'
+  | 'stat'
+  | 'fchmod'
+  | 'fchown'
+  | 'rename'
+  | 'unlink'
+  | 'fdatasync'
+  | 'fsync'
+  | 'filesystem'
+  | 'freeSpace'
 > = {
   open: (path, flags, mode) => attempt(() => fs.openSync(path, flags, mode)),
   close: (fd) => perform(() => fs.closeSync(fd), fd),
@@ -45,6 +56,11 @@ export const FS_CALLS: Pick<
   fdatasync: (fd) => perform(() => fs.fdatasyncSync(fd), fd),
   fsync: (fd) => perform(() => fs.fsyncSync(fd), fd),
   filesystem: (path) => attempt(() => fs.statfsSync(path).type),
+  freeSpace: (path) =>
+    attempt(() => {
+      const { blocks, bfree, bsize } = fs.statfsSync(path);
+      return blocks > 0 ? bfree * bsize : Number.POSITIVE_INFINITY;
+    }),
 };
 
 const BIGINT = { bigint: true } as const;

@@ -67,6 +67,8 @@ export interface Syscalls {
   cloneRange(from: number, fromOffset: number, to: number, toOffset: number, length: number): number;
   /** The number of the kind of file system that a file is on (statfs), or an error. */
   filesystem(path: string): number;
+  /** Bytes that are free where a file is (statfs); Infinity where the file system does not say, or an error. */
+  freeSpace(path: string): number;
   /** copy_file_range; -ENOSYS where there is none. */
   copyFileRange(from: number, fromOffset: number, to: number, toOffset: number, length: number): number;
   flock(fd: number, operation: number): number;

@@ -154,6 +154,18 @@ describe('sparse files', () => {
     expect(file.size()).toBe(100);
   });
 
+  it('ask what is free before much is reserved: the system would take all of it from others first', () => {
+    const syscalls = faultySyscalls(libc());
+    using file = NodeFile.open(temp.file('much'), 'a', { syscalls });
+    file.truncate(100);
+    expectCode('NO_SPACE', () => file.allocate(0, 2 ** 43));
+    expectCode('NO_SPACE', () => file.allocate(100, 2 ** 43, { keepSize: true }));
+    expect(syscalls.calls).not.toContain('posixFallocate');
+    expect(syscalls.calls).not.toContain('fallocate');
+    file.allocate(0, 2 ** 20);
+    expect(syscalls.calls).toContain('posixFallocate');
+  });
+
   it.each([0, 5000])('stay sparse in a copy (shifted by %s)', (shift) => {
     using source = NodeFile.open(temp.file('from'), 'a');
     using target = NodeFile.open(temp.file('to'), 'a');
