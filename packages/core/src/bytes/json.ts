@@ -61,7 +61,7 @@ export interface JsonToken {
  * ```ts
  * import { jsonTokens } from '@mmdpickle/core';
  *
- * [...jsonTokens('{"a": 1}')].map(({ start, end }) => [start, end]); // [[0, 1], [1, 4], [6, 7], [7, 8]]
+ * [...jsonTokens('{"a": 1}')].map(({ start }) => start); // [0, 1, 6, 7]
  * ```
  */
 export function* jsonTokens(text: string): Generator<JsonToken> {
