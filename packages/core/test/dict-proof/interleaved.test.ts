@@ -221,7 +221,7 @@ const OBSERVED = [
 ] as const;
 const observed = fc.record({ kind: fc.constantFrom(...OBSERVED), key: fc.nat(KEYS + 5), later: fc.boolean() });
 
-describe('others that come in between', () => {
+describe('others that come in between', { timeout: 600_000 }, () => {
   test('any two looks of one operation: it sees the dict as it was at one moment, and nothing is lost', () => {
     let met = 0;
     fc.assert(
