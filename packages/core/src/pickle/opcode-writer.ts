@@ -5,7 +5,7 @@
  */
 
 import { encodeInteger } from '../bytes/integers.ts';
-import { encodeUtf8Into } from '../bytes/utf8.ts';
+import { encodeUtf8Into, isWellFormed } from '../bytes/utf8.ts';
 import { MmdError } from '../errors.ts';
 import { toPython2 } from './compat.ts';
 import { OPCODES } from './opcodes.ts';
@@ -216,10 +216,15 @@ export class OpcodeWriter {
     const names = this.protocol === 2 ? toPython2(module, name) : [module, name];
     sink.u8(C.GLOBAL);
     for (const part of names as readonly string[]) {
-      if (part.includes('\n')) {
-        throw new MmdError('UNSUPPORTED_VALUE', 'a global whose name holds a newline needs protocol 4', {
-          global: `${module} ${name}`,
-        });
+      // A line ends with the newline, and Python reads its UTF-8 strictly.
+      if (part.includes('\n') || !isWellFormed(part)) {
+        throw new MmdError(
+          'UNSUPPORTED_VALUE',
+          'a global whose name holds a newline or half a surrogate pair needs protocol 4',
+          {
+            global: `${module} ${name}`,
+          },
+        );
       }
       sink.utf8(part);
       sink.u8(0x0a);

@@ -12,6 +12,15 @@ describe('what a comparison with live Pythons once found', () => {
     expect(load(read('plain-array-of-records'))).toBeInstanceOf(OpaqueObject);
   });
 
+  it.each([2, 3, 4] as const)(
+    'a name of half a surrogate pair is written where Python reads it, at protocol %i',
+    (protocol) => {
+      const write = (): unknown => load(dump(load(read('global-of-half-a-pair')), { protocol }));
+      if (protocol === 4) expect(write()).toBeInstanceOf(OpaqueObject);
+      else expect(write).toThrow(expect.objectContaining({ code: 'UNSUPPORTED_VALUE' }));
+    },
+  );
+
   it.each([2, 3, 4, 5] as const)('the alignment of a structured type survives protocol %i', (protocol) => {
     const type = load(dump(load(read('aligned-struct')), { protocol }));
     expect(isDType(type)).toBe(true);
