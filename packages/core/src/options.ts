@@ -7,15 +7,17 @@
 
 import { MmdError } from './errors.ts';
 
-/** What one option takes where it is given. */
+/** What a value is to be. */
+export interface ValueRow {
+  /** Whether it is. */
+  readonly takes: (value: unknown) => boolean;
+  /** How that is told, behind "is". */
+  readonly expected: string;
+}
+
+/** What one option takes where it is given: a value, or an object of options. */
 export type OptionRow =
-  | {
-      /** Whether it takes this. */
-      readonly takes: (value: unknown) => boolean;
-      /** How that is told, behind "is". */
-      readonly expected: string;
-    }
-  /** An object of options. */
+  | ValueRow
   | {
       /** The options in it. */
       readonly within: OptionTable;
@@ -27,35 +29,35 @@ export interface OptionTable {
 }
 
 /** Anything: what the option is for says more of it. */
-export const isAnything: OptionRow = { takes: () => true, expected: 'anything' };
+export const isAnything: ValueRow = { takes: () => true, expected: 'anything' };
 /** True or false. */
-export const isFlag: OptionRow = { takes: (value) => typeof value === 'boolean', expected: 'true or false' };
+export const isFlag: ValueRow = { takes: (value) => typeof value === 'boolean', expected: 'true or false' };
 /** A function. */
-export const isFunction: OptionRow = { takes: (value) => typeof value === 'function', expected: 'a function' };
+export const isFunction: ValueRow = { takes: (value) => typeof value === 'function', expected: 'a function' };
 /** Any object but null. */
-export const isObject: OptionRow = { takes: isAnObject, expected: 'an object' };
+export const isObject: ValueRow = { takes: isAnObject, expected: 'an object' };
 /** A text. */
-export const isText: OptionRow = { takes: (value) => typeof value === 'string', expected: 'a text' };
+export const isText: ValueRow = { takes: (value) => typeof value === 'string', expected: 'a text' };
 /** What can be asked whether it was aborted, and told of it. */
-export const isSignal: OptionRow = {
+export const isSignal: ValueRow = {
   takes: (value) => has(value, 'throwIfAborted', 'function') && has(value, 'addEventListener', 'function'),
   expected: 'an AbortSignal',
 };
 /** A number above 0, which may be infinite. */
-export const isPositive: OptionRow = {
+export const isPositive: ValueRow = {
   takes: (value) => typeof value === 'number' && value > 0,
   expected: 'a number above 0',
 };
 /** A whole number from 0 to 2^53 - 1. */
-export const isWhole: OptionRow = { takes: isWholeNumber, expected: 'a whole number from 0 on' };
+export const isWhole: ValueRow = { takes: isWholeNumber, expected: 'a whole number from 0 on' };
 /** A shape whose lengths are all known. */
-export const isShape: OptionRow = {
+export const isShape: ValueRow = {
   takes: (value) => Array.isArray(value) && value.every(isWholeNumber),
   expected: 'a list of whole numbers from 0 on',
 };
 
 /** One of some texts. */
-export function isOneOf(...values: readonly string[]): OptionRow {
+export function isOneOf(...values: readonly string[]): ValueRow {
   const shown = values.map((value) => `'${value}'`).join(', ');
   return { takes: (value) => values.includes(value as string), expected: `one of ${shown}` };
 }
@@ -64,7 +66,7 @@ export function isOneOf(...values: readonly string[]): OptionRow {
  * A number from 0 on; NaN, which nothing is more than, is none.
  * @param what - it counts, for messages
  */
-export function isCount(what: string): OptionRow {
+export function isCount(what: string): ValueRow {
   return { takes: (value) => typeof value === 'number' && value >= 0, expected: `${what}, 0 or more` };
 }
 

@@ -114,7 +114,7 @@ function isCursor(value: unknown): boolean {
   const { live, seq, end, last, commitNumber = 0 } = value as Readonly<Record<string, unknown>>;
   const { key, offset } = (last ?? { key: '', offset: 0 }) as Readonly<Record<string, unknown>>;
   return (
-    [seq, end, offset].every(isCounted) &&
+    [seq, end, offset].every(isWhole.takes) &&
     typeof key === 'string' &&
     Number.isSafeInteger(commitNumber) &&
     Array.isArray(live) &&
@@ -122,15 +122,11 @@ function isCursor(value: unknown): boolean {
       (entry) =>
         Array.isArray(entry) &&
         typeof entry[0] === 'string' &&
-        entry.slice(1, 4).every(isCounted) &&
+        entry.slice(1, 4).every(isWhole.takes) &&
         entry.length > 3 &&
-        entry.slice(4).every((count) => count === null || isCounted(count)),
+        entry.slice(4).every((count) => count === null || isWhole.takes(count)),
     )
   );
-}
-
-function isCounted(value: unknown): boolean {
-  return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
 export const WATCH_OPTIONS: OptionTable = {

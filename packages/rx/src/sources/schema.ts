@@ -14,7 +14,7 @@ import {
   NDArray,
   parseDType,
 } from '@mmdpickle/core';
-import { wrongArgument } from '@mmdpickle/core/options';
+import { isShape, wrongArgument } from '@mmdpickle/core/options';
 import { isTypedArray } from '../targets/frame.ts';
 
 /** One column: a dtype alone, or with the shape of one record's value. */
@@ -58,8 +58,7 @@ export function parseSchema(schema: RecordSchema): readonly Column[] {
     if (dtype.kind === 'O') {
       throw new MmdError('UNSUPPORTED_DTYPE', `column '${name}' holds Python objects`, { found: dtype.name });
     }
-    if (!Array.isArray(shape) || !shape.every((dim) => Number.isSafeInteger(dim) && dim >= 0))
-      throw wrongArgument(`the shape of column '${name}'`, 'a list of whole numbers from 0 on', shape);
+    if (!isShape.takes(shape)) throw wrongArgument(`the shape of column '${name}'`, isShape.expected, shape);
     return { name, dtype, shape: [...shape], size: shape.reduce((product, dim) => product * dim, 1) };
   });
   if (columns.length > 0) return columns;
