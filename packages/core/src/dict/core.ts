@@ -24,7 +24,7 @@ import { growableDict } from './growable-dict.ts';
 import { GrowableAppender } from './growable-host.ts';
 import { GrowableMaskedArray } from './growable-masked-array.ts';
 import { DICT_OPTIONS, type DictMode, type DictOptions, resolveOptions } from './options.ts';
-import { growthCut } from './repair.ts';
+import { lastGrowthCut } from './repair.ts';
 import { DictStore } from './store.ts';
 import { DictWriter } from './writer.ts';
 
@@ -303,7 +303,7 @@ export class DictCore {
     const { foundLast } = this.store;
     if (!this.writable || foundLast === undefined) return false;
     try {
-      return growthCut(this.store, foundLast) !== undefined;
+      return lastGrowthCut(this.store, foundLast) !== undefined;
     } catch (error) {
       // Others changed it while it was looked at; the first change of this handle looks again, under the lock.
       if (isMmdError(error, 'IO')) throw error;

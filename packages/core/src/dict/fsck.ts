@@ -28,6 +28,7 @@ import { runSteps, type Step } from '../format/steps.ts';
 import { TAIL_PREFIX_SIZE, tailKindOf } from '../format/tail-entry.ts';
 import type { EntryPlace } from './catalog.ts';
 import type { DictCore } from './core.ts';
+import type { EntryView } from './entry-view.ts';
 import { writeTails } from './index-writer.ts';
 import { rawValue } from './raw-value.ts';
 import { growthCut } from './repair.ts';
@@ -106,10 +107,11 @@ function checkValues(
   let done = 0;
   for (const [key, place] of places) {
     signal?.throwIfAborted();
-    const problem = problemOf(core, key, place);
+    const view = core.view(key, place);
+    const problem = problemOf(core, view);
     if (problem !== undefined) findings.push(finding('unreadable-value', place.offset, problem.message, key));
     else {
-      const cut = growthCut(core.store, place);
+      const cut = growthCut(view.reader());
       if (cut !== undefined) {
         const { lengthOffset, dataLength } = cut;
         const bytes = u64Bytes(dataLength);
@@ -136,14 +138,13 @@ function checkRemains(core: DictCore, findings: Finding[], plan: Step[], signal:
       findings.push(finding(why, offset, 'the key of a dead entry is not UTF-8'));
       plan.push({ do: 'write', offset: offset + ENTRY_HEAD_SIZE, bytes: new Uint8Array(keyLength).fill(0x20), why });
     }
-    const place = { offset, frameLength, keyLength };
-    const view = core.view(key ?? '', place);
+    const view = core.view(key ?? '', { offset, frameLength, keyLength });
     const head = opaqueHead(view.length);
     // What was reclaimed, and what moves an array, may be larger than memory.
     const reader = view.reader();
     if (reader.accept(head)) return;
     if (view.length >= 9 && reader.u8() === BINBYTES8 && reader.u64() === view.length - 9) return;
-    const problem = problemOf(core, key ?? '', place);
+    const problem = problemOf(core, view);
     if (problem === undefined || isMmdError(problem, 'LIMIT_EXCEEDED')) return;
     findings.push(finding(why, offset, problem.message, key));
     plan.push({ do: 'write', offset: view.offset, bytes: head, why });
@@ -152,9 +153,8 @@ function checkRemains(core: DictCore, findings: Finding[], plan: Step[], signal:
 }
 
 /** Why a value cannot be read; `undefined` where it can. */
-function problemOf(core: DictCore, key: string, place: EntryPlace): Error | undefined {
+function problemOf(core: DictCore, view: EntryView): Error | undefined {
   try {
-    const view = core.view(key, place);
     const [codec, meta] = core.describe(view);
     if (meta.shape === undefined) codec.decode(view, meta);
     return undefined;
@@ -231,7 +231,7 @@ export function salvage(from: DictCore, to: DictCore, options: ProgressOptions =
   to.transact(() => {
     for (const [key, place] of live) {
       options.signal?.throwIfAborted();
-      const problem = problemOf(from, key, place);
+      const problem = problemOf(from, from.view(key, place));
       // What is too large for this reader may be intact: others have more room.
       if (problem === undefined || isMmdError(problem, 'LIMIT_EXCEEDED')) {
         to.put(key, rawValue(from.view(key, place, counts)));

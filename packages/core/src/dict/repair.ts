@@ -18,7 +18,7 @@ import {
   u64Bytes,
 } from '../format/layout.ts';
 import { answer } from '../format/scan.ts';
-import { ValueReader } from '../format/value-reader.ts';
+import { type FetchBytes, ValueReader } from '../format/value-reader.ts';
 import type { LastEntry } from './anchor.ts';
 import { writeBorderless } from './append-buffer.ts';
 import type { DictStore } from './store.ts';
@@ -63,8 +63,8 @@ export function repair(store: DictStore, hands: RepairHands): void {
 /** Finishes growing in place before anything is appended. */
 function finishGrowing(store: DictStore): void {
   const last = store.foundLast;
+  const cut = last && lastGrowthCut(store, last);
   store.foundLast = undefined;
-  const cut = last && growthCut(store, last);
   if (cut === undefined) return;
   store.file.write(cut.lengthOffset, u64Bytes(cut.dataLength));
   store.repairs.push({ kind: 'unfinished-growth', offset: last!.offset, bytes: 0 });
@@ -73,22 +73,26 @@ function finishGrowing(store: DictStore): void {
 /**
  * Growing in place that a crash cut in two: the array does not fill its entry, and stock Python meets the old
  * terminator inside the room.
+ * @param reader - at the start of an entry's value
  * @returns where the length of the data stands, and what it is to be
  */
 export function growthCut(
-  store: DictStore,
-  { offset, frameLength }: LastEntry,
+  reader: ValueReader,
 ): { readonly lengthOffset: number; readonly dataLength: number } | undefined {
+  const array = parseArray(reader);
+  const { offset, pos, length } = reader;
+  if (array?.countPos === undefined || pos === length) return undefined;
+  return { lengthOffset: offset + array.dataPos - 8, dataLength: array.dataLength + length - pos };
+}
+
+/** The same of the last entry, whose value is read in pieces of 512 bytes. */
+export function lastGrowthCut(store: DictStore, { offset, frameLength }: LastEntry): ReturnType<typeof growthCut> {
   const keyLength = store.read(offset, ENTRY_HEAD_SIZE)[ENTRY_HEAD_SIZE - 1];
   if (keyLength === undefined) return undefined;
   const start = offset + ENTRY_HEAD_SIZE + keyLength;
   const length = entryEnd(offset, frameLength) - ENTRY_TAIL_SIZE - start;
-  const reader = new ValueReader(start, length, (pos, count) =>
-    store.read(start + pos, Math.min(Math.max(count, 512), length - pos)),
-  );
-  const array = parseArray(reader);
-  if (array?.countPos === undefined || reader.pos === length) return undefined;
-  return { lengthOffset: start + array.dataPos - 8, dataLength: array.dataLength + length - reader.pos };
+  const fetch: FetchBytes = (pos, count) => store.read(start + pos, Math.min(Math.max(count, 512), length - pos));
+  return growthCut(new ValueReader(start, length, fetch));
 }
 
 /**

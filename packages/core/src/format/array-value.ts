@@ -112,10 +112,10 @@ const PAIR = Uint8Array.of(0x86, 0x52);
  */
 export function parseArray(reader: ValueReader, memo: ShapeMemo = new Map()): ParsedArray | undefined {
   const start = reader.pos;
-  // Most values are no arrays: one look tells. An array begins with text, or with padding.
-  if (!ARRAY_STARTS.includes(reader.peek())) return undefined;
+  // Most values are no arrays: one look tells. An array begins with text, or with padding, and is longer than a number.
+  if (reader.length - start < SHORTEST_PREFIX || !ARRAY_STARTS.includes(reader.peek())) return undefined;
   try {
-    skipPadding(reader);
+    if (!skipPadding(reader)) return undefined;
     const prefixPos = reader.pos;
     const row = ARRAY_SPELLINGS.find(({ prefix }) => reader.accept(prefix));
     if (row === undefined) return undefined;
@@ -144,7 +144,8 @@ export function maybeArray(bytes: Uint8Array, start: number, end: number): boole
 /** Every spelling's prefix begins with a text that begins with `n`, or with the padding of {@link UPGRADE_PADDING}. */
 const SHORTEST_PREFIX: number = Math.min(...ARRAY_SPELLINGS.map(({ prefix }) => prefix.length));
 
-function skipPadding(reader: ValueReader): void {
+/** False where what looks like padding is none. */
+function skipPadding(reader: ValueReader): boolean {
   for (;;) {
     const opcode = reader.peek();
     if (opcode === 0x43 || opcode === 0x42) {
@@ -152,9 +153,9 @@ function skipPadding(reader: ValueReader): void {
       reader.skip(opcode === 0x43 ? reader.u8() : reader.u32());
     } else if (opcode === 0x4e) reader.skip(1);
     else if (opcode === 0x4b) reader.skip(2);
-    else return;
-    if (reader.u8() !== 0x30)
-      throw new MmdError('BAD_OPCODE', 'padding without POP', { offset: reader.offset + reader.pos });
+    else return true;
+    if (reader.peek() !== 0x30) return false;
+    reader.skip(1);
   }
 }
 
