@@ -364,7 +364,7 @@ describe('the corners of keys', () => {
     const thing = new Thing();
     const dict = new PyDict<unknown, number>([
       [thing, 1],
-      [new PyException('E'), 2],
+      [new PyException('Exception'), 2],
     ] as [unknown, number][]);
     expect(dict.get(thing)).toBe(1);
     expect(dict.get(new Thing())).toBeUndefined();
@@ -499,7 +499,7 @@ describe('the corners of printing', () => {
     OpaqueObject.operate(made, { op: 'APPEND', items: [2] });
     expect(inspect(made, { depth: null })).toContain("op: 'APPEND'");
     expect(inspect(made, { depth: -1 })).toBe('[<REDUCE m.f>]');
-    expect(inspect([new PyException('E', [1])])).toContain('E ');
+    expect(inspect([new PyException('Warning', [1])])).toContain('Warning ');
     expect(String(load(bytes(0x47, 0x3f, 0xf0, 0, 0, 0, 0, 0, 0, 0x2e), { lossless: true }) as PyFloat)).toBe('1.0');
   });
 });

@@ -205,7 +205,7 @@ describe('stand-ins', () => {
       'NaN',
     ]);
     expect(Deque.over([1, 2, 3], 2).map((n) => n)).toEqual([1, 2, 3]);
-    expect([new PyRange(0, 5).length, new PyRange(5, 0, -2).length, new PyRange(0, 5, 0).length]).toEqual([5n, 3n, 0n]);
+    expect([new PyRange(0, 5).length, new PyRange(5, 0, -2).length, new PyRange(5, 0).length]).toEqual([5n, 3n, 0n]);
   });
 
   it.each<[string, number, Uint8Array, (number | bigint | string)[]]>([

@@ -5,14 +5,8 @@
  */
 
 import { MmdError } from '../../errors.ts';
-import { PyDate, PyDateTime, PyTime, PyTimeDelta, PyTimeZone } from '../values/datetime.ts';
-import { OpaqueGlobal, OpaqueObject } from '../values/opaque.ts';
+import { isZone, PyDate, PyDateTime, PyTime, PyTimeDelta, PyTimeZone } from '../values/datetime.ts';
 import { attempt, bytesOf, reduceCall, row, type TypeRow } from './row.ts';
-
-/** What may stand for a timezone: a fixed offset, or an object that only Python knows. */
-function isZone(value: unknown): boolean {
-  return value instanceof PyTimeZone || value instanceof OpaqueObject || value instanceof OpaqueGlobal;
-}
 
 /** The packed state and the timezone of a datetime or time. */
 function stateOf(args: readonly unknown[], length: number): { bytes: Uint8Array; tzinfo: unknown } | undefined {

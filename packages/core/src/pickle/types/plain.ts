@@ -7,11 +7,12 @@
 import { encodeLatin1, encodeUtf8, isWellFormed } from '../../bytes/utf8.ts';
 import { Complex } from '../../ndarray/complex.ts';
 import type { ReadContext, Reconstruct } from '../builtin.ts';
-import { PyException } from '../values/collections.ts';
-import { OpaqueObject } from '../values/opaque.ts';
-import { ByteArray, PyComplex, PyFloat, PyRange, PySlice, PyString } from '../values/scalars.ts';
+import { attributesOf } from '../values/attributes.ts';
+import { isInteger } from '../values/check.ts';
+import { EXCEPTION_NAMES, PyException, takesArguments } from '../values/exceptions.ts';
+import { ByteArray, PyComplex, PyFloat, PyRange, PySlice } from '../values/scalars.ts';
 import { FrozenSet, PySet } from '../values/set.ts';
-import { isInteger, reduceCall, row, type TypeRow } from './row.ts';
+import { reduceCall, row, type TypeRow } from './row.ts';
 
 /** The items of a list, tuple, set or frozenset. */
 function itemsOf(value: unknown): readonly unknown[] | undefined {
@@ -57,50 +58,8 @@ function copyArray(bytes: Uint8Array, context: ReadContext): ByteArray {
   return new ByteArray(bytes);
 }
 
-/** The builtin exceptions of every Python 3. */
-// biome-ignore format: a table
-export const EXCEPTIONS: readonly string[] = [
-  'ArithmeticError', 'AssertionError', 'AttributeError', 'BaseException', 'BaseExceptionGroup', 'BlockingIOError',
-  'BrokenPipeError', 'BufferError', 'BytesWarning', 'ChildProcessError', 'ConnectionAbortedError', 'ConnectionError',
-  'ConnectionRefusedError', 'ConnectionResetError', 'DeprecationWarning', 'EOFError', 'EncodingWarning',
-  'EnvironmentError', 'Exception', 'ExceptionGroup', 'FileExistsError', 'FileNotFoundError', 'FloatingPointError',
-  'FutureWarning', 'GeneratorExit', 'IOError', 'ImportError', 'ImportWarning', 'IndentationError', 'IndexError',
-  'InterruptedError', 'IsADirectoryError', 'KeyError', 'KeyboardInterrupt', 'LookupError', 'MemoryError',
-  'ModuleNotFoundError', 'NameError', 'NotADirectoryError', 'NotImplementedError', 'OSError', 'OverflowError',
-  'PendingDeprecationWarning', 'PermissionError', 'ProcessLookupError', 'PythonFinalizationError', 'RecursionError',
-  'ReferenceError', 'ResourceWarning', 'RuntimeError', 'RuntimeWarning', 'StopAsyncIteration', 'StopIteration',
-  'SyntaxError', 'SyntaxWarning', 'SystemError', 'SystemExit', 'TabError', 'TimeoutError', 'TypeError',
-  'UnboundLocalError', 'UnicodeDecodeError', 'UnicodeEncodeError', 'UnicodeError', 'UnicodeTranslateError',
-  'UnicodeWarning', 'UserWarning', 'ValueError', 'Warning', 'ZeroDivisionError',
-];
-
-/** Text or bytes: those of Python 2 are read as either. */
-const isString = (value: unknown): boolean =>
-  typeof value === 'string' || value instanceof PyString || value instanceof Uint8Array;
-const each = (...kinds: readonly ((value: unknown) => boolean)[]): ((args: readonly unknown[]) => boolean) => {
-  return (args) => args.length === kinds.length && kinds.every((is, i) => is(args[i]));
-};
-/** A message alone, or with file, line, column and text, and since Python 3.10 the end of the range. */
-const isSyntaxError = ([, details, ...more]: readonly unknown[]): boolean =>
-  more.length > 0 || details === undefined || (Array.isArray(details) && [4, 6].includes(details.length));
-const isGroup = each(isString, (list) => Array.isArray(list) && list.length > 0 && list.every(isRaised));
-const isRaised = (value: unknown): boolean => value instanceof PyException || value instanceof OpaqueObject;
-
-/** The arguments of the exceptions that do not take any: with others Python raises another error. */
-const ARGUMENTS: Readonly<Record<string, (args: readonly unknown[]) => boolean>> = {
-  BaseExceptionGroup: isGroup,
-  ExceptionGroup: isGroup,
-  IndentationError: isSyntaxError,
-  SyntaxError: isSyntaxError,
-  TabError: isSyntaxError,
-  UnicodeDecodeError: each(isString, isString, Number.isSafeInteger, Number.isSafeInteger, isString),
-  UnicodeEncodeError: each(isString, isString, Number.isSafeInteger, Number.isSafeInteger, isString),
-  UnicodeTranslateError: each(isString, Number.isSafeInteger, Number.isSafeInteger, isString),
-};
-
 function readException(type: string): Reconstruct {
-  const takes = ARGUMENTS[type];
-  return (args) => (takes === undefined || takes(args) ? new PyException(type, args) : undefined);
+  return (args) => (takesArguments(type, args) ? new PyException(type, args) : undefined);
 }
 
 /** Rows of Python's builtin types. */
@@ -155,8 +114,7 @@ export const PLAIN_ROWS: readonly TypeRow[] = [
   row(
     'exceptions',
     PyException,
-    Object.fromEntries(EXCEPTIONS.map((type) => [`builtins ${type}`, readException(type)])),
-    ({ type, args, attributes }) =>
-      reduceCall(`builtins ${type}`, args, attributes === null ? {} : { state: attributes }),
+    Object.fromEntries(EXCEPTION_NAMES.map((type) => [`builtins ${type}`, readException(type)])),
+    (value) => reduceCall(`builtins ${value.type}`, value.args, attributesOf(value, true)),
   ),
 ];

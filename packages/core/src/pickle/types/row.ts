@@ -47,11 +47,6 @@ export function bytesOf(value: unknown): Uint8Array | undefined {
   return typeof value === 'string' ? encodeLatin1(value) : undefined;
 }
 
-/** An integer of any size. */
-export function isInteger(value: unknown): value is number | bigint {
-  return typeof value === 'bigint' || (typeof value === 'number' && Number.isSafeInteger(value));
-}
-
 /** A call of a function or class. */
 export function reduceCall(name: string, args: readonly unknown[], more: Partial<Reduction> = {}): Reduction {
   const [module, attribute] = name.split(' ') as [string, string];

@@ -4,11 +4,16 @@
  * @module
  */
 
+import { MmdError } from '../../errors.ts';
 import { type ReadContext, type Reconstruct, Unfinished } from '../builtin.ts';
+import { attributesOf } from '../values/attributes.ts';
+import { isInteger } from '../values/check.ts';
 import {
   Counter,
   DefaultDict,
   Deque,
+  isBound,
+  isFactory,
   itemSize,
   MACHINE_FORMATS,
   OrderedDict,
@@ -17,9 +22,9 @@ import {
 } from '../values/collections.ts';
 import { PyDict } from '../values/dict.ts';
 import { PATH_CLASSES, PyDecimal, PyFraction, PyPath, PyUuid } from '../values/numbers.ts';
-import { OpaqueGlobal, OpaqueObject } from '../values/opaque.ts';
+import { OpaqueGlobal } from '../values/opaque.ts';
 import { ByteArray, PyFloat } from '../values/scalars.ts';
-import { attempt, isInteger, reduceCall, row, type TypeRow } from './row.ts';
+import { attempt, reduceCall, row, type TypeRow } from './row.ts';
 
 /** An argument that is one string. */
 const oneText = (args: readonly unknown[]): string | undefined =>
@@ -100,15 +105,13 @@ const readCounter: Reconstruct = (args, context) => {
 
 const readDefaultDict: Reconstruct = (args) => {
   const [factory = null] = args;
-  const known = factory === null || factory instanceof OpaqueGlobal || factory instanceof OpaqueObject;
-  return known && args.length <= 1 ? new DefaultDict(factory) : undefined;
+  return isFactory(factory) && args.length <= 1 ? new DefaultDict(factory) : undefined;
 };
 
 const readDeque: Reconstruct = (args) => {
   const [items = [], maxlen = null] = args;
-  const bound = maxlen === null || (Number.isSafeInteger(maxlen) && (maxlen as number) >= 0);
-  if (args.length > 2 || !Array.isArray(items) || !bound) return undefined;
-  return Deque.over(items as unknown[], maxlen as number | null);
+  if (args.length > 2 || !Array.isArray(items) || !isBound(maxlen)) return undefined;
+  return Deque.over(items as unknown[], maxlen);
 };
 
 /** `array.array(typecode, list)`, as protocols 0 to 2 write it. */
@@ -157,18 +160,21 @@ const readPackedArray: Reconstruct = (args, context) => {
   const known = cls instanceof OpaqueGlobal && cls.module === 'array' && cls.name === 'array';
   const ok = known && args.length === 4 && TYPE_CODES.get(typecode)?.includes(format as number) === true;
   if (!ok || !(bytes instanceof Uint8Array) || bytes instanceof ByteArray) return undefined;
+  if (bytes.length % itemSize(format as number) !== 0) return undefined;
   const array = new PyArray(typecode as string, format as number, bytes);
-  return isWhole(array, context) ? array : undefined;
+  if (array.format >= FIRST_TEXT) context.work(2 * bytes.length);
+  return hasCharacters(array) ? array : undefined;
 };
 
+/** The first machine format of characters. */
+const FIRST_TEXT = 18;
+
 /**
- * Whole items, and characters that Python has. It decodes what is not in its own format, where surrogates are none, and a
- * pair of them in 16 bits would be one item to some Pythons and two to others.
+ * Whether characters are those that Python has. It decodes what is not in its own format, where surrogates are none, and
+ * a pair of them in 16 bits would be one item to some Pythons and two to others.
  */
-function isWhole({ bytes, format }: PyArray, context: ReadContext): boolean {
-  if (bytes.length % itemSize(format) !== 0) return false;
-  if (format < 18) return true;
-  context.work(2 * bytes.length);
+function hasCharacters({ bytes, format }: PyArray): boolean {
+  if (format < FIRST_TEXT) return true;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const little = format % 2 === 0;
   for (let pos = 0; pos < bytes.length; pos += itemSize(format)) {
@@ -178,7 +184,8 @@ function isWhole({ bytes, format }: PyArray, context: ReadContext): boolean {
   return true;
 }
 
-const attributes = (state: unknown): { state?: unknown } => (state === null ? {} : { state });
+const unsupported = (message: string, found: unknown): MmdError =>
+  new MmdError('UNSUPPORTED_VALUE', message, { found });
 
 /** Rows of Python's standard library. */
 export const STDLIB_ROWS: readonly TypeRow[] = [
@@ -201,29 +208,28 @@ export const STDLIB_ROWS: readonly TypeRow[] = [
   ),
   row('pathlib paths', PyPath, PATH_READERS, ({ type, parts }) => reduceCall(`pathlib ${type}`, parts)),
   row('collections.OrderedDict', OrderedDict, { 'collections OrderedDict': readOrderedDict }, (value) =>
-    reduceCall('collections OrderedDict', [], { entries: value, ...attributes(value.attributes) }),
+    reduceCall('collections OrderedDict', [], { entries: value, ...attributesOf(value) }),
   ),
   row('collections.Counter', Counter, { 'collections Counter': readCounter }, (value) =>
-    reduceCall('collections Counter', [new PyDict(value)], attributes(value.attributes)),
+    reduceCall('collections Counter', [new PyDict(value)], attributesOf(value)),
   ),
   row('collections.defaultdict', DefaultDict, { 'collections defaultdict': readDefaultDict }, (value) =>
     reduceCall('collections defaultdict', value.factory === null ? [] : [value.factory], { entries: value }),
   ),
-  row('collections.deque', Deque, { 'collections deque': readDeque }, (value) =>
-    reduceCall('collections deque', value.maxlen === null ? [] : [[], value.maxlen], { items: value }),
-  ),
+  row('collections.deque', Deque, { 'collections deque': readDeque }, (value) => {
+    const { maxlen } = value;
+    if (!isBound(maxlen)) throw unsupported('the bound of a deque is a whole number, or null', maxlen);
+    return reduceCall('collections deque', maxlen === null ? [] : [[], maxlen], { items: value });
+  }),
   row(
     'array.array',
     PyArray,
     { 'array array': readArray, 'array _array_reconstructor': readPackedArray },
-    (value, { protocol }) =>
-      protocol < 3
-        ? reduceCall('array array', [value.typecode, value.toArray()])
-        : reduceCall('array _array_reconstructor', [
-            new OpaqueGlobal('array', 'array'),
-            value.typecode,
-            value.format,
-            value.bytes,
-          ]),
+    (value, { protocol }) => {
+      const { typecode, format, bytes } = value;
+      if (!hasCharacters(value)) throw unsupported('an array holds what is no character', value);
+      if (protocol < 3) return reduceCall('array array', [typecode, value.toArray()]);
+      return reduceCall('array _array_reconstructor', [new OpaqueGlobal('array', 'array'), typecode, format, bytes]);
+    },
   ),
 ];

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { checkArgument } from './check.ts';
+
 /** A buffer that was handed over beside the pickle. It is written again out of band if that is asked for, else as bytes or bytearray. */
 export class OutOfBandBuffer {
   /** The bytes that were given; borrowed. */
@@ -12,7 +14,9 @@ export class OutOfBandBuffer {
   readonly index: number;
   readonly readonly: boolean;
 
+  /** @throws MmdError INVALID_ARGUMENT */
   constructor(bytes: Uint8Array, index = 0, readonly = false) {
+    checkArgument(bytes instanceof Uint8Array, 'a buffer is a Uint8Array', bytes);
     this.bytes = bytes;
     this.index = index;
     this.readonly = readonly;

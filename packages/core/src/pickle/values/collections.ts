@@ -1,38 +1,16 @@
 /**
- * Stand-ins for Python's `collections` and `array`, and for exceptions.
+ * Stand-ins for Python's `collections` and `array`.
  *
  * @module
  */
 
 import type { Stateful } from '../builtin.ts';
+import { type Attributed, addAttributes, isPlainName } from './attributes.ts';
+import { checkArgument } from './check.ts';
 import { PyDict } from './dict.ts';
 import { type Inspect, inspectAs, showAs } from './inspect.ts';
-import type { Keyed } from './keys.ts';
-import { PyString } from './scalars.ts';
+import { OpaqueGlobal, OpaqueObject } from './opaque.ts';
 import { Tuple } from './tuple.ts';
-
-/** An object with attributes, if Python code gave it some. */
-interface Attributed {
-  /** Attributes of the object (its `__dict__`), or null. */
-  attributes: unknown;
-}
-
-/** An attribute of this name would be called with the next state. */
-const SET_STATE = '__setstate__';
-/** Attributes that are more than an entry of `__dict__`. */
-const SPECIAL: ReadonlySet<unknown> = new Set([SET_STATE, '__class__', '__dict__', '__weakref__']);
-
-const isPlainName = (name: unknown): boolean =>
-  (typeof name === 'string' && !SPECIAL.has(name)) || name instanceof PyString;
-
-/** Adds entries to the attributes, as every further state does. The dicts that were given stay as they are. */
-function addAttributes(object: Attributed, ...dicts: readonly (PyDict | null)[]): boolean {
-  const attributes = (object.attributes ?? new PyDict()) as PyDict;
-  if (attributes.has(SET_STATE)) return false;
-  for (const dict of dicts) for (const [name, value] of dict ?? []) attributes.set(name, value);
-  if (attributes.size > 0) object.attributes = attributes;
-  return true;
-}
 
 /** A dict with a class of its own, and attributes. */
 abstract class DictClass<K, V> extends PyDict<K, V> implements Stateful, Attributed {
@@ -55,15 +33,27 @@ export class OrderedDict<K = unknown, V = unknown> extends DictClass<K, V> {}
 /** Python's `collections.Counter`. */
 export class Counter<K = unknown> extends DictClass<K, number> {}
 
+/** What may stand for the factory of a defaultdict. */
+export function isFactory(value: unknown): boolean {
+  return value === null || value instanceof OpaqueGlobal || value instanceof OpaqueObject;
+}
+
 /** Python's `collections.defaultdict`. A missing key stays missing here: the factory is a name, and is never called. */
 export class DefaultDict<K = unknown, V = unknown> extends PyDict<K, V> {
   /** Usually an `OpaqueGlobal` such as `builtins.list`; null for None. */
   readonly factory: unknown;
 
+  /** @throws MmdError INVALID_ARGUMENT for a factory that Python could not call */
   constructor(factory: unknown = null, entries?: Iterable<readonly [K, V]> | null) {
+    checkArgument(isFactory(factory), 'a factory is an OpaqueGlobal, an OpaqueObject or null', factory);
     super(entries);
     this.factory = factory;
   }
+}
+
+/** What may be the bound of a deque. */
+export function isBound(value: unknown): value is number | null {
+  return value === null || (Number.isSafeInteger(value) && (value as number) >= 0);
 }
 
 /** Python's `collections.deque`: an Array with the bound that Python keeps. */
@@ -81,45 +71,6 @@ export class Deque<T = unknown> extends Array<T> {
     for (const item of items) deque.push(item);
     Object.defineProperty(deque, 'maxlen', { value: maxlen, writable: true, enumerable: false });
     return deque;
-  }
-}
-
-/** A builtin exception, as data. */
-export class PyException implements Keyed, Stateful, Attributed {
-  /** The class's name in `builtins`, such as `'ValueError'`. */
-  readonly type: string;
-  readonly args: Tuple;
-  /** Attributes such as `__notes__`, or null. */
-  attributes: unknown = null;
-
-  constructor(type: string, args: readonly unknown[] = []) {
-    this.type = type;
-    this.args = args instanceof Tuple ? args : Tuple.from(args);
-  }
-
-  /** @internal `BaseException.__setstate__`: None, or a dict of attributes that are set one by one. */
-  pySetState(state: unknown): boolean {
-    if (state === null) return true;
-    if (!(state instanceof PyDict)) return false;
-    for (const name of state.keys()) if (!isPlainName(name)) return false;
-    return addAttributes(this, state);
-  }
-
-  /** The class and the first argument, if it is text. */
-  toString(): string {
-    const [first] = this.args;
-    return typeof first === 'string' ? `${this.type}: ${first}` : this.type;
-  }
-
-  static {
-    showAs(PyException, (self, depth: number, options: object, inspect?: Inspect) =>
-      inspectAs(self.type, self.args, depth, options, inspect),
-    );
-  }
-
-  /** @internal By identity. */
-  pyKey(): undefined {
-    return undefined;
   }
 }
 
@@ -183,7 +134,12 @@ export class PyArray {
   /** Borrowed or owned, as they were given. */
   readonly bytes: Uint8Array;
 
+  /** @throws MmdError INVALID_ARGUMENT for a type code that no machine has in that format, and for parts of items */
   constructor(typecode: string, format: number, bytes: Uint8Array) {
+    const known = TYPE_CODES.get(typecode)?.includes(format) === true;
+    checkArgument(known, 'an array has a type code of TYPE_CODES in one of its formats', [typecode, format]);
+    checkArgument(bytes instanceof Uint8Array, 'the items of an array are bytes', bytes);
+    checkArgument(bytes.length % itemSize(format) === 0, 'an array has whole items', bytes.length);
     this.typecode = typecode;
     this.format = format;
     this.bytes = bytes;

@@ -5,8 +5,10 @@
  */
 
 import { MmdError } from '../../errors.ts';
+import { checkArgument } from './check.ts';
 import { showAs } from './inspect.ts';
 import { canonical, canonicalOf, type Keyed, type KeySpace } from './keys.ts';
+import { OpaqueGlobal, OpaqueObject } from './opaque.ts';
 
 const pad = (value: number, width = 2): string => String(value).padStart(width, '0');
 const fraction = (microsecond: number): string => (microsecond === 0 ? '' : `.${pad(microsecond, 6)}`);
@@ -26,6 +28,17 @@ function isDay(year: number, month: number, day: number): boolean {
 function isTime(hour: number, minute: number, second: number, microsecond: number, fold: number): boolean {
   const clock = inside(hour, 0, 23) && inside(minute, 0, 59) && inside(second, 0, 59);
   return clock && inside(microsecond, 0, 999_999) && inside(fold, 0, 1);
+}
+
+/** What may stand for a timezone: a fixed offset, or an object that only Python knows. */
+export function isZone(value: unknown): boolean {
+  return value instanceof PyTimeZone || value instanceof OpaqueObject || value instanceof OpaqueGlobal;
+}
+
+function checkParts(parts: TimeParts): void {
+  checkArgument(typeof parts === 'object' && parts !== null, 'the parts of a time are an object', parts);
+  const { tzinfo = null } = parts;
+  checkArgument(tzinfo === null || isZone(tzinfo), 'tzinfo is a PyTimeZone, an opaque object or null', tzinfo);
 }
 
 /** Milliseconds since 1970 of a UTC date, for the years below 100 too. */
@@ -79,8 +92,10 @@ export class PyTimeZone implements Keyed {
   readonly offset: PyTimeDelta;
   readonly name: string | null;
 
-  /** @throws MmdError INVALID_ARGUMENT for an offset of a day or more */
+  /** @throws MmdError INVALID_ARGUMENT, for an offset of a day or more too */
   constructor(offset: PyTimeDelta, name: string | null = null) {
+    checkArgument(offset instanceof PyTimeDelta, 'the offset of a timezone is a PyTimeDelta', offset);
+    checkArgument(name === null || typeof name === 'string', 'the name of a timezone is text, or null', name);
     const micros = offset.toMicroseconds();
     check('a timezone offset', micros > -86_400_000_000n && micros < 86_400_000_000n, micros);
     this.offset = offset;
@@ -181,7 +196,9 @@ export class PyTime implements Keyed {
   readonly tzinfo: unknown;
 
   /** @throws MmdError INVALID_ARGUMENT */
-  constructor({ hour = 0, minute = 0, second = 0, microsecond = 0, fold = 0, tzinfo = null }: TimeParts = {}) {
+  constructor(parts: TimeParts = {}) {
+    checkParts(parts);
+    const { hour = 0, minute = 0, second = 0, microsecond = 0, fold = 0, tzinfo = null } = parts;
     check('a time', isTime(hour, minute, second, microsecond, fold), [hour, minute, second, microsecond]);
     this.hour = hour;
     this.minute = minute;
@@ -240,6 +257,7 @@ export class PyDateTime implements Keyed {
 
   /** @throws MmdError INVALID_ARGUMENT */
   constructor(parts: DateTimeParts) {
+    checkParts(parts);
     const { year, month, day, hour = 0, minute = 0, second = 0, microsecond = 0, fold = 0, tzinfo = null } = parts;
     const ok = isDay(year, month, day) && isTime(hour, minute, second, microsecond, fold);
     check('a datetime', ok, [year, month, day, hour, minute, second, microsecond]);

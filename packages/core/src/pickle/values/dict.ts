@@ -4,6 +4,7 @@
  * @module
  */
 
+import { checkArgument, isIterable } from './check.ts';
 import { inspectAs, showAs } from './inspect.ts';
 import { KeyIndex, type Slot } from './key-index.ts';
 import { checkHashable, KeySpace, nativeKey } from './keys.ts';
@@ -62,7 +63,13 @@ export class PyDict<K = unknown, V = unknown> implements Map<K, V> {
   }
 
   constructor(entries?: Iterable<readonly [K, V]> | null) {
-    if (entries) for (const [key, value] of entries) this.set(key, value);
+    if (entries === undefined || entries === null) return;
+    checkArgument(isIterable(entries), 'entries are pairs of a key and a value', entries);
+    for (const entry of entries) {
+      checkArgument(isIterable(entry), 'an entry is a key and a value', entry);
+      const [key, value] = entry;
+      this.set(key, value);
+    }
   }
 
   get [Symbol.toStringTag](): string {

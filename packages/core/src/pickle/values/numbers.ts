@@ -5,6 +5,7 @@
  */
 
 import { MmdError } from '../../errors.ts';
+import { checkArgument } from './check.ts';
 import { showAs } from './inspect.ts';
 import { canonical, canonicalOf, integerKey, type Keyed, type KeySpace, numberKey } from './keys.ts';
 
@@ -36,6 +37,7 @@ export class PyDecimal implements Keyed {
 
   /** @param text - as Python prints it: `'1.50'`, `'1E+3'`, `'-Infinity'`, `'sNaN1'` @throws MmdError INVALID_ARGUMENT */
   constructor(text: string) {
+    checkArgument(typeof text === 'string', 'a Decimal is made of its text', text);
     const match = DECIMAL.exec(text);
     if (match === null ? !SPECIAL.test(text) : !isInRange(match)) {
       throw new MmdError('INVALID_ARGUMENT', `not a decimal number: ${text.slice(0, 40)}`, { found: text });
@@ -101,8 +103,11 @@ export class PyFraction implements Keyed {
   readonly numerator: bigint;
   readonly denominator: bigint;
 
-  /** @throws MmdError INVALID_ARGUMENT for a denominator of 0 */
+  /** @throws MmdError INVALID_ARGUMENT for what is no integer, and for a denominator of 0 */
   constructor(numerator: number | bigint, denominator: number | bigint = 1n) {
+    for (const part of [numerator, denominator]) {
+      checkArgument(typeof part === 'bigint' || Number.isInteger(part), 'a Fraction is made of integers', part);
+    }
     const [top, bottom] = [BigInt(numerator), BigInt(denominator)];
     if (bottom === 0n) throw new MmdError('INVALID_ARGUMENT', 'a fraction over 0', { found: denominator });
     const divisor = greatestDivisor(top, bottom) * (bottom < 0n ? -1n : 1n);
@@ -159,6 +164,7 @@ export class PyUuid implements Keyed {
 
   /** @param text - 32 hexadecimal digits; dashes, braces around them and `urn:uuid:` are ignored, as in Python @throws MmdError INVALID_ARGUMENT */
   constructor(text: string) {
+    checkArgument(typeof text === 'string', 'a UUID is made of its text', text);
     const plain = text
       .replaceAll('urn:', '')
       .replaceAll('uuid:', '')
@@ -197,6 +203,8 @@ export const PATH_CLASSES = [
   'Path',
   'PurePath',
 ] as const;
+
+const CLASS_WANTED: string = `the class of a path is one of ${PATH_CLASSES.join(', ')}`;
 
 /** A name of {@link PATH_CLASSES}. */
 export type PathClass = (typeof PATH_CLASSES)[number];
@@ -254,8 +262,11 @@ export class PyPath implements Keyed {
   /** The first may be the root: `['/', 'tmp', 'a']`. */
   readonly parts: readonly string[];
 
-  /** @param segments - joined and split as `pathlib` does */
+  /** @param segments - joined and split as `pathlib` does @throws MmdError INVALID_ARGUMENT */
   constructor(segments: readonly string[], type: PathClass = 'PurePosixPath') {
+    const texts = Array.isArray(segments) && segments.every((segment) => typeof segment === 'string');
+    checkArgument(texts, 'a path is made of an array of strings', segments);
+    checkArgument(PATH_CLASSES.includes(type), CLASS_WANTED, type);
     this.parts = Object.freeze(type.includes('Windows') ? windowsParts(segments) : posixParts(segments));
     this.type = type;
     Object.freeze(this);

@@ -6,10 +6,12 @@
 
 import { MmdError } from '../../errors.ts';
 import type { Complex } from '../../ndarray/complex.ts';
+import { isDType } from '../../ndarray/descr.ts';
 import type { DType } from '../../ndarray/dtypes.ts';
 import type { NDArrayInit } from '../../ndarray/layout.ts';
 import { memoryOver } from '../../ndarray/memory-over.ts';
 import { NDArray } from '../../ndarray/nd-array.ts';
+import { checkArgument } from './check.ts';
 import { type Inspect, inspectAs, showAs } from './inspect.ts';
 import { bytesKey, canonical, canonicalOf, complexKey, type Keyed, type KeySpace, numberKey } from './keys.ts';
 import { rationalKey } from './numbers.ts';
@@ -34,6 +36,8 @@ export class NumpyScalar implements Keyed {
 
   /** @throws MmdError INVALID_ARGUMENT where the bytes are not one element */
   constructor(dtype: DType, bytes: Uint8Array, record = false) {
+    checkArgument(isDType(dtype), 'the type of a scalar is a DType', dtype);
+    checkArgument(bytes instanceof Uint8Array, 'a scalar is made of bytes', bytes);
     if (bytes.length !== dtype.itemsize || dtype.hasObject) {
       throw new MmdError('INVALID_ARGUMENT', `${bytes.length} bytes are not one ${dtype.name}`, {
         found: bytes.length,
@@ -166,7 +170,9 @@ function longComplexKey(bytes: Uint8Array, little: boolean): string | undefined 
 export class RecordType implements Keyed {
   readonly dtype: DType;
 
+  /** @throws MmdError INVALID_ARGUMENT */
   constructor(dtype: DType) {
+    checkArgument(isDType(dtype), 'the type of records is a DType', dtype);
     this.dtype = dtype;
     Object.freeze(this);
   }

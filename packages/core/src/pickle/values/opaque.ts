@@ -4,6 +4,7 @@
  * @module
  */
 
+import { checkArgument } from './check.ts';
 import { inspectAs, showAs } from './inspect.ts';
 import { canonicalOf, type Keyed } from './keys.ts';
 import { Tuple } from './tuple.ts';
@@ -16,7 +17,9 @@ export class OpaqueGlobal implements Keyed {
   readonly module: string;
   readonly name: string;
 
+  /** @throws MmdError INVALID_ARGUMENT */
   constructor(module: string, name: string) {
+    for (const part of [module, name]) checkArgument(typeof part === 'string', 'a global is two names', part);
     this.module = module;
     this.name = name;
     Object.freeze(this);
@@ -37,8 +40,18 @@ export class OpaqueGlobal implements Keyed {
   }
 }
 
+const OPAQUE_KINDS = ['REDUCE', 'NEWOBJ', 'NEWOBJ_EX', 'INST', 'OBJ', 'PERSID', 'BINPERSID', 'EXT'] as const;
+
+const isExtension = (code: unknown): boolean =>
+  Number.isInteger(code) && (code as number) > 0 && (code as number) < 2 ** 31;
+
+const KIND_WANTED: string = `the kind of an object is one of ${OPAQUE_KINDS.join(', ')}`;
+
+/** Made by who knows the id, not by a call. */
+const BY_ID: ReadonlySet<OpaqueKind> = new Set(['PERSID', 'BINPERSID', 'EXT']);
+
 /** The ways a pickle makes an object. */
-export type OpaqueKind = 'REDUCE' | 'NEWOBJ' | 'NEWOBJ_EX' | 'INST' | 'OBJ' | 'PERSID' | 'BINPERSID' | 'EXT';
+export type OpaqueKind = (typeof OPAQUE_KINDS)[number];
 
 /** What a pickle does to an object after it is made, in order. */
 export type Operation =
@@ -64,7 +77,18 @@ export class OpaqueObject implements Keyed {
   readonly kwargs: unknown;
   readonly #operations: Operation[] = [];
 
+  /** @throws MmdError INVALID_ARGUMENT */
   constructor(kind: OpaqueKind, callable: unknown, args: readonly unknown[], kwargs: unknown = null) {
+    checkArgument(OPAQUE_KINDS.includes(kind), KIND_WANTED, kind);
+    checkArgument(Array.isArray(args), 'the arguments of an object are an array', args);
+    if (BY_ID.has(kind)) {
+      checkArgument(callable === null && args.length === 1, 'what an id stands for has one argument: the id', args);
+      checkArgument(kind !== 'EXT' || isExtension(args[0]), 'an extension code is from 1 to 2^31 - 1', args[0]);
+    } else {
+      const called = callable instanceof OpaqueGlobal || callable instanceof OpaqueObject;
+      checkArgument(called, 'what is called is an OpaqueGlobal or an OpaqueObject', callable);
+    }
+    checkArgument(kind !== 'NEWOBJ_EX' || kwargs instanceof Map, 'keyword arguments are a PyDict', kwargs);
     this.kind = kind;
     this.callable = callable;
     this.args = args;

@@ -6,6 +6,7 @@
 
 import { decodeLatin1, decodeUtf8 } from '../../bytes/utf8.ts';
 import { Complex } from '../../ndarray/complex.ts';
+import { checkArgument, isInteger } from './check.ts';
 import { showAs } from './inspect.ts';
 import { canonical, canonicalOf, type Keyed, type KeySpace, numberKey } from './keys.ts';
 
@@ -27,8 +28,10 @@ export class PyFloat implements Keyed {
   /** The IEEE 754 bits. */
   readonly bits: bigint;
 
-  /** @param value - the number, or the bits of one as a bigint */
+  /** @param value - the number, or the 64 bits of one as a bigint @throws MmdError INVALID_ARGUMENT */
   constructor(value: number | bigint) {
+    const ok = typeof value === 'bigint' ? BigInt.asUintN(64, value) === value : typeof value === 'number';
+    checkArgument(ok, 'a float is made of a number, or of its 64 bits', value);
     const view = new DataView(new ArrayBuffer(8));
     if (typeof value === 'bigint') view.setBigUint64(0, value);
     else view.setFloat64(0, value);
@@ -64,7 +67,9 @@ export class PyComplex extends Complex {
   readonly real: PyFloat;
   readonly imag: PyFloat;
 
+  /** @throws MmdError INVALID_ARGUMENT */
   constructor(real: PyFloat, imag: PyFloat) {
+    for (const part of [real, imag]) checkArgument(part instanceof PyFloat, 'its parts are PyFloats', part);
     super(real.value, imag.value);
     this.real = real;
     this.imag = imag;
@@ -81,8 +86,14 @@ export class PyString implements Keyed {
   readonly utf8: Uint8Array;
   readonly #text: string;
 
-  /** @param utf8 - the code points as UTF-8 with surrogatepass; they are copied */
+  /**
+   * @param utf8 - the code points as UTF-8 with surrogatepass; they are copied
+   * @param text - what they read as
+   * @throws MmdError INVALID_ARGUMENT; CORRUPT for bytes that are no UTF-8
+   */
   constructor(utf8: Uint8Array, text: string) {
+    checkArgument(utf8 instanceof Uint8Array, 'text of code points is made of bytes', utf8);
+    checkArgument(decodeUtf8(utf8, 0, utf8.length) === text, 'the text is what the bytes read as', text);
     this.utf8 = utf8.slice();
     this.#text = text;
     Object.freeze(this);
@@ -124,6 +135,7 @@ export class PyConstant implements Keyed {
 
   /** @internal */
   constructor(name: 'Ellipsis' | 'NotImplemented') {
+    checkArgument(name === 'Ellipsis' || name === 'NotImplemented', 'there is Ellipsis and NotImplemented', name);
     this.name = name;
     Object.freeze(this);
   }
@@ -157,7 +169,10 @@ export class PyRange implements Keyed {
   readonly stop: number | bigint;
   readonly step: number | bigint;
 
+  /** @throws MmdError INVALID_ARGUMENT for what is no integer, and for a step of 0 */
   constructor(start: number | bigint, stop: number | bigint, step: number | bigint = 1) {
+    for (const part of [start, stop, step]) checkArgument(isInteger(part), 'a range is made of integers', part);
+    checkArgument(BigInt(step) !== 0n, 'the step of a range is not 0', step);
     this.start = start;
     this.stop = stop;
     this.step = step;
@@ -169,7 +184,7 @@ export class PyRange implements Keyed {
     const [start, stop, step] = [BigInt(this.start), BigInt(this.stop), BigInt(this.step)];
     const span = step > 0n ? stop - start : start - stop;
     const stride = step > 0n ? step : -step;
-    return span <= 0n || stride === 0n ? 0n : (span + stride - 1n) / stride;
+    return span <= 0n ? 0n : (span + stride - 1n) / stride;
   }
 
   /** @internal Ranges are equal if they hold the same numbers. */

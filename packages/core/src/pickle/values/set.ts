@@ -5,6 +5,7 @@
  */
 
 import { MmdError } from '../../errors.ts';
+import { checkArgument, isIterable } from './check.ts';
 import { isNative } from './dict.ts';
 import { inspectAs, showAs } from './inspect.ts';
 import { KeyIndex, type Slot } from './key-index.ts';
@@ -30,6 +31,7 @@ export class PySet<T = unknown> implements Set<T> {
   }
 
   constructor(items?: Iterable<T> | null) {
+    checkArgument(items === undefined || items === null || isIterable(items), 'items are iterable', items);
     const given = [...(items ?? [])];
     PySet.fill(this, given, 0, given.length, () => this.#ownSpace());
   }

@@ -1,0 +1,34 @@
+/**
+ * What the constructors of values ask of their arguments: a value that Python could not load would take the whole file
+ * with it.
+ *
+ * @module
+ */
+
+import { MmdError } from '../../errors.ts';
+
+/**
+ * Refuses an argument.
+ * @param what - what it must be, as a sentence
+ * @throws MmdError INVALID_ARGUMENT
+ */
+export function checkArgument(ok: boolean, what: string, found: unknown): asserts ok {
+  if (!ok) throw new MmdError('INVALID_ARGUMENT', `${what}; found ${shown(found)}`, { found });
+}
+
+/** What stands for a value in a message: its kind, and itself if it is short. */
+function shown(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value.slice(0, 40));
+  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object';
+  return typeof value === 'function' ? 'a function' : String(value);
+}
+
+/** An integer of any size. */
+export function isInteger(value: unknown): value is number | bigint {
+  return typeof value === 'bigint' || (typeof value === 'number' && Number.isSafeInteger(value));
+}
+
+/** Whether a value can be iterated over. */
+export function isIterable(value: unknown): value is Iterable<unknown> {
+  return typeof (value as Iterable<unknown> | null | undefined)?.[Symbol.iterator] === 'function';
+}

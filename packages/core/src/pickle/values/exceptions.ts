@@ -1,0 +1,106 @@
+/**
+ * Python's builtin exceptions, as data.
+ *
+ * @module
+ */
+
+import type { Stateful } from '../builtin.ts';
+import { type Attributed, addAttributes, isPlainName } from './attributes.ts';
+import { checkArgument } from './check.ts';
+import { PyDict } from './dict.ts';
+import { type Inspect, inspectAs, showAs } from './inspect.ts';
+import type { Keyed } from './keys.ts';
+import { OpaqueObject } from './opaque.ts';
+import { PyString } from './scalars.ts';
+import { Tuple } from './tuple.ts';
+
+/** The builtin exceptions of every Python 3. */
+// biome-ignore format: a table
+export const EXCEPTION_NAMES: readonly string[] = [
+  'ArithmeticError', 'AssertionError', 'AttributeError', 'BaseException', 'BaseExceptionGroup', 'BlockingIOError',
+  'BrokenPipeError', 'BufferError', 'BytesWarning', 'ChildProcessError', 'ConnectionAbortedError', 'ConnectionError',
+  'ConnectionRefusedError', 'ConnectionResetError', 'DeprecationWarning', 'EOFError', 'EncodingWarning',
+  'EnvironmentError', 'Exception', 'ExceptionGroup', 'FileExistsError', 'FileNotFoundError', 'FloatingPointError',
+  'FutureWarning', 'GeneratorExit', 'IOError', 'ImportError', 'ImportWarning', 'IndentationError', 'IndexError',
+  'InterruptedError', 'IsADirectoryError', 'KeyError', 'KeyboardInterrupt', 'LookupError', 'MemoryError',
+  'ModuleNotFoundError', 'NameError', 'NotADirectoryError', 'NotImplementedError', 'OSError', 'OverflowError',
+  'PendingDeprecationWarning', 'PermissionError', 'ProcessLookupError', 'PythonFinalizationError', 'RecursionError',
+  'ReferenceError', 'ResourceWarning', 'RuntimeError', 'RuntimeWarning', 'StopAsyncIteration', 'StopIteration',
+  'SyntaxError', 'SyntaxWarning', 'SystemError', 'SystemExit', 'TabError', 'TimeoutError', 'TypeError',
+  'UnboundLocalError', 'UnicodeDecodeError', 'UnicodeEncodeError', 'UnicodeError', 'UnicodeTranslateError',
+  'UnicodeWarning', 'UserWarning', 'ValueError', 'Warning', 'ZeroDivisionError',
+];
+
+/** Text or bytes: those of Python 2 are read as either. */
+const isString = (value: unknown): boolean =>
+  typeof value === 'string' || value instanceof PyString || value instanceof Uint8Array;
+const each = (...kinds: readonly ((value: unknown) => boolean)[]): ((args: readonly unknown[]) => boolean) => {
+  return (args) => args.length === kinds.length && kinds.every((is, i) => is(args[i]));
+};
+/** A message alone, or with file, line, column and text, and since Python 3.10 the end of the range. */
+const isSyntaxError = ([, details, ...more]: readonly unknown[]): boolean =>
+  more.length > 0 || details === undefined || (Array.isArray(details) && [4, 6].includes(details.length));
+const isGroup = each(isString, (list) => Array.isArray(list) && list.length > 0 && list.every(isRaised));
+const isRaised = (value: unknown): boolean => value instanceof PyException || value instanceof OpaqueObject;
+
+/** The arguments of the exceptions that do not take any: with others Python raises another error. */
+const ARGUMENTS: Readonly<Record<string, (args: readonly unknown[]) => boolean>> = {
+  BaseExceptionGroup: isGroup,
+  ExceptionGroup: isGroup,
+  IndentationError: isSyntaxError,
+  SyntaxError: isSyntaxError,
+  TabError: isSyntaxError,
+  UnicodeDecodeError: each(isString, isString, Number.isSafeInteger, Number.isSafeInteger, isString),
+  UnicodeEncodeError: each(isString, isString, Number.isSafeInteger, Number.isSafeInteger, isString),
+  UnicodeTranslateError: each(isString, Number.isSafeInteger, Number.isSafeInteger, isString),
+};
+
+const KNOWN: ReadonlySet<string> = new Set(EXCEPTION_NAMES);
+
+/** Whether Python makes an exception of these arguments. */
+export function takesArguments(type: string, args: readonly unknown[]): boolean {
+  return ARGUMENTS[type]?.(args) ?? true;
+}
+
+/** A builtin exception, as data. */
+export class PyException implements Keyed, Stateful, Attributed {
+  /** The class's name in `builtins`: one of {@link EXCEPTION_NAMES}. */
+  readonly type: string;
+  readonly args: Tuple;
+  /** Attributes such as `__notes__`, or null. */
+  attributes: unknown = null;
+
+  /** @throws MmdError INVALID_ARGUMENT for what is no builtin exception, or does not take these arguments */
+  constructor(type: string, args: readonly unknown[] = []) {
+    checkArgument(KNOWN.has(type), 'the type of an exception is the name of one in builtins', type);
+    checkArgument(Array.isArray(args), 'the arguments of an exception are an array', args);
+    checkArgument(takesArguments(type, args), 'the arguments are those that the exception takes in Python', args);
+    this.type = type;
+    this.args = args instanceof Tuple ? args : Tuple.from(args);
+  }
+
+  /** @internal `BaseException.__setstate__`: None, or a dict of attributes that are set one by one. */
+  pySetState(state: unknown): boolean {
+    if (state === null) return true;
+    if (!(state instanceof PyDict)) return false;
+    for (const name of state.keys()) if (!isPlainName(name)) return false;
+    return addAttributes(this, state);
+  }
+
+  /** The class and the first argument, if it is text. */
+  toString(): string {
+    const [first] = this.args;
+    return typeof first === 'string' ? `${this.type}: ${first}` : this.type;
+  }
+
+  static {
+    showAs(PyException, (self, depth: number, options: object, inspect?: Inspect) =>
+      inspectAs(self.type, self.args, depth, options, inspect),
+    );
+  }
+
+  /** @internal By identity. */
+  pyKey(): undefined {
+    return undefined;
+  }
+}

@@ -1,0 +1,126 @@
+import { Python, pythons } from '@mmdpickle/test-support';
+import * as fc from 'fast-check';
+import { afterAll, describe, expect, it } from 'vitest';
+import { MmdError } from '../../src/errors.ts';
+import { parseDType } from '../../src/ndarray/index.ts';
+import * as pickle from '../../src/pickle/index.ts';
+
+const { dump } = pickle;
+const LONG = process.env.MMDPICKLE_LONG === '1';
+
+/** Arguments of the right and of the wrong kinds. */
+// biome-ignore format: a table
+const ARGUMENTS: readonly unknown[] = [
+  undefined, null, true, 0, 1, -1, 5, 1.5, 255, Number.NaN, Infinity, 2 ** 40, 2 ** 60, 10n, -5n, 2n ** 70n,
+  '', 'x', '1.5', 'u', 'd', 'B', 'ValueError', 'SyntaxError', 'NoSuchError', 'PosixPath', 'REDUCE', 'NEWOBJ_EX', 'EXT', 'PERSID', 'Ellipsis',
+  'builtins', 'list', 'a\nb', '\ud800', '12345678-1234-5678-1234-567812345678',
+  Symbol('s'), () => 1, [], [1, 2], ['a', 'b'], [['a', 1]], {}, { hour: 5 }, { year: 2024, month: 2, day: 30 },
+  { year: 2024, month: 2, day: 29, tzinfo: 5 }, new Map([['a', 1]]), new Set([1]), new Date(Number.NaN),
+  new Uint8Array(0), new Uint8Array(4), Uint8Array.of(0xff, 0xfe, 0, 0), new Uint8Array(8),
+  parseDType('i4'), parseDType([['a', '<i4']]), new pickle.PyTimeDelta(0, 3600), new pickle.PyFloat(2),
+  new pickle.PyDict([['a', 1]]), new pickle.PyDict([[1, 'a']]), new pickle.PyDict([['__class__', 1]]),
+  new pickle.PyException('KeyError', ['k']), new pickle.OpaqueGlobal('builtins', 'list'),
+];
+
+type Maker = (...args: never[]) => unknown;
+
+/** What makes values of arguments. Of opaque names and objects only their owner knows whether Python can load them. */
+const MAKERS: Readonly<Record<string, Maker>> = {
+  Complex: (...args: [number, number]) => new pickle.Complex(...args),
+  Counter: (...args: [[]]) => new pickle.Counter(...args),
+  'Counter with attributes': (attributes) => Object.assign(new pickle.Counter(), { attributes }),
+  DefaultDict: (...args: [unknown, []]) => new pickle.DefaultDict(...args),
+  'Deque with a bound': (maxlen) => Object.assign(pickle.Deque.over([1, 2]), { maxlen }),
+  FrozenSet: (...args: [[]]) => new pickle.FrozenSet(...args),
+  NumpyScalar: (...args: [never, never]) => new pickle.NumpyScalar(...args),
+  OrderedDict: (...args: [[]]) => new pickle.OrderedDict(...args),
+  'OrderedDict with attributes': (attributes) => Object.assign(new pickle.OrderedDict(), { attributes }),
+  OutOfBandBuffer: (...args: [Uint8Array]) => new pickle.OutOfBandBuffer(...args),
+  PyArray: (...args: [string, number, Uint8Array]) => new pickle.PyArray(...args),
+  PyComplex: (...args: [never, never]) => new pickle.PyComplex(...args),
+  PyConstant: (...args: [never]) => new pickle.PyConstant(...args),
+  PyDate: (...args: [number, number, number]) => new pickle.PyDate(...args),
+  PyDateTime: (...args: [never]) => new pickle.PyDateTime(...args),
+  PyDecimal: (...args: [string]) => new pickle.PyDecimal(...args),
+  PyDict: (...args: [[]]) => new pickle.PyDict(...args),
+  PyException: (...args: [string, []]) => new pickle.PyException(...args),
+  'PyException with attributes': (attributes) => Object.assign(new pickle.PyException('Warning'), { attributes }),
+  PyFloat: (...args: [number]) => new pickle.PyFloat(...args),
+  PyFraction: (...args: [number, number]) => new pickle.PyFraction(...args),
+  PyPath: (...args: [[], never]) => new pickle.PyPath(...args),
+  PyRange: (...args: [number, number, number]) => new pickle.PyRange(...args),
+  PySet: (...args: [[]]) => new pickle.PySet(...args),
+  PySlice: (...args: [unknown, unknown, unknown]) => new pickle.PySlice(...args),
+  PyString: (...args: [never, never]) => new pickle.PyString(...args),
+  PyTime: (...args: [never]) => new pickle.PyTime(...args),
+  PyTimeDelta: (...args: [number, number, number]) => new pickle.PyTimeDelta(...args),
+  PyTimeZone: (...args: [never, never]) => new pickle.PyTimeZone(...args),
+  PyUuid: (...args: [string]) => new pickle.PyUuid(...args),
+  RecordType: (...args: [never]) => new pickle.RecordType(...args),
+};
+
+const OPAQUE: Readonly<Record<string, Maker>> = {
+  OpaqueGlobal: (...args: [string, string]) => new pickle.OpaqueGlobal(...args),
+  OpaqueObject: (...args: [never, unknown, []]) => new pickle.OpaqueObject(...args),
+};
+
+/** Classes that take what the class of JavaScript takes that they derive from, and what makes no value. */
+const OTHERS: readonly string[] = ['ByteArray', 'Decoder', 'Deque', 'EntryEncoder', 'RecArray', 'Tuple'];
+
+const someArguments = fc.array(fc.constantFrom(...ARGUMENTS), { maxLength: 3 });
+
+/** What is written of a value made of arguments; undefined where they, or it, were refused as they should be. */
+function written(make: Maker, args: readonly unknown[], protocol: 2 | 4): Uint8Array | undefined {
+  try {
+    return dump(make(...(args as never[])), { protocol });
+  } catch (error) {
+    if (error instanceof MmdError) return undefined;
+    throw error;
+  }
+}
+
+it('the tables name every class of values', () => {
+  const classes = Object.entries(pickle).filter(([name, is]) => typeof is === 'function' && /^[A-Z]/.test(name));
+  const told = [...Object.keys(MAKERS), ...Object.keys(OPAQUE), ...OTHERS].filter((name) => !name.includes(' '));
+  expect(told.sort()).toEqual(classes.map(([name]) => name).sort());
+});
+
+it.each(Object.entries(OPAQUE))('an %s of any arguments is refused, or can be read again', (_name, make) => {
+  fc.assert(
+    fc.property(someArguments, fc.constantFrom(2, 4), (args, protocol) => {
+      const bytes = written(make, args, protocol);
+      if (bytes !== undefined) pickle.load(bytes);
+    }),
+    { numRuns: LONG ? 20_000 : 500 },
+  );
+});
+
+describe.each(pythons())('what is written of values is loaded by Python $version with numpy $numpy', (info) => {
+  const python = new Python(info);
+  afterAll(() => python[Symbol.asyncDispose]());
+
+  it.each(Object.entries(MAKERS))('whatever makes a %s, or refuses to', async (_name, make) => {
+    const pickles: Uint8Array[] = [];
+    const given: string[] = [];
+    fc.assert(
+      fc.property(someArguments, fc.constantFrom(2, 4), (args, protocol) => {
+        const bytes = written(make, args, protocol);
+        if (bytes === undefined) return;
+        pickles.push(bytes);
+        given.push(fc.stringify(args));
+      }),
+      { numRuns: LONG ? 20_000 : 200 },
+    );
+    const said = await python.run<(string | null)[]>(
+      `import pickle
+def problem(data):
+    try:
+        pickle.loads(data)
+    except Exception as error:
+        return repr(error)
+result = [problem(data) for data in args["pickles"]]`,
+      { pickles },
+    );
+    expect(given.filter((_, i) => said[i] !== null).map((args, i) => `${args}: ${said[i]}`)).toEqual([]);
+  });
+});
