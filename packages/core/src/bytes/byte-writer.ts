@@ -5,6 +5,7 @@
  */
 
 import { encodeUtf8Into } from './utf8.ts';
+import { newBytes } from './view-bytes.ts';
 
 /** Writes fields one after the other, little-endian unless the name says otherwise. */
 export class ByteWriter {
@@ -26,7 +27,7 @@ export class ByteWriter {
   }
 
   #grow(needed: number): void {
-    const bytes = new Uint8Array(Math.max(needed, this.bytes.length * 2));
+    const bytes = newBytes(Math.max(needed, this.bytes.length * 2), 'what is written');
     bytes.set(this.bytes.subarray(0, this.length));
     this.bytes = bytes;
     this.view = new DataView(bytes.buffer);

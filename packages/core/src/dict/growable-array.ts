@@ -73,7 +73,8 @@ export function rowBytes(rows: RowsLike, type: DType, rowShape: readonly number[
   const itemsize = bytesOf(rowShape, type);
   if (ArrayBuffer.isView(rows) && sameElements(rows as TypedArray, type)) {
     const { byteLength } = rows;
-    const count = itemsize === 0 ? 0 : byteLength / itemsize;
+    // Rows of no bytes: a typed array cannot tell how many there are.
+    const count = byteLength / itemsize;
     if (!Number.isInteger(count)) throw notRows(`${byteLength} bytes`, type, rowShape);
     return { bytes: viewBytes(rows), count };
   }

@@ -6,7 +6,7 @@
 
 import type { ByteWriter } from '../bytes/index.ts';
 import { MmdError } from '../errors.ts';
-import { checkSource, exactBytes } from '../ndarray/array-source.ts';
+import { checkDims, checkSource, exactBytes } from '../ndarray/array-source.ts';
 import {
   type ArraySource,
   type DType,
@@ -133,8 +133,7 @@ export function arrayToWrite(source: ArraySource): ArrayToWrite | undefined {
   // A zero among the dimensions does not excuse the others: numpy refuses such an array, and with it the file.
   const shape = ours === undefined ? checkShape(source.shape, Math.max(1, type.itemsize)) : ours.shape;
   const order = ours === undefined ? (source.order ?? 'C') : orderOf(ours);
-  if (shape.length > 32)
-    refuse(`numpy takes at most 32 dimensions in every version, found ${shape.length}`, shape.length);
+  checkDims(shape);
   const { capacity } = source;
   const growable = capacity !== undefined;
   const nbytes = bytesOf(shape, type);

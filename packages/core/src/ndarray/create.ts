@@ -11,7 +11,7 @@ import { PackedForm } from './layout.ts';
 import { memoryOver } from './memory-over.ts';
 import { NDArray } from './nd-array.ts';
 import { inferType, typeOfTypedArray } from './nested.ts';
-import { checkObject, invalid, notAShape, type Order, sizeOf } from './shapes.ts';
+import { checkObject, checkShape, invalid, notAShape, type Order, sizeOf } from './shapes.ts';
 
 /** Options of {@link ndarray}. */
 export interface CreateOptions {
@@ -51,7 +51,7 @@ export function ndarray(data: unknown, shape?: readonly number[], options: strin
   const own = typeOfTypedArray(data);
   if (own !== undefined) {
     const { length } = data as TypedArray;
-    const given = shape ?? [length];
+    const given = shape === undefined ? [length] : checkShape(shape);
     const fits = sizeOf(given) === length;
     if (!fits) throw invalid(`${length} elements do not fit the shape [${given.join(', ')}]`, [...given], length);
     const form = new PackedForm(own, given, order ?? 'C');

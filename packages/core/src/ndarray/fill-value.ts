@@ -10,6 +10,7 @@ import { Complex } from './complex.ts';
 import { sameDType } from './descr.ts';
 import type { DType, DTypeKind } from './dtypes.ts';
 import { NDArray } from './nd-array.ts';
+import { repeated } from './shapes.ts';
 
 const ASCII: ReadonlyMap<DTypeKind, string> = new Map([
   ['S', 'N/A'],
@@ -149,6 +150,5 @@ function longDouble(type: DType): Uint8Array {
 }
 
 function fillShape(value: unknown, [length = 0, ...rest]: readonly number[]): unknown {
-  const item = rest.length === 0 ? value : fillShape(value, rest);
-  return new Array<unknown>(length).fill(item);
+  return repeated(rest.length === 0 ? value : fillShape(value, rest), length);
 }

@@ -17,7 +17,16 @@ import { memoryOver } from './memory-over.ts';
 import { NDArray } from './nd-array.ts';
 import { isAxis } from './nested.ts';
 import type { Reduced } from './reduce.ts';
-import { broadcastStrides, checkObject, checkShape, invalid, MAX_DIMS, type Order, sizeOf } from './shapes.ts';
+import {
+  broadcastStrides,
+  checkObject,
+  checkShape,
+  invalid,
+  MAX_DIMS,
+  type Order,
+  repeated,
+  sizeOf,
+} from './shapes.ts';
 import { allocate, checkNested } from './transfer.ts';
 
 /** Options of a {@link MaskedArray}. */
@@ -377,9 +386,7 @@ function hasNull(value: unknown, depth: number): boolean {
 
 /** Nested lists as arrays of their own; null masks an element, or all under it. @throws INVALID_ARGUMENT, UNSUPPORTED_VALUE */
 function stageLists(from: unknown, shape: readonly number[], type: DType): { data: NDArray; mask: NDArray } {
-  const data = type.hasObject
-    ? NDArray.ofObjects(new Array<unknown>(sizeOf(shape)).fill(null), shape)
-    : NDArray.zeros(shape, type);
+  const data = type.hasObject ? NDArray.ofObjects(repeated(null, sizeOf(shape)), shape) : NDArray.zeros(shape, type);
   const mask = NDArray.zeros(shape, 'bool');
   const stage = (value: unknown, index: readonly number[]): void => {
     const length = shape[index.length];

@@ -50,6 +50,19 @@ export function checkOrder(order: Order): void {
   if (order !== 'C' && order !== 'F') throw invalid("an order is 'C' or 'F'", order, ['C', 'F']);
 }
 
+/** From here on V8 keeps lists as hash tables, and ends the process that has no room for one. */
+const MOST_ITEMS = 2 ** 25;
+
+/** A list with the same item in every place. @throws LIMIT_EXCEEDED for more than 2^25 of them */
+export function repeated(item: unknown, count: number): unknown[] {
+  if (count <= MOST_ITEMS) return new Array<unknown>(count).fill(item);
+  throw new MmdError('LIMIT_EXCEEDED', `a list of ${count} values is longer than ${MOST_ITEMS}`, {
+    found: count,
+    limit: 'Array',
+    maximum: MOST_ITEMS,
+  });
+}
+
 /** The number of elements. */
 export function sizeOf(shape: readonly number[]): number {
   let product = 1;
@@ -196,8 +209,9 @@ export function resolveReshape(from: readonly number[], to: readonly number[]): 
   if (!Array.isArray(to)) throw notAShape(to);
   const size = sizeOf(from);
   const unknown = to.indexOf(-1);
-  const known = sizeOf(to.filter((_, axis) => axis !== unknown));
-  const shape = checkShape(unknown < 0 ? to : to.map((dim, axis) => (axis === unknown ? size / known : dim)));
+  const given = checkShape(to.filter((_, axis) => axis !== unknown));
+  const known = sizeOf(given);
+  const shape = unknown < 0 ? given : checkShape(to.map((dim, axis) => (axis === unknown ? size / known : dim)));
   if (sizeOf(shape) !== size) {
     throw invalid(`${size} elements do not fit the shape [${to.join(', ')}]`, [...to], size);
   }

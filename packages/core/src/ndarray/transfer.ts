@@ -19,7 +19,16 @@ import {
   viewLayout,
 } from './layout.ts';
 import { memoryOver } from './memory-over.ts';
-import { broadcastStrides, checkShape, forEachRun, isPacked, type Order, packedStrides, sizeOf } from './shapes.ts';
+import {
+  broadcastStrides,
+  checkShape,
+  forEachRun,
+  isPacked,
+  type Order,
+  packedStrides,
+  repeated,
+  sizeOf,
+} from './shapes.ts';
 import { swapInPlace } from './swap.ts';
 import { changeOf } from './time-units.ts';
 import { wordsFor } from './words.ts';
@@ -263,7 +272,7 @@ function moveBytes(
 export function zeroLayout(type: DType, shape: readonly number[], order: Order = 'C'): Layout {
   if (type.kind === 'O') {
     const checked = checkShape(shape);
-    const list = new ObjectStore(type, new Array<unknown>(sizeOf(checked)).fill(null));
+    const list = new ObjectStore(type, repeated(null, sizeOf(checked)));
     return makeLayout(list, { shape: checked, strides: packedStrides(checked, list.unit, order), position: 0 });
   }
   const size = sizeOf(checkShape(shape, Math.max(1, type.itemsize)));

@@ -41,6 +41,7 @@ const SHARED_BYTES = 16;
 
 /** Writes values one after the other; what it keeps between them is memory, never meaning. */
 export class Pickler extends OpcodeWriter implements WriteContext {
+  readonly entry: boolean;
   readonly byteArrays: boolean;
   readonly space: () => KeySpace;
   readonly bufferCallback: ((bytes: Uint8Array) => unknown) | undefined;
@@ -69,6 +70,7 @@ export class Pickler extends OpcodeWriter implements WriteContext {
     bufferCallback?: (bytes: Uint8Array) => unknown,
   ) {
     super(protocol);
+    this.entry = entry;
     this.byteArrays = entry || protocol === 5;
     this.#maxDepth = maxDepth;
     this.bufferCallback = bufferCallback;

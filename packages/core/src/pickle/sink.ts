@@ -6,6 +6,7 @@
  */
 
 import { ByteWriter } from '../bytes/byte-writer.ts';
+import { newBytes } from '../bytes/view-bytes.ts';
 import { OPCODES } from './opcodes.ts';
 
 /** Payloads of this size are kept aside and stand outside of frames; frames are cut at this size. */
@@ -195,7 +196,7 @@ class Assembly {
   #frame = 0;
 
   constructor(size: number) {
-    this.bytes = new Uint8Array(size);
+    this.bytes = newBytes(size, 'a pickle');
   }
 
   copy(bytes: Uint8Array, from: number, to: number): void {

@@ -5,6 +5,7 @@
  */
 
 import { decodeLatin1 } from '../bytes/utf8.ts';
+import { newBytes } from '../bytes/view-bytes.ts';
 import { MmdError } from '../errors.ts';
 import { isArraySource } from '../ndarray/array-source.ts';
 import { isDType } from '../ndarray/descr.ts';
@@ -26,6 +27,8 @@ import { Tuple } from './values/tuple.ts';
 export interface WriteContext {
   readonly protocol: 2 | 3 | 4 | 5;
   readonly bufferCallback: ((bytes: Uint8Array) => unknown) | undefined;
+  /** The value is an entry of an mmdpickle: what one Python does not load takes the file from it. */
+  readonly entry: boolean;
   /** The reader knows BYTEARRAY8: protocol 5, and entries of an mmdpickle. */
   readonly byteArrays: boolean;
   /** Tells what Python can hash, of Maps and Sets that know nothing of it. */
@@ -181,7 +184,7 @@ function operationSteps(operation: Operation): readonly unknown[] {
 /** Pieces of a payload as one. */
 export function joinPieces(pieces: readonly Uint8Array[], length: number): Uint8Array {
   if (pieces.length === 1) return pieces[0]!;
-  const whole = new Uint8Array(length);
+  const whole = newBytes(length, 'an array inside another value');
   let pos = 0;
   for (const piece of pieces) {
     whole.set(piece, pos);

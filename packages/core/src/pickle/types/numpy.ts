@@ -4,8 +4,9 @@
  * @module
  */
 
+import { newBytes } from '../../bytes/view-bytes.ts';
 import { MmdError } from '../../errors.ts';
-import { type ArraySource, checkSource, exactBytes, isArraySource } from '../../ndarray/array-source.ts';
+import { type ArraySource, checkDims, checkSource, exactBytes, isArraySource } from '../../ndarray/array-source.ts';
 import { ndarray } from '../../ndarray/create.ts';
 import { isDType, parseDType, sameDType } from '../../ndarray/descr.ts';
 import type { DType } from '../../ndarray/dtypes.ts';
@@ -244,11 +245,13 @@ const readMaskedReconstruct: Reconstruct = (args, context) => {
   });
 };
 
+const INSIDE = 'an array inside another value';
+
 /** The bytes of a source, in pieces that stay valid; one piece if they are not views of the array itself. */
 function piecesOf(source: ArraySource, nbytes: number): readonly Uint8Array[] {
-  if (source.bytes === undefined) return [new Uint8Array(nbytes)];
+  if (source.bytes === undefined) return [newBytes(nbytes, INSIDE)];
   if (source instanceof NDArray && source.isContiguous(source.order)) return [...source.bytes()];
-  const whole = new Uint8Array(nbytes);
+  const whole = newBytes(nbytes, INSIDE);
   let pos = 0;
   for (const piece of exactBytes(source, nbytes)) {
     whole.set(piece, pos);
@@ -280,7 +283,10 @@ export function reduceArray(source: ArraySource, context: WriteContext): Reducti
   checkSource(source);
   if (source.mask !== undefined && source.mask !== null) return reduceMasked(source, source.mask);
   const dtype = parseDType(source.dtype);
-  const shape = Tuple.from(checkShape(source.shape));
+  // A zero among the dimensions does not excuse the others: numpy refuses such an array, and with it the pickle.
+  const shape = Tuple.from(checkShape(source.shape, Math.max(1, dtype.itemsize)));
+  // No numpy reads more dimensions of objects.
+  if (context.entry || dtype.hasObject) checkDims(shape);
   const order = source.order ?? 'C';
   const record = source instanceof RecArray;
   if (dtype.hasObject) return objectArray(source, dtype, shape);

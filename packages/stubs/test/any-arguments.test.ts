@@ -1,0 +1,264 @@
+import { existsSync, statSync } from 'node:fs';
+import { Complex, isMmdError, MaskedArray, memoryOver, NDArray, ndarray, parseDType } from '@mmdpickle/core';
+import { type GrowableArray, MmapDict } from '@mmdpickle/core/node';
+import { PyDict } from '@mmdpickle/core/pickle';
+import {
+  EmptyMaskedArray,
+  EmptyNDArray,
+  FullNDArray,
+  FunctionNDArray,
+  GrowableMaskedArray,
+  GrowableNDArray,
+  RawFileNDArray,
+  ZerosNDArray,
+} from '@mmdpickle/stubs';
+import { Python, pythons, TempDir } from '@mmdpickle/test-support';
+import fc from 'fast-check';
+import { expect, it } from 'vitest';
+
+const LONG = process.env.MMDPICKLE_LONG === '1';
+/** Arrays that hold more are made, but not stored. */
+const MOST_BYTES = 1e6;
+
+/* Arguments of the right and of the wrong kinds. */
+// biome-ignore-start format: tables
+const SHAPES: readonly unknown[] = [
+  [],
+  [0],
+  [1],
+  [3],
+  [2, 3],
+  [0, 5],
+  [3, 0],
+  [-1],
+  [1.5],
+  ['x'],
+  null,
+  undefined,
+  5,
+  '3',
+  [2 ** 31],
+  [2 ** 40, 0],
+  new Array(33).fill(1),
+  new Array(65).fill(1),
+  [Number.NaN],
+  [2n],
+  { length: 2 },
+  new Uint8Array([2, 3]),
+  [[1]],
+];
+const DTYPES: readonly unknown[] = [
+  'f8',
+  '<i4',
+  '>u2',
+  'bool',
+  'c8',
+  'S3',
+  'U2',
+  'V5',
+  'O',
+  'datetime64[ns]',
+  'M8',
+  'm8[3D]',
+  'f16',
+  'f2',
+  'i3',
+  '',
+  null,
+  undefined,
+  5,
+  'S0',
+  'U0',
+  'V0',
+  [
+    ['a', 'i4'],
+    ['b', '>f8', [2]],
+  ],
+  [],
+  [
+    ['a', 'i4'],
+    ['a', 'i4'],
+  ],
+  [['', 'i4']],
+  [['a']],
+  [['a', 'O']],
+  { names: ['a', 'b'], formats: ['i4', 'f8'] },
+  parseDType('i4'),
+  { kind: 'f' },
+  'M8[xx]',
+  'm8[0s]',
+  'a5',
+  'S-1',
+  'S99999999999',
+  [['x', 'i4', -1]],
+  [[['title', 'x'], 'i4']],
+  'i4,f8',
+  '(2,3)i4',
+  '>S3',
+];
+const VALUES: readonly unknown[] = [
+  0,
+  1,
+  -1,
+  1.5,
+  Number.NaN,
+  Infinity,
+  10n,
+  2n ** 70n,
+  'x',
+  '',
+  true,
+  null,
+  undefined,
+  [],
+  [[]],
+  [1, 2],
+  [
+    [1, 2],
+    [3, 4],
+  ],
+  [[1], [2, 3]],
+  {},
+  new Date(0),
+  new Date(Number.NaN),
+  new Float64Array(3),
+  new Uint8Array(0),
+  new BigInt64Array(2),
+  () => 1,
+  new Map(),
+  new Complex(1, 2),
+  new PyDict([['a', 1]]),
+  '\ud800',
+  'ab\0',
+];
+const OPTIONS: readonly unknown[] = [
+  undefined,
+  {},
+  { order: 'F' },
+  { order: 'C' },
+  { order: 'X' },
+  5,
+  null,
+  { capacity: 3 },
+  { capacity: -1 },
+  { capacity: 0 },
+  { fillValue: 3 },
+  { fillValue: 'x' },
+  { fillValue: null },
+  { fillValue: [1] },
+  { fillValue: 10n },
+];
+// biome-ignore-end format: tables
+
+/** What makes arrays, of a shape, a dtype, a value and options: all of any kind. */
+type Maker = (shape: never, dtype: never, value: never, options: never) => unknown;
+
+const MAKERS: Readonly<Record<string, Maker>> = {
+  zeros: (shape, dtype, _value, options) => NDArray.zeros(shape, dtype, options),
+  'zeros in a list': (shape, dtype) => [NDArray.zeros(shape, dtype)],
+  'a stub in a list': (shape, dtype) => [new ZerosNDArray(shape, dtype)],
+  ndarray: (shape, dtype, value) => ndarray(value, shape, dtype),
+  set: (_shape, dtype, value) => NDArray.zeros([2], dtype).set(0, value),
+  'set all': (_shape, dtype, value) => NDArray.zeros([2, 2], dtype).set(value),
+  over: (shape, dtype) => NDArray.over(memoryOver(new Uint8Array(24), false), dtype, shape),
+  MaskedArray: (_shape, dtype, value, options) =>
+    new MaskedArray(value ?? NDArray.zeros([3], dtype), NDArray.zeros([3], 'bool'), options),
+  'filled MaskedArray': (_shape, dtype, _value, options) =>
+    new MaskedArray(NDArray.zeros([3], dtype), NDArray.zeros([3], 'bool').fill(true), options).filled(),
+  EmptyNDArray: (shape, dtype, _value, options) => new EmptyNDArray(shape, dtype, options),
+  EmptyMaskedArray: (shape, dtype, _value, options) => new EmptyMaskedArray(shape, dtype, options),
+  ZerosNDArray: (shape, dtype, _value, options) => new ZerosNDArray(shape, dtype, options),
+  FullNDArray: (shape, dtype, value, options) => new FullNDArray(shape, value, dtype, options),
+  FunctionNDArray: (shape, dtype, value, options) => new FunctionNDArray(shape, dtype, () => value, options),
+  GrowableNDArray: (shape, dtype, _value, options) => new GrowableNDArray(shape, dtype, options),
+  GrowableMaskedArray: (shape, dtype, _value, options) => new GrowableMaskedArray(shape, dtype, options),
+  RawFileNDArray: (shape, dtype) => new RawFileNDArray(import.meta.filename, { shape, dtype }),
+};
+
+const anything = fc.tuple(
+  fc.constantFrom(...SHAPES),
+  fc.constantFrom(...DTYPES),
+  fc.constantFrom(...VALUES),
+  fc.constantFrom(...OPTIONS),
+);
+
+/** Whether it did not end in an error of ours; other errors are nobody's to throw. */
+function does(action: () => void): boolean {
+  try {
+    action();
+    return true;
+  } catch (error) {
+    if (isMmdError(error)) return false;
+    throw error;
+  }
+}
+
+/** Stores an array of any arguments, and a row in it where it grows. */
+function store(path: string, make: Maker, args: readonly [unknown, unknown, unknown, unknown]): void {
+  using dict = MmapDict.open(path);
+  does(() => {
+    const made = make(...(args as [never, never, never, never]));
+    const array = Array.isArray(made) ? made[0] : made;
+    if (array.nbytes > MOST_BYTES && (array !== made || !(array instanceof EmptyNDArray))) return;
+    dict.set('array', made);
+    if (made instanceof GrowableNDArray) does(() => (dict.get('array') as GrowableArray).append(args[2] as never));
+  });
+}
+
+it.each(Object.entries(MAKERS))('%s of any arguments is refused, or every Python loads it', async (_name, make) => {
+  using directory = new TempDir();
+  const given = new Map<string, string>();
+  fc.assert(
+    fc.property(anything, (args) => {
+      const path = directory.file(`${given.size}.mmdpickle`);
+      given.set(path, fc.stringify(args));
+      store(path, make, args);
+    }),
+    { numRuns: LONG ? 5000 : 150, endOnFailure: true },
+  );
+  const paths = [...given.keys()].filter((path) => existsSync(path) && statSync(path).size < 2e8);
+  for (const info of pythons()) {
+    await using python = new Python(info);
+    const said = await python.run<(string | null)[]>(
+      `import pickle
+def problem(path):
+    try:
+        with open(path, "rb") as file:
+            pickle.load(file)
+    except Exception as error:
+        return repr(error)
+result = [problem(path) for path in args["paths"]]`,
+      { paths },
+    );
+    const problems = paths.flatMap((path, i) => (said[i] === null ? [] : [`${given.get(path)}: ${said[i]}`]));
+    expect(problems, `Python ${info.version} with numpy ${info.numpy}`).toEqual([]);
+  }
+});
+
+it('rows of no elements are not counted by the bytes of a typed array', () => {
+  using directory = new TempDir();
+  const path = directory.file('rows.mmdpickle');
+  {
+    using dict = MmapDict.open(path);
+    const rows = dict.set('rows', new GrowableNDArray([0], 'float64')).get('rows') as GrowableArray;
+    expect(() => rows.append(new Float64Array(3))).toThrow(/rows of shape \[0\]/);
+    expect(rows.append([[], []]).shape).toEqual([2, 0]);
+  }
+  using dict = MmapDict.open(path, { mode: 'r' });
+  expect((dict.get('rows') as GrowableArray).shape).toEqual([2, 0]);
+});
+
+it('an array that fits no memory is stored by itself only', () => {
+  using directory = new TempDir();
+  using dict = MmapDict.open(directory.file('large.mmdpickle'));
+  const large = new EmptyNDArray([2 ** 31], 'f8');
+  expect(() => dict.set('array', [large])).toThrow(/does not fit one buffer/);
+  expect(dict.set('array', large).get('array')).toMatchObject({ shape: [2 ** 31] });
+});
+
+it('lists that would end the process are refused', () => {
+  const wide = parseDType([['a', 'u1', [2 ** 28]]]);
+  const masked = new MaskedArray(NDArray.zeros([0], wide), NDArray.zeros([0], 'bool'));
+  expect(() => NDArray.zeros([2 ** 31], 'O')).toThrow(/a list of 2147483648 values/);
+  expect(() => masked.filled()).toThrow(/a list of 268435456 values/);
+});
