@@ -41,6 +41,8 @@ const TABLES: Readonly<Record<string, readonly Case[]>> = {
     ['stats wide.mmdpickle long', 2, /float128 has no minimum/],
     ['export masked.mmdpickle m.npy m', 2, /several .npy files/],
     ['export masked.mmdpickle - m --format npy', 2, /several .npy files/],
+    ['get masked.mmdpickle m --npy', 2, /--npy has no place for the mask of "m"/],
+    ['get masked.mmdpickle m --raw', 2, /--raw has no place for the mask of "m"/],
     ['export masked.mmdpickle - --format npy text', 1, /holds no array/],
     ['export run.mmdpickle - dark cube --format npy', 2, /name one key/],
     ['export run.mmdpickle ./run.mmdpickle dark --format csv', 2, /is the file itself/],

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Descr, MaskedArray, memoryOver, NDArray, ndarray, parseDType } from '@mmdpickle/core';
 import { MmapDict } from '@mmdpickle/core/node';
@@ -236,6 +236,31 @@ describe('changing a file', () => {
     expect(await python.run(code, { path: join(cwd, 'p.mmdpickle') })).toBe(
       "{'int': 12345678901234567890, 'float': 2.0, 'neg': -5, 'text': 'night shift', 'digits': '007', 'json': {'a': [1, None, True]}, 'exact': {'n': 12345678901234567890, 'f': [2.0, -0.0]}, 'bytes': b'abc'}",
     );
+  });
+
+  it.each(['csv', 'pkl', 'npz', 'npy'])(
+    'an exported .%s file takes the place of the one that was there, whole',
+    async (ending) => {
+      const cwd = bench.folder();
+      const path = join(cwd, `old.${ending}`);
+      writeFileSync(path, 'as it was');
+      const old = openSync(path, 'r');
+      await shell(
+        cwd,
+        `mmdpickle export run.mmdpickle old.${ending} dark`,
+        `mmdpickle import new.mmdpickle old.${ending}`,
+      );
+      expect(readFileSync(old, 'utf8')).toBe('as it was');
+      closeSync(old);
+    },
+  );
+
+  it('CSV and pickles go into pipes too', async () => {
+    const cwd = bench.folder();
+    const csv = await shell(cwd, 'mmdpickle export run.mmdpickle /dev/stdout dark --format csv | head -n 1');
+    expect(csv).toBe('0,1,2,3,4,5,6,7\n');
+    await shell(cwd, 'mmdpickle export run.mmdpickle /dev/stdout operator --format pickle | cat > piped.pkl');
+    expect(load(readFileSync(join(cwd, 'piped.pkl')) as Uint8Array)).toEqual(new Map([['operator', 'night shift']]));
   });
 
   it('import and export go through every format, and through pipes', async () => {

@@ -1,7 +1,7 @@
-import type { SliceSpec } from '@mmdpickle/core';
+import { NDArray, type SliceSpec } from '@mmdpickle/core';
 import { MmapDict } from '@mmdpickle/core/node';
 import { npyPieces } from '@mmdpickle/npy-interop';
-import { type AnyArray, bytesInRows, dataOf, isArray, requireArray, sliceArray } from '../arrays.ts';
+import { type AnyArray, bytesInRows, isArray, requireArray, sliceArray } from '../arrays.ts';
 import type { CommandSpec } from '../command.ts';
 import { requireKeys } from '../dicts.ts';
 import { usageError } from '../errors.ts';
@@ -70,14 +70,23 @@ export const get: CommandSpec = {
 };
 
 async function printNpy(terminal: Terminal, value: unknown, key: string): Promise<void> {
-  for (const piece of npyPieces(dataOf(requireArray(value, key, '--npy')))) await print(terminal, piece.slice());
+  for (const piece of npyPieces(withoutMask(requireArray(value, key, '--npy'), key, '--npy')))
+    await print(terminal, piece.slice());
 }
 
 async function printRaw(terminal: Terminal, value: unknown, key: string): Promise<void> {
   if (typeof value === 'string' || value instanceof Uint8Array) return await print(terminal, value);
   if (!isArray(value))
     throw usageError(`--raw prints arrays, bytes and text, and ${JSON.stringify(key)} is none of them`);
-  for (const piece of bytesInRows(dataOf(value))) await print(terminal, piece.slice());
+  for (const piece of bytesInRows(withoutMask(value, key, '--raw'))) await print(terminal, piece.slice());
+}
+
+/** What these options print has no place for a mask, and nobody would miss it before it is too late. */
+function withoutMask(array: AnyArray, key: string, option: string): NDArray {
+  if (array instanceof NDArray) return array;
+  throw usageError(
+    `${option} has no place for the mask of ${JSON.stringify(key)}: 'export' it as .npz, or get it --json`,
+  );
 }
 
 /** In parts: an array may be larger than memory and any string. */

@@ -1,9 +1,6 @@
 /** The formats that go in and out: a table. @module */
 
-import { createWriteStream, writeFileSync } from 'node:fs';
 import { basename, extname } from 'node:path';
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import { MaskedArray, NDArray } from '@mmdpickle/core';
 import { type MmapDict, openPickle } from '@mmdpickle/core/node';
 import { dump } from '@mmdpickle/core/pickle';
@@ -23,6 +20,7 @@ import { usageError } from '../errors.ts';
 import type { ProgressBar } from '../progress.ts';
 import { csvRows } from './csv.ts';
 import { readCsv } from './csv-import.ts';
+import { writeOut } from './out-file.ts';
 
 /** What one import or export is given beside the files. */
 export interface Transfer {
@@ -94,7 +92,8 @@ export const FORMATS: Readonly<Record<string, FormatRow>> = {
     doc: 'an ordinary pickle: a dict becomes its keys, anything else one key',
     arraysOnly: false,
     read: async (paths, dict, { key }) => dict.batch(() => paths.flatMap((path) => importPickle(path, dict, key))),
-    write: async (dict, keys, path) => writeFileSync(path, dump(new Map(keys.map((key) => [key, dict.get(key)])))),
+    write: async (dict, keys, path, { signal }) =>
+      await writeOut(path, [dump(new Map(keys.map((key) => [key, dict.get(key)])))], signal),
   },
   raw: {
     extensions: ['.raw', '.bin'],
@@ -126,8 +125,7 @@ export const FORMATS: Readonly<Record<string, FormatRow>> = {
     },
     async write(dict, keys, path, { signal }) {
       const key = onlyOne(keys, 'a CSV file');
-      const lines = csvRows(requireArray(dict.get(key), key, 'csv'));
-      await pipeline(Readable.from(lines), createWriteStream(path), { signal });
+      await writeOut(path, csvRows(requireArray(dict.get(key), key, 'csv')), signal);
     },
   },
 };

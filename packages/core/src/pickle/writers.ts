@@ -110,8 +110,8 @@ function globalSteps(value: OpaqueGlobal, protocol: number): readonly unknown[] 
 
 function setSteps(value: Set<unknown>, { protocol, space }: WriteContext): readonly unknown[] {
   const frozen = value instanceof FrozenSet;
-  const items = [...value];
   if (!(frozen || value instanceof PySet)) checkKeys(value, space);
+  const items = [...value];
   if (protocol < 4) {
     return [new GlobalRef('builtins', frozen ? 'frozenset' : 'set'), new Args([items]), REDUCE, new Created(value)];
   }

@@ -195,6 +195,10 @@ describe('containers', () => {
     expect(() => encoder.encode([{ a: [undefined] }])).toThrow(refused('UNSUPPORTED_VALUE'));
     expect(loadEntry(encoder.encode([1]))).toEqual([1]);
   });
+
+  it.each([new Map([['a', 1]]), new Set([1])])('a Proxy of a %s, whose entries nobody sees, is refused', (keyed) => {
+    expect(() => dump([new Proxy<object>(keyed, {})])).toThrow(refused('UNSUPPORTED_VALUE'));
+  });
 });
 
 describe('sharing and cycles', () => {

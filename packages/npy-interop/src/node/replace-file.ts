@@ -28,9 +28,21 @@ export function toPath(path: string | URL): string {
   );
 }
 
-/** A new file that takes the place of `path` when it is committed. Disposing it uncommitted leaves nothing behind. */
+/**
+ * A new file that takes the place of `path` when it is committed or finished. Disposing it before leaves nothing behind.
+ *
+ * @example
+ * ```ts
+ * import { FileReplacement } from '@mmdpickle/npy-interop';
+ *
+ * using report = new FileReplacement('report.txt');
+ * report.file.write(0, new TextEncoder().encode('whole or not at all'));
+ * report.finish();
+ * ```
+ */
 export class FileReplacement implements Disposable {
   readonly path: string;
+  /** What is written: a file beside the place. */
   readonly file: NodeFile;
   /** The path, or what it links to. */
   readonly target: string;

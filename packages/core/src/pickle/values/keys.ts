@@ -380,12 +380,12 @@ export function checkHashable(value: unknown, space: () => KeySpace): void {
 /**
  * Checks the keys of a Map or the items of a Set of JavaScript, which compare otherwise than Python's: what Python cannot
  * hash, and two that are one to it (`1`, `1n` and `true`; two tuples of the same), of which it would drop one in silence.
- * @throws MmdError BAD_KEY, LIMIT_EXCEEDED
+ * @throws MmdError BAD_KEY, LIMIT_EXCEEDED; UNSUPPORTED_VALUE for a Proxy of a Map or Set
  */
 export function checkKeys(keyed: { keys(): Iterable<unknown> }, space: () => KeySpace): void {
   // Texts and numbers compare alike in both languages.
   let alike = true;
-  for (const key of keyed.keys()) alike &&= typeof key === 'string' || typeof key === 'number';
+  for (const key of keysOf(keyed)) alike &&= typeof key === 'string' || typeof key === 'number';
   if (alike) return;
   const known = new Map<string, unknown>();
   for (const key of keyed.keys()) {
@@ -437,4 +437,12 @@ const wideKey = (value: bigint): string => canonical('wide', value.toString(16))
 /** The canonical string of an integer of any size. */
 export function integerKey(value: bigint): string {
   return narrowKey(value) ?? wideKey(value);
+}
+
+function keysOf(keyed: { keys(): Iterable<unknown> }): Iterable<unknown> {
+  try {
+    return keyed.keys();
+  } catch (cause) {
+    throw new MmdError('UNSUPPORTED_VALUE', 'a Proxy of a Map or Set keeps its entries to itself', { cause });
+  }
 }
