@@ -103,18 +103,25 @@ function describeEnvironment(): Record<string, string> {
   const pythons = new Set(
     Object.values(PEERS)
       .filter(({ runtime }) => runtime === 'python')
-      .map(({ needs }) => pythonFor(needs) ?? `none with ${needs.join(', ')}`),
+      .map(({ needs }) => describePython(needs)),
   );
-  const filesystem = attempt(() => `${options.dir} (type 0x${statfsSync(options.dir).type.toString(16)})`);
+  const type = attempt(() => ` (type 0x${statfsSync(options.dir).type.toString(16)})`) ?? '';
   return {
     date: new Date().toISOString(),
     commit: commit ?? 'unknown',
     node: process.version,
     pythons: [...pythons].join(', '),
     system: `${process.platform} ${release()}, ${cpus().length} x ${cpus()[0]?.model ?? 'unknown'}, ${formatBytes(totalmem())}`,
-    directory: filesystem ?? options.dir,
+    directory: `${options.dir === tmpdir() ? 'the temporary one' : options.dir}${type}`,
     mode: options.quick ? 'quick' : options.long ? 'long' : 'full',
   };
+}
+
+/** By version: a path tells nobody else anything. */
+function describePython(needs: readonly string[]): string {
+  const python = pythonFor(needs);
+  if (python === undefined) return `none with ${needs.join(', ')}`;
+  return attempt(() => execFileSync(python, ['--version'], { encoding: 'utf8' }).trim()) ?? python;
 }
 
 function attempt<T>(action: () => T): T | undefined {

@@ -95,6 +95,18 @@ it.each(Object.entries(OPAQUE))('an %s of any arguments is refused, or can be re
   );
 });
 
+it.each([
+  ['UnicodeDecodeError', ['utf-8', Uint8Array.of(0xff), 0, 1, 'why'], ['utf-8', 'text', 0, 1, 'why']],
+  ['UnicodeEncodeError', ['ascii', 'é', 0, 1, 'why'], ['ascii', Uint8Array.of(0xff), 0, 1, 'why']],
+  ['UnicodeTranslateError', ['é', 0, 1, 'why'], [Uint8Array.of(0xff), 0, 1, 'why']],
+])('an %s is an entry if Python 3 makes one of its arguments', (type, good, bad) => {
+  const made = pickle.loadEntry(pickle.dumpEntry(new pickle.PyException(type, good)));
+  expect(made).toEqual(new pickle.PyException(type, good));
+  const old = new pickle.PyException(type, bad);
+  expect(() => pickle.dumpEntry(old)).toThrow(expect.objectContaining({ code: 'UNSUPPORTED_VALUE' }));
+  expect(pickle.load(dump(old))).toEqual(old);
+});
+
 describe.each(pythons())('what is written of values is loaded by Python $version with numpy $numpy', (info) => {
   const python = new Python(info);
   afterAll(() => python[Symbol.asyncDispose]());

@@ -5,11 +5,12 @@
  */
 
 import { encodeLatin1, encodeUtf8, isWellFormed } from '../../bytes/utf8.ts';
+import { MmdError } from '../../errors.ts';
 import { Complex } from '../../ndarray/complex.ts';
 import type { ReadContext, Reconstruct } from '../builtin.ts';
 import { attributesOf } from '../values/attributes.ts';
 import { isInteger } from '../values/check.ts';
-import { EXCEPTION_NAMES, PyException, takesArguments } from '../values/exceptions.ts';
+import { EXCEPTION_NAMES, isMadeByPython3, PyException, takesArguments } from '../values/exceptions.ts';
 import { ByteArray, PyComplex, PyFloat, PyRange, PySlice } from '../values/scalars.ts';
 import { FrozenSet, PySet } from '../values/set.ts';
 import { reduceCall, row, type TypeRow } from './row.ts';
@@ -115,6 +116,11 @@ export const PLAIN_ROWS: readonly TypeRow[] = [
     'exceptions',
     PyException,
     Object.fromEntries(EXCEPTION_NAMES.map((type) => [`builtins ${type}`, readException(type)])),
-    (value) => reduceCall(`builtins ${value.type}`, value.args, attributesOf(value, true)),
+    (value, { entry }) => {
+      const { type, args } = value;
+      // A pickle of Python 2 may stay one that only that loads; an entry must not take its file from the others.
+      if (!entry || isMadeByPython3(value)) return reduceCall(`builtins ${type}`, args, attributesOf(value, true));
+      throw new MmdError('UNSUPPORTED_VALUE', `Python 3 makes no ${type} of these arguments`, { found: args });
+    },
   ),
 ];

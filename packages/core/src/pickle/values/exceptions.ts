@@ -55,11 +55,25 @@ const ARGUMENTS: Readonly<Record<string, (args: readonly unknown[]) => boolean>>
   UnicodeTranslateError: each(isString, Number.isSafeInteger, Number.isSafeInteger, isString),
 };
 
+/** Which arguments of those that take text or bytes are bytes to Python 3; the others are text. */
+const BYTES_AT: Readonly<Record<string, number>> = {
+  UnicodeDecodeError: 1,
+  UnicodeEncodeError: -1,
+  UnicodeTranslateError: -1,
+};
+
 const KNOWN: ReadonlySet<string> = new Set(EXCEPTION_NAMES);
 
 /** Whether Python makes an exception of these arguments. */
 export function takesArguments(type: string, args: readonly unknown[]): boolean {
   return ARGUMENTS[type]?.(args) ?? true;
+}
+
+/** Whether Python 3 makes one of them, which is stricter than Python 2 was. */
+export function isMadeByPython3({ type, args }: PyException): boolean {
+  const bytesAt = BYTES_AT[type];
+  if (bytesAt === undefined) return true;
+  return args.every((arg, i) => !isString(arg) || arg instanceof Uint8Array === (i === bytesAt));
 }
 
 /** A builtin exception, as data. */
