@@ -263,6 +263,20 @@ describe('a numpy scalar of what is no text', () => {
   });
 });
 
+describe('what was changed, or holds what Python has not', () => {
+  it.each<[string, unknown]>([
+    ['attributes that are no dict', Object.assign(new OrderedDict(), { attributes: 5 })],
+    [
+      'attributes of an exception without names',
+      Object.assign(new PyException('Warning'), { attributes: new Map([[1, 2]]) }),
+    ],
+    ['a bound that is no number', Object.assign(Deque.over([1]), { maxlen: 'x' })],
+    ['characters beyond the last one', new PyArray('u', 20, bytes(0xff, 0xff, 0xff, 0xff))],
+  ])('%s is refused when it is written', (_what, value) => {
+    expect(() => dump(value)).toThrow(expect.objectContaining({ code: 'UNSUPPORTED_VALUE' }));
+  });
+});
+
 describe('attributes', () => {
   it.each<[string, { attributes: unknown }]>([
     ['OrderedDict', new OrderedDict([['a', 1]])],
