@@ -8,8 +8,6 @@ export default defineConfig({
   test: {
     // A crash inside a foreign function call then kills one worker, not the run.
     pool: 'forks',
-    // No module keeps state, so test files share them: loading them anew for each file takes a sixth of the time.
-    isolate: false,
     // Vitest leaves one core to itself; with two there, every other second would go to waste.
     maxWorkers: '100%',
     include: ['packages/*/test/**/*.test.ts', 'test/**/*.test.ts', 'bench/test/**/*.test.ts'],
