@@ -3,9 +3,6 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { FileReplacement } from '@mmdpickle/npy-interop';
 
-/** Bytes that are written at once. */
-const AT_ONCE = 262_144;
-
 /** Writes a file that appears whole or not at all. A pipe or a device takes the pieces as they come. */
 export async function writeOut(
   path: string,
@@ -19,22 +16,11 @@ export async function writeOut(
   }
   using out = new FileReplacement(path);
   let at = 0;
-  let waiting: Uint8Array[] = [];
-  let bytes = 0;
-  const flush = (): void => {
-    const [first = new Uint8Array(0)] = waiting;
-    out.file.write(at, waiting.length === 1 ? first : Buffer.concat(waiting));
-    at += bytes;
-    waiting = [];
-    bytes = 0;
-  };
   for (const piece of pieces) {
     signal?.throwIfAborted();
-    const given = typeof piece === 'string' ? Buffer.from(piece) : piece;
-    waiting.push(given);
-    bytes += given.length;
-    if (bytes >= AT_ONCE) flush();
+    const bytes = typeof piece === 'string' ? Buffer.from(piece) : piece;
+    out.file.write(at, bytes);
+    at += bytes.length;
   }
-  if (bytes > 0) flush();
   out.finish();
 }

@@ -34,13 +34,14 @@ export function viewBytes(view: ArrayBufferView): Uint8Array {
 /**
  * Zeroed bytes.
  * @param what - they are to hold, for the message
+ * @param instead - what to do instead, at the end of the message
  * @throws LIMIT_EXCEEDED where the engine has no array of so many: on Node 20 one ends at 4 GiB
  */
-export function newBytes(length: number, what: string): Uint8Array<ArrayBuffer> {
+export function newBytes(length: number, what: string, instead = ''): Uint8Array<ArrayBuffer> {
   try {
     return new Uint8Array(length);
   } catch (cause) {
-    throw new MmdError('LIMIT_EXCEEDED', `${what} of ${length} bytes does not fit one buffer`, {
+    throw new MmdError('LIMIT_EXCEEDED', `${what} of ${length} bytes does not fit one buffer${instead}`, {
       found: length,
       limit: 'ArrayBuffer',
       cause,

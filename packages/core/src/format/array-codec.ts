@@ -6,7 +6,7 @@
 
 import type { ByteWriter } from '../bytes/index.ts';
 import { MmdError } from '../errors.ts';
-import { checkDims, checkSource, exactBytes } from '../ndarray/array-source.ts';
+import { checkSource, exactBytes } from '../ndarray/array-source.ts';
 import {
   type ArraySource,
   type DType,
@@ -18,7 +18,7 @@ import {
 } from '../ndarray/index.ts';
 import { orderOf } from '../ndarray/layout.ts';
 import { typeOfTypedArray } from '../ndarray/nested.ts';
-import { checkShape } from '../ndarray/shapes.ts';
+import { checkDims, checkShape } from '../ndarray/shapes.ts';
 import { RecArray } from '../pickle/index.ts';
 import {
   type ArrayForm,

@@ -76,15 +76,6 @@ export function checkSource({ shape, order, bytes, file }: ArraySource): void {
   if (bytes !== undefined && file !== undefined) throw invalid('an array source has bytes or a file, not both', file);
 }
 
-/** The dimensions that every numpy takes; from numpy 2 on there may be 64. */
-export const COMMON_DIMS = 32;
-
-/** @throws INVALID_ARGUMENT for more dimensions than every numpy takes */
-export function checkDims({ length }: readonly number[]): void {
-  if (length <= COMMON_DIMS) return;
-  throw invalid(`numpy takes at most ${COMMON_DIMS} dimensions in every version, found ${length}`, length, COMMON_DIMS);
-}
-
 /**
  * The pieces of a source that has `bytes`, which together must be exactly the array.
  * @throws INVALID_ARGUMENT for pieces that are no bytes, and where they are more or fewer than `nbytes`

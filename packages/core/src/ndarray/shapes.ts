@@ -39,6 +39,15 @@ export function checkShape(shape: readonly number[], itemsize = 1): readonly num
   return Object.freeze([...shape]);
 }
 
+/** The dimensions that every numpy takes; from numpy 2 on there may be 64. */
+const COMMON_DIMS = 32;
+
+/** @throws INVALID_ARGUMENT for more dimensions than every numpy takes */
+export function checkDims({ length }: readonly number[]): void {
+  if (length <= COMMON_DIMS) return;
+  throw invalid(`numpy takes at most ${COMMON_DIMS} dimensions in every version, found ${length}`, length, COMMON_DIMS);
+}
+
 /** Options, which are an object. @throws INVALID_ARGUMENT */
 export function checkObject<T extends object>(options: T): T {
   if (typeof options !== 'object' || options === null) throw invalid('options are an object', options);

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { newBytes } from '../bytes/index.ts';
 import { MmdError } from '../errors.ts';
 import { sameDType } from './descr.ts';
 import type { DType, TypedArray } from './dtypes.ts';
@@ -289,15 +290,7 @@ export function copyLayout(source: Layout, type: DType = source.type, order: Ord
 
 /** Zeroed bytes. @throws LIMIT_EXCEEDED */
 export function allocate(length: number): Uint8Array {
-  try {
-    return new Uint8Array(length);
-  } catch (cause) {
-    throw new MmdError('LIMIT_EXCEEDED', `an array of ${length} bytes does not fit one buffer; walk it with chunks()`, {
-      found: length,
-      limit: 'ArrayBuffer',
-      cause,
-    });
-  }
+  return newBytes(length, 'an array', '; walk it with chunks()');
 }
 
 /** Stores one value into every element. */

@@ -9,7 +9,7 @@ import { type Stateful, Unfinished } from './builtin.ts';
 import { STATELESS } from './globals.ts';
 import type { Machine } from './machine.ts';
 import { PyDict } from './values/dict.ts';
-import { OpaqueGlobal, type OpaqueKind, OpaqueObject } from './values/opaque.ts';
+import { isOpaque, OpaqueGlobal, type OpaqueKind, OpaqueObject } from './values/opaque.ts';
 import { FrozenSet, PySet } from './values/set.ts';
 import { Tuple } from './values/tuple.ts';
 import { weigh } from './work.ts';
@@ -22,7 +22,7 @@ export function call(
   args: readonly unknown[],
   kwargs: unknown = null,
 ): void {
-  if (!(callable instanceof OpaqueGlobal || callable instanceof OpaqueObject)) {
+  if (!isOpaque(callable)) {
     throw m.error('BAD_OPCODE', `${kind} of something that is not callable`);
   }
   if (kind === 'REDUCE' && callable instanceof OpaqueGlobal) {

@@ -13,7 +13,7 @@ import type { Reduction } from './builtin.ts';
 import { REDUCERS } from './globals.ts';
 import { OPCODES } from './opcodes.ts';
 import { Args, BufferRef, Created, Extension, Fill, GlobalRef, Op } from './steps.ts';
-import { reduceArray } from './types/numpy.ts';
+import { INSIDE, reduceArray } from './types/numpy.ts';
 import { reduceDType } from './types/numpy-dtype.ts';
 import { OutOfBandBuffer } from './values/buffer.ts';
 import { PyDict } from './values/dict.ts';
@@ -184,7 +184,7 @@ function operationSteps(operation: Operation): readonly unknown[] {
 /** Pieces of a payload as one. */
 export function joinPieces(pieces: readonly Uint8Array[], length: number): Uint8Array {
   if (pieces.length === 1) return pieces[0]!;
-  const whole = newBytes(length, 'an array inside another value');
+  const whole = newBytes(length, INSIDE);
   let pos = 0;
   for (const piece of pieces) {
     whole.set(piece, pos);

@@ -6,7 +6,7 @@
 
 import { newBytes } from '../../bytes/view-bytes.ts';
 import { MmdError } from '../../errors.ts';
-import { type ArraySource, checkDims, checkSource, exactBytes, isArraySource } from '../../ndarray/array-source.ts';
+import { type ArraySource, checkSource, exactBytes, isArraySource } from '../../ndarray/array-source.ts';
 import { ndarray } from '../../ndarray/create.ts';
 import { isDType, parseDType, sameDType } from '../../ndarray/descr.ts';
 import type { DType } from '../../ndarray/dtypes.ts';
@@ -14,7 +14,7 @@ import { castFillValue } from '../../ndarray/fill-value.ts';
 import { MaskedArray } from '../../ndarray/masked-array.ts';
 import { memoryOver } from '../../ndarray/memory-over.ts';
 import { NDArray } from '../../ndarray/nd-array.ts';
-import { checkShape, invalid } from '../../ndarray/shapes.ts';
+import { checkDims, checkShape, invalid } from '../../ndarray/shapes.ts';
 import { type ReadContext, type Reconstruct, type Reduction, Unfinished } from '../builtin.ts';
 import { OutOfBandBuffer } from '../values/buffer.ts';
 import { PyDict } from '../values/dict.ts';
@@ -245,7 +245,8 @@ const readMaskedReconstruct: Reconstruct = (args, context) => {
   });
 };
 
-const INSIDE = 'an array inside another value';
+/** What pieces are joined to. */
+export const INSIDE = 'an array inside another value';
 
 /** The bytes of a source, in pieces that stay valid; one piece if they are not views of the array itself. */
 function piecesOf(source: ArraySource, nbytes: number): readonly Uint8Array[] {

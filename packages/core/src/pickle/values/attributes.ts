@@ -19,6 +19,7 @@ const SET_STATE = '__setstate__';
 /** Attributes that are more than an entry of `__dict__`. */
 const SPECIAL: ReadonlySet<unknown> = new Set([SET_STATE, '__class__', '__dict__', '__weakref__']);
 
+/** A name that can be set by itself: text, and none of those that mean more. */
 export const isPlainName = (name: unknown): boolean =>
   (typeof name === 'string' && !SPECIAL.has(name)) || name instanceof PyString;
 

@@ -9,7 +9,7 @@ import { type Attributed, addAttributes, isPlainName } from './attributes.ts';
 import { checkArgument } from './check.ts';
 import { PyDict } from './dict.ts';
 import { type Inspect, inspectAs, showAs } from './inspect.ts';
-import { OpaqueGlobal, OpaqueObject } from './opaque.ts';
+import { isOpaque } from './opaque.ts';
 import { Tuple } from './tuple.ts';
 
 /** A dict with a class of its own, and attributes. */
@@ -35,7 +35,7 @@ export class Counter<K = unknown> extends DictClass<K, number> {}
 
 /** What may stand for the factory of a defaultdict. */
 export function isFactory(value: unknown): boolean {
-  return value === null || value instanceof OpaqueGlobal || value instanceof OpaqueObject;
+  return value === null || isOpaque(value);
 }
 
 /** Python's `collections.defaultdict`. A missing key stays missing here: the factory is a name, and is never called. */

@@ -8,7 +8,7 @@ import { MmdError } from '../../errors.ts';
 import { checkArgument } from './check.ts';
 import { showAs } from './inspect.ts';
 import { canonical, canonicalOf, type Keyed, type KeySpace } from './keys.ts';
-import { OpaqueGlobal, OpaqueObject } from './opaque.ts';
+import { isOpaque } from './opaque.ts';
 
 const pad = (value: number, width = 2): string => String(value).padStart(width, '0');
 const fraction = (microsecond: number): string => (microsecond === 0 ? '' : `.${pad(microsecond, 6)}`);
@@ -32,7 +32,7 @@ function isTime(hour: number, minute: number, second: number, microsecond: numbe
 
 /** What may stand for a timezone: a fixed offset, or an object that only Python knows. */
 export function isZone(value: unknown): boolean {
-  return value instanceof PyTimeZone || value instanceof OpaqueObject || value instanceof OpaqueGlobal;
+  return value instanceof PyTimeZone || isOpaque(value);
 }
 
 function checkParts(parts: TimeParts): void {

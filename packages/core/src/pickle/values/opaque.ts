@@ -85,8 +85,7 @@ export class OpaqueObject implements Keyed {
       checkArgument(callable === null && args.length === 1, 'what an id stands for has one argument: the id', args);
       checkArgument(kind !== 'EXT' || isExtension(args[0]), 'an extension code is from 1 to 2^31 - 1', args[0]);
     } else {
-      const called = callable instanceof OpaqueGlobal || callable instanceof OpaqueObject;
-      checkArgument(called, 'what is called is an OpaqueGlobal or an OpaqueObject', callable);
+      checkArgument(isOpaque(callable), 'what is called is an OpaqueGlobal or an OpaqueObject', callable);
     }
     checkArgument(kind !== 'NEWOBJ_EX' || kwargs instanceof Map, 'keyword arguments are a PyDict', kwargs);
     this.kind = kind;
@@ -160,4 +159,9 @@ export class OpaqueObject implements Keyed {
   pyKey(): undefined {
     return undefined;
   }
+}
+
+/** Whether a value stands for what only its owner's Python knows: it may be called, or be a timezone, there. */
+export function isOpaque(value: unknown): value is OpaqueGlobal | OpaqueObject {
+  return value instanceof OpaqueGlobal || value instanceof OpaqueObject;
 }
