@@ -45,3 +45,13 @@ export function parseDTypeName(text: string): string {
   parseDType(text);
   return text;
 }
+
+/** Parses `--shape`: `512,1024`; the empty text is one number a frame. */
+export function parseShapeOption(text: string): number[] {
+  if (text.trim() === '') return [];
+  const parts = text.split(/[,x]/).map((part) => part.trim());
+  const shape = parts.map(Number);
+  if (!parts.every((part) => /^\d+$/.test(part)) || !shape.every(Number.isSafeInteger))
+    throw usageError(`expected 512,1024, found ${text}`, text);
+  return shape;
+}

@@ -6,7 +6,7 @@ import { dump } from '@mmdpickle/core/pickle';
 import { formatNpyHeader, npyBytes } from '@mmdpickle/npy-interop';
 import { EmptyMaskedArray, EmptyNDArray } from '@mmdpickle/stubs';
 import { afterAll, describe, expect, it } from 'vitest';
-import { Bench, twoAtATime } from './command-line.ts';
+import { Bench } from './command-line.ts';
 
 const bench = await Bench.open();
 afterAll(() => bench[Symbol.dispose]());
@@ -113,11 +113,11 @@ describe.each(Object.entries(TABLES))('%s', (_name, cases) => {
     }
     writeFileSync(join(cwd, 'bad.ndjson'), '{"t":1}\n{oh\n');
     bench.cut(cwd, 'run.mmdpickle', 'cut.mmdpickle');
-    await twoAtATime(cases, async ([line, code, said]) => {
-      const end = await bench.shell(cwd, `mmdpickle ${line}`);
+    for (const [line, code, said] of cases) {
+      const end = await bench.line(cwd, `mmdpickle ${line}`);
       expect({ line, ...end }).toMatchObject({ line, code, stderr: expect.stringMatching(said) });
       expect(end.stderr).toMatch(/^(mmdpickle: [^\n]+\n)?$/);
-    });
+    }
   });
 });
 
@@ -125,10 +125,10 @@ describe('arrays of objects', () => {
   it('come in with --allow-pickle', async () => {
     const cwd = bench.folder();
     writeFileSync(join(cwd, 'objects.npy'), objectArrayFile());
-    expect(await bench.shell(cwd, 'mmdpickle import new.mmdpickle objects.npy --allow-pickle')).toMatchObject({
+    expect(await bench.line(cwd, 'mmdpickle import new.mmdpickle objects.npy --allow-pickle')).toMatchObject({
       code: 0,
     });
-    expect(await bench.shell(cwd, 'mmdpickle put new.mmdpickle z @objects.npy --allow-pickle')).toMatchObject({
+    expect(await bench.line(cwd, 'mmdpickle put new.mmdpickle z @objects.npy --allow-pickle')).toMatchObject({
       code: 0,
     });
     using dict = MmapDict.open(join(cwd, 'new.mmdpickle'), { mode: 'r' });

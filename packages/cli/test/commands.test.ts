@@ -16,7 +16,7 @@ afterAll(() => bench[Symbol.dispose]());
 async function shell(cwd: string, ...lines: string[]): Promise<string> {
   let stdout = '';
   for (const line of lines) {
-    const end = await bench.shell(cwd, line);
+    const end = await bench.line(cwd, line);
     expect({ line, ...end }).toMatchObject({ line, code: 0, stderr: '' });
     ({ stdout } = end);
   }
@@ -143,7 +143,7 @@ describe('looking at a file', () => {
     const cwd = bench.folder();
     const ops: EmitOp[] = [['GLOBAL', 'uuid UUID'], 'EMPTY_DICT', 'BUILD', ['EXT1', 7], 'EMPTY_TUPLE', 'REDUCE'];
     writeFileSync(join(cwd, 'doubts.pkl'), emit([...ops, 'STOP']));
-    const { code, stdout } = await bench.run(cwd, ['check', 'doubts.pkl']);
+    const { code, stdout } = await bench.line(cwd, 'mmdpickle check doubts.pkl');
     expect(code).toBe(1);
     expect(stdout).toContain('calls of something that is no plain global, at 16\n');
     expect(stdout).toContain('changes of something that the pickle did not make, at 12\n');
@@ -152,7 +152,7 @@ describe('looking at a file', () => {
 
   it('diff names what was added, removed and changed', async () => {
     const cwd = bench.folder();
-    const { code, stdout } = await bench.run(cwd, ['diff', 'run.mmdpickle', 'other.mmdpickle']);
+    const { code, stdout } = await bench.line(cwd, 'mmdpickle diff run.mmdpickle other.mmdpickle');
     expect({ code, stdout }).toEqual({
       code: 1,
       stdout: '~ operator  value\n- dark\n- cube\n- temperature\n+ "only here"\n',
@@ -173,7 +173,7 @@ describe('looking at a file', () => {
       dict.set('same', NDArray.ofObjects(['x'])).set('objects', NDArray.ofObjects([name]));
       dict.set('filled', new MaskedArray(ndarray([5]), mask, { fillValue }));
     }
-    const { code, stdout } = await bench.run(cwd, ['diff', 'a.mmdpickle', 'b.mmdpickle']);
+    const { code, stdout } = await bench.line(cwd, 'mmdpickle diff a.mmdpickle b.mmdpickle');
     expect({ code, stdout }).toEqual({ code: 1, stdout: '~ objects  value\n~ filled  value\n' });
   });
 
@@ -189,7 +189,7 @@ describe('looking at a file', () => {
       one.set('equal', columns.copy()).set('same bytes', ndarray([[1, 3, 5, 2, 4, 6]]).reshape([3, 2]));
       other.set('equal', columns).set('same bytes', columns);
     }
-    const { code, stdout } = await bench.run(cwd, ['diff', 'c.mmdpickle', 'f.mmdpickle']);
+    const { code, stdout } = await bench.line(cwd, 'mmdpickle diff c.mmdpickle f.mmdpickle');
     expect({ code, stdout }).toEqual({ code: 1, stdout: '~ "same bytes"  value\n' });
   });
 
@@ -222,11 +222,19 @@ describe('changing a file', () => {
     const cwd = bench.folder();
     await shell(
       cwd,
-      `mmdpickle put p.mmdpickle int 12345678901234567890; mmdpickle put p.mmdpickle float 2.0
-       mmdpickle put p.mmdpickle neg -5; mmdpickle put p.mmdpickle text 'night shift'; mmdpickle put p.mmdpickle digits 007 --type str
-       mmdpickle put p.mmdpickle json '{"a": [1, null, true]}'; mmdpickle put p.mmdpickle array @flat.npy
-       mmdpickle put p.mmdpickle pickle @settings.pkl; mmdpickle put p.mmdpickle exact '{"n": 12345678901234567890, "f": [2.0, -0.0]}'
-       echo -n abc | mmdpickle put p.mmdpickle bytes - && mmdpickle rm p.mmdpickle -f array nokey`,
+      ...[
+        'int 12345678901234567890',
+        'float 2.0',
+        'neg -5',
+        "text 'night shift'",
+        'digits 007 --type str',
+        `json '{"a": [1, null, true]}'`,
+        'array @flat.npy',
+        'pickle @settings.pkl',
+        `exact '{"n": 12345678901234567890, "f": [2.0, -0.0]}'`,
+      ].map((words) => `mmdpickle put p.mmdpickle ${words}`),
+      'echo -n abc | mmdpickle put p.mmdpickle bytes -',
+      'mmdpickle rm p.mmdpickle -f array nokey',
     );
     const [info] = pythons();
     if (info === undefined) return;
@@ -284,7 +292,7 @@ describe('changing a file', () => {
       ['o.raw', ' flat'],
       ['o.pkl'],
     ]) {
-      const { code } = await bench.shell(cwd, `mmdpickle export i.mmdpickle ${file}${extra ?? ''}`);
+      const { code } = await bench.line(cwd, `mmdpickle export i.mmdpickle ${file}${extra ?? ''}`);
       expect({ file, code }).toEqual({ file, code: 0 });
     }
     expect(readFileSync(join(cwd, 'o.csv'), 'utf8')).toBe('1,2,3\n4,5,6\n');
@@ -319,14 +327,14 @@ describe('changing a file', () => {
     expect(layouts('old.mmdpickle')).toEqual(['upgraded', 'upgraded', 'upgraded']);
     await shell(cwd, 'mmdpickle convert --downgrade old.mmdpickle', 'mmdpickle convert old.mmdpickle new.mmdpickle');
     expect(layouts('new.mmdpickle')).toEqual(['modern', 'modern', 'modern']);
-    expect((await bench.run(cwd, ['convert', 'run.mmdpickle', 'new.mmdpickle'])).code).toBe(1);
+    expect((await bench.line(cwd, 'mmdpickle convert run.mmdpickle new.mmdpickle')).code).toBe(1);
     expect(layouts('new.mmdpickle')).toEqual(['modern', 'modern', 'modern']);
   });
 
   it('fsck, seal, verify, vacuum and reclaim tell what they did as JSON', async () => {
     const cwd = bench.folder();
     const json = async (line: string): Promise<unknown> =>
-      JSON.parse((await bench.shell(cwd, `mmdpickle ${line} --json`)).stdout);
+      JSON.parse((await bench.line(cwd, `mmdpickle ${line} --json`)).stdout);
     expect(await json('fsck torn.mmdpickle')).toMatchObject({
       ok: true,
       repaired: false,

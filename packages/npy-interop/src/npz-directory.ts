@@ -7,12 +7,7 @@
 
 import { isMmdError, MmdError } from '@mmdpickle/core';
 import type { ByteSource } from '@mmdpickle/core/storage';
-import {
-  type FileEntry,
-  Reader,
-  WARNING_TRAILING_CENTRAL_DIRECTORY_DATA,
-  ZipReader,
-} from '@zip.js/zip.js/lib/zip-core-native.js';
+import type { FileEntry } from '@zip.js/zip.js/lib/zip-core-native.js';
 import { NPZ_LIMITS, type NpzLimits } from './npz-limits.ts';
 import { memberNameProblem } from './npz-write.ts';
 import { ZIP_METHODS, type ZipMethod } from './zip-layout.ts';
@@ -59,22 +54,6 @@ const ZIP_ERRORS: readonly {
   { text: 'Entry data out of bounds', code: 'TRUNCATED' },
 ];
 
-/** A `ByteSource` as zip.js wants it. */
-class SourceReader extends Reader<ByteSource> {
-  readonly #source: ByteSource;
-
-  constructor(source: ByteSource, size: number) {
-    super(source);
-    this.#source = source;
-    this.size = size;
-  }
-
-  override readUint8Array(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
-    const available = Math.max(0, Math.min(length, this.size - offset));
-    return this.#source.read(offset, available) as Promise<Uint8Array<ArrayBuffer>>;
-  }
-}
-
 /** Reads the directory of an archive and refuses what no honest writer makes. */
 export async function readDirectory(
   source: ByteSource,
@@ -84,7 +63,9 @@ export async function readDirectory(
   const maximum = options.limits?.members ?? NPZ_LIMITS.members;
   const entries = new Map<string, NpzEntry>();
   try {
-    const reader = new ZipReader(new SourceReader(source, size), { filenameValidation: 'tolerant' });
+    // Programs that read no npz file need not load what reads them.
+    const { holdsMore, openZip } = await import('./zip-reader.ts');
+    const reader = openZip(source, size);
     for await (const entry of reader.getEntriesGenerator()) {
       options.signal?.throwIfAborted();
       // As in Python: what else an entry says of itself does not make it a folder.
@@ -104,7 +85,7 @@ export async function readDirectory(
       entries.set(member.key, { member, entry });
     }
     // Fewer members than there are would be lost in silence; Python reads on to the directory's end.
-    if (reader.warnings?.some(({ reason }) => reason === WARNING_TRAILING_CENTRAL_DIRECTORY_DATA)) {
+    if (holdsMore(reader)) {
       const text = `${source.name}: the directory holds more than the ${entries.size} members that are counted`;
       throw new MmdError('CORRUPT', text, { offset: 0, found: entries.size });
     }

@@ -1,11 +1,9 @@
 import { NDArray, type SliceSpec } from '@mmdpickle/core';
 import { MmapDict } from '@mmdpickle/core/node';
-import { npyPieces } from '@mmdpickle/npy-interop';
 import { type AnyArray, bytesInRows, isArray, requireArray, sliceArray } from '../arrays.ts';
 import type { CommandSpec } from '../command.ts';
 import { requireKeys } from '../dicts.ts';
 import { usageError } from '../errors.ts';
-import { csvRows } from '../formats/csv.ts';
 import { jsonText } from '../json.ts';
 import { parseSliceSpec } from '../slice-spec.ts';
 import { print, printJson, type Terminal } from '../terminal.ts';
@@ -24,6 +22,7 @@ const FORMATS: readonly {
   {
     option: 'csv',
     print: async (terminal, value, key) => {
+      const { csvRows } = await import('../formats/csv.ts');
       for (const line of csvRows(requireArray(value, key, '--csv'))) await print(terminal, line);
     },
   },
@@ -70,6 +69,7 @@ export const get: CommandSpec = {
 };
 
 async function printNpy(terminal: Terminal, value: unknown, key: string): Promise<void> {
+  const { npyPieces } = await import('@mmdpickle/npy-interop');
   for (const piece of npyPieces(withoutMask(requireArray(value, key, '--npy'), key, '--npy')))
     await print(terminal, piece.slice());
 }

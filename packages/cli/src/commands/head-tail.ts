@@ -6,7 +6,6 @@ import { type AnyArray, isArray, requireArray } from '../arrays.ts';
 import type { CommandSpec, Invocation, OptionSpec } from '../command.ts';
 import { requireKeys } from '../dicts.ts';
 import { usageError } from '../errors.ts';
-import { csvRows } from '../formats/csv.ts';
 import { parseNatural } from '../option-values.ts';
 import { print, printJson } from '../terminal.ts';
 
@@ -73,6 +72,7 @@ async function printRows({ terminal, json }: Invocation, array: AnyArray, start:
   if (end <= start) return;
   const rows = array.rows(start, end) as AnyArray;
   if (!json) {
+    const { csvRows } = await import('../formats/csv.ts');
     for (const line of csvRows(rows)) await print(terminal, line);
     return;
   }

@@ -3,11 +3,11 @@ import { FilePattern, type Into, type Policy, type RollingOptions, rollingFiles 
 import type { CommandSpec, Invocation, OptionSpec } from '../command.ts';
 import { usageError } from '../errors.ts';
 import { type CaptureOptions, capture } from '../ingest/capture.ts';
-import { type FrameForm, parseSchemaOption, parseShapeOption } from '../ingest/format.ts';
+import { type FrameForm, parseSchemaOption } from '../ingest/format.ts';
 import { openSource, SOURCES } from '../ingest/source.ts';
 import { report, StatusLine } from '../ingest/status.ts';
 import { TARGETS } from '../ingest/targets.ts';
-import { parseByteCount, parsePositive, parseTime } from '../option-values.ts';
+import { parseByteCount, parsePositive, parseShapeOption, parseTime } from '../option-values.ts';
 import { bytesText, parseDuration } from '../text.ts';
 import { printResult } from './result.ts';
 

@@ -2,7 +2,6 @@ import { extname } from 'node:path';
 import { PyFloat, parseJson } from '@mmdpickle/core';
 import { MmapDict } from '@mmdpickle/core/node';
 import { load } from '@mmdpickle/core/pickle';
-import { readNpy } from '@mmdpickle/npy-interop';
 import type { CommandSpec } from '../command.ts';
 import { usageError } from '../errors.ts';
 import { readInput } from '../input.ts';
@@ -23,7 +22,10 @@ const TYPES = {
   bytes: { doc: 'a bytes', read: (bytes) => bytes },
   int: { doc: 'an int of any size', read: (bytes) => parseInteger(decoder().decode(bytes)) },
   float: { doc: 'a float', read: (bytes) => parseFloatText(decoder().decode(bytes)) },
-  npy: { doc: 'an array', read: (bytes, allowPickle) => readNpy(bytes, { allowPickle }) },
+  npy: {
+    doc: 'an array',
+    read: async (bytes, allowPickle) => (await import('@mmdpickle/npy-interop')).readNpy(bytes, { allowPickle }),
+  },
   pickle: { doc: 'what the pickle holds', read: (bytes) => load(bytes) },
 } as const satisfies Record<string, { doc: string; read(bytes: Uint8Array, allowPickle: boolean): unknown }>;
 

@@ -18,8 +18,6 @@ import {
 import { requireArray } from '../arrays.ts';
 import { usageError } from '../errors.ts';
 import type { ProgressBar } from '../progress.ts';
-import { csvRows } from './csv.ts';
-import { readCsv } from './csv-import.ts';
 import { writeOut } from './out-file.ts';
 
 /** What one import or export is given beside the files. */
@@ -114,6 +112,7 @@ export const FORMATS: Readonly<Record<string, FormatRow>> = {
     doc: 'rows of numbers, or of named columns where the first line is a heading',
     arraysOnly: true,
     async read(paths, dict, { key, dtype }) {
+      const { readCsv } = await import('./csv-import.ts');
       const tables = paths.map((path) => {
         const name = key === undefined ? stem(path) : paths.length === 1 ? key : below(key, stem(path));
         return readCsv(path, name, dtype);
@@ -124,6 +123,7 @@ export const FORMATS: Readonly<Record<string, FormatRow>> = {
       return tables.flatMap((arrays) => [...arrays.keys()]);
     },
     async write(dict, keys, path, { signal }) {
+      const { csvRows } = await import('./csv.ts');
       const key = onlyOne(keys, 'a CSV file');
       await writeOut(path, csvRows(requireArray(dict.get(key), key, 'csv')), signal);
     },

@@ -37,16 +37,6 @@ export function parseSchemaOption(text: string): RecordSchema {
   return schema;
 }
 
-/** Parses `--shape`: `512,1024`; the empty text is one number a frame. */
-export function parseShapeOption(text: string): number[] {
-  if (text.trim() === '') return [];
-  const parts = text.split(/[,x]/).map((part) => part.trim());
-  const shape = parts.map(Number);
-  if (!parts.every((part) => /^\d+$/.test(part)) || !shape.every(Number.isSafeInteger))
-    throw usageError(`expected 512,1024, found ${text}`, text);
-  return shape;
-}
-
 /**
  * Frames of a stream that can wait, one at a time.
  *

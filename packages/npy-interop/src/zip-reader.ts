@@ -1,0 +1,34 @@
+/**
+ * The only place that imports zip.js: forty modules, which programs that read no npz file need not load.
+ *
+ * @module
+ */
+
+import type { ByteSource } from '@mmdpickle/core/storage';
+import { Reader, WARNING_TRAILING_CENTRAL_DIRECTORY_DATA, ZipReader } from '@zip.js/zip.js/lib/zip-core-native.js';
+
+/** A `ByteSource` as zip.js wants it. */
+class SourceReader extends Reader<ByteSource> {
+  readonly #source: ByteSource;
+
+  constructor(source: ByteSource, size: number) {
+    super(source);
+    this.#source = source;
+    this.size = size;
+  }
+
+  override readUint8Array(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
+    const available = Math.max(0, Math.min(length, this.size - offset));
+    return this.#source.read(offset, available) as Promise<Uint8Array<ArrayBuffer>>;
+  }
+}
+
+/** Begins to read a zip file. */
+export function openZip(source: ByteSource, size: number): ZipReader<ByteSource> {
+  return new ZipReader(new SourceReader(source, size), { filenameValidation: 'tolerant' });
+}
+
+/** Whether the directory, now that it was read, holds more than the entries that it counts. */
+export function holdsMore({ warnings }: ZipReader<ByteSource>): boolean {
+  return warnings?.some(({ reason }) => reason === WARNING_TRAILING_CENTRAL_DIRECTORY_DATA) === true;
+}
