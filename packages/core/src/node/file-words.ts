@@ -28,6 +28,7 @@ export class FileWords {
   readonly #sys: Syscalls;
   readonly #file: WordsFile;
   readonly #fd: number;
+  readonly #mapped: boolean;
   #windows: FileWindows | undefined;
   /** The window of the word that was last asked for. */
   #last: Window | undefined;
@@ -43,10 +44,12 @@ export class FileWords {
   #endReads = 0;
   #found: Uint8Array | undefined;
 
-  constructor(sys: Syscalls, file: WordsFile) {
+  /** @param mapped - whether loads may make mappings; stores always do */
+  constructor(sys: Syscalls, file: WordsFile, mapped: boolean) {
     this.#sys = sys;
     this.#file = file;
     this.#fd = file.fd;
+    this.#mapped = mapped;
   }
 
   loadI32(offset: number): number {
@@ -126,6 +129,7 @@ export class FileWords {
 
   /** The first loads of a word are reads: a window takes tens of microseconds to make, and binds the C library. */
   #mayRead(): boolean {
+    if (!this.#mapped) return true;
     if (this.#windows !== undefined) return false;
     return this.#reads < WORD_READS || (this.#reads < UNBOUND_WORD_READS && !this.#sys.bound());
   }

@@ -44,6 +44,11 @@ const MUCH = 2 ** 28;
 export interface NodeFileOptions {
   /** The system calls; tests give wrapped ones that fail. */
   readonly syscalls?: Syscalls;
+  /**
+   * Load words through mappings, once some were asked for. Default true; false costs a system call for each word, and somebody
+   * who cuts the file to nothing does not end the process by SIGBUS: for those that follow a file of others.
+   */
+  readonly mapWords?: boolean;
 }
 
 /**
@@ -63,6 +68,7 @@ export class NodeFile implements StorageFile, MappedFile {
   readonly writable: boolean;
   readonly #sys: Syscalls;
   readonly #fd: number;
+  readonly #mapWords: boolean;
   #name: string;
   /** Made when first asked for, as all that reading a few values does not need. */
   #lock: FileLock | undefined;
@@ -78,12 +84,20 @@ export class NodeFile implements StorageFile, MappedFile {
   #scratch: Uint8Array | undefined;
 
   /** Use {@link NodeFile.open}. */
-  private constructor(sys: Syscalls, fd: number, name: string, status: FileStatus, writable: boolean) {
+  private constructor(
+    sys: Syscalls,
+    fd: number,
+    name: string,
+    status: FileStatus,
+    writable: boolean,
+    mapWords: boolean,
+  ) {
     this.#sys = sys;
     this.#fd = fd;
     this.#name = name;
     this.#status = status;
     this.writable = writable;
+    this.#mapWords = mapWords;
   }
 
   /**
@@ -92,10 +106,16 @@ export class NodeFile implements StorageFile, MappedFile {
    * INVALID_ARGUMENT for directories, FIFOs, sockets and devices, and for impossible paths; IO for the rest
    */
   static open(path: string | URL, mode: NodeFileMode = 'r', options: NodeFileOptions = {}): NodeFile {
-    return NodeFile.#open(path, mode, options.syscalls ?? libc(), 0o666);
+    return NodeFile.#open(path, mode, options.syscalls ?? libc(), 0o666, options.mapWords ?? true);
   }
 
-  static #open(path: string | URL, mode: NodeFileMode, sys: Syscalls, permissions: number): NodeFile {
+  static #open(
+    path: string | URL,
+    mode: NodeFileMode,
+    sys: Syscalls,
+    permissions: number,
+    mapWords: boolean,
+  ): NodeFile {
     const name = absolutePath(path);
     // Looked at before it is opened: opening a device can already do something.
     const before = sys.stat(name);
@@ -107,7 +127,7 @@ export class NodeFile implements StorageFile, MappedFile {
       const status = sys.fstat(fd);
       if (typeof status === 'number') throw errnoError(status, 'fstat', name);
       refuseSpecial(status, name);
-      return new NodeFile(sys, fd, realPath(name), status, mode !== 'r');
+      return new NodeFile(sys, fd, realPath(name), status, mode !== 'r', mapWords);
     } catch (error) {
       sys.close(fd);
       throw error;
@@ -358,7 +378,7 @@ export class NodeFile implements StorageFile, MappedFile {
   open(name: string, mode: 'r' | 'r+' | 'create-new'): NodeFile {
     this.#alive();
     if (mode !== 'create-new') return NodeFile.open(name, mode, { syscalls: this.#sys });
-    const file = NodeFile.#open(name, mode, this.#sys, 0o600);
+    const file = NodeFile.#open(name, mode, this.#sys, 0o600, this.#mapWords);
     try {
       file.#resemble(this);
     } catch (error) {
@@ -459,7 +479,7 @@ export class NodeFile implements StorageFile, MappedFile {
   /** The words of a stretch that lies inside the file. */
   #wordsAt(offset: number, length: number): FileWords {
     if (!(offset >= 0 && offset + length <= this.#atLeast)) checkInside(this.#name, offset, length, this.size());
-    return (this.#words ??= new FileWords(this.#sys, this));
+    return (this.#words ??= new FileWords(this.#sys, this, this.#mapWords));
   }
 
   #overlaps(source: NodeFile, sourceOffset: number, offset: number, length: number): boolean {

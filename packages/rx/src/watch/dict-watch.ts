@@ -365,7 +365,8 @@ export class DictWatch extends Observable<Change> {
 function openFile(path: string): StorageFile | undefined {
   let file: NodeFile;
   try {
-    file = NodeFile.open(path, 'r');
+    // Somebody may cut it while it is watched.
+    file = NodeFile.open(path, 'r', { mapWords: false });
   } catch (error) {
     if (isMmdError(error, 'NOT_FOUND')) return undefined;
     throw error;
