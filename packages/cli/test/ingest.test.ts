@@ -195,6 +195,44 @@ describe('network sources', () => {
   });
 });
 
+describe('a source or a file that cannot be had', () => {
+  it.each(['mqtt://127.0.0.1:1/x', 'tcp://127.0.0.1:1', 'udp://192.0.2.1:9'])(
+    '%s leaves no file behind',
+    async (from) => {
+      const cwd = bench.folder();
+      const { code, stderr } = await bench.run(cwd, ['ingest', 'none.mmdpickle', '--from', from, '--shape', '4']);
+      expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringMatching(/\[IO\]\n$/) });
+      expect(existsSync(join(cwd, 'none.mmdpickle'))).toBe(false);
+    },
+  );
+
+  it('a file that another writer has ends the program, however open its source is', async () => {
+    const cwd = bench.folder();
+    using dict = MmapDict.open(join(cwd, 'run.mmdpickle'));
+    using _lease = dict.lease();
+    const server = createServer(() => undefined).listen(0, '127.0.0.1');
+    await new Promise((resolve) => server.once('listening', resolve));
+    const { port } = server.address() as { port: number };
+    for (const from of [`tcp://127.0.0.1:${port}`, 'udp://127.0.0.1:0'])
+      expect((await bench.run(cwd, ['ingest', 'run.mmdpickle', '--from', from, '--shape', '4'])).code).toBe(5);
+    server.close();
+  });
+
+  it('a broker that does not answer is left at the first SIGINT', async () => {
+    const cwd = bench.folder();
+    const server = createServer();
+    const connected = new Promise((resolve) => server.once('connection', resolve));
+    server.listen(0, '127.0.0.1');
+    await new Promise((resolve) => server.once('listening', resolve));
+    const { port } = server.address() as { port: number };
+    const child = bench.start(cwd, ['ingest', 'none.mmdpickle', '--from', `mqtt://127.0.0.1:${port}/x`]);
+    await connected;
+    child.kill('SIGINT');
+    expect((await withoutInput(child)).code).toBe(130);
+    server.close();
+  });
+});
+
 function open(cwd: string, name: string): MmapDict {
   return MmapDict.open(join(cwd, `${name}.mmdpickle`), { mode: 'r' });
 }

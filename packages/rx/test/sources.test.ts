@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { Readable } from 'node:stream';
 import type { MmdError } from '@mmdpickle/core';
 import {
@@ -305,6 +306,31 @@ describe.skipIf(BROKER === undefined)('fromMqtt, with a real broker', () => {
     });
   });
 
+  test('a filter that streams of one client have in common stays until the last of them ends', async () => {
+    await withBroker(async (url) => {
+      const client = await connectAsync(url);
+      const received: string[][] = [[], []];
+      let ready = 0;
+      const [first, second] = [['both', 'one'], 'both'].map((filters, i) => {
+        const options = { decode: (_payload: Uint8Array, topic: string) => topic, onReady: () => (ready += 1) };
+        return fromMqtt(client, filters, options).subscribe((topic) => received[i]!.push(topic));
+      });
+      await until(() => ready === 2);
+      const unsubscribed: unknown[] = [];
+      client.on('packetsend', (packet) => {
+        if (packet.cmd === 'unsubscribe') unsubscribed.push(...packet.unsubscriptions);
+      });
+      first!.unsubscribe();
+      await until(() => unsubscribed.length === 1);
+      await client.publishAsync('both', '', { qos: 1 });
+      await until(() => received[1]!.length === 1);
+      second!.unsubscribe();
+      await until(() => unsubscribed.length === 2);
+      expect({ received, unsubscribed }).toEqual({ received: [[], ['both']], unsubscribed: ['one', 'both'] });
+      await client.endAsync();
+    });
+  });
+
   test('a lost connection, and one that is refused, end the stream with IO', async () => {
     await withBroker(async (url, broker) => {
       let ready = false;
@@ -315,5 +341,47 @@ describe.skipIf(BROKER === undefined)('fromMqtt, with a real broker', () => {
       // Not the broker's port, which another test may have taken by now.
       await expect(lastValueFrom(fromMqtt('mqtt://127.0.0.1:1', 'x'))).rejects.toMatchObject({ code: 'IO' });
     });
+  });
+});
+
+describe('fromMqtt, with a broker that falls silent', () => {
+  const CONNACK = Uint8Array.of(0x20, 2, 0, 0);
+  const PINGRESP = Uint8Array.of(0xd0, 0);
+  const SUBACK = (subscribe: Uint8Array): Uint8Array => Uint8Array.of(0x90, 3, subscribe[2]!, subscribe[3]!, 1);
+
+  test.each([0, 1, 2])('after %s answers, a stream that is left closes its connection', async (answers) => {
+    let left = answers;
+    let heard = 0;
+    const server = createServer({ allowHalfOpen: true });
+    const closed = new Promise<void>((resolve) => {
+      server.on('connection', (socket) => {
+        socket.on('data', (packet) => {
+          heard += 1;
+          if (left-- > 0) socket.write(heard === 1 ? CONNACK : SUBACK(packet));
+        });
+        // This side's half stays open; what is sent to one who has closed, and not only ended, comes back as an error.
+        let timer: NodeJS.Timeout | undefined;
+        socket.on('end', () => (timer = setInterval(() => socket.write(PINGRESP), 20)));
+        socket
+          .on('error', () => undefined)
+          .on('close', () => {
+            clearInterval(timer);
+            resolve();
+          });
+      });
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as { port: number };
+    let ready = false;
+    const errors: unknown[] = [];
+    const subscription = fromMqtt(`mqtt://127.0.0.1:${port}`, 'x', { onReady: () => (ready = true) }).subscribe({
+      error: (error) => errors.push(error),
+    });
+    await until(() => heard === Math.min(answers + 1, 2) && ready === (answers === 2));
+    subscription.unsubscribe();
+    await closed;
+    server.close();
+    expect(errors).toEqual([]);
   });
 });

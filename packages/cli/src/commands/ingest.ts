@@ -105,7 +105,7 @@ export const ingest: CommandSpec = {
     if (target === undefined) throw usageError(`--into: no target ${String(options.into)}`);
     const form = formOf(invocation);
     // Before the file is made: a source that is not there leaves no empty file behind.
-    const input = await openSource(options.from as string, invocation);
+    using input = await openSource(options.from as string, invocation);
     using home = openHome(path, invocation);
     const place = target.place(home.into, {
       key: (options.key as string | undefined) ?? target.key,

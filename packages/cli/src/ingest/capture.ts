@@ -81,7 +81,6 @@ export async function capture(
   } finally {
     clearTimeout(timeout);
     signal.removeEventListener('abort', end);
-    if (input.waits) input.stream.destroy();
   }
 }
 

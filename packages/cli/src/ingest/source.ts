@@ -1,6 +1,7 @@
 /**
  * Where frames come from: standard input, files, pipes, sockets, a broker. Sources that can wait give an async
- * iterable of byte pieces; those that cannot (datagrams, messages) give an Observable of whole messages.
+ * iterable of byte pieces; those that cannot (datagrams, messages) give an Observable of whole messages. All are open,
+ * and not only named, once they are given: one that cannot be reached leaves no file behind.
  *
  * @module
  */
@@ -16,11 +17,14 @@ import { Observable } from 'rxjs';
 import type { Invocation } from '../command.ts';
 import { usageError } from '../errors.ts';
 import { tell } from '../terminal.ts';
+import { OpenMessages } from './messages.ts';
 
-/** An open source of bytes. */
-export type ByteInput =
+/** An open source of bytes; a socket that is not closed keeps the process alive. */
+export type ByteInput = (
   | { readonly waits: true; readonly stream: Readable }
-  | { readonly waits: false; readonly messages$: Observable<Uint8Array> };
+  | { readonly waits: false; readonly messages$: Observable<Uint8Array> }
+) &
+  Disposable;
 
 /** The kinds of source, by what their name begins with; the first row that fits, else a path. */
 export const SOURCES: readonly {
@@ -33,37 +37,40 @@ export const SOURCES: readonly {
     form: '-',
     doc: 'standard input',
     matches: /^-$/,
-    open: (_spec, { terminal }) => ({ waits: true, stream: terminal.stdin }),
+    open: (_spec, { terminal }) => waiting(terminal.stdin),
   },
   {
     form: 'tcp://HOST:PORT',
     doc: 'connects to a server and reads what it sends',
     matches: /^tcp:\/\//,
-    open: async (spec, { terminal }) => ({ waits: true, stream: await connectTcp(addressOf(spec), terminal.signal) }),
+    open: async (spec, { terminal }) => waiting(await connectTcp(addressOf(spec), terminal.signal)),
   },
   {
     form: 'tcp-listen://HOST:PORT',
     doc: 'waits for one client and reads what it sends',
     matches: /^tcp-listen:\/\//,
-    open: async (spec, invocation) => ({ waits: true, stream: await acceptTcp(addressOf(spec), invocation) }),
+    open: async (spec, invocation) => waiting(await acceptTcp(addressOf(spec), invocation)),
   },
   {
     form: 'udp://HOST:PORT',
     doc: 'datagrams that arrive at this address; each holds whole frames or lines',
     matches: /^udp:\/\//,
-    open: (spec, invocation) => ({ waits: false, messages$: datagrams(addressOf(spec), invocation) }),
+    open: (spec, invocation) => {
+      const address = addressOf(spec);
+      return messages(invocation, (ready) => datagrams(address, invocation, ready));
+    },
   },
   {
     form: 'mqtt://HOST:PORT/TOPIC',
     doc: 'messages of a broker, the topic may hold + and #',
     matches: /^mqtts?:\/\//,
-    open: (spec, invocation) => ({ waits: false, messages$: mqttMessages(spec, invocation) }),
+    open: (spec, invocation) => messages(invocation, (ready) => mqttMessages(spec, invocation, ready)),
   },
   {
     form: 'PATH',
     doc: 'a file or a named pipe',
     matches: /^/,
-    open: async (spec, { terminal }) => ({ waits: true, stream: await openPath(spec, terminal.signal) }),
+    open: async (spec, { terminal }) => waiting(await openPath(spec, terminal.signal)),
   },
 ];
 
@@ -72,6 +79,18 @@ export async function openSource(spec: string, invocation: Invocation): Promise<
   const source = SOURCES.find(({ matches }) => matches.test(spec));
   if (source === undefined) throw usageError(`--from: ${spec} names no source`, spec);
   return await source.open(spec, invocation);
+}
+
+function waiting(stream: Readable): ByteInput {
+  return { waits: true, stream, [Symbol.dispose]: () => void stream.destroy() };
+}
+
+async function messages(
+  { terminal }: Invocation,
+  start: (ready: () => void) => Observable<Uint8Array>,
+): Promise<ByteInput> {
+  const open = await OpenMessages.open(start, terminal.signal);
+  return { waits: false, messages$: open.messages$, [Symbol.dispose]: () => open[Symbol.dispose]() };
 }
 
 interface Address {
@@ -114,25 +133,31 @@ async function acceptTcp({ host, port }: Address, invocation: Invocation): Promi
   }
 }
 
-function datagrams({ host, port }: Address, invocation: Invocation): Observable<Uint8Array> {
+function datagrams({ host, port }: Address, invocation: Invocation, ready: () => void): Observable<Uint8Array> {
   return new Observable((subscriber) => {
     const socket = createSocket(host.includes(':') ? 'udp6' : 'udp4');
     socket.on('message', (message) => subscriber.next(message));
     socket.on('error', (cause) => subscriber.error(ioError(`receiving on ${host}:${port}`, cause)));
-    socket.on('listening', () => tellListening(invocation, 'udp', socket.address()));
+    socket.on('listening', () => {
+      tellListening(invocation, 'udp', socket.address());
+      ready();
+    });
     socket.bind(port, host);
     return () => socket.close();
   });
 }
 
-function mqttMessages(spec: string, invocation: Invocation): Observable<Uint8Array> {
+function mqttMessages(spec: string, invocation: Invocation, ready: () => void): Observable<Uint8Array> {
   const match = /^(mqtts?:\/\/[^/]+)\/(.+)$/.exec(spec);
   if (match === null) throw usageError(`--from: expected mqtt://HOST:PORT/TOPIC, found ${spec}`, spec);
   const [, broker = '', topic = ''] = match;
   return fromMqtt<Uint8Array>(broker, decoded(topic, spec), {
     decode: (payload) => payload.slice(),
     // Status lines end in log files, where a password should not be.
-    onReady: () => tellReady(invocation, spec.replace(/\/\/[^/@]*@/, '//')),
+    onReady: () => {
+      tellReady(invocation, spec.replace(/\/\/[^/@]*@/, '//'));
+      ready();
+    },
   });
 }
 

@@ -1,8 +1,15 @@
 import { MmdError, parseJson } from '@mmdpickle/core';
 import { checkOptions, has, wrongArgument } from '@mmdpickle/core/options';
+import type { MqttClient } from 'mqtt';
 import { Observable } from 'rxjs';
 import { MQTT_OPTIONS } from '../options.ts';
 import { type Column, checkRecord, type PlainRecord, parseSchema, type RecordSchema } from './schema.ts';
+
+/** A broker that does not answer is left alone after so many milliseconds. */
+const GOODBYE_MS = 1000;
+
+/** On a listener: the topic filters that its stream has subscribed to. */
+const FILTERS = Symbol('topic filters');
 
 /** What is needed of an MQTT client; that of the package `mqtt` (an optional peer dependency) has it. */
 export interface MqttClientLike {
@@ -11,6 +18,8 @@ export interface MqttClientLike {
   on(event: 'error' | 'close', listener: (error?: Error) => void): unknown;
   off(event: 'message', listener: (topic: string, payload: Uint8Array) => void): unknown;
   off(event: 'error' | 'close', listener: (error?: Error) => void): unknown;
+  /** Tells of other streams through this client, so that their topics are left subscribed. */
+  listeners?(event: 'message'): readonly unknown[];
   subscribeAsync(topics: string[], options: { qos: 0 | 1 | 2 }): Promise<unknown>;
   unsubscribeAsync(topics: string[]): Promise<unknown>;
   endAsync(): Promise<void>;
@@ -59,6 +68,9 @@ export function fromMqtt<T = PlainRecord>(
 
   return new Observable<T>((subscriber) => {
     let client: MqttClientLike | undefined;
+    /** The client, where it was made here. */
+    let own: MqttClient | undefined;
+    let subscribed = false;
     const owned = typeof broker === 'string' || broker instanceof URL;
 
     function receive(topic: string, payload: Uint8Array): void {
@@ -74,6 +86,8 @@ export function fromMqtt<T = PlainRecord>(
       }
       subscriber.next(item);
     }
+    receive[FILTERS] = filters;
+
     function fail(cause?: Error): void {
       subscriber.error(new MmdError('IO', `the MQTT connection failed: ${cause?.message ?? 'closed'}`, { cause }));
     }
@@ -84,24 +98,31 @@ export function fromMqtt<T = PlainRecord>(
     }
 
     async function start(): Promise<void> {
-      const opened = owned ? await connect(String(broker)) : (broker as MqttClientLike);
-      if (subscriber.closed) {
-        if (owned) await opened.endAsync();
-        return;
-      }
-      client = opened;
+      const mqtt = owned ? await import('mqtt') : undefined;
+      if (subscriber.closed) return;
+      own = mqtt?.connect(String(broker), { reconnectPeriod: 0 });
+      client = (own as MqttClientLike | undefined) ?? (broker as MqttClientLike);
       client.on('message', receive);
       client.on('error', lost);
       if (owned || client.options?.reconnectPeriod === 0) client.on('close', lost);
+      if (own !== undefined) {
+        const connecting = own;
+        // A connection that fails is an error or a close.
+        await new Promise<void>((resolve) => connecting.once('connect', () => resolve()));
+      }
       await client.subscribeAsync(filters, { qos: options.qos ?? 1 });
+      subscribed = true;
       options.onReady?.();
     }
     async function stop(): Promise<void> {
       if (client === undefined) return;
       client.off('message', receive);
       client.off('close', lost);
-      if (owned) await client.endAsync();
-      else await client.unsubscribeAsync(filters);
+      if (own !== undefined) await leave(own, subscribed);
+      else {
+        const left = unused(filters, client);
+        if (left.length > 0) await client.unsubscribeAsync(left);
+      }
       client.off('error', lost);
     }
 
@@ -111,6 +132,23 @@ export function fromMqtt<T = PlainRecord>(
       stop().catch(() => {});
     };
   });
+}
+
+/** Says goodbye to a broker that has answered so far, and waits a moment for it: its end may keep the process from ending. */
+async function leave(client: MqttClient, answers: boolean): Promise<void> {
+  const late = setTimeout(() => client.stream.destroy(), GOODBYE_MS);
+  try {
+    await client.endAsync(!answers);
+  } finally {
+    clearTimeout(late);
+  }
+}
+
+/** The filters that no other stream through the client has subscribed to. */
+function unused(filters: readonly string[], client: MqttClientLike): string[] {
+  const listeners = (client.listeners?.('message') ?? []) as { readonly [FILTERS]?: readonly string[] }[];
+  const used = new Set(listeners.flatMap((listener) => listener[FILTERS] ?? []));
+  return filters.filter((filter) => !used.has(filter));
 }
 
 /** Whether a topic is one of those that a filter names, as MQTT defines it. */
@@ -123,11 +161,6 @@ function matches(filter: string, topic: string): boolean {
   const fixed = many ? names.slice(0, -1) : names;
   if (many ? levels.length < fixed.length : levels.length !== fixed.length) return false;
   return fixed.every((name, i) => name === '+' || name === levels[i]);
-}
-
-async function connect(url: string): Promise<MqttClientLike> {
-  const { connectAsync } = await import('mqtt');
-  return (await connectAsync(url, { reconnectPeriod: 0 })) as unknown as MqttClientLike;
 }
 
 function decodeJson(payload: Uint8Array, topic: string, columns: readonly Column[]): PlainRecord {

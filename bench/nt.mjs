@@ -1,0 +1,12 @@
+import { MmapDict } from '@mmdpickle/core/node';
+import { watchDict } from '@mmdpickle/rx';
+import { spawn } from 'node:child_process';
+import { rmSync } from 'node:fs';
+const p='/tmp/exp/nt/w.mmdpickle'; rmSync(p,{force:true}); MmapDict.open(p).close();
+const rows=[];
+watchDict(p).subscribe((c)=>{const n=process.hrtime.bigint();const t=BigInt(c.key.slice(2));
+ const h=(globalThis.__h??[]).filter(x=>x>t-1000000n); const s=(globalThis.__s??[]).filter(x=>x>t);
+ rows.push([Number((h[0]??n)-t)/1e3,Number((s[0]??n)-t)/1e3,Number(n-t)/1e3,h.length]); globalThis.__h=[];globalThis.__s=[];});
+const c=spawn(process.execPath,['nt-w.mjs',p],{stdio:'inherit'});
+c.on('exit',()=>{const r=rows.slice(300);const q=(i)=>{const a=r.map(x=>x[i]).sort((x,y)=>x-y);return [a[15],a[150],a[270]].map(x=>x.toFixed(0))};
+console.log('first event',q(0),'stirred',q(1),'told',q(2),'hints',q(3), 'n',rows.length);process.exit()});
