@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { createSocket } from 'node:dgram';
-import { existsSync, openSync, readdirSync, writeFileSync, writeSync } from 'node:fs';
+import { existsSync, openSync, readdirSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import type { NDArray } from '@mmdpickle/core';
@@ -216,6 +216,19 @@ describe('a source or a file that cannot be had', () => {
     for (const from of [`tcp://127.0.0.1:${port}`, 'udp://127.0.0.1:0'])
       expect((await bench.run(cwd, ['ingest', 'run.mmdpickle', '--from', from, '--shape', '4'])).code).toBe(5);
     server.close();
+  });
+
+  it('a file that is removed ends the program with an error', async () => {
+    const cwd = bench.folder();
+    const child = bench.start(cwd, ['ingest', 'gone.mmdpickle', '--shape', '4']);
+    const ended = withoutInput(child);
+    const pace = setInterval(() => child.stdin?.write('abcd'), 20);
+    await told(child, /"written":[1-9]/);
+    rmSync(join(cwd, 'gone.mmdpickle'));
+    const complaint = told(child, /^mmdpickle: .*gone.mmdpickle: the file was removed while it was open.*NOT_FOUND/m);
+    expect((await ended).code).toBe(3);
+    await complaint;
+    clearInterval(pace);
   });
 
   it('a broker that does not answer is left at the first SIGINT', async () => {

@@ -37,6 +37,7 @@ test('a request that is made while the watch for it begins is obeyed', async () 
   using viewer = MmapDict.open(dir.file('a.mmdpickle'));
   let asked = 0;
   const options = {
+    pollMs: 20,
     get events() {
       // Options are checked first, then this one is asked for when the file is open, and its entries are not read yet.
       if (++asked === 2) requestStop(viewer, 'in between');

@@ -474,10 +474,10 @@ describe('watchDict', () => {
   test('a dict that is in no file, or in one that was removed, cannot be watched', async () => {
     using dir = new TempDir();
     using removed = MmapDict.open(dir.file('removed.mmdpickle'));
-    rmSync(removed.name);
     using inMemory = CoreDict.over(MemoryFile.of());
+    for (const dict of [removed, inMemory]) dict.set('a', 1);
+    rmSync(removed.name);
     for (const dict of [removed, inMemory]) {
-      dict.set('a', 1);
       const refused = { code: 'NOT_FOUND', path: dict.name };
       expect(() => watchDict(dict)).toThrow(expect.objectContaining(refused));
       await expect(lastValueFrom(frames(dict))).rejects.toMatchObject(refused);

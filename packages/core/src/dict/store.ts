@@ -425,6 +425,7 @@ export class DictStore implements EntriesHost {
       this.#lastFullLook = now;
       return true;
     }
+    if (locked && named === undefined) this.#checkNotRemoved();
     const size = this.file.size();
     if (size < HEADER_SIZE) this.#checkHeader();
     const commitNumber = this.file.loadI32(COMMIT_NUMBER_OFFSET);
@@ -457,6 +458,14 @@ export class DictStore implements EntriesHost {
     }
     this.#look(locked, whole);
     return true;
+  }
+
+  /** What has no name any more would be written for nobody; what was moved away has another one. */
+  #checkNotRemoved(): void {
+    const { name: path } = this.file;
+    if (!this.file.removed()) return;
+    const message = `${path}: the file was removed while it was open; nobody could ever read what is written to it now`;
+    throw new MmdError('NOT_FOUND', message, { path });
   }
 
   /** Whether the terminator is where it is known to be: one who was killed may have committed over it, and told nobody. */

@@ -55,6 +55,10 @@ export class NodeStatus implements FileStatus {
     return Number(this.#stats.gid);
   }
 
+  get links(): number {
+    return Number(this.#stats.nlink);
+  }
+
   get kind(): FileStatus['kind'] {
     return kindOf(Number(this.#stats.mode));
   }
@@ -62,13 +66,13 @@ export class NodeStatus implements FileStatus {
 
 /** Bytes of Linux's `struct statx`, which is the same on every architecture (statx(2)). */
 export const STATX_SIZE = 256;
-/** Type, mode, owner, group, inode and size are asked for. */
-export const STATX_MASK: number = 0x1 | 0x2 | 0x8 | 0x10 | 0x100 | 0x200;
+/** Type, mode, links, owner, group, inode and size are asked for. */
+export const STATX_MASK: number = 0x1 | 0x2 | 0x4 | 0x8 | 0x10 | 0x100 | 0x200;
 export const AT_FDCWD = -100;
 export const AT_EMPTY_PATH = 0x1000;
 
 /** Where its fields stand. */
-const STATX = { uid: 20, gid: 24, mode: 28, ino: 32, size: 40, devMajor: 136, devMinor: 140 } as const;
+const STATX = { links: 16, uid: 20, gid: 24, mode: 28, ino: 32, size: 40, devMajor: 136, devMinor: 140 } as const;
 
 /** Reads a `struct statx`. */
 export function statusOfStatx(view: DataView): FileStatus {
@@ -80,6 +84,7 @@ export function statusOfStatx(view: DataView): FileStatus {
     mode: mode & 0o7777,
     uid: view.getUint32(STATX.uid, true),
     gid: view.getUint32(STATX.gid, true),
+    links: view.getUint32(STATX.links, true),
     kind: kindOf(mode),
   };
 }

@@ -174,6 +174,13 @@ export class NodeFile implements StorageFile, MappedFile {
     return { dev: status.dev, ino: status.ino };
   }
 
+  removed(): boolean {
+    this.#alive();
+    const status = this.#sys.fstat(this.#fd);
+    if (typeof status === 'number') throw errnoError(status, 'fstat', this.#name);
+    return status.links === 0;
+  }
+
   read(offset: number, into: Uint8Array): number {
     this.#alive();
     checkRange(this.#name, offset, into.length);

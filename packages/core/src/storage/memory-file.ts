@@ -177,6 +177,10 @@ export class MemoryFile implements StorageFile {
     return node && { dev: 0n, ino: node.ino };
   }
 
+  removed(): boolean {
+    return !this.#disk.names().some((name) => this.#disk.node(name) === this.#alive());
+  }
+
   read(offset: number, into: Uint8Array): number {
     const node = this.#alive();
     checkRange(this.name, offset, into.length);

@@ -39,6 +39,8 @@ export interface StorageFile extends Disposable {
   identity(): FileIdentity;
   /** Which file the path names now; `undefined` when it names none. */
   identityOfName(): FileIdentity | undefined;
+  /** Whether no name leads to this file any more: what is written to it nobody else will ever read. */
+  removed(): boolean;
 
   /**
    * Fills `into` from `offset`, retrying short counts.

@@ -70,6 +70,10 @@ export class CrashFile implements StorageFile {
     return this.inner.identityOfName();
   }
 
+  removed(): boolean {
+    return this.inner.removed();
+  }
+
   read(offset: number, into: Uint8Array): number {
     return this.inner.read(offset, into);
   }

@@ -16,6 +16,7 @@ export const FILE_LOOKS: readonly (keyof StorageFile)[] = [
   'loadI64',
   'identity',
   'identityOfName',
+  'removed',
   'map',
 ];
 

@@ -16,11 +16,25 @@ import {
 import { dirname } from 'node:path';
 import { TempDir } from '@mmdpickle/test-support';
 import { describe, expect, test } from 'vitest';
-import { type NDArray, ndarray } from '../../src/ndarray/index.ts';
-import { convert, downgrade, fsck, MmapDict, openPickle, salvage, upgrade } from '../../src/node.ts';
+import { type ArraySource, type NDArray, ndarray } from '../../src/ndarray/index.ts';
+import {
+  convert,
+  downgrade,
+  fsck,
+  type GrowableArray,
+  MmapDict,
+  openPickle,
+  salvage,
+  upgrade,
+} from '../../src/node.ts';
 import { dump } from '../../src/pickle/index.ts';
 
 const code = (expected: string) => expect.objectContaining({ name: 'MmdError', code: expected });
+
+/** Names are looked at once a millisecond. */
+function nextMillisecond(): void {
+  for (const end = Date.now() + 2; Date.now() < end; );
+}
 
 describe('opening', () => {
   test('bad input gives a typed error and leaves everything as it was', () => {
@@ -82,8 +96,7 @@ describe('opening', () => {
         dict.set('a', 1).set('b', ndarray([1, 2]));
         writeFileSync(how === 'under its name' ? dir.file('y') : path, bytes);
         if (how === 'under its name') renameSync(dir.file('y'), path);
-        // Names are looked at once a millisecond.
-        for (const end = Date.now() + 2; Date.now() < end; );
+        nextMillisecond();
         for (const change of [
           () => dict.set('c', 1),
           () => dict.delete('a'),
@@ -102,6 +115,38 @@ describe('opening', () => {
       }
     },
   );
+
+  test('a file that was removed while it was open takes no changes, which nobody could read', () => {
+    using dir = new TempDir();
+    const path = dir.file('x');
+    const dict = MmapDict.open(path);
+    const rows: ArraySource = { arraySource: true, dtype: 'int8', shape: [0, 2], capacity: 4 };
+    const array = dict.set('a', 1).set('rows', rows).get('rows') as GrowableArray;
+    // Moved away, it has a name still.
+    renameSync(path, dir.file('elsewhere'));
+    nextMillisecond();
+    dict.set('moved', true);
+    rmSync(dir.file('elsewhere'));
+    nextMillisecond();
+    for (const change of [
+      () => dict.set('b', 1),
+      () => dict.set('b', new Float64Array(2 ** 18)),
+      () => dict.delete('a'),
+      () => dict.batch(() => dict.set('b', 1)),
+      () => array.append(new Int8Array(2)),
+      () => dict.vacuum(),
+      () => dict.seal(),
+    ])
+      expect(change).toThrow(code('NOT_FOUND'));
+    expect([...dict.keys()]).toEqual(['a', 'rows', 'moved']);
+    expect(dict.get('a')).toBe(1);
+    // What it holds can be saved.
+    using saved = MmapDict.open(dir.file('saved'));
+    dict.copy(dict.keys(), saved);
+    expect([...saved.keys()]).toEqual(['a', 'rows', 'moved']);
+    dict.close();
+    expect(existsSync(path)).toBe(false);
+  });
 
   test('options that are no object are refused before a file is made', () => {
     using dir = new TempDir();

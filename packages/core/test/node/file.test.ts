@@ -356,6 +356,7 @@ describe('a system call that fails', () => {
     fails('seek', () => file.dataRanges(0, 10));
     fails('size', () => file.size());
     fails('stat', () => file.identityOfName());
+    fails('fstat', () => file.removed());
     fails('cloneRange', () => file.copyFrom(growing(other), 0, 0, 5000));
     fails('copyFileRange', () => file.copyFrom(other.size() === 0 ? growing(other) : other, 0, 0, 10));
     fails('mmap', () => file.map(0, 10, 'copy-on-write').bytes(0, 10));

@@ -11,8 +11,8 @@ import type { FileStatus } from '../../src/node/syscalls.ts';
 /** Node's own object answers by getters. */
 function facts(status: FileStatus | number): unknown {
   if (typeof status === 'number') return status;
-  const { dev, ino, size, mode, uid, gid, kind } = status;
-  return { dev, ino, size, mode, uid, gid, kind };
+  const { dev, ino, size, mode, uid, gid, links, kind } = status;
+  return { dev, ino, size, mode, uid, gid, links, kind };
 }
 
 describe('what a path stands for is the same from the C library as from node:fs', () => {

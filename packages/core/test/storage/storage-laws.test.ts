@@ -133,6 +133,7 @@ describe.each(Object.entries(subjects))('%s', (_name, { make, runs }) => {
       () => file.unlock(),
       () => file.identity(),
       () => file.identityOfName(),
+      () => file.removed(),
       () => file.open('x', 'r'),
       () => file.renameOver('x'),
       () => file.remove('x'),
@@ -249,10 +250,12 @@ describe.each(Object.entries(subjects))('%s', (_name, { make, runs }) => {
     expectCode('ALREADY_EXISTS', () => file.open(beside, 'create-new'));
     next.write(0, new Uint8Array([2]));
     expect(file.identityOfName()).toEqual(file.identity());
+    expect([file.removed(), next.removed()]).toEqual([false, false]);
     next.renameOver(name);
     expect(next.name).toBe(name);
     expect(file.identityOfName()).toEqual(next.identity());
     expect(file.identityOfName()).not.toEqual(file.identity());
+    expect([file.removed(), next.removed()]).toEqual([true, false]);
     expectCode('NOT_FOUND', () => file.open(beside, 'r'));
     // The old file lives on for those who have it open.
     expect(view[0]).toBe(1);
@@ -262,6 +265,7 @@ describe.each(Object.entries(subjects))('%s', (_name, { make, runs }) => {
     file.remove(beside);
     file.remove(name);
     expect(next.identityOfName()).toBeUndefined();
+    expect(next.removed()).toBe(true);
     next.read(0, byte);
     expect(byte[0]).toBe(2);
   });
