@@ -511,12 +511,21 @@ function atOnce<T>(result: T): T {
 }
 
 function pairsOf(items: unknown): Iterable<readonly [string, unknown]> {
+  if (items instanceof Map) return entriesOf(items);
   if (typeof items === 'object' && items !== null && !ArrayBuffer.isView(items)) {
     return Symbol.iterator in items ? (items as Iterable<readonly [string, unknown]>) : Object.entries(items);
   }
   throw new MmdError('INVALID_ARGUMENT', `update takes an object, a Map or pairs, found ${typeof items}`, {
     found: items,
   });
+}
+
+function entriesOf(map: Map<string, unknown>): Iterable<readonly [string, unknown]> {
+  try {
+    return map.entries();
+  } catch (cause) {
+    throw new MmdError('INVALID_ARGUMENT', 'update: a Proxy of a Map keeps its entries to itself', { cause });
+  }
 }
 
 function missing(name: string, key: string): MmdError {

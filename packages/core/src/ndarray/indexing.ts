@@ -70,8 +70,9 @@ export type SliceSpec = number | null | Slice | typeof newAxis | typeof ellipsis
 
 /** Resolves a possibly negative index. @throws INVALID_ARGUMENT with `found: { axis, index, length }` */
 export function resolveIndex(index: number, length: number, axis: number): number {
-  const position = index < 0 ? index + length : index;
-  if (!Number.isInteger(index) || position < 0 || position >= length) {
+  // Numbers alone are compared: a symbol would be a TypeError.
+  const position = Number.isInteger(index) ? (index < 0 ? index + length : index) : -1;
+  if (position < 0 || position >= length) {
     throw new MmdError('INVALID_ARGUMENT', `index ${String(index)} is out of bounds for axis ${axis} of ${length}`, {
       expected: length,
       found: { axis, index, length },

@@ -289,7 +289,7 @@ export class NDArray implements ArraySource {
     for (let axis = 0; axis < count; axis += 1) {
       const length = shape[axis] as number;
       const index = indices[axis] as number;
-      const inside = index >= 0 && index < length && Number.isInteger(index);
+      const inside = Number.isInteger(index) && index >= 0 && index < length;
       at += (inside ? index : resolveIndex(index, length, axis)) * (elementStrides[axis] as number);
     }
     return at;

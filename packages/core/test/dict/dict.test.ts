@@ -140,7 +140,11 @@ describe('arguments that make no sense are refused, and nothing is changed', () 
     values: readonly unknown[],
     ask: (dict: MmapDict, value: never) => unknown,
   ])[] = [
-    ['update', [...nothing, new Float64Array(2), [1, 2], [['a', 1], 'bc']], (dict, value) => dict.update(value)],
+    [
+      'update',
+      [...nothing, new Float64Array(2), [1, 2], [['a', 1], 'bc'], new Proxy(new Map([['a', 1]]), {})],
+      (dict, value) => dict.update(value),
+    ],
     ['batch', nothing, (dict, value) => dict.batch(value)],
     ['forEach', nothing, (dict, value) => dict.forEach(value)],
     ['copy', [...nothing, {}], (dict, value) => dict.copy(['a'], value)],

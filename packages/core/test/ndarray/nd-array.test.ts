@@ -235,6 +235,7 @@ describe('indices', () => {
       () => array.get(0, 0),
       () => array.get(0, 0, 0, 0),
       () => array.get('0' as never, 0, 0),
+      () => array.get(Symbol('0') as never, 0, 0),
       () => array.set(0, 1),
       () => array.slice(0, 0, 0, 0),
       () => array.slice(ellipsis, ellipsis),
