@@ -32,6 +32,31 @@ it('JSON is read as it is written, integers of any size too', () => {
   );
 });
 
+/** Keys of every kind, some of them twice, in the order in which they came. */
+const pairs = fc.array(
+  fc.tuple(fc.oneof(fc.constantFrom('10', '9', '0', '', 'k', '__proto__', '\\"'), fc.string()), json),
+  {
+    maxLength: 8,
+  },
+);
+
+it('objects that become maps keep the order of their keys, as in Python', () => {
+  const maps = (value: unknown): unknown => {
+    if (Array.isArray(value)) return value.map(maps);
+    if (typeof value !== 'object' || value === null) return value;
+    return new Map(Object.entries(value).map(([key, item]) => [key, maps(item)]));
+  };
+  fc.assert(
+    fc.property(pairs, (entries) => {
+      const text = `{${entries.map(([key, value]) => `${JSON.stringify(key)}: ${written(value)}`)}}`;
+      const expected = new Map(entries.map(([key, value]) => [key, maps(value)]));
+      const read = parseJson(text, undefined, 'map') as Map<string, unknown>;
+      expect(read).toEqual(expected);
+      expect([...read.keys()]).toEqual([...expected.keys()]);
+    }),
+  );
+});
+
 it('what is no JSON is told by JSON.parse, and numbers are read as the caller wants', () => {
   expect(() => parseJson('[12345678901234567890')).toThrow(SyntaxError);
   expect(parseJson('{"n0": [2.0, 3, "2.0"]}', (token) => (token.includes('.') ? { float: token } : 0))).toEqual({

@@ -90,7 +90,7 @@ function jsonOrText(text: string): unknown {
   if (/^\s*[+-]?\d+\s*$/.test(text)) return parseInteger(text);
   if (/^\s*[+-]?\d*(\.\d*)?(e[+-]?\d+)?\s*$/i.test(text) && /\d/.test(text)) return parseFloatText(text);
   try {
-    return parseJson(text, jsonNumber);
+    return parseJson(text, jsonNumber, 'map');
   } catch {
     // Not JSON: a word is a word, and needs no quotes on a command line.
     return text;
@@ -99,7 +99,7 @@ function jsonOrText(text: string): unknown {
 
 function readJson(text: string): unknown {
   try {
-    return parseJson(text, jsonNumber);
+    return parseJson(text, jsonNumber, 'map');
   } catch (cause) {
     throw usageError(`value: not JSON: ${(cause as Error).message}`);
   }

@@ -8,6 +8,7 @@ const MANY_DIGITS = /\d{16}/;
  * rounded in silence.
  *
  * @param readNumber - makes a value of a number's text; its bigints and objects take the place of numbers
+ * @param objects - what JSON's objects become: JavaScript puts keys such as `"2"` first and in order, a Map keeps them as they come
  * @throws SyntaxError of `JSON.parse`
  *
  * @example
@@ -17,9 +18,14 @@ const MANY_DIGITS = /\d{16}/;
  * parseJson('{"t": 1732246372123456789}'); // { t: 1732246372123456789n }
  * ```
  */
-export function parseJson(text: string, readNumber?: (token: string) => unknown): unknown {
+export function parseJson(
+  text: string,
+  readNumber?: (token: string) => unknown,
+  objects: 'object' | 'map' = 'object',
+): unknown {
   const parsed: unknown = JSON.parse(text);
-  if (readNumber === undefined && !MANY_DIGITS.test(text)) return parsed;
+  const maps = objects === 'map';
+  if (readNumber === undefined && !maps && !MANY_DIGITS.test(text)) return parsed;
   const read = readNumber ?? wholeNumber;
   const values: unknown[] = [];
   let marked = '';
@@ -29,18 +35,19 @@ export function parseJson(text: string, readNumber?: (token: string) => unknown)
     copied = to;
   };
   for (const { start, end, key } of jsonTokens(text)) {
-    // Values that are text get a mark in front, so that none is taken for a number's place; keys stay as they are.
+    // Values that are text get a mark in front, so that none is taken for a number's place; keys of maps, so that none is a number.
     if (text[start] === '"') {
       if (!key) put(start, start + 1, '"s');
+      else if (maps) put(start, start + 1, '"k');
       continue;
     }
     if ('{}[]'.includes(text[start] as string)) continue;
     const value = read(text.slice(start, end));
     if (typeof value !== 'number') put(start, end, `"n${values.push(value) - 1}"`);
   }
-  if (values.length === 0) return parsed;
+  if (values.length === 0 && !maps) return parsed;
   return JSON.parse(marked + text.slice(copied), (_key, value: unknown) => {
-    if (typeof value !== 'string') return value;
+    if (typeof value !== 'string') return maps ? asMap(value) : value;
     return value.startsWith('s') ? value.slice(1) : values[Number(value.slice(1))];
   });
 }
@@ -84,6 +91,12 @@ function stringEnd(text: string, from: number): number {
     if ((quote - first) % 2 === 0) return quote + 1;
   }
   return text.length;
+}
+
+/** An object as a Map, without the marks of its keys; anything else as it is. */
+function asMap(value: unknown): unknown {
+  if (value === null || Object.getPrototypeOf(value) !== Object.prototype) return value;
+  return new Map(Object.entries(value as object).map(([key, item]) => [key.slice(1), item]));
 }
 
 function wholeNumber(token: string): number | bigint {
