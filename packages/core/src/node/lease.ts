@@ -20,7 +20,7 @@ import {
   rmdirSync,
   rmSync,
   statSync,
-  writeSync,
+  writeFileSync,
 } from 'node:fs';
 import { constants } from 'node:os';
 import { MmdError } from '../errors.ts';
@@ -30,7 +30,7 @@ import { libc } from './libc.ts';
 import { FileLock } from './lock.ts';
 import { type DirectoryLock, takeDirectoryLock } from './lockfile.ts';
 import { absolutePath, realPath } from './paths.ts';
-import { isAlive, type ProcessId, thisProcess } from './process-id.ts';
+import { attempt, isAlive, type ProcessId, thisProcess } from './process-id.ts';
 
 /** Options of {@link Lease.acquire}. */
 export interface LeaseOptions {
@@ -144,14 +144,15 @@ export class Lease implements Disposable {
   release(): void {
     const lock = this.#lock;
     if (lock === undefined) return;
-    this.#lock = undefined;
-    clearInterval(this.#watch);
-    guarded(this.path, () => {
+    guarded(this.path, (fd) => {
       // Whoever took a lost lease must keep it.
-      if (readHolder(this.path)?.token !== this.#token) return;
+      if (readHolder(fd)?.token !== this.#token) return;
       if (!this.#abort.signal.aborted) lock.release();
       rmSync(holderOf(this.path), { force: true });
     });
+    // Not before: what failed can be tried again.
+    this.#lock = undefined;
+    clearInterval(this.#watch);
   }
 
   [Symbol.dispose](): void {
@@ -160,13 +161,19 @@ export class Lease implements Disposable {
 
   #check(): void {
     this.#checked = performance.now();
-    if (!existsSync(directoryOf(this.path)) || readHolder(this.path)?.token !== this.#token) this.#lose();
+    try {
+      if (existsSync(directoryOf(this.path)) && readHolder(holderOf(this.path))?.token === this.#token) return;
+    } catch {
+      // Nobody can tell, as where no descriptor is left: the next look may.
+      return;
+    }
+    this.#lose();
   }
 
   #lose(cause?: Error): void {
     if (this.#abort.signal.aborted) return;
     clearInterval(this.#watch);
-    const pid = readHolder(this.path)?.pid;
+    const pid = attempt(() => readHolder(holderOf(this.path)))?.pid;
     this.#abort.abort(
       new MmdError('LOCKED', `${this.path}: the writer lease was lost; nothing more is written`, {
         path: this.path,
@@ -182,28 +189,26 @@ export class Lease implements Disposable {
     const staleMs = options.staleMs ?? 10_000;
     return guarded(file, (fd) => {
       const directory = directoryOf(file);
-      const holder = readHolder(file);
+      const holder = readHolder(fd);
       if (holder !== undefined && existsSync(directory)) {
         const alive = isAlive(holder);
         if (alive === true) return lockedBy(file, holder.pid);
         if (alive === false) removeDirectory(directory);
       }
       const lease = new Lease(file, `${process.pid}-${globalThis.crypto.randomUUID()}`, staleMs);
-      const lock = takeDirectoryLock(directory, { staleMs, onCompromised: (cause) => lease.#lose(cause) });
-      if (lock === undefined) {
-        // Whoever holds the directory alone, without this file, shall not be left with ours.
-        if (holder === undefined) rmSync(holderOf(file), { force: true });
-        return lockedBy(file, holder?.pid);
-      }
+      let lock: DirectoryLock | undefined;
       try {
-        const text = JSON.stringify({ ...thisProcess(), token: lease.#token } satisfies Holder);
-        ftruncateSync(fd, 0);
-        writeSync(fd, text, 0);
-      } catch (cause) {
-        lock.release();
-        throw new MmdError('IO', `${file}: cannot write who holds the lease`, { path: file, cause });
+        lock = takeDirectoryLock(directory, { staleMs, onCompromised: (cause) => lease.#lose(cause) });
+        if (lock !== undefined) writeHolder(fd, file, { ...thisProcess(), token: lease.#token });
+        lease.#lock = lock;
+      } finally {
+        if (lease.#lock === undefined) {
+          lock?.release();
+          // Whoever holds the directory alone, without this file, shall not be left with ours; nor shall anybody where there was no room.
+          if (lock !== undefined || holder === undefined) rmSync(holderOf(file), { force: true });
+        }
       }
-      lease.#lock = lock;
+      if (lock === undefined) return lockedBy(file, holder?.pid);
       lease.#watch = setInterval(() => lease.#check(), lease.#checkEveryMs).unref();
       return lease;
     });
@@ -223,14 +228,37 @@ function lockedBy(path: string, pid: number | undefined): MmdError {
   return new MmdError('LOCKED', `${path}: ${who} holds the writer lease`, { path, pid });
 }
 
-function readHolder(path: string): Holder | undefined {
+/**
+ * Who is named in the file: undefined where it is not there, or torn by a crash.
+ * @throws what keeps it from being read
+ */
+function readHolder(file: string | number): Holder | undefined {
+  let text: string;
   try {
-    const { pid, host, start, token } = JSON.parse(readFileSync(holderOf(path), 'utf8'));
-    return typeof pid === 'number' && typeof token === 'string' ? { pid, host, start, token } : undefined;
-  } catch {
-    // Not there, or torn by a crash: then the holder is simply not known.
-    return undefined;
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
   }
+  const found = attempt(() => JSON.parse(text));
+  if (typeof found?.pid !== 'number' || typeof found.token !== 'string') return undefined;
+  const { pid, host, start, token } = found;
+  return { pid, host, start, token };
+}
+
+function writeHolder(fd: number, path: string, holder: Holder): void {
+  try {
+    ftruncateSync(fd, 0);
+    writeFileSync(fd, JSON.stringify(holder));
+  } catch (cause) {
+    throw nodeError(cause, 'writing who holds the lease', holderOf(path));
+  }
+}
+
+/** An error of one of Node's own calls. */
+function nodeError(cause: unknown, what: string, path: string): MmdError {
+  const { errno } = cause as NodeJS.ErrnoException;
+  return errnoError(errno ?? -constants.errno.EIO, what, path);
 }
 
 function removeDirectory(path: string): void {
@@ -252,8 +280,7 @@ function guarded<T>(path: string, work: (fd: number) => T): T {
     try {
       fd = openSync(name, 'a+');
     } catch (cause) {
-      const { errno } = cause as NodeJS.ErrnoException;
-      throw errnoError(errno ?? -constants.errno.EIO, 'opening the lease file', name);
+      throw nodeError(cause, 'opening the lease file', name);
     }
     const lock = new FileLock(sys, fd, name);
     try {

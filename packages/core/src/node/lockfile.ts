@@ -6,7 +6,8 @@
 
 import { statSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { MmdError } from '../errors.ts';
+import { constants } from 'node:os';
+import { errnoError } from './errno.ts';
 
 /** Options of {@link takeDirectoryLock}. */
 export interface DirectoryLockOptions {
@@ -42,13 +43,9 @@ export function takeDirectoryLock(path: string, options: DirectoryLockOptions): 
   try {
     release = lockfile.lockSync(path, { lockfilePath: path, realpath: false, stale: options.staleMs, onCompromised });
   } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException;
+    const { code, errno } = cause as NodeJS.ErrnoException;
     if (code === 'ELOCKED') return undefined;
-    throw new MmdError('IO', `${path}: cannot make the lock directory: ${code ?? 'unknown'}`, {
-      path,
-      errno: code,
-      cause,
-    });
+    throw errnoError(errno ?? -constants.errno.EIO, 'making the lock directory', path);
   }
   const made = identityOf(path);
   return {

@@ -52,7 +52,8 @@ function startOf(pid: number): string | undefined {
   return fields[0] === 'Z' || fields[0] === 'X' ? 'dead' : fields[19];
 }
 
-function attempt<T>(read: () => T): T | undefined {
+/** What a call gives; undefined where it throws. */
+export function attempt<T>(read: () => T): T | undefined {
   try {
     return read();
   } catch {

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, rmdirSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { TempDir } from '@mmdpickle/test-support';
@@ -6,7 +7,7 @@ import type { MmdError } from '../../src/errors.ts';
 import { Lease } from '../../src/node/lease.ts';
 import { isAlive, thisProcess } from '../../src/node/process-id.ts';
 import { expectCode } from '../storage/storage-laws.ts';
-import { runNode, startNode } from './child.ts';
+import { NODE_ROOM, runNode, startNode } from './child.ts';
 
 let temp: TempDir;
 let path: string;
@@ -185,6 +186,35 @@ describe('a lease', () => {
     abort.abort(new Error('enough'));
     await expect(waiting).rejects.toThrow('enough');
     expect(lease.held).toBe(true);
+  });
+
+  it.each([
+    [
+      'no descriptor is left',
+      'ulimit -n 64',
+      `const lease = room.Lease.acquire(args[0], { staleMs: 2000 });
+       const taken = [];
+       try { for (;;) taken.push(fs.openSync('/dev/null')); } catch {}
+       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 600);
+       lease.assertHeld();
+       try { lease.release(); } catch (error) { console.log(error.code, error.errno, lease.held); }
+       fs.closeSync(taken.pop());
+       lease.release();
+       console.log(lease.held);`,
+      'IO EMFILE true\nfalse\n',
+    ],
+    [
+      'no byte can be written',
+      "trap '' XFSZ; ulimit -f 0",
+      `try { room.Lease.acquire(args[0]); } catch (error) { console.log(error.code, error.errno); }`,
+      'NO_SPACE EFBIG\n',
+    ],
+  ])('is neither lost nor left behind where %s', (_where, limit, code, said) => {
+    const source = `import * as fs from 'node:fs'; import * as room from '${NODE_ROOM}'; const args = process.argv.slice(1);${code}`;
+    const words = [process.execPath, '--input-type=module', '-e', source, '--', path];
+    const { stdout, stderr } = spawnSync('bash', ['-c', `${limit}; exec "$@"`, 'bash', ...words], { encoding: 'utf8' });
+    expect({ stdout, stderr }).toEqual({ stdout: said, stderr: '' });
+    expect(readdirSync(temp.path)).toEqual([]);
   });
 
   it('cannot be taken where nothing can be written', () => {
