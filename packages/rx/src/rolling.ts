@@ -4,7 +4,7 @@
  * @module
  */
 
-import { readdirSync, rmSync } from 'node:fs';
+import { readdirSync, unlinkSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { isMmdError, MmdError } from '@mmdpickle/core';
 import { Lease, MmapDict, type OpenOptions } from '@mmdpickle/core/node';
@@ -96,7 +96,12 @@ export class RollingFiles {
     const { pattern } = this;
     let current = openNext(pattern, open);
     let written = { frames: 0, bytes: 0, since: performance.now() };
-    removeOld();
+    try {
+      removeOld();
+    } catch (error) {
+      current.close();
+      throw error;
+    }
 
     function removeOld(): void {
       for (const old of pattern.numbers().slice(0, -keep)) removeUnused(pattern.path(old));
@@ -114,9 +119,9 @@ export class RollingFiles {
         (written.frames >= frames || written.bytes >= bytes || performance.now() - written.since >= ms),
       roll() {
         // Where there can be no next one, this one stays as it is.
-        const next = openNext(pattern, open);
-        current.close();
-        current = next;
+        const old = current;
+        current = openNext(pattern, open);
+        old.close();
         removeOld();
         written = { frames: 0, bytes: 0, since: performance.now() };
       },
@@ -163,8 +168,15 @@ function openNext(pattern: FilePattern, options: Omit<OpenOptions, 'mode'>): Ope
 function removeUnused(path: string): void {
   const lease = leaseOf(path);
   if (lease === undefined) return;
-  rmSync(path, { force: true });
-  lease.release();
+  try {
+    unlinkSync(path);
+  } catch (cause) {
+    const errno = (cause as NodeJS.ErrnoException).code;
+    // Another stream was quicker.
+    if (errno !== 'ENOENT') throw new MmdError('IO', `removing ${path}: ${errno}`, { path, errno, cause });
+  } finally {
+    lease.release();
+  }
 }
 
 /** The lease of a file; undefined while another stream has it. */

@@ -513,6 +513,22 @@ describe('rolling files', () => {
     expect(readdirSync(dir.path).sort()).toEqual(['run-6.mmdpickle', 'run-7.mmdpickle']);
   });
 
+  test('a stream that cannot begin tells why, and holds neither a file nor its lease', async () => {
+    using dir = new TempDir();
+    mkdirSync(dir.file('run-0.mmdpickle'));
+    const files = rollingFiles(dir.file('run-{n}.mmdpickle'), { frames: 1, keep: 1 });
+    const rows = appendRows(files, 'x', { dtype: 'float64' });
+    await expect(lastValueFrom(range(0, 2).pipe(rows))).rejects.toMatchObject({ code: 'IO', errno: 'EISDIR' });
+    await expect(rows.idle()).rejects.toMatchObject({ code: 'IO' });
+    rmSync(dir.file('run-0.mmdpickle'), { recursive: true });
+    const none = appendRows(files, 'x', { dtype: 'none such' as never });
+    await expect(lastValueFrom(range(0, 2).pipe(none))).rejects.toMatchObject({ code: 'UNSUPPORTED_DTYPE' });
+    expect(() => nodeSink(rowsPlace(files, 'x', { dtype: 'none such' as never }))).toThrow('none such');
+    expect(readdirSync(dir.path).filter((name) => !name.endsWith('.mmdpickle'))).toEqual([]);
+    await lastValueFrom(range(0, 2).pipe(appendRows(files, 'x', { dtype: 'float64' })));
+    expect(readdirSync(dir.path)).toHaveLength(1);
+  });
+
   test.each([
     ['no place for the number', 'run.mmdpickle', { frames: 1 }],
     ['two places', '{n}-{n}.mmdpickle', { frames: 1 }],

@@ -92,7 +92,13 @@ export class Ingest<T> {
     this.#ledger = ledger;
     this.#events = events;
     this.#queue = new BoundedQueue(settings.queue);
-    this.#target = make(home.dict, ledger.nextSeq);
+    try {
+      this.#target = make(home.dict, ledger.nextSeq);
+    } catch (error) {
+      // Nobody else knows of a file that was opened for this stream.
+      home.release();
+      throw error;
+    }
     ledger.active.add(this);
     ledger.nextSeq = Math.max(ledger.nextSeq, this.#target.firstSeq);
     this.#endIfFull();

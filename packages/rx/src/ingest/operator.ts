@@ -20,7 +20,7 @@ import {
   takeUntil,
 } from 'rxjs';
 import type { Home } from './home.ts';
-import { Ingest, IngestLedger, type MakeTarget } from './ingest.ts';
+import { Ingest, type IngestEvents, IngestLedger, type MakeTarget } from './ingest.ts';
 import { type IngestOptions, settle } from './options.ts';
 import type { IngestStats } from './stats.ts';
 import type { Receipt } from './target.ts';
@@ -61,11 +61,20 @@ export function ingestOperator<T>(open: OpenHome, make: MakeTarget<T>, options: 
   let last: unknown;
   const waiters: (() => void)[] = [];
 
+  function begin(events: IngestEvents): Ingest<T> {
+    try {
+      return new Ingest(open(), make, settings, ledger, events);
+    } catch (error) {
+      last = error;
+      throw error;
+    }
+  }
+
   function operate(source: Observable<T>): Observable<Receipt> {
     return new Observable<Receipt>((subscriber) => {
       const stop$ = new Subject<void>();
       const { signal } = options;
-      const ingest = new Ingest(open(), make, settings, ledger, {
+      const ingest = begin({
         receipt: (receipt) => subscriber.next(receipt),
         stop: () => stop$.next(),
         done(error) {
