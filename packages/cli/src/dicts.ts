@@ -1,3 +1,4 @@
+import process from 'node:process';
 import { isMmdError } from '@mmdpickle/core';
 import { MmapDict } from '@mmdpickle/core/node';
 import { keyNotFound } from './errors.ts';
@@ -22,4 +23,17 @@ export function countArrays(dict: MmapDict): number {
   let arrays = 0;
   for (const key of dict.keys()) if (dict.getMeta(key)?.dtype !== undefined) arrays += 1;
   return arrays;
+}
+
+/** Takes the writer lease. It is given back also where the process exits at once: the reader of a pipe leaves, a second Ctrl-C comes. */
+export function leased(dict: MmapDict): Disposable {
+  const lease = dict.lease();
+  const release = (): void => lease.release();
+  process.on('exit', release);
+  return {
+    [Symbol.dispose]() {
+      process.off('exit', release);
+      release();
+    },
+  };
 }

@@ -1,4 +1,4 @@
-import { symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { NDArray } from '@mmdpickle/core';
 import { MmapDict } from '@mmdpickle/core/node';
@@ -159,9 +159,26 @@ describe('errors', () => {
 
   it('leave no file behind that was not there', async () => {
     const cwd = bench.folder();
-    for (const line of ['import new.mmdpickle nofile.npy', 'ingest new.mmdpickle --from nofile', 'ls new.mmdpickle']) {
-      await bench.shell(cwd, `mmdpickle ${line}`);
-      expect((await bench.shell(cwd, 'ls new.mmdpickle')).code).not.toBe(0);
+    const ingest = 'ingest new.mmdpickle --from frames.raw';
+    const lines = [
+      'import new.mmdpickle nofile.npy',
+      'ls new.mmdpickle',
+      'ingest new.mmdpickle --from nofile',
+      `${ingest} --dtype none`,
+      `${ingest} --shape 0`,
+      `${ingest} --format csv`,
+      `${ingest} --format ndjson --into rows`,
+      `${ingest} --format ndjson --into ring`,
+      `${ingest} --into ring --rollover 1f`,
+      'ingest new.mmdpickle --from udp://127.0.0.1:0 --policy block',
+    ];
+    for (const line of lines) {
+      const { code } = await bench.line(cwd, `mmdpickle ${line}`);
+      expect({ line, code, left: existsSync(join(cwd, 'new.mmdpickle')) }).toEqual({
+        line,
+        code: line.includes('nofile') || line.startsWith('ls') ? 3 : 2,
+        left: false,
+      });
     }
   });
 

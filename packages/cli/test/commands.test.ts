@@ -1,5 +1,6 @@
-import { closeSync, existsSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { type Descr, MaskedArray, memoryOver, NDArray, ndarray, parseDType } from '@mmdpickle/core';
 import { MmapDict } from '@mmdpickle/core/node';
 import { type EmitOp, emit, load } from '@mmdpickle/core/pickle';
@@ -210,9 +211,16 @@ describe('looking at a file', () => {
     const ingest = '--from row.raw --dtype float32 --shape 4 --into rows --key temperature';
     await shell(cwd, `mmdpickle ingest run.mmdpickle ${ingest}`, 'mmdpickle put new.mmdpickle k 1');
     await second;
+    // A file that is made anew is empty for a moment.
+    writeFileSync(join(cwd, 'empty'), '');
+    renameSync(join(cwd, 'empty'), join(cwd, 'run.mmdpickle'));
+    await delay(500);
+    const third = new Promise((resolve) => tail.stdout?.once('data', resolve));
+    await shell(cwd, `mmdpickle ingest next.mmdpickle ${ingest}`, 'mv next.mmdpickle run.mmdpickle');
+    await third;
     tail.kill('SIGINT');
     expect(await Promise.all(ends)).toEqual([0, 0]);
-    expect(rows.join('')).toBe('8,8.5,9,9.5\n1,2,3,4\n');
+    expect(rows.join('')).toBe('8,8.5,9,9.5\n1,2,3,4\n1,2,3,4\n');
     expect(JSON.parse(changes.join(''))).toMatchObject({ kind: 'added', key: 'k' });
   });
 });

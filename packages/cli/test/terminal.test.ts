@@ -1,5 +1,6 @@
-import { mkdirSync, readdirSync } from 'node:fs';
+import { mkdirSync, readdirSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { MmapDict } from '@mmdpickle/core/node';
 import { EmptyNDArray } from '@mmdpickle/stubs';
 import { afterAll, describe, expect, it, vi } from 'vitest';
@@ -14,6 +15,19 @@ const WIPE = `\r${ESCAPE}K`;
 /** Two frames of four bytes, and an end so many seconds after the program made its file, however long that took to start. */
 const twoFrames = (seconds: number): string =>
   `(printf abcdefgh; until [ -s out.mmdpickle ]; do sleep 0.05; done; sleep ${seconds}) | mmdpickle ingest out.mmdpickle --shape 4`;
+
+/** What a process has open. */
+function openFiles(pid: number | undefined): string {
+  const folder = `/proc/${pid}/fd`;
+  const nameOf = (fd: string): string => {
+    try {
+      return readlinkSync(join(folder, fd));
+    } catch {
+      return 'closed meanwhile';
+    }
+  };
+  return readdirSync(folder).map(nameOf).join(' ');
+}
 
 describe('on a terminal', () => {
   it('colours appear, but under NO_COLOR and in pipes there are none', async () => {
@@ -88,6 +102,40 @@ describe('in a pipe', () => {
     expect((await bench.shell(cwd, line)).stdout.slice(-3)).toBe(' 0\n');
     expect(readdirSync(env.TMPDIR)).toEqual([]);
   });
+
+  it('Ctrl-C ends what waits for a pipe, and an export in the middle of its rows', async () => {
+    const cwd = bench.folder();
+    await bench.shell(cwd, 'mkfifo pipe');
+    {
+      using dict = MmapDict.open(join(cwd, 'large.mmdpickle'));
+      dict.set('x', new EmptyNDArray([3_000_000], 'float64'));
+    }
+    const before = readdirSync(cwd);
+    for (const args of [
+      ['import', 'run.mmdpickle', 'pipe', '--format', 'csv'],
+      ['export', 'run.mmdpickle', 'pipe', 'dark', '--format', 'csv'],
+      ['export', 'large.mmdpickle', 'large.csv', 'x'],
+    ]) {
+      const child = bench.start(cwd, args);
+      const end = new Promise((resolve) => child.once('exit', (code, signal) => resolve(code ?? signal)));
+      // It is no use to interrupt a program that is still being loaded: it opens its file last.
+      await vi.waitFor(() => expect(openFiles(child.pid)).toMatch(/mmdpickle/), 10_000);
+      await delay(200);
+      child.kill('SIGINT');
+      expect({ args, end: await end }).toEqual({ args, end: args.includes('pipe') ? 'SIGINT' : 130 });
+    }
+    expect(readdirSync(cwd)).toEqual(before);
+  });
+
+  it.each(['vacuum run.mmdpickle', 'ingest run.mmdpickle --from frames.raw --shape 4'])(
+    'results that nobody can read leave no lease behind: %s',
+    async (line) => {
+      const cwd = bench.folder();
+      const before = readdirSync(cwd);
+      expect((await bench.shell(cwd, `mmdpickle ${line} > /dev/full`)).code).toBe(1);
+      expect(readdirSync(cwd)).toEqual(before);
+    },
+  );
 
   it('status goes to standard error as JSON, a line a second', async () => {
     const cwd = bench.folder();

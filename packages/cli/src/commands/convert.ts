@@ -2,7 +2,7 @@ import { rmSync } from 'node:fs';
 import { convert as convertPickle, MmapDict } from '@mmdpickle/core/node';
 import { type AnyArray, requireArray } from '../arrays.ts';
 import type { CommandSpec, Invocation } from '../command.ts';
-import { countArrays, openIfDict } from '../dicts.ts';
+import { countArrays, leased, openIfDict } from '../dicts.ts';
 import { usageError } from '../errors.ts';
 import { ProgressBar } from '../progress.ts';
 import { tell } from '../terminal.ts';
@@ -61,7 +61,7 @@ export const convert: CommandSpec = {
 /** Changes the spelling in place. `others` are arrays that have no such other spelling. */
 function respell(path: string, down: boolean): Conversion & { readonly others: number } {
   using dict = MmapDict.open(path, { mode: 'r+' });
-  using _lease = dict.lease();
+  using _lease = leased(dict);
   const arrays = down ? dict.downgrade() : dict.upgrade();
   let others = 0;
   if (down) for (const key of dict.keys()) if (dict.getMeta(key)?.layout === 'modern') others += 1;

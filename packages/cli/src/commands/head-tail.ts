@@ -1,6 +1,7 @@
 /** `mmdpickle head` and `tail`: the first or last rows of an array. @module */
 
 import { setTimeout as delay } from 'node:timers/promises';
+import { isMmdError } from '@mmdpickle/core';
 import { MmapDict } from '@mmdpickle/core/node';
 import { type AnyArray, isArray, requireArray } from '../arrays.ts';
 import type { CommandSpec, Invocation, OptionSpec } from '../command.ts';
@@ -45,7 +46,7 @@ export const tail: CommandSpec = {
     const { signal } = terminal;
     while (!signal.aborted) {
       await delay(POLL_MS, undefined, { signal }).catch(() => undefined);
-      if (!dict.refresh()) continue;
+      if (!refreshed(dict)) continue;
       array = arrayIn(dict, invocation);
       const rows = rowsOf(array);
       // Fewer rows than before: another array took the key, and its rows are all new.
@@ -55,6 +56,16 @@ export const tail: CommandSpec = {
     return 'ok';
   },
 };
+
+/** Whether anything is new. A file that was made a moment ago in the old one's place is empty until its first write. */
+function refreshed(dict: MmapDict): boolean {
+  try {
+    return dict.refresh();
+  } catch (error) {
+    if (isMmdError(error, 'TRUNCATED') && error.found === 0) return false;
+    throw error;
+  }
+}
 
 function arrayIn(dict: MmapDict, { args }: Invocation): AnyArray {
   const [path = '', key = ''] = args;

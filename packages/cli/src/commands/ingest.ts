@@ -1,13 +1,14 @@
 import { MmapDict } from '@mmdpickle/core/node';
 import { FilePattern, type Into, type Policy, type RollingOptions, rollingFiles } from '@mmdpickle/rx';
 import type { CommandSpec, Invocation, OptionSpec } from '../command.ts';
+import { leased } from '../dicts.ts';
 import { usageError } from '../errors.ts';
 import { type CaptureOptions, capture } from '../ingest/capture.ts';
-import { type FrameForm, parseSchemaOption } from '../ingest/format.ts';
+import { type FrameForm, parseSchemaOption, requireSchema } from '../ingest/format.ts';
 import { openSource, SOURCES } from '../ingest/source.ts';
 import { report, StatusLine } from '../ingest/status.ts';
 import { TARGETS } from '../ingest/targets.ts';
-import { parseByteCount, parsePositive, parseShapeOption, parseTime } from '../option-values.ts';
+import { parseByteCount, parseDTypeName, parsePositive, parseShapeOption, parseTime } from '../option-values.ts';
 import { bytesText, parseDuration } from '../text.ts';
 import { printResult } from './result.ts';
 
@@ -25,7 +26,7 @@ const OPTIONS: readonly OptionSpec[] = [
     choices: ['raw', 'ndjson', 'csv'],
     default: 'raw',
   },
-  { flags: '--dtype <dtype>', doc: 'raw: the element type', default: 'uint8' },
+  { flags: '--dtype <dtype>', doc: 'raw: the element type', parse: parseDTypeName, default: 'uint8' },
   { flags: '--shape <dims>', doc: 'raw: the shape of one frame, 512,1024', parse: parseShapeOption },
   {
     flags: '--schema <columns>',
@@ -104,22 +105,20 @@ export const ingest: CommandSpec = {
     const target = TARGETS[options.into as string];
     if (target === undefined) throw usageError(`--into: no target ${String(options.into)}`);
     const form = formOf(invocation);
-    // Before the file is made: a source that is not there leaves no empty file behind.
-    using input = await openSource(options.from as string, invocation);
-    using home = openHome(path, invocation);
-    const place = target.place(home.into, {
+    const placeIn = target.placeIn({
       key: (options.key as string | undefined) ?? target.key,
       rows: options.rows as number,
       planes: options.planes as number,
+      rolling: options.rollover !== undefined,
       form,
     });
-    const stats = await capture(
-      input,
-      place,
-      form,
-      captureOptions(invocation),
-      (read) => new StatusLine(invocation, path, read),
-    );
+    // All that can be refused is asked for before the file is made: nothing leaves an empty one behind.
+    using input = await openSource(options.from as string, invocation);
+    const how = captureOptions(invocation);
+    if (how.policy === 'block' && !input.waits)
+      throw usageError('--policy block: this source cannot wait; let frames drop instead', how.policy);
+    using home = openHome(path, invocation);
+    const stats = await capture(input, placeIn(home.into), form, how, (read) => new StatusLine(invocation, path, read));
     const { written, bytes, droppedTotal, invalid } = stats;
     const skipped = invalid > 0 ? `, ${invalid} invalid` : '';
     const line = `${written} frames, ${bytesText(bytes)} written; ${droppedTotal} dropped${skipped}`;
@@ -129,12 +128,16 @@ export const ingest: CommandSpec = {
 };
 
 function formOf({ options }: Invocation): FrameForm {
-  return {
+  const form: FrameForm = {
     format: options.format as FrameForm['format'],
     dtype: options.dtype as string,
     shape: (options.shape as number[] | undefined) ?? [],
     schema: options.schema as FrameForm['schema'],
   };
+  if (form.format === 'csv') requireSchema(form);
+  if (form.format === 'raw' && form.shape.includes(0))
+    throw usageError('--shape: a frame has at least one element', form.shape);
+  return form;
 }
 
 function captureOptions({ options, terminal }: Invocation): CaptureOptions {
@@ -159,12 +162,18 @@ function openHome(path: string, { options }: Invocation): { readonly into: Into 
     if (FilePattern.is(path)) throw usageError(`${path} holds {n}: say with --rollover when the next file begins`);
     const dict = MmapDict.open(path);
     try {
-      dict.lease();
+      const lease = leased(dict);
+      return {
+        into: dict,
+        [Symbol.dispose]() {
+          dict.close();
+          lease[Symbol.dispose]();
+        },
+      };
     } catch (error) {
       dict.close();
       throw error;
     }
-    return { into: dict, [Symbol.dispose]: () => dict.close() };
   }
   const keep = options.keep as number | undefined;
   return {

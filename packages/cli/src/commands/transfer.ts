@@ -12,7 +12,7 @@ import { usageError } from '../errors.ts';
 import { FORMATS, formatOf, type ImportOptions, type Transfer } from '../formats/formats.ts';
 import { ALLOW_PICKLE, parseDTypeName, parseShapeOption } from '../option-values.ts';
 import { ProgressBar } from '../progress.ts';
-import { print, printJson, tell } from '../terminal.ts';
+import { print, printJson, type Terminal, tell } from '../terminal.ts';
 import { keyText } from '../text.ts';
 
 const FORMAT_OPTION = {
@@ -46,7 +46,7 @@ export const importCommand: CommandSpec = {
   async run(invocation) {
     const { args, rest, options, terminal, json } = invocation;
     const named = options.format as string | undefined;
-    using spool = new Spool();
+    using spool = new Spool(terminal);
     const groups = new Map<ReturnType<typeof formatOf>, string[]>();
     for (const input of rest) {
       const format = formatOf(input, named);
@@ -95,7 +95,7 @@ export const exportCommand: CommandSpec = {
     requireKeys(dict, path, rest);
     if (output !== '-' && isSameFile(path, output)) throw usageError(`${output} is the file itself: export to another`);
     const keys = rest.length > 0 ? rest : keysFor(dict, format.arraysOnly, terminal);
-    using spool = new Spool();
+    using spool = new Spool(terminal);
     using bar = new ProgressBar(invocation, 'export');
     const target = output === '-' ? spool.path('stdout', format.extensions) : output;
     if (output === '-' && keys.length !== 1 && format === FORMATS.npy)
@@ -126,21 +126,33 @@ function keysFor(dict: MmapDict, arraysOnly: boolean, terminal: Invocation['term
   return arrays;
 }
 
-function transferOf({ terminal: { signal } }: Invocation, { update }: ProgressBar): Transfer {
-  return { signal, onProgress: update };
+function transferOf({ terminal }: Invocation, { update }: ProgressBar): Transfer {
+  return {
+    get signal() {
+      return terminal.signal;
+    },
+    onProgress: update,
+  };
 }
 
 /** Room for what comes through a pipe and must be a file for a moment. */
 class Spool implements Disposable {
+  readonly #terminal: Terminal;
   #folder: string | undefined;
   /** Also where the reader of a pipe leaves, or a second signal comes: that ends the process on the spot. */
   readonly #remove = (): void => {
     if (this.#folder !== undefined) rmSync(this.#folder, { recursive: true, force: true });
   };
 
+  constructor(terminal: Terminal) {
+    this.#terminal = terminal;
+  }
+
   /** A path to write to, with an ending that says the format. */
   path(name: string, [extension = '']: readonly string[]): string {
     if (this.#folder === undefined) process.on('exit', this.#remove);
+    // A signal that is not taken over ends the process without its exit.
+    void this.#terminal.signal;
     this.#folder ??= mkdtempSync(join(tmpdir(), 'mmdpickle-'));
     return join(this.#folder, `${name}${extension}`);
   }

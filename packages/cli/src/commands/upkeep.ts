@@ -2,6 +2,7 @@
 
 import { MmapDict } from '@mmdpickle/core/node';
 import type { CommandSpec } from '../command.ts';
+import { leased } from '../dicts.ts';
 import { ProgressBar } from '../progress.ts';
 import { bytesText } from '../text.ts';
 import { printResult } from './result.ts';
@@ -17,7 +18,7 @@ export const vacuum: CommandSpec = {
   async run(invocation) {
     const { args, options } = invocation;
     using dict = MmapDict.open(args[0] ?? '', { mode: 'r+' });
-    using _lease = dict.lease();
+    using _lease = leased(dict);
     const before = dict.fileSize;
     using bar = new ProgressBar(invocation, 'vacuum', 'count');
     dict.vacuum({ inPlace: options.inPlace === true, onProgress: bar.update });

@@ -22,6 +22,7 @@ import { writeOut } from './out-file.ts';
 
 /** What one import or export is given beside the files. */
 export interface Transfer {
+  /** Asking for it takes Ctrl-C over: where nothing can stop, the process is to end of it. */
   readonly signal: AbortSignal;
   readonly onProgress: ProgressBar['update'];
 }
@@ -90,8 +91,8 @@ export const FORMATS: Readonly<Record<string, FormatRow>> = {
     doc: 'an ordinary pickle: a dict becomes its keys, anything else one key',
     arraysOnly: false,
     read: async (paths, dict, { key }) => dict.batch(() => paths.flatMap((path) => importPickle(path, dict, key))),
-    write: async (dict, keys, path, { signal }) =>
-      await writeOut(path, [dump(new Map(keys.map((key) => [key, dict.get(key)])))], signal),
+    write: async (dict, keys, path, transfer) =>
+      await writeOut(path, [dump(new Map(keys.map((key) => [key, dict.get(key)])))], transfer),
   },
   raw: {
     extensions: ['.raw', '.bin'],
@@ -122,10 +123,10 @@ export const FORMATS: Readonly<Record<string, FormatRow>> = {
       });
       return tables.flatMap((arrays) => [...arrays.keys()]);
     },
-    async write(dict, keys, path, { signal }) {
+    async write(dict, keys, path, transfer) {
       const { csvRows } = await import('./csv.ts');
       const key = onlyOne(keys, 'a CSV file');
-      await writeOut(path, csvRows(requireArray(dict.get(key), key, 'csv')), signal);
+      await writeOut(path, csvRows(requireArray(dict.get(key), key, 'csv')), transfer);
     },
   },
 };

@@ -1,23 +1,35 @@
 import { createWriteStream, statSync } from 'node:fs';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { setImmediate as turn } from 'node:timers/promises';
 import { FileReplacement } from '@mmdpickle/npy-interop';
+import type { Transfer } from './formats.ts';
+
+/** Signals come between turns of the event loop only, so one is made that often. */
+const TURN_MS = 50;
 
 /** Writes a file that appears whole or not at all. A pipe or a device takes the pieces as they come. */
 export async function writeOut(
   path: string,
   pieces: Iterable<string | Uint8Array>,
-  signal: AbortSignal | undefined,
+  transfer: Pick<Transfer, 'signal'>,
 ): Promise<void> {
   const old = statSync(path, { throwIfNoEntry: false });
   if (old !== undefined && !old.isFile() && !old.isDirectory()) {
-    await pipeline(Readable.from(pieces), createWriteStream(path), { signal });
+    // The signal is not asked for: a pipe that nobody reads is opened by a thread that only the process's end stops.
+    await pipeline(Readable.from(pieces), createWriteStream(path));
     return;
   }
+  const { signal } = transfer;
   using out = new FileReplacement(path);
   let at = 0;
+  let turned = performance.now();
   for (const piece of pieces) {
-    signal?.throwIfAborted();
+    if (performance.now() - turned > TURN_MS) {
+      await turn();
+      turned = performance.now();
+    }
+    signal.throwIfAborted();
     const bytes = typeof piece === 'string' ? Buffer.from(piece) : piece;
     out.file.write(at, bytes);
     at += bytes.length;

@@ -4,7 +4,6 @@ import { pipeline } from 'node:stream/promises';
 import { isMmdError, MmdError } from '@mmdpickle/core';
 import { appendTo, type IngestOptions, type IngestStats, nodeSink, type Place, type Policy } from '@mmdpickle/rx';
 import { from, fromEvent, ignoreElements, lastValueFrom, mergeMap, type Observable, take, takeUntil } from 'rxjs';
-import { usageError } from '../errors.ts';
 import { type FrameForm, framesIn, framesOf, type IngestFrame } from './format.ts';
 import type { ByteInput } from './source.ts';
 
@@ -51,8 +50,7 @@ export async function capture(
   const skips = (options.invalid ?? (input.waits ? 'stop' : 'skip')) === 'skip';
   const onInvalid = skips ? () => void (invalid += 1) : undefined;
   try {
-    if (policy === 'block') {
-      if (!input.waits) throw usageError('--policy block: this source cannot wait; let frames drop instead', policy);
+    if (policy === 'block' && input.waits) {
       const sink = nodeSink(place, ingest);
       const stats = (): CaptureStats => ({ ...sink.stats(), invalid });
       using _watch = watched(stats);

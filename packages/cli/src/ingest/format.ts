@@ -182,7 +182,7 @@ function wholeNumber(text: string): bigint | undefined {
   return /^[+-]?\d+$/.test(text) ? BigInt(text) : undefined;
 }
 
-function requireSchema({ schema }: FrameForm): RecordSchema {
+export function requireSchema({ schema }: FrameForm): RecordSchema {
   if (schema !== undefined) return schema;
   throw usageError('--format csv needs --schema name:dtype,...');
 }

@@ -1,6 +1,6 @@
 /** Where frames go in the file: a table. @module */
 
-import { MmapDict } from '@mmdpickle/core/node';
+import type { MmapDict } from '@mmdpickle/core/node';
 import { chunked, framesPlace, type Into, type Place, planesPlace, type RowsOptions, rowsPlace } from '@mmdpickle/rx';
 import { EmptyNDArray } from '@mmdpickle/stubs';
 import { usageError } from '../errors.ts';
@@ -10,6 +10,8 @@ import type { FrameForm, IngestFrame } from './format.ts';
 export interface TargetSettings {
   readonly key: string;
   readonly form: FrameForm;
+  /** The frames go to a row of files. */
+  readonly rolling: boolean;
   /** chunks: rows of each array. */
   readonly rows: number;
   /** ring, fill: planes of the array. */
@@ -20,7 +22,8 @@ interface TargetRow {
   readonly doc: string;
   /** The key when none is given. */
   readonly key: string;
-  place(into: Into, settings: TargetSettings): Place<IngestFrame>;
+  /** Checks what it is told, and tells the place in a dict that need not be open, or there, before that. */
+  placeIn(settings: TargetSettings): (into: Into) => Place<IngestFrame>;
 }
 
 /** The rows of `--into`. */
@@ -28,30 +31,40 @@ export const TARGETS: Readonly<Record<string, TargetRow>> = {
   frames: {
     doc: 'an entry for each frame, KEY is their prefix',
     key: 'frame/',
-    place: (into, { key }) => framesPlace<IngestFrame>(into, { key }),
+    placeIn:
+      ({ key }) =>
+      (into) =>
+        framesPlace<IngestFrame>(into, { key }),
   },
   rows: {
     doc: 'rows of a growable array',
     key: 'data',
-    place: (into, settings) => rowsPlace(into, settings.key, rowsOptions(settings)),
+    placeIn: (settings) => rows(settings),
   },
   chunks: {
     doc: 'arrays of --rows rows each',
     key: 'data',
-    place: (into, settings) =>
-      rowsPlace(into, settings.key, { ...rowsOptions(settings), layout: chunked({ rows: settings.rows }) }),
+    placeIn: (settings) => rows(settings, { layout: chunked({ rows: settings.rows }) }),
   },
   ring: {
     doc: 'an array of --planes planes, the oldest is written over',
     key: 'data',
-    place: (into, settings) => planes(into, settings, 'ring'),
+    placeIn: (settings) => planes(settings, 'ring'),
   },
   fill: {
     doc: 'an array of --planes planes, ends when it is full',
     key: 'data',
-    place: (into, settings) => planes(into, settings, 'stop'),
+    placeIn: (settings) => planes(settings, 'stop'),
   },
 };
+
+function rows(
+  settings: TargetSettings,
+  more: Partial<RowsOptions<IngestFrame>> = {},
+): (into: Into) => Place<IngestFrame> {
+  const options = { ...rowsOptions(settings), ...more };
+  return (into) => rowsPlace(into, settings.key, options);
+}
 
 function rowsOptions({ form }: TargetSettings): RowsOptions<IngestFrame> {
   if (form.format === 'raw') return { dtype: form.dtype, rowShape: form.shape };
@@ -59,11 +72,12 @@ function rowsOptions({ form }: TargetSettings): RowsOptions<IngestFrame> {
   return { schema: form.schema };
 }
 
-function planes(into: Into, settings: TargetSettings, mode: 'ring' | 'stop'): Place<IngestFrame> {
-  const { key, form } = settings;
-  if (!(into instanceof MmapDict))
-    throw usageError('--rollover goes with frames, rows and chunks: planes have a number of their own');
+function planes(
+  { key, form, rolling, planes: count }: TargetSettings,
+  mode: 'ring' | 'stop',
+): (into: Into) => Place<IngestFrame> {
+  if (rolling) throw usageError('--rollover goes with frames, rows and chunks: planes have a number of their own');
   if (form.format !== 'raw') throw usageError(`--into ring and fill take raw frames, not ${form.format}`);
-  const stub = new EmptyNDArray([settings.planes, ...form.shape], form.dtype);
-  return planesPlace<IngestFrame>(into, key, stub, { mode }) as Place<IngestFrame>;
+  const stub = new EmptyNDArray([count, ...form.shape], form.dtype);
+  return (into) => planesPlace<IngestFrame>(into as MmapDict, key, stub, { mode }) as Place<IngestFrame>;
 }
