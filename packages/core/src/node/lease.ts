@@ -242,8 +242,8 @@ function readHolder(file: string | number): Holder | undefined {
   }
   const found = attempt(() => JSON.parse(text));
   if (typeof found?.pid !== 'number' || typeof found.token !== 'string') return undefined;
-  const { pid, host, start, token } = found;
-  return { pid, host, start, token };
+  const { pid, host, start, thread, token } = found;
+  return { pid, host, start, thread, token };
 }
 
 function writeHolder(fd: number, path: string, holder: Holder): void {

@@ -6,6 +6,7 @@
 
 import { readFileSync, readlinkSync } from 'node:fs';
 import { hostname } from 'node:os';
+import { basename } from 'node:path';
 
 /** Names one process for good: a pid alone is used again. */
 export interface ProcessId {
@@ -14,15 +15,25 @@ export interface ProcessId {
   readonly host: string;
   /** The kernel's start time of the process; empty where it cannot be known. */
   readonly start: string;
+  /** The kernel's number and start time of the thread, where they are known: a worker may end before its process. */
+  readonly thread?: { readonly id: string; readonly start: string };
 }
 
-/** This process. */
+/** This process, and this thread of it. */
 export function thisProcess(): ProcessId {
-  return { pid: process.pid, host: thisHost(), start: startOf(process.pid) ?? '' };
+  const { pid } = process;
+  const id = attempt(() => basename(readlinkSync('/proc/thread-self')));
+  const start = id === undefined ? undefined : startOf(`${pid}/task/${id}`);
+  return {
+    pid,
+    host: thisHost(),
+    start: startOf(pid) ?? '',
+    ...(id !== undefined && start !== undefined && { thread: { id, start } }),
+  };
 }
 
 /**
- * Whether the process lives: `undefined` when it runs on another host, where nobody here can tell.
+ * Whether the process lives, and the thread where one is named: `undefined` when it runs on another host, where nobody here can tell.
  * A zombie does not live.
  */
 export function isAlive(id: ProcessId): boolean | undefined {
@@ -34,7 +45,9 @@ export function isAlive(id: ProcessId): boolean | undefined {
     if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false;
   }
   const start = startOf(id.pid);
-  return start === undefined || id.start === '' ? true : start === id.start;
+  if (start === undefined || id.start === '') return true;
+  const { thread } = id;
+  return start === id.start && (thread === undefined || startOf(`${id.pid}/task/${thread.id}`) === thread.start);
 }
 
 function thisHost(): string {
@@ -43,8 +56,8 @@ function thisHost(): string {
   return [hostname(), boot, namespace].join(' ').trim();
 }
 
-/** Field 22 of /proc/pid/stat; `'dead'` for a zombie; undefined where there is no /proc. */
-function startOf(pid: number): string | undefined {
+/** Field 22 of /proc/pid/stat, or of a thread's; `'dead'` for a zombie; undefined where there is no /proc. */
+function startOf(pid: number | string): string | undefined {
   const stat = attempt(() => readFileSync(`/proc/${pid}/stat`, 'latin1'));
   if (stat === undefined) return undefined;
   // The name in parentheses may hold spaces and parentheses itself.

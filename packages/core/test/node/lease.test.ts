@@ -1,6 +1,8 @@
 import { spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdirSync, readdirSync, rmdirSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
+import { Worker } from 'node:worker_threads';
 import { TempDir } from '@mmdpickle/test-support';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { MmdError } from '../../src/errors.ts';
@@ -88,6 +90,19 @@ describe('a lease', () => {
     expect(existsSync(`${path}.lock`)).toBe(true);
     using lease = Lease.acquire(path);
     lease.assertHeld();
+  });
+
+  it('of a worker that was terminated can be taken at once, of one that lives it cannot', async () => {
+    const source = `import(process.argv[2]).then((room) => {
+      room.Lease.acquire(process.argv[3]);
+      require('node:worker_threads').parentPort.on('message', () => {}).postMessage('held');
+    });`;
+    const worker = new Worker(source, { eval: true, argv: [NODE_ROOM, path] });
+    await once(worker, 'message');
+    lockedBy(process.pid);
+    await worker.terminate();
+    using lease = Lease.acquire(path);
+    expect(lease.held).toBe(true);
   });
 
   it('of a process whose pid is used again counts as a dead one', () => {
