@@ -2,9 +2,10 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { Readable } from 'node:stream';
+import { PassThrough, Readable } from 'node:stream';
 import type { MmdError } from '@mmdpickle/core';
 import {
+  type ByteChunks,
   checkRecord,
   cutFrames,
   fromByteStream,
@@ -16,7 +17,7 @@ import {
 } from '@mmdpickle/rx';
 import { freePort } from '@mmdpickle/test-support';
 import { connectAsync } from 'mqtt';
-import { lastValueFrom, map, take, toArray } from 'rxjs';
+import { lastValueFrom, map, type Observable, take, toArray } from 'rxjs';
 import { describe, expect, test } from 'vitest';
 import { until } from './blocker.ts';
 
@@ -63,6 +64,23 @@ describe('fromByteStream', () => {
     const options = { dtype: 'uint8', shape: [10], onTail: (tail: object) => tails.push(tail) };
     await lastValueFrom(fromByteStream([bytes], options));
     expect(tails).toEqual([{ bytes: 4, expected: 10, frames: 2 }]);
+  });
+
+  test('unsubscribing closes a stream that is silent', async () => {
+    const readers: ((source: ByteChunks) => Observable<unknown>)[] = [
+      (source) => fromByteStream(source, { dtype: 'uint8', shape: [2] }),
+      (source) => fromNdjson(source),
+    ];
+    for (const read of readers) {
+      let closed = 0;
+      const close = (): void => void (closed += 1);
+      for (const source of [new PassThrough().once('close', close), new ReadableStream({ cancel: close })]) {
+        const subscription = read(source).subscribe();
+        await new Promise((resolve) => setImmediate(resolve));
+        subscription.unsubscribe();
+      }
+      await until(() => closed === 2);
+    }
   });
 
   test('unsubscribing destroys the stream, and the next piece is read only when the frames are handled', async () => {

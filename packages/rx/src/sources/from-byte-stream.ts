@@ -71,5 +71,5 @@ export async function* cutFrames(source: ByteChunks, options: ByteStreamOptions)
  * ```
  */
 export function fromByteStream(source: ByteChunks, options: ByteStreamOptions): Observable<NDArray> {
-  return observe(() => cutFrames(source, options));
+  return observe(source, (chunks) => cutFrames(chunks, options));
 }

@@ -77,5 +77,5 @@ function parseLine(decoder: TextDecoder, bytes: Uint8Array, number: number): unk
  * ```
  */
 export function fromNdjson(source: ByteChunks, options: NdjsonOptions = {}): Observable<PlainRecord> {
-  return observe(() => readNdjson(source, options));
+  return observe(source, (chunks) => readNdjson(chunks, options));
 }
