@@ -206,7 +206,7 @@ export const STDLIB_ROWS: readonly TypeRow[] = [
   row('uuid.UUID', PyUuid, { 'uuid UUID': readUuid, 'copyreg _reconstructor': readReconstructor }, ({ text }) =>
     reduceCall('uuid UUID', [text]),
   ),
-  row('pathlib paths', PyPath, PATH_READERS, ({ type, parts }) => reduceCall(`pathlib ${type}`, parts)),
+  row('pathlib paths', PyPath, PATH_READERS, ({ type, segments }) => reduceCall(`pathlib ${type}`, segments)),
   row('collections.OrderedDict', OrderedDict, { 'collections OrderedDict': readOrderedDict }, (value) =>
     reduceCall('collections OrderedDict', [], { entries: value, ...attributesOf(value) }),
   ),

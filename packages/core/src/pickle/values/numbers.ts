@@ -213,7 +213,10 @@ export type PathClass = (typeof PATH_CLASSES)[number];
 const split = (path: string, separator: string): string[] =>
   path.split(separator).filter((part) => part !== '' && part !== '.');
 
-function posixParts(segments: readonly string[]): string[] {
+/** Drive and root in one, and the parts after them. */
+type Split = readonly [anchor: string, tail: string[]];
+
+function splitPosix(segments: readonly string[]): Split {
   const from = segments.findLastIndex((segment) => segment.startsWith('/'));
   let path = '';
   // Not `path.endsWith`, which would copy the path for every segment.
@@ -223,62 +226,84 @@ function posixParts(segments: readonly string[]): string[] {
     if (segment !== '' || !open) open = segment === '' || segment.endsWith('/');
   }
   // Two leading slashes mean something of their own in POSIX; three are one.
-  const root = /^\/\/(?!\/)/.test(path) ? ['//'] : path.startsWith('/') ? ['/'] : [];
-  return [...root, ...split(path, '/')];
+  const anchor = /^\/\/(?!\/)/.test(path) ? '//' : path.startsWith('/') ? '/' : '';
+  return [anchor, split(path, '/')];
 }
 
-/** The first part of a Windows path that is relative to its drive. */
-const DRIVE = /^.:$/;
+/** What makes a drive of the first part of a Windows path. */
+const DRIVE = /^[^/\\]:/;
 
-/** Drive, root and the rest of a Windows path. */
+/**
+ * Drive, root and the rest of a Windows path, as `ntpath.splitroot` tells them since Python 3.12. Slashes stay as they are:
+ * joining tells drives apart by them.
+ */
 function splitRoot(path: string): [drive: string, root: string, rest: string] {
-  const share = /^(?:\\\\\?\\UNC\\|\\\\)[^\\]*\\[^\\]*/i.exec(path)?.[0];
-  if (share !== undefined) return [share, path.slice(share.length, share.length + 1), path.slice(share.length + 1)];
-  if (path.startsWith('\\\\')) return [path, '', ''];
-  const drive = /^.:/.exec(path)?.[0] ?? '';
-  const rest = path.slice(drive.length);
-  return rest.startsWith('\\') ? [drive, '\\', rest.slice(1)] : [drive, '', rest];
+  const plain = path.replaceAll('/', '\\');
+  const cut = (end: number): [string, string, string] =>
+    plain[end] === '\\' ? [path.slice(0, end), '\\', path.slice(end + 1)] : [path.slice(0, end), '', path.slice(end)];
+  if (!plain.startsWith('\\\\')) return cut(DRIVE.test(plain) ? 2 : 0);
+  const share = plain.indexOf('\\', /^\\\\\?\\UNC\\/i.test(plain) ? 8 : 2);
+  const end = share === -1 ? -1 : plain.indexOf('\\', share + 1);
+  return cut(end === -1 ? plain.length : end);
 }
 
-function windowsParts(segments: readonly string[]): string[] {
+/** One text of the segments, as `ntpath.join` makes it. */
+function joinWindows(segments: readonly string[]): string {
   let [drive, root, path] = ['', '', ''];
+  let open = true;
   for (const segment of segments) {
-    const [nextDrive, nextRoot, nextPath] = splitRoot(segment.replaceAll('/', '\\'));
+    const [nextDrive, nextRoot, nextPath] = splitRoot(segment);
     if (nextRoot !== '') {
       if (nextDrive !== '' || drive === '') drive = nextDrive;
       [root, path] = [nextRoot, nextPath];
-    } else if (nextDrive !== '' && nextDrive.toLowerCase() !== drive.toLowerCase()) {
+    } else if (nextDrive.toLowerCase() !== drive.toLowerCase() && nextDrive !== '') {
       [drive, root, path] = [nextDrive, nextRoot, nextPath];
-    } else path = `${path}\\${nextPath}`;
+    } else {
+      if (nextDrive !== '') drive = nextDrive;
+      path += open ? nextPath : `\\${nextPath}`;
+    }
+    open = nextPath === '' || /[/\\]$/.test(nextPath);
   }
-  if (drive.startsWith('\\\\') && !drive.endsWith('\\')) root = '\\';
-  const anchor = drive + root;
-  return anchor === '' ? split(path, '\\') : [anchor, ...split(path, '\\')];
+  const between = path !== '' && root === '' && /[^:/\\]$/.test(drive) ? '\\' : root;
+  return drive + between + path;
 }
 
-/** A path of Python's `pathlib`. */
+function splitWindows(segments: readonly string[]): Split {
+  const [drive, given, path] = splitRoot(joinWindows(segments).replaceAll('/', '\\'));
+  // A share is its own root: `//host/share` and `//?/UNC/host/share`, but not `//./device`.
+  const names = drive.startsWith('\\') && !drive.endsWith('\\') ? drive.split('\\') : [];
+  const share = (names.length === 4 && !'?.'.includes(names[2]!)) || names.length === 6;
+  return [drive + (share ? '\\' : given), split(path, '\\')];
+}
+
+/** A path of Python's `pathlib`. Where Pythons differ (about Windows paths that begin with two slashes) it is as since 3.12. */
 export class PyPath implements Keyed {
   readonly type: PathClass;
+  /** What Python makes the path of, as it was given; pickles hold these. */
+  readonly segments: readonly string[];
   /** The first may be the root: `['/', 'tmp', 'a']`. */
   readonly parts: readonly string[];
+  readonly #text: string;
 
   /** @param segments - joined and split as `pathlib` does @throws MmdError INVALID_ARGUMENT */
   constructor(segments: readonly string[], type: PathClass = 'PurePosixPath') {
     const texts = Array.isArray(segments) && segments.every((segment) => typeof segment === 'string');
     checkArgument(texts, 'a path is made of an array of strings', segments);
     checkArgument(PATH_CLASSES.includes(type), CLASS_WANTED, type);
-    this.parts = Object.freeze(type.includes('Windows') ? windowsParts(segments) : posixParts(segments));
+    const windows = type.includes('Windows');
+    const [anchor, tail] = windows ? splitWindows(segments) : splitPosix(segments);
+    // A name that looks like a drive is told from one by a dot.
+    const dot = anchor === '' && (tail.length === 0 || (windows && DRIVE.test(tail[0]!)));
+    this.#text = anchor + [...(dot ? ['.'] : []), ...tail].join(windows ? '\\' : '/');
+    this.segments = Object.freeze([...segments]);
+    this.parts = Object.freeze(anchor === '' ? tail : [anchor, ...tail]);
     this.type = type;
     Object.freeze(this);
   }
 
   /** The path as text, with the separator of its flavour. */
   toString(): string {
-    const separator = this.type.includes('Windows') ? '\\' : '/';
-    const [first = '.', ...rest] = this.parts;
-    // A drive alone is where the drive was left, not its root.
-    const anchored = first.endsWith(separator) || (separator === '\\' && DRIVE.test(first));
-    return rest.length === 0 ? first : `${first}${anchored ? '' : separator}${rest.join(separator)}`;
+    return this.#text;
   }
 
   toJSON(): string {
@@ -292,7 +317,7 @@ export class PyPath implements Keyed {
   /** @internal Windows paths compare without case. */
   pyKey(space: KeySpace): string {
     const windows = this.type.includes('Windows');
-    const parts = this.parts.map((part) => space.key(windows ? part.toLowerCase() : part));
-    return canonicalOf(windows ? 'windowsPath' : 'path', parts);
+    const text = windows ? this.#text.toLowerCase() : this.#text;
+    return canonicalOf(windows ? 'windowsPath' : 'path', [space.key(text)]);
   }
 }
