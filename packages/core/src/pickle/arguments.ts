@@ -118,13 +118,15 @@ function long(name: string, count: (from: ArgumentReader) => number): (from: Arg
   };
 }
 
+/** A number's text as `int()` and `float()` read bytes: a disassembly shows what Python shows, `load` is stricter. */
+function plainNumber(text: string): string {
+  // A no-break space is no blank among bytes, and underscores stand between digits.
+  if (text.includes('\xa0') || /(?<![0-9])_|_(?![0-9])/.test(text)) return '';
+  return text.trim().replaceAll('_', '');
+}
+
 function decimal(from: ArgumentReader, digits: string, shown: Uint8Array): number | bigint {
-  // As `int()`: here a disassembly shows what Python shows; `load` is stricter.
-  const plain = digits.trim();
-  const lenient = /^[+-]?[0-9]+(?:_[0-9]+)*$/.test(plain)
-    ? plain.replaceAll('_', '').replace(/^([+-]?)0+(?=[0-9])/, '$1')
-    : '';
-  const value = parseDecimal(lenient);
+  const value = parseDecimal(plainNumber(digits).replace(/^([+-]?)0+(?=[0-9])/, '$1'));
   if (value === undefined) throw from.fail('CORRUPT', `invalid literal for int() with base 10: ${reprBytes(shown)}`);
   return value;
 }
@@ -281,7 +283,7 @@ export const ARGUMENTS: Readonly<Record<ArgumentName, ArgumentRow>> = {
   floatnl: {
     read: (from) => {
       const line = from.line('stringnl');
-      const value = parseFloatText(decodeLatin1(line));
+      const value = parseFloatText(plainNumber(decodeLatin1(line)), true);
       if (value === undefined) throw from.fail('CORRUPT', `could not convert string to float: ${reprBytes(line)}`);
       return new PyFloat(value);
     },

@@ -13,8 +13,8 @@ import { PyString } from './values/scalars.ts';
 /** An optional sign and decimal digits, without superfluous zeros: `int(text)` and `int(text, 0)` agree on these. */
 const DECIMAL = /^[+-]?(?:0+|[1-9][0-9]*)$/;
 
-/** What `float()` accepts, without spaces and underscores. */
-const FLOAT = /^[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|inf(?:inity)?|nan)$/i;
+/** What `float()` accepts, without spaces and underscores. Digits match in one way only: a long line would take quadratic time. */
+const FLOAT = /^[+-]?(?:(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|inf(?:inity)?|nan)$/i;
 
 /** Parses a decimal integer; `undefined` if the text is not one. */
 export function parseDecimal(text: string): number | bigint | undefined {
@@ -25,14 +25,17 @@ export function parseDecimal(text: string): number | bigint | undefined {
   return narrowInteger(text.startsWith('-') ? -value : value);
 }
 
-/** Parses a float; `undefined` if the text is not one, or of a number that only one of CPython's readers takes: too large. */
-export function parseFloatText(text: string): number | undefined {
+/**
+ * Parses a float; `undefined` if the text is not one.
+ * @param tooLarge - whether to take numbers that only one of CPython's readers takes, which makes them infinite
+ */
+export function parseFloatText(text: string, tooLarge = false): number | undefined {
   if (!FLOAT.test(text)) return undefined;
   const lower = text.toLowerCase();
   if (lower.includes('inf')) return lower.startsWith('-') ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY;
   if (lower.includes('nan')) return Number.NaN;
   const value = Number(text);
-  return Number.isFinite(value) ? value : undefined;
+  return tooLarge || Number.isFinite(value) ? value : undefined;
 }
 
 const ESCAPES: ReadonlyMap<number, number> = new Map(

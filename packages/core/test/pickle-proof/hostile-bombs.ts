@@ -231,6 +231,14 @@ const ROWS: readonly HostileCase[] = [
   { name: 'LONG with 20 million digits', bytes: () => pickle(['LONG', new Uint8Array(20 * MILLION).fill(0x37)]) },
   { name: 'LONG4 of a megabyte', bytes: () => pickle(['LONG4', new Uint8Array(MILLION).fill(0x55)]), gives: 'inert' },
   { name: 'LONG4 of 20 megabytes', bytes: () => pickle(['LONG4', new Uint8Array(20 * MILLION).fill(0x55)]) },
+  ...(['load', 'check', 'dis'] as const).map(
+    (door): HostileCase => ({
+      name: `${door} of a FLOAT of a million digits that is none`,
+      bytes: () => pickle(['FLOAT', `${'1'.repeat(MILLION)}x`]),
+      gives: ['CORRUPT'],
+      door,
+    }),
+  ),
   { name: 'FLOAT with a million digits', bytes: () => pickle(['FLOAT', `0.${'1'.repeat(MILLION)}`]) },
   {
     name: 'a line of a million bytes without an end',

@@ -139,6 +139,16 @@ describe('genops and emit', () => {
   it('read integers as int() does', () => {
     expect(Array.from(genops(text('I 007 \nI1_000\nI-0\n.')), ({ arg }) => arg)).toEqual([7, 1000, 0, null]);
   });
+
+  it('read floats as float() does', () => {
+    const floats = Array.from(genops(text('F 1_0.5\t\nF-3e999\n.')), ({ arg }) => Number(arg));
+    expect(floats).toEqual([10.5, Number.NEGATIVE_INFINITY, 0]);
+  });
+
+  it.each(['I2\xa0', 'I1__0', 'I_1', 'F2\xa0', 'F1_.5', 'F1e_5'])('refuse %j, as both do', (line) => {
+    const bytes = Uint8Array.from(`${line}\n.`, (character) => character.charCodeAt(0));
+    expect(() => [...genops(bytes)]).toThrow(refused('CORRUPT', /^(invalid literal for int|could not convert string)/));
+  });
 });
 
 describe('dis', () => {
