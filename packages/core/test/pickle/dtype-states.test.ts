@@ -24,11 +24,12 @@ class Call:
     def __init__(self, *args): self.args = args
     def __reduce__(self): return self.args[0], self.args[1:]
 import numpy.core.multiarray as ma
-plain = lambda code, order, size, more=(): Type(code, (3 + len(more), order, None, None, None, size, -1, 0) + more)
+plain = lambda code, order, size, more=(), flags=0: Type(code, (3 + len(more), order, None, None, None, size, -1, 63 if code[0] == 'O' else flags) + more)
 values = [plain(c, o, n) for c in ('S3', 'S', 'c', 'a2', 'U3', 'U', 'V3', 'V', 'f8', 'i1', '?', 'c16', 'O', 'O8') for o in '<>|=' for n in (0, 1, 2, 4, 6, 8)]
-values += [plain(c, '<', -1) for c in ('f8', 'i4', 'O8')]
+values += [plain(c, '<', -1) for c in ('f8', 'i4', 'O8', 'O4', 'O7', 'O16')]
 unit = lambda *parts: (({}, parts),)
-values += [plain(c, o, 8, unit(*u)) for c in ('M8', 'm8', 'M', 'M8[s]') for o in '<>' for u in ((b'D', 1, 1, 1), (b'us', 25, 1, 1), (b'generic', 1, 1, 1))]
+values += [plain(c, o, 8, unit(*u)) for c in ('M8', 'm8', 'M', 'M8[s]') for o in '<>' for u in ((b'D', 1, 1, 1), (b'us', 25, 1, 1), (b'generic', 1, 1, 1), (b'D', 1), (b'D', 1, 1))]
+values += [Type('V8', (3, '|', None, names, fields, 8, 1, 16)) for names, fields in ((('a',), None), (None, {'a': (np.dtype('f8'), 0)}))]
 f8 = np.dtype('f8')
 values += [Type(c, (3, '|', (f8, (2,)), None, None, n, 8, 0)) for c in ('V16', 'V8', 'f8') for n in (16, 24)]
 values += [Type(c, (3, '|', None, ('a',), {'a': (f8, 0)}, n, 1, 16)) for c in ('V8', 'V16', 'f8', 'S8') for n in (8, 12)]
@@ -78,6 +79,14 @@ describe.each(pythons())('states of types beside numpy $numpy', (info) => {
       expect(type.itemsize, what).toBe(size);
     }
     expect(known).toBeGreaterThan(300);
+  });
+
+  it('whose flags are of objects where there are none, or of none where there are, stay opaque: numpy takes bytes for objects', async () => {
+    const pickles = await python.run<Uint8Array[]>(`${MAKE}
+result = [pickle.dumps(plain(c, '<', -1, (), f), 4) for c in ('f8', 'S3', 'M8') for f in (1, 2, 3, 63)]
+result += [pickle.dumps(Type('O', (3, '|', None, None, None, -1, -1, f)), 4) for f in (0, 1, 2, None)]
+result += [pickle.dumps(Type('V8', (3, '|', None, ('a',), {'a': (np.dtype(t), 0)}, 8, 1, f)), 4) for t, f in (('f8', 27), ('O', 16))]`);
+    for (const data of pickles) expect(load(data)).toBeInstanceOf(OpaqueObject);
   });
 
   it('of times without metadata stay opaque: numpy 2 crashes of them', async () => {

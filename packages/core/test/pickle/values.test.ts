@@ -256,6 +256,34 @@ describe('a numpy scalar of what is no text', () => {
     }
   });
 
+  it('is refused where it is one character, which numpy refuses too', () => {
+    for (const [type, ...code] of [
+      ['<U1', 0, 0, 0x11, 0],
+      ['>U2', 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0],
+    ] as const) {
+      const data = bytes(...code);
+      expect(() => new NumpyScalar(parseDType(type), data)).toThrow(refused('INVALID_ARGUMENT'));
+      const call = new OpaqueObject('REDUCE', new OpaqueGlobal('numpy.core.multiarray', 'scalar'), [
+        parseDType(type),
+        data,
+      ]);
+      expect(load(dump(call))).toBeInstanceOf(OpaqueObject);
+    }
+  });
+
+  it('leaves an array of which it is the fill value opaque', () => {
+    const array = new OpaqueObject('REDUCE', new OpaqueGlobal('numpy.ma', 'MaskedArray'), [
+      ndarray(['ab'], [1], 'U2'),
+      ndarray([false]),
+      null,
+      false,
+      true,
+      0,
+      scalar,
+    ]);
+    expect(load(dump(array))).toBeInstanceOf(OpaqueObject);
+  });
+
   it('may be a key, as in Python', () => {
     const key = Buffer.from(
       '80047d636e756d70792e636f72652e6d756c746961727261790a7363616c61720a636e756d70790a64747970650a580200000055' +
@@ -608,7 +636,8 @@ describe('dtypes', () => {
       ),
     ).toBeInstanceOf(OpaqueObject);
     expect(state(code('f8'), ['BININT1', 3], code('='), ...tail)).toMatchObject({ name: 'float64' });
-    expect(state(code('O8'), ['BININT1', 3], code('|'), ...tail)).toMatchObject({ kind: 'O' });
+    const objects: EmitOp[] = [...tail.slice(0, -1), ['BININT1', 63]];
+    expect(state(code('O8'), ['BININT1', 3], code('|'), ...objects)).toMatchObject({ kind: 'O' });
   });
 });
 

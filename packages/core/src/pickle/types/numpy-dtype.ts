@@ -125,10 +125,22 @@ export const readDType: Reconstruct = (args, context) => {
   const text = typeof spec === 'string';
   if (args.length !== 3 || flagOf(align) !== 0 || flagOf(copy) !== 1 || !(text || isRecord(spec))) return undefined;
   return new Unfinished((state) => {
-    const dtype = state instanceof Tuple ? attempt(() => finish(text ? spec : '', state, context)) : undefined;
+    const made = state instanceof Tuple ? attempt(() => finish(text ? spec : '', state, context)) : undefined;
+    const dtype = made !== undefined && hasFlags(made, (state as Tuple)[7]) ? made : undefined;
     return dtype === undefined || text ? dtype : new RecordType(dtype);
   });
 };
+
+/**
+ * Whether the flags in a state are those of a type with objects, or of one without: the other way round, numpy takes bytes
+ * for objects, or objects for bytes.
+ */
+function hasFlags({ hasObject }: DType, flags: unknown): boolean {
+  return typeof flags === 'number' && (flags & OBJECT_FLAGS) === (hasObject ? OBJECT_FLAGS : 0);
+}
+
+/** NPY_ITEM_REFCOUNT and NPY_LIST_PICKLE. */
+const OBJECT_FLAGS = 3;
 
 /** The dtype of numpy's state: version, byte order, sub-array, names, fields, itemsize, alignment, flags, metadata. */
 function finish(typestr: string, state: Tuple, context: ReadContext): DType | undefined {
@@ -137,6 +149,8 @@ function finish(typestr: string, state: Tuple, context: ReadContext): DType | un
   const versioned = (version === 3 && state.length === 8) || (version === 4 && state.length === 9);
   if (!versioned || typeof order !== 'string' || !/^[<>|=]$/.test(order)) return undefined;
   const prefix = order === '|' || order === '=' ? '' : order;
+  // numpy refuses the one without the other.
+  if ((names === null) !== (fields === null)) return undefined;
   // Sub-arrays and fields are void; with another code numpy makes types that have fields and are numbers, too.
   if (subarray !== null || names !== null) {
     if (!/^(V\d*)?$/.test(typestr)) return undefined;
@@ -145,7 +159,7 @@ function finish(typestr: string, state: Tuple, context: ReadContext): DType | un
     const made = names === null ? dtypeOf(subarray, context) : undefined;
     return made?.itemsize === itemsize ? made : undefined;
   }
-  const type = parseDType(prefix + typestr.replace(/^O\d+$/, 'O'));
+  const type = parseDType(prefix + typestr.replace(/^O[48]$/, 'O'));
   const { kind } = type;
   // Units are told by the metadata alone; without them numpy 2 crashes.
   if (kind === 'M' || kind === 'm') {
@@ -180,7 +194,8 @@ function unitOf(metadata: unknown): string | undefined {
   if (!(metadata instanceof Tuple) || metadata.length !== 2 || !plainMetadata(metadata[0])) return undefined;
   const [base, count, ...rest] = metadata[1] instanceof Tuple ? metadata[1] : [];
   const bytes = bytesOf(base);
-  if (bytes === undefined || !Number.isSafeInteger(count) || rest.some((part) => part !== 1)) return undefined;
+  const plain = (rest.length === 0 || rest.length === 2) && rest.every((part) => part === 1);
+  if (bytes === undefined || !Number.isSafeInteger(count) || !plain) return undefined;
   const unit = decodeLatin1(bytes);
   return unit === 'generic' ? '' : `[${count === 1 ? '' : count}${unit}]`;
 }

@@ -166,6 +166,7 @@ const readScalar: Reconstruct = (args, context) => {
   const known = args.length === 2 && typed ? typeOf(args[0], context) : undefined;
   const bytes = bytesOf(args[1]);
   if (known === undefined || bytes === undefined) return undefined;
+  if (known.dtype.kind === 'U') context.work(2 * bytes.length);
   return attempt(() => new NumpyScalar(known.dtype, bytes, known.record));
 };
 
@@ -180,7 +181,7 @@ const readMasked: Reconstruct = (args) => {
 
 /** A masked array; undefined, which leaves it opaque, for a fill value that numpy refuses, or that cannot be told. */
 function maskedOver(data: NDArray, mask: NDArray, fill: unknown): MaskedArray | undefined {
-  const fillValue = fillOf(fill, data.type);
+  const fillValue = attempt(() => fillOf(fill, data.type));
   return fillValue === undefined ? undefined : attempt(() => new MaskedArray(data, mask, { fillValue }));
 }
 

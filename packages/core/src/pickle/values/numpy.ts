@@ -16,6 +16,13 @@ import { type Inspect, inspectAs, showAs } from './inspect.ts';
 import { bytesKey, canonical, canonicalOf, complexKey, type Keyed, type KeySpace, numberKey } from './keys.ts';
 import { rationalKey } from './numbers.ts';
 
+/** A text of one character that is no code point: numpy cannot load it. Of longer texts, CPython does not look at each. */
+function isNoCharacter(bytes: Uint8Array, { kind, byteorder }: DType): boolean {
+  if (kind !== 'U' || bytes.length < 4) return false;
+  const code = new DataView(bytes.buffer, bytes.byteOffset, bytes.length).getUint32(0, byteorder !== '>');
+  return code > 0x10ffff && bytes.subarray(4).every((byte) => byte === 0);
+}
+
 /**
  * A numpy scalar: a value with its dtype, so that `np.float32(1)` is one again when it is written.
  *
@@ -34,7 +41,7 @@ export class NumpyScalar implements Keyed {
   /** True for `numpy.record`, the scalars of record arrays. */
   readonly record: boolean;
 
-  /** @throws MmdError INVALID_ARGUMENT where the bytes are not one element */
+  /** @throws MmdError INVALID_ARGUMENT where the bytes are not one element, or one character that is none */
   constructor(dtype: DType, bytes: Uint8Array, record = false) {
     checkArgument(isDType(dtype), 'the type of a scalar is a DType', dtype);
     checkArgument(bytes instanceof Uint8Array, 'a scalar is made of bytes', bytes);
@@ -43,6 +50,7 @@ export class NumpyScalar implements Keyed {
         found: bytes.length,
       });
     }
+    checkArgument(!isNoCharacter(bytes, dtype), 'a text of one character is a code point', bytes);
     this.dtype = dtype;
     this.bytes = bytes;
     this.record = record;
