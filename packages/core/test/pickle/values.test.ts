@@ -12,6 +12,7 @@ import {
   type EmitOp,
   emit,
   FrozenSet,
+  genops,
   load,
   NOT_IMPLEMENTED,
   NumpyScalar,
@@ -234,6 +235,20 @@ describe('stand-ins', () => {
     expect(array.toArray()).toEqual(items);
     for (const protocol of [2, 4] as const)
       expect((load(dump(array, { protocol })) as PyArray).toArray()).toEqual(items);
+  });
+});
+
+describe('an array of objects', () => {
+  it('keeps its order in memory, with its elements listed in that of its indices', () => {
+    const array = NDArray.ofObjects([...'uvwxyz'], [2, 3], { order: 'F' });
+    for (const protocol of [2, 5] as const) {
+      const bytes = dump(array, { protocol });
+      expect([...genops(bytes)].flatMap(({ arg }) => (/^[u-z]$/.test(String(arg)) ? [arg] : []))).toEqual([
+        ...'uwyvxz',
+      ]);
+      const found = load(bytes) as NDArray;
+      expect([found.order, found.toNested()]).toEqual(['F', array.toNested()]);
+    }
   });
 });
 

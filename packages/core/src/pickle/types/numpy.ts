@@ -91,7 +91,11 @@ function finishArray(state: readonly unknown[], record: boolean, context: ReadCo
   const { dtype } = known;
   if (Array.isArray(data)) {
     // numpy lists the elements in C order, whatever the array's order.
-    return dtype.kind === 'O' ? attempt(() => NDArray.ofObjects(data as unknown[], shape)) : undefined;
+    if (dtype.kind !== 'O') return undefined;
+    const array = attempt(() => NDArray.ofObjects(data as unknown[], shape));
+    if (array === undefined || !fortran) return array;
+    context.work(64 * data.length);
+    return array.copy({ order: 'F' });
   }
   const bytes = bytesOf(data);
   return bytes && arrayOver(bytes, context.writable, dtype, shape, fortran ? 'F' : 'C', record);
@@ -313,7 +317,7 @@ function objectArray(source: ArraySource, dtype: DType, shape: Tuple): Reduction
   const elements: unknown[] = [];
   const flat = (source.isContiguous() ? source : source.copy()).reshape([source.size]);
   for (let i = 0; i < source.size; i++) elements.push(flat.get(i));
-  const state = Tuple.of(1, shape, dtype, false, elements);
+  const state = Tuple.of(1, shape, dtype, source.order === 'F', elements);
   return reduceCall('numpy.core.multiarray _reconstruct', [NDARRAY, ...PLACEHOLDER], { state });
 }
 
