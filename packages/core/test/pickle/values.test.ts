@@ -345,6 +345,7 @@ describe('calls that are on the list, with arguments that are not', () => {
   const int = (value: number): EmitOp => ['BININT1', value];
   it.each<[string, EmitOp[]]>([
     ['builtins complex', [int(1)]],
+    ['builtins complex', [int(1), int(2), int(3)]],
     ['builtins complex', [text('1'), int(1)]],
     ['_codecs encode', [text('a')]],
     ['_codecs encode', ['NONE', text('latin1')]],
@@ -427,6 +428,7 @@ describe('calls that are on the list, with arguments that are not', () => {
     ['numpy._core.numeric _frombuffer', [['SHORT_BINBYTES', bytes(1)], text('u1'), int(1), text('K'), int(5)]],
     ['numpy._core.numeric _frombuffer', [['SHORT_BINBYTES', bytes(1)], text('u1'), int(1), text('K'), 'NONE']],
     ['numpy._core.numeric _frombuffer', [['SHORT_BINBYTES', bytes(1)], text('u1'), int(1), text('C'), int(5)]],
+    ['numpy._core.numeric _frombuffer', [['SHORT_BINBYTES', bytes(1)], text('u1'), int(1), text('C'), 'NONE', int(1)]],
     ['numpy ndarray', [int(1), text('u1')]],
     ['numpy ndarray', [int(9), text('u1'), ['SHORT_BINBYTES', bytes(1)]]],
     ['numpy ndarray', [int(1), text('u1'), ['SHORT_BINBYTES', bytes(1)], int(1)]],

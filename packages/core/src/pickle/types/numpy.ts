@@ -113,7 +113,7 @@ const readFromBuffer: Reconstruct = (args, context) => {
   const buffer = bufferOf(data);
   const dtype = plainType(type, context);
   const shape = shapeOf(dims);
-  if (buffer === undefined || dtype === undefined || shape === undefined) return undefined;
+  if (buffer === undefined || dtype === undefined || shape === undefined || args.length > 5) return undefined;
   const writable = buffer.writable && context.writable;
   if (args.length === 5 && order === 'K') {
     const permutation = shapeOf(axes);

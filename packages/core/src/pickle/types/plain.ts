@@ -42,7 +42,7 @@ const isMarkedNaN = (value: unknown): boolean => value instanceof PyFloat && Num
 
 const readComplex: Reconstruct = (args) => {
   const [real, imag] = args.map(floatOf);
-  if (real === undefined || imag === undefined) return undefined;
+  if (real === undefined || imag === undefined || args.length !== 2) return undefined;
   return args.some(isMarkedNaN) ? new PyComplex(real, imag) : new Complex(real.value, imag.value);
 };
 
