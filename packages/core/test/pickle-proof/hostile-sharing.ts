@@ -248,6 +248,13 @@ const ROWS: readonly HostileCase[] = [
         asm('LIST'),
       ),
   },
+  ...['PurePosixPath', 'PureWindowsPath'].map(
+    (path): HostileCase => ({
+      name: `sharing: one text of 200,000 names as the argument of 10,000 ${path}s`,
+      bytes: () =>
+        whole(asm(['BINUNICODE', 'a/'.repeat(200_000)], ['BINPUT', 0]), calledOver(`pathlib ${path}`, 10_000)),
+    }),
+  ),
   {
     name: 'sharing: one tuple of 10,000 as the arguments of 5,000 exceptions and opaque objects',
     bytes: () =>

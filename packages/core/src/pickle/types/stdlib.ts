@@ -78,7 +78,12 @@ const PATH_READERS: Readonly<Record<string, Reconstruct>> = Object.fromEntries(
   PATH_CLASSES.flatMap((type) =>
     ['pathlib', 'pathlib._local'].map((module): [string, Reconstruct] => [
       `${module} ${type}`,
-      (args) => (args.every((part) => typeof part === 'string') ? new PyPath(args as string[], type) : undefined),
+      (args, context) => {
+        if (!args.every((part) => typeof part === 'string')) return undefined;
+        const path = new PyPath(args as string[], type);
+        context.work(64 * path.parts.length);
+        return path;
+      },
     ]),
   ),
 );
