@@ -5,7 +5,16 @@
  */
 
 import { encodeUtf8Into } from '../bytes/index.ts';
-import { ENTRY_HEAD_SIZE, ENTRY_TAIL_SIZE, FRAME_SIZE, getU64, isEntryTail, KEY_MAX, LIVE } from '../format/layout.ts';
+import {
+  DEAD,
+  ENTRY_HEAD_SIZE,
+  ENTRY_TAIL_SIZE,
+  FRAME_SIZE,
+  getU64,
+  isEntryTail,
+  KEY_MAX,
+  LIVE,
+} from '../format/layout.ts';
 import {
   findSlot,
   hashKey,
@@ -83,7 +92,7 @@ export class BaseIndex {
       const block = table.block(number, this.#scratch!.block);
       if (block === undefined) return 'torn';
       for (let slot = findSlot(block, hash, 0); slot >= 0; slot = findSlot(block, hash, slot + 1)) {
-        const place = this.#entryAt(slotOffset(block, slot), length, end);
+        const place = this.#entryAt(slotOffset(block, slot), length, hash, end);
         if (place !== undefined) return place;
       }
       // What was found has proved itself, at a tenth of the price of the block's own proof.
@@ -103,15 +112,22 @@ export class BaseIndex {
    * The entry at `offset` if it is live and has the key of `length` bytes in the scratch buffer.
    * @param limit - file offset before which entries of the table end
    */
-  #entryAt(offset: number, length: number, limit: number): EntryPlace | undefined | 'torn' {
+  #entryAt(offset: number, length: number, hash: number, limit: number): EntryPlace | undefined | 'torn' {
     const { bytes, entry: head } = this.#scratch!;
     const file = this.#file;
     // The block has not proved itself yet: the offset may be any.
     if (!(offset < limit)) return 'torn';
     const count = file.read(offset, head);
     if (count < ENTRY_HEAD_SIZE || head[0] !== 0x95 || head[9] !== 0x8c) return 'torn';
-    if (head[10] !== length || count < ENTRY_HEAD_SIZE + length) return undefined;
-    for (let i = 0; i < length; i++) if (head[ENTRY_HEAD_SIZE + i] !== bytes[i]) return undefined;
+    const keyLength = head[10]!;
+    if (count < ENTRY_HEAD_SIZE + keyLength) return 'torn';
+    let same = keyLength === length;
+    for (let i = 0; same && i < length; i++) same = head[ENTRY_HEAD_SIZE + i] === bytes[i];
+    // Another key of the same hash; else the entry's key is not what it was.
+    if (!same) {
+      const { seed } = this.newest.footer;
+      return hashKey(head, ENTRY_HEAD_SIZE, ENTRY_HEAD_SIZE + keyLength, seed) === hash ? undefined : 'torn';
+    }
     const frameLength = getU64(head, 1);
     const end = FRAME_SIZE + frameLength;
     if (offset + end > limit) return 'torn';
@@ -122,9 +138,10 @@ export class BaseIndex {
       if (file.read(offset + at, tail) !== ENTRY_TAIL_SIZE) return 'torn';
       at = 0;
     }
-    if (!isEntryTail(tail, at)) return 'torn';
+    const state = tail[at + 6];
+    if (!isEntryTail(tail, at) || (state !== LIVE && state !== DEAD)) return 'torn';
     this.windowLength = count;
-    return tail[at + 6] === LIVE ? { offset, frameLength, keyLength: length } : undefined;
+    return state === LIVE ? { offset, frameLength, keyLength: length } : undefined;
   }
 }
 

@@ -23,6 +23,7 @@ import { GrowableArray } from './growable-array.ts';
 import { growableDict } from './growable-dict.ts';
 import { GrowableAppender } from './growable-host.ts';
 import { GrowableMaskedArray } from './growable-masked-array.ts';
+import type { DamagedEntry } from './known-entries.ts';
 import { DICT_OPTIONS, type DictMode, type DictOptions, resolveOptions } from './options.ts';
 import { lastGrowthCut } from './repair.ts';
 import { DictStore } from './store.ts';
@@ -384,7 +385,7 @@ export class DictCore {
     if (slot < 0) {
       if (this.inTransaction()) store.checkWalked();
       const told = walked || this.inTransaction() || store.unchanged();
-      return told || attempt === ATTEMPTS ? undefined : this.find(key, attempt + 1);
+      return told || attempt === ATTEMPTS ? this.#missing(key) : this.find(key, attempt + 1);
     }
     if (this.inTransaction()) this.writer.settle();
     const place = store.entries.catalog.place(slot);
@@ -396,6 +397,23 @@ export class DictCore {
       return !this.inTransaction() && store.lookAgain() ? this.find(key, attempt) : undefined;
     }
     return this.view(key, place);
+  }
+
+  /** Nobody is told that a key is missing whose entry is there, but damaged: what comes of that is lost for good. */
+  #missing(key: string): undefined {
+    const { store } = this;
+    const { entries, file, options } = store;
+    const isIt = (damaged: DamagedEntry): boolean => damaged.key === key;
+    if (options.lenient || !entries.damaged.some(isIt)) return undefined;
+    if (!this.inTransaction()) {
+      // It may have been met while somebody was at it.
+      store.invalidate();
+      store.settle();
+    }
+    const met = entries.damaged.findLast(isIt);
+    if (met === undefined) return undefined;
+    const message = `${file.name}: the entry of ${JSON.stringify(key)} at ${met.offset} is damaged: salvage(src, dst), or open with { lenient: true }`;
+    throw new MmdError('CORRUPT', message, { offset: met.offset, key, path: file.name });
   }
 
   /**

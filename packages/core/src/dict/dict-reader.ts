@@ -53,6 +53,8 @@ export class DictReader {
   readonly commitNumber: number;
   readonly #source: ByteSource;
   readonly #entries: ReadonlyMap<string, EntryPlace>;
+  /** File offsets of entries that may live. */
+  readonly #damaged: ReadonlyMap<string, number>;
   /** Row counts that are to be stored. */
   readonly #counts: ReadonlyMap<number, number> | undefined;
   readonly #codecs: readonly ValueCodec[];
@@ -62,6 +64,7 @@ export class DictReader {
     source: ByteSource,
     commitNumber: number,
     entries: ReadonlyMap<string, EntryPlace>,
+    damaged: ReadonlyMap<string, number>,
     counts: ReadonlyMap<number, number> | undefined,
     options: DictReaderOptions,
   ) {
@@ -69,6 +72,7 @@ export class DictReader {
     this.name = source.name;
     this.commitNumber = commitNumber;
     this.#entries = entries;
+    this.#damaged = damaged;
     this.#counts = counts;
     this.#codecs = [...(options.codecs ?? []), ...CODECS];
     this.#decoder = new Decoder({ ...options.load, borrow: true });
@@ -93,12 +97,15 @@ export class DictReader {
     const head = await read(0, Math.min(size, HEADER_SIZE));
     const { commitNumber } = decodeHeader(head, source.name);
     const entries = new Map<string, EntryPlace>();
+    const damaged = new Map<string, number>();
     const taker: EntryTaker = {
       take(entry) {
         const { keyLength, state, offset, frameLength } = entry;
-        if (state !== 'live') return;
+        if (state === 'dead') return;
         const key = keyOf(entry);
-        if (key !== undefined) entries.set(key, { offset, frameLength, keyLength });
+        if (key === undefined) return;
+        if (state === 'damaged') damaged.set(key, offset);
+        else entries.set(key, { offset, frameLength, keyLength });
       },
       expect: () => undefined,
     };
@@ -119,7 +126,7 @@ export class DictReader {
     for (const [key, { offset, frameLength }] of entries) {
       if (deaths.has(stateOffset(offset, frameLength))) entries.delete(key);
     }
-    return new DictReader(source, commitNumber, entries, journal?.stores, options);
+    return new DictReader(source, commitNumber, entries, damaged, journal?.stores, options);
   }
 
   get size(): number {
@@ -127,7 +134,7 @@ export class DictReader {
   }
 
   has(key: string): boolean {
-    return this.#entries.has(key);
+    return this.#find(key) !== undefined;
   }
 
   keys(): IterableIterator<string> {
@@ -151,13 +158,21 @@ export class DictReader {
     for (const key of this.#entries.keys()) yield [key, await this.get(key, signal)];
   }
 
+  #find(key: string): EntryPlace | undefined {
+    const place = this.#entries.get(key);
+    const offset = this.#damaged.get(key);
+    if (place !== undefined || offset === undefined) return place;
+    const message = `${this.name}: the entry of ${JSON.stringify(key)} at ${offset} is damaged`;
+    throw new MmdError('CORRUPT', message, { offset, key, path: this.name });
+  }
+
   /** Runs a synchronous reader; whenever it wants bytes that are not there yet, fetches them and runs it again. */
   async #read<T>(
     key: string,
     signal: AbortSignal | undefined,
     read: (codec: ValueCodec, stored: StoredValue, meta: ValueMeta) => T,
   ): Promise<T | undefined> {
-    const place = this.#entries.get(key);
+    const place = this.#find(key);
     if (place === undefined) return undefined;
     const stored = new FetchedValue(key, place, this.#decoder);
     for (;;) {

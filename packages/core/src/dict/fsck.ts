@@ -4,7 +4,7 @@
  * @module
  */
 
-import { hasSurrogatePair } from '../bytes/index.ts';
+import { decodeUtf8, hasSurrogatePair, isText } from '../bytes/index.ts';
 import { isMmdError } from '../errors.ts';
 import { BINBYTES8 } from '../format/array-value.ts';
 import { type CheckResult, checkFile, type Finding, finding } from '../format/check.ts';
@@ -17,7 +17,12 @@ import {
   ENTRY_HEAD_SIZE,
   ENTRY_TAIL_SIZE,
   entryEnd,
+  FRAME_SIZE,
+  getU64,
   HEADER_SIZE,
+  isEntryTail,
+  KEY_MAX,
+  LIVE,
   nextCommitNumber,
   stateOffset,
   TERMINATOR_SIZE,
@@ -94,16 +99,18 @@ function check(core: DictCore, options: FsckOptions, alone: boolean): CheckResul
   const result = answer(checkFile(file.size(), file.name), read);
   if (options.values === false || result.findings.some(({ code }) => code === 'header')) return result;
   const values = alone ? core.alone('fsck', () => checkValues(core, options)) : checkValues(core, options);
-  return { ...result, findings: [...result.findings, ...values.findings], plan: [...result.plan, ...values.plan] };
+  const plan = result.plan.filter((step) => step.do !== 'write' || !values.spared.has(step.offset));
+  return { ...result, findings: [...result.findings, ...values.findings], plan: [...plan, ...values.plan] };
 }
 
 function checkValues(
   core: DictCore,
   { signal, onProgress }: ProgressOptions,
-): { readonly findings: Finding[]; readonly plan: Step[] } {
+): { readonly findings: Finding[]; readonly plan: Step[]; readonly spared: ReadonlySet<number> } {
   const findings: Finding[] = [];
   const plan: Step[] = [];
-  const places = entriesOf(core, false).live;
+  const spared = new Set<number>();
+  const { live: places } = entriesOf(core, false);
   let done = 0;
   for (const [key, place] of places) {
     signal?.throwIfAborted();
@@ -121,35 +128,50 @@ function checkValues(
     }
     onProgress?.({ done: ++done, total: places.size });
   }
-  checkRemains(core, findings, plan, signal);
-  return { findings, plan };
+  checkRemains(core, places, { findings, plan, spared }, signal);
+  return { findings, plan, spared };
 }
 
-/** Python unpickles dead entries too, and drops what they hold. */
-function checkRemains(core: DictCore, findings: Finding[], plan: Step[], signal: AbortSignal | undefined): void {
+/** Python unpickles dead entries too, and drops what they hold; and live ones that a later one hides. */
+function checkRemains(
+  core: DictCore,
+  shown: ReadonlyMap<string, EntryPlace>,
+  { findings, plan, spared }: { findings: Finding[]; plan: Step[]; spared: Set<number> },
+  signal: AbortSignal | undefined,
+): void {
   const { store } = core;
   const why = 'unreadable-remains';
   const requests = scanEntries(HEADER_SIZE, store.file.size(), (entry) => {
     const { offset, frameLength, keyLength, keyPos, bytes, state } = entry;
-    if (state !== 'dead' || tailKindOf(bytes, keyPos, keyLength) !== undefined) return;
+    if (state === 'damaged' || (state === 'dead' && tailKindOf(bytes, keyPos, keyLength) !== undefined)) return;
     signal?.throwIfAborted();
     const key = keyOf(entry);
+    if (state === 'live' && (key === undefined || shown.get(key)?.offset === offset)) return;
     if (key === undefined && !hasSurrogatePair(bytes, keyPos, keyPos + keyLength)) {
       findings.push(finding(why, offset, 'the key of a dead entry is not UTF-8'));
       plan.push({ do: 'write', offset: offset + ENTRY_HEAD_SIZE, bytes: new Uint8Array(keyLength).fill(0x20), why });
     }
     const view = core.view(key ?? '', { offset, frameLength, keyLength });
-    const head = opaqueHead(view.length);
-    // What was reclaimed, and what moves an array, may be larger than memory.
-    const reader = view.reader();
-    if (reader.accept(head)) return;
-    if (view.length >= 9 && reader.u8() === BINBYTES8 && reader.u64() === view.length - 9) return;
-    const problem = problemOf(core, view);
-    if (problem === undefined || isMmdError(problem, 'LIMIT_EXCEEDED')) return;
-    findings.push(finding(why, offset, problem.message, key));
-    plan.push({ do: 'write', offset: view.offset, bytes: head, why });
+    const problem = problemOfRemains(core, view);
+    if (problem === undefined) return;
+    // Where the length of a dead entry is wrong, Python still reads what it reaches over.
+    const inside = answer(findEntry(view.offset, entryEnd(offset, frameLength)), store.read);
+    const more = inside >= 0 ? `; an entry stands inside it at ${inside}: salvage` : '';
+    findings.push(finding(why, offset, `${problem.message}${more}`, key));
+    if (inside < 0) plan.push({ do: 'write', offset: view.offset, bytes: opaqueHead(view.length), why });
+    else spared.add(stateOffset(offset, frameLength));
   });
   answer(requests, store.read);
+}
+
+/** Why what nobody asks for cannot be passed over. */
+function problemOfRemains(core: DictCore, view: EntryView): Error | undefined {
+  // What was reclaimed, and what moves an array, may be larger than memory.
+  const reader = view.reader();
+  if (reader.accept(opaqueHead(view.length))) return undefined;
+  if (view.length >= 9 && reader.u8() === BINBYTES8 && reader.u64() === view.length - 9) return undefined;
+  const problem = problemOf(core, view);
+  return isMmdError(problem, 'LIMIT_EXCEEDED') ? undefined : problem;
 }
 
 /** Why a value cannot be read; `undefined` where it can. */
@@ -157,6 +179,7 @@ function problemOf(core: DictCore, view: EntryView): Error | undefined {
   try {
     const [codec, meta] = core.describe(view);
     if (meta.shape === undefined) codec.decode(view, meta);
+    else growthCut(view.reader());
     return undefined;
   } catch (error) {
     return error instanceof Error ? error : new Error(String(error));
@@ -170,6 +193,11 @@ interface LiveEntries {
   readonly damaged: ReadonlyMap<string, number>;
   readonly breaks: number[];
   readonly counts: ReadonlyMap<number, number> | undefined;
+  readonly deaths: ReadonlySet<number>;
+  /** File offsets of all that were met, of the damaged among them, and the dead. */
+  readonly met: Set<number>;
+  readonly suspects: readonly number[];
+  readonly dead: readonly EntryPlace[];
 }
 
 /** The last live entry of each key, as far as the chain of frames goes, or beyond every break of it. */
@@ -178,17 +206,26 @@ function entriesOf(core: DictCore, beyondBreaks: boolean): LiveEntries {
   const breaks: number[] = [];
   const damaged = new Map<string, number>();
   const journals: (Journal | undefined)[] = [];
+  const met = new Set<number>();
+  const suspects: number[] = [];
+  const dead: EntryPlace[] = [];
   const { store } = core;
   const size = store.file.size();
   /** Since the last break. */
-  let met = new Map<string, EntryPlace>();
+  let lately = new Map<string, EntryPlace>();
   const taker: EntryTaker = {
     take(entry) {
-      const { offset, frameLength, keyLength, state } = entry;
-      if (state === 'dead') return;
+      const { offset, frameLength, keyLength, state, bytes, keyPos } = entry;
+      if (beyondBreaks) met.add(offset);
+      if (state === 'dead') {
+        const passed = !beyondBreaks || tailKindOf(bytes, keyPos, keyLength) !== undefined;
+        if (!passed) dead.push({ offset, frameLength, keyLength });
+        return;
+      }
       const key = keyOf(entry);
+      if (state === 'damaged') suspects.push(offset);
       if (key === undefined) breaks.push(offset);
-      else if (state === 'live') met.set(key, { offset, frameLength, keyLength });
+      else if (state === 'live') lately.set(key, { offset, frameLength, keyLength });
       else damaged.set(key, offset);
     },
     expect: () => undefined,
@@ -200,8 +237,8 @@ function entriesOf(core: DictCore, beyondBreaks: boolean): LiveEntries {
     const goOn = beyondBreaks && !(atEnd && from === HEADER_SIZE);
     const next = goOn ? answer(findEntry(end.offset + (atEnd ? TERMINATOR_SIZE : 1), size), store.read) : -1;
     const nested = atEnd && next >= 0;
-    for (const [key, place] of met) if (!nested || !live.has(key)) live.set(key, place);
-    met = new Map();
+    for (const [key, place] of lately) if (!nested || !live.has(key)) live.set(key, place);
+    lately = new Map();
     if (!nested) journals.push(answer(journalOfWalk(walk, end), store.read));
     if (!atEnd && beyondBreaks) breaks.push(end.offset);
     from = next;
@@ -210,7 +247,52 @@ function entriesOf(core: DictCore, beyondBreaks: boolean): LiveEntries {
   const deaths = new Set(journal?.deaths);
   for (const [key, { offset, frameLength }] of live) if (deaths.has(stateOffset(offset, frameLength))) live.delete(key);
   for (const [key, { offset }] of live) if (offset > (damaged.get(key) ?? offset)) damaged.delete(key);
-  return { live, damaged, breaks, counts: journal?.stores };
+  return { live, damaged, breaks, counts: journal?.stores, deaths, met, suspects, dead };
+}
+
+/**
+ * Live entries that no FRAME leads to: those whose length is wrong, and what that reaches over.
+ * @param suspects - file offsets of what may be such, rising
+ * @param met - entries that are known; what is found is added
+ */
+function hiddenEntries(core: DictCore, suspects: readonly number[], met: Set<number>): Map<string, EntryPlace> {
+  const { file, read } = core.store;
+  const size = file.size();
+  const found = new Map<string, EntryPlace>();
+  /** The first entry at or behind `searched`; many suspects have the same. */
+  let next = -1;
+  let searched = Infinity;
+  const search = (from: number): number => {
+    if (from < searched || (next >= 0 && from > next)) {
+      next = answer(findEntry(from, size), read);
+      searched = from;
+    }
+    return next;
+  };
+  const take = (offset: number, end: number): void => {
+    const head = read(offset, ENTRY_HEAD_SIZE + KEY_MAX);
+    const keyLength = head[ENTRY_HEAD_SIZE - 1]!;
+    const keyEnd = ENTRY_HEAD_SIZE + keyLength;
+    if ((head[0] !== 0x95 && head[9] !== 0x8c) || end - offset <= keyEnd + ENTRY_TAIL_SIZE) return;
+    const tail = read(end - ENTRY_TAIL_SIZE, ENTRY_TAIL_SIZE);
+    if (!isEntryTail(tail, 0) || tail[6] !== LIVE || !isText(head, ENTRY_HEAD_SIZE, keyEnd)) return;
+    const key = decodeUtf8(head, ENTRY_HEAD_SIZE, keyEnd);
+    found.set(key, { offset, frameLength: end - offset - FRAME_SIZE, keyLength });
+  };
+  const last = size - TERMINATOR_SIZE;
+  for (const suspect of suspects) {
+    let start = search(suspect + 1);
+    take(suspect, start < 0 ? last : start);
+    while (start >= 0 && !met.has(start)) {
+      met.add(start);
+      const end = entryEnd(start, getU64(read(start, FRAME_SIZE), 1));
+      take(start, end);
+      if (end >= last || met.has(end)) break;
+      start = search(end);
+      if (start !== end) take(end, start < 0 ? last : start);
+    }
+  }
+  return found;
 }
 
 /** What `salvage` got out of a file. */
@@ -224,24 +306,39 @@ export interface SalvageResult {
 
 /** Copies every intact entry of a damaged file into another dict, in one commit. */
 export function salvage(from: DictCore, to: DictCore, options: ProgressOptions = {}): SalvageResult {
-  const { live, damaged, breaks, counts } = entriesOf(from, true);
-  const recovered: string[] = [];
+  const { live, damaged, breaks, counts, deaths, met, suspects, dead } = entriesOf(from, true);
+  const recovered = new Set<string>();
   const message = 'memo hint or state are not what every entry has';
-  const lost = [...damaged].map(([key, offset]) => ({ key, offset, message }));
+  const lost = new Map([...damaged].map(([key, offset]) => [key, { key, offset, message }]));
+  const copy = (key: string, place: EntryPlace): void => {
+    to.put(key, rawValue(from.view(key, place, counts)));
+    to.writer.settle();
+    recovered.add(key);
+  };
   to.transact(() => {
     for (const [key, place] of live) {
       options.signal?.throwIfAborted();
       const problem = problemOf(from, from.view(key, place));
       // What is too large for this reader may be intact: others have more room.
-      if (problem === undefined || isMmdError(problem, 'LIMIT_EXCEEDED')) {
-        to.put(key, rawValue(from.view(key, place, counts)));
-        to.writer.settle();
-        recovered.push(key);
-      } else lost.push({ key, offset: place.offset, message: problem.message });
-      options.onProgress?.({ done: recovered.length + lost.length, total: live.size });
+      if (problem === undefined || isMmdError(problem, 'LIMIT_EXCEEDED')) copy(key, place);
+      else lost.set(key, { key, offset: place.offset, message: problem.message });
+      options.onProgress?.({ done: recovered.size + lost.size, total: live.size });
+    }
+    const unreadable = dead.filter((place) => {
+      options.signal?.throwIfAborted();
+      return problemOfRemains(from, from.view('', place)) !== undefined;
+    });
+    const doubtful = [...suspects, ...breaks, ...[...lost.values(), ...unreadable].map(({ offset }) => offset)];
+    doubtful.sort((a, b) => a - b);
+    for (const [key, place] of hiddenEntries(from, doubtful, met)) {
+      options.signal?.throwIfAborted();
+      if (recovered.has(key) || deaths.has(stateOffset(place.offset, place.frameLength))) continue;
+      if (problemOf(from, from.view(key, place)) !== undefined) continue;
+      copy(key, place);
+      lost.delete(key);
     }
   });
-  return { recovered, lost, breaks };
+  return { recovered: [...recovered], lost: [...lost.values()], breaks };
 }
 
 /** Writes the sums of all live entries, and the tail index, at the end of the file. */

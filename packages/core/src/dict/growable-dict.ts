@@ -9,6 +9,7 @@ import type { EntryPlace } from './catalog.ts';
 import type { DictCore } from './core.ts';
 import type { GrowablePlace } from './growable-array.ts';
 import type { GrowableDict } from './growable-host.ts';
+import { growthCut } from './repair.ts';
 
 /** A literal of closures: its hidden class stays, as that of a class with its last object does not. */
 export function growableDict(core: DictCore): GrowableDict {
@@ -32,7 +33,10 @@ export function growableDict(core: DictCore): GrowableDict {
       store.journal?.stores.get(countOffset),
     afterwards: (task) => core.afterwards(task),
     growReserve: (key, place, rows) => growReserve(core, key, place, rows),
-    finishGrow: (place) => core.writer.patch(place.dataOffset - 8, place.dataLength),
+    finishGrow: (place) => {
+      growthCut(core.view('', entryOf(place)).reader());
+      core.writer.patch(place.dataOffset - 8, place.dataLength);
+    },
     sealReserve: (key) => sealReserve(core, key),
     map: (place, offset, length) => place.file.map(offset, length, core.access()),
   };
@@ -75,6 +79,7 @@ function sealReserve(core: DictCore, key: string): void {
     const place = core.growables.locate(key);
     const { dataOffset, dataLength, maskOffset, unfinished } = place;
     const used = core.growables.rows(place) * place.rowBytes;
+    if (unfinished) growthCut(core.view(key, entryOf(place)).reader());
     const trimmed =
       maskOffset === undefined &&
       !unfinished &&

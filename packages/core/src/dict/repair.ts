@@ -11,6 +11,7 @@ import type { Journal } from '../format/journal.ts';
 import {
   ENTRY_HEAD_SIZE,
   ENTRY_TAIL_SIZE,
+  endsAsDict,
   entryEnd,
   isTerminator,
   TERMINATOR_SIZE,
@@ -75,6 +76,7 @@ function finishGrowing(store: DictStore): void {
  * terminator inside the room.
  * @param reader - at the start of an entry's value
  * @returns where the length of the data stands, and what it is to be
+ * @throws CORRUPT where no terminator stands there: the entry's length is wrong, and what follows may be other entries
  */
 export function growthCut(
   reader: ValueReader,
@@ -82,8 +84,24 @@ export function growthCut(
   const array = parseArray(reader);
   const { offset, pos, length } = reader;
   if (array?.countPos === undefined || pos === length) return undefined;
-  return { lengthOffset: offset + array.dataPos - 8, dataLength: array.dataLength + length - pos };
+  const room = length - pos;
+  if (room >= OLD_END) reader.skip(ENTRY_TAIL_SIZE);
+  if (room < OLD_END || !isTerminator(reader.take(TERMINATOR_SIZE), 0)) {
+    throw new MmdError(
+      'CORRUPT',
+      `the entry has ${room} bytes behind its array at ${offset + pos}, of something else`,
+      {
+        offset: offset + pos,
+        expected: 0,
+        found: room,
+      },
+    );
+  }
+  return { lengthOffset: offset + array.dataPos - 8, dataLength: array.dataLength + room };
 }
+
+/** What an entry ended with before it grew, and the terminator behind it. */
+const OLD_END = ENTRY_TAIL_SIZE + TERMINATOR_SIZE;
 
 /** The same of the last entry, whose value is read in pieces of 512 bytes. */
 export function lastGrowthCut(store: DictStore, { offset, frameLength }: LastEntry): ReturnType<typeof growthCut> {
@@ -103,7 +121,7 @@ function cutTornTail(store: DictStore, hands: RepairHands, offset: number): bool
   const { file } = store;
   const size = file.size();
   const last = store.read(size - TERMINATOR_SIZE, TERMINATOR_SIZE);
-  if (store.options.lenient || isTerminator(last, 0) || answer(findEntry(offset, size), store.read) >= 0) return false;
+  if (store.options.lenient || endsAsDict(last) || answer(findEntry(offset, size), store.read) >= 0) return false;
   writeBorderless(file, offset, terminator(), hands.durable);
   file.truncate(offset + TERMINATOR_SIZE);
   store.repairs.push({ kind: 'torn-tail', offset, bytes: size - offset });

@@ -13,6 +13,7 @@ import { DictCore } from './core.ts';
 import type { EntryView } from './entry-view.ts';
 import { placeOf } from './growable-host.ts';
 import { rawValue } from './raw-value.ts';
+import { growthCut } from './repair.ts';
 import type { DictStore } from './store.ts';
 
 /** Options of long operations. */
@@ -60,6 +61,7 @@ function trimmedSource(core: DictCore, view: EntryView): ArraySource | undefined
   const meta = core.describe(view)[1];
   if (meta.capacity === undefined || meta.layout !== 'modern' || meta.capacity === meta.shape![0]) return undefined;
   const place = placeOf(view);
+  if (place.unfinished) growthCut(view.reader());
   const rows = meta.shape![0]!;
   const part = (offset: number, length: number): FileRange => ({ path: view.file.name, offset, length });
   return {

@@ -11,8 +11,10 @@ import {
   DEAD,
   decodeHeader,
   ENTRY_TAIL_SIZE,
+  endsAsDict,
+  FRAME_SIZE,
+  getU64,
   HEADER_SIZE,
-  isTerminator,
   stateOffset,
   TERMINATOR_SIZE,
   terminator,
@@ -36,6 +38,7 @@ export type FindingCode =
   | 'half-commit'
   | 'unclaimed-bytes'
   | 'pending-journal'
+  | 'damaged-journal'
   | 'unfinished-growth'
   | 'shadowed-entry'
   | 'stale-index';
@@ -71,6 +74,11 @@ export const FINDINGS: Readonly<Record<FindingCode, FindingRow>> = {
     severity: 'warning',
     repair: true,
     doc: 'a killed writer committed a batch and did not finish it',
+  },
+  'damaged-journal': {
+    severity: 'error',
+    repair: false,
+    doc: 'a journal whose sum is wrong: stock Python does what its program says, this library does not, and the next change drops it',
   },
   'unfinished-growth': {
     severity: 'error',
@@ -143,7 +151,7 @@ export function* checkFile(size: number, name: string): Generator<ByteRequest, C
     const last: Uint8Array = yield { offset: Math.max(0, size - TERMINATOR_SIZE), length: TERMINATOR_SIZE };
     const next = yield* findEntry(end.offset, size);
     const message = `${end.message}: expected ${end.expected}, found ${end.found}`;
-    if (next >= 0 || isTerminator(last, 0)) {
+    if (next >= 0 || endsAsDict(last)) {
       const more = next >= 0 ? `; entries go on at ${next}` : '';
       findings.push(finding('broken-chain', end.offset, `${message}${more}`));
     } else {
@@ -155,8 +163,16 @@ export function* checkFile(size: number, name: string): Generator<ByteRequest, C
   }
   const after = end.offset + TERMINATOR_SIZE;
   if (end.partial) {
-    findings.push(finding('half-commit', end.offset, 'an append was cut at a sector border before it was committed'));
-    plan.push({ do: 'write', offset: end.offset, bytes: terminator(), why: 'half-commit' }, { do: 'sync' });
+    const length = getU64(yield { offset: end.offset, length: FRAME_SIZE }, 1);
+    const left = size - end.offset - FRAME_SIZE;
+    // What a crash leaves has the bytes of the append behind it; else Python finds a FRAME that the file does not fill.
+    const why = length > left ? 'torn-tail' : 'half-commit';
+    const message =
+      why === 'torn-tail'
+        ? `the terminator has a FRAME of ${length} bytes, of which ${left} are there`
+        : 'an append was cut at a sector border before it was committed';
+    findings.push(finding(why, end.offset, message));
+    plan.push({ do: 'write', offset: end.offset, bytes: terminator(), why }, { do: 'sync' });
   }
   if (size > after) {
     findings.push(finding('unclaimed-bytes', after, `${size - after} bytes behind the terminator`));
@@ -165,8 +181,12 @@ export function* checkFile(size: number, name: string): Generator<ByteRequest, C
   for (const [offset, journalEnd] of stranded) {
     const at = offset + JOURNAL_SWITCH;
     const active: Uint8Array = yield { offset: at, length: 1 };
-    const journal = active[0] === JOURNAL_ACTIVE ? yield* readJournal(offset, journalEnd) : undefined;
-    if (journal === undefined) continue;
+    if (active[0] !== JOURNAL_ACTIVE) continue;
+    const journal = yield* readJournal(offset, journalEnd);
+    if (journal === undefined) {
+      findings.push(damagedJournal(offset));
+      continue;
+    }
     planJournal(journal, offset, findings, plan);
     plan.push({ do: 'write', offset: at, bytes: Uint8Array.of(JOURNAL_DONE), why: 'pending-journal' });
   }
@@ -203,7 +223,10 @@ function* checkTail(
   const payloadEnd = end - ENTRY_TAIL_SIZE;
   if (tail.kind === 'journal') {
     const journal = yield* readJournal(tail.last, end);
-    if (journal === undefined) return;
+    if (journal === undefined) {
+      findings.push(damagedJournal(tail.last));
+      return;
+    }
     planJournal(journal, tail.last, findings, plan);
     const why = 'pending-journal';
     plan.push({ do: 'write', offset: tail.start, bytes: terminator(), why });
@@ -217,6 +240,10 @@ function* checkTail(
       );
     }
   }
+}
+
+function damagedJournal(offset: number): Finding {
+  return finding('damaged-journal', offset, 'its sum is wrong, or it names a place that is not of an entry before it');
 }
 
 function planJournal(journal: Journal, offset: number, findings: Finding[], plan: Step[]): void {

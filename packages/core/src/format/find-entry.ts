@@ -7,15 +7,19 @@
 import { DEAD, ENTRY_HEAD_SIZE, ENTRY_TAIL_SIZE, entryEnd, getU64, isEntryTail, LIVE } from './layout.ts';
 import type { ByteRequest } from './scan.ts';
 
-const CHUNK = 2 ** 20;
+/** The first piece is small: in a file with many damages the next entry is near. */
+const FIRST_CHUNK = 4096;
+const LARGEST_CHUNK = 2 ** 20;
 
 /**
  * The first place at or after `from` where the bytes are an entry's: head, and the tail where the head says.
  * @returns its file offset, or -1
  */
 export function* findEntry(from: number, size: number): Generator<ByteRequest, number, Uint8Array> {
+  let chunk = FIRST_CHUNK;
   for (let start = from; start + ENTRY_HEAD_SIZE + ENTRY_TAIL_SIZE <= size; ) {
-    const bytes: Uint8Array = yield { offset: start, length: Math.min(CHUNK, size - start) };
+    const bytes: Uint8Array = yield { offset: start, length: Math.min(chunk, size - start) };
+    chunk = Math.min(2 * chunk, LARGEST_CHUNK);
     const last = bytes.length - ENTRY_HEAD_SIZE;
     for (let pos = bytes.indexOf(0x95); pos >= 0 && pos <= last; pos = bytes.indexOf(0x95, pos + 1)) {
       const frameLength = getU64(bytes, pos + 1);

@@ -135,6 +135,11 @@ export function isTerminator(bytes: Uint8Array, pos: number): boolean {
   return true;
 }
 
+/** Whether a file's last bytes are `d.`: a terminator, or what damage left of one. */
+export function endsAsDict(bytes: Uint8Array): boolean {
+  return bytes.at(-2) === 0x64 && bytes.at(-1) === 0x2e;
+}
+
 /** Writes the terminator at `pos` and returns the position after it. */
 export function putTerminator(bytes: Uint8Array, pos: number): number {
   for (let i = 0; i < TERMINATOR_SIZE; i++) bytes[pos + i] = TERMINATOR_BYTES[i]!;

@@ -1,10 +1,10 @@
 /** Damage that is met after the dict was opened: it is told, and nothing that is intact is lost by it. */
 
 import { describe, expect, it } from 'vitest';
-import { MmapDict } from '../../src/dict/index.ts';
+import { DictReader, MmapDict } from '../../src/dict/index.ts';
 import { putU64 } from '../../src/format/layout.ts';
 import { type ArraySource, MaskedArray, ndarray } from '../../src/ndarray/index.ts';
-import { MemoryDisk, MemoryFile } from '../../src/storage/index.ts';
+import { bytesSource, MemoryDisk, MemoryFile } from '../../src/storage/index.ts';
 
 const growable = (capacity: number): ArraySource => ({ arraySource: true, dtype: 'uint8', shape: [0], capacity });
 const rowsOf = (dict: MmapDict) => dict.get('rows') as { append(rows: Uint8Array): unknown; seal(): unknown };
@@ -55,7 +55,7 @@ describe('a chain of entries that is broken, in a file that was opened by its in
 
   it('all that is intact is salvaged', () => {
     const dict = MmapDict.over(brokenBehindIndex(), { mode: 'r', lenient: true });
-    expect(dict.salvage(MmapDict.over(MemoryFile.of())).recovered.length).toBe(100);
+    expect(dict.salvage(MmapDict.over(MemoryFile.of())).recovered.length).toBe(101);
   });
 });
 
@@ -265,4 +265,170 @@ it('salvage goes on behind a dict that a value of a damaged entry holds, which h
   const { breaks } = MmapDict.over(MemoryFile.of(bytes), { mode: 'r', lenient: true }).salvage(rescued);
   expect(breaks).toEqual([dict.getMeta('copy')!.entryOffset]);
   expect(Object.fromEntries(rescued)).toEqual({ a: 'outer', b: 'outer', c: 'outer', z: 'inner' });
+});
+
+describe('an entry whose FRAME has a wrong length', () => {
+  type Spans = { readonly bytes: Uint8Array; readonly of: (key: string) => { offset: number; end: number } };
+
+  const make = (fill: (dict: MmapDict) => unknown): Spans => {
+    const file = MemoryFile.of();
+    const dict = MmapDict.over(file, { index: false });
+    fill(dict);
+    const entries = [...dict.scan()];
+    return { bytes: file.toBytes(), of: (key) => entries.findLast((entry) => entry.key === key)! };
+  };
+  /** The entry of `key` reaches to the end of that of `last`. */
+  const cover = ({ bytes, of }: Spans, key: string, last: string): MemoryFile => {
+    putU64(bytes, of(key).offset + 1, of(last).end - of(key).offset - 9);
+    return MemoryFile.of(bytes);
+  };
+  const salvaged = (bytes: Uint8Array): Record<string, unknown> => {
+    const target = MmapDict.over(MemoryFile.of());
+    MmapDict.over(MemoryFile.of(bytes), { mode: 'r', lenient: true }).salvage(target);
+    return Object.fromEntries(target);
+  };
+
+  it('is salvaged with what it reaches over, whichever bit of the length is wrong', () => {
+    const values = { a: 1, b: 'b'.repeat(90), c: [3], '': new Uint8Array(40), d: null };
+    const { bytes, of } = make((dict) => dict.set('gone', 1).update(values).delete('gone'));
+    for (const key of Object.keys(values)) {
+      for (let bit = 0; bit < 64; bit++) {
+        const image = bytes.slice();
+        image[of(key).offset + 1 + (bit >> 3)]! ^= 1 << (bit & 7);
+        expect([key, bit, salvaged(image)]).toEqual([key, bit, values]);
+      }
+    }
+  });
+
+  it('is not taken for an array whose growing was cut in two: nothing is written over what follows', () => {
+    const spans = make((dict) => dict.set('rows', growable(3)).set('b', 2).set('c', 3));
+    const file = cover(spans, 'rows', 'c');
+    const before = file.toBytes();
+    const corrupt = expect.objectContaining({ code: 'CORRUPT' });
+    const dict = MmapDict.over(file, { index: false });
+    for (const change of [() => dict.set('x', 1), () => dict.vacuum(), () => rowsOf(dict).append(new Uint8Array(9))]) {
+      expect(change).toThrow(corrupt);
+    }
+    expect(dict.fsck({ repair: true })).toMatchObject({ ok: false, findings: [{ code: 'unreadable-value' }] });
+    expect(file.toBytes()).toEqual(before);
+    const middle = cover(
+      make((target) => target.set('rows', growable(3)).set('b', 2).set('c', 3)),
+      'rows',
+      'b',
+    );
+    const other = MmapDict.over(middle, { index: false });
+    for (const change of [
+      () => other.vacuum(),
+      () => rowsOf(other).append(new Uint8Array(9)),
+      () => rowsOf(other).seal(),
+    ]) {
+      expect(change).toThrow(corrupt);
+    }
+    expect(Object.keys(salvaged(middle.toBytes()))).toEqual(['c', 'rows', 'b']);
+  });
+
+  it.each<[string, (dict: MmapDict) => unknown, string]>([
+    ['dead', (dict) => dict.set('a', [1]).set('b', [2]).set('last', 1).delete('b'), 'a'],
+    ['hidden', (dict) => dict.set('x', [1]).set('b', [2]).set('x', [3]).rename('x', 'y').set('x', [4]), 'b'],
+  ])('is not overwritten by a repair where it counts as %s', (_state, fill, key) => {
+    const file = cover(make(fill), key === 'a' ? 'a' : 'b', key === 'a' ? 'b' : 'y');
+    const before = file.toBytes();
+    expect(MmapDict.over(file).fsck({ repair: true })).toMatchObject({ ok: false });
+    expect(file.toBytes()).toEqual(before);
+    expect(salvaged(before)[key]).toEqual([key === 'a' ? 1 : 2]);
+  });
+});
+
+it('fsck reads live entries that a later one hides, for Python does', () => {
+  const file = MemoryFile.of();
+  const dict = MmapDict.over(file);
+  dict.set('a', [1]).set('b', [2]);
+  const [a] = [...dict.scan()];
+  const bytes = file.toBytes();
+  bytes[a!.offset + 11] = 0x62;
+  bytes[a!.valueOffset] = 0;
+  const damaged = MmapDict.over(MemoryFile.of(bytes));
+  const codes = ({ findings }: { findings: readonly { code: string }[] }) => findings.map(({ code }) => code);
+  expect(codes(damaged.fsck({ repair: true }))).toEqual(['shadowed-entry', 'unreadable-remains']);
+  expect([codes(damaged.fsck()), ...damaged]).toEqual([[], ['b', [2]]]);
+});
+
+it('a file that ends with what is left of a terminator is not cut: Python loads its last entry', () => {
+  const file = MemoryFile.of();
+  const dict = MmapDict.over(file);
+  dict.set('a', 1).set('b', 2);
+  const end = dict.tailOffset;
+  const bytes = file.toBytes();
+  const image = Uint8Array.of(...bytes.subarray(0, end - 2), 0x64, 0x2e);
+  const damaged = MemoryFile.of(image);
+  expect(() => MmapDict.over(damaged)).toThrow(expect.objectContaining({ code: expect.stringMatching(/CORR|TRUNC/) }));
+  const lenient = MmapDict.over(damaged, { lenient: true });
+  expect(lenient.fsck({ repair: true })).toMatchObject({ repaired: false, findings: [{ code: 'broken-chain' }] });
+  expect(damaged.toBytes()).toEqual(image);
+});
+
+it('a terminator whose FRAME reaches past the end of the file is an error, and repaired', () => {
+  const file = MemoryFile.of();
+  const dict = MmapDict.over(file, { index: false });
+  dict.set('a', 1);
+  const bytes = file.toBytes();
+  bytes[dict.tailOffset + 1] = 3;
+  const damaged = MemoryFile.of(bytes);
+  const fsck = (options = {}) => MmapDict.over(damaged, { lenient: true }).fsck(options);
+  expect(fsck()).toMatchObject({ ok: false, findings: [{ code: 'torn-tail', offset: dict.tailOffset }] });
+  expect(fsck({ repair: true })).toMatchObject({ repaired: true });
+  expect(fsck()).toMatchObject({ ok: true, findings: [] });
+});
+
+it('a key whose entry is damaged is told of, by whatever would have said that it is missing', async () => {
+  const file = MemoryFile.of();
+  const dict = MmapDict.over(file);
+  for (let i = 0; i < 100; i++) dict.set(`k${i}`, i);
+  const { end } = [...dict.scan()][7]!;
+  dict.close();
+  const bytes = file.toBytes();
+  bytes[end - 2]! ^= 2;
+  const asked: ((dict: MmapDict) => unknown)[] = [
+    (found) => found.get('k7'),
+    (found) => found.has('k7'),
+    (found) => found.getMeta('k7'),
+    (found) => found.delete('k7'),
+    (found) => found.batch(() => found.pop('k7')),
+  ];
+  const error = expect.objectContaining({ code: 'CORRUPT', key: 'k7' });
+  for (const ask of asked) {
+    const damaged = MmapDict.over(MemoryFile.of(bytes));
+    expect(() => ask(damaged)).toThrow(error);
+    expect([damaged.get('k6'), damaged.has('k100'), damaged.set('k7', 'new').get('k7')]).toEqual([6, false, 'new']);
+  }
+  expect(MmapDict.over(MemoryFile.of(bytes), { lenient: true }).has('k7')).toBe(false);
+  const renamed = file.toBytes();
+  renamed[[...MmapDict.over(MemoryFile.of(renamed)).scan()][7]!.offset + 11]! ^= 1;
+  const other = MmapDict.over(MemoryFile.of(renamed));
+  // The index leads to an entry of another key: it cannot tell any more, and the walk does.
+  expect([other.get('k7'), other.get('j7')]).toEqual([undefined, 7]);
+  const reader = await DictReader.open(bytesSource(bytes));
+  await expect(reader.get('k7')).rejects.toThrow(error);
+  expect(() => reader.has('k7')).toThrow(error);
+});
+
+it('a journal whose sum is wrong is told of by fsck', () => {
+  const file = MemoryFile.of();
+  const dict = MmapDict.over(file, { index: false });
+  dict.set('a', 1).set('b', 2).set('c', 3);
+  const images: Uint8Array[] = [];
+  const write = file.write.bind(file);
+  file.write = (...args) => {
+    write(...args);
+    images.push(file.toBytes());
+  };
+  dict.batch(() => ['a', 'b'].map((key) => dict.delete(key)));
+  const codes = (bytes: Uint8Array) =>
+    MmapDict.over(MemoryFile.of(bytes), { mode: 'r' })
+      .fsck()
+      .findings.map(({ code }) => code);
+  const pending = images.find((image) => codes(image).includes('pending-journal'))!;
+  const last = [...MmapDict.over(MemoryFile.of(pending), { mode: 'r' }).scan()].at(-1)!;
+  pending[last.end - 30]! ^= 1;
+  expect(codes(pending)).toEqual(['damaged-journal']);
 });
