@@ -351,7 +351,7 @@ describe('changing a file', () => {
     expect(await json('fsck --repair torn.mmdpickle')).toMatchObject({ ok: true, repaired: true, left: [] });
     expect(await json('fsck damaged.mmdpickle')).toMatchObject({ ok: false, findings: [{ code: 'broken-chain' }] });
     expect(await json('fsck damaged.mmdpickle --salvage saved.mmdpickle')).toMatchObject({
-      recovered: ['operator', 'dark', 'cube', 'temperature'],
+      recovered: ['operator', 'dark', 'cube', 'temperature', 'gain'],
       lost: [],
     });
     expect(await json('seal run.mmdpickle')).toEqual({ sealed: 5 });

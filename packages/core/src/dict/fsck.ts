@@ -194,10 +194,10 @@ interface LiveEntries {
   readonly breaks: number[];
   readonly counts: ReadonlyMap<number, number> | undefined;
   readonly deaths: ReadonlySet<number>;
-  /** File offsets of all that were met, of the damaged among them, and the dead. */
+  /** File offsets of all that were met, of the damaged among them; and those that are dead, or hidden by a later one. */
   readonly met: Set<number>;
   readonly suspects: readonly number[];
-  readonly dead: readonly EntryPlace[];
+  readonly unseen: readonly EntryPlace[];
 }
 
 /** The last live entry of each key, as far as the chain of frames goes, or beyond every break of it. */
@@ -208,7 +208,7 @@ function entriesOf(core: DictCore, beyondBreaks: boolean): LiveEntries {
   const journals: (Journal | undefined)[] = [];
   const met = new Set<number>();
   const suspects: number[] = [];
-  const dead: EntryPlace[] = [];
+  const unseen: EntryPlace[] = [];
   const { store } = core;
   const size = store.file.size();
   /** Since the last break. */
@@ -219,14 +219,17 @@ function entriesOf(core: DictCore, beyondBreaks: boolean): LiveEntries {
       if (beyondBreaks) met.add(offset);
       if (state === 'dead') {
         const passed = !beyondBreaks || tailKindOf(bytes, keyPos, keyLength) !== undefined;
-        if (!passed) dead.push({ offset, frameLength, keyLength });
+        if (!passed) unseen.push({ offset, frameLength, keyLength });
         return;
       }
       const key = keyOf(entry);
       if (state === 'damaged') suspects.push(offset);
       if (key === undefined) breaks.push(offset);
-      else if (state === 'live') lately.set(key, { offset, frameLength, keyLength });
-      else damaged.set(key, offset);
+      else if (state === 'live') {
+        const hidden = lately.get(key) ?? live.get(key);
+        if (hidden !== undefined) unseen.push(hidden);
+        lately.set(key, { offset, frameLength, keyLength });
+      } else damaged.set(key, offset);
     },
     expect: () => undefined,
   };
@@ -247,7 +250,7 @@ function entriesOf(core: DictCore, beyondBreaks: boolean): LiveEntries {
   const deaths = new Set(journal?.deaths);
   for (const [key, { offset, frameLength }] of live) if (deaths.has(stateOffset(offset, frameLength))) live.delete(key);
   for (const [key, { offset }] of live) if (offset > (damaged.get(key) ?? offset)) damaged.delete(key);
-  return { live, damaged, breaks, counts: journal?.stores, deaths, met, suspects, dead };
+  return { live, damaged, breaks, counts: journal?.stores, deaths, met, suspects, unseen };
 }
 
 /**
@@ -306,7 +309,7 @@ export interface SalvageResult {
 
 /** Copies every intact entry of a damaged file into another dict, in one commit. */
 export function salvage(from: DictCore, to: DictCore, options: ProgressOptions = {}): SalvageResult {
-  const { live, damaged, breaks, counts, deaths, met, suspects, dead } = entriesOf(from, true);
+  const { live, damaged, breaks, counts, deaths, met, suspects, unseen } = entriesOf(from, true);
   const recovered = new Set<string>();
   const message = 'memo hint or state are not what every entry has';
   const lost = new Map([...damaged].map(([key, offset]) => [key, { key, offset, message }]));
@@ -324,7 +327,7 @@ export function salvage(from: DictCore, to: DictCore, options: ProgressOptions =
       else lost.set(key, { key, offset: place.offset, message: problem.message });
       options.onProgress?.({ done: recovered.size + lost.size, total: live.size });
     }
-    const unreadable = dead.filter((place) => {
+    const unreadable = unseen.filter((place) => {
       options.signal?.throwIfAborted();
       return problemOfRemains(from, from.view('', place)) !== undefined;
     });

@@ -275,7 +275,7 @@ describe('an entry whose FRAME has a wrong length', () => {
     const dict = MmapDict.over(file, { index: false });
     fill(dict);
     const entries = [...dict.scan()];
-    return { bytes: file.toBytes(), of: (key) => entries.findLast((entry) => entry.key === key)! };
+    return { bytes: file.toBytes(), of: (key) => entries.find((entry) => entry.key === key)! };
   };
   /** The entry of `key` reaches to the end of that of `last`. */
   const cover = ({ bytes, of }: Spans, key: string, last: string): MemoryFile => {
@@ -328,14 +328,14 @@ describe('an entry whose FRAME has a wrong length', () => {
   });
 
   it.each<[string, (dict: MmapDict) => unknown, string]>([
-    ['dead', (dict) => dict.set('a', [1]).set('b', [2]).set('last', 1).delete('b'), 'a'],
-    ['hidden', (dict) => dict.set('x', [1]).set('b', [2]).set('x', [3]).rename('x', 'y').set('x', [4]), 'b'],
-  ])('is not overwritten by a repair where it counts as %s', (_state, fill, key) => {
-    const file = cover(make(fill), key === 'a' ? 'a' : 'b', key === 'a' ? 'b' : 'y');
+    ['dead', (dict) => dict.set('a', [1]).set('b', [2]).set('x', [3]).delete('b'), 'a'],
+    ['hidden', (dict) => dict.set('a', [1]).set('b', [2]).set('a', [3]), 'b'],
+  ])('is not overwritten by a repair where it counts as %s', (_state, fill, lost) => {
+    const file = cover(make(fill), 'a', 'b');
     const before = file.toBytes();
     expect(MmapDict.over(file).fsck({ repair: true })).toMatchObject({ ok: false });
     expect(file.toBytes()).toEqual(before);
-    expect(salvaged(before)[key]).toEqual([key === 'a' ? 1 : 2]);
+    expect(salvaged(before)).toEqual(lost === 'a' ? { a: [1], x: [3] } : { a: [3], b: [2] });
   });
 });
 
