@@ -5,6 +5,11 @@ const conditions = ['@mmdpickle/source', 'node', 'import', 'module', 'default'];
 /** Milliseconds. The long modes take minutes where a machine is slow. */
 const TIMEOUT = process.env.MMDPICKLE_LONG === '1' ? 600_000 : 60_000;
 
+const TESTS = ['packages/*/test/**/*.test.ts', 'test/**/*.test.ts', 'bench/test/**/*.test.ts'];
+
+/** Long proofs, and what starts programs: code that V8 compiled for the objects of other files would make them slower. */
+const ISOLATED = ['packages/*/test/*-proof/**', 'packages/cli/test/**', 'test/**', 'bench/test/**'];
+
 export default defineConfig({
   resolve: { conditions },
   ssr: { resolve: { conditions, externalConditions: conditions }, noExternal: [/@mmdpickle\//] },
@@ -13,7 +18,10 @@ export default defineConfig({
     pool: 'forks',
     // Vitest leaves one core to itself; with two there, every other second would go to waste.
     maxWorkers: '100%',
-    include: ['packages/*/test/**/*.test.ts', 'test/**/*.test.ts', 'bench/test/**/*.test.ts'],
+    projects: [
+      { extends: true, test: { name: 'proofs', include: ISOLATED.map((folder) => `${folder}/*.test.ts`) } },
+      { extends: true, test: { name: 'rooms', include: TESTS, exclude: ISOLATED, isolate: false } },
+    ],
     testTimeout: TIMEOUT,
     hookTimeout: TIMEOUT,
     coverage: { provider: 'v8', include: ['packages/*/src/**'] },
