@@ -89,6 +89,14 @@ result += [pickle.dumps(Type('V8', (3, '|', None, ('a',), {'a': (np.dtype(t), 0)
     for (const data of pickles) expect(load(data)).toBeInstanceOf(OpaqueObject);
   });
 
+  it('with fields that are in no dict, names that are in no tuple, or fields beside a sub-array stay opaque', async () => {
+    const pickles = await python.run<Uint8Array[]>(`${MAKE}
+fields = {'a': (f8, 0)}
+states = [(None, ('a',), [fields]), (None, ['a'], fields), ((f8, (1,)), ('a',), fields)]
+result = [pickle.dumps(Type('V8', (3, '|', *s, 8, 1, 16)), 4) for s in states]`);
+    for (const data of pickles) expect(load(data)).toBeInstanceOf(OpaqueObject);
+  });
+
   it('of times without metadata stay opaque: numpy 2 crashes of them', async () => {
     const pickles = await python.run<Uint8Array[]>(`${MAKE}
 result = [pickle.dumps(Type(c, (len(m) + 3, '<', None, None, None, 8, 8, 0) + m), 4) for c in ('M8', 'm8', 'M', 'M8[s]') for m in ((), (None,), ({},))]`);
