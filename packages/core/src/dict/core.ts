@@ -403,8 +403,9 @@ export class DictCore {
   #missing(key: string): undefined {
     const { store } = this;
     const { entries, file, options } = store;
+    if (entries.damaged.length === 0 || options.lenient) return undefined;
     const isIt = (damaged: DamagedEntry): boolean => damaged.key === key;
-    if (options.lenient || !entries.damaged.some(isIt)) return undefined;
+    if (!entries.damaged.some(isIt)) return undefined;
     if (!this.inTransaction()) {
       // It may have been met while somebody was at it.
       store.invalidate();

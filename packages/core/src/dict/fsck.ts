@@ -276,6 +276,7 @@ function hiddenEntries(core: DictCore, suspects: readonly number[], met: Set<num
     const head = read(offset, ENTRY_HEAD_SIZE + KEY_MAX);
     const keyLength = head[ENTRY_HEAD_SIZE - 1]!;
     const keyEnd = ENTRY_HEAD_SIZE + keyLength;
+    // One of the two may be what is damaged.
     if ((head[0] !== 0x95 && head[9] !== 0x8c) || end - offset <= keyEnd + ENTRY_TAIL_SIZE) return;
     const tail = read(end - ENTRY_TAIL_SIZE, ENTRY_TAIL_SIZE);
     if (!isEntryTail(tail, 0) || tail[6] !== LIVE || !isText(head, ENTRY_HEAD_SIZE, keyEnd)) return;

@@ -34,8 +34,8 @@ export function growableDict(core: DictCore): GrowableDict {
     afterwards: (task) => core.afterwards(task),
     growReserve: (key, place, rows) => growReserve(core, key, place, rows),
     finishGrow: (place) => {
-      growthCut(core.view('', entryOf(place)).reader());
-      core.writer.patch(place.dataOffset - 8, place.dataLength);
+      const cut = growthCut(core.view('', entryOf(place)).reader());
+      if (cut !== undefined) core.writer.patch(cut.lengthOffset, cut.dataLength);
     },
     sealReserve: (key) => sealReserve(core, key),
     map: (place, offset, length) => place.file.map(offset, length, core.access()),
@@ -79,6 +79,7 @@ function sealReserve(core: DictCore, key: string): void {
     const place = core.growables.locate(key);
     const { dataOffset, dataLength, maskOffset, unfinished } = place;
     const used = core.growables.rows(place) * place.rowBytes;
+    // A wrong length may reach over other entries: that is told, and nothing is cut.
     if (unfinished) growthCut(core.view(key, entryOf(place)).reader());
     const trimmed =
       maskOffset === undefined &&

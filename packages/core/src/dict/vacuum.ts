@@ -61,6 +61,7 @@ function trimmedSource(core: DictCore, view: EntryView): ArraySource | undefined
   const meta = core.describe(view)[1];
   if (meta.capacity === undefined || meta.layout !== 'modern' || meta.capacity === meta.shape![0]) return undefined;
   const place = placeOf(view);
+  // A wrong length may reach over other entries: that is told, and nothing is trimmed.
   if (place.unfinished) growthCut(view.reader());
   const rows = meta.shape![0]!;
   const part = (offset: number, length: number): FileRange => ({ path: view.file.name, offset, length });

@@ -45,3 +45,9 @@ export function errnoError(result: number, what: string, path: string, offset?: 
   if (reading && code === 'READ_ONLY') code = 'IO';
   return new MmdError(code, `${path}: ${what} failed: ${errno}`, { path, errno, offset });
 }
+
+/** The same for an error that one of Node's own calls threw. */
+export function nodeError(cause: unknown, what: string, path: string): MmdError {
+  const { errno } = cause as NodeJS.ErrnoException;
+  return errnoError(errno ?? -constants.errno.EIO, what, path);
+}

@@ -66,9 +66,9 @@ export interface NodeFileOptions {
  */
 export class NodeFile implements StorageFile, MappedFile {
   readonly writable: boolean;
+  readonly #options: Required<NodeFileOptions>;
   readonly #sys: Syscalls;
   readonly #fd: number;
-  readonly #mapWords: boolean;
   #name: string;
   /** Made when first asked for, as all that reading a few values does not need. */
   #lock: FileLock | undefined;
@@ -85,19 +85,18 @@ export class NodeFile implements StorageFile, MappedFile {
 
   /** Use {@link NodeFile.open}. */
   private constructor(
-    sys: Syscalls,
+    options: Required<NodeFileOptions>,
     fd: number,
     name: string,
     status: FileStatus,
     writable: boolean,
-    mapWords: boolean,
   ) {
-    this.#sys = sys;
+    this.#options = options;
+    this.#sys = options.syscalls;
     this.#fd = fd;
     this.#name = name;
     this.#status = status;
     this.writable = writable;
-    this.#mapWords = mapWords;
   }
 
   /**
@@ -106,16 +105,17 @@ export class NodeFile implements StorageFile, MappedFile {
    * INVALID_ARGUMENT for directories, FIFOs, sockets and devices, and for impossible paths; IO for the rest
    */
   static open(path: string | URL, mode: NodeFileMode = 'r', options: NodeFileOptions = {}): NodeFile {
-    return NodeFile.#open(path, mode, options.syscalls ?? libc(), 0o666, options.mapWords ?? true);
+    const { syscalls = libc(), mapWords = true } = options;
+    return NodeFile.#open(path, mode, { syscalls, mapWords }, 0o666);
   }
 
   static #open(
     path: string | URL,
     mode: NodeFileMode,
-    sys: Syscalls,
+    options: Required<NodeFileOptions>,
     permissions: number,
-    mapWords: boolean,
   ): NodeFile {
+    const { syscalls: sys } = options;
     const name = absolutePath(path);
     // Looked at before it is opened: opening a device can already do something.
     const before = sys.stat(name);
@@ -127,7 +127,7 @@ export class NodeFile implements StorageFile, MappedFile {
       const status = sys.fstat(fd);
       if (typeof status === 'number') throw errnoError(status, 'fstat', name);
       refuseSpecial(status, name);
-      return new NodeFile(sys, fd, realPath(name), status, mode !== 'r', mapWords);
+      return new NodeFile(options, fd, realPath(name), status, mode !== 'r');
     } catch (error) {
       sys.close(fd);
       throw error;
@@ -384,8 +384,8 @@ export class NodeFile implements StorageFile, MappedFile {
 
   open(name: string, mode: 'r' | 'r+' | 'create-new'): NodeFile {
     this.#alive();
-    if (mode !== 'create-new') return NodeFile.open(name, mode, { syscalls: this.#sys });
-    const file = NodeFile.#open(name, mode, this.#sys, 0o600, this.#mapWords);
+    if (mode !== 'create-new') return NodeFile.open(name, mode, this.#options);
+    const file = NodeFile.#open(name, mode, this.#options, 0o600);
     try {
       file.#resemble(this);
     } catch (error) {
@@ -486,7 +486,7 @@ export class NodeFile implements StorageFile, MappedFile {
   /** The words of a stretch that lies inside the file. */
   #wordsAt(offset: number, length: number): FileWords {
     if (!(offset >= 0 && offset + length <= this.#atLeast)) checkInside(this.#name, offset, length, this.size());
-    return (this.#words ??= new FileWords(this.#sys, this, this.#mapWords));
+    return (this.#words ??= new FileWords(this.#sys, this, this.#options.mapWords));
   }
 
   #overlaps(source: NodeFile, sourceOffset: number, offset: number, length: number): boolean {

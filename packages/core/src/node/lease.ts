@@ -22,10 +22,9 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { constants } from 'node:os';
 import { MmdError } from '../errors.ts';
 import { checkOptions, isCount, isSignal, type OptionTable } from '../options.ts';
-import { errnoError } from './errno.ts';
+import { nodeError } from './errno.ts';
 import { libc } from './libc.ts';
 import { FileLock } from './lock.ts';
 import { type DirectoryLock, takeDirectoryLock } from './lockfile.ts';
@@ -253,12 +252,6 @@ function writeHolder(fd: number, path: string, holder: Holder): void {
   } catch (cause) {
     throw nodeError(cause, 'writing who holds the lease', holderOf(path));
   }
-}
-
-/** An error of one of Node's own calls. */
-function nodeError(cause: unknown, what: string, path: string): MmdError {
-  const { errno } = cause as NodeJS.ErrnoException;
-  return errnoError(errno ?? -constants.errno.EIO, what, path);
 }
 
 function removeDirectory(path: string): void {

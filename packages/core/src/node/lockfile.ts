@@ -6,8 +6,7 @@
 
 import { statSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { constants } from 'node:os';
-import { errnoError } from './errno.ts';
+import { nodeError } from './errno.ts';
 
 /** Options of {@link takeDirectoryLock}. */
 export interface DirectoryLockOptions {
@@ -43,9 +42,8 @@ export function takeDirectoryLock(path: string, options: DirectoryLockOptions): 
   try {
     release = lockfile.lockSync(path, { lockfilePath: path, realpath: false, stale: options.staleMs, onCompromised });
   } catch (cause) {
-    const { code, errno } = cause as NodeJS.ErrnoException;
-    if (code === 'ELOCKED') return undefined;
-    throw errnoError(errno ?? -constants.errno.EIO, 'making the lock directory', path);
+    if ((cause as NodeJS.ErrnoException).code === 'ELOCKED') return undefined;
+    throw nodeError(cause, 'making the lock directory', path);
   }
   const made = identityOf(path);
   return {

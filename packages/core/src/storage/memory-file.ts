@@ -178,7 +178,8 @@ export class MemoryFile implements StorageFile {
   }
 
   removed(): boolean {
-    return !this.#disk.names().some((name) => this.#disk.node(name) === this.#alive());
+    const node = this.#alive();
+    return this.#disk.names().every((name) => this.#disk.node(name) !== node);
   }
 
   read(offset: number, into: Uint8Array): number {

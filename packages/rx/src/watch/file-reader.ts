@@ -122,7 +122,7 @@ export class FileReader {
     for (const [known, found] of sums) Object.assign(known, found);
   }
 
-  /** Whether the commit number is another one than at the last look, which tells if there is none any more. No system call. */
+  /** Whether the commit number is another one than at the last look, which tells if there is none any more. */
   get stirred(): boolean {
     return this.#number() !== this.commitNumber;
   }
