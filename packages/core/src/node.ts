@@ -5,7 +5,7 @@
  */
 
 import { convertInto, itemsOf, loadMapped, type PickleOptions } from './dict/convert.ts';
-import type { FsckOptions, FsckResult, SalvageResult } from './dict/fsck.ts';
+import type { FsckOptions, FsckResult } from './dict/fsck.ts';
 import { MmapDict as BaseDict } from './dict/mmap-dict.ts';
 import {
   CONVERT_OPTIONS,
@@ -15,6 +15,7 @@ import {
   FSCK_OPTIONS,
   PROGRESS_OPTIONS,
 } from './dict/options.ts';
+import type { SalvageResult } from './dict/salvage.ts';
 import type { ProgressOptions } from './dict/vacuum.ts';
 import { MmdError } from './errors.ts';
 import type { ArrayLayout } from './format/codecs.ts';
@@ -23,11 +24,13 @@ import { Lease, type LeaseOptions } from './node/lease.ts';
 import { checkOptions } from './options.ts';
 
 export type { PickleOptions } from './dict/convert.ts';
-export type { FsckOptions, FsckResult, SalvageResult, VerifyResult } from './dict/fsck.ts';
+export type { FsckOptions, FsckResult } from './dict/fsck.ts';
 export { GrowableArray, type RowsLike } from './dict/growable-array.ts';
 export { GrowableMaskedArray } from './dict/growable-masked-array.ts';
 export type { EntryInfo, EntryMeta } from './dict/mmap-dict.ts';
 export type { DictMode, DictOptions } from './dict/options.ts';
+export type { SalvageResult } from './dict/salvage.ts';
+export type { VerifyResult } from './dict/seal.ts';
 export type { ProgressOptions, VacuumOptions } from './dict/vacuum.ts';
 export * from './node/index.ts';
 

@@ -1,10 +1,12 @@
 /** The dict over any storage. @module */
 
 export { DictReader, type DictReaderOptions } from './dict-reader.ts';
-export type { FsckOptions, FsckResult, SalvageResult, VerifyResult } from './fsck.ts';
+export type { FsckOptions, FsckResult } from './fsck.ts';
 export { GrowableArray, type RowsLike } from './growable-array.ts';
 export { GrowableMaskedArray } from './growable-masked-array.ts';
 export { type EntryInfo, type EntryMeta, MmapDict } from './mmap-dict.ts';
 export type { DictMode, DictOptions } from './options.ts';
+export type { SalvageResult } from './salvage.ts';
+export type { VerifyResult } from './seal.ts';
 export type { Repair } from './store.ts';
 export type { ProgressOptions, VacuumOptions } from './vacuum.ts';

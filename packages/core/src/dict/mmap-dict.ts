@@ -11,16 +11,7 @@ import { answer, keyOf, scanEntries } from '../format/scan.ts';
 import { checkOptions } from '../options.ts';
 import type { FileIdentity, StorageFile } from '../storage/storage-file.ts';
 import { DictCore } from './core.ts';
-import {
-  type FsckOptions,
-  type FsckResult,
-  fsck,
-  type SalvageResult,
-  salvage,
-  seal,
-  type VerifyResult,
-  verify,
-} from './fsck.ts';
+import { type FsckOptions, type FsckResult, fsck } from './fsck.ts';
 import { writeIndex } from './index-writer.ts';
 import {
   BATCH_ASYNC_OPTIONS,
@@ -35,6 +26,8 @@ import {
 } from './options.ts';
 import { rawValue } from './raw-value.ts';
 import { reclaim } from './reclaim.ts';
+import { type SalvageResult, salvage } from './salvage.ts';
+import { seal, type VerifyResult, verify } from './seal.ts';
 import { respell } from './spelling.ts';
 import type { Repair } from './store.ts';
 import { copyEntries, type ProgressOptions, type VacuumOptions, vacuum } from './vacuum.ts';

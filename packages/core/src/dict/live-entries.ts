@@ -1,0 +1,35 @@
+/**
+ * What lives in a file by its entries alone: no index is believed.
+ *
+ * @module
+ */
+
+import type { Journal } from '../format/journal.ts';
+import { HEADER_SIZE, stateOffset } from '../format/layout.ts';
+import { answer, keyOf } from '../format/scan.ts';
+import type { EntryPlace } from './catalog.ts';
+import type { DictStore } from './store.ts';
+import { journalOfWalk } from './stranded.ts';
+import { walkToEnd } from './walk.ts';
+
+/** The last live entry of each key, as far as the chain of frames goes. What journals say counts as done. */
+export function liveEntries({ file, read }: DictStore): Map<string, EntryPlace> {
+  const live = new Map<string, EntryPlace>();
+  const { walk, end } = walkToEnd(file, HEADER_SIZE, file.size(), {
+    take(entry) {
+      const { offset, frameLength, keyLength } = entry;
+      const key = entry.state === 'live' ? keyOf(entry) : undefined;
+      if (key !== undefined) live.set(key, { offset, frameLength, keyLength });
+    },
+    expect: () => undefined,
+  });
+  buryDead(live, answer(journalOfWalk(walk, end), read));
+  return live;
+}
+
+/** Takes away those that the journal tells the death of; gives the file offsets of the states that it does. */
+export function buryDead(live: Map<string, EntryPlace>, journal: Journal | undefined): ReadonlySet<number> {
+  const deaths = new Set(journal?.deaths);
+  for (const [key, { offset, frameLength }] of live) if (deaths.has(stateOffset(offset, frameLength))) live.delete(key);
+  return deaths;
+}

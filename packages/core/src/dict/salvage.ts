@@ -1,0 +1,189 @@
+/**
+ * Rescues what is intact in damaged files.
+ *
+ * @module
+ */
+
+import { decodeUtf8, isText } from '../bytes/index.ts';
+import { isMmdError } from '../errors.ts';
+import { findEntry } from '../format/find-entry.ts';
+import { type Journal, joinJournals } from '../format/journal.ts';
+import {
+  ENTRY_HEAD_SIZE,
+  ENTRY_TAIL_SIZE,
+  entryEnd,
+  FRAME_SIZE,
+  getU64,
+  HEADER_SIZE,
+  isEntryTail,
+  KEY_MAX,
+  LIVE,
+  stateOffset,
+  TERMINATOR_SIZE,
+} from '../format/layout.ts';
+import { answer, keyOf } from '../format/scan.ts';
+import { tailKindOf } from '../format/tail-entry.ts';
+import type { EntryPlace } from './catalog.ts';
+import type { DictCore } from './core.ts';
+import { buryDead } from './live-entries.ts';
+import { rawValue } from './raw-value.ts';
+import { problemOf, problemOfRemains } from './readability.ts';
+import { journalOfWalk } from './stranded.ts';
+import type { ProgressOptions } from './vacuum.ts';
+import { type EntryTaker, walkToEnd } from './walk.ts';
+
+/** What `salvage` got out of a file. */
+export interface SalvageResult {
+  readonly recovered: readonly string[];
+  /** Keys whose values cannot be read, and why. */
+  readonly lost: readonly { readonly key: string; readonly offset: number; readonly message: string }[];
+  /** File offsets where the chain of frames is broken. */
+  readonly breaks: readonly number[];
+}
+
+/** Copies every intact entry of a damaged file into another dict, in one commit. */
+export function salvage(from: DictCore, to: DictCore, options: ProgressOptions = {}): SalvageResult {
+  const { live, damaged, breaks, counts, deaths, met, suspects, unseen } = entriesOf(from);
+  const recovered = new Set<string>();
+  const message = 'memo hint or state are not what every entry has';
+  const lost = new Map([...damaged].map(([key, offset]) => [key, { key, offset, message }]));
+  const copy = (key: string, place: EntryPlace): void => {
+    to.put(key, rawValue(from.view(key, place, counts)));
+    to.writer.settle();
+    recovered.add(key);
+  };
+  to.transact(() => {
+    for (const [key, place] of live) {
+      options.signal?.throwIfAborted();
+      const problem = problemOf(from, from.view(key, place));
+      // What is too large for this reader may be intact: others have more room.
+      if (problem === undefined || isMmdError(problem, 'LIMIT_EXCEEDED')) copy(key, place);
+      else lost.set(key, { key, offset: place.offset, message: problem.message });
+      options.onProgress?.({ done: recovered.size + lost.size, total: live.size });
+    }
+    const unreadable = unseen.filter((place) => {
+      options.signal?.throwIfAborted();
+      return problemOfRemains(from, from.view('', place)) !== undefined;
+    });
+    const doubtful = [...suspects, ...breaks, ...[...lost.values(), ...unreadable].map(({ offset }) => offset)];
+    doubtful.sort((a, b) => a - b);
+    for (const [key, place] of hiddenEntries(from, doubtful, met)) {
+      options.signal?.throwIfAborted();
+      if (recovered.has(key) || deaths.has(stateOffset(place.offset, place.frameLength))) continue;
+      if (problemOf(from, from.view(key, place)) !== undefined) continue;
+      copy(key, place);
+      lost.delete(key);
+    }
+  });
+  return { recovered: [...recovered], lost: [...lost.values()], breaks };
+}
+
+/** What {@link entriesOf} finds. What journals say counts as done. */
+interface Survivors {
+  readonly live: Map<string, EntryPlace>;
+  /** File offsets of entries that may live, or be dead: what tells is damaged, and no later one has the key. */
+  readonly damaged: ReadonlyMap<string, number>;
+  readonly breaks: number[];
+  readonly counts: ReadonlyMap<number, number> | undefined;
+  readonly deaths: ReadonlySet<number>;
+  /** File offsets of all that were met, of the damaged among them; and those that are dead, or hidden by a later one. */
+  readonly met: Set<number>;
+  readonly suspects: readonly number[];
+  readonly unseen: readonly EntryPlace[];
+}
+
+/** The last live entry of each key, beyond every break of the chain of frames. */
+function entriesOf({ store }: DictCore): Survivors {
+  const live = new Map<string, EntryPlace>();
+  const breaks: number[] = [];
+  const damaged = new Map<string, number>();
+  const journals: (Journal | undefined)[] = [];
+  const met = new Set<number>();
+  const suspects: number[] = [];
+  const unseen: EntryPlace[] = [];
+  const size = store.file.size();
+  /** Since the last break. */
+  let lately = new Map<string, EntryPlace>();
+  const taker: EntryTaker = {
+    take(entry) {
+      const { offset, frameLength, keyLength, state, bytes, keyPos } = entry;
+      met.add(offset);
+      if (state === 'dead') {
+        if (tailKindOf(bytes, keyPos, keyLength) === undefined) unseen.push({ offset, frameLength, keyLength });
+        return;
+      }
+      const key = keyOf(entry);
+      if (state === 'damaged') suspects.push(offset);
+      if (key === undefined) breaks.push(offset);
+      else if (state === 'live') {
+        const hidden = lately.get(key) ?? live.get(key);
+        if (hidden !== undefined) unseen.push(hidden);
+        lately.set(key, { offset, frameLength, keyLength });
+      } else damaged.set(key, offset);
+    },
+    expect: () => undefined,
+  };
+  for (let from = HEADER_SIZE; from >= 0; ) {
+    const { walk, end } = walkToEnd(store.file, from, size, taker);
+    const atEnd = end.kind === 'terminator';
+    // Behind a break, a terminator that entries follow may be that of another dict, which a value of this one holds.
+    const whole = atEnd && from === HEADER_SIZE;
+    const next = whole ? -1 : answer(findEntry(end.offset + (atEnd ? TERMINATOR_SIZE : 1), size), store.read);
+    const nested = atEnd && next >= 0;
+    for (const [key, place] of lately) if (!nested || !live.has(key)) live.set(key, place);
+    lately = new Map();
+    if (!nested) journals.push(answer(journalOfWalk(walk, end), store.read));
+    if (!atEnd) breaks.push(end.offset);
+    from = next;
+  }
+  const journal = joinJournals(journals.filter((each) => each !== undefined));
+  const deaths = buryDead(live, journal);
+  for (const [key, { offset }] of live) if (offset > (damaged.get(key) ?? offset)) damaged.delete(key);
+  return { live, damaged, breaks, counts: journal?.stores, deaths, met, suspects, unseen };
+}
+
+/**
+ * Live entries that no FRAME leads to: those whose length is wrong, and what that reaches over.
+ * @param suspects - file offsets of what may be such, rising
+ * @param met - entries that are known; what is found is added
+ */
+function hiddenEntries(core: DictCore, suspects: readonly number[], met: Set<number>): Map<string, EntryPlace> {
+  const { file, read } = core.store;
+  const size = file.size();
+  const found = new Map<string, EntryPlace>();
+  /** The first entry at or behind `searched`; many suspects have the same. */
+  let next = -1;
+  let searched = Infinity;
+  const search = (from: number): number => {
+    if (from < searched || (next >= 0 && from > next)) {
+      next = answer(findEntry(from, size), read);
+      searched = from;
+    }
+    return next;
+  };
+  const take = (offset: number, end: number): void => {
+    const head = read(offset, ENTRY_HEAD_SIZE + KEY_MAX);
+    const keyLength = head[ENTRY_HEAD_SIZE - 1]!;
+    const keyEnd = ENTRY_HEAD_SIZE + keyLength;
+    // One of the two may be what is damaged.
+    if ((head[0] !== 0x95 && head[9] !== 0x8c) || end - offset <= keyEnd + ENTRY_TAIL_SIZE) return;
+    const tail = read(end - ENTRY_TAIL_SIZE, ENTRY_TAIL_SIZE);
+    if (!isEntryTail(tail, 0) || tail[6] !== LIVE || !isText(head, ENTRY_HEAD_SIZE, keyEnd)) return;
+    const key = decodeUtf8(head, ENTRY_HEAD_SIZE, keyEnd);
+    found.set(key, { offset, frameLength: end - offset - FRAME_SIZE, keyLength });
+  };
+  const last = size - TERMINATOR_SIZE;
+  for (const suspect of suspects) {
+    let start = search(suspect + 1);
+    take(suspect, start < 0 ? last : start);
+    while (start >= 0 && !met.has(start)) {
+      met.add(start);
+      const end = entryEnd(start, getU64(read(start, FRAME_SIZE), 1));
+      take(start, end);
+      if (end >= last || met.has(end)) break;
+      start = search(end);
+      if (start !== end) take(end, start < 0 ? last : start);
+    }
+  }
+  return found;
+}
