@@ -85,6 +85,7 @@ export class DictCore {
   #entries: EntryEncoder | undefined;
   readonly #encodings: { [L in ArrayLayout]?: Encoding } = {};
   #decoder: Decoder | undefined;
+  #strictDecoder: Decoder | undefined;
   #growables: GrowableAppender | undefined;
   #direct: DirectValues | undefined;
 
@@ -130,6 +131,11 @@ export class DictCore {
   /** The last key that {@link DictCore.encodeKey} encoded. */
   get keyBytes(): Uint8Array {
     return (this.#keyBytes ??= new Uint8Array(KEY_MAX * 3 + 3));
+  }
+
+  /** One that refuses what it does not know. */
+  get strictDecoder(): Decoder {
+    return (this.#strictDecoder ??= new Decoder({ ...this.store.options.load, borrow: true, unknown: 'error' }));
   }
 
   get decoder(): Decoder {
@@ -428,8 +434,11 @@ export class DictCore {
     counts: ReadonlyMap<number, number> | undefined = this.inTransaction()
       ? this.writer.pendingCounts
       : this.store.journal?.stores,
+    decoder: Decoder = this.decoder,
   ): EntryView {
-    return (this.lastView = new EntryView(this.#context(), key, place, counts));
+    const context = this.#context();
+    const own = decoder === context.decoder ? context : { ...context, decoder };
+    return (this.lastView = new EntryView(own, key, place, counts));
   }
 
   /** Reads an entry; again if it was changed by another writer meanwhile. */

@@ -5,6 +5,7 @@
  */
 
 import { hasSurrogatePair } from '../bytes/index.ts';
+import type { MmdError } from '../errors.ts';
 import { type CheckResult, checkFile, type Finding, finding } from '../format/check.ts';
 import { opaqueHead } from '../format/filler.ts';
 import { findEntry } from '../format/find-entry.ts';
@@ -17,13 +18,13 @@ import {
   stateOffset,
   u64Bytes,
 } from '../format/layout.ts';
-import { answer, keyOf, scanEntries } from '../format/scan.ts';
+import { answer, keyOf, type ScannedEntry, scanEntries } from '../format/scan.ts';
 import { runSteps, type Step } from '../format/steps.ts';
-import { tailKindOf } from '../format/tail-entry.ts';
+import { JOURNAL_ACTIVE, tailKindOf } from '../format/tail-entry.ts';
 import type { EntryPlace } from './catalog.ts';
 import type { DictCore } from './core.ts';
 import { liveEntries } from './live-entries.ts';
-import { problemOf, problemOfRemains } from './readability.ts';
+import { hindranceOf, hindranceOfRemains } from './readability.ts';
 import { growthCut } from './repair.ts';
 import type { ProgressOptions } from './vacuum.ts';
 
@@ -89,63 +90,92 @@ function check(core: DictCore, options: FsckOptions, alone: boolean): CheckResul
   return { ...result, findings: [...result.findings, ...values.findings], plan: [...plan, ...values.plan] };
 }
 
-function checkValues(
-  core: DictCore,
-  { signal, onProgress }: ProgressOptions,
-): { readonly findings: Finding[]; readonly plan: Step[]; readonly spared: ReadonlySet<number> } {
-  const findings: Finding[] = [];
-  const plan: Step[] = [];
-  const spared = new Set<number>();
+function checkValues(core: DictCore, { signal, onProgress }: ProgressOptions): ValueCheck {
+  const check = new ValueCheck(core);
   const places = liveEntries(core.store);
   let done = 0;
   for (const [key, place] of places) {
     signal?.throwIfAborted();
-    const view = core.view(key, place);
-    const problem = problemOf(core, view);
-    if (problem !== undefined) findings.push(finding('unreadable-value', place.offset, problem.message, key));
-    else {
-      const cut = growthCut(view.reader());
-      if (cut !== undefined) {
-        const { lengthOffset, dataLength } = cut;
-        const bytes = u64Bytes(dataLength);
-        findings.push(finding('unfinished-growth', place.offset, `the data is to have ${dataLength} bytes`, key));
-        plan.push({ do: 'write', offset: lengthOffset, bytes, why: 'unfinished-growth' });
-      }
-    }
+    check.live(key, place);
     onProgress?.({ done: ++done, total: places.size });
   }
-  checkRemains(core, places, { findings, plan, spared }, signal);
-  return { findings, plan, spared };
-}
-
-/** Python unpickles dead entries too, and drops what they hold; and live ones that a later one hides. */
-function checkRemains(
-  core: DictCore,
-  shown: ReadonlyMap<string, EntryPlace>,
-  { findings, plan, spared }: { findings: Finding[]; plan: Step[]; spared: Set<number> },
-  signal: AbortSignal | undefined,
-): void {
-  const { store } = core;
-  const why = 'unreadable-remains';
-  const requests = scanEntries(HEADER_SIZE, store.file.size(), (entry) => {
-    const { offset, frameLength, keyLength, keyPos, bytes, state } = entry;
-    if (state === 'damaged' || (state === 'dead' && tailKindOf(bytes, keyPos, keyLength) !== undefined)) return;
+  const requests = scanEntries(HEADER_SIZE, core.store.file.size(), (entry) => {
     signal?.throwIfAborted();
     const key = keyOf(entry);
-    if (state === 'live' && (key === undefined || shown.get(key)?.offset === offset)) return;
-    if (key === undefined && !hasSurrogatePair(bytes, keyPos, keyPos + keyLength)) {
-      findings.push(finding(why, offset, 'the key of a dead entry is not UTF-8'));
-      plan.push({ do: 'write', offset: offset + ENTRY_HEAD_SIZE, bytes: new Uint8Array(keyLength).fill(0x20), why });
+    const shown = entry.state === 'live' && (key === undefined || places.get(key)?.offset === entry.offset);
+    if (!shown && entry.state !== 'damaged') check.remains(key, entry);
+  });
+  answer(requests, core.store.read);
+  check.tellOpaque();
+  return check;
+}
+
+/** Looks at values, one after the other. */
+class ValueCheck {
+  readonly findings: Finding[] = [];
+  readonly plan: Step[] = [];
+  /** States of dead entries that are to stay: Python reads what such an entry reaches over. */
+  readonly spared = new Set<number>();
+  readonly #core: DictCore;
+  /** By what is not known. */
+  readonly #opaque = new Map<unknown, { readonly first: Finding; count: number }>();
+
+  constructor(core: DictCore) {
+    this.#core = core;
+  }
+
+  live(key: string, place: EntryPlace): void {
+    const { offset } = place;
+    const { problem, opaque } = hindranceOf(this.#core, key, place);
+    if (problem !== undefined) {
+      this.findings.push(finding('unreadable-value', offset, problem.message, key));
+      return;
     }
-    const view = core.view(key ?? '', { offset, frameLength, keyLength });
-    const problem = problemOfRemains(core, view);
+    if (opaque !== undefined) this.#noteOpaque(opaque, offset, key);
+    const cut = growthCut(this.#core.view(key, place).reader());
+    if (cut === undefined) return;
+    const { lengthOffset, dataLength } = cut;
+    const why = 'unfinished-growth';
+    this.findings.push(finding(why, offset, `the data is to have ${dataLength} bytes`, key));
+    this.plan.push({ do: 'write', offset: lengthOffset, bytes: u64Bytes(dataLength), why });
+  }
+
+  /** Python unpickles dead entries too, and drops what they hold; and live ones that a later one hides. */
+  remains(key: string | undefined, entry: ScannedEntry): void {
+    const { offset, frameLength, keyLength, keyPos, bytes, state } = entry;
+    const why = 'unreadable-remains';
+    if (key === undefined && !hasSurrogatePair(bytes, keyPos, keyPos + keyLength)) {
+      this.findings.push(finding(why, offset, 'the key of a dead entry is not UTF-8'));
+      const blank = new Uint8Array(keyLength).fill(0x20);
+      this.plan.push({ do: 'write', offset: offset + ENTRY_HEAD_SIZE, bytes: blank, why });
+    }
+    const place = { offset, frameLength, keyLength };
+    const view = this.#core.view(key ?? '', place);
+    // A journal that is to be done is no value, but a program.
+    const journal = state === 'dead' && tailKindOf(bytes, keyPos, keyLength) === 'journal';
+    if (journal && view.reader().u8() === JOURNAL_ACTIVE) return;
+    const { problem, opaque } = hindranceOfRemains(this.#core, key ?? '', place);
+    if (opaque !== undefined) this.#noteOpaque(opaque, offset, key);
     if (problem === undefined) return;
     // Where the length of a dead entry is wrong, Python still reads what it reaches over.
-    const inside = answer(findEntry(view.offset, entryEnd(offset, frameLength)), store.read);
+    const inside = answer(findEntry(view.offset, entryEnd(offset, frameLength)), this.#core.store.read);
     const more = inside >= 0 ? `; an entry stands inside it at ${inside}: salvage` : '';
-    findings.push(finding(why, offset, `${problem.message}${more}`, key));
-    if (inside < 0) plan.push({ do: 'write', offset: view.offset, bytes: opaqueHead(view.length), why });
-    else spared.add(stateOffset(offset, frameLength));
-  });
-  answer(requests, store.read);
+    this.findings.push(finding(why, offset, `${problem.message}${more}`, key));
+    if (inside < 0) this.plan.push({ do: 'write', offset: view.offset, bytes: opaqueHead(view.length), why });
+    else this.spared.add(stateOffset(offset, frameLength));
+  }
+
+  #noteOpaque({ found, message }: MmdError, offset: number, key: string | undefined): void {
+    const noted = this.#opaque.get(found);
+    if (noted !== undefined) noted.count += 1;
+    else this.#opaque.set(found, { first: finding('opaque-value', offset, message, key), count: 1 });
+  }
+
+  /** One finding for each thing that is not known, however many values have it. */
+  tellOpaque(): void {
+    for (const { first, count } of this.#opaque.values()) {
+      const more = count > 1 ? `, and in ${count - 1} more` : '';
+      this.findings.push({ ...first, message: `${first.message}${more}: only Python can tell whether it loads` });
+    }
+  }
 }

@@ -4,21 +4,41 @@
  * @module
  */
 
-import { isMmdError } from '../errors.ts';
+import { isMmdError, type MmdError } from '../errors.ts';
 import { BINBYTES8 } from '../format/array-value.ts';
 import { opaqueHead } from '../format/filler.ts';
+import type { EntryPlace } from './catalog.ts';
 import type { DictCore } from './core.ts';
 import type { EntryView } from './entry-view.ts';
 import { growthCut } from './repair.ts';
 
-/** Why what nobody asks for cannot be passed over. */
-export function problemOfRemains(core: DictCore, view: EntryView): Error | undefined {
+/** What stands in the way of a value, if anything does. */
+export interface Hindrance {
+  /** It cannot be read. */
+  readonly problem?: Error | undefined;
+  /** It can, but something in it is not known here: only Python can tell whether it has that. */
+  readonly opaque?: MmdError | undefined;
+}
+
+const NONE: Hindrance = {};
+
+/** What stands in the way of a live value. */
+export function hindranceOf(core: DictCore, key: string, place: EntryPlace): Hindrance {
+  const problem = problemOf(core, core.view(key, place, undefined, core.strictDecoder));
+  if (!isMmdError(problem, 'FORBIDDEN_GLOBAL')) return problem === undefined ? NONE : { problem };
+  const other = problemOf(core, core.view(key, place));
+  return other === undefined ? { opaque: problem } : { problem: other };
+}
+
+/** The same of what nobody asks for, and Python passes over. */
+export function hindranceOfRemains(core: DictCore, key: string, place: EntryPlace): Hindrance {
+  const view = core.view(key, place);
   // What was reclaimed, and what moves an array, may be larger than memory.
   const reader = view.reader();
-  if (reader.accept(opaqueHead(view.length))) return undefined;
-  if (view.length >= 9 && reader.u8() === BINBYTES8 && reader.u64() === view.length - 9) return undefined;
-  const problem = problemOf(core, view);
-  return isMmdError(problem, 'LIMIT_EXCEEDED') ? undefined : problem;
+  if (reader.accept(opaqueHead(view.length))) return NONE;
+  if (view.length >= 9 && reader.u8() === BINBYTES8 && reader.u64() === view.length - 9) return NONE;
+  const found = hindranceOf(core, key, place);
+  return isMmdError(found.problem, 'LIMIT_EXCEEDED') ? NONE : found;
 }
 
 /** Why a value cannot be read; `undefined` where it can. */

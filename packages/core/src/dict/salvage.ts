@@ -27,7 +27,7 @@ import type { EntryPlace } from './catalog.ts';
 import type { DictCore } from './core.ts';
 import { buryDead } from './live-entries.ts';
 import { rawValue } from './raw-value.ts';
-import { problemOf, problemOfRemains } from './readability.ts';
+import { hindranceOfRemains, problemOf } from './readability.ts';
 import { journalOfWalk } from './stranded.ts';
 import type { ProgressOptions } from './vacuum.ts';
 import { type EntryTaker, walkToEnd } from './walk.ts';
@@ -63,7 +63,7 @@ export function salvage(from: DictCore, to: DictCore, options: ProgressOptions =
     }
     const unreadable = unseen.filter((place) => {
       options.signal?.throwIfAborted();
-      return problemOfRemains(from, from.view('', place)) !== undefined;
+      return hindranceOfRemains(from, '', place).problem !== undefined;
     });
     const doubtful = [...suspects, ...breaks, ...[...lost.values(), ...unreadable].map(({ offset }) => offset)];
     doubtful.sort((a, b) => a - b);

@@ -34,6 +34,7 @@ export type FindingCode =
   | 'bad-key'
   | 'unreadable-value'
   | 'unreadable-remains'
+  | 'opaque-value'
   | 'bad-checksum'
   | 'half-commit'
   | 'unclaimed-bytes'
@@ -62,6 +63,11 @@ export const FINDINGS: Readonly<Record<FindingCode, FindingRow>> = {
     severity: 'error',
     repair: true,
     doc: 'key or value of a dead entry cannot be read: nothing is lost, but Python refuses the whole file',
+  },
+  'opaque-value': {
+    severity: 'warning',
+    repair: false,
+    doc: 'a value is made by a class or call that is not known here: Python loads the file if it has that, and takes the arguments',
   },
   'bad-checksum': { severity: 'error', repair: false, doc: 'bytes changed since the file was sealed' },
   'half-commit': {

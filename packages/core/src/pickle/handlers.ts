@@ -226,8 +226,9 @@ function slot(m: Machine): number {
 }
 
 function pushInteger(m: Machine, length: number): void {
-  if (length > m.limits.integer) throw m.exceeded('integer');
+  // What is not there is no matter of limits.
   const pos = m.take(length);
+  if (length > m.limits.integer) throw m.exceeded('integer');
   m.spend(length);
   m.push(length === 8 ? integer64(m.view, pos) : decodeInteger(m.bytes, pos, pos + length));
 }

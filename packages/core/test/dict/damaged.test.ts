@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { DictReader, MmapDict } from '../../src/dict/index.ts';
 import { putU64 } from '../../src/format/layout.ts';
 import { type ArraySource, MaskedArray, ndarray } from '../../src/ndarray/index.ts';
+import { OpaqueGlobal, OpaqueObject, Tuple } from '../../src/pickle/index.ts';
 import { bytesSource, MemoryDisk, MemoryFile } from '../../src/storage/index.ts';
 
 const growable = (capacity: number): ArraySource => ({ arraySource: true, dtype: 'uint8', shape: [0], capacity });
@@ -431,4 +432,33 @@ it('a journal whose sum is wrong is told of by fsck', () => {
   const last = [...MmapDict.over(MemoryFile.of(pending), { mode: 'r' }).scan()].at(-1)!;
   pending[last.end - 30]! ^= 1;
   expect(codes(pending)).toEqual(['damaged-journal']);
+});
+
+it('fsck tells once of each call that only Python can judge, of dead values too', () => {
+  const dict = MmapDict.over(MemoryFile.of(), { index: false });
+  const camera = (gain: number) => new OpaqueObject('REDUCE', new OpaqueGlobal('lab', 'Camera'), Tuple.from([gain]));
+  dict
+    .set('a', camera(1))
+    .set('b', [camera(2), camera(3)])
+    .set('c', camera(4))
+    .set('c', 5);
+  const { ok, findings } = dict.fsck();
+  expect([ok, findings.length]).toEqual([true, 1]);
+  expect(findings[0]).toMatchObject({ code: 'opaque-value', severity: 'warning', key: 'a' });
+  expect(findings[0]!.message).toMatch(
+    'lab.Camera is not on the allow-list, or not with these arguments (at 17), and in 2 more: only Python can tell',
+  );
+  expect(dict.fsck({ values: false }).findings).toEqual([]);
+});
+
+it('an integer that claims more bytes than there are is truncated, whatever the limit', () => {
+  const file = MemoryFile.of();
+  const dict = MmapDict.over(file, { index: false });
+  dict.set('a', 'text');
+  const bytes = file.toBytes();
+  // LONG4 of 2 GiB.
+  bytes.set([0x8b, 0, 0, 0, 0x7f], dict.getMeta('a')!.offset);
+  expect(() => MmapDict.over(MemoryFile.of(bytes), { mode: 'r' }).get('a')).toThrow(
+    expect.objectContaining({ code: 'TRUNCATED' }),
+  );
 });
