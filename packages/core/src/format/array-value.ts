@@ -228,6 +228,8 @@ function parseSpec(spec: unknown): DType | undefined {
 }
 
 function fits(shape: readonly number[], type: DType, dataLength: number, capacity: boolean): boolean {
+  // As for numpy, a zero does not excuse the other dimensions.
+  if (!Number.isSafeInteger(shape.reduce((product, dim) => product * (dim || 1), type.itemsize))) return false;
   const nbytes = shape.reduce((product, dim) => product * dim, type.itemsize);
   return capacity ? nbytes <= dataLength : nbytes === dataLength;
 }

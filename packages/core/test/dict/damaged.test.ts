@@ -462,3 +462,17 @@ it('an integer that claims more bytes than there are is truncated, whatever the 
     expect.objectContaining({ code: 'TRUNCATED' }),
   );
 });
+
+it('an empty array whose other dimensions are more than numpy takes is none, and fsck says so', () => {
+  const file = MemoryFile.of();
+  const dict = MmapDict.over(file, { index: false });
+  dict.set('a', ndarray(new Float64Array(0), [0, 70_000, 70_000, 3]));
+  const bytes = file.toBytes();
+  const dim = [0x4a, 0x70, 0x11, 0x01, 0x00];
+  for (let at = 0; at < bytes.length; at++) {
+    if (dim.every((byte, i) => bytes[at + i] === byte)) bytes.set([0xff, 0xff, 0xff, 0x7f], at + 1);
+  }
+  const damaged = MmapDict.over(MemoryFile.of(bytes), { mode: 'r' });
+  expect([dict.getMeta('a')?.kind, damaged.getMeta('a')?.kind]).toEqual(['ndarray', 'pickle']);
+  expect(damaged.fsck().findings).toMatchObject([{ code: 'opaque-value', key: 'a' }]);
+});
