@@ -5,12 +5,12 @@ import type { Terminal } from './terminal.ts';
 
 let abort: AbortController | undefined;
 
-/** Stops on SIGINT and SIGTERM, from the first time that a command asks; others die of them at once, as is usual. */
+/** Stops on SIGINT, SIGTERM and SIGHUP (the terminal was closed), from the first time that a command asks; others die of them at once, as is usual. */
 function stopSignal(): AbortSignal {
   if (abort !== undefined) return abort.signal;
   const controller = new AbortController();
   abort = controller;
-  for (const name of ['SIGINT', 'SIGTERM'] as const) {
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(name, () => {
       // The second one means it: whatever is being drained is left to the next opener's repair.
       if (controller.signal.aborted) process.exit(EXIT_CODES.interrupted.code);

@@ -15,7 +15,7 @@ export interface Terminal {
   readonly stdout: Writable & { readonly isTTY?: boolean; readonly columns?: number };
   readonly stderr: Writable & { readonly isTTY?: boolean };
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Aborted by SIGINT and SIGTERM. Asking for it takes these signals over: ask only where you can stop. */
+  /** Aborted by SIGINT, SIGTERM and SIGHUP. Asking for it takes these signals over: ask only where you can stop. */
   readonly signal: AbortSignal;
 }
 

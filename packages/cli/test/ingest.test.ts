@@ -106,7 +106,7 @@ describe('formats and targets', () => {
 });
 
 describe('an interrupted ingest', () => {
-  it.each(['SIGINT', 'SIGTERM'] as const)('drains and seals on %s, and tells that nothing was lost', async (signal) => {
+  it.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)('drains and seals on %s, and tells that nothing was lost', async (signal) => {
     const cwd = bench.folder();
     const child = bench.start(cwd, ['ingest', 'out.mmdpickle', '--shape', '4', '--into', 'rows']);
     child.stdin?.write('abcdefghij');
