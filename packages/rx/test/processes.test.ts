@@ -108,7 +108,7 @@ result = [n if good else -1, [len(d[k]) for k in ('rows', 'rows/time', 'rows/seq
   });
 });
 
-test.each(['SIGINT', 'SIGTERM'] as const)('%s ends a capture with everything written and sealed', async (signal) => {
+test.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)('%s ends a capture with everything written and sealed', async (signal) => {
   using dir = new TempDir();
   const worker = start('ingest.mjs', dir.file('a.mmdpickle'), 'until-signal');
   await worker.printed(10);
