@@ -49,7 +49,12 @@ export interface NodeFileOptions {
    * who cuts the file to nothing does not end the process by SIGBUS: for those that follow a file of others.
    */
   readonly mapWords?: boolean;
+  /** What errors call the file, which stands in for one that is to take that name. Default: its path. */
+  readonly calledAs?: string | undefined;
 }
+
+/** What files that are opened through another one take over. */
+type Inherited = Required<Omit<NodeFileOptions, 'calledAs'>>;
 
 /**
  * A regular file of the operating system, open for positional IO, mapping and locking.
@@ -66,10 +71,12 @@ export interface NodeFileOptions {
  */
 export class NodeFile implements StorageFile, MappedFile {
   readonly writable: boolean;
-  readonly #options: Required<NodeFileOptions>;
+  readonly #options: Inherited;
   readonly #sys: Syscalls;
   readonly #fd: number;
+  /** What it is called in errors. */
   #name: string;
+  #path: string;
   /** Made when first asked for, as all that reading a few values does not need. */
   #lock: FileLock | undefined;
   #windows: { [A in MapAccess]?: FileWindows } | undefined;
@@ -85,8 +92,9 @@ export class NodeFile implements StorageFile, MappedFile {
 
   /** Use {@link NodeFile.open}. */
   private constructor(
-    options: Required<NodeFileOptions>,
+    options: Inherited,
     fd: number,
+    path: string,
     name: string,
     status: FileStatus,
     writable: boolean,
@@ -94,6 +102,7 @@ export class NodeFile implements StorageFile, MappedFile {
     this.#options = options;
     this.#sys = options.syscalls;
     this.#fd = fd;
+    this.#path = path;
     this.#name = name;
     this.#status = status;
     this.writable = writable;
@@ -105,29 +114,32 @@ export class NodeFile implements StorageFile, MappedFile {
    * INVALID_ARGUMENT for directories, FIFOs, sockets and devices, and for impossible paths; IO for the rest
    */
   static open(path: string | URL, mode: NodeFileMode = 'r', options: NodeFileOptions = {}): NodeFile {
-    const { syscalls = libc(), mapWords = true } = options;
-    return NodeFile.#open(path, mode, { syscalls, mapWords }, 0o666);
+    const { syscalls = libc(), mapWords = true, calledAs } = options;
+    return NodeFile.#open(path, mode, { syscalls, mapWords }, 0o666, calledAs);
   }
 
   static #open(
     path: string | URL,
     mode: NodeFileMode,
-    options: Required<NodeFileOptions>,
+    options: Inherited,
     permissions: number,
+    calledAs: string | undefined,
   ): NodeFile {
     const { syscalls: sys } = options;
-    const name = absolutePath(path);
+    const real = absolutePath(path);
+    const name = calledAs ?? real;
     // Looked at before it is opened: opening a device can already do something.
-    const before = sys.stat(name);
+    const before = sys.stat(real);
     if (typeof before !== 'number') refuseSpecial(before, name);
     let fd: number;
-    while ((fd = sys.open(name, FLAGS[mode], permissions)) === -EINTR);
+    while ((fd = sys.open(real, FLAGS[mode], permissions)) === -EINTR);
     if (fd < 0) throw errnoError(fd, `opening (mode ${mode})`, name, undefined, mode === 'r');
     try {
       const status = sys.fstat(fd);
       if (typeof status === 'number') throw errnoError(status, 'fstat', name);
       refuseSpecial(status, name);
-      return new NodeFile(options, fd, realPath(name), status, mode !== 'r');
+      const own = realPath(real);
+      return new NodeFile(options, fd, own, calledAs ?? own, status, mode !== 'r');
     } catch (error) {
       sys.close(fd);
       throw error;
@@ -166,7 +178,7 @@ export class NodeFile implements StorageFile, MappedFile {
 
   identityOfName(): FileIdentity | undefined {
     this.#alive();
-    const status = this.#sys.stat(this.#name);
+    const status = this.#sys.stat(this.#path);
     if (typeof status === 'number') {
       if (status === -ENOENT || status === -ENOTDIR) return undefined;
       throw errnoError(status, 'stat', this.#name, undefined, true);
@@ -300,7 +312,7 @@ export class NodeFile implements StorageFile, MappedFile {
   #refuseMoreThanFree(offset: number, length: number, size: number): void {
     const beyond = offset + length - Math.max(offset, size);
     if (beyond < MUCH) return;
-    const free = this.#sys.freeSpace(this.#name);
+    const free = this.#sys.freeSpace(this.#path);
     // Some of it may have been reserved ahead.
     if (free < 0 || beyond - MUCH <= free) return;
     throw errnoError(-ENOSPC, `reserving ${length} bytes where ${free} are free`, this.#name, offset);
@@ -364,7 +376,7 @@ export class NodeFile implements StorageFile, MappedFile {
   }
 
   #locking(): FileLock {
-    return (this.#lock ??= new FileLock(this.#sys, this.#fd, this.#name));
+    return (this.#lock ??= new FileLock(this.#sys, this.#fd, this.#path));
   }
 
   tryLock(): boolean {
@@ -382,10 +394,11 @@ export class NodeFile implements StorageFile, MappedFile {
     (this.#lock ?? this.#locking()).unlock();
   }
 
-  open(name: string, mode: 'r' | 'r+' | 'create-new'): NodeFile {
+  /** @param calledAs - as in {@link NodeFileOptions} */
+  open(name: string, mode: 'r' | 'r+' | 'create-new', calledAs?: string): NodeFile {
     this.#alive();
-    if (mode !== 'create-new') return NodeFile.open(name, mode, this.#options);
-    const file = NodeFile.#open(name, mode, this.#options, 0o600);
+    if (mode !== 'create-new') return NodeFile.open(name, mode, { ...this.#options, calledAs });
+    const file = NodeFile.#open(name, mode, this.#options, 0o600, calledAs);
     try {
       file.#resemble(this);
     } catch (error) {
@@ -425,9 +438,10 @@ export class NodeFile implements StorageFile, MappedFile {
   renameOver(name: string): void {
     this.#change();
     const target = realPath(absolutePath(name));
-    const result = this.#retry(() => this.#sys.rename(this.#name, target));
+    const result = this.#retry(() => this.#sys.rename(this.#path, target));
     if (result < 0) throw errnoError(result, `renaming to ${target}`, this.#name);
     this.#name = target;
+    this.#path = target;
     this.#syncDirectory();
   }
 
@@ -498,7 +512,7 @@ export class NodeFile implements StorageFile, MappedFile {
 
   /** A rename is on the disk only once its directory is. */
   #syncDirectory(): void {
-    const directory = dirname(this.#name);
+    const directory = dirname(this.#path);
     const fd = this.#retry(() => this.#sys.open(directory, fsConstants.O_RDONLY, 0));
     if (fd < 0) throw errnoError(fd, 'opening the directory to sync it', directory);
     const result = this.#retry(() => this.#sys.fsync(fd));

@@ -46,6 +46,7 @@ export class FileReplacement implements Disposable {
   readonly file: NodeFile;
   /** The path, or what it links to. */
   readonly target: string;
+  readonly #temporary: string;
   #open = true;
 
   /** @throws INVALID_ARGUMENT for a directory, a pipe or a device, which nothing should take the place of; IO */
@@ -55,10 +56,13 @@ export class FileReplacement implements Disposable {
     this.target = old?.name ?? this.path;
     sweep(this.target);
     const name = `${temporaryPrefix(this.target)}${process.pid}.${randomUUID()}${SUFFIX}`;
-    const temporary = join(dirname(this.target), name);
-    // What opens it gives it the old file's owner and permissions.
+    this.#temporary = join(dirname(this.target), name);
+    // What opens it gives it the old file's owner and permissions. Errors name what the caller named.
+    const calledAs = this.path;
     try {
-      this.file = old?.open(temporary, 'create-new') ?? NodeFile.open(temporary, 'create-new');
+      this.file =
+        old?.open(this.#temporary, 'create-new', calledAs) ??
+        NodeFile.open(this.#temporary, 'create-new', { calledAs });
     } catch (cause) {
       if (!isMmdError(cause, 'NOT_FOUND')) throw cause;
       const { errno } = cause;
@@ -82,7 +86,7 @@ export class FileReplacement implements Disposable {
   finish(): void {
     this.seal();
     try {
-      renameSync(this.file.name, this.target);
+      renameSync(this.#temporary, this.target);
     } catch (cause) {
       throw systemError('renaming into place', this.path, cause);
     }
@@ -93,7 +97,7 @@ export class FileReplacement implements Disposable {
     if (!this.#open) return;
     this.#open = false;
     this.file.close();
-    rmSync(this.file.name, { force: true });
+    rmSync(this.#temporary, { force: true });
   }
 }
 
