@@ -10,34 +10,49 @@ import { MmdError } from '@mmdpickle/core';
  */
 export function jsonText(value: unknown): string {
   try {
-    return JSON.stringify(value, jsonValue) ?? 'null';
+    return textOf(value);
   } catch (cause) {
     if (!(cause instanceof TypeError || cause instanceof RangeError)) throw cause;
     throw new MmdError('UNSUPPORTED_VALUE', 'a value with cycles, or nested this deeply, has no JSON form', { cause });
   }
 }
 
-function jsonValue(_key: string, value: unknown): unknown {
+/** Not by way of an object for a dict: objects put keys that look like indices first. */
+function textOf(value: unknown): string {
+  const plain = plainOf(value);
+  if (plain === undefined || plain === null) return 'null';
+  if (typeof plain !== 'object') return JSON.stringify(plain) ?? 'null';
+  const parts: string[] = [];
+  if (Array.isArray(plain)) {
+    for (const item of plain) parts.push(textOf(item));
+    return `[${parts.join(',')}]`;
+  }
+  for (const [key, item] of plain instanceof Map ? plain : Object.entries(plain))
+    if (item !== undefined) parts.push(`${JSON.stringify(String(key))}:${textOf(item)}`);
+  return `{${parts.join(',')}}`;
+}
+
+/** What JSON has a form for, and Maps of distinct keys. */
+function plainOf(value: unknown): unknown {
   switch (typeof value) {
     case 'bigint':
       return Number.isSafeInteger(Number(value)) ? Number(value) : String(value);
     case 'number':
       return Number.isFinite(value) ? value : String(value);
     case 'object':
-      return objectValue(value);
+      return plainObject(value);
     default:
       return value;
   }
 }
 
-function objectValue(value: object | null): unknown {
+function plainObject(value: object | null): unknown {
+  const { toJSON } = (value ?? {}) as { toJSON?: unknown };
+  if (typeof toJSON === 'function') return plainOf(toJSON.call(value));
   if (value instanceof Uint8Array) {
     return Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('base64');
   }
-  if (value instanceof Map) {
-    const object = Object.fromEntries([...value].map(([key, item]) => [String(key), item]));
-    return Object.keys(object).length === value.size ? object : [...value];
-  }
+  if (value instanceof Map) return new Set([...value.keys()].map(String)).size === value.size ? value : [...value];
   if (value instanceof Set) return [...value];
   if (ArrayBuffer.isView(value)) return Array.from(value as unknown as ArrayLike<unknown>);
   return value;

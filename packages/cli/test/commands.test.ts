@@ -107,6 +107,19 @@ describe('looking at a file', () => {
       );
       dict.set('wide', new EmptyNDArray([2, 70_000], 'uint8'));
       dict.set('type', parseDType('<f4'));
+      dict.set(
+        'counts',
+        new Map([
+          [
+            '10',
+            new Map([
+              [2, 'b'],
+              [1, 'a'],
+            ]),
+          ],
+          ['9', [new Set([1])]],
+        ]),
+      );
     }
     const get = (words: string): Promise<string> => shell(cwd, `mmdpickle get kinds.mmdpickle ${words}`);
     expect(await get('columns --raw')).toBe('\u0001\u0002\u0003\u0004');
@@ -121,6 +134,8 @@ describe('looking at a file', () => {
     expect(await get('many')).toMatch(/cut; --json prints all\)\n$/);
     expect(JSON.parse(await get('wide --json')).data).toEqual(Array(2).fill(Array(70_000).fill(0)));
     expect(await get('type')).toBe('dtype(float32)\n');
+    // As in the dict, where an object of JavaScript's puts keys that look like indices first.
+    expect(await get('counts --json')).toBe('{"10":{"2":"b","1":"a"},"9":[[1]]}\n');
   });
 
   it('dis shows entries with their place in the file, and not the bytes of arrays', async () => {
