@@ -1,3 +1,4 @@
+import { existsSync, rmSync } from 'node:fs';
 import process from 'node:process';
 import { isMmdError } from '@mmdpickle/core';
 import { MmapDict } from '@mmdpickle/core/node';
@@ -10,6 +11,30 @@ export function openIfDict(path: string): MmapDict | undefined {
   } catch (error) {
     if (isMmdError(error, 'NOT_MMDPICKLE')) return undefined;
     throw error;
+  }
+}
+
+/** Changes the dict in a file, which is made where it is not there; one that was made for a change that failed goes again. */
+export async function changeDict<T>(path: string, change: (dict: MmapDict) => T | Promise<T>): Promise<T> {
+  const isNew = !existsSync(path);
+  using dict = MmapDict.open(path);
+  const { commitNumber } = dict;
+  try {
+    return await change(dict);
+  } catch (error) {
+    if (isNew) removeIfUnchanged(dict, commitNumber);
+    throw error;
+  }
+}
+
+/** Under its lock: whoever waits for that to write is told that the file was removed. */
+function removeIfUnchanged(dict: MmapDict, commitNumber: number): void {
+  try {
+    dict.batch(() => {
+      if (dict.size === 0 && dict.commitNumber === commitNumber) rmSync(dict.path);
+    });
+  } catch {
+    // Somebody else writes to it, or the disk fails: it stays, and why the change failed is what is to be told.
   }
 }
 

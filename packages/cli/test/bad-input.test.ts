@@ -182,6 +182,37 @@ describe('errors', () => {
     }
   });
 
+  it('leave no new file behind of a change that failed, and an old one as it was', async () => {
+    const cwd = bench.folder();
+    writeFileSync(join(cwd, 'bad.npz'), 'PK\x03\x04 and nothing more');
+    writeFileSync(join(cwd, 'bad.csv'), 'a\nx\n');
+    for (const words of ['import FILE bad.npz', 'import FILE bad.csv', `put FILE ${'k'.repeat(256)} 1`]) {
+      const ended = await bench.line(cwd, `mmdpickle ${words.replace('FILE', 'new.mmdpickle')}`);
+      expect({ words, ...ended, left: existsSync(join(cwd, 'new.mmdpickle')) }).toMatchObject({ left: false });
+      expect(ended.code).not.toBe(0);
+      MmapDict.open(join(cwd, 'empty.mmdpickle')).close();
+      await bench.line(cwd, `mmdpickle ${words.replace('FILE', 'empty.mmdpickle')}`);
+      expect(existsSync(join(cwd, 'empty.mmdpickle'))).toBe(true);
+    }
+    // The first file was committed before the second was found bad.
+    await bench.line(cwd, 'mmdpickle import some.mmdpickle flat.npy bad.npz');
+    expect((await bench.line(cwd, 'mmdpickle ls some.mmdpickle')).stdout).toContain('flat');
+  });
+
+  it('name the file that was asked for, and not the one beside it, when an export fails', async () => {
+    const cwd = bench.folder();
+    for (const output of ['out.npz', 'out.npy', 'out.csv']) {
+      const { code, stderr } = await bench.shell(
+        cwd,
+        `trap '' XFSZ; ulimit -f 0; mmdpickle export run.mmdpickle ${output} dark`,
+      );
+      expect({ code, stderr }).toMatchObject({
+        code: 1,
+        stderr: expect.stringContaining(`${join(cwd, output)}: writing`),
+      });
+    }
+  });
+
   it('print no control characters of a hostile file', async () => {
     const cwd = bench.folder();
     {

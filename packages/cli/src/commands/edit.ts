@@ -2,7 +2,7 @@
 
 import { MmapDict } from '@mmdpickle/core/node';
 import type { CommandSpec } from '../command.ts';
-import { requireKeys } from '../dicts.ts';
+import { changeDict, requireKeys } from '../dicts.ts';
 import { ProgressBar } from '../progress.ts';
 import { printJson } from '../terminal.ts';
 
@@ -58,10 +58,9 @@ export const cp: CommandSpec = {
     const [from = '', to = ''] = args;
     using source = MmapDict.open(from, { mode: 'r' });
     requireKeys(source, from, rest);
-    using target = MmapDict.open(to);
     using bar = new ProgressBar(invocation, 'copy', 'count');
     const keys = rest.length > 0 ? rest : [...source.keys()];
-    source.copy(keys, target, { onProgress: bar.update });
+    await changeDict(to, (target) => source.copy(keys, target, { onProgress: bar.update }));
     if (json) await printJson(terminal, { keys });
     return 'ok';
   },

@@ -1,8 +1,8 @@
 import { extname } from 'node:path';
 import { PyFloat, parseJson } from '@mmdpickle/core';
-import { MmapDict } from '@mmdpickle/core/node';
 import { load } from '@mmdpickle/core/pickle';
 import type { CommandSpec } from '../command.ts';
+import { changeDict } from '../dicts.ts';
 import { usageError } from '../errors.ts';
 import { readInput } from '../input.ts';
 import { ALLOW_PICKLE } from '../option-values.ts';
@@ -69,9 +69,8 @@ export const put: CommandSpec = {
     const type = options.type as TypeName | undefined;
     const allowPickle = options.allowPickle === true;
     const value = await readValue(text, type);
-    using dict = MmapDict.open(path);
-    dict.set(key, value);
-    if (json) await printJson(terminal, { key, commitNumber: dict.commitNumber });
+    const commitNumber = await changeDict(path, (dict) => dict.set(key, value).commitNumber);
+    if (json) await printJson(terminal, { key, commitNumber });
     return 'ok';
 
     async function readValue(word: string, named: TypeName | undefined): Promise<unknown> {

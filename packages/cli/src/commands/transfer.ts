@@ -7,7 +7,7 @@ import process from 'node:process';
 import { pipeline } from 'node:stream/promises';
 import { MmapDict } from '@mmdpickle/core/node';
 import type { CommandSpec, Invocation } from '../command.ts';
-import { requireKeys } from '../dicts.ts';
+import { changeDict, requireKeys } from '../dicts.ts';
 import { usageError } from '../errors.ts';
 import { FORMATS, formatOf, type ImportOptions, type Transfer } from '../formats/formats.ts';
 import { ALLOW_PICKLE, parseDTypeName, parseShapeOption } from '../option-values.ts';
@@ -58,12 +58,13 @@ export const importCommand: CommandSpec = {
       if (paths === undefined) groups.set(format, [path]);
       else paths.push(path);
     }
-    using dict = MmapDict.open(args[0] ?? '');
     using bar = new ProgressBar(invocation, 'import');
     const keys: string[] = [];
-    // Files of one format go together: several npy files are one commit.
-    for (const [format, paths] of groups)
-      keys.push(...(await format.read(paths, dict, options as ImportOptions, transferOf(invocation, bar))));
+    await changeDict(args[0] ?? '', async (dict) => {
+      // Files of one format go together: several npy files are one commit.
+      for (const [format, paths] of groups)
+        keys.push(...(await format.read(paths, dict, options as ImportOptions, transferOf(invocation, bar))));
+    });
     bar[Symbol.dispose]();
     if (json) await printJson(terminal, { keys });
     else await print(terminal, keys.map((key) => `${keyText(key)}\n`).join(''));
