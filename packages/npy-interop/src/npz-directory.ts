@@ -34,6 +34,12 @@ export interface NpzEntry {
   readonly entry: FileEntry;
 }
 
+/** An entry of the directory up to its name. */
+const CENTRAL_HEADER_BYTES = 46;
+/** The directory's end in 64 bits, where to find that, and the end in 32 bits. */
+const END64_BYTES = 56;
+const LOCATOR_BYTES = 20;
+const END_BYTES = 22;
 /** A local header up to its name. */
 export const LOCAL_HEADER_BYTES = 30;
 /** What a local header starts with. */
@@ -66,8 +72,12 @@ export async function readDirectory(
     // Programs that read no npz file need not load what reads them.
     const { holdsMore, openZip } = await import('./zip-reader.ts');
     const reader = openZip(source, size);
+    const walked = { entries: 0, length: 0 };
     for await (const entry of reader.getEntriesGenerator()) {
       options.signal?.throwIfAborted();
+      walked.entries += 1;
+      walked.length +=
+        CENTRAL_HEADER_BYTES + entry.rawFilename.length + entry.rawExtraField.length + entry.rawComment.length;
       // As in Python: what else an entry says of itself does not make it a folder.
       if (entry.filename.endsWith('/')) continue;
       if (entry.directory) {
@@ -85,7 +95,8 @@ export async function readDirectory(
       entries.set(member.key, { member, entry });
     }
     // Fewer members than there are would be lost in silence; Python reads on to the directory's end.
-    if (holdsMore(reader)) {
+    const end = (reader.directoryOffset ?? 0) + walked.length;
+    if (holdsMore(reader) && !(await endsTwice(source, size, end, walked))) {
       const text = `${source.name}: the directory holds more than the ${entries.size} members that are counted`;
       throw new MmdError('CORRUPT', text, { offset: 0, found: entries.size });
     }
@@ -103,7 +114,7 @@ function describeMember(entry: FileEntry, archive: string): NpzMember {
   const method = entry.compressionMethod === ZIP_METHODS.stored ? 'stored' : 'deflated';
   const key = name.endsWith('.npy') ? name.slice(0, -4) : name;
   const member: NpzMember = { key, name, method, compressedSize, size, crc32: (entry.crc32 ?? 0) >>> 0, offset };
-  const problem = memberNameProblem(name);
+  const problem = isSpelled(entry) ? memberNameProblem(name) : 'is marked as UTF-8, and is none';
   if (problem !== undefined) throw badMember(archive, member, problem);
   if (entry.encrypted) throw badMember(archive, member, 'is encrypted', 'UNSUPPORTED_VALUE');
   if (entry.compressionMethod !== ZIP_METHODS[method]) {
@@ -116,6 +127,31 @@ function describeMember(entry: FileEntry, archive: string): NpzMember {
   return member;
 }
 
+/**
+ * Whether all that follows the entries is their end in 64 bits, and again in 32: some writers (Info-ZIP for what comes through a
+ * pipe, miniz) write both where one would do, and zip.js looks at the first only where the second says that it must.
+ */
+async function endsTwice(
+  source: ByteSource,
+  size: number,
+  offset: number,
+  { entries, length }: { readonly entries: number; readonly length: number },
+): Promise<boolean> {
+  if (offset + END64_BYTES + LOCATOR_BYTES + END_BYTES !== size) return false;
+  const tail = await source.read(offset, size - offset);
+  const view = new DataView(tail.buffer, tail.byteOffset, tail.byteLength);
+  const end = END64_BYTES + LOCATOR_BYTES;
+  return (
+    view.getUint32(0, true) === 0x06064b50 &&
+    view.getBigUint64(32, true) === BigInt(entries) &&
+    view.getBigUint64(40, true) === BigInt(length) &&
+    view.getUint32(END64_BYTES, true) === 0x07064b50 &&
+    view.getUint32(end, true) === 0x06054b50 &&
+    view.getUint16(end + 10, true) === entries &&
+    view.getUint32(end + 12, true) === length
+  );
+}
+
 /** Unmarked names stand in code page 437, of which zip.js shows control characters as pictures, and Python does not. */
 function nameOf({ filename, filenameUTF8, rawFilename }: FileEntry): string {
   if (filenameUTF8) return filename;
@@ -125,6 +161,13 @@ function nameOf({ filename, filenameUTF8, rawFilename }: FileEntry): string {
     const byte = rawFilename[i]!;
     return controls(byte) ? String.fromCharCode(byte) : picture;
   }).join('');
+}
+
+/** False for a name in UTF-8 whose bytes are none: a decoder takes each such byte for the same character. */
+function isSpelled({ filename, filenameUTF8, rawFilename }: FileEntry): boolean {
+  if (!filenameUTF8 || !filename.includes('\ufffd')) return true;
+  const bytes = new TextEncoder().encode(filename);
+  return bytes.length === rawFilename.length && bytes.every((byte, i) => byte === rawFilename[i]);
 }
 
 function badMember(

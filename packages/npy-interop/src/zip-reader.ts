@@ -25,7 +25,8 @@ class SourceReader extends Reader<ByteSource> {
 
 /** Begins to read a zip file. */
 export function openZip(source: ByteSource, size: number): ZipReader<ByteSource> {
-  return new ZipReader(new SourceReader(source, size), { filenameValidation: 'tolerant' });
+  // Named, or zip.js guesses at UTF-8 where Python does not.
+  return new ZipReader(new SourceReader(source, size), { filenameValidation: 'tolerant', filenameEncoding: 'cp437' });
 }
 
 /** Whether the directory, now that it was read, holds more than the entries that it counts. */

@@ -34,7 +34,17 @@ function rename(bytes: Uint8Array, i: number, name: string): Uint8Array {
 }
 
 const stored = await npzBytes({ aaaaa: new Float64Array([1, 2]), bbbbb: new Float64Array([3, 4]) });
+/** As Info-ZIP ends what came through a pipe: in 64 bits, and in 32 bits that would have done. */
+function endTwice(bytes: Uint8Array): Uint8Array {
+  const copy = bytes.slice();
+  const [end64, end] = [0x06064b50, END].map((signature) => new DataView(copy.buffer, find(copy, signature)[0]));
+  for (const at of [8, 10]) end?.setUint16(at, end64?.getUint16(32, true) ?? 0, true);
+  for (const at of [12, 16]) end?.setUint32(at, end64?.getUint32(at + 28 + (at - 12), true) ?? 0, true);
+  return copy;
+}
+
 const zeros = new Uint8Array(1 << 20);
+const endedTwice = endTwice(await npzBytes({ aaaaa: new Float64Array([1, 2]), bbbbb: zeros }, { zip64: true }));
 const deflated = await npzBytes({ aaaaa: zeros, bbbbb: new Float64Array([3, 4]) }, { compress: true });
 
 const HOSTILE: readonly {
@@ -97,6 +107,25 @@ const HOSTILE: readonly {
   {
     name: 'a member that is marked as a folder',
     bytes: patch(stored, 0, (central) => central.setUint32(38, (0o040700 << 16) >>> 0, true)),
+    code: 'CORRUPT',
+    atOpen: true,
+  },
+  {
+    name: 'a directory whose two ends disagree',
+    bytes: (() => {
+      const copy = endedTwice.slice();
+      new DataView(copy.buffer).setUint16((find(copy, 0x06064b50)[0] as number) + 32, 1, true);
+      return copy;
+    })(),
+    code: 'CORRUPT',
+    atOpen: true,
+  },
+  {
+    name: 'a member name that is marked as UTF-8, and is none',
+    bytes: patch(rename(stored, 0, '\xf0\x90\x80aa'), 0, (central, local) => {
+      central.setUint16(8, 0x800, true);
+      local.setUint16(6, 0x800, true);
+    }),
     code: 'CORRUPT',
     atOpen: true,
   },
@@ -254,6 +283,14 @@ describe('hostile npz files', () => {
     const npz = await openNpz(rename(deflated, 0, '\x82aaaa'));
     expect(npz.keys()).toEqual(['éaaaa', 'bbbbb']);
     expect((await npz.get('éaaaa')).shape).toEqual([zeros.length]);
+    // As numpy.load calls it: nothing says that these bytes are UTF-8.
+    expect((await openNpz(rename(deflated, 0, '\xc3\xa9aaa'))).keys()).toEqual(['├⌐aaa', 'bbbbb']);
+  });
+
+  test('an end in 64 bits that the end in 32 bits repeats is no part of the directory', async () => {
+    const npz = await openNpz(endedTwice);
+    expect(npz.keys()).toEqual(['aaaaa', 'bbbbb']);
+    expect((await npz.get('aaaaa')).toNested()).toEqual([1, 2]);
   });
 
   test.each(HOSTILE)('$name: $code, from memory', async ({ bytes, code, atOpen }) => {
