@@ -109,10 +109,10 @@ describe('looking at a file', () => {
       dict.set('type', parseDType('<f4'));
       dict.set(
         'counts',
-        new Map([
+        new Map<unknown, unknown>([
           [
             '10',
-            new Map([
+            new Map<unknown, unknown>([
               [2, 'b'],
               [1, 'a'],
             ]),
