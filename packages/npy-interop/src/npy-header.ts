@@ -16,9 +16,10 @@
 import { MmdError } from '@mmdpickle/core';
 import {
   type Descr,
-  type DescrField,
   type DType,
   type DTypeLike,
+  type DTypeSpec,
+  type DTypeSpecField,
   isLiteralDict,
   isLiteralTuple,
   type PythonLiteral,
@@ -326,12 +327,9 @@ function parseHeaderText(
   if (typeof fortran !== 'boolean')
     throw invalid(`fortran_order is not a valid bool: ${printed(fortran)}`, printed(fortran));
   const literal = header.get('descr') as PythonLiteral;
-  const descr = literalToDescr(literal, () =>
-    invalid(`descr is not a valid dtype: ${printed(literal)}`, printed(literal)),
-  );
   let dtype: DType;
   try {
-    dtype = parseDType(descr);
+    dtype = parseDType(literalToSpec(literal, () => invalid('descr', printed(literal))));
   } catch (cause) {
     const code = cause instanceof MmdError ? cause.code : 'UNSUPPORTED_DTYPE';
     throw new MmdError(code, `${name}: npy header: descr is not a valid dtype: ${printed(literal)}`, {
@@ -349,24 +347,46 @@ function printed(value: PythonLiteral): string {
 }
 
 /** numpy's `descr_to_dtype`, as far as the spelling goes: tuples and lists mean different things. */
-function literalToDescr(literal: PythonLiteral, invalid: () => MmdError): Descr {
+function literalToSpec(literal: PythonLiteral, invalid: () => MmdError): DTypeSpec {
   if (typeof literal === 'string') return literal;
   if (!Array.isArray(literal)) throw invalid();
-  return (literal as readonly PythonLiteral[]).map((field): DescrField => {
+  const fields = (literal as readonly PythonLiteral[]).map((field): DTypeSpecField => {
     // numpy writes tuples and unpacks lists too.
     const items = isLiteralTuple(field) ? field.tuple : field;
     if (!Array.isArray(items) || items.length < 2 || items.length > 3) throw invalid();
     const [nameLiteral, typeLiteral, shapeLiteral] = items as readonly PythonLiteral[];
     const name = fieldName(nameLiteral as PythonLiteral, invalid);
     const outer = shapeLiteral === undefined ? [] : fieldShape(shapeLiteral, invalid);
-    const { descr, shape: inner } = subarray(typeLiteral as PythonLiteral, invalid);
+    const { spec, shape: inner } = subarray(typeLiteral as PythonLiteral, invalid);
     const shape = [...outer, ...inner];
-    return shape.length === 0 ? [name, descr] : [name, descr, shape];
+    return shape.length === 0 ? [name, spec] : [name, spec, shape];
   });
+  return fields.some(([label]) => label === '' || label[1] === '') ? unnamed(fields) : fields;
+}
+
+/** The dict form of fields some of which have an empty name: in a list, `numpy.dtype` gives them another, which `numpy.load` does not. */
+function unnamed(fields: readonly DTypeSpecField[]): DTypeSpec {
+  const parts: { name: string; title: string | null; format: DTypeSpec; offset: number }[] = [];
+  let offset = 0;
+  for (const [label, spec, shape] of fields) {
+    const [title, name] = typeof label === 'string' ? [null, label] : label;
+    const format: DTypeSpec = shape === undefined ? spec : [spec, shape];
+    const { itemsize, kind, fields: inner } = parseDType(format);
+    const padding = label === '' && kind === 'V' && inner === undefined;
+    if (!padding) parts.push({ name, title, format, offset });
+    offset += itemsize;
+  }
+  return {
+    names: parts.map(({ name }) => name),
+    formats: parts.map(({ format }) => format),
+    offsets: parts.map((part) => part.offset),
+    titles: parts.map(({ title }) => title),
+    itemsize: offset,
+  };
 }
 
 /** `(type, shape)` inside a field is a sub-array type, which may nest. */
-function subarray(literal: PythonLiteral, invalid: () => MmdError): { descr: Descr; shape: number[] } {
+function subarray(literal: PythonLiteral, invalid: () => MmdError): { spec: DTypeSpec; shape: number[] } {
   const shape: number[] = [];
   let rest = literal;
   while (isLiteralTuple(rest)) {
@@ -375,7 +395,7 @@ function subarray(literal: PythonLiteral, invalid: () => MmdError): { descr: Des
     shape.push(...fieldShape(dims as PythonLiteral, invalid));
     rest = base as PythonLiteral;
   }
-  return { descr: literalToDescr(rest, invalid), shape };
+  return { spec: literalToSpec(rest, invalid), shape };
 }
 
 function fieldName(literal: PythonLiteral, invalid: () => MmdError): string | [string, string] {
@@ -387,7 +407,7 @@ function fieldName(literal: PythonLiteral, invalid: () => MmdError): string | [s
 }
 
 function fieldShape(literal: PythonLiteral, invalid: () => MmdError): number[] {
-  const items = isLiteralTuple(literal) ? literal.tuple : [literal];
+  const items = isLiteralTuple(literal) ? literal.tuple : Array.isArray(literal) ? literal : [literal];
   if (!items.every((item) => typeof item === 'number' && item >= 0)) throw invalid();
   return [...items] as number[];
 }

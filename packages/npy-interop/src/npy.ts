@@ -123,6 +123,12 @@ export function objectArray(bytes: Uint8Array, header: NpyHeader, place: NpyPlac
   refuseObjects(place, options);
   const value = load(bytes, options.pickle);
   if (value instanceof NDArray) return value;
+  if (header.dtype.fields !== undefined) {
+    throw new MmdError('UNSUPPORTED_VALUE', `${place.name}: records that hold objects cannot be read as arrays`, {
+      offset: header.dataOffset,
+      found: header.dtype.name,
+    });
+  }
   throw new MmdError('CORRUPT', `${place.name}: the pickle of an object array holds no array`, {
     offset: header.dataOffset,
   });

@@ -1,4 +1,5 @@
-import { type ErrorCode, isMmdError, type MmdError } from '@mmdpickle/core';
+import { type ErrorCode, isMmdError, type MmdError, NDArray } from '@mmdpickle/core';
+import { dump } from '@mmdpickle/core/pickle';
 import { formatNpyHeader, npyBytes, readNpy } from '@mmdpickle/npy-interop';
 import { Python, pythons } from '@mmdpickle/test-support';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -188,6 +189,26 @@ describe('malformed npy files', () => {
     expect(read("  { 'shape' : ( 3L , 2 ) , 'descr' : '<f8' , 'fortran_order' : True }  \n\n")).toEqual([3, 2]);
     expect(read("{'descr': u'<f8', u'fortran_order': False, 'shape': (3L,), }")).toEqual([3]);
     expect(read("{'descr': 'float64', 'fortran_order': False, 'shape': (3,), # padded\n}")).toEqual([3]);
+    expect(read(header({ descr: "[('a', '<f8', [3])]" }))).toEqual([2]);
+  });
+
+  test.each([
+    ["[('', '<i4'), ('b', '<i2')]", ['', 'b']],
+    ["[('b', [('', '<i4', (2,))]), (('t', ''), '<i2'), ('', '|V2')]", ['b', '']],
+    ["[('f0', '<i4'), ('', '|V4'), ('b', '<i2')]", ['f0', 'b']],
+  ])('fields of %s are called as numpy.load calls them', (descr, names) => {
+    const { dtype, type } = readNpy(withHeader(header({ descr })));
+    expect(type.fields?.map(({ name }) => name)).toEqual(names);
+    // And so they are written again.
+    expect(readNpy(npyBytes(NDArray.zeros([2], type))).dtype).toBe(dtype);
+  });
+
+  test('records that hold objects are told of as such, and not as a damaged file', () => {
+    const bytes = Buffer.concat([
+      formatNpyHeader({ dtype: [['a', 'O']], shape: [1] }),
+      dump(new Map([['what numpy made of it', null]])),
+    ]);
+    expect(caught(() => readNpy(bytes, { allowPickle: true }))).toMatchObject({ code: 'UNSUPPORTED_VALUE' });
   });
 });
 
