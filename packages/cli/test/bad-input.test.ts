@@ -75,6 +75,10 @@ const TABLES: Readonly<Record<string, readonly Case[]>> = {
     ['import new.mmdpickle - --format npy < cut.npy', 4, /TRUNCATED\]$/m],
     ['import new.mmdpickle bad.npy', 4, /bad.npy/],
     ['import csv.mmdpickle bad.csv', 4, /line 2/],
+    ['import csv.mmdpickle blank.csv', 4, /line 5: "constructor"/],
+    ['import csv.mmdpickle latin.csv', 4, /latin.csv: the text is not UTF-8/],
+    ['import csv.mmdpickle small.csv --dtype int8', 1, /small.csv: .*from -128 to 127, found number 300/],
+    ['import csv.mmdpickle . --format csv', 1, /\.: illegal operation on a directory/],
     ['import csv.mmdpickle twice.csv', 4, /two columns are named "a"/],
     ['ingest bools.mmdpickle --from truth.csv --format csv --schema ok:bool', 2, /"maybe" is neither true nor false/],
     ['ingest counts.mmdpickle --from truth.csv --format csv --schema ok:int8', 2, /"maybe" is no whole number/],
@@ -100,6 +104,9 @@ describe.each(Object.entries(TABLES))('%s', (_name, cases) => {
     writeFileSync(join(cwd, 'cut.npy'), npyBytes(new Float64Array(2)).subarray(0, 140));
     writeFileSync(join(cwd, 'objects.npy'), objectArrayFile());
     writeFileSync(join(cwd, 'bad.csv'), '1,2\n3,x\n');
+    writeFileSync(join(cwd, 'blank.csv'), 'a\n\n\n1\nconstructor\n');
+    writeFileSync(join(cwd, 'latin.csv'), Buffer.from('\xe4\n1\n', 'latin1'));
+    writeFileSync(join(cwd, 'small.csv'), 'a\n300\n');
     writeFileSync(join(cwd, 'twice.csv'), 'a,b,a\n1,2,3\n');
     writeFileSync(join(cwd, 'truth.csv'), 'ok\nmaybe\n');
     symlinkSync('run.mmdpickle', join(cwd, 'link.mmdpickle'));

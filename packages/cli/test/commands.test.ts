@@ -332,6 +332,20 @@ describe('changing a file', () => {
     expect(csv).toBe('1,Infinity,-Infinity\n2,NaN,Infinity\n');
   });
 
+  it('a CSV file takes the memory of its numbers, and not that of its text', async () => {
+    const cwd = bench.folder();
+    const rows = Array.from({ length: 200_000 }, (_, i) => `${i},${-i},${i * 7},${i / 4}`);
+    writeFileSync(join(cwd, 'long.csv'), `constructor,b,c,d\n${rows.join('\n')}\n`);
+    const line = 'NODE_OPTIONS=--max-old-space-size=40 mmdpickle import long.mmdpickle long.csv';
+    expect(await bench.shell(cwd, line)).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('long/constructor'),
+    });
+    using dict = MmapDict.open(join(cwd, 'long.mmdpickle'), { mode: 'r' });
+    expect((dict.get('long/d') as NDArray).get(199_999)).toBe(49_999.75);
+    expect((dict.get('long/b') as NDArray).shape).toEqual([200_000]);
+  });
+
   it('convert makes mmdpickle files of pickles, and changes spellings in place and by copy', async () => {
     const cwd = bench.folder();
     await shell(

@@ -1,50 +1,138 @@
-import { readFileSync } from 'node:fs';
-import { MmdError, type NDArray, ndarray, parseDType } from '@mmdpickle/core';
-import { parse } from 'csv-parse/sync';
+import { createReadStream } from 'node:fs';
+import { pipeline } from 'node:stream/promises';
+import { type ArraySource, type DType, MmdError, type NDArray, ndarray, parseDType } from '@mmdpickle/core';
+import { CsvError, parse } from 'csv-parse';
+import { usageError } from '../errors.ts';
 import { parseNumber } from '../text.ts';
+import type { Transfer } from './formats.ts';
 
 /**
  * The arrays in a CSV file: one of two axes or, where the first line is a heading, one for each column, named `key/column`.
+ * They take the memory of their elements, and not that of the text.
  *
  * @throws MmdError BAD_FORMAT, naming the line
  */
-export function readCsv(path: string, key: string, dtype = 'float64'): Map<string, NDArray> {
-  const rows = parseRows(path);
-  const [heading = []] = rows;
-  const named = heading.some((cell) => cell !== '' && numberOf(cell) === undefined);
-  const twice = named ? heading.find((name, column) => heading.indexOf(name) !== column) : undefined;
-  if (twice !== undefined) {
-    const text = `${path}: two columns are named ${JSON.stringify(twice)}`;
-    throw new MmdError('BAD_FORMAT', text, { path, found: twice });
+export async function readCsv(
+  path: string,
+  key: string,
+  dtype: string,
+  { signal }: Pick<Transfer, 'signal'>,
+): Promise<Map<string, ArraySource>> {
+  const type = parseDType(dtype);
+  if (type.hasObject) throw usageError(`--dtype: ${dtype} is no type of numbers`, dtype);
+  const wide = (type.kind === 'i' || type.kind === 'u') && type.itemsize === 8;
+  let heading: readonly string[] | undefined;
+  let columns: readonly Elements[] | undefined;
+  let [rows, width] = [0, 0];
+  for await (const { cells, line } of records(path, signal)) {
+    if (columns === undefined) {
+      width = cells.length;
+      if (cells.some((cell) => cell !== '' && numberOf(cell) === undefined)) heading = distinct(cells, path);
+      columns = (heading ?? ['']).map(() => new Elements(type, path));
+      if (heading !== undefined) continue;
+    }
+    rows += 1;
+    for (const [column, cell] of cells.entries())
+      columns[heading === undefined ? 0 : column]?.push(cellNumber(cell, wide, `${path}: line ${line}`));
   }
-  const body = named ? rows.slice(1) : rows;
-  const { kind, itemsize } = parseDType(dtype);
-  const wide = (kind === 'i' || kind === 'u') && itemsize === 8;
-  const numbers = body.map((row, index) =>
-    row.map((cell) => cellNumber(cell, wide, `${path}: line ${index + (named ? 2 : 1)}`)),
-  );
-  if (!named) return new Map([[key, ndarray(numbers as number[][], [body.length, heading.length], dtype)]]);
-  return new Map(
-    heading.map((name, column) => [
-      `${key}/${name}`,
-      ndarray(numbers.map((row) => row[column] ?? Number.NaN) as number[], [body.length], dtype),
-    ]),
-  );
+  if (heading === undefined) return new Map([[key, (columns?.[0] ?? new Elements(type, path)).source([rows, width])]]);
+  return new Map(columns?.map((column, i) => [`${key}/${heading[i]}`, column.source([rows])]));
 }
 
-function parseRows(path: string): string[][] {
-  const bytes = readFileSync(path);
+function distinct(names: readonly string[], path: string): readonly string[] {
+  const twice = names.find((name, column) => names.indexOf(name) !== column);
+  if (twice === undefined) return names;
+  throw new MmdError('BAD_FORMAT', `${path}: two columns are named ${JSON.stringify(twice)}`, { path, found: twice });
+}
+
+/** So many numbers are made elements at once. */
+const PIECE = 65_536;
+
+/** Elements that become more. */
+class Elements {
+  readonly #type: DType;
+  readonly #path: string;
+  readonly #pieces: NDArray[] = [];
+  #numbers: (number | bigint)[] = [];
+
+  constructor(type: DType, path: string) {
+    this.#type = type;
+    this.#path = path;
+  }
+
+  push(number: number | bigint): void {
+    this.#numbers.push(number);
+    if (this.#numbers.length === PIECE) this.#flush();
+  }
+
+  source(shape: readonly number[]): ArraySource {
+    this.#flush();
+    const pieces = this.#pieces;
+    return {
+      arraySource: true,
+      dtype: this.#type,
+      shape,
+      *bytes() {
+        for (const piece of pieces) yield* piece.bytes();
+      },
+    };
+  }
+
+  #flush(): void {
+    const numbers = this.#numbers;
+    try {
+      this.#pieces.push(ndarray(numbers as number[], [numbers.length], { dtype: this.#type }));
+    } catch (cause) {
+      if (!(cause instanceof MmdError)) throw cause;
+      throw new MmdError(cause.code, `${this.#path}: ${cause.message}`, { path: this.#path, cause });
+    }
+    this.#numbers = [];
+  }
+}
+
+async function* records(
+  path: string,
+  signal: AbortSignal,
+): AsyncGenerator<{ readonly cells: readonly string[]; readonly line: number }> {
+  const parser = parse({ skip_empty_lines: true, trim: true, info: true });
+  // What it fails with comes out of the parser, too.
+  const reading = pipeline(createReadStream(path), (bytes) => decoded(bytes, path), parser, { signal }).catch(() => {});
   try {
-    return parse(bytes, { skip_empty_lines: true, bom: true, trim: true });
+    for await (const { record, info } of parser as AsyncIterable<{ record: string[]; info: { lines: number } }>)
+      yield { cells: record, line: info.lines };
   } catch (cause) {
-    throw new MmdError('BAD_FORMAT', `${path}: ${(cause as Error).message}`, { path, cause });
+    // Node names the file where opening failed, and not where reading did, as for a directory.
+    if (cause instanceof Error && 'errno' in cause) (cause as NodeJS.ErrnoException).path ??= path;
+    if (!(cause instanceof CsvError)) throw cause;
+    throw new MmdError('BAD_FORMAT', `${path}: ${cause.message}`, { path, cause });
+  } finally {
+    parser.destroy();
+    await reading;
   }
 }
 
-const WORDS: Readonly<Record<string, number>> = { true: 1, false: 0 };
+/** UTF-8, and what spreadsheets call Unicode. @throws MmdError BAD_FORMAT for bytes that are none */
+async function* decoded(bytes: AsyncIterable<Uint8Array>, path: string): AsyncGenerator<string> {
+  let decoder: TextDecoder | undefined;
+  try {
+    for await (const piece of bytes) {
+      decoder ??= new TextDecoder(piece[0] === 0xff && piece[1] === 0xfe ? 'utf-16le' : 'utf-8', { fatal: true });
+      yield decoder.decode(piece, { stream: true });
+    }
+    yield decoder?.decode() ?? '';
+  } catch (cause) {
+    if (!(cause instanceof TypeError)) throw cause;
+    throw new MmdError('BAD_FORMAT', `${path}: the text is not UTF-8`, { path, cause });
+  }
+}
+
+const WORDS: ReadonlyMap<string, number> = new Map([
+  ['true', 1],
+  ['false', 0],
+]);
 
 function numberOf(cell: string): number | undefined {
-  return WORDS[cell.toLowerCase()] ?? parseNumber(cell);
+  return WORDS.get(cell.toLowerCase()) ?? parseNumber(cell);
 }
 
 function cellNumber(cell: string, wide: boolean, where: string): number | bigint {

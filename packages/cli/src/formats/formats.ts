@@ -112,12 +112,13 @@ export const FORMATS: Readonly<Record<string, FormatRow>> = {
     extensions: ['.csv'],
     doc: 'rows of numbers, or of named columns where the first line is a heading',
     arraysOnly: true,
-    async read(paths, dict, { key, dtype }) {
+    async read(paths, dict, { key, dtype = 'float64' }, transfer) {
       const { readCsv } = await import('./csv-import.ts');
-      const tables = paths.map((path) => {
+      const tables: Awaited<ReturnType<typeof readCsv>>[] = [];
+      for (const path of paths) {
         const name = key === undefined ? stem(path) : paths.length === 1 ? key : below(key, stem(path));
-        return readCsv(path, name, dtype);
-      });
+        tables.push(await readCsv(path, name, dtype, transfer));
+      }
       dict.batch(() => {
         for (const arrays of tables) dict.update(arrays);
       });
