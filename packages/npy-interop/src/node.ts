@@ -37,7 +37,7 @@ export {
 } from './node/npy-file.ts';
 export { NpyWriter, type NpyWriterOptions, openNpyWriter } from './node/npy-writer.ts';
 export { NpzFile, openNpz, type StoredRange, writeNpz } from './node/npz-file.ts';
-export { FileReplacement } from './node/replace-file.ts';
+export { FileReplacement, type Leftovers } from './node/replace-file.ts';
 export {
   fromRaw,
   type MappedSafetensors,

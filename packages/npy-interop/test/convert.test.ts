@@ -352,6 +352,20 @@ describe('what goes wrong leaves the dict and the directory as they were', () =>
     },
   );
 
+  test('an aborted export to npy files takes the directories away that it made', async () => {
+    using dict = open();
+    dict.set('a', ndarray(new Float64Array(1 << 17)));
+    mkdirSync(temp.file('there'));
+    const before = readdirSync(temp.path);
+    for (const out of ['new/newer', 'there/new']) {
+      const abort = new AbortController();
+      const options = { signal: abort.signal, onProgress: () => abort.abort(new Error('enough')) };
+      await expect(mmdToNpy(dict, ['a'], temp.file(out), options)).rejects.toThrow('enough');
+    }
+    expect(readdirSync(temp.path)).toEqual(before);
+    expect(readdirSync(temp.file('there'))).toEqual([]);
+  });
+
   test('writes of other code during a conversion are commits of their own', async () => {
     using dict = open();
     writeNpy(temp.file('a.npy'), new Uint8Array(1 << 20));

@@ -19,7 +19,15 @@ import { runInNewContext } from 'node:vm';
 import { MmdError } from '@mmdpickle/core';
 import { MaskedArray, NDArray, ndarray, parseDType } from '@mmdpickle/core/ndarray';
 import { MemoryFile } from '@mmdpickle/core/storage';
-import { createNpy, npyBytes, openNpy, openNpyWriter, readNpy, writeNpy } from '@mmdpickle/npy-interop';
+import {
+  createNpy,
+  FileReplacement,
+  npyBytes,
+  openNpy,
+  openNpyWriter,
+  readNpy,
+  writeNpy,
+} from '@mmdpickle/npy-interop';
 import { Python, pythons, TempDir } from '@mmdpickle/test-support';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { arrayOf } from './arrays.ts';
@@ -162,17 +170,31 @@ describe('writing npy files', () => {
 
   test('what a killed process left is swept by the next write of the same file, what a living one left is not', () => {
     writeNpy(temp.file('a.npy'), new Uint8Array(1));
-    const name = Buffer.from('a.npy').toString('base64url');
-    const host = hostname()
-      .replaceAll(/[^A-Za-z0-9-]/g, '_')
-      .slice(0, 32);
-    const dead = temp.file(`.${name}.${host}.999999999.x.mmdpickle-tmp`);
-    const living = temp.file(`.${name}.${host}.${process.pid}.x.mmdpickle-tmp`);
-    writeFileSync(dead, 'half');
-    writeFileSync(living, 'half');
+    const dead = leftover('a.npy', 999_999_999);
+    const living = leftover('a.npy', process.pid);
     writeNpy(temp.file('a.npy'), new Uint8Array(1));
     expect([existsSync(dead), existsSync(living)]).toEqual([false, true]);
   });
+
+  test('a directory is listed once for many files: an export of thousands read thousands of names for each', () => {
+    const leftovers = new Map();
+    const found = ['a.npy', 'b.npy'].map((name) => leftover(name, 999_999_999));
+    using _a = new FileReplacement(temp.file('a.npy'), leftovers);
+    const later = leftover('b.npy', 999_999_998);
+    using _b = new FileReplacement(temp.file('b.npy'), leftovers);
+    expect([...found, later].map((path) => existsSync(path))).toEqual([false, false, true]);
+  });
+
+  /** What a process that was killed left of a file. */
+  function leftover(file: string, pid: number): string {
+    const name = Buffer.from(file).toString('base64url');
+    const host = hostname()
+      .replaceAll(/[^A-Za-z0-9-]/g, '_')
+      .slice(0, 32);
+    const path = temp.file(`.${name}.${host}.${pid}.x.mmdpickle-tmp`);
+    writeFileSync(path, 'half');
+    return path;
+  }
 });
 
 describe('npy files that grow', () => {

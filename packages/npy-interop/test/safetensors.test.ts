@@ -174,6 +174,7 @@ describe('raw files', () => {
     { shape: [7], code: 'TRUNCATED' },
     { shape: [-1, 5], code: 'INVALID_ARGUMENT' },
     { shape: [-1, -1], code: 'INVALID_ARGUMENT' },
+    { shape: [-1, 0], code: 'INVALID_ARGUMENT' },
     { shape: [1.5], code: 'INVALID_ARGUMENT' },
     { shape: [1], offset: 12, code: 'TRUNCATED' },
   ])('the shape $shape of another file is refused: $code', ({ shape, offset, code }) => {

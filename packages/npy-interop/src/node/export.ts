@@ -29,7 +29,7 @@ import { checkKeys, fileNameOf } from './convert-names.ts';
 import { copyRangeAsync } from './copy-range.ts';
 import { writeArray } from './npy-file.ts';
 import { fileSink } from './npz-file.ts';
-import { FileReplacement, makeDirectory, toPath } from './replace-file.ts';
+import { FileReplacement, type Leftovers, makeDirectory, removeEmptyDirectories, toPath } from './replace-file.ts';
 import { meter, type TransferOptions } from './safetensors-file.ts';
 
 /** What a conversion from a dict did. */
@@ -83,18 +83,24 @@ export async function mmdToNpy(
   options: TransferOptions = {},
 ): Promise<Exported> {
   checkOptions(options, TRANSFER_OPTIONS);
-  return await withParts(dict, keys, options, async (parts, create, tick) => {
-    const directory = toPath(dir);
-    const files = parts.map(([name, array]) => ({ path: join(directory, fileNameOf(name, '.npy')), array }));
-    makeDirectory(directory);
-    for (const { path, array } of files) {
-      const replacement = create(path);
-      const header = headerOf(array, sharesBlocks(directory));
-      replacement.file.write(0, header);
-      await writePart(replacement.file, array, header.length, tick);
-      replacement.seal();
-    }
-  });
+  const directory = toPath(dir);
+  let made: string | undefined;
+  try {
+    return await withParts(dict, keys, options, async (parts, create, tick) => {
+      const files = parts.map(([name, array]) => ({ path: join(directory, fileNameOf(name, '.npy')), array }));
+      made ??= makeDirectory(directory);
+      for (const { path, array } of files) {
+        const replacement = create(path);
+        const header = headerOf(array, sharesBlocks(directory));
+        replacement.file.write(0, header);
+        await writePart(replacement.file, array, header.length, tick);
+        replacement.seal();
+      }
+    });
+  } catch (error) {
+    if (made !== undefined) removeEmptyDirectories(directory, made);
+    throw error;
+  }
 }
 
 /** File systems (their numbers in statfs) whose files may share blocks: Btrfs, XFS, bcachefs, OCFS2, ZFS. */
@@ -239,8 +245,9 @@ async function withParts(
   if (wanted !== undefined) checkKeys('conversion', wanted);
   for (let attempt = 1; ; attempt += 1) {
     const files: FileReplacement[] = [];
+    const leftovers: Leftovers = new Map();
     const create: Create = (path) => {
-      const file = new FileReplacement(path);
+      const file = new FileReplacement(path, leftovers);
       files.push(file);
       if (file.target !== source.name) return file;
       throw new MmdError('INVALID_ARGUMENT', `${file.path} is the dict's own file: export to another`, {

@@ -5,7 +5,7 @@
  */
 
 import { randomUUID } from 'node:crypto';
-import { mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { mkdirSync, readdirSync, renameSync, rmdirSync, rmSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -49,12 +49,15 @@ export class FileReplacement implements Disposable {
   readonly #temporary: string;
   #open = true;
 
-  /** @throws INVALID_ARGUMENT for a directory, a pipe or a device, which nothing should take the place of; IO */
-  constructor(path: string | URL) {
+  /**
+   * @param leftovers - of directories that were looked at: one for many files, since listing a directory costs what is in it
+   * @throws INVALID_ARGUMENT for a directory, a pipe or a device, which nothing should take the place of; IO
+   */
+  constructor(path: string | URL, leftovers: Leftovers = new Map()) {
     this.path = toPath(path);
     using old = openIfThere(this.path);
     this.target = old?.name ?? this.path;
-    sweep(this.target);
+    sweep(this.target, leftovers);
     const name = `${temporaryPrefix(this.target)}${process.pid}.${randomUUID()}${SUFFIX}`;
     this.#temporary = join(dirname(this.target), name);
     // What opens it gives it the old file's owner and permissions. Errors name what the caller named.
@@ -119,6 +122,18 @@ export function makeDirectory(path: string): string | undefined {
   }
 }
 
+/** Removes directories that were made for nothing, from `path` up to the first that was made; those that hold something stay. */
+export function removeEmptyDirectories(path: string, first: string): void {
+  for (let directory = path; directory.length >= first.length; directory = dirname(directory)) {
+    try {
+      rmdirSync(directory);
+    } catch {
+      // Others use it, or nobody can remove it: what failed before is what is to be told.
+      return;
+    }
+  }
+}
+
 function systemError(what: string, path: string, cause: unknown): MmdError {
   const errno = (cause as NodeJS.ErrnoException).code;
   const code = errno === 'ENOSPC' || errno === 'EDQUOT' ? 'NO_SPACE' : 'IO';
@@ -133,22 +148,29 @@ function temporaryPrefix(path: string): string {
   return `.${Buffer.from(basename(path)).subarray(0, 60).toString('base64url')}.${host}.`;
 }
 
+/** The names of temporary files by the directory that they were found in. */
+export type Leftovers = Map<string, readonly string[]>;
+
 /** Removes what processes of this machine that were killed left behind for this target. */
-function sweep(path: string): void {
+function sweep(path: string, leftovers: Leftovers): void {
   const directory = dirname(path);
   const prefix = temporaryPrefix(path);
-  let names: string[];
-  try {
-    names = readdirSync(directory);
-  } catch {
-    // Creating the file reports what is wrong with the directory.
-    return;
-  }
+  const names = leftovers.get(directory) ?? temporaryFiles(directory);
+  leftovers.set(directory, names);
   for (const name of names) {
-    if (!name.startsWith(prefix) || !name.endsWith(SUFFIX)) continue;
+    if (!name.startsWith(prefix)) continue;
     const pid = Number.parseInt(name.slice(prefix.length), 10);
     if (!Number.isSafeInteger(pid) || isRunning(pid)) continue;
     rmSync(join(directory, name), { force: true });
+  }
+}
+
+function temporaryFiles(directory: string): string[] {
+  try {
+    return readdirSync(directory).filter((name) => name.endsWith(SUFFIX));
+  } catch {
+    // Creating the file reports what is wrong with the directory.
+    return [];
   }
 }
 

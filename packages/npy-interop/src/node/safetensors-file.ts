@@ -184,7 +184,7 @@ export function rawLayout(
   const available = Math.max(0, file.size() - offset);
   const known = shape.filter((length) => length !== -1);
   const row = arrayBytes(type, known, file.name);
-  const rest = unknown === 0 || row === 0 ? 0 : available / row;
+  const rest = unknown === 0 || (row === 0 && available === 0) ? 0 : available / row;
   if (!Number.isInteger(rest)) {
     throw new MmdError(
       'INVALID_ARGUMENT',
