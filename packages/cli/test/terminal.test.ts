@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readlinkSync } from 'node:fs';
+import { mkdirSync, readdirSync, readlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { MmapDict } from '@mmdpickle/core/node';
@@ -103,15 +103,17 @@ describe('in a pipe', () => {
     expect(readdirSync(env.TMPDIR)).toEqual([]);
   });
 
-  it('Ctrl-C ends what waits for a pipe, and an export in the middle of its rows', async () => {
+  it('Ctrl-C ends what waits for a pipe, and an import or export in the middle of its rows', async () => {
     const cwd = bench.folder();
     await bench.shell(cwd, 'mkfifo pipe');
     {
       using dict = MmapDict.open(join(cwd, 'large.mmdpickle'));
       dict.set('x', new EmptyNDArray([3_000_000], 'float64'));
     }
+    writeFileSync(join(cwd, 'long.csv'), '1,2,3,4\n'.repeat(3_000_000));
     const before = readdirSync(cwd);
     for (const args of [
+      ['import', 'new.mmdpickle', 'long.csv'],
       ['import', 'run.mmdpickle', 'pipe', '--format', 'csv'],
       ['export', 'run.mmdpickle', 'pipe', 'dark', '--format', 'csv'],
       ['export', 'large.mmdpickle', 'large.csv', 'x'],

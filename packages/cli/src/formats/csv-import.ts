@@ -1,4 +1,4 @@
-import { createReadStream } from 'node:fs';
+import { createReadStream, statSync } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import { type ArraySource, type DType, MmdError, type NDArray, ndarray, parseDType } from '@mmdpickle/core';
 import { CsvError, parse } from 'csv-parse';
@@ -16,7 +16,7 @@ export async function readCsv(
   path: string,
   key: string,
   dtype: string,
-  { signal }: Pick<Transfer, 'signal'>,
+  transfer: Pick<Transfer, 'signal'>,
 ): Promise<Map<string, ArraySource>> {
   const type = parseDType(dtype);
   if (type.hasObject) throw usageError(`--dtype: ${dtype} is no type of numbers`, dtype);
@@ -24,7 +24,7 @@ export async function readCsv(
   let heading: readonly string[] | undefined;
   let columns: readonly Elements[] | undefined;
   let [rows, width] = [0, 0];
-  for await (const { cells, line } of records(path, signal)) {
+  for await (const { cells, line } of records(path, transfer)) {
     if (columns === undefined) {
       width = cells.length;
       if (cells.some((cell) => cell !== '' && numberOf(cell) === undefined)) heading = distinct(cells, path);
@@ -92,11 +92,13 @@ class Elements {
 
 async function* records(
   path: string,
-  signal: AbortSignal,
+  transfer: Pick<Transfer, 'signal'>,
 ): AsyncGenerator<{ readonly cells: readonly string[]; readonly line: number }> {
+  // A pipe that nobody writes to is read by a thread that only the process's end stops.
+  const options = statSync(path, { bigint: true }).isFile() ? { signal: transfer.signal } : {};
   const parser = parse({ skip_empty_lines: true, trim: true, info: true });
   // What it fails with comes out of the parser, too.
-  const reading = pipeline(createReadStream(path), (bytes) => decoded(bytes, path), parser, { signal }).catch(() => {});
+  const reading = pipeline(createReadStream(path), (bytes) => decoded(bytes, path), parser, options).catch(() => {});
   try {
     for await (const { record, info } of parser as AsyncIterable<{ record: string[]; info: { lines: number } }>)
       yield { cells: record, line: info.lines };
