@@ -190,6 +190,10 @@ describe('malformed npy files', () => {
     expect(read("{'descr': u'<f8', u'fortran_order': False, 'shape': (3L,), }")).toEqual([3]);
     expect(read("{'descr': 'float64', 'fortran_order': False, 'shape': (3,), # padded\n}")).toEqual([3]);
     expect(read(header({ descr: "[('a', '<f8', [3])]" }))).toEqual([2]);
+    // A CR ends a line, and so a comment: what follows counts, and of equal keys the later.
+    expect(read(header({ more: ", #\r'shape': (3,)\n" }))).toEqual([3]);
+    expect(() => read(header({ descr: "[('a\rb', '<f8')]" }))).toThrow('expected closing');
+    expect(() => read(`${header({})}# \0\n`)).toThrow('expected the end');
   });
 
   test.each([

@@ -49,7 +49,8 @@ const MAX_DEPTH = 100;
 /** The longest run of digits read; CPython refuses longer decimals by default. */
 const MAX_DIGITS = 4300;
 
-const SPACES = /[ \t\f\r\n]*(?:#[^\n]*[ \t\f\r\n]*)*/y;
+/** No NUL is allowed anywhere. */
+const SPACES = /[ \t\f\r\n]*(?:#[^\n\0]*[ \t\f\r\n]*)*/y;
 const WORD = /[A-Za-z_][A-Za-z_0-9]*/y;
 const NUMBER = /0[xX](?:_?[0-9a-fA-F])+|0[oO](?:_?[0-7])+|0[bB](?:_?[01])+|[1-9](?:_?[0-9])*|0(?:_?0)*/y;
 const LONG_SUFFIX = /[ \t\f]*L(?![A-Za-z_0-9])/y;
@@ -116,7 +117,8 @@ class LiteralParser {
   #pos = 0;
 
   constructor(text: string, options: PythonLiteralOptions) {
-    this.#text = text;
+    // Python sees every line end as LF, also within strings and behind comments. Behind a CR LF, offsets of errors count one less.
+    this.#text = text.replaceAll(/\r\n?/g, '\n');
     this.#name = options.name ?? NAME;
     this.#base = options.offset ?? 0;
     this.#longSuffix = options.longSuffix ?? false;
