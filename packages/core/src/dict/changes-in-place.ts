@@ -73,6 +73,15 @@ export class ChangesInPlace {
     this.#grown.set(place.countOffset, { key, place });
   }
 
+  /** The key's entry is to die: Python would look for the array whose rows they are, and meet another value or none. */
+  forgetCount(key: string): void {
+    for (const [offset, grown] of this.#grown) {
+      if (grown.key !== key) continue;
+      this.#grown.delete(offset);
+      this.#counts.delete(offset);
+    }
+  }
+
   /** Row counts to store, by file offset. */
   get counts(): ReadonlyMap<number, number> {
     return this.#counts;

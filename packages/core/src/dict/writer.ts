@@ -389,7 +389,10 @@ export class DictWriter {
       for (const other of hidden) kill(file, other);
       shadowed.delete(key);
     }
-    if (committed) return true;
+    if (committed) {
+      this.#changes.forgetCount(key);
+      return true;
+    }
     this.#buffer.flush();
     kill(file, place);
     return false;

@@ -256,7 +256,7 @@ export class MemoryFile implements StorageFile {
   allocate(offset: number, length: number, options: { readonly keepSize?: boolean } = {}): void {
     const node = this.#change();
     checkRange(this.name, offset, length);
-    if (length === 0) throw new MmdError('INVALID_ARGUMENT', `${this.name}: allocate: length 0`, { path: this.name });
+    if (length === 0) return;
     this.#disk.charge(this.name, offset + length - node.size);
     if (options.keepSize !== true) this.#grow(node, offset + length);
   }

@@ -72,6 +72,14 @@ const remove = (key: string): Step =>
     (dict) => void dict.delete(key),
     (model) => void model.delete(key),
   );
+const rename = (from: string, to: string): Step =>
+  step(
+    (dict) => void dict.rename(from, to),
+    (model) => {
+      model.set(to, model.get(from));
+      model.delete(from);
+    },
+  );
 /** Several steps as one commit. */
 const batch = (...steps: readonly Step[]): Step =>
   step(
@@ -320,6 +328,14 @@ export const OPERATIONS: readonly Operation[] = [
     steps: [batch(appendRows('rows', 2, 2), set('x', 1), remove('c')), appendRows('rows', 4, 1)],
   },
   {
+    name: 'append rows, then rename or replace',
+    start: usual,
+    steps: [
+      batch(appendRows('rows', 2, 2), rename('rows', 'moved'), appendBytes('other', 5, 2), set('other', 7)),
+      batch(appendRows('moved', 4, 1), remove('moved'), remove('a')),
+    ],
+  },
+  {
     name: 'grow into a new entry',
     start: usual,
     steps: [appendRows('rows', 2, 20), appendRows('rows', 22, 3)],
@@ -365,19 +381,7 @@ export const OPERATIONS: readonly Operation[] = [
   { name: 'upgrade', start: legacy, steps: [nothing((dict) => void dict.upgrade())], legacy: true },
   { name: 'upgrade one array', start: oneUpgraded, steps: [nothing((dict) => void dict.upgrade())], legacy: true },
   { name: 'downgrade', start: upgraded, steps: [nothing((dict) => void dict.downgrade())], legacy: true },
-  {
-    name: 'rename',
-    start: usual,
-    steps: [
-      step(
-        (dict) => void dict.rename('array', 'moved'),
-        (model) => {
-          model.set('moved', model.get('array'));
-          model.delete('array');
-        },
-      ),
-    ],
-  },
+  { name: 'rename', start: usual, steps: [rename('array', 'moved')] },
   {
     name: 'copy from another dict',
     start: usual,

@@ -83,9 +83,9 @@ const steps: fc.Arbitrary<Step>[] = [
       file.truncate(size);
     }),
   ),
-  fc.tuple(offsets, fc.integer({ min: 1, max: 9000 }), fc.boolean()).map(([offset, length, keepSize]) =>
+  fc.tuple(offsets, lengths, fc.boolean()).map(([offset, length, keepSize]) =>
     step(`allocate(${offset}, ${length}, ${keepSize})`, (model, { file }) => {
-      if (!keepSize) model.resize(Math.max(model.bytes.length, offset + length));
+      if (!keepSize && length > 0) model.resize(Math.max(model.bytes.length, offset + length));
       file.allocate(offset, length, { keepSize });
     }),
   ),
