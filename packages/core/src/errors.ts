@@ -24,7 +24,7 @@ export const ERROR_CODES = {
   UNSUPPORTED_VALUE: 'a value that cannot be written or represented',
   INVALID_ARGUMENT: 'an argument, option, index or shape that makes no sense',
   KEY_TOO_LONG: "a key whose UTF-8 form is longer than the format's 255 bytes",
-  BAD_KEY: 'a key that is not a string, or not encodable',
+  BAD_KEY: 'a key that is not a string, not encodable, or kept for the file itself',
   READ_ONLY: 'a change to something opened for reading',
   LOCKED: 'another process or handle holds the lock or the lease',
   CLOSED: 'the handle is closed',

@@ -12,6 +12,7 @@ import { type ArrayLayout, CODECS, type EncodeContext, type ValueCodec, type Val
 import { type EncodedValue, encodedParts } from '../format/encoded-value.ts';
 import { encodeEmptyFile, KEY_MAX } from '../format/layout.ts';
 import { pickleCodec } from '../format/pickle-codec.ts';
+import { tailKindOf } from '../format/tail-entry.ts';
 import { ndarray } from '../ndarray/index.ts';
 import { checkOptions } from '../options.ts';
 import { Decoder, EntryEncoder } from '../pickle/index.ts';
@@ -176,11 +177,11 @@ export class DictCore {
     if (!this.#plain || isArrayValue(value)) {
       const encoded = this.encodeValue(value, layout);
       // After the value: a codec is user code, and may have set something else, by the same key buffer.
-      const keyLength = this.encodeKey(key);
+      const keyLength = this.encodeNewKey(key);
       this.#setEncoded(key, keyLength, encoded);
       return;
     }
-    const keyLength = this.encodeKey(key);
+    const keyLength = this.encodeNewKey(key);
     const entry = this.entries.encodeKeyed(this.keyBytes, keyLength, value);
     const { sink } = entry;
     this.begin();
@@ -496,6 +497,19 @@ export class DictCore {
       );
     }
     return length;
+  }
+
+  /**
+   * The same of a key that is to be set. Where other writers have set those of tail entries, they are copied and deleted as any other.
+   * @throws BAD_KEY for them, too: once it is dead, such an entry would be cut off under those who have mapped it
+   */
+  encodeNewKey(key: unknown): number {
+    const length = this.encodeKey(key);
+    const kind = tailKindOf(this.keyBytes, 0, length);
+    if (kind === undefined) return length;
+    throw new MmdError('BAD_KEY', `${JSON.stringify(key)} is what the file's own entries for its ${kind} are called`, {
+      found: key,
+    });
   }
 
   encodeValue(value: unknown, layout: 'modern' | 'legacy' | undefined): EncodedValue {

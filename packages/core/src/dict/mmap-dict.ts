@@ -176,7 +176,7 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
   /**
    * Stores a value and commits.
    *
-   * @param key - any string of at most 255 bytes in UTF-8
+   * @param key - any string of at most 255 bytes in UTF-8, but for the three that the format keeps for tail entries
    * @param value - anything that pickles, typed arrays, and everything that implements ArraySource
    * @param options - the array layout, where it is not to be the dict's
    * @throws BAD_KEY, KEY_TOO_LONG, UNSUPPORTED_VALUE, UNSUPPORTED_DTYPE, READ_ONLY, LOCKED, NO_SPACE, IO: the file is then unchanged
@@ -363,6 +363,7 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
       const view = core.find(from);
       if (view === undefined) throw missing(this.name, from);
       if (from === to) return;
+      core.encodeNewKey(to);
       core.put(to, rawValue(view));
       core.writer.delete(from);
     });

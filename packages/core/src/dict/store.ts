@@ -259,7 +259,16 @@ export class DictStore implements EntriesHost {
    */
   indexStays(): boolean {
     const { index } = this;
-    return index !== undefined && index.size >= this.options.standingIndex && index.passable && this.endsWithIndex();
+    const large = index !== undefined && index.size >= this.options.standingIndex;
+    return large && !this.hasSums && index.passable && this.endsWithIndex();
+  }
+
+  /**
+   * Sums stand before the index, which is the way past them: whether they are damaged nobody knows who has not walked. They go before
+   * the index is out of date, or followed by entries, since a walk would end there.
+   */
+  get hasSums(): boolean {
+    return this.index !== undefined && this.index.entry > this.end;
   }
 
   /** The next index is to be made of what was walked. */

@@ -6,7 +6,7 @@
 
 import { type Journal, joinJournals, readJournal } from '../format/journal.ts';
 import type { ByteRequest, ScanEnd } from '../format/scan.ts';
-import { JOURNAL_ACTIVE, JOURNAL_SWITCH } from '../format/tail-entry.ts';
+import { isActiveJournal, JOURNAL_START, JOURNAL_SWITCH } from '../format/tail-entry.ts';
 import type { Walk } from './walk.ts';
 
 /** File offsets of a journal's entry, and of its end. */
@@ -18,8 +18,8 @@ export function* stillActive(
 ): Generator<ByteRequest, readonly JournalPlace[], Uint8Array> {
   const active: JournalPlace[] = [];
   for (const place of places) {
-    const opcode: Uint8Array = yield { offset: place[0] + JOURNAL_SWITCH, length: 1 };
-    if (opcode[0] === JOURNAL_ACTIVE) active.push(place);
+    const start: Uint8Array = yield { offset: place[0] + JOURNAL_SWITCH, length: JOURNAL_START };
+    if (isActiveJournal(start, ...place)) active.push(place);
   }
   return active;
 }

@@ -22,6 +22,7 @@ import type { StorageFile } from '../storage/storage-file.ts';
 import { cleanUp, withFile } from './clean-up.ts';
 import { DictCore } from './core.ts';
 import { checkUndamaged, copyEntries, type ProgressOptions } from './vacuum.ts';
+import { createBeside, markUnfinished } from './vacuum-file.ts';
 
 /** Bytes that turn everything behind them into one dead entry: head and BINBYTES8. In the first sector: one write. */
 const COVER = ENTRY_HEAD_SIZE + 9;
@@ -45,20 +46,21 @@ export function vacuumInPlace(core: DictCore, options: ProgressOptions): void {
   core.outsideBatch('vacuum');
   core.begin();
   const { file } = store;
-  const temporary = `${file.name}.vacuum`;
+  let temporary: string | undefined;
+  const removeIt = (): void => {
+    if (temporary !== undefined) file.remove(temporary);
+  };
   try {
     store.settle();
     checkUndamaged(store);
-    file.remove(temporary);
-    withFile(file.open(temporary, 'create-new'), (fresh) => moveToFront(core, fresh, options));
+    const fresh = createBeside(file);
+    temporary = fresh.name;
+    withFile(fresh, () => moveToFront(core, fresh, options));
   } catch (error) {
-    cleanUp(
-      () => file.remove(temporary),
-      () => core.rollback(),
-    );
+    cleanUp(removeIt, () => core.rollback());
     throw error;
   }
-  cleanUp(() => file.remove(temporary));
+  cleanUp(removeIt);
   core.rollback();
 }
 
@@ -67,6 +69,7 @@ function moveToFront(core: DictCore, fresh: StorageFile, options: ProgressOption
   const { file } = store;
   const target = new DictCore(fresh, { ...store.options, mode: 'a', index: false });
   core.alone('vacuum', () => copyEntries(core, store.entries.catalog.keys(), target, true, options));
+  markUnfinished(fresh);
   target.writer.trim();
   const size = fresh.size();
   const bytes = size - HEADER_SIZE;

@@ -5,7 +5,7 @@
  */
 
 import { MmdError } from '../errors.ts';
-import { COMMIT_NUMBER_OFFSET, encodeEmptyFile, nextCommitNumber } from '../format/layout.ts';
+import { COMMIT_NUMBER_OFFSET, nextCommitNumber } from '../format/layout.ts';
 import type { ArraySource, FileRange } from '../ndarray/index.ts';
 import type { StorageFile } from '../storage/storage-file.ts';
 import { cleanUp } from './clean-up.ts';
@@ -15,6 +15,7 @@ import { placeOf } from './growable-host.ts';
 import { rawValue } from './raw-value.ts';
 import { growthCut } from './repair.ts';
 import type { DictStore } from './store.ts';
+import { createBeside, markUnfinished } from './vacuum-file.ts';
 
 /** Options of long operations. */
 export interface ProgressOptions {
@@ -111,36 +112,39 @@ export function vacuum(core: DictCore, options: ProgressOptions): void {
   core.outsideBatch('vacuum');
   core.begin();
   let fresh: StorageFile | undefined;
+  let temporary: string | undefined;
   const old = store.file;
-  const temporary = `${old.name}.vacuum`;
+  // Python's mmappickle starts the numbers again too; a number that differs tells every watcher.
+  const first = store.commitNumber === 0 ? 1 : 0;
   try {
     store.settle();
     checkUndamaged(store);
-    // Whoever holds the lock is the only one to vacuum: a file of this name is what a killed vacuum left.
-    old.remove(temporary);
-    fresh = old.open(temporary, 'create-new');
-    // Python's mmappickle starts the numbers again too; a number that differs tells every watcher.
-    fresh.write(0, encodeEmptyFile(0));
-    const target = new DictCore(fresh, { ...store.options, mode: 'r+', index: false });
+    const copied = createBeside(old);
+    fresh = copied;
+    // Kept: the file takes the old one's name before the rename is on the disk, and that may fail.
+    temporary = copied.name;
+    const target = new DictCore(copied, { ...store.options, mode: 'r+', index: false });
     core.alone('vacuum', () => copyEntries(core, store.entries.catalog.keys(), target, true, options));
-    fresh.storeI32(COMMIT_NUMBER_OFFSET, store.commitNumber === 0 ? 1 : 0);
+    markUnfinished(copied);
     target.writer.trim();
-    fresh.sync();
-    fresh.lock(0);
+    copied.sync();
     // Raised before and after: whoever waits for this lock, or looks meanwhile, looks at the name again.
     store.commitNumber = nextCommitNumber(store.commitNumber);
     old.storeI32(COMMIT_NUMBER_OFFSET, store.commitNumber);
-    fresh.renameOver(old.name);
+    copied.renameOver(old.name);
   } catch (error) {
     cleanUp(
       () => fresh?.close(),
-      () => fresh !== undefined && old.remove(temporary),
+      () => temporary !== undefined && old.remove(temporary),
       () => core.rollback(),
     );
     throw error;
   }
   // The vacuum is done: what fails from here on must not leave the dict in a batch.
-  cleanUp(() => old.storeI32(COMMIT_NUMBER_OFFSET, nextCommitNumber(store.commitNumber)));
+  cleanUp(
+    () => fresh.storeI32(COMMIT_NUMBER_OFFSET, first),
+    () => old.storeI32(COMMIT_NUMBER_OFFSET, nextCommitNumber(store.commitNumber)),
+  );
   try {
     store.replaceFile(fresh, true);
   } finally {

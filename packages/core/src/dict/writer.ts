@@ -297,6 +297,7 @@ export class DictWriter {
   /** Stores a row count, and commits it. Call alone between begin() and commit(), not where commits are to be durable. */
   countAtOnce(offset: number, rows: number): void {
     this.#changed = true;
+    if (this.#store.hasSums) this.dropTail();
     storeCount(this.#store.file, offset, rows);
     this.#store.raise();
   }
@@ -350,6 +351,7 @@ export class DictWriter {
    */
   giveBack(offset: number, length: number): void {
     this.#changed = true;
+    if (this.#store.hasSums) this.dropTail();
     this.#store.raise();
     this.#store.file.punchHole(offset, length);
   }
@@ -440,6 +442,7 @@ export class DictWriter {
   #changeInPlace(): void {
     const { file } = this.#store;
     const durable = this.#durable;
+    if (this.#store.hasSums) this.dropTail();
     if (!this.#changes.countsOnly) this.#store.raise();
     // Rows must be on the disk before their count, and the deaths of replaced entries before that of their successor.
     if (durable) file.sync();

@@ -22,7 +22,14 @@ import {
 } from './layout.ts';
 import { type ByteRequest, keyOf, type ScannedEntry, scanEntries } from './scan.ts';
 import type { Step } from './steps.ts';
-import { JOURNAL_ACTIVE, JOURNAL_DONE, JOURNAL_SWITCH, type TailKind, tailKindOf } from './tail-entry.ts';
+import {
+  isActiveJournal,
+  JOURNAL_DONE,
+  JOURNAL_START,
+  JOURNAL_SWITCH,
+  type TailKind,
+  tailKindOf,
+} from './tail-entry.ts';
 import { decodeIndexFooter, INDEX_FOOTER_SIZE } from './tail-index.ts';
 
 /** What a finding is called. */
@@ -186,8 +193,7 @@ export function* checkFile(size: number, name: string): Generator<ByteRequest, C
   }
   for (const [offset, journalEnd] of stranded) {
     const at = offset + JOURNAL_SWITCH;
-    const active: Uint8Array = yield { offset: at, length: 1 };
-    if (active[0] !== JOURNAL_ACTIVE) continue;
+    if (!isActiveJournal(yield { offset: at, length: JOURNAL_START }, offset, journalEnd)) continue;
     const journal = yield* readJournal(offset, journalEnd);
     if (journal === undefined) {
       findings.push(damagedJournal(offset));
@@ -230,7 +236,8 @@ function* checkTail(
   if (tail.kind === 'journal') {
     const journal = yield* readJournal(tail.last, end);
     if (journal === undefined) {
-      findings.push(damagedJournal(tail.last));
+      const start: Uint8Array = yield { offset: tail.last + JOURNAL_SWITCH, length: JOURNAL_START };
+      if (isActiveJournal(start, tail.last, end)) findings.push(damagedJournal(tail.last));
       return;
     }
     planJournal(journal, tail.last, findings, plan);

@@ -50,6 +50,23 @@ export const TAIL_PREFIX_SIZE: number = ENTRY_HEAD_SIZE + KEY_LENGTH_LIKE_STOP +
 /** Length and magic at the payload's end. */
 export const TAIL_FOOTER_SIZE = 16;
 
+/** Bytes of a journal, from its switch on, by which {@link isActiveJournal} tells it. */
+export const JOURNAL_START = 12;
+
+/**
+ * Whether a journal runs, and is one at all: a dead entry of that key may hold a float, whose opcode is the same.
+ *
+ * @param bytes - those of the entry from {@link JOURNAL_SWITCH} on
+ * @param offset - of the entry, in the file
+ * @param end - and of its end
+ */
+export function isActiveJournal(bytes: Uint8Array, offset: number, end: number): boolean {
+  if (bytes.length < JOURNAL_START || bytes[0] !== JOURNAL_ACTIVE) return false;
+  const rest = end - ENTRY_TAIL_SIZE - offset - JOURNAL_SWITCH - 9;
+  // One of the two may be damaged: Python runs the program all the same. No value begins with a float and a POP.
+  return getU64(bytes, 1) === rest || (bytes[9] === 0x30 && bytes[10] === 0x30 && bytes[11] === 0x64);
+}
+
 function ascii(text: string): Uint8Array {
   return Uint8Array.from(text, (char) => char.charCodeAt(0));
 }

@@ -328,11 +328,12 @@ export const OPERATIONS: readonly Operation[] = [
     steps: [batch(appendRows('rows', 2, 2), set('x', 1), remove('c')), appendRows('rows', 4, 1)],
   },
   {
-    name: 'append rows, then rename or replace',
+    name: 'append rows, then move or replace',
     start: usual,
     steps: [
-      batch(appendRows('rows', 2, 2), rename('rows', 'moved'), appendBytes('other', 5, 2), set('other', 7)),
-      batch(appendRows('moved', 4, 1), remove('moved'), remove('a')),
+      batch(appendRows('rows', 2, 2), appendRows('rows', 4, 20), appendBytes('other', 5, 2)),
+      batch(appendRows('rows', 24, 2), rename('rows', 'moved'), appendBytes('other', 5, 3), set('other', 7)),
+      batch(appendRows('moved', 26, 1), remove('moved'), remove('a')),
     ],
   },
   {

@@ -7,7 +7,7 @@ import { MemoryFile } from '../../src/storage/index.ts';
 import { stateText } from './canonical.ts';
 import { expectText } from './crash-harness.ts';
 import { Judge } from './judge.ts';
-import { closedBytes, referenceEntry } from './operations.ts';
+import { closedBytes, type Growable, growable, referenceEntry } from './operations.ts';
 
 const RUNS = process.env.MMDPICKLE_LONG === '1' ? 3000 : 150;
 const judge = new Judge(pythons());
@@ -236,5 +236,34 @@ describe('checksums', () => {
     expect(MmapDict.over(MemoryFile.of(image), { mode: 'r' }).verify().findings).toMatchObject([
       { code: 'bad-checksum' },
     ]);
+  });
+
+  test.each<[string, (dict: MmapDict) => unknown]>([
+    ['set', (dict) => dict.set('new', 1)],
+    ['delete', (dict) => dict.delete('key 2')],
+    ['append', (dict) => (dict.get('rows') as Growable).append([1])],
+    ['seal an array', (dict) => (dict.get('rows') as Growable).seal()],
+  ])('damaged sums are not in the way of who walks the file after a %s', (_what, run) => {
+    for (const standingIndex of [0, 2 ** 20]) {
+      const file = MemoryFile.of();
+      const made = MmapDict.over(file);
+      for (let i = 0; i < 70; i++) made.set(`key ${i}`, i);
+      made
+        .set('rows', growable([], 'uint8', 40))
+        .set('last', 1)
+        .seal({ checksums: true });
+      const end = made.tailOffset;
+      for (let at = end; at < end + 80; at++) {
+        const image = file.toBytes();
+        image[at]! ^= 1 << (at % 8);
+        const damaged = MemoryFile.of(image);
+        const dict = MmapDict.over(damaged, { standingIndex });
+        run(dict);
+        // Without its close, as after a kill.
+        const walked = MmapDict.over(MemoryFile.of(damaged.toBytes()));
+        expectText(stateText(walked), [stateText(dict)], `byte ${at - end}`);
+        expect(walked.fsck().findings).toEqual([]);
+      }
+    }
   });
 });

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { DictReader, GrowableArray, type GrowableMaskedArray, MmapDict } from '../../src/dict/index.ts';
 import type { DictOptions } from '../../src/dict/options.ts';
 import { ALIGNMENTS } from '../../src/format/layout.ts';
+import { tailKey } from '../../src/format/tail-entry.ts';
 import { MaskedArray, type NDArray, ndarray, slice } from '../../src/ndarray/index.ts';
 import { blobSource, bytesSource, MemoryDisk, MemoryFile } from '../../src/storage/index.ts';
 
@@ -62,6 +63,9 @@ describe('a dict is like a Map', () => {
     const before = file.toBytes();
     expect(() => dict.set('é'.repeat(128), 1)).toThrow(expect.objectContaining({ code: 'KEY_TOO_LONG' }));
     expect(() => dict.set(1 as never, 1)).toThrow(expect.objectContaining({ code: 'BAD_KEY' }));
+    const kept = tailKey('index');
+    for (const change of [() => dict.set(kept, 1), () => dict.set(kept, ndarray([1])), () => dict.rename('', kept)])
+      expect(change).toThrow(expect.objectContaining({ code: 'BAD_KEY' }));
     expect(() => dict.set('f', () => 1)).toThrow(expect.objectContaining({ code: 'UNSUPPORTED_VALUE' }));
     expect(file.toBytes()).toEqual(before);
     expect([...MmapDict.over(MemoryFile.of(before))]).toEqual([

@@ -5,8 +5,9 @@ import { putEntryHead, putEntryTail, terminator } from '../../src/format/index.t
 import { encodeJournal, type Journal } from '../../src/format/journal.ts';
 import { encodeProgram } from '../../src/format/journal-program.ts';
 import { ENTRY_HEAD_SIZE, ENTRY_TAIL_SIZE, frameLengthOf, LIVE } from '../../src/format/layout.ts';
-import { tailEntryFrame } from '../../src/format/tail-entry.ts';
+import { tailEntryFrame, tailKey } from '../../src/format/tail-entry.ts';
 import { NDArray } from '../../src/ndarray/index.ts';
+import { load } from '../../src/pickle/index.ts';
 import { bytesSource, MemoryDisk, MemoryFile } from '../../src/storage/index.ts';
 import { CrashFile, crashStates, Recording } from '../../src/testing/index.ts';
 
@@ -154,6 +155,24 @@ test.each<[string, Journal]>([
   const dict = MmapDict.over(file);
   expect([...dict.set('c', 3)]).toEqual(Object.entries({ a: 1, b: 2, c: 3 }));
   expect(dict.fsck().findings).toEqual([]);
+});
+
+test.each<[string, unknown]>([
+  ['a float', 1.5],
+  ['a list that begins with one', [1.5, 2]],
+  ['bytes', new Uint8Array(300)],
+])("a dead entry of a journal's key that holds %s is left alone", (_what, value) => {
+  const file = MemoryFile.of();
+  const dict = MmapDict.over(file).set('a', 1).set('b', 2).set('c', 3);
+  const { core } = dict;
+  // As another writer may: here such a key is refused.
+  core.transact(() => core.put(tailKey('journal'), core.encodeValue(value, undefined)));
+  dict.delete(tailKey('journal'));
+  expect(dict.fsck().findings).toEqual([]);
+  dict.set('behind', 4);
+  expect(dict.fsck().findings).toEqual([]);
+  dict.batch(() => dict.delete('a') && dict.delete('b'));
+  expect(load(file.toBytes())).toEqual(new Map(Object.entries({ c: 3, behind: 4 })));
 });
 
 test('a batch of so many deletes that its journal is long happens at once', () => {

@@ -1,4 +1,15 @@
-import { chmodSync, chownSync, lstatSync, readlinkSync, statSync, symlinkSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { TempDir } from '@mmdpickle/test-support';
 import { describe, expect, test } from 'vitest';
 import { MmapDict as BaseDict } from '../../src/dict/index.ts';
@@ -44,6 +55,39 @@ describe('a vacuum', () => {
     expect(statSync(path).mode & 0o7777).toBe(0o644);
     expect(dict.get('a')).toBe(1);
   });
+
+  test.each([false, true])(
+    'keeps what else has the name of its own file (in place: %s), and removes what a killed one left',
+    (inPlace) => {
+      using dir = new TempDir();
+      const path = dir.file('x');
+      using dict = MmapDict.open(path);
+      dict.set('a', 1).set('a', 2);
+      writeFileSync(`${path}.vacuum`, 'not yours');
+      MmapDict.open(`${path}.vacuum1`).set('mine', 1).close();
+      mkdirSync(`${path}.vacuum2`);
+      symlinkSync('nowhere', `${path}.vacuum3`);
+      const names = readdirSync(dir.path);
+      const syscalls = faultySyscalls(libc());
+      {
+        using killed = BaseDict.over(NodeFile.open(path, 'r+', { syscalls }));
+        syscalls.plan(
+          { call: 'fdatasync', nth: 0, errno: 'EIO' },
+          { call: 'unlink', nth: 0, errno: 'EIO', persistent: true },
+        );
+        expect(() => killed.vacuum({ inPlace })).toThrow(expect.objectContaining({ code: 'IO' }));
+      }
+      expect(readdirSync(dir.path)).toEqual([...names, 'x.vacuum4']);
+      dict.vacuum({ inPlace });
+      expect(readdirSync(dir.path)).toEqual(names);
+      expect(readFileSync(`${path}.vacuum`, 'utf8')).toBe('not yours');
+      using theirs = MmapDict.open(`${path}.vacuum1`, { mode: 'r' });
+      expect([...theirs, ...dict]).toEqual([
+        ['mine', 1],
+        ['a', 2],
+      ]);
+    },
+  );
 
   test('keeps the symbolic link that the file was opened by', () => {
     using dir = new TempDir();
