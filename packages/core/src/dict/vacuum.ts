@@ -119,6 +119,10 @@ export function vacuum(core: DictCore, options: ProgressOptions): void {
   try {
     store.settle();
     checkUndamaged(store);
+    if (old.identityOfName() === undefined) {
+      const message = `${old.name}: the file was moved while it was open: a vacuum would make another one of its former name, and leave it as it is`;
+      throw new MmdError('NOT_FOUND', message, { path: old.name });
+    }
     const copied = createBeside(old);
     fresh = copied;
     // Kept: the file takes the old one's name before the rename is on the disk, and that may fail.

@@ -18,7 +18,7 @@ const UNBOUND_WORD_READS = 1024;
 const END_READS = 16;
 
 /** What has words: an open file. */
-type WordsFile = StorageFile & MappedFile & { readonly fd: number };
+type WordsFile = StorageFile & MappedFile & { readonly fd: number; readonly mappingFd: number };
 
 /**
  * Loads and stores of one file. The caller knows that the words lie inside it, and that it is open. Where a word stands in its
@@ -83,7 +83,7 @@ export class FileWords {
   /** See `StorageFile.storePair`. */
   storePair(offset: number, word: number, halfOffset: number, half: number): boolean {
     if ((halfOffset & 3) === 3) return false;
-    this.#tail ??= new TailWindow(this.#sys, this.#fd, this.#file.name);
+    this.#tail ??= new TailWindow(this.#sys, this.#file.mappingFd, this.#file.name);
     this.#tail.storePair(offset, word, halfOffset, half);
     return true;
   }
@@ -94,7 +94,7 @@ export class FileWords {
     if (offset !== this.#endAt) this.#endReads = 0;
     this.#endAt = offset;
     if (++this.#endReads <= END_READS) return this.#readsAs(offset, bytes);
-    const tail = (this.#tail ??= new TailWindow(this.#sys, this.#fd, this.#file.name));
+    const tail = (this.#tail ??= new TailWindow(this.#sys, this.#file.mappingFd, this.#file.name));
     tail.move(offset);
     return tail.holds(offset, bytes);
   }
@@ -123,7 +123,7 @@ export class FileWords {
     const last = this.#last;
     if (last !== undefined && offset >= last.offset && offset + length <= last.mapped) return last;
     const file = this.#file;
-    this.#windows ??= new FileWindows(this.#sys, this.#fd, file, file.writable ? 'write' : 'read', WORD_CELL);
+    this.#windows ??= new FileWindows(this.#sys, file.mappingFd, file, file.writable ? 'write' : 'read', WORD_CELL);
     return (this.#last = this.#windows.window(offset, length));
   }
 

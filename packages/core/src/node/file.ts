@@ -7,6 +7,7 @@
 import { constants as fsConstants } from 'node:fs';
 import { constants } from 'node:os';
 import { dirname } from 'node:path';
+import { isMainThread } from 'node:worker_threads';
 import { MmdError } from '../errors.ts';
 import type { ArrayMemory } from '../ndarray/array-memory.ts';
 import { copyThroughMemory } from '../storage/copy.ts';
@@ -74,6 +75,7 @@ export class NodeFile implements StorageFile, MappedFile {
   readonly #options: Inherited;
   readonly #sys: Syscalls;
   readonly #fd: number;
+  #mappingFd: number | undefined;
   /** What it is called in errors. */
   #name: string;
   #path: string;
@@ -158,6 +160,19 @@ export class NodeFile implements StorageFile, MappedFile {
   get fd(): number {
     this.#alive();
     return this.#fd;
+  }
+
+  /**
+   * What mappings are made of. In a worker thread another opening of the file: where a worker is terminated, Node closes its
+   * descriptors, but mappings stay, and the lock goes with the last reference to the opening that it was taken by.
+   */
+  get mappingFd(): number {
+    if (isMainThread || !this.writable) return this.#fd;
+    if (this.#mappingFd === undefined) {
+      const fd = this.#retry(() => this.#sys.open(`/proc/self/fd/${this.#fd}`, FLAGS['r+'], 0));
+      this.#mappingFd = fd < 0 ? this.#fd : fd;
+    }
+    return this.#mappingFd;
   }
 
   size(): number {
@@ -366,7 +381,7 @@ export class NodeFile implements StorageFile, MappedFile {
     if (access === 'write') this.#change();
     checkRange(this.#name, offset, length);
     const windows = (this.#windows ??= {});
-    const own = (windows[access] ??= new FileWindows(this.#sys, this.#fd, this, access));
+    const own = (windows[access] ??= new FileWindows(this.#sys, this.mappingFd, this, access));
     return new MappedMemory(own, offset, length, access);
   }
 
@@ -458,6 +473,7 @@ export class NodeFile implements StorageFile, MappedFile {
     if (this.#windows !== undefined) for (const windows of Object.values(this.#windows)) windows.close();
     this.#words?.close();
     this.#lock?.abandon();
+    if (this.#mappingFd !== undefined && this.#mappingFd !== this.#fd) this.#sys.close(this.#mappingFd);
     // The descriptor is gone whatever close answers.
     const result = this.#sys.close(this.#fd);
     if (result < 0 && result !== -EINTR) throw errnoError(result, 'closing', this.#name);

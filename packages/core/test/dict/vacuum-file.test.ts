@@ -6,6 +6,7 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  renameSync,
   statSync,
   symlinkSync,
   writeFileSync,
@@ -103,5 +104,17 @@ describe('a vacuum', () => {
     expect(other.get('a')).toBe(2);
     using again = MmapDict.open(link, { mode: 'r' });
     expect(again.get('a')).toBe(2);
+  });
+
+  test('of a file that was moved while it was open is refused, and makes no other one of its name', () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('x'));
+    dict.set('a', 1).set('a', 2);
+    renameSync(dir.file('x'), dir.file('moved'));
+    expect(() => dict.vacuum()).toThrow(expect.objectContaining({ code: 'NOT_FOUND' }));
+    dict.set('b', 3).vacuum({ inPlace: true });
+    expect(readdirSync(dir.path)).toEqual(['moved']);
+    using moved = MmapDict.open(dir.file('moved'), { mode: 'r' });
+    expect([...moved]).toEqual([...dict]);
   });
 });

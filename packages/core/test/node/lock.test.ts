@@ -1,11 +1,13 @@
+import { once } from 'node:events';
 import { existsSync, mkdirSync, rmdirSync } from 'node:fs';
+import { Worker } from 'node:worker_threads';
 import { Python, pythons, TempDir } from '@mmdpickle/test-support';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { faultySyscalls } from '../../src/node/faulty-syscalls.ts';
 import { NodeFile } from '../../src/node/file.ts';
 import { libc } from '../../src/node/libc.ts';
 import { expectCode } from '../storage/storage-laws.ts';
-import { runNode, startNode } from './child.ts';
+import { NODE_ROOM, runNode, startNode } from './child.ts';
 
 let temp: TempDir;
 let count = 0;
@@ -277,5 +279,25 @@ it('goes on after an interrupted call, and reports what it cannot go on after', 
   syscalls.plan({ call: 'flock', nth: 0, errno: 'EIO' });
   expectCode('IO', () => file.unlock());
   file.lock(0);
+  file.unlock();
+});
+
+it('does not stay with the process when a worker that holds it, and has mapped the file, is terminated', async () => {
+  using file = fresh();
+  file.write(0, new Uint8Array(5000));
+  const source = `import(process.argv[2]).then(({ NodeFile }) => {
+    const file = NodeFile.open(process.argv[3], 'r+');
+    file.lock(0);
+    globalThis.kept = file.map(0, 5000, 'write').bytes(0, 5000);
+    for (let i = 0; i < 1000; i++) file.storeI32(0, file.loadI32(0) + 1);
+    file.storePair(4096, 7, 4100, 8);
+    require('node:worker_threads').parentPort.on('message', () => {}).postMessage('held');
+  });`;
+  const worker = new Worker(source, { eval: true, argv: [NODE_ROOM, file.name] });
+  await once(worker, 'message');
+  expectCode('LOCKED', () => file.lock(0));
+  await worker.terminate();
+  file.lock(0);
+  expect([file.loadI32(0), file.loadI32(4096)]).toEqual([1000, 7]);
   file.unlock();
 });
