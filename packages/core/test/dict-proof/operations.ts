@@ -92,6 +92,19 @@ const batch = (...steps: readonly Step[]): Step =>
     },
   );
 const nothing = (run: Step['run']): Step => step(run, () => undefined);
+/** The same as a batch that throws at its end. */
+const undone = (...steps: readonly Step[]): Step =>
+  nothing((dict) => {
+    const stop = new Error('undone');
+    try {
+      dict.batch(() => {
+        for (const { run } of steps) run(dict);
+        throw stop;
+      });
+    } catch (error) {
+      if (error !== stop) throw error;
+    }
+  });
 
 /** Appends rows [first, first + count) of the row `[i, i + 0.5]`. */
 function appendRows(key: string, first: number, count: number): Step {
@@ -306,6 +319,11 @@ export const OPERATIONS: readonly Operation[] = [
     steps: [batch(set('x', 1), set('x', 2), set('y', 3), remove('y'), set('a', 4), set('a', 5), remove('a'))],
   },
   {
+    name: 'batch that is taken back',
+    start: usual,
+    steps: [undone(set('x', bytes(5000, 5)), set('a', 2), appendRows('rows', 2, 2), remove('b')), set('after', 1)],
+  },
+  {
     name: 'clear',
     start: usual,
     steps: [
@@ -359,6 +377,11 @@ export const OPERATIONS: readonly Operation[] = [
     start: usual,
     steps: [nothing((dict) => rowsOf(dict, 'rows').seal()), set('after', 1)],
   },
+  {
+    name: 'seal a masked array',
+    start: masked,
+    steps: [nothing((dict) => rowsOf(dict, 'masked').seal()), set('after', 1)],
+  },
   { name: 'append masked rows', start: masked, steps: [appendMasked(1, 5), set('a', 1)] },
   { name: 'grow a masked array', start: masked, steps: [appendMasked(9, 5)], heavy: true },
   {
@@ -374,6 +397,12 @@ export const OPERATIONS: readonly Operation[] = [
     heavy: true,
   },
   {
+    name: 'vacuum arrays that grow in place',
+    start: usual,
+    steps: [nothing((dict) => void dict.vacuum({ inPlace: true })), appendRows('rows', 2, 9)],
+    heavy: true,
+  },
+  {
     name: 'reclaim',
     start: deadRoom,
     steps: [nothing((dict) => void dict.reclaim()), set('after', 1)],
@@ -382,7 +411,7 @@ export const OPERATIONS: readonly Operation[] = [
   { name: 'upgrade', start: legacy, steps: [nothing((dict) => void dict.upgrade())], legacy: true },
   { name: 'upgrade one array', start: oneUpgraded, steps: [nothing((dict) => void dict.upgrade())], legacy: true },
   { name: 'downgrade', start: upgraded, steps: [nothing((dict) => void dict.downgrade())], legacy: true },
-  { name: 'rename', start: usual, steps: [rename('array', 'moved')] },
+  { name: 'rename', start: usual, steps: [rename('array', 'moved'), rename('moved', 'a')] },
   {
     name: 'copy from another dict',
     start: usual,
@@ -406,6 +435,27 @@ export const OPERATIONS: readonly Operation[] = [
             .set('text', 'copied'),
       ),
     ],
+  },
+  {
+    name: 'salvage into',
+    start: usual,
+    steps: [
+      step(
+        (dict) => void another().salvage(dict),
+        (model) =>
+          void model
+            .set('a', 'theirs')
+            .set('copied', f8(2, 2, 9))
+            .set('text', 'copied'),
+      ),
+    ],
+  },
+  {
+    name: 'seal with sums, then change',
+    start: manyKeys,
+    steps: [nothing((dict) => void dict.seal({ checksums: true })), remove('key 4'), set('a', 1)],
+    indexed: true,
+    heavy: true,
   },
   {
     name: 'close with a tail index',
