@@ -389,6 +389,8 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
   /**
    * Drops dead entries: the live ones are copied, byte for byte, to a new file that is renamed over the old one.
    * Other handles keep what they have mapped, and go on in the new file. Room that growable arrays do not use is dropped too.
+   *
+   * @throws NOT_FOUND, unless in place, where the file was moved while it was open; CORRUPT where a damaged entry would be lost
    */
   vacuum(options: VacuumOptions = {}): this {
     checkOptions(options, VACUUM_OPTIONS);
