@@ -88,6 +88,7 @@ export function has(value: unknown, name: string, type: string): boolean {
  * prototype has need not be meant for this call.
  *
  * @param path - of the object in the options, for nested ones: empty, or ends with a dot
+ * @returns the options
  * @throws INVALID_ARGUMENT with what was expected and found
  *
  * @example
@@ -98,7 +99,7 @@ export function has(value: unknown, name: string, type: string): boolean {
  * checkOptions({ overwrite: true }, table);
  * ```
  */
-export function checkOptions(options: unknown, table: OptionTable, path = ''): void {
+export function checkOptions<T>(options: T, table: OptionTable, path = ''): T {
   if (!isAnObject(options) || Array.isArray(options))
     throw wrongArgument(path === '' ? 'the last argument' : path.slice(0, -1), 'an object of options', options);
   for (const name in options) {
@@ -113,6 +114,7 @@ export function checkOptions(options: unknown, table: OptionTable, path = ''): v
     if ('within' in row) checkOptions(found, row.within, `${path}${name}.`);
     else if (!row.takes(found)) throw wrongArgument(path + name, row.expected, found);
   }
+  return options;
 }
 
 /**

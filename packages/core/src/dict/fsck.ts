@@ -20,7 +20,7 @@ import {
 } from '../format/layout.ts';
 import { answer, keyOf, type ScannedEntry, scanEntries } from '../format/scan.ts';
 import { runSteps, type Step } from '../format/steps.ts';
-import { JOURNAL_ACTIVE, tailKindOf } from '../format/tail-entry.ts';
+import { isActiveJournal, JOURNAL_START, JOURNAL_SWITCH, tailKindOf } from '../format/tail-entry.ts';
 import type { EntryPlace } from './catalog.ts';
 import type { DictCore } from './core.ts';
 import { liveEntries } from './live-entries.ts';
@@ -143,6 +143,7 @@ class ValueCheck {
   /** Python unpickles dead entries too, and drops what they hold; and live ones that a later one hides. */
   remains(key: string | undefined, entry: ScannedEntry): void {
     const { offset, frameLength, keyLength, keyPos, bytes, state } = entry;
+    const { store } = this.#core;
     const why = 'unreadable-remains';
     if (key === undefined && !hasSurrogatePair(bytes, keyPos, keyPos + keyLength)) {
       this.findings.push(finding(why, offset, 'the key of a dead entry is not UTF-8'));
@@ -152,13 +153,14 @@ class ValueCheck {
     const place = { offset, frameLength, keyLength };
     const view = this.#core.view(key ?? '', place);
     // A journal that is to be done is no value, but a program.
+    const start = offset + JOURNAL_SWITCH;
     const journal = state === 'dead' && tailKindOf(bytes, keyPos, keyLength) === 'journal';
-    if (journal && view.reader().u8() === JOURNAL_ACTIVE) return;
+    if (journal && isActiveJournal(store.read(start, JOURNAL_START), offset, entryEnd(offset, frameLength))) return;
     const { problem, opaque } = hindranceOfRemains(this.#core, key ?? '', place);
     if (opaque !== undefined) this.#noteOpaque(opaque, offset, key);
     if (problem === undefined) return;
     // Where the length of a dead entry is wrong, Python still reads what it reaches over.
-    const inside = answer(findEntry(view.offset, entryEnd(offset, frameLength)), this.#core.store.read);
+    const inside = answer(findEntry(view.offset, entryEnd(offset, frameLength)), store.read);
     const more = inside >= 0 ? `; an entry stands inside it at ${inside}: salvage` : '';
     this.findings.push(finding(why, offset, `${problem.message}${more}`, key));
     if (inside < 0) this.plan.push({ do: 'write', offset: view.offset, bytes: opaqueHead(view.length), why });

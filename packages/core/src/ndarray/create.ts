@@ -5,13 +5,14 @@
  */
 
 import { viewBytes } from '../bytes/index.ts';
+import { checkOptions, isAnything, type OptionTable } from '../options.ts';
 import { parseDType, sameDType } from './descr.ts';
 import type { DTypeLike, TypedArray } from './dtypes.ts';
 import { PackedForm } from './layout.ts';
 import { memoryOver } from './memory-over.ts';
 import { NDArray } from './nd-array.ts';
 import { inferType, typeOfTypedArray } from './nested.ts';
-import { checkObject, checkShape, invalid, notAShape, type Order, sizeOf } from './shapes.ts';
+import { checkShape, invalid, notAShape, type Order, sizeOf } from './shapes.ts';
 
 /** Options of {@link ndarray}. */
 export interface CreateOptions {
@@ -20,6 +21,9 @@ export interface CreateOptions {
   /** How typed arrays and buffers are to be read. Default `'C'`. */
   readonly order?: Order;
 }
+
+/** What is wrong with an order or a type, those say who use it. */
+const CREATE_OPTIONS: OptionTable = { dtype: isAnything, order: isAnything };
 
 /**
  * Makes an array.
@@ -44,7 +48,7 @@ export interface CreateOptions {
  * ```
  */
 export function ndarray(data: unknown, shape?: readonly number[], options: string | CreateOptions = {}): NDArray {
-  const { dtype, order } = typeof options === 'string' ? { dtype: options } : checkObject(options);
+  const { dtype, order } = typeof options === 'string' ? { dtype: options } : checkOptions(options, CREATE_OPTIONS);
   if (shape !== undefined && !Array.isArray(shape)) throw notAShape(shape);
   const type = dtype === undefined ? undefined : parseDType(dtype);
   if (data instanceof NDArray) throw invalid('the data is an NDArray already; use astype, reshape or copy', data);

@@ -5,6 +5,7 @@
  */
 
 import { MmdError } from '../errors.ts';
+import { checkOptions, isAnything, type OptionTable } from '../options.ts';
 import type { Advice } from './array-memory.ts';
 import type { ArraySource } from './array-source.ts';
 import { Complex } from './complex.ts';
@@ -17,16 +18,7 @@ import { memoryOver } from './memory-over.ts';
 import { NDArray } from './nd-array.ts';
 import { isAxis } from './nested.ts';
 import type { Reduced } from './reduce.ts';
-import {
-  broadcastStrides,
-  checkObject,
-  checkShape,
-  invalid,
-  MAX_DIMS,
-  type Order,
-  repeated,
-  sizeOf,
-} from './shapes.ts';
+import { broadcastStrides, checkShape, invalid, MAX_DIMS, type Order, repeated, sizeOf } from './shapes.ts';
 import { allocate, checkNested } from './transfer.ts';
 
 /** Options of a {@link MaskedArray}. */
@@ -42,6 +34,8 @@ export interface MaskedChunk {
   /** A view of the part. */
   readonly array: MaskedArray;
 }
+
+const MASKED_OPTIONS: OptionTable = { fillValue: isAnything };
 
 /**
  * An array with a mask of equal shape: where the mask is true, the element counts as missing and reads as null. Both
@@ -76,7 +70,7 @@ export class MaskedArray implements ArraySource {
     if (!same) throw invalid('the mask must have the shape of the data', [...mask.shape], [...data.shape]);
     this.data = data;
     this.mask = mask;
-    this.fillValue = checkObject(options).fillValue ?? null;
+    this.fillValue = checkOptions(options, MASKED_OPTIONS).fillValue ?? null;
   }
 
   #with(data: NDArray, mask: NDArray): MaskedArray {

@@ -5,6 +5,7 @@
  */
 
 import { MmdError } from '../errors.ts';
+import { checkOptions, isAnything, isPositive, type OptionTable } from '../options.ts';
 import { ADVICES, type Advice, type ArrayMemory } from './array-memory.ts';
 import type { ArraySource } from './array-source.ts';
 import { parseDType } from './descr.ts';
@@ -28,16 +29,7 @@ import {
 } from './layout.ts';
 import { layoutOfNested, nestedLayout } from './nested.ts';
 import { max, mean, min, type Reduced, sum } from './reduce.ts';
-import {
-  checkObject,
-  checkShape,
-  invalid,
-  type Order,
-  packedStrides,
-  reshapeStrides,
-  resolveReshape,
-  sizeOf,
-} from './shapes.ts';
+import { checkShape, invalid, type Order, packedStrides, reshapeStrides, resolveReshape, sizeOf } from './shapes.ts';
 import {
   assign,
   boxesOf,
@@ -57,6 +49,11 @@ export interface Chunk {
   /** A view of the part; as many axes as the whole. */
   readonly array: NDArray;
 }
+
+/** The names that options have: what is wrong with an order or with strides, those say who use it. */
+const ORDER_OPTION: OptionTable = { order: isAnything };
+const OVER_OPTIONS: OptionTable = { ...ORDER_OPTION, strides: isAnything, offset: isAnything };
+const CHUNKS_OPTIONS: OptionTable = { bytes: isPositive };
 
 /**
  * An n-dimensional array over borrowed memory: a mapping of a file, or bytes. Nothing is read or copied until it is
@@ -118,7 +115,7 @@ export class NDArray implements ArraySource {
    */
   static over(memory: ArrayMemory, dtype: DTypeLike, shape: readonly number[], options: NDArrayOptions = {}): NDArray {
     if (typeof memory?.bytes !== 'function') throw invalid('an array lies over an ArrayMemory: see memoryOver', memory);
-    const { order, strides, offset } = checkObject(options);
+    const { order, strides, offset } = checkOptions(options, OVER_OPTIONS);
     return new NDArray({ memory, dtype, shape, order, strides, offset });
   }
 
@@ -150,7 +147,7 @@ export class NDArray implements ArraySource {
       throw invalid(`${list.length} elements do not fit the shape [${shape.join(', ')}]`, [...shape], list.length);
     }
     const store = new ObjectStore(parseDType('O'), list);
-    const strides = packedStrides(checked, store.unit, checkObject(options).order ?? 'C');
+    const strides = packedStrides(checked, store.unit, checkOptions(options, ORDER_OPTION).order ?? 'C');
     return new NDArray({ layout: makeLayout(store, { shape: checked, strides, position: 0 }) });
   }
 
@@ -160,7 +157,7 @@ export class NDArray implements ArraySource {
     dtype: DTypeLike = 'float64',
     options: { readonly order?: Order } = {},
   ): NDArray {
-    return new NDArray({ layout: zeroLayout(parseDType(dtype), shape, checkObject(options).order) });
+    return new NDArray({ layout: zeroLayout(parseDType(dtype), shape, checkOptions(options, ORDER_OPTION).order) });
   }
 
   /** @internal Copies nested lists; `ndarray()` is the public way. */
@@ -398,7 +395,7 @@ export class NDArray implements ArraySource {
    * @throws LIMIT_EXCEEDED where it does not fit one ArrayBuffer: walk it with `chunks`
    */
   copy(options: { readonly order?: Order } = {}): NDArray {
-    return new NDArray({ layout: copyLayout(this.#layout(), this.type, checkObject(options).order) });
+    return new NDArray({ layout: copyLayout(this.#layout(), this.type, checkOptions(options, ORDER_OPTION).order) });
   }
 
   /** A copy with another type, each element by the rules of `set`. @throws UNSUPPORTED_VALUE, LIMIT_EXCEEDED */
@@ -452,8 +449,7 @@ export class NDArray implements ArraySource {
    * order in which they lie.
    */
   *chunks(options: { readonly bytes?: number } = {}): Generator<Chunk> {
-    const { bytes = 16 * 1024 * 1024 } = checkObject(options);
-    if (!(bytes > 0)) throw invalid('chunks need a positive number of bytes', bytes);
+    const { bytes = 16 * 1024 * 1024 } = checkOptions(options, CHUNKS_OPTIONS);
     const { shape, strides, position, type, store } = this.#layout();
     const most = Math.max(1, Math.floor(bytes / Math.max(1, type.itemsize)));
     const turned = this.order === 'F';

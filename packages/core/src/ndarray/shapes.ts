@@ -48,12 +48,6 @@ export function checkDims({ length }: readonly number[]): void {
   throw invalid(`numpy takes at most ${COMMON_DIMS} dimensions in every version, found ${length}`, length, COMMON_DIMS);
 }
 
-/** Options, which are an object. @throws INVALID_ARGUMENT */
-export function checkObject<T extends object>(options: T): T {
-  if (typeof options !== 'object' || options === null) throw invalid('options are an object', options);
-  return options;
-}
-
 /** @throws INVALID_ARGUMENT for anything but an order */
 export function checkOrder(order: Order): void {
   if (order !== 'C' && order !== 'F') throw invalid("an order is 'C' or 'F'", order, ['C', 'F']);

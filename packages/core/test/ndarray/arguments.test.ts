@@ -33,6 +33,10 @@ describe('wrong arguments', () => {
     ['ndarray of a buffer, 1', () => ndarray(new ArrayBuffer(1), bad(1))],
     ['ndarray with null for options', () => ndarray([1], undefined, bad(null))],
     ['ndarray with a number for options', () => ndarray([1], undefined, bad(5))],
+    ['ndarray with a type for options', () => ndarray([1], undefined, bad(ndarray([1n]).type))],
+    ['ndarray with an option that is none', () => ndarray([1], undefined, bad({ dype: 'f4' }))],
+    ['NDArray.over with an option that is none', () => NDArray.over(memory, 'u1', [2, 2], bad({ ordre: 'F' }))],
+    ['new MaskedArray with a fill value for options', () => new MaskedArray(ndarray([1]), ndarray([true]), bad(5))],
     ['ndarray in order Q', () => ndarray(new Float64Array(4), [2, 2], bad({ order: 'Q' }))],
   ])('are told as INVALID_ARGUMENT: %s', (_, call) => {
     expect(call).toThrow(expect.objectContaining({ name: 'MmdError', code: 'INVALID_ARGUMENT' }));
