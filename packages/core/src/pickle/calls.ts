@@ -8,6 +8,7 @@ import type { MmdError } from '../errors.ts';
 import { type Stateful, Unfinished } from './builtin.ts';
 import { STATELESS } from './globals.ts';
 import type { Machine } from './machine.ts';
+import { Deque } from './values/collections.ts';
 import { PyDict } from './values/dict.ts';
 import { isOpaque, OpaqueGlobal, type OpaqueKind, OpaqueObject } from './values/opaque.ts';
 import { FrozenSet, PySet } from './values/set.ts';
@@ -119,6 +120,11 @@ export function appendItems(m: Machine, height: number): void {
   if (Array.isArray(list) && !(list instanceof Tuple)) {
     if (m.height - height >= LARGE_BATCH) m.makeRoom(list, m.height - height);
     for (let i = height; i < m.height; i++) list.push(stack[i]);
+    if (list instanceof Deque && list.length > (list.maxlen ?? Infinity)) {
+      // Dropping moves all the others.
+      m.work(2 * list.length);
+      Deque.keepBound(list);
+    }
   } else if (list instanceof OpaqueObject) {
     OpaqueObject.operate(list, { op: 'APPEND', items: stack.slice(height, m.height) });
   } else {

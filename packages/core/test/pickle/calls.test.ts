@@ -2,6 +2,7 @@ import { Python, pythons } from '@mmdpickle/test-support';
 import { describe, expect, it } from 'vitest';
 import { isMmdError } from '../../src/errors.ts';
 import {
+  type Deque,
   dump,
   type EmitOp,
   emit,
@@ -405,6 +406,34 @@ describe('BUILD on what stands on the allow-list', () => {
       'BUILD',
     ]);
     const bomb = pickle([...dict(...many), ['BINPUT', 0], 'MARK', ...builds.flat(), 'LIST']);
+    expect(() => load(bomb)).toThrow(expect.objectContaining({ code: 'LIMIT_EXCEEDED', limit: 'work' }));
+  });
+});
+
+describe('a deque with a bound', () => {
+  const three = ['MARK', int(1), int(2), int(3)] satisfies EmitOp[];
+  const empty = (maxlen: number): EmitOp[] => call('collections deque', 'EMPTY_LIST', int(maxlen));
+  const cases: Record<string, EmitOp[]> = {
+    'by APPENDS': [...empty(2), ...three, 'APPENDS'],
+    'by APPEND': [...empty(1), int(1), 'APPEND', int(2), 'APPEND'],
+    'by its arguments': call('collections deque', ...three, 'LIST', int(2)),
+    'of nothing': [...empty(0), ...three, 'APPENDS'],
+  };
+
+  it.each([
+    ['by APPENDS', [2, 3]],
+    ['by APPEND', [2]],
+    ['by its arguments', [2, 3]],
+    ['of nothing', []],
+  ])('keeps the last items where it is given more %s', (name, items) => {
+    expect([...(load(pickle(cases[name]!)) as Deque)]).toEqual(items);
+  });
+  sameInPython(cases);
+
+  it('counts what dropping moves', () => {
+    const many = Array.from({ length: 20_000 }, (): EmitOp => 'NONE');
+    const appends = Array.from({ length: 20_000 }, (): EmitOp[] => ['NONE', 'APPEND']).flat();
+    const bomb = pickle([...empty(20_000), 'MARK', ...many, 'APPENDS', ...appends]);
     expect(() => load(bomb)).toThrow(expect.objectContaining({ code: 'LIMIT_EXCEEDED', limit: 'work' }));
   });
 });

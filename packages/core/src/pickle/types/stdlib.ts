@@ -116,7 +116,9 @@ const readDefaultDict: Reconstruct = (args) => {
 const readDeque: Reconstruct = (args) => {
   const [items = [], maxlen = null] = args;
   if (args.length > 2 || !Array.isArray(items) || !isBound(maxlen)) return undefined;
-  return Deque.over(items as unknown[], maxlen);
+  const deque = Deque.over(items as unknown[], maxlen);
+  Deque.keepBound(deque);
+  return deque;
 };
 
 /** `array.array(typecode, list)`, as protocols 0 to 2 write it. */

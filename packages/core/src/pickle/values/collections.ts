@@ -62,7 +62,7 @@ export class Deque<T = unknown> extends Array<T> {
     return Array;
   }
 
-  /** The bound, or null. Nothing is dropped here when it is passed; Python drops the first items. */
+  /** The bound, or null. A program may pass it; Python, and whoever reads the pickle, drops the first items. */
   maxlen: number | null = null;
 
   /** A deque of items. */
@@ -71,6 +71,11 @@ export class Deque<T = unknown> extends Array<T> {
     for (const item of items) deque.push(item);
     Object.defineProperty(deque, 'maxlen', { value: maxlen, writable: true, enumerable: false });
     return deque;
+  }
+
+  /** @internal Drops the first items of a deque that passes its bound. */
+  static keepBound(deque: Deque): void {
+    if (deque.maxlen !== null && deque.length > deque.maxlen) deque.splice(0, deque.length - deque.maxlen);
   }
 }
 
