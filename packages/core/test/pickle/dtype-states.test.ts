@@ -28,7 +28,8 @@ plain = lambda code, order, size, more=(), flags=0: Type(code, (3 + len(more), o
 values = [plain(c, o, n) for c in ('S3', 'S', 'c', 'a2', 'U3', 'U', 'V3', 'V', 'f8', 'i1', '?', 'c16', 'O', 'O8') for o in '<>|=' for n in (0, 1, 2, 4, 6, 8)]
 values += [plain(c, '<', -1) for c in ('f8', 'i4', 'O8', 'O4', 'O7', 'O16')]
 unit = lambda *parts: (({}, parts),)
-values += [plain(c, o, 8, unit(*u)) for c in ('M8', 'm8', 'M', 'M8[s]') for o in '<>' for u in ((b'D', 1, 1, 1), (b'us', 25, 1, 1), (b'generic', 1, 1, 1), (b'D', 1), (b'D', 1, 1))]
+values += [plain(c, o, 8, unit(*u)) for c in ('M8', 'm8', 'M', 'M8[s]') for o in '<>' for u in ((b'D', 1, 1, 1), (b'us', 25, 1, 1), (b'generic', 1, 1, 1), (b'D', 1), (b'D', 1, 1), *((u, n, 1, 1) for u in (b'generic', b's') for n in (-2, 0, 2, 2**31 - 1, 2**31)))]
+values += [Type(c, (3, '<', None, None, None, *more)) for c in ('f8', 'S2', 'i1') for more in ((None, -1, 0), (-1, None, 0), (-1, -1, None), (2.5, 8, 0), (8, 2.5, 0), (8, 8, 0.5), (2**31, 8, 0), (8, 2**31, 0), (8, 'a', 0))]
 values += [Type('V8', (3, '|', None, names, fields, 8, 1, 16)) for names, fields in ((('a',), None), (None, {'a': (np.dtype('f8'), 0)}))]
 f8 = np.dtype('f8')
 values += [Type(c, (3, '|', (f8, (2,)), None, None, n, 8, 0)) for c in ('V16', 'V8', 'f8') for n in (16, 24)]

@@ -126,7 +126,7 @@ export const readDType: Reconstruct = (args, context) => {
   if (args.length !== 3 || flagOf(align) !== 0 || flagOf(copy) !== 1 || !(text || isRecord(spec))) return undefined;
   return new Unfinished((state) => {
     const made = state instanceof Tuple ? attempt(() => finish(text ? spec : '', state, context)) : undefined;
-    const dtype = made !== undefined && hasFlags(made, (state as Tuple)[7]) ? made : undefined;
+    const dtype = made !== undefined && hasFlags(made, (state as Tuple)[7] as number) ? made : undefined;
     return dtype === undefined || text ? dtype : new RecordType(dtype);
   });
 };
@@ -135,8 +135,8 @@ export const readDType: Reconstruct = (args, context) => {
  * Whether the flags in a state are those of a type with objects, or of one without: the other way round, numpy takes bytes
  * for objects, or objects for bytes.
  */
-function hasFlags({ hasObject }: DType, flags: unknown): boolean {
-  return typeof flags === 'number' && (flags & OBJECT_FLAGS) === (hasObject ? OBJECT_FLAGS : 0);
+function hasFlags({ hasObject }: DType, flags: number): boolean {
+  return (flags & OBJECT_FLAGS) === (hasObject ? OBJECT_FLAGS : 0);
 }
 
 /** NPY_ITEM_REFCOUNT and NPY_LIST_PICKLE. */
@@ -144,10 +144,12 @@ const OBJECT_FLAGS = 3;
 
 /** The dtype of numpy's state: version, byte order, sub-array, names, fields, itemsize, alignment, flags, metadata. */
 function finish(typestr: string, state: Tuple, context: ReadContext): DType | undefined {
-  const [version, mark, subarray, names, fields, itemsize, , flags, metadata] = state;
+  const [version, mark, subarray, names, fields, itemsize, alignment, flags, metadata] = state;
   const order = textOf(mark);
   const versioned = (version === 3 && state.length === 8) || (version === 4 && state.length === 9);
   if (!versioned || typeof order !== 'string' || !/^[<>|=]$/.test(order)) return undefined;
+  // Also where nothing depends on them: numpy reads C ints.
+  if (![itemsize, alignment, flags].every(isInt32)) return undefined;
   const prefix = order === '|' || order === '=' ? '' : order;
   // numpy refuses the one without the other.
   if ((names === null) !== (fields === null)) return undefined;
@@ -155,7 +157,9 @@ function finish(typestr: string, state: Tuple, context: ReadContext): DType | un
   if (subarray !== null || names !== null) {
     if (!/^(V\d*)?$/.test(typestr)) return undefined;
     if (subarray === null)
-      return plainMetadata(metadata) ? counted(finishFields(names, fields, itemsize, flags), context) : undefined;
+      return plainMetadata(metadata)
+        ? counted(finishFields(names, fields, itemsize, flags as number), context)
+        : undefined;
     const made = names === null ? dtypeOf(subarray, context) : undefined;
     return made?.itemsize === itemsize ? made : undefined;
   }
@@ -178,6 +182,8 @@ const WIDTHS: ReadonlyMap<string, number> = new Map(
   DTYPES.flatMap(({ kind, flexible, itemsize }) => (flexible === true ? [[kind, itemsize]] : [])),
 );
 
+const isInt32 = (value: unknown): boolean => typeof value === 'number' && (value | 0) === value;
+
 /** A bool, or the int that Python 2 writes for one. */
 const flagOf = (value: unknown): unknown => (typeof value === 'boolean' ? Number(value) : value);
 
@@ -197,10 +203,12 @@ function unitOf(metadata: unknown): string | undefined {
   const plain = (rest.length === 0 || rest.length === 2) && rest.every((part) => part === 1);
   if (bytes === undefined || !Number.isSafeInteger(count) || !plain) return undefined;
   const unit = decodeLatin1(bytes);
-  return unit === 'generic' ? '' : `[${count === 1 ? '' : count}${unit}]`;
+  // A count of no unit has no spelling.
+  if (unit === 'generic') return count === 1 ? '' : undefined;
+  return `[${count === 1 ? '' : count}${unit}]`;
 }
 
-function finishFields(names: unknown, fields: unknown, itemsize: unknown, flags: unknown): DType | undefined {
+function finishFields(names: unknown, fields: unknown, itemsize: unknown, flags: number): DType | undefined {
   if (!(names instanceof Tuple) || !(fields instanceof PyDict)) return undefined;
   const spec: { names: unknown[]; formats: unknown[]; offsets: unknown[]; titles: unknown[] } = {
     names: [],
@@ -217,7 +225,7 @@ function finishFields(names: unknown, fields: unknown, itemsize: unknown, flags:
     spec.titles.push(field[2] ?? null);
   }
   // The flag ALIGNED_STRUCT; numpy before 2 writes flags as a signed byte.
-  const aligned = typeof flags === 'number' && (flags & 0x80) !== 0;
+  const aligned = (flags & 0x80) !== 0;
   const { titles, ...rest } = spec;
   const titled = titles.some((title) => title !== null) ? { titles } : {};
   return parseDType({ ...rest, ...titled, itemsize, ...(aligned ? { aligned } : {}) } as unknown as DTypeSpec);
