@@ -122,7 +122,7 @@ export const readDType: Reconstruct = (args, context) => {
     }
     return spec instanceof RecordType ? spec : dtypeOf(spec, context);
   }
-  const text = typeof spec === 'string';
+  const text = typeof spec === 'string' && spec !== '';
   if (args.length !== 3 || flagOf(align) !== 0 || flagOf(copy) !== 1 || !(text || isRecord(spec))) return undefined;
   return new Unfinished((state) => {
     const made = state instanceof Tuple ? attempt(() => finish(text ? spec : '', state, context)) : undefined;
@@ -160,7 +160,8 @@ function finish(typestr: string, state: Tuple, context: ReadContext): DType | un
       return plainMetadata(metadata)
         ? counted(finishFields(names, fields, itemsize, flags as number), context)
         : undefined;
-    const made = names === null ? dtypeOf(subarray, context) : undefined;
+    const shaped = names === null && subarray instanceof Tuple && isDType(subarray[0]) && shapeOf(subarray[1]);
+    const made = shaped ? dtypeOf(subarray, context) : undefined;
     return made?.itemsize === itemsize ? made : undefined;
   }
   const type = parseDType(prefix + typestr.replace(/^O[48]$/, 'O'));
