@@ -33,7 +33,7 @@ class Call:
     def __reduce__(self): return np.ma.MaskedArray, self.args
 warnings.simplefilter('ignore')
 made = []
-dtypes = ['?', 'i1', 'u1', '>i2', 'i8', 'u8', 'f2', 'f4', '>f8', 'f16', 'c8', 'c16', 'c32', 'S1', 'S5', 'U1', '>U5', 'V1', 'V4', 'M8[s]', 'm8[D]', 'M8', 'O']
+dtypes = ['?', 'i1', 'u1', '>i2', 'i8', 'u8', 'f2', 'f4', '>f8', 'f16', 'c8', 'c16', 'c32', 'S1', 'S5', 'U1', '>U5', 'V1', 'V4', 'M8[s]', 'm8[D]', 'M8', 'O', 'S0', 'U0', 'V0']
 for t in dtypes:
     m = np.ma.MaskedArray(np.zeros(2, t), [False, True])
     made.append((t, 'none', pickle.dumps(m)))
@@ -44,6 +44,8 @@ fills = [5, -1, 300, 2**64, 1.5, 1e300, float('nan'), True, 1j, 'N/A', 'é', '5'
     np.array(7), np.array('N/A'), np.array(b'???'), np.array([1.5]), np.array([1, 2]), np.array(['a', 'b']), np.array(None), np.array([None, 1]), np.longdouble(3), len]
 for t in dtypes:
     for i, fill in enumerate(fills):
+        # Bytes of it that are never set become the fill value.
+        if t == 'V0' and type(fill) is np.longdouble: continue
         made.append((t, repr(fill), pickle.dumps(Call(np.zeros(2, t), np.array([False, True]), None, False, True, 0, fill), 4)))
 result = [[t, how, data, loaded(data)] for t, how, data in made if t + how != 'M8none']
 `;
@@ -83,7 +85,9 @@ describe.each(pythons())('fill values beside numpy $numpy', (info) => {
       const [four, two, file] = found[i]!;
       if (String([four, two, file]) !== String([expected, expected, refused ? null : expected]))
         bad.push(JSON.stringify([what, expected, four, two, file]));
-      if (refused || how === 'none' || how === 'shown') expect(value instanceof MaskedArray, what).toBe(!refused);
+      // Those of no size keep a fill value that has one only while they are opaque.
+      const known = how === 'none' || (how === 'shown' && !/^[SUV]0/.test(what));
+      if (refused || known) expect(value instanceof MaskedArray, what).toBe(!refused);
     }
     expect(bad).toEqual([]);
     expect(rows.filter(({ value }) => value instanceof MaskedArray).length).toBeGreaterThan(300);
