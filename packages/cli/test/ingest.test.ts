@@ -106,19 +106,22 @@ describe('formats and targets', () => {
 });
 
 describe('an interrupted ingest', () => {
-  it.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)('drains and seals on %s, and tells that nothing was lost', async (signal) => {
-    const cwd = bench.folder();
-    const child = bench.start(cwd, ['ingest', 'out.mmdpickle', '--shape', '4', '--into', 'rows']);
-    child.stdin?.write('abcdefghij');
-    // The JSON line of the first second shows that both frames are there.
-    await told(child, /"written":2/);
-    child.kill(signal);
-    const { code, stdout } = await withoutInput(child);
-    expect({ code, stdout }).toEqual({ code: 0, stdout: '2 frames, 8 B written; 0 dropped\n' });
-    const array = arrayIn(cwd, 'out', 'data');
-    expect(array.shape).toEqual([2, 4]);
-    expect((await bench.run(cwd, ['fsck', 'out.mmdpickle'])).code).toBe(0);
-  });
+  it.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)(
+    'drains and seals on %s, and tells that nothing was lost',
+    async (signal) => {
+      const cwd = bench.folder();
+      const child = bench.start(cwd, ['ingest', 'out.mmdpickle', '--shape', '4', '--into', 'rows']);
+      child.stdin?.write('abcdefghij');
+      // The JSON line of the first second shows that both frames are there.
+      await told(child, /"written":2/);
+      child.kill(signal);
+      const { code, stdout } = await withoutInput(child);
+      expect({ code, stdout }).toEqual({ code: 0, stdout: '2 frames, 8 B written; 0 dropped\n' });
+      const array = arrayIn(cwd, 'out', 'data');
+      expect(array.shape).toEqual([2, 4]);
+      expect((await bench.run(cwd, ['fsck', 'out.mmdpickle'])).code).toBe(0);
+    },
+  );
 
   it('waits for a named pipe no longer than it is wanted to', async () => {
     const cwd = bench.folder();

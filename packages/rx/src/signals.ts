@@ -20,7 +20,9 @@ import { fromEvent, map, merge, type Observable, take } from 'rxjs';
  * await lastValueFrom(load$.pipe(takeUntil(stopSignals()), appendRows(dict, 'load', { dtype: 'float64' })));
  * ```
  */
-export function stopSignals(signals: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP']): Observable<NodeJS.Signals> {
+export function stopSignals(
+  signals: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP'],
+): Observable<NodeJS.Signals> {
   if (!Array.isArray(signals) || !signals.every((signal) => Object.hasOwn(constants.signals, signal)))
     throw wrongArgument('signals', 'a list of names of signals', signals);
   return merge(...signals.map((signal) => fromEvent(process, signal).pipe(map(() => signal)))).pipe(take(1));

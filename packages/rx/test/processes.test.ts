@@ -108,24 +108,27 @@ result = [n if good else -1, [len(d[k]) for k in ('rows', 'rows/time', 'rows/seq
   });
 });
 
-test.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)('%s ends a capture with everything written and sealed', async (signal) => {
-  using dir = new TempDir();
-  const worker = start('ingest.mjs', dir.file('a.mmdpickle'), 'until-signal');
-  await worker.printed(10);
-  worker.child.kill(signal);
-  expect(await worker.ended).toEqual({ code: 0, signal: null, stderr: '' });
-  expect(worker.lines.at(-1)).toBe('complete');
-  const [info] = pythons();
-  if (info === undefined) return;
-  await using python = new Python(info);
-  const count = await python.run<number>(
-    `import pickle
+test.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)(
+  '%s ends a capture with everything written and sealed',
+  async (signal) => {
+    using dir = new TempDir();
+    const worker = start('ingest.mjs', dir.file('a.mmdpickle'), 'until-signal');
+    await worker.printed(10);
+    worker.child.kill(signal);
+    expect(await worker.ended).toEqual({ code: 0, signal: null, stderr: '' });
+    expect(worker.lines.at(-1)).toBe('complete');
+    const [info] = pythons();
+    if (info === undefined) return;
+    await using python = new Python(info);
+    const count = await python.run<number>(
+      `import pickle
 d = pickle.load(open(args['path'], 'rb'))
 result = len(d['rows']) if len(d['rows']) == len(d['rows/time']) == len(d['rows/seq']) else -1`,
-    { path: dir.file('a.mmdpickle') },
-  );
-  expect(count).toBe(receiptsOf(worker).length);
-});
+      { path: dir.file('a.mmdpickle') },
+    );
+    expect(count).toBe(receiptsOf(worker).length);
+  },
+);
 
 test('a watcher in this process sees every commit of two others exactly once, each writer in its order', async () => {
   using dir = new TempDir();
