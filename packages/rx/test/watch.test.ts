@@ -436,6 +436,43 @@ describe('watchDict', () => {
     }
   });
 
+  test('an array that grows is known by its rows where it outgrew its place, or where another one took it', () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    const append = (rows: Int8Array): unknown => (dict.get('k') as GrowableArray).append(rows);
+    const put = (value: number): unknown =>
+      dict.set('k', new GrowableNDArray([], 'int8', { capacity: 2 })) && append(Int8Array.of(value, value));
+    put(1);
+    using watcher = new Watcher(dict.name);
+    for (const [change, expected] of [
+      [() => append(new Int8Array(9999)), ['appended k 2-10001']],
+      [() => put(2), ['replaced k', 'appended k 0-2']],
+      [() => put(3), ['replaced k', 'appended k 0-2']],
+      [() => append(new Int8Array(9999)), ['appended k 2-10001']],
+    ] as const) {
+      using resumed = new Watcher(dict.name, watcher.cursor());
+      watcher.changes.length = 0;
+      change();
+      for (const each of [watcher, resumed]) expect(told(each.look().changes)).toEqual(expected);
+    }
+  });
+
+  test('a file that was cut and written again with as many commits is told by what differs', () => {
+    using dir = new TempDir();
+    const path = dir.file('a.mmdpickle');
+    const write = (value: string): void => {
+      using dict = MmapDict.open(path, { index: false });
+      dict.set('k', value);
+    };
+    write('long '.repeat(100));
+    const watcher = new Watcher(path);
+    truncateSync(path);
+    write('short');
+    expect(told(watcher.look().changes)).toEqual(['file-replaced', 'added k']);
+    expect(watcher.cursor().live[0]?.[0]).toBe('k');
+    watcher[Symbol.dispose]();
+  });
+
   test('a cursor that was cut or changed is refused', () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));

@@ -14,6 +14,9 @@ export interface GrowableRows {
   readonly rows: number;
   /** Their type and shape, and whether they are masked: rows of another kind are not those of the same array. */
   readonly kind: string;
+  /** Of the first row, from the value's first byte on. */
+  readonly dataPos: number;
+  readonly rowBytes: number;
 }
 
 /**
@@ -26,5 +29,7 @@ export function growableRows(length: number, reader: (length: number) => ValueRe
   const data = masked ?? parseArray(reader(Number.MAX_SAFE_INTEGER));
   if (data?.countPos === undefined) return undefined;
   const [rows = 0, ...shape] = data.shape;
-  return { rows, kind: JSON.stringify([data.type.spec, shape, masked !== undefined]) };
+  const rowBytes = shape.reduce((product, dim) => product * dim, data.type.itemsize);
+  const kind = JSON.stringify([data.type.spec, shape, masked !== undefined]);
+  return { rows, kind, dataPos: data.dataPos, rowBytes };
 }

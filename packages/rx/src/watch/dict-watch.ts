@@ -201,7 +201,7 @@ export class DictWatch extends Observable<Change> {
   #sinceNumber(reader: FileReader, number: number): ChangeDraft[] {
     const probe = new WatchLedger(reader.ledger.end);
     const entries = reader.entries();
-    probe.appended(entries);
+    probe.appended(entries, () => true);
     for (const dead of probe.takeDead()) probe.died(dead);
     if (number > probe.seq) {
       reader.ledger.seq = number;

@@ -33,6 +33,8 @@ const HEAD = 128;
 /** Entries closer than this on average are looked at through one read of a stretch. */
 const CLOSE = 4096;
 const STRETCH = 65_536;
+/** So many bytes are compared at both ends of rows that may have moved. */
+const COMPARED = 4096;
 /** Looking for dead entries may take one part in so many of the time. */
 const SWEEP_SHARE = 200;
 /** How often one look goes after entries that die while it looks. */
@@ -75,13 +77,13 @@ export class FileReader {
   /** Takes what is there now as known. */
   skip(): void {
     this.#note();
-    this.#settle(this.ledger.appended(this.#entries(HEADER_SIZE)));
+    this.#settle(this.ledger.appended(this.#entries(HEADER_SIZE), this.#goesOn));
   }
 
   /** Reports all that is there. */
   replay(): ChangeDraft[] {
     this.#note();
-    return this.#settle(this.ledger.appended(this.#entries(HEADER_SIZE)));
+    return this.#settle(this.ledger.appended(this.#entries(HEADER_SIZE), this.#goesOn));
   }
 
   /** Goes on with what was known of this file. */
@@ -102,7 +104,9 @@ export class FileReader {
     this.ledger = ledger;
     const entries = this.#allEntries();
     return this.#settle(
-      anew ? ledger.moved(entries, HEADER_SIZE, this.#sameBySum()) : ledger.replacedBy(entries, HEADER_SIZE),
+      anew
+        ? ledger.moved(entries, HEADER_SIZE, this.#sameBySum(), this.#goesOn)
+        : ledger.replacedBy(entries, HEADER_SIZE, this.#goesOn),
     );
   }
 
@@ -142,9 +146,9 @@ export class FileReader {
     if (entries === undefined) {
       const all = this.#allEntries();
       const same = onlyMoved(before.commitNumber, this.commitNumber) ? sameByShape : this.#sameBySum();
-      return this.#settle(ledger.moved(all, HEADER_SIZE, same));
+      return this.#settle(ledger.moved(all, HEADER_SIZE, same, this.#goesOn));
     }
-    const changes = this.#settle(ledger.appended(entries));
+    const changes = this.#settle(ledger.appended(entries, this.#goesOn));
     const settled = changes.length;
     for (const key of ledger.growables) changes.push(...ledger.grew(key, this.dict.getMeta(key)?.shape?.[0] ?? 0));
     const grown = changes.length > settled;
@@ -178,7 +182,7 @@ export class FileReader {
         this.#sweepDue = true;
         break;
       }
-      changes.push(...ledger.appended(entries));
+      changes.push(...ledger.appended(entries, this.#goesOn));
       for (const entry of dead) changes.push(...ledger.died(entry));
       dead = ledger.takeDead();
     }
@@ -192,7 +196,7 @@ export class FileReader {
     if (last === undefined) return this.#entries(HEADER_SIZE);
     const [anchor, ...entries] = this.#entries(last.offset, last.offset);
     if (anchor === undefined || anchor.offset !== last.offset || anchor.key !== last.key) return undefined;
-    if (anchor.end !== ledger.end) ledger.stretched(anchor.end, this.#rowsOf(anchor)?.rows);
+    if (anchor.end !== ledger.end && !ledger.stretched(anchor.end, this.#rowsOf(anchor)?.rows)) return undefined;
     return entries;
   }
 
@@ -259,7 +263,8 @@ export class FileReader {
       // Of dead ones too: an array that moved on was replaced, and its rows go on where these end.
       const found =
         offset !== known && this.#mayGrow(entry, valueLength) ? this.#rowsOf({ end, valueLength }) : undefined;
-      seen.push({ offset, end, key, live, valueLength, rows: found?.rows, kind: found?.kind });
+      const grows = found && { ...found, dataOffset: end - ENTRY_TAIL_SIZE - valueLength + found.dataPos };
+      seen.push({ offset, end, key, live, valueLength, ...grows });
     };
     answer(scanEntries(from, this.file.size(), visit), this.#read);
     return seen;
@@ -337,6 +342,26 @@ export class FileReader {
       return found?.sum === wanted;
     };
   }
+
+  /**
+   * Whether an array goes on with the rows of the one before, of the same kind: it outgrew its place, where those still are. Of one
+   * that a cursor knew the checksum is known.
+   */
+  readonly #goesOn: IsSame = (known, entry) => {
+    const { dataOffset: from, rows = 0 } = known;
+    const { key, dataOffset: to, rowBytes = 0 } = entry;
+    if (from === undefined || to === undefined) {
+      const wanted = sumOf(known);
+      const found = wanted === undefined ? undefined : this.#sumRows(key, entry, rows, this.#budget())?.sum;
+      return found === undefined || found === wanted;
+    }
+    const size = rows * rowBytes;
+    const length = Math.min(size, COMPARED);
+    return [from, from + size - length].every((start) => {
+      const before = this.#read(start, length).slice();
+      return Buffer.compare(before, this.#read(start - from + to, length)) === 0;
+    });
+  };
 
   #budget(bytes: number = SUMMED_AT_ONCE): Budget {
     // What was read before may have changed.

@@ -18,6 +18,9 @@ export interface SeenEntry {
   readonly rows?: number | undefined;
   /** What its rows are. */
   readonly kind?: string | undefined;
+  /** File offset of the first row. */
+  readonly dataOffset?: number | undefined;
+  readonly rowBytes?: number | undefined;
 }
 
 /** What is known of a live entry. */
@@ -28,6 +31,7 @@ export interface Known {
   rows: number | undefined;
   /** What its rows are; not known of arrays that a cursor knew. */
   readonly kind?: string | undefined;
+  readonly dataOffset?: number | undefined;
   /** Checksum of the value; of an array that grows, of its first rows. */
   sum?: number | undefined;
   /** So many rows. */
@@ -125,39 +129,43 @@ export class WatchLedger {
   }
 
   /**
-   * The last entry is a growable array whose reserve grew or was trimmed in place.
+   * The last entry is a growable array whose reserve grew or was trimmed in place; false where it is none, so that it is another one.
    * @param rows - that it has now: where it was met in the middle of that, it was not told from other values, and none are known
    */
-  stretched(end: number, rows: number | undefined): void {
+  stretched(end: number, rows: number | undefined): boolean {
     const { last } = this;
-    this.end = end;
     const known = last === undefined ? undefined : this.#live.get(last.key);
-    if (known === undefined || known.offset !== last!.offset) return;
-    known.end = end;
-    if (known.rows !== undefined || rows === undefined) return;
-    known.rows = 0;
-    this.#growables.add(last!.key);
+    if (known !== undefined && known.offset === last!.offset) {
+      if (known.rows === undefined && rows === undefined) return false;
+      known.end = end;
+      known.rows ??= 0;
+      this.#growables.add(last!.key);
+    }
+    this.end = end;
+    return true;
   }
 
   /**
    * Entries that were appended, in file order. Those that are dead already are kept for {@link WatchLedger.takeDead}:
    * what replaced them may have been committed after these entries were read.
+   *
+   * @param goesOn - asked of arrays that may have outgrown their place
    */
-  appended(entries: Iterable<SeenEntry>): ChangeDraft[] {
+  appended(entries: Iterable<SeenEntry>, goesOn: IsSame): ChangeDraft[] {
     const changes: ChangeDraft[] = [];
     for (const entry of entries) {
       if (entry.end <= this.end) continue;
       // What is not in the dict does not count as known either: writers put entries in its place.
       if (isFiller(entry)) continue;
-      const { key, rows, kind, offset, end, valueLength } = entry;
+      const { key, rows, kind, offset, end, valueLength, dataOffset } = entry;
       this.end = end;
       this.last = { offset, key };
       const before = this.#live.get(key);
       this.seq += before === undefined ? 1 : 2;
-      this.#know(key, { offset, end, valueLength, rows, kind });
+      this.#know(key, { offset, end, valueLength, rows, kind, dataOffset });
       if (!entry.live) this.#dead.push({ key, offset });
-      const goesOn = before?.kind === undefined || before.kind === kind;
-      if (before?.rows !== undefined && rows !== undefined && rows >= before.rows && goesOn) {
+      const alike = before?.kind === undefined || before.kind === kind;
+      if (before?.rows !== undefined && rows !== undefined && rows >= before.rows && alike && goesOn(before, entry)) {
         // A growable array that outgrew its place goes on in a new one.
         this.seq += rows;
         if (rows > before.rows)
@@ -204,7 +212,7 @@ export class WatchLedger {
    * @param entries - all entries of the new file
    * @param end - where entries begin
    */
-  moved(entries: readonly SeenEntry[], end: number, isSame: IsSame): ChangeDraft[] {
+  moved(entries: readonly SeenEntry[], end: number, isSame: IsSame, goesOn: IsSame): ChangeDraft[] {
     const old = new Map(this.#live);
     const kept = new Map<SeenEntry, Known>();
     const first = new Set<string>();
@@ -214,7 +222,7 @@ export class WatchLedger {
       const known = old.get(entry.key);
       if (known !== undefined && isSame(known, entry)) kept.set(entry, known);
     }
-    if (kept.size === 0 && old.size > 0) return this.replacedBy(entries, end);
+    if (kept.size === 0 && old.size > 0) return this.replacedBy(entries, end, goesOn);
     this.seq += 1;
     const changes: ChangeDraft[] = [{ kind: 'vacuumed', seq: this.seq }];
     this.end = end;
@@ -225,10 +233,10 @@ export class WatchLedger {
     for (const entry of entries) {
       const known = kept.get(entry);
       if (known === undefined) {
-        changes.push(...this.appended([entry]));
+        changes.push(...this.appended([entry], goesOn));
         continue;
       }
-      const { key, offset, end: entryEnd, valueLength, rows, live } = entry;
+      const { key, offset, end: entryEnd, valueLength, rows, live, dataOffset } = entry;
       const { sum, summed } = known;
       this.#know(key, {
         offset,
@@ -236,6 +244,7 @@ export class WatchLedger {
         valueLength,
         rows: rows === undefined ? undefined : known.rows,
         kind: entry.kind,
+        dataOffset,
         sum,
         summed,
       });
@@ -255,13 +264,13 @@ export class WatchLedger {
    * Goes on in another file: all of its entries are news.
    * @param end - where entries begin
    */
-  replacedBy(entries: readonly SeenEntry[], end: number): ChangeDraft[] {
+  replacedBy(entries: readonly SeenEntry[], end: number, goesOn: IsSame): ChangeDraft[] {
     this.seq += 1;
     this.#live.clear();
     this.#growables.clear();
     this.end = end;
     this.last = undefined;
-    return [{ kind: 'file-replaced', seq: this.seq }, ...this.appended(entries)];
+    return [{ kind: 'file-replaced', seq: this.seq }, ...this.appended(entries, goesOn)];
   }
 
   /** The entry is the last one with its key. */

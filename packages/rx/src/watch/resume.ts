@@ -19,7 +19,7 @@ export function baselineOf(entries: readonly SeenEntry[], number: number, first:
     const { rows } = entry;
     if (!isFiller(entry)) most += 1 + (entry.live ? 0 : 1) + (rows ?? 0);
     const knownRows = rows === undefined ? undefined : Math.max(0, number - mostEntries - deaths - (allRows - rows));
-    ledger.appended([{ ...entry, live: isFiller(entry) ? entry.live : true, rows: knownRows }]);
+    ledger.appended([{ ...entry, live: isFiller(entry) ? entry.live : true, rows: knownRows }], () => true);
   }
   ledger.seq = number;
   return ledger;
