@@ -124,6 +124,8 @@ function isCursor(value: unknown): boolean {
         typeof entry[0] === 'string' &&
         entry.slice(1, 4).every(isWhole.takes) &&
         entry.length > 3 &&
+        // The value lies in its entry; the room of an array that grows may have been trimmed.
+        (typeof entry[4] === 'number' || entry[1] + entry[3] < entry[2]) &&
         entry.slice(4).every((count) => count === null || isWhole.takes(count)),
     )
   );

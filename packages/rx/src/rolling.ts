@@ -69,12 +69,15 @@ export class FilePattern {
       if (errno === 'ENOENT') return [];
       throw new MmdError('IO', `listing ${dirname(this.pattern)}: ${errno}`, { path: this.pattern, errno, cause });
     }
-    return names
-      .filter((name) => name.startsWith(this.#before) && name.endsWith(this.#after))
-      .map((name) => name.slice(this.#before.length, name.length - this.#after.length))
-      .filter((digits) => /^(0|[1-9]\d{0,14})$/.test(digits))
-      .map(Number)
-      .sort((a, b) => a - b);
+    return names.flatMap((name) => this.number(name) ?? []).sort((a, b) => a - b);
+  }
+
+  /** The number of a file by its name; undefined where it is none of the row. */
+  number(path: string): number | undefined {
+    const name = basename(path);
+    if (!name.startsWith(this.#before) || !name.endsWith(this.#after)) return undefined;
+    const digits = name.slice(this.#before.length, name.length - this.#after.length);
+    return /^(0|[1-9]\d{0,14})$/.test(digits) ? Number(digits) : undefined;
   }
 }
 

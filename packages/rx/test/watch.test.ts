@@ -409,6 +409,25 @@ describe('watchDict', () => {
     ]);
   });
 
+  test('a row of many files is told as one look finds it, and never backwards', async () => {
+    using dir = new TempDir();
+    const pattern = dir.file('run-{n}.mmdpickle');
+    const written = (count: number): Promise<unknown> =>
+      lastValueFrom(
+        range(0, count).pipe(
+          map((i) => Int8Array.of(i)),
+          appendFrames(rollingFiles(pattern, { frames: 1 }), { key: (_, i) => `${i}` }),
+        ),
+      );
+    await written(30);
+    using watcher = new Watcher(pattern, 'start');
+    expect(told(watcher.look().changes).filter((change) => change.startsWith('added'))).toHaveLength(30);
+    rmSync(dir.file('run-29.mmdpickle'));
+    MmapDict.open(dir.file('run-30.mmdpickle')).set('next', 1).close();
+    watcher.changes.length = 0;
+    expect(told(watcher.look().changes)).toEqual(['file-replaced', 'added next']);
+  });
+
   test('what is no dict ends the watch with a typed error', () => {
     using dir = new TempDir();
     expect(() => new Watcher(dir.path).look()).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
@@ -480,9 +499,17 @@ describe('watchDict', () => {
     const cursor = cursorOf(dict.name);
     const [entry = []] = cursor.live as unknown as unknown[][];
     const wrong: object[] = [
-      ...[{}, [null], [5], [[]], [['a', 24]], [[5, ...entry.slice(1)]], [entry.with(1, -5)], [entry.with(4, 'x')]].map(
-        (live) => ({ live }),
-      ),
+      ...[
+        {},
+        [null],
+        [5],
+        [[]],
+        [['a', 24]],
+        [[5, ...entry.slice(1)]],
+        [entry.with(1, -5)],
+        [entry.with(4, 'x')],
+        [entry.with(3, 1000)],
+      ].map((live) => ({ live })),
       ...['x', null, -1, 1e300, 25.5].flatMap((value) => [{ seq: value }, { end: value }]),
       ...[5, {}, { key: 'a', offset: -5 }, { key: 5, offset: 24 }].map((last) => ({ last })),
       { commitNumber: 'x' },

@@ -320,6 +320,8 @@ export class DictWatch extends Observable<Change> {
     if (this.#reader !== reader) return some;
     const { ledger } = reader;
     const anew = next.path === this.#current;
+    // Those that are there already must not take the time of a look each: others remove them meanwhile.
+    if (!anew) this.#wholeAt = -Infinity;
     // Nothing else will tell what the old file held.
     if (anew) reader.sumUp();
     return this.#emit(this.#adopt(next.file, next.path).succeed(ledger, anew)) || some;
@@ -336,8 +338,9 @@ export class DictWatch extends Observable<Change> {
     }
     if (this.#pattern === undefined) return undefined;
     const numbers = this.#pattern.numbers();
-    const after = numbers.find((n) => this.#pattern!.path(n) === this.#current);
-    const number = after === undefined ? numbers[0] : numbers.find((n) => n > after);
+    const after = this.#pattern.number(this.#current)!;
+    // Where all are gone, the row has begun anew.
+    const number = numbers.find((n) => n > after) ?? (named === undefined ? numbers[0] : undefined);
     const path = number === undefined ? undefined : this.#pattern.path(number);
     const file = path === undefined ? undefined : openFile(path);
     return file === undefined ? undefined : { file, path: path! };
