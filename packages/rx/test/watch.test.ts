@@ -476,7 +476,7 @@ describe('watchDict', () => {
     }
   });
 
-  test('a file that was cut and written again with as many commits is told by what differs', () => {
+  test('a file that was cut and written again is told by what differs, and ends the watch where it is no dict', () => {
     using dir = new TempDir();
     const path = dir.file('a.mmdpickle');
     const write = (value: string): void => {
@@ -490,6 +490,9 @@ describe('watchDict', () => {
     expect(told(watcher.look().changes)).toEqual(['file-replaced', 'added k']);
     expect(watcher.cursor().live[0]?.[0]).toBe('k');
     watcher[Symbol.dispose]();
+    const text = new Watcher(path);
+    writeFileSync(path, 'something else, no dict\n'.repeat(9));
+    expect(() => text.look()).toThrow(expect.objectContaining({ code: 'NOT_A_PICKLE' }));
   });
 
   test('a cursor that was cut or changed is refused', () => {

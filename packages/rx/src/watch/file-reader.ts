@@ -9,6 +9,7 @@ import { isMmdError, MmapDict, MmdError } from '@mmdpickle/core';
 import {
   answer,
   COMMIT_NUMBER_OFFSET,
+  decodeHeader,
   ENTRY_HEAD_SIZE,
   ENTRY_TAIL_SIZE,
   entryEnd,
@@ -142,8 +143,9 @@ export class FileReader {
     const { ledger } = this;
     const moved = before.commitNumber >= 0 && mayHaveMoved(before.commitNumber, this.commitNumber);
     const entries = moved ? undefined : this.#appended();
-    // A vacuum in place.
+    // A vacuum in place, or somebody has written something else over it.
     if (entries === undefined) {
+      decodeHeader(this.#read(0, HEADER_SIZE), this.file.name);
       const all = this.#allEntries();
       const same = onlyMoved(before.commitNumber, this.commitNumber) ? sameByShape : this.#sameBySum();
       return this.#settle(ledger.moved(all, HEADER_SIZE, same, this.#goesOn));
