@@ -221,6 +221,31 @@ describe('a frame that cannot be written', () => {
   });
 });
 
+test('a frame that comes inside a batch of the caller has its own commit after it, whether that is undone or not', async () => {
+  using dir = new TempDir();
+  using dict = MmapDict.open(fileIn(dir));
+  for (const undone of [true, false]) {
+    const receipts: Receipt[] = [];
+    const camera$ = new Subject<number>();
+    const append = appendRows(dict, `r${undone}`, { dtype: 'int8' });
+    camera$.pipe(append).subscribe((receipt) => receipts.push(receipt));
+    const batch = (): unknown =>
+      dict.batch(() => {
+        camera$.next(7);
+        expect(receipts).toEqual([]);
+        dict.set(`theirs${undone}`, 1);
+        camera$.complete();
+        if (undone) throw new Error('undone');
+      });
+    if (undone) expect(batch).toThrow('undone');
+    else batch();
+    await append.idle();
+    expect(receipts).toHaveLength(1);
+    expect((dict.get(`r${undone}`) as GrowableArray).toNested()).toEqual([7]);
+    expect(dict.has(`theirs${undone}`)).toBe(!undone);
+  }
+});
+
 describe('stopping', () => {
   test('unsubscribing writes what was received', () => {
     using dir = new TempDir();

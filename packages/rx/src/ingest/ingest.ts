@@ -308,13 +308,23 @@ export class Ingest<T> {
     this.#timer = undefined;
   }
 
-  /** Tries to commit without waiting for the lock; false when somebody else has it. */
+  /**
+   * Runs `work` in a commit of its own, without waiting for the lock.
+   * @throws LOCKED where somebody else has it, or the caller is in a batch, which may be undone
+   */
+  #atOnce<R>(work: () => R): R {
+    const { dict } = this.#home;
+    if (dict.core.inTransaction()) throw new MmdError('LOCKED', `${dict.name}: a batch is open`, { path: dict.name });
+    return dict.batch(work, { lockTimeout: 0 });
+  }
+
+  /** Tries to commit; false where that must wait. */
   #attempt(frames: readonly Pending<T>[]): boolean {
     const started = performance.now();
     let placed: Placed[];
     try {
       this.#rollIfDue(frames);
-      placed = this.#home.dict.batch(() => this.#target.write(frames), { lockTimeout: 0 });
+      placed = this.#atOnce(() => this.#target.write(frames));
       if (this.#settings.durable) this.#home.dict.flush();
     } catch (error) {
       if (isMmdError(error, 'LOCKED')) return false;
@@ -364,7 +374,7 @@ export class Ingest<T> {
   #rollIfDue(frames: readonly Pending<T>[]): void {
     if (!this.#home.due()) return;
     const { seq } = frames[0]!;
-    this.#home.dict.batch(() => this.#target.finish(seq), { lockTimeout: 0 });
+    this.#atOnce(() => this.#target.finish(seq));
     this.#home.roll();
     this.#target = this.#make(this.#home.dict, seq);
   }
@@ -447,7 +457,7 @@ export class Ingest<T> {
     this.#busy = true;
     const seal = (): void => this.#target.finish(this.#ledger.nextSeq);
     try {
-      this.#home.dict.batch(seal, { lockTimeout: 0 });
+      this.#atOnce(seal);
     } catch (error) {
       if (!isMmdError(error, 'LOCKED')) {
         this.#close(error);
