@@ -75,19 +75,37 @@ function plain(value: unknown): unknown {
 
 test.each([
   ['one whose buffer was transferred', transferred(), 'INVALID_ARGUMENT'],
+  ['one whose buffer was cut', cut(), 'INVALID_ARGUMENT'],
   ['a record with one', { axis: transferred() }, 'INVALID_ARGUMENT'],
-])('%s ends a stream that collects frames, and is counted', async (_what, frame, code) => {
+  ['a record with the other', { axis: cut() }, 'INVALID_ARGUMENT'],
+])('%s ends a stream, whether it collects frames or not, and is counted', async (_what, frame, code) => {
   using dir = new TempDir();
   using dict = MmapDict.open(dir.file('a.mmdpickle'));
-  const append = appendFrames(dict, TOGETHER);
-  await expect(give(append, [Uint8Array.of(1), frame, Uint8Array.of(3)])).rejects.toMatchObject({ code });
-  expect([...dict.keys()]).toEqual(['frame/000000000']);
-  expect(append.stats()).toMatchObject({ received: 2, written: 1, dropped: { invalid: 1 }, queued: 0 });
+  const appends = { together: appendFrames(dict, { key: 'a', ...TOGETHER }), direct: appendFrames(dict, { key: 'b' }) };
+  for (const append of Object.values(appends)) {
+    await expect(give(append, [Uint8Array.of(1), frame, Uint8Array.of(3)])).rejects.toMatchObject({ code });
+    expect(append.stats()).toMatchObject({ received: 2, written: 1, droppedTotal: 1, queued: 0 });
+  }
+  expect([...dict.keys()]).toEqual(['a000000000', 'b000000000']);
+});
+
+test.each([transferred(), cut()])('neither is an element of bytes', async (gone) => {
+  using dir = new TempDir();
+  using dict = MmapDict.open(dir.file('a.mmdpickle'));
+  const append = appendRows(dict, 'r', { dtype: 'S3' });
+  await expect(give(append, [gone])).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
 });
 
 function transferred(): Uint8Array {
   const gone = new Uint8Array(2);
   structuredClone(gone.buffer, { transfer: [gone.buffer] });
+  return gone;
+}
+
+function cut(): Uint8Array {
+  const room = new ArrayBuffer(4, { maxByteLength: 4 });
+  const gone = new Uint8Array(room, 2);
+  room.resize(1);
   return gone;
 }
 

@@ -10,8 +10,8 @@ import { MmdError } from '../errors.ts';
  * The bytes of a typed array or DataView.
  *
  * @returns its memory from its first byte to its last, borrowed
- * @throws INVALID_ARGUMENT where its buffer was transferred (to a worker, say): it looks like an empty one, and nothing is to be
- *   stored in its place
+ * @throws INVALID_ARGUMENT where its buffer was transferred (to a worker, say), or cut before its end: it looks like an empty one,
+ *   and nothing is to be stored in its place
  *
  * @example
  * ```ts
@@ -23,11 +23,13 @@ import { MmdError } from '../errors.ts';
  */
 export function viewBytes(view: ArrayBufferView): Uint8Array {
   try {
-    return new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+    const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+    // This throws where a resizable buffer ends before the view begins, which is nowhere else to be seen.
+    if (bytes.length === 0 && 'keys' in view) (view as Uint8Array).keys();
+    return bytes;
   } catch (cause) {
-    throw new MmdError('INVALID_ARGUMENT', 'bytes: the buffer of this typed array was transferred, it has none left', {
-      cause,
-    });
+    const message = 'bytes: the buffer of this typed array was transferred or cut, it has none left';
+    throw new MmdError('INVALID_ARGUMENT', message, { cause });
   }
 }
 

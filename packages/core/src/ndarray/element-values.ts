@@ -4,6 +4,7 @@
  * @module
  */
 
+import { viewBytes } from '../bytes/view-bytes.ts';
 import { MmdError } from '../errors.ts';
 import { Complex } from './complex.ts';
 
@@ -69,8 +70,7 @@ export const getRaw = (view: DataView, pos: number, _little: boolean, itemsize: 
 
 export function setRaw(view: DataView, pos: number, value: unknown, _little: boolean, itemsize: number): void {
   if (!(value instanceof Uint8Array) || value.length > itemsize) throw misfit(value, `at most ${itemsize} bytes`);
-  const target = bytesAt(view, pos, itemsize);
-  target.fill(0).set(value);
+  bytesAt(view, pos, itemsize).fill(0).set(viewBytes(value));
 }
 
 export function setExactRaw(view: DataView, pos: number, value: unknown, little: boolean, itemsize: number): void {
