@@ -65,6 +65,23 @@ describe('formats and targets', () => {
     expect({ code, ...JSON.parse(stdout) }).toMatchObject({ code: 1, written: 2, invalid: 2, droppedTotal: 0 });
   });
 
+  it('keep the records before one that is bad, or too long', async () => {
+    const cwd = bench.folder();
+    const long = `${'9'.repeat(2 ** 21)},1\n2,2\n`;
+    const cases = [
+      ['1,2,3\n2,2\n', 'stop', 4],
+      [long, 'stop', 1],
+      [long, 'skip', 1],
+    ] as const;
+    for (const [i, [bad, invalid, exit]] of cases.entries()) {
+      writeFileSync(join(cwd, 'bad.csv'), `t,n\n${'1,1\n'.repeat(40)}${bad}`);
+      const args = `--from bad.csv --format csv --schema t:float64,n:int8 --into rows --invalid ${invalid}`;
+      const { code } = await bench.shell(cwd, `mmdpickle ingest ${i}.mmdpickle ${args}`);
+      expect([i, code]).toEqual([i, exit]);
+      expect(arrayIn(cwd, `${i}`, 'data').shape).toEqual([40]);
+    }
+  });
+
   it('tell a run with drops by exit code 1', async () => {
     const cwd = bench.folder();
     const path = join(cwd, 'drops.mmdpickle');

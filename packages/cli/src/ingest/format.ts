@@ -7,7 +7,7 @@
 import type { Readable } from 'node:stream';
 import { type DTypeLike, MmdError, memoryOver, NDArray, parseDType, parseJson } from '@mmdpickle/core';
 import { checkRecord, cutFrames, type PlainRecord, parseSchema, type RecordSchema, readNdjson } from '@mmdpickle/rx';
-import { CsvError, parse as parseCsvStream } from 'csv-parse';
+import { type CsvError, parse as parseCsvStream } from 'csv-parse';
 import { parse as parseCsv } from 'csv-parse/sync';
 import { usageError } from '../errors.ts';
 import { parseNumber, parseTruth } from '../text.ts';
@@ -21,6 +21,9 @@ export interface FrameForm {
   /** Records: their columns. */
   readonly schema: RecordSchema | undefined;
 }
+
+/** So long is a record of CSV at most, as a line of NDJSON is: one whose quote is never closed must not fill the memory. */
+const MAX_RECORD = 2 ** 20;
 
 export type IngestFrame = NDArray | PlainRecord;
 
@@ -121,12 +124,23 @@ async function* csvRecords(
       skip_empty_lines: true,
       trim: true,
       bom: true,
-      skip_records_with_error: onInvalid !== undefined,
+      max_record_size: MAX_RECORD,
+      skip_records_with_error: true,
     }),
   );
-  if (onInvalid !== undefined) parser.on('skip', onInvalid);
+  // An error of the parser's own would take the records along that wait in it, so it is kept until they are read.
+  let failure: BadRecord | undefined;
+  parser.on('skip', (error: BadRecord) => {
+    if (onInvalid !== undefined && !isTooLong(error)) return onInvalid();
+    failure ??= error;
+    stream.unpipe(parser);
+    parser.end();
+  });
   stream.once('error', (error) => parser.destroy(error));
-  for await (const row of badCsvNamed(parser)) {
+  let count = 0;
+  for await (const row of parser as AsyncIterable<Record<string, string>>) {
+    if (count === failure?.records) break;
+    count += 1;
     let record: PlainRecord;
     try {
       record = typedRecord(row, schema);
@@ -137,16 +151,15 @@ async function* csvRecords(
     }
     yield record;
   }
+  if (failure === undefined) return;
+  throw new MmdError(isTooLong(failure) ? 'LIMIT_EXCEEDED' : 'CORRUPT', `csv: ${failure.message}`, { cause: failure });
 }
 
-/** The parser's errors as ours. */
-async function* badCsvNamed(parser: AsyncIterable<Record<string, string>>): AsyncGenerator<Record<string, string>> {
-  try {
-    yield* parser;
-  } catch (cause) {
-    if (!(cause instanceof CsvError)) throw cause;
-    throw new MmdError('CORRUPT', `csv: ${cause.message}`, { cause });
-  }
+/** What the parser says of a record, with the number of those before. */
+type BadRecord = CsvError & { readonly records: number };
+
+function isTooLong({ code }: CsvError): boolean {
+  return code === 'CSV_MAX_RECORD_SIZE';
 }
 
 /** Text cells as what their columns hold. */
