@@ -102,6 +102,18 @@ describe('fromByteStream', () => {
   });
 });
 
+test('a source that has always more lets timers have their turn', async () => {
+  let over = false;
+  setTimeout(() => {
+    over = true;
+  }, 1);
+  function* endless(): Generator<Uint8Array> {
+    for (let i = 0; i < 1e6 && !over; i += 1) yield Uint8Array.of(1);
+  }
+  const { length } = await lastValueFrom(fromByteStream(endless(), { dtype: 'uint8', shape: [] }).pipe(toArray()));
+  expect(length).toBeLessThan(1e6);
+});
+
 describe('fromNdjson', () => {
   test('keeps integers that no JavaScript number holds', async () => {
     const source = [text('{"t": 1732246372123456789, "x": 12345678901234567890}')];
