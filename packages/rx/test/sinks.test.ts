@@ -11,6 +11,7 @@ import {
   FilePattern,
   framesPlace,
   nodeSink,
+  type Place,
   type Receipt,
   rollingFiles,
   rowsPlace,
@@ -233,6 +234,27 @@ async function written(frames: AsyncGenerator<Receipt>): Promise<number[]> {
 }
 
 describe('an aborted signal', () => {
+  test('by a timer ends sinks whose source has always more', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    const most = 20_000;
+    function* ready(): Generator<number> {
+      for (let i = 0; i < most; i += 1) yield i;
+    }
+    const sinks = {
+      writeFrames: (place, options) => written(writeFrames(ready(), place, options)),
+      nodeSink: (place, options) => pipeline(Readable.from(ready()), nodeSink(place, options)),
+      webSink: (place, options) =>
+        (Readable.toWeb(Readable.from(ready())) as ReadableStream<number>)
+          .pipeTo(webSink(place, options))
+          .catch(() => {}),
+    } satisfies Record<string, (place: Place<number>, options: SinkOptions) => Promise<unknown>>;
+    for (const [key, sink] of Object.entries(sinks)) {
+      await sink(rowsPlace(dict, key, { dtype: 'int32' }), { signal: AbortSignal.timeout(1) });
+      expect((dict.get(key) as NDArray | undefined)?.shape[0] ?? 0).toBeLessThan(most);
+    }
+  });
+
   test.each([
     ['gives frames all the time', false],
     ['is silent', true],
