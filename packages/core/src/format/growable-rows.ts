@@ -16,6 +16,7 @@ export interface GrowableRows {
   readonly kind: string;
   /** Of the first row, from the value's first byte on. */
   readonly dataPos: number;
+  /** The bytes of one row. */
   readonly rowBytes: number;
 }
 
