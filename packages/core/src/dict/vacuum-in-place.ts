@@ -5,6 +5,8 @@
  */
 
 import {
+  ALIGNMENTS,
+  alignUp,
   COMMIT_NUMBER_OFFSET,
   DEAD,
   ENTRY_HEAD_SIZE,
@@ -26,6 +28,9 @@ import { createBeside, markUnfinished } from './vacuum-file.ts';
 
 /** Bytes that turn everything behind them into one dead entry: head and BINBYTES8. In the first sector: one write. */
 const COVER = ENTRY_HEAD_SIZE + 9;
+
+/** What every other alignment divides. */
+const LARGEST_ALIGNMENT = ALIGNMENTS.at(-1)!.alignment;
 
 /**
  * Moves the live entries to the front of the file. At every moment the file loads, with all of them:
@@ -77,9 +82,10 @@ function moveToFront(core: DictCore, fresh: StorageFile, options: ProgressOption
   const end = store.end;
   // Nothing to gain: what alignment asks for would take more room than the dead entries do.
   if (end === HEADER_SIZE || size > end) return;
-  const copies = end + TERMINATOR_SIZE + ENTRY_TAIL_SIZE;
+  // As far from a border as in the compact dict: a kill may leave them there, and row counts and lengths must not be torn then either.
+  const copies = HEADER_SIZE + alignUp(end + TERMINATOR_SIZE + ENTRY_TAIL_SIZE - HEADER_SIZE, LARGEST_ALIGNMENT);
   try {
-    file.write(end + TERMINATOR_SIZE, coverTail(store.entries.memoHint));
+    file.write(copies - ENTRY_TAIL_SIZE, coverTail(store.entries.memoHint));
     file.copyFrom(fresh, HEADER_SIZE, copies, bytes);
     file.sync();
   } catch (error) {

@@ -83,6 +83,20 @@ describe('after a kill at any write the dict is the old or the new one', () => {
   }
 });
 
+test('after a kill at any write of a vacuum in place, arrays are aligned, and row counts can be stored at once', () => {
+  const file = CrashFile.over(MemoryFile.of(start(7)));
+  const dict = MmapDict.over(file);
+  dict.delete('a');
+  dict.vacuum({ inPlace: true });
+  for (const state of crashStates(file.log, { tears: 8 })) {
+    const killed = MmapDict.over(MemoryFile.of([...state.files.values()][0]!));
+    for (const key of ['rows', 'other']) {
+      expect(killed.getMeta(key)!.offset % 64).toBe(0);
+      expect(killed.core.growables.locate(key).countOffset % 8).toBe(0);
+    }
+  }
+});
+
 test('arrays read back', () => {
   expect(NDArray.over(memoryOver(new Uint8Array(8)), 'float64', [1]).get(0)).toBe(0);
 });
