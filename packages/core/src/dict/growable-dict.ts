@@ -8,7 +8,7 @@ import type { ArraySource, FileRange } from '../ndarray/index.ts';
 import type { EntryPlace } from './catalog.ts';
 import type { DictCore } from './core.ts';
 import type { GrowablePlace } from './growable-array.ts';
-import type { GrowableDict } from './growable-host.ts';
+import { type GrowableDict, isAtomic } from './growable-host.ts';
 import { growthCut } from './repair.ts';
 
 /** A literal of closures: its hidden class stays, as that of a class with its last object does not. */
@@ -46,13 +46,14 @@ function entryOf({ entryOffset, frameLength, keyLength }: GrowablePlace): EntryP
   return { offset: entryOffset, frameLength, keyLength };
 }
 
-/** Makes room for at least `rows` rows: in place if the array is the last entry, else in a new entry. */
+/** Makes room for at least `rows` rows: in place if the array is the last entry and its row count cannot be torn, else in a new entry. */
 function growReserve(core: DictCore, key: string, place: GrowablePlace, rows: number): void {
   const { file, dataOffset, dataLength, rowBytes, maskOffset, rowShape, type } = place;
   const { writer } = core;
   const wanted = Math.max(rows * rowBytes, dataLength + 4096);
   const length = Math.ceil(wanted / rowBytes) * rowBytes;
-  if (maskOffset === undefined && writer.resizeLast(key, entryOf(place), dataOffset, dataLength, length)) return;
+  const stays = maskOffset === undefined && isAtomic(place);
+  if (stays && writer.resizeLast(key, entryOf(place), dataOffset, dataLength, length)) return;
   const committed = core.growables.rows(place);
   writer.settle();
   const part = (offset: number, nbytes: number): FileRange => ({ path: file.name, offset, length: nbytes });

@@ -133,6 +133,10 @@ export class GrowableAppender implements GrowableHost {
       if (rows + count > place.capacity) {
         dict.growReserve(key, place, Math.max(rows + count, place.capacity * 2));
         place = this.locate(key);
+      } else if (!isAtomic(place)) {
+        // Of rows without bytes there is room for any number.
+        dict.growReserve(key, place, place.rowBytes === 0 ? rows + count : place.capacity);
+        place = this.locate(key);
       }
       write(place, rows);
       dict.count(key, place, rows + count);
@@ -146,7 +150,7 @@ export class GrowableAppender implements GrowableHost {
 
   appendAtOnce(key: string, place: GrowablePlace, bytes: Uint8Array, count: number): number {
     const dict = this.#dict;
-    if (dict.careful() || place.unfinished || place.maskOffset !== undefined) return -1;
+    if (dict.careful() || place.unfinished || place.maskOffset !== undefined || !isAtomic(place)) return -1;
     dict.begin();
     let rows: number;
     try {
@@ -210,6 +214,14 @@ function checkSameRows(key: string, place: GrowablePlace, was: GrowablePlace = p
 
 function kindOfRows({ rowShape, type, maskOffset }: GrowablePlace): string {
   return `${maskOffset === undefined ? '' : 'masked '}rows of shape [${rowShape}] and dtype ${type.name}`;
+}
+
+/**
+ * Whether the row count is stored in one machine store. Where another writer has moved the entry it may be torn; then the array
+ * moves before rows are appended.
+ */
+export function isAtomic({ countOffset }: GrowablePlace): boolean {
+  return countOffset % 8 === 0;
 }
 
 /** The committed rows, checked against the room there is. */

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import type { GrowableArray } from '../../src/dict/growable-array.ts';
 import { MmapDict } from '../../src/dict/index.ts';
 import { memoryOver, NDArray } from '../../src/ndarray/index.ts';
 import { MemoryFile } from '../../src/storage/index.ts';
@@ -94,6 +95,32 @@ test('after a kill at any write of a vacuum in place, arrays are aligned, and ro
       expect(killed.getMeta(key)!.offset % 64).toBe(0);
       expect(killed.core.growables.locate(key).countOffset % 8).toBe(0);
     }
+  }
+});
+
+test.each([[[2]], [[0]], [[]]])('rows %o of an array that another writer moved: no row count is torn', (rowShape) => {
+  const ofRows = (count: number) =>
+    NDArray.over(memoryOver(new Uint8Array(8 * count * (rowShape[0] ?? 1))), 'float64', [count, ...rowShape]);
+  const file = MemoryFile.of();
+  const dict = MmapDict.over(file)
+    .set('x', 'xyz')
+    .set('rows', source([0, ...rowShape], 300))
+    .set('last', 1);
+  const rows = dict.get('rows') as GrowableArray;
+  rows.append(ofRows(255));
+  dict.delete('x');
+  const bytes = file.toBytes();
+  // The live entries one behind the other, as mmappickle's vacuum puts them.
+  const live = [...dict.scan()].filter((entry) => entry.live).map(({ offset, end }) => bytes.subarray(offset, end));
+  const moved = CrashFile.over(MemoryFile.of(Buffer.concat([bytes.subarray(0, 24), ...live, bytes.subarray(-11)])));
+  const again = MmapDict.over(moved);
+  expect(again.core.growables.locate('rows').countOffset % 8).not.toBe(0);
+  const before = content(again);
+  (again.get('rows') as GrowableArray).append(ofRows(1));
+  const after = content(again);
+  expect((again.get('rows') as GrowableArray).shape).toEqual([256, ...rowShape]);
+  for (const state of crashStates(moved.log)) {
+    expect([before, after]).toContain(content(MmapDict.over(MemoryFile.of([...state.files.values()][0]!))));
   }
 });
 
