@@ -201,7 +201,7 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
     });
   }
 
-  /** The value of a key, which is removed; `fallback` where it is missing. Arrays keep their bytes until a vacuum. */
+  /** The value of a key, which is removed; `fallback` where it is missing. Arrays keep their bytes until a reclaim or a vacuum in place. */
   pop<T = undefined>(key: string, fallback?: T): unknown {
     return this.batch(() => {
       const value = this.get(key);
@@ -399,7 +399,10 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
     return this;
   }
 
-  /** Gives the disk of dead entries back without moving anything. Returns how many bytes. */
+  /**
+   * Gives the disk of dead entries back without moving anything. Returns how many bytes. Arrays that somebody still holds of such an
+   * entry (popped, replaced, or moved as they grew) read as zeros from then on, but for less than a page at either end.
+   */
   reclaim(options: ProgressOptions = {}): number {
     checkOptions(options, PROGRESS_OPTIONS);
     return reclaim(this.core, options);

@@ -419,16 +419,19 @@ export function* boxesOf({ shape, strides, position }: Geometry, most: number): 
 
 /** Lists and elements that nested lists may have beyond four for each byte. */
 const MOST_NESTED = 2 ** 22;
+/** What one list can hold. */
+const LONGEST_LIST = 2 ** 32 - 1;
 
 /**
- * Checks that nested lists are not out of all proportion to the bytes: elements and rows of no bytes cost a file nothing.
+ * Checks that nested lists are not out of all proportion to the bytes, for elements and rows of no bytes cost a file nothing; nor longer
+ * than lists can be.
  * @throws LIMIT_EXCEEDED
  */
 export function checkNested(shape: readonly number[], itemsize: number): void {
   let level = 1;
   let count = 0;
   for (const dim of shape) count += level *= dim;
-  const maximum = MOST_NESTED + 4 * level * itemsize;
+  const maximum = Math.min(MOST_NESTED + 4 * level * itemsize, LONGEST_LIST);
   if (count <= maximum) return;
   throw new MmdError('LIMIT_EXCEEDED', `nested lists of shape [${shape.join(', ')}] hold ${count} items and lists`, {
     limit: 'nested',

@@ -164,6 +164,15 @@ function farMemory(bytes: Uint8Array, byteLength: number, maxWindow: number): Ar
 }
 
 describe('arrays beyond one ArrayBuffer', () => {
+  it('are refused as lists where no list is so long', () => {
+    const bytes = new Uint8Array(2 ** 20);
+    const far = (dtype: string): NDArray => NDArray.over(farMemory(bytes, 2 ** 32, 65_536), dtype, [2 ** 32]);
+    for (const array of [far('u1'), new MaskedArray(far('u1'), far('bool'))]) {
+      expect(() => array.toNested()).toThrow(failsWith('LIMIT_EXCEEDED', { limit: 'nested' }));
+      expect(() => JSON.stringify(array)).toThrow(failsWith('LIMIT_EXCEEDED', { limit: 'nested' }));
+    }
+  });
+
   it('count in elements up to 2^53 bytes and reach the last of them', () => {
     const bytes = new Uint8Array(2 ** 20);
     const total = 2 ** 53 - 2 ** 21;
