@@ -11,7 +11,8 @@ import { MmdError } from '../errors.ts';
 
 /**
  * An absolute path.
- * @throws INVALID_ARGUMENT for a path that no file can have, or a URL that is not `file:`
+ * @throws INVALID_ARGUMENT for a path that no file can have, or a URL that is not `file:`; NOT_FOUND for a relative one where the working
+ *   directory was removed
  */
 export function absolutePath(path: string | URL): string {
   let given: string;
@@ -25,7 +26,14 @@ export function absolutePath(path: string | URL): string {
   if (given === '' || given.includes('\0')) {
     throw new MmdError('INVALID_ARGUMENT', `no such path can exist: ${JSON.stringify(given)}`, { path: given });
   }
-  return resolve(given);
+  try {
+    return resolve(given);
+  } catch (cause) {
+    throw new MmdError('NOT_FOUND', `${given}: a relative path, and the working directory was removed`, {
+      path: given,
+      cause,
+    });
+  }
 }
 
 /** The path without symbolic links, so that a rename replaces the file and not the link to it; as given where there is no file. */

@@ -6,6 +6,7 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  rmdirSync,
   statSync,
   symlinkSync,
   truncateSync,
@@ -97,6 +98,19 @@ describe('opening', () => {
     expect(readlinkSync(link)).toBe(path);
     expect(readFileSync(path, 'utf8')).toBe('new');
     expect(file.identityOfName()).toEqual(next.identity());
+  });
+
+  it('says that the working directory is gone, where a path is relative to it', () => {
+    const home = process.cwd();
+    mkdirSync(temp.file('gone'));
+    process.chdir(temp.file('gone'));
+    try {
+      rmdirSync(temp.file('gone'));
+      expectCode('NOT_FOUND', () => NodeFile.open('relative', 'a'));
+      NodeFile.open(temp.file('absolute'), 'a').close();
+    } finally {
+      process.chdir(home);
+    }
   });
 
   it('leaves no descriptor open when it fails', () => {
