@@ -89,8 +89,8 @@ export class DictStore implements EntriesHost {
   index: IndexTable | undefined;
   #number: Uint8Array | undefined;
   #announced = 0;
-  /** Old inodes whose mappings arrays may still hold. */
-  readonly #retired: StorageFile[] = [];
+  /** Old inodes, as far as arrays that are mapped of them are held. */
+  #retired: WeakRef<StorageFile>[] = [];
   readonly #anchor = new Anchor();
   /** By `Date.now()`: the first use of `performance` takes Node 1.3 ms. */
   #lastFullLook: number;
@@ -366,8 +366,8 @@ export class DictStore implements EntriesHost {
 
   /** Closes the file and those that vacuums left behind. */
   close(): void {
-    for (const file of this.#retired) file.close();
-    this.#retired.length = 0;
+    for (const file of this.#retired) file.deref()?.close();
+    this.#retired = [];
     this.file.close();
     this.entries.close();
   }
@@ -375,7 +375,9 @@ export class DictStore implements EntriesHost {
   /** The dict goes on in another file, which has the old one's name. */
   replaceFile(file: StorageFile, locked: boolean): void {
     this.entries.fileReplaced();
-    this.#retired.push(this.file);
+    this.#retired = this.#retired.filter((retired) => retired.deref() !== undefined);
+    this.#retired.push(new WeakRef(this.file));
+    this.file.leave?.();
     this.file = file;
     // Should the look fail: nothing of what is known is true of the new file.
     this.#stale = true;

@@ -54,6 +54,14 @@ export interface NodeFileOptions {
   readonly calledAs?: string | undefined;
 }
 
+/**
+ * Closes the descriptors of files that were left. The file is watched, for arrays that are mapped of it refer to it, and map windows through
+ * the descriptor as long as they live. Typed arrays over it need the mapping alone.
+ */
+const left = new FinalizationRegistry<{ readonly sys: Syscalls; readonly fds: readonly number[] }>(({ sys, fds }) => {
+  for (const fd of fds) sys.close(fd);
+});
+
 /** What files that are opened through another one take over. */
 type Inherited = Required<Omit<NodeFileOptions, 'calledAs'>>;
 
@@ -467,9 +475,17 @@ export class NodeFile implements StorageFile, MappedFile {
     if (result < 0 && result !== -ENOENT) throw errnoError(result, 'removing', path);
   }
 
+  leave(): void {
+    if (this.#closed) return;
+    // Arrays that have no window yet need the same descriptor as the others.
+    const fds = new Set([this.#fd, this.mappingFd]);
+    left.register(this, { sys: this.#sys, fds: [...fds] }, this);
+  }
+
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    left.unregister(this);
     if (this.#windows !== undefined) for (const windows of Object.values(this.#windows)) windows.close();
     this.#words?.close();
     this.#lock?.abandon();

@@ -11,9 +11,12 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { TempDir } from '@mmdpickle/test-support';
 import { describe, expect, test } from 'vitest';
 import { MmapDict as BaseDict } from '../../src/dict/index.ts';
+import type { NDArray } from '../../src/ndarray/index.ts';
 import { faultySyscalls, libc, MmapDict, NodeFile } from '../../src/node.ts';
 
 const isRoot = process.getuid?.() === 0;
@@ -116,5 +119,45 @@ describe('a vacuum', () => {
     expect(readdirSync(dir.path)).toEqual(['moved']);
     using moved = MmapDict.open(dir.file('moved'), { mode: 'r' });
     expect([...moved]).toEqual([...dict]);
+  });
+
+  test('leaves the old files to those who hold arrays of them: the others are closed, and their disk comes back', async () => {
+    setFlagsFromString('--expose-gc');
+    const collect = runInNewContext('gc') as () => void;
+    using dir = new TempDir();
+    const oldFiles = (): number =>
+      readdirSync('/proc/self/fd').filter((fd) => {
+        try {
+          const name = readlinkSync(`/proc/self/fd/${fd}`);
+          return name.startsWith(dir.path) && name.endsWith(' (deleted)');
+        } catch {
+          return false;
+        }
+      }).length;
+    const writer = MmapDict.open(dir.file('x')).set('a', new Float64Array(1000).fill(1)).set('i', 0);
+    const reader = MmapDict.open(dir.file('x'), { mode: 'r' });
+    // One array whose window is made later, and a typed array that outlives its array.
+    const held = [writer.get('a'), reader.get('a')] as NDArray[];
+    for (let i = 1; i <= 20; i++) {
+      writer.set('i', i).vacuum();
+      expect([reader.get('i'), (reader.get('a') as NDArray).sum()]).toEqual([i, 1000]);
+    }
+    const typed = (reader.get('a') as NDArray).typed();
+    writer.vacuum();
+    reader.refresh();
+    expect(oldFiles()).toBe(42);
+    // The two that are held, and the one that each handle looked at last.
+    for (let turn = 0; turn < 50 && oldFiles() > 4; turn++) {
+      collect();
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    expect(oldFiles()).toBeLessThanOrEqual(4);
+    expect(oldFiles()).toBeGreaterThanOrEqual(2);
+    expect(held.map((array) => array.sum())).toEqual([1000, 1000]);
+    expect(typed[999]).toBe(1);
+    writer.close();
+    reader.close();
+    expect(oldFiles()).toBe(0);
+    expect(() => held[0]!.sum()).toThrow(expect.objectContaining({ code: 'CLOSED' }));
   });
 });
