@@ -70,6 +70,8 @@ describe('formats and targets', () => {
     const long = `${'9'.repeat(2 ** 21)},1\n2,2\n`;
     const cases = [
       ['1,2,3\n2,2\n', 'stop', 4],
+      ['1,300\n2,2\n', 'stop', 4],
+      ['1,x\n2,2\n', 'stop', 4],
       [long, 'stop', 1],
       [long, 'skip', 1],
     ] as const;

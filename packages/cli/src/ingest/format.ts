@@ -5,7 +5,7 @@
  */
 
 import type { Readable } from 'node:stream';
-import { type DTypeLike, MmdError, memoryOver, NDArray, parseDType, parseJson } from '@mmdpickle/core';
+import { type DTypeLike, isMmdError, MmdError, memoryOver, NDArray, parseDType, parseJson } from '@mmdpickle/core';
 import { checkRecord, cutFrames, type PlainRecord, parseSchema, type RecordSchema, readNdjson } from '@mmdpickle/rx';
 import { type CsvError, parse as parseCsvStream } from 'csv-parse';
 import { parse as parseCsv } from 'csv-parse/sync';
@@ -108,8 +108,7 @@ function jsonRecord(line: string, schema: RecordSchema | undefined): PlainRecord
   } catch (cause) {
     throw new MmdError('CORRUPT', `not JSON: ${line.slice(0, 80)}`, { found: line, cause });
   }
-  checkRecord(schema === undefined ? [] : parseSchema(schema), record);
-  return record;
+  return fitting(schema === undefined ? [] : parseSchema(schema), record);
 }
 
 async function* csvRecords(
@@ -169,14 +168,23 @@ function typedRecord(row: Readonly<Record<string, string>>, schema: RecordSchema
     columns.map(({ name, dtype, shape }) => {
       const cell = row[name];
       if (cell === undefined)
-        throw new MmdError('INVALID_ARGUMENT', `csv: no column '${name}' in the heading`, { expected: name });
+        throw new MmdError('CORRUPT', `csv: no column '${name}' in the heading`, { expected: name });
       const values = shape.length > 0 ? cell.split(/\s+/) : [cell];
       const typed = values.map((value) => cellValue(value, dtype.kind, name));
       return [name, shape.length > 0 ? typed : typed[0]];
     }),
   );
-  checkRecord(columns, record);
-  return record;
+  return fitting(columns, record);
+}
+
+/** A record that has what the schema says: what has not is bad input, not a wrong argument of the command. */
+function fitting(columns: ReturnType<typeof parseSchema>, record: unknown): PlainRecord {
+  try {
+    checkRecord(columns, record as PlainRecord);
+    return record as PlainRecord;
+  } catch (cause) {
+    throw isMmdError(cause, 'INVALID_ARGUMENT') ? new MmdError('CORRUPT', cause.message, { cause }) : cause;
+  }
 }
 
 function cellValue(text: string, kind: string, name: string): unknown {
@@ -186,7 +194,7 @@ function cellValue(text: string, kind: string, name: string): unknown {
   const value = kind === 'b' ? parseTruth(text) : whole ? wholeNumber(text) : parseNumber(text);
   if (value !== undefined) return value;
   const expected = kind === 'b' ? 'neither true nor false' : whole ? 'no whole number' : 'not a number';
-  throw new MmdError('INVALID_ARGUMENT', `csv: column '${name}': ${JSON.stringify(text)} is ${expected}`, {
+  throw new MmdError('CORRUPT', `csv: column '${name}': ${JSON.stringify(text)} is ${expected}`, {
     found: text,
   });
 }

@@ -17,7 +17,16 @@ const SUFFIX = '.mmdpickle-tmp';
 
 /** The absolute path of a path or file URL. @throws INVALID_ARGUMENT for what is neither */
 export function toPath(path: string | URL): string {
-  if (typeof path === 'string') return resolve(path);
+  if (typeof path === 'string') {
+    try {
+      return resolve(path);
+    } catch (cause) {
+      throw new MmdError('NOT_FOUND', `${path}: a relative path, and the working directory was removed`, {
+        path,
+        cause,
+      });
+    }
+  }
   if (path instanceof URL && path.protocol === 'file:') return fileURLToPath(path);
   throw new MmdError(
     'INVALID_ARGUMENT',
