@@ -6,7 +6,7 @@
 
 import { MmdError } from '@mmdpickle/core';
 import { memoryOver, NDArray } from '@mmdpickle/core/ndarray';
-import { checkOptions } from '@mmdpickle/core/options';
+import { checkOptions, wrongArgument } from '@mmdpickle/core/options';
 import { type ByteSource, bytesSource } from '@mmdpickle/core/storage';
 import type { FileEntry } from '@zip.js/zip.js/lib/zip-core-native.js';
 import { checkLength, objectArray, type ReadNpyOptions, refuseObjects, toByteSource } from './npy.ts';
@@ -150,6 +150,8 @@ export class Npz implements AsyncDisposable {
     take: (piece: Uint8Array) => void,
     options: { readonly signal?: AbortSignal | undefined } = {},
   ): Promise<void> {
+    checkOptions(options, SIGNAL_OPTIONS);
+    if (typeof take !== 'function') throw wrongArgument('what takes the pieces', 'a function', take);
     const { member, entry } = this.#need(key);
     await this.#unpack(member, entry, { write: take }, options.signal);
   }
@@ -269,6 +271,7 @@ export class Npz implements AsyncDisposable {
   }
 
   #find(key: string): NpzEntry | undefined {
+    if (typeof key !== 'string') throw wrongArgument('the key of a member', 'a text', key);
     return this.#entries.get(key) ?? (key.endsWith('.npy') ? this.#entries.get(key.slice(0, -4)) : undefined);
   }
 

@@ -5,6 +5,7 @@
  */
 
 import {
+  has,
   isAnything,
   isCount,
   isFlag,
@@ -16,9 +17,16 @@ import {
   isWhole,
   type OptionRow,
   type OptionTable,
+  wrongArgument,
 } from '@mmdpickle/core/options';
 import { NPY_VERSIONS } from './npy-header.ts';
 import { NPZ_LIMITS } from './npz-limits.ts';
+
+/** Refuses what is no dict over a file: its arrays are copied from there, or to there. Not by its class, which each copy of the package has. */
+export function checkFileDict(found: unknown): void {
+  if (!has(found, 'token', 'function'))
+    throw wrongArgument('what is converted', 'a dict that is open over a file', found);
+}
 
 const isOrder = isOneOf('C', 'F');
 const VERSIONS = NPY_VERSIONS.map(({ major }) => major);
@@ -43,6 +51,8 @@ export const READ_NPY_OPTIONS: OptionTable = { ...READ, ...SIGNAL_OPTIONS, name:
 export const WRITE_NPY_OPTIONS: OptionTable = { ...TRANSFER_OPTIONS, version: isVersion, length: isWhole };
 export const CREATE_NPY_OPTIONS: OptionTable = { order: isOrder, version: isVersion, reserve: isFlag };
 export const NPY_WRITER_OPTIONS: OptionTable = { rowShape: isAnything, dtype: isAnything };
+
+export const NPY_FLUSH_OPTIONS: OptionTable = { sync: isFlag };
 
 const LIMITS: OptionTable = Object.fromEntries(Object.keys(NPZ_LIMITS).map((name) => [name, isCount('a number')]));
 

@@ -9,7 +9,7 @@
 
 import { jsonTokens, MmdError } from '@mmdpickle/core';
 import { type ArrayMemory, type DType, memoryOver, NDArray, parseDType } from '@mmdpickle/core/ndarray';
-import { checkOptions } from '@mmdpickle/core/options';
+import { checkOptions, wrongArgument } from '@mmdpickle/core/options';
 import type { ByteSource } from '@mmdpickle/core/storage';
 import { arrayPieces, type PlainArray, plainArray, type WritableArray } from './array-bytes.ts';
 import { toByteSource } from './npy.ts';
@@ -90,6 +90,7 @@ export class SafetensorsFile {
    * @throws NOT_FOUND; UNSUPPORTED_DTYPE for types that numpy lacks, such as BF16
    */
   get(name: string): NDArray {
+    if (typeof name !== 'string') throw wrongArgument('the name of a tensor', 'a text', name);
     const tensor = this.#byName.get(name);
     if (tensor === undefined) {
       throw new MmdError('NOT_FOUND', `${this.name}: no tensor ${JSON.stringify(name)}`, { key: name });

@@ -1,13 +1,15 @@
 /** What is passed by mistake, as JavaScript passes it. */
 
 import { readdirSync } from 'node:fs';
-import { isMmdError } from '@mmdpickle/core';
+import { MmapDict as CoreDict, isMmdError } from '@mmdpickle/core';
 import { MmapDict } from '@mmdpickle/core/node';
+import { MemoryFile } from '@mmdpickle/core/storage';
 import * as npy from '@mmdpickle/npy-interop';
 import { TempDir } from '@mmdpickle/test-support';
 import { expect, test } from 'vitest';
 
 const array = new Float32Array(2);
+const inMemory = (): CoreDict => CoreDict.over(MemoryFile.of()).set('ab', array);
 // Types would refuse every call below.
 const {
   createNpy,
@@ -75,6 +77,23 @@ const CALLS: readonly { readonly name: string; readonly call: (dict: MmapDict, d
   },
   { name: 'writeNpy to a directory', call: (_, dir) => writeNpy(dir.path, array) },
   { name: 'writeNpy to null', call: () => writeNpy(null, array) },
+  { name: 'npyToMmd into nothing', call: (_, dir) => npyToMmd(dir.file('a.npy')) },
+  { name: 'npyToMmd into a dict in memory', call: (_, dir) => npyToMmd(dir.file('a.npy'), inMemory()) },
+  { name: 'mmdToNpy of nothing', call: (_, dir) => mmdToNpy(undefined, ['ab'], dir.file('out')) },
+  // Its name is 'memory', which a file may have too.
+  { name: 'mmdToNpz of a dict in memory', call: (_, dir) => mmdToNpz(inMemory(), ['ab'], dir.file('x.npz')) },
+  {
+    name: 'Npz.get of a number',
+    call: async (_, dir) => (await npy.openNpz(dir.file('a.npz'))).get(7 as never),
+  },
+  {
+    name: 'Npz.unpack to nothing',
+    call: async (_, dir) => (await npy.openNpz(dir.file('a.npz'))).unpack('a', undefined as never),
+  },
+  {
+    name: 'SafetensorsFile.get of a bigint',
+    call: () => npy.readSafetensors(npy.safetensorsBytes({})).get(1n as never),
+  },
   { name: 'fromRaw of nothing', call: () => fromRaw() },
 ];
 
@@ -95,6 +114,13 @@ const OPTIONS: Record<string, (options: unknown, dict: MmapDict, dir: TempDir) =
   'NpzFile.get': async (options, _, dir) => {
     using npz = await npy.openNpz(dir.file('a.npz'));
     return await npz.get('a', options as object);
+  },
+  'Npz.unpack': async (options) => {
+    await (await npy.openNpz(await npy.npzBytes({ array }))).unpack('array', () => {}, options as object);
+  },
+  'NpyWriter.flush': (options, _, dir) => {
+    using writer = npy.openNpyWriter(dir.file('a.npy'));
+    writer.flush(options as object);
   },
   openNpy: (options, _, dir) => openNpy(dir.file('a.npy'), 'r', options),
   openNpyWriter: (options, _, dir) => openNpyWriter(dir.file('x'), options),

@@ -116,7 +116,7 @@ async function take<T>({ ingest, ended }: Sink<T>, frame: T, signal: AbortSignal
  * ```
  */
 export function nodeSink<T>(place: Place<T>, options: SinkOptions = {}): Writable & Counted {
-  const { signal } = options;
+  const { signal } = checkOptions(options, SINK_OPTIONS);
   const sink = openSink(place, options, eventsFor(options));
   const writable = new Writable({
     objectMode: true,
@@ -167,7 +167,7 @@ export function nodeSink<T>(place: Place<T>, options: SinkOptions = {}): Writabl
  * `pipeTo` cancels its source and rejects, as with a `signal` of its own: a sink cannot end a source that gives more.
  */
 export function webSink<T>(place: Place<T>, options: SinkOptions = {}): WritableStream<T> & Counted {
-  const { signal } = options;
+  const { signal } = checkOptions(options, SINK_OPTIONS);
   const sink = openSink(place, options, eventsFor(options));
   const close = (): Promise<void> => {
     sink.ingest.end();

@@ -75,8 +75,11 @@ const CALLS: Record<string, [typeof INGEST, (dict: MmapDict, options: never) => 
   framesPlace: [FRAMES, (dict, options) => framesPlace(dict, options)],
   rowsPlace: [ROWS, (dict, options) => rowsPlace(dict, 'k', options)],
   planesPlace: [FILL, (dict, options) => planesPlace(dict, 'k', undefined, options)],
-  nodeSink: [[...INGEST, ['receipts', { receipts: 5 }]], (dict, options) => nodeSink(framesPlace(dict), options)],
-  webSink: [INGEST, (dict, options) => webSink(framesPlace(dict), options)],
+  nodeSink: [
+    [...INGEST, ['options', null], ['receipts', { receipts: 5 }]],
+    (dict, options) => nodeSink(framesPlace(dict), options),
+  ],
+  webSink: [[...INGEST, ['options', null]], (dict, options) => webSink(framesPlace(dict), options)],
   writeFrames: [INGEST, (dict, options) => writeFrames([new Uint8Array(1)], framesPlace(dict), options).next()],
   rollingFiles: [
     [
@@ -163,6 +166,7 @@ describe('a mistake in options', () => {
       const wrong = (what === 'a dict' ? dict : what) as never;
       const wrongDict = (what === 'a dict' ? dir : what) as never;
       const calls: (() => unknown)[] = [
+        () => readNdjson((what === 'a dict' ? {} : what) as never).next(),
         () => appendTo(wrong),
         () => nodeSink(wrong),
         () => webSink(wrong),

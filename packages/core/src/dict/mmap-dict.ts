@@ -8,7 +8,7 @@ import { MmdError } from '../errors.ts';
 import type { ValueMeta } from '../format/codecs.ts';
 import { ENTRY_HEAD_SIZE, ENTRY_TAIL_SIZE, entryEnd, HEADER_SIZE } from '../format/layout.ts';
 import { answer, keyOf, scanEntries } from '../format/scan.ts';
-import { checkOptions } from '../options.ts';
+import { checkOptions, wrongArgument } from '../options.ts';
 import type { FileIdentity, StorageFile } from '../storage/storage-file.ts';
 import { DictCore } from './core.ts';
 import { type FsckOptions, type FsckResult, fsck } from './fsck.ts';
@@ -374,6 +374,8 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
   copy(keys: Iterable<string>, target: MmapDict, options: ProgressOptions = {}): this {
     checkOptions(options, PROGRESS_OPTIONS);
     checkDict(target, 'copy');
+    if (typeof keys === 'string' || typeof (keys as Iterable<string> | null)?.[Symbol.iterator] !== 'function')
+      throw wrongArgument('what is copied', 'a list of keys', keys);
     copyEntries(this.core, [...keys], target.core, false, options);
     return this;
   }

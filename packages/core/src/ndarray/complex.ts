@@ -4,6 +4,8 @@
  * @module
  */
 
+import { wrongArgument } from '../options.ts';
+
 /**
  * An immutable complex number.
  *
@@ -21,6 +23,8 @@ export class Complex {
   readonly im: number;
 
   constructor(re: number, im = 0) {
+    if (typeof re !== 'number') throw wrongArgument('the real part of a complex number', 'a number', re);
+    if (typeof im !== 'number') throw wrongArgument('the imaginary part of a complex number', 'a number', im);
     this.re = re;
     this.im = im;
     // What derives from it has more to set.

@@ -28,6 +28,9 @@ import {
   printPythonLiteral,
 } from './python-literal.ts';
 
+/** What a type in dict form says. */
+const DICT_PARTS: readonly string[] = ['names', 'formats', 'offsets', 'titles', 'itemsize', 'aligned'];
+
 /** What {@link DTYPE_LIMITS} limits. */
 export interface DTypeLimits {
   /** Characters of the text of a structured type. */
@@ -225,6 +228,11 @@ class Parser {
       dict instanceof Map ? dict.get(key) : (dict as { [key: string]: unknown })[key];
     const names = part('names');
     const formats = part('formats');
+    // numpy passes over what it does not know. A file may have it; a program that says 'offset' means 'offsets'.
+    const strange =
+      dict instanceof Map || names === undefined ? [] : Object.keys(dict).filter((key) => !DICT_PARTS.includes(key));
+    if (strange.length > 0)
+      throw unsupported(`a dict has no part '${strange[0]}'; expected ${DICT_PARTS.join(', ')}`, dict);
     // A type that another copy of this package made, or that came from another thread.
     if (names === undefined && formats === undefined && 'spec' in dict) return this.parse(dict.spec, depth + 1);
     if (!Array.isArray(names) || !Array.isArray(formats) || names.length !== formats.length) {

@@ -5,6 +5,7 @@
  */
 
 import { MmdError } from '../errors.ts';
+import { wrongArgument } from '../options.ts';
 import type { ArrayMemory } from './array-memory.ts';
 import { parseDType } from './descr.ts';
 import type { DType, DTypeLike } from './dtypes.ts';
@@ -218,6 +219,8 @@ export function viewLayout(layout: Layout, geometry: Geometry): Layout {
 
 /** A view of one field of structured elements; a sub-array field adds its axes. */
 export function fieldLayout(layout: Layout, name: string): Layout {
+  // Undefined is the title of a field that has none.
+  if (typeof name !== 'string') throw wrongArgument('the name of a field', 'a text', name);
   const { store, type } = layout;
   const field = type.fields?.find((each) => each.name === name) ?? type.fields?.find((each) => each.title === name);
   if (field === undefined || !(store instanceof MemoryStore)) {

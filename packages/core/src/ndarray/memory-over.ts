@@ -5,6 +5,7 @@
  */
 
 import { MmdError } from '../errors.ts';
+import { checkOptions, isAnything, isFlag, type OptionTable, wrongArgument } from '../options.ts';
 import type { ArrayMemory } from './array-memory.ts';
 
 /** Options of {@link memoryOver}. */
@@ -14,6 +15,9 @@ export interface MemoryOverOptions {
   /** The longest stretch that one window gives, in bytes. Default: all. Small ones exercise the code for huge arrays. */
   readonly maxWindow?: number;
 }
+
+/** What is wrong with a window is said below. */
+const MEMORY_OPTIONS: OptionTable = { writable: isFlag, maxWindow: isAnything };
 
 /**
  * Lays an {@link ArrayMemory} over bytes, which stay borrowed: stores are seen on both sides.
@@ -32,8 +36,9 @@ export interface MemoryOverOptions {
  * ```
  */
 export function memoryOver(bytes: Uint8Array, options: boolean | MemoryOverOptions = true): ArrayMemory {
+  if (!(bytes instanceof Uint8Array)) throw wrongArgument('the memory of an array', 'a Uint8Array', bytes);
   const { writable = true, maxWindow = bytes.byteLength } =
-    typeof options === 'boolean' ? { writable: options } : options;
+    typeof options === 'boolean' ? { writable: options } : checkOptions(options, MEMORY_OPTIONS);
   if (!(Number.isSafeInteger(maxWindow) && (maxWindow > 0 || bytes.byteLength === 0))) {
     throw new MmdError('INVALID_ARGUMENT', `maxWindow must be a positive integer, found ${maxWindow}`, {
       found: maxWindow,

@@ -29,7 +29,16 @@ import {
 } from './layout.ts';
 import { layoutOfNested, nestedLayout } from './nested.ts';
 import { max, mean, min, type Reduced, sum } from './reduce.ts';
-import { checkShape, invalid, type Order, packedStrides, reshapeStrides, resolveReshape, sizeOf } from './shapes.ts';
+import {
+  checkOrder,
+  checkShape,
+  invalid,
+  type Order,
+  packedStrides,
+  reshapeStrides,
+  resolveReshape,
+  sizeOf,
+} from './shapes.ts';
 import {
   assign,
   boxesOf,
@@ -276,6 +285,7 @@ export class NDArray implements ArraySource {
 
   /** Whether elements follow each other without gaps in this order. */
   isContiguous(order: Order = 'C'): boolean {
+    checkOrder(order);
     return isPackedLayout(this.#layout(), order);
   }
 

@@ -9,6 +9,16 @@
  */
 
 import { MmdError } from '../errors.ts';
+import {
+  checkOptions,
+  isCount,
+  isFlag,
+  isText,
+  isWhole,
+  type OptionRow,
+  type OptionTable,
+  wrongArgument,
+} from '../options.ts';
 
 /** A tuple, kept apart from a list because numpy gives them different meanings. */
 export interface LiteralTuple {
@@ -42,6 +52,14 @@ export interface PythonLiteralOptions {
   /** The deepest nesting read. Default 100. */
   readonly maxDepth?: number;
 }
+
+const LITERAL_OPTIONS: OptionTable = {
+  longSuffix: isFlag,
+  name: isText,
+  offset: isWhole,
+  maxLength: isCount('characters'),
+  maxDepth: isCount('levels'),
+} satisfies Record<keyof PythonLiteralOptions, OptionRow>;
 
 const NAME = 'Python literal';
 /** The deepest nesting read; Python's own parser stops at 200. */
@@ -93,7 +111,8 @@ const HEX_ESCAPES: ReadonlyMap<string, number> = new Map([
  * ```
  */
 export function parsePythonLiteral(text: string, options: PythonLiteralOptions = {}): PythonLiteral {
-  const { name = NAME, offset = 0, maxLength = Number.POSITIVE_INFINITY } = options;
+  if (typeof text !== 'string') throw wrongArgument('a literal', 'a text', text);
+  const { name = NAME, offset = 0, maxLength = Number.POSITIVE_INFINITY } = checkOptions(options, LITERAL_OPTIONS);
   if (text.length > maxLength) {
     throw new MmdError('LIMIT_EXCEEDED', `${name}: ${text.length} characters, more than ${maxLength}`, {
       offset,

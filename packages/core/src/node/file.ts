@@ -10,6 +10,16 @@ import { dirname } from 'node:path';
 import { isMainThread } from 'node:worker_threads';
 import { MmdError } from '../errors.ts';
 import type { ArrayMemory } from '../ndarray/array-memory.ts';
+import {
+  checkOptions,
+  isFlag,
+  isObject,
+  isOneOf,
+  isText,
+  type OptionRow,
+  type OptionTable,
+  wrongArgument,
+} from '../options.ts';
 import { copyThroughMemory } from '../storage/copy.ts';
 import { checkInside, checkRange } from '../storage/range.ts';
 import type { DataRange, FileIdentity, MapAccess, StorageFile } from '../storage/storage-file.ts';
@@ -35,6 +45,7 @@ const FLAGS: Readonly<Record<NodeFileMode, number>> = {
   a: fsConstants.O_RDWR | fsConstants.O_CREAT | fsConstants.O_NONBLOCK,
   'create-new': fsConstants.O_RDWR | fsConstants.O_CREAT | fsConstants.O_EXCL | fsConstants.O_NONBLOCK,
 };
+const IS_MODE = isOneOf(...Object.keys(FLAGS));
 
 /** Parts that together are no longer than this are joined: copying them is cheaper than telling the kernel of each. */
 const JOIN = 65536;
@@ -53,6 +64,12 @@ export interface NodeFileOptions {
   /** What errors call the file, which stands in for one that is to take that name. Default: its path. */
   readonly calledAs?: string | undefined;
 }
+
+const FILE_OPTIONS: OptionTable = {
+  syscalls: isObject,
+  mapWords: isFlag,
+  calledAs: isText,
+} satisfies Record<keyof NodeFileOptions, OptionRow>;
 
 /**
  * Closes the descriptors of files that were left. The file is watched, for arrays that are mapped of it refer to it, and map windows through
@@ -124,7 +141,7 @@ export class NodeFile implements StorageFile, MappedFile {
    * INVALID_ARGUMENT for directories, FIFOs, sockets and devices, and for impossible paths; IO for the rest
    */
   static open(path: string | URL, mode: NodeFileMode = 'r', options: NodeFileOptions = {}): NodeFile {
-    const { syscalls = libc(), mapWords = true, calledAs } = options;
+    const { syscalls = libc(), mapWords = true, calledAs } = checkOptions(options, FILE_OPTIONS);
     return NodeFile.#open(path, mode, { syscalls, mapWords }, 0o666, calledAs);
   }
 
@@ -135,6 +152,7 @@ export class NodeFile implements StorageFile, MappedFile {
     permissions: number,
     calledAs: string | undefined,
   ): NodeFile {
+    if (!Object.hasOwn(FLAGS, mode)) throw wrongArgument('the mode of a file', IS_MODE.expected, mode);
     const { syscalls: sys } = options;
     const real = absolutePath(path);
     const name = calledAs ?? real;

@@ -6,6 +6,7 @@
 
 import { ByteWriter } from '../bytes/byte-writer.ts';
 import { MmdError } from '../errors.ts';
+import { wrongArgument } from '../options.ts';
 import { ARGUMENTS, type Argument } from './arguments.ts';
 import { OPCODES, type OpcodeName } from './opcodes.ts';
 
@@ -27,9 +28,13 @@ export type EmitOp = OpcodeName | readonly [name: OpcodeName, arg: Argument];
  * ```
  */
 export function emit(ops: Iterable<EmitOp>): Uint8Array {
+  if (typeof ops === 'string' || typeof (ops as Iterable<EmitOp> | null)?.[Symbol.iterator] !== 'function')
+    throw wrongArgument('what is assembled', 'a list of opcodes', ops);
   const to = new ByteWriter();
   for (const op of ops) {
-    const [name, arg] = typeof op === 'string' ? [op, undefined] : op;
+    // Not by its type: what is neither a name nor a pair is a name that is not there.
+    const [name, arg] = Array.isArray(op) ? (op as Exclude<EmitOp, string>) : [op as OpcodeName, undefined];
+    if (!Object.hasOwn(OPCODES, name)) throw wrongArgument('an opcode', 'a name in OPCODES', name);
     const { code, arg: encoding } = OPCODES[name];
     to.u8(code);
     if ((encoding === null) !== (arg === undefined)) {

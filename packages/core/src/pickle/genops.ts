@@ -5,6 +5,7 @@
  */
 
 import { MmdError } from '../errors.ts';
+import { isWhole, wrongArgument } from '../options.ts';
 import { ARGUMENTS, type Argument, ArgumentReader } from './arguments.ts';
 import { OPCODE_BY_CODE, type Opcode, type OpcodeName } from './opcodes.ts';
 import { reprBytes } from './python-repr.ts';
@@ -49,6 +50,7 @@ export function* opcodesOf(bytes: Uint8Array, start: number, ascii: boolean): Ge
   if (!(bytes instanceof Uint8Array)) {
     throw new MmdError('INVALID_ARGUMENT', `a pickle is a Uint8Array; found ${typeof bytes}`, { found: bytes });
   }
+  if (!isWhole.takes(start)) throw wrongArgument('where a pickle starts', isWhole.expected, start);
   const from = new ArgumentReader(bytes, start, ascii);
   for (;;) {
     const { pos } = from;

@@ -4,9 +4,10 @@
  * @module
  */
 
+import { checkOptions, wrongArgument } from '../options.ts';
 import type { Reconstruct } from './builtin.ts';
 import { GLOBALS, MADE_BY_NEW } from './globals.ts';
-import type { Constructor, LoadOptions } from './options.ts';
+import { CONSTRUCTOR, type Constructor, type LoadOptions } from './options.ts';
 import type { PyDict } from './values/dict.ts';
 import { OpaqueGlobal, type OpaqueKind } from './values/opaque.ts';
 
@@ -76,6 +77,8 @@ export class KnownGlobals {
           : undefined;
     if (given === undefined) return undefined;
     const users = (typeof given === 'function' ? { construct: given } : given) as Constructor;
+    checkOptions(users, CONSTRUCTOR, `globals['${key}'].`);
+    if (users.construct === undefined) throw wrongArgument(`globals['${key}'].construct`, 'a function', undefined);
     return (args, _context, kind, kwargs) => {
       const object = users.construct(args, { kind, module, name, kwargs });
       if (typeof object === 'object' && object !== null) this.#made.set(object, users);

@@ -108,5 +108,7 @@ function checkBytes(bytes: Uint8Array): void {
 function checkedPos(bytes: Uint8Array, pos: number): number {
   checkBytes(bytes);
   if (Number.isSafeInteger(pos) && pos >= 0 && pos <= bytes.length) return pos;
-  throw new MmdError('INVALID_ARGUMENT', `position ${pos} is outside the ${bytes.length} bytes`, { found: pos });
+  throw new MmdError('INVALID_ARGUMENT', `position ${String(pos)} is outside the ${bytes.length} bytes`, {
+    found: pos,
+  });
 }

@@ -69,6 +69,9 @@ function limitsOf(names: readonly LimitName[]): OptionRow {
   return { within: Object.fromEntries(names.map((name) => [name, MAXIMUM])) };
 }
 
+/** Of {@link Constructor}. */
+export const CONSTRUCTOR: OptionTable = { construct: isFunction, setState: isFunction };
+
 /** Of {@link LoadOptions}. A budget that is NaN would be none. */
 export const LOAD_OPTIONS: OptionTable = {
   encoding: isOneOf(...(['ascii', 'latin1', 'utf-8', 'bytes'] satisfies Encoding[])),

@@ -6,6 +6,7 @@
 
 import { newBytes } from '../bytes/index.ts';
 import { MmdError } from '../errors.ts';
+import { checkOptions, isFunction, isObject, type OptionTable, wrongArgument } from '../options.ts';
 import type { ByteSource } from './byte-source.ts';
 import { checkRange } from './range.ts';
 import { endsBefore } from './source-errors.ts';
@@ -36,8 +37,12 @@ export interface HttpSourceOptions {
  * ```
  */
 export function httpSource(url: string | URL, options: HttpSourceOptions = {}): ByteSource {
-  return new HttpSource(String(url), options);
+  if (typeof url !== 'string' && !(url instanceof URL))
+    throw wrongArgument('the address of a file', 'a text or a URL', url);
+  return new HttpSource(String(url), checkOptions(options, HTTP_OPTIONS));
 }
+
+const HTTP_OPTIONS: OptionTable = { headers: isObject, fetch: isFunction };
 
 class HttpSource implements ByteSource {
   readonly name: string;

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { checkOptions, isCount, isFlag, type OptionRow, type OptionTable } from '../options.ts';
 import type { CrashLog, CrashOp, DiskImage } from './crash-log.ts';
 
 /** Bytes that a disk writes whole. */
@@ -37,6 +38,14 @@ export interface CrashStateOptions {
   readonly seed?: number;
 }
 
+const STATE_OPTIONS: OptionTable = {
+  power: isFlag,
+  allSubsetsUpTo: isCount('steps'),
+  samples: isCount('subsets'),
+  tears: isCount('places'),
+  seed: isCount('a number'),
+} satisfies Record<keyof CrashStateOptions, OptionRow>;
+
 /**
  * Goes through the states that a crash during the recorded steps can leave:
  *
@@ -58,7 +67,13 @@ export interface CrashStateOptions {
  * ```
  */
 export function* crashStates(log: CrashLog, options: CrashStateOptions = {}): Generator<CrashState> {
-  const { power = false, allSubsetsUpTo = 8, samples = 64, tears = 64, seed = 1 } = options;
+  const {
+    power = false,
+    allSubsetsUpTo = 8,
+    samples = 64,
+    tears = 64,
+    seed = 1,
+  } = checkOptions(options, STATE_OPTIONS);
   const random = mulberry32(seed);
   const image = log.initial.clone();
   const marksAt = (begun: number): number => log.marks.filter((mark) => mark.after <= begun).length;

@@ -162,6 +162,7 @@ describe('arguments that make no sense are refused, and nothing is changed', () 
     ['over', [...nothing, {}], (_dict, value) => MmapDict.over(value)],
     ['seal', [null, 5, true, { signal: {} }, { onProgress: 5 }], (dict, value) => dict.seal(value)],
     ['vacuum', [null, 5, true, { inPlace: 1 }], (dict, value) => dict.vacuum(value)],
+    ['copy', [undefined, null, 5, {}, 'ab'], (dict, value) => dict.copy(value, MmapDict.over(MemoryFile.of()))],
     ['fsck', [null, { repair: 'yes' }], (dict, value) => dict.fsck(value)],
   ];
 

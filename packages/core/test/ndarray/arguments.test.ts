@@ -1,4 +1,12 @@
-import { MaskedArray, memoryOver, NDArray, ndarray } from '@mmdpickle/core/ndarray';
+import {
+  Complex,
+  MaskedArray,
+  memoryOver,
+  NDArray,
+  ndarray,
+  parseDType,
+  parsePythonLiteral,
+} from '@mmdpickle/core/ndarray';
 import { describe, expect, it } from 'vitest';
 
 const bad = <T>(value: unknown): T => value as T;
@@ -37,8 +45,29 @@ describe('wrong arguments', () => {
     ['ndarray with an option that is none', () => ndarray([1], undefined, bad({ dype: 'f4' }))],
     ['NDArray.over with an option that is none', () => NDArray.over(memory, 'u1', [2, 2], bad({ ordre: 'F' }))],
     ['new MaskedArray with a fill value for options', () => new MaskedArray(ndarray([1]), ndarray([true]), bad(5))],
+    ['memoryOver with an option that is none', () => memoryOver(new Uint8Array(8), bad({ writeable: false }))],
+    ['memoryOver with null for options', () => memoryOver(new Uint8Array(8), bad(null))],
+    ['memoryOver of nothing', () => memoryOver(bad(undefined))],
+    ['parsePythonLiteral of nothing', () => parsePythonLiteral(bad(undefined))],
+    ['parsePythonLiteral with an option that is none', () => parsePythonLiteral('1', bad({ maxlength: 5 }))],
+    ['new Complex of a text', () => new Complex(bad('1'))],
+    ['new Complex of a bigint', () => new Complex(1, bad(1n))],
+    ['isContiguous in order c', () => ndarray([1]).isContiguous(bad('c'))],
+    // Undefined is the title of a field without one.
+    ['field()', () => NDArray.zeros([1], [['a', 'f4']]).field(bad(undefined))],
+    ['field(1n)', () => NDArray.zeros([1], [['a', 'f4']]).field(bad(1n))],
     ['ndarray in order Q', () => ndarray(new Float64Array(4), [2, 2], bad({ order: 'Q' }))],
   ])('are told as INVALID_ARGUMENT: %s', (_, call) => {
     expect(call).toThrow(expect.objectContaining({ name: 'MmdError', code: 'INVALID_ARGUMENT' }));
+  });
+
+  it('a part that no dtype has is refused where a program gives it, and passed over in what was read, as numpy does', () => {
+    const spec = { names: ['a', 'b'], formats: ['i1', 'i4'], offset: [0, 8] };
+    const refused = expect.objectContaining({
+      code: 'UNSUPPORTED_DTYPE',
+      message: expect.stringContaining("'offset'"),
+    });
+    expect(() => parseDType(bad(spec))).toThrow(refused);
+    expect(parseDType("{'names': ['a'], 'formats': ['i1'], 'offset': [8]}").itemsize).toBe(1);
   });
 });

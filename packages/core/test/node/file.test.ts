@@ -57,6 +57,9 @@ describe('opening', () => {
     expectCode('INVALID_ARGUMENT', () => NodeFile.open('a\0b'));
     expectCode('INVALID_ARGUMENT', () => NodeFile.open(temp.file('x'.repeat(300)), 'a'));
     expectCode('INVALID_ARGUMENT', () => NodeFile.open(new URL('https://data.example/file')));
+    for (const mode of ['w', 'x', '', 1, null])
+      expectCode('INVALID_ARGUMENT', () => NodeFile.open(temp.file('yes'), mode as never));
+    expectCode('INVALID_ARGUMENT', () => NodeFile.open(temp.file('yes'), 'r', { mapword: false } as never));
     for (const path of [undefined, null, 5, {}, Object.create(null), Symbol('s')]) {
       expectCode('INVALID_ARGUMENT', () => NodeFile.open(path as never));
     }

@@ -5,6 +5,7 @@ import {
   dump,
   dumpEntry,
   EntryEncoder,
+  emit,
   type LoadOptions,
   load,
   loadAt,
@@ -47,6 +48,15 @@ describe('options of load that can only be a mistake are refused', () => {
     expect(() => load(NESTED, { limit: { depth: 1 } } as object)).toThrow(refused("'limit'"));
     expect(() => load(NESTED, { limits: { dept: 1 } } as object)).toThrow(refused("'limits.dept'"));
   });
+
+  it.each([{ contruct: () => 1 }, { construct: 5 }, { construct: () => 1, setstate() {} }, 5, null])(
+    'in a constructor: %j',
+    (given) => {
+      const globals = { 'a b': given } as never;
+      const bytes = emit([['GLOBAL', 'a b'], 'EMPTY_TUPLE', 'REDUCE', 'STOP']);
+      expect(() => load(bytes, { globals })).toThrow(refused("globals['a b']"));
+    },
+  );
 
   it('a name that only a prototype has is not meant', () => {
     class Config {}

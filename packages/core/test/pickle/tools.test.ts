@@ -26,6 +26,15 @@ describe('the opcode table', () => {
 });
 
 describe('genops and emit', () => {
+  it('refuses a start that is no position, and opcodes that are none', () => {
+    for (const wrong of [null, 'x', 1n, -1, {}] as never[]) {
+      expect(() => [...genops(emit(['NONE', 'STOP']), wrong)]).toThrow(refused('INVALID_ARGUMENT'));
+      expect(() => check(emit(['NONE', 'STOP']), wrong)).toThrow(refused('INVALID_ARGUMENT'));
+    }
+    for (const wrong of [undefined, 5, 'STOP', ['NOTHING'], [['toString', 1]], [null]] as never[])
+      expect(() => emit(wrong)).toThrow(refused('INVALID_ARGUMENT'));
+  });
+
   it('refuses what is no bytes', () => {
     for (const wrong of ['I1\n.', undefined, [0x4e, 0x2e]]) {
       expect(() => dis(wrong as never)).toThrow(refused('INVALID_ARGUMENT', /Uint8Array/));

@@ -101,6 +101,13 @@ afterAll(() => {
   server.close();
 });
 
+it('httpSource refuses what is no address, and options that are none', () => {
+  const refused = expect.objectContaining({ code: 'INVALID_ARGUMENT' });
+  for (const wrong of [undefined, null, 5, {}]) expect(() => httpSource(wrong as never)).toThrow(refused);
+  for (const wrong of [null, 5, { header: {} }, { fetch: 5 }])
+    expect(() => httpSource('http://127.0.0.1:1/', wrong as never)).toThrow(refused);
+});
+
 const http = (path: string): ByteSource => httpSource(`${base}${path}`);
 
 const sources: Record<string, () => ByteSource> = {

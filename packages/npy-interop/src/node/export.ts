@@ -23,7 +23,7 @@ import {
   type WriteNpzOptions,
   writePlainZip,
 } from '../npz-write.ts';
-import { TRANSFER_OPTIONS, WRITE_NPZ_OPTIONS, WRITE_SAFETENSORS_OPTIONS } from '../options.ts';
+import { checkFileDict, TRANSFER_OPTIONS, WRITE_NPZ_OPTIONS, WRITE_SAFETENSORS_OPTIONS } from '../options.ts';
 import { planSafetensors, type WriteSafetensorsOptions } from '../safetensors.ts';
 import { checkKeys, fileNameOf } from './convert-names.ts';
 import { copyRangeAsync } from './copy-range.ts';
@@ -241,6 +241,7 @@ async function withParts(
   options: TransferOptions,
   write: (parts: readonly Part[], create: Create, tick: Tick) => Promise<void>,
 ): Promise<Exported> {
+  checkFileDict(dict);
   options.signal?.throwIfAborted();
   if (wanted !== undefined) checkKeys('conversion', wanted);
   for (let attempt = 1; ; attempt += 1) {

@@ -7,6 +7,7 @@
 import { MmdError } from '@mmdpickle/core';
 import { MmapDict, NodeFile } from '@mmdpickle/core/node';
 import type { StorageFile } from '@mmdpickle/core/storage';
+import { checkFileDict } from '../options.ts';
 
 /** How long a change waits for the lock, and how it is stopped. */
 export interface HeldOptions {
@@ -34,6 +35,7 @@ export async function changeHeld<T>(
   options: HeldOptions,
   change: (held: HeldDict) => Promise<T>,
 ): Promise<T> {
+  checkFileDict(dict);
   if (!dict.writable) {
     throw new MmdError('READ_ONLY', `${dict.name}: opened with mode '${dict.mode}'`, { path: dict.name });
   }

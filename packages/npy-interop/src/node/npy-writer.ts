@@ -18,7 +18,7 @@ import {
   type NpyHeader,
   type NpyVersion,
 } from '../npy-header.ts';
-import { NPY_WRITER_OPTIONS } from '../options.ts';
+import { NPY_FLUSH_OPTIONS, NPY_WRITER_OPTIONS } from '../options.ts';
 import { readNpyHeader } from './npy-file.ts';
 import { FileReplacement, toPath } from './replace-file.ts';
 
@@ -112,6 +112,7 @@ export class NpyWriter implements Disposable {
    * @param options - `sync: true` returns when the rows, and then the header, are on the disk
    */
   flush(options: { readonly sync?: boolean } = {}): this {
+    checkOptions(options, NPY_FLUSH_OPTIONS);
     if (this.#flushed === this.#rows) return this;
     const fields = { dtype: this.#dtype, shape: this.shape };
     const header = formatNpyHeader(fields, { version: this.#version, length: this.#dataOffset });

@@ -18,7 +18,11 @@ const LONGEST_STRETCH_MS = 8;
 
 /** The pieces, one at a time: the next is asked for only when the one before is used. Leaving the loop stops the source. */
 export async function* byteChunks(source: ByteChunks): AsyncGenerator<Uint8Array> {
-  if (typeof source !== 'object' || source === null)
+  if (
+    typeof source !== 'object' ||
+    source === null ||
+    !('getReader' in source || Symbol.asyncIterator in source || Symbol.iterator in source)
+  )
     throw wrongArgument('the source', 'a stream or an iterable of Uint8Arrays', source);
   let since = performance.now();
   for await (const chunk of piecesOf(source)) {
