@@ -29,6 +29,15 @@ export interface OptionSpec {
   readonly parse?: (text: string) => unknown;
   readonly choices?: readonly string[];
   readonly default?: unknown;
+  /** The default as it would be typed, where it is not. */
+  readonly typed?: string;
+}
+
+/** What an option is for, what it takes, and what holds without it. */
+export function docOf({ doc, choices, default: preset, typed }: OptionSpec): string {
+  const taken = choices === undefined || choices.every((choice) => doc.includes(choice)) ? [] : [choices.join(', ')];
+  const more = [...taken, ...(preset === undefined ? [] : [`default ${typed ?? String(preset)}`])];
+  return more.length === 0 ? doc : `${doc} (${more.join('; ')})`;
 }
 
 /** A line that works as it stands in a directory with the sample files of the tests. */

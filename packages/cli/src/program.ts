@@ -52,6 +52,8 @@ export async function runProgram(
       addCompletion(program, argv, COMPLETION.script);
     } else
       program.command(`${COMPLETION.script} <shell>`).summary('Print the completions of zsh, bash, fish or powershell');
+    if (argv[0] === 'help' && named !== undefined && !program.commands.some((command) => command.name() === named))
+      program.error(`unknown command '${named}'`);
     if (argv.length === 0) program.outputHelp();
     else await program.parseAsync([...argv], { from: 'user' });
     return exitCode;
@@ -117,10 +119,10 @@ function argumentName(word: string): string {
   return word.replaceAll(/[<>[\].]/g, '');
 }
 
-function toOption({ flags, doc, parse, choices, default: preset }: OptionSpec): Option {
+function toOption({ flags, doc, parse, choices, default: preset, typed }: OptionSpec): Option {
   const option = new Option(flags, doc);
   if (choices !== undefined) option.choices(choices);
-  if (preset !== undefined) option.default(preset);
+  if (preset !== undefined) option.default(preset, typed);
   if (parse === undefined) return option;
   return option.argParser((text) => {
     try {

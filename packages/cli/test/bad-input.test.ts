@@ -50,6 +50,8 @@ const TABLES: Readonly<Record<string, readonly Case[]>> = {
     ['ingest into.mmdpickle --into nowhere', 2, /Allowed choices/],
     ['ingest out-{n}.mmdpickle --from frames.raw', 2, /--rollover/],
     ['ingest out.mmdpickle --from udp://nonsense', 2, /expected HOST:PORT/],
+    ['help nosuch', 2, /unknown command 'nosuch'/],
+    ['cp run.mmdpickle ./run.mmdpickle', 2, /found the file itself/],
     ['completion nosh', 2, /Allowed choices/],
   ],
   'things that are not there': [

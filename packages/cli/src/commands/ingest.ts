@@ -27,7 +27,11 @@ const OPTIONS: readonly OptionSpec[] = [
     default: 'raw',
   },
   { flags: '--dtype <dtype>', doc: 'raw: the element type', parse: parseDTypeName, default: 'uint8' },
-  { flags: '--shape <dims>', doc: 'raw: the shape of one frame, 512,1024', parse: parseShapeOption },
+  {
+    flags: '--shape <dims>',
+    doc: 'raw: the shape of one frame, 512,1024; one element when not given',
+    parse: parseShapeOption,
+  },
   {
     flags: '--schema <columns>',
     doc: 'records: celsius:float32,ok:bool,acceleration:float32[3]',
@@ -51,7 +55,7 @@ const OPTIONS: readonly OptionSpec[] = [
     doc: 'a new file after 1000f (frames), 1GiB or 10m; OUT then holds {n}',
     parse: parseRollover,
   },
-  { flags: '--keep <n>', doc: 'with --rollover: how many files to keep', parse: parsePositive },
+  { flags: '--keep <n>', doc: 'with --rollover: how many files to keep; all when not given', parse: parsePositive },
   {
     flags: '--policy <policy>',
     doc: 'what happens when the disk is too slow; block where the source can wait, else drop-oldest',
@@ -62,7 +66,13 @@ const OPTIONS: readonly OptionSpec[] = [
     doc: 'lines and messages that are no frames: stop, the default where the source can wait, or skip and count them',
     choices: ['stop', 'skip'],
   },
-  { flags: '--queue <bytes>', doc: 'how much may wait for the disk', parse: parseByteCount, default: 64 * 2 ** 20 },
+  {
+    flags: '--queue <bytes>',
+    doc: 'how much may wait for the disk',
+    parse: parseByteCount,
+    default: 64 * 2 ** 20,
+    typed: '64MiB',
+  },
   { flags: '--batch <time>', doc: 'collect frames for so long and commit them together', parse: parseTime },
   {
     flags: '--durability <level>',

@@ -16,7 +16,7 @@ export const watch: CommandSpec = {
       doc: 'begin with the change of this number; 0 tells all that is in the file',
       parse: parseNatural,
     },
-    { flags: '--poll <time>', doc: 'the longest time between two looks: 50ms, 1s', parse: parseTime },
+    { flags: '--poll <time>', doc: 'the longest time between two looks, 1s; 50ms when not given', parse: parseTime },
     { flags: '--count <n>', doc: 'end after so many changes', parse: parsePositive },
   ],
   examples: [

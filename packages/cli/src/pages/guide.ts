@@ -1,4 +1,4 @@
-import type { LoadedCommand, OptionSpec } from '../command.ts';
+import { docOf, type LoadedCommand, type OptionSpec } from '../command.ts';
 import { EXIT_CODES } from '../exit-codes.ts';
 import { GLOBAL_OPTIONS } from '../program.ts';
 
@@ -44,5 +44,5 @@ function commandLines({ name, summary, args, argDocs, options, examples }: Loade
 }
 
 function optionLines(options: readonly OptionSpec[]): string[] {
-  return options.map(({ flags, doc }) => `- \`${flags}\`: ${doc}`);
+  return options.map((option) => `- \`${option.flags}\`: ${docOf(option)}`);
 }

@@ -1,4 +1,4 @@
-import type { LoadedCommand, OptionSpec } from '../command.ts';
+import { docOf, type LoadedCommand, type OptionSpec } from '../command.ts';
 import { EXIT_CODES } from '../exit-codes.ts';
 import { GLOBAL_OPTIONS } from '../program.ts';
 
@@ -52,7 +52,7 @@ function commandLines({ name, args, summary, argDocs, options, examples }: Loade
 }
 
 function optionLines(options: readonly OptionSpec[]): string[] {
-  return options.flatMap(({ flags, doc }) => ['.TP', `.B ${roffText(flags)}`, roffText(doc)]);
+  return options.flatMap((option) => ['.TP', `.B ${roffText(option.flags)}`, roffText(docOf(option))]);
 }
 
 /** Backslashes, hyphens, and a leading dot or quote have meaning in roff. */

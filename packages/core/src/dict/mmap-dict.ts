@@ -373,7 +373,7 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
   /** Copies values into another dict, in one commit there; array bytes do not pass through JavaScript. @throws NOT_FOUND */
   copy(keys: Iterable<string>, target: MmapDict, options: ProgressOptions = {}): this {
     checkOptions(options, PROGRESS_OPTIONS);
-    checkDict(target, 'copy');
+    checkDict(target, 'copy', this);
     if (typeof keys === 'string' || typeof (keys as Iterable<string> | null)?.[Symbol.iterator] !== 'function')
       throw wrongArgument('what is copied', 'a list of keys', keys);
     copyEntries(this.core, [...keys], target.core, false, options);
@@ -383,7 +383,7 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
   /** Takes over all values of another dict, in one commit. */
   merge(from: MmapDict, options: ProgressOptions = {}): this {
     checkOptions(options, PROGRESS_OPTIONS);
-    checkDict(from, 'merge');
+    checkDict(from, 'merge', this);
     copyEntries(from.core, [...from.keys()], this.core, false, options);
     return this;
   }
@@ -438,7 +438,7 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
   /** Copies every intact entry of this (leniently opened) dict into another, in one commit there. */
   salvage(target: MmapDict, options: ProgressOptions = {}): SalvageResult {
     checkOptions(options, PROGRESS_OPTIONS);
-    checkDict(target, 'salvage');
+    checkDict(target, 'salvage', this);
     return salvage(this.core, target.core, options);
   }
 
@@ -496,9 +496,15 @@ function checkFunction(value: unknown, of: string): void {
   throw new MmdError('INVALID_ARGUMENT', `${of} takes a function, found ${typeof value}`, { found: value });
 }
 
-function checkDict(value: unknown, of: string): asserts value is MmapDict {
-  if (value instanceof MmapDict) return;
-  throw new MmdError('INVALID_ARGUMENT', `${of} takes another dict, found ${typeof value}`, { found: value });
+/** Another dict: onto itself a file would double. */
+function checkDict(value: unknown, of: string, self: MmapDict): asserts value is MmapDict {
+  const refuse = (found: string): MmdError =>
+    new MmdError('INVALID_ARGUMENT', `${of} takes another dict, found ${found}`, { found: value });
+  if (!(value instanceof MmapDict)) throw refuse(typeof value);
+  const [a, b] = [value.identity, self.identity];
+  // Each disk in memory counts its files from 1 on.
+  const same = value.core === self.core || (a.dev !== 0n && a.dev === b.dev && a.ino === b.ino);
+  if (same) throw refuse('the file itself');
 }
 
 /** A batch is over when its function returns: what an async function does after its first await would not be of it. */

@@ -163,6 +163,11 @@ describe('arguments that make no sense are refused, and nothing is changed', () 
     ['seal', [null, 5, true, { signal: {} }, { onProgress: 5 }], (dict, value) => dict.seal(value)],
     ['vacuum', [null, 5, true, { inPlace: 1 }], (dict, value) => dict.vacuum(value)],
     ['copy', [undefined, null, 5, {}, 'ab'], (dict, value) => dict.copy(value, MmapDict.over(MemoryFile.of()))],
+    [
+      'copy, merge and salvage into itself',
+      [0, 1, 2],
+      (dict, value) => [() => dict.copy(['a'], dict), () => dict.merge(dict), () => dict.salvage(dict)][value]!(),
+    ],
     ['fsck', [null, { repair: 'yes' }], (dict, value) => dict.fsck(value)],
   ];
 
