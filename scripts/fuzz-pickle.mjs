@@ -33,7 +33,6 @@ const { values: options } = parseArgs({
   },
 });
 const wanted = Number(options.executions);
-const deadline = performance.now() + Number(options.seconds) * 1000;
 
 const instrumented = mkdtempSync(join(tmpdir(), 'mmdpickle-fuzz-'));
 const branches = instrumentTree(join(ROOT, 'packages/core/dist'), instrumented);
@@ -41,6 +40,8 @@ const shared = new SharedArrayBuffer(HEADER + LONGEST);
 const count = new Float64Array(shared, 0, 1);
 const length = new Uint32Array(shared, 8, 1);
 const findings = new Map();
+// From here on: instrumenting takes some seconds itself.
+const deadline = performance.now() + Number(options.seconds) * 1000;
 let seed = Number(options.seed);
 let status = { corpus: 0, covered: 0 };
 

@@ -27,22 +27,22 @@ const { values: options, positionals: filters } = parseArgs({
   },
 });
 
+const only = options.sides?.split(',');
 const chosen = CASES.filter(
   (candidate) =>
     (filters.length === 0 || filters.some((filter) => candidate.name.includes(filter))) &&
     (options.quick ? candidate.quick !== false : true) &&
     (candidate.long === undefined || options.long),
-).map((candidate) => {
-  if (options.sides === undefined) return candidate;
-  const wanted = options.sides.split(',');
-  return { ...candidate, sides: candidate.sides.filter((side) => wanted.includes(side)) };
-});
+)
+  .map((candidate) => ({ ...candidate, sides: candidate.sides.filter((side) => only?.includes(side) ?? true) }))
+  .filter(({ sides }) => sides.length > 0);
 if (options.list) {
   for (const { name, about } of chosen) console.log(`${name}: ${about}`);
   process.exit(0);
 }
 if (chosen.length === 0) {
-  console.error(`no case matches ${filters.join(' ')}; --list shows them all`);
+  const of = only === undefined ? '' : ` with the sides ${only.join(', ')}`;
+  console.error(`no case matches ${filters.join(' ')}${of}; --list shows them all`);
   process.exit(2);
 }
 
