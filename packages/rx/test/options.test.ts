@@ -173,6 +173,7 @@ describe('a mistake in options', () => {
         () => writeFrames([], wrong).next(),
         () => requestStop(wrongDict),
         () => series(wrongDict, 'k'),
+        () => series(dict, 5 as never),
         () => firstValueFrom(frames(wrongDict)),
         () => firstValueFrom(stopRequested(wrongDict)),
         () => parseSchema({ x: { dtype: 'int8', shape: wrong } }),

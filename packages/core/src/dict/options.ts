@@ -5,7 +5,7 @@
  */
 
 import type { ArrayLayout, ValueCodec } from '../format/codecs.ts';
-import { isCount, isFlag, isFunction, isOneOf, isSignal, type OptionRow, type OptionTable } from '../options.ts';
+import { has, isCount, isFlag, isFunction, isOneOf, isSignal, type OptionRow, type OptionTable } from '../options.ts';
 import type { LoadOptions } from '../pickle/index.ts';
 import { LOAD_OPTIONS } from '../pickle/options.ts';
 
@@ -49,7 +49,17 @@ export interface ResolvedOptions extends Required<DictOptions> {
 
 const LAYOUT = isOneOf(...(['modern', 'legacy'] satisfies ArrayLayout[]));
 const LOCK_TIMEOUT = isCount('milliseconds');
-const CODEC_LIST: OptionRow = { takes: Array.isArray, expected: 'an array of codecs' };
+const CODEC_PARTS = [
+  ['name', 'string'],
+  ['encode', 'function'],
+  ['describe', 'function'],
+  ['decode', 'function'],
+] as const;
+const CODEC_LIST: OptionRow = {
+  takes: (value) =>
+    Array.isArray(value) && value.every((codec) => CODEC_PARTS.every(([part, type]) => has(codec, part, type))),
+  expected: 'an array of codecs, each with a name, encode, describe and decode',
+};
 
 /** Of {@link DictOptions}. */
 export const DICT_OPTIONS: OptionTable = {

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { checkOptions, isFunction, isText, type OptionTable, wrongArgument } from '../options.ts';
 import { dumpEntry } from '../pickle/index.ts';
 import type { ValueCodec } from './codecs.ts';
 import { encodedBytes } from './encoded-value.ts';
@@ -19,6 +20,8 @@ export interface PlainCodecOptions<T> {
   /** The value again; `undefined` where what is stored is not of the type. Must not throw for foreign values. */
   readonly fromPlain: (plain: unknown) => T | undefined;
 }
+
+const PLAIN_CODEC: OptionTable = { name: isText, is: isFunction, toPlain: isFunction, fromPlain: isFunction };
 
 /**
  * A codec that stores values of a type as plain ones. On reading every value that no codec before it claims is loaded and
@@ -41,7 +44,11 @@ export interface PlainCodecOptions<T> {
  * dict.set('docs', new URL('https://example.org/')).get('docs'); // URL
  * ```
  */
-export function plainCodec<T>({ name, is, toPlain, fromPlain }: PlainCodecOptions<T>): ValueCodec {
+export function plainCodec<T>(options: PlainCodecOptions<T>): ValueCodec {
+  checkOptions(options, PLAIN_CODEC);
+  const { name, is, toPlain, fromPlain } = options;
+  for (const [part, given] of Object.entries({ name, is, toPlain, fromPlain }))
+    if (given === undefined) throw wrongArgument(part, 'a part of every plain codec', given);
   return {
     name,
     encode(value) {

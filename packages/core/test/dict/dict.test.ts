@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { DictReader, GrowableArray, type GrowableMaskedArray, MmapDict } from '../../src/dict/index.ts';
 import type { DictOptions } from '../../src/dict/options.ts';
 import { ALIGNMENTS } from '../../src/format/layout.ts';
+import { plainCodec } from '../../src/format/plain-codec.ts';
 import { tailKey } from '../../src/format/tail-entry.ts';
 import { MaskedArray, type NDArray, ndarray, slice } from '../../src/ndarray/index.ts';
 import { blobSource, bytesSource, MemoryDisk, MemoryFile } from '../../src/storage/index.ts';
@@ -158,6 +159,16 @@ describe('arguments that make no sense are refused, and nothing is changed', () 
       'scan',
       [null, 'x', Number.NaN, 25, 1e9, -1, 5n, {}, Object.create(null), Symbol('s')],
       (dict, value) => [...dict.scan(value)],
+    ],
+    [
+      'codecs',
+      [[5], [null], [{}], [{ name: 'x', encode() {}, decode() {} }]],
+      (_dict, codecs) => MmapDict.over(MemoryFile.of(), { codecs }),
+    ],
+    [
+      'plainCodec',
+      [null, 5, {}, { name: 'x' }, { name: 'x', is() {}, toPlain() {}, fromplain() {} }],
+      (_dict, value) => plainCodec(value),
     ],
     ['over', [...nothing, {}], (_dict, value) => MmapDict.over(value)],
     ['seal', [null, 5, true, { signal: {} }, { onProgress: 5 }], (dict, value) => dict.seal(value)],

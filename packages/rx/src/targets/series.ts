@@ -1,4 +1,5 @@
 import { type DType, MaskedArray, type MmapDict, MmdError, memoryOver, NDArray } from '@mmdpickle/core';
+import { wrongArgument } from '@mmdpickle/core/options';
 import { checkDict } from '../options.ts';
 import { chunkKeys } from './chunked.ts';
 
@@ -23,6 +24,7 @@ export class Series {
   /** @throws MmdError NOT_FOUND when there is no chunk, CORRUPT when they do not fit together */
   constructor(dict: MmapDict, key: string) {
     checkDict('what is read', dict);
+    if (typeof key !== 'string') throw wrongArgument('the key of a series', 'a text', key);
     let rows = 0;
     this.key = key;
     this.chunks = chunkKeys(dict, key).map((chunk) => {
