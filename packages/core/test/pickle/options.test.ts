@@ -49,7 +49,7 @@ describe('options of load that can only be a mistake are refused', () => {
     expect(() => load(NESTED, { limits: { dept: 1 } } as object)).toThrow(refused("'limits.dept'"));
   });
 
-  it.each([{ contruct: () => 1 }, { construct: 5 }, { construct: () => 1, setstate() {} }, 5, null])(
+  it.each([{}, { contruct: () => 1 }, { construct: 5 }, { construct: () => 1, setstate() {} }, 5, null])(
     'in a constructor: %j',
     (given) => {
       const globals = { 'a b': given } as never;
