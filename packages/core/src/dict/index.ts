@@ -4,7 +4,15 @@ export { DictReader, type DictReaderOptions } from './dict-reader.ts';
 export type { FsckOptions, FsckResult } from './fsck.ts';
 export { GrowableArray, type RowsLike } from './growable-array.ts';
 export { GrowableMaskedArray } from './growable-masked-array.ts';
-export { type EntryInfo, type EntryMeta, MmapDict } from './mmap-dict.ts';
+export {
+  type EntryInfo,
+  type EntryMeta,
+  type GrowableMaskedSource,
+  type GrowableSource,
+  type Holds,
+  MmapDict,
+  type SetOptions,
+} from './mmap-dict.ts';
 export type { DictMode, DictOptions } from './options.ts';
 export type { SalvageResult } from './salvage.ts';
 export type { VerifyResult } from './seal.ts';

@@ -8,10 +8,13 @@ import { MmdError } from '../errors.ts';
 import type { ValueMeta } from '../format/codecs.ts';
 import { ENTRY_HEAD_SIZE, ENTRY_TAIL_SIZE, entryEnd, HEADER_SIZE } from '../format/layout.ts';
 import { answer, keyOf, scanEntries } from '../format/scan.ts';
+import type { ArraySource } from '../ndarray/index.ts';
 import { checkOptions, wrongArgument } from '../options.ts';
 import type { FileIdentity, StorageFile } from '../storage/storage-file.ts';
 import { DictCore } from './core.ts';
 import { type FsckOptions, type FsckResult, fsck } from './fsck.ts';
+import type { GrowableArray } from './growable-array.ts';
+import type { GrowableMaskedArray } from './growable-masked-array.ts';
 import { writeIndex } from './index-writer.ts';
 import {
   BATCH_ASYNC_OPTIONS,
@@ -42,6 +45,23 @@ export interface EntryMeta extends ValueMeta {
   readonly offset: number;
   /** Bytes of the value, opcodes included. */
   readonly length: number;
+}
+
+/** Options of {@link MmapDict.set}. */
+export interface SetOptions {
+  /** How an array is spelled. Default: as the dict's option says. */
+  readonly layout?: 'modern' | 'legacy';
+}
+
+/** What becomes an array that grows. */
+export type GrowableSource = ArraySource & { readonly capacity: number; readonly mask?: undefined };
+
+/** What becomes a masked array that grows. */
+export type GrowableMaskedSource = ArraySource & { readonly capacity: number; readonly mask: ArraySource };
+
+/** A dict of which it is known what is under a key. */
+export interface Holds<K extends string, V> {
+  get(key: K): V;
 }
 
 /** An entry in file order, dead ones too. */
@@ -181,7 +201,14 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
    * @param options - the array layout, where it is not to be the dict's
    * @throws BAD_KEY, KEY_TOO_LONG, UNSUPPORTED_VALUE, UNSUPPORTED_DTYPE, READ_ONLY, LOCKED, NO_SPACE, IO: the file is then unchanged
    */
-  set(key: string, value: unknown, options?: { readonly layout?: 'modern' | 'legacy' }): this {
+  set<K extends string>(key: K, value: GrowableSource, options?: SetOptions): Holds<K, GrowableArray> & this;
+  set<K extends string>(
+    key: K,
+    value: GrowableMaskedSource,
+    options?: SetOptions,
+  ): Holds<K, GrowableMaskedArray> & this;
+  set(key: string, value: unknown, options?: SetOptions): this;
+  set(key: string, value: unknown, options?: SetOptions): this {
     if (options !== undefined) checkOptions(options, SET_OPTIONS);
     this.core.set(key, value, options?.layout);
     return this;
