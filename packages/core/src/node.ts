@@ -25,17 +25,10 @@ import { checkOptions } from './options.ts';
 
 export type { PickleOptions } from './dict/convert.ts';
 export type { FsckOptions, FsckResult } from './dict/fsck.ts';
-export { GrowableArray, type RowsLike } from './dict/growable-array.ts';
-export { GrowableMaskedArray } from './dict/growable-masked-array.ts';
-export type {
-  EntryInfo,
-  EntryMeta,
-  GrowableMaskedSource,
-  GrowableSource,
-  Holds,
-  SetOptions,
-} from './dict/mmap-dict.ts';
-export type { DictMode, DictOptions } from './dict/options.ts';
+export { GrowableArray, type GrowableSource, type RowsLike } from './dict/growable-array.ts';
+export { GrowableMaskedArray, type GrowableMaskedSource } from './dict/growable-masked-array.ts';
+export type { EntryInfo, EntryMeta, Holds } from './dict/mmap-dict.ts';
+export type { DictMode, DictOptions, SetOptions } from './dict/options.ts';
 export type { SalvageResult } from './dict/salvage.ts';
 export type { VerifyResult } from './dict/seal.ts';
 export type { ProgressOptions, VacuumOptions } from './dict/vacuum.ts';

@@ -134,11 +134,6 @@ export class DictCore {
     return (this.#keyBytes ??= new Uint8Array(KEY_MAX * 3 + 3));
   }
 
-  /** One that refuses what it does not know. */
-  get strictDecoder(): Decoder {
-    return (this.#strictDecoder ??= new Decoder({ ...this.store.options.load, borrow: true, unknown: 'error' }));
-  }
-
   get decoder(): Decoder {
     return (this.#decoder ??= new Decoder({ ...this.store.options.load, borrow: true }));
   }
@@ -429,17 +424,22 @@ export class DictCore {
    * @param counts - row counts that are to be stored count as stored, by whoever it is to be: a journal of one who was killed, or
    *   the open batch
    */
-  view(
-    key: string,
-    place: EntryPlace,
-    counts: ReadonlyMap<number, number> | undefined = this.inTransaction()
-      ? this.writer.pendingCounts
-      : this.store.journal?.stores,
-    decoder: Decoder = this.decoder,
-  ): EntryView {
-    const context = this.#context();
-    const own = decoder === context.decoder ? context : { ...context, decoder };
-    return (this.lastView = new EntryView(own, key, place, counts));
+  view(key: string, place: EntryPlace, counts: ReadonlyMap<number, number> | undefined = this.#counts()): EntryView {
+    return (this.lastView = new EntryView(this.#context(), key, place, counts));
+  }
+
+  #counts(): ReadonlyMap<number, number> | undefined {
+    return this.inTransaction() ? this.writer.pendingCounts : this.store.journal?.stores;
+  }
+
+  /** The same of a value that is refused where anything in it is not known. */
+  strictView(key: string, place: EntryPlace): EntryView {
+    const decoder = (this.#strictDecoder ??= new Decoder({
+      ...this.store.options.load,
+      borrow: true,
+      unknown: 'error',
+    }));
+    return (this.lastView = new EntryView({ ...this.#context(), decoder }, key, place, this.#counts()));
   }
 
   /** Reads an entry; again if it was changed by another writer meanwhile. */

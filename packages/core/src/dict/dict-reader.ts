@@ -7,7 +7,7 @@
 import { MmdError } from '../errors.ts';
 import { CODECS, type StoredValue, type ValueCodec, type ValueMeta } from '../format/codecs.ts';
 import { layCounts } from '../format/journal.ts';
-import { decodeHeader, ENTRY_HEAD_SIZE, ENTRY_TAIL_SIZE, HEADER_SIZE, stateOffset } from '../format/layout.ts';
+import { decodeHeader, ENTRY_HEAD_SIZE, ENTRY_TAIL_SIZE, HEADER_SIZE } from '../format/layout.ts';
 import { answerAsync, keyOf, scanEntries } from '../format/scan.ts';
 import { BytesWanted, ValueReader } from '../format/value-reader.ts';
 import { isBytes } from '../ndarray/array-source.ts';
@@ -16,6 +16,7 @@ import { checkOptions } from '../options.ts';
 import { Decoder, type LoadOptions } from '../pickle/index.ts';
 import type { ByteSource } from '../storage/byte-source.ts';
 import type { EntryPlace } from './catalog.ts';
+import { buryDead } from './live-entries.ts';
 import type { EntryMeta } from './mmap-dict.ts';
 import { READER_OPTIONS } from './options.ts';
 import { journalOfWalk } from './stranded.ts';
@@ -122,10 +123,7 @@ export class DictReader {
     }
     // A batch whose writer was killed, or is at it, counts as done: it is seen whole or not at all.
     const journal = await answerAsync(journalOfWalk(walk, end), read);
-    const deaths = new Set(journal?.deaths);
-    for (const [key, { offset, frameLength }] of entries) {
-      if (deaths.has(stateOffset(offset, frameLength))) entries.delete(key);
-    }
+    buryDead(entries, journal);
     return new DictReader(source, commitNumber, entries, damaged, journal?.stores, options);
   }
 

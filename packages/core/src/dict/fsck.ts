@@ -126,13 +126,14 @@ class ValueCheck {
 
   live(key: string, place: EntryPlace): void {
     const { offset } = place;
-    const { problem, opaque } = hindranceOf(this.#core, key, place);
+    const view = this.#core.strictView(key, place);
+    const { problem, opaque } = hindranceOf(this.#core, view);
     if (problem !== undefined) {
       this.findings.push(finding('unreadable-value', offset, problem.message, key));
       return;
     }
     if (opaque !== undefined) this.#noteOpaque(opaque, offset, key);
-    const cut = growthCut(this.#core.view(key, place).reader());
+    const cut = growthCut(view.reader());
     if (cut === undefined) return;
     const { lengthOffset, dataLength } = cut;
     const why = 'unfinished-growth';
@@ -150,13 +151,12 @@ class ValueCheck {
       const blank = new Uint8Array(keyLength).fill(0x20);
       this.plan.push({ do: 'write', offset: offset + ENTRY_HEAD_SIZE, bytes: blank, why });
     }
-    const place = { offset, frameLength, keyLength };
-    const view = this.#core.view(key ?? '', place);
+    const view = this.#core.strictView(key ?? '', { offset, frameLength, keyLength });
     // A journal that is to be done is no value, but a program.
     const start = offset + JOURNAL_SWITCH;
     const journal = state === 'dead' && tailKindOf(bytes, keyPos, keyLength) === 'journal';
     if (journal && isActiveJournal(store.read(start, JOURNAL_START), offset, entryEnd(offset, frameLength))) return;
-    const { problem, opaque } = hindranceOfRemains(this.#core, key ?? '', place);
+    const { problem, opaque } = hindranceOfRemains(this.#core, view);
     if (opaque !== undefined) this.#noteOpaque(opaque, offset, key);
     if (problem === undefined) return;
     // Where the length of a dead entry is wrong, Python still reads what it reaches over.

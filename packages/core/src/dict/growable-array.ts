@@ -7,11 +7,22 @@
 import { viewBytes } from '../bytes/index.ts';
 import { MmdError } from '../errors.ts';
 import { bytesOf } from '../format/array-codec.ts';
-import { type ArrayMemory, type DType, isArraySource, NDArray, ndarray, type TypedArray } from '../ndarray/index.ts';
+import {
+  type ArrayMemory,
+  type ArraySource,
+  type DType,
+  isArraySource,
+  NDArray,
+  ndarray,
+  type TypedArray,
+} from '../ndarray/index.ts';
 import type { StorageFile } from '../storage/storage-file.ts';
 
 /** Rows to append: a typed array or nested lists of one row or many, or an array of the rows' shape. */
 export type RowsLike = TypedArray | NDArray | readonly unknown[] | number | bigint | boolean | string;
+
+/** What becomes an array that grows. */
+export type GrowableSource = ArraySource & { readonly capacity: number; readonly mask?: undefined };
 
 /** Where a growable array's parts stand: file offsets. */
 export interface GrowablePlace {

@@ -5,8 +5,11 @@
  */
 
 import { MmdError } from '../errors.ts';
-import { type DType, MaskedArray, NDArray, parseDType } from '../ndarray/index.ts';
+import { type ArraySource, type DType, MaskedArray, NDArray, parseDType } from '../ndarray/index.ts';
 import { type GrowableHost, type GrowablePlace, type RowsLike, rowBytes } from './growable-array.ts';
+
+/** What becomes a masked array that grows. */
+export type GrowableMaskedSource = ArraySource & { readonly capacity: number; readonly mask: ArraySource };
 
 /** An array that can be laid anew when rows come. */
 class Rows extends NDArray {

@@ -2,18 +2,10 @@
 
 export { DictReader, type DictReaderOptions } from './dict-reader.ts';
 export type { FsckOptions, FsckResult } from './fsck.ts';
-export { GrowableArray, type RowsLike } from './growable-array.ts';
-export { GrowableMaskedArray } from './growable-masked-array.ts';
-export {
-  type EntryInfo,
-  type EntryMeta,
-  type GrowableMaskedSource,
-  type GrowableSource,
-  type Holds,
-  MmapDict,
-  type SetOptions,
-} from './mmap-dict.ts';
-export type { DictMode, DictOptions } from './options.ts';
+export { GrowableArray, type GrowableSource, type RowsLike } from './growable-array.ts';
+export { GrowableMaskedArray, type GrowableMaskedSource } from './growable-masked-array.ts';
+export { type EntryInfo, type EntryMeta, type Holds, MmapDict } from './mmap-dict.ts';
+export type { DictMode, DictOptions, SetOptions } from './options.ts';
 export type { SalvageResult } from './salvage.ts';
 export type { VerifyResult } from './seal.ts';
 export type { Repair } from './store.ts';

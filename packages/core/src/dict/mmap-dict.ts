@@ -8,13 +8,12 @@ import { MmdError } from '../errors.ts';
 import type { ValueMeta } from '../format/codecs.ts';
 import { ENTRY_HEAD_SIZE, ENTRY_TAIL_SIZE, entryEnd, HEADER_SIZE } from '../format/layout.ts';
 import { answer, keyOf, scanEntries } from '../format/scan.ts';
-import type { ArraySource } from '../ndarray/index.ts';
 import { checkOptions, wrongArgument } from '../options.ts';
 import type { FileIdentity, StorageFile } from '../storage/storage-file.ts';
 import { DictCore } from './core.ts';
 import { type FsckOptions, type FsckResult, fsck } from './fsck.ts';
-import type { GrowableArray } from './growable-array.ts';
-import type { GrowableMaskedArray } from './growable-masked-array.ts';
+import type { GrowableArray, GrowableSource } from './growable-array.ts';
+import type { GrowableMaskedArray, GrowableMaskedSource } from './growable-masked-array.ts';
 import { writeIndex } from './index-writer.ts';
 import {
   BATCH_ASYNC_OPTIONS,
@@ -25,6 +24,7 @@ import {
   PROGRESS_OPTIONS,
   SEAL_OPTIONS,
   SET_OPTIONS,
+  type SetOptions,
   VACUUM_OPTIONS,
 } from './options.ts';
 import { rawValue } from './raw-value.ts';
@@ -46,18 +46,6 @@ export interface EntryMeta extends ValueMeta {
   /** Bytes of the value, opcodes included. */
   readonly length: number;
 }
-
-/** Options of {@link MmapDict.set}. */
-export interface SetOptions {
-  /** How an array is spelled. Default: as the dict's option says. */
-  readonly layout?: 'modern' | 'legacy';
-}
-
-/** What becomes an array that grows. */
-export type GrowableSource = ArraySource & { readonly capacity: number; readonly mask?: undefined };
-
-/** What becomes a masked array that grows. */
-export type GrowableMaskedSource = ArraySource & { readonly capacity: number; readonly mask: ArraySource };
 
 /** A dict of which it is known what is under a key. */
 export interface Holds<K extends string, V> {

@@ -42,6 +42,12 @@ export interface DictOptions {
   readonly standingIndex?: number;
 }
 
+/** Options of `MmapDict.set`. */
+export interface SetOptions {
+  /** How an array is spelled. Default: as the dict's option says. */
+  readonly layout?: ArrayLayout;
+}
+
 /** {@link DictOptions} with every default filled in. */
 export interface ResolvedOptions extends Required<DictOptions> {
   readonly codecs: readonly ValueCodec[];

@@ -7,7 +7,6 @@
 import { isMmdError, type MmdError } from '../errors.ts';
 import { BINBYTES8 } from '../format/array-value.ts';
 import { opaqueHead } from '../format/filler.ts';
-import type { EntryPlace } from './catalog.ts';
 import type { DictCore } from './core.ts';
 import type { EntryView } from './entry-view.ts';
 import { growthCut } from './repair.ts';
@@ -22,22 +21,25 @@ export interface Hindrance {
 
 const NONE: Hindrance = {};
 
-/** What stands in the way of a live value. */
-export function hindranceOf(core: DictCore, key: string, place: EntryPlace): Hindrance {
-  const problem = problemOf(core, core.view(key, place, undefined, core.strictDecoder));
+/**
+ * What stands in the way of a live value.
+ * @param strict - of {@link DictCore.strictView}
+ */
+export function hindranceOf(core: DictCore, strict: EntryView): Hindrance {
+  const problem = problemOf(core, strict);
   if (!isMmdError(problem, 'FORBIDDEN_GLOBAL')) return problem === undefined ? NONE : { problem };
-  const other = problemOf(core, core.view(key, place));
+  const other = problemOf(core, core.view(strict.key, strict.place));
   return other === undefined ? { opaque: problem } : { problem: other };
 }
 
 /** The same of what nobody asks for, and Python passes over. */
-export function hindranceOfRemains(core: DictCore, key: string, place: EntryPlace): Hindrance {
-  const view = core.view(key, place);
+export function hindranceOfRemains(core: DictCore, strict: EntryView): Hindrance {
   // What was reclaimed, and what moves an array, may be larger than memory.
-  const reader = view.reader();
-  if (reader.accept(opaqueHead(view.length))) return NONE;
-  if (view.length >= 9 && reader.u8() === BINBYTES8 && reader.u64() === view.length - 9) return NONE;
-  const found = hindranceOf(core, key, place);
+  const { length } = strict;
+  const reader = strict.reader();
+  if (reader.accept(opaqueHead(length))) return NONE;
+  if (length >= 9 && reader.u8() === BINBYTES8 && reader.u64() === length - 9) return NONE;
+  const found = hindranceOf(core, strict);
   return isMmdError(found.problem, 'LIMIT_EXCEEDED') ? NONE : found;
 }
 

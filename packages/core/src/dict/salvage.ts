@@ -63,7 +63,7 @@ export function salvage(from: DictCore, to: DictCore, options: ProgressOptions =
     }
     const unreadable = unseen.filter((place) => {
       options.signal?.throwIfAborted();
-      return hindranceOfRemains(from, '', place).problem !== undefined;
+      return hindranceOfRemains(from, from.strictView('', place)).problem !== undefined;
     });
     const doubtful = [...suspects, ...breaks, ...[...lost.values(), ...unreadable].map(({ offset }) => offset)];
     doubtful.sort((a, b) => a - b);

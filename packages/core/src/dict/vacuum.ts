@@ -114,8 +114,7 @@ export function vacuum(core: DictCore, options: ProgressOptions): void {
   let fresh: StorageFile | undefined;
   let temporary: string | undefined;
   const old = store.file;
-  // Python's mmappickle starts the numbers again too; a number that differs tells every watcher.
-  const first = store.commitNumber === 0 ? 1 : 0;
+  let first = 0;
   try {
     store.settle();
     checkUndamaged(store);
@@ -129,6 +128,8 @@ export function vacuum(core: DictCore, options: ProgressOptions): void {
     temporary = copied.name;
     const target = new DictCore(copied, { ...store.options, mode: 'r+', index: false });
     core.alone('vacuum', () => copyEntries(core, store.entries.catalog.keys(), target, true, options));
+    // Python's mmappickle starts the numbers again too; a number that differs tells every watcher.
+    if (store.commitNumber === 0) first = 1;
     markUnfinished(copied);
     target.writer.trim();
     copied.sync();

@@ -232,6 +232,14 @@ function another(): MmapDict {
     .set('text', 'copied');
 }
 
+/** What a model holds of {@link another} where all of it is taken over. */
+function takeAll(model: Map<string, unknown>): void {
+  model
+    .set('a', 'theirs')
+    .set('copied', f8(2, 2, 9))
+    .set('text', 'copied');
+}
+
 function indexOptions({ indexed, standing }: Operation): DictOptions {
   return { index: indexed === true, ...(standing && { standingIndex: 0 }) };
 }
@@ -425,30 +433,12 @@ export const OPERATIONS: readonly Operation[] = [
   {
     name: 'merge another dict',
     start: usual,
-    steps: [
-      step(
-        (dict) => void dict.merge(another()),
-        (model) =>
-          void model
-            .set('a', 'theirs')
-            .set('copied', f8(2, 2, 9))
-            .set('text', 'copied'),
-      ),
-    ],
+    steps: [step((dict) => void dict.merge(another()), takeAll)],
   },
   {
     name: 'salvage into',
     start: usual,
-    steps: [
-      step(
-        (dict) => void another().salvage(dict),
-        (model) =>
-          void model
-            .set('a', 'theirs')
-            .set('copied', f8(2, 2, 9))
-            .set('text', 'copied'),
-      ),
-    ],
+    steps: [step((dict) => void another().salvage(dict), takeAll)],
   },
   {
     name: 'seal with sums, then change',

@@ -5,9 +5,9 @@
  * @module
  */
 
-import { setImmediate } from 'node:timers/promises';
 import { isMmdError, type MmapDict, MmdError } from '@mmdpickle/core';
 import { defer, fromEvent, lastValueFrom, map, race, retry, type Subscription, throwError, timer } from 'rxjs';
+import { LONGEST_STRETCH_MS, Turns } from '../turns.ts';
 import { type Admission, BoundedQueue, type Policy } from './bounded-queue.ts';
 import { WallClock } from './clock.ts';
 import type { Home } from './home.ts';
@@ -47,9 +47,6 @@ export class IngestLedger {
 /** Makes the target in a dict; `seq` is the number of the next frame. */
 export type MakeTarget<T> = (dict: MmapDict, seq: number) => Target<T>;
 
-/** Long queues and endless sources are written in stretches, so that timers and sockets have their turn in between. */
-const LONGEST_STRETCH_MS = 8;
-
 /** A frame whose sender waits for room. */
 interface Waiter<T> {
   readonly item: T;
@@ -85,8 +82,7 @@ export class Ingest<T> {
   #waiters: Waiter<T>[] = [];
   #countedFrames = 0;
   #countedBytes = 0;
-  /** When a sender last let others have their turn. */
-  #turnedAt = performance.now();
+  readonly #turns = new Turns();
 
   constructor(home: Home, make: MakeTarget<T>, settings: IngestSettings, ledger: IngestLedger, events: IngestEvents) {
     this.#home = home;
@@ -147,11 +143,7 @@ export class Ingest<T> {
       if (this.#state !== 'open') throw this.#error ?? new MmdError('CLOSED', 'the sink takes no more frames');
       this.push(item);
     }
-    if (performance.now() - this.#turnedAt > LONGEST_STRETCH_MS) {
-      // A source that has always more would keep timers, signals and sockets waiting for ever.
-      await setImmediate();
-      this.#turnedAt = performance.now();
-    }
+    if (this.#turns.due) await this.#turns.take();
     if (this.#error !== undefined) throw this.#error;
   }
 

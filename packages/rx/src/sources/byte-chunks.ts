@@ -1,6 +1,6 @@
-import { setImmediate } from 'node:timers/promises';
 import { MmdError } from '@mmdpickle/core';
 import { wrongArgument } from '@mmdpickle/core/options';
+import { Turns } from '../turns.ts';
 
 /** Anything that gives bytes in pieces: a Node stream, a Web stream, or an iterable. */
 export type ByteChunks =
@@ -13,9 +13,6 @@ export type ByteChunks =
       };
     };
 
-/** A source that has always more keeps timers and signals waiting so long, and no longer. */
-const LONGEST_STRETCH_MS = 8;
-
 /** The pieces, one at a time: the next is asked for only when the one before is used. Leaving the loop stops the source. */
 export async function* byteChunks(source: ByteChunks): AsyncGenerator<Uint8Array> {
   if (
@@ -24,13 +21,11 @@ export async function* byteChunks(source: ByteChunks): AsyncGenerator<Uint8Array
     !('getReader' in source || Symbol.asyncIterator in source || Symbol.iterator in source)
   )
     throw wrongArgument('the source', 'a stream or an iterable of Uint8Arrays', source);
-  let since = performance.now();
+  const turns = new Turns();
   for await (const chunk of piecesOf(source)) {
     yield bytesOf(chunk);
-    if (performance.now() - since < LONGEST_STRETCH_MS) continue;
     // Node reads a pipe that is full 32 times before anything else has its turn.
-    await setImmediate();
-    since = performance.now();
+    if (turns.due) await turns.take();
   }
 }
 

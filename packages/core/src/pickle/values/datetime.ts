@@ -37,10 +37,11 @@ export function isZone(value: unknown): boolean {
 
 /** Of dates and times alike: the time of a datetime is a time. */
 const PARTS = new Set(['year', 'month', 'day', 'hour', 'minute', 'second', 'microsecond', 'fold', 'tzinfo']);
+const PARTS_WANTED = `the parts of a time are ${[...PARTS].join(', ')}`;
 
 function checkParts(parts: TimeParts): void {
   checkArgument(typeof parts === 'object' && parts !== null, 'the parts of a time are an object', parts);
-  for (const name in parts) checkArgument(PARTS.has(name), `the parts of a time are ${[...PARTS].join(', ')}`, name);
+  for (const name in parts) checkArgument(PARTS.has(name), PARTS_WANTED, name);
   const { tzinfo = null } = parts;
   checkArgument(tzinfo === null || isZone(tzinfo), 'tzinfo is a PyTimeZone, an opaque object or null', tzinfo);
 }
