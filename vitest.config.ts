@@ -16,6 +16,10 @@ export default defineConfig({
   test: {
     // A crash inside a foreign function call then kills one worker, not the run.
     pool: 'forks',
+    // Young garbage is most of what tests make: collected a quarter as often, they take an eighth less of the processor.
+    execArgv: ['--max-semi-space-size=64'],
+    globalSetup: 'test/src/python.ts',
+    setupFiles: 'test/src/bytes-equal.ts',
     // Vitest leaves one core to itself; with two there, every other second would go to waste.
     maxWorkers: '100%',
     projects: [

@@ -1,6 +1,7 @@
 /**
  * Packs every published package as it would be released, and asks publint and attw whether
  * consumers can import it: exports that exist, types that resolve, no source condition leaking out.
+ * Its README must be packed, and link only to what is packed with it.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -28,6 +29,9 @@ try {
       out,
       readdirSync(out).find((file) => !before.has(file)),
     );
+    const dangling = danglingLinks(tarball, directory);
+    process.stdout.write(`${dangling.length === 0 ? 'ok  ' : 'FAIL'} ${manifest.name} links of the README\n`);
+    if (dangling.length > 0) failures.push(`${manifest.name}: not packed: ${dangling.join(', ')}`);
     for (const { tool, options } of TOOLS) {
       const run = spawnSync('npx', ['--no-install', tool, tarball].concat(options), { encoding: 'utf8' });
       process.stdout.write(`${run.status === 0 ? 'ok  ' : 'FAIL'} ${manifest.name} ${tool}\n`);
@@ -39,3 +43,12 @@ try {
 }
 for (const failure of failures) process.stderr.write(`${failure}\n`);
 process.exitCode = failures.length > 0 ? 1 : 0;
+
+/** What the README, which must be one of them, links to and is not among the packed files. */
+function danglingLinks(tarball, directory) {
+  const list = execFileSync('tar', ['-tzf', tarball], { encoding: 'utf8' });
+  const packed = new Set(list.split('\n').map((path) => path.replace(/^package\//, '')));
+  if (!packed.has('README.md')) return ['README.md'];
+  const links = [...readFileSync(join(directory, 'README.md'), 'utf8').matchAll(/\]\(([^)]+)\)/g)];
+  return links.map(([, target]) => target).filter((target) => !/^https?:|^#/.test(target) && !packed.has(target));
+}

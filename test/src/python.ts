@@ -1,6 +1,6 @@
 /**
- * Live Pythons for tests: finds the interpreters that have numpy, starts one per test file,
- * and talks to it over a pipe, so that a case costs a message and not a start.
+ * Live Pythons for tests: finds the interpreters that have numpy, starts them where none is idle,
+ * and talks to them over pipes, so that a case costs a message and not a start.
  *
  * @module
  */
@@ -21,17 +21,27 @@ export interface PythonInfo {
 const PROBE =
   'import sys, numpy; print(sys.executable); print("%d.%d.%d" % sys.version_info[:3]); print(numpy.__version__)';
 
-let found: PythonInfo[] | undefined;
+/** Environment variable of what {@link findPythons} found, as JSON: looking takes a quarter of a second. */
+const FOUND = 'MMDPICKLE_FOUND_PYTHONS';
 
 /**
  * The interpreters with numpy 1.24 or newer, one per numpy version: those named by `MMDPICKLE_PYTHON`
  * (separated by `:`) if it is set, else the ones on this machine.
  */
 export function pythons(): readonly PythonInfo[] {
-  if (found !== undefined) return found;
+  const found = process.env[FOUND];
+  return found === undefined ? findPythons() : (JSON.parse(found) as PythonInfo[]);
+}
+
+/** Looks for the interpreters once for all test files: vitest calls it before the first file of each project. */
+export function setup(): void {
+  process.env[FOUND] ??= JSON.stringify(findPythons());
+}
+
+function findPythons(): readonly PythonInfo[] {
   const named = process.env.MMDPICKLE_PYTHON;
   const candidates = named ? named.split(':') : ['python3', '/usr/bin/python3', 'python'];
-  found = [];
+  const found: PythonInfo[] = [];
   for (const candidate of candidates) {
     const probe = spawnSync(candidate, ['-c', PROBE], { encoding: 'utf8' });
     if (probe.status !== 0) continue;
@@ -48,18 +58,50 @@ export function pythons(): readonly PythonInfo[] {
 /** Values that cross the pipe. */
 export type Wire = null | boolean | number | string | Uint8Array | readonly Wire[] | { readonly [key: string]: Wire };
 
-/** One running interpreter. Warnings are errors in it. */
+/**
+ * One running interpreter, in which warnings are errors. When it is disposed of, it waits for the next test file of the
+ * same worker process: importing numpy costs a quarter of a second.
+ */
 export class Python implements AsyncDisposable {
   readonly info: PythonInfo;
+  #interpreter: Interpreter | undefined;
+
+  constructor(info: PythonInfo) {
+    this.info = info;
+    this.#interpreter = IDLE.get(info.executable)?.pop() ?? new Interpreter(info.executable);
+  }
+
+  /**
+   * Executes `code`, which reads `args` and binds `result`; `shared` is a dict that lives on between calls.
+   * @throws Error with Python's traceback
+   */
+  run<T = unknown>(code: string, args: { readonly [key: string]: Wire } = {}): Promise<T> {
+    if (this.#interpreter === undefined) return Promise.reject(new Error('the interpreter was disposed of'));
+    return this.#interpreter.run<T>(code, args);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const interpreter = this.#interpreter;
+    this.#interpreter = undefined;
+    if (interpreter === undefined || interpreter.ended) return;
+    await interpreter.run('import gc; shared.clear(); gc.collect()', {});
+    const { executable } = this.info;
+    IDLE.set(executable, [...(IDLE.get(executable) ?? []), interpreter]);
+  }
+}
+
+/** Interpreters that wait for the next test file. They end with this process, which closes their input. */
+const IDLE = new Map<string, Interpreter[]>();
+
+class Interpreter {
   readonly #child: ChildProcess;
   readonly #waiting: { resolve: (value: unknown) => void; reject: (reason: Error) => void }[] = [];
   #rest = '';
   #stderr = '';
 
-  constructor(info: PythonInfo) {
-    this.info = info;
+  constructor(executable: string) {
     const script = fileURLToPath(new URL('./python-worker.py', import.meta.url));
-    this.#child = spawn(info.executable, ['-u', script], { stdio: ['pipe', 'pipe', 'pipe'] });
+    this.#child = spawn(executable, ['-u', script], { stdio: ['pipe', 'pipe', 'pipe'] });
     this.#child.stdout?.setEncoding('utf8').on('data', (text: string) => this.#receive(text));
     this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.#stderr = (this.#stderr + text).slice(-4000);
@@ -71,22 +113,15 @@ export class Python implements AsyncDisposable {
     });
   }
 
-  /**
-   * Executes `code`, which reads `args` and binds `result`; `shared` is a dict that lives on between calls.
-   * @throws Error with Python's traceback
-   */
-  run<T = unknown>(code: string, args: { readonly [key: string]: Wire } = {}): Promise<T> {
+  get ended(): boolean {
+    return this.#child.exitCode !== null || this.#child.signalCode !== null;
+  }
+
+  run<T>(code: string, args: { readonly [key: string]: Wire }): Promise<T> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ resolve: resolve as (value: unknown) => void, reject });
       this.#child.stdin?.write(`${JSON.stringify({ code, args: encode(args) })}\n`);
     });
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#child.exitCode !== null) return;
-    const ended = new Promise((resolve) => this.#child.once('exit', resolve));
-    this.#child.stdin?.end();
-    await ended;
   }
 
   #receive(text: string): void {

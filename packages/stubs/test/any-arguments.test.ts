@@ -14,7 +14,7 @@ import {
 } from '@mmdpickle/stubs';
 import { Python, pythons, TempDir } from '@mmdpickle/test-support';
 import fc from 'fast-check';
-import { expect, it } from 'vitest';
+import { afterAll, expect, it } from 'vitest';
 
 const LONG = process.env.MMDPICKLE_LONG === '1';
 /** Arrays that hold more are made, but not stored. */
@@ -205,6 +205,11 @@ function store(path: string, make: Maker, args: readonly [unknown, unknown, unkn
   });
 }
 
+const judges = pythons().map((info) => new Python(info));
+afterAll(async () => {
+  for (const judge of judges) await judge[Symbol.asyncDispose]();
+});
+
 it.each(Object.entries(MAKERS))('%s of any arguments is refused, or every Python loads it', async (_name, make) => {
   using directory = new TempDir();
   const given = new Map<string, string>();
@@ -217,8 +222,8 @@ it.each(Object.entries(MAKERS))('%s of any arguments is refused, or every Python
     { numRuns: LONG ? 5000 : 150, endOnFailure: true },
   );
   const paths = [...given.keys()].filter((path) => existsSync(path) && statSync(path).size < 2e8);
-  for (const info of pythons()) {
-    await using python = new Python(info);
+  for (const python of judges) {
+    const { info } = python;
     const said = await python.run<(string | null)[]>(
       `import pickle
 def problem(path):

@@ -52,7 +52,7 @@ function start(pad: number): Uint8Array {
 describe('after a kill at any write the dict is the old or the new one', () => {
   for (const durability of ['none', 'commit'] as const) {
     test.each(Object.keys(OPERATIONS))(`%s, durability ${durability}`, (name) => {
-      for (let pad = 0; pad < 140; pad += durability === 'none' ? 3 : 7) {
+      for (let pad = 0; pad < 140; pad += durability === 'none' ? 9 : 21) {
         const bytes = start(pad);
         const before = content(MmapDict.over(MemoryFile.of(bytes)));
         const file = CrashFile.over(MemoryFile.of(bytes));

@@ -6,8 +6,11 @@ import { mutate, seeded, seedOf } from './mutations.ts';
 
 /** Every position, and more mutants: minutes instead of seconds. */
 const LONG = process.env.MMDPICKLE_LONG === '1';
-const MUTANTS = LONG ? 3000 : 40;
-const POSITIONS = LONG ? Number.POSITIVE_INFINITY : 150;
+const MUTANTS = LONG ? 3000 : 24;
+const POSITIONS = LONG ? Number.POSITIVE_INFINITY : 100;
+
+/** Codes that a cut pickle may end with. */
+const CUT: ReadonlySet<string> = new Set(['TRUNCATED', 'CORRUPT', 'NOT_A_PICKLE', 'BAD_OPCODE']);
 
 const FIXTURES = fixtures();
 
@@ -44,7 +47,7 @@ describe('every prefix of a fixture', () => {
     for (const end of positions(fixture.bytes.length)) {
       const cut = fixture.bytes.subarray(0, end);
       const code = codeOf(() => load(cut, optionsOf(fixture)));
-      expect(code, `cut at ${end}`).toMatch(/^(TRUNCATED|CORRUPT|NOT_A_PICKLE|BAD_OPCODE)$/);
+      if (code === undefined || !CUT.has(code)) expect.fail(`cut at ${end}: ${code ?? 'loaded'}`);
     }
   });
 });

@@ -47,7 +47,7 @@ interface Report {
 function runProcess(script: string, rows: readonly HostileCase[]): Promise<readonly Report[]> {
   return new Promise((resolve) => {
     const doors = rows.map(({ door = 'both' }) => door);
-    const child = spawn(process.execPath, ['--max-old-space-size=260', script, ...doors], {
+    const child = spawn(process.execPath, ['--single-threaded', '--max-old-space-size=260', script, ...doors], {
       stdio: ['pipe', 'pipe', 'pipe'],
       timeout: 12_000 * rows.length,
       killSignal: 'SIGKILL',
