@@ -1,6 +1,9 @@
+import { EventEmitter, once } from 'node:events';
 import { closeSync, existsSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { PassThrough, Writable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
+import { run } from '@mmdpickle/cli';
 import { type Descr, MaskedArray, memoryOver, NDArray, ndarray, parseDType } from '@mmdpickle/core';
 import { MmapDict } from '@mmdpickle/core/node';
 import { type EmitOp, emit, load } from '@mmdpickle/core/pickle';
@@ -238,6 +241,43 @@ describe('looking at a file', () => {
     expect(rows.join('')).toBe('8,8.5,9,9.5\n1,2,3,4\n1,2,3,4\n');
     expect(JSON.parse(changes.join(''))).toMatchObject({ kind: 'added', key: 'k' });
   });
+});
+
+it('watch looks at no more while its output is not taken, and goes on where it was', async () => {
+  const cwd = bench.folder();
+  const path = join(cwd, 'stuck.mmdpickle');
+  const stop = new AbortController();
+  let output = '';
+  const reader = new EventEmitter();
+  const takes = once(reader, 'takes');
+  const stdout = new Writable({
+    highWaterMark: 1,
+    write(piece, _encoding, taken) {
+      output += String(piece);
+      reader.emit('first');
+      if (output.includes('last')) stop.abort();
+      void takes.then(() => taken());
+    },
+  });
+  const [stdin, stderr] = [new PassThrough(), new PassThrough()];
+  const first = once(reader, 'first');
+  using dict = MmapDict.open(path);
+  dict.update(Array.from({ length: 10_001 }, (_, i): [string, number] => [`key ${i}`, i]));
+  const streams = { stdin: new PassThrough(), stdout, stderr: new PassThrough() };
+  const watching = run(['watch', path, '--json', '--from', '0'], { ...streams, env: {}, signal: stop.signal });
+  await first;
+  for (const value of [1, 2, 3]) {
+    dict.set('again', value);
+    await delay(100);
+  }
+  // Nobody can tell any more that it was replaced.
+  dict.vacuum();
+  reader.emit('takes');
+  dict.set('last', 1);
+  expect(await watching).toBe(0);
+  const changes = output.trim().split('\n');
+  const keys = changes.flatMap((line): string[] => (JSON.parse(line) as { key?: string }).key ?? []);
+  expect(keys).toEqual([...Array.from({ length: 10_001 }, (_, i) => `key ${i}`), 'again', 'last']);
 });
 
 describe('changing a file', () => {

@@ -1,10 +1,13 @@
 import { existsSync } from 'node:fs';
 import { type Change, FilePattern, watchDict } from '@mmdpickle/rx';
-import { concatMap, fromEvent, lastValueFrom, take, takeUntil } from 'rxjs';
+import { concatMap, defer, EMPTY, fromEvent, lastValueFrom, of, repeat, take, takeUntil, takeWhile } from 'rxjs';
 import type { CommandSpec, Invocation } from '../command.ts';
 import { parseNatural, parsePositive, parseTime } from '../option-values.ts';
 import { colorsFor, print, printJson, tell } from '../terminal.ts';
 import { keyText } from '../text.ts';
+
+/** Changes that wait at most for a reader of the output. Then nobody looks at the file until all of them were taken. */
+const MOST_AHEAD = 10_000;
 
 /** `mmdpickle watch`: a line for each change, by whichever process. */
 export const watch: CommandSpec = {
@@ -29,13 +32,26 @@ export const watch: CommandSpec = {
     const { from, poll, count } = options as { from?: number; poll?: number; count?: number };
     if (!quiet && !FilePattern.is(path) && !existsSync(path)) tell(terminal, `${path} is not there yet: waiting`);
     if (!json) await print(terminal, colorsFor(terminal).bold(`${HEADING}\n`));
-    const changes$ = watchDict(path, {
+    const { looks$ } = watchDict(path, {
       ...(from !== undefined && { from }),
       ...(poll !== undefined && { pollMs: poll }),
-    }).pipe(
+    });
+    let ahead = 0;
+    const printed$ = defer(() =>
+      looks$.pipe(
+        takeUntil(fromEvent(terminal.signal, 'abort')),
+        takeWhile((changes) => (ahead += changes.length) <= MOST_AHEAD, true),
+        concatMap((changes) => changes),
+        concatMap(async (change) => {
+          await (json ? printJson(terminal, change) : print(terminal, changeLine(change, terminal)));
+          ahead -= 1;
+        }),
+      ),
+    );
+    const changes$ = printed$.pipe(
+      // The next look goes on where the last one was; only what a vacuum took away meanwhile is not told.
+      repeat({ delay: () => (terminal.signal.aborted ? EMPTY : of(true)) }),
       take(count ?? Number.POSITIVE_INFINITY),
-      takeUntil(fromEvent(terminal.signal, 'abort')),
-      concatMap((change) => (json ? printJson(terminal, change) : print(terminal, changeLine(change, terminal)))),
     );
     await lastValueFrom(changes$, { defaultValue: undefined });
     return 'ok';
