@@ -259,7 +259,6 @@ it('watch looks at no more while its output is not taken, and goes on where it w
       void takes.then(() => taken());
     },
   });
-  const [stdin, stderr] = [new PassThrough(), new PassThrough()];
   const first = once(reader, 'first');
   using dict = MmapDict.open(path);
   dict.update(Array.from({ length: 10_001 }, (_, i): [string, number] => [`key ${i}`, i]));
@@ -276,7 +275,7 @@ it('watch looks at no more while its output is not taken, and goes on where it w
   dict.set('last', 1);
   expect(await watching).toBe(0);
   const changes = output.trim().split('\n');
-  const keys = changes.flatMap((line): string[] => (JSON.parse(line) as { key?: string }).key ?? []);
+  const keys = changes.flatMap((line) => (JSON.parse(line) as { key?: string }).key ?? []);
   expect(keys).toEqual([...Array.from({ length: 10_001 }, (_, i) => `key ${i}`), 'again', 'last']);
 });
 
