@@ -57,19 +57,20 @@ export function frames(dict: MmapDict, options: FollowOptions = {}): Observable<
     return key.endsWith(META_SUFFIX) && dict.has(key.slice(0, -META_SUFFIX.length));
   }
 
-  function entriesOf(changes: readonly Change[]): FrameEntry[] {
+  /** One at a time: together the values may be more than fits into memory. */
+  function* entriesOf(changes: readonly Change[]): Generator<FrameEntry> {
     const last = new Map<string, number>();
     for (const change of changes) {
       if (!isFrame(change)) continue;
       last.delete(change.key);
       last.set(change.key, change.seq);
     }
-    return [...last].flatMap(([key, seq]) => {
+    for (const [key, seq] of last) {
       const value = dict.get(key);
-      if (value === undefined) return [];
+      if (value === undefined) continue;
       const meta = dict.get(key + META_SUFFIX);
-      return [meta === undefined ? { key, value, seq } : { key, value, seq, meta }];
-    });
+      yield meta === undefined ? { key, value, seq } : { key, value, seq, meta };
+    }
   }
 
   return new Observable((subscriber) => {

@@ -110,6 +110,11 @@ export class RollingFiles {
       for (const old of pattern.numbers().slice(0, -keep)) removeUnused(pattern.path(old));
     }
 
+    function due(): boolean {
+      if (written.frames === 0) return false;
+      return written.frames >= frames || written.bytes >= bytes || performance.now() - written.since >= ms;
+    }
+
     return {
       get dict() {
         return current.dict;
@@ -117,9 +122,8 @@ export class RollingFiles {
       note(moreFrames, moreBytes) {
         written = { ...written, frames: written.frames + moreFrames, bytes: written.bytes + moreBytes };
       },
-      due: () =>
-        written.frames > 0 &&
-        (written.frames >= frames || written.bytes >= bytes || performance.now() - written.since >= ms),
+      due,
+      room: () => (due() ? { frames, bytes } : { frames: frames - written.frames, bytes: bytes - written.bytes }),
       roll() {
         // Where there can be no next one, this one stays as it is.
         const old = current;

@@ -173,6 +173,18 @@ describe('appendFrames', () => {
     expect(dict.get('same')).not.toBe(1);
   });
 
+  test('nor is one that stands where a companion would', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(fileIn(dir));
+    dict.set('f.meta', 1);
+    const frame$ = from([Uint8Array.of(1)]);
+    await expect(lastValueFrom(frame$.pipe(appendFrames(dict, { key: () => 'f', meta: true })))).rejects.toMatchObject({
+      code: 'ALREADY_EXISTS',
+      key: 'f.meta',
+    });
+    expect([...dict.entries()]).toEqual([['f.meta', 1]]);
+  });
+
   test('subscribing again goes on with the numbers, so that nothing is overwritten', async () => {
     using dir = new TempDir();
     using dict = MmapDict.open(fileIn(dir));

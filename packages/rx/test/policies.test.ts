@@ -1,5 +1,15 @@
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import { MmapDict } from '@mmdpickle/core/node';
-import { appendFrames, type IngestOperator, type IngestStats, type Policy, type Receipt } from '@mmdpickle/rx';
+import {
+  appendFrames,
+  framesPlace,
+  type IngestOperator,
+  type IngestStats,
+  nodeSink,
+  type Policy,
+  type Receipt,
+} from '@mmdpickle/rx';
 import { TempDir } from '@mmdpickle/test-support';
 import fc from 'fast-check';
 import { Subject } from 'rxjs';
@@ -87,6 +97,27 @@ test('what is dropped is the newest, the oldest, or all but the newest', async (
   }
   // Frame 0 waits for the lock already when the others come.
   expect(written).toEqual({ 'drop-newest': [0, 1, 2, 3], 'drop-oldest': [0, 7, 8, 9], sample: [0, 9] });
+});
+
+test('they are the same for sinks', async () => {
+  const written: Record<string, number[]> = {};
+  for (const policy of [...DROPPING, 'block'] as const) {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    using blocker = new Blocker(dict.name).block();
+    const sink = nodeSink(framesPlace(dict), { policy, queue: { frames: 4 } });
+    const done = pipeline(Readable.from(Array.from({ length: 10 }, (_, i) => Uint8Array.of(i))), sink);
+    await until(() => sink.stats().received === (policy === 'block' ? 4 : 10));
+    blocker.release();
+    await done;
+    written[policy] = numbersIn(dict);
+  }
+  expect(written).toEqual({
+    'drop-newest': [0, 1, 2, 3],
+    'drop-oldest': [0, 7, 8, 9],
+    sample: [0, 9],
+    block: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
+  });
 });
 
 test('policy error ends the stream when the queue is full, and what was queued is written', async () => {

@@ -404,39 +404,47 @@ describe('a reader of receipts that throws', () => {
 });
 
 describe('rolling files', () => {
-  test('a new file begins after so many frames, and only the last ones are kept', async () => {
-    using dir = new TempDir();
-    const files = rollingFiles(dir.file('run-{n}.mmdpickle'), { frames: 4, keep: 2 });
-    const frames$ = range(0, 18).pipe(map((i) => Uint8Array.of(i)));
-    const receipts = await lastValueFrom(frames$.pipe(appendFrames(files), toArray()));
-    expect(readdirSync(dir.path).sort()).toEqual(['run-3.mmdpickle', 'run-4.mmdpickle']);
-    expect(receipts.map(({ path }) => Number(/run-(\d)/.exec(path)?.[1]))).toEqual(
-      Array.from({ length: 18 }, (_, i) => Math.floor(i / 4)),
-    );
-    using last = MmapDict.open(dir.file('run-4.mmdpickle'), { mode: 'r' });
-    expect([...last.keys()]).toEqual(['frame/000000016', 'frame/000000017']);
-  });
+  const collected = [['at once', {}] as const, ['together', { batch: { ms: 60_000 } }] as const];
 
-  test('a new file begins after so many bytes; rows go on with their numbers in it', async () => {
-    using dir = new TempDir();
-    const files = rollingFiles(dir.file('run-{n}.mmdpickle'), { bytes: 24 });
-    await lastValueFrom(range(0, 7).pipe(appendRows(files, 'x', { dtype: 'float64' })));
-    const parts = [0, 1, 2].map((n) => {
-      using dict = MmapDict.open(dir.file(`run-${n}.mmdpickle`), { mode: 'r' });
-      return [(dict.get('x') as NDArray).toNested(), (dict.get('x/seq') as NDArray).toNested()];
-    });
-    expect(parts).toEqual([
-      [
-        [0, 1, 2],
-        [0n, 1n, 2n],
-      ],
-      [
-        [3, 4, 5],
-        [3n, 4n, 5n],
-      ],
-      [[6], [6n]],
-    ]);
-  });
+  test.each(collected)(
+    'that take frames %s: a new file begins after so many frames, and only the last ones are kept',
+    async (_how, batch) => {
+      using dir = new TempDir();
+      const files = rollingFiles(dir.file('run-{n}.mmdpickle'), { frames: 4, keep: 2 });
+      const frames$ = range(0, 18).pipe(map((i) => Uint8Array.of(i)));
+      const receipts = await lastValueFrom(frames$.pipe(appendFrames(files, batch), toArray()));
+      expect(readdirSync(dir.path).sort()).toEqual(['run-3.mmdpickle', 'run-4.mmdpickle']);
+      expect(receipts.map(({ path }) => Number(/run-(\d)/.exec(path)?.[1]))).toEqual(
+        Array.from({ length: 18 }, (_, i) => Math.floor(i / 4)),
+      );
+      using last = MmapDict.open(dir.file('run-4.mmdpickle'), { mode: 'r' });
+      expect([...last.keys()]).toEqual(['frame/000000016', 'frame/000000017']);
+    },
+  );
+
+  test.each(collected)(
+    'that take rows %s: one begins after so many bytes, and their numbers go on',
+    async (_how, batch) => {
+      using dir = new TempDir();
+      const files = rollingFiles(dir.file('run-{n}.mmdpickle'), { bytes: 24 });
+      await lastValueFrom(range(0, 7).pipe(appendRows(files, 'x', { dtype: 'float64', ...batch })));
+      const parts = [0, 1, 2].map((n) => {
+        using dict = MmapDict.open(dir.file(`run-${n}.mmdpickle`), { mode: 'r' });
+        return [(dict.get('x') as NDArray).toNested(), (dict.get('x/seq') as NDArray).toNested()];
+      });
+      expect(parts).toEqual([
+        [
+          [0, 1, 2],
+          [0n, 1n, 2n],
+        ],
+        [
+          [3, 4, 5],
+          [3n, 4n, 5n],
+        ],
+        [[6], [6n]],
+      ]);
+    },
+  );
 
   test.each([{}, { batch: { frames: 2, ms: 60_000 } }])(
     'a folder that is gone ends the stream by name (%o)',

@@ -47,6 +47,17 @@ describe('appendRows', () => {
     );
   });
 
+  test.each(['time', 'seq'])('refuses a column whose place is that of the companion %s', async (name) => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    const schema = { [name]: name === 'seq' ? 'int64' : 'datetime64[us]' };
+    const records$ = from([{ [name]: 7n }]);
+    const refused = lastValueFrom(records$.pipe(appendRows(dict, 'x', { schema, records: 'columns' })));
+    await expect(refused).rejects.toMatchObject({ code: 'INVALID_ARGUMENT', key: `x/${name}` });
+    await lastValueFrom(records$.pipe(appendRows(dict, 'x', { schema, records: 'columns', [name]: false })));
+    expect(nested(dict, `x/${name}`)).toEqual([7n]);
+  });
+
   test('takes the time from the row, and leaves companions out on request', async () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
@@ -303,6 +314,27 @@ describe('chunked', () => {
     expect(() => series(dict, 'k').row(3)).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
     expect(() => chunked({ rows: 0 })).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
   });
+
+  test.each(['between streams', 'in one'])(
+    'does not write over later chunks where the first was removed %s',
+    (when) => {
+      using dir = new TempDir();
+      using dict = MmapDict.open(dir.file('a.mmdpickle'));
+      const options = { dtype: 'int8', layout: chunked({ rows: 2 }), time: false, seq: false } as const;
+      const [row$, more$] = [new Subject<number>(), new Subject<number>()];
+      const ended: unknown[] = [];
+      const append = appendRows(dict, 'k', { ...options, batch: { frames: 4, ms: 60_000 } });
+      row$.pipe(append).subscribe({ error: ({ code, key }) => ended.push([code, key]) });
+      for (let i = 0; i < 4; i += 1) row$.next(i);
+      if (when === 'between streams') row$.complete();
+      dict.delete('k/000000000');
+      if (when === 'between streams')
+        more$.pipe(append).subscribe({ error: ({ code, key }) => ended.push([code, key]) });
+      for (let i = 4; i < 8; i += 1) (when === 'in one' ? row$ : more$).next(i);
+      expect(ended).toEqual([['NOT_FOUND', 'k/000000000']]);
+      expect([...dict.keys()].map((key) => [key, nested(dict, key)])).toEqual([['k/000000001', [2, 3]]]);
+    },
+  );
 });
 
 describe('fillArray', () => {

@@ -864,6 +864,21 @@ describe('frames', () => {
     ]);
   });
 
+  test('are read one at a time, as they are taken', () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    dict.set('a', 1).set('b', 2).set('c', 3);
+    const seen: unknown[] = [];
+    frames(dict).subscribe(({ key, value }) => {
+      seen.push([key, value]);
+      dict.delete('b');
+    });
+    expect(seen).toEqual([
+      ['a', 1],
+      ['c', 3],
+    ]);
+  });
+
   test('of an empty dict complete at once, and gives the last of frames that replaced each other', () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));

@@ -1,4 +1,5 @@
 import type { MmapDict } from '@mmdpickle/core';
+import type { BatchLimits } from './bounded-queue.ts';
 
 /** Which dict an ingest writes to now: one dict for good, or one of a row of files. */
 export interface Home {
@@ -7,6 +8,8 @@ export interface Home {
   note(frames: number, bytes: number): void;
   /** Whether the next commit belongs in a new file. */
   due(): boolean;
+  /** What the file that the next commit belongs in takes before it is full. */
+  room(): BatchLimits;
   /** Goes on to a new file; the old dict is sealed before. */
   roll(): void;
   /** The stream is over. A dict that the caller opened stays open. */
@@ -19,6 +22,7 @@ export function fixedHome(dict: MmapDict): Home {
     dict,
     note() {},
     due: () => false,
+    room: () => ({ frames: Infinity, bytes: Infinity }),
     roll() {},
     release() {},
   };

@@ -8,7 +8,7 @@
 import { isMmdError, type MmapDict, MmdError } from '@mmdpickle/core';
 import { defer, fromEvent, lastValueFrom, map, race, retry, type Subscription, throwError, timer } from 'rxjs';
 import { LONGEST_STRETCH_MS, Turns } from '../turns.ts';
-import { type Admission, BoundedQueue, type Policy } from './bounded-queue.ts';
+import { type Admission, type BatchLimits, BoundedQueue, type Policy } from './bounded-queue.ts';
 import { WallClock } from './clock.ts';
 import type { Home } from './home.ts';
 import type { IngestSettings } from './options.ts';
@@ -125,7 +125,7 @@ export class Ingest<T> {
   }
 
   /**
-   * Takes a frame as soon as the queue has room for it.
+   * Takes a frame, under policy `block` as soon as the queue has room for it.
    * @returns when the frame is written or copied, so that its bytes may be used again
    * @throws what ended the stream
    */
@@ -133,7 +133,8 @@ export class Ingest<T> {
     const bytes = this.#state === 'open' ? this.#measureForRoom(item) : 0;
     if (this.#state === 'open') this.#makeRoom(item);
     const waiter: Waiter<T> = { item, taken: false, wake() {} };
-    while (this.#state === 'open' && this.#queue.frames > 0 && !this.#queue.fits(bytes)) {
+    const waits = this.#settings.policy === 'block';
+    while (waits && this.#state === 'open' && this.#queue.frames > 0 && !this.#queue.fits(bytes)) {
       await new Promise<void>((resolve) => {
         waiter.wake = resolve;
         this.#waiters.push(waiter);
@@ -270,7 +271,7 @@ export class Ingest<T> {
         this.#arm(0);
         return;
       }
-      const frames = this.#queue.take(this.#single > 0 ? { ...this.#settings.batch, frames: 1 } : this.#settings.batch);
+      const frames = this.#queue.take(this.#limits());
       if (this.#attempt(frames)) continue;
       void this.#writeLater(frames);
       return;
@@ -284,6 +285,14 @@ export class Ingest<T> {
     }
     this.#disarm();
     if (this.#state === 'ending') this.#finish();
+  }
+
+  /** How much the next commit may take. */
+  #limits(): BatchLimits {
+    const { batch } = this.#settings;
+    const room = this.#home.room();
+    const frames = this.#single > 0 ? 1 : Math.min(batch.frames, room.frames);
+    return { frames, bytes: Math.min(batch.bytes, room.bytes) };
   }
 
   #due(): boolean {

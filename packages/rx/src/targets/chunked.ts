@@ -1,4 +1,4 @@
-import { MaskedArray, type MmapDict, NDArray, slice } from '@mmdpickle/core';
+import { MaskedArray, type MmapDict, MmdError, NDArray, slice } from '@mmdpickle/core';
 import { checkOptions, wrongArgument } from '@mmdpickle/core/options';
 import { CHUNKED_OPTIONS } from '../options.ts';
 import { frameKey } from './frames-target.ts';
@@ -27,7 +27,8 @@ export function chunked(options: { readonly rows: number }): RowLayout {
   if (perChunk === undefined) throw wrongArgument('rows', 'a whole number from 1 on', perChunk);
   return (dict, key, spec) => {
     const chunkSpec = { ...spec, capacity: perChunk };
-    let count = 0;
+    /** Chunks, as far as is known. */
+    let count = -1;
     let array: Growing | undefined;
     /** Rows in all chunks but the last. */
     let done = 0;
@@ -38,6 +39,7 @@ export function chunked(options: { readonly rows: number }): RowLayout {
       length() {
         const found = chunkCount(dict, key);
         if (found !== count) {
+          refuseGap(dict, key, found);
           const keys = chunkKeys(dict, key);
           done = keys.slice(0, -1).reduce((rows, chunk) => rows + rowsOf(dict, chunk), 0);
           count = found;
@@ -75,6 +77,19 @@ export function chunked(options: { readonly rows: number }): RowLayout {
       },
     };
   };
+}
+
+/** Where a chunk was removed, those that come now would be among the later ones, and take their place. */
+function refuseGap(dict: MmapDict, key: string, missing: number): void {
+  for (const name of dict.keys()) {
+    if (!name.startsWith(`${key}/`)) continue;
+    const digits = name.slice(key.length + 1);
+    if (!/^\d{9,15}$/.test(digits) || Number(digits) < missing) continue;
+    const gap = frameKey(`${key}/`, missing);
+    throw new MmdError('NOT_FOUND', `'${gap}' is missing, and '${name}' is there: rows would come before its own`, {
+      key: gap,
+    });
+  }
 }
 
 /** A view of rows `[start, end)` of `total`. */

@@ -52,9 +52,10 @@ export function framesTarget<T>(dict: MmapDict, seq: number, options: FramesOpti
 
   function write({ item, seq: i, time }: Pending<T>): Placed {
     const at = keyOf(item, i);
-    if (!replace && dict.has(at)) {
-      throw new MmdError('ALREADY_EXISTS', `frame ${i} would replace '${at}': pass { replace: true } if it may`, {
-        key: at,
+    const there = replace ? undefined : (meta === false ? [at] : [at, at + META_SUFFIX]).find((name) => dict.has(name));
+    if (there !== undefined) {
+      throw new MmdError('ALREADY_EXISTS', `frame ${i} would replace '${there}': pass { replace: true } if it may`, {
+        key: there,
         path: dict.name,
       });
     }

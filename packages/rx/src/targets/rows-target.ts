@@ -53,6 +53,7 @@ export function rowsTarget<T>(dict: MmapDict, key: string, options: RowsOptions<
   const main = mainColumns<T>(key, options);
   const { columns, rowBytes } = main;
   const all = [...columns, ...companionColumns(key, options, options.capacity)];
+  refuseTwins(all);
   const stores = all.map((column) => layout(dict, column.key, column.spec));
   const masked = options.masked === true;
   const firstSeq = Math.max(startSeq, resumeSeq(options, stores));
@@ -117,6 +118,14 @@ export function rowsTarget<T>(dict: MmapDict, key: string, options: RowsOptions<
       for (const store of stores) store.seal();
     },
   };
+}
+
+/** Rows of two columns in one array would stand between each other. */
+function refuseTwins(columns: readonly { readonly key: string }[]): void {
+  const twin = columns.find(({ key }, i) => columns.findIndex((other) => other.key === key) !== i);
+  if (twin === undefined) return;
+  const text = `'${twin.key}' is a column and a companion: call the column otherwise, or turn the companion off`;
+  throw new MmdError('INVALID_ARGUMENT', text, { key: twin.key });
 }
 
 interface MainColumns<T> {
