@@ -8,6 +8,7 @@
 import type { Readable, Writable } from 'node:stream';
 import pico from 'picocolors';
 import { jsonText } from './json.ts';
+import { printable } from './text.ts';
 
 /** The process as the commands see it. */
 export interface Terminal {
@@ -38,6 +39,11 @@ export async function print(terminal: Terminal, chunk: string | Uint8Array): Pro
     const failed = (error: Error): void => done(() => reject(error))();
     terminal.stdout.once('drain', drained).once('error', failed).once('close', drained);
   });
+}
+
+/** Writes a line of CSV: as it is into files and pipes, on a terminal without what would command it. */
+export function printRow(terminal: Terminal, line: string): Promise<void> {
+  return print(terminal, terminal.stdout.isTTY === true ? `${printable(line.replace(/\n$/, ''))}\n` : line);
 }
 
 /** Writes one JSON document, a line of its own. */

@@ -1,6 +1,7 @@
 import { mkdirSync, readdirSync, readlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { ndarray } from '@mmdpickle/core';
 import { MmapDict } from '@mmdpickle/core/node';
 import { EmptyNDArray } from '@mmdpickle/stubs';
 import { afterAll, describe, expect, it, vi } from 'vitest';
@@ -35,6 +36,18 @@ describe('on a terminal', () => {
     expect((await bench.terminal(cwd, 'mmdpickle ls run.mmdpickle')).stdout).toContain(`${ESCAPE}36m`);
     expect((await bench.terminal(cwd, 'NO_COLOR=1 mmdpickle ls run.mmdpickle')).stdout).not.toContain(ESCAPE);
     expect((await bench.terminal(cwd, 'mmdpickle ls run.mmdpickle | cat')).stdout).not.toContain(ESCAPE);
+  });
+
+  it('rows of text command nothing; files and pipes get them as they are', async () => {
+    const cwd = bench.folder();
+    {
+      using dict = MmapDict.open(join(cwd, 'text.mmdpickle'));
+      dict.set('t', ndarray([`${ESCAPE}2Jx`, 'plain'], [2], { dtype: 'U8' }));
+    }
+    for (const line of ['head text.mmdpickle t', 'tail text.mmdpickle t', 'get text.mmdpickle t --csv']) {
+      expect((await bench.terminal(cwd, `mmdpickle ${line}`)).stdout).toBe('\\u{001b}[2Jx\r\nplain\r\n');
+      expect((await bench.terminal(cwd, `mmdpickle ${line} > out.csv; cat -v out.csv`)).stdout).toContain('^[[2Jx');
+    }
   });
 
   it('an ingest shows one live line with rate, queue, drops and disk left, and wipes it at the end', async () => {

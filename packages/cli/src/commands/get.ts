@@ -6,7 +6,7 @@ import { requireKeys } from '../dicts.ts';
 import { usageError } from '../errors.ts';
 import { jsonText } from '../json.ts';
 import { parseSliceSpec } from '../slice-spec.ts';
-import { print, printJson, type Terminal } from '../terminal.ts';
+import { print, printJson, printRow, type Terminal } from '../terminal.ts';
 import { previewText } from '../value-text.ts';
 
 /** An array of more elements is printed in parts. */
@@ -23,7 +23,7 @@ const FORMATS: readonly {
     option: 'csv',
     print: async (terminal, value, key) => {
       const { csvRows } = await import('../formats/csv.ts');
-      for (const line of csvRows(requireArray(value, key, '--csv'))) await print(terminal, line);
+      for (const line of csvRows(requireArray(value, key, '--csv'))) await printRow(terminal, line);
     },
   },
   {

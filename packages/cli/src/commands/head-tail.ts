@@ -8,7 +8,7 @@ import type { CommandSpec, Invocation, OptionSpec } from '../command.ts';
 import { requireKeys } from '../dicts.ts';
 import { usageError } from '../errors.ts';
 import { parseNatural } from '../option-values.ts';
-import { print, printJson } from '../terminal.ts';
+import { printJson, printRow } from '../terminal.ts';
 
 const POLL_MS = 200;
 
@@ -84,7 +84,7 @@ async function printRows({ terminal, json }: Invocation, array: AnyArray, start:
   const rows = array.rows(start, end) as AnyArray;
   if (!json) {
     const { csvRows } = await import('../formats/csv.ts');
-    for (const line of csvRows(rows)) await print(terminal, line);
+    for (const line of csvRows(rows)) await printRow(terminal, line);
     return;
   }
   for (let index = 0; index < end - start; index += 1) {

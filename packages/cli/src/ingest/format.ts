@@ -29,11 +29,13 @@ export type IngestFrame = NDArray | PlainRecord;
 
 /** Parses `--schema`: `celsius:float32,ok:bool,acceleration:float32[3]`. */
 export function parseSchemaOption(text: string): RecordSchema {
-  const schema: Record<string, DTypeLike | { dtype: DTypeLike; shape: number[] }> = {};
+  // Without a prototype, so that any name is a column.
+  const schema = Object.create(null) as Record<string, DTypeLike | { dtype: DTypeLike; shape: number[] }>;
   for (const part of text.split(/,(?![^[]*\])/)) {
     const match = /^([^:]+):([^[\]]+(?:\[[a-z]+\])?)(?:\[(\d+(?:,\d+)*)\])?$/.exec(part.trim());
     if (match === null) throw usageError(`expected name:dtype or name:dtype[n,m], found ${part}`, part);
     const [, name = '', dtype = '', dims] = match;
+    if (name in schema) throw usageError(`two columns are named ${name}`, part);
     schema[name] = dims === undefined ? dtype : { dtype, shape: dims.split(',').map(Number) };
   }
   parseSchema(schema);
@@ -119,7 +121,8 @@ async function* csvRecords(
   // The first line names the columns; the schema says which of them are stored, and as what.
   const parser = stream.pipe(
     parseCsvStream({
-      columns: true,
+      columns: (heading: string[]) =>
+        heading.map((name, column) => distinct(name, heading.indexOf(name) === column, schema)),
       skip_empty_lines: true,
       trim: true,
       bom: true,
@@ -154,6 +157,12 @@ async function* csvRecords(
   throw new MmdError(isTooLong(failure) ? 'LIMIT_EXCEEDED' : 'CORRUPT', `csv: ${failure.message}`, { cause: failure });
 }
 
+/** A name in the heading. Two columns may share it where neither is stored. */
+function distinct(name: string, first: boolean, schema: RecordSchema): string {
+  if (first || !Object.hasOwn(schema, name)) return name;
+  throw new MmdError('CORRUPT', `csv: two columns are named '${name}' in the heading`, { found: name });
+}
+
 /** What the parser says of a record, with the number of those before. */
 type BadRecord = CsvError & { readonly records: number };
 
@@ -166,7 +175,7 @@ function typedRecord(row: Readonly<Record<string, string>>, schema: RecordSchema
   const columns = parseSchema(schema);
   const record = Object.fromEntries(
     columns.map(({ name, dtype, shape }) => {
-      const cell = row[name];
+      const cell = Object.hasOwn(row, name) ? row[name] : undefined;
       if (cell === undefined)
         throw new MmdError('CORRUPT', `csv: no column '${name}' in the heading`, { expected: name });
       const values = shape.length > 0 ? cell.split(/\s+/) : [cell];
