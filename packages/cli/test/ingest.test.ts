@@ -84,6 +84,13 @@ describe('formats and targets', () => {
     }
   });
 
+  it('tell that frames could not be written, also where the source broke off behind them', async () => {
+    const cwd = bench.folder();
+    const line = 'head -c 100001 /dev/zero | mmdpickle ingest out.mmdpickle --shape 1000 --batch 60s';
+    const { code, stderr } = await bench.shell(cwd, `trap '' XFSZ; ulimit -f 20; ${line}`);
+    expect({ code, stderr }).toMatchObject({ code: 1, stderr: expect.stringMatching(/NO_SPACE/) });
+  });
+
   it('tell a run with drops by exit code 1', async () => {
     const cwd = bench.folder();
     const path = join(cwd, 'drops.mmdpickle');

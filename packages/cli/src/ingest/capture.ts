@@ -51,13 +51,16 @@ export async function capture(
   const onInvalid = skips ? () => void (invalid += 1) : undefined;
   try {
     if (policy === 'block' && input.waits) {
-      const sink = nodeSink(place, ingest);
+      let unwritten: unknown;
+      const sink = nodeSink(place, { ...ingest, receipts: { error: (error) => (unwritten = error) } });
       const stats = (): CaptureStats => ({ ...sink.stats(), invalid });
       using _watch = watched(stats);
       try {
         await pipeline(limited(framesOf(input.stream, form, onInvalid), maxFrames, stop.signal), sink);
       } catch (error) {
         // A place that is full closes the sink: the capture is done, and everything that was taken is written.
+        // That the source broke off says nothing of frames before that could not be written.
+        if (unwritten !== undefined) throw unwritten;
         if (!isMmdError(error, 'CLOSED')) throw error;
       }
       return stats();
