@@ -134,8 +134,7 @@ function isCursor(value: unknown): boolean {
 export const WATCH_OPTIONS: OptionTable = {
   ...LOOK_OPTIONS,
   from: {
-    takes: (value) =>
-      value === 'now' || value === 'start' || (typeof value === 'number' && value >= 0) || isCursor(value),
+    takes: (value) => value === 'now' || value === 'start' || isWhole.takes(value) || isCursor(value),
     expected: "'now', 'start', a number of a change or a cursor",
   },
 };

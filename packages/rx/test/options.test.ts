@@ -91,7 +91,14 @@ const CALLS: Record<string, [typeof INGEST, (dict: MmapDict, options: never) => 
     (dict, options) => rollingFiles(`${dict.name}-{n}`, options),
   ],
   watchDict: [
-    [...LOOKS, ['from', { from: 'now2' }], ['from', { from: {} }], ['from', { from: Number.NaN }]],
+    [
+      ...LOOKS,
+      ['from', { from: 'now2' }],
+      ['from', { from: {} }],
+      ['from', { from: Number.NaN }],
+      ['from', { from: 0.5 }],
+      ['from', { from: Infinity }],
+    ],
     (dict, options) => watchDict(dict, options),
   ],
   frames: [[...LOOKS, ['prefix', { prefix: 5 }], ['from', { from: 'now' }]], (dict, options) => frames(dict, options)],

@@ -47,6 +47,18 @@ describe('appendRows', () => {
     );
   });
 
+  test.each([false, true])('keeps count of rows that have no elements (masked: %s)', async (masked) => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    for (const layout of [growable(), chunked({ rows: 2 })]) {
+      const row$ = range(0, 3).pipe(map(() => new Int32Array(0)));
+      const append = appendRows<Int32Array>(dict, 'x', { dtype: 'int32', rowShape: [0, 3], masked, layout });
+      expect((await lastValueFrom(row$.pipe(append, toArray()))).map(({ rows }) => rows?.start)).toEqual([0, 1, 2]);
+    }
+    expect(dict.getMeta('x')?.shape).toEqual([3, 0, 3]);
+    expect(series(dict, 'x').shape).toEqual([3, 0, 3]);
+  });
+
   test.each(['time', 'seq'])('refuses a column whose place is that of the companion %s', async (name) => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));

@@ -33,7 +33,9 @@ export class RowPacker {
     this.#size = rowShape.reduce((product, dim) => product * dim, 1);
     this.rowBytes = this.#size * this.type.itemsize;
     const big = this.type.byteorder === '>';
-    this.#own = big || this.type.kind === 'b' || this.type.fields !== undefined ? undefined : rowOf(this.type)?.array;
+    // Rows without elements cannot be counted in a typed array.
+    const counted = this.#size > 0 && !big && this.type.kind !== 'b' && this.type.fields === undefined;
+    this.#own = counted ? rowOf(this.type)?.array : undefined;
   }
 
   /** @throws MmdError INVALID_ARGUMENT for a row of another size or shape */
