@@ -86,6 +86,8 @@ const TABLES: Readonly<Record<string, readonly Case[]>> = {
     ['ingest bools.mmdpickle --from truth.csv --format csv --schema ok:bool', 4, /"maybe" is neither true nor false/],
     ['ingest counts.mmdpickle --from truth.csv --format csv --schema ok:int8', 4, /"maybe" is no whole number/],
     ['ingest twice.mmdpickle --from twice.csv --format csv --schema a:int8,b:int8', 4, /columns are named 'a'/],
+    ['ingest cells.mmdpickle --from cells.csv --format csv --schema t:U4', 4, /column 't': .* is not UTF-8/],
+    ['ingest skips.mmdpickle --from cells.csv --format csv --schema t:U4 --invalid skip', 1, /^$/],
     ['ingest proto.mmdpickle --from twice.csv --format csv --schema constructor:int8', 4, /no column 'constructor'/],
     ['ingest texts.mmdpickle --from bad.ndjson --format ndjson', 4, /not JSON/],
     ['ingest frames.mmdpickle --from frames.raw --shape 7', 4, /ends within frame/],
@@ -111,6 +113,7 @@ describe.each(Object.entries(TABLES))('%s', (_name, cases) => {
     writeFileSync(join(cwd, 'bad.csv'), '1,2\n3,x\n');
     writeFileSync(join(cwd, 'blank.csv'), 'a\n\n\n1\nconstructor\n');
     writeFileSync(join(cwd, 'latin.csv'), Buffer.from('\xe4\n1\n', 'latin1'));
+    writeFileSync(join(cwd, 'cells.csv'), Buffer.from('t,u\nok,1\n\xe4,2\n', 'latin1'));
     writeFileSync(join(cwd, 'small.csv'), 'a\n300\n');
     writeFileSync(join(cwd, 'twice.csv'), 'a,b,a\n1,2,3\n');
     writeFileSync(join(cwd, 'truth.csv'), 'ok\nmaybe\n');

@@ -145,7 +145,7 @@ async function* csvRecords(
     count += 1;
     let record: PlainRecord;
     try {
-      record = typedRecord(row, schema);
+      record = typedRecord(decodedRow(row, schema), schema);
     } catch (error) {
       if (onInvalid === undefined || !(error instanceof MmdError)) throw error;
       onInvalid();
@@ -155,6 +155,14 @@ async function* csvRecords(
   }
   if (failure === undefined) return;
   throw new MmdError(isTooLong(failure) ? 'LIMIT_EXCEEDED' : 'CORRUPT', `csv: ${failure.message}`, { cause: failure });
+}
+
+/** The parser decodes, and puts U+FFFD where bytes are no UTF-8: stored, it would look like what was sent. */
+function decodedRow(row: Readonly<Record<string, string>>, schema: RecordSchema): Readonly<Record<string, string>> {
+  const [bad] = Object.entries(row).filter(([name, cell]) => cell.includes('\uFFFD') && Object.hasOwn(schema, name));
+  if (bad === undefined) return row;
+  const text = `csv: column '${bad[0]}': ${JSON.stringify(bad[1])} is not UTF-8, or holds U+FFFD, which stands for what is none`;
+  throw new MmdError('CORRUPT', text, { found: bad[1] });
 }
 
 /** A name in the heading. Two columns may share it where neither is stored. */
