@@ -63,3 +63,13 @@ it('what is no JSON is told by JSON.parse, and numbers are read as the caller wa
     n0: [{ float: '2.0' }, 3, '2.0'],
   });
 });
+
+it.each(['object', 'map'] as const)('is read however deep it is (objects become: %s)', (objects) => {
+  const depth = 100_000;
+  let value = parseJson(`${'[{"a":'.repeat(depth)}12345678901234567890${'}]'.repeat(depth)}`, undefined, objects);
+  for (let i = 0; i < depth; i += 1) {
+    const [inner] = value as unknown[];
+    value = inner instanceof Map ? inner.get('a') : (inner as { a: unknown }).a;
+  }
+  expect(value).toBe(12345678901234567890n);
+});

@@ -49,7 +49,8 @@ export function appendFrames<T = Frame>(into: Into, options: FramesOptions<T> & 
  * Appends each frame as a row of a growable array, with companions `<key>/time` and `<key>/seq` in the same commit.
  * When the stream ends, the arrays are sealed; a later stream goes on where this one ended.
  *
- * Errors: those of {@link appendFrames}, and INVALID_ARGUMENT for rows of another shape.
+ * Errors: those of {@link appendFrames}, INVALID_ARGUMENT for rows of another shape, and NOT_FOUND where chunks were removed
+ * before later ones.
  *
  * @example
  * ```ts

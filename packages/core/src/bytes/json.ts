@@ -46,10 +46,27 @@ export function parseJson(
     if (typeof value !== 'number') put(start, end, `"n${values.push(value) - 1}"`);
   }
   if (values.length === 0 && !maps) return parsed;
-  return JSON.parse(marked + text.slice(copied), (_key, value: unknown) => {
-    if (typeof value !== 'string') return maps ? asMap(value) : value;
-    return value.startsWith('s') ? value.slice(1) : values[Number(value.slice(1))];
-  });
+  return unmarked(JSON.parse(marked + text.slice(copied)), values, maps);
+}
+
+/** Puts values into the places that are marked for them. Not by a reviver of `JSON.parse`, which ends with the stack where JSON is deep. */
+function unmarked(root: unknown, values: readonly unknown[], maps: boolean): unknown {
+  const todo: (() => void)[] = [];
+  const read = (value: unknown): unknown => {
+    if (typeof value === 'string') return value.startsWith('s') ? value.slice(1) : values[Number(value.slice(1))];
+    if (typeof value !== 'object' || value === null) return value;
+    const map = maps && !Array.isArray(value) ? new Map<string, unknown>() : undefined;
+    todo.push(() => {
+      for (const [key, item] of Object.entries(value)) {
+        if (map === undefined) (value as Record<string, unknown>)[key] = read(item);
+        else map.set(key.slice(1), read(item));
+      }
+    });
+    return map ?? value;
+  };
+  const value = read(root);
+  while (todo.length > 0) todo.pop()!();
+  return value;
 }
 
 /** A string, a number or a bracket in JSON. */
@@ -91,12 +108,6 @@ function stringEnd(text: string, from: number): number {
     if ((quote - first) % 2 === 0) return quote + 1;
   }
   return text.length;
-}
-
-/** An object as a Map, without the marks of its keys; anything else as it is. */
-function asMap(value: unknown): unknown {
-  if (value === null || Object.getPrototypeOf(value) !== Object.prototype) return value;
-  return new Map(Object.entries(value as object).map(([key, item]) => [key.slice(1), item]));
 }
 
 function wholeNumber(token: string): number | bigint {
