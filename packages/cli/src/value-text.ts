@@ -4,7 +4,7 @@
  * @module
  */
 
-import { MaskedArray, NDArray } from '@mmdpickle/core';
+import { MaskedArray, NDArray, PySlice } from '@mmdpickle/core';
 import { isDType } from '@mmdpickle/core/ndarray';
 import { printable } from './text.ts';
 
@@ -77,6 +77,7 @@ function valueText(value: unknown, depth: number): string {
   if (Array.isArray(value)) return Object.isFrozen(value) ? `(${limited(value, inner)})` : `[${limited(value, inner)}]`;
   if (value instanceof Uint8Array) return bytesLiteral(value);
   if (value instanceof Date) return value.toISOString();
+  if (value instanceof PySlice) return `slice(${[value.start, value.stop, value.step].map(inner).join(', ')})`;
   if (Object.getPrototypeOf(value) === null) {
     return `(${limited(Object.entries(value), ([name, item]) => `${printable(name)}=${inner(item)}`)})`;
   }

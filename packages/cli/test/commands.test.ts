@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { PassThrough, Writable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { run } from '@mmdpickle/cli';
-import { type Descr, MaskedArray, memoryOver, NDArray, ndarray, parseDType } from '@mmdpickle/core';
+import { type Descr, MaskedArray, memoryOver, NDArray, ndarray, PySlice, parseDType } from '@mmdpickle/core';
 import { MmapDict } from '@mmdpickle/core/node';
 import { type EmitOp, emit, load } from '@mmdpickle/core/pickle';
 import { readNpy } from '@mmdpickle/npy-interop';
@@ -109,7 +109,7 @@ describe('looking at a file', () => {
         ),
       );
       dict.set('wide', new EmptyNDArray([2, 70_000], 'uint8'));
-      dict.set('type', parseDType('<f4'));
+      dict.set('type', parseDType('<f4')).set('slice', new PySlice(1, 'b'));
       dict.set(
         'counts',
         new Map<unknown, unknown>([
@@ -126,6 +126,7 @@ describe('looking at a file', () => {
     }
     const get = (words: string): Promise<string> => shell(cwd, `mmdpickle get kinds.mmdpickle ${words}`);
     expect(await get('columns --raw')).toBe('\u0001\u0002\u0003\u0004');
+    expect(await get('slice')).toBe('slice(1, "b", None)\n');
     expect(await get('times')).toBe('datetime64[ns] [2]\n[1732246372123456789, NaT]\n');
     expect(JSON.parse(await shell(cwd, 'mmdpickle stats kinds.mmdpickle times --json'))).toMatchObject({
       count: 1,
