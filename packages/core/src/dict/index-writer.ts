@@ -78,6 +78,9 @@ export function writeTails(core: DictCore, checksums: Uint8Array | undefined, al
 }
 
 function appendTails({ store, writer }: DictCore, checksums: Uint8Array | undefined, table: Table | undefined): void {
+  if (checksums === undefined && table === undefined) return;
+  // It raises the number that both are made for.
+  writer.dropTail();
   const { end, commitNumber } = store;
   const { memoHint } = store.entries;
   const parts: Uint8Array[] = [];
@@ -101,7 +104,7 @@ function appendTails({ store, writer }: DictCore, checksums: Uint8Array | undefi
     });
     add('index', payload);
   }
-  if (parts.length > 0) writer.appendTail(parts);
+  writer.appendTail(parts);
 }
 
 /** Hashes and places of keys, without the footer that says of which state of the file. */

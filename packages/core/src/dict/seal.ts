@@ -31,6 +31,7 @@ export function seal(core: DictCore, options: ProgressOptions & { readonly check
         }),
       );
     }
+    core.writer.dropTail();
     const payload = options.checksums ? encodeChecksums(nextCommitNumber(store.commitNumber), entries) : undefined;
     writeTails(core, payload, true);
   });

@@ -137,10 +137,12 @@ export class DictWriter {
     this.#end();
   }
 
-  /** Appends tail entries, which say something of the file as it is then. Call alone between begin() and commit(). */
+  /**
+   * Appends tail entries, which say something of the file as it is then, where no others stand. Call alone between begin() and
+   * commit().
+   */
   appendTail(parts: readonly Uint8Array[]): void {
     this.#broken = true;
-    this.dropTail();
     this.#tailStart = this.#buffer.cursor;
     for (const part of parts) this.#buffer.bytes(part);
     this.#broken = false;

@@ -222,6 +222,19 @@ describe('checksums', () => {
     }
   });
 
+  test('a file that ends with an index, or with sums, is sealed as any other', () => {
+    const file = MemoryFile.of();
+    const made = MmapDict.over(file);
+    for (let i = 0; i < 70; i++) made.set(`key ${i}`, i);
+    made.close();
+    const dict = MmapDict.over(MemoryFile.of(file.toBytes()));
+    for (let round = 0; round < 3; round++) {
+      dict.seal({ checksums: true });
+      expect(dict.verify()).toEqual({ sealed: true, checked: 70, findings: [] });
+      expect(dict.fsck().findings).toEqual([]);
+    }
+  });
+
   test('a change after the seal ends it, and damaged sums are reported as such', () => {
     const { bytes } = filled();
     const file = MemoryFile.of(bytes);
