@@ -5,12 +5,13 @@
  */
 
 import { MmdError } from '../errors.ts';
-import { type ArraySource, type FileRange, MaskedArray, NDArray } from '../ndarray/index.ts';
+import { type ArraySource, MaskedArray, NDArray } from '../ndarray/index.ts';
 import { type LoadOptions, load, RecArray } from '../pickle/index.ts';
 import type { StorageFile } from '../storage/storage-file.ts';
 import type { DictCore } from './core.ts';
 import { PickleLoader } from './pickle-pieces.ts';
 import { dictPieces, findPieces } from './pickle-split.ts';
+import { OpenRange } from './raw-value.ts';
 import type { ProgressOptions } from './vacuum.ts';
 
 /** Options of `openPickle` and `convert`. */
@@ -108,7 +109,7 @@ export function convertInto(
     for (const { key, value, offsetOf, total } of itemsInTurn(source, loadOptions)) {
       signal?.throwIfAborted();
       const length = target.encodeKey(key);
-      const encoded = target.encodeValue(inFile(value, source.name, offsetOf) ?? value, undefined);
+      const encoded = target.encodeValue(inFile(value, source, offsetOf) ?? value, undefined);
       target.writer.set(key, target.keyBytes, length, encoded);
       target.writer.settle();
       onProgress?.({ done: ++done, total });
@@ -117,10 +118,10 @@ export function convertInto(
 }
 
 /** An array whose bytes stand in the file in one piece, as a source that says where. */
-function inFile(value: unknown, path: string, offsetOf: OffsetOf): ArraySource | undefined {
+function inFile(value: unknown, from: StorageFile, offsetOf: OffsetOf): ArraySource | undefined {
   if (value instanceof MaskedArray) {
-    const data = inFile(value.data, path, offsetOf);
-    const mask = inFile(value.mask, path, offsetOf) ?? value.mask;
+    const data = inFile(value.data, from, offsetOf);
+    const mask = inFile(value.mask, from, offsetOf) ?? value.mask;
     return data && { ...data, mask, fillValue: value.fillValue };
   }
   // A source does not tell that its elements are records.
@@ -130,6 +131,11 @@ function inFile(value: unknown, path: string, offsetOf: OffsetOf): ArraySource |
   const piece = value.piece();
   const offset = piece && offsetOf(piece);
   if (offset === undefined) return undefined;
-  const file: FileRange = { path, offset, length: value.nbytes };
-  return { arraySource: true, dtype: value.type, shape: value.shape, order, file };
+  return {
+    arraySource: true,
+    dtype: value.type,
+    shape: value.shape,
+    order,
+    file: new OpenRange(from, offset, value.nbytes),
+  };
 }

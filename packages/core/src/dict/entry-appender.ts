@@ -18,9 +18,10 @@ import {
   putEntryTail,
   toSectorEnd,
 } from '../format/layout.ts';
+import type { StorageFile } from '../storage/storage-file.ts';
 import { AppendBuffer, GATHERED } from './append-buffer.ts';
 import { withFile } from './clean-up.ts';
-import { isStoredBody } from './raw-value.ts';
+import { isStoredBody, OpenRange } from './raw-value.ts';
 import type { DictStore } from './store.ts';
 
 /** Longer ones are copied faster by the engine than by a loop. */
@@ -123,7 +124,9 @@ export class EntryAppender {
     } else if (body.file !== undefined) {
       buffer.flush();
       const { path, offset, length } = body.file;
-      withFile(file.open(path, 'r'), (source) => file.copyFrom(source, offset, start, length));
+      const copy = (source: StorageFile): void => file.copyFrom(source, offset, start, length);
+      if (body.file instanceof OpenRange) copy(body.file.from);
+      else withFile(file.open(path, 'r'), copy);
       done = length;
       buffer.wrote(done);
     } else if (body.chunks !== undefined) {

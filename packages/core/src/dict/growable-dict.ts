@@ -4,11 +4,12 @@
  * @module
  */
 
-import type { ArraySource, FileRange } from '../ndarray/index.ts';
+import type { ArraySource } from '../ndarray/index.ts';
 import type { EntryPlace } from './catalog.ts';
 import type { DictCore } from './core.ts';
 import type { GrowablePlace } from './growable-array.ts';
 import { type GrowableDict, isAtomic } from './growable-host.ts';
+import { OpenRange } from './raw-value.ts';
 import { growthCut } from './repair.ts';
 
 /** A literal of closures: its hidden class stays, as that of a class with its last object does not. */
@@ -56,7 +57,6 @@ function growReserve(core: DictCore, key: string, place: GrowablePlace, rows: nu
   if (stays && writer.resizeLast(key, entryOf(place), dataOffset, dataLength, length)) return;
   const committed = core.growables.rows(place);
   writer.settle();
-  const part = (offset: number, nbytes: number): FileRange => ({ path: file.name, offset, length: nbytes });
   const shape = [committed, ...rowShape];
   const mask = committed * (rowBytes / type.itemsize);
   const source: ArraySource = {
@@ -64,9 +64,9 @@ function growReserve(core: DictCore, key: string, place: GrowablePlace, rows: nu
     dtype: type,
     shape,
     capacity: rows,
-    file: part(dataOffset, committed * rowBytes),
+    file: new OpenRange(file, dataOffset, committed * rowBytes),
     ...(maskOffset !== undefined && {
-      mask: { arraySource: true, dtype: 'bool', shape, file: part(maskOffset, mask) },
+      mask: { arraySource: true, dtype: 'bool', shape, file: new OpenRange(file, maskOffset, mask) },
       fillValue: core.meta(key)?.fillValue,
     }),
   };

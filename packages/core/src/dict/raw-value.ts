@@ -8,6 +8,7 @@ import { dataAlignment, parseArray } from '../format/array-value.ts';
 import type { ArrayBody, EncodedValue, ValuePart } from '../format/encoded-value.ts';
 import { alignUp, ENTRY_HEAD_SIZE, FILLER_MIN, toSectorEnd } from '../format/layout.ts';
 import { parseMasked } from '../format/masked-value.ts';
+import type { FileRange } from '../ndarray/index.ts';
 import type { StorageFile } from '../storage/storage-file.ts';
 import type { EntryView } from './entry-view.ts';
 
@@ -15,6 +16,24 @@ import type { EntryView } from './entry-view.ts';
 export interface StoredBody extends ArrayBody {
   readonly from: StorageFile;
   readonly fromOffset: number;
+}
+
+/**
+ * A range of a file that is open. Its path may lead elsewhere, or nowhere: the file may have been moved, or be called by a name
+ * that it is yet to take.
+ */
+export class OpenRange implements FileRange {
+  readonly from: StorageFile;
+  readonly path: string;
+  readonly offset: number;
+  readonly length: number;
+
+  constructor(from: StorageFile, offset: number, length: number) {
+    this.from = from;
+    this.path = from.name;
+    this.offset = offset;
+    this.length = length;
+  }
 }
 
 /** Whether a body stands in a storage file. */

@@ -6,13 +6,13 @@
 
 import { MmdError } from '../errors.ts';
 import { COMMIT_NUMBER_OFFSET, nextCommitNumber } from '../format/layout.ts';
-import type { ArraySource, FileRange } from '../ndarray/index.ts';
+import type { ArraySource } from '../ndarray/index.ts';
 import type { StorageFile } from '../storage/storage-file.ts';
 import { cleanUp } from './clean-up.ts';
 import { DictCore } from './core.ts';
 import type { EntryView } from './entry-view.ts';
 import { placeOf } from './growable-host.ts';
-import { rawValue } from './raw-value.ts';
+import { OpenRange, rawValue } from './raw-value.ts';
 import { growthCut } from './repair.ts';
 import type { DictStore } from './store.ts';
 import { createBeside, markUnfinished } from './vacuum-file.ts';
@@ -65,19 +65,18 @@ function trimmedSource(core: DictCore, view: EntryView): ArraySource | undefined
   // A wrong length may reach over other entries: that is told, and nothing is trimmed.
   if (place.unfinished) growthCut(view.reader());
   const rows = meta.shape![0]!;
-  const part = (offset: number, length: number): FileRange => ({ path: view.file.name, offset, length });
   return {
     arraySource: true,
     dtype: place.type,
     shape: [rows, ...place.rowShape],
     capacity: rows,
-    file: part(place.dataOffset, rows * place.rowBytes),
+    file: new OpenRange(view.file, place.dataOffset, rows * place.rowBytes),
     ...(place.maskOffset !== undefined && {
       mask: {
         arraySource: true,
         dtype: 'bool',
         shape: [rows, ...place.rowShape],
-        file: part(place.maskOffset, rows * (place.rowBytes / place.type.itemsize)),
+        file: new OpenRange(view.file, place.maskOffset, rows * (place.rowBytes / place.type.itemsize)),
       },
       fillValue: meta.fillValue,
     }),

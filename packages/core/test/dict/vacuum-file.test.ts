@@ -15,7 +15,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { TempDir } from '@mmdpickle/test-support';
 import { describe, expect, test } from 'vitest';
-import { MmapDict as BaseDict } from '../../src/dict/index.ts';
+import { MmapDict as BaseDict, type GrowableArray, type GrowableMaskedArray } from '../../src/dict/index.ts';
 import type { NDArray } from '../../src/ndarray/index.ts';
 import { faultySyscalls, libc, MmapDict, NodeFile } from '../../src/node.ts';
 
@@ -119,6 +119,23 @@ describe('a vacuum', () => {
     expect(readdirSync(dir.path)).toEqual(['moved']);
     using moved = MmapDict.open(dir.file('moved'), { mode: 'r' });
     expect([...moved]).toEqual([...dict]);
+  });
+
+  test('in place of a file that was moved while it was open takes arrays that grow along', () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('x'));
+    const rows = { arraySource: true, dtype: 'int8', shape: [0], capacity: 4 } as const;
+    const masked = { ...rows, mask: { ...rows, dtype: 'bool' } } as const;
+    const array = dict.set('rows', rows).get('rows') as GrowableArray;
+    const hidden = dict.set('masked', masked).get('masked') as GrowableMaskedArray;
+    renameSync(dir.file('x'), dir.file('moved'));
+    // Too many for the room, which other entries stand behind.
+    array.append([1, 2, 3, 4, 5]);
+    hidden.append([6, 7, 8, 9, 10], [true, false, false, false, true]);
+    dict.vacuum({ inPlace: true });
+    using moved = MmapDict.open(dir.file('moved'), { mode: 'r' });
+    expect((moved.get('rows') as GrowableArray).toNested()).toEqual([1, 2, 3, 4, 5]);
+    expect((moved.get('masked') as GrowableMaskedArray).toNested()).toEqual([null, 7, 8, 9, null]);
   });
 
   test('leaves the old files to those who hold arrays of them: the others are closed, and their disk comes back', async () => {
