@@ -54,18 +54,16 @@ export function fsck(core: DictCore, options: FsckOptions = {}): FsckResult {
     // What a batch has written is behind the terminator: a repair would cut it off.
     core.outsideBatch('fsck with repair');
   } else if (core.inTransaction()) core.writer.settle();
+  if (!core.inTransaction()) store.follow();
+  if (!repair) {
+    const result = check(core, options, false);
+    if (!errors(result)) return { ...result, ok: true, repaired: false };
+  }
+  // Who is in the middle of a commit makes a file look damaged.
+  lockNamed(core);
   const { file } = store;
-  const errors = ({ findings }: CheckResult): boolean => findings.some(({ severity }) => severity === 'error');
-  let locked = repair;
-  if (repair) file.lock(store.options.lockTimeout);
   try {
-    let result = check(core, options, repair);
-    if (errors(result) && !locked) {
-      // Who is in the middle of a commit makes a file look damaged.
-      file.lock(store.options.lockTimeout);
-      locked = true;
-      result = check(core, options, repair);
-    }
+    const result = check(core, options, repair);
     const repaired = repair && result.plan.length > 0;
     if (repaired) {
       runSteps(result.plan, file);
@@ -76,7 +74,28 @@ export function fsck(core: DictCore, options: FsckOptions = {}): FsckResult {
     }
     return { ...result, ok: !errors(result), repaired };
   } finally {
-    if (locked) file.unlock();
+    file.unlock();
+  }
+}
+
+function errors({ findings }: CheckResult): boolean {
+  return findings.some(({ severity }) => severity === 'error');
+}
+
+/** Locks the file that has the name: a vacuum may have put another one there, also while its lock was waited for. */
+function lockNamed(core: DictCore): void {
+  const { store } = core;
+  for (;;) {
+    const { file } = store;
+    file.lock(store.options.lockTimeout);
+    try {
+      // A batch has locked the one that it writes.
+      if (core.inTransaction() || !store.follow()) return;
+    } catch (error) {
+      file.unlock();
+      throw error;
+    }
+    file.unlock();
   }
 }
 

@@ -26,7 +26,7 @@ import {
   terminator,
 } from '../format/layout.ts';
 import { answer, type ScanEnd } from '../format/scan.ts';
-import type { StorageFile } from '../storage/storage-file.ts';
+import type { FileIdentity, StorageFile } from '../storage/storage-file.ts';
 import { ANCHOR_SIZE, Anchor, type LastEntry } from './anchor.ts';
 import { BaseIndex } from './base-index.ts';
 import type { EntryPlace } from './catalog.ts';
@@ -425,14 +425,25 @@ export class DictStore implements EntriesHost {
     this.statesUnknown = false;
   }
 
+  /** Goes on in the file that has the name, where that is another one by now. Returns true if it is. */
+  follow(): boolean {
+    const named = this.file.identityOfName();
+    if (named === undefined || this.#isOwn(named)) return false;
+    this.replaceFile(this.file.open(this.file.name, this.file.writable ? 'r+' : 'r'), false);
+    return true;
+  }
+
+  #isOwn({ ino, dev }: FileIdentity): boolean {
+    const own = this.file.identity();
+    return ino === own.ino && dev === own.dev;
+  }
+
   #fullLook(locked: boolean, now: number): boolean {
     const named = this.file.identityOfName();
-    const own = this.file.identity();
-    if (named !== undefined && (named.ino !== own.ino || named.dev !== own.dev)) {
+    if (named !== undefined && !this.#isOwn(named)) {
       // Under the lock of a file that lost its name nothing is to be done: the caller locks the new one.
       if (locked) throw new FileReplaced();
-      const file = this.file.open(this.file.name, this.file.writable ? 'r+' : 'r');
-      this.replaceFile(file, false);
+      this.follow();
       this.#lastFullLook = now;
       return true;
     }

@@ -287,6 +287,18 @@ describe('damage', () => {
   });
 });
 
+test('fsck checks and repairs the file that has the name by now', () => {
+  using dir = new TempDir();
+  const path = dir.file('x');
+  using dict = MmapDict.open(path);
+  MmapDict.open(path).set('a', 1).vacuum().close();
+  const bytes = readFileSync(path);
+  writeFileSync(path, Buffer.concat([bytes, Buffer.from('more')]));
+  expect(dict.fsck()).toMatchObject({ ok: true, live: 1, findings: [{ code: 'unclaimed-bytes' }] });
+  expect(dict.fsck({ repair: true })).toMatchObject({ ok: true, repaired: true });
+  expect(statSync(path).size).toBe(bytes.length);
+});
+
 describe('ordinary pickles', () => {
   test('are opened in place, and converted', () => {
     using dir = new TempDir();
