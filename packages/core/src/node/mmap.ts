@@ -289,8 +289,10 @@ export class MappedMemory implements ArrayMemory {
     }
     if (length === 0) return new Uint8Array(0);
     const at = this.#offset + offset;
-    // One window for a large array, not one per cell and border that it is walked over.
-    const whole = this.byteLength > CELL && this.byteLength <= this.maxWindow && this.#inFile();
+    // One window for a large array, not one per cell and border that it is walked over. And one for private pages, whatever part
+    // is asked for: what is stored through another one would not be seen.
+    const one = this.byteLength > CELL || this.#access === 'copy-on-write';
+    const whole = one && this.byteLength <= this.maxWindow && this.#inFile();
     const window = whole ? this.#windows.window(this.#offset, this.byteLength) : this.#windows.window(at, length);
     return new Uint8Array(window.buffer, at - window.offset, length);
   }

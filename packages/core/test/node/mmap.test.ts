@@ -124,6 +124,18 @@ describe('windows', () => {
     expect([whole.buffer === part.buffer, whole[SMALL_CELL - 1]]).toEqual([true, 9]);
   });
 
+  it('that are copied on write are one for an array over a border, whichever part of it is asked for', () => {
+    using file = fresh(CELL + 100);
+    const memory = file.map(CELL - 100, 200, 'copy-on-write');
+    memory.bytes(0, 200)[50] = 1;
+    memory.write?.(60, Uint8Array.of(2));
+    memory.bytes(150, 10)[0] = 3;
+    for (const part of [memory, file.map(CELL - 100, 200, 'copy-on-write')]) {
+      const whole = part.bytes(0, 200);
+      expect([whole[50], whole[60], whole[150], part.bytes(50, 20)[0]]).toEqual([1, 2, 3, 1]);
+    }
+  });
+
   it('keep private what is stored into a read-only or copy-on-write mapping', () => {
     using file = fresh(10_000);
     for (const access of ['read', 'copy-on-write'] as const) {
