@@ -15,6 +15,7 @@ import { type ArrayMemory, memoryOver } from '../ndarray/index.ts';
 import { checkOptions } from '../options.ts';
 import { Decoder, type LoadOptions } from '../pickle/index.ts';
 import type { ByteSource } from '../storage/byte-source.ts';
+import { endsBefore } from '../storage/source-errors.ts';
 import type { EntryPlace } from './catalog.ts';
 import { buryDead } from './live-entries.ts';
 import type { EntryMeta } from './mmap-dict.ts';
@@ -184,6 +185,7 @@ export class DictReader {
         if (!(error instanceof BytesWanted)) throw error;
         const start = stored.offset + error.pos;
         const bytes = await readFrom(this.#source, start, error.length, signal);
+        if (bytes.length < error.length) throw endsBefore(this.name, start, error.length, start + bytes.length);
         if (this.#counts !== undefined) layCounts(this.#counts, bytes, start);
         stored.add(error.pos, bytes);
       }

@@ -225,6 +225,21 @@ describe('arguments that make no sense are refused, and nothing is changed', () 
     );
   });
 
+  test('a source that gives less than it was asked for, once the dict is open', async () => {
+    using dict = open();
+    dict.set('text', 'x'.repeat(5000)).set('array', new Float64Array(500));
+    const whole = bytesSource((dict.core.store.file as MemoryFile).toBytes());
+    let less = 0;
+    const reader = await DictReader.open({
+      ...whole,
+      read: async (offset, length) => (await whole.read(offset, length)).subarray(less),
+    });
+    less = 1;
+    for (const key of ['text', 'array']) {
+      await expect(reader.get(key)).rejects.toThrow(expect.objectContaining({ name: 'MmdError', code: 'TRUNCATED' }));
+    }
+  });
+
   test("mode 'w-' over a file that is not empty is ALREADY_EXISTS", () => {
     const file = MemoryFile.of();
     MmapDict.over(file, { mode: 'w-' }).set('a', 1);
