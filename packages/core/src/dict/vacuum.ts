@@ -43,15 +43,28 @@ export function copyEntries(
   trim: boolean,
   options: ProgressOptions,
 ): void {
+  const put = (view: EntryView): true => {
+    const trimmed = trim ? trimmedSource(from, view) : undefined;
+    to.put(view.key, trimmed === undefined ? rawValue(view) : to.encodeValue(trimmed, 'modern'));
+    to.writer.settle();
+    return true;
+  };
   to.transact(() => {
     for (const [i, key] of keys.entries()) {
       options.signal?.throwIfAborted();
-      const view = from.find(key);
-      if (view === undefined)
+      let failure: { readonly error: unknown } | undefined;
+      // Others may move or reclaim what is being copied: then it is put again. What failed half way cannot be.
+      const found = from.consistent(key, (view) => {
+        if (failure !== undefined) throw failure.error;
+        try {
+          return put(view);
+        } catch (error) {
+          failure = { error };
+          throw error;
+        }
+      });
+      if (found === undefined)
         throw new MmdError('NOT_FOUND', `${from.name}: no key ${JSON.stringify(key)}`, { key, path: from.name });
-      const trimmed = trim ? trimmedSource(from, view) : undefined;
-      to.put(key, trimmed === undefined ? rawValue(view) : to.encodeValue(trimmed, 'modern'));
-      to.writer.settle();
       options.onProgress?.({ done: i + 1, total: keys.length });
     }
   });

@@ -35,6 +35,8 @@ import { type RepairHands, repair } from './repair.ts';
 import { canResize, resize } from './resize.ts';
 import { type DictStore, FileReplaced } from './store.ts';
 
+const HALF_WAY = 'a change of this batch failed half way: nothing of it was committed';
+
 /** The changes of one handle, on their way to a commit. */
 export class DictWriter {
   readonly #store: DictStore;
@@ -116,7 +118,7 @@ export class DictWriter {
     }
     if (this.#broken || this.#spoiled) {
       const message = this.#broken
-        ? 'a change of this batch failed half way: nothing of it was committed'
+        ? HALF_WAY
         : 'a batch inside this one threw after it had changed something: nothing of either was committed';
       this.rollback();
       throw new MmdError('UNSUPPORTED_VALUE', message);
@@ -178,8 +180,7 @@ export class DictWriter {
 
   /** Appends an entry; an earlier one with the key dies. */
   set(key: string, keyBytes: Uint8Array, keyLength: number, value: EncodedValue): void {
-    // A change that fails half way leaves the buffer in pieces: the batch around it must not commit.
-    this.#broken = true;
+    this.#startChange();
     if (this.#buffer.empty) this.#clearTail();
     const offset = this.#appender.entry(keyBytes, keyLength, value);
     this.#enter(key, keyBytes, keyLength, offset);
@@ -191,11 +192,20 @@ export class DictWriter {
    */
   setPiece(key: string, keyLength: number, { sink, memoEnd }: KeyedEntry): boolean {
     if (!sink.whole || sink.length > PIECE) return false;
-    this.#broken = true;
+    this.#startChange();
     if (this.#buffer.empty) this.#clearTail();
     const { bytes, length } = sink;
     this.#enter(key, bytes, keyLength, this.#appender.piece(bytes, length, keyLength, memoEnd));
     return true;
+  }
+
+  /**
+   * A change that fails half way leaves the buffer, or the end of the file, in pieces: the batch around it must not commit, whatever
+   * comes after. Who is through says so by `#broken`.
+   */
+  #startChange(): void {
+    if (this.#broken) throw new MmdError('UNSUPPORTED_VALUE', HALF_WAY);
+    this.#broken = true;
   }
 
   /** Puts an entry that was appended into the catalog; an earlier one with the key is to die. */
@@ -256,7 +266,7 @@ export class DictWriter {
     const slot = entries.find(key);
     if (slot < 0) return false;
     this.#edits++;
-    this.#broken = true;
+    this.#startChange();
     const place = entries.catalog.place(slot);
     // The predecessor of an entry of this very batch was to die as replaced: now its death is the change.
     const { tombstones } = this.#changes;
@@ -328,6 +338,7 @@ export class DictWriter {
     const store = this.#store;
     const growth = { entry, dataOffset, dataLength, newLength };
     if (!this.#buffer.empty || !canResize(store, growth)) return false;
+    this.#startChange();
     this.dropTail();
     let frameLength: number;
     store.raise();
@@ -344,6 +355,7 @@ export class DictWriter {
     catalog.move(catalog.find(key), entry.offset, frameLength);
     this.#changed = true;
     this.#buffer.begin(store.file, newEnd);
+    this.#broken = false;
     return true;
   }
 

@@ -109,6 +109,39 @@ describe('inside a batch', () => {
     expect(reopened(file)).toEqual({ before: 0, outer: 1, later: 2 });
   });
 
+  it.each<[string, (dict: MmapDict) => unknown]>([
+    ['a value', (dict) => dict.set('later', 1)],
+    ['an array', (dict) => dict.set('later', new Float64Array(5))],
+    ['a value that is none of ours', (dict) => dict.set('later', new Map([['x', new Float64Array(5)]]))],
+    ['a delete', (dict) => dict.delete('before')],
+    ['nothing', () => undefined],
+  ])('a change that fails half way takes the batch with it, even where it is caught and %s follows', (_what, later) => {
+    const file = MemoryFile.of();
+    const dict = MmapDict.over(file);
+    dict.set('before', 0);
+    for (const size of [10, 20_000]) {
+      const fails = { arraySource: true, dtype: 'uint8', shape: [size] };
+      const half = function* () {
+        yield new Uint8Array(size / 2);
+        throw new Error('mine');
+      };
+      for (const source of [
+        { ...fails, bytes: half },
+        { ...fails, file: { path: 'missing', offset: 0, length: size } },
+      ]) {
+        const change = () =>
+          dict.batch(() => {
+            try {
+              dict.set('fails', source);
+            } catch {}
+            later(dict);
+          });
+        expect(change).toThrow(expect.objectContaining({ code: 'UNSUPPORTED_VALUE' }));
+        expect(reopened(file)).toEqual({ before: 0 });
+      }
+    }
+  });
+
   it('a change that is refused before it begins does not break the batch', () => {
     const file = MemoryFile.of();
     const dict = MmapDict.over(file);
@@ -132,6 +165,41 @@ describe('a batch that is async', () => {
     expect(() => dict.batch(change)).toThrow(refused);
     await expect(dict.batchAsync(change)).rejects.toThrow(refused);
     expect(reopened(file)).toEqual({});
+  });
+});
+
+describe('copy', () => {
+  it.each<[string, (writer: MmapDict) => unknown]>([
+    [
+      'replaces what is copied, and reclaims it',
+      (writer) => writer.set('x', new Float64Array(20_000).fill(2)).reclaim(),
+    ],
+    ['deletes what is copied, and reclaims it', (writer) => writer.delete('x') && writer.reclaim()],
+    ['moves everything in place', (writer) => writer.delete('dead') && writer.vacuum({ inPlace: true })],
+  ])('never takes half of a value where another handle %s', (_what, change) => {
+    for (let moment = 0; moment < 12; moment++) {
+      const disk = new MemoryDisk();
+      using writer = MmapDict.over(disk.open('dict', 'create-new'), { index: false });
+      writer.set('dead', new Float64Array(30_000)).set('x', new Float64Array(20_000).fill(1));
+      const file = disk.open('dict', 'r');
+      using from = MmapDict.over(file);
+      using to = MmapDict.over(MemoryFile.of());
+      const read = file.read.bind(file);
+      let reads = 0;
+      file.read = (offset, into) => {
+        if (reads++ === moment) change(writer);
+        return read(offset, into);
+      };
+      try {
+        from.copy(['x'], to);
+      } catch (error) {
+        expect(['NOT_FOUND', 'TRUNCATED']).toContain((error as { code: string }).code);
+        expect([...to]).toEqual([]);
+        continue;
+      }
+      const found = to.get('x') as { sum(): number; size: number };
+      expect([1, 2]).toContain(found.sum() / 20_000);
+    }
   });
 });
 
