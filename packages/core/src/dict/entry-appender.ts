@@ -5,11 +5,13 @@
  */
 
 import { ByteWriter } from '../bytes/index.ts';
+import { MmdError } from '../errors.ts';
 import type { ArrayBody, EncodedValue } from '../format/encoded-value.ts';
 import { encodeFiller } from '../format/filler.ts';
 import {
   ENTRY_HEAD_SIZE,
   ENTRY_TAIL_SIZE,
+  FILLER_MIN,
   frameLengthOf,
   KEY_LENGTH_LIKE_STOP,
   LIVE,
@@ -29,6 +31,11 @@ export const PIECE = 256;
 
 /** Room for what stands before an array's data, padded to the next page. */
 const SCRATCH: number = PAGE_ALIGNMENT + 512;
+
+/** A codec of the user's gave parts that would break the chain of entries. */
+function wrongParts({ kind }: EncodedValue, expected: string, found: unknown): MmdError {
+  return new MmdError('INVALID_ARGUMENT', `codec ${kind}: ${expected}, found ${String(found)}`, { expected, found });
+}
 
 /** Entries on their way to the file. */
 export class EntryAppender {
@@ -51,6 +58,9 @@ export class EntryAppender {
     const { arena } = buffer;
     this.#avoidTornHead();
     const filler = value.fillerBefore?.(buffer.cursor, keyLength) ?? 0;
+    if (filler !== 0 && !(Number.isSafeInteger(filler) && filler >= FILLER_MIN)) {
+      throw wrongParts(value, `a filler has 0 or at least ${FILLER_MIN} bytes`, filler);
+    }
     if (filler > 0) this.#filler(filler, 0);
     const offset = buffer.cursor;
     const scratch = this.#scratch;
@@ -60,6 +70,9 @@ export class EntryAppender {
     if (scratch.length > GATHERED) this.#scratch = new ByteWriter(SCRATCH);
     let valueLength = 0;
     for (const part of parts) valueLength += part instanceof Uint8Array ? part.length : part.nbytes;
+    if (!(Number.isSafeInteger(valueLength) && valueLength > 0)) {
+      throw wrongParts(value, 'a value has at least one byte, in parts of Uint8Array or bodies', valueLength);
+    }
     const frameLength = frameLengthOf(keyLength, valueLength);
     let pos = buffer.room(ENTRY_HEAD_SIZE + keyLength);
     pos = putEntryHead(arena, pos, frameLength, keyLength);
@@ -68,6 +81,8 @@ export class EntryAppender {
       if (part instanceof Uint8Array) buffer.bytes(part);
       else this.#body(part);
     }
+    const written = buffer.cursor - offset - ENTRY_HEAD_SIZE - keyLength;
+    if (written !== valueLength) throw wrongParts(value, `its parts are to have ${valueLength} bytes`, written);
     const store = this.#store;
     if (value.memoHint > store.entries.memoHint) store.entries.memoHint = value.memoHint;
     putEntryTail(arena, buffer.room(ENTRY_TAIL_SIZE), store.entries.memoHint, LIVE);
@@ -138,7 +153,7 @@ export class EntryAppender {
         if (done === body.nbytes) break;
       }
     }
-    buffer.hole(body.nbytes - done);
+    buffer.hole(Math.max(0, body.nbytes - done));
   }
 
   #avoidTornHead(): void {

@@ -1,6 +1,13 @@
 import { expect, test } from 'vitest';
 import { MmapDict } from '../../src/dict/index.ts';
-import { CODECS, encodedBytes, plainCodec, type ValueCodec } from '../../src/format/index.ts';
+import {
+  CODECS,
+  type EncodedValue,
+  encodedBytes,
+  plainCodec,
+  type ValueCodec,
+  type ValuePart,
+} from '../../src/format/index.ts';
 import { type NDArray, ndarray } from '../../src/ndarray/index.ts';
 import { MemoryDisk, MemoryFile } from '../../src/storage/index.ts';
 import { Recording } from '../../src/testing/index.ts';
@@ -94,4 +101,33 @@ test('a codec may ask for a filler of any size, and its commit is one write like
 
 test('the built-in codecs are listed, and the last one takes everything', () => {
   expect(CODECS.map(({ name }) => name)).toEqual(['ndarray', 'masked', 'pickle']);
+});
+
+const body = (parts: object): ValuePart => ({ body: true, nbytes: 4, ...parts });
+
+test.each<[string, Partial<EncodedValue>]>([
+  ['nothing', { place: () => [] }],
+  ['no bytes', { place: () => [new Uint8Array(0)] }],
+  ['parts of another kind', { place: () => [[0x4e] as never] }],
+  ['a body of half a byte', { place: () => [body({ nbytes: 0.5 })] }],
+  [
+    'more chunks than its body has bytes',
+    { place: () => [body({ chunks: () => [new Uint8Array(3), new Uint8Array(3)] })] },
+  ],
+  ['a longer piece', { place: () => [body({ piece: () => new Uint8Array(5) })] }],
+  ['a filler that no entry is', { fillerBefore: () => 5 }],
+  ['half a filler', { fillerBefore: () => 20.5 }],
+])('a codec that gives %s is refused, and the file stays as it was', (_what, parts) => {
+  const codec: ValueCodec = {
+    name: 'wrong',
+    encode: (value) => (value === 'special' ? { ...encodedBytes('wrong', Uint8Array.of(0x4e)), ...parts } : undefined),
+    describe: () => undefined,
+    decode: () => undefined,
+  };
+  const file = MemoryFile.of();
+  const dict = MmapDict.over(file, { codecs: [codec] });
+  dict.set('before', 1);
+  expect(() => dict.set('a', 'special')).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
+  dict.set('after', 2);
+  expect(Object.fromEntries(MmapDict.over(MemoryFile.of(file.toBytes())))).toEqual({ before: 1, after: 2 });
 });
