@@ -150,7 +150,7 @@ export class IndexTable {
   keep(): boolean {
     const { size } = this;
     if (this.#blocks === undefined) {
-      const blocks = new Uint8Array(size);
+      const blocks = bytesIfAny(size);
       const count = this.#file.read(this.entry + TAIL_PREFIX_SIZE, blocks);
       // Others may have written another index in its place meanwhile.
       this.#blocks = count === size && this.stands() ? blocks : blocks.subarray(0, 0);
@@ -203,5 +203,14 @@ export class IndexTable {
   /** All slots: `visit(hash, offset)`. False where the index is torn. */
   each(visit: (hash: number, offset: number) => void): boolean {
     return this.keep() && eachSlot(this.footer, this.#blocks!, visit);
+  }
+}
+
+/** None where no buffer holds so many: then the file is walked. */
+function bytesIfAny(size: number): Uint8Array {
+  try {
+    return new Uint8Array(size);
+  } catch {
+    return new Uint8Array(0);
   }
 }

@@ -16,6 +16,9 @@ import {
 import { dirname } from 'node:path';
 import { TempDir } from '@mmdpickle/test-support';
 import { describe, expect, test } from 'vitest';
+import { COMMIT_NUMBER_OFFSET, TERMINATOR_SIZE, terminator } from '../../src/format/layout.ts';
+import { tailEntryFrame } from '../../src/format/tail-entry.ts';
+import { INDEX_FOOTER_SIZE, indexPayloadSize, putIndexFooter } from '../../src/format/tail-index.ts';
 import { type ArraySource, type NDArray, ndarray } from '../../src/ndarray/index.ts';
 import {
   convert,
@@ -285,6 +288,30 @@ describe('damage', () => {
     expect(changed.verify().sealed).toBe(false);
     expect([...changed.keys()]).toEqual(['a', 'b', 'c']);
   });
+});
+
+test('an index that no buffer holds is dropped as any other', () => {
+  using dir = new TempDir();
+  const path = dir.file('x');
+  MmapDict.open(path).set('a', 1).set('b', 2).close();
+  const bytes = readFileSync(path);
+  const end = bytes.length - TERMINATOR_SIZE;
+  const blocks = 10_000_000;
+  const length = indexPayloadSize(blocks);
+  const { prefix, suffix } = tailEntryFrame('index', length, 0);
+  const fileSize = end + prefix.length + length + suffix.length + TERMINATOR_SIZE;
+  const footer = new Uint8Array(INDEX_FOOTER_SIZE);
+  const commitNumber = bytes.readInt32LE(COMMIT_NUMBER_OFFSET);
+  putIndexFooter(footer, { seed: 1, blocks, commitNumber, keys: 2, fileSize, end, older: 0 });
+  const last = [footer, suffix, terminator()];
+  const fd = openSync(path, 'r+');
+  writeSync(fd, prefix, 0, prefix.length, end);
+  writeSync(fd, Buffer.concat(last), 0, undefined, fileSize - Buffer.concat(last).length);
+  closeSync(fd);
+  using dict = MmapDict.open(path, { standingIndex: 2 ** 50 });
+  dict.set('c', 3);
+  expect(Object.fromEntries(dict)).toEqual({ a: 1, b: 2, c: 3 });
+  expect(statSync(path).size).toBeLessThan(1000);
 });
 
 test('fsck checks and repairs the file that has the name by now', () => {
