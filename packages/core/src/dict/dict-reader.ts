@@ -33,8 +33,9 @@ export interface DictReaderOptions {
   readonly signal?: AbortSignal;
 }
 
-/** What a look at a value asks for at once. */
+/** What the first look at a value asks for at once, and what any other does at most. */
 const WINDOW = 512;
+const LARGEST_WINDOW = 2 ** 20;
 
 /**
  * A dict over a {@link ByteSource}, for reading: what it held when it was opened. Only the bytes that are asked for are fetched.
@@ -232,7 +233,9 @@ class FetchedValue implements StoredValue {
     return new ValueReader(this.offset, this.length, (pos, length) => {
       const range = this.#ranges.find((known) => known.pos <= pos && pos + length <= known.pos + known.bytes.length);
       if (range !== undefined) return range.bytes.subarray(pos - range.pos);
-      throw new BytesWanted(pos, Math.min(Math.max(length, WINDOW), this.length - pos));
+      // Each piece begins the reading anew: ever larger ones keep a head of any length from taking the square of that.
+      const window = Math.min(WINDOW * 2 ** this.#ranges.length, LARGEST_WINDOW);
+      throw new BytesWanted(pos, Math.min(Math.max(length, window), this.length - pos));
     });
   }
 

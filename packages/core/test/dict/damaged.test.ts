@@ -2,6 +2,8 @@
 
 import { describe, expect, it } from 'vitest';
 import { DictReader, MmapDict } from '../../src/dict/index.ts';
+import { MODERN_PREFIX } from '../../src/format/array-value.ts';
+import { encodedBytes, type ValueCodec } from '../../src/format/index.ts';
 import { putU64 } from '../../src/format/layout.ts';
 import { type ArraySource, MaskedArray, ndarray } from '../../src/ndarray/index.ts';
 import { OpaqueGlobal, OpaqueObject, Tuple } from '../../src/pickle/index.ts';
@@ -475,4 +477,30 @@ it('an empty array whose other dimensions are more than numpy takes is none, and
   const damaged = MmapDict.over(MemoryFile.of(bytes), { mode: 'r' });
   expect([dict.getMeta('a')?.kind, damaged.getMeta('a')?.kind]).toEqual(['ndarray', 'pickle']);
   expect(damaged.fsck().findings).toMatchObject([{ code: 'opaque-value', key: 'a' }]);
+});
+
+it('a head of any length is fetched in a few pieces, from each of which its reading begins anew', async () => {
+  const padding = Uint8Array.of(0x42, 694 & 255, 694 >> 8, 0, 0, ...new Uint8Array(694), 0x30);
+  // Shape (0,), dtype u1, no data.
+  const rest = Uint8Array.of(0x4b, 0, 0x85, 0x8c, 2, 0x75, 0x31, 0x96, ...new Uint8Array(8), 0x74, 0x52);
+  const value = Buffer.concat([MODERN_PREFIX, ...new Array<Uint8Array>(2000).fill(padding), rest]);
+  const codec: ValueCodec = {
+    name: 'padded',
+    encode: (given) => (given === 'padded' ? encodedBytes('padded', value) : undefined),
+    describe: () => undefined,
+    decode: () => undefined,
+  };
+  const file = MemoryFile.of();
+  MmapDict.over(file, { codecs: [codec] }).set('a', 'padded');
+  const source = bytesSource(file.toBytes());
+  let pieces = 0;
+  const reader = await DictReader.open({
+    ...source,
+    read: (offset, length) => {
+      pieces++;
+      return source.read(offset, length);
+    },
+  });
+  expect(await reader.get('a')).toMatchObject({ shape: [0], dtype: 'uint8' });
+  expect(pieces).toBeLessThan(30);
 });
