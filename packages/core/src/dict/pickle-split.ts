@@ -81,7 +81,10 @@ export function findPieces(file: StorageFile, { shared }: DictPieces): FoundPiec
   return { objects, pairs: new Pass(file, shared as Set<number>, objects).run() };
 }
 
-/** One pass. Columns by stack position: where the object starts, where it was last on top, and the memo slots it is in. */
+/**
+ * One pass. Columns by stack position: where the object starts, where it was last on top, the memo slots it is in, and
+ * whether it comes from one.
+ */
 class Pass {
   protocol: number | undefined;
   readonly #cursor: PickleCursor;
@@ -91,6 +94,8 @@ class Pass {
   readonly #ends: number[] = [];
   readonly #memos: number[] = [];
   readonly #slots: (number[] | undefined)[] = [];
+  /** Where the object at a height was pushed by a GET. */
+  readonly #recalled: boolean[] = [];
   readonly #marks: { readonly height: number; readonly start: number; readonly memo: number }[] = [];
   #height = 0;
   /** Memo slots in use; one more than the highest. */
@@ -147,6 +152,7 @@ class Pass {
         const ofRoot = under === 0 && UNDER[code] === 1;
         const pairs = ofRoot && code === SETITEMS.code ? this.#pairs(1, cursor.start) : undefined;
         this.#drop(mark.height);
+        if (IN_PLACE[code] === 1) this.#change();
         if (pairs !== undefined) {
           filled = true;
           yield pairs;
@@ -160,10 +166,11 @@ class Pass {
         if (takes === 0) {
           if (code === GET.code || code === BINGET.code || code === LONG_BINGET.code) {
             const index = cursor.index();
-            if (index < 0) throw new Irregular();
+            // A slot that is set only later is none yet.
+            if (index < 0 || index >= this.#memo) throw new Irregular();
             this.#shared.add(index);
-          }
-          this.#push(cursor.start, this.#memo);
+            this.#push(cursor.start, this.#memo, true);
+          } else this.#push(cursor.start, this.#memo);
         } else if (height === 0 && code === SETITEM.code) {
           const pairs = this.#pairs(1, cursor.start);
           this.#drop(1);
@@ -171,8 +178,10 @@ class Pass {
           yield pairs;
         } else if (height === 0 && (filled || code === POP.code)) throw new Irregular();
         else if (code === POP.code) this.#drop(height);
-        else if (IN_PLACE[code] === 1) this.#drop(height + 1);
-        else {
+        else if (IN_PLACE[code] === 1) {
+          this.#drop(height + 1);
+          this.#change();
+        } else {
           const start = this.#starts[height]!;
           const memo = this.#memos[height]!;
           this.#drop(height);
@@ -185,8 +194,9 @@ class Pass {
     }
   }
 
-  #push(start: number, memo: number): void {
+  #push(start: number, memo: number, recalled = false): void {
     const height = this.#height++;
+    this.#recalled[height] = recalled;
     this.#starts[height] = start;
     this.#memos[height] = memo;
     this.#slots[height] = undefined;
@@ -205,6 +215,11 @@ class Pass {
     const slots = this.#slots[height - 1];
     if (slots === undefined) this.#slots[height - 1] = [index];
     else slots.push(index);
+  }
+
+  /** The object on top is changed: one that another piece made would change there too. */
+  #change(): void {
+    if (this.#recalled[this.#height - 1]) throw new Irregular();
   }
 
   /** The stack is cut down: what stood above is whole now. */
@@ -231,7 +246,7 @@ class Pass {
 
 /** The error of a GET that nothing PUT. */
 export function missingSlot(slot: number, name: string): MmdError {
-  return new MmdError('BAD_OPCODE', `${name}: memo slot ${slot} is read but was never set`, {
+  return new MmdError('CORRUPT', `${name}: memo slot ${slot} is read but was never set`, {
     path: name,
     found: slot,
   });

@@ -93,6 +93,9 @@ describe('taking a pickle apart', () => {
     ['a state after the items', ascii('}(\x8c\x01aK\x01u}b.')],
     ['a pop of everything', ascii('}0}.')],
     ['a mark that nothing takes', ascii('(}.')],
+    ['a slot that is set after it is read', ascii('}q\x00(\x8c\x01a]h\x01a\x8c\x01b]q\x01u.')],
+    ['an item that changes another', ascii('}(\x8c\x01a]q\x00\x8c\x01bh\x00K\x01au.')],
+    ['an item that fills another', ascii('}(\x8c\x01a]q\x00\x8c\x01bh\x00(K\x01K\x02eu.')],
   ])('leaves %s to the machine', (_name, bytes) => expect(pieces(bytes)).toBeUndefined());
 
   test.each([
