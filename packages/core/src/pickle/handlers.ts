@@ -293,7 +293,8 @@ function constantOf(global: OpaqueGlobal): unknown {
 function pushExtension(m: Machine, code: number): void {
   if (code <= 0) throw m.error('CORRUPT', 'extension codes start at 1', code);
   const known = m.options.extension?.(code);
-  if (known !== undefined) m.push(m.globals.global(known[0], known[1]));
+  // A registry has the names of the Python that wrote it: they are read as those that stand in the pickle.
+  if (known !== undefined) m.push(constantOf(named(m, known[0], known[1])));
   else pushUnresolved(m, 'EXT', code);
 }
 

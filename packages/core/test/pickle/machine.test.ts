@@ -524,6 +524,20 @@ describe('resolvers of the user', () => {
     expect(run([['EXT1', 3]], { extension: () => undefined })).toBeInstanceOf(OpaqueObject);
   });
 
+  it('names of extension codes are those of Python 2 below protocol 3, as they are in the pickle itself', () => {
+    const made = (protocol: number, name: string) =>
+      run(
+        [
+          ['PROTO', protocol],
+          ['EXT1', 3],
+        ],
+        { extension: () => ['__builtin__', name] },
+      );
+    expect(String(made(2, 'xrange'))).toBe('builtins.range');
+    expect(made(2, 'Ellipsis')).toBe(ELLIPSIS);
+    expect(String(made(3, 'xrange'))).toBe('__builtin__.xrange');
+  });
+
   class Thing {
     state: unknown;
     readonly args: readonly unknown[];

@@ -735,6 +735,7 @@ describe('arrays', () => {
     for (const state of [
       ['NONE'] as EmitOp[],
       good(['NONE'], u1, 'NEWFALSE', byte),
+      good([['BININT1', 1]], u1, 'NEWFALSE', byte),
       good(one, ['NONE'], 'NEWFALSE', byte),
       good(one, u1, 'NONE', byte),
       good(one, u1, 'NEWFALSE', ['NONE']),

@@ -84,7 +84,8 @@ const readReconstruct: Reconstruct = (args, context) => {
 
 function finishArray(state: readonly unknown[], record: boolean, context: ReadContext): NDArray | undefined {
   const [dims, type, fortran, data] = state;
-  const shape = shapeOf(dims);
+  // Of a state numpy takes no single number.
+  const shape = dims instanceof Tuple ? shapeOf(dims) : undefined;
   const known = typeOf(type, context);
   if (shape === undefined || known === undefined || typeof fortran !== 'boolean' || known.record !== record)
     return undefined;
