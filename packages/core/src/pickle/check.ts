@@ -4,7 +4,7 @@
  * @module
  */
 
-import { decodeLatin1 } from '../bytes/utf8.ts';
+import { decodeLatin1, decodeUtf8, isText } from '../bytes/utf8.ts';
 import { toPython3 } from './compat.ts';
 import { type GenOp, opcodesOf } from './genops.ts';
 import { GLOBALS } from './globals.ts';
@@ -259,9 +259,13 @@ class Checker {
     return found;
   }
 
-  /** The two lines as Python reads them: in a disassembly, whose text the argument is, escapes are undone. */
+  /**
+   * The two lines as Python reads them: in a disassembly, whose text the argument is, escapes are undone. What is not UTF-8
+   * names nothing to Python; it is shown as Latin-1.
+   */
   #lines({ pos, end }: GenOp): [string, string] {
-    return decodeLatin1(this.#bytes, pos + 1, end - 1).split('\n') as [string, string];
+    const decode = isText(this.#bytes, pos + 1, end - 1) ? decodeUtf8 : decodeLatin1;
+    return decode(this.#bytes, pos + 1, end - 1).split('\n') as [string, string];
   }
 
   #tuple(items: readonly Item[]): void {
