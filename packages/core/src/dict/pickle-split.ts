@@ -44,7 +44,7 @@ for (const { code, before, after } of Object.values(OPCODES) as OpcodeRow[]) {
 }
 
 const { MARK, MEMOIZE, PUT, BINPUT, LONG_BINPUT, GET, BINGET, LONG_BINGET } = OPCODES;
-const { POP, DUP, STOP, FRAME, PROTO, SETITEM, SETITEMS, BUILD, APPEND, APPENDS, ADDITEMS } = OPCODES;
+const { POP, POP_MARK, REDUCE, DUP, STOP, FRAME, PROTO, SETITEM, SETITEMS, BUILD, APPEND, APPENDS, ADDITEMS } = OPCODES;
 
 /** Opcodes that change the object under their arguments and leave it where it is. */
 const IN_PLACE = new Uint8Array(256);
@@ -119,8 +119,10 @@ class Pass {
     const cursor = this.#cursor;
     let frameEnd = 0;
     let filled = false;
+    let code = 0;
     for (;;) {
-      const code = cursor.next();
+      const before = code;
+      code = cursor.next();
       if (cursor.start < frameEnd && cursor.end > frameEnd) throw new Irregular();
       const marks = this.#marks;
       if (code === FRAME.code) {
@@ -153,13 +155,16 @@ class Pass {
         const pairs = ofRoot && code === SETITEMS.code ? this.#pairs(1, cursor.start) : undefined;
         this.#drop(mark.height);
         if (IN_PLACE[code] === 1) this.#change();
+        else if (code === POP_MARK.code) this.#leave(before);
         if (pairs !== undefined) {
           filled = true;
           yield pairs;
         } else if (ofRoot || (mark.height === 0 && filled)) throw new Irregular();
         else if (IN_PLACE[code] === 0 && GIVES[code] === 1) this.#push(mark.start, mark.memo);
-      } else if (code === POP.code && marks.at(-1)?.height === this.#height) marks.pop();
-      else {
+      } else if (code === POP.code && marks.at(-1)?.height === this.#height) {
+        marks.pop();
+        this.#leave(before);
+      } else {
         const takes = TAKES[code]!;
         const height = this.#height - takes;
         if (height < (marks.at(-1)?.height ?? 0) || code === DUP.code) throw new Irregular();
@@ -177,8 +182,10 @@ class Pass {
           filled = true;
           yield pairs;
         } else if (height === 0 && (filled || code === POP.code)) throw new Irregular();
-        else if (code === POP.code) this.#drop(height);
-        else if (IN_PLACE[code] === 1) {
+        else if (code === POP.code) {
+          this.#drop(height);
+          this.#leave(before);
+        } else if (IN_PLACE[code] === 1) {
           this.#drop(height + 1);
           this.#change();
         } else {
@@ -220,6 +227,15 @@ class Pass {
   /** The object on top is changed: one that another piece made would change there too. */
   #change(): void {
     if (this.#recalled[this.#height - 1]) throw new Irregular();
+  }
+
+  /**
+   * What stood on top is dropped. Beside the items it would be run by none of them; and a call that is made for its effect may
+   * change what another item holds.
+   * @param before - the opcode before
+   */
+  #leave(before: number): void {
+    if (this.#height <= 1 || before === REDUCE.code) throw new Irregular();
   }
 
   /** The stack is cut down: what stood above is whole now. */

@@ -95,6 +95,11 @@ describe('taking a pickle apart', () => {
     ['a mark that nothing takes', ascii('(}.')],
     ['a slot that is set after it is read', ascii('}q\x00(\x8c\x01a]h\x01a\x8c\x01b]q\x01u.')],
     ['an item that changes another', ascii('}(\x8c\x01a]q\x00\x8c\x01bh\x00K\x01au.')],
+    ['what is dropped beside the items', ascii('}cm\nC\n)R0(\x8c\x01aNu.')],
+    ['what is dropped before an item', ascii('}(N0\x8c\x01aNu.')],
+    ['a mark that is dropped before an item', ascii('}((N1\x8c\x01aNu.')],
+    ['an empty mark that is dropped', ascii('}((0\x8c\x01aNu.')],
+    ['a call for its effect', ascii('}(\x8c\x01aNcm\nf\n)R0u.')],
     ['an item that fills another', ascii('}(\x8c\x01a]q\x00\x8c\x01bh\x00(K\x01K\x02eu.')],
   ])('leaves %s to the machine', (_name, bytes) => expect(pieces(bytes)).toBeUndefined());
 
