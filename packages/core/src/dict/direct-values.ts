@@ -68,7 +68,9 @@ export class DirectValues {
       const { catalog } = store.entries;
       return this.#value(catalog.offset(slot), catalog.frameLength(slot), catalog.keyLength(slot), slot);
     }
-    const { base, removed } = store.entries;
+    const { base, removed, damaged } = store.entries;
+    // One that is damaged may have the key: it is not missing then.
+    if (damaged.length > 0) return ELSEWHERE;
     if (base === undefined || removed.has(key)) return undefined;
     const place = base.find(key);
     // An entry that is dead may have a successor that came since.

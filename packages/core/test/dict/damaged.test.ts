@@ -383,37 +383,40 @@ it('a terminator whose FRAME reaches past the end of the file is an error, and r
   expect(fsck()).toMatchObject({ ok: true, findings: [] });
 });
 
-it('a key whose entry is damaged is told of, by whatever would have said that it is missing', async () => {
-  const file = MemoryFile.of();
-  const dict = MmapDict.over(file);
-  for (let i = 0; i < 100; i++) dict.set(`k${i}`, i);
-  const { end } = [...dict.scan()][7]!;
-  dict.close();
-  const bytes = file.toBytes();
-  bytes[end - 2]! ^= 2;
-  const asked: ((dict: MmapDict) => unknown)[] = [
-    (found) => found.get('k7'),
-    (found) => found.has('k7'),
-    (found) => found.getMeta('k7'),
-    (found) => found.delete('k7'),
-    (found) => found.batch(() => found.pop('k7')),
-  ];
-  const error = expect.objectContaining({ code: 'CORRUPT', key: 'k7' });
-  for (const ask of asked) {
-    const damaged = MmapDict.over(MemoryFile.of(bytes));
-    expect(() => ask(damaged)).toThrow(error);
-    expect([damaged.get('k6'), damaged.has('k100'), damaged.set('k7', 'new').get('k7')]).toEqual([6, false, 'new']);
-  }
-  expect(MmapDict.over(MemoryFile.of(bytes), { lenient: true }).has('k7')).toBe(false);
-  const renamed = file.toBytes();
-  renamed[[...MmapDict.over(MemoryFile.of(renamed)).scan()][7]!.offset + 11]! ^= 1;
-  const other = MmapDict.over(MemoryFile.of(renamed));
-  // The index leads to an entry of another key: it cannot tell any more, and the walk does.
-  expect([other.get('k7'), other.get('j7')]).toEqual([undefined, 7]);
-  const reader = await DictReader.open(bytesSource(bytes));
-  await expect(reader.get('k7')).rejects.toThrow(error);
-  expect(() => reader.has('k7')).toThrow(error);
-});
+it.each([{ index: true }, { index: false }])(
+  'a key whose entry is damaged is told of, by whatever would have said that it is missing: %o',
+  async (options) => {
+    const file = MemoryFile.of();
+    const dict = MmapDict.over(file, options);
+    for (let i = 0; i < 100; i++) dict.set(`k${i}`, i);
+    const { end } = [...dict.scan()][7]!;
+    dict.close();
+    const bytes = file.toBytes();
+    bytes[end - 2]! ^= 2;
+    const asked: ((dict: MmapDict) => unknown)[] = [
+      (found) => found.get('k7'),
+      (found) => found.has('k7'),
+      (found) => found.getMeta('k7'),
+      (found) => found.delete('k7'),
+      (found) => found.batch(() => found.pop('k7')),
+    ];
+    const error = expect.objectContaining({ code: 'CORRUPT', key: 'k7' });
+    for (const ask of asked) {
+      const damaged = MmapDict.over(MemoryFile.of(bytes));
+      expect(() => ask(damaged)).toThrow(error);
+      expect([damaged.get('k6'), damaged.has('k100'), damaged.set('k7', 'new').get('k7')]).toEqual([6, false, 'new']);
+    }
+    expect(MmapDict.over(MemoryFile.of(bytes), { lenient: true }).has('k7')).toBe(false);
+    const renamed = file.toBytes();
+    renamed[[...MmapDict.over(MemoryFile.of(renamed)).scan()][7]!.offset + 11]! ^= 1;
+    const other = MmapDict.over(MemoryFile.of(renamed));
+    // The index leads to an entry of another key: it cannot tell any more, and the walk does.
+    expect([other.get('k7'), other.get('j7')]).toEqual([undefined, 7]);
+    const reader = await DictReader.open(bytesSource(bytes));
+    await expect(reader.get('k7')).rejects.toThrow(error);
+    expect(() => reader.has('k7')).toThrow(error);
+  },
+);
 
 it('a journal whose sum is wrong is told of by fsck', () => {
   const file = MemoryFile.of();
