@@ -17,7 +17,7 @@ import { keepVisible } from './masking.ts';
 import { memoryOver } from './memory-over.ts';
 import { NDArray } from './nd-array.ts';
 import { isAxis } from './nested.ts';
-import type { Reduced } from './reduce.ts';
+import { exactSum, type Reduced } from './reduce.ts';
 import { broadcastStrides, checkShape, invalid, MAX_DIMS, type Order, repeated, sizeOf } from './shapes.ts';
 import { allocate, checkNested } from './transfer.ts';
 
@@ -339,10 +339,21 @@ export class MaskedArray implements ArraySource {
     return of(NDArray.fromNested(found, this.type));
   }
 
+  /** Where a sum may wrap, what a mean is made of. */
+  #exactSum(): bigint | undefined {
+    let total: bigint | undefined;
+    for (const part of this.#visible()) {
+      const sum = exactSum(part.laid());
+      if (sum === undefined) return undefined;
+      total = (total ?? 0n) + sum;
+    }
+    return total;
+  }
+
   /** The mean of the elements that are not masked: see {@link NDArray.mean}. null where all are masked. */
   mean(): Reduced {
     const count = this.count();
-    const sum = count === 0 ? null : this.sum();
+    const sum = count === 0 ? null : (this.#exactSum() ?? this.sum());
     if (sum === null) return null;
     if (sum instanceof Complex) return new Complex(sum.re / count, sum.im / count);
     if (this.type.kind === 'm') return (sum as bigint) / BigInt(count);

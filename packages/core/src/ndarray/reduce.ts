@@ -163,9 +163,15 @@ function sumIntegers(layout: Layout, store: MemoryStore, machine: SimdMachine | 
   return type.kind === 'u' ? BigInt.asUintN(64, total) : BigInt.asIntN(64, total);
 }
 
-/** The sum of 64-bit integers, however large. */
-function sumExactly(layout: Layout, store: MemoryStore, machine: SimdMachine | undefined): bigint {
+/** The sum of 64-bit integers, however large, which a mean is made of; `undefined` for other types. */
+export function exactSum(
+  layout: Layout,
+  store: MemoryStore = storeOf(layout, 'mean'),
+  given?: SimdMachine | null,
+): bigint | undefined {
   const { type } = layout;
+  if ((type.kind !== 'i' && type.kind !== 'u') || type.itemsize !== 8) return undefined;
+  const machine = machineFor(layout, given);
   const signed = type.kind !== 'u';
   let [high, low] = [0n, 0n];
   const done =
@@ -256,17 +262,15 @@ export function sum(layout: Layout, given?: SimdMachine | null): Reduced {
 
 /**
  * The arithmetic mean of all elements: a number, {@link Complex} for complex types, a bigint count (rounded towards
- * zero) or null for timedelta64. NaN for an empty array. NaN propagates.
+ * zero) or null for timedelta64. NaN for an empty array. NaN propagates. Parts of a complex mean are divided by themselves:
+ * numpy's division lets NaN and infinity of one into the other.
  *
  * @throws UNSUPPORTED_DTYPE, CLOSED
  */
 export function mean(layout: Layout, given?: SimdMachine | null): number | bigint | Complex | null {
   const { type, size } = layout;
   const store = storeOf(layout, 'mean');
-  if ((type.kind === 'i' || type.kind === 'u') && type.itemsize === 8) {
-    return Number(sumExactly(layout, store, machineFor(layout, given))) / size;
-  }
-  const total = sum(layout, given);
+  const total = exactSum(layout, store, given) ?? sum(layout, given);
   if (total instanceof Complex) return new Complex(total.re / size, total.im / size);
   if (type.kind === 'm') return total === null || size === 0 ? null : (total as bigint) / BigInt(size);
   return Number(total) / size;

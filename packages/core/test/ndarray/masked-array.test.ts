@@ -76,6 +76,17 @@ for c in args['cases']:
 });
 
 describe('a masked array', () => {
+  it.each([
+    ['int64', -(2n ** 62n)],
+    ['>i8', 2n ** 62n],
+    ['uint64', 2n ** 63n],
+  ])('has the mean of its %s, however far their sum is out of range', (dtype, element) => {
+    const data = ndarray([element, element, 5n, element], [4], dtype);
+    const masked = new MaskedArray(data, ndarray([false, false, true, false], [4], 'bool'));
+    expect(masked.mean()).toBe(Number(element));
+    expect(masked.mean()).toBe(masked.compressed().mean());
+  });
+
   it('reads null where masked, and null masks', () => {
     const masked = sample();
     expect(masked.toNested()).toEqual([
