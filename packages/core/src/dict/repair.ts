@@ -13,6 +13,8 @@ import {
   ENTRY_TAIL_SIZE,
   endsAsDict,
   entryEnd,
+  HEADER_SIZE,
+  isHeader,
   isTerminator,
   TERMINATOR_SIZE,
   terminator,
@@ -42,6 +44,7 @@ export function repair(store: DictStore, hands: RepairHands): void {
       });
     }
   }
+  checkNotJoined(store);
   if (store.partial) {
     writeBorderless(file, store.terminator, terminator(), hands.durable);
     store.partial = false;
@@ -59,6 +62,15 @@ export function repair(store: DictStore, hands: RepairHands): void {
     store.raise();
   }
   finishGrowing(store);
+}
+
+/** What stands behind the terminator is cut off, but not another file that somebody put there: no append begins as one. */
+function checkNotJoined({ file, read, terminator }: DictStore): void {
+  const offset = terminator + TERMINATOR_SIZE;
+  if (!isHeader(read(offset, HEADER_SIZE))) return;
+  const { name: path } = file;
+  const message = `${path}: another dict begins at ${offset}, behind the end of this one: what both hold is to be had by salvage(src, dst)`;
+  throw new MmdError('CORRUPT', message, { offset, path });
 }
 
 /** Finishes growing in place before anything is appended. */

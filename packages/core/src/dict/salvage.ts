@@ -16,6 +16,7 @@ import {
   getU64,
   HEADER_SIZE,
   isEntryTail,
+  isHeader,
   KEY_MAX,
   LIVE,
   stateOffset,
@@ -28,6 +29,7 @@ import type { DictCore } from './core.ts';
 import { buryDead } from './live-entries.ts';
 import { rawValue } from './raw-value.ts';
 import { hindranceOfRemains, problemOf } from './readability.ts';
+import type { DictStore } from './store.ts';
 import { journalOfWalk } from './stranded.ts';
 import type { ProgressOptions } from './vacuum.ts';
 import { type EntryTaker, walkToEnd } from './walk.ts';
@@ -67,10 +69,15 @@ export function salvage(from: DictCore, to: DictCore, options: ProgressOptions =
     });
     const doubtful = [...suspects, ...breaks, ...[...lost.values(), ...unreadable].map(({ offset }) => offset)];
     doubtful.sort((a, b) => a - b);
+    const hidden = new Map<string, EntryPlace>();
     for (const [key, place] of hiddenEntries(from, doubtful, met)) {
       options.signal?.throwIfAborted();
       if (recovered.has(key) || deaths.has(stateOffset(place.offset, place.frameLength))) continue;
-      if (problemOf(from, from.view(key, place)) !== undefined) continue;
+      // A length that was guessed may be wrong, where another entry of the key is whole.
+      if (problemOf(from, from.view(key, place)) === undefined) hidden.set(key, place);
+    }
+    for (const [key, place] of hidden) {
+      options.signal?.throwIfAborted();
       copy(key, place);
       lost.delete(key);
     }
@@ -123,23 +130,46 @@ function entriesOf({ store }: DictCore): Survivors {
     },
     expect: () => undefined,
   };
-  for (let from = HEADER_SIZE; from >= 0; ) {
+  const start = firstEntry(store);
+  /** Of another file that was put behind this one, which is whole. */
+  const joined = new Map<string, EntryPlace>();
+  let behindWhole = false;
+  for (let from = start; from >= 0; ) {
     const { walk, end } = walkToEnd(store.file, from, size, taker);
     const atEnd = end.kind === 'terminator';
     // Behind a break, a terminator that entries follow may be that of another dict, which a value of this one holds.
-    const whole = atEnd && from === HEADER_SIZE;
-    const next = whole ? -1 : answer(findEntry(end.offset + (atEnd ? TERMINATOR_SIZE : 1), size), store.read);
-    const nested = atEnd && next >= 0;
-    for (const [key, place] of lately) if (!nested || !live.has(key)) live.set(key, place);
+    const whole = atEnd && from === start;
+    // What a header stands before is a dict of its own: its journals tell of other places.
+    const own = from === start || !isHeader(store.read(from - HEADER_SIZE, HEADER_SIZE));
+    const behind = end.offset + (atEnd ? TERMINATOR_SIZE : 1);
+    const next = whole ? joinedFile(store, behind) : answer(findEntry(behind, size), store.read);
+    const gaps = behindWhole || !own || (!whole && atEnd && next >= 0);
+    const found = behindWhole ? joined : live;
+    for (const [key, place] of lately) if (!gaps || !found.has(key)) found.set(key, place);
     lately = new Map();
-    if (!nested) journals.push(answer(journalOfWalk(walk, end), store.read));
+    if (!gaps) journals.push(answer(journalOfWalk(walk, end), store.read));
+    behindWhole ||= whole;
     if (!atEnd) breaks.push(end.offset);
+    else if (whole && next >= 0) breaks.push(behind);
     from = next;
   }
   const journal = joinJournals(journals.filter((each) => each !== undefined));
   const deaths = buryDead(live, journal);
+  for (const [key, place] of joined) if (!live.has(key)) live.set(key, place);
   for (const [key, { offset }] of live) if (offset > (damaged.get(key) ?? offset)) damaged.delete(key);
   return { live, damaged, breaks, counts: journal?.stores, deaths, met, suspects, unseen };
+}
+
+/** Where the entries begin; a file that lost its header, or a part of it, may begin with one. */
+function firstEntry({ file, read }: DictStore): number {
+  if (isHeader(read(0, HEADER_SIZE))) return HEADER_SIZE;
+  const first = answer(findEntry(0, file.size()), read);
+  return first >= 0 && first < HEADER_SIZE ? first : HEADER_SIZE;
+}
+
+/** Where the entries of a file begin that was put behind a whole one; -1 for none. */
+function joinedFile({ read }: DictStore, behind: number): number {
+  return isHeader(read(behind, HEADER_SIZE)) ? behind + HEADER_SIZE : -1;
 }
 
 /**
@@ -147,10 +177,10 @@ function entriesOf({ store }: DictCore): Survivors {
  * @param suspects - file offsets of what may be such, rising
  * @param met - entries that are known; what is found is added
  */
-function hiddenEntries(core: DictCore, suspects: readonly number[], met: Set<number>): Map<string, EntryPlace> {
+function hiddenEntries(core: DictCore, suspects: readonly number[], met: Set<number>): [string, EntryPlace][] {
   const { file, read } = core.store;
   const size = file.size();
-  const found = new Map<string, EntryPlace>();
+  const found: [string, EntryPlace][] = [];
   /** The first entry at or behind `searched`; many suspects have the same. */
   let next = -1;
   let searched = Infinity;
@@ -170,7 +200,7 @@ function hiddenEntries(core: DictCore, suspects: readonly number[], met: Set<num
     const tail = read(end - ENTRY_TAIL_SIZE, ENTRY_TAIL_SIZE);
     if (!isEntryTail(tail, 0) || tail[6] !== LIVE || !isText(head, ENTRY_HEAD_SIZE, keyEnd)) return;
     const key = decodeUtf8(head, ENTRY_HEAD_SIZE, keyEnd);
-    found.set(key, { offset, frameLength: end - offset - FRAME_SIZE, keyLength });
+    found.push([key, { offset, frameLength: end - offset - FRAME_SIZE, keyLength }]);
   };
   const last = size - TERMINATOR_SIZE;
   for (const suspect of suspects) {

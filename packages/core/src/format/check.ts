@@ -15,6 +15,7 @@ import {
   FRAME_SIZE,
   getU64,
   HEADER_SIZE,
+  isHeader,
   stateOffset,
   TERMINATOR_SIZE,
   terminator,
@@ -186,6 +187,11 @@ export function* checkFile(size: number, name: string): Generator<ByteRequest, C
         : 'an append was cut at a sector border before it was committed';
     findings.push(finding(why, end.offset, message));
     plan.push({ do: 'write', offset: end.offset, bytes: terminator(), why }, { do: 'sync' });
+  }
+  const behind: Uint8Array = yield { offset: after, length: Math.min(HEADER_SIZE, size - after) };
+  if (isHeader(behind)) {
+    const message = 'another dict begins behind the terminator, where no reader looks: salvage';
+    return { findings: [...findings, finding('broken-chain', after, message)], ...counts, plan: [] };
   }
   if (size > after) {
     findings.push(finding('unclaimed-bytes', after, `${size - after} bytes behind the terminator`));

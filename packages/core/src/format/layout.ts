@@ -182,7 +182,7 @@ export function decodeHeader(bytes: Uint8Array, name: string): Header {
 const HEADER_BYTES = bytesOf(HEADER);
 
 /** Whether a header of this version stands there, whole. */
-function isHeader(bytes: Uint8Array): boolean {
+export function isHeader(bytes: Uint8Array): boolean {
   if (bytes.length < HEADER_SIZE) return false;
   for (let i = 0; i < HEADER_SIZE; i++) {
     const varies = i >= COMMIT_NUMBER_OFFSET && i < COMMIT_NUMBER_OFFSET + 4;
