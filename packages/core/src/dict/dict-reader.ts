@@ -7,8 +7,17 @@
 import { MmdError } from '../errors.ts';
 import { CODECS, type StoredValue, type ValueCodec, type ValueMeta } from '../format/codecs.ts';
 import { layCounts } from '../format/journal.ts';
-import { decodeHeader, ENTRY_HEAD_SIZE, ENTRY_TAIL_SIZE, HEADER_SIZE } from '../format/layout.ts';
+import {
+  decodeHeader,
+  ENTRY_HEAD_SIZE,
+  ENTRY_TAIL_SIZE,
+  HEADER_SIZE,
+  isTerminator,
+  TERMINATOR_SIZE,
+} from '../format/layout.ts';
 import { answerAsync, keyOf, scanEntries } from '../format/scan.ts';
+import { TAIL_PREFIX_SIZE } from '../format/tail-entry.ts';
+import { decodeIndexEnding, INDEX_ENDING, isIndexHead } from '../format/tail-index.ts';
 import { BytesWanted, ValueReader } from '../format/value-reader.ts';
 import { isBytes } from '../ndarray/array-source.ts';
 import { type ArrayMemory, memoryOver } from '../ndarray/index.ts';
@@ -21,7 +30,7 @@ import { buryDead } from './live-entries.ts';
 import type { EntryMeta } from './mmap-dict.ts';
 import { READER_OPTIONS } from './options.ts';
 import { journalOfWalk } from './stranded.ts';
-import { type EntryTaker, meet, newWalk } from './walk.ts';
+import { type EntryTaker, endAt, meet, newWalk } from './walk.ts';
 
 /** Options of {@link DictReader.open}. */
 export interface DictReaderOptions {
@@ -112,8 +121,16 @@ export class DictReader {
       },
       expect: () => undefined,
     };
-    const walk = newWalk(taker, HEADER_SIZE, size);
-    const end = await answerAsync(scanEntries(HEADER_SIZE, size, meet, Infinity, undefined, walk), read);
+    let walk = newWalk(taker, HEADER_SIZE, size);
+    let end = await answerAsync(scanEntries(HEADER_SIZE, size, meet, Infinity, undefined, walk), read);
+    // A walk that did not come by the index, though there is one, met damage, or believed a wrong length.
+    const until = walk.indexEnd === end.offset ? undefined : await endByIndex(size, commitNumber, read);
+    if (until !== undefined) {
+      entries.clear();
+      damaged.clear();
+      walk = newWalk(taker, HEADER_SIZE, size);
+      end = endAt(await answerAsync(scanEntries(HEADER_SIZE, size, meet, until, undefined, walk), read), until);
+    }
     if (end.kind === 'damage') {
       const code = end.truncated ? 'TRUNCATED' : 'CORRUPT';
       throw new MmdError(code, `${source.name}: ${end.message} at ${end.offset}`, {
@@ -192,6 +209,20 @@ export class DictReader {
       }
     }
   }
+}
+
+/** Where the entries end by an index that was made for this very state: then tail entries may be damaged, which nobody asks for. */
+async function endByIndex(
+  size: number,
+  commitNumber: number,
+  read: (offset: number, length: number) => Promise<Uint8Array>,
+): Promise<number | undefined> {
+  const end = size - TERMINATOR_SIZE;
+  if (end < HEADER_SIZE + INDEX_ENDING) return undefined;
+  const bytes = await read(end - INDEX_ENDING, INDEX_ENDING + TERMINATOR_SIZE);
+  const found = isTerminator(bytes, INDEX_ENDING) ? decodeIndexEnding(bytes, end) : undefined;
+  if (found?.footer.commitNumber !== commitNumber) return undefined;
+  return isIndexHead(await read(found.entry, TAIL_PREFIX_SIZE), found.footer) ? found.footer.end : undefined;
 }
 
 /** A range of a source, which may be anybody's. @throws INVALID_ARGUMENT where it gives something else than bytes */

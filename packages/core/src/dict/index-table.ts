@@ -6,36 +6,31 @@
 
 import { BINBYTES8 } from '../format/array-value.ts';
 import {
-  DEAD,
-  ENTRY_HEAD_SIZE,
-  ENTRY_TAIL_SIZE,
   FRAME_SIZE,
   getI32,
   getU64,
   HEADER_SIZE,
-  isEntryTail,
   isTerminator,
   SHORT_BINUNICODE,
   TERMINATOR_SIZE,
 } from '../format/layout.ts';
-import { TAIL_FOOTER_SIZE, TAIL_PREFIX_SIZE, tailFooter, tailKindOf } from '../format/tail-entry.ts';
+import { TAIL_PREFIX_SIZE } from '../format/tail-entry.ts';
 import {
-  decodeIndexFooter,
+  decodeIndexEnding,
   eachSlot,
   INDEX_BLOCK_SIZE,
+  INDEX_ENDING,
   INDEX_FOOTER_SIZE,
   type IndexFooter,
-  indexPayloadSize,
+  isIndexHead,
   putIndexFooter,
 } from '../format/tail-index.ts';
 import type { StorageFile } from '../storage/storage-file.ts';
 
-/** What an index's entry ends with. */
-const ENDING = INDEX_FOOTER_SIZE + ENTRY_TAIL_SIZE;
 /** The opcode before its payload, and the length. */
 const DATA_HEAD_SIZE = 9;
 /** A file with an index has more bytes than this. */
-const LEAST = HEADER_SIZE + TAIL_PREFIX_SIZE + ENDING + TERMINATOR_SIZE;
+const LEAST = HEADER_SIZE + TAIL_PREFIX_SIZE + INDEX_ENDING + TERMINATOR_SIZE;
 /** Indexes that refer to each other at most: ours are a dozen where there are 2^30 keys. */
 const DEPTH_MAX = 64;
 /** Blocks that are taken into memory for lookups alone: 8 MiB, an index of half a million keys. */
@@ -70,31 +65,26 @@ export class IndexTable {
    */
   static last(file: StorageFile, size: number): IndexTable | undefined {
     if (size < LEAST) return undefined;
-    const ending = new Uint8Array(ENDING + TERMINATOR_SIZE);
-    if (file.read(size - ending.length, ending) !== ending.length || !isTerminator(ending, ENDING)) return undefined;
+    const ending = new Uint8Array(INDEX_ENDING + TERMINATOR_SIZE);
+    if (file.read(size - ending.length, ending) !== ending.length || !isTerminator(ending, INDEX_ENDING))
+      return undefined;
     return IndexTable.#of(file, size - TERMINATOR_SIZE, ending);
   }
 
   /** The index whose entry ends at `end`, and which was the last of the file once; `undefined` where there is none. */
   static before(file: StorageFile, end: number): IndexTable | undefined {
     if (end < LEAST - TERMINATOR_SIZE) return undefined;
-    const ending = new Uint8Array(ENDING);
-    return file.read(end - ENDING, ending) === ENDING ? IndexTable.#of(file, end, ending) : undefined;
+    const ending = new Uint8Array(INDEX_ENDING);
+    return file.read(end - INDEX_ENDING, ending) === INDEX_ENDING ? IndexTable.#of(file, end, ending) : undefined;
   }
 
   static #of(file: StorageFile, end: number, ending: Uint8Array): IndexTable | undefined {
-    if (!isEntryTail(ending, INDEX_FOOTER_SIZE) || ending[INDEX_FOOTER_SIZE + 6] !== DEAD) return undefined;
-    if (tailFooter(ending, INDEX_FOOTER_SIZE - TAIL_FOOTER_SIZE)?.kind !== 'index') return undefined;
-    const footer = decodeIndexFooter(ending.subarray(0, INDEX_FOOTER_SIZE));
-    // The size that it was made for tells that it stands where it was written.
-    if (footer === undefined || footer.fileSize !== end + TERMINATOR_SIZE) return undefined;
-    const payload = indexPayloadSize(footer.blocks);
-    const entry = end - ENTRY_TAIL_SIZE - payload - TAIL_PREFIX_SIZE;
-    if (entry < footer.end || footer.end < HEADER_SIZE || footer.older > footer.end) return undefined;
+    const found = decodeIndexEnding(ending, end);
+    if (found === undefined) return undefined;
+    const { footer, entry } = found;
     const head = new Uint8Array(TAIL_PREFIX_SIZE);
     file.read(entry, head);
-    if (head[0] !== 0x95 || getU64(head, TAIL_PREFIX_SIZE - 8) !== payload) return undefined;
-    if (tailKindOf(head, ENTRY_HEAD_SIZE, head[10]!) !== 'index') return undefined;
+    if (!isIndexHead(head, footer)) return undefined;
     return new IndexTable(file, footer, entry, head, getI32(ending, INDEX_FOOTER_SIZE + 1));
   }
 
@@ -181,7 +171,7 @@ export class IndexTable {
   renew(commitNumber: number): void {
     const footer = new Uint8Array(INDEX_FOOTER_SIZE);
     putIndexFooter(footer, { ...this.footer, commitNumber });
-    this.#file.write(this.end - ENDING, footer);
+    this.#file.write(this.end - INDEX_ENDING, footer);
   }
 
   /**

@@ -34,7 +34,7 @@ import { IndexTable } from './index-table.ts';
 import { type EntriesHost, KnownEntries } from './known-entries.ts';
 import type { ResolvedOptions } from './options.ts';
 import { type JournalPlace, journalOf, stillActive, tailJournal } from './stranded.ts';
-import { lastOf, type Walk, walkAhead, walkToEnd } from './walk.ts';
+import { endAt, lastOf, type Walk, walkAhead, walkToEnd } from './walk.ts';
 
 /** Attempts of a lock-free look at a file that changes; then the lock is taken. */
 const ATTEMPTS = 20;
@@ -518,10 +518,12 @@ export class DictStore implements EntriesHost {
         // Since it was decided that what is known still holds, entries may have moved.
         whole ||= mayHaveMoved(this.commitNumber, commitNumber);
         const index = whole ? undefined : this.#lastIndex();
-        const end = this.#scan(whole, size);
+        const met = this.#scan(whole, size);
+        const end = whole ? this.#checkByIndex(met, size, commitNumber) : met;
         const after = this.file.loadI32(COMMIT_NUMBER_OFFSET);
         // Where the last entry changed its room meanwhile, the walk may have gone on inside it, and even met the old terminator.
         whole =
+          end !== met ||
           mayHaveMoved(commitNumber, after) ||
           this.file.size() < size ||
           !this.#anchor.holds(this.read) ||
@@ -570,6 +572,12 @@ export class DictStore implements EntriesHost {
     this.#reached(walk, atTail ? tailStart : result.offset);
     this.#readJournals(tailJournal(walk, result));
     return result;
+  }
+
+  /** An index that was made for this very state knows where the entries end: a walk that came past that believed a wrong length. */
+  #checkByIndex(end: ScanEnd, size: number, commitNumber: number): ScanEnd {
+    const footer = end.kind === 'terminator' ? IndexTable.last(this.file, size)?.footer : undefined;
+    return footer?.commitNumber === commitNumber && this.end > footer.end ? endAt(end, footer.end) : end;
   }
 
   /** The next look goes on at `end`, if what the walk met last still stands there. */

@@ -70,7 +70,14 @@ export function walkToEnd(
 
 /** Up to an entry that is known to begin at `until`; what is met is taken, nothing else is noted. */
 export function walkTo(file: StorageFile, from: number, until: number, taker: EntryTaker): ScanEnd {
-  return scan(file, newWalk(taker, from, file.size()), take, until, WALK_CHUNK);
+  return endAt(scan(file, newWalk(taker, from, file.size()), take, until, WALK_CHUNK), until);
+}
+
+/** A walk that comes to the terminator past `until` believed a wrong length, and did not meet what that hides. */
+export function endAt(end: ScanEnd, until: number): ScanEnd {
+  if (end.kind === 'damage' || end.offset === until) return end;
+  const message = 'no entry begins where one is known to';
+  return { kind: 'damage', offset: until, truncated: false, message, expected: until, found: end.offset };
 }
 
 /**

@@ -19,11 +19,25 @@
  */
 
 import { crc32c } from './checksum.ts';
-import { getI32, getU32, getU64, putU32, putU64 } from './layout.ts';
-import { putTailFooter } from './tail-entry.ts';
+import {
+  DEAD,
+  ENTRY_HEAD_SIZE,
+  ENTRY_TAIL_SIZE,
+  getI32,
+  getU32,
+  getU64,
+  HEADER_SIZE,
+  isEntryTail,
+  putU32,
+  putU64,
+  TERMINATOR_SIZE,
+} from './layout.ts';
+import { putTailFooter, TAIL_FOOTER_SIZE, TAIL_PREFIX_SIZE, tailFooter, tailKindOf } from './tail-entry.ts';
 
 export const INDEX_BLOCK_SIZE = 512;
 export const INDEX_FOOTER_SIZE = 64;
+/** Bytes of what an index's entry ends with: its footer, and its tail. */
+export const INDEX_ENDING: number = INDEX_FOOTER_SIZE + ENTRY_TAIL_SIZE;
 const SLOT_SIZE = 12;
 const BLOCK_HEAD = 8;
 const SLOTS = Math.floor((INDEX_BLOCK_SIZE - BLOCK_HEAD) / SLOT_SIZE);
@@ -139,6 +153,32 @@ export function decodeIndexFooter(bytes: Uint8Array): IndexFooter | undefined {
     end: getU64(bytes, 32),
     older: getU64(bytes, 40),
   };
+}
+
+/**
+ * Reads what an index's entry ends with.
+ * @param bytes - its last {@link INDEX_ENDING} bytes, or more behind them
+ * @param end - file offset behind the entry
+ * @returns its footer and file offset; `undefined` where no index ends there
+ */
+export function decodeIndexEnding(
+  bytes: Uint8Array,
+  end: number,
+): { readonly footer: IndexFooter; readonly entry: number } | undefined {
+  if (!isEntryTail(bytes, INDEX_FOOTER_SIZE) || bytes[INDEX_FOOTER_SIZE + 6] !== DEAD) return undefined;
+  if (tailFooter(bytes, INDEX_FOOTER_SIZE - TAIL_FOOTER_SIZE)?.kind !== 'index') return undefined;
+  const footer = decodeIndexFooter(bytes.subarray(0, INDEX_FOOTER_SIZE));
+  // The size that it was made for tells that it stands where it was written.
+  if (footer === undefined || footer.fileSize !== end + TERMINATOR_SIZE) return undefined;
+  const entry = end - ENTRY_TAIL_SIZE - indexPayloadSize(footer.blocks) - TAIL_PREFIX_SIZE;
+  if (entry < footer.end || footer.end < HEADER_SIZE || footer.older > footer.end) return undefined;
+  return { footer, entry };
+}
+
+/** Whether an index's entry begins with these {@link TAIL_PREFIX_SIZE} bytes; lengths that only a walk asks for may be wrong. */
+export function isIndexHead(head: Uint8Array, { blocks }: IndexFooter): boolean {
+  if (head[0] !== 0x95 || getU64(head, TAIL_PREFIX_SIZE - 8) !== indexPayloadSize(blocks)) return false;
+  return tailKindOf(head, ENTRY_HEAD_SIZE, head[10]!) === 'index';
 }
 
 /** Whether a block proves itself. */

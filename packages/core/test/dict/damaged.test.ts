@@ -507,3 +507,85 @@ it('a head of any length is fetched in a few pieces, from each of which its read
   expect(await reader.get('a')).toMatchObject({ shape: [0], dtype: 'uint8' });
   expect(pieces).toBeLessThan(30);
 });
+
+describe('a file with an index', () => {
+  const sealed = (): { bytes: Uint8Array; dict: MmapDict } => {
+    const file = MemoryFile.of();
+    const dict = MmapDict.over(file);
+    for (let i = 0; i < 100; i++) dict.set(`k${i}`, i);
+    return { dict: dict.seal({ checksums: true }), bytes: file.toBytes() };
+  };
+
+  it('whose tail entries are damaged has all its keys for every reader', async () => {
+    const { bytes, dict } = sealed();
+    const tail = [...dict.scan()].slice(-2);
+    expect(tail.map(({ key }) => key!.trim())).toEqual(['mmdpickle checksums', 'mmdpickle index']);
+    for (const at of [tail[0]!.offset, tail[0]!.offset + 1, tail[0]!.end - 1, tail[1]!.offset + 3]) {
+      const damaged = bytes.with(at, 0xa5);
+      const reader = await DictReader.open(bytesSource(damaged));
+      const keys = [...MmapDict.over(MemoryFile.of(damaged), { mode: 'r' }).keys()];
+      expect([keys.length, [...reader.keys()], await reader.get('k99')]).toEqual([100, keys, 99]);
+    }
+  });
+
+  it.each<[string, (dict: MmapDict) => unknown]>([
+    ['keys', (dict) => [...dict.keys()]],
+    ['vacuum', (dict) => dict.vacuum()],
+    ['seal', (dict) => dict.seal()],
+  ])('in which an entry claims all that stands behind it is damaged: %s', (_what, ask) => {
+    const { bytes, dict } = sealed();
+    const { offset } = [...dict.scan()][50]!;
+    putU64(bytes, offset + 1, bytes.length - 11 - offset - 9);
+    const found = MmapDict.over(MemoryFile.of(bytes));
+    expect(found.get('k99')).toBe(99);
+    expect(() => ask(found)).toThrow(expect.objectContaining({ code: 'CORRUPT' }));
+  });
+});
+
+describe('what salvage finds', () => {
+  const fileOf = (...entries: [string, unknown][]): Uint8Array => {
+    const file = MemoryFile.of();
+    const dict = MmapDict.over(file, { index: false });
+    for (const [key, value] of entries) dict.set(key, value);
+    return file.toBytes();
+  };
+  const salvaged = (bytes: Uint8Array) => {
+    const target = MmapDict.over(MemoryFile.of());
+    const result = MmapDict.over(MemoryFile.of(bytes), { mode: 'r', lenient: true, salvage: true }).salvage(target);
+    return { ...result, found: Object.fromEntries(target) };
+  };
+  const one = fileOf(['a', 1], ['b', 'b'.repeat(50)]);
+
+  it('is all entries of a file that lost the first bytes, however many', () => {
+    for (let lost = 0; lost <= 24; lost++) {
+      expect([lost, salvaged(one.subarray(lost)).found]).toEqual([lost, { a: 1, b: 'b'.repeat(50) }]);
+    }
+  });
+
+  it('is what a second file holds that was put behind the first, which wins; no repair and no writer cuts it off', () => {
+    const bytes = Uint8Array.from([...one, ...fileOf(['b', 2], ['c', 3])]);
+    expect(salvaged(bytes)).toMatchObject({ found: { a: 1, b: 'b'.repeat(50), c: 3 }, breaks: [one.length] });
+    const file = MemoryFile.of(bytes);
+    expect([...MmapDict.over(file, { mode: 'r' }).keys()]).toEqual(['a', 'b']);
+    const error = { code: 'CORRUPT', offset: one.length };
+    expect(() => MmapDict.over(file, { mode: 'r+' }).set('d', 4)).toThrow(expect.objectContaining(error));
+    const lenient = MmapDict.over(file, { mode: 'r+', lenient: true });
+    expect(() => lenient.set('d', 4)).toThrow(expect.objectContaining(error));
+    const findings = [{ code: 'broken-chain', offset: one.length }];
+    expect(lenient.fsck({ repair: true })).toMatchObject({ ok: false, repaired: false, findings });
+    expect(file.toBytes()).toEqual(bytes);
+  });
+
+  it('is no key of a dict within a value that was cut off, where the file has that key', () => {
+    const bytes = fileOf(['b', 2], ['inner', one]);
+    expect(salvaged(bytes.subarray(0, -20)).found).toEqual({ a: 1, b: 2 });
+  });
+
+  it('is an entry that is whole, and not one of its key that is damaged, whatever may be guessed of that', () => {
+    const bytes = fileOf(['a', 1], ['b', 2], ['rows', 'x'.repeat(600)], ['c', 3]);
+    const [a, , rows] = [...MmapDict.over(MemoryFile.of(bytes)).scan()];
+    // A piece stands there twice: what `rows` claims has the end of `a` in it, and then all of `rows`.
+    const twice = Uint8Array.from([...bytes.subarray(0, rows!.offset + 100), ...bytes.subarray(a!.offset + 5)]);
+    expect(salvaged(twice)).toMatchObject({ found: { a: 1, b: 2, rows: 'x'.repeat(600), c: 3 }, lost: [] });
+  });
+});
