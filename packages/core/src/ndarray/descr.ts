@@ -70,7 +70,8 @@ const overLimit = (limit: keyof DTypeLimits, found: number): MmdError =>
   });
 
 /**
- * Makes a type from any of numpy's spellings. In lists of fields a nameless void field is padding, as in
+ * Makes a type from numpy's names and codes, and from all that numpy itself prints and writes; what it only reads is refused: text with
+ * commas (`'i4,f8'`), repeats (`'2i4'`) and fractions of units (`'M8[s/2]'`). In lists of fields a nameless void field is padding, as in
  * `dtype.descr` and npy files; other nameless fields are called `f0`, `f1`, ... by their position. As in numpy, what is
  * described within an aligned type is aligned too, but for types, and for `['V8', spec]`; text is read as `str(dtype)` prints it, where
  * nothing is aligned that does not say so.
