@@ -14,7 +14,7 @@
  */
 
 import { crc32c } from './checksum.ts';
-import { ENTRY_TAIL_SIZE, getU32, getU64, HEADER_SIZE, putU32, putU64 } from './layout.ts';
+import { DEAD, ENTRY_TAIL_SIZE, getU32, getU64, HEADER_SIZE, isEntryTail, LIVE, putU32, putU64 } from './layout.ts';
 import type { ByteRequest } from './scan.ts';
 import { putTailFooter, TAIL_FOOTER_SIZE, tailFooter } from './tail-entry.ts';
 
@@ -70,7 +70,31 @@ export function* readJournal(offset: number, end: number): Generator<ByteRequest
   const start = journalStart(yield { offset: end - footer, length: footer }, end);
   if (start === undefined || start < offset) return undefined;
   const journal = decodeJournal(yield { offset: start, length: end - ENTRY_TAIL_SIZE - start });
-  return journal !== undefined && staysWithin(journal, offset) ? journal : undefined;
+  return journal !== undefined && staysWithin(journal, offset) && (yield* standsThere(journal)) ? journal : undefined;
+}
+
+/**
+ * Whether entries still stand where they stood: bytes that came into the file, or were lost from it, move the last place in any case.
+ * What overwrites leave of a place is not known.
+ */
+function* standsThere({ deaths, stores, overwrites = [] }: Journal): Generator<ByteRequest, boolean, Uint8Array> {
+  if (overwrites.length > 0) return true;
+  const lastOf = (places: Iterable<number>): number => {
+    let last = 0;
+    for (const place of places) last = Math.max(last, place);
+    return last;
+  };
+  const death = lastOf(deaths);
+  const store = lastOf(stores.keys());
+  if (death > 0) {
+    const tail: Uint8Array = yield { offset: death - STATE_AT, length: ENTRY_TAIL_SIZE };
+    const state = tail[STATE_AT];
+    if (!isEntryTail(tail, 0) || (state !== LIVE && state !== DEAD)) return false;
+  }
+  if (store === 0) return true;
+  const count: Uint8Array = yield { offset: store - 2, length: 2 };
+  // LONG1 of eight bytes.
+  return count[0] === 0x8a && count[1] === 8;
 }
 
 /** Whether all places lie in entries before `end`. Only a forged journal says more: of the header, or beyond the end of the file. */
@@ -84,6 +108,8 @@ function staysWithin({ deaths, stores, overwrites = [] }: Journal, end: number):
 }
 
 const HEAD = 16;
+/** Of a state byte in an entry's tail. */
+const STATE_AT = 6;
 
 /** The payload of a journal. */
 export function encodeJournal({ deaths, stores, overwrites = [] }: Journal): Uint8Array {

@@ -439,6 +439,46 @@ it('a journal whose sum is wrong is told of by fsck', () => {
   expect(codes(pending)).toEqual(['damaged-journal']);
 });
 
+it('a journal whose places are not where they were changes nothing: no writer, no repair', () => {
+  const file = MemoryFile.of();
+  const dict = MmapDict.over(file, { index: false });
+  dict.set('lost', 'lost').set('a', 1).set('rows', growable(8)).set('b', 'b').set('c', 3).set('z', 'z'.repeat(500));
+  const images: Uint8Array[] = [];
+  const write = file.write.bind(file);
+  file.write = (...args) => {
+    write(...args);
+    images.push(file.toBytes());
+  };
+  const codes = (bytes: Uint8Array) =>
+    MmapDict.over(MemoryFile.of(bytes), { mode: 'r' })
+      .fsck()
+      .findings.map(({ code }) => code);
+  const [lost, ...others] = [...dict.scan()];
+  const batches: [string, () => void][] = [
+    ['b', () => void rowsOf(dict).append(Uint8Array.of(7))],
+    ['c', () => void dict.delete('a')],
+  ];
+  for (const [key, change] of batches) {
+    images.length = 0;
+    dict.batch(() => {
+      change();
+      dict.delete(key);
+    });
+    const pending = images.find((image) => codes(image).includes('pending-journal'))!;
+    // The first entry is gone, whole: all behind it has moved.
+    const moved = Uint8Array.from([...pending.subarray(0, lost!.offset), ...pending.subarray(others[0]!.offset)]);
+    expect(codes(moved)).toEqual(['damaged-journal']);
+    const repaired = MemoryFile.of(moved);
+    expect(MmapDict.over(repaired, { lenient: true }).fsck({ repair: true }).repaired).toBe(false);
+    const written = MmapDict.over(repaired);
+    expect([written.set('d', 4).fsck().ok, [...written.keys()].includes('a'), written.get('d')]).toEqual([
+      true,
+      true,
+      4,
+    ]);
+  }
+});
+
 it('fsck tells once of each call that only Python can judge, of dead values too', () => {
   const dict = MmapDict.over(MemoryFile.of(), { index: false });
   const camera = (gain: number) => new OpaqueObject('REDUCE', new OpaqueGlobal('lab', 'Camera'), Tuple.from([gain]));
