@@ -130,7 +130,8 @@ function entriesOf({ store }: DictCore): Survivors {
     },
     expect: () => undefined,
   };
-  const start = firstEntry(store);
+  const headed = isHeader(store.read(0, HEADER_SIZE));
+  const start = headed ? HEADER_SIZE : firstEntry(store);
   /** Of another file that was put behind this one, which is whole. */
   const joined = new Map<string, EntryPlace>();
   let behindWhole = false;
@@ -138,7 +139,7 @@ function entriesOf({ store }: DictCore): Survivors {
     const { walk, end } = walkToEnd(store.file, from, size, taker);
     const atEnd = end.kind === 'terminator';
     // Behind a break, a terminator that entries follow may be that of another dict, which a value of this one holds.
-    const whole = atEnd && from === start;
+    const whole = headed && atEnd && from === start;
     // What a header stands before is a dict of its own: its journals tell of other places.
     const own = from === start || !isHeader(store.read(from - HEADER_SIZE, HEADER_SIZE));
     const behind = end.offset + (atEnd ? TERMINATOR_SIZE : 1);
@@ -160,9 +161,8 @@ function entriesOf({ store }: DictCore): Survivors {
   return { live, damaged, breaks, counts: journal?.stores, deaths, met, suspects, unseen };
 }
 
-/** Where the entries begin; a file that lost its header, or a part of it, may begin with one. */
+/** Where the entries of a file without a header begin: it may have lost that, and begin with one. */
 function firstEntry({ file, read }: DictStore): number {
-  if (isHeader(read(0, HEADER_SIZE))) return HEADER_SIZE;
   const first = answer(findEntry(0, file.size()), read);
   return first >= 0 && first < HEADER_SIZE ? first : HEADER_SIZE;
 }

@@ -602,6 +602,12 @@ describe('what salvage finds', () => {
     }
   });
 
+  it('is what stands behind the terminator, in a file whose header was written over', () => {
+    const rest = fileOf(['c', 'c'.repeat(100)], ['d', 4], ['e', 5]);
+    const written = Uint8Array.from([...one.subarray(24), ...rest.subarray(one.length - 24)]);
+    expect(salvaged(written).found).toEqual({ a: 1, b: 'b'.repeat(50), d: 4, e: 5 });
+  });
+
   it('is what a second file holds that was put behind the first, which wins; no repair and no writer cuts it off', () => {
     const bytes = Uint8Array.from([...one, ...fileOf(['b', 2], ['c', 3])]);
     expect(salvaged(bytes)).toMatchObject({ found: { a: 1, b: 'b'.repeat(50), c: 3 }, breaks: [one.length] });
