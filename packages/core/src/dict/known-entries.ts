@@ -5,7 +5,7 @@
  */
 
 import { isText } from '../bytes/index.ts';
-import { ENTRY_HEAD_SIZE, HEADER_SIZE } from '../format/layout.ts';
+import { ENTRY_HEAD_SIZE, entryEnd, HEADER_SIZE } from '../format/layout.ts';
 import { keyOf, type ScanEnd, type ScannedEntry } from '../format/scan.ts';
 import type { StorageFile } from '../storage/storage-file.ts';
 import type { BaseIndex } from './base-index.ts';
@@ -41,8 +41,10 @@ export class KnownEntries implements EntryTaker {
   /** One more than the highest memo index of all entries. */
   memoHint = 0;
   damaged: DamagedEntry[] = [];
-  /** The index that stands for entries before `base.end`; absent once the file was walked. */
+  /** The index that stands for the entries up to where it was made; absent once the file was walked. */
   base: BaseIndex | undefined;
+  /** File offset behind the last entry that the base has: that may have changed its room since. */
+  #baseEnd = 0;
   /** Keys deleted since, which the base still has. */
   readonly removed: Set<string> = new Set();
   readonly #host: EntriesHost;
@@ -122,7 +124,7 @@ export class KnownEntries implements EntryTaker {
    */
   hiddenInBase(key: string, { offset }: EntryPlace): EntryPlace | undefined {
     const { base } = this;
-    if (base === undefined || !this.#met || offset < base.end) return undefined;
+    if (base === undefined || !this.#met || offset < this.#baseEnd) return undefined;
     const place = base.find(key);
     if (place !== 'torn') return place;
     this.#baseTorn();
@@ -136,7 +138,7 @@ export class KnownEntries implements EntryTaker {
     if (base === undefined || !this.#met) return hidden;
     let torn = false;
     catalog.each((slot) => {
-      if (torn || catalog.offset(slot) < base.end) return;
+      if (torn || catalog.offset(slot) < this.#baseEnd) return;
       const place = base.find(catalog.key(slot));
       if (place === 'torn') torn = true;
       else if (place !== undefined) hidden.push(place);
@@ -152,6 +154,19 @@ export class KnownEntries implements EntryTaker {
     this.#host.indexTorn();
   }
 
+  /** From here on an index stands for the entries that it has. */
+  useBase(base: BaseIndex): void {
+    this.base = base;
+    this.#baseEnd = base.end;
+  }
+
+  /** The last entry of the file, which has the key, changed its room. */
+  resized(key: string, { offset, frameLength }: EntryPlace, newLength: number): void {
+    const { catalog } = this;
+    catalog.move(catalog.find(key), offset, newLength);
+    if (entryEnd(offset, frameLength) === this.#baseEnd) this.#baseEnd = entryEnd(offset, newLength);
+  }
+
   /** Makes the catalog hold every live entry. What was appended but not committed stays in it. */
   walkAll(): void {
     const { base, catalog: known } = this;
@@ -160,7 +175,7 @@ export class KnownEntries implements EntryTaker {
     this.base = undefined;
     this.#rebuilt += known.changes + 1;
     this.#catalog = new Catalog();
-    const { end } = base;
+    const end = this.#baseEnd;
     const committed = this.#host.end;
     this.expect(base.newest.footer.keys);
     const result = walkTo(this.#host.file, HEADER_SIZE, end, this);

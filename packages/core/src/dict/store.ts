@@ -398,7 +398,7 @@ export class DictStore implements EntriesHost {
     if (base === undefined) return false;
     const { newest } = base;
     this.#reset();
-    this.entries.base = base;
+    this.entries.useBase(base);
     this.index = newest;
     this.end = base.end;
     this.terminator = size - TERMINATOR_SIZE;

@@ -351,8 +351,7 @@ export class DictWriter {
     const newEnd = entryEnd(entry.offset, frameLength);
     store.advanced(newEnd, nextCommitNumber(store.commitNumber), entry.offset, frameLength);
     store.announce();
-    const { catalog } = store.entries;
-    catalog.move(catalog.find(key), entry.offset, frameLength);
+    store.entries.resized(key, entry, frameLength);
     this.#changed = true;
     this.#buffer.begin(store.file, newEnd);
     this.#broken = false;

@@ -582,6 +582,26 @@ describe('a file with an index', () => {
   });
 });
 
+it.each([3, 10_000])(
+  'an array with room for %i rows, the last one of an index, may change that before all is walked',
+  (capacity) => {
+    const disk = new MemoryDisk();
+    const open = (): MmapDict => MmapDict.over(disk.open('d', 'a'));
+    const made = open();
+    for (let i = 0; i < 100; i++) made.set(`k${i}`, i);
+    made.set('rows', growable(capacity)).close();
+    const dict = open();
+    const rows = rowsOf(dict);
+    rows.append(new Uint8Array(2));
+    if (capacity === 3) rows.append(new Uint8Array(5000));
+    else rows.seal();
+    dict.set('later', 1).set('k7', 'new');
+    dict.seal();
+    expect([...dict.keys()]).toEqual([...open().keys()]);
+    expect([dict.size, dict.get('k7'), dict.get('later')]).toEqual([102, 'new', 1]);
+  },
+);
+
 describe('what salvage finds', () => {
   const fileOf = (...entries: [string, unknown][]): Uint8Array => {
     const file = MemoryFile.of();
