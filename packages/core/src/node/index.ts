@@ -8,4 +8,5 @@ export { type Fault, type FaultyCall, type FaultySyscalls, faultySyscalls } from
 export { NodeFile, type NodeFileMode, type NodeFileOptions } from './file.ts';
 export { Lease, type LeaseOptions } from './lease.ts';
 export { libc } from './libc.ts';
+export { absolutePath } from './paths.ts';
 export { type FileStatus, PLATFORMS, type PlatformConstants, type Syscalls } from './syscalls.ts';

@@ -10,9 +10,17 @@ import { fileURLToPath } from 'node:url';
 import { MmdError } from '../errors.ts';
 
 /**
- * An absolute path.
+ * The absolute path of a path or file URL.
+ *
  * @throws INVALID_ARGUMENT for a path that no file can have, or a URL that is not `file:`; NOT_FOUND for a relative one where the working
  *   directory was removed
+ *
+ * @example
+ * ```ts
+ * import { absolutePath } from '@mmdpickle/core/node';
+ *
+ * absolutePath(new URL('file:///data/run.mmdpickle')); // '/data/run.mmdpickle'
+ * ```
  */
 export function absolutePath(path: string | URL): string {
   let given: string;

@@ -10,7 +10,7 @@ import { statfsSync } from 'node:fs';
 import { join } from 'node:path';
 import { MmdError } from '@mmdpickle/core';
 import { type NDArray, parseDType } from '@mmdpickle/core/ndarray';
-import { type EntryMeta, type MmapDict, NodeFile } from '@mmdpickle/core/node';
+import { absolutePath, type EntryMeta, type MmapDict, NodeFile } from '@mmdpickle/core/node';
 import { checkOptions } from '@mmdpickle/core/options';
 import { type PlainArray, plainArray } from '../array-bytes.ts';
 import { arrayBytes, formatNpyHeader } from '../npy-header.ts';
@@ -29,7 +29,7 @@ import { checkKeys, fileNameOf } from './convert-names.ts';
 import { copyRangeAsync } from './copy-range.ts';
 import { writeArray } from './npy-file.ts';
 import { fileSink } from './npz-file.ts';
-import { FileReplacement, type Leftovers, makeDirectory, removeEmptyDirectories, toPath } from './replace-file.ts';
+import { FileReplacement, type Leftovers, makeDirectory, removeEmptyDirectories } from './replace-file.ts';
 import { meter, type TransferOptions } from './safetensors-file.ts';
 
 /** What a conversion from a dict did. */
@@ -83,7 +83,7 @@ export async function mmdToNpy(
   options: TransferOptions = {},
 ): Promise<Exported> {
   checkOptions(options, TRANSFER_OPTIONS);
-  const directory = toPath(dir);
+  const directory = absolutePath(dir);
   let made: string | undefined;
   try {
     return await withParts(dict, keys, options, async (parts, create, tick) => {

@@ -8,7 +8,7 @@
 
 import { isMmdError, MmdError } from '@mmdpickle/core';
 import { type ArraySource, type DType, type DTypeLike, NDArray } from '@mmdpickle/core/ndarray';
-import { type MmapDict, NodeFile } from '@mmdpickle/core/node';
+import { absolutePath, type MmapDict, NodeFile } from '@mmdpickle/core/node';
 import { checkOptions } from '@mmdpickle/core/options';
 import type { StorageFile } from '@mmdpickle/core/storage';
 import { checkLength, type ReadNpyOptions, refuseObjects } from '../npy.ts';
@@ -21,7 +21,6 @@ import { copyRangeAsync } from './copy-range.ts';
 import { changeHeld, type HeldDict } from './held-dict.ts';
 import { readNpy, readNpyHeader } from './npy-file.ts';
 import { NpzFile } from './npz-file.ts';
-import { toPath } from './replace-file.ts';
 import { meter, type RawOptions, rawLayout, readSafetensors, type TransferOptions } from './safetensors-file.ts';
 
 /** Options of every conversion. */
@@ -95,7 +94,9 @@ export async function npyToMmd(
   options: NpyToMmdOptions = {},
 ): Promise<Imported> {
   checkOptions(options, NPY_TO_MMD_OPTIONS);
-  const paths = (Array.isArray(inputs) ? (inputs as readonly (string | URL)[]) : [inputs as string | URL]).map(toPath);
+  const paths = (Array.isArray(inputs) ? (inputs as readonly (string | URL)[]) : [inputs as string | URL]).map(
+    absolutePath,
+  );
   const { keys } = options;
   if (keys !== undefined && typeof keys !== 'function') checkKeys('npyToMmd', keys);
   if (Array.isArray(keys) && keys.length !== paths.length) {
@@ -275,7 +276,7 @@ export async function safetensorsToMmd(
 ): Promise<Imported> {
   checkOptions(options, SAFETENSORS_TO_MMD_OPTIONS);
   using tensors = readSafetensors(path);
-  using source = NodeFile.open(toPath(path), 'r');
+  using source = NodeFile.open(path, 'r');
   const byName = new Map(tensors.tensors.map((tensor) => [tensor.name, tensor]));
   const items = chosen(tensors.keys(), options.keys).map(([name, key]): Item => {
     const tensor = byName.get(name);
@@ -314,7 +315,7 @@ export interface RawToMmdOptions extends ConvertOptions, Omit<RawOptions, 'mode'
  */
 export async function rawToMmd(path: string | URL, dict: MmapDict, options: RawToMmdOptions): Promise<Imported> {
   checkOptions(options, RAW_TO_MMD_OPTIONS);
-  using file = NodeFile.open(toPath(path), 'r');
+  using file = NodeFile.open(path, 'r');
   const { dtype, shape, nbytes, offset } = rawLayout(file, options.dtype, options.shape ?? [-1], options);
   const item = placedItem(options.key, { dtype, shape, order: options.order ?? 'C', nbytes }, { file, offset });
   return await importItems(dict, [item], options);

@@ -7,7 +7,7 @@
 import { closeSync } from 'node:fs';
 import { MmdError } from '@mmdpickle/core';
 import { type DTypeLike, memoryOver, NDArray, parseDType } from '@mmdpickle/core/ndarray';
-import { NodeFile } from '@mmdpickle/core/node';
+import { absolutePath, NodeFile } from '@mmdpickle/core/node';
 import { checkOptions } from '@mmdpickle/core/options';
 import type { ByteSource, StorageFile } from '@mmdpickle/core/storage';
 import { arrayPieces, type BytesInFile, type PlainArray, plainArray, type WritableArray } from '../array-bytes.ts';
@@ -31,7 +31,7 @@ import {
 import type { Tick } from '../npz-write.ts';
 import { CREATE_NPY_OPTIONS, READ_NPY_OPTIONS, WRITE_NPY_OPTIONS } from '../options.ts';
 import { copyRange } from './copy-range.ts';
-import { FileReplacement, toPath } from './replace-file.ts';
+import { FileReplacement } from './replace-file.ts';
 
 /** How a mapped array treats stores: refused, written through to the file, or kept private. */
 export type NpyMode = 'r' | 'r+' | 'c';
@@ -64,7 +64,7 @@ export function openNpy(path: string | URL, mode: NpyMode = 'r', options: ReadNp
   if (access === undefined) {
     throw new MmdError('INVALID_ARGUMENT', `openNpy: mode must be 'r', 'r+' or 'c', found ${mode}`, { found: mode });
   }
-  const file = NodeFile.open(toPath(path), mode === 'r+' ? 'r+' : 'r');
+  const file = NodeFile.open(path, mode === 'r+' ? 'r+' : 'r');
   try {
     const header = readNpyHeader(file, options);
     if (header.dtype.hasObject) {
@@ -145,7 +145,7 @@ export function createNpy(
   options: CreateNpyOptions = {},
 ): MappedNDArray {
   checkOptions(options, CREATE_NPY_OPTIONS);
-  const name = toPath(path);
+  const name = absolutePath(path);
   const type = parseDType(dtype);
   if (type.hasObject) {
     throw new MmdError('UNSUPPORTED_VALUE', `${name}: an object array cannot be mapped`, { found: type.name });
@@ -189,7 +189,7 @@ export function readNpy(
   checkOptions(options, READ_NPY_OPTIONS);
   if (typeof source !== 'string' && !(source instanceof URL)) return readNpyPure(source as Uint8Array, options);
   if (options.allowPickle !== true) return openNpy(source, 'r', options);
-  const path = toPath(source);
+  const path = absolutePath(source);
   {
     using file = NodeFile.open(path, 'r');
     const header = readNpyHeader(file, options);

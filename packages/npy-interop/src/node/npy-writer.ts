@@ -7,7 +7,7 @@
 import { existsSync } from 'node:fs';
 import { isMmdError, MmdError } from '@mmdpickle/core';
 import { type DType, type DTypeLike, parseDType, sameDType } from '@mmdpickle/core/ndarray';
-import { NodeFile } from '@mmdpickle/core/node';
+import { absolutePath, NodeFile } from '@mmdpickle/core/node';
 import { checkOptions } from '@mmdpickle/core/options';
 import { arrayPieces, plainArray, type WritableArray } from '../array-bytes.ts';
 import {
@@ -20,7 +20,7 @@ import {
 } from '../npy-header.ts';
 import { NPY_FLUSH_OPTIONS, NPY_WRITER_OPTIONS } from '../options.ts';
 import { readNpyHeader } from './npy-file.ts';
-import { FileReplacement, toPath } from './replace-file.ts';
+import { FileReplacement } from './replace-file.ts';
 
 /** What a new growing npy file holds. */
 export interface NpyWriterOptions {
@@ -185,9 +185,9 @@ function mostRows({ version, dtype, dataOffset }: NpyHeader, rowShape: readonly 
  * ```
  */
 export function openNpyWriter(path: string | URL, create?: NpyWriterOptions): NpyWriter {
-  if (create === undefined) return overFile(NodeFile.open(toPath(path), 'r+'));
+  if (create === undefined) return overFile(NodeFile.open(path, 'r+'));
   checkOptions(create, NPY_WRITER_OPTIONS);
-  const name = toPath(path);
+  const name = absolutePath(path);
   checkList(create.rowShape);
   const dtype = parseDType(create.dtype);
   // Before the new file takes the place of another.

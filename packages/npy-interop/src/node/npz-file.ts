@@ -19,7 +19,7 @@ import { Npz, type OpenNpzOptions, openNpz as openNpzSource } from '../npz-read.
 import { type NamedArrays, type WriteNpzOptions, writeZip, type ZipSink } from '../npz-write.ts';
 import { NPZ_MEMBER_OPTIONS, OPEN_NPZ_OPTIONS, SIGNAL_OPTIONS, WRITE_NPZ_OPTIONS } from '../options.ts';
 import { type NpyMode, openPlace } from './npy-file.ts';
-import { FileReplacement, toPath } from './replace-file.ts';
+import { FileReplacement } from './replace-file.ts';
 
 /** Files are read in pieces of this size where their bytes must pass through memory: they stay in the cache. */
 const PIECE = 2 ** 17;
@@ -68,7 +68,7 @@ export class NpzFile extends Npz implements Disposable {
   /** @throws as {@link openNpz} */
   static async open(path: string | URL, options: OpenNpzOptions = {}): Promise<NpzFile> {
     checkOptions(options, OPEN_NPZ_OPTIONS);
-    const file = NodeFile.open(toPath(path), 'r');
+    const file = NodeFile.open(path, 'r');
     try {
       const source = fileSource(file);
       return new NpzFile(file, source, await readDirectory(source, options), options);

@@ -7,35 +7,12 @@
 import { randomUUID } from 'node:crypto';
 import { mkdirSync, readdirSync, renameSync, rmdirSync, rmSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { basename, dirname, join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { basename, dirname, join } from 'node:path';
 import { isMmdError, MmdError } from '@mmdpickle/core';
-import { NodeFile } from '@mmdpickle/core/node';
+import { absolutePath, NodeFile } from '@mmdpickle/core/node';
 
 /** What a temporary file is called: hidden, the target's name, the host and process that write it. */
 const SUFFIX = '.mmdpickle-tmp';
-
-/** The absolute path of a path or file URL. @throws INVALID_ARGUMENT for what is neither */
-export function toPath(path: string | URL): string {
-  if (typeof path === 'string') {
-    try {
-      return resolve(path);
-    } catch (cause) {
-      throw new MmdError('NOT_FOUND', `${path}: a relative path, and the working directory was removed`, {
-        path,
-        cause,
-      });
-    }
-  }
-  if (path instanceof URL && path.protocol === 'file:') return fileURLToPath(path);
-  throw new MmdError(
-    'INVALID_ARGUMENT',
-    `expected a path or a file URL, found ${path instanceof URL ? path.href : typeof path}`,
-    {
-      found: path,
-    },
-  );
-}
 
 /**
  * A new file that takes the place of `path` when it is committed or finished. Disposing it before leaves nothing behind.
@@ -63,7 +40,7 @@ export class FileReplacement implements Disposable {
    * @throws INVALID_ARGUMENT for a directory, a pipe or a device, which nothing should take the place of; IO
    */
   constructor(path: string | URL, leftovers: Leftovers = new Map()) {
-    this.path = toPath(path);
+    this.path = absolutePath(path);
     using old = openIfThere(this.path);
     this.target = old?.name ?? this.path;
     sweep(this.target, leftovers);

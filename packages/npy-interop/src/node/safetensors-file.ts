@@ -6,7 +6,7 @@
 
 import { MmdError } from '@mmdpickle/core';
 import { type DTypeLike, memoryOver, NDArray, parseDType } from '@mmdpickle/core/ndarray';
-import { NodeFile } from '@mmdpickle/core/node';
+import { absolutePath, NodeFile } from '@mmdpickle/core/node';
 import { checkOptions } from '@mmdpickle/core/options';
 import type { ByteSource } from '@mmdpickle/core/storage';
 import { plainArray, type WritableArray } from '../array-bytes.ts';
@@ -22,7 +22,7 @@ import {
   type WriteSafetensorsOptions,
 } from '../safetensors.ts';
 import { disposable, type MappedNDArray, type NpyMode, writeArray } from './npy-file.ts';
-import { FileReplacement, toPath } from './replace-file.ts';
+import { FileReplacement } from './replace-file.ts';
 
 /** How a conversion or a writer is stopped and watched. */
 export interface TransferOptions {
@@ -46,7 +46,7 @@ export type MappedSafetensors = SafetensorsFile & Disposable;
 
 /** Opens a safetensors file, mapped read-only. @throws NOT_FOUND; BAD_FORMAT, TRUNCATED, CORRUPT, LIMIT_EXCEEDED */
 function openSafetensors(path: string | URL): MappedSafetensors {
-  const file = NodeFile.open(toPath(path), 'r');
+  const file = NodeFile.open(path, 'r');
   try {
     const size = file.size();
     const header = readSteps(safetensorsHeaderSteps(file.name, size), (offset, length) => {
@@ -148,7 +148,7 @@ export function fromRaw(
   checkOptions(options, RAW_OPTIONS);
   const mode = options.mode ?? 'r';
   const access = { r: 'read', 'r+': 'write', c: 'copy-on-write' } as const;
-  const file = NodeFile.open(toPath(path), mode === 'r+' ? 'r+' : 'r');
+  const file = NodeFile.open(path, mode === 'r+' ? 'r+' : 'r');
   try {
     const { dtype: type, shape: dims, nbytes, offset } = rawLayout(file, dtype, shape, options);
     const memory = nbytes === 0 ? memoryOver(new Uint8Array(0), mode !== 'r') : file.map(offset, nbytes, access[mode]);
@@ -224,7 +224,7 @@ export function rawLayout(
  */
 export function toRaw(path: string | URL, array: WritableArray, options: TransferOptions = {}): number {
   checkOptions(options, TRANSFER_OPTIONS);
-  const plain = plainArray(array, toPath(path));
+  const plain = plainArray(array, absolutePath(path));
   options.signal?.throwIfAborted();
   using replacement = new FileReplacement(path);
   writeArray(replacement.file, plain, 0, meter(plain.nbytes, options));
