@@ -72,6 +72,9 @@ const TABLES: Readonly<Record<string, readonly Case[]>> = {
     ['put run.mmdpickle z @.', 1, /\.: illegal operation on a directory/],
     ['import new.mmdpickle objects.npy', 1, /with --allow-pickle they are read/],
     ['put run.mmdpickle z @objects.npy', 1, /with --allow-pickle they are read/],
+    ...['small.csv', 'flat.npy', 'frames.raw --dtype uint8', 'frames.npz', 'settings.pkl'].map(
+      (file): Case => [`import twins.mmdpickle ./${file.split(' ')[0]} ${file}`, 1, /two inputs have the key "/],
+    ),
     // fsck knows nothing of these.
     ['import new.mmdpickle bad.npz', 4, /TRUNCATED\]$/m],
     ['put run.mmdpickle z @cut.npy', 4, /TRUNCATED\]$/m],

@@ -254,9 +254,10 @@ it('watch looks at no more while its output is not taken, and goes on where it w
   const stdout = new Writable({
     highWaterMark: 1,
     write(piece, _encoding, taken) {
-      output += String(piece);
+      const text = String(piece);
+      output += text;
       reader.emit('first');
-      if (output.includes('last')) stop.abort();
+      if (text.includes('"last"')) stop.abort();
       void takes.then(() => taken());
     },
   });

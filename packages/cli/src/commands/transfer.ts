@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
 import { pipeline } from 'node:stream/promises';
+import { MmdError } from '@mmdpickle/core';
 import { MmapDict } from '@mmdpickle/core/node';
 import type { CommandSpec, Invocation } from '../command.ts';
 import { changeDict, requireKeys } from '../dicts.ts';
@@ -59,15 +60,24 @@ export const importCommand: CommandSpec = {
       else paths.push(path);
     }
     using bar = new ProgressBar(invocation, 'import');
-    const keys: string[] = [];
+    const keys = new Set<string>();
+    const take = (key: string): string => {
+      if (keys.has(key)) throw new MmdError('BAD_KEY', `two inputs have the key ${JSON.stringify(key)}`, { key });
+      keys.add(key);
+      return key;
+    };
     await changeDict(args[0] ?? '', async (dict) => {
-      // Files of one format go together: several npy files are one commit.
-      for (const [format, paths] of groups)
-        keys.push(...(await format.read(paths, dict, options as ImportOptions, transferOf(invocation, bar))));
+      // Files of one format go together: several npy files are one commit. They come first, since they are named as they are stored.
+      for (const format of Object.values(FORMATS)) {
+        const paths = groups.get(format) ?? [];
+        if (paths.length === 0) continue;
+        const importOptions = { ...options, take } as ImportOptions;
+        for (const key of await format.read(paths, dict, importOptions, transferOf(invocation, bar))) keys.add(key);
+      }
     });
     bar[Symbol.dispose]();
-    if (json) await printJson(terminal, { keys });
-    else await print(terminal, keys.map((key) => `${keyText(key)}\n`).join(''));
+    if (json) await printJson(terminal, { keys: [...keys] });
+    else await print(terminal, Array.from(keys, (key) => `${keyText(key)}\n`).join(''));
     return 'ok';
   },
 };

@@ -1,7 +1,7 @@
 /** The formats that go in and out: a table. @module */
 
 import { basename, extname } from 'node:path';
-import { MaskedArray, NDArray } from '@mmdpickle/core';
+import { type ArraySource, MaskedArray, NDArray } from '@mmdpickle/core';
 import { type MmapDict, openPickle } from '@mmdpickle/core/node';
 import { dump } from '@mmdpickle/core/pickle';
 import {
@@ -33,6 +33,8 @@ export interface ImportOptions {
   readonly dtype?: string;
   readonly shape?: readonly number[];
   readonly allowPickle?: boolean;
+  /** Gives the key back. @throws MmdError BAD_KEY where another input has it */
+  readonly take: (key: string) => string;
 }
 
 /** One format. */
@@ -55,8 +57,7 @@ export const FORMATS: Readonly<Record<string, FormatRow>> = {
     doc: "numpy's single array; out: FILE.npy for one key, else a directory with a file for each",
     arraysOnly: true,
     async read(paths, dict, { key, allowPickle }, transfer) {
-      const keyOf =
-        key === undefined ? undefined : (path: string) => (paths.length === 1 ? key : below(key, stem(path)));
+      const keyOf = key === undefined ? undefined : (path: string) => nameOf(path, paths, key);
       return [...(await npyToMmd(paths, dict, { keys: keyOf, allowPickle, ...transfer })).keys];
     },
     async write(dict, keys, path, transfer) {
@@ -74,23 +75,24 @@ export const FORMATS: Readonly<Record<string, FormatRow>> = {
     extensions: ['.npz'],
     doc: "numpy's archive of arrays",
     arraysOnly: true,
-    read: (paths, dict, { key, allowPickle }, transfer) =>
-      eachOf(paths, (path) => npzToMmd(path, dict, { ...memberKeys(key), allowPickle, ...transfer })),
+    read: async (paths, dict, { key, allowPickle, take }, transfer) => [
+      ...(await npzToMmd(paths, dict, { keys: memberKeys(key, take), allowPickle, ...transfer })).keys,
+    ],
     write: async (dict, keys, path, transfer) => void (await mmdToNpz(dict, keys, path, transfer)),
   },
   safetensors: {
     extensions: ['.safetensors'],
     doc: 'tensors with a JSON header',
     arraysOnly: true,
-    read: (paths, dict, { key }, transfer) =>
-      eachOf(paths, (path) => safetensorsToMmd(path, dict, { ...memberKeys(key), ...transfer })),
+    read: (paths, dict, { key, take }, transfer) =>
+      eachOf(paths, (path) => safetensorsToMmd(path, dict, { keys: memberKeys(key, take), ...transfer })),
     write: async (dict, keys, path, transfer) => void (await mmdToSafetensors(dict, keys, path, transfer)),
   },
   pickle: {
     extensions: ['.pkl', '.pickle'],
     doc: 'an ordinary pickle: a dict becomes its keys, anything else one key',
     arraysOnly: false,
-    read: async (paths, dict, { key }) => dict.batch(() => paths.flatMap((path) => importPickle(path, dict, key))),
+    read: async (paths, dict, options) => dict.batch(() => paths.flatMap((path) => importPickle(path, dict, options))),
     write: async (dict, keys, path, transfer) =>
       await writeOut(path, [dump(new Map(keys.map((key) => [key, dict.get(key)])))], transfer),
   },
@@ -98,12 +100,17 @@ export const FORMATS: Readonly<Record<string, FormatRow>> = {
     extensions: ['.raw', '.bin'],
     doc: 'bare elements, with --dtype and --shape',
     arraysOnly: true,
-    async read(paths, dict, { key, dtype, shape }, transfer) {
+    async read(paths, dict, { key, dtype, shape, take }, transfer) {
       if (dtype === undefined) throw usageError('raw bytes need --dtype, and --shape for more than one axis');
-      return await eachOf(paths, (path) => {
-        const name = key === undefined ? stem(path) : paths.length === 1 ? key : below(key, stem(path));
-        return rawToMmd(path, dict, { key: name, dtype, ...(shape !== undefined && { shape }), ...transfer });
-      });
+      const names = new Map(paths.map((path) => [path, take(nameOf(path, paths, key))]));
+      return await eachOf(paths, (path) =>
+        rawToMmd(path, dict, {
+          key: names.get(path) as string,
+          dtype,
+          ...(shape !== undefined && { shape }),
+          ...transfer,
+        }),
+      );
     },
     write: async (dict, keys, path, transfer) =>
       void (await mmdToRaw(dict, onlyOne(keys, 'raw bytes'), path, transfer)),
@@ -112,17 +119,15 @@ export const FORMATS: Readonly<Record<string, FormatRow>> = {
     extensions: ['.csv'],
     doc: 'rows of numbers, or of named columns where the first line is a heading',
     arraysOnly: true,
-    async read(paths, dict, { key, dtype = 'float64' }, transfer) {
+    async read(paths, dict, { key, dtype = 'float64', take }, transfer) {
       const { readCsv } = await import('./csv-import.ts');
-      const tables: Awaited<ReturnType<typeof readCsv>>[] = [];
+      const arrays = new Map<string, ArraySource>();
       for (const path of paths) {
-        const name = key === undefined ? stem(path) : paths.length === 1 ? key : below(key, stem(path));
-        tables.push(await readCsv(path, name, dtype, transfer));
+        const table = await readCsv(path, nameOf(path, paths, key), dtype, transfer);
+        for (const [name, array] of table) arrays.set(take(name), array);
       }
-      dict.batch(() => {
-        for (const arrays of tables) dict.update(arrays);
-      });
-      return tables.flatMap((arrays) => [...arrays.keys()]);
+      dict.batch(() => dict.update(arrays));
+      return [...arrays.keys()];
     },
     async write(dict, keys, path, transfer) {
       const { csvRows } = await import('./csv.ts');
@@ -153,8 +158,13 @@ async function eachOf(
 }
 
 /** How the members of an archive are called, below the folder if there is one. */
-function memberKeys(folder: string | undefined): { readonly keys?: (member: string) => string } {
-  return folder === undefined ? {} : { keys: (member) => below(folder, member) };
+function memberKeys(folder: string | undefined, take: ImportOptions['take']): (member: string) => string {
+  return (member) => take(folder === undefined ? member : below(folder, member));
+}
+
+/** The key for what is in one of several files. */
+function nameOf(path: string, paths: readonly string[], key: string | undefined): string {
+  return key === undefined ? stem(path) : paths.length === 1 ? key : below(key, stem(path));
 }
 
 function below(folder: string, name: string): string {
@@ -172,15 +182,15 @@ function onlyOne(keys: readonly string[], what: string): string {
 }
 
 /** Stores what a pickle holds, arrays by way of its mapping. */
-function importPickle(path: string, dict: MmapDict, key: string | undefined): string[] {
+function importPickle(path: string, dict: MmapDict, { key, take }: ImportOptions): string[] {
   using pickle = openPickle(path);
   if (!(pickle.value instanceof Map)) {
-    const name = key ?? stem(path);
+    const name = take(key ?? stem(path));
     dict.set(name, pickle.value);
     return [name];
   }
   return [...pickle.items()].map(([member, value]) => {
-    const name = key === undefined ? member : below(key, member);
+    const name = take(key === undefined ? member : below(key, member));
     dict.set(name, value);
     return name;
   });
