@@ -70,7 +70,10 @@ export const getRaw = (view: DataView, pos: number, _little: boolean, itemsize: 
 
 export function setRaw(view: DataView, pos: number, value: unknown, _little: boolean, itemsize: number): void {
   if (!(value instanceof Uint8Array) || value.length > itemsize) throw misfit(value, `at most ${itemsize} bytes`);
-  bytesAt(view, pos, itemsize).fill(0).set(viewBytes(value));
+  // The value may lie where it is to go, so nothing is cleared before it was copied.
+  const place = bytesAt(view, pos, itemsize);
+  place.set(viewBytes(value));
+  place.fill(0, value.length);
 }
 
 export function setExactRaw(view: DataView, pos: number, value: unknown, little: boolean, itemsize: number): void {

@@ -227,6 +227,17 @@ describe('elements', () => {
     }
   });
 
+  it.each(['S4', 'V4', 'f16', 'c32'])('of bytes (%s) may be set from the very memory they lie in', (dtype) => {
+    const { itemsize } = parseDType(dtype);
+    const bytes = Uint8Array.from({ length: 2 * itemsize }, (_, i) => i + 1);
+    const array = NDArray.over(memoryOver(bytes), dtype, [2]);
+    const given = bytes.slice(2, 2 + itemsize);
+    array.set(1, bytes.subarray(2, 2 + itemsize));
+    expect(array.get(1)).toEqual(given);
+    array.set(1, bytes.subarray(itemsize));
+    expect(array.get(1)).toEqual(given);
+  });
+
   it('of structured types are frozen records without prototype, and may be set from records, maps and lists', () => {
     const array = NDArray.zeros([4], "[('__proto__', 'i4'), ('p', 'U2')]");
     array.set(
