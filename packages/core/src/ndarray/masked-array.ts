@@ -16,9 +16,9 @@ import { PairwiseSum } from './kernels.ts';
 import { keepVisible } from './masking.ts';
 import { memoryOver } from './memory-over.ts';
 import { NDArray } from './nd-array.ts';
-import { isAxis } from './nested.ts';
+import { isAxis, mostAxes } from './nested.ts';
 import { exactSum, type Reduced } from './reduce.ts';
-import { broadcastStrides, checkShape, invalid, MAX_DIMS, type Order, repeated, sizeOf } from './shapes.ts';
+import { broadcastStrides, checkShape, invalid, type Order, repeated, sizeOf } from './shapes.ts';
 import { allocate, checkNested } from './transfer.ts';
 
 /** Options of a {@link MaskedArray}. */
@@ -145,7 +145,9 @@ export class MaskedArray implements ArraySource {
       this.mask.set(from.mask);
     } else if (from === null) this.mask.fill(true);
     else {
-      const shape = isAxis(from, this.type) ? shapeOfLists(from, this.type) : undefined;
+      // Without axes a list can only be the element.
+      const lists = this.ndim > 0 && isAxis(from, this.type);
+      const shape = lists ? shapeOfLists(from, this.type, mostAxes(this.type, this.shape)) : undefined;
       if (shape !== undefined && hasNull(from, shape.length)) this.#setLists(from as readonly unknown[], shape);
       else {
         this.data.set(from);
@@ -375,9 +377,9 @@ export class MaskedArray implements ArraySource {
 const SORTED_BYTES = 256 * 1024;
 
 /** The shape of nested lists, by the first items that are not null. @throws INVALID_ARGUMENT for one that no array has, as of a list in itself */
-function shapeOfLists(from: readonly unknown[], type: DType): readonly number[] {
+function shapeOfLists(from: readonly unknown[], type: DType, most: number): readonly number[] {
   const shape: number[] = [];
-  for (let level: unknown = from; isAxis(level, type) && shape.length <= MAX_DIMS; ) {
+  for (let level: unknown = from; isAxis(level, type) && shape.length < most; ) {
     shape.push(level.length);
     level = level.find((item) => item !== null);
   }

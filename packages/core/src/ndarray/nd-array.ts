@@ -312,7 +312,8 @@ export class NDArray implements ArraySource {
 
   /**
    * Stores one element: `set(i, j, value)`; or all: `set(from)`, where `from` is an array, a typed array, nested
-   * lists or one value, broadcast by numpy's rules. A typed array of just as many elements is taken in C order.
+   * lists or one value, broadcast by numpy's rules. A typed array of just as many elements is taken in C order. Lists for objects
+   * are axes only as deep as this array has some.
    * A value that the type cannot hold is an error, never cut.
    * @throws READ_ONLY, CLOSED; INVALID_ARGUMENT for indices or shapes; UNSUPPORTED_VALUE
    */

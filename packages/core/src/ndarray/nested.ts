@@ -45,15 +45,21 @@ export function nestedLayout(value: unknown, type: DType, target: readonly numbe
     const shape = view.length === sizeOf(target) ? target : [view.length];
     return layoutOver({ memory: memoryOver(viewBytes(view), false), dtype: typed, shape });
   }
-  if (!Array.isArray(value) || type.hasObject) return undefined;
-  return layoutOfNested(value, type);
+  if (!Array.isArray(value)) return undefined;
+  return layoutOfNested(value, type, mostAxes(type, target));
 }
 
+/** One axis too many is enough for the check of a shape; a list may hold itself. */
+const TOO_MANY_AXES = MAX_DIMS + 1;
+
+/** How many levels of lists may be axes of what is stored into `target`; as in numpy, deeper lists are objects themselves. */
+export const mostAxes = (type: DType, target: readonly number[]): number =>
+  type.hasObject ? target.length : TOO_MANY_AXES;
+
 /** The shape of nested lists. As in numpy, tuples (frozen lists) are elements of structured types, not axes. */
-function shapeOfNested(value: unknown, type: DType): number[] {
+function shapeOfNested(value: unknown, type: DType, most: number): number[] {
   const shape: number[] = [];
-  // One axis too many is enough for the check of the shape; a list may hold itself.
-  for (let level = value; isAxis(level, type) && shape.length <= MAX_DIMS; level = level[0]) shape.push(level.length);
+  for (let level = value; isAxis(level, type) && shape.length < most; level = level[0]) shape.push(level.length);
   return shape;
 }
 
@@ -62,8 +68,8 @@ export const isAxis = (level: unknown, type: DType): level is readonly unknown[]
   Array.isArray(level) && !(type.fields !== undefined && Object.isFrozen(level));
 
 /** Copies nested lists into memory. @throws INVALID_ARGUMENT for ragged lists, UNSUPPORTED_VALUE */
-export function layoutOfNested(value: unknown, type: DType): Layout {
-  const shape = checkShape(shapeOfNested(value, type));
+export function layoutOfNested(value: unknown, type: DType, most: number = TOO_MANY_AXES): Layout {
+  const shape = checkShape(shapeOfNested(value, type, most));
   const layout = zeroLayout(type, shape);
   const { store, elementStrides } = layout;
   const level = (item: unknown, axis: number, at: number): void => {

@@ -322,6 +322,21 @@ describe('a masked array', () => {
     expect(() => masked.set([[null], [1]])).toThrow(failsWith('INVALID_ARGUMENT'));
   });
 
+  it('takes lists as axes only as far as it has some: what is deeper, or of no axes, is the element', () => {
+    const none = (dims: readonly number[]) => NDArray.zeros(dims, 'bool');
+    const objects = () => NDArray.ofObjects([0, 0, 0], [3]);
+    const list = [7, [1, null], 'x'];
+    expect(objects().set(list).toNested()).toEqual(list);
+    expect(new MaskedArray(objects(), none([3])).set(list).toNested()).toEqual(list);
+    const hidden = new MaskedArray(objects(), none([3])).set([null, [1, null], 'x']);
+    expect([hidden.toNested(), hidden.data.get(0)]).toEqual([[null, [1, null], 'x'], 0]);
+    expect(objects().fill(list).get(1)).toBe(list);
+    const one = new MaskedArray(NDArray.ofObjects([0], []), none([])).set(list);
+    expect(one.get()).toBe(list);
+    const record = new MaskedArray(NDArray.zeros([], "[('a', 'i4'), ('t', 'M8[s]')]"), none([])).set([5, null]);
+    expect(record.get()).toEqual({ a: 5, t: null });
+  });
+
   it('walks in chunks, both parts together', () => {
     const masked = sample();
     let count = 0;
