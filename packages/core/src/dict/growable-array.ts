@@ -120,7 +120,8 @@ function notRows(found: unknown, type: DType, rowShape: readonly number[]): MmdE
   );
 }
 
-function sizeOf(shape: readonly number[]): number {
+/** How many elements: the bytes of a row's mask, also where its elements have none. */
+export function sizeOf(shape: readonly number[]): number {
   return shape.reduce((product, dim) => product * dim, 1);
 }
 
@@ -250,6 +251,9 @@ export class GrowableArray extends NDArray {
 
   /** Gives the disk of the reserve back, and its place in the file where the array is the last entry. */
   seal(): void {
+    // Another array that took the key is not this one's to seal.
+    this.refresh();
     this.#host.seal(this.key);
+    this.refresh();
   }
 }

@@ -7,7 +7,7 @@
 import type { ArraySource } from '../ndarray/index.ts';
 import type { EntryPlace } from './catalog.ts';
 import type { DictCore } from './core.ts';
-import type { GrowablePlace } from './growable-array.ts';
+import { type GrowablePlace, sizeOf } from './growable-array.ts';
 import { type GrowableDict, isAtomic } from './growable-host.ts';
 import { OpenRange } from './raw-value.ts';
 import { growthCut } from './repair.ts';
@@ -58,7 +58,7 @@ function growReserve(core: DictCore, key: string, place: GrowablePlace, rows: nu
   const committed = core.growables.rows(place);
   writer.settle();
   const shape = [committed, ...rowShape];
-  const mask = committed * (rowBytes / type.itemsize);
+  const mask = committed * sizeOf(rowShape);
   const source: ArraySource = {
     arraySource: true,
     dtype: type,

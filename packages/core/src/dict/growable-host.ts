@@ -10,7 +10,7 @@ import { type ParsedArray, parseArray } from '../format/array-value.ts';
 import { parseMasked } from '../format/masked-value.ts';
 import { type ArrayMemory, sameDType } from '../ndarray/index.ts';
 import type { EntryView } from './entry-view.ts';
-import type { GrowableHost, GrowablePlace, WriteRows } from './growable-array.ts';
+import { type GrowableHost, type GrowablePlace, sizeOf, type WriteRows } from './growable-array.ts';
 import { RowRoom } from './row-room.ts';
 
 /** What the host needs of the dict. */
@@ -243,6 +243,11 @@ export function committedRows(place: GrowablePlace): number {
   );
 }
 
+/** How many rows have room. */
+function rowsIn(length: number, rowBytes: number): number {
+  return rowBytes === 0 ? Number.MAX_SAFE_INTEGER : Math.floor(length / rowBytes);
+}
+
 /** Reads where a growable array's parts stand. @throws INVALID_ARGUMENT if it is none (any more) */
 export function placeOf(view: EntryView): GrowablePlace {
   const reader = view.reader();
@@ -254,7 +259,8 @@ export function placeOf(view: EntryView): GrowablePlace {
       key: view.key,
     });
   }
-  const row = bytesOf(data.shape.slice(1), data.type);
+  const rowShape = data.shape.slice(1);
+  const row = bytesOf(rowShape, data.type);
   // Where a crash cut growing in two, the entry has room that the data does not claim yet.
   const unfinished = masked === undefined && reader.pos < view.length;
   const dataLength = data.dataLength + (unfinished ? view.length - reader.pos : 0);
@@ -264,11 +270,15 @@ export function placeOf(view: EntryView): GrowablePlace {
     frameLength: view.place.frameLength,
     keyLength: view.place.keyLength,
     type: data.type,
-    rowShape: data.shape.slice(1),
+    rowShape,
     countOffset: view.offset + data.countPos,
     dataOffset: view.offset + data.dataPos,
     dataLength,
-    capacity: row === 0 ? Number.MAX_SAFE_INTEGER : Math.floor(dataLength / row),
+    // Rows that the mask has no room for would be written over what stands behind it.
+    capacity: Math.min(
+      rowsIn(dataLength, row),
+      masked === undefined ? Infinity : rowsIn(masked.mask.dataLength, sizeOf(rowShape)),
+    ),
     rowBytes: row,
     unfinished,
     ...(masked !== undefined && { maskOffset: view.offset + masked.mask.dataPos }),

@@ -6,7 +6,7 @@
 
 import { MmdError } from '../errors.ts';
 import { type ArraySource, type DType, MaskedArray, NDArray, parseDType } from '../ndarray/index.ts';
-import { type GrowableHost, type GrowablePlace, type RowsLike, rowBytes } from './growable-array.ts';
+import { type GrowableHost, type GrowablePlace, type RowsLike, rowBytes, sizeOf } from './growable-array.ts';
 
 /** What becomes a masked array that grows. */
 export type GrowableMaskedSource = ArraySource & { readonly capacity: number; readonly mask: ArraySource };
@@ -76,7 +76,7 @@ export class GrowableMaskedArray extends MaskedArray {
     const { type, rowShape } = this.#place;
     const data = rowBytes(rows instanceof MaskedArray ? rows.data : rows, type, rowShape);
     const hidden = rows instanceof MaskedArray ? rows.mask : mask;
-    const size = rowShape.reduce((product, dim) => product * dim, 1) * data.count;
+    const size = sizeOf(rowShape) * data.count;
     const hides =
       hidden === undefined
         ? { bytes: new Uint8Array(size), count: data.count }
@@ -93,7 +93,7 @@ export class GrowableMaskedArray extends MaskedArray {
       data.count,
       (place, committed) => {
         place.file.write(place.dataOffset + committed * place.rowBytes, data.bytes);
-        place.file.write(place.maskOffset! + committed * (place.rowBytes / place.type.itemsize), hides.bytes);
+        place.file.write(place.maskOffset! + committed * sizeOf(place.rowShape), hides.bytes);
       },
       () => this.refresh(),
     );
@@ -114,6 +114,7 @@ export class GrowableMaskedArray extends MaskedArray {
 
   /** Gives the disk of the reserve back. */
   seal(): void {
+    this.refresh();
     this.#host.seal(this.key);
   }
 }

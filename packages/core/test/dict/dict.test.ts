@@ -322,10 +322,37 @@ describe('arrays', () => {
     const size = file.size();
     rows.seal();
     expect(file.size()).toBeLessThan(size);
+    expect(rows.capacity).toBe((dict.get('r') as GrowableArray).capacity);
     expect(rows.get(3004, 0)).toBe(8);
     rows.append([9, 9]);
     expect((dict.get('r') as GrowableArray).get(3005, 1)).toBe(9);
     expect(dict.get('after')).toBe(1);
+  });
+
+  test('masked rows whose elements have no bytes grow by the room of their mask', () => {
+    using dict = open();
+    const source = { ...growable([0, 2], 4), dtype: 'S0' };
+    const mask = { ...growable([0, 2], 4), dtype: 'bool' };
+    const rows = dict.set('m', { ...source, mask }).get('m') as GrowableMaskedArray;
+    dict.set('after', 'x'.repeat(500));
+    for (let i = 0; i < 300; i += 1)
+      rows.append(new MaskedArray(ndarray([['', '']], undefined, 'S0'), ndarray([[i % 2 === 0, true]])));
+    expect([rows.shape, rows.count(), rows.mask.get(298, 0)]).toEqual([[300, 2], 150, true]);
+    expect(rows.capacity).toBeGreaterThanOrEqual(300);
+    expect((dict.get('m') as GrowableMaskedArray).toNested()).toEqual(rows.toNested());
+    expect(dict.get('after')).toBe('x'.repeat(500));
+  });
+
+  test('an array that grows does not seal another one that took its key', () => {
+    const file = MemoryFile.of();
+    using dict = MmapDict.over(file);
+    for (const mask of [undefined, { ...growable([0], 900), dtype: 'bool' }]) {
+      const rows = dict.set('r', { ...growable([0], 900), mask }).get('r') as GrowableArray | GrowableMaskedArray;
+      dict.set('r', growable([0, 3], 900));
+      const size = file.size();
+      expect(() => rows.seal()).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
+      expect(file.size()).toBe(size);
+    }
   });
 
   test('rows of an array are appended in C order, however it lies in memory', () => {
