@@ -116,6 +116,8 @@ function describeMember(entry: FileEntry, archive: string): NpzMember {
   const member: NpzMember = { key, name, method, compressedSize, size, crc32: (entry.crc32 ?? 0) >>> 0, offset };
   const problem = isSpelled(entry) ? memberNameProblem(name) : 'is marked as UTF-8, and is none';
   if (problem !== undefined) throw badMember(archive, member, problem);
+  // Offsets count from where the directory's end says that the archive begins, which may be before the file.
+  if (offset < 0) throw badMember(archive, member, 'starts before the file');
   if (entry.encrypted) throw badMember(archive, member, 'is encrypted', 'UNSUPPORTED_VALUE');
   if (entry.compressionMethod !== ZIP_METHODS[method]) {
     throw badMember(archive, member, `is packed by method ${entry.compressionMethod}`, 'UNSUPPORTED_VALUE');

@@ -19,6 +19,8 @@ class SourceReader extends Reader<ByteSource> {
 
   override readUint8Array(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
     const available = Math.max(0, Math.min(length, this.size - offset));
+    // zip.js looks behind the end too, which some sources answer with nothing and some with an error.
+    if (available === 0) return Promise.resolve(new Uint8Array(0));
     return this.#source.read(offset, available) as Promise<Uint8Array<ArrayBuffer>>;
   }
 }

@@ -258,6 +258,7 @@ const HOSTILE: readonly {
     code: 'TRUNCATED',
     atOpen: false,
   },
+  { name: 'an archive without its first bytes', bytes: stored.slice(10), code: 'CORRUPT', atOpen: true },
   {
     name: 'a directory that counts too many',
     bytes: (() => {
@@ -291,6 +292,21 @@ describe('hostile npz files', () => {
     const npz = await openNpz(endedTwice);
     expect(npz.keys()).toEqual(['aaaaa', 'bbbbb']);
     expect((await npz.get('aaaaa')).toNested()).toEqual([1, 2]);
+  });
+
+  test('a locator that points behind the end means the same from memory and from a path', async () => {
+    const bytes = await npzBytes({ a: new Uint8Array(3) }, { zip64: true });
+    const view = new DataView(bytes.buffer);
+    view.setBigUint64(bytes.length - 34, BigInt(bytes.length + 5), true);
+    using temp = new TempDir();
+    writeFileSync(temp.file('bad.npz'), bytes);
+    const keys = async (source: string | Uint8Array) => {
+      using npz = source instanceof Uint8Array ? undefined : await openNpz(source);
+      return (npz ?? (await openNpz(source as Uint8Array))).keys();
+    };
+    const fromPath = await caught(() => keys(temp.file('bad.npz')));
+    const fromBytes = await caught(() => keys(bytes));
+    expect(fromBytes).toEqual(fromPath);
   });
 
   test.each(HOSTILE)('$name: $code, from memory', async ({ bytes, code, atOpen }) => {
