@@ -11,6 +11,7 @@ import type { StorageFile } from '../storage/storage-file.ts';
 import { cleanUp } from './clean-up.ts';
 import { DictCore } from './core.ts';
 import type { EntryView } from './entry-view.ts';
+import { sizeOf } from './growable-array.ts';
 import { placeOf } from './growable-host.ts';
 import { OpenRange, rawValue } from './raw-value.ts';
 import { growthCut } from './repair.ts';
@@ -89,7 +90,7 @@ function trimmedSource(core: DictCore, view: EntryView): ArraySource | undefined
         arraySource: true,
         dtype: 'bool',
         shape: [rows, ...place.rowShape],
-        file: new OpenRange(view.file, place.maskOffset, rows * (place.rowBytes / place.type.itemsize)),
+        file: new OpenRange(view.file, place.maskOffset, rows * sizeOf(place.rowShape)),
       },
       fillValue: meta.fillValue,
     }),
