@@ -5,6 +5,7 @@
  */
 
 import { encodeUtf8Into } from '../bytes/index.ts';
+import { maybeArray } from '../format/array-value.ts';
 import {
   DEAD,
   ENTRY_HEAD_SIZE,
@@ -27,6 +28,7 @@ import {
 import type { StorageFile } from '../storage/storage-file.ts';
 import type { EntryPlace } from './catalog.ts';
 import { IndexTable } from './index-table.ts';
+import type { ReadPages } from './read-pages.ts';
 
 /** Bytes that a look at an entry reads: a small one is whole then. */
 const ENTRY_WINDOW = 1024;
@@ -39,8 +41,13 @@ export class BaseIndex {
   readonly newest: IndexTable;
   readonly #file: StorageFile;
   #scratch: Scratch | undefined;
-  /** How many bytes of `window` the last look at an entry filled. */
-  windowLength = 0;
+  /**
+   * The first bytes of the entry that {@link BaseIndex.find} gave last, in `window[windowStart, windowEnd)`. Borrowed: the next
+   * call overwrites them.
+   */
+  window: Uint8Array = new Uint8Array(0);
+  windowStart = 0;
+  windowEnd = 0;
 
   private constructor(newest: IndexTable, file: StorageFile) {
     this.newest = newest;
@@ -63,13 +70,11 @@ export class BaseIndex {
     return this.newest.footer.end;
   }
 
-  /** The first bytes of the entry that {@link BaseIndex.find} gave last; overwritten by the next call. */
-  get window(): Uint8Array {
-    return this.#scratch!.entry;
-  }
-
-  /** The live entry with the key; `'torn'` where the index cannot tell. */
-  find(key: string): EntryPlace | undefined | 'torn' {
+  /**
+   * The live entry with the key; `'torn'` where the index cannot tell.
+   * @param pages - of the same file, where what they know may be taken
+   */
+  find(key: string, pages?: ReadPages): EntryPlace | undefined | 'torn' {
     if (key.length > KEY_MAX) return undefined;
     const { bytes } = (this.#scratch ??= new Scratch());
     const length = encodeUtf8Into(key, bytes, 0);
@@ -78,21 +83,21 @@ export class BaseIndex {
     let table: IndexTable | undefined | 'torn' = this.newest;
     while (table !== undefined) {
       if (table === 'torn') return 'torn';
-      const place = this.#findIn(table, hash, length);
+      const place = this.#findIn(table, hash, length, pages);
       if (place !== undefined) return place;
       table = table.older();
     }
     return undefined;
   }
 
-  #findIn(table: IndexTable, hash: number, length: number): EntryPlace | undefined | 'torn' {
+  #findIn(table: IndexTable, hash: number, length: number, pages?: ReadPages): EntryPlace | undefined | 'torn' {
     const { blocks, end } = table.footer;
     let number = indexBlock(hash, blocks);
     for (let probes = 0; probes < blocks; probes++) {
       const block = table.block(number, this.#scratch!.block);
       if (block === undefined) return 'torn';
       for (let slot = findSlot(block, hash, 0); slot >= 0; slot = findSlot(block, hash, slot + 1)) {
-        const place = this.#entryAt(slotOffset(block, slot), length, hash, end);
+        const place = this.#entryAt(slotOffset(block, slot), length, hash, end, pages);
         if (place !== undefined) return place;
       }
       // What was found has proved itself, at a tenth of the price of the block's own proof.
@@ -112,36 +117,62 @@ export class BaseIndex {
    * The entry at `offset` if it is live and has the key of `length` bytes in the scratch buffer.
    * @param limit - file offset before which entries of the table end
    */
-  #entryAt(offset: number, length: number, hash: number, limit: number): EntryPlace | undefined | 'torn' {
-    const { bytes, entry: head } = this.#scratch!;
-    const file = this.#file;
+  #entryAt(
+    offset: number,
+    length: number,
+    hash: number,
+    limit: number,
+    pages: ReadPages | undefined,
+  ): EntryPlace | undefined | 'torn' {
+    const { bytes } = this.#scratch!;
     // The block has not proved itself yet: the offset may be any.
     if (!(offset < limit)) return 'torn';
-    const count = file.read(offset, head);
-    if (count < ENTRY_HEAD_SIZE || head[0] !== 0x95 || head[9] !== 0x8c) return 'torn';
-    const keyLength = head[10]!;
-    if (count < ENTRY_HEAD_SIZE + keyLength) return 'torn';
+    const have = this.#lookAt(offset, pages);
+    const { window: head, windowStart: start } = this;
+    if (have < ENTRY_HEAD_SIZE || head[start] !== 0x95 || head[start + 9] !== 0x8c) return 'torn';
+    const keyLength = head[start + 10]!;
+    const key = start + ENTRY_HEAD_SIZE;
+    if (have < ENTRY_HEAD_SIZE + keyLength) return 'torn';
     let same = keyLength === length;
-    for (let i = 0; same && i < length; i++) same = head[ENTRY_HEAD_SIZE + i] === bytes[i];
+    for (let i = 0; same && i < length; i++) same = head[key + i] === bytes[i];
     // Another key of the same hash; else the entry's key is not what it was.
-    if (!same) {
-      const { seed } = this.newest.footer;
-      return hashKey(head, ENTRY_HEAD_SIZE, ENTRY_HEAD_SIZE + keyLength, seed) === hash ? undefined : 'torn';
-    }
-    const frameLength = getU64(head, 1);
+    if (!same) return hashKey(head, key, key + keyLength, this.newest.footer.seed) === hash ? undefined : 'torn';
+    const frameLength = getU64(head, start + 1);
     const end = FRAME_SIZE + frameLength;
     if (offset + end > limit) return 'torn';
     let tail = head;
-    let at = end - ENTRY_TAIL_SIZE;
-    if (end > count) {
+    let at = start + end - ENTRY_TAIL_SIZE;
+    if (end > have) {
       tail = new Uint8Array(ENTRY_TAIL_SIZE);
-      if (file.read(offset + at, tail) !== ENTRY_TAIL_SIZE) return 'torn';
+      if (this.#file.read(offset + end - ENTRY_TAIL_SIZE, tail) !== ENTRY_TAIL_SIZE) return 'torn';
       at = 0;
     }
     const state = tail[at + 6];
     if (!isEntryTail(tail, at) || (state !== LIVE && state !== DEAD)) return 'torn';
-    this.windowLength = count;
     return state === LIVE ? { offset, frameLength, keyLength: length } : undefined;
+  }
+
+  /** Puts the first bytes of an entry into the window; returns how many. */
+  #lookAt(offset: number, pages: ReadPages | undefined): number {
+    const at = pages === undefined ? -1 : pages.find(offset, ENTRY_HEAD_SIZE);
+    if (at >= 0) {
+      const { bytes } = pages!;
+      const length = FRAME_SIZE + getU64(bytes, at + 1);
+      const left = pages!.left(at);
+      const value = at + ENTRY_HEAD_SIZE + bytes[at + ENTRY_HEAD_SIZE - 1]!;
+      // An array is mapped as the file is now: so must be what says where it stands.
+      if (length <= left && !maybeArray(bytes, value, at + length)) {
+        this.window = bytes;
+        this.windowStart = at;
+        this.windowEnd = at + length;
+        return length;
+      }
+      pages!.vain();
+    }
+    const { entry } = this.#scratch!;
+    this.window = entry;
+    this.windowStart = 0;
+    return (this.windowEnd = this.#file.read(offset, entry));
   }
 }
 

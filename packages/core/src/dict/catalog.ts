@@ -108,13 +108,14 @@ export class Catalog {
   }
 
   /** Whether `bytes` begin as the slot's entry does: with its lengths and its key. */
-  isEntry(slot: number, bytes: Uint8Array): boolean {
+  isEntry(slot: number, bytes: Uint8Array, from: number): boolean {
     const { frameLengths, keyLengths, keyStarts, keys } = this.#segment(slot);
     const at = slot & SEGMENT_MASK;
     const length = keyLengths[at]!;
-    if (getU64(bytes, 1) !== frameLengths[at]! || bytes[ENTRY_HEAD_SIZE - 1] !== length) return false;
+    const key = from + ENTRY_HEAD_SIZE;
+    if (getU64(bytes, from + 1) !== frameLengths[at]! || bytes[key - 1] !== length) return false;
     const start = keyStarts[at]!;
-    for (let i = 0; i < length; i++) if (bytes[ENTRY_HEAD_SIZE + i] !== keys[start + i]) return false;
+    for (let i = 0; i < length; i++) if (bytes[key + i] !== keys[start + i]) return false;
     return true;
   }
 

@@ -16,6 +16,7 @@ import { ValueReader } from '../format/value-reader.ts';
 import { NDArray } from '../ndarray/index.ts';
 import { Decoder } from '../pickle/index.ts';
 import type { MapAccess } from '../storage/storage-file.ts';
+import { ReadPages } from './read-pages.ts';
 import type { DictStore } from './store.ts';
 
 /** The answer for a key that has to be read the long way. */
@@ -39,6 +40,7 @@ export class DirectValues {
   readonly #decoder: Decoder;
   readonly #buffer = new Uint8Array(SMALL);
   readonly #short: Uint8Array = this.#buffer.subarray(0, SHORT);
+  readonly #pages: ReadPages;
   /** Made for the first array. */
   #heads: ArrayHeads | undefined;
   #ending: Uint8Array | undefined;
@@ -48,6 +50,7 @@ export class DirectValues {
   constructor(store: DictStore, codecs: readonly ValueCodec[], access: MapAccess) {
     const { load } = store.options;
     this.#store = store;
+    this.#pages = new ReadPages(store);
     this.#access = access;
     // Copied payloads count for a budget, borrowed ones do not; marked strings refer to the input.
     this.#usable = codecs === CODECS && load.lossless !== true && load.limits === undefined;
@@ -72,19 +75,19 @@ export class DirectValues {
     // One that is damaged may have the key: it is not missing then.
     if (damaged.length > 0) return ELSEWHERE;
     if (base === undefined || removed.has(key)) return undefined;
-    const place = base.find(key);
+    const place = base.find(key, this.#pages);
     // An entry that is dead may have a successor that came since.
     if (place === undefined) return store.unchanged() ? undefined : ELSEWHERE;
     if (place === 'torn') return ELSEWHERE;
+    const { window, windowStart, windowEnd } = base;
     const toValue = ENTRY_HEAD_SIZE + place.keyLength;
-    const { window, windowLength } = base;
-    const end = FRAME_SIZE + place.frameLength - ENTRY_TAIL_SIZE;
-    const have = Math.min(windowLength, end);
-    if (maybeArray(window, toValue, have)) {
-      return this.#array(window, toValue, windowLength, place.offset + toValue, end - toValue);
+    const start = windowStart + toValue;
+    const end = windowStart + FRAME_SIZE + place.frameLength - ENTRY_TAIL_SIZE;
+    if (maybeArray(window, start, Math.min(windowEnd, end))) {
+      return this.#array(window, start, windowEnd, place.offset + toValue, end - start);
     }
     // The next look-up overwrites the index's window, while nothing but this object overwrites its buffer.
-    if (end <= windowLength && !this.#calls) return this.#decode(window, toValue, end);
+    if (end <= windowEnd && !this.#calls) return this.#decode(window, start, end);
     return this.#value(place.offset, place.frameLength, place.keyLength, -1);
   }
 
@@ -95,22 +98,32 @@ export class DirectValues {
    */
   #value(offset: number, frameLength: number, keyLength: number, slot: number): unknown {
     const { file, entries } = this.#store;
-    const short = this.#short;
+    const pages = this.#pages;
     const length = FRAME_SIZE + frameLength;
+    const toValue = ENTRY_HEAD_SIZE + keyLength;
+    const end = length - ENTRY_TAIL_SIZE;
+    const at = this.#calls ? -1 : pages.find(offset, length);
+    if (at >= 0) {
+      const { bytes } = pages;
+      if (slot >= 0 && !entries.catalog.isEntry(slot, bytes, at)) return ELSEWHERE;
+      if (!maybeArray(bytes, at + toValue, at + end))
+        return bytes[at + length - 2] === LIVE ? this.#decode(bytes, at + toValue, at + end) : ELSEWHERE;
+      // What is mapped is the file as it is now: so must be what says where it stands.
+      pages.vain();
+    }
+    const short = this.#short;
     let have = file.read(offset, short);
     if (have < length && have < SHORT) return ELSEWHERE;
-    const start = ENTRY_HEAD_SIZE + keyLength;
-    if (slot >= 0 && !entries.catalog.isEntry(slot, short)) return ELSEWHERE;
-    const end = length - ENTRY_TAIL_SIZE;
-    if (maybeArray(short, start, Math.min(have, end))) {
-      return this.#array(short, start, have, offset + start, end - start);
+    if (slot >= 0 && !entries.catalog.isEntry(slot, short, 0)) return ELSEWHERE;
+    if (maybeArray(short, toValue, Math.min(have, end))) {
+      return this.#array(short, toValue, have, offset + toValue, end - toValue);
     }
     const buffer = this.#buffer;
     if (length > SHORT) {
       if (length > SMALL) return ELSEWHERE;
       have += file.read(offset + SHORT, buffer.subarray(SHORT, length));
     }
-    return have < length || buffer[length - 2] !== LIVE ? ELSEWHERE : this.#decode(buffer, start, end);
+    return have < length || buffer[length - 2] !== LIVE ? ELSEWHERE : this.#decode(buffer, toValue, end);
   }
 
   /**

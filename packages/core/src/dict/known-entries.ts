@@ -114,7 +114,7 @@ export class KnownEntries implements EntryTaker {
   stands(key: string, { offset, keyLength }: EntryPlace): boolean {
     const slot = this.findKnown(key);
     const head = new Uint8Array(ENTRY_HEAD_SIZE + keyLength);
-    return slot >= 0 && this.#host.file.read(offset, head) === head.length && this.catalog.isEntry(slot, head);
+    return slot >= 0 && this.#host.file.read(offset, head) === head.length && this.catalog.isEntry(slot, head, 0);
   }
 
   /**

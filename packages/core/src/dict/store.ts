@@ -188,6 +188,11 @@ export class DictStore implements EntriesHost {
     return this.#fullLook(false, Date.now());
   }
 
+  /** `Date.now()` of the last look at size and identity. */
+  get lookedAt(): number {
+    return this.#lastFullLook;
+  }
+
   /** Whether the last look still holds, without a system call. */
   unchanged(): boolean {
     return !this.#stale && !this.#ahead && this.file.loadI32(COMMIT_NUMBER_OFFSET) === this.commitNumber;

@@ -35,15 +35,21 @@ function outcome(dict: MmapDict, key: string): unknown {
   }
 }
 
+/** So many gets that those which follow go to pages, where the file has any that are whole. */
+function warm(dict: MmapDict): MmapDict {
+  for (let i = 0; i < 70; i++) dict.get('last');
+  return dict;
+}
+
 /** The file of a dict of these values, with a tail index where there are 64 keys or more. */
-function fileOf(values: readonly unknown[]): Uint8Array {
+function fileOf(values: readonly unknown[], index = true): Uint8Array {
   const file = MemoryFile.of();
   const dict = MmapDict.over(file);
   dict.batch(() => {
     for (const [i, value] of values.entries()) dict.set(`k${i}`, value);
   });
   const copy = MemoryFile.of(file.toBytes());
-  MmapDict.over(copy).set('last', 0).close();
+  MmapDict.over(copy, { index }).set('last', 0).close();
   return copy.toBytes();
 }
 
@@ -59,11 +65,13 @@ const SIZES = [0, 1, 17, 18, 200, 245, 246, 247, 256, 400, 480, 500, 512, 4080, 
 describe('a value is the same on the short and on the long way', () => {
   it('for any value', () => {
     fc.assert(
-      fc.property(fc.array(pickleValues(), { maxLength: 6 }), fc.constantFrom(0, 70), (some, more) => {
+      fc.property(fc.array(pickleValues(), { maxLength: 6 }), fc.constantFrom(0, 70, 300), (some, more) => {
         const values = [...some, ...new Array<number>(more).fill(1)];
         const bytes = fileOf(values);
         const short = open(bytes);
         const long = open(bytes, { codecs: [nobody] });
+        for (const i of some.keys()) expect(outcome(short, `k${i}`)).toEqual(outcome(long, `k${i}`));
+        warm(short);
         for (const i of some.keys()) expect(outcome(short, `k${i}`)).toEqual(outcome(long, `k${i}`));
         expect(short.get('none')).toBeUndefined();
       }),
@@ -76,13 +84,18 @@ describe('a value is the same on the short and on the long way', () => {
       ...new Array(more).fill(1),
     ];
     const bytes = fileOf(values);
-    const dict = open(bytes);
-    for (const [i, value] of values.entries()) expect(dict.get(`k${i}`)).toEqual(value);
+    for (const dict of [open(bytes), warm(open(bytes)), warm(open(fileOf(values, false)))])
+      for (const [i, value] of values.entries()) expect(dict.get(`k${i}`)).toEqual(value);
   });
 
-  it.each([0, 70])(
+  it.each([
+    [0, [0x01, 0x80, 0xff]],
+    [70, [0x01, 0x80, 0xff]],
+    // By pages.
+    [150, [0x80]],
+  ])(
     'for entries with any byte changed: the same value, or the same error at the same offset (%i more keys)',
-    (more) => {
+    (more, changes) => {
       const record = { seq: 77, time: 1.5, sensor: 's1', ok: true, list: [1, null, 2n ** 70n] };
       const values = [
         record,
@@ -95,13 +108,13 @@ describe('a value is the same on the short and on the long way', () => {
       const bytes = fileOf([...values, ...new Array<number>(more).fill(1)]);
       const end = 24 + entriesOf(open(bytes), values.length);
       for (let i = 24; i < end; i++) {
-        for (const change of [0x01, 0x80, 0xff]) {
+        for (const change of changes) {
           const damaged = bytes.slice();
           damaged[i] = damaged[i]! ^ change;
           let short: MmapDict;
           let long: MmapDict;
           try {
-            short = open(damaged);
+            short = more > 70 ? warm(open(damaged)) : open(damaged);
             long = open(damaged, { codecs: [nobody] });
           } catch (error) {
             if (!isMmdError(error)) throw error;
@@ -176,8 +189,11 @@ describe('a value is the same on the short and on the long way', () => {
   });
 });
 
-test('values that were read do not change when others are', () => {
-  const dict = open(fileOf([new Uint8Array([1, 2, 3]), [new Uint8Array([4]), 'a'], new Uint8Array([9, 9, 9])]));
+test.each([false, true])('values that were read do not change when others are (by pages: %s)', (pages) => {
+  const rest = new Array<string>(300).fill('x'.repeat(20));
+  const values = [new Uint8Array([1, 2, 3]), [new Uint8Array([4]), 'a'], new Uint8Array([9, 9, 9])];
+  const dict = open(fileOf([...values, ...rest]));
+  if (pages) warm(dict);
   const first = dict.get('k0');
   const second = dict.get('k1');
   dict.get('k2');

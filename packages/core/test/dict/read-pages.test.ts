@@ -1,0 +1,118 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { MmapDict } from '../../src/dict/index.ts';
+import { type PagesHost, ReadPages } from '../../src/dict/read-pages.ts';
+import { MemoryDisk } from '../../src/storage/index.ts';
+
+/** A file whose bytes tell where they stand and how often it was written, its host, and how often it was read. */
+class Host implements PagesHost {
+  readonly size: number;
+  reads = 0;
+  commitNumber = 1;
+  lookedAt = 1000;
+  written = 0;
+  file = this.#newFile();
+
+  constructor(size: number) {
+    this.size = size;
+  }
+
+  bytes(offset: number, length: number): Uint8Array {
+    const count = Math.max(0, Math.min(length, this.size - offset));
+    return Uint8Array.from({ length: count }, (_, i) => offset + i + ((offset + i) >> 8) * 7 + this.written * 31);
+  }
+
+  replace(): void {
+    this.file = this.#newFile();
+  }
+
+  #newFile() {
+    return {
+      read: (offset: number, into: Uint8Array): number => {
+        this.reads++;
+        const found = this.bytes(offset, into.length);
+        into.set(found);
+        return found.length;
+      },
+    };
+  }
+}
+
+test('what pages give is what the file holds, whatever changes, and whoever tells of it', () => {
+  const change = fc.constantFrom('commit', 'replace', 'later', 'none');
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 40_000 }),
+      fc.array(fc.tuple(change, fc.integer({ min: 1, max: 120 })), { maxLength: 8 }),
+      fc.infiniteStream(fc.nat()),
+      (size, steps, numbers) => {
+        const host = new Host(size);
+        const pages = new ReadPages(host);
+        const next = (below: number): number => (numbers.next().value as number) % below;
+        for (const [step, looks] of steps) {
+          if (step !== 'none') host.written++;
+          if (step === 'commit') host.commitNumber++;
+          else if (step === 'replace') host.replace();
+          else if (step === 'later') host.lookedAt += 51;
+          for (let i = 0; i < looks; i++) {
+            const offset = next(size);
+            const length = next(300);
+            const at = pages.find(offset, length);
+            if (at < 0) continue;
+            expect(pages.left(at)).toBeGreaterThanOrEqual(length);
+            expect(pages.bytes.slice(at, at + length)).toEqual(host.bytes(offset, length));
+          }
+        }
+      },
+    ),
+  );
+});
+
+test('few looks read nothing, many read every page once', () => {
+  const host = new Host(2 ** 20);
+  const pages = new ReadPages(host);
+  for (let i = 0; i < 64; i++) expect(pages.find((i * 7919) % 2 ** 20, 1)).toBe(-1);
+  expect([host.reads, pages.bytes.length]).toEqual([0, 0]);
+  for (let i = 0; i < 10_000; i++) expect(pages.find((i * 7919) % 2 ** 20, 1)).not.toBe(-1);
+  expect([host.reads, pages.bytes.length]).toEqual([256, 2 ** 20]);
+});
+
+test('pages that nobody comes back to are read no more, until the file changes', () => {
+  const host = new Host(2 ** 26);
+  const pages = new ReadPages(host);
+  for (let i = 0; i < 5000; i++) pages.find(i * 4096, 1);
+  expect(host.reads).toBe(1024);
+  host.lookedAt += 51;
+  for (let i = 0; i < 100; i++) pages.find(i * 4096, 1);
+  expect(host.reads).toBe(1024);
+  host.commitNumber++;
+  for (let i = 0; i < 100; i++) pages.find(i * 4096, 1);
+  expect(host.reads).toBe(1024 + 36);
+});
+
+test.each([true, false])('who gets again and again sees every commit of others (with an index: %s)', (index) => {
+  const disk = new MemoryDisk();
+  const options = { lenient: true, index };
+  const first = MmapDict.over(disk.open('d', 'create-new'), options);
+  first.batch(() => {
+    for (let i = 0; i < 300; i++) first.set(`k${i}`, { i, text: 'x'.repeat(i % 40) });
+  });
+  first.close();
+  const reader = MmapDict.over(disk.open('d', 'r'));
+  expect(reader.core.store.entries.base !== undefined).toBe(index);
+  const writer = MmapDict.over(disk.open('d', 'r+'), options);
+  const model = new Map<string, unknown>(writer.entries());
+  const check = (): void => {
+    for (let i = 0; i < 300; i++) expect(reader.get(`k${i}`)).toEqual(model.get(`k${i}`));
+  };
+  check();
+  for (let i = 0; i < 300; i += 29) {
+    if (i % 2 === 0) model.delete(`k${i}`);
+    else model.set(`k${i}`, [i]);
+    if (i % 2 === 0) writer.delete(`k${i}`);
+    else writer.set(`k${i}`, [i]);
+    check();
+    if (i % 87 === 0) writer.vacuum();
+    check();
+  }
+});
