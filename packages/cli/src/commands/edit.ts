@@ -59,7 +59,7 @@ export const cp: CommandSpec = {
     using source = MmapDict.open(from, { mode: 'r' });
     requireKeys(source, from, rest);
     using bar = new ProgressBar(invocation, 'copy', 'count');
-    const keys = rest.length > 0 ? rest : [...source.keys()];
+    const keys = rest.length > 0 ? [...new Set(rest)] : [...source.keys()];
     await changeDict(to, (target) => source.copy(keys, target, { onProgress: bar.update }));
     if (json) await printJson(terminal, { keys });
     return 'ok';

@@ -391,7 +391,7 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
     checkDict(target, 'copy', this);
     if (typeof keys === 'string' || typeof (keys as Iterable<string> | null)?.[Symbol.iterator] !== 'function')
       throw wrongArgument('what is copied', 'a list of keys', keys);
-    copyEntries(this.core, [...keys], target.core, false, options);
+    copyEntries(this.core, [...new Set(keys)], target.core, false, options);
     return this;
   }
 
