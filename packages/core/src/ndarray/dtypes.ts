@@ -29,6 +29,7 @@ import {
   toComplex,
   toInteger,
   toNumber,
+  toSingle,
 } from './element-values.ts';
 import { float16FromBits, float16ToBits } from './float16.ts';
 
@@ -233,7 +234,7 @@ export const DTYPES = [
     aliases: ['f', 'single'],
     array: Float32Array,
     get: (view, pos, little) => view.getFloat32(pos, little),
-    set: (view, pos, value, little) => view.setFloat32(pos, toNumber(value), little),
+    set: (view, pos, value, little) => view.setFloat32(pos, toSingle(value), little),
     doc: 'number',
   },
   {
@@ -275,7 +276,7 @@ export const DTYPES = [
     parts: Float32Array,
     get: (view, pos, little) => new Complex(view.getFloat32(pos, little), view.getFloat32(pos + 4, little)),
     set: (view, pos, value, little) => {
-      const { re, im } = toComplex(value);
+      const { re, im } = toComplex(value, toSingle);
       view.setFloat32(pos, re, little);
       view.setFloat32(pos + 4, im, little);
     },

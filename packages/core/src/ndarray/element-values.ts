@@ -32,6 +32,15 @@ export function toNumber(value: unknown): number {
   throw misfit(value, 'a number');
 }
 
+/**
+ * What a float of 24 bits is set from. A 64-bit integer must not be rounded to a double's 53 bits before: those that have no room
+ * there are told by the last one.
+ */
+export function toSingle(value: unknown): number {
+  const long = typeof value === 'bigint' && BigInt.asIntN(54, value) !== value && (value & 0x7ffn) !== 0n;
+  return toNumber(long ? (value & ~0x7ffn) | 0x800n : value);
+}
+
 /** An integer of at most 32 bits. One that does not fit is an error, as in numpy 2: nothing is cut in silence. */
 export function toInteger(value: unknown, least: number, most: number): number {
   const number = toNumber(value);
@@ -53,12 +62,12 @@ export function toBigInt(value: unknown, least: bigint, most: bigint): bigint {
 export const MAX_INT64: bigint = 2n ** 63n - 1n;
 export const MAX_UINT64: bigint = 2n ** 64n - 1n;
 
-export function toComplex(value: unknown): Complex {
+export function toComplex(value: unknown, part: (value: unknown) => number = toNumber): Complex {
   if (value instanceof Complex) return value;
   if (typeof value === 'object' && value !== null && 're' in value && 'im' in value) {
-    return new Complex(toNumber(value.re), toNumber(value.im));
+    return new Complex(part(value.re), part(value.im));
   }
-  return new Complex(toNumber(value));
+  return new Complex(part(value));
 }
 
 const bytesAt = (view: DataView, pos: number, length: number): Uint8Array =>

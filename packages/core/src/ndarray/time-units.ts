@@ -1,11 +1,13 @@
 /**
- * Times between types of different units: a count means nothing without its unit.
+ * What elements need beside `get` and `set` on their way to another type: a count of time means nothing without its unit, and the
+ * bytes of a long double nothing without their order.
  *
  * @module
  */
 
 import { MmdError } from '../errors.ts';
 import type { DType } from './dtypes.ts';
+import { swapInPlace } from './swap.ts';
 
 const SECOND = 10n ** 18n;
 /** Units of fixed length, in attoseconds ... */
@@ -33,7 +35,8 @@ type Change = (value: unknown) => unknown;
 
 /**
  * What elements of one type need to be stored as another's; undefined if nothing. As in numpy a count stays as it is where
- * one has no unit, and between times and spans of time.
+ * one has no unit, and between times and spans of time. Fields go by their names.
+ * @throws UNSUPPORTED_VALUE for a field that the other type does not have: it would be lost
  */
 export function changeOf(from: DType, to: DType): Change | undefined {
   if (from.fields !== undefined && to.fields !== undefined) return changeOfFields(from.fields, to.fields);
@@ -42,6 +45,7 @@ export function changeOf(from: DType, to: DType): Change | undefined {
     const each: Change = (value) => (Array.isArray(value) ? value.map(each) : change!(value));
     return change && each;
   }
+  if (isLongDouble(from) && isLongDouble(to) && from.kind === to.kind && from.byteorder !== to.byteorder) return turned;
   const [a, b] = [from.unit, to.unit];
   if (a === undefined || b === undefined || from.kind !== to.kind || (a.base === b.base && a.count === b.count))
     return undefined;
@@ -61,7 +65,22 @@ export function changeOf(from: DType, to: DType): Change | undefined {
   };
 }
 
+/** Whether elements are the bytes as they stand, but numbers all the same. */
+const isLongDouble = ({ kind, itemsize }: DType): boolean => itemsize === (kind === 'f' ? 16 : kind === 'c' ? 32 : -1);
+
+/** The bytes of long doubles in the other order; an element is a copy already. */
+const turned: Change = (value) => {
+  swapInPlace(value as Uint8Array, 16);
+  return value;
+};
+
 function changeOfFields(from: NonNullable<DType['fields']>, to: NonNullable<DType['fields']>): Change | undefined {
+  const lost = from.find(({ name }) => !to.some((field) => field.name === name));
+  if (lost !== undefined) {
+    const expected = to.map(({ name }) => name);
+    const text = `the field ${JSON.stringify(lost.name)} has no place among ${JSON.stringify(expected)}`;
+    throw new MmdError('UNSUPPORTED_VALUE', text, { expected, found: lost.name });
+  }
   const changes = new Map<string, Change>();
   for (const { name, dtype } of to) {
     const source = from.find((field) => field.name === name);

@@ -459,7 +459,54 @@ describe('times of another unit', () => {
   });
 });
 
+describe('numbers that no number here holds', () => {
+  it.each(['f16', 'c32'])('keep what they are in the other byte order, in fields too: %s', (code) => {
+    const bytes = Uint8Array.from({ length: code === 'f16' ? 16 : 32 }, (_, i) => i + 1);
+    const [little, big] = ['<', '>'].map((order): [string, string, number[]][] => [['a', order + code, [1, 1]]]);
+    const source = NDArray.zeros([1], little!).set(0, [[[bytes]]]);
+    const plain = NDArray.zeros([1], `<${code}`).set(0, bytes).astype(`>${code}`);
+    const turned = source.astype(big!);
+    expect(turned.field('a').get(0, 0, 0)).toEqual(plain.get(0));
+    expect(turned.astype(little!).field('a').get(0, 0, 0)).toEqual(bytes);
+  });
+
+  it.each([
+    [2n ** 60n + 2n ** 36n + 1n, 2 ** 60 + 2 ** 37],
+    [-(2n ** 60n) - 2n ** 36n - 1n, -(2 ** 60) - 2 ** 37],
+    [2n ** 60n + 3n * 2n ** 36n - 1n, 2 ** 60 + 2 ** 37],
+    [2n ** 60n + 2n ** 36n, 2 ** 60],
+    [2n ** 53n + 1n, 2 ** 53],
+    [-3n, -3],
+  ])('are rounded once: %d as float32 is %d', (value, expected) => {
+    const source = ndarray([value]);
+    expect(source.astype('>f4').get(0)).toBe(expected);
+    expect(source.astype('c8').get(0)).toEqual(new Complex(expected));
+  });
+});
+
 describe('structured arrays', () => {
+  it('give their fields to those of the same name, and none away', () => {
+    const source = ndarray([Object.freeze([1, Object.freeze([2, 3])])], undefined, {
+      dtype: [
+        ['a', 'i1'],
+        [
+          'b',
+          [
+            ['c', 'i1'],
+            ['d', 'i1'],
+          ],
+        ],
+      ],
+    });
+    const wider = source.astype("[('b', [('d', '<i2'), ('c', '<i2')]), ('a', 'i1')]");
+    expect(wider.toNested()).toEqual([{ a: 1, b: { c: 2, d: 3 } }]);
+    for (const narrow of ["[('a', 'i1')]", "[('a', 'i1'), ('b', [('d', 'i1')])]"]) {
+      const target = NDArray.zeros([1], narrow);
+      expect(() => target.set(source)).toThrow(failsWith('UNSUPPORTED_VALUE'));
+      expect(() => source.astype(narrow)).toThrow(/has no place/);
+    }
+  });
+
   it('give views of their fields, whatever the size of the record', () => {
     const bytes = Uint8Array.from({ length: 33 }, (_, i) => i);
     const array = NDArray.over(memoryOver(bytes), "[('a', 'u1'), ('b', '<u2', (2, 2)), ('c', [('d', '>i2')])]", [3]);
