@@ -1,5 +1,14 @@
 import { existsSync, statSync } from 'node:fs';
-import { Complex, isMmdError, MaskedArray, memoryOver, NDArray, ndarray, parseDType } from '@mmdpickle/core';
+import {
+  Complex,
+  isMmdError,
+  MaskedArray,
+  MemoryFile,
+  memoryOver,
+  NDArray,
+  ndarray,
+  parseDType,
+} from '@mmdpickle/core';
 import { type GrowableArray, MmapDict } from '@mmdpickle/core/node';
 import { PyDict } from '@mmdpickle/core/pickle';
 import {
@@ -92,6 +101,11 @@ const DTYPES: readonly unknown[] = [
   'S99999999999',
   [['x', 'i4', -1]],
   [[['title', 'x'], 'i4']],
+  [['x', ['i4', [0]], [2]]],
+  [['x', ['i4', [2]], [2]]],
+  [['x', 'm8[3D]']],
+  [['x', 'M8[s]']],
+  { names: ['', 'a'], formats: ['i4', 'i4'], titles: ['t', null] },
   'i4,f8',
   '(2,3)i4',
   '>S3',
@@ -165,6 +179,9 @@ const MAKERS: Readonly<Record<string, Maker>> = {
     new MaskedArray(value ?? NDArray.zeros([3], dtype), NDArray.zeros([3], 'bool'), options),
   'filled MaskedArray': (_shape, dtype, _value, options) =>
     new MaskedArray(NDArray.zeros([3], dtype), NDArray.zeros([3], 'bool').fill(true), options).filled(),
+  'a masked stub in a list': (shape, dtype, _value, options) => [
+    { ...new EmptyMaskedArray([2], dtype, options), mask: new ZerosNDArray(shape, 'bool') },
+  ],
   EmptyNDArray: (shape, dtype, _value, options) => new EmptyNDArray(shape, dtype, options),
   EmptyMaskedArray: (shape, dtype, _value, options) => new EmptyMaskedArray(shape, dtype, options),
   ZerosNDArray: (shape, dtype, _value, options) => new ZerosNDArray(shape, dtype, options),
@@ -237,6 +254,32 @@ result = [problem(path) for path in args["paths"]]`,
     );
     const problems = paths.flatMap((path, i) => (said[i] === null ? [] : [`${given.get(path)}: ${said[i]}`]));
     expect(problems, `Python ${info.version} with numpy ${info.numpy}`).toEqual([]);
+  }
+});
+
+it.each([
+  ["[('a', 'm8[s]'), ('b', 'M8[ns]', (2,)), ('c', '>m8[Y]')]", true],
+  ["[('a', [('b', 'u1')], (2,)), ('c', 'V3'), (('t', 'd'), 'S0'), ('e', 'i4', (0,))]", true],
+  ["[('a', 'i4'), ('b', 'm8[25us]')]", false],
+  ["[('a', [('b', 'M8', (2,))], (2,))]", false],
+  ["[('a', ('i4', (2,)), (3,))]", false],
+  ["{'names': ['f1', ''], 'formats': ['i4', 'i4']}", false],
+])('masked arrays of %s are stored if numpy can make them: %s', async (dtype, stored) => {
+  using dict = MmapDict.over(MemoryFile.of());
+  const array = NDArray.zeros([2], dtype);
+  const masked = new MaskedArray(array, NDArray.zeros([2], 'bool'), { fillValue: array.get(0) });
+  for (const value of [masked, [masked], new EmptyMaskedArray([2], dtype), new GrowableMaskedArray([], dtype)]) {
+    expect(does(() => dict.set('masked', value))).toBe(stored);
+  }
+  for (const python of judges) {
+    const made = await python.run<boolean>(
+      `import ast
+import numpy as np
+try: result = np.ma.array(np.zeros(2, ast.literal_eval(args["dtype"]))).size == 2
+except ValueError: result = False`,
+      { dtype },
+    );
+    expect(made).toBe(stored);
   }
 });
 

@@ -6,6 +6,7 @@
 
 import { MmdError } from '../errors.ts';
 import { checkSource } from '../ndarray/array-source.ts';
+import { checkMaskable } from '../ndarray/fill-value.ts';
 import { type ArraySource, type DType, isArraySource, MaskedArray, NDArray } from '../ndarray/index.ts';
 import { fillOf, fillToWrite } from '../pickle/types/numpy.ts';
 import { arrayMeta, arrayOver, arrayToWrite, bytesOf, fillerTo, frameLengthFiller } from './array-codec.ts';
@@ -29,6 +30,7 @@ export const maskedCodec: ValueCodec = {
     checkSource(given);
     const data = arrayToWrite(source);
     if (data === undefined) return undefined;
+    checkMaskable(data.form.type);
     const mask = arrayToWrite({
       arraySource: true,
       dtype: 'bool',

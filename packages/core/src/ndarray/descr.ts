@@ -332,7 +332,7 @@ function parseScalarText(text: string): DType {
   if (match === null) throw unsupported(`unknown type ${JSON.stringify(text.slice(0, 80))}`, text);
   const [, prefix = '', stem = '', digits = '', meta] = match;
   const bad = (): MmdError => unsupported(`unknown type ${JSON.stringify(text)}`, text);
-  if (stem === 'a' || (stem === 'c' && digits === '')) {
+  if (meta === undefined && (stem === 'a' || (stem === 'c' && digits === ''))) {
     return parseScalar(stem === 'c' ? `${prefix}S1` : `${prefix}S${digits}`);
   }
   const row = ROWS_BY_NAME.get(stem + digits) ?? ROWS_BY_NAME.get(stem);
@@ -405,13 +405,16 @@ interface SubarrayParts {
 const partsOf = (type: DType): SubarrayParts | undefined =>
   (type as unknown as { readonly [PARTS]?: SubarrayParts })[PARTS];
 
+/** Tells a sub-array whose items are sub-arrays; its `shape` is that of both. */
+export const isSubarrayOfSubarrays = (type: DType): boolean => partsOf(type)?.item.shape !== undefined;
+
 function subarrayOf(base: DType, shape: unknown): DType {
   const given = typeof shape === 'number' ? [shape] : shape;
   if (!Array.isArray(given)) throw unsupported('the shape of a sub-array must be an integer or a tuple', shape);
   const own = given.map((dim) => count(dim, 'a dimension'));
   const dims = [...own, ...(base.shape ?? [])];
   if (dims.length > DTYPE_LIMITS.maxSubarrayDims) throw overLimit('maxSubarrayDims', dims.length);
-  if (base.itemsize === 0 && base.fields === undefined && base.shape === undefined) {
+  if (base.itemsize === 0 && base.fields === undefined) {
     throw unsupported(`numpy has no sub-arrays of ${base.name}`, shape);
   }
   if (own.length === 0) return base;

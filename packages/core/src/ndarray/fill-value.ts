@@ -5,9 +5,9 @@
  */
 
 import { decodeLatin1 } from '../bytes/index.ts';
-import { isMmdError } from '../errors.ts';
+import { isMmdError, MmdError } from '../errors.ts';
 import { Complex } from './complex.ts';
-import { sameDType } from './descr.ts';
+import { isSubarrayOfSubarrays, sameDType } from './descr.ts';
 import type { DType, DTypeKind } from './dtypes.ts';
 import { NDArray } from './nd-array.ts';
 import { repeated } from './shapes.ts';
@@ -62,6 +62,27 @@ export function defaultFillValue(type: DType): unknown {
       return '?';
     default:
       return null;
+  }
+}
+
+/**
+ * Checks that numpy makes masked arrays of a type. Of one with fields it makes a default fill value, whatever fill value is given,
+ * and a mask with the same names; where it cannot, it refuses the array, and so the whole file.
+ * @throws UNSUPPORTED_DTYPE
+ */
+export function checkMaskable(type: DType): void {
+  for (const { name, dtype } of (type.base ?? type).fields ?? []) {
+    const element = dtype.base ?? dtype;
+    const time = 'mM'.includes(element.kind) && element.unit?.count !== 1;
+    const why =
+      (name === '' && 'has no name') ||
+      (time && 'counts times in no unit, or in several of one') ||
+      (isSubarrayOfSubarrays(dtype) && 'is a sub-array of sub-arrays');
+    if (why !== false) {
+      const text = `numpy makes no masked arrays of ${type.name}: its field ${JSON.stringify(name)} ${why}`;
+      throw new MmdError('UNSUPPORTED_DTYPE', text, { found: type.name });
+    }
+    checkMaskable(dtype);
   }
 }
 

@@ -208,10 +208,12 @@ export class MaskedArray implements ArraySource {
   /**
    * A copy of the data with a value in place of the masked elements.
    * @param value - default: `fillValue`, else numpy's default for the type
+   * @throws UNSUPPORTED_VALUE for what the type cannot hold, also where nothing is masked
    */
   filled(value: unknown = this.fillValue): NDArray {
     const filler = value instanceof NDArray && value.size === 1 ? value.reshape([]).get() : value;
     const fill = filler === null ? defaultFillValue(this.type) : filler;
+    NDArray.zeros([1], this.type).fill(fill);
     const result = this.data.copy();
     for (const { start, array } of this.mask.chunks({ bytes: 65_536 })) {
       const { shape } = array;

@@ -126,6 +126,8 @@ describe('a masked array', () => {
     ]);
     expect(masked.filled().get(0, 0)).toBe(-1);
     expect(masked.filled(7).get(0, 0)).toBe(7);
+    const whole = new MaskedArray(NDArray.zeros([2], 'i1'), NDArray.zeros([2], 'bool'));
+    expect(() => whole.filled(128)).toThrow(failsWith('UNSUPPORTED_VALUE'));
     expect(new MaskedArray(masked.data, masked.mask, { fillValue: ndarray(3) }).filled().get(0, 0)).toBe(3);
   });
 

@@ -10,7 +10,7 @@ import { type ArraySource, checkSource, exactBytes, isArraySource } from '../../
 import { ndarray } from '../../ndarray/create.ts';
 import { isDType, parseDType, sameDType } from '../../ndarray/descr.ts';
 import type { DType } from '../../ndarray/dtypes.ts';
-import { castFillValue } from '../../ndarray/fill-value.ts';
+import { castFillValue, checkMaskable } from '../../ndarray/fill-value.ts';
 import { MaskedArray } from '../../ndarray/masked-array.ts';
 import { memoryOver } from '../../ndarray/memory-over.ts';
 import { NDArray } from '../../ndarray/nd-array.ts';
@@ -326,18 +326,21 @@ function objectArray(source: ArraySource, dtype: DType, shape: Tuple): Reduction
 
 function reduceMasked(source: ArraySource, mask: ArraySource): Reduction {
   if (!isArraySource(mask)) throw invalid('the mask of an array source is an array source', mask);
+  const type = parseDType(source.dtype);
+  checkMaskable(type);
+  checkSource(mask);
+  const [shape, own] = [[...source.shape, ...(type.shape ?? [])], parseDType(mask.dtype)];
+  // numpy refuses such an array, and with it the pickle.
+  if (own.kind !== 'b' || shape.join() !== mask.shape.join())
+    throw invalid(
+      `a mask is of type bool and of the shape [${shape}], found ${own.name} [${mask.shape}]`,
+      [...mask.shape],
+      shape,
+    );
   const data = source instanceof MaskedArray ? source.data : { ...source, mask: undefined };
   const fill = source.fillValue;
   if (fill === null || fill === undefined) return reduceCall('numpy.ma MaskedArray', [data, mask]);
-  return reduceCall('numpy.ma MaskedArray', [
-    data,
-    mask,
-    null,
-    false,
-    true,
-    0,
-    fillToWrite(fill, parseDType(source.dtype)),
-  ]);
+  return reduceCall('numpy.ma MaskedArray', [data, mask, null, false, true, 0, fillToWrite(fill, type)]);
 }
 
 /** A typed array as a one-dimensional array. */
