@@ -225,6 +225,22 @@ test('an empty array takes no disk, a reserved one takes it at once', () => {
   expect(blocks({ reserve: true })).toBeGreaterThanOrEqual(64 * 2 ** 20);
 });
 
+test('a sealed masked array gives back the room of both its parts, and still grows', () => {
+  using dir = new TempDir();
+  using dict = MmapDict.open(dir.file('sealed.mmdpickle'));
+  const stub = new GrowableMaskedArray([2], 'uint8', { capacity: 2 ** 22, reserve: true });
+  const rows = dict.set('rows', stub).get('rows') as GrowableMasked;
+  rows.append([1, 2]);
+  expect(statSync(dict.name).blocks * 512).toBeGreaterThan(2 ** 24);
+  rows.seal();
+  expect(statSync(dict.name).blocks * 512).toBeLessThan(2 ** 20);
+  rows.append(ndarray([[3, 4]], undefined, 'uint8'), ndarray([[true, false]]));
+  expect(rows.toNested()).toEqual([
+    [1, 2],
+    [null, 4],
+  ]);
+});
+
 test.each([
   ['int8', 1000],
   ['int32', 1.5],

@@ -78,8 +78,9 @@ function growReserve(core: DictCore, key: string, place: GrowablePlace, rows: nu
 function sealReserve(core: DictCore, key: string): void {
   core.transact(() => {
     const place = core.growables.locate(key);
-    const { dataOffset, dataLength, maskOffset, unfinished } = place;
-    const used = core.growables.rows(place) * place.rowBytes;
+    const { dataOffset, dataLength, maskOffset, unfinished, rowShape, capacity } = place;
+    const rows = core.growables.rows(place);
+    const used = rows * place.rowBytes;
     // A wrong length may reach over other entries: that is told, and nothing is cut.
     if (unfinished) growthCut(core.view(key, entryOf(place)).reader());
     const trimmed =
@@ -87,5 +88,8 @@ function sealReserve(core: DictCore, key: string): void {
       !unfinished &&
       core.writer.resizeLast(key, entryOf(place), dataOffset, dataLength, used);
     if (!trimmed) core.writer.giveBack(dataOffset + used, dataLength - used);
+    if (maskOffset === undefined) return;
+    const row = sizeOf(rowShape);
+    core.writer.giveBack(maskOffset + rows * row, (capacity - rows) * row);
   });
 }
