@@ -179,8 +179,8 @@ const MAKERS: Readonly<Record<string, Maker>> = {
     new MaskedArray(value ?? NDArray.zeros([3], dtype), NDArray.zeros([3], 'bool'), options),
   'filled MaskedArray': (_shape, dtype, _value, options) =>
     new MaskedArray(NDArray.zeros([3], dtype), NDArray.zeros([3], 'bool').fill(true), options).filled(),
-  'a masked stub in a list': (shape, dtype, _value, options) => [
-    { ...new EmptyMaskedArray([2], dtype, options), mask: new ZerosNDArray(shape, 'bool') },
+  'a masked source in a list': (shape, dtype) => [
+    { arraySource: true, dtype, shape: [2], mask: new ZerosNDArray(shape, 'bool') },
   ],
   EmptyNDArray: (shape, dtype, _value, options) => new EmptyNDArray(shape, dtype, options),
   EmptyMaskedArray: (shape, dtype, _value, options) => new EmptyMaskedArray(shape, dtype, options),
