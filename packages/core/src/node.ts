@@ -186,7 +186,7 @@ export function openPickle(path: string | URL, options: PickleOptions = {}): Ope
 
 /**
  * Makes an mmdpickle file of an ordinary pickle of a dict. Arrays are copied from file to file. An interrupted conversion leaves no
- * file behind.
+ * file behind. Values are loaded with `lossless: true` unless the options say otherwise.
  *
  * @param dst - must not exist
  *

@@ -1,8 +1,10 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { crc32, deflateRawSync } from 'node:zlib';
-import { MaskedArray, type NDArray, ndarray, parseDType } from '@mmdpickle/core/ndarray';
+import { MaskedArray, NDArray, ndarray, parseDType } from '@mmdpickle/core/ndarray';
 import { MmapDict, NodeFile } from '@mmdpickle/core/node';
+import { dump, PyFloat } from '@mmdpickle/core/pickle';
 import {
+  formatNpyHeader,
   fromRaw,
   mmdToNpy,
   mmdToNpz,
@@ -402,6 +404,19 @@ describe('npz, safetensors and raw files', () => {
       expect(describeArray(await npz.get(name))).toEqual(describeArray(array));
     }
     expect(readFileSync(temp.file('out.npz'))).toEqual(readFileSync(temp.file('in.npz')));
+  });
+
+  test('objects are loaded losslessly unless the options say otherwise', async () => {
+    const items = [new PyFloat(1), 1];
+    const bytes = Buffer.concat([formatNpyHeader({ dtype: 'O', shape: [2] }), dump(NDArray.ofObjects(items))]);
+    writeFileSync(temp.file('o.npy'), bytes);
+    writeFileSync(temp.file('o.npz'), zipOf('z.npy', bytes, 'stored'));
+    using dict = MmapDict.open(temp.file('x.mmdpickle'), { load: { lossless: true } });
+    await npyToMmd([temp.file('o.npy')], dict, { allowPickle: true });
+    await npzToMmd(temp.file('o.npz'), dict, { allowPickle: true });
+    await npyToMmd([temp.file('o.npy')], dict, { keys: ['p'], allowPickle: true, pickle: { lossless: false } });
+    const found = [...dict].map(([key, array]) => [key, (array as NDArray).get(0)]);
+    expect(found).toEqual(Object.entries({ o: items[0], z: items[0], p: 1 }));
   });
 
   test('members can be chosen', async () => {

@@ -6,7 +6,7 @@
 
 import { MmdError } from '../errors.ts';
 import { type ArraySource, MaskedArray, NDArray } from '../ndarray/index.ts';
-import { type LoadOptions, load, RecArray } from '../pickle/index.ts';
+import { type LoadOptions, load, PyString, RecArray } from '../pickle/index.ts';
 import type { StorageFile } from '../storage/storage-file.ts';
 import type { DictCore } from './core.ts';
 import { PickleLoader } from './pickle-pieces.ts';
@@ -53,7 +53,8 @@ export function itemsOf(value: unknown, name: string): Map<string, unknown> {
 
 function checkKey(key: unknown, name: string): asserts key is string {
   if (typeof key === 'string') return;
-  throw new MmdError('BAD_KEY', `${name}: the dict has a key that is not a string: ${String(key)}`, {
+  const what = key instanceof PyString ? 'with a surrogate pair as two characters' : 'that is not a string';
+  throw new MmdError('BAD_KEY', `${name}: the dict has a key ${what}: ${String(key)}`, {
     path: name,
     found: key,
   });
@@ -97,16 +98,19 @@ function* itemsInTurn(source: StorageFile, options: PickleOptions): Generator<It
   }
 }
 
-/** Stores the items of a pickled dict, arrays by copying ranges of the file, in one commit. */
+/**
+ * Stores the items of a pickled dict, arrays by copying ranges of the file, in one commit. Nobody here looks at the values, so
+ * they are read losslessly unless the caller says otherwise: `1.0` stays a float.
+ */
 export function convertInto(
   source: StorageFile,
   target: DictCore,
   options: PickleOptions & ProgressOptions = {},
 ): void {
-  const { signal, onProgress, ...loadOptions } = options;
+  const { signal, onProgress, lossless = true, ...loadOptions } = options;
   let done = 0;
   target.transact(() => {
-    for (const { key, value, offsetOf, total } of itemsInTurn(source, loadOptions)) {
+    for (const { key, value, offsetOf, total } of itemsInTurn(source, { ...loadOptions, lossless })) {
       signal?.throwIfAborted();
       const length = target.encodeKey(key);
       const encoded = target.encodeValue(inFile(value, source, offsetOf) ?? value, undefined);

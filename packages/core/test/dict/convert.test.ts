@@ -5,7 +5,7 @@ import { loadMapped } from '../../src/dict/convert.ts';
 import { dictPieces, findPieces } from '../../src/dict/pickle-split.ts';
 import type { NDArray } from '../../src/ndarray/index.ts';
 import { convert, MmapDict, NodeFile, openPickle } from '../../src/node.ts';
-import { dump } from '../../src/pickle/index.ts';
+import { dump, PyFloat, PyString } from '../../src/pickle/index.ts';
 import { MemoryFile } from '../../src/storage/index.ts';
 
 /** A dict whose values share objects, hold arrays, and contain themselves; of every protocol and both picklers. */
@@ -31,6 +31,9 @@ for p in range(6):
 result['ordered'] = pickle.dumps(collections.OrderedDict(d), protocol=4)
 result['default'] = pickle.dumps(collections.defaultdict(list, d), protocol=5)
 `;
+
+/** Two characters in Python, one here. */
+const pair = new PyString(Uint8Array.of(0xed, 0xa0, 0xbd, 0xed, 0xb8, 0x80), '\u{1f600}');
 
 /** Compares by one memcmp: `toEqual` walks a megabyte byte by byte. */
 function samePickle(a: unknown, b: unknown): boolean {
@@ -163,5 +166,23 @@ describe('taking a pickle apart', () => {
     using dict = MmapDict.open(dir.file('q'), { mode: 'r' });
     expect(dict.getMeta('a')).toMatchObject({ layout: 'legacy', nbytes: 40000 });
     expect((dict.get('a') as NDArray).get(4999)).toBe(2);
+  });
+
+  test('values are loaded losslessly unless the options say otherwise', () => {
+    using dir = new TempDir();
+    writeFileSync(dir.file('p'), dump({ top: new PyFloat(1), list: [new PyFloat(2), 3, pair] }));
+    const converted = (name: string, lossless?: boolean): unknown => {
+      convert(dir.file('p'), dir.file(name), { lossless });
+      using dict = MmapDict.open(dir.file(name), { mode: 'r', load: { lossless: true } });
+      return [...dict.values()];
+    };
+    expect(converted('kept')).toEqual([new PyFloat(1), [new PyFloat(2), 3, pair]]);
+    expect(converted('plain', false)).toEqual([1, [2, 3, '\u{1f600}']]);
+  });
+
+  test('a key that would become another text is refused in words that say why', () => {
+    using dir = new TempDir();
+    writeFileSync(dir.file('p'), dump(new Map([[pair, 1]])));
+    expect(() => convert(dir.file('p'), dir.file('q'))).toThrow(/a key with a surrogate pair as two characters/);
   });
 });

@@ -114,11 +114,14 @@ export async function npyToMmd(
   );
 }
 
+/** Objects that go from file to file are read so that they are written as they were, unless the caller says otherwise. */
+const unseen = ({ pickle }: ReadNpyOptions): ReadNpyOptions['pickle'] => ({ lossless: true, ...pickle });
+
 function npyItem(path: string, key: string, options: NpyToMmdOptions): Item {
   const read: ReadNpyOptions = {
     allowPickle: options.allowPickle,
     maxHeaderSize: options.maxHeaderSize,
-    pickle: options.pickle,
+    pickle: unseen(options),
   };
   using file = NodeFile.open(path, 'r');
   const { dtype, shape, order, nbytes, dataOffset } = readNpyHeader(file, read);
@@ -168,7 +171,8 @@ export async function npzToMmd(
 ): Promise<Imported> {
   checkOptions(options, NPZ_TO_MMD_OPTIONS);
   const paths = Array.isArray(inputs) ? (inputs as readonly (string | URL)[]) : [inputs as string | URL];
-  const { allowPickle, maxHeaderSize, pickle, limits, signal } = options;
+  const { allowPickle, maxHeaderSize, limits, signal } = options;
+  const pickle = unseen(options);
   const archives: NpzFile[] = [];
   try {
     const items: Item[] = [];
