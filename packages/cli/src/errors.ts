@@ -43,7 +43,9 @@ export function reportError(thrown: unknown, terminal: Terminal, { json, debug }
 function circumstances({ code, path, offset, message }: MmdError): string {
   const where = path !== undefined && !message.includes(path) ? ` in ${printable(path)}` : '';
   const at = offset !== undefined && !message.includes(String(offset)) ? ` at offset ${offset}` : '';
-  const advice = adviceFor(code, () => path !== undefined && startsAsPickle(path));
+  const advice = message.includes(ENCODING_WORDS[0])
+    ? undefined
+    : adviceFor(code, () => path !== undefined && startsAsPickle(path));
   return `${where}${at} [${code}]${advice === undefined ? '' : `; ${advice}`}`;
 }
 
@@ -69,10 +71,17 @@ function stackOf(error: Error): string {
   return `${error.stack ?? ''}${cause}`;
 }
 
+/** What to say instead of the library's words. */
+const ENCODING_WORDS = [
+  "load with encoding 'latin1', 'utf-8' or 'bytes'",
+  'say --encoding latin1, utf-8 or bytes',
+] as const;
+const WORDS = [['with { allowPickle: true }', 'with --allow-pickle'], ENCODING_WORDS] as const;
+
 /** The message in the words of a command line; where it ends with the system's name of an error, what that means. */
 function inWords(error: Error): string {
   const { errno } = error as Partial<MmdError>;
-  const message = error.message.replace('with { allowPickle: true }', 'with --allow-pickle');
+  const message = WORDS.reduce((text, [ours, typed]) => text.replace(ours, typed), error.message);
   if (errno === undefined || !message.endsWith(errno)) return message;
   for (const [name, text] of getSystemErrorMap().values()) if (name === errno) return `${message} (${text})`;
   return message;

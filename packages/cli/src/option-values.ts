@@ -11,6 +11,14 @@ export const ALLOW_PICKLE: OptionSpec = {
   doc: 'npy, npz: arrays of objects too; nothing is run here, and what Python would run stays in the file',
 };
 
+/** For the 8-bit strings of Python 2, of which the file does not say what they are. */
+export const ENCODING: OptionSpec = {
+  flags: '--encoding <encoding>',
+  doc: 'pickles of Python 2: what their 8-bit strings are read as; numpy and datetime need latin1',
+  choices: ['ascii', 'latin1', 'utf-8', 'bytes'],
+  default: 'ascii',
+};
+
 /** A whole number from 0. */
 export function parseNatural(text: string): number {
   const value = Number(text);

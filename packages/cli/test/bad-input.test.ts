@@ -76,6 +76,8 @@ const TABLES: Readonly<Record<string, readonly Case[]>> = {
       (file): Case => [`import twins.mmdpickle ./${file.split(' ')[0]} ${file}`, 1, /two inputs have the key "/],
     ),
     // fsck knows nothing of these.
+    ['convert two.pkl two.mmdpickle', 4, /say --encoding latin1, utf-8 or bytes .*\[CORRUPT\]$/m],
+    ['import two.mmdpickle two.pkl', 4, /say --encoding latin1, utf-8 or bytes .*\[CORRUPT\]$/m],
     ['import new.mmdpickle bad.npz', 4, /TRUNCATED\]$/m],
     ['put run.mmdpickle z @cut.npy', 4, /TRUNCATED\]$/m],
     ['import new.mmdpickle - --format npy < cut.npy', 4, /TRUNCATED\]$/m],
@@ -113,6 +115,7 @@ describe.each(Object.entries(TABLES))('%s', (_name, cases) => {
     writeFileSync(join(cwd, 'bad.npz'), 'PK\x03\x04 and nothing more');
     writeFileSync(join(cwd, 'cut.npy'), npyBytes(new Float64Array(2)).subarray(0, 140));
     writeFileSync(join(cwd, 'objects.npy'), objectArrayFile());
+    writeFileSync(join(cwd, 'two.pkl'), Buffer.from('\x80\x02}U\x01eU\x01\xe9s.', 'latin1'));
     writeFileSync(join(cwd, 'bad.csv'), '1,2\n3,x\n');
     writeFileSync(join(cwd, 'blank.csv'), 'a\n\n\n1\nconstructor\n');
     writeFileSync(join(cwd, 'latin.csv'), Buffer.from('\xe4\n1\n', 'latin1'));

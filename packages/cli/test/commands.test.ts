@@ -6,8 +6,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { run } from '@mmdpickle/cli';
 import { type Descr, MaskedArray, memoryOver, NDArray, ndarray, PySlice, parseDType } from '@mmdpickle/core';
 import { MmapDict } from '@mmdpickle/core/node';
-import { type EmitOp, emit, load } from '@mmdpickle/core/pickle';
-import { readNpy } from '@mmdpickle/npy-interop';
+import { dump, type EmitOp, emit, load, PyFloat } from '@mmdpickle/core/pickle';
+import { formatNpyHeader, readNpy } from '@mmdpickle/npy-interop';
 import { EmptyNDArray } from '@mmdpickle/stubs';
 import { Python, pythons } from '@mmdpickle/test-support';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -407,6 +407,60 @@ describe('changing a file', () => {
     expect(layouts('new.mmdpickle')).toEqual(['modern', 'modern', 'modern']);
     expect((await bench.line(cwd, 'mmdpickle convert run.mmdpickle new.mmdpickle')).code).toBe(1);
     expect(layouts('new.mmdpickle')).toEqual(['modern', 'modern', 'modern']);
+  });
+
+  it('floats stay floats in what is taken in and out as objects', async () => {
+    const cwd = bench.folder();
+    const items = [new PyFloat(1), 1];
+    const objects = Buffer.concat([formatNpyHeader({ dtype: 'O', shape: [2] }), dump(NDArray.ofObjects(items))]);
+    writeFileSync(join(cwd, 'dict.pkl'), dump({ value: items }));
+    writeFileSync(join(cwd, 'list.pkl'), dump(items));
+    writeFileSync(join(cwd, 'array.npy'), objects);
+    await shell(
+      cwd,
+      'mmdpickle convert dict.pkl f.mmdpickle',
+      'mmdpickle import f.mmdpickle dict.pkl --key i',
+      'mmdpickle import f.mmdpickle list.pkl array.npy --allow-pickle',
+      'mmdpickle put f.mmdpickle p @list.pkl',
+      'mmdpickle put f.mmdpickle n @array.npy --allow-pickle',
+      'mmdpickle export f.mmdpickle all.pkl',
+    );
+    const all = load(readFileSync(join(cwd, 'all.pkl')) as Uint8Array, { lossless: true }) as Map<string, unknown>;
+    expect([...all.keys()]).toEqual(['value', 'i/value', 'array', 'list', 'p', 'n']);
+    for (const [key, value] of all)
+      expect([key, value instanceof NDArray ? [value.get(0), value.get(1)] : value]).toEqual([key, items]);
+  });
+
+  it('--encoding says what the 8-bit strings of Python 2 are', async () => {
+    const cwd = bench.folder();
+    const text: EmitOp = ['SHORT_BINSTRING', Uint8Array.of(0xe9)];
+    const header = formatNpyHeader({ dtype: 'O', shape: [1] });
+    const array = emit([
+      ...(['numpy.core.multiarray _reconstruct', 'numpy ndarray'] as const).map((name): EmitOp => ['GLOBAL', name]),
+      ...([['BININT1', 0], 'TUPLE1', ['SHORT_BINSTRING', Uint8Array.of(0x62)], 'TUPLE3', 'REDUCE'] as EmitOp[]),
+      ...(['MARK', ['BININT1', 1], ['BININT1', 1], 'TUPLE1', ['GLOBAL', 'numpy dtype'], ['UNICODE', 'O8']] as EmitOp[]),
+      ...([['BININT1', 0], ['BININT1', 1], 'TUPLE3', 'REDUCE', 'MARK', ['BININT1', 3], ['UNICODE', '|']] as EmitOp[]),
+      ...(['NONE', 'NONE', 'NONE', ['BININT', -1], ['BININT', -1], ['BININT1', 63], 'TUPLE', 'BUILD'] as EmitOp[]),
+      ...(['NEWFALSE', 'EMPTY_LIST', text, 'APPEND', 'TUPLE', 'BUILD', 'STOP'] as EmitOp[]),
+    ]);
+    writeFileSync(join(cwd, 'two.npy'), Buffer.concat([header, array]));
+    writeFileSync(join(cwd, 'two.pkl'), emit(['EMPTY_DICT', ['UNICODE', 'dict'], text, 'SETITEM', 'STOP']));
+    await shell(
+      cwd,
+      'mmdpickle convert two.pkl e.mmdpickle --encoding latin1',
+      'mmdpickle import e.mmdpickle two.npy --allow-pickle --encoding latin1',
+      'mmdpickle import e.mmdpickle two.pkl --key bytes --encoding bytes',
+      'mmdpickle put e.mmdpickle put @two.pkl --encoding latin1',
+    );
+    using dict = MmapDict.open(join(cwd, 'e.mmdpickle'), { mode: 'r' });
+    expect(new Map([...dict].map(([key, value]) => [key, value instanceof NDArray ? value.get(0) : value]))).toEqual(
+      new Map<string, unknown>([
+        ['dict', 'é'],
+        ['two', 'é'],
+        ['bytes/dict', Uint8Array.of(0xe9)],
+        ['put', new Map([['dict', 'é']])],
+      ]),
+    );
   });
 
   it('fsck, seal, verify, vacuum and reclaim tell what they did as JSON', async () => {

@@ -1,9 +1,11 @@
 import { rmSync } from 'node:fs';
 import { convert as convertPickle, MmapDict } from '@mmdpickle/core/node';
+import type { LoadOptions } from '@mmdpickle/core/pickle';
 import { type AnyArray, requireArray } from '../arrays.ts';
 import type { CommandSpec, Invocation } from '../command.ts';
 import { countArrays, leased, openIfDict } from '../dicts.ts';
 import { usageError } from '../errors.ts';
+import { ENCODING } from '../option-values.ts';
 import { ProgressBar } from '../progress.ts';
 import { tell } from '../terminal.ts';
 import { printResult } from './result.ts';
@@ -28,6 +30,7 @@ export const convert: CommandSpec = {
       doc: 'arrays that every numpy loads; in place no array data moves (the default with a target)',
     },
     { flags: '--downgrade', doc: "arrays that Python's mmappickle 1.0 maps; in place only what was upgraded in place" },
+    ENCODING,
   ],
   examples: [
     { line: 'mmdpickle convert settings.pkl settings.mmdpickle', doc: 'an ordinary pickle' },
@@ -71,7 +74,8 @@ function respell(path: string, down: boolean): Conversion & { readonly others: n
 function convertTo(source: string, target: string, layout: 'modern' | 'legacy', invocation: Invocation): Conversion {
   using bar = new ProgressBar(invocation, 'convert', 'count');
   using from = openIfDict(source);
-  if (from === undefined) convertPickle(source, target, { dict: { layout }, onProgress: bar.update });
+  const encoding = invocation.options.encoding as LoadOptions['encoding'];
+  if (from === undefined) convertPickle(source, target, { dict: { layout }, encoding, onProgress: bar.update });
   else copyTo(from, target, layout, bar);
   using written = MmapDict.open(target, { mode: 'r' });
   return { keys: written.size, arrays: countArrays(written) };

@@ -1,11 +1,11 @@
 import { extname } from 'node:path';
 import { PyFloat, parseJson } from '@mmdpickle/core';
-import { load } from '@mmdpickle/core/pickle';
+import { type LoadOptions, load } from '@mmdpickle/core/pickle';
 import type { CommandSpec } from '../command.ts';
 import { changeDict } from '../dicts.ts';
 import { usageError } from '../errors.ts';
 import { readInput } from '../input.ts';
-import { ALLOW_PICKLE } from '../option-values.ts';
+import { ALLOW_PICKLE, ENCODING } from '../option-values.ts';
 import { printJson } from '../terminal.ts';
 import { parseNumber } from '../text.ts';
 
@@ -24,10 +24,14 @@ const TYPES = {
   float: { doc: 'a float', read: (bytes) => parseFloatText(decoder().decode(bytes)) },
   npy: {
     doc: 'an array',
-    read: async (bytes, allowPickle) => (await import('@mmdpickle/npy-interop')).readNpy(bytes, { allowPickle }),
+    read: async (bytes, pickle, allowPickle) =>
+      (await import('@mmdpickle/npy-interop')).readNpy(bytes, { allowPickle, pickle }),
   },
-  pickle: { doc: 'what the pickle holds', read: (bytes) => load(bytes) },
-} as const satisfies Record<string, { doc: string; read(bytes: Uint8Array, allowPickle: boolean): unknown }>;
+  pickle: { doc: 'what the pickle holds', read: (bytes, pickle) => load(bytes, pickle) },
+} as const satisfies Record<
+  string,
+  { doc: string; read(bytes: Uint8Array, pickle: LoadOptions, allowPickle: boolean): unknown }
+>;
 
 type TypeName = keyof typeof TYPES;
 
@@ -57,6 +61,7 @@ export const put: CommandSpec = {
       choices: Object.keys(TYPES),
     },
     ALLOW_PICKLE,
+    ENCODING,
   ],
   examples: [
     { line: 'mmdpickle put run.mmdpickle gain 2.5', doc: 'a float' },
@@ -68,17 +73,20 @@ export const put: CommandSpec = {
     const [path = '', key = '', text = ''] = args;
     const type = options.type as TypeName | undefined;
     const allowPickle = options.allowPickle === true;
+    const pickle: LoadOptions = { encoding: options.encoding as LoadOptions['encoding'], lossless: true };
     const value = await readValue(text, type);
     const commitNumber = await changeDict(path, (dict) => dict.set(key, value).commitNumber);
     if (json) await printJson(terminal, { key, commitNumber });
     return 'ok';
 
     async function readValue(word: string, named: TypeName | undefined): Promise<unknown> {
-      if (word === '-') return await TYPES[named ?? 'bytes'].read(await readInput('-', terminal), allowPickle);
-      if (!word.startsWith('@')) return await TYPES[named ?? 'auto'].read(new TextEncoder().encode(word), allowPickle);
+      if (word === '-') return await TYPES[named ?? 'bytes'].read(await readInput('-', terminal), pickle, allowPickle);
+      if (!word.startsWith('@'))
+        return await TYPES[named ?? 'auto'].read(new TextEncoder().encode(word), pickle, allowPickle);
       const file = word.slice(1);
       return await TYPES[named ?? BY_EXTENSION[extname(file).toLowerCase()] ?? 'bytes'].read(
         await readInput(file, terminal),
+        pickle,
         allowPickle,
       );
     }

@@ -11,7 +11,7 @@ import type { CommandSpec, Invocation } from '../command.ts';
 import { changeDict, requireKeys } from '../dicts.ts';
 import { usageError } from '../errors.ts';
 import { FORMATS, formatOf, type ImportOptions, type Transfer } from '../formats/formats.ts';
-import { ALLOW_PICKLE, parseDTypeName, parseShapeOption } from '../option-values.ts';
+import { ALLOW_PICKLE, ENCODING, parseDTypeName, parseShapeOption } from '../option-values.ts';
 import { ProgressBar } from '../progress.ts';
 import { print, printJson, type Terminal, tell } from '../terminal.ts';
 import { keyText } from '../text.ts';
@@ -37,6 +37,7 @@ export const importCommand: CommandSpec = {
     { flags: '--dtype <dtype>', doc: 'raw, csv: the element type', parse: parseDTypeName },
     { flags: '--shape <dims>', doc: 'raw: the shape', parse: parseShapeOption },
     ALLOW_PICKLE,
+    ENCODING,
   ],
   examples: [
     { line: 'mmdpickle import new.mmdpickle flat.npy frames.npz', doc: 'numpy files' },
@@ -102,7 +103,8 @@ export const exportCommand: CommandSpec = {
     const { args, rest, options, terminal, json } = invocation;
     const [path = '', output = ''] = args;
     const format = formatOf(output, options.format as string | undefined);
-    using dict = MmapDict.open(path, { mode: 'r' });
+    // What a pickle is made of is written as it was; of what the other formats hold, numbers do.
+    using dict = MmapDict.open(path, { mode: 'r', load: { lossless: format === FORMATS.pickle } });
     requireKeys(dict, path, rest);
     if (output !== '-' && isSameFile(path, output)) throw usageError(`${output} is the file itself: export to another`);
     const keys = rest.length > 0 ? rest : keysFor(dict, format.arraysOnly, terminal);

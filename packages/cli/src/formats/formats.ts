@@ -3,7 +3,7 @@
 import { basename, extname } from 'node:path';
 import { type ArraySource, MaskedArray, NDArray } from '@mmdpickle/core';
 import { type MmapDict, openPickle } from '@mmdpickle/core/node';
-import { dump } from '@mmdpickle/core/pickle';
+import { dump, type Encoding } from '@mmdpickle/core/pickle';
 import {
   mmdToNpy,
   mmdToNpz,
@@ -33,6 +33,7 @@ export interface ImportOptions {
   readonly dtype?: string;
   readonly shape?: readonly number[];
   readonly allowPickle?: boolean;
+  readonly encoding?: Encoding;
   /** Gives the key back. @throws MmdError BAD_KEY where another input has it */
   readonly take: (key: string) => string;
 }
@@ -56,9 +57,9 @@ export const FORMATS: Readonly<Record<string, FormatRow>> = {
     extensions: ['.npy'],
     doc: "numpy's single array; out: FILE.npy for one key, else a directory with a file for each",
     arraysOnly: true,
-    async read(paths, dict, { key, allowPickle }, transfer) {
+    async read(paths, dict, { key, allowPickle, encoding }, transfer) {
       const keyOf = key === undefined ? undefined : (path: string) => nameOf(path, paths, key);
-      return [...(await npyToMmd(paths, dict, { keys: keyOf, allowPickle, ...transfer })).keys];
+      return [...(await npyToMmd(paths, dict, { keys: keyOf, allowPickle, pickle: { encoding }, ...transfer })).keys];
     },
     async write(dict, keys, path, transfer) {
       const [key] = keys;
@@ -75,8 +76,9 @@ export const FORMATS: Readonly<Record<string, FormatRow>> = {
     extensions: ['.npz'],
     doc: "numpy's archive of arrays",
     arraysOnly: true,
-    read: async (paths, dict, { key, allowPickle, take }, transfer) => [
-      ...(await npzToMmd(paths, dict, { keys: memberKeys(key, take), allowPickle, ...transfer })).keys,
+    read: async (paths, dict, { key, allowPickle, encoding, take }, transfer) => [
+      ...(await npzToMmd(paths, dict, { keys: memberKeys(key, take), allowPickle, pickle: { encoding }, ...transfer }))
+        .keys,
     ],
     write: async (dict, keys, path, transfer) => void (await mmdToNpz(dict, keys, path, transfer)),
   },
@@ -182,8 +184,8 @@ function onlyOne(keys: readonly string[], what: string): string {
 }
 
 /** Stores what a pickle holds, arrays by way of its mapping. */
-function importPickle(path: string, dict: MmapDict, { key, take }: ImportOptions): string[] {
-  using pickle = openPickle(path);
+function importPickle(path: string, dict: MmapDict, { key, encoding, take }: ImportOptions): string[] {
+  using pickle = openPickle(path, { encoding, lossless: true });
   if (!(pickle.value instanceof Map)) {
     const name = take(key ?? stem(path));
     dict.set(name, pickle.value);
