@@ -36,7 +36,13 @@ export function loadMapped(
   }
   const bytes = memory.bytes(0, size);
   const offsetOf: OffsetOf = (part) => (part.buffer === bytes.buffer ? part.byteOffset - bytes.byteOffset : undefined);
-  return { value: load(bytes, { ...options, borrow: true }), offsetOf };
+  try {
+    return { value: load(bytes, { ...options, borrow: true }), offsetOf };
+  } catch (error) {
+    if (!(error instanceof MmdError) || error.path !== undefined) throw error;
+    const { code, message, stack: _, name: __, ...fields } = error;
+    throw new MmdError(code, `${file.name}: ${message}`, { ...fields, path: file.name, cause: error });
+  }
 }
 
 /** File offset of bytes that are mapped; `undefined` where they are in memory. */
