@@ -77,7 +77,11 @@ const TABLES: Readonly<Record<string, readonly Case[]>> = {
     ),
     // fsck knows nothing of these.
     ['convert two.pkl two.mmdpickle', 4, /say --encoding latin1, utf-8 or bytes .*\[CORRUPT\]$/m],
-    ['import two.mmdpickle two.pkl', 4, /say --encoding latin1, utf-8 or bytes .*\[CORRUPT\]$/m],
+    [
+      'import two.mmdpickle settings.pkl two.pkl',
+      4,
+      /two.pkl: .*say --encoding latin1, utf-8 or bytes .*\[CORRUPT\]$/m,
+    ],
     ['import new.mmdpickle bad.npz', 4, /TRUNCATED\]$/m],
     ['put run.mmdpickle z @cut.npy', 4, /TRUNCATED\]$/m],
     ['import new.mmdpickle - --format npy < cut.npy', 4, /TRUNCATED\]$/m],

@@ -1,5 +1,5 @@
 import { EventEmitter, once } from 'node:events';
-import { closeSync, existsSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { PassThrough, Writable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -168,6 +168,15 @@ describe('looking at a file', () => {
     expect(stdout).toContain('calls of something that is no plain global, at 16\n');
     expect(stdout).toContain('changes of something that the pickle did not make, at 12\n');
     expect(stdout).toContain('globals that Python looks up by an extension code: 7\nNOT ok');
+  });
+
+  it('check is not satisfied with the first of several pickles', async () => {
+    const cwd = bench.folder();
+    await shell(cwd, 'cat settings.pkl hostile.pkl > both.pkl');
+    const { code, stdout } = await bench.line(cwd, 'mmdpickle check both.pkl');
+    expect({ code, stdout }).toMatchObject({ code: 1, stdout: expect.stringMatching(/^NOT ok: the pickle ends at/m) });
+    const { end, rest } = JSON.parse((await bench.line(cwd, 'mmdpickle check both.pkl --json')).stdout);
+    expect(end + rest).toBe(statSync(join(cwd, 'both.pkl')).size);
   });
 
   it('diff names what was added, removed and changed', async () => {

@@ -7,7 +7,7 @@ import { printable, table } from '../text.ts';
 /** `mmdpickle check`: what a pickle would call, for people and for CI. */
 export const check: CommandSpec = {
   args: '<file>',
-  argDocs: { file: 'any pickle, - for standard input' },
+  argDocs: { file: 'any pickle, and nothing behind it; - for standard input' },
   options: [],
   examples: [
     { line: 'mmdpickle check run.mmdpickle', doc: 'nothing but numpy here' },
@@ -17,9 +17,11 @@ export const check: CommandSpec = {
   async run({ terminal, args, json }) {
     using input = await mapInput(args[0] ?? '', terminal);
     const report = checkPickle(input.bytes);
-    const exit = report.known ? 'ok' : 'problems';
+    // Who writes several pickles into one file loads them all.
+    const rest = input.bytes.length - report.end;
+    const exit = report.known && rest === 0 ? 'ok' : 'problems';
     if (json) {
-      await printJson(terminal, report);
+      await printJson(terminal, { ...report, rest });
       return exit;
     }
     const { green, red } = colorsFor(terminal);
@@ -33,10 +35,9 @@ export const check: CommandSpec = {
     for (const [doubt, text] of DOUBTS) {
       if (report[doubt].length > 0) await print(terminal, red(`${text} ${report[doubt].join(', ')}\n`));
     }
-    await print(
-      terminal,
-      report.known ? green('ok: every global is known\n') : red('NOT ok: loading this in Python may run anything\n'),
-    );
+    const unseen = `NOT ok: the pickle ends at ${report.end}, and ${rest} more bytes were not looked at\n`;
+    const verdict = rest === 0 ? green('ok: every global is known\n') : red(unseen);
+    await print(terminal, report.known ? verdict : red('NOT ok: loading this in Python may run anything\n'));
     return exit;
   },
 };
