@@ -6,7 +6,7 @@
 
 import { MmdError } from '../errors.ts';
 import { type ArraySource, MaskedArray, NDArray } from '../ndarray/index.ts';
-import { type LoadOptions, load, PyString, RecArray } from '../pickle/index.ts';
+import { type LoadOptions, load, PyFloat, PyString, RecArray } from '../pickle/index.ts';
 import type { StorageFile } from '../storage/storage-file.ts';
 import type { DictCore } from './core.ts';
 import { PickleLoader } from './pickle-pieces.ts';
@@ -60,10 +60,19 @@ export function itemsOf(value: unknown, name: string): Map<string, unknown> {
 function checkKey(key: unknown, name: string): asserts key is string {
   if (typeof key === 'string') return;
   const what = key instanceof PyString ? 'with a surrogate pair as two characters' : 'that is not a string';
-  throw new MmdError('BAD_KEY', `${name}: the dict has a key ${what}: ${String(key)}`, {
+  throw new MmdError('BAD_KEY', `${name}: the dict has a key ${what}: ${shownKey(key)}`, {
     path: name,
     found: key,
   });
+}
+
+/** Not the text of what holds others: a tuple may hold one other twice at each of many levels. */
+function shownKey(key: unknown): string {
+  if (key instanceof Uint8Array) return 'bytes';
+  if (Array.isArray(key)) return 'a tuple';
+  if (typeof key === 'bigint') return 'a large int';
+  const simple = typeof key !== 'object' || key === null || key instanceof PyString || key instanceof PyFloat;
+  return simple ? String(key).slice(0, 80) : `a ${key.constructor.name}`;
 }
 
 /** An item of a pickled dict, on its way. */

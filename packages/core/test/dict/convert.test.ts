@@ -185,4 +185,19 @@ describe('taking a pickle apart', () => {
     writeFileSync(dir.file('p'), dump(new Map([[pair, 1]])));
     expect(() => convert(dir.file('p'), dir.file('q'))).toThrow(/a key with a surrogate pair as two characters/);
   });
+
+  test.each([
+    [
+      'tuples that hold one another twice, sixty levels deep',
+      [...Array(60).keys()].flatMap((i) => [0x94, 0x68, i, 0x86]),
+    ],
+    ['tuples in a hundred thousand tuples', Array<number>(100_000).fill(0x85)],
+  ])('a key of %s is refused at once', (_name, tuples) => {
+    using dir = new TempDir();
+    writeFileSync(dir.file('p'), Uint8Array.from([...ascii('\x80\x04})'), ...tuples, ...ascii('K\x01s.')]));
+    const refused = expect.objectContaining({ code: 'BAD_KEY', message: expect.stringMatching(/: a tuple$/) });
+    expect(() => convert(dir.file('p'), dir.file('q'))).toThrow(refused);
+    using pickle = openPickle(dir.file('p'));
+    expect(() => pickle.items()).toThrow(refused);
+  });
 });
