@@ -6,53 +6,81 @@ import { MmdError } from '@mmdpickle/core';
  * A value as JSON. What JSON has no form for: big integers become text, bytes base64, not-a-number text, a dict
  * whose keys do not stay distinct as text a list of pairs.
  *
- * @throws MmdError UNSUPPORTED_VALUE for cycles, and for what is nested too deeply
+ * @throws MmdError UNSUPPORTED_VALUE for cycles, and for what is nested too deeply; LIMIT_EXCEEDED for what a small value
+ *   becomes that holds others many times
  */
 export function jsonText(value: unknown): string {
   try {
-    return textOf(value);
+    return textOf(value, { left: MAX_VALUES });
   } catch (cause) {
     if (!(cause instanceof TypeError || cause instanceof RangeError)) throw cause;
     throw new MmdError('UNSUPPORTED_VALUE', 'a value with cycles, or nested this deeply, has no JSON form', { cause });
   }
 }
 
+/** Values in one JSON text. A hundred bytes hold a tuple of two that are one, and so on for sixty levels. */
+const MAX_VALUES = 2 ** 24;
+
+/** How many values may still come. */
+interface Budget {
+  left: number;
+}
+
+function spend(budget: Budget): void {
+  if (--budget.left >= 0) return;
+  throw new MmdError('LIMIT_EXCEEDED', `a value that lists more than ${MAX_VALUES} others has no JSON form here`, {
+    limit: 'values',
+    maximum: MAX_VALUES,
+  });
+}
+
+/** A key as text: of a tuple, what its items are, with commas between. */
+function keyText(key: unknown, budget: Budget): string {
+  spend(budget);
+  if (!Array.isArray(key)) return String(key);
+  return key.map((item: unknown) => (item === null ? '' : keyText(item, budget))).join(',');
+}
+
 /** Not by way of an object for a dict: objects put keys that look like indices first. */
-function textOf(value: unknown): string {
-  const plain = plainOf(value);
+function textOf(value: unknown, budget: Budget): string {
+  spend(budget);
+  const plain = plainOf(value, budget);
   if (plain === undefined || plain === null) return 'null';
   if (typeof plain !== 'object') return JSON.stringify(plain) ?? 'null';
   const parts: string[] = [];
   if (Array.isArray(plain)) {
-    for (const item of plain) parts.push(textOf(item));
+    for (const item of plain) parts.push(textOf(item, budget));
     return `[${parts.join(',')}]`;
   }
   for (const [key, item] of plain instanceof Map ? plain : Object.entries(plain))
-    if (item !== undefined) parts.push(`${JSON.stringify(String(key))}:${textOf(item)}`);
+    if (item !== undefined) parts.push(`${JSON.stringify(keyText(key, budget))}:${textOf(item, budget)}`);
   return `{${parts.join(',')}}`;
 }
 
 /** What JSON has a form for, and Maps of distinct keys. */
-function plainOf(value: unknown): unknown {
+function plainOf(value: unknown, budget: Budget): unknown {
   switch (typeof value) {
     case 'bigint':
       return Number.isSafeInteger(Number(value)) ? Number(value) : String(value);
     case 'number':
       return Number.isFinite(value) ? value : String(value);
     case 'object':
-      return plainObject(value);
+      return plainObject(value, budget);
     default:
       return value;
   }
 }
 
-function plainObject(value: object | null): unknown {
+function plainObject(value: object | null, budget: Budget): unknown {
   const { toJSON } = (value ?? {}) as { toJSON?: unknown };
-  if (typeof toJSON === 'function') return plainOf(toJSON.call(value));
+  if (typeof toJSON === 'function') return plainOf(toJSON.call(value), budget);
   if (value instanceof Uint8Array) {
     return Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('base64');
   }
-  if (value instanceof Map) return new Set([...value.keys()].map(String)).size === value.size ? value : [...value];
+  if (value instanceof Map) {
+    const distinct = new Set(Array.from(value.keys(), (key) => keyText(key, budget)));
+    return distinct.size === value.size ? value : [...value];
+  }
   if (value instanceof Set) return [...value];
   if (ArrayBuffer.isView(value)) return Array.from(value as unknown as ArrayLike<unknown>);
   return value;

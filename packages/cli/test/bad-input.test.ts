@@ -2,7 +2,7 @@ import { existsSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { NDArray } from '@mmdpickle/core';
 import { MmapDict } from '@mmdpickle/core/node';
-import { dump } from '@mmdpickle/core/pickle';
+import { dump, Tuple } from '@mmdpickle/core/pickle';
 import { formatNpyHeader, npyBytes } from '@mmdpickle/npy-interop';
 import { EmptyMaskedArray, EmptyNDArray } from '@mmdpickle/stubs';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -164,6 +164,21 @@ describe('arrays of objects', () => {
 const EVIL = 'a\u001b[2Jb\u009b\u202e';
 
 describe('errors', () => {
+  it.each(['value', 'key'])('tell of a %s that holds another twice at each of sixty levels', async (key) => {
+    const cwd = bench.folder();
+    {
+      let value: unknown = Tuple.of();
+      for (let level = 0; level < 60; level++) value = Tuple.of(value, value);
+      using dict = MmapDict.open(join(cwd, 'shared.mmdpickle'));
+      dict.set('value', value).set('key', new Map([[value, 1]]));
+    }
+    const { code, stderr } = await bench.line(cwd, `mmdpickle get shared.mmdpickle ${key} --json`);
+    expect({ code, stderr }).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/lists more than 16777216 others/),
+    });
+  });
+
   it('come as one line of JSON with --json, and with a stack only with --debug', async () => {
     const cwd = bench.folder();
     const json = await bench.run(cwd, ['get', 'run.mmdpickle', 'nokey', '--json']);
