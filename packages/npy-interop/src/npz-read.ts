@@ -108,8 +108,8 @@ export class Npz implements AsyncDisposable {
   /**
    * A member as an array, in memory of its own; its checksum is verified.
    *
-   * @throws NOT_FOUND; BAD_FORMAT for a member that is no npy file; CORRUPT for a wrong checksum or size; TRUNCATED;
-   *   LIMIT_EXCEEDED; UNSUPPORTED_VALUE for object arrays without `allowPickle`, and encrypted members
+   * @throws NOT_FOUND; BAD_FORMAT for a member that is no npy file (see {@link Npz.bytes}); CORRUPT for a wrong checksum or size;
+   *   TRUNCATED; LIMIT_EXCEEDED; UNSUPPORTED_VALUE for object arrays without `allowPickle`, and encrypted members
    */
   async get(key: string, options: { readonly signal?: AbortSignal | undefined } = {}): Promise<NDArray> {
     checkOptions(options, NPZ_MEMBER_OPTIONS);
@@ -124,6 +124,19 @@ export class Npz implements AsyncDisposable {
     const bytes = sink.bytes;
     if (header.dtype.hasObject) return objectArray(bytes.subarray(start), header, place, this.options);
     return NDArray.over(memoryOver(bytes), header.dtype, header.shape, { order: header.order, offset: start });
+  }
+
+  /**
+   * A member as it stands, unpacked, also one that is no npy file; its checksum is verified. The bytes belong to the caller.
+   *
+   * @throws NOT_FOUND; CORRUPT for a wrong checksum or size; LIMIT_EXCEEDED; UNSUPPORTED_VALUE for encrypted members
+   */
+  async bytes(key: string, options: { readonly signal?: AbortSignal | undefined } = {}): Promise<Uint8Array> {
+    checkOptions(options, SIGNAL_OPTIONS);
+    const { member, entry } = this.#need(key);
+    const sink = new MemorySink(member.size, this.#label(member));
+    await this.#unpack(member, entry, sink, options.signal);
+    return sink.bytes;
   }
 
   /** All members one after the other. */

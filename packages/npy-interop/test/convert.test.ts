@@ -406,6 +406,25 @@ describe('npz, safetensors and raw files', () => {
     expect(readFileSync(temp.file('out.npz'))).toEqual(readFileSync(temp.file('in.npz')));
   });
 
+  test.each(['stored', 'deflated'] as const)('%s members that are no npy files become bytes', async (method) => {
+    using dict = open();
+    const take = async (name: string, bytes: Uint8Array): Promise<unknown> => {
+      writeFileSync(temp.file('in.npz'), zipOf(name, bytes, method));
+      return npzToMmd(temp.file('in.npz'), dict);
+    };
+    const text = new TextEncoder().encode('hello, this is no array');
+    const npy = npyBytes(new Int8Array([7, 8]));
+    await take('README.txt', text);
+    await take('empty.json', text.subarray(0, 0));
+    await take('called otherwise', npy);
+    expect(dict.get('README.txt')).toEqual(text);
+    expect(dict.get('empty.json')).toEqual(new Uint8Array(0));
+    expect((dict.get('called otherwise') as NDArray).toNested()).toEqual([7, 8]);
+    // One that is damaged is not one that is something else.
+    await expect(take('a.npy', text)).rejects.toMatchObject({ code: 'BAD_FORMAT' });
+    await expect(take('cut', npy.subarray(0, 30))).rejects.toMatchObject({ code: 'TRUNCATED' });
+  });
+
   test('objects are loaded losslessly unless the options say otherwise', async () => {
     const items = [new PyFloat(1), 1];
     const bytes = Buffer.concat([formatNpyHeader({ dtype: 'O', shape: [2] }), dump(NDArray.ofObjects(items))]);

@@ -7,11 +7,12 @@
  */
 
 import { isMmdError, MmdError } from '@mmdpickle/core';
-import { type ArraySource, type DType, type DTypeLike, NDArray } from '@mmdpickle/core/ndarray';
+import { type ArraySource, type DType, type DTypeLike, memoryOver, NDArray, parseDType } from '@mmdpickle/core/ndarray';
 import { absolutePath, type MmapDict, NodeFile } from '@mmdpickle/core/node';
 import { checkOptions } from '@mmdpickle/core/options';
 import type { StorageFile } from '@mmdpickle/core/storage';
 import { checkLength, type ReadNpyOptions, refuseObjects } from '../npy.ts';
+import { isNpy } from '../npy-header.ts';
 import type { OpenNpzOptions } from '../npz-read.ts';
 import { FILL_SUFFIX, fillArray, isPartName, MASK_SUFFIX, type Tick } from '../npz-write.ts';
 import { NPY_TO_MMD_OPTIONS, NPZ_TO_MMD_OPTIONS, RAW_TO_MMD_OPTIONS, SAFETENSORS_TO_MMD_OPTIONS } from '../options.ts';
@@ -48,8 +49,8 @@ interface Item {
   fill(target: StorageFile, offset: number, tick: Tick): Promise<void>;
   /** The array in memory or mapped, for masks in another order and fill values. */
   load(): Promise<NDArray>;
-  /** True for object arrays: only `load` gives them. */
-  readonly objects: boolean;
+  /** What is stored as a value of its own, not as `nbytes` bytes of an array: object arrays, and what is no array. */
+  readonly whole?: (() => Promise<unknown>) | undefined;
 }
 
 /** A masked array, put together again. */
@@ -126,14 +127,15 @@ function npyItem(path: string, key: string, options: NpyToMmdOptions): Item {
   using file = NodeFile.open(path, 'r');
   const { dtype, shape, order, nbytes, dataOffset } = readNpyHeader(file, read);
   if (dtype.hasObject) refuseObjects({ name: path }, read);
+  const load = async (): Promise<NDArray> => readNpy(path, read);
   return {
     key,
     dtype,
     shape,
     order,
     nbytes,
-    objects: dtype.hasObject,
-    load: async () => readNpy(path, read),
+    load,
+    whole: dtype.hasObject ? load : undefined,
     async fill(target, offset, tick) {
       using source = NodeFile.open(path, 'r');
       await copyRangeAsync({ file: source, offset: dataOffset }, target, offset, nbytes, tick);
@@ -149,7 +151,8 @@ export interface NpzToMmdOptions extends ConvertOptions, Omit<OpenNpzOptions, 's
 
 /**
  * Puts the members of npz files into a dict, in one commit. Stored members are copied, deflated ones are unpacked
- * piece by piece; checksums are verified. Masked arrays come back as in {@link npyToMmd}.
+ * piece by piece; checksums are verified. Masked arrays come back as in {@link npyToMmd}. Members that are no npy files, and are
+ * not called so, become `bytes`, as numpy reads them.
  *
  * @throws what `openNpz` throws for a bad input; NOT_FOUND for a member that is not there; READ_ONLY, LOCKED, NO_SPACE;
  *   the signal's reason
@@ -205,6 +208,8 @@ function chosen(
 
 async function npzItem(npz: NpzFile, member: string, key: string, options: NpzToMmdOptions): Promise<Item> {
   const { signal } = options;
+  const foreign = await foreignItem(npz, member, key, signal);
+  if (foreign !== undefined) return foreign;
   const stored = npz.member(member).method === 'stored' ? await npz.storedRange(member) : undefined;
   const header = stored?.header ?? (await npz.header(member));
   const { dtype, shape, order, nbytes } = header;
@@ -212,19 +217,53 @@ async function npzItem(npz: NpzFile, member: string, key: string, options: NpzTo
   if (dtype.hasObject) refuseObjects(place, options);
   // Before the dict makes room for what the header claims.
   else if (stored === undefined) checkLength(header, npz.member(member).size - header.dataOffset, place);
+  const load = (): Promise<NDArray> => npz.get(member, { map: false, signal });
   return {
     key,
     dtype,
     shape,
     order,
     nbytes,
-    objects: dtype.hasObject,
-    load: () => npz.get(member, { map: false, signal }),
+    load,
+    whole: dtype.hasObject ? load : undefined,
     async fill(target, offset, tick) {
       if (stored === undefined) return unpackInto(npz, member, header.dataOffset, nbytes, target, offset, tick, signal);
       await copyRangeAsync({ file: npz.file, offset: stored.offset }, target, offset, nbytes, tick);
       await npz.verify(member, { signal });
     },
+  };
+}
+
+/**
+ * A member that is no npy file, and is not called one: numpy gives its bytes. `undefined` for others; what is called an npy
+ * file and is none is damaged.
+ */
+async function foreignItem(
+  npz: NpzFile,
+  member: string,
+  key: string,
+  signal: AbortSignal | undefined,
+): Promise<Item | undefined> {
+  const { name, size } = npz.member(member);
+  if (name.endsWith('.npy')) return undefined;
+  try {
+    await npz.header(member);
+    return undefined;
+  } catch (error) {
+    if (!isMmdError(error, 'BAD_FORMAT') && !isMmdError(error, 'TRUNCATED')) throw error;
+  }
+  const bytes = await npz.bytes(member, { signal });
+  if (isNpy(bytes)) return undefined;
+  const array = NDArray.over(memoryOver(bytes), parseDType('uint8'), [size]);
+  return {
+    key,
+    dtype: array.type,
+    shape: array.shape,
+    order: 'C',
+    nbytes: size,
+    load: async () => array,
+    whole: async () => bytes,
+    fill: async () => undefined,
   };
 }
 
@@ -334,7 +373,6 @@ function placedItem(
   return {
     key,
     ...array,
-    objects: false,
     fill: (target, offset, tick) => copyRangeAsync(place, target, offset, nbytes, tick),
     load: async () => NDArray.over(place.file.map(place.offset, nbytes, 'read'), dtype, shape, { order }),
   };
@@ -367,7 +405,7 @@ async function regroup(items: readonly Item[]): Promise<Group[]> {
   for (const item of items) {
     // A part has no parts of its own.
     const mask = isPartName(item.key) ? undefined : byKey.get(`${item.key}${MASK_SUFFIX}`);
-    const fits = mask?.dtype.kind === 'b' && !item.objects && String(mask.shape) === String(item.shape);
+    const fits = mask?.dtype.kind === 'b' && item.whole === undefined && String(mask.shape) === String(item.shape);
     if (mask === undefined || !fits) {
       groups.push(item);
       continue;
@@ -383,7 +421,7 @@ async function regroup(items: readonly Item[]): Promise<Group[]> {
 
 /** The element in an array without dimensions; undefined where arrays of the type cannot be filled with it. */
 async function fillValueOf(fill: Item, dtype: DType): Promise<unknown> {
-  if (fill.objects) return undefined;
+  if (fill.whole !== undefined) return undefined;
   const value: unknown = (await fill.load()).get();
   try {
     fillArray(dtype, value);
@@ -396,8 +434,9 @@ async function fillValueOf(fill: Item, dtype: DType): Promise<unknown> {
 
 async function importGroup(held: HeldDict, group: Group, tick: Tick): Promise<void> {
   const { key, mask } = group;
-  if (group.objects) {
-    held.dict.set(key, await group.load());
+  if (group.whole !== undefined) {
+    held.dict.set(key, await group.whole());
+    tick(Math.max(0, group.nbytes));
     return;
   }
   const hole = (item: Item): ArraySource => ({
