@@ -334,7 +334,7 @@ export class DictCore {
       this.writer.settle();
       store.entries.walkAll();
     }
-    store.settleLocked(this.writer.base);
+    store.settleLocked();
   }
 
   /** How arrays of the dict are mapped. */

@@ -173,11 +173,27 @@ export class KnownEntries implements EntryTaker {
     if (base === undefined) return;
     const removed = [...this.removed];
     this.base = undefined;
+    this.#walkTo(this.#baseEnd, known, base.newest.footer.keys);
+    for (const key of removed) if (known.find(key) < 0) this.catalog.remove(key);
+    this.removed.clear();
+  }
+
+  /**
+   * The same where the catalog has them all, and some may be dead by now: a key that was replaced stands where its last value does.
+   * Call it under the lock. What the transaction deleted stays out.
+   */
+  walkAgain(): void {
+    const { catalog: known } = this;
+    this.damaged = [];
+    this.#walkTo(this.#host.end, known, known.size);
+    for (const key of this.catalog.keys()) if (known.find(key) < 0) this.catalog.remove(key);
+  }
+
+  #walkTo(end: number, known: Catalog, count: number): void {
     this.#rebuilt += known.changes + 1;
     this.#catalog = new Catalog();
-    const end = this.#baseEnd;
+    this.expect(count);
     const committed = this.#host.end;
-    this.expect(base.newest.footer.keys);
     const result = walkTo(this.#host.file, HEADER_SIZE, end, this);
     known.each((_slot, { offsets, frameLengths, keys, keyStarts, keyLengths }, at) => {
       const [offset, frameLength, start] = [offsets[at]!, frameLengths[at]!, keyStarts[at]!];
@@ -186,8 +202,6 @@ export class KnownEntries implements EntryTaker {
       if (offset >= committed) this.catalog.put(keys, start, stop, offset, frameLength);
       else if (offset >= end) this.catalog.load(keys, start, stop, offset, frameLength);
     });
-    for (const key of removed) if (known.find(key) < 0) this.catalog.remove(key);
-    this.removed.clear();
     if (result.kind === 'damage') this.#host.walkBroken(result);
   }
 

@@ -326,21 +326,13 @@ export class DictStore implements EntriesHost {
     this.checkIntact();
   }
 
-  /**
-   * The same inside a transaction, where nobody else changes anything.
-   * @param base - entries that begin there are of the transaction
-   */
-  settleLocked(base: number): void {
+  /** The same inside a transaction, where nobody else changes anything. */
+  settleLocked(): void {
     this.checkWalked();
     if (!this.statesUnknown) return;
-    const dead: string[] = [];
-    const { catalog } = this.entries;
-    catalog.each((slot) => {
-      const place = catalog.place(slot);
-      if (place.offset < base && !this.isLive(place)) dead.push(catalog.key(slot));
-    });
-    for (const key of dead) this.entries.remove(key);
+    this.entries.walkAgain();
     this.statesUnknown = false;
+    this.checkWalked();
   }
 
   /** A killed writer left something to finish or to cut off. */

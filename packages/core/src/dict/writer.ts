@@ -319,11 +319,6 @@ export class DictWriter {
     return this.#changes.counts;
   }
 
-  /** File offset where the transaction's own entries begin. */
-  get base(): number {
-    return this.#buffer.base;
-  }
-
   /** The row count that the commit will store at `offset`. */
   pendingCount(offset: number): number | undefined {
     return this.#changes.pendingCount(offset);

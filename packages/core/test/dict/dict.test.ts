@@ -38,6 +38,27 @@ describe('a dict is like a Map', () => {
     expect(dict.clear().size).toBe(0);
   });
 
+  test('a key that another handle replaced stands last in a batch, behind it, and in what is vacuumed, as in Python', () => {
+    const disk = new MemoryDisk();
+    using dict = MmapDict.over(disk.open('d', 'a'));
+    using other = MmapDict.over(disk.open('d', 'r+'));
+    dict.update({ a: 1, b: 2, c: 3, d: 4 });
+    expect(other.size).toBe(4);
+    dict.set('a', 5);
+    other.batch(() => {
+      other.set('b', 6).delete('c');
+      expect([...other.keys()]).toEqual(['d', 'a', 'b']);
+    });
+    other.vacuum();
+    for (const each of [other, dict]) {
+      expect([...each]).toEqual([
+        ['d', 4],
+        ['a', 5],
+        ['b', 6],
+      ]);
+    }
+  });
+
   test('a batch that throws changes nothing', () => {
     const file = MemoryFile.of();
     using dict = MmapDict.over(file);
@@ -506,7 +527,8 @@ describe('maintenance', () => {
 
   test('reclaim frees dead values, and the file still loads', () => {
     using dict = filled(MemoryFile.of());
-    expect(dict.reclaim()).toBeGreaterThanOrEqual(0);
+    // Memory has no blocks: all whole pages of dead values count.
+    expect(dict.reclaim()).toBeGreaterThan(0);
     check(dict);
   });
 
