@@ -110,10 +110,13 @@ describe('the catalog', () => {
     pair.check(['before-0', 'before-49', 'before-50']);
   });
 
-  test('a key that is replaced for ever takes no more slots', () => {
+  test('a key that is replaced for ever takes no more slots, and drives no other out', () => {
     const pair = new Pair();
+    const others = Array.from({ length: 20 }, (_, i) => `other-${i}`);
+    for (const key of others) pair.put(key);
     for (let i = 0; i < 100_000; i++) pair.put(`k${i % 10}`);
-    pair.check(Array.from({ length: 11 }, (_, i) => `k${i}`));
+    pair.check([...others, ...Array.from({ length: 11 }, (_, i) => `k${i}`)]);
+    expect(pair.catalog.keys()).toEqual([...pair.model.keys()]);
     expect(pair.catalog.find('k9')).toBeLessThan(200);
     pair.catalog.clear();
     pair.model.clear();
