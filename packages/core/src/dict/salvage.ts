@@ -45,6 +45,9 @@ export interface SalvageResult {
 
 /** Copies every intact entry of a damaged file into another dict, in one commit. */
 export function salvage(from: DictCore, to: DictCore, options: ProgressOptions = {}): SalvageResult {
+  from.alive();
+  // What others have put into the old file's place is what the dict holds now.
+  if (!from.inTransaction()) from.store.follow();
   const { live, damaged, breaks, counts, deaths, met, suspects, unseen } = entriesOf(from);
   const recovered = new Set<string>();
   const message = 'memo hint or state are not what every entry has';

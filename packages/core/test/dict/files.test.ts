@@ -31,6 +31,7 @@ import {
   upgrade,
 } from '../../src/node.ts';
 import { dump } from '../../src/pickle/index.ts';
+import { MemoryFile } from '../../src/storage/index.ts';
 
 const code = (expected: string) => expect.objectContaining({ name: 'MmdError', code: expected });
 
@@ -176,6 +177,18 @@ describe('opening', () => {
     const stop = AbortSignal.abort(new Error('mine'));
     expect(() => salvage(dir.file('source'), dir.file('target'), { signal: stop })).toThrow('mine');
     expect(salvage(dir.file('source'), dir.file('target')).recovered).toEqual(['a']);
+  });
+
+  test('an open dict is salvaged as it is now, also where another handle has put a new file in its place', () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('x')).set('a', 1).set('b', 2);
+    using other = MmapDict.open(dir.file('x'));
+    other.delete('a');
+    other.vacuum().set('c', 3);
+    const target = MmapDict.over(MemoryFile.of());
+    expect(dict.salvage(target).recovered).toEqual(['b', 'c']);
+    dict.close();
+    expect(() => dict.salvage(target)).toThrow(expect.objectContaining({ code: 'CLOSED' }));
   });
 
   test('a wrong option is refused before a file is made', () => {
