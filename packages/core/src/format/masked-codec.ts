@@ -7,7 +7,14 @@
 import { MmdError } from '../errors.ts';
 import { checkSource } from '../ndarray/array-source.ts';
 import { checkMaskable } from '../ndarray/fill-value.ts';
-import { type ArraySource, type DType, isArraySource, MaskedArray, NDArray } from '../ndarray/index.ts';
+import {
+  type ArraySource,
+  type DType,
+  defaultFillValue,
+  isArraySource,
+  MaskedArray,
+  NDArray,
+} from '../ndarray/index.ts';
 import { fillOf, fillToWrite } from '../pickle/types/numpy.ts';
 import { arrayMeta, arrayOver, arrayToWrite, bytesOf, fillerTo, frameLengthFiller } from './array-codec.ts';
 import { type ArrayForm, dataAlignment, encodeLegacyArray, encodeModernArray } from './array-value.ts';
@@ -53,9 +60,16 @@ export const maskedCodec: ValueCodec = {
     }
     let fill: Uint8Array | undefined;
     let memoHint = 0;
-    if (source.fillValue !== undefined && source.fillValue !== null && context.layout === 'modern') {
-      fill = context.entries.encode(spelledFill(source.fillValue, data.form.type)).slice();
+    if (source.fillValue !== undefined && source.fillValue !== null) {
+      const { type } = data.form;
+      const spelled = (value: unknown): Uint8Array => context.entries.encode(spelledFill(value, type)).slice();
+      fill = spelled(source.fillValue);
       memoHint = context.entries.memoEnd;
+      if (context.layout === 'legacy') {
+        // numpy's own default need not be said: masked arrays that were printed once have it.
+        if (fill.join() !== spelled(defaultFillValue(type)).join()) throw noFillValue(source.fillValue);
+        [fill, memoHint] = [undefined, 0];
+      }
     }
     return encodeMaskedArray(data.form, data.body, mask.form, mask.body, context.layout, fill, memoHint);
   },
@@ -84,6 +98,12 @@ export const maskedCodec: ValueCodec = {
     return new MaskedArray(arrayOver(stored, data), arrayOver(stored, mask), { fillValue });
   },
 };
+
+function noFillValue(found: unknown): MmdError {
+  return new MmdError('UNSUPPORTED_VALUE', "the legacy layout has no fill value but numpy's own: use layout 'modern'", {
+    found,
+  });
+}
 
 /** The fill value; as a plain one where that says it all. @throws UNSUPPORTED_VALUE */
 function spelledFill(value: unknown, type: DType): unknown {

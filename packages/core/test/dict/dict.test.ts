@@ -269,6 +269,22 @@ describe('arguments that make no sense are refused, and nothing is changed', () 
 });
 
 describe('arrays', () => {
+  test("masked ones keep their fill value, or are refused by the legacy layout, which has none but numpy's own", () => {
+    for (const [dtype, fill, own] of [
+      ['float64', -1, 1e20],
+      ['int8', 5, 63],
+      ['<U2', 'x', 'N/'],
+    ] as const) {
+      using dict = MmapDict.over(MemoryFile.of(), { layout: 'legacy' });
+      const data = ndarray(dtype === '<U2' ? ['', ''] : [0, 0], [2], dtype);
+      const masked = (fillValue: unknown) => new MaskedArray(data, ndarray([true, false]), { fillValue });
+      expect(() => dict.set('a', masked(fill))).toThrow(expect.objectContaining({ code: 'UNSUPPORTED_VALUE' }));
+      dict.set('a', masked(own)).set('b', masked(null)).set('c', masked(fill), { layout: 'modern' });
+      const fills = [...dict].map(([key, value]) => [key, (value as MaskedArray).fillValue]);
+      expect(Object.fromEntries(fills)).toEqual({ a: null, b: null, c: fill });
+    }
+  });
+
   test('are aligned and mapped, in every layout', () => {
     using dict = open();
     for (const layout of ['modern', 'legacy'] as const) {
