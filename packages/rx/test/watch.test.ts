@@ -9,7 +9,7 @@ import {
   ndarray,
 } from '@mmdpickle/core';
 import { COMMIT_NUMBER_OFFSET } from '@mmdpickle/core/format';
-import { MmapDict } from '@mmdpickle/core/node';
+import { MmapDict, NodeFile } from '@mmdpickle/core/node';
 import { MemoryFile } from '@mmdpickle/core/storage';
 import {
   appendFrames,
@@ -367,6 +367,18 @@ describe('watchDict', () => {
     expect(removed).toEqual(['removed k1', 'removed k2']);
   });
 
+  test('a deletion whose writer was killed before it told of it is told once others commit', () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    dict.set('a', 1).set('b', 2);
+    using watcher = new Watcher(dict.name);
+    const { end } = [...dict.scan()][0]!;
+    using file = NodeFile.open(dict.name, 'r+');
+    file.write(end - 2, Uint8Array.of(0x30));
+    dict.set('c', 3);
+    expect(told(watcher.look().look().changes)).toEqual(['added c', 'removed a']);
+  });
+
   test('a cursor of an earlier version is taken, and what it cannot tell apart is told again', () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
@@ -473,6 +485,33 @@ describe('watchDict', () => {
       watcher.changes.length = 0;
       change();
       for (const each of [watcher, resumed]) expect(told(each.look().changes)).toEqual(expected);
+    }
+  });
+
+  test('an array that grows is not taken for another one in its place that a cursor has no checksum of', () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    const append = (count: number): unknown => (dict.get('k') as GrowableArray).append(new Int8Array(count).fill(1));
+    const put = (dtype: string, value: number, count: number): unknown =>
+      dict.set('k', new GrowableNDArray([], dtype)) && append(count) && (dict.get('k') as GrowableArray).fill(value);
+    const dtypes = ['int8', 'uint8'];
+    // Rows that come after the cursor was read, or while it is made, are of no checksum.
+    for (const [between, expected] of [
+      [(watcher: Watcher) => append(2) && watcher.look(), ['appended k 3-5', 'replaced k', 'appended k 0-5']],
+      [(_: Watcher) => undefined, ['replaced k', 'appended k 0-5']],
+    ] as const) {
+      for (const dtype of dtypes) {
+        put('int8', 1, 3);
+        using watcher = new Watcher(dict.name, cursorOf(dict.name));
+        between(watcher);
+        dict.batch(() => put(dtype, 2, 5));
+        expect(told(watcher.look().changes)).toEqual(expected);
+      }
+      put('int8', 1, 3);
+      using before = new Watcher(dict.name);
+      put('uint8', 1, 5);
+      using after = new Watcher(dict.name, before.cursor());
+      expect(told(after.look().changes)).toEqual(['replaced k', 'appended k 0-5']);
     }
   });
 

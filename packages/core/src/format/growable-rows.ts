@@ -18,6 +18,9 @@ export interface GrowableRows {
   readonly dataPos: number;
   /** The bytes of one row. */
   readonly rowBytes: number;
+  /** Of the first row of the mask, and the bytes of one, where there is a mask. */
+  readonly maskPos: number | undefined;
+  readonly maskBytes: number;
 }
 
 /**
@@ -26,11 +29,13 @@ export interface GrowableRows {
  * @param reader - makes a cursor at the value's first byte, over so many bytes
  */
 export function growableRows(length: number, reader: (length: number) => ValueReader): GrowableRows | undefined {
-  const masked = parseMasked(reader(length))?.data;
-  const data = masked ?? parseArray(reader(Number.MAX_SAFE_INTEGER));
+  const masked = parseMasked(reader(length));
+  const data = masked?.data ?? parseArray(reader(Number.MAX_SAFE_INTEGER));
   if (data?.countPos === undefined) return undefined;
   const [rows = 0, ...shape] = data.shape;
-  const rowBytes = shape.reduce((product, dim) => product * dim, data.type.itemsize);
+  const elements = shape.reduce((product, dim) => product * dim, 1);
   const kind = JSON.stringify([data.type.spec, shape, masked !== undefined]);
-  return { rows, kind, dataPos: data.dataPos, rowBytes };
+  const rowBytes = elements * data.type.itemsize;
+  const mask = { maskPos: masked?.mask.dataPos, maskBytes: masked === undefined ? 0 : elements };
+  return { rows, kind, dataPos: data.dataPos, rowBytes, ...mask };
 }

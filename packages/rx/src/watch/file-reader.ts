@@ -60,6 +60,8 @@ export class FileReader {
   #sweepMs = 0;
   #sweptAt = -Infinity;
   #sweepDue = false;
+  /** Appends explain all commits since the last sweep, but one who was killed in the middle of a deletion told nobody of it. */
+  #unswept = false;
   #stretch = new Uint8Array(0);
   #stretchStart = 0;
   #stretchLength = 0;
@@ -115,10 +117,10 @@ export class FileReader {
   sumUp(bytes: number = SUMMED_AT_ONCE): void {
     const budget = this.#budget(bytes);
     const sums: [Known, Summed][] = [];
-    for (const [key, known] of this.ledger.entries()) {
+    for (const [, known] of this.ledger.entries()) {
       if (sumOf(known) !== undefined) continue;
       const found =
-        known.rows === undefined ? this.#sumValue(known, budget) : this.#sumRows(key, known, known.rows, budget, known);
+        known.rows === undefined ? this.#sumValue(known, budget) : this.#sumRows(known, known.rows, budget, known);
       if (found !== undefined) sums.push([known, found]);
     }
     // Of what a vacuum in place moved meanwhile something else was read.
@@ -138,7 +140,8 @@ export class FileReader {
     this.#note();
     const commits = this.commitNumber - before.commitNumber;
     if (commits === 0 && this.#size === before.size) {
-      return this.#sweepDue && this.#mayTakeTime() ? this.#sweep() : [];
+      const now = this.#sweepDue ? this.#mayTakeTime() : this.#unswept && this.#rested();
+      return now ? this.#sweep() : [];
     }
     const { ledger } = this;
     const moved = before.commitNumber >= 0 && mayHaveMoved(before.commitNumber, this.commitNumber);
@@ -156,7 +159,10 @@ export class FileReader {
     const grown = changes.length > settled;
     // One commit that appended entries did nothing else: a batch raises the number once more for what it deletes.
     const added = entries.some((entry) => !isFiller(entry));
-    if (before.commitNumber >= 0 && commits === 1 && added && !grown) return changes;
+    if (before.commitNumber >= 0 && commits === 1 && added && !grown) {
+      this.#unswept = true;
+      return changes;
+    }
     this.#sweepDue = true;
     if (changes.length === 0 || this.#mayTakeTime()) changes.push(...this.#sweep());
     return changes;
@@ -311,6 +317,17 @@ export class FileReader {
     return false;
   }
 
+  /** The growable array whose entry begins at `offset`. */
+  #growableAt(offset: number) {
+    const head = this.#read(offset, ENTRY_HEAD_SIZE);
+    if (head.length < ENTRY_HEAD_SIZE) return undefined;
+    const start = offset + head.length + head[ENTRY_HEAD_SIZE - 1]!;
+    const end = entryEnd(offset, getU64(head, 1));
+    const found = this.#rowsOf({ end, valueLength: end - ENTRY_TAIL_SIZE - start });
+    const maskOffset = found?.maskPos === undefined ? undefined : start + found.maskPos;
+    return found && { ...found, dataOffset: start + found.dataPos, maskOffset };
+  }
+
   /** By the value itself: the dict may not know of the entry yet. */
   #rowsOf({ end, valueLength }: Pick<SeenEntry, 'end' | 'valueLength'>): GrowableRows | undefined {
     const { file } = this;
@@ -339,24 +356,24 @@ export class FileReader {
     return (known, entry) => {
       const wanted = sumOf(known);
       if (wanted === undefined || !sameByShape(known, entry)) return false;
-      const found =
-        known.rows === undefined ? this.#sumValue(entry, budget) : this.#sumRows(entry.key, entry, known.rows, budget);
+      const found = known.rows === undefined ? this.#sumValue(entry, budget) : this.#sumRows(entry, known.rows, budget);
       return found?.sum === wanted;
     };
   }
 
   /**
    * Whether an array goes on with the rows of the one before, of the same kind: it outgrew its place, where those still are. Of one
-   * that a cursor knew the checksum is known.
+   * that a cursor knew the checksum is known, or it is asked for where it stood.
    */
   readonly #goesOn: IsSame = (known, entry) => {
-    const { dataOffset: from, rows = 0 } = known;
-    const { key, dataOffset: to, rowBytes = 0 } = entry;
-    if (from === undefined || to === undefined) {
-      const wanted = sumOf(known);
-      const found = wanted === undefined ? undefined : this.#sumRows(key, entry, rows, this.#budget())?.sum;
-      return found === undefined || found === wanted;
-    }
+    const { dataOffset, rows = 0 } = known;
+    const wanted = dataOffset === undefined ? sumOf(known) : undefined;
+    const found = wanted === undefined ? undefined : this.#sumRows(entry, rows, this.#budget())?.sum;
+    if (found !== undefined) return found === wanted;
+    const before = dataOffset === undefined ? this.#growableAt(known.offset) : known;
+    const { dataOffset: from, kind } = before ?? {};
+    const { dataOffset: to, rowBytes = 0 } = entry;
+    if (from === undefined || to === undefined || kind !== entry.kind) return false;
     const size = rows * rowBytes;
     const length = Math.min(size, COMPARED);
     return [from, from + size - length].every((start) => {
@@ -377,33 +394,20 @@ export class FileReader {
     return sum === undefined ? undefined : { sum, summed: undefined };
   }
 
-  /** @param before - rows that are summed already */
-  #sumRows(
-    key: string,
-    { offset }: Pick<Known, 'offset'>,
-    rows: number,
-    budget: Budget,
-    before?: Known,
-  ): Summed | undefined {
-    try {
-      const meta = this.dict.getMeta(key);
-      const { shape, type, dataOffset, mask } = meta ?? {};
-      if (meta?.entryOffset !== offset || shape === undefined || type === undefined || dataOffset === undefined)
-        return undefined;
-      if (shape[0]! < rows) return undefined;
-      const rowSize = shape.slice(1).reduce((product, dim) => product * dim, 1);
-      const done = mask === undefined && before?.sum !== undefined ? (before.summed ?? 0) : 0;
-      const rowBytes = rowSize * type.itemsize;
-      if (!afford(budget, (rows - done) * (rowBytes + (mask === undefined ? 0 : rowSize)))) return undefined;
-      const seed = done > 0 ? before?.sum : crc32(`${JSON.stringify(type.spec)} ${shape.slice(1)}`);
-      const sum = this.#sumBytes(dataOffset + done * rowBytes, (rows - done) * rowBytes, seed ?? 0);
-      const all = mask === undefined || sum === undefined ? sum : this.#sumBytes(mask.dataOffset, rows * rowSize, sum);
-      return all === undefined ? undefined : { sum: all, summed: rows };
-    } catch (error) {
-      // What was overwritten while it was looked at has no sum.
-      if (!isMmdError(error)) throw error;
-      return undefined;
-    }
+  /**
+   * By the entry itself, which may be dead: the key may have another one by now.
+   * @param before - rows that are summed already
+   */
+  #sumRows({ offset }: Pick<Known, 'offset'>, rows: number, budget: Budget, before?: Known): Summed | undefined {
+    const found = this.#growableAt(offset);
+    if (found === undefined || found.rows < rows) return undefined;
+    const { kind, dataOffset, rowBytes, maskOffset, maskBytes } = found;
+    const done = maskOffset === undefined && before?.sum !== undefined ? (before.summed ?? 0) : 0;
+    if (!afford(budget, (rows - done) * (rowBytes + maskBytes))) return undefined;
+    const seed = done > 0 ? before?.sum : crc32(kind);
+    const sum = this.#sumBytes(dataOffset + done * rowBytes, (rows - done) * rowBytes, seed ?? 0);
+    const all = maskOffset === undefined || sum === undefined ? sum : this.#sumBytes(maskOffset, rows * maskBytes, sum);
+    return all === undefined ? undefined : { sum: all, summed: rows };
   }
 
   #sumBytes(start: number, length: number, seed: number): number | undefined {
@@ -441,7 +445,11 @@ export class FileReader {
   }
 
   #mayTakeTime(): boolean {
-    return this.ledger.size <= SWEEP_ALWAYS || performance.now() - this.#sweptAt > this.#sweepMs * SWEEP_SHARE;
+    return this.ledger.size <= SWEEP_ALWAYS || this.#rested();
+  }
+
+  #rested(): boolean {
+    return performance.now() - this.#sweptAt > this.#sweepMs * SWEEP_SHARE;
   }
 
   /** Looks at the state byte of every live entry. */
@@ -461,6 +469,7 @@ export class FileReader {
       if (filled > 0 && stretch[state - start] !== LIVE) dead.push({ key, offset });
     }
     this.#sweepDue = false;
+    this.#unswept = false;
     // A growable array that grew in place meanwhile has data where its state was.
     const moved = mayHaveMoved(this.commitNumber, file.loadI32(COMMIT_NUMBER_OFFSET));
     const standing = dead.filter(({ key, offset }) => !moved && this.#endOf(offset) === ledger.endOf(key));
