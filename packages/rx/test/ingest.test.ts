@@ -1,7 +1,16 @@
-import type { GrowableArray } from '@mmdpickle/core';
+import type { MmapDict as CoreDict, GrowableArray, NDArray } from '@mmdpickle/core';
 import { type FaultySyscalls, faultySyscalls, libc, MmapDict, NodeFile } from '@mmdpickle/core/node';
-import { appendFrames, appendRows, type IngestStats, type Receipt } from '@mmdpickle/rx';
-import { GrowableNDArray } from '@mmdpickle/stubs';
+import {
+  appendFrames,
+  appendRows,
+  chunked,
+  fillArray,
+  type IngestOperator,
+  type IngestStats,
+  type Receipt,
+  series,
+} from '@mmdpickle/rx';
+import { EmptyNDArray, GrowableNDArray } from '@mmdpickle/stubs';
 import { TempDir } from '@mmdpickle/test-support';
 import {
   concat,
@@ -520,6 +529,57 @@ describe('a full disk', () => {
     );
     expect(append.stats()).toMatchObject({ received: 5, written: 5, droppedTotal: 0 });
   });
+
+  const frames = { batch: { frames: 2, ms: 1000 }, queue: { frames: 2 }, policy: 'drop-newest' } as const;
+  const rows = { dtype: 'int32', ...frames } as const;
+  const withEmpty = (dict: CoreDict): CoreDict => {
+    dict.set('k', new Int32Array(0));
+    return dict;
+  };
+  test.each<[string, (dict: CoreDict) => IngestOperator<Int32Array>]>([
+    ['rows', (dict) => appendRows(dict, 'k', rows)],
+    ['hidden rows', (dict) => appendRows(dict, 'k', { ...rows, masked: true })],
+    ['rows behind an array that does not grow', (dict) => appendRows(withEmpty(dict), 'k', rows)],
+    ['rows of chunks', (dict) => appendRows(dict, 'k', { ...rows, layout: chunked({ rows: 64 }) })],
+    ['planes', (dict) => fillArray(dict, 'k', new EmptyNDArray([64, 1], 'int32'), frames)],
+  ])(
+    'a frame with a receipt is where that says, whichever write of a commit found the disk full: %s',
+    async (what, make) => {
+      for (const late of what === 'hidden rows' ? [false, true] : [false]) {
+        for (let nth = 0, failures = 1; failures > 0 && nth < 100; nth += 1) {
+          using dir = new TempDir();
+          MmapDict.open(fileIn(dir)).close();
+          const system: FaultySyscalls = faultySyscalls(libc());
+          using dict = MmapDict.over(NodeFile.open(fileIn(dir), 'r+', { syscalls: system }));
+          using other = MmapDict.open(fileIn(dir));
+          const append = make(dict);
+          const camera$ = new Subject<Int32Array>();
+          const receipts: Receipt[] = [];
+          camera$.pipe(append).subscribe({ next: (receipt) => receipts.push(receipt), error: () => {} });
+          const send = (...numbers: number[]): void => numbers.forEach((n) => camera$.next(Int32Array.of(n)));
+          if (late) {
+            send(0, 1);
+            other.batch(() => send(2, 3, 4, 5));
+            await until(() => append.stats().queued === 0);
+          }
+          const first = append.stats().received;
+          system.plan({ nth, call: 'pwrite', errno: 'ENOSPC' });
+          send(first, first + 1, first + 2, first + 3);
+          failures = system.failures();
+          system.plan();
+          camera$.complete();
+          await append.idle().catch(() => {});
+          using found = MmapDict.open(fileIn(dir), { mode: 'r' });
+          expect(append.stats()).toMatchObject({ written: receipts.length, droppedTotal: late ? 2 : 0 });
+          for (const { key, rows: at, seq } of receipts) {
+            if (late) expect([nth, at]).toEqual([nth, { start: seq, end: seq + 1 }]);
+            const array = (found.get(key) ?? series(found, key).rows(0, Infinity)) as NDArray;
+            expect([nth, seq, array?.get(...[at!.start, 0].slice(0, array.ndim))]).toEqual([nth, seq, seq]);
+          }
+        }
+      }
+    },
+  );
 
   test('ends the stream with NO_SPACE, and what was committed stays', async () => {
     using dir = new TempDir();

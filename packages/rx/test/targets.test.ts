@@ -435,6 +435,26 @@ describe('fillArray', () => {
     expect(nested(dict, 'ring/seq')).toEqual([0n, 1n, 2n, 3n, 4n]);
   });
 
+  test('go where the array stands, also after others moved it in place', () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    dict.set('before', new Uint8Array(5000));
+    const plane$ = new Subject<Uint8Array>();
+    plane$.pipe(fillArray(dict, 'cube', new EmptyNDArray([3, 2], 'uint8'))).subscribe();
+    plane$.next(Uint8Array.of(1, 2));
+    dict.set('after', new Uint8Array(3000)).delete('before');
+    using other = MmapDict.open(dict.name);
+    other.vacuum({ inPlace: true });
+    plane$.next(Uint8Array.of(3, 4));
+    expect((dict.get('cube') as NDArray).toNested()).toEqual([
+      [1, 2],
+      [3, 4],
+      [0, 0],
+    ]);
+    expect(dict.get('after')).toEqual(new Uint8Array(3000));
+    expect(dict.fsck().findings).toEqual([]);
+  });
+
   test('planes of dropped frames stay hidden in a masked array', async () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));

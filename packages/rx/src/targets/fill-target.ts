@@ -38,12 +38,9 @@ export function fillTarget<T>(
   // Without numbers the times tell how many planes were written.
   const firstSeq = Math.max(startSeq, lastSeq === undefined ? (stores[0]?.length() ?? 0) : Number(lastSeq) + 1);
   const packer = new RowPacker(stub?.dtype ?? dict.getMeta(key)!.dtype!, planeShape);
-  let array: NDArray | MaskedArray | undefined;
-  let identity = dict.identity;
 
+  /** As it stands now, under the lock: a vacuum in place may have moved it, and a batch that was undone took it back. */
   function current(): NDArray | MaskedArray {
-    if (array !== undefined && identity === dict.identity) return array;
-    identity = dict.identity;
     if (!dict.has(key)) dict.set(key, stub?.order === 'F' ? reserved(stub) : stub);
     const found = dict.get(key);
     const fits =
@@ -58,13 +55,11 @@ export function fillTarget<T>(
         found: found instanceof NDArray ? { dtype: found.type.name, shape: found.shape } : typeof found,
       });
     }
-    array = found;
-    return array;
+    return found;
   }
 
-  function write({ item, seq }: Pending<T>): Placed {
+  function write({ item, seq }: Pending<T>, target: NDArray | MaskedArray): Placed {
     const plane = seq % planes;
-    const target = current();
     const data = target instanceof MaskedArray ? target.data : target;
     data.row(plane).set(item instanceof MaskedArray ? item.data : plain(item));
     if (target instanceof MaskedArray) {
@@ -90,7 +85,9 @@ export function fillTarget<T>(
     },
     own: ownFrame,
     write(frames) {
-      const placed = frames.map(write);
+      for (const store of stores) store.length();
+      const target = current();
+      const placed = frames.map((frame) => write(frame, target));
       for (const [i, column] of columns.entries()) stores[i]!.append(column.pack(frames), frames.length);
       return placed;
     },

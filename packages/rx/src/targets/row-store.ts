@@ -8,6 +8,7 @@ import {
   type DTypeLike,
   GrowableArray,
   GrowableMaskedArray as GrowableMaskedRows,
+  isMmdError,
   MaskedArray,
   type MmapDict,
   MmdError,
@@ -61,9 +62,14 @@ export function growable(): RowLayout {
     return {
       length() {
         if (!dict.has(key)) array = undefined;
-        else if (array === undefined) return dict.getMeta(key)?.shape?.[0] ?? 0;
-        array?.refresh();
-        return array?.shape[0] ?? 0;
+        try {
+          array?.refresh();
+        } catch (error) {
+          if (!isMmdError(error, 'INVALID_ARGUMENT')) throw error;
+          // The batch that made it grow again was undone.
+          array = existing(dict, key, spec);
+        }
+        return array?.shape[0] ?? dict.getMeta(key)?.shape?.[0] ?? 0;
       },
       last: () => lastOf(dict, key),
       append(rows) {

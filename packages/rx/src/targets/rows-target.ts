@@ -60,6 +60,8 @@ export function rowsTarget<T>(dict: MmapDict, key: string, options: RowsOptions<
   let nextSeq = firstSeq;
   /** Rows of this batch count before they are committed. */
   let length = 0;
+  /** When the last batch began: where it was undone, it is so again. */
+  let before = { length, nextSeq };
 
   function appendBlank(seq: number, count: number): void {
     const most = Math.max(1, Math.floor(BLANK_BYTES / rowBytes));
@@ -74,6 +76,8 @@ export function rowsTarget<T>(dict: MmapDict, key: string, options: RowsOptions<
   function begin(): void {
     const lengths = stores.map((store) => store.length());
     length = Math.max(...lengths);
+    if (length === before.length) ({ nextSeq } = before);
+    before = { length, nextSeq };
     all.forEach((column, i) => {
       const missing = length - lengths[i]!;
       if (missing > 0) stores[i]!.append(blankRows(column, -1, missing), missing);
