@@ -44,7 +44,8 @@ export function rowsPlace<T = unknown>(into: Into, key: string, options: RowsOpt
 
 /** Of options that were checked. */
 export function placeOfRows<T>(into: Into, key: string, options: RowsOptions<T>): Place<T> {
-  return { open: opener(into), make: (dict, seq) => rowsTarget(dict, key, options, seq) };
+  const rolls = into instanceof RollingFiles;
+  return { open: opener(into), make: (dict, seq) => rowsTarget(dict, key, options, seq, rolls ? seq : 0) };
 }
 
 /** One plane a frame, as {@link fillArray}. */

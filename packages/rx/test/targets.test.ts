@@ -492,6 +492,31 @@ describe('fillArray', () => {
 });
 
 describe('masked rows', () => {
+  test.each([0, 2])(
+    'are those of their frames also behind a stream that could write none (rows before: %i)',
+    async (rows) => {
+      using dir = new TempDir();
+      using dict = MmapDict.open(dir.file('a.mmdpickle'));
+      using other = MmapDict.open(dict.name);
+      const append = appendRows<number>(dict, 'k', {
+        dtype: 'int32',
+        masked: true,
+        lockTimeout: 1,
+        retry: { count: 0 },
+      });
+      if (rows > 0) await lastValueFrom(range(0, rows).pipe(append));
+      other.core.begin();
+      await expect(lastValueFrom(range(rows, 3).pipe(append))).rejects.toMatchObject({ code: 'LOCKED' });
+      other.core.rollback();
+      expect(await lastValueFrom(from([rows + 3]).pipe(append))).toMatchObject({
+        seq: rows + 3,
+        rows: { start: rows + 3 },
+      });
+      const expected = [...Array(rows).keys(), null, null, null, rows + 3];
+      expect((dict.get('k') as MaskedArray).toNested()).toEqual(expected);
+    },
+  );
+
   test('row i is frame i: a dropped frame is a hidden row', async () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));

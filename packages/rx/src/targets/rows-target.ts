@@ -47,8 +47,17 @@ export interface RowsOptions<T> extends CompanionOptions<T> {
 /** Blank rows are written in pieces of this many bytes. */
 const BLANK_BYTES = 2 ** 20;
 
-/** One row a frame, in growable arrays whose rows are committed together. */
-export function rowsTarget<T>(dict: MmapDict, key: string, options: RowsOptions<T>, startSeq: number): Target<T> {
+/**
+ * One row a frame, in growable arrays whose rows are committed together.
+ * @param zeroSeq - the frame of row 0, where there is none yet
+ */
+export function rowsTarget<T>(
+  dict: MmapDict,
+  key: string,
+  options: RowsOptions<T>,
+  startSeq: number,
+  zeroSeq: number,
+): Target<T> {
   const layout = options.layout ?? growable();
   const main = mainColumns<T>(key, options);
   const { columns, rowBytes } = main;
@@ -56,12 +65,13 @@ export function rowsTarget<T>(dict: MmapDict, key: string, options: RowsOptions<
   refuseTwins(all);
   const stores = all.map((column) => layout(dict, column.key, column.spec));
   const masked = options.masked === true;
-  const firstSeq = Math.max(startSeq, resumeSeq(options, stores));
-  let nextSeq = firstSeq;
+  const resumed = resumeSeq(options, stores);
+  const firstSeq = Math.max(startSeq, resumed);
+  /** Of a row's frame number over its own: frames that no stream could even hide, undone batches, and other streams count alike. */
+  const lead = Math.max(zeroSeq, resumed) - Math.max(...stores.map((store) => store.length()));
+  let nextSeq = 0;
   /** Rows of this batch count before they are committed. */
   let length = 0;
-  /** When the last batch began: where it was undone, it is so again. */
-  let before = { length, nextSeq };
 
   function appendBlank(seq: number, count: number): void {
     const most = Math.max(1, Math.floor(BLANK_BYTES / rowBytes));
@@ -76,8 +86,7 @@ export function rowsTarget<T>(dict: MmapDict, key: string, options: RowsOptions<
   function begin(): void {
     const lengths = stores.map((store) => store.length());
     length = Math.max(...lengths);
-    if (length === before.length) ({ nextSeq } = before);
-    before = { length, nextSeq };
+    nextSeq = length + lead;
     all.forEach((column, i) => {
       const missing = length - lengths[i]!;
       if (missing > 0) stores[i]!.append(blankRows(column, -1, missing), missing);
