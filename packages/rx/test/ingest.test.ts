@@ -556,7 +556,9 @@ describe('a full disk', () => {
           const camera$ = new Subject<Int32Array>();
           const receipts: Receipt[] = [];
           camera$.pipe(append).subscribe({ next: (receipt) => receipts.push(receipt), error: () => {} });
-          const send = (...numbers: number[]): void => numbers.forEach((n) => camera$.next(Int32Array.of(n)));
+          const send = (...numbers: number[]): void => {
+            for (const n of numbers) camera$.next(Int32Array.of(n));
+          };
           if (late) {
             send(0, 1);
             other.batch(() => send(2, 3, 4, 5));

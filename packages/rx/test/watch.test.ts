@@ -497,9 +497,9 @@ describe('watchDict', () => {
     const dtypes = ['int8', 'uint8'];
     // Rows that come after the cursor was read, or while it is made, are of no checksum.
     for (const [between, expected] of [
-      [(watcher: Watcher) => append(2) && watcher.look(), ['appended k 3-5', 'replaced k', 'appended k 0-5']],
-      [(_: Watcher) => undefined, ['replaced k', 'appended k 0-5']],
-    ] as const) {
+      [(watcher) => append(2) && watcher.look(), ['appended k 3-5', 'replaced k', 'appended k 0-5']],
+      [() => undefined, ['replaced k', 'appended k 0-5']],
+    ] satisfies [(watcher: Watcher) => unknown, string[]][]) {
       for (const dtype of dtypes) {
         put('int8', 1, 3);
         using watcher = new Watcher(dict.name, cursorOf(dict.name));
