@@ -85,6 +85,7 @@ export function fillTarget<T>(
     },
     own: ownFrame,
     write(frames) {
+      // Asked for, so that stores let go of what a batch made that was undone.
       for (const store of stores) store.length();
       const target = current();
       const placed = frames.map((frame) => write(frame, target));
