@@ -210,5 +210,8 @@ export function zipError(error: unknown, name: string, offset: number, cutShort 
       cause: error,
     });
   }
-  return new MmdError(code, `${name}: ${message}`, { offset, cause: error });
+  // In what an archive is ambiguous stands beside the message.
+  const { reason } = error as { reason?: unknown };
+  const why = typeof reason === 'string' ? `: ${reason}` : '';
+  return new MmdError(code, `${name}: ${message}${why}`, { offset, cause: error });
 }

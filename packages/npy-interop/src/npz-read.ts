@@ -30,6 +30,8 @@ export interface OpenNpzOptions extends ReadNpyOptions {
 
 /** Flag: checksum and sizes stand behind the data. */
 const DESCRIPTOR = 0x0008;
+/** Flags that say how a member is to be read: encrypted, so or in another way; with a descriptor; the name is UTF-8. */
+const READING_FLAGS = 0x0001 | 0x0040 | DESCRIPTOR | 0x0800;
 
 /** What a local header says again, and where. */
 function localFields({ crc32, compressedSize, size }: NpzMember) {
@@ -187,7 +189,10 @@ export class Npz implements AsyncDisposable {
     if (signature !== LOCAL_HEADER_SIGNATURE) throw bad('wrong signature', LOCAL_HEADER_SIGNATURE, signature);
     const method = view.getUint16(8, true);
     if (method !== ZIP_METHODS[member.method]) throw bad('another method than in the directory', member.method, method);
-    const described = (view.getUint16(6, true) & DESCRIPTOR) !== 0;
+    const flags = view.getUint16(6, true);
+    const expected = entry.rawBitFlag ?? flags;
+    if (((flags ^ expected) & READING_FLAGS) !== 0) throw bad('other flags than in the directory', expected, flags);
+    const described = (flags & DESCRIPTOR) !== 0;
     for (const { what, at, value } of localFields(member)) {
       const found = view.getUint32(at, true);
       // Zeros stand for what comes later, or was not known; the largest number for one of 64 bits.

@@ -229,6 +229,12 @@ const HOSTILE: readonly {
     atOpen: false,
   },
   {
+    name: 'a local header with other flags than the directory',
+    bytes: patch(stored, 0, (_central, local) => local.setUint16(6, 0x41, true)),
+    code: 'CORRUPT',
+    atOpen: false,
+  },
+  {
     name: 'compressed data that is none',
     bytes: (() => {
       const copy = deflated.slice();
