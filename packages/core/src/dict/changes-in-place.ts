@@ -112,7 +112,7 @@ export class ChangesInPlace {
   /** All changes, for a journal. */
   journal(): Journal {
     return {
-      deaths: [...this.#deletes, ...this.tombstones.values()].map(stateOf),
+      deaths: new Set([...this.#deletes, ...this.tombstones.values()].map(stateOf)),
       stores: new Map(this.#counts),
       overwrites: this.#overwrites,
     };

@@ -29,7 +29,7 @@ export function liveEntries({ file, read }: DictStore): Map<string, EntryPlace> 
 
 /** Takes away those that the journal tells the death of; gives the file offsets of the states that it does. */
 export function buryDead(live: Map<string, EntryPlace>, journal: Journal | undefined): ReadonlySet<number> {
-  const deaths = new Set(journal?.deaths);
+  const deaths = journal?.deaths ?? new Set();
   for (const [key, { offset, frameLength }] of live) if (deaths.has(stateOffset(offset, frameLength))) live.delete(key);
   return deaths;
 }

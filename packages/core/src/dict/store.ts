@@ -303,7 +303,7 @@ export class DictStore implements EntriesHost {
   isLive(place: EntryPlace): boolean {
     const byte = new Uint8Array(1);
     this.file.read(stateOffset(place.offset, place.frameLength), byte);
-    return byte[0] === LIVE && this.journal?.deaths.includes(stateOffset(place.offset, place.frameLength)) !== true;
+    return byte[0] === LIVE && this.journal?.deaths.has(stateOffset(place.offset, place.frameLength)) !== true;
   }
 
   /**
@@ -590,8 +590,8 @@ export class DictStore implements EntriesHost {
   #readJournals(last: JournalPlace | undefined): void {
     this.stranded = answer(stillActive(this.stranded), this.read);
     this.journal = answer(journalOf(last === undefined ? this.stranded : [...this.stranded, last]), this.read);
-    if (this.journal === undefined || this.journal.deaths.length === 0) return;
-    const deaths = new Set(this.journal.deaths);
+    if (this.journal === undefined || this.journal.deaths.size === 0) return;
+    const { deaths } = this.journal;
     const gone: string[] = [];
     const { catalog } = this.entries;
     catalog.each((slot) => {

@@ -267,7 +267,7 @@ function damagedJournal(offset: number): Finding {
 
 function planJournal(journal: Journal, offset: number, findings: Finding[], plan: Step[]): void {
   const { deaths, stores, overwrites = [] } = journal;
-  findings.push(finding('pending-journal', offset, `${deaths.length} deaths, ${stores.size} row counts`));
+  findings.push(finding('pending-journal', offset, `${deaths.size} deaths, ${stores.size} row counts`));
   const why = 'pending-journal';
   for (const at of deaths) plan.push({ do: 'write', offset: at, bytes: Uint8Array.of(DEAD), why });
   for (const [at, rows] of stores) {

@@ -32,7 +32,7 @@ export function journalStart(bytes: Uint8Array, entryEnd: number): number | unde
 /** What is to be done after the commit. */
 export interface Journal {
   /** File offsets of state bytes that become dead. */
-  readonly deaths: readonly number[];
+  readonly deaths: ReadonlySet<number>;
   /** Row counts to store: file offset and rows. */
   readonly stores: ReadonlyMap<number, number>;
   /** Bytes to write elsewhere, in this order: file offset and bytes. None: what follows is to reach the disk after what was before. */
@@ -53,7 +53,7 @@ export function layCounts(stores: ReadonlyMap<number, number>, bytes: Uint8Array
 export function joinJournals(journals: readonly Journal[]): Journal | undefined {
   if (journals.length < 2) return journals[0];
   return {
-    deaths: journals.flatMap(({ deaths }) => deaths),
+    deaths: new Set(journals.flatMap(({ deaths }) => [...deaths])),
     stores: new Map(journals.flatMap(({ stores }) => [...stores])),
     overwrites: journals.flatMap(({ overwrites = [] }) => overwrites),
   };
@@ -101,7 +101,7 @@ function* standsThere({ deaths, stores, overwrites = [] }: Journal): Generator<B
 function staysWithin({ deaths, stores, overwrites = [] }: Journal, end: number): boolean {
   const within = (at: number, length: number): boolean => at >= HEADER_SIZE && at + length <= end;
   return (
-    deaths.every((at) => within(at, 1)) &&
+    [...deaths].every((at) => within(at, 1)) &&
     [...stores.keys()].every((at) => within(at, 8)) &&
     overwrites.every(([at, { length }]) => length === 0 || within(at, length))
   );
@@ -114,9 +114,9 @@ const STATE_AT = 6;
 /** The payload of a journal. */
 export function encodeJournal({ deaths, stores, overwrites = [] }: Journal): Uint8Array {
   const text = overwrites.reduce((sum, [, bytes]) => sum + 12 + bytes.length, 0);
-  const end = HEAD + 8 * deaths.length + 16 * stores.size + text;
+  const end = HEAD + 8 * deaths.size + 16 * stores.size + text;
   const payload = new Uint8Array(end + TAIL_FOOTER_SIZE);
-  putU32(payload, 4, deaths.length);
+  putU32(payload, 4, deaths.size);
   putU32(payload, 8, stores.size);
   putU32(payload, 12, overwrites.length);
   let pos = HEAD;
@@ -147,11 +147,11 @@ export function decodeJournal(payload: Uint8Array): Journal | undefined {
   if (crc32c(payload.subarray(4, end)) !== getU32(payload, 0)) return undefined;
   const [deathCount, storeCount, overwriteCount] = [getU32(payload, 4), getU32(payload, 8), getU32(payload, 12)];
   if (HEAD + 8 * deathCount + 16 * storeCount + 12 * overwriteCount > end) return undefined;
-  const deaths: number[] = [];
+  const deaths = new Set<number>();
   const stores = new Map<number, number>();
   const overwrites: [number, Uint8Array][] = [];
   let pos = HEAD;
-  for (let i = 0; i < deathCount; i++, pos += 8) deaths.push(getU64(payload, pos));
+  for (let i = 0; i < deathCount; i++, pos += 8) deaths.add(getU64(payload, pos));
   for (let i = 0; i < storeCount; i++, pos += 16) stores.set(getU64(payload, pos), getU64(payload, pos + 8));
   for (let i = 0; i < overwriteCount; i++) {
     const length = getU32(payload, pos + 8);

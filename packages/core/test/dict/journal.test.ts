@@ -140,16 +140,16 @@ test('fsck does what a journal in the middle says, and says so', () => {
 });
 
 test.each<[string, Journal]>([
-  ['a death in the header', { deaths: [0], stores: new Map() }],
-  ['a death beyond the end', { deaths: [2 ** 45], stores: new Map() }],
-  ['a row count in the header', { deaths: [], stores: new Map([[17, 5]]) }],
-  ['a row count beyond the end', { deaths: [], stores: new Map([[2 ** 40, 5]]) }],
-  ['bytes over the header', { deaths: [], stores: new Map(), overwrites: [[0, Uint8Array.of(1)]] }],
-  ['bytes behind the end', { deaths: [], stores: new Map(), overwrites: [[2 ** 45, Uint8Array.of(1)]] }],
+  ['a death in the header', { deaths: new Set([0]), stores: new Map() }],
+  ['a death beyond the end', { deaths: new Set([2 ** 45]), stores: new Map() }],
+  ['a row count in the header', { deaths: new Set<number>(), stores: new Map([[17, 5]]) }],
+  ['a row count beyond the end', { deaths: new Set<number>(), stores: new Map([[2 ** 40, 5]]) }],
+  ['bytes over the header', { deaths: new Set<number>(), stores: new Map(), overwrites: [[0, Uint8Array.of(1)]] }],
+  ['bytes behind the end', { deaths: new Set<number>(), stores: new Map(), overwrites: [[2 ** 45, Uint8Array.of(1)]] }],
 ])('a forged journal says nothing: %s', (_what, forged) => {
   const file = MemoryFile.of();
   MmapDict.over(file).set('a', 1).set('b', 2);
-  const payload = encodeJournal({ ...forged, deaths: [30, ...forged.deaths] });
+  const payload = encodeJournal({ ...forged, deaths: new Set([30, ...forged.deaths]) });
   const { prefix, suffix } = tailEntryFrame('journal', payload.length, 0, encodeProgram([], []));
   file.writeParts(file.size() - terminator().length, [prefix, payload, suffix, terminator()]);
   const dict = MmapDict.over(file);

@@ -164,7 +164,7 @@ describe('small parts', () => {
 
   test('a journal reads back, and a torn one says nothing', () => {
     const journal = {
-      deaths: [40, 2 ** 40],
+      deaths: new Set([40, 2 ** 40]),
       stores: new Map([[64, 7]]),
       overwrites: [[9, new Uint8Array([1, 2, 3])]] as const,
     };
