@@ -1,6 +1,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { NodeFile } from '@mmdpickle/core/node';
-import type { Terminal } from './terminal.ts';
+import { type Terminal, tell } from './terminal.ts';
+import { printable } from './text.ts';
 
 /** All bytes of a path, or of standard input for `-`. The caller owns them. */
 export async function readInput(path: string, terminal: Terminal): Promise<Uint8Array> {
@@ -18,6 +19,13 @@ function readPath(path: string): Uint8Array {
     (error as NodeJS.ErrnoException).path ??= path;
     throw error;
   }
+}
+
+/** Says what was not taken of a file: who dumped several pickles into it may expect them all. */
+export function tellRest(terminal: Terminal, path: string, end: number): void {
+  const rest = Number(statSync(path, { bigint: true }).size) - end;
+  if (rest > 0)
+    tell(terminal, `${printable(path)}: the pickle ends at ${end}, and ${rest} more bytes were not looked at`);
 }
 
 /** Bytes to look at, and no longer than the holder is open. */

@@ -170,13 +170,20 @@ describe('looking at a file', () => {
     expect(stdout).toContain('globals that Python looks up by an extension code: 7\nNOT ok');
   });
 
-  it('check is not satisfied with the first of several pickles', async () => {
+  it('check is not satisfied with the first of several pickles, and who takes it says so', async () => {
     const cwd = bench.folder();
     await shell(cwd, 'cat settings.pkl hostile.pkl > both.pkl');
     const { code, stdout } = await bench.line(cwd, 'mmdpickle check both.pkl');
     expect({ code, stdout }).toMatchObject({ code: 1, stdout: expect.stringMatching(/^NOT ok: the pickle ends at/m) });
     const { end, rest } = JSON.parse((await bench.line(cwd, 'mmdpickle check both.pkl --json')).stdout);
     expect(end + rest).toBe(statSync(join(cwd, 'both.pkl')).size);
+    for (const line of ['import both.mmdpickle both.pkl', 'convert both.pkl new.mmdpickle']) {
+      const { code, stderr } = await bench.line(cwd, `mmdpickle ${line}`);
+      expect({ code, stderr }).toEqual({
+        code: 0,
+        stderr: `both.pkl: the pickle ends at ${end}, and ${rest} more bytes were not looked at\n`,
+      });
+    }
   });
 
   it('diff names what was added, removed and changed', async () => {

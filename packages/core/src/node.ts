@@ -148,6 +148,8 @@ export class MmapDict extends BaseDict {
 export interface OpenedPickle extends Disposable {
   /** Its value; arrays and bytes are views of the mapped file. */
   readonly value: unknown;
+  /** File offset behind the pickle. What follows, another pickle perhaps, was not looked at. */
+  readonly end: number;
   /** The items, where the value is a dict with string keys. @throws NOT_A_DICT, BAD_KEY */
   items(): Map<string, unknown>;
   /** Unmaps the file: arrays and bytes then read as zeros. */
@@ -171,9 +173,10 @@ export interface OpenedPickle extends Disposable {
 export function openPickle(path: string | URL, options: PickleOptions = {}): OpenedPickle {
   const file = NodeFile.open(path, 'r');
   try {
-    const { value } = loadMapped(file, options);
+    const { value, end } = loadMapped(file, options);
     return {
       value,
+      end,
       items: () => itemsOf(value, file.name),
       close: () => file.close(),
       [Symbol.dispose]: () => file.close(),
@@ -189,6 +192,7 @@ export function openPickle(path: string | URL, options: PickleOptions = {}): Ope
  * file behind. Values are loaded with `lossless: true` unless the options say otherwise.
  *
  * @param dst - must not exist
+ * @returns where the pickle ends: what follows in the file, another pickle perhaps, was not looked at
  *
  * @example
  * ```ts
@@ -205,12 +209,12 @@ export function convert(
   src: string | URL,
   dst: string | URL,
   options: PickleOptions & ProgressOptions & { readonly dict?: Omit<DictOptions, 'mode'> } = {},
-): void {
+): { readonly end: number } {
   // Before there is a file.
   checkOptions(options, CONVERT_OPTIONS);
   const { dict, ...rest } = options;
   using source = NodeFile.open(src, 'r');
-  intoNew(dst, dict, (target) => convertInto(source, target.core, rest));
+  return { end: intoNew(dst, dict, (target) => convertInto(source, target.core, rest)) };
 }
 
 /** Makes a file and closes it. Where that fails, there is none: the next try finds nothing in its way. */

@@ -5,6 +5,7 @@ import { type AnyArray, requireArray } from '../arrays.ts';
 import type { CommandSpec, Invocation } from '../command.ts';
 import { countArrays, leased, openIfDict } from '../dicts.ts';
 import { usageError } from '../errors.ts';
+import { tellRest } from '../input.ts';
 import { ENCODING } from '../option-values.ts';
 import { ProgressBar } from '../progress.ts';
 import { tell } from '../terminal.ts';
@@ -75,8 +76,10 @@ function convertTo(source: string, target: string, layout: 'modern' | 'legacy', 
   using bar = new ProgressBar(invocation, 'convert', 'count');
   using from = openIfDict(source);
   const encoding = invocation.options.encoding as LoadOptions['encoding'];
-  if (from === undefined) convertPickle(source, target, { dict: { layout }, encoding, onProgress: bar.update });
-  else copyTo(from, target, layout, bar);
+  if (from === undefined) {
+    const { end } = convertPickle(source, target, { dict: { layout }, encoding, onProgress: bar.update });
+    tellRest(invocation.terminal, source, end);
+  } else copyTo(from, target, layout, bar);
   using written = MmapDict.open(target, { mode: 'r' });
   return { keys: written.size, arrays: countArrays(written) };
 }

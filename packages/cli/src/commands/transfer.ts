@@ -72,7 +72,7 @@ export const importCommand: CommandSpec = {
       for (const format of Object.values(FORMATS)) {
         const paths = groups.get(format) ?? [];
         if (paths.length === 0) continue;
-        const importOptions = { ...options, take } as ImportOptions;
+        const importOptions = { ...options, terminal, take } as ImportOptions;
         for (const key of await format.read(paths, dict, importOptions, transferOf(invocation, bar))) keys.add(key);
       }
     });

@@ -17,7 +17,9 @@ import {
 } from '@mmdpickle/npy-interop';
 import { requireArray } from '../arrays.ts';
 import { usageError } from '../errors.ts';
+import { tellRest } from '../input.ts';
 import type { ProgressBar } from '../progress.ts';
+import type { Terminal } from '../terminal.ts';
 import { writeOut } from './out-file.ts';
 
 /** What one import or export is given beside the files. */
@@ -34,6 +36,7 @@ export interface ImportOptions {
   readonly shape?: readonly number[];
   readonly allowPickle?: boolean;
   readonly encoding?: Encoding;
+  readonly terminal: Terminal;
   /** Gives the key back. @throws MmdError BAD_KEY where another input has it */
   readonly take: (key: string) => string;
 }
@@ -184,8 +187,9 @@ function onlyOne(keys: readonly string[], what: string): string {
 }
 
 /** Stores what a pickle holds, arrays by way of its mapping. */
-function importPickle(path: string, dict: MmapDict, { key, encoding, take }: ImportOptions): string[] {
+function importPickle(path: string, dict: MmapDict, { key, encoding, terminal, take }: ImportOptions): string[] {
   using pickle = openPickle(path, { encoding, lossless: true });
+  tellRest(terminal, path, pickle.end);
   if (!(pickle.value instanceof Map)) {
     const name = take(key ?? stem(path));
     dict.set(name, pickle.value);

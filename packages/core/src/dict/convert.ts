@@ -6,7 +6,7 @@
 
 import { MmdError } from '../errors.ts';
 import { type ArraySource, MaskedArray, NDArray } from '../ndarray/index.ts';
-import { type LoadOptions, load, PyFloat, PyString, RecArray } from '../pickle/index.ts';
+import { type LoadOptions, loadAt, PyFloat, PyString, RecArray } from '../pickle/index.ts';
 import type { StorageFile } from '../storage/storage-file.ts';
 import type { DictCore } from './core.ts';
 import { PickleLoader } from './pickle-pieces.ts';
@@ -20,24 +20,25 @@ export interface PickleOptions extends Omit<LoadOptions, 'borrow' | 'offset'> {}
 /**
  * Loads a pickle over its mapping: bytes and arrays are views of the file.
  * @param window - a file longer than this is not mapped in one piece, only its large bytes are
+ * @returns the value, the file offset behind STOP, and what tells where mapped bytes stand
  * @throws NOT_A_PICKLE, TRUNCATED and whatever `load` throws
  */
 export function loadMapped(
   file: StorageFile,
   options: PickleOptions = {},
   window: number = Infinity,
-): { value: unknown; offsetOf: OffsetOf } {
+): { value: unknown; end: number; offsetOf: OffsetOf } {
   const size = file.size();
   if (size === 0) throw new MmdError('NOT_A_PICKLE', `${file.name}: the file is empty`, { path: file.name, offset: 0 });
   const memory = file.map(0, size, 'read');
   if (size > Math.min(window, memory.maxWindow)) {
     const loader = new PickleLoader(file, undefined, new Map(), options);
-    return { value: loader.whole(), offsetOf: (bytes) => loader.offsetOf(bytes) };
+    return { ...loader.whole(), offsetOf: (bytes) => loader.offsetOf(bytes) };
   }
   const bytes = memory.bytes(0, size);
   const offsetOf: OffsetOf = (part) => (part.buffer === bytes.buffer ? part.byteOffset - bytes.byteOffset : undefined);
   try {
-    return { value: load(bytes, { ...options, borrow: true }), offsetOf };
+    return { ...loadAt(bytes, 0, { ...options, borrow: true }), offsetOf };
   } catch (error) {
     if (!(error instanceof MmdError) || error.path !== undefined) throw error;
     const { code, message, stack: _, name: __, ...fields } = error;
@@ -84,19 +85,19 @@ interface Item {
 }
 
 /**
- * The items one after the other. Of a pickle as picklers write them only one is in memory at a time, with what it shares with
+ * The items one after the other, and at last the file offset behind STOP. Of a pickle as picklers write them only one is in memory at a time, with what it shares with
  * others; any other pickle is loaded whole.
  */
-function* itemsInTurn(source: StorageFile, options: PickleOptions): Generator<Item> {
+function* itemsInTurn(source: StorageFile, options: PickleOptions): Generator<Item, number> {
   const { name } = source;
   // Out-of-band buffers go by the order in which they are asked for.
   const pieces = options.buffers === undefined ? dictPieces(source) : undefined;
   if (pieces === undefined) {
-    const { value, offsetOf } = loadMapped(source, options);
+    const { value, end, offsetOf } = loadMapped(source, options);
     const items = itemsOf(value, name);
     const total = items.size;
     for (const [key, item] of items) yield { key, value: item, offsetOf, total };
-    return;
+    return end;
   }
   const { objects, pairs } = findPieces(source, pieces);
   const loader = new PickleLoader(source, pieces.protocol, objects, options);
@@ -111,21 +112,27 @@ function* itemsInTurn(source: StorageFile, options: PickleOptions): Generator<It
       yield { key, value, offsetOf, total };
     }
   }
+  return pieces.end;
 }
 
 /**
  * Stores the items of a pickled dict, arrays by copying ranges of the file, in one commit. Nobody here looks at the values, so
  * they are read losslessly unless the caller says otherwise: `1.0` stays a float.
+ * @returns the file offset behind the pickle
  */
 export function convertInto(
   source: StorageFile,
   target: DictCore,
   options: PickleOptions & ProgressOptions = {},
-): void {
+): number {
   const { signal, onProgress, lossless = true, ...loadOptions } = options;
   let done = 0;
-  target.transact(() => {
-    for (const { key, value, offsetOf, total } of itemsInTurn(source, { ...loadOptions, lossless })) {
+  return target.transact(() => {
+    const items = itemsInTurn(source, { ...loadOptions, lossless });
+    for (;;) {
+      const next = items.next();
+      if (next.done) return next.value;
+      const { key, value, offsetOf, total } = next.value;
       signal?.throwIfAborted();
       const length = target.encodeKey(key);
       const encoded = target.encodeValue(inFile(value, source, offsetOf) ?? value, undefined);

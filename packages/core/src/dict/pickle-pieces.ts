@@ -71,12 +71,13 @@ export class PickleLoader {
     });
   }
 
-  /** The value of the whole pickle, with its large bytes mapped one by one. */
-  whole(): unknown {
+  /** The value of the whole pickle, with its large bytes mapped one by one, and the file offset behind its STOP. */
+  whole(): { value: unknown; end: number } {
     // Where the pickle ends: bytes after its STOP are nobody's.
     this.#near.seek(0);
     while (this.#near.next() !== STOP.code);
-    return this.#load({ start: 0, end: this.#near.end, memo: 0 }, [], true);
+    const { end } = this.#near;
+    return { value: this.#load({ start: 0, end, memo: 0 }, [], true), end };
   }
 
   /** The object that a range pushes. */

@@ -26,6 +26,8 @@ export interface DictPieces {
   readonly root: PickleRange;
   /** How many items are set. */
   readonly count: number;
+  /** File offset behind STOP. */
+  readonly end: number;
   /** Memo slots that are read: by the piece that set them, by another one, or by what another one needs. */
   readonly shared: ReadonlySet<number>;
 }
@@ -60,7 +62,7 @@ export function dictPieces(file: StorageFile): DictPieces | undefined {
   try {
     let count = 0;
     for (const pairs of pass.run()) count += pairs.length;
-    return { protocol: pass.protocol, root: pass.root(), count, shared };
+    return { protocol: pass.protocol, root: pass.root(), count, end: pass.end, shared };
   } catch (error) {
     if (error instanceof Irregular) return undefined;
     throw error;
@@ -87,6 +89,8 @@ export function findPieces(file: StorageFile, { shared }: DictPieces): FoundPiec
  */
 class Pass {
   protocol: number | undefined;
+  /** File offset behind STOP, once that was met. */
+  end = 0;
   readonly #cursor: PickleCursor;
   readonly #shared: Set<number>;
   readonly #objects: Map<number, PickleRange> | undefined;
@@ -139,6 +143,7 @@ class Pass {
       if (code === STOP.code) {
         if (this.#height !== 1 || marks.length > 0) throw new Irregular();
         if (this.#rootSlots.some((slot) => this.#shared.has(slot))) throw new Irregular();
+        this.end = cursor.end;
         return;
       }
       if (code === MARK.code) {

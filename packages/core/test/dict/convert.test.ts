@@ -66,6 +66,24 @@ describe.each(pythons())('pickles of $version, numpy $numpy', (info) => {
   });
 });
 
+test('where a pickle ends is told, whichever way it is loaded', () => {
+  using dir = new TempDir();
+  const plain = dump(new Map([['a', 'x'.repeat(3000)]]));
+  // It takes its own root from the memo: as a whole.
+  const irregular = Uint8Array.from([0x80, 4, 0x7d, 0x94, 0x8c, 1, 0x61, 0x68, 0, 0x73, 0x2e]);
+  for (const [i, pickle] of [plain, irregular, dump(new Map())].entries()) {
+    const path = dir.file(`${i}.pkl`);
+    writeFileSync(
+      path,
+      [pickle, plain].map((bytes) => Buffer.from(bytes)).reduce((a, b) => Buffer.concat([a, b])),
+    );
+    using opened = openPickle(path);
+    using file = NodeFile.open(path);
+    if (pickle !== irregular) expect(convert(path, dir.file(`${i}.mmd`)).end).toBe(pickle.length);
+    expect([opened.end, loadMapped(file, {}, 100).end]).toEqual([pickle.length, pickle.length]);
+  }
+});
+
 describe('taking a pickle apart', () => {
   const pieces = (bytes: number[] | Uint8Array) => dictPieces(MemoryFile.of(Uint8Array.from(bytes)));
   const ascii = (text: string) => Array.from(text, (char) => char.charCodeAt(0));
