@@ -22,6 +22,7 @@ import type { ArrayLayout } from './format/codecs.ts';
 import { NodeFile } from './node/file.ts';
 import { Lease, type LeaseOptions } from './node/lease.ts';
 import { checkOptions } from './options.ts';
+import type { StorageFile } from './storage/storage-file.ts';
 
 export type { PickleOptions } from './dict/convert.ts';
 export type { FsckOptions, FsckResult } from './dict/fsck.ts';
@@ -70,7 +71,8 @@ export class MmapDict extends BaseDict {
    *
    * @param path - a path or file URL
    * @param options - see {@link OpenOptions}
-   * @throws NOT_FOUND, ALREADY_EXISTS, READ_ONLY, NOT_A_PICKLE, NOT_MMDPICKLE, TRUNCATED, CORRUPT, IO
+   * @throws NOT_FOUND; ALREADY_EXISTS; READ_ONLY where the file, or its medium, cannot be written (mode `'r'` reads it); NOT_A_PICKLE,
+   * NOT_MMDPICKLE, TRUNCATED, CORRUPT; INVALID_ARGUMENT for what is no regular file, too; LOCKED, NO_SPACE, IO
    *
    * @example
    * ```ts
@@ -90,6 +92,7 @@ export class MmapDict extends BaseDict {
     try {
       return new MmapDict(file, options.mode === undefined ? { ...options, mode } : options, openedAt);
     } catch (error) {
+      if (mode === 'w-') unmake(file, () => file.size() === 0);
       file.close();
       throw error;
     }
@@ -98,6 +101,7 @@ export class MmapDict extends BaseDict {
   /**
    * Takes the writer lease, for work that must not be disturbed for long (ingest, vacuum, convert). A second taker gets LOCKED with
    * the holder's pid at once. Should the lease be lost, this handle writes nothing more. Release it, or close the dict.
+   * @throws as {@link Lease.acquire}: LOCKED, READ_ONLY, NO_SPACE, IO; CLOSED, INVALID_ARGUMENT
    */
   lease(options?: LeaseOptions): Lease {
     this.core.alive();
@@ -124,7 +128,7 @@ export class MmapDict extends BaseDict {
     return { mmdpickle: 1, path: this.path, mode, layout, durability, lockTimeout, lenient, index, standingIndex };
   }
 
-  /** Opens what {@link MmapDict.token} stands for. */
+  /** Opens what {@link MmapDict.token} stands for. @throws INVALID_ARGUMENT, and as {@link MmapDict.open} */
   static reopen(token: DictToken): MmapDict {
     if (token?.mmdpickle !== 1) throw new MmdError('INVALID_ARGUMENT', 'not a token of a dict', { found: token });
     const { mmdpickle: _version, path, ...options } = token;
@@ -158,6 +162,9 @@ export interface OpenedPickle extends Disposable {
 
 /**
  * Opens any ordinary pickle, of any protocol; its arrays and bytes are mapped, not read.
+ *
+ * @throws NOT_FOUND, INVALID_ARGUMENT, IO, and whatever `load` throws: NOT_A_PICKLE, TRUNCATED, CORRUPT, BAD_OPCODE, BAD_KEY,
+ * UNSUPPORTED_VALUE, LIMIT_EXCEEDED
  *
  * @example
  * ```ts
@@ -193,6 +200,7 @@ export function openPickle(path: string | URL, options: PickleOptions = {}): Ope
  *
  * @param dst - must not exist
  * @returns where the pickle ends: what follows in the file, another pickle perhaps, was not looked at
+ * @throws as {@link openPickle} for `src`; NOT_A_DICT, BAD_KEY, KEY_TOO_LONG, INVALID_ARGUMENT; ALREADY_EXISTS, NOT_FOUND, READ_ONLY, NO_SPACE for `dst`
  *
  * @example
  * ```ts
@@ -229,13 +237,21 @@ function intoNew<T>(
     target.close();
     return result;
   } catch (error) {
-    target.core.store.file.remove(target.path);
+    if (!target.closed) unmake(target.core.store.file, () => target.size === 0);
     target.close();
     throw error;
   }
 }
 
-/** `MmapDict.fsck` for a file that may not even open: nothing is repaired unless asked for. */
+/** Removes a file that was made in vain; not one that another writer has begun to use, and who does has its lock at some time. */
+function unmake(file: StorageFile, unused: () => boolean): void {
+  if (file.tryLock() && unused()) file.remove(file.name);
+}
+
+/**
+ * `MmapDict.fsck` for a file that may not even open: nothing is repaired unless asked for.
+ * @throws NOT_FOUND, INVALID_ARGUMENT, IO; with `repair` also READ_ONLY, LOCKED, NO_SPACE. What is wrong with the file is a finding
+ */
 export function fsck(path: string | URL, options: FsckOptions = {}): FsckResult {
   checkOptions(options, FSCK_OPTIONS);
   const mode = options.repair ? 'r+' : 'r';
@@ -243,20 +259,27 @@ export function fsck(path: string | URL, options: FsckOptions = {}): FsckResult 
   return dict.fsck(options);
 }
 
-/** Copies every intact entry of a damaged file into a new one. */
+/**
+ * Copies every intact entry of a damaged file into a new one.
+ * @param dst - must not exist
+ * @throws NOT_FOUND, ALREADY_EXISTS, INVALID_ARGUMENT, READ_ONLY, NO_SPACE, IO
+ */
 export function salvage(src: string | URL, dst: string | URL, options: ProgressOptions = {}): SalvageResult {
   checkOptions(options, PROGRESS_OPTIONS);
   using from = MmapDict.open(src, { mode: 'r', lenient: true, salvage: true });
   return intoNew(dst, undefined, (to) => from.salvage(to, options));
 }
 
-/** Makes the legacy arrays of a file loadable by every numpy, in place. Returns how many there were. */
+/**
+ * Makes the legacy arrays of a file loadable by every numpy, in place. Returns how many there were.
+ * @throws as {@link MmapDict.open}: NOT_FOUND, NOT_A_PICKLE, NOT_MMDPICKLE, CORRUPT, READ_ONLY; LOCKED, NO_SPACE, IO
+ */
 export function upgrade(path: string | URL): number {
   using dict = MmapDict.open(path, { mode: 'r+' });
   return dict.upgrade();
 }
 
-/** The reverse of {@link upgrade}. */
+/** The reverse of {@link upgrade}. @throws the same */
 export function downgrade(path: string | URL): number {
   using dict = MmapDict.open(path, { mode: 'r+' });
   return dict.downgrade();

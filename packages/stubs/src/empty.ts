@@ -61,7 +61,7 @@ export class EmptyMaskedArray extends EmptyNDArray {
   readonly mask: ArrayStub;
   readonly fillValue: unknown;
 
-  /** @throws MmdError INVALID_ARGUMENT, UNSUPPORTED_DTYPE */
+  /** @throws MmdError INVALID_ARGUMENT, UNSUPPORTED_DTYPE; a fill value that the type cannot hold is told when the array is set */
   constructor(shape: readonly number[], dtype: DTypeLike = 'float64', options: MaskedStubOptions = {}) {
     checkOptions(options, MASKED_STUB_OPTIONS);
     const { masked = false, fillValue = null, ...own } = options;

@@ -64,7 +64,7 @@ export class GrowableMaskedArray extends GrowableNDArray {
   readonly mask: GrowableNDArray;
   readonly fillValue: unknown;
 
-  /** @throws MmdError INVALID_ARGUMENT, UNSUPPORTED_DTYPE */
+  /** @throws MmdError INVALID_ARGUMENT, UNSUPPORTED_DTYPE; a fill value that the type cannot hold is told when the array is set */
   constructor(rowShape: readonly number[], dtype: DTypeLike = 'float64', options: GrowableMaskedOptions = {}) {
     checkOptions(options, GROWABLE_MASKED_OPTIONS);
     const { fillValue = null, ...own } = options;

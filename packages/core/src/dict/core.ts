@@ -25,7 +25,7 @@ import { growableDict } from './growable-dict.ts';
 import { GrowableAppender } from './growable-host.ts';
 import { GrowableMaskedArray } from './growable-masked-array.ts';
 import type { DamagedEntry } from './known-entries.ts';
-import { DICT_OPTIONS, type DictMode, type DictOptions, resolveOptions } from './options.ts';
+import { checkKey, DICT_OPTIONS, type DictMode, type DictOptions, resolveOptions } from './options.ts';
 import { lastGrowthCut } from './repair.ts';
 import { DictStore } from './store.ts';
 import { DictWriter } from './writer.ts';
@@ -377,7 +377,7 @@ export class DictCore {
    * @param attempt - how often others came in between
    */
   find(key: string, attempt = 0): EntryView | undefined {
-    if (typeof key !== 'string') this.encodeKey(key);
+    checkKey(key);
     this.refresh();
     const { store } = this;
     // Asked before: where the index turns out to be torn, the file is walked, later than it was looked at.
@@ -482,9 +482,7 @@ export class DictCore {
   }
 
   encodeKey(key: unknown): number {
-    if (typeof key !== 'string') {
-      throw new MmdError('BAD_KEY', `a key is a string, found ${typeof key}`, { found: key });
-    }
+    checkKey(key);
     const length = key.length <= KEY_MAX ? encodeUtf8Into(key, this.keyBytes, 0) : Infinity;
     if (length > KEY_MAX) {
       throw new MmdError(

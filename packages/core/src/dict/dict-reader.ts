@@ -28,7 +28,7 @@ import { endsBefore } from '../storage/source-errors.ts';
 import type { EntryPlace } from './catalog.ts';
 import { buryDead } from './live-entries.ts';
 import type { EntryMeta } from './mmap-dict.ts';
-import { READER_OPTIONS } from './options.ts';
+import { checkKey, READER_OPTIONS } from './options.ts';
 import { journalOfWalk } from './stranded.ts';
 import { type EntryTaker, endAt, meet, newWalk } from './walk.ts';
 
@@ -48,6 +48,8 @@ const LARGEST_WINDOW = 2 ** 20;
 
 /**
  * A dict over a {@link ByteSource}, for reading: what it held when it was opened. Only the bytes that are asked for are fetched.
+ *
+ * @throws what the source throws, as IO, TRUNCATED and the reason of a `signal`; BAD_KEY for a key that is no string; CORRUPT
  *
  * @example
  * ```ts
@@ -92,7 +94,7 @@ export class DictReader {
 
   /**
    * Reads the header and walks the entries; payloads are skipped.
-   * @throws NOT_A_PICKLE, NOT_MMDPICKLE, TRUNCATED, CORRUPT, and what the source throws
+   * @throws NOT_A_PICKLE, NOT_MMDPICKLE, TRUNCATED, CORRUPT; INVALID_ARGUMENT for what is no source or no option
    */
   static async open(source: ByteSource, options: DictReaderOptions = {}): Promise<DictReader> {
     checkOptions(options, READER_OPTIONS);
@@ -176,6 +178,7 @@ export class DictReader {
   }
 
   #find(key: string): EntryPlace | undefined {
+    checkKey(key);
     const place = this.#entries.get(key);
     const offset = this.#damaged.get(key);
     if (place !== undefined || offset === undefined) return place;

@@ -199,7 +199,8 @@ export class GrowableArray extends NDArray {
    * Appends one row or many and commits them. Inside `dict.batch` the commit is the batch's. A full reserve doubles.
    *
    * @param rows - elements of the array's dtype: a typed array of whole rows, an array, or nested lists; copied
-   * @throws READ_ONLY, INVALID_ARGUMENT, NO_SPACE; nothing is committed then
+   * @throws INVALID_ARGUMENT for rows of another shape, or where the key has another value by now; UNSUPPORTED_VALUE; READ_ONLY, LOCKED,
+   * CLOSED, NO_SPACE, IO; NOT_FOUND where the key, or the file, is gone; nothing is committed then
    */
   append(rows: RowsLike): this {
     const { bytes, count } = this.#encode(rows);
@@ -230,7 +231,7 @@ export class GrowableArray extends NDArray {
     return encoded;
   }
 
-  /** Takes over what others, or a batch, committed. Returns true if the shape changed. */
+  /** Takes over what others, or a batch, committed. Returns true if the shape changed. @throws CLOSED, NOT_FOUND, INVALID_ARGUMENT, CORRUPT */
   refresh(): boolean {
     const before = this.#place;
     const { place, rows } = this.#host.look(this.key, before);
@@ -249,7 +250,10 @@ export class GrowableArray extends NDArray {
     }));
   }
 
-  /** Gives the disk of the reserve back, and its place in the file where the array is the last entry. */
+  /**
+   * Gives the disk of the reserve back, and its place in the file where the array is the last entry.
+   * @throws READ_ONLY, LOCKED, CLOSED, NOT_FOUND, INVALID_ARGUMENT, IO
+   */
   seal(): void {
     // Another array that took the key is not this one's to seal.
     this.refresh();

@@ -70,7 +70,8 @@ export class GrowableMaskedArray extends MaskedArray {
    *
    * @param rows - a masked array, or rows as `GrowableArray.append` takes them
    * @param mask - which elements are hidden, where `rows` is not masked; default none
-   * @throws READ_ONLY, INVALID_ARGUMENT, NO_SPACE; nothing is committed then
+   * @throws as `GrowableArray.append`: INVALID_ARGUMENT; UNSUPPORTED_VALUE, also for a null outside of a masked array; READ_ONLY, LOCKED,
+   * CLOSED, NOT_FOUND, NO_SPACE, IO; nothing is committed then
    */
   append(rows: MaskedArray | RowsLike, mask?: RowsLike): this {
     const { type, rowShape } = this.#place;
@@ -100,7 +101,7 @@ export class GrowableMaskedArray extends MaskedArray {
     return this;
   }
 
-  /** Takes over what others, or a batch, committed. Returns true if the shape changed. */
+  /** Takes over what others, or a batch, committed. Returns true if the shape changed. @throws CLOSED, NOT_FOUND, INVALID_ARGUMENT, CORRUPT */
   refresh(): boolean {
     const before = this.#place;
     const { place, rows } = this.#host.look(this.key, before);
@@ -112,7 +113,7 @@ export class GrowableMaskedArray extends MaskedArray {
     return !same;
   }
 
-  /** Gives the disk of the reserve back. */
+  /** Gives the disk of the reserve back. @throws READ_ONLY, LOCKED, CLOSED, NOT_FOUND, INVALID_ARGUMENT, IO */
   seal(): void {
     this.refresh();
     this.#host.seal(this.key);

@@ -71,6 +71,13 @@ export interface EntryInfo {
  * Every change is one commit: after a crash the file holds the old or the new state, and stock Python loads it.
  * Reads take no lock and see other writers' commits.
  *
+ * What is said here holds for every method, beside what it says itself.
+ *
+ * @throws CLOSED once it is closed; BAD_KEY for a key that is no string; INVALID_ARGUMENT for arguments and options that make no
+ * sense, and for what cannot be done inside a batch; CORRUPT where what is looked at is damaged; IO.
+ * Changes: READ_ONLY; LOCKED after `lockTimeout`; NOT_FOUND where the file was removed; NO_SPACE. The file is then as it was.
+ * Storing values: KEY_TOO_LONG, UNSUPPORTED_VALUE, UNSUPPORTED_DTYPE.
+ *
  * @example
  * ```ts
  * import { MmapDict } from '@mmdpickle/core';
@@ -93,7 +100,7 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
    * Opens the dict in a file. An empty writable file becomes an empty dict.
    *
    * @param file - taken over: closed with the dict
-   * @throws NOT_A_PICKLE, NOT_MMDPICKLE, TRUNCATED, CORRUPT
+   * @throws NOT_A_PICKLE, NOT_MMDPICKLE, TRUNCATED, CORRUPT; ALREADY_EXISTS for mode `'w-'` and a file that is not empty
    */
   static over(file: StorageFile, options?: DictOptions): MmapDict {
     return new MmapDict(file, options);
@@ -187,7 +194,8 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
    * @param key - any string of at most 255 bytes in UTF-8, but for the three that the format keeps for tail entries
    * @param value - anything that pickles, typed arrays, and everything that implements ArraySource
    * @param options - the array layout, where it is not to be the dict's
-   * @throws BAD_KEY, KEY_TOO_LONG, UNSUPPORTED_VALUE, UNSUPPORTED_DTYPE, READ_ONLY, LOCKED, NO_SPACE, IO: the file is then unchanged
+   * @throws BAD_KEY also for those three; KEY_TOO_LONG, UNSUPPORTED_VALUE, UNSUPPORTED_DTYPE, READ_ONLY, LOCKED, NOT_FOUND, NO_SPACE, IO:
+   * the file is then unchanged
    */
   set<K extends string>(key: K, value: GrowableSource, options?: SetOptions): Holds<K, GrowableArray> & this;
   set<K extends string>(
@@ -250,6 +258,7 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
    * the changes; arrays that grow show new rows after the commit.
    *
    * @param options - `lockTimeout` in milliseconds, where it is not to be the dict's; 0 tries once
+   * @throws what `change` throws; INVALID_ARGUMENT where it returns a promise
    */
   batch<T>(change: () => T, options?: { readonly lockTimeout?: number }): T {
     if (options !== undefined) checkOptions(options, BATCH_OPTIONS);

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { MmdError } from '../errors.ts';
 import type { ArrayLayout, ValueCodec } from '../format/codecs.ts';
 import { has, isCount, isFlag, isFunction, isOneOf, isSignal, type OptionRow, type OptionTable } from '../options.ts';
 import type { LoadOptions } from '../pickle/index.ts';
@@ -95,6 +96,11 @@ export const CONVERT_OPTIONS: OptionTable = { ...LOAD_OPTIONS, ...PROGRESS_OPTIO
 
 /** Of `DictReaderOptions`. */
 export const READER_OPTIONS: OptionTable = { codecs: CODEC_LIST, load: { within: LOAD_OPTIONS }, signal: isSignal };
+
+/** @throws BAD_KEY */
+export function checkKey(key: unknown): asserts key is string {
+  if (typeof key !== 'string') throw new MmdError('BAD_KEY', `a key is a string, found ${typeof key}`, { found: key });
+}
 
 /** Fills in the defaults. Written out, so that the options of every dict have one hidden class: each commit looks at them. */
 export function resolveOptions(options: DictOptions, mode: DictMode): ResolvedOptions {

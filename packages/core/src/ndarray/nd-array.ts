@@ -71,6 +71,9 @@ const CHUNKS_OPTIONS: OptionTable = { bytes: isPositive };
  * `shape`, `strides`, `offset` and `data` are what scijs `ndarray` and `@stdlib/ndarray` expect:
  * element (i, j) is `data[offset + i * strides[0] + j * strides[1]]`.
  *
+ * @throws INVALID_ARGUMENT for indices, arguments and options that make no sense; CLOSED from what looks at elements of a closed file;
+ * UNSUPPORTED_DTYPE for a type that does not exist, or that cannot do what is asked (text has no sum)
+ *
  * @example
  * ```ts
  * import { ndarray, slice } from '@mmdpickle/core/ndarray';
@@ -417,7 +420,8 @@ export class NDArray implements ArraySource {
   /**
    * The whole as a typed array in C order, over the very memory: no copy. Complex numbers come as real and imaginary
    * part in turn.
-   * @throws INVALID_ARGUMENT where the memory is not contiguous, aligned, native, or not within one window: `copy()`
+   * @throws INVALID_ARGUMENT where the memory is not contiguous, aligned, native, or not within one window: `copy()`; UNSUPPORTED_DTYPE
+   * for types without a typed array (float16, text, records)
    *   first; UNSUPPORTED_DTYPE for types that no typed array holds
    */
   typed(): TypedArray {

@@ -83,7 +83,8 @@ export class Lease implements Disposable {
 
   /**
    * Takes the lease, blocking the thread for at most `timeoutMs`.
-   * @throws LOCKED with the holder's `pid` where it is known; IO
+   * @throws LOCKED with the holder's `pid` where it is known; NOT_FOUND where there is no such directory; READ_ONLY, NO_SPACE, IO;
+   * INVALID_ARGUMENT
    */
   static acquire(path: string | URL, options: LeaseOptions = {}): Lease {
     checkOptions(options, LEASE_OPTIONS);
@@ -99,7 +100,7 @@ export class Lease implements Disposable {
 
   /**
    * Like {@link Lease.acquire}, waiting without blocking the event loop.
-   * @throws the reason of `signal` when it aborts
+   * @throws the same; the reason of `signal` when it aborts; LOCKED, INVALID_ARGUMENT
    */
   static async acquireAsync(
     path: string | URL,

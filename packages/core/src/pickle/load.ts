@@ -16,7 +16,7 @@ import type { LoadOptions } from './options.ts';
  *   STOP are ignored; `loadAt` tells where they start
  * @param options - encoding of Python 2 strings, lossless mode, budgets, resolvers and constructors
  * @throws MmdError NOT_A_PICKLE, TRUNCATED, CORRUPT, BAD_OPCODE, LIMIT_EXCEEDED, BAD_KEY, FORBIDDEN_GLOBAL,
- *   UNSUPPORTED_VALUE (a buffer that is missing; a call that sets the state of a value), with the offset
+ *   UNSUPPORTED_VALUE (a buffer that is missing; a call that sets the state of a value), with the offset; INVALID_ARGUMENT
  *
  * @example
  * ```ts

@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import {
   closeSync,
   existsSync,
@@ -33,6 +33,8 @@ import {
 import { dump } from '../../src/pickle/index.ts';
 import { MemoryFile } from '../../src/storage/index.ts';
 
+const DICT_ROOM = new URL('../../dist/node.js', import.meta.url).href;
+
 const code = (expected: string) => expect.objectContaining({ name: 'MmdError', code: expected });
 
 /** Names are looked at once a millisecond. */
@@ -41,6 +43,21 @@ function nextMillisecond(): void {
 }
 
 describe('opening', () => {
+  test.each([
+    ['a new dict', `room.MmapDict.open('new', { mode: 'w-' })`],
+    ['a conversion', `room.convert('some', 'new')`],
+    ['a rescue', `room.salvage('some', 'new')`],
+  ])('%s that finds no room leaves nothing in the way of the next try', (_what, line) => {
+    using dir = new TempDir();
+    MmapDict.open(dir.file('some')).set('a', 1).close();
+    const source = `import * as room from '${DICT_ROOM}'; try { ${line} } catch (error) { console.log(error.code); }`;
+    const words = [process.execPath, '--input-type=module', '-e', source];
+    const limit = `trap '' XFSZ; ulimit -f 0; exec "$@"`;
+    const { stdout, stderr } = spawnSync('bash', ['-c', limit, 'bash', ...words], { cwd: dir.path, encoding: 'utf8' });
+    expect({ stdout, stderr }).toEqual({ stdout: 'NO_SPACE\n', stderr: '' });
+    expect(readdirSync(dir.path)).toEqual(['some']);
+  });
+
   test('bad input gives a typed error and leaves everything as it was', () => {
     using dir = new TempDir();
     const path = dir.file('x');
