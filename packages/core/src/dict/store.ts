@@ -95,6 +95,8 @@ export class DictStore implements EntriesHost {
   /** By `Date.now()`: the first use of `performance` takes Node 1.3 ms. */
   #lastFullLook: number;
   #stale = true;
+  /** The name was gone at the last look, and nobody has asked yet whether the file has another: who changes it does. */
+  #nameless = false;
   /**
    * What is known was looked at, or written, under the lock. Without it a change may have been met half way, by one who was killed
    * before the commit number told of the rest.
@@ -151,7 +153,8 @@ export class DictStore implements EntriesHost {
    */
   refresh(locked = false): boolean {
     const now = Date.now();
-    const quiet = !this.#stale && !this.#ahead && now === this.#lastFullLook && (this.#certain || !locked);
+    const quiet =
+      !this.#stale && !this.#ahead && now === this.#lastFullLook && (!locked || (this.#certain && !this.#nameless));
     if (quiet && this.file.loadI32(COMMIT_NUMBER_OFFSET) === this.commitNumber && (!locked || this.#endStands()))
       return false;
     const changed = this.#fullLook(locked, now);
@@ -445,6 +448,7 @@ export class DictStore implements EntriesHost {
       return true;
     }
     if (locked && named === undefined) this.#checkNotRemoved();
+    this.#nameless = !locked && named === undefined;
     const size = this.file.size();
     if (size < HEADER_SIZE) this.#checkHeader();
     const commitNumber = this.file.loadI32(COMMIT_NUMBER_OFFSET);

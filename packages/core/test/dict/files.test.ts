@@ -42,6 +42,17 @@ function nextMillisecond(): void {
   for (const end = Date.now() + 2; Date.now() < end; );
 }
 
+test('a file that was removed takes no change of one who has just read it either', () => {
+  using dir = new TempDir();
+  using dict = MmapDict.open(dir.file('x'));
+  dict.set('n', 1);
+  rmSync(dict.path);
+  for (let i = 0; i < 20; i++) {
+    nextMillisecond();
+    expect(() => dict.set('n', Number(dict.get('n')) + 1)).toThrow(code('NOT_FOUND'));
+  }
+});
+
 describe('opening', () => {
   test.each([
     ['a new dict', `room.MmapDict.open('new', { mode: 'w-' })`],
