@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { blobSource, DictReader, MaskedArray, MmapDict as MemoryDict, MemoryDisk, ndarray } from '@mmdpickle/core';
 import { convert, fsck, Lease, MmapDict, openPickle, salvage, upgrade } from '@mmdpickle/core/node';
 import { dump, load } from '@mmdpickle/core/pickle';
+import * as npy from '@mmdpickle/npy-interop';
+import * as rx from '@mmdpickle/rx';
 import { EmptyMaskedArray, EmptyNDArray, FullNDArray, GrowableMaskedArray, GrowableNDArray } from '@mmdpickle/stubs';
 import { TempDir } from '@mmdpickle/test-support';
 import { afterAll, expect, it } from 'vitest';
@@ -41,10 +43,21 @@ const full = filled(MemoryDict.over(new MemoryDisk({ capacity: 8192 }).open('ful
 const source = new MemoryDisk().open('source', 'a');
 filled(MemoryDict.over(source));
 const reader = await DictReader.open(blobSource(new Blob([source.toBytes() as Any])));
+const two = ndarray([1, 2]);
 const lease = Lease.acquire(text);
+const [plane, archive, tensors] = ['plane.npy', 'archive.npz', 'tensors.safetensors'].map((name) =>
+  temp.file(name),
+) as [string, string, string];
+npy.writeNpy(plane, ndarray([1, 2]));
+await npy.writeNpz(archive, { a: two });
+npy.writeSafetensors(tensors, { a: two });
+const log = npy.openNpyWriter(temp.file('log.npy'), { rowShape: [2], dtype: 'float32' });
+const npz = await npy.openNpz(archive);
 
 afterAll(() => {
   lease.release();
+  log.close();
+  npz.close();
   for (const one of [dict, reading, waiting, target, gone]) one.close();
   temp[Symbol.dispose]();
 });
@@ -60,7 +73,6 @@ function sealing(of: (dict: Any) => unknown): Wrong[] {
 }
 const noOption = { no: 'option' } as Any;
 const big = new Float64Array(10_000);
-const two = ndarray([1, 2]);
 
 /** By source file and class: each member with mistakes. */
 const MISTAKES: Readonly<Record<string, Readonly<Record<string, readonly Wrong[]>>>> = {
@@ -270,7 +282,140 @@ const MISTAKES: Readonly<Record<string, Readonly<Record<string, readonly Wrong[]
   'stubs/src/full.ts FullNDArray': {
     constructor: [() => new FullNDArray([-1], 1), () => new FullNDArray([1], 300, 'u1')],
   },
+  'npy-interop/src/node/npy-file.ts': {
+    openNpy: [
+      () => npy.openNpy(missing),
+      () => npy.openNpy(text),
+      () => npy.openNpy(plane, 'w' as Any),
+      () => npy.openNpy(5 as Any),
+    ],
+    createNpy: [
+      () => npy.createNpy(plane, [-1], 'f8'),
+      () => npy.createNpy(plane, [1], 'no'),
+      () => npy.createNpy(plane, [1], 'O'),
+      () => npy.createNpy(temp.file('no/x'), [1], 'f8'),
+    ],
+    readNpy: [() => npy.readNpy(missing), () => npy.readNpy(text), () => npy.readNpy(5 as Any)],
+    writeNpy: [
+      () => npy.writeNpy(plane, 5 as Any),
+      () => npy.writeNpy(plane, new MaskedArray(two, ndarray([true, false])) as Any),
+      () => npy.writeNpy(temp.file('no/x'), two),
+      () => npy.writeNpy(plane, two, noOption),
+    ],
+  },
+  'npy-interop/src/node/npy-writer.ts': {
+    openNpyWriter: [
+      () => npy.openNpyWriter(missing),
+      () => npy.openNpyWriter(text),
+      () => npy.openNpyWriter(log.path),
+      () => npy.openNpyWriter(missing, noOption),
+    ],
+  },
+  'npy-interop/src/node/npy-writer.ts NpyWriter': {
+    append: [
+      () => log.append(new Float32Array(1)),
+      () => log.append([1, 2] as Any),
+      () => log.append(['x', 'y'] as Any),
+    ],
+  },
+  'npy-interop/src/node/npz-file.ts': {
+    openNpz: [() => npy.openNpz(missing), () => npy.openNpz(text), () => npy.openNpz(archive, noOption)],
+    writeNpz: [
+      () => npy.writeNpz(archive, { '/a': two }),
+      () => npy.writeNpz(archive, { a: 5 as Any }),
+      () => npy.writeNpz(archive, {}, noOption),
+      () => npy.writeNpz(temp.file('no/x'), {}),
+    ],
+  },
+  'npy-interop/src/npz-read.ts Npz': {
+    get: [() => npz.get('none')],
+    bytes: [() => npz.bytes('none')],
+    verify: [() => npz.verify('none')],
+    header: [() => npz.header('none')],
+  },
+  'npy-interop/src/node/safetensors-file.ts': {
+    readSafetensors: [() => npy.readSafetensors(missing), () => npy.readSafetensors(text)],
+    writeSafetensors: [
+      () => npy.writeSafetensors(tensors, { a: ndarray(['x']) }),
+      () => npy.writeSafetensors(tensors, 5 as Any),
+    ],
+    fromRaw: [
+      () => npy.fromRaw(missing, 'u1', [1]),
+      () => npy.fromRaw(text, 'u1', [9]),
+      () => npy.fromRaw(text, 'no', [1]),
+      () => npy.fromRaw(text, 'u1', [1.5]),
+    ],
+    toRaw: [() => npy.toRaw(text, 5 as Any), () => npy.toRaw(temp.file('no/x'), two)],
+  },
+  'npy-interop/src/node/import.ts': {
+    npyToMmd: [
+      () => npy.npyToMmd(missing, dict),
+      () => npy.npyToMmd(plane, reading),
+      () => npy.npyToMmd(plane, dict, { keys: [] }),
+      () => npy.npyToMmd(plane, 5 as Any),
+      () => npy.npyToMmd(plane, closed),
+      () => npy.npyToMmd(plane, gone),
+    ],
+    npzToMmd: [
+      () => npy.npzToMmd(missing, dict),
+      () => npy.npzToMmd(archive, reading),
+      () => npy.npzToMmd(archive, closed),
+      () => npy.npzToMmd(archive, dict, noOption),
+    ],
+    safetensorsToMmd: [
+      () => npy.safetensorsToMmd(missing, dict),
+      () => npy.safetensorsToMmd(tensors, reading),
+      () => npy.safetensorsToMmd(tensors, closed),
+    ],
+    rawToMmd: [
+      () => npy.rawToMmd(missing, dict, { key: 'x', dtype: 'u1', shape: [1] }),
+      () => npy.rawToMmd(text, dict, { key: 'x', dtype: 'no', shape: [1] }),
+      () => npy.rawToMmd(text, closed, { key: 'x', dtype: 'u1', shape: [1] }),
+    ],
+  },
+  'npy-interop/src/node/export.ts': {
+    mmdToNpy: [
+      () => npy.mmdToNpy(dict, ['none'], temp.path),
+      () => npy.mmdToNpy(dict, ['n'], temp.path),
+      () => npy.mmdToNpy(closed, ['a'], temp.path),
+      () => npy.mmdToNpy(dict, 'a' as Any, temp.path),
+    ],
+    mmdToNpz: [
+      () => npy.mmdToNpz(dict, ['none'], archive),
+      () => npy.mmdToNpz(dict, ['n'], archive),
+      () => npy.mmdToNpz(closed, ['a'], archive),
+      () => npy.mmdToNpz(dict, ['a'], temp.file('no/x')),
+    ],
+    mmdToSafetensors: [
+      () => npy.mmdToSafetensors(dict, ['none'], tensors),
+      () => npy.mmdToSafetensors(dict, ['n'], tensors),
+      () => npy.mmdToSafetensors(closed, ['a'], tensors),
+    ],
+    mmdToRaw: [
+      () => npy.mmdToRaw(dict, 'none', text),
+      () => npy.mmdToRaw(dict, 'n', text),
+      () => npy.mmdToRaw(closed, 'a', text),
+    ],
+  },
+  'rx/src/operators.ts': {
+    appendFrames: [() => rx.appendFrames(5 as Any), () => rx.appendFrames(dict, noOption)],
+    appendRows: [() => rx.appendRows(dict, 5 as Any)],
+    fillArray: [() => rx.fillArray(dict, 'r', new EmptyNDArray([1]), noOption)],
+  },
+  'rx/src/rolling.ts': {
+    rollingFiles: [() => rx.rollingFiles('run', { frames: 1 }), () => rx.rollingFiles('run-{n}', noOption)],
+  },
+  'rx/src/sinks.ts': { nodeSink: [() => rx.nodeSink(5 as Any)], webSink: [() => rx.webSink(5 as Any)] },
+  'rx/src/frames.ts': { frames: [() => rx.frames(dict, noOption)] },
+  'rx/src/stop.ts': {
+    requestStop: [() => rx.requestStop(reading), () => rx.requestStop(closed), () => rx.requestStop(5 as Any)],
+  },
+  'rx/src/targets/series.ts': { series: [() => rx.series(dict, 'none')] },
+  'rx/src/watch/dict-watch.ts': { watchDict: [() => rx.watchDict(5 as Any), () => rx.watchDict(path, noOption)] },
 };
+
+/** Said once, beside {@link MmdError}. */
+const ANYWHERE = ['INVALID_ARGUMENT', 'CLOSED'];
 
 const CASES = Object.entries(MISTAKES).flatMap(([where, members]) =>
   Object.entries(members).map(([member, wrong]) => [where, member, wrong] as const),
@@ -282,7 +427,7 @@ it.each(CASES)('%s: %s', async (where, member, wrong) => {
   const untold = [];
   for (const one of wrong) {
     const code = await codeOf(one);
-    if (!new RegExp(`\\b${code}\\b`).test(said)) untold.push(`${code} of ${String(one)}`);
+    if (!ANYWHERE.includes(code) && !new RegExp(`\\b${code}\\b`).test(said)) untold.push(`${code} of ${String(one)}`);
   }
   expect(untold).toEqual([]);
 });
@@ -306,7 +451,7 @@ function throwsOf(source: string, name: string | undefined, member: string): str
     const comment = /\/\*\*(?:(?!\*\/)[\s\S])*\*\/\s*$/.exec(source.slice(0, at))?.[0] ?? '';
     return [comment.split('@throws').slice(1).join(' '), at];
   };
-  if (name === undefined) return of(0, new RegExp(`^export function ${member}\\b`, 'm'))[0];
+  if (name === undefined) return of(0, new RegExp(`^export (async )?function ${member}\\b`, 'm'))[0];
   const [ofClass, at] = of(0, new RegExp(`^export (abstract )?class ${name}\\b`, 'm'));
   return ofClass + of(at, new RegExp(`^  ((static|override|async) )*\\*?${member}[<(]`, 'm'))[0];
 }

@@ -62,7 +62,8 @@ export interface ErrorFields {
 }
 
 /**
- * What every function of mmdpickle throws.
+ * What every function of mmdpickle throws: what stands beside it after `@throws`, and `INVALID_ARGUMENT` for arguments and options that
+ * make no sense and `CLOSED` from what was closed, which are not repeated beside each.
  *
  * @example
  * ```ts

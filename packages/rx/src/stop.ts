@@ -18,6 +18,7 @@ export const STOP_KEY = 'mmdpickle/stop';
  *
  * @param dict - open for writing
  * @param reason - for the capture's log
+ * @throws READ_ONLY, LOCKED, NOT_FOUND, NO_SPACE, IO, as `MmapDict.set`
  */
 export function requestStop(dict: MmapDict, reason = ''): void {
   checkDict('what is asked to stop', dict);

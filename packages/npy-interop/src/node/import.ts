@@ -76,7 +76,7 @@ export interface NpyToMmdOptions extends ConvertOptions, Omit<ReadNpyOptions, 's
  *
  * @param inputs - paths of npy files
  * @param dict - open for writing; a second handle does the work, so other code may use this one meanwhile
- * @throws what `openNpy` throws for a bad input; READ_ONLY, LOCKED, NO_SPACE; the signal's reason
+ * @throws what `openNpy` throws for a bad input; NOT_FOUND, also where the dict's file was removed; READ_ONLY, LOCKED, NO_SPACE; the signal's reason
  *
  * @example
  * ```ts
@@ -344,7 +344,7 @@ export interface RawToMmdOptions extends ConvertOptions, Omit<RawOptions, 'mode'
 /**
  * Puts bytes of a file without a header into a dict as an array.
  *
- * @throws NOT_FOUND; TRUNCATED when the file is too short; INVALID_ARGUMENT; READ_ONLY, LOCKED, NO_SPACE; the signal's reason
+ * @throws NOT_FOUND; TRUNCATED when the file is too short; UNSUPPORTED_DTYPE; READ_ONLY, LOCKED, NO_SPACE; the signal's reason
  *
  * @example
  * ```ts

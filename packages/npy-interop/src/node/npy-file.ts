@@ -128,7 +128,7 @@ export interface CreateNpyOptions {
  * Creates an npy file of zeros and maps it for writing, like `numpy.lib.format.open_memmap(path, 'w+')`.
  * A file of that name is replaced; whoever has it mapped keeps the old one.
  *
- * @throws UNSUPPORTED_DTYPE; UNSUPPORTED_VALUE for object arrays; INVALID_ARGUMENT; NO_SPACE; IO
+ * @throws UNSUPPORTED_DTYPE; UNSUPPORTED_VALUE for object arrays; NOT_FOUND where there is no such directory; READ_ONLY, NO_SPACE, IO
  *
  * @example
  * ```ts
@@ -169,7 +169,7 @@ export function createNpy(
  * Object arrays, with `allowPickle`, are read into memory. For other sources see the pure package's `readNpy`: bytes are
  * borrowed, a `ByteSource` or `Blob` gives a promise.
  *
- * @throws as {@link openNpy}
+ * @throws as {@link openNpy}: NOT_FOUND, BAD_FORMAT, TRUNCATED, CORRUPT, LIMIT_EXCEEDED, UNSUPPORTED_DTYPE, UNSUPPORTED_VALUE
  *
  * @example
  * ```ts
@@ -209,7 +209,8 @@ export function readNpy(
  *
  * @param target - a path, a `StorageFile` (written from its start), or a `WritableStream` (gives a promise)
  * @returns the size of the npy file
- * @throws UNSUPPORTED_VALUE for masked and object arrays; UNSUPPORTED_DTYPE; INVALID_ARGUMENT; NO_SPACE; IO
+ * @throws UNSUPPORTED_VALUE for masked and object arrays; UNSUPPORTED_DTYPE; NOT_FOUND where there is no such directory; READ_ONLY,
+ *   NO_SPACE, IO
  *
  * @example
  * ```ts

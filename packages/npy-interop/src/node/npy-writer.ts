@@ -173,7 +173,8 @@ function mostRows({ version, dtype, dataOffset }: NpyHeader, rowShape: readonly 
  *
  * @param path - an existing file in C order; or, with `create`, a new one that takes the place of any other
  * @throws NOT_FOUND; LOCKED while another writer has the file, also where a new one would take its place; UNSUPPORTED_VALUE for
- *   Fortran order, arrays without dimensions, and headers without room to count another row; what `openNpy` throws
+ *   Fortran order, arrays without dimensions, and headers without room to count another row; what `openNpy` throws,
+ *   as BAD_FORMAT; READ_ONLY, NO_SPACE, IO
  *
  * @example
  * ```ts

@@ -222,7 +222,8 @@ export function openNpz(
  * with a fill value, `name.__fill_value__`.
  *
  * @returns the size of the file
- * @throws BAD_KEY for a name that is taken, reserved, absolute or holds `..`; UNSUPPORTED_VALUE for object arrays; NO_SPACE; IO
+ * @throws BAD_KEY for a name that is taken, reserved, absolute or holds `..`; UNSUPPORTED_VALUE for object arrays; NOT_FOUND where there is no such
+ *   directory; READ_ONLY, NO_SPACE, IO
  *
  * @example
  * ```ts

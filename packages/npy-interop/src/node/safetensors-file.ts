@@ -213,7 +213,7 @@ export function rawLayout(
  * Writes an array's bytes, in its order, without a header: whole or not at all.
  *
  * @returns the size of the file
- * @throws UNSUPPORTED_VALUE for masked and object arrays; NO_SPACE; IO
+ * @throws UNSUPPORTED_VALUE for masked and object arrays; NOT_FOUND where there is no such directory; READ_ONLY, NO_SPACE, IO
  *
  * @example
  * ```ts
