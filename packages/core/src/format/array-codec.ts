@@ -6,7 +6,7 @@
 
 import type { ByteWriter } from '../bytes/index.ts';
 import { MmdError } from '../errors.ts';
-import { checkSource, exactBytes } from '../ndarray/array-source.ts';
+import { checkSource, exactBytes, isBytes } from '../ndarray/array-source.ts';
 import {
   type ArraySource,
   type DType,
@@ -108,7 +108,7 @@ export function isArrayValue(value: unknown): boolean {
 
 /** The type of a typed array that is stored as an array: Uint8Array is bytes. */
 function elementsOf(value: unknown): DType | undefined {
-  return !ArrayBuffer.isView(value) || value instanceof Uint8Array ? undefined : typeOfTypedArray(value);
+  return isBytes(value) ? undefined : typeOfTypedArray(value);
 }
 
 /** The value as a source of array bytes; `undefined` for everything else. */

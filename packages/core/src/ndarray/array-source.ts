@@ -99,6 +99,12 @@ export function* exactBytes(source: ArraySource, nbytes: number): Generator<Uint
 }
 
 /** Whether it is a Uint8Array, of any realm. */
-export const isBytes = (value: unknown): value is Uint8Array =>
-  ArrayBuffer.isView(value) &&
-  (value as { readonly [Symbol.toStringTag]?: string })[Symbol.toStringTag] === 'Uint8Array';
+export const isBytes = (value: unknown): value is Uint8Array => typedArrayName(value) === 'Uint8Array';
+
+/** The engine's name of a typed array's kind, whatever its realm and class; undefined for all else, Proxies too. */
+export const typedArrayName = (value: unknown): string | undefined => TYPED_ARRAY_NAME.call(value);
+
+const TYPED_ARRAY_NAME = Object.getOwnPropertyDescriptor(
+  Object.getPrototypeOf(Uint8Array.prototype),
+  Symbol.toStringTag,
+)!.get as (this: unknown) => string | undefined;

@@ -6,6 +6,7 @@
 
 import { viewBytes } from '../bytes/view-bytes.ts';
 import { MmdError } from '../errors.ts';
+import { isBytes } from './array-source.ts';
 import { Complex } from './complex.ts';
 
 /** The least int64, which numpy shows as NaT (not a time). */
@@ -78,7 +79,7 @@ export const getRaw = (view: DataView, pos: number, _little: boolean, itemsize: 
   bytesAt(view, pos, itemsize).slice();
 
 export function setRaw(view: DataView, pos: number, value: unknown, _little: boolean, itemsize: number): void {
-  if (!(value instanceof Uint8Array) || value.length > itemsize) throw misfit(value, `at most ${itemsize} bytes`);
+  if (!isBytes(value) || value.length > itemsize) throw misfit(value, `at most ${itemsize} bytes`);
   // The value may lie where it is to go, so nothing is cleared before it was copied.
   const place = bytesAt(view, pos, itemsize);
   place.set(viewBytes(value));
@@ -86,7 +87,7 @@ export function setRaw(view: DataView, pos: number, value: unknown, _little: boo
 }
 
 export function setExactRaw(view: DataView, pos: number, value: unknown, little: boolean, itemsize: number): void {
-  if (!(value instanceof Uint8Array) || value.length !== itemsize) throw misfit(value, `exactly ${itemsize} bytes`);
+  if (!isBytes(value) || value.length !== itemsize) throw misfit(value, `exactly ${itemsize} bytes`);
   setRaw(view, pos, value, little, itemsize);
 }
 

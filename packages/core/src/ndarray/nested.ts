@@ -6,6 +6,7 @@
 
 import { viewBytes } from '../bytes/index.ts';
 import { MmdError } from '../errors.ts';
+import { isBytes, typedArrayName } from './array-source.ts';
 import { Complex } from './complex.ts';
 import { parseDType } from './descr.ts';
 import { DTYPES, type DType, type TypedArray } from './dtypes.ts';
@@ -18,8 +19,7 @@ import { zeroLayout } from './transfer.ts';
 
 /** The type whose elements a typed array holds; undefined for what is no (known) typed array. */
 export function typeOfTypedArray(value: unknown): DType | undefined {
-  if (!ArrayBuffer.isView(value) || value instanceof DataView) return undefined;
-  const code = CODES.get((value as unknown as { readonly [Symbol.toStringTag]: string })[Symbol.toStringTag]);
+  const code = CODES.get(typedArrayName(value)!);
   return code === undefined ? undefined : parseDType(code);
 }
 
@@ -39,7 +39,7 @@ const CODES: ReadonlyMap<string, string> = new Map([
  */
 export function nestedLayout(value: unknown, type: DType, target: readonly number[]): Layout | undefined {
   const rawElements = typeof type.spec !== 'string' || 'SV'.includes(type.kind) || type.itemsize > 8;
-  const typed = rawElements && value instanceof Uint8Array ? undefined : typeOfTypedArray(value);
+  const typed = rawElements && isBytes(value) ? undefined : typeOfTypedArray(value);
   if (typed !== undefined) {
     const view = value as TypedArray;
     const shape = view.length === sizeOf(target) ? target : [view.length];
@@ -101,7 +101,7 @@ export function inferType(value: unknown): DType {
     if (Array.isArray(item)) {
       for (const each of item) visit(each, depth + 1);
     } else if (item instanceof Complex) found.add('complex');
-    else if (item instanceof Uint8Array) {
+    else if (isBytes(item)) {
       found.add('bytes');
       longest = Math.max(longest, item.length);
     } else {

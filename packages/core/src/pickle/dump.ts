@@ -100,6 +100,7 @@ export interface KeyedEntry {
 export class EntryEncoder {
   readonly #maxDepth: number;
   readonly #pickler: Pickler;
+  #memoEnd = 0;
 
   constructor(options: Pick<DumpOptions, 'limits'> = {}) {
     checkOptions(options, DUMP_ENTRY_OPTIONS);
@@ -117,6 +118,7 @@ export class EntryEncoder {
   #write(value: unknown, memoBase: number): Sink {
     const pickler = this.#ready();
     pickler.write(value, memoBase);
+    this.#memoEnd = pickler.memoEnd;
     return pickler.sink;
   }
 
@@ -139,7 +141,7 @@ export class EntryEncoder {
 
   /** One more than the highest memo index of the last entry; its `memoBase` if it has none. */
   get memoEnd(): number {
-    return this.#pickler.memoEnd;
+    return this.#memoEnd;
   }
 
   /**

@@ -6,7 +6,7 @@
 
 import { viewBytes } from '../bytes/index.ts';
 import { MmdError } from '../errors.ts';
-import { isArraySource } from '../ndarray/array-source.ts';
+import { isArraySource, isBytes } from '../ndarray/array-source.ts';
 import { isDType } from '../ndarray/descr.ts';
 import type { DType } from '../ndarray/dtypes.ts';
 import { toBothNumpys } from './compat.ts';
@@ -167,9 +167,13 @@ export class Pickler extends OpcodeWriter implements WriteContext {
       this.sink.u8(C.NEXT_BUFFER);
       if (value.readonly) this.sink.u8(C.READONLY_BUFFER);
     } else if (value instanceof Pieces) this.#pieces(value);
-    else if (value instanceof Uint8Array) this.#bytes(value);
-    else if (Array.isArray(value) && !REDUCERS.has(Object.getPrototypeOf(value))) this.#list(value);
+    else if (isBytes(value)) this.#bytes(value);
     else if (isDType(value)) this.#dtype(value);
+    else if (isArraySource(value) || REDUCERS.has(Object.getPrototypeOf(value))) this.#steps(value);
+    else if (Array.isArray(value)) this.#list(value);
+    else if (value instanceof Map) this.#map(value);
+    // An object of another realm is as plain as one of ours.
+    else if (Object.getPrototypeOf(Object.getPrototypeOf(value)) === null) this.#plain(value);
     else this.#steps(value);
   }
 
@@ -340,8 +344,10 @@ export class Pickler extends OpcodeWriter implements WriteContext {
   /** A list that is noted already. */
   #newList(value: readonly unknown[]): void {
     this.sink.u8(C.EMPTY_LIST);
-    if (value.length >= LONG_LIST) this.sink.reserve(Math.min(9 * value.length + BATCH_ROOM, MOST_ROOM));
-    if (value.length > 0) this.#push(LIST, value, value.length, value);
+    // Of a Proxy it may be anything, and a different one each time.
+    const length = value.length >>> 0;
+    if (length >= LONG_LIST) this.sink.reserve(Math.min(9 * length + BATCH_ROOM, MOST_ROOM));
+    if (length > 0) this.#push(LIST, value, length, value);
   }
 
   /** Notes and begins a dict; false if it was written before, and is referred to. */
@@ -481,16 +487,16 @@ export class Pickler extends OpcodeWriter implements WriteContext {
   }
 
   #bytes(value: Uint8Array): void {
-    // Where a buffer was transferred, this throws.
-    if (value.length === 0) viewBytes(value);
+    // Of a length that stays, whatever comes of a buffer that can grow; and this throws where it was transferred.
+    const bytes = viewBytes(value);
     const array = value instanceof ByteArray;
     if (array ? this.protocol < 5 : this.protocol < 3) {
-      const steps = bytesSteps(value);
+      const steps = bytesSteps(value, bytes);
       this.#push(STEPS, steps, steps.length, value);
       return;
     }
-    this.payload([value], value.length, array);
-    if (array || value.length >= SHARED_BYTES) this.#note(value);
+    this.payload([bytes], bytes.length, array);
+    if (array || bytes.length >= SHARED_BYTES) this.#note(value);
   }
 
   /** The bytes of an array, out of band where that is asked for. */

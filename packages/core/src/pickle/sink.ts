@@ -7,6 +7,7 @@
 
 import { ByteWriter } from '../bytes/byte-writer.ts';
 import { newBytes } from '../bytes/view-bytes.ts';
+import { MmdError } from '../errors.ts';
 import { OPCODES } from './opcodes.ts';
 
 /** Payloads of this size are kept aside and stand outside of frames; frames are cut at this size. */
@@ -16,8 +17,9 @@ const FRAME_MINIMUM = 4;
 
 interface Insertion {
   readonly pos: number;
-  /** A payload whose opcode and length start at `head`. */
+  /** A payload of `length` bytes, whose opcode and length start at `head`. */
   readonly payload?: readonly Uint8Array[];
+  readonly length?: number;
   readonly head?: number;
   /** A memo index. */
   readonly put?: number;
@@ -58,7 +60,7 @@ export class Sink extends ByteWriter {
       for (const piece of pieces) this.raw(piece);
       return;
     }
-    this.#insertions.push({ pos: this.length, payload: pieces, head });
+    this.#insertions.push({ pos: this.length, payload: pieces, length, head });
     this.#extra += length;
   }
 
@@ -80,10 +82,11 @@ export class Sink extends ByteWriter {
     if (this.#puts) this.#insertions.sort((a, b) => a.pos - b.pos);
     const parts: Uint8Array[] = [];
     let from = start;
-    for (const { pos, payload, put } of this.#insertions) {
+    for (const insertion of this.#insertions) {
+      const { pos, put } = insertion;
       if (pos > from) parts.push(this.bytes.subarray(from, pos));
       from = pos;
-      if (put === undefined) parts.push(...payload!);
+      if (put === undefined) parts.push(...payloadOf(insertion));
       else parts.push(putOf(put));
     }
     if (this.length > from) parts.push(this.bytes.subarray(from, this.length));
@@ -151,7 +154,8 @@ export class Sink extends ByteWriter {
         out.open();
       }
     };
-    for (const { pos, payload, head, put } of this.#insertions) {
+    for (const insertion of this.#insertions) {
+      const { pos, head, put } = insertion;
       if (put !== undefined) {
         if (framed) cutsUpTo(pos - 1);
         copy(pos);
@@ -164,7 +168,7 @@ export class Sink extends ByteWriter {
         out.close();
       }
       copy(pos);
-      for (const piece of payload!) out.copy(piece, 0, piece.length);
+      for (const piece of payloadOf(insertion)) out.copy(piece, 0, piece.length);
       if (framed) out.open();
     }
     if (framed) cutsUpTo(this.length - 1);
@@ -172,6 +176,17 @@ export class Sink extends ByteWriter {
     if (framed) out.close();
     return out.bytes.subarray(0, out.length);
   }
+}
+
+/**
+ * A payload, of which only the length was written so far.
+ * @throws MmdError INVALID_ARGUMENT where a getter of the value transferred or cut its buffer meanwhile
+ */
+function payloadOf({ payload, length }: Insertion): readonly Uint8Array[] {
+  const found = payload!.reduce((sum, piece) => sum + piece.length, 0);
+  if (found === length) return payload!;
+  const message = `bytes changed while the value was written: there were ${length}, and now ${found}`;
+  throw new MmdError('INVALID_ARGUMENT', message, { expected: length, found });
 }
 
 /** Writes FRAME before the `size` bytes at `start`. */

@@ -8,7 +8,9 @@ import { decodeLatin1 } from '../bytes/utf8.ts';
 import { newBytes } from '../bytes/view-bytes.ts';
 import { MmdError } from '../errors.ts';
 import { isArraySource } from '../ndarray/array-source.ts';
+import { ndarray } from '../ndarray/create.ts';
 import { isDType } from '../ndarray/descr.ts';
+import { typeOfTypedArray } from '../ndarray/nested.ts';
 import type { Reduction } from './builtin.ts';
 import { REDUCERS } from './globals.ts';
 import { OPCODES } from './opcodes.ts';
@@ -16,7 +18,6 @@ import { Args, BufferRef, Created, Extension, Fill, GlobalRef, Op } from './step
 import { INSIDE, reduceArray } from './types/numpy.ts';
 import { reduceDType } from './types/numpy-dtype.ts';
 import { OutOfBandBuffer } from './values/buffer.ts';
-import { PyDict } from './values/dict.ts';
 import { checkKeys, type KeySpace } from './values/keys.ts';
 import { OpaqueGlobal, OpaqueObject, type Operation } from './values/opaque.ts';
 import { ByteArray, PyConstant, PyFloat, PyString } from './values/scalars.ts';
@@ -73,10 +74,9 @@ export function stepsOf(value: object, context: WriteContext): readonly unknown[
   if (isDType(value)) return reductionSteps(value, reduceDType(value));
   // Stubs, and subclasses of arrays.
   if (isArraySource(value)) return reductionSteps(value, reduceArray(value, context));
-  if (value instanceof Map) return [new PyDict(value)];
-  // An object of another realm is as plain as one of ours.
+  // Told by the engine's name: also subclasses, those of other realms, and kinds that not every runtime has.
+  if (typeOfTypedArray(value) !== undefined) return reductionSteps(value, reduceArray(ndarray(value), context));
   const prototype: unknown = Object.getPrototypeOf(value);
-  if (Object.getPrototypeOf(prototype) === null) return [{ ...value }];
   throw new MmdError('UNSUPPORTED_VALUE', `an object of class ${className(prototype)} cannot be written`, {
     found: className(prototype),
   });
@@ -111,7 +111,8 @@ function globalSteps(value: OpaqueGlobal, protocol: number): readonly unknown[] 
 function setSteps(value: Set<unknown>, { protocol, space }: WriteContext): readonly unknown[] {
   const frozen = value instanceof FrozenSet;
   if (!(frozen || value instanceof PySet)) checkKeys(value, space);
-  const items = [...value];
+  // By the method that was checked: a subclass may iterate over something else.
+  const items = [...value.keys()];
   if (protocol < 4) {
     return [new GlobalRef('builtins', frozen ? 'frozenset' : 'set'), new Args([items]), REDUCE, new Created(value)];
   }
@@ -193,12 +194,15 @@ export function joinPieces(pieces: readonly Uint8Array[], length: number): Uint8
   return whole;
 }
 
-/** Bytes where the protocol has no opcode for them, as CPython writes them. */
-export function bytesSteps(value: Uint8Array): readonly unknown[] {
+/**
+ * Bytes where the protocol has no opcode for them, as CPython writes them.
+ * @param bytes - of `value`, in a plain view
+ */
+export function bytesSteps(value: Uint8Array, bytes: Uint8Array): readonly unknown[] {
   const array = value instanceof ByteArray;
   const make = new GlobalRef('builtins', array ? 'bytearray' : 'bytes');
   const done = [REDUCE, new Created(value)];
-  if (value.length === 0) return [make, new Args([]), ...done];
-  if (array) return [make, new Args([new Uint8Array(value.buffer, value.byteOffset, value.length)]), ...done];
-  return [new GlobalRef('_codecs', 'encode'), new Args([decodeLatin1(value), 'latin1']), ...done];
+  if (bytes.length === 0) return [make, new Args([]), ...done];
+  if (array) return [make, new Args([bytes]), ...done];
+  return [new GlobalRef('_codecs', 'encode'), new Args([decodeLatin1(bytes), 'latin1']), ...done];
 }

@@ -1,5 +1,6 @@
 import { createContext, runInContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
+import { MmapDict } from '../../src/dict/index.ts';
 import { MaskedArray, NDArray, ndarray, slice } from '../../src/ndarray/index.ts';
 import {
   ByteArray,
@@ -18,10 +19,15 @@ import {
   OpaqueObject,
   OutOfBandBuffer,
   type PyDateTime,
+  PyDict,
   PyException,
   PyString,
   Tuple,
 } from '../../src/pickle/index.ts';
+import { MemoryFile } from '../../src/storage/index.ts';
+
+/** What lib.d.ts of our target does not know yet. */
+type Resizable = ArrayBuffer & { resize(size: number): void };
 
 const bytes = (...list: number[]): Uint8Array => Uint8Array.from(list);
 const names = (data: Uint8Array): string[] => Array.from(genops(data), ({ name }) => name);
@@ -165,6 +171,48 @@ describe('containers', () => {
   it('of another realm are as good as ours', () => {
     const realm = createContext({});
     expect(load(dump(runInContext('({ a: [1, 2] })', realm)))).toEqual(new Map([['a', [1, 2]]]));
+    const [text, floats] = runInContext('[new Uint8Array([97, 98]), new Float64Array([1.5])]', realm) as unknown[];
+    for (const again of both(new Map([[text, floats]])) as Map<Uint8Array, NDArray>[])
+      expect([...again].map(([key, value]) => [key, value.toNested()])).toEqual([[bytes(97, 98), [1.5]]]);
+    const dict = MmapDict.over(MemoryFile.of()).set('bytes', text);
+    expect([dict.get('bytes'), dict.getMeta('bytes')?.kind]).toEqual([bytes(97, 98), 'pickle']);
+    expect(ndarray([text]).dtype).toBe('|S2');
+  });
+
+  it('of another realm or class stay one object, also within themselves', () => {
+    for (const value of [new (class More extends Map {})(), runInContext('({})', createContext({})), new PyDict()]) {
+      if (value instanceof Map) value.set('self', value);
+      else value.self = value;
+      for (const [one, other] of both([value, value]) as [Map<string, unknown>, unknown][]) {
+        expect(one).toBe(other);
+        expect(one.get('self')).toBe(one);
+      }
+    }
+  });
+
+  it('that say of themselves what they are not are written as they are, or refused', () => {
+    const ends = (length: unknown): unknown =>
+      new Proxy([1, 2], { get: (list, key) => (key === 'length' ? length : list[key as never]) });
+    for (const length of ['2', 2.5]) for (const again of both(ends(length))) expect(again).toEqual([1, 2]);
+    for (const again of both(Object.defineProperty(bytes(1, 2, 3), 'length', { value: 2 })))
+      expect(again).toEqual(bytes(1, 2, 3));
+    class Doubled extends Float32Array {}
+    for (const again of both(Doubled.of(1, 2)) as NDArray[]) expect(again.toNested()).toEqual([1, 2]);
+    class Lists extends Set<number> {
+      override *[Symbol.iterator](): SetIterator<number> {
+        yield [] as never;
+      }
+    }
+    for (const again of both(new Lists([1]))) expect(again).toEqual(new Set([1]));
+    for (const value of [
+      new Proxy(bytes(1), {}),
+      new Proxy(new Float64Array(1), {}),
+      Object.create(Uint8Array.prototype),
+      new Proxy(new Date(0), {}),
+      ends(-1),
+    ]) {
+      expect(() => dump([value])).toThrow(refused('UNSUPPORTED_VALUE'));
+    }
   });
 
   it('a frozenset comes back in every protocol', () => {
@@ -441,6 +489,41 @@ describe('dates', () => {
 });
 
 describe('callbacks of the user', () => {
+  it('that change the buffer of bytes which are yet to be placed leave no pickle of another length', () => {
+    const size = 100_000;
+    for (const [measure, make] of [
+      ['length', (buffer: ArrayBuffer) => new Uint8Array(buffer)],
+      ['nbytes', (buffer: ArrayBuffer) => ndarray(new Float64Array(buffer))],
+    ] as const) {
+      for (const [change, code] of [
+        [(buffer: Resizable) => buffer.resize(2 * size), undefined],
+        [(buffer: Resizable) => buffer.resize(size - 8), 'INVALID_ARGUMENT'],
+        [(buffer: Resizable) => structuredClone(buffer, { transfer: [buffer] }), 'INVALID_ARGUMENT'],
+      ] as const) {
+        const write = (writer: (value: unknown) => unknown) => () => {
+          const buffer = new (ArrayBuffer as unknown as new (size: number, options: object) => Resizable)(size, {
+            maxByteLength: 2 * size,
+          });
+          return writer([
+            make(buffer),
+            {
+              get late() {
+                change(buffer);
+                return 1;
+              },
+            },
+          ]);
+        };
+        const dict = MmapDict.over(MemoryFile.of());
+        for (const writer of [write((value) => load(dump(value))), write((value) => dict.set('k', value).get('k'))]) {
+          if (code === undefined) expect(writer()).toMatchObject([{ [measure]: size }, new Map([['late', 1]])]);
+          else expect(writer).toThrow(refused(code));
+        }
+        if (code !== undefined) expect(dict.size).toBe(0);
+      }
+    }
+  });
+
   it('may write and read other values meanwhile', () => {
     const encoder = new EntryEncoder();
     const inner: unknown[] = [];
@@ -448,6 +531,8 @@ describe('callbacks of the user', () => {
       list: [1],
       get late() {
         inner.push(loadEntry(encoder.encode([[2], { a: [3] }])));
+        encoder.encode([inner, inner]);
+        inner.push(encoder.memoEnd);
         return [4];
       },
     };
@@ -457,7 +542,7 @@ describe('callbacks of the user', () => {
         ['late', [4]],
       ]),
     ]);
-    expect(inner).toEqual([[[2], new Map([['a', [3]]])]]);
+    expect(inner).toEqual([[[2], new Map([['a', [3]]])], 1]);
     const decoder: Decoder = new Decoder({
       persistentLoad: (id) => [id, decoder.loadEntry(dumpEntry(['inner']), 0, 99)],
     });

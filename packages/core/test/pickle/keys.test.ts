@@ -9,6 +9,7 @@ import {
   ELLIPSIS,
   EntryEncoder,
   FrozenSet,
+  load,
   NumpyScalar,
   OpaqueGlobal,
   OpaqueObject,
@@ -274,6 +275,14 @@ describe('keys of a PyDict', () => {
     expect(new PySet<unknown>([-(2 ** 70)]).has(-(2n ** 70n))).toBe(true);
   });
 
+  it('may be moments: a Date is the key that every datetime with an offset of that moment is', () => {
+    const dict = new PyDict<unknown, string>([[new Date(1234), 'a']]);
+    expect(dict.get(PyDateTime.fromDate(new Date(1234)))).toBe('a');
+    expect(dict.set(new Date(1234), 'b').size).toBe(1);
+    expect(dict.has(new Date(Number.NaN))).toBe(false);
+    expect((load(dump(dict)) as PyDict).get(new Date(1234))).toBe('b');
+  });
+
   it('may be very many integers', () => {
     const dict = new PyDict(Array.from({ length: 2000 }, (_, i): [number, number] => [i * 2 ** 20, i]));
     expect(dict.size).toBe(2000);
@@ -305,6 +314,8 @@ describe('keys of a PyDict', () => {
     [1.5, new PyFloat(1.5)],
     [Tuple.of(1, 'a'), Tuple.of(true, 'a')],
     [Uint8Array.of(1), Uint8Array.of(1)],
+    [new Date(0), new Date(0)],
+    [Tuple.of(new Date(5)), Tuple.of(PyDateTime.fromDate(new Date(5)))],
   ])('that JavaScript holds apart and Python does not, %s and %s, are refused: one would be lost', (a, b) => {
     const map = new Map<unknown, unknown>([
       [a, 'one'],

@@ -6,6 +6,7 @@
 
 import { MmdError } from '../../errors.ts';
 import { isZone, PyDate, PyDateTime, PyTime, PyTimeDelta, PyTimeZone } from '../values/datetime.ts';
+import { timeOf } from '../values/keys.ts';
 import { attempt, bytesOf, reduceCall, row, type TypeRow } from './row.ts';
 
 /** The packed state and the timezone of a datetime or time. */
@@ -57,7 +58,7 @@ export const DATETIME_ROWS: readonly TypeRow[] = [
     reduceDateTime,
   ),
   row('datetime.datetime', Date, {}, (value) => {
-    if (Number.isNaN(value.getTime())) throw new MmdError('UNSUPPORTED_VALUE', 'an invalid Date has no datetime');
+    if (Number.isNaN(timeOf(value))) throw new MmdError('UNSUPPORTED_VALUE', 'an invalid Date has no datetime');
     return reduceDateTime(PyDateTime.fromDate(value));
   }),
   row(

@@ -7,7 +7,6 @@
 import { newBytes } from '../../bytes/view-bytes.ts';
 import { MmdError } from '../../errors.ts';
 import { type ArraySource, checkSource, exactBytes, isArraySource } from '../../ndarray/array-source.ts';
-import { ndarray } from '../../ndarray/create.ts';
 import { isDType, parseDType, sameDType } from '../../ndarray/descr.ts';
 import type { DType } from '../../ndarray/dtypes.ts';
 import { castFillValue, checkMaskable } from '../../ndarray/fill-value.ts';
@@ -343,11 +342,6 @@ function reduceMasked(source: ArraySource, mask: ArraySource): Reduction {
   return reduceCall('numpy.ma MaskedArray', [data, mask, null, false, true, 0, fillToWrite(fill, type)]);
 }
 
-/** A typed array as a one-dimensional array. */
-function typedRow(type: { readonly prototype: object }): TypeRow {
-  return row('numpy.ndarray', type, {}, (value, context) => reduceArray(ndarray(value as Float64Array), context));
-}
-
 /** Rows of numpy. */
 export const NUMPY_ROWS: readonly TypeRow[] = [
   row(
@@ -388,16 +382,4 @@ export const NUMPY_ROWS: readonly TypeRow[] = [
       reduceCall('numpy.core.multiarray scalar', [record ? new RecordType(dtype) : dtype, bytes]),
   ),
   row('numpy.dtype of records', RecordType, { 'numpy dtype': readDType }, ({ dtype }) => reduceDType(dtype, true)),
-  ...[
-    Int8Array,
-    Uint8ClampedArray,
-    Int16Array,
-    Uint16Array,
-    Int32Array,
-    Uint32Array,
-    Float32Array,
-    Float64Array,
-    BigInt64Array,
-    BigUint64Array,
-  ].map(typedRow),
 ];

@@ -9,7 +9,7 @@
 
 import { decodeLatin1 } from '../../bytes/utf8.ts';
 import { MmdError } from '../../errors.ts';
-import { isArraySource } from '../../ndarray/array-source.ts';
+import { isArraySource, isBytes as isUint8Array } from '../../ndarray/array-source.ts';
 import { Complex } from '../../ndarray/complex.ts';
 import { isDType } from '../../ndarray/descr.ts';
 import { DEFAULT_LIMITS, limitExceeded } from '../limits.ts';
@@ -122,7 +122,7 @@ function isFrozenSet(value: unknown): value is FrozenItems {
 
 /** Bytes; a bytearray says that it cannot be hashed. */
 function isBytes(value: object): value is Uint8Array {
-  return value instanceof Uint8Array && !('pyUnhashable' in value);
+  return isUint8Array(value) && !('pyUnhashable' in value);
 }
 
 type Composite = Tuple | FrozenItems | SliceParts;
@@ -269,6 +269,7 @@ export class KeySpace {
     if (!isHashable(value)) throw unhashable(value);
     if ('pyKey' in value) return (value as Keyed).pyKey(this);
     if (value instanceof Complex) return complexKey(value);
+    if (value instanceof Date) return dateKey(value);
     return isDType(value) ? canonical('dtype', JSON.stringify(value.spec)) : undefined;
   }
 
@@ -408,6 +409,21 @@ export function numberKey(value: number): string {
 export function complexKey({ re, im }: Complex): string | undefined {
   if (Number.isNaN(re) || Number.isNaN(im)) return undefined;
   return im === 0 ? numberKey(re) : canonicalOf('complex', [numberKey(re), numberKey(im)]);
+}
+
+/** The milliseconds of a Date; NaN where it is invalid, a Proxy, or only inherits from one. */
+export function timeOf(date: Date): number {
+  try {
+    return date.getTime();
+  } catch {
+    return Number.NaN;
+  }
+}
+
+/** The same of a Date, which is written as a datetime in UTC: one key with every datetime of that moment. */
+function dateKey(date: Date): string | undefined {
+  const time = timeOf(date);
+  return Number.isNaN(time) ? undefined : canonical('utcDatetime', `${BigInt(time) * 1000n}`);
 }
 
 /** The canonical string of bytes. */
