@@ -14,7 +14,7 @@ import { encodeEmptyFile, KEY_MAX } from '../format/layout.ts';
 import { pickleCodec } from '../format/pickle-codec.ts';
 import { tailKindOf } from '../format/tail-entry.ts';
 import { ndarray } from '../ndarray/index.ts';
-import { checkOptions } from '../options.ts';
+import { checkOptions, wrongArgument } from '../options.ts';
 import { Decoder, EntryEncoder } from '../pickle/index.ts';
 import type { MapAccess, StorageFile } from '../storage/storage-file.ts';
 import type { EntryPlace } from './catalog.ts';
@@ -502,6 +502,8 @@ export class DictCore {
    * @throws BAD_KEY for them, too: once it is dead, such an entry would be cut off under those who have mapped it
    */
   encodeNewKey(key: unknown): number {
+    // While a source gives its bytes, the buffer holds the key that they are stored under.
+    if (this.#busy !== undefined) this.idle();
     const length = this.encodeKey(key);
     const kind = tailKindOf(this.keyBytes, 0, length);
     if (kind === undefined) return length;
@@ -515,7 +517,9 @@ export class DictCore {
     const context = (this.#encodings[spelling] ??= new Encoding(this, spelling));
     for (const codec of this.codecs) {
       const encoded = codec.encode(value, context);
-      if (encoded !== undefined) return encoded;
+      if (encoded === undefined) continue;
+      if (typeof encoded?.place === 'function') return encoded;
+      throw wrongArgument(`what codec ${codec.name} gives`, 'an EncodedValue, or undefined', encoded);
     }
     throw new MmdError('UNSUPPORTED_VALUE', 'no codec takes this value', { found: value });
   }

@@ -6,7 +6,7 @@
 
 import { ByteWriter } from '../bytes/index.ts';
 import { MmdError } from '../errors.ts';
-import type { ArrayBody, EncodedValue } from '../format/encoded-value.ts';
+import type { ArrayBody, EncodedValue, ValuePart } from '../format/encoded-value.ts';
 import { encodeFiller } from '../format/filler.ts';
 import {
   ENTRY_HEAD_SIZE,
@@ -20,6 +20,7 @@ import {
   putEntryTail,
   toSectorEnd,
 } from '../format/layout.ts';
+import { isBytes } from '../ndarray/array-source.ts';
 import type { StorageFile } from '../storage/storage-file.ts';
 import { AppendBuffer, GATHERED } from './append-buffer.ts';
 import { withFile } from './clean-up.ts';
@@ -69,7 +70,9 @@ export class EntryAppender {
     // More is borrowed until it is written: it must not be written over meanwhile.
     if (scratch.length > GATHERED) this.#scratch = new ByteWriter(SCRATCH);
     let valueLength = 0;
-    for (const part of parts) valueLength += part instanceof Uint8Array ? part.length : part.nbytes;
+    if (Array.isArray(parts))
+      for (const part of parts as readonly (ValuePart | null | undefined)[])
+        valueLength += isBytes(part) ? part.length : (part?.nbytes ?? Number.NaN);
     if (!(Number.isSafeInteger(valueLength) && valueLength > 0)) {
       throw wrongParts(value, 'a value has at least one byte, in parts of Uint8Array or bodies', valueLength);
     }
@@ -78,8 +81,8 @@ export class EntryAppender {
     pos = putEntryHead(arena, pos, frameLength, keyLength);
     for (let i = 0; i < keyLength; i++) arena[pos + i] = keyBytes[i]!;
     for (const part of parts) {
-      if (part instanceof Uint8Array) buffer.bytes(part);
-      else this.#body(part);
+      if (isBytes(part)) buffer.bytes(part);
+      else this.#body(part, value);
     }
     const written = buffer.cursor - offset - ENTRY_HEAD_SIZE - keyLength;
     if (written !== valueLength) throw wrongParts(value, `its parts are to have ${valueLength} bytes`, written);
@@ -116,11 +119,12 @@ export class EntryAppender {
     this.buffer.bytes(encodeFiller(size, keyLength, this.#store.entries.memoHint));
   }
 
-  #body(body: ArrayBody): void {
+  #body(body: ArrayBody, value: EncodedValue): void {
     const buffer = this.buffer;
     const { file } = this.#store;
     const piece = body.piece?.();
     if (piece !== undefined) {
+      if (!isBytes(piece)) throw wrongParts(value, 'a piece is a Uint8Array', piece);
       if (buffer.borrowed) buffer.flush();
       buffer.bytes(piece);
       return;
@@ -146,6 +150,8 @@ export class EntryAppender {
       buffer.wrote(done);
     } else if (body.chunks !== undefined) {
       for (const chunk of body.chunks()) {
+        // Anything else that has a length would be written as zeros, or element by element.
+        if (!isBytes(chunk)) throw wrongParts(value, 'a chunk is a Uint8Array', chunk);
         if (buffer.borrowed) buffer.flush();
         buffer.bytes(chunk);
         done += chunk.length;

@@ -70,8 +70,9 @@ function growReserve(core: DictCore, key: string, place: GrowablePlace, rows: nu
       fillValue: core.meta(key)?.fillValue,
     }),
   };
-  const keyLength = core.encodeKey(key);
-  writer.set(key, core.keyBytes, keyLength, core.encodeValue(source, 'modern'));
+  // A codec is user code, and may use the buffer of the key.
+  const value = core.encodeValue(source, 'modern');
+  writer.set(key, core.keyBytes, core.encodeKey(key), value);
 }
 
 /** Cuts off the room that is not used; where it cannot, its disk blocks are given back. */

@@ -109,6 +109,11 @@ test.each<[string, Partial<EncodedValue>]>([
   ['nothing', { place: () => [] }],
   ['no bytes', { place: () => [new Uint8Array(0)] }],
   ['parts of another kind', { place: () => [[0x4e] as never] }],
+  ['parts that are none', { place: () => [Uint8Array.of(0x4e), undefined as never] }],
+  ['no parts', { place: () => undefined as never }],
+  ['nothing to place', { place: undefined as never }],
+  ['text for a chunk', { place: () => [body({ chunks: () => ['NNNN'] })] }],
+  ['text for a piece', { place: () => [body({ piece: () => 'NNNN' })] }],
   ['a body of half a byte', { place: () => [body({ nbytes: 0.5 })] }],
   [
     'more chunks than its body has bytes',

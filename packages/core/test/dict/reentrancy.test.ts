@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { MmapDict } from '../../src/dict/index.ts';
-import type { ArraySource } from '../../src/ndarray/index.ts';
+import { type GrowableArray, MmapDict } from '../../src/dict/index.ts';
+import type { ValueCodec } from '../../src/format/index.ts';
+import type { ArraySource, NDArray } from '../../src/ndarray/index.ts';
 import { MemoryFile } from '../../src/storage/index.ts';
 
 /** A source that does something to the dict in the middle of giving its bytes. */
@@ -48,6 +49,14 @@ describe('a source that changes the dict while its bytes are stored', () => {
     expect(dict.fsck().findings).toEqual([]);
   });
 
+  it('may catch that: the value is stored under its own key', () => {
+    const file = MemoryFile.of();
+    using dict = MmapDict.over(file);
+    const caught = meddling(() => expect(() => dict.set('inner', 1)).toThrow());
+    expect((dict.set('outer', caught).get('outer') as NDArray).size).toBe(2);
+    expect([...dict.keys(), ...MmapDict.over(MemoryFile.of(file.toBytes())).keys()]).toEqual(['outer', 'outer']);
+  });
+
   it('may read', () => {
     using dict = MmapDict.over(MemoryFile.of());
     dict.set('before', 'kept');
@@ -73,4 +82,23 @@ it('a dict is not closed inside a batch, whose bytes would stay behind its end',
     expect([file.size(), dict.closed, ...dict.keys()]).toEqual([size, false, 'before']);
   }
   dict.close();
+});
+
+it('a codec may set another key while an array that grows moves', () => {
+  const counting: ValueCodec = {
+    name: 'counting',
+    encode: (value) => {
+      if ((value as ArraySource).capacity !== undefined) dict.set('arrays', (Number(dict.get('arrays')) || 0) + 1);
+      return undefined;
+    },
+    describe: () => undefined,
+    decode: () => undefined,
+  };
+  using dict: MmapDict = MmapDict.over(MemoryFile.of(), { codecs: [counting] });
+  dict.set('rows', { arraySource: true, dtype: 'float64', shape: [0], capacity: 1 }).set('behind', 1);
+  for (let i = 0; i < 900; i++) (dict.get('rows') as GrowableArray).append(new Float64Array([i]));
+  expect((dict.get('rows') as NDArray).get(899)).toBe(899);
+  expect([...dict.keys()].sort()).toEqual(['arrays', 'behind', 'rows']);
+  expect(dict.get('arrays')).toBeGreaterThan(1);
+  expect(dict.fsck().findings).toEqual([]);
 });
