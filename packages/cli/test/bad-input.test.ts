@@ -26,6 +26,7 @@ const TABLES: Readonly<Record<string, readonly Case[]>> = {
     ['stats run.mmdpickle dark --bins 0', 2, /--bins: expected at least 1/],
     ['stats run.mmdpickle operator', 2, /needs an array/],
     ['put run.mmdpickle x one --type int', 2, /not an integer/],
+    ['put run.mmdpickle x @cut.mmdpickle --type str', 2, /value: the bytes are not UTF-8/],
     ['get run.mmdpickle dark --csv --raw', 2, /--raw and --csv print the value in different ways/],
     ['import new.mmdpickle frames.raw --dtype uint9', 2, /--dtype: .*"uint9"/],
     ['ingest new.mmdpickle --format csv --schema t:float32,t:int8', 2, /--schema: two columns are named t/],

@@ -307,6 +307,7 @@ describe('changing a file', () => {
         'float 2.0',
         'neg -5',
         "text 'night shift'",
+        "mark '\ufeffx'",
         'digits 007 --type str',
         `json '{"b": [1, null, true], "10": {"2": 0, "1": 0}}'`,
         'array @flat.npy',
@@ -322,7 +323,7 @@ describe('changing a file', () => {
     const code =
       'import pickle\nwith open(args["path"], "rb") as f: d = pickle.load(f)\nd.pop("pickle")\nresult = repr(d)';
     expect(await python.run(code, { path: join(cwd, 'p.mmdpickle') })).toBe(
-      "{'int': 12345678901234567890, 'float': 2.0, 'neg': -5, 'text': 'night shift', 'digits': '007', 'json': {'b': [1, None, True], '10': {'2': 0, '1': 0}}, 'exact': {'n': 12345678901234567890, 'f': [2.0, -0.0]}, 'bytes': b'abc'}",
+      "{'int': 12345678901234567890, 'float': 2.0, 'neg': -5, 'text': 'night shift', 'mark': '\\ufeffx', 'digits': '007', 'json': {'b': [1, None, True], '10': {'2': 0, '1': 0}}, 'exact': {'n': 12345678901234567890, 'f': [2.0, -0.0]}, 'bytes': b'abc'}",
     );
   });
 

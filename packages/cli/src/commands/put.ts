@@ -9,19 +9,26 @@ import { ALLOW_PICKLE, ENCODING } from '../option-values.ts';
 import { printJson } from '../terminal.ts';
 import { parseNumber } from '../text.ts';
 
-const decoder = (): TextDecoder => new TextDecoder('utf-8', { fatal: true });
+/** All of it: a mark at the beginning, which decoders take off, is a character of the text. */
+function textOf(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    throw usageError('value: the bytes are not UTF-8');
+  }
+}
 
 /** How bytes become a value; the first row is what text on the command line means when nothing is said. */
 const TYPES = {
   auto: {
     doc: 'a number or other JSON if it reads as such, else a str; the default',
-    read: (bytes) => jsonOrText(decoder().decode(bytes)),
+    read: (bytes) => jsonOrText(textOf(bytes)),
   },
-  json: { doc: 'JSON', read: (bytes) => readJson(decoder().decode(bytes)) },
-  str: { doc: 'a str', read: (bytes) => decoder().decode(bytes) },
+  json: { doc: 'JSON', read: (bytes) => readJson(textOf(bytes)) },
+  str: { doc: 'a str', read: (bytes) => textOf(bytes) },
   bytes: { doc: 'a bytes', read: (bytes) => bytes },
-  int: { doc: 'an int of any size', read: (bytes) => parseInteger(decoder().decode(bytes)) },
-  float: { doc: 'a float', read: (bytes) => parseFloatText(decoder().decode(bytes)) },
+  int: { doc: 'an int of any size', read: (bytes) => parseInteger(textOf(bytes)) },
+  float: { doc: 'a float', read: (bytes) => parseFloatText(textOf(bytes)) },
   npy: {
     doc: 'an array',
     read: async (bytes, pickle, allowPickle) =>
@@ -106,7 +113,7 @@ function jsonOrText(text: string): unknown {
 
 function readJson(text: string): unknown {
   try {
-    return parseJson(text, jsonNumber, 'map');
+    return parseJson(text.replace(/^\ufeff/, ''), jsonNumber, 'map');
   } catch (cause) {
     throw usageError(`value: not JSON: ${(cause as Error).message}`);
   }

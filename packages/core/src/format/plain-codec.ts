@@ -5,9 +5,8 @@
  */
 
 import { checkOptions, isFunction, isText, type OptionTable, wrongArgument } from '../options.ts';
-import { dumpEntry } from '../pickle/index.ts';
 import type { ValueCodec } from './codecs.ts';
-import { encodedBytes } from './encoded-value.ts';
+import { encodedParts } from './encoded-value.ts';
 
 /** What {@link plainCodec} needs to know of a type. */
 export interface PlainCodecOptions<T> {
@@ -51,8 +50,10 @@ export function plainCodec<T>(options: PlainCodecOptions<T>): ValueCodec {
     if (given === undefined) throw wrongArgument(part, 'a part of every plain codec', given);
   return {
     name,
-    encode(value) {
-      return is(value) ? encodedBytes(name, dumpEntry(toPlain(value))) : undefined;
+    encode(value, { entries }) {
+      if (!is(value)) return undefined;
+      const parts = entries.encodeParts(toPlain(value));
+      return encodedParts(name, parts, entries.memoEnd);
     },
     describe(stored) {
       return fromPlain(loadPlain(stored)) === undefined ? undefined : { kind: name };

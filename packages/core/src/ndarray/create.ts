@@ -64,7 +64,8 @@ export function ndarray(data: unknown, shape?: readonly number[], options: strin
   }
   if (isBuffer(data)) {
     const wanted = type ?? parseDType('uint8');
-    const bytes = new Uint8Array(data);
+    // Of a length that stays, should the buffer grow; and this throws where it was transferred.
+    const bytes = viewBytes({ buffer: data, byteOffset: 0, byteLength: data.byteLength });
     const count = wanted.itemsize === 0 ? 0 : Math.floor(bytes.length / wanted.itemsize);
     return NDArray.over(memoryOver(bytes), wanted, shape ?? [count], { order });
   }

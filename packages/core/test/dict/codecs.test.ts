@@ -42,6 +42,18 @@ test('a codec of the user comes first, and leaves other values to the built-in o
   expect(MmapDict.over(MemoryFile.of(file.toBytes())).get('t')).toEqual(new Map([['test.celsius', 4]]));
 });
 
+test('a plain codec says how far the memo of its values goes', () => {
+  const shared = [1];
+  const sharing = plainCodec<Celsius>({
+    name: 'sharing',
+    is: (value): value is Celsius => value instanceof Celsius,
+    toPlain: () => [shared, shared, 2],
+    fromPlain: () => undefined,
+  });
+  const dict = MmapDict.over(MemoryFile.of(), { codecs: [sharing] }).set('t', new Celsius(4));
+  expect([...dict.scan()].map(({ key, memoHint }) => [key, memoHint])).toContainEqual(['t', 1]);
+});
+
 test('a codec may claim bytes of its own, and its entries survive vacuum, copy and rename', () => {
   const mark = Uint8Array.of(0x43, 1, 0x21, 0x30);
   const codec: ValueCodec = {

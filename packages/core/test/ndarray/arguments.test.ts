@@ -39,6 +39,14 @@ describe('wrong arguments', () => {
     ["ndarray of a typed array, 'x'", () => ndarray(new Float64Array(1), bad('x'))],
     ['ndarray of a typed array, 1', () => ndarray(new Float64Array(1), bad(1))],
     ['ndarray of a buffer, 1', () => ndarray(new ArrayBuffer(1), bad(1))],
+    [
+      'ndarray of a buffer that was transferred',
+      () => {
+        const buffer = new ArrayBuffer(8);
+        structuredClone(buffer, { transfer: [buffer] });
+        return ndarray(buffer);
+      },
+    ],
     ['ndarray with null for options', () => ndarray([1], undefined, bad(null))],
     ['ndarray with a number for options', () => ndarray([1], undefined, bad(5))],
     ['ndarray with a type for options', () => ndarray([1], undefined, bad(ndarray([1n]).type))],
