@@ -1,11 +1,11 @@
 import { statSync } from 'node:fs';
-import { MaskedArray, memoryOver, NDArray, ndarray } from '@mmdpickle/core';
+import { MaskedArray, type NDArray, ndarray } from '@mmdpickle/core';
 import { MmapDict } from '@mmdpickle/core/node';
 import { appendFrames, appendRows, chunked, fillArray, growable, type Receipt, series } from '@mmdpickle/rx';
 import { EmptyMaskedArray, EmptyNDArray } from '@mmdpickle/stubs';
 import { TempDir } from '@mmdpickle/test-support';
 import fc from 'fast-check';
-import { from, lastValueFrom, map, range, Subject, toArray } from 'rxjs';
+import { from, lastValueFrom, map, type OperatorFunction, range, Subject, toArray } from 'rxjs';
 import { TestScheduler } from 'rxjs/testing';
 import { describe, expect, test } from 'vitest';
 import { Blocker } from './blocker.ts';
@@ -87,6 +87,33 @@ describe('appendRows', () => {
     for (let i = 0; i < 3; i += 1) await lastValueFrom(range(i * 4, 4).pipe(appendRows(dict, 'x', { dtype: 'int32' })));
     expect(nested(dict, 'x')).toEqual(Array.from({ length: 12 }, (_, i) => i));
     expect(nested(dict, 'x/seq')).toEqual(Array.from({ length: 12 }, (_, i) => BigInt(i)));
+  });
+
+  test('goes on behind an array that does not grow, which keeps its rows and its fill value', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    const rows = ndarray(Int16Array.of(1, 2, 3, 4)).reshape([2, 2]);
+    const mask = ndarray([true, false, false, false]).reshape([2, 2]);
+    dict.set('x', rows).set('m', new MaskedArray(rows, mask, { fillValue: 7 }));
+    for (const [key, masked] of [
+      ['x', false],
+      ['m', true],
+    ] as const) {
+      const append = appendRows<Int16Array>(dict, key, { dtype: 'int16', rowShape: [2], masked });
+      await lastValueFrom(from([Int16Array.of(5, 6)]).pipe(append));
+    }
+    expect(nested(dict, 'x')).toEqual([
+      [1, 2],
+      [3, 4],
+      [5, 6],
+    ]);
+    const found = dict.get('m') as MaskedArray;
+    expect(found.toNested()).toEqual([
+      [null, 2],
+      [3, 4],
+      [5, 6],
+    ]);
+    expect(found.fillValue).toBe(7);
   });
 
   test('blank rows make columns even where one is new beside old ones', async () => {
@@ -374,11 +401,15 @@ describe('fillArray', () => {
     expect(nested(dict, 'c')).toEqual([[1], [2], [3], [4]]);
   });
 
-  test('refuses an array of another dtype or shape that is there', async () => {
+  test('refuses an array of another dtype or shape, or without the mask, that is there', async () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
     dict.set('cube', new EmptyNDArray([2, 2], 'uint8'));
-    for (const stub of [new EmptyNDArray([2, 2], 'float32'), new EmptyNDArray([3, 2], 'uint8')]) {
+    for (const stub of [
+      new EmptyNDArray([2, 2], 'float32'),
+      new EmptyNDArray([3, 2], 'uint8'),
+      new EmptyMaskedArray([2, 2], 'uint8'),
+    ]) {
       const plane$ = from([new Uint8Array(2).fill(1)]).pipe(fillArray(dict, 'cube', stub));
       await expect(lastValueFrom(plane$)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT', key: 'cube' });
     }
@@ -544,10 +575,23 @@ describe('masked rows', () => {
 test('frames of masked arrays keep their mask', async () => {
   using dir = new TempDir();
   using dict = MmapDict.open(dir.file('a.mmdpickle'));
-  const frame = new MaskedArray(
-    ndarray(Float32Array.of(1, 2)),
-    NDArray.over(memoryOver(Uint8Array.of(0, 1)), 'bool', [2]),
-  );
-  await lastValueFrom(from([frame]).pipe(appendFrames(dict, { key: 'm/' })));
-  expect((dict.get('m/000000000') as MaskedArray).get(1)).toBe(null);
+  // What is hidden need not be of the array's type.
+  const frame = new MaskedArray(ndarray(Float64Array.of(1, Number.NaN)), ndarray([false, true]));
+  const cell = frame.row(1);
+  const run = (operator: OperatorFunction<MaskedArray, unknown>, item = frame) =>
+    lastValueFrom(from([item]).pipe(operator));
+  await run(appendFrames(dict, { key: 'm/' }));
+  await run(appendRows(dict, 'rows', { dtype: 'int8', rowShape: [2], masked: true }));
+  await run(appendRows(dict, 'cells', { dtype: 'int8', masked: true }), cell);
+  await run(fillArray(dict, 'planes', new EmptyMaskedArray([1, 2], 'int8')));
+  const values = ['m/000000000', 'rows', 'cells', 'planes'].map((key) => (dict.get(key) as MaskedArray).toNested());
+  expect(values).toEqual([[1, null], [[1, null]], [null], [[1, null]]]);
+  for (const [operator, item] of [
+    [appendRows<MaskedArray>(dict, 'x', { dtype: 'int8', rowShape: [2] }), frame],
+    [appendRows<MaskedArray>(dict, 'x', { dtype: 'int8' }), cell],
+    [fillArray<MaskedArray>(dict, 'x', new EmptyNDArray([1, 2], 'int8')), frame],
+  ] as const) {
+    await expect(run(operator, item)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT', found: 'a masked array' });
+  }
+  expect(dict.has('x')).toBe(false);
 });

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { MmdError } from '../errors.ts';
+import { isMmdError, MmdError } from '../errors.ts';
 import { checkOptions, isAnything, type OptionTable } from '../options.ts';
 import type { Advice } from './array-memory.ts';
 import type { ArraySource } from './array-source.ts';
@@ -141,7 +141,7 @@ export class MaskedArray implements ArraySource {
 
   #setAll(from: unknown): this {
     if (from instanceof MaskedArray) {
-      this.data.set(from.data);
+      this.#setData(from);
       this.mask.set(from.mask);
     } else if (from === null) this.mask.fill(true);
     else {
@@ -155,6 +155,17 @@ export class MaskedArray implements ArraySource {
       }
     }
     return this;
+  }
+
+  /** What is hidden means nothing: that the type cannot hold it, as no integer is NaN, is no reason to refuse. */
+  #setData(from: MaskedArray): void {
+    try {
+      this.data.set(from.data);
+    } catch (error) {
+      if (!isMmdError(error, 'UNSUPPORTED_VALUE')) throw error;
+      const [visible] = from.#visible();
+      if (visible !== undefined) this.data.set(from.filled(visible.get(...visible.shape.map(() => 0))));
+    }
   }
 
   /** Nested lists with nulls: all is converted before anything is stored. */

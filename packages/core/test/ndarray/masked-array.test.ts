@@ -324,6 +324,16 @@ describe('a masked array', () => {
     expect(() => masked.set([[null], [1]])).toThrow(failsWith('INVALID_ARGUMENT'));
   });
 
+  it('takes masked arrays whose hidden elements its type cannot hold', () => {
+    const integers = (): MaskedArray => new MaskedArray(NDArray.zeros([2], 'int8'), NDArray.zeros([2], 'bool'));
+    const floats = new MaskedArray(ndarray([Number.NaN, 5]), ndarray([true, false]));
+    expect(integers().set(floats).toNested()).toEqual([null, 5]);
+    expect(integers().set(floats.row(0)).toNested()).toEqual([null, null]);
+    const kept = integers().set([null, 3]);
+    expect(() => kept.set(floats.set(1, 500))).toThrow(failsWith('UNSUPPORTED_VALUE'));
+    expect(kept.toNested()).toEqual([null, 3]);
+  });
+
   it('takes lists as axes only as far as it has some: what is deeper, or of no axes, is the element', () => {
     const none = (dims: readonly number[]) => NDArray.zeros(dims, 'bool');
     const objects = () => NDArray.ofObjects([0, 0, 0], [3]);

@@ -37,7 +37,8 @@ export function fillTarget<T>(
   const lastSeq = options.seq === false ? undefined : stores.at(-1)?.last();
   // Without numbers the times tell how many planes were written.
   const firstSeq = Math.max(startSeq, lastSeq === undefined ? (stores[0]?.length() ?? 0) : Number(lastSeq) + 1);
-  const packer = new RowPacker(stub?.dtype ?? dict.getMeta(key)!.dtype!, planeShape);
+  const masked = stub === undefined ? dict.get(key) instanceof MaskedArray : stub.mask !== undefined;
+  const packer = new RowPacker(stub?.dtype ?? dict.getMeta(key)!.dtype!, planeShape, masked);
 
   /** As it stands now, under the lock: a vacuum in place may have moved it, and a batch that was undone took it back. */
   function current(): NDArray | MaskedArray {
@@ -45,14 +46,18 @@ export function fillTarget<T>(
     const found = dict.get(key);
     const fits =
       (found instanceof NDArray || found instanceof MaskedArray) &&
+      found instanceof MaskedArray === masked &&
       found.shape.length === shape!.length &&
       found.shape.every((dim, i) => dim === shape![i]) &&
       sameDType(found.type, packer.type);
     if (!fits) {
       throw new MmdError('INVALID_ARGUMENT', `'${key}' is there already, and is no array of this shape and dtype`, {
         key,
-        expected: { dtype: packer.type.name, shape },
-        found: found instanceof NDArray ? { dtype: found.type.name, shape: found.shape } : typeof found,
+        expected: { dtype: packer.type.name, shape, masked },
+        found:
+          found instanceof NDArray || found instanceof MaskedArray
+            ? { dtype: found.type.name, shape: found.shape, masked: !(found instanceof NDArray) }
+            : typeof found,
       });
     }
     return found;
@@ -60,11 +65,7 @@ export function fillTarget<T>(
 
   function write({ item, seq }: Pending<T>, target: NDArray | MaskedArray): Placed {
     const plane = seq % planes;
-    const data = target instanceof MaskedArray ? target.data : target;
-    data.row(plane).set(item instanceof MaskedArray ? item.data : plain(item));
-    if (target instanceof MaskedArray) {
-      target.mask.row(plane).set(item instanceof MaskedArray ? item.mask : false);
-    }
+    target.row(plane).set(plain(item));
     return { key, rows: { start: plane, end: plane + 1 } };
   }
 

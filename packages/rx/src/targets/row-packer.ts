@@ -23,12 +23,15 @@ export class RowPacker {
   readonly type: DType;
   readonly rowShape: readonly number[];
   readonly rowBytes: number;
+  readonly #masked: boolean;
   readonly #size: number;
   /** The typed array of the dtype, where each of its elements is one of the dtype's (which a bool's are not). */
   readonly #own: TypedArrayConstructor | undefined;
 
-  constructor(dtype: DTypeLike, rowShape: readonly number[]) {
+  /** @param masked - rows may hide elements: what keeps no mask would store what is hidden as if it were there */
+  constructor(dtype: DTypeLike, rowShape: readonly number[], masked: boolean) {
     this.type = parseDType(dtype);
+    this.#masked = masked;
     this.rowShape = [...rowShape];
     this.#size = rowShape.reduce((product, dim) => product * dim, 1);
     this.rowBytes = this.#size * this.type.itemsize;
@@ -38,9 +41,15 @@ export class RowPacker {
     this.#own = counted ? rowOf(this.type)?.array : undefined;
   }
 
-  /** @throws MmdError INVALID_ARGUMENT for a row of another size or shape */
+  /** @throws MmdError INVALID_ARGUMENT for a row of another size or shape, or with a mask that would be lost */
   check(row: unknown): void {
     if (this.#isElement(row)) return;
+    if (row instanceof MaskedArray && !this.#masked) {
+      throw new MmdError('INVALID_ARGUMENT', 'a masked row needs a masked array; this one has no place for its mask', {
+        expected: 'an array without a mask',
+        found: 'a masked array',
+      });
+    }
     if (isTypedArray(row)) this.#expect(row.length === this.#size, row.length);
     else if (row instanceof NDArray || row instanceof MaskedArray) {
       const fits = row.shape.length === this.rowShape.length && row.shape.every((dim, i) => dim === this.rowShape[i]);
@@ -64,8 +73,9 @@ export class RowPacker {
       if (own !== undefined && row instanceof own) elements!.set(row as never, i * this.#size);
       else {
         packed ??= NDArray.over(memoryOver(bytes), this.type, [rows.length, ...this.rowShape]);
-        if (this.rowShape.length === 0) packed.set(i, row instanceof NDArray ? row.get() : this.#scalarOf(row));
-        else packed.row(i).set(row instanceof MaskedArray ? row.data : row);
+        if (row instanceof MaskedArray) new MaskedArray(packed.row(i), NDArray.zeros(this.rowShape, 'bool')).set(row);
+        else if (this.rowShape.length === 0) packed.set(i, row instanceof NDArray ? row.get() : this.#scalarOf(row));
+        else packed.row(i).set(row);
       }
     }
     return elements ?? packed!;

@@ -144,7 +144,11 @@ function isGrowing(array: unknown): array is Growing {
 function regrow(dict: MmapDict, key: string, spec: ColumnSpec): Growing {
   const sealed = dict.get(key) as NDArray | MaskedArray;
   const rows = sealed.shape[0] ?? 0;
-  const array = create(dict, key, { ...spec, capacity: Math.max(spec.capacity ?? 0, 2 * rows, 1) });
+  const array = create(dict, key, {
+    ...spec,
+    fillValue: spec.fillValue ?? (sealed instanceof MaskedArray ? sealed.fillValue : null),
+    capacity: Math.max(spec.capacity ?? 0, 2 * rows, 1),
+  });
   const rowBytes = spec.rowShape.reduce((product, dim) => product * dim, sealed.type.itemsize);
   const step = Math.max(1, Math.floor(COPY_BYTES / Math.max(1, rowBytes)));
   for (let start = 0; start < rows; start += step) appendTo(array, sealed.slice(slice(start, start + step)));

@@ -148,17 +148,20 @@ interface MainColumns<T> {
 }
 
 function mainColumns<T>(key: string, options: RowsOptions<T>): MainColumns<T> {
-  const { dtype, rowShape = [], schema, records = 'structured' } = options;
+  const { dtype, rowShape = [], schema, records = 'structured', masked = false } = options;
   if ((dtype === undefined) === (schema === undefined)) {
     throw new MmdError('INVALID_ARGUMENT', 'rows need a dtype, or the schema of records: one of the two', { key });
   }
   if (schema === undefined) {
-    const packer = new RowPacker(dtype!, rowShape);
+    const packer = new RowPacker(dtype!, rowShape, masked);
     const column = packedColumn<T>(key, packer, options, (item) => item);
     return { columns: [column], rowBytes: packer.rowBytes, check: (item) => packer.check(item) };
   }
   const parsed = parseSchema(schema);
-  const packers = records === 'structured' ? [new RowPacker(structuredDescr(parsed), [])] : parsed.map(packerOf);
+  const packers =
+    records === 'structured'
+      ? [new RowPacker(structuredDescr(parsed), [], masked)]
+      : parsed.map((column) => new RowPacker(column.dtype, column.shape, masked));
   const columns =
     records === 'structured'
       ? [packedColumn<T>(key, packers[0]!, options, (item) => arrangedRecord(parsed, item as PlainRecord))]
@@ -177,10 +180,6 @@ function mainColumns<T>(key: string, options: RowsOptions<T>): MainColumns<T> {
 function arrangedRecord(columns: readonly Column[], record: PlainRecord): PlainRecord {
   if (columns.every(({ shape }) => shape.length < 2)) return record;
   return Object.fromEntries(columns.map((column) => [column.name, arranged(column, record[column.name])]));
-}
-
-function packerOf(column: Column): RowPacker {
-  return new RowPacker(column.dtype, column.shape);
 }
 
 function packedColumn<T>(
