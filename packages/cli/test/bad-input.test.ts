@@ -61,6 +61,7 @@ const TABLES: Readonly<Record<string, readonly Case[]>> = {
     ['ls nofile', 3, /nofile.*no such file/],
     ['get run.mmdpickle nokey', 3, /no key "nokey".*ls/],
     ['cp run.mmdpickle to.mmdpickle nokey', 3, /no key/],
+    ['rm run.mmdpickle dark nokey', 3, /no key/],
     ['import new.mmdpickle nofile.npy', 3, /nofile.npy: no such file/],
     ['check nofile', 3, /no such file/],
     ['ingest out.mmdpickle --from nofile', 3, /no such file/],
@@ -69,6 +70,7 @@ const TABLES: Readonly<Record<string, readonly Case[]>> = {
     ['ls flat.npy', 4, /not a pickle/],
     ['ls settings.pkl', 4, /mmdpickle convert/],
     ['ls cut.mmdpickle', 4, /mmdpickle fsck/],
+    ['convert cut.mmdpickle whole.mmdpickle', 4, /mmdpickle fsck/],
     ['check flat.npy', 4, /opcode/],
     ['put run.mmdpickle z @.', 1, /\.: illegal operation on a directory/],
     ['import new.mmdpickle objects.npy', 1, /with --allow-pickle they are read/],
@@ -90,6 +92,7 @@ const TABLES: Readonly<Record<string, readonly Case[]>> = {
     ['import csv.mmdpickle bad.csv', 4, /line 2/],
     ['import csv.mmdpickle blank.csv', 4, /line 5: "constructor"/],
     ['import csv.mmdpickle latin.csv', 4, /latin.csv: the text is not UTF-8/],
+    ['import csv.mmdpickle ends.csv', 4, /ends.csv: the text is not UTF-8/],
     ['import csv.mmdpickle small.csv --dtype int8', 1, /small.csv: .*from -128 to 127, found number 300/],
     ['import csv.mmdpickle . --format csv', 1, /\.: illegal operation on a directory/],
     ['import csv.mmdpickle twice.csv', 4, /two columns are named "a"/],
@@ -124,6 +127,7 @@ describe.each(Object.entries(TABLES))('%s', (_name, cases) => {
     writeFileSync(join(cwd, 'bad.csv'), '1,2\n3,x\n');
     writeFileSync(join(cwd, 'blank.csv'), 'a\n\n\n1\nconstructor\n');
     writeFileSync(join(cwd, 'latin.csv'), Buffer.from('\xe4\n1\n', 'latin1'));
+    writeFileSync(join(cwd, 'ends.csv'), Buffer.from('a\n1\n\xc3', 'latin1'));
     writeFileSync(join(cwd, 'cells.csv'), Buffer.from('t,u\nok,1\n\xe4,2\n', 'latin1'));
     writeFileSync(join(cwd, 'small.csv'), 'a\n300\n');
     writeFileSync(join(cwd, 'twice.csv'), 'a,b,a\n1,2,3\n');

@@ -1,5 +1,14 @@
 import { EventEmitter, once } from 'node:events';
-import { closeSync, existsSync, openSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { PassThrough, Writable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -369,6 +378,7 @@ describe('changing a file', () => {
       ['o.npz'],
       ['o.safetensors'],
       ['o.npy', ' flat'],
+      ['two.npy', ' flat bias'],
       ['o.csv', ' flat'],
       ['o.raw', ' flat'],
       ['o.pkl'],
@@ -378,6 +388,7 @@ describe('changing a file', () => {
     }
     expect(readFileSync(join(cwd, 'o.csv'), 'utf8')).toBe('1,2,3\n4,5,6\n');
     expect(readNpy(readFileSync(join(cwd, 'o.npy')) as Uint8Array).shape).toEqual([2, 3]);
+    expect(readdirSync(join(cwd, 'two.npy')).toSorted()).toEqual(['bias.npy', 'flat.npy']);
     expect((load(readFileSync(join(cwd, 'o.pkl'))) as Map<string, unknown>).get('name')).toBe('night');
     expect(await shell(cwd, 'mmdpickle export i.mmdpickle - flat --format csv')).toBe('1,2,3\n4,5,6\n');
   });
@@ -406,11 +417,17 @@ describe('changing a file', () => {
 
   it('convert makes mmdpickle files of pickles, and changes spellings in place and by copy', async () => {
     const cwd = bench.folder();
+    // A value that cannot be read goes along as it is.
+    const bytes = readFileSync(join(cwd, 'run.mmdpickle'));
+    const odd = Buffer.from('\xffnight shift', 'latin1');
+    bytes.set(odd, bytes.indexOf('night shift') - 1);
+    writeFileSync(join(cwd, 'run.mmdpickle'), bytes);
     await shell(
       cwd,
       'mmdpickle convert settings.pkl s.mmdpickle',
       'mmdpickle convert run.mmdpickle old.mmdpickle --downgrade',
     );
+    expect(readFileSync(join(cwd, 'old.mmdpickle')).includes(odd)).toBe(true);
     const layouts = (name: string): (string | undefined)[] => {
       using dict = MmapDict.open(join(cwd, name), { mode: 'r' });
       return [...dict.keys()].flatMap((key) => dict.getMeta(key)?.layout ?? []);

@@ -467,6 +467,11 @@ describe('npz, safetensors and raw files', () => {
     await mmdToRaw(dict, 'r', temp.file('out.bin'));
     using back = fromRaw(temp.file('out.bin'), '<i2');
     expect(back.toNested()).toEqual([1, 2, 3, 4]);
+    dict.set('m', new MaskedArray(ndarray([1]), ndarray([true])));
+    await expect(mmdToRaw(dict, 'm', temp.file('m.bin'))).rejects.toMatchObject({
+      code: 'UNSUPPORTED_VALUE',
+      key: 'm',
+    });
   });
 });
 

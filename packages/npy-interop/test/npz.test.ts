@@ -160,7 +160,7 @@ describe('npz files', () => {
     await expect(npzBytes(twice)).rejects.toMatchObject({ code: 'BAD_KEY' });
   });
 
-  test.each(['w:0', 'dense/kernel:0', 'a\nb', 'tab\t', '\x7f', 'é', 'a\\b', 'nul', ' '])(
+  test.each(['w:0', 'dense/kernel:0', 'a\nb', 'tab\t', '\x7f', 'é', 'a\\b', 'nul', ' ', '\ufffd'])(
     'the name %j comes back as it was written',
     async (name) => {
       await writeNpz(temp.file('x.npz'), { [name]: new Uint8Array([7]) });

@@ -75,7 +75,7 @@ export class GrowableMaskedArray extends MaskedArray {
    */
   append(rows: MaskedArray | RowsLike, mask?: RowsLike): this {
     const { type, rowShape } = this.#place;
-    const data = rowBytes(rows instanceof MaskedArray ? rows.data : rows, type, rowShape);
+    const data = rowBytes(rows instanceof MaskedArray ? dataOf(rows, type) : rows, type, rowShape);
     const hidden = rows instanceof MaskedArray ? rows.mask : mask;
     const size = sizeOf(rowShape) * data.count;
     const hides =
@@ -118,4 +118,10 @@ export class GrowableMaskedArray extends MaskedArray {
     this.refresh();
     this.#host.seal(this.key);
   }
+}
+
+/** The elements as the type has them; what is hidden means nothing, and need not be of it. */
+function dataOf(rows: MaskedArray, type: DType): NDArray {
+  if (rows.dtype === type.name) return rows.data;
+  return new MaskedArray(NDArray.zeros(rows.shape, type), NDArray.zeros(rows.shape, 'bool')).set(rows).data;
 }

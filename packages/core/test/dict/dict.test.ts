@@ -412,7 +412,7 @@ describe('arrays', () => {
     const wanted = turned.toNested() as number[][];
     expect(rows.toNested()).toEqual([...wanted, ...wanted, ...wanted.toReversed(), ...wanted.slice(1)]);
     const masked = dict
-      .set('m', { ...growable([0, 2], 100), mask: { arraySource: true, dtype: 'bool', shape: [0, 2] } })
+      .set('m', { ...growable([0, 2], 100), dtype: 'int16', mask: { arraySource: true, dtype: 'bool', shape: [0, 2] } })
       .get('m') as GrowableMaskedArray;
     masked.append(
       new MaskedArray(
@@ -423,10 +423,14 @@ describe('arrays', () => {
         ]).transpose(),
       ),
     );
+    const hidden = new MaskedArray(ndarray([Number.NaN, 6]), ndarray([true, false]));
+    masked.append(hidden);
+    expect(() => masked.append(hidden.set(0, 0.5))).toThrow(expect.objectContaining({ code: 'UNSUPPORTED_VALUE' }));
     expect(masked.toNested()).toEqual([
       [1, 2],
       [null, 4],
       [5, null],
+      [null, 6],
     ]);
   });
 

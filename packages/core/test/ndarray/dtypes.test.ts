@@ -324,6 +324,7 @@ describe('descriptions', () => {
     'a5[ns]',
     "__import__('os')",
     "[('a', exit())]",
+    "[('a', 'f8'",
     "'f8'",
     'float'.repeat(1000),
   ])('refuse %j', (text) => {

@@ -577,6 +577,14 @@ describe('arrays as sources', () => {
     for (const array of [turned, turned.slice(null, null), turned.copy()]) {
       expect(array.packedBytes()).toEqual(Uint8Array.of(1, 3, 5, 2, 4, 6));
     }
+    const wide = NDArray.zeros([2 ** 10, 2 ** 10], 'uint16');
+    wide.set(-1, -1, 7);
+    expect(
+      wide
+        .slice(null, slice(null, null, -1))
+        .packedBytes()
+        .lastIndexOf(7),
+    ).toBe(2 ** 21 - 2 ** 11);
   });
 
   it('say type, shape, order and bytes', () => {
