@@ -456,6 +456,48 @@ describe('npz, safetensors and raw files', () => {
     expect(file.metadata.get('note')).toBe('é');
   });
 
+  test.each<[string, number, (dict: MmapDict, round: number) => void]>([
+    ['replaced', 1, (dict) => dict.set('a', new Int16Array(2 ** 20).fill(1))],
+    [
+      'moved, and the file cut',
+      2,
+      (dict, round) => {
+        if (round === 1) dict.delete('junk');
+        dict.vacuum({ inPlace: true });
+      },
+    ],
+    [
+      'replaced and given back',
+      10,
+      (dict) => {
+        dict.set('a', new Int16Array(2 ** 20).fill(1));
+        dict.reclaim();
+      },
+    ],
+  ])('an array that is %s while it is copied is exported as it was, or not at all', async (_what, rounds, change) => {
+    using dict = open();
+    using other = MmapDict.open(dict.name);
+    dict
+      .set('junk', new Int16Array(2 ** 20))
+      .set('a', new Int16Array(2 ** 20).fill(1))
+      .set('b', new Int16Array(9));
+    let [round, before] = [0, Number.POSITIVE_INFINITY];
+    const onProgress = ({ done }: { done: number }): void => {
+      if (done <= before) change(other, ++round);
+      before = done;
+    };
+    const exported = mmdToNpy(dict, ['a', 'b'], temp.file('out'), { onProgress });
+    const file = temp.file('out/a.npy');
+    if (rounds < 10) {
+      await exported;
+      expect(readNpy(readFileSync(file)).min()).toBe(1);
+    } else {
+      await expect(exported).rejects.toMatchObject({ code: 'LIMIT_EXCEEDED', limit: 'attempts' });
+      expect(existsSync(file)).toBe(false);
+    }
+    expect(round).toBe(rounds);
+  });
+
   test('raw bytes go in and out', async () => {
     toRaw(temp.file('in.bin'), new Int16Array([9, 1, 2, 3, 4]));
     using dict = open();

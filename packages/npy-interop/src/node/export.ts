@@ -8,7 +8,7 @@
 
 import { statfsSync } from 'node:fs';
 import { join } from 'node:path';
-import { MmdError } from '@mmdpickle/core';
+import { isMmdError, MmdError } from '@mmdpickle/core';
 import { type NDArray, parseDType } from '@mmdpickle/core/ndarray';
 import { absolutePath, type EntryMeta, type MmapDict, NodeFile } from '@mmdpickle/core/node';
 import { checkOptions } from '@mmdpickle/core/options';
@@ -49,7 +49,7 @@ type Part = readonly [name: string, array: PlainArray];
 const BLOCK = 4096;
 const SHARED_FROM = 2 ** 20;
 
-/** How often an array that other code replaces meanwhile is copied anew. */
+/** How often arrays are copied anew whose disk others gave back, or took, meanwhile. */
 const ATTEMPTS = 10;
 
 /**
@@ -232,8 +232,9 @@ async function writePart(file: NodeFile, array: PlainArray, offset: number, tick
 type Create = (path: string | URL) => FileReplacement;
 
 /**
- * Runs an export over a look at the dict, and again if the arrays it copied were replaced meanwhile; then puts its files
+ * Runs an export over a look at the dict, and again if the arrays it copied did not stay meanwhile; then puts its files
  * into place.
+ * @throws MmdError LIMIT_EXCEEDED where they never stay
  */
 async function withParts(
   dict: MmapDict,
@@ -259,13 +260,28 @@ async function withParts(
     try {
       const keys = wanted ?? arrayKeys(dict);
       const looks = keys.map((key) => lookAt(dict, key));
+      const heads = looks.map((look) => headOf(look, source));
       const parts = looks.flatMap((meta) => partsOf(dict, meta, source));
       const bytes = parts.reduce((sum, [, array]) => sum + array.nbytes, 0);
-      await write(parts, create, meter(bytes, options));
+      try {
+        await write(parts, create, meter(bytes, options));
+      } catch (error) {
+        // A vacuum in place cuts the file that is copied.
+        if (!isMmdError(error, 'TRUNCATED') || stillThere(dict, looks, heads, source)) throw error;
+      }
       options.signal?.throwIfAborted();
-      if (attempt < ATTEMPTS && !stillThere(dict, looks, source)) continue;
-      for (const file of files) file.finish();
-      return { keys, paths: files.map((file) => file.path), bytes };
+      if (stillThere(dict, looks, heads, source)) {
+        for (const file of files) file.finish();
+        return { keys, paths: files.map((file) => file.path), bytes };
+      }
+      if (attempt === ATTEMPTS) {
+        const text = `what was copied was moved or given back meanwhile, ${attempt} times: export when nobody vacuums or reclaims`;
+        throw new MmdError('LIMIT_EXCEEDED', `${dict.name}: ${text}`, {
+          limit: 'attempts',
+          maximum: ATTEMPTS,
+          path: dict.path,
+        });
+      }
     } finally {
       for (const file of files) file[Symbol.dispose]();
     }
@@ -304,13 +320,28 @@ function lookAt(dict: MmapDict, key: string): EntryMeta {
   });
 }
 
+/** All of an entry that stands before its data: who gives the disk back, or moves other entries there, begins with that. */
+function headOf({ entryOffset, offset }: EntryMeta, source: NodeFile): Uint8Array {
+  const head = new Uint8Array(offset - entryOffset);
+  return head.subarray(0, source.read(entryOffset, head));
+}
+
 /**
  * What was copied is what the dict held: a vacuum left the old file as it was, and in the same file the entries still
- * stand, so that nobody gave their disk back.
+ * stand; also those that were replaced, until somebody takes their disk.
  */
-function stillThere(dict: MmapDict, looks: readonly EntryMeta[], source: NodeFile): boolean {
+function stillThere(
+  dict: MmapDict,
+  looks: readonly EntryMeta[],
+  heads: readonly Uint8Array[],
+  source: NodeFile,
+): boolean {
   dict.refresh();
-  return !sameFile(dict, source) || looks.every(({ key, offset }) => dict.getMeta(key)?.offset === offset);
+  if (!sameFile(dict, source)) return true;
+  return looks.every(
+    (look, i) =>
+      dict.getMeta(look.key)?.offset === look.offset || Buffer.compare(headOf(look, source), heads[i]!) === 0,
+  );
 }
 
 function partsOf(dict: MmapDict, meta: EntryMeta, file: NodeFile): Part[] {
