@@ -317,6 +317,16 @@ describe('chunked', () => {
     );
   });
 
+  test('a series keeps no reserve at the end of the file, and goes on behind its highest number', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    const append = () => appendRows<number>(dict, 'x', { dtype: 'int32', layout: chunked({ rows: 1e6 }) });
+    await lastValueFrom(range(0, 2).pipe(append()));
+    expect(dict.getMeta('x/seq/000000000')?.capacity ?? 0).toBeLessThan(1e6);
+    (dict.get('x/seq/000000000') as NDArray).set(1, 9n);
+    expect(await lastValueFrom(from([5]).pipe(append()))).toMatchObject({ seq: 10, rows: { start: 2 } });
+  });
+
   test('dropped frames are hidden in a series of masked rows, too', async () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));

@@ -116,6 +116,9 @@ describe('a masked array', () => {
     ]);
     view.set(0, 0, 99);
     expect(masked.get(2, 1)).toBe(99);
+    const copy = masked.copy();
+    copy.fill(0);
+    expect([copy.fillValue, masked.get(2, 1)]).toEqual([-1, 99]);
     expect(masked.transpose().shape).toEqual([4, 3]);
     expect(masked.reshape([-1]).rows(0, 3).toNested()).toEqual([null, 1, 2]);
     expect([...masked].map((row) => (row as MaskedArray).count())).toEqual([2, 3, 4]);
