@@ -27,6 +27,10 @@ const BLOCK = 4096;
  */
 const REMOTE: ReadonlySet<number> = new Set([0x6969, 0xff534d42, 0xfe534d42, 0x65735546, 0x00c36400, 0x0bd00bd0]);
 
+/** What sharing blocks answers where the file system knows no such thing. */
+const NO_SHARING: ReadonlySet<number> = new Set([-EOPNOTSUPP, -ENOTTY, -ENOSYS]);
+const FAR = 2 ** 42;
+
 const ZEROS = 2 ** 20;
 const COPY_STEP = 2 ** 30;
 
@@ -136,6 +140,17 @@ function shareBlocks(
       throw errnoError(result, `sharing ${length} bytes with ${source.name}`, target.name, offset);
     }
   }
+}
+
+/**
+ * Whether a store through a mapping, to a page that lies on the disk, may need more of it: where blocks can be shared, and so are
+ * copied when they change, and where a page has several blocks, some of them not there yet. On a full disk it ends the process by SIGBUS.
+ */
+export function overwritesTakeRoom(sys: Syscalls, fd: number): boolean {
+  const status = sys.fstat(fd);
+  if (typeof status !== 'number' && status.blockSize < sys.pageSize) return true;
+  // Sharing with itself is refused everywhere, but by other errors where there is no sharing. Nothing lies so far out.
+  return !NO_SHARING.has(sys.cloneRange(fd, FAR, fd, FAR, BLOCK));
 }
 
 /** Makes a stretch read as zeros; beyond the end nothing is to be done. */

@@ -55,6 +55,10 @@ export class NodeStatus implements FileStatus {
     return Number(this.#stats.gid);
   }
 
+  get blockSize(): number {
+    return Number(this.#stats.blksize);
+  }
+
   get links(): number {
     return Number(this.#stats.nlink);
   }
@@ -72,7 +76,17 @@ export const AT_FDCWD = -100;
 export const AT_EMPTY_PATH = 0x1000;
 
 /** Where its fields stand. */
-const STATX = { links: 16, uid: 20, gid: 24, mode: 28, ino: 32, size: 40, devMajor: 136, devMinor: 140 } as const;
+const STATX = {
+  blockSize: 4,
+  links: 16,
+  uid: 20,
+  gid: 24,
+  mode: 28,
+  ino: 32,
+  size: 40,
+  devMajor: 136,
+  devMinor: 140,
+} as const;
 
 /** Reads a `struct statx`. */
 export function statusOfStatx(view: DataView): FileStatus {
@@ -84,6 +98,7 @@ export function statusOfStatx(view: DataView): FileStatus {
     mode: mode & 0o7777,
     uid: view.getUint32(STATX.uid, true),
     gid: view.getUint32(STATX.gid, true),
+    blockSize: view.getUint32(STATX.blockSize, true),
     links: view.getUint32(STATX.links, true),
     kind: kindOf(mode),
   };

@@ -5,6 +5,7 @@
  */
 
 import type { StorageFile } from '../storage/storage-file.ts';
+import { overwritesTakeRoom } from './extents.ts';
 import { FileWindows, type MappedFile, type Window, WORD_CELL } from './mmap.ts';
 import type { Syscalls } from './syscalls.ts';
 import { TailWindow } from './tail-window.ts';
@@ -43,6 +44,7 @@ export class FileWords {
   #endAt = -1;
   #endReads = 0;
   #found: Uint8Array | undefined;
+  #written: boolean | undefined;
 
   /** @param mapped - whether loads may make mappings; stores always do */
   constructor(sys: Syscalls, file: WordsFile, mapped: boolean) {
@@ -67,6 +69,14 @@ export class FileWords {
   }
 
   storeI32(offset: number, value: number): void {
+    if (this.#writes()) {
+      // The kernel copies eight aligned bytes at once, fewer byte by byte: nobody is to see half of a row count.
+      const word = this.#read(offset, 8);
+      word.setInt32(0, value, true);
+      const whole = (offset & 7) === 0 && offset + 8 <= this.#file.size();
+      this.#file.write(offset, this.#word!, whole ? 8 : 4);
+      return;
+    }
     const { i32, view, offset: start } = this.#window(offset, 4);
     const at = offset - start;
     if ((at & 3) === 0) i32[at >> 2] = value;
@@ -74,6 +84,11 @@ export class FileWords {
   }
 
   storeI64(offset: number, value: bigint): void {
+    if (this.#writes()) {
+      this.#read(offset, 8).setBigInt64(0, value, true);
+      this.#file.write(offset, this.#word!);
+      return;
+    }
     const { i64, view, offset: start } = this.#window(offset, 8);
     const at = offset - start;
     if ((at & 7) === 0) i64[at >> 3] = value;
@@ -82,7 +97,7 @@ export class FileWords {
 
   /** See `StorageFile.storePair`. */
   storePair(offset: number, word: number, halfOffset: number, half: number): boolean {
-    if ((halfOffset & 3) === 3) return false;
+    if ((halfOffset & 3) === 3 || this.#writes()) return false;
     this.#tail ??= new TailWindow(this.#sys, this.#file.mappingFd, this.#file.name);
     this.#tail.storePair(offset, word, halfOffset, half);
     return true;
@@ -117,6 +132,11 @@ export class FileWords {
     this.#windows?.close();
     this.#last = undefined;
     this.#tail?.close();
+  }
+
+  /** Whether words are stored by writes, which report a full disk. */
+  #writes(): boolean {
+    return (this.#written ??= overwritesTakeRoom(this.#sys, this.#fd));
   }
 
   #window(offset: number, length: number): Window {

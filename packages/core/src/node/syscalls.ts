@@ -16,6 +16,8 @@ export interface FileStatus {
   readonly mode: number;
   readonly uid: number;
   readonly gid: number;
+  /** Bytes of a block, in which disk is taken. */
+  readonly blockSize: number;
   /** Names that lead to it. */
   readonly links: number;
   readonly kind: 'file' | 'directory' | 'fifo' | 'socket' | 'character device' | 'block device' | 'other';

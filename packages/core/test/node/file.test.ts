@@ -13,6 +13,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { createServer } from 'node:net';
+import { constants } from 'node:os';
 import { pathToFileURL } from 'node:url';
 import { TempDir } from '@mmdpickle/test-support';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -504,6 +505,39 @@ describe('loads of a word', () => {
     expect(file.loadI32(58)).toBe(0x0101);
     expect(file.size()).toBe(60);
     expectCode('INVALID_ARGUMENT', () => file.loadI32(58));
+  });
+});
+
+describe('words of a file on a full disk', () => {
+  const real = libc();
+  it.each([
+    ['whose file system copies what it overwrites', { cloneRange: () => -constants.errno.EINVAL }],
+    [
+      'where a page has several blocks',
+      {
+        fstat(fd: number) {
+          const status = real.fstat(fd);
+          return typeof status === 'number' ? status : { ...status, blockSize: 1024 };
+        },
+      },
+    ],
+  ])('%s are stored by writes, which say NO_SPACE: a store through a mapping would be SIGBUS', (name, calls) => {
+    const syscalls = faultySyscalls({ ...real, ...calls });
+    using file = NodeFile.open(temp.file(name), 'a', { syscalls });
+    file.write(0, new Uint8Array(60).fill(7));
+    file.storeI32(18, 1);
+    file.storeI32(24, 2);
+    file.storeI64(32, 3n);
+    file.storeI32(56, 4);
+    expect(syscalls.calls).not.toContain('mmap');
+    const bytes = new Uint8Array(60);
+    file.read(0, bytes);
+    const words = [18, 24, 28, 36, 56].map((offset) => new DataView(bytes.buffer).getInt32(offset, true));
+    expect([...words, file.size()]).toEqual([1, 2, 0x07070707, 0, 4, 60]);
+    syscalls.plan({ call: 'pwrite', nth: 0, errno: 'ENOSPC', persistent: true });
+    expectCode('NO_SPACE', () => file.storeI32(18, 5));
+    expectCode('NO_SPACE', () => file.storeI64(32, 5n));
+    expect(file.storePair(40, 1, 44, 2)).toBe(false);
   });
 });
 

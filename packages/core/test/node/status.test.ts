@@ -12,8 +12,8 @@ import type { FileStatus } from '../../src/node/syscalls.ts';
 /** Node's own object answers by getters. From Node 22 on, what is below a file is just missing to it. */
 function facts(status: FileStatus | number): unknown {
   if (typeof status === 'number') return status === -errno.ENOTDIR ? -errno.ENOENT : status;
-  const { dev, ino, size, mode, uid, gid, links, kind } = status;
-  return { dev, ino, size, mode, uid, gid, links, kind };
+  const { dev, ino, size, mode, uid, gid, blockSize, links, kind } = status;
+  return { dev, ino, size, mode, uid, gid, blockSize, links, kind };
 }
 
 const { errno } = constants;
