@@ -224,24 +224,25 @@ export class DictStore implements EntriesHost {
 
   /**
    * Raises the commit number: behind a change in place, and ahead of one that others would not notice half done. Should this
-   * process be killed in the middle of that, who takes the lock next looks at all that it relies on.
+   * process be killed in the middle of that, who takes the lock next looks at all that it relies on. A write, since it may be the
+   * first of a change: on a file that was made immutable, or a disk that went read-only, a store would end the process by SIGBUS.
    */
   raise(): void {
     this.commitNumber = nextCommitNumber(this.commitNumber);
-    this.announce();
+    this.#writeNumber();
   }
 
-  /** Stores the commit number, by which other handles see that the file changed. */
+  /** Stores the commit number, by which other handles see that the file changed. For a change that began with a write. */
   announce(): void {
-    const { file, commitNumber } = this;
-    if (!this.durable && ++this.#announced > WRITTEN_NUMBERS) {
-      file.storeI32(COMMIT_NUMBER_OFFSET, commitNumber);
-      return;
-    }
     // Durable commits send the page to the disk each time: a store through the mapping would fault, and wait for that.
+    if (this.durable || ++this.#announced <= WRITTEN_NUMBERS) this.#writeNumber();
+    else this.file.storeI32(COMMIT_NUMBER_OFFSET, this.commitNumber);
+  }
+
+  #writeNumber(): void {
     const number = (this.#number ??= new Uint8Array(4));
-    putU32(number, 0, commitNumber);
-    file.write(COMMIT_NUMBER_OFFSET, number);
+    putU32(number, 0, this.commitNumber);
+    this.file.write(COMMIT_NUMBER_OFFSET, number);
   }
 
   /** This handle put the terminator over the first tail entry. */

@@ -147,8 +147,7 @@ export function vacuum(core: DictCore, options: ProgressOptions): void {
     target.writer.trim();
     copied.sync();
     // Raised before and after: whoever waits for this lock, or looks meanwhile, looks at the name again.
-    store.commitNumber = nextCommitNumber(store.commitNumber);
-    old.storeI32(COMMIT_NUMBER_OFFSET, store.commitNumber);
+    store.raise();
     copied.renameOver(old.name);
   } catch (error) {
     cleanUp(

@@ -311,7 +311,8 @@ export class DictWriter {
     this.#changed = true;
     if (this.#store.hasSums) this.dropTail();
     storeCount(this.#store.file, offset, rows);
-    this.#store.raise();
+    this.#store.commitNumber = nextCommitNumber(this.#store.commitNumber);
+    this.#store.announce();
   }
 
   /** Row counts that the commit will store, by file offset. */

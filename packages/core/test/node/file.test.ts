@@ -17,10 +17,12 @@ import { constants } from 'node:os';
 import { pathToFileURL } from 'node:url';
 import { TempDir } from '@mmdpickle/test-support';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { MmapDict } from '../../src/dict/index.ts';
 import { errnoError, errnoName } from '../../src/node/errno.ts';
 import { faultySyscalls } from '../../src/node/faulty-syscalls.ts';
 import { NodeFile } from '../../src/node/file.ts';
 import { libc } from '../../src/node/libc.ts';
+import type { Syscalls } from '../../src/node/syscalls.ts';
 import { MemoryFile } from '../../src/storage/memory-file.ts';
 import { expectCode } from '../storage/storage-laws.ts';
 import { runNode } from './child.ts';
@@ -540,6 +542,31 @@ describe('words of a file on a full disk', () => {
     expect(file.storePair(40, 1, 44, 2)).toBe(false);
   });
 });
+
+it.each([
+  ['delete', (dict: MmapDict) => dict.delete('k')],
+  ['vacuum', (dict: MmapDict) => dict.vacuum()],
+] as const)(
+  'a %s begins with a write, which tells where nothing can be written any more: a store would be SIGBUS',
+  (_name, change) => {
+    const real = libc();
+    let immutable = false;
+    const syscalls: Syscalls = {
+      ...real,
+      pwrite: (fd, ...rest) => (immutable && fd === file.fd ? -constants.errno.EPERM : real.pwrite(fd, ...rest)),
+      rename: (...names) => (immutable ? -constants.errno.EPERM : real.rename(...names)),
+    };
+    using file = NodeFile.open(temp.file('dict'), 'a', { syscalls });
+    const dict = MmapDict.over(file);
+    for (let i = 0; i < 150; i++) dict.set('k', i);
+    const before = readFileSync(file.name);
+    immutable = true;
+    expectCode('READ_ONLY', () => change(dict));
+    expect(Buffer.compare(readFileSync(file.name), before)).toBe(0);
+    immutable = false;
+    expect(dict.get('k')).toBe(149);
+  },
+);
 
 it('a process that only opens and reads a file binds no C library', async () => {
   const path = temp.file('plain');
