@@ -18,27 +18,29 @@ export function jsonText(value: unknown): string {
   }
 }
 
-/** Values in one JSON text. A hundred bytes hold a tuple of two that are one, and so on for sixty levels. */
+/** Values in one JSON text, and in one key. A hundred bytes hold a tuple of two that are one, and so on for sixty levels. */
 const MAX_VALUES = 2 ** 24;
+const MAX_IN_KEY = 2 ** 16;
 
 /** How many values may still come. */
 interface Budget {
   left: number;
 }
 
-function spend(budget: Budget): void {
+function spend(budget: Budget, maximum = MAX_VALUES): void {
   if (--budget.left >= 0) return;
-  throw new MmdError('LIMIT_EXCEEDED', `a value that lists more than ${MAX_VALUES} others has no JSON form here`, {
+  throw new MmdError('LIMIT_EXCEEDED', `a value or key that lists more than ${maximum} others has no JSON form here`, {
     limit: 'values',
-    maximum: MAX_VALUES,
+    maximum,
   });
 }
 
 /** A key as text: of a tuple, what its items are, with commas between. */
-function keyText(key: unknown, budget: Budget): string {
+function keyText(key: unknown, budget: Budget, own: Budget = { left: MAX_IN_KEY }): string {
   spend(budget);
+  spend(own, MAX_IN_KEY);
   if (!Array.isArray(key)) return String(key);
-  return key.map((item: unknown) => (item === null ? '' : keyText(item, budget))).join(',');
+  return key.map((item: unknown) => (item === null ? '' : keyText(item, budget, own))).join(',');
 }
 
 /** Not by way of an object for a dict: objects put keys that look like indices first. */
