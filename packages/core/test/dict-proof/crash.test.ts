@@ -30,7 +30,7 @@ describe.each(OPERATIONS)('after a crash during "$name" the file holds the old o
     const to = operation.legacy ? legacyJudge : judge;
     for (const border of borders) {
       const base = baseOf(operation, border);
-      await checkCrashes(operation, base, { judge: to, tally, states, durability, nestEvery: LONG ? 1 : 16 });
+      await checkCrashes(operation, base, { judge: to, tally, states, durability, nestEvery: LONG ? 1 : 24 });
     }
     await to.finish();
   });
