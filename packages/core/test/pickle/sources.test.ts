@@ -37,6 +37,7 @@ const WRONG: [string, object][] = [
   ['too many bytes', giving(new Uint8Array(5))],
   ['a mask that is none', { ...four, mask: 5 }],
   ['a mask without a shape', { ...four, mask: source({ dtype: '?', shape: undefined }) }],
+  ['a mask of another shape', { ...four, mask: source({ dtype: '?', shape: [3] }) }],
   ['a mask whose bytes are no function', { ...four, mask: source({ dtype: '?', bytes: 5 }) }],
   ['a mask of text', { ...four, mask: source({ dtype: '?', ...giving('abcd') }) }],
 ];
