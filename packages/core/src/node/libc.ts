@@ -4,11 +4,11 @@
  * @module
  */
 
-import { createRequire } from 'node:module';
 import { constants } from 'node:os';
 import { MmdError } from '../errors.ts';
 import { AT_EMPTY_PATH, AT_FDCWD, STATX_MASK, STATX_SIZE, statusOfStatx } from './file-status.ts';
 import { FS_CALLS, lateBound } from './late-bound.ts';
+import { requireLate } from './require-late.ts';
 import { type FileStatus, IOV_MAX, PLATFORMS, type PlatformConstants, type Syscalls } from './syscalls.ts';
 
 const { EINVAL, ENOSYS, EOPNOTSUPP, EPERM } = constants.errno;
@@ -38,8 +38,7 @@ function load(): Syscalls {
 }
 
 function bind(platform: PlatformConstants): Syscalls {
-  // Required here, not imported: importing mmdpickle must load no native code.
-  const koffi: typeof import('koffi').default = createRequire(import.meta.url)('koffi');
+  const koffi = requireLate<typeof import('koffi').default>('koffi');
   const library = koffi.load(platform.library);
   /** Where the C library lacks a call, it fails like one that the kernel lacks. */
   const optional = (definition: string): Call => {

@@ -5,8 +5,8 @@
  */
 
 import { statSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { nodeError } from './errno.ts';
+import { requireLate } from './require-late.ts';
 
 /** Options of {@link takeDirectoryLock}. */
 export interface DirectoryLockOptions {
@@ -31,8 +31,7 @@ export interface DirectoryLock {
  * @throws IO when the directory cannot be made
  */
 export function takeDirectoryLock(path: string, options: DirectoryLockOptions): DirectoryLock | undefined {
-  // Required here, not imported: it patches process and fs when it is loaded.
-  const lockfile: typeof import('proper-lockfile') = createRequire(import.meta.url)('proper-lockfile');
+  const lockfile = requireLate<typeof import('proper-lockfile')>('proper-lockfile');
   let compromised = false;
   const onCompromised = (cause: Error): void => {
     compromised = true;

@@ -1,0 +1,31 @@
+/**
+ * Packages that are loaded when they are first needed: importing mmdpickle must load no native code, and patch nothing.
+ *
+ * @module
+ */
+
+import { MmdError } from '../errors.ts';
+
+/**
+ * A package that is not part of a bundle: neither the name nor `createRequire` is where bundlers look for them.
+ * @throws MmdError IO where it cannot be loaded
+ */
+export function requireLate<T>(name: string): T {
+  const { createRequire } = process.getBuiltinModule('node:module');
+  // In a bundle the first may be missing, or a path of the machine that made it; the second is CommonJS's.
+  const places = [import.meta.url as string | undefined, typeof __filename === 'string' ? __filename : process.argv[1]];
+  let failed: unknown;
+  for (const place of places) {
+    if (place === undefined) continue;
+    try {
+      return createRequire(place)(name) as T;
+    } catch (cause) {
+      failed ??= cause;
+    }
+  }
+  const reason = failed instanceof Error ? failed.message.split('\n')[0] : String(failed);
+  throw new MmdError('IO', `the package ${name} cannot be loaded; beside a bundle it is to be installed: ${reason}`, {
+    found: name,
+    cause: failed,
+  });
+}
