@@ -55,11 +55,11 @@ function textOf(value: unknown, budget: Budget): string {
     return `[${parts.join(',')}]`;
   }
   for (const [key, item] of plain instanceof Map ? plain : Object.entries(plain))
-    if (item !== undefined) parts.push(`${JSON.stringify(keyText(key, budget))}:${textOf(item, budget)}`);
+    if (item !== undefined) parts.push(`${JSON.stringify(key)}:${textOf(item, budget)}`);
   return `{${parts.join(',')}}`;
 }
 
-/** What JSON has a form for, and Maps of distinct keys. */
+/** What JSON has a form for, and Maps by the texts of their keys, where those are distinct. */
 function plainOf(value: unknown, budget: Budget): unknown {
   switch (typeof value) {
     case 'bigint':
@@ -80,8 +80,8 @@ function plainObject(value: object | null, budget: Budget): unknown {
     return Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('base64');
   }
   if (value instanceof Map) {
-    const distinct = new Set(Array.from(value.keys(), (key) => keyText(key, budget)));
-    return distinct.size === value.size ? value : [...value];
+    const named = new Map(Array.from(value, ([key, item]) => [keyText(key, budget), item]));
+    return named.size === value.size ? named : [...value];
   }
   if (value instanceof Set) return [...value];
   if (ArrayBuffer.isView(value)) return Array.from(value as unknown as ArrayLike<unknown>);
