@@ -92,8 +92,8 @@ export class DictStore implements EntriesHost {
   /** Old inodes, as far as arrays that are mapped of them are held. */
   #retired: WeakRef<StorageFile>[] = [];
   readonly #anchor = new Anchor();
-  /** By `Date.now()`: the first use of `performance` takes Node 1.3 ms. */
-  #lastFullLook: number;
+  /** When size and identity were looked at last, by `Date.now()`: the first use of `performance` takes Node 1.3 ms. */
+  lookedAt: number;
   #stale = true;
   /** The name was gone at the last look, and nobody has asked yet whether the file has another: who changes it does. */
   #nameless = false;
@@ -115,7 +115,7 @@ export class DictStore implements EntriesHost {
     this.options = options;
     this.durable = options.durability === 'commit';
     this.entries = new KnownEntries(this);
-    this.#lastFullLook = lookedAt;
+    this.lookedAt = lookedAt;
   }
 
   /** Reads the header, and the tail index or else all entries. */
@@ -154,7 +154,7 @@ export class DictStore implements EntriesHost {
   refresh(locked = false): boolean {
     const now = Date.now();
     const quiet =
-      !this.#stale && !this.#ahead && now === this.#lastFullLook && (!locked || (this.#certain && !this.#nameless));
+      !this.#stale && !this.#ahead && now === this.lookedAt && (!locked || (this.#certain && !this.#nameless));
     if (quiet && this.file.loadI32(COMMIT_NUMBER_OFFSET) === this.commitNumber && (!locked || this.#endStands()))
       return false;
     const changed = this.#fullLook(locked, now);
@@ -189,11 +189,6 @@ export class DictStore implements EntriesHost {
   /** Looks at size and identity too, however short ago the last look was. */
   lookAgain(): boolean {
     return this.#fullLook(false, Date.now());
-  }
-
-  /** `Date.now()` of the last look at size and identity. */
-  get lookedAt(): number {
-    return this.#lastFullLook;
   }
 
   /** Whether the last look still holds, without a system call. */
@@ -445,7 +440,7 @@ export class DictStore implements EntriesHost {
       // Under the lock of a file that lost its name nothing is to be done: the caller locks the new one.
       if (locked) throw new FileReplaced();
       this.follow();
-      this.#lastFullLook = now;
+      this.lookedAt = now;
       return true;
     }
     if (locked && named === undefined) this.#checkNotRemoved();
@@ -453,7 +448,7 @@ export class DictStore implements EntriesHost {
     const size = this.file.size();
     if (size < HEADER_SIZE) this.#checkHeader();
     const commitNumber = this.file.loadI32(COMMIT_NUMBER_OFFSET);
-    this.#lastFullLook = now;
+    this.lookedAt = now;
     // Found under the lock: nothing else is to be found until somebody commits, or repairs it.
     const known = this.torn !== undefined && commitNumber === this.commitNumber && size === this.size;
     if (known && !locked && !this.options.lenient) return false;
