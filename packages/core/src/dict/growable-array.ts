@@ -16,6 +16,7 @@ import {
   ndarray,
   type TypedArray,
 } from '../ndarray/index.ts';
+import { sizeOf } from '../ndarray/shapes.ts';
 import type { StorageFile } from '../storage/storage-file.ts';
 
 /** Rows to append: a typed array or nested lists of one row or many, or an array of the rows' shape. */
@@ -118,11 +119,6 @@ function notRows(found: unknown, type: DType, rowShape: readonly number[]): MmdE
       found,
     },
   );
-}
-
-/** How many elements: the bytes of a row's mask, also where its elements have none. */
-export function sizeOf(shape: readonly number[]): number {
-  return shape.reduce((product, dim) => product * dim, 1);
 }
 
 /** numpy's names of typed arrays whose bytes need no conversion on a little-endian machine. */

@@ -5,9 +5,10 @@
  */
 
 import type { ArraySource } from '../ndarray/index.ts';
+import { sizeOf } from '../ndarray/shapes.ts';
 import type { EntryPlace } from './catalog.ts';
 import type { DictCore } from './core.ts';
-import { type GrowablePlace, sizeOf } from './growable-array.ts';
+import type { GrowablePlace } from './growable-array.ts';
 import { type GrowableDict, isAtomic } from './growable-host.ts';
 import { OpenRange } from './raw-value.ts';
 import { growthCut } from './repair.ts';

@@ -9,8 +9,9 @@ import { bytesOf } from '../format/array-codec.ts';
 import { type ParsedArray, parseArray } from '../format/array-value.ts';
 import { parseMasked } from '../format/masked-value.ts';
 import { type ArrayMemory, sameDType } from '../ndarray/index.ts';
+import { sizeOf } from '../ndarray/shapes.ts';
 import type { EntryView } from './entry-view.ts';
-import { type GrowableHost, type GrowablePlace, sizeOf, type WriteRows } from './growable-array.ts';
+import type { GrowableHost, GrowablePlace, WriteRows } from './growable-array.ts';
 import { RowRoom } from './row-room.ts';
 
 /** What the host needs of the dict. */

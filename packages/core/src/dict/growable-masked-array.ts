@@ -6,7 +6,8 @@
 
 import { MmdError } from '../errors.ts';
 import { type ArraySource, type DType, MaskedArray, NDArray, parseDType } from '../ndarray/index.ts';
-import { type GrowableHost, type GrowablePlace, type RowsLike, rowBytes, sizeOf } from './growable-array.ts';
+import { sizeOf } from '../ndarray/shapes.ts';
+import { type GrowableHost, type GrowablePlace, type RowsLike, rowBytes } from './growable-array.ts';
 
 /** What becomes a masked array that grows. */
 export type GrowableMaskedSource = ArraySource & { readonly capacity: number; readonly mask: ArraySource };

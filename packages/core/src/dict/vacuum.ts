@@ -7,11 +7,11 @@
 import { MmdError } from '../errors.ts';
 import { COMMIT_NUMBER_OFFSET, nextCommitNumber } from '../format/layout.ts';
 import type { ArraySource } from '../ndarray/index.ts';
+import { sizeOf } from '../ndarray/shapes.ts';
 import type { StorageFile } from '../storage/storage-file.ts';
 import { cleanUp } from './clean-up.ts';
 import { DictCore } from './core.ts';
 import type { EntryView } from './entry-view.ts';
-import { sizeOf } from './growable-array.ts';
 import { placeOf } from './growable-host.ts';
 import { OpenRange, rawValue } from './raw-value.ts';
 import { growthCut } from './repair.ts';

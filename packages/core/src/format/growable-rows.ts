@@ -4,6 +4,7 @@
  * @module
  */
 
+import { sizeOf } from '../ndarray/shapes.ts';
 import { parseArray } from './array-value.ts';
 import { parseMasked } from './masked-value.ts';
 import type { ValueReader } from './value-reader.ts';
@@ -33,7 +34,7 @@ export function growableRows(length: number, reader: (length: number) => ValueRe
   const data = masked?.data ?? parseArray(reader(Number.MAX_SAFE_INTEGER));
   if (data?.countPos === undefined) return undefined;
   const [rows = 0, ...shape] = data.shape;
-  const elements = shape.reduce((product, dim) => product * dim, 1);
+  const elements = sizeOf(shape);
   const kind = JSON.stringify([data.type.spec, shape, masked !== undefined]);
   const rowBytes = elements * data.type.itemsize;
   const mask = { maskPos: masked?.mask.dataPos, maskBytes: masked === undefined ? 0 : elements };
