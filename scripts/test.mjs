@@ -1,15 +1,15 @@
 /**
  * The test command: makes sure the judges are there (a Python with numpy, a browser), builds, runs the
- * suite, and prints `N passed, N failed, N skipped`. Arguments go to vitest.
+ * suite, and prints what failed and `N passed, N failed, N skipped`. Arguments go to vitest.
  *
- * The count comes from vitest's JSON report; the exit status wins over it, because the report alone says
- * success after an unhandled rejection or a crashed worker.
+ * What failed comes from our reporter; the exit status wins over it, because no report is written when vitest itself
+ * ends early.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { REPORT } from './summary-reporter.mjs';
 
-const REPORT = '.reports/vitest.json';
 const SUMMARY = '.reports/summary.txt';
 const JUDGES = [
   { what: 'numpy 1.x', needs: 'python3-numpy', there: () => runs('/usr/bin/python3', ['-c', 'import numpy']) },
@@ -37,33 +37,26 @@ const status =
         bin('vitest', 'vitest.mjs'),
         'run',
         '--reporter=default',
-        '--reporter=json',
-        `--outputFile.json=${REPORT}`,
+        '--reporter=./scripts/summary-reporter.mjs',
         ...process.argv.slice(2),
       ])
     : built;
 
-const counts = count(status);
+const { counts, failures } = report(status);
 const line = `${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`;
-writeFileSync(SUMMARY, `${line}\n`);
-process.stdout.write(`${line}\n`);
+const summary = [...failures.map((failure) => `failed: ${failure}`), line].join('\n');
+writeFileSync(SUMMARY, `${summary}\n`);
+process.stdout.write(`${summary}\n`);
 process.exitCode = counts.failed > 0 ? 1 : 0;
 
-/** Counts each test once; one that never ended, and a run that failed for another reason, are failures. */
-function count(exitStatus) {
-  const counts = { passed: 0, failed: 0, skipped: 0 };
-  if (existsSync(REPORT)) {
-    for (const file of JSON.parse(readFileSync(REPORT, 'utf8')).testResults) {
-      for (const { status } of file.assertionResults) {
-        if (status === 'passed') counts.passed += 1;
-        else if (status === 'skipped' || status === 'todo' || status === 'disabled') counts.skipped += 1;
-        else counts.failed += 1;
-      }
-    }
-  }
-  if (exitStatus !== 0 && counts.failed === 0) counts.failed = 1;
-  if (counts.passed === 0 && counts.failed === 0) counts.failed = 1;
-  return counts;
+/** What the reporter wrote. Every failure counts, also one outside of every test, and that of the run itself. */
+function report(exitStatus) {
+  const { counts, failures } = existsSync(REPORT)
+    ? JSON.parse(readFileSync(REPORT, 'utf8'))
+    : { counts: { passed: 0, skipped: 0 }, failures: [] };
+  if (failures.length === 0 && (exitStatus !== 0 || counts.passed === 0))
+    failures.push(`the run ended with status ${exitStatus}, of which its report says nothing`);
+  return { counts: { ...counts, failed: failures.length }, failures };
 }
 
 function node(args) {

@@ -106,6 +106,8 @@ class Interpreter {
     this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.#stderr = (this.#stderr + text).slice(-4000);
     });
+    // What could not be sent is told by the end, which says why.
+    this.#child.stdin?.on('error', () => undefined);
     this.#child.on('exit', (code, signal) => {
       for (const { reject } of this.#waiting.splice(0)) {
         reject(new Error(`Python ended (${code ?? signal}): ${this.#stderr}`));

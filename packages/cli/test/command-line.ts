@@ -57,7 +57,10 @@ export class Bench implements Disposable {
 
   /** Starts `mmdpickle` and leaves it running. */
   start(cwd: string, args: readonly string[], env: Readonly<Record<string, string>> = {}): ChildProcess {
-    return spawn(process.execPath, [MAIN, ...args], { cwd, env: { ...this.#env(), ...env } });
+    const child = spawn(process.execPath, [MAIN, ...args], { cwd, env: { ...this.#env(), ...env } });
+    // What a test still writes while the program ends has no reader, and would end the tests with EPIPE.
+    child.stdin.on('error', () => undefined);
+    return child;
   }
 
   /** Runs a line of shell, in which `mmdpickle` is a command. */
@@ -135,7 +138,8 @@ export async function told(child: ChildProcess, pattern: RegExp): Promise<RegExp
       const match = pattern.exec(text);
       if (match !== null) resolve(match);
     });
-    child.once('exit', () => reject(new Error(`ended without telling ${pattern}: ${text}`)));
+    // Not at its exit: what it wrote last may still be in the pipe.
+    child.once('close', () => reject(new Error(`ended without telling ${pattern}: ${text}`)));
   });
 }
 

@@ -21,6 +21,8 @@ export interface Running {
 /** Starts a program. */
 export function start(command: string, args: readonly string[]): Running {
   const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'] });
+  // What is sent to one who has ended is told by that end.
+  child.stdin.on('error', () => undefined);
   let output = '';
   let errors = '';
   const watchers = new Set<() => void>();

@@ -27,6 +27,8 @@ export function startNode(code: string, args: readonly string[] = [], flags: rea
   const child = spawn(process.execPath, [...flags, '--input-type=module', '-e', source, '--', ...args], {
     stdio: ['pipe', 'pipe', 'pipe'],
   });
+  // What is sent to one who has ended is told by that end.
+  child.stdin.on('error', () => undefined);
   let stdout = '';
   let stderr = '';
   const watchers = new Set<() => void>();
