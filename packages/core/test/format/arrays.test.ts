@@ -65,7 +65,7 @@ describe('an array value', () => {
         expect(parsed.countPos === undefined).toBe(!grows);
         if (grows) expect((offset + parsed.countPos!) % 8).toBe(0);
       }),
-      { numRuns: 400 },
+      { numRuns: 150 },
     );
   });
 
