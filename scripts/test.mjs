@@ -30,7 +30,7 @@ mkdirSync('.reports', { recursive: true });
 const require = createRequire(import.meta.url);
 const bin = (name, path) => new URL(path, `file://${require.resolve(`${name}/package.json`)}`).pathname;
 
-const built = node([bin('typescript', 'bin/tsc'), '-b']);
+const built = node(['scripts/build.mjs']);
 const status =
   built === 0
     ? node([

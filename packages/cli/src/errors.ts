@@ -2,7 +2,8 @@ import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { getSystemErrorMap } from 'node:util';
 import { isMmdError, MmdError } from '@mmdpickle/core';
 import { OPCODES } from '@mmdpickle/core/pickle';
-import { adviceFor, EXIT_CODES, exitCodeOf } from './exit-codes.ts';
+import { adviceFor, exitCodeOf } from './error-ends.ts';
+import { EXIT_CODES } from './exit-codes.ts';
 import { type Terminal, tell } from './terminal.ts';
 import { printable } from './text.ts';
 

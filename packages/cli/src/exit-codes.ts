@@ -1,5 +1,3 @@
-import type { ErrorCode } from '@mmdpickle/core';
-
 /** What the process's exit code says. Scripts may rely on it. */
 export const EXIT_CODES = {
   ok: { code: 0, doc: 'all went well' },
@@ -12,40 +10,3 @@ export const EXIT_CODES = {
 } as const;
 
 export type ExitReason = keyof typeof EXIT_CODES;
-
-interface ErrorRow {
-  readonly exit?: ExitReason;
-  readonly advice?: string;
-  /** The advice is of no use for other files. */
-  readonly ofPickles?: true;
-}
-
-/** How an error ends the process and, where its message does not say, what to do about it. */
-const ERRORS: { readonly [code in ErrorCode]?: ErrorRow } = {
-  NOT_FOUND: { exit: 'notFound' },
-  NOT_A_PICKLE: { exit: 'corrupt', advice: "give a file that is a pickle, or 'mmdpickle import' it" },
-  NOT_A_DICT: { exit: 'corrupt', advice: "'mmdpickle import' stores such a value under one key" },
-  NOT_MMDPICKLE: { exit: 'corrupt', advice: "'mmdpickle convert' makes an mmdpickle file of it" },
-  BAD_FORMAT: { exit: 'corrupt', advice: '--format says what a file is when its name does not' },
-  TRUNCATED: { exit: 'corrupt', advice: "'mmdpickle fsck' tells what is intact", ofPickles: true },
-  CORRUPT: { exit: 'corrupt', advice: "'mmdpickle fsck' tells what is intact", ofPickles: true },
-  BAD_OPCODE: { exit: 'corrupt', advice: "'mmdpickle dis' shows it up to there" },
-  LOCKED: { exit: 'locked', advice: 'try again when the other one is done' },
-  INVALID_ARGUMENT: { exit: 'usage' },
-  READ_ONLY: { advice: "the file's permissions say who may change it" },
-  NO_SPACE: { advice: "free some space; 'mmdpickle vacuum' or 'reclaim' may find some" },
-};
-
-/** The exit code for an error code; anything without a code of its own is a problem. */
-export function exitCodeOf(code: ErrorCode): number {
-  return EXIT_CODES[ERRORS[code]?.exit ?? 'problems'].code;
-}
-
-/**
- * What to do about an error, where there is something that always helps.
- * @param isPickle - whether the file that the error is about starts as a pickle
- */
-export function adviceFor(code: ErrorCode, isPickle: () => boolean): string | undefined {
-  const row = ERRORS[code];
-  return row?.ofPickles === true && !isPickle() ? undefined : row?.advice;
-}
