@@ -31,7 +31,7 @@ import {
   sizeOf,
 } from './shapes.ts';
 import { swapInPlace } from './swap.ts';
-import { changeOf } from './time-units.ts';
+import { changeOf } from './element-changes.ts';
 import { wordsFor } from './words.ts';
 
 /** Bytes gathered at a time. Fits the second-level cache. */
