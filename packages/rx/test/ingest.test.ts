@@ -342,6 +342,31 @@ describe('stopping', () => {
     expect(dict.size).toBe(0);
   });
 
+  test('frames that are lost after the source failed are told of, with its error', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(fileIn(dir));
+    using blocker = new Blocker(dict.name).block();
+    const unplugged = new Error('camera unplugged');
+    const lost = { code: 'LOCKED', limit: 'drainMs', message: expect.stringMatching(/within 20 ms.*camera unplugged/) };
+    const append = appendFrames<Uint8Array>(dict, { drainMs: 20 });
+    const frames$ = concat(
+      [Uint8Array.of(1)],
+      throwError(() => unplugged),
+    );
+    const error = await lastValueFrom(frames$.pipe(append)).catch((reason: unknown) => reason);
+    expect(error).toMatchObject({
+      ...lost,
+      cause: { errors: [unplugged, expect.objectContaining({ code: 'LOCKED' })] },
+    });
+    blocker.release();
+    // Of frames that user code cannot place, too.
+    const key = (): string => {
+      throw new Error('no name');
+    };
+    const named = appendFrames<Uint8Array>(dict, { key, batch: { ms: 1000 } });
+    await expect(lastValueFrom(frames$.pipe(named))).rejects.toThrow(/no name.*camera unplugged/);
+  });
+
   test.each([Infinity, 2 ** 31])('draining may take %s ms: nothing is lost at once', async (drainMs) => {
     using dir = new TempDir();
     using dict = MmapDict.open(fileIn(dir));

@@ -427,6 +427,8 @@ export class Ingest<T> {
     this.#ledger.tally.drop(reason, frames.length + this.#queue.waiting);
     this.#queue.clear();
     this.#release(frames);
+    // Who hears only why the source failed would take the frames before that for written.
+    if (this.#error !== undefined) this.#error = lostAfter(this.#error, error);
     this.#stop(error);
   }
 
@@ -505,6 +507,13 @@ export class Ingest<T> {
 /** Errors that one frame alone would meet too. A disk without room for a batch may have room for its first frames. */
 function isHopeless(error: unknown): boolean {
   return ['LOCKED', 'IO', 'CLOSED', 'READ_ONLY'].some((code) => isMmdError(error, code as 'IO'));
+}
+
+/** Why frames could not be written, of a stream that had failed before. */
+function lostAfter(failed: unknown, lost: unknown): unknown {
+  const message = `${lost instanceof Error ? lost.message : String(lost)}; before that the stream had failed: ${String(failed)}`;
+  const cause = new AggregateError([failed, lost], message);
+  return isMmdError(lost) ? new MmdError(lost.code, message, { ...lost, cause }) : cause;
 }
 
 function overflow(bytes: number, queue: BoundedQueue<Pending<unknown>>): MmdError {
