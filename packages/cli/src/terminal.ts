@@ -8,7 +8,7 @@
 import type { Readable, Writable } from 'node:stream';
 import pico from 'picocolors';
 import { jsonText } from './json.ts';
-import { printable } from './text.ts';
+import { encoded, printable } from './text.ts';
 
 /** The process as the commands see it. */
 export interface Terminal {
@@ -27,9 +27,13 @@ export function colorsFor(terminal: Terminal): ReturnType<typeof pico.createColo
   return pico.createColors(wanted && !NO_COLOR);
 }
 
-/** Writes text or bytes to standard output and waits while the reader is slow. */
+/**
+ * Writes text or bytes to standard output and waits while the reader is slow.
+ *
+ * @throws MmdError UNSUPPORTED_VALUE for text that {@link encoded} refuses
+ */
 export async function print(terminal: Terminal, chunk: string | Uint8Array): Promise<void> {
-  if (terminal.stdout.write(chunk)) return;
+  if (terminal.stdout.write(encoded(chunk))) return;
   await new Promise<void>((resolve, reject) => {
     const done = (settle: () => void) => () => {
       terminal.stdout.off('drain', drained).off('error', failed).off('close', drained);
@@ -51,7 +55,7 @@ export function printJson(terminal: Terminal, value: unknown): Promise<void> {
   return print(terminal, `${jsonText(value)}\n`);
 }
 
-/** Writes a line for people; standard output carries results only, so this goes to standard error. */
-export function tell(terminal: Terminal, line: string): void {
-  terminal.stderr.write(`${line}\n`);
+/** Writes lines for people; standard output carries results only, so this goes to standard error. */
+export function tell(terminal: Terminal, lines: string): void {
+  terminal.stderr.write(`${lines.split('\n').map(printable).join('\n')}\n`);
 }

@@ -1,5 +1,7 @@
 /** Columns, sizes and bars as text. @module */
 
+import { MmdError } from '@mmdpickle/core';
+
 /** A column of a table: its heading, and on which side the cells stand. */
 export interface Column {
   readonly title: string;
@@ -65,6 +67,9 @@ function width(text: string): number {
   return Array.from(text.includes(ESCAPE) ? text.replaceAll(ESCAPES, '') : text).length;
 }
 
+/** What ends a row of CSV, the longest first. Said to the parser, which else takes the first line's for all, and others for text. */
+export const LINE_ENDS: readonly string[] = ['\r\n', '\n', '\r'];
+
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'] as const;
 
 /** A byte count for people: `1536` is `1.5 KiB`. */
@@ -110,6 +115,17 @@ export function parseDuration(text: string): number | undefined {
 /** A share as a percentage, or a dash where there is no whole. */
 export function shareText(part: number, whole: number): string {
   return whole > 0 ? `${((100 * part) / whole).toFixed(1)} %` : '-';
+}
+
+/**
+ * Bytes as they are, and text as UTF-8.
+ *
+ * @throws MmdError UNSUPPORTED_VALUE for half a surrogate pair, as Python does: encoders put U+FFFD there without a word
+ */
+export function encoded(chunk: string | Uint8Array): Uint8Array {
+  if (typeof chunk !== 'string') return chunk;
+  if (!/\p{Cs}/u.test(chunk)) return Buffer.from(chunk);
+  throw new MmdError('UNSUPPORTED_VALUE', 'text with half a surrogate pair has no UTF-8; --json spells it out');
 }
 
 /** Text that moves no cursor and hides nothing: control, format and unassigned characters are spelled out. */

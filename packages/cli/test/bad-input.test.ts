@@ -1,6 +1,6 @@
 import { existsSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { NDArray } from '@mmdpickle/core';
+import { NDArray, ndarray } from '@mmdpickle/core';
 import { MmapDict } from '@mmdpickle/core/node';
 import { dump, Tuple } from '@mmdpickle/core/pickle';
 import { formatNpyHeader, npyBytes } from '@mmdpickle/npy-interop';
@@ -94,6 +94,11 @@ const TABLES: Readonly<Record<string, readonly Case[]>> = {
     ['import csv.mmdpickle latin.csv', 4, /latin.csv: the text is not UTF-8/],
     ['import csv.mmdpickle ends.csv', 4, /ends.csv: the text is not UTF-8/],
     ['import csv.mmdpickle small.csv --dtype int8', 1, /small.csv: .*from -128 to 127, found number 300/],
+    ['import csv.mmdpickle blank.csv --key x --dtype bool', 4, /line 5: "constructor" is not a number/],
+    ['import csv.mmdpickle truths.csv --dtype bool', 4, /line 3: "" is not true or false/],
+    ['get halves.mmdpickle text --raw', 1, /half a surrogate pair/],
+    ['get halves.mmdpickle texts --csv', 1, /half a surrogate pair/],
+    ['export halves.mmdpickle halves.csv texts', 1, /half a surrogate pair/],
     ['import csv.mmdpickle . --format csv', 1, /\.: illegal operation on a directory/],
     ['import csv.mmdpickle twice.csv', 4, /two columns are named "a"/],
     ['ingest bools.mmdpickle --from truth.csv --format csv --schema ok:bool', 4, /"maybe" is neither true nor false/],
@@ -130,6 +135,11 @@ describe.each(Object.entries(TABLES))('%s', (_name, cases) => {
     writeFileSync(join(cwd, 'ends.csv'), Buffer.from('a\n1\n\xc3', 'latin1'));
     writeFileSync(join(cwd, 'cells.csv'), Buffer.from('t,u\nok,1\n\xe4,2\n', 'latin1'));
     writeFileSync(join(cwd, 'small.csv'), 'a\n300\n');
+    writeFileSync(join(cwd, 'truths.csv'), 'a,b\nTrue,0\n1,\n');
+    {
+      using dict = MmapDict.open(join(cwd, 'halves.mmdpickle'));
+      dict.set('text', '\ud800').set('texts', ndarray(['\ud800'], [1], { dtype: 'U1' }));
+    }
     writeFileSync(join(cwd, 'twice.csv'), 'a,b,a\n1,2,3\n');
     writeFileSync(join(cwd, 'truth.csv'), 'ok\nmaybe\n');
     symlinkSync('run.mmdpickle', join(cwd, 'link.mmdpickle'));
@@ -265,13 +275,21 @@ describe('errors', () => {
     const cwd = bench.folder();
     {
       using dict = MmapDict.open(join(cwd, 'evil.mmdpickle'));
-      dict.set(EVIL, 'x\u001b]0;owned\u0007');
+      dict.set(EVIL, 'x\u009b]0;owned\u0007');
     }
-    for (const args of [['ls'], ['info', EVIL], ['get', EVIL], ['complete', '--', 'get']]) {
+    const shown = [['ls'], ['info', EVIL], ['get', EVIL], ['watch', '--from', '0', '--count', '1'], ['head', EVIL]];
+    const scripts = [...shown, ['get', `${EVIL}!`]].map((args) => [...args, '--json']);
+    const others = [
+      ['ls', `--${EVIL}`],
+      ['fsck', EVIL, '--debug'],
+      ['complete', '--', 'get'],
+    ];
+    for (const args of [...shown, ...scripts, ...others]) {
       const [command = '', ...rest] = args;
       const line = command === 'complete' ? [...args, 'evil.mmdpickle', ''] : [command, 'evil.mmdpickle', ...rest];
-      const { stdout } = await bench.run(cwd, line);
-      expect(stdout.replaceAll(/[\n\t]/g, '')).not.toMatch(/\p{C}/u);
+      const { stdout, stderr } = await bench.line(cwd, `mmdpickle ${line.map((word) => `'${word}'`).join(' ')}`);
+      expect((stdout + stderr).replaceAll(/[\n\t]/g, '')).not.toMatch(/\p{C}/u);
+      if (args.includes('--json')) expect(JSON.stringify(JSON.parse(stdout || stderr))).toContain('\u009b');
     }
   });
 });

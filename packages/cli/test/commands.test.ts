@@ -118,7 +118,7 @@ describe('looking at a file', () => {
         ),
       );
       dict.set('wide', new EmptyNDArray([2, 70_000], 'uint8'));
-      dict.set('type', parseDType('<f4')).set('slice', new PySlice(1, 'b'));
+      dict.set('type', parseDType('<f4')).set('slice', new PySlice(1, 'b')).set('zero', -0);
       dict.set(
         'counts',
         new Map<unknown, unknown>([
@@ -147,6 +147,7 @@ describe('looking at a file', () => {
     expect(await get('many')).toMatch(/cut; --json prints all\)\n$/);
     expect(JSON.parse(await get('wide --json')).data).toEqual(Array(2).fill(Array(70_000).fill(0)));
     expect(await get('type')).toBe('dtype(float32)\n');
+    expect(await get('zero --json')).toBe('-0\n');
     // As in the dict, where an object of JavaScript's puts keys that look like indices first.
     expect(await get('counts --json')).toBe('{"10":{"2":"b","1":"a"},"9":[[1]]}\n');
   });
@@ -186,7 +187,11 @@ describe('looking at a file', () => {
     expect({ code, stdout }).toMatchObject({ code: 1, stdout: expect.stringMatching(/^NOT ok: the pickle ends at/m) });
     const { end, rest } = JSON.parse((await bench.line(cwd, 'mmdpickle check both.pkl --json')).stdout);
     expect(end + rest).toBe(statSync(join(cwd, 'both.pkl')).size);
-    for (const line of ['import both.mmdpickle both.pkl', 'convert both.pkl new.mmdpickle']) {
+    for (const line of [
+      'import both.mmdpickle both.pkl',
+      'convert both.pkl new.mmdpickle',
+      'put put.mmdpickle x @both.pkl',
+    ]) {
       const { code, stderr } = await bench.line(cwd, `mmdpickle ${line}`);
       expect({ code, stderr }).toEqual({
         code: 0,
@@ -399,6 +404,26 @@ describe('changing a file', () => {
     await shell(cwd, 'mmdpickle import i.mmdpickle inf.csv');
     const csv = await shell(cwd, 'mmdpickle get i.mmdpickle inf --csv');
     expect(csv).toBe('1,Infinity,-Infinity\n2,NaN,Infinity\n');
+  });
+
+  it('a row of CSV that is one empty cell stays a row, out and in', async () => {
+    const cwd = bench.folder();
+    {
+      using dict = MmapDict.open(join(cwd, 'gaps.mmdpickle'));
+      dict.set('gaps', new MaskedArray(ndarray([1, 2, 3]), ndarray([false, true, false])));
+    }
+    await shell(cwd, 'mmdpickle export gaps.mmdpickle gaps.csv gaps', 'mmdpickle import gaps.mmdpickle gaps.csv');
+    expect(readFileSync(join(cwd, 'gaps.csv'), 'utf8')).toBe('1\n""\n3\n');
+    expect(await shell(cwd, 'mmdpickle get gaps.mmdpickle gaps --csv')).toBe('1\nNaN\n3\n');
+  });
+
+  it('each row of CSV ends as it does, however the first one ended', async () => {
+    const cwd = bench.folder();
+    writeFileSync(join(cwd, 'ends.csv'), 'a,b\r\n1,2\n3,4\r5,6\r\n');
+    const ingest = 'ingest ends.mmdpickle --from ends.csv --format csv --schema a:int8,b:U8 --into rows --key rows';
+    await shell(cwd, `mmdpickle ${ingest}`, 'mmdpickle import ends.mmdpickle ends.csv');
+    expect(await shell(cwd, 'mmdpickle get ends.mmdpickle rows --csv')).toBe('a,b\n1,2\n3,4\n5,6\n');
+    expect(await shell(cwd, 'mmdpickle get ends.mmdpickle ends/b --csv')).toBe('2\n4\n6\n');
   });
 
   it('a CSV file takes the memory of its numbers, and not that of its text', async () => {

@@ -1,10 +1,10 @@
 import { extname } from 'node:path';
 import { PyFloat, parseJson } from '@mmdpickle/core';
-import { type LoadOptions, load } from '@mmdpickle/core/pickle';
+import { type LoadOptions, loadAt } from '@mmdpickle/core/pickle';
 import type { CommandSpec } from '../command.ts';
 import { changeDict } from '../dicts.ts';
 import { usageError } from '../errors.ts';
-import { readInput } from '../input.ts';
+import { readInput, tellRest } from '../input.ts';
 import { ALLOW_PICKLE, ENCODING } from '../option-values.ts';
 import { printJson } from '../terminal.ts';
 import { parseNumber } from '../text.ts';
@@ -31,14 +31,25 @@ const TYPES = {
   float: { doc: 'a float', read: (bytes) => parseFloatText(textOf(bytes)) },
   npy: {
     doc: 'an array',
-    read: async (bytes, pickle, allowPickle) =>
+    read: async (bytes, { pickle, allowPickle }) =>
       (await import('@mmdpickle/npy-interop')).readNpy(bytes, { allowPickle, pickle }),
   },
-  pickle: { doc: 'what the pickle holds', read: (bytes, pickle) => load(bytes, pickle) },
-} as const satisfies Record<
-  string,
-  { doc: string; read(bytes: Uint8Array, pickle: LoadOptions, allowPickle: boolean): unknown }
->;
+  pickle: {
+    doc: 'what the pickle holds',
+    read(bytes, { pickle, onEnd }) {
+      const { value, end } = loadAt(bytes, 0, pickle);
+      onEnd(end);
+      return value;
+    },
+  },
+} as const satisfies Record<string, { doc: string; read(bytes: Uint8Array, settings: ReadSettings): unknown }>;
+
+/** What the readers of pickles are told, and whom they tell where the pickle ended. */
+interface ReadSettings {
+  readonly pickle: LoadOptions;
+  readonly allowPickle: boolean;
+  onEnd(end: number): void;
+}
 
 type TypeName = keyof typeof TYPES;
 
@@ -87,15 +98,16 @@ export const put: CommandSpec = {
     return 'ok';
 
     async function readValue(word: string, named: TypeName | undefined): Promise<unknown> {
-      if (word === '-') return await TYPES[named ?? 'bytes'].read(await readInput('-', terminal), pickle, allowPickle);
-      if (!word.startsWith('@'))
-        return await TYPES[named ?? 'auto'].read(new TextEncoder().encode(word), pickle, allowPickle);
-      const file = word.slice(1);
-      return await TYPES[named ?? BY_EXTENSION[extname(file).toLowerCase()] ?? 'bytes'].read(
-        await readInput(file, terminal),
-        pickle,
-        allowPickle,
-      );
+      if (word !== '-' && !word.startsWith('@'))
+        return await readAs(named ?? 'auto', new TextEncoder().encode(word), '');
+      const file = word === '-' ? word : word.slice(1);
+      const name = named ?? BY_EXTENSION[extname(file).toLowerCase()] ?? 'bytes';
+      return await readAs(name, await readInput(file, terminal), file);
+    }
+
+    async function readAs(name: TypeName, bytes: Uint8Array, from: string): Promise<unknown> {
+      const onEnd = (end: number): void => tellRest(terminal, from, end, bytes.length);
+      return await TYPES[name].read(bytes, { pickle, allowPickle, onEnd });
     }
   },
 };

@@ -3,7 +3,7 @@ import { pipeline } from 'node:stream/promises';
 import { type ArraySource, type DType, MmdError, type NDArray, ndarray, parseDType } from '@mmdpickle/core';
 import { CsvError, parse } from 'csv-parse';
 import { usageError } from '../errors.ts';
-import { parseNumber } from '../text.ts';
+import { LINE_ENDS, parseNumber } from '../text.ts';
 import type { Transfer } from './formats.ts';
 
 /**
@@ -20,7 +20,6 @@ export async function readCsv(
 ): Promise<Map<string, ArraySource>> {
   const type = parseDType(dtype);
   if (type.hasObject) throw usageError(`--dtype: ${dtype} is no type of numbers`, dtype);
-  const wide = (type.kind === 'i' || type.kind === 'u') && type.itemsize === 8;
   let heading: readonly string[] | undefined;
   let columns: readonly Elements[] | undefined;
   let [rows, width] = [0, 0];
@@ -33,7 +32,7 @@ export async function readCsv(
     }
     rows += 1;
     for (const [column, cell] of cells.entries())
-      columns[heading === undefined ? 0 : column]?.push(cellNumber(cell, wide, `${path}: line ${line}`));
+      columns[heading === undefined ? 0 : column]?.push(cellNumber(cell, type, `${path}: line ${line}`));
   }
   if (heading === undefined) return new Map([[key, (columns?.[0] ?? new Elements(type, path)).source([rows, width])]]);
   return new Map(columns?.map((column, i) => [`${key}/${heading[i]}`, column.source([rows])]));
@@ -96,7 +95,7 @@ async function* records(
 ): AsyncGenerator<{ readonly cells: readonly string[]; readonly line: number }> {
   // A pipe that nobody writes to is read by a thread that only the process's end stops.
   const options = statSync(path, { bigint: true }).isFile() ? { signal: transfer.signal } : {};
-  const parser = parse({ skip_empty_lines: true, trim: true, info: true });
+  const parser = parse({ record_delimiter: [...LINE_ENDS], skip_empty_lines: true, trim: true, info: true });
   // What it fails with comes out of the parser, too.
   const reading = pipeline(createReadStream(path), (bytes) => decoded(bytes, path), parser, options).catch(() => {});
   try {
@@ -137,9 +136,15 @@ function numberOf(cell: string): number | undefined {
   return WORDS.get(cell.toLowerCase()) ?? parseNumber(cell);
 }
 
-function cellNumber(cell: string, wide: boolean, where: string): number | bigint {
-  if (wide && /^[+-]?\d+$/.test(cell)) return BigInt(cell);
+function cellNumber(cell: string, { kind, itemsize }: DType, where: string): number | bigint {
+  if ('iu'.includes(kind) && itemsize === 8 && /^[+-]?\d+$/.test(cell)) return BigInt(cell);
   const value = cell === '' ? Number.NaN : numberOf(cell);
-  if (value !== undefined) return value;
-  throw new MmdError('BAD_FORMAT', `${where}: ${JSON.stringify(cell)} is not a number`, { found: cell });
+  if (value === undefined) throw badCell('a number');
+  // As an element, everything but 0 is true: also what is missing.
+  if (kind === 'b' && value !== 0 && value !== 1) throw badCell('true or false');
+  return value;
+
+  function badCell(expected: string): MmdError {
+    return new MmdError('BAD_FORMAT', `${where}: ${JSON.stringify(cell)} is not ${expected}`, { found: cell });
+  }
 }

@@ -8,14 +8,19 @@ import { type AnyArray, dataOf } from '../arrays.ts';
  */
 export function* csvRows(array: AnyArray): Generator<string> {
   const fields = dataOf(array).type.fields?.map(({ name }) => name);
-  if (fields !== undefined) yield stringify([fields]);
+  if (fields !== undefined) yield csvLine(fields);
   const length = array.shape.length === 0 ? 1 : (array.shape[0] ?? 0);
   for (let index = 0; index < length; index += 1) {
     const row = array.shape.length === 0 ? array : (array.slice(index) as AnyArray);
-    yield stringify([
+    yield csvLine(
       elementsOf(row).flatMap((value) => (fields === undefined ? [cell(value)] : recordCells(value, fields))),
-    ]);
+    );
   }
+}
+
+/** A row that is one empty cell is quoted, as Python's csv does: readers leave out empty lines, and a row would be missing. */
+function csvLine(cells: readonly string[]): string {
+  return stringify([cells], { quoted_empty: cells.length === 1 });
 }
 
 function elementsOf(array: AnyArray): unknown[] {
@@ -23,7 +28,7 @@ function elementsOf(array: AnyArray): unknown[] {
   return Array.isArray(nested) ? nested.flat(Number.POSITIVE_INFINITY) : [nested];
 }
 
-function recordCells(record: unknown, fields: readonly string[]): unknown[] {
+function recordCells(record: unknown, fields: readonly string[]): string[] {
   if (record === null) return fields.map(() => '');
   return fields.map((name) => cell((record as Record<string, unknown>)[name]));
 }

@@ -3,6 +3,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { setImmediate as turn } from 'node:timers/promises';
 import { FileReplacement } from '@mmdpickle/npy-interop';
+import { encoded } from '../text.ts';
 import type { Transfer } from './formats.ts';
 
 /** Signals come between turns of the event loop only, so one is made that often. */
@@ -17,22 +18,25 @@ export async function writeOut(
   const old = statSync(path, { throwIfNoEntry: false });
   if (old !== undefined && !old.isFile() && !old.isDirectory()) {
     // The signal is not asked for: a pipe that nobody reads is opened by a thread that only the process's end stops.
-    await pipeline(Readable.from(pieces), createWriteStream(path));
+    await pipeline(Readable.from(encodedPieces(pieces)), createWriteStream(path));
     return;
   }
   const { signal } = transfer;
   using out = new FileReplacement(path);
   let at = 0;
   let turned = performance.now();
-  for (const piece of pieces) {
+  for (const bytes of encodedPieces(pieces)) {
     if (performance.now() - turned > TURN_MS) {
       await turn();
       turned = performance.now();
     }
     signal.throwIfAborted();
-    const bytes = typeof piece === 'string' ? Buffer.from(piece) : piece;
     out.file.write(at, bytes);
     at += bytes.length;
   }
   out.finish();
+}
+
+function* encodedPieces(pieces: Iterable<string | Uint8Array>): Generator<Uint8Array> {
+  for (const piece of pieces) yield encoded(piece);
 }

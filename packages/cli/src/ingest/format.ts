@@ -10,7 +10,7 @@ import { checkRecord, cutFrames, type PlainRecord, parseSchema, type RecordSchem
 import { type CsvError, parse as parseCsvStream } from 'csv-parse';
 import { parse as parseCsv } from 'csv-parse/sync';
 import { usageError } from '../errors.ts';
-import { parseNumber, parseTruth } from '../text.ts';
+import { LINE_ENDS, parseNumber, parseTruth } from '../text.ts';
 
 /** What the frames are, from the command line. */
 export interface FrameForm {
@@ -79,7 +79,7 @@ export function framesIn(message: Uint8Array, form: FrameForm): IngestFrame[] {
 
 function messageRows(text: string, columns: string[]): Record<string, string>[] {
   try {
-    return parseCsv(text, { columns, skip_empty_lines: true, trim: true });
+    return parseCsv(text, { columns, record_delimiter: [...LINE_ENDS], skip_empty_lines: true, trim: true });
   } catch (cause) {
     throw new MmdError('CORRUPT', `csv: ${(cause as Error).message}`, { cause });
   }
@@ -123,6 +123,7 @@ async function* csvRecords(
     parseCsvStream({
       columns: (heading: string[]) =>
         heading.map((name, column) => distinct(name, heading.indexOf(name) === column, schema)),
+      record_delimiter: [...LINE_ENDS],
       skip_empty_lines: true,
       trim: true,
       bom: true,
