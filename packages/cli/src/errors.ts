@@ -4,6 +4,7 @@ import { isMmdError, MmdError } from '@mmdpickle/core';
 import { OPCODES } from '@mmdpickle/core/pickle';
 import { adviceFor, exitCodeOf } from './error-ends.ts';
 import { EXIT_CODES } from './exit-codes.ts';
+import { jsonText } from './json.ts';
 import { type Terminal, tell } from './terminal.ts';
 import { printable } from './text.ts';
 
@@ -34,7 +35,7 @@ export function reportError(thrown: unknown, terminal: Terminal, { json, debug }
   const message = inWords(error);
   if (json) {
     const { code, path, key, offset, errno } = error as Partial<MmdError>;
-    tell(terminal, JSON.stringify({ error: { code: code ?? 'FAILED', message, path, key, offset, errno } }));
+    tell(terminal, jsonText({ error: { code: code ?? 'FAILED', message, path, key, offset, errno } }));
   } else tell(terminal, `mmdpickle: ${printable(message)}${isMmdError(error) ? circumstances(error) : ''}`);
   if (debug) tell(terminal, stackOf(error));
   if (terminal.signal.aborted) return EXIT_CODES.interrupted.code;

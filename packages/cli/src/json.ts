@@ -3,7 +3,7 @@
 import { MmdError } from '@mmdpickle/core';
 
 /**
- * A value as JSON. What JSON has no form for: big integers become text, bytes base64, not-a-number text, a dict
+ * A value as JSON that commands no terminal: control, format and unassigned characters are `\\u` escapes. What JSON has no form for: big integers become text, bytes base64, not-a-number text, a dict
  * whose keys do not stay distinct as text a list of pairs.
  *
  * @throws MmdError UNSUPPORTED_VALUE for cycles, and for what is nested too deeply; LIMIT_EXCEEDED for what a small value
@@ -48,15 +48,27 @@ function textOf(value: unknown, budget: Budget): string {
   spend(budget);
   const plain = plainOf(value, budget);
   if (plain === undefined || plain === null) return 'null';
-  if (typeof plain !== 'object') return JSON.stringify(plain) ?? 'null';
+  if (typeof plain === 'string') return quoted(plain);
+  if (typeof plain !== 'object') return Object.is(plain, -0) ? '-0' : (JSON.stringify(plain) ?? 'null');
   const parts: string[] = [];
   if (Array.isArray(plain)) {
     for (const item of plain) parts.push(textOf(item, budget));
     return `[${parts.join(',')}]`;
   }
   for (const [key, item] of plain instanceof Map ? plain : Object.entries(plain))
-    if (item !== undefined) parts.push(`${JSON.stringify(key)}:${textOf(item, budget)}`);
+    if (item !== undefined) parts.push(`${quoted(key)}:${textOf(item, budget)}`);
   return `{${parts.join(',')}}`;
+}
+
+/** JSON.stringify escapes what is below the space, and nothing of what else moves a cursor or turns text around. */
+function quoted(text: string): string {
+  const units = (characters: string): string =>
+    Array.from({ length: characters.length }, (_, i) => hex(characters.charCodeAt(i))).join('');
+  return JSON.stringify(text).replaceAll(/\p{C}+/gu, units);
+}
+
+function hex(unit: number): string {
+  return `\\u${unit.toString(16).padStart(4, '0')}`;
 }
 
 /** What JSON has a form for, and Maps by the texts of their keys, where those are distinct. */

@@ -8,7 +8,9 @@ import { Command, CommanderError, Option } from 'commander';
 import type { CommandRow, CommandSpec, Example, Invocation, OptionSpec } from './command.ts';
 import { reportError, usageError } from './errors.ts';
 import { EXIT_CODES } from './exit-codes.ts';
+import { jsonText } from './json.ts';
 import type { Terminal } from './terminal.ts';
+import { printable } from './text.ts';
 
 /** The options that every command takes. */
 export const GLOBAL_OPTIONS: readonly OptionSpec[] = [
@@ -77,7 +79,9 @@ function emptyProgram(terminal: Terminal, version: string, json: boolean): Comma
       getErrHelpWidth: () => HELP_WIDTH,
       outputError: (text, write) => {
         const message = usageLine(text);
-        write(`${json ? JSON.stringify({ error: { code: 'INVALID_ARGUMENT', message } }) : `mmdpickle: ${message}`}\n`);
+        write(
+          `${json ? jsonText({ error: { code: 'INVALID_ARGUMENT', message } }) : `mmdpickle: ${printable(message)}`}\n`,
+        );
       },
     })
     .configureHelp({ showGlobalOptions: true })

@@ -55,7 +55,7 @@ async function check(path: string, invocation: Invocation): Promise<ExitReason> 
     await printFindings(invocation, first.findings);
     const repairable = !repaired && first.plan.length > 0 ? "; 'mmdpickle fsck --repair' puts right what it can" : '';
     const verdict = repaired ? `repaired, ${left.ok ? 'sound now' : 'not all of it'}` : left.ok ? 'sound' : 'NOT sound';
-    await print(terminal, `${path}: ${verdict}: ${live} live entries, ${dead} dead${repairable}\n`);
+    await print(terminal, `${printable(path)}: ${verdict}: ${live} live entries, ${dead} dead${repairable}\n`);
   }
   return left.ok ? 'ok' : 'problems';
 }

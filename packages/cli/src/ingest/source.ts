@@ -16,6 +16,7 @@ import { fromMqtt } from '@mmdpickle/rx';
 import { Observable } from 'rxjs';
 import type { Invocation } from '../command.ts';
 import { usageError } from '../errors.ts';
+import { jsonText } from '../json.ts';
 import { tell } from '../terminal.ts';
 import { OpenMessages } from './messages.ts';
 
@@ -193,7 +194,7 @@ function tellListening(invocation: Invocation, scheme: string, bound: ReturnType
 
 function tellReady({ terminal, quiet }: Invocation, source: string): void {
   if (quiet) return;
-  tell(terminal, terminal.stderr.isTTY === true ? `receiving on ${source}` : JSON.stringify({ receiving: source }));
+  tell(terminal, terminal.stderr.isTTY === true ? `receiving on ${source}` : jsonText({ receiving: source }));
 }
 
 function ioError(what: string, cause: unknown): MmdError {
