@@ -18,7 +18,12 @@ export function parseSliceSpec(text: string): SliceSpec[] {
         found: part,
       });
     }
-    const [start, stop, step] = range.slice(1).map((digits) => (digits === undefined ? null : Number(digits)));
+    const [start, stop, step] = range.slice(1).map((digits) => (digits === undefined ? null : clamped(Number(digits))));
     return slice(start, stop, step);
   });
+}
+
+/** No axis is longer: as in numpy, `0:9223372036854775807` is all there is. */
+function clamped(place: number): number {
+  return Math.min(Number.MAX_SAFE_INTEGER, Math.max(-Number.MAX_SAFE_INTEGER, place));
 }

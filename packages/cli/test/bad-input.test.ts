@@ -108,6 +108,7 @@ const TABLES: Readonly<Record<string, readonly Case[]>> = {
     ['ingest skips.mmdpickle --from cells.csv --format csv --schema t:U4 --invalid skip', 1, /^$/],
     ['ingest proto.mmdpickle --from twice.csv --format csv --schema constructor:int8', 4, /no column 'constructor'/],
     ['ingest texts.mmdpickle --from bad.ndjson --format ndjson', 4, /not JSON/],
+    ['ingest fit.mmdpickle --from bad.ndjson --format ndjson --schema t:bool', 4, /column 't': expected bool.*CORRUPT/],
     ['ingest frames.mmdpickle --from frames.raw --shape 7', 4, /ends within frame/],
     ['ls /tmp', 2, /is a directory/],
     ['fsck damaged.mmdpickle', 1, /^$/],

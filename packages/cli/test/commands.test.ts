@@ -135,6 +135,7 @@ describe('looking at a file', () => {
     }
     const get = (words: string): Promise<string> => shell(cwd, `mmdpickle get kinds.mmdpickle ${words}`);
     expect(await get('columns --raw')).toBe('\u0001\u0002\u0003\u0004');
+    expect(await get('columns --slice -9223372036854775807:9223372036854775807,1 --csv')).toBe('2\n4\n');
     expect(await get('slice')).toBe('slice(1, "b", None)\n');
     expect(await get('times')).toBe('datetime64[ns] [2]\n[1732246372123456789, NaT]\n');
     expect(JSON.parse(await shell(cwd, 'mmdpickle stats kinds.mmdpickle times --json'))).toMatchObject({

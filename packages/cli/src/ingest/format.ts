@@ -54,12 +54,7 @@ export function framesOf(
 ): AsyncIterable<IngestFrame> {
   const { format, dtype, shape, schema } = form;
   if (format === 'csv') return csvRecords(stream, requireSchema(form), onInvalid);
-  if (format === 'ndjson') {
-    return readNdjson(stream, {
-      ...(schema !== undefined && { schema }),
-      ...(onInvalid !== undefined && { onInvalid }),
-    });
-  }
+  if (format === 'ndjson') return jsonRecords(stream, schema, onInvalid);
   return cutFrames(stream, { dtype, shape, ...(onInvalid !== undefined && { onTail: onInvalid }) });
 }
 
@@ -111,6 +106,21 @@ function jsonRecord(line: string, schema: RecordSchema | undefined): PlainRecord
     throw new MmdError('CORRUPT', `not JSON: ${line.slice(0, 80)}`, { found: line, cause });
   }
   return fitting(schema === undefined ? [] : parseSchema(schema), record);
+}
+
+async function* jsonRecords(
+  stream: Readable,
+  schema: RecordSchema | undefined,
+  onInvalid: (() => void) | undefined,
+): AsyncGenerator<PlainRecord> {
+  try {
+    yield* readNdjson(stream, {
+      ...(schema !== undefined && { schema }),
+      ...(onInvalid !== undefined && { onInvalid }),
+    });
+  } catch (cause) {
+    throw asBadInput(cause);
+  }
 }
 
 async function* csvRecords(
@@ -195,14 +205,19 @@ function typedRecord(row: Readonly<Record<string, string>>, schema: RecordSchema
   return fitting(columns, record);
 }
 
-/** A record that has what the schema says: what has not is bad input, not a wrong argument of the command. */
+/** A record that has what the schema says. */
 function fitting(columns: ReturnType<typeof parseSchema>, record: unknown): PlainRecord {
   try {
     checkRecord(columns, record as PlainRecord);
     return record as PlainRecord;
   } catch (cause) {
-    throw isMmdError(cause, 'INVALID_ARGUMENT') ? new MmdError('CORRUPT', cause.message, { cause }) : cause;
+    throw asBadInput(cause);
   }
+}
+
+/** What has not what the schema says is bad input, not a wrong argument of the command. */
+function asBadInput(cause: unknown): unknown {
+  return isMmdError(cause, 'INVALID_ARGUMENT') ? new MmdError('CORRUPT', cause.message, { cause }) : cause;
 }
 
 function cellValue(text: string, kind: string, name: string): unknown {
