@@ -1,13 +1,18 @@
-import type { NDArray } from '@mmdpickle/core';
+import { type DType, MmdError, type NDArray } from '@mmdpickle/core';
 import { stringify } from 'csv-stringify/sync';
 import { type AnyArray, dataOf } from '../arrays.ts';
 
 /**
  * An array as CSV, a line for each row of the first axis; deeper axes are laid side by side. Structured
  * arrays get a heading with the names of their fields; masked elements are empty cells.
+ *
+ * @throws MmdError UNSUPPORTED_DTYPE where elements are numbers that JavaScript has only the bytes of
  */
 export function* csvRows(array: AnyArray): Generator<string> {
-  const fields = dataOf(array).type.fields?.map(({ name }) => name);
+  const { type } = dataOf(array);
+  if (isLong(type))
+    throw new MmdError('UNSUPPORTED_DTYPE', `CSV: the elements of ${type.name} cannot be read as numbers here`);
+  const fields = type.fields?.map(({ name }) => name);
   if (fields !== undefined) yield csvLine(fields);
   const length = array.shape.length === 0 ? 1 : (array.shape[0] ?? 0);
   for (let index = 0; index < length; index += 1) {
@@ -26,6 +31,13 @@ function csvLine(cells: readonly string[]): string {
 function elementsOf(array: AnyArray): unknown[] {
   const nested = (array as NDArray).toNested();
   return Array.isArray(nested) ? nested.flat(Number.POSITIVE_INFINITY) : [nested];
+}
+
+/** Whether it is or holds a float or complex number of long doubles. */
+function isLong({ kind, itemsize, base, fields }: DType): boolean {
+  if (base !== undefined) return isLong(base);
+  if (fields !== undefined) return fields.some(({ dtype }) => isLong(dtype));
+  return (kind === 'f' && itemsize > 8) || (kind === 'c' && itemsize > 16);
 }
 
 function recordCells(record: unknown, fields: readonly string[]): string[] {
