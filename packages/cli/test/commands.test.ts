@@ -399,12 +399,15 @@ describe('changing a file', () => {
     expect(await shell(cwd, 'mmdpickle export i.mmdpickle - flat --format csv')).toBe('1,2,3\n4,5,6\n');
   });
 
-  it('numbers of a CSV file may be infinite, in its first line too', async () => {
+  it('numbers of a CSV file may be infinite, in its first line too, and times of any length', async () => {
     const cwd = bench.folder();
     writeFileSync(join(cwd, 'inf.csv'), '1,inf,-Infinity\n2,nan,+INF\n');
     await shell(cwd, 'mmdpickle import i.mmdpickle inf.csv');
     const csv = await shell(cwd, 'mmdpickle get i.mmdpickle inf --csv');
     expect(csv).toBe('1,Infinity,-Infinity\n2,NaN,Infinity\n');
+    writeFileSync(join(cwd, 'times.csv'), 't\n1732246372123456789\n');
+    await shell(cwd, "mmdpickle import i.mmdpickle times.csv --dtype 'datetime64[ns]'");
+    expect(await shell(cwd, 'mmdpickle get i.mmdpickle times/t --csv')).toBe('1732246372123456789\n');
   });
 
   it('a row of CSV that is one empty cell stays a row, out and in', async () => {

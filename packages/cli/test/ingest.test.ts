@@ -42,9 +42,9 @@ describe('formats and targets', () => {
 
   it('keep integers, times and texts as they stand in records', async () => {
     const cwd = bench.folder();
-    writeFileSync(join(cwd, 'ns.csv'), 't,n,name,x\n1732246372123456789,-9007199254740993,ab,inf\n');
-    writeFileSync(join(cwd, 'ns.ndjson'), '{"t":1732246372123456789,"n":-9007199254740993}\n');
-    const columns = 't:datetime64[ns],n:int64';
+    writeFileSync(join(cwd, 'ns.csv'), 't,n,d,name,x\n1732246372123456789,-9007199254740993,7,ab,inf\n');
+    writeFileSync(join(cwd, 'ns.ndjson'), '{"t":1732246372123456789,"n":-9007199254740993,"d":7}\n');
+    const columns = 't:datetime64[ns],n:int64,d:datetime64[25D]';
     for (const [name, schema, more] of [
       ['csv', `${columns},name:S2,x:float32`, { name: new Uint8Array([97, 98]), x: Number.POSITIVE_INFINITY }],
       ['ndjson', columns, {}],
@@ -52,7 +52,7 @@ describe('formats and targets', () => {
       const args = `--from ns.${name} --format ${name} --schema '${schema}' --into rows --key log`;
       const { code } = await bench.shell(cwd, `mmdpickle ingest ${name}.mmdpickle ${args}`);
       expect({ name, code }).toEqual({ name, code: 0 });
-      const record = { t: 1732246372123456789n, n: -9007199254740993n, ...more };
+      const record = { t: 1732246372123456789n, n: -9007199254740993n, d: 7n, ...more };
       expect(arrayIn(cwd, name, 'log').get(0)).toEqual(record);
     }
   });

@@ -137,7 +137,7 @@ function numberOf(cell: string): number | undefined {
 }
 
 function cellNumber(cell: string, { kind, itemsize }: DType, where: string): number | bigint {
-  if ('iu'.includes(kind) && itemsize === 8 && /^[+-]?\d+$/.test(cell)) return BigInt(cell);
+  if ('iumM'.includes(kind) && itemsize === 8 && /^[+-]?\d+$/.test(cell)) return BigInt(cell);
   const value = cell === '' ? Number.NaN : numberOf(cell);
   if (value === undefined) throw badCell('a number');
   // As an element, everything but 0 is true: also what is missing.

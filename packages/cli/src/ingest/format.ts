@@ -32,7 +32,7 @@ export function parseSchemaOption(text: string): RecordSchema {
   // Without a prototype, so that any name is a column.
   const schema = Object.create(null) as Record<string, DTypeLike | { dtype: DTypeLike; shape: number[] }>;
   for (const part of text.split(/,(?![^[]*\])/)) {
-    const match = /^([^:]+):([^[\]]+(?:\[[a-z]+\])?)(?:\[(\d+(?:,\d+)*)\])?$/.exec(part.trim());
+    const match = /^([^:]+):([^[\]]+(?:\[\d*[A-Za-z]+\])?)(?:\[(\d+(?:,\d+)*)\])?$/.exec(part.trim());
     if (match === null) throw usageError(`expected name:dtype or name:dtype[n,m], found ${part}`, part);
     const [, name = '', dtype = '', dims] = match;
     if (name in schema) throw usageError(`two columns are named ${name}`, part);
