@@ -35,12 +35,12 @@ function spend(budget: Budget, maximum = MAX_VALUES): void {
   });
 }
 
-/** A key as text: of a tuple, what its items are, with commas between. */
+/** A key as text: of a tuple or frozenset, what its items are, with commas between. */
 function keyText(key: unknown, budget: Budget, own: Budget = { left: MAX_IN_KEY }): string {
   spend(budget);
   spend(own, MAX_IN_KEY);
-  if (!Array.isArray(key)) return String(key);
-  return key.map((item: unknown) => (item === null ? '' : keyText(item, budget, own))).join(',');
+  if (!Array.isArray(key) && !(key instanceof Set)) return String(key);
+  return Array.from(key, (item: unknown) => (item === null ? '' : keyText(item, budget, own))).join(',');
 }
 
 /** Not by way of an object for a dict: objects put keys that look like indices first. */

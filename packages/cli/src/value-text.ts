@@ -6,6 +6,7 @@
 
 import { MaskedArray, NDArray, PySlice } from '@mmdpickle/core';
 import { isDType } from '@mmdpickle/core/ndarray';
+import { PyArray } from '@mmdpickle/core/pickle';
 import { printable } from './text.ts';
 
 /** How much of a value a preview shows. */
@@ -74,7 +75,11 @@ function valueText(value: unknown, depth: number): string {
   if (isDType(value)) return `dtype(${value.name})`;
   if (value instanceof Map) return `{${limited([...value], ([key, item]) => `${inner(key)}: ${inner(item)}`)}}`;
   if (value instanceof Set) return `{${limited([...value], inner)}}`;
-  if (Array.isArray(value)) return Object.isFrozen(value) ? `(${limited(value, inner)})` : `[${limited(value, inner)}]`;
+  if (Array.isArray(value)) {
+    const items = limited(value, inner);
+    return Object.isFrozen(value) ? `(${items}${value.length === 1 ? ',' : ''})` : `[${items}]`;
+  }
+  if (value instanceof PyArray) return `array('${value.typecode}', ${inner(value.toArray())})`;
   if (value instanceof Uint8Array) return bytesLiteral(value);
   if (value instanceof Date) return value.toISOString();
   if (value instanceof PySlice) return `slice(${[value.start, value.stop, value.step].map(inner).join(', ')})`;

@@ -15,7 +15,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { run } from '@mmdpickle/cli';
 import { type Descr, MaskedArray, memoryOver, NDArray, ndarray, PySlice, parseDType } from '@mmdpickle/core';
 import { MmapDict } from '@mmdpickle/core/node';
-import { dump, type EmitOp, emit, load, PyFloat } from '@mmdpickle/core/pickle';
+import { dump, type EmitOp, emit, FrozenSet, load, PyArray, PyFloat, Tuple } from '@mmdpickle/core/pickle';
 import { formatNpyHeader, readNpy } from '@mmdpickle/npy-interop';
 import { EmptyNDArray } from '@mmdpickle/stubs';
 import { Python, pythons } from '@mmdpickle/test-support';
@@ -119,6 +119,7 @@ describe('looking at a file', () => {
       );
       dict.set('wide', new EmptyNDArray([2, 70_000], 'uint8'));
       dict.set('type', parseDType('<f4')).set('slice', new PySlice(1, 'b')).set('zero', -0);
+      dict.set('sets', new Map([[new FrozenSet([1, 2]), Tuple.of(new PyArray('b', 1, new Uint8Array([255])))]]));
       dict.set(
         'counts',
         new Map<unknown, unknown>([
@@ -149,6 +150,8 @@ describe('looking at a file', () => {
     expect(JSON.parse(await get('wide --json')).data).toEqual(Array(2).fill(Array(70_000).fill(0)));
     expect(await get('type')).toBe('dtype(float32)\n');
     expect(await get('zero --json')).toBe('-0\n');
+    expect(await get('sets')).toBe("{{1, 2}: (array('b', [-1]),)}\n");
+    expect(await get('sets --json')).toMatch(/^\{"1,2":\[/);
     // As in the dict, where an object of JavaScript's puts keys that look like indices first.
     expect(await get('counts --json')).toBe('{"10":{"2":"b","1":"a"},"9":[[1]]}\n');
   });
