@@ -424,13 +424,16 @@ describe('changing a file', () => {
     expect(await shell(cwd, 'mmdpickle get gaps.mmdpickle gaps --csv')).toBe('1\nNaN\n3\n');
   });
 
-  it('each row of CSV ends as it does, however the first one ended', async () => {
+  it('each row of CSV ends as it does, however the first one ended, and in UTF-16', async () => {
     const cwd = bench.folder();
     writeFileSync(join(cwd, 'ends.csv'), 'a,b\r\n1,2\n3,4\r5,6\r\n');
     const ingest = 'ingest ends.mmdpickle --from ends.csv --format csv --schema a:int8,b:U8 --into rows --key rows';
     await shell(cwd, `mmdpickle ${ingest}`, 'mmdpickle import ends.mmdpickle ends.csv');
     expect(await shell(cwd, 'mmdpickle get ends.mmdpickle rows --csv')).toBe('a,b\n1,2\n3,4\n5,6\n');
     expect(await shell(cwd, 'mmdpickle get ends.mmdpickle ends/b --csv')).toBe('2\n4\n6\n');
+    writeFileSync(join(cwd, 'ends.csv'), Buffer.from('\ufeffa,b\r\n 1, \u00e9\n', 'utf16le'));
+    await shell(cwd, `mmdpickle ${ingest.replaceAll('ends.mmdpickle', 'wide.mmdpickle')}`);
+    expect(await shell(cwd, 'mmdpickle get wide.mmdpickle rows --csv')).toBe('a,b\n1,\u00e9\n');
   });
 
   it('a CSV file takes the memory of its numbers, and not that of its text', async () => {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
 import { type DTypeLike, isMmdError, MmdError, memoryOver, NDArray, parseDType, parseJson } from '@mmdpickle/core';
 import { checkRecord, cutFrames, type PlainRecord, parseSchema, type RecordSchema, readNdjson } from '@mmdpickle/rx';
 import { type CsvError, parse as parseCsvStream } from 'csv-parse';
@@ -129,7 +129,8 @@ async function* csvRecords(
   onInvalid: (() => void) | undefined,
 ): AsyncGenerator<PlainRecord> {
   // The first line names the columns; the schema says which of them are stored, and as what.
-  const parser = stream.pipe(
+  const text = Readable.from(inUtf8(stream));
+  const parser = text.pipe(
     parseCsvStream({
       columns: (heading: string[]) =>
         heading.map((name, column) => distinct(name, heading.indexOf(name) === column, schema)),
@@ -146,10 +147,10 @@ async function* csvRecords(
   parser.on('skip', (error: BadRecord) => {
     if (onInvalid !== undefined && !isTooLong(error)) return onInvalid();
     failure ??= error;
-    stream.unpipe(parser);
+    text.unpipe(parser);
     parser.end();
   });
-  stream.once('error', (error) => parser.destroy(error));
+  text.once('error', (error) => parser.destroy(error));
   let count = 0;
   for await (const row of parser as AsyncIterable<Record<string, string>>) {
     if (count === failure?.records) break;
@@ -166,6 +167,23 @@ async function* csvRecords(
   }
   if (failure === undefined) return;
   throw new MmdError(isTooLong(failure) ? 'LIMIT_EXCEEDED' : 'CORRUPT', `csv: ${failure.message}`, { cause: failure });
+}
+
+/** What spreadsheets call Unicode as UTF-8: of UTF-16, the parser takes half a blank off before a cell. Other bytes as they are. */
+async function* inUtf8(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let decoder: TextDecoder | undefined;
+  let first: Uint8Array | undefined = new Uint8Array();
+  for await (const chunk of bytes) {
+    const piece: Uint8Array = first === undefined ? chunk : Buffer.concat([first, chunk]);
+    if (first !== undefined && piece.length < 2) {
+      first = piece;
+      continue;
+    }
+    if (first !== undefined && piece[0] === 0xff && piece[1] === 0xfe) decoder = new TextDecoder('utf-16le');
+    first = undefined;
+    yield decoder === undefined ? piece : Buffer.from(decoder.decode(piece, { stream: true }));
+  }
+  yield first ?? Buffer.from(decoder?.decode() ?? '');
 }
 
 /** The parser decodes, and puts U+FFFD where bytes are no UTF-8: stored, it would look like what was sent. */
