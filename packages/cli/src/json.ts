@@ -3,8 +3,9 @@
 import { MmdError } from '@mmdpickle/core';
 
 /**
- * A value as JSON that commands no terminal: control, format and unassigned characters are `\\u` escapes. What JSON has no form for: big integers become text, bytes base64, not-a-number text, a dict
- * whose keys do not stay distinct as text a list of pairs.
+ * A value as JSON that commands no terminal: control, format and unassigned characters are `\\u` escapes. What JSON has no
+ * form for: big integers become text, bytes base64, not-a-number text, a dict whose keys do not stay distinct as text a
+ * list of pairs.
  *
  * @throws MmdError UNSUPPORTED_VALUE for cycles, and for what is nested too deeply; LIMIT_EXCEEDED for what a small value
  *   becomes that holds others many times
