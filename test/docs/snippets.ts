@@ -43,9 +43,8 @@ export function withChecks(code: string): string {
       const [, indent, expression, promised] = match ?? [];
       if (expression === undefined || promised === undefined) return line;
       const literal =
-        /^(-?\d[\d_.]*(?:e[+-]?\d+)?n?|'[^']*'|true|false|null|undefined|NaN|\[[^\]a-zA-Z]*\])(?=$|[,;:(.]|\s*\()/.exec(
-          promised,
-        )?.[1];
+        /^(-?\d[\d_.]*(?:e[+-]?\d+)?n?|'[^']*'|true|false|null|undefined|NaN)(?=$|[,;:(.]|\s*\()/.exec(promised)?.[1] ??
+        /^(?:\[.*\]|\{.*\})/.exec(promised)?.[0];
       return literal === undefined
         ? line
         : `${indent}__check(${expression}, ${literal}, ${JSON.stringify(line.trim())});`;

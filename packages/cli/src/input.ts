@@ -1,6 +1,6 @@
 import { readFileSync, statSync } from 'node:fs';
 import { NodeFile } from '@mmdpickle/core/node';
-import { type Terminal, tell } from './terminal.ts';
+import { type Noted, type Terminal, tellNote } from './terminal.ts';
 
 /** All bytes of a path, or of standard input for `-`. The caller owns them. */
 export async function readInput(path: string, terminal: Terminal): Promise<Uint8Array> {
@@ -22,13 +22,13 @@ function readPath(path: string): Uint8Array {
 
 /** Says what was not taken of a file: who dumped several pickles into it may expect them all. */
 export function tellRest(
-  terminal: Terminal,
+  invocation: Noted,
   path: string,
   end: number,
   size: number = Number(statSync(path, { bigint: true }).size),
 ): void {
   const rest = size - end;
-  if (rest > 0) tell(terminal, `${path}: the pickle ends at ${end}, and ${rest} more bytes were not looked at`);
+  if (rest > 0) tellNote(invocation, `${path}: the pickle ends at ${end}, and ${rest} more bytes were not looked at`);
 }
 
 /** Bytes to look at, and no longer than the holder is open. */

@@ -59,3 +59,14 @@ export function printJson(terminal: Terminal, value: unknown): Promise<void> {
 export function tell(terminal: Terminal, lines: string): void {
   terminal.stderr.write(`${lines.split('\n').map(printable).join('\n')}\n`);
 }
+
+/** Where {@link tellNote} tells, and to whom. */
+export interface Noted {
+  readonly terminal: Terminal;
+  readonly json: boolean;
+}
+
+/** Tells what stands beside the result, such as what was left out; a script gets JSON here too. */
+export function tellNote({ terminal, json }: Noted, note: string): void {
+  tell(terminal, json ? jsonText({ note }) : note);
+}

@@ -204,6 +204,19 @@ describe('looking at a file', () => {
     }
   });
 
+  it.each([
+    ['import i.mmdpickle both.pkl', 'both.pkl: the pickle ends at'],
+    ['convert both.pkl new.mmdpickle', 'both.pkl: the pickle ends at'],
+    ['convert --downgrade run.mmdpickle', '3 arrays of run.mmdpickle are in the modern layout'],
+    ['export run.mmdpickle all.npz', '2 values are no arrays: left out'],
+  ])('under --json what %s tells beside its result is JSON too', async (line, note) => {
+    const cwd = bench.folder();
+    await shell(cwd, 'cat settings.pkl hostile.pkl > both.pkl');
+    const { code, stdout, stderr } = await bench.line(cwd, `mmdpickle ${line} --json`);
+    expect({ code, told: JSON.parse(stderr).note }).toEqual({ code: 0, told: expect.stringContaining(note) });
+    JSON.parse(stdout);
+  });
+
   it('diff names what was added, removed and changed', async () => {
     const cwd = bench.folder();
     const { code, stdout } = await bench.line(cwd, 'mmdpickle diff run.mmdpickle other.mmdpickle');

@@ -8,7 +8,7 @@ import { usageError } from '../errors.ts';
 import { tellRest } from '../input.ts';
 import { ENCODING } from '../option-values.ts';
 import { ProgressBar } from '../progress.ts';
-import { tell } from '../terminal.ts';
+import { tellNote } from '../terminal.ts';
 import { printResult } from './result.ts';
 
 /** What a conversion did. */
@@ -42,7 +42,7 @@ export const convert: CommandSpec = {
     },
   ],
   async run(invocation) {
-    const { args, options, terminal } = invocation;
+    const { args, options } = invocation;
     const [source = '', target] = args;
     if (options.upgrade === true && options.downgrade === true)
       throw usageError('--upgrade and --downgrade are opposites: give one');
@@ -52,7 +52,10 @@ export const convert: CommandSpec = {
         throw usageError(`say where to: 'mmdpickle convert ${source} TARGET', or --upgrade or --downgrade in place`);
       const { keys, arrays, others } = respell(source, down);
       if (others > 0)
-        tell(terminal, `${others} arrays of ${source} are in the modern layout: give a target to write them anew`);
+        tellNote(
+          invocation,
+          `${others} arrays of ${source} are in the modern layout: give a target to write them anew`,
+        );
       await printResult(invocation, { keys, arrays }, `${arrays} arrays respelled`);
       return 'ok';
     }
@@ -78,7 +81,7 @@ function convertTo(source: string, target: string, layout: 'modern' | 'legacy', 
   const encoding = invocation.options.encoding as LoadOptions['encoding'];
   if (from === undefined) {
     const { end } = convertPickle(source, target, { dict: { layout }, encoding, onProgress: bar.update });
-    tellRest(invocation.terminal, source, end);
+    tellRest(invocation, source, end);
   } else copyTo(from, target, layout, bar);
   using written = MmapDict.open(target, { mode: 'r' });
   return { keys: written.size, arrays: countArrays(written) };

@@ -106,7 +106,7 @@ export const put: CommandSpec = {
     }
 
     async function readAs(name: TypeName, bytes: Uint8Array, from: string): Promise<unknown> {
-      const onEnd = (end: number): void => tellRest(terminal, from, end, bytes.length);
+      const onEnd = (end: number): void => tellRest({ terminal, json }, from, end, bytes.length);
       return await TYPES[name].read(bytes, { pickle, allowPickle, onEnd });
     }
   },

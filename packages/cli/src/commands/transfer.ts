@@ -13,7 +13,7 @@ import { usageError } from '../errors.ts';
 import { FORMATS, formatOf, type ImportOptions, type Transfer } from '../formats/formats.ts';
 import { ALLOW_PICKLE, ENCODING, parseDTypeName, parseShapeOption } from '../option-values.ts';
 import { ProgressBar } from '../progress.ts';
-import { print, printJson, type Terminal, tell } from '../terminal.ts';
+import { print, printJson, type Terminal, tellNote } from '../terminal.ts';
 import { keyText } from '../text.ts';
 
 const FORMAT_OPTION = {
@@ -72,7 +72,7 @@ export const importCommand: CommandSpec = {
       for (const format of Object.values(FORMATS)) {
         const paths = groups.get(format) ?? [];
         if (paths.length === 0) continue;
-        const importOptions = { ...options, terminal, take } as ImportOptions;
+        const importOptions = { ...options, terminal, json, take } as ImportOptions;
         for (const key of await format.read(paths, dict, importOptions, transferOf(invocation, bar))) keys.add(key);
       }
     });
@@ -107,7 +107,7 @@ export const exportCommand: CommandSpec = {
     using dict = MmapDict.open(path, { mode: 'r', load: { lossless: format === FORMATS.pickle } });
     requireKeys(dict, path, rest);
     if (output !== '-' && isSameFile(path, output)) throw usageError(`${output} is the file itself: export to another`);
-    const keys = rest.length > 0 ? rest : keysFor(dict, format.arraysOnly, terminal);
+    const keys = rest.length > 0 ? rest : keysFor(dict, format.arraysOnly, invocation);
     using spool = new Spool(terminal);
     using bar = new ProgressBar(invocation, 'export');
     const target = output === '-' ? spool.path('stdout', format.extensions) : output;
@@ -129,13 +129,13 @@ function isSameFile(path: string, other: string): boolean {
 }
 
 /** All keys that go into the format; the others are named on standard error. */
-function keysFor(dict: MmapDict, arraysOnly: boolean, terminal: Invocation['terminal']): string[] {
+function keysFor(dict: MmapDict, arraysOnly: boolean, invocation: Invocation): string[] {
   const keys = [...dict.keys()];
   if (!arraysOnly) return keys;
   const arrays = keys.filter((key) => dict.getMeta(key)?.dtype !== undefined);
   const skipped = keys.length - arrays.length;
   if (skipped > 0)
-    tell(terminal, `${skipped} ${skipped === 1 ? 'value is no array' : 'values are no arrays'}: left out`);
+    tellNote(invocation, `${skipped} ${skipped === 1 ? 'value is no array' : 'values are no arrays'}: left out`);
   return arrays;
 }
 

@@ -3,7 +3,7 @@ import { type Change, FilePattern, watchDict } from '@mmdpickle/rx';
 import { concatMap, defer, EMPTY, fromEvent, lastValueFrom, of, repeat, take, takeUntil, takeWhile } from 'rxjs';
 import type { CommandSpec, Invocation } from '../command.ts';
 import { parseNatural, parsePositive, parseTime } from '../option-values.ts';
-import { colorsFor, print, printJson, tell } from '../terminal.ts';
+import { colorsFor, print, printJson, tellNote } from '../terminal.ts';
 import { keyText } from '../text.ts';
 
 /** Changes that wait at most for a reader of the output. Then nobody looks at the file until all of them were taken. */
@@ -30,7 +30,7 @@ export const watch: CommandSpec = {
     const { terminal, args, options, json, quiet } = invocation;
     const [path = ''] = args;
     const { from, poll, count } = options as { from?: number; poll?: number; count?: number };
-    if (!quiet && !FilePattern.is(path) && !existsSync(path)) tell(terminal, `${path} is not there yet: waiting`);
+    if (!quiet && !FilePattern.is(path) && !existsSync(path)) tellNote(invocation, `${path} is not there yet: waiting`);
     if (!json) await print(terminal, colorsFor(terminal).bold(`${HEADING}\n`));
     const { looks$ } = watchDict(path, {
       ...(from !== undefined && { from }),

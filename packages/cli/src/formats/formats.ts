@@ -19,7 +19,7 @@ import { requireArray } from '../arrays.ts';
 import { usageError } from '../errors.ts';
 import { tellRest } from '../input.ts';
 import type { ProgressBar } from '../progress.ts';
-import type { Terminal } from '../terminal.ts';
+import type { Noted } from '../terminal.ts';
 import { writeOut } from './out-file.ts';
 
 /** What one import or export is given beside the files. */
@@ -30,13 +30,12 @@ export interface Transfer {
 }
 
 /** The options of `import`. */
-export interface ImportOptions {
+export interface ImportOptions extends Noted {
   readonly key?: string;
   readonly dtype?: string;
   readonly shape?: readonly number[];
   readonly allowPickle?: boolean;
   readonly encoding?: Encoding;
-  readonly terminal: Terminal;
   /** Gives the key back. @throws MmdError BAD_KEY where another input has it */
   readonly take: (key: string) => string;
 }
@@ -187,9 +186,10 @@ function onlyOne(keys: readonly string[], what: string): string {
 }
 
 /** Stores what a pickle holds, arrays by way of its mapping. */
-function importPickle(path: string, dict: MmapDict, { key, encoding, terminal, take }: ImportOptions): string[] {
+function importPickle(path: string, dict: MmapDict, options: ImportOptions): string[] {
+  const { key, encoding, take } = options;
   using pickle = openPickle(path, { encoding, lossless: true });
-  tellRest(terminal, path, pickle.end);
+  tellRest(options, path, pickle.end);
   if (!(pickle.value instanceof Map)) {
     const name = take(key ?? stem(path));
     dict.set(name, pickle.value);
