@@ -30,7 +30,7 @@ import type { ProgressOptions } from './vacuum.ts';
 
 /** Options of `fsck`. */
 export interface FsckOptions extends ProgressOptions {
-  /** Carry out the plan. It truncates only what no commit claimed. Default false. */
+  /** Carry out the plan. It cuts off what no commit claimed, and an entry whose end the file has lost; whole entries stay. Default false. */
   readonly repair?: boolean;
   /** Also read every value (but not the data of arrays). Default true. */
   readonly values?: boolean;

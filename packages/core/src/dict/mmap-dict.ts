@@ -435,8 +435,8 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
   }
 
   /**
-   * Checks structure and values. With `repair` it finishes or cuts off what a crash left; it never drops what a commit claimed.
-   * Never prints.
+   * Checks structure and values. With `repair` it finishes or cuts off what a crash left, an entry that the end of the file
+   * cuts in two included; it never drops a whole one. Never prints.
    */
   fsck(options: FsckOptions = {}): FsckResult {
     checkOptions(options, FSCK_OPTIONS);

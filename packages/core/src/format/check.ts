@@ -59,7 +59,7 @@ export interface FindingRow {
   readonly doc: string;
 }
 
-/** What can be wrong. `repair` says whether a plan exists that loses nothing a commit claimed. */
+/** What can be wrong. `repair` says whether a plan exists that loses nothing which is whole. */
 export const FINDINGS: Readonly<Record<FindingCode, FindingRow>> = {
   header: { severity: 'error', repair: false, doc: 'the header is not that of an mmdpickle file' },
   'torn-tail': { severity: 'error', repair: true, doc: 'the file ends inside an entry, or without a terminator' },
