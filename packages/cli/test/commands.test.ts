@@ -260,6 +260,16 @@ describe('looking at a file', () => {
     expect({ code, stdout }).toEqual({ code: 1, stdout: '~ "same bytes"  value\n' });
   });
 
+  it('watch --from N goes on behind change N', async () => {
+    const seen = await shell(bench.folder(), 'mmdpickle watch run.mmdpickle --from 2 --count 2 --json');
+    expect(
+      seen
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line).seq),
+    ).toEqual([3, 4]);
+  });
+
   it('tail -f and watch follow another process until they are interrupted', async () => {
     const cwd = bench.folder();
     const watch = bench.start(cwd, ['watch', 'new.mmdpickle', '--json', '--count', '1']);

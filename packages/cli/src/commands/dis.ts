@@ -2,6 +2,7 @@ import { type EntryInfo, type EntryMeta, type MmapDict, NodeFile } from '@mmdpic
 import { dis as disassemble, genops } from '@mmdpickle/core/pickle';
 import type { CommandSpec, Invocation } from '../command.ts';
 import { openIfDict, requireKeys } from '../dicts.ts';
+import { usageError } from '../errors.ts';
 import { mapInput } from '../input.ts';
 import { jsonText } from '../json.ts';
 import { colorsFor, print, type Terminal } from '../terminal.ts';
@@ -27,6 +28,8 @@ export const dis: CommandSpec = {
     const { terminal, args, options, json } = invocation;
     const [path = ''] = args;
     using dict = path === '-' || options.plain === true ? undefined : openIfDict(path);
+    if (dict === undefined && args[1] !== undefined)
+      throw usageError(`${options.plain === true ? '--plain' : path} shows one pickle, which has no entry to name`);
     if (dict !== undefined) {
       await disassembleEntries(invocation, dict);
       return 'ok';

@@ -17,7 +17,10 @@ const FILE = { args: '<file>', argDocs: { file: 'the mmdpickle file' } } as cons
 export const fsck: CommandSpec = {
   ...FILE,
   options: [
-    { flags: '--repair', doc: 'finish or cut off what a crash left, an entry that the end of the file cuts in two included; whole entries stay' },
+    {
+      flags: '--repair',
+      doc: 'finish or cut off what a crash left, an entry that the end of the file cuts in two included; whole entries stay',
+    },
     { flags: '--salvage <new>', doc: 'copy every intact entry into a new file; the damaged one stays as it is' },
     { flags: '--no-values', doc: 'only the structure, not whether each value can be read' },
   ],

@@ -144,6 +144,11 @@ function formOf({ options }: Invocation): FrameForm {
     shape: (options.shape as number[] | undefined) ?? [],
     schema: options.schema as FrameForm['schema'],
   };
+  // Without --format a stream of records would be taken byte by byte, and all would seem well.
+  if (form.format === 'raw' && form.schema !== undefined)
+    throw usageError('--schema: raw elements have no columns; say --format ndjson or csv');
+  if (form.format !== 'raw' && form.shape.length > 0)
+    throw usageError('--shape: records have columns; say --schema name:float32[4,8]', form.shape);
   if (form.format === 'csv') requireSchema(form);
   if (form.format === 'raw' && form.shape.includes(0))
     throw usageError('--shape: a frame has at least one element', form.shape);
@@ -169,6 +174,7 @@ function captureOptions({ options, terminal }: Invocation): CaptureOptions {
 function openHome(path: string, { options }: Invocation): { readonly into: Into } & Disposable {
   const limits = options.rollover as RollingOptions | undefined;
   if (limits === undefined) {
+    if (options.keep !== undefined) throw usageError('--keep: one file; say with --rollover when the next one begins');
     if (FilePattern.is(path)) throw usageError(`${path} holds {n}: say with --rollover when the next file begins`);
     const dict = MmapDict.open(path);
     try {

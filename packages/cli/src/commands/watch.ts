@@ -16,7 +16,7 @@ export const watch: CommandSpec = {
   options: [
     {
       flags: '--from <seq>',
-      doc: 'begin with the change of this number; 0 tells all that is in the file',
+      doc: 'go on behind the change of this number; 0 tells all that is in the file',
       parse: parseNatural,
     },
     { flags: '--poll <time>', doc: 'the longest time between two looks, 1s; 50ms when not given', parse: parseTime },
