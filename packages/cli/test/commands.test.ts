@@ -13,11 +13,20 @@ import { join } from 'node:path';
 import { PassThrough, Writable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { run } from '@mmdpickle/cli';
-import { type Descr, MaskedArray, memoryOver, NDArray, ndarray, PySlice, parseDType } from '@mmdpickle/core';
+import {
+  type Descr,
+  type GrowableArray,
+  MaskedArray,
+  memoryOver,
+  NDArray,
+  ndarray,
+  PySlice,
+  parseDType,
+} from '@mmdpickle/core';
 import { MmapDict } from '@mmdpickle/core/node';
 import { dump, type EmitOp, emit, FrozenSet, load, PyArray, PyFloat, Tuple } from '@mmdpickle/core/pickle';
 import { formatNpyHeader, readNpy } from '@mmdpickle/npy-interop';
-import { EmptyNDArray } from '@mmdpickle/stubs';
+import { EmptyNDArray, GrowableNDArray } from '@mmdpickle/stubs';
 import { Python, pythons } from '@mmdpickle/test-support';
 import { afterAll, describe, expect, it } from 'vitest';
 import { Bench, told } from './command-line.ts';
@@ -339,6 +348,42 @@ it('watch looks at no more while its output is not taken, and goes on where it w
 });
 
 describe('changing a file', () => {
+  it.each([
+    ['the float32 rows', new GrowableNDArray([4], 'float32'), [[1, 2, 3, 4]]],
+    [
+      'records',
+      new GrowableNDArray(
+        [],
+        [
+          ['a', 'int32'],
+          ['b', 'float64', [2]],
+        ],
+      ),
+      [{ a: 1, b: [2, 3] }],
+    ],
+    [
+      'records with padding',
+      new GrowableNDArray([], { names: ['a', 'b'], formats: ['i1', '<f8'], aligned: true }),
+      [{ a: 1, b: 2 }],
+    ],
+  ])('Python maps %s by the lines of the guide', async (_, stub, rows) => {
+    const cwd = bench.folder();
+    {
+      using dict = MmapDict.open(join(cwd, 'run.mmdpickle'));
+      (dict.set('temperature', stub).get('temperature') as GrowableArray).append(rows);
+    }
+    const guide = readFileSync(new URL('../../../docs/guide/dict.md', import.meta.url), 'utf8');
+    const [, lines = ''] = /```python\n([\s\S]*?)```/.exec(guide) ?? [];
+    const check = "import pickle\nd = pickle.load(open('run.mmdpickle', 'rb'))['temperature']\nr = rows[:len(d)]\n";
+    writeFileSync(
+      join(cwd, 'look.py'),
+      `${lines}${check}print(r.dtype == d.dtype, r.tobytes() == d.tobytes(), len(r))\n`,
+    );
+    const [info] = pythons();
+    if (info === undefined) return;
+    expect(await shell(cwd, `${info.executable} look.py`)).toBe('True True 1\n');
+  });
+
   it('put stores numbers, text, JSON, arrays and pickles as Python sees them', async () => {
     const cwd = bench.folder();
     await shell(
