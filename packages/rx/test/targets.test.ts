@@ -282,6 +282,14 @@ describe('appendRows', () => {
 });
 
 describe('chunked', () => {
+  test('fills the last chunk of an earlier stream before it begins another', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    const append = () => appendRows<number>(dict, 'x', { dtype: 'int32', layout: chunked({ rows: 3 }) });
+    for (const count of [7, 3]) await lastValueFrom(range(0, count).pipe(append()));
+    expect(series(dict, 'x').chunks.map(({ array }) => array.shape[0])).toEqual([3, 3, 3, 1]);
+  });
+
   test('any rows in any batches read back as one series', () => {
     using dir = new TempDir();
     let n = 0;

@@ -58,7 +58,7 @@ export function chunked(options: { readonly rows: number }): RowLayout {
       append(rows, total) {
         for (let start = 0; start < total; ) {
           if (count > 0) array ??= existing(dict, frameKey(`${key}/`, count - 1), chunkSpec);
-          // A chunk that an earlier stream sealed stays as short as it is.
+          // A chunk that is a plain array, as one that was set or imported is, stays as short as it is.
           if (array === undefined || filled >= perChunk) {
             array?.seal();
             array = create(dict, frameKey(`${key}/`, count++), chunkSpec);
