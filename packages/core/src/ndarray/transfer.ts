@@ -8,6 +8,7 @@ import { newBytes } from '../bytes/index.ts';
 import { MmdError } from '../errors.ts';
 import { sameDType } from './descr.ts';
 import type { DType, TypedArray } from './dtypes.ts';
+import { changeOf } from './element-changes.ts';
 import { type ElementStore, MemoryStore, type NumberArray, ObjectStore } from './element-store.ts';
 import type { Geometry } from './indexing.ts';
 import {
@@ -31,7 +32,6 @@ import {
   sizeOf,
 } from './shapes.ts';
 import { swapInPlace } from './swap.ts';
-import { changeOf } from './element-changes.ts';
 import { wordsFor } from './words.ts';
 
 /** Bytes gathered at a time. Fits the second-level cache. */
