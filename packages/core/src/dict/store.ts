@@ -373,7 +373,6 @@ export class DictStore implements EntriesHost {
     this.entries.fileReplaced();
     this.#retired = this.#retired.filter((retired) => retired.deref() !== undefined);
     this.#retired.push(new WeakRef(this.file));
-    this.file.leave?.();
     this.file = file;
     // Should the look fail: nothing of what is known is true of the new file.
     this.#stale = true;

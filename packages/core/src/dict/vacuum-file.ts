@@ -4,6 +4,7 @@
  * @module
  */
 
+import { encodeUtf8 } from '../bytes/index.ts';
 import { isMmdError } from '../errors.ts';
 import { COMMIT_NUMBER_OFFSET, encodeEmptyFile, encodeHeader, HEADER_SIZE } from '../format/layout.ts';
 import type { StorageFile } from '../storage/storage-file.ts';
@@ -13,6 +14,8 @@ import { cleanUp, withFile } from './clean-up.ts';
 const UNFINISHED = -1;
 /** So many names are tried. */
 const NAMES = 100;
+/** Bytes that the name of a file can have. */
+const NAME_MAX = 255;
 
 /**
  * Creates a file beside another one, locked, and an empty dict in the making. What a killed vacuum left is removed; whatever else
@@ -20,7 +23,7 @@ const NAMES = 100;
  */
 export function createBeside(file: StorageFile): StorageFile {
   for (let n = 0; ; n++) {
-    const name = `${file.name}.vacuum${n === 0 ? '' : n}`;
+    const name = nameBeside(file.name, `.vacuum${n === 0 ? '' : n}`);
     removeRemains(file, name);
     let fresh: StorageFile;
     try {
@@ -31,10 +34,11 @@ export function createBeside(file: StorageFile): StorageFile {
       if (taken && n < NAMES) continue;
       throw error;
     }
+    let own: boolean;
     try {
-      fresh.lock(0);
-      fresh.write(0, encodeEmptyFile(UNFINISHED));
-      return fresh;
+      // Until it is locked, another vacuum may take it for what a killed one left.
+      own = fresh.tryLock() && !fresh.removed();
+      if (own) fresh.write(0, encodeEmptyFile(UNFINISHED));
     } catch (error) {
       cleanUp(
         () => fresh.close(),
@@ -42,12 +46,22 @@ export function createBeside(file: StorageFile): StorageFile {
       );
       throw error;
     }
+    if (own) return fresh;
+    fresh.close();
   }
 }
 
 /** Whoever finds the file after a kill may remove it. A commit takes that back. */
 export function markUnfinished(fresh: StorageFile): void {
   fresh.storeI32(COMMIT_NUMBER_OFFSET, UNFINISHED);
+}
+
+/** The path with something behind it, cut where the file's name would become longer than a name can be. */
+function nameBeside(path: string, suffix: string): string {
+  const start = path.lastIndexOf('/') + 1;
+  let name = path.slice(start);
+  while (encodeUtf8(name).length + suffix.length > NAME_MAX) name = name.slice(0, -1);
+  return `${path.slice(0, start)}${name}${suffix}`;
 }
 
 function removeRemains(file: StorageFile, name: string): void {
@@ -62,7 +76,8 @@ function removeRemains(file: StorageFile, name: string): void {
     const head = new Uint8Array(HEADER_SIZE);
     const length = found.read(0, head);
     const expected = encodeHeader(UNFINISHED);
-    const unfinished = length === HEADER_SIZE && head.every((byte, i) => byte === expected[i]);
+    // An empty one holds nothing that could be lost: its vacuum was killed before it wrote the header.
+    const unfinished = length === 0 || (length === HEADER_SIZE && head.every((byte, i) => byte === expected[i]));
     // Another process may be filling it, for a file that had the other's name before.
     if (unfinished && found.tryLock()) file.remove(name);
   });

@@ -44,8 +44,15 @@ export interface Journal {
  * @param start - file offset of the bytes
  */
 export function layCounts(stores: ReadonlyMap<number, number>, bytes: Uint8Array, start: number): void {
-  for (const [offset, rows] of stores) {
-    if (offset >= start && offset + 8 <= start + bytes.length) putU64(bytes, offset - start, rows);
+  const last = start + bytes.length - 8;
+  if (stores.size <= bytes.length) {
+    for (const [offset, rows] of stores) if (offset >= start && offset <= last) putU64(bytes, offset - start, rows);
+    return;
+  }
+  // Of very many each read would look at all.
+  for (let offset = start; offset <= last; offset++) {
+    const rows = stores.get(offset);
+    if (rows !== undefined) putU64(bytes, offset - start, rows);
   }
 }
 

@@ -72,12 +72,14 @@ const FILE_OPTIONS: OptionTable = {
 } satisfies Record<keyof NodeFileOptions, OptionRow>;
 
 /**
- * Closes the descriptors of files that were left. The file is watched, for arrays that are mapped of it refer to it, and map windows through
- * the descriptor as long as they live. Typed arrays over it need the mapping alone.
+ * Closes the descriptors of files that nobody closed, and nobody holds any more. The file is watched, for arrays that are mapped of it refer
+ * to it, and map windows through the descriptor as long as they live. Typed arrays over it need the mapping alone.
  */
-const left = new FinalizationRegistry<{ readonly sys: Syscalls; readonly fds: readonly number[] }>(({ sys, fds }) => {
-  for (const fd of fds) sys.close(fd);
-});
+const forgotten = new FinalizationRegistry<{ readonly sys: Syscalls; readonly fds: readonly number[] }>(
+  ({ sys, fds }) => {
+    for (const fd of fds) sys.close(fd);
+  },
+);
 
 /** What files that are opened through another one take over. */
 type Inherited = Required<Omit<NodeFileOptions, 'calledAs'>>;
@@ -101,6 +103,8 @@ export class NodeFile implements StorageFile, MappedFile {
   readonly #sys: Syscalls;
   readonly #fd: number;
   #mappingFd: number | undefined;
+  /** Both, for the collector. */
+  readonly #fds: number[];
   /** What it is called in errors. */
   #name: string;
   #path: string;
@@ -129,10 +133,12 @@ export class NodeFile implements StorageFile, MappedFile {
     this.#options = options;
     this.#sys = options.syscalls;
     this.#fd = fd;
+    this.#fds = [fd];
     this.#path = path;
     this.#name = name;
     this.#status = status;
     this.writable = writable;
+    forgotten.register(this, { sys: this.#sys, fds: this.#fds }, this);
   }
 
   /**
@@ -196,6 +202,7 @@ export class NodeFile implements StorageFile, MappedFile {
     if (isMainThread || !this.writable) return this.#fd;
     if (this.#mappingFd === undefined) {
       const fd = this.#retry(() => this.#sys.open(`/proc/self/fd/${this.#fd}`, FLAGS['r+'], 0));
+      if (fd >= 0) this.#fds.push(fd);
       this.#mappingFd = fd < 0 ? this.#fd : fd;
     }
     return this.#mappingFd;
@@ -493,17 +500,10 @@ export class NodeFile implements StorageFile, MappedFile {
     if (result < 0 && result !== -ENOENT) throw errnoError(result, 'removing', path);
   }
 
-  leave(): void {
-    if (this.#closed) return;
-    // Arrays that have no window yet need the same descriptor as the others.
-    const fds = new Set([this.#fd, this.mappingFd]);
-    left.register(this, { sys: this.#sys, fds: [...fds] }, this);
-  }
-
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    left.unregister(this);
+    forgotten.unregister(this);
     if (this.#windows !== undefined) for (const windows of Object.values(this.#windows)) windows.close();
     this.#words?.close();
     this.#lock?.abandon();

@@ -131,8 +131,5 @@ export interface StorageFile extends Disposable {
   renameOver(name: string): void;
   /** Removes a name of this kind of storage; no error when it is not there. */
   remove(name: string): void;
-  /** Whoever had the file open goes on in another: it is to be closed once nobody holds an array that is mapped of it. Absent where nothing is held. */
-  leave?(): void;
-
   close(): void;
 }

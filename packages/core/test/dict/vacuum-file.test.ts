@@ -93,6 +93,33 @@ describe('a vacuum', () => {
     },
   );
 
+  test.each([false, true])(
+    'removes the empty file that one leaves which was killed before it wrote a byte (in place: %s)',
+    (inPlace) => {
+      using dir = new TempDir();
+      using dict = MmapDict.open(dir.file('x'));
+      writeFileSync(dir.file('x.vacuum'), '');
+      dict.set('a', 1).set('a', 2).vacuum({ inPlace });
+      expect(readdirSync(dir.path)).toEqual(['x']);
+      using taken = NodeFile.open(dir.file('x.vacuum'), 'a');
+      taken.lock(0);
+      dict.vacuum({ inPlace });
+      expect(readdirSync(dir.path)).toEqual(['x', 'x.vacuum']);
+    },
+  );
+
+  test.each([
+    ['x'.repeat(255), false],
+    ['x'.repeat(255), true],
+    [`${'x'.repeat(245)}\u{1f4be}`, false],
+  ])('works where the name of the file has no room for more: %s (in place: %s)', (name, inPlace) => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file(name));
+    dict.set('a', 1).set('a', 2).vacuum({ inPlace });
+    expect(readdirSync(dir.path)).toEqual([name]);
+    expect([...dict]).toEqual([['a', 2]]);
+  });
+
   test('keeps the symbolic link that the file was opened by', () => {
     using dir = new TempDir();
     const link = dir.file('link');
@@ -177,4 +204,34 @@ describe('a vacuum', () => {
     expect(oldFiles()).toBe(0);
     expect(() => held[0]!.sum()).toThrow(expect.objectContaining({ code: 'CLOSED' }));
   });
+});
+
+test('the collector closes the files of dicts that nobody closed, but for those that an array is held of', async () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  using dir = new TempDir();
+  const path = dir.file('x');
+  MmapDict.open(path).set('a', new Float64Array(1000).fill(1)).close();
+  const openFiles = (): number =>
+    readdirSync('/proc/self/fd').filter((fd) => {
+      try {
+        return readlinkSync(`/proc/self/fd/${fd}`) === path;
+      } catch {
+        return false;
+      }
+    }).length;
+  const forget = (): NDArray => {
+    for (let i = 0; i < 20; i++) MmapDict.open(path).set('i', i).delete('i');
+    return MmapDict.open(path, { mode: 'r' }).get('a') as NDArray;
+  };
+  const held = forget();
+  expect(openFiles()).toBe(21);
+  for (let turn = 0; turn < 50 && openFiles() > 2; turn++) {
+    collect();
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  // That of the array, and the one that was looked at last.
+  expect(openFiles()).toBeLessThanOrEqual(2);
+  expect(openFiles()).toBeGreaterThanOrEqual(1);
+  expect(held.sum()).toBe(1000);
 });

@@ -4,7 +4,6 @@
  * @module
  */
 
-import { closeSync } from 'node:fs';
 import { MmdError } from '@mmdpickle/core';
 import { type DTypeLike, memoryOver, NDArray, parseDType } from '@mmdpickle/core/ndarray';
 import { absolutePath, NodeFile } from '@mmdpickle/core/node';
@@ -98,19 +97,9 @@ function mapped(file: NodeFile, header: NpyHeader, access: 'read' | 'write' | 'c
   return disposable(array, file);
 }
 
-/**
- * Closes the descriptors of arrays that nobody disposed of. The memory is watched, not the array: slices share it, and
- * windows are mapped through the descriptor only as long as it lives. Typed arrays over it need the mapping alone.
- */
-const forgotten = new FinalizationRegistry<number>((fd) => closeSync(fd));
-
 /** Lets `using` close the file that an array, and nothing else, stands on; the collector does so otherwise. */
 export function disposable(array: NDArray, file: NodeFile): MappedNDArray {
-  forgotten.register(array.memory, file.fd, file);
-  const dispose = (): void => {
-    forgotten.unregister(file);
-    file.close();
-  };
+  const dispose = (): void => file.close();
   return Object.defineProperty(array, Symbol.dispose, { value: dispose }) as MappedNDArray;
 }
 
