@@ -8,7 +8,6 @@ import { hasSurrogatePair } from '../bytes/index.ts';
 import type { MmdError } from '../errors.ts';
 import { type CheckResult, checkFile, type Finding, finding } from '../format/check.ts';
 import { opaqueHead } from '../format/filler.ts';
-import { findEntry } from '../format/find-entry.ts';
 import {
   COMMIT_NUMBER_OFFSET,
   ENTRY_HEAD_SIZE,
@@ -102,7 +101,7 @@ function lockNamed(core: DictCore): void {
 /** @param alone - what `onProgress` does must not change what the plan is made for */
 function check(core: DictCore, options: FsckOptions, alone: boolean): CheckResult {
   const { file, read } = core.store;
-  const result = answer(checkFile(file.size(), file.name), read);
+  const result = answer(checkFile(file.size(), file.name, core.store.dataFrom), read);
   if (options.values === false || result.findings.some(({ code }) => code === 'header')) return result;
   const values = alone ? core.alone('fsck', () => checkValues(core, options)) : checkValues(core, options);
   const plan = result.plan.filter((step) => step.do !== 'write' || !values.spared.has(step.offset));
@@ -179,7 +178,7 @@ class ValueCheck {
     if (opaque !== undefined) this.#noteOpaque(opaque, offset, key);
     if (problem === undefined) return;
     // Where the length of a dead entry is wrong, Python still reads what it reaches over.
-    const inside = answer(findEntry(view.offset, entryEnd(offset, frameLength)), store.read);
+    const inside = store.findEntry(view.offset, entryEnd(offset, frameLength));
     const more = inside >= 0 ? `; an entry stands inside it at ${inside}: salvage` : '';
     this.findings.push(finding(why, offset, `${problem.message}${more}`, key));
     if (inside < 0) this.plan.push({ do: 'write', offset: view.offset, bytes: opaqueHead(view.length), why });

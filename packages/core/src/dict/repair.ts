@@ -6,7 +6,6 @@
 
 import { MmdError } from '../errors.ts';
 import { parseArray } from '../format/array-value.ts';
-import { findEntry } from '../format/find-entry.ts';
 import type { Journal } from '../format/journal.ts';
 import {
   ENTRY_HEAD_SIZE,
@@ -20,7 +19,6 @@ import {
   terminator,
   u64Bytes,
 } from '../format/layout.ts';
-import { answer } from '../format/scan.ts';
 import { type FetchBytes, ValueReader } from '../format/value-reader.ts';
 import type { LastEntry } from './anchor.ts';
 import { writeBorderless } from './append-buffer.ts';
@@ -133,7 +131,7 @@ function cutTornTail(store: DictStore, hands: RepairHands, offset: number): bool
   const { file } = store;
   const size = file.size();
   const last = store.read(size - TERMINATOR_SIZE, TERMINATOR_SIZE);
-  if (store.options.lenient || endsAsDict(last) || answer(findEntry(offset, size), store.read) >= 0) return false;
+  if (store.options.lenient || endsAsDict(last) || store.findEntry(offset, size) >= 0) return false;
   writeBorderless(file, offset, terminator(), hands.durable);
   file.truncate(offset + TERMINATOR_SIZE);
   store.repairs.push({ kind: 'torn-tail', offset, bytes: size - offset });

@@ -6,7 +6,6 @@
 
 import { decodeUtf8, isText } from '../bytes/index.ts';
 import { isMmdError } from '../errors.ts';
-import { findEntry } from '../format/find-entry.ts';
 import { type Journal, joinJournals } from '../format/journal.ts';
 import {
   ENTRY_HEAD_SIZE,
@@ -54,7 +53,7 @@ export function salvage(from: DictCore, to: DictCore, options: ProgressOptions =
   const lost = new Map([...damaged].map(([key, offset]) => [key, { key, offset, message }]));
   const copy = (key: string, place: EntryPlace): void => {
     to.put(key, rawValue(from.view(key, place, counts)));
-    to.writer.settle();
+    to.writer.settleBorrowed();
     recovered.add(key);
   };
   to.transact(() => {
@@ -146,7 +145,7 @@ function entriesOf({ store }: DictCore): Survivors {
     // What a header stands before is a dict of its own: its journals tell of other places.
     const own = from === start || !isHeader(store.read(from - HEADER_SIZE, HEADER_SIZE));
     const behind = end.offset + (atEnd ? TERMINATOR_SIZE : 1);
-    const next = whole ? joinedFile(store, behind) : answer(findEntry(behind, size), store.read);
+    const next = whole ? joinedFile(store, behind) : store.findEntry(behind, size);
     const gaps = behindWhole || !own || (!whole && atEnd && next >= 0);
     const found = behindWhole ? joined : live;
     for (const [key, place] of lately) if (!gaps || !found.has(key)) found.set(key, place);
@@ -165,8 +164,8 @@ function entriesOf({ store }: DictCore): Survivors {
 }
 
 /** Where the entries of a file without a header begin: it may have lost that, and begin with one. */
-function firstEntry({ file, read }: DictStore): number {
-  const first = answer(findEntry(0, file.size()), read);
+function firstEntry(store: DictStore): number {
+  const first = store.findEntry(0, store.file.size());
   return first >= 0 && first < HEADER_SIZE ? first : HEADER_SIZE;
 }
 
@@ -189,7 +188,7 @@ function hiddenEntries(core: DictCore, suspects: readonly number[], met: Set<num
   let searched = Infinity;
   const search = (from: number): number => {
     if (from < searched || (next >= 0 && from > next)) {
-      next = answer(findEntry(from, size), read);
+      next = core.store.findEntry(from, size);
       searched = from;
     }
     return next;

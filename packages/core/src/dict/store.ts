@@ -9,6 +9,7 @@
 
 import { newBytes } from '../bytes/index.ts';
 import { MmdError } from '../errors.ts';
+import { findEntry } from '../format/find-entry.ts';
 import type { Journal } from '../format/journal.ts';
 import {
   COMMIT_NUMBER_OFFSET,
@@ -41,6 +42,9 @@ const ATTEMPTS = 20;
 
 /** Bytes that one look ahead of the lock takes in: half a millisecond's work at most. */
 const LOOK_AHEAD = 128 * 1024;
+
+/** Bytes in which data is looked for first. */
+const NEAR = 8192;
 
 /** Commit numbers that a handle writes before it stores them through a mapping, which takes as long to make and to drop. */
 const WRITTEN_NUMBERS = 100;
@@ -297,6 +301,22 @@ export class DictStore implements EntriesHost {
     const count = this.file.read(offset, bytes);
     return count === length ? bytes : bytes.subarray(0, count);
   };
+
+  /** File offset of the first byte at or after `offset` that is not in a hole; the file's size where there is none. */
+  readonly dataFrom = (offset: number): number => {
+    const size = this.file.size();
+    // What is near is asked for first: a file may have very many stretches.
+    for (let at = offset, length = NEAR; at < size; at += length, length *= 2) {
+      const [first] = this.file.dataRanges(at, Math.min(at + length, size));
+      if (first !== undefined) return first.offset;
+    }
+    return size;
+  };
+
+  /** {@link findEntry} in this file. */
+  findEntry(from: number, until: number): number {
+    return answer(findEntry(from, until, this.dataFrom), this.read);
+  }
 
   /** Whether the entry's state byte says live now. */
   isLive(place: EntryPlace): boolean {

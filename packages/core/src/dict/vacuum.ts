@@ -47,7 +47,7 @@ export function copyEntries(
   const put = (view: EntryView): true => {
     const trimmed = trim ? trimmedSource(from, view) : undefined;
     to.put(view.key, trimmed === undefined ? rawValue(view) : to.encodeValue(trimmed, 'modern'));
-    to.writer.settle();
+    to.writer.settleBorrowed();
     return true;
   };
   to.transact(() => {

@@ -178,6 +178,11 @@ export class DictWriter {
     this.#broken = broken;
   }
 
+  /** The same where bytes of the caller's are referred to: for who appends many values of its own, so that they are not kept. */
+  settleBorrowed(): void {
+    if (this.#buffer.borrowed) this.settle();
+  }
+
   /** Appends an entry; an earlier one with the key dies. */
   set(key: string, keyBytes: Uint8Array, keyLength: number, value: EncodedValue): void {
     this.#startChange();

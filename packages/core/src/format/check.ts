@@ -137,8 +137,13 @@ interface Seen {
  *
  * @param size - the size of the file
  * @param name - for messages
+ * @param dataFrom - of {@link findEntry}
  */
-export function* checkFile(size: number, name: string): Generator<ByteRequest, CheckResult, Uint8Array> {
+export function* checkFile(
+  size: number,
+  name: string,
+  dataFrom?: (offset: number) => number,
+): Generator<ByteRequest, CheckResult, Uint8Array> {
   const findings: Finding[] = [];
   const plan: Step[] = [];
   let counts = { live: 0, dead: 0 };
@@ -163,7 +168,7 @@ export function* checkFile(size: number, name: string): Generator<ByteRequest, C
   });
   if (end.kind === 'damage') {
     const last: Uint8Array = yield { offset: Math.max(0, size - TERMINATOR_SIZE), length: TERMINATOR_SIZE };
-    const next = yield* findEntry(end.offset, size);
+    const next = yield* findEntry(end.offset, size, dataFrom);
     const message = `${end.message}: expected ${end.expected}, found ${end.found}`;
     if (next >= 0 || endsAsDict(last)) {
       const more = next >= 0 ? `; entries go on at ${next}` : '';

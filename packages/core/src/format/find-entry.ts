@@ -13,11 +13,16 @@ const LARGEST_CHUNK = 2 ** 20;
 
 /**
  * The first place at or after `from` where the bytes are an entry's: head, and the tail where the head says.
+ * @param dataFrom - where the first data stands at or after an offset, in a file with holes: no entry begins in one
  * @returns its file offset, or -1
  */
-export function* findEntry(from: number, size: number): Generator<ByteRequest, number, Uint8Array> {
+export function* findEntry(
+  from: number,
+  size: number,
+  dataFrom: (offset: number) => number = (offset) => offset,
+): Generator<ByteRequest, number, Uint8Array> {
   let chunk = FIRST_CHUNK;
-  for (let start = from; start + ENTRY_HEAD_SIZE + ENTRY_TAIL_SIZE <= size; ) {
+  for (let start = dataFrom(from); start + ENTRY_HEAD_SIZE + ENTRY_TAIL_SIZE <= size; ) {
     const bytes: Uint8Array = yield { offset: start, length: Math.min(chunk, size - start) };
     chunk = Math.min(2 * chunk, LARGEST_CHUNK);
     const last = bytes.length - ENTRY_HEAD_SIZE;
@@ -32,7 +37,7 @@ export function* findEntry(from: number, size: number): Generator<ByteRequest, n
       }
     }
     if (bytes.length <= ENTRY_HEAD_SIZE) break;
-    start += bytes.length - ENTRY_HEAD_SIZE + 1;
+    start = dataFrom(start + bytes.length - ENTRY_HEAD_SIZE + 1);
   }
   return -1;
 }

@@ -469,3 +469,18 @@ test('a key that is no string is BAD_KEY wherever it is looked for', () => {
   expect(dict.has('x'.repeat(1000))).toBe(false);
   expect(dict.get('é'.repeat(300))).toBeUndefined();
 });
+
+test('entries behind a hole of a tebibyte are found as those behind a small one', () => {
+  using dir = new TempDir();
+  const [damaged, rescued] = [dir.file('damaged'), dir.file('rescued')];
+  const dict = MmapDict.open(damaged).set('a', 1);
+  dict.set('large', { arraySource: true, dtype: 'uint8', shape: [2 ** 40] }).set('b', 2);
+  const { entryOffset } = dict.getMeta('large')!;
+  dict.close();
+  const fd = openSync(damaged, 'r+');
+  writeSync(fd, Uint8Array.of(0), 0, 1, entryOffset);
+  closeSync(fd);
+  expect(fsck(damaged).findings).toMatchObject([{ code: 'broken-chain', offset: entryOffset }]);
+  expect(() => MmapDict.open(damaged)).toThrow(code('CORRUPT'));
+  expect(salvage(damaged, rescued)).toMatchObject({ recovered: ['a', 'b', 'large'], lost: [] });
+});
