@@ -12,6 +12,8 @@ import {
   ENTRY_TAIL_SIZE,
   endsAsDict,
   entryEnd,
+  FRAME_SIZE,
+  getU64,
   HEADER_SIZE,
   isHeader,
   isTerminator,
@@ -22,6 +24,7 @@ import {
 import { type FetchBytes, ValueReader } from '../format/value-reader.ts';
 import type { LastEntry } from './anchor.ts';
 import { writeBorderless } from './append-buffer.ts';
+import type { EntryPlace } from './catalog.ts';
 import type { DictStore } from './store.ts';
 
 /** What repairing needs of the writer. */
@@ -113,14 +116,35 @@ export function growthCut(
 /** What an entry ended with before it grew, and the terminator behind it. */
 const OLD_END = ENTRY_TAIL_SIZE + TERMINATOR_SIZE;
 
-/** The same of the last entry, whose value is read in pieces of 512 bytes. */
+/** The same of the last entry. */
 export function lastGrowthCut(store: DictStore, { offset, frameLength }: LastEntry): ReturnType<typeof growthCut> {
   const keyLength = store.read(offset, ENTRY_HEAD_SIZE)[ENTRY_HEAD_SIZE - 1];
-  if (keyLength === undefined) return undefined;
+  return keyLength === undefined ? undefined : growthCut(valueReader(store, { offset, frameLength, keyLength }));
+}
+
+/** Reads a value in pieces of 512 bytes. */
+function valueReader(store: DictStore, { offset, frameLength, keyLength }: EntryPlace): ValueReader {
   const start = offset + ENTRY_HEAD_SIZE + keyLength;
   const length = entryEnd(offset, frameLength) - ENTRY_TAIL_SIZE - start;
   const fetch: FetchBytes = (pos, count) => store.read(start + pos, Math.min(Math.max(count, 512), length - pos));
-  return growthCut(new ValueReader(start, length, fetch));
+  return new ValueReader(start, length, fetch);
+}
+
+/** Whether other entries stand inside one, up to its very end: its length is wrong, and its last bytes are those of another one. */
+export function reachesOver(store: DictStore, place: EntryPlace): boolean {
+  const reader = valueReader(store, place);
+  try {
+    // The data of an array may be anything, and very long.
+    if (parseArray(reader) !== undefined && reader.pos === reader.length) return false;
+  } catch {
+    // It has not the length that it says.
+  }
+  const end = entryEnd(place.offset, place.frameLength);
+  for (let at = reader.offset; (at = store.findEntry(at, end)) >= 0; ) {
+    at = entryEnd(at, getU64(store.read(at, FRAME_SIZE), 1));
+    if (at === end) return true;
+  }
+  return false;
 }
 
 /**

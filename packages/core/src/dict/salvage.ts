@@ -8,6 +8,7 @@ import { decodeUtf8, isText } from '../bytes/index.ts';
 import { isMmdError } from '../errors.ts';
 import { type Journal, joinJournals } from '../format/journal.ts';
 import {
+  DEAD,
   ENTRY_HEAD_SIZE,
   ENTRY_TAIL_SIZE,
   entryEnd,
@@ -50,7 +51,7 @@ export function salvage(from: DictCore, to: DictCore, options: ProgressOptions =
   const { live, damaged, breaks, counts, deaths, met, suspects, unseen } = entriesOf(from);
   const recovered = new Set<string>();
   const message = 'memo hint or state are not what every entry has';
-  const lost = new Map([...damaged].map(([key, offset]) => [key, { key, offset, message }]));
+  const lost = new Map([...damaged].map(([key, { offset }]) => [key, { key, offset, message }]));
   const copy = (key: string, place: EntryPlace): void => {
     to.put(key, rawValue(from.view(key, place, counts)));
     to.writer.settleBorrowed();
@@ -72,7 +73,7 @@ export function salvage(from: DictCore, to: DictCore, options: ProgressOptions =
     const doubtful = [...suspects, ...breaks, ...[...lost.values(), ...unreadable].map(({ offset }) => offset)];
     doubtful.sort((a, b) => a - b);
     const hidden = new Map<string, EntryPlace>();
-    for (const [key, place] of hiddenEntries(from, doubtful, met)) {
+    for (const [key, place] of [...mayLive(from, damaged), ...hiddenEntries(from, doubtful, met)]) {
       options.signal?.throwIfAborted();
       if (recovered.has(key) || deaths.has(stateOffset(place.offset, place.frameLength))) continue;
       // A length that was guessed may be wrong, where another entry of the key is whole.
@@ -90,8 +91,8 @@ export function salvage(from: DictCore, to: DictCore, options: ProgressOptions =
 /** What {@link entriesOf} finds. What journals say counts as done. */
 interface Survivors {
   readonly live: Map<string, EntryPlace>;
-  /** File offsets of entries that may live, or be dead: what tells is damaged, and no later one has the key. */
-  readonly damaged: ReadonlyMap<string, number>;
+  /** Entries that may live, or be dead: what tells is damaged, and no later one has the key. */
+  readonly damaged: ReadonlyMap<string, EntryPlace>;
   readonly breaks: number[];
   readonly counts: ReadonlyMap<number, number> | undefined;
   readonly deaths: ReadonlySet<number>;
@@ -105,7 +106,7 @@ interface Survivors {
 function entriesOf({ store }: DictCore): Survivors {
   const live = new Map<string, EntryPlace>();
   const breaks: number[] = [];
-  const damaged = new Map<string, number>();
+  const damaged = new Map<string, EntryPlace>();
   const journals: (Journal | undefined)[] = [];
   const met = new Set<number>();
   const suspects: number[] = [];
@@ -128,7 +129,7 @@ function entriesOf({ store }: DictCore): Survivors {
         const hidden = lately.get(key) ?? live.get(key);
         if (hidden !== undefined) unseen.push(hidden);
         lately.set(key, { offset, frameLength, keyLength });
-      } else damaged.set(key, offset);
+      } else damaged.set(key, { offset, frameLength, keyLength });
     },
     expect: () => undefined,
   };
@@ -137,6 +138,7 @@ function entriesOf({ store }: DictCore): Survivors {
   /** Of another file that was put behind this one, which is whole. */
   const joined = new Map<string, EntryPlace>();
   let behindWhole = false;
+  let behindTerminator = false;
   for (let from = start; from >= 0; ) {
     const { walk, end } = walkToEnd(store.file, from, size, taker);
     const atEnd = end.kind === 'terminator';
@@ -150,8 +152,10 @@ function entriesOf({ store }: DictCore): Survivors {
     const found = behindWhole ? joined : live;
     for (const [key, place] of lately) if (!gaps || !found.has(key)) found.set(key, place);
     lately = new Map();
-    if (!gaps) journals.push(answer(journalOfWalk(walk, end), store.read));
+    // What a batch leaves whose writer was killed ahead of the commit stands behind the terminator, journal and all.
+    if (!gaps && !behindTerminator) journals.push(answer(journalOfWalk(walk, end), store.read));
     behindWhole ||= whole;
+    behindTerminator ||= atEnd;
     if (!atEnd) breaks.push(end.offset);
     else if (whole && next >= 0) breaks.push(behind);
     from = next;
@@ -159,8 +163,20 @@ function entriesOf({ store }: DictCore): Survivors {
   const journal = joinJournals(journals.filter((each) => each !== undefined));
   const deaths = buryDead(live, journal);
   for (const [key, place] of joined) if (!live.has(key)) live.set(key, place);
-  for (const [key, { offset }] of live) if (offset > (damaged.get(key) ?? offset)) damaged.delete(key);
+  for (const [key, { offset }] of live) if (offset > (damaged.get(key)?.offset ?? offset)) damaged.delete(key);
   return { live, damaged, breaks, counts: journal?.stores, deaths, met, suspects, unseen };
+}
+
+/** Those whose state has no more bits of a dead entry than of a live one: what was dead is better had than what lived is lost. */
+function mayLive({ store }: DictCore, damaged: ReadonlyMap<string, EntryPlace>): [string, EntryPlace][] {
+  return [...damaged].filter(([, { offset, frameLength }]) => {
+    const [state = DEAD] = store.read(stateOffset(offset, frameLength), 1);
+    return bitsOf(state ^ LIVE) <= bitsOf(state ^ DEAD);
+  });
+}
+
+function bitsOf(byte: number): number {
+  return byte === 0 ? 0 : (byte & 1) + bitsOf(byte >> 1);
 }
 
 /** Where the entries of a file without a header begin: it may have lost that, and begin with one. */

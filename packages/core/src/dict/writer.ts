@@ -31,7 +31,7 @@ import type { EntryPlace } from './catalog.ts';
 import { ChangesInPlace, carryOut, kill, storeCount } from './changes-in-place.ts';
 import { EntryAppender, PIECE } from './entry-appender.ts';
 import type { GrowablePlace } from './growable-array.ts';
-import { type RepairHands, repair } from './repair.ts';
+import { type RepairHands, reachesOver, repair } from './repair.ts';
 import { canResize, resize } from './resize.ts';
 import { type DictStore, FileReplaced } from './store.ts';
 
@@ -398,11 +398,11 @@ export class DictWriter {
     const { file, entries } = this.#store;
     const committed = place.offset < this.#buffer.base;
     const older = committed ? entries.hiddenInBase(key, place) : undefined;
-    if (older !== undefined) kill(file, older);
+    if (older !== undefined) this.#killHidden(older);
     const { shadowed } = entries.catalog;
     const hidden = shadowed.get(key);
     if (hidden !== undefined) {
-      for (const other of hidden) kill(file, other);
+      for (const other of hidden) this.#killHidden(other);
       shadowed.delete(key);
     }
     if (committed) {
@@ -412,6 +412,11 @@ export class DictWriter {
     this.#buffer.flush();
     kill(file, place);
     return false;
+  }
+
+  /** An entry that a later one of its key hides dies; not one whose length is wrong, for the state there is that of another entry. */
+  #killHidden(place: EntryPlace): void {
+    if (!reachesOver(this.#store, place)) kill(this.#store.file, place);
   }
 
   #commitAll(): void {
@@ -547,7 +552,7 @@ export class DictWriter {
     for (const places of shadowed.values()) hidden.push(...places);
     if (hidden.length === 0) return;
     if (this.#durable) file.sync();
-    for (const place of hidden) kill(file, place);
+    for (const place of hidden) this.#killHidden(place);
     shadowed.clear();
   }
 

@@ -80,28 +80,27 @@ export function* readJournal(offset: number, end: number): Generator<ByteRequest
   return journal !== undefined && staysWithin(journal, offset) && (yield* standsThere(journal)) ? journal : undefined;
 }
 
+/** So many of the last places prove that nothing moved: one alone may meet another entry's by chance. */
+const PROOFS = 8;
+
 /**
- * Whether entries still stand where they stood: bytes that came into the file, or were lost from it, move the last place in any case.
+ * Whether entries still stand where they stood: bytes that came into the file, or were lost from it, move the last places in any case.
  * What overwrites leave of a place is not known.
  */
 function* standsThere({ deaths, stores, overwrites = [] }: Journal): Generator<ByteRequest, boolean, Uint8Array> {
   if (overwrites.length > 0) return true;
-  const lastOf = (places: Iterable<number>): number => {
-    let last = 0;
-    for (const place of places) last = Math.max(last, place);
-    return last;
-  };
-  const death = lastOf(deaths);
-  const store = lastOf(stores.keys());
-  if (death > 0) {
+  const lastOf = (places: Iterable<number>): number[] => [...places].sort((a, b) => b - a).slice(0, PROOFS);
+  for (const death of lastOf(deaths)) {
     const tail: Uint8Array = yield { offset: death - STATE_AT, length: ENTRY_TAIL_SIZE };
     const state = tail[STATE_AT];
     if (!isEntryTail(tail, 0) || (state !== LIVE && state !== DEAD)) return false;
   }
-  if (store === 0) return true;
-  const count: Uint8Array = yield { offset: store - 2, length: 2 };
-  // LONG1 of eight bytes.
-  return count[0] === 0x8a && count[1] === 8;
+  for (const store of lastOf(stores.keys())) {
+    const count: Uint8Array = yield { offset: store - 2, length: 2 };
+    // LONG1 of eight bytes.
+    if (count[0] !== 0x8a || count[1] !== 8) return false;
+  }
+  return true;
 }
 
 /** Whether all places lie in entries before `end`. Only a forged journal says more: of the header, or beyond the end of the file. */

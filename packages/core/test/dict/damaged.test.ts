@@ -10,6 +10,10 @@ import { OpaqueGlobal, OpaqueObject, Tuple } from '../../src/pickle/index.ts';
 import { bytesSource, MemoryDisk, MemoryFile } from '../../src/storage/index.ts';
 
 const growable = (capacity: number): ArraySource => ({ arraySource: true, dtype: 'uint8', shape: [0], capacity });
+const salvaged = (bytes: Uint8Array) =>
+  MmapDict.over(MemoryFile.of(bytes), { mode: 'r', lenient: true, salvage: true }).salvage(
+    MmapDict.over(MemoryFile.of()),
+  );
 const rowsOf = (dict: MmapDict) => dict.get('rows') as { append(rows: Uint8Array): unknown; seal(): unknown };
 
 /** A file with an index, in the middle of which the FRAME opcode of an entry lost a bit. */
@@ -196,16 +200,56 @@ describe('an entry whose state is damaged', () => {
     }
   });
 
-  it('is told of by salvage', () => {
-    for (const [which, lost] of [
-      [0, []],
-      [1, ['b']],
-      [2, ['a']],
-    ] as const) {
-      const result = MmapDict.over(damagedAt(which), { mode: 'r' }).salvage(MmapDict.over(MemoryFile.of()));
-      expect(result.lost.map(({ key }) => key)).toEqual(lost);
+  it('is recovered by salvage where it may have lived, and told of where it was rather dead', () => {
+    for (const which of [0, 1, 2]) {
+      const { recovered, lost } = salvaged(damagedAt(which).toBytes());
+      expect([recovered.toSorted(), lost]).toEqual([['a', 'b', 'c'], []]);
     }
+    const file = MemoryFile.of();
+    const { tailOffset } = MmapDict.over(file).set('a', 1);
+    const state = (byte: number) => salvaged(file.toBytes().with(tailOffset - 2, byte));
+    for (const byte of [0x89, 0x08, 0x00]) expect(state(byte)).toMatchObject({ recovered: ['a'], lost: [] });
+    for (const byte of [0x31, 0x70]) expect(state(byte)).toMatchObject({ recovered: [], lost: [{ key: 'a' }] });
   });
+});
+
+it('a batch that was killed ahead of its commit takes no key from a salvage', () => {
+  const file = MemoryFile.of();
+  const dict = MmapDict.over(file, { index: false });
+  for (const key of 'abcde') dict.set(key, key);
+  const { entryOffset } = dict.getMeta('c')!;
+  const images: Uint8Array[] = [];
+  const write = file.write.bind(file);
+  file.write = (...args) => {
+    write(...args);
+    images.push(file.toBytes());
+  };
+  dict.batch(() => {
+    dict.set('f', 1).set('g', 2).delete('a');
+    dict.delete('b');
+  });
+  const uncommitted = images.find((image) => image.length > 200)!;
+  expect([...MmapDict.over(MemoryFile.of(uncommitted), { mode: 'r' }).keys()].join('')).toBe('abcde');
+  expect(Buffer.from(uncommitted).includes('mmdpickle journal')).toBe(true);
+  expect(salvaged(uncommitted.with(entryOffset, 0)).recovered).toEqual(expect.arrayContaining([...'abde']));
+});
+
+it('an entry whose length is wrong, and that a later one of its key hides, does not die in the place of another', () => {
+  const file = MemoryFile.of();
+  const dict = MmapDict.over(file, { index: false });
+  dict.set('a', 1).set('b', 2).set('a', 3);
+  const [wrong, other] = [...dict.scan()];
+  const bytes = file.toBytes();
+  putU64(bytes, wrong!.offset + 1, other!.end - wrong!.offset - 9);
+  for (const change of [
+    (damaged: MmapDict) => damaged.seal(),
+    (damaged: MmapDict) => damaged.set('a', 4),
+    (damaged: MmapDict) => damaged.delete('a'),
+  ]) {
+    const copy = MemoryFile.of(bytes);
+    change(MmapDict.over(copy, { index: false }));
+    expect(copy.toBytes()[other!.end - 2]).toBe(0x88);
+  }
 });
 
 it.each([null, 7])('a masked array whose call does not end as one is none, fill value %o', (fillValue) => {

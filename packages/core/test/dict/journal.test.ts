@@ -2,7 +2,7 @@ import { Python, pythons } from '@mmdpickle/test-support';
 import { afterAll, describe, expect, test } from 'vitest';
 import { DictReader, type GrowableArray, MmapDict } from '../../src/dict/index.ts';
 import { putEntryHead, putEntryTail, terminator } from '../../src/format/index.ts';
-import { encodeJournal, type Journal } from '../../src/format/journal.ts';
+import { encodeJournal, type Journal, layCounts } from '../../src/format/journal.ts';
 import { encodeProgram } from '../../src/format/journal-program.ts';
 import { ENTRY_HEAD_SIZE, ENTRY_TAIL_SIZE, frameLengthOf, LIVE } from '../../src/format/layout.ts';
 import { tailEntryFrame, tailKey } from '../../src/format/tail-entry.ts';
@@ -155,6 +155,37 @@ test.each<[string, Journal]>([
   const dict = MmapDict.over(file);
   expect([...dict.set('c', 3)]).toEqual(Object.entries({ a: 1, b: 2, c: 3 }));
   expect(dict.fsck().findings).toEqual([]);
+});
+
+test('a journal of a file that won bytes says nothing, though its last place meets the end of another entry', () => {
+  const file = MemoryFile.of();
+  const made = MmapDict.over(file).set('a', 1).set('b', 'longer').set('c', 3).set('d', 4);
+  const [first, b, , d] = [...made.scan()];
+  const payload = encodeJournal({ deaths: new Set([b!.end - 2, d!.end - 2]), stores: new Map() });
+  const { prefix, suffix } = tailEntryFrame('journal', payload.length, 0, encodeProgram([], []));
+  file.writeParts(file.size() - terminator().length, [prefix, payload, suffix, terminator()]);
+  const bytes = file.toBytes();
+  expect([...MmapDict.over(MemoryFile.of(bytes), { mode: 'r' }).keys()]).toEqual(['a', 'c']);
+  const won = MemoryFile.of(Uint8Array.from([...bytes.subarray(0, first!.end), ...bytes.subarray(first!.offset)]));
+  expect([...MmapDict.over(won).set('e', 5)]).toEqual(Object.entries({ a: 1, b: 'longer', c: 3, d: 4, e: 5 }));
+});
+
+test('row counts that are to be stored are laid over what is read, however many there are', () => {
+  const offsets = Array.from({ length: 200 }, (_, i) => 40 * i);
+  for (const [start, length] of [
+    [0, 8000],
+    [3, 500],
+    [40, 8],
+    [35, 16],
+    [41, 7],
+    [39, 8],
+    [0, 0],
+  ] as const) {
+    const bytes = new Uint8Array(length);
+    layCounts(new Map(offsets.map((offset) => [offset, 7])), bytes, start);
+    const laid = offsets.filter((offset) => offset >= start && offset + 8 <= start + length);
+    expect([...bytes.keys()].filter((i) => bytes[i] !== 0)).toEqual(laid.map((offset) => offset - start));
+  }
 });
 
 test.each<[string, unknown]>([
