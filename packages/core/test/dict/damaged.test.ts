@@ -231,7 +231,7 @@ it('a batch that was killed ahead of its commit takes no key from a salvage', ()
   const uncommitted = images.find((image) => image.length > 200)!;
   expect([...MmapDict.over(MemoryFile.of(uncommitted), { mode: 'r' }).keys()].join('')).toBe('abcde');
   expect(Buffer.from(uncommitted).includes('mmdpickle journal')).toBe(true);
-  expect(salvaged(uncommitted.with(entryOffset, 0)).recovered).toEqual(expect.arrayContaining([...'abde']));
+  expect(salvaged(uncommitted.with(entryOffset, 0)).recovered).toEqual(expect.arrayContaining(['a', 'b', 'd', 'e']));
 });
 
 it('an entry whose length is wrong, and that a later one of its key hides, does not die in the place of another', () => {
