@@ -5,7 +5,7 @@
  * @module
  */
 
-import { isMmdError, type MmapDict, MmdError } from '@mmdpickle/core';
+import { type ErrorFields, isMmdError, type MmapDict, MmdError } from '@mmdpickle/core';
 import { defer, fromEvent, lastValueFrom, map, race, retry, type Subscription, throwError, timer } from 'rxjs';
 import { LONGEST_STRETCH_MS, Turns } from '../turns.ts';
 import { type Admission, type BatchLimits, BoundedQueue, type Policy } from './bounded-queue.ts';
@@ -513,7 +513,9 @@ function isHopeless(error: unknown): boolean {
 function lostAfter(failed: unknown, lost: unknown): unknown {
   const message = `${lost instanceof Error ? lost.message : String(lost)}; before that the stream had failed: ${String(failed)}`;
   const cause = new AggregateError([failed, lost], message);
-  return isMmdError(lost) ? new MmdError(lost.code, message, { ...lost, cause }) : cause;
+  if (!isMmdError(lost)) return cause;
+  const fields: ErrorFields = lost;
+  return new MmdError(lost.code, message, { ...fields, cause });
 }
 
 function overflow(bytes: number, queue: BoundedQueue<Pending<unknown>>): MmdError {
