@@ -43,11 +43,20 @@ export function errnoError(result: number, what: string, path: string, offset?: 
   const errno = errnoName(result);
   let code = CODES[errno] ?? 'IO';
   if (reading && code === 'READ_ONLY') code = 'IO';
-  return new MmdError(code, `${path}: ${what} failed: ${errno}`, { path, errno, offset });
+  // Who looks at the file's own permissions finds nothing wrong with them.
+  const under =
+    errno === 'EACCES' && (process.permission as unknown) !== undefined ? " under Node's permission model" : '';
+  return new MmdError(code, `${path}: ${what} failed${under}: ${errno}`, { path, errno, offset });
 }
 
-/** The same for an error that one of Node's own calls threw. */
+/** The negated errno of what one of Node's own calls threw; undefined where the system was not asked. */
+export function errnoOf(thrown: unknown): number | undefined {
+  const { errno, code } = thrown as NodeJS.ErrnoException;
+  // What Node's permission model forbids has a code of its own, and no number.
+  return code === 'ERR_ACCESS_DENIED' ? -constants.errno.EACCES : errno;
+}
+
+/** The same as {@link errnoError} for an error that one of Node's own calls threw. */
 export function nodeError(cause: unknown, what: string, path: string): MmdError {
-  const { errno } = cause as NodeJS.ErrnoException;
-  return errnoError(errno ?? -constants.errno.EIO, what, path);
+  return errnoError(errnoOf(cause) ?? -constants.errno.EIO, what, path);
 }

@@ -8,6 +8,7 @@
 
 import * as fs from 'node:fs';
 import { constants } from 'node:os';
+import { errnoOf } from './errno.ts';
 import { NodeStatus } from './file-status.ts';
 import type { PlatformConstants, Syscalls } from './syscalls.ts';
 
@@ -67,7 +68,8 @@ const BIGINT = { bigint: true } as const;
 /** The error for a name that names nothing takes longer to make than all the rest of creating a file. */
 const BIGINT_OR_NONE = { bigint: true, throwIfNoEntry: false } as const;
 
-const HOT = [
+/** What a bound library answers better or faster than node:fs. */
+const BETTER = [
   'size',
   'pread',
   'pwrite',
@@ -75,6 +77,10 @@ const HOT = [
   'flock',
   'stat',
   'fstat',
+  'fchmod',
+  'fchown',
+  'fdatasync',
+  'fsync',
 ] as const satisfies readonly (keyof Syscalls)[];
 
 /** Calls that bind when they must. */
@@ -85,7 +91,7 @@ export function lateBound(platform: PlatformConstants, bind: () => Syscalls): Sy
     if (calls === undefined) {
       calls = bind();
       // What every commit calls goes there directly from here on.
-      for (const name of HOT) Object.assign(late, { [name]: calls[name] });
+      for (const name of BETTER) Object.assign(late, { [name]: calls[name] });
       Object.freeze(late);
     }
     return calls;
@@ -135,8 +141,9 @@ function attempt<T>(call: () => T, fd = 0): T | number {
   try {
     return call();
   } catch (error) {
-    const { errno, code } = error as NodeJS.ErrnoException;
-    if (typeof errno === 'number') return errno;
+    const errno = errnoOf(error);
+    if (errno !== undefined) return errno;
+    const { code } = error as NodeJS.ErrnoException;
     if (code !== 'ERR_OUT_OF_RANGE' && code !== 'ERR_INVALID_ARG_VALUE') throw error;
     return fd >= 0 && fd <= FD_MAX ? -EINVAL : -EBADF;
   }

@@ -11,7 +11,7 @@ import { FS_CALLS, lateBound } from './late-bound.ts';
 import { requireLate } from './require-late.ts';
 import { type FileStatus, IOV_MAX, PLATFORMS, type PlatformConstants, type Syscalls } from './syscalls.ts';
 
-const { EINVAL, ENOSYS, EOPNOTSUPP, EPERM } = constants.errno;
+const { EACCES, EINVAL, ENOSYS, EOPNOTSUPP, EPERM } = constants.errno;
 
 type Call = (...args: unknown[]) => number;
 
@@ -52,6 +52,19 @@ function bind(platform: PlatformConstants): Syscalls {
     }
   };
   const errno = koffi.errno as () => number;
+  /** Node's permission model refuses these of every file, also of those that it let this process open for writing. */
+  const unlessRefused = (
+    definition: string,
+    ofNode: (...args: number[]) => number,
+  ): ((...args: number[]) => number) => {
+    let own: Call | undefined;
+    return (...args) => {
+      const result = ofNode(...args);
+      if (result !== -EACCES) return result;
+      own ??= optional(definition);
+      return own(...args) < 0 ? -errno() : 0;
+    };
+  };
   const c = {
     pread: library.func('int64_t pread(int, void *, size_t, int64_t)') as Call,
     pwrite: library.func('int64_t pwrite(int, const void *, size_t, int64_t)') as Call,
@@ -105,6 +118,10 @@ function bind(platform: PlatformConstants): Syscalls {
     platform,
     pageSize: c.getpagesize(),
     ...FS_CALLS,
+    fchmod: unlessRefused('int fchmod(int, unsigned int)', FS_CALLS.fchmod),
+    fchown: unlessRefused('int fchown(int, unsigned int, unsigned int)', FS_CALLS.fchown),
+    fdatasync: unlessRefused('int fdatasync(int)', FS_CALLS.fdatasync),
+    fsync: unlessRefused('int fsync(int)', FS_CALLS.fsync),
     bound: () => true,
     stat: (path) => statx(AT_FDCWD, path, 0) ?? FS_CALLS.stat(path),
     fstat: (fd) => statx(fd, '', AT_EMPTY_PATH) ?? FS_CALLS.fstat(fd),

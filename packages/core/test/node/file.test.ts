@@ -14,7 +14,7 @@ import {
 } from 'node:fs';
 import { createServer } from 'node:net';
 import { constants } from 'node:os';
-import { pathToFileURL } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { TempDir } from '@mmdpickle/test-support';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { MmapDict } from '../../src/dict/index.ts';
@@ -584,6 +584,42 @@ it('a process that only opens and reads a file binds no C library', async () => 
     console.log(libc().bound());
   `);
   expect(stdout.trim().split('\n')).toEqual(['false cdef', 'true']);
+});
+
+it("under Node's permission model what is not allowed is a typed error, and what is allowed works", async () => {
+  const allowed = temp.file('allowed');
+  const denied = temp.file('denied');
+  for (const dir of [allowed, denied]) {
+    mkdirSync(dir);
+    NodeFile.open(`${dir}/file`, 'create-new').close();
+    chmodSync(`${dir}/file`, 0o646);
+  }
+  const model = process.allowedNodeEnvironmentFlags.has('--permission') ? '--permission' : '--experimental-permission';
+  const addons = process.allowedNodeEnvironmentFlags.has('--allow-addons') ? ['--allow-addons'] : [];
+  const reads = [fileURLToPath(new URL('../../../..', import.meta.url)), allowed].map(
+    (dir) => `--allow-fs-read=${dir}`,
+  );
+  const { stdout, stderr } = await runNode(
+    `const [allowed, denied] = args;
+     const file = room.NodeFile.open(allowed + '/file', 'r+');
+     file.lock(0);
+     file.write(0, new Uint8Array([1, 2, 3]));
+     file.sync();
+     const copy = file.open(allowed + '/copy', 'create-new');
+     copy.renameOver(file.name);
+     for (const work of [
+       () => room.NodeFile.open(denied + '/file'),
+       () => room.NodeFile.open(denied + '/new', 'a'),
+       () => room.Lease.acquire(denied + '/file'),
+     ]) try { work(); } catch (error) { console.log(error.code, error.errno, error.message.includes('permission model')); }`,
+    [allowed, denied],
+    [model, ...addons, ...reads, `--allow-fs-write=${allowed}`],
+  );
+  expect({ stdout, stderr: stderr.replaceAll(/^\(.*\n/gm, '') }).toEqual({
+    stdout: 'IO EACCES true\nREAD_ONLY EACCES true\nREAD_ONLY EACCES true\n',
+    stderr: '',
+  });
+  expect(statSync(`${allowed}/file`).mode & 0o777).toBe(0o646);
 });
 
 it('calls on descriptors and paths that are none answer alike before the C library is bound and after, and never throw', async () => {
