@@ -111,7 +111,8 @@ export class MemoryStore implements ElementStore {
 
   /** The typed array over the stretch where it is in one window, native and aligned, else this store. */
   get data(): TypedArray | ElementStore {
-    this.#data ??= this.#makeData();
+    // A byte stream that is given a view takes its buffer, and with it whatever else is over it.
+    if (this.#data === undefined || (this.#data.length === 0 && this.length > 0)) this.#data = this.#makeData();
     return this.#data;
   }
 
@@ -136,7 +137,7 @@ export class MemoryStore implements ElementStore {
 
   /** The typed array, where its items are the elements as they are: short integers and floats. */
   #numbers(): NumberArray | null {
-    if (this.#numbersFound === undefined) {
+    if (this.#numbersFound === undefined || (this.#numbersFound?.length === 0 && this.length > 0)) {
       const { data } = this;
       const asTheyAre = ArrayBuffer.isView(data) && 'iuf'.includes(this.type.kind) && !is64Bit(data);
       this.#numbersFound = asTheyAre ? (data as NumberArray) : null;
@@ -194,11 +195,11 @@ export class MemoryStore implements ElementStore {
     const kept = this.#window;
     const step = this.#step;
     if (this.whole) {
-      if (kept !== NO_WINDOW) return kept;
+      if (kept.bytes.length > 0) return kept;
       this.#window = this.#open(0, this.byteLength);
     } else {
       const start = Math.floor(pos / step) * step;
-      if (kept.start === start && kept !== NO_WINDOW) return kept;
+      if (kept.start === start && kept.bytes.length > 0) return kept;
       this.#window = this.#open(start, Math.min(this.byteLength, start + this.memory.maxWindow));
     }
     return this.#window;

@@ -9,4 +9,4 @@ export { NodeFile, type NodeFileMode, type NodeFileOptions } from './file.ts';
 export { Lease, type LeaseOptions } from './lease.ts';
 export { libc } from './libc.ts';
 export { absolutePath } from './paths.ts';
-export { type FileStatus, PLATFORMS, type PlatformConstants, type Syscalls } from './syscalls.ts';
+export { type FileStatus, type MappedPages, PLATFORMS, type PlatformConstants, type Syscalls } from './syscalls.ts';

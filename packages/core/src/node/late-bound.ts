@@ -128,7 +128,7 @@ export function lateBound(platform: PlatformConstants, bind: () => Syscalls): Sy
     madvise: (address, length, advice) => c().madvise(address, length, advice),
     view: (address, length) => c().view(address, length),
     address: (buffer) => c().address(buffer),
-    unmapWith: (buffer, address, length) => c().unmapWith(buffer, address, length),
+    unmapWith: (buffer, pages) => c().unmapWith(buffer, pages),
   };
   return late;
 }

@@ -9,7 +9,14 @@ import { MmdError } from '../errors.ts';
 import { AT_EMPTY_PATH, AT_FDCWD, STATX_MASK, STATX_SIZE, statusOfStatx } from './file-status.ts';
 import { FS_CALLS, lateBound } from './late-bound.ts';
 import { requireLate } from './require-late.ts';
-import { type FileStatus, IOV_MAX, PLATFORMS, type PlatformConstants, type Syscalls } from './syscalls.ts';
+import {
+  type FileStatus,
+  IOV_MAX,
+  type MappedPages,
+  PLATFORMS,
+  type PlatformConstants,
+  type Syscalls,
+} from './syscalls.ts';
 
 const { EACCES, EINVAL, ENOSYS, EOPNOTSUPP, EPERM } = constants.errno;
 
@@ -110,8 +117,8 @@ function bind(platform: PlatformConstants): Syscalls {
     const error = -errno();
     return NO_STATX.has(error) ? undefined : error;
   };
-  const mappings = new FinalizationRegistry<{ address: number; length: number }>(({ address, length }) => {
-    c.munmap(address, length);
+  const mappings = new FinalizationRegistry<MappedPages>(({ address, length }) => {
+    if (length > 0) c.munmap(address, length);
   });
 
   return Object.freeze<Syscalls>({
@@ -190,7 +197,7 @@ function bind(platform: PlatformConstants): Syscalls {
       return buffer;
     },
     address: (buffer) => Number(koffi.address(buffer)),
-    unmapWith: (buffer, address, length) => mappings.register(buffer, { address, length }),
+    unmapWith: (buffer, pages) => mappings.register(buffer, pages),
   });
 }
 

@@ -15,7 +15,15 @@ import type { Advice, ArrayMemory, FixedStretch } from '../ndarray/array-memory.
 import { checkInside } from '../storage/range.ts';
 import type { MapAccess } from '../storage/storage-file.ts';
 import { errnoError } from './errno.ts';
-import { MAP_FIXED, MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE, type Syscalls } from './syscalls.ts';
+import {
+  MAP_FIXED,
+  MAP_PRIVATE,
+  MAP_SHARED,
+  type MappedPages,
+  PROT_READ,
+  PROT_WRITE,
+  type Syscalls,
+} from './syscalls.ts';
 
 /** A cell of the file. 64 MiB keep a structured clone of a small view bearable. */
 const CELL = 2 ** 26;
@@ -49,12 +57,22 @@ export interface Window {
   readonly address: number;
   readonly offset: number;
   readonly length: number;
-  readonly buffer: ArrayBuffer;
+  /** Another one once this was taken: see {@link FileWindows.window}. */
+  buffer: ArrayBuffer;
   /** The same bytes, for single stores: an element store of an aligned typed array is one machine store. */
-  readonly i32: Int32Array;
-  readonly i64: BigInt64Array;
-  readonly view: DataView;
+  i32: Int32Array;
+  i64: BigInt64Array;
+  view: DataView;
   mapped: number;
+  /** What is unmapped when nobody has the buffer any more. */
+  readonly pages: MappedPages;
+}
+
+/** Whether somebody took the buffer. Its pages stay for good then: nobody can tell for how long they are in use. */
+function wasTaken({ buffer, pages }: Window): boolean {
+  if (buffer.byteLength > 0) return false;
+  pages.length = 0;
+  return true;
 }
 
 /** What the windows need of their file. */
@@ -105,7 +123,10 @@ export class FileWindows {
     return this.#flags === MAP_SHARED;
   }
 
-  /** A window that holds the stretch, mapped as far as the file goes. */
+  /**
+   * A window that holds the stretch, mapped as far as the file goes. A byte stream takes the buffer of what is given to it, and
+   * with it that of every array in the window: then there is a new one over the same pages.
+   */
   window(offset: number, length: number): Window {
     const end = offset + length;
     const window =
@@ -114,6 +135,7 @@ export class FileWindows {
       this.#newCell(offset, end) ??
       this.#ownWindow(offset, end);
     if (window.mapped < end) this.#extend(window);
+    if (wasTaken(window)) Object.assign(window, this.#buffer(window.address, window.offset, window.length));
     return window;
   }
 
@@ -157,7 +179,10 @@ export class FileWindows {
   /** Puts anonymous pages over every window, so that views of a closed file read as zeros and harm nobody. */
   close(): void {
     for (const stretch of this.stretches) stretch.release();
-    for (const { address, length } of this.#all) {
+    for (const window of this.#all) {
+      const { address, length } = window;
+      // Asked for what it does to the pages.
+      wasTaken(window);
       // Where it fails the file's pages stay, which is as safe: the mapping keeps the file alive.
       this.blank(address, length);
     }
@@ -205,30 +230,29 @@ export class FileWindows {
   #reserve(offset: number, length: number): Window {
     const address = this.#addresses(offset, length);
     if (address < 0) throw errnoError(address, `reserving ${length} bytes of address space`, this.file.name, offset);
+    const pages = { address, length };
+    let window: Window;
+    try {
+      window = { address, offset, length, mapped: offset, pages, ...this.#buffer(address, offset, length) };
+    } catch (error) {
+      this.sys.munmap(address, length);
+      throw error;
+    }
+    this.sys.unmapWith(window.buffer, pages);
+    this.#all.add(window);
+    return window;
+  }
+
+  #buffer(address: number, offset: number, length: number): Pick<Window, 'buffer' | 'i32' | 'i64' | 'view'> {
     let buffer: ArrayBuffer;
     try {
       buffer = this.sys.view(address, length);
     } catch (cause) {
-      this.sys.munmap(address, length);
-      throw new MmdError('IO', `${this.file.name}: this runtime allows no external memory`, {
-        path: this.file.name,
-        cause,
-      });
+      const text = `${this.file.name}: this runtime allows no external memory`;
+      throw new MmdError('IO', text, { path: this.file.name, cause });
     }
-    this.sys.unmapWith(buffer, address, length);
-    const window: Window = {
-      address,
-      offset,
-      length,
-      buffer,
-      i32: new Int32Array(buffer),
-      i64: new BigInt64Array(buffer),
-      view: new DataView(buffer),
-      mapped: offset,
-    };
-    this.#all.add(window);
     (this.#starts ??= new WeakMap()).set(buffer, offset);
-    return window;
+    return { buffer, i32: new Int32Array(buffer), i64: new BigInt64Array(buffer), view: new DataView(buffer) };
   }
 
   /** Lays in what the file has by now. What lies beyond its end stays anonymous: a touch there reads zero and kills nobody. */

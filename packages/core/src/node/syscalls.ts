@@ -86,8 +86,14 @@ export interface Syscalls {
   view(address: number, length: number): ArrayBuffer;
   /** The address of a buffer's first byte. */
   address(buffer: ArrayBufferLike): number;
-  /** Unmaps `[address, address + length)` once `buffer` is garbage. */
-  unmapWith(buffer: ArrayBuffer, address: number, length: number): void;
+  /** Unmaps the pages once `buffer` is garbage; none, should their length be 0 by then. */
+  unmapWith(buffer: ArrayBuffer, pages: MappedPages): void;
+}
+
+/** A stretch of address space. */
+export interface MappedPages {
+  readonly address: number;
+  length: number;
 }
 
 /** Constants that are the same on every supported platform. */

@@ -50,7 +50,7 @@ export class TailWindow {
       sys.munmap(address, LENGTH);
       throw new MmdError('IO', `${name}: this runtime allows no external memory`, { path: name, cause });
     }
-    sys.unmapWith(buffer, address, LENGTH);
+    sys.unmapWith(buffer, { address, length: LENGTH });
     this.#bytes = new Uint8Array(buffer);
     this.#words = new Int32Array(buffer);
   }

@@ -47,6 +47,21 @@ describe('wrong arguments', () => {
         return ndarray(buffer);
       },
     ],
+    ...Object.entries({
+      get: (array: NDArray) => array.get(0),
+      set: (array: NDArray) => array.set(0, 1),
+      sum: (array: NDArray) => array.sum(),
+      toNested: (array: NDArray) => array.toNested(),
+    }).map(([name, use]): [string, () => unknown] => [
+      `${name} of an array whose buffer was transferred`,
+      () => {
+        const array = ndarray(new Float32Array(4));
+        array.get(0);
+        const { buffer } = array.data as Float32Array;
+        structuredClone(buffer, { transfer: [buffer] });
+        return use(array);
+      },
+    ]),
     ['ndarray with null for options', () => ndarray([1], undefined, bad(null))],
     ['ndarray with a number for options', () => ndarray([1], undefined, bad(5))],
     ['ndarray with a type for options', () => ndarray([1], undefined, bad(ndarray([1n]).type))],

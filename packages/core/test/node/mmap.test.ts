@@ -86,6 +86,54 @@ describe('windows', () => {
     expect(new Uint8Array(view.buffer).every((byte, i) => byte === (i < 100 ? 6 : 0))).toBe(true);
   });
 
+  it.each(['write', 'read', 'copy-on-write'] as const)(
+    'keep their pages where a byte stream takes a view, and with it the buffer of every array there (%s)',
+    async (access) => {
+      using file = fresh(4096);
+      file.write(0, new Uint8Array(new Float32Array([1, 2, 3, 4]).buffer));
+      const [sent, kept] = [0, 8].map((at) => NDArray.over(file.map(at, 8, access), 'float32', [2]));
+      expect([sent!.get(0), kept!.get(0)]).toEqual([1, 3]);
+      if (kept!.writable) kept!.set(0, 30);
+      const stream = new ReadableStream({
+        type: 'bytes',
+        start(controller) {
+          controller.enqueue(sent!.data as Float32Array<ArrayBuffer>);
+        },
+      });
+      expect((await stream.getReader().read()).value).toHaveLength(8);
+      expect(kept!.get(0)).toBe(kept!.writable ? 30 : 3);
+      if (kept!.writable) kept!.set(1, 40);
+      expect(kept!.toNested()).toEqual(kept!.writable ? [30, 40] : [3, 4]);
+      expect(NDArray.over(file.map(8, 8, access), 'float32', [2]).get(0)).toBe(kept!.get(0));
+      const onDisk = new Uint8Array(8);
+      file.read(8, onDisk);
+      expect([...new Float32Array(onDisk.buffer)]).toEqual(access === 'write' ? [30, 40] : [3, 4]);
+    },
+  );
+
+  it('are not unmapped under a byte stream that took them', async () => {
+    const { code, stdout } = await runNode(
+      `const send = async () => {
+         const file = room.NodeFile.open(args[0], 'create-new');
+         file.truncate(4096);
+         const bytes = file.map(0, 4096, 'write').bytes(0, 4096);
+         const stream = new ReadableStream({ type: 'bytes', start: (controller) => controller.enqueue(bytes) });
+         const { value } = await stream.getReader().read();
+         file.close();
+         return value;
+       };
+       const value = await send();
+       for (let i = 0; i < 10; i++) {
+         gc();
+         await new Promise((resolve) => setTimeout(resolve, 5));
+       }
+       console.log(value.length, value[5]);`,
+      [temp.file('taken')],
+      ['--expose-gc'],
+    );
+    expect({ code, stdout }).toEqual({ code: 0, stdout: '4096 0\n' });
+  });
+
   it('cannot be transferred away', () => {
     using file = fresh(100);
     const { buffer } = file.map(0, 5, 'write').bytes(0, 5);
