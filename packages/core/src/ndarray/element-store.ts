@@ -111,9 +111,17 @@ export class MemoryStore implements ElementStore {
 
   /** The typed array over the stretch where it is in one window, native and aligned, else this store. */
   get data(): TypedArray | ElementStore {
-    // A byte stream that is given a view takes its buffer, and with it whatever else is over it.
-    if (this.#data === undefined || (this.#data.length === 0 && this.length > 0)) this.#data = this.#makeData();
+    if (this.#data === undefined || (ArrayBuffer.isView(this.#data) && !this.#stands(this.#data)))
+      this.#data = this.#makeData();
     return this.#data;
+  }
+
+  /**
+   * False where the view's buffer was taken: a byte stream that is given one view takes it from all. The buffer is asked: in Node 20
+   * and 22 code that was compiled after it met a resizable buffer has the view as long as ever.
+   */
+  #stands(view: ArrayBufferView): boolean {
+    return view.buffer.byteLength > 0 || this.byteLength === 0;
   }
 
   #makeData(): TypedArray | ElementStore {
@@ -137,7 +145,7 @@ export class MemoryStore implements ElementStore {
 
   /** The typed array, where its items are the elements as they are: short integers and floats. */
   #numbers(): NumberArray | null {
-    if (this.#numbersFound === undefined || (this.#numbersFound?.length === 0 && this.length > 0)) {
+    if (this.#numbersFound === undefined) {
       const { data } = this;
       const asTheyAre = ArrayBuffer.isView(data) && 'iuf'.includes(this.type.kind) && !is64Bit(data);
       this.#numbersFound = asTheyAre ? (data as NumberArray) : null;
@@ -148,7 +156,12 @@ export class MemoryStore implements ElementStore {
   get(index: number): unknown {
     const pos = this.#check(index);
     const numbers = this.#numbers();
-    if (numbers !== null) return numbers[index];
+    if (numbers !== null) {
+      const element = numbers[index];
+      if (element !== undefined) return element;
+      // The buffer was taken.
+      this.#numbersFound = undefined;
+    }
     if (this.scattered) return this.codec.get(this.#gather(pos), 0);
     const { view, start } = this.windowAt(pos);
     return this.codec.get(view, pos - start);
@@ -160,8 +173,11 @@ export class MemoryStore implements ElementStore {
     const numbers = this.#numbers();
     // Any number fits a float; the others are looked at more closely.
     if (numbers !== null && typeof value === 'number' && this.type.kind === 'f') {
-      numbers[index] = value;
-      return;
+      if (numbers[index] !== undefined) {
+        numbers[index] = value;
+        return;
+      }
+      this.#numbersFound = undefined;
     }
     if (this.scattered) {
       const view = this.#gather(pos);
@@ -195,11 +211,11 @@ export class MemoryStore implements ElementStore {
     const kept = this.#window;
     const step = this.#step;
     if (this.whole) {
-      if (kept.bytes.length > 0) return kept;
+      if (kept !== NO_WINDOW && this.#stands(kept.bytes)) return kept;
       this.#window = this.#open(0, this.byteLength);
     } else {
       const start = Math.floor(pos / step) * step;
-      if (kept.start === start && kept.bytes.length > 0) return kept;
+      if (kept.start === start && kept !== NO_WINDOW && this.#stands(kept.bytes)) return kept;
       this.#window = this.#open(start, Math.min(this.byteLength, start + this.memory.maxWindow));
     }
     return this.#window;
