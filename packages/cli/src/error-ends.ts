@@ -20,7 +20,7 @@ const ERRORS: { readonly [code in ErrorCode]?: ErrorRow } = {
   BAD_OPCODE: { exit: 'corrupt', advice: "'mmdpickle dis' shows it up to there" },
   LOCKED: { exit: 'locked', advice: 'try again when the other one is done' },
   INVALID_ARGUMENT: { exit: 'usage' },
-  READ_ONLY: { advice: "the file's permissions say who may change it" },
+  READ_ONLY: { advice: "the file's permissions, or those of its file system, say who may change it" },
   NO_SPACE: { advice: "free some space; 'mmdpickle vacuum' or 'reclaim' may find some" },
 };
 

@@ -177,8 +177,8 @@ function ownArray(value: TypedArray | NDArray | MaskedArray): unknown {
   if (value instanceof MaskedArray) {
     return new MaskedArray(value.data.copy(), value.mask.copy(), { fillValue: value.fillValue });
   }
-  // A transferred buffer looks like an empty one.
-  if (value.length === 0) viewBytes(value);
+  // A transferred buffer looks like an empty one. It is asked itself: compiled code of Node 20 may have the view as long as ever.
+  if (value.buffer.byteLength === 0 || value.length === 0) viewBytes(value);
   // That of a Buffer gives a view.
   return Uint8Array.prototype.slice.call(value);
 }
