@@ -82,7 +82,7 @@ function errors({ findings }: CheckResult): boolean {
 }
 
 /** Locks the file that has the name: a vacuum may have put another one there, also while its lock was waited for. */
-function lockNamed(core: DictCore): void {
+export function lockNamed(core: DictCore): void {
   const { store } = core;
   for (;;) {
     const { file } = store;

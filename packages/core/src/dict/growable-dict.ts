@@ -27,6 +27,7 @@ export function growableDict(core: DictCore): GrowableDict {
     begin: () => core.begin(),
     commit: () => core.commit(),
     rollback: () => core.rollback(),
+    unseal: () => core.writer.unseal(),
     careful: () => core.writer.active || store.durable,
     countAtOnce: ({ countOffset }, rows) => core.writer.countAtOnce(countOffset, rows),
     count: (key, place, rows) => core.writer.count(key, place, rows),

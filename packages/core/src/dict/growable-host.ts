@@ -27,6 +27,8 @@ export interface GrowableDict {
   begin(): void;
   commit(): void;
   rollback(): void;
+  /** Called before rows are written: from here on sums of the array are none of it. */
+  unseal(): void;
   /** A batch is open, or commits are to reach the disk one by one. */
   careful(): boolean;
   /** Stores the row count, and commits it, at once; between begin() and commit(). */
@@ -126,6 +128,7 @@ export class GrowableAppender implements GrowableHost {
     try {
       let place = this.locate(key);
       checkSameRows(key, place, was);
+      dict.unseal();
       if (place.unfinished) {
         dict.finishGrow(place);
         place = this.locate(key);
@@ -159,6 +162,7 @@ export class GrowableAppender implements GrowableHost {
         dict.rollback();
         return -1;
       }
+      dict.unseal();
       const offset = place.dataOffset + rows * place.rowBytes;
       this.#roomOf(key, place).reserve(offset, bytes.length);
       place.file.write(offset, bytes);

@@ -453,7 +453,10 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
     return this;
   }
 
-  /** Compares every live entry with the checksums of the last seal. */
+  /**
+   * Compares every live entry with the checksums of the last seal; what differs is looked at again under the lock.
+   * @throws LOCKED where something differs, and somebody is in the middle of a change for long
+   */
   verify(options: ProgressOptions = {}): VerifyResult {
     checkOptions(options, PROGRESS_OPTIONS);
     return verify(this.core, options);

@@ -10,6 +10,7 @@ import { ENTRY_TAIL_SIZE, entryEnd, nextCommitNumber } from '../format/layout.ts
 import { answer, scanEntries } from '../format/scan.ts';
 import { TAIL_PREFIX_SIZE, tailKindOf } from '../format/tail-entry.ts';
 import type { DictCore } from './core.ts';
+import { lockNamed } from './fsck.ts';
 import { writeTails } from './index-writer.ts';
 import { liveEntries } from './live-entries.ts';
 import type { ProgressOptions } from './vacuum.ts';
@@ -48,6 +49,19 @@ export interface VerifyResult {
 
 /** Compares every live entry with the sums of the last seal. */
 export function verify(core: DictCore, options: ProgressOptions = {}): VerifyResult {
+  const result = compare(core, options);
+  if (result.findings.length === 0) return result;
+  // Who is in the middle of a commit makes a file look damaged.
+  lockNamed(core);
+  const { file } = core.store;
+  try {
+    return compare(core, options);
+  } finally {
+    file.unlock();
+  }
+}
+
+function compare(core: DictCore, options: ProgressOptions): VerifyResult {
   const { store } = core;
   core.refresh();
   // A file whose very header is cut off was opened to be rescued.

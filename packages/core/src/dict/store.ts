@@ -273,10 +273,10 @@ export class DictStore implements EntriesHost {
 
   /**
    * Sums stand before the index, which is the way past them: whether they are damaged nobody knows who has not walked. They go before
-   * the index is out of date, or followed by entries, since a walk would end there.
+   * the index is out of date, or followed by entries, since a walk would end there. Of an index that is damaged nothing is known.
    */
   get hasSums(): boolean {
-    return this.index !== undefined && this.index.entry > this.end;
+    return this.terminator !== this.end && this.index?.entry !== this.end;
   }
 
   /** The next index is to be made of what was walked. */

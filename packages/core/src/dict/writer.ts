@@ -314,7 +314,6 @@ export class DictWriter {
   /** Stores a row count, and commits it. Call alone between begin() and commit(), not where commits are to be durable. */
   countAtOnce(offset: number, rows: number): void {
     this.#changed = true;
-    if (this.#store.hasSums) this.dropTail();
     storeCount(this.#store.file, offset, rows);
     this.#store.commitNumber = nextCommitNumber(this.#store.commitNumber);
     this.#store.announce();
@@ -365,7 +364,7 @@ export class DictWriter {
    */
   giveBack(offset: number, length: number): void {
     this.#changed = true;
-    if (this.#store.hasSums) this.dropTail();
+    this.unseal();
     this.#store.raise();
     this.#store.file.punchHole(offset, length);
   }
@@ -461,7 +460,7 @@ export class DictWriter {
   #changeInPlace(): void {
     const { file } = this.#store;
     const durable = this.#durable;
-    if (this.#store.hasSums) this.dropTail();
+    this.unseal();
     if (!this.#changes.countsOnly) this.#store.raise();
     // Rows must be on the disk before their count, and the deaths of replaced entries before that of their successor.
     if (durable) file.sync();
@@ -539,6 +538,17 @@ export class DictWriter {
     writeBorderless(store.file, store.end, terminator(), this.#durable);
     store.file.truncate(store.end + TERMINATOR_SIZE);
     store.dropped();
+  }
+
+  /**
+   * Sums go ahead of the first byte that changes in what they were taken of, be it of rows that no count tells of yet: else a kill, or
+   * a batch that is taken back, leaves the sums of other bytes. Call between begin() and commit().
+   */
+  unseal(): void {
+    if (!this.#store.hasSums) return;
+    this.#changed = true;
+    this.dropTail();
+    if (this.#durable) this.#store.file.sync();
   }
 
   /**

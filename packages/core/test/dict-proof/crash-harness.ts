@@ -98,9 +98,9 @@ async function checkState(
   {
     using reader = MmapDict.over(restore(state.files), { mode: 'r' });
     expectText(stateText(reader), allowed, 'a reader');
-    const { findings } = reader.fsck({ values: false });
+    const findings = [...reader.fsck({ values: false }).findings, ...reader.verify().findings];
     const errors = findings.filter(({ severity }) => severity === 'error');
-    if (errors.length > 0) throw new Error(`fsck: ${JSON.stringify(errors)}`);
+    if (errors.length > 0) throw new Error(`fsck or verify: ${JSON.stringify(errors)}`);
   }
   const file = restore(state.files);
   using writer = openFor(operation, file, { durability });

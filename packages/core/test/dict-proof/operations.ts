@@ -448,6 +448,19 @@ export const OPERATIONS: readonly Operation[] = [
     heavy: true,
   },
   {
+    name: 'append rows to a file with sums',
+    start: usual,
+    steps: [
+      nothing((dict) => void dict.seal({ checksums: true })),
+      appendRows('rows', 2, 1),
+      nothing((dict) => void dict.seal({ checksums: true })),
+      undone(appendRows('rows', 3, 1), appendBytes('other', 5, 2)),
+      nothing((dict) => void dict.seal({ checksums: true })),
+      batch(appendBytes('other', 3, 2), appendRows('rows', 3, 1)),
+    ],
+    heavy: true,
+  },
+  {
     name: 'close with a tail index',
     start: manyKeys,
     steps: [set('a', 1), nothing((dict) => dict.close())],
