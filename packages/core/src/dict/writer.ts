@@ -548,7 +548,6 @@ export class DictWriter {
     if (!this.#store.hasSums) return;
     this.#changed = true;
     this.dropTail();
-    if (this.#durable) this.#store.file.sync();
   }
 
   /**
