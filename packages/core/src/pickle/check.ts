@@ -39,7 +39,7 @@ export interface CheckReport {
   readonly indirectCalls: readonly number[];
   /**
    * Where BUILD, APPEND, SETITEM or ADDITEMS change something that the pickle did not make, such as a global, or fill
-   * something that is no container. Their offsets.
+   * something that is no container. Out-of-band buffers are the program's own objects, too. Their offsets.
    */
   readonly changes: readonly number[];
   /** Extension codes that the pickle looks up: globals whose names only Python knows. */
@@ -201,8 +201,10 @@ class Checker {
     },
     NEXT_BUFFER: () => {
       this.#buffers++;
-      this.#stack.push(undefined);
+      this.#stack.push('foreign');
     },
+    // What is read-only already stays the program's own object.
+    READONLY_BUFFER: () => {},
   };
 
   constructor(bytes: Uint8Array) {

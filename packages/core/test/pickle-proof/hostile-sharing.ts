@@ -5,7 +5,7 @@
  * @module
  */
 
-import { asm, call, concat, dict, global, int, type Part, pickle, repeat, str, tuple } from './assembler.ts';
+import { asm, call, concat, dict, global, int, latin1, type Part, pickle, repeat, str, tuple } from './assembler.ts';
 import type { HostileCase } from './hostile-case.ts';
 import { seeded } from './mutations.ts';
 
@@ -63,6 +63,10 @@ const plainType = (code: string): Part => [
   'POP',
 ];
 const hugeInt = (size: number, fill: number): Part => ['LONG4', new Uint8Array(size).fill(fill, 0, size - 1)];
+
+/** An array of zeros, of elements of one byte or of none at all. */
+const arrayOf = (length: number, type: string): Part =>
+  call('numpy ndarray', tuple(int(length)), str(type), ['BYTEARRAY8', new Uint8Array(length)]);
 
 /** A positive odd number of seeded bytes. */
 function oddInt(size: number, seed: number): Part {
@@ -571,6 +575,108 @@ const ROWS: readonly HostileCase[] = [
         repeat(2000, ['BINGET', 1], ['BINGET', 0], 'REDUCE'),
         asm('LIST'),
       ),
+  },
+  ...(['list', 'dict'] as const).map(
+    (form): HostileCase => ({
+      name: `types: a ${form} of two fields that are the ${form} before, forty times`,
+      bytes: () =>
+        whole(
+          asm(global('numpy dtype'), str('f8'), ['BINPUT', 0]),
+          repeat(
+            40,
+            'POP',
+            form === 'list'
+              ? ['MARK', tuple(str('a'), ['BINGET', 0]), tuple(str('b'), ['BINGET', 0]), 'LIST']
+              : dict(
+                  [str('names'), ['MARK', str('a'), str('b'), 'LIST']],
+                  [str('formats'), ['MARK', ['BINGET', 0], ['BINGET', 0], 'LIST']],
+                ),
+            ['BINPUT', 0],
+          ),
+          asm('TUPLE1', 'REDUCE'),
+        ),
+      gives: ['LIMIT_EXCEEDED'],
+    }),
+  ),
+  {
+    name: 'types: one text of 17 fields, read 100,000 times',
+    bytes: () =>
+      whole(
+        asm(str(`[${Array.from({ length: 17 }, (_, i) => `('${'abcdefghijklmnopq'[i]}','f8')`).join(',')}]`)),
+        asm('TUPLE1', ['BINPUT', 0], global('numpy dtype'), ['BINPUT', 1], 'MARK'),
+        repeat(100_000, ['BINGET', 1], ['BINGET', 0], 'REDUCE', 'NONE'),
+        asm('LIST'),
+      ),
+    gives: ['LIMIT_EXCEEDED'],
+  },
+  ...(
+    [
+      ['an array of 250,000 elements', 'i1', arrayOf(250_000, '|u1')],
+      [
+        'a scalar of 250,000 bytes',
+        'S1000000',
+        call('numpy.core.multiarray scalar', call('numpy dtype', str('S250000')), [
+          'BINBYTES',
+          new Uint8Array(250_000).fill(65),
+        ]),
+      ],
+      ['a letter, in empty arrays of elements of two billion bytes', 'S2000000000', ['SHORT_BINBYTES', latin1('a')]],
+    ] as const
+  ).map(
+    ([what, type, fill]): HostileCase => ({
+      name: `sharing: 2,000 masked arrays whose fill value is ${what}`,
+      bytes: () =>
+        whole(
+          asm(global('numpy.ma MaskedArray'), ['BINPUT', 1], 'MARK', arrayOf(0, type), arrayOf(0, '?')),
+          asm('NONE', 'NEWFALSE', 'NEWTRUE', int(0), fill, 'TUPLE', ['BINPUT', 0], 'MARK'),
+          repeat(2000, ['BINGET', 1], ['BINGET', 0], 'REDUCE'),
+          asm('LIST'),
+        ),
+      gives: ['LIMIT_EXCEEDED'],
+    }),
+  ),
+  {
+    name: 'an array of one axis, and 400,000 axes to put in order',
+    bytes: () =>
+      pickle(
+        call(
+          'numpy.core.numeric _frombuffer',
+          ['BYTEARRAY8', new Uint8Array(1)],
+          str('u1'),
+          tuple(int(1)),
+          str('K'),
+          tuple(repeat(400_000, ['BININT1', 0])),
+        ),
+      ),
+    gives: 'inert',
+  },
+  {
+    name: 'texts: a UUID with 300,000 braces between letters',
+    bytes: () => pickle(call('uuid UUID', str(`a${'{'.repeat(300_000)}a`))),
+    gives: 'inert',
+  },
+  {
+    name: 'texts: a Windows path of 100,000 segments on a share of half a million letters',
+    bytes: () =>
+      pickle(
+        call(
+          'pathlib PureWindowsPath',
+          str(`\\\\host\\${'a'.repeat(500_000)}`),
+          str('x'),
+          ['BINPUT', 0],
+          repeat(100_000, ['BINGET', 0]),
+        ),
+      ),
+  },
+  {
+    name: 'numbers: one Decimal of 990 digits over a power of ten in 300,000 set items',
+    bytes: () =>
+      whole(
+        asm(call('decimal Decimal', str(`${'1234567890'.repeat(99)}7E-1090`)), ['BINPUT', 0], 'EMPTY_SET', 'MARK'),
+        repeat(300_000, ['BINGET', 0], 'TUPLE1'),
+        asm('ADDITEMS'),
+      ),
+    gives: ['LIMIT_EXCEEDED'],
   },
   {
     name: '200,000 globals of different names',

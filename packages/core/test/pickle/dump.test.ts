@@ -437,6 +437,14 @@ describe('buffers', () => {
 });
 
 describe('arrays', () => {
+  it.each(PROTOCOLS)('share their type, also a long one: protocol %i', (protocol) => {
+    const fields = Array.from({ length: 1000 }, (_, i): [string, string] => [`f${i}`, 'f8']);
+    const array = NDArray.zeros([0], fields);
+    const alone = dump(array, { protocol }).length;
+    const many = Array.from({ length: 100 }, () => NDArray.over(array.memory, array.type, [0]));
+    expect(dump(many, { protocol }).length).toBeLessThan(2 * alone);
+  });
+
   it('nested in values are arrays again, masked ones with their fill value', () => {
     const masked = new MaskedArray(ndarray(new Int16Array([1, 2])), ndarray([false, true]), { fillValue: -9 });
     const bare = new MaskedArray(ndarray(new Float32Array([1.5])), ndarray([true]));

@@ -402,6 +402,8 @@ describe('check', () => {
     ['a known class that is changed', [global('uuid UUID'), 'EMPTY_DICT', 'BUILD'], 'changes'],
     ['a known class that is filled', [global('uuid UUID'), ...pair, 'SETITEM'], 'changes'],
     ['a persistent id that is changed', [['PERSID', 'x'], 'EMPTY_DICT', 'BUILD'], 'changes'],
+    ['a buffer that is changed', ['NEXT_BUFFER', 'NONE', 'BUILD'], 'changes'],
+    ['a buffer that was read-only', ['NEXT_BUFFER', 'READONLY_BUFFER', 'NONE', 'BUILD'], 'changes'],
     ['an array that is stored into', [...made('numpy ndarray'), ...pair, 'SETITEM'], 'changes'],
     ['items that are added to what is no set', ['EMPTY_LIST', 'MARK', 'ADDITEMS'], 'changes'],
     ['items that are appended to nothing', ['APPEND'], 'changes'],

@@ -28,38 +28,57 @@ export function shapeOf(value: unknown): readonly number[] | undefined {
   return ok ? (dims as readonly number[]) : undefined;
 }
 
-/** The spec that Python values describe, such as a list of field tuples; undefined for anything else. */
-function specOf(value: unknown, depth = 0): DTypeSpec | DType | undefined {
-  if (typeof value === 'string' || isDType(value)) return value;
+/** Units of the budget `work`: what a field, or text that describes four characters of one, takes to read. */
+const FIELD = 256;
+const CHARACTER: number = FIELD / 4;
+
+/** Counts the items of what may be shared by many types. */
+function countItems(value: unknown, context: ReadContext): void {
+  if (Array.isArray(value)) context.work(FIELD * value.length);
+}
+
+/**
+ * The spec that Python values describe, such as a list of field tuples; undefined for anything else. It is counted as it is
+ * walked: lists that hold the list before twice are 2^depth of them.
+ */
+function specOf(value: unknown, context: ReadContext, depth = 0): DTypeSpec | DType | undefined {
+  if (typeof value === 'string') {
+    context.work(CHARACTER * value.length);
+    return value;
+  }
+  if (isDType(value)) return value;
   if (depth > MAX_DEPTH) return undefined;
+  countItems(value, context);
   // Within another type records would lose their class: such a type stays opaque.
   if (value instanceof RecordType) return depth === 0 ? value.dtype : undefined;
   if (value instanceof Tuple) {
     if (value.length !== 2) return undefined;
     const [base, second] = value;
+    countItems(second, context);
     const shape = shapeOf(second);
     // Fields over void bytes, or a sub-array. Only one of the two is walked: tuples may be shared at every level.
-    if (shape === undefined) return typeof base === 'string' ? voidSpec(base, second, depth) : undefined;
-    const spec = specOf(base, depth + 1);
+    if (shape === undefined) return typeof base === 'string' ? voidSpec(base, second, context, depth) : undefined;
+    const spec = specOf(base, context, depth + 1);
     return spec === undefined ? undefined : ([spec, [...shape]] as unknown as DTypeSpec);
   }
-  if (Array.isArray(value)) return listSpec(value, depth);
-  return value instanceof PyDict ? dictSpec(value, depth) : undefined;
+  if (Array.isArray(value)) return listSpec(value, context, depth);
+  return value instanceof PyDict ? dictSpec(value, context, depth) : undefined;
 }
 
-function voidSpec(bytes: string, fields: unknown, depth: number): DTypeSpec | undefined {
-  const spec = specOf(fields, depth + 1);
+function voidSpec(bytes: string, fields: unknown, context: ReadContext, depth: number): DTypeSpec | undefined {
+  const spec = specOf(fields, context, depth + 1);
   // An empty list would be taken for a shape.
   const empty = Array.isArray(spec) && spec.length === 0;
   return spec === undefined || empty ? undefined : ([bytes, spec] as unknown as DTypeSpec);
 }
 
-function listSpec(fields: readonly unknown[], depth: number): DTypeSpec | undefined {
+function listSpec(fields: readonly unknown[], context: ReadContext, depth: number): DTypeSpec | undefined {
   const list: unknown[] = [];
   for (const field of fields) {
     if (!(field instanceof Tuple) || field.length < 2 || field.length > 3) return undefined;
     const [name, format, dims] = field;
-    const spec = specOf(format, depth + 1);
+    countItems(dims, context);
+    const spec = specOf(format, context, depth + 1);
     const shape = field.length === 3 ? shapeOf(dims) : [];
     const named =
       typeof name === 'string' ||
@@ -71,13 +90,14 @@ function listSpec(fields: readonly unknown[], depth: number): DTypeSpec | undefi
   return list as unknown as DTypeSpec;
 }
 
-function dictSpec(dict: PyDict, depth: number): DTypeSpec | undefined {
+function dictSpec(dict: PyDict, context: ReadContext, depth: number): DTypeSpec | undefined {
   const formats = dict.get('formats');
   const names = dict.get('names');
   if (!Array.isArray(formats) || !Array.isArray(names)) return undefined;
+  for (const part of ['names', 'formats', 'offsets', 'titles']) countItems(dict.get(part), context);
   const spec: Record<string, unknown> = {
     names: [...names],
-    formats: formats.map((format) => specOf(format, depth + 1)),
+    formats: formats.map((format) => specOf(format, context, depth + 1)),
   };
   for (const key of ['offsets', 'titles']) {
     const list = dict.get(key);
@@ -90,7 +110,7 @@ function dictSpec(dict: PyDict, depth: number): DTypeSpec | undefined {
 /** The dtype that an argument of numpy's functions names: a dtype, text, a list of fields, a dict. */
 export function dtypeOf(value: unknown, context: ReadContext): DType | undefined {
   if (isDType(value)) return value;
-  const spec = specOf(value);
+  const spec = specOf(value, context);
   return spec === undefined
     ? undefined
     : counted(

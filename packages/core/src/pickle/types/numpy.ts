@@ -117,8 +117,10 @@ const readFromBuffer: Reconstruct = (args, context) => {
   const writable = buffer.writable && context.writable;
   if (args.length === 5 && order === 'K') {
     const permutation = shapeOf(axes);
-    const array = permutation && arrayOver(buffer.bytes, writable, dtype, shape, 'C');
-    return array && attempt(() => array.transpose(...permutation));
+    // Its length is looked at first: they are arguments of a call.
+    const array =
+      permutation?.length === shape.length ? arrayOver(buffer.bytes, writable, dtype, shape, 'C') : undefined;
+    return array && attempt(() => array.transpose(...permutation!));
   }
   if (args.length !== 4 && axes !== null) return undefined;
   return order === 'C' || order === 'F' ? arrayOver(buffer.bytes, writable, dtype, shape, order) : undefined;
@@ -175,16 +177,22 @@ const readScalar: Reconstruct = (args, context) => {
 };
 
 /** `MaskedArray(data, mask[, None, False, True, 0, fill value])`. */
-const readMasked: Reconstruct = (args) => {
+const readMasked: Reconstruct = (args, context) => {
   const [data, mask, ...rest] = args;
   const [dtype = null, copy = false, subok = true, ndmin = 0, fill = null] = rest;
   const known = dtype === null && copy === false && subok === true && ndmin === 0 && rest.length <= 5;
   if (!(data instanceof NDArray) || !(mask instanceof NDArray) || !known) return undefined;
-  return maskedOver(data, mask, fill);
+  return maskedOver(data, mask, fill, context);
 };
 
 /** A masked array; undefined, which leaves it opaque, for a fill value that numpy refuses, or that cannot be told. */
-function maskedOver(data: NDArray, mask: NDArray, fill: unknown): MaskedArray | undefined {
+function maskedOver(data: NDArray, mask: NDArray, fill: unknown, context: ReadContext): MaskedArray | undefined {
+  if (fill !== null) {
+    // An element is made of it, whatever the array holds; one value may be that of many arrays.
+    const from = fill instanceof NDArray ? fill.type : fill instanceof NumpyScalar ? fill.dtype : data.type;
+    for (const { itemsize, name } of [data.type, from]) context.work(2 * (itemsize + name.length));
+    if (fill instanceof NDArray) context.work(64 * fill.size);
+  }
   const fillValue = attempt(() => fillOf(fill, data.type));
   return fillValue === undefined ? undefined : attempt(() => new MaskedArray(data, mask, { fillValue }));
 }
@@ -248,7 +256,7 @@ const readMaskedReconstruct: Reconstruct = (args, context) => {
     // The mask of a structured type is structured too: that stays opaque.
     if (array === undefined || array.type.fields !== undefined) return undefined;
     const flags = finishArray([dims, parseDType('bool'), fortran, mask], false, context);
-    return flags && maskedOver(array, flags, fill);
+    return flags && maskedOver(array, flags, fill, context);
   });
 };
 
@@ -286,11 +294,16 @@ const NDARRAY = new OpaqueGlobal('numpy', 'ndarray');
 const RECARRAY = new OpaqueGlobal('numpy', 'recarray');
 const PLACEHOLDER: readonly unknown[] = [Tuple.of(0), Uint8Array.of(0x62)];
 
+/** The type object of an array, of which the name would be parsed anew; what another source says of its own. */
+function typeOfSource(source: ArraySource): DType {
+  return source instanceof NDArray || source instanceof MaskedArray ? source.type : parseDType(source.dtype);
+}
+
 /** How an array source is written, nested in other values. */
 export function reduceArray(source: ArraySource, context: WriteContext): Reduction {
   checkSource(source);
   if (source.mask !== undefined && source.mask !== null) return reduceMasked(source, source.mask);
-  const dtype = parseDType(source.dtype);
+  const dtype = typeOfSource(source);
   // A zero among the dimensions does not excuse the others: numpy refuses such an array, and with it the pickle.
   const shape = Tuple.from(checkShape(source.shape, Math.max(1, dtype.itemsize)));
   // No numpy reads more dimensions of objects.
@@ -304,7 +317,8 @@ export function reduceArray(source: ArraySource, context: WriteContext): Reducti
     const state = Tuple.of(1, shape, record ? new RecordType(dtype) : dtype, order === 'F', new Pieces(pieces, false));
     return reduceCall('numpy.core.multiarray _reconstruct', [record ? RECARRAY : NDARRAY, ...PLACEHOLDER], { state });
   }
-  const spec = reduceDType(dtype).args[0];
+  // One type of many arrays is written once.
+  const spec = typeof dtype.spec === 'string' ? dtype.spec : dtype;
   const args = [shape, spec, new Pieces(pieces, true)];
   return reduceCall('numpy ndarray', order === 'F' ? [...args, 0, null, 'F'] : args);
 }
@@ -325,7 +339,7 @@ function objectArray(source: ArraySource, dtype: DType, shape: Tuple): Reduction
 
 function reduceMasked(source: ArraySource, mask: ArraySource): Reduction {
   if (!isArraySource(mask)) throw invalid('the mask of an array source is an array source', mask);
-  const type = parseDType(source.dtype);
+  const type = typeOfSource(source);
   checkMaskable(type);
   checkSource(mask);
   const [shape, own] = [[...source.shape, ...(type.shape ?? [])], parseDType(mask.dtype)];

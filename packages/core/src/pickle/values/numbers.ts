@@ -11,8 +11,9 @@ import { canonical, canonicalOf, integerKey, type Keyed, type KeySpace, numberKe
 
 const DECIMAL = /^([+-]?)(?:(\d+)(?:\.(\d*))?|\.(\d+))(?:E([+-]?\d+))?$/i;
 const SPECIAL = /^[+-]?(?:inf(?:inity)?|s?nan\d*)$/i;
-/** Digits beyond which converting is counted against the budget of keys. */
-const MAX_DIGITS = 1000;
+/** Digits beyond which converting, and finding lowest terms, is counted against the budget of keys. */
+const MAX_DIGITS = 100;
+const DIGIT = 4;
 /** Exponents beyond this are compared by their digits, not as one long number. No digit of a float stands beyond it. */
 const MAX_EXPONENT = 1100;
 /** The denominator of the smallest float. */
@@ -79,7 +80,7 @@ export class PyDecimal implements Keyed {
       return Number.isNaN(value) ? undefined : numberKey(value);
     }
     const [, sign, whole = '', after = '', only = '', exponent = '0'] = match;
-    if (this.text.length > MAX_DIGITS) space.spend(this.text.length);
+    if (this.text.length > MAX_DIGITS) space.spend(DIGIT * this.text.length);
     const digits = (whole + after + only).replace(/^0+/, '');
     const significant = withoutZeros(digits);
     if (significant === '') return numberKey(0);
@@ -169,7 +170,8 @@ export class PyUuid implements Keyed {
       .replaceAll('urn:', '')
       .replaceAll('uuid:', '')
       .replace(/^[{}]+/, '')
-      .replace(/[{}]+$/, '');
+      // Of a run of braces only its first is tried: else runs within the text take quadratic time.
+      .replace(/(?<![{}])[{}]+$/, '');
     const hex = plain.replaceAll('-', '').toLowerCase();
     if (!/^[0-9a-f]{32}$/.test(hex)) throw new MmdError('INVALID_ARGUMENT', 'not a UUID', { found: text });
     this.text = hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
@@ -256,7 +258,7 @@ function joinWindows(segments: readonly string[]): string {
     if (nextRoot !== '') {
       if (nextDrive !== '' || drive === '') drive = nextDrive;
       [root, path] = [nextRoot, nextPath];
-    } else if (nextDrive.toLowerCase() !== drive.toLowerCase() && nextDrive !== '') {
+    } else if (nextDrive !== '' && nextDrive.toLowerCase() !== drive.toLowerCase()) {
       [drive, root, path] = [nextDrive, nextRoot, nextPath];
     } else {
       if (nextDrive !== '') drive = nextDrive;
