@@ -669,16 +669,6 @@ const ROWS: readonly HostileCase[] = [
       ),
   },
   {
-    name: 'numbers: one Decimal of 990 digits over a power of ten in 300,000 set items',
-    bytes: () =>
-      whole(
-        asm(call('decimal Decimal', str(`${'1234567890'.repeat(99)}7E-1090`)), ['BINPUT', 0], 'EMPTY_SET', 'MARK'),
-        repeat(300_000, ['BINGET', 0], 'TUPLE1'),
-        asm('ADDITEMS'),
-      ),
-    gives: ['LIMIT_EXCEEDED'],
-  },
-  {
     name: '200,000 globals of different names',
     bytes: () =>
       whole(

@@ -11,9 +11,8 @@ import { canonical, canonicalOf, integerKey, type Keyed, type KeySpace, numberKe
 
 const DECIMAL = /^([+-]?)(?:(\d+)(?:\.(\d*))?|\.(\d+))(?:E([+-]?\d+))?$/i;
 const SPECIAL = /^[+-]?(?:inf(?:inity)?|s?nan\d*)$/i;
-/** Digits beyond which converting, and finding lowest terms, is counted against the budget of keys. */
-const MAX_DIGITS = 100;
-const DIGIT = 4;
+/** Digits beyond which converting is counted against the budget of keys. */
+const MAX_DIGITS = 1000;
 /** Exponents beyond this are compared by their digits, not as one long number. No digit of a float stands beyond it. */
 const MAX_EXPONENT = 1100;
 /** The denominator of the smallest float. */
@@ -80,7 +79,7 @@ export class PyDecimal implements Keyed {
       return Number.isNaN(value) ? undefined : numberKey(value);
     }
     const [, sign, whole = '', after = '', only = '', exponent = '0'] = match;
-    if (this.text.length > MAX_DIGITS) space.spend(DIGIT * this.text.length);
+    if (this.text.length > MAX_DIGITS) space.spend(this.text.length);
     const digits = (whole + after + only).replace(/^0+/, '');
     const significant = withoutZeros(digits);
     if (significant === '') return numberKey(0);
