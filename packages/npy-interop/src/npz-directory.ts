@@ -40,6 +40,9 @@ const CENTRAL_HEADER_BYTES = 46;
 const END64_BYTES = 56;
 const LOCATOR_BYTES = 20;
 const END_BYTES = 22;
+const END_SIGNATURE = 0x06054b50;
+/** Where Python looks for the end: it, and the longest comment. */
+const LAST_BYTES = END_BYTES + 65_536;
 /** A local header up to its name. */
 export const LOCAL_HEADER_BYTES = 30;
 /** What a local header starts with. */
@@ -100,6 +103,12 @@ export async function readDirectory(
       const text = `${source.name}: the directory holds more than the ${entries.size} members that are counted`;
       throw new MmdError('CORRUPT', text, { offset: 0, found: entries.size });
     }
+    // zip.js takes the end that leads to a directory, Python the last one that stands there.
+    const ends = await endsAfter(source, size, end);
+    if (ends.length > 1) {
+      const text = `${source.name}: another end of a directory stands behind its own: readers would differ in what they find`;
+      throw new MmdError('CORRUPT', text, { offset: ends.at(-1), found: ends.length });
+    }
   } catch (error) {
     options.signal?.throwIfAborted();
     throw zipError(error, source.name, 0, await startsAsZip(source, size));
@@ -148,10 +157,20 @@ async function endsTwice(
     view.getBigUint64(32, true) === BigInt(entries) &&
     view.getBigUint64(40, true) === BigInt(length) &&
     view.getUint32(END64_BYTES, true) === 0x07064b50 &&
-    view.getUint32(end, true) === 0x06054b50 &&
+    view.getUint32(end, true) === END_SIGNATURE &&
     view.getUint16(end + 10, true) === entries &&
     view.getUint32(end + 12, true) === length
   );
+}
+
+/** Where ends of a directory, or what looks like one, stand in what follows the entries. */
+async function endsAfter(source: ByteSource, size: number, offset: number): Promise<number[]> {
+  if (size - offset === END_BYTES) return [offset];
+  const start = Math.max(offset, size - LAST_BYTES);
+  const tail = await source.read(start, size - start);
+  const view = new DataView(tail.buffer, tail.byteOffset, tail.byteLength);
+  const places = Array.from({ length: Math.max(0, tail.length - 3) }, (_, at) => at);
+  return places.filter((at) => view.getUint32(at, true) === END_SIGNATURE).map((at) => start + at);
 }
 
 /** Unmarked names stand in code page 437, of which zip.js shows control characters as pictures, and Python does not. */

@@ -121,6 +121,17 @@ const HOSTILE: readonly {
     atOpen: true,
   },
   {
+    // All of it is a comment to one reader; to Python, which looks for the last end, it is an empty archive.
+    name: 'a comment that is the end of another directory',
+    bytes: (() => {
+      const copy = Buffer.concat([stored, Buffer.from('PK\x05\x06'), new Uint8Array(19)]);
+      copy.writeUInt16LE(23, stored.length - 2);
+      return copy;
+    })(),
+    code: 'CORRUPT',
+    atOpen: true,
+  },
+  {
     name: 'a member name that is marked as UTF-8, and is none',
     bytes: patch(rename(stored, 0, '\xf0\x90\x80aa'), 0, (central, local) => {
       central.setUint16(8, 0x800, true);
