@@ -63,15 +63,16 @@ class HttpSource implements ByteSource {
     if (this.#size !== undefined) return this.#size;
     const head = await this.#ask('HEAD', {}, undefined);
     const length = head.ok && isPlain(head) ? number(head.headers.get('content-length')) : undefined;
-    if (length !== undefined) {
+    if (length !== undefined && length > 0) {
       this.#check(head);
       return (this.#size = length);
     }
-    // Some servers answer HEAD with an error, or leave the length out.
+    // Some servers answer HEAD with an error, leave the length out, or say 0 of any file, since they send none of it.
     const response = await this.#ask('GET', { range: 'bytes=0-0' }, undefined);
-    await response.body?.cancel();
-    if (response.status === 416) {
-      const total = totalOf(response);
+    await leave(response);
+    const empty = response.status === 200 && response.headers.get('content-length') === '0';
+    if (empty || response.status === 416) {
+      const total = empty ? 0 : totalOf(response);
       if (total !== undefined) return (this.#size = total);
     }
     this.#refuseUnless206(response, 0);
@@ -90,10 +91,10 @@ class HttpSource implements ByteSource {
       this.#refuseUnless206(response, offset);
       const into = newBytes(length, 'a range');
       const got = await this.#fill(into, response, signal);
-      if (got < length) throw endsBefore(this.name, offset, length, offset + got);
+      if (got < length) throw this.#tooShort(offset, length, got, totalOf(response));
       return into;
     } catch (error) {
-      await response.body?.cancel().catch(() => undefined);
+      await leave(response);
       throw error;
     }
   }
@@ -129,8 +130,14 @@ class HttpSource implements ByteSource {
     } finally {
       reader?.releaseLock();
     }
-    if (at === into.length) await response.body?.cancel();
+    if (at === into.length) await leave(response);
     return at;
+  }
+
+  /** A server may send a part of what was asked for; that is not where the file ends. */
+  #tooShort(offset: number, length: number, got: number, total: number | undefined): MmdError {
+    if (total === undefined || total <= offset + got) return endsBefore(this.name, offset, length, offset + got);
+    return this.#error('IO', `asked for ${length} bytes from ${offset}, the server sent ${got} of ${total}`);
   }
 
   #refuseUnless206(response: Response, offset: number): void {
@@ -139,6 +146,8 @@ class HttpSource implements ByteSource {
     if (status === 200) throw this.#error('IO', 'the server sends whole files only; it must answer range requests');
     if (status !== 206) throw this.#error('IO', `HTTP ${status} ${response.statusText}`.trim());
     if (!isPlain(response)) throw this.#error('IO', 'the server compresses ranges');
+    if (/^multipart\//i.test(response.headers.get('content-type') ?? ''))
+      throw this.#error('IO', 'the server wraps ranges in a multipart answer');
     // Hidden from pages of another origin unless the server exposes it.
     const range = response.headers.get('content-range');
     const start = range === null ? offset : number(/^bytes (\d+)-/.exec(range)?.[1] ?? null);
@@ -157,6 +166,11 @@ class HttpSource implements ByteSource {
   #error(code: 'IO' | 'NOT_FOUND', message: string, cause?: unknown): MmdError {
     return new MmdError(code, `${this.name}: ${message}`, { path: this.name, cause });
   }
+}
+
+/** The rest of an answer is not wanted; nor is what goes wrong with it. */
+async function leave(response: Response): Promise<void> {
+  await response.body?.cancel().catch(() => undefined);
 }
 
 function isPlain(response: Response): boolean {

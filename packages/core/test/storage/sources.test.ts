@@ -53,6 +53,14 @@ const behaviours: Record<string, RequestListener> = {
   '/long': (_request, response) => {
     response.writeHead(206, { 'content-range': `bytes 0-99999/${DATA.length}` }).end(DATA);
   },
+  '/wrapped': (_request, response) => {
+    response.writeHead(206, { 'content-type': 'multipart/byteranges; boundary=b' }).end(DATA);
+  },
+  '/head-says-0': (request, response) => {
+    if (request.method === 'HEAD') response.writeHead(200, { 'content-length': 0 }).end();
+    else sendRange(request.headers.range, response, {});
+  },
+  '/empty-whole': (_request, response) => void response.writeHead(200, { 'content-length': 0 }).end(),
   '/elsewhere': (_request, response) => {
     response.writeHead(206, { 'content-range': `bytes 50-59/${DATA.length}` }).end(DATA.subarray(50, 60));
   },
@@ -170,7 +178,8 @@ describe('httpSource', () => {
     ['/missing', 'NOT_FOUND', '404'],
     ['/broken', 'IO', '503'],
     ['/hangs-up', 'IO', 'broke'],
-    ['/short', 'TRUNCATED', '1000'],
+    ['/short', 'IO', `sent 10 of ${DATA.length}`],
+    ['/wrapped', 'IO', 'multipart'],
     ['/elsewhere', 'IO', 'bytes 50-59'],
     ['/secret', 'IO', '401'],
   ])('%s gives %s', async (path, code, text) => {
@@ -194,8 +203,24 @@ describe('httpSource', () => {
     await expect(source.read(0, 10)).rejects.toThrow('replaced');
   });
 
+  it('does not tell what goes wrong with the rest of an answer', async () => {
+    const wrong = (): Promise<never> => Promise.reject(new TypeError('terminated'));
+    const body = (): ReadableStream =>
+      new ReadableStream({ start: (stream) => stream.enqueue(DATA.slice(0, 1)), cancel: wrong });
+    const source = httpSource(base, {
+      fetch: async (_url, init) =>
+        init?.method === 'HEAD'
+          ? new Response(null, { status: 405 })
+          : new Response(body(), { status: 206, headers: { 'content-range': 'bytes 0-0/1' } }),
+    });
+    expect(await source.size()).toBe(1);
+    expect(await source.read(0, 1)).toEqual(DATA.slice(0, 1));
+  });
+
   it('finds the size of an empty file, and says when the server keeps it to itself', async () => {
     expect(await http('/empty').size()).toBe(0);
+    expect(await http('/empty-whole').size()).toBe(0);
+    expect(await http('/head-says-0').size()).toBe(DATA.length);
     await expect(http('/unknown-length').size()).rejects.toMatchObject({ code: 'IO' });
     await expect(http('/missing').size()).rejects.toMatchObject({ code: 'NOT_FOUND' });
     await expect(http('/broken').size()).rejects.toMatchObject({ code: 'IO' });
