@@ -106,8 +106,10 @@ export function checkShape(shape: readonly number[], itemsize: number): readonly
       found: shape.length,
     });
   }
-  let nbytes = BigInt(itemsize);
-  for (const dim of shape as readonly unknown[]) nbytes *= BigInt(checkCount(dim, 'a dimension of a shape'));
+  // As in numpy, neither a zero nor elements of no bytes excuse the other dimensions.
+  const atLeast1 = (count: number): bigint => BigInt(Math.max(1, count));
+  let nbytes = atLeast1(itemsize);
+  for (const dim of shape as readonly unknown[]) nbytes *= atLeast1(checkCount(dim, 'a dimension of a shape'));
   if (nbytes > BigInt(MAX_BYTES)) {
     const text = `shape [${shape.join(', ')}] takes ${nbytes} bytes, more than a file has places for (2^53 - 2^24)`;
     throw new MmdError('INVALID_ARGUMENT', text, {

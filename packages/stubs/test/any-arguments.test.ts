@@ -9,7 +9,7 @@ import {
   ndarray,
   parseDType,
 } from '@mmdpickle/core';
-import { type GrowableArray, MmapDict } from '@mmdpickle/core/node';
+import { type GrowableArray, MmapDict, NodeFile } from '@mmdpickle/core/node';
 import { PyDict } from '@mmdpickle/core/pickle';
 import {
   EmptyMaskedArray,
@@ -303,6 +303,35 @@ it('an array that fits no memory is stored by itself only', () => {
   expect(() => dict.set('array', [new EmptyNDArray([2 ** 46], 'f8')])).toThrow(/does not fit one buffer/);
   const large = new EmptyNDArray([2 ** 31], 'f8');
   expect(dict.set('array', large).get('array')).toMatchObject({ shape: [2 ** 31] });
+});
+
+it('an array of 2^31 rows is not taken for one that grows where its order is Fortran', () => {
+  using directory = new TempDir();
+  using dict = MmapDict.open(directory.file('tall.mmdpickle'));
+  const tall = dict.set('tall', new EmptyNDArray([2 ** 31, 2], 'u1', { order: 'F' })).get('tall') as NDArray;
+  tall.set(2 ** 31 - 1, 0, 7);
+  expect([tall.order, tall.strides, 'append' in tall]).toEqual(['F', [1, 2 ** 31], false]);
+  expect(dict.getMeta('tall')).not.toHaveProperty('capacity');
+  // Column by column: the last element of the first column stands in the middle.
+  const byte = new Uint8Array(1);
+  using raw = NodeFile.open(dict.path, 'r');
+  raw.read(dict.getMeta('tall')!.offset + 2 ** 31 - 1, byte);
+  expect([...byte]).toEqual([7]);
+});
+
+it('a stub that could not be stored is not made: a zero, or no bytes, excuse no other dimension', () => {
+  const refused = expect.objectContaining({ code: 'INVALID_ARGUMENT' });
+  for (const [shape, dtype] of [
+    [[0, 2 ** 53 - 1], 'u1'],
+    [[0, 2 ** 30, 2 ** 30], 'u1'],
+    [[2 ** 53 - 2 ** 23], 'S0'],
+    [[2 ** 50, 2 ** 10], 'V0'],
+  ] as const) {
+    expect(() => new EmptyNDArray(shape, dtype)).toThrow(refused);
+    expect(() => new GrowableNDArray(shape, dtype)).toThrow(refused);
+  }
+  expect(() => new GrowableNDArray([0], 'u1', { capacity: 2 ** 53 - 1 })).toThrow(refused);
+  expect(new EmptyNDArray([0, 2 ** 52], 'u1').nbytes).toBe(0);
 });
 
 it('lists that would end the process are refused', () => {

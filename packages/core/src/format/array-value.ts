@@ -185,7 +185,8 @@ function parseModern(reader: ValueReader, prefixPos: number, memo: ShapeMemo): P
     dataLength,
     dataOpcode,
     prefixPos,
-    ...(countPos !== undefined && { countPos }),
+    // Numbers of 2^31 and more are spelled as row counts are; rows of Fortran order cannot be appended.
+    ...(countPos !== undefined && order === 'C' && { countPos }),
     ...(put !== undefined && { shapePut: put }),
     ...(got !== undefined && { shapeGot: got }),
   };
