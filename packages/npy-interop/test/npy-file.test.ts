@@ -226,6 +226,18 @@ describe('npy files that grow', () => {
     expect(readNpy(readFileSync(temp.file('log.npy'))).toNested()).toEqual([1, 2, 3, 4]);
   });
 
+  test('a file keeps the version of its header', () => {
+    for (const version of [1, 2, 3] as const) {
+      const path = temp.file(`v${version}.npy`);
+      writeNpy(path, new Int32Array([1]), { version });
+      openNpyWriter(path)
+        .append(new Int32Array([2]))
+        .close();
+      expect(readFileSync(path)[6]).toBe(version);
+      expect(readNpy(readFileSync(path)).toNested()).toEqual([1, 2]);
+    }
+  });
+
   test('rows of another type, shape or order are refused, and the file stays whole', () => {
     using writer = openNpyWriter(temp.file('log.npy'), { rowShape: [2, 2], dtype: '<f4' });
     const refused = [new Float64Array(4), new Float32Array(3), arrayOf(parseDType('<f4'), [2, 2], 'F'), ndarray([[1]])];

@@ -1,5 +1,5 @@
 import { readFileSync, writeFileSync } from 'node:fs';
-import { MaskedArray, memoryOver, NDArray, ndarray, parseDType } from '@mmdpickle/core/ndarray';
+import { type ArraySource, MaskedArray, memoryOver, NDArray, ndarray, parseDType } from '@mmdpickle/core/ndarray';
 import { MmapDict } from '@mmdpickle/core/node';
 import {
   FILL_SUFFIX,
@@ -50,6 +50,40 @@ describe('npz files', () => {
       }),
       { numRuns: 40 },
     );
+  });
+
+  test.each([
+    { compress: false, zip64: false },
+    { compress: false, zip64: true },
+    { compress: true, zip64: false },
+  ])('arrays of many pieces go out, stored ones at multiples of 64, and into a dict: %o', async (options) => {
+    const random = Uint8Array.from({ length: 300_000 }, (_, i) => (Math.imul(i + 1, 0x9e3779b1) >>> 13) & 255);
+    const list: Record<string, ArraySource> = {
+      pieces: {
+        arraySource: true,
+        dtype: 'uint8',
+        shape: [random.length],
+        *bytes() {
+          for (let at = 0; at < random.length; at += 70_001) yield random.subarray(at, at + 70_001);
+        },
+      },
+      zeros: { arraySource: true, dtype: 'uint8', shape: [2 ** 21 + 3] },
+    };
+    const path = temp.file('pieces.npz');
+    await writeNpz(path, list, options);
+    expect(await npzBytes(list, options)).toEqual(new Uint8Array(readFileSync(path)));
+    using dict = MmapDict.open(temp.file('pieces.mmdpickle'));
+    await npzToMmd(path, dict);
+    const npz = await openNpz(path);
+    {
+      using closing = npz;
+      for (const [key, expected] of Object.entries({ pieces: random, zeros: new Uint8Array(2 ** 21 + 3) })) {
+        expect(bytesOf(await closing.get(key))).toEqual(expected);
+        expect(bytesOf(dict.get(key) as NDArray)).toEqual(expected);
+        if (!options.compress) expect((await closing.dataOffset(key)) % 64).toBe(0);
+      }
+    }
+    expect(npz.file.closed).toBe(true);
   });
 
   test('the file written to a path is the file written to bytes, and no temporary file is left', async () => {
