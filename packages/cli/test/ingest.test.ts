@@ -3,6 +3,7 @@ import { createSocket } from 'node:dgram';
 import { existsSync, openSync, readdirSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { NDArray } from '@mmdpickle/core';
 import { MmapDict, NodeFile } from '@mmdpickle/core/node';
 import { freePort } from '@mmdpickle/test-support';
@@ -89,6 +90,25 @@ describe('formats and targets', () => {
     const line = 'head -c 100001 /dev/zero | mmdpickle ingest out.mmdpickle --shape 1000 --batch 60s';
     const { code, stderr } = await bench.shell(cwd, `trap '' XFSZ; ulimit -f 20; ${line}`);
     expect({ code, stderr }).toMatchObject({ code: 1, stderr: expect.stringMatching(/NO_SPACE/) });
+  });
+
+  it('write what came before a bad record, also where they have to wait for the file', async () => {
+    const cwd = bench.folder();
+    const path = join(cwd, 'out.mmdpickle');
+    MmapDict.open(path).close();
+    using file = NodeFile.open(path, 'r+');
+    file.lock(1000);
+    const form = ['--format', 'ndjson', '--schema', 'n:int8', '--into', 'rows'];
+    const child = bench.start(cwd, ['ingest', path, ...form, '--json']);
+    const ended = withoutInput(child);
+    child.stdin?.write('{"n":1}\n{"n":2}\n');
+    await told(child, /"received":2/);
+    child.stdin?.end('nonsense\n');
+    // Long enough for a process that does not wait to be gone.
+    await Promise.race([ended, sleep(500)]);
+    file.unlock();
+    expect((await ended).code).toBe(4);
+    expect(arrayIn(cwd, 'out', 'data').shape).toEqual([2]);
   });
 
   it('tell a run with drops by exit code 1', async () => {

@@ -2,8 +2,26 @@
 
 import { pipeline } from 'node:stream/promises';
 import { isMmdError, MmdError } from '@mmdpickle/core';
-import { appendTo, type IngestOptions, type IngestStats, nodeSink, type Place, type Policy } from '@mmdpickle/rx';
-import { from, fromEvent, ignoreElements, lastValueFrom, mergeMap, type Observable, take, takeUntil } from 'rxjs';
+import {
+  appendTo,
+  type IngestOptions,
+  type IngestStats,
+  nodeSink,
+  type Place,
+  type Policy,
+  type Receipt,
+} from '@mmdpickle/rx';
+import {
+  from,
+  fromEvent,
+  ignoreElements,
+  lastValueFrom,
+  mergeMap,
+  type Observable,
+  Subject,
+  take,
+  takeUntil,
+} from 'rxjs';
 import { type FrameForm, framesIn, framesOf, type IngestFrame } from './format.ts';
 import type { ByteInput } from './source.ts';
 
@@ -51,16 +69,18 @@ export async function capture(
   const onInvalid = skips ? () => void (invalid += 1) : undefined;
   try {
     if (policy === 'block' && input.waits) {
-      let unwritten: unknown;
-      const sink = nodeSink(place, { ...ingest, receipts: { error: (error) => (unwritten = error) } });
+      const receipts = new Subject<Receipt>();
+      const drained = lastValueFrom(receipts.pipe(ignoreElements()), { defaultValue: undefined });
+      drained.catch(() => {});
+      const sink = nodeSink(place, { ...ingest, receipts });
       const stats = (): CaptureStats => ({ ...sink.stats(), invalid });
       using _watch = watched(stats);
       try {
         await pipeline(limited(framesOf(input.stream, form, onInvalid), maxFrames, stop.signal), sink);
       } catch (error) {
         // A place that is full closes the sink: the capture is done, and everything that was taken is written.
-        // That the source broke off says nothing of frames before that could not be written.
-        if (unwritten !== undefined) throw unwritten;
+        // The pipeline of a generator that broke off waits for no sink, and says nothing of frames before that could not be written.
+        await drained;
         if (!isMmdError(error, 'CLOSED')) throw error;
       }
       return stats();
