@@ -7,7 +7,7 @@
 import { Duplex, type Readable, Writable } from 'node:stream';
 import { checkOptions, wrongArgument } from '@mmdpickle/core/options';
 import type { Observer } from 'rxjs';
-import { Ingest, type IngestEvents, IngestLedger } from './ingest/ingest.ts';
+import { Ingest, type IngestEvents, IngestLedger, sourceFailed } from './ingest/ingest.ts';
 import { type IngestOptions, settle } from './ingest/options.ts';
 import type { IngestStats } from './ingest/stats.ts';
 import type { Receipt } from './ingest/target.ts';
@@ -89,11 +89,18 @@ function whenAborted({ ended }: Sink<unknown>, signal: AbortSignal | undefined, 
   ended.then(leave, leave);
 }
 
-/** Takes a frame. One that comes when the signal is aborted, and all that came before is written, is refused with its reason. */
+/**
+ * Takes a frame. One that is refused, also since the signal is aborted, is so when all that came before is written: a Web
+ * stream whose `write` fails asks its sink for nothing more, and whoever hears of it may close the dict.
+ */
 async function take<T>({ ingest, ended }: Sink<T>, frame: T, signal: AbortSignal | undefined): Promise<void> {
-  if (signal?.aborted !== true) return ingest.offer(frame);
-  await ended;
-  throw signal.reason;
+  try {
+    if (signal?.aborted !== true) return await ingest.offer(frame);
+    throw signal.reason;
+  } catch (error) {
+    await ended;
+    throw error;
+  }
 }
 
 /**
@@ -130,11 +137,8 @@ export function nodeSink<T>(place: Place<T>, options: SinkOptions = {}): Writabl
       sink.ended.then(() => done(), done);
     },
     destroy(error, done) {
-      sink.ingest.end();
-      sink.ended.then(
-        () => done(error),
-        (reason: Error) => done(error ?? reason),
-      );
+      sink.ingest.end(error ?? undefined);
+      sink.ended.then(() => done(error), done);
     },
   });
   const sources = new Set<Readable>();
@@ -169,10 +173,6 @@ export function nodeSink<T>(place: Place<T>, options: SinkOptions = {}): Writabl
 export function webSink<T>(place: Place<T>, options: SinkOptions = {}): WritableStream<T> & Counted {
   const { signal } = checkOptions(options, SINK_OPTIONS);
   const sink = openSink(place, options, eventsFor(options));
-  const close = (): Promise<void> => {
-    sink.ingest.end();
-    return sink.ended;
-  };
   const stream = new WritableStream<T>(
     {
       start(controller) {
@@ -186,8 +186,17 @@ export function webSink<T>(place: Place<T>, options: SinkOptions = {}): Writable
         else whenAborted(sink, signal, abort);
       },
       write: (frame) => take(sink, frame, signal),
-      close,
-      abort: close,
+      close() {
+        sink.ingest.end();
+        return sink.ended;
+      },
+      abort(reason) {
+        sink.ingest.end(reason);
+        // The stream fails with the reason itself: what is told here is that frames were lost, too.
+        return sink.ended.catch((error: unknown) => {
+          if (error !== reason) throw error;
+        });
+      },
     },
     { highWaterMark: 1 },
   );
@@ -288,14 +297,16 @@ export async function* writeFrames<T>(
       }
       yield* receipts.splice(0);
     }
+  } catch (error) {
+    ingest.end(error ?? sourceFailed());
   } finally {
     ingest.end();
     const left = frames.return(undefined).catch(() => {});
     // A source that is silent ends after its wait.
     if (asked === undefined) await left;
-    // An error of the engine is thrown below or by `offer`; one of the source goes on its way.
     await ended.catch(() => {});
   }
-  await ended;
+  // Those of what was written after an error, too.
   yield* receipts.splice(0);
+  await ended;
 }

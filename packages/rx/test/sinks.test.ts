@@ -1,5 +1,6 @@
 import { getEventListeners } from 'node:events';
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { basename } from 'node:path';
 import { PassThrough, Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -20,7 +21,7 @@ import {
   writeFrames,
 } from '@mmdpickle/rx';
 import { TempDir } from '@mmdpickle/test-support';
-import { interval, lastValueFrom, map, range, Subject, take, tap, toArray } from 'rxjs';
+import { interval, lastValueFrom, map, range, Subject, take, tap, throwError, toArray } from 'rxjs';
 import { describe, expect, test } from 'vitest';
 import { Blocker, until } from './blocker.ts';
 
@@ -185,6 +186,72 @@ describe('the end of a sink', () => {
     const writing = pipeline(Readable.from(broken()), nodeSink(rowsPlace(dict, 'y', { dtype: 'int8' })));
     await expect(writing).rejects.toThrow('unplugged');
     expect((dict.get('y') as NDArray).toNested()).toEqual([1, 2]);
+  });
+
+  test('receipts and the error of a sink that is given too much come when all before it is written', async () => {
+    using dir = new TempDir();
+    const policy = { policy: 'error', queue: { frames: 2 } } as const;
+    const sinks: readonly ((place: Place<Uint8Array>) => Promise<unknown>)[] = [
+      (place) => pipeline(Readable.from(counting(4).source), nodeSink(place, policy)),
+      (place) => Readable.toWeb(Readable.from(counting(4).source)).pipeTo(webSink(place, policy)),
+      async (place) => {
+        let receipts = 0;
+        try {
+          for await (const _ of writeFrames(counting(4).source, place, policy)) receipts += 1;
+        } finally {
+          expect(receipts).toBe(2);
+        }
+      },
+    ];
+    for (const [i, run] of sinks.entries()) {
+      using dict = MmapDict.open(dir.file(`${i}.mmdpickle`));
+      using blocker = new Blocker(dict.name).block();
+      const ended = run(framesPlace(dict));
+      const outcome = expect(ended).rejects.toMatchObject({ code: 'LIMIT_EXCEEDED' });
+      await Promise.race([ended.catch(() => {}), sleep(30)]);
+      blocker.release();
+      await outcome;
+      expect(dict.size).toBe(2);
+    }
+  });
+
+  test('frames that are lost after the source failed are told of by its receipts, or by its loop', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    using _blocker = new Blocker(dict.name).block();
+    const unplugged = new Error('unplugged');
+    async function* broken(): AsyncGenerator<Uint8Array> {
+      yield new Uint8Array(4);
+      throw unplugged;
+    }
+    const lost = { code: 'LOCKED', cause: { errors: [unplugged, expect.objectContaining({ limit: 'drainMs' })] } };
+    const drainMs = 20;
+    await expect(written(writeFrames(broken(), framesPlace(dict), { drainMs }))).rejects.toMatchObject(lost);
+    const told: unknown[] = [];
+    const options = { drainMs, receipts: { error: (error: unknown) => told.push(error) } };
+    await pipeline(Readable.from(broken()), nodeSink(framesPlace(dict), options)).catch(() => {});
+    await Readable.toWeb(Readable.from(broken()))
+      .pipeTo(webSink(framesPlace(dict), options))
+      .catch((error: unknown) => told.push(error));
+    expect(told).toMatchObject([lost, lost, lost]);
+  });
+
+  test('receipts and loops are told of a source that failed, whatever it failed with', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    const silent = { code: 'IO', message: expect.stringContaining('did not say why') };
+    const source = { [Symbol.asyncIterator]: () => ({ next: () => Promise.reject() }) };
+    await expect(written(writeFrames(source, framesPlace(dict)))).rejects.toMatchObject(silent);
+    await expect(lastValueFrom(throwError(() => undefined).pipe(appendFrames(dict)))).rejects.toMatchObject(silent);
+    const ends: unknown[] = [];
+    const receipts = { complete: () => ends.push('complete'), error: (error: unknown) => ends.push(error) };
+    const mine = new Error('mine');
+    nodeSink(framesPlace(dict), { receipts })
+      .on('error', () => {})
+      .destroy(mine);
+    await webSink(framesPlace(dict), { receipts }).abort(mine);
+    await until(() => ends.length === 2);
+    expect(ends).toEqual([mine, mine]);
   });
 
   test('an error of the file comes through to all three', async () => {
@@ -464,6 +531,22 @@ describe('rolling files', () => {
       expect(append.stats()).toMatchObject({ written: 2, queued: 0, idle: true });
     },
   );
+
+  test('one takes no more frames than it may, also where they have to wait for it', async () => {
+    using dir = new TempDir();
+    const append = appendFrames<Uint8Array>(rollingFiles(dir.file('run-{n}.mmdpickle'), { frames: 2 }));
+    const frame$ = new Subject<Uint8Array>();
+    const files: string[] = [];
+    frame$.pipe(append).subscribe(({ path }) => files.push(basename(path)));
+    frame$.next(Uint8Array.of(0));
+    frame$.next(Uint8Array.of(1));
+    using blocker = new Blocker(dir.file('run-0.mmdpickle')).block();
+    for (let i = 2; i < 7; i += 1) frame$.next(Uint8Array.of(i));
+    frame$.complete();
+    blocker.release();
+    await append.idle();
+    expect(files).toEqual([0, 0, 1, 1, 2, 2, 3].map((n) => `run-${n}.mmdpickle`));
+  });
 
   test('each stream begins a new file after the highest number', async () => {
     using dir = new TempDir();

@@ -346,7 +346,12 @@ export class Ingest<T> {
 
   async #writeLater(frames: readonly Pending<T>[]): Promise<void> {
     const started = performance.now();
+    const { seq } = frames[0]!;
     try {
+      if (this.#home.due()) {
+        await this.#locked(() => this.#target.finish(seq));
+        this.#roll(seq);
+      }
       const placed = await this.#locked(() => this.#target.write(frames));
       if (this.#settings.durable) this.#home.dict.flush();
       this.#written(frames, placed, started);
@@ -384,6 +389,10 @@ export class Ingest<T> {
     if (!this.#home.due()) return;
     const { seq } = frames[0]!;
     this.#atOnce(() => this.#target.finish(seq));
+    this.#roll(seq);
+  }
+
+  #roll(seq: number): void {
     this.#home.roll();
     this.#target = this.#make(this.#home.dict, seq);
   }
@@ -507,6 +516,11 @@ export class Ingest<T> {
 /** Errors that one frame alone would meet too. A disk without room for a batch may have room for its first frames. */
 function isHopeless(error: unknown): boolean {
   return ['LOCKED', 'IO', 'CLOSED', 'READ_ONLY'].some((code) => isMmdError(error, code as 'IO'));
+}
+
+/** Of a source that fails with nothing, as a promise that is rejected so: to the engine that would be no error. */
+export function sourceFailed(): MmdError {
+  return new MmdError('IO', 'the source failed, and did not say why');
 }
 
 /** Why frames could not be written, of a stream that had failed before. */

@@ -20,7 +20,7 @@ import {
   takeUntil,
 } from 'rxjs';
 import type { Home } from './home.ts';
-import { Ingest, type IngestEvents, IngestLedger, type MakeTarget } from './ingest.ts';
+import { Ingest, type IngestEvents, IngestLedger, type MakeTarget, sourceFailed } from './ingest.ts';
 import { type IngestOptions, settle } from './options.ts';
 import type { IngestStats } from './stats.ts';
 import type { Receipt } from './target.ts';
@@ -98,7 +98,7 @@ export function ingestOperator<T>(open: OpenHome, make: MakeTarget<T>, options: 
       });
       source.pipe(takeUntil(merge(stop$, aborted$))).subscribe({
         next: (frame) => ingest.push(frame),
-        error: (error) => ingest.end(error),
+        error: (error) => ingest.end(error ?? sourceFailed()),
         complete: () => ingest.end(),
       });
     });
