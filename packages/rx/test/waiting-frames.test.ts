@@ -122,7 +122,12 @@ test('all that is in a record counts as its bytes, however deep it is', async ()
   const append = appendFrames<Frame>(dict, TOGETHER);
   const image = new Float64Array(1000);
   await give(append, [{ meta: { image, name: 'x', more: new Map([['n', 1]]) }, again: [image] }, { deep }]);
-  expect(append.stats()).toMatchObject({ written: 2, bytes: 8000 + 1 + 8 + 8000 + 8 });
+  const names = 'metaimagenamemorenagaindeep'.length;
+  expect(append.stats()).toMatchObject({ written: 2, bytes: 8000 + 1 + 8 + 8000 + 8 + names });
+  const others = appendFrames<Frame>(dict, TOGETHER);
+  await give(others, [{ s: new Set(['x'.repeat(1000)]), i: 1n << 8000n, ['k'.repeat(1000)]: -1n, n: -(2n ** 63n) }]);
+  const { bytes } = others.stats();
+  expect(bytes).toBeCloseTo(1000 + 1000 + 1000 + 8 + 8 + 3, -1);
 });
 
 test('typed arrays of two classes with one name keep their types', async () => {

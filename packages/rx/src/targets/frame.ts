@@ -29,7 +29,8 @@ export function isTypedArray(value: unknown): value is TypedArray {
 }
 
 /**
- * The bytes of a frame's elements; of a record, those of its arrays and text and a word for each other value.
+ * The bytes of a frame's elements; of a record, those of its arrays, of its text and large integers, names of fields too, and a
+ * word for each other value.
  * @throws MmdError UNSUPPORTED_VALUE for what is no frame
  */
 export function frameBytes(frame: unknown): number {
@@ -89,6 +90,7 @@ function recordBytes(record: object): number {
   while (todo.length > 0) {
     const value = todo.pop();
     if (typeof value === 'string') sum += value.length;
+    else if (typeof value === 'bigint') sum += integerBytes(value);
     else if (isArray(value)) sum += frameBytes(value);
     else {
       const items = itemsOf(value);
@@ -100,11 +102,17 @@ function recordBytes(record: object): number {
   return sum;
 }
 
-/** What a list, a Map or a plain object holds; undefined for anything else. */
+/** What a list, a Set, a Map or a plain object holds, keys too; undefined for anything else. */
 function itemsOf(value: unknown): readonly unknown[] | undefined {
   if (Array.isArray(value)) return value;
-  if (value instanceof Map) return [...value.values()];
-  return typeof value === 'object' && value !== null && !isArraySource(value) ? Object.values(value) : undefined;
+  if (value instanceof Set) return [...value];
+  if (value instanceof Map) return [...value.keys(), ...value.values()];
+  if (typeof value !== 'object' || value === null || isArraySource(value)) return undefined;
+  return [...Object.keys(value), ...Object.values(value)];
+}
+
+function integerBytes(value: bigint): number {
+  return BigInt.asIntN(8 * WORD_BYTES, value) === value ? WORD_BYTES : Math.ceil(value.toString(16).length / 2);
 }
 
 function isArray(value: unknown): value is TypedArray | NDArray | MaskedArray {
