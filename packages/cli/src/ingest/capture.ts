@@ -79,7 +79,7 @@ export async function capture(
         await pipeline(limited(framesOf(input.stream, form, onInvalid), maxFrames, stop.signal), sink);
       } catch (error) {
         // A place that is full closes the sink: the capture is done, and everything that was taken is written.
-        // The pipeline of a generator that broke off waits for no sink, and says nothing of frames before that could not be written.
+        // A pipeline whose source broke off waits for no sink, and says nothing of frames before that could not be written.
         await drained;
         if (!isMmdError(error, 'CLOSED')) throw error;
       }
