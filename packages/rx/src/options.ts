@@ -111,11 +111,12 @@ const LOOK_OPTIONS: OptionTable = { pollMs: isPositive, events: isFlag, schedule
 /** Cursors are kept as text by others, who may have cut or changed them. */
 function isCursor(value: unknown): boolean {
   if (!has(value, 'live', 'object') || !has(value, 'file', 'object') || !has(value, 'path', 'string')) return false;
-  const { live, seq, end, last, commitNumber = 0 } = value as Readonly<Record<string, unknown>>;
+  const { live, seq, end, last, file, commitNumber = 0 } = value as Readonly<Record<string, unknown>>;
+  const { dev, ino, born = '' } = (file ?? {}) as Readonly<Record<string, unknown>>;
   const { key, offset } = (last ?? { key: '', offset: 0 }) as Readonly<Record<string, unknown>>;
   return (
     [seq, end, offset].every(isWhole.takes) &&
-    typeof key === 'string' &&
+    [key, dev, ino, born].every(isText.takes) &&
     Number.isSafeInteger(commitNumber) &&
     Array.isArray(live) &&
     live.every(

@@ -567,6 +567,30 @@ describe('masked rows', () => {
     },
   );
 
+  test('many that are dropped at once are hidden, however long rows are', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    using blocker = new Blocker(dict.name);
+    const row$ = new Subject<Uint8Array>();
+    const append = appendRows<Uint8Array>(dict, 'x', {
+      dtype: 'uint8',
+      rowShape: [2 ** 19],
+      masked: true,
+      queue: { frames: 2 },
+      policy: 'drop-oldest',
+    });
+    row$.pipe(append).subscribe();
+    blocker.block();
+    for (let i = 0; i < 8; i += 1) row$.next(new Uint8Array(2 ** 19).fill(i));
+    blocker.release();
+    row$.complete();
+    await append.idle();
+    const array = dict.get('x') as MaskedArray;
+    expect(array.shape).toEqual([8, 2 ** 19]);
+    const first = Array.from({ length: 8 }, (_, i) => array.get(i, 0));
+    expect(first).toEqual([0, null, null, null, null, null, null, 7]);
+  });
+
   test('row i is frame i: a dropped frame is a hidden row', async () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));

@@ -440,6 +440,26 @@ describe('watchDict', () => {
     expect(told(watcher.look().changes)).toEqual(['file-replaced', 'added next']);
   });
 
+  test('a row of files that begins anew is followed from its first, and a cursor of one that is gone goes on there', () => {
+    using dir = new TempDir();
+    const pattern = dir.file('run-{n}.mmdpickle');
+    const make = (n: number): void =>
+      void MmapDict.open(dir.file(`run-${n}.mmdpickle`))
+        .set(`${n}`, n)
+        .close();
+    make(5);
+    using watcher = new Watcher(pattern, 'start');
+    watcher.look();
+    const cursor = watcher.cursor();
+    rmSync(dir.file('run-5.mmdpickle'));
+    make(0);
+    make(1);
+    using resumed = new Watcher(pattern, cursor);
+    const expected = ['file-replaced', 'added 0', 'file-replaced', 'added 1'];
+    expect(told(resumed.look().look().changes)).toEqual(expected);
+    expect(told(watcher.look().look().changes)).toEqual(['added 5', ...expected]);
+  });
+
   test('what is no dict ends the watch with a typed error', () => {
     using dir = new TempDir();
     expect(() => new Watcher(dir.path).look()).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
@@ -555,6 +575,7 @@ describe('watchDict', () => {
       ...['x', null, -1, 1e300, 25.5].flatMap((value) => [{ seq: value }, { end: value }]),
       ...[5, {}, { key: 'a', offset: -5 }, { key: 5, offset: 24 }].map((last) => ({ last })),
       { commitNumber: 'x' },
+      ...[null, {}, { ...cursor.file, ino: 5 }, { ...cursor.file, born: null }].map((file) => ({ file })),
     ];
     for (const part of wrong) {
       expect(() => watchDict(dict.name, { from: { ...cursor, ...part } }), JSON.stringify(part)).toThrow(
