@@ -218,6 +218,16 @@ describe('appendFrames', () => {
     expect(append.stats()).toMatchObject({ received: 2, written: 1, dropped: { invalid: 1 } });
   });
 
+  test('so does a frame that has another number of elements than its shape', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(fileIn(dir));
+    const append = appendFrames<Uint8Array>(dict, { shape: [2, 2] });
+    const frames$ = from([4, 3, 5]).pipe(map((length) => new Uint8Array(length)));
+    const error = await lastValueFrom(frames$.pipe(append)).catch((reason: unknown) => reason);
+    expect(error).toMatchObject({ code: 'INVALID_ARGUMENT', expected: [2, 2], found: 3 });
+    expect(dict.size).toBe(1);
+  });
+
   test('records are stored as they are, with their arrays', () => {
     using dir = new TempDir();
     using dict = MmapDict.open(fileIn(dir));
