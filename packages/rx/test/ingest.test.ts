@@ -352,6 +352,25 @@ describe('stopping', () => {
     expect(dict.size).toBe(0);
   });
 
+  test('where frames do not reach the disk, the stream ends with the reason', async () => {
+    using dir = new TempDir();
+    const path = fileIn(dir);
+    MmapDict.open(path).close();
+    const system: FaultySyscalls = faultySyscalls(libc());
+    using dict = MmapDict.over(NodeFile.open(path, 'r+', { syscalls: system }));
+    // As where a disk of the net is full.
+    system.plan({ call: 'fdatasync', nth: 0, errno: 'ENOSPC' }, { call: 'fsync', nth: 0, errno: 'ENOSPC' });
+    const append = appendRows<Uint8Array>(dict, 'rows', {
+      dtype: 'uint8',
+      rowShape: [1],
+      durability: 'commit',
+      batch: { frames: 3, ms: 1000 },
+    });
+    const frames$ = range(0, 3).pipe(map((i) => Uint8Array.of(i)));
+    await expect(lastValueFrom(frames$.pipe(append))).rejects.toMatchObject({ code: 'NO_SPACE' });
+    expect(append.stats()).toMatchObject({ received: 3, written: 0, dropped: { failed: 3 } });
+  });
+
   test('frames that are lost after the source failed are told of, with its error', async () => {
     using dir = new TempDir();
     using dict = MmapDict.open(fileIn(dir));

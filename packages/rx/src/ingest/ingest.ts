@@ -334,13 +334,12 @@ export class Ingest<T> {
     try {
       this.#rollIfDue(frames);
       placed = this.#atOnce(() => this.#target.write(frames));
-      if (this.#settings.durable) this.#home.dict.flush();
     } catch (error) {
       if (isMmdError(error, 'LOCKED')) return false;
       this.#broken(frames, error);
       return true;
     }
-    this.#written(frames, placed, started);
+    this.#committed(frames, placed, started);
     return true;
   }
 
@@ -353,8 +352,7 @@ export class Ingest<T> {
         this.#roll(seq);
       }
       const placed = await this.#locked(() => this.#target.write(frames));
-      if (this.#settings.durable) this.#home.dict.flush();
-      this.#written(frames, placed, started);
+      this.#committed(frames, placed, started);
     } catch (error) {
       this.#broken(frames, error);
     }
@@ -397,6 +395,17 @@ export class Ingest<T> {
     this.#target = this.#make(this.#home.dict, seq);
   }
 
+  #committed(frames: readonly Pending<T>[], placed: readonly Placed[], started: number): void {
+    try {
+      if (this.#settings.durable) this.#home.dict.flush();
+    } catch (error) {
+      // They are in the file, which takes nothing more now: tried again, they would end the stream with that.
+      this.#lose(frames, error);
+      return;
+    }
+    this.#written(frames, placed, started);
+  }
+
   #written(frames: readonly Pending<T>[], placed: readonly Placed[], started: number): void {
     const { tally } = this.#ledger;
     const now = performance.now();
@@ -432,6 +441,11 @@ export class Ingest<T> {
       this.#single = frames.length;
       return;
     }
+    this.#lose(frames, error);
+  }
+
+  /** Frames get no receipt, and the stream ends. */
+  #lose(frames: readonly Pending<T>[], error: unknown): void {
     const reason = this.#abort.signal.aborted ? 'drain-timeout' : 'failed';
     this.#ledger.tally.drop(reason, frames.length + this.#queue.waiting);
     this.#queue.clear();
