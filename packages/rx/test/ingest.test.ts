@@ -37,6 +37,12 @@ function fileIn(dir: TempDir): string {
   return dir.file('a.mmdpickle');
 }
 
+/** A dict in a new file, whose system calls may fail. */
+function openOver(syscalls: FaultySyscalls, path: string): CoreDict {
+  MmapDict.open(path).close();
+  return MmapDict.over(NodeFile.open(path, 'r+', { syscalls }));
+}
+
 /** Runs a marble test: virtual time, real files. */
 function marbles(work: (scheduler: TestScheduler) => void): void {
   const scheduler = new TestScheduler((actual, expected) => expect(actual).toEqual(expected));
@@ -354,10 +360,8 @@ describe('stopping', () => {
 
   test('where frames do not reach the disk, the stream ends with the reason', async () => {
     using dir = new TempDir();
-    const path = fileIn(dir);
-    MmapDict.open(path).close();
-    const system: FaultySyscalls = faultySyscalls(libc());
-    using dict = MmapDict.over(NodeFile.open(path, 'r+', { syscalls: system }));
+    const system = faultySyscalls(libc());
+    using dict = openOver(system, fileIn(dir));
     // As where a disk of the net is full.
     system.plan({ call: 'fdatasync', nth: 0, errno: 'ENOSPC' }, { call: 'fsync', nth: 0, errno: 'ENOSPC' });
     const append = appendRows<Uint8Array>(dict, 'rows', {
@@ -569,10 +573,8 @@ describe('a full disk', () => {
   );
   test('takes the frames of a batch one by one, as many as there is room for', async () => {
     using dir = new TempDir();
-    const path = fileIn(dir);
-    MmapDict.open(path).close();
-    const system: FaultySyscalls = faultySyscalls(libc());
-    using dict = MmapDict.over(NodeFile.open(path, 'r+', { syscalls: system }));
+    const system = faultySyscalls(libc());
+    using dict = openOver(system, fileIn(dir));
     const append = appendFrames<Uint8Array>(dict, { batch: { ms: 1000 } });
     system.plan({ call: 'pwritev', nth: 0, errno: 'ENOSPC' });
     await lastValueFrom(
@@ -602,9 +604,8 @@ describe('a full disk', () => {
       for (const late of what === 'hidden rows' ? [false, true] : [false]) {
         for (let nth = 0, failures = 1; failures > 0 && nth < 100; nth += 1) {
           using dir = new TempDir();
-          MmapDict.open(fileIn(dir)).close();
-          const system: FaultySyscalls = faultySyscalls(libc());
-          using dict = MmapDict.over(NodeFile.open(fileIn(dir), 'r+', { syscalls: system }));
+          const system = faultySyscalls(libc());
+          using dict = openOver(system, fileIn(dir));
           using other = MmapDict.open(fileIn(dir));
           const append = make(dict);
           const camera$ = new Subject<Int32Array>();
@@ -639,10 +640,8 @@ describe('a full disk', () => {
 
   test('ends the stream with NO_SPACE, and what was committed stays', async () => {
     using dir = new TempDir();
-    const path = fileIn(dir);
-    MmapDict.open(path).close();
-    const system: FaultySyscalls = faultySyscalls(libc());
-    using dict = MmapDict.over(NodeFile.open(path, 'r+', { syscalls: system }));
+    const system = faultySyscalls(libc());
+    using dict = openOver(system, fileIn(dir));
     const camera$ = new Subject<Uint8Array>();
     const append = appendFrames<Uint8Array>(dict);
     const receipts: Receipt[] = [];
@@ -657,7 +656,7 @@ describe('a full disk', () => {
     await expect(append.idle()).rejects.toMatchObject({ code: 'NO_SPACE' });
     expect(receipts.length).toBe(3);
     expect(append.stats()).toMatchObject({ received: 4, written: 3, dropped: { failed: 1 } });
-    using again = MmapDict.open(path, { mode: 'r' });
+    using again = MmapDict.open(fileIn(dir), { mode: 'r' });
     expect(again.size).toBe(3);
   });
 });

@@ -25,6 +25,7 @@ import type { DictCore } from './core.ts';
 import { liveEntries } from './live-entries.ts';
 import { hindranceOf, hindranceOfRemains } from './readability.ts';
 import { growthCut } from './repair.ts';
+import { underLock } from './under-lock.ts';
 import type { ProgressOptions } from './vacuum.ts';
 
 /** Options of `fsck`. */
@@ -59,9 +60,7 @@ export function fsck(core: DictCore, options: FsckOptions = {}): FsckResult {
     if (!errors(result)) return { ...result, ok: true, repaired: false };
   }
   // Who is in the middle of a commit makes a file look damaged.
-  lockNamed(core);
-  const { file } = store;
-  try {
+  return underLock(core, (file) => {
     const result = check(core, options, repair);
     const repaired = repair && result.plan.length > 0;
     if (repaired) {
@@ -72,30 +71,11 @@ export function fsck(core: DictCore, options: FsckOptions = {}): FsckResult {
       store.invalidate();
     }
     return { ...result, ok: !errors(result), repaired };
-  } finally {
-    file.unlock();
-  }
+  });
 }
 
 function errors({ findings }: CheckResult): boolean {
   return findings.some(({ severity }) => severity === 'error');
-}
-
-/** Locks the file that has the name: a vacuum may have put another one there, also while its lock was waited for. */
-export function lockNamed(core: DictCore): void {
-  const { store } = core;
-  for (;;) {
-    const { file } = store;
-    file.lock(store.options.lockTimeout);
-    try {
-      // A batch has locked the one that it writes.
-      if (core.inTransaction() || !store.follow()) return;
-    } catch (error) {
-      file.unlock();
-      throw error;
-    }
-    file.unlock();
-  }
 }
 
 /** @param alone - what `onProgress` does must not change what the plan is made for */

@@ -10,9 +10,9 @@ import { ENTRY_TAIL_SIZE, entryEnd, nextCommitNumber } from '../format/layout.ts
 import { answer, scanEntries } from '../format/scan.ts';
 import { TAIL_PREFIX_SIZE, tailKindOf } from '../format/tail-entry.ts';
 import type { DictCore } from './core.ts';
-import { lockNamed } from './fsck.ts';
 import { writeTails } from './index-writer.ts';
 import { liveEntries } from './live-entries.ts';
+import { underLock } from './under-lock.ts';
 import type { ProgressOptions } from './vacuum.ts';
 
 /** Writes the sums of all live entries, and the tail index, at the end of the file. */
@@ -52,13 +52,7 @@ export function verify(core: DictCore, options: ProgressOptions = {}): VerifyRes
   const result = compare(core, options);
   if (result.findings.length === 0) return result;
   // Who is in the middle of a commit makes a file look damaged.
-  lockNamed(core);
-  const { file } = core.store;
-  try {
-    return compare(core, options);
-  } finally {
-    file.unlock();
-  }
+  return underLock(core, () => compare(core, options));
 }
 
 function compare(core: DictCore, options: ProgressOptions): VerifyResult {

@@ -1,0 +1,36 @@
+/**
+ * A look that nobody's change comes into.
+ *
+ * @module
+ */
+
+import type { StorageFile } from '../storage/storage-file.ts';
+import type { DictCore } from './core.ts';
+
+/** Runs `look` while the file that has the dict's name is locked. @throws LOCKED, and what `look` throws */
+export function underLock<T>(core: DictCore, look: (file: StorageFile) => T): T {
+  lockNamed(core);
+  const { file } = core.store;
+  try {
+    return look(file);
+  } finally {
+    file.unlock();
+  }
+}
+
+/** Locks the file that has the name: a vacuum may have put another one there, also while its lock was waited for. */
+function lockNamed(core: DictCore): void {
+  const { store } = core;
+  for (;;) {
+    const { file } = store;
+    file.lock(store.options.lockTimeout);
+    try {
+      // A batch has locked the one that it writes.
+      if (core.inTransaction() || !store.follow()) return;
+    } catch (error) {
+      file.unlock();
+      throw error;
+    }
+    file.unlock();
+  }
+}
