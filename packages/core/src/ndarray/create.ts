@@ -12,13 +12,13 @@ import { PackedForm } from './layout.ts';
 import { memoryOver } from './memory-over.ts';
 import { NDArray } from './nd-array.ts';
 import { inferType, typeOfTypedArray } from './nested.ts';
-import { checkShape, invalid, notAShape, type Order, sizeOf } from './shapes.ts';
+import { checkOrder, checkShape, invalid, notAShape, type Order, sizeOf } from './shapes.ts';
 
 /** Options of {@link ndarray}. */
 export interface CreateOptions {
   /** Default: the typed array's own, bytes for an ArrayBuffer, or the one that fits all elements. */
   readonly dtype?: DTypeLike;
-  /** How typed arrays and buffers are to be read. Default `'C'`. */
+  /** How the shape's places follow each other in `data`, a typed array, a buffer or a list. Default `'C'`. */
   readonly order?: Order;
 }
 
@@ -48,17 +48,18 @@ const CREATE_OPTIONS: OptionTable = { dtype: isAnything, order: isAnything };
  * ```
  */
 export function ndarray(data: unknown, shape?: readonly number[], options: string | CreateOptions = {}): NDArray {
-  const { dtype, order } = typeof options === 'string' ? { dtype: options } : checkOptions(options, CREATE_OPTIONS);
+  const given: CreateOptions = typeof options === 'string' ? { dtype: options } : checkOptions(options, CREATE_OPTIONS);
+  const { dtype, order = 'C' } = given;
   if (shape !== undefined && !Array.isArray(shape)) throw notAShape(shape);
   const type = dtype === undefined ? undefined : parseDType(dtype);
   if (data instanceof NDArray) throw invalid('the data is an NDArray already; use astype, reshape or copy', data);
   const own = typeOfTypedArray(data);
   if (own !== undefined) {
     const { length } = data as TypedArray;
-    const given = shape === undefined ? [length] : checkShape(shape);
-    const fits = sizeOf(given) === length;
-    if (!fits) throw invalid(`${length} elements do not fit the shape [${given.join(', ')}]`, [...given], length);
-    const form = new PackedForm(own, given, order ?? 'C');
+    const dims = shape === undefined ? [length] : checkShape(shape);
+    const fits = sizeOf(dims) === length;
+    if (!fits) throw invalid(`${length} elements do not fit the shape [${dims.join(', ')}]`, [...dims], length);
+    const form = new PackedForm(own, dims, order);
     const array = NDArray.ofForm(form, memoryOver(viewBytes(data as TypedArray)));
     return type === undefined || sameDType(type, own) ? array : array.astype(type);
   }
@@ -70,7 +71,9 @@ export function ndarray(data: unknown, shape?: readonly number[], options: strin
     return NDArray.over(memoryOver(bytes), wanted, shape ?? [count], { order });
   }
   const nested = NDArray.fromNested(data, type ?? inferType(data));
-  return shape === undefined ? nested : nested.reshape(shape);
+  checkOrder(order);
+  if (shape === undefined) return nested;
+  return order === 'C' ? nested.reshape(shape) : nested.reshape(shape.toReversed()).transpose();
 }
 
 function isBuffer(value: unknown): value is ArrayBuffer {

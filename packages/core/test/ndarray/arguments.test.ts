@@ -80,6 +80,7 @@ describe('wrong arguments', () => {
     ['field()', () => NDArray.zeros([1], [['a', 'f4']]).field(bad(undefined))],
     ['field(1n)', () => NDArray.zeros([1], [['a', 'f4']]).field(bad(1n))],
     ['ndarray in order Q', () => ndarray(new Float64Array(4), [2, 2], bad({ order: 'Q' }))],
+    ['ndarray of a list in order Q', () => ndarray([1, 2, 3, 4], [2, 2], bad({ order: 'Q' }))],
   ])('are told as INVALID_ARGUMENT: %s', (_, call) => {
     expect(call).toThrow(expect.objectContaining({ name: 'MmdError', code: 'INVALID_ARGUMENT' }));
   });

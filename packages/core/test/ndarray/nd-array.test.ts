@@ -275,6 +275,19 @@ describe('indices', () => {
 });
 
 describe('ndarray()', () => {
+  it('reads lists, typed arrays and buffers in the same order', () => {
+    const list = [1, 2, 3, 4, 5, 6];
+    const numbers = Float64Array.from(list);
+    const inOrder = { dtype: 'f8', order: 'F' } as const;
+    for (const data of [list, [list.slice(0, 3), list.slice(3)], numbers, numbers.buffer]) {
+      expect(ndarray(data, [2, 3], inOrder).toNested()).toEqual([
+        [1, 3, 5],
+        [2, 4, 6],
+      ]);
+    }
+    expect(ndarray(list, [-1, 3], inOrder).shape).toEqual([2, 3]);
+  });
+
   it('lays itself over typed arrays and buffers, and copies nested lists', () => {
     const numbers = new Float32Array([1, 2, 3, 4]);
     const over = ndarray(numbers.subarray(1), [3, 1]);
