@@ -186,7 +186,9 @@ function layoutIn(memory: ArrayMemory, type: DType, { shape, strides, position }
   const { itemsize } = type;
   const { low, high } = extentOf(shape, strides, itemsize);
   const regular = itemsize > 0 && strides.every((stride) => stride % itemsize === 0);
-  const store = new MemoryStore(memory, type, position + low, high - low, regular ? itemsize : 1);
+  // A view without elements may begin behind the memory's end, where it has other axes than the empty one.
+  const origin = Math.min(position + low, memory.byteLength);
+  const store = new MemoryStore(memory, type, origin, high - low, regular ? itemsize : 1);
   return makeLayout(store, { shape, strides, position: -low });
 }
 

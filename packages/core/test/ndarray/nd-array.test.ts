@@ -263,6 +263,19 @@ describe('indices', () => {
     }
   });
 
+  it('of arrays without elements are as empty, wherever they begin', () => {
+    const records = NDArray.zeros(
+      [3, 0],
+      [
+        ['a', 'i4'],
+        ['b', 'f8', [2, 2]],
+      ],
+    );
+    for (const view of [records.row(2), records.field('b').row(2), records.slice(1).field('b').slice(null, 1)]) {
+      expect([view.size, view.packedBytes().length, view.copy().size]).toEqual([0, 0, 0]);
+    }
+  });
+
   it('of no axes reach the one element', () => {
     const point = array.slice(1, 2, 3);
     expect([point.shape, point.get(), point.toNested()]).toEqual([[], 23, 23]);
