@@ -420,9 +420,8 @@ export class NDArray implements ArraySource {
   /**
    * The whole as a typed array in C order, over the very memory: no copy. Complex numbers come as real and imaginary
    * part in turn.
-   * @throws INVALID_ARGUMENT where the memory is not contiguous, aligned, native, or not within one window: `copy()`; UNSUPPORTED_DTYPE
-   * for types without a typed array (float16, text, records)
-   *   first; UNSUPPORTED_DTYPE for types that no typed array holds
+   * @throws INVALID_ARGUMENT where the memory is not contiguous, aligned, native, or not within one window: `copy()` first;
+   * UNSUPPORTED_DTYPE for types that no typed array holds (float16, text, records); CLOSED
    */
   typed(): TypedArray {
     const { store, type, size, position } = this.#layout();
