@@ -22,6 +22,9 @@ while seen < rows:
     assert np.array_equal(found[:, 0], expected), count
     assert np.array_equal(found[:, 1], 3 * expected), count
     assert np.array_equal(found[:, 2], expected * expected), count
-    looks += count > seen
+    if count > seen:
+        looks += 1
+        if looks == 1:
+            print("some", flush=True)
     seen = count
 print(json.dumps({"looks": looks, "seen": seen}), flush=True)

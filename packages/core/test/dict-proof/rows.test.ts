@@ -19,7 +19,11 @@ test(`readers that sum while ${ROWS} rows are appended see each row whole, in or
     ...(info ? [start(info.executable, [beside('rows-reader.py'), path, String(ROWS)])] : []),
   ];
   await Promise.all(readers.map((reader) => reader.saw('ready')));
-  await start(process.execPath, [beside('rows-writer.mjs'), ENTRY, path, String(ROWS)]).ended;
+  const writer = start(process.execPath, [beside('rows-writer.mjs'), ENTRY, path, String(ROWS)]);
+  // Each has looked while there were some rows and not all of them, however seldom it has its turn.
+  await Promise.all(readers.map((reader) => reader.saw('some')));
+  writer.child.stdin?.write('on\n');
+  await writer.ended;
   for (const { ended } of readers) {
     const { looks, seen } = report<{ looks: number; seen: number }>(await ended);
     expect(seen).toBe(ROWS);
