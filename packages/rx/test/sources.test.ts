@@ -193,8 +193,10 @@ describe('a schema', () => {
     ['with an unknown dtype', { x: 'float65' }, 'UNSUPPORTED_DTYPE'],
     ['with Python objects', { x: 'O' }, 'UNSUPPORTED_DTYPE'],
     ['with a bad shape', { x: { dtype: 'int8', shape: [-1] } }, 'INVALID_ARGUMENT'],
+    ['with a shape in its dtype', { x: ['int8', [2]] }, 'UNSUPPORTED_DTYPE'],
+    ['that is a list', ['int8'], 'INVALID_ARGUMENT'],
   ])('%s is refused', (_what, schema, code) => {
-    expect(() => parseSchema(schema)).toThrow(expect.objectContaining({ code }));
+    expect(() => parseSchema(schema as never)).toThrow(expect.objectContaining({ code }));
   });
 
   test('takes arrays, nested arrays and typed arrays for a column with a shape', () => {

@@ -5,7 +5,7 @@ import { appendFrames, appendRows, chunked, fillArray, growable, type Receipt, s
 import { EmptyMaskedArray, EmptyNDArray } from '@mmdpickle/stubs';
 import { TempDir } from '@mmdpickle/test-support';
 import fc from 'fast-check';
-import { from, lastValueFrom, map, type OperatorFunction, range, Subject, toArray } from 'rxjs';
+import { from, lastValueFrom, map, NEVER, type OperatorFunction, of, range, Subject, toArray } from 'rxjs';
 import { TestScheduler } from 'rxjs/testing';
 import { describe, expect, test } from 'vitest';
 import { Blocker } from './blocker.ts';
@@ -637,4 +637,41 @@ test('frames of masked arrays keep their mask', async () => {
     await expect(run(operator, item)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT', found: 'a masked array' });
   }
   expect(dict.has('x')).toBe(false);
+});
+
+test.each(['S2', 'V2'])('bytes are an element of %s, and no list of them that would be repeated', async (dtype) => {
+  using dir = new TempDir();
+  using dict = MmapDict.open(dir.file('a.mmdpickle'));
+  const bytes = Uint8Array.of(65, 66);
+  const column = { x: { dtype, shape: [2] } };
+  const writes: [unknown, OperatorFunction<unknown, Receipt>][] = [
+    [bytes, appendRows(dict, 'k', { dtype, rowShape: [2] })],
+    [bytes, fillArray(dict, 'k', new EmptyNDArray([1, 2], dtype))],
+    [{ x: bytes }, appendRows(dict, 'k', { schema: column })],
+    [{ x: bytes }, appendRows(dict, 'k', { schema: column, records: 'columns' })],
+  ];
+  for (const [frame, write] of writes)
+    await expect(lastValueFrom(of(frame).pipe(write))).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+  expect(dict.size).toBe(0);
+  await lastValueFrom(of({ x: [bytes, bytes] }).pipe(appendRows(dict, 'k', { schema: column })));
+  expect((dict.get('k') as NDArray).get(0)).toEqual({ x: [bytes, bytes] });
+});
+
+test('a dtype that is an array itself is refused before a row comes', async () => {
+  using dir = new TempDir();
+  using dict = MmapDict.open(dir.file('a.mmdpickle'));
+  const write = appendRows(dict, 'k', { dtype: ['float32', [2]] });
+  await expect(lastValueFrom(NEVER.pipe(write))).rejects.toMatchObject({ code: 'UNSUPPORTED_DTYPE' });
+});
+
+test.each(['structured', 'columns'] as const)('%s records may inherit what they hold', async (records) => {
+  using dir = new TempDir();
+  using dict = MmapDict.open(dir.file('a.mmdpickle'));
+  class Reading {
+    get celsius(): number {
+      return 21.5;
+    }
+  }
+  await lastValueFrom(of(new Reading()).pipe(appendRows(dict, 'k', { schema: { celsius: 'float32' }, records })));
+  expect(dict.keys().next().value).toBe(records === 'columns' ? 'k/celsius' : 'k');
 });

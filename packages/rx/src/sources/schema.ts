@@ -12,10 +12,10 @@ import {
   MmdError,
   memoryOver,
   NDArray,
-  parseDType,
 } from '@mmdpickle/core';
 import { isShape, wrongArgument } from '@mmdpickle/core/options';
-import { isTypedArray } from '../targets/frame.ts';
+import { isOfBytes, isTypedArray } from '../targets/frame.ts';
+import { elementType } from '../targets/row-packer.ts';
 
 /** One column: a dtype alone, or with the shape of one record's value. */
 export type SchemaColumn = DTypeLike | { readonly dtype: DTypeLike; readonly shape: readonly number[] };
@@ -50,10 +50,11 @@ export type PlainRecord = { readonly [column: string]: unknown };
  * @throws MmdError INVALID_ARGUMENT for a schema without columns or a bad shape, UNSUPPORTED_DTYPE
  */
 export function parseSchema(schema: RecordSchema): readonly Column[] {
-  if (typeof schema !== 'object' || schema === null) throw wrongArgument('a schema', 'an object of columns', schema);
+  if (typeof schema !== 'object' || schema === null || Array.isArray(schema))
+    throw wrongArgument('a schema', 'an object of columns', schema);
   const columns = Object.entries(schema).map(([name, spec]) => {
     const shaped = hasShape(spec);
-    const dtype = parseDType(shaped ? spec.dtype : spec);
+    const dtype = elementType(shaped ? spec.dtype : spec);
     const shape = shaped ? spec.shape : [];
     if (dtype.kind === 'O') {
       throw new MmdError('UNSUPPORTED_DTYPE', `column '${name}' holds Python objects`, { found: dtype.name });
@@ -113,6 +114,7 @@ function nested(elements: readonly unknown[], [length = 0, ...shape]: readonly n
 function problemOfArray(column: Column, value: unknown): string | undefined {
   const { dtype, shape, size } = column;
   if (ArrayBuffer.isView(value)) {
+    if (isOfBytes(dtype)) return `expected a list of ${size} elements of bytes, found bytes`;
     const { length } = value as Uint8Array;
     return length === size ? problemOfSetting(dtype, shape, value) : `expected ${size} elements, found ${length}`;
   }

@@ -28,6 +28,11 @@ export function isTypedArray(value: unknown): value is TypedArray {
   return ArrayBuffer.isView(value) && 'length' in value;
 }
 
+/** Whether a Uint8Array is one element of the type, and no list of them: an array would repeat it. */
+export function isOfBytes({ kind, fields }: DType): boolean {
+  return (kind === 'S' || kind === 'V') && fields === undefined;
+}
+
 /**
  * The bytes of a frame's elements; of a record, those of its arrays, of its text and large integers, names of fields too, and a
  * word for each other value.

@@ -16,7 +16,16 @@ import {
   type TypedArray,
 } from '@mmdpickle/core';
 import { rowOf, type TypedArrayConstructor } from '@mmdpickle/core/ndarray';
-import { isTypedArray } from './frame.ts';
+import { isOfBytes, isTypedArray } from './frame.ts';
+
+/** @throws MmdError UNSUPPORTED_DTYPE, also for a dtype that is an array itself */
+export function elementType(dtype: DTypeLike): DType {
+  const type = parseDType(dtype);
+  if (type.base === undefined) return type;
+  throw new MmdError('UNSUPPORTED_DTYPE', `dtype ${type.name} is an array itself: put its axes in the shape`, {
+    found: type.name,
+  });
+}
 
 /** Checks rows against a dtype and shape, and packs them. */
 export class RowPacker {
@@ -30,7 +39,7 @@ export class RowPacker {
 
   /** @param masked - rows may hide elements: what keeps no mask would store what is hidden as if it were there */
   constructor(dtype: DTypeLike, rowShape: readonly number[], masked: boolean) {
-    this.type = parseDType(dtype);
+    this.type = elementType(dtype);
     this.#masked = masked;
     this.rowShape = [...rowShape];
     this.#size = rowShape.reduce((product, dim) => product * dim, 1);
@@ -50,7 +59,7 @@ export class RowPacker {
         found: 'a masked array',
       });
     }
-    if (isTypedArray(row)) this.#expect(row.length === this.#size, row.length);
+    if (isTypedArray(row)) this.#expect(!isOfBytes(this.type) && row.length === this.#size, row.length);
     else if (row instanceof NDArray || row instanceof MaskedArray) {
       const fits = row.shape.length === this.rowShape.length && row.shape.every((dim, i) => dim === this.rowShape[i]);
       this.#expect(fits, row.shape);
@@ -87,9 +96,7 @@ export class RowPacker {
 
   /** Of types whose elements are bytes, bytes are one. */
   #isElement(row: unknown): boolean {
-    const { kind, fields } = this.type;
-    const ofBytes = (kind === 'S' || kind === 'V') && fields === undefined;
-    return ofBytes && this.rowShape.length === 0 && row instanceof Uint8Array;
+    return isOfBytes(this.type) && this.rowShape.length === 0 && row instanceof Uint8Array;
   }
 
   #expect(fits: boolean, found: unknown): void {

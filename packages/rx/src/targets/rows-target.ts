@@ -177,9 +177,9 @@ function mainColumns<T>(key: string, options: RowsOptions<T>): MainColumns<T> {
   };
 }
 
-function arrangedRecord(columns: readonly Column[], record: PlainRecord): PlainRecord {
-  if (columns.every(({ shape }) => shape.length < 2)) return record;
-  return Object.fromEntries(columns.map((column) => [column.name, arranged(column, record[column.name])]));
+/** In the order of the fields, and not by their names: what was checked may be inherited, and numpy names a field without a name. */
+function arrangedRecord(columns: readonly Column[], record: PlainRecord): readonly unknown[] {
+  return columns.map((column) => arranged(column, record[column.name]));
 }
 
 function packedColumn<T>(
