@@ -228,6 +228,12 @@ describe('a schema', () => {
   });
 });
 
+test.each(['', 'a/#/b', '#a', 'a+', 'a\0', 'é'.repeat(2 ** 15), 5])('the topic filter %j is refused', (filter) => {
+  expect(() => fromMqtt('mqtt://127.0.0.1:1', ['a/+/#', filter as string])).toThrow(
+    expect.objectContaining({ code: 'INVALID_ARGUMENT' }),
+  );
+});
+
 const BROKER = ['/usr/sbin/mosquitto', '/usr/bin/mosquitto'].find(existsSync);
 
 describe.skipIf(BROKER === undefined)('fromMqtt, with a real broker', () => {
@@ -276,6 +282,21 @@ describe.skipIf(BROKER === undefined)('fromMqtt, with a real broker', () => {
       expect(records).toContainEqual({ topic: 'raw', bytes: [1, 2] });
       expect(invalid).toEqual(['INVALID_ARGUMENT plant/oven/temperature', 'CORRUPT plant/oven/temperature']);
       for (const subscription of subscriptions) subscription.unsubscribe();
+      await client.endAsync();
+    });
+  });
+
+  test('what a callback throws ends the stream with it', async () => {
+    await withBroker(async (url) => {
+      const client = await connectAsync(url);
+      const mine = new TypeError('mine');
+      const throws = (): never => {
+        throw mine;
+      };
+      for (const options of [{ onInvalid: throws }, { onReady: throws }]) {
+        const publish = (): unknown => client.publish('x', 'no JSON');
+        await expect(lastValueFrom(fromMqtt(url, 'x', { onReady: publish, ...options }))).rejects.toBe(mine);
+      }
       await client.endAsync();
     });
   });

@@ -8,6 +8,9 @@ import { type Column, checkRecord, type PlainRecord, parseSchema, type RecordSch
 /** A broker that does not answer is left alone after so many milliseconds. */
 const GOODBYE_MS = 1000;
 
+/** The length of text has 16 bits in MQTT. */
+const MOST_TOPIC_BYTES = 65_535;
+
 /** On a listener: the topic filters that its stream has subscribed to. */
 const FILTERS = Symbol('topic filters');
 
@@ -50,7 +53,9 @@ export interface MqttOptions<T> {
  * @param topics - topic filters, such as `'plant/+/temperature'`
  *
  * Errors: CORRUPT for a message that is not JSON, INVALID_ARGUMENT for one that is not of the schema,
- * IO when the connection fails or the broker refuses the subscription.
+ * IO when the connection fails or the broker refuses the subscription; what a callback throws.
+ *
+ * @throws MmdError INVALID_ARGUMENT for what MQTT does not take as a topic filter
  */
 export function fromMqtt<T = PlainRecord>(
   broker: string | URL | MqttClientLike,
@@ -59,7 +64,7 @@ export function fromMqtt<T = PlainRecord>(
 ): Observable<T> {
   checkOptions(options, MQTT_OPTIONS);
   const filters = Array.isArray(topics) ? topics.map(String) : [String(topics)];
-  if (filters.length === 0 || [topics].flat().some((topic) => typeof topic !== 'string' || topic === ''))
+  if (filters.length === 0 || ![topics].flat().every(isFilter))
     throw wrongArgument('topics', 'a topic filter, or a list of some', topics);
   if (typeof broker !== 'string' && !has(broker, 'subscribeAsync', 'function') && !(broker instanceof URL))
     throw wrongArgument('the broker', 'a URL or a client', broker);
@@ -80,13 +85,22 @@ export function fromMqtt<T = PlainRecord>(
       try {
         item = decode(payload, topic);
       } catch (error) {
-        if (options.onInvalid !== undefined && error instanceof MmdError) options.onInvalid(error, topic);
+        if (options.onInvalid !== undefined && error instanceof MmdError) told(() => options.onInvalid?.(error, topic));
         else subscriber.error(error);
         return;
       }
       subscriber.next(item);
     }
     receive[FILTERS] = filters;
+
+    /** What a callback throws ends the stream: in the client nobody would catch it, and it says nothing of the connection. */
+    function told(tell: () => void): void {
+      try {
+        tell();
+      } catch (error) {
+        subscriber.error(error);
+      }
+    }
 
     function fail(cause?: Error): void {
       subscriber.error(new MmdError('IO', `the MQTT connection failed: ${cause?.message ?? 'closed'}`, { cause }));
@@ -112,7 +126,7 @@ export function fromMqtt<T = PlainRecord>(
       }
       await client.subscribeAsync(filters, { qos: options.qos ?? 1 });
       subscribed = true;
-      options.onReady?.();
+      told(() => options.onReady?.());
     }
     async function stop(): Promise<void> {
       if (client === undefined) return;
@@ -149,6 +163,15 @@ function unused(filters: readonly string[], client: MqttClientLike): string[] {
   const listeners = (client.listeners?.('message') ?? []) as { readonly [FILTERS]?: readonly string[] }[];
   const used = new Set(listeners.flatMap((listener) => listener[FILTERS] ?? []));
   return filters.filter((filter) => !used.has(filter));
+}
+
+/** Whether the broker will take a filter: one that it does not take it answers by closing the connection. */
+function isFilter(filter: unknown): boolean {
+  if (typeof filter !== 'string' || filter === '' || Buffer.byteLength(filter) > MOST_TOPIC_BYTES) return false;
+  const levels = filter.split('/');
+  return levels.every(
+    (level, i) => level === '+' || (level === '#' && i === levels.length - 1) || !/[+#\0]/.test(level),
+  );
 }
 
 /** Whether a topic is one of those that a filter names, as MQTT defines it. */
