@@ -416,6 +416,21 @@ describe('an aborted signal', () => {
     expect(frames.closed).toBe(true);
   });
 
+  test('completes the pipeline of a Readable whose frame waits for room, and writes it', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    using blocker = new Blocker(dict.name).block();
+    const controller = new AbortController();
+    const sink = nodeSink(framesPlace(dict), { ...LIMITS, signal: controller.signal });
+    const done = pipeline(Readable.from(counting(50).source, { highWaterMark: 1 }), sink);
+    await turns();
+    expect(sink.stats()).toMatchObject({ received: 3, queued: 3 });
+    controller.abort();
+    blocker.release();
+    await done;
+    expect(sink.stats()).toMatchObject({ received: 4, written: 4 });
+  });
+
   test('that is used again and again keeps no listener of sinks that are done', async () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
@@ -512,6 +527,14 @@ describe('rolling files', () => {
       ]);
     },
   );
+
+  test('a folder that is not there ends the stream', async () => {
+    using dir = new TempDir();
+    const append = appendFrames<Uint8Array>(rollingFiles(dir.file('none/run-{n}.mmdpickle'), {}));
+    await expect(lastValueFrom(range(0, 1).pipe(map(Uint8Array.of), append))).rejects.toMatchObject({
+      code: 'NOT_FOUND',
+    });
+  });
 
   test.each([{}, { batch: { frames: 2, ms: 60_000 } }])(
     'a folder that is gone ends the stream by name (%o)',

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { PassThrough, Readable } from 'node:stream';
-import type { MmdError } from '@mmdpickle/core';
+import { MmdError, NDArray } from '@mmdpickle/core';
 import {
   type ByteChunks,
   checkRecord,
@@ -16,6 +16,7 @@ import {
   readNdjson,
 } from '@mmdpickle/rx';
 import { freePort } from '@mmdpickle/test-support';
+import fc from 'fast-check';
 import { connectAsync } from 'mqtt';
 import { lastValueFrom, map, type Observable, take, toArray } from 'rxjs';
 import { describe, expect, test } from 'vitest';
@@ -187,6 +188,16 @@ test('a frame that no memory can hold is a typed error', async () => {
   await expect(lastValueFrom(frame$)).rejects.toMatchObject({ code: 'LIMIT_EXCEEDED', found: 2 ** 45 });
 });
 
+function succeeds(work: () => unknown): boolean {
+  try {
+    work();
+  } catch (error) {
+    if (error instanceof MmdError) return false;
+    throw error;
+  }
+  return true;
+}
+
 describe('a schema', () => {
   test.each([
     ['without columns', {}, 'INVALID_ARGUMENT'],
@@ -197,6 +208,29 @@ describe('a schema', () => {
     ['that is a list', ['int8'], 'INVALID_ARGUMENT'],
   ])('%s is refused', (_what, schema, code) => {
     expect(() => parseSchema(schema as never)).toThrow(expect.objectContaining({ code }));
+  });
+
+  test('lets nothing pass that the array would not take, alone or in a typed array', () => {
+    const dtype = fc.constantFrom('bool', 'int8', 'uint8', '>i2', 'uint32', 'int64', 'uint64', 'float32', 'M8[s]');
+    const edge = fc.constantFrom(7, 8, 15, 16, 31, 32, 53, 63, 64).map((bits) => 2 ** bits);
+    const value = fc
+      .tuple(
+        fc.oneof(edge, fc.constantFrom(0, 1, Number.NaN, Infinity, 0.5)),
+        fc.constantFrom(1, -1),
+        fc.constantFrom(0, 1),
+      )
+      .map(([size, sign, less]) => sign * size - less);
+    fc.assert(
+      fc.property(dtype, value, fc.boolean(), (type, number, alone) => {
+        const columns = parseSchema({ x: alone ? type : { dtype: type, shape: [2] } });
+        const x = alone ? number : Float64Array.of(0, number);
+        const array = NDArray.zeros(alone ? [1] : [1, 2], type);
+        const passes = succeeds(() => checkRecord(columns, { x }));
+        const stored = succeeds(() => (alone ? array.set(0, x) : (array.row(0) as NDArray).set(x)));
+        // Alone no number is a truth value.
+        expect(passes).toBe(stored && !(alone && type === 'bool'));
+      }),
+    );
   });
 
   test('takes arrays, nested arrays and typed arrays for a column with a shape', () => {
