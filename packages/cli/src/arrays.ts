@@ -1,6 +1,6 @@
 /** What the commands ask of values that should be arrays. @module */
 
-import { MaskedArray, NDArray, type SliceSpec } from '@mmdpickle/core';
+import { type DType, MaskedArray, NDArray, type SliceSpec } from '@mmdpickle/core';
 import { usageError } from './errors.ts';
 
 /** An array in a file, masked or not. */
@@ -25,6 +25,13 @@ export function sliceArray(value: unknown, specs: readonly SliceSpec[], key: str
 /** The data of a masked array, or the array itself. */
 export function dataOf(array: AnyArray): NDArray {
   return array instanceof MaskedArray ? array.data : array;
+}
+
+/** Whether it is or holds a float or complex number of long doubles, of which JavaScript has only the bytes. */
+export function isLong({ kind, itemsize, base, fields }: DType): boolean {
+  if (base !== undefined) return isLong(base);
+  if (fields !== undefined) return fields.some(({ dtype }) => isLong(dtype));
+  return (kind === 'f' && itemsize > 8) || (kind === 'c' && itemsize > 16);
 }
 
 /** An array's bytes in C order: row by row where they do not lie so. */

@@ -31,6 +31,14 @@ export function tellRest(
   if (rest > 0) tellNote(invocation, `${path}: the pickle ends at ${end}, and ${rest} more bytes were not looked at`);
 }
 
+/** Says how much of an npy file was not taken: who saved several arrays into it may expect them all. */
+export function tellBehind(
+  invocation: Noted,
+  { name, bytes }: { readonly name: string; readonly bytes: number },
+): void {
+  tellNote(invocation, `${name}: the ${bytes} bytes behind the first array were not looked at`);
+}
+
 /** Bytes to look at, and no longer than the holder is open. */
 export interface HeldBytes extends Disposable {
   readonly bytes: Uint8Array;

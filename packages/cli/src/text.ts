@@ -67,8 +67,15 @@ function width(text: string): number {
   return Array.from(text.includes(ESCAPE) ? text.replaceAll(ESCAPES, '') : text).length;
 }
 
-/** What ends a row of CSV, the longest first. Said to the parser, which else takes the first line's for all, and others for text. */
-export const LINE_ENDS: readonly string[] = ['\r\n', '\n', '\r'];
+/**
+ * How CSV is parsed, wherever it comes from. What ends a row, the longest first, is said to the parser, which else takes the first
+ * line's for all, and others for text.
+ */
+export const CSV_TEXT: { record_delimiter: string[]; skip_empty_lines: true; trim: true } = {
+  record_delimiter: ['\r\n', '\n', '\r'],
+  skip_empty_lines: true,
+  trim: true,
+};
 
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'] as const;
 

@@ -28,8 +28,11 @@ const TABLES: Readonly<Record<string, readonly Case[]>> = {
     ['put run.mmdpickle x one --type int', 2, /not an integer/],
     ['put run.mmdpickle x @cut.mmdpickle --type str', 2, /value: the bytes are not UTF-8/],
     ['get run.mmdpickle dark --csv --raw', 2, /--raw and --csv print the value in different ways/],
+    ['get run.mmdpickle dark --npy --json', 2, /--npy and --json print the value in different ways/],
     ['import new.mmdpickle frames.raw --dtype uint9', 2, /--dtype: .*"uint9"/],
     ['ingest new.mmdpickle --format csv --schema t:float32,t:int8', 2, /--schema: two columns are named t/],
+    ['ingest new.mmdpickle --format ndjson --schema x:float128[2]', 2, /--schema: column x: .*float128/],
+    ['ingest new.mmdpickle --format csv --schema x:V4', 2, /--schema: column x: .*V4/],
     ['export run.mmdpickle x.foo', 2, /say with --format/],
     ['export run.mmdpickle x.csv dark cube', 2, /name one key/],
     ['convert settings.pkl', 2, /say where to/],
@@ -115,7 +118,12 @@ const TABLES: Readonly<Record<string, readonly Case[]>> = {
     ['ingest skips.mmdpickle --from cells.csv --format csv --schema t:U4 --invalid skip', 1, /^$/],
     ['ingest proto.mmdpickle --from twice.csv --format csv --schema constructor:int8', 4, /no column 'constructor'/],
     ['ingest texts.mmdpickle --from bad.ndjson --format ndjson', 4, /not JSON/],
-    ['ingest fit.mmdpickle --from bad.ndjson --format ndjson --schema t:bool', 4, /column 't': expected bool.*CORRUPT/],
+    [
+      'ingest fit.mmdpickle --from bad.ndjson --format ndjson --schema t:bool',
+      4,
+      /line 1: column 't': expected bool.*CORRUPT/,
+    ],
+    ['ingest latin.mmdpickle --from latin.ndjson --format ndjson --schema s:S2', 4, /line 1: column 's': .*ASCII/],
     ['ingest frames.mmdpickle --from frames.raw --shape 7', 4, /ends within frame/],
     ['ls /tmp', 2, /is a directory/],
     ['fsck damaged.mmdpickle', 1, /^$/],
@@ -161,11 +169,12 @@ describe.each(Object.entries(TABLES))('%s', (_name, cases) => {
       dict.set('m', new EmptyMaskedArray([2])).set('text', 'no array');
     }
     writeFileSync(join(cwd, 'bad.ndjson'), '{"t":1}\n{oh\n');
+    writeFileSync(join(cwd, 'latin.ndjson'), '{"s":"\u00e9"}\n');
     bench.cut(cwd, 'run.mmdpickle', 'cut.mmdpickle');
     for (const [line, code, said] of cases) {
       const end = await bench.line(cwd, `mmdpickle ${line}`);
       expect({ line, ...end }).toMatchObject({ line, code, stderr: expect.stringMatching(said) });
-      expect(end.stderr).toMatch(/^(mmdpickle: [^\n]+\n)?$/);
+      expect(end.stderr).toMatch(/^((mmdpickle: |\{)[^\n]+\n)?$/);
     }
   });
 });

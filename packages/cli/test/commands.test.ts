@@ -213,6 +213,16 @@ describe('looking at a file', () => {
     }
   });
 
+  it('who takes the first of several arrays in a file says what was left', async () => {
+    const cwd = bench.folder();
+    await shell(cwd, 'cat flat.npy flat.npy > both.npy');
+    for (const line of ['import both.mmdpickle both.npy', 'put put.mmdpickle x @both.npy']) {
+      const { code, stderr } = await bench.line(cwd, `mmdpickle ${line}`);
+      const left = `both.npy: the ${statSync(join(cwd, 'flat.npy')).size} bytes behind the first array were not looked at\n`;
+      expect({ code, stderr }).toEqual({ code: 0, stderr: expect.stringContaining(left) });
+    }
+  });
+
   it.each([
     ['import i.mmdpickle both.pkl', 'both.pkl: the pickle ends at'],
     ['convert both.pkl new.mmdpickle', 'both.pkl: the pickle ends at'],

@@ -7,7 +7,7 @@
 import { MmdError } from '@mmdpickle/core';
 import { memoryOver, NDArray } from '@mmdpickle/core/ndarray';
 import { checkOptions } from '@mmdpickle/core/options';
-import { type LoadOptions, load } from '@mmdpickle/core/pickle';
+import { type LoadOptions, loadAt } from '@mmdpickle/core/pickle';
 import { type ByteSource, blobSource } from '@mmdpickle/core/storage';
 import { arrayPieces, plainArray, type WritableArray } from './array-bytes.ts';
 import {
@@ -29,6 +29,11 @@ export interface ReadNpyOptions extends NpyReadOptions {
    * Default false: such files are refused, as numpy does.
    */
   readonly allowPickle?: boolean | undefined;
+  /**
+   * Told of bytes behind the array, such as a second array that `numpy.save` wrote into the same file. They are not looked at, as
+   * `numpy.load` does not; with bytes at hand, `bytes.subarray(-rest.bytes)` goes on there.
+   */
+  readonly onRest?: ((rest: { readonly name: string; readonly bytes: number }) => void) | undefined;
   /** For object arrays: see `load` of `@mmdpickle/core/pickle`. */
   readonly pickle?: LoadOptions | undefined;
   /** For error messages, where the source has no name of its own. Default `'npy'`. */
@@ -75,7 +80,7 @@ function readBytes(bytes: Uint8Array, options: ReadNpyOptions): NDArray {
   const place = { name: options.name ?? 'npy' };
   const header = readSteps(npyHeaderSteps(place, options), (offset, length) => bytes.subarray(offset, offset + length));
   if (header.dtype.hasObject) return objectArray(bytes.subarray(header.dataOffset), header, place, options);
-  checkLength(header, bytes.length - header.dataOffset, place);
+  checkLength(header, bytes.length - header.dataOffset, place, options);
   return NDArray.over(memoryOver(bytes), header.dtype, header.shape, {
     order: header.order,
     offset: header.dataOffset,
@@ -93,14 +98,16 @@ async function readSource(source: ByteSource, options: ReadNpyOptions): Promise<
     refuseObjects(place, options);
     return objectArray(await read(header.dataOffset, rest), header, place, options);
   }
-  checkLength(header, rest, place);
+  checkLength(header, rest, place, options);
   const bytes = await read(header.dataOffset, header.nbytes);
   return NDArray.over(memoryOver(bytes), header.dtype, header.shape, { order: header.order });
 }
 
-/** @throws TRUNCATED when fewer bytes are there than the header promises */
-export function checkLength(header: NpyHeader, available: number, place: NpyPlace): void {
-  if (available >= header.nbytes) return;
+/** Tells of more bytes than the header promises. @throws TRUNCATED when fewer are there */
+export function checkLength(header: NpyHeader, available: number, place: NpyPlace, options: ReadNpyOptions): void {
+  const rest = available - header.nbytes;
+  if (rest > 0 && !header.dtype.hasObject) options.onRest?.({ name: place.name, bytes: rest });
+  if (rest >= 0) return;
   throw new MmdError(
     'TRUNCATED',
     `${place.name}: array data: the shape (${header.shape.join(', ')}) of ${header.dtype.name} needs ${header.nbytes} bytes, found ${available}`,
@@ -121,7 +128,8 @@ export function refuseObjects(place: NpyPlace, options: ReadNpyOptions): void {
 /** Reads the pickle that stands in the place of an object array's bytes. */
 export function objectArray(bytes: Uint8Array, header: NpyHeader, place: NpyPlace, options: ReadNpyOptions): NDArray {
   refuseObjects(place, options);
-  const value = load(bytes, options.pickle);
+  const { value, end } = loadAt(bytes, 0, options.pickle);
+  if (end < bytes.length) options.onRest?.({ name: place.name, bytes: bytes.length - end });
   if (value instanceof NDArray) return value;
   if (header.dtype.fields !== undefined) {
     throw new MmdError('UNSUPPORTED_VALUE', `${place.name}: records that hold objects cannot be read as arrays`, {

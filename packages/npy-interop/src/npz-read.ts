@@ -120,7 +120,7 @@ export class Npz implements AsyncDisposable {
     const place = { name: this.#label(member), offset: member.offset };
     if (header.dtype.hasObject) refuseObjects(place, this.options);
     const start = member.method === 'stored' ? header.dataOffset - (await this.dataOffset(key)) : header.dataOffset;
-    checkLength(header, member.size - start, place);
+    checkLength(header, member.size - start, place, this.options);
     const sink = new MemorySink(member.size, place.name);
     await this.#unpack(member, entry, sink, options.signal);
     const bytes = sink.bytes;

@@ -45,7 +45,12 @@ export const SIGNAL_OPTIONS: OptionTable = { signal: isSignal };
 /** Of whatever can be stopped and watched. */
 export const TRANSFER_OPTIONS: OptionTable = { ...SIGNAL_OPTIONS, onProgress: isFunction };
 
-const READ: OptionTable = { maxHeaderSize: isCount('characters'), allowPickle: isFlag, pickle: isObject };
+const READ: OptionTable = {
+  maxHeaderSize: isCount('characters'),
+  allowPickle: isFlag,
+  onRest: isFunction,
+  pickle: isObject,
+};
 
 export const READ_NPY_OPTIONS: OptionTable = { ...READ, ...SIGNAL_OPTIONS, name: isText };
 export const WRITE_NPY_OPTIONS: OptionTable = { ...TRANSFER_OPTIONS, version: isVersion, length: isWhole };

@@ -6,6 +6,7 @@ import { dump, PyFloat } from '@mmdpickle/core/pickle';
 import {
   formatNpyHeader,
   fromRaw,
+  isNpy,
   mmdToNpy,
   mmdToNpz,
   mmdToRaw,
@@ -14,7 +15,9 @@ import {
   npyToMmd,
   npzBytes,
   npzToMmd,
+  openNpyWriter,
   openNpz,
+  type ReadNpyOptions,
   rawToMmd,
   readNpy,
   readSafetensors,
@@ -80,6 +83,7 @@ describe('npy files into a dict and back', () => {
     for (const [i, key] of keys.entries()) dict.set(key, new Float64Array([i]));
     const { paths } = await mmdToNpy(dict, undefined, temp.file('out'));
     expect(new Set(paths).size).toBe(keys.length);
+    expect(readdirSync(temp.file('out')).filter((name) => name.startsWith('.'))).toEqual([]);
     using back = open('back.mmdpickle');
     expect((await npyToMmd(paths, back)).keys).toEqual(keys);
   });
@@ -214,6 +218,52 @@ describe('npy files into a dict and back', () => {
     await npyToMmd(temp.file('a.npy'), dict);
     expect(dict.getMeta('a')?.layout).toBe('legacy');
     expect((dict.get('a') as NDArray).toNested()).toEqual([1, 2, 3]);
+  });
+});
+
+describe('bytes behind an array', () => {
+  const first = npyBytes(new Float64Array([1, 2]));
+  const objects = Buffer.concat([formatNpyHeader({ dtype: 'O', shape: [1] }), dump(NDArray.ofObjects(['one']))]);
+  const WHAT = [
+    ['a second array', first, Uint8Array.from(first)],
+    ['a second array of objects', objects, Uint8Array.from(objects)],
+    ['rows that no header counts', first, new Uint8Array(8)],
+  ] as const;
+
+  test.each(WHAT)('are told by every reader and not looked at: %s', async (_what, array, behind) => {
+    const bytes = new Uint8Array(Buffer.concat([array, behind]));
+    writeFileSync(temp.file('a.npy'), bytes);
+    writeFileSync(temp.file('stored.npz'), zipOf('a.npy', bytes, 'stored'));
+    writeFileSync(temp.file('deflated.npz'), zipOf('a.npy', bytes, 'deflated'));
+    const allowPickle = true;
+    const readers: readonly ((options: ReadNpyOptions) => unknown)[] = [
+      (options) => readNpy(bytes, options),
+      (options) => readNpy(new Blob([bytes]), options),
+      (options) => readNpy(temp.file('a.npy'), options)[Symbol.dispose](),
+      (options) => npyToMmd(temp.file('a.npy'), open('npy'), options),
+      ...['stored', 'deflated'].flatMap((name) => [
+        async (options: ReadNpyOptions) => (await openNpz(readFileSync(temp.file(`${name}.npz`)), options)).get('a'),
+        async (options: ReadNpyOptions) => {
+          using npz = await openNpz(temp.file(`${name}.npz`), options);
+          await npz.get('a');
+        },
+        (options: ReadNpyOptions) => npzToMmd(temp.file(`${name}.npz`), open(name), options),
+      ]),
+    ];
+    for (const [i, read] of readers.entries()) {
+      const told: number[] = [];
+      await read({ allowPickle, onRest: (rest) => told.push(rest.bytes) });
+      expect([i, told]).toEqual([i, [behind.length]]);
+    }
+    const next = bytes.subarray(-behind.length);
+    if (isNpy(next)) expect(readNpy(next, { allowPickle }).size).toBeGreaterThan(0);
+  });
+
+  test('are not appended over where they are another array', () => {
+    const bytes = Buffer.concat([first, first]);
+    writeFileSync(temp.file('a.npy'), bytes);
+    expect(() => openNpyWriter(temp.file('a.npy'))).toThrow(expect.objectContaining({ code: 'UNSUPPORTED_VALUE' }));
+    expect(readFileSync(temp.file('a.npy'))).toEqual(bytes);
   });
 });
 

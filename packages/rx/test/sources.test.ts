@@ -136,15 +136,23 @@ describe('fromNdjson', () => {
 
   test.each([
     ['not JSON', '{"t": 1}\n{t: 2}\n', 'CORRUPT'],
-    ['not of the schema', '{"t": 1}\n{"t": "two"}\n', 'INVALID_ARGUMENT'],
+    [
+      'not of the schema',
+      '{"t": 1}\n{"t": "two"}\n',
+      'INVALID_ARGUMENT',
+      "line 2: column 't': expected int32, found string",
+    ],
     ['not an object', '{"t": 1}\n[2]\n', 'INVALID_ARGUMENT'],
     ['not UTF-8', '{"t": 1}\n\xff\n', 'CORRUPT'],
     ['beyond the range of its column', `{"t": 1}\n{"t": ${2 ** 31}}\n`, 'INVALID_ARGUMENT'],
     ['of lists without end', `{"t": 1}\n{"t": ${'['.repeat(1e5)}${']'.repeat(1e5)}}\n`, 'INVALID_ARGUMENT'],
-  ])('a line that is %s ends the stream, or is left out and told', async (_what, lines, code) => {
+  ])('a line that is %s ends the stream, or is left out and told', async (_what, lines, code, message = 'line 2') => {
     const options = { schema: { t: 'int32' } };
     const bytes = Buffer.from(lines, 'latin1');
-    await expect(lastValueFrom(fromNdjson([bytes], options))).rejects.toMatchObject({ code });
+    await expect(lastValueFrom(fromNdjson([bytes], options))).rejects.toMatchObject({
+      code,
+      message: expect.stringContaining(message),
+    });
     const told: string[] = [];
     const records: PlainRecord[] = [];
     const onInvalid = (error: MmdError): unknown => told.push(error.code);

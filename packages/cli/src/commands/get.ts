@@ -55,7 +55,7 @@ export const get: CommandSpec = {
     const asked = FORMATS.flatMap(({ option }) =>
       option !== undefined && options[option] === true ? [`--${option}`] : [],
     );
-    const [first, second] = asked.filter((flag) => flag !== '--json');
+    const [first, second] = asked;
     if (second !== undefined) throw usageError(`${first} and ${second} print the value in different ways: give one`);
     using dict = MmapDict.open(path, { mode: 'r' });
     requireKeys(dict, path, [key]);

@@ -4,7 +4,7 @@ import { type LoadOptions, loadAt } from '@mmdpickle/core/pickle';
 import type { CommandSpec } from '../command.ts';
 import { changeDict } from '../dicts.ts';
 import { usageError } from '../errors.ts';
-import { readInput, tellRest } from '../input.ts';
+import { readInput, tellBehind, tellRest } from '../input.ts';
 import { ALLOW_PICKLE, ENCODING } from '../option-values.ts';
 import { printJson } from '../terminal.ts';
 import { parseNumber } from '../text.ts';
@@ -31,8 +31,8 @@ const TYPES = {
   float: { doc: 'a float', read: (bytes) => parseFloatText(textOf(bytes)) },
   npy: {
     doc: 'an array',
-    read: async (bytes, { pickle, allowPickle }) =>
-      (await import('@mmdpickle/npy-interop')).readNpy(bytes, { allowPickle, pickle }),
+    read: async (bytes, { pickle, allowPickle, onRest }) =>
+      (await import('@mmdpickle/npy-interop')).readNpy(bytes, { allowPickle, pickle, onRest }),
   },
   pickle: {
     doc: 'what the pickle holds',
@@ -44,11 +44,12 @@ const TYPES = {
   },
 } as const satisfies Record<string, { doc: string; read(bytes: Uint8Array, settings: ReadSettings): unknown }>;
 
-/** What the readers of pickles are told, and whom they tell where the pickle ended. */
+/** What the readers of pickles are told, and whom they tell where the pickle ended, or what stands behind an array. */
 interface ReadSettings {
   readonly pickle: LoadOptions;
   readonly allowPickle: boolean;
   onEnd(end: number): void;
+  onRest(rest: { readonly bytes: number }): void;
 }
 
 type TypeName = keyof typeof TYPES;
@@ -107,7 +108,9 @@ export const put: CommandSpec = {
 
     async function readAs(name: TypeName, bytes: Uint8Array, from: string): Promise<unknown> {
       const onEnd = (end: number): void => tellRest({ terminal, json }, from, end, bytes.length);
-      return await TYPES[name].read(bytes, { pickle, allowPickle, onEnd });
+      const onRest = (rest: { readonly bytes: number }): void =>
+        tellBehind({ terminal, json }, { name: from, bytes: rest.bytes });
+      return await TYPES[name].read(bytes, { pickle, allowPickle, onEnd, onRest });
     }
   },
 };

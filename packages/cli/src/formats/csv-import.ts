@@ -3,7 +3,7 @@ import { pipeline } from 'node:stream/promises';
 import { type ArraySource, type DType, MmdError, type NDArray, ndarray, parseDType } from '@mmdpickle/core';
 import { CsvError, parse } from 'csv-parse';
 import { usageError } from '../errors.ts';
-import { LINE_ENDS, parseNumber } from '../text.ts';
+import { CSV_TEXT, parseNumber } from '../text.ts';
 import type { Transfer } from './formats.ts';
 
 /**
@@ -95,7 +95,7 @@ async function* records(
 ): AsyncGenerator<{ readonly cells: readonly string[]; readonly line: number }> {
   // A pipe that nobody writes to is read by a thread that only the process's end stops.
   const options = statSync(path, { bigint: true }).isFile() ? { signal: transfer.signal } : {};
-  const parser = parse({ record_delimiter: [...LINE_ENDS], skip_empty_lines: true, trim: true, info: true });
+  const parser = parse({ ...CSV_TEXT, info: true });
   // What it fails with comes out of the parser, too.
   const reading = pipeline(createReadStream(path), (bytes) => decoded(bytes, path), parser, options).catch(() => {});
   try {

@@ -1,6 +1,6 @@
-import { type DType, MmdError, type NDArray } from '@mmdpickle/core';
+import { MmdError, type NDArray } from '@mmdpickle/core';
 import { stringify } from 'csv-stringify/sync';
-import { type AnyArray, dataOf } from '../arrays.ts';
+import { type AnyArray, dataOf, isLong } from '../arrays.ts';
 
 /**
  * An array as CSV, a line for each row of the first axis; deeper axes are laid side by side. Structured
@@ -31,13 +31,6 @@ function csvLine(cells: readonly string[]): string {
 function elementsOf(array: AnyArray): unknown[] {
   const nested = (array as NDArray).toNested();
   return Array.isArray(nested) ? nested.flat(Number.POSITIVE_INFINITY) : [nested];
-}
-
-/** Whether it is or holds a float or complex number of long doubles. */
-function isLong({ kind, itemsize, base, fields }: DType): boolean {
-  if (base !== undefined) return isLong(base);
-  if (fields !== undefined) return fields.some(({ dtype }) => isLong(dtype));
-  return (kind === 'f' && itemsize > 8) || (kind === 'c' && itemsize > 16);
 }
 
 function recordCells(record: unknown, fields: readonly string[]): string[] {

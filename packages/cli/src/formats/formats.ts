@@ -17,7 +17,7 @@ import {
 } from '@mmdpickle/npy-interop';
 import { requireArray } from '../arrays.ts';
 import { usageError } from '../errors.ts';
-import { tellRest } from '../input.ts';
+import { tellBehind, tellRest } from '../input.ts';
 import type { ProgressBar } from '../progress.ts';
 import type { Noted } from '../terminal.ts';
 import { writeOut } from './out-file.ts';
@@ -59,9 +59,13 @@ export const FORMATS: Readonly<Record<string, FormatRow>> = {
     extensions: ['.npy'],
     doc: "numpy's single array; out: FILE.npy for one key, else a directory with a file for each",
     arraysOnly: true,
-    async read(paths, dict, { key, allowPickle, encoding }, transfer) {
+    async read(paths, dict, options, transfer) {
+      const { key, allowPickle, encoding } = options;
+      const onRest = tellBehind.bind(undefined, options);
       const keyOf = key === undefined ? undefined : (path: string) => nameOf(path, paths, key);
-      return [...(await npyToMmd(paths, dict, { keys: keyOf, allowPickle, pickle: { encoding }, ...transfer })).keys];
+      return [
+        ...(await npyToMmd(paths, dict, { keys: keyOf, allowPickle, onRest, pickle: { encoding }, ...transfer })).keys,
+      ];
     },
     async write(dict, keys, path, transfer) {
       const [key] = keys;
@@ -78,10 +82,12 @@ export const FORMATS: Readonly<Record<string, FormatRow>> = {
     extensions: ['.npz'],
     doc: "numpy's archive of arrays",
     arraysOnly: true,
-    read: async (paths, dict, { key, allowPickle, encoding, take }, transfer) => [
-      ...(await npzToMmd(paths, dict, { keys: memberKeys(key, take), allowPickle, pickle: { encoding }, ...transfer }))
-        .keys,
-    ],
+    async read(paths, dict, options, transfer) {
+      const { key, allowPickle, encoding, take } = options;
+      const onRest = tellBehind.bind(undefined, options);
+      const how = { keys: memberKeys(key, take), allowPickle, onRest, pickle: { encoding }, ...transfer };
+      return [...(await npzToMmd(paths, dict, how)).keys];
+    },
     write: async (dict, keys, path, transfer) => void (await mmdToNpz(dict, keys, path, transfer)),
   },
   safetensors: {

@@ -9,8 +9,9 @@ import { type DTypeLike, isMmdError, MmdError, memoryOver, NDArray, parseDType, 
 import { checkRecord, cutFrames, type PlainRecord, parseSchema, type RecordSchema, readNdjson } from '@mmdpickle/rx';
 import { type CsvError, parse as parseCsvStream } from 'csv-parse';
 import { parse as parseCsv } from 'csv-parse/sync';
+import { isLong } from '../arrays.ts';
 import { usageError } from '../errors.ts';
-import { LINE_ENDS, parseNumber, parseTruth } from '../text.ts';
+import { CSV_TEXT, parseNumber, parseTruth } from '../text.ts';
 
 /** What the frames are, from the command line. */
 export interface FrameForm {
@@ -38,7 +39,10 @@ export function parseSchemaOption(text: string): RecordSchema {
     if (name in schema) throw usageError(`two columns are named ${name}`, part);
     schema[name] = dims === undefined ? dtype : { dtype, shape: dims.split(',').map(Number) };
   }
-  parseSchema(schema);
+  for (const { name, dtype } of parseSchema(schema)) {
+    if (dtype.kind === 'V' || isLong(dtype))
+      throw usageError(`column ${name}: no text stands for a ${dtype.name}`, name);
+  }
   return schema;
 }
 
@@ -74,7 +78,7 @@ export function framesIn(message: Uint8Array, form: FrameForm): IngestFrame[] {
 
 function messageRows(text: string, columns: string[]): Record<string, string>[] {
   try {
-    return parseCsv(text, { columns, record_delimiter: [...LINE_ENDS], skip_empty_lines: true, trim: true });
+    return parseCsv(text, { columns, ...CSV_TEXT });
   } catch (cause) {
     throw new MmdError('CORRUPT', `csv: ${(cause as Error).message}`, { cause });
   }
@@ -134,9 +138,7 @@ async function* csvRecords(
     parseCsvStream({
       columns: (heading: string[]) =>
         heading.map((name, column) => distinct(name, heading.indexOf(name) === column, schema)),
-      record_delimiter: [...LINE_ENDS],
-      skip_empty_lines: true,
-      trim: true,
+      ...CSV_TEXT,
       bom: true,
       max_record_size: MAX_RECORD,
       skip_records_with_error: true,

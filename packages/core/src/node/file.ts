@@ -167,7 +167,8 @@ export class NodeFile implements StorageFile, MappedFile {
     if (typeof before !== 'number') refuseSpecial(before, name);
     let fd: number;
     while ((fd = sys.open(real, FLAGS[mode], permissions)) === -EINTR);
-    if (fd < 0) throw errnoError(fd, `opening (mode ${mode})`, name, undefined, mode === 'r');
+    if (fd < 0)
+      throw errnoError(fd, `opening for ${mode === 'r' ? 'reading' : 'writing'}`, name, undefined, mode === 'r');
     try {
       const status = sys.fstat(fd);
       if (typeof status === 'number') throw errnoError(status, 'fstat', name);

@@ -74,6 +74,7 @@ describe('opening', () => {
     const path = dir.file('x');
     expect(() => MmapDict.open(path, { mode: 'r' })).toThrow(code('NOT_FOUND'));
     expect(() => MmapDict.open(path, { mode: 'r+' })).toThrow(code('NOT_FOUND'));
+    expect(() => MmapDict.open(path, { mode: 'c' })).toThrow(/: opening for reading failed: ENOENT/);
     mkdirSync(dir.file('d'));
     expect(() => MmapDict.open(dir.file('d'))).toThrow(code('INVALID_ARGUMENT'));
     execFileSync('mkfifo', [dir.file('fifo')]);

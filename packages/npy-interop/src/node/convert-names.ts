@@ -10,6 +10,8 @@ import { MmdError } from '@mmdpickle/core';
 /** What file systems, shells and URLs read something into; `%` because it starts an escape. */
 const UNSAFE = /[\p{Cc}%/\\:*?"<>|]/gu;
 const NAME_MAX = 255;
+/** The stem for the key of no characters: `.npy` alone is hidden, and no other key is written so. */
+const NO_KEY = '%';
 
 /**
  * The file name for a key: characters that file systems refuse, and a leading dot, are written as `%` and two hexadecimal
@@ -31,7 +33,7 @@ export function fileNameOf(key: string, extension: string): string {
     const code = character.charCodeAt(0);
     return code > 0x7f ? character : `%${code.toString(16).toUpperCase().padStart(2, '0')}`;
   };
-  const name = `${key.replace(UNSAFE, hex).replace(/^\./, hex)}${extension}`;
+  const name = `${key === '' ? NO_KEY : key.replace(UNSAFE, hex).replace(/^\./, hex)}${extension}`;
   if (new TextEncoder().encode(name).length <= NAME_MAX) return name;
   throw new MmdError('KEY_TOO_LONG', `the key ${JSON.stringify(key)} is too long for a file name`, {
     key,
@@ -43,6 +45,7 @@ export function fileNameOf(key: string, extension: string): string {
 export function keyOfFileName(path: string, extension: string): string {
   const name = basename(path);
   const stem = name.endsWith(extension) ? name.slice(0, -extension.length) : name;
+  if (stem === NO_KEY) return '';
   return stem.replace(/%([0-7][0-9A-Fa-f])/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 16)));
 }
 

@@ -12,7 +12,7 @@ import { absolutePath, type MmapDict, NodeFile } from '@mmdpickle/core/node';
 import { checkOptions } from '@mmdpickle/core/options';
 import type { StorageFile } from '@mmdpickle/core/storage';
 import { checkLength, type ReadNpyOptions, refuseObjects } from '../npy.ts';
-import { isNpy } from '../npy-header.ts';
+import { isNpy, type NpyHeader } from '../npy-header.ts';
 import type { OpenNpzOptions } from '../npz-read.ts';
 import { FILL_SUFFIX, fillArray, isPartName, MASK_SUFFIX, type Tick } from '../npz-write.ts';
 import { NPY_TO_MMD_OPTIONS, NPZ_TO_MMD_OPTIONS, RAW_TO_MMD_OPTIONS, SAFETENSORS_TO_MMD_OPTIONS } from '../options.ts';
@@ -106,24 +106,30 @@ export async function npyToMmd(
       found: keys.length,
     });
   }
+  const read = told(options);
   const keyOf = (path: string, i: number): string =>
     typeof keys === 'function' ? keys(path, i) : (keys?.[i] ?? keyOfFileName(path, '.npy'));
   return importItems(
     dict,
-    paths.map((path, i) => npyItem(path, keyOf(path, i), options)),
+    paths.map((path, i) => npyItem(path, keyOf(path, i), read)),
     options,
   );
 }
 
-/** Objects that go from file to file are read so that they are written as they were, unless the caller says otherwise. */
-const unseen = ({ pickle }: ReadNpyOptions): ReadNpyOptions['pickle'] => ({ lossless: true, ...pickle });
-
-function npyItem(path: string, key: string, options: NpyToMmdOptions): Item {
-  const read: ReadNpyOptions = {
-    allowPickle: options.allowPickle,
-    maxHeaderSize: options.maxHeaderSize,
-    pickle: unseen(options),
+/**
+ * How files are read. Objects that go from file to file are read so that they are written as they were, unless the caller says
+ * otherwise; a file whose header is read twice tells of bytes behind its array once.
+ */
+function told({ allowPickle, maxHeaderSize, pickle, onRest }: Omit<ReadNpyOptions, 'signal'>): ReadNpyOptions {
+  const names = new Set<string>();
+  const once: ReadNpyOptions['onRest'] = (rest) => {
+    if (!names.has(rest.name)) onRest?.(rest);
+    names.add(rest.name);
   };
+  return { allowPickle, maxHeaderSize, pickle: { lossless: true, ...pickle }, onRest: once };
+}
+
+function npyItem(path: string, key: string, read: ReadNpyOptions): Item {
   using file = NodeFile.open(path, 'r');
   const { dtype, shape, order, nbytes, dataOffset } = readNpyHeader(file, read);
   if (dtype.hasObject) refuseObjects({ name: path }, read);
@@ -174,16 +180,16 @@ export async function npzToMmd(
 ): Promise<Imported> {
   checkOptions(options, NPZ_TO_MMD_OPTIONS);
   const paths = Array.isArray(inputs) ? (inputs as readonly (string | URL)[]) : [inputs as string | URL];
-  const { allowPickle, maxHeaderSize, limits, signal } = options;
-  const pickle = unseen(options);
+  const { limits, signal } = options;
+  const read = told(options);
   const archives: NpzFile[] = [];
   try {
     const items: Item[] = [];
     for (const path of paths) {
-      const npz = await NpzFile.open(path, { allowPickle, maxHeaderSize, pickle, limits, signal });
+      const npz = await NpzFile.open(path, { ...read, limits, signal });
       archives.push(npz);
       for (const [member, key] of chosen(npz.keys(), options.keys))
-        items.push(await npzItem(npz, member, key, options));
+        items.push(await npzItem(npz, member, key, { ...read, signal }));
     }
     return await importItems(dict, items, options);
   } finally {
@@ -206,17 +212,16 @@ function chosen(
   });
 }
 
-async function npzItem(npz: NpzFile, member: string, key: string, options: NpzToMmdOptions): Promise<Item> {
+async function npzItem(npz: NpzFile, member: string, key: string, options: ReadNpyOptions): Promise<Item> {
   const { signal } = options;
-  const foreign = await foreignItem(npz, member, key, signal);
-  if (foreign !== undefined) return foreign;
-  const stored = npz.member(member).method === 'stored' ? await npz.storedRange(member) : undefined;
-  const header = stored?.header ?? (await npz.header(member));
+  const { header, bytes } = await headerOrBytes(npz, member, signal);
+  if (header === undefined) return foreignItem(key, bytes);
+  const stored = npz.member(member).method === 'stored' ? await npz.storedRange(member, header) : undefined;
   const { dtype, shape, order, nbytes } = header;
   const place = { name: `${npz.name}: member ${JSON.stringify(member)}` };
   if (dtype.hasObject) refuseObjects(place, options);
   // Before the dict makes room for what the header claims.
-  else if (stored === undefined) checkLength(header, npz.member(member).size - header.dataOffset, place);
+  else if (stored === undefined) checkLength(header, npz.member(member).size - header.dataOffset, place, options);
   const load = (): Promise<NDArray> => npz.get(member, { map: false, signal });
   return {
     key,
@@ -235,32 +240,33 @@ async function npzItem(npz: NpzFile, member: string, key: string, options: NpzTo
 }
 
 /**
- * A member that is no npy file, and is not called one: numpy gives its bytes. `undefined` for others; what is called an npy
- * file and is none is damaged.
+ * The npy header of a member; the bytes of one that is no npy file and is not called so, as numpy gives them. What is called
+ * an npy file and is none is damaged.
  */
-async function foreignItem(
+async function headerOrBytes(
   npz: NpzFile,
   member: string,
-  key: string,
   signal: AbortSignal | undefined,
-): Promise<Item | undefined> {
-  const { name, size } = npz.member(member);
-  if (name.endsWith('.npy')) return undefined;
+): Promise<{ header: NpyHeader; bytes?: undefined } | { header?: undefined; bytes: Uint8Array }> {
   try {
-    await npz.header(member);
-    return undefined;
+    return { header: await npz.header(member) };
   } catch (error) {
-    if (!isMmdError(error, 'BAD_FORMAT') && !isMmdError(error, 'TRUNCATED')) throw error;
+    const foreign = isMmdError(error, 'BAD_FORMAT') || isMmdError(error, 'TRUNCATED');
+    if (npz.member(member).name.endsWith('.npy') || !foreign) throw error;
+    const bytes = await npz.bytes(member, { signal });
+    if (isNpy(bytes)) throw error;
+    return { bytes };
   }
-  const bytes = await npz.bytes(member, { signal });
-  if (isNpy(bytes)) return undefined;
-  const array = NDArray.over(memoryOver(bytes), parseDType('uint8'), [size]);
+}
+
+function foreignItem(key: string, bytes: Uint8Array): Item {
+  const array = NDArray.over(memoryOver(bytes), parseDType('uint8'), [bytes.length]);
   return {
     key,
     dtype: array.type,
     shape: array.shape,
     order: 'C',
-    nbytes: size,
+    nbytes: bytes.length,
     load: async () => array,
     whole: async () => bytes,
     fill: async () => undefined,

@@ -84,7 +84,7 @@ export function readNpyHeader(file: StorageFile, options: ReadNpyOptions = {}): 
     const bytes = new Uint8Array(Math.max(0, Math.min(length, file.size() - offset)));
     return bytes.subarray(0, file.read(offset, bytes));
   });
-  if (!header.dtype.hasObject) checkLength(header, file.size() - header.dataOffset, place);
+  if (!header.dtype.hasObject) checkLength(header, file.size() - header.dataOffset, place, options);
   return header;
 }
 
@@ -181,7 +181,8 @@ export function readNpy(
   const path = absolutePath(source);
   {
     using file = NodeFile.open(path, 'r');
-    const header = readNpyHeader(file, options);
+    // What stands behind an array is told when it is opened.
+    const header = readNpyHeader(file, { ...options, onRest: undefined });
     if (header.dtype.hasObject) {
       const bytes = new Uint8Array(file.size() - header.dataOffset);
       const count = file.read(header.dataOffset, bytes);

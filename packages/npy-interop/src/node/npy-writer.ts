@@ -15,6 +15,7 @@ import {
   checkList,
   fitNpyHeader,
   formatNpyHeader,
+  isNpy,
   type NpyHeader,
   type NpyVersion,
 } from '../npy-header.ts';
@@ -63,6 +64,11 @@ export class NpyWriter implements Disposable {
     this.#mostRows = mostRows(header, rowShape);
     this.#rows = rows;
     this.#flushed = rows;
+    // Rows that were never flushed may be overwritten, and another array may not.
+    const behind = new Uint8Array(8);
+    if (isNpy(behind.subarray(0, file.read(header.dataOffset + header.nbytes, behind)))) {
+      throw noRows(file.name, 'a file with another array behind it');
+    }
     this.#needRoom(rows + 1);
   }
 
@@ -173,7 +179,7 @@ function mostRows({ version, dtype, dataOffset }: NpyHeader, rowShape: readonly 
  *
  * @param path - an existing file in C order; or, with `create`, a new one that takes the place of any other
  * @throws NOT_FOUND; LOCKED while another writer has the file, also where a new one would take its place; UNSUPPORTED_VALUE for
- *   Fortran order, arrays without dimensions, and headers without room to count another row; what `openNpy` throws,
+ *   Fortran order, arrays without dimensions or with another array behind them, and headers without room to count another row; what `openNpy` throws,
  *   as BAD_FORMAT; READ_ONLY, NO_SPACE, IO
  *
  * @example

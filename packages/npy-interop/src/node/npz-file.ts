@@ -13,7 +13,8 @@ import { checkOptions } from '@mmdpickle/core/options';
 import type { ByteSource, StorageFile } from '@mmdpickle/core/storage';
 import { arrayPieces, type PlainArray } from '../array-bytes.ts';
 import type { Crc32 } from '../crc32.ts';
-import { refuseObjects } from '../npy.ts';
+import { checkLength, refuseObjects } from '../npy.ts';
+import type { NpyHeader } from '../npy-header.ts';
 import { type NpzEntry, readDirectory } from '../npz-directory.ts';
 import { Npz, type OpenNpzOptions, openNpz as openNpzSource } from '../npz-read.ts';
 import { type NamedArrays, type WriteNpzOptions, writeZip, type ZipSink } from '../npz-write.ts';
@@ -108,24 +109,20 @@ export class NpzFile extends Npz implements Disposable {
 
   /**
    * Where a stored member's array stands in the file; `undefined` for object arrays, which have to be read.
+   *
+   * @param known - what {@link Npz.header} said of it, where that was asked already
    * @throws as `Npz.get`
    */
-  async storedRange(key: string): Promise<StoredRange | undefined> {
+  async storedRange(key: string, known?: NpyHeader): Promise<StoredRange | undefined> {
     const member = this.member(key);
-    const header = await this.header(key);
+    const header = known ?? (await this.header(key));
     const label = `${this.name}: member ${JSON.stringify(member.name)}`;
     if (header.dtype.hasObject) {
       refuseObjects({ name: label, offset: member.offset }, this.options);
       return undefined;
     }
     const end = (await this.dataOffset(key)) + member.size;
-    if (header.dataOffset + header.nbytes > end) {
-      throw new MmdError('TRUNCATED', `${label}: array data: expected ${header.nbytes} bytes`, {
-        offset: header.dataOffset,
-        expected: header.nbytes,
-        found: end - header.dataOffset,
-      });
-    }
+    checkLength(header, end - header.dataOffset, { name: label }, this.options);
     return { header, offset: header.dataOffset };
   }
 

@@ -5,7 +5,7 @@ import { NDJSON_OPTIONS } from '../options.ts';
 import { type ByteChunks, byteChunks } from './byte-chunks.ts';
 import { LineCutter } from './line-cutter.ts';
 import { observe } from './observe.ts';
-import { checkRecord, type PlainRecord, parseSchema, type RecordSchema } from './schema.ts';
+import { type Column, checkRecord, type PlainRecord, parseSchema, type RecordSchema } from './schema.ts';
 
 /** How newline-delimited JSON is read. */
 export interface NdjsonOptions {
@@ -34,7 +34,7 @@ export async function* readNdjson(source: ByteChunks, options: NdjsonOptions = {
       try {
         const record = parseLine(decoder, line, cutter.line);
         if (record === undefined) continue;
-        checkRecord(columns, record);
+        checkLine(columns, record, cutter.line);
         yield record;
       } catch (error) {
         if (options.onInvalid === undefined || !(error instanceof MmdError)) throw error;
@@ -45,6 +45,17 @@ export async function* readNdjson(source: ByteChunks, options: NdjsonOptions = {
 
   for await (const chunk of byteChunks(source)) yield* records(cutter.push(chunk));
   yield* records(cutter.end());
+}
+
+/** @throws MmdError that names the line and the column */
+function checkLine(columns: readonly Column[], record: unknown, line: number): asserts record is PlainRecord {
+  try {
+    checkRecord(columns, record);
+  } catch (cause) {
+    if (!(cause instanceof MmdError)) throw cause;
+    const { key, expected, found } = cause;
+    throw new MmdError(cause.code, `line ${line}: ${cause.message}`, { key, expected, found, cause });
+  }
 }
 
 /** What a line says; undefined for a blank one. */

@@ -145,7 +145,7 @@ const TYPES_OF_KIND: { readonly [kind in DType['kind']]: readonly string[] } = {
   c: ['number', 'bigint', 'object'],
   m: ['number', 'bigint', 'object'],
   M: ['number', 'bigint', 'object'],
-  S: ['object'],
+  S: ['object', 'string'],
   U: ['string'],
   V: ['object'],
   O: [],

@@ -36,7 +36,7 @@ export function chunked(options: { readonly rows: number }): RowLayout {
     let filled = 0;
 
     return {
-      length() {
+      refresh() {
         const found = chunkCount(dict, key);
         if (found !== count) {
           refuseGap(dict, key, found);

@@ -36,7 +36,7 @@ export function fillTarget<T>(
   const stores = columns.map((column) => growable()(dict, column.key, column.spec));
   const lastSeq = options.seq === false ? undefined : stores.at(-1)?.last();
   // Without numbers the times tell how many planes were written.
-  const firstSeq = Math.max(startSeq, lastSeq === undefined ? (stores[0]?.length() ?? 0) : Number(lastSeq) + 1);
+  const firstSeq = Math.max(startSeq, lastSeq === undefined ? (stores[0]?.refresh() ?? 0) : Number(lastSeq) + 1);
   const masked = stub === undefined ? dict.get(key) instanceof MaskedArray : stub.mask !== undefined;
   const packer = new RowPacker(stub?.dtype ?? dict.getMeta(key)!.dtype!, planeShape, masked);
 
@@ -86,8 +86,7 @@ export function fillTarget<T>(
     },
     own: ownFrame,
     write(frames) {
-      // Asked for, so that stores let go of what a batch made that was undone.
-      for (const store of stores) store.length();
+      for (const store of stores) store.refresh();
       const target = current();
       const placed = frames.map((frame) => write(frame, target));
       for (const [i, column] of columns.entries()) stores[i]!.append(column.pack(frames), frames.length);

@@ -39,8 +39,11 @@ export type Growing = GrowableArray | GrowableMaskedRows;
 
 /** The rows of one column. */
 export interface RowStore {
-  /** The committed rows. Asked at the start of each batch: what an undone batch appended is forgotten then. */
-  length(): number;
+  /**
+   * Looks at the dict anew, at the start of each batch: what an undone batch appended is forgotten.
+   * @returns the committed rows
+   */
+  refresh(): number;
   /** The last committed number of a column of them, blank rows aside; undefined when there is none. */
   last(): bigint | undefined;
   /** Appends `count` rows, inside a batch of the dict. */
@@ -60,7 +63,7 @@ export function growable(): RowLayout {
   return (dict, key, spec) => {
     let array = existing(dict, key, spec);
     return {
-      length() {
+      refresh() {
         if (!dict.has(key)) array = undefined;
         try {
           array?.refresh();

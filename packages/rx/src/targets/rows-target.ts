@@ -68,7 +68,7 @@ export function rowsTarget<T>(
   const resumed = resumeSeq(options, stores);
   const firstSeq = Math.max(startSeq, resumed);
   /** Of a row's frame number over its own: frames that no stream could even hide, undone batches, and other streams count alike. */
-  const lead = Math.max(zeroSeq, resumed) - Math.max(...stores.map((store) => store.length()));
+  const lead = Math.max(zeroSeq, resumed) - Math.max(...stores.map((store) => store.refresh()));
   let nextSeq = 0;
   /** Rows of this batch count before they are committed. */
   let length = 0;
@@ -84,7 +84,7 @@ export function rowsTarget<T>(
 
   /** Columns that others left uneven (or that are new beside old ones) get blank rows, so that row numbers fit. */
   function begin(): void {
-    const lengths = stores.map((store) => store.length());
+    const lengths = stores.map((store) => store.refresh());
     length = Math.max(...lengths);
     nextSeq = length + lead;
     all.forEach((column, i) => {
@@ -236,7 +236,7 @@ function runsOf<T>(frames: readonly Pending<T>[]): Pending<T>[][] {
 
 /** One more than the last number in `<key>/seq`; the number of rows without that companion, and where others appended rows. */
 function resumeSeq<T>(options: RowsOptions<T>, stores: readonly RowStore[]): number {
-  const rows = stores[0]!.length();
+  const rows = stores[0]!.refresh();
   const last = options.seq === false ? undefined : stores.at(-1)!.last();
   return last === undefined ? rows : Math.max(rows, Number(last) + 1);
 }
