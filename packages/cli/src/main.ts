@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { createReadStream, fstatSync } from 'node:fs';
 import process from 'node:process';
 import { EXIT_CODES, run } from './index.ts';
 import type { Terminal } from './terminal.ts';
@@ -29,9 +30,12 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 // Nobody reads what is told any more: the work goes on.
 process.stderr.on('error', () => {});
 
-const { stdin, stdout, stderr, env, argv } = process;
+const { stdout, stderr, env, argv } = process;
 const terminal: Terminal = {
-  stdin,
+  get stdin() {
+    // Node would take a directory for an empty file.
+    return fstatSync(0, { bigint: true }).isDirectory() ? createReadStream('-', { fd: 0 }) : process.stdin;
+  },
   stdout,
   stderr,
   env,

@@ -111,10 +111,14 @@ const TABLES: Readonly<Record<string, readonly Case[]>> = {
     ['head wide.mmdpickle records', 1, /cannot be read as numbers.*UNSUPPORTED_DTYPE/],
     ['import csv.mmdpickle . --format csv', 1, /\.: illegal operation on a directory/],
     ['import csv.mmdpickle twice.csv', 4, /two columns are named "a"/],
-    ['ingest bools.mmdpickle --from truth.csv --format csv --schema ok:bool', 4, /"maybe" is neither true nor false/],
+    [
+      'ingest bools.mmdpickle --from truth.csv --format csv --schema ok:bool',
+      4,
+      /line 2: .*"maybe" is neither true nor false/,
+    ],
     ['ingest counts.mmdpickle --from truth.csv --format csv --schema ok:int8', 4, /"maybe" is no whole number/],
     ['ingest twice.mmdpickle --from twice.csv --format csv --schema a:int8,b:int8', 4, /columns are named 'a'/],
-    ['ingest cells.mmdpickle --from cells.csv --format csv --schema t:U4', 4, /column 't': .* is not UTF-8/],
+    ['ingest cells.mmdpickle --from cells.csv --format csv --schema t:U4', 4, /line 3: .*column 't': .* is not UTF-8/],
     ['ingest skips.mmdpickle --from cells.csv --format csv --schema t:U4 --invalid skip', 1, /^$/],
     ['ingest proto.mmdpickle --from twice.csv --format csv --schema constructor:int8', 4, /no column 'constructor'/],
     ['ingest texts.mmdpickle --from bad.ndjson --format ndjson', 4, /not JSON/],
@@ -287,6 +291,23 @@ describe('errors', () => {
         stderr: expect.stringContaining(`${join(cwd, output)}: writing`),
       });
     }
+  });
+
+  it('tell of a directory as standard input, and of a temporary folder that is full', async () => {
+    const cwd = bench.folder();
+    for (const [line, said] of [
+      ['mmdpickle put run.mmdpickle x - < .', /: illegal operation on a directory/],
+      ['mmdpickle import new.mmdpickle - --format csv --key x < .', /: illegal operation on a directory/],
+      ['mmdpickle ingest out.mmdpickle < .', /: illegal operation on a directory/],
+      [
+        "trap '' XFSZ; head -c 9999 /dev/zero | (ulimit -f 0; mmdpickle import new.mmdpickle - --format raw --dtype u1)",
+        /stdin.raw: file too large/,
+      ],
+    ] as const) {
+      const { code, stderr } = await bench.shell(cwd, line);
+      expect({ line, code, stderr }).toMatchObject({ line, code: 1, stderr: expect.stringMatching(said) });
+    }
+    expect(existsSync(join(cwd, 'new.mmdpickle'))).toBe(false);
   });
 
   it('print no control characters of a hostile file', async () => {

@@ -92,6 +92,12 @@ const MALFORMED: readonly {
   { name: 'an unknown type', bytes: withHeader(header({ descr: "'x'" })), code: 'UNSUPPORTED_DTYPE', offset: 10 },
   { name: 'a class as the type', bytes: withHeader(header({ descr: 'float' })), code: 'BAD_FORMAT', offset: 20 },
   { name: 'a field without a type', bytes: withHeader(header({ descr: "[('a',)]" })), code: 'BAD_FORMAT', offset: 10 },
+  ...["['a']", "[('a', '<f8', (2,), 1)]", "[('a', ('<f8',))]"].map((descr) => ({
+    name: `the type ${descr}`,
+    bytes: withHeader(header({ descr })),
+    code: 'BAD_FORMAT' as const,
+    offset: 10,
+  })),
   {
     name: 'a field twice',
     bytes: withHeader(header({ descr: "[('a', '<f8'), ('a', '<f8')]" })),
@@ -190,6 +196,8 @@ describe('malformed npy files', () => {
     expect(read("{'descr': u'<f8', u'fortran_order': False, 'shape': (3L,), }")).toEqual([3]);
     expect(read("{'descr': 'float64', 'fortran_order': False, 'shape': (3,), # padded\n}")).toEqual([3]);
     expect(read(header({ descr: "[('a', '<f8', [3])]" }))).toEqual([2]);
+    const nested = header({ descr: "[('a', (('<i2', (2,)), 4), (3,))]" });
+    expect(readNpy(withHeader(nested)).type.descr).toEqual([['a', '<i2', [3, 4, 2]]]);
     // A CR ends a line, and so a comment: what follows counts, and of equal keys the later.
     expect(read(header({ more: ", #\r'shape': (3,)\n" }))).toEqual([3]);
     expect(() => read(header({ descr: "[('a\rb', '<f8')]" }))).toThrow('expected closing');

@@ -55,7 +55,7 @@ export const importCommand: CommandSpec = {
       // Before the target is made: a file that is not there leaves no empty target behind.
       if (input !== '-') accessSync(input);
       const path = input === '-' ? spool.path('stdin', format.extensions) : input;
-      if (input === '-') await pipeline(terminal.stdin, createWriteStream(path), { signal: terminal.signal });
+      if (input === '-') await spooled(terminal, path);
       const paths = groups.get(format);
       if (paths === undefined) groups.set(format, [path]);
       else paths.push(path);
@@ -146,6 +146,16 @@ function transferOf({ terminal }: Invocation, { update }: ProgressBar): Transfer
     },
     onProgress: update,
   };
+}
+
+/** Takes standard input into a file. Node names the file where opening failed, and not where writing did. */
+async function spooled({ stdin, signal }: Terminal, path: string): Promise<void> {
+  try {
+    await pipeline(stdin, createWriteStream(path), { signal });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).syscall === 'write') (error as NodeJS.ErrnoException).path ??= path;
+    throw error;
+  }
 }
 
 /** Room for what comes through a pipe and must be a file for a moment. */

@@ -140,6 +140,7 @@ async function* csvRecords(
         heading.map((name, column) => distinct(name, heading.indexOf(name) === column, schema)),
       ...CSV_TEXT,
       bom: true,
+      info: true,
       max_record_size: MAX_RECORD,
       skip_records_with_error: true,
     }),
@@ -154,14 +155,16 @@ async function* csvRecords(
   });
   text.once('error', (error) => parser.destroy(error));
   let count = 0;
-  for await (const row of parser as AsyncIterable<Record<string, string>>) {
+  for await (const { record: row, info } of parser as AsyncIterable<CsvRow>) {
     if (count === failure?.records) break;
     count += 1;
     let record: PlainRecord;
     try {
       record = typedRecord(decodedRow(row, schema), schema);
     } catch (error) {
-      if (onInvalid === undefined || !(error instanceof MmdError)) throw error;
+      if (!(error instanceof MmdError)) throw error;
+      if (onInvalid === undefined)
+        throw new MmdError(error.code, `line ${info.lines}: ${error.message}`, { found: error.found, cause: error });
       onInvalid();
       continue;
     }
@@ -200,6 +203,12 @@ function decodedRow(row: Readonly<Record<string, string>>, schema: RecordSchema)
 function distinct(name: string, first: boolean, schema: RecordSchema): string {
   if (first || !Object.hasOwn(schema, name)) return name;
   throw new MmdError('CORRUPT', `csv: two columns are named '${name}' in the heading`, { found: name });
+}
+
+/** A record, and the line that it ends in. */
+interface CsvRow {
+  readonly record: Record<string, string>;
+  readonly info: { readonly lines: number };
 }
 
 /** What the parser says of a record, with the number of those before. */
