@@ -237,7 +237,6 @@ export async function writeNpy(
   let done = 0;
   try {
     for (const piece of npyPieces(array, options)) {
-      await writer.ready;
       // The stream may keep what it is given, and the piece is only borrowed.
       await writer.write(piece.slice());
       done += piece.length;

@@ -93,6 +93,17 @@ describe('mapped npy files', () => {
   });
 });
 
+test.each([
+  ['an array that npy does not hold', NDArray.ofObjects(['one']), {}],
+  ['a signal', new Float64Array(4), { signal: AbortSignal.abort(new Error('enough')) }],
+] as const)('%s that ends the writing aborts the stream', async (_what, array, options) => {
+  let aborted: unknown;
+  const target = new WritableStream<Uint8Array>({ abort: (reason) => void (aborted = reason) });
+  const error = await writeNpy(target, array, options).catch((reason: unknown) => reason);
+  expect(error).toBeInstanceOf(Error);
+  expect(aborted).toBe(error);
+});
+
 describe('creating npy files', () => {
   test('a created file is sparse zeros of the asked type, shape and order', () => {
     {

@@ -399,3 +399,13 @@ describe('hostile npz files', () => {
     }
   });
 });
+
+test('a local header that puts the data behind the end of the archive is told as such', async () => {
+  const bytes = await npzBytes({ a: new Float64Array(4) });
+  new DataView(bytes.buffer).setUint16(28, 0xffff, true);
+  const npz = await openNpz(bytes);
+  await expect(npz.dataOffset('a')).rejects.toMatchObject({
+    code: 'TRUNCATED',
+    message: expect.stringContaining('ends inside its data'),
+  });
+});

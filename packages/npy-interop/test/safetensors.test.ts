@@ -212,3 +212,8 @@ for name, entry in header.items():
     expect(read).toEqual(ALL.map(([name, array]) => [name, array.shape, bytesOf(array)]));
   });
 });
+
+test('an ArrayBuffer is read as its bytes are', () => {
+  const bytes = safetensorsBytes({ a: new Float32Array([1, 2]) });
+  expect(readSafetensors(bytes.buffer).get('a').toNested()).toEqual([1, 2]);
+});

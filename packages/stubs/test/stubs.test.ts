@@ -233,3 +233,18 @@ test('a function array refuses rows of the wrong length', () => {
   expect(codeOf(() => joined(stub))).toBe('INVALID_ARGUMENT');
   expect(codeOf(() => new FunctionNDArray([1], 'int8', undefined as never))).toBe('INVALID_ARGUMENT');
 });
+
+test.each([
+  ['float64', new Uint8Array(16)],
+  ['float64', new Float64Array(4)],
+  ['complex64', new Float64Array(3)],
+] as const)('a function that gives rows of %s another number of elements is refused: %o', (dtype, rows) => {
+  const stub = new FunctionNDArray([2], dtype, () => rows);
+  expect(codeOf(() => [...stub.bytes()])).toBe('INVALID_ARGUMENT');
+});
+
+test('an array of one value is of the type of that value, and whole in pieces of any element size', () => {
+  expect([true, 5n, 5].map((value) => new FullNDArray([1], value).type.name)).toEqual(['bool', 'int64', 'float64']);
+  const pieces = [...new FullNDArray([400_000], new Uint8Array([97, 98, 99]), 'S3').bytes!()];
+  expect(Buffer.concat(pieces).equals(Buffer.alloc(1_200_000, 'abc'))).toBe(true);
+});
