@@ -11,6 +11,7 @@ import type { Machine } from './machine.ts';
 import { Deque } from './values/collections.ts';
 import { PyDict } from './values/dict.ts';
 import { isOpaque, OpaqueGlobal, type OpaqueKind, OpaqueObject } from './values/opaque.ts';
+import { PyString } from './values/scalars.ts';
 import { FrozenSet, PySet } from './values/set.ts';
 import { Tuple } from './values/tuple.ts';
 import { weigh } from './work.ts';
@@ -67,7 +68,7 @@ function lookThrough(m: Machine, { module, name }: OpaqueGlobal, args: readonly 
   }
   if (module !== 'copyreg' || name !== '__newobj_ex__') return false;
   if (!(second instanceof Tuple) || !(third instanceof PyDict) || args.length !== 3) return false;
-  for (const keyword of third.keys()) if (typeof keyword !== 'string') return false;
+  for (const keyword of third.keys()) if (typeof keyword !== 'string' && !(keyword instanceof PyString)) return false;
   call(m, 'NEWOBJ_EX', first, second, third);
   return true;
 }

@@ -174,7 +174,8 @@ const HANDLERS: { readonly [N in Cold]: Handler } = {
     const kwargs = m.pop();
     if (!(kwargs instanceof PyDict)) throw m.error('BAD_OPCODE', 'the keyword arguments of a call are not a dict');
     for (const name of kwargs.keys()) {
-      if (typeof name !== 'string') throw m.error('BAD_OPCODE', 'a keyword argument is not named by text');
+      if (typeof name === 'string' || name instanceof PyString) continue;
+      throw m.error('BAD_OPCODE', 'a keyword argument is not named by text');
     }
     const args = popArguments(m);
     call(m, 'NEWOBJ_EX', m.pop(), args, kwargs);

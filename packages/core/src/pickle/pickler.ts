@@ -25,7 +25,7 @@ import { ByteArray } from './values/scalars.ts';
 import { Tuple } from './values/tuple.ts';
 import { bytesSteps, joinPieces, stepsOf, type WriteContext } from './writers.ts';
 
-/** Dict keys that are remembered, so that a repeated one costs two bytes. */
+/** Dict keys that are remembered, so that a repeated one costs two bytes; and long texts, and long integers. */
 const REMEMBERED_TEXTS = 4096;
 /** Keys of the last dict that are remembered by place: looking there is quicker than in the Map. */
 const REMEMBERED_PLACES = 64;
@@ -38,6 +38,9 @@ const BATCH_ROOM: number = 16 * BATCH;
 const TUPLES: readonly number[] = [C.EMPTY_TUPLE, C.TUPLE1, C.TUPLE2, C.TUPLE3];
 /** Bytes of this size are one object in Python too when they are one here. */
 const SHARED_BYTES = 16;
+/** Texts and integers of so many characters are written once: a pickle of one that is shared is small, as it was. */
+const LONG = 256;
+const LONG_INTEGER: bigint = 1n << BigInt(4 * LONG);
 
 /** Writes values one after the other; what it keeps between them is memory, never meaning. */
 export class Pickler extends OpcodeWriter implements WriteContext {
@@ -54,6 +57,9 @@ export class Pickler extends OpcodeWriter implements WriteContext {
   readonly #memo = new PutMemo();
   #globals = new Map<string, number>();
   #texts = new Map<string, number>();
+  #longTexts = new Map<string, number>();
+  /** By hexadecimal text: V8 hashes a bigint by its last digits. */
+  #longIntegers = new Map<string, number>();
   /** The first of equal plain types: which are one object depends on what was parsed before. */
   #types = new Map<string, object>();
   #dicts = 0;
@@ -94,6 +100,8 @@ export class Pickler extends OpcodeWriter implements WriteContext {
       this.#memo.clear();
       if (this.#globals.size > 0) this.#globals = new Map();
       if (this.#texts.size > 0) this.#texts = new Map();
+      if (this.#longTexts.size > 0) this.#longTexts = new Map();
+      if (this.#longIntegers.size > 0) this.#longIntegers = new Map();
       this.#frames.release();
       if (this.#types.size > 0) this.#types = new Map();
       this.#space = undefined;
@@ -105,7 +113,8 @@ export class Pickler extends OpcodeWriter implements WriteContext {
   #item(value: unknown): void {
     switch (typeof value) {
       case 'string':
-        this.text(value);
+        if (value.length < LONG) this.text(value);
+        else this.#longText(value);
         break;
       case 'number':
         this.number(value);
@@ -114,7 +123,8 @@ export class Pickler extends OpcodeWriter implements WriteContext {
         this.sink.u8(value ? C.NEWTRUE : C.NEWFALSE);
         break;
       case 'bigint':
-        this.bigint(value);
+        if (value < LONG_INTEGER && value > -LONG_INTEGER) this.bigint(value);
+        else this.#once(this.#longIntegers, value.toString(16), () => this.bigint(value));
         break;
       case 'object':
         if (value === null) this.sink.u8(C.NONE);
@@ -303,7 +313,8 @@ export class Pickler extends OpcodeWriter implements WriteContext {
       const at = frame.index++;
       const item = items[at];
       if (typeof item === 'string') {
-        if (at % 2 === 0) this.#keyText(item, frame, at >> 1);
+        if (item.length >= LONG) this.#longText(item);
+        else if (at % 2 === 0) this.#keyText(item, frame, at >> 1);
         else this.text(item);
       } else if (typeof item === 'number') this.number(item);
       else {
@@ -484,6 +495,21 @@ export class Pickler extends OpcodeWriter implements WriteContext {
     }
     this.text(text);
     if (this.#texts.size < REMEMBERED_TEXTS) this.#texts.set(text, -1 - this.sink.length);
+  }
+
+  #longText(text: string): void {
+    this.#once(this.#longTexts, text, () => this.text(text));
+  }
+
+  /** GETs what was written before, else writes it. */
+  #once(memo: Map<string, number>, key: string, write: () => void): void {
+    const at = memo.get(key);
+    if (at !== undefined) {
+      this.get(at < 0 ? this.#assign(memo, key, at) : at);
+      return;
+    }
+    write();
+    if (memo.size < REMEMBERED_TEXTS) memo.set(key, -1 - this.sink.length);
   }
 
   #bytes(value: Uint8Array): void {

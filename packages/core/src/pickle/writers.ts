@@ -62,7 +62,7 @@ export function stepsOf(value: object, context: WriteContext): readonly unknown[
   }
   if (value instanceof PyString) {
     context.utf8(value.utf8);
-    return [];
+    return [new Created(value)];
   }
   if (value instanceof OpaqueGlobal) return globalSteps(value, context.protocol);
   if (value instanceof OpaqueObject) return opaqueSteps(value, context.protocol);
@@ -95,6 +95,7 @@ function bufferSteps(value: OutOfBandBuffer, { bufferCallback }: WriteContext): 
     readonly
       ? new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length)
       : new ByteArray(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.length),
+    new Created(value),
   ];
 }
 

@@ -11,6 +11,7 @@ import {
   OpaqueObject,
   PyArray,
   PyDict,
+  PyString,
   Tuple,
 } from '../../src/pickle/index.ts';
 
@@ -191,6 +192,13 @@ describe('keyword arguments', () => {
     expect(() => load(pickle(ops), { unknown: 'error' })).toThrow(
       expect.objectContaining({ code: 'FORBIDDEN_GLOBAL' }),
     );
+  });
+  it('may be named by a pair of surrogates, also in lossless mode', () => {
+    const pair = new PyString(bytes(0xed, 0xa0, 0xbd, 0xed, 0xb8, 0x80), '\u{1f600}');
+    for (const ops of [keyed('a b', [], ['BINUNICODE', pair], int(3)), helped(['BINUNICODE', pair], int(3))]) {
+      const object = load(pickle(ops), { lossless: true }) as OpaqueObject;
+      expect([...(object.kwargs as PyDict).keys()]).toEqual([pair]);
+    }
   });
   it('none of them: it is what it is without', () => {
     expect(String(load(pickle(keyed('decimal Decimal', [text('1.5')]))))).toBe('1.5');

@@ -436,6 +436,44 @@ describe('buffers', () => {
   });
 });
 
+describe('what is shared', () => {
+  const long = 'é'.repeat(4000);
+  const PAIR = [0xed, 0xa0, 0xbd, 0xed, 0xb8, 0x80];
+  it.each([
+    ['a long text', long],
+    ['a long integer', 3n ** 20_000n],
+    ['a long negative integer', -(3n ** 20_000n)],
+    [
+      'a text with pairs of surrogates',
+      new PyString(
+        new Uint8Array(6000).map((_, i) => PAIR[i % 6]!),
+        '\u{1f600}'.repeat(1000),
+      ),
+    ],
+    ['a writable buffer', new OutOfBandBuffer(new Uint8Array(8000))],
+    ['a read-only buffer', new OutOfBandBuffer(new Uint8Array(8000), 0, true)],
+  ])('is written once: %s, as item, key and value', (_what, value) => {
+    const lists = [
+      [value, value],
+      Tuple.of(value, value),
+      new Map<unknown, unknown>([
+        ['a', value],
+        ['b', value],
+      ]),
+    ];
+    if (!(value instanceof OutOfBandBuffer)) lists.push(new Map([[value, value]]), new Map([[value, 1]]));
+    for (const protocol of PROTOCOLS) {
+      const one = dump(value, { protocol });
+      const all = dump(lists, { protocol });
+      expect(all.length).toBeLessThan(one.length + 300);
+      expect(dump(load(all, { lossless: true }), { protocol })).toEqual(all);
+      const [list] = load(all, { lossless: true }) as [unknown[]];
+      expect(list[1]).toEqual(load(one, { lossless: true }));
+    }
+    expect(dumpEntry(lists, { memoBase: 300 }).length).toBeLessThan(dumpEntry(value).length + 300);
+  });
+});
+
 describe('arrays', () => {
   it.each(PROTOCOLS)('share their type, also a long one: protocol %i', (protocol) => {
     const fields = Array.from({ length: 1000 }, (_, i): [string, string] => [`f${i}`, 'f8']);
