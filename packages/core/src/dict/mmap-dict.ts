@@ -298,8 +298,12 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
   ): Promise<T> {
     const { store } = this.core;
     const { file } = store;
-    await file.lockAsync(lockTimeout ?? store.options.lockTimeout, signal, () => store.lookAhead());
-    return this.#batchLocked(change, file);
+    let result: T;
+    const work = (): void => {
+      result = this.#batchLocked(change, file);
+    };
+    await file.lockAsync(lockTimeout ?? store.options.lockTimeout, signal, () => store.lookAhead(), work);
+    return result!;
   }
 
   /**

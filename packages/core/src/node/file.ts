@@ -433,9 +433,14 @@ export class NodeFile implements StorageFile, MappedFile {
     return this.#locking().tryLock();
   }
 
-  async lockAsync(timeoutMs: number, signal?: AbortSignal, meanwhile?: () => boolean): Promise<void> {
+  async lockAsync(
+    timeoutMs: number,
+    signal?: AbortSignal,
+    meanwhile?: () => boolean,
+    work?: () => void,
+  ): Promise<void> {
     this.#alive();
-    await this.#locking().lockAsync(timeoutMs, signal, meanwhile);
+    await this.#locking().lockAsync(timeoutMs, signal, meanwhile, work);
   }
 
   unlock(): void {

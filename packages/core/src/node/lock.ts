@@ -48,8 +48,6 @@ export class FileLock {
   /** Calls off the next poll; undefined where none is to come. */
   #cancel: (() => void) | undefined;
   #contendedAt = -Infinity;
-  /** Until then those that wait with this handle have the lock one after the other. */
-  #turnEnd = 0;
 
   constructor(sys: Syscalls, fd: number, name: string) {
     this.#sys = sys;
@@ -83,21 +81,30 @@ export class FileLock {
     return (this.#depth > 0 || this.#waiters.length === 0) && this.#try();
   }
 
-  lockAsync(timeoutMs: number, signal?: AbortSignal, meanwhile?: () => boolean): Promise<void> {
+  lockAsync(timeoutMs: number, signal?: AbortSignal, meanwhile?: () => boolean, work?: () => void): Promise<void> {
     return new Promise((resolve, reject) => {
       signal?.throwIfAborted();
-      if (this.tryLock() || (timeoutMs <= 0 && this.#try())) return resolve();
-      if (timeoutMs <= 0) throw this.#locked(timeoutMs);
+      // Work has the lock for itself: it waits for what this very handle is at.
+      const waits = work !== undefined && this.#depth > 0;
+      if (!waits) {
+        if (this.tryLock() || (timeoutMs <= 0 && this.#try())) return resolve(work?.());
+        if (timeoutMs <= 0) throw this.#locked(timeoutMs);
+      }
       const began = performance.now();
       const onAbort = (): void => this.#refuse(waiter, signal?.reason);
       const waiter: Waiter = {
         began,
         timeoutMs,
         meanwhile,
+        works: work !== undefined,
         settle: (failure) => {
           signal?.removeEventListener('abort', onAbort);
-          if (failure === undefined) resolve();
-          else reject(failure.reason);
+          if (failure !== undefined) return reject(failure.reason);
+          try {
+            resolve(work?.());
+          } catch (error) {
+            reject(error);
+          }
         },
       };
       signal?.addEventListener('abort', onAbort);
@@ -105,7 +112,8 @@ export class FileLock {
       if (this.#cancel !== undefined) return;
       const rare = began - this.#contendedAt > RARE_MS;
       this.#contendedAt = began;
-      if (rare) this.#poll();
+      if (waits) this.#arm(0);
+      else if (rare) this.#poll();
       else this.#arm(FIRST_SLEEP_MS);
     });
   }
@@ -129,11 +137,6 @@ export class FileLock {
       throw new MmdError('INVALID_ARGUMENT', `${this.#name}: unlock without lock`, { path: this.#name });
     }
     if (--this.#depth > 0) return;
-    if (this.#waiters.length > 0 && performance.now() < this.#turnEnd) {
-      this.#depth = 1;
-      this.#grant();
-      return;
-    }
     if (this.#noFlock) {
       this.#unlockDirectory();
       return;
@@ -144,9 +147,22 @@ export class FileLock {
     this.#taken = false;
   }
 
-  /** The lock was taken for the one that has waited longest. The others follow when it lets go, or else with the next turn of the event loop. */
+  /**
+   * The lock was taken for those that wait: they work one after the other, and the rest with the next turn of the event loop. Nobody's
+   * code runs between two of them: what goes on after the first, and locks another handle, would wait for the second, which
+   * waits for it.
+   */
   #grant(): void {
-    this.#waiters.shift()!.settle();
+    const end = performance.now() + TURN_MS;
+    if (this.#noFlock) this.#waiters.shift()!.settle();
+    else {
+      do {
+        this.#depth++;
+        this.#waiters.shift()!.settle();
+      } while (this.#depth === 1 && this.#waiters[0]?.works === true && performance.now() < end);
+      // Unless one of them closed the file.
+      if (this.#depth > 0) this.unlock();
+    }
     if (this.#waiters.length > 0 && this.#cancel === undefined) this.#arm(0);
   }
 
@@ -182,9 +198,9 @@ export class FileLock {
     if (first === undefined) return;
     let more: boolean;
     try {
-      more = first.meanwhile?.() === true;
-      if (this.#tryOften()) {
-        this.#turnEnd = performance.now() + TURN_MS;
+      const waits = first.works && this.#depth > 0;
+      more = !waits && first.meanwhile?.() === true;
+      if (!waits && this.#tryOften()) {
         this.#grant();
         return;
       }
@@ -274,5 +290,7 @@ interface Waiter {
   readonly began: number;
   readonly timeoutMs: number;
   readonly meanwhile: (() => boolean) | undefined;
+  /** It does its work when it is settled, and lets go itself. */
+  readonly works: boolean;
   settle(failure?: { readonly reason: unknown }): void;
 }

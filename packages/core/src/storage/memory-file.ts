@@ -301,12 +301,14 @@ export class MemoryFile implements StorageFile {
     return this.#tryLock(this.#alive());
   }
 
-  lockAsync(timeoutMs: number, signal?: AbortSignal): Promise<void> {
+  lockAsync(timeoutMs: number, signal?: AbortSignal, _meanwhile?: () => boolean, work?: () => void): Promise<void> {
     return new Promise((resolve, reject) => {
       signal?.throwIfAborted();
       const node = this.#alive();
-      if (this.#tryLock(node)) return resolve();
-      if (timeoutMs <= 0) return reject(this.#locked(timeoutMs));
+      // Work has the lock for itself: it waits for what this very handle is at.
+      const waits = work !== undefined && node.owner === this;
+      if (!waits && this.#tryLock(node)) return resolve(work?.());
+      if (!waits && timeoutMs <= 0) return reject(this.#locked(timeoutMs));
       const give = (error: unknown): void => {
         const at = node.waiters.indexOf(waiter);
         if (at >= 0) node.waiters.splice(at, 1);
@@ -321,9 +323,14 @@ export class MemoryFile implements StorageFile {
       };
       const waiter: LockWaiter = {
         handle: this,
+        works: work !== undefined,
         granted: () => {
           settle();
-          resolve();
+          try {
+            resolve(work?.());
+          } catch (error) {
+            reject(error);
+          }
         },
         refused: give,
       };

@@ -40,6 +40,7 @@ function bytesFor(end: number, wanted: number): Uint8Array {
 /** Who waits for the lock of a file in memory. */
 export interface LockWaiter {
   readonly handle: object;
+  readonly works: boolean;
   readonly granted: () => void;
   readonly refused: (reason: unknown) => void;
 }
@@ -116,9 +117,14 @@ export class MemoryNode {
     for (const waiter of this.waiters.filter((one) => one.handle === handle)) waiter.refused(reason);
   }
 
-  /** Hands the lock to the next waiter. */
+  /** Hands the lock to the next waiter. Work begins on its own, not in the middle of who let go; until then the lock is free. */
   passOn(): void {
-    const next = this.waiters.shift();
+    if (this.waiters[0]?.works === true) queueMicrotask(() => this.#grant());
+    else this.#grant();
+  }
+
+  #grant(): void {
+    const next = this.owner === undefined ? this.waiters.shift() : undefined;
     if (next === undefined) return;
     this.owner = next.handle;
     this.depth = 1;

@@ -118,8 +118,10 @@ export interface StorageFile extends Disposable {
    * Like {@link StorageFile.lock}, waiting without blocking the event loop.
    * @param meanwhile - may be called while others hold the lock: for what can be made ready without it; true where it
    *   has more to do, so that it is called again soon
+   * @param work - called as soon as the lock is had, and not while this handle has it for something else; it unlocks. Between the
+   *   two nobody's code runs that could wait for the lock. What it throws is the rejection.
    */
-  lockAsync(timeoutMs: number, signal?: AbortSignal, meanwhile?: () => boolean): Promise<void>;
+  lockAsync(timeoutMs: number, signal?: AbortSignal, meanwhile?: () => boolean, work?: () => void): Promise<void>;
   unlock(): void;
 
   /**

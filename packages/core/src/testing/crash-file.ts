@@ -183,8 +183,13 @@ export class CrashFile implements StorageFile {
     return this.inner.tryLock();
   }
 
-  async lockAsync(timeoutMs: number, signal?: AbortSignal, meanwhile?: () => boolean): Promise<void> {
-    await this.inner.lockAsync(timeoutMs, signal, meanwhile);
+  async lockAsync(
+    timeoutMs: number,
+    signal?: AbortSignal,
+    meanwhile?: () => boolean,
+    work?: () => void,
+  ): Promise<void> {
+    await this.inner.lockAsync(timeoutMs, signal, meanwhile, work);
   }
 
   unlock(): void {

@@ -5,6 +5,7 @@ import { ndarray } from '../../src/ndarray/index.ts';
 import { NodeFile } from '../../src/node/file.ts';
 import { libc } from '../../src/node/libc.ts';
 import { MmapDict } from '../../src/node.ts';
+import { MemoryDisk } from '../../src/storage/index.ts';
 
 let dir: TempDir;
 let count = 0;
@@ -82,6 +83,33 @@ describe('batchAsync', () => {
     dict.close();
   });
 
+  test('what goes on after one of several that waited, or after a batch that one was called in, finds the lock free', async () => {
+    const { holder, dict, path } = two();
+    const disk = new MemoryDisk();
+    const open = (): MmapDict => MmapDict.over(disk.open('dict', 'r+'));
+    MmapDict.over(disk.open('dict', 'create-new')).close();
+    for (const [one, other, third] of [
+      [dict, holder, MmapDict.open(path)],
+      [open(), open(), open()],
+    ] as const) {
+      const release = hold(third);
+      const calls = [1, 2, 3, 4].map(async (i) => {
+        await one.batchAsync(() => one.set(`one ${i}`, i));
+        other.batch(() => other.set(`other ${i}`, i), { lockTimeout: 0 });
+      });
+      await sleep(5);
+      release();
+      await Promise.all(calls);
+      let inner: Promise<unknown> | undefined;
+      one.batch(() => {
+        inner = one.batchAsync(() => one.set('inner', 1));
+      });
+      other.batch(() => other.set('after', 1), { lockTimeout: 0 });
+      await inner;
+      expect(third.size).toBe(10);
+    }
+  });
+
   test('calls that wait are commits of their own, in order, and take in what others wrote meanwhile', async () => {
     const { holder, dict, path } = two();
     const release = hold(holder);
@@ -89,10 +117,10 @@ describe('batchAsync', () => {
     const calls = Array.from({ length: 300 }, (_, i) =>
       dict.batchAsync(() => {
         dict.set(`own/${i}`, dict.size);
+        numbers.push(dict.commitNumber);
         return i;
       }),
     );
-    for (const call of calls) void call.then(() => numbers.push(dict.commitNumber));
     for (let i = 0; i < 500; i++) {
       holder.set(`other/${i % 400}`, i);
       if (i % 100 === 0) await sleep(3);
