@@ -496,6 +496,7 @@ export class NodeFile implements StorageFile, MappedFile {
     if (result < 0) throw errnoError(result, `renaming to ${target}`, this.#name);
     this.#name = target;
     this.#path = target;
+    this.#lock?.renamed(target);
     this.#syncDirectory();
   }
 

@@ -36,7 +36,7 @@ const STALE_MS = 30_000;
 export class FileLock {
   readonly #sys: Syscalls;
   readonly #fd: number;
-  readonly #name: string;
+  #name: string;
   #depth = 0;
   /** The kernel's lock is ours; also where giving it back failed. */
   #taken = false;
@@ -52,6 +52,11 @@ export class FileLock {
   constructor(sys: Syscalls, fd: number, name: string) {
     this.#sys = sys;
     this.#fd = fd;
+    this.#name = name;
+  }
+
+  /** The file has another name now: a lock directory stands beside that one from the next locking on. */
+  renamed(name: string): void {
     this.#name = name;
   }
 

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, rmdirSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { Python, pythons, TempDir } from '@mmdpickle/test-support';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { MmapDict } from '../../src/dict/index.ts';
 import { faultySyscalls } from '../../src/node/faulty-syscalls.ts';
 import { NodeFile } from '../../src/node/file.ts';
 import { libc } from '../../src/node/libc.ts';
@@ -132,6 +133,20 @@ describe('on a filesystem without flock', () => {
     first.close();
     expect(existsSync(`${name}.flock`)).toBe(false);
   });
+});
+
+it('that is a directory stands beside the name that the file has, also once a vacuum put it there', () => {
+  const name = fresh().name;
+  const syscalls = faultySyscalls(libc(), { call: 'flock', nth: 0, errno: 'ENOLCK', persistent: true });
+  const open = (): MmapDict => MmapDict.over(NodeFile.open(name, 'r+', { syscalls }), { lockTimeout: 0 });
+  using dict = open();
+  using other = open();
+  dict.set('a', 1).set('a', 2).vacuum();
+  dict.batch(() => {
+    dict.set('b', 1);
+    expectCode('LOCKED', () => other.set('c', 1));
+  });
+  expect([...other.set('c', 1).keys()]).toEqual(['a', 'b', 'c']);
 });
 
 it('that is a directory and was taken over says so, and leaves the new holder its own', () => {
