@@ -4,7 +4,7 @@
  * @module
  */
 
-import { MmdError } from '../errors.ts';
+import { isMmdError, MmdError } from '../errors.ts';
 import type { ValueMeta } from '../format/codecs.ts';
 import { ENTRY_HEAD_SIZE, ENTRY_TAIL_SIZE, entryEnd, HEADER_SIZE } from '../format/layout.ts';
 import { answer, keyOf, scanEntries } from '../format/scan.ts';
@@ -286,7 +286,8 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
       options.signal?.throwIfAborted();
       // Inside a batch it is a commit of its own all the same, after that one.
       if (core.writer.active || !core.store.file.tryLock()) return this.#batchLater(change, options);
-      return Promise.resolve(this.#batchLocked(change, core.store.file));
+      const done = this.#batchLocked(change, core.store.file);
+      return done === undefined ? this.#batchLater(change, options) : Promise.resolve(done.result);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -297,22 +298,33 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
     { signal, lockTimeout }: { readonly signal?: AbortSignal; readonly lockTimeout?: number },
   ): Promise<T> {
     const { store } = this.core;
-    const { file } = store;
-    let result: T;
-    const work = (): void => {
-      result = this.#batchLocked(change, file);
-    };
-    await file.lockAsync(lockTimeout ?? store.options.lockTimeout, signal, () => store.lookAhead(), work);
-    return result!;
+    for (;;) {
+      const { file } = store;
+      let done: { readonly result: T } | undefined;
+      const work = (): void => {
+        done = this.#batchLocked(change, file);
+      };
+      await file.lockAsync(lockTimeout ?? store.options.lockTimeout, signal, () => store.lookAhead(), work);
+      if (done !== undefined) return done.result;
+    }
   }
 
   /**
    * Gives the lock back that the caller took.
    * @param file - which it took it of: the dict may have gone on in another one since
+   * @returns `undefined` where another one has that one's name, and somebody else its lock: nothing was done
    */
-  #batchLocked<T>(change: () => T, file: StorageFile): T {
+  #batchLocked<T>(change: () => T, file: StorageFile): { readonly result: T } | undefined {
+    let began = false;
+    const begin = (): T => {
+      began = true;
+      return atOnce(change());
+    };
     try {
-      return this.batch(change);
+      return { result: this.core.transact(begin, 0) };
+    } catch (error) {
+      if (began || this.core.store.file === file || !isMmdError(error, 'LOCKED')) throw error;
+      return undefined;
     } finally {
       if (!file.closed) file.unlock();
     }

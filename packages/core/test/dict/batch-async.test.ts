@@ -110,6 +110,15 @@ describe('batchAsync', () => {
     }
   });
 
+  test('waits off the event loop also for the lock of a file that a vacuum put in the place of its own', async () => {
+    const { holder, dict } = two();
+    holder.set('x', 0).vacuum();
+    const release = hold(holder);
+    setTimeout(release, 20);
+    await dict.batchAsync(() => dict.set('own', 1));
+    expect([...holder.keys()]).toEqual(['x', 'own']);
+  });
+
   test('calls that wait are commits of their own, in order, and take in what others wrote meanwhile', async () => {
     const { holder, dict, path } = two();
     const release = hold(holder);
