@@ -27,7 +27,7 @@ function dictOnDisk(path: string): [string, unknown][] {
 }
 
 /** Holds the lock until what it returns is called. */
-function hold({ core }: MmapDict): () => void {
+function hold({ core }: Pick<MmapDict, 'core'>): () => void {
   const { file } = core.store;
   file.lock(0);
   return () => file.unlock();
@@ -86,7 +86,7 @@ describe('batchAsync', () => {
   test('what goes on after one of several that waited, or after a batch that one was called in, finds the lock free', async () => {
     const { holder, dict, path } = two();
     const disk = new MemoryDisk();
-    const open = (): MmapDict => MmapDict.over(disk.open('dict', 'r+'));
+    const open = (): ReturnType<typeof MmapDict.over> => MmapDict.over(disk.open('dict', 'r+'));
     MmapDict.over(disk.open('dict', 'create-new')).close();
     for (const [one, other, third] of [
       [dict, holder, MmapDict.open(path)],
