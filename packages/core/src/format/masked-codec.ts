@@ -14,6 +14,7 @@ import {
   isArraySource,
   MaskedArray,
   NDArray,
+  parseDType,
 } from '../ndarray/index.ts';
 import { fillOf, fillToWrite } from '../pickle/types/numpy.ts';
 import { arrayMeta, arrayOver, arrayToWrite, bytesOf, fillerTo, frameLengthFiller } from './array-codec.ts';
@@ -35,6 +36,8 @@ export const maskedCodec: ValueCodec = {
       throw new MmdError('INVALID_ARGUMENT', 'the mask of an array source is an array source', { found: given });
     }
     checkSource(given);
+    const { kind, name } = parseDType(given.dtype);
+    if (kind !== 'b') throw new MmdError('INVALID_ARGUMENT', `a mask is of type bool, found ${name}`, { found: name });
     const data = arrayToWrite(source);
     if (data === undefined) return undefined;
     checkMaskable(data.form.type);
@@ -42,7 +45,8 @@ export const maskedCodec: ValueCodec = {
       arraySource: true,
       dtype: 'bool',
       shape: given.shape,
-      ...(source.order !== undefined && { order: source.order }),
+      // Its own: the two parts may lie in different orders.
+      ...(given.order !== undefined && { order: given.order }),
       ...(source.capacity !== undefined && { capacity: source.capacity }),
       ...(given.reserve !== undefined && { reserve: given.reserve }),
       ...(given.bytes !== undefined && { bytes: () => given.bytes!() }),

@@ -183,7 +183,10 @@ export class MaskedArray implements ArraySource {
 
   /** Stores one value into every element, or masks them all with null. */
   fill(value: unknown): this {
-    return this.set(value);
+    if (!this.writable) throw new MmdError('READ_ONLY', 'the masked array is read-only');
+    if (value !== null) this.data.fill(value);
+    this.mask.fill(value === null);
+    return this;
   }
 
   /** A view: see {@link NDArray.slice}. */

@@ -4,7 +4,7 @@ import type { DictOptions } from '../../src/dict/options.ts';
 import { ALIGNMENTS } from '../../src/format/layout.ts';
 import { plainCodec } from '../../src/format/plain-codec.ts';
 import { tailKey } from '../../src/format/tail-entry.ts';
-import { MaskedArray, type NDArray, ndarray, slice } from '../../src/ndarray/index.ts';
+import { type ArraySource, MaskedArray, NDArray, ndarray, slice } from '../../src/ndarray/index.ts';
 import { blobSource, bytesSource, MemoryDisk, MemoryFile } from '../../src/storage/index.ts';
 
 const growable = (shape: number[], capacity: number) =>
@@ -330,6 +330,34 @@ describe('arrays', () => {
     dict.set('m', new MaskedArray(ndarray(new Float64Array([1, 2])), ndarray([true, false]), { fillValue: -1.5 }));
     const m = dict.get('m') as MaskedArray;
     expect([m.get(0), m.get(1), m.fillValue]).toEqual([null, 2, -1.5]);
+  });
+
+  test.each([
+    ['C', 'F'],
+    ['F', 'C'],
+    ['F', 'F'],
+  ] as const)('masked arrays keep what is hidden, with data in %s order and a mask in %s order', (order, maskOrder) => {
+    const data = ndarray(new Uint8Array([1, 2, 3, 4, 5, 6]), [2, 3]).copy({ order });
+    const mask = NDArray.zeros([2, 3], 'bool', { order: maskOrder }).set(0, 1, true).set(1, 0, true);
+    const masked = new MaskedArray(data, mask);
+    const values = [
+      [1, null, 3],
+      [null, 5, 6],
+    ];
+    using dict = open();
+    const found = dict.set('m', masked).set('within', [masked]).get('m') as MaskedArray;
+    expect([found.toNested(), found.data.order, found.mask.order]).toEqual([values, order, maskOrder]);
+    expect((dict.get('within') as MaskedArray[])[0]!.toNested()).toEqual(values);
+  });
+
+  test('a mask of another type than bool is refused, wherever it stands', () => {
+    using dict = open();
+    const data = { arraySource: true, dtype: 'u1', shape: [2] } as const;
+    for (const dtype of ['uint8', 'float64', 'O']) {
+      const masked: ArraySource = { ...data, mask: { ...data, dtype, bytes: () => [new Uint8Array([1, 3])] } };
+      for (const value of [masked, [masked]])
+        expect(() => dict.set('m', value)).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
+    }
   });
 
   test('growable arrays commit rows, grow in place when last and move when not', () => {

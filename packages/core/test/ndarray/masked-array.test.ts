@@ -346,6 +346,7 @@ describe('a masked array', () => {
     const hidden = new MaskedArray(objects(), none([3])).set([null, [1, null], 'x']);
     expect([hidden.toNested(), hidden.data.get(0)]).toEqual([[null, [1, null], 'x'], 0]);
     expect(objects().fill(list).get(1)).toBe(list);
+    expect(new MaskedArray(objects(), none([3])).fill(list).get(1)).toBe(list);
     const one = new MaskedArray(NDArray.ofObjects([0], []), none([])).set(list);
     expect(one.get()).toBe(list);
     const record = new MaskedArray(NDArray.zeros([], "[('a', 'i4'), ('t', 'M8[s]')]"), none([])).set([5, null]);
