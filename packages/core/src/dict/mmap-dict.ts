@@ -197,10 +197,14 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
    * @throws BAD_KEY also for those three; KEY_TOO_LONG, UNSUPPORTED_VALUE, UNSUPPORTED_DTYPE, READ_ONLY, LOCKED, NOT_FOUND, NO_SPACE, IO:
    * the file is then unchanged
    */
-  set<K extends string>(key: K, value: GrowableSource, options?: SetOptions): Holds<K, GrowableArray> & this;
-  set<K extends string>(
+  set<K extends string, S extends GrowableSource>(
     key: K,
-    value: GrowableMaskedSource,
+    value: S,
+    options?: SetOptions,
+  ): Holds<K, GrowableArray> & this;
+  set<K extends string, S extends GrowableMaskedSource>(
+    key: K,
+    value: S,
     options?: SetOptions,
   ): Holds<K, GrowableMaskedArray> & this;
   set(key: string, value: unknown, options?: SetOptions): this;
