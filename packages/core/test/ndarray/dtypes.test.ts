@@ -332,6 +332,11 @@ describe('descriptions', () => {
     else expect(() => parseDType(text)).toThrow(expect.objectContaining({ code: 'UNSUPPORTED_DTYPE' }));
   });
 
+  it.each(['i4,f8', '2i4', '<3u2', 'i4,'])('says what to write in place of %s, which numpy reads', (text) => {
+    const message = expect.stringContaining('as a list of fields, or as [type, shape]');
+    expect(() => parseDType(text)).toThrow(expect.objectContaining({ code: 'UNSUPPORTED_DTYPE', message }));
+  });
+
   it.each([[null], [undefined], [5], [true], [[1, 2]], [[['a']]], [[['a', 'f8', 1, 2]]], [[[1, 'f8']]], [{}]])(
     'refuse the value %j',
     (value) => {
