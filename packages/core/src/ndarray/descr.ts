@@ -329,12 +329,12 @@ function parseScalar(text: string): DType {
 
 function parseScalarText(text: string): DType {
   const match = text.length <= 200 ? SCALAR.exec(text) : null;
-  // numpy reads these, so that nobody need look for a typing error.
-  if (/^[<>=|]?[0-9]+[A-Za-z?]|,/.test(text.slice(0, 80))) {
+  if (match === null) {
     const shown = JSON.stringify(text.slice(0, 80));
+    // numpy reads these, so that nobody need look for a typing error.
+    if (!/^[<>=|]?[0-9]+[A-Za-z?]|,/.test(text.slice(0, 80))) throw unsupported(`unknown type ${shown}`, text);
     throw unsupported(`commas and repeats are not read: write ${shown} as a list of fields, or as [type, shape]`, text);
   }
-  if (match === null) throw unsupported(`unknown type ${JSON.stringify(text.slice(0, 80))}`, text);
   const [, prefix = '', stem = '', digits = '', meta] = match;
   const bad = (): MmdError => unsupported(`unknown type ${JSON.stringify(text)}`, text);
   if (meta === undefined && (stem === 'a' || (stem === 'c' && digits === ''))) {
