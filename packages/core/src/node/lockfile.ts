@@ -4,7 +4,7 @@
  * @module
  */
 
-import { statSync } from 'node:fs';
+import { mkdirSync, realpathSync, rmdirSync, statSync, utimesSync } from 'node:fs';
 import { nodeError } from './errno.ts';
 import { requireLate } from './require-late.ts';
 
@@ -32,6 +32,18 @@ export interface DirectoryLock {
  */
 export function takeDirectoryLock(path: string, options: DirectoryLockOptions): DirectoryLock | undefined {
   const lockfile = requireLate<typeof import('proper-lockfile')>('proper-lockfile');
+  // A stale one is removed before ours is made.
+  let isOurs = (): boolean => true;
+  const fs = {
+    mkdirSync,
+    realpathSync,
+    statSync,
+    utimesSync,
+    // proper-lockfile also removes at the exit of the process whatever stands there, were it made by another meanwhile.
+    rmdirSync: (name: string): void => {
+      if (isOurs()) rmdirSync(name);
+    },
+  };
   let compromised = false;
   const onCompromised = (cause: Error): void => {
     compromised = true;
@@ -39,16 +51,23 @@ export function takeDirectoryLock(path: string, options: DirectoryLockOptions): 
   };
   let release: () => void;
   try {
-    release = lockfile.lockSync(path, { lockfilePath: path, realpath: false, stale: options.staleMs, onCompromised });
+    release = lockfile.lockSync(path, {
+      lockfilePath: path,
+      realpath: false,
+      stale: options.staleMs,
+      onCompromised,
+      fs,
+    });
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'ELOCKED') return undefined;
     throw nodeError(cause, 'making the lock directory', path);
   }
   const made = identityOf(path);
+  isOurs = () => made !== undefined && identityOf(path) === made;
   return {
     release() {
       // Its heartbeat would tell too, but not while the event loop is blocked.
-      if (compromised || made === undefined || identityOf(path) !== made) return false;
+      if (compromised || !isOurs()) return false;
       release();
       return true;
     },
