@@ -91,10 +91,10 @@ export class Bench implements Disposable {
     }
   }
 
-  /** Runs a line of shell on a terminal of its own; what both streams show comes as `stdout`. */
+  /** Runs a line of shell on a terminal of its own; what both streams show comes as `stdout`, and at once into the file `screen`. */
   async terminal(cwd: string, line: string): Promise<Ended> {
     const env = { ...this.#env(), TERM: 'xterm' };
-    return await ended(spawn('script', ['-qec', line, '/dev/null'], { cwd, env: { ...env, SHELL: '/bin/bash' } }));
+    return await ended(spawn('script', ['-qefc', line, 'screen'], { cwd, env: { ...env, SHELL: '/bin/bash' } }));
   }
 
   #env(): NodeJS.ProcessEnv {

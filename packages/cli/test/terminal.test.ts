@@ -12,9 +12,12 @@ afterAll(() => bench[Symbol.dispose]());
 const ESCAPE = '\u001b[';
 const WIPE = `\r${ESCAPE}K`;
 
-/** Two frames of four bytes, and an end so many seconds after the program made its file, however long that took to start. */
-const twoFrames = (seconds: number): string =>
-  `(printf abcdefgh; until [ -s out.mmdpickle ]; do sleep 0.05; done; sleep ${seconds}) | mmdpickle ingest out.mmdpickle --shape 4`;
+/** A line of shell that waits until a command succeeds, however slow the machine is. */
+const until = (command: string): string => `for i in {1..600}; do ${command} && break; sleep 0.05; done`;
+
+/** Two frames of four bytes, and an end when a command has waited for it. */
+const twoFrames = (wait: string): string =>
+  `(printf abcdefgh; ${until('[ -s out.mmdpickle ]')}; ${wait}) | mmdpickle ingest out.mmdpickle --shape 4`;
 
 /** What a process has open. */
 function openFiles(pid: number | undefined): string {
@@ -51,14 +54,14 @@ describe('on a terminal', () => {
 
   it('an ingest shows one live line with rate, queue, drops and disk left, and wipes it at the end', async () => {
     const cwd = bench.folder();
-    const line = twoFrames(0.7);
-    const { code, stdout } = await bench.terminal(cwd, line);
+    // Not the same letters: the command stands on the screen's first line.
+    const { code, stdout } = await bench.terminal(cwd, twoFrames(until("grep -aq '2 [w]ritten .* 0 queued' screen")));
     expect(code).toBe(0);
     expect(stdout.replaceAll(WIPE, '<wipe>')).toMatch(
       /<wipe>2 written {2}\S+ \S+\/s {2}0 queued \(0 B\) {2}0 dropped {2}\S+ \S+ left on disk/,
     );
     expect(stdout.endsWith(`${WIPE}2 frames, 8 B written; 0 dropped\r\n`)).toBe(true);
-    const quiet = await bench.terminal(cwd, `${line} --quiet`);
+    const quiet = await bench.terminal(cwd, `${twoFrames('sleep 0.7')} --quiet`);
     expect(quiet.stdout).toBe('2 frames, 8 B written; 0 dropped\r\n');
   });
 
@@ -66,11 +69,11 @@ describe('on a terminal', () => {
     const cwd = bench.folder();
     {
       using dict = MmapDict.open(join(cwd, 'large.mmdpickle'));
-      dict.set('x', new EmptyNDArray([7_000_000], 'int64'));
+      dict.set('x', new EmptyNDArray([400_000_000], 'int64'));
     }
-    const line = 'mmdpickle stats large.mmdpickle x --bins 1';
-    const { stdout } = await bench.terminal(cwd, line);
-    expect(stdout).toMatch(/stats .*\d+ % {2}\S+ MiB of \S+ MiB {2}\S+ MiB\/s {2}\S+ left/);
+    const bar = until("grep -aq '[B]/s .* left' screen");
+    const { stdout } = await bench.terminal(cwd, `mmdpickle stats large.mmdpickle x --bins 1 & ${bar}; kill $!; wait`);
+    expect(stdout).toMatch(/stats .*\d+ % {2}\S+ MiB of \S+ GiB {2}\S+ MiB\/s {2}\S+ left/);
     const piped = await bench.terminal(cwd, 'mmdpickle stats run.mmdpickle dark 2>/dev/null');
     expect(piped.stdout).not.toContain('left');
   });
@@ -157,9 +160,10 @@ describe('in a pipe', () => {
 
   it('status goes to standard error as JSON, a line a second', async () => {
     const cwd = bench.folder();
-    const { stderr } = await bench.shell(cwd, twoFrames(1.6));
-    const [first] = stderr.trim().split('\n');
-    expect(JSON.parse(first ?? '')).toMatchObject({ written: 2, droppedTotal: 0, queued: 0 });
+    const line = `${twoFrames(until(`grep -q '"written":2' status`))} 2> status; cat status >&2`;
+    const { stderr } = await bench.shell(cwd, line);
+    const last = stderr.trim().split('\n').at(-1);
+    expect(JSON.parse(last ?? '')).toMatchObject({ written: 2, droppedTotal: 0, queued: 0 });
   });
 });
 
