@@ -44,13 +44,16 @@ function keyText(key: unknown, budget: Budget, own: Budget = { left: MAX_IN_KEY 
   return Array.from(key, (item: unknown) => (item === null ? '' : keyText(item, budget, own))).join(',');
 }
 
-/** Not by way of an object for a dict: objects put keys that look like indices first. */
+/**
+ * Not by way of an object for a dict: objects put keys that look like indices first. A negative zero has a point: without it
+ * Python's json reads the integer 0.
+ */
 function textOf(value: unknown, budget: Budget): string {
   spend(budget);
   const plain = plainOf(value, budget);
   if (plain === undefined || plain === null) return 'null';
   if (typeof plain === 'string') return quoted(plain);
-  if (typeof plain !== 'object') return Object.is(plain, -0) ? '-0' : (JSON.stringify(plain) ?? 'null');
+  if (typeof plain !== 'object') return Object.is(plain, -0) ? '-0.0' : (JSON.stringify(plain) ?? 'null');
   const parts: string[] = [];
   if (Array.isArray(plain)) {
     for (const item of plain) parts.push(textOf(item, budget));

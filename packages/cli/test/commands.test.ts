@@ -158,7 +158,7 @@ describe('looking at a file', () => {
     expect(await get('many')).toMatch(/cut; --json prints all\)\n$/);
     expect(JSON.parse(await get('wide --json')).data).toEqual(Array(2).fill(Array(70_000).fill(0)));
     expect(await get('type')).toBe('dtype(float32)\n');
-    expect(await get('zero --json')).toBe('-0\n');
+    expect(await get('zero --json')).toBe('-0.0\n');
     expect(await get('sets')).toBe("{{1, 2}: (array('b', [-1]),)}\n");
     expect(await get('sets --json')).toMatch(/^\{"1,2":\[/);
     // As in the dict, where an object of JavaScript's puts keys that look like indices first.

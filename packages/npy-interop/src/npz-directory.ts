@@ -63,6 +63,9 @@ const ZIP_ERRORS: readonly {
   { text: 'Entry data out of bounds', code: 'TRUNCATED' },
 ];
 
+/** Flag: what is there are the differences from other data. */
+const PATCH = 0x0020;
+
 /** Reads the directory of an archive and refuses what no honest writer makes. */
 export async function readDirectory(
   source: ByteSource,
@@ -128,6 +131,8 @@ function describeMember(entry: FileEntry, archive: string): NpzMember {
   // Offsets count from where the directory's end says that the archive begins, which may be before the file.
   if (offset < 0) throw badMember(archive, member, 'starts before the file');
   if (entry.encrypted) throw badMember(archive, member, 'is encrypted', 'UNSUPPORTED_VALUE');
+  if (((entry.rawBitFlag ?? 0) & PATCH) !== 0)
+    throw badMember(archive, member, 'is a patch of data elsewhere', 'UNSUPPORTED_VALUE');
   if (entry.compressionMethod !== ZIP_METHODS[method]) {
     throw badMember(archive, member, `is packed by method ${entry.compressionMethod}`, 'UNSUPPORTED_VALUE');
   }

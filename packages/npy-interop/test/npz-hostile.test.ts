@@ -96,6 +96,15 @@ const HOSTILE: readonly {
     atOpen: true,
   },
   {
+    name: 'a member that reaches by a byte into the next',
+    bytes: patch(stored, 0, (central) => {
+      const [first = 0, second = 0] = find(stored, LOCAL);
+      for (const at of [20, 24]) central.setUint32(at, second - first - (30 + 'aaaaa.npy'.length) + 1, true);
+    }),
+    code: 'CORRUPT',
+    atOpen: true,
+  },
+  {
     name: 'a directory of more members than it counts',
     bytes: patch(stored, 0, (_, local) => {
       const end = find(stored, END)[0] as number;
@@ -145,6 +154,15 @@ const HOSTILE: readonly {
     bytes: patch(stored, 0, (central, local) => {
       central.setUint16(8, 1, true);
       local.setUint16(6, 1, true);
+    }),
+    code: 'UNSUPPORTED_VALUE',
+    atOpen: true,
+  },
+  {
+    name: 'a member that is a patch of other data',
+    bytes: patch(stored, 0, (central, local) => {
+      central.setUint16(8, 0x20, true);
+      local.setUint16(6, 0x20, true);
     }),
     code: 'UNSUPPORTED_VALUE',
     atOpen: true,
