@@ -500,7 +500,12 @@ describe('npz, safetensors and raw files', () => {
     writeSafetensors(temp.file('in.safetensors'), list, { metadata: { note: 'é' } });
     using dict = open();
     await safetensorsToMmd(temp.file('in.safetensors'), dict);
-    await mmdToSafetensors(dict, ['b', 'a', 'e'], temp.file('out.safetensors'), { metadata: { note: 'é' } });
+    const totals = new Set<number>();
+    const onProgress = ({ total }: { total: number }): void => void totals.add(total);
+    const how = { metadata: { note: 'é' }, onProgress };
+    const { bytes } = await mmdToSafetensors(dict, ['b', 'a', 'e'], temp.file('out.safetensors'), how);
+    expect([...totals]).toEqual([bytes]);
+    expect(bytes).toBe(2 * 3 * 4 + 8);
     expect(readFileSync(temp.file('out.safetensors'))).toEqual(readFileSync(temp.file('in.safetensors')));
     using file = readSafetensors(temp.file('out.safetensors'));
     expect(file.metadata.get('note')).toBe('é');
