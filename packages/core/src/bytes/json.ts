@@ -3,13 +3,16 @@
 /** Fewer digits than these fit a JavaScript number. */
 const MANY_DIGITS = /\d{16}/;
 
+/** As many as the pickle reader takes: the time to convert them grows faster than their number, and with these it is a second. */
+const MOST_DIGITS = 4_194_304;
+
 /**
  * Parses JSON as `JSON.parse` does, but reads integers beyond 2^53 - 1 as bigints: times in nanoseconds and the like would be
  * rounded in silence.
  *
  * @param readNumber - makes a value of a number's text; its bigints and objects take the place of numbers
  * @param objects - what JSON's objects become: JavaScript puts keys such as `"2"` first and in order, a Map keeps them as they come
- * @throws SyntaxError of `JSON.parse`
+ * @throws SyntaxError of `JSON.parse`; also where one of these integers is longer than 4,194,304 characters
  *
  * @example
  * ```ts
@@ -112,5 +115,8 @@ function stringEnd(text: string, from: number): number {
 
 function wholeNumber(token: string): number | bigint {
   const value = Number(token);
-  return Number.isInteger(value) && !Number.isSafeInteger(value) && /^-?\d+$/.test(token) ? BigInt(token) : value;
+  // Not `isInteger`: of an integer of more than 308 digits `value` is infinite.
+  if (Number.isSafeInteger(value) || /[^-\d]/.test(token)) return value;
+  if (token.length <= MOST_DIGITS) return BigInt(token);
+  throw new SyntaxError(`JSON with an integer of ${token.length} characters, ${MOST_DIGITS} at most`);
 }
