@@ -249,6 +249,19 @@ describe('appendRows', () => {
     expect(column('raw')).toEqual(ms.map(() => rest.raw));
   });
 
+  test.each(['structured', 'columns'] as const)('a schema takes values without elements (%s)', async (records) => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    const shapes = [[0], [0, 3], [2, 0, 3], [3, 0]];
+    for (const [i, shape] of shapes.entries()) {
+      const row$ = of({ x: [] }, { x: new Float32Array(0) });
+      await lastValueFrom(row$.pipe(appendRows(dict, `${i}`, { schema: { x: { dtype: 'float32', shape } }, records })));
+    }
+    const column = (i: number): unknown =>
+      records === 'columns' ? dict.get(`${i}/x`) : (dict.get(`${i}`) as NDArray).field('x');
+    expect(shapes.map((_, i) => (column(i) as NDArray).shape)).toEqual(shapes.map((shape) => [2, ...shape]));
+  });
+
   test.each([
     ['no number', () => new Date()],
     ['beyond what counts microseconds', () => 2e18],

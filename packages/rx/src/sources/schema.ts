@@ -42,7 +42,7 @@ export interface Column {
   readonly size: number;
 }
 
-/** A record: a value for each column. Columns with a shape take arrays, typed arrays, or nested arrays. */
+/** A record: a value for each column. Columns with a shape take lists, of lists or in C order, and typed arrays. */
 export type PlainRecord = { readonly [column: string]: unknown };
 
 /**
@@ -118,7 +118,8 @@ function problemOfArray(column: Column, value: unknown): string | undefined {
     const { length } = value as Uint8Array;
     return length === size ? problemOfSetting(dtype, shape, value) : `expected ${size} elements, found ${length}`;
   }
-  if (!Array.isArray(value)) return `expected an array of shape [${shape.join(', ')}], found ${typeof value}`;
+  if (!Array.isArray(value))
+    return `expected a list or typed array of shape [${shape.join(', ')}], found ${typeof value}`;
   const flat = !value.some(Array.isArray);
   if (flat && value.length !== size) return `expected ${size} elements, found ${value.length}`;
   return problemOfLists(dtype, shape, arranged(column, value));
