@@ -24,6 +24,7 @@ import {
   retry,
   Subject,
   take,
+  tap,
   throwError,
   toArray,
   VirtualAction,
@@ -373,6 +374,44 @@ describe('stopping', () => {
     const frames$ = range(0, 3).pipe(map((i) => Uint8Array.of(i)));
     await expect(lastValueFrom(frames$.pipe(append))).rejects.toMatchObject({ code: 'NO_SPACE' });
     expect(append.stats()).toMatchObject({ received: 3, written: 0, dropped: { failed: 3 } });
+  });
+
+  test.each(['EIO', 'ENOSPC'])('whichever call fails (%s), it ends, and each row is there once', async (errno) => {
+    using dir = new TempDir();
+    for (let nth = 0, failed: string | undefined = ''; failed !== undefined; nth += 1) {
+      const system = faultySyscalls(libc());
+      using dict = openOver(system, dir.file(`${nth}.mmdpickle`));
+      const append = appendRows<number>(dict, 'x', { dtype: 'int32', batch: { frames: 3, ms: 1000 } });
+      system.plan({ nth, errno });
+      const written: number[] = [];
+      const ended = lastValueFrom(
+        range(0, 6).pipe(
+          append,
+          tap(({ seq }) => written.push(seq)),
+          toArray(),
+        ),
+      );
+      const error: unknown = await ended.then(
+        () => undefined,
+        (reason: unknown) => reason,
+      );
+      failed = system.calls[nth];
+      system.plan();
+      // Giving back a lock never fails with these, and it would be unknown what became of the commit.
+      if (failed === 'flock') continue;
+      if (error !== undefined) expect(error).toMatchObject({ code: expect.stringMatching(/^(IO|NO_SPACE)$/) });
+      const { received, written: told, droppedTotal, queued } = append.stats();
+      expect({ told, droppedTotal, queued }).toEqual({
+        told: written.length,
+        droppedTotal: received - told,
+        queued: 0,
+      });
+      if (error === undefined) expect(told).toBe(6);
+      using other = MmapDict.open(dict.name, { mode: 'r' });
+      const rows = other.has('x/seq') ? ((other.get('x/seq') as NDArray).toNested() as bigint[]).map(Number) : [];
+      expect(rows).toEqual(rows.map((_, i) => i));
+      expect(rows.length).toBeGreaterThanOrEqual(written.length);
+    }
   });
 
   test('frames that are lost after the source failed are told of, with its error', async () => {

@@ -194,14 +194,14 @@ export class GrowableAppender implements GrowableHost {
 }
 
 /**
- * The batch may have removed or replaced the array after all, or made it and been undone: that is told when the array is
- * next used, and must not hide what became of the batch.
+ * The batch may have removed or replaced the array after all, or made it and been undone, and the disk may fail: that is told
+ * when the array is next refreshed or appended to. Thrown here, rows that are committed would look as if they were not.
  */
 function followIfThere(follow: () => void): void {
   try {
     follow();
   } catch (error) {
-    if (!isMmdError(error, 'NOT_FOUND') && !isMmdError(error, 'INVALID_ARGUMENT')) throw error;
+    if (!isMmdError(error)) throw error;
   }
 }
 

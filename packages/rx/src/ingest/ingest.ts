@@ -396,17 +396,20 @@ export class Ingest<T> {
   }
 
   #committed(frames: readonly Pending<T>[], placed: readonly Placed[], started: number): void {
+    const { dict } = this.#home;
+    let commitNumber: number;
     try {
-      if (this.#settings.durable) this.#home.dict.flush();
+      if (this.#settings.durable) dict.flush();
+      ({ commitNumber } = dict);
     } catch (error) {
-      // They are in the file, which takes nothing more now: tried again, they would end the stream with that.
+      // They are in the file: tried again, they would be there twice, or end the stream since it takes nothing more.
       this.#lose(frames, error);
       return;
     }
-    this.#written(frames, placed, started);
+    this.#written(frames, placed, started, commitNumber);
   }
 
-  #written(frames: readonly Pending<T>[], placed: readonly Placed[], started: number): void {
+  #written(frames: readonly Pending<T>[], placed: readonly Placed[], started: number, commitNumber: number): void {
     const { tally } = this.#ledger;
     const now = performance.now();
     let bytes = 0;
@@ -420,7 +423,7 @@ export class Ingest<T> {
     tally.flush.record(now - started);
     this.#home.note(frames.length, bytes);
     this.#release(frames);
-    const { commitNumber, name: path } = this.#home.dict;
+    const { name: path } = this.#home.dict;
     frames.forEach((frame, i) => {
       this.#events.receipt({
         seq: frame.seq,
