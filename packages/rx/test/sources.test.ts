@@ -18,7 +18,7 @@ import {
 import { freePort } from '@mmdpickle/test-support';
 import fc from 'fast-check';
 import { connectAsync } from 'mqtt';
-import { lastValueFrom, map, type Observable, take, toArray } from 'rxjs';
+import { lastValueFrom, map, type Observable, Subscription, take, toArray } from 'rxjs';
 import { describe, expect, test } from 'vitest';
 import { until } from './blocker.ts';
 
@@ -397,6 +397,30 @@ describe.skipIf(BROKER === undefined)('fromMqtt, with a real broker', () => {
         version,
         'a',
       ]);
+      await client.endAsync();
+    });
+  });
+
+  test('what a broker retains comes when a filter is new to the client', async () => {
+    await withBroker(async (url) => {
+      const client = await connectAsync(url);
+      await client.publishAsync('a/b', 'kept', { retain: true, qos: 1 });
+      const received: number[] = [];
+      const streams = new Subscription();
+      for (const [i, from] of [client, client, url].entries()) {
+        const end = `end/${i}`;
+        await new Promise<void>((resolve) => {
+          const decode = (_payload: Uint8Array, topic: string): string => topic;
+          const onReady = (): void => void client.publish(end, '', { qos: 1 });
+          const stream = fromMqtt(from, ['a/b', end], { decode, onReady }).subscribe((topic) => {
+            if (topic === end) resolve();
+            else received.push(i);
+          });
+          streams.add(stream);
+        });
+      }
+      streams.unsubscribe();
+      expect(received).toEqual([0, 2]);
       await client.endAsync();
     });
   });

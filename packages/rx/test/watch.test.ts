@@ -223,6 +223,44 @@ describe('watchDict', () => {
     ]);
   });
 
+  test('an array that was last and is trimmed while nobody looks hides nothing that comes in its room', () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    const rows = dict.set('rows', new GrowableNDArray([], 'float64', { capacity: 1000 })).get('rows') as GrowableArray;
+    rows.append([1, 2]);
+    using watcher = new Watcher(dict.name);
+    const { commitNumber: _, ...earlier } = watcher.cursor();
+    rows.seal();
+    dict.set('a', 1).set('b', 2);
+    for (const from of [watcher.cursor(), earlier]) {
+      using resumed = new Watcher(dict.name, from);
+      expect(told(resumed.look().changes)).toEqual(['added a', 'added b']);
+    }
+    expect(told(watcher.look().changes)).toEqual(['added a', 'added b']);
+  });
+
+  test('numbers count rows and deaths alike, whoever watches, and since when', () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    using live = new Watcher(dict.name, 0);
+    const steps = [
+      () => dict.set('rows', new GrowableNDArray([], 'int8', { capacity: 4 })),
+      () => (dict.get('rows') as GrowableArray).append([1, 2, 3]),
+      () => dict.set('a', 1),
+      // The array moves behind what came after it.
+      () => (dict.get('rows') as GrowableArray).append([4, 5, 6]),
+      () => dict.set('a', 2),
+      () => dict.delete('a'),
+      () => dict.set('a', 3),
+    ];
+    for (const step of steps) {
+      step();
+      live.look();
+      using late = new Watcher(dict.name, 0);
+      expect(live.changes.at(-1)?.seq).toBe(late.cursor().seq);
+    }
+  });
+
   test('another file in the same place is told, and its entries follow', () => {
     using dir = new TempDir();
     const path = dir.file('a.mmdpickle');

@@ -48,6 +48,7 @@ export interface MqttOptions<T> {
  * Given a URL, connects and disconnects itself (this needs the package `mqtt`), and ends with IO when the connection is
  * lost: rxjs's `retry` then connects again. Given a client, only subscribes and unsubscribes, takes the messages of its own
  * topics, and leaves reconnecting to it: only a client that does not reconnect ends with IO.
+ * What the broker retains comes when a filter is new to the client, to all streams through it whose topic it is.
  *
  * @param broker - such as `'mqtt://localhost:1883'`, or a connected client
  * @param topics - topic filters, such as `'plant/+/temperature'`
