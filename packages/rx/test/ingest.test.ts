@@ -414,6 +414,27 @@ describe('stopping', () => {
     }
   });
 
+  test('lagMs is how long the frame has waited that came first, of all streams', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    const append = appendFrames<Uint8Array>(dict);
+    const streams = [new Subject<Uint8Array>(), new Subject<Uint8Array>()];
+    for (const stream of streams) stream.pipe(append).subscribe();
+    expect(append.stats().lagMs).toBe(0);
+    using blocker = new Blocker(dict.name).block();
+    let since = Infinity;
+    for (const stream of streams) {
+      stream.next(Uint8Array.of(1));
+      since = Math.min(since, performance.now());
+    }
+    const waited = performance.now() - since;
+    expect(append.stats().lagMs).toBeGreaterThanOrEqual(waited);
+    blocker.release();
+    for (const stream of streams) stream.complete();
+    await append.idle();
+    expect(append.stats()).toMatchObject({ lagMs: 0, written: 2 });
+  });
+
   test('frames that are lost after the source failed are told of, with its error', async () => {
     using dir = new TempDir();
     using dict = MmapDict.open(fileIn(dir));

@@ -253,12 +253,15 @@ describe('watchDict', () => {
       () => dict.delete('a'),
       () => dict.set('a', 3),
     ];
-    for (const step of steps) {
+    const counted = steps.map((step) => {
       step();
       live.look();
       using late = new Watcher(dict.name, 0);
-      expect(live.changes.at(-1)?.seq).toBe(late.cursor().seq);
-    }
+      expect(late.cursor().seq).toBe(live.changes.at(-1)?.seq);
+      return late.cursor().seq;
+    });
+    // An entry, three rows, an entry; an entry that died, another and its six rows; and so on.
+    expect(counted).toEqual([1, 4, 5, 13, 15, 16, 17]);
   });
 
   test('another file in the same place is told, and its entries follow', () => {

@@ -73,6 +73,8 @@ export class Ingest<T> {
   #error: unknown;
   /** A batch is being written or waits for the lock. */
   #busy = false;
+  /** The first frame of a batch that waits for the lock. */
+  #flying: Pending<T> | undefined;
   /** The time of `batch.ms` is over for what waits. */
   #ripe = false;
   /** So many frames are written one by one, to find the one that cannot be. */
@@ -110,7 +112,7 @@ export class Ingest<T> {
 
   /** When the frame that has waited longest was received, by the performance clock. */
   get oldestAt(): number | undefined {
-    return this.#queue.oldest?.at;
+    return (this.#flying ?? this.#queue.oldest)?.at;
   }
 
   /**
@@ -345,7 +347,8 @@ export class Ingest<T> {
 
   async #writeLater(frames: readonly Pending<T>[]): Promise<void> {
     const started = performance.now();
-    const { seq } = frames[0]!;
+    this.#flying = frames[0]!;
+    const { seq } = this.#flying;
     try {
       if (this.#home.due()) {
         await this.#locked(() => this.#target.finish(seq));
@@ -356,6 +359,7 @@ export class Ingest<T> {
     } catch (error) {
       this.#broken(frames, error);
     }
+    this.#flying = undefined;
     this.#busy = false;
     this.#flush();
   }
@@ -461,6 +465,7 @@ export class Ingest<T> {
   /** Frames have left the queue for good. */
   #release(frames: readonly Pending<T>[]): void {
     this.#queue.settle(frames);
+    this.#flying = undefined;
     this.#single = Math.max(0, this.#single - frames.length);
     this.#count();
     this.#wake();
