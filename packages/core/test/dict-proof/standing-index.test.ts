@@ -270,6 +270,18 @@ describe('an index that stays', () => {
     expect(tablesOf(dict).map(({ slots }) => slots)).toEqual([201]);
   });
 
+  test('has what was looked up in the session where it is made anew once', () => {
+    let file = filled(200);
+    for (let i = 0; i < 5; i++) {
+      const dict = MmapDict.over(file);
+      expect(dict.getMeta('key 7')).toBeDefined();
+      dict.set('latest', i);
+      file = MemoryFile.of(closedBytes(file, dict));
+    }
+    using dict = MmapDict.over(file, { mode: 'r' });
+    expect(tablesOf(dict).map(({ slots }) => slots)).toEqual([201]);
+  });
+
   test('is built upon after a kill, too', () => {
     const file = afterSet(filled(300, { standingIndex: 0 }), 'a', { standingIndex: 0 });
     MmapDict.over(file, { standingIndex: 0 }).set('killed', 1);

@@ -457,6 +457,19 @@ it('a terminator whose FRAME reaches past the end of the file is an error, and r
   expect(fsck()).toMatchObject({ ok: true, findings: [] });
 });
 
+it('a commit that was cut in two is repaired once, and told of once', () => {
+  const file = MemoryFile.of();
+  const dict = MmapDict.over(file, { index: false });
+  dict.set('a', 1);
+  const bytes = file.toBytes();
+  bytes[dict.tailOffset + 1] = 1;
+  const again = MmapDict.over(MemoryFile.of(bytes), { index: false });
+  again.set('b', 2);
+  again.delete('a');
+  expect(again.repairs).toEqual([{ kind: 'partial-commit', offset: dict.tailOffset, bytes: 0 }]);
+  expect([...again]).toEqual([['b', 2]]);
+});
+
 it.each([{ index: true }, { index: false }])(
   'a key whose entry is damaged is told of, by whatever would have said that it is missing: %o',
   async (options) => {

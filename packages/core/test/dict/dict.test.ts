@@ -580,6 +580,23 @@ describe('maintenance', () => {
     check(dict);
   });
 
+  test('reclaim changes no nine bytes that a power loss could tear', () => {
+    const file = MemoryFile.of();
+    using dict = MmapDict.over(file, { index: false });
+    let straddling = 0;
+    for (let key = 0; key < 60; key++) {
+      dict.set('k'.repeat(key), 'v'.repeat(9000));
+      const value = [...dict.scan()].at(-1)!.offset + 11 + key;
+      const before = file.toBytes().slice(value, value + 9);
+      dict.delete('k'.repeat(key));
+      dict.reclaim();
+      if (value % 512 <= 503) continue;
+      straddling++;
+      expect(file.toBytes().subarray(value, value + 9)).toEqual(before);
+    }
+    expect(straddling).toBeGreaterThan(0);
+  });
+
   test('rename, copy and merge move bytes', () => {
     using dict = filled(MemoryFile.of());
     using other = open();
