@@ -457,6 +457,17 @@ it('a terminator whose FRAME reaches past the end of the file is an error, and r
   expect(fsck()).toMatchObject({ ok: true, findings: [] });
 });
 
+it('salvage by a handle whose file was replaced meanwhile copies what stands under the name now', () => {
+  const disk = new MemoryDisk();
+  using dict = MmapDict.over(disk.open('d', 'create-new'));
+  using other = MmapDict.over(disk.open('d', 'r+'));
+  dict.set('a', 1);
+  other.vacuum();
+  other.set('b', 2);
+  using rescued = MmapDict.over(MemoryFile.of());
+  expect(dict.salvage(rescued).recovered).toEqual(['a', 'b']);
+});
+
 it('a commit that was cut in two is repaired once, and told of once', () => {
   const file = MemoryFile.of();
   const dict = MmapDict.over(file, { index: false });
