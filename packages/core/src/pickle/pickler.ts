@@ -113,8 +113,7 @@ export class Pickler extends OpcodeWriter implements WriteContext {
   #item(value: unknown): void {
     switch (typeof value) {
       case 'string':
-        if (value.length < LONG) this.text(value);
-        else this.#longText(value);
+        this.#textOnce(value);
         break;
       case 'number':
         this.number(value);
@@ -313,9 +312,8 @@ export class Pickler extends OpcodeWriter implements WriteContext {
       const at = frame.index++;
       const item = items[at];
       if (typeof item === 'string') {
-        if (item.length >= LONG) this.#longText(item);
-        else if (at % 2 === 0) this.#keyText(item, frame, at >> 1);
-        else this.text(item);
+        if (at % 2 === 0) this.#keyText(item, frame, at >> 1);
+        else this.#textOnce(item);
       } else if (typeof item === 'number') this.number(item);
       else {
         this.#item(item);
@@ -476,11 +474,15 @@ export class Pickler extends OpcodeWriter implements WriteContext {
   #keyText(text: string, { keys, slots }: Frame, place: number): void {
     // A single dict cannot repeat a key.
     if (this.#dicts < 2) {
-      this.text(text);
+      this.#textOnce(text);
       return;
     }
     if (keys[place] === text) {
       this.get(slots[place]!);
+      return;
+    }
+    if (text.length >= LONG) {
+      this.#textOnce(text);
       return;
     }
     const at = this.#texts.get(text);
@@ -497,8 +499,9 @@ export class Pickler extends OpcodeWriter implements WriteContext {
     if (this.#texts.size < REMEMBERED_TEXTS) this.#texts.set(text, -1 - this.sink.length);
   }
 
-  #longText(text: string): void {
-    this.#once(this.#longTexts, text, () => this.text(text));
+  #textOnce(text: string): void {
+    if (text.length < LONG) this.text(text);
+    else this.#once(this.#longTexts, text, () => this.text(text));
   }
 
   /** GETs what was written before, else writes it. */
