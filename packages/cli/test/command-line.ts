@@ -65,7 +65,7 @@ export class Bench implements Disposable {
 
   /** Runs a line of shell, in which `mmdpickle` is a command. */
   async shell(cwd: string, line: string): Promise<Ended> {
-    return await ended(spawn('bash', ['-c', line], { cwd, env: this.#env() }));
+    return await ended(spawn('bash', ['--norc', '-c', line], { cwd, env: this.#env() }));
   }
 
   /**

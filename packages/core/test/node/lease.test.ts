@@ -238,7 +238,7 @@ describe('a lease', () => {
   ])('is neither lost nor left behind where %s', (_where, limit, code, said) => {
     const source = `import * as fs from 'node:fs'; import * as room from '${NODE_ROOM}'; const args = process.argv.slice(1);${code}`;
     const words = [process.execPath, '--input-type=module', '-e', source, '--', path];
-    const { stdout, stderr } = spawnSync('bash', ['-c', `${limit}; exec "$@"`, 'bash', ...words], { encoding: 'utf8' });
+    const { stdout, stderr } = spawnSync('sh', ['-c', `${limit}; exec "$@"`, 'sh', ...words], { encoding: 'utf8' });
     expect({ stdout, stderr }).toEqual({ stdout: said, stderr: '' });
     expect(readdirSync(temp.path)).toEqual([]);
   });

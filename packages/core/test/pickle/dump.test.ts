@@ -474,6 +474,16 @@ describe('what is shared', () => {
   });
 });
 
+describe('what is shared, and more than is remembered', () => {
+  it('is written again: the 4097th long text', () => {
+    const texts = Array.from({ length: 4097 }, (_, i) => `${i}`.padEnd(256, '.'));
+    const once = dump(texts).length;
+    const twice = dump([texts, texts.slice()]);
+    expect(twice.length - once).toSatisfy((more: number) => more > 256 && more < 10 * 4096 + 600);
+    expect(load(twice)).toEqual([texts, texts]);
+  });
+});
+
 describe('arrays', () => {
   it.each(PROTOCOLS)('share their type, also a long one: protocol %i', (protocol) => {
     const fields = Array.from({ length: 1000 }, (_, i): [string, string] => [`f${i}`, 'f8']);
