@@ -128,8 +128,7 @@ export class MaskedArray implements ArraySource {
   set(...args: [...indices: number[], value: unknown]): this {
     const value = args[args.length - 1];
     const indices = args.slice(0, -1) as number[];
-    // Asked first: one part must not be stored where the other cannot be.
-    if (!this.writable) throw new MmdError('READ_ONLY', 'the masked array is read-only');
+    this.#checkWritable();
     if (indices.length === 0) return this.#setAll(value);
     if (value === null) this.mask.set(...indices, true);
     else {
@@ -183,10 +182,15 @@ export class MaskedArray implements ArraySource {
 
   /** Stores one value into every element, or masks them all with null. */
   fill(value: unknown): this {
-    if (!this.writable) throw new MmdError('READ_ONLY', 'the masked array is read-only');
+    this.#checkWritable();
     if (value !== null) this.data.fill(value);
     this.mask.fill(value === null);
     return this;
+  }
+
+  /** Asked first: one part must not be stored where the other cannot be. @throws READ_ONLY */
+  #checkWritable(): void {
+    if (!this.writable) throw new MmdError('READ_ONLY', 'the masked array is read-only');
   }
 
   /** A view: see {@link NDArray.slice}. */

@@ -159,6 +159,7 @@ export class FileLock {
    */
   #grant(): void {
     const end = performance.now() + TURN_MS;
+    // Each lets go of a directory itself, for that tells whether it was still its own.
     if (this.#noFlock) this.#waiters.shift()!.settle();
     else {
       do {

@@ -235,6 +235,14 @@ export class Pickler extends OpcodeWriter implements WriteContext {
     return true;
   }
 
+  /** GETs what was written before under that key. */
+  #getAgain(memo: Map<string, number>, key: string): boolean {
+    const at = memo.get(key);
+    if (at === undefined) return false;
+    this.get(at < 0 ? this.#assign(memo, key, at) : at);
+    return true;
+  }
+
   #assign<K>(memo: { set(key: K, at: number): unknown }, key: K, at: number): number {
     const index = this.memoEnd++;
     this.sink.put(-1 - at, index);
@@ -506,11 +514,7 @@ export class Pickler extends OpcodeWriter implements WriteContext {
 
   /** GETs what was written before, else writes it. */
   #once(memo: Map<string, number>, key: string, write: () => void): void {
-    const at = memo.get(key);
-    if (at !== undefined) {
-      this.get(at < 0 ? this.#assign(memo, key, at) : at);
-      return;
-    }
+    if (this.#getAgain(memo, key)) return;
     write();
     if (memo.size < REMEMBERED_TEXTS) memo.set(key, -1 - this.sink.length);
   }
@@ -540,11 +544,7 @@ export class Pickler extends OpcodeWriter implements WriteContext {
     const [module, name] = toBothNumpys(givenModule, givenName);
     // With the length, no other module and name are the same text.
     const key = `${module.length} ${module}${name}`;
-    const at = this.#globals.get(key);
-    if (at !== undefined) {
-      this.get(at < 0 ? this.#assign(this.#globals, key, at) : at);
-      return;
-    }
+    if (this.#getAgain(this.#globals, key)) return;
     this.globalNames(module, name);
     this.#globals.set(key, -1 - this.sink.length);
   }

@@ -183,13 +183,8 @@ export class CrashFile implements StorageFile {
     return this.inner.tryLock();
   }
 
-  async lockAsync(
-    timeoutMs: number,
-    signal?: AbortSignal,
-    meanwhile?: () => boolean,
-    work?: () => void,
-  ): Promise<void> {
-    await this.inner.lockAsync(timeoutMs, signal, meanwhile, work);
+  lockAsync(...how: Parameters<StorageFile['lockAsync']>): Promise<void> {
+    return this.inner.lockAsync(...how);
   }
 
   unlock(): void {

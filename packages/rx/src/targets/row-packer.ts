@@ -72,8 +72,7 @@ export class RowPacker {
    */
   pack(rows: readonly unknown[]): NDArray | TypedArray {
     // Nothing is to be set, and empty lists do not tell the axes behind their own.
-    if (this.#size === 0)
-      return NDArray.over(memoryOver(new Uint8Array(0)), this.type, [rows.length, ...this.rowShape]);
+    if (this.#size === 0) return NDArray.zeros([rows.length, ...this.rowShape], this.type);
     const own = this.#own;
     const [first] = rows;
     if (own !== undefined && rows.length === 1 && first instanceof own) return first;
