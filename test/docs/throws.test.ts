@@ -307,7 +307,7 @@ const MISTAKES: Readonly<Record<string, Readonly<Record<string, readonly Wrong[]
     openNpyWriter: [
       () => npy.openNpyWriter(missing),
       () => npy.openNpyWriter(text),
-      () => npy.openNpyWriter(log.path),
+      () => npy.openNpyWriter(temp.file('log.npy')),
       () => npy.openNpyWriter(missing, noOption),
     ],
   },
@@ -399,7 +399,7 @@ const MISTAKES: Readonly<Record<string, Readonly<Record<string, readonly Wrong[]
   },
   'rx/src/operators.ts': {
     appendFrames: [() => rx.appendFrames(5 as Any), () => rx.appendFrames(dict, noOption)],
-    appendRows: [() => rx.appendRows(dict, 5 as Any)],
+    appendRows: [() => (rx.appendRows as Any)(dict, 5)],
     fillArray: [() => rx.fillArray(dict, 'r', new EmptyNDArray([1]), noOption)],
   },
   'rx/src/rolling.ts': {
