@@ -36,6 +36,13 @@ export const SAFETENSORS_DTYPES = [
 /** The longest header read: the reference implementation's limit. */
 const MAX_SAFETENSORS_HEADER = 100_000_000;
 
+/**
+ * How many keys and brackets a header may have, those of 300,000 tensors, and how deep they may stand: the reference's JSON reader
+ * ends there. What a hundred megabytes of `[` become ends the process.
+ */
+const MAX_HEADER_PARTS = 2 ** 21;
+const MAX_HEADER_DEPTH = 128;
+
 const METADATA = '__metadata__';
 const LENGTH_BYTES = 8;
 /** The reference aligns the data to 8; 64 lets every typed view and vector load stand on it. */
@@ -202,18 +209,19 @@ function parseHeader(
 ): { tensors: SafetensorInfo[]; metadata: Map<string, string> } {
   const bad = (problem: string, found?: unknown, cause?: unknown): MmdError =>
     new MmdError('BAD_FORMAT', `${name}: safetensors header: ${problem}`, { offset: LENGTH_BYTES, found, cause });
-  let text: string;
   let header: unknown;
+  let repeated: string | undefined;
   // As the reference has it: no spaces before, and no byte order mark, which a decoder would take away.
   if (bytes[0] !== 0x7b) throw bad('does not begin with {', bytes[0]);
   try {
-    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    repeated = repeatedKey(text, name);
     header = JSON.parse(text);
   } catch (cause) {
+    if (cause instanceof MmdError) throw cause;
     throw bad('not JSON', undefined, cause);
   }
   if (!isRecord(header)) throw bad('not an object');
-  const repeated = repeatedKey(text);
   if (repeated !== undefined) {
     throw new MmdError('CORRUPT', `${name}: safetensors header: ${JSON.stringify(repeated)} occurs twice`, {
       offset: LENGTH_BYTES,
@@ -223,6 +231,8 @@ function parseHeader(
   const metadata = new Map<string, string>();
   const tensors: SafetensorInfo[] = [];
   for (const [key, value] of Object.entries(header)) {
+    // As the reference has it, which knows an option there.
+    if (key === METADATA && value === null) continue;
     if (!isRecord(value)) throw bad(`${JSON.stringify(key)} is not an object`, value);
     if (key === METADATA) {
       for (const [label, text] of Object.entries(value)) {
@@ -252,20 +262,40 @@ function parseHeader(
   return { tensors, metadata };
 }
 
-/** The first key that an object in JSON, known to be valid, has twice: `JSON.parse` keeps the last in silence. */
-function repeatedKey(text: string): string | undefined {
+/**
+ * The first key that an object has twice: `JSON.parse` keeps the last in silence. The text may be no JSON.
+ *
+ * @throws LIMIT_EXCEEDED for what would take more memory than there is; SyntaxError
+ */
+function repeatedKey(text: string, name: string): string | undefined {
   const open: Set<string>[] = [];
+  let repeated: string | undefined;
+  let parts = 0;
   for (const { start, end, key } of jsonTokens(text)) {
     const first = text[start] as string;
-    if (first === '{' || first === '[') open.push(new Set());
+    const opens = first === '{' || first === '[';
+    if (opens) open.push(new Set());
     else if (first === '}' || first === ']') open.pop();
     else if (key) {
-      const name = JSON.parse(text.slice(start, end)) as string;
-      if (open.at(-1)?.has(name)) return name;
-      open.at(-1)?.add(name);
+      const label = JSON.parse(text.slice(start, end)) as string;
+      if (open.at(-1)?.has(label)) repeated ??= label;
+      open.at(-1)?.add(label);
     }
+    if (opens || key) parts += 1;
+    checkBudget(name, 'parts', parts, MAX_HEADER_PARTS, start);
+    checkBudget(name, 'depth', open.length, MAX_HEADER_DEPTH, start);
   }
-  return undefined;
+  return repeated;
+}
+
+function checkBudget(name: string, limit: string, found: number, maximum: number, at: number): void {
+  if (found <= maximum) return;
+  throw new MmdError('LIMIT_EXCEEDED', `${name}: safetensors header: more ${limit} than ${maximum}`, {
+    offset: LENGTH_BYTES + at,
+    found,
+    limit,
+    maximum,
+  });
 }
 
 function isRecord(value: unknown): value is { readonly [key: string]: unknown } {

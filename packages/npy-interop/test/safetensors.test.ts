@@ -38,6 +38,12 @@ const HOSTILE: readonly { readonly name: string; readonly bytes: Uint8Array; rea
   { name: 'a header longer than the file', bytes: file('{}', 0, 100), code: 'TRUNCATED' },
   { name: 'a header of 2^60 bytes', bytes: file('{}', 0, 2 ** 60), code: 'LIMIT_EXCEEDED' },
   { name: 'a header that is no JSON', bytes: file('{'), code: 'BAD_FORMAT' },
+  { name: 'a header of brackets', bytes: file(`{"a":${'['.repeat(1_000_000)}`), code: 'LIMIT_EXCEEDED' },
+  {
+    name: 'a header of more values than tensors need',
+    bytes: file(`{"a":[${'[],'.repeat(2_100_000)}0]}`),
+    code: 'LIMIT_EXCEEDED',
+  },
   { name: 'a header behind a space', bytes: file(' {}'), code: 'BAD_FORMAT' },
   { name: 'a header behind a byte order mark', bytes: file('\ufeff{}'), code: 'BAD_FORMAT' },
   { name: 'a header that is a list', bytes: file([]), code: 'BAD_FORMAT' },
@@ -46,6 +52,7 @@ const HOSTILE: readonly { readonly name: string; readonly bytes: Uint8Array; rea
   { name: 'a negative length', bytes: file({ a: tensor(0, 1, [-1]) }, 1), code: 'BAD_FORMAT' },
   { name: 'one offset', bytes: file({ a: { dtype: 'U8', shape: [1], data_offsets: [0] } }, 1), code: 'BAD_FORMAT' },
   { name: 'metadata that is a number', bytes: file({ __metadata__: { a: 1 } }), code: 'BAD_FORMAT' },
+  { name: 'a tensor that is null', bytes: file({ a: null }), code: 'BAD_FORMAT' },
   { name: 'a shape that does not fit', bytes: file({ a: tensor(0, 4, [5]) }, 4), code: 'CORRUPT' },
   { name: 'offsets the wrong way round', bytes: file({ a: tensor(4, 0, [4], 'X') }, 4), code: 'CORRUPT' },
   {
@@ -124,6 +131,10 @@ describe('safetensors files', () => {
     const read = readSafetensors(file({ a: tensor(0, 4, [2], 'BF16'), b: tensor(4, 6) }, 6));
     expect(() => read.get('a')).toThrowError(expect.objectContaining({ code: 'UNSUPPORTED_DTYPE', found: 'BF16' }));
     expect(read.get('b').shape).toEqual([2]);
+  });
+
+  test('metadata that is null is none, as for the reference', () => {
+    expect(readSafetensors(file({ __metadata__: null })).metadata.size).toBe(0);
   });
 
   test('a long text in the metadata is read', () => {
