@@ -103,6 +103,8 @@ const TABLES: Readonly<Record<string, readonly Case[]>> = {
     ['import csv.mmdpickle ends.csv', 4, /ends.csv: the text is not UTF-8/],
     ['import csv.mmdpickle small.csv --dtype int8', 1, /small.csv: .*from -128 to 127, found number 300/],
     ['import csv.mmdpickle blank.csv --key x --dtype bool', 4, /line 5: "constructor" is not a number/],
+    ['import csv.mmdpickle truths.csv --dtype int8', 4, /line 3: "" is not a number/],
+    ['import csv.mmdpickle truths.csv --dtype U4', 2, /U4 is no type of numbers/],
     ['import csv.mmdpickle truths.csv --dtype bool', 4, /line 3: "" is not true or false/],
     ['get halves.mmdpickle text --raw', 1, /half a surrogate pair/],
     ['get halves.mmdpickle texts --csv', 1, /half a surrogate pair/],

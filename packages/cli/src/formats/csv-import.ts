@@ -1,6 +1,6 @@
 import { createReadStream, statSync } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
-import { type ArraySource, type DType, MmdError, type NDArray, ndarray, parseDType } from '@mmdpickle/core';
+import { type ArraySource, Complex, type DType, MmdError, type NDArray, ndarray, parseDType } from '@mmdpickle/core';
 import { CsvError, parse } from 'csv-parse';
 import { usageError } from '../errors.ts';
 import { CSV_TEXT, parseNumber } from '../text.ts';
@@ -19,20 +19,20 @@ export async function readCsv(
   transfer: Pick<Transfer, 'signal'>,
 ): Promise<Map<string, ArraySource>> {
   const type = parseDType(dtype);
-  if (type.hasObject) throw usageError(`--dtype: ${dtype} is no type of numbers`, dtype);
+  if (!NUMBERS.includes(type.kind)) throw usageError(`--dtype: ${dtype} is no type of numbers`, dtype);
   let heading: readonly string[] | undefined;
   let columns: readonly Elements[] | undefined;
   let [rows, width] = [0, 0];
   for await (const { cells, line } of records(path, transfer)) {
     if (columns === undefined) {
       width = cells.length;
-      if (cells.some((cell) => cell !== '' && numberOf(cell) === undefined)) heading = distinct(cells, path);
+      if (cells.some((cell) => cell !== '' && numberOf(cell, type) === undefined)) heading = distinct(cells, path);
       columns = (heading ?? ['']).map(() => new Elements(type, path));
       if (heading !== undefined) continue;
     }
     rows += 1;
     for (const [column, cell] of cells.entries())
-      columns[heading === undefined ? 0 : column]?.push(cellNumber(cell, type, `${path}: line ${line}`));
+      columns[heading === undefined ? 0 : column]?.push(cellElement(cell, type, `${path}: line ${line}`));
   }
   if (heading === undefined) return new Map([[key, (columns?.[0] ?? new Elements(type, path)).source([rows, width])]]);
   return new Map(columns?.map((column, i) => [`${key}/${heading[i]}`, column.source([rows])]));
@@ -44,6 +44,12 @@ function distinct(names: readonly string[], path: string): readonly string[] {
   throw new MmdError('BAD_FORMAT', `${path}: two columns are named ${JSON.stringify(twice)}`, { path, found: twice });
 }
 
+/** The kinds of types that are numbers, or counted in numbers as times are. */
+const NUMBERS = 'biufcmM';
+
+/** An element as a cell spells it; null is a time that is none. */
+type Element = number | bigint | Complex | null;
+
 /** So many numbers are made elements at once. */
 const PIECE = 65_536;
 
@@ -52,14 +58,14 @@ class Elements {
   readonly #type: DType;
   readonly #path: string;
   readonly #pieces: NDArray[] = [];
-  #numbers: (number | bigint)[] = [];
+  #numbers: Element[] = [];
 
   constructor(type: DType, path: string) {
     this.#type = type;
     this.#path = path;
   }
 
-  push(number: number | bigint): void {
+  push(number: Element): void {
     this.#numbers.push(number);
     if (this.#numbers.length === PIECE) this.#flush();
   }
@@ -132,14 +138,24 @@ const WORDS: ReadonlyMap<string, number> = new Map([
   ['false', 0],
 ]);
 
-function numberOf(cell: string): number | undefined {
-  return WORDS.get(cell.toLowerCase()) ?? parseNumber(cell);
+function numberOf(cell: string, { kind }: DType): number | Complex | undefined {
+  return WORDS.get(cell.toLowerCase()) ?? parseNumber(cell) ?? (kind === 'c' ? complexOf(cell) : undefined);
 }
 
-function cellNumber(cell: string, { kind, itemsize }: DType, where: string): number | bigint {
+/** As Python and `get --csv` spell it: `(1-2j)`, and `2j` where the real part is 0. */
+function complexOf(cell: string): Complex | undefined {
+  const [, real = '0', imaginary = ''] =
+    /^\(?(?:(.+?)(?=[+-]))??([+-]?(?:inf(?:inity)?|nan|[\d.]+(?:e[+-]?\d+)?))j\)?$/i.exec(cell) ?? [];
+  const [re, im] = [parseNumber(real), parseNumber(imaginary)];
+  return re === undefined || im === undefined ? undefined : new Complex(re, im);
+}
+
+function cellElement(cell: string, type: DType, where: string): Element {
+  const { kind, itemsize } = type;
   if ('iumM'.includes(kind) && itemsize === 8 && /^[+-]?\d+$/.test(cell)) return BigInt(cell);
-  const value = cell === '' ? Number.NaN : numberOf(cell);
-  if (value === undefined) throw badCell('a number');
+  if (cell === '' && 'mM'.includes(kind)) return null;
+  const value = cell === '' ? Number.NaN : numberOf(cell, type);
+  if (value === undefined || ('iu'.includes(kind) && Number.isNaN(value))) throw badCell('a number');
   // As an element, everything but 0 is true: also what is missing.
   if (kind === 'b' && value !== 0 && value !== 1) throw badCell('true or false');
   return value;
