@@ -31,7 +31,7 @@ export function tellRest(
   if (rest > 0) tellNote(invocation, `${path}: the pickle ends at ${end}, and ${rest} more bytes were not looked at`);
 }
 
-/** Says how much of an npy file was not taken: who saved several arrays into it may expect them all. */
+/** Says how much of a file was not taken: who saved several arrays into it, or mistook its shape, may expect them all. */
 export function tellBehind(
   invocation: Noted,
   { name, bytes }: { readonly name: string; readonly bytes: number },

@@ -491,6 +491,31 @@ describe('changing a file', () => {
     expect(await shell(cwd, 'mmdpickle get i.mmdpickle times/t --csv')).toBe('1732246372123456789\n');
   });
 
+  it('what a shape leaves of a raw file is told', async () => {
+    const cwd = bench.folder();
+    writeFileSync(join(cwd, 'x.raw'), new Uint8Array(20));
+    const { code, stderr } = await bench.line(cwd, 'mmdpickle import i.mmdpickle x.raw --dtype f8 --shape 2');
+    expect({ code, stderr }).toEqual({
+      code: 0,
+      stderr: 'x.raw: the 4 bytes behind the first array were not looked at\n',
+    });
+    expect((await bench.line(cwd, 'mmdpickle import i.mmdpickle x.raw --dtype f4')).stderr).toBe('');
+  });
+
+  it.each([
+    ['complex128', '(1-2.5j),(NaN+Infinityj)\n(-0+1e-7j),-1e+300j\n'],
+    ['complex64', '0.5j\n'],
+    ['datetime64[s]', '""\n4347226899\n'],
+    ['timedelta64[ms]', '1,\n,-2\n'],
+  ])('what get --csv prints of %s comes back', async (dtype, text) => {
+    const cwd = bench.folder();
+    writeFileSync(join(cwd, 'x.csv'), text);
+    await shell(cwd, `mmdpickle import i.mmdpickle x.csv --dtype '${dtype}'`);
+    expect((await shell(cwd, 'mmdpickle get i.mmdpickle x --csv')).toLowerCase()).toBe(
+      text.toLowerCase().replaceAll('infinity', 'inf'),
+    );
+  });
+
   it('a row of CSV that is one empty cell stays a row, out and in', async () => {
     const cwd = bench.folder();
     {

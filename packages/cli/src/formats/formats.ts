@@ -1,5 +1,6 @@
 /** The formats that go in and out: a table. @module */
 
+import { statSync } from 'node:fs';
 import { basename, extname } from 'node:path';
 import { type ArraySource, MaskedArray, NDArray } from '@mmdpickle/core';
 import { type MmapDict, openPickle } from '@mmdpickle/core/node';
@@ -110,17 +111,21 @@ export const FORMATS: Readonly<Record<string, FormatRow>> = {
     extensions: ['.raw', '.bin'],
     doc: 'bare elements, with --dtype and --shape',
     arraysOnly: true,
-    async read(paths, dict, { key, dtype, shape, take }, transfer) {
+    async read(paths, dict, options, transfer) {
+      const { key, dtype, shape, take } = options;
       if (dtype === undefined) throw usageError('raw bytes need --dtype, and --shape for more than one axis');
       const names = new Map(paths.map((path) => [path, take(nameOf(path, paths, key))]));
-      return await eachOf(paths, (path) =>
-        rawToMmd(path, dict, {
+      return await eachOf(paths, async (path) => {
+        const imported = await rawToMmd(path, dict, {
           key: names.get(path) as string,
           dtype,
           ...(shape !== undefined && { shape }),
           ...transfer,
-        }),
-      );
+        });
+        const rest = Number(statSync(path, { bigint: true }).size) - imported.bytes;
+        if (rest > 0) tellBehind(options, { name: path, bytes: rest });
+        return imported;
+      });
     },
     write: async (dict, keys, path, transfer) =>
       void (await mmdToRaw(dict, onlyOne(keys, 'raw bytes'), path, transfer)),
