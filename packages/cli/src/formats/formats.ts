@@ -122,7 +122,7 @@ export const FORMATS: Readonly<Record<string, FormatRow>> = {
           ...(shape !== undefined && { shape }),
           ...transfer,
         });
-        const rest = Number(statSync(path, { bigint: true }).size) - imported.bytes;
+        const rest = statSync(path).size - imported.bytes;
         if (rest > 0) tellBehind(options, { name: path, bytes: rest });
         return imported;
       });
