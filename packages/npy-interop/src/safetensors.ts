@@ -165,14 +165,7 @@ export function* safetensorsHeaderSteps(
   const lengthBytes = yield { offset: 0, length: LENGTH_BYTES };
   if (lengthBytes.length < LENGTH_BYTES) throw cut(name, 'header length', 0, LENGTH_BYTES, lengthBytes.length);
   const length = Number(new DataView(lengthBytes.buffer, lengthBytes.byteOffset, LENGTH_BYTES).getBigUint64(0, true));
-  if (length > MAX_SAFETENSORS_HEADER) {
-    throw new MmdError('LIMIT_EXCEEDED', `${name}: a safetensors header of ${length} bytes`, {
-      offset: 0,
-      found: length,
-      limit: 'header',
-      maximum: MAX_SAFETENSORS_HEADER,
-    });
-  }
+  checkBudget(name, 'bytes', length, MAX_SAFETENSORS_HEADER, 0);
   if (LENGTH_BYTES + length > size) throw cut(name, 'header', LENGTH_BYTES, length, size - LENGTH_BYTES);
   const text = yield { offset: LENGTH_BYTES, length };
   const { tensors, metadata } = parseHeader(text, name, LENGTH_BYTES + length);
@@ -282,24 +275,33 @@ function repeatedKey(text: string, name: string): string | undefined {
       open.at(-1)?.add(label);
     }
     if (opens || key) parts += 1;
-    checkBudget(name, 'parts', parts, MAX_HEADER_PARTS, start);
-    checkBudget(name, 'depth', open.length, MAX_HEADER_DEPTH, start);
+    checkBudget(name, 'parts', parts, MAX_HEADER_PARTS, LENGTH_BYTES + start);
+    checkBudget(name, 'levels', open.length, MAX_HEADER_DEPTH, LENGTH_BYTES + start);
   }
   return repeated;
 }
 
-function checkBudget(name: string, limit: string, found: number, maximum: number, at: number): void {
+function checkBudget(name: string, limit: string, found: number, maximum: number, offset: number): void {
   if (found <= maximum) return;
-  throw new MmdError('LIMIT_EXCEEDED', `${name}: safetensors header: more ${limit} than ${maximum}`, {
-    offset: LENGTH_BYTES + at,
-    found,
-    limit,
-    maximum,
-  });
+  throw new MmdError(
+    'LIMIT_EXCEEDED',
+    `${name}: safetensors header: ${found} ${limit}, and at most ${maximum} are read`,
+    {
+      offset,
+      found,
+      limit,
+      maximum,
+    },
+  );
 }
 
 function isRecord(value: unknown): value is { readonly [key: string]: unknown } {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** Whether UTF-8 can spell it. */
+function isText(value: unknown): boolean {
+  return typeof value === 'string' && !/\p{Surrogate}/u.test(value);
 }
 
 function isCounts(value: unknown): value is readonly number[] {
@@ -322,7 +324,8 @@ export interface SafetensorsPlan {
 
 /**
  * Lays out a safetensors file.
- * @throws UNSUPPORTED_DTYPE for what the format does not know; UNSUPPORTED_VALUE for Fortran order and big-endian arrays
+ * @throws UNSUPPORTED_DTYPE for what the format does not know, such as big-endian arrays; UNSUPPORTED_VALUE for Fortran order; BAD_KEY;
+ *   INVALID_ARGUMENT; LIMIT_EXCEEDED for a header that no reader would take
  */
 export function planSafetensors(
   arrays: Iterable<readonly [string, PlainArray]>,
@@ -331,16 +334,18 @@ export function planSafetensors(
   const header = new Map<string, unknown>();
   const { metadata } = options;
   if (metadata !== undefined) {
-    const texts = Object.getPrototypeOf(metadata) === Object.prototype || Object.getPrototypeOf(metadata) === null;
-    if (!texts || !Object.values(metadata).every((text) => typeof text === 'string')) {
-      throw new MmdError('INVALID_ARGUMENT', 'safetensors: metadata is a plain object of texts', { found: metadata });
+    const plainObject =
+      Object.getPrototypeOf(metadata) === Object.prototype || Object.getPrototypeOf(metadata) === null;
+    if (!plainObject || !Object.entries(metadata).flat().every(isText)) {
+      const text = 'safetensors: metadata is a plain object of texts without half surrogate pairs';
+      throw new MmdError('INVALID_ARGUMENT', text, { found: metadata });
     }
     header.set(METADATA, metadata);
   }
   const plain: (PlainArray & { name: string; start: number })[] = [];
   let start = 0;
   for (const [name, array] of arrays) {
-    if (/\p{Surrogate}/u.test(name)) {
+    if (!isText(name)) {
       const text = `safetensors: the name ${JSON.stringify(name)} holds half a surrogate pair, which UTF-8 cannot spell`;
       throw new MmdError('BAD_KEY', text, { key: name });
     }
@@ -367,7 +372,11 @@ export function planSafetensors(
     plain.push({ ...array, name, start });
     start += array.nbytes;
   }
-  const json = new TextEncoder().encode(JSON.stringify(Object.fromEntries(header)));
+  const text = JSON.stringify(Object.fromEntries(header));
+  // What no reader of ours would take is not written either.
+  repeatedKey(text, 'safetensors');
+  const json = new TextEncoder().encode(text);
+  checkBudget('safetensors', 'bytes', json.length + DATA_ALIGN, MAX_SAFETENSORS_HEADER, 0);
   const length = Math.ceil((LENGTH_BYTES + json.length) / DATA_ALIGN) * DATA_ALIGN;
   const head = new Uint8Array(length).fill(0x20);
   new DataView(head.buffer).setBigUint64(0, BigInt(length - LENGTH_BYTES), true);

@@ -152,9 +152,19 @@ describe('safetensors files', () => {
     );
   });
 
-  test('a name with half a surrogate pair is refused', () => {
+  test('half a surrogate pair is refused, in a name and in the metadata', () => {
     expect(() => safetensorsBytes({ '\ud800': new Uint8Array(1) })).toThrowError(
       expect.objectContaining({ code: 'BAD_KEY', key: '\ud800' }),
+    );
+    for (const metadata of [{ a: '\ud800' }, { '\ud800': 'a' }])
+      expect(() => safetensorsBytes({}, { metadata })).toThrowError(
+        expect.objectContaining({ code: 'INVALID_ARGUMENT' }),
+      );
+  });
+
+  test('a header longer than is read is not written', () => {
+    expect(() => safetensorsBytes({}, { metadata: { a: 'x'.repeat(100_000_000) } })).toThrowError(
+      expect.objectContaining({ code: 'LIMIT_EXCEEDED', limit: 'bytes', maximum: 100_000_000 }),
     );
   });
 
