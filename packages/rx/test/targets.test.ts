@@ -626,6 +626,19 @@ describe('masked rows', () => {
     expect(Array.from({ length: 6 }, (_, i) => array.get(i))).toEqual([0, 1, null, null, null, 5]);
     expect(nested(dict, 'x/seq')).toEqual([0n, 1n, 2n, 3n, 4n, 5n]);
   });
+
+  test('a stream that ends hides no frame that waits in another one of its operator', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    const streams = [new Subject<number>(), new Subject<number>()];
+    const append = appendRows<number>(dict, 'x', { dtype: 'int32', masked: true, batch: { ms: 60_000 } });
+    for (const stream of streams) stream.pipe(append).subscribe();
+    for (const [i, stream] of streams.entries()) stream.next(i);
+    for (const stream of streams) stream.complete();
+    await append.idle();
+    const array = dict.get('x') as MaskedArray;
+    expect(Array.from({ length: array.shape[0]! }, (_, i) => array.get(i))).toEqual([0, 1]);
+  });
 });
 
 test('frames of masked arrays keep their mask', async () => {

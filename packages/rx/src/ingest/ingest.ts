@@ -29,13 +29,18 @@ export class IngestLedger {
   readonly tally: Tally = new Tally();
   readonly clock: WallClock = new WallClock();
   /** The streams that are not done. */
-  readonly active: Set<{ readonly oldestAt: number | undefined }> = new Set();
+  readonly active: Set<{ readonly oldest: Pick<Pending<unknown>, 'at' | 'seq'> | undefined }> = new Set();
   /** The number of the next frame; never used twice. */
   nextSeq = 0;
 
+  /** Frames before this one are written or dropped: what waits in a stream that began before another one ended is neither. */
+  get settledSeq(): number {
+    return Math.min(this.nextSeq, ...[...this.active].flatMap(({ oldest }) => oldest?.seq ?? []));
+  }
+
   /** A reading of the counters, over all streams into the place. */
   stats(): IngestStats {
-    const waiting = [...this.active].flatMap(({ oldestAt }) => oldestAt ?? []);
+    const waiting = [...this.active].flatMap(({ oldest }) => oldest?.at ?? []);
     return this.tally.read(
       performance.now(),
       waiting.length > 0 ? Math.min(...waiting) : undefined,
@@ -110,9 +115,9 @@ export class Ingest<T> {
     return this.#state === 'open';
   }
 
-  /** When the frame that has waited longest was received, by the performance clock. */
-  get oldestAt(): number | undefined {
-    return (this.#flying ?? this.#queue.oldest)?.at;
+  /** The frame that has waited longest. */
+  get oldest(): Pending<T> | undefined {
+    return this.#flying ?? this.#queue.oldest;
   }
 
   /**
@@ -497,7 +502,7 @@ export class Ingest<T> {
 
   #finish(): void {
     this.#busy = true;
-    const seal = (): void => this.#target.finish(this.#ledger.nextSeq);
+    const seal = (): void => this.#target.finish(this.#ledger.settledSeq);
     try {
       this.#atOnce(seal);
     } catch (error) {
