@@ -177,3 +177,39 @@ test('rows of a masked array are told where it is, and where it moves to', () =>
   look();
   expect(told).toEqual(['added', { start: 0, end: 2 }, { start: 2, end: 3 }, { start: 3, end: 7 }]);
 });
+
+test('rows of an array that outgrows its place in the middle of a look are told once, as rows', () => {
+  for (let nth = 0, calls = Infinity; nth < calls; nth += 1) {
+    const disk = new MemoryDisk();
+    const dict = MmapDict.over(disk.open('dict', 'create-new')).set(ROWS, fresh()).set('behind', 1);
+    const rows = dict.get(ROWS) as GrowableArray;
+    rows.append([1, 2, 3]);
+    let grows = (): void => {};
+    const file = disk.open('dict', 'r');
+    const reader = new FileReader(
+      new Proxy(file, {
+        get(_file, name) {
+          const value: unknown = Reflect.get(file, name, file);
+          if (typeof value !== 'function') return value;
+          return (...args: unknown[]): unknown => {
+            grows();
+            return Reflect.apply(value, file, args);
+          };
+        },
+      }),
+    );
+    reader.skip();
+    rows.append([4]);
+    calls = 0;
+    grows = () => void (calls++ === nth && rows.append([5, 6]));
+    const told = reader.look();
+    grows = () => {};
+    told.push(...reader.look(), ...reader.look());
+    let end = 3;
+    for (const change of told) {
+      expect(change).toMatchObject({ kind: 'appended', rows: { start: end } });
+      if (change.kind === 'appended') end = change.rows.end;
+    }
+    expect(end).toBe(nth < calls ? 6 : 4);
+  }
+});

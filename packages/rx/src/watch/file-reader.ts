@@ -155,7 +155,10 @@ export class FileReader {
     }
     const changes = this.#settle(ledger.appended(entries, this.#goesOn));
     const settled = changes.length;
-    for (const key of ledger.growables) changes.push(...ledger.grew(key, this.dict.getMeta(key)?.shape?.[0] ?? 0));
+    for (const key of ledger.growables) {
+      const meta = this.dict.getMeta(key);
+      changes.push(...ledger.grew(key, meta?.entryOffset ?? 0, meta?.shape?.[0] ?? 0));
+    }
     const grown = changes.length > settled;
     // One commit that appended entries did nothing else: a batch raises the number once more for what it deletes.
     const added = entries.some((entry) => !isFiller(entry));

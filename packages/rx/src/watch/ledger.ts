@@ -195,11 +195,14 @@ export class WatchLedger {
     return [{ kind: 'removed', seq: this.seq, key }];
   }
 
-  /** A growable array has so many rows now. */
-  grew(key: string, rows: number): ChangeDraft[] {
+  /**
+   * A growable array has so many rows now.
+   * @param offset - where that array is: one that has left its place since the entries were read is a later look's to tell
+   */
+  grew(key: string, offset: number, rows: number): ChangeDraft[] {
     const known = this.#live.get(key);
     const start = known?.rows;
-    if (known === undefined || start === undefined || rows <= start) return [];
+    if (known === undefined || known.offset !== offset || start === undefined || rows <= start) return [];
     known.rows = rows;
     this.seq += rows - start;
     return [{ kind: 'appended', seq: this.seq, key, rows: { start, end: rows } }];
@@ -253,9 +256,7 @@ export class WatchLedger {
       if (!live) this.#dead.push({ key, offset });
       if (rows !== undefined) grown.push(entry);
     }
-    for (const { key, offset, rows } of grown) {
-      if (this.#live.get(key)?.offset === offset) changes.push(...this.grew(key, rows!));
-    }
+    for (const { key, offset, rows } of grown) changes.push(...this.grew(key, offset, rows!));
     for (const [key, { offset }] of old) if (!first.has(key)) changes.push(...this.died({ key, offset }));
     return changes;
   }
