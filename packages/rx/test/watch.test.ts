@@ -420,6 +420,27 @@ describe('watchDict', () => {
     expect(told(watcher.look().look().changes)).toEqual(['added c', 'removed a']);
   });
 
+  test('what a writer did before it was killed is told before a row of files goes on', () => {
+    using dir = new TempDir();
+    using watcher = new Watcher(dir.file('run-{n}.mmdpickle'));
+    using dict = MmapDict.open(dir.file('run-0.mmdpickle'));
+    const rows = dict
+      .set('b', 1)
+      .set('a', new GrowableNDArray([], 'int32', { capacity: 4 }))
+      .get('a') as GrowableArray;
+    rows.append([1]);
+    watcher.look();
+    using file = NodeFile.open(dict.name, 'r+');
+    const number = file.loadI32(COMMIT_NUMBER_OFFSET);
+    dict.batch(() => {
+      rows.append([2, 3]);
+      dict.delete('b');
+    });
+    file.storeI32(COMMIT_NUMBER_OFFSET, number);
+    MmapDict.open(dir.file('run-1.mmdpickle')).close();
+    expect(told(watcher.look().look().changes).slice(3)).toEqual(['appended a 1-3', 'removed b', 'file-replaced']);
+  });
+
   test('a cursor of an earlier version is taken, and what it cannot tell apart is told again', () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));

@@ -316,7 +316,7 @@ export class DictWatch extends Observable<Change> {
     const next = whole && this.#reader === reader ? this.#successor(reader) : undefined;
     if (next === undefined) return some;
     // Whatever was committed to the old file before it lost its name.
-    some = this.#emit(reader.look()) || some;
+    some = this.#emit(reader.look(true)) || some;
     if (this.#reader !== reader) return some;
     const { ledger } = reader;
     const anew = next.path === this.#current;

@@ -134,12 +134,15 @@ export class FileReader {
     return this.#number() !== this.commitNumber;
   }
 
-  /** Reports what happened since the last look. */
-  look(): ChangeDraft[] {
+  /**
+   * Reports what happened since the last look.
+   * @param last - nobody commits here any more who would tell of what one did that was killed before it told of it
+   */
+  look(last = false): ChangeDraft[] {
     const before = { commitNumber: this.commitNumber, size: this.#size };
     this.#note();
     const commits = this.commitNumber - before.commitNumber;
-    if (commits === 0 && this.#size === before.size) {
+    if (commits === 0 && this.#size === before.size && !last) {
       const now = this.#sweepDue ? this.#mayTakeTime() : this.#unswept && this.#rested();
       return now ? this.#sweep() : [];
     }
