@@ -502,6 +502,20 @@ describe('watchDict', () => {
     expect(told(watcher.look().changes)).toEqual(['file-replaced', 'added next']);
   });
 
+  test('a file of a row that was left empty by a writer that was killed is passed over', () => {
+    using dir = new TempDir();
+    const path = (n: number): string => dir.file(`run-${n}.mmdpickle`);
+    const write = (n: number, key: string): void => MmapDict.open(path(n)).set(key, n).close();
+    writeFileSync(path(0), '');
+    write(1, 'a');
+    writeFileSync(path(2), '');
+    using now = new Watcher(dir.file('run-{n}.mmdpickle'));
+    using start = new Watcher(dir.file('run-{n}.mmdpickle'), 'start');
+    write(3, 'b');
+    expect(told(now.look().look().changes)).toEqual(['file-replaced', 'added b']);
+    expect(told(start.look().look().changes)).toEqual(['added a', 'file-replaced', 'added b']);
+  });
+
   test('a row of files that begins anew is followed from its first, and a cursor of one that is gone goes on there', () => {
     using dir = new TempDir();
     const pattern = dir.file('run-{n}.mmdpickle');

@@ -214,8 +214,8 @@ export class DictWatch extends Observable<Change> {
   #patternPath(resume: WatchCursor | undefined): string | undefined {
     if (resume !== undefined && openable(resume.path)) return resume.path;
     const numbers = this.#pattern!.numbers();
-    const first = resume !== undefined || this.#begun ? numbers[0] : numbers.at(-1);
-    return first === undefined ? undefined : this.#pattern!.path(first);
+    if (resume === undefined && !this.#begun) numbers.reverse();
+    return numbers.map((number) => this.#pattern!.path(number)).find(openable);
   }
 
   #adopt(file: StorageFile, path: string): FileReader {
@@ -339,11 +339,15 @@ export class DictWatch extends Observable<Change> {
     if (this.#pattern === undefined) return undefined;
     const numbers = this.#pattern.numbers();
     const after = this.#pattern.number(this.#current)!;
+    const later = numbers.filter((n) => n > after);
     // Where all are gone, the row has begun anew.
-    const number = numbers.find((n) => n > after) ?? (named === undefined ? numbers[0] : undefined);
-    const path = number === undefined ? undefined : this.#pattern.path(number);
-    const file = path === undefined ? undefined : openFile(path);
-    return file === undefined ? undefined : { file, path: path! };
+    for (const number of later.length === 0 && named === undefined ? numbers : later) {
+      const path = this.#pattern.path(number);
+      const file = openFile(path);
+      // One whose writer was killed before it wrote anything stays empty.
+      if (file !== undefined) return { file, path };
+    }
+    return undefined;
   }
 
   #emit(drafts: readonly ChangeDraft[]): boolean {
