@@ -273,12 +273,15 @@ describe('appendRows', () => {
     expect(dict.size).toBe(0);
   });
 
-  test('what is told of a frame besides it must be an object', async () => {
-    using dir = new TempDir();
-    using dict = MmapDict.open(dir.file('a.mmdpickle'));
-    const frame$ = from([new Uint8Array(1)]).pipe(appendFrames(dict, { meta: () => undefined as never }));
-    await expect(lastValueFrom(frame$)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
-  });
+  test.each([undefined, Promise.resolve({ gain: 1 }), new Map([['gain', 1]])])(
+    'what is told of a frame besides it must be an object with fields, and is not %s',
+    async (more) => {
+      using dir = new TempDir();
+      using dict = MmapDict.open(dir.file('a.mmdpickle'));
+      const frame$ = from([new Uint8Array(1)]).pipe(appendFrames(dict, { meta: () => more as never }));
+      await expect(lastValueFrom(frame$)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+    },
+  );
 
   test.each([
     ['missing', {}],

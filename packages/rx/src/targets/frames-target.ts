@@ -62,10 +62,12 @@ export function framesTarget<T>(dict: MmapDict, seq: number, options: FramesOpti
     dict.set(at, stored(item));
     if (meta !== false) {
       const more: unknown = meta === true ? {} : meta(item, i);
-      if (typeof more !== 'object' || more === null) throw wrongArgument('what meta gives', 'an object', more);
+      // A promise, a Map or a date has no fields, and nothing of what it holds would be stored.
+      if (Object.prototype.toString.call(more) !== '[object Object]')
+        throw wrongArgument('what meta gives', 'an object', more);
       dict.set(
         at + META_SUFFIX,
-        new Map<string, unknown>([['seq', i], ['time', time / 1000], ...Object.entries(more)]),
+        new Map<string, unknown>([['seq', i], ['time', time / 1000], ...Object.entries(more as object)]),
       );
     }
     return { key: at };
