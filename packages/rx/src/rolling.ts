@@ -39,10 +39,14 @@ export class FilePattern {
   constructor(pattern: string) {
     const [before, after, ...more] = basename(pattern).split('{n}');
     if (before === undefined || after === undefined || more.length > 0) {
-      throw new MmdError('INVALID_ARGUMENT', `'${pattern}' has no place for the number: {n}, in the file's name`, {
-        expected: '{n}',
-        found: pattern,
-      });
+      throw new MmdError(
+        'INVALID_ARGUMENT',
+        `'${pattern}' is no pattern: its file's name has {n} once, for the number`,
+        {
+          expected: '{n}',
+          found: pattern,
+        },
+      );
     }
     this.pattern = pattern;
     this.#before = before;

@@ -218,3 +218,10 @@ describe('a mistake in options', () => {
     expect(() => appendFrames(dict, { policy: 'block' })).toThrow(/nodeSink, webSink or writeFrames/);
   });
 });
+
+test.each([
+  ['a function', watchDict],
+  ['the beginning of a text', '{'.repeat(1000)],
+])('what is refused is told in a few words: %s', (_what, found) => {
+  expect(() => rowsPlace(found as never, 'k', { dtype: 'int8' })).toThrow(/^[^\n]{20,200}$/);
+});
