@@ -33,7 +33,7 @@ export function framesPlace<T = Frame>(into: Into, options: FramesOptions<T> = {
 
 /** Of options that were checked. */
 export function placeOfFrames<T>(into: Into, options: FramesOptions<T>): Place<T> {
-  return { open: opener(into), make: (dict, seq) => framesTarget(dict, seq, options) };
+  return { open: opener(into), make: (dict) => framesTarget(dict, options) };
 }
 
 /** One row a frame, as {@link appendRows}. */
@@ -45,7 +45,7 @@ export function rowsPlace<T = unknown>(into: Into, key: string, options: RowsOpt
 /** Of options that were checked. */
 export function placeOfRows<T>(into: Into, key: string, options: RowsOptions<T>): Place<T> {
   const rolls = into instanceof RollingFiles;
-  return { open: opener(into), make: (dict, seq) => rowsTarget(dict, key, options, seq, rolls ? seq : 0) };
+  return { open: opener(into), make: (dict, seq) => rowsTarget(dict, key, options, rolls ? seq : 0) };
 }
 
 /** One plane a frame, as {@link fillArray}. */
@@ -66,7 +66,7 @@ export function placeOfPlanes<T>(
   stub: ArraySource | undefined,
   options: FillOptions<T>,
 ): Place<T> {
-  return { open: opener(dict), make: (home, seq) => fillTarget(home, key, stub, options, seq) };
+  return { open: opener(dict), make: (home) => fillTarget(home, key, stub, options) };
 }
 
 function opener(into: Into): OpenHome {

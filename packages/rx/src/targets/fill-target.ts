@@ -23,7 +23,6 @@ export function fillTarget<T>(
   key: string,
   stub: ArraySource | undefined,
   options: FillOptions<T>,
-  startSeq: number,
 ): Target<T> {
   const { mode = 'plain' } = options;
   const shape = stub?.shape ?? dict.getMeta(key)?.shape;
@@ -36,7 +35,7 @@ export function fillTarget<T>(
   const stores = columns.map((column) => growable()(dict, column.key, column.spec));
   const lastSeq = options.seq === false ? undefined : stores.at(-1)?.last();
   // Without numbers the times tell how many planes were written.
-  const firstSeq = Math.max(startSeq, lastSeq === undefined ? (stores[0]?.refresh() ?? 0) : Number(lastSeq) + 1);
+  const firstSeq = lastSeq === undefined ? (stores[0]?.refresh() ?? 0) : Number(lastSeq) + 1;
   const masked = stub === undefined ? dict.get(key) instanceof MaskedArray : stub.mask !== undefined;
   const packer = new RowPacker(stub?.dtype ?? dict.getMeta(key)!.dtype!, planeShape, masked);
 

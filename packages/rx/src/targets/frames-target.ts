@@ -45,7 +45,7 @@ export function nextFrameSeq(keys: Iterable<string>, prefix: string): number {
 }
 
 /** One entry a frame. */
-export function framesTarget<T>(dict: MmapDict, seq: number, options: FramesOptions<T>): Target<T> {
+export function framesTarget<T>(dict: MmapDict, options: FramesOptions<T>): Target<T> {
   const { key = 'frame/', meta = false, shape, replace = false } = options;
   const stored = frameStorer(shape);
   const keyOf = typeof key === 'string' ? (_frame: T, i: number) => frameKey(key, i) : key;
@@ -74,7 +74,7 @@ export function framesTarget<T>(dict: MmapDict, seq: number, options: FramesOpti
   }
 
   return {
-    firstSeq: typeof key === 'string' ? nextFrameSeq(dict.keys(), key) : Math.max(seq, options.firstSeq ?? 0),
+    firstSeq: typeof key === 'string' ? nextFrameSeq(dict.keys(), key) : (options.firstSeq ?? 0),
     measure: frameBytes,
     own: ownFrame,
     write: (frames) => frames.map(write),

@@ -51,13 +51,7 @@ const BLANK_BYTES = 2 ** 20;
  * One row a frame, in growable arrays whose rows are committed together.
  * @param zeroSeq - the frame of row 0, where there is none yet
  */
-export function rowsTarget<T>(
-  dict: MmapDict,
-  key: string,
-  options: RowsOptions<T>,
-  startSeq: number,
-  zeroSeq: number,
-): Target<T> {
+export function rowsTarget<T>(dict: MmapDict, key: string, options: RowsOptions<T>, zeroSeq: number): Target<T> {
   const layout = options.layout ?? growable();
   const main = mainColumns<T>(key, options);
   const { columns, rowBytes } = main;
@@ -65,10 +59,9 @@ export function rowsTarget<T>(
   refuseTwins(all);
   const stores = all.map((column) => layout(dict, column.key, column.spec));
   const masked = options.masked === true;
-  const resumed = resumeSeq(options, stores);
-  const firstSeq = Math.max(startSeq, resumed);
+  const firstSeq = resumeSeq(options, stores);
   /** Of a row's frame number over its own: frames that no stream could even hide, undone batches, and other streams count alike. */
-  const lead = Math.max(zeroSeq, resumed) - Math.max(...stores.map((store) => store.refresh()));
+  const lead = Math.max(zeroSeq, firstSeq) - Math.max(...stores.map((store) => store.refresh()));
   let nextSeq = 0;
   /** Rows of this batch count before they are committed. */
   let length = 0;
