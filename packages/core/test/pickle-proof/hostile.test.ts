@@ -18,7 +18,7 @@ const BUILT = fileURLToPath(new URL('../../dist/pickle/index.js', import.meta.ur
 const LONG = process.env.MMDPICKLE_LONG === '1';
 const CASES: readonly HostileCase[] = [...CALL_CASES, ...BOMB_CASES, ...SHARING_CASES, ...VALUE_CASES];
 /** A heap that cannot hold what a bomb would ask for, with the young generation of Node 20 in later ones, too; no threads that help. */
-const ENGINE = ['--single-threaded', '--max-old-space-size=260', '--max-semi-space-size=16'];
+const ENGINE = ['--single-threaded', '--expose-gc', '--max-old-space-size=260', '--max-semi-space-size=16'];
 /** Rows that ask for little: they prove what comes out. They share processes, unless MMDPICKLE_LONG=1. */
 const LIGHT: ReadonlySet<HostileCase> = new Set([
   ...VALUE_CASES,

@@ -365,6 +365,27 @@ describe('keys of a PyDict', () => {
 });
 
 describe('PyDict', () => {
+  it.each([...GROUPS.map(([key]) => key)].map((key) => [inspect(key), key]))(
+    'keeps a single key without an array of its own, and takes more beside it: %s',
+    (_, key) => {
+      const space = new KeySpace();
+      const make = (): PyDict => {
+        const dict = new PyDict();
+        PyDict.fill(dict, [key, 'value'], 0, 2, () => space);
+        return dict;
+      };
+      const [dict, grown, set, cleared] = [make(), make(), make(), make()];
+      expect(PyDict.pairs(dict)).toBeUndefined();
+      expect(dump(dict)).toEqual(dump(new PyDict([[key, 'value']])));
+      expect([...dict]).toEqual([[key, 'value']]);
+      PyDict.fill(grown, ['other key', 2], 0, 2, () => space);
+      expect([...grown]).toEqual([...set.set('other key', 2)]);
+      expect(grown.get(key)).toBe(Number.isNaN(key) ? undefined : 'value');
+      cleared.clear();
+      expect(cleared.size).toBe(0);
+    },
+  );
+
   it('is a Map in all it does', () => {
     const dict = new PyDict<unknown, number>([
       ['a', 1],

@@ -10,6 +10,8 @@ import { KeyIndex, type Slot } from './key-index.ts';
 import { checkHashable, KeySpace, nativeKey } from './keys.ts';
 import { ROW, Shape, Shapes } from './shapes.ts';
 
+/** The shape of every dict of one key, of whatever kind: the key stands in the second field, where others have a value. */
+const PAIR = new Shape(['']);
 /** Numbers go into a native Map only in small dicts, where chosen collisions cost nothing. */
 const NATIVE_NUMBERS = 256;
 
@@ -33,8 +35,8 @@ const NATIVE_NUMBERS = 256;
  */
 export class PyDict<K = unknown, V = unknown> implements Map<K, V> {
   /**
-   * null: nothing yet. A shape: the keys, whose values stand in the fields below. An array: keys and values in turn, as
-   * loaded.
+   * null: nothing yet. A shape: the keys, whose values stand in the fields below; `PAIR` has its key there, too. An
+   * array: keys and values in turn, as loaded.
    */
   #state: null | Shape | unknown[] | Map<K, V> | KeyIndex<K, V> = null;
   /** Where keys are compared, if one is no plain text; else where a writer remembers this dict, a number. */
@@ -97,6 +99,12 @@ export class PyDict<K = unknown, V = unknown> implements Map<K, V> {
       if (typeof dict.#space !== 'object') dict.#space = space();
     }
     if (dict.#state === null) {
+      if (end - start === 2) {
+        dict.#state = PAIR;
+        dict.#v0 = items[start + 1];
+        dict.#v1 = items[start];
+        return;
+      }
       const short = shapes !== null && end - start <= 2 * ROW && end > start && typeof items[start] === 'string';
       const shape = short ? shapes.find(items, start, (end - start) >> 1) : undefined;
       if (shape !== undefined) {
@@ -132,6 +140,11 @@ export class PyDict<K = unknown, V = unknown> implements Map<K, V> {
 
   /** Lays the keys and values of a row into an array, in turn, from its start. */
   #spread(into: unknown[]): unknown[] {
+    if (this.#state === PAIR) {
+      into[0] = this.#v1;
+      into[1] = this.#v0;
+      return into;
+    }
     const { keys } = this.#state as Shape;
     const count = keys.length;
     for (let i = 0; i < count; i++) into[2 * i] = keys[i];

@@ -32,7 +32,7 @@ export class Shapes {
 
   /**
    * The shape of the keys and values that alternate in `items` from `start` on; undefined if no dict before had it.
-   * @param count - how many keys: 1 to {@link ROW}; the first is text
+   * @param count - how many keys: 2 to {@link ROW}; the first is text
    */
   find(items: readonly unknown[], start: number, count: number): Shape | undefined {
     const place = placeOf(items[start] as string, count);
