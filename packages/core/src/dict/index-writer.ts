@@ -22,12 +22,12 @@ import type { DictStore } from './store.ts';
 /** Below this many keys a walk is as quick as a look into an index. */
 const MIN_KEYS = 64;
 
-/** Reasons to go without an index: others are at work, the disk is full, the file was removed. */
-const UNNEEDED = ['LOCKED', 'NO_SPACE', 'NOT_FOUND'] as const;
+/** Reasons to go without an index: others are at work, the disk is full, the file was removed, or is damaged and was opened leniently. */
+const UNNEEDED = ['LOCKED', 'NO_SPACE', 'NOT_FOUND', 'READ_ONLY'] as const;
 
 /**
  * Makes the file end with an index of the dict as it is now. Does nothing for few keys, nor where another writer is at
- * work, the disk is full or the file was removed: it only makes the next open quicker.
+ * work, the disk is full, the file was removed or is damaged: it only makes the next open quicker.
  */
 export function writeIndex(core: DictCore): void {
   const { store, writer } = core;

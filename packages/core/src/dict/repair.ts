@@ -37,14 +37,7 @@ export interface RepairHands {
 /** Finishes what a killed writer committed, cuts off what it did not, and writes the terminator that a torn append lacks. */
 export function repair(store: DictStore, hands: RepairHands): void {
   const { file, torn } = store;
-  if (torn !== undefined) {
-    if (!cutTornTail(store, hands, torn.offset)) {
-      store.checkIntact();
-      throw new MmdError('READ_ONLY', `${file.name}: damaged, opened leniently: salvage it first`, {
-        path: file.name,
-      });
-    }
-  }
+  if (torn !== undefined && !cutTornTail(store, hands, torn.offset)) store.checkWhole();
   checkNotJoined(store);
   if (store.partial) {
     writeBorderless(file, store.terminator, terminator(), hands.durable);

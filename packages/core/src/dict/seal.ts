@@ -21,6 +21,7 @@ export function seal(core: DictCore, options: ProgressOptions & { readonly check
   core.transact(() => {
     const { store } = core;
     core.settled();
+    store.checkWhole();
     const entries: EntrySums[] = [];
     if (options.checksums) {
       core.alone('seal', () =>

@@ -370,6 +370,17 @@ export class DictStore implements EntriesHost {
     this.#refuse(this.#walkEnd ?? this.torn);
   }
 
+  /**
+   * For who writes, or takes what a walk under the lock found for all there is: what stands behind a break would be lost.
+   * @throws READ_ONLY where the dict was opened leniently
+   */
+  checkWhole(): void {
+    this.checkWalked();
+    if ((this.#walkEnd ?? this.torn) === undefined) return;
+    const path = this.file.name;
+    throw new MmdError('READ_ONLY', `${path}: damaged, opened leniently: salvage it first`, { path });
+  }
+
   #refuse(torn: Damage | undefined): void {
     const { options, file, entries } = this;
     if (torn === undefined || options.lenient) return;

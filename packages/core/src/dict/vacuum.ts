@@ -99,9 +99,10 @@ function trimmedSource(core: DictCore, view: EntryView): ArraySource | undefined
 
 /**
  * What a vacuum does not copy is gone for good: a damaged entry may be a live one, unless a later one has its key.
- * @throws CORRUPT, unless the dict was opened leniently
+ * @throws CORRUPT, unless the dict was opened leniently; READ_ONLY for a lenient one where the chain of entries is broken
  */
 export function checkUndamaged(store: DictStore): void {
+  store.checkWhole();
   const { entries, file, options } = store;
   if (options.lenient || entries.damaged.length === 0) return;
   // It may have been met while somebody was at it; under the lock nobody is.

@@ -318,6 +318,7 @@ it('a key with a pair of surrogates is told of, not taken for the character, and
   for (const inPlace of [false, true]) {
     expect(() => again.vacuum({ inPlace })).toThrow(expect.objectContaining({ code: 'CORRUPT', offset: at }));
   }
+  expect(salvaged(both.toBytes()).breaks).toEqual([at]);
   again.delete('\u{1f600}');
   expect([...again.scan()].map(({ key, live }) => [key, live])).toEqual([
     [undefined, true],
@@ -328,6 +329,35 @@ it('a key with a pair of surrogates is told of, not taken for the character, and
   const dead = both.toBytes();
   dead[[...again.scan()][0]!.end - 2] = 0x30;
   expect(MmapDict.over(MemoryFile.of(dead)).fsck().findings).toEqual([]);
+});
+
+describe.each([true, false])(
+  'a broken chain of entries in a dict that was opened leniently, with its index: %s',
+  (indexed) => {
+    it.each<[string, (dict: MmapDict) => unknown]>([
+      ['vacuum', (dict) => dict.vacuum()],
+      ['vacuum in place', (dict) => dict.vacuum({ inPlace: true })],
+      ['seal', (dict) => dict.seal({ checksums: true })],
+      ['size, and then set', (dict) => [dict.size, dict.set('new', 1)]],
+    ])('%s is refused: what stands behind it would be lost', (_what, change) => {
+      const file = brokenBehindIndex();
+      if (!indexed) MmapDict.over(file, { index: false }).set('later', 1);
+      const before = file.toBytes();
+      const dict = MmapDict.over(file, { lenient: true });
+      expect(() => change(dict)).toThrow(expect.objectContaining({ code: 'READ_ONLY' }));
+      dict.close();
+      expect(file.toBytes()).toEqual(before);
+    });
+  },
+);
+
+it('a dict that was opened leniently closes without an index where it met the break after it was changed', () => {
+  const file = brokenBehindIndex();
+  const dict = MmapDict.over(file, { lenient: true });
+  dict.set('new', 1);
+  expect(dict.size).toBe(50);
+  dict.close();
+  expect(salvaged(file.toBytes()).recovered).toHaveLength(102);
 });
 
 it('salvage goes on behind a dict that a value of a damaged entry holds, which hides nothing of this one', () => {
@@ -374,6 +404,15 @@ describe('an entry whose FRAME has a wrong length', () => {
         image[of(key).offset + (bit >> 3)]! ^= 1 << (bit & 7);
         expect([key, bit, salvaged(image)]).toEqual([key, bit, values]);
       }
+    }
+  });
+
+  it('is salvaged with what it reaches over, among which the FRAME of another is wrong too', () => {
+    const values = { a: [1], b: [2], c: 'c'.repeat(50), d: [4] };
+    for (const [over, wrong] of ['bc', 'cc', 'dc', 'bd', 'dd'] as const) {
+      const spans = make((dict) => dict.update(values));
+      spans.bytes[spans.of(wrong!).offset + 7]! ^= 1;
+      expect([over, wrong, salvaged(cover(spans, 'a', over!).toBytes())]).toEqual([over, wrong, values]);
     }
   });
 

@@ -1,12 +1,12 @@
-import { Python, pythons } from '@mmdpickle/test-support';
+import { Python, pythons, type Wire } from '@mmdpickle/test-support';
 import { afterAll, describe, expect, test } from 'vitest';
-import { DictReader, type GrowableArray, MmapDict } from '../../src/dict/index.ts';
+import { DictReader, type GrowableArray, type GrowableMaskedArray, MmapDict } from '../../src/dict/index.ts';
 import { putEntryHead, putEntryTail, terminator } from '../../src/format/index.ts';
 import { encodeJournal, type Journal, layCounts } from '../../src/format/journal.ts';
 import { encodeProgram } from '../../src/format/journal-program.ts';
 import { ENTRY_HEAD_SIZE, ENTRY_TAIL_SIZE, frameLengthOf, LIVE } from '../../src/format/layout.ts';
 import { tailEntryFrame, tailKey } from '../../src/format/tail-entry.ts';
-import { NDArray } from '../../src/ndarray/index.ts';
+import { type ArraySource, type DTypeLike, NDArray } from '../../src/ndarray/index.ts';
 import { load } from '../../src/pickle/index.ts';
 import { bytesSource, MemoryDisk, MemoryFile } from '../../src/storage/index.ts';
 import { CrashFile, crashStates, Recording } from '../../src/testing/index.ts';
@@ -86,6 +86,45 @@ result = [{k: v.tolist() if hasattr(v, 'tolist') else v for k, v in unpickle(io.
       ]);
     }
     expect(journals).toBeGreaterThan(2);
+  });
+
+  test('has the rows of all its arrays, masked and structured ones too, or of none', async () => {
+    const file = MemoryFile.of();
+    const start = MmapDict.over(file).set('a', 1);
+    const record: DTypeLike = [
+      ['x', '<i4'],
+      ['y', '|S3'],
+    ];
+    const growable = (dtype: DTypeLike): ArraySource => ({ arraySource: true, dtype, shape: [0], capacity: 8 });
+    const masked = { ...growable('int8'), mask: growable('bool') };
+    start
+      .set('masked', masked)
+      .set('filled', { ...masked, fillValue: 7 })
+      .set('rec', growable(record));
+    const recorded = CrashFile.over(MemoryFile.of(file.toBytes()));
+    const dict = MmapDict.over(recorded);
+    dict.batch(() => {
+      dict.delete('a');
+      for (const key of ['masked', 'filled']) (dict.get(key) as GrowableMaskedArray).append([5, 6], [true, false]);
+      (dict.get('rec') as GrowableArray).append(NDArray.zeros([2], record));
+    });
+    const images = [...crashStates(recorded.log, { power: false, samples: 4, tears: 4 })].map(
+      ({ files }) => [...files.values()][0]!,
+    );
+    const found = await python.run(
+      `import pickle, io
+def show(v): return str(v.tolist()) + ' ' + str(int(getattr(v, 'fill_value', 0))) if hasattr(v, 'tolist') else v
+result = [{k: show(v) for k, v in unpickle(io.BytesIO(data)).load().items()}
+          for data in args["images"] for unpickle in (pickle.Unpickler, pickle._Unpickler)]`,
+      { images },
+    );
+    const rows = "[(0, b''), (0, b'')] 0";
+    expect(new Set((found as Wire[]).map((each) => JSON.stringify(each)))).toEqual(
+      new Set([
+        JSON.stringify({ a: 1, masked: '[] 999999', filled: '[] 7', rec: '[] 0' }),
+        JSON.stringify({ masked: '[None, 6] 999999', filled: '[None, 6] 7', rec: rows }),
+      ]),
+    );
   });
 });
 

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type ArrayForm, encodeLegacyArray, encodeModernArray, parseArray } from '../../src/format/array-value.ts';
 import { crc32c } from '../../src/format/checksum.ts';
-import { encodeFiller } from '../../src/format/filler.ts';
+import { encodeFiller, opaqueHead } from '../../src/format/filler.ts';
 import { hashKey } from '../../src/format/hash.ts';
 import { decodeJournal, encodeJournal } from '../../src/format/journal.ts';
 import {
@@ -148,6 +148,18 @@ describe('the walk', () => {
 });
 
 describe('small parts', () => {
+  test.each([
+    [1, [0x4e]],
+    [2, [0x43, 0]],
+    [257, [0x43, 255]],
+    [258, [0x42, 253, 0, 0, 0]],
+    [2 ** 32 - 1, [0x42, 250, 255, 255, 255]],
+    [2 ** 32, [0x8e, 247, 255, 255, 255, 0, 0, 0, 0]],
+    [2 ** 32 + 9, [0x8e, 0, 0, 0, 0, 1, 0, 0, 0]],
+  ])('%s bytes are one object by the first of them', (count, head) => {
+    expect([...opaqueHead(count)]).toEqual(head);
+  });
+
   test('CRC-32C and HalfSipHash give the published values, and the commit number wraps', () => {
     expect(crc32c(new TextEncoder().encode('123456789'))).toBe(0xe3069283);
     expect(crc32c(new Uint8Array(32))).toBe(0x8a9136aa);
