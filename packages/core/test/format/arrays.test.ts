@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { type ArrayForm, encodeLegacyArray, encodeModernArray, parseArray } from '../../src/format/array-value.ts';
 import { crc32c } from '../../src/format/checksum.ts';
 import { encodeFiller, opaqueHead } from '../../src/format/filler.ts';
+import { findEntry } from '../../src/format/find-entry.ts';
 import { hashKey } from '../../src/format/hash.ts';
 import { decodeJournal, encodeJournal } from '../../src/format/journal.ts';
 import {
@@ -130,6 +131,27 @@ describe('the walk', () => {
         expect(asked).toBeLessThan(file.length * 3 + 5000);
       }),
     );
+  });
+
+  test('is taken up again at the first whole entry, wherever it begins and whatever the pieces are that are read', () => {
+    const find = (file: Uint8Array, from: number): number =>
+      answer(findEntry(from, file.length), (offset, length) => file.subarray(offset, offset + length));
+    // The first two pieces end at 4096 and at 12278: a head stands on either side of that, and across it.
+    for (const border of [4096, 12278]) {
+      for (let at = border - 20; at < border + 12; at++) {
+        const entry = encodeFiller(21, 1, 0);
+        const file = join(new Uint8Array(at).fill(0x95), entry);
+        expect(find(file, 0)).toBe(at);
+        expect(find(file, at + 1)).toBe(-1);
+        expect(find(file.subarray(0, -1), 0)).toBe(-1);
+        // FRAME, SHORT_BINUNICODE, a length that the key does not fit into, and three bytes of the tail.
+        for (const pos of [0, 2, 9, 10, 13, 18, 19, 20]) {
+          const image = file.slice();
+          image[at + pos]! ^= 0x40;
+          expect([pos, find(image, 0)]).toEqual([pos, -1]);
+        }
+      }
+    }
   });
 
   test('of a file cut anywhere ends in damage at the entry that is cut', () => {
