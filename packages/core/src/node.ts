@@ -19,6 +19,7 @@ import type { SalvageResult } from './dict/salvage.ts';
 import type { ProgressOptions } from './dict/vacuum.ts';
 import { MmdError } from './errors.ts';
 import type { ArrayLayout } from './format/codecs.ts';
+import { EMPTY_SIZE, encodeEmptyFile } from './format/layout.ts';
 import { NodeFile } from './node/file.ts';
 import { Lease, type LeaseOptions } from './node/lease.ts';
 import { checkOptions } from './options.ts';
@@ -88,11 +89,11 @@ export class MmapDict extends BaseDict {
     checkOptions(options, DICT_OPTIONS);
     const mode = options.mode ?? 'a';
     const openedAt = Date.now();
-    const file = NodeFile.open(path, FILE_MODES[mode]);
+    const file = NodeFile.open(path, FILE_MODES[mode], { initial: encodeEmptyFile() });
     try {
       return new MmapDict(file, options.mode === undefined ? { ...options, mode } : options, openedAt);
     } catch (error) {
-      if (mode === 'w-') unmake(file, () => file.size() === 0);
+      if (mode === 'w-') unmake(file, () => file.size() <= EMPTY_SIZE);
       file.close();
       throw error;
     }

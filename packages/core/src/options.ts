@@ -39,6 +39,8 @@ export const isObject: ValueRow = { takes: isAnObject, expected: 'an object' };
 /** A text. */
 export const isText: ValueRow = { takes: (value) => typeof value === 'string', expected: 'a text' };
 /** What can be asked whether it was aborted, and told of it. */
+export const isBytes: ValueRow = { takes: (value) => value instanceof Uint8Array, expected: 'a Uint8Array' };
+
 export const isSignal: ValueRow = {
   takes: (value) => has(value, 'throwIfAborted', 'function') && has(value, 'addEventListener', 'function'),
   expected: 'an AbortSignal',

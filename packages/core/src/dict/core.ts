@@ -105,7 +105,8 @@ export class DictCore {
     this.store = new DictStore(file, resolved, openedAt);
     this.codecs = resolved.codecs.length === 0 ? CODECS : [...resolved.codecs, ...CODECS];
     this.#plain = resolved.codecs.length === 0;
-    if (mode === 'w-' && file.size() > 0) {
+    // One that was opened by its name was made for this handle, perhaps with its header in it.
+    if (mode === 'w-' && openedAt === undefined && file.size() > 0) {
       throw new MmdError('ALREADY_EXISTS', `${file.name}: the file is not empty`, { path: file.name });
     }
     if (this.#initialise(file)) this.store.created();

@@ -104,6 +104,7 @@ const FAULTY_CALLS: readonly FaultyCall[] = [
   'fchown',
   'rename',
   'unlink',
+  'link',
   'size',
   'seek',
   'pread',

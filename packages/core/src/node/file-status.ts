@@ -73,6 +73,7 @@ export const STATX_SIZE = 256;
 /** Type, mode, links, owner, group, inode and size are asked for. */
 export const STATX_MASK: number = 0x1 | 0x2 | 0x4 | 0x8 | 0x10 | 0x100 | 0x200;
 export const AT_FDCWD = -100;
+export const AT_SYMLINK_FOLLOW = 0x400;
 export const AT_EMPTY_PATH = 0x1000;
 
 /** Where its fields stand. */

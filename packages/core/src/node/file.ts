@@ -12,6 +12,7 @@ import { MmdError } from '../errors.ts';
 import type { ArrayMemory } from '../ndarray/array-memory.ts';
 import {
   checkOptions,
+  isBytes,
   isFlag,
   isObject,
   isOneOf,
@@ -33,7 +34,7 @@ import { absolutePath, realPath } from './paths.ts';
 import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, type FileStatus, type Syscalls } from './syscalls.ts';
 import { readAll, writeRest, writeVector } from './transfer.ts';
 
-const { EINTR, ENOENT, ENOSPC, ENOTDIR, ENOSYS, EPERM } = constants.errno;
+const { EINTR, EIO, ENOENT, ENOSPC, ENOTDIR, ENOSYS, EPERM } = constants.errno;
 
 /** How a file is opened: reading, changing, changing or creating, creating only. */
 export type NodeFileMode = 'r' | 'r+' | 'a' | 'create-new';
@@ -63,12 +64,18 @@ export interface NodeFileOptions {
   readonly mapWords?: boolean;
   /** What errors call the file, which stands in for one that is to take that name. Default: its path. */
   readonly calledAs?: string | undefined;
+  /**
+   * What a file begins with that `a` or `create-new` makes. Where the file system has files without names (O_TMPFILE), it gets its
+   * name when it holds that: nobody ever finds it empty. Elsewhere it is made empty, and the caller writes.
+   */
+  readonly initial?: Uint8Array;
 }
 
 const FILE_OPTIONS: OptionTable = {
   syscalls: isObject,
   mapWords: isFlag,
   calledAs: isText,
+  initial: isBytes,
 } satisfies Record<keyof NodeFileOptions, OptionRow>;
 
 /**
@@ -81,8 +88,22 @@ const forgotten = new FinalizationRegistry<{ readonly sys: Syscalls; readonly fd
   },
 );
 
+/** Makes a file that has its bytes before it has its name. Returns its descriptor, or an error, and then nothing was made. */
+function makeWhole(sys: Syscalls, path: string, bytes: Uint8Array, permissions: number): number {
+  const { O_TMPFILE } = sys.platform;
+  // Node's permission model knows the names that its own calls make.
+  if (O_TMPFILE === undefined || (process.permission as unknown) !== undefined) return -ENOSYS;
+  const fd = sys.open(dirname(path), fsConstants.O_RDWR | O_TMPFILE, permissions);
+  if (fd < 0) return fd;
+  const count = sys.pwrite(fd, bytes, bytes.length, 0);
+  const result = count < bytes.length ? Math.min(count, -EIO) : sys.link(fd, path);
+  if (result === 0) return fd;
+  sys.close(fd);
+  return result;
+}
+
 /** What files that are opened through another one take over. */
-type Inherited = Required<Omit<NodeFileOptions, 'calledAs'>>;
+type Inherited = Required<Omit<NodeFileOptions, 'calledAs' | 'initial'>>;
 
 /**
  * A regular file of the operating system, open for positional IO, mapping and locking.
@@ -147,8 +168,8 @@ export class NodeFile implements StorageFile, MappedFile {
    * INVALID_ARGUMENT for directories, FIFOs, sockets and devices, and for impossible paths; IO for the rest
    */
   static open(path: string | URL, mode: NodeFileMode = 'r', options: NodeFileOptions = {}): NodeFile {
-    const { syscalls = libc(), mapWords = true, calledAs } = checkOptions(options, FILE_OPTIONS);
-    return NodeFile.#open(path, mode, { syscalls, mapWords }, 0o666, calledAs);
+    const { syscalls = libc(), mapWords = true, calledAs, initial } = checkOptions(options, FILE_OPTIONS);
+    return NodeFile.#open(path, mode, { syscalls, mapWords }, 0o666, calledAs, initial);
   }
 
   static #open(
@@ -157,6 +178,7 @@ export class NodeFile implements StorageFile, MappedFile {
     options: Inherited,
     permissions: number,
     calledAs: string | undefined,
+    initial?: Uint8Array,
   ): NodeFile {
     if (!Object.hasOwn(FLAGS, mode)) throw wrongArgument('the mode of a file', IS_MODE.expected, mode);
     const { syscalls: sys } = options;
@@ -165,8 +187,10 @@ export class NodeFile implements StorageFile, MappedFile {
     // Looked at before it is opened: opening a device can already do something.
     const before = sys.stat(real);
     if (typeof before !== 'number') refuseSpecial(before, name);
-    let fd: number;
-    while ((fd = sys.open(real, FLAGS[mode], permissions)) === -EINTR);
+    const fresh = initial !== undefined && before === -ENOENT && (FLAGS[mode] & fsConstants.O_CREAT) !== 0;
+    let fd = fresh ? makeWhole(sys, real, initial, permissions) : -EINTR;
+    // Whatever kept it from being made whole, the plain way tells of it.
+    if (fd < 0) while ((fd = sys.open(real, FLAGS[mode], permissions)) === -EINTR);
     if (fd < 0)
       throw errnoError(fd, `opening for ${mode === 'r' ? 'reading' : 'writing'}`, name, undefined, mode === 'r');
     try {

@@ -111,6 +111,7 @@ export function lateBound(platform: PlatformConstants, bind: () => Syscalls): Sy
       }
       return c().pread(fd, into, length, offset);
     },
+    link: (fd, path) => c().link(fd, path),
     seek: (fd, offset, whence) => c().seek(fd, offset, whence),
     pwrite: (fd, bytes, length, offset) => c().pwrite(fd, bytes, length, offset),
     pwritev: (fd, parts, offset) => c().pwritev(fd, parts, offset),

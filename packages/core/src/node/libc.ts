@@ -6,7 +6,7 @@
 
 import { constants } from 'node:os';
 import { MmdError } from '../errors.ts';
-import { AT_EMPTY_PATH, AT_FDCWD, STATX_MASK, STATX_SIZE, statusOfStatx } from './file-status.ts';
+import { AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_FOLLOW, STATX_MASK, STATX_SIZE, statusOfStatx } from './file-status.ts';
 import { FS_CALLS, lateBound } from './late-bound.ts';
 import { requireLate } from './require-late.ts';
 import {
@@ -83,6 +83,7 @@ function bind(platform: PlatformConstants): Syscalls {
     copyFileRange: optional('int64_t copy_file_range(int, void *, int, void *, size_t, uint32_t)'),
     ioctl: library.func('int ioctl(int, unsigned long, ...)') as Call,
     flock: library.func('int flock(int, int)') as Call,
+    linkat: optional('int linkat(int, const char *, int, const char *, int)'),
     statx: optional('int statx(int, const char *, int, unsigned int, void *)'),
     schedYield: library.func('int sched_yield()') as Call,
     mmap: library.func('intptr_t mmap(intptr_t, size_t, int, int, int, int64_t)') as Call,
@@ -132,6 +133,8 @@ function bind(platform: PlatformConstants): Syscalls {
     bound: () => true,
     stat: (path) => statx(AT_FDCWD, path, 0) ?? FS_CALLS.stat(path),
     fstat: (fd) => statx(fd, '', AT_EMPTY_PATH) ?? FS_CALLS.fstat(fd),
+    link: (fd, path) =>
+      c.linkat(AT_FDCWD, `/proc/self/fd/${fd}`, AT_FDCWD, path, AT_SYMLINK_FOLLOW) < 0 ? -errno() : 0,
     size(fd) {
       const result = c.lseek(fd, 0, 2);
       return result < 0 ? -errno() : result;

@@ -7,6 +7,8 @@
  * @module
  */
 
+import { constants } from 'node:fs';
+
 /** What a path or a descriptor stands for. */
 export interface FileStatus {
   readonly dev: bigint;
@@ -33,6 +35,8 @@ export interface PlatformConstants {
   readonly MADV_POPULATE_READ: number | undefined;
   /** ioctl: share a range of blocks. Undefined where there is no such request. */
   readonly FICLONERANGE: number | undefined;
+  /** open: a file without a name, in a directory. Undefined where there are none. */
+  readonly O_TMPFILE: number | undefined;
   readonly SEEK_DATA: number;
   readonly SEEK_HOLE: number;
 }
@@ -52,6 +56,8 @@ export interface Syscalls {
   fchown(fd: number, uid: number, gid: number): number;
   rename(from: string, to: string): number;
   unlink(path: string): number;
+  /** Gives an open file a name (linkat), which nothing may have; -ENOSYS where there is no such call. */
+  link(fd: number, path: string): number;
   /** The file's size (lseek to its end). */
   size(fd: number): number;
   /** lseek with SEEK_DATA or SEEK_HOLE. */
@@ -117,6 +123,7 @@ const LINUX: PlatformConstants = {
   MS_SYNC: 4,
   MADV_POPULATE_READ: 22,
   FICLONERANGE: 0x4020940d,
+  O_TMPFILE: 0x400000 | constants.O_DIRECTORY,
   SEEK_DATA: 3,
   SEEK_HOLE: 4,
 };
@@ -127,6 +134,7 @@ const DARWIN: PlatformConstants = {
   MS_SYNC: 0x10,
   MADV_POPULATE_READ: undefined,
   FICLONERANGE: undefined,
+  O_TMPFILE: undefined,
   SEEK_DATA: 4,
   SEEK_HOLE: 3,
 };

@@ -7,6 +7,7 @@ import {
   readFileSync,
   readlinkSync,
   rmdirSync,
+  rmSync,
   statSync,
   symlinkSync,
   truncateSync,
@@ -18,6 +19,8 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { TempDir } from '@mmdpickle/test-support';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { MmapDict } from '../../src/dict/index.ts';
+import { isMmdError } from '../../src/errors.ts';
+import { encodeEmptyFile } from '../../src/format/index.ts';
 import { errnoError, errnoName } from '../../src/node/errno.ts';
 import { faultySyscalls } from '../../src/node/faulty-syscalls.ts';
 import { NodeFile } from '../../src/node/file.ts';
@@ -119,6 +122,67 @@ describe('opening', () => {
     }
   });
 
+  it.each(['a', 'create-new'] as const)('makes a file whole or not at all, whenever it is killed (%s)', (mode) => {
+    const initial = encodeEmptyFile();
+    let calls = 0;
+    for (let last = 0, killed = true; killed; last++) {
+      const path = temp.file(`${mode} ${last}`);
+      calls = 0;
+      // What comes after the last call of a killed process is as if it had never been.
+      const syscalls = wrapped((call, args) => {
+        if (calls++ === last) throw new Error('killed');
+        return call(...args);
+      });
+      try {
+        NodeFile.open(path, mode, { initial, syscalls }).close();
+        killed = false;
+      } catch (error) {
+        if (isMmdError(error)) throw error;
+      }
+      if (existsSync(path)) expect(readFileSync(path)).toEqual(Buffer.from(initial));
+      else expect(killed).toBe(true);
+    }
+    expect(calls).toBeGreaterThan(4);
+  });
+
+  it.each(['open', 'pwrite', 'link'] as const)(
+    'makes a file empty where it cannot be made whole (%s), with the rights of any other',
+    (call) => {
+      const syscalls = faultySyscalls(libc(), { call, nth: 0, errno: 'EOPNOTSUPP' });
+      const path = temp.file('new');
+      const umask = process.umask(0o027);
+      try {
+        NodeFile.open(path, 'create-new', { initial: new Uint8Array([1]), syscalls }).close();
+        expect([...readFileSync(path)]).toEqual([]);
+        NodeFile.open(temp.file('whole'), 'a', { initial: new Uint8Array([1]) }).close();
+        expect([...readFileSync(temp.file('whole'))]).toEqual([1]);
+      } finally {
+        process.umask(umask);
+      }
+      for (const name of [path, temp.file('whole')]) expect(statSync(name).mode & 0o777).toBe(0o640);
+      expect(syscalls.failures()).toBe(1);
+      expect(openDescriptorsOf(path)).toBe(0);
+    },
+  );
+
+  it('takes a file that another process made in the same moment as it is', () => {
+    const path = temp.file('race');
+    const base = libc();
+    const syscalls: Syscalls = {
+      ...base,
+      link(fd, name) {
+        writeFileSync(name, 'theirs');
+        return base.link(fd, name);
+      },
+    };
+    const initial = encodeEmptyFile();
+    NodeFile.open(path, 'a', { initial, syscalls }).close();
+    expect(readFileSync(path, 'utf8')).toBe('theirs');
+    rmSync(path);
+    expectCode('ALREADY_EXISTS', () => NodeFile.open(path, 'create-new', { initial, syscalls }));
+    expect(readFileSync(path, 'utf8')).toBe('theirs');
+  });
+
   it('leaves no descriptor open when it fails', () => {
     const path = temp.file('x');
     writeFileSync(path, 'x');
@@ -136,6 +200,15 @@ describe('opening', () => {
     expect(openDescriptorsOf(file.name)).toBe(1);
   });
 });
+
+/** The real system calls, each through `through`. */
+function wrapped(through: (call: (...args: unknown[]) => unknown, args: unknown[]) => unknown): Syscalls {
+  const calls = Object.entries(libc()).map(([name, call]) => [
+    name,
+    typeof call === 'function' ? (...args: unknown[]) => through(call as (...args: unknown[]) => unknown, args) : call,
+  ]);
+  return Object.fromEntries(calls) as Syscalls;
+}
 
 /** How many descriptors of this process have the file open. */
 function openDescriptorsOf(path: string): number {
