@@ -101,7 +101,7 @@ export class MmapDict extends BaseDict {
 
   /**
    * Takes the writer lease, for work that must not be disturbed for long (ingest, vacuum, convert). A second taker gets LOCKED with
-   * the holder's pid at once. Should the lease be lost, this handle writes nothing more. Release it, or close the dict.
+   * the holder's pid at once; who does not ask for it is not hindered. Should the lease be lost, this handle writes nothing more. Release it, or close the dict.
    * @throws as {@link Lease.acquire}: LOCKED, READ_ONLY, NO_SPACE, IO; CLOSED, INVALID_ARGUMENT
    */
   lease(options?: LeaseOptions): Lease {

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { ERROR_CODES, type ErrorCode, isMmdError, MmdError } from '../src/errors.ts';
 
@@ -22,4 +23,10 @@ describe('MmdError', () => {
     expect(isMmdError(new MmdError('IO', ''), 'CLOSED')).toBe(false);
     expect(isMmdError(null)).toBe(false);
   });
+});
+
+it('the guide has the table of codes', () => {
+  const page = readFileSync(new URL('../../../docs/guide/dict.md', import.meta.url), 'utf8');
+  const rows = [...page.matchAll(/^\| `([A-Z_]+)` \| (.+) \|$/gm)].map(([, code, meaning]) => [code, meaning]);
+  expect(rows).toEqual(Object.entries(ERROR_CODES));
 });
