@@ -203,6 +203,14 @@ describe('network sources', () => {
     expect(await withoutInput(child)).toMatchObject({ code: 0, stdout: '2 frames, 8 B written; 0 dropped\n' });
   });
 
+  it('say that they were interrupted while no client came', async () => {
+    const child = bench.start(bench.folder(), ['ingest', 'tcp.mmdpickle', '--from', 'tcp-listen://127.0.0.1:0']);
+    await told(child, /tcp-listen:/);
+    const ended = Promise.all([withoutInput(child), told(child, /listening on 127\.0\.0\.1:0: interrupted/)]);
+    child.kill('SIGINT');
+    expect((await ended)[0].code).toBe(130);
+  });
+
   it('take datagrams, and leave out those that are no frames', async () => {
     const cwd = bench.folder();
     const args = ['ingest', 'udp.mmdpickle', '--from', 'udp://127.0.0.1:0', '--shape', '4', '--max-frames', '3'];

@@ -49,7 +49,11 @@ const OPTIONS: readonly OptionSpec[] = [
   { flags: '--rows <n>', doc: 'chunks: rows of each array', parse: parsePositive, default: 1000 },
   { flags: '--planes <n>', doc: 'ring, fill: planes of the array', parse: parsePositive, default: 100 },
   { flags: '--max-frames <n>', doc: 'end after so many frames', parse: parsePositive },
-  { flags: '--duration <time>', doc: 'end after this time: 10s, 5m, 2h', parse: parseTime },
+  {
+    flags: '--duration <time>',
+    doc: 'end so long after the source is ready (with tcp-listen: a client is there): 10s, 5m, 2h',
+    parse: parseTime,
+  },
   {
     flags: '--rollover <limit>',
     doc: 'a new file after 1000f (frames), 1GiB or 10m; OUT then holds {n}',

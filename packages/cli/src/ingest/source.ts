@@ -198,6 +198,7 @@ function tellReady({ terminal, quiet }: Invocation, source: string): void {
 }
 
 function ioError(what: string, cause: unknown): MmdError {
-  const { code, message } = cause as NodeJS.ErrnoException;
+  const { code, message, name } = cause as NodeJS.ErrnoException;
+  if (name === 'AbortError') return new MmdError('IO', `${what}: interrupted`, { cause });
   return new MmdError('IO', `${what}: ${message}`, { errno: code, cause });
 }
