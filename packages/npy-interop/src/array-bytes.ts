@@ -67,7 +67,10 @@ export function plainArray(value: WritableArray, what: string): PlainArray {
 
 function typedSource(value: unknown, what: string): ArraySource {
   if (ArrayBuffer.isView(value) && !(value instanceof DataView)) return ndarray(value as TypedArray);
-  throw new MmdError('UNSUPPORTED_VALUE', `${what}: expected an array, found ${typeof value}`, { found: typeof value });
+  const found = Array.isArray(value) ? 'a list: give ndarray(list)' : typeof value;
+  throw new MmdError('UNSUPPORTED_VALUE', `${what}: expected a typed array or an NDArray, found ${found}`, {
+    found: typeof value,
+  });
 }
 
 /**

@@ -91,7 +91,8 @@ export async function readDirectory(
         throw new MmdError('CORRUPT', text, { offset: entry.offset, found: entry.filename });
       }
       if (!(entries.size < maximum)) {
-        throw new MmdError('LIMIT_EXCEEDED', `${source.name}: more than ${maximum} members`, {
+        const text = `${source.name}: more than ${maximum} members; raise limits.members if the file is trusted`;
+        throw new MmdError('LIMIT_EXCEEDED', text, {
           limit: 'members',
           maximum,
         });
@@ -237,5 +238,6 @@ export function zipError(error: unknown, name: string, offset: number, cutShort 
   // In what an archive is ambiguous stands beside the message.
   const { reason } = error as { reason?: unknown };
   const why = typeof reason === 'string' ? `: ${reason}` : '';
-  return new MmdError(code, `${name}: ${message}${why}`, { offset, cause: error });
+  const what = code === 'BAD_FORMAT' ? 'not a zip file: ' : '';
+  return new MmdError(code, `${name}: ${what}${message}${why}`, { offset, cause: error });
 }

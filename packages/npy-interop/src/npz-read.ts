@@ -232,7 +232,8 @@ export class Npz implements AsyncDisposable {
   async #unpack(member: NpzMember, entry: FileEntry, sink: PieceSink, signal: AbortSignal | undefined): Promise<void> {
     const limit = this.options.limits?.memberBytes ?? NPZ_LIMITS.memberBytes;
     if (!(member.size <= limit)) {
-      throw new MmdError('LIMIT_EXCEEDED', `${this.#label(member)}: unpacks to ${member.size} bytes`, {
+      const text = `${this.#label(member)}: unpacks to ${member.size} bytes, over the limit of ${limit}`;
+      throw new MmdError('LIMIT_EXCEEDED', `${text}; raise limits.memberBytes if the file is trusted`, {
         offset: member.offset,
         found: member.size,
         limit: 'memberBytes',

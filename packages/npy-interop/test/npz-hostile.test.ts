@@ -379,6 +379,14 @@ describe('hostile npz files', () => {
     expect((await npz.get('bbbbb')).toNested()).toEqual([3, 4]);
   });
 
+  test('errors say what to do', async () => {
+    const npz = await openNpz(deflated, { limits: { memberBytes: 1000 } });
+    await expect(npz.get('aaaaa')).rejects.toThrow(/over the limit of 1000; raise limits\.memberBytes/);
+    await expect(openNpz(stored, { limits: { members: 1 } })).rejects.toThrow(/raise limits\.members/);
+    await expect(openNpz(npyBytes(new Float64Array(100)))).rejects.toThrow(/not a zip file/);
+    expect(() => npyBytes([1, 2] as never)).toThrow(/expected a typed array or an NDArray, found a list/);
+  });
+
   test('members over the budget are not read', async () => {
     await expect(openNpz(stored, { limits: { members: 1 } })).rejects.toMatchObject({ code: 'LIMIT_EXCEEDED' });
   });

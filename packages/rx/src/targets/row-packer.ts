@@ -103,10 +103,15 @@ export class RowPacker {
 
   #expect(fits: boolean, found: unknown): void {
     if (fits) return;
-    throw new MmdError('INVALID_ARGUMENT', `a row has shape [${this.rowShape.join(', ')}] of ${this.type.name}`, {
-      expected: this.rowShape,
-      found,
-    });
+    const what = typeof found === 'number' ? `; found ${found} element${found === 1 ? '' : 's'}` : '';
+    throw new MmdError(
+      'INVALID_ARGUMENT',
+      `a row has shape [${this.rowShape.join(', ')}] of ${this.type.name}${what}`,
+      {
+        expected: this.rowShape,
+        found,
+      },
+    );
   }
 }
 

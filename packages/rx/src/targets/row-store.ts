@@ -130,13 +130,15 @@ export function existing(dict: MmapDict, key: string, spec: ColumnSpec): Growing
     array.shape.length === spec.rowShape.length + 1 &&
     spec.rowShape.every((dim, i) => dim === array.shape[i + 1]);
   if (fits) return isGrowing(array) ? array : undefined;
-  throw new MmdError('INVALID_ARGUMENT', `'${key}' is there already, and is no array of such rows`, {
+  const isArray = array instanceof NDArray || array instanceof MaskedArray;
+  const expected = { dtype: parseDType(spec.dtype).name, rowShape: spec.rowShape, masked: spec.masked };
+  const rows = `${spec.masked ? 'masked ' : ''}rows of shape [${spec.rowShape.join(', ')}] of ${expected.dtype}`;
+  const kind = array instanceof MaskedArray ? 'a masked array' : 'an array';
+  const is = isArray ? `${kind} of shape [${array.shape.join(', ')}] of ${array.type.name}` : 'no array';
+  throw new MmdError('INVALID_ARGUMENT', `'${key}' is there already, and is ${is}: ${rows} do not go there`, {
     key,
-    expected: { dtype: parseDType(spec.dtype).name, rowShape: spec.rowShape, masked: spec.masked },
-    found:
-      array instanceof NDArray || array instanceof MaskedArray
-        ? { dtype: array.type.name, shape: array.shape }
-        : typeof array,
+    expected,
+    found: isArray ? { dtype: array.type.name, shape: array.shape } : typeof array,
   });
 }
 
