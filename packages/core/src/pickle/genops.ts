@@ -5,7 +5,7 @@
  */
 
 import { MmdError } from '../errors.ts';
-import { isWhole, wrongArgument } from '../options.ts';
+import { isBytes, isWhole, wrongArgument } from '../options.ts';
 import { ARGUMENTS, type Argument, ArgumentReader } from './arguments.ts';
 import { OPCODE_BY_CODE, type Opcode, type OpcodeName } from './opcodes.ts';
 import { reprBytes } from './python-repr.ts';
@@ -47,9 +47,7 @@ export function genops(bytes: Uint8Array, start = 0): Generator<GenOp, void> {
  * @param ascii - false: text lines may hold any byte, as in CPython's readers; it is read as Latin-1
  */
 export function* opcodesOf(bytes: Uint8Array, start: number, ascii: boolean): Generator<GenOp, void> {
-  if (!(bytes instanceof Uint8Array)) {
-    throw new MmdError('INVALID_ARGUMENT', `a pickle is a Uint8Array; found ${typeof bytes}`, { found: bytes });
-  }
+  if (!isBytes.takes(bytes)) throw wrongArgument('a pickle', isBytes.expected, bytes);
   if (!isWhole.takes(start)) throw wrongArgument('where a pickle starts', isWhole.expected, start);
   const from = new ArgumentReader(bytes, start, ascii);
   for (;;) {

@@ -5,6 +5,7 @@
  */
 
 import { MmdError } from '../errors.ts';
+import { isBytes, wrongArgument } from '../options.ts';
 import { Machine } from './machine.ts';
 import type { LoadOptions } from './options.ts';
 
@@ -102,7 +103,7 @@ export class Decoder {
 }
 
 function checkBytes(bytes: Uint8Array): void {
-  if (!(bytes instanceof Uint8Array)) throw new MmdError('INVALID_ARGUMENT', 'load takes a Uint8Array');
+  if (!isBytes.takes(bytes)) throw wrongArgument('a pickle', isBytes.expected, bytes);
 }
 
 function checkedPos(bytes: Uint8Array, pos: number): number {

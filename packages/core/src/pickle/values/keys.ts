@@ -83,7 +83,7 @@ export interface Keyed {
 
 /** The error of a value that Python cannot hash. */
 export function unhashable(value: unknown): MmdError {
-  return new MmdError('BAD_KEY', `a ${nameOf(value)} cannot be a dict key or set item: Python cannot hash it`, {
+  return new MmdError('BAD_KEY', `no ${nameOf(value)} can be a dict key or set item: Python cannot hash it`, {
     found: nameOf(value),
   });
 }
