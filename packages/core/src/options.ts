@@ -127,8 +127,8 @@ export function wrongArgument(name: string, expected: string, found: unknown): M
   return refused(`${name} is ${expected}; found ${shown(found)}`, expected, found);
 }
 
-/** Of anything, also where `String` would throw; of a list its first items, of a long text its beginning. */
-function shown(found: unknown, deep = true): string {
+/** What stands in a message for anything, also where `String` would throw; of a list its first items, of a long text its beginning. */
+export function shown(found: unknown, deep = true): string {
   if (typeof found === 'string') return found.length > 100 ? `'${found.slice(0, 100)}'...` : `'${found}'`;
   if (typeof found === 'function') return 'a function';
   if (!isAnObject(found)) return String(found);

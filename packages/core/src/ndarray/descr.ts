@@ -294,7 +294,8 @@ function count(value: unknown, what: string): number {
     throw unsupported(`${what} must be a non-negative integer`, value);
   }
   if (value > DTYPE_LIMITS.maxItemsize) throw overLimit('maxItemsize', value);
-  return value;
+  // -0 would be pickled as a float, which is no dimension to numpy.
+  return value + 0;
 }
 
 function parseName(value: unknown): { name: string; title: string | undefined } {
@@ -416,7 +417,7 @@ export const isSubarrayOfSubarrays = (type: DType): boolean => partsOf(type)?.it
 function subarrayOf(base: DType, shape: unknown): DType {
   const given = typeof shape === 'number' ? [shape] : shape;
   if (!Array.isArray(given)) throw unsupported('the shape of a sub-array must be an integer or a tuple', shape);
-  const own = given.map((dim) => count(dim, 'a dimension'));
+  const own = Array.from(given, (dim) => count(dim, 'a dimension'));
   const dims = [...own, ...(base.shape ?? [])];
   if (dims.length > DTYPE_LIMITS.maxSubarrayDims) throw overLimit('maxSubarrayDims', dims.length);
   if (base.itemsize === 0 && base.fields === undefined) {

@@ -5,6 +5,7 @@
  */
 
 import { MmdError } from '../errors.ts';
+import { shown } from '../options.ts';
 
 /** numpy 2 ends a shape here (numpy 1 at 32). */
 export const MAX_DIMS = 64;
@@ -30,13 +31,14 @@ export function checkShape(shape: readonly number[], itemsize = 1): readonly num
   let product = itemsize;
   for (const dim of shape) {
     if (!Number.isSafeInteger(dim) || dim < 0) {
-      throw invalid(`dimensions must be integers from 0, found ${String(dim)}`, dim);
+      throw invalid(`dimensions must be integers from 0, found ${shown(dim)}`, dim);
     }
     // A zero does not excuse the others, as in numpy: strides of an empty array must be exact too.
     if (dim !== 0) product *= dim;
     if (!Number.isSafeInteger(product)) throw invalid('the shape is larger than 2^53 - 1 bytes', [...shape]);
   }
-  return Object.freeze([...shape]);
+  // -0 would be pickled as a float, and no Python would load the file.
+  return Object.freeze(Array.from(shape, (dim) => dim + 0));
 }
 
 /** The dimensions that every numpy takes; from numpy 2 on there may be 64. */
@@ -212,7 +214,7 @@ export function resolveReshape(from: readonly number[], to: readonly number[]): 
   if (!Array.isArray(to)) throw notAShape(to);
   const size = sizeOf(from);
   const unknown = to.indexOf(-1);
-  const given = checkShape(to.filter((_, axis) => axis !== unknown));
+  const given = checkShape([...to].filter((_, axis) => axis !== unknown));
   const known = sizeOf(given);
   const shape = unknown < 0 ? given : checkShape(to.map((dim, axis) => (axis === unknown ? size / known : dim)));
   if (sizeOf(shape) !== size) {

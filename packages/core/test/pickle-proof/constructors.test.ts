@@ -11,7 +11,7 @@ const LONG = process.env.MMDPICKLE_LONG === '1';
 /** Arguments of the right and of the wrong kinds. */
 // biome-ignore format: a table
 const ARGUMENTS: readonly unknown[] = [
-  undefined, null, true, 0, 1, -1, 5, 1.5, 255, Number.NaN, Infinity, 2 ** 40, 2 ** 60, 10n, -5n, 2n ** 70n,
+  undefined, null, true, 0, -0, 1, -1, 5, 1.5, 255, Number.NaN, Infinity, 2 ** 40, 2 ** 60, 10n, -5n, 2n ** 70n,
   '', 'x', '1.5', 'u', 'd', 'B', 'ValueError', 'SyntaxError', 'NoSuchError', 'PosixPath', 'REDUCE', 'NEWOBJ_EX', 'EXT', 'PERSID', 'Ellipsis',
   'builtins', 'list', 'a\nb', '\ud800', '12345678-1234-5678-1234-567812345678',
   Symbol('s'), () => 1, [], [1, 2], ['a', 'b'], [['a', 1]], {}, { hour: 5 }, { year: 2024, month: 2, day: 30 },
@@ -102,6 +102,8 @@ it.each([
 ])('an %s is an entry if Python 3 makes one of its arguments', (type, good, bad) => {
   const made = pickle.loadEntry(pickle.dumpEntry(new pickle.PyException(type, good)));
   expect(made).toEqual(new pickle.PyException(type, good));
+  const float = good.map((item) => (item === 0 ? -0 : item));
+  expect(() => new pickle.PyException(type, float)).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
   const old = new pickle.PyException(type, bad);
   expect(() => pickle.dumpEntry(old)).toThrow(expect.objectContaining({ code: 'UNSUPPORTED_VALUE' }));
   expect(pickle.load(dump(old))).toEqual(old);

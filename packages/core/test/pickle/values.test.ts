@@ -47,6 +47,7 @@ const refused = (code: string) => expect.objectContaining({ code });
 const VALUES: readonly (readonly [name: string, value: unknown, text?: string | undefined])[] = [
   ['range', new PyRange(0, 10, 2), 'range(0, 10, 2)'],
   ['range of step 1', new PyRange(1, 5), 'range(1, 5)'],
+  ['range from -0', new PyRange(-0, 5), 'range(0, 5)'],
   ['range beyond 2^53', new PyRange(0, 2n ** 70n), 'range(0, 1180591620717411303424)'],
   ['slice', new PySlice(1, null, 'x')],
   ['Ellipsis', ELLIPSIS, 'Ellipsis'],
@@ -327,6 +328,7 @@ describe('what was changed, or holds what Python has not', () => {
       Object.assign(new PyException('Warning'), { attributes: new Map([[1, 2]]) }),
     ],
     ['a bound that is no number', Object.assign(Deque.over([1]), { maxlen: 'x' })],
+    ['a bound that is a float to Python', Object.assign(Deque.over([]), { maxlen: -0 })],
     ['characters beyond the last one', new PyArray('u', 20, bytes(0xff, 0xff, 0xff, 0xff))],
   ])('%s is refused when it is written', (_what, value) => {
     expect(() => dump(value)).toThrow(expect.objectContaining({ code: 'UNSUPPORTED_VALUE' }));

@@ -53,7 +53,7 @@ export class DefaultDict<K = unknown, V = unknown> extends PyDict<K, V> {
 
 /** What may be the bound of a deque. */
 export function isBound(value: unknown): value is number | null {
-  return value === null || (Number.isSafeInteger(value) && (value as number) >= 0);
+  return value === null || (Number.isSafeInteger(value) && (value as number) >= 0 && !Object.is(value, -0));
 }
 
 /** Python's `collections.deque`: an Array with the bound that Python keeps. */

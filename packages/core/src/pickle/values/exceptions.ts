@@ -43,6 +43,9 @@ const isSyntaxError = ([, details, ...more]: readonly unknown[]): boolean =>
 const isGroup = each(isString, (list) => Array.isArray(list) && list.length > 0 && list.every(isRaised));
 const isRaised = (value: unknown): boolean => value instanceof PyException || value instanceof OpaqueObject;
 
+/** -0 is a float to Python. */
+const isIndex = (value: unknown): boolean => Number.isSafeInteger(value) && !Object.is(value, -0);
+
 /** The arguments of the exceptions that do not take any: with others Python raises another error. */
 const ARGUMENTS: Readonly<Record<string, (args: readonly unknown[]) => boolean>> = {
   BaseExceptionGroup: isGroup,
@@ -50,9 +53,9 @@ const ARGUMENTS: Readonly<Record<string, (args: readonly unknown[]) => boolean>>
   IndentationError: isSyntaxError,
   SyntaxError: isSyntaxError,
   TabError: isSyntaxError,
-  UnicodeDecodeError: each(isString, isString, Number.isSafeInteger, Number.isSafeInteger, isString),
-  UnicodeEncodeError: each(isString, isString, Number.isSafeInteger, Number.isSafeInteger, isString),
-  UnicodeTranslateError: each(isString, Number.isSafeInteger, Number.isSafeInteger, isString),
+  UnicodeDecodeError: each(isString, isString, isIndex, isIndex, isString),
+  UnicodeEncodeError: each(isString, isString, isIndex, isIndex, isString),
+  UnicodeTranslateError: each(isString, isIndex, isIndex, isString),
 };
 
 /** Which arguments of those that take text or bytes are bytes to Python 3; the others are text. */

@@ -173,8 +173,9 @@ export class PyRange implements Keyed {
   constructor(start: number | bigint, stop: number | bigint, step: number | bigint = 1) {
     for (const part of [start, stop, step]) checkArgument(isInteger(part), 'a range is made of integers', part);
     checkArgument(BigInt(step) !== 0n, 'the step of a range is not 0', step);
-    this.start = start;
-    this.stop = stop;
+    // -0 is a float to Python, and no part of a range.
+    this.start = start === 0 ? 0 : start;
+    this.stop = stop === 0 ? 0 : stop;
     this.step = step;
     Object.freeze(this);
   }
