@@ -5,7 +5,7 @@
  */
 
 import { type ArraySource, type DType, type DTypeLike, MmdError, parseDType } from '@mmdpickle/core';
-import { checkOptions, isFlag, isOneOf, type OptionRow, type OptionTable } from '@mmdpickle/core/options';
+import { checkOptions, isFlag, isOneOf, type OptionRow, type OptionTable, shown } from '@mmdpickle/core/options';
 
 /** numpy 1 ends at 32 dimensions, and its users must be able to load the array. */
 const MAX_NDIM = 32;
@@ -124,7 +124,7 @@ export function checkShape(shape: readonly number[], itemsize: number): readonly
 /** A whole number from 0 to 2^53 - 1, or INVALID_ARGUMENT. */
 export function checkCount(value: unknown, what: string): number {
   if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) {
-    throw new MmdError('INVALID_ARGUMENT', `${what} is a whole number from 0 to 2^53 - 1, found ${String(value)}`, {
+    throw new MmdError('INVALID_ARGUMENT', `${what} is a whole number from 0 to 2^53 - 1, found ${shown(value)}`, {
       expected: 'a whole number >= 0',
       found: value,
     });

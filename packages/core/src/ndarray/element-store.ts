@@ -5,6 +5,7 @@
  */
 
 import { MmdError } from '../errors.ts';
+import { shown } from '../options.ts';
 import type { ArrayMemory } from './array-memory.ts';
 import { type DType, rowOf, type TypedArray } from './dtypes.ts';
 import { codecOf, type ElementCodec } from './element-codec.ts';
@@ -47,6 +48,12 @@ export class Window {
 
 /** What windows are laid out in multiples of: pages where they are large. */
 const GRAINS = [65_536, 4096, 64, 8, 4, 2] as const;
+
+/** A fraction of a place would be a stretch of two elements, or a property of a list. */
+const isPlace = (index: number, length: number): boolean => Number.isInteger(index) && index >= 0 && index < length;
+
+const noPlace = (index: number, length: number): MmdError =>
+  invalid(`element ${shown(index)} of ${length}`, index, length);
 
 const NO_WINDOW: Window = new Window(new Uint8Array(0), 0, -1);
 
@@ -190,7 +197,7 @@ export class MemoryStore implements ElementStore {
   }
 
   #check(index: number): number {
-    if (!(index >= 0 && index < this.length)) throw invalid(`element ${index} of ${this.length}`, index, this.length);
+    if (!isPlace(index, this.length)) throw noPlace(index, this.length);
     this.checkOpen();
     return index * this.unit;
   }
@@ -338,7 +345,7 @@ export class ObjectStore implements ElementStore {
   }
 
   #check(index: number): void {
-    if (!(index >= 0 && index < this.length)) throw invalid(`element ${index} of ${this.length}`, index, this.length);
+    if (!isPlace(index, this.length)) throw noPlace(index, this.length);
   }
 
   checkOpen(): void {

@@ -21,7 +21,11 @@ const misfit = (value: unknown, wanted: string): MmdError =>
 function describe(value: unknown): string {
   if (value === null || value === undefined) return String(value);
   if (typeof value === 'string') return `the string ${JSON.stringify(value.slice(0, 40))}`;
-  if (typeof value === 'object') return `an object (${value.constructor?.name ?? 'no prototype'})`;
+  if (typeof value === 'object') {
+    // A record may have a field of this name.
+    const name: unknown = value.constructor?.name;
+    return `an object (${typeof name === 'string' ? name : 'no prototype'})`;
+  }
   if (typeof value === 'function' || typeof value === 'symbol') return `a ${typeof value}`;
   return `${typeof value} ${String(value as number | bigint | boolean)}`;
 }

@@ -5,6 +5,7 @@
  */
 
 import { MmdError } from '../errors.ts';
+import { shown } from '../options.ts';
 import { invalid } from './shapes.ts';
 
 /** Made by {@link slice}. */
@@ -17,7 +18,7 @@ export class Slice {
     for (const part of [start, stop, step]) {
       const endless = part === Number.POSITIVE_INFINITY || part === Number.NEGATIVE_INFINITY;
       if (part !== null && !Number.isSafeInteger(part) && !(endless && part !== step)) {
-        throw invalid(`slice takes integers or null, found ${String(part)}`, part);
+        throw invalid(`slice takes integers or null, found ${shown(part)}`, part);
       }
     }
     if (step === 0) throw invalid('the step of a slice must not be 0', step);
@@ -73,7 +74,7 @@ export function resolveIndex(index: number, length: number, axis: number): numbe
   // Numbers alone are compared: a symbol would be a TypeError.
   const position = Number.isInteger(index) ? (index < 0 ? index + length : index) : -1;
   if (position < 0 || position >= length) {
-    throw new MmdError('INVALID_ARGUMENT', `index ${String(index)} is out of bounds for axis ${axis} of ${length}`, {
+    throw new MmdError('INVALID_ARGUMENT', `index ${shown(index)} is out of bounds for axis ${axis} of ${length}`, {
       expected: length,
       found: { axis, index, length },
     });

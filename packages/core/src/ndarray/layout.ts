@@ -5,7 +5,7 @@
  */
 
 import { MmdError } from '../errors.ts';
-import { wrongArgument } from '../options.ts';
+import { shown, wrongArgument } from '../options.ts';
 import type { ArrayMemory } from './array-memory.ts';
 import { parseDType } from './descr.ts';
 import type { DType, DTypeLike } from './dtypes.ts';
@@ -56,7 +56,7 @@ export function layoutOver(init: NDArrayInit): Layout {
   const all =
     init.strides === undefined ? strides : [...strides, ...packedStrides(given.shape ?? [], type.itemsize, 'C')];
   if (all.length !== shape.length || !all.every(Number.isSafeInteger)) {
-    throw invalid(`strides must be one integer an axis, found [${strides.join(', ')}]`, [...strides], shape.length);
+    throw invalid(`strides must be one integer an axis, found ${shown(strides)}`, [...strides], shape.length);
   }
   const { offset = 0, memory } = init;
   const { low, high } = extentOf(shape, all, type.itemsize);

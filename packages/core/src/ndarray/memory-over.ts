@@ -5,7 +5,7 @@
  */
 
 import { MmdError } from '../errors.ts';
-import { checkOptions, isAnything, isFlag, type OptionTable, wrongArgument } from '../options.ts';
+import { checkOptions, isAnything, isFlag, type OptionTable, shown, wrongArgument } from '../options.ts';
 import type { ArrayMemory } from './array-memory.ts';
 
 /** Options of {@link memoryOver}. */
@@ -40,7 +40,7 @@ export function memoryOver(bytes: Uint8Array, options: boolean | MemoryOverOptio
   const { writable = true, maxWindow = bytes.byteLength } =
     typeof options === 'boolean' ? { writable: options } : checkOptions(options, MEMORY_OPTIONS);
   if (!(Number.isSafeInteger(maxWindow) && (maxWindow > 0 || bytes.byteLength === 0))) {
-    throw new MmdError('INVALID_ARGUMENT', `maxWindow must be a positive integer, found ${maxWindow}`, {
+    throw new MmdError('INVALID_ARGUMENT', `maxWindow must be a positive integer, found ${shown(maxWindow)}`, {
       found: maxWindow,
     });
   }

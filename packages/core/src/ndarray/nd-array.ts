@@ -5,7 +5,7 @@
  */
 
 import { MmdError } from '../errors.ts';
-import { checkOptions, isAnything, isPositive, type OptionTable } from '../options.ts';
+import { checkOptions, isAnything, isPositive, isWhole, type OptionTable } from '../options.ts';
 import { ADVICES, type Advice, type ArrayMemory } from './array-memory.ts';
 import type { ArraySource } from './array-source.ts';
 import { parseDType } from './descr.ts';
@@ -61,7 +61,11 @@ export interface Chunk {
 
 /** The names that options have: what is wrong with an order or with strides, those say who use it. */
 const ORDER_OPTION: OptionTable = { order: isAnything };
-const OVER_OPTIONS: OptionTable = { ...ORDER_OPTION, strides: isAnything, offset: isAnything };
+const OVER_OPTIONS: OptionTable = {
+  ...ORDER_OPTION,
+  strides: { takes: Array.isArray, expected: 'a list of integers' },
+  offset: isWhole,
+};
 const CHUNKS_OPTIONS: OptionTable = { bytes: isPositive };
 
 /**

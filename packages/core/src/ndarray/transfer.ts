@@ -170,13 +170,16 @@ export function assign(target: Layout, given: Layout): void {
     return;
   }
   const wide = viewLayout(source, { shape: target.shape, strides, position: source.position });
-  if (to instanceof MemoryStore && !ALWAYS_FITS.has(`${source.type.kind}${target.type.kind}`)) {
-    // A trial run, so that an element that does not fit leaves the target as it was.
+  if (!ALWAYS_FITS.has(`${source.type.kind}${target.type.kind}`)) {
+    // A trial run, so that an element that does not fit, or is no text, leaves the target as it was.
     const draft = new DataView(new ArrayBuffer(target.type.itemsize));
+    const use = (value: unknown): void => {
+      if (to instanceof MemoryStore) to.codec.set(draft, 0, value);
+    };
     const operand = { position: wide.elementOffset, strides: wide.elementStrides };
     const change = changeOf(source.type, target.type) ?? asItIs;
     forEachRun(target.shape, [operand], ([s = 0], count, [step = 0]) => {
-      for (let i = 0; i < count; i += 1) to.codec.set(draft, 0, change(wide.store.get(s + i * step)));
+      for (let i = 0; i < count; i += 1) use(change(wide.store.get(s + i * step)));
     });
   }
   if (to instanceof MemoryStore && to.memory.write !== undefined) convertThrough(target, to, wide);
@@ -227,7 +230,7 @@ const isNumbers = (data: TypedArray | ElementStore): data is NumberArray =>
   ArrayBuffer.isView(data) && !(data instanceof BigInt64Array || data instanceof BigUint64Array);
 
 /** Kinds, from and to, between which no element is refused. */
-const ALWAYS_FITS: ReadonlySet<string> = new Set(['bf', 'if', 'uf', 'ff', 'bc', 'ic', 'uc', 'fc', 'cc']);
+const ALWAYS_FITS: ReadonlySet<string> = new Set(['bf', 'if', 'uf', 'ff', 'bc', 'ic', 'uc', 'fc', 'cc', 'OO']);
 
 function moveBytes(
   target: Layout,

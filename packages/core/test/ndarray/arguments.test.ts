@@ -1,16 +1,21 @@
 import {
   Complex,
+  type ElementStore,
   MaskedArray,
   memoryOver,
   NDArray,
   ndarray,
   parseDType,
   parsePythonLiteral,
+  slice,
 } from '@mmdpickle/core/ndarray';
+import { dump } from '@mmdpickle/core/pickle';
 import { describe, expect, it } from 'vitest';
 
 const bad = <T>(value: unknown): T => value as T;
 const memory = memoryOver(new Uint8Array(8));
+/** `[, 2]`. */
+const HOLED: number[] = Object.assign(new Array<number>(2), { 1: 2 });
 
 describe('wrong arguments', () => {
   it.each<[string, () => unknown]>([
@@ -24,11 +29,25 @@ describe('wrong arguments', () => {
     ['NDArray.over(null)', () => NDArray.over(bad(null), 'f8', [1])],
     ['NDArray.over of bytes', () => NDArray.over(bad(new Uint8Array(8)), 'f8', [1])],
     ['NDArray.over with null for options', () => NDArray.over(memory, 'f8', [1], bad(null))],
+    ['NDArray.over with a number for strides', () => NDArray.over(memory, 'u1', [2], bad({ strides: 1 }))],
+    ['NDArray.over with a symbol for a stride', () => NDArray.over(memory, 'u1', [2], bad({ strides: [Symbol('s')] }))],
+    ['NDArray.over with a bigint for the offset', () => NDArray.over(memory, 'u1', [2], bad({ offset: 1n }))],
     ['NDArray.over in order Q', () => NDArray.over(memory, 'u1', [2, 2], bad({ order: 'Q' }))],
     ['NDArray.zeros(5)', () => NDArray.zeros(bad(5))],
     ['NDArray.zeros()', () => NDArray.zeros(bad(undefined))],
     ['NDArray.zeros in order Q', () => NDArray.zeros([2, 2], 'f8', bad({ order: 'Q' }))],
     ['NDArray.zeros with null for options', () => NDArray.zeros([2, 2], 'f8', bad(null))],
+    ['NDArray.zeros of what has no text', () => NDArray.zeros(bad([Object.create(null)]))],
+    ['get of what has no text', () => ndarray([1]).get(bad(Object.create(null)))],
+    ['slice of what has no text', () => slice(bad(Object.create(null)))],
+    ['memoryOver with a symbol for the window', () => memoryOver(new Uint8Array(8), bad({ maxWindow: Symbol('s') }))],
+    ['reshape with a hole', () => ndarray([1, 2]).reshape(HOLED)],
+    ...[ndarray([1, 2], undefined, '>i4'), NDArray.ofObjects([1, 2])].flatMap(({ dtype, data }) =>
+      [0.5, '0', 1n, Symbol('0')].flatMap((index): [string, () => unknown][] => [
+        [`the store of ${dtype} at ${String(index)}`, () => (data as ElementStore).get(bad(index))],
+        [`a store to ${dtype} at ${String(index)}`, () => (data as ElementStore).set(bad(index), 7)],
+      ]),
+    ),
     ['reshape(2)', () => ndarray([1, 2]).reshape(bad(2))],
     ['reshape()', () => ndarray([1, 2]).reshape(bad(undefined))],
     ['reshape of a masked array', () => new MaskedArray(ndarray([1]), ndarray([true])).reshape(bad(1))],
@@ -83,6 +102,21 @@ describe('wrong arguments', () => {
     ['ndarray of a list in order Q', () => ndarray([1, 2, 3, 4], [2, 2], bad({ order: 'Q' }))],
   ])('are told as INVALID_ARGUMENT: %s', (_, call) => {
     expect(call).toThrow(expect.objectContaining({ name: 'MmdError', code: 'INVALID_ARGUMENT' }));
+  });
+
+  it('dimensions of a dtype that are holes in the list are refused', () => {
+    for (const spec of [['f4', HOLED], [['a', 'f4', HOLED]]]) {
+      expect(() => parseDType(bad(spec))).toThrow(expect.objectContaining({ code: 'UNSUPPORTED_DTYPE' }));
+    }
+  });
+
+  it('minus zero is zero among dimensions and offsets, which are written as integers', () => {
+    expect(NDArray.zeros([-0, 3]).shape).toEqual([0, 3]);
+    expect(NDArray.ofObjects([], [-0]).shape).toEqual([0]);
+    expect(parseDType(['f4', [-0, 2]]).shape).toEqual([0, 2]);
+    expect(parseDType({ names: ['a'], formats: ['f4'], offsets: [-0] }).fields?.[0]?.offset).toBe(0);
+    const source = { arraySource: true, dtype: 'f8', shape: [-0] };
+    expect(dump([source])).toEqual(dump([NDArray.zeros([0])]));
   });
 
   it('a part that no dtype has is refused where a program gives it, and passed over in what was read, as numpy does', () => {

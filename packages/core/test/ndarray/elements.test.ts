@@ -274,6 +274,18 @@ describe('elements', () => {
     );
   });
 
+  it('of text that is none leave an array of objects as it was', () => {
+    const text = NDArray.over(memoryOver(new Uint8Array([65, 0, 0, 0, 0, 0, 0x11, 0])), '<U1', [2]);
+    const objects = NDArray.ofObjects([7, 8]);
+    expect(() => objects.set(text)).toThrow(expect.objectContaining({ code: 'CORRUPT' }));
+    expect(objects.toNested()).toEqual([7, 8]);
+  });
+
+  it('are refused by name where a record has a field called constructor', () => {
+    const record = NDArray.zeros([1], [['constructor', [['name', [['x', 'i1']]]]]]).get(0);
+    expect(() => NDArray.zeros([1]).set(0, record)).toThrow(expect.objectContaining({ code: 'UNSUPPORTED_VALUE' }));
+  });
+
   it('of times are counts, and NaT is null both ways', () => {
     const array = NDArray.zeros([2], 'M8[ns]');
     array.set(0, 5n).set(1, null);
