@@ -352,12 +352,13 @@ function parseScalarText(text: string): DType {
     itemsize *= length;
     if (itemsize > DTYPE_LIMITS.maxItemsize) throw overLimit('maxItemsize', itemsize);
   } else if (!ROWS_BY_NAME.has(stem + digits)) throw bad();
-  const unit = meta === undefined ? undefined : parseUnit(row, meta, bad);
+  const unit = meta === undefined ? undefined : parseUnit(row, stem + digits, meta, bad);
   return makeScalar(row, itemsize, row.ordered ? (prefix === '>' ? '>' : '<') : '|', unit);
 }
 
-function parseUnit(row: DTypeRow, meta: string, bad: () => MmdError): DType['unit'] {
-  if (row.kind !== 'M' && row.kind !== 'm') throw bad();
+function parseUnit(row: DTypeRow, given: string, meta: string, bad: () => MmdError): DType['unit'] {
+  // The letter alone, numpy knows only without a unit.
+  if ((row.kind !== 'M' && row.kind !== 'm') || row.kind === given) throw bad();
   if (meta === 'generic') return undefined;
   const match = /^([0-9]{0,10})([A-Za-z]{1,2})$/.exec(meta);
   const [, digits = '', base = ''] = match ?? [];
