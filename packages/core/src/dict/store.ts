@@ -231,11 +231,19 @@ export class DictStore implements EntriesHost {
     this.#writeNumber();
   }
 
-  /** Stores the commit number, by which other handles see that the file changed. For a change that began with a write. */
+  /**
+   * Stores the commit number, by which other handles see that the file changed. For a change that began with a write, once it is
+   * committed. So it does not throw: who was told that a row was not appended would append it again.
+   */
   announce(): void {
-    // Durable commits send the page to the disk each time: a store through the mapping would fault, and wait for that.
-    if (this.durable || ++this.#announced <= WRITTEN_NUMBERS) this.#writeNumber();
-    else this.file.storeI32(COMMIT_NUMBER_OFFSET, this.commitNumber);
+    try {
+      // Durable commits send the page to the disk each time: a store through the mapping would fault, and wait for that.
+      if (this.durable || ++this.#announced <= WRITTEN_NUMBERS) this.#writeNumber();
+      else this.file.storeI32(COMMIT_NUMBER_OFFSET, this.commitNumber);
+    } catch {
+      // A full disk that copies what is overwritten. Others see it as they see the last change of one who was killed here.
+      this.invalidate();
+    }
   }
 
   #writeNumber(): void {

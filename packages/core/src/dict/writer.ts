@@ -466,7 +466,8 @@ export class DictWriter {
     if (durable) file.sync();
     this.#changes.apply(file);
     if (durable) file.sync();
-    this.#store.raise();
+    this.#store.commitNumber = nextCommitNumber(this.#store.commitNumber);
+    this.#store.announce();
   }
 
   /** Changes in several places: a journal says what is to be done, its commit is the commit, then it is done and dropped. */

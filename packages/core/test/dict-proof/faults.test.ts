@@ -1,7 +1,8 @@
 import { readFileSync, writeFileSync } from 'node:fs';
+import { constants } from 'node:os';
 import { pythons, TempDir } from '@mmdpickle/test-support';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { MmapDict } from '../../src/dict/index.ts';
+import { type GrowableArray, MmapDict } from '../../src/dict/index.ts';
 import { isMmdError } from '../../src/errors.ts';
 import {
   type Fault,
@@ -265,3 +266,40 @@ function closeQuietly(dict: MmapDict): void {
     if (!isMmdError(error)) throw error;
   }
 }
+
+describe('where even what is overwritten takes room, a full disk', () => {
+  test.each<[string, (dict: MmapDict) => unknown]>([
+    ['a new key', (dict) => dict.set('new', 1)],
+    ['a key that is set again', (dict) => dict.set('a', 2)],
+    ['a key that is deleted', (dict) => dict.delete('a')],
+    ['rows', (dict) => (dict.get('rows') as GrowableArray).append([1])],
+    ['a batch in several places', (dict) => dict.batch(() => dict.set('new', 1).delete('a'))],
+    ['rows in a batch', (dict) => dict.batch(() => (dict.get('rows') as GrowableArray).append([1]))],
+  ])('refuses %s and leaves the dict as it was, or does not refuse', (_name, change) => {
+    const copies = { cloneRange: () => -constants.errno.EINVAL };
+    const look = (): unknown => {
+      using dict = MmapDict.over(NodeFile.open(path));
+      return { a: dict.get('a'), new: dict.get('new'), rows: (dict.get('rows') as GrowableArray).shape[0] };
+    };
+    for (let nth = 0, refused = true; refused; nth++) {
+      path = dir.file(`full${files++}`);
+      const syscalls = faultySyscalls({ ...real, ...copies });
+      const file = NodeFile.open(path, 'a', { syscalls });
+      const dict = MmapDict.over(file, { index: false });
+      dict.set('a', 1).set('rows', { arraySource: true, dtype: 'int32', shape: [0], capacity: 9 });
+      const before = look();
+      syscalls.plan({ call: 'pwrite', nth, errno: 'ENOSPC', persistent: true });
+      refused = false;
+      try {
+        change(dict);
+      } catch (error) {
+        refused = isMmdError(error, 'NO_SPACE');
+      }
+      if (refused) expect(look()).toEqual(before);
+      else expect(look()).not.toEqual(before);
+      syscalls.plan();
+      dict.set('later', 1);
+      dict.close();
+    }
+  });
+});
