@@ -4,7 +4,7 @@
  * @module
  */
 
-import { realpathSync } from 'node:fs';
+import { lstatSync, realpathSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { MmdError } from '../errors.ts';
@@ -44,12 +44,22 @@ export function absolutePath(path: string | URL): string {
   }
 }
 
-/** The path without symbolic links, so that a rename replaces the file and not the link to it; as given where there is no file. */
+/**
+ * The path without symbolic links, so that a rename replaces the file and not the link to it; as given where there is no file, or
+ * where links lead to it through a directory whose name is no UTF-8, which no string can say.
+ */
 export function realPath(path: string): string {
   try {
     // The C library's: a twentieth of the time of the one that Node has in JavaScript, on a first call.
-    return realpathSync.native(path);
+    const real = realpathSync.native(path);
+    return real.includes('\ufffd') && !isSame(real, path) && !lstatSync(path).isSymbolicLink() ? path : real;
   } catch {
     return path;
   }
+}
+
+function isSame(path: string, other: string): boolean {
+  const found = statSync(path, { bigint: true, throwIfNoEntry: false });
+  const { dev, ino } = statSync(other, { bigint: true });
+  return found?.dev === dev && found.ino === ino;
 }
