@@ -10,10 +10,13 @@ import type { DataRange, StorageFile } from '../storage/storage-file.ts';
 import { errnoError } from './errno.ts';
 import type { Syscalls } from './syscalls.ts';
 
-const { EINTR, ENXIO, EINVAL, ENOSYS, ENOTTY, EOPNOTSUPP, EXDEV, EBADF, EPERM, ETXTBSY } = constants.errno;
+const { EINTR, ENXIO, EINVAL, ENOENT, ENOSYS, ENOTTY, EOPNOTSUPP, EXDEV, EBADF, EPERM, ETXTBSY } = constants.errno;
 
 /** What a filesystem answers that cannot do a thing at all; then there is another way. */
 export const UNSUPPORTED: ReadonlySet<number> = new Set([-ENOSYS, -EOPNOTSUPP, -EINVAL]);
+
+/** What SEEK_DATA and SEEK_HOLE answer where there is no telling; ENOENT of ext4, for data that stands beside the inode. */
+const CANNOT_TELL: ReadonlySet<number> = new Set([...UNSUPPORTED, -ENOENT]);
 
 /** What sharing blocks and copy_file_range answer for a pair of files that only reading and writing can copy. */
 const NOT_COPYABLE: ReadonlySet<number> = new Set([...UNSUPPORTED, -ENOTTY, -EXDEV, -EBADF, -EPERM, -ETXTBSY]);
@@ -21,11 +24,16 @@ const NOT_COPYABLE: ReadonlySet<number> = new Set([...UNSUPPORTED, -ENOTTY, -EXD
 /** Only whole blocks can be shared. Where they are larger the system refuses. */
 const BLOCK = 4096;
 
+const FUSE = 0x65735546;
+const EXT = 0xef53;
+/** The attribute of an ext4 file whose blocks are found by extents. */
+const EXTENTS = 0x80000;
+
 /**
  * File systems (their numbers in statfs) where copy_file_range spares the way through this machine: NFS, CIFS, SMB 2, FUSE, Ceph,
  * Lustre. On others the kernel copies 64 KiB at a time, which is slower than reading and writing, and leaves pages of that size.
  */
-const REMOTE: ReadonlySet<number> = new Set([0x6969, 0xff534d42, 0xfe534d42, 0x65735546, 0x00c36400, 0x0bd00bd0]);
+const REMOTE: ReadonlySet<number> = new Set([0x6969, 0xff534d42, 0xfe534d42, FUSE, 0x00c36400, 0x0bd00bd0]);
 
 /** What sharing blocks answers where the file system knows no such thing. */
 const NO_SHARING: ReadonlySet<number> = new Set([-EOPNOTSUPP, -ENOTTY, -ENOSYS]);
@@ -43,6 +51,7 @@ export interface DescribedFile extends StorageFile {
 export function findData(sys: Syscalls, file: DescribedFile, offset: number, stop: number): DataRange[] {
   const { SEEK_DATA, SEEK_HOLE } = sys.platform;
   const ranges: DataRange[] = [];
+  if (hidesData(sys, file.fd) && sys.fdatasync(file.fd) < 0) return [{ offset, end: stop }];
   let at = offset;
   while (at < stop) {
     const start = sys.seek(file.fd, at, SEEK_DATA);
@@ -50,7 +59,7 @@ export function findData(sys: Syscalls, file: DescribedFile, offset: number, sto
     const hole = start < 0 ? start : sys.seek(file.fd, start, SEEK_HOLE);
     if (hole === -EINTR) continue;
     if (hole < 0) {
-      if (UNSUPPORTED.has(hole)) return [...ranges, { offset: at, end: stop }];
+      if (CANNOT_TELL.has(hole)) return [...ranges, { offset: at, end: stop }];
       // The file was cut in between.
       if (hole === -ENXIO) break;
       throw errnoError(hole, 'looking for holes', file.name, at);
@@ -60,6 +69,11 @@ export function findData(sys: Syscalls, file: DescribedFile, offset: number, sto
     at = end;
   }
   return ranges;
+}
+
+/** Ext4 tells data that has no blocks yet as a hole, in files without extents: those that came by an upgrade of ext3, and those beside them. */
+function hidesData(sys: Syscalls, fd: number): boolean {
+  return sys.filesystem(`/proc/self/fd/${fd}`) === EXT && (sys.attributes(fd) & EXTENTS) === 0;
 }
 
 /** Copies a stretch that lies inside the source; shares blocks where the file system can; holes stay holes. */
@@ -145,8 +159,10 @@ function shareBlocks(
 /**
  * Whether a store through a mapping, to a page that lies on the disk, may need more of it: where blocks can be shared, and so are
  * copied when they change, and where a page has several blocks, some of them not there yet. On a full disk it ends the process by SIGBUS.
+ * On FUSE it may be lost: the kernel reads a page anew of which a later write failed, and forgets what was stored to it.
  */
-export function overwritesTakeRoom(sys: Syscalls, fd: number): boolean {
+export function storesAreUnsafe(sys: Syscalls, fd: number): boolean {
+  if (sys.filesystem(`/proc/self/fd/${fd}`) === FUSE) return true;
   const status = sys.fstat(fd);
   if (typeof status !== 'number' && status.blockSize < sys.pageSize) return true;
   // Sharing with itself is refused everywhere, but by other errors where there is no sharing. Nothing lies so far out.

@@ -116,6 +116,7 @@ const FAULTY_CALLS: readonly FaultyCall[] = [
   'posixFallocate',
   'fallocate',
   'cloneRange',
+  'attributes',
   'filesystem',
   'freeSpace',
   'copyFileRange',

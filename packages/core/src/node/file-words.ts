@@ -5,7 +5,7 @@
  */
 
 import type { StorageFile } from '../storage/storage-file.ts';
-import { overwritesTakeRoom } from './extents.ts';
+import { storesAreUnsafe } from './extents.ts';
 import { FileWindows, type MappedFile, type Window, WORD_CELL } from './mmap.ts';
 import type { Syscalls } from './syscalls.ts';
 import { TailWindow } from './tail-window.ts';
@@ -134,9 +134,9 @@ export class FileWords {
     this.#tail?.close();
   }
 
-  /** Whether words are stored by writes, which report a full disk. */
+  /** Whether words are stored by writes, which report a full disk, and are not lost by one. */
   #writes(): boolean {
-    return (this.#written ??= overwritesTakeRoom(this.#sys, this.#fd));
+    return (this.#written ??= storesAreUnsafe(this.#sys, this.#fd));
   }
 
   #window(offset: number, length: number): Window {

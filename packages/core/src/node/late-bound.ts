@@ -119,6 +119,7 @@ export function lateBound(platform: PlatformConstants, bind: () => Syscalls): Sy
     posixFallocate: (fd, offset, length) => c().posixFallocate(fd, offset, length),
     fallocate: (fd, mode, offset, length) => c().fallocate(fd, mode, offset, length),
     cloneRange: (from, fromOffset, to, toOffset, length) => c().cloneRange(from, fromOffset, to, toOffset, length),
+    attributes: (fd) => c().attributes(fd),
     copyFileRange: (from, fromOffset, to, toOffset, length) =>
       c().copyFileRange(from, fromOffset, to, toOffset, length),
     flock: (fd, operation) => c().flock(fd, operation),

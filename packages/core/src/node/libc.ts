@@ -177,6 +177,11 @@ function bind(platform: PlatformConstants): Syscalls {
       const request = BigInt64Array.of(BigInt(from), BigInt(sourceOffset), BigInt(length), BigInt(targetOffset));
       return c.ioctl(to, platform.FICLONERANGE, 'void *', request) < 0 ? -errno() : 0;
     },
+    attributes(fd) {
+      if (platform.FS_IOC_GETFLAGS === undefined) return -ENOSYS;
+      const word = new Uint32Array(2);
+      return c.ioctl(fd, platform.FS_IOC_GETFLAGS, 'void *', word) < 0 ? -errno() : word[0]!;
+    },
     copyFileRange(from, sourceOffset, to, targetOffset, length) {
       fromOffset[0] = BigInt(sourceOffset);
       toOffset[0] = BigInt(targetOffset);

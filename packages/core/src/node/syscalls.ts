@@ -37,6 +37,8 @@ export interface PlatformConstants {
   readonly FICLONERANGE: number | undefined;
   /** open: a file without a name, in a directory. Undefined where there are none. */
   readonly O_TMPFILE: number | undefined;
+  /** ioctl: the attributes of a file. Undefined where there is no such request. */
+  readonly FS_IOC_GETFLAGS: number | undefined;
   readonly SEEK_DATA: number;
   readonly SEEK_HOLE: number;
 }
@@ -75,6 +77,8 @@ export interface Syscalls {
   fallocate(fd: number, mode: number, offset: number, length: number): number;
   /** Lets a range of `to` share the blocks of one of `from` (FICLONERANGE); -ENOSYS where there is no such call. */
   cloneRange(from: number, fromOffset: number, to: number, toOffset: number, length: number): number;
+  /** The attributes of a file (FS_IOC_GETFLAGS); -ENOSYS where there is no such call. */
+  attributes(fd: number): number;
   /** The number of the kind of file system that a file is on (statfs), or an error. */
   filesystem(path: string): number;
   /** Bytes that are free where a file is (statfs); Infinity where the file system does not say, or an error. */
@@ -124,6 +128,7 @@ const LINUX: PlatformConstants = {
   MADV_POPULATE_READ: 22,
   FICLONERANGE: 0x4020940d,
   O_TMPFILE: 0x400000 | constants.O_DIRECTORY,
+  FS_IOC_GETFLAGS: 0x80086601,
   SEEK_DATA: 3,
   SEEK_HOLE: 4,
 };
@@ -135,6 +140,7 @@ const DARWIN: PlatformConstants = {
   MADV_POPULATE_READ: undefined,
   FICLONERANGE: undefined,
   O_TMPFILE: undefined,
+  FS_IOC_GETFLAGS: undefined,
   SEEK_DATA: 4,
   SEEK_HOLE: 3,
 };

@@ -109,6 +109,21 @@ describe('opening', () => {
     expect(file.identityOfName()).toEqual(next.identity());
   });
 
+  it('finds its file again behind a link to a directory whose name is no UTF-8', () => {
+    const directory = Buffer.concat([Buffer.from(temp.file('latin-')), Uint8Array.of(0xe9)]);
+    mkdirSync(directory);
+    symlinkSync(directory, temp.file('directory'));
+    const dict = MmapDict.over(NodeFile.open(temp.file('directory/dict'), 'a'));
+    dict.set('a', 1).vacuum();
+    dict.set('b', 2);
+    dict.close();
+    expect(readdirSync(directory)).toEqual(['dict']);
+    expect([...MmapDict.over(NodeFile.open(temp.file('directory/dict')))]).toEqual([
+      ['a', 1],
+      ['b', 2],
+    ]);
+  });
+
   it('says that the working directory is gone, where a path is relative to it', () => {
     const home = process.cwd();
     mkdirSync(temp.file('gone'));
@@ -238,6 +253,34 @@ describe('sparse files', () => {
     expect(file.size()).toBe(8 * 2 ** 20);
     expect(file.punchHole(2 ** 20, 2 ** 20)).toBe(true);
     expect(onDisk(file.name)).toBeLessThan(2 ** 21 + 2 ** 18);
+  });
+
+  it.each([
+    ['without extents, once its data has blocks', 0, [{ offset: 5, end: 10 }]],
+    ['with extents, as they are', 0x80000, []],
+  ])('of ext4 are asked of a file %s', (_name, attributes, expected) => {
+    let flushed = false;
+    const syscalls: Syscalls = {
+      ...libc(),
+      filesystem: () => 0xef53,
+      attributes: () => attributes,
+      fdatasync() {
+        flushed = true;
+        return 0;
+      },
+      seek: (_fd, offset, whence) => (!flushed || offset > 9 ? -constants.errno.ENXIO : whence === 3 ? 5 : 10),
+    };
+    using file = NodeFile.open(temp.file('delayed'), 'a', { syscalls });
+    file.truncate(20);
+    expect(file.dataRanges(0, 20)).toEqual(expected);
+  });
+
+  it('are data as a whole where ext4 keeps them beside the inode, and finds no holes', () => {
+    using file = NodeFile.open(temp.file('inline'), 'a', {
+      syscalls: { ...libc(), seek: () => -constants.errno.ENOENT },
+    });
+    file.truncate(20);
+    expect(file.dataRanges(0, 20)).toEqual([{ offset: 0, end: 20 }]);
   });
 
   it('say NO_SPACE for what no disk can hold, and stay as long as they were', () => {
@@ -586,6 +629,7 @@ describe('loads of a word', () => {
 describe('words of a file on a full disk', () => {
   const real = libc();
   it.each([
+    ['on FUSE, whose kernel forgets stores to a page of which a write failed,', { filesystem: () => 0x65735546 }],
     ['whose file system copies what it overwrites', { cloneRange: () => -constants.errno.EINVAL }],
     [
       'where a page has several blocks',
