@@ -10,7 +10,7 @@ import { beforeEach, expect, test, vi } from 'vitest';
 import type { ChangeDraft } from '../src/watch/change.ts';
 import { FileReader } from '../src/watch/file-reader.ts';
 
-const RUNS = process.env.MMDPICKLE_LONG === '1' ? 20_000 : 400;
+const RUNS = process.env.MMDPICKLE_LONG === '1' ? 20_000 : 250;
 const ROWS = 'rows';
 
 beforeEach(() => {

@@ -60,14 +60,14 @@ function plansAt(nth: number, calls: readonly FaultyCall[]): Fault[][] {
   // The ordinary suite takes one errno for each fault, by turns; the long mode takes both, and more second faults.
   const [one, other] = nth % 2 === 0 ? ['EIO', 'ENOSPC'] : ['ENOSPC', 'EIO'];
   const plans: Fault[][] = [[{ nth, errno: one! }]];
-  if (LONG || nth % 6 === 0) plans.push([{ ...same, errno: other!, persistent: true }]);
-  if (LONG || nth % 8 === 1) {
+  if (LONG || nth % 9 === 0) plans.push([{ ...same, errno: other!, persistent: true }]);
+  if (LONG || nth % 12 === 1) {
     plans.push([
       { nth, errno: 'ENOSPC' },
       { nth: nth + 1, errno: 'EIO' },
     ]);
   }
-  const mild = LONG || nth % 3 === 1;
+  const mild = LONG || nth % 4 === 1;
   if (mild && INTERRUPTED.has(call)) plans.push([{ ...same, errno: 'EINTR', persistent: true }]);
   if (mild && SHORTENED.has(call)) plans.push([{ ...same, errno: 'SHORT', persistent: true }]);
   if (!LONG) return plans;

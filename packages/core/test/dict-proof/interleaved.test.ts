@@ -13,7 +13,7 @@ import { expectText } from './crash-harness.ts';
 import { type Change, KEYS, lists, type Model, moreRows, ROWS, type Rows, recorded, scene } from './interleaving.ts';
 
 const LONG = process.env.MMDPICKLE_LONG === '1';
-const RUNS = LONG ? 20_000 : 120;
+const RUNS = LONG ? 20_000 : 80;
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ['Date'] });

@@ -11,7 +11,7 @@ import { expectText } from './crash-harness.ts';
 import { Judge } from './judge.ts';
 import { closedBytes } from './operations.ts';
 
-const RUNS = process.env.MMDPICKLE_LONG === '1' ? 3000 : 60;
+const RUNS = process.env.MMDPICKLE_LONG === '1' ? 3000 : 40;
 const judge = new Judge(pythons());
 afterAll(() => judge[Symbol.asyncDispose]());
 

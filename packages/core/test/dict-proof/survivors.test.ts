@@ -23,7 +23,7 @@ import {
 import { Judge } from './judge.ts';
 
 const LONG = process.env.MMDPICKLE_LONG === '1';
-const RUNS = LONG ? 20_000 : 200;
+const RUNS = LONG ? 20_000 : 120;
 
 const judge = new Judge(pythons());
 afterAll(() => judge[Symbol.asyncDispose]());

@@ -9,7 +9,7 @@ import { expectText } from './crash-harness.ts';
 import { Judge } from './judge.ts';
 import { closedBytes, type Growable, growable, referenceEntry } from './operations.ts';
 
-const RUNS = process.env.MMDPICKLE_LONG === '1' ? 3000 : 80;
+const RUNS = process.env.MMDPICKLE_LONG === '1' ? 3000 : 50;
 const judge = new Judge(pythons());
 afterAll(() => judge[Symbol.asyncDispose]());
 

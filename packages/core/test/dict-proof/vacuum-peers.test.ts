@@ -5,7 +5,7 @@ import { mayHaveMoved, movedCommitNumber } from '../../src/format/layout.ts';
 import { NDArray, ndarray } from '../../src/ndarray/index.ts';
 import { MemoryDisk, type MemoryFile } from '../../src/storage/index.ts';
 
-const RUNS = process.env.MMDPICKLE_LONG === '1' ? 2000 : 50;
+const RUNS = process.env.MMDPICKLE_LONG === '1' ? 2000 : 30;
 const KEYS = 90;
 /** What changes a file. */
 const MUTATING: readonly PropertyKey[] = ['write', 'writeParts', 'copyFrom', 'truncate', 'storeI32', 'storePair'];

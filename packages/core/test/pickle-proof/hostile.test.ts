@@ -22,7 +22,7 @@ const ENGINE = ['--single-threaded', '--expose-gc', '--max-old-space-size=260', 
 /** Rows that ask for little: they prove what comes out. They share processes, unless MMDPICKLE_LONG=1. */
 const LIGHT: ReadonlySet<HostileCase> = new Set([
   ...VALUE_CASES,
-  ...CASES.filter(({ name }) => /^(lies: |check finds |constructor\.constructor through)/.test(name)),
+  ...CASES.filter(({ name }) => /^(lies: |check finds |os\.system |constructor\.constructor through)/.test(name)),
 ]);
 const BATCHES: readonly (readonly HostileCase[])[] = [
   ...CASES.filter((row) => !LIGHT.has(row)).map((row) => [row]),

@@ -26,7 +26,7 @@ import {
 } from '../../src/pickle/index.ts';
 import { KINDS } from '../../src/pickle/values/keys.ts';
 
-const RUNS = Number(process.env.MMDPICKLE_RUNS ?? (process.env.MMDPICKLE_LONG === '1' ? 20_000 : 300));
+const RUNS = Number(process.env.MMDPICKLE_RUNS ?? (process.env.MMDPICKLE_LONG === '1' ? 20_000 : 200));
 
 /** Numbers the keys, equal ones alike. */
 const SCRIPT = `
