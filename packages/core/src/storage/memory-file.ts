@@ -158,9 +158,10 @@ export class MemoryFile implements StorageFile {
     return this.#disk;
   }
 
-  /** A copy of the whole file. */
+  /** A copy of the whole file; of the one that took its name since, as a vacuum's result does. */
   toBytes(): Uint8Array<ArrayBuffer> {
-    return this.#node.bytes.slice(0, this.#node.size);
+    const { bytes, size } = this.#disk.node(this.#name) ?? this.#node;
+    return bytes.slice(0, size);
   }
 
   size(): number {

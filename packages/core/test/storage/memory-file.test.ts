@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { MmapDict } from '../../src/dict/mmap-dict.ts';
 import { copyThroughMemory } from '../../src/storage/copy.ts';
 import { MemoryDisk, MemoryFile } from '../../src/storage/memory-file.ts';
 import { expectCode } from './storage-laws.ts';
@@ -70,6 +71,16 @@ it('a memory file is a copy of the bytes it was made of', () => {
   expect(file.name).toBe('label');
   expect(file.toBytes()).toEqual(Uint8Array.of(1, 2, 3));
   expect(MemoryFile.of().size()).toBe(0);
+});
+
+it('the bytes of a memory file hold what was set after a vacuum', () => {
+  const file = MemoryFile.of();
+  const dict = MmapDict.over(file);
+  for (const value of ['x'.repeat(5000), 'y']) dict.set('a', value);
+  dict.vacuum().set('b', 2).close();
+  expect([...MmapDict.over(MemoryFile.of(file.toBytes())).keys()]).toEqual(['a', 'b']);
+  file.disk.remove(file.name);
+  expect(file.toBytes().length).toBeGreaterThan(5000);
 });
 
 it('a source that ends while it is copied is an error', () => {
