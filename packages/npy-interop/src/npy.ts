@@ -89,7 +89,7 @@ function readBytes(bytes: Uint8Array, options: ReadNpyOptions): NDArray {
 
 async function readSource(source: ByteSource, options: ReadNpyOptions): Promise<NDArray> {
   const place = { name: source.name };
-  const size = await source.size();
+  const size = await source.size(options.signal);
   const read = (offset: number, length: number): Promise<Uint8Array> =>
     source.read(offset, Math.max(0, Math.min(length, size - offset)), options.signal);
   const header = await readStepsAsync(npyHeaderSteps(place, options), read);

@@ -68,9 +68,16 @@ const PATCH = 0x0020;
 
 /** Reads the directory of an archive and refuses what no honest writer makes. */
 export async function readDirectory(
-  source: ByteSource,
+  from: ByteSource,
   options: { readonly limits?: NpzLimits | undefined; readonly signal?: AbortSignal | undefined },
 ): Promise<ReadonlyMap<string, NpzEntry>> {
+  // What is read of members later has a signal of its own.
+  let signal = options.signal;
+  const source: ByteSource = {
+    name: from.name,
+    size: () => from.size(signal),
+    read: (offset, length) => from.read(offset, length, signal),
+  };
   const size = await source.size();
   const maximum = options.limits?.members ?? NPZ_LIMITS.members;
   const entries = new Map<string, NpzEntry>();
@@ -117,6 +124,7 @@ export async function readDirectory(
     options.signal?.throwIfAborted();
     throw zipError(error, source.name, 0, await startsAsZip(source, size));
   }
+  signal = undefined;
   refuseOverlaps([...entries.values()], size, source.name);
   return entries;
 }

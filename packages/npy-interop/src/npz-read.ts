@@ -87,18 +87,20 @@ export class Npz implements AsyncDisposable {
    * A member's npy header; its data is not touched.
    * @throws NOT_FOUND; BAD_FORMAT for a member that is no npy file; CORRUPT, TRUNCATED
    */
-  async header(key: string): Promise<NpyHeader> {
+  async header(key: string, options: { readonly signal?: AbortSignal | undefined } = {}): Promise<NpyHeader> {
+    checkOptions(options, SIGNAL_OPTIONS);
+    const { signal } = options;
     const { member, entry } = this.#need(key);
     const head = new HeadSink(HEAD_BYTES);
-    if (member.method === 'stored') return this.#storedHeader(member);
-    await this.#unpack(member, entry, head, undefined).catch((error: unknown) => {
+    if (member.method === 'stored') return this.#storedHeader(member, signal);
+    await this.#unpack(member, entry, head, signal).catch((error: unknown) => {
       if (error !== FULL) throw error;
     });
     const inside = { name: this.#label(member) };
     return readStepsAsync(npyHeaderSteps(inside, this.options), async (offset, length) => {
       if (offset + length > head.length && head.length === head.capacity) {
         const longer = new HeadSink(offset + length);
-        await this.#unpack(member, entry, longer, undefined).catch((error: unknown) => {
+        await this.#unpack(member, entry, longer, signal).catch((error: unknown) => {
           if (error !== FULL) throw error;
         });
         return longer.bytes().subarray(offset);
@@ -115,14 +117,16 @@ export class Npz implements AsyncDisposable {
    */
   async get(key: string, options: { readonly signal?: AbortSignal | undefined } = {}): Promise<NDArray> {
     checkOptions(options, NPZ_MEMBER_OPTIONS);
-    const header = await this.header(key);
+    const { signal } = options;
+    const header = await this.header(key, { signal });
     const { member, entry } = this.#need(key);
     const place = { name: this.#label(member), offset: member.offset };
     if (header.dtype.hasObject) refuseObjects(place, this.options);
-    const start = member.method === 'stored' ? header.dataOffset - (await this.dataOffset(key)) : header.dataOffset;
+    const start =
+      member.method === 'stored' ? header.dataOffset - (await this.dataOffset(key, signal)) : header.dataOffset;
     checkLength(header, member.size - start, place, this.options);
     const sink = new MemorySink(member.size, place.name);
-    await this.#unpack(member, entry, sink, options.signal);
+    await this.#unpack(member, entry, sink, signal);
     const bytes = sink.bytes;
     if (header.dtype.hasObject) return objectArray(bytes.subarray(start), header, place, this.options);
     return NDArray.over(memoryOver(bytes), header.dtype, header.shape, { order: header.order, offset: start });
@@ -175,9 +179,9 @@ export class Npz implements AsyncDisposable {
    * Where a member's bytes start in the archive.
    * @throws CORRUPT when the local header is not there, or contradicts the directory
    */
-  async dataOffset(key: string): Promise<number> {
+  async dataOffset(key: string, signal?: AbortSignal): Promise<number> {
     const { member, entry } = this.#need(key);
-    const head = await this.source.read(member.offset, LOCAL_HEADER_BYTES);
+    const head = await this.source.read(member.offset, LOCAL_HEADER_BYTES, signal);
     const view = new DataView(head.buffer, head.byteOffset, head.byteLength);
     const bad = (what: string, expected: unknown, found: unknown): MmdError =>
       new MmdError('CORRUPT', `${this.#label(member)}: local header: ${what}`, {
@@ -201,12 +205,12 @@ export class Npz implements AsyncDisposable {
     }
     const nameLength = view.getUint16(26, true);
     const { rawFilename } = entry;
-    const name = await this.source.read(member.offset + LOCAL_HEADER_BYTES, nameLength);
+    const name = await this.source.read(member.offset + LOCAL_HEADER_BYTES, nameLength, signal);
     if (nameLength !== rawFilename.length || rawFilename.some((byte, i) => byte !== name[i])) {
       throw bad('another name than in the directory', member.name, new TextDecoder().decode(name));
     }
     const start = member.offset + LOCAL_HEADER_BYTES + nameLength + view.getUint16(28, true);
-    const size = await this.source.size();
+    const size = await this.source.size(signal);
     if (start + member.compressedSize > size) {
       throw new MmdError('TRUNCATED', `${this.#label(member)}: the archive ends inside its data`, {
         offset: start,
@@ -220,12 +224,12 @@ export class Npz implements AsyncDisposable {
   /** Nothing to release here; archives opened from a path close their file. */
   async [Symbol.asyncDispose](): Promise<void> {}
 
-  async #storedHeader(member: NpzMember): Promise<NpyHeader> {
-    const start = await this.dataOffset(member.key);
+  async #storedHeader(member: NpzMember, signal: AbortSignal | undefined): Promise<NpyHeader> {
+    const start = await this.dataOffset(member.key, signal);
     const place = { name: this.#label(member), offset: start };
     const end = start + member.size;
     return readStepsAsync(npyHeaderSteps(place, this.options), (offset, length) =>
-      this.source.read(offset, Math.max(0, Math.min(length, end - offset))),
+      this.source.read(offset, Math.max(0, Math.min(length, end - offset)), signal),
     );
   }
 
@@ -241,10 +245,11 @@ export class Npz implements AsyncDisposable {
       });
     }
     // Members that are mapped are checked so, too.
-    await this.dataOffset(member.key);
+    await this.dataOffset(member.key, signal);
     let done = 0;
     let stopped: { readonly by: unknown } | undefined;
     const take = (piece: Uint8Array): void => {
+      signal?.throwIfAborted();
       done += piece.length;
       if (done > member.size) {
         throw new MmdError('CORRUPT', `${this.#label(member)}: unpacks to more than the ${member.size} bytes it says`, {
@@ -265,17 +270,20 @@ export class Npz implements AsyncDisposable {
         }
       },
     });
+    // zip.js looks at the signal between reads, and not while it waits for one.
+    let abort: () => void = () => undefined;
+    const aborted = new Promise<never>((_resolve, reject) => (abort = () => reject(signal?.reason)));
+    signal?.addEventListener('abort', abort);
     try {
-      await entry.getData(stream, {
-        checkCrc32: true,
-        useWebWorkers: false,
-        ...(signal === undefined ? {} : { signal }),
-      });
+      const options = { checkCrc32: true, useWebWorkers: false, ...(signal === undefined ? {} : { signal }) };
+      await Promise.race([entry.getData(stream, options), aborted]);
     } catch (error) {
       signal?.throwIfAborted();
       // From Node 24 on, zip.js reports that the stream it wanted to close is closed, and not why.
       if (stopped !== undefined) throw stopped.by;
       throw zipError(error, this.#label(member), member.offset);
+    } finally {
+      signal?.removeEventListener('abort', abort);
     }
     if (done === member.size) return;
     throw new MmdError('CORRUPT', `${this.#label(member)}: unpacks to ${done} bytes, not the ${member.size} it says`, {

@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { type ArraySource, MaskedArray, memoryOver, NDArray, ndarray, parseDType } from '@mmdpickle/core/ndarray';
 import { MmapDict } from '@mmdpickle/core/node';
+import { type ByteSource, bytesSource } from '@mmdpickle/core/storage';
 import {
   FILL_SUFFIX,
   MASK_SUFFIX,
@@ -201,6 +202,38 @@ describe('npz files', () => {
       using npz = await openNpz(temp.file('x.npz'));
       expect(npz.keys()).toEqual([name]);
       expect((await npz.get(name)).get(0)).toBe(7);
+    },
+  );
+
+  test.each([false, true])(
+    'a read that is never answered can be aborted, whichever it is; compressed: %s',
+    async (compress) => {
+      const inner = bytesSource(await npzBytes({ a: new Float64Array(2000) }, { compress }), 'stuck');
+      const stuck = (from: number, abort: AbortController): ByteSource => {
+        let asked = 0;
+        const answer = <T>(signal: AbortSignal | undefined, result: () => Promise<T>): Promise<T> => {
+          if (asked++ < from) return result();
+          setTimeout(() => abort.abort(new Error('enough')), 1);
+          return new Promise((_resolve, reject) => signal?.addEventListener('abort', () => reject(signal.reason)));
+        };
+        return {
+          name: inner.name,
+          size: (signal) => answer(signal, () => inner.size()),
+          read: (offset, length, signal) => answer(signal, () => inner.read(offset, length)),
+        };
+      };
+      let answered = 0;
+      for (; ; answered++) {
+        const abort = new AbortController();
+        const { signal } = abort;
+        const reading = openNpz(stuck(answered, abort), { signal }).then(async (npz) => {
+          await npz.header('a', { signal });
+          return npz.get('a', { signal });
+        });
+        const outcome = await reading.catch((error: Error) => error.message);
+        if (outcome !== 'enough') break;
+      }
+      expect(answered).toBeGreaterThan(5);
     },
   );
 

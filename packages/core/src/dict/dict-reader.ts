@@ -105,7 +105,7 @@ export class DictReader {
       });
     }
     const { signal } = options;
-    const size = await source.size();
+    const size = await source.size(signal);
     if (!(Number.isSafeInteger(size) && size >= 0)) throw notASource(source, 'size() is a count', size);
     const read = (offset: number, length: number): Promise<Uint8Array> => readFrom(source, offset, length, signal);
     const head = await read(0, Math.min(size, HEADER_SIZE));

@@ -10,7 +10,7 @@ export interface ByteSource {
   /** A path, URL or label, for error messages. */
   readonly name: string;
   /** The size in bytes. */
-  size(): Promise<number>;
+  size(signal?: AbortSignal): Promise<number>;
   /**
    * Reads a range. The returned bytes belong to the caller.
    * @returns exactly `length` bytes; TRUNCATED when the source ends before

@@ -48,8 +48,8 @@ class HttpSource implements ByteSource {
   readonly name: string;
   readonly #fetch: typeof fetch;
   readonly #headers: Readonly<Record<string, string>>;
+  /** What the first answers said of the file's length and version. */
   #size: number | undefined;
-  /** What the first answer said of the file's version. */
   #version: string | undefined;
 
   constructor(url: string, options: HttpSourceOptions) {
@@ -59,26 +59,24 @@ class HttpSource implements ByteSource {
     this.#headers = { 'accept-encoding': 'identity', ...options.headers };
   }
 
-  async size(): Promise<number> {
+  async size(signal?: AbortSignal): Promise<number> {
+    signal?.throwIfAborted();
     if (this.#size !== undefined) return this.#size;
-    const head = await this.#ask('HEAD', {}, undefined);
+    const head = await this.#ask('HEAD', {}, signal);
     const length = head.ok && isPlain(head) ? number(head.headers.get('content-length')) : undefined;
     if (length !== undefined && length > 0) {
-      this.#check(head);
-      return (this.#size = length);
+      this.#check(head, length);
+      return length;
     }
     // Some servers answer HEAD with an error, leave the length out, or say 0 of any file, since they send none of it.
-    const response = await this.#ask('GET', { range: 'bytes=0-0' }, undefined);
+    const response = await this.#ask('GET', { range: 'bytes=0-0' }, signal);
     await leave(response);
     const empty = response.status === 200 && response.headers.get('content-length') === '0';
-    if (empty || response.status === 416) {
-      const total = empty ? 0 : totalOf(response);
-      if (total !== undefined) return (this.#size = total);
-    }
-    this.#refuseUnless206(response, 0);
-    const total = totalOf(response);
+    const total = empty ? 0 : totalOf(response);
+    if ((empty || response.status === 416) && total !== undefined) this.#check(response, total);
+    else this.#refuseUnless206(response, 0);
     if (total === undefined) throw this.#error('IO', 'the server does not say how long the file is');
-    return (this.#size = total);
+    return total;
   }
 
   async read(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array> {
@@ -87,7 +85,11 @@ class HttpSource implements ByteSource {
     if (length === 0) return new Uint8Array(0);
     const response = await this.#ask('GET', { range: `bytes=${offset}-${offset + length - 1}` }, signal);
     try {
-      if (response.status === 416) throw endsBefore(this.name, offset, length, totalOf(response) ?? offset);
+      if (response.status === 416) {
+        const total = totalOf(response);
+        this.#check(response, total);
+        throw endsBefore(this.name, offset, length, total ?? offset);
+      }
       this.#refuseUnless206(response, offset);
       const into = newBytes(length, 'a range');
       const got = await this.#fill(into, response, signal);
@@ -152,13 +154,15 @@ class HttpSource implements ByteSource {
     const range = response.headers.get('content-range');
     const start = range === null ? offset : number(/^bytes (\d+)-/.exec(range)?.[1] ?? null);
     if (start !== offset) throw this.#error('IO', `asked for bytes from ${offset}, the server sent ${range}`);
-    this.#check(response);
+    this.#check(response, totalOf(response));
   }
 
-  #check(response: Response): void {
+  /** Many servers name no version, or the second of the last change; the length tells what these do not. */
+  #check(response: Response, size: number | undefined): void {
     const version = response.headers.get('etag') ?? response.headers.get('last-modified') ?? undefined;
     this.#version ??= version;
-    if (version !== undefined && version !== this.#version) {
+    this.#size ??= size;
+    if ((version ?? this.#version) !== this.#version || (size ?? this.#size) !== this.#size) {
       throw this.#error('IO', 'the file was replaced while it was read; open it again');
     }
   }

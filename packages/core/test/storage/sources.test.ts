@@ -2,6 +2,7 @@ import { createServer, type RequestListener, type Server } from 'node:http';
 import { freePort } from '@mmdpickle/test-support';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { DictReader } from '../../src/dict/dict-reader.ts';
 import { blobSource } from '../../src/storage/blob-source.ts';
 import type { ByteSource } from '../../src/storage/byte-source.ts';
 import { bytesSource } from '../../src/storage/bytes-source.ts';
@@ -71,6 +72,7 @@ const behaviours: Record<string, RequestListener> = {
     let version = 0;
     return (request, response) => sendRange(request.headers.range, response, { etag: `"${version++ >> 1}"` });
   })(),
+  ...Object.fromEntries(['grows', 'shrinks'].map((name) => [`/${name}`, ofTwoLengths(name === 'grows' ? 1 : -1)])),
   '/empty': (request, response) => {
     if (request.method === 'HEAD') response.writeHead(405).end();
     else response.writeHead(416, { 'content-range': 'bytes */0' }).end();
@@ -85,6 +87,19 @@ const behaviours: Record<string, RequestListener> = {
   },
   '/slow': () => undefined,
 };
+
+/** Every answer but the first is about a file that has another length; none names a version. */
+function ofTwoLengths(more: 1 | -1): RequestListener {
+  let total = DATA.length / 2;
+  return (request, response) => {
+    const start = Number(/\d+/.exec(request.headers.range ?? '')?.[0]);
+    const headers = { 'content-length': request.method === 'HEAD' ? total : 1 };
+    if (request.method === 'HEAD') response.writeHead(200, headers).end();
+    else if (start >= total) response.writeHead(416, { 'content-range': `bytes */${total}` }).end();
+    else response.writeHead(206, { ...headers, 'content-range': `bytes ${start}-${start}/${total}` }).end('x');
+    total = DATA.length / 2 + more * 1000;
+  };
+}
 
 function sendRange(range: string | undefined, response: Parameters<RequestListener>[1], headers: object): void {
   const [, first, last] = /^bytes=(\d+)-(\d+)$/.exec(range ?? '') ?? [];
@@ -203,6 +218,13 @@ describe('httpSource', () => {
     await expect(source.read(0, 10)).rejects.toThrow('replaced');
   });
 
+  it.each(['/grows', '/shrinks'])('notices by the length alone that the file changed: %s', async (path) => {
+    const source = http(path);
+    const last = (await source.size()) - 1;
+    for (const offset of [0, last])
+      await expect(source.read(offset, 1)).rejects.toMatchObject({ code: 'IO', message: /replaced/ });
+  });
+
   it('does not tell what goes wrong with the rest of an answer', async () => {
     const wrong = (): Promise<never> => Promise.reject(new TypeError('terminated'));
     const body = (): ReadableStream =>
@@ -232,11 +254,18 @@ describe('httpSource', () => {
   });
 
   it('stops a request that is under way', async () => {
-    const abort = new AbortController();
-    const reading = http('/slow').read(0, 10, abort.signal);
-    const reason = new Error('no time');
-    setTimeout(() => abort.abort(reason), 10);
-    await expect(reading).rejects.toBe(reason);
+    const slow = http('/slow');
+    const asks: ((signal: AbortSignal) => Promise<unknown>)[] = [
+      (signal) => slow.read(0, 10, signal),
+      (signal) => slow.size(signal),
+      (signal) => DictReader.open(slow, { signal }),
+    ];
+    for (const ask of asks) {
+      const abort = new AbortController();
+      const reason = new Error('no time');
+      setTimeout(() => abort.abort(reason), 10);
+      await expect(ask(abort.signal)).rejects.toBe(reason);
+    }
   });
 
   it('says IO where nobody answers', async () => {
