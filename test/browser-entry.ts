@@ -1,6 +1,6 @@
 /** What the browser test bundles: an application that opens a file from a Blob. @module */
 
-import { blobSource, DictReader, NDArray } from '@mmdpickle/core';
+import { blobSource, DictReader, httpSource, NDArray } from '@mmdpickle/core';
 import { dump, load } from '@mmdpickle/core/pickle';
 
 /** A file's keys, with dtype and shape where the value is an array. */
@@ -17,4 +17,13 @@ export async function summarize(
         : String(value);
   }
   return { ...entries, float64: entries.float64, size: reader.size, roundTrip: load(dump([1, 'two', null])) };
+}
+
+/** Every element of every array of a served file, each once. */
+export async function elements(url: string): Promise<unknown[]> {
+  const reader = await DictReader.open(httpSource(url));
+  const seen = new Set<unknown>();
+  for await (const [, array] of reader.entries())
+    for (const value of (array as NDArray).toNested() as unknown[]) seen.add(value);
+  return [...seen];
 }

@@ -1,6 +1,8 @@
 import { existsSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
+import { MmapDict } from '@mmdpickle/core';
+import { MemoryFile } from '@mmdpickle/core/storage';
 import { chromium } from 'playwright-core';
 import { build } from 'vite';
 import { describe, expect, it } from 'vitest';
@@ -68,4 +70,47 @@ describe('the pure entry points', () => {
       server.close();
     }
   });
+
+  it.runIf(existsSync(CHROMIUM))(
+    "read over HTTP what is served now, of one version, past a browser's cache",
+    async () => {
+      const code = await bundle();
+      let file = new Uint8Array();
+      const version = (value: number): void => {
+        const memory = MemoryFile.of();
+        const dict = MmapDict.over(memory);
+        for (const key of ['a', 'b']) dict.set(key, new Float64Array(3000).fill(value));
+        dict.close();
+        file = memory.toBytes();
+      };
+      let lastModified = Date.now() - 1e9;
+      const server = createServer((request, response) => {
+        if (request.url === '/') return response.setHeader('content-type', 'text/html').end('<!doctype html>');
+        const headers = { 'last-modified': new Date(lastModified).toUTCString(), etag: `"${lastModified}"` };
+        if (request.method === 'HEAD')
+          return response.writeHead(200, { ...headers, 'content-length': file.length }).end();
+        const [start = 0, last = 0] = (request.headers.range?.match(/\d+/g) ?? []).map(Number);
+        const part = file.subarray(start, last + 1);
+        const range = `bytes ${start}-${start + part.length - 1}/${file.length}`;
+        return response.writeHead(206, { ...headers, 'content-range': range, 'content-length': part.length }).end(part);
+      });
+      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+      const { port } = server.address() as { port: number };
+      const browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
+      try {
+        const page = await browser.newPage();
+        await page.goto(`http://127.0.0.1:${port}/`);
+        await page.addScriptTag({ content: code });
+        for (const value of [1, 2]) {
+          version(value);
+          lastModified += 5000;
+          // biome-ignore lint/suspicious/noExplicitAny: the bundle's global
+          expect(await page.evaluate(() => (globalThis as any).mmdpickle.elements('/file'))).toEqual([value]);
+        }
+      } finally {
+        await browser.close();
+        server.close();
+      }
+    },
+  );
 });

@@ -21,7 +21,8 @@ export interface HttpSourceOptions {
 
 /**
  * Reads byte ranges of a URL. The server must answer range requests; one that sends the whole file
- * instead is refused, and its answer is not read. A file that is replaced while it is read is an error.
+ * instead is refused, and its answer is not read. A file that is replaced, or grows, while it is read is an error; it is told by
+ * ETag or Last-Modified, and by its length. Nothing comes from a browser's cache.
  * @throws (rejecting) NOT_FOUND (404, 410); TRUNCATED; IO for every other answer and for network failures
  *
  * @example
@@ -105,6 +106,8 @@ class HttpSource implements ByteSource {
     try {
       return await this.#fetch(this.name, {
         method,
+        // A browser's cache puts ranges of two versions together, and answers for files that have changed since.
+        cache: 'no-store',
         headers: { ...this.#headers, ...headers },
         ...(signal === undefined ? {} : { signal }),
       });
