@@ -19,7 +19,7 @@ import { NOTED, PutMemo } from './put-memo.ts';
 import { Args, BufferRef, Created, Extension, Fill, GlobalRef, Op } from './steps.ts';
 import { Pieces } from './types/numpy.ts';
 import { PyDict } from './values/dict.ts';
-import { checkKeys, KeySpace } from './values/keys.ts';
+import { checkKeys, checkNoSlice, KeySpace } from './values/keys.ts';
 import { OpaqueObject } from './values/opaque.ts';
 import { ByteArray } from './values/scalars.ts';
 import { Tuple } from './values/tuple.ts';
@@ -324,6 +324,7 @@ export class Pickler extends OpcodeWriter implements WriteContext {
         else this.#textOnce(item);
       } else if (typeof item === 'number') this.number(item);
       else {
+        if (this.entry && at % 2 === 0) checkNoSlice(item, this.space);
         this.#item(item);
         if (this.#frames.depth !== depth) return false;
       }

@@ -18,7 +18,7 @@ import { Args, BufferRef, Created, Extension, Fill, GlobalRef, Op } from './step
 import { INSIDE, reduceArray } from './types/numpy.ts';
 import { reduceDType } from './types/numpy-dtype.ts';
 import { OutOfBandBuffer } from './values/buffer.ts';
-import { checkKeys, type KeySpace } from './values/keys.ts';
+import { checkKeys, checkNoSlice, type KeySpace } from './values/keys.ts';
 import { OpaqueGlobal, OpaqueObject, type Operation } from './values/opaque.ts';
 import { ByteArray, PyConstant, PyFloat, PyString } from './values/scalars.ts';
 import { FrozenSet, PySet } from './values/set.ts';
@@ -61,7 +61,8 @@ export function stepsOf(value: object, context: WriteContext): readonly unknown[
     return [];
   }
   if (value instanceof PyString) {
-    context.utf8(value.utf8);
+    // Its bytes may have been changed.
+    context.utf8(new PyString(value.utf8, value.toString()).utf8);
     return [new Created(value)];
   }
   if (value instanceof OpaqueGlobal) return globalSteps(value, context.protocol);
@@ -109,11 +110,12 @@ function globalSteps(value: OpaqueGlobal, protocol: number): readonly unknown[] 
   return [...steps, new Created(value)];
 }
 
-function setSteps(value: Set<unknown>, { protocol, space }: WriteContext): readonly unknown[] {
+function setSteps(value: Set<unknown>, { protocol, space, entry }: WriteContext): readonly unknown[] {
   const frozen = value instanceof FrozenSet;
   if (!(frozen || value instanceof PySet)) checkKeys(value, space);
   // By the method that was checked: a subclass may iterate over something else.
   const items = [...value.keys()];
+  if (entry) for (const item of items) checkNoSlice(item, space);
   if (protocol < 4) {
     return [new GlobalRef('builtins', frozen ? 'frozenset' : 'set'), new Args([items]), REDUCE, new Created(value)];
   }

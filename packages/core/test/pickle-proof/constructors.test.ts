@@ -109,6 +109,102 @@ it.each([
   expect(pickle.load(dump(old))).toEqual(old);
 });
 
+const raised = (type: string, args: readonly unknown[] = [], attributes: readonly [string, unknown][] = []): unknown =>
+  Object.assign(new pickle.PyException(type, args), { attributes: new pickle.PyDict(attributes) });
+const boom = new pickle.PyException('ValueError', ['boom']);
+const stop = new pickle.PyException('KeyboardInterrupt');
+
+it.each<[string, () => unknown]>([
+  ['bytes as the message of a group', () => raised('ExceptionGroup', [Uint8Array.of(65), [boom]])],
+  ['what is no Exception, in an ExceptionGroup', () => raised('ExceptionGroup', ['all', [boom, stop]])],
+  ['a half as the characters of a BlockingIOError', () => raised('BlockingIOError', [11, 'later', 1.5])],
+  ['minus zero as those of an OSError that becomes one', () => raised('OSError', [11, 'later', -0])],
+  ['a long integer', () => raised('IOError', [11, 'later', 2n ** 63n])],
+  ['a Decimal', () => raised('EnvironmentError', [11, 'later', new pickle.PyDecimal('1')])],
+  ['arguments as an attribute', () => raised('KeyError', [], [['args', 5]])],
+  ['a cause that is none', () => raised('KeyError', [], [['__cause__', 'x']])],
+  ['a context that is none', () => raised('KeyError', [], [['__context__', []]])],
+  ['a traceback', () => raised('KeyError', [], [['__traceback__', 'x']])],
+  ['a flag that is none', () => raised('KeyError', [], [['__suppress_context__', 1]])],
+  ['characters that are no number', () => raised('OSError', [], [['characters_written', 'x']])],
+  ['a start that is none', () => raised('UnicodeEncodeError', ['ascii', 'é', 0, 1, 'why'], [['start', 'x']])],
+  ['the message of a group', () => raised('ExceptionGroup', ['all', [boom]], [['message', 'x']])],
+])('%s of an exception is refused, as Python refuses it', (_name, make) => {
+  expect(() => dump(make())).toThrow(MmdError);
+});
+
+/** A copy with other parts, of the same class. */
+const changed = <T extends object>(value: T, parts: object): T =>
+  Object.assign(Object.create(Object.getPrototypeOf(value) as object), value, parts) as T;
+
+/** Bytes that shrink to none. */
+function shrinking(length: number): [Uint8Array, () => void] {
+  const buffer = Reflect.construct(ArrayBuffer, [length, { maxByteLength: length }]) as ArrayBuffer & {
+    resize: (length: number) => void;
+  };
+  return [new Uint8Array(buffer), () => buffer.resize(1)];
+}
+
+it.each<[string, () => unknown]>([
+  ['the factory of a DefaultDict', () => Object.assign(new pickle.DefaultDict(), { factory: 5 })],
+  ['the type of an exception', () => Object.assign(new pickle.PyException('KeyError'), { type: 'MyError' })],
+  ['the arguments of an exception', () => Object.assign(new pickle.PyException('KeyError'), { args: 'ab' })],
+  [
+    'the list of a group',
+    () => {
+      const list = [boom];
+      const group = new pickle.PyException('ExceptionGroup', ['all', list]);
+      list.pop();
+      return group;
+    },
+  ],
+  [
+    'the bytes of a PyString',
+    () => {
+      const text = new pickle.PyString(Uint8Array.of(0xed, 0xa0, 0xbd, 0xed, 0xb8, 0x80), '😀');
+      text.utf8[0] = 0xff;
+      return text;
+    },
+  ],
+  [
+    'the buffer of an array',
+    () => {
+      const [bytes, shrink] = shrinking(4);
+      const array = new pickle.PyArray('i', 8, bytes);
+      shrink();
+      return array;
+    },
+  ],
+  [
+    'the buffer of a scalar',
+    () => {
+      const [bytes, shrink] = shrinking(4);
+      const one = new pickle.NumpyScalar(parseDType('i4'), bytes);
+      shrink();
+      return one;
+    },
+  ],
+  ['a date', () => changed(new pickle.PyDate(2024, 1, 31), { month: 2 })],
+  ['a time', () => changed(new pickle.PyTime(), { hour: 24 })],
+  ['a datetime', () => changed(new pickle.PyDateTime({ year: 2024, month: 1, day: 31 }), { month: 2 })],
+  ['a timedelta', () => changed(new pickle.PyTimeDelta(1), { days: 'x' })],
+  ['a timezone', () => changed(pickle.UTC, { name: 5 })],
+  ['a range', () => changed(new pickle.PyRange(1, 2), { step: 0 })],
+  ['a Decimal', () => changed(new pickle.PyDecimal('1'), { text: 'x' })],
+  ['a Fraction', () => changed(new pickle.PyFraction(1, 2), { denominator: 0n })],
+  ['a UUID', () => changed(new pickle.PyUuid('0'.repeat(32)), { text: 'x' })],
+  ['a path', () => changed(new pickle.PyPath(['a']), { segments: [5] })],
+])('%s is refused where it was changed into what no Python loads', (_name, make) => {
+  const value = make();
+  expect(() => dump(value)).toThrow(MmdError);
+});
+
+it('a copy with other parts that are right is written', () => {
+  const copy = changed(new pickle.PyDate(2024, 1, 31), { month: 3 });
+  expect(pickle.load(dump(copy))).toEqual(new pickle.PyDate(2024, 3, 31));
+  expect(new pickle.PyTimeDelta(-0, -0, -0)).toEqual(new pickle.PyTimeDelta(0));
+});
+
 describe.each(pythons())('what is written of values is loaded by Python $version with numpy $numpy', (info) => {
   const python = new Python(info);
   afterAll(() => python[Symbol.asyncDispose]());

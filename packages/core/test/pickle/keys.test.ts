@@ -1,11 +1,14 @@
 import { inspect } from 'node:util';
+import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import { isMmdError } from '../../src/errors.ts';
 import { ndarray, parseDType } from '../../src/ndarray/index.ts';
 import {
   ByteArray,
   Complex,
+  Counter,
   dump,
+  dumpEntry,
   ELLIPSIS,
   EntryEncoder,
   FrozenSet,
@@ -13,6 +16,7 @@ import {
   NumpyScalar,
   OpaqueGlobal,
   OpaqueObject,
+  OrderedDict,
   OutOfBandBuffer,
   PyArray,
   PyDate,
@@ -151,6 +155,11 @@ const UNHASHABLE: readonly unknown[] = [
   new PySet(),
   {},
   Object.create(null),
+  { pyKey: 1 },
+  { pySlice: 1 },
+  { pyFrozen: 1, constructor: null },
+  runInNewContext('({ a: 1 })'),
+  Object.create(Array.prototype),
   undefined,
   new ByteArray(2),
   new Float64Array(1),
@@ -160,6 +169,7 @@ const UNHASHABLE: readonly unknown[] = [
   new PyDecimal('-sNaN7'),
   new NumpyScalar(parseDType('V2'), bytes(1, 2)),
   new NumpyScalar(parseDType([['a', '<u2']]), bytes(1, 2)),
+  new NumpyScalar(parseDType('<u2'), bytes(1, 2), true),
   new Tuple(undefined),
   Symbol('s'),
   new PyArray('B', 0, bytes(1)),
@@ -305,6 +315,19 @@ describe('keys of a PyDict', () => {
       }
       expect(() => new EntryEncoder().encode(value)).toThrow(expect.objectContaining({ code: 'BAD_KEY' }));
     }
+  });
+
+  it('are no slices in an entry, which Python before 3.12 loads too', () => {
+    const slice = new PySlice(1, 2);
+    const keys = [slice, new Tuple(1, new Tuple(slice)), new FrozenSet([slice])];
+    for (const key of keys) {
+      const dicts = [new Map([[key, 1]]), new PyDict([[key, 1]]), new OrderedDict([[key, 1]]), new Counter([[key, 1]])];
+      for (const value of [...dicts, new Set([key]), new PySet([key]), new FrozenSet([key])]) {
+        expect(() => dumpEntry([key, value])).toThrow(expect.objectContaining({ code: 'BAD_KEY' }));
+        expect(load(dump(value))).toBeDefined();
+      }
+    }
+    expect(dumpEntry([slice, new Map([[1, new Tuple(slice)]])])).toBeDefined();
   });
 
   it.each([

@@ -31,7 +31,10 @@ function packClock({ hour, minute, second, microsecond }: PyTime | PyDateTime): 
 const withZone = (bytes: readonly number[], tzinfo: unknown): readonly unknown[] =>
   tzinfo === null ? [Uint8Array.from(bytes)] : [Uint8Array.from(bytes), tzinfo];
 
-function reduceDateTime(value: PyDateTime): ReturnType<typeof reduceCall> {
+// What is written is made anew: a copy of an object with other parts has its class, and was never checked.
+
+function reduceDateTime(given: PyDateTime): ReturnType<typeof reduceCall> {
+  const value = new PyDateTime({ ...given });
   const { year, month, day, fold, tzinfo } = value;
   const bytes = [year >> 8, year & 0xff, month | (fold << 7), day, ...packClock(value)];
   return reduceCall('datetime datetime', withZone(bytes, tzinfo));
@@ -71,7 +74,10 @@ export const DATETIME_ROWS: readonly TypeRow[] = [
         return attempt(() => new PyDate((bytes[0]! << 8) | bytes[1]!, bytes[2]!, bytes[3]!));
       },
     },
-    ({ year, month, day }) => reduceCall('datetime date', [Uint8Array.of(year >> 8, year & 0xff, month, day)]),
+    (value) => {
+      const { year, month, day } = new PyDate(value.year, value.month, value.day);
+      return reduceCall('datetime date', [Uint8Array.of(year >> 8, year & 0xff, month, day)]);
+    },
   ),
   row(
     'datetime.time',
@@ -86,7 +92,8 @@ export const DATETIME_ROWS: readonly TypeRow[] = [
         return attempt(() => new PyTime({ hour, minute, second, microsecond, fold, tzinfo }));
       },
     },
-    (value) => {
+    (given) => {
+      const value = new PyTime({ ...given });
       const [hour, ...rest] = packClock(value) as [number, ...number[]];
       return reduceCall('datetime time', withZone([hour | (value.fold << 7), ...rest], value.tzinfo));
     },
@@ -101,7 +108,10 @@ export const DATETIME_ROWS: readonly TypeRow[] = [
         return attempt(() => new PyTimeDelta(days!, seconds, microseconds));
       },
     },
-    ({ days, seconds, microseconds }) => reduceCall('datetime timedelta', [days, seconds, microseconds]),
+    (value) => {
+      const { days, seconds, microseconds } = new PyTimeDelta(value.days, value.seconds, value.microseconds);
+      return reduceCall('datetime timedelta', [days, seconds, microseconds]);
+    },
   ),
   row(
     'datetime.timezone',
@@ -114,6 +124,9 @@ export const DATETIME_ROWS: readonly TypeRow[] = [
         return attempt(() => new PyTimeZone(offset, named ? name : null));
       },
     },
-    ({ offset, name }) => reduceCall('datetime timezone', name === null ? [offset] : [offset, name]),
+    (value) => {
+      const { offset, name } = new PyTimeZone(value.offset, value.name);
+      return reduceCall('datetime timezone', name === null ? [offset] : [offset, name]);
+    },
   ),
 ];

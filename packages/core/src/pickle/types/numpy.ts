@@ -392,8 +392,11 @@ export const NUMPY_ROWS: readonly TypeRow[] = [
     'numpy scalars',
     NumpyScalar,
     { 'numpy.core.multiarray scalar': readScalar, 'numpy._core.multiarray scalar': readScalar },
-    ({ dtype, bytes, record }) =>
-      reduceCall('numpy.core.multiarray scalar', [record ? new RecordType(dtype) : dtype, bytes]),
+    (value) => {
+      // Made anew: its bytes may have been changed.
+      const { dtype, bytes, record } = new NumpyScalar(value.dtype, value.bytes, value.record);
+      return reduceCall('numpy.core.multiarray scalar', [record ? new RecordType(dtype) : dtype, bytes]);
+    },
   ),
   row('numpy.dtype of records', RecordType, { 'numpy dtype': readDType }, ({ dtype }) => reduceDType(dtype, true)),
 ];

@@ -10,7 +10,7 @@ import { Complex } from '../../ndarray/complex.ts';
 import type { ReadContext, Reconstruct } from '../builtin.ts';
 import { attributesOf } from '../values/attributes.ts';
 import { isInteger } from '../values/check.ts';
-import { EXCEPTION_NAMES, isMadeByPython3, PyException, takesArguments } from '../values/exceptions.ts';
+import { checkMembers, EXCEPTION_NAMES, isMadeByPython3, PyException, takesArguments } from '../values/exceptions.ts';
 import { ByteArray, PyComplex, PyFloat, PyRange, PySlice } from '../values/scalars.ts';
 import { FrozenSet, PySet } from '../values/set.ts';
 import { reduceCall, row, type TypeRow } from './row.ts';
@@ -104,7 +104,10 @@ export const PLAIN_ROWS: readonly TypeRow[] = [
         return ok ? new PyRange(start, stop, step) : undefined;
       },
     },
-    ({ start, stop, step }) => reduceCall('builtins range', [start, stop, step]),
+    (value) => {
+      const { start, stop, step } = new PyRange(value.start, value.stop, value.step);
+      return reduceCall('builtins range', [start, stop, step]);
+    },
   ),
   row(
     'slice',
@@ -117,7 +120,9 @@ export const PLAIN_ROWS: readonly TypeRow[] = [
     PyException,
     Object.fromEntries(EXCEPTION_NAMES.map((type) => [`builtins ${type}`, readException(type)])),
     (value, { entry }) => {
-      const { type, args } = value;
+      // Made anew: the list of a group may have been changed.
+      const { type, args } = new PyException(value.type, value.args);
+      checkMembers(value);
       // A pickle of Python 2 may stay one that only that loads; an entry must not take its file from the others.
       if (!entry || isMadeByPython3(value)) return reduceCall(`builtins ${type}`, args, attributesOf(value, true));
       throw new MmdError('UNSUPPORTED_VALUE', `Python 3 makes no ${type} of these arguments`, { found: args });

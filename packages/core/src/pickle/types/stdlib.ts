@@ -205,24 +205,33 @@ export const STDLIB_ROWS: readonly TypeRow[] = [
         return text === undefined ? undefined : attempt(() => new PyDecimal(text));
       },
     },
-    ({ text }) => reduceCall('decimal Decimal', [text]),
+    ({ text }) => reduceCall('decimal Decimal', [new PyDecimal(text).text]),
   ),
-  row('fractions.Fraction', PyFraction, { 'fractions Fraction': readFraction }, ({ numerator, denominator }) =>
-    reduceCall('fractions Fraction', [numerator, denominator]),
-  ),
+  row('fractions.Fraction', PyFraction, { 'fractions Fraction': readFraction }, (value) => {
+    const { numerator, denominator } = value;
+    // Not made anew: finding lowest terms takes quadratic time.
+    const ok = typeof numerator === 'bigint' && typeof denominator === 'bigint' && denominator !== 0n;
+    if (!ok) throw unsupported('a Fraction is made of integers, the lower of them not 0', value);
+    return reduceCall('fractions Fraction', [numerator, denominator]);
+  }),
   row('uuid.UUID', PyUuid, { 'uuid UUID': readUuid, 'copyreg _reconstructor': readReconstructor }, ({ text }) =>
-    reduceCall('uuid UUID', [text]),
+    reduceCall('uuid UUID', [new PyUuid(text).text]),
   ),
-  row('pathlib paths', PyPath, PATH_READERS, ({ type, segments }) => reduceCall(`pathlib ${type}`, segments)),
+  row('pathlib paths', PyPath, PATH_READERS, (value) => {
+    const { type, segments } = new PyPath(value.segments, value.type);
+    return reduceCall(`pathlib ${type}`, segments);
+  }),
   row('collections.OrderedDict', OrderedDict, { 'collections OrderedDict': readOrderedDict }, (value) =>
     reduceCall('collections OrderedDict', [], { entries: value, ...attributesOf(value) }),
   ),
   row('collections.Counter', Counter, { 'collections Counter': readCounter }, (value) =>
     reduceCall('collections Counter', [new PyDict(value)], attributesOf(value)),
   ),
-  row('collections.defaultdict', DefaultDict, { 'collections defaultdict': readDefaultDict }, (value) =>
-    reduceCall('collections defaultdict', value.factory === null ? [] : [value.factory], { entries: value }),
-  ),
+  row('collections.defaultdict', DefaultDict, { 'collections defaultdict': readDefaultDict }, (value) => {
+    const { factory } = value;
+    if (!isFactory(factory)) throw unsupported('a factory is an OpaqueGlobal, an OpaqueObject or null', factory);
+    return reduceCall('collections defaultdict', factory === null ? [] : [factory], { entries: value });
+  }),
   row('collections.deque', Deque, { 'collections deque': readDeque }, (value) => {
     const { maxlen } = value;
     if (!isBound(maxlen)) throw unsupported('the bound of a deque is a whole number, or null', maxlen);
@@ -233,7 +242,8 @@ export const STDLIB_ROWS: readonly TypeRow[] = [
     PyArray,
     { 'array array': readArray, 'array _array_reconstructor': readPackedArray },
     (value, { protocol }) => {
-      const { typecode, format, bytes } = value;
+      // Made anew, as of all that is frozen: it may be a copy with other parts, over a buffer that has shrunk.
+      const { typecode, format, bytes } = new PyArray(value.typecode, value.format, value.bytes);
       if (!hasCharacters(value)) throw unsupported('an array holds what is no character', value);
       if (protocol < 3) return reduceCall('array array', [typecode, value.toArray()]);
       return reduceCall('array _array_reconstructor', [new OpaqueGlobal('array', 'array'), typecode, format, bytes]);

@@ -63,7 +63,8 @@ export class PyTimeDelta implements Keyed {
     const wholeSeconds = seconds + Math.floor(microseconds / 1e6);
     this.microseconds = microseconds - Math.floor(microseconds / 1e6) * 1e6;
     this.seconds = wholeSeconds - Math.floor(wholeSeconds / 86_400) * 86_400;
-    this.days = days + Math.floor(wholeSeconds / 86_400);
+    // -0 is a float to Python, and 0 plus it is 0.
+    this.days = 0 + days + Math.floor(wholeSeconds / 86_400);
     check('a timedelta', inside(this.days, -999_999_999, 999_999_999), this.days);
     Object.freeze(this);
   }

@@ -4,14 +4,19 @@
  * @module
  */
 
+import { MmdError } from '../../errors.ts';
+import { isArraySource } from '../../ndarray/array-source.ts';
+import { Complex } from '../../ndarray/complex.ts';
 import type { Stateful } from '../builtin.ts';
 import { type Attributed, addAttributes, isPlainName } from './attributes.ts';
 import { checkArgument } from './check.ts';
 import { PyDict } from './dict.ts';
 import { type Inspect, inspectAs, showAs } from './inspect.ts';
 import type { Keyed } from './keys.ts';
+import { PyDecimal, PyFraction } from './numbers.ts';
+import { NumpyScalar } from './numpy.ts';
 import { OpaqueObject } from './opaque.ts';
-import { PyString } from './scalars.ts';
+import { PyFloat, PyString } from './scalars.ts';
 import { Tuple } from './tuple.ts';
 
 /** The builtin exceptions of every Python 3. */
@@ -40,23 +45,83 @@ const each = (...kinds: readonly ((value: unknown) => boolean)[]): ((args: reado
 /** A message alone, or with file, line, column and text, and since Python 3.10 the end of the range. */
 const isSyntaxError = ([, details, ...more]: readonly unknown[]): boolean =>
   more.length > 0 || details === undefined || (Array.isArray(details) && [4, 6].includes(details.length));
-const isGroup = each(isString, (list) => Array.isArray(list) && list.length > 0 && list.every(isRaised));
+const isText = (value: unknown): boolean => typeof value === 'string' || value instanceof PyString;
+const isGroupOf = (is: (value: unknown) => boolean): ((args: readonly unknown[]) => boolean) =>
+  each(isText, (list) => Array.isArray(list) && list.length > 0 && list.every(is));
 const isRaised = (value: unknown): boolean => value instanceof PyException || value instanceof OpaqueObject;
+
+/** Exceptions that are none of `Exception`, and no part of an ExceptionGroup. */
+const BASE: ReadonlySet<unknown> = new Set([
+  'BaseException',
+  'BaseExceptionGroup',
+  'GeneratorExit',
+  'KeyboardInterrupt',
+  'SystemExit',
+]);
+const isException = (value: unknown): boolean =>
+  isRaised(value) && !(value instanceof PyException && BASE.has(value.type));
 
 /** -0 is a float to Python. */
 const isIndex = (value: unknown): boolean => Number.isSafeInteger(value) && !Object.is(value, -0);
 
+/** A number that Python makes no size of. */
+function isNoSize(value: unknown): boolean {
+  if (typeof value === 'number') return !isIndex(value);
+  if (typeof value === 'bigint') return BigInt.asIntN(64, value) !== value;
+  return NUMBERS.some((type) => value instanceof type) || isArraySource(value);
+}
+const NUMBERS = [Complex, NumpyScalar, PyDecimal, PyFloat, PyFraction];
+
+/** Where the file name would be, a BlockingIOError has the characters that were written; some errors become one. */
+const isSystemError = (args: readonly unknown[]): boolean => args.length > 5 || !isNoSize(args[2]);
+
 /** The arguments of the exceptions that do not take any: with others Python raises another error. */
 const ARGUMENTS: Readonly<Record<string, (args: readonly unknown[]) => boolean>> = {
-  BaseExceptionGroup: isGroup,
-  ExceptionGroup: isGroup,
+  BaseExceptionGroup: isGroupOf(isRaised),
+  BlockingIOError: isSystemError,
+  EnvironmentError: isSystemError,
+  ExceptionGroup: isGroupOf(isException),
+  IOError: isSystemError,
   IndentationError: isSyntaxError,
+  OSError: isSystemError,
   SyntaxError: isSyntaxError,
   TabError: isSyntaxError,
   UnicodeDecodeError: each(isString, isString, isIndex, isIndex, isString),
   UnicodeEncodeError: each(isString, isString, isIndex, isIndex, isString),
   UnicodeTranslateError: each(isString, isIndex, isIndex, isString),
 };
+
+const never = (): boolean => false;
+const isCause = (value: unknown): boolean => value === null || isRaised(value);
+
+/** Attributes that are no entry of `__dict__`, of these exceptions, and what Python takes for them. */
+const MEMBERS: readonly (readonly [type: RegExp, name: string, is: (value: unknown) => boolean])[] = [
+  [/./, 'args', never],
+  [/./, '__cause__', isCause],
+  [/./, '__context__', isCause],
+  [/./, '__traceback__', (value) => value === null],
+  [/./, '__suppress_context__', (value) => typeof value === 'boolean'],
+  [/./, 'characters_written', isIndex],
+  [/^Unicode.*codeError|^UnicodeTrans/, 'start', isIndex],
+  [/^Unicode.*codeError|^UnicodeTrans/, 'end', isIndex],
+  [/Group$/, 'message', never],
+  [/Group$/, 'exceptions', never],
+];
+
+/** Whether Python sets such an attribute of an exception. */
+const takesAttribute = (type: string, name: unknown, value: unknown): boolean =>
+  isPlainName(name) && MEMBERS.every(([of, member, is]) => member !== name || !of.test(type) || is(value));
+
+/** @throws MmdError UNSUPPORTED_VALUE for attributes that Python would not set */
+export function checkMembers({ type, attributes }: PyException): void {
+  if (!(attributes instanceof Map)) return;
+  for (const [name, value] of attributes) {
+    if (takesAttribute(type, name, value)) continue;
+    throw new MmdError('UNSUPPORTED_VALUE', `Python sets no such attribute of ${type}: ${String(name)}`, {
+      found: value,
+    });
+  }
+}
 
 /** Which arguments of those that take text or bytes are bytes to Python 3; the others are text. */
 const BYTES_AT: Readonly<Record<string, number>> = {
@@ -100,7 +165,7 @@ export class PyException implements Keyed, Stateful, Attributed {
   pySetState(state: unknown): boolean {
     if (state === null) return true;
     if (!(state instanceof PyDict)) return false;
-    for (const name of state.keys()) if (!isPlainName(name)) return false;
+    for (const [name, value] of state) if (!takesAttribute(this.type, name, value)) return false;
     return addAttributes(this, state);
   }
 

@@ -115,9 +115,15 @@ interface SliceParts {
   pySlice(): readonly unknown[];
 }
 
+/** An object of no class, of this realm or another: it is written as a dict, whatever names it has. */
+function isPlain(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === null || Object.getPrototypeOf(prototype) === null;
+}
+
 /** A frozenset holds nothing that cannot be hashed. Told by a mark, because its class imports this file. */
 function isFrozenSet(value: unknown): value is FrozenItems {
-  return typeof value === 'object' && value !== null && 'pyFrozen' in value;
+  return typeof value === 'object' && value !== null && 'pyFrozen' in value && !isPlain(value);
 }
 
 /** Bytes; a bytearray says that it cannot be hashed. */
@@ -127,12 +133,14 @@ function isBytes(value: object): value is Uint8Array {
 
 type Composite = Tuple | FrozenItems | SliceParts;
 
+function isSlice(value: unknown): value is SliceParts {
+  return typeof value === 'object' && value !== null && 'pySlice' in value && !isPlain(value);
+}
+
 /** The items of a tuple or slice, which are to be hashable for it to be. */
 function partsOf(value: unknown): readonly unknown[] | undefined {
   if (value instanceof Tuple) return value;
-  return typeof value === 'object' && value !== null && 'pySlice' in value
-    ? (value as SliceParts).pySlice()
-    : undefined;
+  return isSlice(value) ? value.pySlice() : undefined;
 }
 
 const itemsOf = (value: Composite): Iterable<unknown> => partsOf(value) ?? (value as FrozenItems).pyFrozen();
@@ -143,14 +151,14 @@ function composite(value: unknown): value is Composite {
 
 /** Tells whether Python can hash an object, apart from what a tuple or slice holds. */
 function isHashable(value: object): boolean {
+  if (isPlain(value)) return isDType(value);
   if ((value as Partial<Keyed>).pyUnhashable === true) return false;
   if ('pyKey' in value || isFrozenSet(value) || isBytes(value) || isDType(value)) return true;
-  const prototype: unknown = Object.getPrototypeOf(value);
   return !(
-    prototype === Object.prototype ||
-    prototype === null ||
     isArraySource(value) ||
     Array.isArray(value) ||
+    // Written as lists, too.
+    Object.getPrototypeOf(value) === Array.prototype ||
     ArrayBuffer.isView(value) ||
     value instanceof Map ||
     value instanceof Set
@@ -177,6 +185,8 @@ export class KeySpace {
   #recent: { readonly value: bigint; readonly key: string }[] = [];
   /** Tuples that were checked, where checking again would cost. */
   readonly #hashable = new WeakSet<object>();
+  /** Tuples and frozensets in which no slice was found, or is looked for. */
+  readonly #sliceless = new WeakSet<object>();
 
   /** @param maximum - the budget `keys` */
   constructor(maximum: number = DEFAULT_LIMITS.keys) {
@@ -327,6 +337,25 @@ export class KeySpace {
     }
   }
 
+  /**
+   * Tells whether a key is a slice or holds one.
+   * @throws MmdError LIMIT_EXCEEDED
+   */
+  holdsSlice(root: unknown): boolean {
+    const pending: unknown[] = [root];
+    while (pending.length > 0) {
+      const top = pending.pop();
+      if (!composite(top) || this.#sliceless.has(top)) continue;
+      if (isSlice(top)) return true;
+      this.#sliceless.add(top);
+      for (const item of itemsOf(top)) {
+        this.spend(1);
+        pending.push(item);
+      }
+    }
+    return false;
+  }
+
   #checkWhole(value: object): void {
     if (isBytes(value)) return;
     this.spend(1);
@@ -397,6 +426,17 @@ export function checkKeys(keyed: { keys(): Iterable<unknown> }, space: () => Key
     }
     known.set(canonical, key);
   }
+}
+
+/**
+ * Refuses a slice among keys where every Python is to load what is written: they hash one since 3.12.
+ * @throws MmdError BAD_KEY, LIMIT_EXCEEDED
+ */
+export function checkNoSlice(key: unknown, space: () => KeySpace): void {
+  if (typeof key !== 'object' || key === null || !space().holdsSlice(key)) return;
+  throw new MmdError('BAD_KEY', 'no slice can be a dict key or set item: Python before 3.12 cannot hash it', {
+    found: nameOf(key),
+  });
 }
 
 /** The canonical string of a number, which is not NaN. */

@@ -100,7 +100,7 @@ export class NumpyScalar implements Keyed {
 
   /** @internal Python cannot hash records and raw elements: they could change. */
   get pyUnhashable(): boolean {
-    return this.dtype.kind === 'V';
+    return this.record || this.dtype.kind === 'V';
   }
 
   /** @internal Equal to the plain value. */
