@@ -19,7 +19,7 @@ import { NOTED, PutMemo } from './put-memo.ts';
 import { Args, BufferRef, Created, Extension, Fill, GlobalRef, Op } from './steps.ts';
 import { Pieces } from './types/numpy.ts';
 import { PyDict } from './values/dict.ts';
-import { checkKeys, checkNoSlice, KeySpace } from './values/keys.ts';
+import { checkHashable, checkKeys, checkNoSlice, KeySpace } from './values/keys.ts';
 import { OpaqueObject } from './values/opaque.ts';
 import { ByteArray } from './values/scalars.ts';
 import { Tuple } from './values/tuple.ts';
@@ -412,6 +412,11 @@ export class Pickler extends OpcodeWriter implements WriteContext {
       scratch[end++] = key;
       scratch[end++] = item;
     });
+    // A derived Map may tell another size, and other keys than were checked.
+    if (end !== frame.end)
+      throw new MmdError('UNSUPPORTED_VALUE', 'a Map has not as many entries as it says', { found: value.size });
+    if (Object.getPrototypeOf(value) !== Map.prototype)
+      for (let i = 0; i < end; i += 2) checkHashable(scratch[i], this.space);
     frame.items = scratch;
   }
 

@@ -19,7 +19,7 @@ import { INSIDE, reduceArray } from './types/numpy.ts';
 import { reduceDType } from './types/numpy-dtype.ts';
 import { OutOfBandBuffer } from './values/buffer.ts';
 import { checkKeys, checkNoSlice, type KeySpace } from './values/keys.ts';
-import { OpaqueGlobal, OpaqueObject, type Operation } from './values/opaque.ts';
+import { checkExtension, OpaqueGlobal, OpaqueObject, type Operation } from './values/opaque.ts';
 import { ByteArray, PyConstant, PyFloat, PyString } from './values/scalars.ts';
 import { FrozenSet, PySet } from './values/set.ts';
 import { Tuple } from './values/tuple.ts';
@@ -66,7 +66,7 @@ export function stepsOf(value: object, context: WriteContext): readonly unknown[
     return [new Created(value)];
   }
   if (value instanceof OpaqueGlobal) return globalSteps(value, context.protocol);
-  if (value instanceof OpaqueObject) return opaqueSteps(value, context.protocol);
+  if (value instanceof OpaqueObject) return opaqueSteps(value, context);
   if (value instanceof Set) return setSteps(value, context);
   if (value instanceof PyConstant) return [new GlobalRef('builtins', value.name)];
   if (value instanceof OutOfBandBuffer) return bufferSteps(value, context);
@@ -138,7 +138,12 @@ function flat(entries: Iterable<readonly [unknown, unknown]>): unknown[] {
   return items;
 }
 
-function opaqueSteps(value: OpaqueObject, protocol: number): readonly unknown[] {
+function opaqueSteps(value: OpaqueObject, { protocol, entry }: WriteContext): readonly unknown[] {
+  if (entry && value.kind.endsWith('PERSID')) {
+    throw new MmdError('UNSUPPORTED_VALUE', 'no Python loads a dict with a persistent id by pickle.load', {
+      found: value.args[0],
+    });
+  }
   const steps: unknown[] = [...creation(value, protocol), new Created(value)];
   for (const operation of value.operations) steps.push(...operationSteps(operation));
   return steps;
@@ -166,7 +171,8 @@ function creation(value: OpaqueObject, protocol: number): readonly unknown[] {
     case 'BINPERSID':
       return [args[0], BINPERSID];
     case 'EXT':
-      return [new Extension(Number(args[0]))];
+      checkExtension(args[0]);
+      return [new Extension(args[0])];
   }
 }
 

@@ -137,6 +137,13 @@ it.each<[string, () => unknown]>([
 const changed = <T extends object>(value: T, parts: object): T =>
   Object.assign(Object.create(Object.getPrototypeOf(value) as object), value, parts) as T;
 
+/** A Map that says that its keys are others. */
+class OtherMap extends Map<unknown, unknown> {
+  override keys(): ReturnType<Map<unknown, unknown>['keys']> {
+    return new Map<unknown, unknown>([['a', 1]]).keys();
+  }
+}
+
 /** Bytes that shrink to none. */
 function shrinking(length: number): [Uint8Array, () => void] {
   const buffer = Reflect.construct(ArrayBuffer, [length, { maxByteLength: length }]) as ArrayBuffer & {
@@ -193,10 +200,38 @@ it.each<[string, () => unknown]>([
   ['a Decimal', () => changed(new pickle.PyDecimal('1'), { text: 'x' })],
   ['a Fraction', () => changed(new pickle.PyFraction(1, 2), { denominator: 0n })],
   ['a UUID', () => changed(new pickle.PyUuid('0'.repeat(32)), { text: 'x' })],
+  [
+    'an extension code',
+    () => {
+      const args = [5];
+      const object = new pickle.OpaqueObject('EXT', null, args);
+      args[0] = Number.NaN;
+      return object;
+    },
+  ],
+  [
+    'a Map of another size',
+    () =>
+      Object.defineProperty(
+        new OtherMap([
+          [1, 2],
+          [3, 4],
+        ]),
+        'size',
+        { value: 1 },
+      ),
+  ],
+  ['a Map of other keys', () => new OtherMap([[[], 2]])],
   ['a path', () => changed(new pickle.PyPath(['a']), { segments: [5] })],
 ])('%s is refused where it was changed into what no Python loads', (_name, make) => {
   const value = make();
   expect(() => dump(value)).toThrow(MmdError);
+});
+
+it('a persistent id is no part of an entry, which nobody loads by pickle.load', () => {
+  const object = new pickle.OpaqueObject('BINPERSID', null, ['id']);
+  expect(() => pickle.dumpEntry([object])).toThrow(expect.objectContaining({ code: 'UNSUPPORTED_VALUE' }));
+  expect(pickle.load(dump(object))).toEqual(object);
 });
 
 it('a copy with other parts that are right is written', () => {

@@ -42,8 +42,11 @@ export class OpaqueGlobal implements Keyed {
 
 const OPAQUE_KINDS = ['REDUCE', 'NEWOBJ', 'NEWOBJ_EX', 'INST', 'OBJ', 'PERSID', 'BINPERSID', 'EXT'] as const;
 
-const isExtension = (code: unknown): boolean =>
-  Number.isInteger(code) && (code as number) > 0 && (code as number) < 2 ** 31;
+/** @throws MmdError INVALID_ARGUMENT */
+export function checkExtension(code: unknown): asserts code is number {
+  const ok = Number.isInteger(code) && (code as number) > 0 && (code as number) < 2 ** 31;
+  checkArgument(ok, 'an extension code is from 1 to 2^31 - 1', code);
+}
 
 const KIND_WANTED: string = `the kind of an object is one of ${OPAQUE_KINDS.join(', ')}`;
 
@@ -83,7 +86,7 @@ export class OpaqueObject implements Keyed {
     checkArgument(Array.isArray(args), 'the arguments of an object are an array', args);
     if (BY_ID.has(kind)) {
       checkArgument(callable === null && args.length === 1, 'what an id stands for has one argument: the id', args);
-      checkArgument(kind !== 'EXT' || isExtension(args[0]), 'an extension code is from 1 to 2^31 - 1', args[0]);
+      if (kind === 'EXT') checkExtension(args[0]);
     } else {
       checkArgument(isOpaque(callable), 'what is called is an OpaqueGlobal or an OpaqueObject', callable);
     }
