@@ -34,7 +34,7 @@ const withZone = (bytes: readonly number[], tzinfo: unknown): readonly unknown[]
 // What is written is made anew: a copy of an object with other parts has its class, and was never checked.
 
 function reduceDateTime(given: PyDateTime): ReturnType<typeof reduceCall> {
-  const value = new PyDateTime({ ...given });
+  const value = new PyDateTime(given);
   const { year, month, day, fold, tzinfo } = value;
   const bytes = [year >> 8, year & 0xff, month | (fold << 7), day, ...packClock(value)];
   return reduceCall('datetime datetime', withZone(bytes, tzinfo));
@@ -93,7 +93,7 @@ export const DATETIME_ROWS: readonly TypeRow[] = [
       },
     },
     (given) => {
-      const value = new PyTime({ ...given });
+      const value = new PyTime(given);
       const [hour, ...rest] = packClock(value) as [number, ...number[]];
       return reduceCall('datetime time', withZone([hour | (value.fold << 7), ...rest], value.tzinfo));
     },
