@@ -25,6 +25,8 @@ const MIN_LAST = -1_999_999_999_999_999_997n;
 /** Tells whether Python's Decimal holds such digits and exponent; its text may be of any length. */
 function isInRange([, , whole = '', after = '', only = '', exponent = '0']: RegExpExecArray): boolean {
   const digits = exponent.replace(/^[+-]?0*/, '');
+  // Far from either end, whatever the digits are.
+  if (digits.length < 10) return true;
   if (digits.length > 20) return false;
   const last = BigInt(`${exponent.startsWith('-') ? '-' : ''}${digits || '0'}`) - BigInt(after.length + only.length);
   const significant = (whole + after + only).replace(/^0+/, '').length;
@@ -157,6 +159,20 @@ function lowestKey(top: bigint, bottom: bigint): string {
   return canonicalOf('fraction', [top.toString(16), bottom.toString(16)]);
 }
 
+const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+function canonicalUuid(text: string): string {
+  const plain = text
+    .replaceAll('urn:', '')
+    .replaceAll('uuid:', '')
+    .replace(/^[{}]+/, '')
+    // Of a run of braces only its first is tried: else runs within the text take quadratic time.
+    .replace(/(?<![{}])[{}]+$/, '');
+  const hex = plain.replaceAll('-', '').toLowerCase();
+  if (!/^[0-9a-f]{32}$/.test(hex)) throw new MmdError('INVALID_ARGUMENT', 'not a UUID', { found: text });
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
+}
+
 /** Python's `uuid.UUID`. */
 export class PyUuid implements Keyed {
   /** The canonical text: 8-4-4-4-12 lower-case hexadecimal digits. */
@@ -165,15 +181,8 @@ export class PyUuid implements Keyed {
   /** @param text - 32 hexadecimal digits; dashes, braces around them and `urn:uuid:` are ignored, as in Python @throws MmdError INVALID_ARGUMENT */
   constructor(text: string) {
     checkArgument(typeof text === 'string', 'a UUID is made of its text', text);
-    const plain = text
-      .replaceAll('urn:', '')
-      .replaceAll('uuid:', '')
-      .replace(/^[{}]+/, '')
-      // Of a run of braces only its first is tried: else runs within the text take quadratic time.
-      .replace(/(?<![{}])[{}]+$/, '');
-    const hex = plain.replaceAll('-', '').toLowerCase();
-    if (!/^[0-9a-f]{32}$/.test(hex)) throw new MmdError('INVALID_ARGUMENT', 'not a UUID', { found: text });
-    this.text = hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
+    // Those that Python wrote are.
+    this.text = UUID.test(text) ? text : canonicalUuid(text);
     Object.freeze(this);
   }
 
