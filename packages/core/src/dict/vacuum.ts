@@ -119,6 +119,15 @@ export function checkUndamaged(store: DictStore): void {
   }
 }
 
+/** @throws NOT_FOUND where the name leads to no file, or to another one */
+function checkName(file: StorageFile): void {
+  const named = file.identityOfName();
+  const own = file.identity();
+  if (named?.dev === own.dev && named.ino === own.ino) return;
+  const message = `${file.name}: the file was moved while it was open: a vacuum would make another one of its former name, and leave it as it is`;
+  throw new MmdError('NOT_FOUND', message, { path: file.name });
+}
+
 /** Replaces the file by one that holds the live entries only. Others keep the old one mapped, and notice. */
 export function vacuum(core: DictCore, options: ProgressOptions): void {
   const { store, writer } = core;
@@ -132,10 +141,7 @@ export function vacuum(core: DictCore, options: ProgressOptions): void {
   try {
     store.settle();
     checkUndamaged(store);
-    if (old.identityOfName() === undefined) {
-      const message = `${old.name}: the file was moved while it was open: a vacuum would make another one of its former name, and leave it as it is`;
-      throw new MmdError('NOT_FOUND', message, { path: old.name });
-    }
+    checkName(old);
     const copied = createBeside(old);
     fresh = copied;
     // Kept: the file takes the old one's name before the rename is on the disk, and that may fail.
@@ -149,6 +155,8 @@ export function vacuum(core: DictCore, options: ProgressOptions): void {
     copied.sync();
     // Raised before and after: whoever waits for this lock, or looks meanwhile, looks at the name again.
     store.raise();
+    // Copying takes long, and what has the name by now may be somebody's only copy.
+    checkName(old);
     copied.renameOver(old.name);
   } catch (error) {
     cleanUp(

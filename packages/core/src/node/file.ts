@@ -34,7 +34,7 @@ import { absolutePath, realPath } from './paths.ts';
 import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, type FileStatus, type Syscalls } from './syscalls.ts';
 import { readAll, writeRest, writeVector } from './transfer.ts';
 
-const { EINTR, EIO, ENOENT, ENOSPC, ENOTDIR, ENOSYS, EPERM } = constants.errno;
+const { EEXIST, EINTR, EIO, ENOENT, ENOSPC, ENOTDIR, ENOSYS, EPERM } = constants.errno;
 
 /** How a file is opened: reading, changing, changing or creating, creating only. */
 export type NodeFileMode = 'r' | 'r+' | 'a' | 'create-new';
@@ -100,6 +100,33 @@ function makeWhole(sys: Syscalls, path: string, bytes: Uint8Array, permissions: 
   if (result === 0) return fd;
   sys.close(fd);
   return result;
+}
+
+/** So often a name is met that is gone when it is opened: a link that leads nowhere always is. */
+const TURNS = 10;
+
+/**
+ * Opens a file, or makes it whole. Others may give the name to one, or take it away, between any two calls, so none of these makes
+ * an empty one. Returns a descriptor, -EEXIST, or another error where the plain way is to be tried.
+ */
+function openWhole(
+  sys: Syscalls,
+  path: string,
+  mode: 'a' | 'create-new',
+  bytes: Uint8Array,
+  permissions: number,
+  found: boolean,
+): number {
+  for (let turn = 0; turn < TURNS; turn++) {
+    if (found || turn > 0) {
+      if (mode === 'create-new') return -EEXIST;
+      const fd = sys.open(path, FLAGS['r+'], 0);
+      if (fd !== -ENOENT) return fd;
+    }
+    const fd = makeWhole(sys, path, bytes, permissions);
+    if (fd !== -EEXIST) return fd;
+  }
+  return -EINTR;
 }
 
 /** What files that are opened through another one take over. */
@@ -187,10 +214,11 @@ export class NodeFile implements StorageFile, MappedFile {
     // Looked at before it is opened: opening a device can already do something.
     const before = sys.stat(real);
     if (typeof before !== 'number') refuseSpecial(before, name);
-    const fresh = initial !== undefined && before === -ENOENT && (FLAGS[mode] & fsConstants.O_CREAT) !== 0;
-    let fd = fresh ? makeWhole(sys, real, initial, permissions) : -EINTR;
-    // Whatever kept it from being made whole, the plain way tells of it.
-    if (fd < 0) while ((fd = sys.open(real, FLAGS[mode], permissions)) === -EINTR);
+    let fd = -EINTR;
+    if (initial !== undefined && (mode === 'a' || mode === 'create-new'))
+      fd = openWhole(sys, real, mode, initial, permissions, typeof before !== 'number');
+    // Whatever else kept it from being made whole, the plain way tells of it.
+    if (fd < 0 && fd !== -EEXIST) while ((fd = sys.open(real, FLAGS[mode], permissions)) === -EINTR);
     if (fd < 0)
       throw errnoError(fd, `opening for ${mode === 'r' ? 'reading' : 'writing'}`, name, undefined, mode === 'r');
     try {

@@ -7,6 +7,7 @@ import {
   readFileSync,
   readlinkSync,
   renameSync,
+  rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
@@ -147,6 +148,26 @@ describe('a vacuum', () => {
     using moved = MmapDict.open(dir.file('moved'), { mode: 'r' });
     expect([...moved]).toEqual([...dict]);
   });
+
+  test.each(['moved', 'replaced', 'removed'])(
+    'of a file that is %s while it is copied is refused, and replaces nothing',
+    (how) => {
+      using dir = new TempDir();
+      MmapDict.open(dir.file('theirs')).set('theirs', 1).close();
+      using dict = MmapDict.open(dir.file('x'));
+      dict.set('a', 1);
+      const onProgress = (): void => {
+        if (how === 'moved') renameSync(dir.file('x'), dir.file('moved'));
+        else if (how === 'removed') rmSync(dir.file('x'));
+        else renameSync(dir.file('theirs'), dir.file('x'));
+      };
+      expect(() => dict.vacuum({ onProgress })).toThrow(expect.objectContaining({ code: 'NOT_FOUND' }));
+      const files = { moved: ['moved', 'theirs'], replaced: ['x'], removed: ['theirs'] }[how]!;
+      expect(readdirSync(dir.path).sort()).toEqual(files);
+      using last = MmapDict.open(dir.file(files.at(-1)!), { mode: 'r' });
+      expect([...last.keys()]).toEqual(['theirs']);
+    },
+  );
 
   test('in place of a file that was moved while it was open takes arrays that grow along', () => {
     using dir = new TempDir();

@@ -198,6 +198,38 @@ describe('opening', () => {
     expect(readFileSync(path, 'utf8')).toBe('theirs');
   });
 
+  it.each(['a', 'create-new'] as const)(
+    'makes no empty file, whenever others give the name to a file or take it away (%s)',
+    (mode) => {
+      const path = temp.file('moving');
+      const initial = encodeEmptyFile();
+      for (let turns = 0; turns < 1024; turns++) {
+        rmSync(path, { force: true });
+        let call = 0;
+        const syscalls = wrapped((real, args) => {
+          if ((turns >> call++) & 1) {
+            if (existsSync(path)) rmSync(path);
+            else writeFileSync(path, initial);
+          }
+          return real(...args);
+        });
+        try {
+          using file = NodeFile.open(path, mode, { initial, syscalls });
+          expect(file.size(), String(turns)).toBe(initial.length);
+        } catch (error) {
+          expect(error).toMatchObject({ code: 'ALREADY_EXISTS' });
+          expect(mode).toBe('create-new');
+        }
+      }
+    },
+  );
+
+  it('makes the file that a link is to lead to', () => {
+    symlinkSync(temp.file('behind'), temp.file('leading'));
+    using file = NodeFile.open(temp.file('leading'), 'a', { initial: encodeEmptyFile() });
+    expect(file.name).toBe(temp.file('behind'));
+  });
+
   it('leaves no descriptor open when it fails', () => {
     const path = temp.file('x');
     writeFileSync(path, 'x');
