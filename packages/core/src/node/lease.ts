@@ -192,7 +192,7 @@ export class Lease implements Disposable {
       const holder = readHolder(fd);
       if (holder !== undefined && existsSync(directory)) {
         const alive = isAlive(holder);
-        if (alive === true) return lockedBy(file, holder.pid);
+        if (alive === true) return lockedBy(file, holder);
         if (alive === false) removeDirectory(directory);
       }
       const lease = new Lease(file, `${process.pid}-${globalThis.crypto.randomUUID()}`, staleMs);
@@ -208,7 +208,7 @@ export class Lease implements Disposable {
           if (lock !== undefined || holder === undefined) rmSync(holderOf(file), { force: true });
         }
       }
-      if (lock === undefined) return lockedBy(file, holder?.pid);
+      if (lock === undefined) return lockedBy(file, holder);
       lease.#watch = setInterval(() => lease.#check(), lease.#checkEveryMs).unref();
       return lease;
     });
@@ -223,8 +223,11 @@ function holderOf(path: string): string {
   return `${path}.lease`;
 }
 
-function lockedBy(path: string, pid: number | undefined): MmdError {
-  const who = pid === undefined ? 'another process' : pid === process.pid ? 'this very process' : `process ${pid}`;
+function lockedBy(path: string, holder: Holder | undefined): MmdError {
+  const pid = holder?.pid;
+  let who = pid === undefined ? 'another process' : pid === process.pid ? 'this very process' : `process ${pid}`;
+  // Every container has a process 1.
+  if (holder !== undefined && holder.host !== thisProcess().host) who = `process ${pid} of another host or container`;
   return new MmdError('LOCKED', `${path}: ${who} holds the writer lease`, { path, pid });
 }
 

@@ -123,6 +123,14 @@ describe('a lease', () => {
     expect(lease.held).toBe(true);
   });
 
+  it('of a process with the same pid in another container is not said to be of this very process', () => {
+    mkdirSync(`${path}.lock`);
+    const theirs = { ...thisProcess(), host: 'elsewhere', token: 'theirs' };
+    writeFileSync(`${path}.lease`, JSON.stringify(theirs));
+    lockedBy(process.pid);
+    expect(() => Lease.acquire(path)).toThrow(`process ${process.pid} of another host or container holds`);
+  });
+
   it('is LOCKED without a pid where a stranger made the lock, and nothing is left beside it', () => {
     mkdirSync(`${path}.lock`);
     lockedBy(undefined);
