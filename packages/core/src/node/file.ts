@@ -284,6 +284,8 @@ export class NodeFile implements StorageFile, MappedFile {
       if (status === -ENOENT || status === -ENOTDIR) return undefined;
       throw errnoError(status, 'stat', this.#name, undefined, true);
     }
+    // A bind mount of one file leads to it for as long as it is mounted, and nobody else finds it any more.
+    if (status.links === 0 && this.#status.links > 0) return undefined;
     return { dev: status.dev, ino: status.ino };
   }
 

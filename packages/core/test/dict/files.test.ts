@@ -25,7 +25,9 @@ import {
   downgrade,
   fsck,
   type GrowableArray,
+  libc,
   MmapDict,
+  NodeFile,
   openPickle,
   salvage,
   upgrade,
@@ -148,6 +150,23 @@ describe('opening', () => {
       }
     },
   );
+
+  test('a file that was replaced while one name is mounted over it takes no changes, which nobody else could read', () => {
+    using dir = new TempDir();
+    const path = dir.file('x');
+    const base = libc();
+    MmapDict.open(path).set('a', 1).close();
+    const fd = openSync(path, 'r');
+    const mounted = { ...base, stat: (name: string) => (name === path ? base.fstat(fd) : base.stat(name)) };
+    const dict = MmapDict.over(NodeFile.open(path, 'r+', { syscalls: mounted }));
+    dict.set('b', 2);
+    MmapDict.open(path).vacuum().close();
+    nextMillisecond();
+    expect(() => dict.set('c', 3)).toThrow(code('NOT_FOUND'));
+    expect([...dict.keys()]).toEqual(['a', 'b']);
+    dict.close();
+    closeSync(fd);
+  });
 
   test('a file that was removed while it was open takes no changes, which nobody could read', () => {
     using dir = new TempDir();
