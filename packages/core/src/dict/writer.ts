@@ -100,7 +100,7 @@ export class DictWriter {
       } catch (error) {
         file.unlock();
         if (!(error instanceof FileReplaced)) throw error;
-        store.refresh();
+        store.lookAgain();
       }
     }
     this.#depth = 1;

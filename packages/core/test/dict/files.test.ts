@@ -15,7 +15,7 @@ import {
 } from 'node:fs';
 import { dirname } from 'node:path';
 import { TempDir } from '@mmdpickle/test-support';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { COMMIT_NUMBER_OFFSET, TERMINATOR_SIZE, terminator } from '../../src/format/layout.ts';
 import { tailEntryFrame } from '../../src/format/tail-entry.ts';
 import { INDEX_FOOTER_SIZE, indexPayloadSize, putIndexFooter } from '../../src/format/tail-index.ts';
@@ -150,6 +150,31 @@ describe('opening', () => {
       }
     },
   );
+
+  test('a file that is replaced is followed by its writers also where the clock stands still', () => {
+    using dir = new TempDir();
+    const path = dir.file('x');
+    using dict = MmapDict.open(path);
+    using other = MmapDict.open(path);
+    const now = Date.now();
+    let looks = 0;
+    // A loop that waits for the next millisecond would not end.
+    const clock = vi.spyOn(Date, 'now').mockImplementation(() => {
+      if (++looks > 1000) throw new Error('the clock is asked for ever');
+      return now;
+    });
+    try {
+      other.set('a', 1);
+      expect(dict.get('a')).toBe(1);
+      writeFileSync(dir.file('y'), readFileSync(path));
+      renameSync(dir.file('y'), path);
+      dict.set('b', 2);
+    } finally {
+      clock.mockRestore();
+    }
+    using last = MmapDict.open(path, { mode: 'r' });
+    expect([...last.keys()]).toEqual(['a', 'b']);
+  });
 
   test('a file that was replaced while one name is mounted over it takes no changes, which nobody else could read', () => {
     using dir = new TempDir();
