@@ -124,7 +124,7 @@ function checkName(file: StorageFile): void {
   const named = file.identityOfName();
   const own = file.identity();
   if (named?.dev === own.dev && named.ino === own.ino) return;
-  const message = `${file.name}: the file was moved while it was open: a vacuum would make another one of its former name, and leave it as it is`;
+  const message = `${file.name}: the file was moved or replaced while it was open: a vacuum would take what is now its former name, and leave it as it is`;
   throw new MmdError('NOT_FOUND', message, { path: file.name });
 }
 
