@@ -1,9 +1,9 @@
-import { existsSync } from 'node:fs';
-import { createServer } from 'node:http';
+import { existsSync, readFileSync } from 'node:fs';
+import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { MmapDict } from '@mmdpickle/core';
 import { MemoryFile } from '@mmdpickle/core/storage';
-import { chromium } from 'playwright-core';
+import { chromium, type Page } from 'playwright-core';
 import { build } from 'vite';
 import { describe, expect, it } from 'vitest';
 
@@ -38,6 +38,27 @@ async function bundle(): Promise<string> {
   return output.output[0].code;
 }
 
+/** Works in a page of a real browser that holds the bundle; what else it asks of its server `answer` gives. */
+async function inBrowser(answer: RequestListener, work: (page: Page) => Promise<void>): Promise<void> {
+  const code = await bundle();
+  const server = createServer((request, response) => {
+    if (request.url === '/') response.setHeader('content-type', 'text/html').end('<!doctype html>');
+    else answer(request, response);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as { port: number };
+  const browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
+  try {
+    const page = await browser.newPage();
+    await page.goto(`http://127.0.0.1:${port}/`);
+    await page.addScriptTag({ content: code });
+    await work(page);
+  } finally {
+    await browser.close();
+    server.close();
+  }
+}
+
 describe('the pure entry points', () => {
   it('bundle for a browser without a trace of node', async () => {
     const code = await bundle();
@@ -45,19 +66,10 @@ describe('the pure entry points', () => {
   });
 
   it.runIf(existsSync(CHROMIUM))('open a file from a Blob in a real browser', async () => {
-    const code = await bundle();
-    const { readFileSync } = await import('node:fs');
-    const server = createServer((request, response) => {
-      const type = request.url === '/' ? 'text/html' : 'application/octet-stream';
-      response.setHeader('content-type', type).end(request.url === '/' ? '<!doctype html>' : readFileSync(FIXTURE));
-    });
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    const { port } = server.address() as { port: number };
-    const browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
-    try {
-      const page = await browser.newPage();
-      await page.goto(`http://127.0.0.1:${port}/`);
-      await page.addScriptTag({ content: code });
+    const answer = (_request: IncomingMessage, response: ServerResponse): void => {
+      response.setHeader('content-type', 'application/octet-stream').end(readFileSync(FIXTURE));
+    };
+    await inBrowser(answer, async (page) => {
       const seen = await page.evaluate(async () => {
         const blob = await (await fetch('/file')).blob();
         // biome-ignore lint/suspicious/noExplicitAny: the bundle's global
@@ -65,52 +77,40 @@ describe('the pure entry points', () => {
       });
       expect(seen.size).toBe(26);
       expect(seen.float64).toMatchObject({ dtype: 'float64', shape: [2, 3] });
-    } finally {
-      await browser.close();
-      server.close();
-    }
+    });
   });
 
   it.runIf(existsSync(CHROMIUM))(
     "read over HTTP what is served now, of one version, past a browser's cache",
     async () => {
-      const code = await bundle();
       let file = new Uint8Array();
-      const version = (value: number): void => {
+      let lastModified = Date.now() - 1e9;
+      const serve = (value: number): void => {
         const memory = MemoryFile.of();
         const dict = MmapDict.over(memory);
         for (const key of ['a', 'b']) dict.set(key, new Float64Array(3000).fill(value));
         dict.close();
         file = memory.toBytes();
+        lastModified += 5000;
       };
-      let lastModified = Date.now() - 1e9;
-      const server = createServer((request, response) => {
-        if (request.url === '/') return response.setHeader('content-type', 'text/html').end('<!doctype html>');
+      const answer = (request: IncomingMessage, response: ServerResponse): void => {
         const headers = { 'last-modified': new Date(lastModified).toUTCString(), etag: `"${lastModified}"` };
-        if (request.method === 'HEAD')
-          return response.writeHead(200, { ...headers, 'content-length': file.length }).end();
+        if (request.method === 'HEAD') {
+          response.writeHead(200, { ...headers, 'content-length': file.length }).end();
+          return;
+        }
         const [start = 0, last = 0] = (request.headers.range?.match(/\d+/g) ?? []).map(Number);
         const part = file.subarray(start, last + 1);
         const range = `bytes ${start}-${start + part.length - 1}/${file.length}`;
-        return response.writeHead(206, { ...headers, 'content-range': range, 'content-length': part.length }).end(part);
-      });
-      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-      const { port } = server.address() as { port: number };
-      const browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
-      try {
-        const page = await browser.newPage();
-        await page.goto(`http://127.0.0.1:${port}/`);
-        await page.addScriptTag({ content: code });
+        response.writeHead(206, { ...headers, 'content-range': range, 'content-length': part.length }).end(part);
+      };
+      await inBrowser(answer, async (page) => {
         for (const value of [1, 2]) {
-          version(value);
-          lastModified += 5000;
+          serve(value);
           // biome-ignore lint/suspicious/noExplicitAny: the bundle's global
           expect(await page.evaluate(() => (globalThis as any).mmdpickle.elements('/file'))).toEqual([value]);
         }
-      } finally {
-        await browser.close();
-        server.close();
-      }
+      });
     },
   );
 });
