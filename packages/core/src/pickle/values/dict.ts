@@ -129,7 +129,7 @@ export class PyDict<K = unknown, V = unknown> implements Map<K, V> {
     const count = shape.keys.length;
     this.#state = shape;
     this.#v0 = items[start + 1];
-    if (count > 1) this.#v1 = items[start + 3];
+    this.#v1 = items[start + 3];
     if (count > 2) this.#v2 = items[start + 5];
     if (count > 3) this.#v3 = items[start + 7];
     if (count > 4) this.#v4 = items[start + 9];
@@ -149,7 +149,7 @@ export class PyDict<K = unknown, V = unknown> implements Map<K, V> {
     const count = keys.length;
     for (let i = 0; i < count; i++) into[2 * i] = keys[i];
     into[1] = this.#v0;
-    if (count > 1) into[3] = this.#v1;
+    into[3] = this.#v1;
     if (count > 2) into[5] = this.#v2;
     if (count > 3) into[7] = this.#v3;
     if (count > 4) into[9] = this.#v4;

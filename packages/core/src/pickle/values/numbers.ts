@@ -28,7 +28,7 @@ function isInRange([, , whole = '', after = '', only = '', exponent = '0']: RegE
   // Far from either end, whatever the digits are.
   if (digits.length < 10) return true;
   if (digits.length > 20) return false;
-  const last = BigInt(`${exponent.startsWith('-') ? '-' : ''}${digits || '0'}`) - BigInt(after.length + only.length);
+  const last = BigInt(`${exponent.startsWith('-') ? '-' : ''}${digits}`) - BigInt(after.length + only.length);
   const significant = (whole + after + only).replace(/^0+/, '').length;
   return last >= MIN_LAST && last + BigInt(Math.max(significant, 1) - 1) <= MAX_ADJUSTED;
 }
