@@ -38,9 +38,9 @@ export const isFunction: ValueRow = { takes: (value) => typeof value === 'functi
 export const isObject: ValueRow = { takes: isAnObject, expected: 'an object' };
 /** A text. */
 export const isText: ValueRow = { takes: (value) => typeof value === 'string', expected: 'a text' };
-/** What can be asked whether it was aborted, and told of it. */
+/** Bytes. */
 export const isBytes: ValueRow = { takes: (value) => value instanceof Uint8Array, expected: 'a Uint8Array' };
-
+/** What can be asked whether it was aborted, and told of it. */
 export const isSignal: ValueRow = {
   takes: (value) => has(value, 'throwIfAborted', 'function') && has(value, 'addEventListener', 'function'),
   expected: 'an AbortSignal',

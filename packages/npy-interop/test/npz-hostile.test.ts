@@ -24,6 +24,14 @@ function patch(bytes: Uint8Array, i: number, change: (central: DataView, local: 
   return copy;
 }
 
+/** General purpose bits, for {@link patch}. */
+const flags =
+  (bits: number) =>
+  (central: DataView, local: DataView): void => {
+    central.setUint16(8, bits, true);
+    local.setUint16(6, bits, true);
+  };
+
 function rename(bytes: Uint8Array, i: number, name: string): Uint8Array {
   return patch(bytes, i, (central, local) => {
     for (let k = 0; k < name.length; k += 1) {
@@ -142,28 +150,19 @@ const HOSTILE: readonly {
   },
   {
     name: 'a member name that is marked as UTF-8, and is none',
-    bytes: patch(rename(stored, 0, '\xf0\x90\x80aa'), 0, (central, local) => {
-      central.setUint16(8, 0x800, true);
-      local.setUint16(6, 0x800, true);
-    }),
+    bytes: patch(rename(stored, 0, '\xf0\x90\x80aa'), 0, flags(0x800)),
     code: 'CORRUPT',
     atOpen: true,
   },
   {
     name: 'an encrypted member',
-    bytes: patch(stored, 0, (central, local) => {
-      central.setUint16(8, 1, true);
-      local.setUint16(6, 1, true);
-    }),
+    bytes: patch(stored, 0, flags(1)),
     code: 'UNSUPPORTED_VALUE',
     atOpen: true,
   },
   {
     name: 'a member that is a patch of other data',
-    bytes: patch(stored, 0, (central, local) => {
-      central.setUint16(8, 0x20, true);
-      local.setUint16(6, 0x20, true);
-    }),
+    bytes: patch(stored, 0, flags(0x20)),
     code: 'UNSUPPORTED_VALUE',
     atOpen: true,
   },

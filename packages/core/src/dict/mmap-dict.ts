@@ -9,7 +9,7 @@ import type { ValueMeta } from '../format/codecs.ts';
 import { ENTRY_HEAD_SIZE, ENTRY_TAIL_SIZE, entryEnd, HEADER_SIZE } from '../format/layout.ts';
 import { answer, keyOf, scanEntries } from '../format/scan.ts';
 import { checkOptions, wrongArgument } from '../options.ts';
-import type { FileIdentity, StorageFile } from '../storage/storage-file.ts';
+import { type FileIdentity, isSameFile, type StorageFile } from '../storage/storage-file.ts';
 import { DictCore } from './core.ts';
 import { type FsckOptions, type FsckResult, fsck } from './fsck.ts';
 import type { GrowableArray, GrowableSource } from './growable-array.ts';
@@ -550,7 +550,7 @@ function checkDict(value: unknown, of: string, self: MmapDict): asserts value is
   if (!(value instanceof MmapDict)) throw refuse(typeof value);
   const [a, b] = [value.identity, self.identity];
   // Each disk in memory counts its files from 1 on.
-  const same = value.core === self.core || (a.dev !== 0n && a.dev === b.dev && a.ino === b.ino);
+  const same = value.core === self.core || (a.dev !== 0n && isSameFile(a, b));
   if (same) throw refuse('the file itself');
 }
 

@@ -27,7 +27,7 @@ import {
   terminator,
 } from '../format/layout.ts';
 import { answer, type ScanEnd } from '../format/scan.ts';
-import type { FileIdentity, StorageFile } from '../storage/storage-file.ts';
+import { isSameFile, type StorageFile } from '../storage/storage-file.ts';
 import { ANCHOR_SIZE, Anchor, type LastEntry } from './anchor.ts';
 import { BaseIndex } from './base-index.ts';
 import type { EntryPlace } from './catalog.ts';
@@ -462,19 +462,14 @@ export class DictStore implements EntriesHost {
   /** Goes on in the file that has the name, where that is another one by now. Returns true if it is. */
   follow(): boolean {
     const named = this.file.identityOfName();
-    if (named === undefined || this.#isOwn(named)) return false;
+    if (named === undefined || isSameFile(named, this.file.identity())) return false;
     this.replaceFile(this.file.open(this.file.name, this.file.writable ? 'r+' : 'r'), false);
     return true;
   }
 
-  #isOwn({ ino, dev }: FileIdentity): boolean {
-    const own = this.file.identity();
-    return ino === own.ino && dev === own.dev;
-  }
-
   #fullLook(locked: boolean, now: number): boolean {
     const named = this.file.identityOfName();
-    if (named !== undefined && !this.#isOwn(named)) {
+    if (named !== undefined && !isSameFile(named, this.file.identity())) {
       // Under the lock of a file that lost its name nothing is to be done: the caller locks the new one.
       if (locked) throw new FileReplaced();
       this.follow();

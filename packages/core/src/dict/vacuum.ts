@@ -8,7 +8,7 @@ import { MmdError } from '../errors.ts';
 import { COMMIT_NUMBER_OFFSET, nextCommitNumber } from '../format/layout.ts';
 import type { ArraySource } from '../ndarray/index.ts';
 import { sizeOf } from '../ndarray/shapes.ts';
-import type { StorageFile } from '../storage/storage-file.ts';
+import { isSameFile, type StorageFile } from '../storage/storage-file.ts';
 import { cleanUp } from './clean-up.ts';
 import { DictCore } from './core.ts';
 import type { EntryView } from './entry-view.ts';
@@ -122,8 +122,7 @@ export function checkUndamaged(store: DictStore): void {
 /** @throws NOT_FOUND where the name leads to no file, or to another one */
 function checkName(file: StorageFile): void {
   const named = file.identityOfName();
-  const own = file.identity();
-  if (named?.dev === own.dev && named.ino === own.ino) return;
+  if (named !== undefined && isSameFile(named, file.identity())) return;
   const message = `${file.name}: the file was moved or replaced while it was open: a vacuum would take what is now its former name, and leave it as it is`;
   throw new MmdError('NOT_FOUND', message, { path: file.name });
 }

@@ -71,9 +71,12 @@ export function findData(sys: Syscalls, file: DescribedFile, offset: number, sto
   return ranges;
 }
 
+/** By the descriptor: the name may be another file's by now. */
+const filesystemOf = (sys: Syscalls, fd: number): number => sys.filesystem(`/proc/self/fd/${fd}`);
+
 /** Ext4 tells data that has no blocks yet as a hole, in files without extents: those that came by an upgrade of ext3, and those beside them. */
 function hidesData(sys: Syscalls, fd: number): boolean {
-  return sys.filesystem(`/proc/self/fd/${fd}`) === EXT && (sys.attributes(fd) & EXTENTS) === 0;
+  return filesystemOf(sys, fd) === EXT && (sys.attributes(fd) & EXTENTS) === 0;
 }
 
 /** Copies a stretch that lies inside the source; shares blocks where the file system can; holes stay holes. */
@@ -162,7 +165,7 @@ function shareBlocks(
  * On FUSE it may be lost: the kernel reads a page anew of which a later write failed, and forgets what was stored to it.
  */
 export function storesAreUnsafe(sys: Syscalls, fd: number): boolean {
-  if (sys.filesystem(`/proc/self/fd/${fd}`) === FUSE) return true;
+  if (filesystemOf(sys, fd) === FUSE) return true;
   const status = sys.fstat(fd);
   if (typeof status !== 'number' && status.blockSize < sys.pageSize) return true;
   // Sharing with itself is refused everywhere, but by other errors where there is no sharing. Nothing lies so far out.

@@ -23,7 +23,13 @@ import {
 } from '../options.ts';
 import { copyThroughMemory } from '../storage/copy.ts';
 import { checkInside, checkRange } from '../storage/range.ts';
-import type { DataRange, FileIdentity, MapAccess, StorageFile } from '../storage/storage-file.ts';
+import {
+  type DataRange,
+  type FileIdentity,
+  isSameFile,
+  type MapAccess,
+  type StorageFile,
+} from '../storage/storage-file.ts';
 import { errnoError } from './errno.ts';
 import { copyExtents, findData, reserveByWriting, UNSUPPORTED } from './extents.ts';
 import { FileWords } from './file-words.ts';
@@ -616,9 +622,7 @@ export class NodeFile implements StorageFile, MappedFile {
 
   #overlaps(source: NodeFile, sourceOffset: number, offset: number, length: number): boolean {
     if (Math.abs(sourceOffset - offset) >= length) return false;
-    const a = this.identity();
-    const b = source.identity();
-    return a.dev === b.dev && a.ino === b.ino;
+    return isSameFile(this.identity(), source.identity());
   }
 
   /** A rename is on the disk only once its directory is. */

@@ -24,6 +24,7 @@ import {
 } from 'node:fs';
 import { MmdError } from '../errors.ts';
 import { checkOptions, isCount, isSignal, type OptionTable } from '../options.ts';
+import { isSameFile } from '../storage/storage-file.ts';
 import { nodeError } from './errno.ts';
 import { libc } from './libc.ts';
 import { FileLock } from './lock.ts';
@@ -293,9 +294,7 @@ function guarded<T>(path: string, work: (fd: number) => T): T {
 /** The holder removes the file when it lets go; a descriptor of the removed one guards nothing. */
 function isSame(fd: number, name: string): boolean {
   try {
-    const mine = fstatSync(fd, { bigint: true });
-    const named = statSync(name, { bigint: true });
-    return mine.dev === named.dev && mine.ino === named.ino;
+    return isSameFile(fstatSync(fd, { bigint: true }), statSync(name, { bigint: true }));
   } catch {
     return false;
   }

@@ -8,6 +8,7 @@ import { lstatSync, realpathSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { MmdError } from '../errors.ts';
+import { isSameFile } from '../storage/storage-file.ts';
 
 /**
  * The absolute path of a path or file URL.
@@ -60,6 +61,5 @@ export function realPath(path: string): string {
 
 function isSame(path: string, other: string): boolean {
   const found = statSync(path, { bigint: true, throwIfNoEntry: false });
-  const { dev, ino } = statSync(other, { bigint: true });
-  return found?.dev === dev && found.ino === ino;
+  return found !== undefined && isSameFile(found, statSync(other, { bigint: true }));
 }

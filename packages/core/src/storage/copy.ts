@@ -5,7 +5,7 @@
  */
 
 import { MmdError } from '../errors.ts';
-import type { StorageFile } from './storage-file.ts';
+import { isSameFile, type StorageFile } from './storage-file.ts';
 
 /**
  * What is read and written at a time. Writes of whole 2 MiB blocks leave 2 MiB pages in the page cache, of which fewer have to be
@@ -42,9 +42,7 @@ export function copyThroughMemory(
   }
   // A file system that knows where the blocks will be need not look for them page by page (a fifth of the time on ext4).
   if (length >= RESERVE_BYTES) target.allocate(offset, length, { keepSize: true });
-  const a = source.identity();
-  const b = target.identity();
-  const backwards = a.dev === b.dev && a.ino === b.ino && sourceOffset < offset;
+  const backwards = isSameFile(source.identity(), target.identity()) && sourceOffset < offset;
   const piece = buffer.length;
   for (let done = 0; done < length; ) {
     const left = length - done;

@@ -17,6 +17,11 @@ export interface FileIdentity {
   readonly ino: bigint;
 }
 
+/** Whether two paths or descriptors stand for one file. */
+export function isSameFile(a: FileIdentity, b: FileIdentity): boolean {
+  return a.dev === b.dev && a.ino === b.ino;
+}
+
 /** How a mapping treats stores: refused in the API, kept in memory, or written through to the file. */
 export type MapAccess = 'read' | 'copy-on-write' | 'write';
 
