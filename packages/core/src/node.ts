@@ -89,7 +89,8 @@ export class MmapDict extends BaseDict {
     checkOptions(options, DICT_OPTIONS);
     const mode = options.mode ?? 'a';
     const openedAt = Date.now();
-    const file = NodeFile.open(path, FILE_MODES[mode], { initial: encodeEmptyFile() });
+    const durable = options.durability === 'commit';
+    const file = NodeFile.open(path, FILE_MODES[mode], { initial: encodeEmptyFile(), durable });
     try {
       return new MmapDict(file, options.mode === undefined ? { ...options, mode } : options, openedAt);
     } catch (error) {

@@ -296,6 +296,7 @@ export class DictCore {
     try {
       if (file.size() > 0) return false;
       file.write(0, encodeEmptyFile());
+      if (this.store.durable) file.sync();
       return true;
     } finally {
       file.unlock();

@@ -23,6 +23,14 @@ const CODES: Readonly<Record<string, ErrorCode>> = {
   ENAMETOOLONG: 'INVALID_ARGUMENT',
 };
 
+/** Makes a call again for as long as signals interrupt it. */
+export function uninterrupted(call: () => number): number {
+  for (;;) {
+    const result = call();
+    if (result !== -constants.errno.EINTR) return result;
+  }
+}
+
 /** The name of an errno, such as `'ENOSPC'`. */
 export function errnoName(errno: number): string {
   const number = Math.abs(errno);

@@ -105,6 +105,7 @@ const FAULTY_CALLS: readonly FaultyCall[] = [
   'rename',
   'unlink',
   'link',
+  'renameNew',
   'size',
   'seek',
   'pread',

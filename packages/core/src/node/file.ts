@@ -6,7 +6,6 @@
 
 import { constants as fsConstants } from 'node:fs';
 import { constants } from 'node:os';
-import { dirname } from 'node:path';
 import { isMainThread } from 'node:worker_threads';
 import { MmdError } from '../errors.ts';
 import type { ArrayMemory } from '../ndarray/array-memory.ts';
@@ -30,17 +29,18 @@ import {
   type MapAccess,
   type StorageFile,
 } from '../storage/storage-file.ts';
-import { errnoError } from './errno.ts';
+import { errnoError, uninterrupted } from './errno.ts';
 import { copyExtents, findData, reserveByWriting, UNSUPPORTED } from './extents.ts';
 import { FileWords } from './file-words.ts';
 import { libc } from './libc.ts';
 import { FileLock } from './lock.ts';
+import { type MakeOptions, openWhole, syncDirectory } from './make-file.ts';
 import { FileWindows, type MappedFile, MappedMemory } from './mmap.ts';
 import { absolutePath, realPath } from './paths.ts';
 import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, type FileStatus, type Syscalls } from './syscalls.ts';
 import { readAll, writeRest, writeVector } from './transfer.ts';
 
-const { EEXIST, EINTR, EIO, ENOENT, ENOSPC, ENOTDIR, ENOSYS, EPERM } = constants.errno;
+const { EEXIST, EINTR, ENOENT, ENOSPC, ENOTDIR, ENOSYS, EPERM } = constants.errno;
 
 /** How a file is opened: reading, changing, changing or creating, creating only. */
 export type NodeFileMode = 'r' | 'r+' | 'a' | 'create-new';
@@ -71,10 +71,13 @@ export interface NodeFileOptions {
   /** What errors call the file, which stands in for one that is to take that name. Default: its path. */
   readonly calledAs?: string | undefined;
   /**
-   * What a file begins with that `a` or `create-new` makes. Where the file system has files without names (O_TMPFILE), it gets its
-   * name when it holds that: nobody ever finds it empty. Elsewhere it is made empty, and the caller writes.
+   * What a file begins with that `a` or `create-new` makes: it gets its name when it holds that, so that nobody ever finds it empty.
+   * On a file system that can neither make files without names (O_TMPFILE) nor give a file a name that must be new, it is made
+   * empty, and the caller writes.
    */
   readonly initial?: Uint8Array;
+  /** What is made, and its name, is on the disk when `open` returns. Default false. */
+  readonly durable?: boolean;
 }
 
 const FILE_OPTIONS: OptionTable = {
@@ -82,6 +85,7 @@ const FILE_OPTIONS: OptionTable = {
   mapWords: isFlag,
   calledAs: isText,
   initial: isBytes,
+  durable: isFlag,
 } satisfies Record<keyof NodeFileOptions, OptionRow>;
 
 /**
@@ -94,49 +98,8 @@ const forgotten = new FinalizationRegistry<{ readonly sys: Syscalls; readonly fd
   },
 );
 
-/** Makes a file that has its bytes before it has its name. Returns its descriptor, or an error, and then nothing was made. */
-function makeWhole(sys: Syscalls, path: string, bytes: Uint8Array, permissions: number): number {
-  const { O_TMPFILE } = sys.platform;
-  // Node's permission model knows the names that its own calls make.
-  if (O_TMPFILE === undefined || (process.permission as unknown) !== undefined) return -ENOSYS;
-  const fd = sys.open(dirname(path), fsConstants.O_RDWR | O_TMPFILE, permissions);
-  if (fd < 0) return fd;
-  const count = sys.pwrite(fd, bytes, bytes.length, 0);
-  const result = count < bytes.length ? Math.min(count, -EIO) : sys.link(fd, path);
-  if (result === 0) return fd;
-  sys.close(fd);
-  return result;
-}
-
-/** So often a name is met that is gone when it is opened: a link that leads nowhere always is. */
-const TURNS = 10;
-
-/**
- * Opens a file, or makes it whole. Others may give the name to one, or take it away, between any two calls, so none of these makes
- * an empty one. Returns a descriptor, -EEXIST, or another error where the plain way is to be tried.
- */
-function openWhole(
-  sys: Syscalls,
-  path: string,
-  mode: 'a' | 'create-new',
-  bytes: Uint8Array,
-  permissions: number,
-  found: boolean,
-): number {
-  for (let turn = 0; turn < TURNS; turn++) {
-    if (found || turn > 0) {
-      if (mode === 'create-new') return -EEXIST;
-      const fd = sys.open(path, FLAGS['r+'], 0);
-      if (fd !== -ENOENT) return fd;
-    }
-    const fd = makeWhole(sys, path, bytes, permissions);
-    if (fd !== -EEXIST) return fd;
-  }
-  return -EINTR;
-}
-
 /** What files that are opened through another one take over. */
-type Inherited = Required<Omit<NodeFileOptions, 'calledAs' | 'initial'>>;
+type Inherited = Required<Omit<NodeFileOptions, 'calledAs' | keyof MakeOptions>>;
 
 /**
  * A regular file of the operating system, open for positional IO, mapping and locking.
@@ -201,8 +164,8 @@ export class NodeFile implements StorageFile, MappedFile {
    * INVALID_ARGUMENT for directories, FIFOs, sockets and devices, and for impossible paths; IO for the rest
    */
   static open(path: string | URL, mode: NodeFileMode = 'r', options: NodeFileOptions = {}): NodeFile {
-    const { syscalls = libc(), mapWords = true, calledAs, initial } = checkOptions(options, FILE_OPTIONS);
-    return NodeFile.#open(path, mode, { syscalls, mapWords }, 0o666, calledAs, initial);
+    const { syscalls = libc(), mapWords = true, calledAs, ...make } = checkOptions(options, FILE_OPTIONS);
+    return NodeFile.#open(path, mode, { syscalls, mapWords }, 0o666, calledAs, make);
   }
 
   static #open(
@@ -211,7 +174,7 @@ export class NodeFile implements StorageFile, MappedFile {
     options: Inherited,
     permissions: number,
     calledAs: string | undefined,
-    initial?: Uint8Array,
+    make: MakeOptions = {},
   ): NodeFile {
     if (!Object.hasOwn(FLAGS, mode)) throw wrongArgument('the mode of a file', IS_MODE.expected, mode);
     const { syscalls: sys } = options;
@@ -220,11 +183,13 @@ export class NodeFile implements StorageFile, MappedFile {
     // Looked at before it is opened: opening a device can already do something.
     const before = sys.stat(real);
     if (typeof before !== 'number') refuseSpecial(before, name);
+    const found = typeof before !== 'number';
+    const { initial, durable = false } = make;
     let fd = -EINTR;
     if (initial !== undefined && (mode === 'a' || mode === 'create-new'))
-      fd = openWhole(sys, real, mode, initial, permissions, typeof before !== 'number');
+      fd = openWhole(sys, real, mode, { initial, durable }, permissions, found);
     // Whatever else kept it from being made whole, the plain way tells of it.
-    if (fd < 0 && fd !== -EEXIST) while ((fd = sys.open(real, FLAGS[mode], permissions)) === -EINTR);
+    if (fd < 0 && fd !== -EEXIST) fd = uninterrupted(() => sys.open(real, FLAGS[mode], permissions));
     if (fd < 0)
       throw errnoError(fd, `opening for ${mode === 'r' ? 'reading' : 'writing'}`, name, undefined, mode === 'r');
     try {
@@ -232,6 +197,7 @@ export class NodeFile implements StorageFile, MappedFile {
       if (typeof status === 'number') throw errnoError(status, 'fstat', name);
       refuseSpecial(status, name);
       const own = realPath(real);
+      if (durable && !found) syncDirectory(sys, own);
       return new NodeFile(options, fd, own, calledAs ?? own, status, mode !== 'r');
     } catch (error) {
       sys.close(fd);
@@ -260,7 +226,7 @@ export class NodeFile implements StorageFile, MappedFile {
   get mappingFd(): number {
     if (isMainThread || !this.writable) return this.#fd;
     if (this.#mappingFd === undefined) {
-      const fd = this.#retry(() => this.#sys.open(`/proc/self/fd/${this.#fd}`, FLAGS['r+'], 0));
+      const fd = uninterrupted(() => this.#sys.open(`/proc/self/fd/${this.#fd}`, FLAGS['r+'], 0));
       if (fd >= 0) this.#fds.push(fd);
       this.#mappingFd = fd < 0 ? this.#fd : fd;
     }
@@ -371,14 +337,14 @@ export class NodeFile implements StorageFile, MappedFile {
     this.#change();
     checkRange(this.#name, size, 0);
     this.#cutWindows(size);
-    const result = this.#retry(() => this.#sys.ftruncate(this.#fd, size));
+    const result = uninterrupted(() => this.#sys.ftruncate(this.#fd, size));
     if (result < 0) throw errnoError(result, `setting the size to ${size}`, this.#name);
     this.#atLeast = size;
   }
 
   sync(): void {
     this.#change();
-    const result = this.#retry(() => this.#sys.fdatasync(this.#fd));
+    const result = uninterrupted(() => this.#sys.fdatasync(this.#fd));
     if (result < 0) {
       const error = errnoError(result, 'fdatasync', this.#name);
       this.poison(error);
@@ -399,7 +365,7 @@ export class NodeFile implements StorageFile, MappedFile {
     const before = this.size();
     const keep = options.keepSize === true;
     this.#refuseMoreThanFree(offset, length, before);
-    const result = this.#retry(() =>
+    const result = uninterrupted(() =>
       keep
         ? this.#sys.fallocate(this.#fd, FALLOC_FL_KEEP_SIZE, offset, length)
         : this.#sys.posixFallocate(this.#fd, offset, length),
@@ -438,7 +404,7 @@ export class NodeFile implements StorageFile, MappedFile {
     checkRange(this.#name, offset, length);
     if (length === 0) return true;
     const mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
-    const result = this.#retry(() => this.#sys.fallocate(this.#fd, mode, offset, length));
+    const result = uninterrupted(() => this.#sys.fallocate(this.#fd, mode, offset, length));
     if (result >= 0) return true;
     if (UNSUPPORTED.has(result)) return false;
     throw errnoError(result, `punching a hole of ${length} bytes`, this.#name, offset);
@@ -543,7 +509,7 @@ export class NodeFile implements StorageFile, MappedFile {
 
   /** False where the system does not let this process, or the filesystem knows no such thing. */
   #allowed(call: () => number): boolean {
-    const result = this.#retry(call);
+    const result = uninterrupted(call);
     if (result >= 0) return true;
     if (result === -EPERM || UNSUPPORTED.has(result)) return false;
     throw errnoError(result, 'taking over permissions and owner', this.#name);
@@ -552,18 +518,18 @@ export class NodeFile implements StorageFile, MappedFile {
   renameOver(name: string): void {
     this.#change();
     const target = realPath(absolutePath(name));
-    const result = this.#retry(() => this.#sys.rename(this.#path, target));
+    const result = uninterrupted(() => this.#sys.rename(this.#path, target));
     if (result < 0) throw errnoError(result, `renaming to ${target}`, this.#name);
     this.#name = target;
     this.#path = target;
     this.#lock?.renamed(target);
-    this.#syncDirectory();
+    syncDirectory(this.#sys, target);
   }
 
   remove(name: string): void {
     this.#alive();
     const path = absolutePath(name);
-    const result = this.#retry(() => this.#sys.unlink(path));
+    const result = uninterrupted(() => this.#sys.unlink(path));
     if (result < 0 && result !== -ENOENT) throw errnoError(result, 'removing', path);
   }
 
@@ -602,13 +568,6 @@ export class NodeFile implements StorageFile, MappedFile {
     }
   }
 
-  #retry(call: () => number): number {
-    for (;;) {
-      const result = call();
-      if (result !== -EINTR) return result;
-    }
-  }
-
   #cutWindows(size: number): void {
     if (this.#windows !== undefined) for (const windows of Object.values(this.#windows)) windows.cut(size);
     this.#words?.cut(size);
@@ -623,16 +582,6 @@ export class NodeFile implements StorageFile, MappedFile {
   #overlaps(source: NodeFile, sourceOffset: number, offset: number, length: number): boolean {
     if (Math.abs(sourceOffset - offset) >= length) return false;
     return isSameFile(this.identity(), source.identity());
-  }
-
-  /** A rename is on the disk only once its directory is. */
-  #syncDirectory(): void {
-    const directory = dirname(this.#path);
-    const fd = this.#retry(() => this.#sys.open(directory, fsConstants.O_RDONLY, 0));
-    if (fd < 0) throw errnoError(fd, 'opening the directory to sync it', directory);
-    const result = this.#retry(() => this.#sys.fsync(fd));
-    this.#sys.close(fd);
-    if (result < 0 && !UNSUPPORTED.has(result)) throw errnoError(result, 'syncing the directory', directory);
   }
 }
 

@@ -36,6 +36,7 @@ export const FS_CALLS: Pick<
   | 'fchmod'
   | 'fchown'
   | 'rename'
+  | 'renameNew'
   | 'unlink'
   | 'fdatasync'
   | 'fsync'
@@ -53,6 +54,12 @@ export const FS_CALLS: Pick<
   fchmod: (fd, mode) => perform(() => fs.fchmodSync(fd, mode), fd),
   fchown: (fd, uid, gid) => perform(() => fs.fchownSync(fd, uid, gid), fd),
   rename: (from, to) => perform(() => fs.renameSync(from, to)),
+  // Two calls: killed in between, the file has both names.
+  renameNew: (from, to) =>
+    perform(() => {
+      fs.linkSync(from, to);
+      fs.unlinkSync(from);
+    }),
   unlink: (path) => perform(() => fs.unlinkSync(path)),
   fdatasync: (fd) => perform(() => fs.fdatasyncSync(fd), fd),
   fsync: (fd) => perform(() => fs.fsyncSync(fd), fd),
@@ -112,6 +119,7 @@ export function lateBound(platform: PlatformConstants, bind: () => Syscalls): Sy
       return c().pread(fd, into, length, offset);
     },
     link: (fd, path) => c().link(fd, path),
+    renameNew: (from, to) => c().renameNew(from, to),
     seek: (fd, offset, whence) => c().seek(fd, offset, whence),
     pwrite: (fd, bytes, length, offset) => c().pwrite(fd, bytes, length, offset),
     pwritev: (fd, parts, offset) => c().pwritev(fd, parts, offset),

@@ -22,8 +22,10 @@ const { EACCES, EINVAL, ENOSYS, EOPNOTSUPP, EPERM } = constants.errno;
 
 type Call = (...args: unknown[]) => number;
 
-/** What a call answers that is not there, or not allowed in a sandbox. */
-const NO_STATX: ReadonlySet<number> = new Set([-ENOSYS, -EPERM, -EINVAL, -EOPNOTSUPP]);
+/** What a call answers that is not there, not allowed in a sandbox, or not known to the file system. */
+const NO_SUCH_CALL: ReadonlySet<number> = new Set([-ENOSYS, -EPERM, -EINVAL, -EOPNOTSUPP]);
+
+const RENAME_NOREPLACE = 1;
 
 /** Larger buffers are not kept for their address: it would keep the memory. */
 const KNOWN_BUFFER = 65_536;
@@ -84,6 +86,7 @@ function bind(platform: PlatformConstants): Syscalls {
     ioctl: library.func('int ioctl(int, unsigned long, ...)') as Call,
     flock: library.func('int flock(int, int)') as Call,
     linkat: optional('int linkat(int, const char *, int, const char *, int)'),
+    renameat2: optional('int renameat2(int, const char *, int, const char *, unsigned int)'),
     statx: optional('int statx(int, const char *, int, unsigned int, void *)'),
     schedYield: library.func('int sched_yield()') as Call,
     mmap: library.func('intptr_t mmap(intptr_t, size_t, int, int, int, int64_t)') as Call,
@@ -116,7 +119,7 @@ function bind(platform: PlatformConstants): Syscalls {
   const statx = (fd: number, path: string, flags: number): FileStatus | number | undefined => {
     if (c.statx(fd, path, flags, STATX_MASK, statxBytes) === 0) return statusOfStatx(statxView);
     const error = -errno();
-    return NO_STATX.has(error) ? undefined : error;
+    return NO_SUCH_CALL.has(error) ? undefined : error;
   };
   const mappings = new FinalizationRegistry<MappedPages>(({ address, length }) => {
     if (length > 0) c.munmap(address, length);
@@ -135,6 +138,11 @@ function bind(platform: PlatformConstants): Syscalls {
     fstat: (fd) => statx(fd, '', AT_EMPTY_PATH) ?? FS_CALLS.fstat(fd),
     link: (fd, path) =>
       c.linkat(AT_FDCWD, `/proc/self/fd/${fd}`, AT_FDCWD, path, AT_SYMLINK_FOLLOW) < 0 ? -errno() : 0,
+    renameNew(from, to) {
+      if (c.renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) === 0) return 0;
+      const error = -errno();
+      return NO_SUCH_CALL.has(error) ? FS_CALLS.renameNew(from, to) : error;
+    },
     size(fd) {
       const result = c.lseek(fd, 0, 2);
       return result < 0 ? -errno() : result;

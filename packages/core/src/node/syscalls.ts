@@ -60,6 +60,8 @@ export interface Syscalls {
   unlink(path: string): number;
   /** Gives an open file a name (linkat), which nothing may have; -ENOSYS where there is no such call. */
   link(fd: number, path: string): number;
+  /** Renames, to a name that nothing may have. -EEXIST where something has it. */
+  renameNew(from: string, to: string): number;
   /** The file's size (lseek to its end). */
   size(fd: number): number;
   /** lseek with SEEK_DATA or SEEK_HOLE. */

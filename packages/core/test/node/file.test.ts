@@ -137,7 +137,14 @@ describe('opening', () => {
     }
   });
 
-  it.each(['a', 'create-new'] as const)('makes a file whole or not at all, whenever it is killed (%s)', (mode) => {
+  it.each([
+    ['a', {}],
+    ['create-new', {}],
+    ['create-new', { durable: true }],
+    ['a', { named: true }],
+    ['create-new', { named: true, durable: true }],
+  ] as const)('makes a file whole or not at all, whenever it is killed (%s, %j)', (mode, { ...how }) => {
+    const { named = false, durable = false }: { named?: boolean; durable?: boolean } = how;
     const initial = encodeEmptyFile();
     let calls = 0;
     for (let last = 0, killed = true; killed; last++) {
@@ -147,9 +154,9 @@ describe('opening', () => {
       const syscalls = wrapped((call, args) => {
         if (calls++ === last) throw new Error('killed');
         return call(...args);
-      });
+      }, named);
       try {
-        NodeFile.open(path, mode, { initial, syscalls }).close();
+        NodeFile.open(path, mode, { initial, durable, syscalls }).close();
         killed = false;
       } catch (error) {
         if (isMmdError(error)) throw error;
@@ -158,27 +165,63 @@ describe('opening', () => {
       else expect(killed).toBe(true);
     }
     expect(calls).toBeGreaterThan(4);
+    expect(readdirSync(temp.path).filter((name) => name.startsWith('.mmdpickle-')).length).toBe(
+      !named ? 0 : durable ? 3 : 2,
+    );
   });
 
-  it.each(['open', 'pwrite', 'link'] as const)(
-    'makes a file empty where it cannot be made whole (%s), with the rights of any other',
+  it.each(['open', 'link', 'renameNew'] as const)(
+    'makes a file in the next best way where the best one is not known (%s), with the rights of any other',
     (call) => {
-      const syscalls = faultySyscalls(libc(), { call, nth: 0, errno: 'EOPNOTSUPP' });
       const path = temp.file('new');
+      const { O_TMPFILE } = libc().platform;
+      const syscalls: Syscalls = {
+        ...libc(),
+        [call]: (...args: [string, number, number]) => {
+          if (call === 'open' && !(args[1] & (O_TMPFILE ?? 0))) return libc().open(...args);
+          return -constants.errno.EOPNOTSUPP;
+        },
+        ...(call === 'renameNew' && { link: () => -constants.errno.ENOENT }),
+      };
       const umask = process.umask(0o027);
       try {
         NodeFile.open(path, 'create-new', { initial: new Uint8Array([1]), syscalls }).close();
-        expect([...readFileSync(path)]).toEqual([]);
-        NodeFile.open(temp.file('whole'), 'a', { initial: new Uint8Array([1]) }).close();
-        expect([...readFileSync(temp.file('whole'))]).toEqual([1]);
+        expect([...readFileSync(path)]).toEqual(call === 'renameNew' ? [] : [1]);
       } finally {
         process.umask(umask);
       }
-      for (const name of [path, temp.file('whole')]) expect(statSync(name).mode & 0o777).toBe(0o640);
-      expect(syscalls.failures()).toBe(1);
+      expect(statSync(path).mode & 0o777).toBe(0o640);
+      expect(readdirSync(temp.path)).toEqual(['new']);
       expect(openDescriptorsOf(path)).toBe(0);
     },
   );
+
+  it.each(['pwrite', 'fdatasync'] as const)(
+    'makes no file where what it begins with cannot be written (%s)',
+    (call) => {
+      const path = temp.file('new');
+      const syscalls = faultySyscalls(libc(), { call, nth: 0, errno: 'ENOSPC' });
+      const make = () => NodeFile.open(path, 'a', { initial: encodeEmptyFile(), durable: true, syscalls });
+      expectCode('NO_SPACE', make);
+      expect(syscalls.failures()).toBe(1);
+      expect(readdirSync(temp.path)).toEqual([]);
+      expect(openDescriptorsOf(path)).toBe(0);
+      make().close();
+    },
+  );
+
+  it('has the bytes of a durable file on the disk before its name, and then the name', () => {
+    const order = (durable: boolean, found: boolean): string[] => {
+      const path = temp.file(`${durable} ${found}`);
+      if (found) writeFileSync(path, encodeEmptyFile());
+      const syscalls = faultySyscalls(libc());
+      NodeFile.open(path, 'a', { initial: encodeEmptyFile(), durable, syscalls }).close();
+      return syscalls.calls.filter((call) => ['pwrite', 'fdatasync', 'link', 'fsync'].includes(call));
+    };
+    expect(order(true, false)).toEqual(['pwrite', 'fdatasync', 'link', 'fsync']);
+    expect(order(false, false)).toEqual(['pwrite', 'link']);
+    expect(order(true, true)).toEqual([]);
+  });
 
   it('takes a file that another process made in the same moment as it is', () => {
     const path = temp.file('race');
@@ -248,13 +291,17 @@ describe('opening', () => {
   });
 });
 
-/** The real system calls, each through `through`. */
-function wrapped(through: (call: (...args: unknown[]) => unknown, args: unknown[]) => unknown): Syscalls {
+/** The real system calls, each through `through`; `named`: where every file has a name from the beginning. */
+function wrapped(
+  through: (call: (...args: unknown[]) => unknown, args: unknown[]) => unknown,
+  named = false,
+): Syscalls {
   const calls = Object.entries(libc()).map(([name, call]) => [
     name,
     typeof call === 'function' ? (...args: unknown[]) => through(call as (...args: unknown[]) => unknown, args) : call,
   ]);
-  return Object.fromEntries(calls) as Syscalls;
+  const { platform, ...rest } = Object.fromEntries(calls) as Syscalls;
+  return { ...rest, platform: named ? { ...platform, O_TMPFILE: undefined } : platform };
 }
 
 /** How many descriptors of this process have the file open. */
