@@ -13,6 +13,7 @@ import { ValueReader } from '../format/value-reader.ts';
 import type { ArrayMemory } from '../ndarray/index.ts';
 import type { MapAccess, StorageFile } from '../storage/storage-file.ts';
 import type { EntryPlace } from './catalog.ts';
+import type { ReadAhead } from './read-ahead.ts';
 
 /** Bytes that the first look at a value reads; a small value needs no second one. */
 const WINDOW = 512;
@@ -85,6 +86,14 @@ export class EntryView implements StoredValue {
       );
     }
     return bytes;
+  }
+
+  /** Takes the value's first bytes from what was read ahead: for who is done with the view before it asks for the next one. */
+  readAhead(ahead: ReadAhead): void {
+    const window = ahead.find(this.file, this.offset, Math.min(WINDOW, this.length));
+    if (window === undefined) return;
+    if (this.#stores !== undefined) layCounts(this.#stores, window, this.offset);
+    this.#window = window;
   }
 
   /** The first `length` bytes, as a copy that belongs to the caller. */

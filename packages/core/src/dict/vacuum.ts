@@ -14,6 +14,7 @@ import { DictCore } from './core.ts';
 import type { EntryView } from './entry-view.ts';
 import { placeOf } from './growable-host.ts';
 import { OpenRange, rawValue } from './raw-value.ts';
+import { ReadAhead } from './read-ahead.ts';
 import { growthCut } from './repair.ts';
 import type { DictStore } from './store.ts';
 import { createBeside, markUnfinished } from './vacuum-file.ts';
@@ -35,17 +36,19 @@ export interface VacuumOptions extends ProgressOptions {
 /**
  * Copies entries into another dict, as part of one commit.
  *
- * @param trim - growable arrays lose the room that they do not use
+ * @param vacuum - growable arrays lose the room that they do not use; nobody, this program's callbacks neither, changes anything meanwhile
  */
 export function copyEntries(
   from: DictCore,
   keys: readonly string[],
   to: DictCore,
-  trim: boolean,
+  vacuum: boolean,
   options: ProgressOptions,
 ): void {
+  const ahead = vacuum ? new ReadAhead() : undefined;
   const put = (view: EntryView): true => {
-    const trimmed = trim ? trimmedSource(from, view) : undefined;
+    if (ahead !== undefined) view.readAhead(ahead);
+    const trimmed = vacuum ? trimmedSource(from, view) : undefined;
     to.put(view.key, trimmed === undefined ? rawValue(view) : to.encodeValue(trimmed, 'modern'));
     to.writer.settleBorrowed();
     return true;

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { MmapDict } from '../../src/dict/index.ts';
+import { ReadAhead } from '../../src/dict/read-ahead.ts';
 import { type PagesHost, ReadPages } from '../../src/dict/read-pages.ts';
 import { MemoryDisk } from '../../src/storage/index.ts';
 
@@ -115,4 +116,40 @@ test.each([true, false])('who gets again and again sees every commit of others (
     if (i % 87 === 0) writer.vacuum();
     check();
   }
+});
+
+test('what was read ahead is what the file holds, in whatever order it is asked for, and few reads do for what stands in a row', () => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 300_000 }),
+      fc.array(fc.tuple(fc.integer({ min: -70_000, max: 70_000 }), fc.nat({ max: 600 })), { maxLength: 60 }),
+      fc.integer({ min: 0, max: 40 }),
+      (size, looks, between) => {
+        const host = new Host(size);
+        const ahead = new ReadAhead();
+        let at = 0;
+        const look = (offset: number, length: number): void => {
+          const found = ahead.find(host.file, offset, length);
+          if (found !== undefined) expect(found).toEqual(host.bytes(offset, length));
+          if (offset + length > size) expect(found).toBeUndefined();
+        };
+        for (const [gap, length] of looks) {
+          at = Math.max(0, at + gap);
+          look(at, length);
+          at += length;
+        }
+        host.replace();
+        host.written++;
+        host.reads = 0;
+        let missed = 0;
+        for (at = 0; at + 60 <= size; at += 60 + between) {
+          if (ahead.find(host.file, at, 60) === undefined) missed++;
+          else look(at, 60);
+        }
+        expect(missed).toBeLessThanOrEqual(1);
+        expect(host.reads).toBeLessThanOrEqual(1 + size / 60_000);
+      },
+    ),
+    { numRuns: 60 },
+  );
 });
