@@ -112,9 +112,11 @@ function checkValues(core: DictCore, { signal, onProgress }: ProgressOptions): V
 class ValueCheck {
   readonly findings: Finding[] = [];
   readonly plan: Step[] = [];
-  /** States of dead entries that are to stay: Python reads what such an entry reaches over. */
+  /** States that are to stay: Python reads what such a dead entry reaches over, and what hides a live one cannot be read. */
   readonly spared = new Set<number>();
   readonly #core: DictCore;
+  /** Keys whose values cannot be read. */
+  readonly #unreadable = new Set<string>();
   /** By what is not known. */
   readonly #opaque = new Map<unknown, { readonly first: Finding; count: number }>();
 
@@ -127,6 +129,7 @@ class ValueCheck {
     const view = this.#core.strictView(key, place);
     const { problem, opaque } = hindranceOf(this.#core, view);
     if (problem !== undefined) {
+      this.#unreadable.add(key);
       this.findings.push(finding('unreadable-value', offset, problem.message, key));
       return;
     }
@@ -144,6 +147,7 @@ class ValueCheck {
     const { offset, frameLength, keyLength, keyPos, bytes, state } = entry;
     const { store } = this.#core;
     const why = 'unreadable-remains';
+    if (key !== undefined && this.#unreadable.has(key)) this.spared.add(stateOffset(offset, frameLength));
     if (key === undefined && !hasSurrogatePair(bytes, keyPos, keyPos + keyLength)) {
       this.findings.push(finding(why, offset, 'the key of a dead entry is not UTF-8'));
       const blank = new Uint8Array(keyLength).fill(0x20);

@@ -37,7 +37,7 @@ import { type EntryTaker, walkToEnd } from './walk.ts';
 /** What `salvage` got out of a file. */
 export interface SalvageResult {
   readonly recovered: readonly string[];
-  /** Keys whose values cannot be read, and why. */
+  /** Entries whose values cannot be read, and why. A key is recovered as well where an earlier entry has it. */
   readonly lost: readonly { readonly key: string; readonly offset: number; readonly message: string }[];
   /** File offsets where the chain of frames is broken. */
   readonly breaks: readonly number[];
@@ -48,7 +48,7 @@ export function salvage(from: DictCore, to: DictCore, options: ProgressOptions =
   from.alive();
   // What others have put into the old file's place is what the dict holds now.
   if (!from.inTransaction()) from.store.follow();
-  const { live, damaged, breaks, counts, deaths, met, suspects, unseen } = entriesOf(from);
+  const { live, damaged, breaks, counts, deaths, met, suspects, unseen, spare } = entriesOf(from);
   const recovered = new Set<string>();
   const message = 'memo hint or state are not what every entry has';
   const lost = new Map([...damaged].map(([key, { offset }]) => [key, { key, offset, message }]));
@@ -57,14 +57,21 @@ export function salvage(from: DictCore, to: DictCore, options: ProgressOptions =
     to.writer.settleBorrowed();
     recovered.add(key);
   };
+  const isWhole = (key: string, place: EntryPlace): boolean =>
+    !deaths.has(stateOffset(place.offset, place.frameLength)) && problemOf(from, from.view(key, place)) === undefined;
+  let done = 0;
   to.transact(() => {
     for (const [key, place] of live) {
       options.signal?.throwIfAborted();
       const problem = problemOf(from, from.view(key, place));
       // What is too large for this reader may be intact: others have more room.
       if (problem === undefined || isMmdError(problem, 'LIMIT_EXCEEDED')) copy(key, place);
-      else lost.set(key, { key, offset: place.offset, message: problem.message });
-      options.onProgress?.({ done: recovered.size + lost.size, total: live.size });
+      else {
+        lost.set(key, { key, offset: place.offset, message: problem.message });
+        const whole = spare.get(key)?.findLast((other) => isWhole(key, other));
+        if (whole !== undefined) copy(key, whole);
+      }
+      options.onProgress?.({ done: ++done, total: live.size });
     }
     const unreadable = unseen.filter((place) => {
       options.signal?.throwIfAborted();
@@ -75,9 +82,8 @@ export function salvage(from: DictCore, to: DictCore, options: ProgressOptions =
     const hidden = new Map<string, EntryPlace>();
     for (const [key, place] of [...mayLive(from, damaged), ...hiddenEntries(from, doubtful, met)]) {
       options.signal?.throwIfAborted();
-      if (recovered.has(key) || deaths.has(stateOffset(place.offset, place.frameLength))) continue;
       // A length that was guessed may be wrong, where another entry of the key is whole.
-      if (problemOf(from, from.view(key, place)) === undefined) hidden.set(key, place);
+      if (!recovered.has(key) && isWhole(key, place)) hidden.set(key, place);
     }
     for (const [key, place] of hidden) {
       options.signal?.throwIfAborted();
@@ -100,6 +106,8 @@ interface Survivors {
   readonly met: Set<number>;
   readonly suspects: readonly number[];
   readonly unseen: readonly EntryPlace[];
+  /** Live entries that another one of their key hides: what that says may be what is damaged. The best is the last. */
+  readonly spare: ReadonlyMap<string, readonly EntryPlace[]>;
 }
 
 /** The last live entry of each key, beyond every break of the chain of frames. */
@@ -111,6 +119,12 @@ function entriesOf({ store }: DictCore): Survivors {
   const met = new Set<number>();
   const suspects: number[] = [];
   const unseen: EntryPlace[] = [];
+  const spare = new Map<string, EntryPlace[]>();
+  const spares = (key: string): EntryPlace[] => {
+    const places = spare.get(key) ?? [];
+    spare.set(key, places);
+    return places;
+  };
   const size = store.file.size();
   /** Since the last break. */
   let lately = new Map<string, EntryPlace>();
@@ -127,7 +141,10 @@ function entriesOf({ store }: DictCore): Survivors {
       if (key === undefined) breaks.push(offset);
       else if (state === 'live') {
         const hidden = lately.get(key) ?? live.get(key);
-        if (hidden !== undefined) unseen.push(hidden);
+        if (hidden !== undefined) {
+          unseen.push(hidden);
+          spares(key).push(hidden);
+        }
         lately.set(key, { offset, frameLength, keyLength });
       } else damaged.set(key, { offset, frameLength, keyLength });
     },
@@ -135,7 +152,7 @@ function entriesOf({ store }: DictCore): Survivors {
   };
   const headed = isHeader(store.read(0, HEADER_SIZE));
   const start = headed ? HEADER_SIZE : firstEntry(store);
-  /** Of another file that was put behind this one, which is whole. */
+  /** What stands behind the terminator of this file, which is whole. */
   const joined = new Map<string, EntryPlace>();
   let behindWhole = false;
   let behindTerminator = false;
@@ -147,10 +164,13 @@ function entriesOf({ store }: DictCore): Survivors {
     // What a header stands before is a dict of its own: its journals tell of other places.
     const own = from === start || !isHeader(store.read(from - HEADER_SIZE, HEADER_SIZE));
     const behind = end.offset + (atEnd ? TERMINATOR_SIZE : 1);
-    const next = whole ? joinedFile(store, behind) : store.findEntry(behind, size);
+    const next = nextEntry(store, behind, whole);
     const gaps = behindWhole || !own || (!whole && atEnd && next >= 0);
     const found = behindWhole ? joined : live;
-    for (const [key, place] of lately) if (!gaps || !found.has(key)) found.set(key, place);
+    for (const [key, place] of lately) {
+      if (gaps && found.has(key)) spares(key).unshift(place);
+      else found.set(key, place);
+    }
     lately = new Map();
     // What a batch leaves whose writer was killed ahead of the commit stands behind the terminator, journal and all.
     if (!gaps && !behindTerminator) journals.push(answer(journalOfWalk(walk, end), store.read));
@@ -162,9 +182,12 @@ function entriesOf({ store }: DictCore): Survivors {
   }
   const journal = joinJournals(journals.filter((each) => each !== undefined));
   const deaths = buryDead(live, journal);
-  for (const [key, place] of joined) if (!live.has(key)) live.set(key, place);
+  for (const [key, place] of joined) {
+    if (live.has(key)) spares(key).unshift(place);
+    else live.set(key, place);
+  }
   for (const [key, { offset }] of live) if (offset > (damaged.get(key)?.offset ?? offset)) damaged.delete(key);
-  return { live, damaged, breaks, counts: journal?.stores, deaths, met, suspects, unseen };
+  return { live, damaged, breaks, counts: journal?.stores, deaths, met, suspects, unseen, spare };
 }
 
 /** Those whose state has no more bits of a dead entry than of a live one: what was dead is better had than what lived is lost. */
@@ -185,9 +208,13 @@ function firstEntry(store: DictStore): number {
   return first >= 0 && first < HEADER_SIZE ? first : HEADER_SIZE;
 }
 
-/** Where the entries of a file begin that was put behind a whole one; -1 for none. */
-function joinedFile({ read }: DictStore, behind: number): number {
-  return isHeader(read(behind, HEADER_SIZE)) ? behind + HEADER_SIZE : -1;
+/**
+ * Where entries go on; -1 for nowhere. Behind a whole dict that is another file which was put there, or what stands behind an
+ * older end that was written over this one's middle.
+ */
+function nextEntry(store: DictStore, behind: number, whole: boolean): number {
+  if (whole && isHeader(store.read(behind, HEADER_SIZE))) return behind + HEADER_SIZE;
+  return store.findEntry(behind, store.file.size());
 }
 
 /**
@@ -221,17 +248,62 @@ function hiddenEntries(core: DictCore, suspects: readonly number[], met: Set<num
     found.push([key, { offset, frameLength: end - offset - FRAME_SIZE, keyLength }]);
   };
   const last = size - TERMINATOR_SIZE;
+  /** Of what was looked through last: `next` is the first that is not passed. */
+  const borders = { places: [] as readonly number[], next: 0, from: -1, until: -1 };
+  /** No whole entry stands there, but more than one whose length is wrong may. */
+  const takeBetween = (from: number, until: number): void => {
+    take(from, until);
+    if (until !== borders.until || from < borders.from) {
+      const places = bordersOf(core.store, from, until);
+      Object.assign(borders, { places, next: 0, from, until });
+      for (const [i, place] of places.entries()) take(place, places[i + 1] ?? until);
+    }
+    while ((borders.places[borders.next] ?? Infinity) <= from) borders.next++;
+    const border = borders.places[borders.next];
+    if (border !== undefined) take(from, border);
+  };
+  /** So many bytes may be read in vain: a file can be made of entries that all reach to its end. */
+  let budget = 4 * size;
+  /** The length of an entry that is found may be wrong, too. */
+  const reachesOver = (offset: number, end: number): boolean => {
+    const keyLength = read(offset, ENTRY_HEAD_SIZE)[ENTRY_HEAD_SIZE - 1]!;
+    const view = core.strictView('', { offset, frameLength: end - offset - FRAME_SIZE, keyLength });
+    if (budget < view.length || hindranceOfRemains(core, view).problem === undefined) return false;
+    budget -= view.length;
+    return true;
+  };
   for (const suspect of suspects) {
     let start = search(suspect + 1);
-    take(suspect, start < 0 ? last : start);
+    takeBetween(suspect, start < 0 ? last : start);
     while (start >= 0 && !met.has(start)) {
       met.add(start);
-      const end = entryEnd(start, getU64(read(start, FRAME_SIZE), 1));
+      const from = start;
+      let end = entryEnd(start, getU64(read(start, FRAME_SIZE), 1));
       take(start, end);
-      if (end >= last || met.has(end)) break;
+      if (reachesOver(start, end)) end = start + 1;
+      else if (end >= last || met.has(end)) break;
       start = search(end);
-      if (start !== end) take(end, start < 0 ? last : start);
+      if (start !== end) takeBetween(end === from + 1 ? from : end, start < 0 ? last : start);
     }
   }
   return found;
+}
+
+/** Bytes of a piece that borders are looked for in. */
+const PIECE = 2 ** 18;
+
+/** Where, between two offsets, the end of an entry stands before what may be the FRAME of one. */
+function bordersOf({ read, dataFrom }: DictStore, from: number, until: number): number[] {
+  const places: number[] = [];
+  for (let start = dataFrom(from); start < until; start = dataFrom(start + PIECE)) {
+    // A tail may begin in the piece before.
+    const first = Math.max(0, start - ENTRY_TAIL_SIZE);
+    const bytes = read(first, Math.min(start + PIECE, until) - first);
+    for (let pos = bytes.indexOf(0x95, ENTRY_TAIL_SIZE); pos >= 0; pos = bytes.indexOf(0x95, pos + 1)) {
+      const tail = pos - ENTRY_TAIL_SIZE;
+      const state = bytes[tail + 6];
+      if (isEntryTail(bytes, tail) && (state === LIVE || state === DEAD)) places.push(first + pos);
+    }
+  }
+  return places;
 }

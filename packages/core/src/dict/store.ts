@@ -339,7 +339,7 @@ export class DictStore implements EntriesHost {
    */
   settle(): void {
     this.entries.walkAll();
-    if (this.statesUnknown || this.#stale) this.#look(false, true);
+    if ((this.statesUnknown || this.#stale) && this.file.size() >= HEADER_SIZE) this.#look(false, true);
     for (let attempt = 0; attempt <= ATTEMPTS && this.torn === undefined && !this.unchanged(); attempt++) {
       const { file } = this;
       const locking = attempt === ATTEMPTS;
@@ -479,7 +479,11 @@ export class DictStore implements EntriesHost {
     if (locked && named === undefined) this.#checkNotRemoved();
     this.#nameless = !locked && named === undefined;
     const size = this.file.size();
-    if (size < HEADER_SIZE) this.#checkHeader();
+    if (size < HEADER_SIZE) {
+      this.#checkHeader();
+      // Opened to be rescued: it has no commit number, either.
+      return false;
+    }
     const commitNumber = this.file.loadI32(COMMIT_NUMBER_OFFSET);
     this.lookedAt = now;
     // Found under the lock: nothing else is to be found until somebody commits, or repairs it.

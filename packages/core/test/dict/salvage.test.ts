@@ -1,0 +1,118 @@
+/** What is rescued from damaged files. */
+
+import { describe, expect, it } from 'vitest';
+import { MmapDict } from '../../src/dict/index.ts';
+import { putU64 } from '../../src/format/layout.ts';
+import { MemoryFile } from '../../src/storage/index.ts';
+
+describe('what salvage finds', () => {
+  const fileOf = (...entries: [string, unknown][]): Uint8Array => {
+    const file = MemoryFile.of();
+    const dict = MmapDict.over(file, { index: false });
+    for (const [key, value] of entries) dict.set(key, value);
+    return file.toBytes();
+  };
+  const salvaged = (bytes: Uint8Array) => {
+    const target = MmapDict.over(MemoryFile.of());
+    const result = MmapDict.over(MemoryFile.of(bytes), { mode: 'r', lenient: true, salvage: true }).salvage(target);
+    return { ...result, found: Object.fromEntries(target) };
+  };
+  const one = fileOf(['a', 1], ['b', 'b'.repeat(50)]);
+
+  it('is all entries of a file that lost the first bytes, however many', () => {
+    for (let lost = 0; lost <= 24; lost++) {
+      expect([lost, salvaged(one.subarray(lost)).found]).toEqual([lost, { a: 1, b: 'b'.repeat(50) }]);
+    }
+  });
+
+  it('is what stands behind the terminator, in a file whose header was written over', () => {
+    const rest = fileOf(['c', 'c'.repeat(100)], ['d', 4], ['e', 5]);
+    const written = Uint8Array.from([...one.subarray(24), ...rest.subarray(one.length - 24)]);
+    expect(salvaged(written).found).toEqual({ a: 1, b: 'b'.repeat(50), d: 4, e: 5 });
+  });
+
+  it('is what a second file holds that was put behind the first, which wins; no repair and no writer cuts it off', () => {
+    const bytes = Uint8Array.from([...one, ...fileOf(['b', 2], ['c', 3])]);
+    expect(salvaged(bytes)).toMatchObject({ found: { a: 1, b: 'b'.repeat(50), c: 3 }, breaks: [one.length] });
+    const file = MemoryFile.of(bytes);
+    expect([...MmapDict.over(file, { mode: 'r' }).keys()]).toEqual(['a', 'b']);
+    const error = { code: 'CORRUPT', offset: one.length };
+    expect(() => MmapDict.over(file, { mode: 'r+' }).set('d', 4)).toThrow(expect.objectContaining(error));
+    const lenient = MmapDict.over(file, { mode: 'r+', lenient: true });
+    expect(() => lenient.set('d', 4)).toThrow(expect.objectContaining(error));
+    const findings = [{ code: 'broken-chain', offset: one.length }];
+    expect(lenient.fsck({ repair: true })).toMatchObject({ ok: false, repaired: false, findings });
+    expect(file.toBytes()).toEqual(bytes);
+  });
+
+  it('is no key of a dict within a value that was cut off, where the file has that key', () => {
+    const bytes = fileOf(['b', 2], ['inner', one]);
+    expect(salvaged(bytes.subarray(0, -20)).found).toEqual({ a: 1, b: 2 });
+  });
+
+  it('is an entry that is whole, and not one of its key that is damaged, whatever may be guessed of that', () => {
+    const bytes = fileOf(['a', 1], ['b', 2], ['rows', 'x'.repeat(600)], ['c', 3]);
+    const [a, , rows] = [...MmapDict.over(MemoryFile.of(bytes)).scan()];
+    // A piece stands there twice: what `rows` claims has the end of `a` in it, and then all of `rows`.
+    const twice = Uint8Array.from([...bytes.subarray(0, rows!.offset + 100), ...bytes.subarray(a!.offset + 5)]);
+    expect(salvaged(twice)).toMatchObject({ found: { a: 1, b: 2, rows: 'x'.repeat(600), c: 3 }, lost: [] });
+  });
+
+  it('is an entry that a damaged one hides by claiming its key, of which it tells too; a repair lets it live', () => {
+    const bytes = fileOf(['k1', 'whole'], ['k12', [1, 2]], ['z', 3]);
+    const [whole, claims] = [...MmapDict.over(MemoryFile.of(bytes)).scan()];
+    bytes[claims!.offset + 10] = 2;
+    expect(salvaged(bytes)).toMatchObject({
+      found: { k1: 'whole', z: 3 },
+      lost: [{ key: 'k1', offset: claims!.offset }],
+    });
+    const file = MemoryFile.of(bytes);
+    MmapDict.over(file, { index: false }).fsck({ repair: true });
+    expect(file.toBytes()[whole!.end - 2]).toBe(0x88);
+  });
+
+  it('are neighbours whose lengths are all wrong, whatever these are', () => {
+    const values = { a: 1, b: 'b'.repeat(30), c: [2], d: new Uint8Array(50), e: null };
+    const bytes = fileOf(...Object.entries(values));
+    const entries = [...MmapDict.over(MemoryFile.of(bytes)).scan()];
+    for (let from = 0; from < entries.length; from++) {
+      for (let to = from + 1; to < entries.length; to++) {
+        for (const length of [0, 1, 25, 40, 2 ** 20, 2 ** 60]) {
+          const image = bytes.slice();
+          for (const { offset } of entries.slice(from, to + 1)) putU64(image, offset + 1, length);
+          expect([from, to, length, salvaged(image).found]).toEqual([from, to, length, values]);
+        }
+      }
+    }
+  });
+
+  it('are entries that one reaches over which another reaches over itself', () => {
+    const values = { a: [1], b: [2], c: 'c'.repeat(50), d: [4], e: [5] };
+    const bytes = fileOf(...Object.entries(values));
+    const [a, b, , d] = [...MmapDict.over(MemoryFile.of(bytes)).scan()];
+    putU64(bytes, a!.offset + 1, b!.end - a!.offset - 9 + 3);
+    putU64(bytes, b!.offset + 1, d!.end - b!.offset - 9);
+    expect(salvaged(bytes).found).toEqual(values);
+  });
+
+  it('is what stands behind a terminator of old in the middle of a file, where the file has no such key', () => {
+    const late = fileOf(['a', 'new'], ['b', 'b'.repeat(300)], ['c', 3], ['d', 4]);
+    const early = fileOf(['a', 'old'], ['z', 'z'.repeat(20)]);
+    const bytes = Uint8Array.from([...early, ...late.subarray(early.length)]);
+    const { found, breaks } = salvaged(bytes);
+    expect([found, breaks]).toEqual([{ a: 'old', z: 'z'.repeat(20), c: 3, d: 4 }, [early.length]]);
+  });
+
+  it('is nothing in a file that is too short for a header, of which all can be asked', () => {
+    for (let size = 0; size < 40; size++) {
+      const dict = MmapDict.over(MemoryFile.of(one.subarray(0, size)), { mode: 'r', lenient: true, salvage: true });
+      expect([size, dict.size, [...dict.keys()], dict.verify().findings, dict.get('x')]).toEqual([
+        size,
+        0,
+        [],
+        [],
+        undefined,
+      ]);
+    }
+  });
+});
