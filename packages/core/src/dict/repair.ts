@@ -6,7 +6,7 @@
 
 import { MmdError } from '../errors.ts';
 import { parseArray } from '../format/array-value.ts';
-import type { Journal } from '../format/journal.ts';
+import { type Journal, readJournal } from '../format/journal.ts';
 import {
   ENTRY_HEAD_SIZE,
   ENTRY_TAIL_SIZE,
@@ -21,6 +21,8 @@ import {
   terminator,
   u64Bytes,
 } from '../format/layout.ts';
+import { answer } from '../format/scan.ts';
+import { JOURNAL_SWITCH, journalOff } from '../format/tail-entry.ts';
 import { type FetchBytes, ValueReader } from '../format/value-reader.ts';
 import type { LastEntry } from './anchor.ts';
 import { writeBorderless } from './append-buffer.ts';
@@ -50,12 +52,26 @@ export function repair(store: DictStore, hands: RepairHands): void {
     file.truncate(store.terminator + TERMINATOR_SIZE);
     store.size = store.terminator + TERMINATOR_SIZE;
   }
+  silence(store);
   if (store.journal !== undefined) {
     store.repairs.push({ kind: 'journal', offset: store.end, bytes: 0 });
     hands.finish(store.journal);
     store.raise();
   }
   finishGrowing(store);
+}
+
+/** Damaged journals that others appended behind are switched off: stock Python ends at them, and would see no later commit. */
+function silence(store: DictStore): void {
+  const { file, read, stranded } = store;
+  const damaged = stranded.filter((place) => answer(readJournal(...place), read) === undefined);
+  if (damaged.length === 0) return;
+  for (const [offset, end] of damaged) {
+    file.write(offset + JOURNAL_SWITCH, journalOff(offset, end));
+    store.repairs.push({ kind: 'journal', offset, bytes: 0 });
+  }
+  store.stranded = stranded.filter((place) => !damaged.includes(place));
+  store.raise();
 }
 
 /** What stands behind the terminator is cut off, but not another file that somebody put there: no append begins as one. */

@@ -24,7 +24,7 @@ import {
   toSectorEnd,
   u64Bytes,
 } from '../format/layout.ts';
-import { JOURNAL_DONE, JOURNAL_SWITCH, tailEntryFrame } from '../format/tail-entry.ts';
+import { JOURNAL_SWITCH, journalOff, tailEntryFrame } from '../format/tail-entry.ts';
 import type { KeyedEntry } from '../pickle/index.ts';
 import { type AppendBuffer, AT_ONCE, writeBorderless } from './append-buffer.ts';
 import type { EntryPlace } from './catalog.ts';
@@ -512,7 +512,7 @@ export class DictWriter {
   /** A journal that another writer appended behind cannot be dropped: its program is switched off. */
   #retireStranded(): void {
     const store = this.#store;
-    for (const [offset] of store.stranded) store.file.write(offset + JOURNAL_SWITCH, Uint8Array.of(JOURNAL_DONE));
+    for (const [offset, end] of store.stranded) store.file.write(offset + JOURNAL_SWITCH, journalOff(offset, end));
     store.stranded = [];
     store.journal = undefined;
   }

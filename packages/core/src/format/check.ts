@@ -23,14 +23,7 @@ import {
 } from './layout.ts';
 import { type ByteRequest, keyOf, type ScannedEntry, scanEntries } from './scan.ts';
 import type { Step } from './steps.ts';
-import {
-  isActiveJournal,
-  JOURNAL_DONE,
-  JOURNAL_START,
-  JOURNAL_SWITCH,
-  type TailKind,
-  tailKindOf,
-} from './tail-entry.ts';
+import { isActiveJournal, JOURNAL_START, JOURNAL_SWITCH, journalOff, type TailKind, tailKindOf } from './tail-entry.ts';
 import { decodeIndexFooter, INDEX_FOOTER_SIZE } from './tail-index.ts';
 
 /** What a finding is called. */
@@ -92,7 +85,7 @@ export const FINDINGS: Readonly<Record<FindingCode, FindingRow>> = {
   'damaged-journal': {
     severity: 'error',
     repair: false,
-    doc: 'a journal whose sum is wrong: stock Python does what its program says, this library does not, and the next change drops it',
+    doc: 'a journal whose sum is wrong: stock Python does what its program says, and sees nothing behind it; this library passes over it, and the next change drops it or switches it off',
   },
   'unfinished-growth': {
     severity: 'error',
@@ -206,12 +199,10 @@ export function* checkFile(
     const at = offset + JOURNAL_SWITCH;
     if (!isActiveJournal(yield { offset: at, length: JOURNAL_START }, offset, journalEnd)) continue;
     const journal = yield* readJournal(offset, journalEnd);
-    if (journal === undefined) {
-      findings.push(damagedJournal(offset));
-      continue;
-    }
-    planJournal(journal, offset, findings, plan);
-    plan.push({ do: 'write', offset: at, bytes: Uint8Array.of(JOURNAL_DONE), why: 'pending-journal' });
+    if (journal === undefined) findings.push(damagedJournal(offset));
+    else planJournal(journal, offset, findings, plan);
+    const why = journal === undefined ? 'damaged-journal' : 'pending-journal';
+    plan.push({ do: 'write', offset: at, bytes: journalOff(offset, journalEnd), why });
   }
   if (tail !== undefined) yield* checkTail(tail as never, end.offset, size, commitNumber, findings, plan);
   return { findings, ...counts, plan };

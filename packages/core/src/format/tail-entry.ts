@@ -67,6 +67,13 @@ export function isActiveJournal(bytes: Uint8Array, offset: number, end: number):
   return getU64(bytes, 1) === rest || (bytes[9] === 0x30 && bytes[10] === 0x30 && bytes[11] === 0x64);
 }
 
+/** What switches a journal off, from {@link JOURNAL_SWITCH} on; its length may be what is damaged. */
+export function journalOff(offset: number, end: number): Uint8Array {
+  const bytes = Uint8Array.of(JOURNAL_DONE, 0, 0, 0, 0, 0, 0, 0, 0);
+  putU64(bytes, 1, end - ENTRY_TAIL_SIZE - offset - JOURNAL_SWITCH - 9);
+  return bytes;
+}
+
 function ascii(text: string): Uint8Array {
   return Uint8Array.from(text, (char) => char.charCodeAt(0));
 }

@@ -6,7 +6,7 @@ import { MODERN_PREFIX } from '../../src/format/array-value.ts';
 import { encodedBytes, type ValueCodec } from '../../src/format/index.ts';
 import { putU64 } from '../../src/format/layout.ts';
 import { type ArraySource, MaskedArray, ndarray } from '../../src/ndarray/index.ts';
-import { OpaqueGlobal, OpaqueObject, Tuple } from '../../src/pickle/index.ts';
+import { load, OpaqueGlobal, OpaqueObject, Tuple } from '../../src/pickle/index.ts';
 import { bytesSource, MemoryDisk, MemoryFile } from '../../src/storage/index.ts';
 
 const growable = (capacity: number): ArraySource => ({ arraySource: true, dtype: 'uint8', shape: [0], capacity });
@@ -575,6 +575,52 @@ it('a journal whose sum is wrong is told of by fsck', () => {
   const last = [...MmapDict.over(MemoryFile.of(pending), { mode: 'r' }).scan()].at(-1)!;
   pending[last.end - 30]! ^= 1;
   expect(codes(pending)).toEqual(['damaged-journal']);
+});
+
+describe('a journal whose sum is wrong, which another writer appended behind', () => {
+  /** Of a batch that deletes a and b; c, and d behind the journal, live. */
+  const image = (flip: (end: number) => number = (end) => end - 30): Uint8Array => {
+    const file = MemoryFile.of();
+    const dict = MmapDict.over(file, { index: false });
+    dict.set('a', 1).set('b', 2).set('c', 3);
+    const images: Uint8Array[] = [];
+    const write = file.write.bind(file);
+    file.write = (...args) => {
+      write(...args);
+      images.push(file.toBytes());
+    };
+    dict.batch(() => ['a', 'b'].map((key) => dict.delete(key)));
+    const pending = images.find((bytes) => MmapDict.over(MemoryFile.of(bytes), { mode: 'r' }).size === 1)!;
+    const other = MemoryFile.of();
+    MmapDict.over(other, { index: false }).set('d', 4);
+    const joined = Uint8Array.from([...pending.subarray(0, -11), ...other.toBytes().subarray(24)]);
+    joined[flip(pending.length - 11)]! ^= 1;
+    return joined;
+  };
+  const items = (bytes: Uint8Array) => Object.fromEntries(load(bytes) as Map<string, unknown>);
+
+  it('is switched off by fsck, and by the first change: what stands behind it is not hidden from Python', () => {
+    // Python's dict ends with the program, which this library's reader does not run.
+    expect(() => items(image())).toThrow();
+    for (const change of [
+      (dict: MmapDict) => dict.fsck({ repair: true }),
+      (dict: MmapDict) => dict.set('e', 5).delete('e'),
+    ]) {
+      const file = MemoryFile.of(image());
+      change(MmapDict.over(file, { index: false }));
+      expect(items(file.toBytes())).toEqual({ a: 1, b: 2, c: 3, d: 4 });
+      expect(MmapDict.over(file, { mode: 'r' }).fsck()).toMatchObject({ ok: true, findings: [] });
+    }
+  });
+
+  it('is done and switched off where only the length at its switch is wrong', () => {
+    const { offset } = [...MmapDict.over(MemoryFile.of(image()), { mode: 'r' }).scan()][3]!;
+    for (const byte of [1, 7]) {
+      const file = MemoryFile.of(image(() => offset + 57 + byte));
+      MmapDict.over(file, { index: false }).set('e', 5);
+      expect(items(file.toBytes())).toEqual({ c: 3, d: 4, e: 5 });
+    }
+  });
 });
 
 it('a journal whose places are not where they were changes nothing: no writer, no repair', () => {
