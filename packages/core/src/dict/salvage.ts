@@ -264,13 +264,14 @@ function hiddenEntries(core: DictCore, suspects: readonly number[], met: Set<num
   };
   /** So many bytes may be read in vain: a file can be made of entries that all reach to its end. */
   let budget = 4 * size;
-  /** The length of an entry that is found may be wrong, too. */
-  const reachesOver = (offset: number, end: number): boolean => {
+  /** Whether the length of an entry that is found is wrong, too; `undefined` where nobody looks any more. */
+  const reachesOver = (offset: number, end: number): boolean | undefined => {
     const keyLength = read(offset, ENTRY_HEAD_SIZE)[ENTRY_HEAD_SIZE - 1]!;
     const view = core.strictView('', { offset, frameLength: end - offset - FRAME_SIZE, keyLength });
-    if (budget < view.length || hindranceOfRemains(core, view).problem === undefined) return false;
-    budget -= view.length;
-    return true;
+    if (budget < view.length) return undefined;
+    const over = hindranceOfRemains(core, view).problem !== undefined;
+    if (over) budget -= view.length;
+    return over;
   };
   for (const suspect of suspects) {
     let start = search(suspect + 1);
@@ -279,8 +280,10 @@ function hiddenEntries(core: DictCore, suspects: readonly number[], met: Set<num
       met.add(start);
       const from = start;
       let end = entryEnd(start, getU64(read(start, FRAME_SIZE), 1));
-      take(start, end);
-      if (reachesOver(start, end)) end = start + 1;
+      const over = reachesOver(start, end);
+      if (over === undefined) takeBetween(start, end);
+      else take(start, end);
+      if (over) end = start + 1;
       else if (end >= last || met.has(end)) break;
       start = search(end);
       if (start !== end) takeBetween(end === from + 1 ? from : end, start < 0 ? last : start);

@@ -86,6 +86,15 @@ describe('what salvage finds', () => {
     }
   });
 
+  it('are all entries of a file in which each claims all that stands behind it, however many they are', () => {
+    const values = Object.fromEntries(Array.from({ length: 500 }, (_, i) => [`k${i}`, i]));
+    const bytes = fileOf(...Object.entries(values));
+    for (const { offset } of [...MmapDict.over(MemoryFile.of(bytes)).scan()]) {
+      putU64(bytes, offset + 1, bytes.length - 11 - offset - 9);
+    }
+    expect(salvaged(bytes).found).toEqual(values);
+  });
+
   it('are entries that one reaches over which another reaches over itself', () => {
     const values = { a: [1], b: [2], c: 'c'.repeat(50), d: [4], e: [5] };
     const bytes = fileOf(...Object.entries(values));
