@@ -48,7 +48,7 @@ export const ENTRY_HEAD: readonly Field[] = [
 /** The last bytes of an entry. */
 export const ENTRY_TAIL: readonly Field[] = [
   { name: 'hintOpcode', offset: 0, size: 1, type: 'bytes', fixed: [0x4a], doc: 'BININT' },
-  { name: 'memoHint', offset: 1, size: 4, type: 'i32', doc: 'one more than the highest memo index used so far' },
+  { name: 'memoHint', offset: 1, size: 4, type: 'i32', doc: 'one more than the highest memo index known' },
   { name: 'hintPop', offset: 5, size: 1, type: 'bytes', fixed: [0x30], doc: 'POP' },
   { name: 'state', offset: 6, size: 1, type: 'u8', doc: '88 (NEWTRUE): live; 30 (POP): dead' },
   { name: 'statePop', offset: 7, size: 1, type: 'bytes', fixed: [0x30], doc: 'POP' },
