@@ -18,7 +18,8 @@ export interface NpzMember {
   readonly key: string;
   /** As in the archive. */
   readonly name: string;
-  readonly method: ZipMethod;
+  /** How it is packed; by its number in zip files where that is read by nobody here. */
+  readonly method: ZipMethod | number;
   /** Bytes in the archive. */
   readonly compressedSize: number;
   /** Bytes once unpacked, the npy header among them. */
@@ -32,6 +33,8 @@ export interface NpzMember {
 export interface NpzEntry {
   readonly member: NpzMember;
   readonly entry: FileEntry;
+  /** Why it cannot be read; the other members can. */
+  readonly problem: string | undefined;
 }
 
 /** An entry of the directory up to its name. */
@@ -63,6 +66,15 @@ const ZIP_ERRORS: readonly {
   { text: 'Entry data out of bounds', code: 'TRUNCATED' },
 ];
 
+const ZIP_METHOD_NAMES = Object.keys(ZIP_METHODS) as ZipMethod[];
+/** Methods of Python's zipfile and other programs that are not read here. */
+const OTHER_METHODS: ReadonlyMap<number, string> = new Map([
+  [9, 'deflate64'],
+  [12, 'bzip2'],
+  [14, 'lzma'],
+  [93, 'zstd'],
+  [95, 'xz'],
+]);
 /** Flag: what is there are the differences from other data. */
 const PATCH = 0x0020;
 
@@ -106,7 +118,7 @@ export async function readDirectory(
       }
       const member = describeMember(entry, source.name);
       if (entries.has(member.key)) throw badMember(source.name, member, 'occurs twice');
-      entries.set(member.key, { member, entry });
+      entries.set(member.key, { member, entry, problem: unreadable(entry) });
     }
     // Fewer members than there are would be lost in silence; Python reads on to the directory's end.
     const end = (reader.directoryOffset ?? 0) + walked.length;
@@ -132,24 +144,33 @@ export async function readDirectory(
 function describeMember(entry: FileEntry, archive: string): NpzMember {
   const { compressedSize, uncompressedSize: size, offset } = entry;
   const name = nameOf(entry);
-  const method = entry.compressionMethod === ZIP_METHODS.stored ? 'stored' : 'deflated';
+  const method = methodOf(entry);
   const key = name.endsWith('.npy') ? name.slice(0, -4) : name;
   const member: NpzMember = { key, name, method, compressedSize, size, crc32: (entry.crc32 ?? 0) >>> 0, offset };
   const problem = isSpelled(entry) ? memberNameProblem(name) : 'is marked as UTF-8, and is none';
   if (problem !== undefined) throw badMember(archive, member, problem);
   // Offsets count from where the directory's end says that the archive begins, which may be before the file.
   if (offset < 0) throw badMember(archive, member, 'starts before the file');
-  if (entry.encrypted) throw badMember(archive, member, 'is encrypted', 'UNSUPPORTED_VALUE');
-  if (((entry.rawBitFlag ?? 0) & PATCH) !== 0)
-    throw badMember(archive, member, 'is a patch of data elsewhere', 'UNSUPPORTED_VALUE');
-  if (entry.compressionMethod !== ZIP_METHODS[method]) {
-    throw badMember(archive, member, `is packed by method ${entry.compressionMethod}`, 'UNSUPPORTED_VALUE');
-  }
+  if (unreadable(entry) !== undefined) return member;
   const most = method === 'stored' ? compressedSize : compressedSize * MAX_DEFLATE_RATIO;
   if (size > most || (method === 'stored' && size !== compressedSize)) {
     throw badMember(archive, member, `cannot unpack from ${compressedSize} to ${size} bytes`);
   }
   return member;
+}
+
+function methodOf({ compressionMethod }: FileEntry): ZipMethod | number {
+  return ZIP_METHOD_NAMES.find((name) => ZIP_METHODS[name] === compressionMethod) ?? compressionMethod;
+}
+
+/** Why a member cannot be read here, though other programs may; undefined where it can. */
+function unreadable(entry: FileEntry): string | undefined {
+  if (entry.encrypted) return 'is encrypted';
+  if (((entry.rawBitFlag ?? 0) & PATCH) !== 0) return 'is a patch of data elsewhere';
+  const method = methodOf(entry);
+  if (typeof method === 'string') return undefined;
+  const name = OTHER_METHODS.get(method);
+  return `is packed by method ${method}${name === undefined ? '' : ` (${name})`}`;
 }
 
 /**
@@ -205,7 +226,8 @@ function isSpelled({ filename, filenameUTF8, rawFilename }: FileEntry): boolean 
   return bytes.length === rawFilename.length && bytes.every((byte, i) => byte === rawFilename[i]);
 }
 
-function badMember(
+/** What is wrong with a member, as an error. */
+export function badMember(
   archive: string,
   member: NpzMember,
   problem: string,

@@ -12,6 +12,7 @@ import type { FileEntry } from '@zip.js/zip.js/lib/zip-core-native.js';
 import { checkLength, objectArray, type ReadNpyOptions, refuseObjects, toByteSource } from './npy.ts';
 import { type NpyHeader, npyHeaderSteps, readStepsAsync } from './npy-header.ts';
 import {
+  badMember,
   LOCAL_HEADER_BYTES,
   LOCAL_HEADER_SIGNATURE,
   type NpzEntry,
@@ -21,7 +22,7 @@ import {
 } from './npz-directory.ts';
 import { NPZ_LIMITS, type NpzLimits } from './npz-limits.ts';
 import { NPZ_MEMBER_OPTIONS, OPEN_NPZ_OPTIONS, SIGNAL_OPTIONS } from './options.ts';
-import { ZIP_METHODS, ZIP32_MAX } from './zip-layout.ts';
+import { ZIP32_MAX } from './zip-layout.ts';
 
 /** Options of {@link openNpz}. */
 export interface OpenNpzOptions extends ReadNpyOptions {
@@ -85,12 +86,12 @@ export class Npz implements AsyncDisposable {
 
   /**
    * A member's npy header; its data is not touched.
-   * @throws NOT_FOUND; BAD_FORMAT for a member that is no npy file; CORRUPT, TRUNCATED
+   * @throws NOT_FOUND; BAD_FORMAT for a member that is no npy file; CORRUPT, TRUNCATED; UNSUPPORTED_VALUE as {@link Npz.get}
    */
   async header(key: string, options: { readonly signal?: AbortSignal | undefined } = {}): Promise<NpyHeader> {
     checkOptions(options, SIGNAL_OPTIONS);
     const { signal } = options;
-    const { member, entry } = this.#need(key);
+    const { member, entry } = this.#needReadable(key);
     const head = new HeadSink(HEAD_BYTES);
     if (member.method === 'stored') return this.#storedHeader(member, signal);
     await this.#unpack(member, entry, head, signal).catch((error: unknown) => {
@@ -113,13 +114,14 @@ export class Npz implements AsyncDisposable {
    * A member as an array, in memory of its own; its checksum is verified.
    *
    * @throws NOT_FOUND; BAD_FORMAT for a member that is no npy file (see {@link Npz.bytes}); CORRUPT for a wrong checksum or size;
-   *   TRUNCATED; LIMIT_EXCEEDED; UNSUPPORTED_VALUE for object arrays without `allowPickle`, and encrypted members
+   *   TRUNCATED; LIMIT_EXCEEDED; UNSUPPORTED_VALUE for object arrays without `allowPickle`, and members that are encrypted, or
+   *   packed otherwise than by deflate
    */
   async get(key: string, options: { readonly signal?: AbortSignal | undefined } = {}): Promise<NDArray> {
     checkOptions(options, NPZ_MEMBER_OPTIONS);
     const { signal } = options;
     const header = await this.header(key, { signal });
-    const { member, entry } = this.#need(key);
+    const { member, entry } = this.#needReadable(key);
     const place = { name: this.#label(member), offset: member.offset };
     if (header.dtype.hasObject) refuseObjects(place, this.options);
     const start =
@@ -135,11 +137,12 @@ export class Npz implements AsyncDisposable {
   /**
    * A member as it stands, unpacked, also one that is no npy file; its checksum is verified. The bytes belong to the caller.
    *
-   * @throws NOT_FOUND; CORRUPT for a wrong checksum or size; LIMIT_EXCEEDED; UNSUPPORTED_VALUE for encrypted members
+   * @throws NOT_FOUND; CORRUPT for a wrong checksum or size; LIMIT_EXCEEDED; UNSUPPORTED_VALUE for members that are encrypted,
+   *   or packed otherwise than by deflate
    */
   async bytes(key: string, options: { readonly signal?: AbortSignal | undefined } = {}): Promise<Uint8Array> {
     checkOptions(options, SIGNAL_OPTIONS);
-    const { member, entry } = this.#need(key);
+    const { member, entry } = this.#needReadable(key);
     const sink = new MemorySink(member.size, this.#label(member));
     await this.#unpack(member, entry, sink, options.signal);
     return sink.bytes;
@@ -152,11 +155,11 @@ export class Npz implements AsyncDisposable {
 
   /**
    * Reads a member and checks its checksum and size; nothing is kept.
-   * @throws CORRUPT; NOT_FOUND
+   * @throws CORRUPT; NOT_FOUND; UNSUPPORTED_VALUE as {@link Npz.bytes}
    */
   async verify(key: string, options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
     checkOptions(options, SIGNAL_OPTIONS);
-    const { member, entry } = this.#need(key);
+    const { member, entry } = this.#needReadable(key);
     await this.#unpack(member, entry, { write: () => {} }, options.signal);
   }
 
@@ -171,16 +174,16 @@ export class Npz implements AsyncDisposable {
   ): Promise<void> {
     checkOptions(options, SIGNAL_OPTIONS);
     if (typeof take !== 'function') throw wrongArgument('what takes the pieces', 'a function', take);
-    const { member, entry } = this.#need(key);
+    const { member, entry } = this.#needReadable(key);
     await this.#unpack(member, entry, { write: take }, options.signal);
   }
 
   /**
    * Where a member's bytes start in the archive.
-   * @throws CORRUPT when the local header is not there, or contradicts the directory
+   * @throws CORRUPT when the local header is not there, or contradicts the directory; UNSUPPORTED_VALUE as {@link Npz.bytes}
    */
   async dataOffset(key: string, signal?: AbortSignal): Promise<number> {
-    const { member, entry } = this.#need(key);
+    const { member, entry } = this.#needReadable(key);
     const head = await this.source.read(member.offset, LOCAL_HEADER_BYTES, signal);
     const view = new DataView(head.buffer, head.byteOffset, head.byteLength);
     const bad = (what: string, expected: unknown, found: unknown): MmdError =>
@@ -192,7 +195,7 @@ export class Npz implements AsyncDisposable {
     const signature = view.getUint32(0, true);
     if (signature !== LOCAL_HEADER_SIGNATURE) throw bad('wrong signature', LOCAL_HEADER_SIGNATURE, signature);
     const method = view.getUint16(8, true);
-    if (method !== ZIP_METHODS[member.method]) throw bad('another method than in the directory', member.method, method);
+    if (method !== entry.compressionMethod) throw bad('another method than in the directory', member.method, method);
     const flags = view.getUint16(6, true);
     const expected = entry.rawBitFlag ?? flags;
     if (((flags ^ expected) & READING_FLAGS) !== 0) throw bad('other flags than in the directory', expected, flags);
@@ -307,6 +310,12 @@ export class Npz implements AsyncDisposable {
     if (found !== undefined) return found;
     throw new MmdError('NOT_FOUND', `${this.name}: no member ${JSON.stringify(key)}`, { key, path: this.name });
   }
+
+  #needReadable(key: string): NpzEntry {
+    const found = this.#need(key);
+    if (found.problem === undefined) return found;
+    throw badMember(this.name, found.member, found.problem, 'UNSUPPORTED_VALUE');
+  }
 }
 
 interface PieceSink {
@@ -363,7 +372,7 @@ class MemorySink implements PieceSink {
  * stored members are then mapped where they lie.
  *
  * @throws BAD_FORMAT for what is no zip file; TRUNCATED; CORRUPT for members that repeat, overlap, lie about their size,
- *   or carry unsafe names; UNSUPPORTED_VALUE for encryption and other methods; LIMIT_EXCEEDED
+ *   or carry unsafe names; UNSUPPORTED_VALUE for an encrypted directory, and archives in several parts; LIMIT_EXCEEDED
  *
  * @example
  * ```ts

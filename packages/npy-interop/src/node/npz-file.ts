@@ -191,7 +191,7 @@ function* filePieces(file: StorageFile, offset: number, length: number): Generat
  * bytes, a `ByteSource` or a `Blob` give an {@link Npz}, whose members are read into memory.
  *
  * @throws NOT_FOUND; BAD_FORMAT for what is no zip file; TRUNCATED; CORRUPT for members that repeat, overlap, lie about
- *   their size, or carry unsafe names; UNSUPPORTED_VALUE for encryption and other methods; LIMIT_EXCEEDED
+ *   their size, or carry unsafe names; UNSUPPORTED_VALUE for an encrypted directory, and archives in several parts; LIMIT_EXCEEDED
  *
  * @example
  * ```ts
