@@ -36,6 +36,7 @@ export { NPZ_LIMITS, type NpzLimits } from './npz-limits.ts';
 export { Npz, type OpenNpzOptions, openNpz } from './npz-read.ts';
 export { FILL_SUFFIX, MASK_SUFFIX, type NamedArrays, npzBytes, type WriteNpzOptions } from './npz-write.ts';
 export {
+  type ReadSafetensorsOptions,
   readSafetensors,
   SAFETENSORS_DTYPES,
   type SafetensorInfo,

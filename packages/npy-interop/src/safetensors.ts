@@ -14,7 +14,7 @@ import type { ByteSource } from '@mmdpickle/core/storage';
 import { arrayPieces, type PlainArray, plainArray, type WritableArray } from './array-bytes.ts';
 import { toByteSource } from './npy.ts';
 import { arrayBytes, readSteps, readStepsAsync, type WantedRange } from './npy-header.ts';
-import { SAFETENSORS_OPTIONS } from './options.ts';
+import { SAFETENSORS_OPTIONS, SIGNAL_OPTIONS } from './options.ts';
 
 /** The types of safetensors that numpy has too. `BF16` and the 8-bit floats are named in errors, and not read. */
 export const SAFETENSORS_DTYPES = [
@@ -120,10 +120,16 @@ export function tensorDType(tensor: SafetensorInfo, name: string): DType {
   });
 }
 
+/** Options of {@link readSafetensors}. */
+export interface ReadSafetensorsOptions {
+  /** Stops reading a `ByteSource` or `Blob`. */
+  readonly signal?: AbortSignal | undefined;
+}
+
 /**
  * Reads a safetensors file. Bytes are read at once and borrowed; a `ByteSource` or `Blob` is read into memory.
  *
- * @throws BAD_FORMAT, TRUNCATED, CORRUPT, LIMIT_EXCEEDED
+ * @throws BAD_FORMAT, TRUNCATED, CORRUPT, LIMIT_EXCEEDED; the signal's reason
  *
  * @example
  * ```ts
@@ -133,14 +139,16 @@ export function tensorDType(tensor: SafetensorInfo, name: string): DType {
  * file.get('weights').get(1); // 2
  * ```
  */
-export function readSafetensors(source: Uint8Array | ArrayBuffer): SafetensorsFile;
-export function readSafetensors(source: ByteSource | Blob): Promise<SafetensorsFile>;
+export function readSafetensors(source: Uint8Array | ArrayBuffer, options?: ReadSafetensorsOptions): SafetensorsFile;
+export function readSafetensors(source: ByteSource | Blob, options?: ReadSafetensorsOptions): Promise<SafetensorsFile>;
 export function readSafetensors(
   source: Uint8Array | ArrayBuffer | ByteSource | Blob,
+  options: ReadSafetensorsOptions = {},
 ): SafetensorsFile | Promise<SafetensorsFile> {
+  checkOptions(options, SIGNAL_OPTIONS);
   if (source instanceof Uint8Array) return fromBytes(source);
   if (source instanceof ArrayBuffer) return fromBytes(new Uint8Array(source));
-  return fromSource(toByteSource(source));
+  return fromSource(toByteSource(source), options.signal);
 }
 
 function fromBytes(bytes: Uint8Array): SafetensorsFile {
@@ -149,10 +157,11 @@ function fromBytes(bytes: Uint8Array): SafetensorsFile {
   return new SafetensorsFile('safetensors', header, memoryOver(bytes));
 }
 
-async function fromSource(source: ByteSource): Promise<SafetensorsFile> {
-  const size = await source.size();
+async function fromSource(source: ByteSource, signal: AbortSignal | undefined): Promise<SafetensorsFile> {
+  signal?.throwIfAborted();
+  const size = await source.size(signal);
   const read = (offset: number, length: number): Promise<Uint8Array> =>
-    source.read(offset, Math.max(0, Math.min(length, size - offset)));
+    source.read(offset, Math.max(0, Math.min(length, size - offset)), signal);
   const header = await readStepsAsync(safetensorsHeaderSteps(source.name, size), read);
   return new SafetensorsFile(source.name, header, memoryOver(await read(0, size)));
 }
@@ -203,24 +212,26 @@ function parseHeader(
   const bad = (problem: string, found?: unknown, cause?: unknown): MmdError =>
     new MmdError('BAD_FORMAT', `${name}: safetensors header: ${problem}`, { offset: LENGTH_BYTES, found, cause });
   let header: unknown;
-  let repeated: string | undefined;
+  let found: KeyProblems;
   // As the reference has it: no spaces before, and no byte order mark, which a decoder would take away.
   if (bytes[0] !== 0x7b) throw bad('does not begin with {', bytes[0]);
   try {
     const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-    repeated = repeatedKey(text, name);
+    found = keyProblems(text, name);
     header = JSON.parse(text);
   } catch (cause) {
     if (cause instanceof MmdError) throw cause;
     throw bad('not JSON', undefined, cause);
   }
   if (!isRecord(header)) throw bad('not an object');
+  const { repeated, notWhole } = found;
   if (repeated !== undefined) {
     throw new MmdError('CORRUPT', `${name}: safetensors header: ${JSON.stringify(repeated)} occurs twice`, {
       offset: LENGTH_BYTES,
       key: repeated,
     });
   }
+  if (notWhole !== undefined) throw bad(`${notWhole} is not written as a whole number`, notWhole);
   const metadata = new Map<string, string>();
   const tensors: SafetensorInfo[] = [];
   for (const [key, value] of Object.entries(header)) {
@@ -255,14 +266,26 @@ function parseHeader(
   return { tensors, metadata };
 }
 
+/** What `JSON.parse` says nothing of. */
+interface KeyProblems {
+  /** The first key that an object has twice, of which it keeps the last. */
+  readonly repeated: string | undefined;
+  /** The first length or offset such as `1.0` or `1e3`, which the reference takes for no length. */
+  readonly notWhole: string | undefined;
+}
+
+const COUNTS: ReadonlySet<string> = new Set(['shape', 'data_offsets']);
+/** The lengths of a tensor stand in a list, in its object, in that of all. */
+const COUNTS_DEPTH = 3;
+
 /**
- * The first key that an object has twice: `JSON.parse` keeps the last in silence. The text may be no JSON.
+ * Looks through a header that may be no JSON.
  *
  * @throws LIMIT_EXCEEDED for what would take more memory than there is; SyntaxError
  */
-function repeatedKey(text: string, name: string): string | undefined {
+function keyProblems(text: string, name: string): KeyProblems {
   const open: Set<string>[] = [];
-  let repeated: string | undefined;
+  let [repeated, notWhole, last]: (string | undefined)[] = [];
   let parts = 0;
   for (const { start, end, key } of jsonTokens(text)) {
     const first = text[start] as string;
@@ -273,12 +296,16 @@ function repeatedKey(text: string, name: string): string | undefined {
       const label = JSON.parse(text.slice(start, end)) as string;
       if (open.at(-1)?.has(label)) repeated ??= label;
       open.at(-1)?.add(label);
+      last = label;
+    } else if (first !== '"' && open.length === COUNTS_DEPTH && COUNTS.has(last ?? '')) {
+      const number = text.slice(start, end);
+      if (!/^\d+$/.test(number)) notWhole ??= number;
     }
     if (opens || key) parts += 1;
     checkBudget(name, 'parts', parts, MAX_HEADER_PARTS, LENGTH_BYTES + start);
     checkBudget(name, 'levels', open.length, MAX_HEADER_DEPTH, LENGTH_BYTES + start);
   }
-  return repeated;
+  return { repeated, notWhole };
 }
 
 function checkBudget(name: string, limit: string, found: number, maximum: number, offset: number): void {
@@ -374,7 +401,7 @@ export function planSafetensors(
   }
   const text = JSON.stringify(Object.fromEntries(header));
   // What no reader of ours would take is not written either.
-  repeatedKey(text, 'safetensors');
+  keyProblems(text, 'safetensors');
   const json = new TextEncoder().encode(text);
   checkBudget('safetensors', 'bytes', json.length + DATA_ALIGN, MAX_SAFETENSORS_HEADER, 0);
   const length = Math.ceil((LENGTH_BYTES + json.length) / DATA_ALIGN) * DATA_ALIGN;

@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { type ErrorCode, isMmdError, type MmdError } from '@mmdpickle/core';
 import { parseDType } from '@mmdpickle/core/ndarray';
+import type { ByteSource } from '@mmdpickle/core/storage';
 import {
   fromRaw,
   readSafetensors,
@@ -32,6 +33,10 @@ const tensor = (start: number, end: number, shape = [end - start], dtype = 'U8')
   data_offsets: [start, end],
 });
 
+/** A header with one tensor, whose numbers are spelled so. */
+const written = (shape: string, offsets: string): string =>
+  `{"a":{"dtype":"U8","shape":${shape},"data_offsets":${offsets}}}`;
+
 const HOSTILE: readonly { readonly name: string; readonly bytes: Uint8Array; readonly code: ErrorCode }[] = [
   { name: 'nothing', bytes: new Uint8Array(0), code: 'TRUNCATED' },
   { name: 'half a length', bytes: new Uint8Array(5), code: 'TRUNCATED' },
@@ -50,6 +55,9 @@ const HOSTILE: readonly { readonly name: string; readonly bytes: Uint8Array; rea
   { name: 'a tensor that is a number', bytes: file({ a: 1 }), code: 'BAD_FORMAT' },
   { name: 'a tensor without a dtype', bytes: file({ a: { shape: [1], data_offsets: [0, 1] } }, 1), code: 'BAD_FORMAT' },
   { name: 'a negative length', bytes: file({ a: tensor(0, 1, [-1]) }, 1), code: 'BAD_FORMAT' },
+  { name: 'a length with a fraction', bytes: file(written('[1.0]', '[0,1]'), 1), code: 'BAD_FORMAT' },
+  { name: 'a length below nothing', bytes: file(written('[-0]', '[0,0]')), code: 'BAD_FORMAT' },
+  { name: 'an offset with an exponent', bytes: file(written('[1]', '[0,1e0]'), 1), code: 'BAD_FORMAT' },
   { name: 'one offset', bytes: file({ a: { dtype: 'U8', shape: [1], data_offsets: [0] } }, 1), code: 'BAD_FORMAT' },
   { name: 'metadata that is a number', bytes: file({ __metadata__: { a: 1 } }), code: 'BAD_FORMAT' },
   { name: 'a tensor that is null', bytes: file({ a: null }), code: 'BAD_FORMAT' },
@@ -135,6 +143,33 @@ describe('safetensors files', () => {
 
   test('metadata that is null is none, as for the reference', () => {
     expect(readSafetensors(file({ __metadata__: null })).metadata.size).toBe(0);
+  });
+
+  test('numbers of what the format does not know may be written as they like, as for the reference', () => {
+    const read = readSafetensors(
+      file('{"a":{"scale":1.0,"scales":[1.5],"dtype":"U8","shape":[1],"data_offsets":[0,1]}}', 1),
+    );
+    expect(read.get('a').shape).toEqual([1]);
+  });
+
+  test('an aborted read ends with the reason, and asks for no more', async () => {
+    const bytes = safetensorsBytes({ a: new Uint8Array(100) });
+    const reason = new Error('enough');
+    const abort = new AbortController();
+    let reads = 0;
+    const source: ByteSource = {
+      name: 'slow',
+      size: async () => bytes.length,
+      read: async (offset, length, signal) => {
+        reads += 1;
+        abort.abort(reason);
+        signal?.throwIfAborted();
+        return bytes.subarray(offset, offset + length);
+      },
+    };
+    await expect(readSafetensors(source, { signal: abort.signal })).rejects.toBe(reason);
+    expect(reads).toBe(1);
+    await expect(readSafetensors(new Blob([bytes]), { signal: abort.signal })).rejects.toBe(reason);
   });
 
   test('a long text in the metadata is read', () => {

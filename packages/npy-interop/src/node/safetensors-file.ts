@@ -12,10 +12,11 @@ import type { ByteSource } from '@mmdpickle/core/storage';
 import { plainArray, type WritableArray } from '../array-bytes.ts';
 import { arrayBytes, checkList, readSteps } from '../npy-header.ts';
 import type { NamedArrays } from '../npz-write.ts';
-import { RAW_OPTIONS, TRANSFER_OPTIONS, WRITE_SAFETENSORS_OPTIONS } from '../options.ts';
+import { RAW_OPTIONS, SIGNAL_OPTIONS, TRANSFER_OPTIONS, WRITE_SAFETENSORS_OPTIONS } from '../options.ts';
 import {
   plainTensors,
   planSafetensors,
+  type ReadSafetensorsOptions,
   readSafetensors as readSafetensorsPure,
   SafetensorsFile,
   safetensorsHeaderSteps,
@@ -64,7 +65,7 @@ function openSafetensors(path: string | URL): MappedSafetensors {
 /**
  * Reads a safetensors file: a path is mapped, bytes are borrowed, a `ByteSource` or `Blob` gives a promise.
  *
- * @throws NOT_FOUND; BAD_FORMAT, TRUNCATED, CORRUPT, LIMIT_EXCEEDED
+ * @throws NOT_FOUND; BAD_FORMAT, TRUNCATED, CORRUPT, LIMIT_EXCEEDED; the signal's reason
  *
  * @example
  * ```ts
@@ -75,14 +76,16 @@ function openSafetensors(path: string | URL): MappedSafetensors {
  * model.get('bias').get(1); // 2
  * ```
  */
-export function readSafetensors(source: string | URL): MappedSafetensors;
-export function readSafetensors(source: Uint8Array | ArrayBuffer): SafetensorsFile;
-export function readSafetensors(source: ByteSource | Blob): Promise<SafetensorsFile>;
+export function readSafetensors(source: string | URL, options?: ReadSafetensorsOptions): MappedSafetensors;
+export function readSafetensors(source: Uint8Array | ArrayBuffer, options?: ReadSafetensorsOptions): SafetensorsFile;
+export function readSafetensors(source: ByteSource | Blob, options?: ReadSafetensorsOptions): Promise<SafetensorsFile>;
 export function readSafetensors(
   source: string | URL | Uint8Array | ArrayBuffer | ByteSource | Blob,
+  options: ReadSafetensorsOptions = {},
 ): SafetensorsFile | Promise<SafetensorsFile> {
+  checkOptions(options, SIGNAL_OPTIONS);
   if (typeof source === 'string' || source instanceof URL) return openSafetensors(source);
-  return readSafetensorsPure(source as Uint8Array);
+  return readSafetensorsPure(source as Uint8Array, options);
 }
 
 /**
