@@ -17,7 +17,17 @@ export interface FileIdentity {
   readonly ino: bigint;
 }
 
-/** Whether two paths or descriptors stand for one file. */
+/**
+ * Whether two paths or descriptors stand for one file, by what `stat` with `bigint: true` says of them, or `StorageFile.identity`.
+ *
+ * @example
+ * ```ts
+ * import { MemoryFile, isSameFile } from '@mmdpickle/core/storage';
+ *
+ * const file = new MemoryFile();
+ * isSameFile(file.identity(), file.identity()); // true
+ * ```
+ */
 export function isSameFile(a: FileIdentity, b: FileIdentity): boolean {
   return a.dev === b.dev && a.ino === b.ino;
 }

@@ -12,6 +12,7 @@ import { isMmdError, MmdError } from '@mmdpickle/core';
 import { type NDArray, parseDType } from '@mmdpickle/core/ndarray';
 import { absolutePath, type EntryMeta, type MmapDict, NodeFile } from '@mmdpickle/core/node';
 import { checkOptions } from '@mmdpickle/core/options';
+import { isSameFile } from '@mmdpickle/core/storage';
 import { type PlainArray, plainArray } from '../array-bytes.ts';
 import { arrayBytes, formatNpyHeader } from '../npy-header.ts';
 import {
@@ -293,14 +294,9 @@ function openDictFile(dict: MmapDict): NodeFile {
   for (let attempt = 1; ; attempt += 1) {
     dict.refresh();
     const file = NodeFile.open(dict.path, 'r');
-    if (sameFile(dict, file) || attempt === ATTEMPTS) return file;
+    if (isSameFile(dict.identity, file.identity()) || attempt === ATTEMPTS) return file;
     file.close();
   }
-}
-
-function sameFile(dict: MmapDict, file: NodeFile): boolean {
-  const [a, b] = [dict.identity, file.identity()];
-  return a.dev === b.dev && a.ino === b.ino;
 }
 
 function arrayKeys(dict: MmapDict): string[] {
@@ -337,7 +333,7 @@ function stillThere(
   source: NodeFile,
 ): boolean {
   dict.refresh();
-  if (!sameFile(dict, source)) return true;
+  if (!isSameFile(dict.identity, source.identity())) return true;
   return looks.every(
     (look, i) =>
       dict.getMeta(look.key)?.offset === look.offset || Buffer.compare(headOf(look, source), heads[i]!) === 0,
