@@ -7,7 +7,7 @@
 import { randomUUID } from 'node:crypto';
 import { mkdirSync, readdirSync, renameSync, rmdirSync, rmSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, join, sep } from 'node:path';
 import { isMmdError, MmdError } from '@mmdpickle/core';
 import { absolutePath, NodeFile } from '@mmdpickle/core/node';
 
@@ -37,10 +37,17 @@ export class FileReplacement implements Disposable {
 
   /**
    * @param leftovers - of directories that were looked at: one for many files, since listing a directory costs what is in it
-   * @throws INVALID_ARGUMENT for a directory, a pipe or a device, which nothing should take the place of; IO
+   * @throws INVALID_ARGUMENT for a directory, a path that ends as one does, a pipe or a device, which nothing should take the
+   *   place of; IO
    */
   constructor(path: string | URL, leftovers: Leftovers = new Map()) {
     this.path = absolutePath(path);
+    // Made absolute, it would be the path of a file beside.
+    if (['/', sep].includes(String(path).slice(-1))) {
+      throw new MmdError('INVALID_ARGUMENT', `${String(path)}: the path of a directory, where a file is to be`, {
+        path: this.path,
+      });
+    }
     using old = openIfThere(this.path);
     this.target = old?.name ?? this.path;
     sweep(this.target, leftovers);
