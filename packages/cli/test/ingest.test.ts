@@ -85,6 +85,23 @@ describe('formats and targets', () => {
     }
   });
 
+  it('skip the lines of CSV that are none, and no others', async () => {
+    const cwd = bench.folder();
+    const lines = Array.from({ length: 1000 }, (_, i) => `${i},${i}`);
+    for (const [line, bad] of [
+      [100, '"1'],
+      [300, '1,"2"x'],
+      [500, '1 ,"2" 3'],
+      [700, '1,2,3'],
+      [900, '1,"2,3'],
+    ] as const)
+      lines[line] = bad;
+    writeFileSync(join(cwd, 'bad.csv'), ['t,n', ...lines].join('\n'));
+    const args = '--from bad.csv --format csv --schema t:float64,n:int32 --into rows --invalid skip --json';
+    const { code, stdout } = await bench.shell(cwd, `mmdpickle ingest out.mmdpickle ${args}`);
+    expect({ code, ...JSON.parse(stdout) }).toMatchObject({ code: 1, written: 995, invalid: 5 });
+  });
+
   it('tell that frames could not be written, also where the source broke off behind them', async () => {
     const cwd = bench.folder();
     const line = 'head -c 100001 /dev/zero | mmdpickle ingest out.mmdpickle --shape 1000 --batch 60s';

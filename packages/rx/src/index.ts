@@ -15,6 +15,7 @@ export { appendFrames, appendRows, appendTo, fillArray } from './operators.ts';
 export { FilePattern, RollingFiles, type RollingOptions, rollingFiles } from './rolling.ts';
 export { stopSignals } from './signals.ts';
 export { type Counted, nodeSink, type SinkOptions, webSink, writeFrames } from './sinks.ts';
+export { atLine } from './sources/at-line.ts';
 export type { ByteChunks } from './sources/byte-chunks.ts';
 export { type ByteStreamOptions, cutFrames, fromByteStream } from './sources/from-byte-stream.ts';
 export { fromMqtt, type MqttClientLike, type MqttOptions } from './sources/from-mqtt.ts';

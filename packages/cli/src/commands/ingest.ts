@@ -67,7 +67,7 @@ const OPTIONS: readonly OptionSpec[] = [
   },
   {
     flags: '--invalid <what>',
-    doc: 'lines and messages that are no frames: stop, the default where the source can wait, or skip and count them',
+    doc: 'lines and messages that are no frames: stop, the default where the source can wait, or skip and count them; a CSV record of several lines that is none costs its first line',
     choices: ['stop', 'skip'],
   },
   {

@@ -4,14 +4,22 @@
  * @module
  */
 
-import { Readable } from 'node:stream';
+import type { Readable } from 'node:stream';
 import { type DTypeLike, isMmdError, MmdError, memoryOver, NDArray, parseDType, parseJson } from '@mmdpickle/core';
-import { checkRecord, cutFrames, type PlainRecord, parseSchema, type RecordSchema, readNdjson } from '@mmdpickle/rx';
-import { type CsvError, parse as parseCsvStream } from 'csv-parse';
+import {
+  atLine,
+  checkRecord,
+  cutFrames,
+  type PlainRecord,
+  parseSchema,
+  type RecordSchema,
+  readNdjson,
+} from '@mmdpickle/rx';
 import { parse as parseCsv } from 'csv-parse/sync';
 import { isLong } from '../arrays.ts';
 import { usageError } from '../errors.ts';
 import { CSV_TEXT, parseNumber, parseTruth } from '../text.ts';
+import { CsvCutter } from './csv-cutter.ts';
 
 /** What the frames are, from the command line. */
 export interface FrameForm {
@@ -132,90 +140,69 @@ async function* csvRecords(
   schema: RecordSchema,
   onInvalid: (() => void) | undefined,
 ): AsyncGenerator<PlainRecord> {
+  const cutter = new CsvCutter(MAX_RECORD);
   // The first line names the columns; the schema says which of them are stored, and as what.
-  const text = Readable.from(inUtf8(stream));
-  const parser = text.pipe(
-    parseCsvStream({
-      columns: (heading: string[]) =>
-        heading.map((name, column) => distinct(name, heading.indexOf(name) === column, schema)),
-      ...CSV_TEXT,
-      bom: true,
-      info: true,
-      max_record_size: MAX_RECORD,
-      skip_records_with_error: true,
-    }),
-  );
-  // An error of the parser's own would take the records along that wait in it, so it is kept until they are read.
-  let failure: BadRecord | undefined;
-  parser.on('skip', (error: BadRecord) => {
-    if (onInvalid !== undefined && !isTooLong(error)) return onInvalid();
-    failure ??= error;
-    text.unpipe(parser);
-    parser.end();
-  });
-  text.once('error', (error) => parser.destroy(error));
-  let count = 0;
-  for await (const { record: row, info } of parser as AsyncIterable<CsvRow>) {
-    if (count === failure?.records) break;
-    count += 1;
-    let record: PlainRecord;
-    try {
-      record = typedRecord(decodedRow(row, schema), schema);
-    } catch (error) {
-      if (!(error instanceof MmdError)) throw error;
-      if (onInvalid === undefined)
-        throw new MmdError(error.code, `line ${info.lines}: ${error.message}`, { found: error.found, cause: error });
-      onInvalid();
-      continue;
+  let heading: readonly string[] | undefined;
+
+  function* records(): Generator<PlainRecord> {
+    for (let row = cutter.next(); row !== undefined; row = cutter.next()) {
+      let record: PlainRecord | undefined;
+      try {
+        if (row.problem !== undefined) throw row.problem;
+        if (heading === undefined) heading = headingOf(row.cells, schema);
+        else record = typedRecord(decodedRow(named(row.cells, heading), schema), schema);
+      } catch (error) {
+        if (onInvalid === undefined || heading === undefined) throw atLine(row.line, error);
+        onInvalid();
+        // A stray quote may have made one row of many.
+        cutter.again();
+      }
+      if (record !== undefined) yield record;
     }
-    yield record;
   }
-  if (failure === undefined) return;
-  throw new MmdError(isTooLong(failure) ? 'LIMIT_EXCEEDED' : 'CORRUPT', `csv: ${failure.message}`, { cause: failure });
+
+  for await (const piece of decoded(stream)) {
+    cutter.push(piece);
+    yield* records();
+  }
+  cutter.end();
+  yield* records();
 }
 
-/** What spreadsheets call Unicode as UTF-8: of UTF-16, the parser takes half a blank off before a cell. Other bytes as they are. */
-async function* inUtf8(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+/** The text of a stream: UTF-8, or what spreadsheets call Unicode. U+FFFD stands where bytes are none. */
+async function* decoded(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
   let decoder: TextDecoder | undefined;
-  let first: Uint8Array | undefined = new Uint8Array();
+  let first: Uint8Array = new Uint8Array();
   for await (const chunk of bytes) {
-    const piece: Uint8Array = first === undefined ? chunk : Buffer.concat([first, chunk]);
-    if (first !== undefined && piece.length < 2) {
-      first = piece;
-      continue;
-    }
-    if (first !== undefined && piece[0] === 0xff && piece[1] === 0xfe) decoder = new TextDecoder('utf-16le');
-    first = undefined;
-    yield decoder === undefined ? piece : Buffer.from(decoder.decode(piece, { stream: true }));
+    first = decoder === undefined ? Buffer.concat([first, chunk]) : chunk;
+    if (decoder === undefined && first.length < 2) continue;
+    decoder ??= new TextDecoder(first[0] === 0xff && first[1] === 0xfe ? 'utf-16le' : 'utf-8');
+    yield decoder.decode(first, { stream: true });
   }
-  yield first ?? Buffer.from(decoder?.decode() ?? '');
+  yield decoder === undefined ? new TextDecoder().decode(first) : decoder.decode();
 }
 
-/** The parser decodes, and puts U+FFFD where bytes are no UTF-8: stored, it would look like what was sent. */
+function headingOf(names: readonly string[], schema: RecordSchema): readonly string[] {
+  // Two columns may share a name where neither is stored.
+  const twice = names.find((name, column) => names.indexOf(name) !== column && Object.hasOwn(schema, name));
+  if (twice === undefined) return names;
+  throw new MmdError('CORRUPT', `csv: two columns are named '${twice}' in the heading`, { found: twice });
+}
+
+/** The cells of a row by their columns. */
+function named(cells: readonly string[], heading: readonly string[]): Readonly<Record<string, string>> {
+  if (cells.length === heading.length)
+    return Object.fromEntries(heading.map((name, column) => [name, cells[column] as string]));
+  const text = `csv: ${cells.length} cells, and the heading has ${heading.length}`;
+  throw new MmdError('CORRUPT', text, { expected: heading.length, found: cells.length });
+}
+
+/** Decoding puts U+FFFD where bytes are no UTF-8: stored, it would look like what was sent. */
 function decodedRow(row: Readonly<Record<string, string>>, schema: RecordSchema): Readonly<Record<string, string>> {
   const [bad] = Object.entries(row).filter(([name, cell]) => cell.includes('\uFFFD') && Object.hasOwn(schema, name));
   if (bad === undefined) return row;
   const text = `csv: column '${bad[0]}': ${JSON.stringify(bad[1])} is not UTF-8, or holds U+FFFD, which stands for what is none`;
   throw new MmdError('CORRUPT', text, { found: bad[1] });
-}
-
-/** A name in the heading. Two columns may share it where neither is stored. */
-function distinct(name: string, first: boolean, schema: RecordSchema): string {
-  if (first || !Object.hasOwn(schema, name)) return name;
-  throw new MmdError('CORRUPT', `csv: two columns are named '${name}' in the heading`, { found: name });
-}
-
-/** A record, and the line that it ends in. */
-interface CsvRow {
-  readonly record: Record<string, string>;
-  readonly info: { readonly lines: number };
-}
-
-/** What the parser says of a record, with the number of those before. */
-type BadRecord = CsvError & { readonly records: number };
-
-function isTooLong({ code }: CsvError): boolean {
-  return code === 'CSV_MAX_RECORD_SIZE';
 }
 
 /** Text cells as what their columns hold. */

@@ -2,6 +2,7 @@ import { MmdError, parseJson } from '@mmdpickle/core';
 import { checkOptions } from '@mmdpickle/core/options';
 import type { Observable } from 'rxjs';
 import { NDJSON_OPTIONS } from '../options.ts';
+import { atLine } from './at-line.ts';
 import { type ByteChunks, byteChunks } from './byte-chunks.ts';
 import { LineCutter } from './line-cutter.ts';
 import { observe } from './observe.ts';
@@ -51,10 +52,8 @@ export async function* readNdjson(source: ByteChunks, options: NdjsonOptions = {
 function checkLine(columns: readonly Column[], record: unknown, line: number): asserts record is PlainRecord {
   try {
     checkRecord(columns, record);
-  } catch (cause) {
-    if (!(cause instanceof MmdError)) throw cause;
-    const { key, expected, found } = cause;
-    throw new MmdError(cause.code, `line ${line}: ${cause.message}`, { key, expected, found, cause });
+  } catch (error) {
+    throw atLine(line, error);
   }
 }
 

@@ -1,0 +1,63 @@
+import { parse } from 'csv-parse/sync';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { CsvCutter } from '../src/ingest/csv-cutter.ts';
+
+/** The rows of a text that comes in pieces; those that are none as what is wrong. */
+function cut(pieces: readonly string[], maximum = 1000): unknown[] {
+  const cutter = new CsvCutter(maximum);
+  const rows: unknown[] = [];
+  const take = (): void => {
+    for (let row = cutter.next(); row !== undefined; row = cutter.next())
+      rows.push(row.problem === undefined ? row.cells : `${row.line}: ${row.problem.message}`);
+  };
+  for (const piece of pieces) {
+    cutter.push(piece);
+    take();
+  }
+  cutter.end();
+  take();
+  return rows;
+}
+
+const inPieces = (text: string, length: number): string[] =>
+  Array.from({ length: Math.ceil(text.length / length) }, (_, i) => text.slice(i * length, (i + 1) * length));
+
+describe('CSV in pieces', () => {
+  it('is cut as csv-parse cuts it, wherever the pieces end', () => {
+    // No blanks before quotes: csv-parse takes `"" ""` for an empty cell.
+    const alphabet = ['a', '1', ',', '"', '""', '\n', '\r\n', '\r', ' a', 'a ', '\t1', 'é', '"b"', '"c\nd"', '"e""f"'];
+    const texts = fc.array(fc.constantFrom(...alphabet), { maxLength: 20 }).map((parts) => parts.join(''));
+    fc.assert(
+      fc.property(texts, fc.integer({ min: 1, max: 25 }), (text, length) => {
+        let expected: unknown;
+        try {
+          const options = { record_delimiter: ['\r\n', '\n', '\r'], skip_empty_lines: true, trim: true };
+          expected = parse(text, { ...options, relax_column_count: true });
+        } catch {
+          expected = expect.arrayContaining([expect.stringMatching(/^\d+: csv: a quote/)]);
+        }
+        expect(cut(inPieces(text, length))).toEqual(expected);
+        expect(cut(inPieces(text, length))).toEqual(cut([text]));
+      }),
+      { numRuns: 3000 },
+    );
+  });
+
+  it.each([
+    { what: 'a quote that is never closed', bad: '2,"b', rows: ['2: csv: a quote that is not closed'] },
+    { what: 'a quote inside a cell', bad: '2,b"', rows: ['2: csv: a quote inside a cell, or text behind one'] },
+    { what: 'text behind a quote', bad: '2,"b" c', rows: ['2: csv: a quote inside a cell, or text behind one'] },
+  ])('$what costs its own line', ({ bad, rows }) => {
+    const text = `1,a\n${bad}\n3,c\n4,d\n`;
+    expect(cut([text])).toEqual([['1', 'a'], ...rows, ['3', 'c'], ['4', 'd']]);
+  });
+
+  it('has rows and lines of so many characters at most', () => {
+    expect(cut(['1,"', ...Array.from({ length: 20 }, () => 'line\n')], 30).slice(0, 2)).toEqual([
+      '1: csv: a quote that is not closed within 30 characters',
+      ['line'],
+    ]);
+    expect(() => cut(['x'.repeat(20), 'x'.repeat(20), '\n'], 30)).toThrow('line 1 is longer than 30 characters');
+  });
+});
