@@ -313,9 +313,21 @@ describe('looking at a file', () => {
     const third = new Promise((resolve) => tail.stdout?.once('data', resolve));
     await shell(cwd, `mmdpickle ingest next.mmdpickle ${ingest}`, 'mv next.mmdpickle run.mmdpickle');
     await third;
+    // Another array with as many rows and more, and the same one elsewhere.
+    const next = async (change: (dict: MmapDict) => void): Promise<void> => {
+      const told = new Promise((resolve) => tail.stdout?.once('data', resolve));
+      using dict = MmapDict.open(join(cwd, 'run.mmdpickle'));
+      change(dict);
+      await told;
+    };
+    await next((dict) => dict.set('temperature', ndarray(new Float32Array([5, 6, 7, 8, 5, 6, 7, 9]), [2, 4])));
+    await next((dict) => {
+      dict.vacuum();
+      dict.set('temperature', ndarray(new Float32Array([5, 6, 7, 8, 5, 6, 7, 9, 1, 2, 3, 4]), [3, 4]));
+    });
     tail.kill('SIGINT');
     expect(await Promise.all(ends)).toEqual([0, 0]);
-    expect(rows.join('')).toBe('8,8.5,9,9.5\n1,2,3,4\n1,2,3,4\n');
+    expect(rows.join('')).toBe('8,8.5,9,9.5\n1,2,3,4\n1,2,3,4\n5,6,7,8\n5,6,7,9\n1,2,3,4\n');
     expect(JSON.parse(changes.join(''))).toMatchObject({ kind: 'added', key: 'k' });
   });
 });

@@ -1,9 +1,9 @@
 /** `mmdpickle head` and `tail`: the first or last rows of an array. @module */
 
 import { setTimeout as delay } from 'node:timers/promises';
-import { isMmdError } from '@mmdpickle/core';
+import { isMmdError, MaskedArray } from '@mmdpickle/core';
 import { MmapDict } from '@mmdpickle/core/node';
-import { type AnyArray, isArray, requireArray } from '../arrays.ts';
+import { type AnyArray, dataOf, isArray, requireArray } from '../arrays.ts';
 import type { CommandSpec, Invocation, OptionSpec } from '../command.ts';
 import { requireKeys } from '../dicts.ts';
 import { usageError } from '../errors.ts';
@@ -40,22 +40,67 @@ export const tail: CommandSpec = {
     const { options, terminal } = invocation;
     using dict = MmapDict.open(invocation.args[0] ?? '', { mode: 'r' });
     let array = arrayIn(dict, invocation);
-    let seen = rowsOf(array);
-    await printRows(invocation, array, Math.max(0, seen - (options.lines as number)), seen);
+    const rows = rowsOf(array);
+    await printRows(invocation, array, Math.max(0, rows - (options.lines as number)), rows);
     if (options.follow !== true) return 'ok';
+    let seen = lookAt(dict, invocation, array);
     const { signal } = terminal;
     while (!signal.aborted) {
       await delay(POLL_MS, undefined, { signal }).catch(() => undefined);
       if (!refreshed(dict)) continue;
       array = arrayIn(dict, invocation);
-      const rows = rowsOf(array);
-      // Fewer rows than before: another array took the key, and its rows are all new.
-      await printRows(invocation, array, rows < seen ? 0 : seen, rows);
-      seen = rows;
+      const now = lookAt(dict, invocation, array);
+      // The rows of another array that took the key are all new.
+      await printRows(invocation, array, isContinued(seen, now, array) ? seen.rows : 0, now.rows);
+      seen = now;
     }
     return 'ok';
   },
 };
+
+/** What tells an array that grew from another one in its place. */
+interface Seen {
+  readonly rows: number;
+  /** Of which elements its rows are, and how many. */
+  readonly kind: string;
+  /** Where its entry stands, in which file. */
+  readonly entry: string;
+  /** Its first row, and its last. */
+  readonly ends: readonly Uint8Array[];
+}
+
+function lookAt(dict: MmapDict, { args }: Invocation, array: AnyArray): Seen {
+  const rows = rowsOf(array);
+  const { dev, ino } = dict.identity;
+  return {
+    rows,
+    kind: `${dataOf(array).type.name} ${array.shape.slice(1).join()} ${array instanceof MaskedArray}`,
+    entry: `${dev} ${ino} ${dict.getMeta(args[1] ?? '')?.entryOffset}`,
+    ends: rows === 0 ? [] : [rowBytes(array, 0), rowBytes(array, rows - 1)],
+  };
+}
+
+/** Whether it is the array of before. One that outgrew its room, or was moved by a vacuum, is known by its rows. */
+function isContinued(before: Seen, now: Seen, array: AnyArray): boolean {
+  if (now.rows < before.rows || now.kind !== before.kind) return false;
+  if (now.entry === before.entry) return true;
+  const places = [0, before.rows - 1];
+  return before.ends.every((end, i) => Buffer.compare(end, rowBytes(array, places[i] as number)) === 0);
+}
+
+/** The bytes of a row, and of its mask. Of arrays of objects there are none: they are told by their place alone. */
+function rowBytes(array: AnyArray, row: number): Uint8Array {
+  const parts = array instanceof MaskedArray ? [array.data, array.mask] : [array];
+  if (dataOf(array).type.hasObject) return new Uint8Array();
+  return Buffer.concat(
+    parts.flatMap((part) => [
+      ...part
+        .rows(row, row + 1)
+        .copy()
+        .bytes(),
+    ]),
+  );
+}
 
 /** Whether anything is new. A file that was made a moment ago in the old one's place is empty until its first write. */
 function refreshed(dict: MmapDict): boolean {
