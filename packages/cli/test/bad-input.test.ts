@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { NDArray, ndarray } from '@mmdpickle/core';
 import { MmapDict } from '@mmdpickle/core/node';
 import { dump, Tuple } from '@mmdpickle/core/pickle';
-import { formatNpyHeader, npyBytes } from '@mmdpickle/npy-interop';
+import { formatNpyHeader, npyBytes, safetensorsBytes } from '@mmdpickle/npy-interop';
 import { EmptyMaskedArray, EmptyNDArray } from '@mmdpickle/stubs';
 import { afterAll, describe, expect, it } from 'vitest';
 import { Bench } from './command-line.ts';
@@ -51,6 +51,9 @@ const TABLES: Readonly<Record<string, readonly Case[]>> = {
     ['export masked.mmdpickle - --format npy text', 1, /holds no array/],
     ['export run.mmdpickle - dark cube --format npy', 2, /name one key/],
     ['export run.mmdpickle ./run.mmdpickle dark --format csv', 2, /is the file itself/],
+    ...['npz', 'safetensors', 'raw', 'csv', 'pkl'].map(
+      (ending): Case => [`export run.mmdpickle new.${ending}/ dark`, 2, /new\.\w+\/: the path of a directory/],
+    ),
     ['export run.mmdpickle link.mmdpickle dark --format npz', 2, /is the file itself/],
     ['ingest into.mmdpickle --into nowhere', 2, /Allowed choices/],
     ['ingest out-{n}.mmdpickle --from frames.raw', 2, /--rollover/],
@@ -101,7 +104,7 @@ const TABLES: Readonly<Record<string, readonly Case[]>> = {
     ['import csv.mmdpickle blank.csv', 4, /line 5: "constructor"/],
     ['import csv.mmdpickle latin.csv', 4, /latin.csv: the text is not UTF-8/],
     ['import csv.mmdpickle ends.csv', 4, /ends.csv: the text is not UTF-8/],
-    ['import csv.mmdpickle small.csv --dtype int8', 1, /small.csv: .*from -128 to 127, found number 300/],
+    ['import csv.mmdpickle small.csv --dtype int8', 1, /small.csv: line \d: .*from -128 to 127, found number 300/],
     ['import csv.mmdpickle blank.csv --key x --dtype bool', 4, /line 5: "constructor" is not a number/],
     ['import csv.mmdpickle truths.csv --dtype int8', 4, /line 3: "" is not a number/],
     ['import csv.mmdpickle truths.csv --dtype U4', 2, /U4 is no type of numbers/],
@@ -203,6 +206,22 @@ describe('arrays of objects', () => {
 const EVIL = 'a\u001b[2Jb\u009b\u202e';
 
 describe('errors', () => {
+  it('of an import behind one that is done tell what went in', async () => {
+    const cwd = bench.folder();
+    writeFileSync(join(cwd, 'bad.npz'), 'PK\u0003\u0004');
+    writeFileSync(join(cwd, 'bad.safetensors'), '');
+    writeFileSync(join(cwd, 'good.safetensors'), safetensorsBytes({ a: new Uint8Array(3), 'b c': new Uint8Array(3) }));
+    for (const [inputs, keys] of [
+      ['flat.npy bad.npz', 'flat'],
+      ['good.safetensors bad.safetensors', 'a "b c"'],
+    ] as const) {
+      const { code, stdout, stderr } = await bench.line(cwd, `mmdpickle import some.mmdpickle ${inputs}`);
+      expect({ code, stdout }).toEqual({ code: 4, stdout: '' });
+      expect(stderr).toMatch(/^before that, these went in: .*\nmmdpickle: [^\n]*\[TRUNCATED\]\n$/);
+      expect(stderr.split('\n')[0]).toBe(`before that, these went in: ${keys}`);
+    }
+  });
+
   it.each([
     ['value', 2 ** 24],
     ['key', 2 ** 16],

@@ -7,6 +7,7 @@ import process from 'node:process';
 import { pipeline } from 'node:stream/promises';
 import { MmdError } from '@mmdpickle/core';
 import { MmapDict } from '@mmdpickle/core/node';
+import { isSameFile } from '@mmdpickle/core/storage';
 import type { CommandSpec, Invocation } from '../command.ts';
 import { changeDict, requireKeys } from '../dicts.ts';
 import { usageError } from '../errors.ts';
@@ -29,7 +30,8 @@ export const importCommand: CommandSpec = {
   args: '<file> <inputs...>',
   argDocs: {
     file: 'the mmdpickle file, made when it is not there',
-    inputs: 'the files to take in; - for standard input, with --format',
+    inputs:
+      'the files to take in; - for standard input, with --format. Those of one format are one commit; of safetensors and raw, each file',
   },
   options: [
     FORMAT_OPTION,
@@ -62,6 +64,10 @@ export const importCommand: CommandSpec = {
     }
     using bar = new ProgressBar(invocation, 'import');
     const keys = new Set<string>();
+    const done = new Set<string>();
+    const note = (all: readonly string[]): void => {
+      for (const key of all) done.add(key);
+    };
     const take = (key: string): string => {
       if (keys.has(key)) throw new MmdError('BAD_KEY', `two inputs have the key ${JSON.stringify(key)}`, { key });
       keys.add(key);
@@ -72,13 +78,17 @@ export const importCommand: CommandSpec = {
       for (const format of Object.values(FORMATS)) {
         const paths = groups.get(format) ?? [];
         if (paths.length === 0) continue;
-        const importOptions = { ...options, terminal, json, take } as ImportOptions;
-        for (const key of await format.read(paths, dict, importOptions, transferOf(invocation, bar))) keys.add(key);
+        const importOptions = { ...options, terminal, json, take, done: note } as ImportOptions;
+        note(await format.read(paths, dict, importOptions, transferOf(invocation, bar)));
       }
+    }).catch((error: unknown) => {
+      bar[Symbol.dispose]();
+      if (done.size > 0) tellNote(invocation, `before that, these went in: ${Array.from(done, keyText).join(' ')}`);
+      throw error;
     });
     bar[Symbol.dispose]();
-    if (json) await printJson(terminal, { keys: [...keys] });
-    else await print(terminal, Array.from(keys, (key) => `${keyText(key)}\n`).join(''));
+    if (json) await printJson(terminal, { keys: [...done] });
+    else await print(terminal, Array.from(done, (key) => `${keyText(key)}\n`).join(''));
     return 'ok';
   },
 };
@@ -106,7 +116,8 @@ export const exportCommand: CommandSpec = {
     // What a pickle is made of is written as it was; of what the other formats hold, numbers do.
     using dict = MmapDict.open(path, { mode: 'r', load: { lossless: format === FORMATS.pickle } });
     requireKeys(dict, path, rest);
-    if (output !== '-' && isSameFile(path, output)) throw usageError(`${output} is the file itself: export to another`);
+    if (output !== '-' && nameOneFile(path, output))
+      throw usageError(`${output} is the file itself: export to another`);
     const keys = rest.length > 0 ? rest : keysFor(dict, format.arraysOnly, invocation);
     using spool = new Spool(terminal);
     using bar = new ProgressBar(invocation, 'export');
@@ -123,9 +134,9 @@ export const exportCommand: CommandSpec = {
   },
 };
 
-function isSameFile(path: string, other: string): boolean {
+function nameOneFile(path: string, other: string): boolean {
   const [a, b] = [path, other].map((name) => statSync(name, { bigint: true, throwIfNoEntry: false }));
-  return a !== undefined && a.dev === b?.dev && a.ino === b.ino;
+  return a !== undefined && b !== undefined && isSameFile(a, b);
 }
 
 /** All keys that go into the format; the others are named on standard error. */

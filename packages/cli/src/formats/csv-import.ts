@@ -1,6 +1,16 @@
 import { createReadStream, statSync } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
-import { type ArraySource, Complex, type DType, MmdError, type NDArray, ndarray, parseDType } from '@mmdpickle/core';
+import {
+  type ArraySource,
+  Complex,
+  type DType,
+  isMmdError,
+  MmdError,
+  type NDArray,
+  ndarray,
+  parseDType,
+} from '@mmdpickle/core';
+import { atLine } from '@mmdpickle/rx';
 import { CsvError, parse } from 'csv-parse';
 import { usageError } from '../errors.ts';
 import { CSV_TEXT, parseNumber } from '../text.ts';
@@ -32,7 +42,7 @@ export async function readCsv(
     }
     rows += 1;
     for (const [column, cell] of cells.entries())
-      columns[heading === undefined ? 0 : column]?.push(cellElement(cell, type, `${path}: line ${line}`));
+      columns[heading === undefined ? 0 : column]?.push(cellElement(cell, type, path, line), line);
   }
   if (heading === undefined) return new Map([[key, (columns?.[0] ?? new Elements(type, path)).source([rows, width])]]);
   return new Map(columns?.map((column, i) => [`${key}/${heading[i]}`, column.source([rows])]));
@@ -59,14 +69,17 @@ class Elements {
   readonly #path: string;
   readonly #pieces: NDArray[] = [];
   #numbers: Element[] = [];
+  /** Where they stand. */
+  #lines: number[] = [];
 
   constructor(type: DType, path: string) {
     this.#type = type;
     this.#path = path;
   }
 
-  push(number: Element): void {
+  push(number: Element, line: number): void {
     this.#numbers.push(number);
+    this.#lines.push(line);
     if (this.#numbers.length === PIECE) this.#flush();
   }
 
@@ -86,12 +99,26 @@ class Elements {
   #flush(): void {
     const numbers = this.#numbers;
     try {
-      this.#pieces.push(ndarray(numbers as number[], [numbers.length], { dtype: this.#type }));
-    } catch (cause) {
-      if (!(cause instanceof MmdError)) throw cause;
-      throw new MmdError(cause.code, `${this.#path}: ${cause.message}`, { path: this.#path, cause });
+      this.#pieces.push(this.#array(numbers));
+    } catch (error) {
+      for (const [i, number] of numbers.entries()) this.#check(number, this.#lines[i] as number);
+      throw error;
     }
     this.#numbers = [];
+    this.#lines = [];
+  }
+
+  #array(numbers: readonly Element[]): NDArray {
+    return ndarray(numbers as number[], [numbers.length], { dtype: this.#type });
+  }
+
+  /** @throws MmdError that names the line */
+  #check(number: Element, line: number): void {
+    try {
+      this.#array([number]);
+    } catch (error) {
+      throw inFile(this.#path, line, error);
+    }
   }
 }
 
@@ -150,7 +177,14 @@ function complexOf(cell: string): Complex | undefined {
   return re === undefined || im === undefined ? undefined : new Complex(re, im);
 }
 
-function cellElement(cell: string, type: DType, where: string): Element {
+function inFile(path: string, line: number, error: unknown): unknown {
+  const told = atLine(line, error);
+  if (!isMmdError(told)) return told;
+  const { code, message, found, cause } = told;
+  return new MmdError(code, `${path}: ${message}`, { path, found, cause });
+}
+
+function cellElement(cell: string, type: DType, path: string, line: number): Element {
   const { kind, itemsize } = type;
   if ('iumM'.includes(kind) && itemsize === 8 && /^[+-]?\d+$/.test(cell)) return BigInt(cell);
   if (cell === '' && 'mM'.includes(kind)) return null;
@@ -160,7 +194,8 @@ function cellElement(cell: string, type: DType, where: string): Element {
   if (kind === 'b' && value !== 0 && value !== 1) throw badCell('true or false');
   return value;
 
-  function badCell(expected: string): MmdError {
-    return new MmdError('BAD_FORMAT', `${where}: ${JSON.stringify(cell)} is not ${expected}`, { found: cell });
+  function badCell(expected: string): unknown {
+    const text = `${JSON.stringify(cell)} is not ${expected}`;
+    return inFile(path, line, new MmdError('BAD_FORMAT', text, { found: cell }));
   }
 }

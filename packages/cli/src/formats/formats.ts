@@ -39,6 +39,8 @@ export interface ImportOptions extends Noted {
   readonly encoding?: Encoding;
   /** Gives the key back. @throws MmdError BAD_KEY where another input has it */
   readonly take: (key: string) => string;
+  /** Told of the keys of each commit, where there are several. */
+  readonly done: (keys: readonly string[]) => void;
 }
 
 /** One format. */
@@ -70,7 +72,8 @@ export const FORMATS: Readonly<Record<string, FormatRow>> = {
     },
     async write(dict, keys, path, transfer) {
       const [key] = keys;
-      const array = keys.length === 1 && extname(path) === '.npy' ? dict.get(key as string) : undefined;
+      const isFile = keys.length === 1 && extname(path) === '.npy' && !path.endsWith('/');
+      const array = isFile ? dict.get(key as string) : undefined;
       if (array instanceof MaskedArray) {
         const text = `${JSON.stringify(key)} is a masked array, which takes several .npy files: name a directory or an .npz file`;
         throw usageError(text);
@@ -95,8 +98,8 @@ export const FORMATS: Readonly<Record<string, FormatRow>> = {
     extensions: ['.safetensors'],
     doc: 'tensors with a JSON header',
     arraysOnly: true,
-    read: (paths, dict, { key, take }, transfer) =>
-      eachOf(paths, (path) => safetensorsToMmd(path, dict, { keys: memberKeys(key, take), ...transfer })),
+    read: (paths, dict, { key, take, done }, transfer) =>
+      eachOf(paths, done, (path) => safetensorsToMmd(path, dict, { keys: memberKeys(key, take), ...transfer })),
     write: async (dict, keys, path, transfer) => void (await mmdToSafetensors(dict, keys, path, transfer)),
   },
   pickle: {
@@ -112,10 +115,10 @@ export const FORMATS: Readonly<Record<string, FormatRow>> = {
     doc: 'bare elements, with --dtype and --shape',
     arraysOnly: true,
     async read(paths, dict, options, transfer) {
-      const { key, dtype, shape, take } = options;
+      const { key, dtype, shape, take, done } = options;
       if (dtype === undefined) throw usageError('raw bytes need --dtype, and --shape for more than one axis');
       const names = new Map(paths.map((path) => [path, take(nameOf(path, paths, key))]));
-      return await eachOf(paths, async (path) => {
+      return await eachOf(paths, done, async (path) => {
         const imported = await rawToMmd(path, dict, {
           key: names.get(path) as string,
           dtype,
@@ -165,11 +168,16 @@ export function formatOf(path: string, named: string | undefined): FormatRow {
 
 async function eachOf(
   paths: readonly string[],
+  done: ImportOptions['done'],
   read: (path: string) => Promise<{ readonly keys: readonly string[] }>,
 ): Promise<string[]> {
-  const keys: string[] = [];
-  for (const path of paths) keys.push(...(await read(path)).keys);
-  return keys;
+  const all: string[] = [];
+  for (const path of paths) {
+    const { keys } = await read(path);
+    done(keys);
+    all.push(...keys);
+  }
+  return all;
 }
 
 /** How the members of an archive are called, below the folder if there is one. */
