@@ -152,7 +152,9 @@ export async function writePlainZip(
     offset += central.length;
   }
   const length = offset - start;
-  const end = directoryEnd({ offset: start, length, entries: records.length, zip64: options.zip64 ?? false });
+  // numpy.load knows an archive of nothing by the end in 32 bits, which has to stand at its start.
+  const zip64 = options.zip64 === true && records.length > 0;
+  const end = directoryEnd({ offset: start, length, entries: records.length, zip64 });
   sink.write(offset, end);
   return offset + end.length;
 }

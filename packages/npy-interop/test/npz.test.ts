@@ -305,6 +305,15 @@ with np.load(args["path"]) as npz:
     });
   });
 
+  test.each([{}, { zip64: true }])('numpy.load knows an archive of nothing, written with %o', async (options) => {
+    await writeNpz(temp.file('empty.npz'), {}, options);
+    expect(
+      await python.run<unknown>('import numpy as np\nresult = np.load(args["path"]).files', {
+        path: temp.file('empty.npz'),
+      }),
+    ).toEqual([]);
+  });
+
   test.each(['savez', 'savez_compressed'])('what numpy.%s writes is read, mapped where it is stored', async (save) => {
     const list = fc.sample(arrays(), { numRuns: 30, seed: 5 });
     await python.run(
