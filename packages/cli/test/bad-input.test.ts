@@ -135,6 +135,7 @@ const TABLES: Readonly<Record<string, readonly Case[]>> = {
     ['ingest latin.mmdpickle --from latin.ndjson --format ndjson --schema s:S2', 4, /line 1: column 's': .*ASCII/],
     ['ingest frames.mmdpickle --from frames.raw --shape 7', 4, /ends within frame/],
     ['ls /tmp', 2, /is a directory/],
+    ['export run.mmdpickle /dev/full dark --format csv', 1, /\/dev\/full: no space left/],
     ['fsck damaged.mmdpickle', 1, /^$/],
     ['verify run.mmdpickle', 1, /^$/],
   ],

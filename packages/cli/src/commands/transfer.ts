@@ -12,6 +12,7 @@ import type { CommandSpec, Invocation } from '../command.ts';
 import { changeDict, requireKeys } from '../dicts.ts';
 import { usageError } from '../errors.ts';
 import { FORMATS, formatOf, type ImportOptions, type Transfer } from '../formats/formats.ts';
+import { writeErrorOf } from '../formats/out-file.ts';
 import { ALLOW_PICKLE, ENCODING, parseDTypeName, parseShapeOption } from '../option-values.ts';
 import { ProgressBar } from '../progress.ts';
 import { print, printJson, type Terminal, tellNote } from '../terminal.ts';
@@ -159,13 +160,12 @@ function transferOf({ terminal }: Invocation, { update }: ProgressBar): Transfer
   };
 }
 
-/** Takes standard input into a file. Node names the file where opening failed, and not where writing did. */
+/** Takes standard input into a file. */
 async function spooled({ stdin, signal }: Terminal, path: string): Promise<void> {
   try {
     await pipeline(stdin, createWriteStream(path), { signal });
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).syscall === 'write') (error as NodeJS.ErrnoException).path ??= path;
-    throw error;
+    throw writeErrorOf(path, error);
   }
 }
 

@@ -18,7 +18,11 @@ export async function writeOut(
   const old = statSync(path, { throwIfNoEntry: false });
   if (old !== undefined && !old.isFile() && !old.isDirectory()) {
     // The signal is not asked for: a pipe that nobody reads is opened by a thread that only the process's end stops.
-    await pipeline(Readable.from(encodedPieces(pieces)), createWriteStream(path));
+    try {
+      await pipeline(Readable.from(encodedPieces(pieces)), createWriteStream(path));
+    } catch (error) {
+      throw writeErrorOf(path, error);
+    }
     return;
   }
   const { signal } = transfer;
@@ -35,6 +39,12 @@ export async function writeOut(
     at += bytes.length;
   }
   out.finish();
+}
+
+/** Node names the file where opening failed, and not where writing did. */
+export function writeErrorOf(path: string, error: unknown): unknown {
+  if ((error as NodeJS.ErrnoException).syscall === 'write') (error as NodeJS.ErrnoException).path ??= path;
+  return error;
 }
 
 function* encodedPieces(pieces: Iterable<string | Uint8Array>): Generator<Uint8Array> {
