@@ -92,6 +92,8 @@ function inWords(error: Error): string {
 /** Errors of Node's own calls as ours, so that they read and end alike. */
 function asMmdError(error: unknown): Error {
   if (!(error instanceof Error)) return new Error(String(error));
+  // Streams of Node put an error of their own around the signal's reason.
+  if (error.name === 'AbortError' && error.cause instanceof Error) return error.cause;
   const { code, errno, path } = error as NodeJS.ErrnoException;
   const known = errno === undefined ? undefined : getSystemErrorMap().get(errno);
   if (isMmdError(error) || code === undefined || known === undefined) return error;

@@ -111,8 +111,11 @@ describe('in a pipe', () => {
     const child = bench.start(cwd, ['import', 'new.mmdpickle', '-', '--format', 'npy'], env);
     child.stdin?.write('half of a file');
     await vi.waitFor(() => expect(readdirSync(env.TMPDIR)).toHaveLength(1), 10_000);
+    let said = '';
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => (said += text));
     child.kill('SIGINT');
-    expect(await new Promise((resolve) => child.once('exit', resolve))).toBe(130);
+    expect(await new Promise((resolve) => child.once('close', resolve))).toBe(130);
+    expect(said).toBe('mmdpickle: stopped by SIGINT\n');
     const line = `TMPDIR=tmp mmdpickle export large.mmdpickle - x --format npy | head -c 6; echo " \${PIPESTATUS[0]}"`;
     expect((await bench.shell(cwd, line)).stdout.slice(-3)).toBe(' 0\n');
     expect(readdirSync(env.TMPDIR)).toEqual([]);
