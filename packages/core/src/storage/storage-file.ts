@@ -22,10 +22,9 @@ export interface FileIdentity {
  *
  * @example
  * ```ts
- * import { MemoryFile, isSameFile } from '@mmdpickle/core/storage';
+ * import { isSameFile } from '@mmdpickle/core/storage';
  *
- * const file = new MemoryFile();
- * isSameFile(file.identity(), file.identity()); // true
+ * isSameFile({ dev: 1n, ino: 7n }, { dev: 1n, ino: 8n }); // false
  * ```
  */
 export function isSameFile(a: FileIdentity, b: FileIdentity): boolean {
