@@ -19,7 +19,7 @@ import { parse as parseCsv } from 'csv-parse/sync';
 import { isLong } from '../arrays.ts';
 import { usageError } from '../errors.ts';
 import { CSV_TEXT, parseNumber, parseTruth } from '../text.ts';
-import { CsvCutter } from './csv-cutter.ts';
+import { CsvRows } from './csv-rows.ts';
 
 /** What the frames are, from the command line. */
 export interface FrameForm {
@@ -140,33 +140,29 @@ async function* csvRecords(
   schema: RecordSchema,
   onInvalid: (() => void) | undefined,
 ): AsyncGenerator<PlainRecord> {
-  const cutter = new CsvCutter(MAX_RECORD);
+  const csv = new CsvRows(MAX_RECORD);
   // The first line names the columns; the schema says which of them are stored, and as what.
   let heading: readonly string[] | undefined;
 
-  function* records(): Generator<PlainRecord> {
-    for (let row = cutter.next(); row !== undefined; row = cutter.next()) {
+  function* records(piece: string, last = false): Generator<PlainRecord> {
+    for (const { cells, line, problem } of csv.take(piece, last)) {
       let record: PlainRecord | undefined;
       try {
-        if (row.problem !== undefined) throw row.problem;
-        if (heading === undefined) heading = headingOf(row.cells, schema);
-        else record = typedRecord(decodedRow(named(row.cells, heading), schema), schema);
+        if (problem !== undefined) throw problem;
+        if (heading === undefined) heading = headingOf(cells, schema);
+        else record = typedRecord(decodedRow(named(cells, heading), schema), schema);
       } catch (error) {
-        if (onInvalid === undefined || heading === undefined) throw atLine(row.line, error);
+        if (onInvalid === undefined || heading === undefined) throw atLine(line, error);
         onInvalid();
         // A stray quote may have made one row of many.
-        cutter.again();
+        csv.again();
       }
       if (record !== undefined) yield record;
     }
   }
 
-  for await (const piece of decoded(stream)) {
-    cutter.push(piece);
-    yield* records();
-  }
-  cutter.end();
-  yield* records();
+  for await (const piece of decoded(stream)) yield* records(piece);
+  yield* records('', true);
 }
 
 /** The text of a stream: UTF-8, or what spreadsheets call Unicode. U+FFFD stands where bytes are none. */

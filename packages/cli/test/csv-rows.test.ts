@@ -1,23 +1,16 @@
 import { parse } from 'csv-parse/sync';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { CsvCutter } from '../src/ingest/csv-cutter.ts';
+import { CsvRows } from '../src/ingest/csv-rows.ts';
 
 /** The rows of a text that comes in pieces; those that are none as what is wrong. */
 function cut(pieces: readonly string[], maximum = 1000): unknown[] {
-  const cutter = new CsvCutter(maximum);
-  const rows: unknown[] = [];
-  const take = (): void => {
-    for (let row = cutter.next(); row !== undefined; row = cutter.next())
-      rows.push(row.problem === undefined ? row.cells : `${row.line}: ${row.problem.message}`);
-  };
-  for (const piece of pieces) {
-    cutter.push(piece);
-    take();
-  }
-  cutter.end();
-  take();
-  return rows;
+  const csv = new CsvRows(maximum);
+  return [...pieces, ''].flatMap((piece, i) =>
+    Array.from(csv.take(piece, i === pieces.length), ({ cells, line, problem }) =>
+      problem === undefined ? cells : `${line}: ${problem.message}`,
+    ),
+  );
 }
 
 const inPieces = (text: string, length: number): string[] =>
@@ -25,8 +18,24 @@ const inPieces = (text: string, length: number): string[] =>
 
 describe('CSV in pieces', () => {
   it('is cut as csv-parse cuts it, wherever the pieces end', () => {
-    // No blanks before quotes: csv-parse takes `"" ""` for an empty cell.
-    const alphabet = ['a', '1', ',', '"', '""', '\n', '\r\n', '\r', ' a', 'a ', '\t1', 'é', '"b"', '"c\nd"', '"e""f"'];
+    const alphabet = [
+      'a',
+      '1',
+      ',',
+      '"',
+      '""',
+      '\n',
+      '\r\n',
+      '\r',
+      ' a',
+      'a ',
+      '\t1',
+      'é',
+      ' ',
+      '"b"',
+      '"c\nd"',
+      '"e""f"',
+    ];
     const texts = fc.array(fc.constantFrom(...alphabet), { maxLength: 20 }).map((parts) => parts.join(''));
     fc.assert(
       fc.property(texts, fc.integer({ min: 1, max: 25 }), (text, length) => {
