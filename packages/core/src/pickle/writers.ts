@@ -19,7 +19,14 @@ import { INSIDE, reduceArray } from './types/numpy.ts';
 import { reduceDType } from './types/numpy-dtype.ts';
 import { OutOfBandBuffer } from './values/buffer.ts';
 import { checkKeys, checkNoSlice, type KeySpace } from './values/keys.ts';
-import { checkExtension, OpaqueGlobal, OpaqueObject, type Operation } from './values/opaque.ts';
+import {
+  checkExtension,
+  checkKeywords,
+  checkOperation,
+  OpaqueGlobal,
+  OpaqueObject,
+  type Operation,
+} from './values/opaque.ts';
 import { ByteArray, PyConstant, PyFloat, PyString } from './values/scalars.ts';
 import { FrozenSet, PySet } from './values/set.ts';
 import { Tuple } from './values/tuple.ts';
@@ -162,6 +169,7 @@ function creation(value: OpaqueObject, protocol: number): readonly unknown[] {
     case 'NEWOBJ':
       return [callable, argsOf(value), NEWOBJ];
     case 'NEWOBJ_EX':
+      checkKeywords(kwargs);
       if (protocol >= 4) return [callable, argsOf(value), kwargs, NEWOBJ_EX];
       return [new GlobalRef('copyreg', '__newobj_ex__'), new Args([callable, argsOf(value), kwargs]), REDUCE];
     case 'INST':
@@ -177,6 +185,7 @@ function creation(value: OpaqueObject, protocol: number): readonly unknown[] {
 }
 
 function operationSteps(operation: Operation): readonly unknown[] {
+  checkOperation(operation);
   switch (operation.op) {
     case 'BUILD':
       return [operation.state, BUILD];

@@ -4,11 +4,13 @@ import { isMmdError } from '../../src/errors.ts';
 import {
   type Deque,
   dump,
+  dumpEntry,
   type EmitOp,
   emit,
   load,
   OpaqueGlobal,
   OpaqueObject,
+  type Operation,
   PyArray,
   PyDict,
   PyString,
@@ -516,5 +518,44 @@ describe('what both of its readers say', () => {
     'the name of an INST that is not ASCII': line('(icollections\n\xc3\xa9\n.'),
     'STOP before the end of its frame': line('\x95\x03\0\0\0\0\0\0\0N.N'),
     'the same, with something behind it': line('\x95\x03\0\0\0\0\0\0\0N.NN'),
+  });
+});
+
+describe('opaque objects made by hand', () => {
+  const made = () => new OpaqueObject('NEWOBJ', new OpaqueGlobal('m', 'C'), Tuple.of());
+  const wrong: readonly [string, unknown][] = [
+    ['a key without a value', { op: 'SETITEM', pairs: ['a', 1, 'b'] }],
+    ['pairs that are no array', { op: 'SETITEM', pairs: new Map([['a', 1]]) }],
+    ['items that are no array', { op: 'APPEND', items: 'ab' }],
+    ['items that are missing', { op: 'ADDITEMS' }],
+    ['a call that is no object', { op: 'CALL', call: 5 }],
+    ['an operation that is none', { op: 'SETITEMS', pairs: [] }],
+    ['nothing', undefined],
+  ];
+
+  it.each(wrong)('are not operated on by %s', (_what, operation) => {
+    const object = made();
+    expect(() => OpaqueObject.operate(object, operation as Operation)).toThrow(
+      expect.objectContaining({ code: 'INVALID_ARGUMENT' }),
+    );
+    expect(object.operations).toEqual([]);
+  });
+
+  it('are checked again when they are written', () => {
+    const pairs: unknown[] = ['a', 1];
+    const object = made();
+    OpaqueObject.operate(object, { op: 'SETITEM', pairs });
+    pairs.push('b');
+    const names = new Map<unknown, unknown>([['k', 1]]);
+    const called = new OpaqueObject('NEWOBJ_EX', new OpaqueGlobal('m', 'C'), Tuple.of(), names);
+    names.set(1, 2);
+    for (const value of [object, called]) {
+      for (const protocol of [2, 3, 4, 5] as const)
+        expect(() => dump(value, { protocol })).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
+      expect(() => dumpEntry([value])).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
+    }
+    expect(() => new OpaqueObject('NEWOBJ_EX', new OpaqueGlobal('m', 'C'), [], names)).toThrow(
+      expect.objectContaining({ code: 'INVALID_ARGUMENT' }),
+    );
   });
 });

@@ -7,6 +7,7 @@
 import { checkArgument } from './check.ts';
 import { inspectAs, showAs } from './inspect.ts';
 import { canonicalOf, type Keyed } from './keys.ts';
+import { PyString } from './scalars.ts';
 import { Tuple } from './tuple.ts';
 
 /**
@@ -90,7 +91,7 @@ export class OpaqueObject implements Keyed {
     } else {
       checkArgument(isOpaque(callable), 'what is called is an OpaqueGlobal or an OpaqueObject', callable);
     }
-    checkArgument(kind !== 'NEWOBJ_EX' || kwargs instanceof Map, 'keyword arguments are a PyDict', kwargs);
+    if (kind === 'NEWOBJ_EX') checkKeywords(kwargs);
     this.kind = kind;
     this.callable = callable;
     this.args = args;
@@ -98,8 +99,12 @@ export class OpaqueObject implements Keyed {
     Object.freeze(this);
   }
 
-  /** Records what the pickle does next. */
+  /**
+   * Records what the pickle does next.
+   * @throws MmdError INVALID_ARGUMENT
+   */
   static operate(object: OpaqueObject, operation: Operation): void {
+    checkOperation(operation);
     object.#operations.push(operation);
   }
 
@@ -162,6 +167,49 @@ export class OpaqueObject implements Keyed {
   pyKey(): undefined {
     return undefined;
   }
+}
+
+/**
+ * Also asked when it is written: lists may have been changed since.
+ * @throws MmdError INVALID_ARGUMENT
+ */
+export function checkOperation(operation: Operation): void {
+  // Of callers without types.
+  const check = OPERATIONS.get((operation as Operation | null | undefined)?.op);
+  checkArgument(check !== undefined, `an operation is one of ${[...OPERATIONS.keys()].join(', ')}`, operation);
+  check(operation);
+}
+
+function checkItems({ items }: { readonly items?: unknown }): void {
+  checkArgument(Array.isArray(items), 'what is appended or added is an array of items', items);
+}
+
+function checkPairs({ pairs }: { readonly pairs?: unknown }): void {
+  const ok = Array.isArray(pairs) && pairs.length % 2 === 0;
+  checkArgument(ok, 'what is set is an array of keys, each with its value behind it', pairs);
+}
+
+function checkCall({ call }: { readonly call?: unknown }): void {
+  checkArgument(call instanceof OpaqueObject, 'what is called for its effect is an OpaqueObject', call);
+}
+
+/** What is asked of an operation, by its `op`. */
+const OPERATIONS: ReadonlyMap<unknown, (operation: object) => void> = new Map<string, (operation: object) => void>([
+  ['BUILD', () => {}],
+  ['APPEND', checkItems],
+  ['SETITEM', checkPairs],
+  ['ADDITEMS', checkItems],
+  ['CALL', checkCall],
+]);
+
+/**
+ * Python calls with text names only. Also asked when it is written.
+ * @throws MmdError INVALID_ARGUMENT
+ */
+export function checkKeywords(kwargs: unknown): void {
+  checkArgument(kwargs instanceof Map, 'keyword arguments are a PyDict', kwargs);
+  for (const name of kwargs.keys())
+    checkArgument(typeof name === 'string' || name instanceof PyString, 'a keyword argument is named by text', name);
 }
 
 /** Whether a value stands for what only its owner's Python knows: it may be called, or be a timezone, there. */
