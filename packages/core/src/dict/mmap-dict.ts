@@ -414,7 +414,11 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
     return this;
   }
 
-  /** Copies values into another dict, in one commit there; array bytes do not pass through JavaScript. @throws NOT_FOUND */
+  /**
+   * Copies values into another dict, in one commit there; array bytes do not pass through JavaScript.
+   * @throws NOT_FOUND; UNSUPPORTED_VALUE, BAD_KEY, CORRUPT and what else reading and `set` throw, for a value with which Python
+   *   would not load the other dict
+   */
   copy(keys: Iterable<string>, target: MmapDict, options: ProgressOptions = {}): this {
     checkOptions(options, PROGRESS_OPTIONS);
     checkDict(target, 'copy', this);
@@ -424,7 +428,7 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
     return this;
   }
 
-  /** Takes over all values of another dict, in one commit. */
+  /** Takes over all values of another dict, in one commit. @throws as `copy` */
   merge(from: MmapDict, options: ProgressOptions = {}): this {
     checkOptions(options, PROGRESS_OPTIONS);
     checkDict(from, 'merge', this);

@@ -26,6 +26,7 @@ import { answer, keyOf } from '../format/scan.ts';
 import { tailKindOf } from '../format/tail-entry.ts';
 import type { EntryPlace } from './catalog.ts';
 import type { DictCore } from './core.ts';
+import { foreignProblem } from './foreign-value.ts';
 import { buryDead } from './live-entries.ts';
 import { rawValue } from './raw-value.ts';
 import { hindranceOfRemains, problemOf } from './readability.ts';
@@ -57,13 +58,15 @@ export function salvage(from: DictCore, to: DictCore, options: ProgressOptions =
     to.writer.settleBorrowed();
     recovered.add(key);
   };
+  const problemFor = (key: string, place: EntryPlace): Error | undefined =>
+    problemOf(from, from.view(key, place)) ?? foreignProblem(from, to, from.view(key, place));
   const isWhole = (key: string, place: EntryPlace): boolean =>
-    !deaths.has(stateOffset(place.offset, place.frameLength)) && problemOf(from, from.view(key, place)) === undefined;
+    !deaths.has(stateOffset(place.offset, place.frameLength)) && problemFor(key, place) === undefined;
   let done = 0;
   to.transact(() => {
     for (const [key, place] of live) {
       options.signal?.throwIfAborted();
-      const problem = problemOf(from, from.view(key, place));
+      const problem = problemFor(key, place);
       // What is too large for this reader may be intact: others have more room.
       if (problem === undefined || isMmdError(problem, 'LIMIT_EXCEEDED')) copy(key, place);
       else {

@@ -12,6 +12,7 @@ import { isSameFile, type StorageFile } from '../storage/storage-file.ts';
 import { cleanUp } from './clean-up.ts';
 import { DictCore } from './core.ts';
 import type { EntryView } from './entry-view.ts';
+import { checkForeign } from './foreign-value.ts';
 import { placeOf } from './growable-host.ts';
 import { OpenRange, rawValue } from './raw-value.ts';
 import { ReadAhead } from './read-ahead.ts';
@@ -36,7 +37,9 @@ export interface VacuumOptions extends ProgressOptions {
 /**
  * Copies entries into another dict, as part of one commit.
  *
- * @param vacuum - growable arrays lose the room that they do not use; nobody, this program's callbacks neither, changes anything meanwhile
+ * @param vacuum - growable arrays lose the room that they do not use, and nothing is refused; nobody, this program's callbacks
+ *   neither, changes anything meanwhile
+ * @throws NOT_FOUND, and what {@link checkForeign} throws
  */
 export function copyEntries(
   from: DictCore,
@@ -60,6 +63,8 @@ export function copyEntries(
       // Others may move or reclaim what is being copied: then it is put again. What failed half way cannot be.
       const found = from.consistent(key, (view) => {
         if (failure !== undefined) throw failure.error;
+        // A vacuum copies what the file holds already.
+        if (!vacuum) checkForeign(from, to, view);
         try {
           return put(view);
         } catch (error) {

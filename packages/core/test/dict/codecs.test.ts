@@ -9,6 +9,7 @@ import {
   type ValuePart,
 } from '../../src/format/index.ts';
 import { type NDArray, ndarray } from '../../src/ndarray/index.ts';
+import { type EmitOp, emit } from '../../src/pickle/index.ts';
 import { MemoryDisk, MemoryFile } from '../../src/storage/index.ts';
 import { Recording } from '../../src/testing/index.ts';
 
@@ -147,4 +148,71 @@ test.each<[string, Partial<EncodedValue>]>([
   expect(() => dict.set('a', 'special')).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
   dict.set('after', 2);
   expect(Object.fromEntries(MmapDict.over(MemoryFile.of(file.toBytes())))).toEqual({ before: 1, after: 2 });
+});
+
+/** A dict of a stranger's: `given` holds one value, of these opcodes. */
+function stranger(opcodes: Uint8Array): MmapDict {
+  const codec: ValueCodec = {
+    name: 'strange',
+    encode: (value) => (value === 'strange' ? encodedBytes('strange', opcodes) : undefined),
+    describe: () => undefined,
+    decode: () => undefined,
+  };
+  const file = MemoryFile.of();
+  MmapDict.over(file, { codecs: [codec] })
+    .set('before', 1)
+    .set('given', 'strange')
+    .close();
+  return MmapDict.over(MemoryFile.of(file.toBytes()));
+}
+
+const sliceKey: EmitOp[] = [
+  'EMPTY_DICT',
+  ['GLOBAL', 'builtins slice'],
+  'NONE',
+  'NONE',
+  'NONE',
+  'TUPLE3',
+  'REDUCE',
+  'NONE',
+  'SETITEM',
+];
+
+test.each<[string, EmitOp[], string]>([
+  ['a persistent id', [['BININT1', 7], 'BINPERSID'], 'UNSUPPORTED_VALUE'],
+  ['a persistent id that is popped', ['NONE', ['BININT1', 7], 'BINPERSID', 'POP'], 'UNSUPPORTED_VALUE'],
+  ['an out-of-band buffer', ['NEXT_BUFFER'], 'UNSUPPORTED_VALUE'],
+  ['a slice as a key', sliceKey, 'BAD_KEY'],
+  ['a GET of what another entry PUT', [['BINGET', 0]], 'CORRUPT'],
+  ['MEMOIZE, which counts the slots of all entries', ['NONE', 'MEMOIZE', ['BINGET', 0], 'TUPLE2'], 'BAD_OPCODE'],
+  ['a memo index of many GiB', ['NONE', ['LONG_BINPUT', 2 ** 32 - 1]], 'UNSUPPORTED_VALUE'],
+  ['a memo index of many GiB in digits', ['NONE', ['PUT', '4294967295']], 'UNSUPPORTED_VALUE'],
+  ['a Python 2 string that is not ASCII', [['SHORT_BINSTRING', Uint8Array.of(0xe9)]], 'CORRUPT'],
+  ['a frame inside', [['FRAME', 1], 'NONE'], 'BAD_OPCODE'],
+])('%s is not copied out of a dict, and the other one stays as it was', (_what, ops, code) => {
+  const from = stranger(emit(ops));
+  const refused = expect.objectContaining({ code, key: 'given' });
+  for (const take of [(to: MmapDict) => to.merge(from), (to: MmapDict) => from.copy(['before', 'given'], to)]) {
+    const to = MmapDict.over(MemoryFile.of()).set('mine', 1);
+    expect(() => take(to)).toThrow(refused);
+    expect(Object.fromEntries(to)).toEqual({ mine: 1 });
+  }
+  const rescued = MmapDict.over(MemoryFile.of());
+  expect(from.salvage(rescued)).toMatchObject({ recovered: ['before'], lost: [{ key: 'given' }] });
+  expect(Object.fromEntries(rescued)).toEqual({ before: 1 });
+});
+
+test.each<[string, EmitOp[]]>([
+  ['a memo index as mmappickle 1.0 counts them', ['NONE', ['LONG_BINPUT', 70_000]]],
+  ['an extension code, which copyreg may know', [['EXT1', 7]]],
+  ['what only its owner knows', [['GLOBAL', 'lab Camera'], 'EMPTY_TUPLE', 'REDUCE']],
+  ['bytes with their length in eight', [['BINBYTES8', new Uint8Array(300)]]],
+])('%s is copied byte for byte', (_what, ops) => {
+  const opcodes = emit(ops);
+  const from = stranger(opcodes);
+  const file = MemoryFile.of();
+  const to = MmapDict.over(file);
+  to.merge(from);
+  const { valueOffset, valueLength } = [...to.scan()].find(({ key }) => key === 'given')!;
+  expect(file.toBytes().slice(valueOffset, valueOffset + valueLength)).toEqual(opcodes);
 });
