@@ -83,7 +83,7 @@ export class DirectValues {
     const toValue = ENTRY_HEAD_SIZE + place.keyLength;
     const start = windowStart + toValue;
     const end = windowStart + FRAME_SIZE + place.frameLength - ENTRY_TAIL_SIZE;
-    if (maybeArray(window, start, Math.min(windowEnd, end))) {
+    if (maybeArray(window, start, end, windowEnd)) {
       return this.#array(window, start, windowEnd, place.offset + toValue, end - start);
     }
     // The next look-up overwrites the index's window, while nothing but this object overwrites its buffer.
@@ -115,7 +115,7 @@ export class DirectValues {
     let have = file.read(offset, short);
     if (have < length && have < SHORT) return ELSEWHERE;
     if (slot >= 0 && !entries.catalog.isEntry(slot, short, 0)) return ELSEWHERE;
-    if (maybeArray(short, toValue, Math.min(have, end))) {
+    if (maybeArray(short, toValue, end, have)) {
       return this.#array(short, toValue, have, offset + toValue, end - toValue);
     }
     const buffer = this.#buffer;

@@ -134,9 +134,12 @@ const ARRAY_STARTS: readonly number[] = [0x8c, 0x43, 0x42, 0x4e, 0x4b];
 /**
  * False only where no array and no masked array can stand in `bytes[start, end)`: a look at three bytes, that tells
  * for all values but text that begins like a spelling's prefix, and numbers, None and bytes that more follows.
+ * @param available - bytes from here on are not the value's, who knows what; where three are not there, nothing is told
  */
-export function maybeArray(bytes: Uint8Array, start: number, end: number): boolean {
-  if (end - start < SHORTEST_PREFIX || !ARRAY_STARTS.includes(bytes[start]!)) return false;
+export function maybeArray(bytes: Uint8Array, start: number, end: number, available: number = end): boolean {
+  if (end - start < SHORTEST_PREFIX) return false;
+  if (available - start < 3) return true;
+  if (!ARRAY_STARTS.includes(bytes[start]!)) return false;
   const letter = bytes[start + 2]!;
   return bytes[start] !== 0x8c || letter === 0x6e || letter === 0x20;
 }

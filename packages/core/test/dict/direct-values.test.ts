@@ -257,3 +257,17 @@ test('nothing that is an array is taken for none', () => {
     for (const i of arrays.keys()) expect(dict.getMeta(`k${i}`)?.kind).not.toBe('pickle');
   }
 });
+
+test('an array is mapped, and one that grows has append, whatever the length of its key', () => {
+  for (let length = 0; length < 256; length++) {
+    const key = 'k'.repeat(length);
+    const grows = { arraySource: true as const, dtype: 'float64', shape: [0, 2], capacity: 5 };
+    for (const value of [grows, ndarray(new Float64Array(2))]) {
+      const dict = MmapDict.over(MemoryFile.of()).set(key, value);
+      const got = dict.get(key) as GrowableArray;
+      if (value === grows) expect(got.append, `${length}`).toBeTypeOf('function');
+      else got.set(1, 7);
+      if (value !== grows) expect((dict.get(key) as NDArray).get(1), `${length}`).toBe(7);
+    }
+  }
+});
