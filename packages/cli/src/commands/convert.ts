@@ -87,7 +87,7 @@ function convertTo(source: string, target: string, layout: 'modern' | 'legacy', 
   return { keys: written.size, arrays: countArrays(written) };
 }
 
-/** Writes the arrays anew; everything else goes byte for byte, and is never unpickled. */
+/** Writes the arrays anew; everything else goes byte for byte. */
 function copyTo(from: MmapDict, target: string, layout: 'modern' | 'legacy', bar: ProgressBar): void {
   const to = MmapDict.open(target, { mode: 'w-' });
   try {

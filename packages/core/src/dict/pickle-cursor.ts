@@ -50,6 +50,19 @@ for (const { code, arg } of Object.values(OPCODES) as OpcodeRow[]) {
   LINES[code] = lines ?? 0;
 }
 
+/** Where the opcode at a position ends, with its argument; -1 for a byte that is no opcode, or where the end of a line tells. */
+export function endOfOpcode(bytes: Uint8Array, pos: number): number {
+  const code = bytes[pos]!;
+  const fixed = FIXED[code]!;
+  if (fixed < 0) return -1;
+  if (fixed !== NONE) return pos + 1 + fixed;
+  const count = COUNT[code]!;
+  if (count === 0) return -1;
+  let length = 0;
+  for (let i = count; i > 0; i--) length = length * 256 + (bytes[pos + i] ?? 0);
+  return pos + 1 + count + length;
+}
+
 const CHUNK = 2 ** 18;
 
 /** A place in a pickle that stands at the start of a file. */

@@ -26,7 +26,7 @@ import { answer, keyOf } from '../format/scan.ts';
 import { tailKindOf } from '../format/tail-entry.ts';
 import type { EntryPlace } from './catalog.ts';
 import type { DictCore } from './core.ts';
-import { foreignProblem } from './foreign-value.ts';
+import { foreignProblem, foreignValue } from './foreign-value.ts';
 import { buryDead } from './live-entries.ts';
 import { rawValue } from './raw-value.ts';
 import { hindranceOfRemains, problemOf } from './readability.ts';
@@ -54,7 +54,8 @@ export function salvage(from: DictCore, to: DictCore, options: ProgressOptions =
   const message = 'memo hint or state are not what every entry has';
   const lost = new Map([...damaged].map(([key, { offset }]) => [key, { key, offset, message }]));
   const copy = (key: string, place: EntryPlace): void => {
-    to.put(key, rawValue(from.view(key, place, counts)));
+    const view = from.view(key, place, counts);
+    to.put(key, foreignProblem(from, to, view) === undefined ? foreignValue(from, to, view) : rawValue(view));
     to.writer.settleBorrowed();
     recovered.add(key);
   };

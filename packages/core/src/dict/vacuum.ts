@@ -5,6 +5,7 @@
  */
 
 import { MmdError } from '../errors.ts';
+import type { EncodedValue } from '../format/encoded-value.ts';
 import { COMMIT_NUMBER_OFFSET, nextCommitNumber } from '../format/layout.ts';
 import type { ArraySource } from '../ndarray/index.ts';
 import { sizeOf } from '../ndarray/shapes.ts';
@@ -12,7 +13,7 @@ import { isSameFile, type StorageFile } from '../storage/storage-file.ts';
 import { cleanUp } from './clean-up.ts';
 import { DictCore } from './core.ts';
 import type { EntryView } from './entry-view.ts';
-import { checkForeign } from './foreign-value.ts';
+import { foreignValue } from './foreign-value.ts';
 import { placeOf } from './growable-host.ts';
 import { OpenRange, rawValue } from './raw-value.ts';
 import { ReadAhead } from './read-ahead.ts';
@@ -39,7 +40,7 @@ export interface VacuumOptions extends ProgressOptions {
  *
  * @param vacuum - growable arrays lose the room that they do not use, and nothing is refused; nobody, this program's callbacks
  *   neither, changes anything meanwhile
- * @throws NOT_FOUND, and what {@link checkForeign} throws
+ * @throws NOT_FOUND, and what {@link foreignValue} throws
  */
 export function copyEntries(
   from: DictCore,
@@ -49,12 +50,11 @@ export function copyEntries(
   options: ProgressOptions,
 ): void {
   const ahead = vacuum ? new ReadAhead() : undefined;
-  const put = (view: EntryView): true => {
-    if (ahead !== undefined) view.readAhead(ahead);
-    const trimmed = vacuum ? trimmedSource(from, view) : undefined;
-    to.put(view.key, trimmed === undefined ? rawValue(view) : to.encodeValue(trimmed, 'modern'));
-    to.writer.settleBorrowed();
-    return true;
+  const valueOf = (view: EntryView): EncodedValue => {
+    if (ahead === undefined) return foreignValue(from, to, view);
+    view.readAhead(ahead);
+    const trimmed = trimmedSource(from, view);
+    return trimmed === undefined ? rawValue(view) : to.encodeValue(trimmed, 'modern');
   };
   to.transact(() => {
     for (const [i, key] of keys.entries()) {
@@ -63,10 +63,11 @@ export function copyEntries(
       // Others may move or reclaim what is being copied: then it is put again. What failed half way cannot be.
       const found = from.consistent(key, (view) => {
         if (failure !== undefined) throw failure.error;
-        // A vacuum copies what the file holds already.
-        if (!vacuum) checkForeign(from, to, view);
+        const value = valueOf(view);
         try {
-          return put(view);
+          to.put(key, value);
+          to.writer.settleBorrowed();
+          return true;
         } catch (error) {
           failure = { error };
           throw error;

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { MmapDict } from '../../src/dict/index.ts';
 import {
@@ -9,7 +10,7 @@ import {
   type ValuePart,
 } from '../../src/format/index.ts';
 import { type NDArray, ndarray } from '../../src/ndarray/index.ts';
-import { type EmitOp, emit } from '../../src/pickle/index.ts';
+import { type EmitOp, emit, load } from '../../src/pickle/index.ts';
 import { MemoryDisk, MemoryFile } from '../../src/storage/index.ts';
 import { Recording } from '../../src/testing/index.ts';
 
@@ -150,6 +151,11 @@ test.each<[string, Partial<EncodedValue>]>([
   expect(Object.fromEntries(MmapDict.over(MemoryFile.of(file.toBytes())))).toEqual({ before: 1, after: 2 });
 });
 
+/** All bytes of the file that a dict in memory stands over. */
+function fileBytes({ core }: MmapDict): Uint8Array {
+  return (core.store.file as MemoryFile).toBytes();
+}
+
 /** A dict of a stranger's: `given` holds one value, of these opcodes. */
 function stranger(opcodes: Uint8Array): MmapDict {
   const codec: ValueCodec = {
@@ -215,4 +221,48 @@ test.each<[string, EmitOp[]]>([
   to.merge(from);
   const { valueOffset, valueLength } = [...to.scan()].find(({ key }) => key === 'given')!;
   expect(file.toBytes().slice(valueOffset, valueOffset + valueLength)).toEqual(opcodes);
+});
+
+test('strings of Python 2 are written anew where the dict was opened with their encoding', () => {
+  const ops: EmitOp[] = [
+    ['SHORT_BINSTRING', Uint8Array.of(0xe9)],
+    ['BINPUT', 0],
+  ];
+  for (const [encoding, value] of [
+    ['latin1', 'é'],
+    ['bytes', Uint8Array.of(0xe9)],
+  ] as const) {
+    const bytes = fileBytes(stranger(emit(ops)));
+    const from = MmapDict.over(MemoryFile.of(bytes), { load: { encoding } });
+    const rescued = MmapDict.over(MemoryFile.of());
+    expect(from.salvage(rescued)).toMatchObject({ recovered: ['before', 'given'], lost: [] });
+    for (const to of [MmapDict.over(MemoryFile.of()).merge(from), rescued])
+      expect(Object.fromEntries(MmapDict.over(MemoryFile.of(fileBytes(to))))).toEqual({ before: 1, given: value });
+  }
+});
+
+test('whatever is copied of plain opcodes loads, and the rest is refused', () => {
+  const plain = fc.constantFrom<EmitOp>(
+    ...(['NONE', 'MARK', 'EMPTY_LIST', 'EMPTY_DICT', 'EMPTY_TUPLE', 'APPEND', 'APPENDS', 'TUPLE', 'TUPLE1'] as const),
+    ...(['TUPLE2', 'SETITEM', 'SETITEMS', ['BININT1', 7], ['SHORT_BINUNICODE', 'k'], ['BINPUT', 1]] as const),
+    ['BINGET', 1],
+  );
+  const seen = { copied: 0, refused: 0 };
+  fc.assert(
+    fc.property(fc.array(plain, { minLength: 1, maxLength: 7 }), (ops) => {
+      const from = stranger(emit(ops));
+      const to = MmapDict.over(MemoryFile.of()).set('mine', 1);
+      try {
+        to.merge(from);
+        seen.copied++;
+        expect([...(load(fileBytes(to), { lossless: true }) as Map<string, unknown>).keys()]).toContain('given');
+      } catch (error) {
+        expect(error).toMatchObject({ key: 'given' });
+        seen.refused++;
+        expect(Object.fromEntries(to)).toEqual({ mine: 1 });
+      }
+    }),
+    { numRuns: 2000 },
+  );
+  expect(Math.min(seen.copied, seen.refused)).toBeGreaterThan(100);
 });
