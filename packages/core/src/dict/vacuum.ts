@@ -50,7 +50,7 @@ export function copyEntries(
   options: ProgressOptions,
 ): void {
   const ahead = vacuum ? new ReadAhead() : undefined;
-  const valueOf = (view: EntryView): EncodedValue => {
+  const encoded = (view: EntryView): EncodedValue => {
     if (ahead === undefined) return foreignValue(from, to, view);
     view.readAhead(ahead);
     const trimmed = trimmedSource(from, view);
@@ -63,7 +63,7 @@ export function copyEntries(
       // Others may move or reclaim what is being copied: then it is put again. What failed half way cannot be.
       const found = from.consistent(key, (view) => {
         if (failure !== undefined) throw failure.error;
-        const value = valueOf(view);
+        const value = encoded(view);
         try {
           to.put(key, value);
           to.writer.settleBorrowed();
