@@ -39,6 +39,8 @@ const ENTRY_AT = BLOCK_AT + INDEX_BLOCK_SIZE;
 /** The index of a file: its newest table, in the file or (before it is dropped) in memory, and those that it refers to. */
 export class BaseIndex {
   readonly newest: IndexTable;
+  /** A walk over its entries was asked for by who changes the file. */
+  chained = false;
   readonly #file: StorageFile;
   #scratch: Scratch | undefined;
   /**

@@ -22,8 +22,8 @@ import type { DictStore } from './store.ts';
 /** Below this many keys a walk is as quick as a look into an index. */
 const MIN_KEYS = 64;
 
-/** Reasons to go without an index: others are at work, the disk is full, the file was removed, or is damaged and was opened leniently. */
-const UNNEEDED = ['LOCKED', 'NO_SPACE', 'NOT_FOUND', 'READ_ONLY'] as const;
+/** Reasons to go without an index: others are at work, the disk is full, the file was removed, or is damaged, which whoever asks it next is told. */
+const UNNEEDED = ['LOCKED', 'NO_SPACE', 'NOT_FOUND', 'READ_ONLY', 'CORRUPT', 'TRUNCATED'] as const;
 
 /**
  * Makes the file end with an index of the dict as it is now. Does nothing for few keys, nor where another writer is at

@@ -18,6 +18,8 @@ const EXPECTED_MAX = 2 ** 20;
 /** Keys of a catalog that stays in memory when its dict is closed: it takes tens of KiB. */
 const SMALL = 1024;
 
+const NOBODY: EntryTaker = { take: () => undefined, expect: () => undefined };
+
 /** An entry whose bytes the format does not explain. */
 export interface DamagedEntry {
   readonly offset: number;
@@ -176,6 +178,11 @@ export class KnownEntries implements EntryTaker {
     this.#walkTo(this.#baseEnd, known, base.newest.footer.keys);
     for (const key of removed) if (known.find(key) < 0) this.catalog.remove(key);
     this.removed.clear();
+  }
+
+  /** Where a walk over the entries that the {@link KnownEntries.base} has comes to; nothing that is met is taken. */
+  walkBase(): ScanEnd {
+    return walkTo(this.#host.file, HEADER_SIZE, this.#baseEnd, NOBODY);
   }
 
   /**

@@ -16,7 +16,9 @@ import {
   toSectorEnd,
 } from '../format/layout.ts';
 import { answer, scanEntries } from '../format/scan.ts';
+import type { EntryPlace } from './catalog.ts';
 import type { DictCore } from './core.ts';
+import { reachesOver } from './repair.ts';
 import type { DictStore } from './store.ts';
 import type { ProgressOptions } from './vacuum.ts';
 
@@ -34,21 +36,22 @@ export function reclaim(core: DictCore, options: ProgressOptions = {}): number {
   let freed = 0;
   core.transact(() => {
     const { file } = store;
-    const dead: [offset: number, length: number][] = [];
+    const found: EntryPlace[] = [];
     const indexes = indexesOf(store);
     const requests = scanEntries(
       HEADER_SIZE,
       file.size(),
       ({ state, offset, frameLength, keyLength }) => {
-        const value = offset + ENTRY_HEAD_SIZE + keyLength;
-        const length = entryEnd(offset, frameLength) - ENTRY_TAIL_SIZE - value;
+        const [value, length] = valueRange({ offset, frameLength, keyLength });
         // Nine bytes that straddle a sector could be torn: such a value keeps its disk.
         if (state !== 'dead' || length < MIN_VALUE || toSectorEnd(value) < HEAD) return;
-        if (!indexes.has(offset)) dead.push([value, length]);
+        if (!indexes.has(offset)) found.push({ offset, frameLength, keyLength });
       },
       store.end,
     );
     answer(requests, store.read);
+    // One whose length is wrong reaches over others, which may live.
+    const dead = found.filter((place) => !reachesOver(store, place)).map(valueRange);
     for (const [i, [value, length]] of dead.entries()) {
       options.signal?.throwIfAborted();
       const head = new Uint8Array(HEAD);
@@ -65,6 +68,11 @@ export function reclaim(core: DictCore, options: ProgressOptions = {}): number {
     }
   });
   return freed;
+}
+
+function valueRange({ offset, frameLength, keyLength }: EntryPlace): readonly [offset: number, length: number] {
+  const value = offset + ENTRY_HEAD_SIZE + keyLength;
+  return [value, entryEnd(offset, frameLength) - ENTRY_TAIL_SIZE - value];
 }
 
 /** File offsets of the indexes that the dict, or the next index, stands on. */

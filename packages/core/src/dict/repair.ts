@@ -21,6 +21,7 @@ import {
   terminator,
   u64Bytes,
 } from '../format/layout.ts';
+import { parseMasked } from '../format/masked-value.ts';
 import { answer } from '../format/scan.ts';
 import { JOURNAL_SWITCH, journalOff } from '../format/tail-entry.ts';
 import { type FetchBytes, ValueReader } from '../format/value-reader.ts';
@@ -139,22 +140,75 @@ function valueReader(store: DictStore, { offset, frameLength, keyLength }: Entry
   return new ValueReader(start, length, fetch);
 }
 
-/** Whether other entries stand inside one, up to its very end: its length is wrong, and its last bytes are those of another one. */
+/**
+ * Whether other entries stand inside one, up to its very end: its length is wrong, and its last bytes are those of another one.
+ * Most values tell by their head where they end; lists, dicts and objects are looked through.
+ */
 export function reachesOver(store: DictStore, place: EntryPlace): boolean {
-  const reader = valueReader(store, place);
-  try {
-    // The data of an array may be anything, and very long.
-    if (parseArray(reader) !== undefined && reader.pos === reader.length) return false;
-  } catch {
-    // It has not the length that it says.
-  }
+  const { offset, length } = valueReader(store, place);
+  const from = endOfValue(() => valueReader(store, place));
+  if (from === length) return false;
   const end = entryEnd(place.offset, place.frameLength);
-  for (let at = reader.offset; (at = store.findEntry(at, end)) >= 0; ) {
+  for (let at = offset + from; (at = store.findEntry(at, end)) >= 0; ) {
     at = entryEnd(at, getU64(store.read(at, FRAME_SIZE), 1));
     if (at === end) return true;
   }
   return false;
 }
+
+/** @throws CORRUPT where the entry's state byte is that of another one: see {@link reachesOver} */
+export function checkEnd(store: DictStore, key: string | undefined, place: EntryPlace): void {
+  if (!reachesOver(store, place)) return;
+  const { offset } = place;
+  const path = store.file.name;
+  const message = `${path}: the entry at ${offset} reaches over others, so its length is wrong, and its end is theirs: salvage(src, dst)`;
+  throw new MmdError('CORRUPT', message, { offset, key, path });
+}
+
+/** Position behind a value as far as its head tells, no more than it is sure of. The data of an array may be anything, and very long. */
+function endOfValue(reader: () => ValueReader): number {
+  try {
+    const array = reader();
+    if (parseArray(array) !== undefined) return array.pos === array.length ? array.pos : 0;
+    const whole = reader();
+    const masked = parseMasked(whole);
+    if (masked !== undefined) return masked.fill?.start ?? whole.length;
+    return endOfScalar(reader());
+  } catch {
+    // It has not the length that it says.
+    return 0;
+  }
+}
+
+/** The same of numbers, text and bytes. */
+function endOfScalar(reader: ValueReader): number {
+  const opcode = reader.u8();
+  const [lengthBytes, fixed] = SCALARS[opcode] ?? [];
+  if (fixed === undefined) return 0;
+  const count =
+    lengthBytes === 1 ? reader.u8() : lengthBytes === 4 ? reader.u32() : lengthBytes === 8 ? reader.u64() : 0;
+  reader.skip(fixed + count);
+  return reader.pos;
+}
+
+/** By opcode: bytes of the length that follows it, and of what has a fixed one. */
+const SCALARS: Readonly<Record<number, readonly [lengthBytes: number, fixed: number]>> = {
+  78: [0, 0],
+  136: [0, 0],
+  137: [0, 0],
+  75: [0, 1],
+  77: [0, 2],
+  74: [0, 4],
+  71: [0, 8],
+  138: [1, 0],
+  140: [1, 0],
+  67: [1, 0],
+  88: [4, 0],
+  66: [4, 0],
+  141: [8, 0],
+  142: [8, 0],
+  150: [8, 0],
+};
 
 /**
  * A file that ends inside an entry: what is after the last whole entry was never committed, or is lost. Nothing is

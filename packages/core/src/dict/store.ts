@@ -608,10 +608,16 @@ export class DictStore implements EntriesHost {
     return result;
   }
 
-  /** An index that was made for this very state knows where the entries end: a walk that came past that believed a wrong length. */
+  /**
+   * An index that was made for this very state knows where the entries end: a walk that came past that believed a wrong length. And
+   * what stands before any index was committed before that was made: a walk that ended earlier met an older end, in the file's middle.
+   */
   #checkByIndex(end: ScanEnd, size: number, commitNumber: number): ScanEnd {
     const footer = end.kind === 'terminator' ? IndexTable.last(this.file, size)?.footer : undefined;
-    return footer?.commitNumber === commitNumber && this.end > footer.end ? endAt(end, footer.end) : end;
+    if (footer === undefined || this.end === footer.end) return end;
+    if (this.end > footer.end) return footer.commitNumber === commitNumber ? endAt(end, footer.end) : end;
+    const message = 'an end stands in front of entries that an index has';
+    return { kind: 'damage', offset: end.offset, truncated: false, message, expected: footer.end, found: end.offset };
   }
 
   /** The next look goes on at `end`, if what the walk met last still stands there. */

@@ -6,10 +6,12 @@
 
 import { MmdError } from '../errors.ts';
 import type { EncodedValue } from '../format/encoded-value.ts';
-import { COMMIT_NUMBER_OFFSET, nextCommitNumber } from '../format/layout.ts';
+import { COMMIT_NUMBER_OFFSET, HEADER_SIZE, nextCommitNumber } from '../format/layout.ts';
+import { answer, scanEntries } from '../format/scan.ts';
 import type { ArraySource } from '../ndarray/index.ts';
 import { sizeOf } from '../ndarray/shapes.ts';
 import { isSameFile, type StorageFile } from '../storage/storage-file.ts';
+import type { EntryPlace } from './catalog.ts';
 import { cleanUp } from './clean-up.ts';
 import { DictCore } from './core.ts';
 import type { EntryView } from './entry-view.ts';
@@ -17,7 +19,7 @@ import { foreignValue } from './foreign-value.ts';
 import { placeOf } from './growable-host.ts';
 import { OpenRange, rawValue } from './raw-value.ts';
 import { ReadAhead } from './read-ahead.ts';
-import { growthCut } from './repair.ts';
+import { checkEnd, growthCut } from './repair.ts';
 import type { DictStore } from './store.ts';
 import { createBeside, markUnfinished } from './vacuum-file.ts';
 
@@ -107,13 +109,16 @@ function trimmedSource(core: DictCore, view: EntryView): ArraySource | undefined
 }
 
 /**
- * What a vacuum does not copy is gone for good: a damaged entry may be a live one, unless a later one has its key.
+ * What a vacuum does not copy is gone for good: a damaged entry may be a live one, unless a later one has its key, and what is dead
+ * may have a wrong length and reach over entries that live.
  * @throws CORRUPT, unless the dict was opened leniently; READ_ONLY for a lenient one where the chain of entries is broken
  */
 export function checkUndamaged(store: DictStore): void {
   store.checkWhole();
   const { entries, file, options } = store;
-  if (options.lenient || entries.damaged.length === 0) return;
+  if (options.lenient) return;
+  checkLeftOut(store);
+  if (entries.damaged.length === 0) return;
   // It may have been met while somebody was at it; under the lock nobody is.
   store.invalidate();
   store.settle();
@@ -126,6 +131,21 @@ export function checkUndamaged(store: DictStore): void {
       { offset, key, path: file.name },
     );
   }
+}
+
+/** @throws CORRUPT where an entry that a vacuum leaves out reaches over others */
+function checkLeftOut(store: DictStore): void {
+  const left: EntryPlace[] = [...store.entries.catalog.shadowed.values()].flat();
+  const requests = scanEntries(
+    HEADER_SIZE,
+    store.file.size(),
+    ({ state, offset, frameLength, keyLength }) => {
+      if (state !== 'live') left.push({ offset, frameLength, keyLength });
+    },
+    store.end,
+  );
+  answer(requests, store.read);
+  for (const place of left) checkEnd(store, undefined, place);
 }
 
 /** @throws NOT_FOUND where the name leads to no file, or to another one */

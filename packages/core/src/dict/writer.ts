@@ -28,10 +28,11 @@ import { JOURNAL_SWITCH, journalOff, tailEntryFrame } from '../format/tail-entry
 import type { KeyedEntry } from '../pickle/index.ts';
 import { type AppendBuffer, AT_ONCE, writeBorderless } from './append-buffer.ts';
 import type { EntryPlace } from './catalog.ts';
+import { checkChain, OwnEntries } from './chain.ts';
 import { ChangesInPlace, carryOut, kill, storeCount } from './changes-in-place.ts';
 import { EntryAppender, PIECE } from './entry-appender.ts';
 import type { GrowablePlace } from './growable-array.ts';
-import { type RepairHands, reachesOver, repair } from './repair.ts';
+import { checkEnd, type RepairHands, reachesOver, repair } from './repair.ts';
 import { canResize, resize } from './resize.ts';
 import { type DictStore, FileReplaced } from './store.ts';
 
@@ -56,6 +57,7 @@ export class DictWriter {
   #changed = false;
   /** File offset of the tail entry that the commit appends; -1 for none. */
   #tailStart = -1;
+  readonly #own = new OwnEntries();
   /** Called under the lock before anything is written; throws to refuse. */
   guard: (() => void) | undefined;
   readonly #hands: RepairHands;
@@ -96,6 +98,7 @@ export class DictWriter {
         this.guard?.();
         store.refresh(true);
         if (store.needsRepair || store.foundLast !== undefined) repair(store, this.#hands);
+        this.#own.begin(store);
         break;
       } catch (error) {
         file.unlock();
@@ -265,11 +268,15 @@ export class DictWriter {
     return true;
   }
 
-  /** Marks a key's entry dead. Returns false if there is none. */
+  /**
+   * Marks a key's entry dead. Returns false if there is none.
+   * @throws CORRUPT where its length is wrong, or that of one which it hides, and which would show
+   */
   delete(key: string): boolean {
     const { entries } = this.#store;
     const slot = entries.find(key);
     if (slot < 0) return false;
+    for (const hidden of entries.catalog.shadowed.get(key) ?? []) checkEnd(this.#store, key, hidden);
     this.#edits++;
     this.#startChange();
     const place = entries.catalog.place(slot);
@@ -392,10 +399,12 @@ export class DictWriter {
   /**
    * The entry dies, and before it those that it hid: were it to die first, they would show.
    * @returns true where it is committed: its death is to wait for the commit
+   * @throws CORRUPT where its length is wrong
    */
   #bury(key: string, place: EntryPlace): boolean {
     const { file, entries } = this.#store;
     const committed = place.offset < this.#buffer.base;
+    this.#own.check(this.#store, key, place);
     const older = committed ? entries.hiddenInBase(key, place) : undefined;
     if (older !== undefined) this.#killHidden(older);
     const { shadowed } = entries.catalog;
@@ -533,7 +542,12 @@ export class DictWriter {
     if (store.terminator === store.end) return;
     const { entries } = store;
     const newest = entries.base?.newest;
-    if (newest !== undefined && newest.entry >= store.end && !newest.keep()) entries.walkAll();
+    if (newest !== undefined && newest.entry >= store.end) {
+      // Without it the file is shorter: no entry may reach past that end, or Python would refuse the file. The walk takes no longer
+      // than to write such an index anew.
+      if (newest.size >= store.options.standingIndex) checkChain(store);
+      if (!newest.keep()) entries.walkAll();
+    }
     // Who knows where the terminator was must not touch it once it is cut off.
     store.raise();
     writeBorderless(store.file, store.end, terminator(), this.#durable);

@@ -16,6 +16,8 @@ const salvaged = (bytes: Uint8Array) =>
   );
 const rowsOf = (dict: MmapDict) => dict.get('rows') as { append(rows: Uint8Array): unknown; seal(): unknown };
 
+const corrupt = expect.objectContaining({ code: 'CORRUPT' });
+
 /** A file with an index, in the middle of which the FRAME opcode of an entry lost a bit. */
 function brokenBehindIndex(key = 'k50'): MemoryFile {
   const file = MemoryFile.of();
@@ -30,8 +32,6 @@ function brokenBehindIndex(key = 'k50'): MemoryFile {
 }
 
 describe('a chain of entries that is broken, in a file that was opened by its index', () => {
-  const corrupt = expect.objectContaining({ code: 'CORRUPT' });
-
   it.each<[string, (dict: MmapDict) => unknown]>([
     ['size', (dict) => dict.size],
     ['keys', (dict) => [...dict.keys()]],
@@ -274,7 +274,8 @@ it('an entry whose length is wrong, and that a later one of its key hides, does 
   for (const change of [
     (damaged: MmapDict) => damaged.seal(),
     (damaged: MmapDict) => damaged.set('a', 4),
-    (damaged: MmapDict) => damaged.delete('a'),
+    // Dead, it would show what it hides.
+    (damaged: MmapDict) => expect(() => damaged.delete('a')).toThrow(corrupt),
   ]) {
     const copy = MemoryFile.of(bytes);
     change(MmapDict.over(copy, { index: false }));
@@ -341,7 +342,7 @@ describe.each([true, false])(
       ['size, and then set', (dict) => [dict.size, dict.set('new', 1)]],
     ])('%s is refused: what stands behind it would be lost', (_what, change) => {
       const file = brokenBehindIndex();
-      if (!indexed) MmapDict.over(file, { index: false }).set('later', 1);
+      if (!indexed) MmapDict.over(file, { index: false, lenient: true }).set('later', 1);
       const before = file.toBytes();
       const dict = MmapDict.over(file, { lenient: true });
       expect(() => change(dict)).toThrow(expect.objectContaining({ code: 'READ_ONLY' }));

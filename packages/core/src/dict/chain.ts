@@ -1,0 +1,58 @@
+/**
+ * What a writer asks of entries that it did not write itself, before it changes a file: somebody's disk may have changed them.
+ *
+ * @module
+ */
+
+import type { EntryPlace } from './catalog.ts';
+import { checkEnd } from './repair.ts';
+import type { DictStore } from './store.ts';
+
+/**
+ * For who is about to change a file that was opened by an index so small that a walk takes no time: what is appended behind a break
+ * of the chain, or behind an older end, Python does not see. Call it under the lock.
+ * @throws CORRUPT, TRUNCATED
+ */
+function checkSmallChain(store: DictStore): void {
+  const newest = store.entries.base?.newest;
+  if (newest === undefined || newest.footer.older !== 0 || newest.size >= store.options.standingIndex) return;
+  checkChain(store);
+}
+
+/** The same of an index of any size. Once for each index: who opened leniently is not told. */
+export function checkChain(store: DictStore): void {
+  const { entries, options } = store;
+  const { base } = entries;
+  if (base === undefined || base.chained || options.lenient) return;
+  base.chained = true;
+  try {
+    if (entries.walkBase().kind !== 'damage') return;
+  } catch (error) {
+    base.chained = false;
+    throw error;
+  }
+  entries.walkAll();
+  store.checkWalked();
+}
+
+/** Tells which entries a handle has written itself, or has seen others write: their lengths are right. */
+export class OwnEntries {
+  /** They begin at this file offset. */
+  #from = Infinity;
+  /** What that holds for: the {@link KnownEntries.generation}. */
+  #generation = -1;
+
+  /** A change begins, under the lock. */
+  begin(store: DictStore): void {
+    const { entries, end } = store;
+    if (entries.base !== undefined) checkSmallChain(store);
+    if (entries.generation === this.#generation) return;
+    this.#generation = entries.generation;
+    this.#from = end;
+  }
+
+  /** An entry is to die. @throws CORRUPT where its end is that of another one */
+  check(store: DictStore, key: string, place: EntryPlace): void {
+    if (place.offset < this.#from) checkEnd(store, key, place);
+  }
+}

@@ -1,0 +1,94 @@
+/** Ordinary work on files whose damage an open does not meet: it is refused, or loses nothing that Python reads. */
+
+import { describe, expect, it } from 'vitest';
+import { MmapDict } from '../../src/dict/index.ts';
+import { putU64 } from '../../src/format/layout.ts';
+import { MemoryFile } from '../../src/storage/index.ts';
+
+const corrupt = expect.objectContaining({ code: 'CORRUPT' });
+
+/** A file in which the FRAME of one entry has another length. */
+function wrongLength(make: (dict: MmapDict) => void, index: boolean, key: string, end: (file: number) => number) {
+  const file = MemoryFile.of();
+  const dict = MmapDict.over(file, { index });
+  make(dict);
+  const entry = [...dict.scan()].find((found) => found.key === key)!;
+  dict.close();
+  const bytes = file.toBytes();
+  putU64(bytes, entry.offset + 1, end(bytes.length) - entry.offset - 9);
+  return MemoryFile.of(bytes);
+}
+
+/** So many that the file has an index. */
+const fill = (dict: MmapDict) => {
+  for (let i = 0; i < 100; i++) dict.set(`k${i}`, [i, 'v'.repeat(20)]);
+};
+
+describe('a file that was opened by its index', () => {
+  it('is not changed where one of its entries reaches past the end that it has without the index', () => {
+    const before = wrongLength(fill, true, 'k50', (size) => size - 40).toBytes();
+    for (const standingIndex of [0, 16_384]) {
+      const file = MemoryFile.of(before);
+      const dict = MmapDict.over(file, { standingIndex });
+      expect(dict.get('k99')).toEqual([99, 'v'.repeat(20)]);
+      // An index that stays makes nothing shorter.
+      if (standingIndex > 0) expect(() => dict.set('new', 1)).toThrow(corrupt);
+      expect(() => dict.batch(() => dict.delete('k1') && dict.delete('k2'))).toThrow(corrupt);
+      expect(file.toBytes()).toEqual(before);
+    }
+  });
+
+  it.each([true, false])('is not changed where an older end stands in its middle, used by its index: %s', (index) => {
+    const file = MemoryFile.of();
+    const dict = MmapDict.over(file);
+    fill(dict);
+    const at = [...dict.scan()][50]!.offset;
+    const end = file.toBytes().subarray(-11);
+    dict.close();
+    const bytes = file.toBytes();
+    bytes.set(end, at);
+    const damaged = MemoryFile.of(bytes);
+    const change = (): unknown => {
+      const again = MmapDict.over(damaged);
+      if (!index) again.fsck();
+      return again.set('new', 1);
+    };
+    expect(change).toThrow(corrupt);
+    expect(() => MmapDict.over(damaged).size).toThrow(corrupt);
+    expect(damaged.toBytes()).toEqual(bytes);
+  });
+});
+
+describe('an entry whose wrong length ends where another one does', () => {
+  const made = (make: (dict: MmapDict) => void, other: string) => {
+    const file = MemoryFile.of();
+    const dict = MmapDict.over(file, { index: false });
+    make(dict);
+    const end = [...dict.scan()].find(({ key }) => key === other)!.end;
+    return wrongLength(make, false, 'a', () => end);
+  };
+
+  it.each<[string, (dict: MmapDict) => unknown]>([
+    ['deleted', (dict) => dict.delete('a')],
+    ['replaced', (dict) => dict.set('a', 'new')],
+    ['renamed', (dict) => dict.rename('a', 'new')],
+    ['deleted in a batch', (dict) => dict.batch(() => dict.set('x', 1).delete('a') && dict.delete('c'))],
+  ])('is not %s, which would be the death of that', (_what, change) => {
+    const file = made((dict) => dict.set('a', [1]).set('b', [2]).set('c', [3]), 'b');
+    const before = file.toBytes();
+    expect(() => change(MmapDict.over(file, { index: false }))).toThrow(corrupt);
+    expect([...MmapDict.over(file).keys()]).toEqual(['a', 'c']);
+    expect(file.toBytes().subarray(24)).toEqual(before.subarray(24));
+  });
+
+  it('and is dead is not left out by a vacuum, nor given back, with what it reaches over', () => {
+    const long = ['y'.repeat(30_000)];
+    const make = (dict: MmapDict) => dict.set('a', [1]).set('b', long).set('c', [3]).delete('a');
+    const file = made((dict) => make(dict) && dict.delete('c'), 'c');
+    const before = file.toBytes();
+    const dict = MmapDict.over(file, { index: false });
+    for (const inPlace of [true, false]) expect(() => dict.vacuum({ inPlace })).toThrow(corrupt);
+    expect(dict.reclaim()).toBe(0);
+    expect(file.toBytes().subarray(24)).toEqual(before.subarray(24));
+  });
+});
