@@ -6,6 +6,7 @@
 
 import { MmdError } from '../errors.ts';
 import { parseArray } from '../format/array-value.ts';
+import { findBorder } from '../format/find-entry.ts';
 import { type Journal, readJournal } from '../format/journal.ts';
 import {
   ENTRY_HEAD_SIZE,
@@ -219,6 +220,8 @@ function cutTornTail(store: DictStore, hands: RepairHands, offset: number): bool
   const size = file.size();
   const last = store.read(size - TERMINATOR_SIZE, TERMINATOR_SIZE);
   if (store.options.lenient || endsAsDict(last) || store.findEntry(offset, size) >= 0) return false;
+  // One that is whole, but for its length.
+  if (answer(findBorder(offset, size, store.dataFrom), store.read) >= 0) return false;
   writeBorderless(file, offset, terminator(), hands.durable);
   file.truncate(offset + TERMINATOR_SIZE);
   store.repairs.push({ kind: 'torn-tail', offset, bytes: size - offset });

@@ -11,6 +11,7 @@ import {
   DEAD,
   ENTRY_HEAD_SIZE,
   ENTRY_TAIL_SIZE,
+  endsAsDict,
   entryEnd,
   FRAME_SIZE,
   getU64,
@@ -251,7 +252,8 @@ function hiddenEntries(core: DictCore, suspects: readonly number[], met: Set<num
     const key = decodeUtf8(head, ENTRY_HEAD_SIZE, keyEnd);
     found.push([key, { offset, frameLength: end - offset - FRAME_SIZE, keyLength }]);
   };
-  const last = size - TERMINATOR_SIZE;
+  const terminated = endsAsDict(read(Math.max(0, size - TERMINATOR_SIZE), TERMINATOR_SIZE));
+  const last = terminated ? size - TERMINATOR_SIZE : size;
   /** Of what was looked through last: `next` is the first that is not passed. */
   const borders = { places: [] as readonly number[], next: 0, from: -1, until: -1 };
   /** No whole entry stands there, but more than one whose length is wrong may. */

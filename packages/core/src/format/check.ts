@@ -5,7 +5,7 @@
  */
 
 import { MmdError } from '../errors.ts';
-import { findEntry } from './find-entry.ts';
+import { findBorder, findEntry } from './find-entry.ts';
 import { type Journal, readJournal } from './journal.ts';
 import {
   DEAD,
@@ -163,8 +163,10 @@ export function* checkFile(
     const last: Uint8Array = yield { offset: Math.max(0, size - TERMINATOR_SIZE), length: TERMINATOR_SIZE };
     const next = yield* findEntry(end.offset, size, dataFrom);
     const message = `${end.message}: expected ${end.expected}, found ${end.found}`;
-    if (next >= 0 || endsAsDict(last)) {
-      const more = next >= 0 ? `; entries go on at ${next}` : '';
+    const border = next >= 0 ? -1 : yield* findBorder(end.offset, size, dataFrom);
+    if (next >= 0 || border >= 0 || endsAsDict(last)) {
+      const ends = border >= 0 ? `; an entry ends at ${border}` : '';
+      const more = next >= 0 ? `; entries go on at ${next}` : ends;
       findings.push(finding('broken-chain', end.offset, `${message}${more}`));
     } else {
       findings.push(finding('torn-tail', end.offset, message));

@@ -41,3 +41,33 @@ export function* findEntry(
   }
   return -1;
 }
+
+/**
+ * The first place behind `from`, where the bytes of an entry begin, at which an entry ends: its tail, and then a FRAME or the end of
+ * the file. What stands before it is whole, though its length may not say so.
+ * @param dataFrom - of {@link findEntry}
+ * @returns its file offset, or -1
+ */
+export function* findBorder(
+  from: number,
+  size: number,
+  dataFrom: (offset: number) => number = (offset) => offset,
+): Generator<ByteRequest, number, Uint8Array> {
+  let chunk = FIRST_CHUNK;
+  for (let start = dataFrom(from + ENTRY_HEAD_SIZE); start + ENTRY_TAIL_SIZE <= size; ) {
+    const bytes: Uint8Array = yield { offset: start, length: Math.min(chunk, size - start) };
+    chunk = Math.min(2 * chunk, LARGEST_CHUNK);
+    const last = bytes.length - ENTRY_TAIL_SIZE;
+    for (let pos = bytes.indexOf(0x4a); pos >= 0 && pos <= last; pos = bytes.indexOf(0x4a, pos + 1)) {
+      const state = bytes[pos + 6];
+      if (!isEntryTail(bytes, pos) || (state !== LIVE && state !== DEAD)) continue;
+      const border = start + pos + ENTRY_TAIL_SIZE;
+      if (border === size) return border;
+      const next: Uint8Array = yield { offset: border, length: 1 };
+      if (next[0] === 0x95) return border;
+    }
+    if (bytes.length <= ENTRY_TAIL_SIZE) break;
+    start = dataFrom(start + bytes.length - ENTRY_TAIL_SIZE + 1);
+  }
+  return -1;
+}

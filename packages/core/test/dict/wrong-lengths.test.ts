@@ -92,3 +92,22 @@ describe('an entry whose wrong length ends where another one does', () => {
     expect(file.toBytes().subarray(24)).toEqual(before.subarray(24));
   });
 });
+
+it("an entry that is whole but for its length is not cut off with a file's lost end, by no repair and no writer", () => {
+  const file = MemoryFile.of();
+  const dict = MmapDict.over(file, { index: false });
+  dict.set('a', 1).set('b', 2).set('c', 'c'.repeat(50));
+  const [, b, c] = [...dict.scan()];
+  for (const end of [b!.end, b!.end + 5, c!.offset + 30]) {
+    const bytes = file.toBytes().subarray(0, end);
+    putU64(bytes, b!.offset + 1, 5000);
+    const damaged = MemoryFile.of(bytes);
+    expect(() => MmapDict.over(damaged).set('d', 4)).toThrow(expect.objectContaining({ code: 'TRUNCATED' }));
+    const lenient = MmapDict.over(damaged, { lenient: true });
+    const findings = [{ code: 'broken-chain', offset: b!.offset }];
+    expect(lenient.fsck({ repair: true })).toMatchObject({ repaired: false, findings });
+    const rescued = MmapDict.over(MemoryFile.of());
+    lenient.salvage(rescued);
+    expect(rescued.get('b')).toBe(2);
+  }
+});
