@@ -12,6 +12,8 @@ import {
   COMMIT_NUMBER_OFFSET,
   ENTRY_HEAD_SIZE,
   entryEnd,
+  FRAME_SIZE,
+  getU64,
   HEADER_SIZE,
   nextCommitNumber,
   stateOffset,
@@ -82,10 +84,26 @@ function errors({ findings }: CheckResult): boolean {
 function check(core: DictCore, options: FsckOptions, alone: boolean): CheckResult {
   const { file, read } = core.store;
   const result = answer(checkFile(file.size(), file.name, core.store.dataFrom), read);
-  if (options.values === false || result.findings.some(({ code }) => code === 'header')) return result;
+  if (result.findings.some(({ code }) => code === 'header')) return result;
+  if (options.values === false) return { ...result, plan: withoutSpared(core, result) };
   const values = alone ? core.alone('fsck', () => checkValues(core, options)) : checkValues(core, options);
   const plan = result.plan.filter((step) => step.do !== 'write' || !values.spared.has(step.offset));
   return { ...result, findings: [...result.findings, ...values.findings], plan: [...plan, ...values.plan] };
+}
+
+/** What is hidden lives on where the value that hides it cannot be read, though no other value is. */
+function withoutSpared(core: DictCore, { findings, plan }: CheckResult): readonly Step[] {
+  const hidden = findings.filter(({ code }) => code === 'shadowed-entry');
+  if (hidden.length === 0) return plan;
+  const { store } = core;
+  const places = liveEntries(store);
+  const spared = new Set<number>();
+  for (const { key, offset } of hidden) {
+    const place = key === undefined ? undefined : places.get(key);
+    if (place === undefined || hindranceOf(core, core.strictView(key!, place)).problem === undefined) continue;
+    spared.add(stateOffset(offset, getU64(store.read(offset, FRAME_SIZE), 1)));
+  }
+  return plan.filter((step) => step.do !== 'write' || !spared.has(step.offset));
 }
 
 function checkValues(core: DictCore, { signal, onProgress }: ProgressOptions): ValueCheck {

@@ -17,6 +17,7 @@ import { TAIL_PREFIX_SIZE, type TailKind, tailEntryFrame } from '../format/tail-
 import { hashKey, IndexBuilder, indexBlocks } from '../format/tail-index.ts';
 import type { DictCore } from './core.ts';
 import type { IndexTable } from './index-table.ts';
+import { hindranceOf } from './readability.ts';
 import type { DictStore } from './store.ts';
 
 /** Below this many keys a walk is as quick as a look into an index. */
@@ -30,11 +31,11 @@ const UNNEEDED = ['LOCKED', 'NO_SPACE', 'NOT_FOUND', 'READ_ONLY', 'CORRUPT', 'TR
  * work, the disk is full, the file was removed or is damaged: it only makes the next open quicker.
  */
 export function writeIndex(core: DictCore): void {
-  const { store, writer } = core;
+  const { store } = core;
   try {
     if (store.entries.base !== undefined) {
       core.transact(() => {
-        writer.buryHidden();
+        buryHidden(core);
         if (!renewed(store)) appendTails(core, undefined, buildIndex(core, false));
       }, 0);
       return;
@@ -50,13 +51,24 @@ export function writeIndex(core: DictCore): void {
     if (!last && table === undefined) return;
     core.transact(() => {
       if (entries.revision !== revision || store.commitNumber !== commitNumber) return;
-      writer.buryHidden();
+      buryHidden(core);
       if (table !== undefined) appendTails(core, undefined, table);
       else renewed(store);
     }, 0);
   } catch (error) {
     if (!UNNEEDED.some((code) => isMmdError(error, code))) throw error;
   }
+}
+
+/** What later entries of their keys hide dies, where these can be read. */
+function buryHidden(core: DictCore): void {
+  const { entries } = core.store;
+  core.writer.buryHidden((key) => {
+    const slot = entries.find(key);
+    if (slot < 0) return true;
+    const view = core.strictView(key, entries.catalog.place(slot));
+    return core.alone('close', () => hindranceOf(core, view).problem === undefined);
+  });
 }
 
 /** Where nothing was appended behind the last index, all that it says still holds. */
@@ -73,7 +85,7 @@ function renewed(store: DictStore): boolean {
  * @param always - write the index even where there are few keys
  */
 export function writeTails(core: DictCore, checksums: Uint8Array | undefined, always: boolean): void {
-  core.writer.buryHidden();
+  buryHidden(core);
   appendTails(core, checksums, buildIndex(core, always));
 }
 

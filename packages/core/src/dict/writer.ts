@@ -568,16 +568,20 @@ export class DictWriter {
   /**
    * Entries that later ones of their keys hide die: a killed writer did not come so far. An open by the index would know nothing of
    * them, and bring them back by deleting what hides them. Call between begin() and commit().
+   * @param isReadable - whether the key's value is: else what it hides may be all that is left of the key
    */
-  buryHidden(): void {
+  buryHidden(isReadable: (key: string) => boolean): void {
     const { file, entries } = this.#store;
     const hidden = entries.allHiddenInBase();
     const { shadowed } = entries.catalog;
-    for (const places of shadowed.values()) hidden.push(...places);
+    for (const [key, places] of shadowed) {
+      if (!isReadable(key)) continue;
+      hidden.push(...places);
+      shadowed.delete(key);
+    }
     if (hidden.length === 0) return;
     if (this.#durable) file.sync();
     for (const place of hidden) this.#killHidden(place);
-    shadowed.clear();
   }
 
   /** Puts the terminator back where it was and drops what was written behind it. */

@@ -111,3 +111,25 @@ it("an entry that is whole but for its length is not cut off with a file's lost 
     expect(rescued.get('b')).toBe(2);
   }
 });
+
+it.each<[string, (dict: MmapDict) => unknown]>([
+  ['a seal', (dict) => dict.seal()],
+  ['a close', (dict) => dict.set('new', 1).close()],
+  ['a repair', (dict) => dict.fsck({ repair: true })],
+  ['a repair that reads no values', (dict) => dict.fsck({ repair: true, values: false })],
+])('what an entry hides that cannot be read is not buried by %s', (_what, change) => {
+  const file = MemoryFile.of();
+  const dict = MmapDict.over(file, { index: false });
+  fill(dict);
+  dict.set('k7', [7]);
+  const entries = [...dict.scan()];
+  const [old, later] = entries.filter(({ key }) => key === 'k7');
+  const bytes = file.toBytes();
+  bytes[old!.end - 2] = 0x88;
+  bytes[later!.valueOffset] = 0xff;
+  const damaged = MemoryFile.of(bytes);
+  change(MmapDict.over(damaged, { index: true }));
+  const rescued = MmapDict.over(MemoryFile.of());
+  MmapDict.over(MemoryFile.of(damaged.toBytes()), { mode: 'r', lenient: true, salvage: true }).salvage(rescued);
+  expect(rescued.get('k7')).toEqual([7, 'v'.repeat(20)]);
+});
