@@ -8,22 +8,19 @@ import type { EntryPlace } from './catalog.ts';
 import { checkEnd } from './repair.ts';
 import type { DictStore } from './store.ts';
 
+/** An index of less than so many bytes is of 200 keys at most: walking over these takes 0.2 ms, and not long on a slow disk, either. */
+const SMALL_INDEX = 4096;
+
 /**
- * For who is about to change a file that was opened by an index so small that a walk takes no time: what is appended behind a break
- * of the chain, or behind an older end, Python does not see. Call it under the lock.
+ * For who is about to change a file that was opened by a small index: what is appended behind a break of the chain, or behind an older
+ * end, Python does not see. Once for each index, under the lock; who opened leniently is not told.
  * @throws CORRUPT, TRUNCATED
  */
-function checkSmallChain(store: DictStore): void {
-  const newest = store.entries.base?.newest;
-  if (newest === undefined || newest.footer.older !== 0 || newest.size >= store.options.standingIndex) return;
-  checkChain(store);
-}
-
-/** The same of an index of any size. Once for each index: who opened leniently is not told. */
-export function checkChain(store: DictStore): void {
+function checkChain(store: DictStore): void {
   const { entries, options } = store;
   const { base } = entries;
   if (base === undefined || base.chained || options.lenient) return;
+  if (base.newest.footer.older !== 0 || base.newest.size >= SMALL_INDEX) return;
   base.chained = true;
   try {
     if (entries.walkBase().kind !== 'damage') return;
@@ -45,7 +42,7 @@ export class OwnEntries {
   /** A change begins, under the lock. */
   begin(store: DictStore): void {
     const { entries, end } = store;
-    if (entries.base !== undefined) checkSmallChain(store);
+    if (entries.base !== undefined) checkChain(store);
     if (entries.generation === this.#generation) return;
     this.#generation = entries.generation;
     this.#from = end;

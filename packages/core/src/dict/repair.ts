@@ -26,9 +26,11 @@ import { parseMasked } from '../format/masked-value.ts';
 import { answer } from '../format/scan.ts';
 import { JOURNAL_SWITCH, journalOff } from '../format/tail-entry.ts';
 import { type FetchBytes, ValueReader } from '../format/value-reader.ts';
+import { OPCODES, type OpcodeRow } from '../pickle/opcodes.ts';
 import type { LastEntry } from './anchor.ts';
 import { writeBorderless } from './append-buffer.ts';
 import type { EntryPlace } from './catalog.ts';
+import { endOfOpcode } from './pickle-cursor.ts';
 import type { DictStore } from './store.ts';
 
 /** What repairing needs of the writer. */
@@ -141,16 +143,19 @@ function valueReader(store: DictStore, { offset, frameLength, keyLength }: Entry
   return new ValueReader(start, length, fetch);
 }
 
+/** So far behind what tells where a value ends the next entry is looked for: replacing a large list must not take as long as reading it. */
+const SEARCHED = 2 ** 20;
+
 /**
  * Whether other entries stand inside one, up to its very end: its length is wrong, and its last bytes are those of another one.
- * Most values tell by their head where they end; lists, dicts and objects are looked through.
+ * Most values tell by their head where they end; lists, dicts and objects are looked through, {@link SEARCHED} bytes of each.
  */
 export function reachesOver(store: DictStore, place: EntryPlace): boolean {
   const { offset, length } = valueReader(store, place);
   const from = endOfValue(() => valueReader(store, place));
   if (from === length) return false;
   const end = entryEnd(place.offset, place.frameLength);
-  for (let at = offset + from; (at = store.findEntry(at, end)) >= 0; ) {
+  for (let at = offset + from; (at = store.findEntry(at, Math.min(end, at + SEARCHED))) >= 0; ) {
     at = entryEnd(at, getU64(store.read(at, FRAME_SIZE), 1));
     if (at === end) return true;
   }
@@ -181,35 +186,19 @@ function endOfValue(reader: () => ValueReader): number {
   }
 }
 
+/** What the opcodes that make a whole value by themselves leave on the stack. */
+const WHOLE: ReadonlySet<string> = new Set(['None', 'bool', 'int', 'float', 'str', 'bytes', 'bytearray']);
+const SCALARS: ReadonlySet<number> = new Set(
+  (Object.values(OPCODES) as OpcodeRow[])
+    .filter(({ before, after }) => before.length === 0 && after.length === 1 && WHOLE.has(after[0]!))
+    .map(({ code }) => code),
+);
+
 /** The same of numbers, text and bytes. */
 function endOfScalar(reader: ValueReader): number {
-  const opcode = reader.u8();
-  const [lengthBytes, fixed] = SCALARS[opcode] ?? [];
-  if (fixed === undefined) return 0;
-  const count =
-    lengthBytes === 1 ? reader.u8() : lengthBytes === 4 ? reader.u32() : lengthBytes === 8 ? reader.u64() : 0;
-  reader.skip(fixed + count);
-  return reader.pos;
+  const head = reader.take(Math.min(9, reader.length));
+  return SCALARS.has(head[0]!) ? Math.max(0, endOfOpcode(head, 0)) : 0;
 }
-
-/** By opcode: bytes of the length that follows it, and of what has a fixed one. */
-const SCALARS: Readonly<Record<number, readonly [lengthBytes: number, fixed: number]>> = {
-  78: [0, 0],
-  136: [0, 0],
-  137: [0, 0],
-  75: [0, 1],
-  77: [0, 2],
-  74: [0, 4],
-  71: [0, 8],
-  138: [1, 0],
-  140: [1, 0],
-  67: [1, 0],
-  88: [4, 0],
-  66: [4, 0],
-  141: [8, 0],
-  142: [8, 0],
-  150: [8, 0],
-};
 
 /**
  * A file that ends inside an entry: what is after the last whole entry was never committed, or is lost. Nothing is

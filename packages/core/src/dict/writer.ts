@@ -28,7 +28,7 @@ import { JOURNAL_SWITCH, journalOff, tailEntryFrame } from '../format/tail-entry
 import type { KeyedEntry } from '../pickle/index.ts';
 import { type AppendBuffer, AT_ONCE, writeBorderless } from './append-buffer.ts';
 import type { EntryPlace } from './catalog.ts';
-import { checkChain, OwnEntries } from './chain.ts';
+import { OwnEntries } from './chain.ts';
 import { ChangesInPlace, carryOut, kill, storeCount } from './changes-in-place.ts';
 import { EntryAppender, PIECE } from './entry-appender.ts';
 import type { GrowablePlace } from './growable-array.ts';
@@ -542,12 +542,7 @@ export class DictWriter {
     if (store.terminator === store.end) return;
     const { entries } = store;
     const newest = entries.base?.newest;
-    if (newest !== undefined && newest.entry >= store.end) {
-      // Without it the file is shorter: no entry may reach past that end, or Python would refuse the file. The walk takes no longer
-      // than to write such an index anew.
-      if (newest.size >= store.options.standingIndex) checkChain(store);
-      if (!newest.keep()) entries.walkAll();
-    }
+    if (newest !== undefined && newest.entry >= store.end && !newest.keep()) entries.walkAll();
     // Who knows where the terminator was must not touch it once it is cut off.
     store.raise();
     writeBorderless(store.file, store.end, terminator(), this.#durable);
