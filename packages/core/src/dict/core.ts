@@ -15,7 +15,7 @@ import { pickleCodec } from '../format/pickle-codec.ts';
 import { tailKindOf } from '../format/tail-entry.ts';
 import { ndarray } from '../ndarray/index.ts';
 import { checkOptions, wrongArgument } from '../options.ts';
-import { Decoder, EntryEncoder } from '../pickle/index.ts';
+import { Decoder, EntryEncoder, type KeyedEntry } from '../pickle/index.ts';
 import type { MapAccess, StorageFile } from '../storage/storage-file.ts';
 import type { EntryPlace } from './catalog.ts';
 import { DirectValues, ELSEWHERE } from './direct-values.ts';
@@ -94,9 +94,13 @@ export class DictCore {
   constructor(file: StorageFile, options: DictOptions, openedAt?: number) {
     checkOptions(options, DICT_OPTIONS);
     if (typeof (file as Partial<StorageFile> | undefined)?.read !== 'function') {
-      throw new MmdError('INVALID_ARGUMENT', `a dict stands over a storage file, found ${typeof file}`, {
-        found: file,
-      });
+      throw new MmdError(
+        'INVALID_ARGUMENT',
+        `a dict stands over a storage file, found ${typeof file}: give MemoryFile.of(bytes), or open a path with MmapDict.open of @mmdpickle/core/node`,
+        {
+          found: file,
+        },
+      );
     }
     const mode = options.mode ?? (file.writable ? 'r+' : 'r');
     const resolved = resolveOptions(options, mode);
@@ -178,7 +182,7 @@ export class DictCore {
       return;
     }
     const keyLength = this.encodeNewKey(key);
-    const entry = this.entries.encodeKeyed(this.keyBytes, keyLength, value);
+    const entry = this.#encodePlain(key, keyLength, value);
     const { sink } = entry;
     this.begin();
     try {
@@ -191,6 +195,16 @@ export class DictCore {
       throw error;
     }
     this.commit();
+  }
+
+  /** An error says for which key: who stores a thousand values finds the one. */
+  #encodePlain(key: string, keyLength: number, value: unknown): KeyedEntry {
+    try {
+      return this.entries.encodeKeyed(this.keyBytes, keyLength, value);
+    } catch (error) {
+      if (error instanceof MmdError && error.key === undefined) Object.assign(error, { key, path: this.name });
+      throw error;
+    }
   }
 
   #setEncoded(key: string, keyLength: number, encoded: EncodedValue): void {

@@ -18,6 +18,7 @@ import { BATCH, C, OpcodeWriter } from './opcode-writer.ts';
 import { NOTED, PutMemo } from './put-memo.ts';
 import { Args, BufferRef, Created, Extension, Fill, GlobalRef, Op } from './steps.ts';
 import { Pieces } from './types/numpy.ts';
+import { inPlace, unwritable } from './unwritable.ts';
 import { PyDict } from './values/dict.ts';
 import { checkHashable, checkKeys, checkNoSlice, KeySpace } from './values/keys.ts';
 import { OpaqueObject } from './values/opaque.ts';
@@ -94,6 +95,8 @@ export class Pickler extends OpcodeWriter implements WriteContext {
       if (this.protocol >= 4 && isPlain(value) && writeFlatRecord(this.sink, value)) return;
       this.#item(value);
       while (this.#frames.depth > 0) this.#continue(this.#frames.top());
+    } catch (error) {
+      throw inPlace(error, this.#frames);
     } finally {
       this.writing = false;
       this.#dicts = 0;
@@ -130,9 +133,7 @@ export class Pickler extends OpcodeWriter implements WriteContext {
         else this.#object(value);
         break;
       default:
-        throw new MmdError('UNSUPPORTED_VALUE', `a value of type ${typeof value} cannot be written`, {
-          found: typeof value,
-        });
+        throw unwritable(`a value of type ${typeof value}`, typeof value);
     }
   }
 

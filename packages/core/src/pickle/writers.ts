@@ -17,6 +17,7 @@ import { OPCODES } from './opcodes.ts';
 import { Args, BufferRef, Created, Extension, Fill, GlobalRef, Op } from './steps.ts';
 import { INSIDE, reduceArray } from './types/numpy.ts';
 import { reduceDType } from './types/numpy-dtype.ts';
+import { unwritable } from './unwritable.ts';
 import { OutOfBandBuffer } from './values/buffer.ts';
 import { checkKeys, checkNoSlice, type KeySpace } from './values/keys.ts';
 import {
@@ -85,9 +86,8 @@ export function stepsOf(value: object, context: WriteContext): readonly unknown[
   // Told by the engine's name: also subclasses, those of other realms, and kinds that not every runtime has.
   if (typeOfTypedArray(value) !== undefined) return reductionSteps(value, reduceArray(ndarray(value), context));
   const prototype: unknown = Object.getPrototypeOf(value);
-  throw new MmdError('UNSUPPORTED_VALUE', `an object of class ${className(prototype)} cannot be written`, {
-    found: className(prototype),
-  });
+  const name = className(prototype);
+  throw unwritable(`an object of class ${name}`, name);
 }
 
 function className(prototype: unknown): string {

@@ -1,0 +1,31 @@
+import { describe, expect, it } from 'vitest';
+import { dump, EntryEncoder, loadEntry, Tuple } from '../../src/pickle/index.ts';
+
+describe('values that cannot be written', () => {
+  it.each<[string, unknown, string]>([
+    [
+      'undefined in a record of a list',
+      { a: [1, { 'b c': undefined }] },
+      'give null, or leave it out (at ["a"][1]["b c"] of',
+    ],
+    ['a promise', { frame: Promise.resolve() }, 'await it first (at ["frame"] of'],
+    ['a class', [new (class Thing {})()], 'or a codec for the class (at [0] of'],
+    [
+      'a buffer in a tuple',
+      new Map([[1, new Tuple(2, new ArrayBuffer(2))]]),
+      'new Uint8Array(buffer) (at [key 0][1] of',
+    ],
+    ['what cannot be a key', { m: new Map([[{}, 1]]) }, '(at ["m"] of'],
+    ['a function by itself', () => 1, 'a value of type function cannot be written'],
+  ])('the error about %s says where it stands and what to do', (_name, value, text) => {
+    const encoder = new EntryEncoder();
+    expect(() => encoder.encode(value)).toThrow(text);
+    expect(loadEntry(encoder.encode({ a: 1 }))).toEqual(new Map([['a', 1]]));
+  });
+
+  it('the place of an error is short however deep it stands', () => {
+    let value: unknown;
+    for (let i = 0; i < 10_000; i++) value = [0, value];
+    expect(() => dump(value)).toThrow(/; give null, or leave it out \(at (\[1\]){8}\.\.\.(\[1\]){8} of the value\)$/);
+  });
+});
