@@ -5,6 +5,7 @@
  */
 
 import { MmdError } from '../errors.ts';
+import { FOREIGN_BYTES, foreignFile } from '../format/foreign.ts';
 import { type ArraySource, MaskedArray, NDArray } from '../ndarray/index.ts';
 import { type LoadOptions, loadAt, PyFloat, PyString, RecArray } from '../pickle/index.ts';
 import type { StorageFile } from '../storage/storage-file.ts';
@@ -30,6 +31,7 @@ export function loadMapped(
 ): { value: unknown; end: number; offsetOf: OffsetOf } {
   const size = file.size();
   if (size === 0) throw new MmdError('NOT_A_PICKLE', `${file.name}: the file is empty`, { path: file.name, offset: 0 });
+  refuseForeign(file);
   const memory = file.map(0, size, 'read');
   if (size > Math.min(window, memory.maxWindow)) {
     const loader = new PickleLoader(file, undefined, new Map(), options);
@@ -44,6 +46,13 @@ export function loadMapped(
     const { code, message, stack: _, name: __, ...fields } = error;
     throw new MmdError(code, `${file.name}: ${message}`, { ...fields, path: file.name, cause: error });
   }
+}
+
+/** @throws NOT_A_PICKLE for what people take for one */
+function refuseForeign(file: StorageFile): void {
+  const head = new Uint8Array(FOREIGN_BYTES);
+  const foreign = foreignFile(head.subarray(0, file.read(0, head)), file.name);
+  if (foreign !== undefined) throw foreign;
 }
 
 /** File offset of bytes that are mapped; `undefined` where they are in memory. */
@@ -90,6 +99,7 @@ interface Item {
  */
 function* itemsInTurn(source: StorageFile, options: PickleOptions): Generator<Item, number> {
   const { name } = source;
+  refuseForeign(source);
   // Out-of-band buffers go by the order in which they are asked for.
   const pieces = options.buffers === undefined ? dictPieces(source) : undefined;
   if (pieces === undefined) {

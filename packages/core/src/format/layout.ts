@@ -8,6 +8,7 @@
  */
 
 import { MmdError } from '../errors.ts';
+import { foreignFile } from './foreign.ts';
 
 /** How a field's bytes are read. */
 export type FieldType = 'bytes' | 'u8' | 'i32' | 'u64';
@@ -199,6 +200,8 @@ function checkHeader(bytes: Uint8Array, name: string): void {
       const found = bytes[offset];
       if (found === expected) continue;
       if (found === undefined) break;
+      const foreign = foreignFile(bytes, name);
+      if (foreign !== undefined) throw foreign;
       const fields = { offset, expected, found, path: name };
       if (!looksLikePickle(bytes)) {
         throw new MmdError('NOT_A_PICKLE', `${name}: not a pickle (first byte 0x${hex(bytes[0]!)})`, fields);

@@ -5,6 +5,7 @@
  */
 
 import { constants } from 'node:os';
+import { getSystemErrorMap } from 'node:util';
 import { type ErrorCode, MmdError } from '../errors.ts';
 
 /** Errors that have a code of their own; every other is IO. */
@@ -54,7 +55,13 @@ export function errnoError(result: number, what: string, path: string, offset?: 
   // Who looks at the file's own permissions finds nothing wrong with them.
   const under =
     errno === 'EACCES' && (process.permission as unknown) !== undefined ? " under Node's permission model" : '';
-  return new MmdError(code, `${path}: ${what} failed${under}: ${errno}`, { path, errno, offset });
+  return new MmdError(code, `${path}: ${what} failed${under}: ${errno}${inWords(result)}`, { path, errno, offset });
+}
+
+/** What the system calls an error, for people: nobody knows EFBIG or EDQUOT by heart. */
+function inWords(result: number): string {
+  const words = getSystemErrorMap().get(-Math.abs(result))?.[1];
+  return words === undefined ? '' : ` (${words})`;
 }
 
 /** The negated errno of what one of Node's own calls threw; undefined where the system was not asked. */

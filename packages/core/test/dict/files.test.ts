@@ -71,6 +71,42 @@ describe('opening', () => {
     expect(readdirSync(dir.path)).toEqual(['some']);
   });
 
+  test.each([
+    ['npy', '\x93NUMPY\x01\x00', /x: not a pickle, but an npy file: npyToMmd of/],
+    ['npz', 'PK\x03\x04', /a zip archive: if it is an npz, npzToMmd of/],
+    ['HDF5', '\x89HDF\r\n\x1a\n', /an HDF5 file/],
+    ['gzip', '\x1f\x8b\x08', /compressed with gzip: unpack it first/],
+    ['SQLite', 'SQLite format 3\0', /an SQLite database/],
+    ['a Git LFS pointer', 'version https://git-lfs.github.com/spec/v1', /git lfs pull/],
+    ['a web page', '<!doctype html>', /perhaps the page of an error/],
+    ['JSON', '{"a": 1}', /JSON/],
+  ])(
+    '%s that is given in place of a pickle is named, by all that open one, and left as it was',
+    (_what, start, message) => {
+      using dir = new TempDir();
+      const path = dir.file('x');
+      const bytes = Buffer.from(start.padEnd(200, ' '), 'latin1');
+      writeFileSync(path, bytes);
+      const named = expect.objectContaining({ code: 'NOT_A_PICKLE', path, message: expect.stringMatching(message) });
+      expect(() => MmapDict.open(path, { mode: 'r' })).toThrow(named);
+      expect(() => MmapDict.open(path)).toThrow(named);
+      expect(() => openPickle(path)).toThrow(named);
+      expect(() => convert(path, dir.file('made'))).toThrow(named);
+      expect(readFileSync(path).equals(bytes)).toBe(true);
+      expect(readdirSync(dir.path)).toEqual(['x']);
+    },
+  );
+
+  test('a value that cannot be written is told by key and file, and a failed call of the system in words', () => {
+    using dir = new TempDir();
+    const path = dir.file('x');
+    using dict = MmapDict.open(path);
+    for (const value of [undefined, { a: undefined }, [() => 1], new Map([[{}, 1]])])
+      expect(() => dict.set('bad', value)).toThrow(expect.objectContaining({ key: 'bad', path }));
+    expect([...dict.keys()]).toEqual([]);
+    expect(() => MmapDict.open(dir.file('no/x'))).toThrow(/ENOENT \(no such file or directory\)$/);
+  });
+
   test('bad input gives a typed error and leaves everything as it was', () => {
     using dir = new TempDir();
     const path = dir.file('x');
