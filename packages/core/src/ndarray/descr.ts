@@ -328,16 +328,24 @@ function parseScalar(text: string): DType {
   return type;
 }
 
+/** Names of other libraries and languages (f64, Float32, np.float32) come often. */
+function unknownType(text: string): MmdError {
+  return unsupported(
+    `unknown type ${JSON.stringify(text.slice(0, 80))}; types have numpy's names and codes, such as 'float32', 'uint16', '<f4' (sizes are bytes)`,
+    text,
+  );
+}
+
 function parseScalarText(text: string): DType {
   const match = text.length <= 200 ? SCALAR.exec(text) : null;
   if (match === null) {
     const shown = JSON.stringify(text.slice(0, 80));
     // numpy reads these, so that nobody need look for a typing error.
-    if (!/^[<>=|]?[0-9]+[A-Za-z?]|,/.test(text.slice(0, 80))) throw unsupported(`unknown type ${shown}`, text);
+    if (!/^[<>=|]?[0-9]+[A-Za-z?]|,/.test(text.slice(0, 80))) throw unknownType(text);
     throw unsupported(`commas and repeats are not read: write ${shown} as a list of fields, or as [type, shape]`, text);
   }
   const [, prefix = '', stem = '', digits = '', meta] = match;
-  const bad = (): MmdError => unsupported(`unknown type ${JSON.stringify(text)}`, text);
+  const bad = (): MmdError => unknownType(text);
   if (meta === undefined && (stem === 'a' || (stem === 'c' && digits === ''))) {
     return parseScalar(stem === 'c' ? `${prefix}S1` : `${prefix}S${digits}`);
   }

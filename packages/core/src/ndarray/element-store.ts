@@ -210,7 +210,10 @@ export class MemoryStore implements ElementStore {
   /** @throws CLOSED, READ_ONLY */
   checkWritable(): void {
     this.checkOpen();
-    if (!this.memory.writable) throw new MmdError('READ_ONLY', 'the array is read-only');
+    if (!this.memory.writable) {
+      const message = 'the array is read-only: open the file for writing, or change a copy()';
+      throw new MmdError('READ_ONLY', message);
+    }
   }
 
   /** A window that holds the element at `pos`, unless elements are longer than half a window. */

@@ -74,7 +74,11 @@ export function resolveIndex(index: number, length: number, axis: number): numbe
   // Numbers alone are compared: a symbol would be a TypeError.
   const position = Number.isInteger(index) ? (index < 0 ? index + length : index) : -1;
   if (position < 0 || position >= length) {
-    throw new MmdError('INVALID_ARGUMENT', `index ${shown(index)} is out of bounds for axis ${axis} of ${length}`, {
+    const what = typeof index === 'bigint' ? 'a bigint' : shown(index);
+    const message = Number.isInteger(index)
+      ? `index ${what} is out of bounds for axis ${axis} of ${length}`
+      : `an index is a whole number; found ${what} for axis ${axis}`;
+    throw new MmdError('INVALID_ARGUMENT', message, {
       expected: length,
       found: { axis, index, length },
     });

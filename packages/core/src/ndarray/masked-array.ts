@@ -18,7 +18,7 @@ import { memoryOver } from './memory-over.ts';
 import { NDArray } from './nd-array.ts';
 import { isAxis, mostAxes } from './nested.ts';
 import { exactSum, type Reduced } from './reduce.ts';
-import { broadcastStrides, checkShape, invalid, type Order, repeated, sizeOf } from './shapes.ts';
+import { broadcastStrides, checkShape, invalid, type Order, refuseAxis, repeated, sizeOf } from './shapes.ts';
 import { allocate, checkNested } from './transfer.ts';
 
 /** Options of a {@link MaskedArray}. */
@@ -318,7 +318,8 @@ export class MaskedArray implements ArraySource {
   }
 
   /** The sum of the elements that are not masked: see {@link NDArray.sum}. null where all are masked. */
-  sum(): Reduced {
+  sum(...axis: []): Reduced {
+    refuseAxis('sum', axis);
     const floats = new PairwiseSum();
     const imaginary = new PairwiseSum();
     let integers = 0n;
@@ -345,12 +346,14 @@ export class MaskedArray implements ArraySource {
   }
 
   /** The least element that is not masked: see {@link NDArray.min}. null where all are masked. */
-  min(): Reduced {
+  min(...axis: []): Reduced {
+    refuseAxis('min', axis);
     return this.#extreme((part) => part.min());
   }
 
   /** The greatest element that is not masked: see {@link NDArray.max}. null where all are masked. */
-  max(): Reduced {
+  max(...axis: []): Reduced {
+    refuseAxis('max', axis);
     return this.#extreme((part) => part.max());
   }
 
@@ -373,7 +376,8 @@ export class MaskedArray implements ArraySource {
   }
 
   /** The mean of the elements that are not masked: see {@link NDArray.mean}. null where all are masked. */
-  mean(): Reduced {
+  mean(...axis: []): Reduced {
+    refuseAxis('mean', axis);
     const count = this.count();
     const sum = count === 0 ? null : (this.#exactSum() ?? this.sum());
     if (sum === null) return null;

@@ -35,6 +35,7 @@ import {
   invalid,
   type Order,
   packedStrides,
+  refuseAxis,
   reshapeStrides,
   resolveReshape,
   sizeOf,
@@ -520,22 +521,26 @@ export class NDArray implements ArraySource {
   }
 
   /** The sum of all elements: see {@link sum}. */
-  sum(): Reduced {
+  sum(...axis: []): Reduced {
+    refuseAxis('sum', axis);
     return sum(this.#layout());
   }
 
   /** The least element: see {@link min}. */
-  min(): Reduced {
+  min(...axis: []): Reduced {
+    refuseAxis('min', axis);
     return min(this.#layout());
   }
 
   /** The greatest element: see {@link max}. */
-  max(): Reduced {
+  max(...axis: []): Reduced {
+    refuseAxis('max', axis);
     return max(this.#layout());
   }
 
   /** The mean of all elements: see {@link mean}. */
-  mean(): Exclude<Reduced, boolean> {
+  mean(...axis: []): Exclude<Reduced, boolean> {
+    refuseAxis('mean', axis);
     return mean(this.#layout());
   }
 }

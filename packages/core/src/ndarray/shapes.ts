@@ -13,6 +13,12 @@ export const MAX_DIMS = 64;
 /** The order elements stand in: rows first (C) or columns first (F, Fortran). */
 export type Order = 'C' | 'F';
 
+/** numpy's `sum(axis)` is what many write, and the sum of everything is not what they want. */
+export function refuseAxis(what: string, axis: readonly unknown[]): void {
+  if (axis.length > 0)
+    throw invalid(`${what} is of all elements, and takes no axis: take it of each row, or slice`, axis[0]);
+}
+
 /** An INVALID_ARGUMENT error. */
 export function invalid(message: string, found: unknown, expected?: unknown): MmdError {
   return new MmdError('INVALID_ARGUMENT', message, { found, expected });

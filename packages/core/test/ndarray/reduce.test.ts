@@ -357,6 +357,18 @@ describe('reductions', () => {
     }
   });
 
+  it('take no axis: to forget one in silence would give the sum of all', () => {
+    const array = NDArray.zeros([2, 3]);
+    for (const what of [array, new MaskedArray(array, NDArray.zeros([2, 3], 'bool'))]) {
+      for (const name of ['sum', 'min', 'max', 'mean'] as const) {
+        for (const axis of [0, { axis: 0 }, undefined]) {
+          const reduce = what[name] as (...axis: unknown[]) => unknown;
+          expect(() => reduce.call(what, axis)).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
+        }
+      }
+    }
+  });
+
   it('of bools count, of any byte but 0', () => {
     const array = NDArray.over(memoryOver(new Uint8Array([0, 1, 2, 255])), 'bool', [4]);
     expect([array.sum(), array.min(), array.max(), array.mean()]).toEqual([3n, false, true, 0.75]);
