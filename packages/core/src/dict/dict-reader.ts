@@ -100,9 +100,13 @@ export class DictReader {
     checkOptions(options, READER_OPTIONS);
     const { size: sizeOf, read: readOf } = (source ?? {}) as Partial<ByteSource>;
     if (typeof sizeOf !== 'function' || typeof readOf !== 'function') {
-      throw new MmdError('INVALID_ARGUMENT', `a reader stands over a source of bytes, found ${typeof source}`, {
-        found: source,
-      });
+      throw new MmdError(
+        'INVALID_ARGUMENT',
+        `a reader stands over a source of bytes, found ${typeof source}: give bytesSource(bytes), blobSource(blob) or httpSource(url)`,
+        {
+          found: source,
+        },
+      );
     }
     const { signal } = options;
     const size = await source.size(signal);

@@ -23,8 +23,11 @@ import { endsBefore } from './source-errors.ts';
  * ```
  */
 export function blobSource(blob: Blob, name?: string): ByteSource {
-  if (typeof blob !== 'object' || typeof (blob as Partial<Blob> | null)?.slice !== 'function') {
-    throw new MmdError('INVALID_ARGUMENT', `a Blob was expected, found ${typeof blob}`, { found: blob });
+  const isBlob = typeof blob === 'object' && typeof (blob as Partial<Blob> | null)?.slice === 'function';
+  // Buffers and typed arrays have a slice too; it gives no Blob.
+  if (!isBlob || ArrayBuffer.isView(blob) || 'byteLength' in blob) {
+    const message = `a Blob was expected, found ${typeof blob}; bytesSource takes bytes`;
+    throw new MmdError('INVALID_ARGUMENT', message, { found: blob });
   }
   const own = (blob as { readonly name?: unknown }).name;
   const label = name ?? (typeof own === 'string' ? own : 'blob');

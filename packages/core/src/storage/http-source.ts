@@ -113,7 +113,7 @@ class HttpSource implements ByteSource {
       });
     } catch (cause) {
       signal?.throwIfAborted();
-      throw this.#error('IO', `${method} failed`, cause);
+      throw this.#error('IO', `${method} failed${reasonOf(cause)}`, cause);
     }
   }
 
@@ -173,6 +173,14 @@ class HttpSource implements ByteSource {
   #error(code: 'IO' | 'NOT_FOUND', message: string, cause?: unknown): MmdError {
     return new MmdError(code, `${this.name}: ${message}`, { path: this.name, cause });
   }
+}
+
+/** What fetch says, and what it was told: Node's own message is no more than that it failed. */
+function reasonOf(thrown: unknown): string {
+  let reason = '';
+  for (let error = thrown, depth = 0; error instanceof Error && depth < 3; error = error.cause, depth++)
+    if (error.message !== '') reason += `: ${error.message}`;
+  return reason;
 }
 
 /** The rest of an answer is not wanted; nor is what goes wrong with it. */

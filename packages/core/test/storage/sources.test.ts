@@ -272,9 +272,21 @@ describe('httpSource', () => {
     const port = await freePort();
     await expect(httpSource(`http://127.0.0.1:${port}/x`).read(0, 1)).rejects.toMatchObject({ code: 'IO' });
     await expect(httpSource('http://127.0.0.1:1/x').size()).rejects.toMatchObject({ code: 'IO' });
-    await expect(httpSource('not a url').read(0, 1)).rejects.toMatchObject({ code: 'IO' });
+    const relative = { code: 'IO', message: expect.stringContaining('Failed to parse URL from not a url') };
+    await expect(httpSource('not a url').read(0, 1)).rejects.toMatchObject(relative);
   });
 });
+
+it.each([DATA, DATA.buffer])(
+  'a blob source of bytes is refused before it is read, although bytes can be sliced',
+  (bytes) => {
+    const refused = expect.objectContaining({
+      code: 'INVALID_ARGUMENT',
+      message: expect.stringContaining('bytesSource'),
+    });
+    expect(() => blobSource(bytes as unknown as Blob)).toThrow(refused);
+  },
+);
 
 it('names a blob by its file name, and reports one that cannot be read', async () => {
   expect(blobSource(new File([DATA], 'run.mmdpickle')).name).toBe('run.mmdpickle');
