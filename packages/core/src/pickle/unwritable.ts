@@ -20,6 +20,8 @@ const INSTEAD: ReadonlyMap<string, string> = new Map([
   ['String', 'give the string itself'],
 ]);
 const FOR_CLASSES = 'give a plain object, a Map, or a codec for the class';
+/** Errors about a value, not about the whole. */
+const PLACED: ReadonlySet<string> = new Set(['UNSUPPORTED_VALUE', 'UNSUPPORTED_DTYPE', 'BAD_KEY', 'INVALID_ARGUMENT']);
 /** Steps of a place that are shown: the first and the last. */
 const SHOWN = 8;
 
@@ -37,7 +39,7 @@ export function unwritable(what: string, name: string): MmdError {
 export function inPlace(error: unknown, frames: Frames): unknown {
   if (!(error instanceof MmdError)) return error;
   const { code, message, cause, name: _, ...fields } = error;
-  if (code !== 'UNSUPPORTED_VALUE' && code !== 'BAD_KEY') return error;
+  if (!PLACED.has(code)) return error;
   const steps: string[] = [];
   let all = true;
   for (let depth = 0; depth < frames.depth; depth++) {

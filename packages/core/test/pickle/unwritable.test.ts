@@ -16,6 +16,8 @@ describe('values that cannot be written', () => {
       'new Uint8Array(buffer) (at [key 0][1] of',
     ],
     ['what cannot be a key', { m: new Map([[{}, 1]]) }, '(at ["m"] of'],
+    ['a Date before Python', { at: new Date(-8.64e15) }, 'Python\'s years are 1 to 9999 (at ["at"] of'],
+    ['an invalid Date', { at: new Date(Number.NaN) }, 'an invalid Date has no datetime (at ["at"] of'],
     ['a function by itself', () => 1, 'a value of type function cannot be written'],
   ])('the error about %s says where it stands and what to do', (_name, value, text) => {
     const encoder = new EntryEncoder();

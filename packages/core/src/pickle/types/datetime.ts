@@ -61,7 +61,12 @@ export const DATETIME_ROWS: readonly TypeRow[] = [
     reduceDateTime,
   ),
   row('datetime.datetime', Date, {}, (value) => {
-    if (Number.isNaN(timeOf(value))) throw new MmdError('UNSUPPORTED_VALUE', 'an invalid Date has no datetime');
+    const year = new Date(timeOf(value)).getUTCFullYear();
+    if (Number.isNaN(year)) throw new MmdError('UNSUPPORTED_VALUE', 'an invalid Date has no datetime');
+    if (year < 1 || year > 9999) {
+      const message = `a Date in the year ${year} has no datetime: Python's years are 1 to 9999`;
+      throw new MmdError('UNSUPPORTED_VALUE', message, { found: year });
+    }
     return reduceDateTime(PyDateTime.fromDate(value));
   }),
   row(
