@@ -25,6 +25,16 @@ describe('values that cannot be written', () => {
     expect(loadEntry(encoder.encode({ a: 1 }))).toEqual(new Map([['a', 1]]));
   });
 
+  it('what a getter throws is passed on as it is', () => {
+    const own = new TypeError('mine');
+    const record = {
+      get x(): never {
+        throw own;
+      },
+    };
+    expect(() => dump([record])).toThrow(own);
+  });
+
   it('the place of an error is short however deep it stands', () => {
     let value: unknown;
     for (let i = 0; i < 10_000; i++) value = [0, value];
