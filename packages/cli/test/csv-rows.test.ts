@@ -49,7 +49,7 @@ describe('CSV in pieces', () => {
         expect(cut(inPieces(text, length))).toEqual(expected);
         expect(cut(inPieces(text, length))).toEqual(cut([text]));
       }),
-      { numRuns: 3000 },
+      { numRuns: 800 },
     );
   });
 

@@ -150,6 +150,6 @@ test('what was read ahead is what the file holds, in whatever order it is asked 
         expect(host.reads).toBeLessThanOrEqual(1 + size / 60_000);
       },
     ),
-    { numRuns: 60 },
+    { numRuns: 25 },
   );
 });
