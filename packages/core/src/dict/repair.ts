@@ -6,7 +6,7 @@
 
 import { MmdError } from '../errors.ts';
 import { parseArray } from '../format/array-value.ts';
-import { findBorder } from '../format/find-entry.ts';
+import { findBorder, findEntry } from '../format/find-entry.ts';
 import { type Journal, readJournal } from '../format/journal.ts';
 import {
   ENTRY_HEAD_SIZE,
@@ -136,12 +136,14 @@ export function lastGrowthCut(store: DictStore, { offset, frameLength }: LastEnt
 }
 
 /** Reads a value in pieces of 512 bytes. */
-function valueReader(store: DictStore, { offset, frameLength, keyLength }: EntryPlace): ValueReader {
+function valueReader({ read }: Pick<DictStore, 'read'>, { offset, frameLength, keyLength }: EntryPlace): ValueReader {
   const start = offset + ENTRY_HEAD_SIZE + keyLength;
   const length = entryEnd(offset, frameLength) - ENTRY_TAIL_SIZE - start;
-  const fetch: FetchBytes = (pos, count) => store.read(start + pos, Math.min(Math.max(count, 512), length - pos));
+  const fetch: FetchBytes = (pos, count) => read(start + pos, Math.min(Math.max(count, HEAD), length - pos));
   return new ValueReader(start, length, fetch);
 }
+
+const HEAD = 512;
 
 /** So far behind what tells where a value ends the next entry is looked for: replacing a large list must not take as long as reading it. */
 const SEARCHED = 2 ** 20;
@@ -152,11 +154,17 @@ const SEARCHED = 2 ** 20;
  */
 export function reachesOver(store: DictStore, place: EntryPlace): boolean {
   const { offset, length } = valueReader(store, place);
-  const from = endOfValue(() => valueReader(store, place));
-  if (from === length) return false;
   const end = entryEnd(place.offset, place.frameLength);
-  for (let at = offset + from; (at = store.findEntry(at, Math.min(end, at + SEARCHED))) >= 0; ) {
-    at = entryEnd(at, getU64(store.read(at, FRAME_SIZE), 1));
+  const head = store.read(offset, Math.min(HEAD, end - offset));
+  // Small values, which are most, are read once.
+  const read = (from: number, count: number): Uint8Array => {
+    const at = from - offset;
+    return at >= 0 && at + count <= head.length ? head.subarray(at, at + count) : store.read(from, count);
+  };
+  const from = endOfValue(() => valueReader({ read }, place));
+  if (from === length) return false;
+  for (let at = offset + from; (at = answer(findEntry(at, Math.min(end, at + SEARCHED)), read)) >= 0; ) {
+    at = entryEnd(at, getU64(read(at, FRAME_SIZE), 1));
     if (at === end) return true;
   }
   return false;
