@@ -30,7 +30,7 @@ import { OPCODES, type OpcodeRow } from '../pickle/opcodes.ts';
 import type { LastEntry } from './anchor.ts';
 import { writeBorderless } from './append-buffer.ts';
 import type { EntryPlace } from './catalog.ts';
-import { endOfOpcode } from './pickle-cursor.ts';
+import { endOfOpcode, PickleCursor } from './pickle-cursor.ts';
 import type { DictStore } from './store.ts';
 
 /** What repairing needs of the writer. */
@@ -163,11 +163,28 @@ export function reachesOver(store: DictStore, place: EntryPlace): boolean {
   };
   const from = endOfValue(() => valueReader({ read }, place));
   if (from === length) return false;
-  for (let at = offset + from; (at = answer(findEntry(at, Math.min(end, at + SEARCHED)), read)) >= 0; ) {
+  const search = (at: number): number => answer(findEntry(at, Math.min(end, at + SEARCHED)), read);
+  let at = search(offset + from);
+  // Bytes and texts may hold what looks like entries, whole files of this format among it.
+  if (at < 0 || isWhole(store, offset, offset + length)) return false;
+  for (; at >= 0; at = search(at)) {
     at = entryEnd(at, getU64(read(at, FRAME_SIZE), 1));
     if (at === end) return true;
   }
   return false;
+}
+
+/** Whether the opcodes from one file offset on end at another one, with no FRAME among them: such begins the next entry. */
+function isWhole({ file }: DictStore, start: number, end: number): boolean {
+  const cursor = new PickleCursor(file);
+  cursor.seek(start);
+  try {
+    while (cursor.end < end) if (cursor.next() === OPCODES.FRAME.code) return false;
+  } catch {
+    // It is damaged.
+    return false;
+  }
+  return cursor.end === end;
 }
 
 /** @throws CORRUPT where the entry's state byte is that of another one: see {@link reachesOver} */

@@ -3,6 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import { MmapDict } from '../../src/dict/index.ts';
 import { putU64 } from '../../src/format/layout.ts';
+import { ndarray } from '../../src/ndarray/index.ts';
 import { MemoryFile } from '../../src/storage/index.ts';
 
 const corrupt = expect.objectContaining({ code: 'CORRUPT' });
@@ -90,6 +91,41 @@ describe('an entry whose wrong length ends where another one does', () => {
     for (const inPlace of [true, false]) expect(() => dict.vacuum({ inPlace })).toThrow(corrupt);
     expect(dict.reclaim()).toBe(0);
     expect(file.toBytes().subarray(24)).toEqual(before.subarray(24));
+  });
+});
+
+describe('a value that holds what looks like entries, up to its very end', () => {
+  const file = MemoryFile.of();
+  MmapDict.over(file, { index: false }).set('a', [1]).set('b', { text: 'xyz' }).set('c', new Uint8Array(30));
+  const inner = file.toBytes();
+  const changes: [string, (dict: MmapDict) => unknown][] = [
+    ['deleted', (dict) => dict.delete('v')],
+    ['replaced', (dict) => dict.set('v', 1)],
+    ['renamed', (dict) => dict.rename('v', 'new')],
+    ['left out by a vacuum', (dict) => dict.delete('v') && dict.vacuum()],
+    ['left out by a vacuum in place', (dict) => dict.delete('v') && dict.vacuum({ inPlace: true })],
+  ];
+
+  it.each(changes)('is %s, wherever the file that it holds was cut', (_what, change) => {
+    const values = (bytes: Uint8Array): unknown[] => [
+      [bytes],
+      { x: { data: bytes, last: [bytes] } },
+      new Map([['bytes', bytes]]),
+      new Set([bytes]),
+      [String.fromCharCode(...bytes.map((byte) => (byte < 128 ? byte : 63)))],
+      [ndarray(bytes)],
+    ];
+    for (let cut = 24; cut <= inner.length; cut++) {
+      for (const value of values(inner.slice(0, cut))) {
+        const outer = MemoryFile.of();
+        MmapDict.over(outer, { index: false }).set('u', 1).set('v', value).set('w', 2);
+        const dict = MmapDict.over(outer, { index: false });
+        change(dict);
+        expect(dict.has('v')).toBe(dict.get('v') === 1);
+        expect([dict.get('u'), dict.get('w')]).toEqual([1, 2]);
+        expect(dict.fsck().findings).toEqual([]);
+      }
+    }
   });
 });
 
