@@ -34,7 +34,7 @@ import { copyExtents, findData, reserveByWriting, UNSUPPORTED } from './extents.
 import { FileWords } from './file-words.ts';
 import { libc } from './libc.ts';
 import { FileLock } from './lock.ts';
-import { type MakeOptions, openWhole, syncDirectory } from './make-file.ts';
+import { checkSyncable, type MakeOptions, openWhole, syncDirectory } from './make-file.ts';
 import { FileWindows, type MappedFile, MappedMemory } from './mmap.ts';
 import { absolutePath, realPath } from './paths.ts';
 import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, type FileStatus, type Syscalls } from './syscalls.ts';
@@ -185,6 +185,7 @@ export class NodeFile implements StorageFile, MappedFile {
     if (typeof before !== 'number') refuseSpecial(before, name);
     const found = typeof before !== 'number';
     const { initial, durable = false } = make;
+    if (durable && !found && (mode === 'a' || mode === 'create-new')) checkSyncable(sys, real);
     let fd = -EINTR;
     if (initial !== undefined && (mode === 'a' || mode === 'create-new'))
       fd = openWhole(sys, real, mode, { initial, durable }, permissions, found);

@@ -4,14 +4,14 @@
  * @module
  */
 
-import { constants as fsConstants } from 'node:fs';
+import { constants as fsConstants, lstatSync } from 'node:fs';
 import { constants } from 'node:os';
 import { dirname, join } from 'node:path';
 import { errnoError, uninterrupted } from './errno.ts';
 import { UNSUPPORTED } from './extents.ts';
 import type { Syscalls } from './syscalls.ts';
 
-const { EEXIST, EINTR, EIO, ENOENT, ENOSYS } = constants.errno;
+const { EACCES, EEXIST, EINTR, EIO, ENOENT, ENOSYS } = constants.errno;
 const { O_RDWR, O_CREAT, O_EXCL, O_NONBLOCK, O_RDONLY } = fsConstants;
 
 /** What a file is made with. */
@@ -101,6 +101,24 @@ export function openWhole(
     if (fd !== -EEXIST) return fd;
   }
   return -EINTR;
+}
+
+/**
+ * A directory in which names can be made, and which cannot be opened, cannot be synced either: asked before a name is made there,
+ * which nobody could take back. Whatever else there is, making the file tells of it.
+ * @throws READ_ONLY
+ */
+export function checkSyncable(sys: Syscalls, path: string): void {
+  try {
+    // A link that leads nowhere yet: the file is made elsewhere.
+    if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) return;
+  } catch {
+    return;
+  }
+  const directory = dirname(path);
+  const fd = uninterrupted(() => sys.open(directory, O_RDONLY, 0));
+  if (fd === -EACCES) throw errnoError(fd, 'opening the directory to sync it', directory);
+  if (fd >= 0) sys.close(fd);
 }
 
 /**

@@ -223,6 +223,22 @@ describe('opening', () => {
     expect(order(true, true)).toEqual([]);
   });
 
+  it('makes no durable file in a directory that can be written, and not be synced', () => {
+    const { EACCES } = constants.errno;
+    const base = libc();
+    const syscalls: Syscalls = {
+      ...base,
+      open: (path, ...how) => (path === temp.path && how[0] === 0 ? -EACCES : base.open(path, ...how)),
+    };
+    const path = temp.file('new');
+    const initial = encodeEmptyFile();
+    for (const mode of ['a', 'create-new'] as const)
+      expectCode('READ_ONLY', () => NodeFile.open(path, mode, { initial, durable: true, syscalls }));
+    expect(readdirSync(temp.path)).toEqual([]);
+    NodeFile.open(path, 'create-new', { initial, syscalls }).close();
+    NodeFile.open(path, 'a', { initial, durable: true, syscalls }).close();
+  });
+
   it('takes a file that another process made in the same moment as it is', () => {
     const path = temp.file('race');
     const base = libc();
