@@ -92,7 +92,8 @@ export function stepsOf(value: object, context: WriteContext): readonly unknown[
 
 function className(prototype: unknown): string {
   const made = (prototype as { constructor?: unknown }).constructor;
-  return typeof made === 'function' ? made.name : 'unknown';
+  // A static `name` may be anything.
+  return typeof made === 'function' ? String(made.name) : 'unknown';
 }
 
 /** A buffer goes out of band if that is asked for, else it is bytes or a bytearray, as in Python. */

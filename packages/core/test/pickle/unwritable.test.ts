@@ -11,6 +11,16 @@ describe('values that cannot be written', () => {
     ['a promise', { frame: Promise.resolve() }, 'await it first (at ["frame"] of'],
     ['a class', [new (class Thing {})()], 'or a codec for the class (at [0] of'],
     [
+      'a class whose name is a symbol',
+      [
+        new (class {
+          static readonly name = Symbol('own');
+          readonly x = 1;
+        })(),
+      ],
+      'class Symbol(own) cannot be written; give',
+    ],
+    [
       'a buffer in a tuple',
       new Map([[1, new Tuple(2, new ArrayBuffer(2))]]),
       'new Uint8Array(buffer) (at [key 0][1] of',
