@@ -284,20 +284,21 @@ const COUNTS_DEPTH = 3;
  * @throws LIMIT_EXCEEDED for what would take more memory than there is; SyntaxError
  */
 function keyProblems(text: string, name: string): KeyProblems {
-  const open: Set<string>[] = [];
+  /** The keys of each object that is open; `undefined` for a list. */
+  const open: (Set<string> | undefined)[] = [];
   let [repeated, notWhole, last]: (string | undefined)[] = [];
   let parts = 0;
   for (const { start, end, key } of jsonTokens(text)) {
     const first = text[start] as string;
     const opens = first === '{' || first === '[';
-    if (opens) open.push(new Set());
+    if (opens) open.push(first === '{' ? new Set() : undefined);
     else if (first === '}' || first === ']') open.pop();
     else if (key) {
       const label = JSON.parse(text.slice(start, end)) as string;
       if (open.at(-1)?.has(label)) repeated ??= label;
       open.at(-1)?.add(label);
       last = label;
-    } else if (first !== '"' && open.length === COUNTS_DEPTH && COUNTS.has(last ?? '')) {
+    } else if (first !== '"' && mayBeCounts(open) && COUNTS.has(last ?? '')) {
       const number = text.slice(start, end);
       if (!/^\d+$/.test(number)) notWhole ??= number;
     }
@@ -306,6 +307,11 @@ function keyProblems(text: string, name: string): KeyProblems {
     checkBudget(name, 'levels', open.length, MAX_HEADER_DEPTH, LENGTH_BYTES + start);
   }
   return { repeated, notWhole };
+}
+
+/** Whether a list is open where those stand. An object there is nothing that the format knows, and may have such keys. */
+function mayBeCounts(open: readonly (Set<string> | undefined)[]): boolean {
+  return open.length === COUNTS_DEPTH && open.at(-1) === undefined;
 }
 
 function checkBudget(name: string, limit: string, found: number, maximum: number, offset: number): void {

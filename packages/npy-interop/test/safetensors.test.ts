@@ -150,6 +150,9 @@ describe('safetensors files', () => {
       file('{"a":{"scale":1.0,"scales":[1.5],"dtype":"U8","shape":[1],"data_offsets":[0,1]}}', 1),
     );
     expect(read.get('a').shape).toEqual([1]);
+    const inside = '"x":{"shape":1.5,"data_offsets":[1.5],"y":[[1.5]]}';
+    const text = `{"a":{${inside},"dtype":"U8","shape":[1],"data_offsets":[0,1]},"__metadata__":{"shape":"x"}}`;
+    expect(readSafetensors(file(text, 1)).get('a').shape).toEqual([1]);
   });
 
   test('an aborted read ends with the reason, and asks for no more', async () => {
@@ -169,7 +172,9 @@ describe('safetensors files', () => {
     };
     await expect(readSafetensors(source, { signal: abort.signal })).rejects.toBe(reason);
     expect(reads).toBe(1);
-    await expect(readSafetensors(new Blob([bytes]), { signal: abort.signal })).rejects.toBe(reason);
+    const unasked = { name: 'unasked', size: () => Promise.reject(new Error('asked')), read: source.read };
+    for (const later of [new Blob([bytes]), unasked])
+      await expect(readSafetensors(later, { signal: abort.signal })).rejects.toBe(reason);
   });
 
   test('a long text in the metadata is read', () => {
