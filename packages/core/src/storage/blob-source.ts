@@ -23,9 +23,9 @@ import { endsBefore } from './source-errors.ts';
  * ```
  */
 export function blobSource(blob: Blob, name?: string): ByteSource {
-  const isBlob = typeof blob === 'object' && typeof (blob as Partial<Blob> | null)?.slice === 'function';
-  // Buffers and typed arrays have a slice too; it gives no Blob.
-  if (!isBlob || ArrayBuffer.isView(blob) || 'byteLength' in blob) {
+  // Buffers, typed arrays and lists have a slice too; it gives no Blob.
+  const { size, slice } = (blob ?? {}) as Partial<Blob>;
+  if (typeof size !== 'number' || typeof slice !== 'function') {
     const message = `a Blob was expected, found ${typeof blob}; bytesSource takes bytes`;
     throw new MmdError('INVALID_ARGUMENT', message, { found: blob });
   }

@@ -277,16 +277,29 @@ describe('httpSource', () => {
   });
 });
 
-it.each([DATA, DATA.buffer])(
-  'a blob source of bytes is refused before it is read, although bytes can be sliced',
-  (bytes) => {
-    const refused = expect.objectContaining({
-      code: 'INVALID_ARGUMENT',
-      message: expect.stringContaining('bytesSource'),
-    });
-    expect(() => blobSource(bytes as unknown as Blob)).toThrow(refused);
-  },
-);
+it.each<[string, unknown]>([
+  ['bytes', DATA],
+  ['a buffer', DATA.buffer],
+  ['a list', [1, 2, 3]],
+  ['text', 'mmdpickle'],
+  ['a record', { size: 3 }],
+  ['nothing', undefined],
+  ['null', null],
+])('a blob source of %s is refused before it is read, although much can be sliced', (_what, bytes) => {
+  const refused = expect.objectContaining({
+    code: 'INVALID_ARGUMENT',
+    message: expect.stringContaining('bytesSource'),
+  });
+  expect(() => blobSource(bytes as unknown as Blob)).toThrow(refused);
+});
+
+it('a reason that is its own reason is told a few times', async () => {
+  const error = new Error('round');
+  error.cause = error;
+  const fetch = () => Promise.reject(error);
+  const told = { code: 'IO', message: expect.stringMatching(/failed: round: round: round$/) };
+  await expect(httpSource('http://localhost/x', { fetch }).size()).rejects.toMatchObject(told);
+});
 
 it('names a blob by its file name, and reports one that cannot be read', async () => {
   expect(blobSource(new File([DATA], 'run.mmdpickle')).name).toBe('run.mmdpickle');
