@@ -59,7 +59,7 @@ function makeWhole(sys: Syscalls, path: string, bytes: Uint8Array, durable: bool
     if (typeof made === 'number') continue;
     const filled = fill(sys, made.fd, bytes, durable);
     if (filled === 0) result = made.giveName(path);
-    if (filled === 0 && result === 0) return made.fd;
+    if (result === 0) return made.fd;
     made.drop();
     sys.close(made.fd);
     // No other way would hold them.
