@@ -24,11 +24,11 @@ function checkChain(store: DictStore): void {
   base.chained = true;
   try {
     if (entries.walkBase().kind !== 'damage') return;
+    entries.walkAll();
   } catch (error) {
     base.chained = false;
     throw error;
   }
-  entries.walkAll();
   store.checkWalked();
 }
 

@@ -174,8 +174,16 @@ export class KnownEntries implements EntryTaker {
     const { base, catalog: known } = this;
     if (base === undefined) return;
     const removed = [...this.removed];
+    const damaged = [...this.damaged];
     this.base = undefined;
-    this.#walkTo(this.#baseEnd, known, base.newest.footer.keys);
+    try {
+      this.#walkTo(this.#baseEnd, known, base.newest.footer.keys);
+    } catch (error) {
+      // The index knows them as before.
+      this.base = base;
+      this.damaged = damaged;
+      throw error;
+    }
     for (const key of removed) if (known.find(key) < 0) this.catalog.remove(key);
     this.removed.clear();
   }
@@ -201,7 +209,14 @@ export class KnownEntries implements EntryTaker {
     this.#catalog = new Catalog();
     this.expect(count);
     const committed = this.#host.end;
-    const result = walkTo(this.#host.file, HEADER_SIZE, end, this);
+    let result: ScanEnd;
+    try {
+      result = walkTo(this.#host.file, HEADER_SIZE, end, this);
+    } catch (error) {
+      // What was met until a read failed is not all there is.
+      this.#catalog = known;
+      throw error;
+    }
     known.each((_slot, { offsets, frameLengths, keys, keyStarts, keyLengths }, at) => {
       const [offset, frameLength, start] = [offsets[at]!, frameLengths[at]!, keyStarts[at]!];
       const stop = start + keyLengths[at]!;

@@ -2,22 +2,31 @@
 
 import { describe, expect, it } from 'vitest';
 import { MmapDict } from '../../src/dict/index.ts';
+import { MmdError } from '../../src/errors.ts';
 import { putU64 } from '../../src/format/layout.ts';
-import { ndarray } from '../../src/ndarray/index.ts';
+import { MaskedArray, ndarray } from '../../src/ndarray/index.ts';
 import { MemoryFile } from '../../src/storage/index.ts';
 
 const corrupt = expect.objectContaining({ code: 'CORRUPT' });
 
-/** A file in which the FRAME of one entry has another length. */
+/** A file in which the FRAME of one entry, if there is one of that key, has another length. */
 function wrongLength(make: (dict: MmapDict) => void, index: boolean, key: string, end: (file: number) => number) {
   const file = MemoryFile.of();
   const dict = MmapDict.over(file, { index });
   make(dict);
-  const entry = [...dict.scan()].find((found) => found.key === key)!;
+  const entry = [...dict.scan()].find((found) => found.key === key);
   dict.close();
   const bytes = file.toBytes();
-  putU64(bytes, entry.offset + 1, end(bytes.length) - entry.offset - 9);
+  if (entry !== undefined) putU64(bytes, entry.offset + 1, end(bytes.length) - entry.offset - 9);
   return MemoryFile.of(bytes);
+}
+
+function caught(work: () => unknown): unknown {
+  try {
+    return work();
+  } catch (error) {
+    return (error as MmdError).code;
+  }
 }
 
 /** So many that the file has an index. */
@@ -37,6 +46,32 @@ describe('a file that was opened by its index', () => {
       expect(() => dict.batch(() => dict.delete('k1') && dict.delete('k2'))).toThrow(corrupt);
       expect(file.toBytes()).toEqual(before);
     }
+  });
+
+  it.each<[string, (dict: MmapDict) => unknown, boolean]>([
+    ['is not changed by who asks again, where it is damaged', (dict) => dict.set('new', 1), true],
+    ['has all its keys for who asks again', (dict) => [...dict.keys()].length, false],
+    ['has all its entries for who asks again', (dict) => [...dict.scan()].length, false],
+    ['is changed by who asks again', (dict) => dict.delete('k50') && dict.size, false],
+  ])('%s, after one of its reads failed', (_what, work, damaged) => {
+    const before = wrongLength(fill, true, damaged ? 'k50' : 'none', (size) => size - 40).toBytes();
+    const codes = new Set<unknown>();
+    for (let failing = 0; !codes.has('done'); failing++) {
+      const file = MemoryFile.of(before);
+      const dict = MmapDict.over(file, { standingIndex: 16_384 });
+      const expected = caught(() => work(MmapDict.over(MemoryFile.of(before), { standingIndex: 16_384 })));
+      let reads = 0;
+      file.read = (offset, into) => {
+        if (reads++ === failing) throw new MmdError('IO', 'a read failed');
+        return MemoryFile.prototype.read.call(file, offset, into);
+      };
+      const first = caught(() => work(dict));
+      codes.add(first === 'IO' ? first : 'done');
+      if (first !== 'IO') expect(first).toEqual(expected);
+      else expect([failing, caught(() => work(dict))]).toEqual([failing, expected]);
+      if (damaged) expect(file.toBytes()).toEqual(before);
+    }
+    expect([...codes]).toEqual(['IO', 'done']);
   });
 
   it.each([true, false])('is not changed where an older end stands in its middle, used by its index: %s', (index) => {
@@ -81,6 +116,14 @@ describe('an entry whose wrong length ends where another one does', () => {
     expect([...MmapDict.over(file).keys()]).toEqual(['a', 'c']);
     expect(file.toBytes().subarray(24)).toEqual(before.subarray(24));
   });
+
+  it.each([true, 7, 2n ** 40n, 2n ** 3000n, 1.5, 't', 't'.repeat(300), new Uint8Array(5), new Uint8Array(300), null])(
+    'is not deleted whatever its value is: %#',
+    (value) => {
+      const file = made((dict) => dict.set('a', value).set('b', [2]).set('c', [3]), 'b');
+      expect(() => MmapDict.over(file, { index: false }).delete('a')).toThrow(corrupt);
+    },
+  );
 
   it('and is dead is not left out by a vacuum, nor given back, with what it reaches over', () => {
     const long = ['y'.repeat(30_000)];
@@ -129,12 +172,28 @@ describe('a value that holds what looks like entries, up to its very end', () =>
   });
 });
 
+it.each<[string, unknown]>([
+  ['bytes', new Uint8Array(600)],
+  ['text', 't'.repeat(600)],
+  ['an array', ndarray(new Uint8Array(600))],
+  ['a masked array', new MaskedArray(ndarray(new Uint8Array(600)), ndarray(new Array(600).fill(true)))],
+])('%s that what looks like an entry stands in, up to its end, can be deleted', (_what, value) => {
+  const file = MemoryFile.of();
+  const { valueOffset, end } = [...MmapDict.over(file).set('a', value).scan()][0]!;
+  const bytes = file.toBytes();
+  const at = valueOffset + 400;
+  bytes.set([0x95, 0, 0, 0, 0, 0, 0, 0, 0, 0x8c, 1, 0x62], at);
+  putU64(bytes, at + 1, end - at - 9);
+  const dict = MmapDict.over(MemoryFile.of(bytes), { index: false });
+  expect([dict.delete('a'), dict.size]).toEqual([true, 0]);
+});
+
 it("an entry that is whole but for its length is not cut off with a file's lost end, by no repair and no writer", () => {
   const file = MemoryFile.of();
   const dict = MmapDict.over(file, { index: false });
   dict.set('a', 1).set('b', 2).set('c', 'c'.repeat(50));
   const [, b, c] = [...dict.scan()];
-  for (const end of [b!.end, b!.end + 5, c!.offset + 30]) {
+  for (const end of [b!.end, b!.end + 5, c!.offset + 30, c!.end]) {
     const bytes = file.toBytes().subarray(0, end);
     putU64(bytes, b!.offset + 1, 5000);
     const damaged = MemoryFile.of(bytes);
@@ -169,3 +228,18 @@ it.each<[string, (dict: MmapDict) => unknown]>([
   MmapDict.over(MemoryFile.of(damaged.toBytes()), { mode: 'r', lenient: true, salvage: true }).salvage(rescued);
   expect(rescued.get('k7')).toEqual([7, 'v'.repeat(20)]);
 });
+
+it.each([true, false])(
+  'what an entry hides that can be read is buried by a repair, which reads values: %s',
+  (values) => {
+    const file = MemoryFile.of();
+    const dict = MmapDict.over(file, { index: false });
+    const [old] = [...dict.set('a', 1).set('b', 2).scan()];
+    dict.set('a', 3);
+    const bytes = file.toBytes();
+    bytes[old!.end - 2] = 0x88;
+    const damaged = MemoryFile.of(bytes);
+    expect(MmapDict.over(damaged, { index: false }).fsck({ repair: true, values })).toMatchObject({ repaired: true });
+    expect(damaged.toBytes()[old!.end - 2]).toBe(0x30);
+  },
+);
