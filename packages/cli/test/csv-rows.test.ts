@@ -62,6 +62,23 @@ describe('CSV in pieces', () => {
     expect(cut([text])).toEqual([['1', 'a'], ...rows, ['3', 'c'], ['4', 'd']]);
   });
 
+  it('has all rows behind one that is none, however many they are', () => {
+    for (let count = 0; count < 40; count++) {
+      const rows = Array.from({ length: count }, (_, i) => [`${i}`]);
+      const bad = '1: csv: a quote that is not closed';
+      expect(cut([['"', ...rows].join('\n')])).toEqual([bad, ...rows]);
+    }
+  });
+
+  it('has a row of as many characters as are allowed, its end among them', () => {
+    const text = '"aaaa\nbbb",c\n';
+    expect(cut([text], text.length)).toEqual([['aaaa\nbbb', 'c']]);
+    expect(cut([text], text.length - 1)).toEqual([
+      '1: csv: a quote that is not closed within 12 characters',
+      '2: csv: a quote inside a cell, or text behind one',
+    ]);
+  });
+
   it('has rows and lines of so many characters at most', () => {
     expect(cut(['1,"', ...Array.from({ length: 20 }, () => 'line\n')], 30).slice(0, 2)).toEqual([
       '1: csv: a quote that is not closed within 30 characters',

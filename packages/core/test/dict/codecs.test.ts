@@ -9,7 +9,7 @@ import {
   type ValueCodec,
   type ValuePart,
 } from '../../src/format/index.ts';
-import { type NDArray, ndarray } from '../../src/ndarray/index.ts';
+import { MaskedArray, type NDArray, ndarray } from '../../src/ndarray/index.ts';
 import { type EmitOp, emit, load } from '../../src/pickle/index.ts';
 import { MemoryDisk, MemoryFile } from '../../src/storage/index.ts';
 import { Recording } from '../../src/testing/index.ts';
@@ -184,7 +184,18 @@ const sliceKey: EmitOp[] = [
   'SETITEM',
 ];
 
-test.each<[string, EmitOp[], string]>([
+/** A masked array with this fill value. */
+function masked(fill: EmitOp[]): Uint8Array {
+  const dict = MmapDict.over(MemoryFile.of());
+  dict.set('given', new MaskedArray(ndarray([1, 2]), ndarray([true, false]), { fillValue: 7 }));
+  const { valueOffset, valueLength } = [...dict.scan()][0]!;
+  const bytes = fileBytes(dict).slice(valueOffset, valueOffset + valueLength);
+  const own = emit([['BININT1', 7], 'TUPLE', 'REDUCE']);
+  expect(bytes.slice(-own.length)).toEqual(own);
+  return Uint8Array.of(...bytes.subarray(0, -own.length), ...emit([...fill, 'TUPLE', 'REDUCE']));
+}
+
+test.each<[string, EmitOp[] | Uint8Array, string]>([
   ['a persistent id', [['BININT1', 7], 'BINPERSID'], 'UNSUPPORTED_VALUE'],
   ['a persistent id that is popped', ['NONE', ['BININT1', 7], 'BINPERSID', 'POP'], 'UNSUPPORTED_VALUE'],
   ['an out-of-band buffer', ['NEXT_BUFFER'], 'UNSUPPORTED_VALUE'],
@@ -195,8 +206,10 @@ test.each<[string, EmitOp[], string]>([
   ['a memo index of many GiB in digits', ['NONE', ['PUT', '4294967295']], 'UNSUPPORTED_VALUE'],
   ['a Python 2 string that is not ASCII', [['SHORT_BINSTRING', Uint8Array.of(0xe9)]], 'CORRUPT'],
   ['a frame inside', [['FRAME', 1], 'NONE'], 'BAD_OPCODE'],
+  ['the first memo index that is too large', ['NONE', ['LONG_BINPUT', 2 ** 24]], 'UNSUPPORTED_VALUE'],
+  ['a masked array whose fill value is a persistent id', masked([['BININT1', 7], 'BINPERSID']), 'UNSUPPORTED_VALUE'],
 ])('%s is not copied out of a dict, and the other one stays as it was', (_what, ops, code) => {
-  const from = stranger(emit(ops));
+  const from = stranger(ops instanceof Uint8Array ? ops : emit(ops));
   const refused = expect.objectContaining({ code, key: 'given' });
   for (const take of [(to: MmapDict) => to.merge(from), (to: MmapDict) => from.copy(['before', 'given'], to)]) {
     const to = MmapDict.over(MemoryFile.of()).set('mine', 1);
@@ -208,13 +221,15 @@ test.each<[string, EmitOp[], string]>([
   expect(Object.fromEntries(rescued)).toEqual({ before: 1 });
 });
 
-test.each<[string, EmitOp[]]>([
+test.each<[string, EmitOp[] | Uint8Array]>([
+  ['a masked array with a fill value', masked([['BININT1', 8]])],
+  ['the largest memo index', ['NONE', ['LONG_BINPUT', 2 ** 24 - 1]]],
   ['a memo index as mmappickle 1.0 counts them', ['NONE', ['LONG_BINPUT', 70_000]]],
   ['an extension code, which copyreg may know', [['EXT1', 7]]],
   ['what only its owner knows', [['GLOBAL', 'lab Camera'], 'EMPTY_TUPLE', 'REDUCE']],
   ['bytes with their length in eight', [['BINBYTES8', new Uint8Array(300)]]],
 ])('%s is copied byte for byte', (_what, ops) => {
-  const opcodes = emit(ops);
+  const opcodes = ops instanceof Uint8Array ? ops : emit(ops);
   const from = stranger(opcodes);
   const file = MemoryFile.of();
   const to = MmapDict.over(file);

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { type ArrayForm, encodeLegacyArray, encodeModernArray, parseArray } from '../../src/format/array-value.ts';
 import { crc32c } from '../../src/format/checksum.ts';
 import { encodeFiller, opaqueHead } from '../../src/format/filler.ts';
-import { findEntry } from '../../src/format/find-entry.ts';
+import { findBorder, findEntry } from '../../src/format/find-entry.ts';
 import { hashKey } from '../../src/format/hash.ts';
 import { decodeJournal, encodeJournal } from '../../src/format/journal.ts';
 import {
@@ -152,6 +152,29 @@ describe('the walk', () => {
         }
       }
     }
+  });
+
+  test('that has a wrong length is whole where its tail stands before a FRAME or the end, whatever the pieces are that are read', () => {
+    const tail = (state: number) => [0x4a, 0, 0, 0, 0, 0x30, state, 0x30];
+    const noise = fc.array(fc.constantFrom(0x4a, 0x30, 0x88, 0x95, 0), { maxLength: 12 });
+    const tails = fc.constantFrom(tail(0x88), tail(0x30), tail(0x89), tail(0x88).with(5, 0), tail(0x30).with(7, 0));
+    const pieces = fc.array(fc.oneof(tails, noise, fc.constant([...tail(0x88), 0x95])), { maxLength: 6 });
+    const before = fc.oneof(fc.nat(40), fc.integer({ min: 4060, max: 4110 }), fc.integer({ min: 12_240, max: 12_320 }));
+    fc.assert(
+      fc.property(before, pieces, fc.nat(30), (length, parts, from) => {
+        const file = Uint8Array.from([...new Uint8Array(length).fill(0x4a), ...parts.flat()]);
+        const isBorder = (at: number): boolean => {
+          const [opcode, , , , , pop, state, last] = file.subarray(at - 8, at);
+          const ends = at === file.length || file[at] === 0x95;
+          return opcode === 0x4a && pop === 0x30 && (state === 0x88 || state === 0x30) && last === 0x30 && ends;
+        };
+        let expected = from + 11 + 8;
+        while (expected <= file.length && !isBorder(expected)) expected++;
+        const read = (offset: number, count: number) => file.subarray(offset, offset + count);
+        expect(answer(findBorder(from, file.length), read)).toBe(expected > file.length ? -1 : expected);
+      }),
+      { numRuns: 1000 },
+    );
   });
 
   test('of a file cut anywhere ends in damage at the entry that is cut', () => {

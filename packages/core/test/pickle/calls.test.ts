@@ -541,6 +541,12 @@ describe('opaque objects made by hand', () => {
     expect(object.operations).toEqual([]);
   });
 
+  it.each([[undefined], [{ k: 1 }], [[['k', 1]]]])('take no keyword arguments that are no PyDict: %j', (names) => {
+    expect(() => new OpaqueObject('NEWOBJ_EX', new OpaqueGlobal('m', 'C'), Tuple.of(), names as never)).toThrow(
+      expect.objectContaining({ code: 'INVALID_ARGUMENT' }),
+    );
+  });
+
   it('are checked again when they are written', () => {
     const pairs: unknown[] = ['a', 1];
     const object = made();

@@ -45,6 +45,13 @@ describe('values that cannot be written', () => {
     expect(() => dump([record])).toThrow(own);
   });
 
+  it.each<[string, () => unknown, RegExp]>([
+    ['the whole value', () => dump(undefined), /; give null, or leave it out$/],
+    ['the size of the whole', () => dump([[[1]]], { limits: { depth: 2 } }), /raise it if this is meant$/],
+  ])('an error about %s names no place in it', (_what, work, text) => {
+    expect(work).toThrow(text);
+  });
+
   it('the place of an error is short however deep it stands', () => {
     let value: unknown;
     for (let i = 0; i < 10_000; i++) value = [0, value];
