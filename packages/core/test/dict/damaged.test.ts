@@ -603,6 +603,8 @@ describe('a journal whose sum is wrong, which another writer appended behind', (
   it('is switched off by fsck, and by the first change: what stands behind it is not hidden from Python', () => {
     // Python's dict ends with the program, which this library's reader does not run.
     expect(() => items(image())).toThrow();
+    const { findings } = MmapDict.over(MemoryFile.of(image()), { mode: 'r' }).fsck();
+    expect(findings.map(({ code }) => code)).toEqual(['damaged-journal']);
     for (const change of [
       (dict: MmapDict) => dict.fsck({ repair: true }),
       (dict: MmapDict) => dict.set('e', 5).delete('e'),
