@@ -72,11 +72,10 @@ export function foreignValue(from: DictCore, to: DictCore, view: EntryView): Enc
   }
 }
 
-/** The error of {@link foreignValue}; `undefined` where there is none. */
-export function foreignProblem(from: DictCore, to: DictCore, view: EntryView): Error | undefined {
+/** The same, and what {@link foreignValue} throws as an error that is given. */
+export function foreignValueOrError(from: DictCore, to: DictCore, view: EntryView): EncodedValue | MmdError {
   try {
-    foreignValue(from, to, view);
-    return undefined;
+    return foreignValue(from, to, view);
   } catch (error) {
     if (error instanceof MmdError) return error;
     throw error;

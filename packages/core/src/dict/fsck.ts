@@ -87,8 +87,13 @@ function check(core: DictCore, options: FsckOptions, alone: boolean): CheckResul
   if (result.findings.some(({ code }) => code === 'header')) return result;
   if (options.values === false) return { ...result, plan: withoutSpared(core, result) };
   const values = alone ? core.alone('fsck', () => checkValues(core, options)) : checkValues(core, options);
-  const plan = result.plan.filter((step) => step.do !== 'write' || !values.spared.has(step.offset));
+  const plan = sparing(result.plan, values.spared);
   return { ...result, findings: [...result.findings, ...values.findings], plan: [...plan, ...values.plan] };
+}
+
+/** Without the writes of these states. */
+function sparing(plan: readonly Step[], spared: ReadonlySet<number>): readonly Step[] {
+  return plan.filter((step) => step.do !== 'write' || !spared.has(step.offset));
 }
 
 /** What is hidden lives on where the value that hides it cannot be read, though no other value is. */
@@ -103,7 +108,7 @@ function withoutSpared(core: DictCore, { findings, plan }: CheckResult): readonl
     if (place === undefined || hindranceOf(core, core.strictView(key!, place)).problem === undefined) continue;
     spared.add(stateOffset(offset, getU64(store.read(offset, FRAME_SIZE), 1)));
   }
-  return plan.filter((step) => step.do !== 'write' || !spared.has(step.offset));
+  return sparing(plan, spared);
 }
 
 function checkValues(core: DictCore, { signal, onProgress }: ProgressOptions): ValueCheck {

@@ -5,20 +5,11 @@
  */
 
 import { BINBYTES8 } from '../format/array-value.ts';
-import {
-  alignUp,
-  ENTRY_HEAD_SIZE,
-  ENTRY_TAIL_SIZE,
-  entryEnd,
-  HEADER_SIZE,
-  PAGE_ALIGNMENT,
-  putU64,
-  toSectorEnd,
-} from '../format/layout.ts';
+import { alignUp, HEADER_SIZE, PAGE_ALIGNMENT, putU64, toSectorEnd } from '../format/layout.ts';
 import { answer, scanEntries } from '../format/scan.ts';
 import type { EntryPlace } from './catalog.ts';
 import type { DictCore } from './core.ts';
-import { reachesOver } from './repair.ts';
+import { reachesOver, valueRange } from './repair.ts';
 import type { DictStore } from './store.ts';
 import type { ProgressOptions } from './vacuum.ts';
 
@@ -68,11 +59,6 @@ export function reclaim(core: DictCore, options: ProgressOptions = {}): number {
     }
   });
   return freed;
-}
-
-function valueRange({ offset, frameLength, keyLength }: EntryPlace): readonly [offset: number, length: number] {
-  const value = offset + ENTRY_HEAD_SIZE + keyLength;
-  return [value, entryEnd(offset, frameLength) - ENTRY_TAIL_SIZE - value];
 }
 
 /** File offsets of the indexes that the dict, or the next index, stands on. */

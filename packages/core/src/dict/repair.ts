@@ -136,11 +136,16 @@ export function lastGrowthCut(store: DictStore, { offset, frameLength }: LastEnt
 }
 
 /** Reads a value in pieces of 512 bytes. */
-function valueReader({ read }: Pick<DictStore, 'read'>, { offset, frameLength, keyLength }: EntryPlace): ValueReader {
-  const start = offset + ENTRY_HEAD_SIZE + keyLength;
-  const length = entryEnd(offset, frameLength) - ENTRY_TAIL_SIZE - start;
+function valueReader({ read }: Pick<DictStore, 'read'>, place: EntryPlace): ValueReader {
+  const [start, length] = valueRange(place);
   const fetch: FetchBytes = (pos, count) => read(start + pos, Math.min(Math.max(count, HEAD), length - pos));
   return new ValueReader(start, length, fetch);
+}
+
+/** Where the value of an entry stands: its file offset and length. */
+export function valueRange({ offset, frameLength, keyLength }: EntryPlace): readonly [offset: number, length: number] {
+  const value = offset + ENTRY_HEAD_SIZE + keyLength;
+  return [value, entryEnd(offset, frameLength) - ENTRY_TAIL_SIZE - value];
 }
 
 const HEAD = 512;
@@ -153,7 +158,7 @@ const SEARCHED = 2 ** 20;
  * Most values tell by their head where they end; lists, dicts and objects are looked through, {@link SEARCHED} bytes of each.
  */
 export function reachesOver(store: DictStore, place: EntryPlace): boolean {
-  const { offset, length } = valueReader(store, place);
+  const [offset, length] = valueRange(place);
   const end = entryEnd(place.offset, place.frameLength);
   const head = store.read(offset, Math.min(HEAD, end - offset));
   // Small values, which are most, are read once.

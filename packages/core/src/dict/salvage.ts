@@ -27,7 +27,7 @@ import { answer, keyOf } from '../format/scan.ts';
 import { tailKindOf } from '../format/tail-entry.ts';
 import type { EntryPlace } from './catalog.ts';
 import type { DictCore } from './core.ts';
-import { foreignProblem, foreignValue } from './foreign-value.ts';
+import { foreignValueOrError } from './foreign-value.ts';
 import { buryDead } from './live-entries.ts';
 import { rawValue } from './raw-value.ts';
 import { hindranceOfRemains, problemOf } from './readability.ts';
@@ -56,12 +56,17 @@ export function salvage(from: DictCore, to: DictCore, options: ProgressOptions =
   const lost = new Map([...damaged].map(([key, { offset }]) => [key, { key, offset, message }]));
   const copy = (key: string, place: EntryPlace): void => {
     const view = from.view(key, place, counts);
-    to.put(key, foreignProblem(from, to, view) === undefined ? foreignValue(from, to, view) : rawValue(view));
+    const value = foreignValueOrError(from, to, view);
+    to.put(key, value instanceof Error ? rawValue(view) : value);
     to.writer.settleBorrowed();
     recovered.add(key);
   };
-  const problemFor = (key: string, place: EntryPlace): Error | undefined =>
-    problemOf(from, from.view(key, place)) ?? foreignProblem(from, to, from.view(key, place));
+  const problemFor = (key: string, place: EntryPlace): Error | undefined => {
+    const problem = problemOf(from, from.view(key, place));
+    if (problem !== undefined) return problem;
+    const value = foreignValueOrError(from, to, from.view(key, place));
+    return value instanceof Error ? value : undefined;
+  };
   const isWhole = (key: string, place: EntryPlace): boolean =>
     !deaths.has(stateOffset(place.offset, place.frameLength)) && problemFor(key, place) === undefined;
   let done = 0;

@@ -185,10 +185,11 @@ export class NodeFile implements StorageFile, MappedFile {
     if (typeof before !== 'number') refuseSpecial(before, name);
     const found = typeof before !== 'number';
     const { initial, durable = false } = make;
-    if (durable && !found && (mode === 'a' || mode === 'create-new')) checkSyncable(sys, real);
     let fd = -EINTR;
-    if (initial !== undefined && (mode === 'a' || mode === 'create-new'))
-      fd = openWhole(sys, real, mode, { initial, durable }, permissions, found);
+    if (mode === 'a' || mode === 'create-new') {
+      if (durable && !found) checkSyncable(sys, real);
+      if (initial !== undefined) fd = openWhole(sys, real, mode, { initial, durable }, permissions, found);
+    }
     // Whatever else kept it from being made whole, the plain way tells of it.
     if (fd < 0 && fd !== -EEXIST) fd = uninterrupted(() => sys.open(real, FLAGS[mode], permissions));
     if (fd < 0)

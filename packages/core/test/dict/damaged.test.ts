@@ -557,7 +557,8 @@ it.each([{ index: true }, { index: false }])(
   },
 );
 
-it('a journal whose sum is wrong is told of by fsck', () => {
+/** The file after each write of a batch that deletes a and b, beside c. */
+function imagesOfDeaths(): Uint8Array[] {
   const file = MemoryFile.of();
   const dict = MmapDict.over(file, { index: false });
   dict.set('a', 1).set('b', 2).set('c', 3);
@@ -568,6 +569,11 @@ it('a journal whose sum is wrong is told of by fsck', () => {
     images.push(file.toBytes());
   };
   dict.batch(() => ['a', 'b'].map((key) => dict.delete(key)));
+  return images;
+}
+
+it('a journal whose sum is wrong is told of by fsck', () => {
+  const images = imagesOfDeaths();
   const codes = (bytes: Uint8Array) =>
     MmapDict.over(MemoryFile.of(bytes), { mode: 'r' })
       .fsck()
@@ -581,16 +587,7 @@ it('a journal whose sum is wrong is told of by fsck', () => {
 describe('a journal whose sum is wrong, which another writer appended behind', () => {
   /** Of a batch that deletes a and b; c, and d behind the journal, live. */
   const image = (flip: (end: number) => number = (end) => end - 30): Uint8Array => {
-    const file = MemoryFile.of();
-    const dict = MmapDict.over(file, { index: false });
-    dict.set('a', 1).set('b', 2).set('c', 3);
-    const images: Uint8Array[] = [];
-    const write = file.write.bind(file);
-    file.write = (...args) => {
-      write(...args);
-      images.push(file.toBytes());
-    };
-    dict.batch(() => ['a', 'b'].map((key) => dict.delete(key)));
+    const images = imagesOfDeaths();
     const pending = images.find((bytes) => MmapDict.over(MemoryFile.of(bytes), { mode: 'r' }).size === 1)!;
     const other = MemoryFile.of();
     MmapDict.over(other, { index: false }).set('d', 4);
