@@ -122,7 +122,9 @@ test('what was read ahead is what the file holds, in whatever order it is asked 
   fc.assert(
     fc.property(
       fc.integer({ min: 1, max: 300_000 }),
-      fc.array(fc.tuple(fc.integer({ min: -70_000, max: 70_000 }), fc.integer({ min: 1, max: 600 })), { maxLength: 60 }),
+      fc.array(fc.tuple(fc.integer({ min: -70_000, max: 70_000 }), fc.integer({ min: 1, max: 600 })), {
+        maxLength: 60,
+      }),
       fc.integer({ min: 0, max: 40 }),
       (size, looks, between) => {
         const host = new Host(size);
