@@ -31,7 +31,7 @@ import {
   VirtualTimeScheduler,
 } from 'rxjs';
 import { TestScheduler } from 'rxjs/testing';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { Blocker, until } from './blocker.ts';
 
 function fileIn(dir: TempDir): string {
@@ -411,6 +411,25 @@ describe('stopping', () => {
       const rows = other.has('x/seq') ? ((other.get('x/seq') as NDArray).toNested() as bigint[]).map(Number) : [];
       expect(rows).toEqual(rows.map((_, i) => i));
       expect(rows.length).toBeGreaterThanOrEqual(written.length);
+    }
+  });
+
+  test('a batch that is full is written in its turn, though the machine stalls a second at every look at the clock', () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    let clock = 0;
+    vi.spyOn(performance, 'now').mockImplementation(() => (clock += 1000));
+    try {
+      const frame$ = new Subject<Uint8Array>();
+      frame$.pipe(appendFrames(dict, { batch: { frames: 2, ms: 60_000 } })).subscribe();
+      const written = [1, 2, 3, 4].map((i) => {
+        frame$.next(Uint8Array.of(i));
+        return dict.size;
+      });
+      expect(written).toEqual([0, 2, 2, 4]);
+      frame$.complete();
+    } finally {
+      vi.restoreAllMocks();
     }
   });
 

@@ -272,16 +272,18 @@ export class Ingest<T> {
     this.#busy = true;
     const began = performance.now();
     while (this.#due()) {
-      if (this.#state === 'open' && performance.now() - began > LONGEST_STRETCH_MS) {
+      const frames = this.#queue.take(this.#limits());
+      if (!this.#attempt(frames)) {
+        void this.#writeLater(frames);
+        return;
+      }
+      // After a commit, never before the first: what was due when its frame came is written in that turn.
+      if (this.#state === 'open' && this.#due() && performance.now() - began > LONGEST_STRETCH_MS) {
         this.#busy = false;
         this.#ripe = true;
         this.#arm(0);
         return;
       }
-      const frames = this.#queue.take(this.#limits());
-      if (this.#attempt(frames)) continue;
-      void this.#writeLater(frames);
-      return;
     }
     this.#busy = false;
     this.#ripe = false;
