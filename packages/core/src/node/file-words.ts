@@ -18,18 +18,24 @@ const UNBOUND_WORD_READS = 1024;
 /** Looks at an end that stays where it is, before a window is made over it. */
 const END_READS = 16;
 
+/** By how many bits a word is shifted in the eight aligned bytes that hold it. */
+const shiftOf = (at: number): bigint => BigInt((at & 7) << 3);
+
 /** What has words: an open file. */
 type WordsFile = StorageFile & MappedFile & { readonly fd: number; readonly mappingFd: number };
 
 /**
- * Loads and stores of one file. The caller knows that the words lie inside it, and that it is open. Where a word stands in its
- * window is asked by `&`: offsets are doubles to V8, of which `%` takes 40 cycles.
+ * Loads and stores of one file. The caller knows that the words lie inside it, and that it is open. Who loads a word sees all
+ * that was written before it was stored: where processors reorder stores, words that lie within eight aligned bytes are loaded
+ * and stored with these, atomically, which takes 20 to 60 ns more. Where a word stands in its window is asked by `&`: offsets
+ * are doubles to V8, of which `%` takes 40 cycles.
  */
 export class FileWords {
   readonly #sys: Syscalls;
   readonly #file: WordsFile;
   readonly #fd: number;
   readonly #mapped: boolean;
+  readonly #plain: boolean;
   #windows: FileWindows | undefined;
   /** The window of the word that was last asked for. */
   #last: Window | undefined;
@@ -52,12 +58,14 @@ export class FileWords {
     this.#file = file;
     this.#fd = file.fd;
     this.#mapped = mapped;
+    this.#plain = sys.platform.storesInOrder;
   }
 
   loadI32(offset: number): number {
     if (this.#mayRead()) return this.#read(offset, 4).getInt32(0, true);
-    const { i32, view, offset: start } = this.#window(offset, 4);
+    const { i32, i64, view, offset: start } = this.#window(offset, 4);
     const at = offset - start;
+    if (!this.#plain && (at & 7) <= 4) return Number(BigInt.asIntN(32, Atomics.load(i64, at >> 3) >> shiftOf(at)));
     return (at & 3) === 0 ? i32[at >> 2]! : view.getInt32(at, true);
   }
 
@@ -65,6 +73,7 @@ export class FileWords {
     if (this.#mayRead()) return this.#read(offset, 8).getBigInt64(0, true);
     const { i64, view, offset: start } = this.#window(offset, 8);
     const at = offset - start;
+    if (!this.#plain && (at & 7) === 0) return Atomics.load(i64, at >> 3);
     return (at & 7) === 0 ? i64[at >> 3]! : view.getBigInt64(at, true);
   }
 
@@ -77,9 +86,13 @@ export class FileWords {
       this.#file.write(offset, this.#word!, whole ? 8 : 4);
       return;
     }
-    const { i32, view, offset: start } = this.#window(offset, 4);
+    const { i32, i64, view, offset: start } = this.#window(offset, 4);
     const at = offset - start;
-    if ((at & 3) === 0) i32[at >> 2] = value;
+    if (!this.#plain && (at & 7) <= 4) {
+      // The lock is held: nobody else changes what stands beside the word.
+      const others = i64[at >> 3]! & ~(0xffff_ffffn << shiftOf(at));
+      Atomics.store(i64, at >> 3, others | (BigInt.asUintN(32, BigInt(value)) << shiftOf(at)));
+    } else if ((at & 3) === 0) i32[at >> 2] = value;
     else view.setInt32(at, value, true);
   }
 
@@ -91,7 +104,8 @@ export class FileWords {
     }
     const { i64, view, offset: start } = this.#window(offset, 8);
     const at = offset - start;
-    if ((at & 7) === 0) i64[at >> 3] = value;
+    if (!this.#plain && (at & 7) === 0) Atomics.store(i64, at >> 3, value);
+    else if ((at & 7) === 0) i64[at >> 3] = value;
     else view.setBigInt64(at, value, true);
   }
 

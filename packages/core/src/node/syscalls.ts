@@ -41,6 +41,8 @@ export interface PlatformConstants {
   readonly FS_IOC_GETFLAGS: number | undefined;
   readonly SEEK_DATA: number;
   readonly SEEK_HOLE: number;
+  /** Whether every processor sees stores in the order in which another one made them, as x86-64 has it, and ARM has not. */
+  readonly storesInOrder: boolean;
 }
 
 /** System calls. Counts and addresses are numbers (an address has 47 bits); errors are `-errno`. */
@@ -133,6 +135,7 @@ const LINUX: PlatformConstants = {
   FS_IOC_GETFLAGS: 0x80086601,
   SEEK_DATA: 3,
   SEEK_HOLE: 4,
+  storesInOrder: false,
 };
 const DARWIN: PlatformConstants = {
   library: '/usr/lib/libSystem.B.dylib',
@@ -145,13 +148,14 @@ const DARWIN: PlatformConstants = {
   FS_IOC_GETFLAGS: undefined,
   SEEK_DATA: 4,
   SEEK_HOLE: 3,
+  storesInOrder: false,
 };
 
 /** The platforms whose constants are known. Linux is tested; the rows for macOS are read off its headers and untested. */
 export const PLATFORMS: Readonly<Record<string, PlatformConstants>> = {
-  'linux-x64': LINUX,
+  'linux-x64': { ...LINUX, storesInOrder: true },
   'linux-arm64': LINUX,
   'linux-riscv64': LINUX,
-  'darwin-x64': DARWIN,
+  'darwin-x64': { ...DARWIN, storesInOrder: true },
   'darwin-arm64': DARWIN,
 };

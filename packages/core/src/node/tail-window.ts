@@ -69,7 +69,10 @@ export class TailWindow {
     const shift = (pos & 3) << 3;
     const words = this.#words;
     const index = pos >> 2;
-    words[index] = (words[index]! & ~(0xffff << shift)) | ((half & 0xffff) << shift);
+    const commit = (words[index]! & ~(0xffff << shift)) | ((half & 0xffff) << shift);
+    // No processor may show the commit before what was written and stored ahead of it.
+    if (this.#sys.platform.storesInOrder) words[index] = commit;
+    else Atomics.store(words, index, commit);
   }
 
   /** Whether the window lies over a range of the file. */

@@ -1,6 +1,8 @@
 import { TempDir } from '@mmdpickle/test-support';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { NodeFile } from '../../src/node/file.ts';
+import { libc } from '../../src/node/libc.ts';
+import type { Syscalls } from '../../src/node/syscalls.ts';
 import { MemoryDisk } from '../../src/storage/memory-file.ts';
 import type { StorageFile } from '../../src/storage/storage-file.ts';
 import { CrashFile } from '../../src/testing/crash-file.ts';
@@ -28,12 +30,12 @@ function memorySubject(wrap: (file: StorageFile) => StorageFile = (file) => file
   };
 }
 
-function nodeSubject(wrap: (file: StorageFile) => StorageFile = (file) => file): Subject {
+function nodeSubject(wrap: (file: StorageFile) => StorageFile = (file) => file, syscalls = libc()): Subject {
   const name = temp.file(`laws-${count++}`);
-  let file = wrap(NodeFile.open(name, 'create-new'));
+  let file = wrap(NodeFile.open(name, 'create-new', { syscalls }));
   return {
     file,
-    other: NodeFile.open(`${name}-other`, 'create-new'),
+    other: NodeFile.open(`${name}-other`, 'create-new', { syscalls }),
     reopen() {
       const again = file.open(name, 'r+');
       file.close();
@@ -43,9 +45,19 @@ function nodeSubject(wrap: (file: StorageFile) => StorageFile = (file) => file):
   };
 }
 
+/** The system calls as on ARM. */
+function reordering(): Syscalls {
+  const real = libc();
+  return { ...real, platform: { ...real.platform, storesInOrder: false } };
+}
+
 const subjects: Record<string, { make: () => Subject; runs: number }> = {
   MemoryFile: { make: () => memorySubject(), runs: 150 },
   NodeFile: { make: () => nodeSubject(), runs: 100 },
+  'NodeFile, words as where stores are not seen in order': {
+    make: () => nodeSubject(undefined, reordering()),
+    runs: 50,
+  },
   'CrashFile over memory': { make: () => memorySubject((file) => CrashFile.over(file)), runs: 50 },
   'CrashFile over a real file': { make: () => nodeSubject((file) => CrashFile.over(file)), runs: 30 },
 };
