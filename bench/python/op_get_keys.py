@@ -32,9 +32,13 @@ def record(i):
 
 
 def picked(context, index):
-    keys = context["params"]["keys"]
+    params = context["params"]
     following = seeded(index + 1)
-    return [record_key(int(next(following) * keys)) for _ in range(context["params"]["gets"])]
+
+    def some():
+        return [record_key(int(next(following) * params["keys"])) for _ in range(params["gets"])]
+
+    return [some() for _ in range(max(params["opens"], 1))]
 
 
 @prepare("get-keys", "h5py")
@@ -53,18 +57,19 @@ def start_h5py(context):
     import h5py
 
     path = os.path.join(context["dir"], "run.h5")
-    kept = None if context["params"]["reopen"] else h5py.File(path, "r")
+    kept = None if context["params"]["opens"] > 0 else h5py.File(path, "r")
 
     def round_(index):
-        keys = picked(context, index)
+        rounds = picked(context, index)
         began = now()
-        file = kept or h5py.File(path, "r")
-        for key in keys:
-            last = file[key][()]
-        if kept is None:
-            file.close()
+        for keys in rounds:
+            file = kept or h5py.File(path, "r")
+            for key in keys:
+                last = file[key][()]
+            if kept is None:
+                file.close()
         taken = now() - began
-        assert last["seq"] == int(keys[-1][4:])
+        assert last["seq"] == int(rounds[-1][-1][4:])
         return taken
 
     return round_
@@ -84,16 +89,17 @@ def start_cpython(context):
         with open(path, "rb") as file:
             return pickle.load(file)
 
-    kept = None if context["params"]["reopen"] else load()
+    kept = None if context["params"]["opens"] > 0 else load()
 
     def round_(index):
-        keys = picked(context, index)
+        rounds = picked(context, index)
         began = now()
-        loaded = kept or load()
-        for key in keys:
-            last = loaded[key]
+        for keys in rounds:
+            loaded = kept or load()
+            for key in keys:
+                last = loaded[key]
         taken = now() - began
-        assert last["seq"] == int(keys[-1][4:])
+        assert last["seq"] == int(rounds[-1][-1][4:])
         return taken
 
     return round_

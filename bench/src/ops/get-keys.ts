@@ -1,6 +1,6 @@
 /**
- * Open a file of `keys` small records and get `gets` of them, spread at random; `open: false` keeps one
- * handle open between the rounds.
+ * Open a file of `keys` small records and get `gets` of them, spread at random: `opens` times over in a round, or, where that
+ * is 0, through one handle that stays open between the rounds.
  */
 
 import { numberParam, type Operation, type Side, type SideContext } from '../case.ts';
@@ -13,18 +13,21 @@ import { timed, timedAsync } from '../timing.ts';
 function job({ params }: SideContext) {
   const keys = numberParam(params, 'keys');
   const gets = numberParam(params, 'gets');
+  const opens = numberParam(params, 'opens');
   return {
-    reopen: params.reopen === true,
-    /** Other keys in every round, the same ones for every side. */
-    pick(round: number): string[] {
+    reopen: opens > 0,
+    /** The keys to get after each opening: others in every round, the same ones for every side. */
+    pick(round: number): string[][] {
       const next = seeded(round + 1);
-      return Array.from({ length: gets }, () => recordKey(Math.floor(next() * keys)));
+      const some = () => Array.from({ length: gets }, () => recordKey(Math.floor(next() * keys)));
+      return Array.from({ length: Math.max(opens, 1) }, some);
     },
   };
 }
 
-/** Throws unless the record is the one that was stored: a fast wrong answer must not count. */
-function expectRecord(key: string, found: unknown): void {
+/** Throws unless this is the record of the last key: a fast wrong answer must not count. */
+function expectRecord(picked: readonly string[][], found: unknown): void {
+  const key = picked.at(-1)!.at(-1)!;
   const seq = found instanceof Map ? found.get('seq') : (found as { seq?: unknown } | undefined)?.seq;
   if (seq !== Number(key.slice(4))) throw new Error(`${key} gave ${String(seq)}`);
 }
@@ -40,14 +43,16 @@ function oursSide(closeOptions: { readonly index: boolean }): Side {
       const kept = reopen ? undefined : MmapDict.open(path, { mode: 'r' });
       return {
         round: (index) => {
-          const keys = pick(index);
+          const picked = pick(index);
           let last: unknown;
           const round = timed(() => {
-            const dict = kept ?? MmapDict.open(path, { mode: 'r' });
-            for (const key of keys) last = dict.get(key);
-            if (kept === undefined) dict.close();
+            for (const keys of picked) {
+              const dict = kept ?? MmapDict.open(path, { mode: 'r' });
+              for (const key of keys) last = dict.get(key);
+              if (kept === undefined) dict.close();
+            }
           });
-          expectRecord(keys.at(-1) as string, last);
+          expectRecord(picked, last);
           return round;
         },
         close: () => kept?.close(),
@@ -66,14 +71,16 @@ const lmdbSide: Side = {
     let kept: LmdbDatabase | undefined = reopen ? undefined : open(path, options);
     return {
       round: async (index) => {
-        const keys = pick(index);
+        const picked = pick(index);
         let last: unknown;
         const round = await timedAsync(async () => {
-          const database = kept ?? open(path, options);
-          for (const key of keys) last = database.get(key);
-          if (kept === undefined) await database.close();
+          for (const keys of picked) {
+            const database = kept ?? open(path, options);
+            for (const key of keys) last = database.get(key);
+            if (kept === undefined) await database.close();
+          }
         });
-        expectRecord(keys.at(-1) as string, last);
+        expectRecord(picked, last);
         return round;
       },
       close: async () => {
@@ -95,15 +102,17 @@ const sqliteSide: Side = {
     const keptSelect = kept?.prepare(select);
     return {
       round: (index) => {
-        const keys = pick(index);
+        const picked = pick(index);
         let last: unknown;
         const round = timed(() => {
-          const database = kept ?? open(path);
-          const statement = keptSelect ?? database.prepare(select);
-          for (const key of keys) last = statement.get(key);
-          if (kept === undefined) database.close();
+          for (const keys of picked) {
+            const database = kept ?? open(path);
+            const statement = keptSelect ?? database.prepare(select);
+            for (const key of keys) last = statement.get(key);
+            if (kept === undefined) database.close();
+          }
         });
-        expectRecord(keys.at(-1) as string, last);
+        expectRecord(picked, last);
         return round;
       },
       close: () => kept?.close(),
