@@ -75,7 +75,8 @@ function inComments(root: string, file: string): Snippet[] {
   return snippets;
 }
 
-function filesBelow(path: string, extension: string): string[] {
+/** All files below a folder whose names end so, or the file itself; not what is built or installed. */
+export function filesBelow(path: string, extension: string): string[] {
   if (statSync(path).isFile()) return [path];
   return readdirSync(path, { withFileTypes: true }).flatMap((entry) => {
     if (entry.name === 'node_modules' || entry.name === 'dist') return [];
