@@ -56,7 +56,7 @@ export const COMMANDS: readonly CommandRow[] = [
   },
   {
     name: 'import',
-    summary: 'Take arrays and pickles into a file; array bytes are copied by the kernel',
+    summary: 'Take arrays and pickles into a file; arrays may be larger than memory, but for CSV and pickles',
     load: async () => (await import('./transfer.ts')).importCommand,
   },
   {

@@ -41,7 +41,7 @@ export function isStoredBody(body: ArrayBody): body is StoredBody {
   return 'from' in body;
 }
 
-/** Values up to this size pass through memory; larger ones are copied by the kernel. */
+/** Values up to this size are read whole; larger ones go from file to file. */
 const THROUGH_MEMORY = 65536;
 
 /** The value of `view`, byte for byte; where it is an array, a filler keeps its data aligned. */
