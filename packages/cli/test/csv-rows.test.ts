@@ -13,8 +13,31 @@ function cut(pieces: readonly string[], maximum = 1000): unknown[] {
   );
 }
 
+/** The rows of a text in pieces with the lines that they begin in; then the error that it ends with, if it does. */
+function placed(pieces: readonly string[], maximum = 1000): unknown[] {
+  const csv = new CsvRows(maximum);
+  const rows: unknown[] = [];
+  try {
+    for (const [i, piece] of [...pieces, ''].entries())
+      for (const { cells, line, problem } of csv.take(piece, i === pieces.length))
+        rows.push({ cells, line, problem: problem?.code });
+  } catch (error) {
+    rows.push(error);
+  }
+  return rows;
+}
+
 const inPieces = (text: string, length: number): string[] =>
   Array.from({ length: Math.ceil(text.length / length) }, (_, i) => text.slice(i * length, (i + 1) * length));
+
+/** As the rows are read; only the first row. */
+const FIRST = {
+  record_delimiter: ['\r\n', '\n', '\r'],
+  skip_empty_lines: true,
+  trim: true,
+  relax_column_count: true,
+  to: 1,
+};
 
 describe('CSV in pieces', () => {
   it('is cut as csv-parse cuts it, wherever the pieces end', () => {
@@ -53,6 +76,22 @@ describe('CSV in pieces', () => {
     );
   });
 
+  it('gives every row the line that it begins in, wherever the pieces end, also with rows as long as they may be', () => {
+    const part = fc.constantFrom('a', ',', '"', '""', '\n', '\r\n', '\r', ' ', '"c\nd"', '"e\r\nf",g', '"\r"');
+    const texts = fc.array(part, { maxLength: 20 }).map((parts) => parts.join(''));
+    fc.assert(
+      fc.property(texts, fc.integer({ min: 1, max: 9 }), fc.nat(8), (text, length, more) => {
+        const lines = text.split(/(?<=\r\n|\n|\r(?!\n))/);
+        const maximum = Math.max(...lines.map((line) => line.length)) + more;
+        const rows = placed([text], maximum) as { line: number; cells: string[]; problem?: string }[];
+        expect(placed(inPieces(text, length), maximum)).toEqual(rows);
+        for (const { line, cells, problem } of rows)
+          if (problem === undefined) expect(parse(lines.slice(line - 1).join(''), FIRST)[0]).toEqual(cells);
+      }),
+      { numRuns: 400 },
+    );
+  });
+
   it.each([
     { what: 'a quote that is never closed', bad: '2,"b', rows: ['2: csv: a quote that is not closed'] },
     { what: 'a quote inside a cell', bad: '2,b"', rows: ['2: csv: a quote inside a cell, or text behind one'] },
@@ -84,6 +123,12 @@ describe('CSV in pieces', () => {
       '1: csv: a quote that is not closed within 30 characters',
       ['line'],
     ]);
+    for (const before of ['', 'a\n', '\n\n']) {
+      const [line, rows] = [before.split('\n').length, before === 'a\n' ? [['a']] : []];
+      expect(cut([before, 'x'.repeat(29), '\n'], 30)).toEqual([...rows, ['x'.repeat(29)]]);
+      expect(placed([before, 'x'.repeat(30), '\n'], 30).at(-1)).toMatchObject({ code: 'LIMIT_EXCEEDED', found: 31 });
+      expect(() => cut([`${before}${'x'.repeat(30)}\n`], 30)).toThrow(`line ${line} is longer`);
+    }
     expect(() => cut(['x'.repeat(20), 'x'.repeat(20), '\n'], 30)).toThrow('line 1 is longer than 30 characters');
   });
 });

@@ -2,7 +2,7 @@ import { readdirSync, writeFileSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
 import { type ErrorCode, isMmdError, type MmdError } from '@mmdpickle/core';
 import { MmapDict } from '@mmdpickle/core/node';
-import { NPZ_LIMITS, npyBytes, npzBytes, npzToMmd, openNpz } from '@mmdpickle/npy-interop';
+import { NPZ_LIMITS, type Npz, npyBytes, npzBytes, npzToMmd, openNpz } from '@mmdpickle/npy-interop';
 import { TempDir } from '@mmdpickle/test-support';
 import { describe, expect, test } from 'vitest';
 
@@ -407,6 +407,66 @@ describe('hostile npz files', () => {
     expect(isMmdError(error)).toBe(true);
     expect((error as MmdError).code).toBe(code);
     expect(readdirSync(temp.path)).toEqual(['bad.npz']);
+  });
+
+  const ways = {
+    get: (npz: Npz, key: string): Promise<unknown> => npz.get(key),
+    bytes: (npz: Npz, key: string): Promise<unknown> => npz.bytes(key),
+    verify: (npz: Npz, key: string): Promise<unknown> => npz.verify(key),
+    unpack: (npz: Npz, key: string): Promise<unknown> => npz.unpack(key, () => {}),
+  };
+
+  test.each(HOSTILE.filter(({ atOpen, code }) => !atOpen && ['CORRUPT', 'UNSUPPORTED_VALUE'].includes(code)))(
+    '$name: $code, whichever way the member is read',
+    async ({ bytes, code }) => {
+      const npz = await openNpz(bytes);
+      const key = npz.keys()[0] as string;
+      for (const read of Object.values(ways)) await expect(read(npz, key)).rejects.toMatchObject({ code });
+    },
+  );
+
+  test.each([
+    { what: 'signature', change: (local: DataView) => local.setUint32(0, 0, true) },
+    { what: 'method', change: (local: DataView) => local.setUint16(8, 0, true) },
+    { what: 'flags', change: (local: DataView) => local.setUint16(6, 1, true) },
+    { what: 'checksum', change: (local: DataView) => local.setUint32(14, 1, true) },
+    { what: 'packed size', change: (local: DataView) => local.setUint32(18, 1, true) },
+    { what: 'size', change: (local: DataView) => local.setUint32(22, 1, true) },
+    { what: 'name', change: (local: DataView) => local.setUint8(30, 0x7a) },
+    { what: 'name that is longer', change: (local: DataView) => local.setUint16(26, 10, true) },
+    { what: 'name that is shorter', change: (local: DataView) => local.setUint16(26, 8, true) },
+  ])('another $what in front of a member is CORRUPT, stored or compressed, whichever way it is read', async (row) => {
+    for (const archive of [stored, deflated]) {
+      if (archive === stored && row.what === 'method') continue;
+      const npz = await openNpz(patch(archive, 0, (_central, local) => row.change(local)));
+      for (const read of [...Object.values(ways), (some: Npz, key: string) => some.dataOffset(key)])
+        await expect(read(npz, 'aaaaa')).rejects.toMatchObject({ code: 'CORRUPT' });
+      expect((await npz.get('bbbbb')).toNested()).toEqual([3, 4]);
+    }
+  });
+
+  test('an npy header that says that it ends behind its stored member is not looked for in what comes after', async () => {
+    for (const key of ['aaaaa', 'bbbbb']) {
+      const copy = stored.slice();
+      const start = await (await openNpz(copy)).dataOffset(key);
+      new DataView(copy.buffer).setUint16(start + 8, 144, true);
+      const npz = await openNpz(copy);
+      await expect(npz.header(key)).rejects.toMatchObject({ code: 'TRUNCATED' });
+      await expect(npz.get(key)).rejects.toMatchObject({ code: 'TRUNCATED' });
+    }
+  });
+
+  test('a member of as many bytes as are allowed is read whichever way, and one of a byte more by none', async () => {
+    for (const archive of [stored, deflated]) {
+      const { size } = (await openNpz(archive)).member('aaaaa');
+      for (const read of Object.values(ways)) {
+        const [npz, tight] = await Promise.all(
+          [size, size - 1].map((memberBytes) => openNpz(archive, { limits: { memberBytes } })),
+        );
+        await read(npz as Npz, 'aaaaa');
+        await expect(read(tight as Npz, 'aaaaa')).rejects.toMatchObject({ code: 'LIMIT_EXCEEDED', found: size });
+      }
+    }
   });
 
   test.each([

@@ -137,6 +137,24 @@ describe('npz files', () => {
     expect(readFileSync(temp.file('x.npz'))).toEqual(before);
   });
 
+  test('a header of any length is read, stored or compressed', async () => {
+    const lengths = new Set<number>();
+    for (const count of [1, 100, ...Array.from({ length: 16 }, (_, i) => 216 + i), 500]) {
+      const fields = Array.from({ length: count }, (_, i) => [`f${String(i).padStart(4, '0')}`, '<i2'] as const);
+      const type = parseDType(fields as never);
+      const array = NDArray.over(memoryOver(new Uint8Array(3 * type.itemsize).fill(7)), type, [3]);
+      for (const compress of [false, true]) {
+        const npz = await openNpz(await npzBytes({ a: array }, { compress }));
+        const header = await npz.header('a');
+        expect(header.dtype).toEqual(type);
+        lengths.add(header.dataOffset - (compress ? 0 : await npz.dataOffset('a')));
+        expect(bytesOf(await npz.get('a'))).toEqual(bytesOf(array));
+      }
+    }
+    // What is unpacked at first, a step less, and a step more.
+    expect([...lengths]).toEqual(expect.arrayContaining([4032, 4096, 4160]));
+  });
+
   test('members are found with and without .npy, and others are not found', async () => {
     const npz = await openNpz(await npzBytes({ a: new Uint8Array(1) }));
     expect(npz.has('a')).toBe(true);
@@ -186,6 +204,14 @@ describe('npz files', () => {
       expect(readFileSync(temp.file('x.npz'), 'utf8')).toBe('before');
     },
   );
+
+  test('a name of as many bytes as fit a member is written and read, and one of a byte more is refused', async () => {
+    const name = `${'é'.repeat(32765)}x`;
+    const npz = await openNpz(await npzBytes({ [name]: new Uint8Array([7]) }));
+    expect(npz.keys()).toEqual([name]);
+    expect((await npz.get(name)).get(0)).toBe(7);
+    await expect(npzBytes({ [`${name}x`]: new Uint8Array(1) })).rejects.toMatchObject({ code: 'BAD_KEY' });
+  });
 
   test('a name that occurs twice is refused when writing', async () => {
     const twice = [

@@ -106,9 +106,7 @@ export class CsvRows {
       this.#second = { at: lines[i] as number, line: this.#line + 1 };
       this.#at = lines[upTo] as number;
       this.#line += upTo - i + 1;
-      if (row === undefined) continue;
-      if (row.problem !== undefined) this.again();
-      yield row;
+      if (row !== undefined) yield row;
     }
   }
 
