@@ -733,6 +733,32 @@ describe('watchDict', () => {
     },
   );
 
+  test('who leaves while the last change of a file that was replaced is told leaves no descriptor behind', () => {
+    using dir = new TempDir();
+    const dict = MmapDict.open(dir.file('a.mmdpickle'));
+    const path = dict.name;
+    dict.set('a', 1);
+    const { end } = [...dict.scan()][0]!;
+    dict.close();
+    const scheduler = new VirtualTimeScheduler(VirtualAction, 0);
+    const before = readdirSync('/proc/self/fd').length;
+    const changes: Change[] = [];
+    const subscription = watchDict(path, { events: false, scheduler }).subscribe((change) => {
+      changes.push(change);
+      subscription.unsubscribe();
+    });
+    // A deletion that its writer, which was killed, told nobody of is found when the file has lost its name.
+    using file = NodeFile.open(path, 'r+');
+    file.write(end - 2, Uint8Array.of(0x30));
+    file.close();
+    MmapDict.open(dir.file('b.mmdpickle')).close();
+    renameSync(dir.file('b.mmdpickle'), path);
+    scheduler.maxFrames = 200;
+    scheduler.flush();
+    expect(told(changes)).toEqual(['removed a']);
+    expect(readdirSync('/proc/self/fd').length).toBe(before);
+  });
+
   test('a commit that causes no event is seen soon after an event that announced it, however rarely the watcher looks', async () => {
     using dir = new TempDir();
     const path = dir.file('quiet');

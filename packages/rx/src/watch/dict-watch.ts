@@ -312,23 +312,33 @@ export class DictWatch extends Observable<Change> {
   #lookOnce(whole: boolean): boolean {
     const reader = this.#reader;
     if (reader === undefined) return this.#open();
-    let some = this.#emit(reader.look());
+    const some = this.#emit(reader.look());
     const next = whole && this.#reader === reader ? this.#successor(reader) : undefined;
-    if (next === undefined) return some;
-    // Whatever was committed to the old file before it lost its name.
-    some = this.#emit(reader.look(true)) || some;
-    if (this.#reader !== reader) return some;
-    const { ledger } = reader;
-    const anew = next.path === this.#current;
-    // Those that are there already must not take the time of a look each: others remove them meanwhile.
-    if (!anew) this.#wholeAt = -Infinity;
-    // Nothing else will tell what the old file held.
-    if (anew) reader.sumUp();
-    return this.#emit(this.#adopt(next.file, next.path).succeed(ledger, anew)) || some;
+    return next === undefined ? some : this.#goOver(reader, next) || some;
+  }
+
+  /** Tells what is left to tell of a file that lost its name, and goes on with the next, unless somebody ends it all there. */
+  #goOver(reader: FileReader, next: Successor): boolean {
+    let adopted = false;
+    try {
+      // Whatever was committed to the old file before it lost its name.
+      const some = this.#emit(reader.look(true));
+      if (this.#reader !== reader) return some;
+      const { ledger } = reader;
+      const anew = next.path === this.#current;
+      // Those that are there already must not take the time of a look each: others remove them meanwhile.
+      if (!anew) this.#wholeAt = -Infinity;
+      // Nothing else will tell what the old file held.
+      if (anew) reader.sumUp();
+      adopted = true;
+      return this.#emit(this.#adopt(next.file, next.path).succeed(ledger, anew)) || some;
+    } finally {
+      if (!adopted) next.file.close();
+    }
   }
 
   /** The file that comes after this one: another one of the same name, or the next of the row. */
-  #successor(reader: FileReader): { readonly file: StorageFile; readonly path: string } | undefined {
+  #successor(reader: FileReader): Successor | undefined {
     // By the path that was given: the file itself does not know of symbolic links that it was found by.
     const named = statusOf(this.#current);
     const own = reader.file.identity();
@@ -369,6 +379,12 @@ export class DictWatch extends Observable<Change> {
       return false;
     }
   }
+}
+
+/** The file that is followed next, and the path that it was found by. */
+interface Successor {
+  readonly file: StorageFile;
+  readonly path: string;
 }
 
 /** Opens a file that holds a dict; undefined while it is not there, or has no header yet. */
