@@ -250,9 +250,10 @@ function moveBytes(
     { position: target.position, strides: target.strides },
     { position: source.position, strides },
   ];
+  // One element has no step, and is one stretch.
   forEachRun(target.shape, operands, (positions, count, steps) => {
     const [t, s] = positions as [number, number];
-    const [tStep, sStep] = steps as [number, number];
+    const [tStep, sStep] = count === 1 ? [itemsize, itemsize] : (steps as [number, number]);
     if (swap === 0 && tStep === itemsize && sStep === itemsize) {
       from.forEachPiece(s, count, sStep, false, (bytes, at, n, first) => {
         to.writeBytes(t + first * itemsize, bytes.subarray(at, at + n * itemsize), alone);
@@ -318,7 +319,8 @@ export function fill(target: Layout, value: unknown): void {
   for (let at = 0; at < scratch.length; at += itemsize) scratch.set(element, at);
   forEachRun(target.shape, [{ position: target.position, strides: target.strides }], ([at = 0], count, [step = 0]) => {
     for (let first = 0; first < count; first += most) {
-      writeRun(store, at + first * step, Math.min(most, count - first), step, scratch, alone);
+      // One element has no step, and is one stretch.
+      writeRun(store, at + first * step, Math.min(most, count - first), count === 1 ? itemsize : step, scratch, alone);
     }
   });
 }

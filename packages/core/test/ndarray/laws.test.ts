@@ -1,4 +1,13 @@
-import { ellipsis, memoryOver, NDArray, newAxis, type Order, type SliceSpec, slice } from '@mmdpickle/core/ndarray';
+import {
+  type ArrayMemory,
+  ellipsis,
+  memoryOver,
+  NDArray,
+  newAxis,
+  type Order,
+  type SliceSpec,
+  slice,
+} from '@mmdpickle/core/ndarray';
 import { Python, pythons, type Wire } from '@mmdpickle/test-support';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -290,6 +299,103 @@ describe('views', () => {
           expect(typed[0]).toBe(5);
         }
       }),
+    );
+  });
+});
+
+/** Bytes that elements lie in with gaps, as one window, in windows, or written by positional writes. */
+type Kind = 'one window' | 'windows' | 'writes';
+
+interface Place {
+  readonly kind: Kind;
+  readonly step: number;
+  readonly start: number;
+}
+
+const places: fc.Arbitrary<Place> = fc.record({
+  kind: fc.constantFrom<Kind>('one window', 'windows', 'writes'),
+  step: fc.constantFrom(1, 1, -1, 2, -2, 3),
+  start: fc.constantFrom(0, 8, 3),
+});
+
+/** `count` elements of a type at a place, in bytes that are all `filler` else; and where in them each of them stands. */
+function lineOf({ kind, step, start }: Place, dtype: string, itemsize: number, count: number, filler: number) {
+  const gap = Math.abs(step);
+  const bytes = new Uint8Array(start + count * gap * itemsize + 5).fill(filler);
+  const whole = memoryOver(bytes);
+  // Elements with gaps between them are stored through the window there, too.
+  const window = (offset: number, length: number): Uint8Array =>
+    step === 1 ? whole.bytes(offset, length).slice() : whole.bytes(offset, length);
+  const write = (offset: number, given: Uint8Array): unknown => bytes.set(given, offset);
+  const memory = {
+    'one window': () => memoryOver(bytes, true),
+    windows: () => memoryOver(bytes, { maxWindow: 100_003 }),
+    writes: (): ArrayMemory => ({ ...whole, bytes: window, write: write as NonNullable<ArrayMemory['write']> }),
+  }[kind]();
+  const array = NDArray.over(memory, dtype, [count * gap], { offset: start }).slice(slice(null, null, step));
+  const at = (i: number): number => start + (step > 0 ? i * gap : (count - i) * gap - 1) * itemsize;
+  return { bytes, array, at };
+}
+
+describe('more elements than a buffer holds', () => {
+  /** Types by pairs that are each other's in the other byte order, and how many bytes are turned round at a time. */
+  const types = [
+    ['|u1', '|u1', 1, 1],
+    ['<i2', '>i2', 2, 2],
+    ['<f4', '>f4', 4, 4],
+    ['<f8', '>f8', 8, 8],
+    ['|S3', '|S3', 3, 1],
+    ['<c16', '>c16', 16, 8],
+    ['<U3', '>U3', 12, 4],
+  ] as const;
+  const counts = (itemsize: number): number[] => {
+    const most = Math.floor(2 ** 18 / itemsize);
+    return [0, 1, 7, most - 1, most, most + 1, 2 * most + 3];
+  };
+
+  it('are stored as each of them would be, whatever the place, the step, the windows and the byte order, and nothing else is', () => {
+    const all = fc.constantFrom(...types).chain((type) =>
+      fc.record({
+        type: fc.constant(type),
+        count: fc.constantFrom(...counts(type[2])),
+        swaps: fc.boolean(),
+        from: places,
+        to: places,
+      }),
+    );
+    fc.assert(
+      fc.property(all, ({ type: [dtype, other, itemsize, word], count, swaps, from, to }) => {
+        const source = lineOf(
+          { ...from, kind: from.kind === 'writes' ? 'windows' : from.kind },
+          dtype,
+          itemsize,
+          count,
+          0,
+        );
+        const target = lineOf(to, swaps ? other : dtype, itemsize, count, 0xee);
+        for (let i = 0; i < source.bytes.length; i += 1) source.bytes[i] = (i * 7 + (i >> 8)) % 251;
+        const expected = target.bytes.slice();
+        const filled = target.bytes.slice();
+        for (let i = 0; i < count; i += 1) {
+          for (let b = 0; b < itemsize; b += 1) {
+            const turned = swaps && word > 1 ? b - (b % word) + word - 1 - (b % word) : b;
+            expected[target.at(i) + b] = source.bytes[source.at(i) + turned] as number;
+            filled[target.at(i) + b] = 0;
+          }
+        }
+        target.array.set(source.array);
+        expect(Buffer.compare(target.bytes, expected)).toBe(0);
+        // Each piece is borrowed until the next one is asked for.
+        const gathered = Buffer.concat(Array.from(source.array.bytes(), (piece) => piece.slice()));
+        expect(gathered.length).toBe(count * itemsize);
+        for (let i = 0; i < count; i += 1) {
+          for (let b = 0; b < itemsize; b += 1)
+            if (gathered[i * itemsize + b] !== source.bytes[source.at(i) + b]) expect.fail(`element ${i}`);
+        }
+        target.array.fill('SU'.includes(dtype[1] as string) ? '' : 0);
+        expect(Buffer.compare(target.bytes, filled)).toBe(0);
+      }),
+      { numRuns: 150 },
     );
   });
 });

@@ -80,6 +80,22 @@ describe('an array over a memory that is written positionally', () => {
     expect(read.every((value, i) => value === i % 25_000)).toBe(true);
   });
 
+  it('takes a single element by a write, too, of its own type or another', () => {
+    for (const from of [Int32Array.of(7), Float64Array.of(7), 7, ndarray([[7]], undefined, '>i4')]) {
+      const bytes = new Uint8Array(24);
+      const array = NDArray.over(writeOnly(bytes), 'int32', [6]);
+      for (const part of [
+        array.rows(0, 1),
+        array.slice(slice(5, 4, -1)),
+        array.reshape([2, 3]).slice(1, slice(0, 1)),
+      ]) {
+        if (typeof from === 'number') part.fill(from);
+        else part.set(from instanceof NDArray ? from.reshape([1]) : from);
+      }
+      expect([...new Int32Array(bytes.buffer)]).toEqual([7, 0, 0, 7, 0, 7]);
+    }
+  });
+
   it('stays as it was where one element does not fit', () => {
     const bytes = new Uint8Array(4);
     const array = NDArray.over(writeOnly(bytes), 'uint8', [4]);
