@@ -1,6 +1,9 @@
+import { writeFileSync } from 'node:fs';
+import { TempDir } from '@mmdpickle/test-support';
 import { parse } from 'csv-parse/sync';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { readCsv } from '../src/formats/csv-import.ts';
 import { CsvRows } from '../src/ingest/csv-rows.ts';
 
 /** The rows of a text that comes in pieces; those that are none as what is wrong. */
@@ -130,5 +133,53 @@ describe('CSV in pieces', () => {
       expect(() => cut([`${before}${'x'.repeat(30)}\n`], 30)).toThrow(`line ${line} is longer`);
     }
     expect(() => cut(['x'.repeat(20), 'x'.repeat(20), '\n'], 30)).toThrow('line 1 is longer than 30 characters');
+  });
+});
+
+describe('a CSV file that is imported', () => {
+  /** So many numbers are made elements at once. */
+  const piece = 65_536;
+  const width = 64;
+  const rows = piece / width;
+  const counts = [1, rows - 1, rows, rows + 1, 2 * rows + 3];
+
+  const textOf = (numbers: ArrayLike<number>): string =>
+    Array.from(numbers, (n, i) => `${n}${(i + 1) % width === 0 ? '\n' : ','}`).join('');
+
+  /** What the columns of a text hold, as bytes in 16 bits. */
+  async function imported(text: string, dtype: string): Promise<Record<string, { shape: unknown; bytes: Buffer }>> {
+    using dir = new TempDir();
+    writeFileSync(dir.file('x.csv'), text);
+    const columns: Record<string, { shape: unknown; bytes: Buffer }> = {};
+    for (const [key, source] of await readCsv(dir.file('x.csv'), 'x', dtype, {
+      signal: new AbortController().signal,
+    })) {
+      const pieces = Array.from(source.bytes?.() ?? [], (part) => part.slice());
+      columns[key] = { shape: source.shape, bytes: Buffer.concat(pieces) };
+    }
+    return columns;
+  }
+
+  it.each(counts)('has %i rows of numbers', async (count) => {
+    const numbers = Int16Array.from({ length: width * count }, (_, i) => i % 30_011);
+    const bytes = Buffer.from(numbers.buffer);
+    expect(await imported(textOf(numbers), 'int16')).toEqual({ x: { shape: [count, width], bytes } });
+  });
+
+  it('has a column of more numbers than are made elements at once', async () => {
+    const numbers = Int16Array.from({ length: piece + 1 }, (_, i) => i % 30_011);
+    const text = `a,b\n${Array.from(numbers, (n) => `${n},${-n}\n`).join('')}`;
+    expect(await imported(text, 'int16')).toEqual({
+      'x/a': { shape: [piece + 1], bytes: Buffer.from(numbers.buffer) },
+      'x/b': { shape: [piece + 1], bytes: Buffer.from(numbers.map((n) => -n).buffer) },
+    });
+  });
+
+  it.each(counts)('tells the line of a number that fits no element, be it in row %i', async (row) => {
+    const numbers = new Float64Array(width * (2 * rows + 9)).fill(1);
+    for (const column of [0, width - 1]) {
+      const bad = numbers.with(width * (row - 1) + column, 40_000);
+      await expect(imported(`\n\n${textOf(bad)}`, 'int16')).rejects.toThrow(`x.csv: line ${row + 2}: `);
+    }
   });
 });
