@@ -80,15 +80,19 @@ function lookAt(dict: MmapDict, { args }: Invocation, array: AnyArray): Seen {
   };
 }
 
-/** Whether it is the array of before. One that outgrew its room, or was moved by a vacuum, is known by its rows. */
+/**
+ * Whether it is the array of before. One that outgrew its room, or was moved by a vacuum, is known by its rows. One of objects, which
+ * never grows, is known by its place alone.
+ */
 function isContinued(before: Seen, now: Seen, array: AnyArray): boolean {
   if (now.rows < before.rows || now.kind !== before.kind) return false;
   if (now.entry === before.entry) return true;
+  if (dataOf(array).type.hasObject) return false;
   const places = [0, before.rows - 1];
   return before.ends.every((end, i) => Buffer.compare(end, rowBytes(array, places[i] as number)) === 0);
 }
 
-/** The bytes of a row, and of its mask. Of arrays of objects there are none: they are told by their place alone. */
+/** The bytes of a row, and of its mask. Of arrays of objects there are none. */
 function rowBytes(array: AnyArray, row: number): Uint8Array {
   const parts = array instanceof MaskedArray ? [array.data, array.mask] : [array];
   if (dataOf(array).type.hasObject) return new Uint8Array();
