@@ -330,23 +330,6 @@ describe('looking at a file', () => {
     expect(rows.join('')).toBe('8,8.5,9,9.5\n1,2,3,4\n1,2,3,4\n5,6,7,8\n5,6,7,9\n1,2,3,4\n');
     expect(JSON.parse(changes.join(''))).toMatchObject({ kind: 'added', key: 'k' });
   });
-
-  it('tail -f gives all rows of an array of objects that took the place of another one, however alike', async () => {
-    const cwd = bench.folder();
-    using dict = MmapDict.open(join(cwd, 'objects.mmdpickle'));
-    dict.set('o', ndarray(['a', 'b'], [2], { dtype: 'O' }));
-    const tail = bench.start(cwd, ['tail', '-f', 'objects.mmdpickle', 'o', '--json']);
-    const ended = new Promise((resolve) => tail.once('close', resolve));
-    const rows: unknown[] = [];
-    const change = (text: string): void => {
-      for (const line of text.trim().split('\n')) rows.push(JSON.parse(line));
-      if (rows.length === 2) dict.set('o', ndarray(['c', 'd', 'e'], [3], { dtype: 'O' }));
-      else if ((rows.at(-1) as { data: unknown }).data === 'e') tail.kill('SIGINT');
-    };
-    tail.stdout?.setEncoding('utf8').on('data', change);
-    expect(await ended).toBe(0);
-    expect(rows.map((row) => (row as { data: unknown }).data)).toEqual(['a', 'b', 'c', 'd', 'e']);
-  });
 });
 
 it('watch looks at no more while its output is not taken, and goes on where it was', async () => {

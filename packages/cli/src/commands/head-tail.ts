@@ -3,6 +3,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { isMmdError, MaskedArray } from '@mmdpickle/core';
 import { MmapDict } from '@mmdpickle/core/node';
+import { type FileIdentity, isSameFile } from '@mmdpickle/core/storage';
 import { type AnyArray, dataOf, isArray, requireArray } from '../arrays.ts';
 import type { CommandSpec, Invocation, OptionSpec } from '../command.ts';
 import { requireKeys } from '../dicts.ts';
@@ -11,6 +12,9 @@ import { parseNatural } from '../option-values.ts';
 import { printJson, printRow } from '../terminal.ts';
 
 const POLL_MS = 200;
+
+/** Looks at an array whose key is set again and again meanwhile. */
+const ATTEMPTS = 100;
 
 const COUNT: OptionSpec = { flags: '-n, --lines <n>', doc: 'how many rows', parse: parseNatural, default: 10 };
 const ARGS = {
@@ -39,57 +43,91 @@ export const tail: CommandSpec = {
   async run(invocation) {
     const { options, terminal } = invocation;
     using dict = MmapDict.open(invocation.args[0] ?? '', { mode: 'r' });
-    let array = arrayIn(dict, invocation);
-    const rows = rowsOf(array);
-    await printRows(invocation, array, Math.max(0, rows - (options.lines as number)), rows);
-    if (options.follow !== true) return 'ok';
-    let seen = lookAt(dict, invocation, array);
+    const first = (rows: number): number => Math.max(0, rows - (options.lines as number));
+    if (options.follow !== true) {
+      const array = arrayIn(dict, invocation);
+      const rows = rowsOf(array);
+      await printRows(invocation, array, first(rows), rows);
+      return 'ok';
+    }
+    // What comes while rows are printed is seen by the next look: nothing is asked of the file after them.
+    let seen = lookAt(dict, invocation);
+    await printRows(invocation, seen.array, first(seen.rows), seen.rows);
     const { signal } = terminal;
     while (!signal.aborted) {
       await delay(POLL_MS, undefined, { signal }).catch(() => undefined);
-      if (!refreshed(dict)) continue;
-      array = arrayIn(dict, invocation);
-      const now = lookAt(dict, invocation, array);
+      if (!isOther(dict, seen)) continue;
+      const now = lookAt(dict, invocation);
       // The rows of another array that took the key are all new.
-      await printRows(invocation, array, isContinued(seen, now, array) ? seen.rows : 0, now.rows);
+      await printRows(invocation, now.array, isContinued(seen, now) ? seen.rows : 0, now.rows);
       seen = now;
     }
     return 'ok';
   },
 };
 
-/** What tells an array that grew from another one in its place. */
+/** Where an entry stands, in which file. */
+interface Place {
+  readonly file: FileIdentity;
+  readonly offset: number | undefined;
+}
+
+/** An array as it was met, and what tells one that grew from another one in its place. */
 interface Seen {
+  /** The commit number before anything else was asked. */
+  readonly commit: number;
+  readonly place: Place;
+  readonly array: AnyArray;
   readonly rows: number;
   /** Of which elements its rows are, and how many. */
   readonly kind: string;
-  /** Where its entry stands, in which file. */
-  readonly entry: string;
   /** Its first row, and its last. */
   readonly ends: readonly Uint8Array[];
 }
 
-function lookAt(dict: MmapDict, { args }: Invocation, array: AnyArray): Seen {
-  const rows = rowsOf(array);
-  const { dev, ino } = dict.identity;
-  return {
-    rows,
-    kind: `${dataOf(array).type.name} ${array.shape.slice(1).join()} ${array instanceof MaskedArray}`,
-    entry: `${dev} ${ino} ${dict.getMeta(args[1] ?? '')?.entryOffset}`,
-    ends: rows === 0 ? [] : [rowBytes(array, 0), rowBytes(array, rows - 1)],
-  };
+function lookAt(dict: MmapDict, invocation: Invocation): Seen {
+  for (let attempt = 1; ; attempt += 1) {
+    const { commitNumber: commit } = dict;
+    const place = placeIn(dict, invocation);
+    const array = arrayIn(dict, invocation);
+    // Once only: the next commit may bring more of them.
+    const rows = rowsOf(array);
+    const kind = `${dataOf(array).type.name} ${array.shape.slice(1).join()} ${array instanceof MaskedArray}`;
+    const ends = rows === 0 ? [] : [rowBytes(array, 0), rowBytes(array, rows - 1)];
+    const still = isSamePlace(placeIn(dict, invocation), place);
+    if (still || attempt === ATTEMPTS) return { commit, place, array, rows, kind, ends };
+  }
+}
+
+function placeIn(dict: MmapDict, { args }: Invocation): Place {
+  const offset = dict.getMeta(args[1] ?? '')?.entryOffset;
+  return { file: dict.identity, offset };
+}
+
+function isSamePlace(one: Place, other: Place): boolean {
+  return one.offset === other.offset && isSameFile(one.file, other.file);
+}
+
+/** Whether anything was committed since. A file that was made a moment ago in the old one's place is empty until its first write. */
+function isOther(dict: MmapDict, seen: Seen): boolean {
+  try {
+    return dict.commitNumber !== seen.commit || !isSameFile(dict.identity, seen.place.file);
+  } catch (error) {
+    if (isMmdError(error, 'TRUNCATED') && error.found === 0) return false;
+    throw error;
+  }
 }
 
 /**
  * Whether it is the array of before. One that outgrew its room, or was moved by a vacuum, is known by its rows. One of objects, which
  * never grows, is known by its place alone.
  */
-function isContinued(before: Seen, now: Seen, array: AnyArray): boolean {
+function isContinued(before: Seen, now: Seen): boolean {
   if (now.rows < before.rows || now.kind !== before.kind) return false;
-  if (now.entry === before.entry) return true;
-  if (dataOf(array).type.hasObject) return false;
+  if (isSamePlace(now.place, before.place)) return true;
+  if (dataOf(now.array).type.hasObject) return false;
   const places = [0, before.rows - 1];
-  return before.ends.every((end, i) => Buffer.compare(end, rowBytes(array, places[i] as number)) === 0);
+  return before.ends.every((end, i) => Buffer.compare(end, rowBytes(now.array, places[i] as number)) === 0);
 }
 
 /** The bytes of a row, and of its mask. Of arrays of objects there are none. */
@@ -104,16 +142,6 @@ function rowBytes(array: AnyArray, row: number): Uint8Array {
         .bytes(),
     ]),
   );
-}
-
-/** Whether anything is new. A file that was made a moment ago in the old one's place is empty until its first write. */
-function refreshed(dict: MmapDict): boolean {
-  try {
-    return dict.refresh();
-  } catch (error) {
-    if (isMmdError(error, 'TRUNCATED') && error.found === 0) return false;
-    throw error;
-  }
 }
 
 function arrayIn(dict: MmapDict, { args }: Invocation): AnyArray {
