@@ -305,7 +305,8 @@ it('does not stay with the process when a worker that holds it, and has mapped t
     file.lock(0);
     globalThis.kept = file.map(0, 5000, 'write').bytes(0, 5000);
     for (let i = 0; i < 1000; i++) file.storeI32(0, file.loadI32(0) + 1);
-    file.storePair(4096, 7, 4100, 8);
+    // Where pages are larger than blocks it is a write, as it is on FUSE.
+    if (!file.storePair(4096, 7, 4100, 8)) file.storeI32(4096, 7);
     require('node:worker_threads').parentPort.on('message', () => {}).postMessage('held');
   });`;
   const worker = new Worker(source, { eval: true, argv: [NODE_ROOM, file.name] });

@@ -1,11 +1,13 @@
 import { TempDir } from '@mmdpickle/test-support';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { storesAreUnsafe } from '../../src/node/extents.ts';
 import { NodeFile } from '../../src/node/file.ts';
 import { libc } from '../../src/node/libc.ts';
 import type { Syscalls } from '../../src/node/syscalls.ts';
 import { MemoryDisk } from '../../src/storage/memory-file.ts';
 import type { StorageFile } from '../../src/storage/storage-file.ts';
 import { CrashFile } from '../../src/testing/crash-file.ts';
+import { largePages } from '../node/large-pages.ts';
 import { checkLaws, expectCode, type Subject } from './storage-laws.ts';
 
 let temp: TempDir;
@@ -32,9 +34,11 @@ function memorySubject(wrap: (file: StorageFile) => StorageFile = (file) => file
 
 function nodeSubject(wrap: (file: StorageFile) => StorageFile = (file) => file, syscalls = libc()): Subject {
   const name = temp.file(`laws-${count++}`);
-  let file = wrap(NodeFile.open(name, 'create-new', { syscalls }));
+  const real = NodeFile.open(name, 'create-new', { syscalls });
+  let file = wrap(real);
   return {
     file,
+    stores: !storesAreUnsafe(syscalls, real.fd),
     other: NodeFile.open(`${name}-other`, 'create-new', { syscalls }),
     reopen() {
       const again = file.open(name, 'r+');
@@ -58,6 +62,16 @@ const subjects: Record<string, { make: () => Subject; runs: number }> = {
     make: () => nodeSubject(undefined, reordering()),
     runs: 50,
   },
+  'NodeFile, pages of 16 KiB that have several blocks': {
+    make: () => nodeSubject(undefined, largePages(libc(), 2 ** 14)),
+    runs: 50,
+  },
+  ...Object.fromEntries(
+    [2 ** 14, 2 ** 16].map((size) => [
+      `NodeFile, pages and blocks of ${size} bytes`,
+      { make: () => nodeSubject(undefined, largePages(libc(), size, size)), runs: 50 },
+    ]),
+  ),
   'CrashFile over memory': { make: () => memorySubject((file) => CrashFile.over(file)), runs: 50 },
   'CrashFile over a real file': { make: () => nodeSubject((file) => CrashFile.over(file)), runs: 30 },
 };

@@ -1,0 +1,111 @@
+import type { NDArray } from '@mmdpickle/core/ndarray';
+import { TempDir } from '@mmdpickle/test-support';
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { MmapDict } from '../../src/dict/mmap-dict.ts';
+import { NodeFile } from '../../src/node/file.ts';
+import { libc } from '../../src/node/libc.ts';
+import { MAP_FIXED, MAP_SHARED, PROT_READ, type Syscalls } from '../../src/node/syscalls.ts';
+import { largePages } from './large-pages.ts';
+
+let temp: TempDir;
+let count = 0;
+beforeAll(() => {
+  temp = new TempDir();
+});
+afterAll(() => temp[Symbol.dispose]());
+
+const pattern = (length: number, from = 0): Uint8Array => Uint8Array.from({ length }, (_, i) => ((i + from) * 7) % 251);
+
+// What storage-laws.test.ts and mmap.test.ts ask of files, where pages are those of a Raspberry Pi 5, or of some servers.
+describe.each([2 ** 14, 2 ** 16])('on a machine with pages of %i bytes', (size) => {
+  let syscalls: Syscalls;
+  beforeAll(() => {
+    syscalls = largePages(libc(), size, size);
+  });
+  const fresh = (): NodeFile => NodeFile.open(temp.file(`large-${count++}`), 'create-new', { syscalls });
+
+  it('the judge refuses what such a kernel refuses', () => {
+    using file = fresh();
+    file.write(0, new Uint8Array(3 * size));
+    const map = (offset: number): number => syscalls.mmap(0, size, PROT_READ, MAP_SHARED, file.fd, offset);
+    expect(map(4096)).toBe(-22);
+    const address = map(size);
+    expect(address % size).toBe(0);
+    expect(syscalls.mmap(address + 4096, 4096, PROT_READ, MAP_SHARED | MAP_FIXED, file.fd, 0)).toBe(-22);
+    expect(syscalls.msync(address + 4096, 10, syscalls.platform.MS_SYNC)).toBe(-22);
+    expect(syscalls.munmap(address, 1)).toBe(0);
+  });
+
+  it('windows hold what is asked for wherever it stands, and the page that the file ends in to its end', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(fc.nat(5 * size), fc.nat(2 * size)), { minLength: 1, maxLength: 8 }),
+        fc.nat(5 * size),
+        fc.constantFrom('read', 'write', 'copy-on-write' as const),
+        (stretches, cut, access) => {
+          using file = fresh();
+          const all = pattern(7 * size + 100);
+          file.write(0, all);
+          for (const [offset, length] of stretches) {
+            const memory = file.map(offset, length, access);
+            const seen = memory.bytes(0, length);
+            expect(Buffer.compare(seen, all.subarray(offset, offset + length))).toBe(0);
+            memory.flush?.(0, length);
+            memory.advise?.(0, length, 'willneed');
+          }
+          const whole = file.map(0, all.length, access).bytes(0, all.length);
+          file.truncate(cut);
+          // Nothing of it ends the process, and nothing is there that the file has not.
+          expect(whole.subarray(cut).every((byte) => byte === 0)).toBe(true);
+          structuredClone(whole.subarray(0, 1));
+          file.write(cut, all.subarray(cut));
+          expect(Buffer.compare(file.map(0, all.length, access).bytes(0, all.length), all)).toBe(0);
+        },
+      ),
+      { numRuns: 30 },
+    );
+  });
+
+  it('file pages are laid into a WebAssembly memory wherever they stand', () => {
+    using file = fresh();
+    const all = pattern(40 * 2 ** 16);
+    file.write(0, all);
+    const wasm = new WebAssembly.Memory({ initial: 128, maximum: 128 });
+    const target = wasm.buffer as ArrayBuffer;
+    fc.assert(
+      fc.property(fc.nat(2 ** 20), fc.integer({ min: 1, max: 2 ** 20 }), fc.boolean(), (offset, length, choose) => {
+        const room = choose ? length + 2 ** 21 + 2 ** 17 : undefined;
+        const stretch = file.map(0, all.length, 'read').mapFixed?.(target, 2 ** 16, offset, length, room);
+        expect(stretch).toBeDefined();
+        expect(stretch!.at % size).toBe(offset % size);
+        stretch!.prefetch?.(0, length);
+        const seen = new Uint8Array(target, stretch!.at, length);
+        expect(Buffer.compare(seen, all.subarray(offset, offset + length))).toBe(0);
+        stretch!.release();
+        expect(seen.every((byte) => byte === 0)).toBe(true);
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  it('a dict of small and large values is what another handle, and the real pages, show', () => {
+    const path = temp.file(`dict-${count++}`);
+    using dict = MmapDict.over(NodeFile.open(path, 'a', { syscalls }));
+    using follower = MmapDict.over(NodeFile.open(path, 'r', { syscalls }));
+    for (let i = 0; i < 3000; i++) {
+      dict.set(`small ${i}`, 'x'.repeat((i * 37) % 200));
+      if (i % 250 === 0) dict.set(`large ${i}`, new Float64Array(2 ** 17 + i).fill(i));
+      if (i % 97 === 0) expect(follower.get(`small ${i}`)).toBe('x'.repeat((i * 37) % 200));
+    }
+    using real = MmapDict.over(NodeFile.open(path, 'r'));
+    expect([...real.keys()]).toEqual([...dict.keys()]);
+    for (let i = 0; i < 3000; i += 250) {
+      const [length, sum] = [2 ** 17 + i, (2 ** 17 + i) * i];
+      for (const one of [dict, follower, real]) {
+        const array = one.get(`large ${i}`) as NDArray;
+        expect([array.shape[0], array.sum()]).toEqual([length, sum]);
+      }
+    }
+  });
+});
