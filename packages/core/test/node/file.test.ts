@@ -29,6 +29,7 @@ import type { Syscalls } from '../../src/node/syscalls.ts';
 import { MemoryFile } from '../../src/storage/memory-file.ts';
 import { expectCode } from '../storage/storage-laws.ts';
 import { runNode } from './child.ts';
+import { withBlocks } from './large-pages.ts';
 
 let temp: TempDir;
 beforeEach(() => {
@@ -726,15 +727,7 @@ describe('words of a file on a full disk', () => {
   it.each([
     ['on FUSE, whose kernel forgets stores to a page of which a write failed,', { filesystem: () => 0x65735546 }],
     ['whose file system copies what it overwrites', { cloneRange: () => -constants.errno.EINVAL }],
-    [
-      'where a page has several blocks',
-      {
-        fstat(fd: number) {
-          const status = real.fstat(fd);
-          return typeof status === 'number' ? status : { ...status, blockSize: 1024 };
-        },
-      },
-    ],
+    ['where a page has several blocks', { fstat: (fd: number) => withBlocks(real.fstat(fd), 1024) }],
   ])('%s are stored by writes, which say NO_SPACE: a store through a mapping would be SIGBUS', (name, calls) => {
     const syscalls = faultySyscalls({ ...real, ...calls });
     using file = NodeFile.open(temp.file(name), 'a', { syscalls });

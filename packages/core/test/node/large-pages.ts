@@ -8,7 +8,7 @@
  */
 
 import { constants } from 'node:os';
-import { MAP_FIXED, MAP_PRIVATE, type MappedPages, type Syscalls } from '../../src/node/syscalls.ts';
+import { type FileStatus, MAP_FIXED, MAP_PRIVATE, type MappedPages, type Syscalls } from '../../src/node/syscalls.ts';
 
 const { EINVAL } = constants.errno;
 
@@ -114,8 +114,8 @@ export function largePages(base: Syscalls, pageSize: number, blockSize?: number)
       updateAll();
       return result;
     };
-  const status = <T>(found: T): T =>
-    blockSize === undefined || typeof found === 'number' ? found : { ...statusOf(found), blockSize };
+  const status = (found: FileStatus | number): FileStatus | number =>
+    blockSize === undefined ? found : withBlocks(found, blockSize);
 
   return {
     ...base,
@@ -159,10 +159,11 @@ export function largePages(base: Syscalls, pageSize: number, blockSize?: number)
   };
 }
 
-/** Node's object has getters. */
-function statusOf<T>(status: T): T {
-  const { dev, ino, size, mode, uid, gid, links, kind } = status as Exclude<ReturnType<Syscalls['stat']>, number>;
-  return { dev, ino, size, mode, uid, gid, links, kind } as T;
+/** A status, or an error, of a file with such blocks. Where the C library lacks statx, as musl did, it has getters, which no spread copies. */
+export function withBlocks(found: FileStatus | number, blockSize: number): FileStatus | number {
+  if (typeof found === 'number') return found;
+  const { dev, ino, size, mode, uid, gid, links, kind } = found;
+  return { dev, ino, size, mode, uid, gid, links, kind, blockSize };
 }
 
 function roundUp(value: number, unit: number): number {
