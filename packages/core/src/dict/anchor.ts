@@ -4,7 +4,7 @@
  * @module
  */
 
-import { ENTRY_HEAD_SIZE, getU64 } from '../format/layout.ts';
+import { alignUp, ENTRY_HEAD_SIZE, getU64 } from '../format/layout.ts';
 import type { EntryPlace } from './catalog.ts';
 
 const EMPTY = new Uint8Array(0);
@@ -58,7 +58,7 @@ export class Anchor {
   takeMet(read: Read, { offset, frameLength }: EntryPlace, end: number): void {
     this.#offset = offset;
     this.#frameLength = frameLength;
-    this.#bytes = read(offset, Math.min(ANCHOR_SIZE, end - 2 - offset));
+    this.#bytes = withoutCount(read(offset, Math.min(ANCHOR_SIZE, end - 2 - offset)), offset);
     if (!this.#isHead(this.#bytes)) this.#bytes = EMPTY;
   }
 
@@ -68,7 +68,8 @@ export class Anchor {
     if (offset === 0) return true;
     const known = this.#bytes;
     if (known.length === 0) return this.#isHead(read(offset, ENTRY_HEAD_SIZE));
-    const found = read(offset, known.length);
+    const bytes = read(offset, known.length);
+    const found = this.#frameLength > 0 ? withoutCount(bytes, offset) : bytes;
     return found.length === known.length && found.every((byte, i) => byte === known[i]);
   }
 
@@ -76,4 +77,16 @@ export class Anchor {
   #isHead(bytes: Uint8Array): boolean {
     return bytes.length >= ENTRY_HEAD_SIZE && bytes[9] === 0x8c && getU64(bytes, 1) === this.#frameLength;
   }
+}
+
+/**
+ * Clears the row count of a growable array, in place: others append rows all the time, and move nothing by that. A number of as many
+ * bytes in another value is cleared too; what is left tells enough.
+ * @param offset - of the bytes in the file: a count stands on a multiple of 8 (docs/format.md)
+ */
+function withoutCount(bytes: Uint8Array, offset: number): Uint8Array {
+  for (let at = alignUp(offset + ENTRY_HEAD_SIZE, 8) - offset; at < bytes.length; at += 8) {
+    if (bytes[at - 2] === 0x8a && bytes[at - 1] === 0x08) bytes.fill(0, at, at + 8);
+  }
+  return bytes;
 }

@@ -53,6 +53,8 @@ export class DictWriter {
   readonly #marks: number[] = [];
   /** A batch inside this one threw after it had changed something: that cannot be taken back alone. */
   #spoiled = false;
+  /** The commit number at the outermost begin(). */
+  #number = 0;
   readonly #changes = new ChangesInPlace();
   #changed = false;
   /** File offset of the tail entry that the commit appends; -1 for none. */
@@ -67,10 +69,7 @@ export class DictWriter {
     this.#durable = store.durable;
     this.#appender = new EntryAppender(store);
     this.#buffer = this.#appender.buffer;
-    this.#hands = {
-      durable: this.#durable,
-      finish: (journal) => this.#finishJournal(journal),
-    };
+    this.#hands = { durable: this.#durable, finish: (journal) => this.#finishJournal(journal) };
   }
 
   /** True between begin() and the outermost commit(). */
@@ -107,6 +106,7 @@ export class DictWriter {
       }
     }
     this.#depth = 1;
+    this.#number = store.commitNumber;
     this.#buffer.begin(store.file, store.end);
   }
 
@@ -166,7 +166,10 @@ export class DictWriter {
       return;
     }
     try {
-      this.#undo();
+      // What changed nothing leaves all that is known as it is: else the next look would walk the file.
+      const { empty, touched } = this.#buffer;
+      if (!empty || touched || this.#edits > 0 || this.#broken || this.#store.commitNumber !== this.#number)
+        this.#undo();
     } finally {
       this.#end();
     }

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { MmapDict } from '../../src/dict/index.ts';
+import { type GrowableArray, MmapDict } from '../../src/dict/index.ts';
 import { NDArray, ndarray } from '../../src/ndarray/index.ts';
 import { MemoryDisk, MemoryFile } from '../../src/storage/index.ts';
 
@@ -250,34 +250,47 @@ test('what is appended to a file whose index has a damaged head is found by a wa
   }
 });
 
+/** A file that counts its calls, and the bytes that go through them. */
+function counted(inner: MemoryFile): {
+  file: MemoryFile;
+  cost: (work: () => void) => { calls: number; bytes: number };
+} {
+  const count = { calls: 0, bytes: 0 };
+  const file = new Proxy(inner, {
+    get(target, name) {
+      const value = Reflect.get(target, name, target) as unknown;
+      if (typeof value !== 'function') return value;
+      return (...args: unknown[]) => {
+        count.calls++;
+        // write(offset, bytes, length): the first `length` bytes only.
+        const [, , length] = args;
+        for (const arg of args) {
+          if (arg instanceof Uint8Array) count.bytes += typeof length === 'number' ? length : arg.length;
+          if (Array.isArray(arg)) for (const part of arg) if (part instanceof Uint8Array) count.bytes += part.length;
+        }
+        return (value as (...all: unknown[]) => unknown).apply(target, args);
+      };
+    },
+  });
+  const cost = (work: () => void): { calls: number; bytes: number } => {
+    Object.assign(count, { calls: 0, bytes: 0 });
+    work();
+    return { ...count };
+  };
+  return { file, cost };
+}
+
 describe('appends cost the same however many there were', () => {
   test('10,000 appends of one small value read and write no more each, and make no more calls', () => {
-    const disk = new MemoryDisk();
-    const inner = disk.open('dict', 'create-new');
-    const count = { calls: 0, bytes: 0 };
-    const counting = new Proxy(inner, {
-      get(target, name) {
-        const value = Reflect.get(target, name, target) as unknown;
-        if (typeof value !== 'function') return value;
-        return (...args: unknown[]) => {
-          count.calls++;
-          // write(offset, bytes, length): the first `length` bytes only.
-          const [, , length] = args;
-          for (const arg of args) {
-            if (arg instanceof Uint8Array) count.bytes += typeof length === 'number' ? length : arg.length;
-            if (Array.isArray(arg)) for (const part of arg) if (part instanceof Uint8Array) count.bytes += part.length;
-          }
-          return (value as (...all: unknown[]) => unknown).apply(target, args);
-        };
-      },
-    });
-    const dict = MmapDict.over(counting, { index: false });
+    const { file, cost } = counted(new MemoryDisk().open('dict', 'create-new'));
+    const dict = MmapDict.over(file, { index: false });
     const costs: { calls: number; bytes: number }[] = [];
     for (let round = 0; round < 10; round++) {
-      count.calls = 0;
-      count.bytes = 0;
-      for (let i = 0; i < 1000; i++) dict.set(`key ${(round * 1000 + i).toString().padStart(6, '0')}`, 7);
-      costs.push({ ...count });
+      costs.push(
+        cost(() => {
+          for (let i = 0; i < 1000; i++) dict.set(`key ${(round * 1000 + i).toString().padStart(6, '0')}`, 7);
+        }),
+      );
     }
     expect(dict.size).toBe(10_000);
     const [first, last] = [costs[0]!, costs.at(-1)!];
@@ -288,3 +301,61 @@ describe('appends cost the same however many there were', () => {
     expect(last.calls / 1000).toBeLessThan(12);
   });
 });
+
+describe('in a file of 3,000 keys no look at one of them is a walk', () => {
+  const KEYS = 3000;
+  /** The least that a walk reads: a head, a key and a value of a few bytes for each entry. */
+  const WALK = KEYS * 20;
+  const rows = { arraySource: true, dtype: 'float64', shape: [0], capacity: 4 } as const;
+
+  function filled(): { disk: MemoryDisk; dict: MmapDict; cost: ReturnType<typeof counted>['cost'] } {
+    const disk = new MemoryDisk();
+    const { file, cost } = counted(disk.open('dict', 'create-new'));
+    const dict = MmapDict.over(file, { index: false });
+    dict.batch(() => {
+      for (let i = 0; i < KEYS; i++) dict.set(`key ${i}`, i);
+    });
+    return { disk, dict, cost };
+  }
+
+  test('where two arrays grow in turns', () => {
+    const { dict, cost } = filled();
+    const arrays = ['a', 'b'].map((key) => dict.set(key, rows).get(key) as GrowableArray);
+    const { bytes } = cost(() => {
+      for (let i = 0; i < 100; i++) for (const array of arrays) array.append([i]);
+    });
+    expect(arrays.map(({ shape }) => shape)).toEqual([[100], [100]]);
+    expect(bytes).toBeLessThan(WALK);
+  });
+
+  test.each<[what: string, change: (dict: MmapDict) => void]>([
+    ['a batch that changes nothing throws', (dict) => dict.batch(() => raise())],
+    ['a key that is missing is to be renamed', (dict) => dict.rename('none', 'other')],
+  ])('after %s', (_what, change) => {
+    const { dict, cost } = filled();
+    const { bytes } = cost(() => {
+      expect(() => change(dict)).toThrow();
+      expect(dict.get('key 7')).toBe(7);
+    });
+    expect(bytes).toBeLessThan(WALK / 10);
+  });
+
+  test('where another handle appends rows to the array that stands last', () => {
+    const { disk, dict } = filled();
+    const array = dict.set('a', { ...rows, capacity: 100 }).get('a') as GrowableArray;
+    const { file, cost } = counted(disk.open('dict', 'r'));
+    const reader = MmapDict.over(file, { mode: 'r' });
+    expect(reader.size).toBe(KEYS + 1);
+    const { bytes } = cost(() => {
+      for (let i = 0; i < 20; i++) {
+        array.append([i]);
+        expect((reader.get('a') as GrowableArray).get(i)).toBe(i);
+      }
+    });
+    expect(bytes).toBeLessThan(WALK);
+  });
+});
+
+function raise(): never {
+  throw new Error('given up');
+}
