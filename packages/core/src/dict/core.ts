@@ -24,7 +24,6 @@ import { GrowableArray } from './growable-array.ts';
 import { growableDict } from './growable-dict.ts';
 import { GrowableAppender } from './growable-host.ts';
 import { GrowableMaskedArray } from './growable-masked-array.ts';
-import type { DamagedEntry } from './known-entries.ts';
 import { checkKey, DICT_OPTIONS, type DictMode, type DictOptions, resolveOptions } from './options.ts';
 import { lastGrowthCut } from './repair.ts';
 import { DictStore } from './store.ts';
@@ -421,18 +420,16 @@ export class DictCore {
   #missing(key: string): undefined {
     const { store } = this;
     const { entries, file, options } = store;
-    if (entries.damaged.length === 0 || options.lenient) return undefined;
-    const isIt = (damaged: DamagedEntry): boolean => damaged.key === key;
-    if (!entries.damaged.some(isIt)) return undefined;
+    if (!entries.damaged.has(key) || options.lenient) return undefined;
     if (!this.inTransaction()) {
       // It may have been met while somebody was at it.
       store.invalidate();
       store.settle();
     }
-    const met = entries.damaged.findLast(isIt);
-    if (met === undefined) return undefined;
-    const message = `${file.name}: the entry of ${JSON.stringify(key)} at ${met.offset} is damaged: salvage(src, dst), or open with { lenient: true }`;
-    throw new MmdError('CORRUPT', message, { offset: met.offset, key, path: file.name });
+    const offset = entries.damaged.get(key);
+    if (offset === undefined) return undefined;
+    const message = `${file.name}: the entry of ${JSON.stringify(key)} at ${offset} is damaged: salvage(src, dst), or open with { lenient: true }`;
+    throw new MmdError('CORRUPT', message, { offset, key, path: file.name });
   }
 
   /**

@@ -73,7 +73,7 @@ export class DirectValues {
     }
     const { base, removed, damaged } = store.entries;
     // One that is damaged may have the key: it is not missing then.
-    if (damaged.length > 0) return ELSEWHERE;
+    if (damaged.size > 0) return ELSEWHERE;
     if (base === undefined || removed.has(key)) return undefined;
     const place = base.find(key, this.#pages);
     // An entry that is dead may have a successor that came since.

@@ -20,12 +20,6 @@ const SMALL = 1024;
 
 const NOBODY: EntryTaker = { take: () => undefined, expect: () => undefined };
 
-/** An entry whose bytes the format does not explain. */
-export interface DamagedEntry {
-  readonly offset: number;
-  readonly key: string | undefined;
-}
-
 /** Whose entries they are. */
 export interface EntriesHost {
   /** Where the entries stand; may be replaced. */
@@ -42,7 +36,8 @@ export interface EntriesHost {
 export class KnownEntries implements EntryTaker {
   /** One more than the highest memo index of all entries. */
   memoHint = 0;
-  damaged: DamagedEntry[] = [];
+  /** File offsets of the entries whose bytes the format does not explain, by key: of the last with it. Those of no string have none. */
+  damaged: Map<string | undefined, number> = new Map();
   /** The index that stands for the entries up to where it was made; absent once the file was walked. */
   base: BaseIndex | undefined;
   /** File offset behind the last entry that the base has: that may have changed its room since. */
@@ -174,7 +169,7 @@ export class KnownEntries implements EntryTaker {
     const { base, catalog: known } = this;
     if (base === undefined) return;
     const removed = [...this.removed];
-    const damaged = [...this.damaged];
+    const damaged = new Map(this.damaged);
     this.base = undefined;
     try {
       this.#walkTo(this.#baseEnd, known, base.newest.footer.keys);
@@ -199,7 +194,7 @@ export class KnownEntries implements EntryTaker {
    */
   walkAgain(): void {
     const { catalog: known } = this;
-    this.damaged = [];
+    this.damaged = new Map();
     this.#walkTo(this.#host.end, known, known.size);
     for (const key of this.catalog.keys()) if (known.find(key) < 0) this.catalog.remove(key);
   }
@@ -235,7 +230,7 @@ export class KnownEntries implements EntryTaker {
     this.base = undefined;
     this.removed.clear();
     this.memoHint = 0;
-    this.damaged = [];
+    this.damaged = new Map();
   }
 
   /** The same numbers may stand for other bytes from now on. */
@@ -261,7 +256,7 @@ export class KnownEntries implements EntryTaker {
     if (entry.state === 'dead') return;
     const { bytes, keyPos, keyLength, offset, frameLength } = entry;
     if (entry.state === 'damaged' || !isText(bytes, keyPos, keyPos + keyLength)) {
-      this.damaged.push({ offset, key: keyOf(entry) });
+      this.damaged.set(keyOf(entry), offset);
       return;
     }
     this.catalog.load(bytes, keyPos, keyPos + keyLength, offset, frameLength);

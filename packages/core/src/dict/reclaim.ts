@@ -43,6 +43,8 @@ export function reclaim(core: DictCore, options: ProgressOptions = {}): number {
     answer(requests, store.read);
     // One whose length is wrong reaches over others, which may live.
     const dead = found.filter((place) => !reachesOver(store, place)).map(valueRange);
+    // From the end on: where its data ends, a filesystem finds in the hole that was punched last, and need not go through all that follows.
+    dead.reverse();
     for (const [i, [value, length]] of dead.entries()) {
       options.signal?.throwIfAborted();
       const head = new Uint8Array(HEAD);

@@ -118,11 +118,11 @@ export function checkUndamaged(store: DictStore): void {
   const { entries, file, options } = store;
   if (options.lenient) return;
   checkLeftOut(store);
-  if (entries.damaged.length === 0) return;
+  if (entries.damaged.size === 0) return;
   // It may have been met while somebody was at it; under the lock nobody is.
   store.invalidate();
   store.settle();
-  for (const { offset, key } of entries.damaged) {
+  for (const [key, offset] of entries.damaged) {
     const slot = key === undefined ? -1 : entries.find(key);
     if (slot >= 0 && entries.catalog.offset(slot) > offset) continue;
     throw new MmdError(

@@ -356,6 +356,27 @@ describe('in a file of 3,000 keys no look at one of them is a walk', () => {
   });
 });
 
+test('reclaim goes from the end on, so that the hole it asks for is the one it punched last', () => {
+  const asked: number[] = [];
+  const file = new Proxy(MemoryFile.of(), {
+    get(target, name) {
+      const value = Reflect.get(target, name, target) as unknown;
+      if (typeof value !== 'function') return value;
+      return (...args: unknown[]) => {
+        if (name === 'dataRanges') asked.push(args[0] as number);
+        return (value as (...all: unknown[]) => unknown).apply(target, args);
+      };
+    },
+  });
+  const dict = MmapDict.over(file);
+  for (let i = 0; i < 20; i++) dict.set(`${i}`, new Uint8Array(9000));
+  for (let i = 0; i < 20; i += 2) dict.delete(`${i}`);
+  expect(dict.reclaim()).toBeGreaterThan(0);
+  expect(asked).toHaveLength(10);
+  // A filesystem that is asked where data ends goes through all of it up to there.
+  expect(asked).toEqual(asked.toSorted((a, b) => b - a));
+});
+
 function raise(): never {
   throw new Error('given up');
 }
