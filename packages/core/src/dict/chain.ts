@@ -11,6 +11,9 @@ import type { DictStore } from './store.ts';
 /** An index of less than so many bytes is of 200 keys at most: walking over these takes 0.2 ms, and not long on a slow disk, either. */
 const SMALL_INDEX = 4096;
 
+/** Bytes that such a walk reads at most, in 3 ms: dead entries between these keys may be any number. */
+const BUDGET = 2 ** 20;
+
 /**
  * For who is about to change a file that was opened by a small index: what is appended behind a break of the chain, or behind an older
  * end, Python does not see. Once for each index, under the lock; who opened leniently is not told.
@@ -23,7 +26,7 @@ function checkChain(store: DictStore): void {
   if (base.newest.footer.older !== 0 || base.newest.size >= SMALL_INDEX) return;
   base.chained = true;
   try {
-    if (entries.walkBase().kind !== 'damage') return;
+    if (entries.walkBase(BUDGET)?.kind !== 'damage') return;
     entries.walkAll();
   } catch (error) {
     base.chained = false;

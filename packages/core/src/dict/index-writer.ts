@@ -20,14 +20,18 @@ import type { IndexTable } from './index-table.ts';
 import { hindranceOf } from './readability.ts';
 import type { DictStore } from './store.ts';
 
-/** Below this many keys a walk is as quick as a look into an index. */
+/** Below this many keys a walk is as quick as a look into an index, */
 const MIN_KEYS = 64;
+
+/** unless it meets so many entries, nearly all of them dead; or there are so many bytes of them where nobody walked. */
+const MANY_ENTRIES = 1024;
+const MANY_BYTES = 65_536;
 
 /** Reasons to go without an index: others are at work, the disk is full, the file was removed, or is damaged, which whoever asks it next is told. */
 const UNNEEDED = ['LOCKED', 'NO_SPACE', 'NOT_FOUND', 'READ_ONLY', 'CORRUPT', 'TRUNCATED'] as const;
 
 /**
- * Makes the file end with an index of the dict as it is now. Does nothing for few keys, nor where another writer is at
+ * Makes the file end with an index of the dict as it is now. Does nothing where a walk is as quick, nor where another writer is at
  * work, the disk is full, the file was removed or is damaged: it only makes the next open quicker.
  */
 export function writeIndex(core: DictCore): void {
@@ -82,7 +86,7 @@ function renewed(store: DictStore): boolean {
  * Appends tail entries, as the whole of a commit.
  *
  * @param checksums - the payload of an integrity entry, made for the next commit number
- * @param always - write the index even where there are few keys
+ * @param always - write the index even where a walk is as quick
  */
 export function writeTails(core: DictCore, checksums: Uint8Array | undefined, always: boolean): void {
   buryHidden(core);
@@ -146,7 +150,7 @@ function buildIndex(core: DictCore, always: boolean): Table | undefined {
     if (next === 'torn') return undefined;
     older = next;
   }
-  if (keys < MIN_KEYS && older === undefined && !always) return undefined;
+  if (keys < MIN_KEYS && older === undefined && !always && isQuicklyWalked(store)) return undefined;
   // Once the file was walked, the catalog has all entries.
   const carried = base === undefined ? [] : tables;
   const seed = (older ?? carried[0])?.footer.seed ?? catalog.seed;
@@ -177,6 +181,11 @@ function buildIndex(core: DictCore, always: boolean): Table | undefined {
       }),
   );
   return whole && room ? { builder, seed, older } : undefined;
+}
+
+/** Whether the next open needs no index of the few keys that there are: such a dict may have been changed very often. */
+function isQuicklyWalked({ entries, end }: DictStore): boolean {
+  return entries.base === undefined ? entries.walked < MANY_ENTRIES : end < MANY_BYTES;
 }
 
 /** Indexes that the dict stands on, but that the file will not hold any more; `undefined` where they are torn. */

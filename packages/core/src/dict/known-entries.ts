@@ -10,15 +10,13 @@ import { keyOf, type ScanEnd, type ScannedEntry } from '../format/scan.ts';
 import type { StorageFile } from '../storage/storage-file.ts';
 import type { BaseIndex } from './base-index.ts';
 import { Catalog, type EntryPlace } from './catalog.ts';
-import { type EntryTaker, walkTo } from './walk.ts';
+import { type EntryTaker, walkAtMost, walkTo } from './walk.ts';
 
 /** Places in the catalog that are made at once at most; a file may say that it has any number of keys. */
 const EXPECTED_MAX = 2 ** 20;
 
 /** Keys of a catalog that stays in memory when its dict is closed: it takes tens of KiB. */
 const SMALL = 1024;
-
-const NOBODY: EntryTaker = { take: () => undefined, expect: () => undefined };
 
 /** Whose entries they are. */
 export interface EntriesHost {
@@ -38,6 +36,8 @@ export class KnownEntries implements EntryTaker {
   memoHint = 0;
   /** File offsets of the entries whose bytes the format does not explain, by key: of the last with it. Those of no string have none. */
   damaged: Map<string | undefined, number> = new Map();
+  /** Entries that walks met, dead ones too. */
+  walked = 0;
   /** The index that stands for the entries up to where it was made; absent once the file was walked. */
   base: BaseIndex | undefined;
   /** File offset behind the last entry that the base has: that may have changed its room since. */
@@ -183,9 +183,12 @@ export class KnownEntries implements EntryTaker {
     this.removed.clear();
   }
 
-  /** Where a walk over the entries that the {@link KnownEntries.base} has comes to; nothing that is met is taken. */
-  walkBase(): ScanEnd {
-    return walkTo(this.#host.file, HEADER_SIZE, this.#baseEnd, NOBODY);
+  /**
+   * Where a walk over the entries that the {@link KnownEntries.base} has comes to; nothing that is met is taken.
+   * @returns undefined where it is given up, for it would read more than `budget` bytes
+   */
+  walkBase(budget: number): ScanEnd | undefined {
+    return walkAtMost(this.#host.file, HEADER_SIZE, this.#baseEnd, budget);
   }
 
   /**
@@ -202,6 +205,7 @@ export class KnownEntries implements EntryTaker {
   #walkTo(end: number, known: Catalog, count: number): void {
     this.#rebuilt += known.changes + 1;
     this.#catalog = new Catalog();
+    this.walked = 0;
     this.expect(count);
     const committed = this.#host.end;
     let result: ScanEnd;
@@ -226,6 +230,7 @@ export class KnownEntries implements EntryTaker {
   clear(): void {
     this.#generation++;
     this.#met = false;
+    this.walked = 0;
     this.#catalog?.clear();
     this.base = undefined;
     this.removed.clear();
@@ -252,6 +257,7 @@ export class KnownEntries implements EntryTaker {
   }
 
   take(entry: ScannedEntry): void {
+    this.walked++;
     if (entry.memoHint > this.memoHint) this.memoHint = entry.memoHint;
     if (entry.state === 'dead') return;
     const { bytes, keyPos, keyLength, offset, frameLength } = entry;

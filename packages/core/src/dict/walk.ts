@@ -27,6 +27,8 @@ export interface EntryTaker {
   expect(count: number): void;
 }
 
+const NOBODY: EntryTaker = { take: () => undefined, expect: () => undefined };
+
 /**
  * One walk, and what it met. An object literal, no class: V8 lets go of a class's hidden class with its last object, and
  * with that of all code that was compiled for it, so that every walk would begin in the interpreter.
@@ -73,6 +75,24 @@ export function walkTo(file: StorageFile, from: number, until: number, taker: En
   return endAt(scan(file, newWalk(taker, from, file.size()), take, until, WALK_CHUNK), until);
 }
 
+/**
+ * The same, and nothing is taken.
+ * @returns undefined where it is given up, for it would read more than `budget` bytes
+ */
+export function walkAtMost(file: StorageFile, from: number, until: number, budget: number): ScanEnd | undefined {
+  const size = file.size();
+  const requests = scanEntries(from, size, take, until, WALK_CHUNK, newWalk(NOBODY, from, size));
+  const read = readerOf(file);
+  let left = budget;
+  for (let step = requests.next(); ; ) {
+    if (step.done === true) return endAt(step.value, until);
+    const { offset, length } = step.value;
+    left -= length;
+    if (left < 0) return undefined;
+    step = requests.next(read(offset, length));
+  }
+}
+
 /** A walk that comes to the terminator past `until` believed a wrong length, and did not meet what that hides. */
 export function endAt(end: ScanEnd, until: number): ScanEnd {
   if (end.kind === 'damage' || end.offset === until) return end;
@@ -114,7 +134,6 @@ export function newWalk(taker: EntryTaker, from: number, size: number): Walk {
   };
 }
 
-/** Reads one piece after the other into one buffer, which stays in the processor's cache, and in which pages are there. */
 function scan(
   file: StorageFile,
   walk: Walk,
@@ -122,13 +141,18 @@ function scan(
   until: number,
   largest: number,
 ): ScanEnd {
+  return answer(scanEntries(walk.from, walk.size, visit, until, largest, walk), readerOf(file));
+}
+
+/** Reads one piece after the other into one buffer, which stays in the processor's cache, and in which pages are there. */
+function readerOf(file: StorageFile): (offset: number, length: number) => Uint8Array {
   let buffer = EMPTY;
-  return answer(scanEntries(walk.from, walk.size, visit, until, largest, walk), (offset, length) => {
+  return (offset, length) => {
     if (buffer.length < length) buffer = new Uint8Array(length);
     const bytes = buffer.length === length ? buffer : buffer.subarray(0, length);
     const count = file.read(offset, bytes);
     return count === length ? bytes : bytes.subarray(0, count);
-  });
+  };
 }
 
 /*

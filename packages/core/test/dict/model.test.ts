@@ -380,3 +380,26 @@ test('reclaim goes from the end on, so that the hole it asks for is the one it p
 function raise(): never {
   throw new Error('given up');
 }
+
+test('a dict of few keys that was changed very often is opened without a walk, and changed without a long one', () => {
+  const disk = new MemoryDisk();
+  /** Bytes that open, work and close read and write. */
+  const session = (mode: 'create-new' | 'r+', work: (dict: MmapDict) => void): number => {
+    const { file, cost } = counted(disk.open('dict', mode));
+    return cost(() => {
+      using dict = MmapDict.over(file);
+      work(dict);
+    }).bytes;
+  };
+  session('create-new', (dict) => {
+    for (let i = 0; i < 40_000; i++) dict.set(`key ${i % 3}`, `a value of some length, the ${i}th`);
+  });
+  // Nobody had an index so far: the first to change it walks, and leaves one.
+  expect(session('r+', (dict) => dict.set('key 1', 'again'))).toBeGreaterThan(2 ** 21);
+  for (let i = 0; i < 3; i++) {
+    expect(session('r+', (dict) => dict.set('key 1', i))).toBeLessThan(2 ** 20 + 8192);
+    expect(session('r+', (dict) => expect(dict.get('key 1')).toBe(i))).toBeLessThan(8192);
+  }
+  using dict = MmapDict.over(disk.open('dict', 'r+'));
+  expect([...dict.keys()].sort()).toEqual(['key 0', 'key 1', 'key 2']);
+});
