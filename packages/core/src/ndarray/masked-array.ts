@@ -5,6 +5,7 @@
  */
 
 import { isMmdError, MmdError } from '../errors.ts';
+import { showArray, showAs } from '../inspect.ts';
 import { checkOptions, isAnything, type OptionTable } from '../options.ts';
 import type { Advice } from './array-memory.ts';
 import type { ArraySource } from './array-source.ts';
@@ -282,6 +283,10 @@ export class MaskedArray implements ArraySource {
   /** What `JSON.stringify` sees: {@link MaskedArray.toNested}. */
   toJSON(): unknown {
     return this.toNested();
+  }
+
+  static {
+    showAs(MaskedArray, showArray);
   }
 
   /** Walks an array of any size with bounded memory: see {@link NDArray.chunks}; `bytes` counts the data. */

@@ -5,6 +5,7 @@
  */
 
 import { MmdError } from '../errors.ts';
+import { showArray, showAs } from '../inspect.ts';
 import { checkOptions, isAnything, isPositive, isWhole, type OptionTable } from '../options.ts';
 import { ADVICES, type Advice, type ArrayMemory } from './array-memory.ts';
 import type { ArraySource } from './array-source.ts';
@@ -461,6 +462,10 @@ export class NDArray implements ArraySource {
   /** What `JSON.stringify` sees: {@link NDArray.toNested}. */
   toJSON(): unknown {
     return this.toNested();
+  }
+
+  static {
+    showAs(NDArray, showArray);
   }
 
   /**

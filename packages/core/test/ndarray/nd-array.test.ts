@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import {
   type ArrayMemory,
   Complex,
@@ -236,6 +237,36 @@ describe('arrays beyond one ArrayBuffer', () => {
     expect(NDArray.over(memory, 'f8', [2, 4], { strides: [-32, 8], offset: 32 }).shape).toEqual([2, 4]);
     expect(() => NDArray.over(memory, 'O', [1])).toThrow(failsWith('UNSUPPORTED_DTYPE'));
     expect(() => NDArray.over(memory, "[('a', 'O')]", [1])).toThrow(failsWith('UNSUPPORTED_DTYPE'));
+  });
+});
+
+describe('console.log', () => {
+  it('shows the type and the shape of an array, wherever it stands, and reads none of its elements', () => {
+    const unread: ArrayMemory = {
+      ...memoryOver(new Uint8Array(48)),
+      bytes: () => {
+        throw new Error('read');
+      },
+    };
+    const array = NDArray.over(unread, 'float64', [2, 3]);
+    const masked = new MaskedArray(ndarray(new Int32Array(2)), ndarray([false, true]));
+    expect([array, masked, NDArray.ofObjects([null], [1])].map((shown) => inspect(shown))).toEqual([
+      '<NDArray float64 [2, 3]>',
+      '<MaskedArray int32 [2]>',
+      '<NDArray object [1]>',
+    ]);
+  });
+
+  it('shows an array of which the shape cannot be asked any more', () => {
+    class Closed extends NDArray {
+      override get shape(): readonly number[] {
+        throw new Error('closed');
+      }
+    }
+    const { memory, type } = ndarray([1, 2]);
+    expect(
+      inspect(new (Closed as unknown as new (init: NDArrayInit) => NDArray)({ memory, dtype: type, shape: [2] })),
+    ).toBe('<Closed>');
   });
 });
 

@@ -4,11 +4,11 @@
  * @module
  */
 
+import { type Inspect, inspectAs, showAs } from '../../inspect.ts';
 import type { Stateful } from '../builtin.ts';
 import { type Attributed, addAttributes, isPlainName } from './attributes.ts';
 import { checkArgument } from './check.ts';
 import { PyDict } from './dict.ts';
-import { type Inspect, inspectAs, showAs } from './inspect.ts';
 import { isOpaque } from './opaque.ts';
 import { Tuple } from './tuple.ts';
 

@@ -5,8 +5,8 @@
  */
 
 import { MmdError } from '../../errors.ts';
+import { showAs } from '../../inspect.ts';
 import { checkArgument } from './check.ts';
-import { showAs } from './inspect.ts';
 import { canonical, canonicalOf, type Keyed, type KeySpace } from './keys.ts';
 import { isOpaque } from './opaque.ts';
 

@@ -4,8 +4,8 @@
  * @module
  */
 
+import { inspectAs, showAs } from '../../inspect.ts';
 import { checkArgument, isIterable } from './check.ts';
-import { inspectAs, showAs } from './inspect.ts';
 import { KeyIndex, type Slot } from './key-index.ts';
 import { checkHashable, KeySpace, nativeKey } from './keys.ts';
 import { ROW, Shape, Shapes } from './shapes.ts';

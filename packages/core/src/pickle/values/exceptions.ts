@@ -5,13 +5,13 @@
  */
 
 import { MmdError } from '../../errors.ts';
+import { type Inspect, inspectAs, showAs } from '../../inspect.ts';
 import { isArraySource } from '../../ndarray/array-source.ts';
 import { Complex } from '../../ndarray/complex.ts';
 import type { Stateful } from '../builtin.ts';
 import { type Attributed, addAttributes, isPlainName } from './attributes.ts';
 import { checkArgument } from './check.ts';
 import { PyDict } from './dict.ts';
-import { type Inspect, inspectAs, showAs } from './inspect.ts';
 import type { Keyed } from './keys.ts';
 import { PyDecimal, PyFraction } from './numbers.ts';
 import { NumpyScalar } from './numpy.ts';

@@ -5,8 +5,8 @@
  */
 
 import { MmdError } from '../../errors.ts';
+import { showAs } from '../../inspect.ts';
 import { checkArgument } from './check.ts';
-import { showAs } from './inspect.ts';
 import { canonical, canonicalOf, integerKey, type Keyed, type KeySpace, numberKey } from './keys.ts';
 
 const DECIMAL = /^([+-]?)(?:(\d+)(?:\.(\d*))?|\.(\d+))(?:E([+-]?\d+))?$/i;

@@ -5,6 +5,7 @@
  */
 
 import { MmdError } from '../../errors.ts';
+import { type Inspect, inspectAs, showAs } from '../../inspect.ts';
 import type { Complex } from '../../ndarray/complex.ts';
 import { isDType } from '../../ndarray/descr.ts';
 import type { DType } from '../../ndarray/dtypes.ts';
@@ -12,7 +13,6 @@ import type { NDArrayInit } from '../../ndarray/layout.ts';
 import { memoryOver } from '../../ndarray/memory-over.ts';
 import { NDArray } from '../../ndarray/nd-array.ts';
 import { checkArgument } from './check.ts';
-import { type Inspect, inspectAs, showAs } from './inspect.ts';
 import { bytesKey, canonical, canonicalOf, complexKey, type Keyed, type KeySpace, numberKey } from './keys.ts';
 import { rationalKey } from './numbers.ts';
 

@@ -4,8 +4,8 @@
  * @module
  */
 
+import { inspectAs, showAs } from '../../inspect.ts';
 import { checkArgument } from './check.ts';
-import { inspectAs, showAs } from './inspect.ts';
 import { canonicalOf, type Keyed } from './keys.ts';
 import { PyString } from './scalars.ts';
 import { Tuple } from './tuple.ts';

@@ -5,9 +5,9 @@
  */
 
 import { decodeLatin1, decodeUtf8 } from '../../bytes/utf8.ts';
+import { showAs } from '../../inspect.ts';
 import { Complex } from '../../ndarray/complex.ts';
 import { checkArgument, isInteger } from './check.ts';
-import { showAs } from './inspect.ts';
 import { canonical, canonicalOf, type Keyed, type KeySpace, numberKey } from './keys.ts';
 
 /**

@@ -5,9 +5,9 @@
  */
 
 import { MmdError } from '../../errors.ts';
+import { inspectAs, showAs } from '../../inspect.ts';
 import { checkArgument, isIterable } from './check.ts';
 import { isNative } from './dict.ts';
-import { inspectAs, showAs } from './inspect.ts';
 import { KeyIndex, type Slot } from './key-index.ts';
 import { checkHashable, KeySpace, nativeKey } from './keys.ts';
 

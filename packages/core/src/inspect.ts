@@ -33,3 +33,17 @@ export function inspectAs(label: string, value: unknown, depth: number, options:
   const { depth: left } = options as InspectOptions;
   return `${label} ${inspect(value, { ...options, depth: left === null || left === undefined ? left : left - 1 })}`;
 }
+
+/**
+ * An array in `console.log`: what it is, and of which shape. Its elements stay where they are: they may be on a disk, and
+ * many.
+ */
+export function showArray(self: { readonly dtype: string; readonly shape: readonly number[] }): string {
+  const { name } = self.constructor;
+  try {
+    return `<${name} ${self.dtype} [${self.shape.join(', ')}]>`;
+  } catch {
+    // Its file is closed. Who only looks is not told by an error.
+    return `<${name}>`;
+  }
+}
