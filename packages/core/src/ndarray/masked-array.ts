@@ -286,7 +286,8 @@ export class MaskedArray implements ArraySource {
   }
 
   static {
-    showAs(MaskedArray, showArray);
+    // By `this`: the compiler makes a variable of the class's name, which is set once the class stands.
+    showAs(this, showArray);
   }
 
   /** Walks an array of any size with bounded memory: see {@link NDArray.chunks}; `bytes` counts the data. */

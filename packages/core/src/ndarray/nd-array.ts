@@ -465,7 +465,8 @@ export class NDArray implements ArraySource {
   }
 
   static {
-    showAs(NDArray, showArray);
+    // By `this`: the compiler makes a variable of the class's name, which is set once the class stands.
+    showAs(this, showArray);
   }
 
   /**
