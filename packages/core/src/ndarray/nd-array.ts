@@ -465,7 +465,7 @@ export class NDArray implements ArraySource {
   }
 
   static {
-    // By `this`: the compiler makes a variable of the class's name, which is set once the class stands.
+    // biome-ignore lint/complexity/noThisInStatic: of the name the compiler makes a variable, which is set once the class stands
     showAs(this, showArray);
   }
 
