@@ -6,12 +6,14 @@ import { MemoryDisk } from '@mmdpickle/core/storage';
 import { Playback, Recording } from '@mmdpickle/core/testing';
 import { GrowableMaskedArray, GrowableNDArray } from '@mmdpickle/stubs';
 import fc from 'fast-check';
-import { beforeEach, expect, test, vi } from 'vitest';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
 import type { ChangeDraft } from '../src/watch/change.ts';
 import { FileReader } from '../src/watch/file-reader.ts';
 
 const RUNS = process.env.MMDPICKLE_LONG === '1' ? 20_000 : 250;
 const ROWS = 'rows';
+/** Further arrays that grow. */
+const MORE = 3;
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ['Date'] });
@@ -27,6 +29,8 @@ const CHANGES: Readonly<Record<string, (dict: MmapDict, key: string) => unknown>
   batch: (dict, key) => dict.batch(() => dict.set(`${key}!`, 1).set('both', 2).delete(key)),
   rows: (dict) => (dict.get(ROWS) as GrowableArray).append(new Float64Array(5)),
   'many rows': (dict) => (dict.get(ROWS) as GrowableArray).append(new Float64Array(700)),
+  'more rows': (dict, key) => (dict.get(`more ${Number(key.slice(4)) % MORE}`) as GrowableArray).append([1, 2]),
+  'another array': (dict, key) => dict.set(`more ${Number(key.slice(4)) % MORE}`, fresh()),
   'new rows': (dict) => dict.set(ROWS, fresh()),
   seal: (dict) => (dict.get(ROWS) as GrowableArray).seal(),
   reclaim: (dict) => dict.reclaim(),
@@ -35,7 +39,7 @@ const CHANGES: Readonly<Record<string, (dict: MmapDict, key: string) => unknown>
 
 const kinds = fc.oneof(
   fc.constantFrom(...Object.keys(CHANGES)),
-  fc.constantFrom('rows', 'many rows', 'set', 'seal', 'new rows'),
+  fc.constantFrom('rows', 'many rows', 'more rows', 'set', 'seal', 'new rows'),
 );
 
 /** An array that is first met while its room is trimmed, and does not read as one then. */
@@ -45,6 +49,7 @@ const MET_WHILE_SEALED: [
   index: number,
   count: number,
   strides: number[],
+  atOnce: number,
 ] = [
   [
     ['reclaim', 0],
@@ -62,6 +67,7 @@ const MET_WHILE_SEALED: [
   0,
   66,
   [0, 0, 3, 0],
+  1024,
 ];
 
 /** What the changes say is there: keys, and rows where it is a growable array. */
@@ -103,11 +109,13 @@ test('looks at a file that is changed write by write meanwhile tell every change
       fc.constantFrom(0, 16_384),
       fc.constantFrom(3, 66),
       fc.array(fc.nat(7), { minLength: 1, maxLength: 20 }),
-      (changes, looks, standingIndex, count, strides) => {
+      fc.constantFrom(1, 1024),
+      (changes, looks, standingIndex, count, strides, atOnce) => {
         const disk = new MemoryDisk();
         {
           using dict = MmapDict.over(disk.open('dict', 'create-new'), { standingIndex });
           for (let i = 0; i < count; i += 1) dict.set(`key ${i}`, i);
+          for (let i = 0; i < MORE; i += 1) dict.set(`more ${i}`, fresh());
           dict.set(ROWS, fresh());
         }
         const recording = new Recording(disk, 'dict');
@@ -122,7 +130,7 @@ test('looks at a file that is changed write by write meanwhile tell every change
           const stride = strides[asked++ % strides.length]!;
           return stride <= 3 ? stride : 0;
         });
-        const reader = new FileReader(file);
+        const reader = new FileReader(file, atOnce);
         const told = new Told();
         told.take(reader.replay());
         for (const later of looks) {
@@ -132,10 +140,10 @@ test('looks at a file that is changed write by write meanwhile tell every change
           if (playback.shown > shown) met += 1;
         }
         playback.show(recording.images.length - 1);
-        // A look may leave to the next one what died while it looked.
-        for (let i = 0; i < 4; i += 1) told.take(reader.look());
+        // A look may leave to the next one what died while it looked, and to some more arrays whose turn it was not.
+        for (let i = 0; i < 4 + MORE; i += 1) told.take(reader.look());
         const there = [...writer].map(
-          ([key, value]) => `${key}: ${key === ROWS ? (value as GrowableArray).shape[0] : 0}`,
+          ([key, value]) => `${key}: ${typeof value === 'number' ? 0 : (value as GrowableArray).shape[0]}`,
         );
         expect(told.text).toBe(there.sort().join());
       },
@@ -212,4 +220,60 @@ test('rows of an array that outgrows its place in the middle of a look are told 
     }
     expect(end).toBe(nth < calls ? 6 : 4);
   }
+});
+
+describe('growable arrays by the thousand', () => {
+  const disks = [100, 2500].map((count) => {
+    const disk = new MemoryDisk();
+    using dict = MmapDict.over(disk.open('dict', 'create-new'));
+    dict.batch(() => {
+      for (let i = 0; i < count; i += 1) dict.set(`array ${i}`, fresh());
+    });
+    return { count, disk };
+  });
+
+  test.each(disks)('a look asks $count arrays by few calls, and each of them within three looks', ({ count, disk }) => {
+    let calls = 0;
+    const file = new Proxy(disk.open('dict', 'r'), {
+      get(target, name) {
+        const value: unknown = Reflect.get(target, name, target);
+        if (typeof value !== 'function') return value;
+        return (...args: unknown[]): unknown => {
+          calls += 1;
+          return Reflect.apply(value, target, args);
+        };
+      },
+    });
+    const reader = new FileReader(file);
+    reader.skip();
+    using dict = MmapDict.over(disk.open('dict', 'r+'));
+    const append = (i: number): void => void (dict.get(`array ${i}`) as GrowableArray).append([1]);
+    // Where the counts are is found out when it is an array's turn for the first time.
+    append(0);
+    for (let i = 0; i < 3; i += 1) reader.look();
+    for (let i = 0; i < count; i += 37) {
+      append(i);
+      const start = calls;
+      const told = [reader.look(), reader.look(), reader.look()].flat();
+      expect(calls - start).toBeLessThan(300);
+      const end = (dict.get(`array ${i}`) as GrowableArray).shape[0];
+      expect(told).toMatchObject([{ kind: 'appended', key: `array ${i}`, rows: { start: i === 0 ? 1 : 0, end } }]);
+    }
+  });
+
+  test.each(['removed', 'replaced'])('rows of an array that is %s before its turn are told before that', (kind) => {
+    const disk = new MemoryDisk();
+    using dict = MmapDict.over(disk.open('dict', 'create-new'));
+    for (let i = 0; i < 20; i += 1) dict.set(`array ${i}`, fresh());
+    const reader = new FileReader(disk.open('dict', 'r'), 2);
+    reader.skip();
+    (dict.get('array 17') as GrowableArray).append([1, 2]);
+    expect(reader.look()).toEqual([]);
+    if (kind === 'removed') dict.delete('array 17');
+    else dict.set('array 17', 1);
+    expect(reader.look()).toMatchObject([
+      { kind: 'appended', key: 'array 17', rows: { start: 0, end: 2 } },
+      { kind, key: 'array 17' },
+    ]);
+  });
 });

@@ -27,6 +27,7 @@ import {
 import type { StorageFile } from '@mmdpickle/core/storage';
 import type { ChangeDraft } from './change.ts';
 import { type DeadEntry, type IsSame, isFiller, type Known, type SeenEntry, sumOf, WatchLedger } from './ledger.ts';
+import { RowCounts } from './row-counts.ts';
 
 /** The row count of a growable array is an opcode LONG1 of 8 bytes near the value's head. */
 const LONG1 = 0x8a;
@@ -54,6 +55,7 @@ export class FileReader {
   ledger: WatchLedger = new WatchLedger(HEADER_SIZE);
   commitNumber = -1;
   #size = -1;
+  readonly #counts: RowCounts;
   readonly #head = new Uint8Array(HEAD);
   readonly #decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
   #buffer = new Uint8Array(8192);
@@ -66,11 +68,15 @@ export class FileReader {
   #stretchStart = 0;
   #stretchLength = 0;
 
-  /** @param file - taken over, also where it holds no dict and this throws */
-  constructor(file: StorageFile) {
+  /**
+   * @param file - taken over, also where it holds no dict and this throws
+   * @param atOnce - so many growable arrays are asked for rows at each look; where there are more they take turns
+   */
+  constructor(file: StorageFile, atOnce?: number) {
     this.file = file;
     try {
       this.dict = MmapDict.over(pinned(file), { mode: 'r' });
+      this.#counts = new RowCounts(file, this.dict, atOnce);
     } catch (error) {
       file.close();
       throw error;
@@ -143,10 +149,12 @@ export class FileReader {
     this.#note();
     const commits = this.commitNumber - before.commitNumber;
     if (commits === 0 && this.#size === before.size && !last) {
+      const grown = this.#counts.waiting ? this.#grown(false) : [];
       const now = this.#sweepDue ? this.#mayTakeTime() : this.#unswept && this.#rested();
-      return now ? this.#sweep() : [];
+      return now ? [...grown, ...this.#sweep()] : grown;
     }
     const { ledger } = this;
+    this.#counts.stirred(ledger);
     const moved = before.commitNumber >= 0 && mayHaveMoved(before.commitNumber, this.commitNumber);
     const entries = moved ? undefined : this.#appended();
     // A vacuum in place, or somebody has written something else over it.
@@ -156,13 +164,12 @@ export class FileReader {
       const same = onlyMoved(before.commitNumber, this.commitNumber) ? sameByShape : this.#sameBySum();
       return this.#settle(ledger.moved(all, HEADER_SIZE, same, this.#goesOn));
     }
-    const changes = this.#settle(ledger.appended(entries, this.#goesOn));
+    const left = this.#rowsLeft(entries);
+    const changes = this.#settle([...left, ...ledger.appended(entries, this.#goesOn)]);
     const settled = changes.length;
-    for (const key of ledger.growables) {
-      const meta = this.dict.getMeta(key);
-      changes.push(...ledger.grew(key, meta?.entryOffset ?? 0, meta?.shape?.[0] ?? 0));
-    }
-    const grown = changes.length > settled;
+    // Of what a reader knows that has looked at nothing yet all may be old.
+    changes.push(...this.#grown(last || before.size < 0));
+    const grown = left.length > 0 || changes.length > settled;
     // One commit that appended entries did nothing else: a batch raises the number once more for what it deletes.
     const added = entries.some((entry) => !isFiller(entry));
     if (before.commitNumber >= 0 && commits === 1 && added && !grown) {
@@ -196,9 +203,43 @@ export class FileReader {
         this.#sweepDue = true;
         break;
       }
-      changes.push(...ledger.appended(entries, this.#goesOn));
+      changes.push(...this.#rowsLeft(entries), ...ledger.appended(entries, this.#goesOn), ...this.#rowsLeft(dead));
       for (const entry of dead) changes.push(...ledger.died(entry));
       dead = ledger.takeDead();
+    }
+    return changes;
+  }
+
+  /**
+   * Rows that came in place.
+   * @param all - ask every array, not only those whose turn it is
+   */
+  #grown(all: boolean): ChangeDraft[] {
+    const { ledger } = this;
+    const changes: ChangeDraft[] = [];
+    for (const ask of this.#counts.changed(ledger, all, this.#close ? STRETCH : 8)) {
+      const { key } = ask;
+      const meta = this.dict.getMeta(key);
+      const rows = meta?.shape?.[0] ?? 0;
+      const news = ledger.grew(key, meta?.entryOffset ?? 0, rows);
+      if (meta?.entryOffset === ask.known.offset) this.#counts.told(ask, rows);
+      if (news.length > 0) this.#counts.grew(key);
+      changes.push(...news);
+    }
+    return changes;
+  }
+
+  /** Rows of arrays that leave their place before it was their turn: nobody will ask there any more. */
+  #rowsLeft(leaving: Iterable<{ readonly key: string }>): ChangeDraft[] {
+    const { ledger } = this;
+    if (!this.#counts.inTurns(ledger)) return [];
+    const changes: ChangeDraft[] = [];
+    for (const { key } of leaving) {
+      const known = ledger.known(key);
+      if (known?.rows === undefined) continue;
+      const found = this.#growableAt(known.offset);
+      if (found === undefined || (known.kind ?? found.kind) !== found.kind) continue;
+      changes.push(...ledger.grew(key, known.offset, found.rows));
     }
     return changes;
   }
@@ -478,7 +519,7 @@ export class FileReader {
     this.#unswept = false;
     // A growable array that grew in place meanwhile has data where its state was.
     const moved = mayHaveMoved(this.commitNumber, file.loadI32(COMMIT_NUMBER_OFFSET));
-    const standing = dead.filter(({ key, offset }) => !moved && this.#endOf(offset) === ledger.endOf(key));
+    const standing = dead.filter(({ key, offset }) => !moved && this.#endOf(offset) === ledger.known(key)?.end);
     if (standing.length < dead.length) this.#sweepDue = true;
     this.#sweptAt = performance.now();
     this.#sweepMs = this.#sweptAt - started;

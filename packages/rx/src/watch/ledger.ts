@@ -118,9 +118,9 @@ export class WatchLedger {
     return this.#live.entries();
   }
 
-  /** Where the live entry of a key ends, as far as is known. */
-  endOf(key: string): number | undefined {
-    return this.#live.get(key)?.end;
+  /** What is known of the live entry of a key. */
+  known(key: string): Known | undefined {
+    return this.#live.get(key);
   }
 
   /** The keys of live growable arrays. */
