@@ -10,6 +10,7 @@ import type { ByteSource } from '@mmdpickle/core/storage';
 import type { FileEntry } from '@zip.js/zip.js/lib/zip-core-native.js';
 import { NPZ_LIMITS, type NpzLimits } from './npz-limits.ts';
 import { memberNameProblem } from './npz-write.ts';
+import { Turns } from './turns.ts';
 import { ZIP_METHODS, type ZipMethod } from './zip-layout.ts';
 
 /** A member of an npz file, as the directory describes it. */
@@ -98,8 +99,10 @@ export async function readDirectory(
     const { holdsMore, openZip } = await import('./zip-reader.ts');
     const reader = openZip(source, size);
     const walked = { entries: 0, length: 0 };
+    const turns = new Turns(signal);
     for await (const entry of reader.getEntriesGenerator()) {
       options.signal?.throwIfAborted();
+      if (turns.due) await turns.take();
       walked.entries += 1;
       walked.length +=
         CENTRAL_HEADER_BYTES + entry.rawFilename.length + entry.rawExtraField.length + entry.rawComment.length;

@@ -22,6 +22,7 @@ import { type Crc32, crc32 } from './crc32.ts';
 import { formatNpyHeader } from './npy-header.ts';
 import { WRITE_NPZ_OPTIONS } from './options.ts';
 import { namedArrays } from './safetensors.ts';
+import { Turns } from './turns.ts';
 import { centralHeader, directoryEnd, localHeader, ZIP32_MAX, type ZipRecord } from './zip-layout.ts';
 
 /** What a masked array's mask is called in npz and npy: the key and this. */
@@ -129,7 +130,8 @@ export async function writePlainZip(
   arrays: Iterable<readonly [string, PlainArray]>,
   options: WriteNpzOptions = {},
 ): Promise<number> {
-  const members = planMembers(arrays);
+  const turns = new Turns(options.signal);
+  const members = await planMembers(arrays, turns);
   const total = members.reduce((sum, { array }) => sum + array.nbytes, 0);
   let done = 0;
   const tick = (bytes: number): void => {
@@ -141,6 +143,7 @@ export async function writePlainZip(
   let offset = 0;
   for (const member of members) {
     options.signal?.throwIfAborted();
+    if (turns.due) await turns.take();
     const { record, end } = await writeMember(sink, member, offset, options, tick);
     records.push(record);
     offset = end;
@@ -165,19 +168,18 @@ interface Member {
   readonly header: Uint8Array;
 }
 
-function planMembers(arrays: Iterable<readonly [string, PlainArray]>): Member[] {
-  const members = new Map<string, Member>();
+async function planMembers(arrays: Iterable<readonly [string, PlainArray]>, turns: Turns): Promise<Member[]> {
+  const members = new Map<string, PlainArray>();
   for (const [name, array] of arrays) {
-    const file = `${name}.npy`;
-    const problem = memberNameProblem(file);
+    const problem = memberNameProblem(`${name}.npy`);
     if (problem !== undefined || members.has(name)) {
       throw new MmdError('BAD_KEY', `npz: the name ${JSON.stringify(name)} ${problem ?? 'occurs twice'}`, {
         key: name,
       });
     }
-    members.set(name, { name: file, array, header: formatNpyHeader(array) });
+    members.set(name, array);
   }
-  return [...members.values()];
+  return turns.map(members, ([name, array]) => ({ name: `${name}.npy`, array, header: formatNpyHeader(array) }));
 }
 
 /**

@@ -9,6 +9,7 @@
 import { statfsSync } from 'node:fs';
 import { join } from 'node:path';
 import { isMmdError, MmdError } from '@mmdpickle/core';
+import { COMMIT_NUMBER_OFFSET } from '@mmdpickle/core/format';
 import { type NDArray, parseDType } from '@mmdpickle/core/ndarray';
 import { absolutePath, type EntryMeta, type MmapDict, NodeFile } from '@mmdpickle/core/node';
 import { checkOptions } from '@mmdpickle/core/options';
@@ -26,6 +27,7 @@ import {
 } from '../npz-write.ts';
 import { checkFileDict, TRANSFER_OPTIONS, WRITE_NPZ_OPTIONS, WRITE_SAFETENSORS_OPTIONS } from '../options.ts';
 import { planSafetensors, type WriteSafetensorsOptions } from '../safetensors.ts';
+import { Turns } from '../turns.ts';
 import { checkKeys, fileNameOf } from './convert-names.ts';
 import { copyRangeAsync } from './copy-range.ts';
 import { writeArray } from './npy-file.ts';
@@ -90,7 +92,9 @@ export async function mmdToNpy(
     return await withParts(dict, keys, options, async (parts, create, tick) => {
       const files = parts.map(([name, array]) => ({ path: join(directory, fileNameOf(name, '.npy')), array }));
       made ??= makeDirectory(directory);
+      const turns = new Turns(options.signal);
       for (const { path, array } of files) {
+        if (turns.due) await turns.take();
         const replacement = create(path);
         const header = headerOf(array, sharesBlocks(directory));
         replacement.file.write(0, header);
@@ -189,7 +193,11 @@ export async function mmdToSafetensors(
     const plan = planSafetensors(parts, options);
     const { file } = create(path);
     file.write(0, plan.head);
-    for (const array of plan.arrays) await writePart(file, array, array.offset, tick);
+    const turns = new Turns(options.signal);
+    for (const array of plan.arrays) {
+      if (turns.due) await turns.take();
+      await writePart(file, array, array.offset, tick);
+    }
   });
 }
 
@@ -258,31 +266,29 @@ async function withParts(
       });
     };
     using source = openDictFile(dict);
+    const turns = new Turns(options.signal);
     try {
-      const keys = wanted ?? arrayKeys(dict);
-      const looks = keys.map((key) => lookAt(dict, key));
-      const heads = looks.map((look) => headOf(look, source));
-      const parts = looks.flatMap((meta) => partsOf(dict, meta, source));
+      const looks = await looksAt(dict, wanted, source, turns);
+      // The dict has another file by now: what was found is not in this one.
+      if (looks === undefined && attempt < ATTEMPTS) continue;
+      if (looks === undefined) throw neverStayed(dict);
+      const keys = looks.map(({ meta }) => meta.key);
+      const parts = looks.flatMap((look) => look.parts);
       const bytes = parts.reduce((sum, [, array]) => sum + array.nbytes, 0);
       try {
         await write(parts, create, meter(bytes, options));
       } catch (error) {
         // A vacuum in place cuts the file that is copied.
-        if (!isMmdError(error, 'TRUNCATED') || stillThere(dict, looks, heads, source)) throw error;
+        if (!isMmdError(error, 'TRUNCATED') || (await stillThere(dict, looks, source, turns))) throw error;
       }
       options.signal?.throwIfAborted();
-      if (stillThere(dict, looks, heads, source)) {
-        for (const file of files) file.finish();
+      if (await stillThere(dict, looks, source, turns)) {
+        // What was begun to be put into place is not stopped any more.
+        const places = new Turns(undefined);
+        await places.map(files, (file) => file.finish());
         return { keys, paths: files.map((file) => file.path), bytes };
       }
-      if (attempt === ATTEMPTS) {
-        const text = `what was copied was moved or given back meanwhile, ${attempt} times: export when nobody vacuums or reclaims`;
-        throw new MmdError('LIMIT_EXCEEDED', `${dict.name}: ${text}`, {
-          limit: 'attempts',
-          maximum: ATTEMPTS,
-          path: dict.path,
-        });
-      }
+      if (attempt === ATTEMPTS) throw neverStayed(dict);
     } finally {
       for (const file of files) file[Symbol.dispose]();
     }
@@ -299,8 +305,50 @@ function openDictFile(dict: MmapDict): NodeFile {
   }
 }
 
-function arrayKeys(dict: MmapDict): string[] {
-  return [...dict.keys()].filter((key) => dict.getMeta(key)?.type !== undefined);
+function neverStayed(dict: MmapDict): MmdError {
+  const text = `what was copied was moved or given back meanwhile, ${ATTEMPTS} times: export when nobody vacuums or reclaims`;
+  const { path } = dict;
+  return new MmdError('LIMIT_EXCEEDED', `${dict.name}: ${text}`, { limit: 'attempts', maximum: ATTEMPTS, path });
+}
+
+/** What is to be known of an entry to copy it. */
+interface Look {
+  readonly meta: EntryMeta;
+  readonly head: Uint8Array;
+  readonly parts: readonly Part[];
+}
+
+/**
+ * Looks at the arrays, all as they were at one commit; undefined where the dict has another file than `source` by now.
+ * @param wanted - default: all that are arrays
+ */
+async function looksAt(
+  dict: MmapDict,
+  wanted: readonly string[] | undefined,
+  source: NodeFile,
+  turns: Turns,
+): Promise<readonly Look[] | undefined> {
+  const look = (key: string): Look | undefined => {
+    const meta = wanted === undefined ? dict.getMeta(key) : lookAt(dict, key);
+    return meta?.type === undefined
+      ? undefined
+      : { meta, head: headOf(meta, source), parts: partsOf(dict, meta, source) };
+  };
+  const number = source.loadI32(COMMIT_NUMBER_OFFSET);
+  const committed = (): boolean => source.loadI32(COMMIT_NUMBER_OFFSET) !== number;
+  let looks: (Look | undefined)[] | undefined;
+  try {
+    looks = await turns.map(wanted ?? [...dict.keys()], look);
+  } catch (error) {
+    if (turns.stopped || !(committed() || moved(dict, source))) throw error;
+  }
+  // Between two turns somebody committed something: now all at once.
+  if (looks === undefined || committed()) looks = moved(dict, source) ? [] : (wanted ?? [...dict.keys()]).map(look);
+  return moved(dict, source) ? undefined : looks.filter((found) => found !== undefined);
+}
+
+function moved(dict: MmapDict, source: NodeFile): boolean {
+  return !isSameFile(dict.identity, source.identity());
 }
 
 function lookAt(dict: MmapDict, key: string): EntryMeta {
@@ -326,18 +374,15 @@ function headOf({ entryOffset, offset }: EntryMeta, source: NodeFile): Uint8Arra
  * What was copied is what the dict held: a vacuum left the old file as it was, and in the same file the entries still
  * stand; also those that were replaced, until somebody takes their disk.
  */
-function stillThere(
-  dict: MmapDict,
-  looks: readonly EntryMeta[],
-  heads: readonly Uint8Array[],
-  source: NodeFile,
-): boolean {
+async function stillThere(dict: MmapDict, looks: readonly Look[], source: NodeFile, turns: Turns): Promise<boolean> {
   dict.refresh();
-  if (!isSameFile(dict.identity, source.identity())) return true;
-  return looks.every(
-    (look, i) =>
-      dict.getMeta(look.key)?.offset === look.offset || Buffer.compare(headOf(look, source), heads[i]!) === 0,
-  );
+  for (const { meta, head } of looks) {
+    if (turns.due) await turns.take();
+    if (moved(dict, source)) return true;
+    const stands = dict.getMeta(meta.key)?.offset === meta.offset;
+    if (!stands && Buffer.compare(headOf(meta, source), head) !== 0) return false;
+  }
+  return true;
 }
 
 function partsOf(dict: MmapDict, meta: EntryMeta, file: NodeFile): Part[] {

@@ -17,6 +17,7 @@ import type { OpenNpzOptions } from '../npz-read.ts';
 import { FILL_SUFFIX, fillArray, isPartName, MASK_SUFFIX, type Tick } from '../npz-write.ts';
 import { NPY_TO_MMD_OPTIONS, NPZ_TO_MMD_OPTIONS, RAW_TO_MMD_OPTIONS, SAFETENSORS_TO_MMD_OPTIONS } from '../options.ts';
 import { tensorDType } from '../safetensors.ts';
+import { Turns } from '../turns.ts';
 import { checkKeys, keyOfFileName } from './convert-names.ts';
 import { copyRangeAsync } from './copy-range.ts';
 import { changeHeld, type HeldDict } from './held-dict.ts';
@@ -109,11 +110,8 @@ export async function npyToMmd(
   const read = told(options);
   const keyOf = (path: string, i: number): string =>
     typeof keys === 'function' ? keys(path, i) : (keys?.[i] ?? keyOfFileName(path, '.npy'));
-  return importItems(
-    dict,
-    paths.map((path, i) => npyItem(path, keyOf(path, i), read)),
-    options,
-  );
+  const items = await new Turns(options.signal).map(paths, (path, i) => npyItem(path, keyOf(path, i), read));
+  return await importItems(dict, items, options);
 }
 
 /**
@@ -183,13 +181,16 @@ export async function npzToMmd(
   const { limits, signal } = options;
   const read = told(options);
   const archives: NpzFile[] = [];
+  const turns = new Turns(signal);
   try {
     const items: Item[] = [];
     for (const path of paths) {
       const npz = await NpzFile.open(path, { ...read, limits, signal });
       archives.push(npz);
-      for (const [member, key] of chosen(npz.keys(), options.keys))
+      for (const [member, key] of chosen(npz.keys(), options.keys)) {
+        if (turns.due) await turns.take();
         items.push(await npzItem(npz, member, key, { ...read, signal }));
+      }
     }
     return await importItems(dict, items, options);
   } finally {
@@ -327,7 +328,8 @@ export async function safetensorsToMmd(
   using tensors = readSafetensors(path);
   using source = NodeFile.open(path, 'r');
   const byName = new Map(tensors.tensors.map((tensor) => [tensor.name, tensor]));
-  const items = chosen(tensors.keys(), options.keys).map(([name, key]): Item => {
+  const turns = new Turns(options.signal);
+  const items = await turns.map(chosen(tensors.keys(), options.keys), ([name, key]): Item => {
     const tensor = byName.get(name);
     if (tensor === undefined) {
       throw new MmdError('NOT_FOUND', `${tensors.name}: no tensor ${JSON.stringify(name)}`, { key: name });
@@ -394,8 +396,10 @@ async function importItems(dict: MmapDict, items: readonly Item[], options: Conv
   const bytes = groups.reduce((sum, { nbytes, mask }) => sum + Math.max(0, nbytes) + (mask?.nbytes ?? 0), 0);
   const tick = meter(bytes, options);
   await changeHeld(dict, options, async (held) => {
+    const turns = new Turns(options.signal);
     for (const group of groups) {
       options.signal?.throwIfAborted();
+      if (turns.due) await turns.take();
       await importGroup(held, group, tick);
     }
   });
