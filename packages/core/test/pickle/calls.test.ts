@@ -132,6 +132,37 @@ describe('NEWOBJ of what stands on the allow-list', () => {
   sameInPython({ ...opaque, ...known });
 });
 
+describe('an AttributeError whose state has its arguments too, as Python 3.12 and later write it', () => {
+  const [args, name, why] = [text('args'), text('name'), text('why')];
+  const error = call('builtins AttributeError', why);
+  const cases: Cases = {
+    'of no name': [...error, ...dict(args, ...tuple(why)), 'BUILD'],
+    'of a name': [...error, ...dict(name, text('n'), args, ...tuple(why)), 'BUILD'],
+    'whose arguments are the same tuple': [
+      ...([global('builtins AttributeError'), why, 'TUPLE1', ['BINPUT', 0], 'REDUCE'] satisfies EmitOp[]),
+      ...([...dict(args, ['BINGET', 0]), 'BUILD'] satisfies EmitOp[]),
+    ],
+    'that has other arguments since': [...error, ...dict(args, ...tuple(int(1), int(2))), 'BUILD'],
+    'of a name alone': [...error, ...dict(name, text('n')), 'BUILD'],
+    'between two of its kind': [...error, ...error, ...dict(args, ...tuple(why)), 'BUILD', 'TUPLE2'],
+  };
+
+  it('is an exception with these arguments, and no attribute repeats them', () => {
+    const [unnamed, named, , others] = Object.values(cases).map((ops) => load(pickle(ops), { unknown: 'error' }));
+    expect(unnamed).toMatchObject({ args: ['why'], attributes: null });
+    expect(named).toMatchObject({ args: ['why'], attributes: new Map([['name', 'n']]) });
+    expect(others).toMatchObject({ args: [1, 2], attributes: null });
+  });
+
+  it('leaves the dict that was its state as it was', () => {
+    const ops: EmitOp[] = [...dict(args, ...tuple(why)), ['BINPUT', 0], 'POP', ...error, ['BINGET', 0], 'BUILD'];
+    const [, state] = load(pickle([...ops, ['BINGET', 0], 'TUPLE2'])) as [unknown, PyDict];
+    expect(state).toEqual(new Map([['args', ['why']]]));
+  });
+
+  sameInPython(cases);
+});
+
 describe('exceptions and identifiers that do not take any arguments', () => {
   const [utf8, why] = [text('utf-8'), text('why')];
   const group = (name: string, ...items: readonly EmitOp[]): EmitOp[] =>

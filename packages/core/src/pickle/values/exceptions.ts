@@ -165,8 +165,19 @@ export class PyException implements Keyed, Stateful, Attributed {
   pySetState(state: unknown): boolean {
     if (state === null) return true;
     if (!(state instanceof PyDict)) return false;
-    for (const [name, value] of state) if (!takesAttribute(this.type, name, value)) return false;
-    return addAttributes(this, state);
+    const attributes = this.type === 'AttributeError' ? this.#withoutArguments(state) : state;
+    for (const [name, value] of attributes) if (!takesAttribute(this.type, name, value)) return false;
+    return addAttributes(this, attributes);
+  }
+
+  /** Since Python 3.12 the state of an AttributeError repeats its arguments, which are set. It takes any. */
+  #withoutArguments(state: PyDict): PyDict {
+    const args = state.get('args');
+    if (!(args instanceof Tuple)) return state;
+    (this as { args: Tuple }).args = args;
+    const others = new PyDict(state);
+    others.delete('args');
+    return others;
   }
 
   /** The class and the first argument, if it is text. */
