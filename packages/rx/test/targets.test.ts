@@ -7,7 +7,7 @@ import { TempDir } from '@mmdpickle/test-support';
 import fc from 'fast-check';
 import { from, lastValueFrom, map, NEVER, type OperatorFunction, of, range, Subject, toArray } from 'rxjs';
 import { TestScheduler } from 'rxjs/testing';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { Blocker } from './blocker.ts';
 
 function nested(dict: MmapDict, key: string): unknown {
@@ -377,6 +377,28 @@ describe('chunked', () => {
     expect(whole.rows(3, 4).toNested()).toEqual([null]);
     expect(whole.row(2).toNested()).toBe(null);
     expect(whole.rows(0, 2).toNested()).toEqual([1, 2]);
+  });
+
+  test('a stream asks a series that others make longer for the chunks that came, not for all', () => {
+    const ROUNDS = 40;
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    const streams = [1, 2].map(() => {
+      const row$ = new Subject<number>();
+      const told: (number | undefined)[] = [];
+      const options = { dtype: 'int32', layout: chunked({ rows: 1 }), time: false, seq: false } as const;
+      const done = row$.pipe(appendRows<number>(dict, 'x', options)).subscribe((r) => told.push(r.rows?.start));
+      return { row$, told, done };
+    });
+    const asked = vi.spyOn(dict, 'getMeta');
+    for (let i = 0; i < ROUNDS; i += 1) for (const { row$ } of streams) row$.next(i);
+    // In each commit the last chunk and those that came: the other stream's, and this one's own before it.
+    expect(asked.mock.calls.length).toBeLessThan(2 * ROUNDS * 5);
+    asked.mockRestore();
+    for (const { done } of streams) done.unsubscribe();
+    expect(streams.map(({ told }) => told)).toEqual(
+      [0, 1].map((first) => Array.from({ length: ROUNDS }, (_, i) => first + 2 * i)),
+    );
   });
 
   test('a series that is not there, or a row outside, is a typed error', () => {

@@ -34,17 +34,22 @@ export function chunked(options: { readonly rows: number }): RowLayout {
     let done = 0;
     /** Rows in the last chunk, those of this batch counted. */
     let filled = 0;
+    /** The first two as the last look found them: what a batch appends since may be undone. */
+    let seen = { count: 0, done: 0 };
 
     return {
       refresh() {
         const found = chunkCount(dict, key);
         if (found !== count) {
           refuseGap(dict, key, found);
-          const keys = chunkKeys(dict, key);
-          done = keys.slice(0, -1).reduce((rows, chunk) => rows + rowsOf(dict, chunk), 0);
+          // Full chunks stay as they are: of those that came, and were the last one, the rows are asked.
+          const from = found < seen.count ? { count: 0, done: 0 } : seen;
+          done = from.done;
+          for (let i = Math.max(0, from.count - 1); i < found - 1; i += 1) done += rowsOf(dict, frameKey(`${key}/`, i));
           count = found;
           array = undefined;
         }
+        seen = { count, done };
         filled = count === 0 ? 0 : rowsOf(dict, frameKey(`${key}/`, count - 1));
         return done + filled;
       },
