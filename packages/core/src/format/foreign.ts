@@ -10,8 +10,12 @@ import { MmdError } from '../errors.ts';
 /** First bytes (as Latin-1), and what to do about the file. No pickler writes any of them. */
 const FOREIGN: ReadonlyArray<readonly [start: string, what: string]> = [
   ['\x93NUMPY', 'an npy file: npyToMmd of @mmdpickle/npy-interop imports it'],
-  ['PK\x03\x04', 'a zip archive: if it is an npz, npzToMmd of @mmdpickle/npy-interop imports it'],
+  [
+    'PK\x03\x04',
+    'a zip archive: if it is an npz, npzToMmd of @mmdpickle/npy-interop imports it; what torch.save wrote holds its pickle as data.pkl',
+  ],
   ['\x89HDF', 'an HDF5 file, which is not read here'],
+  ...['\x01', '\x5e', '\x9c', '\xda'].map((level) => [`x${level}`, 'compressed with zlib: unpack it first'] as const),
   ['\x1f\x8b', 'compressed with gzip: unpack it first'],
   ['BZh91AY&SY', 'compressed with bzip2: unpack it first'],
   ['\xfd7zXZ', 'compressed with xz: unpack it first'],

@@ -73,7 +73,8 @@ describe('opening', () => {
 
   test.each([
     ['npy', '\x93NUMPY\x01\x00', /x: not a pickle, but an npy file: npyToMmd of/],
-    ['npz', 'PK\x03\x04', /a zip archive: if it is an npz, npzToMmd of/],
+    ['npz', 'PK\x03\x04', /a zip archive: if it is an npz, npzToMmd of.*torch\.save.*data\.pkl/],
+    ['zlib', 'x\x9c\xed\xc1', /compressed with zlib: unpack it first/],
     ['HDF5', '\x89HDF\r\n\x1a\n', /an HDF5 file/],
     ['gzip', '\x1f\x8b\x08', /compressed with gzip: unpack it first/],
     ['SQLite', 'SQLite format 3\0', /an SQLite database/],
