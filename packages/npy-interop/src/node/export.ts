@@ -269,9 +269,11 @@ async function withParts(
     const turns = new Turns(options.signal);
     try {
       const looks = await looksAt(dict, wanted, source, turns);
-      // The dict has another file by now: what was found is not in this one.
-      if (looks === undefined && attempt < ATTEMPTS) continue;
-      if (looks === undefined) throw neverStayed(dict);
+      if (looks === undefined) {
+        // The dict has another file by now: what was found is not in this one.
+        if (attempt === ATTEMPTS) throw neverStayed(dict);
+        continue;
+      }
       const keys = looks.map(({ meta }) => meta.key);
       const parts = looks.flatMap((look) => look.parts);
       const bytes = parts.reduce((sum, [, array]) => sum + array.nbytes, 0);
