@@ -4,6 +4,8 @@
  * @module
  */
 
+import { decodeUtf8 } from '../bytes/index.ts';
+
 /** Slots of a segment, and how to find one: `slot >> SEGMENT_BITS`, `slot & SEGMENT_MASK`. */
 export const SEGMENT_BITS = 13;
 export const SEGMENT_SLOTS: number = 2 ** SEGMENT_BITS;
@@ -14,7 +16,7 @@ const KEY_BYTES = 16;
 /** The slots of one segment. Whoever adds a slot keeps count of them. */
 export class CatalogSegment {
   hashes: Uint32Array;
-  /** File offset of the entry; -1: the key was removed. */
+  /** File offset of the entry; negative where the key was removed: then it tells by which of the catalog's changes. */
   offsets: Float64Array;
   frameLengths: Float64Array;
   /** Where the key begins in {@link CatalogSegment.keys}. */
@@ -69,6 +71,12 @@ export class CatalogSegment {
     this.hashes[at] = hash;
     this.offsets[at] = offset;
     this.frameLengths[at] = frameLength;
+  }
+
+  /** The key in a slot. */
+  key(at: number): string {
+    const start = this.keyStarts[at]!;
+    return decodeUtf8(this.keys, start, start + this.keyLengths[at]!);
   }
 
   /** Whether the key in a slot is these bytes. */

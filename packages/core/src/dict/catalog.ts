@@ -9,7 +9,7 @@
  * @module
  */
 
-import { decodeUtf8, encodeUtf8Into } from '../bytes/index.ts';
+import { encodeUtf8Into } from '../bytes/index.ts';
 import { hashKey } from '../format/hash.ts';
 import { ENTRY_HEAD_SIZE, getU64, KEY_MAX } from '../format/layout.ts';
 import { CatalogSegment, SEGMENT_BITS, SEGMENT_MASK, SEGMENT_SLOTS } from './catalog-segment.ts';
@@ -35,6 +35,8 @@ export class Catalog {
   #segments: CatalogSegment[] = [new CatalogSegment(FIRST_CAPACITY)];
   /** Slots in use, those of removed keys included. */
   #count = 0;
+  /** No slot before this one is of a key that is still there: a queue whose first keys go is not searched from its beginning. */
+  #first = 0;
   #size = 0;
   #changes = 0;
   /** Slot + 1 by hash; 0 is free. Slots of removed keys stay. */
@@ -81,7 +83,7 @@ export class Catalog {
     return this.#segments[slot >> SEGMENT_BITS]!;
   }
 
-  /** File offset of a slot's entry; -1 where the key was removed. */
+  /** File offset of a slot's entry; negative where the key was removed. */
   offset(slot: number): number {
     return this.#segment(slot).offsets[slot & SEGMENT_MASK]!;
   }
@@ -102,9 +104,7 @@ export class Catalog {
 
   /** The key in a slot. */
   key(slot: number): string {
-    const { keys, keyStarts, keyLengths } = this.#segment(slot);
-    const start = keyStarts[slot & SEGMENT_MASK]!;
-    return decodeUtf8(keys, start, start + keyLengths[slot & SEGMENT_MASK]!);
+    return this.#segment(slot).key(slot & SEGMENT_MASK);
   }
 
   /** Whether `bytes` begin as the slot's entry does: with its lengths and its key. */
@@ -186,19 +186,27 @@ export class Catalog {
     this.#old = undefined;
     this.#filled = 0;
     this.#count = 0;
+    this.#first = 0;
     this.#size = 0;
   }
 
-  /** All keys, in order. */
-  keys(): string[] {
-    const keys: string[] = [];
-    for (let slot = 0; slot < this.#count; slot++) if (this.offset(slot) >= 0) keys.push(this.key(slot));
-    return keys;
+  /**
+   * The keys that are there when the first one is asked for, in order; whatever happens meanwhile. Nothing is copied ahead: what is
+   * removed keeps its slot, which tells since when, and where slots go over into other segments, the former ones stay as they were.
+   */
+  *keys(): IterableIterator<string> {
+    const [segments, count, changes] = [this.#segments, this.#count, this.#changes];
+    for (let slot = this.#first; slot < count; slot++) {
+      const segment = segments[slot >> SEGMENT_BITS]!;
+      const at = slot & SEGMENT_MASK;
+      const offset = segment.offsets[at]!;
+      if (offset >= 0 || removedBy(offset) > changes) yield segment.key(at);
+    }
   }
 
   /** Calls `visit` with each key's slot, and where in which columns it stands. */
   each(visit: (slot: number, segment: CatalogSegment, at: number) => void): void {
-    for (let slot = 0; slot < this.#count; slot++) {
+    for (let slot = this.#first; slot < this.#count; slot++) {
       const segment = this.#segment(slot);
       const at = slot & SEGMENT_MASK;
       if (segment.offsets[at]! >= 0) visit(slot, segment, at);
@@ -206,9 +214,9 @@ export class Catalog {
   }
 
   #drop(slot: number): void {
-    this.#changes++;
-    this.#segment(slot).offsets[slot & SEGMENT_MASK] = -1;
+    this.#segment(slot).offsets[slot & SEGMENT_MASK] = removedAt(++this.#changes);
     this.#size--;
+    while (this.#first < this.#count && this.offset(this.#first) < 0) this.#first++;
   }
 
   /** The slot with the key, be it removed; -1 if there is none. Remembers where the search ended. */
@@ -321,3 +329,9 @@ export class Catalog {
     }
   }
 }
+
+/** The offset in the slot of a key that the catalog's n-th change removed. */
+const removedAt = (change: number): number => -change;
+
+/** Which change that was. */
+const removedBy = (offset: number): number => -offset;

@@ -334,11 +334,13 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
     }
   }
 
-  /** All keys, in Python's order. One that others add or delete meanwhile may be among them or not; one that they replace is. */
+  /** All keys, in Python's order, each when it is asked for: the first one costs no more among many. One that others add or delete meanwhile may be among them or not; one that they replace is. */
   *keys(): IterableIterator<string> {
-    this.core.settled();
-    for (const key of this.core.store.entries.catalog.keys()) {
-      if (this.core.store.entries.find(key) >= 0) yield key;
+    const { core } = this;
+    core.settled();
+    for (const key of core.store.entries.catalog.keys()) {
+      core.alive();
+      if (core.store.entries.find(key) >= 0) yield key;
     }
   }
 

@@ -73,7 +73,7 @@ function moveToFront(core: DictCore, fresh: StorageFile, options: ProgressOption
   const { store, writer } = core;
   const { file } = store;
   const target = new DictCore(fresh, { ...store.options, mode: 'a', index: false });
-  core.alone('vacuum', () => copyEntries(core, store.entries.catalog.keys(), target, true, options));
+  core.alone('vacuum', () => copyEntries(core, [...store.entries.catalog.keys()], target, true, options));
   markUnfinished(fresh);
   target.writer.trim();
   const size = fresh.size();

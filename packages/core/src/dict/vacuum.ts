@@ -175,7 +175,7 @@ export function vacuum(core: DictCore, options: ProgressOptions): void {
     // Kept: the file takes the old one's name before the rename is on the disk, and that may fail.
     temporary = copied.name;
     const target = new DictCore(copied, { ...store.options, mode: 'r+', index: false });
-    core.alone('vacuum', () => copyEntries(core, store.entries.catalog.keys(), target, true, options));
+    core.alone('vacuum', () => copyEntries(core, [...store.entries.catalog.keys()], target, true, options));
     // Python's mmappickle starts the numbers again too; a number that differs tells every watcher.
     if (store.commitNumber === 0) first = 1;
     markUnfinished(copied);

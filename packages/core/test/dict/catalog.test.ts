@@ -41,6 +41,11 @@ class Pair {
     this.model.delete(key);
   }
 
+  clear(): void {
+    this.catalog.clear();
+    this.model.clear();
+  }
+
   #entry(key: string): [Uint8Array, Place] {
     this.#offset += 100;
     return [encodeUtf8(key), { offset: this.#offset, frameLength: 50 + (this.#offset % 7) }];
@@ -71,7 +76,7 @@ describe('the catalog', () => {
         const pair = new Pair();
         for (const [name, key] of acts) pair[name as 'put'](`k${key % count}`);
         pair.check(Array.from({ length: 302 }, (_, i) => `k${i}`));
-        expect(pair.catalog.keys()).toEqual([...pair.model.keys()]);
+        expect([...pair.catalog.keys()]).toEqual([...pair.model.keys()]);
         const seen: number[] = [];
         pair.catalog.each((slot, { offsets, keys, keyStarts, keyLengths }, at) => {
           const start = keyStarts[at]!;
@@ -82,6 +87,33 @@ describe('the catalog', () => {
         expect(seen).toEqual([...pair.model.values()].map(({ offset }) => offset));
       }),
       { numRuns: 60 },
+    );
+  });
+
+  test('lists the keys that were there at the first one, whatever is changed while they are listed', () => {
+    const act = fc.tuple(fc.constantFrom('put', 'putMissing', 'load', 'remove', 'clear'), fc.nat(40));
+    const acts = fc.array(act, { maxLength: 400, size: 'max' });
+    fc.assert(
+      fc.property(acts, acts, fc.nat(40), (before, during, listed) => {
+        const pair = new Pair();
+        for (const [name, key] of before) pair[name as 'put'](`k${key}`);
+        const expected = [...pair.model.keys()];
+        const keys = pair.catalog.keys();
+        const seen: string[] = [];
+        const list = (count: number): void => {
+          for (let i = 0; i < count; i++) {
+            const next = keys.next();
+            if (!next.done) seen.push(next.value);
+          }
+        };
+        list(1 + listed);
+        for (const [i, [name, key]] of during.entries()) {
+          pair[name as 'put'](`k${key}`);
+          if (i % 16 === 0) list(1);
+        }
+        list(50);
+        expect(seen).toEqual(expected);
+      }),
     );
   });
 
@@ -97,7 +129,7 @@ describe('the catalog', () => {
         pair.check([`key-${i}`, `key-${i >> 1}`, `key-${i >> 2}`, `key-${i + 1}`]);
     }
     pair.check(Array.from({ length: 40_010 }, (_, i) => `key-${i}`));
-    expect(pair.catalog.keys()).toEqual([...pair.model.keys()]);
+    expect([...pair.catalog.keys()]).toEqual([...pair.model.keys()]);
   });
 
   test.each([0, 100, 5000, 8192, 8193, 20_000])('keeps long keys, where %d were expected', (expected) => {
@@ -116,10 +148,9 @@ describe('the catalog', () => {
     for (const key of others) pair.put(key);
     for (let i = 0; i < 100_000; i++) pair.put(`k${i % 10}`);
     pair.check([...others, ...Array.from({ length: 11 }, (_, i) => `k${i}`)]);
-    expect(pair.catalog.keys()).toEqual([...pair.model.keys()]);
+    expect([...pair.catalog.keys()]).toEqual([...pair.model.keys()]);
     expect(pair.catalog.find('k9')).toBeLessThan(200);
-    pair.catalog.clear();
-    pair.model.clear();
+    pair.clear();
     pair.put('again');
     pair.check(['again', 'k1']);
   });
