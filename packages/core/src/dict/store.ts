@@ -211,12 +211,11 @@ export class DictStore implements EntriesHost {
     this.#walkEnd = damage;
   }
 
-  /** This handle committed an append: entries up to the terminator at `end` are known. */
-  advanced(end: number, commitNumber: number, lastOffset: number, lastFrameLength: number): void {
+  /** This handle committed an append, and is to announce it: entries up to the terminator at `end` are known. */
+  advanced(end: number, lastOffset: number, lastFrameLength: number): void {
     this.end = end;
     this.terminator = end;
     this.size = end + TERMINATOR_SIZE;
-    this.commitNumber = commitNumber;
     this.foundLast = undefined;
     this.#anchor.wrote(lastOffset, lastFrameLength);
   }
@@ -232,10 +231,11 @@ export class DictStore implements EntriesHost {
   }
 
   /**
-   * Stores the commit number, by which other handles see that the file changed. For a change that began with a write, once it is
+   * Raises the commit number, by which other handles see that the file changed. For a change that began with a write, once it is
    * committed. So it does not throw: who was told that a row was not appended would append it again.
    */
   announce(): void {
+    this.commitNumber = nextCommitNumber(this.commitNumber);
     try {
       // Durable commits send the page to the disk each time: a store through the mapping would fault, and wait for that.
       if (this.durable || ++this.#announced <= WRITTEN_NUMBERS) this.#writeNumber();

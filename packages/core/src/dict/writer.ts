@@ -16,7 +16,6 @@ import {
   entryEnd,
   frameLengthOf,
   LIVE,
-  nextCommitNumber,
   putEntryTail,
   putTerminator,
   TERMINATOR_SIZE,
@@ -263,8 +262,7 @@ export class DictWriter {
     this.#changed = true;
     // Should the write fail, rollback() finds what the buffer touched.
     const end = buffer.commitPiece(bytes, length, frameLength, keyLength);
-    const commitNumber = nextCommitNumber(store.commitNumber);
-    store.advanced(end, commitNumber, offset, frameLength);
+    store.advanced(end, offset, frameLength);
     entries.addMissing(bytes, keyLength, offset, frameLength);
     store.announce();
     buffer.begin(store.file, end);
@@ -325,7 +323,6 @@ export class DictWriter {
   countAtOnce(offset: number, rows: number): void {
     this.#changed = true;
     storeCount(this.#store.file, offset, rows);
-    this.#store.commitNumber = nextCommitNumber(this.#store.commitNumber);
     this.#store.announce();
   }
 
@@ -359,7 +356,7 @@ export class DictWriter {
       throw error;
     }
     const newEnd = entryEnd(entry.offset, frameLength);
-    store.advanced(newEnd, nextCommitNumber(store.commitNumber), entry.offset, frameLength);
+    store.advanced(newEnd, entry.offset, frameLength);
     store.announce();
     store.entries.resized(key, entry, frameLength);
     this.#changed = true;
@@ -445,18 +442,12 @@ export class DictWriter {
     const store = this.#store;
     const end = this.#buffer.commit(this.#durable);
     if (this.#tailStart >= 0) {
-      store.commitNumber = nextCommitNumber(store.commitNumber);
       store.terminator = end;
       store.size = end + TERMINATOR_SIZE;
       store.announce();
       return;
     }
-    store.advanced(
-      end,
-      nextCommitNumber(store.commitNumber),
-      this.#appender.lastOffset,
-      this.#appender.lastFrameLength,
-    );
+    store.advanced(end, this.#appender.lastOffset, this.#appender.lastFrameLength);
     store.announce();
     const { tombstones } = this.#changes;
     if (tombstones.size === 0) return;
@@ -478,7 +469,6 @@ export class DictWriter {
     if (durable) file.sync();
     this.#changes.apply(file);
     if (durable) file.sync();
-    this.#store.commitNumber = nextCommitNumber(this.#store.commitNumber);
     this.#store.announce();
   }
 
@@ -497,9 +487,7 @@ export class DictWriter {
     buffer.bytes(payload);
     buffer.bytes(suffix);
     const terminator = buffer.commit(this.#durable);
-    if (start > buffer.base)
-      store.advanced(start, nextCommitNumber(store.commitNumber), last, this.#appender.lastFrameLength);
-    else store.commitNumber = nextCommitNumber(store.commitNumber);
+    if (start > buffer.base) store.advanced(start, last, this.#appender.lastFrameLength);
     store.terminator = terminator;
     store.size = terminator + TERMINATOR_SIZE;
     store.journal = journal;
