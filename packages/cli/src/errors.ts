@@ -44,10 +44,11 @@ export function reportError(thrown: unknown, terminal: Terminal, { json, debug }
 
 function circumstances({ code, path, offset, message }: MmdError): string {
   const where = path !== undefined && !message.includes(path) ? ` in ${printable(path)}` : '';
-  const at = offset !== undefined && !message.includes(String(offset)) ? ` at offset ${offset}` : '';
-  const advice = message.includes(ENCODING_WORDS[0])
-    ? undefined
-    : adviceFor(code, () => path !== undefined && startsAsPickle(path));
+  // What is no pickle at all is none from its start on.
+  const at =
+    offset !== undefined && code !== 'NOT_A_PICKLE' && !message.includes(String(offset)) ? ` at offset ${offset}` : '';
+  const own = OWN_ADVICE.find(([words]) => message.includes(words));
+  const advice = own === undefined ? adviceFor(code, () => path !== undefined && startsAsPickle(path)) : own[1];
   return `${where}${at} [${code}]${advice === undefined ? '' : `; ${advice}`}`;
 }
 
@@ -78,7 +79,20 @@ const ENCODING_WORDS = [
   "load with encoding 'latin1', 'utf-8' or 'bytes'",
   'say --encoding latin1, utf-8 or bytes',
 ] as const;
-const WORDS = [['with { allowPickle: true }', 'with --allow-pickle'], ENCODING_WORDS] as const;
+const WORDS = [
+  ['with { allowPickle: true }', 'with --allow-pickle'],
+  ENCODING_WORDS,
+  ['; use convert(src, dst) to make it one, or openPickle(path) to read it', ''],
+  ['npyToMmd of @mmdpickle/npy-interop imports it', "'mmdpickle import' takes it in"],
+  ['npzToMmd of @mmdpickle/npy-interop imports it', "'mmdpickle import' takes it in"],
+] as const;
+
+/** What to do where the code alone does not say it; nothing where the message itself does. */
+const OWN_ADVICE: ReadonlyArray<readonly [words: string, advice: string | undefined]> = [
+  [ENCODING_WORDS[0], undefined],
+  ['not a pickle, but', undefined],
+  ['a key that is not a string', "'mmdpickle put FILE KEY @PICKLE --type pickle' stores it as one value"],
+];
 
 /** The message in the words of a command line; where it ends with the system's name of an error, what that means. */
 function inWords(error: Error): string {

@@ -78,8 +78,15 @@ const TABLES: Readonly<Record<string, readonly Case[]>> = {
     ['ingest out.mmdpickle --from nofile', 3, /no such file/],
   ],
   'damaged and foreign files': [
-    ['ls flat.npy', 4, /not a pickle/],
-    ['ls settings.pkl', 4, /mmdpickle convert/],
+    ['ls flat.npy', 4, /not a pickle, but an npy file: 'mmdpickle import' takes it in \[NOT_A_PICKLE\]$/m],
+    ['ls frames.npz', 4, /if it is an npz, 'mmdpickle import' takes it in; .* \[NOT_A_PICKLE\]$/m],
+    ['ls file.h5', 4, /an HDF5 file, which is not read here: let h5py read it.* \[NOT_A_PICKLE\]$/m],
+    ['import new.mmdpickle file.h5 --format pickle', 4, /let h5py read it.* \[NOT_A_PICKLE\]$/m],
+    ['ls bad.csv', 4, /not a pickle \(first byte 0x31\) \[NOT_A_PICKLE\]; give .*import/],
+    ['ls settings.pkl', 4, /layout \(byte 3 is 0x\w+, not 0x0d\) \[NOT_MMDPICKLE\]; 'mmdpickle convert' makes/],
+    ['convert numbered.pkl numbered.mmdpickle', 1, /not a string: 5 \[BAD_KEY\]; 'mmdpickle put .* --type pickle'/],
+    ['import numbered.mmdpickle numbered.pkl', 1, /not a string: 5 \[BAD_KEY\]; 'mmdpickle put .* --type pickle'/],
+    ['put numbered.mmdpickle all @numbered.pkl --type pickle', 0, /^$/],
     ['ls cut.mmdpickle', 4, /mmdpickle fsck/],
     ['convert cut.mmdpickle whole.mmdpickle', 4, /mmdpickle fsck/],
     ['check flat.npy', 4, /opcode/],
@@ -156,6 +163,8 @@ describe.each(Object.entries(TABLES))('%s', (_name, cases) => {
     writeFileSync(join(cwd, 'objects.npy'), objectArrayFile());
     writeFileSync(join(cwd, 'two.pkl'), Buffer.from('\x80\x02}U\x01eU\x01\xe9s.', 'latin1'));
     writeFileSync(join(cwd, 'bad.csv'), '1,2\n3,x\n');
+    writeFileSync(join(cwd, 'file.h5'), Buffer.from('\x89HDF\r\n\x1a\n', 'latin1'));
+    writeFileSync(join(cwd, 'numbered.pkl'), dump(new Map([[5, 6]])));
     writeFileSync(join(cwd, 'blank.csv'), 'a\n\n\n1\nconstructor\n');
     writeFileSync(join(cwd, 'latin.csv'), Buffer.from('\xe4\n1\n', 'latin1'));
     writeFileSync(join(cwd, 'ends.csv'), Buffer.from('a\n1\n\xc3', 'latin1'));

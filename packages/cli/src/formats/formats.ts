@@ -112,7 +112,7 @@ export const FORMATS: Readonly<Record<string, FormatRow>> = {
   },
   raw: {
     extensions: ['.raw', '.bin'],
-    doc: 'bare elements, with --dtype and --shape',
+    doc: 'bare elements; in: with --dtype and --shape',
     arraysOnly: true,
     async read(paths, dict, options, transfer) {
       const { key, dtype, shape, take, done } = options;

@@ -14,7 +14,7 @@ const FOREIGN: ReadonlyArray<readonly [start: string, what: string]> = [
     'PK\x03\x04',
     'a zip archive: if it is an npz, npzToMmd of @mmdpickle/npy-interop imports it; what torch.save wrote holds its pickle as data.pkl',
   ],
-  ['\x89HDF', 'an HDF5 file, which is not read here'],
+  ['\x89HDF', 'an HDF5 file, which is not read here: let h5py read it, and numpy.savez write an npz'],
   ...['\x01', '\x5e', '\x9c', '\xda'].map((level) => [`x${level}`, 'compressed with zlib: unpack it first'] as const),
   ['\x1f\x8b', 'compressed with gzip: unpack it first'],
   ['BZh91AY&SY', 'compressed with bzip2: unpack it first'],
