@@ -15,12 +15,18 @@ export interface Snippet {
   readonly code: string;
 }
 
-/** Blocks fenced as `ts no-run` are shown, not run: they need hardware or a server. */
 const FENCE = /^([ \t]*)```ts[ \t]*\n([\s\S]*?)^\1```/gm;
+/** Blocks that are shown, not run: they need hardware or a server. */
+const SHOWN = /^([ \t]*)```ts no-run[ \t]*\n([\s\S]*?)^\1```/gm;
 
 /** The snippets of every markdown page in `paths` (files or directories). */
-export function markdownSnippets(root: string, paths: readonly string[]): Snippet[] {
-  return paths.flatMap((path) => filesBelow(join(root, path), '.md')).flatMap((file) => fenced(root, file));
+export function markdownSnippets(root: string, paths: readonly string[], fence = FENCE): Snippet[] {
+  return paths.flatMap((path) => filesBelow(join(root, path), '.md')).flatMap((file) => fenced(root, file, fence));
+}
+
+/** Those that are shown and not run; they compile. */
+export function shownSnippets(root: string, paths: readonly string[]): Snippet[] {
+  return markdownSnippets(root, paths, SHOWN);
 }
 
 /** The snippets in the doc comments of every TypeScript file below `paths`. */
@@ -52,9 +58,9 @@ export function withChecks(code: string): string {
     .join('\n');
 }
 
-function fenced(root: string, file: string): Snippet[] {
+function fenced(root: string, file: string, fence: RegExp): Snippet[] {
   const text = readFileSync(file, 'utf8');
-  return [...text.matchAll(FENCE)].map((match) => ({
+  return [...text.matchAll(fence)].map((match) => ({
     where: `${relative(root, file)}:${lineOf(text, match.index) + 1}`,
     code: dedent(match[2] ?? '', match[1] ?? ''),
   }));

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
-import { docCommentSnippets, markdownSnippets } from './snippets.ts';
+import { docCommentSnippets, markdownSnippets, shownSnippets } from './snippets.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 // Inside the repository, so that `@mmdpickle/...` resolves as it does for a reader.
@@ -30,6 +30,7 @@ const TSCONFIG = {
 it('every example compiles under strict TypeScript', { timeout: 120_000 }, () => {
   const snippets = [
     ...markdownSnippets(ROOT, ['README.md', 'docs', 'packages']),
+    ...shownSnippets(ROOT, ['README.md', 'docs', 'packages']),
     ...docCommentSnippets(ROOT, ['packages']),
   ];
   for (const { where, code } of snippets) {
