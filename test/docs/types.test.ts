@@ -27,6 +27,20 @@ const TSCONFIG = {
   include: ['*.ts'],
 };
 
+it('declarations compile under the newest lib, and without skipLibCheck', { timeout: 120_000 }, () => {
+  writeFileSync(
+    join(GENERATED, 'newest.mts'),
+    "export * from '@mmdpickle/core/node';\nexport * from '@mmdpickle/rx';\n",
+  );
+  const options = ['--strict', '--module', 'nodenext', '--target', 'esnext', '--types', 'node', '--noEmit'];
+  const tsc = spawnSync(join(ROOT, 'node_modules/.bin/tsc'), [...options, '--ignoreConfig', 'newest.mts'], {
+    cwd: GENERATED,
+    encoding: 'utf8',
+  });
+  rmSync(join(GENERATED, 'newest.mts'));
+  expect(tsc.stdout).toBe('');
+});
+
 it('every example compiles under strict TypeScript', { timeout: 120_000 }, () => {
   const snippets = [
     ...markdownSnippets(ROOT, ['README.md', 'docs', 'packages']),

@@ -44,5 +44,5 @@ export {
   PySlice,
   PyString,
 } from './values/scalars.ts';
-export { FrozenSet, PySet } from './values/set.ts';
+export { FrozenSet, PySet, type SetLike } from './values/set.ts';
 export { Tuple } from './values/tuple.ts';

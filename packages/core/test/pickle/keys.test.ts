@@ -1,5 +1,6 @@
 import { inspect } from 'node:util';
 import { runInNewContext } from 'node:vm';
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { isMmdError } from '../../src/errors.ts';
 import { ndarray, parseDType } from '../../src/ndarray/index.ts';
@@ -450,6 +451,21 @@ describe('PyDict', () => {
     dict.clear();
     expect([...dict]).toEqual([]);
   });
+
+  it('gets what is there, or puts it there', () => {
+    const dict = new PyDict<unknown, number>([[new Tuple(1), 1]]);
+    expect(dict.getOrInsert(new Tuple(true), 2)).toBe(1);
+    expect(dict.getOrInsert('x', 2)).toBe(2);
+    expect(dict.getOrInsertComputed('y', (key) => (key === 'y' ? 3 : 4))).toBe(3);
+    expect([...dict.values()]).toEqual([1, 2, 3]);
+  });
+
+  it('and PySet have every method of the engine, none of which takes what only looks like its own', () => {
+    const missing = (ours: object, theirs: object) =>
+      Object.getOwnPropertyNames(theirs).filter((name) => !Object.hasOwn(ours, name));
+    expect(missing(PyDict.prototype, Map.prototype)).toEqual([]);
+    expect(missing(PySet.prototype, Set.prototype)).toEqual([]);
+  });
 });
 
 describe('PySet and FrozenSet', () => {
@@ -478,6 +494,32 @@ describe('PySet and FrozenSet', () => {
     set.clear();
     expect(set.size).toBe(0);
     expect(new PySet(null).size).toBe(0);
+  });
+
+  it('are united, cut and compared as sets are', () => {
+    const universe = [1, 2, 'a', 'b', new Tuple(1), 2n ** 70n];
+    const some = fc.subarray(universe);
+    const kinds = [PySet, FrozenSet, Set, (items: unknown[]) => new Map(items.map((item) => [item, 0]))] as const;
+    const other = fc.tuple(some, fc.integer({ min: 0, max: kinds.length - 1 }));
+    fc.assert(
+      fc.property(some, other, (ours, [theirs, kind]) => {
+        const set = new PySet(ours);
+        const make = kinds[kind] as typeof Set;
+        const b = kind === 3 ? (kinds[3] as (items: unknown[]) => Map<unknown, number>)(theirs) : new make(theirs);
+        const those = (test: (mine: boolean, his: boolean) => boolean) =>
+          new Set(universe.filter((item) => test(ours.includes(item), theirs.includes(item))));
+        expect(new Set(set.union(b))).toEqual(those((mine, his) => mine || his));
+        expect(new Set(set.intersection(b))).toEqual(those((mine, his) => mine && his));
+        expect(new Set(set.difference(b))).toEqual(those((mine, his) => mine && !his));
+        expect(new Set(set.symmetricDifference(b))).toEqual(those((mine, his) => mine !== his));
+        expect(set.isSubsetOf(b)).toBe(those((mine, his) => mine && !his).size === 0);
+        expect(set.isSupersetOf(b)).toBe(those((mine, his) => his && !mine).size === 0);
+        expect(set.isDisjointFrom(b)).toBe(those((mine, his) => mine && his).size === 0);
+      }),
+    );
+    expect([
+      ...new PySet<unknown>([1]).union(new PySet([true, new Tuple(1)])).union(new PySet([new Tuple(true)])),
+    ]).toEqual([1, new Tuple(1)]);
   });
 
   it('keep a frozenset as it is', () => {

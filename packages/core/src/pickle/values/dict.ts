@@ -277,6 +277,17 @@ export class PyDict<K = unknown, V = unknown> implements Map<K, V> {
   [Symbol.iterator](): MapIterator<[K, V]> {
     return this.entries();
   }
+
+  /** The value of the key, which is `value` from now on if the key was not there. */
+  getOrInsert(key: K, value: V): V {
+    return this.getOrInsertComputed(key, () => value);
+  }
+
+  /** The value of the key, which is what the function gives from now on if the key was not there. */
+  getOrInsertComputed(key: K, compute: (key: K) => V): V {
+    if (!this.has(key)) this.set(key, compute(key));
+    return this.get(key) as V;
+  }
 }
 
 /** A key that a native Map of `size` entries compares as Python does. */

@@ -11,8 +11,16 @@ import { isNative } from './dict.ts';
 import { KeyIndex, type Slot } from './key-index.ts';
 import { checkHashable, KeySpace, nativeKey } from './keys.ts';
 
+/** What the methods for two sets take, as those of a Set do: sets, and maps as the set of their keys. */
+export interface SetLike<T = unknown> {
+  readonly size: number;
+  has(item: T): boolean;
+  keys(): Iterator<T>;
+}
+
 /**
  * A Set whose items are equal as in Python: see `PyDict`, also for what makes it a Set. Its `constructor` is `Set`.
+ * `union` and its like are here on every runtime: the engine's own ones, of Node 22 and later, look inside.
  */
 export class PySet<T = unknown> implements Set<T> {
   /** null: nothing yet. An array: items as loaded. */
@@ -134,6 +142,47 @@ export class PySet<T = unknown> implements Set<T> {
   [Symbol.iterator](): SetIterator<T> {
     return this.values();
   }
+
+  /** The items of both. */
+  union<U>(other: SetLike<U>): PySet<T | U> {
+    return new PySet<T | U>([...this, ...itemsOf(other)]);
+  }
+
+  /** The items that `other` has too. */
+  intersection<U>(other: SetLike<U>): PySet<T & U> {
+    return new PySet([...this].filter((item) => other.has(item as T & U))) as PySet<T & U>;
+  }
+
+  /** The items that `other` does not have. */
+  difference<U>(other: SetLike<U>): PySet<T> {
+    return new PySet([...this].filter((item) => !other.has(item as T & U)));
+  }
+
+  /** The items of one that the other does not have. */
+  symmetricDifference<U>(other: SetLike<U>): PySet<T | U> {
+    const theirs = itemsOf(other).filter((item) => !this.has(item as T & U));
+    return new PySet<T | U>([...this.difference(other), ...theirs]);
+  }
+
+  /** Whether `other` has all items. */
+  isSubsetOf(other: SetLike): boolean {
+    return this.difference(other).size === 0;
+  }
+
+  /** Whether all items of `other` are here. */
+  isSupersetOf(other: SetLike): boolean {
+    return itemsOf(other).every((item) => this.has(item as T));
+  }
+
+  /** Whether no item is in both. */
+  isDisjointFrom(other: SetLike): boolean {
+    return this.intersection(other).size === 0;
+  }
+}
+
+function itemsOf<T>(other: SetLike<T>): T[] {
+  const keys = other.keys();
+  return [...{ [Symbol.iterator]: () => keys }];
 }
 
 function* slotKeys<T>(slots: Iterable<Slot<T, null>>): Generator<T, undefined> {
