@@ -93,6 +93,31 @@ describe.each(pythons())('fill values beside numpy $numpy', (info) => {
     expect(rows.filter(({ value }) => value instanceof MaskedArray).length).toBeGreaterThan(300);
   });
 
+  it('that are empty, of arrays of empty elements, come back as they were set, and Python reads them', async () => {
+    const empty = new Uint8Array(0);
+    for (const [type, fillValue] of [
+      ['S0', empty],
+      ['S0', ''],
+      ['V0', empty],
+      ['U0', ''],
+    ] as const) {
+      const value = new MaskedArray(NDArray.zeros([2], type), ndarray([false, true]), { fillValue });
+      const file = MemoryFile.of();
+      const dict = MmapDict.over(file).set('x', value).set('list', [value]);
+      const back = [dict.get('x'), (dict.get('list') as unknown[])[0], load(dump(value))];
+      dict.close();
+      for (const each of back) {
+        expect(each, type).toBeInstanceOf(MaskedArray);
+        expect((each as MaskedArray).fillValue).toEqual(type === 'U0' ? '' : empty);
+      }
+      const found = await python.run<unknown[]>(
+        "import pickle\nd = pickle.loads(args['file'])\nresult = [str(d['x'].dtype), repr(d['x'].filled().tolist())]",
+        { file: file.toBytes() },
+      );
+      expect(found).toEqual([type === 'U0' ? '<U0' : `|${type}`, type === 'U0' ? "['', '']" : "[b'', b'']"]);
+    }
+  });
+
   it('of our own are written for the type, or refused before a byte is', async () => {
     const mask = ndarray([false, true]);
     const rows: [string, unknown][] = [

@@ -210,8 +210,10 @@ export function fillOf(value: unknown, type: DType): unknown {
   const typed = value instanceof NDArray || value instanceof NumpyScalar ? value : undefined;
   const element = typed === undefined ? value : typed instanceof NumpyScalar ? typed.value : typed.get();
   const from = typed instanceof NumpyScalar ? typed.dtype : typed?.type;
-  // Arrays of empty elements have fill values that are not: numpy does not cut them.
-  if (type.itemsize === 0 && from?.itemsize !== 0) return undefined;
+  // Arrays of empty elements have fill values that are not: numpy does not cut them. Empty bytes and text are what is written here.
+  const plain = from === undefined && (element instanceof Uint8Array || typeof element === 'string');
+  const size = plain ? element.length : from?.itemsize;
+  if (type.itemsize === 0 && size !== 0) return undefined;
   // Not a time, the default for times that have a unit; or None among objects. A null that has no type came back above.
   if (element === null) return type.unit !== undefined && 'mM'.includes(from!.kind) ? null : undefined;
   return castFillValue(element instanceof PyFloat ? element.value : element, from, type);
