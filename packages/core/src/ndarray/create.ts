@@ -7,7 +7,7 @@
 import { viewBytes } from '../bytes/index.ts';
 import { checkOptions, isAnything, type OptionTable } from '../options.ts';
 import { parseDType, sameDType } from './descr.ts';
-import type { DTypeLike, TypedArray } from './dtypes.ts';
+import type { DType, DTypeLike, TypedArray } from './dtypes.ts';
 import { PackedForm } from './layout.ts';
 import { memoryOver } from './memory-over.ts';
 import { NDArray } from './nd-array.ts';
@@ -34,7 +34,8 @@ const CREATE_OPTIONS: OptionTable = { dtype: isAnything, order: isAnything };
  *   `Complex` complex128, strings and bytes the shortest U or S.
  *
  * @param data - see above
- * @param shape - default: all elements in a row, or the shape of the lists
+ * @param shape - default: all elements in a row, which a buffer's bytes must make up, or the shape of the lists. With one, a buffer
+ *   may have more bytes
  * @param options - {@link CreateOptions}, or just the type
  * @throws INVALID_ARGUMENT for shapes that do not fit; UNSUPPORTED_VALUE for elements that do not fit the type
  *
@@ -67,13 +68,19 @@ export function ndarray(data: unknown, shape?: readonly number[], options: strin
     const wanted = type ?? parseDType('uint8');
     // Of a length that stays, should the buffer grow; and this throws where it was transferred.
     const bytes = viewBytes({ buffer: data, byteOffset: 0, byteLength: data.byteLength });
-    const count = wanted.itemsize === 0 ? 0 : Math.floor(bytes.length / wanted.itemsize);
-    return NDArray.over(memoryOver(bytes), wanted, shape ?? [count], { order });
+    return NDArray.over(memoryOver(bytes), wanted, shape ?? [wholeElements(bytes.length, wanted)], { order });
   }
   const nested = NDArray.fromNested(data, type ?? inferType(data));
   checkOrder(order);
   if (shape === undefined) return nested;
   return order === 'C' ? nested.reshape(shape) : nested.reshape(shape.toReversed()).transpose();
+}
+
+/** How many elements a buffer is. A shape may leave out some of its bytes; without one that would be in silence. */
+function wholeElements(length: number, { itemsize, name }: DType): number {
+  if (length === 0) return 0;
+  if (length % itemsize === 0) return length / itemsize;
+  throw invalid(`${length} bytes are no whole number of ${name} of ${itemsize} bytes; give a shape`, length, itemsize);
 }
 
 function isBuffer(value: unknown): value is ArrayBuffer {

@@ -391,7 +391,7 @@ describe('ndarray()', () => {
   });
 
   it('refuses ragged lists and shapes that do not fit', () => {
-    const cases: [unknown, number[]?, CreateOptions?][] = [
+    const cases: [unknown, (number[] | undefined)?, CreateOptions?][] = [
       [[[1, 2], [3]]],
       [[1, [2]]],
       [[[1], 2]],
@@ -399,6 +399,9 @@ describe('ndarray()', () => {
       [new Float64Array(4), [-2, -2]],
       [[1, 2, 3], [2]],
       [new ArrayBuffer(7), [1], { dtype: 'f8' }],
+      [new ArrayBuffer(15), undefined, { dtype: 'f8' }],
+      [new ArrayBuffer(7), undefined, { dtype: 'f8' }],
+      [new ArrayBuffer(7), undefined, { dtype: 'S0' }],
       [NDArray.zeros([1])],
     ];
     for (const [value, shape, options] of cases) {
