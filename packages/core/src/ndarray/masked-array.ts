@@ -18,7 +18,7 @@ import { keepVisible } from './masking.ts';
 import { memoryOver } from './memory-over.ts';
 import { NDArray } from './nd-array.ts';
 import { isAxis, mostAxes } from './nested.ts';
-import { exactSum, type Reduced } from './reduce.ts';
+import { checkReduces, exactSum, type Reduced } from './reduce.ts';
 import { broadcastStrides, checkShape, invalid, type Order, refuseAxis, repeated, sizeOf } from './shapes.ts';
 import { allocate, checkNested } from './transfer.ts';
 
@@ -326,6 +326,7 @@ export class MaskedArray implements ArraySource {
   /** The sum of the elements that are not masked: see {@link NDArray.sum}. null where all are masked. */
   sum(...axis: []): Reduced {
     refuseAxis('sum', axis);
+    checkReduces(this.type, 'sum');
     const floats = new PairwiseSum();
     const imaginary = new PairwiseSum();
     let integers = 0n;
@@ -354,12 +355,14 @@ export class MaskedArray implements ArraySource {
   /** The least element that is not masked: see {@link NDArray.min}. null where all are masked. */
   min(...axis: []): Reduced {
     refuseAxis('min', axis);
+    checkReduces(this.type, 'min');
     return this.#extreme((part) => part.min());
   }
 
   /** The greatest element that is not masked: see {@link NDArray.max}. null where all are masked. */
   max(...axis: []): Reduced {
     refuseAxis('max', axis);
+    checkReduces(this.type, 'max');
     return this.#extreme((part) => part.max());
   }
 
@@ -384,6 +387,7 @@ export class MaskedArray implements ArraySource {
   /** The mean of the elements that are not masked: see {@link NDArray.mean}. null where all are masked. */
   mean(...axis: []): Reduced {
     refuseAxis('mean', axis);
+    checkReduces(this.type, 'mean');
     const count = this.count();
     const sum = count === 0 ? null : (this.#exactSum() ?? this.sum());
     if (sum === null) return null;

@@ -36,12 +36,19 @@ export type Reduced = number | bigint | boolean | Complex | null;
 const noLoop = (what: string, type: DType): MmdError =>
   new MmdError('UNSUPPORTED_DTYPE', `${what} is not defined for ${type.name}`, { found: type.name });
 
+/** Checks that elements of a type have a sum, min, max or mean, however many there are. @throws UNSUPPORTED_DTYPE */
+export function checkReduces(type: DType, what: 'sum' | 'min' | 'max' | 'mean'): void {
+  const { kind, itemsize } = type;
+  const added = what === 'sum' || what === 'mean';
+  const long = (kind === 'f' && itemsize > 8) || (kind === 'c' && itemsize > 16);
+  if (long || !(added ? 'biufcm' : 'biufcmM').includes(kind)) throw noLoop(what, type);
+}
+
 /** @throws CLOSED, UNSUPPORTED_DTYPE */
-function storeOf(layout: Layout, what: string): MemoryStore {
+function storeOf(layout: Layout, what: 'sum' | 'min' | 'max' | 'mean'): MemoryStore {
   const { store, type } = layout;
-  if (!(store instanceof MemoryStore) || (type.kind !== 'b' && !'iufcmM'.includes(type.kind))) {
-    throw noLoop(what, type);
-  }
+  checkReduces(type, what);
+  if (!(store instanceof MemoryStore)) throw noLoop(what, type);
   store.checkOpen();
   return store;
 }
@@ -249,8 +256,6 @@ export function sum(layout: Layout, given?: SimdMachine | null): Reduced {
       return sumFloats(layout, store, machine);
     case 'c':
       return sumComplex(layout, store, machine);
-    case 'M':
-      throw noLoop('sum', layout.type);
     case 'm': {
       const total = hasNaT(layout, store, machine) ? NAT : sumIntegers(layout, store, machine);
       return total === NAT ? null : total;

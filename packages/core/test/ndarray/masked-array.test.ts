@@ -270,6 +270,23 @@ describe('a masked array', () => {
     expect(row.toNested()).toEqual([null, 8, 7]);
   });
 
+  it('refuses what its type has no sum or extreme for, however many elements are visible', () => {
+    const cases: [string, string[]][] = [
+      ['M8[s]', ['sum', 'mean']],
+      ...['S3', 'U2', 'V4', 'f16', 'c32'].map((type): [string, string[]] => [type, ['sum', 'min', 'max', 'mean']]),
+    ];
+    for (const [type, refused] of cases) {
+      for (const mask of [[], [true, true], [true, false]]) {
+        const masked = new MaskedArray(NDArray.zeros([mask.length], type), ndarray(mask, undefined, 'bool'));
+        for (const name of ['sum', 'min', 'max', 'mean'] as const) {
+          const call = () => masked[name]();
+          if (refused.includes(name)) expect(call, `${name} of ${type}`).toThrow(failsWith('UNSUPPORTED_DTYPE'));
+          else expect(call(), `${name} of ${type}`).toBe(mask.includes(false) ? 0n : null);
+        }
+      }
+    }
+  });
+
   it('refuses a list that holds itself at once', () => {
     const list: unknown[] = [];
     list.push(list, list);
