@@ -6,6 +6,7 @@
  */
 
 import { MmdError } from '../errors.ts';
+import { commaSpec, isCommaText } from './comma-text.ts';
 import {
   type Descr,
   type DescrField,
@@ -70,8 +71,8 @@ const overLimit = (limit: keyof DTypeLimits, found: number): MmdError =>
   });
 
 /**
- * Makes a type from numpy's names and codes, and from all that numpy itself prints and writes; what it only reads is refused: text with
- * commas (`'i4,f8'`), repeats (`'2i4'`) and fractions of units (`'M8[s/2]'`). In lists of fields a nameless void field is padding, as in
+ * Makes a type from numpy's names and codes, from all that numpy itself prints and writes, and from text with commas (`'i4, 3f8'`) and
+ * repeats (`'(2,3)f4'`); fractions of units (`'M8[s/2]'`) are refused. In lists of fields a nameless void field is padding, as in
  * `dtype.descr` and npy files; other nameless fields are called `f0`, `f1`, ... by their position. As in numpy, what is
  * described within an aligned type is aligned too, but for types, and for `['V8', spec]`; text is read as `str(dtype)` prints it, where
  * nothing is aligned that does not say so.
@@ -161,7 +162,7 @@ class Parser {
   /** @param align - within an aligned type */
   parse(spec: unknown, depth: number, align = false): DType {
     if (depth > DTYPE_LIMITS.maxDepth) throw overLimit('maxDepth', depth);
-    if (typeof spec === 'string') return this.#text(spec, depth);
+    if (typeof spec === 'string') return this.#text(spec, depth, align);
     if (isDType(spec)) return spec;
     if (Array.isArray(spec)) {
       if (isSubarraySpec(spec)) return subarrayOf(this.parse(spec[0], depth + 1, align), spec[1]);
@@ -173,8 +174,12 @@ class Parser {
     throw unsupported(`expected text, a list of fields or a dict, found ${typeof spec}`, spec);
   }
 
-  #text(text: string, depth: number): DType {
-    if (!/^\s*[[({]/.test(text)) return parseScalar(text);
+  #text(text: string, depth: number, align: boolean): DType {
+    // Behind a parenthesis stands a type in tuples that numpy prints, and a number in text such as '(2,3)f4'.
+    if (!/^\s*(?:[[{]|\(\s*['"[({])/.test(text)) {
+      if (text.length > DTYPE_LIMITS.maxTextLength) throw overLimit('maxTextLength', text.length);
+      return isCommaText(text) ? this.parse(commaSpec(text), depth + 1, align) : parseScalar(text);
+    }
     const limits = { name: 'dtype', maxLength: DTYPE_LIMITS.maxTextLength, maxDepth: DTYPE_LIMITS.maxDepth * 2 + 2 };
     let literal: PythonLiteral;
     try {
@@ -338,12 +343,7 @@ function unknownType(text: string): MmdError {
 
 function parseScalarText(text: string): DType {
   const match = text.length <= 200 ? SCALAR.exec(text) : null;
-  if (match === null) {
-    const shown = JSON.stringify(text.slice(0, 80));
-    // numpy reads these, so that nobody need look for a typing error.
-    if (!/^[<>=|]?[0-9]+[A-Za-z?]|,/.test(text.slice(0, 80))) throw unknownType(text);
-    throw unsupported(`commas and repeats are not read: write ${shown} as a list of fields, or as [type, shape]`, text);
-  }
+  if (match === null) throw unknownType(text);
   const [, prefix = '', stem = '', digits = '', meta] = match;
   const bad = (): MmdError => unknownType(text);
   if (meta === undefined && (stem === 'a' || (stem === 'c' && digits === ''))) {
@@ -351,7 +351,8 @@ function parseScalarText(text: string): DType {
   }
   const row = ROWS_BY_NAME.get(stem + digits) ?? ROWS_BY_NAME.get(stem);
   if (row === undefined) throw bad();
-  const isCode = row.code === stem + digits || (stem.length === 1 && ROWS_BY_NAME.has(stem));
+  const time = row.kind === 'M' || row.kind === 'm';
+  const isCode = row.code === stem + digits || (stem.length === 1 && ROWS_BY_NAME.has(stem)) || time;
   if (prefix !== '' && !isCode) throw bad();
   let itemsize = row.itemsize;
   if (row.flexible === true) {
@@ -368,7 +369,7 @@ function parseUnit(row: DTypeRow, given: string, meta: string, bad: () => MmdErr
   // The letter alone, numpy knows only without a unit.
   if ((row.kind !== 'M' && row.kind !== 'm') || row.kind === given) throw bad();
   if (meta === 'generic') return undefined;
-  const match = /^([0-9]{0,10})([A-Za-z]{1,2})$/.exec(meta);
+  const match = /^([0-9]{0,10})([A-Za-z]{1,2})$/.exec(meta.replace(/μs$/, 'us'));
   const [, digits = '', base = ''] = match ?? [];
   const times = digits === '' ? 1 : Number(digits);
   if (!UNITS.has(base) || times < 1 || times > 2 ** 31 - 1) throw bad();

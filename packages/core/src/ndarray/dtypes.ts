@@ -321,7 +321,7 @@ export const DTYPES = [
     itemsize: 8,
     alignment: 8,
     ordered: false,
-    aliases: ['O8', 'object_'],
+    aliases: ['O4', 'O8', 'object_', 'object0'],
     get: noObject,
     set: noObject,
     doc: 'any value; in memory only',
