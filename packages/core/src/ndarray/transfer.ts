@@ -147,8 +147,8 @@ function placeOf(layout: Layout, store: MemoryStore, other: MemoryStore): { in: 
   if (memory === other.memory) return from({ in: memory, at: 0 }, origin);
   const place = memory.place?.();
   if (place !== undefined) return from(place, origin);
-  if (!store.whole) return from({ in: memory, at: 0 }, origin);
-  const { buffer, byteOffset } = store.windowAt(0).bytes;
+  // Windows of a memory that has no place are parts of one buffer, which others may have windows onto.
+  const { buffer, byteOffset } = store.whole ? store.windowAt(0).bytes : memory.bytes(origin, 0);
   return from(other.memory.place?.(buffer) ?? { in: buffer, at: 0 }, byteOffset);
 }
 

@@ -11,8 +11,10 @@ import {
   type NDArrayInit,
   ndarray,
   newAxis,
+  parseDType,
   slice,
 } from '@mmdpickle/core/ndarray';
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { MemoryFile } from '../../src/storage/memory-file.ts';
 
@@ -474,6 +476,45 @@ describe('set(from)', () => {
     const other = NDArray.over(memoryOver(bytes), 'u1', [7], { offset: 1 });
     other.set(one.slice(slice(null, null, -1)));
     expect([...bytes]).toEqual([0, 6, 5, 4, 3, 2, 1, 0]);
+  });
+
+  it('stores as though the source had been copied before, whatever overlaps through whatever windows and types', () => {
+    const windows = fc.constantFrom(undefined, 8, 16, 24);
+    const part = fc.record({
+      window: windows,
+      start: fc.nat({ max: 24 }),
+      backwards: fc.boolean(),
+      gap: fc.nat({ max: 3 }),
+    });
+    const types = fc.constantFrom(
+      ['<i4', '<i4'],
+      ['<i4', '>i4'],
+      ['u1', 'u1'],
+      ['>f8', 'u1'],
+      ['<f8', '>i2'],
+      ['V5', 'V5'],
+    );
+    fc.assert(
+      fc.property(part, part, types, fc.boolean(), (to, from, [target, source], shared) => {
+        const bytes = Uint8Array.from({ length: 80 }, (_, i) => (i * 37) % 101);
+        const over = (window: number | undefined) =>
+          memoryOver(bytes, window === undefined ? true : { maxWindow: window });
+        const lay = (memory: ArrayMemory, dtype: string, { start, backwards, gap }: typeof to): NDArray => {
+          const stride = parseDType(dtype).itemsize + gap;
+          const array = NDArray.over(memory, dtype, [4], { offset: start, strides: [stride] });
+          return backwards ? array.slice(slice(null, null, -1)) : array;
+        };
+        const memory = over(to.window);
+        const [a, b] = [
+          lay(memory, target as string, to),
+          lay(shared ? memory : over(from.window), source as string, from),
+        ];
+        const expected = b.copy().astype(target as string);
+        a.set(b);
+        expect(a.toNested()).toEqual(expected.toNested());
+      }),
+      { numRuns: 500 },
+    );
   });
 
   it('keeps the bytes of NaNs, signalling ones too, in any byte order and stride', () => {
