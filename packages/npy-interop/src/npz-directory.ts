@@ -7,10 +7,10 @@
 
 import { isMmdError, MmdError } from '@mmdpickle/core';
 import type { ByteSource } from '@mmdpickle/core/storage';
+import { Turns } from '@mmdpickle/core/turns';
 import type { FileEntry } from '@zip.js/zip.js/lib/zip-core-native.js';
 import { NPZ_LIMITS, type NpzLimits } from './npz-limits.ts';
 import { memberNameProblem } from './npz-write.ts';
-import { Turns } from './turns.ts';
 import { ZIP_METHODS, type ZipMethod } from './zip-layout.ts';
 
 /** A member of an npz file, as the directory describes it. */

@@ -17,12 +17,12 @@ import {
   parseDType,
 } from '@mmdpickle/core/ndarray';
 import { checkOptions } from '@mmdpickle/core/options';
+import { Turns } from '@mmdpickle/core/turns';
 import { arrayPieces, type PlainArray, plainArray, type WritableArray } from './array-bytes.ts';
 import { type Crc32, crc32 } from './crc32.ts';
 import { formatNpyHeader } from './npy-header.ts';
 import { WRITE_NPZ_OPTIONS } from './options.ts';
 import { namedArrays } from './safetensors.ts';
-import { Turns } from './turns.ts';
 import { centralHeader, directoryEnd, localHeader, ZIP32_MAX, type ZipRecord } from './zip-layout.ts';
 
 /** What a masked array's mask is called in npz and npy: the key and this. */

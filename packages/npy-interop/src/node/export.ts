@@ -14,6 +14,7 @@ import { type NDArray, parseDType } from '@mmdpickle/core/ndarray';
 import { absolutePath, type EntryMeta, type MmapDict, NodeFile } from '@mmdpickle/core/node';
 import { checkOptions } from '@mmdpickle/core/options';
 import { isSameFile } from '@mmdpickle/core/storage';
+import { Turns } from '@mmdpickle/core/turns';
 import { type PlainArray, plainArray } from '../array-bytes.ts';
 import { arrayBytes, formatNpyHeader } from '../npy-header.ts';
 import {
@@ -27,7 +28,6 @@ import {
 } from '../npz-write.ts';
 import { checkFileDict, TRANSFER_OPTIONS, WRITE_NPZ_OPTIONS, WRITE_SAFETENSORS_OPTIONS } from '../options.ts';
 import { planSafetensors, type WriteSafetensorsOptions } from '../safetensors.ts';
-import { Turns } from '../turns.ts';
 import { checkKeys, fileNameOf } from './convert-names.ts';
 import { copyRangeAsync } from './copy-range.ts';
 import { writeArray } from './npy-file.ts';
@@ -286,7 +286,7 @@ async function withParts(
       options.signal?.throwIfAborted();
       if (await stillThere(dict, looks, source, turns)) {
         // What was begun to be put into place is not stopped any more.
-        const places = new Turns(undefined);
+        const places = new Turns();
         await places.map(files, (file) => file.finish());
         return { keys, paths: files.map((file) => file.path), bytes };
       }

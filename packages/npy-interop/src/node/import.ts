@@ -11,13 +11,13 @@ import { type ArraySource, type DType, type DTypeLike, memoryOver, NDArray, pars
 import { absolutePath, type MmapDict, NodeFile } from '@mmdpickle/core/node';
 import { checkOptions } from '@mmdpickle/core/options';
 import type { StorageFile } from '@mmdpickle/core/storage';
+import { Turns } from '@mmdpickle/core/turns';
 import { checkLength, type ReadNpyOptions, refuseObjects } from '../npy.ts';
 import { isNpy, type NpyHeader } from '../npy-header.ts';
 import type { OpenNpzOptions } from '../npz-read.ts';
 import { FILL_SUFFIX, fillArray, isPartName, MASK_SUFFIX, type Tick } from '../npz-write.ts';
 import { NPY_TO_MMD_OPTIONS, NPZ_TO_MMD_OPTIONS, RAW_TO_MMD_OPTIONS, SAFETENSORS_TO_MMD_OPTIONS } from '../options.ts';
 import { tensorDType } from '../safetensors.ts';
-import { Turns } from '../turns.ts';
 import { checkKeys, keyOfFileName } from './convert-names.ts';
 import { copyRangeAsync } from './copy-range.ts';
 import { changeHeld, type HeldDict } from './held-dict.ts';

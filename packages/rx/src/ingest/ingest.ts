@@ -6,8 +6,8 @@
  */
 
 import { type ErrorFields, isMmdError, type MmapDict, MmdError } from '@mmdpickle/core';
+import { LONGEST_STRETCH_MS, Turns } from '@mmdpickle/core/turns';
 import { defer, fromEvent, lastValueFrom, map, race, retry, type Subscription, throwError, timer } from 'rxjs';
-import { LONGEST_STRETCH_MS, Turns } from '../turns.ts';
 import { type Admission, type BatchLimits, BoundedQueue, type Policy } from './bounded-queue.ts';
 import { WallClock } from './clock.ts';
 import type { Home } from './home.ts';

@@ -1,6 +1,6 @@
 import { MmdError } from '@mmdpickle/core';
 import { wrongArgument } from '@mmdpickle/core/options';
-import { Turns } from '../turns.ts';
+import { Turns } from '@mmdpickle/core/turns';
 
 /** Anything that gives bytes in pieces: a Node stream, a Web stream, or an iterable. */
 export type ByteChunks =

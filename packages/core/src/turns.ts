@@ -1,10 +1,11 @@
 /**
- * Turns of the event loop, for conversions of many small arrays.
+ * Turns of the event loop, for work that would never let go of it: long queues, sources that have always more,
+ * conversions of many small arrays. The other packages share it.
  *
  * @module
  */
 
-/** So long timers, signals and sockets wait at most. */
+/** So many milliseconds timers, signals and sockets wait at most. */
 export const LONGEST_STRETCH_MS = 8;
 
 /** What Node has and browsers have not: a turn that takes no longer than what waits for it. */
@@ -16,7 +17,7 @@ export class Turns {
   #last = performance.now();
 
   /** @param signal - obeyed behind each turn */
-  constructor(signal: AbortSignal | undefined) {
+  constructor(signal?: AbortSignal) {
     this.#signal = signal;
   }
 
@@ -25,11 +26,12 @@ export class Turns {
     return this.#signal?.aborted === true;
   }
 
+  /** The longest stretch is over. */
   get due(): boolean {
     return performance.now() - this.#last > LONGEST_STRETCH_MS;
   }
 
-  /** @throws the signal's reason */
+  /** Settles behind everything that waits for its turn. @throws the signal's reason */
   async take(): Promise<void> {
     await new Promise<void>((resolve) => void (setImmediate ?? setTimeout)(resolve));
     this.#signal?.throwIfAborted();
