@@ -123,12 +123,12 @@ export class Ingest<T> {
   /**
    * Takes a frame. Its bytes are borrowed for this call only: what has to wait is copied.
    * Problems end the stream through {@link IngestEvents.done}; nothing is thrown.
+   * @returns false where the stream was over before the frame counted as received
    */
-  push(item: T): void {
+  push(item: T): boolean {
     if (this.#state === 'open') this.#makeRoom(item);
     // Writing may have met an error, or a receipt's reader may have had enough.
-    if (this.#state !== 'open') return;
-    this.#receive(item, this.#settings.policy);
+    return this.#state === 'open' && this.#receive(item, this.#settings.policy);
   }
 
   /**
@@ -148,8 +148,8 @@ export class Ingest<T> {
       });
     }
     if (!waiter.taken) {
-      if (this.#state !== 'open') throw this.#error ?? new MmdError('CLOSED', 'the sink takes no more frames');
-      this.push(item);
+      const taken = this.#state === 'open' && this.push(item);
+      if (!taken) throw this.#error ?? new MmdError('CLOSED', 'the sink takes no more frames');
     }
     if (this.#turns.due) await this.#turns.take();
     if (this.#error !== undefined) throw this.#error;
@@ -159,10 +159,7 @@ export class Ingest<T> {
   end(error?: unknown): void {
     if (this.#state !== 'open') return;
     // What a sink was given before its end was received, though there was no room for it yet.
-    for (const waiter of this.#waiters) {
-      waiter.taken = true;
-      this.#receive(waiter.item, 'none');
-    }
+    for (const waiter of this.#waiters) waiter.taken = this.#receive(waiter.item, 'none');
     this.#end(error);
   }
 
@@ -189,18 +186,27 @@ export class Ingest<T> {
     this.#end();
   }
 
-  /** @param policy - `none`: it is taken, room or not */
-  #receive(item: T, policy: Policy | 'none'): void {
+  /**
+   * @param policy - `none`: it is taken, room or not
+   * @returns false where the stream ended before the frame counted as received
+   */
+  #receive(item: T, policy: Policy | 'none'): boolean {
     const { tally } = this.#ledger;
+    let bytes = 0;
+    let invalid: { readonly error: unknown } | undefined;
+    try {
+      bytes = this.#target.measure(item, this.#ledger.nextSeq);
+    } catch (error) {
+      invalid = { error };
+    }
+    // Getters of the frame may have ended the stream, or have sent others, which are written before it and so numbered.
+    if (this.#state !== 'open') return false;
     const seq = this.#ledger.nextSeq++;
     tally.received += 1;
-    let bytes: number;
-    try {
-      bytes = this.#target.measure(item, seq);
-    } catch (error) {
+    if (invalid !== undefined) {
       tally.drop('invalid');
-      this.#stop(error);
-      return;
+      this.#stop(invalid.error);
+      return true;
     }
     const frame: Pending<T> = { item, seq, bytes, time: this.#ledger.clock.now(), at: performance.now() };
     // What the queue cannot hold is not collected either, where the file is free.
@@ -208,6 +214,7 @@ export class Ingest<T> {
     const direct = !collected && !this.#busy && this.#queue.frames === 0;
     if (!direct || !this.#writeDirect(frame)) this.#enqueue(frame, policy);
     this.#endIfFull();
+    return true;
   }
 
   /** What is not a frame needs no room: `push` refuses it, with its reason. */

@@ -62,7 +62,19 @@ export function fillTarget<T>(
     return found;
   }
 
+  function refuseBeyond(seq: number): void {
+    if (mode !== 'plain' || seq < planes) return;
+    throw new MmdError('LIMIT_EXCEEDED', `'${key}' is full: all ${planes} planes are filled`, {
+      key,
+      limit: 'planes',
+      maximum: planes,
+      found: seq,
+    });
+  }
+
   function write({ item, seq }: Pending<T>, target: NDArray | MaskedArray): Placed {
+    // Asked again: while it was measured, a getter of the frame may have sent the one for the last plane.
+    refuseBeyond(seq);
     const plane = seq % planes;
     target.row(plane).set(plain(item));
     return { key, rows: { start: plane, end: plane + 1 } };
@@ -72,14 +84,7 @@ export function fillTarget<T>(
     firstSeq,
     endSeq: mode === 'stop' ? planes : undefined,
     measure(item, seq) {
-      if (mode === 'plain' && seq >= planes) {
-        throw new MmdError('LIMIT_EXCEEDED', `'${key}' is full: all ${planes} planes are filled`, {
-          key,
-          limit: 'planes',
-          maximum: planes,
-          found: seq,
-        });
-      }
+      refuseBeyond(seq);
       packer.check(item);
       return frameBytes(item);
     },

@@ -1,0 +1,119 @@
+/**
+ * Frames whose getters do something to the stream while they are looked at.
+ */
+import type { NDArray } from '@mmdpickle/core';
+import { MmapDict } from '@mmdpickle/core/node';
+import {
+  appendFrames,
+  appendRows,
+  fillArray,
+  type IngestOperator,
+  type Receipt,
+  rowsPlace,
+  writeFrames,
+} from '@mmdpickle/rx';
+import { EmptyNDArray } from '@mmdpickle/stubs';
+import { TempDir } from '@mmdpickle/test-support';
+import { Subject } from 'rxjs';
+import { expect, test } from 'vitest';
+import { Blocker } from './blocker.ts';
+
+interface Row {
+  readonly a: number;
+}
+
+/** A record that does something the first time that its field is read. */
+function acting(a: number, act: () => void): Row {
+  let done = false;
+  return {
+    get a() {
+      if (!done) {
+        done = true;
+        act();
+      }
+      return a;
+    },
+  };
+}
+
+const OPERATORS: readonly (readonly [string, (dict: MmapDict, batch: object) => IngestOperator<Row>])[] = [
+  ['frames', (dict, batch) => appendFrames<Row>(dict, batch)],
+  ['rows', (dict, batch) => appendRows<Row>(dict, 'k', { schema: { a: 'int32' }, records: 'columns', ...batch })],
+  [
+    'hidden rows',
+    (dict, batch) => appendRows<Row>(dict, 'k', { schema: { a: 'int32' }, records: 'columns', masked: true, ...batch }),
+  ],
+];
+const BATCHES = [{}, { batch: { ms: 60_000 } }];
+const CASES = OPERATORS.flatMap(([what, make]) => BATCHES.map((batch) => ({ what, make, batch })));
+
+test.each(CASES)('$what: one whose getter ends the stream comes too late, $batch', async ({ make, batch }) => {
+  for (const locked of [false, true]) {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    using blocker = new Blocker(dict.name);
+    const row$ = new Subject<Row>();
+    const append = make(dict, batch);
+    const receipts: Receipt[] = [];
+    row$.pipe(append).subscribe((receipt) => receipts.push(receipt));
+    row$.next({ a: 0 });
+    if (locked) blocker.block();
+    row$.next(acting(1, () => row$.complete()));
+    blocker.release();
+    await append.idle();
+    expect(append.stats()).toMatchObject({ received: 1, written: 1, queued: 0, idle: true });
+    expect(receipts.map(({ seq }) => seq)).toEqual([0]);
+  }
+});
+
+test.each(CASES)('$what: one whose getter sends another is behind that one, $batch', async ({ what, make, batch }) => {
+  using dir = new TempDir();
+  using dict = MmapDict.open(dir.file('a.mmdpickle'));
+  const row$ = new Subject<Row>();
+  const append = make(dict, batch);
+  const receipts: Receipt[] = [];
+  row$.pipe(append).subscribe((receipt) => receipts.push(receipt));
+  row$.next({ a: 0 });
+  row$.next(acting(2, () => row$.next({ a: 1 })));
+  row$.next({ a: 3 });
+  row$.complete();
+  await append.idle();
+  expect(receipts.map(({ seq }) => seq)).toEqual([0, 1, 2, 3]);
+  const stored =
+    what === 'frames'
+      ? receipts.map(({ key }) => (dict.get(key) as Map<string, number>).get('a'))
+      : (dict.get('k/a') as NDArray).toNested();
+  expect(stored).toEqual([0, 1, 2, 3]);
+});
+
+test('a plane whose getter sends the one for the last place does not go over the first', async () => {
+  using dir = new TempDir();
+  using dict = MmapDict.open(dir.file('a.mmdpickle'));
+  const plane$ = new Subject<Int32Array>();
+  const fill = fillArray<Int32Array>(dict, 'k', new EmptyNDArray([2, 1], 'int32'));
+  plane$.pipe(fill).subscribe({ error: () => {} });
+  plane$.next(Int32Array.of(10));
+  class Acting extends Int32Array {
+    override get length(): number {
+      if (fill.stats().received === 1) plane$.next(Int32Array.of(11));
+      return 1;
+    }
+  }
+  plane$.next(Acting.of(12));
+  await expect(fill.idle()).rejects.toMatchObject({ code: 'LIMIT_EXCEEDED', limit: 'planes' });
+  expect(fill.stats()).toMatchObject({ received: 3, written: 2, droppedTotal: 1 });
+  expect((dict.get('k') as NDArray).toNested()).toEqual([[10], [11]]);
+});
+
+test('a sink refuses one whose getter aborts it', async () => {
+  using dir = new TempDir();
+  using dict = MmapDict.open(dir.file('a.mmdpickle'));
+  const abort = new AbortController();
+  const rows = [{ a: 0 }, acting(1, () => abort.abort()), { a: 2 }];
+  const place = rowsPlace<Row>(dict, 'k', { schema: { a: 'int32' }, records: 'columns' });
+  const written = async (): Promise<void> => {
+    for await (const _ of writeFrames(rows, place, { signal: abort.signal }));
+  };
+  await written().catch(() => {});
+  expect((dict.get('k/a') as NDArray).toNested()).toEqual([0]);
+});
