@@ -22,15 +22,13 @@ interface Row {
   readonly a: number;
 }
 
-/** A record that does something the first time that its field is read. */
-function acting(a: number, act: () => void): Row {
-  let done = false;
+/** A record that does something one of the times that its field is read. */
+function acting(a: number, act: () => void, when = 1): Row {
+  let reads = 0;
   return {
     get a() {
-      if (!done) {
-        done = true;
-        act();
-      }
+      reads += 1;
+      if (reads === when) act();
       return a;
     },
   };
@@ -85,6 +83,31 @@ test.each(CASES)('$what: one whose getter sends another is behind that one, $bat
       : (dict.get('k/a') as NDArray).toNested();
   expect(stored).toEqual([0, 1, 2, 3]);
 });
+
+test.each([1, 2, 3, 4, 5])(
+  'a frame whose getter ends the stream as it is read for the %sth time is written or too late',
+  async (when) => {
+    for (const throws of [false, true]) {
+      using dir = new TempDir();
+      using dict = MmapDict.open(dir.file('a.mmdpickle'));
+      using blocker = new Blocker(dict.name).block();
+      const row$ = new Subject<Row>();
+      const append = appendFrames<Row>(dict);
+      row$.pipe(append).subscribe({ error: () => {} });
+      const act = (): void => {
+        row$.complete();
+        if (throws) throw new Error('mine');
+      };
+      row$.next(acting(1, act, when));
+      row$.complete();
+      blocker.release();
+      await append.idle().catch(() => {});
+      const { received, written, droppedTotal, queued } = append.stats();
+      expect([queued, received]).toEqual([0, written + droppedTotal]);
+      expect(dict.size).toBe(written);
+    }
+  },
+);
 
 test('a plane whose getter sends the one for the last place does not go over the first', async () => {
   using dir = new TempDir();

@@ -244,21 +244,25 @@ export class Ingest<T> {
     const free = (policy === 'block' && this.#queue.frames === 0) || (!this.#busy && this.#queue.fits(frame.bytes));
     const { accepted, evicted } = free || policy === 'none' ? TAKEN : this.#queue.admit(frame.bytes, policy);
     tally.drop(policy === 'sample' ? 'sampled' : 'evicted', evicted.length);
-    let invalid: unknown;
+    let invalid: { readonly error: unknown } | undefined;
     if (!accepted) tally.drop('queue-full');
     else {
+      const busy = this.#busy;
+      // Getters of the frame may end the stream: it is not over before this one waits, or is dropped.
+      this.#busy = true;
       try {
         this.#queue.push({ ...frame, item: this.#target.own(frame.item) });
       } catch (error) {
         tally.drop('invalid');
-        invalid = error;
+        invalid = { error };
       }
+      this.#busy = busy;
     }
     this.#count();
     tally.waits();
-    if (invalid !== undefined) this.#stop(invalid);
+    if (invalid !== undefined) this.#stop(invalid.error);
     else if (!accepted && (policy === 'error' || policy === 'block')) this.#stop(overflow(frame.bytes, this.#queue));
-    else this.#flush();
+    this.#flush();
   }
 
   /** Writes one frame from the caller's own memory; false when the file is locked. */
