@@ -76,6 +76,8 @@ const OTHER_METHODS: ReadonlyMap<number, string> = new Map([
   [93, 'zstd'],
   [95, 'xz'],
 ]);
+/** Flag: strong encryption, which Python refuses also without the flag of the other. */
+const STRONG = 0x0040;
 /** Flag: what is there are the differences from other data. */
 const PATCH = 0x0020;
 
@@ -150,7 +152,10 @@ function describeMember(entry: FileEntry, archive: string): NpzMember {
   const method = methodOf(entry);
   const key = name.endsWith('.npy') ? name.slice(0, -4) : name;
   const member: NpzMember = { key, name, method, compressedSize, size, crc32: (entry.crc32 ?? 0) >>> 0, offset };
-  const problem = isSpelled(entry) ? memberNameProblem(name) : 'is marked as UTF-8, and is none';
+  // Python keeps the name before, with a warning.
+  const lost = name === '' && entry.rawFilename.length > 0;
+  const spelling = lost ? 'has another name in an extra field, which is empty' : 'is marked as UTF-8, and is none';
+  const problem = isSpelled(entry) && !lost ? memberNameProblem(name) : spelling;
   if (problem !== undefined) throw badMember(archive, member, problem);
   // Offsets count from where the directory's end says that the archive begins, which may be before the file.
   if (offset < 0) throw badMember(archive, member, 'starts before the file');
@@ -168,8 +173,9 @@ function methodOf({ compressionMethod }: FileEntry): ZipMethod | number {
 
 /** Why a member cannot be read here, though other programs may; undefined where it can. */
 function unreadable(entry: FileEntry): string | undefined {
-  if (entry.encrypted) return 'is encrypted';
-  if (((entry.rawBitFlag ?? 0) & PATCH) !== 0) return 'is a patch of data elsewhere';
+  const flags = entry.rawBitFlag ?? 0;
+  if (entry.encrypted || (flags & STRONG) !== 0) return 'is encrypted';
+  if ((flags & PATCH) !== 0) return 'is a patch of data elsewhere';
   const method = methodOf(entry);
   if (typeof method === 'string') return undefined;
   const name = OTHER_METHODS.get(method);
