@@ -140,3 +140,34 @@ test('a sink refuses one whose getter aborts it', async () => {
   await written().catch(() => {});
   expect((dict.get('k/a') as NDArray).toNested()).toEqual([0]);
 });
+
+test.each(CASES)(
+  '$what: a getter that throws undefined ends the stream with an error, $batch',
+  async ({ make, batch }) => {
+    for (const when of [1, 2]) {
+      using dir = new TempDir();
+      using dict = MmapDict.open(dir.file('a.mmdpickle'));
+      const row$ = new Subject<Row>();
+      const append = make(dict, batch);
+      const ends: unknown[] = [];
+      row$.pipe(append).subscribe({ error: (error) => ends.push(error), complete: () => ends.push('complete') });
+      row$.next({ a: 0 });
+      row$.next(
+        acting(
+          1,
+          () => {
+            throw undefined;
+          },
+          when,
+        ),
+      );
+      row$.complete();
+      await append.idle().catch(() => {});
+      const { received, written, droppedTotal } = append.stats();
+      expect([received, written + droppedTotal]).toEqual([2, 2]);
+      if (written === 2) expect(ends).toEqual(['complete']);
+      else
+        expect(ends).toMatchObject([{ code: 'INVALID_ARGUMENT', message: expect.stringContaining('did not say why') }]);
+    }
+  },
+);

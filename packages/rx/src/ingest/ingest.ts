@@ -165,7 +165,7 @@ export class Ingest<T> {
 
   /** Whoever reads the receipts failed: ends the stream, and is what it ended with. */
   fail(error: unknown): void {
-    this.#stop(error);
+    this.#stop(error ?? failedSilently());
   }
 
   #end(error?: unknown): void {
@@ -193,11 +193,11 @@ export class Ingest<T> {
   #receive(item: T, policy: Policy | 'none'): boolean {
     const { tally } = this.#ledger;
     let bytes = 0;
-    let invalid: { readonly error: unknown } | undefined;
+    let invalid: unknown;
     try {
       bytes = this.#target.measure(item, this.#ledger.nextSeq);
     } catch (error) {
-      invalid = { error };
+      invalid = error ?? failedSilently();
     }
     // Getters of the frame may have ended the stream, or have sent others, which are written before it and so numbered.
     if (this.#state !== 'open') return false;
@@ -205,7 +205,7 @@ export class Ingest<T> {
     tally.received += 1;
     if (invalid !== undefined) {
       tally.drop('invalid');
-      this.#stop(invalid.error);
+      this.#stop(invalid);
       return true;
     }
     const frame: Pending<T> = { item, seq, bytes, time: this.#ledger.clock.now(), at: performance.now() };
@@ -244,7 +244,7 @@ export class Ingest<T> {
     const free = (policy === 'block' && this.#queue.frames === 0) || (!this.#busy && this.#queue.fits(frame.bytes));
     const { accepted, evicted } = free || policy === 'none' ? TAKEN : this.#queue.admit(frame.bytes, policy);
     tally.drop(policy === 'sample' ? 'sampled' : 'evicted', evicted.length);
-    let invalid: { readonly error: unknown } | undefined;
+    let invalid: unknown;
     if (!accepted) tally.drop('queue-full');
     else {
       const busy = this.#busy;
@@ -254,13 +254,13 @@ export class Ingest<T> {
         this.#queue.push({ ...frame, item: this.#target.own(frame.item) });
       } catch (error) {
         tally.drop('invalid');
-        invalid = { error };
+        invalid = error ?? failedSilently();
       }
       this.#busy = busy;
     }
     this.#count();
     tally.waits();
-    if (invalid !== undefined) this.#stop(invalid.error);
+    if (invalid !== undefined) this.#stop(invalid);
     else if (!accepted && (policy === 'error' || policy === 'block')) this.#stop(overflow(frame.bytes, this.#queue));
     this.#flush();
   }
@@ -477,7 +477,7 @@ export class Ingest<T> {
     this.#release(frames);
     // Who hears only why the source failed would take the frames before that for written.
     if (this.#error !== undefined) this.#error = lostAfter(this.#error, error);
-    this.#stop(error);
+    this.fail(error);
   }
 
   /** Frames have left the queue for good. */
@@ -563,14 +563,23 @@ export function sourceFailed(): MmdError {
   return new MmdError('IO', 'the source failed, and did not say why');
 }
 
+/** The same of a frame whose getters throw nothing, and of a reader of receipts. */
+function failedSilently(): MmdError {
+  return new MmdError('INVALID_ARGUMENT', 'a frame, or the reader of a receipt, threw and did not say why');
+}
+
 /** Why frames could not be written, of a stream that had failed before. */
 function lostAfter(failed: unknown, lost: unknown): unknown {
-  const message = `${lost instanceof Error ? lost.message : String(lost)}; before that the stream had failed: ${String(failed)}`;
+  const message = `${lost instanceof Error ? lost.message : textOf(lost)}; before that the stream had failed: ${textOf(failed)}`;
   const cause = new AggregateError([failed, lost], message);
   if (!isMmdError(lost)) return cause;
   const fields: ErrorFields = lost;
   return new MmdError(lost.code, message, { ...fields, cause });
 }
+
+/** Not of objects that are no errors: what makes text of them is theirs, and may throw. */
+const textOf = (thrown: unknown): string =>
+  thrown instanceof Error || Object(thrown) !== thrown ? String(thrown) : typeof thrown;
 
 function overflow(bytes: number, queue: BoundedQueue<Pending<unknown>>): MmdError {
   return new MmdError(
