@@ -11,7 +11,7 @@ import { decodeLatin1, decodeUtf8, encodeUtf8, hasSurrogatePair } from '../bytes
 import { type ErrorCode, MmdError } from '../errors.ts';
 import type { ArgumentName } from './opcodes.ts';
 import { reprBytes, reprFloat } from './python-repr.ts';
-import { decodeRawUnicode, parseDecimal, parseFloatText, unescapeBytes } from './text-arguments.ts';
+import { decodeRawUnicode, parseFloatText, parseInteger, unescapeBytes } from './text-arguments.ts';
 import { ByteArray, PyFloat, PyString } from './values/scalars.ts';
 
 /** Where arguments are read from. */
@@ -19,12 +19,12 @@ export class ArgumentReader {
   readonly bytes: Uint8Array;
   pos: number;
   /** Text lines of Python 2 must be ASCII, as for pickletools; CPython's readers take more. */
-  readonly #ascii: boolean;
+  readonly ascii: boolean;
 
   constructor(bytes: Uint8Array, pos: number, ascii: boolean) {
     this.bytes = bytes;
     this.pos = pos;
-    this.#ascii = ascii;
+    this.ascii = ascii;
   }
 
   fail(code: ErrorCode, message: string): MmdError {
@@ -48,7 +48,7 @@ export class ArgumentReader {
 
   /** The text of a line. */
   text(bytes: Uint8Array): string {
-    const at = this.#ascii ? bytes.findIndex((byte) => byte > 0x7f) : -1;
+    const at = this.ascii ? bytes.findIndex((byte) => byte > 0x7f) : -1;
     if (at === -1) return decodeLatin1(bytes);
     const byte = `0x${bytes[at]!.toString(16)}`;
     throw this.fail('CORRUPT', `'ascii' codec can't decode byte ${byte} in position ${at}: ordinal not in range(128)`);
@@ -118,15 +118,16 @@ function long(name: string, count: (from: ArgumentReader) => number): (from: Arg
   };
 }
 
-/** A number's text as `int()` and `float()` read bytes: a disassembly shows what Python shows, `load` is stricter. */
+/** A number's text as `float()` reads bytes: a disassembly shows what Python shows, `load` is stricter. */
 function plainNumber(text: string): string {
   // A no-break space is no blank among bytes, and underscores stand between digits.
   if (text.includes('\xa0') || /(?<![0-9])_|_(?![0-9])/.test(text)) return '';
   return text.trim().replaceAll('_', '');
 }
 
-function decimal(from: ArgumentReader, digits: string, shown: Uint8Array): number | bigint {
-  const value = parseDecimal(plainNumber(digits).replace(/^([+-]?)0+(?=[0-9])/, '$1'));
+/** An integer as pickletools reads it; to be loaded, also as `load` does. */
+function decimal(from: ArgumentReader, digits: string, shown: Uint8Array, base: 0 | 'INT'): number | bigint {
+  const value = parseInteger(digits, 10) ?? (from.ascii ? undefined : parseInteger(digits, base));
   if (value === undefined) throw from.fail('CORRUPT', `invalid literal for int() with base 10: ${reprBytes(shown)}`);
   return value;
 }
@@ -268,7 +269,7 @@ export const ARGUMENTS: Readonly<Record<ArgumentName, ArgumentRow>> = {
       const line = from.line('stringnl');
       const digits = decodeLatin1(line);
       if (digits === '00' || digits === '01') return digits === '01';
-      return decimal(from, digits, line);
+      return decimal(from, digits, line, 'INT');
     },
     write: (to, value) => writeLine(to, typeof value === 'boolean' ? (value ? '01' : '00') : value),
   },
@@ -276,7 +277,7 @@ export const ARGUMENTS: Readonly<Record<ArgumentName, ArgumentRow>> = {
     read: (from) => {
       const line = from.line('stringnl');
       const digits = line.at(-1) === 0x4c ? line.subarray(0, -1) : line;
-      return decimal(from, decodeLatin1(digits), digits);
+      return decimal(from, decodeLatin1(digits), digits, 0);
     },
     write: (to, value) => writeLine(to, `${value}L`),
   },

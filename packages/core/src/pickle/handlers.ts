@@ -10,7 +10,14 @@ import { addItems, build, call, popArguments } from './calls.ts';
 import { toPython3 } from './compat.ts';
 import type { Machine } from './machine.ts';
 import { type CodeOf, HIGHEST_PROTOCOL, OPCODES, type OpcodeName } from './opcodes.ts';
-import { decodeRawUnicode, parseDecimal, parseFloatText, stripQuotes, unescapeBytes } from './text-arguments.ts';
+import {
+  decodeRawUnicode,
+  parseBool,
+  parseFloatText,
+  parseInteger,
+  stripQuotes,
+  unescapeBytes,
+} from './text-arguments.ts';
 import { OutOfBandBuffer } from './values/buffer.ts';
 import { PyDict } from './values/dict.ts';
 import { type OpaqueGlobal, OpaqueObject } from './values/opaque.ts';
@@ -55,9 +62,9 @@ type Handler = (m: Machine) => void;
 const HANDLERS: { readonly [N in Cold]: Handler } = {
   INT: (m) => {
     const text = decodeLatin1(line(m));
-    m.push(text === '00' ? false : text === '01' ? true : decimal(m, text));
+    m.push(parseBool(text) ?? integer(m, parseInteger(text, 'INT')));
   },
-  LONG: (m) => m.push(decimal(m, decodeLatin1(line(m)).replace(/L$/, ''))),
+  LONG: (m) => m.push(integer(m, parseInteger(decodeLatin1(line(m)).replace(/L$/, ''), 0))),
   LONG1: (m) => pushInteger(m, m.bytes[m.take(1)]!),
   LONG4: (m) => {
     const length = m.view.getInt32(m.take(4), true);
@@ -110,7 +117,7 @@ const HANDLERS: { readonly [N in Cold]: Handler } = {
     const text = decodeLatin1(line(m));
     const value = parseFloatText(text);
     if (value === undefined) throw m.error('CORRUPT', 'the FLOAT argument is not a decimal number');
-    m.push(m.float(value));
+    m.push(m.float(value, text.startsWith('-')));
   },
   LIST: (m) => m.push(m.popItems()),
   EMPTY_TUPLE: (m) => m.push(tupleOver([])),
@@ -188,8 +195,8 @@ const HANDLERS: { readonly [N in Cold]: Handler } = {
   },
   FRAME: (m) => {
     if (m.entry) throw m.error('BAD_OPCODE', 'FRAME inside an entry');
-    if (m.limit !== m.end) throw m.error('CORRUPT', 'a frame inside a frame');
     const length = m.takeCount64();
+    if (m.limit !== m.end && m.limit !== m.pos) throw m.error('CORRUPT', 'a frame inside a frame');
     if (!(m.pos + length <= m.end)) throw m.truncated(m.pos, length);
     const limit = m.pos + length;
     // A double would change the machine's hidden class, and slow every look at the limit down.
@@ -213,15 +220,13 @@ function line(m: Machine): Uint8Array {
   return bytes;
 }
 
-function decimal(m: Machine, text: string): number | bigint {
-  const value = parseDecimal(text);
-  if (value === undefined) throw m.error('CORRUPT', 'the argument is not a decimal integer');
+function integer(m: Machine, value: number | bigint | undefined): number | bigint {
+  if (value === undefined) throw m.error('CORRUPT', 'the argument is not an integer');
   return value;
 }
 
-/** Other than those of INT and LONG, its leading zeros are decimal to both of CPython's readers. */
 function slot(m: Machine): number {
-  const index = decimal(m, decodeLatin1(line(m)).replace(/^([+-]?)0+(?=[0-9])/, '$1'));
+  const index = integer(m, parseInteger(decodeLatin1(line(m)), 10));
   if (typeof index !== 'number' || index < 0) throw m.error('CORRUPT', 'the argument is not a memo index');
   return index + 0;
 }

@@ -22,6 +22,7 @@ const MISSES = 256;
 const FREE_WORK = 16_777_216;
 
 const CANONICAL_NAN = 0x7ff8000000000000n;
+const NEGATIVE_NAN = 0xfff8000000000000n;
 
 /** A cursor over one pickle after the other. */
 export class Input {
@@ -88,7 +89,7 @@ export class Input {
   /** Checks that `count` bytes of argument are left, and steps over them. */
   take(count: number): number {
     const { pos } = this;
-    if (!(pos + count <= this.limit)) throw this.truncated(pos, count);
+    if (!(pos + count <= this.limit)) this.leaveFrame(pos, count);
     this.pos = pos + count;
     return pos;
   }
@@ -101,9 +102,10 @@ export class Input {
 
   /** The bytes of a line of text, without its newline. */
   takeLine(): Uint8Array {
-    const { bytes, pos, limit } = this;
-    const end = bytes.indexOf(0x0a, pos);
-    if (end === -1 || end >= limit) throw this.truncated(pos, limit - pos + 1);
+    const { bytes, pos } = this;
+    const found = bytes.indexOf(0x0a, pos);
+    const end = found === -1 ? this.end : found;
+    if (end >= this.limit) this.leaveFrame(pos, end - pos + 1);
     this.pos = end + 1;
     return bytes.subarray(pos, end);
   }
@@ -212,8 +214,9 @@ export class Input {
     return bits === CANONICAL_NAN ? value : new PyFloat(bits);
   }
 
-  /** A float of a text argument. */
-  float(value: number): number | PyFloat {
+  /** A float of a text argument, which may have given a NaN the sign. */
+  float(value: number, negative: boolean): number | PyFloat {
+    if (this.lossless && negative && Number.isNaN(value)) return new PyFloat(NEGATIVE_NAN);
     const marked = this.lossless && Number.isSafeInteger(value) && !Object.is(value, -0);
     return marked ? new PyFloat(value) : value;
   }
@@ -227,6 +230,19 @@ export class Input {
   ): MmdError {
     const { offset } = this;
     return new MmdError(code, `${message} (at ${offset})`, { offset, found, cause });
+  }
+
+  /**
+   * Where an argument does not lie in the frame: it may follow a frame that ended just before it, as both of CPython's
+   * readers take it.
+   *
+   * @returns the limit from now on
+   * @throws MmdError TRUNCATED, CORRUPT
+   */
+  leaveFrame(pos: number, count: number): number {
+    if (pos === this.limit) this.limit = this.end;
+    if (pos + count <= this.limit) return this.limit;
+    throw this.truncated(pos, count);
   }
 
   truncated(pos: number, count: number): MmdError {

@@ -144,22 +144,22 @@ export class Machine extends State implements ReadContext {
       const code = bytes[pos++]! as CodeOf<OpcodeName>;
       switch (code) {
         case 0x4b: // BININT1
-          if (pos >= limit) throw this.truncated(pos, 1);
+          if (pos >= limit) limit = this.leaveFrame(pos, 1);
           stack[height++] = bytes[pos++]!;
           break;
         case 0x4d: // BININT2
-          if (pos + 2 > limit) throw this.truncated(pos, 2);
+          if (pos + 2 > limit) limit = this.leaveFrame(pos, 2);
           stack[height++] = bytes[pos]! | (bytes[pos + 1]! << 8);
           pos += 2;
           break;
         case 0x4a: // BININT
-          if (pos + 4 > limit) throw this.truncated(pos, 4);
+          if (pos + 4 > limit) limit = this.leaveFrame(pos, 4);
           stack[height++] = bytes[pos]! | (bytes[pos + 1]! << 8) | (bytes[pos + 2]! << 16) | (bytes[pos + 3]! << 24);
           pos += 4;
           break;
         case 0x47: {
           // BINFLOAT
-          if (pos + 8 > limit) throw this.truncated(pos, 8);
+          if (pos + 8 > limit) limit = this.leaveFrame(pos, 8);
           const value = view.getFloat64(pos);
           stack[height++] = lossless ? this.markedFloat(value, pos) : value;
           pos += 8;
@@ -167,9 +167,9 @@ export class Machine extends State implements ReadContext {
         }
         case 0x8c: {
           // SHORT_BINUNICODE
-          if (pos >= limit) throw this.truncated(pos, 1);
+          if (pos >= limit) limit = this.leaveFrame(pos, 1);
           const length = bytes[pos++]!;
-          if (pos + length > limit) throw this.truncated(pos, length);
+          if (pos + length > limit) limit = this.leaveFrame(pos, length);
           stack[height++] = length <= CACHED_LENGTH && !lossless ? this.shortText(pos, length) : this.text(pos, length);
           pos += length;
           // Nearly every text is memoized: by the opcode that follows, if no budget ends there.
@@ -182,10 +182,10 @@ export class Machine extends State implements ReadContext {
         }
         case 0x58: {
           // BINUNICODE
-          if (pos + 4 > limit) throw this.truncated(pos, 4);
+          if (pos + 4 > limit) limit = this.leaveFrame(pos, 4);
           const length = view.getUint32(pos, true);
           pos += 4;
-          if (pos + length > limit) throw this.truncated(pos, length);
+          if (pos + length > limit) limit = this.leaveFrame(pos, length);
           stack[height++] = length <= CACHED_LENGTH && !lossless ? this.shortText(pos, length) : this.text(pos, length);
           pos += length;
           if (fused && pos + 5 <= limit && left > 0 && height <= room && memo.fits(maxMemo)) {
@@ -228,22 +228,22 @@ export class Machine extends State implements ReadContext {
           this.memoize(memo.size);
           break;
         case 0x71: // BINPUT
-          if (pos >= limit) throw this.truncated(pos, 1);
+          if (pos >= limit) limit = this.leaveFrame(pos, 1);
           this.height = height;
           this.memoize(bytes[pos++]!);
           break;
         case 0x72: // LONG_BINPUT
-          if (pos + 4 > limit) throw this.truncated(pos, 4);
+          if (pos + 4 > limit) limit = this.leaveFrame(pos, 4);
           this.height = height;
           this.memoize(view.getUint32(pos, true));
           pos += 4;
           break;
         case 0x68: // BINGET
-          if (pos >= limit) throw this.truncated(pos, 1);
+          if (pos >= limit) limit = this.leaveFrame(pos, 1);
           stack[height++] = this.recall(bytes[pos++]!);
           break;
         case 0x6a: // LONG_BINGET
-          if (pos + 4 > limit) throw this.truncated(pos, 4);
+          if (pos + 4 > limit) limit = this.leaveFrame(pos, 4);
           stack[height++] = this.recall(view.getUint32(pos, true));
           pos += 4;
           break;

@@ -1,5 +1,6 @@
 /**
- * The text arguments of protocol 0: what both of CPython's readers accept, and nothing on which they differ.
+ * The text arguments of protocol 0, as CPython 3's C reader takes them, but for numbers with a NUL in them: it drops what
+ * follows, and the reader in Python refuses all.
  *
  * @module
  */
@@ -10,19 +11,53 @@ import { decodeLatin1 } from '../bytes/utf8.ts';
 import { MmdError } from '../errors.ts';
 import { PyString } from './values/scalars.ts';
 
-/** An optional sign and decimal digits, without superfluous zeros: `int(text)` and `int(text, 0)` agree on these. */
-const DECIMAL = /^[+-]?(?:0+|[1-9][0-9]*)$/;
+/** An integer of at most 15 digits that is the same number in any base that is asked for. */
+const SHORT = /^[+-]?(?:0|[1-9][0-9]{0,14})$/;
+
+/** What `int()` takes of bytes: a sign, the digits behind a prefix or the decimal ones, blanks around them. */
+const INTEGER = /^[ \t\v\f\r]*([+-]?)(?:(0(?:[xX][0-9a-fA-F_]+|[oO][0-7_]+|[bB][01_]+))|([0-9][0-9_]*))[ \t\v\f\r]*$/;
+
+/** Underscores stand alone, and before a digit. */
+const LOOSE = /_(?![0-9a-fA-F])/;
+
+/** Decimal digits that `int(text, 0)` refuses: they are octal elsewhere. */
+const ZERO_FIRST = /^0[0_]*[1-9]/;
+
+/** What `strtol(text, 0)` reads in octal. */
+const OCTAL = /^[ \t\v\f\r]*([+-]?)0([0-7]+)$/;
 
 /** What `float()` accepts, without spaces and underscores. Digits match in one way only: a long line would take quadratic time. */
 const FLOAT = /^[+-]?(?:(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|inf(?:inity)?|nan)$/i;
 
-/** Parses a decimal integer; `undefined` if the text is not one. */
-export function parseDecimal(text: string): number | bigint | undefined {
-  if (!DECIMAL.test(text)) return undefined;
-  if (text.length <= 15) return Number(text) + 0;
-  const digits = text.replace(/^[+-]/, '');
+/**
+ * Parses an integer; `undefined` if the text is not one.
+ * @param base - of `int(text, base)`; `INT`: as the C reader reads that opcode, to which a mere zero means octal
+ */
+export function parseInteger(text: string, base: 10 | 0 | 'INT'): number | bigint | undefined {
+  if (SHORT.test(text)) return Number(text) + 0;
+  const octal = base === 'INT' ? parseOctal(text) : undefined;
+  if (octal !== undefined) return octal;
+  const [, sign, prefixed, decimal] = INTEGER.exec(text) ?? [];
+  const digits = base === 10 ? decimal : (prefixed ?? decimal);
+  if (digits === undefined || LOOSE.test(digits) || (base !== 10 && ZERO_FIRST.test(digits))) return undefined;
+  return signed(sign, digits.replaceAll('_', ''));
+}
+
+/** What fits a C long: beyond, the C reader goes on as `int(text, 0)` does, which refuses it. */
+function parseOctal(text: string): number | bigint | undefined {
+  const [, sign, digits] = OCTAL.exec(text) ?? [];
+  const value = digits === undefined ? undefined : signed(sign, `0o${digits}`);
+  return value === undefined || BigInt.asIntN(64, BigInt(value)) !== BigInt(value) ? undefined : value;
+}
+
+function signed(sign: string | undefined, digits: string): number | bigint {
   const value = BigInt(digits);
-  return narrowInteger(text.startsWith('-') ? -value : value);
+  return narrowInteger(sign === '-' ? -value : value);
+}
+
+/** The bool that an INT of two characters is to the C reader, whichever the first: `I01` is the usual one. */
+export function parseBool(text: string): boolean | undefined {
+  return /^(?:[ \t\v\f\r+0][01]|-0)$/.test(text) ? text[1] === '1' : undefined;
 }
 
 /**

@@ -179,10 +179,16 @@ describe('what does not fit where it stands', () => {
   });
 
   it.each<[string, string | readonly number[], ErrorCode]>([
-    ['an INT in octal', 'I010\n.', 'CORRUPT'],
-    ['an INT with a blank', 'I 1\n.', 'CORRUPT'],
-    ['an INT with an underscore', 'I1_0\n.', 'CORRUPT'],
-    ['a LONG in hexadecimal', 'L0x1L\n.', 'CORRUPT'],
+    ['an INT in octal with a digit that is none', 'I08\n.', 'CORRUPT'],
+    ['an INT in octal that no C long holds', 'I01777777777777777777777\n.', 'CORRUPT'],
+    ['an INT in octal with an underscore', 'I0_7\n.', 'CORRUPT'],
+    ['an INT with a NUL', 'I1\0\n.', 'CORRUPT'],
+    ['an INT of digits beyond ASCII', 'I\u0663\n.', 'CORRUPT'],
+    ['an INT with two underscores', 'I1__0\n.', 'CORRUPT'],
+    ['a LONG in octal', 'L010L\n.', 'CORRUPT'],
+    ['a PUT in hexadecimal', 'Np0x1\n.', 'CORRUPT'],
+    ['a FLOAT with a blank', 'F 1.5\n.', 'CORRUPT'],
+    ['a FLOAT with an underscore', 'F1_0.5\n.', 'CORRUPT'],
     ['a FLOAT that is none', 'F1.2.3\n.', 'CORRUPT'],
     ['a FLOAT that no float holds', 'F1e309\n.', 'CORRUPT'],
     ['a STRING without quotes', 'Sabc\n.', 'CORRUPT'],
@@ -211,7 +217,10 @@ describe('what does not fit where it stands', () => {
     ['a byte that is no opcode later', [0x4e, 0xff], 'BAD_OPCODE'],
     ['nothing', [], 'NOT_A_PICKLE'],
     ['a frame longer than the input', [0x80, 4, 0x95, 9, 0, 0, 0, 0, 0, 0, 0, 0x4e, 0x2e], 'TRUNCATED'],
-    ['a frame that cuts an opcode', [0x80, 4, 0x95, 1, 0, 0, 0, 0, 0, 0, 0, 0x4b, 5, 0x2e], 'CORRUPT'],
+    ['a frame that cuts an argument', [0x80, 4, 0x95, 2, 0, 0, 0, 0, 0, 0, 0, 0x4d, 5, 0, 0x2e], 'CORRUPT'],
+    ['a frame that cuts a line', [0x80, 4, 0x95, 2, 0, 0, 0, 0, 0, 0, 0, 0x49, 0x31, 0x0a, 0x2e], 'CORRUPT'],
+    ['a frame that ends behind an opcode of a cut argument', [0x95, 1, 0, 0, 0, 0, 0, 0, 0, 0x4d, 5], 'TRUNCATED'],
+    ['a frame that ends behind an opcode of a cut line', [0x95, 1, 0, 0, 0, 0, 0, 0, 0, 0x49, 0x31], 'TRUNCATED'],
     ['a frame in a frame', [0x95, 10, 0, 0, 0, 0, 0, 0, 0, 0x95, 0, 0, 0, 0, 0, 0, 0, 0, 0x4e, 0x2e], 'CORRUPT'],
   ])('%s', (_name, input, code) => {
     const list = typeof input === 'string' ? new TextEncoder().encode(input) : Uint8Array.from(input);
@@ -234,7 +243,19 @@ describe('text lines of protocol 0', () => {
   const line = (text: string): unknown => load(new TextEncoder().encode(text));
   it.each<[string, unknown]>([
     ['I+7\n.', 7],
-    ['I-0\n.', 0],
+    ['I-0\n.', false],
+    ['I+1\n.', true],
+    ['I 1\n.', true],
+    ['I1 \n.', 1],
+    ['I\t+0x_1F\f\n.', 31],
+    ['I010\n.', 8],
+    ['I-01000000000000000000000\n.', -(2n ** 63n)],
+    ['I0b101\n.', 5],
+    ['I1_000\r\n.', 1000],
+    ['I0_0\n.', 0],
+    ['L1_000L\n.', 1000],
+    ['L-0O17 L\n.', -15],
+    ['I7\np 1_0\n0g+010\r\n.', 7],
     ['L-12345678901234567890L\n.', -12345678901234567890n],
     ['F.5\n.', 0.5],
     ['F1e3\n.', 1000],
@@ -688,6 +709,7 @@ describe('lossless mode', () => {
     expect(run([['BINFLOAT', 1.5]], lossless)).toBe(1.5);
     expect(run([['BINFLOAT', 1e300]], lossless)).toBe(1e300);
     expect(run([['BINFLOAT', Number.NaN]], lossless)).toBe(Number.NaN);
+    expect(load(new TextEncoder().encode('F-nan\n.'), lossless)).toEqual(new PyFloat(0xfff8000000000000n));
     for (const high of [0x7f, 0xff]) {
       const kept = load(nan(high), lossless) as PyFloat;
       expect(kept).toBeInstanceOf(PyFloat);
