@@ -31,6 +31,12 @@ const MODULES_FORWARD: readonly string[] = [
   'whichdb dbm', 'StringIO io', 'cStringIO io',
 ];
 
+/**
+ * `old new`: modules of Python 3 that map back only. Of CPython's rows those are left out that would change what Python 3
+ * reads again: an OSError for a FileNotFoundError, for example; and those of names that Python 2 has as well.
+ */
+const MODULES_BACKWARD: readonly string[] = ['bz2 _bz2', 'dbm _dbm', 'gdbm _gdbm'];
+
 // biome-ignore format: a table
 /** `old-module old-name new-module new-name`: attributes that map both ways. */
 const NAMES: readonly string[] = [
@@ -61,6 +67,18 @@ const NAMES: readonly string[] = [
 const NAMES_FORWARD: readonly string[] = [
   '__builtin__ basestring builtins str', 'exceptions StandardError builtins Exception',
   'UserDict UserDict collections UserDict', 'socket _socketobject socket SocketType',
+];
+
+// biome-ignore format: a table
+/** The same, from Python 3 only. */
+const NAMES_BACKWARD: readonly string[] = [
+  ...['FileDialog', 'LoadFileDialog', 'SaveFileDialog'].map((name) => `FileDialog ${name} tkinter.filedialog ${name}`),
+  'SimpleDialog SimpleDialog tkinter.simpledialog SimpleDialog',
+  ...['ServerHTMLDoc', 'XMLRPCDocGenerator', 'DocXMLRPCRequestHandler', 'DocXMLRPCServer', 'DocCGIXMLRPCRequestHandler'].map(
+    (name) => `DocXMLRPCServer ${name} xmlrpc.server ${name}`,
+  ),
+  'SimpleHTTPServer SimpleHTTPRequestHandler http.server SimpleHTTPRequestHandler',
+  'CGIHTTPServer CGIHTTPRequestHandler http.server CGIHTTPRequestHandler',
 ];
 
 // biome-ignore format: a table
@@ -116,8 +134,8 @@ const TO_PYTHON_3: Renames = renames(
 
 /** Python 3 names to the Python 2 names that map back to them. */
 const TO_PYTHON_2: Renames = renames(
-  modulePairs(MODULES).map(([a, b]) => [b, a]),
-  [...namePairs(NAMES), ...exceptionPairs].map(([a, b]) => [b, a]),
+  [...modulePairs(MODULES), ...modulePairs(MODULES_BACKWARD)].map(([a, b]) => [b, a]),
+  [...namePairs(NAMES), ...namePairs(NAMES_BACKWARD), ...exceptionPairs].map(([a, b]) => [b, a]),
 );
 
 function rename(table: Renames, module: string, name: string): GlobalName {

@@ -7,7 +7,6 @@
 import { decodeInteger } from '../bytes/integers.ts';
 import { decodeLatin1, hasSurrogatePair, isWellFormed } from '../bytes/utf8.ts';
 import { addItems, build, call, popArguments } from './calls.ts';
-import { toPython3 } from './compat.ts';
 import type { Machine } from './machine.ts';
 import { type CodeOf, HIGHEST_PROTOCOL, OPCODES, type OpcodeName } from './opcodes.ts';
 import {
@@ -285,9 +284,7 @@ function global(m: Machine, readLine: (m: Machine) => string): OpaqueGlobal {
 }
 
 function named(m: Machine, module: string, name: string): OpaqueGlobal {
-  if (m.proto >= 3) return m.globals.global(module, name);
-  const [today, nameToday] = toPython3(module, name);
-  return m.globals.global(today, nameToday);
+  return m.proto >= 3 ? m.globals.global(module, name) : m.globals.fromPython2(module, name);
 }
 
 /** The globals that are values themselves. */

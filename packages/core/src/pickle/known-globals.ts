@@ -6,6 +6,7 @@
 
 import { checkOptions, wrongArgument } from '../options.ts';
 import type { Reconstruct } from './builtin.ts';
+import { toPython2, toPython3 } from './compat.ts';
 import { GLOBALS, MADE_BY_NEW } from './globals.ts';
 import { CONSTRUCTOR, type Constructor, type LoadOptions } from './options.ts';
 import type { PyDict } from './values/dict.ts';
@@ -18,6 +19,7 @@ const KEPT = 256;
 export class KnownGlobals {
   readonly #options: LoadOptions;
   readonly #byName = new Map<string, Map<string, OpaqueGlobal>>();
+  readonly #byOldName = new Map<string, Map<string, OpaqueGlobal>>();
   #count = 0;
   readonly #reconstruct = new Map<OpaqueGlobal, Reconstruct>();
   /** Those of which the user's constructors make something. */
@@ -34,14 +36,36 @@ export class KnownGlobals {
     let inModule = this.#byName.get(module);
     if (inModule === undefined) this.#byName.set(module, (inModule = new Map()));
     let global = inModule.get(name);
-    if (global === undefined) {
-      inModule.set(name, (global = new OpaqueGlobal(module, name)));
-      this.#count++;
-      const users = this.#usersConstructor(module, name);
-      if (users !== undefined) this.#users.add(global);
-      const reconstruct = users ?? GLOBALS.get(module)?.get(name);
-      if (reconstruct !== undefined) this.#reconstruct.set(global, reconstruct);
-    }
+    if (global === undefined) inModule.set(name, (global = this.#admit(new OpaqueGlobal(module, name))));
+    return global;
+  }
+
+  /**
+   * The one that stands for a name of Python 2. Where today's name does not lead back to it, as that of `int` leads to
+   * `long`, it is one that keeps the old name, for pickles that Python 2 is to read again.
+   */
+  fromPython2(module: string, name: string): OpaqueGlobal {
+    let inModule = this.#byOldName.get(module);
+    if (inModule === undefined) this.#byOldName.set(module, (inModule = new Map()));
+    let global = inModule.get(name);
+    if (global === undefined) inModule.set(name, (global = this.#translated(module, name)));
+    return global;
+  }
+
+  #translated(module: string, name: string): OpaqueGlobal {
+    const today = toPython3(module, name);
+    const [backModule, backName] = toPython2(...today);
+    if (backModule === module && backName === name) return this.global(...today);
+    return this.#admit(OpaqueGlobal.fromPython2(...today, [module, name]));
+  }
+
+  #admit(global: OpaqueGlobal): OpaqueGlobal {
+    const { module, name } = global;
+    this.#count++;
+    const users = this.#usersConstructor(module, name);
+    if (users !== undefined) this.#users.add(global);
+    const reconstruct = users ?? GLOBALS.get(module)?.get(name);
+    if (reconstruct !== undefined) this.#reconstruct.set(global, reconstruct);
     return global;
   }
 
@@ -90,6 +114,7 @@ export class KnownGlobals {
   clear(): void {
     if (this.#count <= KEPT) return;
     this.#byName.clear();
+    this.#byOldName.clear();
     this.#reconstruct.clear();
     this.#users.clear();
     this.#count = 0;

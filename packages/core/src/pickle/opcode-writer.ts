@@ -7,7 +7,6 @@
 import { encodeInteger } from '../bytes/integers.ts';
 import { encodeUtf8Into, isWellFormed } from '../bytes/utf8.ts';
 import { MmdError } from '../errors.ts';
-import { toPython2 } from './compat.ts';
 import { OPCODES } from './opcodes.ts';
 import { Sink } from './sink.ts';
 
@@ -202,7 +201,7 @@ export class OpcodeWriter {
   }
 
   /**
-   * A global by its names of today.
+   * A global by the names that it has under this protocol.
    * @throws MmdError UNSUPPORTED_VALUE
    */
   globalNames(module: string, name: string): void {
@@ -213,9 +212,8 @@ export class OpcodeWriter {
       sink.u8(C.STACK_GLOBAL);
       return;
     }
-    const names = this.protocol === 2 ? toPython2(module, name) : [module, name];
     sink.u8(C.GLOBAL);
-    for (const part of names as readonly string[]) {
+    for (const part of [module, name]) {
       // A line ends with the newline, and Python reads its UTF-8 strictly.
       if (part.includes('\n') || !isWellFormed(part)) {
         throw new MmdError(

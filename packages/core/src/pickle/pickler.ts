@@ -9,7 +9,7 @@ import { MmdError } from '../errors.ts';
 import { isArraySource, isBytes } from '../ndarray/array-source.ts';
 import { isDType } from '../ndarray/descr.ts';
 import type { DType } from '../ndarray/dtypes.ts';
-import { toBothNumpys } from './compat.ts';
+import { toBothNumpys, toPython2 } from './compat.ts';
 import { writeFlatRecord } from './flat-record.ts';
 import { DICT, type Frame, Frames, LIST, NOTHING, SET, STEPS, TUPLE } from './frame.ts';
 import { REDUCERS } from './globals.ts';
@@ -168,7 +168,7 @@ export class Pickler extends OpcodeWriter implements WriteContext {
   /** What is not one of the commonest classes: written as steps, by the mapping table. */
   #other(value: object): void {
     if (value instanceof Op) this.sink.u8(value.code);
-    else if (value instanceof GlobalRef) this.#global(value.module, value.name);
+    else if (value instanceof GlobalRef) this.#global(value);
     else if (value instanceof Args) this.#push(TUPLE, value.items, value.items.length, null);
     else if (value instanceof Created) this.#created(value.value);
     else if (value instanceof Fill) this.#fill(value);
@@ -547,8 +547,9 @@ export class Pickler extends OpcodeWriter implements WriteContext {
     else this.payload(pieces, length, array);
   }
 
-  #global(givenModule: string, givenName: string): void {
-    const [module, name] = toBothNumpys(givenModule, givenName);
+  #global(given: GlobalRef): void {
+    const today = given.asIs ? ([given.module, given.name] as const) : toBothNumpys(given.module, given.name);
+    const [module, name] = this.protocol === 2 && !given.asIs ? toPython2(...today) : today;
     // With the length, no other module and name are the same text.
     const key = `${module.length} ${module}${name}`;
     if (this.#getAgain(this.#globals, key)) return;

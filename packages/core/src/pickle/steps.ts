@@ -22,14 +22,16 @@ export class Args {
   }
 }
 
-/** A global by its names of today. */
+/** A global by its names of today; or by those it is to be written with. */
 export class GlobalRef {
   readonly module: string;
   readonly name: string;
+  readonly asIs: boolean;
 
-  constructor(module: string, name: string) {
+  constructor(module: string, name: string, asIs = false) {
     this.module = module;
     this.name = name;
+    this.asIs = asIs;
   }
 }
 

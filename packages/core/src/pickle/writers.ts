@@ -110,6 +110,8 @@ function bufferSteps(value: OutOfBandBuffer, { bufferCallback }: WriteContext): 
 
 /** A global; a dotted name below protocol 4 by way of getattr, as CPython writes it. */
 function globalSteps(value: OpaqueGlobal, protocol: number): readonly unknown[] {
+  const old = protocol === 2 ? OpaqueGlobal.python2(value) : undefined;
+  if (old !== undefined) return [new GlobalRef(...old, true)];
   const [first, ...rest] = value.name.split('.') as [string, ...string[]];
   if (protocol >= 4 || rest.length === 0) return [new GlobalRef(value.module, value.name)];
   const steps: unknown[] = rest.flatMap(() => [new GlobalRef('builtins', 'getattr'), MARK]);

@@ -88,9 +88,9 @@ const STACK: Readonly<Record<string, Uint8Array>> = {
 /** Arguments in text that are no such thing; all are typed errors. */
 const TEXT: Readonly<Record<string, Uint8Array>> = {
   'INT of words': pickle(['INT', 'seven']),
-  'INT in octal': pickle(['INT', '0o17']),
-  'INT in hex': pickle(['INT', '0x11']),
-  'INT with an underscore': pickle(['INT', '1_000']),
+  'INT in octal with a digit that is none': pickle(['INT', '018']),
+  'INT of a hexadecimal prefix alone': pickle(['INT', '0x']),
+  'INT with an underscore at its end': pickle(['INT', '1_']),
   'INT of nothing': pickle(['INT', '']),
   'LONG of words': pickle(['LONG', 'sevenL']),
   'LONG of L alone': pickle(['LONG', 'L']),

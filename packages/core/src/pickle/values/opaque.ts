@@ -12,11 +12,30 @@ import { Tuple } from './tuple.ts';
 
 /**
  * A class, function or module attribute, by name only; nothing was imported. Dotted names stay text. One pickle gives
- * one object per name.
+ * one object per name, of Python 2's names too: its `int` and `long` are two.
  */
 export class OpaqueGlobal implements Keyed {
   readonly module: string;
   readonly name: string;
+  #python2: readonly [module: string, name: string] | undefined;
+
+  /**
+   * One that keeps what Python 2 calls it.
+   * @internal
+   */
+  static fromPython2(module: string, name: string, python2: readonly [module: string, name: string]): OpaqueGlobal {
+    const global = new OpaqueGlobal(module, name);
+    global.#python2 = python2;
+    return global;
+  }
+
+  /**
+   * What Python 2 calls it, where the pickle said so and the names of today do not.
+   * @internal
+   */
+  static python2(global: OpaqueGlobal): readonly [module: string, name: string] | undefined {
+    return global.#python2;
+  }
 
   /** @throws MmdError INVALID_ARGUMENT */
   constructor(module: string, name: string) {
