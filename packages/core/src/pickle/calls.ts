@@ -6,6 +6,7 @@
 
 import type { MmdError } from '../errors.ts';
 import { type Stateful, Unfinished } from './builtin.ts';
+import { JOBLIB, JOBLIB_MESSAGE } from './foreign.ts';
 import { STATELESS } from './globals.ts';
 import type { Machine } from './machine.ts';
 import { Deque } from './values/collections.ts';
@@ -86,6 +87,14 @@ export function build(m: Machine): void {
   const object = m.top();
   if (object instanceof OpaqueObject) {
     if (m.finish(object, state)) return;
+    const { callable } = object;
+    if (
+      !m.entry &&
+      callable instanceof OpaqueGlobal &&
+      callable.module === JOBLIB.module &&
+      callable.name === JOBLIB.name
+    )
+      throw m.error('NOT_A_PICKLE', JOBLIB_MESSAGE);
     // It waited for its state, and stays opaque with this one.
     if (m.options.unknown === 'error' && object.callable !== null) throw forbidden(m, object.callable);
     OpaqueObject.operate(object, { op: 'BUILD', state });

@@ -5,7 +5,9 @@
  */
 
 import { decodeLatin1, decodeUtf8, isText } from '../bytes/utf8.ts';
+import { MmdError } from '../errors.ts';
 import { toPython3 } from './compat.ts';
+import { JOBLIB, JOBLIB_MESSAGE } from './foreign.ts';
 import { type GenOp, opcodesOf } from './genops.ts';
 import { GLOBALS } from './globals.ts';
 import type { OpcodeName, StackItem } from './opcodes.ts';
@@ -171,6 +173,9 @@ class Checker {
     BUILD: ({ pos }) => {
       this.#stack.pop();
       const object = this.#stack.at(-1);
+      if (isMade(object) && object.by === `${JOBLIB.module}.${JOBLIB.name}`) {
+        throw new MmdError('NOT_A_PICKLE', `${JOBLIB_MESSAGE} (at ${pos})`, { offset: pos });
+      }
       if (object === 'foreign' || isFound(object)) this.#changes.push(pos);
     },
     APPEND: (op) => this.#fill(op),
@@ -328,6 +333,8 @@ function isKnown({ module, name, calls }: Found): boolean {
 function isFilled(item: Item, container: StackItem): boolean {
   return typeof item === 'object' && 'by' in item && (item.by === container || FILLED[container]!.includes(item.by));
 }
+
+const isMade = (item: Item): item is Made => typeof item === 'object' && 'by' in item;
 
 const isFound = (item: Item): item is Found => typeof item === 'object' && 'calls' in item;
 

@@ -7,6 +7,7 @@
 import { type ErrorCode, MmdError } from '../errors.ts';
 import { checkOptions } from '../options.ts';
 import type { Argument } from './arguments.ts';
+import { namingForeign } from './foreign.ts';
 import { genops } from './genops.ts';
 import { DEFAULT_LIMITS, type LoadLimits, limitExceeded } from './limits.ts';
 import type { StackItem } from './opcodes.ts';
@@ -44,6 +45,15 @@ export interface DisOptions {
  */
 export function dis(bytes: Uint8Array, options: DisOptions = {}): string {
   checkOptions(options, DIS_OPTIONS);
+  try {
+    return disassembled(bytes, options);
+  } catch (error) {
+    const { start = 0 } = options;
+    throw namingForeign(error, bytes, start, start);
+  }
+}
+
+function disassembled(bytes: Uint8Array, options: DisOptions): string {
   const { start = 0, indent = 4, memo = new Map<number, StackItem>(), onLine } = options;
   const lines: string[] = [];
   const maximum = options.limits?.text ?? DEFAULT_LIMITS.text;

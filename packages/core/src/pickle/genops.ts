@@ -7,6 +7,7 @@
 import { MmdError } from '../errors.ts';
 import { isBytes, isWhole, wrongArgument } from '../options.ts';
 import { ARGUMENTS, type Argument, ArgumentReader } from './arguments.ts';
+import { namingForeign } from './foreign.ts';
 import { OPCODE_BY_CODE, type Opcode, type OpcodeName } from './opcodes.ts';
 import { reprBytes } from './python-repr.ts';
 
@@ -50,18 +51,22 @@ export function* opcodesOf(bytes: Uint8Array, start: number, ascii: boolean): Ge
   if (!isBytes.takes(bytes)) throw wrongArgument('a pickle', isBytes.expected, bytes);
   if (!isWhole.takes(start)) throw wrongArgument('where a pickle starts', isWhole.expected, start);
   const from = new ArgumentReader(bytes, start, ascii);
-  for (;;) {
-    const { pos } = from;
-    if (pos >= bytes.length) throw from.fail('TRUNCATED', 'pickle exhausted before seeing STOP');
-    const opcode = OPCODE_BY_CODE[bytes[pos]!];
-    if (opcode === undefined) {
-      const found = reprBytes(bytes.subarray(pos, pos + 1));
-      const code = pos === start ? 'NOT_A_PICKLE' : 'BAD_OPCODE';
-      throw new MmdError(code, `at position ${pos}, opcode ${found} unknown`, { offset: pos, found: bytes[pos] });
+  try {
+    for (;;) {
+      const { pos } = from;
+      if (pos >= bytes.length) throw from.fail('TRUNCATED', 'pickle exhausted before seeing STOP');
+      const opcode = OPCODE_BY_CODE[bytes[pos]!];
+      if (opcode === undefined) {
+        const found = reprBytes(bytes.subarray(pos, pos + 1));
+        const code = pos === start ? 'NOT_A_PICKLE' : 'BAD_OPCODE';
+        throw new MmdError(code, `at position ${pos}, opcode ${found} unknown`, { offset: pos, found: bytes[pos] });
+      }
+      from.pos = pos + 1;
+      const arg = opcode.arg === null ? null : ARGUMENTS[opcode.arg].read(from);
+      yield { name: opcode.name, opcode, arg, pos, end: from.pos };
+      if (opcode.name === 'STOP') return;
     }
-    from.pos = pos + 1;
-    const arg = opcode.arg === null ? null : ARGUMENTS[opcode.arg].read(from);
-    yield { name: opcode.name, opcode, arg, pos, end: from.pos };
-    if (opcode.name === 'STOP') return;
+  } catch (error) {
+    throw namingForeign(error, bytes, start, start);
   }
 }

@@ -223,7 +223,7 @@ export class Input {
 
   /** An error at the opcode at hand. */
   error(
-    code: 'BAD_OPCODE' | 'CORRUPT' | 'TRUNCATED' | 'FORBIDDEN_GLOBAL' | 'UNSUPPORTED_VALUE',
+    code: 'NOT_A_PICKLE' | 'BAD_OPCODE' | 'CORRUPT' | 'TRUNCATED' | 'FORBIDDEN_GLOBAL' | 'UNSUPPORTED_VALUE',
     message: string,
     found?: unknown,
     cause?: unknown,

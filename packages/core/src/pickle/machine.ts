@@ -8,6 +8,7 @@
 import { isMmdError, MmdError } from '../errors.ts';
 import type { ReadContext } from './builtin.ts';
 import { appendItems, forbidden, setItems } from './calls.ts';
+import { namingForeign } from './foreign.ts';
 import { COLD } from './handlers.ts';
 import { CACHED_LENGTH } from './input.ts';
 import { KnownGlobals } from './known-globals.ts';
@@ -57,7 +58,9 @@ export class Machine extends State implements ReadContext {
       this.#loop();
       return this.#result();
     } catch (error) {
-      throw this.#located(error);
+      throw this.entry
+        ? this.#located(error)
+        : namingForeign(this.#located(error), bytes, start, start + (this.options.offset ?? 0));
     } finally {
       this.release();
       this.globals.clear();

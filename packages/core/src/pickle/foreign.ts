@@ -1,0 +1,56 @@
+/**
+ * What people take for pickles, told by its first bytes: an error about an opcode helps nobody who gave an npz.
+ *
+ * @module
+ */
+
+import { decodeLatin1 } from '../bytes/utf8.ts';
+import { isMmdError, MmdError } from '../errors.ts';
+
+/** First bytes (as Latin-1), and what to do about the file. No pickler writes any of them. */
+const FOREIGN: ReadonlyArray<readonly [start: string, what: string]> = [
+  ['\x93NUMPY', 'an npy file: npyToMmd of @mmdpickle/npy-interop imports it'],
+  [
+    'PK\x03\x04',
+    'a zip archive: if it is an npz, npzToMmd of @mmdpickle/npy-interop imports it; what torch.save wrote holds its pickle as data.pkl',
+  ],
+  ['\x89HDF', 'an HDF5 file, which is not read here: let h5py read it, and numpy.savez write an npz'],
+  ['\x89PNG', 'a PNG image'],
+  ...['\x01', '\x5e', '\x9c', '\xda'].map((level) => [`x${level}`, 'compressed with zlib: unpack it first'] as const),
+  ['\x1f\x8b', 'compressed with gzip: unpack it first'],
+  ['BZh91AY&SY', 'compressed with bzip2: unpack it first'],
+  ['\xfd7zXZ', 'compressed with xz: unpack it first'],
+  ['\x28\xb5\x2f\xfd', 'compressed with zstd: unpack it first'],
+  ['SQLite format 3', 'an SQLite database'],
+  ['version https://git-lfs', 'a pointer of Git LFS: get the file with `git lfs pull`'],
+  ['<', 'HTML or XML: perhaps the page of an error that was downloaded in place of the file'],
+  ...['{', '['].map((start) => [start, 'JSON, by the looks of it'] as const),
+];
+
+/** Bytes of a file's start that tell. */
+export const FOREIGN_BYTES: number = Math.max(...FOREIGN.map(([start]) => start.length));
+
+/** @returns what begins with these bytes; `undefined` where it may be a pickle */
+export function foreignKind(head: Uint8Array): string | undefined {
+  return FOREIGN.find(([start]) => decodeLatin1(head.subarray(0, start.length)) === start)?.[1];
+}
+
+/** The error of a pickle that cannot be read; one that names what begins at `start`, where its bytes tell. */
+export function namingForeign(error: unknown, bytes: Uint8Array, start: number, offset: number): unknown {
+  const unreadable = ['NOT_A_PICKLE', 'BAD_OPCODE', 'CORRUPT', 'TRUNCATED'] as const;
+  if (!unreadable.some((code) => isMmdError(error, code))) return error;
+  const kind = foreignKind(bytes.subarray(start, start + FOREIGN_BYTES));
+  const { message } = error as MmdError;
+  if (kind === undefined || message.endsWith(kind)) return error;
+  return new MmdError('NOT_A_PICKLE', `${message}: not a pickle, but ${kind}`, {
+    offset,
+    found: bytes[start],
+    cause: error,
+  });
+}
+
+/** What joblib's pickles hold in place of an array: the array itself stands behind it, which only joblib knows. */
+export const JOBLIB = { module: 'joblib.numpy_pickle', name: 'NumpyArrayWrapper' } as const;
+
+export const JOBLIB_MESSAGE: string =
+  'not a pickle, but what joblib.dump wrote, with the bytes of an array between its opcodes: load it with joblib in Python, and write it with pickle, or its arrays with numpy.save';
