@@ -174,8 +174,13 @@ export function* safetensorsHeaderSteps(
   const lengthBytes = yield { offset: 0, length: LENGTH_BYTES };
   if (lengthBytes.length < LENGTH_BYTES) throw cut(name, 'header length', 0, LENGTH_BYTES, lengthBytes.length);
   const length = Number(new DataView(lengthBytes.buffer, lengthBytes.byteOffset, LENGTH_BYTES).getBigUint64(0, true));
+  if (LENGTH_BYTES + length > size) {
+    if (length <= MAX_SAFETENSORS_HEADER) throw cut(name, 'header', LENGTH_BYTES, length, size - LENGTH_BYTES);
+    // Such as a text, whose first letters are no length: no reader would take the file, were it whole.
+    const message = `${name}: no safetensors file: it begins with no length of a header`;
+    throw new MmdError('BAD_FORMAT', message, { offset: 0, expected: size - LENGTH_BYTES, found: length });
+  }
   checkBudget(name, 'bytes', length, MAX_SAFETENSORS_HEADER, 0);
-  if (LENGTH_BYTES + length > size) throw cut(name, 'header', LENGTH_BYTES, length, size - LENGTH_BYTES);
   const text = yield { offset: LENGTH_BYTES, length };
   const { tensors, metadata } = parseHeader(text, name, LENGTH_BYTES + length);
   const end = tensors.reduce((reached, tensor) => {

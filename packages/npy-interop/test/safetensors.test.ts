@@ -41,7 +41,9 @@ const HOSTILE: readonly { readonly name: string; readonly bytes: Uint8Array; rea
   { name: 'nothing', bytes: new Uint8Array(0), code: 'TRUNCATED' },
   { name: 'half a length', bytes: new Uint8Array(5), code: 'TRUNCATED' },
   { name: 'a header longer than the file', bytes: file('{}', 0, 100), code: 'TRUNCATED' },
-  { name: 'a header of 2^60 bytes', bytes: file('{}', 0, 2 ** 60), code: 'LIMIT_EXCEEDED' },
+  { name: 'a header of 2^60 bytes', bytes: file('{}', 0, 2 ** 60), code: 'BAD_FORMAT' },
+  { name: 'a text', bytes: new TextEncoder().encode('this is a text, and no file of tensors\n'), code: 'BAD_FORMAT' },
+  { name: 'a header that is there, and too long', bytes: file('{}'.padEnd(100_000_001)), code: 'LIMIT_EXCEEDED' },
   { name: 'a header that is no JSON', bytes: file('{'), code: 'BAD_FORMAT' },
   { name: 'a header of brackets', bytes: file(`{"a":${'['.repeat(1_000_000)}`), code: 'LIMIT_EXCEEDED' },
   {
