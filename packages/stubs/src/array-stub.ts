@@ -30,6 +30,15 @@ export const ROW_STUB_OPTIONS: OptionTable = {
   order: { takes: (value) => value === 'C', expected: "'C', in which rows come one after the other" },
 };
 
+/** Names that only options of stubs have, and no dtype: an object with one stands in the wrong place. */
+const OPTION_NAMES: readonly string[] = [
+  ...Object.keys(STUB_OPTIONS),
+  'fillValue',
+  'masked',
+  'rowsPerChunk',
+  'capacity',
+];
+
 /** A number of rows, at least one. */
 export const isRows: OptionRow = {
   takes: (value) => Number.isSafeInteger(value) && (value as number) > 0,
@@ -74,6 +83,11 @@ export abstract class ArrayStub implements ArraySource {
 
 /** Parses a dtype and refuses those whose elements are pointers to Python objects. */
 export function storableDType(dtype: DTypeLike): DType {
+  const option = typeof dtype === 'object' && dtype !== null && OPTION_NAMES.find((name) => Object.hasOwn(dtype, name));
+  if (typeof option === 'string') {
+    const message = `the dtype: '${option}' is an option: options come behind the dtype, which is to be given then`;
+    throw new MmdError('UNSUPPORTED_DTYPE', message, { found: dtype });
+  }
   const type = parseDType(dtype);
   if (type.hasObject) {
     throw new MmdError('UNSUPPORTED_DTYPE', `dtype ${type.name} holds Python objects, which have no bytes to map`, {

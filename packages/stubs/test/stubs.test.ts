@@ -104,6 +104,18 @@ test.each([5, null, { ordr: 'F' }, { reserve: 'yes' }, { capacity: 0 }, { rowsPe
   },
 );
 
+test.each<readonly [string, object, (options: never) => unknown]>([
+  ['EmptyNDArray', { reserve: true }, (options) => new EmptyNDArray([5], options)],
+  ['EmptyMaskedArray', { masked: true }, (options) => new EmptyMaskedArray([5], options)],
+  ['FullNDArray', { order: 'F' }, (options) => new FullNDArray([5], 1, options)],
+  ['FunctionNDArray', { rowsPerChunk: 2 }, (options) => new FunctionNDArray([5], options, () => new Float64Array(2))],
+  ['GrowableNDArray', { capacity: 9 }, (options) => new GrowableNDArray([5], options)],
+  ['GrowableMaskedArray', { fillValue: 9 }, (options) => new GrowableMaskedArray([5], options)],
+])('%s says that options come behind the dtype, where %j stands in its place', (_name, options, make) => {
+  const message = expect.stringContaining(`'${Object.keys(options)[0]}' is an option: options come behind the dtype`);
+  expect(() => make(options as never)).toThrowError(expect.objectContaining({ code: 'UNSUPPORTED_DTYPE', message }));
+});
+
 test('arrays whose rows come one after the other refuse Fortran order when they are made', () => {
   const fortran = { order: 'F' } as object;
   expect(codeOf(() => new GrowableNDArray([2], 'f4', fortran))).toBe('INVALID_ARGUMENT');
