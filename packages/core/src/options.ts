@@ -13,6 +13,8 @@ export interface ValueRow {
   readonly takes: (value: unknown) => boolean;
   /** How that is told, behind "is". */
   readonly expected: string;
+  /** Only this package has a use for the option: who misspells another is not told of it. */
+  readonly internal?: boolean;
 }
 
 /** What one option takes where it is given: a value, or an object of options. */
@@ -109,7 +111,9 @@ export function checkOptions<T>(options: T, table: OptionTable, path = ''): T {
     if (found === undefined) continue;
     if (!Object.hasOwn(table, name)) {
       if (!Object.hasOwn(options, name)) continue;
-      const names = Object.keys(table).join(', ');
+      const names = Object.keys(table)
+        .filter((known) => !('internal' in table[known]!))
+        .join(', ');
       throw refused(`no option is called '${path}${name}'; expected one of ${names}`, names, name);
     }
     const row = table[name]!;

@@ -77,7 +77,7 @@ export const DICT_OPTIONS: OptionTable = {
   codecs: CODEC_LIST,
   load: { within: LOAD_OPTIONS },
   lenient: isFlag,
-  salvage: isFlag,
+  salvage: { ...isFlag, internal: true },
   index: isFlag,
   standingIndex: isCount('bytes'),
 } satisfies Record<keyof DictOptions, OptionRow>;

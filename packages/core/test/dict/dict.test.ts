@@ -156,6 +156,9 @@ describe('options that can only be a mistake are refused', () => {
     // An option of the dict is none of a call.
     expect(() => dict.set('a', 1, { durability: 'commit' } as object)).toThrow(/'durability'; expected one of layout/);
     expect(dict.size).toBe(0);
+    // What only this package uses is no help to anybody.
+    const names = 'mode, layout, durability, lockTimeout, codecs, load, lenient, index, standingIndex';
+    expect(() => MmapDict.over(file, misspelled)).toThrow(new RegExp(`one of ${names}$`));
   });
 });
 
