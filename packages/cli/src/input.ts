@@ -20,23 +20,32 @@ function readPath(path: string): Uint8Array {
   }
 }
 
+/** Where it is told what was not taken, and what a file is called there if not by its path. */
+export interface FromFiles extends Noted {
+  readonly nameOf?: (path: string) => string;
+}
+
 /** Says what was not taken of a file: who dumped several pickles into it may expect them all. */
 export function tellRest(
-  invocation: Noted,
+  invocation: FromFiles,
   path: string,
   end: number,
   size: number = Number(statSync(path, { bigint: true }).size),
 ): void {
   const rest = size - end;
-  if (rest > 0) tellNote(invocation, `${path}: the pickle ends at ${end}, and ${rest} more bytes were not looked at`);
+  const name = invocation.nameOf?.(path) ?? path;
+  if (rest > 0) tellNote(invocation, `${name}: the pickle ends at ${end}, and ${rest} more bytes were not looked at`);
 }
 
 /** Says how much of a file was not taken: who saved several arrays into it, or mistook its shape, may expect them all. */
 export function tellBehind(
-  invocation: Noted,
+  invocation: FromFiles,
   { name, bytes }: { readonly name: string; readonly bytes: number },
 ): void {
-  tellNote(invocation, `${name}: the ${bytes} bytes behind the first array were not looked at`);
+  tellNote(
+    invocation,
+    `${invocation.nameOf?.(name) ?? name}: the ${bytes} bytes behind the first array were not looked at`,
+  );
 }
 
 /** Bytes to look at, and no longer than the holder is open. */

@@ -341,6 +341,28 @@ describe('errors', () => {
     expect(existsSync(join(cwd, 'new.mmdpickle'))).toBe(false);
   });
 
+  it('say standard input, and not the file that it went through', async () => {
+    const cwd = bench.folder();
+    const shape = '--dtype f8 --shape 3';
+    for (const [input, format, said] of [
+      ['', 'npy', 'standard input: npy magic'],
+      ['garbage', 'npz', 'standard input: not a zip file'],
+      ['a text of no tensors', 'safetensors', 'standard input: no safetensors file'],
+      ['', 'pickle', 'standard input: the file is empty'],
+      ['', `raw ${shape}`, 'standard input: raw array'],
+      ['1,2\n3', 'csv', 'standard input: '],
+    ] as const) {
+      for (const json of ['', ' --json']) {
+        const line = `printf '${input}' | mmdpickle import new.mmdpickle - --format ${format}${json}`;
+        const { stderr } = await bench.shell(cwd, line);
+        expect({ line, stderr }).toMatchObject({ stderr: expect.stringContaining(said) });
+        expect({ line, stderr }).not.toMatchObject({ stderr: expect.stringContaining('stdin') });
+      }
+    }
+    const line = 'cat flat.npy frames.npz | mmdpickle import new.mmdpickle - --format npy';
+    expect((await bench.shell(cwd, line)).stderr).toMatch(/^standard input: the \d+ bytes behind the first array/);
+  });
+
   it('print no control characters of a hostile file', async () => {
     const cwd = bench.folder();
     {

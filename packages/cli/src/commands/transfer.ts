@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
 import { pipeline } from 'node:stream/promises';
-import { MmdError } from '@mmdpickle/core';
+import { isMmdError, MmdError } from '@mmdpickle/core';
 import { MmapDict } from '@mmdpickle/core/node';
 import { isSameFile } from '@mmdpickle/core/storage';
 import type { CommandSpec, Invocation } from '../command.ts';
@@ -57,7 +57,7 @@ export const importCommand: CommandSpec = {
       const format = formatOf(input, named);
       // Before the target is made: a file that is not there leaves no empty target behind.
       if (input !== '-') accessSync(input);
-      const path = input === '-' ? spool.path('stdin', format.extensions) : input;
+      const path = input === '-' ? spool.path(STDIN, format.extensions) : input;
       if (input === '-') await spooled(terminal, path);
       const paths = groups.get(format);
       if (paths === undefined) groups.set(format, [path]);
@@ -79,13 +79,14 @@ export const importCommand: CommandSpec = {
       for (const format of Object.values(FORMATS)) {
         const paths = groups.get(format) ?? [];
         if (paths.length === 0) continue;
-        const importOptions = { ...options, terminal, json, take, done: note } as ImportOptions;
+        const { nameOf } = spool;
+        const importOptions = { ...options, terminal, json, nameOf, take, done: note } as ImportOptions;
         note(await format.read(paths, dict, importOptions, transferOf(invocation, bar)));
       }
     }).catch((error: unknown) => {
       bar[Symbol.dispose]();
       if (done.size > 0) tellNote(invocation, `before that, these went in: ${Array.from(done, keyText).join(' ')}`);
-      throw error;
+      throw spool.named(error);
     });
     bar[Symbol.dispose]();
     if (json) await printJson(terminal, { keys: [...done] });
@@ -122,10 +123,12 @@ export const exportCommand: CommandSpec = {
     const keys = rest.length > 0 ? rest : keysFor(dict, format.arraysOnly, invocation);
     using spool = new Spool(terminal);
     using bar = new ProgressBar(invocation, 'export');
-    const target = output === '-' ? spool.path('stdout', format.extensions) : output;
+    const target = output === '-' ? spool.path(STDOUT, format.extensions) : output;
     if (output === '-' && keys.length !== 1 && format === FORMATS.npy)
       throw usageError('standard output can hold one .npy file: name one key');
-    await format.write(dict, keys, target, transferOf(invocation, bar));
+    await format.write(dict, keys, target, transferOf(invocation, bar)).catch((error: unknown) => {
+      throw spool.named(error);
+    });
     bar[Symbol.dispose]();
     if (output === '-') {
       const pieces = createReadStream(target, { signal: terminal.signal });
@@ -169,10 +172,16 @@ async function spooled({ stdin, signal }: Terminal, path: string): Promise<void>
   }
 }
 
+/** What a file in the spool is called, and what for whoever knows of no file. */
+const STDIN = { file: 'stdin', spoken: 'standard input' } as const;
+const STDOUT = { file: 'stdout', spoken: 'standard output' } as const;
+
 /** Room for what comes through a pipe and must be a file for a moment. */
 class Spool implements Disposable {
   readonly #terminal: Terminal;
   #folder: string | undefined;
+  /** What the files stand for, by their paths. */
+  readonly #spoken = new Map<string, string>();
   /** Also where the reader of a pipe leaves, or a second signal comes: that ends the process on the spot. */
   readonly #remove = (): void => {
     if (this.#folder !== undefined) rmSync(this.#folder, { recursive: true, force: true });
@@ -183,12 +192,32 @@ class Spool implements Disposable {
   }
 
   /** A path to write to, with an ending that says the format. */
-  path(name: string, [extension = '']: readonly string[]): string {
+  path(
+    { file, spoken }: { readonly file: string; readonly spoken: string },
+    [extension = '']: readonly string[],
+  ): string {
     if (this.#folder === undefined) process.on('exit', this.#remove);
     // A signal that is not taken over ends the process without its exit.
     void this.#terminal.signal;
     this.#folder ??= mkdtempSync(join(tmpdir(), 'mmdpickle-'));
-    return join(this.#folder, `${name}${extension}`);
+    const path = join(this.#folder, `${file}${extension}`);
+    this.#spoken.set(path, spoken);
+    return path;
+  }
+
+  /** What a path is called in messages. */
+  readonly nameOf = (path: string): string => this.#spoken.get(path) ?? path;
+
+  /** An error that names no file of the spool, unless it is the disk under that which failed. */
+  named(error: unknown): unknown {
+    if (!isMmdError(error) || error.errno !== undefined) return error;
+    const { code, offset, expected, found, key } = error;
+    for (const [path, spoken] of this.#spoken) {
+      if (!error.message.includes(path)) continue;
+      const message = error.message.replaceAll(path, spoken);
+      return new MmdError(code, message, { offset, expected, found, key, cause: error });
+    }
+    return error;
   }
 
   [Symbol.dispose](): void {

@@ -18,9 +18,8 @@ import {
 } from '@mmdpickle/npy-interop';
 import { requireArray } from '../arrays.ts';
 import { usageError } from '../errors.ts';
-import { tellBehind, tellRest } from '../input.ts';
+import { type FromFiles, tellBehind, tellRest } from '../input.ts';
 import type { ProgressBar } from '../progress.ts';
-import type { Noted } from '../terminal.ts';
 import { writeOut } from './out-file.ts';
 
 /** What one import or export is given beside the files. */
@@ -31,7 +30,7 @@ export interface Transfer {
 }
 
 /** The options of `import`. */
-export interface ImportOptions extends Noted {
+export interface ImportOptions extends FromFiles {
   readonly key?: string;
   readonly dtype?: string;
   readonly shape?: readonly number[];
