@@ -3,7 +3,7 @@ import { getSystemErrorMap } from 'node:util';
 import { isMmdError, MmdError } from '@mmdpickle/core';
 import { OPCODES } from '@mmdpickle/core/pickle';
 import { adviceFor, exitCodeOf } from './error-ends.ts';
-import { EXIT_CODES } from './exit-codes.ts';
+import { EXIT_CODES, Stopped } from './exit-codes.ts';
 import { jsonText } from './json.ts';
 import { type Terminal, tell } from './terminal.ts';
 import { printable } from './text.ts';
@@ -38,7 +38,8 @@ export function reportError(thrown: unknown, terminal: Terminal, { json, debug }
     tell(terminal, jsonText({ error: { code: code ?? 'FAILED', message, path, key, offset, errno } }));
   } else tell(terminal, `mmdpickle: ${printable(message)}${isMmdError(error) ? circumstances(error) : ''}`);
   if (debug) tell(terminal, stackOf(error));
-  if (terminal.signal.aborted) return EXIT_CODES.interrupted.code;
+  const { aborted, reason } = terminal.signal;
+  if (aborted) return reason instanceof Stopped ? reason.exitCode : EXIT_CODES.interrupted.code;
   return isMmdError(error) ? exitCodeOf(error.code) : EXIT_CODES.problems.code;
 }
 

@@ -6,7 +6,22 @@ export const EXIT_CODES = {
   notFound: { code: 3, doc: 'no such file, key or member' },
   corrupt: { code: 4, doc: 'the input is damaged, or not of the expected format' },
   locked: { code: 5, doc: 'another process holds the lock or the lease' },
-  interrupted: { code: 130, doc: 'interrupted (Ctrl-C) before it was done' },
+  hungUp: { code: 129, doc: 'ended by SIGHUP (the terminal was closed) before it was done' },
+  interrupted: { code: 130, doc: 'interrupted (Ctrl-C, SIGINT) before it was done' },
+  terminated: { code: 143, doc: 'ended by SIGTERM before it was done' },
 } as const;
 
 export type ExitReason = keyof typeof EXIT_CODES;
+
+/** The signals that end a command, and how: as shells say it, 128 and the signal's number. */
+export const STOPS = { SIGINT: 'interrupted', SIGTERM: 'terminated', SIGHUP: 'hungUp' } as const;
+
+/** Why a command was stopped: the reason of its signal. */
+export class Stopped extends Error {
+  readonly exitCode: number;
+
+  constructor(by: keyof typeof STOPS) {
+    super(`stopped by ${by}`);
+    this.exitCode = EXIT_CODES[STOPS[by]].code;
+  }
+}

@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 import { createReadStream, fstatSync } from 'node:fs';
 import process from 'node:process';
-import { EXIT_CODES, run } from './index.ts';
+import { EXIT_CODES, STOPS, Stopped } from './exit-codes.ts';
+import { run } from './index.ts';
 import type { Terminal } from './terminal.ts';
 
 let abort: AbortController | undefined;
@@ -11,11 +12,12 @@ function stopSignal(): AbortSignal {
   if (abort !== undefined) return abort.signal;
   const controller = new AbortController();
   abort = controller;
-  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  for (const name of Object.keys(STOPS) as (keyof typeof STOPS)[]) {
     process.on(name, () => {
+      const reason = new Stopped(name);
       // The second one means it: whatever is being drained is left to the next opener's repair.
-      if (controller.signal.aborted) process.exit(EXIT_CODES.interrupted.code);
-      controller.abort(new Error(`stopped by ${name}`));
+      if (controller.signal.aborted) process.exit(reason.exitCode);
+      controller.abort(reason);
     });
   }
   return controller.signal;

@@ -121,6 +121,19 @@ describe('in a pipe', () => {
     expect(readdirSync(env.TMPDIR)).toEqual([]);
   });
 
+  it.each([
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+    ['SIGHUP', 129],
+  ] as const)('%s ends an import with what shells say of it, %i', async (signal, expected) => {
+    const cwd = bench.folder();
+    mkdirSync(join(cwd, 'tmp'));
+    const child = bench.start(cwd, ['import', 'new.mmdpickle', '-', '--format', 'npy'], { TMPDIR: join(cwd, 'tmp') });
+    await vi.waitFor(() => expect(readdirSync(join(cwd, 'tmp'))).toHaveLength(1), 10_000);
+    child.kill(signal);
+    expect(await new Promise((resolve) => child.once('close', resolve))).toBe(expected);
+  });
+
   it('Ctrl-C ends what waits for a pipe, and an import or export in the middle of its rows', async () => {
     const cwd = bench.folder();
     await bench.shell(cwd, 'mkfifo in out');
