@@ -137,7 +137,7 @@ export function convertInto(
 ): number {
   const { signal, onProgress, lossless = true, ...loadOptions } = options;
   let done = 0;
-  return target.transact(() => {
+  const storeAll = (): number => {
     const items = itemsInTurn(source, { ...loadOptions, lossless });
     for (;;) {
       const next = items.next();
@@ -150,7 +150,8 @@ export function convertInto(
       target.writer.settle();
       onProgress?.({ done: ++done, total });
     }
-  });
+  };
+  return target.transact(() => target.writer.interruptible(signal, storeAll));
 }
 
 /** An array whose bytes stand in the file in one piece, as a source that says where. */

@@ -30,6 +30,9 @@ import type { DictStore } from './store.ts';
 /** Longer ones are copied faster by the engine than by a loop. */
 export const PIECE = 256;
 
+/** What copies from file to file can be stopped between; whole blocks, so that a file system that shares blocks still does. */
+const COPY_STEP = 2 ** 26;
+
 /** Room for what stands before an array's data, padded to the next page. */
 const SCRATCH: number = PAGE_ALIGNMENT + 512;
 
@@ -44,6 +47,8 @@ export class EntryAppender {
   /** The last entry that was appended. */
   lastOffset = 0;
   lastFrameLength = 0;
+  /** Called between the steps of a copy from file to file. What it throws ends the change half way. */
+  #interrupt: (() => void) | undefined;
   readonly #store: DictStore;
   /** Takes what codecs write for one entry, which is gathered before the next one. */
   #scratch: ByteWriter = new ByteWriter(SCRATCH);
@@ -51,6 +56,20 @@ export class EntryAppender {
   constructor(store: DictStore) {
     this.#store = store;
     this.buffer = new AppendBuffer(store.file, store.durable);
+  }
+
+  /** Runs changes that a signal stops also while a large value is copied from file to file. */
+  interruptible<T>(signal: AbortSignal | undefined, change: () => T): T {
+    const outer = this.#interrupt;
+    if (signal !== undefined) this.#interrupt = () => signal.throwIfAborted();
+    try {
+      const result = change();
+      // What was stopped in its last value is not committed.
+      signal?.throwIfAborted();
+      return result;
+    } finally {
+      this.#interrupt = outer;
+    }
   }
 
   /** Appends a live entry, and a filler before it where it needs one. Returns its file offset. */
@@ -137,13 +156,13 @@ export class EntryAppender {
     let done = 0;
     if (isStoredBody(body)) {
       buffer.flush();
-      file.copyFrom(body.from, body.fromOffset, start, body.nbytes);
+      this.#copy(body.from, body.fromOffset, start, body.nbytes);
       done = body.nbytes;
       buffer.wrote(done);
     } else if (body.file !== undefined) {
       buffer.flush();
       const { path, offset, length } = body.file;
-      const copy = (source: StorageFile): void => file.copyFrom(source, offset, start, length);
+      const copy = (source: StorageFile): void => this.#copy(source, offset, start, length);
       if (body.file instanceof OpenRange) copy(body.file.from);
       else withFile(file.open(path, 'r'), copy);
       done = length;
@@ -160,6 +179,21 @@ export class EntryAppender {
       }
     }
     buffer.hole(Math.max(0, body.nbytes - done));
+  }
+
+  #copy(source: StorageFile, sourceOffset: number, offset: number, length: number): void {
+    const { file } = this.#store;
+    const interrupt = this.#interrupt;
+    if (interrupt === undefined) {
+      file.copyFrom(source, sourceOffset, offset, length);
+      return;
+    }
+    for (let done = 0; done < length; ) {
+      interrupt();
+      const step = Math.min(COPY_STEP - ((offset + done) % COPY_STEP), length - done);
+      file.copyFrom(source, sourceOffset + done, offset + done, step);
+      done += step;
+    }
   }
 
   #avoidTornHead(): void {

@@ -402,17 +402,20 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
     yield* found;
   }
 
-  /** Gives a value another key, in one commit. Its bytes are copied, not decoded. @throws NOT_FOUND */
-  rename(from: string, to: string): this {
+  /** Gives a value another key, in one commit. Its bytes are copied, not decoded. @throws NOT_FOUND; the reason of the signal */
+  rename(from: string, to: string, options: ProgressOptions = {}): this {
+    checkOptions(options, PROGRESS_OPTIONS);
     const { core } = this;
-    core.transact(() => {
+    const move = (): void => {
       const view = core.find(from);
       if (view === undefined) throw missing(this.name, from);
       if (from === to) return;
       core.encodeNewKey(to);
       core.put(to, rawValue(view));
       core.writer.delete(from);
-    });
+      options.onProgress?.({ done: 1, total: 1 });
+    };
+    core.transact(() => core.writer.interruptible(options.signal, move));
     return this;
   }
 

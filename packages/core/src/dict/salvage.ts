@@ -70,7 +70,7 @@ export function salvage(from: DictCore, to: DictCore, options: ProgressOptions =
   const isWhole = (key: string, place: EntryPlace): boolean =>
     !deaths.has(stateOffset(place.offset, place.frameLength)) && problemFor(key, place) === undefined;
   let done = 0;
-  to.transact(() => {
+  const copyAll = (): void => {
     for (const [key, place] of live) {
       options.signal?.throwIfAborted();
       const problem = problemFor(key, place);
@@ -100,7 +100,8 @@ export function salvage(from: DictCore, to: DictCore, options: ProgressOptions =
       copy(key, place);
       lost.delete(key);
     }
-  });
+  };
+  to.transact(() => to.writer.interruptible(options.signal, copyAll));
   return { recovered: [...recovered], lost: [...lost.values()], breaks };
 }
 

@@ -12,6 +12,7 @@ import { TAIL_PREFIX_SIZE, tailKindOf } from '../format/tail-entry.ts';
 import type { DictCore } from './core.ts';
 import { writeTails } from './index-writer.ts';
 import { liveEntries } from './live-entries.ts';
+import type { DictStore } from './store.ts';
 import { underLock } from './under-lock.ts';
 import type { ProgressOptions } from './vacuum.ts';
 
@@ -28,7 +29,7 @@ export function seal(core: DictCore, options: ProgressOptions & { readonly check
         store.entries.catalog.each((slot) => {
           options.signal?.throwIfAborted();
           const { offset, frameLength } = store.entries.catalog.place(slot);
-          entries.push({ offset, frameLength, sums: sumEntry(offset, frameLength, store.read) });
+          entries.push({ offset, frameLength, sums: sumEntry(offset, frameLength, readUntil(store, options)) });
           options.onProgress?.({ done: entries.length, total: store.entries.catalog.size });
         }),
       );
@@ -38,6 +39,14 @@ export function seal(core: DictCore, options: ProgressOptions & { readonly check
     writeTails(core, payload, true);
   });
   core.writer.settled();
+}
+
+/** Reads until a signal says to stop: an entry may take minutes. */
+function readUntil({ read }: DictStore, { signal }: ProgressOptions): DictStore['read'] {
+  return (offset, length) => {
+    signal?.throwIfAborted();
+    return read(offset, length);
+  };
 }
 
 /** What `verify` found. */
@@ -84,7 +93,7 @@ function compare(core: DictCore, options: ProgressOptions): VerifyResult {
   }
   for (const [i, { offset, frameLength, sums }] of found.entries.entries()) {
     options.signal?.throwIfAborted();
-    const actual = sumEntry(offset, frameLength, store.read);
+    const actual = sumEntry(offset, frameLength, readUntil(store, options));
     const changed = [...sums.entries()].filter(([block, sum]) => actual[block] !== sum);
     for (const [block] of changed) {
       const at = offset + block * CHECKSUM_BLOCK;

@@ -25,7 +25,7 @@ import { createBeside, markUnfinished } from './vacuum-file.ts';
 
 /** Options of long operations. */
 export interface ProgressOptions {
-  /** Checked between entries; the operation then throws `signal.reason` and leaves everything as it was. */
+  /** Checked between entries, and while a large one is copied or summed; the operation then throws `signal.reason` and leaves everything as it was. */
   readonly signal?: AbortSignal | undefined;
   /** Called after each entry. */
   readonly onProgress?: ((progress: { readonly done: number; readonly total: number }) => void) | undefined;
@@ -58,7 +58,7 @@ export function copyEntries(
     const trimmed = trimmedSource(from, view);
     return trimmed === undefined ? rawValue(view) : to.encodeValue(trimmed, 'modern');
   };
-  to.transact(() => {
+  const copyAll = (): void => {
     for (const [i, key] of keys.entries()) {
       options.signal?.throwIfAborted();
       let failure: { readonly error: unknown } | undefined;
@@ -79,7 +79,8 @@ export function copyEntries(
         throw new MmdError('NOT_FOUND', `${from.name}: no key ${JSON.stringify(key)}`, { key, path: from.name });
       options.onProgress?.({ done: i + 1, total: keys.length });
     }
-  });
+  };
+  to.transact(() => to.writer.interruptible(options.signal, copyAll));
 }
 
 /** A growable array as a source without spare room. */

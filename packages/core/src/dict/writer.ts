@@ -71,6 +71,11 @@ export class DictWriter {
     this.#hands = { durable: this.#durable, finish: (journal) => this.#finishJournal(journal) };
   }
 
+  /** As {@link EntryAppender.interruptible}. */
+  interruptible<T>(signal: AbortSignal | undefined, change: () => T): T {
+    return this.#appender.interruptible(signal, change);
+  }
+
   /** True between begin() and the outermost commit(). */
   get active(): boolean {
     return this.#depth > 0;

@@ -289,6 +289,35 @@ describe('opening', () => {
     expect(salvage(dir.file('source'), dir.file('target')).recovered).toEqual(['a']);
   });
 
+  test.each<readonly [string, (from: MmapDict, to: MmapDict, signal: AbortSignal) => unknown]>([
+    ['copy', (from, to, signal) => from.copy(['large'], to, { signal })],
+    ['merge', (from, to, signal) => to.merge(from, { signal })],
+    ['salvage', (from, to, signal) => from.salvage(to, { signal })],
+    ['rename', (from, _to, signal) => from.rename('large', 'other', { signal })],
+    ['vacuum', (from, _to, signal) => from.vacuum({ signal })],
+    ['vacuum in place', (from, _to, signal) => from.vacuum({ signal, inPlace: true })],
+    ['seal', (from, _to, signal) => from.seal({ signal, checksums: true })],
+  ])('%s is stopped in the middle of a large value, and leaves the files as they were', (_name, call) => {
+    using dir = new TempDir();
+    using from = MmapDict.open(dir.file('from'));
+    using to = MmapDict.open(dir.file('to')).set('a', 1);
+    from
+      .set('large', { arraySource: true, dtype: 'u1', shape: [2 ** 28] })
+      .set('gone', 1)
+      .delete('gone');
+    const before = [readdirSync(dirname(from.path)), from.fileSize, from.commitNumber, to.fileSize, to.commitNumber];
+    let asked = 0;
+    const throwIfAborted = (): void => {
+      if (++asked > 3) throw new Error('enough');
+    };
+    const signal = { throwIfAborted, addEventListener: () => undefined } as unknown as AbortSignal;
+    expect(() => call(from, to, signal)).toThrow('enough');
+    expect([readdirSync(dirname(from.path)), from.fileSize, from.commitNumber, to.fileSize, to.commitNumber]).toEqual(
+      before,
+    );
+    expect([[...from.keys()], [...to.keys()]]).toEqual([['large'], ['a']]);
+  });
+
   test('an open dict is salvaged as it is now, also where another handle has put a new file in its place', () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('x')).set('a', 1).set('b', 2);
