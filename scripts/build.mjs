@@ -21,7 +21,7 @@ process.exitCode = status ?? 1;
 async function buildCommand() {
   const { dependencies } = JSON.parse(readFileSync(join(COMMAND, 'package.json'), 'utf8'));
   const build = await rolldown({
-    input: ['index', 'main'].map((name) => join(COMMAND, `src/${name}.ts`)),
+    input: ['index', 'main', 'work-thread'].map((name) => join(COMMAND, `src/${name}.ts`)),
     external: (id) => isBuiltin(id) || Object.keys(dependencies).some((name) => `${id}/`.startsWith(`${name}/`)),
     platform: 'node',
     tsconfig: false,

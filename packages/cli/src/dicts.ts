@@ -1,7 +1,7 @@
 import { existsSync, rmSync } from 'node:fs';
 import process from 'node:process';
 import { isMmdError } from '@mmdpickle/core';
-import { MmapDict } from '@mmdpickle/core/node';
+import { Lease, MmapDict } from '@mmdpickle/core/node';
 import { keyNotFound } from './errors.ts';
 
 /** The dict in a file that has one; undefined for other pickles. */
@@ -21,6 +21,19 @@ export async function changeDict<T>(path: string, change: (dict: MmapDict) => T 
   const { commitNumber } = dict;
   try {
     return await change(dict);
+  } catch (error) {
+    if (isNew) removeIfUnchanged(dict, commitNumber);
+    throw error;
+  }
+}
+
+/** The same for a change that is done when it returns. */
+export function changeDictAtOnce<T>(path: string, change: (dict: MmapDict) => T): T {
+  const isNew = !existsSync(path);
+  using dict = MmapDict.open(path);
+  const { commitNumber } = dict;
+  try {
+    return change(dict);
   } catch (error) {
     if (isNew) removeIfUnchanged(dict, commitNumber);
     throw error;
@@ -50,9 +63,19 @@ export function countArrays(dict: MmapDict): number {
   return arrays;
 }
 
+/** Takes the writer lease of the dict in a file, which somebody else opens to change it. */
+export function leasedFile(path: string): Disposable & { readonly signal: AbortSignal } {
+  using dict = MmapDict.open(path, { mode: 'r+' });
+  const lease = Lease.acquire(dict.path);
+  return { signal: lease.signal, ...releasedAtExit(lease) };
+}
+
 /** Takes the writer lease. It is given back also where the process exits at once: the reader of a pipe leaves, a second Ctrl-C comes. */
 export function leased(dict: MmapDict): Disposable {
-  const lease = dict.lease();
+  return releasedAtExit(dict.lease());
+}
+
+function releasedAtExit(lease: Lease): Disposable {
   const release = (): void => lease.release();
   process.on('exit', release);
   return {

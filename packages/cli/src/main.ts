@@ -44,5 +44,7 @@ const terminal: Terminal = {
   get signal() {
     return stopSignal();
   },
+  // Beside this file, once both are built.
+  thread: new URL('./work-thread.js', import.meta.url),
 };
 process.exitCode = await run(argv.slice(2), terminal);

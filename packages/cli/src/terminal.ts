@@ -18,6 +18,8 @@ export interface Terminal {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Aborted by SIGINT, SIGTERM and SIGHUP. Asking for it takes these signals over: ask only where you can stop. */
   readonly signal: AbortSignal;
+  /** The module of a thread for work that blocks, so that signals are heard meanwhile; without it, nothing is. See `work.ts`. */
+  readonly thread?: URL;
 }
 
 /** Colours of standard output: off unless it is a terminal, and off under NO_COLOR. */

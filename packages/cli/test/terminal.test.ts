@@ -1,7 +1,16 @@
-import { closeSync, constants, mkdirSync, openSync, readdirSync, readlinkSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { ndarray } from '@mmdpickle/core';
-import { MmapDict } from '@mmdpickle/core/node';
+import { MmapDict, NodeFile } from '@mmdpickle/core/node';
 import { EmptyNDArray } from '@mmdpickle/stubs';
 import { afterAll, describe, expect, it, vi } from 'vitest';
 import { Bench } from './command-line.ts';
@@ -132,6 +141,30 @@ describe('in a pipe', () => {
     await vi.waitFor(() => expect(readdirSync(join(cwd, 'tmp'))).toHaveLength(1), 10_000);
     child.kill(signal);
     expect(await new Promise((resolve) => child.once('close', resolve))).toBe(expected);
+  });
+
+  it.each([
+    ['cp large.mmdpickle run.mmdpickle', 'run.mmdpickle'],
+    ['mv large.mmdpickle x y', 'large.mmdpickle'],
+  ])('Ctrl-C ends a copy that blocks, and the file is what it was: %s', async (line, changed) => {
+    const cwd = bench.folder();
+    {
+      using dict = MmapDict.open(join(cwd, 'large.mmdpickle'));
+      dict.set('x', new EmptyNDArray([40_000_000], 'uint8'));
+    }
+    const path = join(cwd, changed);
+    const before = [readdirSync(cwd), readFileSync(path)] as const;
+    using file = NodeFile.open(path, 'r+');
+    file.lock(1000);
+    const child = bench.start(cwd, line.split(' '));
+    const end = new Promise((resolve) => child.once('close', resolve));
+    await vi.waitFor(() => expect(openFiles(child.pid)).toContain(path), 30_000);
+    child.kill('SIGINT');
+    // It is heard while the thread that copies waits: a second one would end the process.
+    await new Promise((wake) => setTimeout(wake, 100));
+    file.unlock();
+    expect(await end).toBe(130);
+    expect([readdirSync(cwd), readFileSync(path).equals(before[1])]).toEqual([before[0], true]);
   });
 
   it('Ctrl-C ends what waits for a pipe, and an import or export in the middle of its rows', async () => {

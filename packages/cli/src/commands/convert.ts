@@ -1,14 +1,13 @@
-import { rmSync } from 'node:fs';
-import { convert as convertPickle, MmapDict } from '@mmdpickle/core/node';
+import { MmapDict } from '@mmdpickle/core/node';
 import type { LoadOptions } from '@mmdpickle/core/pickle';
-import { type AnyArray, requireArray } from '../arrays.ts';
 import type { CommandSpec, Invocation } from '../command.ts';
-import { countArrays, leased, openIfDict } from '../dicts.ts';
+import { leased } from '../dicts.ts';
 import { usageError } from '../errors.ts';
 import { tellRest } from '../input.ts';
 import { ENCODING } from '../option-values.ts';
 import { ProgressBar } from '../progress.ts';
 import { tellNote } from '../terminal.ts';
+import { work } from '../work.ts';
 import { printResult } from './result.ts';
 
 /** What a conversion did. */
@@ -59,7 +58,7 @@ export const convert: CommandSpec = {
       await printResult(invocation, { keys, arrays }, `${arrays} arrays respelled`);
       return 'ok';
     }
-    const { keys, arrays } = convertTo(source, target, down ? 'legacy' : 'modern', invocation);
+    const { keys, arrays } = await convertTo(source, target, down ? 'legacy' : 'modern', invocation);
     await printResult(invocation, { keys, arrays }, `${keys} keys in ${target}, ${arrays} of them arrays`);
     return 'ok';
   },
@@ -75,48 +74,15 @@ function respell(path: string, down: boolean): Conversion & { readonly others: n
   return { keys: dict.size, arrays, others };
 }
 
-function convertTo(source: string, target: string, layout: 'modern' | 'legacy', invocation: Invocation): Conversion {
+async function convertTo(
+  path: string,
+  target: string,
+  layout: 'modern' | 'legacy',
+  invocation: Invocation,
+): Promise<Conversion> {
   using bar = new ProgressBar(invocation, 'convert', 'count');
-  using from = openIfDict(source);
   const encoding = invocation.options.encoding as LoadOptions['encoding'];
-  if (from === undefined) {
-    const { end } = convertPickle(source, target, { dict: { layout }, encoding, onProgress: bar.update });
-    tellRest(invocation, source, end);
-  } else copyTo(from, target, layout, bar);
-  using written = MmapDict.open(target, { mode: 'r' });
-  return { keys: written.size, arrays: countArrays(written) };
-}
-
-/** Writes the arrays anew; everything else goes byte for byte. */
-function copyTo(from: MmapDict, target: string, layout: 'modern' | 'legacy', bar: ProgressBar): void {
-  const to = MmapDict.open(target, { mode: 'w-' });
-  try {
-    rewrite(from, to, layout, bar);
-    to.close();
-  } catch (error) {
-    rmSync(target);
-    to.close();
-    throw error;
-  }
-}
-
-function rewrite(from: MmapDict, to: MmapDict, layout: 'modern' | 'legacy', bar: ProgressBar): void {
-  const total = from.size;
-  let done = 0;
-  to.batch(() => {
-    for (const key of from.keys()) {
-      const meta = from.getMeta(key);
-      if (meta?.dtype === undefined) from.copy([key], to);
-      else
-        to.set(key, meta.capacity === undefined || layout === 'modern' ? from.get(key) : fixed(from, key), { layout });
-      done += 1;
-      bar.update({ done, total });
-    }
-  });
-}
-
-/** An array that grows, as one that does not: the legacy layout knows no other. */
-function fixed(from: MmapDict, key: string): AnyArray {
-  const array = requireArray(from.get(key), key, 'convert');
-  return array.rows(0, array.shape[0] ?? 0) as AnyArray;
+  const { end, ...done } = await work(invocation, 'convert', { path, target, layout, encoding }, { bar });
+  if (end !== undefined) tellRest(invocation, path, end);
+  return done;
 }

@@ -2,9 +2,10 @@
 
 import { MmapDict } from '@mmdpickle/core/node';
 import type { CommandSpec } from '../command.ts';
-import { changeDict, requireKeys } from '../dicts.ts';
+import { requireKeys } from '../dicts.ts';
 import { ProgressBar } from '../progress.ts';
 import { printJson } from '../terminal.ts';
+import { work } from '../work.ts';
 
 /** `mmdpickle rm`: deletes keys, all or none. */
 export const rm: CommandSpec = {
@@ -30,11 +31,11 @@ export const mv: CommandSpec = {
   argDocs: { file: 'the mmdpickle file', from: 'the key', to: 'its new name; an entry with that name is replaced' },
   options: [],
   examples: [{ line: 'mmdpickle mv run.mmdpickle dark dark/before', doc: 'put a key into a folder' }],
-  async run({ terminal, args, json }) {
+  async run(invocation) {
+    const { terminal, args, json } = invocation;
     const [path = '', from = '', to = ''] = args;
-    using dict = MmapDict.open(path, { mode: 'r+' });
-    requireKeys(dict, path, [from]);
-    dict.rename(from, to);
+    using bar = new ProgressBar(invocation, 'move', 'count');
+    await work(invocation, 'move', { path, from, to }, { bar });
     if (json) await printJson(terminal, { from, to });
     return 'ok';
   },
@@ -56,11 +57,8 @@ export const cp: CommandSpec = {
   async run(invocation) {
     const { args, rest, terminal, json } = invocation;
     const [from = '', to = ''] = args;
-    using source = MmapDict.open(from, { mode: 'r' });
-    requireKeys(source, from, rest);
     using bar = new ProgressBar(invocation, 'copy', 'count');
-    const keys = rest.length > 0 ? [...new Set(rest)] : [...source.keys()];
-    await changeDict(to, (target) => source.copy(keys, target, { onProgress: bar.update }));
+    const keys = await work(invocation, 'copy', { path: from, target: to, keys: rest }, { bar });
     if (json) await printJson(terminal, { keys });
     return 'ok';
   },

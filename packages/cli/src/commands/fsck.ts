@@ -1,12 +1,13 @@
 /** The commands that look for damage: fsck, seal, verify. @module */
 
-import { fsck as checkFile, type FsckResult, MmapDict, salvage } from '@mmdpickle/core/node';
+import { fsck as checkFile, type FsckResult, MmapDict } from '@mmdpickle/core/node';
 import type { CommandSpec, Invocation } from '../command.ts';
 import { usageError } from '../errors.ts';
 import type { ExitReason } from '../exit-codes.ts';
 import { ProgressBar } from '../progress.ts';
 import { colorsFor, print, printJson } from '../terminal.ts';
 import { keyText, printable, table } from '../text.ts';
+import { work } from '../work.ts';
 import { printResult } from './result.ts';
 
 type Finding = FsckResult['findings'][number];
@@ -65,7 +66,7 @@ async function check(path: string, invocation: Invocation): Promise<ExitReason> 
 
 async function rescue(path: string, target: string, invocation: Invocation): Promise<ExitReason> {
   using bar = new ProgressBar(invocation, 'salvage', 'count');
-  const { recovered, lost, breaks } = salvage(path, target, { onProgress: bar.update });
+  const { recovered, lost, breaks } = await work(invocation, 'salvage', { path, target }, { bar });
   bar[Symbol.dispose]();
   const { terminal, json } = invocation;
   if (!json) {

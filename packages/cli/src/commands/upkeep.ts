@@ -2,9 +2,10 @@
 
 import { MmapDict } from '@mmdpickle/core/node';
 import type { CommandSpec } from '../command.ts';
-import { leased } from '../dicts.ts';
+import { leasedFile } from '../dicts.ts';
 import { ProgressBar } from '../progress.ts';
 import { bytesText } from '../text.ts';
+import { work } from '../work.ts';
 import { printResult } from './result.ts';
 
 /** `mmdpickle vacuum`: writes the live entries into a new file and renames it over the old. */
@@ -17,13 +18,12 @@ export const vacuum: CommandSpec = {
   examples: [{ line: 'mmdpickle vacuum run.mmdpickle', doc: 'a new file beside the old, renamed over it' }],
   async run(invocation) {
     const { args, options } = invocation;
-    using dict = MmapDict.open(args[0] ?? '', { mode: 'r+' });
-    using _lease = leased(dict);
-    const before = dict.fileSize;
+    const [path = ''] = args;
+    using lease = leasedFile(path);
     using bar = new ProgressBar(invocation, 'vacuum', 'count');
-    dict.vacuum({ inPlace: options.inPlace === true, onProgress: bar.update });
+    const given = { path, inPlace: options.inPlace === true };
+    const { before, after } = await work(invocation, 'vacuum', given, { bar, signal: lease.signal });
     bar[Symbol.dispose]();
-    const after = dict.fileSize;
     const freed = before - after;
     const line = `${bytesText(before)} -> ${bytesText(after)}, ${freed < 0 ? `${bytesText(-freed)} more` : `${bytesText(freed)} freed`}`;
     await printResult(invocation, { before, after, freed }, line);

@@ -17,6 +17,7 @@ export function guidePage(commands: readonly LoadedCommand[]): string {
     '- `-` stands for standard input or output where a file is read or written as a stream.',
     '- Results go to standard output; progress, status and errors to standard error. An error is one line: what, where, what to do.',
     '- Colours and live lines appear on terminals only; `NO_COLOR` turns colours off.',
+    '- Ctrl-C (SIGINT), SIGTERM and SIGHUP stop a command, a second one at once. What an import, cp, mv, vacuum, convert or salvage of a large file has written by then is taken back; what reads only just ends.',
     "- `mmdpickle completion bash` (or zsh, fish, powershell) prints the shell's completions, which know the keys of a file too.",
     '',
     '| exit code | meaning |',
