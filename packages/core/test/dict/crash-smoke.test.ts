@@ -124,6 +124,27 @@ test.each([[[2]], [[0]], [[]]])('rows %o of an array that another writer moved: 
   }
 });
 
+test.each([2 ** 31, 2 ** 32, 2 ** 33])('a row count is never torn where it comes to %d, nor behind that', (border) => {
+  const ofRows = (count: number) => NDArray.over(memoryOver(new Uint8Array(0)), 'float64', [count, 0]);
+  const shapeIn = (bytes: Uint8Array) => (MmapDict.over(MemoryFile.of(bytes)).get('rows') as GrowableArray).shape[0];
+  const made = MemoryFile.of();
+  MmapDict.over(made).set('rows', source([0, 0], 8));
+  let bytes = made.toBytes();
+  for (const [before, after] of [
+    [0, border - 1] as const,
+    [border - 1, border] as const,
+    [border, border + 2] as const,
+  ]) {
+    const inner = MemoryFile.of(bytes);
+    const file = CrashFile.over(inner);
+    (MmapDict.over(file).get('rows') as GrowableArray).append(ofRows(after - before));
+    for (const state of crashStates(file.log))
+      expect([before, after]).toContain(shapeIn([...state.files.values()][0]!));
+    bytes = inner.toBytes();
+    expect(shapeIn(bytes)).toBe(after);
+  }
+});
+
 test('arrays read back', () => {
   expect(NDArray.over(memoryOver(new Uint8Array(8)), 'float64', [1]).get(0)).toBe(0);
 });
