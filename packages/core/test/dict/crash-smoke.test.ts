@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { GrowableArray } from '../../src/dict/growable-array.ts';
 import { MmapDict } from '../../src/dict/index.ts';
+import { COMMIT_NUMBER_OFFSET, SECTOR } from '../../src/format/layout.ts';
 import { memoryOver, NDArray } from '../../src/ndarray/index.ts';
 import { MemoryFile } from '../../src/storage/index.ts';
 import { CrashFile, crashStates } from '../../src/testing/index.ts';
@@ -144,6 +145,56 @@ test.each([2 ** 31, 2 ** 32, 2 ** 33])('a row count is never torn where it comes
     expect(shapeIn(bytes)).toBe(after);
   }
 });
+
+// The death of what was replaced is the exception: its successor counts wherever both are met.
+test.each(Object.keys(OPERATIONS).filter((name) => !/replaced|of sets$/.test(name)))(
+  'who looks before the last byte of %s is written sees another commit number after it',
+  (name) => {
+    for (const durability of ['none', 'commit'] as const) {
+      const file = CrashFile.over(MemoryFile.of(start(7)));
+      const dict = MmapDict.over(file, { durability });
+      const { length } = file.log.ops;
+      OPERATIONS[name]!(dict);
+      const written = file.log.ops.slice(length).flatMap((op) => ('bytes' in op ? [op.offset] : []));
+      expect(written.length).toBeGreaterThan(1);
+      expect(written.at(-1)).toBe(COMMIT_NUMBER_OFFSET);
+    }
+  },
+);
+
+/** Files that end with a growable array of 40 bytes, with room for more, where a sector ends in one of its lengths: others moved it. */
+function* endingInArray(spare: number): Generator<MemoryFile> {
+  const made = MemoryFile.of();
+  const dict = MmapDict.over(made).set('rows', { arraySource: true, dtype: 'uint8', shape: [0], capacity: 40 + spare });
+  (dict.get('rows') as GrowableArray).append(new Uint8Array(40).fill(7));
+  const { entryOffset, dataOffset } = dict.core.growables.locate('rows');
+  for (let pad = 300; pad < 300 + SECTOR; pad++) {
+    const file = MemoryFile.of();
+    MmapDict.over(file).set('pad', 'x'.repeat(pad));
+    const front = file.toBytes().subarray(0, -11);
+    const lengths = [front.length + 1, front.length + dataOffset - entryOffset - 8];
+    if (lengths.every((at) => at % SECTOR < SECTOR - 8)) continue;
+    yield MemoryFile.of(Buffer.concat([front, made.toBytes().subarray(entryOffset)]));
+  }
+}
+
+test.each([1, 18, 19, 20, 300])(
+  'an array that is sealed in place, %d bytes shorter, is whole after a crash',
+  (spare) => {
+    for (const file of endingInArray(spare)) {
+      const before = content(MmapDict.over(file));
+      const recorded = CrashFile.over(file);
+      (MmapDict.over(recorded, { durability: 'commit' }).get('rows') as GrowableArray).seal();
+      for (const state of crashStates(recorded.log, { power: true, samples: 4 })) {
+        const image = [...state.files.values()][0]!;
+        expect(content(MmapDict.over(MemoryFile.of(image), { mode: 'r' }))).toEqual(before);
+        const repaired = MmapDict.over(MemoryFile.of(image));
+        expect(content(repaired)).toEqual(before);
+        expect(repaired.fsck().findings.filter(({ severity }) => severity === 'error')).toEqual([]);
+      }
+    }
+  },
+);
 
 test('arrays read back', () => {
   expect(NDArray.over(memoryOver(new Uint8Array(8)), 'float64', [1]).get(0)).toBe(0);
