@@ -1,0 +1,59 @@
+/** Payloads of tail entries: what is written is read, and what is torn says nothing. */
+
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { decodeChecksums, encodeChecksums, summedLength } from '../../src/format/checksums.ts';
+import { decodeJournal, encodeJournal } from '../../src/format/journal.ts';
+import { tailFooter } from '../../src/format/tail-entry.ts';
+
+const offset = fc.oneof(fc.nat(2 ** 20), fc.integer({ min: 2 ** 31, max: 2 ** 50 }));
+const journal = fc.record({
+  deaths: fc.uniqueArray(offset, { maxLength: 5 }).map((offsets) => new Set(offsets)),
+  stores: fc.array(fc.tuple(offset, offset), { maxLength: 5 }).map((stores) => new Map(stores)),
+  overwrites: fc.array(fc.tuple(offset, fc.uint8Array({ maxLength: 9 })), { maxLength: 4 }),
+});
+const sealed = fc.tuple(
+  fc.integer({ min: -1, max: 2 ** 31 - 1 }),
+  fc.array(
+    fc.tuple(offset, fc.integer({ min: 20, max: 2 ** 22 }), fc.nat(2 ** 31 - 1)).map(([at, frameLength, sum]) => ({
+      offset: at,
+      frameLength,
+      sums: Array.from({ length: Math.ceil(summedLength(frameLength) / 2 ** 20) }, (_, i) => sum * 2 + i),
+    })),
+    { maxLength: 5 },
+  ),
+);
+
+/** Any bit is wrong, or any number of bytes is missing. */
+function* torn(payload: Uint8Array): Generator<Uint8Array> {
+  for (let end = 0; end < payload.length; end++) yield payload.subarray(0, end);
+  for (let bit = 0; bit < 8 * (payload.length - 16); bit++) {
+    const copy = payload.slice();
+    copy[bit >> 3]! ^= 1 << (bit & 7);
+    yield copy;
+  }
+}
+
+test('a journal is read as it was written, and one that is torn anywhere says nothing', () => {
+  fc.assert(
+    fc.property(journal, (written) => {
+      const payload = encodeJournal(written);
+      expect(decodeJournal(payload)).toEqual(written);
+      expect(tailFooter(payload, payload.length - 16)).toEqual({ kind: 'journal', length: payload.length });
+      for (const found of torn(payload)) expect(decodeJournal(found)).toBeUndefined();
+    }),
+    { numRuns: 30 },
+  );
+});
+
+test('sums are read as they were written, and those that are torn anywhere are none', () => {
+  fc.assert(
+    fc.property(sealed, ([commitNumber, entries]) => {
+      const payload = encodeChecksums(commitNumber, entries);
+      expect(decodeChecksums(payload)).toEqual({ commitNumber, entries });
+      expect(tailFooter(payload, payload.length - 16)).toEqual({ kind: 'checksums', length: payload.length });
+      for (const found of torn(payload)) expect(decodeChecksums(found)).toBeUndefined();
+    }),
+    { numRuns: 30 },
+  );
+});
