@@ -79,5 +79,6 @@ export function decodeChecksums(payload: Uint8Array): { commitNumber: number; en
     pos += 4 * blocks;
     entries.push({ offset, frameLength, sums });
   }
-  return pos === end ? { commitNumber: getI32(payload, 4), entries } : undefined;
+  const whole = pos === end && entries.length === count;
+  return whole ? { commitNumber: getI32(payload, 4), entries } : undefined;
 }

@@ -2,8 +2,10 @@
 
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { crc32c } from '../../src/format/checksum.ts';
 import { decodeChecksums, encodeChecksums, summedLength } from '../../src/format/checksums.ts';
 import { decodeJournal, encodeJournal } from '../../src/format/journal.ts';
+import { getU32, putU32 } from '../../src/format/layout.ts';
 import { tailFooter } from '../../src/format/tail-entry.ts';
 
 const offset = fc.oneof(fc.nat(2 ** 20), fc.integer({ min: 2 ** 31, max: 2 ** 50 }));
@@ -57,3 +59,25 @@ test('sums are read as they were written, and those that are torn anywhere are n
     { numRuns: 30 },
   );
 });
+
+test.each<[string, Uint8Array, number[], (payload: Uint8Array) => unknown]>([
+  [
+    'a journal',
+    encodeJournal({ deaths: new Set([30]), stores: new Map([[40, 1]]), overwrites: [[50, Uint8Array.of(1)]] }),
+    [4, 8, 12],
+    decodeJournal,
+  ],
+  ['sums', encodeChecksums(1, [{ offset: 24, frameLength: 40, sums: [1] }]), [8], decodeChecksums],
+])(
+  'counts in %s that its bytes do not bear out are refused at once, though their sum is right',
+  (_what, payload, fields, decode) => {
+    for (const field of fields) {
+      for (const count of [getU32(payload, field) - 1, getU32(payload, field) + 1, 2 ** 31, 2 ** 32 - 1]) {
+        const forged = payload.slice();
+        putU32(forged, field, count);
+        putU32(forged, 0, crc32c(forged.subarray(4, forged.length - 16)));
+        expect([field, count, decode(forged)]).toEqual([field, count, undefined]);
+      }
+    }
+  },
+);
