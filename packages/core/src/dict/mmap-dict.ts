@@ -340,6 +340,8 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
     core.settled();
     for (const key of core.store.entries.catalog.keys()) {
       core.alive();
+      // Behind a batch that threw, what is known is what it had come to.
+      if (!core.store.unchanged()) core.refresh();
       if (core.store.entries.find(key) >= 0) yield key;
     }
   }

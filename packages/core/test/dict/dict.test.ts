@@ -38,6 +38,22 @@ describe('a dict is like a Map', () => {
     expect(dict.clear().size).toBe(0);
   });
 
+  test('keys goes on behind a batch that threw with the keys that are there', () => {
+    using dict = open().update({ a: 1, b: 2, c: 3, d: 4 });
+    const [keys, values] = [dict.keys(), dict.values()];
+    expect([keys.next().value, values.next().value]).toEqual(['a', 1]);
+    dict.delete('d');
+    const change = (): never => {
+      dict.delete('b');
+      dict.set('d', 5);
+      throw new Error('stop');
+    };
+    expect(() => dict.batch(change)).toThrow('stop');
+    expect([...keys]).toEqual(['b', 'c']);
+    expect(() => dict.batch(change)).toThrow('stop');
+    expect([...values]).toEqual([2, 3]);
+  });
+
   test('a key that another handle replaced stands last in a batch, behind it, and in what is vacuumed, as in Python', () => {
     const disk = new MemoryDisk();
     using dict = MmapDict.over(disk.open('d', 'a'));
