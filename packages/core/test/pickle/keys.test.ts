@@ -458,6 +458,9 @@ describe('PyDict', () => {
     expect(dict.getOrInsert('x', 2)).toBe(2);
     expect(dict.getOrInsertComputed('y', (key) => (key === 'y' ? 3 : 4))).toBe(3);
     expect([...dict.values()]).toEqual([1, 2, 3]);
+    expect(() => dict.getOrInsertComputed('y', 3 as never)).toThrow(
+      expect.objectContaining({ code: 'INVALID_ARGUMENT' }),
+    );
   });
 
   it('and PySet have every method of the engine, none of which takes what only looks like its own', () => {
@@ -522,12 +525,48 @@ describe('PySet and FrozenSet', () => {
     ]).toEqual([1, new Tuple(1)]);
   });
 
+  it('compare items of plain Sets and Maps as their own: tuples by what is in them', () => {
+    const set = new PySet<unknown>([1, new Tuple(1, 2)]);
+    for (const other of [new Set([true, new Tuple(1, 2)]), new Map(set.entries()), new PySet(set)]) {
+      expect([...set.intersection(other)]).toEqual([1, new Tuple(1, 2)]);
+      expect([...set.difference(other), ...set.symmetricDifference(other)]).toEqual([]);
+      expect([set.isSubsetOf(other), set.isSupersetOf(other), set.isDisjointFrom(other)]).toEqual([true, true, false]);
+    }
+  });
+
+  it('ask what has no end for no keys, and take nothing that is no set: an array has keys, too', () => {
+    const keys = () => {
+      throw new Error('asked');
+    };
+    const even = { size: Infinity, has: (item: unknown) => item === 2, keys };
+    const set = new PySet<unknown>([1, 2]);
+    expect([...set.intersection(even), ...set.difference(even)]).toEqual([2, 1]);
+    expect([set.isSubsetOf(even), set.isSupersetOf(even), set.isDisjointFrom(even)]).toEqual([false, false, false]);
+    const wrong: readonly unknown[] = [[1], null, undefined, 5, 'ab', { ...even, size: NaN }, { ...even, size: -1 }];
+    const methods = ['union', 'intersection', 'difference', 'symmetricDifference'] as const;
+    const tests = ['isSubsetOf', 'isSupersetOf', 'isDisjointFrom'] as const;
+    for (const other of [...wrong, { ...even, has: 1 }, { ...even, keys: undefined }]) {
+      for (const method of [...methods, ...tests]) {
+        expect(() => set[method](other as never)).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
+      }
+    }
+  });
+
   it('keep a frozenset as it is', () => {
     const frozen = new FrozenSet([1, 2]);
     expect([frozen.size, frozen.has(2), frozen instanceof Set]).toEqual([2, true, true]);
     for (const change of [() => frozen.add(3), () => frozen.delete(1), () => frozen.clear()]) {
       expect(change).toThrow(expect.objectContaining({ code: 'UNSUPPORTED_VALUE' }));
     }
+    const [one, three] = [new Set([1]), new Set([3])];
+    const made = [
+      frozen.union(three),
+      frozen.intersection(one),
+      frozen.difference(one),
+      frozen.symmetricDifference(one),
+    ];
+    expect(made).toEqual([new FrozenSet([1, 2, 3]), new FrozenSet([1]), new FrozenSet([2]), new FrozenSet([2])]);
+    expect(made.every((each) => each instanceof FrozenSet)).toBe(true);
     expect(inspect(frozen)).toMatch(/^frozenset\(2\)/);
   });
 });

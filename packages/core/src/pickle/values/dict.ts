@@ -285,6 +285,7 @@ export class PyDict<K = unknown, V = unknown> implements Map<K, V> {
 
   /** The value of the key, which is what the function gives from now on if the key was not there. */
   getOrInsertComputed(key: K, compute: (key: K) => V): V {
+    checkArgument(typeof compute === 'function', 'what computes a value is a function', compute);
     if (!this.has(key)) this.set(key, compute(key));
     return this.get(key) as V;
   }

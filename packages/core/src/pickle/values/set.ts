@@ -143,19 +143,21 @@ export class PySet<T = unknown> implements Set<T> {
     return this.values();
   }
 
-  /** The items of both. */
+  /** The items of both. @throws MmdError INVALID_ARGUMENT, as the others, for what is no {@link SetLike} */
   union<U>(other: SetLike<U>): PySet<T | U> {
     return new PySet<T | U>([...this, ...itemsOf(other)]);
   }
 
   /** The items that `other` has too. */
   intersection<U>(other: SetLike<U>): PySet<T & U> {
-    return new PySet([...this].filter((item) => other.has(item as T & U))) as PySet<T & U>;
+    const theirs = compared(other);
+    return new PySet([...this].filter((item) => theirs.has(item as T & U))) as PySet<T & U>;
   }
 
   /** The items that `other` does not have. */
   difference<U>(other: SetLike<U>): PySet<T> {
-    return new PySet([...this].filter((item) => !other.has(item as T & U)));
+    const theirs = compared(other);
+    return new PySet([...this].filter((item) => !theirs.has(item as T & U)));
   }
 
   /** The items of one that the other does not have. */
@@ -171,7 +173,9 @@ export class PySet<T = unknown> implements Set<T> {
 
   /** Whether all items of `other` are here. */
   isSupersetOf(other: SetLike): boolean {
-    return itemsOf(other).every((item) => this.has(item as T));
+    checkSetLike(other);
+    // The keys of one without end are not asked for, as by the engine's own.
+    return other.size !== Infinity && itemsOf(other).every((item) => this.has(item as T));
   }
 
   /** Whether no item is in both. */
@@ -180,9 +184,24 @@ export class PySet<T = unknown> implements Set<T> {
   }
 }
 
+function checkSetLike(other: SetLike): void {
+  const { size, has, keys } = (other ?? {}) as Partial<SetLike>;
+  const ok = typeof size === 'number' && size >= 0 && typeof has === 'function' && typeof keys === 'function';
+  // An array has keys, too: they would be united with in silence.
+  checkArgument(ok, 'the other one is a set or a map, or has size, has and keys as they do', other);
+}
+
 function itemsOf<T>(other: SetLike<T>): T[] {
+  checkSetLike(other);
   const keys = other.keys();
   return [...{ [Symbol.iterator]: () => keys }];
+}
+
+/** The set to ask for items: a plain Set or Map would find those only that are the same to JavaScript, and no equal tuple. */
+function compared<T>(other: SetLike<T>): SetLike<T> {
+  checkSetLike(other);
+  const kind: unknown = Object.getPrototypeOf(other);
+  return kind === Set.prototype || kind === Map.prototype ? new PySet(itemsOf(other)) : other;
 }
 
 function* slotKeys<T>(slots: Iterable<Slot<T, null>>): Generator<T, undefined> {
@@ -194,7 +213,7 @@ function* twice<T>(items: Iterable<T>): Generator<[T, T], undefined> {
 }
 
 /**
- * An immutable set; it can be a dict key and an item of other sets.
+ * An immutable set; it can be a dict key and an item of other sets. `union` and its like give one again, as in Python.
  *
  * @example
  * ```ts
@@ -230,6 +249,22 @@ export class FrozenSet<T = unknown> extends PySet<T> {
   /** @throws MmdError UNSUPPORTED_VALUE: a frozenset never changes */
   override clear(): void {
     throw frozen();
+  }
+
+  override union<U>(other: SetLike<U>): FrozenSet<T | U> {
+    return new FrozenSet(super.union(other));
+  }
+
+  override intersection<U>(other: SetLike<U>): FrozenSet<T & U> {
+    return new FrozenSet(super.intersection(other));
+  }
+
+  override difference<U>(other: SetLike<U>): FrozenSet<T> {
+    return new FrozenSet(super.difference(other));
+  }
+
+  override symmetricDifference<U>(other: SetLike<U>): FrozenSet<T | U> {
+    return new FrozenSet(super.symmetricDifference(other));
   }
 }
 
