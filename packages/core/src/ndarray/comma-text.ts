@@ -28,7 +28,8 @@ export function commaSpec(text: string): [name: string, type: Item][] | Item {
   const parts = splitAtCommas(text);
   // numpy trims around commas and behind the last type.
   const items = parts.map((part, i) => itemOf(i === 0 ? part.trimEnd() : part.trim(), text));
-  return items.length === 1 ? (items[0] as Item) : items.map((item, i) => [`f${i}`, item]);
+  if (items.length === 1) return items[0] as Item;
+  return items.map((item, i): [name: string, type: Item] => [`f${i}`, item]);
 }
 
 /** Splits where a comma stands in no parentheses or brackets. */
