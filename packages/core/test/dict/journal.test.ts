@@ -178,21 +178,34 @@ test('fsck does what a journal in the middle says, and says so', () => {
   }
 });
 
-test.each<[string, Journal]>([
-  ['a death in the header', { deaths: new Set([0]), stores: new Map() }],
-  ['a death beyond the end', { deaths: new Set([2 ** 45]), stores: new Map() }],
-  ['a row count in the header', { deaths: new Set<number>(), stores: new Map([[17, 5]]) }],
-  ['a row count beyond the end', { deaths: new Set<number>(), stores: new Map([[2 ** 40, 5]]) }],
-  ['bytes over the header', { deaths: new Set<number>(), stores: new Map(), overwrites: [[0, Uint8Array.of(1)]] }],
-  ['bytes behind the end', { deaths: new Set<number>(), stores: new Map(), overwrites: [[2 ** 45, Uint8Array.of(1)]] }],
-])('a forged journal says nothing: %s', (_what, forged) => {
+test.each<[string, number, (end: number) => Partial<Journal>]>([
+  ['a death in the header', 0, () => ({ deaths: new Set([23]) })],
+  ['a death that begins where the journal does', 0, (end) => ({ deaths: new Set([end]) })],
+  ['a death beyond the end', 0, () => ({ deaths: new Set([2 ** 45]) })],
+  ['a row count in the header', 0, () => ({ stores: new Map([[23, 5]]) })],
+  ['a row count that reaches into the journal', 0, (end) => ({ stores: new Map([[end - 7, 5]]) })],
+  ['a row count beyond the end', 0, () => ({ stores: new Map([[2 ** 40, 5]]) })],
+  ['bytes over the header', 0, () => ({ overwrites: [[23, Uint8Array.of(1)]] })],
+  ['bytes that reach into the journal', 0, (end) => ({ overwrites: [[end - 1, Uint8Array.of(1, 1)]] })],
+  ['bytes behind the end', 0, () => ({ overwrites: [[2 ** 45, Uint8Array.of(1)]] })],
+  ['nothing of the kind', 9, (end) => ({ deaths: new Set([end - 2]), overwrites: [[24, Uint8Array.of(0x95)]] })],
+])('a forged journal, whose other bytes are where they may be, says nothing: %s', (_what, believed, forge) => {
   const file = MemoryFile.of();
-  MmapDict.over(file).set('a', 1).set('b', 2);
-  const payload = encodeJournal({ ...forged, deaths: new Set([30, ...forged.deaths]) });
+  const [, b] = [...MmapDict.over(file).set('a', 1).set('b', 2).set('d', 4).scan()];
+  const end = file.size() - terminator().length;
+  const { deaths = [], stores = [], overwrites = [] } = forge(end);
+  const seen = [b!.valueOffset, Uint8Array.of(0x4b, 9)] as const;
+  const payload = encodeJournal({
+    deaths: new Set(deaths),
+    stores: new Map(stores),
+    overwrites: [seen, ...overwrites],
+  });
   const { prefix, suffix } = tailEntryFrame('journal', payload.length, 0, encodeProgram([], []));
-  file.writeParts(file.size() - terminator().length, [prefix, payload, suffix, terminator()]);
+  file.writeParts(end, [prefix, payload, suffix, terminator()]);
   const dict = MmapDict.over(file);
-  expect([...dict.set('c', 3)]).toEqual(Object.entries({ a: 1, b: 2, c: 3 }));
+  dict.set('c', 3);
+  const expected = believed > 0 ? { a: 1, b: believed, c: 3 } : { a: 1, b: 2, d: 4, c: 3 };
+  expect([...dict]).toEqual(Object.entries(expected));
   expect(dict.fsck().findings).toEqual([]);
 });
 
