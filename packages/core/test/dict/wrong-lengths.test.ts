@@ -172,6 +172,17 @@ describe('a value that holds what looks like entries, up to its very end', () =>
   });
 });
 
+it('a value that is damaged, and holds what looks like entries which end before it does, can be deleted', () => {
+  const inner = MemoryFile.of();
+  MmapDict.over(inner, { index: false }).set('a', [1]).set('b', [2]);
+  const file = MemoryFile.of();
+  const made = MmapDict.over(file, { index: false }).set('v', [inner.toBytes(), 'behind']).set('w', 2);
+  const bytes = file.toBytes();
+  bytes[[...made.scan()][0]!.valueOffset] = 0xff;
+  const dict = MmapDict.over(MemoryFile.of(bytes), { index: false });
+  expect([dict.delete('v'), [...dict]]).toEqual([true, [['w', 2]]]);
+});
+
 it.each<[string, unknown]>([
   ['bytes', new Uint8Array(600)],
   ['text', 't'.repeat(600)],
@@ -205,6 +216,32 @@ it("an entry that is whole but for its length is not cut off with a file's lost 
     lenient.salvage(rescued);
     expect(rescued.get('b')).toBe(2);
   }
+});
+
+it('a file whose length in the middle is wrong is not cut off where an entry, or its end, stands behind that', () => {
+  const file = MemoryFile.of();
+  const dict = MmapDict.over(file, { index: false });
+  dict.set('a', 1).set('b', 2).set('c', 3).set('d', 4);
+  const [, b, c, d] = [...dict.scan()];
+  const whole = file.toBytes();
+  /** With a length of b that reaches over the end, and some bytes that tell where entries end, or begin, gone. */
+  const damaged = (cut: number, ...gone: number[]) => {
+    const bytes = whole.slice(0, cut);
+    putU64(bytes, b!.offset + 1, 5000);
+    for (const at of gone) bytes[at]! ^= 1;
+    return bytes;
+  };
+  const anEnd = damaged(whole.length, b!.end - 1, c!.end - 1, d!.end - 1);
+  const anEntry = damaged(d!.offset + 20, b!.end - 1, d!.offset);
+  const aBorder = damaged(d!.offset + 20, b!.end - 1, c!.offset);
+  for (const bytes of [anEnd, anEntry, aBorder]) {
+    const torn = MemoryFile.of(bytes);
+    expect(() => MmapDict.over(torn).set('d', 4)).toThrow(expect.objectContaining({ code: 'TRUNCATED' }));
+    expect(torn.toBytes()).toEqual(bytes);
+  }
+  // Where no entry stands behind it, nor an end, it is what a kill left.
+  const killed = MemoryFile.of(damaged(d!.offset + 20, b!.end - 1, c!.end - 1));
+  expect([...MmapDict.over(killed).set('d', 4)]).toEqual(Object.entries({ a: 1, d: 4 }));
 });
 
 it.each<[string, (dict: MmapDict) => unknown]>([
