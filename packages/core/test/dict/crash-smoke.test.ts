@@ -162,6 +162,54 @@ test.each(Object.keys(OPERATIONS).filter((name) => !/replaced|of sets$/.test(nam
   },
 );
 
+/** What a kill at any write of a batch leaves. */
+function* killedHalfWay(): Generator<MemoryFile> {
+  const bytes = start(7);
+  for (const name of ['a batch of sets and deletes', 'rows of two arrays', 'a batch of deletes']) {
+    const file = CrashFile.over(MemoryFile.of(bytes));
+    OPERATIONS[name]!(MmapDict.over(file));
+    for (const { files } of crashStates(file.log, { tears: 8 })) yield MemoryFile.of([...files.values()][0]!);
+  }
+}
+
+test('who looks before the last byte of a repair is written sees another commit number after it', () => {
+  let journals = 0;
+  for (const left of killedHalfWay()) {
+    for (const damaged of [false, true]) {
+      const bytes = left.toBytes();
+      const { store } = MmapDict.over(left, { mode: 'r' }).core;
+      if (store.journal === undefined) continue;
+      journals++;
+      // Another writer has appended behind it.
+      const other = MemoryFile.of();
+      MmapDict.over(other).set('behind', 1);
+      const joined = Uint8Array.from([...bytes.subarray(0, store.terminator), ...other.toBytes().subarray(24)]);
+      if (damaged) joined[store.terminator - 30]! ^= 1;
+      for (const image of damaged ? [joined] : [joined, bytes]) {
+        const file = CrashFile.over(MemoryFile.of(image));
+        const dict = MmapDict.over(file);
+        expect(dict.delete('no such key')).toBe(false);
+        expect(dict.repairs.map(({ kind }) => kind)).toEqual(['journal']);
+        const written = file.log.ops.flatMap((op) => ('bytes' in op ? [op.offset] : []));
+        expect(written.at(-1)).toBe(COMMIT_NUMBER_OFFSET);
+      }
+    }
+  }
+  expect(journals).toBeGreaterThan(4);
+});
+
+test('room with rows that were never committed is given back once the commit number tells of it', () => {
+  const file = MemoryFile.of();
+  const mask = { arraySource: true, dtype: 'bool', shape: [0], capacity: 40 } as const;
+  MmapDict.over(file).set('rows', { arraySource: true, dtype: 'uint8', shape: [0], capacity: 40, mask });
+  const recorded = CrashFile.over(file);
+  (MmapDict.over(recorded).get('rows') as GrowableArray).seal();
+  const { ops } = recorded.log;
+  const punched = ops.findIndex(({ kind }) => kind === 'punch');
+  expect(punched).toBeGreaterThan(0);
+  expect(ops.slice(0, punched).some((op) => 'bytes' in op && op.offset === COMMIT_NUMBER_OFFSET)).toBe(true);
+});
+
 /** Files that end with a growable array of 40 bytes, with room for more, where a sector ends in one of its lengths: others moved it. */
 function* endingInArray(spare: number): Generator<MemoryFile> {
   const made = MemoryFile.of();
