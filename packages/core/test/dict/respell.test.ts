@@ -4,7 +4,7 @@ import { MmapDict } from '../../src/dict/index.ts';
 import { SECTOR } from '../../src/format/layout.ts';
 import { RESPELLED_SIZE, respellingStates, respellingSteps } from '../../src/format/respelling.ts';
 import { type NDArray, ndarray } from '../../src/ndarray/index.ts';
-import { MemoryFile } from '../../src/storage/index.ts';
+import { MemoryDisk, MemoryFile } from '../../src/storage/index.ts';
 import { CrashFile, crashStates } from '../../src/testing/index.ts';
 
 /** Releases of numpy that take the legacy spelling. */
@@ -107,6 +107,17 @@ describe('respelling across a sector', () => {
       }
     }
   });
+});
+
+test('what a respelling wrote is not written again by a later change of its handle', () => {
+  for (const border of [3, 60, 72]) {
+    const disk = new MemoryDisk();
+    disk.open('dict', 'create-new').write(0, fileWith(border));
+    const [dict, other] = [0, 1].map(() => MmapDict.over(disk.open('dict', 'r+'), { durability: 'commit' }));
+    expect([dict!.upgrade(), other!.downgrade()]).toEqual([1, 1]);
+    dict!.batch(() => dict!.set('b', 1).set('c', 2).delete('pad'));
+    expect(other!.getMeta('a')).toMatchObject({ layout: 'legacy' });
+  }
 });
 
 describe.each(pythons())('stock Python $version, numpy $numpy', (info) => {
