@@ -238,3 +238,43 @@ function copied(_done: MmapDict, into: MmapDict): MmapDict {
 function growableOf(dict: MmapDict, key: string): { append(rows: unknown): unknown } {
   return dict.get(key) as never;
 }
+
+describe('a key of a file that was opened by its index', () => {
+  const opened = (standingIndex: number) => {
+    const disk = new MemoryDisk();
+    const made = MmapDict.over(disk.open('dict', 'create-new'));
+    made.update(Array.from({ length: 100 }, (_, i): [string, number] => [`k${i}`, i])).close();
+    const open = () => MmapDict.over(disk.open('dict', 'r+'), { standingIndex });
+    const dict = open();
+    expect(dict.core.store.entries.base).toBeDefined();
+    return { dict, open };
+  };
+
+  it.each([0, 16_384])('is gone inside the batch that deletes it, bytes from which an index stays: %d', (stays) => {
+    for (const asks of [1, 2]) {
+      const { dict } = opened(stays);
+      dict.batch(() => {
+        dict.delete('k7');
+        expect([dict.has('k7'), dict.get('k7'), dict.delete('k7')]).toEqual([false, undefined, false]);
+        for (let i = 1; i < asks; i++) expect([...dict.keys()]).not.toContain('k7');
+        expect([dict.has('k7'), dict.get('k7'), dict.delete('k7'), dict.size]).toEqual([false, undefined, false, 99]);
+      });
+      expect([...dict.keys()]).not.toContain('k7');
+    }
+  });
+
+  it.each([0, 16_384])(
+    'is there again once another handle has set it, bytes from which an index stays: %d',
+    (stays) => {
+      for (const closed of [true, false]) {
+        const { dict, open } = opened(stays);
+        dict.delete('k7');
+        const other = open();
+        other.set('k7', 'again');
+        if (closed) other.close();
+        expect([dict.has('k7'), dict.get('k7')]).toEqual([true, 'again']);
+        expect([[...dict.keys()].at(-1), dict.size]).toEqual(['k7', 100]);
+      }
+    },
+  );
+});
