@@ -27,19 +27,6 @@ export async function changeDict<T>(path: string, change: (dict: MmapDict) => T 
   }
 }
 
-/** The same for a change that is done when it returns. */
-export function changeDictAtOnce<T>(path: string, change: (dict: MmapDict) => T): T {
-  const isNew = !existsSync(path);
-  using dict = MmapDict.open(path);
-  const { commitNumber } = dict;
-  try {
-    return change(dict);
-  } catch (error) {
-    if (isNew) removeIfUnchanged(dict, commitNumber);
-    throw error;
-  }
-}
-
 /** Under its lock: whoever waits for that to write is told that the file was removed. */
 function removeIfUnchanged(dict: MmapDict, commitNumber: number): void {
   try {

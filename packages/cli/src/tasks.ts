@@ -4,7 +4,7 @@ import { rmSync } from 'node:fs';
 import { convert, MmapDict, type ProgressOptions, type SalvageResult, salvage } from '@mmdpickle/core/node';
 import type { LoadOptions } from '@mmdpickle/core/pickle';
 import { type AnyArray, requireArray } from './arrays.ts';
-import { changeDictAtOnce, countArrays, openIfDict, requireKeys } from './dicts.ts';
+import { changeDict, countArrays, openIfDict, requireKeys } from './dicts.ts';
 
 type Layout = 'modern' | 'legacy';
 
@@ -17,11 +17,14 @@ interface FromTo {
 /** The tasks by name. */
 export const TASKS = {
   /** Copies keys into another file; all when there are none. */
-  copy({ path, target, keys }: FromTo & { readonly keys: readonly string[] }, options: ProgressOptions): string[] {
+  async copy(
+    { path, target, keys }: FromTo & { readonly keys: readonly string[] },
+    options: ProgressOptions,
+  ): Promise<string[]> {
     using source = MmapDict.open(path, { mode: 'r' });
     requireKeys(source, path, keys);
     const wanted = keys.length > 0 ? [...new Set(keys)] : [...source.keys()];
-    changeDictAtOnce(target, (dict) => source.copy(wanted, dict, options));
+    await changeDict(target, (dict) => source.copy(wanted, dict, options));
     return wanted;
   },
 

@@ -33,7 +33,7 @@ function onProgress(progress: Progress): void {
 
 try {
   const task = TASKS[name] as (given: unknown, options: ProgressOptions) => unknown;
-  say({ result: task(given, { signal: new FlagSignal() as unknown as AbortSignal, onProgress }) });
+  say({ result: await task(given, { signal: new FlagSignal() as unknown as AbortSignal, onProgress }) });
 } catch (error) {
   say({ error: plainError(error) });
 }

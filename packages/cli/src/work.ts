@@ -17,7 +17,7 @@ const WORTH_A_THREAD = 2 ** 23;
 
 export type TaskName = keyof typeof TASKS;
 type Given<K extends TaskName> = Parameters<(typeof TASKS)[K]>[0];
-type Result<K extends TaskName> = ReturnType<(typeof TASKS)[K]>;
+type Result<K extends TaskName> = Awaited<ReturnType<(typeof TASKS)[K]>>;
 
 /** What the thread is given. */
 export interface TaskData {
@@ -58,7 +58,7 @@ export async function work<K extends TaskName>(
   const size = statSync(given.path, { throwIfNoEntry: false })?.size ?? 0;
   if (terminal.thread === undefined || size < WORTH_A_THREAD) {
     const { TASKS: tasks } = await import('./tasks.ts');
-    const task = tasks[name] as (given: Given<K>, options: ProgressOptions) => Result<K>;
+    const task = tasks[name] as (given: Given<K>, options: ProgressOptions) => Result<K> | Promise<Result<K>>;
     return task(given, { onProgress: bar.update, ...(signal && { signal }) });
   }
   const stop = AbortSignal.any([terminal.signal, ...(signal === undefined ? [] : [signal])]);

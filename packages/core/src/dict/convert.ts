@@ -5,8 +5,8 @@
  */
 
 import { MmdError } from '../errors.ts';
-import { FOREIGN_BYTES, foreignFile } from '../format/foreign.ts';
 import { type ArraySource, MaskedArray, NDArray } from '../ndarray/index.ts';
+import { FOREIGN_BYTES, foreignFile } from '../pickle/foreign.ts';
 import { type LoadOptions, loadAt, PyFloat, PyString, RecArray } from '../pickle/index.ts';
 import type { StorageFile } from '../storage/storage-file.ts';
 import type { DictCore } from './core.ts';

@@ -8,7 +8,7 @@
  */
 
 import { MmdError } from '../errors.ts';
-import { foreignFile } from './foreign.ts';
+import { foreignFile } from '../pickle/foreign.ts';
 
 /** How a field's bytes are read. */
 export type FieldType = 'bytes' | 'u8' | 'i32' | 'u64';

@@ -30,9 +30,24 @@ const FOREIGN: ReadonlyArray<readonly [start: string, what: string]> = [
 /** Bytes of a file's start that tell. */
 export const FOREIGN_BYTES: number = Math.max(...FOREIGN.map(([start]) => start.length));
 
-/** @returns what begins with these bytes; `undefined` where it may be a pickle */
-export function foreignKind(head: Uint8Array): string | undefined {
+/** What begins with these bytes; `undefined` where it may be a pickle. */
+function foreignKind(head: Uint8Array): string | undefined {
   return FOREIGN.find(([start]) => decodeLatin1(head.subarray(0, start.length)) === start)?.[1];
+}
+
+/**
+ * @param head - the file's first bytes, {@link FOREIGN_BYTES} of them where there are so many
+ * @returns the error to throw; `undefined` where it may be a pickle
+ */
+export function foreignFile(head: Uint8Array, name: string): MmdError | undefined {
+  const kind = foreignKind(head);
+  if (kind === undefined) return undefined;
+  return new MmdError('NOT_A_PICKLE', `${name}: not a pickle, but ${kind}`, {
+    offset: 0,
+    expected: 0x80,
+    found: head[0],
+    path: name,
+  });
 }
 
 /** The error of a pickle that cannot be read; one that names what begins at `start`, where its bytes tell. */
