@@ -2,13 +2,13 @@
 export const EXIT_CODES = {
   ok: { code: 0, doc: 'all went well' },
   problems: { code: 1, doc: 'problems were found, frames were dropped, or something failed' },
-  usage: { code: 2, doc: 'the command line makes no sense' },
+  usage: { code: 2, doc: 'the command line is invalid' },
   notFound: { code: 3, doc: 'no such file, key or member' },
   corrupt: { code: 4, doc: 'the input is damaged, or not of the expected format' },
   locked: { code: 5, doc: 'another process holds the lock or the lease' },
-  hungUp: { code: 129, doc: 'ended by SIGHUP (the terminal was closed) before it was done' },
-  interrupted: { code: 130, doc: 'interrupted (Ctrl-C, SIGINT) before it was done' },
-  terminated: { code: 143, doc: 'ended by SIGTERM before it was done' },
+  hungUp: { code: 129, doc: 'ended by SIGHUP (the terminal was closed) before it finished' },
+  interrupted: { code: 130, doc: 'interrupted (Ctrl-C, SIGINT) before it finished' },
+  terminated: { code: 143, doc: 'ended by SIGTERM before it finished' },
 } as const;
 
 export type ExitReason = keyof typeof EXIT_CODES;

@@ -8,13 +8,13 @@ import { parseBytes, parseDuration } from './text.ts';
 /** For arrays of objects in numpy's files. */
 export const ALLOW_PICKLE: OptionSpec = {
   flags: '--allow-pickle',
-  doc: 'npy, npz: arrays of objects too; nothing is run here, and what Python would run stays in the file',
+  doc: 'npy, npz: accept object arrays too; nothing is executed here, but what Python would execute stays in the file',
 };
 
 /** For the 8-bit strings of Python 2, of which the file does not say what they are. */
 export const ENCODING: OptionSpec = {
   flags: '--encoding <encoding>',
-  doc: 'pickles of Python 2: what their 8-bit strings are read as; numpy and datetime need latin1',
+  doc: 'pickles of Python 2: how to decode their 8-bit strings; numpy and datetime need latin1',
   choices: ['ascii', 'latin1', 'utf-8', 'bytes'],
   default: 'ascii',
 };

@@ -7,7 +7,7 @@ import { printable, table } from '../text.ts';
 /** `mmdpickle check`: what a pickle would call, for people and for CI. */
 export const check: CommandSpec = {
   args: '<file>',
-  argDocs: { file: 'any pickle, and nothing behind it; - for standard input' },
+  argDocs: { file: 'any pickle, with nothing after it; - for standard input' },
   options: [],
   examples: [
     { line: 'mmdpickle check run.mmdpickle', doc: 'nothing but numpy here' },

@@ -27,9 +27,12 @@ export const convert: CommandSpec = {
   options: [
     {
       flags: '--upgrade',
-      doc: 'arrays that every numpy loads; in place no array data moves (the default with a target)',
+      doc: 'write arrays as every numpy loads them; in place no array data moves (the default with a target)',
     },
-    { flags: '--downgrade', doc: "arrays that Python's mmappickle 1.0 maps; in place only what was upgraded in place" },
+    {
+      flags: '--downgrade',
+      doc: "write arrays as Python's mmappickle 1.0 maps them; in place only what was upgraded in place",
+    },
     ENCODING,
   ],
   examples: [
@@ -37,7 +40,7 @@ export const convert: CommandSpec = {
     { line: 'mmdpickle convert run.mmdpickle old.mmdpickle --downgrade', doc: 'a copy for mmappickle 1.0' },
     {
       line: 'mmdpickle convert --upgrade run.mmdpickle',
-      doc: 'a file that mmappickle 1.0 wrote, for the numpy of today',
+      doc: 'a file that mmappickle 1.0 wrote, for current numpy',
     },
   ],
   async run(invocation) {

@@ -21,7 +21,7 @@ const MARKS = { added: '+', removed: '-', changed: '~' } as const;
 /** `mmdpickle diff`: which keys two files do not share, and whose values differ. */
 export const diff: CommandSpec = {
   args: '<a> <b>',
-  argDocs: { a: 'the one file', b: 'the other file' },
+  argDocs: { a: 'one file', b: 'the other file' },
   options: [],
   examples: [
     { line: 'mmdpickle diff run.mmdpickle other.mmdpickle', doc: 'exit code 1 when they differ', exit: 'problems' },

@@ -16,7 +16,7 @@ export const dis: CommandSpec = {
   args: '<file> [key]',
   argDocs: { file: 'a pickle or mmdpickle file, - for standard input', key: 'only the entry with this key' },
   options: [
-    { flags: '--plain', doc: 'the whole file as one pickle, array bytes and all' },
+    { flags: '--plain', doc: 'the whole file as one pickle, including array bytes' },
     { flags: '--all', doc: 'dead entries too' },
   ],
   examples: [

@@ -11,7 +11,7 @@ import { work } from '../work.ts';
 export const rm: CommandSpec = {
   args: '<file> <keys...>',
   argDocs: { file: 'the mmdpickle file', keys: 'the keys' },
-  options: [{ flags: '-f, --force', doc: 'no error for keys that are not there' }],
+  options: [{ flags: '-f, --force', doc: 'no error for missing keys' }],
   examples: [{ line: 'mmdpickle rm run.mmdpickle dark', doc: 'delete one key' }],
   async run({ terminal, args, rest, options, json }) {
     const [path = ''] = args;
@@ -46,8 +46,8 @@ export const cp: CommandSpec = {
   args: '<source> <target> [keys...]',
   argDocs: {
     source: 'the mmdpickle file to read',
-    target: 'the one to write, made when it is not there',
-    keys: 'the keys; all when none is given',
+    target: 'the one to write, created if it does not exist',
+    keys: 'the keys; all if none is given',
   },
   options: [],
   examples: [

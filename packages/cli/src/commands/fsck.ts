@@ -20,17 +20,17 @@ export const fsck: CommandSpec = {
   options: [
     {
       flags: '--repair',
-      doc: 'finish or cut off what a crash left, an entry that the end of the file cuts in two included; whole entries stay',
+      doc: 'finish or cut off what a crash left, including an entry cut in two by the end of the file; whole entries stay',
     },
-    { flags: '--salvage <new>', doc: 'copy every intact entry into a new file; the damaged one stays as it is' },
-    { flags: '--no-values', doc: 'only the structure, not whether each value can be read' },
+    { flags: '--salvage <new>', doc: 'copy every intact entry into a new file; the damaged file is not changed' },
+    { flags: '--no-values', doc: 'check only the structure, not whether each value can be read' },
   ],
   examples: [
     { line: 'mmdpickle fsck run.mmdpickle', doc: 'is it sound?' },
     { line: 'mmdpickle fsck --repair torn.mmdpickle', doc: 'after a power loss' },
     {
       line: 'mmdpickle fsck damaged.mmdpickle --salvage rescued.mmdpickle',
-      doc: 'what can be read of a damaged file',
+      doc: 'whatever can be read of a damaged file',
       exit: 'problems',
     },
   ],
@@ -83,7 +83,7 @@ async function rescue(path: string, target: string, invocation: Invocation): Pro
 export const seal: CommandSpec = {
   ...FILE,
   options: [],
-  examples: [{ line: 'mmdpickle seal run.mmdpickle', doc: 'before the file goes to an archive' }],
+  examples: [{ line: 'mmdpickle seal run.mmdpickle', doc: 'before archiving the file' }],
   async run(invocation) {
     using dict = MmapDict.open(invocation.args[0] ?? '', { mode: 'r+' });
     using bar = new ProgressBar(invocation, 'seal', 'count');
@@ -98,7 +98,7 @@ export const seal: CommandSpec = {
 export const verify: CommandSpec = {
   ...FILE,
   options: [],
-  examples: [{ line: 'mmdpickle verify sealed.mmdpickle', doc: 'is every byte what it was?' }],
+  examples: [{ line: 'mmdpickle verify sealed.mmdpickle', doc: 'is every byte unchanged?' }],
   async run(invocation) {
     const { args, json } = invocation;
     const [path = ''] = args;

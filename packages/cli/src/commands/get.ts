@@ -38,9 +38,9 @@ export const get: CommandSpec = {
   args: '<file> <key>',
   argDocs: { file: 'the mmdpickle file', key: 'the key' },
   options: [
-    { flags: '--slice <spec>', doc: 'a part of an array, as numpy writes it: 0:10,:,3', parse: parseSliceSpec },
+    { flags: '--slice <spec>', doc: 'a part of an array in numpy syntax, such as 0:10,:,3', parse: parseSliceSpec },
     { flags: '--csv', doc: 'rows of the first axis as CSV' },
-    { flags: '--raw', doc: "the array's bytes in C order, or a bytes or str value as it is" },
+    { flags: '--raw', doc: "the array's bytes in C order, or a bytes or str value unchanged" },
     { flags: '--npy', doc: 'an .npy file on standard output' },
   ],
   examples: [

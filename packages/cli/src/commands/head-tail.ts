@@ -38,7 +38,7 @@ export const head: CommandSpec = {
 /** `mmdpickle tail`: the last rows, and with `-f` the ones that are appended. */
 export const tail: CommandSpec = {
   ...ARGS,
-  options: [COUNT, { flags: '-f, --follow', doc: 'go on with the rows that are appended, until interrupted' }],
+  options: [COUNT, { flags: '-f, --follow', doc: 'continue with rows as they are appended, until interrupted' }],
   examples: [{ line: 'mmdpickle tail -n 3 run.mmdpickle temperature', doc: 'the last three rows' }],
   async run(invocation) {
     const { options, terminal } = invocation;

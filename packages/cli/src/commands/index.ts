@@ -4,7 +4,7 @@ import type { CommandRow } from '../command.ts';
 export const COMMANDS: readonly CommandRow[] = [
   {
     name: 'ls',
-    summary: 'List what a file holds, as a tree of its keys',
+    summary: 'List the contents of a file, as a tree of its keys',
     load: async () => (await import('./ls.ts')).ls,
   },
   {
@@ -20,7 +20,7 @@ export const COMMANDS: readonly CommandRow[] = [
   { name: 'put', summary: 'Store one value under a key', load: async () => (await import('./put.ts')).put },
   {
     name: 'rm',
-    summary: 'Delete keys, all or none; the space comes back by vacuum or reclaim',
+    summary: 'Delete keys, all or none; vacuum or reclaim frees the space',
     load: async () => (await import('./edit.ts')).rm,
   },
   { name: 'mv', summary: 'Rename a key', load: async () => (await import('./edit.ts')).mv },
@@ -51,37 +51,37 @@ export const COMMANDS: readonly CommandRow[] = [
   },
   {
     name: 'ingest',
-    summary: 'Write a stream of frames into a file; exit code 1 when frames were dropped',
+    summary: 'Write a stream of frames into a file; exit code 1 if frames were dropped',
     load: async () => (await import('./ingest.ts')).ingest,
   },
   {
     name: 'import',
-    summary: 'Take arrays and pickles into a file; arrays may be larger than memory, but for CSV and pickles',
+    summary: 'Import arrays and pickles into a file; arrays may be larger than memory, except in CSV and pickles',
     load: async () => (await import('./transfer.ts')).importCommand,
   },
   {
     name: 'export',
-    summary: 'Write arrays and values out to another format',
+    summary: 'Export arrays and values to another format',
     load: async () => (await import('./transfer.ts')).exportCommand,
   },
   {
     name: 'convert',
-    summary: 'Make an mmdpickle file of an ordinary pickle, or change how a file spells its arrays',
+    summary: 'Convert an ordinary pickle to an mmdpickle file, or change how a file encodes its arrays',
     load: async () => (await import('./convert.ts')).convert,
   },
   {
     name: 'vacuum',
-    summary: 'Write the file anew without dead space',
+    summary: 'Rewrite the file without dead space',
     load: async () => (await import('./upkeep.ts')).vacuum,
   },
   {
     name: 'reclaim',
-    summary: 'Give the disk space of dead entries back without moving anything',
+    summary: 'Free the disk space of dead entries without moving anything',
     load: async () => (await import('./upkeep.ts')).reclaim,
   },
   {
     name: 'fsck',
-    summary: 'Check a file, repair it, or rescue what is intact; exit code 1 when something is wrong',
+    summary: 'Check a file, repair it, or salvage what is intact; exit code 1 if something is wrong',
     load: async () => (await import('./fsck.ts')).fsck,
   },
   {
@@ -91,7 +91,7 @@ export const COMMANDS: readonly CommandRow[] = [
   },
   {
     name: 'verify',
-    summary: 'Compare a sealed file with its checksums; exit code 1 when it changed',
+    summary: 'Compare a sealed file with its checksums; exit code 1 if it changed',
     load: async () => (await import('./fsck.ts')).verify,
   },
   {
@@ -101,7 +101,7 @@ export const COMMANDS: readonly CommandRow[] = [
   },
   {
     name: 'check',
-    summary: 'List the globals that a pickle would import and call; exit code 1 when one is not known to be harmless',
+    summary: 'List the globals that a pickle would import and call; exit code 1 if one is not known to be harmless',
     load: async () => (await import('./check.ts')).check,
   },
   {

@@ -22,19 +22,19 @@ const OPTIONS: readonly OptionSpec[] = [
   },
   {
     flags: '--format <format>',
-    doc: 'raw elements, or records a line each; a CSV stream begins with a heading',
+    doc: 'raw elements, or one record per line; a CSV stream begins with a header line',
     choices: ['raw', 'ndjson', 'csv'],
     default: 'raw',
   },
   { flags: '--dtype <dtype>', doc: 'raw: the element type', parse: parseDTypeName, default: 'uint8' },
   {
     flags: '--shape <dims>',
-    doc: 'raw: the shape of one frame, 512,1024; one element when not given',
+    doc: 'raw: the shape of one frame, such as 512,1024; one element if not given',
     parse: parseShapeOption,
   },
   {
     flags: '--schema <columns>',
-    doc: 'records: celsius:float32,ok:bool,acceleration:float32[3]',
+    doc: 'records: the columns, such as celsius:float32,ok:bool,acceleration:float32[3]',
     parse: parseSchemaOption,
   },
   {
@@ -45,39 +45,39 @@ const OPTIONS: readonly OptionSpec[] = [
     choices: Object.keys(TARGETS),
     default: 'frames',
   },
-  { flags: '--key <key>', doc: 'the key, for frames their prefix; frame/ or data when not given' },
+  { flags: '--key <key>', doc: 'the key, or for frames their prefix; frame/ or data if not given' },
   { flags: '--rows <n>', doc: 'chunks: rows of each array', parse: parsePositive, default: 1000 },
   { flags: '--planes <n>', doc: 'ring, fill: planes of the array', parse: parsePositive, default: 100 },
-  { flags: '--max-frames <n>', doc: 'end after so many frames', parse: parsePositive },
+  { flags: '--max-frames <n>', doc: 'end after this many frames', parse: parsePositive },
   {
     flags: '--duration <time>',
-    doc: 'end so long after the source is ready (with tcp-listen: a client is there): 10s, 5m, 2h',
+    doc: 'end this long after the source is ready (with tcp-listen: has a client): 10s, 5m, 2h',
     parse: parseTime,
   },
   {
     flags: '--rollover <limit>',
-    doc: 'a new file after 1000f (frames), 1GiB or 10m; OUT then holds {n}',
+    doc: 'start a new file after 1000f (frames), 1GiB or 10m, say; OUT must contain {n}',
     parse: parseRollover,
   },
-  { flags: '--keep <n>', doc: 'with --rollover: how many files to keep; all when not given', parse: parsePositive },
+  { flags: '--keep <n>', doc: 'with --rollover: how many files to keep; all if not given', parse: parsePositive },
   {
     flags: '--policy <policy>',
-    doc: 'what happens when the disk is too slow; block where the source can wait, else drop-oldest',
+    doc: 'what to do when the disk is too slow; if not given, block if the source can wait, else drop-oldest',
     choices: POLICIES,
   },
   {
     flags: '--invalid <what>',
-    doc: 'lines and messages that are no frames: stop, the default where the source can wait, or skip and count them; a CSV record of several lines that is none costs its first line',
+    doc: 'what to do with lines and messages that are not valid frames: stop, the default if the source can wait, or skip and count them; of an invalid CSV record of several lines only the first line is skipped',
     choices: ['stop', 'skip'],
   },
   {
     flags: '--queue <bytes>',
-    doc: 'how much may wait for the disk',
+    doc: 'how many bytes may wait for the disk',
     parse: parseByteCount,
     default: 64 * 2 ** 20,
     typed: '64MiB',
   },
-  { flags: '--batch <time>', doc: 'collect frames for so long and commit them together', parse: parseTime },
+  { flags: '--batch <time>', doc: 'collect frames for this long and commit them together', parse: parseTime },
   {
     flags: '--durability <level>',
     doc: 'commit: each commit is on the disk before it counts',
@@ -89,7 +89,7 @@ const OPTIONS: readonly OptionSpec[] = [
 /** `mmdpickle ingest`: a stream of frames into a file. */
 export const ingest: CommandSpec = {
   args: '<out>',
-  argDocs: { out: 'the mmdpickle file, made when it is not there; with {n} in its name for --rollover' },
+  argDocs: { out: 'the mmdpickle file, created if it does not exist; with {n} in its name for --rollover' },
   options: OPTIONS,
   examples: [
     {
@@ -106,7 +106,7 @@ export const ingest: CommandSpec = {
     },
     {
       line: "mmdpickle ingest 'run-{n}.mmdpickle' --from frames.raw --dtype uint16 --shape 4,8 --rollover 2f --keep 3",
-      doc: 'a new file every two frames, the last three are kept',
+      doc: 'a new file every two frames, keeping the last three',
     },
     {
       line: 'mmdpickle ingest out.mmdpickle --from udp://127.0.0.1:0 --dtype float32 --shape 3 --into ring --planes 8 --duration 300ms',

@@ -21,12 +21,12 @@ function textOf(bytes: Uint8Array): string {
 /** How bytes become a value; the first row is what text on the command line means when nothing is said. */
 const TYPES = {
   auto: {
-    doc: 'a number or other JSON if it reads as such, else a str; the default',
+    doc: 'a number or other JSON if it parses as such, else a str; the default',
     read: (bytes) => jsonOrText(textOf(bytes)),
   },
   json: { doc: 'JSON', read: (bytes) => readJson(textOf(bytes)) },
   str: { doc: 'a str', read: (bytes) => textOf(bytes) },
-  bytes: { doc: 'a bytes', read: (bytes) => bytes },
+  bytes: { doc: 'bytes', read: (bytes) => bytes },
   int: { doc: 'an int of any size', read: (bytes) => parseInteger(textOf(bytes)) },
   float: { doc: 'a float', read: (bytes) => parseFloatText(textOf(bytes)) },
   npy: {
@@ -35,7 +35,7 @@ const TYPES = {
       (await import('@mmdpickle/npy-interop')).readNpy(bytes, { allowPickle, pickle, onRest }),
   },
   pickle: {
-    doc: 'what the pickle holds',
+    doc: 'the content of a pickle',
     read(bytes, { pickle, onEnd }) {
       const { value, end } = loadAt(bytes, 0, pickle);
       onEnd(end);
@@ -67,14 +67,14 @@ const BY_EXTENSION: Readonly<Record<string, TypeName>> = {
 export const put: CommandSpec = {
   args: '<file> <key> <value>',
   argDocs: {
-    file: 'the mmdpickle file, made when it is not there',
+    file: 'the mmdpickle file, created if it does not exist',
     key: 'the key',
     value: 'the value itself, @PATH for the content of a file, or - for standard input',
   },
   options: [
     {
       flags: '--type <type>',
-      doc: `what the value is: ${Object.entries(TYPES)
+      doc: `the type of the value: ${Object.entries(TYPES)
         .map(([name, { doc }]) => `${name} (${doc})`)
         .join(', ')}`,
       choices: Object.keys(TYPES),

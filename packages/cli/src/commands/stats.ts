@@ -14,7 +14,7 @@ const BAR_WIDTH = 40;
 export const stats: CommandSpec = {
   args: '<file> <key>',
   argDocs: { file: 'the mmdpickle file', key: "the array's key" },
-  options: [{ flags: '--bins <n>', doc: 'bars of the histogram', parse: parseBins, default: 10 }],
+  options: [{ flags: '--bins <n>', doc: 'number of bars in the histogram', parse: parseBins, default: 10 }],
   examples: [{ line: 'mmdpickle stats run.mmdpickle dark', doc: 'with a histogram drawn in the terminal' }],
   async run(invocation) {
     const { terminal, args, options, json } = invocation;

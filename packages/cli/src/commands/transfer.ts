@@ -30,13 +30,13 @@ const FORMAT_OPTION = {
 export const importCommand: CommandSpec = {
   args: '<file> <inputs...>',
   argDocs: {
-    file: 'the mmdpickle file, made when it is not there',
+    file: 'the mmdpickle file, created if it does not exist',
     inputs:
-      'the files to take in; - for standard input, with --format. Those of one format are one commit; of safetensors and raw, each file',
+      'the files to import; - for standard input, with --format. All files of one format are one commit; each safetensors or raw file is a commit of its own',
   },
   options: [
     FORMAT_OPTION,
-    { flags: '--key <key>', doc: 'the key, or the folder for several arrays; else the file name' },
+    { flags: '--key <key>', doc: 'the key, or the folder for several arrays; the file name if not given' },
     { flags: '--dtype <dtype>', doc: 'raw, csv: the element type', parse: parseDTypeName },
     { flags: '--shape <dims>', doc: 'raw: the shape', parse: parseShapeOption },
     ALLOW_PICKLE,
@@ -101,7 +101,7 @@ export const exportCommand: CommandSpec = {
   argDocs: {
     file: 'the mmdpickle file',
     output: 'the file to write, - for standard output; for npy and several keys a directory',
-    keys: 'the keys; all that the format can hold when none is given',
+    keys: 'the keys; if none is given, all that the format can hold',
   },
   options: [FORMAT_OPTION],
   examples: [

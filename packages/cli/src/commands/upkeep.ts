@@ -13,7 +13,7 @@ export const vacuum: CommandSpec = {
   args: '<file>',
   argDocs: { file: 'the mmdpickle file' },
   options: [
-    { flags: '--in-place', doc: 'keep the inode, for peers that hold the file open; not safe while others map it' },
+    { flags: '--in-place', doc: 'keep the inode, for processes that hold the file open; not safe while others map it' },
   ],
   examples: [{ line: 'mmdpickle vacuum run.mmdpickle', doc: 'a new file beside the old, renamed over it' }],
   async run(invocation) {

@@ -12,15 +12,19 @@ const MOST_AHEAD = 10_000;
 /** `mmdpickle watch`: a line for each change, by whichever process. */
 export const watch: CommandSpec = {
   args: '<file>',
-  argDocs: { file: 'the mmdpickle file, which may come later, or a pattern with {n} for a row of files' },
+  argDocs: { file: 'the mmdpickle file, which need not exist yet, or a pattern with {n} for a row of files' },
   options: [
     {
       flags: '--from <seq>',
-      doc: 'go on behind the change of this number; 0 tells all that is in the file',
+      doc: 'resume after the change with this number; 0 reports everything in the file',
       parse: parseNatural,
     },
-    { flags: '--poll <time>', doc: 'the longest time between two looks, 1s; 50ms when not given', parse: parseTime },
-    { flags: '--count <n>', doc: 'end after so many changes', parse: parsePositive },
+    {
+      flags: '--poll <time>',
+      doc: 'the longest time between two checks, such as 1s; 50ms if not given',
+      parse: parseTime,
+    },
+    { flags: '--count <n>', doc: 'end after this many changes', parse: parsePositive },
   ],
   examples: [
     { line: 'mmdpickle watch run.mmdpickle --from 0 --count 3', doc: 'the first three changes' },

@@ -59,7 +59,7 @@ interface FormatRow {
 export const FORMATS: Readonly<Record<string, FormatRow>> = {
   npy: {
     extensions: ['.npy'],
-    doc: "numpy's single array; out: FILE.npy for one key, else a directory with a file for each",
+    doc: 'a single numpy array; export: FILE.npy for one key, else a directory with a file for each',
     arraysOnly: true,
     async read(paths, dict, options, transfer) {
       const { key, allowPickle, encoding } = options;
@@ -111,7 +111,7 @@ export const FORMATS: Readonly<Record<string, FormatRow>> = {
   },
   raw: {
     extensions: ['.raw', '.bin'],
-    doc: 'bare elements; in: with --dtype and --shape',
+    doc: 'bare elements; import: with --dtype and --shape',
     arraysOnly: true,
     async read(paths, dict, options, transfer) {
       const { key, dtype, shape, take, done } = options;
@@ -134,7 +134,7 @@ export const FORMATS: Readonly<Record<string, FormatRow>> = {
   },
   csv: {
     extensions: ['.csv'],
-    doc: 'rows of numbers, or of named columns where the first line is a heading',
+    doc: 'rows of numbers, or of named columns if the first line is a header',
     arraysOnly: true,
     async read(paths, dict, { key, dtype = 'float64', take }, transfer) {
       const { readCsv } = await import('./csv-import.ts');

@@ -63,7 +63,7 @@ export const SOURCES: readonly {
   },
   {
     form: 'mqtt://HOST:PORT/TOPIC',
-    doc: 'messages of a broker, the topic may hold + and #',
+    doc: 'messages from a broker; the topic may contain + and #',
     matches: /^mqtts?:\/\//,
     open: (spec, invocation) => messages(invocation, (ready) => mqttMessages(spec, invocation, ready)),
   },

@@ -29,7 +29,7 @@ interface TargetRow {
 /** The rows of `--into`. */
 export const TARGETS: Readonly<Record<string, TargetRow>> = {
   frames: {
-    doc: 'an entry for each frame, KEY is their prefix',
+    doc: 'one entry per frame, with KEY as their prefix',
     key: 'frame/',
     placeIn:
       ({ key }) =>
@@ -47,12 +47,12 @@ export const TARGETS: Readonly<Record<string, TargetRow>> = {
     placeIn: (settings) => rows(settings, { layout: chunked({ rows: settings.rows }) }),
   },
   ring: {
-    doc: 'an array of --planes planes, the oldest is written over',
+    doc: 'an array of --planes planes, overwriting the oldest',
     key: 'data',
     placeIn: (settings) => planes(settings, 'ring'),
   },
   fill: {
-    doc: 'an array of --planes planes, ends when it is full',
+    doc: 'an array of --planes planes, ending when it is full',
     key: 'data',
     placeIn: (settings) => planes(settings, 'stop'),
   },

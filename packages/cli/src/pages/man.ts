@@ -16,7 +16,7 @@ export function manPage(commands: readonly LoadedCommand[]): string {
     '.I command',
     '[options] [arguments]',
     '.SH DESCRIPTION',
-    'An mmdpickle file is a Python pickle of a dict, laid out so that the arrays in it can be mapped and appended to.',
+    'An mmdpickle file is a Python pickle of a dict, laid out so that its arrays can be memory-mapped and appended to.',
     '\\fB\\-\\fR stands for standard input or output.',
     '.SH OPTIONS OF EVERY COMMAND',
     ...optionLines(GLOBAL_OPTIONS),
