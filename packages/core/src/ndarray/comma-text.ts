@@ -6,68 +6,82 @@
 
 import { MmdError } from '../errors.ts';
 
-/** Byte order, repeats, byte order again, and the type. As in numpy, spaces stand around repeats only, and `_` is no part of names. */
-const ITEM =
-  /^([<>=|]?)(?: *((?:0|[1-9][0-9]{0,9})|\([0-9 ,]*\)) *)?([<>=|]?)([A-Za-z?][A-Za-z0-9?]*(?:\[[A-Za-z0-9]*\])?)$/;
+/** As numpy: byte order, repeats, byte order again, and the type. It matches anywhere; what it leaves is no item. */
+const ITEM = /([<>=|]?)( *\(?[ ,0-9]*\)? *)([<>=|]?)([A-Za-z0-9.?]*(?:\[[A-Za-z0-9,.]*\])?)/y;
+const SEPARATOR = /[ \t\n\v\f\r]*,[ \t\n\v\f\r]*/y;
+const REST = /[ \t\n\v\f\r]+$/y;
 
-/** No item is longer: types have at most so many characters elsewhere, too. */
-const MAX_ITEM = 200;
+/** Python's numbers have no zeros in front. */
+const NUMBER = /^(?:0+|[1-9][0-9]*)$/;
 
-type Item = string | [type: string, dims: number[]];
+type Item = string | [type: string, repeats: number | number[]];
 
-/** Tells text of this form. numpy takes all that begins with a number for it, and all with a comma. */
-export const isCommaText = (text: string): boolean => /^[<>=|]?[0-9]|,/.test(text);
+/** Tells text of this form, as numpy does: it begins with a number or `()`, or has a comma outside of brackets. */
+export function isCommaText(text: string): boolean {
+  return (
+    /^[<>=|]?(?:[0-9]|\(\))/.test(text) || (text.includes(',') && text.replaceAll(/\[[^\]]*\]/g, '').includes(','))
+  );
+}
 
 /**
- * What the text stands for: a list of fields `f0`, `f1`, ..., or one type and its shape.
+ * What the text stands for: a list of fields `f0`, `f1`, ..., or one type and its shape, or its length.
  *
+ * @param unsized - tells types that are only what the number before them makes: `'2S'` is `'S2'`
  * @throws UNSUPPORTED_DTYPE for what no numpy reads, and for what numpy 1 and 2 read differently: a single repeat (`'1f8'`), a comma
  *   behind the only type
  */
-export function commaSpec(text: string): [name: string, type: Item][] | Item {
-  const parts = splitAtCommas(text);
-  // numpy trims around commas and behind the last type.
-  const items = parts.map((part, i) => itemOf(i === 0 ? part.trimEnd() : part.trim(), text));
-  if (items.length === 1) return items[0] as Item;
-  return items.map((item, i): [name: string, type: Item] => [`f${i}`, item]);
-}
-
-/** Splits where a comma stands in no parentheses or brackets. */
-function splitAtCommas(text: string): string[] {
-  const parts: string[] = [];
-  let depth = 0;
-  let start = 0;
-  for (let at = 0; at < text.length; at += 1) {
-    const character = text[at] as string;
-    if ('(['.includes(character)) depth += 1;
-    else if (')]'.includes(character)) depth -= 1;
-    else if (character === ',' && depth === 0) {
-      parts.push(text.slice(start, at));
-      start = at + 1;
-    }
+export function commaSpec(text: string, unsized: (type: string) => boolean): [name: string, type: Item][] | Item {
+  const items: Item[] = [];
+  let separated = false;
+  for (let at = 0; at < text.length; ) {
+    const [part, before, repeats, after, type] = matchAt(ITEM, text, at) as unknown as [string, ...ItemParts];
+    const item = part === '' ? undefined : itemOf([before, repeats, after, type], unsized);
+    const end = at + part.length;
+    const next = end + (matchAt(SEPARATOR, text, end) ?? matchAt(REST, text, end) ?? [''])[0].length;
+    if (item === undefined || (next === end && end < text.length)) throw unread(text.slice(at), text);
+    items.push(item);
+    separated ||= text.slice(end, next).includes(',');
+    at = next;
   }
-  return [...parts, text.slice(start)];
+  const [only] = items;
+  if (items.length > 1) return items.map((item, i): [name: string, type: Item] => [`f${i}`, item]);
+  if (only === undefined || separated) throw unread(text, text);
+  return only;
 }
 
-function itemOf(part: string, text: string): Item {
-  const match = part.length <= MAX_ITEM ? ITEM.exec(part) : null;
-  if (match === null) throw unread(part, text);
-  const [, before = '', repeats = '', after = '', type = ''] = match;
+function matchAt(pattern: RegExp, text: string, at: number): RegExpExecArray | null {
+  pattern.lastIndex = at;
+  return pattern.exec(text);
+}
+
+type ItemParts = [before: string, repeats: string, after: string, type: string];
+
+/** `undefined` for what numpy does not read. */
+function itemOf([before, repeats, after, type]: ItemParts, unsized: (type: string) => boolean): Item | undefined {
   const [first, second] = [before, after].map((order) => (order === '=' ? '<' : order));
-  if (before !== '' && after !== '' && first !== second) throw unread(part, text);
+  if (before !== '' && after !== '' && first !== second) return undefined;
   // The machine's order may stand before any type.
   const spec = (before || after) === '>' ? `>${type}` : type;
-  const list = repeats.replaceAll(/[() ]/g, '').split(',');
-  if (list.length > 1 && list.at(-1) === '') list.pop();
-  const tuple = repeats.includes(',');
-  if (list.length === 1 && list[0] === '' && !tuple) return spec;
-  const dims = list.map((dim) => (/^(?:0|[1-9][0-9]*)$/.test(dim) ? Number(dim) : Number.NaN));
-  if (dims.some(Number.isNaN) || /[0-9] +[0-9]/.test(repeats)) throw unread(part, text);
-  if (!tuple && dims[0] === 1) {
-    const message = `${quoted(part)} is one element in numpy 1, and an array of one in numpy 2; write a list of fields`;
-    throw new MmdError('UNSUPPORTED_DTYPE', `dtype: ${message}`, { found: text });
+  if (repeats === '') return spec;
+  const times = repeatsOf(repeats.trim());
+  if (times === undefined) return undefined;
+  if (times === 1 && !unsized(spec)) {
+    const message = `${quoted(repeats + type)} is one element in numpy 1, and an array of one in numpy 2; write a list of fields`;
+    throw new MmdError('UNSUPPORTED_DTYPE', `dtype: ${message}`, { found: repeats + type });
   }
-  return [spec, dims];
+  return [spec, times];
+}
+
+/** Python's number or tuple. */
+function repeatsOf(text: string): number | number[] | undefined {
+  const [open, close] = [text.startsWith('('), text.endsWith(')')];
+  if (open !== close) return undefined;
+  const list = (open ? text.slice(1, -1) : text).split(',').map((dim) => dim.trim());
+  if (open && list.length === 1 && list[0] === '') return [];
+  const tuple = list.length > 1;
+  if (tuple && list.at(-1) === '') list.pop();
+  if (!list.every((dim) => NUMBER.test(dim))) return undefined;
+  return tuple ? list.map(Number) : Number(list[0]);
 }
 
 const quoted = (text: string): string => JSON.stringify(text.slice(0, 80));

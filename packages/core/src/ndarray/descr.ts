@@ -19,15 +19,9 @@ import {
   type DTypeSpecDict,
   type DTypeSpecField,
   type DTypeSpecSubarray,
-  TIME_UNITS,
 } from './dtypes.ts';
-import {
-  isLiteralDict,
-  isLiteralTuple,
-  type PythonLiteral,
-  parsePythonLiteral,
-  printPythonLiteral,
-} from './python-literal.ts';
+import { asLists, type PythonLiteral, parsePythonLiteral, printPythonLiteral } from './python-literal.ts';
+import { unitOf } from './unit-text.ts';
 
 /** What a type in dict form says. */
 const DICT_PARTS: readonly string[] = ['names', 'formats', 'offsets', 'titles', 'itemsize', 'aligned'];
@@ -58,7 +52,6 @@ export const DTYPE_LIMITS: DTypeLimits = {
 const ROWS_BY_NAME: ReadonlyMap<string, DTypeRow> = new Map(
   DTYPES.flatMap((row) => [row.name, row.code, ...row.aliases].map((name): [string, DTypeRow] => [name, row])),
 );
-const UNITS: ReadonlySet<string> = new Set(TIME_UNITS);
 
 const unsupported = (message: string, found: unknown): MmdError =>
   new MmdError('UNSUPPORTED_DTYPE', `dtype: ${message}`, { found });
@@ -72,7 +65,7 @@ const overLimit = (limit: keyof DTypeLimits, found: number): MmdError =>
 
 /**
  * Makes a type from numpy's names and codes, from all that numpy itself prints and writes, and from text with commas (`'i4, 3f8'`) and
- * repeats (`'(2,3)f4'`); fractions of units (`'M8[s/2]'`) are refused. In lists of fields a nameless void field is padding, as in
+ * repeats (`'(2,3)f4'`). In lists of fields a nameless void field is padding, as in
  * `dtype.descr` and npy files; other nameless fields are called `f0`, `f1`, ... by their position. As in numpy, what is
  * described within an aligned type is aligned too, but for types, and for `['V8', spec]`; text is read as `str(dtype)` prints it, where
  * nothing is aligned that does not say so.
@@ -178,7 +171,7 @@ class Parser {
     // Behind a parenthesis stands a type in tuples that numpy prints, and a number in text such as '(2,3)f4'.
     if (!/^\s*(?:[[{]|\(\s*['"[({])/.test(text)) {
       if (text.length > DTYPE_LIMITS.maxTextLength) throw overLimit('maxTextLength', text.length);
-      return isCommaText(text) ? this.parse(commaSpec(text), depth + 1, align) : parseScalar(text);
+      return isCommaText(text) ? this.parse(commaSpec(text, isUnsized), depth + 1, align) : parseScalar(text);
     }
     const limits = { name: 'dtype', maxLength: DTYPE_LIMITS.maxTextLength, maxDepth: DTYPE_LIMITS.maxDepth * 2 + 2 };
     let literal: PythonLiteral;
@@ -274,13 +267,6 @@ class Parser {
   }
 }
 
-/** Types say by their place what numpy says by a tuple. */
-function asLists(literal: PythonLiteral): unknown {
-  if (isLiteralTuple(literal)) return literal.tuple.map(asLists);
-  if (isLiteralDict(literal)) return new Map([...literal].map(([key, value]) => [key, asLists(value)]));
-  return Array.isArray(literal) ? literal.map(asLists) : literal;
-}
-
 function isSubarraySpec(spec: readonly unknown[]): spec is readonly [unknown, unknown] {
   if (spec.length !== 2) return false;
   const shape = spec[1];
@@ -316,6 +302,9 @@ function makeField(name: string, title: string | undefined, dtype: DType, offset
   return Object.freeze(title === undefined ? { name, dtype, offset } : { name, title, dtype, offset });
 }
 
+/** As C reads a number behind a letter: `'i04'`, `'S 4'`, `'f+8'`. */
+const LOOSE_SIZE = /^([<>=|]?[A-Za-z])[ \t\n\v\f\r]*\+?0*([0-9]+)$/;
+
 const SCALAR = /^([<>=|]?)([A-Za-z?_][A-Za-z_]*[A-Za-z0-9_]*?)([0-9]*)(?:\[([^\]]*)\])?$/;
 
 /**
@@ -342,7 +331,7 @@ function unknownType(text: string): MmdError {
 }
 
 function parseScalarText(text: string): DType {
-  const match = text.length <= 200 ? SCALAR.exec(text) : null;
+  const match = text.length <= 200 ? SCALAR.exec(text.replace(LOOSE_SIZE, '$1$2')) : null;
   if (match === null) throw unknownType(text);
   const [, prefix = '', stem = '', digits = '', meta] = match;
   const bad = (): MmdError => unknownType(text);
@@ -369,11 +358,9 @@ function parseUnit(row: DTypeRow, given: string, meta: string, bad: () => MmdErr
   // The letter alone, numpy knows only without a unit.
   if ((row.kind !== 'M' && row.kind !== 'm') || row.kind === given) throw bad();
   if (meta === 'generic') return undefined;
-  const match = /^([0-9]{0,10})([A-Za-z]{1,2})$/.exec(meta.replace(/μs$/, 'us'));
-  const [, digits = '', base = ''] = match ?? [];
-  const times = digits === '' ? 1 : Number(digits);
-  if (!UNITS.has(base) || times < 1 || times > 2 ** 31 - 1) throw bad();
-  return Object.freeze({ base, count: times });
+  const unit = unitOf(meta);
+  if (unit === undefined) throw bad();
+  return unit;
 }
 
 function finish(
@@ -424,7 +411,16 @@ const partsOf = (type: DType): SubarrayParts | undefined =>
 /** Tells a sub-array whose items are sub-arrays; its `shape` is that of both. */
 export const isSubarrayOfSubarrays = (type: DType): boolean => partsOf(type)?.item.shape !== undefined;
 
+/** Text and bytes of no length, which the number behind them gives one. */
+const isUnsizedType = ({ kind, itemsize, fields, shape }: DType): boolean =>
+  itemsize === 0 && 'SUV'.includes(kind) && fields === undefined && shape === undefined;
+
+const isUnsized = (text: string): boolean => isUnsizedType(parseScalar(text));
+
 function subarrayOf(base: DType, shape: unknown): DType {
+  if (typeof shape === 'number' && isUnsizedType(base)) {
+    return parseScalar(`${base.byteorder}${base.char}${count(shape, 'a length')}`);
+  }
   const given = typeof shape === 'number' ? [shape] : shape;
   if (!Array.isArray(given)) throw unsupported('the shape of a sub-array must be an integer or a tuple', shape);
   const own = Array.from(given, (dim) => count(dim, 'a dimension'));

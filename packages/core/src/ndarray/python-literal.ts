@@ -398,3 +398,10 @@ function hexEscape(character: string): string {
   if (code <= 0xffff) return `\\u${code.toString(16).padStart(4, '0')}`;
   return `\\U${code.toString(16).padStart(8, '0')}`;
 }
+
+/** The literal with tuples as lists: types say by their place what numpy says by a tuple. */
+export function asLists(literal: PythonLiteral): unknown {
+  if (isLiteralTuple(literal)) return literal.tuple.map(asLists);
+  if (isLiteralDict(literal)) return new Map([...literal].map(([key, value]) => [key, asLists(value)]));
+  return Array.isArray(literal) ? literal.map(asLists) : literal;
+}

@@ -96,6 +96,92 @@ describe.each(pythons())('types beside numpy $numpy', (info) => {
     expect(specs.map((spec) => factsOf(parseDType(spec)))).toEqual(found);
   });
 
+  it('fractions of units are the shorter unit that numpy takes', async () => {
+    const specs = [...TIME_UNITS, 'μs'].flatMap((unit) =>
+      [
+        '',
+        '/1',
+        '/2',
+        '/3',
+        '/4',
+        '/ +05',
+        '/7',
+        '/10',
+        '/12',
+        '/24',
+        '/30',
+        '/52',
+        '/60',
+        '/365',
+        '/1000',
+        '/86400',
+      ].flatMap((part) => [`M8[${unit}${part}]`, `>m8[6${unit}${part}]`, `datetime64[ 025${unit}${part}]`]),
+    );
+    const found = await python.run<(Facts | null)[]>(
+      `${PACK}
+def known(s):
+    try: d = facts(np.dtype(s))
+    except Exception: return None
+    # Of weeks numpy makes years that count nothing, where nothing else fits.
+    return None if d['unit'][1] == 0 else d
+result = [known(s) for s in args['specs']]`,
+      { specs },
+    );
+    expect(found.filter((facts) => facts !== null).length).toBeGreaterThan(200);
+    const ours = specs.map((spec) => {
+      try {
+        return factsOf(parseDType(spec));
+      } catch {
+        return null;
+      }
+    });
+    expect(ours).toEqual(found);
+  });
+
+  it('sizes are read as C reads numbers, and numbers before types without a size are that', async () => {
+    const specs = [
+      'i04',
+      '<f 8',
+      'S 4',
+      'U+07',
+      '|V\t002',
+      'M08',
+      'b 1',
+      '2S',
+      '0U',
+      '1V',
+      '10str',
+      '>2 >U',
+      '2,3U4',
+      '2,f8',
+    ];
+    specs.push(
+      '(2,)2i4',
+      '2=2i4',
+      '>(2, )3M8[s]',
+      '2,3S5, 1S',
+      'i4,2S,',
+      'i4, f8, ',
+      '() i4, ()f8',
+      '()i4',
+      '00i4,i08',
+    );
+    const found = await python.run<[Facts, string][]>(
+      `${PACK}\nresult = [[facts(np.dtype(s)), str(np.dtype([('a', s), ('b', 'i1')]))] for s in args['specs']]`,
+      { specs },
+    );
+    const pair = (spec: string) => [
+      factsOf(parseDType(spec)),
+      parseDType([
+        ['a', spec],
+        ['b', 'i1'],
+      ]).name,
+    ];
+    expect(specs.map(pair)).toEqual(found);
+    // As a tuple says it.
+    expect([parseDType("('S', 3)").name, parseDType("[('a', 'str', 2)]").name]).toEqual(['|S3', "[('a', '<U2')]"]);
+  });
+
   it('every name and alias that this numpy knows means the same type', async () => {
     const names = DTYPES.flatMap(({ name, char, aliases }) => [name, char, ...aliases]);
     const found = await python.run<(Facts | null)[]>(
@@ -361,7 +447,6 @@ describe('descriptions', () => {
     'M8[-1us]',
     'M8[ns',
     'i8[ns]',
-    'M8[us/25]',
     'S-1',
     'S1e9',
     'U٣',
@@ -397,6 +482,14 @@ describe('descriptions', () => {
     '<M[s]',
     'm[5us]',
     'a5[ns]',
+    'M8[s/7]',
+    'M8[s/0]',
+    'M8[as/2]',
+    'M8[0s]',
+    'M8[W/1000]',
+    'i-4',
+    'i4 4',
+    '(2)i4',
     "__import__('os')",
     "[('a', exit())]",
     "[('a', 'f8'",
@@ -407,12 +500,16 @@ describe('descriptions', () => {
     else expect(() => parseDType(text)).toThrow(expect.objectContaining({ code: 'UNSUPPORTED_DTYPE' }));
   });
 
-  // What numpy 1 and 2 read differently, what they read as a length, and what is text to neither.
+  // What numpy 1 and 2 read differently, and what is text to neither.
   it.each([
     '1f8',
     '(1)i4,f8',
     'f8,1i4',
-    '2S',
+    '(1,)S',
+    '()U',
+    '()S, i4',
+    '(2,3f8',
+    '2 3i4',
     'i4,',
     'i4,,f8',
     ',i4',
