@@ -10,7 +10,7 @@ import { checkOptions, isAnything, type OptionTable } from '../options.ts';
 import type { Advice } from './array-memory.ts';
 import type { ArraySource } from './array-source.ts';
 import { Complex } from './complex.ts';
-import type { DType } from './dtypes.ts';
+import { type DType, NAT } from './dtypes.ts';
 import { defaultFillValue } from './fill-value.ts';
 import { Slice, type SliceSpec } from './indexing.ts';
 import { PairwiseSum } from './kernels.ts';
@@ -18,7 +18,7 @@ import { keepVisible } from './masking.ts';
 import { memoryOver } from './memory-over.ts';
 import { NDArray } from './nd-array.ts';
 import { isAxis, mostAxes } from './nested.ts';
-import { checkReduces, exactSum, type Reduced } from './reduce.ts';
+import { checkReduces, dividedBy, exactSum, type Reduced } from './reduce.ts';
 import { broadcastStrides, checkShape, invalid, type Order, refuseAxis, repeated, sizeOf } from './shapes.ts';
 import { allocate, checkNested } from './transfer.ts';
 
@@ -349,28 +349,33 @@ export class MaskedArray implements ArraySource {
     if (kind === 'none') return null;
     if (kind === 'complex') return new Complex(floats.total(), imaginary.total());
     if (kind === 'number') return floats.total();
-    return this.type.kind === 'u' ? BigInt.asUintN(64, integers) : BigInt.asIntN(64, integers);
+    const total = this.type.kind === 'u' ? BigInt.asUintN(64, integers) : BigInt.asIntN(64, integers);
+    return this.type.kind === 'm' && total === NAT ? null : total;
   }
 
-  /** The least element that is not masked: see {@link NDArray.min}. null where all are masked. */
+  /**
+   * The least element that is not masked: see {@link NDArray.min}. null where all are masked.
+   * @throws INVALID_ARGUMENT where there are no elements at all, as numpy
+   */
   min(...axis: []): Reduced {
     refuseAxis('min', axis);
     checkReduces(this.type, 'min');
-    return this.#extreme((part) => part.min());
+    return this.#extreme('min');
   }
 
-  /** The greatest element that is not masked: see {@link NDArray.max}. null where all are masked. */
+  /** The greatest element that is not masked: see {@link MaskedArray.min}. */
   max(...axis: []): Reduced {
     refuseAxis('max', axis);
     checkReduces(this.type, 'max');
-    return this.#extreme((part) => part.max());
+    return this.#extreme('max');
   }
 
-  #extreme(of: (part: NDArray) => Reduced): Reduced {
+  #extreme(what: 'min' | 'max'): Reduced {
+    if (this.size === 0) throw invalid(`${what} of an empty array`, [...this.shape]);
     const found: Reduced[] = [];
-    for (const part of this.#visible()) found.push(of(part));
+    for (const part of this.#visible()) found.push(part[what]());
     if (found.length === 0 || found.includes(null)) return null;
-    return of(NDArray.fromNested(found, this.type));
+    return NDArray.fromNested(found, this.type)[what]();
   }
 
   /** Where a sum may wrap, what a mean is made of. */
@@ -391,7 +396,7 @@ export class MaskedArray implements ArraySource {
     const count = this.count();
     const sum = count === 0 ? null : (this.#exactSum() ?? this.sum());
     if (sum === null) return null;
-    if (sum instanceof Complex) return new Complex(sum.re / count, sum.im / count);
+    if (sum instanceof Complex) return dividedBy(sum, count);
     if (this.type.kind === 'm') return (sum as bigint) / BigInt(count);
     return Number(sum) / count;
   }

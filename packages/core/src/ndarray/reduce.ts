@@ -243,8 +243,8 @@ const hasNaT = (layout: Layout, store: MemoryStore, machine: SimdMachine | undef
 
 /**
  * The sum of all elements. Integers and bools give a bigint that wraps like int64 (uint64 for unsigned types);
- * floats a number, by pairwise summation; complex numbers a {@link Complex}; timedelta64 a bigint count, or null if an
- * element is NaT. Nothing gives 0. NaN propagates.
+ * floats a number, by pairwise summation; complex numbers a {@link Complex}; timedelta64 a bigint count that wraps like int64,
+ * or null if an element, or the sum, is NaT (-2^63). Nothing gives 0. NaN propagates.
  *
  * @throws UNSUPPORTED_DTYPE for datetime64, text, bytes, structured types and longdouble; CLOSED
  */
@@ -267,8 +267,8 @@ export function sum(layout: Layout, given?: SimdMachine | null): Reduced {
 
 /**
  * The arithmetic mean of all elements: a number, {@link Complex} for complex types, a bigint count (rounded towards
- * zero) or null for timedelta64. NaN for an empty array. NaN propagates. Parts of a complex mean are divided by themselves:
- * numpy's division lets NaN and infinity of one into the other.
+ * zero) or null for timedelta64. NaN for an empty array. NaN propagates; in complex numbers an infinity or NaN of one part makes
+ * the other NaN, as numpy's division does.
  *
  * @throws UNSUPPORTED_DTYPE, CLOSED
  */
@@ -276,9 +276,14 @@ export function mean(layout: Layout, given?: SimdMachine | null): number | bigin
   const { type, size } = layout;
   const store = storeOf(layout, 'mean');
   const total = exactSum(layout, store, given) ?? sum(layout, given);
-  if (total instanceof Complex) return new Complex(total.re / size, total.im / size);
+  if (total instanceof Complex) return dividedBy(total, size);
   if (type.kind === 'm') return total === null || size === 0 ? null : (total as bigint) / BigInt(size);
   return Number(total) / size;
+}
+
+/** A complex sum by a count, as numpy divides by `count + 0j`. */
+export function dividedBy({ re, im }: Complex, count: number): Complex {
+  return new Complex((re + im * 0) / count, (im - re * 0) / count);
 }
 
 function extremeBigInt(layout: Layout, store: MemoryStore, least: boolean, machine: SimdMachine | undefined): bigint {

@@ -281,6 +281,7 @@ describe('a masked array', () => {
         for (const name of ['sum', 'min', 'max', 'mean'] as const) {
           const call = () => masked[name]();
           if (refused.includes(name)) expect(call, `${name} of ${type}`).toThrow(failsWith('UNSUPPORTED_DTYPE'));
+          else if (mask.length === 0) expect(call).toThrow(failsWith('INVALID_ARGUMENT'));
           else expect(call(), `${name} of ${type}`).toBe(mask.includes(false) ? 0n : null);
         }
       }
