@@ -264,7 +264,8 @@ export function fsck(path: string | URL, options: FsckOptions = {}): FsckResult 
 /**
  * Copies every intact entry of a damaged file into a new one.
  * @param dst - must not exist
- * @throws NOT_FOUND, ALREADY_EXISTS, INVALID_ARGUMENT, READ_ONLY, NO_SPACE, IO
+ * @throws NOT_A_PICKLE, NOT_MMDPICKLE, TRUNCATED for what has neither a header nor an entry, which is no dict, and leaves no file;
+ *   NOT_FOUND, ALREADY_EXISTS, INVALID_ARGUMENT, READ_ONLY, NO_SPACE, IO
  */
 export function salvage(src: string | URL, dst: string | URL, options: ProgressOptions = {}): SalvageResult {
   checkOptions(options, PROGRESS_OPTIONS);

@@ -493,7 +493,7 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
     return verify(this.core, options);
   }
 
-  /** Copies every intact entry of this (leniently opened) dict into another, in one commit there. */
+  /** Copies every intact entry of this (leniently opened) dict into another, in one commit. @throws NOT_A_PICKLE, NOT_MMDPICKLE, TRUNCATED for what is none */
   salvage(target: MmapDict, options: ProgressOptions = {}): SalvageResult {
     checkOptions(options, PROGRESS_OPTIONS);
     checkDict(target, 'salvage', this);

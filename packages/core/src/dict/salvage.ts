@@ -9,6 +9,7 @@ import { isMmdError } from '../errors.ts';
 import { type Journal, joinJournals } from '../format/journal.ts';
 import {
   DEAD,
+  decodeHeader,
   ENTRY_HEAD_SIZE,
   ENTRY_TAIL_SIZE,
   endsAsDict,
@@ -45,7 +46,10 @@ export interface SalvageResult {
   readonly breaks: readonly number[];
 }
 
-/** Copies every intact entry of a damaged file into another dict, in one commit. */
+/**
+ * Copies every intact entry of a damaged file into another dict, in one commit.
+ * @throws NOT_A_PICKLE, NOT_MMDPICKLE, TRUNCATED for what has neither a header nor an entry: it is no dict
+ */
 export function salvage(from: DictCore, to: DictCore, options: ProgressOptions = {}): SalvageResult {
   from.alive();
   // What others have put into the old file's place is what the dict holds now.
@@ -100,6 +104,8 @@ export function salvage(from: DictCore, to: DictCore, options: ProgressOptions =
       copy(key, place);
       lost.delete(key);
     }
+    if (met.size + recovered.size + lost.size === 0)
+      decodeHeader(from.store.read(0, HEADER_SIZE), from.store.file.name);
   };
   to.transact(() => to.writer.interruptible(options.signal, copyAll));
   return { recovered: [...recovered], lost: [...lost.values()], breaks };

@@ -286,6 +286,9 @@ describe('opening', () => {
     MmapDict.open(dir.file('source')).set('a', 1).close();
     const stop = AbortSignal.abort(new Error('mine'));
     expect(() => salvage(dir.file('source'), dir.file('target'), { signal: stop })).toThrow('mine');
+    writeFileSync(dir.file('photo'), Uint8Array.of(0xff, 0xd8, 0xff, 0xe0));
+    const none = expect.objectContaining({ code: 'NOT_A_PICKLE', path: dir.file('photo') });
+    expect(() => salvage(dir.file('photo'), dir.file('target'))).toThrow(none);
     expect(salvage(dir.file('source'), dir.file('target')).recovered).toEqual(['a']);
   });
 

@@ -19,6 +19,34 @@ describe('what salvage finds', () => {
   };
   const one = fileOf(['a', 1], ['b', 'b'.repeat(50)]);
 
+  it.each([
+    ['an empty file', [], 'TRUNCATED'],
+    ['half a header', [...one.subarray(0, 12)], 'TRUNCATED'],
+    ['a JPEG', [0xff, 0xd8, 0xff, 0xe0, ...new Array(100).fill(0x4a)], 'NOT_A_PICKLE'],
+    ['a text', [...Buffer.from('hello, world\n'.repeat(9))], 'NOT_A_PICKLE'],
+    ['another pickle', [...Buffer.from('gAN9cQBYAQAAAGFxAUsBcy4=', 'base64')], 'NOT_MMDPICKLE'],
+    ['a zip archive', [0x50, 0x4b, 3, 4, ...new Array(60).fill(7)], 'NOT_A_PICKLE'],
+    [
+      'random bytes',
+      Array.from({ length: 5000 }, (_, i) => (Math.imul(i + 1, 2654435761) >>> 24) & 0xff),
+      'NOT_A_PICKLE',
+    ],
+  ])('is nothing in %s, which is no dict: that is an error, and the target stays as it was', (_what, bytes, code) => {
+    const target = MmapDict.over(MemoryFile.of());
+    target.set('kept', 1);
+    const { commitNumber } = target;
+    const from = MmapDict.over(MemoryFile.of(Uint8Array.from(bytes)), { mode: 'r', lenient: true, salvage: true });
+    expect(() => from.salvage(target)).toThrow(expect.objectContaining({ code }));
+    expect([[...target], target.commitNumber]).toEqual([[['kept', 1]], commitNumber]);
+  });
+
+  it('is nothing in an empty dict, and that is no error, also where its end is cut off', () => {
+    const empty = fileOf();
+    for (const end of [empty.length, empty.length - 1, 24]) {
+      expect(salvaged(empty.subarray(0, end)).found).toEqual({});
+    }
+  });
+
   it('is all entries of a file that lost the first bytes, however many', () => {
     for (let lost = 0; lost <= 24; lost++) {
       expect([lost, salvaged(one.subarray(lost)).found]).toEqual([lost, { a: 1, b: 'b'.repeat(50) }]);
