@@ -154,6 +154,20 @@ describe('formats and targets', () => {
     expect({ code, ...JSON.parse(stdout) }).toMatchObject({ code: 1, received: 26, written: 10, droppedTotal: 16 });
   });
 
+  it('commit the frames of a file together, and those of a pipe as they come', async () => {
+    const cwd = bench.folder();
+    writeFileSync(join(cwd, 'frames.raw'), new Uint8Array(500));
+    const commits = async (line: string): Promise<unknown> => {
+      const { stdout } = await bench.shell(cwd, line);
+      const { written, commits } = JSON.parse(stdout);
+      return { written, together: commits < 100 };
+    };
+    const ingest = 'mmdpickle --json ingest out.mmdpickle --into rows';
+    expect(await commits(`${ingest} --from frames.raw --key a`)).toEqual({ written: 500, together: true });
+    expect(await commits(`${ingest} --key b < frames.raw`)).toEqual({ written: 500, together: true });
+    expect(await commits(`cat frames.raw | ${ingest} --key c`)).toEqual({ written: 500, together: false });
+  });
+
   it('commit batches while frames come steadily', async () => {
     const cwd = bench.folder();
     const child = bench.start(cwd, ['ingest', 'out.mmdpickle', '--shape', '1', '--batch', '200ms']);

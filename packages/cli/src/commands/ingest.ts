@@ -5,7 +5,7 @@ import { leased } from '../dicts.ts';
 import { usageError } from '../errors.ts';
 import { type CaptureOptions, capture } from '../ingest/capture.ts';
 import { type FrameForm, parseSchemaOption, requireSchema } from '../ingest/format.ts';
-import { openSource, SOURCES } from '../ingest/source.ts';
+import { type ByteInput, openSource, SOURCES } from '../ingest/source.ts';
 import { report, StatusLine } from '../ingest/status.ts';
 import { TARGETS } from '../ingest/targets.ts';
 import { parseByteCount, parseDTypeName, parsePositive, parseShapeOption, parseTime } from '../option-values.ts';
@@ -77,7 +77,11 @@ const OPTIONS: readonly OptionSpec[] = [
     default: 64 * 2 ** 20,
     typed: '64MiB',
   },
-  { flags: '--batch <time>', doc: 'collect frames for this long and commit them together', parse: parseTime },
+  {
+    flags: '--batch <time>',
+    doc: 'collect frames for this long and commit them together; default 100ms if the source is a file, else each frame is committed at once',
+    parse: parseTime,
+  },
   {
     flags: '--durability <level>',
     doc: 'commit: each commit is on the disk before it counts',
@@ -128,7 +132,7 @@ export const ingest: CommandSpec = {
     });
     // All that can be refused is asked for before the file is made: nothing leaves an empty one behind.
     using input = await openSource(options.from as string, invocation);
-    const how = captureOptions(invocation);
+    const how = captureOptions(invocation, input);
     if (how.policy === 'block' && !input.waits)
       throw usageError('--policy block: this source cannot wait; let frames drop instead', how.policy);
     using home = openHome(path, invocation);
@@ -159,7 +163,11 @@ function formOf({ options }: Invocation): FrameForm {
   return form;
 }
 
-function captureOptions({ options, terminal }: Invocation): CaptureOptions {
+/** A file stays there to be read again, and nobody waits for each of its frames: a commit for every one is only slow. */
+const FILE_BATCH_MS = 100;
+
+function captureOptions({ options, terminal }: Invocation, input: ByteInput): CaptureOptions {
+  const batch = (options.batch as number | undefined) ?? (input.waits && input.isFile ? FILE_BATCH_MS : undefined);
   return {
     maxFrames: options.maxFrames as number | undefined,
     durationMs: options.duration as number | undefined,
@@ -169,7 +177,7 @@ function captureOptions({ options, terminal }: Invocation): CaptureOptions {
     ingest: {
       queue: { bytes: options.queue as number },
       durability: options.durability as 'none' | 'commit',
-      ...(options.batch !== undefined && { batch: { ms: options.batch as number } }),
+      ...(batch !== undefined && { batch: { ms: batch } }),
     },
   };
 }

@@ -8,7 +8,7 @@
 
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { constants, createReadStream, openSync, statSync } from 'node:fs';
+import { constants, createReadStream, fstatSync, openSync, ReadStream, statSync } from 'node:fs';
 import { connect, createServer, type Server, Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import { MmdError } from '@mmdpickle/core';
@@ -22,7 +22,7 @@ import { OpenMessages } from './messages.ts';
 
 /** An open source of bytes; a socket that is not closed keeps the process alive. */
 export type ByteInput = (
-  | { readonly waits: true; readonly stream: Readable }
+  | { readonly waits: true; readonly stream: Readable; readonly isFile: boolean }
   | { readonly waits: false; readonly messages$: Observable<Uint8Array> }
 ) &
   Disposable;
@@ -83,7 +83,10 @@ export async function openSource(spec: string, invocation: Invocation): Promise<
 }
 
 function waiting(stream: Readable): ByteInput {
-  return { waits: true, stream, [Symbol.dispose]: () => void stream.destroy() };
+  // Node makes such a stream of a path, and of standard input that the shell opened from one.
+  const { fd } = stream as { readonly fd?: unknown };
+  const isFile = stream instanceof ReadStream && typeof fd === 'number' && fstatSync(fd).isFile();
+  return { waits: true, stream, isFile, [Symbol.dispose]: () => void stream.destroy() };
 }
 
 async function messages(
