@@ -44,6 +44,16 @@ describe('tail -f', () => {
     expect([told.length, ...told.slice(-4)]).toEqual([ROWS + 3, 7, 1, 2, 3]);
   });
 
+  it('knows an array in the place of another one also where its first and last rows are the same', async () => {
+    const cwd = bench.folder();
+    using dict = MmapDict.open(join(cwd, 'a.mmdpickle'));
+    const rows = (inner: number, ...more: number[]) =>
+      ndarray(Int32Array.of(1, ...Array<number>(ROWS - 2).fill(inner), 2, ...more));
+    dict.set('k', rows(7));
+    const told = await followed(cwd, () => dict.set('k', rows(8, 3)), 3);
+    expect([told.length, told[ROWS], told[ROWS + 1], told.at(-1)]).toEqual([ROWS + ROWS + 1, 1, 8, 3]);
+  });
+
   it.each(['int32', 'O'] as const)(
     'gives all rows of an array of %s that took the place of the one it prints',
     async (dtype) => {

@@ -13,6 +13,9 @@ import { printJson, printRow } from '../terminal.ts';
 
 const POLL_MS = 200;
 
+/** Rows that {@link sampled} takes: few, since they are read at every look. */
+const SAMPLES = 8;
+
 /** Looks at an array whose key is set again and again meanwhile. */
 const ATTEMPTS = 100;
 
@@ -81,8 +84,8 @@ interface Seen {
   readonly rows: number;
   /** Of which elements its rows are, and how many. */
   readonly kind: string;
-  /** Its first row, and its last. */
-  readonly ends: readonly Uint8Array[];
+  /** Its first row, its last, and some between: see {@link sampled}. */
+  readonly samples: readonly Uint8Array[];
 }
 
 function lookAt(dict: MmapDict, invocation: Invocation): Seen {
@@ -93,9 +96,9 @@ function lookAt(dict: MmapDict, invocation: Invocation): Seen {
     // Once only: the next commit may bring more of them.
     const rows = rowsOf(array);
     const kind = `${dataOf(array).type.name} ${array.shape.slice(1).join()} ${array instanceof MaskedArray}`;
-    const ends = rows === 0 ? [] : [rowBytes(array, 0), rowBytes(array, rows - 1)];
+    const samples = sampled(rows).map((row) => rowBytes(array, row));
     const still = isSamePlace(placeIn(dict, invocation), place);
-    if (still || attempt === ATTEMPTS) return { commit, place, array, rows, kind, ends };
+    if (still || attempt === ATTEMPTS) return { commit, place, array, rows, kind, samples };
   }
 }
 
@@ -126,8 +129,15 @@ function isContinued(before: Seen, now: Seen): boolean {
   if (now.rows < before.rows || now.kind !== before.kind) return false;
   if (isSamePlace(now.place, before.place)) return true;
   if (dataOf(now.array).type.hasObject) return false;
-  const places = [0, before.rows - 1];
-  return before.ends.every((end, i) => Buffer.compare(end, rowBytes(now.array, places[i] as number)) === 0);
+  const places = sampled(before.rows);
+  return before.samples.every((row, i) => Buffer.compare(row, rowBytes(now.array, places[i] as number)) === 0);
+}
+
+/** Rows that tell an array from another one: the first, the last, and some between, evenly. */
+function sampled(rows: number): number[] {
+  const last = Math.max(0, rows - 1);
+  const places = Array.from({ length: rows === 0 ? 0 : SAMPLES }, (_, i) => Math.round((i * last) / (SAMPLES - 1)));
+  return [...new Set(places)];
 }
 
 /** The bytes of a row, and of its mask. Of arrays of objects there are none. */
