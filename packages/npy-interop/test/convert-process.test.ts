@@ -29,17 +29,14 @@ import {
   openNpz,
   writeNpy,
 } from '@mmdpickle/npy-interop';
-import { Python, pythons, TempDir } from '@mmdpickle/test-support';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { Python, pythons } from '@mmdpickle/test-support';
+import { describe, expect, test } from 'vitest';
+import { freshDir } from './fresh-dir.ts';
 
 const LONG = process.env.MMDPICKLE_LONG === '1';
 const CHILD = fileURLToPath(new URL('./child/convert.mjs', import.meta.url));
 
-let temp: TempDir;
-beforeEach(() => {
-  temp = new TempDir();
-});
-afterEach(() => temp[Symbol.dispose]());
+const temp = freshDir();
 
 function convert(die: 'import' | 'export' | 'never'): { signal: string | null; output: string } {
   const { signal, stdout, stderr } = spawnSync(process.execPath, [CHILD, temp.path, die], { encoding: 'utf8' });

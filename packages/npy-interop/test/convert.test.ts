@@ -27,19 +27,16 @@ import {
   writeNpz,
   writeSafetensors,
 } from '@mmdpickle/npy-interop';
-import { Python, pythons, TempDir } from '@mmdpickle/test-support';
+import { Python, pythons } from '@mmdpickle/test-support';
 import fc from 'fast-check';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type PlainArray, plainArray } from '../src/array-bytes.ts';
 import { headerOf } from '../src/node/export.ts';
 import { centralHeader, directoryEnd, localHeader, type ZipMethod, type ZipRecord } from '../src/zip-layout.ts';
 import { arrayOf, arrays, bytesOf, describeArray, PYTHON_ARRAYS, toWire } from './arrays.ts';
+import { freshDir } from './fresh-dir.ts';
 
-let temp: TempDir;
-beforeEach(() => {
-  temp = new TempDir();
-});
-afterEach(() => temp[Symbol.dispose]());
+const temp = freshDir();
 
 const open = (name = 'x.mmdpickle'): MmapDict => MmapDict.open(temp.file(name));
 const masked = (): MaskedArray =>

@@ -28,15 +28,12 @@ import {
   readNpy,
   writeNpy,
 } from '@mmdpickle/npy-interop';
-import { Python, pythons, TempDir } from '@mmdpickle/test-support';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { Python, pythons } from '@mmdpickle/test-support';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { arrayOf } from './arrays.ts';
+import { freshDir } from './fresh-dir.ts';
 
-let temp: TempDir;
-beforeEach(() => {
-  temp = new TempDir();
-});
-afterEach(() => temp[Symbol.dispose]());
+const temp = freshDir();
 
 describe('mapped npy files', () => {
   test("mode 'r' refuses stores", () => {

@@ -12,16 +12,13 @@ import {
   openNpz,
   writeNpz,
 } from '@mmdpickle/npy-interop';
-import { Python, pythons, TempDir } from '@mmdpickle/test-support';
+import { Python, pythons } from '@mmdpickle/test-support';
 import fc from 'fast-check';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { arrayOf, arrays, bytesOf, describeArray, PYTHON_ARRAYS, toWire } from './arrays.ts';
+import { freshDir } from './fresh-dir.ts';
 
-let temp: TempDir;
-beforeEach(() => {
-  temp = new TempDir();
-});
-afterEach(() => temp[Symbol.dispose]());
+const temp = freshDir();
 
 const named = fc.uniqueArray(
   fc.tuple(

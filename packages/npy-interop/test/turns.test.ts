@@ -14,14 +14,10 @@ import {
   writeNpz,
   writeSafetensors,
 } from '@mmdpickle/npy-interop';
-import { TempDir } from '@mmdpickle/test-support';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { expect, test, vi } from 'vitest';
+import { freshDir } from './fresh-dir.ts';
 
-let temp: TempDir;
-beforeEach(() => {
-  temp = new TempDir();
-});
-afterEach(() => temp[Symbol.dispose]());
+const temp = freshDir();
 
 const open = (): MmapDict => MmapDict.open(temp.file('x.mmdpickle'));
 const COUNT = 180;
