@@ -8,6 +8,7 @@ import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { run } from '@mmdpickle/cli';
 import { TempDir } from '@mmdpickle/test-support';
+import { expect } from 'vitest';
 import { writeSamples } from './samples.ts';
 
 const MAIN = fileURLToPath(new URL('../dist/main.js', import.meta.url));
@@ -89,6 +90,17 @@ export class Bench implements Disposable {
     } finally {
       process.chdir(before);
     }
+  }
+
+  /** Runs lines as {@link Bench.line} one after the other; all must end well. Returns the last one's output. */
+  async lines(cwd: string, ...lines: string[]): Promise<string> {
+    let stdout = '';
+    for (const line of lines) {
+      const end = await this.line(cwd, line);
+      expect({ line, ...end }).toMatchObject({ line, code: 0, stderr: '' });
+      ({ stdout } = end);
+    }
+    return stdout;
   }
 
   /** Runs a line of shell on a terminal of its own; what both streams show comes as `stdout`, and at once into the file `screen`. */
