@@ -24,6 +24,7 @@ import { runSteps, type Step } from '../format/steps.ts';
 import { isActiveJournal, JOURNAL_START, JOURNAL_SWITCH, tailKindOf } from '../format/tail-entry.ts';
 import type { EntryPlace } from './catalog.ts';
 import type { DictCore } from './core.ts';
+import { dataFrom, findInFile } from './find-in-file.ts';
 import { liveEntries } from './live-entries.ts';
 import { hindranceOf, hindranceOfRemains } from './readability.ts';
 import { growthCut } from './repair.ts';
@@ -83,7 +84,10 @@ function errors({ findings }: CheckResult): boolean {
 /** @param alone - what `onProgress` does must not change what the plan is made for */
 function check(core: DictCore, options: FsckOptions, alone: boolean): CheckResult {
   const { file, read } = core.store;
-  const result = answer(checkFile(file.size(), file.name, core.store.dataFrom), read);
+  const result = answer(
+    checkFile(file.size(), file.name, (offset) => dataFrom(file, offset)),
+    read,
+  );
   if (result.findings.some(({ code }) => code === 'header')) return result;
   if (options.values === false) return { ...result, plan: withoutSpared(core, result) };
   const values = alone ? core.alone('fsck', () => checkValues(core, options)) : checkValues(core, options);
@@ -185,7 +189,7 @@ class ValueCheck {
     if (opaque !== undefined) this.#noteOpaque(opaque, offset, key);
     if (problem === undefined) return;
     // Where the length of a dead entry is wrong, Python still reads what it reaches over.
-    const inside = store.findEntry(view.offset, entryEnd(offset, frameLength));
+    const inside = findInFile(store, view.offset, entryEnd(offset, frameLength));
     const more = inside >= 0 ? `; an entry stands inside it at ${inside}: salvage` : '';
     this.findings.push(finding(why, offset, `${problem.message}${more}`, key));
     if (inside < 0) this.plan.push({ do: 'write', offset: view.offset, bytes: opaqueHead(view.length), why });

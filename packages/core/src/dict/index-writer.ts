@@ -19,6 +19,7 @@ import type { DictCore } from './core.ts';
 import type { IndexTable } from './index-table.ts';
 import { hindranceOf } from './readability.ts';
 import type { DictStore } from './store.ts';
+import { dropTail } from './tail.ts';
 
 /** Below this many keys a walk is as quick as a look into an index, */
 const MIN_KEYS = 64;
@@ -96,7 +97,7 @@ export function writeTails(core: DictCore, checksums: Uint8Array | undefined, al
 function appendTails({ store, writer }: DictCore, checksums: Uint8Array | undefined, table: Table | undefined): void {
   if (checksums === undefined && table === undefined) return;
   // It raises the number that both are made for.
-  writer.dropTail();
+  dropTail(store);
   const { end, commitNumber } = store;
   const { memoHint } = store.entries;
   const parts: Uint8Array[] = [];

@@ -5,7 +5,7 @@
  */
 
 import { isText } from '../bytes/index.ts';
-import { ENTRY_HEAD_SIZE, entryEnd, HEADER_SIZE } from '../format/layout.ts';
+import { ENTRY_HEAD_SIZE, entryEnd, HEADER_SIZE, stateOffset } from '../format/layout.ts';
 import { keyOf, type ScanEnd, type ScannedEntry } from '../format/scan.ts';
 import type { StorageFile } from '../storage/storage-file.ts';
 import type { BaseIndex } from './base-index.ts';
@@ -105,6 +105,17 @@ export class KnownEntries implements EntryTaker {
   remove(key: string): void {
     this.catalog.remove(key);
     if (this.base !== undefined) this.removed.add(key);
+  }
+
+  /** Entries are dead, by the file offsets of their states. */
+  died(states: ReadonlySet<number>): void {
+    const { catalog } = this;
+    const gone: string[] = [];
+    catalog.each((slot) => {
+      const { offset, frameLength } = catalog.place(slot);
+      if (states.has(stateOffset(offset, frameLength))) gone.push(catalog.key(slot));
+    });
+    for (const key of gone) this.remove(key);
   }
 
   /** Whether the file holds an entry with the key, as long as that, where it is known to be. */

@@ -7,7 +7,7 @@
 import { MmdError } from '../errors.ts';
 import { parseArray } from '../format/array-value.ts';
 import { findBorder, findEntry } from '../format/find-entry.ts';
-import { type Journal, readJournal } from '../format/journal.ts';
+import { readJournal } from '../format/journal.ts';
 import {
   ENTRY_HEAD_SIZE,
   ENTRY_TAIL_SIZE,
@@ -30,23 +30,18 @@ import { OPCODES, type OpcodeRow } from '../pickle/opcodes.ts';
 import type { LastEntry } from './anchor.ts';
 import { writeBorderless } from './append-buffer.ts';
 import type { EntryPlace } from './catalog.ts';
+import { dataFrom, findInFile } from './find-in-file.ts';
 import { endOfOpcode, PickleCursor } from './pickle-cursor.ts';
 import type { DictStore } from './store.ts';
-
-/** What repairing needs of the writer. */
-export interface RepairHands {
-  readonly durable: boolean;
-  /** Does what a journal says, and drops it. */
-  finish(journal: Journal): void;
-}
+import { finishJournal } from './tail.ts';
 
 /** Finishes what a killed writer committed, cuts off what it did not, and writes the terminator that a torn append lacks. */
-export function repair(store: DictStore, hands: RepairHands): void {
+export function repair(store: DictStore): void {
   const { file, torn } = store;
-  if (torn !== undefined && !cutTornTail(store, hands, torn.offset)) store.checkWhole();
+  if (torn !== undefined && !cutTornTail(store, torn.offset)) store.checkWhole();
   checkNotJoined(store);
   if (store.partial) {
-    writeBorderless(file, store.terminator, terminator(), hands.durable);
+    writeBorderless(file, store.terminator, terminator(), store.durable);
     store.partial = false;
     store.repairs.push({ kind: 'partial-commit', offset: store.terminator, bytes: 0 });
   }
@@ -59,7 +54,7 @@ export function repair(store: DictStore, hands: RepairHands): void {
   silence(store);
   if (store.journal !== undefined) {
     store.repairs.push({ kind: 'journal', offset: store.end, bytes: 0 });
-    hands.finish(store.journal);
+    finishJournal(store, store.journal);
     store.raise();
   }
   finishGrowing(store);
@@ -234,14 +229,15 @@ function endOfScalar(reader: ValueReader): number {
  * A file that ends inside an entry: what is after the last whole entry was never committed, or is lost. Nothing is
  * cut off that may hold an entry, nor in front of a terminator: then the file is damaged in the middle.
  */
-function cutTornTail(store: DictStore, hands: RepairHands, offset: number): boolean {
+function cutTornTail(store: DictStore, offset: number): boolean {
   const { file } = store;
   const size = file.size();
   const last = store.read(size - TERMINATOR_SIZE, TERMINATOR_SIZE);
-  if (store.options.lenient || endsAsDict(last) || store.findEntry(offset, size) >= 0) return false;
+  if (store.options.lenient || endsAsDict(last) || findInFile(store, offset, size) >= 0) return false;
   // One that is whole, but for its length.
-  if (answer(findBorder(offset, size, store.dataFrom), store.read) >= 0) return false;
-  writeBorderless(file, offset, terminator(), hands.durable);
+  const border = findBorder(offset, size, (from) => dataFrom(file, from));
+  if (answer(border, store.read) >= 0) return false;
+  writeBorderless(file, offset, terminator(), store.durable);
   file.truncate(offset + TERMINATOR_SIZE);
   store.repairs.push({ kind: 'torn-tail', offset, bytes: size - offset });
   store.raise();

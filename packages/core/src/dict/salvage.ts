@@ -28,6 +28,7 @@ import { answer, keyOf } from '../format/scan.ts';
 import { tailKindOf } from '../format/tail-entry.ts';
 import type { EntryPlace } from './catalog.ts';
 import type { DictCore } from './core.ts';
+import { dataFrom, findInFile } from './find-in-file.ts';
 import { foreignValueOrError } from './foreign-value.ts';
 import { buryDead } from './live-entries.ts';
 import { rawValue } from './raw-value.ts';
@@ -221,7 +222,7 @@ function bitsOf(byte: number): number {
 
 /** Where the entries of a file without a header begin: it may have lost that, and begin with one. */
 function firstEntry(store: DictStore): number {
-  const first = store.findEntry(0, store.file.size());
+  const first = findInFile(store, 0, store.file.size());
   return first >= 0 && first < HEADER_SIZE ? first : HEADER_SIZE;
 }
 
@@ -231,7 +232,7 @@ function firstEntry(store: DictStore): number {
  */
 function nextEntry(store: DictStore, behind: number, whole: boolean): number {
   if (whole && isHeader(store.read(behind, HEADER_SIZE))) return behind + HEADER_SIZE;
-  return store.findEntry(behind, store.file.size());
+  return findInFile(store, behind, store.file.size());
 }
 
 /**
@@ -248,7 +249,7 @@ function hiddenEntries(core: DictCore, suspects: readonly number[], met: Set<num
   let searched = Infinity;
   const search = (from: number): number => {
     if (from < searched || (next >= 0 && from > next)) {
-      next = core.store.findEntry(from, size);
+      next = findInFile(core.store, from, size);
       searched = from;
     }
     return next;
@@ -314,9 +315,9 @@ function hiddenEntries(core: DictCore, suspects: readonly number[], met: Set<num
 const PIECE = 2 ** 18;
 
 /** Where, between two offsets, the end of an entry stands before what may be the FRAME of one. */
-function bordersOf({ read, dataFrom }: DictStore, from: number, until: number): number[] {
+function bordersOf({ file, read }: DictStore, from: number, until: number): number[] {
   const places: number[] = [];
-  for (let start = dataFrom(from); start < until; start = dataFrom(start + PIECE)) {
+  for (let start = dataFrom(file, from); start < until; start = dataFrom(file, start + PIECE)) {
     // A tail may begin in the piece before.
     const first = Math.max(0, start - ENTRY_TAIL_SIZE);
     const bytes = read(first, Math.min(start + PIECE, until) - first);

@@ -13,6 +13,7 @@ import type { DictCore } from './core.ts';
 import { writeTails } from './index-writer.ts';
 import { liveEntries } from './live-entries.ts';
 import type { DictStore } from './store.ts';
+import { dropTail } from './tail.ts';
 import { underLock } from './under-lock.ts';
 import type { ProgressOptions } from './vacuum.ts';
 
@@ -34,7 +35,7 @@ export function seal(core: DictCore, options: ProgressOptions & { readonly check
         }),
       );
     }
-    core.writer.dropTail();
+    dropTail(store);
     const payload = options.checksums ? encodeChecksums(nextCommitNumber(store.commitNumber), entries) : undefined;
     writeTails(core, payload, true);
   });

@@ -9,7 +9,6 @@
 
 import { newBytes } from '../bytes/index.ts';
 import { MmdError } from '../errors.ts';
-import { findEntry } from '../format/find-entry.ts';
 import type { Journal } from '../format/journal.ts';
 import {
   COMMIT_NUMBER_OFFSET,
@@ -35,16 +34,13 @@ import { IndexTable } from './index-table.ts';
 import { type EntriesHost, KnownEntries } from './known-entries.ts';
 import type { ResolvedOptions } from './options.ts';
 import { type JournalPlace, journalOf, stillActive, tailJournal } from './stranded.ts';
-import { endAt, lastOf, type Walk, walkAhead, walkToEnd } from './walk.ts';
+import { checkByIndex, lastOf, type Walk, walkAhead, walkToEnd } from './walk.ts';
 
 /** Attempts of a lock-free look at a file that changes; then the lock is taken. */
 const ATTEMPTS = 20;
 
 /** Bytes that one look ahead of the lock takes in: half a millisecond's work at most. */
 const LOOK_AHEAD = 128 * 1024;
-
-/** Bytes in which data is looked for first. */
-const NEAR = 8192;
 
 /** Commit numbers that a handle writes before it stores them through a mapping, which takes as long to make and to drop. */
 const WRITTEN_NUMBERS = 100;
@@ -310,22 +306,6 @@ export class DictStore implements EntriesHost {
     return count === length ? bytes : bytes.subarray(0, count);
   };
 
-  /** File offset of the first byte at or after `offset` that is not in a hole; the file's size where there is none. */
-  readonly dataFrom = (offset: number): number => {
-    const size = this.file.size();
-    // What is near is asked for first: a file may have very many stretches.
-    for (let at = offset, length = NEAR; at < size; at += length, length *= 2) {
-      const [first] = this.file.dataRanges(at, Math.min(at + length, size));
-      if (first !== undefined) return first.offset;
-    }
-    return size;
-  };
-
-  /** {@link findEntry} in this file. */
-  findEntry(from: number, until: number): number {
-    return answer(findEntry(from, until, this.dataFrom), this.read);
-  }
-
   /** Whether the entry's state byte says live now. */
   isLive(place: EntryPlace): boolean {
     const byte = new Uint8Array(1);
@@ -553,7 +533,7 @@ export class DictStore implements EntriesHost {
         whole ||= mayHaveMoved(this.commitNumber, commitNumber);
         const index = whole ? undefined : this.#lastIndex();
         const met = this.#scan(whole, size);
-        const end = whole ? this.#checkByIndex(met, size, commitNumber) : met;
+        const end = whole ? checkByIndex(this.file, met, this.end, size, commitNumber) : met;
         const after = this.file.loadI32(COMMIT_NUMBER_OFFSET);
         // Where the last entry changed its room meanwhile, the walk may have gone on inside it, and even met the old terminator.
         whole =
@@ -608,18 +588,6 @@ export class DictStore implements EntriesHost {
     return result;
   }
 
-  /**
-   * An index that was made for this very state knows where the entries end: a walk that came past that believed a wrong length. And
-   * what stands before any index was committed before that was made: a walk that ended earlier met an older end, in the file's middle.
-   */
-  #checkByIndex(end: ScanEnd, size: number, commitNumber: number): ScanEnd {
-    const footer = end.kind === 'terminator' ? IndexTable.last(this.file, size)?.footer : undefined;
-    if (footer === undefined || this.end === footer.end) return end;
-    if (this.end > footer.end) return footer.commitNumber === commitNumber ? endAt(end, footer.end) : end;
-    const message = 'an end stands in front of entries that an index has';
-    return { kind: 'damage', offset: end.offset, truncated: false, message, expected: footer.end, found: end.offset };
-  }
-
   /** The next look goes on at `end`, if what the walk met last still stands there. */
   #reached(walk: Walk, end: number): void {
     this.end = end;
@@ -634,14 +602,7 @@ export class DictStore implements EntriesHost {
     this.stranded = answer(stillActive(this.stranded), this.read);
     this.journal = answer(journalOf(last === undefined ? this.stranded : [...this.stranded, last]), this.read);
     if (this.journal === undefined || this.journal.deaths.size === 0) return;
-    const { deaths } = this.journal;
-    const gone: string[] = [];
-    const { catalog } = this.entries;
-    catalog.each((slot) => {
-      const { offset: entry, frameLength } = catalog.place(slot);
-      if (deaths.has(stateOffset(entry, frameLength))) gone.push(catalog.key(slot));
-    });
-    for (const key of gone) this.entries.remove(key);
+    this.entries.died(this.journal.deaths);
   }
 }
 

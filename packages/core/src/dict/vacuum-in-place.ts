@@ -23,6 +23,7 @@ import {
 import type { StorageFile } from '../storage/storage-file.ts';
 import { cleanUp, withFile } from './clean-up.ts';
 import { DictCore } from './core.ts';
+import { dropTail } from './tail.ts';
 import { checkUndamaged, copyEntries, type ProgressOptions } from './vacuum.ts';
 import { createBeside, markUnfinished } from './vacuum-file.ts';
 
@@ -70,7 +71,7 @@ export function vacuumInPlace(core: DictCore, options: ProgressOptions): void {
 }
 
 function moveToFront(core: DictCore, fresh: StorageFile, options: ProgressOptions): void {
-  const { store, writer } = core;
+  const { store } = core;
   const { file } = store;
   const target = new DictCore(fresh, { ...store.options, mode: 'a', index: false });
   core.alone('vacuum', () => copyEntries(core, [...store.entries.catalog.keys()], target, true, options));
@@ -78,7 +79,7 @@ function moveToFront(core: DictCore, fresh: StorageFile, options: ProgressOption
   target.writer.trim();
   const size = fresh.size();
   const bytes = size - HEADER_SIZE;
-  writer.dropTail();
+  dropTail(store);
   const end = store.end;
   // Nothing to gain: what alignment asks for would take more room than the dead entries do.
   if (end === HEADER_SIZE || size > end) return;

@@ -9,6 +9,7 @@ import { answer, type ScanEnd, type ScannedEntry, scanEntries } from '../format/
 import { type TailKind, tailKindOf } from '../format/tail-entry.ts';
 import type { StorageFile } from '../storage/storage-file.ts';
 import type { EntryPlace } from './catalog.ts';
+import { IndexTable } from './index-table.ts';
 import type { JournalPlace } from './stranded.ts';
 
 const EMPTY = new Uint8Array(0);
@@ -98,6 +99,26 @@ export function endAt(end: ScanEnd, until: number): ScanEnd {
   if (end.kind === 'damage' || end.offset === until) return end;
   const message = 'no entry begins where one is known to';
   return { kind: 'damage', offset: until, truncated: false, message, expected: until, found: end.offset };
+}
+
+/**
+ * An index that was made for this very state knows where the entries end: a walk that came past that believed a wrong length. And
+ * what stands before any index was committed before that was made: a walk that ended earlier met an older end, in the file's middle.
+ * @param end - what the walk came to
+ * @param until - file offset behind the last entry that it met
+ */
+export function checkByIndex(
+  file: StorageFile,
+  end: ScanEnd,
+  until: number,
+  size: number,
+  commitNumber: number,
+): ScanEnd {
+  const footer = end.kind === 'terminator' ? IndexTable.last(file, size)?.footer : undefined;
+  if (footer === undefined || until === footer.end) return end;
+  if (until > footer.end) return footer.commitNumber === commitNumber ? endAt(end, footer.end) : end;
+  const message = 'an end stands in front of entries that an index has';
+  return { kind: 'damage', offset: end.offset, truncated: false, message, expected: footer.end, found: end.offset };
 }
 
 /**

@@ -9,7 +9,7 @@
 
 import { MmdError } from '../errors.ts';
 import type { EncodedValue } from '../format/encoded-value.ts';
-import { encodeJournal, type Journal } from '../format/journal.ts';
+import { encodeJournal } from '../format/journal.ts';
 import {
   ENTRY_HEAD_SIZE,
   ENTRY_TAIL_SIZE,
@@ -23,17 +23,18 @@ import {
   toSectorEnd,
   u64Bytes,
 } from '../format/layout.ts';
-import { JOURNAL_SWITCH, journalOff, tailEntryFrame } from '../format/tail-entry.ts';
+import { tailEntryFrame } from '../format/tail-entry.ts';
 import type { KeyedEntry } from '../pickle/index.ts';
 import { type AppendBuffer, AT_ONCE, writeBorderless } from './append-buffer.ts';
 import type { EntryPlace } from './catalog.ts';
 import { OwnEntries } from './chain.ts';
-import { ChangesInPlace, carryOut, kill, storeCount } from './changes-in-place.ts';
+import { ChangesInPlace, kill, storeCount } from './changes-in-place.ts';
 import { EntryAppender, PIECE } from './entry-appender.ts';
 import type { GrowablePlace } from './growable-array.ts';
-import { checkEnd, type RepairHands, reachesOver, repair } from './repair.ts';
+import { checkEnd, reachesOver, repair } from './repair.ts';
 import { canResize, resize } from './resize.ts';
 import { type DictStore, FileReplaced } from './store.ts';
+import { dropTail, finishJournal } from './tail.ts';
 
 const HALF_WAY = 'a change of this batch failed half way: nothing of it was committed';
 
@@ -61,14 +62,12 @@ export class DictWriter {
   readonly #own = new OwnEntries();
   /** Called under the lock before anything is written; throws to refuse. */
   guard: (() => void) | undefined;
-  readonly #hands: RepairHands;
 
   constructor(store: DictStore) {
     this.#store = store;
     this.#durable = store.durable;
     this.#appender = new EntryAppender(store);
     this.#buffer = this.#appender.buffer;
-    this.#hands = { durable: this.#durable, finish: (journal) => this.#finishJournal(journal) };
   }
 
   /** As {@link EntryAppender.interruptible}. */
@@ -100,7 +99,7 @@ export class DictWriter {
       try {
         this.guard?.();
         store.refresh(true);
-        if (store.needsRepair || store.foundLast !== undefined) repair(store, this.#hands);
+        if (store.needsRepair || store.foundLast !== undefined) repair(store);
         this.#own.begin(store);
         break;
       } catch (error) {
@@ -351,7 +350,7 @@ export class DictWriter {
     const growth = { entry, dataOffset, dataLength, newLength };
     if (!this.#buffer.empty || !canResize(store, growth)) return false;
     this.#startChange();
-    this.dropTail();
+    dropTail(store);
     let frameLength: number;
     store.raise();
     try {
@@ -482,7 +481,7 @@ export class DictWriter {
     const store = this.#store;
     const buffer = this.#buffer;
     const journal = this.#changes.journal();
-    if (buffer.empty) this.dropTail();
+    if (buffer.empty) dropTail(store);
     const start = buffer.cursor;
     const last = this.#appender.lastOffset;
     const payload = encodeJournal(journal);
@@ -498,28 +497,12 @@ export class DictWriter {
     store.journal = journal;
     store.announce();
     try {
-      this.#finishJournal(journal);
-      this.#store.raise();
+      finishJournal(store, journal);
+      store.raise();
     } catch {
       // The change is committed; the journal stays, and counts as done. The next writer finishes it.
       store.invalidate();
     }
-  }
-
-  #finishJournal(journal: Journal): void {
-    if (this.#durable) this.#store.file.sync();
-    carryOut(journal, this.#store.file, this.#durable);
-    if (this.#durable) this.#store.file.sync();
-    this.dropTail();
-    this.#retireStranded();
-  }
-
-  /** A journal that another writer appended behind cannot be dropped: its program is switched off. */
-  #retireStranded(): void {
-    const store = this.#store;
-    for (const [offset, end] of store.stranded) store.file.write(offset + JOURNAL_SWITCH, journalOff(offset, end));
-    store.stranded = [];
-    store.journal = undefined;
   }
 
   /** Makes room for an entry behind the last one. */
@@ -529,21 +512,7 @@ export class DictWriter {
     if (store.indexStays()) {
       store.leaveIndex();
       this.#buffer.begin(store.file, store.end);
-    } else this.dropTail();
-  }
-
-  /** Puts the terminator over the first tail entry: what they said is no longer true. Nobody maps what is cut off. */
-  dropTail(): void {
-    const store = this.#store;
-    if (store.terminator === store.end) return;
-    const { entries } = store;
-    const newest = entries.base?.newest;
-    if (newest !== undefined && newest.entry >= store.end && !newest.keep()) entries.walkAll();
-    // Who knows where the terminator was must not touch it once it is cut off.
-    store.raise();
-    writeBorderless(store.file, store.end, terminator(), this.#durable);
-    store.file.truncate(store.end + TERMINATOR_SIZE);
-    store.dropped();
+    } else dropTail(store);
   }
 
   /**
@@ -553,7 +522,7 @@ export class DictWriter {
   unseal(): void {
     if (!this.#store.hasSums) return;
     this.#changed = true;
-    this.dropTail();
+    dropTail(this.#store);
   }
 
   /**
