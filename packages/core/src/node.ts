@@ -26,10 +26,11 @@ import { checkOptions } from './options.ts';
 import type { StorageFile } from './storage/storage-file.ts';
 
 export type { PickleOptions } from './dict/convert.ts';
+export type { EntryInfo } from './dict/entry-info.ts';
 export type { FsckOptions, FsckResult } from './dict/fsck.ts';
 export { GrowableArray, type GrowableSource, type RowsLike } from './dict/growable-array.ts';
 export { GrowableMaskedArray, type GrowableMaskedSource } from './dict/growable-masked-array.ts';
-export type { EntryInfo, EntryMeta, Holds } from './dict/mmap-dict.ts';
+export type { EntryMeta, Holds } from './dict/mmap-dict.ts';
 export type { DictMode, DictOptions, SetOptions } from './dict/options.ts';
 export type { SalvageResult } from './dict/salvage.ts';
 export type { VerifyResult } from './dict/seal.ts';

@@ -4,13 +4,13 @@
  * @module
  */
 
-import { isMmdError, MmdError } from '../errors.ts';
+import { MmdError } from '../errors.ts';
 import type { ValueMeta } from '../format/codecs.ts';
-import { ENTRY_HEAD_SIZE, ENTRY_TAIL_SIZE, entryEnd, HEADER_SIZE } from '../format/layout.ts';
-import { answer, keyOf, scanEntries } from '../format/scan.ts';
 import { checkOptions, wrongArgument } from '../options.ts';
 import { type FileIdentity, isSameFile, type StorageFile } from '../storage/storage-file.ts';
+import { atOnce, batchLater, batchLocked } from './batch-later.ts';
 import { DictCore } from './core.ts';
+import { type EntryInfo, entryInfos } from './entry-info.ts';
 import { type FsckOptions, type FsckResult, fsck } from './fsck.ts';
 import type { GrowableArray, GrowableSource } from './growable-array.ts';
 import type { GrowableMaskedArray, GrowableMaskedSource } from './growable-masked-array.ts';
@@ -50,19 +50,6 @@ export interface EntryMeta extends ValueMeta {
 /** A dict of which it is known what is under a key. */
 export interface Holds<K extends string, V> {
   get(key: K): V;
-}
-
-/** An entry in file order, dead ones too. */
-export interface EntryInfo {
-  readonly offset: number;
-  readonly end: number;
-  /** `undefined` where the key's bytes are those of no string: not UTF-8, or a pair of surrogates. */
-  readonly key: string | undefined;
-  readonly state: 'live' | 'dead' | 'damaged';
-  readonly live: boolean;
-  readonly valueOffset: number;
-  readonly valueLength: number;
-  readonly memoHint: number;
 }
 
 /**
@@ -289,48 +276,11 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
       checkFunction(change, 'batchAsync');
       options.signal?.throwIfAborted();
       // Inside a batch it is a commit of its own all the same, after that one.
-      if (core.writer.active || !core.store.file.tryLock()) return this.#batchLater(change, options);
-      const done = this.#batchLocked(change, core.store.file);
-      return done === undefined ? this.#batchLater(change, options) : Promise.resolve(done.result);
+      if (core.writer.active || !core.store.file.tryLock()) return batchLater(core, change, options);
+      const done = batchLocked(core, change, core.store.file);
+      return done === undefined ? batchLater(core, change, options) : Promise.resolve(done.result);
     } catch (error) {
       return Promise.reject(error);
-    }
-  }
-
-  async #batchLater<T>(
-    change: () => T,
-    { signal, lockTimeout }: { readonly signal?: AbortSignal; readonly lockTimeout?: number },
-  ): Promise<T> {
-    const { store } = this.core;
-    for (;;) {
-      const { file } = store;
-      let done: { readonly result: T } | undefined;
-      const work = (): void => {
-        done = this.#batchLocked(change, file);
-      };
-      await file.lockAsync(lockTimeout ?? store.options.lockTimeout, signal, () => store.lookAhead(), work);
-      if (done !== undefined) return done.result;
-    }
-  }
-
-  /**
-   * Gives the lock back that the caller took.
-   * @param file - which it took it of: the dict may have gone on in another one since
-   * @returns `undefined` where another one has that one's name, and somebody else its lock: nothing was done
-   */
-  #batchLocked<T>(change: () => T, file: StorageFile): { readonly result: T } | undefined {
-    let began = false;
-    const begin = (): T => {
-      began = true;
-      return atOnce(change());
-    };
-    try {
-      return { result: this.core.transact(begin, 0) };
-    } catch (error) {
-      if (began || this.core.store.file === file || !isMmdError(error, 'LOCKED')) throw error;
-      return undefined;
-    } finally {
-      if (!file.closed) file.unlock();
     }
   }
 
@@ -372,36 +322,7 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
    */
   *scan(from?: number): IterableIterator<EntryInfo> {
     this.refresh();
-    const found: EntryInfo[] = [];
-    const { store } = this.core;
-    const size = store.file.size();
-    const start = from ?? HEADER_SIZE;
-    const noEntry = (): MmdError =>
-      new MmdError(
-        'INVALID_ARGUMENT',
-        `${this.name}: no entry begins at ${typeof from === 'number' ? from : typeof from}`,
-        {
-          found: from,
-          path: this.name,
-        },
-      );
-    if (from !== undefined && !(Number.isSafeInteger(from) && from >= HEADER_SIZE && from <= size)) throw noEntry();
-    const requests = scanEntries(start, size, (entry) => {
-      const { offset, frameLength, keyLength, state, memoHint } = entry;
-      found.push({
-        offset,
-        end: entryEnd(offset, frameLength),
-        key: keyOf(entry),
-        state,
-        live: state === 'live',
-        valueOffset: offset + ENTRY_HEAD_SIZE + keyLength,
-        valueLength: frameLength - 2 - keyLength - ENTRY_TAIL_SIZE,
-        memoHint,
-      });
-    });
-    const end = answer(requests, store.read);
-    if (from !== undefined && end.kind === 'damage' && end.offset === from) throw noEntry();
-    yield* found;
+    yield* entryInfos(this.core.store, from);
   }
 
   /** Gives a value another key, in one commit. Its bytes are copied, not decoded. @throws NOT_FOUND; the reason of the signal */
@@ -563,16 +484,6 @@ function checkDict(value: unknown, of: string, self: MmapDict): asserts value is
   // Each disk in memory counts its files from 1 on.
   const same = value.core === self.core || (a.dev !== 0n && isSameFile(a, b));
   if (same) throw refuse('the file itself');
-}
-
-/** A batch is over when its function returns: what an async function does after its first await would not be of it. */
-function atOnce<T>(result: T): T {
-  if (typeof (result as { readonly then?: unknown } | null | undefined)?.then !== 'function') return result;
-  throw new MmdError(
-    'INVALID_ARGUMENT',
-    'the function of a batch returned a promise: a batch ends when its function returns, so await before it',
-    { found: result },
-  );
 }
 
 function pairsOf(items: unknown): Iterable<readonly [string, unknown]> {
