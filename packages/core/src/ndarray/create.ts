@@ -6,9 +6,10 @@
 
 import { viewBytes } from '../bytes/index.ts';
 import { checkOptions, isAnything, type OptionTable } from '../options.ts';
-import { parseDType, sameDType } from './descr.ts';
+import { parseDType } from './descr.ts';
 import type { DType, DTypeLike, TypedArray } from './dtypes.ts';
 import { PackedForm } from './layout.ts';
+import { sameDType } from './make-dtype.ts';
 import { memoryOver } from './memory-over.ts';
 import { NDArray } from './nd-array.ts';
 import { inferType, typeOfTypedArray } from './nested.ts';

@@ -1,8 +1,8 @@
 /**
  * numpy's data types: the table of elements that arrays here can hold.
  *
- * Shared by arrays, pickles, npy files and viewers; the grammar that reads and prints
- * types is in `descr.ts`. Definitions: numpy's "Data type objects (dtype)" and
+ * Shared by arrays, pickles, npy files and viewers; the grammar that reads types is in `descr.ts`, what prints
+ * them in `dtype-text.ts`. Definitions: numpy's "Data type objects (dtype)" and
  * "Array interface" (`typestr`) reference pages.
  *
  * @module

@@ -7,10 +7,11 @@
 import { decodeLatin1 } from '../bytes/index.ts';
 import { isMmdError, MmdError } from '../errors.ts';
 import { Complex } from './complex.ts';
-import { isSubarrayOfSubarrays, sameDType } from './descr.ts';
 import type { DType, DTypeKind } from './dtypes.ts';
+import { sameDType } from './make-dtype.ts';
 import { NDArray } from './nd-array.ts';
 import { repeated } from './shapes.ts';
+import { isSubarrayOfSubarrays } from './subarray-parts.ts';
 
 const ASCII: ReadonlyMap<DTypeKind, string> = new Map([
   ['S', 'N/A'],

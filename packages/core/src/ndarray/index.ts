@@ -4,7 +4,8 @@ export type { ArraySource, FileRange, RowRange } from './array-source.ts';
 export { isArraySource } from './array-source.ts';
 export { Complex } from './complex.ts';
 export { type CreateOptions, ndarray } from './create.ts';
-export { DTYPE_LIMITS, type DTypeLimits, isDType, parseDType, sameDType } from './descr.ts';
+export { parseDType } from './descr.ts';
+export { DTYPE_LIMITS, type DTypeLimits } from './dtype-limits.ts';
 export {
   type Descr,
   type DescrField,
@@ -30,6 +31,7 @@ export { defaultFillValue } from './fill-value.ts';
 export { float16FromBits, float16ToBits } from './float16.ts';
 export { ellipsis, newAxis, Slice, type SliceSpec, slice } from './indexing.ts';
 export type { NDArrayInit, NDArrayOptions } from './layout.ts';
+export { isDType, sameDType } from './make-dtype.ts';
 export { MaskedArray, type MaskedArrayOptions, type MaskedChunk } from './masked-array.ts';
 export { type MemoryOverOptions, memoryOver } from './memory-over.ts';
 export { type Chunk, NDArray } from './nd-array.ts';

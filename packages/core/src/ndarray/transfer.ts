@@ -6,7 +6,6 @@
 
 import { newBytes } from '../bytes/index.ts';
 import { MmdError } from '../errors.ts';
-import { sameDType } from './descr.ts';
 import type { DType, TypedArray } from './dtypes.ts';
 import { changeOf } from './element-changes.ts';
 import { type ElementStore, MemoryStore, type NumberArray, ObjectStore } from './element-store.ts';
@@ -20,6 +19,7 @@ import {
   touchedBytes,
   viewLayout,
 } from './layout.ts';
+import { sameDType } from './make-dtype.ts';
 import { memoryOver } from './memory-over.ts';
 import {
   broadcastStrides,

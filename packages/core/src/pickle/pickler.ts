@@ -7,8 +7,8 @@
 import { viewBytes } from '../bytes/index.ts';
 import { MmdError } from '../errors.ts';
 import { isArraySource, isBytes } from '../ndarray/array-source.ts';
-import { isDType } from '../ndarray/descr.ts';
 import type { DType } from '../ndarray/dtypes.ts';
+import { isDType } from '../ndarray/make-dtype.ts';
 import { toBothNumpys, toPython2 } from './compat.ts';
 import { writeFlatRecord } from './flat-record.ts';
 import { DICT, type Frame, Frames, LIST, NOTHING, SET, STEPS, TUPLE } from './frame.ts';

@@ -9,7 +9,7 @@ import { newBytes } from '../bytes/view-bytes.ts';
 import { MmdError } from '../errors.ts';
 import { isArraySource } from '../ndarray/array-source.ts';
 import { ndarray } from '../ndarray/create.ts';
-import { isDType } from '../ndarray/descr.ts';
+import { isDType } from '../ndarray/make-dtype.ts';
 import { typeOfTypedArray } from '../ndarray/nested.ts';
 import type { Reduction } from './builtin.ts';
 import { REDUCERS } from './globals.ts';

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { isDType } from '../../src/ndarray/descr.ts';
+import { isDType } from '../../src/ndarray/make-dtype.ts';
 import { dump, load, OpaqueObject } from '../../src/pickle/index.ts';
 
 const read = (name: string): Uint8Array =>

@@ -5,8 +5,9 @@
  */
 
 import { decodeLatin1 } from '../../bytes/utf8.ts';
-import { isDType, parseDType } from '../../ndarray/descr.ts';
+import { parseDType } from '../../ndarray/descr.ts';
 import { DTYPES, type DType, type DTypeSpec } from '../../ndarray/dtypes.ts';
+import { isDType } from '../../ndarray/make-dtype.ts';
 import { type ReadContext, type Reconstruct, type Reduction, Unfinished } from '../builtin.ts';
 import { PyDict } from '../values/dict.ts';
 import { RecordType } from '../values/numpy.ts';

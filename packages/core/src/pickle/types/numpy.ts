@@ -7,9 +7,10 @@
 import { newBytes } from '../../bytes/view-bytes.ts';
 import { MmdError } from '../../errors.ts';
 import { type ArraySource, checkSource, exactBytes, isArraySource } from '../../ndarray/array-source.ts';
-import { isDType, parseDType, sameDType } from '../../ndarray/descr.ts';
+import { parseDType } from '../../ndarray/descr.ts';
 import type { DType } from '../../ndarray/dtypes.ts';
 import { castFillValue, checkMaskable } from '../../ndarray/fill-value.ts';
+import { isDType, sameDType } from '../../ndarray/make-dtype.ts';
 import { MaskedArray } from '../../ndarray/masked-array.ts';
 import { memoryOver } from '../../ndarray/memory-over.ts';
 import { NDArray } from '../../ndarray/nd-array.ts';

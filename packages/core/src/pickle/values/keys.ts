@@ -11,7 +11,7 @@ import { decodeLatin1 } from '../../bytes/utf8.ts';
 import { MmdError } from '../../errors.ts';
 import { isArraySource, isBytes as isUint8Array } from '../../ndarray/array-source.ts';
 import { Complex } from '../../ndarray/complex.ts';
-import { isDType } from '../../ndarray/descr.ts';
+import { isDType } from '../../ndarray/make-dtype.ts';
 import { DEFAULT_LIMITS, limitExceeded } from '../limits.ts';
 import { Tuple } from './tuple.ts';
 

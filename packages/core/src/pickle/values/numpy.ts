@@ -7,9 +7,9 @@
 import { MmdError } from '../../errors.ts';
 import { type Inspect, inspectAs, showAs } from '../../inspect.ts';
 import type { Complex } from '../../ndarray/complex.ts';
-import { isDType } from '../../ndarray/descr.ts';
 import type { DType } from '../../ndarray/dtypes.ts';
 import type { NDArrayInit } from '../../ndarray/layout.ts';
+import { isDType } from '../../ndarray/make-dtype.ts';
 import { memoryOver } from '../../ndarray/memory-over.ts';
 import { NDArray } from '../../ndarray/nd-array.ts';
 import { checkArgument } from './check.ts';
