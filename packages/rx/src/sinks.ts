@@ -7,7 +7,9 @@
 import { Duplex, type Readable, Writable } from 'node:stream';
 import { checkOptions, wrongArgument } from '@mmdpickle/core/options';
 import type { Observer } from 'rxjs';
-import { Ingest, type IngestEvents, IngestLedger, sourceFailed } from './ingest/ingest.ts';
+import { sourceFailed } from './ingest/failures.ts';
+import { Ingest, type IngestEvents } from './ingest/ingest.ts';
+import { IngestLedger } from './ingest/ingest-ledger.ts';
 import { type IngestOptions, settle } from './ingest/options.ts';
 import type { IngestStats } from './ingest/stats.ts';
 import type { Receipt } from './ingest/target.ts';

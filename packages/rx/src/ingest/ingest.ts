@@ -5,14 +5,14 @@
  * @module
  */
 
-import { type ErrorFields, isMmdError, type MmapDict, MmdError } from '@mmdpickle/core';
+import { isMmdError, type MmapDict, MmdError } from '@mmdpickle/core';
 import { LONGEST_STRETCH_MS, Turns } from '@mmdpickle/core/turns';
 import { defer, fromEvent, lastValueFrom, map, race, retry, type Subscription, throwError, timer } from 'rxjs';
 import { type Admission, type BatchLimits, BoundedQueue, type Policy } from './bounded-queue.ts';
-import { WallClock } from './clock.ts';
+import { failedSilently, isHopeless, lostAfter, overflow } from './failures.ts';
 import type { Home } from './home.ts';
+import type { IngestLedger } from './ingest-ledger.ts';
 import type { IngestSettings } from './options.ts';
-import { type IngestStats, Tally } from './stats.ts';
 import type { Pending, Placed, Receipt, Target } from './target.ts';
 
 /** What the engine tells its shell. */
@@ -22,31 +22,6 @@ export interface IngestEvents {
   stop(): void;
   /** All is written that will be, and sealed. */
   done(error?: unknown): void;
-}
-
-/** What successive and parallel streams into one place share. */
-export class IngestLedger {
-  readonly tally: Tally = new Tally();
-  readonly clock: WallClock = new WallClock();
-  /** The streams that are not done. */
-  readonly active: Set<{ readonly oldest: Pick<Pending<unknown>, 'at' | 'seq'> | undefined }> = new Set();
-  /** The number of the next frame; never used twice. */
-  nextSeq = 0;
-
-  /** Frames before this one are written or dropped: what waits in a stream that began before another one ended is neither. */
-  get settledSeq(): number {
-    return Math.min(this.nextSeq, ...[...this.active].flatMap(({ oldest }) => oldest?.seq ?? []));
-  }
-
-  /** A reading of the counters, over all streams into the place. */
-  stats(): IngestStats {
-    const waiting = [...this.active].flatMap(({ oldest }) => oldest?.at ?? []);
-    return this.tally.read(
-      performance.now(),
-      waiting.length > 0 ? Math.min(...waiting) : undefined,
-      this.active.size === 0,
-    );
-  }
 }
 
 /** Makes the target in a dict; `seq` is the number of the next frame. */
@@ -551,40 +526,4 @@ export class Ingest<T> {
     }
     this.#events.done(this.#error);
   }
-}
-
-/** Errors that one frame alone would meet too. A disk without room for a batch may have room for its first frames. */
-function isHopeless(error: unknown): boolean {
-  return ['LOCKED', 'IO', 'CLOSED', 'READ_ONLY'].some((code) => isMmdError(error, code as 'IO'));
-}
-
-/** Of a source that fails with nothing, as a promise that is rejected so: to the engine that would be no error. */
-export function sourceFailed(): MmdError {
-  return new MmdError('IO', 'the source failed, and did not say why');
-}
-
-/** The same of a frame whose getters throw nothing, and of a reader of receipts. */
-function failedSilently(): MmdError {
-  return new MmdError('INVALID_ARGUMENT', 'a frame, or the reader of a receipt, threw and did not say why');
-}
-
-/** Why frames could not be written, of a stream that had failed before. */
-function lostAfter(failed: unknown, lost: unknown): unknown {
-  const message = `${lost instanceof Error ? lost.message : textOf(lost)}; before that the stream had failed: ${textOf(failed)}`;
-  const cause = new AggregateError([failed, lost], message);
-  if (!isMmdError(lost)) return cause;
-  const fields: ErrorFields = lost;
-  return new MmdError(lost.code, message, { ...fields, cause });
-}
-
-/** Not of objects that are no errors: what makes text of them is theirs, and may throw. */
-const textOf = (thrown: unknown): string =>
-  thrown instanceof Error || Object(thrown) !== thrown ? String(thrown) : typeof thrown;
-
-function overflow(bytes: number, queue: BoundedQueue<Pending<unknown>>): MmdError {
-  return new MmdError(
-    'LIMIT_EXCEEDED',
-    `a frame of ${bytes} bytes came while ${queue.frames} frames of ${queue.bytes} bytes waited for the file`,
-    { limit: 'queue', maximum: queue.maxBytes, found: bytes },
-  );
 }

@@ -19,8 +19,10 @@ import {
   switchMap,
   takeUntil,
 } from 'rxjs';
+import { sourceFailed } from './failures.ts';
 import type { Home } from './home.ts';
-import { Ingest, type IngestEvents, IngestLedger, type MakeTarget, sourceFailed } from './ingest.ts';
+import { Ingest, type IngestEvents, type MakeTarget } from './ingest.ts';
+import { IngestLedger } from './ingest-ledger.ts';
 import { type IngestOptions, settle } from './options.ts';
 import type { IngestStats } from './stats.ts';
 import type { Receipt } from './target.ts';
