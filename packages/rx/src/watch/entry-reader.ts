@@ -1,0 +1,154 @@
+/**
+ * Reads entries, and the rows of growable arrays, by the file itself: the dict may not know of them yet.
+ *
+ * @module
+ */
+
+import { isMmdError, type MmapDict } from '@mmdpickle/core';
+import {
+  answer,
+  COMMIT_NUMBER_OFFSET,
+  ENTRY_HEAD_SIZE,
+  ENTRY_TAIL_SIZE,
+  entryEnd,
+  type GrowableRows,
+  getU64,
+  growableRows,
+  type ScannedEntry,
+  scanEntries,
+  ValueReader,
+} from '@mmdpickle/core/format';
+import type { StorageFile } from '@mmdpickle/core/storage';
+import type { SeenEntry } from './ledger.ts';
+
+/** The row count of a growable array is an opcode LONG1 of 8 bytes near the value's head. */
+const LONG1 = 0x8a;
+const HEAD = 128;
+/** How often an array is read again that others change meanwhile. */
+const ROUNDS = 8;
+
+/** Bytes of one read, where entries lie close. */
+export const STRETCH = 65_536;
+
+/** A growable array, and where its rows and their mask stand in the file. */
+type FoundRows = GrowableRows & { readonly dataOffset: number; readonly maskOffset: number | undefined };
+
+/** Reads entries of one inode. */
+export class EntryReader {
+  readonly #file: StorageFile;
+  readonly #dict: MmapDict;
+  readonly #head = new Uint8Array(HEAD);
+  readonly #decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+  #buffer = new Uint8Array(8192);
+
+  /** @param dict - over the file */
+  constructor(file: StorageFile, dict: MmapDict) {
+    this.#file = file;
+    this.#dict = dict;
+  }
+
+  /**
+   * All entries from one on.
+   * @param from - file offset of the first
+   * @param known - file offset of an entry whose rows are not asked for
+   */
+  entries(from: number, known?: number): SeenEntry[] {
+    const seen: SeenEntry[] = [];
+    const visit = (entry: ScannedEntry): void => {
+      const { offset, frameLength, keyLength } = entry;
+      // Damage, or an array that grew in place while this went from its head to where its end was: the next look sees it whole.
+      if (entry.state === 'damaged' && offset !== known) return;
+      const key = this.#keyOf(entry);
+      if (key === undefined) return;
+      const live = entry.state === 'live';
+      // What the dict's scan says, too: the value lies between the key and an entry's last 8 bytes.
+      const valueLength = frameLength - keyLength - 10;
+      const end = entryEnd(offset, frameLength);
+      // Of dead ones too: an array that moved on was replaced, and its rows go on where these end.
+      const found =
+        offset !== known && this.#mayGrow(entry, valueLength) ? this.rowsOf({ end, valueLength }) : undefined;
+      const grows = found && { ...found, dataOffset: end - ENTRY_TAIL_SIZE - valueLength + found.dataPos };
+      seen.push({ offset, end, key, live, valueLength, ...grows });
+    };
+    answer(scanEntries(from, this.#file.size(), visit), this.read);
+    return seen;
+  }
+
+  #keyOf({ bytes, keyPos, keyLength, offset }: ScannedEntry): string | undefined {
+    let text = '';
+    for (let pos = keyPos; pos < keyPos + keyLength && bytes[pos]! < 0x80; pos += 1)
+      text += String.fromCharCode(bytes[pos]!);
+    // Most keys are ASCII, and a decoder's call costs more than all of this.
+    if (text.length === keyLength) return text;
+    try {
+      return this.#decoder.decode(bytes.subarray(keyPos, keyPos + keyLength));
+    } catch {
+      // Lone surrogates are legal in keys, and only the dict's own decoder takes them.
+      return this.#dict.scan(offset).next().value?.key;
+    }
+  }
+
+  /** Bytes of the file, borrowed until the next call. */
+  readonly read = (offset: number, length: number): Uint8Array => {
+    if (length > this.#buffer.length) this.#buffer = new Uint8Array(length);
+    const bytes = this.#buffer.subarray(0, length);
+    return bytes.subarray(0, this.#file.read(offset, bytes));
+  };
+
+  /** Whether a value begins as those of growable arrays do; most do not, and need no closer look. */
+  #mayGrow({ bytes, keyPos, keyLength, offset }: ScannedEntry, valueLength: number): boolean {
+    const wanted = Math.min(HEAD, valueLength);
+    let head = bytes;
+    let start = keyPos + keyLength;
+    if (start + wanted > bytes.length) {
+      // The scanner did not need to read so far.
+      head = this.#head;
+      start = 0;
+    }
+    const count =
+      head === bytes ? wanted : Math.min(this.#file.read(offset + ENTRY_HEAD_SIZE + keyLength, head), wanted);
+    for (let pos = start + 1; pos < start + count; pos += 1) {
+      if (head[pos] === 8 && head[pos - 1] === LONG1) return true;
+    }
+    return false;
+  }
+
+  /** The growable array whose entry begins at `offset`. */
+  growableAt(offset: number): FoundRows | undefined {
+    const head = this.read(offset, ENTRY_HEAD_SIZE);
+    if (head.length < ENTRY_HEAD_SIZE) return undefined;
+    const start = offset + head.length + head[ENTRY_HEAD_SIZE - 1]!;
+    const end = entryEnd(offset, getU64(head, 1));
+    const found = this.rowsOf({ end, valueLength: end - ENTRY_TAIL_SIZE - start });
+    const maskOffset = found?.maskPos === undefined ? undefined : start + found.maskPos;
+    return found && { ...found, dataOffset: start + found.dataPos, maskOffset };
+  }
+
+  /** By the value itself: the dict may not know of the entry yet. */
+  rowsOf({ end, valueLength }: Pick<SeenEntry, 'end' | 'valueLength'>): GrowableRows | undefined {
+    const file = this.#file;
+    const start = end - ENTRY_TAIL_SIZE - valueLength;
+    const fetch = (pos: number, length: number): Uint8Array => {
+      const bytes = new Uint8Array(Math.max(length, HEAD));
+      return bytes.subarray(0, file.read(start + pos, bytes));
+    };
+    for (let round = 0; ; round += 1) {
+      const commitNumber = file.loadI32(COMMIT_NUMBER_OFFSET);
+      let rows: GrowableRows | undefined;
+      try {
+        rows = growableRows(valueLength, (length) => new ValueReader(start, length, fetch));
+      } catch (error) {
+        // What looked like an array was cut off, or overwritten, while it was looked at.
+        if (!isMmdError(error)) throw error;
+      }
+      const quiet = file.loadI32(COMMIT_NUMBER_OFFSET) === commitNumber;
+      if (rows !== undefined || quiet || round === ROUNDS) return rows;
+    }
+  }
+
+  /** Where the entry at `offset` ends now. */
+  endOf(offset: number): number {
+    const head = this.read(offset, ENTRY_HEAD_SIZE);
+    return head.length < ENTRY_HEAD_SIZE ? offset : entryEnd(offset, getU64(head, 1));
+  }
+}
