@@ -92,7 +92,7 @@ export class Pickler extends OpcodeWriter implements WriteContext {
     this.memoEnd = memoBase;
     this.writing = true;
     try {
-      if (this.protocol >= 4 && isPlain(value) && writeFlatRecord(this.sink, value)) return;
+      if (this.protocol >= 4 && isRecord(value) && writeFlatRecord(this.sink, value)) return;
       this.#item(value);
       while (this.#frames.depth > 0) this.#continue(this.#frames.top());
     } catch (error) {
@@ -158,7 +158,7 @@ export class Pickler extends OpcodeWriter implements WriteContext {
       this.#map(value as Map<unknown, unknown>);
       return;
     }
-    if ((prototype === Object.prototype || prototype === null) && !isDType(value) && !isArraySource(value)) {
+    if (isPlain(value, prototype)) {
       this.#plain(value);
       return;
     }
@@ -565,8 +565,10 @@ export class Pickler extends OpcodeWriter implements WriteContext {
 export const KEPT_PICKLER: Pickler = new Pickler(4, 1, true);
 
 /** A plain object, and not one of those that stand for something else. */
-function isPlain(value: unknown): value is object {
-  if (typeof value !== 'object' || value === null) return false;
-  const prototype: unknown = Object.getPrototypeOf(value);
+function isPlain(value: object, prototype: unknown): boolean {
   return (prototype === Object.prototype || prototype === null) && !isDType(value) && !isArraySource(value);
 }
+
+/** The same of any value. */
+const isRecord = (value: unknown): value is object =>
+  typeof value === 'object' && value !== null && isPlain(value, Object.getPrototypeOf(value));
