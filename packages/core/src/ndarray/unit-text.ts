@@ -23,7 +23,7 @@ const PARTS: { readonly [base: string]: readonly string[] } = {
 };
 
 function partsOf(base: string): readonly string[] {
-  const at = TIME_UNITS.findIndex((unit) => unit === base);
+  const at = (TIME_UNITS as readonly string[]).indexOf(base);
   return PARTS[base] ?? TIME_UNITS.slice(at + 1, at + 3).map((unit, i) => `${1000 ** (i + 1)}${unit}`);
 }
 
