@@ -1,5 +1,5 @@
 /**
- * The codec of arrays: typed arrays and everything that implements ArraySource, written mapped.
+ * The codec of arrays: typed arrays and everything that implements ArraySource, stored so that they can be mapped.
  *
  * @module
  */
@@ -39,7 +39,7 @@ export interface ArrayToWrite {
   readonly body: ArrayBody;
 }
 
-/** Typed arrays and sources as mapped arrays. */
+/** Codec of typed arrays and array sources, which are stored as mapped arrays. */
 export const arrayCodec: ValueCodec = {
   name: 'ndarray',
   encode(value, { layout, preamble }) {
@@ -53,7 +53,7 @@ export const arrayCodec: ValueCodec = {
     return parsed && { kind: 'ndarray', ...arrayMeta(stored, parsed) };
   },
   decode(stored, meta) {
-    // What describe() said is all there is to know: the head is not parsed again.
+    // describe() has found everything needed: the head is not parsed again.
     const { type, shape, order, nbytes, dataOffset, capacity } = meta as ArrayMeta;
     if (capacity !== undefined && stored.growable !== undefined) return stored.growable(type, shape.slice(1));
     return NDArray.over(stored.memory(dataOffset - stored.offset, nbytes), type, [...shape], { order });
@@ -64,7 +64,7 @@ function parseWhole(stored: StoredValue): ParsedArray | undefined {
   const reader = stored.reader();
   const parsed = parseArray(reader);
   if (parsed === undefined) return undefined;
-  // A growable array whose growing a crash cut in two has room behind it that it does not claim yet.
+  // If a crash interrupted its growth, a growable array is followed by room that it does not claim yet.
   return reader.pos === reader.length || parsed.countPos !== undefined ? parsed : undefined;
 }
 
@@ -78,7 +78,7 @@ export function arrayOver(stored: StoredValue, parsed: ParsedArray): NDArray {
 type ArrayMeta = Required<Pick<ValueMeta, 'dtype' | 'type' | 'shape' | 'order' | 'nbytes' | 'dataOffset' | 'layout'>> &
   Pick<ValueMeta, 'capacity'>;
 
-/** What a parsed head says of the array. */
+/** The metadata of a parsed array. */
 export function arrayMeta(stored: StoredValue, parsed: ParsedArray): ArrayMeta {
   const { type, shape, order, dataPos, dataLength, countPos, spelling } = parsed;
   const row = bytesOf(shape.slice(1), type);
@@ -94,7 +94,7 @@ export function arrayMeta(stored: StoredValue, parsed: ParsedArray): ArrayMeta {
   };
 }
 
-/** Bytes of an array. */
+/** Size of an array in bytes. */
 export function bytesOf(shape: readonly number[], type: DType): number {
   let product = type.itemsize;
   for (const dim of shape) product *= dim;
@@ -106,31 +106,31 @@ export function isArrayValue(value: unknown): boolean {
   return isArraySource(value) || elementsOf(value) !== undefined;
 }
 
-/** The type of a typed array that is stored as an array: Uint8Array is bytes. */
+/** The dtype of a typed array that is stored as an array; a Uint8Array is stored as bytes. */
 function elementsOf(value: unknown): DType | undefined {
   return isBytes(value) ? undefined : typeOfTypedArray(value);
 }
 
 /** The value as a source of array bytes; `undefined` for everything else. */
 function asSource(value: unknown): ArraySource | undefined {
-  // No spelling of a mapped array makes numpy's recarray: the pickle machine's does.
+  // No spelling of a mapped array loads as numpy's recarray: the pickle machine writes it.
   if (value instanceof RecArray) return undefined;
   if (isArraySource(value)) return value;
   return elementsOf(value) === undefined ? undefined : ndarray(value);
 }
 
 /**
- * Checks a source and says what is to be written.
+ * Checks a source and returns what to write.
  * @returns `undefined` for object dtypes, which are never mapped
  * @throws UNSUPPORTED_DTYPE, INVALID_ARGUMENT
  */
 export function arrayToWrite(source: ArraySource): ArrayToWrite | undefined {
-  // An NDArray's type and shape were checked, and do not change.
+  // An NDArray's type and shape are already checked, and do not change.
   const ours = source instanceof NDArray ? source.laid() : undefined;
   if (ours === undefined) checkSource(source);
   const type = ours === undefined ? parseDType(source.dtype) : ours.type;
   if (type.hasObject) return undefined;
-  // A zero among the dimensions does not excuse the others: numpy refuses such an array, and with it the file.
+  // A zero dimension does not lift the limits of the others: numpy would refuse the array, and so the whole file.
   const shape = ours === undefined ? checkShape(source.shape, Math.max(1, type.itemsize)) : ours.shape;
   const order = ours === undefined ? (source.order ?? 'C') : orderOf(ours);
   checkDims(shape);
@@ -160,14 +160,14 @@ function refuse(message: string, found: unknown): never {
   throw new MmdError('INVALID_ARGUMENT', `array to store: ${message}`, { found });
 }
 
-/** The bytes of a source. A class, so that a stream of frames comes without closures. */
+/** The bytes of a source. A class, so that a stream of frames needs no closures. */
 class SourceBody implements ArrayBody {
   readonly body = true;
   readonly nbytes: number;
   readonly file: FileRange | undefined;
   readonly reserve: boolean;
   readonly #source: ArraySource;
-  /** Of the source; the body has more where it has a capacity. */
+  /** Bytes that the source gives; with a capacity, the body has more. */
   readonly #given: number;
 
   constructor(source: ArraySource, given: number, nbytes: number) {
@@ -206,7 +206,7 @@ export function encodeArray({ form, body }: ArrayToWrite, layout: ArrayLayout, p
   return new ModernArray(form, body, preamble);
 }
 
-/** An array in the modern spelling, which pads itself. */
+/** An array in the modern spelling, whose padding is inside the value. */
 class ModernArray implements EncodedValue {
   readonly kind = 'ndarray';
   readonly memoHint = 0;
@@ -230,13 +230,13 @@ class ModernArray implements EncodedValue {
   }
 }
 
-/** Bytes of filler that move `offset` to a multiple of `alignment`: 0, or as many as a filler has at least. */
+/** Bytes of filler that move `offset` to a multiple of `alignment`: 0, or at least the smallest filler. */
 export function fillerTo(offset: number, alignment: number): number {
   const filler = alignUp(offset, alignment) - offset;
   return filler === 0 ? 0 : filler < FILLER_MIN ? filler + alignUp(FILLER_MIN - filler, alignment) : filler;
 }
 
-/** Filler that keeps an entry's FRAME length, which growing in place overwrites, inside one sector. */
+/** Bytes of filler that keep an entry's FRAME length, which growing in place overwrites, inside one sector. */
 export function frameLengthFiller(entryOffset: number): number {
   return toSectorEnd(entryOffset + 1) < 8 ? FILLER_MIN : 0;
 }

@@ -1,5 +1,5 @@
 /**
- * Heads of arrays that were read before: arrays of one type and shape begin with the same bytes, up to padding.
+ * A cache of array heads: arrays of one type and shape begin with the same bytes, except for padding.
  *
  * @module
  */
@@ -8,19 +8,19 @@ import { PackedForm } from '../ndarray/layout.ts';
 import { MODERN_PREFIX, parseArray } from './array-value.ts';
 import type { ValueReader } from './value-reader.ts';
 
-/** Heads that are remembered. */
+/** Most heads in a cache. */
 const MAX_HEADS = 16;
 
-/** What a head of these very bytes says. */
+/** A head and what it means. */
 export interface ArrayHead {
-  /** From the value's first byte to the data's. */
+  /** The value's bytes before its data. */
   readonly bytes: Uint8Array;
   readonly form: PackedForm;
-  /** Bytes of the whole value: head, data and what closes the call. */
+  /** Bytes of the whole value: head, data and the opcodes after them. */
   readonly valueLength: number;
 }
 
-/** TUPLE and REDUCE, which close the call of an array in C order. */
+/** Size of TUPLE and REDUCE, which end the value of an array in C order. */
 export const ARRAY_END_SIZE = 2;
 
 /** Whether an array in C order ends at `pos`. */
@@ -28,13 +28,13 @@ export function isArrayEnd(bytes: Uint8Array, pos: number): boolean {
   return bytes[pos] === 0x74 && bytes[pos + 1] === 0x52;
 }
 
-/** Remembers heads of arrays in the modern spelling that are in C order and do not grow: all that the head tells. */
+/** Caches heads of arrays in the modern spelling that are in C order and do not grow: such a head describes the whole array. */
 export class ArrayHeads {
   readonly #heads: ArrayHead[] = [];
   #last: ArrayHead | undefined;
   #next = 0;
 
-  /** The head that stands in `bytes[start, end)`, if it is known. */
+  /** The cached head that `bytes[start, end)` begins with, if any. */
   find(bytes: Uint8Array, start: number, end: number): ArrayHead | undefined {
     if (this.#last !== undefined && stands(this.#last, bytes, start, end)) return this.#last;
     for (const head of this.#heads) if (stands(head, bytes, start, end)) return (this.#last = head);
@@ -42,10 +42,10 @@ export class ArrayHeads {
   }
 
   /**
-   * Parses the array that a reader stands before, and remembers its head.
+   * Parses the array at the reader's position, and caches its head.
    *
-   * @param bytes - the value's first bytes stand in `bytes[start, end)`
-   * @returns `undefined` for everything that is not such an array, whole, with its head in the bytes given
+   * @param bytes - `bytes[start, end)` are the value's first bytes
+   * @returns `undefined` unless the value is exactly one such array, with its whole head in the given bytes
    */
   learn(bytes: Uint8Array, start: number, end: number, reader: ValueReader): ArrayHead | undefined {
     for (let i = 0; i < MODERN_PREFIX.length; i++) if (bytes[start + i] !== MODERN_PREFIX[i]) return undefined;

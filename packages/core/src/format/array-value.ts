@@ -1,6 +1,6 @@
 /**
  * The spellings of an array value (docs/format.md, "Arrays"), as rows of one table: all are read, the
- * one that is asked for is written.
+ * requested one is written.
  *
  * @module
  */
@@ -18,7 +18,7 @@ export type ArraySpelling = 'modern' | 'legacy' | 'upgraded';
 /** Opcodes that carry an array's bytes. */
 export const BYTEARRAY8 = 0x96;
 export const BINBYTES8 = 0x8e;
-/** One of them, and the length. */
+/** Size of such an opcode and its length. */
 const DATA_HEAD_SIZE = 9;
 
 function globals(...names: string[]): Uint8Array {
@@ -45,8 +45,8 @@ export interface ArraySpellingRow {
 }
 
 /**
- * The spellings. `dataFirst`: data, dtype and shape follow in this order; else shape and dtype stand before the data.
- * The legacy and the upgrade prefix are equally long, so one replaces the other in place.
+ * The spellings of arrays. `dataFirst`: data, dtype and shape follow in this order; otherwise shape and dtype come before
+ * the data. The legacy and the upgrade prefix are equally long, so one can replace the other in place.
  */
 export const ARRAY_SPELLINGS: readonly ArraySpellingRow[] = [
   {
@@ -77,7 +77,7 @@ const [MODERN, LEGACY] = ARRAY_SPELLINGS as readonly [ArraySpellingRow, ArraySpe
 /** The first bytes of the modern spelling. */
 export const MODERN_PREFIX: Uint8Array = MODERN.prefix;
 
-/** What the bytes of an array value say. Positions count from the value's first byte. */
+/** A parsed array value. Positions count from the value's first byte. */
 export interface ParsedArray {
   readonly spelling: ArraySpelling;
   readonly type: DType;
@@ -85,14 +85,14 @@ export interface ParsedArray {
   readonly order: 'C' | 'F';
   /** Position of the array's first data byte. */
   readonly dataPos: number;
-  /** Bytes there; for a growable array its capacity. */
+  /** Bytes of data; for a growable array, of its whole capacity. */
   readonly dataLength: number;
   readonly dataOpcode: number;
   /** Position of the spelling's prefix. */
   readonly prefixPos: number;
   /** Growable: position of the 8 bytes of the committed row count. */
   readonly countPos?: number;
-  /** Where the shape was PUT in the memo, or GOT from it. */
+  /** Memo index at which the shape was PUT, or from which it was GOT. */
   readonly shapePut?: number;
   readonly shapeGot?: number;
 }
@@ -105,14 +105,14 @@ const END = Uint8Array.of(0x74, 0x52);
 const PAIR = Uint8Array.of(0x86, 0x52);
 
 /**
- * Reads an array value at the reader's position and passes over it; its data is not asked for.
+ * Parses the array value at the reader's position and moves past it; its data is not fetched.
  *
- * @returns `undefined` where no array value stands, or one that breaks semantics 38 (the generic
- * machine then decides); the position is then undefined
+ * @returns `undefined` if there is no array value, or one that is not valid (docs/format.md, "Arrays"), which is
+ * left to the pickle machine; the position is then unspecified
  */
 export function parseArray(reader: ValueReader, memo: ShapeMemo = new Map()): ParsedArray | undefined {
   const start = reader.pos;
-  // Most values are no arrays: one look tells. An array begins with text, or with padding, and is longer than a number.
+  // Most values are not arrays, as length or first byte show: an array begins with text or padding, and is longer than a number.
   if (reader.length - start < SHORTEST_PREFIX || !ARRAY_STARTS.includes(reader.peek())) return undefined;
   try {
     if (!skipPadding(reader)) return undefined;
@@ -132,22 +132,22 @@ export function parseArray(reader: ValueReader, memo: ShapeMemo = new Map()): Pa
 const ARRAY_STARTS: readonly number[] = [0x8c, 0x43, 0x42, 0x4e, 0x4b];
 
 /**
- * False only where no array and no masked array can stand in `bytes[start, end)`: a look at three bytes, that tells
- * for all values but text that begins like a spelling's prefix, and numbers, None and bytes that more follows.
- * @param available - bytes from here on are not the value's, who knows what; where three are not there, nothing is told
+ * False only if neither an array nor a masked array can be in `bytes[start, end)`. Checks three bytes, which rule out every other
+ * value but text that begins like a prefix, and values that begin with a number, None or bytes followed by more.
+ * @param available - end of the bytes that may be read; if there are fewer than three, the result is true
  */
 export function maybeArray(bytes: Uint8Array, start: number, end: number, available: number = end): boolean {
   if (end - start < SHORTEST_PREFIX) return false;
   if (available - start < 3) return true;
   if (!ARRAY_STARTS.includes(bytes[start]!)) return false;
   const letter = bytes[start + 2]!;
+  // Every prefix begins with a text that begins with `n`, or with UPGRADE_PADDING.
   return bytes[start] !== 0x8c || letter === 0x6e || letter === 0x20;
 }
 
-/** Every spelling's prefix begins with a text that begins with `n`, or with the padding of {@link UPGRADE_PADDING}. */
 const SHORTEST_PREFIX: number = Math.min(...ARRAY_SPELLINGS.map(({ prefix }) => prefix.length));
 
-/** False where what looks like padding is none. */
+/** Skips padding; false if what looks like padding is not. */
 function skipPadding(reader: ValueReader): boolean {
   for (;;) {
     const opcode = reader.peek();
@@ -188,7 +188,7 @@ function parseModern(reader: ValueReader, prefixPos: number, memo: ShapeMemo): P
     dataLength,
     dataOpcode,
     prefixPos,
-    // Numbers of 2^31 and more are spelled as row counts are; rows of Fortran order cannot be appended.
+    // Dimensions of 2^31 or more are spelled like row counts; but no rows can be appended in Fortran order.
     ...(countPos !== undefined && order === 'C' && { countPos }),
     ...(put !== undefined && { shapePut: put }),
     ...(got !== undefined && { shapeGot: got }),
@@ -214,11 +214,11 @@ function parseDataFirst(reader: ValueReader, spelling: ArraySpelling, prefixPos:
   return { spelling, type, shape, order: 'C', dataPos, dataLength, dataOpcode, prefixPos };
 }
 
-/** Stands for what the data opcode, and then the inner call, left on the stack. */
+/** Placeholder for what the data opcode, and then the inner call, leaves on the stack. */
 const DATA = Symbol('data');
 const REDUCE = 0x52;
 
-/** The dims if they are what numpy takes; a lone integer is a 1-d shape. */
+/** The dimensions, if numpy accepts them; a lone integer is a 1-d shape. */
 function checkShape(value: unknown): readonly number[] | undefined {
   const dims: unknown[] = Array.isArray(value) ? value : [value];
   if (dims.length > 64) return undefined;
@@ -232,13 +232,13 @@ function parseSpec(spec: unknown): DType | undefined {
 }
 
 function fits(shape: readonly number[], type: DType, dataLength: number, capacity: boolean): boolean {
-  // As for numpy, a zero does not excuse the other dimensions.
+  // As in numpy, a zero dimension does not lift the limit of the others.
   if (!Number.isSafeInteger(shape.reduce((product, dim) => product * (dim || 1), type.itemsize))) return false;
   const nbytes = shape.reduce((product, dim) => product * dim, type.itemsize);
   return capacity ? nbytes <= dataLength : nbytes === dataLength;
 }
 
-/** What is to be written as an array. */
+/** Form of an array to write. */
 export interface ArrayForm {
   readonly type: DType;
   readonly shape: readonly number[];
@@ -258,7 +258,7 @@ export interface ArrayFrameBytes {
   readonly tail: Uint8Array;
 }
 
-/** The multiple at which an array's data is to start. */
+/** The multiple at which an array's data has to start. */
 export function dataAlignment(dataLength: number, growable = false): number {
   let found = 1;
   for (const { alignment, from, growableFrom } of ALIGNMENTS) {
@@ -268,11 +268,11 @@ export function dataAlignment(dataLength: number, growable = false): number {
 }
 
 /**
- * The modern spelling for a value that stands at file offset `offset`, padded so that the data is aligned and
- * a growable array's row count lies on a multiple of 8.
+ * The modern spelling of an array whose value is at file offset `offset`, padded so that the data is aligned and
+ * a growable array's row count is at a multiple of 8.
  *
- * @param writer - takes the bytes, which are borrowed from it
- * @param preamble - spares spelling what the array before had, too
+ * @param writer - receives the bytes; the result borrows them
+ * @param preamble - reused if the previous array had the same type and shape
  */
 export function encodeModernArray(
   form: ArrayForm,
@@ -282,7 +282,7 @@ export function encodeModernArray(
 ): ArrayFrameBytes {
   const start = writer.length;
   if (form.growable) {
-    // MARK of a long shape tuple, LONG1 and its length stand before the count.
+    // The MARK of a long shape tuple, LONG1 and its length come before the count.
     const toCount = MODERN.prefix.length + (form.shape.length > 3 ? 1 : 0) + 2;
     putPadding(writer, paddingFor(offset + toCount, 8));
   }
@@ -309,7 +309,7 @@ export function encodeModernArray(
   return { head: bytes.subarray(start, toData), tail: bytes.subarray(toData, end) };
 }
 
-/** What stands before padding and data: the prefix, the shape and the dtype. */
+/** Writes what comes before padding and data: the prefix, the shape and the dtype. */
 function putPreamble(writer: ByteWriter, form: ArrayForm): void {
   writer.raw(MODERN.prefix);
   if (form.shapeGet !== undefined) {
@@ -326,15 +326,15 @@ function putPreamble(writer: ByteWriter, form: ArrayForm): void {
 }
 
 /**
- * The preamble of the array that was written last: the next frame of a stream has the same. It takes thirty calls to spell one, in
- * code that is not compiled yet and that the frame's megabyte has driven out of the caches.
+ * The preamble of the last array written, as the next frame of a stream has the same one. Encoding it takes thirty calls, in
+ * code that is not compiled yet and that the frame's megabyte has evicted from the CPU caches.
  */
 export class ArrayPreamble {
   #type: DType | undefined;
   #shape: readonly number[] = [];
   #bytes: Uint8Array = new Uint8Array(0);
 
-  /** Writes the preamble of an array that does not grow, nor shares its shape through the memo. */
+  /** Writes the preamble of an array that neither grows nor shares its shape through the memo. */
   put(writer: ByteWriter, form: ArrayForm): void {
     const { type, shape } = form;
     if (type !== this.#type || !this.#hasShape(shape)) {
@@ -360,7 +360,7 @@ function paddingFor(offset: number, alignment: number): number {
   return padding === 1 ? padding + alignment : padding;
 }
 
-/** The legacy spelling. Its data cannot be moved inside the value: a filler entry before aligns it. */
+/** The legacy spelling. It has no padding inside the value: a filler entry before it aligns the data. */
 export function encodeLegacyArray(form: ArrayForm): ArrayFrameBytes {
   const writer = new ByteWriter(128);
   checkLegacy(form);

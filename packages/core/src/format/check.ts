@@ -26,7 +26,7 @@ import type { Step } from './steps.ts';
 import { isActiveJournal, JOURNAL_START, JOURNAL_SWITCH, journalOff, type TailKind, tailKindOf } from './tail-entry.ts';
 import { decodeIndexFooter, INDEX_FOOTER_SIZE } from './tail-index.ts';
 
-/** What a finding is called. */
+/** Code of a finding. */
 export type FindingCode =
   | 'header'
   | 'torn-tail'
@@ -52,7 +52,7 @@ export interface FindingRow {
   readonly doc: string;
 }
 
-/** What can be wrong. `repair` says whether a plan exists that loses nothing which is whole. */
+/** What can be wrong with a file. `repair` says whether a plan can repair it without losing anything intact. */
 export const FINDINGS: Readonly<Record<FindingCode, FindingRow>> = {
   header: { severity: 'error', repair: false, doc: 'the header is not that of an mmdpickle file' },
   'torn-tail': { severity: 'error', repair: true, doc: 'the file ends inside an entry, or without a terminator' },
@@ -96,7 +96,7 @@ export const FINDINGS: Readonly<Record<FindingCode, FindingRow>> = {
   'stale-index': { severity: 'info', repair: false, doc: 'a tail index that was made for another state: ignored' },
 };
 
-/** Something that is wrong. */
+/** A problem found in a file. */
 export interface Finding {
   readonly code: FindingCode;
   readonly severity: 'error' | 'warning' | 'info';
@@ -106,10 +106,10 @@ export interface Finding {
   readonly key?: string | undefined;
 }
 
-/** What a check found, and how to repair what can be. */
+/** What a check found, and the plan that repairs what can be repaired. */
 export interface CheckResult {
   readonly findings: readonly Finding[];
-  /** Live entries and dead ones that were walked. */
+  /** Number of live entries walked, and of all others: dead, damaged and tail entries. */
   readonly live: number;
   readonly dead: number;
   readonly plan: readonly Step[];
@@ -126,11 +126,11 @@ interface Seen {
 }
 
 /**
- * Checks a file's structure; values are not looked at.
+ * Checks the structure of a file; values are not read.
  *
  * @param size - the size of the file
- * @param name - for messages
- * @param dataFrom - of {@link findEntry}
+ * @param name - for error messages
+ * @param dataFrom - as for {@link findEntry}
  */
 export function* checkFile(
   size: number,
@@ -150,7 +150,7 @@ export function* checkFile(
   }
   const live = new Map<string, Seen>();
   let tail: { start: number; last: number; kind: TailKind } | undefined;
-  /** Journals that another writer appended behind. */
+  /** Journals after which another writer has appended entries. */
   const stranded: (readonly [offset: number, end: number])[] = [];
   const end = yield* scanEntries(HEADER_SIZE, size, (entry) => {
     const kind = entry.state === 'dead' ? tailKindOf(entry.bytes, entry.keyPos, entry.keyLength) : undefined;
@@ -179,7 +179,7 @@ export function* checkFile(
   if (end.partial) {
     const length = getU64(yield { offset: end.offset, length: FRAME_SIZE }, 1);
     const left = size - end.offset - FRAME_SIZE;
-    // What a crash leaves has the bytes of the append behind it; else Python finds a FRAME that the file does not fill.
+    // After a crash, the bytes of the append follow; otherwise Python finds a FRAME that extends past the end of the file.
     const why = length > left ? 'torn-tail' : 'half-commit';
     const message =
       why === 'torn-tail'

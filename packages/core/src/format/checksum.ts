@@ -1,5 +1,5 @@
 /**
- * CRC-32C (Castagnoli, RFC 3720 appendix B.4), eight bytes a step.
+ * CRC-32C (Castagnoli, RFC 3720 appendix B.4), eight bytes per step.
  *
  * @module
  */
@@ -23,10 +23,10 @@ function makeTables(): Uint32Array {
 const T = makeTables();
 
 /**
- * Goes on with a CRC-32C.
+ * Computes a CRC-32C, or continues one.
  *
  * @param bytes - borrowed
- * @param crc - of the bytes before; 0 to start
+ * @param crc - that of the preceding bytes; 0 to start
  * @param start - position of the first byte
  *
  * @example

@@ -22,7 +22,7 @@ export interface EntrySums {
   readonly sums: readonly number[];
 }
 
-/** Bytes of an entry that are summed: all but the state. */
+/** Number of bytes of an entry that its sums cover: all but the last two, the state and its POP. */
 export function summedLength(frameLength: number): number {
   return FRAME_SIZE + frameLength - 2;
 }
@@ -62,7 +62,7 @@ export function encodeChecksums(commitNumber: number, entries: readonly EntrySum
   return payload;
 }
 
-/** Reads a payload; `undefined` where it is itself damaged. */
+/** Decodes a payload; `undefined` if it is damaged itself. */
 export function decodeChecksums(payload: Uint8Array): { commitNumber: number; entries: EntrySums[] } | undefined {
   const end = payload.length - TAIL_FOOTER_SIZE;
   if (end < HEAD || crc32c(payload.subarray(4, end)) !== getU32(payload, 0)) return undefined;

@@ -1,6 +1,6 @@
 /**
- * Value codecs: who writes a value, and who reads it back. An ordered, explicit list; the first that
- * claims a value or an entry gets it. Users put their own in front (docs/guide/codecs.md).
+ * Value codecs, which write values and read them back: an ordered, explicit list, of which the first that
+ * claims a value or an entry handles it. Users put their own in front (docs/guide/codecs.md).
  *
  * @module
  */
@@ -14,15 +14,15 @@ import { maskedCodec } from './masked-codec.ts';
 import { pickleCodec } from './pickle-codec.ts';
 import type { ValueReader } from './value-reader.ts';
 
-/** Which spelling arrays are written in. */
+/** Spelling in which arrays are written. */
 export type ArrayLayout = 'modern' | 'legacy';
 
-/** What a codec may want to know when it writes. */
+/** What a codec may need when it encodes a value. */
 export interface EncodeContext {
   readonly layout: ArrayLayout;
   /** Writes opcodes of plain values; what it returns is borrowed until its next call. */
   readonly entries: EntryEncoder;
-  /** How the array before was spelled. */
+  /** Caches how the previous array was spelled. */
   readonly preamble?: ArrayPreamble;
 }
 
@@ -31,25 +31,25 @@ export interface EntryDecoder {
   loadEntry(bytes: Uint8Array, start: number, end: number): unknown;
 }
 
-/** A value in the file, for a codec to look at. */
+/** A value in the file, as a codec sees it. */
 export interface StoredValue {
   readonly key: string;
   /** File offset of the value's first byte. */
   readonly offset: number;
   readonly length: number;
-  /** A new cursor over the value; only the bytes it is asked for are read. */
+  /** A new cursor over the value; reads only the bytes that it is asked for. */
   reader(): ValueReader;
   /** All bytes of the value, as a copy that belongs to the caller. */
   bytes(): Uint8Array;
-  /** The file's bytes from `pos` in the value on, mapped; borrowed, and following later writes. */
+  /** The value's bytes from position `pos` on, mapped; borrowed, and they show later writes. */
   memory(pos: number, length: number): ArrayMemory;
-  /** The pickle machine with the options that the opener of the dict gave. */
+  /** The pickle machine, with the options that the dict was opened with. */
   readonly decoder: EntryDecoder;
-  /** Makes an array that can append rows; absent where there is no dict open for it. */
+  /** Makes an array that can append rows; absent if no dict is open for it. */
   readonly growable?: (type: DType, rowShape: readonly number[], masked?: { readonly fillValue: unknown }) => unknown;
 }
 
-/** What is known of a value without reading its data. */
+/** What is known about a value without reading its data. */
 export interface ValueMeta {
   /** The codec's name, such as `'ndarray'`, `'masked'`, `'pickle'`. */
   readonly kind: string;
@@ -62,25 +62,25 @@ export interface ValueMeta {
   readonly nbytes?: number;
   /** File offset of the array's first byte. */
   readonly dataOffset?: number;
-  /** Growable: rows there is room for. */
+  /** Growable arrays: number of rows that there is room for. */
   readonly capacity?: number;
   /** The array's spelling. */
   readonly layout?: 'modern' | 'legacy' | 'upgraded';
   /** Masked arrays: null where numpy's default applies. */
   readonly fillValue?: unknown;
-  /** Masked arrays: where the mask stands. */
+  /** Masked arrays: file offset and size of the mask's data. */
   readonly mask?: { readonly dataOffset: number; readonly nbytes: number };
 }
 
-/** A row of the list: how values of one kind are written and read. */
+/** How values of one kind are written and read. */
 export interface ValueCodec {
   /** Shown as `kind` by `getMeta`. */
   readonly name: string;
-  /** The value in the file's spelling; `undefined` leaves it to the next codec. */
+  /** Encodes a value for the file; `undefined` leaves it to the next codec. */
   encode(value: unknown, context: EncodeContext): EncodedValue | undefined;
-  /** What the bytes say, reading as few as possible; `undefined` leaves the entry to the next codec. */
+  /** Describes a stored value, reading as few bytes as possible; `undefined` leaves the entry to the next codec. */
   describe(stored: StoredValue): ValueMeta | undefined;
-  /** The value. Called only after `describe` claimed the entry. */
+  /** Decodes a stored value. Called only after `describe` has claimed the entry. */
   decode(stored: StoredValue, meta: ValueMeta): unknown;
 }
 

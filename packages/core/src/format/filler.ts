@@ -19,7 +19,7 @@ import {
  * A dead entry of exactly `size` bytes.
  *
  * @param size - at least 20 + `keyLength`
- * @param memoHint - what the entry says of the memo
+ * @param memoHint - the memo hint in the entry's tail
  */
 export function encodeFiller(size: number, keyLength: number, memoHint: number): Uint8Array {
   const bytes = new Uint8Array(size);
@@ -30,7 +30,7 @@ export function encodeFiller(size: number, keyLength: number, memoHint: number):
   return bytes;
 }
 
-/** What makes `count` (at least 1) bytes one object, whatever they are: the first of them. */
+/** The first of `count` (at least 1) bytes, which make all of them one object, whatever the others are. */
 export function opaqueHead(count: number): Uint8Array {
   const bytes = new Uint8Array(9);
   putOpaque(bytes, 0, count);

@@ -1,5 +1,5 @@
 /**
- * Looks for an entry where the chain of FRAME lengths is broken.
+ * Searches for an entry after a break in the chain of FRAME lengths.
  *
  * @module
  */
@@ -7,13 +7,13 @@
 import { DEAD, ENTRY_HEAD_SIZE, ENTRY_TAIL_SIZE, entryEnd, getU64, isEntryTail, LIVE } from './layout.ts';
 import type { ByteRequest } from './scan.ts';
 
-/** The first piece is small: in a file with many damages the next entry is near. */
+/** The first chunk is small: in a file that is damaged in many places, the next entry is near. */
 const FIRST_CHUNK = 4096;
 const LARGEST_CHUNK = 2 ** 20;
 
 /**
- * The first place at or after `from` where the bytes are an entry's: head, and the tail where the head says.
- * @param dataFrom - where the first data stands at or after an offset, in a file with holes: no entry begins in one
+ * Finds the first entry at or after `from`: a valid head, and a valid tail where the head says it is.
+ * @param dataFrom - in a file with holes, the first offset of data at or after a given one: no entry begins in a hole
  * @returns its file offset, or -1
  */
 export function* findEntry(
@@ -43,9 +43,9 @@ export function* findEntry(
 }
 
 /**
- * The first place behind `from`, where the bytes of an entry begin, at which an entry ends: its tail, and then a FRAME or the end of
- * the file. What stands before it is whole, though its length may not say so.
- * @param dataFrom - of {@link findEntry}
+ * Finds where the entry that begins at `from` ends: the first tail, followed by a FRAME or the end of the file. The entry is then
+ * whole, even if its length says otherwise.
+ * @param dataFrom - as for {@link findEntry}
  * @returns its file offset, or -1
  */
 export function* findBorder(

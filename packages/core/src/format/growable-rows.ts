@@ -1,5 +1,5 @@
 /**
- * What a watcher asks of values it does not read.
+ * What a watcher needs to know about growable arrays that it does not read.
  *
  * @module
  */
@@ -9,25 +9,26 @@ import { parseArray } from './array-value.ts';
 import { parseMasked } from './masked-value.ts';
 import type { ValueReader } from './value-reader.ts';
 
-/** What a growable array holds. */
+/** The rows of a growable array, and where they are. */
 export interface GrowableRows {
-  /** The committed ones. */
+  /** Number of committed rows. */
   readonly rows: number;
-  /** Their type and shape, and whether they are masked: rows of another kind are not those of the same array. */
+  /** The rows' type and shape, and whether they are masked: rows of another kind belong to another array. */
   readonly kind: string;
-  /** Of the first row, from the value's first byte on. */
+  /** Position of the first row, from the value's first byte on. */
   readonly dataPos: number;
-  /** The bytes of one row. */
+  /** Bytes of one row. */
   readonly rowBytes: number;
-  /** Of the first row of the mask, and the bytes of one, where there is a mask. */
+  /** Position of the mask's first row; `undefined` if there is no mask. */
   readonly maskPos: number | undefined;
+  /** Bytes of one row of the mask; 0 if there is no mask. */
   readonly maskBytes: number;
 }
 
 /**
  * The rows of a growable array, masked or not; `undefined` for any other value.
- * @param length - of the value. One that is not masked may have grown in place since it was asked for
- * @param reader - makes a cursor at the value's first byte, over so many bytes
+ * @param length - bytes of the value; one without a mask may have grown in place since they were counted
+ * @param reader - makes a cursor at the value's first byte, over the given number of bytes
  */
 export function growableRows(length: number, reader: (length: number) => ValueReader): GrowableRows | undefined {
   const masked = parseMasked(reader(length));

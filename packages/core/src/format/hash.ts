@@ -1,6 +1,6 @@
 /**
- * The hash of keys: HalfSipHash-1-3 (J.-P. Aumasson, D. J. Bernstein), which keeps its spread for keys that an
- * opponent chose, since the seed is random.
+ * The hash of keys: HalfSipHash-1-3 (J.-P. Aumasson, D. J. Bernstein), which distributes well even keys that an
+ * attacker chose, since the seed is random.
  *
  * @module
  */

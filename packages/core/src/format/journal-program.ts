@@ -1,9 +1,9 @@
 /**
- * The journal's program: opcodes by which stock Python, should it load the file before a writer finished the batch, gets
- * the dict as the batch made it. They come before a STOP of their own, so Python reads no further.
+ * The journal's program: opcodes that give stock Python the dict as the batch changes it, if it loads the file before a writer
+ * has finished the batch. They end with a STOP of their own, so Python reads no further.
  *
  * `dict.pop(d, key, None)` for every deleted key; for every array with new rows
- * `operator.setitem(d, key, numpy.ndarray(shape, dtype, operator.getitem(d, key).base))`. Each may run again after it was done.
+ * `operator.setitem(d, key, numpy.ndarray(shape, dtype, operator.getitem(d, key).base))`. Each may run again after its change was made.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import { ByteWriter } from '../bytes/index.ts';
 import type { DType } from '../ndarray/index.ts';
 import { putDType, putInteger, putText, putTuple } from './literal-value.ts';
 
-/** An array that gets rows. */
+/** An array that gets new rows. */
 export interface RowsTarget {
   readonly key: string;
   readonly type: DType;
@@ -22,7 +22,7 @@ export interface RowsTarget {
   readonly filled: boolean;
 }
 
-/** The opcodes that give an array its rows, cut where the row count stands: all that changes from batch to batch. */
+/** The opcodes that give an array its new rows, split where the row count goes, which is all that changes from batch to batch. */
 export type RowsOpcodes = readonly Uint8Array[];
 
 /** An array's new row count. */
@@ -43,9 +43,9 @@ const TUPLE_REDUCE = [TUPLE, REDUCE];
 const DICT = [0x68, 0];
 
 /**
- * The opcodes, from the popping of the switch's float and of the journal's own key to STOP.
+ * Encodes the program, from the POPs of the switch's float and of the journal's own key to STOP.
  *
- * @param writer - takes them, from its beginning; they are borrowed from it
+ * @param writer - receives the opcodes, from its beginning; the result borrows them
  */
 export function encodeProgram(
   deleted: readonly string[],
@@ -70,11 +70,11 @@ export function encodeProgram(
   return writer.bytes.subarray(0, writer.length);
 }
 
-/** Encodes {@link RowsOpcodes}, which hold as long as the array is what it is. */
+/** Encodes {@link RowsOpcodes}, which stay valid as long as the target stays the same. */
 export function encodeRows({ key, type, rowShape, masked, filled }: RowsTarget): RowsOpcodes {
   const writer = new ByteWriter();
   const pieces: Uint8Array[] = [];
-  /** The attribute of what `object` pushes. */
+  /** Pushes an attribute of what `object` pushes. */
   const attribute = (object: () => void, name: string): void => {
     putGlobal(writer, 'builtins', 'getattr');
     object();
@@ -87,7 +87,7 @@ export function encodeRows({ key, type, rowShape, masked, filled }: RowsTarget):
     putText(writer, key);
     writer.raw(PAIR_REDUCE);
   };
-  /** The shape's first number is left out: there one piece ends. */
+  /** Leaves out the shape's first number, the row count: a piece ends there. */
   const shape = (): void => {
     putTuple(writer, [0, ...rowShape], (dim, index) => {
       if (index > 0) {

@@ -1,9 +1,9 @@
 /**
  * The journal: a tail entry that makes a change in several places one commit.
  *
- * An append commits by one write, a delete and a row count by one each. A batch that needs more than one of these
- * writes what is to be done into a journal, commits that (and what it appends) by one write, does it, and drops the
- * journal. A reader that meets a journal counts what it says as done; a writer does it first.
+ * An append, a delete and a row count are each committed by one write. A batch that needs more than one of these
+ * writes the changes into a journal, commits that (and what it appends) by one write, carries them out, and drops the
+ * journal. A reader that finds a journal treats its changes as done; a writer carries them out first.
  *
  * Payload: CRC-32C of what follows up to the footer (u32), count of deaths (u32), count of stores (u32), count of
  * overwrites (u32); then the file offset of each state byte to become dead (u64 each); for each store its file offset
@@ -21,26 +21,26 @@ import { putTailFooter, TAIL_FOOTER_SIZE, tailFooter } from './tail-entry.ts';
 /**
  * Where a journal's payload starts.
  * @param bytes - the last bytes of the entry, at least 24
- * @param entryEnd - the end of the entry: a file or a byte offset
- * @returns the start in the same measure; `undefined` where the footer is none
+ * @param entryEnd - the end of the entry, as a file offset or as a position in bytes
+ * @returns the start, counted in the same way; `undefined` if there is no journal's footer
  */
 export function journalStart(bytes: Uint8Array, entryEnd: number): number | undefined {
   const footer = tailFooter(bytes, bytes.length - ENTRY_TAIL_SIZE - TAIL_FOOTER_SIZE);
   return footer?.kind === 'journal' ? entryEnd - ENTRY_TAIL_SIZE - footer.length : undefined;
 }
 
-/** What is to be done after the commit. */
+/** The changes that are carried out after the commit. */
 export interface Journal {
   /** File offsets of state bytes that become dead. */
   readonly deaths: ReadonlySet<number>;
   /** Row counts to store: file offset and rows. */
   readonly stores: ReadonlyMap<number, number>;
-  /** Bytes to write elsewhere, in this order: file offset and bytes. None: what follows is to reach the disk after what was before. */
+  /** Bytes to write elsewhere, in this order: file offset and bytes. No bytes are a barrier: sync before what follows, if durable. */
   readonly overwrites?: readonly (readonly [offset: number, bytes: Uint8Array])[];
 }
 
 /**
- * Lays row counts that are to be stored over bytes that were read: they count as stored.
+ * Applies row counts that are yet to be stored to bytes that were read, as if they were stored.
  * @param start - file offset of the bytes
  */
 export function layCounts(stores: ReadonlyMap<number, number>, bytes: Uint8Array, start: number): void {
@@ -49,14 +49,14 @@ export function layCounts(stores: ReadonlyMap<number, number>, bytes: Uint8Array
     for (const [offset, rows] of stores) if (offset >= start && offset <= last) putU64(bytes, offset - start, rows);
     return;
   }
-  // Of very many each read would look at all.
+  // With very many row counts, each read would go through all of them.
   for (let offset = start; offset <= last; offset++) {
     const rows = stores.get(offset);
     if (rows !== undefined) putU64(bytes, offset - start, rows);
   }
 }
 
-/** Several journals as one, to be done in this order. */
+/** Joins journals into one, to be carried out in this order. */
 export function joinJournals(journals: readonly Journal[]): Journal | undefined {
   if (journals.length < 2) return journals[0];
   return {
@@ -69,8 +69,8 @@ export function joinJournals(journals: readonly Journal[]): Journal | undefined 
 /**
  * Reads the journal in an entry.
  * @param offset - file offset of the entry
- * @param end - and of its end
- * @returns `undefined` where it says nothing
+ * @param end - file offset of its end
+ * @returns `undefined` if the journal is not valid
  */
 export function* readJournal(offset: number, end: number): Generator<ByteRequest, Journal | undefined, Uint8Array> {
   const footer = ENTRY_TAIL_SIZE + TAIL_FOOTER_SIZE;
@@ -80,12 +80,12 @@ export function* readJournal(offset: number, end: number): Generator<ByteRequest
   return journal !== undefined && staysWithin(journal, offset) && (yield* standsThere(journal)) ? journal : undefined;
 }
 
-/** So many of the last places prove that nothing moved: one alone may meet another entry's by chance. */
+/** Number of last places that prove that nothing moved: a single one may match another entry's by chance. */
 const PROOFS = 8;
 
 /**
- * Whether entries still stand where they stood: bytes that came into the file, or were lost from it, move the last places in any case.
- * What overwrites leave of a place is not known.
+ * Whether the entries are still where they were: bytes inserted into the file, or lost from it, move the last places in any case.
+ * With overwrites this is not checked, as they may change the places themselves.
  */
 function* standsThere({ deaths, stores, overwrites = [] }: Journal): Generator<ByteRequest, boolean, Uint8Array> {
   if (overwrites.length > 0) return true;
@@ -103,7 +103,7 @@ function* standsThere({ deaths, stores, overwrites = [] }: Journal): Generator<B
   return true;
 }
 
-/** Whether all places lie in entries before `end`. Only a forged journal says more: of the header, or beyond the end of the file. */
+/** Whether all places are in entries before `end`. Only a forged journal names others, in the header or past the end of the file. */
 function staysWithin({ deaths, stores, overwrites = [] }: Journal, end: number): boolean {
   const within = (at: number, length: number): boolean => at >= HEADER_SIZE && at + length <= end;
   return (
@@ -114,7 +114,7 @@ function staysWithin({ deaths, stores, overwrites = [] }: Journal, end: number):
 }
 
 const HEAD = 16;
-/** Of a state byte in an entry's tail. */
+/** Position of the state byte in an entry's tail. */
 const STATE_AT = 6;
 
 /** The payload of a journal. */
@@ -146,7 +146,7 @@ export function encodeJournal({ deaths, stores, overwrites = [] }: Journal): Uin
   return payload;
 }
 
-/** Reads a payload; `undefined` where it is torn: then it was never committed in this order, and says nothing. */
+/** Decodes a payload; `undefined` if it is torn: then it was never committed, given the order of writes, and is ignored. */
 export function decodeJournal(payload: Uint8Array): Journal | undefined {
   if (payload.length < HEAD + TAIL_FOOTER_SIZE) return undefined;
   const end = payload.length - TAIL_FOOTER_SIZE;

@@ -1,7 +1,7 @@
 /**
- * The layout of the file as tables: header, entry, terminator, and the sizes and borders that commits obey.
+ * The layout of the file as tables: header, entry, terminator, and the sizes and boundaries that commits depend on.
  *
- * The definition in words is `docs/format.md`; a test compares its tables with these.
+ * The specification is `docs/format.md`; a test compares its tables with these.
  * All integers are little-endian.
  *
  * @module
@@ -20,7 +20,7 @@ export interface Field {
   readonly offset: number;
   readonly size: number;
   readonly type: FieldType;
-  /** The bytes that always stand here; absent where the field varies. */
+  /** The bytes of a constant field; absent if the field varies. */
   readonly fixed?: readonly number[];
   readonly doc: string;
 }
@@ -38,7 +38,7 @@ export const HEADER: readonly Field[] = [
   { name: 'mark', offset: 23, size: 1, type: 'bytes', fixed: [0x28], doc: 'MARK' },
 ];
 
-/** The first bytes of an entry; the key's UTF-8 and the value follow. As long as the terminator. */
+/** The first bytes of an entry, as many as the terminator has; the key's UTF-8 and the value follow. */
 export const ENTRY_HEAD: readonly Field[] = [
   { name: 'frameOpcode', offset: 0, size: 1, type: 'bytes', fixed: [0x95], doc: 'FRAME' },
   { name: 'frameLength', offset: 1, size: 8, type: 'u64', doc: 'bytes of the entry after this field' },
@@ -82,7 +82,7 @@ export const COMMIT_NUMBER_MAX: number = 2 ** 31 - 1;
 export const ENTRY_HEAD_SIZE: number = sizeOf(ENTRY_HEAD);
 /** The opcode before a key. */
 export const SHORT_BINUNICODE: number = ENTRY_HEAD.find(({ name }) => name === 'keyOpcode')!.fixed![0]!;
-/** FRAME opcode and length; the length counts from its end. */
+/** Size of the FRAME opcode and its length; the length counts from its own end. */
 export const FRAME_SIZE = 9;
 export const ENTRY_TAIL_SIZE: number = sizeOf(ENTRY_TAIL);
 export const TERMINATOR_SIZE: number = sizeOf(TERMINATOR_FIELDS);
@@ -90,15 +90,16 @@ export const TERMINATOR_SIZE: number = sizeOf(TERMINATOR_FIELDS);
 export const EMPTY_SIZE: number = HEADER_SIZE + TERMINATOR_SIZE;
 /** The longest key in UTF-8 bytes. */
 export const KEY_MAX = 255;
-/** State bytes. */
+/** State byte of a live entry. */
 export const LIVE = 0x88;
+/** State byte of a dead entry. */
 export const DEAD = 0x30;
-/** Bytes of a page of memory, and of a block that filesystems share. */
+/** Size of a memory page, and of a block that filesystems share between files. */
 export const PAGE_ALIGNMENT = 4096;
 /**
- * The multiple at which array data starts: the row of the largest `from`, or `growableFrom`, that the data reaches. Typed views
- * need 64, mapping and sharing blocks a page. The kernel caches a file that is written by the row in the larger pages the
- * better the rows are aligned: 64 KiB make rows of 8 to 256 KiB a seventh to a third faster, and more gains no more.
+ * The multiple at which array data starts: that of the row with the largest `from`, or `growableFrom`, that the data reaches. Typed
+ * views need 64, mapping and sharing blocks a page. The kernel caches each write in pages as large as its alignment allows: 64 KiB
+ * make writes of rows of 8 to 256 KiB a seventh to a third faster, and more gains nothing.
  */
 export const ALIGNMENTS: readonly Alignment[] = [
   { alignment: 64, from: 0, growableFrom: 0 },
@@ -108,19 +109,20 @@ export const ALIGNMENTS: readonly Alignment[] = [
 
 interface Alignment {
   readonly alignment: number;
-  /** Bytes of data; of the room of an array that grows. */
+  /** Least bytes of data. */
   readonly from: number;
+  /** Least bytes of the room of an array that grows. */
   readonly growableFrom: number;
 }
-/** A write inside one sector is not torn by a power loss, nor (a sector lies in a page) by a kill. */
+/** Size of a sector. A write inside one sector is not torn by a power loss, nor, as a sector lies in a page, by a kill. */
 export const SECTOR = 512;
-/** Bytes from a file offset to the end of its sector, at least 1. Not by `%`, which takes V8 40 cycles where offsets are doubles. */
+/** Bytes from a file offset to the end of its sector, at least 1. Without `%`, which takes V8 40 cycles if offsets are doubles. */
 export function toSectorEnd(offset: number): number {
   return SECTOR - (offset & (SECTOR - 1));
 }
-/** The smallest entry that can lie anywhere: an empty key and NONE. */
+/** Size of the smallest entry, with an empty key and NONE, which can be at any offset. */
 export const FILLER_MIN = 20;
-/** A key of this length makes byte 10 of the head equal the terminator's last: 46 is `.`. */
+/** Length of a key that makes byte 10 of the head equal to the terminator's last: 46 is `.`. */
 export const KEY_LENGTH_LIKE_STOP = 46;
 
 const TERMINATOR_BYTES = bytesOf(TERMINATOR_FIELDS);
@@ -130,7 +132,7 @@ export function terminator(): Uint8Array {
   return TERMINATOR_BYTES.slice();
 }
 
-/** Whether the terminator stands at `pos`. */
+/** Whether the terminator is at `pos`. */
 export function isTerminator(bytes: Uint8Array, pos: number): boolean {
   for (let i = 0; i < TERMINATOR_SIZE; i++) if (bytes[pos + i] !== TERMINATOR_BYTES[i]) return false;
   return true;
@@ -162,17 +164,17 @@ export function encodeEmptyFile(commitNumber = 0): Uint8Array {
   return bytes;
 }
 
-/** What the header says. */
+/** The decoded header. */
 export interface Header {
   readonly version: number;
   readonly commitNumber: number;
 }
 
 /**
- * Reads the header.
+ * Decodes the header.
  *
- * @param bytes - the first bytes of the file, as many as there are up to {@link HEADER_SIZE} or more
- * @param name - for messages
+ * @param bytes - the first bytes of the file: at least {@link HEADER_SIZE}, or all that there are
+ * @param name - for error messages
  * @throws NOT_A_PICKLE, NOT_MMDPICKLE (with the hint to convert), TRUNCATED
  */
 export function decodeHeader(bytes: Uint8Array, name: string): Header {
@@ -182,7 +184,7 @@ export function decodeHeader(bytes: Uint8Array, name: string): Header {
 
 const HEADER_BYTES = bytesOf(HEADER);
 
-/** Whether a header of this version stands there, whole. */
+/** Whether the bytes begin with a complete header of this version. */
 export function isHeader(bytes: Uint8Array): boolean {
   if (bytes.length < HEADER_SIZE) return false;
   for (let i = 0; i < HEADER_SIZE; i++) {
@@ -192,7 +194,7 @@ export function isHeader(bytes: Uint8Array): boolean {
   return true;
 }
 
-/** Throws what is wrong with a header. */
+/** Throws an error that says what is wrong with a header. */
 function checkHeader(bytes: Uint8Array, name: string): void {
   for (const field of HEADER) {
     for (const [i, expected] of (field.fixed ?? []).entries()) {
@@ -231,7 +233,7 @@ function checkHeader(bytes: Uint8Array, name: string): void {
   }
 }
 
-/** First bytes that a pickle of any protocol starts with: PROTO, or an opcode of the text protocols. */
+/** Whether the first bytes are those of a pickle of any protocol: PROTO, or an opcode of the text protocols. */
 function looksLikePickle(bytes: Uint8Array): boolean {
   const first = bytes[0] ?? 0;
   if (first === 0x80) return (bytes[1] ?? 2) <= 5;
@@ -245,22 +247,22 @@ function hex(byte: number): string {
   return byte.toString(16).padStart(2, '0');
 }
 
-/** The commit number after `commitNumber`; it wraps and never raises. */
+/** The commit number after `commitNumber`; it wraps around and never throws. */
 export function nextCommitNumber(commitNumber: number): number {
   return commitNumber >= COMMIT_NUMBER_MAX || commitNumber < 0 ? 0 : commitNumber + 1;
 }
 
-/** Commits that nobody misses in one go: who finds so many reads everything anew, which is never wrong. */
+/** More commits than a reader misses at once: one that finds so many reads everything anew, which is never wrong. */
 const FAR = 2 ** 24;
-/** The golden section of the commit numbers: dozens of such steps come nowhere near a number where they have been. */
+/** The golden section of the range of commit numbers: dozens of such steps stay far from every number used before. */
 const LEAP = 0x4f1b_bcdd;
 
-/** The commit number that says that entries moved: no commits lead there from `commitNumber`. */
+/** The commit number that announces that entries moved: ordinary commits do not lead there from `commitNumber`. */
 export function movedCommitNumber(commitNumber: number): number {
   return (commitNumber + LEAP) % (COMMIT_NUMBER_MAX + 1);
 }
 
-/** Whether entries may have moved between two commit numbers: they fell, as after a vacuum by mmappickle, or leapt. */
+/** Whether entries may have moved between two commit numbers: the number fell, as after a vacuum by mmappickle, or jumped. */
 export function mayHaveMoved(known: number, found: number): boolean {
   return found < known || found - known >= FAR;
 }
@@ -299,7 +301,7 @@ export function putEntryTail(bytes: Uint8Array, pos: number, memoHint: number, s
   return pos + ENTRY_TAIL_SIZE;
 }
 
-/** Whether `pos` holds an entry's last bytes, whatever its state byte. */
+/** Whether an entry's last bytes are at `pos`, whatever its state byte. */
 export function isEntryTail(bytes: Uint8Array, pos: number): boolean {
   return bytes[pos] === 0x4a && bytes[pos + 5] === 0x30 && bytes[pos + 7] === 0x30;
 }
@@ -321,7 +323,7 @@ export function getI32(bytes: Uint8Array, pos: number): number {
 
 /** Writes a count up to 2^53. */
 export function putU64(bytes: Uint8Array, pos: number, value: number): void {
-  // Written out: each entry comes by here more than once, and few programs write so many that this is compiled.
+  // Unrolled: it is called more than once per entry, and few programs write so many entries that it gets compiled.
   const high = Math.floor(value / 2 ** 32);
   const low = value - high * 2 ** 32;
   bytes[pos] = low;
@@ -334,14 +336,14 @@ export function putU64(bytes: Uint8Array, pos: number, value: number): void {
   bytes[pos + 7] = 0;
 }
 
-/** A count up to 2^53, as the 8 bytes that stand for it. */
+/** The 8 bytes that encode a count up to 2^53. */
 export function u64Bytes(value: number): Uint8Array {
   const bytes = new Uint8Array(8);
   putU64(bytes, 0, value);
   return bytes;
 }
 
-/** Reads a count: exact up to 2^53, beyond that still larger than any file. */
+/** Reads a count: exact up to 2^53, beyond that inexact, but larger than any file. */
 export function getU64(bytes: Uint8Array, pos: number): number {
   return getU32(bytes, pos) + getU32(bytes, pos + 4) * 2 ** 32;
 }

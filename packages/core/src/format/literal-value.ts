@@ -1,5 +1,5 @@
 /**
- * The few opcodes of which shapes, dtypes and padding are spelled, both ways.
+ * Writes and parses the few opcodes that shapes, dtypes and padding consist of.
  *
  * @module
  */
@@ -11,14 +11,14 @@ import type { ShapeMemo } from './array-value.ts';
 import { putU32, putU64 } from './layout.ts';
 import type { ValueReader } from './value-reader.ts';
 
-/** Text of so many characters has fewer than 256 bytes. */
+/** Text of at most this many characters has fewer than 256 bytes. */
 const SURELY_SHORT = 85;
 
 /** SHORT_BINUNICODE, or BINUNICODE above 255 bytes. */
 export function putText(writer: ByteWriter, text: string): void {
   const { length } = text;
   if (length <= SURELY_SHORT) {
-    // Into its place at once: an encoder's call costs more than all of this.
+    // Encoded directly into place: calling an encoder costs more than all of this.
     const start = writer.reserve(2 + 3 * length);
     const end = encodeUtf8Into(text, writer.bytes, start + 2);
     writer.bytes[start] = 0x8c;
@@ -83,8 +83,8 @@ export function putDType(writer: ByteWriter, type: DType): void {
 function putSpec(writer: ByteWriter, spec: DTypeSpec): void {
   if (typeof spec === 'string') putText(writer, spec);
   else if (!Array.isArray(spec)) putSpecDict(writer, spec);
-  // A field starts with its name: a list of numbers in second place is the shape of a sub-array, of records too, and
-  // text in first place is the void type that fields lie over.
+  // A field starts with its name. So a list of numbers in second place is the shape of a sub-array (also one of records),
+  // and text in first place is the void type that the fields overlay.
   else if (spec.length === 2 && (isShape(spec[1]) || typeof spec[0] === 'string')) {
     putTuple<unknown>(writer, spec, (item, index) => {
       if (index === 1 && isShape(item)) putShape(writer, item as number[], false);
@@ -143,7 +143,7 @@ function putSpecDict(writer: ByteWriter, spec: Exclude<DTypeSpec, string | reado
   writer.u8(0x75);
 }
 
-/** Opcodes that push `count` bytes and pop them; `count` is 0 or at least 2. */
+/** Writes `count` bytes of opcodes that push an object and pop it; `count` is 0 or at least 2. */
 export function putPadding(writer: ByteWriter, count: number): void {
   if (count === 0) return;
   const pos = writer.reserve(count);
@@ -163,12 +163,12 @@ export function putPadding(writer: ByteWriter, count: number): void {
   writer.length = pop + 1;
 }
 
-/** What {@link parseLiterals} left on its stack, and what it learned on the way. */
+/** The stack that {@link parseLiterals} leaves, and what else it found. */
 export interface ParsedLiterals {
   readonly stack: readonly unknown[];
-  /** The first item of the first tuple is an 8-byte LONG1, which starts here. */
+  /** Position of the 8 bytes of a LONG1 that is the first item of the first tuple. */
   readonly countPos?: number;
-  /** A shape was PUT in the memo at this index, or GOT from it. */
+  /** Memo index at which a shape was PUT, or from which it was GOT. */
   readonly put?: number;
   readonly got?: number;
 }
@@ -179,11 +179,11 @@ const MAX_OPCODES = 200_000;
 
 /**
  * Runs literal opcodes (integers, text, None, booleans, tuples, lists, dicts, padding) up to one of `stops`, which is
- * not passed over.
+ * not consumed.
  *
- * @param stack - what stands on the stack before; it is changed
+ * @param stack - the initial stack; it is modified
  * @param stops - opcodes to stop at
- * @param memo - shapes that were PUT before; a PUT here is added
+ * @param memo - shapes that were PUT before; PUTs here are added
  * @throws BAD_OPCODE for anything else; TRUNCATED
  */
 export function parseLiterals(

@@ -24,7 +24,7 @@ import type { ArrayBody, EncodedValue, ValuePart } from './encoded-value.ts';
 import { ENTRY_HEAD_SIZE } from './layout.ts';
 import { encodeMasked, type ParsedMasked, parseMasked } from './masked-value.ts';
 
-/** Masked arrays and sources with a mask, as two mapped arrays. */
+/** Codec of masked arrays and sources with a mask, which are stored as two mapped arrays. */
 export const maskedCodec: ValueCodec = {
   name: 'masked',
   encode(value, context) {
@@ -45,7 +45,7 @@ export const maskedCodec: ValueCodec = {
       arraySource: true,
       dtype: 'bool',
       shape: given.shape,
-      // Its own: the two parts may lie in different orders.
+      // The mask's own order: it may differ from that of the data.
       ...(given.order !== undefined && { order: given.order }),
       ...(source.capacity !== undefined && { capacity: source.capacity }),
       ...(given.reserve !== undefined && { reserve: given.reserve }),
@@ -70,7 +70,7 @@ export const maskedCodec: ValueCodec = {
       fill = spelled(source.fillValue);
       memoHint = context.entries.memoEnd;
       if (context.layout === 'legacy') {
-        // numpy's own default need not be said: masked arrays that were printed once have it.
+        // numpy's own default need not be stored: masked arrays that were printed once have it.
         if (fill.join() !== spelled(defaultFillValue(type)).join()) throw noFillValue(source.fillValue);
         [fill, memoHint] = [undefined, 0];
       }
@@ -109,17 +109,17 @@ function noFillValue(found: unknown): MmdError {
   });
 }
 
-/** The fill value; as a plain one where that says it all. @throws UNSUPPORTED_VALUE */
+/** The fill value to store; a plain value if that loses nothing. @throws UNSUPPORTED_VALUE */
 function spelledFill(value: unknown, type: DType): unknown {
   const scalar = fillToWrite(value, type);
   if (scalar instanceof NDArray) return scalar;
   const longDouble = type.kind === 'f' ? type.itemsize > 8 : type.kind === 'c' && type.itemsize > 16;
-  // An int is no time without a unit.
+  // Without a unit, an int does not stand for a time.
   const unitless = 'mM'.includes(type.kind) && type.unit === undefined;
   return type.fields !== undefined || longDouble || unitless ? scalar : scalar.value;
 }
 
-/** The fill value, or null for numpy's default; undefined where a value stands that the array's type cannot have. */
+/** The fill value, or null for numpy's default; undefined if the stored value does not fit the array's type. */
 function loadFill(stored: StoredValue, { fill, data }: ParsedMasked): unknown {
   if (fill === undefined) return null;
   const reader = stored.reader();

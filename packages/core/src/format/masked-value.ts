@@ -10,11 +10,11 @@ import { type ArrayFrameBytes, type ParsedArray, parseArray, type ShapeMemo } fr
 import { putText } from './literal-value.ts';
 import type { ValueReader } from './value-reader.ts';
 
-/** What the bytes of a masked array value say. */
+/** A parsed masked array value. */
 export interface ParsedMasked {
   readonly data: ParsedArray;
   readonly mask: ParsedArray;
-  /** The fill value's own opcodes: positions in the value. Absent: numpy's default. */
+  /** Positions in the value of the fill value's opcodes; absent for numpy's default. */
   readonly fill?: { readonly start: number; readonly end: number };
 }
 
@@ -26,7 +26,7 @@ function prefix(module: string): Uint8Array {
   return writer.finish();
 }
 
-/** Names under which numpy's MaskedArray is called; the first is written in the modern layout, the second in the legacy one. */
+/** Names by which numpy's MaskedArray is called: the first is written in the modern layout, the second in the legacy one. */
 const PREFIXES = [prefix('numpy.ma'), prefix('numpy.ma.core')] as const;
 const MARK = Uint8Array.of(0x28);
 const PAIR = Uint8Array.of(0x86, 0x52);
@@ -35,8 +35,8 @@ const END = Uint8Array.of(0x74, 0x52);
 const DEFAULTS = Uint8Array.of(0x4e, 0x89, 0x88, 0x4b, 0);
 
 /**
- * Reads a masked array value that fills the reader; its data is not asked for.
- * @returns `undefined` where there is none
+ * Parses a masked array value that spans the whole reader; its data is not fetched.
+ * @returns `undefined` if there is none
  */
 export function parseMasked(reader: ValueReader): ParsedMasked | undefined {
   if (!reader.accept(PREFIXES[0]) && !reader.accept(PREFIXES[1])) return undefined;
@@ -68,10 +68,10 @@ export interface MaskedFrameBytes {
 }
 
 /**
- * Spells a masked array value.
+ * Encodes a masked array value.
  *
  * @param offset - file offset of the value
- * @param encodeData - spells the data array for a given file offset of its value
+ * @param encodeData - encodes the data array for a given file offset of its value
  * @param dataLength - bytes of the data
  * @param encodeMask - the same for the mask
  * @param fill - opcodes of the fill value; only the modern layout can hold one
@@ -96,7 +96,7 @@ export function encodeMasked(
   return { head: concat(open, data.head), between: concat(data.tail, mask.head), tail: concat(mask.tail, close) };
 }
 
-/** One array behind the other. */
+/** Concatenates byte arrays. */
 export function concat(...parts: readonly Uint8Array[]): Uint8Array {
   const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
   let pos = 0;

@@ -7,7 +7,7 @@
 import type { ValueCodec } from './codecs.ts';
 import { encodedParts } from './encoded-value.ts';
 
-/** Values as pickle opcodes. Claims every value and every entry. */
+/** Codec of values that are stored as pickle opcodes. Claims every value and every entry. */
 export const pickleCodec: ValueCodec = {
   name: 'pickle',
   encode(value, { entries }) {

@@ -8,23 +8,23 @@ import { checkOptions, isFunction, isText, type OptionTable, wrongArgument } fro
 import type { ValueCodec } from './codecs.ts';
 import { encodedParts } from './encoded-value.ts';
 
-/** What {@link plainCodec} needs to know of a type. */
+/** What {@link plainCodec} needs to know about a type. */
 export interface PlainCodecOptions<T> {
   /** Shown as `kind` by `getMeta`. */
   readonly name: string;
   /** Whether a value is of the type. */
   readonly is: (value: unknown) => value is T;
-  /** What is stored: anything that pickles. */
+  /** The value to store instead: anything that can be pickled. */
   readonly toPlain: (value: T) => unknown;
-  /** The value again; `undefined` where what is stored is not of the type. Must not throw for foreign values. */
+  /** Restores the value; `undefined` if what is stored is not of the type. Must not throw for foreign values. */
   readonly fromPlain: (plain: unknown) => T | undefined;
 }
 
 const PLAIN_CODEC: OptionTable = { name: isText, is: isFunction, toPlain: isFunction, fromPlain: isFunction };
 
 /**
- * A codec that stores values of a type as plain ones. On reading every value that no codec before it claims is loaded and
- * offered to `fromPlain`, so mark what you store, for example by a dict with a key of your own.
+ * Makes a codec that stores values of a type as plain ones. On reading, every value that no earlier codec claims is loaded
+ * and passed to `fromPlain`; so mark what you store, for example by a dict with a key of your own.
  *
  * @example
  * ```ts

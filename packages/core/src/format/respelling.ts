@@ -1,6 +1,6 @@
 /**
- * How the prefix of a legacy array becomes the upgraded one, and back, where a sector's border runs through it: in steps that
- * each change one side of the border, and that numpy loads one and all.
+ * How the prefix of a legacy array is changed into the upgraded one, and back, if a sector boundary runs through it: in steps that
+ * each change one side of the boundary, and whose states all load as the array.
  *
  * @module
  */
@@ -17,36 +17,37 @@ function spelled(name: ArraySpelling): Uint8Array {
 const LEGACY = spelled('legacy');
 const UPGRADED = spelled('upgraded');
 
-/** Bytes that respelling changes: the prefix and the opcode of the data. */
+/** Size of what respelling changes: the prefix and the opcode of the data. */
 export const RESPELLED_SIZE: number = LEGACY.length;
 
-/** Where in the legacy prefix its first text ends, and the second begins. */
+/** Position in the legacy prefix at which the first text ends and the second begins. */
 const FIRST_TEXT_END = 24;
 const POP = 0x30;
 const NONE = 0x4e;
-/** Where both spellings name a function of numpy, `from...`, and where its name is over. */
+/** Positions at which the text `from...`, a function of numpy, begins in both spellings, at which it differs, and at which it ends. */
 const NAME_START = 57;
 const NAME_DIFFERS = 63;
 const NAME_END = 69;
 
 /**
- * The states from legacy to upgraded, first and last among them; two that follow one another differ on one side of the border only.
+ * The states from legacy to upgraded, both included; each differs from the one before on one side of the sector boundary only.
  *
- * @param border - how many bytes stand before the border
- * @returns `undefined` where there is no such way
+ * @param border - number of bytes before the boundary
+ * @returns `undefined` if there is no such sequence
  */
 export function respellingStates(border: number): readonly Uint8Array[] | undefined {
   const join = (before: Uint8Array, after: Uint8Array): Uint8Array =>
     Uint8Array.of(...before.subarray(0, border), ...after.subarray(border));
   if (border <= 1 || border >= RESPELLED_SIZE) return [LEGACY, UPGRADED];
   if (border <= FIRST_TEXT_END) {
-    // Behind the border a spelling that goes with both beginnings: a text of 22 bytes, or one of 30 that swallows what follows 22.
+    // After the boundary, bytes that go with both beginnings: a text of 22 bytes, or one of 30 that contains the 8 after those.
     const both = UPGRADED.slice();
     both.set([POP, NONE, POP, NONE, POP, NONE, POP, NONE], FIRST_TEXT_END);
     return [LEGACY, join(LEGACY, both), join(UPGRADED, both), UPGRADED];
   }
-  // The name of the function, and the opcode that it needs, lie on one side.
+  // What differs in the function's name, and the opcode that it needs, are on one side.
   if (border >= NAME_START && border <= NAME_DIFFERS) return [LEGACY, join(LEGACY, UPGRADED), UPGRADED];
+  // The whole name is on one side: frombuffer takes either opcode.
   if (border >= NAME_END) return [LEGACY, join(UPGRADED, LEGACY), UPGRADED];
   return undefined;
 }
@@ -58,15 +59,15 @@ export interface RespellingStep {
 }
 
 /**
- * The writes that respell the array whose prefix stands at file offset `offset`.
- * @returns `undefined` where a torn write would leave neither spelling
+ * The writes that respell the array whose prefix is at file offset `offset`.
+ * @returns `undefined` if a torn write could leave neither spelling
  */
 export function respellingSteps(offset: number, to: 'legacy' | 'upgraded'): readonly RespellingStep[] | undefined {
   const border = toSectorEnd(offset);
   const found = respellingStates(border);
   if (found === undefined) return undefined;
   const states = to === 'upgraded' ? found : [...found].reverse();
-  // The whole side: it then fits to either state of the other, whichever the step is repeated from after a crash.
+  // Each step writes a whole side, which fits either state of the other: after a crash it can be repeated from any state.
   const at = Math.min(border, RESPELLED_SIZE);
   return states.slice(1).map((state, i) => {
     const before = states[i]!;
@@ -75,7 +76,7 @@ export function respellingSteps(offset: number, to: 'legacy' | 'upgraded'): read
   });
 }
 
-/** The bytes of a spelling: what a single write puts there. */
+/** The bytes of a spelling, for a single write. */
 export function respelled(to: 'legacy' | 'upgraded'): Uint8Array {
   return (to === 'upgraded' ? UPGRADED : LEGACY).slice();
 }

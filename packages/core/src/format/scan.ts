@@ -1,5 +1,5 @@
 /**
- * The walk over entries: a generator that asks for byte ranges, so that one scanner serves files,
+ * The walk over entries: a generator that requests byte ranges, so that one scanner serves files,
  * blobs and HTTP.
  *
  * @module
@@ -20,16 +20,16 @@ import {
   TERMINATOR_SIZE,
 } from './layout.ts';
 
-/** A range of bytes that a scanner wants; the answer may be shorter only at the end of the input. */
+/** A range of bytes that a scanner requests; the answer may be shorter only at the end of the input. */
 export interface ByteRequest {
   readonly offset: number;
   readonly length: number;
 }
 
-/** Whether an entry counts: `'damaged'` when its last bytes are not an entry's. */
+/** State of an entry: `'damaged'` if its last bytes are not those of an entry. */
 export type EntryState = 'live' | 'dead' | 'damaged';
 
-/** An entry as the scanner sees it. One object is reused: copy what outlives the call. */
+/** An entry as the scanner sees it. One object is reused: copy what must outlive the call. */
 export interface ScannedEntry {
   /** File offset of the FRAME opcode. */
   offset: number;
@@ -46,14 +46,15 @@ export interface ScannedEntry {
 export type ScanEnd =
   | {
       readonly kind: 'terminator';
-      readonly offset: number /** A commit was cut in two: the terminator is to be written anew. */;
+      readonly offset: number;
+      /** A crash interrupted a commit: the terminator has to be rewritten. */
       readonly partial: boolean;
     }
   | {
       readonly kind: 'damage';
-      /** Where the next entry or the terminator should stand. */
+      /** Where the next entry or the terminator should be. */
       readonly offset: number;
-      /** True: the file ends before what stands there is complete. */
+      /** True: the file ends before what is there is complete. */
       readonly truncated: boolean;
       readonly message: string;
       readonly expected: unknown;
@@ -62,21 +63,21 @@ export type ScanEnd =
 
 const FIRST_CHUNK = 4096;
 const LARGEST_CHUNK = 2 ** 20;
-/** Head with the longest key, and the tail of the entry before: what stands together at a border. */
+/** Most bytes around the boundary of two entries: the tail of one, and the head and key of the next. */
 const BORDER = ENTRY_TAIL_SIZE + ENTRY_HEAD_SIZE + KEY_MAX;
 
 /**
- * Walks the entries from `from` by their FRAME lengths up to the terminator. Payloads are skipped:
- * an entry's last bytes and the next one's first are asked for together.
+ * Walks the entries from `from` by their FRAME lengths up to the terminator. Values are skipped:
+ * an entry's last bytes and the next one's first are requested together.
  *
  * @param from - file offset of an entry or the terminator
  * @param size - size of the file
  * @param visit - called for each entry, dead and damaged ones too
- * @param until - file offset of an entry to stop at, as if the terminator stood there
- * @param largest - bytes of the largest piece that small entries are asked for in; what was given for one piece is not
- *   looked at once the next is asked for
- * @param context - handed to `visit`. V8 compiles this loop for the very function that it calls, and drops the code with that: one
- *   function for all walks keeps it, where a closure for each makes every walk begin in the interpreter (twice the time)
+ * @param until - file offset of an entry to stop at, as if the terminator were there
+ * @param largest - bytes of the largest chunk in which small entries are requested; the bytes of one chunk are not used
+ *   after the next is requested
+ * @param context - passed to `visit`. V8 compiles this loop for the one function that it calls, and drops the code with that
+ *   function: one function for all walks keeps it; a closure for each makes every walk start in the interpreter (twice the time)
  */
 export function* scanEntries<C = undefined>(
   from: number,
@@ -104,7 +105,7 @@ export function* scanEntries<C = undefined>(
     if (offset === until) return { kind: 'terminator', offset, partial: false };
     let pos = offset - start;
     if (pos + ENTRY_HEAD_SIZE + KEY_MAX > bytes.length && start + bytes.length < size) {
-      // Small entries come in ever larger pieces; a far jump starts small again.
+      // Small entries are requested in ever larger chunks; after a far jump, chunks start small again.
       chunk = offset <= start + bytes.length + chunk ? Math.min(chunk * 2, largest) : FIRST_CHUNK;
       start = offset;
       pos = 0;
@@ -116,7 +117,7 @@ export function* scanEntries<C = undefined>(
     }
     if (bytes[pos] !== 0x95) return damage(offset, false, 'expected FRAME', 0x95, bytes[pos]);
     if (bytes[pos + 9] !== 0x8c) {
-      // `d.` behind a FRAME of another length is a commit that a crash cut at a border: still the terminator.
+      // `d.` after a FRAME of another length: a crash interrupted a commit at a sector boundary. Still the terminator.
       if (bytes[pos + 9] === 0x64 && bytes[pos + 10] === 0x2e) {
         return { kind: 'terminator', offset, partial: !isTerminator(bytes, pos) };
       }
@@ -136,7 +137,7 @@ export function* scanEntries<C = undefined>(
     entry.bytes = bytes;
     entry.keyPos = keyOffset;
     if (end > start + bytes.length) {
-      // The key is kept: the next piece begins at this entry's tail.
+      // The key is copied: the next chunk begins at this entry's tail.
       entry.bytes = bytes.slice(keyOffset, keyOffset + keyLength);
       entry.keyPos = 0;
       chunk = tail <= start + bytes.length + chunk ? Math.min(chunk * 2, largest) : FIRST_CHUNK;
@@ -154,7 +155,7 @@ export function* scanEntries<C = undefined>(
     entry.memoHint = getI32(bytes, tailPos + 1);
     const whole = isEntryTail(bytes, tailPos);
     if (!whole && end > size - TERMINATOR_SIZE) {
-      // Nothing of a terminator follows: only an entry that ends as one does was written whole.
+      // No terminator can follow: only an entry with a valid tail was written completely.
       return damage(offset, true, 'an entry without its end', 'memo hint and state', bytes[tailPos]);
     }
     if (!whole) entry.state = 'damaged';
@@ -190,7 +191,7 @@ export async function answerAsync<T>(
   }
 }
 
-/** The key of an entry; `undefined` where its bytes are those of no string: such a key hides nothing but itself. */
+/** The key of an entry; `undefined` if no string has its bytes: only this entry is then hidden. */
 export function keyOf({ bytes, keyPos, keyLength }: ScannedEntry): string | undefined {
   const end = keyPos + keyLength;
   return isText(bytes, keyPos, end) ? decodeUtf8(bytes, keyPos, end) : undefined;

@@ -1,5 +1,5 @@
 /**
- * Plans as data: what a repair would do to a file, for those who want to look before they leap.
+ * Plans as data: what a repair would do to a file, for inspection before it is done.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * Tail entries: dead entries right before the terminator that are about the file, not in the dict. Python pushes
- * and pops them; a writer drops them by putting the terminator over the first one's head.
+ * Tail entries: dead entries right before the terminator that describe the file itself. Python pushes
+ * and pops them; a writer drops them by writing the terminator over the head of the first.
  *
  * | part | bytes | content |
  * |---|---|---|
@@ -38,36 +38,36 @@ export const TAIL_KINDS = {
 /** A kind of tail entry. */
 export type TailKind = keyof typeof TAIL_KINDS;
 
-/** Position in a journal of the byte that makes its program run ... */
+/** Position in a journal of its switch, which decides whether its program runs. */
 export const JOURNAL_SWITCH: number = ENTRY_HEAD_SIZE + KEY_LENGTH_LIKE_STOP;
-/** ... the opcode of a float, whose eight bytes are skipped ... */
+/** Switch that makes the program run: the opcode of a float, whose eight bytes are skipped. */
 export const JOURNAL_ACTIVE = 0x47;
-/** ... or makes it a part of a bytes object: the journal was done, though it cannot be dropped. */
+/** Switch that makes the program part of a bytes object: the journal was done, but cannot be dropped. */
 export const JOURNAL_DONE: number = BINBYTES8;
 
 /** Bytes of a tail entry before its payload. */
 export const TAIL_PREFIX_SIZE: number = ENTRY_HEAD_SIZE + KEY_LENGTH_LIKE_STOP + 9;
-/** Length and magic at the payload's end. */
+/** Size of the length and magic at the payload's end. */
 export const TAIL_FOOTER_SIZE = 16;
 
-/** Bytes of a journal, from its switch on, by which {@link isActiveJournal} tells it. */
+/** Number of bytes of a journal, from its switch on, that {@link isActiveJournal} needs. */
 export const JOURNAL_START = 12;
 
 /**
- * Whether a journal runs, and is one at all: a dead entry of that key may hold a float, whose opcode is the same.
+ * Whether an entry is a journal whose program runs: a dead entry with that key may hold a float, whose opcode is the same.
  *
- * @param bytes - those of the entry from {@link JOURNAL_SWITCH} on
- * @param offset - of the entry, in the file
- * @param end - and of its end
+ * @param bytes - the entry's, from {@link JOURNAL_SWITCH} on
+ * @param offset - file offset of the entry
+ * @param end - file offset of its end
  */
 export function isActiveJournal(bytes: Uint8Array, offset: number, end: number): boolean {
   if (bytes.length < JOURNAL_START || bytes[0] !== JOURNAL_ACTIVE) return false;
   const rest = end - ENTRY_TAIL_SIZE - offset - JOURNAL_SWITCH - 9;
-  // One of the two may be damaged: Python runs the program all the same. No value begins with a float and a POP.
+  // Either may be damaged: Python still runs the program. No value begins with a float and a POP.
   return getU64(bytes, 1) === rest || (bytes[9] === 0x30 && bytes[10] === 0x30 && bytes[11] === 0x64);
 }
 
-/** What switches a journal off, from {@link JOURNAL_SWITCH} on; its length may be what is damaged. */
+/** The bytes that switch a journal off, for {@link JOURNAL_SWITCH}; with the length, which may be damaged. */
 export function journalOff(offset: number, end: number): Uint8Array {
   const bytes = Uint8Array.of(JOURNAL_DONE, 0, 0, 0, 0, 0, 0, 0, 0);
   putU64(bytes, 1, end - ENTRY_TAIL_SIZE - offset - JOURNAL_SWITCH - 9);
@@ -80,7 +80,7 @@ function ascii(text: string): Uint8Array {
 
 const KINDS = Object.keys(TAIL_KINDS) as readonly TailKind[];
 
-/** Keys and magics as text and bytes: every journal, and so every batch of row counts, needs them. */
+/** Keys and magics as text and bytes, made once: every journal, and so every batch of row counts, needs them. */
 const KEYS = perKind(({ word }) => `mmdpickle ${word}`.padEnd(KEY_LENGTH_LIKE_STOP, ' '));
 const MAGICS = perKind(({ magic }) => magic);
 
@@ -94,13 +94,13 @@ function perKind(textOf: (row: (typeof TAIL_KINDS)[TailKind]) => string): TailTe
   return Object.fromEntries(rows) as TailText;
 }
 
-/** Whether the ASCII text stands at `pos`. */
+/** Whether the ASCII text is at `pos`. */
 function hasText(bytes: Uint8Array, pos: number, text: string): boolean {
   for (let i = 0; i < text.length; i++) if (bytes[pos + i] !== text.charCodeAt(i)) return false;
   return true;
 }
 
-/** The key of a kind. */
+/** The key of a kind of tail entry. */
 export function tailKey(kind: TailKind): string {
   return KEYS[kind].text;
 }
@@ -114,7 +114,7 @@ export function tailKindOf(bytes: Uint8Array, keyPos: number, keyLength: number)
 
 /**
  * The bytes around a payload of `length` bytes, footer included.
- * @param program - a journal's opcodes, which stand before the payload's opcode and end with STOP
+ * @param program - a journal's opcodes, which come before the payload's opcode and end with STOP
  */
 export function tailEntryFrame(
   kind: TailKind,
@@ -142,7 +142,7 @@ export function tailEntryFrame(
 
 /**
  * Writes length and magic over the last 16 bytes.
- * @param length - of the payload, where these bytes are only its end
+ * @param length - that of the payload, if `bytes` are only its end
  */
 export function putTailFooter(kind: TailKind, bytes: Uint8Array, length: number = bytes.length): void {
   const pos = bytes.length - TAIL_FOOTER_SIZE;
@@ -152,7 +152,7 @@ export function putTailFooter(kind: TailKind, bytes: Uint8Array, length: number 
 
 /**
  * Reads a footer.
- * @param bytes - the payload's last 16 bytes stand at `pos`
+ * @param bytes - the payload's last 16 bytes are at `pos`
  */
 export function tailFooter(bytes: Uint8Array, pos: number): { kind: TailKind; length: number } | undefined {
   for (const kind of KINDS) {

@@ -1,18 +1,18 @@
 /**
- * The tail index: a hash table from keys to entries, so that opening does not grow with the file.
+ * The tail index: a hash table from keys to entries, so that the time to open does not grow with the file.
  *
- * Payload: blocks of 512 bytes, then a footer of 64. A block holds a CRC-32C of its other bytes and its number (u32),
- * the count of its slots (u16), and slots of 12 bytes: hash of the key (u32), file offset of the entry (u64). A key is in block
- * `hash % blocks`, or in the following ones if that is full. The footer: CRC-32C of its other bytes (u32),
+ * Payload: blocks of 512 bytes, then a footer of 64. A block holds a CRC-32C of its other bytes, XORed with its number (u32), the
+ * count of slots in use (u8), three zeros, and slots of 12 bytes: hash of the key (u32), file offset of the entry (u64). A key is in
+ * block `hash % blocks`, or in the following ones if that is full. The footer: CRC-32C of its other bytes (u32),
  * hash seed (u32), count of blocks (u32), commit number (i32), keys (u64), file size (u64), offset of the
  * first tail entry (u64), where the entry of an older index ends (u64), then the footer of all tail entries.
  *
- * An index that entries were appended behind stays where it is, and the next one has the keys that came since and refers to
+ * If entries were appended after an index, it stays in place, and the next one has the keys added since and refers to
  * it: so what is written at close grows with what was appended, not with what the file holds.
  *
  * The hash is HalfSipHash-1-3 with the seed as both halves of its key.
  *
- * Nothing is believed: an entry that a block points to proves itself by its key and state, and a block that points to none
+ * Nothing is trusted: an entry that a block points to is confirmed by its key and state, and a block that points to none
  * by its CRC, before that counts as an answer.
  *
  * @module
@@ -36,48 +36,48 @@ import { putTailFooter, TAIL_FOOTER_SIZE, TAIL_PREFIX_SIZE, tailFooter, tailKind
 
 export const INDEX_BLOCK_SIZE = 512;
 export const INDEX_FOOTER_SIZE = 64;
-/** Bytes of what an index's entry ends with: its footer, and its tail. */
+/** Size of the end of an index's entry: its footer and its tail. */
 export const INDEX_ENDING: number = INDEX_FOOTER_SIZE + ENTRY_TAIL_SIZE;
 const SLOT_SIZE = 12;
 const BLOCK_HEAD = 8;
 const SLOTS = Math.floor((INDEX_BLOCK_SIZE - BLOCK_HEAD) / SLOT_SIZE);
-/** Slots taken of those there are, when a table is made. */
+/** Fraction of the slots in use in a new table. */
 const LOAD = 0.7;
 
-/** What an index's footer says. */
+/** The footer of an index. */
 export interface IndexFooter {
-  /** As a signed integer: 2^31 or more would be a double to V8, and all rounds of the hash of doubles. */
+  /** A signed integer: V8 would make 2^31 or more a double, and compute all rounds of the hash with doubles. */
   readonly seed: number;
   readonly blocks: number;
   readonly commitNumber: number;
   /** Slots in use, those of older indexes too. */
   readonly keys: number;
-  /** As it was when the index was its last entry: tells where that ends, too. */
+  /** Size of the file when the index was its last entry; so it also tells where the index ends. */
   readonly fileSize: number;
-  /** File offset of the first tail entry: all entries of the dict stand before. */
+  /** File offset of the first tail entry: all entries of the dict come before it. */
   readonly end: number;
-  /** File offset behind the entry of an older index, which has the keys that this one has not; 0 for none. */
+  /** File offset of the end of an older index's entry, which has the keys that this one lacks; 0 for none. */
   readonly older: number;
 }
 
 export { hashKey } from './hash.ts';
 
-/** Blocks for a number of keys. */
+/** Number of blocks for a number of keys. */
 export function indexBlocks(keys: number): number {
   return Math.max(1, Math.ceil(keys / (SLOTS * LOAD)));
 }
 
-/** The first block in which a key of that hash may stand. As integers, the result too: a remainder of doubles takes V8 40 cycles. */
+/** The first block that may hold a key of that hash. All in integers, even the result: a remainder of doubles takes V8 40 cycles. */
 export function indexBlock(hash: number, blocks: number): number {
   return ((hash >>> 0) % (blocks >>> 0)) >>> 0;
 }
 
-/** Bytes of a payload. */
+/** Size of a payload in bytes. */
 export function indexPayloadSize(blocks: number): number {
   return blocks * INDEX_BLOCK_SIZE + INDEX_FOOTER_SIZE;
 }
 
-/** Builds a table: add every key that it was made for, then finish. */
+/** Builds a table: add the keys, as many as it was made for, then finish. */
 export class IndexBuilder {
   readonly payload: Uint8Array;
   readonly #view: DataView;
@@ -90,7 +90,7 @@ export class IndexBuilder {
     this.#view = new DataView(this.payload.buffer);
   }
 
-  /** Returns false where there is no room: more keys than it was made for. */
+  /** Adds a key; returns false if there is no room, with more keys than the table was made for. */
   add(hash: number, offset: number): boolean {
     const { payload } = this;
     if (this.#keys >= this.#blocks * SLOTS) return false;
@@ -99,7 +99,7 @@ export class IndexBuilder {
       const count = payload[start + 4]!;
       if (count === SLOTS) continue;
       const pos = start + BLOCK_HEAD + count * SLOT_SIZE;
-      // Every key comes by here: fewer calls than putU32 and putU64, in code that is seldom compiled.
+      // Runs for every key: fewer calls than putU32 and putU64, in code that is seldom compiled.
       const view = this.#view;
       view.setUint32(pos, hash, true);
       // Modulo 2^32, without a remainder of doubles.
@@ -111,7 +111,7 @@ export class IndexBuilder {
     }
   }
 
-  /** @param footer - `keys` are those of older indexes */
+  /** @param footer - `keys` counts those of older indexes only */
   finish(footer: Omit<IndexFooter, 'blocks'>): Uint8Array {
     const { payload } = this;
     for (let block = 0; block < this.#blocks; block++) {
@@ -123,7 +123,7 @@ export class IndexBuilder {
   }
 }
 
-/** Writes the last 64 bytes of a payload of which they are the end. */
+/** Writes the footer into the last 64 bytes of a payload, or of its end. */
 export function putIndexFooter(payload: Uint8Array, footer: IndexFooter): void {
   const start = payload.length - INDEX_FOOTER_SIZE;
   putU32(payload, start + 4, footer.seed);
@@ -141,7 +141,7 @@ function blockChecksum(block: Uint8Array, number: number): number {
   return (crc32c(block, 0, 4) ^ number) >>> 0;
 }
 
-/** Reads the 64 bytes of a footer; `undefined` where they are none, or torn. */
+/** Decodes the 64 bytes of a footer; `undefined` if they are not one, or torn. */
 export function decodeIndexFooter(bytes: Uint8Array): IndexFooter | undefined {
   if (bytes.length !== INDEX_FOOTER_SIZE || crc32c(bytes, 0, 4) !== getU32(bytes, 0)) return undefined;
   return {
@@ -156,10 +156,10 @@ export function decodeIndexFooter(bytes: Uint8Array): IndexFooter | undefined {
 }
 
 /**
- * Reads what an index's entry ends with.
- * @param bytes - its last {@link INDEX_ENDING} bytes, or more behind them
- * @param end - file offset behind the entry
- * @returns its footer and file offset; `undefined` where no index ends there
+ * Decodes the end of an index's entry.
+ * @param bytes - its last {@link INDEX_ENDING} bytes, and any number after them
+ * @param end - file offset of the end of the entry
+ * @returns its footer and file offset; `undefined` if no index ends there
  */
 export function decodeIndexEnding(
   bytes: Uint8Array,
@@ -168,32 +168,32 @@ export function decodeIndexEnding(
   if (!isEntryTail(bytes, INDEX_FOOTER_SIZE) || bytes[INDEX_FOOTER_SIZE + 6] !== DEAD) return undefined;
   if (tailFooter(bytes, INDEX_FOOTER_SIZE - TAIL_FOOTER_SIZE)?.kind !== 'index') return undefined;
   const footer = decodeIndexFooter(bytes.subarray(0, INDEX_FOOTER_SIZE));
-  // The size that it was made for tells that it stands where it was written.
+  // The file size that it was made for shows that it is where it was written.
   if (footer === undefined || footer.fileSize !== end + TERMINATOR_SIZE) return undefined;
   const entry = end - ENTRY_TAIL_SIZE - indexPayloadSize(footer.blocks) - TAIL_PREFIX_SIZE;
   if (entry < footer.end || footer.end < HEADER_SIZE || footer.older > footer.end) return undefined;
   return { footer, entry };
 }
 
-/** Whether an index's entry begins with these {@link TAIL_PREFIX_SIZE} bytes; lengths that only a walk asks for may be wrong. */
+/** Whether an index's entry begins with these {@link TAIL_PREFIX_SIZE} bytes; the FRAME length, for walks only, is not checked. */
 export function isIndexHead(head: Uint8Array, { blocks }: IndexFooter): boolean {
   if (head[0] !== 0x95 || getU64(head, TAIL_PREFIX_SIZE - 8) !== indexPayloadSize(blocks)) return false;
   return tailKindOf(head, ENTRY_HEAD_SIZE, head[10]!) === 'index';
 }
 
-/** Whether a block proves itself. */
+/** Whether a block has its checksum. */
 export function isBlock(bytes: Uint8Array, number: number): boolean {
   return bytes.length === INDEX_BLOCK_SIZE && blockChecksum(bytes, number) === getU32(bytes, 0);
 }
 
-/** Whether keys of a block may stand in the next one. */
+/** Whether a block is full: its keys may continue in the next one. */
 export function isBlockFull(bytes: Uint8Array): boolean {
   return bytes[4]! >= SLOTS;
 }
 
 /**
- * The next slot of a block with a hash.
- * @param slot - where to begin: the number of a slot
+ * Finds the next slot of a block that has a hash.
+ * @param slot - number of the slot to begin at
  * @returns its number, or -1
  */
 export function findSlot(bytes: Uint8Array, hash: number, slot: number): number {
@@ -204,12 +204,12 @@ export function findSlot(bytes: Uint8Array, hash: number, slot: number): number 
   return -1;
 }
 
-/** File offset of the entry that a slot stands for. */
+/** File offset of the entry that a slot refers to. */
 export function slotOffset(bytes: Uint8Array, slot: number): number {
   return getU64(bytes, BLOCK_HEAD + slot * SLOT_SIZE + 4);
 }
 
-/** All slots of a table in memory: `visit(hash, offset)`. Returns false where a block is torn. */
+/** Calls `visit(hash, offset)` for all slots of a table in memory. Returns false if a block is torn. */
 export function eachSlot(
   footer: IndexFooter,
   blocks: Uint8Array,

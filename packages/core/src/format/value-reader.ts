@@ -1,5 +1,5 @@
 /**
- * Looks into a value without reading it: asks for the few bytes it needs, wherever they stand.
+ * Parses parts of a value without reading all of it: fetches only the few bytes it needs.
  *
  * @module
  */
@@ -8,12 +8,12 @@ import { MmdError } from '../errors.ts';
 import { getU32, getU64 } from './layout.ts';
 
 /**
- * Gives bytes of the value, at least `length` from `pos` where the value has them; borrowed until the next call.
- * An asynchronous source throws {@link BytesWanted} for what it does not have yet, and runs the parser again.
+ * Returns bytes of the value, at least `length` from `pos` if the value has them; borrowed until the next call.
+ * An asynchronous source throws {@link BytesWanted} for what it does not have yet, and later runs the parser again.
  */
 export type FetchBytes = (pos: number, length: number) => Uint8Array;
 
-/** Thrown by a {@link FetchBytes} that must wait for its bytes. Internal to readers; never reaches a user. */
+/** Thrown by a {@link FetchBytes} that has to wait for its bytes. Internal to readers; never reaches a user. */
 export class BytesWanted extends Error {
   readonly pos: number;
   readonly length: number;
@@ -44,7 +44,7 @@ export class ValueReader {
     this.#fetch = fetch;
   }
 
-  /** Position in `#bytes`, which it may replace, of the next `count` bytes; they are passed over. */
+  /** Consumes the next `count` bytes and returns their position in `#bytes`, which it may replace. */
   #take(count: number): number {
     const from = this.pos - this.#start;
     if (from < 0 || from + count > this.#bytes.length) {
@@ -75,7 +75,7 @@ export class ValueReader {
     return from;
   }
 
-  /** The next byte, not passed over; -1 at the end. */
+  /** The next byte, which is not consumed; -1 at the end. */
   peek(): number {
     if (this.pos >= this.length) return -1;
     const at = this.#take(1);
@@ -103,13 +103,13 @@ export class ValueReader {
     return getU64(this.#bytes, at);
   }
 
-  /** A borrowed view of the next bytes. */
+  /** Consumes the next bytes and returns a borrowed view of them. */
   take(count: number): Uint8Array {
     const at = this.#take(count);
     return this.#bytes.subarray(at, at + count);
   }
 
-  /** Passes over bytes without asking for them. */
+  /** Skips bytes without fetching them. */
   skip(count: number): void {
     if (count > this.length - this.pos) {
       throw new MmdError('TRUNCATED', `value at ${this.offset}: ${count} bytes at ${this.pos} reach past its end`, {
@@ -121,7 +121,7 @@ export class ValueReader {
     this.pos += count;
   }
 
-  /** Passes over `expected` if it stands next. */
+  /** Consumes `expected` if it comes next, and returns whether it did. */
   accept(expected: Uint8Array): boolean {
     if (expected.length > this.length - this.pos) return false;
     const at = this.#take(expected.length);
