@@ -1,5 +1,5 @@
 /**
- * What every writer here asks of an array: its type, its shape, and its bytes once, in pieces.
+ * What every writer here needs of an array: its type, its shape, and its bytes once, in pieces.
  *
  * @module
  */
@@ -19,7 +19,7 @@ import { arrayBytes } from './npy-header.ts';
 /** What can be written: an `NDArray`, any other {@link ArraySource}, or a typed array as one dimension. */
 export type WritableArray = ArraySource | TypedArray;
 
-/** A piece of zeros that sources without bytes are written from. */
+/** Size of the pieces of zeros that sources without bytes are written as. */
 const ZERO_PIECE = 1 << 20;
 
 /** The place of an array's bytes in an open file. */
@@ -28,23 +28,23 @@ export interface BytesInFile {
   readonly offset: number;
 }
 
-/** An array that was looked at: what its file will be, and where its bytes come from. */
+/** A checked array: what its file will contain, and where its bytes come from. */
 export interface PlainArray {
   readonly dtype: DType;
   readonly shape: readonly number[];
   readonly order: 'C' | 'F';
   readonly nbytes: number;
-  /** The bytes stand in an open file. */
+  /** The bytes are in an open file. */
   readonly place?: BytesInFile | undefined;
-  /** Else the bytes are those of this source. */
+  /** Otherwise the bytes are those of this source. */
   readonly source?: ArraySource | undefined;
 }
 
 /**
- * Looks at an array that is to be written.
+ * Checks an array that is to be written.
  *
  * @param what - for error messages
- * @throws UNSUPPORTED_VALUE for what is no array, or is a masked one; UNSUPPORTED_DTYPE
+ * @throws UNSUPPORTED_VALUE for what is not an array, or is a masked one; UNSUPPORTED_DTYPE
  */
 export function plainArray(value: WritableArray, what: string): PlainArray {
   const source = isArraySource(value) ? value : typedSource(value, what);
@@ -74,8 +74,8 @@ function typedSource(value: unknown, what: string): ArraySource {
 }
 
 /**
- * The bytes of a source in its order, exactly `nbytes` of them; zeros where it has none of its own.
- * Each piece is borrowed until the next is asked for.
+ * The bytes of a source in its order, exactly `nbytes` of them; zeros if it has none of its own.
+ * Each piece is borrowed until the next is requested.
  *
  * @throws INVALID_ARGUMENT when the source gives too few or too many; UNSUPPORTED_VALUE for bytes in a file
  */

@@ -1,16 +1,16 @@
 /**
- * CRC-32 as zip files carry it (ISO 3309, reflected polynomial EDB88320).
+ * CRC-32 as in zip files (ISO 3309, reflected polynomial EDB88320).
  *
  * @module
  */
 
-/** Continues a checksum: `crc32(b, crc32(a))` is that of `a` and `b` one behind the other. */
+/** Computes or continues a checksum: `crc32(b, crc32(a))` is that of `a` followed by `b`. */
 export type Crc32 = (bytes: Uint8Array, previous?: number) => number;
 
 const POLYNOMIAL = 0xedb88320;
 const SLICES = 4;
 
-/** `TABLES[k][byte]` is the effect of a byte that stands k bytes before the end. */
+/** `TABLES[k][byte]` is the effect of a byte that is k bytes before the end. */
 const TABLES: readonly Uint32Array[] = makeTables();
 
 function makeTables(): Uint32Array[] {
@@ -31,7 +31,7 @@ function makeTables(): Uint32Array[] {
   return tables;
 }
 
-/** CRC-32 in JavaScript, for where the runtime has none of its own. */
+/** CRC-32 in JavaScript, for runtimes without one of their own. */
 export const crc32: Crc32 = (bytes, previous = 0) => {
   const [t0, t1, t2, t3] = TABLES as [Uint32Array, Uint32Array, Uint32Array, Uint32Array];
   let crc = ~previous;

@@ -1,5 +1,5 @@
 /**
- * npy, npz and safetensors files from and to bytes, Blobs and `ByteSource`s: what runs in a browser too. In Node the
+ * npy, npz and safetensors files from and to bytes, Blobs and `ByteSource`s: the part that also runs in a browser. In Node the
  * package's entry is `node.ts`, which adds paths, mappings and conversions.
  *
  * @module

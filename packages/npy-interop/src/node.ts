@@ -1,5 +1,5 @@
 /**
- * npy, npz, safetensors and raw files in Node: everything of `index.ts`, where a path is taken too, and conversions from
+ * npy, npz, safetensors and raw files in Node: everything in `index.ts`, which here also takes paths, and conversions from
  * and to mmdpickle files.
  *
  * @module

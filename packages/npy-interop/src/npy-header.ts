@@ -47,19 +47,19 @@ export interface NpyVersionRow {
   readonly encoding: 'latin1' | 'utf-8';
 }
 
-/** The longest header text read unless told otherwise, in characters: numpy's limit. */
+/** The longest header text read by default, in characters: numpy's limit. */
 export const MAX_HEADER_SIZE = 10_000;
 
 const MAGIC = [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59] as const;
 const PRELUDE_BYTES = 8;
 const HEADER_ALIGN = 64;
-/** numpy leaves room for the growing axis to take any 64-bit count of bits. */
+/** Digits that numpy leaves room for in the growing axis: enough for any 64-bit count of bits. */
 const GROWTH_AXIS_MAX_DIGITS = 21;
 const EXPECTED_KEYS = "['descr', 'fortran_order', 'shape']";
-/** numpy 2 stops at 64 dimensions. */
+/** numpy 2 allows up to 64 dimensions. */
 const MAX_DIMENSIONS = 64;
 
-/** What an npy header says. */
+/** A parsed npy header. */
 export interface NpyHeader {
   readonly version: NpyVersion;
   readonly dtype: DType;
@@ -67,7 +67,7 @@ export interface NpyHeader {
   readonly order: 'C' | 'F';
   /** Where the array's bytes start, absolute in the input. */
   readonly dataOffset: number;
-  /** How many bytes the array takes; for object arrays the size of their pickle is unknown, and this is -1. */
+  /** Size of the array in bytes; -1 for object arrays, as the size of their pickle is unknown. */
   readonly nbytes: number;
 }
 
@@ -77,7 +77,7 @@ export interface NpyReadOptions {
   readonly maxHeaderSize?: number | undefined;
 }
 
-/** A range that a reader asks for; fewer bytes come back only at the end of the input. */
+/** A range that a reader requests; fewer bytes are returned only at the end of the input. */
 export interface WantedRange {
   readonly offset: number;
   readonly length: number;
@@ -91,10 +91,10 @@ export interface NpyPlace {
 }
 
 /**
- * Reads a header by asking for byte ranges, so that one reader serves bytes, files, Blobs and HTTP.
+ * Reads a header by requesting byte ranges, so that one reader serves bytes, files, Blobs and HTTP.
  * Drive it with {@link readSteps} or {@link readStepsAsync}.
  *
- * @throws BAD_FORMAT for what is no npy file or no valid header, TRUNCATED, LIMIT_EXCEEDED, UNSUPPORTED_DTYPE
+ * @throws BAD_FORMAT for what is not an npy file or has no valid header, TRUNCATED, LIMIT_EXCEEDED, UNSUPPORTED_DTYPE
  */
 export function* npyHeaderSteps(
   place: NpyPlace,
@@ -111,7 +111,7 @@ export function* npyHeaderSteps(
   const length = row.lengthBytes === 2 ? view.getUint16(0, true) : view.getUint32(0, true);
   const textOffset = lengthOffset + row.lengthBytes;
   const mostBytes = row.encoding === 'utf-8' ? maxHeaderSize * 4 : maxHeaderSize;
-  // Written so that a limit that is no number is none that anything fits.
+  // Negated, so that nothing fits a limit that is not a number.
   if (!(length <= mostBytes)) throw tooLong(name, textOffset, length, maxHeaderSize);
   const bytes = yield { offset: textOffset, length };
   need(bytes, length, `${name}: npy header`, textOffset);
@@ -142,7 +142,7 @@ export async function readStepsAsync<T>(
   return step.value;
 }
 
-/** What {@link formatNpyHeader} writes down. */
+/** What {@link formatNpyHeader} writes into a header. */
 export interface NpyHeaderFields {
   readonly dtype: DTypeLike;
   readonly shape: readonly number[];
@@ -162,7 +162,7 @@ export interface NpyHeaderOptions {
  * Writes a header, byte for byte as numpy 2 does: padded to 64 bytes, with room for the growing axis.
  *
  * @returns the header, owned by the caller; the array's bytes follow it
- * @throws UNSUPPORTED_DTYPE; INVALID_ARGUMENT when the header does not fit the version that is asked for
+ * @throws UNSUPPORTED_DTYPE; INVALID_ARGUMENT if the header does not fit the requested version or length
  *
  * @example
  * ```ts
@@ -178,7 +178,7 @@ export function formatNpyHeader(fields: NpyHeaderFields, options: NpyHeaderOptio
   throw new MmdError('INVALID_ARGUMENT', `the npy header does not fit ${place}`, { found: fields.shape });
 }
 
-/** As {@link formatNpyHeader}; undefined for a header that does not fit. */
+/** As {@link formatNpyHeader}, but returns `undefined` for a header that does not fit. */
 export function fitNpyHeader(fields: NpyHeaderFields, options: NpyHeaderOptions): Uint8Array | undefined {
   const { shape } = fields;
   const type = parseDType(fields.dtype);
@@ -215,21 +215,21 @@ export function fitNpyHeader(fields: NpyHeaderFields, options: NpyHeaderOptions)
   return undefined;
 }
 
-/** @throws INVALID_ARGUMENT for what is no list of lengths */
+/** @throws INVALID_ARGUMENT for what is not a list of lengths */
 export function checkList(shape: unknown): void {
   if (Array.isArray(shape)) return;
   throw new MmdError('INVALID_ARGUMENT', `a shape is a list of lengths, found ${String(shape)}`, { found: shape });
 }
 
-/** Tells whether bytes start as an npy file does. */
+/** Whether bytes start like an npy file. */
 export function isNpy(bytes: Uint8Array): boolean {
   return bytes.length >= MAGIC.length && MAGIC.every((byte, i) => bytes[i] === byte);
 }
 
-/** Bytes of an array, or an error that names the input when no file can hold it. */
+/** Size of an array in bytes; -1 for objects. @throws CORRUPT, with the input's name, if no file can hold it */
 export function arrayBytes(dtype: DType, shape: readonly number[], name: string, offset?: number): number {
   if (dtype.hasObject) return -1;
-  // As in numpy, lengths beside a 0 are no less bounded.
+  // As in numpy, a length of 0 does not lift the limit of the others.
   const bytes = shape.reduce((product, length) => product * Math.max(1, length), dtype.itemsize);
   if (Number.isSafeInteger(bytes)) return shape.includes(0) ? 0 : bytes;
   throw new MmdError('CORRUPT', `${name}: the shape (${shape.join(', ')}) of ${dtype.name} is larger than any file`, {
@@ -346,12 +346,12 @@ function printed(value: PythonLiteral): string {
   return printPythonLiteral(value).slice(0, 200);
 }
 
-/** numpy's `descr_to_dtype`, as far as the spelling goes: tuples and lists mean different things. */
+/** numpy's `descr_to_dtype`, for the spelling only: tuples and lists mean different things. */
 function literalToSpec(literal: PythonLiteral, invalid: () => MmdError): DTypeSpec {
   if (typeof literal === 'string') return literal;
   if (!Array.isArray(literal)) throw invalid();
   const fields = (literal as readonly PythonLiteral[]).map((field): DTypeSpecField => {
-    // numpy writes tuples and unpacks lists too.
+    // numpy writes tuples, but also unpacks lists.
     const items = isLiteralTuple(field) ? field.tuple : field;
     if (!Array.isArray(items) || items.length < 2 || items.length > 3) throw invalid();
     const [nameLiteral, typeLiteral, shapeLiteral] = items as readonly PythonLiteral[];
@@ -364,7 +364,7 @@ function literalToSpec(literal: PythonLiteral, invalid: () => MmdError): DTypeSp
   return fields.some(([label]) => label === '' || label[1] === '') ? unnamed(fields) : fields;
 }
 
-/** The dict form of fields some of which have an empty name: in a list, `numpy.dtype` gives them another, which `numpy.load` does not. */
+/** The dict form, for fields with empty names: in a list, `numpy.dtype` would rename them, which `numpy.load` does not do. */
 function unnamed(fields: readonly DTypeSpecField[]): DTypeSpec {
   const parts: { name: string; title: string | null; format: DTypeSpec; offset: number }[] = [];
   let offset = 0;

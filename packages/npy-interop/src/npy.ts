@@ -25,18 +25,18 @@ import { READ_NPY_OPTIONS, WRITE_NPY_OPTIONS } from './options.ts';
 /** Options of {@link readNpy}. */
 export interface ReadNpyOptions extends NpyReadOptions {
   /**
-   * Read object arrays through the safe pickle machine: nothing in the file is executed.
-   * Default false: such files are refused, as numpy does.
+   * Read object arrays with the safe pickle machine: nothing in the file is executed.
+   * Default false: such files are refused, as by numpy.
    */
   readonly allowPickle?: boolean | undefined;
   /**
-   * Told of bytes behind the array, such as a second array that `numpy.save` wrote into the same file. They are not looked at, as
-   * `numpy.load` does not; with bytes at hand, `bytes.subarray(-rest.bytes)` goes on there.
+   * Called if bytes follow the array, such as a second array that `numpy.save` wrote into the same file. They are not read, as in
+   * `numpy.load`; of a file in memory, `bytes.subarray(-rest.bytes)` is what follows.
    */
   readonly onRest?: ((rest: { readonly name: string; readonly bytes: number }) => void) | undefined;
   /** For object arrays: see `load` of `@mmdpickle/core/pickle`. */
   readonly pickle?: LoadOptions | undefined;
-  /** For error messages, where the source has no name of its own. Default `'npy'`. */
+  /** For error messages, if the source has no name of its own. Default `'npy'`. */
   readonly name?: string | undefined;
   /** Stops reading a `ByteSource` or `Blob`. */
   readonly signal?: AbortSignal | undefined;
@@ -45,7 +45,7 @@ export interface ReadNpyOptions extends NpyReadOptions {
 /**
  * Reads an npy file of format version 1, 2 or 3 with any dtype of `DTYPES`.
  *
- * Bytes are read at once and borrowed: the array lies over them, at no cost, and writing to it writes to them.
+ * Bytes are read synchronously and borrowed: the array is a view of them, at no cost, and writing to it writes to them.
  * A `ByteSource` or `Blob` is read into memory of its own, and a promise is returned. In Node a path may be
  * given too; it is mapped (see `openNpy`).
  *
@@ -103,7 +103,7 @@ async function readSource(source: ByteSource, options: ReadNpyOptions): Promise<
   return NDArray.over(memoryOver(bytes), header.dtype, header.shape, { order: header.order });
 }
 
-/** Tells of more bytes than the header promises. @throws TRUNCATED when fewer are there */
+/** Calls `onRest` if there are more bytes than the header declares. @throws TRUNCATED if there are fewer */
 export function checkLength(header: NpyHeader, available: number, place: NpyPlace, options: ReadNpyOptions): void {
   const rest = available - header.nbytes;
   if (rest > 0 && !header.dtype.hasObject) options.onRest?.({ name: place.name, bytes: rest });
@@ -125,7 +125,7 @@ export function refuseObjects(place: NpyPlace, options: ReadNpyOptions): void {
   );
 }
 
-/** Reads the pickle that stands in the place of an object array's bytes. */
+/** Reads the pickle that an object array has in place of its bytes. */
 export function objectArray(bytes: Uint8Array, header: NpyHeader, place: NpyPlace, options: ReadNpyOptions): NDArray {
   refuseObjects(place, options);
   const { value, end } = loadAt(bytes, 0, options.pickle);
@@ -153,7 +153,7 @@ export interface WriteNpyOptions extends NpyHeaderOptions {
 /**
  * The npy file of an array, piece by piece: the header, then the array's bytes.
  *
- * @returns pieces that are borrowed until the next is asked for
+ * @returns pieces that are borrowed until the next is requested
  * @throws UNSUPPORTED_VALUE for masked and object arrays; UNSUPPORTED_DTYPE; INVALID_ARGUMENT
  *
  * @example
@@ -249,7 +249,7 @@ export async function writeNpy(
   }
 }
 
-/** A `ByteSource` over a `Blob`; others pass through. @throws INVALID_ARGUMENT for what cannot be read from */
+/** A `ByteSource` over a `Blob`; a `ByteSource` is returned as it is. @throws INVALID_ARGUMENT for what cannot be read from */
 export function toByteSource(source: ByteSource | Blob): ByteSource {
   if (typeof Blob !== 'undefined' && source instanceof Blob) return blobSource(source);
   const { read, size } = (source ?? {}) as Partial<ByteSource>;

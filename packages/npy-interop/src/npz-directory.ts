@@ -1,6 +1,6 @@
 /**
- * The directory of an npz file, read by zip.js. What that leaves to its callers is done here: unsafe and repeated names,
- * members that overlap, sizes that cannot be true, and budgets.
+ * The directory of an npz file, read by zip.js. What zip.js leaves to its callers is checked here: unsafe and repeated names,
+ * members that overlap, impossible sizes, and budgets.
  *
  * @module
  */
@@ -15,45 +15,45 @@ import { ZIP_METHODS, type ZipMethod } from './zip-layout.ts';
 
 /** A member of an npz file, as the directory describes it. */
 export interface NpzMember {
-  /** The name without `.npy`: what `numpy.load` calls it. */
+  /** The name without `.npy`: its key in `numpy.load`. */
   readonly key: string;
   /** As in the archive. */
   readonly name: string;
-  /** How it is packed; by its number in zip files where that is read by nobody here. */
+  /** How it is packed; a method that cannot be read here is given by its number in zip files. */
   readonly method: ZipMethod | number;
   /** Bytes in the archive. */
   readonly compressedSize: number;
-  /** Bytes once unpacked, the npy header among them. */
+  /** Bytes once unpacked, including the npy header. */
   readonly size: number;
   readonly crc32: number;
-  /** Where the member's local header stands in the archive. */
+  /** Offset of the member's local header in the archive. */
   readonly offset: number;
 }
 
-/** A member, and what zip.js unpacks it with. */
+/** A member, and the entry with which zip.js unpacks it. */
 export interface NpzEntry {
   readonly member: NpzMember;
   readonly entry: FileEntry;
-  /** Why it cannot be read; the other members can. */
+  /** Why the member cannot be read; other members are not affected. */
   readonly problem: string | undefined;
 }
 
-/** An entry of the directory up to its name. */
+/** Size of an entry of the directory up to its name. */
 const CENTRAL_HEADER_BYTES = 46;
-/** The directory's end in 64 bits, where to find that, and the end in 32 bits. */
+/** Sizes of the directory's 64-bit end record, of its locator, and of the 32-bit end record. */
 const END64_BYTES = 56;
 const LOCATOR_BYTES = 20;
 const END_BYTES = 22;
 const END_SIGNATURE = 0x06054b50;
-/** Where Python looks for the end: it, and the longest comment. */
+/** Bytes in which Python searches for the end record: the record and the longest comment. */
 const LAST_BYTES = END_BYTES + 65_536;
-/** A local header up to its name. */
+/** Size of a local header up to its name. */
 export const LOCAL_HEADER_BYTES = 30;
 /** What a local header starts with. */
 export const LOCAL_HEADER_SIGNATURE = 0x04034b50;
-/** The most that deflate can unpack a byte to. */
+/** The most bytes that deflate can unpack one byte to. */
 const MAX_DEFLATE_RATIO = 1032;
-/** What zip.js says, and what it means here; anything else it says is a contradiction in the file. */
+/** Error messages of zip.js, and their codes here; any other message means that the file contradicts itself. */
 const ZIP_ERRORS: readonly {
   readonly text: string;
   readonly code: 'BAD_FORMAT' | 'UNSUPPORTED_VALUE' | 'TRUNCATED';
@@ -76,17 +76,17 @@ const OTHER_METHODS: ReadonlyMap<number, string> = new Map([
   [93, 'zstd'],
   [95, 'xz'],
 ]);
-/** Flag: strong encryption, which Python refuses also without the flag of the other. */
+/** Flag: strong encryption, which Python refuses even without the flag for ordinary encryption. */
 const STRONG = 0x0040;
-/** Flag: what is there are the differences from other data. */
+/** Flag: the member holds differences from other data. */
 const PATCH = 0x0020;
 
-/** Reads the directory of an archive and refuses what no honest writer makes. */
+/** Reads the directory of an archive, and refuses what no honest writer makes. */
 export async function readDirectory(
   from: ByteSource,
   options: { readonly limits?: NpzLimits | undefined; readonly signal?: AbortSignal | undefined },
 ): Promise<ReadonlyMap<string, NpzEntry>> {
-  // What is read of members later has a signal of its own.
+  // Later reads of members have a signal of their own.
   let signal = options.signal;
   const source: ByteSource = {
     name: from.name,
@@ -97,7 +97,7 @@ export async function readDirectory(
   const maximum = options.limits?.members ?? NPZ_LIMITS.members;
   const entries = new Map<string, NpzEntry>();
   try {
-    // Programs that read no npz file need not load what reads them.
+    // Programs that read no npz file need not load zip.js.
     const { holdsMore, openZip } = await import('./zip-reader.ts');
     const reader = openZip(source, size);
     const walked = { entries: 0, length: 0 };
@@ -108,7 +108,7 @@ export async function readDirectory(
       walked.entries += 1;
       walked.length +=
         CENTRAL_HEADER_BYTES + entry.rawFilename.length + entry.rawExtraField.length + entry.rawComment.length;
-      // As in Python: what else an entry says of itself does not make it a folder.
+      // As in Python, nothing but the final slash makes an entry a folder.
       if (entry.filename.endsWith('/')) continue;
       if (entry.directory) {
         const text = `${source.name}: member ${JSON.stringify(entry.filename)} is marked as a folder`;
@@ -125,13 +125,13 @@ export async function readDirectory(
       if (entries.has(member.key)) throw badMember(source.name, member, 'occurs twice');
       entries.set(member.key, { member, entry, problem: unreadable(entry) });
     }
-    // Fewer members than there are would be lost in silence; Python reads on to the directory's end.
+    // Members beyond the count would be lost silently; Python reads on to the directory's end.
     const end = (reader.directoryOffset ?? 0) + walked.length;
     if (holdsMore(reader) && !(await endsTwice(source, size, end, walked))) {
       const text = `${source.name}: the directory holds more than the ${entries.size} members that are counted`;
       throw new MmdError('CORRUPT', text, { offset: 0, found: entries.size });
     }
-    // zip.js takes the end that leads to a directory, Python the last one that stands there.
+    // zip.js uses the end record that leads to a directory, Python the last one there is.
     const ends = await endsAfter(source, size, end);
     if (ends.length > 1) {
       const text = `${source.name}: another end of a directory stands behind its own: readers would differ in what they find`;
@@ -152,12 +152,12 @@ function describeMember(entry: FileEntry, archive: string): NpzMember {
   const method = methodOf(entry);
   const key = name.endsWith('.npy') ? name.slice(0, -4) : name;
   const member: NpzMember = { key, name, method, compressedSize, size, crc32: (entry.crc32 ?? 0) >>> 0, offset };
-  // Python keeps the name before, with a warning.
+  // Python keeps the former name, with a warning.
   const lost = name === '' && entry.rawFilename.length > 0;
   const spelling = lost ? 'has another name in an extra field, which is empty' : 'is marked as UTF-8, and is none';
   const problem = isSpelled(entry) && !lost ? memberNameProblem(name) : spelling;
   if (problem !== undefined) throw badMember(archive, member, problem);
-  // Offsets count from where the directory's end says that the archive begins, which may be before the file.
+  // Offsets count from where the archive begins according to the directory's end, which may be before the file.
   if (offset < 0) throw badMember(archive, member, 'starts before the file');
   if (unreadable(entry) !== undefined) return member;
   const most = method === 'stored' ? compressedSize : compressedSize * MAX_DEFLATE_RATIO;
@@ -171,7 +171,7 @@ function methodOf({ compressionMethod }: FileEntry): ZipMethod | number {
   return ZIP_METHOD_NAMES.find((name) => ZIP_METHODS[name] === compressionMethod) ?? compressionMethod;
 }
 
-/** Why a member cannot be read here, though other programs may; undefined where it can. */
+/** Why a member cannot be read here, though other programs may read it; undefined if it can. */
 function unreadable(entry: FileEntry): string | undefined {
   const flags = entry.rawBitFlag ?? 0;
   if (entry.encrypted || (flags & STRONG) !== 0) return 'is encrypted';
@@ -183,8 +183,8 @@ function unreadable(entry: FileEntry): string | undefined {
 }
 
 /**
- * Whether all that follows the entries is their end in 64 bits, and again in 32: some writers (Info-ZIP for what comes through a
- * pipe, miniz) write both where one would do, and zip.js looks at the first only where the second says that it must.
+ * Whether only a 64-bit end record and a 32-bit one follow the entries: some writers (Info-ZIP for what comes through a
+ * pipe, miniz) write both where one would do, and zip.js reads the first only if the second requires it.
  */
 async function endsTwice(
   source: ByteSource,
@@ -207,7 +207,7 @@ async function endsTwice(
   );
 }
 
-/** Where ends of a directory, or what looks like one, stand in what follows the entries. */
+/** Offsets, in what follows the entries, of end records of a directory, or of what looks like one. */
 async function endsAfter(source: ByteSource, size: number, offset: number): Promise<number[]> {
   if (size - offset === END_BYTES) return [offset];
   const start = Math.max(offset, size - LAST_BYTES);
@@ -217,7 +217,7 @@ async function endsAfter(source: ByteSource, size: number, offset: number): Prom
   return places.filter((at) => view.getUint32(at, true) === END_SIGNATURE).map((at) => start + at);
 }
 
-/** Unmarked names stand in code page 437, of which zip.js shows control characters as pictures, and Python does not. */
+/** A name not marked as UTF-8 is in code page 437, whose control characters zip.js decodes as pictures, unlike Python. */
 function nameOf({ filename, filenameUTF8, rawFilename }: FileEntry): string {
   if (filenameUTF8) return filename;
   const controls = (byte: number): boolean => byte < 0x20 || byte === 0x7f;
@@ -228,7 +228,7 @@ function nameOf({ filename, filenameUTF8, rawFilename }: FileEntry): string {
   }).join('');
 }
 
-/** False for a name in UTF-8 whose bytes are none: a decoder takes each such byte for the same character. */
+/** False for a name that is marked as UTF-8 but is not: a decoder makes the same character of each wrong byte. */
 function isSpelled({ filename, filenameUTF8, rawFilename }: FileEntry): boolean {
   if (!filenameUTF8 || !filename.includes('\ufffd')) return true;
   const bytes = new TextEncoder().encode(filename);
@@ -274,7 +274,7 @@ export function zipError(error: unknown, name: string, offset: number, cutShort 
       cause: error,
     });
   }
-  // In what an archive is ambiguous stands beside the message.
+  // Why an archive is ambiguous is not in the message, but beside it.
   const { reason } = error as { reason?: unknown };
   const why = typeof reason === 'string' ? `: ${reason}` : '';
   const what = code === 'BAD_FORMAT' ? 'not a zip file: ' : '';

@@ -1,12 +1,12 @@
 /**
- * What an archive may take of memory and time.
+ * How much memory and time an archive may take.
  *
  * @module
  */
 
 /** Budgets for hostile archives; raise them for trusted ones. */
 export const NPZ_LIMITS = {
-  /** Members in an archive: zip.js keeps 9 KB of each. */
+  /** Members in an archive: zip.js keeps 9 KB for each. */
   members: 50_000,
   /** Bytes that one member may unpack to. */
   memberBytes: 17_179_869_184,

@@ -29,12 +29,12 @@ export interface OpenNpzOptions extends ReadNpyOptions {
   readonly limits?: NpzLimits | undefined;
 }
 
-/** Flag: checksum and sizes stand behind the data. */
+/** Flag: checksum and sizes follow the data. */
 const DESCRIPTOR = 0x0008;
-/** Flags that say how a member is to be read: encrypted, so or in another way; with a descriptor; the name is UTF-8. */
+/** Flags that determine how a member is read: encryption, strong encryption, data descriptor, UTF-8 name. */
 const READING_FLAGS = 0x0001 | 0x0040 | DESCRIPTOR | 0x0800;
 
-/** What a local header says again, and where. */
+/** The fields that a local header repeats, and their positions. */
 function localFields({ crc32, compressedSize, size }: NpzMember) {
   return [
     { what: 'checksum than in the directory', at: 14, value: crc32 },
@@ -46,7 +46,7 @@ function localFields({ crc32, compressedSize, size }: NpzMember) {
 /** Enough for nearly every npy header. */
 const HEAD_BYTES = 4096;
 
-/** An npz file: its directory is read, its members are read when they are asked for. */
+/** An open npz file: its directory has been read; its members are read on request. */
 export class Npz implements AsyncDisposable {
   readonly name: string;
   protected readonly source: ByteSource;
@@ -79,14 +79,14 @@ export class Npz implements AsyncDisposable {
     return this.#find(key) !== undefined;
   }
 
-  /** What the directory says of a member. @throws NOT_FOUND */
+  /** Describes a member, from the directory. @throws NOT_FOUND */
   member(key: string): NpzMember {
     return this.#need(key).member;
   }
 
   /**
-   * A member's npy header; its data is not touched.
-   * @throws NOT_FOUND; BAD_FORMAT for a member that is no npy file; CORRUPT, TRUNCATED; UNSUPPORTED_VALUE as {@link Npz.get}
+   * Reads a member's npy header, not its data.
+   * @throws NOT_FOUND; BAD_FORMAT for a member that is not an npy file; CORRUPT, TRUNCATED; UNSUPPORTED_VALUE as {@link Npz.get}
    */
   async header(key: string, options: { readonly signal?: AbortSignal | undefined } = {}): Promise<NpyHeader> {
     checkOptions(options, SIGNAL_OPTIONS);
@@ -111,11 +111,11 @@ export class Npz implements AsyncDisposable {
   }
 
   /**
-   * A member as an array, in memory of its own; its checksum is verified.
+   * Reads a member as an array, into memory of its own; its checksum is verified.
    *
-   * @throws NOT_FOUND; BAD_FORMAT for a member that is no npy file (see {@link Npz.bytes}); CORRUPT for a wrong checksum or size;
-   *   TRUNCATED; LIMIT_EXCEEDED; UNSUPPORTED_VALUE for object arrays without `allowPickle`, and members that are encrypted, or
-   *   packed otherwise than by deflate
+   * @throws NOT_FOUND; BAD_FORMAT for a member that is not an npy file (see {@link Npz.bytes}); CORRUPT for a wrong checksum or
+   *   size; TRUNCATED; LIMIT_EXCEEDED; UNSUPPORTED_VALUE for object arrays without `allowPickle`, and members that are encrypted,
+   *   or compressed by another method than deflate
    */
   async get(key: string, options: { readonly signal?: AbortSignal | undefined } = {}): Promise<NDArray> {
     checkOptions(options, NPZ_MEMBER_OPTIONS);
@@ -135,10 +135,10 @@ export class Npz implements AsyncDisposable {
   }
 
   /**
-   * A member as it stands, unpacked, also one that is no npy file; its checksum is verified. The bytes belong to the caller.
+   * Reads the unpacked bytes of any member, npy file or not; its checksum is verified. The bytes belong to the caller.
    *
    * @throws NOT_FOUND; CORRUPT for a wrong checksum or size; LIMIT_EXCEEDED; UNSUPPORTED_VALUE for members that are encrypted,
-   *   or packed otherwise than by deflate
+   *   or compressed by another method than deflate
    */
   async bytes(key: string, options: { readonly signal?: AbortSignal | undefined } = {}): Promise<Uint8Array> {
     checkOptions(options, SIGNAL_OPTIONS);
@@ -148,13 +148,13 @@ export class Npz implements AsyncDisposable {
     return sink.bytes;
   }
 
-  /** All members one after the other. */
+  /** Reads all members as arrays, one after the other. */
   async *[Symbol.asyncIterator](): AsyncGenerator<[key: string, array: NDArray]> {
     for (const key of this.keys()) yield [key, await this.get(key)];
   }
 
   /**
-   * Reads a member and checks its checksum and size; nothing is kept.
+   * Reads a member and verifies its checksum and size; nothing is kept.
    * @throws CORRUPT; NOT_FOUND; UNSUPPORTED_VALUE as {@link Npz.bytes}
    */
   async verify(key: string, options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
@@ -179,8 +179,8 @@ export class Npz implements AsyncDisposable {
   }
 
   /**
-   * Where a member's bytes start in the archive.
-   * @throws CORRUPT when the local header is not there, or contradicts the directory; UNSUPPORTED_VALUE as {@link Npz.bytes}
+   * Finds the offset at which a member's bytes start in the archive.
+   * @throws CORRUPT if the local header is not there, or contradicts the directory; UNSUPPORTED_VALUE as {@link Npz.bytes}
    */
   async dataOffset(key: string, signal?: AbortSignal): Promise<number> {
     const { member, entry } = this.#needReadable(key);
@@ -202,7 +202,7 @@ export class Npz implements AsyncDisposable {
     const described = (flags & DESCRIPTOR) !== 0;
     for (const { what, at, value } of localFields(member)) {
       const found = view.getUint32(at, true);
-      // Zeros stand for what comes later, or was not known; the largest number for one of 64 bits.
+      // Zero means that the value comes later or was not known; the largest number, that it has 64 bits.
       if (!described && found !== 0 && found !== ZIP32_MAX && found !== value)
         throw bad(`another ${what}`, value, found);
     }
@@ -247,7 +247,7 @@ export class Npz implements AsyncDisposable {
         maximum: limit,
       });
     }
-    // Members that are mapped are checked so, too.
+    // The check that mapped members get, too.
     await this.dataOffset(member.key, signal);
     let done = 0;
     let stopped: { readonly by: unknown } | undefined;
@@ -273,7 +273,7 @@ export class Npz implements AsyncDisposable {
         }
       },
     });
-    // zip.js looks at the signal between reads, and not while it waits for one.
+    // zip.js checks the signal between reads, but not while it waits for one.
     let abort: () => void = () => undefined;
     const aborted = new Promise<never>((_resolve, reject) => (abort = () => reject(signal?.reason)));
     signal?.addEventListener('abort', abort);
@@ -282,7 +282,7 @@ export class Npz implements AsyncDisposable {
       await Promise.race([entry.getData(stream, options), aborted]);
     } catch (error) {
       signal?.throwIfAborted();
-      // From Node 24 on, zip.js reports that the stream it wanted to close is closed, and not why.
+      // From Node 24 on, zip.js reports only that the stream it wanted to close is closed, not why.
       if (stopped !== undefined) throw stopped.by;
       throw zipError(error, this.#label(member), member.offset);
     } finally {
@@ -368,11 +368,11 @@ class MemorySink implements PieceSink {
 }
 
 /**
- * Opens an npz file: reads its directory, and its members when they are asked for. In Node a path may be given too, and
- * stored members are then mapped where they lie.
+ * Opens an npz file: reads its directory, and its members on request. In Node a path may be given too, and
+ * stored members are then mapped in place.
  *
- * @throws BAD_FORMAT for what is no zip file; TRUNCATED; CORRUPT for members that repeat, overlap, lie about their size,
- *   or carry unsafe names; UNSUPPORTED_VALUE for an encrypted directory, and archives in several parts; LIMIT_EXCEEDED
+ * @throws BAD_FORMAT for what is not a zip file; TRUNCATED; CORRUPT for members that occur twice, overlap, or have wrong sizes
+ *   or unsafe names; UNSUPPORTED_VALUE for an encrypted directory, and archives in several parts; LIMIT_EXCEEDED
  *
  * @example
  * ```ts
@@ -387,7 +387,7 @@ export async function openNpz(
   source: Uint8Array | ArrayBuffer | ByteSource | Blob,
   options: OpenNpzOptions = {},
 ): Promise<Npz> {
-  // Its name is asked for before the rest is looked at.
+  // Checked here because `name` is used before the other checks.
   checkOptions(options, OPEN_NPZ_OPTIONS);
   if (source instanceof Uint8Array) return Npz.over(bytesSource(source, options.name ?? 'npz'), options);
   if (source instanceof ArrayBuffer) return openNpz(new Uint8Array(source), options);

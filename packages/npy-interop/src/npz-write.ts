@@ -1,8 +1,8 @@
 /**
  * npz files to bytes: the part that runs anywhere. Paths are in `node/npz-file.ts`.
  *
- * Stored members start at a multiple of 64 bytes, so that they can be mapped where they lie, and their local headers
- * carry their sizes, so that readers that do not look at the central directory read them too.
+ * Stored members start at a multiple of 64 bytes, so that they can be mapped in place, and their local headers
+ * contain their sizes, for readers that do not use the central directory.
  *
  * @module
  */
@@ -25,15 +25,15 @@ import { WRITE_NPZ_OPTIONS } from './options.ts';
 import { namedArrays } from './safetensors.ts';
 import { centralHeader, directoryEnd, localHeader, ZIP32_MAX, type ZipRecord } from './zip-layout.ts';
 
-/** What a masked array's mask is called in npz and npy: the key and this. */
+/** Suffix of a masked array's mask in npz and npy: it follows the key. */
 export const MASK_SUFFIX = '.__mask__';
-/** What a masked array's fill value is called, an array without dimensions: the key and this. */
+/** Suffix of a masked array's fill value, an array without dimensions: it follows the key. */
 export const FILL_SUFFIX = '.__fill_value__';
 
-/** Whether a name is kept for a part of a masked array. */
+/** Whether a name is reserved for a part of a masked array. */
 export const isPartName = (name: string): boolean => name.endsWith(MASK_SUFFIX) || name.endsWith(FILL_SUFFIX);
 
-/** Named arrays, masked ones too. */
+/** Named arrays, including masked ones. */
 export type NamedArrays =
   | { readonly [name: string]: WritableArray }
   | Iterable<readonly [name: string, array: WritableArray]>;
@@ -42,34 +42,34 @@ export type NamedArrays =
 export interface WriteNpzOptions {
   /** Deflate the members, as `numpy.savez_compressed` does. Default false: stored members can be mapped. */
   readonly compress?: boolean | undefined;
-  /** Stops between pieces; a file stays as it was. */
+  /** Stops between pieces; an existing file stays as it was. */
   readonly signal?: AbortSignal | undefined;
-  /** Called as the arrays are written, with counts of their bytes. */
+  /** Called with counts of bytes as the arrays are written. */
   readonly onProgress?: ((progress: { readonly done: number; readonly total: number }) => void) | undefined;
-  /** Write 64-bit sizes even where 32 bits do. Default: only when needed. */
+  /** Write 64-bit sizes even if 32 bits are enough. Default: only when needed. */
   readonly zip64?: boolean | undefined;
 }
 
-/** Where a zip file is written: anywhere, in any order. */
+/** What a zip file is written to, at any offset, in any order. */
 export interface ZipSink {
   /** Writes all bytes, which are borrowed for the call only. */
   write(offset: number, bytes: Uint8Array): void;
-  /** The bytes of an array in pieces, borrowed until the next is asked for. Default: those of its source. */
+  /** The bytes of an array in pieces, borrowed until the next is requested. Default: those of its source. */
   pieces?(array: PlainArray, what: string): Iterable<Uint8Array>;
   /** A faster CRC-32 than the one in JavaScript. */
   readonly crc32?: Crc32;
 }
 
-/** Told of counts of bytes as they are written; throws to stop. */
+/** Called with counts of bytes as they are written; throws to stop. */
 export type Tick = (bytes: number) => void;
 
 /** Stored arrays start at a multiple of this. */
 const ALIGN = 64;
-/** Other work may run after so many bytes. */
+/** Other work may run each time this many bytes were written. */
 const TURN = 1 << 26;
 /** Deflate is fed pieces of at most this size. */
 const PIECE = 1 << 20;
-/** Deflate's growth of what it cannot compress, with room to spare. */
+/** Upper bound of the size that deflate makes of incompressible data, with room to spare. */
 const deflatedBound = (size: number): number => size + Math.ceil(size / 1000) + 1024;
 
 /**
@@ -97,14 +97,14 @@ function* splitMasked(
   }
 }
 
-/** The data of a masked source, as a source of its own. */
+/** The data of a masked source, as a separate source. */
 function dataOf(source: ArraySource): ArraySource {
   const { dtype, shape, order, file } = source;
   const bytes = source.bytes?.bind(source);
   return { arraySource: true, dtype, shape, order, file, ...(bytes === undefined ? {} : { bytes }) };
 }
 
-/** A fill value as an array without dimensions. @throws UNSUPPORTED_VALUE where it does not fit the type */
+/** A fill value as an array without dimensions. @throws UNSUPPORTED_VALUE if it does not fit the type */
 export function fillArray(dtype: DTypeLike, fillValue: unknown): NDArray {
   const type = parseDType(dtype);
   return NDArray.over(memoryOver(new Uint8Array(type.itemsize)), type, []).set(fillValue);
@@ -124,7 +124,7 @@ function* plainArrays(arrays: NamedArrays): Generator<readonly [string, PlainArr
   for (const [name, value] of splitMasked(namedArrays(arrays))) yield [name, plainArray(value, name)];
 }
 
-/** As {@link writeZip}, for arrays that were looked at; masked ones are split already. */
+/** As {@link writeZip}, for checked arrays; masked ones are already split. */
 export async function writePlainZip(
   sink: ZipSink,
   arrays: Iterable<readonly [string, PlainArray]>,
@@ -155,7 +155,7 @@ export async function writePlainZip(
     offset += central.length;
   }
   const length = offset - start;
-  // numpy.load knows an archive of nothing by the end in 32 bits, which has to stand at its start.
+  // numpy.load recognises an empty archive by the 32-bit end record, which has to be at its start.
   const zip64 = options.zip64 === true && records.length > 0;
   const end = directoryEnd({ offset: start, length, entries: records.length, zip64 });
   sink.write(offset, end);
@@ -183,8 +183,8 @@ async function planMembers(arrays: Iterable<readonly [string, PlainArray]>, turn
 }
 
 /**
- * Why a member name is not safe to unpack, if it is not. A letter and a colon without a separator are let pass: TensorFlow
- * calls weights so (`w:0`), and here members become keys, never files.
+ * Why a member name is not safe to unpack; `undefined` if it is. A letter and a colon without a separator are accepted: TensorFlow
+ * has such names of weights (`w:0`), and here members become keys, never files.
  */
 export function memberNameProblem(name: string): string | undefined {
   if (/^(?:[A-Za-z]:)?[\\/]/.test(name)) return 'is absolute';
@@ -262,7 +262,7 @@ async function writeDeflated(
     sink.write(end, chunk);
     end += chunk.length;
   });
-  // A failure to write shows up at the writer too; it is reported once, below.
+  // A failed write also shows up at the writer; it is reported once, below.
   draining.catch(() => {});
   const writer = stream.writable.getWriter();
   let crc = checksum(member.header);

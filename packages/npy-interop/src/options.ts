@@ -1,5 +1,5 @@
 /**
- * What the options of readers, writers and conversions take.
+ * Tables of the options of readers, writers and conversions.
  *
  * @module
  */
@@ -22,7 +22,7 @@ import {
 import { NPY_VERSIONS } from './npy-header.ts';
 import { NPZ_LIMITS } from './npz-limits.ts';
 
-/** Refuses what is no dict over a file: its arrays are copied from there, or to there. Not by its class, which each copy of the package has. */
+/** Refuses what is not a dict over a file, as arrays are copied from or to it. Not by its class: each copy of the package has its own. */
 export function checkFileDict(found: unknown): void {
   if (!has(found, 'token', 'function'))
     throw wrongArgument('what is converted', 'a dict that is open over a file', found);
@@ -34,15 +34,15 @@ const isVersion: OptionRow = {
   takes: (value) => (VERSIONS as readonly unknown[]).includes(value),
   expected: `one of ${VERSIONS.join(', ')}`,
 };
-/** Names, or what makes them; what each function says of them is checked there. */
+/** Names, or a function that makes them; each conversion checks the rest. */
 const isKeys: OptionRow = {
   takes: (value) => Array.isArray(value) || typeof value === 'function',
   expected: 'an array of names or a function',
 };
 
-/** Of whatever can be stopped. */
+/** Options of everything that can be stopped. */
 export const SIGNAL_OPTIONS: OptionTable = { signal: isSignal };
-/** Of whatever can be stopped and watched. */
+/** Options of everything that can be stopped and reports progress. */
 export const TRANSFER_OPTIONS: OptionTable = { ...SIGNAL_OPTIONS, onProgress: isFunction };
 
 const READ: OptionTable = {

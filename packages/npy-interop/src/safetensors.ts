@@ -2,7 +2,7 @@
  * safetensors files: named plain arrays behind a JSON header.
  *
  * Definition: "Format" in the safetensors repository's README: u64 length of the header, the header as JSON
- * (`name -> { dtype, shape, data_offsets }`, and strings under `__metadata__`), then the bytes, without holes.
+ * (`name -> { dtype, shape, data_offsets }`, and strings under `__metadata__`), then the bytes, without gaps.
  *
  * @module
  */
@@ -16,7 +16,7 @@ import { toByteSource } from './npy.ts';
 import { arrayBytes, readSteps, readStepsAsync, type WantedRange } from './npy-header.ts';
 import { SAFETENSORS_OPTIONS, SIGNAL_OPTIONS } from './options.ts';
 
-/** The types of safetensors that numpy has too. `BF16` and the 8-bit floats are named in errors, and not read. */
+/** The types of safetensors that numpy also has. `BF16` and the 8-bit floats are named in errors, but not read. */
 export const SAFETENSORS_DTYPES = [
   { name: 'BOOL', dtype: '|b1' },
   { name: 'U8', dtype: '|u1' },
@@ -37,18 +37,18 @@ export const SAFETENSORS_DTYPES = [
 const MAX_SAFETENSORS_HEADER = 100_000_000;
 
 /**
- * How many keys and brackets a header may have, those of 300,000 tensors, and how deep they may stand: the reference's JSON reader
- * ends there. What a hundred megabytes of `[` become ends the process.
+ * How many keys and brackets a header may have, enough for 300,000 tensors, and how deeply it may nest: the limit of the reference's
+ * JSON reader. Parsing a hundred megabytes of `[` would end the process.
  */
 const MAX_HEADER_PARTS = 2 ** 21;
 const MAX_HEADER_DEPTH = 128;
 
 const METADATA = '__metadata__';
 const LENGTH_BYTES = 8;
-/** The reference aligns the data to 8; 64 lets every typed view and vector load stand on it. */
+/** The reference aligns the data to 8; 64 suits every typed view and vector load. */
 const DATA_ALIGN = 64;
 
-/** A tensor of a safetensors file, before its bytes are touched. */
+/** A tensor of a safetensors file, as the header describes it. */
 export interface SafetensorInfo {
   readonly name: string;
   /** As in the file, for example `'F32'`. */
@@ -59,17 +59,17 @@ export interface SafetensorInfo {
   readonly nbytes: number;
 }
 
-/** What the header of a safetensors file says. */
+/** The parsed header of a safetensors file. */
 export interface SafetensorsHeader {
   readonly tensors: readonly SafetensorInfo[];
   readonly metadata: ReadonlyMap<string, string>;
   readonly dataOffset: number;
 }
 
-/** A safetensors file whose bytes are in memory or mapped; arrays lie over them. */
+/** A safetensors file whose bytes are in memory or mapped; its arrays are views of them. */
 export class SafetensorsFile {
   readonly name: string;
-  /** In the order of the bytes. */
+  /** The tensors, in the order of their bytes. */
   readonly tensors: readonly SafetensorInfo[];
   readonly metadata: ReadonlyMap<string, string>;
   readonly #memory: ArrayMemory;
@@ -93,7 +93,7 @@ export class SafetensorsFile {
   }
 
   /**
-   * A tensor, over the file's bytes.
+   * Returns a tensor as a view of the file's bytes.
    * @throws NOT_FOUND; UNSUPPORTED_DTYPE for types that numpy lacks, such as BF16
    */
   get(name: string): NDArray {
@@ -127,7 +127,7 @@ export interface ReadSafetensorsOptions {
 }
 
 /**
- * Reads a safetensors file. Bytes are read at once and borrowed; a `ByteSource` or `Blob` is read into memory.
+ * Reads a safetensors file. Bytes are read synchronously and borrowed; a `ByteSource` or `Blob` is read into memory.
  *
  * @throws BAD_FORMAT, TRUNCATED, CORRUPT, LIMIT_EXCEEDED; the signal's reason
  *
@@ -166,7 +166,7 @@ async function fromSource(source: ByteSource, signal: AbortSignal | undefined): 
   return new SafetensorsFile(source.name, header, memoryOver(await read(0, size)));
 }
 
-/** Reads the header by asking for ranges; checks that the tensors tile the rest of the file exactly. */
+/** Reads the header by requesting ranges; checks that the tensors tile the rest of the file exactly. */
 export function* safetensorsHeaderSteps(
   name: string,
   size: number,
@@ -176,7 +176,7 @@ export function* safetensorsHeaderSteps(
   const length = Number(new DataView(lengthBytes.buffer, lengthBytes.byteOffset, LENGTH_BYTES).getBigUint64(0, true));
   if (LENGTH_BYTES + length > size) {
     if (length <= MAX_SAFETENSORS_HEADER) throw cut(name, 'header', LENGTH_BYTES, length, size - LENGTH_BYTES);
-    // Such as a text, whose first letters are no length: no reader would take the file, were it whole.
+    // Such as a text, whose first letters are not a length: no reader would accept the file even if it were complete.
     const message = `${name}: no safetensors file: it begins with no length of a header`;
     throw new MmdError('BAD_FORMAT', message, { offset: 0, expected: size - LENGTH_BYTES, found: length });
   }
@@ -218,7 +218,7 @@ function parseHeader(
     new MmdError('BAD_FORMAT', `${name}: safetensors header: ${problem}`, { offset: LENGTH_BYTES, found, cause });
   let header: unknown;
   let found: KeyProblems;
-  // As the reference has it: no spaces before, and no byte order mark, which a decoder would take away.
+  // As in the reference: no spaces before it, and no byte order mark, which a decoder would remove.
   if (bytes[0] !== 0x7b) throw bad('does not begin with {', bytes[0]);
   try {
     const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
@@ -240,7 +240,7 @@ function parseHeader(
   const metadata = new Map<string, string>();
   const tensors: SafetensorInfo[] = [];
   for (const [key, value] of Object.entries(header)) {
-    // As the reference has it, which knows an option there.
+    // As in the reference, where the metadata are optional.
     if (key === METADATA && value === null) continue;
     if (!isRecord(value)) throw bad(`${JSON.stringify(key)} is not an object`, value);
     if (key === METADATA) {
@@ -271,20 +271,20 @@ function parseHeader(
   return { tensors, metadata };
 }
 
-/** What `JSON.parse` says nothing of. */
+/** Problems that `JSON.parse` does not report. */
 interface KeyProblems {
-  /** The first key that an object has twice, of which it keeps the last. */
+  /** The first key that an object has twice; `JSON.parse` keeps the last one. */
   readonly repeated: string | undefined;
-  /** The first length or offset such as `1.0` or `1e3`, which the reference takes for no length. */
+  /** The first length or offset such as `1.0` or `1e3`, which the reference does not accept. */
   readonly notWhole: string | undefined;
 }
 
 const COUNTS: ReadonlySet<string> = new Set(['shape', 'data_offsets']);
-/** The lengths of a tensor stand in a list, in its object, in that of all. */
+/** Depth of a tensor's lengths: in a list, in the tensor's object, in the object of all tensors. */
 const COUNTS_DEPTH = 3;
 
 /**
- * Looks through a header that may be no JSON.
+ * Scans a header that may not be JSON.
  *
  * @throws LIMIT_EXCEEDED for what would take more memory than there is; SyntaxError
  */
@@ -314,7 +314,7 @@ function keyProblems(text: string, name: string): KeyProblems {
   return { repeated, notWhole };
 }
 
-/** Whether a list is open where those stand. An object there is nothing that the format knows, and may have such keys. */
+/** Whether a list is open at the depth of lengths. An object at that depth is not part of the format, and may have such keys. */
 function mayBeCounts(open: readonly (Set<string> | undefined)[]): boolean {
   return open.length === COUNTS_DEPTH && open.at(-1) === undefined;
 }
@@ -337,7 +337,7 @@ function isRecord(value: unknown): value is { readonly [key: string]: unknown } 
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** Whether UTF-8 can spell it. */
+/** Whether a value is text that UTF-8 can encode. */
 function isText(value: unknown): boolean {
   return typeof value === 'string' && !/\p{Surrogate}/u.test(value);
 }
@@ -354,7 +354,7 @@ export interface WriteSafetensorsOptions {
 
 /** A safetensors file that is about to be written. */
 export interface SafetensorsPlan {
-  /** The length and the header; the arrays' bytes follow one behind the other. */
+  /** The length and the header; the arrays' bytes follow one after the other. */
   readonly head: Uint8Array;
   readonly arrays: readonly (PlainArray & { readonly name: string; readonly offset: number })[];
   readonly size: number;
@@ -362,8 +362,8 @@ export interface SafetensorsPlan {
 
 /**
  * Lays out a safetensors file.
- * @throws UNSUPPORTED_DTYPE for what the format does not know, such as big-endian arrays; UNSUPPORTED_VALUE for Fortran order; BAD_KEY;
- *   INVALID_ARGUMENT; LIMIT_EXCEEDED for a header that no reader would take
+ * @throws UNSUPPORTED_DTYPE for types that the format lacks, such as big-endian ones; UNSUPPORTED_VALUE for Fortran order; BAD_KEY;
+ *   INVALID_ARGUMENT; LIMIT_EXCEEDED for a header that no reader would accept
  */
 export function planSafetensors(
   arrays: Iterable<readonly [string, PlainArray]>,
@@ -411,7 +411,7 @@ export function planSafetensors(
     start += array.nbytes;
   }
   const text = JSON.stringify(Object.fromEntries(header));
-  // What no reader of ours would take is not written either.
+  // What our own reader would not accept is not written either.
   keyProblems(text, 'safetensors');
   const json = new TextEncoder().encode(text);
   checkBudget('safetensors', 'bytes', json.length + DATA_ALIGN, MAX_SAFETENSORS_HEADER, 0);
@@ -457,7 +457,7 @@ export function safetensorsBytes(
   return bytes;
 }
 
-/** Looks at arrays that are to be written. */
+/** Checks arrays that are to be written. */
 export function* plainTensors(
   arrays: { readonly [name: string]: WritableArray } | Iterable<readonly [string, WritableArray]>,
 ): Generator<readonly [string, PlainArray]> {
@@ -466,7 +466,7 @@ export function* plainTensors(
 
 /**
  * Pairs of name and array from a Map, another iterable of pairs, or a plain object.
- * @throws INVALID_ARGUMENT for what is none of these
+ * @throws INVALID_ARGUMENT for anything else
  */
 export function* namedArrays<T>(
   arrays: { readonly [name: string]: T } | Iterable<readonly [string, T]>,

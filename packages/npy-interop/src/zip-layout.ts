@@ -1,42 +1,42 @@
 /**
- * The zip records that are written here, as lists of fields.
+ * The zip records that this package writes, as lists of fields.
  *
  * Definition: PKWARE's APPNOTE.TXT 6.3.10, sections 4.3.7 to 4.3.16 and 4.5.3. All integers are little-endian.
  *
  * @module
  */
 
-/** How a member's bytes are kept. */
+/** How a member's bytes are stored: methods by their numbers in zip files. */
 export const ZIP_METHODS = { stored: 0, deflated: 8 } as const;
 /** A key of {@link ZIP_METHODS}. */
 export type ZipMethod = keyof typeof ZIP_METHODS;
 
-/** What a record says of a member. Sizes and offsets count bytes. */
+/** What the headers say about a member. Sizes and offsets are in bytes. */
 export interface ZipRecord {
   readonly name: Uint8Array;
   readonly method: ZipMethod;
   readonly crc32: number;
   readonly compressedSize: number;
   readonly size: number;
-  /** Of the local header. */
+  /** File offset of the local header. */
   readonly offset: number;
   /** Write 64-bit sizes, whatever they are. */
   readonly zip64: boolean;
 }
 
-/** Where a local header's 32-bit form ends and zip64 begins. */
+/** The value from which on a 32-bit field needs zip64. */
 export const ZIP32_MAX = 0xffffffff;
 const ZIP16_MAX = 0xffff;
 const LOCAL_HEADER_BYTES = 30;
 const ZIP64_EXTRA = 0x0001;
-/** The extra field in which Android's zipalign keeps padding: u16 alignment, then zeros. */
+/** The extra field that Android's zipalign uses for padding: u16 alignment, then zeros. */
 const ALIGNMENT_EXTRA = 0xd935;
 const ALIGNMENT_EXTRA_MIN = 6;
 const UTF8_NAME = 0x0800;
 const VERSION_DEFLATE = 20;
 const VERSION_ZIP64 = 45;
 const MADE_BY_UNIX = 3 << 8;
-/** 1980-01-01, the least date: the same arrays make the same file. */
+/** 1980-01-01, the earliest date: the same arrays make the same file. */
 const DATE = 0x21;
 /** A regular file with mode 0600, as Python's zipfile writes. */
 const ATTRIBUTES = (0o100600 << 16) >>> 0;
@@ -62,14 +62,14 @@ function pack(fields: readonly Field[], ...tails: readonly Uint8Array[]): Uint8A
 }
 
 /**
- * The flag for names that ASCII does not spell, and for control characters: code page 437, in which unmarked names stand, has
- * pictures in their place, and some readers show those.
+ * The UTF-8 flag, for names with characters beyond ASCII or control characters: code page 437, the encoding of unmarked names, has
+ * pictures in place of the latter, and some readers show those.
  */
 const flags = (name: Uint8Array): number => (name.some((byte) => byte < 0x20 || byte >= 0x7f) ? UTF8_NAME : 0);
 
 /**
  * A local header, padded so that what follows it starts at a multiple of `align`.
- * Its length depends on the name, the place and `zip64` only, so that it can be written again once sizes are known.
+ * Its length depends only on the name, the offset and `zip64`, so that it can be written again once sizes are known.
  */
 export function localHeader(record: ZipRecord, align: number): Uint8Array {
   const sizes: Field[] = record.zip64
@@ -146,7 +146,7 @@ export function centralHeader(record: ZipRecord): Uint8Array {
   );
 }
 
-/** The records after the central directory, with the zip64 ones where they are needed or asked for. */
+/** The records after the central directory, with the zip64 ones if they are needed or requested. */
 export function directoryEnd(directory: {
   readonly offset: number;
   readonly length: number;

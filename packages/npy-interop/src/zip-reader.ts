@@ -1,5 +1,5 @@
 /**
- * The only place that imports zip.js: forty modules, which programs that read no npz file need not load.
+ * The only place that imports zip.js, whose forty modules programs that read no npz file need not load.
  *
  * @module
  */
@@ -7,7 +7,7 @@
 import type { ByteSource } from '@mmdpickle/core/storage';
 import { Reader, WARNING_TRAILING_CENTRAL_DIRECTORY_DATA, ZipReader } from '@zip.js/zip.js/lib/zip-core-native.js';
 
-/** A `ByteSource` as zip.js wants it. */
+/** A `ByteSource` as a reader of zip.js. */
 class SourceReader extends Reader<ByteSource> {
   readonly #source: ByteSource;
 
@@ -19,19 +19,19 @@ class SourceReader extends Reader<ByteSource> {
 
   override readUint8Array(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
     const available = Math.max(0, Math.min(length, this.size - offset));
-    // zip.js looks behind the end too, which some sources answer with nothing and some with an error.
+    // zip.js also reads past the end, where some sources return nothing and some throw.
     if (available === 0) return Promise.resolve(new Uint8Array(0));
     return this.#source.read(offset, available) as Promise<Uint8Array<ArrayBuffer>>;
   }
 }
 
-/** Begins to read a zip file. */
+/** Opens a zip file. */
 export function openZip(source: ByteSource, size: number): ZipReader<ByteSource> {
-  // Named, or zip.js guesses at UTF-8 where Python does not.
+  // Without an explicit encoding zip.js would guess UTF-8, which Python does not.
   return new ZipReader(new SourceReader(source, size), { filenameValidation: 'tolerant', filenameEncoding: 'cp437' });
 }
 
-/** Whether the directory, now that it was read, holds more than the entries that it counts. */
+/** Whether the directory, once read, holds more than the entries that it counts. */
 export function holdsMore({ warnings }: ZipReader<ByteSource>): boolean {
   return warnings?.some(({ reason }) => reason === WARNING_TRAILING_CENTRAL_DIRECTORY_DATA) === true;
 }

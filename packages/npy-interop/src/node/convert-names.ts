@@ -1,5 +1,5 @@
 /**
- * Names of files for keys, and back.
+ * File names for keys, and back.
  *
  * @module
  */
@@ -7,16 +7,16 @@
 import { basename } from 'node:path';
 import { MmdError } from '@mmdpickle/core';
 
-/** What file systems, shells and URLs read something into; `%` because it starts an escape. */
+/** Characters with a meaning to file systems, shells and URLs; `%` because it starts an escape. */
 const UNSAFE = /[\p{Cc}%/\\:*?"<>|]/gu;
 const NAME_MAX = 255;
-/** The stem for the key of no characters: `.npy` alone is hidden, and no other key is written so. */
+/** The stem for the empty key: `.npy` alone would be hidden, and no other key is written as `%`. */
 const NO_KEY = '%';
 
 /**
  * The file name for a key: characters that file systems refuse, and a leading dot, are written as `%` and two hexadecimal
- * digits. {@link keyOfFileName} reads them back.
- * @throws KEY_TOO_LONG when the name does not fit the 255 bytes of a file name; BAD_KEY for half a surrogate pair: all of them
+ * digits. {@link keyOfFileName} decodes them.
+ * @throws KEY_TOO_LONG if the name does not fit the 255 bytes of a file name; BAD_KEY for half a surrogate pair: all of them
  *   would be written as the same replacement character
  */
 export function fileNameOf(key: string, extension: string): string {
@@ -41,7 +41,7 @@ export function fileNameOf(key: string, extension: string): string {
   });
 }
 
-/** The key of a file name or path: without its directory and extension, escapes undone. */
+/** The key of a file name or path: without directory and extension, with escapes decoded. */
 export function keyOfFileName(path: string, extension: string): string {
   const name = basename(path);
   const stem = name.endsWith(extension) ? name.slice(0, -extension.length) : name;
@@ -49,7 +49,7 @@ export function keyOfFileName(path: string, extension: string): string {
   return stem.replace(/%([0-7][0-9A-Fa-f])/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 16)));
 }
 
-/** Refuses what is no list of keys; a text would be taken letter by letter. @throws INVALID_ARGUMENT */
+/** Refuses what is not a list of keys; a string would be iterated letter by letter. @throws INVALID_ARGUMENT */
 export function checkKeys(call: string, keys: unknown): void {
   if (Array.isArray(keys) && keys.every((key) => typeof key === 'string')) return;
   const found = Array.isArray(keys) ? 'a list of others' : typeof keys;

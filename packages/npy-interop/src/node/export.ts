@@ -35,7 +35,7 @@ import { fileSink } from './npz-file.ts';
 import { FileReplacement, type Leftovers, makeDirectory, removeEmptyDirectories } from './replace-file.ts';
 import { meter, type TransferOptions } from './safetensors-file.ts';
 
-/** What a conversion from a dict did. */
+/** What a conversion from a dict has written. */
 export interface Exported {
   /** The keys that were written, in order. */
   readonly keys: readonly string[];
@@ -48,11 +48,11 @@ export interface Exported {
 /** An array of the dict under the name of its part: the key, or for masked arrays the key and a suffix. */
 type Part = readonly [name: string, array: PlainArray];
 
-/** What file systems keep files in; dicts begin the data of arrays from {@link SHARED_FROM} bytes on at multiples of it. */
+/** Block size of file systems; in dicts, the data of arrays of {@link SHARED_FROM} bytes or more begins at multiples of it. */
 const BLOCK = 4096;
 const SHARED_FROM = 2 ** 20;
 
-/** How often arrays are copied anew whose disk others gave back, or took, meanwhile. */
+/** How often an export is tried, if others free or reuse the disk space of its arrays meanwhile. */
 const ATTEMPTS = 10;
 
 /**
@@ -64,8 +64,8 @@ const ATTEMPTS = 10;
  * Stopping it leaves the directory as it was. Arrays that other code changes in place meanwhile are copied as they are.
  *
  * @param keys - default: all keys with arrays
- * @param dir - made if it is not there
- * @throws NOT_FOUND for a key that is not there; UNSUPPORTED_VALUE for one that holds no array; KEY_TOO_LONG; BAD_KEY for one
+ * @param dir - created if it does not exist
+ * @throws NOT_FOUND for a missing key; UNSUPPORTED_VALUE for one that holds no array; KEY_TOO_LONG; BAD_KEY for one
  *   with half a surrogate pair; NO_SPACE; IO; the signal's reason
  *
  * @example
@@ -108,21 +108,21 @@ export async function mmdToNpy(
   }
 }
 
-/** File systems (their numbers in statfs) whose files may share blocks: Btrfs, XFS, bcachefs, OCFS2, ZFS. */
+/** File systems (by their statfs types) whose files may share blocks: Btrfs, XFS, bcachefs, OCFS2, ZFS. */
 const SHARING: ReadonlySet<number> = new Set([0x9123683e, 0x58465342, 0xca451a4e, 0x7461636f, 0x2fc12fc1]);
 
 function sharesBlocks(directory: string): boolean {
   try {
     return SHARING.has(statfsSync(directory).type);
   } catch {
-    // It is only a guess: making the file tells what is wrong with the directory.
+    // Only a guess: creating the file reports what is wrong with the directory.
     return false;
   }
 }
 
 /**
- * The header of an npy file. Where blocks can be shared, that of a large array fills a whole one, so that its data stands in the
- * file as in the dict, at the start of a block; numpy's is as short as it can be, and no block of its files agrees.
+ * The header of an npy file. If blocks can be shared, that of a large array fills a whole block, so that its data begins at the
+ * start of a block as in the dict; after numpy's header, which is as short as possible, no block of the two files would match.
  */
 export function headerOf(array: PlainArray, sharing: boolean): Uint8Array {
   const header = formatNpyHeader(array);
@@ -135,13 +135,12 @@ export function headerOf(array: PlainArray, sharing: boolean): Uint8Array {
 export interface MmdToNpzOptions extends TransferOptions, Pick<WriteNpzOptions, 'compress' | 'zip64'> {}
 
 /**
- * Writes arrays of a dict as one npz file, its members named as the keys. Stored members (the default)
- * start at multiples of 64 bytes. Masked arrays as in {@link mmdToNpy}.
+ * Writes arrays of a dict as one npz file, with members named like the keys. Stored members (the default)
+ * start at multiples of 64 bytes. Masked arrays are written as by {@link mmdToNpy}.
  *
  * @param keys - default: all keys with arrays
  * @throws NOT_FOUND; UNSUPPORTED_VALUE; BAD_KEY for keys that archives cannot hold (absolute, with `..`, or with half a
- *   surrogate pair); NO_SPACE; IO;
- *   the signal's reason
+ *   surrogate pair); NO_SPACE; IO; the signal's reason
  *
  * @example
  * ```ts
@@ -169,7 +168,7 @@ export async function mmdToNpz(
  * Writes arrays of a dict as one safetensors file.
  *
  * @param keys - default: all keys with arrays
- * @throws NOT_FOUND; UNSUPPORTED_DTYPE for what the format does not know; UNSUPPORTED_VALUE for masked and Fortran arrays;
+ * @throws NOT_FOUND; UNSUPPORTED_DTYPE for types that the format lacks; UNSUPPORTED_VALUE for masked and Fortran arrays;
  *   NO_SPACE; IO; the signal's reason
  *
  * @example
@@ -204,7 +203,7 @@ export async function mmdToSafetensors(
 /**
  * Writes the bytes of one array of a dict, in its order, without a header.
  *
- * @throws NOT_FOUND; UNSUPPORTED_VALUE for what is no array, or a masked one; NO_SPACE; IO; the signal's reason
+ * @throws NOT_FOUND; UNSUPPORTED_VALUE for what is not an array, or is a masked one; NO_SPACE; IO; the signal's reason
  *
  * @example
  * ```ts
@@ -237,13 +236,13 @@ async function writePart(file: NodeFile, array: PlainArray, offset: number, tick
   else await copyRangeAsync(array.place, file, offset, array.nbytes, tick);
 }
 
-/** Starts a file that appears when the whole export is complete. */
+/** Creates a file that appears under its name when the whole export is complete. */
 type Create = (path: string | URL) => FileReplacement;
 
 /**
- * Runs an export over a look at the dict, and again if the arrays it copied did not stay meanwhile; then puts its files
+ * Runs an export of the dict's arrays, and again if these did not stay in place meanwhile; then puts its files
  * into place.
- * @throws MmdError LIMIT_EXCEEDED where they never stay
+ * @throws LIMIT_EXCEEDED if they never stay in place
  */
 async function withParts(
   dict: MmapDict,
@@ -270,7 +269,7 @@ async function withParts(
     try {
       const looks = await looksAt(dict, wanted, source, turns);
       if (looks === undefined) {
-        // The dict has another file by now: what was found is not in this one.
+        // By now the dict has another file than `source`.
         if (attempt === ATTEMPTS) throw neverStayed(dict);
         continue;
       }
@@ -280,12 +279,12 @@ async function withParts(
       try {
         await write(parts, create, meter(bytes, options));
       } catch (error) {
-        // A vacuum in place cuts the file that is copied.
+        // A vacuum in place truncates the file that is copied.
         if (!isMmdError(error, 'TRUNCATED') || (await stillThere(dict, looks, source, turns))) throw error;
       }
       options.signal?.throwIfAborted();
       if (await stillThere(dict, looks, source, turns)) {
-        // What was begun to be put into place is not stopped any more.
+        // From here on the export cannot be stopped.
         const places = new Turns();
         await places.map(files, (file) => file.finish());
         return { keys, paths: files.map((file) => file.path), bytes };
@@ -297,7 +296,7 @@ async function withParts(
   }
 }
 
-/** The file that the dict has open now: its name may come to name another. */
+/** Opens the file that the dict has open now; its path may name another file by then. */
 function openDictFile(dict: MmapDict): NodeFile {
   for (let attempt = 1; ; attempt += 1) {
     dict.refresh();
@@ -313,7 +312,7 @@ function neverStayed(dict: MmapDict): MmdError {
   return new MmdError('LIMIT_EXCEEDED', `${dict.name}: ${text}`, { limit: 'attempts', maximum: ATTEMPTS, path });
 }
 
-/** What is to be known of an entry to copy it. */
+/** What has to be known about an entry to copy it. */
 interface Look {
   readonly meta: EntryMeta;
   readonly head: Uint8Array;
@@ -321,8 +320,8 @@ interface Look {
 }
 
 /**
- * Looks at the arrays, all as they were at one commit; undefined where the dict has another file than `source` by now.
- * @param wanted - default: all that are arrays
+ * Describes the arrays, all as of one commit; undefined if the dict has another file than `source` by now.
+ * @param wanted - default: all keys with arrays
  */
 async function looksAt(
   dict: MmapDict,
@@ -344,7 +343,7 @@ async function looksAt(
   } catch (error) {
     if (turns.stopped || !(committed() || moved(dict, source))) throw error;
   }
-  // Between two turns somebody committed something: now all at once.
+  // There was a commit between two turns: now without turns.
   if (looks === undefined || committed()) looks = moved(dict, source) ? [] : (wanted ?? [...dict.keys()]).map(look);
   return moved(dict, source) ? undefined : looks.filter((found) => found !== undefined);
 }
@@ -366,15 +365,15 @@ function lookAt(dict: MmapDict, key: string): EntryMeta {
   });
 }
 
-/** All of an entry that stands before its data: who gives the disk back, or moves other entries there, begins with that. */
+/** An entry's bytes before its data: freeing its disk space, or moving other entries there, changes these first. */
 function headOf({ entryOffset, offset }: EntryMeta, source: NodeFile): Uint8Array {
   const head = new Uint8Array(offset - entryOffset);
   return head.subarray(0, source.read(entryOffset, head));
 }
 
 /**
- * What was copied is what the dict held: a vacuum left the old file as it was, and in the same file the entries still
- * stand; also those that were replaced, until somebody takes their disk.
+ * Whether what was copied is what the dict held: a vacuum leaves the old file as it was, and in the same file the entries
+ * must still be in place, as replaced ones are until their disk space is freed or reused.
  */
 async function stillThere(dict: MmapDict, looks: readonly Look[], source: NodeFile, turns: Turns): Promise<boolean> {
   dict.refresh();

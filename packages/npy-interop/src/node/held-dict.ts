@@ -9,24 +9,24 @@ import { MmapDict, NodeFile } from '@mmdpickle/core/node';
 import type { StorageFile } from '@mmdpickle/core/storage';
 import { checkFileDict } from '../options.ts';
 
-/** How long a change waits for the lock, and how it is stopped. */
+/** How to stop a change, and how long it waits for the lock. */
 export interface HeldOptions {
   readonly signal?: AbortSignal | undefined;
   readonly lockTimeout?: number | undefined;
 }
 
-/** A handle inside its one change. */
+/** A handle during its one change. */
 export interface HeldDict {
   readonly dict: MmapDict;
-  /** The file behind the dict, for what stands in the place of arrays that this change added. */
+  /** The dict's file, for writing the data of arrays that this change added. */
   readonly file: StorageFile;
 }
 
 /**
- * Runs changes that may await, under the lock: all of them are committed at the end or, if `change` throws, none.
+ * Runs asynchronous changes under the lock: all of them are committed at the end or, if `change` throws, none.
  *
- * The work is done by a second handle. What other code does with the first one meanwhile is a commit of its own, neither
- * part of this one nor undone with it; its writes wait for the lock (`batchAsync` without blocking).
+ * The work is done by a second handle. What other code does with the first one meanwhile is a separate commit, neither
+ * part of this one nor rolled back with it; its writes wait for the lock (`batchAsync` without blocking).
  *
  * @throws READ_ONLY, LOCKED, what `change` throws
  */
@@ -42,7 +42,7 @@ export async function changeHeld<T>(
   options.signal?.throwIfAborted();
   const token = dict.token();
   const timeout = options.lockTimeout ?? token.lockTimeout;
-  // Opening may have to repair the file under its lock: waiting for it here, first, blocks nobody.
+  // Opening may have to repair the file under its lock: waiting for the lock here first blocks no other work.
   const first = NodeFile.open(token.path, 'r+');
   try {
     await first.lockAsync(timeout, options.signal);

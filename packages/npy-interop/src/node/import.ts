@@ -1,7 +1,7 @@
 /**
- * npy, npz, safetensors and raw files into an mmdpickle file.
+ * Copies npy, npz, safetensors and raw files into an mmdpickle file.
  *
- * Every call is one commit: its arrays stand behind the dict's end, unseen, until all of them are complete.
+ * Every call is one commit: its arrays are written after the end of the dict, where nobody sees them until all are complete.
  *
  * @module
  */
@@ -31,7 +31,7 @@ export interface ConvertOptions extends TransferOptions {
   readonly lockTimeout?: number | undefined;
 }
 
-/** What a conversion into a dict did. */
+/** What a conversion into a dict has stored. */
 export interface Imported {
   /** The keys that were set, in order. */
   readonly keys: readonly string[];
@@ -39,22 +39,22 @@ export interface Imported {
   readonly bytes: number;
 }
 
-/** One array or value on its way into a dict. */
+/** An array or value to put into a dict. */
 interface Item {
   readonly key: string;
   readonly dtype: DType;
   readonly shape: readonly number[];
   readonly order: 'C' | 'F';
   readonly nbytes: number;
-  /** Puts the array's bytes at an offset of the dict's file. */
+  /** Writes the array's bytes at an offset of the dict's file. */
   fill(target: StorageFile, offset: number, tick: Tick): Promise<void>;
   /** The array in memory or mapped, for masks in another order and fill values. */
   load(): Promise<NDArray>;
-  /** What is stored as a value of its own, not as `nbytes` bytes of an array: object arrays, and what is no array. */
+  /** For what is stored as a value, not as `nbytes` bytes of an array: object arrays, and what is not an array. */
   readonly whole?: (() => Promise<unknown>) | undefined;
 }
 
-/** A masked array, put together again. */
+/** An array, or a masked array put together again. */
 interface Group extends Item {
   readonly mask?: Item | undefined;
   readonly fillValue?: unknown;
@@ -63,21 +63,22 @@ interface Group extends Item {
 /** Options of {@link npyToMmd}. */
 export interface NpyToMmdOptions extends ConvertOptions, Omit<ReadNpyOptions, 'signal'> {
   /**
-   * The keys, one an input, or what makes one from a path. Default: the file's name without `.npy`, with escapes such as
-   * `%2F` undone.
+   * The keys, one per input, or a function that makes one from a path. Default: the file's name without `.npy`, with escapes
+   * such as `%2F` decoded.
    */
   readonly keys?: readonly string[] | ((path: string, index: number) => string) | undefined;
 }
 
 /**
- * Puts npy files into a dict, in one commit, at the speed of copying them and with memory that does not grow with the
+ * Puts npy files into a dict, in one commit, at the speed of copying them, with memory use that does not grow with the
  * arrays. `name`, `name.__mask__` and `name.__fill_value__` become a masked array again.
  *
  * Stopping it, or killing the process, leaves the dict as it was.
  *
  * @param inputs - paths of npy files
  * @param dict - open for writing; a second handle does the work, so other code may use this one meanwhile
- * @throws what `openNpy` throws for a bad input; NOT_FOUND, also where the dict's file was removed; READ_ONLY, LOCKED, NO_SPACE; the signal's reason
+ * @throws what `openNpy` throws for a bad input; NOT_FOUND, also if the dict's file was removed; READ_ONLY, LOCKED, NO_SPACE;
+ *   the signal's reason
  *
  * @example
  * ```ts
@@ -115,8 +116,8 @@ export async function npyToMmd(
 }
 
 /**
- * How files are read. Objects that go from file to file are read so that they are written as they were, unless the caller says
- * otherwise; a file whose header is read twice tells of bytes behind its array once.
+ * How files are read. Objects are read losslessly, so that they are written as they were, unless the caller says otherwise;
+ * for a file whose header is read twice, `onRest` is called once.
  */
 function told({ allowPickle, maxHeaderSize, pickle, onRest }: Omit<ReadNpyOptions, 'signal'>): ReadNpyOptions {
   const names = new Set<string>();
@@ -149,16 +150,16 @@ function npyItem(path: string, key: string, read: ReadNpyOptions): Item {
 
 /** Options of {@link npzToMmd}. */
 export interface NpzToMmdOptions extends ConvertOptions, Omit<OpenNpzOptions, 'signal'> {
-  /** The members to take, or what makes a key from a member's name (`undefined` leaves it out). Default: all. */
+  /** The members to import, or a function that makes a key from a member's name (`undefined` leaves it out). Default: all. */
   readonly keys?: readonly string[] | ((member: string) => string | undefined) | undefined;
 }
 
 /**
  * Puts the members of npz files into a dict, in one commit. Stored members are copied, deflated ones are unpacked
- * piece by piece; checksums are verified. Masked arrays come back as in {@link npyToMmd}. Members that are no npy files, and are
- * not called so, become `bytes`, as numpy reads them.
+ * piece by piece; checksums are verified. Masked arrays are restored as by {@link npyToMmd}. Members that are not npy files, and
+ * not named like one, become `bytes`, as numpy reads them.
  *
- * @throws what `openNpz` throws for a bad input; NOT_FOUND for a member that is not there; READ_ONLY, LOCKED, NO_SPACE;
+ * @throws what `openNpz` throws for a bad input; NOT_FOUND for a missing member; READ_ONLY, LOCKED, NO_SPACE;
  *   the signal's reason
  *
  * @example
@@ -221,7 +222,7 @@ async function npzItem(npz: NpzFile, member: string, key: string, options: ReadN
   const { dtype, shape, order, nbytes } = header;
   const place = { name: `${npz.name}: member ${JSON.stringify(member)}` };
   if (dtype.hasObject) refuseObjects(place, options);
-  // Before the dict makes room for what the header claims.
+  // Checked before the dict makes room for what the header claims.
   else if (stored === undefined) checkLength(header, npz.member(member).size - header.dataOffset, place, options);
   const load = (): Promise<NDArray> => npz.get(member, { map: false, signal });
   return {
@@ -241,8 +242,8 @@ async function npzItem(npz: NpzFile, member: string, key: string, options: ReadN
 }
 
 /**
- * The npy header of a member; the bytes of one that is no npy file and is not called so, as numpy gives them. What is called
- * an npy file and is none is damaged.
+ * The npy header of a member, or the bytes of one that is not an npy file and not named like one, as numpy returns them. A member
+ * that is named like an npy file and is not one is damaged.
  */
 async function headerOrBytes(
   npz: NpzFile,
@@ -299,7 +300,7 @@ async function unpackInto(
 
 /** Options of {@link safetensorsToMmd}. */
 export interface SafetensorsToMmdOptions extends ConvertOptions {
-  /** The tensors to take, or what makes a key from a name (`undefined` leaves it out). Default: all. */
+  /** The tensors to import, or a function that makes a key from a name (`undefined` leaves it out). Default: all. */
   readonly keys?: readonly string[] | ((name: string) => string | undefined) | undefined;
 }
 
@@ -350,9 +351,9 @@ export interface RawToMmdOptions extends ConvertOptions, Omit<RawOptions, 'mode'
 }
 
 /**
- * Puts bytes of a file without a header into a dict as an array.
+ * Puts the bytes of a file without a header into a dict as an array.
  *
- * @throws NOT_FOUND; TRUNCATED when the file is too short; UNSUPPORTED_DTYPE; READ_ONLY, LOCKED, NO_SPACE; the signal's reason
+ * @throws NOT_FOUND; TRUNCATED if the file is too short; UNSUPPORTED_DTYPE; READ_ONLY, LOCKED, NO_SPACE; the signal's reason
  *
  * @example
  * ```ts
@@ -429,7 +430,7 @@ async function regroup(items: readonly Item[]): Promise<Group[]> {
   return groups.filter(({ key }) => !parts.has(key));
 }
 
-/** The element in an array without dimensions; undefined where arrays of the type cannot be filled with it. */
+/** The element of an array without dimensions; undefined if arrays of the type cannot be filled with it. */
 async function fillValueOf(fill: Item, dtype: DType): Promise<unknown> {
   if (fill.whole !== undefined) return undefined;
   const value: unknown = (await fill.load()).get();

@@ -1,5 +1,5 @@
 /**
- * npy files by path: mapped, created sparse, written through a temporary file.
+ * npy files by path: mapped, created sparse, or written through a temporary file.
  *
  * @module
  */
@@ -32,7 +32,7 @@ import { CREATE_NPY_OPTIONS, READ_NPY_OPTIONS, WRITE_NPY_OPTIONS } from '../opti
 import { copyRange } from './copy-range.ts';
 import { FileReplacement } from './replace-file.ts';
 
-/** How a mapped array treats stores: refused, written through to the file, or kept private. */
+/** How a mapped array treats stores: `'r'` refuses them, `'r+'` writes them to the file, `'c'` keeps them private. */
 export type NpyMode = 'r' | 'r+' | 'c';
 
 /** An array over a mapped file. Disposing it closes the file; until then the file stays open. */
@@ -41,7 +41,7 @@ export type MappedNDArray = NDArray & Disposable;
 const ACCESS = { r: 'read', 'r+': 'write', c: 'copy-on-write' } as const;
 
 /**
- * Opens an npy file as a mapped array, like `numpy.load(path, mmap_mode=mode)`: nothing is read until it is touched.
+ * Opens an npy file as a mapped array, like `numpy.load(path, mmap_mode=mode)`: data is read only when it is accessed.
  *
  * @param mode - `'r'`: stores throw READ_ONLY; `'r+'`: stores reach the file; `'c'`: stores stay in memory
  * @returns an array over the mapping, of the dtype, shape and order in the file
@@ -97,7 +97,7 @@ function mapped(file: NodeFile, header: NpyHeader, access: 'read' | 'write' | 'c
   return disposable(array, file);
 }
 
-/** Lets `using` close the file that an array, and nothing else, stands on; the collector does so otherwise. */
+/** Lets `using` close a file that only this array uses; otherwise the garbage collector does. */
 export function disposable(array: NDArray, file: NodeFile): MappedNDArray {
   const dispose = (): void => file.close();
   return Object.defineProperty(array, Symbol.dispose, { value: dispose }) as MappedNDArray;
@@ -109,15 +109,15 @@ export interface CreateNpyOptions {
   readonly order?: 'C' | 'F' | undefined;
   /** Default: the lowest version that can hold the header. */
   readonly version?: NpyVersion | undefined;
-  /** Take the disk space now, so that a full disk is an error now. Default false: the file is sparse. */
+  /** Allocate the disk space now, so that a full disk is an error now. Default false: the file is sparse. */
   readonly reserve?: boolean | undefined;
 }
 
 /**
  * Creates an npy file of zeros and maps it for writing, like `numpy.lib.format.open_memmap(path, 'w+')`.
- * A file of that name is replaced; whoever has it mapped keeps the old one.
+ * A file of that name is replaced; existing mappings keep the old one.
  *
- * @throws UNSUPPORTED_DTYPE; UNSUPPORTED_VALUE for object arrays; NOT_FOUND where there is no such directory; READ_ONLY, NO_SPACE, IO
+ * @throws UNSUPPORTED_DTYPE; UNSUPPORTED_VALUE for object arrays; NOT_FOUND if the directory does not exist; READ_ONLY, NO_SPACE, IO
  *
  * @example
  * ```ts
@@ -154,8 +154,8 @@ export function createNpy(
 }
 
 /**
- * Reads an npy file; a path is mapped read-only, as {@link openNpy} does, and its file is closed by disposing the array.
- * Object arrays, with `allowPickle`, are read into memory. For other sources see the pure package's `readNpy`: bytes are
+ * Reads an npy file; a path is mapped read-only, as by {@link openNpy}, and its file is closed by disposing the array.
+ * Object arrays, with `allowPickle`, are read into memory. Other sources are read as in a browser: bytes are
  * borrowed, a `ByteSource` or `Blob` gives a promise.
  *
  * @throws as {@link openNpy}: NOT_FOUND, BAD_FORMAT, TRUNCATED, CORRUPT, LIMIT_EXCEEDED, UNSUPPORTED_DTYPE, UNSUPPORTED_VALUE
@@ -181,7 +181,7 @@ export function readNpy(
   const path = absolutePath(source);
   {
     using file = NodeFile.open(path, 'r');
-    // What stands behind an array is told when it is opened.
+    // openNpy calls onRest for what follows an array.
     const header = readNpyHeader(file, { ...options, onRest: undefined });
     if (header.dtype.hasObject) {
       const bytes = new Uint8Array(file.size() - header.dataOffset);
@@ -199,7 +199,7 @@ export function readNpy(
  *
  * @param target - a path, a `StorageFile` (written from its start), or a `WritableStream` (gives a promise)
  * @returns the size of the npy file
- * @throws UNSUPPORTED_VALUE for masked and object arrays; UNSUPPORTED_DTYPE; NOT_FOUND where there is no such directory; READ_ONLY,
+ * @throws UNSUPPORTED_VALUE for masked and object arrays; UNSUPPORTED_DTYPE; NOT_FOUND if the directory does not exist; READ_ONLY,
  *   NO_SPACE, IO
  *
  * @example
@@ -246,8 +246,8 @@ function writeInto(file: StorageFile, value: WritableArray, options: WriteNpyOpt
 }
 
 /**
- * Writes the bytes of an array at an offset: copied where they stand in a file, left a hole where they are
- * zeros, else piece by piece.
+ * Writes the bytes of an array at an offset: copied if they are in a file, left as a hole if they are
+ * zeros, otherwise piece by piece.
  *
  * @param tick - called with counts of bytes as they are written
  */
@@ -260,7 +260,7 @@ export function writeArray(file: StorageFile, array: PlainArray, offset: number,
   }
   const end = offset + nbytes;
   if (source?.bytes === undefined) {
-    // What was there before must not show through.
+    // Old contents must not remain.
     if (file.size() > offset) file.punchHole(offset, Math.min(nbytes, file.size() - offset));
     if (file.size() < end) file.truncate(end);
     tick(nbytes);
@@ -274,7 +274,7 @@ export function writeArray(file: StorageFile, array: PlainArray, offset: number,
   }
 }
 
-/** The file that an array's bytes stand in: one that is open already, or one that disposing closes. */
+/** The file that an array's bytes are in: one that is open already, or one that disposing closes. */
 export function openPlace({ place, source }: PlainArray): BytesInFile & Disposable {
   if (place !== undefined) return { ...place, [Symbol.dispose]: () => {} };
   const range = source?.file;

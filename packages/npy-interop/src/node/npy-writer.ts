@@ -1,5 +1,5 @@
 /**
- * An npy file that grows: rows go to its end, and its header is patched in place.
+ * An npy file that grows: rows are appended, and its header is patched in place.
  *
  * @module
  */
@@ -23,15 +23,15 @@ import { NPY_FLUSH_OPTIONS, NPY_WRITER_OPTIONS } from '../options.ts';
 import { readNpyHeader } from './npy-file.ts';
 import { FileReplacement } from './replace-file.ts';
 
-/** What a new growing npy file holds. */
+/** Shape and dtype of the rows of a new npy file that grows. */
 export interface NpyWriterOptions {
-  /** Of one row; `[]` for numbers in one dimension. */
+  /** Shape of one row; `[]` for a one-dimensional array of numbers. */
   readonly rowShape: readonly number[];
   readonly dtype: DTypeLike;
 }
 
 /**
- * Appends rows to an npy file. The header counts the rows as of the last {@link NpyWriter.flush}; whoever reads the
+ * Appends rows to an npy file. The header counts the rows as of the last {@link NpyWriter.flush}; anyone who reads the
  * file in between, or after a crash, finds a whole npy file with those rows.
  */
 export class NpyWriter implements Disposable {
@@ -41,7 +41,7 @@ export class NpyWriter implements Disposable {
   readonly #rowBytes: number;
   readonly #rowShape: readonly number[];
   readonly #dtype: DType;
-  /** What the header has room to count. */
+  /** The most rows that the header has room to count. */
   readonly #mostRows: number;
   #rows: number;
   #flushed: number;
@@ -64,7 +64,7 @@ export class NpyWriter implements Disposable {
     this.#mostRows = mostRows(header, rowShape);
     this.#rows = rows;
     this.#flushed = rows;
-    // Rows that were never flushed may be overwritten, and another array may not.
+    // Rows that were never flushed may be overwritten, but another array may not.
     const behind = new Uint8Array(8);
     if (isNpy(behind.subarray(0, file.read(header.dataOffset + header.nbytes, behind)))) {
       throw noRows(file.name, 'a file with another array behind it');
@@ -72,7 +72,7 @@ export class NpyWriter implements Disposable {
     this.#needRoom(rows + 1);
   }
 
-  /** Rows so far, flushed or not. */
+  /** Number of rows so far, flushed or not. */
   get rows(): number {
     return this.#rows;
   }
@@ -86,7 +86,7 @@ export class NpyWriter implements Disposable {
   }
 
   /**
-   * Writes rows behind the last one; the header counts them after {@link NpyWriter.flush}.
+   * Writes rows after the last one; the header counts them after {@link NpyWriter.flush}.
    *
    * @param rows - one row or many, of the file's dtype, in C order
    * @throws INVALID_ARGUMENT for another dtype or shape; UNSUPPORTED_VALUE for more rows than the header has room to count;
@@ -162,7 +162,7 @@ function noRows(name: string, found: string): MmdError {
   return new MmdError('UNSUPPORTED_VALUE', `${name}: rows cannot be appended to an array of ${found}`);
 }
 
-/** The most rows whose count fits into a header's place: the largest number of so many digits. */
+/** The most rows whose count fits into the header: the largest number with as many digits as fit. */
 function mostRows({ version, dtype, dataOffset }: NpyHeader, rowShape: readonly number[]): number {
   let most = 0;
   for (let digits = 1; digits <= 16; digits += 1) {
@@ -174,13 +174,13 @@ function mostRows({ version, dtype, dataOffset }: NpyHeader, rowShape: readonly 
 }
 
 /**
- * Opens an npy file to append rows to it. Until it is closed it holds the file's lock (`flock`), which keeps out other writers
- * of this kind, in this process and in others, and nobody else.
+ * Opens an npy file to append rows to it. Until it is closed it holds the file's advisory lock (`flock`), which keeps out other
+ * writers of this kind, in this process and in others, but nobody else.
  *
- * @param path - an existing file in C order; or, with `create`, a new one that takes the place of any other
- * @throws NOT_FOUND; LOCKED while another writer has the file, also where a new one would take its place; UNSUPPORTED_VALUE for
- *   Fortran order, arrays without dimensions or with another array behind them, and headers without room to count another row; what `openNpy` throws,
- *   as BAD_FORMAT; READ_ONLY, NO_SPACE, IO
+ * @param path - an existing file in C order; or, with `create`, a new one that replaces any other
+ * @throws NOT_FOUND; LOCKED while another writer has the file, even if a new one would replace it; UNSUPPORTED_VALUE for
+ *   Fortran order, arrays without dimensions or followed by another array, and headers without room to count another row; what
+ *   `openNpy` throws, such as BAD_FORMAT; READ_ONLY, NO_SPACE, IO
  *
  * @example
  * ```ts
@@ -197,7 +197,7 @@ export function openNpyWriter(path: string | URL, create?: NpyWriterOptions): Np
   const name = absolutePath(path);
   checkList(create.rowShape);
   const dtype = parseDType(create.dtype);
-  // Before the new file takes the place of another.
+  // Checked before the new file replaces another.
   if (dtype.hasObject) throw noRows(name, 'objects');
   arrayBytes(dtype, create.rowShape, name);
   const header = formatNpyHeader({ dtype, shape: [0, ...create.rowShape] });
@@ -209,7 +209,7 @@ export function openNpyWriter(path: string | URL, create?: NpyWriterOptions): Np
 
 function overFile(file: NodeFile): NpyWriter {
   try {
-    // Before the header is read: who lets go of the lock has just changed it.
+    // Locked before the header is read: the previous holder may just have changed it.
     lock(file);
     return new NpyWriter(file);
   } catch (error) {

@@ -1,5 +1,5 @@
 /**
- * npz files by path: stored members are mapped where they lie, and new files appear whole or not at all.
+ * npz files by path: stored members are mapped in place, and new files appear whole or not at all.
  *
  * @module
  */
@@ -22,16 +22,16 @@ import { NPZ_MEMBER_OPTIONS, OPEN_NPZ_OPTIONS, SIGNAL_OPTIONS, WRITE_NPZ_OPTIONS
 import { type NpyMode, openPlace } from './npy-file.ts';
 import { FileReplacement } from './replace-file.ts';
 
-/** Files are read in pieces of this size where their bytes must pass through memory: they stay in the cache. */
+/** Size of the pieces in which files are read if their bytes must pass through memory: it fits the cache. */
 const PIECE = 2 ** 17;
 
-/** Other work may run after so many pieces. */
+/** Other work may run each time this many pieces were read. */
 const YIELD_EVERY = 512;
 
 /** CRC-32 by the runtime. */
 const nativeCrc32: Crc32 = (bytes, previous = 0) => zlib.crc32(bytes, previous);
 
-/** A file as an asynchronous source; it stays the caller's to close. */
+/** A file as an asynchronous source; the caller closes it. */
 function fileSource(file: StorageFile): ByteSource {
   return {
     name: file.name,
@@ -80,8 +80,8 @@ export class NpzFile extends Npz implements Disposable {
   }
 
   /**
-   * A member as an array: mapped read-only where it is stored, unpacked into memory where it is deflated. The checksum of
-   * a mapped member is not computed, since that would read it all; see {@link Npz.verify}.
+   * Returns a member as an array: mapped read-only if it is stored, unpacked into memory if it is deflated. The checksum of
+   * a mapped member is not verified, since that would read all of it; see {@link Npz.verify}.
    *
    * @param options - `mode: 'c'` lets stores change a mapped array in memory; `map: false` reads into memory
    * @throws as `Npz.get`
@@ -108,9 +108,9 @@ export class NpzFile extends Npz implements Disposable {
   }
 
   /**
-   * Where a stored member's array stands in the file; `undefined` for object arrays, which have to be read.
+   * Finds a stored member's array in the file; `undefined` for object arrays, which have to be read.
    *
-   * @param known - what {@link Npz.header} said of it, where that was asked already
+   * @param known - the result of {@link Npz.header}, if it was called already
    * @throws as `Npz.get`
    */
   async storedRange(key: string, known?: NpyHeader): Promise<StoredRange | undefined> {
@@ -126,7 +126,7 @@ export class NpzFile extends Npz implements Disposable {
     return { header, offset: header.dataOffset };
   }
 
-  /** Checks the checksum of a stored member by the runtime's own CRC-32. @throws CORRUPT; as `Npz.verify` */
+  /** Verifies the checksum of a stored member with the runtime's own CRC-32. @throws CORRUPT; as `Npz.verify` */
   override async verify(key: string, options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
     checkOptions(options, SIGNAL_OPTIONS);
     const member = this.member(key);
@@ -161,14 +161,14 @@ export class NpzFile extends Npz implements Disposable {
   }
 }
 
-/** A stored member's array inside its archive. */
+/** Where a stored member's array is in its archive. */
 export interface StoredRange {
   readonly header: Awaited<ReturnType<Npz['header']>>;
   /** Absolute in the archive. */
   readonly offset: number;
 }
 
-/** A stretch of a file in pieces that share one buffer. @throws TRUNCATED */
+/** A range of a file in pieces that share one buffer. @throws TRUNCATED */
 function* filePieces(file: StorageFile, offset: number, length: number): Generator<Uint8Array, void, undefined> {
   const buffer = new Uint8Array(Math.min(PIECE, length));
   for (let done = 0; done < length; done += buffer.length) {
@@ -187,11 +187,11 @@ function* filePieces(file: StorageFile, offset: number, length: number): Generat
 }
 
 /**
- * Opens an npz file. A path gives an {@link NpzFile}, whose stored members are mapped where they lie (numpy reads them);
+ * Opens an npz file. A path gives an {@link NpzFile}, whose stored members are mapped in place (numpy reads them);
  * bytes, a `ByteSource` or a `Blob` give an {@link Npz}, whose members are read into memory.
  *
- * @throws NOT_FOUND; BAD_FORMAT for what is no zip file; TRUNCATED; CORRUPT for members that repeat, overlap, lie about
- *   their size, or carry unsafe names; UNSUPPORTED_VALUE for an encrypted directory, and archives in several parts; LIMIT_EXCEEDED
+ * @throws NOT_FOUND; BAD_FORMAT for what is not a zip file; TRUNCATED; CORRUPT for members that occur twice, overlap, or have
+ *   wrong sizes or unsafe names; UNSUPPORTED_VALUE for an encrypted directory, and archives in several parts; LIMIT_EXCEEDED
  *
  * @example
  * ```ts
@@ -219,8 +219,8 @@ export function openNpz(
  * with a fill value, `name.__fill_value__`.
  *
  * @returns the size of the file
- * @throws BAD_KEY for a name that is taken, reserved, absolute or holds `..`; UNSUPPORTED_VALUE for object arrays; NOT_FOUND where there is no such
- *   directory; READ_ONLY, NO_SPACE, IO
+ * @throws BAD_KEY for a name that occurs twice, is reserved or absolute, or contains `..`; UNSUPPORTED_VALUE for object arrays;
+ *   NOT_FOUND if the directory does not exist; READ_ONLY, NO_SPACE, IO
  *
  * @example
  * ```ts
@@ -242,8 +242,8 @@ export async function writeNpz(
 }
 
 /**
- * A zip file's bytes into a file. Bytes of arrays that stand in files pass through one small buffer: their checksum has to
- * be computed, and reading them once for both is quicker than a copy by the kernel and a second look.
+ * Writes a zip file's bytes into a file. Bytes of arrays that are in files pass through one small buffer: their checksum has to
+ * be computed, and reading them once for both is faster than a copy by the kernel and a second pass.
  */
 export function fileSink(file: StorageFile): ZipSink {
   return {

@@ -1,5 +1,5 @@
 /**
- * Files that appear whole or not at all: written beside their place, then renamed over it.
+ * Files that appear whole or not at all: written under a temporary name, then renamed into place.
  *
  * @module
  */
@@ -11,11 +11,11 @@ import { basename, dirname, join, sep } from 'node:path';
 import { isMmdError, MmdError } from '@mmdpickle/core';
 import { absolutePath, NodeFile } from '@mmdpickle/core/node';
 
-/** What a temporary file is called: hidden, the target's name, the host and process that write it. */
+/** Suffix of a temporary file; its hidden name holds the target's name, and the host and process that write it. */
 const SUFFIX = '.mmdpickle-tmp';
 
 /**
- * A new file that takes the place of `path` when it is committed or finished. Disposing it before leaves nothing behind.
+ * A new file that replaces `path` when it is committed or finished. Disposing it before that leaves nothing behind.
  *
  * @example
  * ```ts
@@ -28,7 +28,7 @@ const SUFFIX = '.mmdpickle-tmp';
  */
 export class FileReplacement implements Disposable {
   readonly path: string;
-  /** What is written: a file beside the place. */
+  /** The temporary file to write to, in the target's directory. */
   readonly file: NodeFile;
   /** The path, or what it links to. */
   readonly target: string;
@@ -36,13 +36,12 @@ export class FileReplacement implements Disposable {
   #open = true;
 
   /**
-   * @param leftovers - of directories that were looked at: one for many files, since listing a directory costs what is in it
-   * @throws INVALID_ARGUMENT for a directory, a path that ends as one does, a pipe or a device, which nothing should take the
-   *   place of; IO
+   * @param leftovers - of directories already listed; share one among many files, as listing a large directory is slow
+   * @throws INVALID_ARGUMENT for a directory, a path that ends like one, a pipe or a device, which must not be replaced; IO
    */
   constructor(path: string | URL, leftovers: Leftovers = new Map()) {
     this.path = absolutePath(path);
-    // Made absolute, it would be the path of a file beside.
+    // absolutePath has dropped the slash: it would be taken for the path of a file.
     if (['/', sep].includes(String(path).slice(-1))) {
       throw new MmdError('INVALID_ARGUMENT', `${String(path)}: the path of a directory, where a file is to be`, {
         path: this.path,
@@ -53,7 +52,7 @@ export class FileReplacement implements Disposable {
     sweep(this.target, leftovers);
     const name = `${temporaryPrefix(this.target)}${process.pid}.${randomUUID()}${SUFFIX}`;
     this.#temporary = join(dirname(this.target), name);
-    // What opens it gives it the old file's owner and permissions. Errors name what the caller named.
+    // Opened through the old file, it gets that file's owner and permissions. Errors name the path that the caller gave.
     const calledAs = this.path;
     try {
       this.file =
@@ -73,7 +72,7 @@ export class FileReplacement implements Disposable {
     return this.file;
   }
 
-  /** Closes the file, complete, without putting it into place: many may wait for each other. */
+  /** Closes the complete file without renaming it into place, so that many can be renamed together. */
   seal(): void {
     this.file.close();
   }
@@ -106,7 +105,7 @@ function openIfThere(path: string): NodeFile | undefined {
   }
 }
 
-/** Makes a directory, and those above it. Returns the first one made, if any. @throws NO_SPACE, IO */
+/** Creates a directory and its parents. Returns the first one created, if any. @throws NO_SPACE, IO */
 export function makeDirectory(path: string): string | undefined {
   try {
     return mkdirSync(path, { recursive: true });
@@ -115,13 +114,13 @@ export function makeDirectory(path: string): string | undefined {
   }
 }
 
-/** Removes directories that were made for nothing, from `path` up to the first that was made; those that hold something stay. */
+/** Removes directories that were created in vain, from `path` up to the first one created; those that are not empty stay. */
 export function removeEmptyDirectories(path: string, first: string): void {
   for (let directory = path; directory.length >= first.length; directory = dirname(directory)) {
     try {
       rmdirSync(directory);
     } catch {
-      // Others use it, or nobody can remove it: what failed before is what is to be told.
+      // It is in use or cannot be removed: the earlier error is the one to report.
       return;
     }
   }
@@ -133,7 +132,7 @@ function systemError(what: string, path: string, cause: unknown): MmdError {
   return new MmdError(code, `${path}: ${what} failed: ${errno}`, { path, errno, cause });
 }
 
-/** File names end at 255 bytes, so a long target's name is cut. */
+/** Start of a temporary file's name. File names have at most 255 bytes, so a long target's name is cut. */
 function temporaryPrefix(path: string): string {
   const host = hostname()
     .replaceAll(/[^A-Za-z0-9-]/g, '_')
@@ -141,10 +140,10 @@ function temporaryPrefix(path: string): string {
   return `.${Buffer.from(basename(path)).subarray(0, 60).toString('base64url')}.${host}.`;
 }
 
-/** The names of temporary files by the directory that they were found in. */
+/** The names of temporary files, by the directory in which they were found. */
 export type Leftovers = Map<string, readonly string[]>;
 
-/** Removes what processes of this machine that were killed left behind for this target. */
+/** Removes the temporary files that killed processes of this machine left behind for this target. */
 function sweep(path: string, leftovers: Leftovers): void {
   const directory = dirname(path);
   const prefix = temporaryPrefix(path);
@@ -162,7 +161,7 @@ function temporaryFiles(directory: string): string[] {
   try {
     return readdirSync(directory).filter((name) => name.endsWith(SUFFIX));
   } catch {
-    // Creating the file reports what is wrong with the directory.
+    // Creating the file will report what is wrong with the directory.
     return [];
   }
 }

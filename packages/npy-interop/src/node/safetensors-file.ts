@@ -25,14 +25,14 @@ import {
 import { disposable, type MappedNDArray, type NpyMode, writeArray } from './npy-file.ts';
 import { FileReplacement } from './replace-file.ts';
 
-/** How a conversion or a writer is stopped and watched. */
+/** Options to stop a conversion or a writer, and to watch its progress. */
 export interface TransferOptions {
   readonly signal?: AbortSignal | undefined;
   /** Called with counts of bytes. */
   readonly onProgress?: ((progress: { readonly done: number; readonly total: number }) => void) | undefined;
 }
 
-/** Counts bytes for a caller that watches or stops. */
+/** Counts bytes, reports progress and throws if the caller has aborted. */
 export function meter(total: number, options: TransferOptions): (bytes: number) => void {
   let done = 0;
   return (bytes) => {
@@ -42,10 +42,10 @@ export function meter(total: number, options: TransferOptions): (bytes: number) 
   };
 }
 
-/** A safetensors file that is mapped; the tensors lie over the mapping. Disposing it closes the file. */
+/** A mapped safetensors file; its tensors are views of the mapping. Disposing it closes the file. */
 export type MappedSafetensors = SafetensorsFile & Disposable;
 
-/** Opens a safetensors file, mapped read-only. @throws NOT_FOUND; BAD_FORMAT, TRUNCATED, CORRUPT, LIMIT_EXCEEDED */
+/** Maps a safetensors file read-only. @throws NOT_FOUND; BAD_FORMAT, TRUNCATED, CORRUPT, LIMIT_EXCEEDED */
 function openSafetensors(path: string | URL): MappedSafetensors {
   const file = NodeFile.open(path, 'r');
   try {
@@ -92,7 +92,7 @@ export function readSafetensors(
  * Writes a safetensors file: whole or not at all.
  *
  * @returns the size of the file
- * @throws UNSUPPORTED_DTYPE for what the format does not know; UNSUPPORTED_VALUE for masked and Fortran arrays; NO_SPACE; IO
+ * @throws UNSUPPORTED_DTYPE for types that the format lacks; UNSUPPORTED_VALUE for masked and Fortran arrays; NO_SPACE; IO
  *
  * @example
  * ```ts
@@ -128,10 +128,10 @@ export interface RawOptions {
 }
 
 /**
- * Maps bytes in a file that has no header as an array, like `numpy.memmap`.
+ * Maps the bytes of a file without a header as an array, like `numpy.memmap`.
  *
  * @param shape - one length may be -1: as many as the file holds
- * @throws NOT_FOUND; TRUNCATED when the file is too short; INVALID_ARGUMENT; UNSUPPORTED_DTYPE
+ * @throws NOT_FOUND; TRUNCATED if the file is too short; INVALID_ARGUMENT; UNSUPPORTED_DTYPE
  *
  * @example
  * ```ts
@@ -162,7 +162,7 @@ export function fromRaw(
   }
 }
 
-/** What a raw file holds, checked against its size. */
+/** Layout of the array in a raw file, checked against the file's size. */
 export function rawLayout(
   file: NodeFile,
   dtype: DTypeLike,
@@ -216,7 +216,7 @@ export function rawLayout(
  * Writes an array's bytes, in its order, without a header: whole or not at all.
  *
  * @returns the size of the file
- * @throws UNSUPPORTED_VALUE for masked and object arrays; NOT_FOUND where there is no such directory; READ_ONLY, NO_SPACE, IO
+ * @throws UNSUPPORTED_VALUE for masked and object arrays; NOT_FOUND if the directory does not exist; READ_ONLY, NO_SPACE, IO
  *
  * @example
  * ```ts
