@@ -94,7 +94,22 @@ export function writeTails(core: DictCore, checksums: Uint8Array | undefined, al
   appendTails(core, checksums, buildIndex(core, always));
 }
 
-function appendTails({ store, writer }: DictCore, checksums: Uint8Array | undefined, table: Table | undefined): void {
+/**
+ * Appends the index of a file that is about to take another one's place, so that no handle that follows has to walk it: the same
+ * handles would all do so, and each under the lock.
+ *
+ * @param commitNumber - that the file will have then
+ */
+export function writeIndexFor(core: DictCore, commitNumber: number): void {
+  core.transact(() => appendTails(core, undefined, buildIndex(core, false), commitNumber));
+}
+
+function appendTails(
+  { store, writer }: DictCore,
+  checksums: Uint8Array | undefined,
+  table: Table | undefined,
+  madeFor?: number,
+): void {
   if (checksums === undefined && table === undefined) return;
   // It raises the number that both are made for.
   dropTail(store);
@@ -113,7 +128,7 @@ function appendTails({ store, writer }: DictCore, checksums: Uint8Array | undefi
     const fileSize = end + size + TAIL_PREFIX_SIZE + builder.payload.length + ENTRY_TAIL_SIZE + TERMINATOR_SIZE;
     const payload = builder.finish({
       seed,
-      commitNumber: nextCommitNumber(commitNumber),
+      commitNumber: madeFor ?? nextCommitNumber(commitNumber),
       keys: older?.footer.keys ?? 0,
       fileSize,
       end,

@@ -134,8 +134,7 @@ export class DictStore implements EntriesHost {
       };
       return;
     }
-    const size = this.file.size();
-    if (size < EMPTY_SIZE || !this.#useIndex(commitNumber, size)) this.#look(false, true);
+    this.#lookAtAll(commitNumber, false);
   }
 
   /** The file is the empty one that this handle has just written under the lock: nothing is to be read. */
@@ -395,16 +394,27 @@ export class DictStore implements EntriesHost {
     this.file = file;
     // Should the look fail: nothing of what is known is true of the new file.
     this.#stale = true;
-    this.#checkHeader();
-    this.#look(locked, true);
+    this.torn = undefined;
+    this.journal = undefined;
+    this.partial = false;
+    this.#walkEnd = undefined;
+    this.#lookAtAll(this.#checkHeader(), locked);
+  }
+
+  /** Reads the tail index of a file that nothing is known of, or else all entries. */
+  #lookAtAll(commitNumber: number, locked: boolean): void {
+    const size = this.file.size();
+    if (size >= EMPTY_SIZE && this.#useIndex(commitNumber, size)) this.#certain = locked;
+    else this.#look(locked, true);
   }
 
   /**
    * Others may have put anything where the dict was.
+   * @returns the commit number; none has -1, which stands for that of a file that is to be rescued
    * @throws NOT_A_PICKLE, NOT_MMDPICKLE, TRUNCATED
    */
-  #checkHeader(): void {
-    if (!this.options.salvage) decodeHeader(this.read(0, HEADER_SIZE), this.file.name);
+  #checkHeader(): number {
+    return this.options.salvage ? -1 : decodeHeader(this.read(0, HEADER_SIZE), this.file.name).commitNumber;
   }
 
   #useIndex(commitNumber: number, size: number): boolean {

@@ -17,6 +17,7 @@ import { DictCore } from './core.ts';
 import type { EntryView } from './entry-view.ts';
 import { foreignValue } from './foreign-value.ts';
 import { placeOf } from './growable-host.ts';
+import { writeIndexFor } from './index-writer.ts';
 import { OpenRange, rawValue } from './raw-value.ts';
 import { ReadAhead } from './read-ahead.ts';
 import { checkEnd, growthCut } from './repair.ts';
@@ -179,6 +180,7 @@ export function vacuum(core: DictCore, options: ProgressOptions): void {
     core.alone('vacuum', () => copyEntries(core, [...store.entries.catalog.keys()], target, true, options));
     // Python's mmappickle starts the numbers again too; a number that differs tells every watcher.
     if (store.commitNumber === 0) first = 1;
+    if (store.options.index) writeIndexFor(target, first);
     markUnfinished(copied);
     target.writer.trim();
     copied.sync();

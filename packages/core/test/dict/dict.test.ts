@@ -5,7 +5,8 @@ import { ALIGNMENTS } from '../../src/format/layout.ts';
 import { plainCodec } from '../../src/format/plain-codec.ts';
 import { tailKey } from '../../src/format/tail-entry.ts';
 import { type ArraySource, MaskedArray, NDArray, ndarray, slice } from '../../src/ndarray/index.ts';
-import { blobSource, bytesSource, MemoryDisk, MemoryFile } from '../../src/storage/index.ts';
+import { blobSource, bytesSource, MemoryDisk, MemoryFile, type StorageFile } from '../../src/storage/index.ts';
+import { preceded } from '../../src/testing/index.ts';
 
 const growable = (shape: number[], capacity: number) =>
   ({ arraySource: true, dtype: 'float64', shape, capacity }) as const;
@@ -578,6 +579,44 @@ describe('maintenance', () => {
     expect(dict.get('z')).toBe(1);
     dict.close();
     other.close();
+  });
+
+  test('whoever goes on in a vacuumed file, or opens it, finds its keys by an index and walks nothing', () => {
+    const disk = new MemoryDisk();
+    let reads = 0;
+    const counted = (): StorageFile => preceded(disk.open('d', 'r+'), ['read'], () => reads++);
+    using dict = MmapDict.over(preceded(disk.open('d', 'create-new'), ['read'], () => reads++));
+    dict.batch(() => {
+      // So large that a walk reads each entry on its own.
+      for (let i = 0; i < 100; i++) dict.set(`key ${i}`, new Uint8Array(300_000).fill(i));
+    });
+    using other = MmapDict.over(counted());
+    expect(other.size).toBe(100);
+    dict.delete('key 3');
+    dict.vacuum();
+    for (const ask of [() => dict, () => other, () => MmapDict.over(counted())]) {
+      reads = 0;
+      const asked = ask();
+      expect([asked.has('key 3'), asked.has('key 7'), (asked.get('key 99') as Uint8Array)[0]]).toEqual([
+        false,
+        true,
+        99,
+      ]);
+      expect(reads).toBeLessThan(50);
+      expect(asked.size).toBe(99);
+    }
+  });
+
+  test('a vacuum writes no index where none is wanted, or a walk is as quick', () => {
+    const sizes = [{ index: true }, { index: false }].map((options) =>
+      [10, 100].map((keys) => {
+        const dict = MmapDict.over(new MemoryDisk().open('d', 'create-new'), options);
+        for (let i = 0; i < keys; i++) dict.set(`key ${i}`, i);
+        return dict.vacuum().fileSize;
+      }),
+    );
+    expect(sizes[0]![0]).toBe(sizes[1]![0]);
+    expect(sizes[0]![1]).toBeGreaterThan(sizes[1]![1]!);
   });
 
   test('vacuum in place keeps the inode', () => {
