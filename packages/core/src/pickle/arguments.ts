@@ -1,6 +1,6 @@
 /**
- * The encodings of an opcode's argument: one row each reads it and writes it. The errors are worded as Python's
- * pickletools words them, so that a disassembly fails with the same text.
+ * The encodings of an opcode's argument: each has one row, which reads and writes it. Errors are worded like those of
+ * Python's pickletools, so that a disassembly fails with the same text.
  *
  * @module
  */
@@ -18,7 +18,7 @@ import { ByteArray, PyFloat, PyString } from './values/scalars.ts';
 export class ArgumentReader {
   readonly bytes: Uint8Array;
   pos: number;
-  /** Text lines of Python 2 must be ASCII, as for pickletools; CPython's readers take more. */
+  /** Text lines of Python 2 must be ASCII, as for pickletools; CPython's readers accept more. */
   readonly ascii: boolean;
 
   constructor(bytes: Uint8Array, pos: number, ascii: boolean) {
@@ -31,7 +31,7 @@ export class ArgumentReader {
     return new MmdError(code, message, { offset: this.pos });
   }
 
-  /** The next bytes; the error says what they were to be. */
+  /** The next bytes; the error says what was expected. */
   take(count: number, message: (left: number) => string): Uint8Array {
     const left = this.bytes.length - this.pos;
     if (!(count <= left)) throw this.fail('TRUNCATED', message(left));
@@ -55,7 +55,7 @@ export class ArgumentReader {
   }
 }
 
-/** The value of an argument. A float is a PyFloat, so that it is told from an int; a PyString holds a surrogate pair. */
+/** The value of an argument. A float is a PyFloat, to distinguish it from an int; a PyString holds a surrogate pair. */
 export type Argument = number | bigint | boolean | string | Uint8Array | PyFloat | PyString;
 
 interface ArgumentRow {
@@ -120,12 +120,12 @@ function long(name: string, count: (from: ArgumentReader) => number): (from: Arg
 
 /** A number's text as `float()` reads bytes: a disassembly shows what Python shows, `load` is stricter. */
 function plainNumber(text: string): string {
-  // A no-break space is no blank among bytes, and underscores stand between digits.
+  // In bytes a no-break space is not whitespace, and underscores are only allowed between digits.
   if (text.includes('\xa0') || /(?<![0-9])_|_(?![0-9])/.test(text)) return '';
   return text.trim().replaceAll('_', '');
 }
 
-/** An integer as pickletools reads it; to be loaded, also as `load` does. */
+/** An integer as pickletools reads it; outside of a disassembly, also as `load` does. */
 function decimal(from: ArgumentReader, digits: string, shown: Uint8Array, base: 0 | 'INT'): number | bigint {
   const value = parseInteger(digits, 10) ?? (from.ascii ? undefined : parseInteger(digits, base));
   if (value === undefined) throw from.fail('CORRUPT', `invalid literal for int() with base 10: ${reprBytes(shown)}`);
@@ -197,7 +197,7 @@ const latin1 = (value: Argument): Uint8Array =>
   typeof value === 'string' ? Uint8Array.from(value, (c) => c.charCodeAt(0)) : bytesArgument(value);
 const longBytes = (value: Argument): Uint8Array => encodeInteger(integerArgument(value));
 
-/** Writes text as it stands, and its newline. */
+/** Writes text as it is, and a newline. */
 const writeLine = (to: ByteWriter, value: Argument): void => {
   to.utf8(value instanceof PyFloat ? reprFloat(value.value) : String(value));
   to.u8(0x0a);

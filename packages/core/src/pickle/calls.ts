@@ -1,5 +1,5 @@
 /**
- * What opcodes do to objects: make them, and operate on them.
+ * How opcodes create objects and operate on them.
  *
  * @module
  */
@@ -17,7 +17,7 @@ import { FrozenSet, PySet } from './values/set.ts';
 import { Tuple } from './values/tuple.ts';
 import { weigh } from './work.ts';
 
-/** Pushes the object that a call would make: by the allow-list, else an opaque one. */
+/** Pushes what a call would make: a value if the allow-list can build it, otherwise an opaque object. */
 export function call(
   m: Machine,
   kind: OpaqueKind,
@@ -48,14 +48,14 @@ export function call(
   m.push(object);
 }
 
-/** What is called would become opaque. */
+/** The error for a call whose result would be opaque. */
 export function forbidden(m: Machine, callable: unknown): MmdError {
   const global = String(callable);
   return m.error('FORBIDDEN_GLOBAL', `${global} is not on the allow-list, or not with these arguments`, global);
 }
 
 /**
- * Calls of helpers that say what protocol 4 says in opcodes: `getattr(module.A, 'B')` is the global `A.B`, and
+ * Resolves calls of helpers for which protocol 4 has opcodes: `getattr(module.A, 'B')` is the global `A.B`, and
  * `copyreg.__newobj_ex__(cls, args, kwargs)` is NEWOBJ_EX.
  */
 function lookThrough(m: Machine, { module, name }: OpaqueGlobal, args: readonly unknown[]): boolean {
@@ -74,14 +74,14 @@ function lookThrough(m: Machine, { module, name }: OpaqueGlobal, args: readonly 
   return true;
 }
 
-/** The tuple of arguments on top. */
+/** Pops the tuple of arguments. */
 export function popArguments(m: Machine): Tuple {
   const args = m.pop();
   if (!(args instanceof Tuple)) throw m.error('BAD_OPCODE', 'the arguments of a call are not a tuple');
   return args;
 }
 
-/** BUILD: the state on top is given to the object under it. */
+/** BUILD: applies the state on top to the object under it. */
 export function build(m: Machine): void {
   const state = m.pop();
   const object = m.top();
@@ -95,7 +95,7 @@ export function build(m: Machine): void {
       callable.name === JOBLIB.name
     )
       throw m.error('NOT_A_PICKLE', JOBLIB_MESSAGE);
-    // It waited for its state, and stays opaque with this one.
+    // It was waiting for its state, and this one leaves it opaque.
     if (m.options.unknown === 'error' && object.callable !== null) throw forbidden(m, object.callable);
     OpaqueObject.operate(object, { op: 'BUILD', state });
     return;
@@ -114,13 +114,13 @@ export function build(m: Machine): void {
   throw m.error('BAD_OPCODE', 'BUILD on a value that takes no such state');
 }
 
-/** None, or with an empty dict of slots: it says nothing about the object. */
+/** Whether a state sets nothing: None, alone or with an empty dict of slots. */
 function isNoState(state: unknown): boolean {
   if (!(state instanceof Tuple) || state.length !== 2) return state === null;
   return state[0] === null && state[1] instanceof PyDict && state[1].size === 0;
 }
 
-/** Lists that get so many items at once are long, or will be. */
+/** A list that gets this many items at once is long, or will be. */
 const LARGE_BATCH = 512;
 
 /** APPEND and APPENDS: moves the items above `height` to the list under them. */
@@ -131,7 +131,7 @@ export function appendItems(m: Machine, height: number): void {
     if (m.height - height >= LARGE_BATCH) m.makeRoom(list, m.height - height);
     for (let i = height; i < m.height; i++) list.push(stack[i]);
     if (list instanceof Deque && list.length > (list.maxlen ?? Infinity)) {
-      // Dropping moves all the others.
+      // Dropping the first items moves all the others.
       m.work(2 * list.length);
       Deque.keepBound(list);
     }
@@ -169,7 +169,7 @@ export function addItems(m: Machine, height: number): void {
   m.height = height;
 }
 
-/** The item below `height`, above the mark that now is topmost. */
+/** The item below `height`, which must be above the mark that is now topmost. */
 function itemUnder(m: Machine, height: number): unknown {
   if (height <= m.fence) throw m.underflow();
   return m.stack[height - 1];

@@ -17,11 +17,11 @@ import { ARRAY_CLASSES } from './types/numpy.ts';
 export interface CheckedGlobal {
   readonly module: string;
   readonly name: string;
-  /** Where it is pushed first. */
+  /** Offset of the opcode that names it first. */
   readonly offset: number;
-  /** It is on the allow-list, a helper whose class is told, or the name of a harmless class that is not called. */
+  /** True if it is on the allow-list, a helper that calls the class it is given, or a harmless class never called. */
   readonly known: boolean;
-  /** How often the pickle asks to call it, itself or by way of a helper of `copyreg`. */
+  /** How often the pickle asks to call it, directly or through a helper of `copyreg`. */
   readonly calls: number;
 }
 
@@ -30,25 +30,25 @@ export interface CheckReport {
   /** Every global, in the order of its first appearance. */
   readonly globals: readonly CheckedGlobal[];
   /**
-   * True if every global is known, called or not: importing a module runs it, and an object that is made by a known call may
-   * call what it is given. Then there are no indirect calls, changes and extensions either.
+   * True if every global is known, called or not (importing a module runs it, and an object made by a known call may
+   * call what it is given), and there are no indirect calls, changes or extensions.
    */
   readonly known: boolean;
   /**
-   * Calls of something that is not simply a global: the result of another call, for example. Also those of the
-   * helpers of `copyreg` where they are not simply given a class. Their offsets.
+   * Offsets of calls of something other than a plain global, such as the result of another call; and of calls of
+   * `copyreg` helpers whose class is not a plain global.
    */
   readonly indirectCalls: readonly number[];
   /**
-   * Where BUILD, APPEND, SETITEM or ADDITEMS change something that the pickle did not make, such as a global, or fill
-   * something that is no container. Out-of-band buffers are the program's own objects, too. Their offsets.
+   * Offsets where BUILD, APPEND, SETITEM or ADDITEMS change something that the pickle did not make, such as a global or
+   * an out-of-band buffer (the program's own object), or fill something that is not a container.
    */
   readonly changes: readonly number[];
   /** Extension codes that the pickle looks up: globals whose names only Python knows. */
   readonly extensions: readonly number[];
-  /** How many persistent ids it resolves: by the program's own function, or not at all. */
+  /** How many persistent ids it refers to: the program's own function resolves them, or nothing does. */
   readonly persistentIds: number;
-  /** How many out-of-band buffers it takes. */
+  /** How many out-of-band buffers it uses. */
   readonly buffers: number;
   /** The highest protocol among its opcodes. */
   readonly protocol: number;
@@ -56,15 +56,15 @@ export interface CheckReport {
   readonly end: number;
 }
 
-/** What is known of an item on the stack. Plain data, and what cannot be told, is undefined. */
+/** What is known about an item on the stack; undefined for plain data and for anything unknown. */
 type Item = 'mark' | 'foreign' | { readonly text: string } | Args | Made | Found | undefined;
 
-/** A tuple, of which the first items are kept: enough for every helper. */
+/** The first items of a tuple: enough for every helper. */
 interface Args {
   readonly first: readonly Item[];
 }
 
-/** A container of the pickle's own, or what a global made. */
+/** A container that the pickle made, or the result of calling a global. */
 interface Made {
   readonly by: string;
 }
@@ -78,7 +78,7 @@ interface Found {
 
 const CONTAINERS: Readonly<Record<string, Made>> = { list: { by: 'list' }, dict: { by: 'dict' }, set: { by: 'set' } };
 
-/** What else takes the opcodes that fill a list, dict or set: it does nothing but keep the items. */
+/** Other types that accept the opcodes that fill a list, dict or set, and only store the items. */
 const FILLED: Readonly<Record<string, readonly string[]>> = {
   list: ['collections.deque'],
   dict: ['collections.OrderedDict', 'collections.Counter', 'collections.defaultdict'],
@@ -87,7 +87,7 @@ const FILLED: Readonly<Record<string, readonly string[]>> = {
 
 const words = (module: string, names: string): string[] => names.split(' ').map((name) => `${module}.${name}`);
 
-/** Classes and constants that pickles pass by name, and that do nothing as long as nobody calls them. */
+/** Classes and constants that pickles pass by name, and that do nothing unless called. */
 const NAMES: ReadonlySet<string> = new Set([
   ...words('builtins', 'Ellipsis NotImplemented bool dict float int list object str tuple'),
   ...words('numpy', 'bool bool_ int8 int16 int32 int64 uint8 uint16 uint32 uint64 intc intp longlong ulonglong'),
@@ -96,7 +96,7 @@ const NAMES: ReadonlySet<string> = new Set([
   ...ARRAY_CLASSES.keys(),
 ]);
 
-/** How many of their arguments, from the first on, the helpers that call classes take these from. */
+/** The helpers that call classes, and how many of their first arguments are these classes. */
 const HELPERS: ReadonlyMap<string, number> = new Map([
   ['copyreg.__newobj__', 1],
   ['copyreg.__newobj_ex__', 1],
@@ -105,12 +105,12 @@ const HELPERS: ReadonlyMap<string, number> = new Map([
 ]);
 
 /**
- * Tells which globals a pickle would import and call in Python. Nothing is built, so it is safe for any input, and
+ * Finds which globals a pickle would import and call in Python. Nothing is built, so it is safe for any input, and
  * cheap: one pass over the opcodes.
  *
- * `known` errs on the side of caution: it is false wherever a name decides what Python would run, and the name is not one
- * of those that are known to make plain values. What it relies on is that Python's library and numpy are what they are by
- * those names, and have no faults of their own in what they make of the arguments, of which `check` sees the globals only.
+ * `known` errs on the side of caution: it is false wherever a name decides what Python would run, and that name is not
+ * known to make plain values only. It relies on Python's library and numpy being what those names say, and handling
+ * their arguments, of which `check` sees only the globals, without faults of their own.
  *
  * @param bytes - borrowed
  * @param start - where the pickle starts
@@ -135,7 +135,7 @@ export function check(bytes: Uint8Array, start = 0): CheckReport {
 class Checker {
   readonly #bytes: Uint8Array;
   #stack: Item[] = [];
-  /** By exact index: numbers beyond 2^53 would be one. */
+  /** By exact index: as numbers, indices beyond 2^53 would collide. */
   #memo = new Map<number | bigint, Item>();
   readonly #found = new Map<string, Found>();
   readonly #indirect: number[] = [];
@@ -147,7 +147,7 @@ class Checker {
   #declared = 0;
   #end = 0;
 
-  /** What an opcode does to what is known, where that is more than its row says. */
+  /** The effects of opcodes on what is known, where they go beyond the opcode's row. */
   readonly #steps: { readonly [N in OpcodeName]?: (op: GenOp) => void } = {
     PROTO: ({ arg }) => {
       this.#declared = Number(arg);
@@ -208,7 +208,7 @@ class Checker {
       this.#buffers++;
       this.#stack.push('foreign');
     },
-    // What is read-only already stays the program's own object.
+    // A buffer that is already read-only stays the program's own object.
     READONLY_BUFFER: () => {},
   };
 
@@ -252,7 +252,7 @@ class Checker {
     };
   }
 
-  /** Removes the topmost mark and gives what was above it. */
+  /** Removes the topmost mark and returns what was above it. */
   #aboveMark(): Item[] {
     const mark = this.#stack.lastIndexOf('mark');
     return mark === -1 ? this.#stack.splice(0) : this.#stack.splice(mark).slice(1);
@@ -267,8 +267,8 @@ class Checker {
   }
 
   /**
-   * The two lines as Python reads them: in a disassembly, whose text the argument is, escapes are undone. What is not UTF-8
-   * names nothing to Python; it is shown as Latin-1.
+   * The two lines as Python reads them; the decoded argument is the disassembler's text, with escapes undone. What is
+   * not UTF-8 names nothing in Python; it is shown as Latin-1.
    */
   #lines({ pos, end }: GenOp): [string, string] {
     const decode = isText(this.#bytes, pos + 1, end - 1) ? decodeUtf8 : decodeLatin1;
@@ -296,7 +296,7 @@ class Checker {
     this.#stack.push({ by });
   }
 
-  /** A helper calls its first arguments, of which `object` does nothing with what it is given. */
+  /** Counts a helper's calls of its first arguments, except of `object`, which does nothing with its arguments. */
   #callClasses(classes: readonly Item[], count: number, pos: number): void {
     const found = classes.filter(isFound);
     if (found.length < count) this.#indirect.push(pos);
@@ -324,7 +324,7 @@ class Checker {
   }
 }
 
-/** It only makes plain values, or is but a name. */
+/** Whether a global only makes plain values, or is merely named. */
 function isKnown({ module, name, calls }: Found): boolean {
   const path = `${module}.${name}`;
   return GLOBALS.get(module)?.has(name) === true || HELPERS.has(path) || (calls === 0 && NAMES.has(path));

@@ -1,5 +1,5 @@
 /**
- * The names that Python 2 gave to what Python 3 renamed. They hold while the protocol is below 3.
+ * The Python 2 names of what Python 3 renamed. They apply to protocols below 3.
  *
  * Source of the definition: CPython's `Lib/_compat_pickle.py`.
  *
@@ -32,8 +32,8 @@ const MODULES_FORWARD: readonly string[] = [
 ];
 
 /**
- * `old new`: modules of Python 3 that map back only. Of CPython's rows those are left out that would change what Python 3
- * reads again: an OSError for a FileNotFoundError, for example; and those of names that Python 2 has as well.
+ * `old new`: modules of Python 3 that only map back. CPython's rows are left out where they would change what Python 3
+ * reads back (an OSError for a FileNotFoundError, for example), or where Python 2 has the name as well.
  */
 const MODULES_BACKWARD: readonly string[] = ['bz2 _bz2', 'dbm _dbm', 'gdbm _gdbm'];
 
@@ -142,14 +142,14 @@ function rename(table: Renames, module: string, name: string): GlobalName {
   return table.names.get(module)?.get(name) ?? [table.modules.get(module) ?? module, name];
 }
 
-/** What a global read under protocol 0 to 2 is called today. */
+/** The Python 3 name of a global that is read under protocols 0 to 2. */
 export function toPython3(module: string, name: string): GlobalName {
   return rename(TO_PYTHON_3, module, name);
 }
 
 /**
- * Names of numpy 2 under which both generations find the same, without a warning; the rest of `numpy._core` is only
- * in numpy 2.
+ * Names of numpy, and the names under which both generations find the same without a warning; the rest of `numpy._core`
+ * is only in numpy 2.
  */
 const NUMPY: ReadonlyMap<string, GlobalName> = new Map<string, GlobalName>([
   ['numpy._core.multiarray _reconstruct', ['numpy.core.multiarray', '_reconstruct']],

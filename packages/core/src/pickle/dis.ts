@@ -19,13 +19,13 @@ import { ByteArray, PyFloat, PyString } from './values/scalars.ts';
 export interface DisOptions {
   /** Where the pickle starts. Default 0. */
   readonly start?: number | undefined;
-  /** Blanks per level of marks. Default 4. */
+  /** Spaces per level of marks. Default 4. */
   readonly indent?: number | undefined;
-  /** The memo, to go on with a pickle that refers to the one before. Changed. */
+  /** The memo to start with, for a pickle that refers to slots of an earlier one. Modified. */
   readonly memo?: Map<number, StackItem> | undefined;
   /** `limits.text` bounds the length of the text. */
   readonly limits?: Partial<Pick<LoadLimits, 'text'>> | undefined;
-  /** Takes every line, without its newline, as soon as it is complete: what was printed before an error. */
+  /** Called with every line, without its newline, as soon as it is complete: shows what was printed before an error. */
   readonly onLine?: ((line: string) => void) | undefined;
 }
 
@@ -87,7 +87,7 @@ function disassembled(bytes: Uint8Array, options: DisOptions): string {
       else {
         note = `(MARK at ${mark})`;
         const at = stack.lastIndexOf('mark');
-        // The mark was popped as if it were an item: Python's list of items is empty before it finds one.
+        // The mark was already popped as an item: Python's list of items is empty before it finds one.
         if (at === -1) throw fail('BAD_OPCODE', 'list index out of range');
         stack.length = at;
         pops = Math.max(0, before.indexOf('mark'));

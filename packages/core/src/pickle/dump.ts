@@ -17,8 +17,8 @@ export interface DumpOptions {
   /** Default 4, which every Python 3 from 3.4 on reads. 2 is for Python 2. */
   readonly protocol?: 2 | 3 | 4 | 5 | undefined;
   /**
-   * Protocol 5: array data and buffers are handed to this function, in order, instead of standing in the pickle;
-   * `load` takes them as `buffers`. The bytes are borrowed. Returning a true value writes this one in band after all.
+   * Protocol 5: array data and buffers are passed to this function, in order, instead of being written into the pickle;
+   * `load` takes them as `buffers`. The bytes are borrowed. Returning a truthy value writes this one in band after all.
    */
   readonly bufferCallback?: ((bytes: Uint8Array) => unknown) | undefined;
   /** `limits.depth` bounds the nesting. */
@@ -32,15 +32,16 @@ export interface DumpEntryOptions extends Pick<DumpOptions, 'limits'> {
 }
 
 /**
- * Writes a value as a pickle: null None, a safe integer int, any other number float, bigint int, string str, boolean
- * bool, Uint8Array bytes, Array list, Map and plain object dict, Set set, Date datetime (UTC), typed arrays and
- * NDArray ndarray, and every stand-in what it stands for. What is shared is written once; cycles work.
+ * Writes a value as a pickle: null as None, a safe integer as int, any other number as float, bigint as int, string as
+ * str, boolean as bool, Uint8Array as bytes, Array as list, Map and plain object as dict, Set as set, Date as datetime
+ * (UTC), typed arrays and NDArray as ndarray, and every stand-in as what it stands for. Shared values are written once;
+ * cycles work.
  *
  * The same value gives the same bytes.
  *
  * @returns bytes that belong to the caller
- * @throws MmdError UNSUPPORTED_VALUE, UNSUPPORTED_DTYPE, LIMIT_EXCEEDED, INVALID_ARGUMENT; BAD_KEY for a key of a Map, or an
- *   item of a Set, that Python cannot hash, such as an array
+ * @throws MmdError UNSUPPORTED_VALUE, UNSUPPORTED_DTYPE, LIMIT_EXCEEDED, INVALID_ARGUMENT; BAD_KEY for a key of a Map,
+ *   or an item of a Set, that Python cannot hash, such as an array
  *
  * @example
  * ```ts
@@ -77,16 +78,16 @@ export function dumpEntry(value: unknown, options: DumpEntryOptions = {}): Uint8
   return pickler.sink.assemble(-1, false);
 }
 
-/** A key and a value as an entry has them: the UTF-8, and behind it the opcodes. */
+/** A key and a value as an entry holds them: the key's UTF-8, followed by the value's opcodes. */
 export interface KeyedEntry {
-  /** Where they stand, from position 0 on. */
+  /** Holds both, from position 0 on. */
   readonly sink: Sink;
   /** One more than the highest memo index. */
   readonly memoEnd: number;
 }
 
 /**
- * Writes many entries; quicker than {@link dumpEntry} for each, because buffers are used again.
+ * Writes many entries; faster than {@link dumpEntry} for each, because buffers are reused.
  *
  * @example
  * ```ts
@@ -123,9 +124,9 @@ export class EntryEncoder {
   }
 
   /**
-   * The opcodes of a value behind the UTF-8 of its key, as they stand in an entry.
-   * @param keyBytes - copied before any code of the value's runs
-   * @returns where they stand, borrowed until the next call
+   * Encodes a value after the UTF-8 of its key, as in an entry.
+   * @param keyBytes - copied before any code of the value runs, such as a getter
+   * @returns where both are, borrowed until the next call
    * @throws MmdError as {@link dump}
    */
   encodeKeyed(keyBytes: Uint8Array, keyLength: number, value: unknown): KeyedEntry {
@@ -145,7 +146,7 @@ export class EntryEncoder {
   }
 
   /**
-   * The opcodes of a value in parts, large payloads uncopied.
+   * Encodes a value as parts, without copying large payloads.
    * @returns parts that are borrowed until the next call; payloads of 64 KiB or more are the value's own bytes
    * @throws MmdError as {@link dump}
    */
@@ -154,7 +155,7 @@ export class EntryEncoder {
   }
 
   /**
-   * The opcodes of a value.
+   * Encodes a value.
    * @returns bytes that are borrowed until the next call
    * @throws MmdError as {@link dump}
    */

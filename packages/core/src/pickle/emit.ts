@@ -1,5 +1,5 @@
 /**
- * Pickles from opcodes by name: an assembler.
+ * An assembler: makes pickles from opcodes by name.
  *
  * @module
  */
@@ -14,8 +14,8 @@ import { OPCODES, type OpcodeName } from './opcodes.ts';
 export type EmitOp = OpcodeName | readonly [name: OpcodeName, arg: Argument];
 
 /**
- * Encodes opcodes. Nothing is checked but the arguments, so that damaged pickles can be made for tests too; the
- * length that FRAME states is its argument.
+ * Encodes opcodes. Only the arguments are checked, so damaged pickles can be made for tests too; the length in FRAME is
+ * its argument.
  *
  * @returns bytes that belong to the caller
  * @throws MmdError INVALID_ARGUMENT for an argument that the encoding cannot hold, or that is missing
@@ -32,7 +32,7 @@ export function emit(ops: Iterable<EmitOp>): Uint8Array {
     throw wrongArgument('what is assembled', 'a list of opcodes', ops);
   const to = new ByteWriter();
   for (const op of ops) {
-    // Not by its type: what is neither a name nor a pair is a name that is not there.
+    // Not by its type: anything that is neither a name nor a pair is an unknown name.
     const [name, arg] = Array.isArray(op) ? (op as Exclude<EmitOp, string>) : [op as OpcodeName, undefined];
     if (!Object.hasOwn(OPCODES, name)) throw wrongArgument('an opcode', 'a name in OPCODES', name);
     const { code, arg: encoding } = OPCODES[name];

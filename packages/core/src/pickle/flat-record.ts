@@ -1,5 +1,5 @@
 /**
- * Records of numbers, texts, booleans and null: the usual entry of a log, written with local variables only.
+ * Records of numbers, texts, booleans and null: the usual log entry, written with local variables only.
  *
  * @module
  */
@@ -11,15 +11,15 @@ import type { Sink } from './sink.ts';
 /** Records within these bounds stay below a frame's size. */
 const ITEMS = 32;
 const TEXT = 255;
-/** Bytes that the largest record takes: for each item a key and a value, at most three bytes a character. */
+/** Bytes that the largest record takes: for each item a key and a value, at most three bytes per character. */
 const ROOM: number = 3 + ITEMS * 2 * (2 + 3 * TEXT);
 
 /**
- * Writes a whole pickle that is one flat record: no frame and no memo, for nothing in it can be referred to again. The opcodes
- * are those of the long way, at protocol 4 and above; the loop is what half of a small put was spent on.
+ * Writes a whole pickle that is one flat record, without frame or memo, because nothing in it can be referred to again.
+ * The opcodes are those of the general path, at protocol 4 and above, whose loop took half the time of a small put.
  *
  * @param value - a plain object
- * @returns false, and nothing is written, where it is something else
+ * @returns false, with nothing written, if it is something else
  */
 export function writeFlatRecord(sink: Sink, value: object): boolean {
   let pos = sink.reserve(ROOM);

@@ -1,5 +1,5 @@
 /**
- * What people take for pickles, told by its first bytes: an error about an opcode helps nobody who gave an npz.
+ * Files mistaken for pickles, recognized by their first bytes: an error about an opcode helps nobody who passed an npz.
  *
  * @module
  */
@@ -7,7 +7,7 @@
 import { decodeLatin1 } from '../bytes/utf8.ts';
 import { isMmdError, MmdError } from '../errors.ts';
 
-/** First bytes (as Latin-1), and what to do about the file. No pickler writes any of them. */
+/** Magic bytes (as Latin-1), and what to do about such a file. No pickler writes any of them. */
 const FOREIGN: ReadonlyArray<readonly [start: string, what: string]> = [
   ['\x93NUMPY', 'an npy file: npyToMmd of @mmdpickle/npy-interop imports it'],
   [
@@ -27,17 +27,17 @@ const FOREIGN: ReadonlyArray<readonly [start: string, what: string]> = [
   ...['{', '['].map((start) => [start, 'JSON, by the looks of it'] as const),
 ];
 
-/** Bytes of a file's start that tell. */
+/** How many bytes of a file's start are needed to recognize it. */
 export const FOREIGN_BYTES: number = Math.max(...FOREIGN.map(([start]) => start.length));
 
-/** What begins with these bytes; `undefined` where it may be a pickle. */
+/** The kind of file that begins with these bytes; `undefined` if it may be a pickle. */
 function foreignKind(head: Uint8Array): string | undefined {
   return FOREIGN.find(([start]) => decodeLatin1(head.subarray(0, start.length)) === start)?.[1];
 }
 
 /**
- * @param head - the file's first bytes, {@link FOREIGN_BYTES} of them where there are so many
- * @returns the error to throw; `undefined` where it may be a pickle
+ * @param head - the file's first {@link FOREIGN_BYTES} bytes, or all of them if there are fewer
+ * @returns the error to throw; `undefined` if it may be a pickle
  */
 export function foreignFile(head: Uint8Array, name: string): MmdError | undefined {
   const kind = foreignKind(head);
@@ -50,7 +50,7 @@ export function foreignFile(head: Uint8Array, name: string): MmdError | undefine
   });
 }
 
-/** The error of a pickle that cannot be read; one that names what begins at `start`, where its bytes tell. */
+/** Makes the error of an unreadable pickle name the kind of file at `start`, if its bytes are recognized. */
 export function namingForeign(error: unknown, bytes: Uint8Array, start: number, offset: number): unknown {
   const unreadable = ['NOT_A_PICKLE', 'BAD_OPCODE', 'CORRUPT', 'TRUNCATED'] as const;
   if (!unreadable.some((code) => isMmdError(error, code))) return error;
@@ -64,7 +64,7 @@ export function namingForeign(error: unknown, bytes: Uint8Array, start: number, 
   });
 }
 
-/** What joblib's pickles hold in place of an array: the array itself stands behind it, which only joblib knows. */
+/** What joblib's pickles hold in place of an array: the array itself follows it, which only joblib can read. */
 export const JOBLIB = { module: 'joblib.numpy_pickle', name: 'NumpyArrayWrapper' } as const;
 
 export const JOBLIB_MESSAGE: string =

@@ -11,14 +11,14 @@ export const SET = 2;
 export const TUPLE = 3;
 export const STEPS = 4;
 
-/** A container that is being written. Kept and used again. */
+/** A container that is being written. Frames are reused. */
 export interface Frame {
   kind: number;
   /** What to write: items, keys and values in turn, or steps. Borrowed. */
   items: readonly unknown[];
-  /** Owned by the frame: where entries are laid out that do not stand in an array. What stands beyond the end is left over. */
+  /** Owned by the frame: holds entries that are not in an array already. Items beyond `end` are left over. */
   readonly scratch: unknown[];
-  /** The keys that the last dict of this depth had, by place, and their memo indices: records have the same ones. */
+  /** The keys of the last dict at this depth, by position, and their memo indices: records repeat their keys. */
   readonly keys: string[];
   readonly slots: number[];
   index: number;
@@ -26,7 +26,7 @@ export interface Frame {
   batchEnd: number;
   end: number;
   value: object | null;
-  /** Where the writer's memo notes a tuple. */
+  /** A tuple's slot in the writer's memo. */
   slot: number;
 }
 
@@ -37,7 +37,7 @@ export const NOTHING: readonly unknown[] = [];
 export class Frames {
   readonly #frames: Frame[] = [];
   depth = 0;
-  /** Frames that were in use since the value's start. */
+  /** The greatest depth since the value's start. */
   #deepest = 0;
 
   push(kind: number, items: readonly unknown[], end: number, value: object | null): Frame {
@@ -75,7 +75,7 @@ export class Frames {
     return this.#frames[this.depth - 1]!;
   }
 
-  /** The one at a depth that is in use: the outermost has 0. */
+  /** The frame at a depth in use; the outermost is at 0. */
   at(depth: number): Frame {
     return this.#frames[depth]!;
   }
@@ -86,7 +86,7 @@ export class Frames {
     frame.value = null;
   }
 
-  /** Closes all, and lets go of what they hold. */
+  /** Closes all frames and drops what they hold. */
   release(): void {
     while (this.depth > 0) this.pop();
     for (let depth = 0; depth < this.#deepest; depth++) {

@@ -11,7 +11,7 @@ import { namingForeign } from './foreign.ts';
 import { OPCODE_BY_CODE, type Opcode, type OpcodeName } from './opcodes.ts';
 import { reprBytes } from './python-repr.ts';
 
-/** One opcode where it stands. */
+/** One opcode and its position. */
 export interface GenOp {
   readonly name: OpcodeName;
   readonly opcode: Opcode;
@@ -24,8 +24,7 @@ export interface GenOp {
 }
 
 /**
- * Decodes opcodes up to the first STOP, without doing what they say. As in pickletools, FRAME lengths are not
- * followed.
+ * Decodes opcodes up to the first STOP, without executing them. As in pickletools, FRAME lengths are ignored.
  *
  * @param bytes - borrowed
  * @param start - where the pickle starts
@@ -44,8 +43,8 @@ export function genops(bytes: Uint8Array, start = 0): Generator<GenOp, void> {
 }
 
 /**
- * The same, for what is to be loaded.
- * @param ascii - false: text lines may hold any byte, as in CPython's readers; it is read as Latin-1
+ * The same as {@link genops}, also for pickles that are to be loaded.
+ * @param ascii - false: text lines may hold any byte, as in CPython's readers, and are read as Latin-1
  */
 export function* opcodesOf(bytes: Uint8Array, start: number, ascii: boolean): Generator<GenOp, void> {
   if (!isBytes.takes(bytes)) throw wrongArgument('a pickle', isBytes.expected, bytes);

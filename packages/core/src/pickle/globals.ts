@@ -17,12 +17,12 @@ import { PyDecimal, PyFraction, PyPath } from './values/numbers.ts';
 import { PyRange, PySlice } from './values/scalars.ts';
 import type { WriteContext } from './writers.ts';
 
-/** Every Python type that is not an opcode of its own. */
+/** Every Python type that has no opcode of its own. */
 export const TYPE_ROWS: readonly TypeRow[] = [...PLAIN_ROWS, ...DATETIME_ROWS, ...STDLIB_ROWS, ...NUMPY_ROWS];
 
 /**
- * The allow-list: by module, then by name, what makes an object of a global. Maps, so that no name reaches a prototype.
- * Nothing that is not here, or in the user's `globals`, is ever called.
+ * The allow-list: by module, then by name, the function that makes an object for a global. Maps, so that no name
+ * reaches a prototype. Only what is here, or in the user's `globals`, is ever called.
  */
 export const GLOBALS: ReadonlyMap<string, ReadonlyMap<string, Reconstruct>> = (() => {
   const modules = new Map<string, Map<string, Reconstruct>>();
@@ -37,8 +37,8 @@ export const GLOBALS: ReadonlyMap<string, ReadonlyMap<string, Reconstruct>> = ((
 })();
 
 /**
- * The classes among them of which `__new__`, which NEWOBJ calls, makes what a call makes. `__new__` of a set, a deque or a
- * Counter leaves its arguments to `__init__`, that of a path did so before or since Python 3.12; functions have none.
+ * The allowed classes whose `__new__`, which NEWOBJ calls, makes the same as a call. `__new__` of a set, a deque or a
+ * Counter leaves its arguments to `__init__`; whether that of a path does changed in Python 3.12; functions have none.
  */
 export const MADE_BY_NEW: ReadonlySet<string> = new Set([
   'builtins bytes',
@@ -61,7 +61,8 @@ export const MADE_BY_NEW: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * The classes without attributes and without a `__setstate__` of their own: a state of None does nothing to their objects.
+ * The classes without attributes and without a `__setstate__` of their own: a state of None has no effect on their
+ * objects.
  */
 export const STATELESS: ReadonlySet<unknown> = new Set(
   [

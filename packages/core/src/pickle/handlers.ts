@@ -1,5 +1,5 @@
 /**
- * The opcodes that the machine's loop does not handle in place, by name.
+ * The opcodes that the machine's loop does not handle inline, by name.
  *
  * @module
  */
@@ -24,7 +24,7 @@ import { ByteArray, ELLIPSIS, NOT_IMPLEMENTED, PyFloat, PyString } from './value
 import { FrozenSet, PySet } from './values/set.ts';
 import { Tuple, tupleOver } from './values/tuple.ts';
 
-/** The opcodes that the loop handles in place. */
+/** The opcodes that the loop handles inline. */
 type Hot =
   | 'BININT1'
   | 'BININT2'
@@ -57,7 +57,7 @@ type Cold = Exclude<OpcodeName, Hot>;
 
 type Handler = (m: Machine) => void;
 
-/** All other opcodes: one that is missing does not compile. */
+/** All other opcodes: a missing one is a compile error. */
 const HANDLERS: { readonly [N in Cold]: Handler } = {
   INT: (m) => {
     const text = decodeLatin1(line(m));
@@ -98,7 +98,7 @@ const HANDLERS: { readonly [N in Cold]: Handler } = {
   READONLY_BUFFER: (m) => {
     const buffer = m.pop();
     if (buffer instanceof OutOfBandBuffer) m.push(new OutOfBandBuffer(buffer.bytes, buffer.index, true));
-    // Bytes are read-only as they are.
+    // Bytes are already read-only.
     else if (buffer instanceof Uint8Array && !(buffer instanceof ByteArray)) m.push(buffer);
     else throw m.error('BAD_OPCODE', 'READONLY_BUFFER of something else');
   },
@@ -198,7 +198,7 @@ const HANDLERS: { readonly [N in Cold]: Handler } = {
     if (m.limit !== m.end && m.limit !== m.pos) throw m.error('CORRUPT', 'a frame inside a frame');
     if (!(m.pos + length <= m.end)) throw m.truncated(m.pos, length);
     const limit = m.pos + length;
-    // A double would change the machine's hidden class, and slow every look at the limit down.
+    // A double would change the machine's hidden class and slow down every read of the limit.
     m.limit = limit < 2 ** 31 ? limit | 0 : limit;
   },
   PERSID: (m) => pushPersistent(m, 'PERSID', asciiLine(m)),
@@ -212,7 +212,7 @@ export const COLD: Readonly<Record<CodeOf<Cold>, Handler>> = (() => {
   return byCode as unknown as Readonly<Record<CodeOf<Cold>, Handler>>;
 })();
 
-/** A line whose text is a number. */
+/** Takes a line that holds a number. */
 function line(m: Machine): Uint8Array {
   const bytes = m.takeLine();
   if (bytes.length > m.limits.integer) throw m.exceeded('integer');
@@ -231,20 +231,20 @@ function slot(m: Machine): number {
 }
 
 function pushInteger(m: Machine, length: number): void {
-  // What is not there is no matter of limits.
+  // Taken first: bytes that are missing are not a matter of limits.
   const pos = m.take(length);
   if (length > m.limits.integer) throw m.exceeded('integer');
   m.spend(length);
   m.push(length === 8 ? integer64(m.view, pos) : decodeInteger(m.bytes, pos, pos + length));
 }
 
-/** Eight bytes: the size of most integers that are no safe number. A sum that is safe is exact. */
+/** Eight bytes: the size of most integers beyond the safe range. A sum that is safe is exact. */
 function integer64(view: DataView, pos: number): number | bigint {
   const narrow = view.getInt32(pos + 4, true) * 2 ** 32 + view.getUint32(pos, true);
   return Number.isSafeInteger(narrow) ? narrow : view.getBigInt64(pos, true);
 }
 
-/** An 8-bit string of Python 2, read as the option says. */
+/** Pushes an 8-bit string of Python 2, decoded as the option says. */
 function pushString(m: Machine, bytes: Uint8Array): void {
   if (m.encoding === 'bytes') {
     m.push(bytes);
@@ -259,7 +259,7 @@ function pushString(m: Machine, bytes: Uint8Array): void {
   } else m.push(decodeLatin1(bytes));
 }
 
-/** A line of UTF-8: unlike in texts, no surrogate stands in it. */
+/** Takes a line of UTF-8, which, unlike a text, may not hold surrogates. */
 function utf8Line(m: Machine): string {
   const bytes = m.takeLine();
   m.spend(bytes.length);
@@ -287,7 +287,7 @@ function named(m: Machine, module: string, name: string): OpaqueGlobal {
   return m.proto >= 3 ? m.globals.global(module, name) : m.globals.fromPython2(module, name);
 }
 
-/** The globals that are values themselves. */
+/** The constant that a global stands for, if it does, else the global. */
 function constantOf(global: OpaqueGlobal): unknown {
   if (global.module !== 'builtins') return global;
   return global.name === 'Ellipsis' ? ELLIPSIS : global.name === 'NotImplemented' ? NOT_IMPLEMENTED : global;
@@ -296,7 +296,7 @@ function constantOf(global: OpaqueGlobal): unknown {
 function pushExtension(m: Machine, code: number): void {
   if (code <= 0) throw m.error('CORRUPT', 'extension codes start at 1', code);
   const known = m.options.extension?.(code);
-  // A registry has the names of the Python that wrote it: they are read as those that stand in the pickle.
+  // A registry has the names of the Python that wrote it: they are translated like names in the pickle.
   if (known !== undefined) m.push(constantOf(named(m, known[0], known[1])));
   else pushUnresolved(m, 'EXT', code);
 }
@@ -319,9 +319,9 @@ function pushUnresolved(m: Machine, kind: 'EXT' | 'PERSID' | 'BINPERSID', id: un
 }
 
 /**
- * A call whose result is dropped was made for its effect: a six-item reduce sets the state of an object so. It
- * belongs to its first argument; one that is known has no place for it, and would lose its state. What was given a memo slot in between is needed elsewhere: picklers drop it so where
- * a tuple contains itself.
+ * A call whose result is dropped at once was made for its effect: a six-item reduce sets the state of an object this
+ * way. It belongs to its first argument; a known value has no place for it and would lose its state. A result that got
+ * a memo slot first is needed elsewhere: picklers drop it like this where a tuple contains itself.
  */
 function keepCall(m: Machine, value: unknown): void {
   if (!(value instanceof OpaqueObject) || m.start !== m.reducedAt || isMadeAlready(m, value)) return;
@@ -333,8 +333,8 @@ function keepCall(m: Machine, value: unknown): void {
 }
 
 /**
- * Tells whether a GET follows, of what the same call made before: an object that its own arguments lead back to is made
- * among them first, and Python's pickler drops what it makes of them in the end.
+ * Whether a GET follows, of what the same call made before: an object that its own arguments refer back to is first
+ * made among them, and Python's pickler drops the one that it makes from them in the end.
  */
 function isMadeAlready(m: Machine, { callable, args }: OpaqueObject): boolean {
   const { bytes, pos, memo } = m;
@@ -354,7 +354,7 @@ function isMadeAlready(m: Machine, { callable, args }: OpaqueObject): boolean {
 /** Digits of a memo index, and the newline after them. */
 const MAX_INDEX = 11;
 
-/** Something that a call could change, as text and numbers are not, also those that lossless mode marks. */
+/** Whether a call could change a value: not text and numbers, including those that lossless mode marks. */
 function isMutable(value: unknown): boolean {
   if (typeof value !== 'object' || value === null || value instanceof PyFloat || value instanceof PyString)
     return false;

@@ -1,5 +1,5 @@
 /**
- * What the machine reads from: the bytes, the budgets that reading them uses up, and the errors that say where.
+ * What the machine reads from: the bytes, the budgets that reading them consumes, and errors with their offset.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import { DEFAULT_LIMITS, type LimitName, type LoadLimits, limitExceeded, limitsW
 import { type Encoding, LOAD_OPTIONS, type LoadOptions } from './options.ts';
 import { ByteArray, PyFloat, PyString } from './values/scalars.ts';
 
-/** Slots for short texts that were read, and how many new ones in a row make looking there not worth while. */
+/** Slots of the cache of short texts; after `MISSES` new texts in a row, looking there is not worthwhile. */
 const CACHE_SLOTS = 2048;
 /** Strings up to this many bytes are looked up among those already read. */
 export const CACHED_LENGTH = 24;
@@ -24,7 +24,7 @@ const FREE_WORK = 16_777_216;
 const CANONICAL_NAN = 0x7ff8000000000000n;
 const NEGATIVE_NAN = 0xfff8000000000000n;
 
-/** A cursor over one pickle after the other. */
+/** A cursor over one pickle after another. */
 export class Input {
   readonly lossless: boolean;
   readonly borrow: boolean;
@@ -32,19 +32,19 @@ export class Input {
   readonly encoding: Encoding;
   readonly limits: LoadLimits;
   readonly options: LoadOptions;
-  /** An entry of an mmdpickle: no STOP, no FRAME, nothing below its start, nothing left under its value. */
+  /** True for an entry of an mmdpickle: no STOP, no FRAME, uses nothing from before it, leaves only its value. */
   readonly entry: boolean;
 
   bytes: Uint8Array = new Uint8Array(0);
   view: DataView = new DataView(new ArrayBuffer(0));
-  /** The next byte. */
+  /** Position of the next byte. */
   pos = 0;
   /** One past the last byte that may be read: of the frame, else of the input. */
   limit = 0;
   end = 0;
   /** Where the pickle starts. */
   origin = 0;
-  /** Where the opcode at hand starts. */
+  /** Where the current opcode starts. */
   start = 0;
   #decoded = 0;
   #worked = 0;
@@ -64,7 +64,7 @@ export class Input {
     this.limits = options.limits === undefined ? DEFAULT_LIMITS : limitsWith(options.limits);
   }
 
-  /** Starts at `start`, with all budgets. */
+  /** Starts at `start`, with full budgets. */
   open(bytes: Uint8Array, start: number, end: number): void {
     if (this.bytes !== bytes) {
       this.bytes = bytes;
@@ -81,12 +81,12 @@ export class Input {
     this.#texts.open(bytes, this.view);
   }
 
-  /** The absolute offset of the opcode at hand. */
+  /** The absolute offset of the current opcode. */
   get offset(): number {
     return this.start + (this.options.offset ?? 0);
   }
 
-  /** Checks that `count` bytes of argument are left, and steps over them. */
+  /** Checks that `count` bytes of argument are left, and skips them. */
   take(count: number): number {
     const { pos } = this;
     if (!(pos + count <= this.limit)) this.leaveFrame(pos, count);
@@ -124,12 +124,12 @@ export class Input {
     return new ByteArray(bytes.buffer as ArrayBuffer, bytes.byteOffset, length);
   }
 
-  /** Counts memory that is about to be taken. */
+  /** Counts memory that is about to be allocated. */
   spend(count: number): void {
     if ((this.#decoded += count) > this.limits.bytes) throw this.exceeded('bytes');
   }
 
-  /** Counts what calls copy or walk: through shared arguments that can be far more than the input. */
+  /** Counts what calls copy or walk: with shared arguments that can be far more than the input. */
   work(units: number): void {
     this.#worked += units;
     if (this.#worked > FREE_WORK && this.#worked > FREE_WORK + (this.end - this.origin) * this.limits.work) {
@@ -137,7 +137,7 @@ export class Input {
     }
   }
 
-  /** Strict UTF-8 of other bytes; the error tells the opcode. */
+  /** Decodes strict UTF-8 from other bytes; the error gives the opcode's offset. */
   decode(bytes: Uint8Array): string {
     try {
       return decodeUtf8(bytes, 0, bytes.length);
@@ -146,7 +146,7 @@ export class Input {
     }
   }
 
-  /** The same of bytes of the input. */
+  /** The same for bytes of the input. */
   #decode(pos: number, length: number): string {
     try {
       return this.#texts.decode(pos, pos + length);
@@ -170,7 +170,7 @@ export class Input {
     return text;
   }
 
-  /** The text of the opcode SHORT_BINUNICODE or BINUNICODE at `at`, which was read before: no budget pays for it again. */
+  /** The text of the opcode SHORT_BINUNICODE or BINUNICODE at `at`, which was read before: no budget is charged again. */
   textAgain(at: number): string {
     if (this.bytes[at] === 0x8c) {
       const length = this.bytes[at + 1]!;
@@ -180,8 +180,8 @@ export class Input {
   }
 
   /**
-   * Short ASCII text that was read before is not decoded again. After many texts in a row that were new, only one in
-   * sixteen is looked up, until one is found: a column of distinct texts then pays little for the cache.
+   * Decodes a short text; ASCII text that was read before comes from a cache. After many new texts in a row, only one
+   * in sixteen is looked up, until one is found: a column of distinct texts then pays little for the cache.
    */
   shortText(pos: number, length: number): string {
     const { bytes } = this;
@@ -206,7 +206,7 @@ export class Input {
     return (this.#cache[slot] = this.#texts.ascii(pos, pos + length));
   }
 
-  /** A float of eight bytes at `pos`, marked where a number would not keep it. */
+  /** The float in the eight bytes at `pos`, marked if a number would not preserve it. */
   markedFloat(value: number, pos: number): number | PyFloat {
     if (Number.isSafeInteger(value) && !Object.is(value, -0)) return new PyFloat(value);
     if (!Number.isNaN(value)) return value;
@@ -214,14 +214,14 @@ export class Input {
     return bits === CANONICAL_NAN ? value : new PyFloat(bits);
   }
 
-  /** A float of a text argument, which may have given a NaN the sign. */
+  /** A float from a text argument, which may have given a NaN its sign. */
   float(value: number, negative: boolean): number | PyFloat {
     if (this.lossless && negative && Number.isNaN(value)) return new PyFloat(NEGATIVE_NAN);
     const marked = this.lossless && Number.isSafeInteger(value) && !Object.is(value, -0);
     return marked ? new PyFloat(value) : value;
   }
 
-  /** An error at the opcode at hand. */
+  /** An error at the current opcode. */
   error(
     code: 'NOT_A_PICKLE' | 'BAD_OPCODE' | 'CORRUPT' | 'TRUNCATED' | 'FORBIDDEN_GLOBAL' | 'UNSUPPORTED_VALUE',
     message: string,
@@ -233,10 +233,10 @@ export class Input {
   }
 
   /**
-   * Where an argument does not lie in the frame: it may follow a frame that ended just before it, as both of CPython's
-   * readers take it.
+   * Handles an argument that is not inside the frame: it may follow a frame that ended just before it, which both of
+   * CPython's readers accept.
    *
-   * @returns the limit from now on
+   * @returns the new limit
    * @throws MmdError TRUNCATED, CORRUPT
    */
   leaveFrame(pos: number, count: number): number {

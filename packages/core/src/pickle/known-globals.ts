@@ -15,16 +15,16 @@ import { OpaqueGlobal, type OpaqueKind } from './values/opaque.ts';
 /** Names that a machine keeps from one pickle to the next. */
 const KEPT = 256;
 
-/** Gives one object per name, and tells what stands on the allow-list. */
+/** Holds one object per name, and knows what is on the allow-list. */
 export class KnownGlobals {
   readonly #options: LoadOptions;
   readonly #byName = new Map<string, Map<string, OpaqueGlobal>>();
   readonly #byOldName = new Map<string, Map<string, OpaqueGlobal>>();
   #count = 0;
   readonly #reconstruct = new Map<OpaqueGlobal, Reconstruct>();
-  /** Those of which the user's constructors make something. */
+  /** Those handled by the user's constructors. */
   readonly #users = new Set<OpaqueGlobal>();
-  /** Objects that the user's constructors made, with those that take a state. */
+  /** Objects made by the user's constructors, with the constructor of each. */
   readonly #made = new WeakMap<object, Constructor>();
 
   constructor(options: LoadOptions) {
@@ -41,8 +41,8 @@ export class KnownGlobals {
   }
 
   /**
-   * The one that stands for a name of Python 2. Where today's name does not lead back to it, as that of `int` leads to
-   * `long`, it is one that keeps the old name, for pickles that Python 2 is to read again.
+   * The one object that stands for a Python 2 name. If its Python 3 name does not map back to it (that of `int` maps to
+   * `long`), the object keeps the old name, for pickles that Python 2 is to read again.
    */
   fromPython2(module: string, name: string): OpaqueGlobal {
     let inModule = this.#byOldName.get(module);
@@ -70,8 +70,8 @@ export class KnownGlobals {
   }
 
   /**
-   * What makes an object of a global that is called so; undefined if it is not on the list, or is not known to take such a
-   * call. No row knows keyword arguments; the user's constructors see every call as it is.
+   * The function that makes the object of a call; undefined if the global is not on the list, or not known to accept
+   * such a call. No row accepts keyword arguments; the user's constructors see every call as it is.
    */
   reconstruct(callable: unknown, kind: OpaqueKind, kwargs: unknown): Reconstruct | undefined {
     const global = callable as OpaqueGlobal;
@@ -83,14 +83,14 @@ export class KnownGlobals {
     return MADE_BY_NEW.has(`${global.module} ${global.name}`) ? reconstruct : undefined;
   }
 
-  /** How an object of a user's constructor takes its state. */
+  /** The function that gives its state to an object of a user's constructor. */
   setState(object: unknown): Constructor['setState'] {
     return this.#made.get(object as object)?.setState;
   }
 
   #usersConstructor(module: string, name: string): Reconstruct | undefined {
     const { globals } = this.#options;
-    // The first space of a key ends the module.
+    // The first space of a key ends the module name.
     if (globals === undefined || module.includes(' ')) return undefined;
     const key = `${module} ${name}`;
     const given =
@@ -110,7 +110,7 @@ export class KnownGlobals {
     };
   }
 
-  /** Forgets the names of a pickle that had very many. */
+  /** Forgets the names once there are very many. */
   clear(): void {
     if (this.#count <= KEPT) return;
     this.#byName.clear();

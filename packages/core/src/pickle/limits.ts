@@ -1,6 +1,6 @@
 /**
- * Budgets for hostile or unbounded input, as data. The machine never recurses and never allocates because a length
- * field claims it, so these bound what remains: work and memory that an input can ask for beyond its own size.
+ * Budgets for hostile or unbounded input, as data. The machine never recurses and never allocates what a length field
+ * merely claims, so these bound what remains: the work and memory that an input can demand beyond its own size.
  *
  * @module
  */
@@ -30,19 +30,19 @@ export type LimitName = keyof typeof LIMITS;
 /** The value of every budget. */
 export type LoadLimits = { readonly [N in LimitName]: number };
 
-/** The budgets that hold when an option does not say otherwise. */
+/** The default budgets, used where no option overrides them. */
 export const DEFAULT_LIMITS: LoadLimits = Object.freeze(
   Object.fromEntries(Object.entries(LIMITS).map(([name, { value }]) => [name, value])),
 ) as LoadLimits;
 
-/** The budgets that hold where some are given. One that is undefined is not given. */
+/** The budgets with the given overrides; `undefined` counts as not given. */
 export function limitsWith(given: { readonly [N in LimitName]?: number | undefined }): LoadLimits {
   const limits: { [N in LimitName]: number } = { ...DEFAULT_LIMITS };
   for (const name of Object.keys(LIMITS) as LimitName[]) limits[name] = given[name] ?? DEFAULT_LIMITS[name];
   return limits;
 }
 
-/** The error of a budget that is used up. */
+/** The error for an exhausted budget. */
 export function limitExceeded(limit: LimitName, maximum: number, offset?: number): MmdError {
   return new MmdError('LIMIT_EXCEEDED', `more than limits.${limit} allows, ${maximum}: raise it if this is meant`, {
     limit,

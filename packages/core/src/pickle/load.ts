@@ -10,14 +10,14 @@ import { Machine } from './machine.ts';
 import type { LoadOptions } from './options.ts';
 
 /**
- * Reads a pickle. Nothing that it names is imported or called: what is not on the allow-list becomes an opaque
- * object, which `dump` writes again.
+ * Reads a pickle. Nothing that it names is imported or called: what is not on the allow-list becomes an opaque object,
+ * which `dump` can write again.
  *
- * @param bytes - borrowed: unless `borrow` is false, bytes and arrays in the value are views of them. Bytes after
- *   STOP are ignored; `loadAt` tells where they start
+ * @param bytes - borrowed: unless `borrow` is false, bytes and arrays in the value are views of them. Bytes after STOP
+ *   are ignored; `loadAt` returns where they start
  * @param options - encoding of Python 2 strings, lossless mode, budgets, resolvers and constructors
  * @throws MmdError NOT_A_PICKLE, TRUNCATED, CORRUPT, BAD_OPCODE, LIMIT_EXCEEDED, BAD_KEY, FORBIDDEN_GLOBAL,
- *   UNSUPPORTED_VALUE (a buffer that is missing; a call that sets the state of a value), with the offset; INVALID_ARGUMENT
+ *   UNSUPPORTED_VALUE (a missing buffer; a call that sets the state of a value), with the offset; INVALID_ARGUMENT
  *
  * @example
  * ```ts
@@ -62,7 +62,7 @@ export function loadEntry(bytes: Uint8Array, options?: LoadOptions): unknown {
 }
 
 /**
- * Reads many pickles or entries with the same options; quicker than starting anew for each.
+ * Reads many pickles or entries with the same options; faster than starting over for each.
  *
  * @example
  * ```ts
@@ -81,7 +81,7 @@ export class Decoder {
     this.#options = options;
   }
 
-  /** As the function {@link load}. */
+  /** Like the function {@link load}. */
   load(bytes: Uint8Array): unknown {
     checkBytes(bytes);
     if (bytes.length === 0) throw new MmdError('NOT_A_PICKLE', 'there are no bytes', { offset: 0 });
@@ -89,12 +89,12 @@ export class Decoder {
     return this.#free(this.#pickle).run(bytes, 0, bytes.length);
   }
 
-  /** A machine that is not reading: a resolver of the user's may ask for another pickle in between. */
+  /** A machine that is not reading: a user's resolver may load another pickle meanwhile. */
   #free(machine: Machine): Machine {
     return machine.running ? new Machine(this.#options, machine.entry) : machine;
   }
 
-  /** As the function {@link loadEntry}, for the value that stands from `start` to `end`. */
+  /** Like the function {@link loadEntry}, for the value from `start` to `end`. */
   loadEntry(bytes: Uint8Array, start: number, end: number): unknown {
     this.#entry ??= new Machine(this.#options, true);
     const from = checkedPos(bytes, start);

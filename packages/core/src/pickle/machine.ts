@@ -1,6 +1,6 @@
 /**
- * The pickle machine: stack, marks, memo and the loop. It never recurses, never calls what it reads, and allocates
- * nothing because a length claims it.
+ * The pickle machine: stack, marks, memo and the loop. It never recurses, never calls what it reads, and never
+ * allocates what a length merely claims.
  *
  * @module
  */
@@ -21,11 +21,11 @@ import { Shapes } from './values/shapes.ts';
 import { tupleOf1, tupleOf2, tupleOf3, tupleOver } from './values/tuple.ts';
 import { WARM_LENGTH, WARM_UP, WARM_UPS } from './warm-up.ts';
 
-/** One machine reads one pickle after the other; what it keeps between them is memory, never meaning. */
+/** Reads one pickle after another; between them it keeps buffers and caches, but no state. */
 export class Machine extends State implements ReadContext {
   readonly globals: KnownGlobals;
   proto = 0;
-  /** It is reading: a callback of the user's may ask for another pickle meanwhile. */
+  /** True while it reads: a user's callback may load another pickle meanwhile. */
   running = false;
   /** The position after the last REDUCE. */
   reducedAt = -1;
@@ -34,7 +34,7 @@ export class Machine extends State implements ReadContext {
   #space: KeySpace | undefined;
   #warm = false;
   readonly shapes: Shapes = new Shapes();
-  /** Bound once: handing it to every dict costs no closure. */
+  /** Created once, so that passing it to every dict costs no closure. */
   readonly space: () => KeySpace;
 
   constructor(options: LoadOptions = {}, entry = false) {
@@ -47,8 +47,8 @@ export class Machine extends State implements ReadContext {
    * Reads one pickle, or one entry, that starts at `start`.
    *
    * @param bytes - borrowed; with `borrow` the value refers to them
-   * @param start - where the first opcode stands
-   * @param end - for an entry the end of its value, else how far the input goes
+   * @param start - position of the first opcode
+   * @param end - for an entry the end of its value, else the end of the input
    */
   run(bytes: Uint8Array, start: number, end: number): unknown {
     if (end - start >= WARM_LENGTH) KEPT.#warmUp();
@@ -76,7 +76,7 @@ export class Machine extends State implements ReadContext {
     for (let i = 0; i < WARM_UPS; i++) this.run(WARM_UP, 0, WARM_UP.length);
   }
 
-  /** Gives the offset of the opcode to an error of something that does not know where it stands: a key. */
+  /** Adds the opcode's offset to an error from code that does not know it: the code for keys. */
   #located(error: unknown): unknown {
     const keyed = isMmdError(error, 'BAD_KEY') || isMmdError(error, 'LIMIT_EXCEEDED');
     if (!keyed || error.offset !== undefined) return error;
@@ -111,13 +111,13 @@ export class Machine extends State implements ReadContext {
   }
 
   /**
-   * The opcodes that make up most of every pickle are handled in place; the others by {@link COLD}. All of them are
-   * named, so that V8 makes a table of jumps of the switch: without the cold ones their spread is too wide for it, and
+   * The opcodes that make up most of every pickle are handled inline, the others by {@link COLD}. All of them are
+   * listed, so that V8 makes a jump table of the switch: without the cold ones they are spread too widely for one, and
    * every opcode costs a chain of comparisons, most of all before the loop is compiled.
    */
   #loop(): void {
     const { bytes, stack, memo, lossless, view, entry, marks } = this;
-    // No opcode leaves more than one item more on the stack.
+    // No opcode adds more than one item to the stack.
     let room = Math.min(stack.length - 1, this.limits.stack);
     let left = this.limits.opcodes;
     const maxMemo = this.limits.memo;
@@ -175,7 +175,7 @@ export class Machine extends State implements ReadContext {
           if (pos + length > limit) limit = this.leaveFrame(pos, length);
           stack[height++] = length <= CACHED_LENGTH && !lossless ? this.shortText(pos, length) : this.text(pos, length);
           pos += length;
-          // Nearly every text is memoized: by the opcode that follows, if no budget ends there.
+          // Nearly every text is memoized by the next opcode: handled here too, unless a budget ends there.
           if (fused && pos < limit && bytes[pos] === 0x94 && left > 0 && height <= room && memo.fits(maxMemo)) {
             memo.addText(this.start);
             this.start = pos++;
@@ -362,8 +362,8 @@ export class Machine extends State implements ReadContext {
 }
 
 /**
- * V8 drops a hidden class, and the machine code that was compiled for it, at the first collection that finds no
- * object of the class alive. Machines live as long as one `load`, so one is kept for its class.
+ * V8 drops a hidden class, and the machine code compiled for it, at the first garbage collection that finds no live
+ * object of the class. Machines live only as long as one `load`, so one is kept alive for its class.
  * @kept
  */
 export const KEPT: Machine = new Machine();

@@ -5,28 +5,28 @@
  */
 
 /**
- * Slots of a piece: 256 KiB, which V8 never moves. One array that grew would be moved, into fresh pages, each time, and
- * compiled code that stores into an array of more than 128 KiB is thrown away when it has to grow.
+ * Slots per piece: 256 KiB, which V8 never moves. A single growing array would be moved into fresh pages each time, and
+ * compiled code that stores into an array of more than 128 KiB is discarded when the array has to grow.
  */
 const PIECE_BITS = 15;
 const PIECE = 1 << PIECE_BITS;
-/** A small memo keeps its room for the next pickle. */
+/** A memo with at most this many slots keeps its array for the next pickle. */
 const KEPT = 64;
 
-/** Stands in an array for a number, because a number there is the position of a text. */
+/** Placeholder for a number in an array, because a number there is the position of a text. */
 const NUMBER: object = Object.freeze({});
 
 /**
- * Slots by index. Any index from 0 to 2^32 - 1 is legal, so it is a map by meaning; indices that come in order, as
- * picklers write them, stay in arrays for speed. Every index lives in exactly one of the two.
+ * Slots by index. Any index from 0 to 2^32 - 1 is legal, so this is logically a map; indices that come in order, as
+ * picklers write them, are kept in arrays for speed. Every index is in exactly one of the two.
  *
- * Picklers memoize every text, and read few of them again. So a slot may hold where the text stands: that costs the
- * garbage collector nothing.
+ * Picklers memoize every text but refer back to few of them. So a slot may hold the position of its text, which costs
+ * the garbage collector nothing.
  */
 export class Memo {
-  /** Slots from 0 to `#count`, in pieces of one size; while there is one only, it is as large as it has to be. */
+  /** Slots from 0 to `#count`, in pieces of one size; a single piece is only as large as it has to be. */
   #pieces: unknown[][] = [];
-  /** The last piece, and the first index that is beyond it. */
+  /** The last piece, and the first index beyond it. */
   #last: unknown[] = [];
   #full = 0;
   #count = 0;
@@ -37,7 +37,7 @@ export class Memo {
     this.#renew();
   }
 
-  /** Also called at the start: V8 takes a field that was set but once for a constant, and compiles anew when it is not. */
+  /** Also called at the start: V8 treats a field set only once as a constant, and recompiles when it changes. */
   #renew(): void {
     this.#last = room(KEPT);
     this.#pieces = [this.#last];
@@ -64,7 +64,7 @@ export class Memo {
     } else (this.#sparse ??= new Map()).set(index, value);
   }
 
-  /** Tells whether {@link addText} may be called: all slots came in order, and there are fewer than `maximum`. */
+  /** Whether {@link addText} may be called: all slots came in order, and there are fewer than `maximum`. */
   fits(maximum: number): boolean {
     return this.#sparse === null && this.#count < maximum;
   }
@@ -96,14 +96,14 @@ export class Memo {
     return index < this.#count || (this.#sparse?.has(index) ?? false);
   }
 
-  /** Where the text stands that is the value of a slot in use; -1 if it holds its value. */
+  /** The position of the text in a slot in use; -1 if the slot holds its value itself. */
   textAt(index: number): number {
     if (index >= this.#count) return -1;
     const value = this.#pieces[index >> PIECE_BITS]![index & (PIECE - 1)];
     return typeof value === 'number' ? value : -1;
   }
 
-  /** The value of a slot that is in use, and no position of a text. */
+  /** The value of a slot in use that does not hold the position of a text. */
   get(index: number): unknown {
     if (index >= this.#count) return this.#sparse?.get(index);
     const value = this.#pieces[index >> PIECE_BITS]![index & (PIECE - 1)];
@@ -119,7 +119,7 @@ export class Memo {
   }
 }
 
-/** All pieces are arrays of one kind, which is the only one that compiled code then meets. */
+/** All pieces are arrays of one kind, the only one that compiled code then sees. */
 function room(length: number): unknown[] {
   return new Array<unknown>(length).fill(null);
 }

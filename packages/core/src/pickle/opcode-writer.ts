@@ -1,5 +1,5 @@
 /**
- * Values that are one opcode: numbers, text, payloads.
+ * Values that are written as one opcode: numbers, text, payloads.
  *
  * @module
  */
@@ -10,15 +10,15 @@ import { MmdError } from '../errors.ts';
 import { OPCODES } from './opcodes.ts';
 import { Sink } from './sink.ts';
 
-/** Items per APPENDS or SETITEMS, as CPython does: what a reader has to keep on its stack. */
+/** Items per APPENDS or SETITEMS, as in CPython: a reader has to keep that many on its stack. */
 export const BATCH = 1000;
 
-/** Bytes of the opcodes. Read in loops: V8 folds the fields of a frozen constant. */
+/** The opcodes' bytes. Read in loops: V8 folds the fields of a frozen constant. */
 export const C: { readonly [N in keyof typeof OPCODES]: number } = Object.fromEntries(
   Object.entries(OPCODES).map(([name, { code }]) => [name, code]),
 ) as { [N in keyof typeof OPCODES]: number };
 
-/** Text that is tried as ASCII first. */
+/** Texts up to this length are tried as ASCII first. */
 const SHORT_TEXT = 32;
 
 /** Writes single opcodes with their arguments. */
@@ -69,7 +69,7 @@ export class OpcodeWriter {
     this.#textHead(pos, size);
   }
 
-  /** UTF-8 that is known. */
+  /** Writes text whose UTF-8 is known. */
   utf8(bytes: Uint8Array): void {
     const { sink } = this;
     const pos = sink.reserve(5 + bytes.length);
@@ -78,7 +78,7 @@ export class OpcodeWriter {
     this.#textHead(pos, bytes.length);
   }
 
-  /** The opcode and length of text that stands behind the room left for them at `pos`. */
+  /** Writes the opcode and length of a text into the room left for them at `pos`, before the text. */
   #textHead(pos: number, length: number): void {
     const { sink } = this;
     if (this.protocol >= 4 && length < 256) {
@@ -90,7 +90,7 @@ export class OpcodeWriter {
     }
   }
 
-  /** Writes the numbers from `from` on, up to `to` or to what is no number, and returns where that stands. */
+  /** Writes numbers from index `from` on, at most up to `to` or another item; returns the index to go on from. */
   numbers(items: readonly unknown[], from: number, to: number): number {
     const { sink } = this;
     const most = Math.min(to, from + BATCH);
@@ -214,7 +214,7 @@ export class OpcodeWriter {
     }
     sink.u8(C.GLOBAL);
     for (const part of [module, name]) {
-      // A line ends with the newline, and Python reads its UTF-8 strictly.
+      // A newline would end the line, and Python decodes its UTF-8 strictly.
       if (part.includes('\n') || !isWellFormed(part)) {
         throw new MmdError(
           'UNSUPPORTED_VALUE',

@@ -7,7 +7,7 @@
  * @module
  */
 
-/** What may stand on the stack, by pickletools' names; `mark` and `stackslice` are the topmost mark and all above it. */
+/** What may be on the stack, by pickletools' names; `mark` and `stackslice` are the topmost mark and all above it. */
 export type StackItem =
   | 'any'
   | 'bool'
@@ -152,7 +152,7 @@ export interface Opcode extends OpcodeRow {
   readonly name: OpcodeName;
 }
 
-/** Opcodes by byte; `undefined` where a byte is no opcode. */
+/** Opcodes by byte; `undefined` where a byte is not an opcode. */
 export const OPCODE_BY_CODE: readonly (Opcode | undefined)[] = (() => {
   const byCode: (Opcode | undefined)[] = Array.from({ length: 256 }, () => undefined);
   for (const name of Object.keys(OPCODES) as OpcodeName[])

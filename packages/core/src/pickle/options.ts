@@ -1,5 +1,5 @@
 /**
- * What `load` and `dump` can be asked for.
+ * Options of `load` and `dump`.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { isCount, isFlag, isFunction, isObject, isOneOf, type OptionRow, type Op
 import { LIMITS, type LimitName, type LoadLimits } from './limits.ts';
 import type { OpaqueKind } from './values/opaque.ts';
 
-/** How the 8-bit strings of Python 2 are read, as Python's `encoding` argument. */
+/** How the 8-bit strings of Python 2 are decoded, like Python's `encoding` argument. */
 export type Encoding = 'ascii' | 'latin1' | 'utf-8' | 'bytes';
 
 /** One call that a pickle asks for. */
@@ -20,13 +20,10 @@ export interface Call {
   readonly kwargs: unknown;
 }
 
-/**
- * What the user gives for a global: makes the object from the arguments, or returns undefined, and the object stays
- * opaque.
- */
+/** The user's function for a global: makes the object from the arguments, or returns undefined to leave it opaque. */
 export type Construct = (args: readonly unknown[], call: Call) => unknown;
 
-/** A user's class with its state. */
+/** A user's constructor for a global, with a function for the state. */
 export interface Constructor {
   readonly construct: Construct;
   /** Takes the state that follows (`__setstate__`). Without it a state is an error. */
@@ -35,14 +32,15 @@ export interface Constructor {
 
 /** Options of `load`, `loadAt` and `loadEntry`. */
 export interface LoadOptions {
-  /** Default `'ascii'`, in which other bytes are an error; numpy and datetime of Python 2 need `'latin1'`. */
+  /** Default `'ascii'`, where other bytes are an error; numpy and datetime values of Python 2 need `'latin1'`. */
   readonly encoding?: Encoding | undefined;
-  /** Mark what a JavaScript value would not keep apart, so that it is written again as it was. Default false. */
+  /** Mark what JavaScript values do not distinguish, so that it is written back as it was. Default false. */
   readonly lossless?: boolean | undefined;
-  /** Bytes, bytearrays and arrays are views of the input (default), or else copies. */
+  /** True (default): bytes, bytearrays and arrays are views of the input. False: they are copies. */
   readonly borrow?: boolean | undefined;
   /**
-   * Arrays over the input may be stored into (default). False where the input is a read-only mapping, or shared.
+   * Whether arrays over the input are writable (default true). Pass false if the input is a read-only mapping, or
+   * shared.
    */
   readonly writable?: boolean | undefined;
   /** The out-of-band buffers of protocol 5, in order; borrowed. */
@@ -52,10 +50,11 @@ export interface LoadOptions {
   /** Resolves an extension code to `[module, name]`; undefined leaves it opaque. */
   readonly extension?: ((code: number) => readonly [module: string, name: string] | undefined) | undefined;
   /**
-   * The user's constructors by `'module name'`; they come before the ones built in. The first space ends the module.
+   * The user's constructors by `'module name'`; they take precedence over the built-in ones. The first space ends the
+   * module name.
    */
   readonly globals?: ReadonlyMap<string, Construct | Constructor> | Record<string, Construct | Constructor> | undefined;
-  /** `'error'`: anything that would become opaque is FORBIDDEN_GLOBAL instead. Default `'opaque'`. */
+  /** `'error'`: anything that would become opaque throws FORBIDDEN_GLOBAL instead. Default `'opaque'`. */
   readonly unknown?: 'opaque' | 'error' | undefined;
   /** Budgets that differ from the defaults. */
   readonly limits?: Partial<LoadLimits> | undefined;
@@ -69,10 +68,10 @@ function limitsOf(names: readonly LimitName[]): OptionRow {
   return { within: Object.fromEntries(names.map((name) => [name, MAXIMUM])) };
 }
 
-/** Of {@link Constructor}. */
+/** Option table for {@link Constructor}. */
 export const CONSTRUCTOR: OptionTable = { construct: isFunction, setState: isFunction };
 
-/** Of {@link LoadOptions}. A budget that is NaN would be none. */
+/** Option table for {@link LoadOptions}. A budget of NaN would never be exceeded. */
 export const LOAD_OPTIONS: OptionTable = {
   encoding: isOneOf(...(['ascii', 'latin1', 'utf-8', 'bytes'] satisfies Encoding[])),
   lossless: isFlag,
@@ -90,7 +89,7 @@ export const LOAD_OPTIONS: OptionTable = {
   offset: isCount('bytes'),
 } satisfies Record<keyof LoadOptions, OptionRow>;
 
-/** Of `DumpOptions` and `DumpEntryOptions`. */
+/** Option tables for `DumpOptions` and `DumpEntryOptions`. */
 export const DUMP_OPTIONS: OptionTable = {
   protocol: { takes: (value) => value === 2 || value === 3 || value === 4 || value === 5, expected: '2, 3, 4 or 5' },
   bufferCallback: isFunction,
@@ -98,7 +97,7 @@ export const DUMP_OPTIONS: OptionTable = {
 };
 export const DUMP_ENTRY_OPTIONS: OptionTable = { memoBase: isCount('a memo index'), limits: limitsOf(['depth']) };
 
-/** Of `DisOptions`. */
+/** Option table for `DisOptions`. */
 export const DIS_OPTIONS: OptionTable = {
   start: isCount('a position'),
   indent: isCount('blanks'),

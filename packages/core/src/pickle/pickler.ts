@@ -1,5 +1,5 @@
 /**
- * The writer: a value becomes opcodes, without recursion.
+ * The writer: turns a value into opcodes, without recursion.
  *
  * @module
  */
@@ -26,24 +26,24 @@ import { ByteArray } from './values/scalars.ts';
 import { Tuple } from './values/tuple.ts';
 import { bytesSteps, joinPieces, stepsOf, type WriteContext } from './writers.ts';
 
-/** Dict keys that are remembered, so that a repeated one costs two bytes; and long texts, and long integers. */
+/** How many dict keys are remembered, so that a repeated one costs two bytes; also long texts, and long integers. */
 const REMEMBERED_TEXTS = 4096;
-/** Keys of the last dict that are remembered by place: looking there is quicker than in the Map. */
+/** How many keys of the last dict are remembered by position: a lookup there is faster than in the Map. */
 const REMEMBERED_PLACES = 64;
-/** Room for a long list is taken at once, instead of twice as much each time, into which all is copied. */
+/** From this length on, a list's room is reserved at once, instead of being doubled, with a copy, again and again. */
 const LONG_LIST = 4096;
 const MOST_ROOM = 67_108_864;
-/** What is asked for ahead of the last numbers. */
+/** Extra room, because numbers reserve a whole batch ahead. */
 const BATCH_ROOM: number = 16 * BATCH;
 /** The opcodes of short tuples, by length. */
 const TUPLES: readonly number[] = [C.EMPTY_TUPLE, C.TUPLE1, C.TUPLE2, C.TUPLE3];
-/** Bytes of this size are one object in Python too when they are one here. */
+/** From this size on, bytes that are one object here are one object in Python too. */
 const SHARED_BYTES = 16;
-/** Texts and integers of so many characters are written once: a pickle of one that is shared is small, as it was. */
+/** Texts and integers of this many characters are written once: a pickle that shares one stays small, as it was. */
 const LONG = 256;
 const LONG_INTEGER: bigint = 1n << BigInt(4 * LONG);
 
-/** Writes values one after the other; what it keeps between them is memory, never meaning. */
+/** Writes one value after another; between them it keeps buffers, but no state. */
 export class Pickler extends OpcodeWriter implements WriteContext {
   readonly entry: boolean;
   readonly byteArrays: boolean;
@@ -51,7 +51,7 @@ export class Pickler extends OpcodeWriter implements WriteContext {
   readonly bufferCallback: ((bytes: Uint8Array) => unknown) | undefined;
   /** One more than the highest memo index that was written. */
   memoEnd = 0;
-  /** It is writing: a getter or source of the user's may ask for another value to be written meanwhile. */
+  /** True while it writes: a user's getter or array source may have another value written meanwhile. */
   writing = false;
   readonly #maxDepth: number;
   readonly #frames = new Frames();
@@ -61,13 +61,13 @@ export class Pickler extends OpcodeWriter implements WriteContext {
   #longTexts = new Map<string, number>();
   /** By hexadecimal text: V8 hashes a bigint by its last digits. */
   #longIntegers = new Map<string, number>();
-  /** The first of equal plain types: which are one object depends on what was parsed before. */
+  /** The first of equal plain dtypes: which of them are one object depends on what was parsed before. */
   #types = new Map<string, object>();
   #dicts = 0;
   #space: KeySpace | undefined;
-  /** Calls whose arguments are being written, by the depth of their steps; -1: for the second time. */
+  /** Calls whose arguments are being written, with the depth of their steps, or -1 for the second time. */
   readonly #making = new Map<OpaqueObject, number>();
-  /** Arguments that are open, and are to be written once more when they are met. */
+  /** Open arguments that are to be written again at their next occurrence. */
   readonly #again = new Set<object>();
 
   constructor(
@@ -85,7 +85,7 @@ export class Pickler extends OpcodeWriter implements WriteContext {
   }
 
   /**
-   * Writes a value into the sink, after what is there.
+   * Appends a value to the sink.
    * @param memoBase - the first memo index to use
    */
   write(value: unknown, memoBase: number): void {
@@ -139,7 +139,7 @@ export class Pickler extends OpcodeWriter implements WriteContext {
 
   #object(value: object): void {
     const prototype: unknown = Object.getPrototypeOf(value);
-    // Complete after one byte, EMPTY_LIST or EMPTY_DICT: one look tells whether it is new, and notes it.
+    // Complete after one byte, EMPTY_LIST or EMPTY_DICT: one lookup checks whether it is new, and notes it.
     if (prototype === Array.prototype) {
       if (this.#memo.add(value, -2 - this.sink.length)) this.#newList(value as unknown[]);
       else this.#recall(value);
@@ -165,7 +165,7 @@ export class Pickler extends OpcodeWriter implements WriteContext {
     if (!this.#recall(value)) this.#other(value);
   }
 
-  /** What is not one of the commonest classes: written as steps, by the mapping table. */
+  /** Values of less common classes: written as steps, by the mapping table. */
   #other(value: object): void {
     if (value instanceof Op) this.sink.u8(value.code);
     else if (value instanceof GlobalRef) this.#global(value);
@@ -202,9 +202,9 @@ export class Pickler extends OpcodeWriter implements WriteContext {
   }
 
   /**
-   * Begins a call. One that is met among its own arguments is made there. Of these, the list or dict that is open has not
-   * got all its items yet. It is written once more, because the call may copy it; so does Python's pickler, which asks
-   * the object for its arguments again. What was referred to from elsewhere is kept there: that stays one object.
+   * Begins a call. One that occurs among its own arguments is made there, while the open list or dict among these lacks
+   * some of its items. That is written again, because the call may copy it; so does Python's pickler, which asks the
+   * object for its arguments again. If it was referred to already, it is not: it stays one object.
    */
   #begin(value: OpaqueObject): void {
     const depth = this.#making.get(value);
@@ -277,7 +277,7 @@ export class Pickler extends OpcodeWriter implements WriteContext {
     }
   }
 
-  /** Writes items up to `to`; false if one of them is a container that comes first. */
+  /** Writes items up to `to`; false if one of them is a container, which must be written first. */
   #items(frame: Frame, to: number): boolean {
     const { items } = frame;
     const depth = this.#frames.depth;
@@ -296,8 +296,8 @@ export class Pickler extends OpcodeWriter implements WriteContext {
   }
 
   /**
-   * The same for all of a tuple. They are few, and frozen: a loop of their own leaves the other with few enough kinds of arrays
-   * for V8 to read them without a call.
+   * The same for all items of a tuple. They are few, and frozen: with a loop of their own, the other loop has few
+   * enough kinds of arrays for V8 to read them without a call.
    */
   #tupleItems(frame: Frame): boolean {
     const { items, end } = frame;
@@ -360,16 +360,16 @@ export class Pickler extends OpcodeWriter implements WriteContext {
     this.#newList(value);
   }
 
-  /** A list that is noted already. */
+  /** Writes a list that is already noted. */
   #newList(value: readonly unknown[]): void {
     this.sink.u8(C.EMPTY_LIST);
-    // Of a Proxy it may be anything, and a different one each time.
+    // A Proxy may return anything, and something different each time.
     const length = value.length >>> 0;
     if (length >= LONG_LIST) this.sink.reserve(Math.min(9 * length + BATCH_ROOM, MOST_ROOM));
     if (length > 0) this.#push(LIST, value, length, value);
   }
 
-  /** Notes and begins a dict; false if it was written before, and is referred to. */
+  /** Notes and begins a dict; false if it was written before: then it writes a reference. */
   #newDict(value: object): boolean {
     if (!this.#memo.add(value, -2 - this.sink.length)) {
       this.#recall(value);
@@ -413,7 +413,7 @@ export class Pickler extends OpcodeWriter implements WriteContext {
       scratch[end++] = key;
       scratch[end++] = item;
     });
-    // A derived Map may tell another size, and other keys than were checked.
+    // A subclass of Map may report another size, and other keys than were checked.
     if (end !== frame.end)
       throw new MmdError('UNSUPPORTED_VALUE', 'a Map has not as many entries as it says', { found: value.size });
     if (Object.getPrototypeOf(value) !== Map.prototype)
@@ -440,13 +440,13 @@ export class Pickler extends OpcodeWriter implements WriteContext {
       this.sink.u8(C.EMPTY_TUPLE);
       return;
     }
-    // A tuple that is met inside itself is written once more: it cannot be referred to before it is complete.
+    // A tuple inside itself is written again: it cannot be referred to before it is complete.
     const slot = this.#memo.begin(value);
     if (slot === NOTED && this.#recall(value)) return;
     this.#push(TUPLE, value, value.length, value).slot = slot;
   }
 
-  /** The items are on the stack. A tuple that contains itself was completed on the way: that one is taken. */
+  /** The items are on the stack. A tuple that contains itself was completed on the way: that one is used. */
   #endTuple(frame: Frame): void {
     const { sink } = this;
     const { value, end } = frame;
@@ -467,15 +467,15 @@ export class Pickler extends OpcodeWriter implements WriteContext {
       this.#note(value);
       return;
     }
-    // Completed, with all that follows, inside its own arguments.
+    // Already completed, with all that follows, inside its own arguments.
     this.#drop(1);
     this.#recall(value);
     this.#frames.pop();
   }
 
   /**
-   * Takes items off the stack again. A POP right after a REDUCE would say that the call was made for its effect on its
-   * first argument: None stands in between.
+   * Pops items off the stack again. A POP right after a REDUCE would mean that the call was made for its effect on its
+   * first argument, so a None goes in between.
    */
   #drop(count: number): void {
     this.sink.u8(C.NONE);
@@ -527,7 +527,7 @@ export class Pickler extends OpcodeWriter implements WriteContext {
   }
 
   #bytes(value: Uint8Array): void {
-    // Of a length that stays, whatever comes of a buffer that can grow; and this throws where it was transferred.
+    // A view of fixed length, even over a resizable buffer; this throws if the buffer was transferred.
     const bytes = viewBytes(value);
     const array = value instanceof ByteArray;
     if (array ? this.protocol < 5 : this.protocol < 3) {
@@ -539,7 +539,7 @@ export class Pickler extends OpcodeWriter implements WriteContext {
     if (array || bytes.length >= SHARED_BYTES) this.#note(value);
   }
 
-  /** The bytes of an array, out of band where that is asked for. */
+  /** The bytes of an array, out of band if requested. */
   #pieces({ pieces, length, array }: Pieces): void {
     if (this.bufferCallback !== undefined && array && !this.bufferCallback(joinPieces(pieces, length))) {
       this.sink.u8(C.NEXT_BUFFER);
@@ -550,7 +550,7 @@ export class Pickler extends OpcodeWriter implements WriteContext {
   #global(given: GlobalRef): void {
     const today = given.asIs ? ([given.module, given.name] as const) : toBothNumpys(given.module, given.name);
     const [module, name] = this.protocol === 2 && !given.asIs ? toPython2(...today) : today;
-    // With the length, no other module and name are the same text.
+    // With the length, no two globals have the same key.
     const key = `${module.length} ${module}${name}`;
     if (this.#getAgain(this.#globals, key)) return;
     this.globalNames(module, name);
@@ -564,11 +564,11 @@ export class Pickler extends OpcodeWriter implements WriteContext {
  */
 export const KEPT_PICKLER: Pickler = new Pickler(4, 1, true);
 
-/** A plain object, and not one of those that stand for something else. */
+/** Whether an object is a plain one that does not stand for something else. */
 function isPlain(value: object, prototype: unknown): boolean {
   return (prototype === Object.prototype || prototype === null) && !isDType(value) && !isArraySource(value);
 }
 
-/** The same of any value. */
+/** The same for any value. */
 const isRecord = (value: unknown): value is object =>
   typeof value === 'object' && value !== null && isPlain(value, Object.getPrototypeOf(value));

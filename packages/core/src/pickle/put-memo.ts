@@ -1,5 +1,5 @@
 /**
- * What the writer remembers of the objects it wrote.
+ * What the writer remembers about the objects it wrote.
  *
  * @module
  */
@@ -7,30 +7,30 @@
 import { PyDict } from './values/dict.ts';
 import { markTuple, type Tuple, tupleMark } from './values/tuple.ts';
 
-/** Objects that are let go of one by one: their array is kept for the next value. */
+/** Up to this many marked objects are cleared one by one, and their array is kept for the next value. */
 const KEPT = 64;
 
-/** What {@link PutMemo.begin} gives for a tuple that was noted before ... */
+/** What {@link PutMemo.begin} returns for a tuple that was noted before ... */
 export const NOTED = -1;
-/** ... and for a new one that cannot remember its place. */
+/** ... and for a new one that cannot store its index. */
 const ELSEWHERE = -2;
 
 /**
- * Objects by memo index, or by -1 minus the position where a PUT would go. Dicts and tuples remember their own place in an
- * array here, which takes a tenth of the time of a look into a Set; those that another writer at work has marked, as when
- * a getter dumps something, are looked up like all others. Of the others most are never asked for again: they cost one
- * look into a Set, and only the first object that comes twice builds the Map.
+ * The memo index of each object, or -1 minus the position where a PUT would go. Dicts and tuples store their own index
+ * into an array here, which takes a tenth of the time of a lookup in a Set; those marked by another active writer, as
+ * when a getter dumps something, are looked up like all others. Most of the others never occur again: they cost one Set
+ * lookup, and only the first object that occurs twice builds the Map.
  */
 export class PutMemo {
   #marked: (object | null)[] = [];
   #markedCount = 0;
-  /** What is noted of the marked objects; NaN of a tuple that is not complete. */
+  /** What is noted for the marked objects; NaN for a tuple that is not complete. */
   #notes = new Float64Array(KEPT);
   readonly #seen = new Set<object>();
   /** Positions in the order of `#seen`. */
   #places = new Float64Array(64);
   #map: Map<object, number> | undefined;
-  /** Goes on, after the objects that are in the Map, with those that came later. */
+  /** Continues after the objects that are in the Map, with those that came later. */
   #rest: SetIterator<object> | undefined;
 
   /** Notes an object that is complete at `at`; false if it was noted before. */
@@ -57,7 +57,7 @@ export class PutMemo {
     return this.#indexOf(value, mark) < 0 && this.add(value, Number.NaN) ? ELSEWHERE : NOTED;
   }
 
-  /** Completes a tuple at `at`, of that slot; false if it was completed meanwhile, by one of its items. */
+  /** Completes the tuple of that slot at `at`; false if it was completed meanwhile, by one of its items. */
   complete(slot: number, value: object, at: number): boolean {
     const index = slot >= 0 ? slot : this.#place(value);
     if (index >= 0) {
@@ -71,7 +71,7 @@ export class PutMemo {
     return true;
   }
 
-  /** Keeps an object that was marked with the number of the next place, and returns that. */
+  /** Stores an object that was marked with the next index, and returns that index. */
   #keep(value: object, at: number): number {
     const index = this.#markedCount++;
     if (index === this.#notes.length) this.#notes = doubled(this.#notes);
@@ -81,7 +81,7 @@ export class PutMemo {
     return index;
   }
 
-  /** The place that an object's mark says, or -1 where that is the mark of another writer that is at work. */
+  /** The index in an object's mark, or -1 if the mark is that of another active writer. */
   #indexOf(value: object, mark: number): number {
     return mark >= 0 && mark < this.#markedCount && this.#marked[mark] === value ? mark : -1;
   }
@@ -101,7 +101,7 @@ export class PutMemo {
     return Number.isNaN(at) ? undefined : at;
   }
 
-  /** Changes what is noted of an object. */
+  /** Changes what is noted for an object. */
   set(value: object, at: number): void {
     const index = this.#place(value);
     if (index >= 0) this.#notes[index] = at;

@@ -17,7 +17,7 @@ const SHORT: ReadonlyMap<string, string> = new Map([
   ['\\', '\\\\'],
 ]);
 
-/** Single quotes, unless there are only single quotes inside. */
+/** Single quotes, unless the text has single quotes and no double ones. */
 const quoteFor = (text: string): string => (text.includes("'") && !text.includes('"') ? '"' : "'");
 
 /** A str. */
@@ -61,7 +61,7 @@ export function reprBytes(bytes: Uint8Array, escapeSingle = false): string {
   return parts.join('');
 }
 
-/** A float: the shortest digits that give it back, with an exponent below 1e-4 and from 1e16 on. */
+/** A float: the shortest digits that round-trip, with an exponent below 1e-4 and from 1e16 on. */
 export function reprFloat(value: number): string {
   if (Number.isNaN(value)) return 'nan';
   if (!Number.isFinite(value)) return value < 0 ? '-inf' : 'inf';

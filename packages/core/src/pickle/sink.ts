@@ -1,5 +1,5 @@
 /**
- * Where the writer's opcodes go: one buffer, the places where PUTs are needed after all, and large payloads that are
+ * Where the writer's opcodes go: one buffer, the positions where PUTs are needed after all, and large payloads that are
  * copied only once, into the result.
  *
  * @module
@@ -10,9 +10,9 @@ import { newBytes } from '../bytes/view-bytes.ts';
 import { MmdError } from '../errors.ts';
 import { OPCODES } from './opcodes.ts';
 
-/** Payloads of this size are kept aside and stand outside of frames; frames are cut at this size. */
+/** Payloads from this size on are kept aside and written outside of frames; frames are cut at this size. */
 export const FRAME_SIZE = 65_536;
-/** Shorter stretches stand without a frame. */
+/** Shorter stretches get no frame. */
 const FRAME_MINIMUM = 4;
 
 interface Insertion {
@@ -25,7 +25,7 @@ interface Insertion {
   readonly put?: number;
 }
 
-/** A byte writer that can put something in between later. */
+/** A byte writer that can insert bytes later. */
 export class Sink extends ByteWriter {
   #insertions: Insertion[] = [];
   #puts = false;
@@ -33,10 +33,10 @@ export class Sink extends ByteWriter {
   #cuts: number[] = [];
   #lastCut = 0;
 
-  /** Starts anew; the buffer is kept. */
+  /** Starts over; the buffer is kept. */
   reset(): void {
     this.length = 0;
-    // A record has none of these: no new arrays for it.
+    // A flat record has none of these, so it needs no new arrays.
     if (this.#insertions.length > 0) this.#insertions = [];
     if (this.#cuts.length > 0) this.#cuts = [];
     this.#puts = false;
@@ -44,17 +44,17 @@ export class Sink extends ByteWriter {
     this.#lastCut = 0;
   }
 
-  /** Everything that was written stands in {@link ByteWriter.bytes}, in one piece. */
+  /** Whether everything that was written is in {@link ByteWriter.bytes}, in one piece. */
   get whole(): boolean {
     return this.#insertions.length === 0;
   }
 
-  /** Notes that an opcode starts here: a frame may end. */
+  /** Notes that an opcode starts here, so a frame may end here. */
   boundary(): void {
     if (this.length - this.#lastCut >= FRAME_SIZE) this.#cuts.push((this.#lastCut = this.length));
   }
 
-  /** The payload of the opcode that starts at `head` and was written up to here. Borrowed until the result is made. */
+  /** Adds the payload of the opcode that was written from `head` up to here. Borrowed until the result is made. */
   payload(pieces: readonly Uint8Array[], length: number, head: number): void {
     if (length < FRAME_SIZE) {
       for (const piece of pieces) this.raw(piece);
@@ -64,7 +64,7 @@ export class Sink extends ByteWriter {
     this.#extra += length;
   }
 
-  /** A PUT of `index` for the object that was complete at `pos`. */
+  /** Inserts a PUT of `index` for the object that was complete at `pos`. */
   put(pos: number, index: number): void {
     this.#insertions.push({ pos, put: index });
     this.#puts = true;
@@ -72,10 +72,10 @@ export class Sink extends ByteWriter {
   }
 
   /**
-   * All opcodes in order, without frames and without a copy: large payloads are the caller's own bytes (a copy of
-   * 1 MiB costs more than the write to the page cache).
-   * @param start - where the first of them stands
-   * @returns parts that are borrowed until the next change of the sink, and of the payloads
+   * All opcodes in order, without frames and without a copy: large payloads are the caller's own bytes (a copy of 1 MiB
+   * costs more than the write to the page cache).
+   * @param start - position of the first of them
+   * @returns parts, borrowed until the sink or a payload changes
    */
   parts(start = 0): Uint8Array[] {
     if (this.#insertions.length === 0) return [this.bytes.subarray(start, this.length)];
@@ -94,8 +94,8 @@ export class Sink extends ByteWriter {
   }
 
   /**
-   * Moves the stretches between the cuts apart, the last one first, and puts frames before them: fresh memory for the
-   * result costs more than all that is written. The buffer becomes the result; the sink must not be used again.
+   * Moves the stretches between the cuts apart, the last one first, and inserts the frame headers: fresh memory for the
+   * result costs more than all the writing. The buffer becomes the result; the sink must not be used again.
    */
   #frameInPlace(frames: number): Uint8Array {
     const { bytes } = this;
@@ -118,8 +118,8 @@ export class Sink extends ByteWriter {
 
   /**
    * All opcodes in order.
-   * @param frames - from the first byte on that is to stand in frames, or -1 for none
-   * @returns bytes that belong to the caller, unless nothing was put in between and `borrow` allows a view of the buffer
+   * @param frames - position of the first byte that goes into frames, or -1 for none
+   * @returns bytes that belong to the caller, unless nothing was inserted and `borrow` allows a view of the buffer
    */
   assemble(frames: number, borrow: boolean): Uint8Array {
     if (frames < 0 && this.#insertions.length === 0) {
@@ -131,7 +131,7 @@ export class Sink extends ByteWriter {
         return this.#frameInPlace(frames);
       }
     }
-    // Positions tie only where a PUT follows the payload it is for, and payloads were noted first.
+    // Positions tie only between a payload and its own PUT, and the payload was noted first.
     if (this.#puts) this.#insertions.sort((a, b) => a.pos - b.pos);
     const out = new Assembly(
       this.length + this.#extra + (frames < 0 ? 0 : 9 * (2 + this.#cuts.length + 2 * this.#insertions.length)),
@@ -180,7 +180,7 @@ export class Sink extends ByteWriter {
 
 /**
  * A payload, of which only the length was written so far.
- * @throws MmdError INVALID_ARGUMENT where a getter of the value transferred or cut its buffer meanwhile
+ * @throws MmdError INVALID_ARGUMENT if a getter of the value transferred or shrank its buffer meanwhile
  */
 function payloadOf({ payload, length }: Insertion): readonly Uint8Array[] {
   const found = payload!.reduce((sum, piece) => sum + piece.length, 0);
@@ -204,7 +204,7 @@ function putOf(index: number): Uint8Array {
     : Uint8Array.of(OPCODES.LONG_BINPUT.code, index, index >>> 8, index >>> 16, index >>> 24);
 }
 
-/** The result in the making. */
+/** The result under construction. */
 class Assembly {
   readonly bytes: Uint8Array<ArrayBuffer>;
   length = 0;
@@ -230,13 +230,13 @@ class Assembly {
     for (let shift = 0; shift < 32; shift += 8) bytes[this.length++] = (index >>> shift) & 0xff;
   }
 
-  /** Leaves room for the head of a frame. */
+  /** Leaves room for a frame header. */
   open(): void {
     this.#frame = this.length;
     this.length += 9;
   }
 
-  /** Writes the head, or takes the room back where a frame is not worth it. */
+  /** Writes the frame header, or removes its room if a frame is not worth it. */
   close(): void {
     const { bytes } = this;
     const start = this.#frame + 9;

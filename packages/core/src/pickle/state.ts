@@ -15,18 +15,18 @@ import { weigh } from './work.ts';
 const KEPT_STACK = 256;
 
 /**
- * Stands on the stack, under a mark, and in the memo for a list whose items follow: the list is made of them, of
- * exactly their size (V8 gives a list that is made empty room for 17 at the first item, 150 bytes). Between the opcode
- * that makes the list and the mark stands at most the opcode that memoizes it, so that nothing sees this but the opcode
- * that removes the mark, and GET.
+ * Placeholder on the stack, under a mark, and in the memo for a list whose items follow: the list is made from them,
+ * with exactly their size (V8 gives a list that is made empty room for 17 at the first item, 150 bytes). Between the
+ * opcode that makes the list and the mark there is at most the opcode that memoizes it, so only the opcode that removes
+ * the mark, and GET, see this.
  */
 export const AWAITED: object = Object.freeze({});
 
-/** Stack, marks and memo of one pickle after the other. */
+/** Stack, marks and memo of one pickle after another. */
 export class State extends Input {
   /**
-   * Items from 0 to `height`. The array never shrinks while it is in use: what stands above is left over. It has no
-   * holes, so that lists that are cut out of it have none.
+   * Items from 0 to `height`. The array never shrinks while it is in use: items above are left over. It has no holes,
+   * so lists sliced from it have none.
    */
   stack: unknown[] = emptyStack();
   height = 0;
@@ -34,23 +34,23 @@ export class State extends Input {
   marks: number[] = [];
   fence = 0;
   readonly memo: Memo = new Memo();
-  /** The memo slot of the list that the next mark brings the items of, or -1. */
+  /** The memo slot of the list whose items follow the next mark, or -1. */
   awaitedSlot = -1;
-  /** The same for the pending marks; it means something where {@link AWAITED} stands under the mark. */
+  /** The same for the pending marks; meaningful where {@link AWAITED} is under the mark. */
   readonly awaitedAt: number[] = [];
-  /** Values that wait for their BUILD, with the memo slots that hold them; null: there are none. */
+  /** Values that wait for their BUILD, with the memo slots that hold them; null if there are none. */
   unfinished: Map<
     OpaqueObject,
     { readonly finish: (state: unknown) => unknown; slots: number[]; shared: boolean }
   > | null = null;
-  /** The room behind long lists. */
+  /** The capacity reserved for long lists. */
   readonly #rooms = new Map<unknown[], number>();
 
-  /** Lets go of everything that was read; the value belongs to the caller. */
+  /** Drops everything that was read; the value belongs to the caller. */
   release(): void {
     if (this.stack.length > KEPT_STACK) this.stack = emptyStack();
     else {
-      // No opcode, of a byte or more, pushes more than one item: a short input has not touched the rest. A call of
+      // An opcode takes a byte or more and pushes at most one item: a short input has not touched the rest. A call of
       // fill(), and storing a length, leave compiled code: together they took a third of the time of reading a record.
       const { stack } = this;
       const used = Math.min(stack.length, this.end - this.origin);
@@ -87,7 +87,7 @@ export class State extends Input {
     if (marks.length === 0) throw this.markless();
     const mark = this.fence;
     const slot = this.dropMark();
-    // Another mark at the same height would be the one that the items come after.
+    // If another mark is at the same height, the items belong to that one.
     if (mark > this.fence && stack[mark - 1] === AWAITED) this.arrive(mark - 1, emptyList(), slot);
     return mark;
   }
@@ -96,15 +96,15 @@ export class State extends Input {
     return this.error('BAD_OPCODE', 'there is no mark on the stack');
   }
 
-  /** Doubles the room of the stack. In the loop V8 would throw the loop's code away each time that a large one grows. */
+  /** Doubles the capacity of the stack. Done in the loop, V8 would discard its code each time a large stack grows. */
   growStack(): void {
     const { stack } = this;
     for (let i = stack.length; i > 0; i--) stack.push(null);
   }
 
   /**
-   * Removes the topmost mark; the caller has seen that there is one, and sees to the list that it brings, of which this
-   * returns the memo slot.
+   * Removes the topmost mark; the caller has checked that there is one, and handles the list whose items follow it, of
+   * which this returns the memo slot.
    */
   dropMark(): number {
     const { marks } = this;
@@ -136,14 +136,14 @@ export class State extends Input {
     return value === AWAITED ? this.#materialize(index) : this.share(value);
   }
 
-  /** A text whose slot holds where it stands; from now on the slot holds the text. */
+  /** Reads a text whose slot holds its position; from now on the slot holds the text. */
   #recallText(index: number, at: number): string {
     const text = this.textAgain(at);
     this.memo.set(index, text);
     return text;
   }
 
-  /** A list that is referred to before its items came: it is made now, and gets them as any other. */
+  /** Makes a list that is referred to before its items came; it gets them like any other list. */
   #materialize(index: number): unknown[] {
     const list = emptyList();
     let depth = this.marks.length - 1;
@@ -153,7 +153,7 @@ export class State extends Input {
     return list;
   }
 
-  /** Notes that a value is now referred to once more: it can no longer be replaced when it is finished. */
+  /** Notes another reference to a value: an unfinished one can then no longer be replaced when it is finished. */
   share(value: unknown): unknown {
     if (this.unfinished !== null && value instanceof OpaqueObject) {
       const waiting = this.unfinished.get(value);
@@ -162,21 +162,21 @@ export class State extends Input {
     return value;
   }
 
-  /** Pushes what stands for a value until its BUILD. */
+  /** Pushes the placeholder of a value until its BUILD. */
   pushUnfinished(placeholder: OpaqueObject, { finish }: Unfinished): void {
     this.unfinished ??= new Map();
     this.unfinished.set(placeholder, { finish, slots: [], shared: false });
     this.push(placeholder);
   }
 
-  /** Gives the placeholder on top its state, and puts the finished value in its place; false if it stays opaque. */
+  /** Gives the placeholder on top its state, and replaces it with the finished value; false if it stays opaque. */
   finish(placeholder: OpaqueObject, state: unknown): boolean {
     const waiting = this.unfinished?.get(placeholder);
     if (waiting === undefined) return false;
     this.unfinished!.delete(placeholder);
     if (this.unfinished!.size === 0) this.unfinished = null;
     if (Array.isArray(state)) this.work(weigh(state));
-    // What was appended to it, for example, would be lost.
+    // Otherwise items appended to it, for example, would be lost.
     const changed = waiting.shared || placeholder.operations.length > 0;
     const value = changed ? undefined : waiting.finish(state);
     if (value === undefined) return false;
@@ -186,8 +186,8 @@ export class State extends Input {
   }
 
   /**
-   * Tells whether the list that is made by the opcode before `pos` gets its items from a mark that follows, with
-   * nothing in between but its memo slot.
+   * Whether the list made by the opcode before `pos` gets its items after a mark that follows, with nothing in between
+   * but the opcode that memoizes it.
    */
   itemsFollow(pos: number): boolean {
     const { bytes } = this;
@@ -206,34 +206,34 @@ export class State extends Input {
     return at < this.end && bytes[at] === 0x28;
   }
 
-  /** Puts the list that was awaited at `at` there, and into its memo slot; its mark is gone already. */
+  /** Puts the list that was awaited at `at` there, and into its memo slot; its mark is already removed. */
   arrive(at: number, list: unknown[], slot: number): void {
     this.stack[at] = list;
-    // The slot may have been given to something else meanwhile.
+    // The slot may have been reused meanwhile.
     if (slot >= 0 && this.memo.get(slot) === AWAITED) this.memo.set(slot, list);
   }
 
   /**
-   * Doubles the room behind a long list that `count` items are to be added to. V8 by itself grows an array by half, into
+   * Doubles the capacity of a long list before `count` items are added to it. V8 by itself grows an array by half, into
    * fresh pages each time, which took three quarters of the time of loading a million integers.
    */
   makeRoom(list: unknown[], count: number): void {
     const { length } = list;
     const room = this.#rooms.get(list) ?? 0;
     if (length + count <= room || length < 512 || length > 2 ** 24) return;
-    // Cutting an array down to half its room or more leaves the room as it is.
+    // Shrinking an array to half its capacity or more leaves the capacity as it is.
     list.length = length * 2;
     list.length = length;
     this.#rooms.set(list, length * 2);
   }
 }
 
-/** Cut out of, where a literal of its own would be compiled anew each time V8 changes its mind where to put them. */
+/** Sliced from: a literal would be recompiled each time V8 changes its mind about where to allocate it. */
 const ONE: readonly unknown[] = [null];
 
 /**
- * A list with room for one item, which is what a list has that gets its items one by one and not after a mark. All
- * lists are arrays of one kind, as cut out of the stack.
+ * An empty list with room for one item, which is all that a list usually gets without a mark. All lists are arrays of
+ * one kind, like those sliced from the stack.
  */
 export function emptyList(): unknown[] {
   const list = ONE.slice();
@@ -245,5 +245,5 @@ function emptyStack(): unknown[] {
   return NULLS.slice();
 }
 
-/** Copied, not made anew: a loop of pushes takes 50 us in a process that was just started. */
+/** Copied, not built again: a loop of pushes takes 50 us in a process that was just started. */
 const NULLS: readonly unknown[] = Array.from({ length: KEPT_STACK }, () => null);

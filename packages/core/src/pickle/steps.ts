@@ -1,5 +1,5 @@
 /**
- * The parts of a writing job that are not values: the writer works through a list in which these stand between them.
+ * Steps of a write that are not values: the writer works through a list of values with these between them.
  *
  * @module
  */
@@ -13,7 +13,7 @@ export class Op {
   }
 }
 
-/** A tuple that nobody else can refer to: the arguments of a call. */
+/** A tuple that nothing else can refer to: the arguments of a call. */
 export class Args {
   readonly items: readonly unknown[];
 
@@ -22,7 +22,7 @@ export class Args {
   }
 }
 
-/** A global by its names of today; or by those it is to be written with. */
+/** A global by its current names; with `asIs`, by exactly the names to write. */
 export class GlobalRef {
   readonly module: string;
   readonly name: string;
@@ -35,7 +35,7 @@ export class GlobalRef {
   }
 }
 
-/** The object of a call is complete on the stack; or it was already completed inside its own arguments. */
+/** Marks that the object of a call is complete on the stack, or was already completed inside its own arguments. */
 export class Created {
   readonly value: object;
 

@@ -1,6 +1,6 @@
 /**
- * The text arguments of protocol 0, as CPython 3's C reader takes them, but for numbers with a NUL in them: it drops what
- * follows, and the reader in Python refuses all.
+ * The text arguments of protocol 0, as CPython 3's C reader accepts them, except numbers that contain a NUL: it drops
+ * what follows, and the reader written in Python rejects them.
  *
  * @module
  */
@@ -11,27 +11,31 @@ import { decodeLatin1 } from '../bytes/utf8.ts';
 import { MmdError } from '../errors.ts';
 import { PyString } from './values/scalars.ts';
 
-/** An integer of at most 15 digits that is the same number in any base that is asked for. */
+/** An integer of at most 15 digits that is the same number for every `base` of {@link parseInteger}. */
 const SHORT = /^[+-]?(?:0|[1-9][0-9]{0,14})$/;
 
-/** What `int()` takes of bytes: a sign, the digits behind a prefix or the decimal ones, blanks around them. */
+/** What `int()` accepts from bytes: a sign, digits after a prefix or decimal ones, and whitespace around them. */
 const INTEGER = /^[ \t\v\f\r]*([+-]?)(?:(0(?:[xX][0-9a-fA-F_]+|[oO][0-7_]+|[bB][01_]+))|([0-9][0-9_]*))[ \t\v\f\r]*$/;
 
-/** Underscores stand alone, and before a digit. */
+/** A misplaced underscore: each must be single, and before a digit. */
 const LOOSE = /_(?![0-9a-fA-F])/;
 
-/** Decimal digits that `int(text, 0)` refuses: they are octal elsewhere. */
+/** Decimal digits that `int(text, 0)` rejects, because elsewhere they are octal. */
 const ZERO_FIRST = /^0[0_]*[1-9]/;
 
 /** What `strtol(text, 0)` reads in octal. */
 const OCTAL = /^[ \t\v\f\r]*([+-]?)0([0-7]+)$/;
 
-/** What `float()` accepts, without spaces and underscores. Digits match in one way only: a long line would take quadratic time. */
+/**
+ * What `float()` accepts, without spaces and underscores. Digits match in one way only, or a long line would take
+ * quadratic time.
+ */
 const FLOAT = /^[+-]?(?:(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|inf(?:inity)?|nan)$/i;
 
 /**
  * Parses an integer; `undefined` if the text is not one.
- * @param base - of `int(text, base)`; `INT`: as the C reader reads that opcode, to which a mere zero means octal
+ * @param base - as in `int(text, base)`; `INT`: as the C reader reads that opcode, where a bare leading zero means
+ *   octal
  */
 export function parseInteger(text: string, base: 10 | 0 | 'INT'): number | bigint | undefined {
   if (SHORT.test(text)) return Number(text) + 0;
@@ -43,7 +47,7 @@ export function parseInteger(text: string, base: 10 | 0 | 'INT'): number | bigin
   return signed(sign, digits.replaceAll('_', ''));
 }
 
-/** What fits a C long: beyond, the C reader goes on as `int(text, 0)` does, which refuses it. */
+/** Octal that fits a C long: beyond that, the C reader falls back to `int(text, 0)`, which rejects it. */
 function parseOctal(text: string): number | bigint | undefined {
   const [, sign, digits] = OCTAL.exec(text) ?? [];
   const value = digits === undefined ? undefined : signed(sign, `0o${digits}`);
@@ -55,14 +59,14 @@ function signed(sign: string | undefined, digits: string): number | bigint {
   return narrowInteger(sign === '-' ? -value : value);
 }
 
-/** The bool that an INT of two characters is to the C reader, whichever the first: `I01` is the usual one. */
+/** The bool that the C reader makes of a two-character INT with the value 0 or 1: `I01` is the usual spelling. */
 export function parseBool(text: string): boolean | undefined {
   return /^(?:[ \t\v\f\r+0][01]|-0)$/.test(text) ? text[1] === '1' : undefined;
 }
 
 /**
  * Parses a float; `undefined` if the text is not one.
- * @param tooLarge - whether to take numbers that only one of CPython's readers takes, which makes them infinite
+ * @param tooLarge - whether to accept numbers that only one of CPython's readers accepts, as infinite
  */
 export function parseFloatText(text: string, tooLarge = false): number | undefined {
   if (!FLOAT.test(text)) return undefined;
@@ -106,7 +110,7 @@ export function unescapeBytes(bytes: Uint8Array): Uint8Array | string {
       out[length++] = Number.parseInt(octal, 8) & 0xff;
       i += octal.length - 1;
     } else {
-      // A line holds no newline, so that no escaped one need be dropped.
+      // A line holds no newline, so there is no escaped one to drop.
       out[length++] = 0x5c;
       out[length++] = letter;
     }
@@ -114,15 +118,15 @@ export function unescapeBytes(bytes: Uint8Array): Uint8Array | string {
   return out.slice(0, length);
 }
 
-/** One escape, or one character, of raw-unicode-escape text; an even count of backslashes before stands for itself. */
+/** Backslashes in raw-unicode-escape text, and the escape that they may begin; an even number is literal. */
 const RAW_UNICODE = /\\+(?:u[0-9a-fA-F]{0,4}|U[0-9a-fA-F]{0,8})?/g;
 
 /**
- * Decodes raw-unicode-escape: Latin-1, in which `\uXXXX` and `\UXXXXXXXX` after an odd count of backslashes stand
- * for code points.
+ * Decodes raw-unicode-escape: Latin-1, in which `\uXXXX` and `\UXXXXXXXX` stand for code points if the number of
+ * backslashes is odd.
  *
  * @param offset - where the text starts, for errors
- * @returns a PyString where two escapes are a surrogate pair
+ * @returns a PyString if two escapes form a surrogate pair
  * @throws MmdError CORRUPT
  */
 export function decodeRawUnicode(bytes: Uint8Array, offset: number): string | PyString {
@@ -142,7 +146,7 @@ export function decodeRawUnicode(bytes: Uint8Array, offset: number): string | Py
         offset: offset + at,
       });
     }
-    // An escape that directly follows one of a high surrogate makes a pair of code points.
+    // An escape of a low surrogate directly after one of a high surrogate makes a pair of code points.
     if (code >= 0xdc00 && code <= 0xdfff && slashes === 1 && high === at) pair = true;
     high = code >= 0xd800 && code <= 0xdbff ? at + match.length : -1;
     return match.slice(0, slashes - 1) + String.fromCodePoint(code);

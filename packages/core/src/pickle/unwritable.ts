@@ -1,5 +1,5 @@
 /**
- * Errors for values that no pickle holds: what to give instead, and where in the whole value it stands.
+ * Errors for values that no pickle can hold: what to pass instead, and where in the whole value they are.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { MmdError } from '../errors.ts';
 import { DICT, type Frame, type Frames, LIST, TUPLE } from './frame.ts';
 
 const AS_BYTES = 'give new Uint8Array(buffer)';
-/** What to do about a type or a class. */
+/** Advice by the name of a type or class. */
 const INSTEAD: ReadonlyMap<string, string> = new Map([
   ['undefined', 'give null, or leave it out'],
   ['Promise', 'await it first'],
@@ -20,13 +20,13 @@ const INSTEAD: ReadonlyMap<string, string> = new Map([
   ['String', 'give the string itself'],
 ]);
 const FOR_CLASSES = 'give a plain object, a Map, or a codec for the class';
-/** Errors about a value, not about the whole. */
+/** Codes of errors about one value within the whole. */
 const PLACED: ReadonlySet<string> = new Set(['UNSUPPORTED_VALUE', 'UNSUPPORTED_DTYPE', 'BAD_KEY', 'INVALID_ARGUMENT']);
-/** Steps of a place that are shown: the first and the last. */
+/** How many steps of a path are shown at its start, and at its end. */
 const SHOWN = 8;
 
 /**
- * @param what - the value, for people
+ * @param what - the value, described for people
  * @param name - its type or class
  */
 export function unwritable(what: string, name: string): MmdError {
@@ -35,7 +35,7 @@ export function unwritable(what: string, name: string): MmdError {
   return new MmdError('UNSUPPORTED_VALUE', message, { found: name });
 }
 
-/** The error that ended the writing of a value, with the place of what was at fault in its message. */
+/** Adds the path of the value at fault to the message of an error that ended a write. */
 export function inPlace(error: unknown, frames: Frames): unknown {
   if (!(error instanceof MmdError)) return error;
   const { code, message, cause, name: _, ...fields } = error;
@@ -54,7 +54,7 @@ export function inPlace(error: unknown, frames: Frames): unknown {
   return new MmdError(code, `${message} (at ${steps.join('')} of the value)`, { ...fields, cause });
 }
 
-/** How the item that a frame writes at present is reached; `undefined` where no path of JavaScript leads there. */
+/** The path step to the item that a frame is writing; `undefined` if no JavaScript path leads to it. */
 function stepInto({ kind, items, index }: Frame): string | undefined {
   const at = index - 1;
   if (at < 0) return undefined;

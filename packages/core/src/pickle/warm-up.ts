@@ -1,9 +1,9 @@
 /**
  * A pickle that takes the machine through every opcode of its loop.
  *
- * V8 compiles a loop for the paths that it has seen, and throws the code away when another one is taken: a first load of
- * 100,000 records was compiled four times over, with the interpreter at work in between, and took three times as long
- * as a later one. So a machine of the module reads this pickle before the first long one.
+ * V8 compiles a loop for the paths that it has seen, and discards the code when another one is taken: in a first load
+ * of 100,000 records the loop was compiled four times over, with the interpreter running in between, and the load took
+ * three times as long as a later one. So a machine of the module reads this pickle before the first long one.
  *
  * @module
  */
@@ -14,10 +14,10 @@ const C = Object.fromEntries(Object.entries(OPCODES).map(([name, { code }]) => [
   readonly [N in keyof typeof OPCODES]: number;
 };
 
-/** How often it is to be read: V8 starts to note what a function sees after some calls. */
+/** How often to read it: V8 records what a function sees only after some calls. */
 export const WARM_UPS = 8;
 
-/** Input from this length on is worth it. */
+/** Input from this length on is worth a warm-up. */
 export const WARM_LENGTH = 262_144;
 
 const SCALARS: readonly number[] = [
@@ -28,7 +28,7 @@ const SCALARS: readonly number[] = [
   ...[C.LONG1, 5, 1, 2, 3, 4, 5, C.SHORT_BINBYTES, 1, 0x61],
 ];
 
-/** More than the stack keeps, and than an ordinary batch. */
+/** More items than the stack keeps between pickles, and enough for a large batch. */
 const MANY: readonly number[] = [C.MARK, ...new Array<number>(520).fill(C.NONE), C.APPENDS];
 
 /** Lists, tuples and dicts of all opcodes, in frames as Python writes them. */

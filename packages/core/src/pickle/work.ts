@@ -1,17 +1,17 @@
 /**
- * What it may cost to make a value of arguments.
+ * The cost of making a value from arguments.
  *
  * @module
  */
 
 import { PyDict } from './values/dict.ts';
 
-/** Texts up to this are free: picklers share them, and they cost less than the call. */
+/** Texts up to this length are free: picklers share them, and they cost less than the call. */
 const SHORT_TEXT = 256;
 
 /**
  * Units for the budget `work`: what a known call may walk or copy of its arguments, one level down. Bytes are not
- * counted, because they are borrowed; who copies them counts them.
+ * counted, because they are borrowed; code that copies them counts them.
  */
 export function weigh(args: readonly unknown[]): number {
   let units = 64 * args.length;

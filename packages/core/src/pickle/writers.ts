@@ -32,15 +32,15 @@ import { ByteArray, PyConstant, PyFloat, PyString } from './values/scalars.ts';
 import { FrozenSet, PySet } from './values/set.ts';
 import { Tuple } from './values/tuple.ts';
 
-/** What a writer may ask of the pickle it writes into. */
+/** What a writer may know about the pickle it writes into, and do with it. */
 export interface WriteContext {
   readonly protocol: 2 | 3 | 4 | 5;
   readonly bufferCallback: ((bytes: Uint8Array) => unknown) | undefined;
-  /** The value is an entry of an mmdpickle: what one Python does not load takes the file from it. */
+  /** The value is an entry of an mmdpickle: if a Python cannot load the value, it cannot load the whole file. */
   readonly entry: boolean;
   /** The reader knows BYTEARRAY8: protocol 5, and entries of an mmdpickle. */
   readonly byteArrays: boolean;
-  /** Tells what Python can hash, of Maps and Sets that know nothing of it. */
+  /** Checks what Python can hash, for Maps and Sets that do not check it themselves. */
   readonly space: () => KeySpace;
   /** A float by its bits. */
   float(bits: bigint): void;
@@ -69,7 +69,7 @@ export function stepsOf(value: object, context: WriteContext): readonly unknown[
     return [];
   }
   if (value instanceof PyString) {
-    // Its bytes may have been changed.
+    // Made again, to check it: its bytes may have been changed.
     context.utf8(new PyString(value.utf8, value.toString()).utf8);
     return [new Created(value)];
   }
@@ -83,7 +83,7 @@ export function stepsOf(value: object, context: WriteContext): readonly unknown[
   if (isDType(value)) return reductionSteps(value, reduceDType(value));
   // Stubs, and subclasses of arrays.
   if (isArraySource(value)) return reductionSteps(value, reduceArray(value, context));
-  // Told by the engine's name: also subclasses, those of other realms, and kinds that not every runtime has.
+  // Recognized by the engine's name, which covers subclasses, other realms, and kinds that not every runtime has.
   if (typeOfTypedArray(value) !== undefined) return reductionSteps(value, reduceArray(ndarray(value), context));
   const prototype: unknown = Object.getPrototypeOf(value);
   const name = className(prototype);
@@ -96,7 +96,7 @@ function className(prototype: unknown): string {
   return typeof made === 'function' ? String(made.name) : 'unknown';
 }
 
-/** A buffer goes out of band if that is asked for, else it is bytes or a bytearray, as in Python. */
+/** A buffer goes out of band if requested, else it is bytes or a bytearray, as in Python. */
 function bufferSteps(value: OutOfBandBuffer, { bufferCallback }: WriteContext): readonly unknown[] {
   const { bytes, readonly } = value;
   if (bufferCallback !== undefined && !bufferCallback(bytes)) return [new BufferRef(readonly), new Created(value)];
@@ -108,7 +108,7 @@ function bufferSteps(value: OutOfBandBuffer, { bufferCallback }: WriteContext): 
   ];
 }
 
-/** A global; a dotted name below protocol 4 by way of getattr, as CPython writes it. */
+/** A global; below protocol 4 a dotted name becomes calls of getattr, as in CPython. */
 function globalSteps(value: OpaqueGlobal, protocol: number): readonly unknown[] {
   const old = protocol === 2 ? OpaqueGlobal.python2(value) : undefined;
   if (old !== undefined) return [new GlobalRef(...old, true)];
@@ -123,7 +123,7 @@ function globalSteps(value: OpaqueGlobal, protocol: number): readonly unknown[] 
 function setSteps(value: Set<unknown>, { protocol, space, entry }: WriteContext): readonly unknown[] {
   const frozen = value instanceof FrozenSet;
   if (!(frozen || value instanceof PySet)) checkKeys(value, space);
-  // By the method that was checked: a subclass may iterate over something else.
+  // Through the method that was checked: a subclass may iterate over something else.
   const items = [...value.keys()];
   if (entry) for (const item of items) checkNoSlice(item, space);
   if (protocol < 4) {
@@ -203,7 +203,7 @@ function operationSteps(operation: Operation): readonly unknown[] {
   }
 }
 
-/** Pieces of a payload as one. */
+/** Joins the pieces of a payload. */
 export function joinPieces(pieces: readonly Uint8Array[], length: number): Uint8Array {
   if (pieces.length === 1) return pieces[0]!;
   const whole = newBytes(length, INSIDE);
@@ -217,7 +217,7 @@ export function joinPieces(pieces: readonly Uint8Array[], length: number): Uint8
 
 /**
  * Bytes where the protocol has no opcode for them, as CPython writes them.
- * @param bytes - of `value`, in a plain view
+ * @param bytes - a plain view of `value`
  */
 export function bytesSteps(value: Uint8Array, bytes: Uint8Array): readonly unknown[] {
   const array = value instanceof ByteArray;
