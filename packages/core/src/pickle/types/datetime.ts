@@ -31,7 +31,7 @@ function packClock({ hour, minute, second, microsecond }: PyTime | PyDateTime): 
 const withZone = (bytes: readonly number[], tzinfo: unknown): readonly unknown[] =>
   tzinfo === null ? [Uint8Array.from(bytes)] : [Uint8Array.from(bytes), tzinfo];
 
-// What is written is made anew: a copy of an object with other parts has its class, and was never checked.
+// Values are constructed again before they are written: a modified copy has the same class, but was never checked.
 
 function reduceDateTime(given: PyDateTime): ReturnType<typeof reduceCall> {
   const value = new PyDateTime(given);

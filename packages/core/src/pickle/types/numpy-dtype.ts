@@ -15,7 +15,7 @@ import { OpaqueGlobal } from '../values/opaque.ts';
 import { Tuple } from '../values/tuple.ts';
 import { attempt, bytesOf, reduceCall } from './row.ts';
 
-/** Types within types: numpy's own descriptions are far from it, and it bounds the recursion. */
+/** Maximum nesting of dtypes: it bounds the recursion, and numpy's own descriptions are far below it. */
 const MAX_DEPTH = 40;
 
 const isRecord = (value: unknown): boolean =>
@@ -29,18 +29,18 @@ export function shapeOf(value: unknown): readonly number[] | undefined {
   return ok ? (dims as readonly number[]) : undefined;
 }
 
-/** Units of the budget `work`: what a field, or text that describes four characters of one, takes to read. */
+/** Units of the budget `work` for reading a field, or four characters of the text that describes one. */
 const FIELD = 256;
 const CHARACTER: number = FIELD / 4;
 
-/** Counts the items of what may be shared by many types. */
+/** Counts the items of a value that many dtypes may share. */
 function countItems(value: unknown, context: ReadContext): void {
   if (Array.isArray(value)) context.work(FIELD * value.length);
 }
 
 /**
- * The spec that Python values describe, such as a list of field tuples; undefined for anything else. It is counted as it is
- * walked: lists that hold the list before twice are 2^depth of them.
+ * The spec that Python values describe, such as a list of field tuples; undefined for anything else. It is counted as
+ * it is walked: lists that each hold the previous one twice expand to 2^depth lists.
  */
 function specOf(value: unknown, context: ReadContext, depth = 0): DTypeSpec | DType | undefined {
   if (typeof value === 'string') {
@@ -50,7 +50,7 @@ function specOf(value: unknown, context: ReadContext, depth = 0): DTypeSpec | DT
   if (isDType(value)) return value;
   if (depth > MAX_DEPTH) return undefined;
   countItems(value, context);
-  // Within another type records would lose their class: such a type stays opaque.
+  // Within another dtype records would lose their class: such a dtype stays opaque.
   if (value instanceof RecordType) return depth === 0 ? value.dtype : undefined;
   if (value instanceof Tuple) {
     if (value.length !== 2) return undefined;
@@ -120,13 +120,13 @@ export function dtypeOf(value: unknown, context: ReadContext): DType | undefined
       );
 }
 
-/** A structured type is written down when it is made, with all types within it. */
+/** Making a structured dtype spells out its name, with all dtypes within it. */
 function counted(dtype: DType | undefined, context: ReadContext): DType | undefined {
   if (dtype?.fields !== undefined) context.work(2 * dtype.name.length);
   return dtype;
 }
 
-/** A dtype, told from one of records. */
+/** A dtype, and whether it is one of records. */
 export function typeOf(value: unknown, context: ReadContext): { dtype: DType; record: boolean } | undefined {
   const dtype = dtypeOf(value, context);
   return dtype === undefined ? undefined : { dtype, record: value instanceof RecordType };
@@ -153,8 +153,8 @@ export const readDType: Reconstruct = (args, context) => {
 };
 
 /**
- * Whether the flags in a state are those of a type with objects, or of one without: the other way round, numpy takes bytes
- * for objects, or objects for bytes.
+ * Whether the flags in a state agree with the dtype about holding objects: otherwise numpy takes bytes for objects, or
+ * objects for bytes.
  */
 function hasFlags({ hasObject }: DType, flags: number): boolean {
   return (flags & OBJECT_FLAGS) === (hasObject ? OBJECT_FLAGS : 0);
@@ -169,12 +169,12 @@ function finish(typestr: string, state: Tuple, context: ReadContext): DType | un
   const order = textOf(mark);
   const versioned = (version === 3 && state.length === 8) || (version === 4 && state.length === 9);
   if (!versioned || typeof order !== 'string' || !/^[<>|=]$/.test(order)) return undefined;
-  // Also where nothing depends on them: numpy reads C ints.
+  // Checked even where they have no effect: numpy reads C ints.
   if (![itemsize, alignment, flags].every(isInt32)) return undefined;
   const prefix = order === '|' || order === '=' ? '' : order;
   // numpy refuses the one without the other.
   if ((names === null) !== (fields === null)) return undefined;
-  // Sub-arrays and fields are void; with another code numpy makes types that have fields and are numbers, too.
+  // Sub-arrays and fields are void; with another code numpy makes dtypes that have fields and are numbers, too.
   if (subarray !== null || names !== null) {
     if (!/^(V\d*)?$/.test(typestr)) return undefined;
     if (subarray === null)
@@ -187,7 +187,7 @@ function finish(typestr: string, state: Tuple, context: ReadContext): DType | un
   }
   const type = parseDType(prefix + typestr.replace(/^O[48]$/, 'O'));
   const { kind } = type;
-  // Units are told by the metadata alone; without them numpy 2 crashes.
+  // The unit comes from the metadata alone; without metadata numpy 2 crashes.
   if (kind === 'M' || kind === 'm') {
     const unit = unitOf(metadata);
     return unit === undefined || type.unit !== undefined ? undefined : parseDType(`${prefix}${kind}8${unit}`);
@@ -212,7 +212,7 @@ const flagOf = (value: unknown): unknown => (typeof value === 'boolean' ? Number
 /** Text that Python 2 wrote, which the encoding 'bytes' leaves as bytes. */
 const textOf = (value: unknown): unknown => (value instanceof Uint8Array ? decodeLatin1(value) : value);
 
-/** Metadata that the user attached have no place here: such a dtype stays opaque. */
+/** Whether there is no metadata of the user's, which has no place here: such a dtype stays opaque. */
 function plainMetadata(metadata: unknown): boolean {
   return metadata === undefined || metadata === null || (metadata instanceof PyDict && metadata.size === 0);
 }
@@ -225,7 +225,7 @@ function unitOf(metadata: unknown): string | undefined {
   const plain = (rest.length === 0 || rest.length === 2) && rest.every((part) => part === 1);
   if (bytes === undefined || !Number.isSafeInteger(count) || !plain) return undefined;
   const unit = decodeLatin1(bytes);
-  // A count of no unit has no spelling.
+  // A count without a unit has no spelling.
   if (unit === 'generic') return count === 1 ? '' : undefined;
   return `[${count === 1 ? '' : count}${unit}]`;
 }
@@ -261,7 +261,7 @@ export function pythonSpec(spec: unknown): unknown {
   const subarray = spec.length === 2 && Array.isArray(second) && second.every((dim) => typeof dim === 'number');
   if (subarray) return Tuple.of(pythonSpec(base), Tuple.from(second as number[]));
   if (spec.length === 2 && typeof base === 'string') {
-    // numpy lays no objects over bytes. A type of its own it leaves as it is, within an aligned one too.
+    // numpy does not overlay objects on bytes. A dtype object it leaves as it is, within an aligned one too.
     const type = parseDType(second as DTypeSpec);
     return type.hasObject ? type : Tuple.of(base, pythonSpec(second));
   }

@@ -37,7 +37,7 @@ export const ARRAY_CLASSES: ReadonlyMap<string, 'ndarray' | 'recarray'> = new Ma
 
 type Order = 'C' | 'F';
 
-/** The bytes an array may lie over, and whether Python could write to them. */
+/** The bytes that may back an array, and whether Python could write to them. */
 function bufferOf(value: unknown): { bytes: Uint8Array; writable: boolean } | undefined {
   if (value instanceof OutOfBandBuffer) return { bytes: value.bytes, writable: !value.readonly };
   if (!(value instanceof Uint8Array)) return undefined;
@@ -84,7 +84,7 @@ const readReconstruct: Reconstruct = (args, context) => {
 
 function finishArray(state: readonly unknown[], record: boolean, context: ReadContext): NDArray | undefined {
   const [dims, type, fortran, data] = state;
-  // Of a state numpy takes no single number.
+  // In a state, numpy does not accept a single number.
   const shape = dims instanceof Tuple ? shapeOf(dims) : undefined;
   const known = typeOf(type, context);
   if (shape === undefined || known === undefined || typeof fortran !== 'boolean' || known.record !== record)
@@ -102,7 +102,7 @@ function finishArray(state: readonly unknown[], record: boolean, context: ReadCo
   return bytes && arrayOver(bytes, context.writable, dtype, shape, fortran ? 'F' : 'C', record);
 }
 
-/** A type whose elements are no records: a plain array of `numpy.record` stays opaque, or it would lose the class. */
+/** A dtype whose elements are not records: a plain array of `numpy.record` stays opaque, or it would lose the class. */
 function plainType(value: unknown, context: ReadContext): DType | undefined {
   const known = typeOf(value, context);
   return known === undefined || known.record ? undefined : known.dtype;
@@ -118,7 +118,7 @@ const readFromBuffer: Reconstruct = (args, context) => {
   const writable = buffer.writable && context.writable;
   if (args.length === 5 && order === 'K') {
     const permutation = shapeOf(axes);
-    // Its length is looked at first: they are arguments of a call.
+    // The length is checked first: the axes become arguments of a call.
     const array =
       permutation?.length === shape.length ? arrayOver(buffer.bytes, writable, dtype, shape, 'C') : undefined;
     return array && attempt(() => array.transpose(...permutation!));
@@ -168,7 +168,7 @@ const readReshape: Reconstruct = (args) => {
 
 /** `scalar(dtype, bytes)`. */
 const readScalar: Reconstruct = (args, context) => {
-  // Text is no type to numpy here.
+  // numpy does not accept text as a dtype here.
   const typed = isDType(args[0]) || args[0] instanceof RecordType;
   const known = args.length === 2 && typed ? typeOf(args[0], context) : undefined;
   const bytes = bytesOf(args[1]);
@@ -186,10 +186,10 @@ const readMasked: Reconstruct = (args, context) => {
   return maskedOver(data, mask, fill, context);
 };
 
-/** A masked array; undefined, which leaves it opaque, for a fill value that numpy refuses, or that cannot be told. */
+/** A masked array; undefined, which leaves it opaque, for a fill value that numpy refuses or that cannot be known. */
 function maskedOver(data: NDArray, mask: NDArray, fill: unknown, context: ReadContext): MaskedArray | undefined {
   if (fill !== null) {
-    // An element is made of it, whatever the array holds; one value may be that of many arrays.
+    // An element is made from it, whatever the array holds; many arrays may share one value.
     const from = fill instanceof NDArray ? fill.type : fill instanceof NumpyScalar ? fill.dtype : data.type;
     for (const { itemsize, name } of [data.type, from]) context.work(2 * (itemsize + name.length));
     if (fill instanceof NDArray) context.work(64 * fill.size);
@@ -199,8 +199,8 @@ function maskedOver(data: NDArray, mask: NDArray, fill: unknown, context: ReadCo
 }
 
 /**
- * The fill value that a pickle gives, as numpy keeps it for arrays of the type: an element, or an array of elements.
- * @returns null for none; undefined for what numpy refuses, and what cannot be told
+ * The fill value that a pickle gives, as numpy keeps it for arrays of the dtype: an element, or an array of elements.
+ * @returns null for none; undefined for one that numpy refuses or that cannot be known
  */
 export function fillOf(value: unknown, type: DType): unknown {
   if (value === null) return null;
@@ -211,16 +211,17 @@ export function fillOf(value: unknown, type: DType): unknown {
   const typed = value instanceof NDArray || value instanceof NumpyScalar ? value : undefined;
   const element = typed === undefined ? value : typed instanceof NumpyScalar ? typed.value : typed.get();
   const from = typed instanceof NumpyScalar ? typed.dtype : typed?.type;
-  // Arrays of empty elements have fill values that are not: numpy does not cut them. Empty bytes and text are what is written here.
+  // Arrays of empty elements can have fill values that are not empty: numpy does not truncate them. Only empty bytes
+  // and text are written here.
   const plain = from === undefined && (element instanceof Uint8Array || typeof element === 'string');
   const size = plain ? element.length : from?.itemsize;
   if (type.itemsize === 0 && size !== 0) return undefined;
-  // Not a time, the default for times that have a unit; or None among objects. A null that has no type came back above.
+  // NaT, the default for times that have a unit; or None among objects. An untyped null was returned above.
   if (element === null) return type.unit !== undefined && 'mM'.includes(from!.kind) ? null : undefined;
   return castFillValue(element instanceof PyFloat ? element.value : element, from, type);
 }
 
-/** Of an array of objects: numpy makes arrays of lists and of all that is like them, elements of the rest. */
+/** The same for an array of objects: numpy makes arrays of lists and the like, and elements of everything else. */
 function objectFillOf(value: unknown): unknown {
   if (value instanceof NDArray && value.ndim === 0) return value.get() ?? undefined;
   const bytes = value instanceof Uint8Array && !(value instanceof ByteArray);
@@ -231,7 +232,8 @@ function objectFillOf(value: unknown): unknown {
 const arrayOf = (array: NDArray, type: DType): NDArray => (sameDType(array.type, type) ? array : array.astype(type));
 
 /**
- * A fill value in a spelling that numpy takes: it refuses the array, and so a whole file, for one that the type cannot hold.
+ * A fill value in a spelling that numpy accepts: it refuses the array, and so a whole file, for one that the dtype
+ * cannot hold.
  * @throws MmdError UNSUPPORTED_VALUE
  */
 export function fillToWrite(value: unknown, type: DType): NumpyScalar | NDArray {
@@ -263,7 +265,7 @@ const readMaskedReconstruct: Reconstruct = (args, context) => {
   });
 };
 
-/** What pieces are joined to. */
+/** What joined pieces are, for error messages. */
 export const INSIDE = 'an array inside another value';
 
 /** The bytes of a source, in pieces that stay valid; one piece if they are not views of the array itself. */
@@ -279,7 +281,7 @@ function piecesOf(source: ArraySource, nbytes: number): readonly Uint8Array[] {
   return [whole];
 }
 
-/** Bytes of a payload that may stand in several pieces; the writer joins them. */
+/** Bytes of a payload that may be in several pieces; the writer joins them. */
 export class Pieces {
   readonly pieces: readonly Uint8Array[];
   readonly length: number;
@@ -297,7 +299,7 @@ const NDARRAY = new OpaqueGlobal('numpy', 'ndarray');
 const RECARRAY = new OpaqueGlobal('numpy', 'recarray');
 const PLACEHOLDER: readonly unknown[] = [Tuple.of(0), Uint8Array.of(0x62)];
 
-/** The type object of an array, of which the name would be parsed anew; what another source says of its own. */
+/** The dtype of a source: that of an array is not parsed again from its name; any other source states a name. */
 function typeOfSource(source: ArraySource): DType {
   return source instanceof NDArray || source instanceof MaskedArray ? source.type : parseDType(source.dtype);
 }
@@ -307,9 +309,9 @@ export function reduceArray(source: ArraySource, context: WriteContext): Reducti
   checkSource(source);
   if (source.mask !== undefined && source.mask !== null) return reduceMasked(source, source.mask);
   const dtype = typeOfSource(source);
-  // A zero among the dimensions does not excuse the others: numpy refuses such an array, and with it the pickle.
+  // A dimension of zero does not excuse the others: numpy refuses such an array, and with it the pickle.
   const shape = Tuple.from(checkShape(source.shape, Math.max(1, dtype.itemsize)));
-  // No numpy reads more dimensions of objects.
+  // No numpy reads arrays of objects with more dimensions.
   if (context.entry || dtype.hasObject) checkDims(shape);
   const order = source.order ?? 'C';
   const record = source instanceof RecArray;
@@ -320,7 +322,7 @@ export function reduceArray(source: ArraySource, context: WriteContext): Reducti
     const state = Tuple.of(1, shape, record ? new RecordType(dtype) : dtype, order === 'F', new Pieces(pieces, false));
     return reduceCall('numpy.core.multiarray _reconstruct', [record ? RECARRAY : NDARRAY, ...PLACEHOLDER], { state });
   }
-  // One type of many arrays is written once.
+  // A dtype shared by many arrays is written once.
   const spec = typeof dtype.spec === 'string' ? dtype.spec : dtype;
   const args = [shape, spec, new Pieces(pieces, true)];
   return reduceCall('numpy ndarray', order === 'F' ? [...args, 0, null, 'F'] : args);
@@ -396,7 +398,7 @@ export const NUMPY_ROWS: readonly TypeRow[] = [
     NumpyScalar,
     { 'numpy.core.multiarray scalar': readScalar, 'numpy._core.multiarray scalar': readScalar },
     (value) => {
-      // Made anew: its bytes may have been changed.
+      // Constructed again to check it: its bytes may have changed.
       const { dtype, bytes, record } = new NumpyScalar(value.dtype, value.bytes, value.record);
       return reduceCall('numpy.core.multiarray scalar', [record ? new RecordType(dtype) : dtype, bytes]);
     },

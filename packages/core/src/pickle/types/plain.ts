@@ -49,7 +49,7 @@ const readComplex: Reconstruct = (args) => {
 function encodeText(text: unknown, encoding: unknown): Uint8Array | undefined {
   if (typeof text !== 'string') return undefined;
   if (encoding === 'latin1' || encoding === 'latin-1') return encodeLatin1(text);
-  // Python's encoder takes no surrogates.
+  // Python's encoder rejects surrogates.
   const utf8 = (encoding === 'utf-8' || encoding === 'utf8') && isWellFormed(text);
   return utf8 ? encodeUtf8(text) : undefined;
 }
@@ -120,10 +120,10 @@ export const PLAIN_ROWS: readonly TypeRow[] = [
     PyException,
     Object.fromEntries(EXCEPTION_NAMES.map((type) => [`builtins ${type}`, readException(type)])),
     (value, { entry }) => {
-      // Made anew: the list of a group may have been changed.
+      // Constructed again to check it: the list of a group may have changed.
       const { type, args } = new PyException(value.type, value.args);
       checkMembers(value);
-      // A pickle of Python 2 may stay one that only that loads; an entry must not take its file from the others.
+      // A Python 2 pickle may stay loadable there only; an entry must not make its file unloadable elsewhere.
       if (!entry || isMadeByPython3(value)) return reduceCall(`builtins ${type}`, args, attributesOf(value, true));
       throw new MmdError('UNSUPPORTED_VALUE', `Python 3 makes no ${type} of these arguments`, { found: args });
     },

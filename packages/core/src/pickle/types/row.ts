@@ -13,15 +13,15 @@ import type { WriteContext } from '../writers.ts';
 export interface TypeRow {
   /** The type's name in Python, for people. */
   readonly python: string;
-  /** The class that stands for it here, or undefined where reading gives another row's. */
+  /** The class that stands for it here, or undefined where the row writes no class. */
   readonly type?: { readonly prototype: object };
-  /** The globals that make it, as `'module name'`, each with the function that knows its arguments. */
+  /** The globals that make it, as `'module name'`, each with the function that reads its arguments. */
   readonly globals: Readonly<Record<string, Reconstruct>>;
   /** How the class is written. */
   readonly reduce?: (value: never, context: WriteContext) => Reduction;
 }
 
-/** A row whose writer takes instances of its class. */
+/** A row whose writer accepts instances of its class. */
 export function row<T extends object>(
   python: string,
   type: { readonly prototype: T },
@@ -31,7 +31,7 @@ export function row<T extends object>(
   return { python, type, globals, reduce };
 }
 
-/** Makes a value by a constructor that checks its arguments; undefined if it refuses them. The budget is no refusal. */
+/** Calls a constructor that checks its arguments; undefined if it rejects them. Running out of `work` still throws. */
 export function attempt<T>(make: () => T): T | undefined {
   try {
     return make();
@@ -41,7 +41,7 @@ export function attempt<T>(make: () => T): T | undefined {
   }
 }
 
-/** Bytes, or the text that Python 2 made of them; undefined for anything else. */
+/** Bytes, or those of the text that Python 2's bytes are read as; undefined for anything else. */
 export function bytesOf(value: unknown): Uint8Array | undefined {
   if (value instanceof Uint8Array) return value;
   return typeof value === 'string' ? encodeLatin1(value) : undefined;

@@ -30,7 +30,7 @@ import { attempt, reduceCall, row, type TypeRow } from './row.ts';
 const oneText = (args: readonly unknown[]): string | undefined =>
   args.length === 1 && typeof args[0] === 'string' ? args[0] : undefined;
 
-/** Bits of a numerator or denominator; finding lowest terms takes quadratic time, so longer fractions stay opaque. */
+/** Maximum bits of a numerator or denominator; reducing takes quadratic time, so longer fractions stay opaque. */
 const MAX_FRACTION = 16_384;
 const TOO_LONG = 1n << BigInt(MAX_FRACTION);
 
@@ -45,14 +45,14 @@ function readFraction(args: readonly unknown[], context: ReadContext): PyFractio
     [numerator, denominator] = [BigInt(match[1]!), BigInt(match[2] ?? 1)];
   }
   if (args.length > 2 || !isInteger(numerator) || !isInteger(denominator)) return undefined;
-  // Compared, which takes no time: one long integer may be shared by many calls.
+  // Compared first, which is cheap: one long integer may be shared by many calls.
   if ([numerator, denominator].some((part) => part >= TOO_LONG || part <= -TOO_LONG)) return undefined;
   const [top, bottom] = [bitsOf(numerator), bitsOf(denominator)];
   context.work((top * bottom) / 256);
   return attempt(() => new PyFraction(numerator, denominator));
 }
 
-/** The state of a UUID: its 128 bits as one int, and nothing else. */
+/** Makes a UUID from its state: its 128 bits as one int, and nothing else. */
 function finishUuid(state: unknown): PyUuid | undefined {
   if (!(state instanceof PyDict) || state.size !== 1) return undefined;
   const int: unknown = state.get('int');
@@ -177,8 +177,8 @@ const readPackedArray: Reconstruct = (args, context) => {
 const FIRST_TEXT = 18;
 
 /**
- * Whether characters are those that Python has. It decodes what is not in its own format, where surrogates are none, and
- * a pair of them in 16 bits would be one item to some Pythons and two to others.
+ * Whether all items are characters in Python. It decodes any format but its own, where surrogates are not allowed; and
+ * a pair of them in 16 bits would be one item in some Pythons and two in others.
  */
 function hasCharacters({ bytes, format }: PyArray): boolean {
   if (format < FIRST_TEXT) return true;
@@ -209,7 +209,7 @@ export const STDLIB_ROWS: readonly TypeRow[] = [
   ),
   row('fractions.Fraction', PyFraction, { 'fractions Fraction': readFraction }, (value) => {
     const { numerator, denominator } = value;
-    // Not made anew: finding lowest terms takes quadratic time.
+    // Not constructed again: reducing takes quadratic time.
     const ok = typeof numerator === 'bigint' && typeof denominator === 'bigint' && denominator !== 0n;
     if (!ok) throw unsupported('a Fraction is made of integers, the lower of them not 0', value);
     return reduceCall('fractions Fraction', [numerator, denominator]);
@@ -242,7 +242,7 @@ export const STDLIB_ROWS: readonly TypeRow[] = [
     PyArray,
     { 'array array': readArray, 'array _array_reconstructor': readPackedArray },
     (value, { protocol }) => {
-      // Made anew, as of all that is frozen: it may be a copy with other parts, over a buffer that has shrunk.
+      // Constructed again to check it, like all that is frozen: it may be a modified copy, over a shrunk buffer.
       const { typecode, format, bytes } = new PyArray(value.typecode, value.format, value.bytes);
       if (!hasCharacters(value)) throw unsupported('an array holds what is no character', value);
       if (protocol < 3) return reduceCall('array array', [typecode, value.toArray()]);
