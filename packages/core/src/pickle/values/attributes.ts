@@ -19,11 +19,11 @@ const SET_STATE = '__setstate__';
 /** Attributes that are more than an entry of `__dict__`. */
 const SPECIAL: ReadonlySet<unknown> = new Set([SET_STATE, '__class__', '__dict__', '__weakref__']);
 
-/** A name that can be set by itself: text, and none of those that mean more. */
+/** Whether an attribute can be set under this name: text, and none of the special names. */
 export const isPlainName = (name: unknown): boolean =>
   (typeof name === 'string' && !SPECIAL.has(name)) || name instanceof PyString;
 
-/** Adds entries to the attributes, as every further state does. The dicts that were given stay as they are. */
+/** Adds entries to the attributes, as every further state does. The given dicts are not changed. */
 export function addAttributes(object: Attributed, ...dicts: readonly (PyDict | null)[]): boolean {
   const attributes = (object.attributes ?? new PyDict()) as PyDict;
   if (attributes.has(SET_STATE)) return false;

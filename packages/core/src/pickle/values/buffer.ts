@@ -6,11 +6,11 @@
 
 import { checkArgument } from './check.ts';
 
-/** A buffer that was handed over beside the pickle. It is written again out of band if that is asked for, else as bytes or bytearray. */
+/** A buffer that was passed beside the pickle. It is written out of band again if requested, else as bytes or bytearray. */
 export class OutOfBandBuffer {
   /** The bytes that were given; borrowed. */
   readonly bytes: Uint8Array;
-  /** Its place among the buffers. */
+  /** Its position among the buffers. */
   readonly index: number;
   readonly readonly: boolean;
 

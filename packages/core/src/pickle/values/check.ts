@@ -1,6 +1,5 @@
 /**
- * What the constructors of values ask of their arguments: a value that Python could not load would take the whole file
- * with it.
+ * Checks of the arguments of value constructors: a value that Python cannot load would make the whole file unloadable.
  *
  * @module
  */
@@ -8,7 +7,7 @@
 import { MmdError } from '../../errors.ts';
 
 /**
- * Refuses an argument.
+ * Throws unless an argument is as required.
  * @param what - what it must be, as a sentence
  * @throws MmdError INVALID_ARGUMENT
  */
@@ -16,7 +15,7 @@ export function checkArgument(ok: boolean, what: string, found: unknown): assert
   if (!ok) throw new MmdError('INVALID_ARGUMENT', `${what}; found ${shown(found)}`, { found });
 }
 
-/** What stands for a value in a message: its kind, and itself if it is short. */
+/** A value as shown in a message: its kind, or the value itself if it is short. */
 function shown(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.slice(0, 40));
   if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object';

@@ -16,7 +16,10 @@ import { Tuple } from './tuple.ts';
 abstract class DictClass<K, V> extends PyDict<K, V> implements Stateful, Attributed {
   attributes: unknown = null;
 
-  /** @internal What BUILD does without `__setstate__`: a dict of attributes or None, alone or before one that is set one by one. */
+  /**
+   * @internal What BUILD does without `__setstate__`: a dict of attributes or None, alone or before a dict that is set
+   *   item by item.
+   */
   pySetState(state: unknown): boolean {
     const [dict, slots] = state instanceof Tuple && state.length === 2 ? state : [state, NO_SLOTS];
     if (!(dict === null || dict instanceof PyDict) || !(slots instanceof PyDict)) return false;
@@ -33,7 +36,7 @@ export class OrderedDict<K = unknown, V = unknown> extends DictClass<K, V> {}
 /** Python's `collections.Counter`. */
 export class Counter<K = unknown> extends DictClass<K, number> {}
 
-/** What may stand for the factory of a defaultdict. */
+/** Whether a value may be the factory of a defaultdict. */
 export function isFactory(value: unknown): boolean {
   return value === null || isOpaque(value);
 }
@@ -51,7 +54,7 @@ export class DefaultDict<K = unknown, V = unknown> extends PyDict<K, V> {
   }
 }
 
-/** What may be the bound of a deque. */
+/** Whether a value may be the bound of a deque. */
 export function isBound(value: unknown): value is number | null {
   return value === null || (Number.isSafeInteger(value) && (value as number) >= 0 && !Object.is(value, -0));
 }
@@ -62,7 +65,7 @@ export class Deque<T = unknown> extends Array<T> {
     return Array;
   }
 
-  /** The bound, or null. A program may pass it; Python, and whoever reads the pickle, drops the first items. */
+  /** The bound, or null. A program may exceed it; Python, and any reader of the pickle, drops the first items. */
   maxlen: number | null = null;
 
   /** A deque of items. */
@@ -73,13 +76,13 @@ export class Deque<T = unknown> extends Array<T> {
     return deque;
   }
 
-  /** @internal Drops the first items of a deque that passes its bound. */
+  /** @internal Drops the first items of a deque that exceeds its bound. */
   static keepBound(deque: Deque): void {
     if (deque.maxlen !== null && deque.length > deque.maxlen) deque.splice(0, deque.length - deque.maxlen);
   }
 }
 
-/** Bytes an item and what they are, by the machine format code of `array._array_reconstructor`. */
+/** The byte order, kind and size of an item, by the machine format code of `array._array_reconstructor`. */
 export const MACHINE_FORMATS = [
   'u1',
   'i1',
@@ -139,7 +142,7 @@ export class PyArray {
   /** Borrowed or owned, as they were given. */
   readonly bytes: Uint8Array;
 
-  /** @throws MmdError INVALID_ARGUMENT for a type code that no machine has in that format, and for parts of items */
+  /** @throws MmdError INVALID_ARGUMENT for a type code that no machine has in that format, and for incomplete items */
   constructor(typecode: string, format: number, bytes: Uint8Array) {
     const known = TYPE_CODES.get(typecode)?.includes(format) === true;
     checkArgument(known, 'an array has a type code of TYPE_CODES in one of its formats', [typecode, format]);

@@ -30,12 +30,12 @@ function isTime(hour: number, minute: number, second: number, microsecond: numbe
   return clock && inside(microsecond, 0, 999_999) && inside(fold, 0, 1);
 }
 
-/** What may stand for a timezone: a fixed offset, or an object that only Python knows. */
+/** Whether a value may be a timezone: a fixed offset, or an object that only Python knows. */
 export function isZone(value: unknown): boolean {
   return value instanceof PyTimeZone || isOpaque(value);
 }
 
-/** Of dates and times alike: the time of a datetime is a time. */
+/** The parts of dates and times alike, so that a time can be made from a datetime. */
 const PARTS = new Set(['year', 'month', 'day', 'hour', 'minute', 'second', 'microsecond', 'fold', 'tzinfo']);
 const PARTS_WANTED = `the parts of a time are ${[...PARTS].join(', ')}`;
 
@@ -63,18 +63,18 @@ export class PyTimeDelta implements Keyed {
     const wholeSeconds = seconds + Math.floor(microseconds / 1e6);
     this.microseconds = microseconds - Math.floor(microseconds / 1e6) * 1e6;
     this.seconds = wholeSeconds - Math.floor(wholeSeconds / 86_400) * 86_400;
-    // -0 is a float to Python, and 0 plus it is 0.
+    // -0 is a float in Python; adding 0 makes it 0.
     this.days = 0 + days + Math.floor(wholeSeconds / 86_400);
     check('a timedelta', inside(this.days, -999_999_999, 999_999_999), this.days);
     Object.freeze(this);
   }
 
-  /** The whole as microseconds. */
+  /** The duration in microseconds. */
   toMicroseconds(): bigint {
     return (BigInt(this.days) * 86_400n + BigInt(this.seconds)) * 1_000_000n + BigInt(this.microseconds);
   }
 
-  /** The whole as milliseconds, as JavaScript counts; microseconds are the fraction. */
+  /** The duration in milliseconds, as JavaScript counts; microseconds are the fraction. */
   toMilliseconds(): number {
     return (this.days * 86_400 + this.seconds) * 1000 + this.microseconds / 1000;
   }
@@ -98,7 +98,7 @@ export class PyTimeZone implements Keyed {
   readonly offset: PyTimeDelta;
   readonly name: string | null;
 
-  /** @throws MmdError INVALID_ARGUMENT, for an offset of a day or more too */
+  /** @throws MmdError INVALID_ARGUMENT, also for an offset of a day or more */
   constructor(offset: PyTimeDelta, name: string | null = null) {
     checkArgument(offset instanceof PyTimeDelta, 'the offset of a timezone is a PyTimeDelta', offset);
     checkArgument(name === null || typeof name === 'string', 'the name of a timezone is text, or null', name);
@@ -279,7 +279,7 @@ export class PyDateTime implements Keyed {
     Object.freeze(this);
   }
 
-  /** The same moment, in UTC. @throws MmdError INVALID_ARGUMENT for what Python cannot hold */
+  /** The same moment, in UTC. @throws MmdError INVALID_ARGUMENT for a date that Python cannot hold */
   static fromDate(date: Date): PyDateTime {
     return new PyDateTime({
       year: date.getUTCFullYear(),

@@ -10,19 +10,19 @@ import { KeyIndex, type Slot } from './key-index.ts';
 import { checkHashable, KeySpace, nativeKey } from './keys.ts';
 import { ROW, Shape, Shapes } from './shapes.ts';
 
-/** The shape of every dict of one key, of whatever kind: the key stands in the second field, where others have a value. */
+/** The shape of every dict with one key, of any kind: the key is in the second field, where others have a value. */
 const PAIR = new Shape(['']);
-/** Numbers go into a native Map only in small dicts, where chosen collisions cost nothing. */
+/** Number keys go into a native Map only in dicts smaller than this, where chosen collisions cost nothing. */
 const NATIVE_NUMBERS = 256;
 
 /**
  * A Map whose keys are equal as in Python: `true`, `1`, `1.0` and `1n` are one key, bytes, tuples and frozensets
- * compare by value, opaque objects by identity, NaN never. The first key and the last value stay. Lists, dicts, sets
- * and bytearrays cannot be keys.
+ * compare by value, opaque objects by identity, NaN never. Of equal keys, the first key and the last value stay. Lists,
+ * dicts, sets and bytearrays cannot be keys.
  *
  * It is a Map by prototype (`instanceof Map`) and by all its methods, and its `constructor` is `Map`, so that
- * deep-equality helpers compare it as one; but the engine's own Map is made only when it is first looked at, because
- * most loaded dicts never are. Where the engine looks inside, as in `structuredClone`, hand over `new Map(dict)`.
+ * deep-equality helpers compare it as one; but the engine's own Map is made only on first access, because most loaded
+ * dicts are never accessed. Where the engine needs a native Map, as in `structuredClone`, pass `new Map(dict)`.
  *
  * @example
  * ```ts
@@ -35,15 +35,15 @@ const NATIVE_NUMBERS = 256;
  */
 export class PyDict<K = unknown, V = unknown> implements Map<K, V> {
   /**
-   * null: nothing yet. A shape: the keys, whose values stand in the fields below; `PAIR` has its key there, too. An
-   * array: keys and values in turn, as loaded.
+   * null: empty. A shape: the keys, whose values are in the fields below; `PAIR` has its key there, too. An array:
+   * alternating keys and values, as loaded.
    */
   #state: null | Shape | unknown[] | Map<K, V> | KeyIndex<K, V> = null;
-  /** Where keys are compared, if one is no plain text; else where a writer remembers this dict, a number. */
+  /** Where keys are compared, if one is not plain text; else a number that a writer stored for this dict. */
   #space: KeySpace | number | undefined;
   /*
-   * The values of a short dict whose keys others have too, which is what records are: one object, where an array of
-   * keys and values takes two more, and twice the bytes. Loading is half garbage collection, by the byte.
+   * The values of a short dict that shares its keys with others, as records do: one object, where an array of keys and
+   * values takes two more, and twice the bytes. Half of loading is garbage collection, whose cost is per byte.
    */
   #v0: unknown = undefined;
   #v1: unknown = undefined;
@@ -82,7 +82,7 @@ export class PyDict<K = unknown, V = unknown> implements Map<K, V> {
    * Adds the keys and values that alternate in `items` from `start` to `end`; the fast path of the machine.
    * @param space - shared by all dicts of one pickle
    * @param shapes - of the same pickle; null: the dict is not one of many
-   * @throws MmdError BAD_KEY, and the dict is as it was
+   * @throws MmdError BAD_KEY; the dict is then unchanged
    */
   static fill(
     dict: PyDict,
@@ -159,13 +159,13 @@ export class PyDict<K = unknown, V = unknown> implements Map<K, V> {
     return into;
   }
 
-  /** The fields of a row no longer hold its values. */
+  /** Clears the fields of a row. */
   #endRow(): void {
     this.#v0 = this.#v1 = this.#v2 = this.#v3 = undefined;
     this.#v4 = this.#v5 = this.#v6 = this.#v7 = undefined;
   }
 
-  /** How many keys a dict has that is kept as a row, else 0. */
+  /** The number of keys of a dict that is kept as a row, else 0. */
   static rowLength(dict: PyDict): number {
     return dict.#state instanceof Shape ? dict.#state.keys.length : 0;
   }
@@ -175,19 +175,19 @@ export class PyDict<K = unknown, V = unknown> implements Map<K, V> {
     dict.#spread(into);
   }
 
-  /** Keys and values that alternate, as loaded and not yet looked at; undefined once they were. Borrowed. */
+  /** Alternating keys and values, if the dict still has them as loaded; else undefined. Borrowed. */
   static pairs(dict: PyDict): readonly unknown[] | undefined {
     return Array.isArray(dict.#state) ? dict.#state : undefined;
   }
 
-  /** Remembers a number for a writer, which must be able to tell that it is its own; false if this dict cannot. */
+  /** Stores a number for a writer, which must be able to recognize it as its own; false if this dict cannot. */
   static mark(dict: PyDict, mark: number): boolean {
     if (typeof dict.#space === 'object') return false;
     dict.#space = mark;
     return true;
   }
 
-  /** The number that a writer left, or -1. */
+  /** The number that a writer stored, or -1. */
   static marked(dict: PyDict): number {
     return typeof dict.#space === 'number' ? dict.#space : -1;
   }
@@ -197,7 +197,7 @@ export class PyDict<K = unknown, V = unknown> implements Map<K, V> {
     return this.#space;
   }
 
-  /** The entries where they can be looked up. */
+  /** The entries in a form in which they can be looked up. */
   #settle(): Map<K, V> | KeyIndex<K, V> {
     let state = this.#state;
     if (state instanceof Map || state instanceof KeyIndex) return state;
@@ -278,12 +278,12 @@ export class PyDict<K = unknown, V = unknown> implements Map<K, V> {
     return this.entries();
   }
 
-  /** The value of the key, which is `value` from now on if the key was not there. */
+  /** The value of the key; a missing key is first set to `value`. */
   getOrInsert(key: K, value: V): V {
     return this.getOrInsertComputed(key, () => value);
   }
 
-  /** The value of the key, which is what the function gives from now on if the key was not there. */
+  /** The value of the key; a missing key is first set to what the function returns. */
   getOrInsertComputed(key: K, compute: (key: K) => V): V {
     checkArgument(typeof compute === 'function', 'what computes a value is a function', compute);
     if (!this.has(key)) this.set(key, compute(key));
@@ -291,7 +291,7 @@ export class PyDict<K = unknown, V = unknown> implements Map<K, V> {
   }
 }
 
-/** A key that a native Map of `size` entries compares as Python does. */
+/** Whether a native Map of `size` entries compares a key as Python does. */
 export function isNative(key: unknown, size: number): boolean {
   if (typeof key === 'string' || key === null) return true;
   return typeof key === 'number' && size < NATIVE_NUMBERS && !Number.isNaN(key) && !Object.is(key, -0);
@@ -316,7 +316,7 @@ function* slotValues<K, V>(slots: Iterable<Slot<K, V>>): Generator<V, undefined>
 export const KEPT_DICT: PyDict = (() => {
   const dict = new PyDict();
   const shapes = new Shapes();
-  // Of each kind of value one, so that the fields are of no kind before the first pickle is read.
+  // One of each kind of value, so that the fields are of no particular kind before the first pickle is read.
   for (const value of [1, 0.5, 'a', 1, 0.5, 'a']) {
     const pairs: unknown[] = [];
     for (let i = 0; i < ROW; i++) pairs.push(`${i}`, value);

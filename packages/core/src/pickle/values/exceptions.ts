@@ -36,7 +36,7 @@ export const EXCEPTION_NAMES: readonly string[] = [
   'UnicodeWarning', 'UserWarning', 'ValueError', 'Warning', 'ZeroDivisionError',
 ];
 
-/** Text or bytes: those of Python 2 are read as either. */
+/** Text or bytes: Python 2 strings are read as either. */
 const isString = (value: unknown): boolean =>
   typeof value === 'string' || value instanceof PyString || value instanceof Uint8Array;
 const each = (...kinds: readonly ((value: unknown) => boolean)[]): ((args: readonly unknown[]) => boolean) => {
@@ -50,7 +50,7 @@ const isGroupOf = (is: (value: unknown) => boolean): ((args: readonly unknown[])
   each(isText, (list) => Array.isArray(list) && list.length > 0 && list.every(is));
 const isRaised = (value: unknown): boolean => value instanceof PyException || value instanceof OpaqueObject;
 
-/** Exceptions that are none of `Exception`, and no part of an ExceptionGroup. */
+/** Exceptions that do not derive from `Exception`, and cannot be in an ExceptionGroup. */
 const BASE: ReadonlySet<unknown> = new Set([
   'BaseException',
   'BaseExceptionGroup',
@@ -61,10 +61,10 @@ const BASE: ReadonlySet<unknown> = new Set([
 const isException = (value: unknown): boolean =>
   isRaised(value) && !(value instanceof PyException && BASE.has(value.type));
 
-/** -0 is a float to Python. */
+/** -0 is a float in Python. */
 const isIndex = (value: unknown): boolean => Number.isSafeInteger(value) && !Object.is(value, -0);
 
-/** A number that Python makes no size of. */
+/** A number that Python does not accept as a size. */
 function isNoSize(value: unknown): boolean {
   if (typeof value === 'number') return !isIndex(value);
   if (typeof value === 'bigint') return BigInt.asIntN(64, value) !== value;
@@ -72,10 +72,10 @@ function isNoSize(value: unknown): boolean {
 }
 const NUMBERS = [Complex, NumpyScalar, PyDecimal, PyFloat, PyFraction];
 
-/** Where the file name would be, a BlockingIOError has the characters that were written; some errors become one. */
+/** In place of the file name, a BlockingIOError has the number of characters written; some errors become one. */
 const isSystemError = (args: readonly unknown[]): boolean => args.length > 5 || !isNoSize(args[2]);
 
-/** The arguments of the exceptions that do not take any: with others Python raises another error. */
+/** The arguments of the exceptions that do not accept just any: with others Python raises another error. */
 const ARGUMENTS: Readonly<Record<string, (args: readonly unknown[]) => boolean>> = {
   BaseExceptionGroup: isGroupOf(isRaised),
   BlockingIOError: isSystemError,
@@ -94,7 +94,7 @@ const ARGUMENTS: Readonly<Record<string, (args: readonly unknown[]) => boolean>>
 const never = (): boolean => false;
 const isCause = (value: unknown): boolean => value === null || isRaised(value);
 
-/** Attributes that are no entry of `__dict__`, of these exceptions, and what Python takes for them. */
+/** Attributes of these exceptions that are not entries of `__dict__`, and what Python accepts for them. */
 const MEMBERS: readonly (readonly [type: RegExp, name: string, is: (value: unknown) => boolean])[] = [
   [/./, 'args', never],
   [/./, '__cause__', isCause],
@@ -108,7 +108,7 @@ const MEMBERS: readonly (readonly [type: RegExp, name: string, is: (value: unkno
   [/Group$/, 'exceptions', never],
 ];
 
-/** Whether Python sets such an attribute of an exception. */
+/** Whether Python would set such an attribute of an exception. */
 const takesAttribute = (type: string, name: unknown, value: unknown): boolean =>
   isPlainName(name) && MEMBERS.every(([of, member, is]) => member !== name || !of.test(type) || is(value));
 
@@ -123,7 +123,7 @@ export function checkMembers({ type, attributes }: PyException): void {
   }
 }
 
-/** Which arguments of those that take text or bytes are bytes to Python 3; the others are text. */
+/** Which of the arguments that may be text or bytes is bytes in Python 3; the others are text. */
 const BYTES_AT: Readonly<Record<string, number>> = {
   UnicodeDecodeError: 1,
   UnicodeEncodeError: -1,
@@ -132,12 +132,12 @@ const BYTES_AT: Readonly<Record<string, number>> = {
 
 const KNOWN: ReadonlySet<string> = new Set(EXCEPTION_NAMES);
 
-/** Whether Python makes an exception of these arguments. */
+/** Whether Python makes an exception from these arguments. */
 export function takesArguments(type: string, args: readonly unknown[]): boolean {
   return ARGUMENTS[type]?.(args) ?? true;
 }
 
-/** Whether Python 3 makes one of them, which is stricter than Python 2 was. */
+/** Whether Python 3, which is stricter than Python 2, makes the exception from its arguments. */
 export function isMadeByPython3({ type, args }: PyException): boolean {
   const bytesAt = BYTES_AT[type];
   if (bytesAt === undefined) return true;
@@ -152,7 +152,7 @@ export class PyException implements Keyed, Stateful, Attributed {
   /** Attributes such as `__notes__`, or null. */
   attributes: unknown = null;
 
-  /** @throws MmdError INVALID_ARGUMENT for what is no builtin exception, or does not take these arguments */
+  /** @throws MmdError INVALID_ARGUMENT for an exception that is not builtin, or does not take these arguments */
   constructor(type: string, args: readonly unknown[] = []) {
     checkArgument(KNOWN.has(type), 'the type of an exception is the name of one in builtins', type);
     checkArgument(Array.isArray(args), 'the arguments of an exception are an array', args);
@@ -170,7 +170,7 @@ export class PyException implements Keyed, Stateful, Attributed {
     return addAttributes(this, attributes);
   }
 
-  /** Since Python 3.12 the state of an AttributeError repeats its arguments, which are set. It takes any. */
+  /** Since Python 3.12 the state of an AttributeError repeats its arguments, which are set. It accepts any. */
   #withoutArguments(state: PyDict): PyDict {
     const args = state.get('args');
     if (!(args instanceof Tuple)) return state;

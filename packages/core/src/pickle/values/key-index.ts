@@ -12,18 +12,18 @@ export interface Slot<K, V> {
   value: V;
 }
 
-/** An insertion-ordered index: the first key and the last value stay. */
+/** An insertion-ordered index: of equal keys, the first key and the last value stay. */
 export class KeyIndex<K, V> {
   readonly #space: KeySpace;
   readonly #slots = new Map<string, Slot<K, V>>();
-  /** The only entry, while there is one: nothing needs to be compared, however deep its key is. */
+  /** The entry while it is the only one: nothing needs to be compared, however deep its key is. */
   #only: Slot<K, V> | null = null;
 
   constructor(space: KeySpace) {
     this.#space = space;
   }
 
-  /** The entries where they can be looked up. */
+  /** The entries in a form in which they can be looked up. */
   #open(): Map<string, Slot<K, V>> {
     if (this.#only !== null) {
       this.#slots.set(this.#space.key(this.#only.key), this.#only);

@@ -1,8 +1,8 @@
 /**
  * Python's equality of dict keys and set items, as canonical strings.
  *
- * V8 seeds the hashes of strings, not those of numbers and bigints, so that chosen integers make a Map quadratic;
- * under canonical strings they do not.
+ * V8 seeds the hashes of strings, but not those of numbers and bigints, so chosen integers make a Map quadratic; as
+ * canonical strings they do not.
  *
  * @module
  */
@@ -16,8 +16,8 @@ import { DEFAULT_LIMITS, limitExceeded } from '../limits.ts';
 import { Tuple } from './tuple.ts';
 
 /**
- * The first character of canonical strings, by kind. Each kind has its own, and what follows it tells the values of the
- * kind apart: so two values that are not equal never have one string. Integers and floats share a line: see
+ * The first character of canonical strings, by kind. Each kind has its own, and the rest distinguishes the values of
+ * that kind: unequal values never have one string. Integers and floats share the number line: see
  * {@link KeySpace.number}.
  */
 export const KINDS = {
@@ -66,22 +66,22 @@ export function canonical(kind: keyof typeof KINDS, part: string): string {
   return KINDS[kind] + part;
 }
 
-/** A canonical string of several parts, each after its length, so that no other parts have the same. */
+/** A canonical string of several parts, each after its length, so that no other parts give the same string. */
 export function canonicalOf(kind: keyof typeof KINDS, parts: readonly string[]): string {
   let joined: string = KINDS[kind];
   for (const part of parts) joined += `${part.length}:${part}`;
   return joined;
 }
 
-/** A stand-in that tells its canonical string, of a kind of its own: see {@link KINDS}. */
+/** A stand-in that provides its canonical string, with a kind of its own: see {@link KINDS}. */
 export interface Keyed {
-  /** @internal Two are one key exactly if these are equal. `undefined`: by identity. */
+  /** @internal Two values are one key exactly if these are equal. `undefined`: by identity. */
   pyKey(space: KeySpace): string | undefined;
-  /** @internal True: Python cannot hash it, and `pyKey` is not asked. */
+  /** @internal True: Python cannot hash it, and `pyKey` is not called. */
   readonly pyUnhashable?: boolean;
 }
 
-/** The error of a value that Python cannot hash. */
+/** The error for a value that Python cannot hash. */
 export function unhashable(value: unknown): MmdError {
   return new MmdError('BAD_KEY', `no ${nameOf(value)} can be a dict key or set item: Python cannot hash it`, {
     found: nameOf(value),
@@ -94,39 +94,39 @@ function nameOf(value: unknown): string {
     : typeof value;
 }
 
-/** Canonical strings longer than this are replaced by serial numbers: nothing copies or keeps them but one map. */
+/** Canonical strings longer than this are replaced by serial numbers, so that only one map copies or keeps them. */
 const LONG_KEY = 64;
 /** Characters that cost as much as one part. */
 const CHARACTERS = 16;
-/** Long integers whose canonical string is remembered: one that is shared is converted once. */
+/** How many long integers have their canonical string remembered: a shared one is converted once. */
 const RECENT = 4;
 
-/** Tuples longer than this are remembered when they were checked. */
+/** Tuples longer than this are remembered once they are checked. */
 const SHORT_TUPLE = 16;
 
-/** A frozenset, told by its method. */
+/** A frozenset, recognized by its method. */
 interface FrozenItems {
   /** The items, some perhaps twice. */
   pyFrozen(): Iterable<unknown>;
 }
 
-/** A slice, told by its method: equal to another if their parts are, and to no tuple. */
+/** A slice, recognized by its method: equal to another if their parts are, and never to a tuple. */
 interface SliceParts {
   pySlice(): readonly unknown[];
 }
 
-/** An object of no class, of this realm or another: it is written as a dict, whatever names it has. */
+/** Whether this is a plain object, of this realm or another: it is written as a dict, whatever its property names. */
 function isPlain(value: object): boolean {
   const prototype: unknown = Object.getPrototypeOf(value);
   return prototype === null || Object.getPrototypeOf(prototype) === null;
 }
 
-/** A frozenset holds nothing that cannot be hashed. Told by a mark, because its class imports this file. */
+/** A frozenset holds nothing that cannot be hashed. Recognized by its method, because its class imports this file. */
 function isFrozenSet(value: unknown): value is FrozenItems {
   return typeof value === 'object' && value !== null && 'pyFrozen' in value && !isPlain(value);
 }
 
-/** Bytes; a bytearray says that it cannot be hashed. */
+/** Bytes, but not a bytearray, which declares itself unhashable. */
 function isBytes(value: object): value is Uint8Array {
   return isUint8Array(value) && !('pyUnhashable' in value);
 }
@@ -137,7 +137,7 @@ function isSlice(value: unknown): value is SliceParts {
   return typeof value === 'object' && value !== null && 'pySlice' in value && !isPlain(value);
 }
 
-/** The items of a tuple or slice, which are to be hashable for it to be. */
+/** The items of a tuple or slice, all of which must be hashable for it to be. */
 function partsOf(value: unknown): readonly unknown[] | undefined {
   if (value instanceof Tuple) return value;
   return isSlice(value) ? value.pySlice() : undefined;
@@ -149,7 +149,7 @@ function composite(value: unknown): value is Composite {
   return value instanceof Tuple || isFrozenSet(value) || partsOf(value) !== undefined;
 }
 
-/** Tells whether Python can hash an object, apart from what a tuple or slice holds. */
+/** Whether Python can hash an object, apart from what a tuple or slice holds. */
 function isHashable(value: object): boolean {
   if (isPlain(value)) return isDType(value);
   if ((value as Partial<Keyed>).pyUnhashable === true) return false;
@@ -166,8 +166,8 @@ function isHashable(value: object): boolean {
 }
 
 /**
- * Gives out canonical strings. Values that compare by identity, tuples and frozensets get serial numbers, so a space
- * is shared by all dicts and sets of one loaded pickle.
+ * Makes canonical strings. Values that compare by identity, tuples and frozensets get serial numbers, so a space is
+ * shared by all dicts and sets of one loaded pickle.
  */
 export class KeySpace {
   readonly #maximum: number;
@@ -176,16 +176,16 @@ export class KeySpace {
   /** Canonical strings of tuples, slices and frozensets, by their parts: the string stays short, however deep they nest. */
   readonly #parts = new Map<string, string>();
   readonly #cache = new WeakMap<object, string>();
-  /** Short strings for long texts, which are looked up as they are: the text of a memo slot knows its hash ... */
+  /** Short strings for long texts, which are looked up as they are: the text of a memo slot already has its hash ... */
   readonly #texts = new Map<string, string>();
   /** ... and for all other long canonical strings. */
   readonly #long = new Map<string, string>();
-  /** Canonical strings of what bytes stand for, by the type that they have: many scalars may share them. */
+  /** Canonical strings of elements given as bytes, by their type: many scalars may share the bytes. */
   readonly #elements = new WeakMap<Uint8Array, Map<string, string>>();
   #recent: { readonly value: bigint; readonly key: string }[] = [];
-  /** Tuples that were checked, where checking again would cost. */
+  /** Tuples that were checked and would be costly to check again. */
   readonly #hashable = new WeakSet<object>();
-  /** Tuples and frozensets in which no slice was found, or is looked for. */
+  /** Tuples and frozensets that are being searched for slices, or have none. */
   readonly #sliceless = new WeakSet<object>();
 
   /** @param maximum - the budget `keys` */
@@ -194,7 +194,7 @@ export class KeySpace {
   }
 
   /**
-   * The canonical string of a value: short.
+   * The canonical string of a value, always short.
    * @throws MmdError BAD_KEY for what Python cannot hash; LIMIT_EXCEEDED
    */
   key(value: unknown): string {
@@ -215,7 +215,7 @@ export class KeySpace {
     }
   }
 
-  /** The canonical string of a number: integers, floats and bools share one line. Every NaN is its own. */
+  /** The canonical string of a number: integers, floats and bools share one number line. Every NaN is distinct. */
   number(value: number): string {
     return Number.isNaN(value) ? this.#next('nan') : numberKey(value);
   }
@@ -240,8 +240,8 @@ export class KeySpace {
   }
 
   /**
-   * Counts an integer that is to be reckoned with, by its digits.
-   * @param each - what a hexadecimal digit costs
+   * Counts the digits of an integer before calculating with it.
+   * @param each - the cost of a hexadecimal digit
    * @throws MmdError LIMIT_EXCEEDED
    */
   spendDigits(value: number | bigint, each: number): void {
@@ -273,7 +273,7 @@ export class KeySpace {
     return short;
   }
 
-  /** The canonical string of an object, at any length; undefined if it is equal only to itself. */
+  /** The canonical string of an object, of any length; undefined if it is equal only to itself. */
   #canonicalOf(value: object): string | undefined {
     if (isBytes(value)) return bytesKey(value);
     if (!isHashable(value)) throw unhashable(value);
@@ -283,7 +283,7 @@ export class KeySpace {
     return isDType(value) ? canonical('dtype', JSON.stringify(value.spec)) : undefined;
   }
 
-  /** A short string for a canonical string of any length: the same for the same one. */
+  /** A short string for a canonical string of any length: equal for equal ones. */
   #short(key: string): string {
     if (key.length <= LONG_KEY) return key;
     this.spend(key.length / CHARACTERS);
@@ -293,8 +293,8 @@ export class KeySpace {
   }
 
   /**
-   * The canonical string of an element that bytes stand for, made once for bytes that many share.
-   * @param type - tells what the bytes are taken for
+   * The canonical string of an element given as bytes, made once for bytes that many share.
+   * @param type - how the bytes are interpreted
    */
   element(bytes: Uint8Array, type: string, make: () => string): string {
     if (bytes.length <= LONG_KEY) return make();
@@ -338,7 +338,7 @@ export class KeySpace {
   }
 
   /**
-   * Tells whether a key is a slice or holds one.
+   * Whether a key is a slice or holds one.
    * @throws MmdError LIMIT_EXCEEDED
    */
   holdsSlice(root: unknown): boolean {
@@ -408,8 +408,9 @@ export function checkHashable(value: unknown, space: () => KeySpace): void {
 }
 
 /**
- * Checks the keys of a Map or the items of a Set of JavaScript, which compare otherwise than Python's: what Python cannot
- * hash, and two that are one to it (`1`, `1n` and `true`; two tuples of the same), of which it would drop one in silence.
+ * Checks the keys of a Map or the items of a Set of JavaScript, which compare differently from Python's. Rejects what
+ * Python cannot hash, and two that are one in Python (`1`, `1n` and `true`; two equal tuples), of which it would
+ * silently drop one.
  * @throws MmdError BAD_KEY, LIMIT_EXCEEDED; UNSUPPORTED_VALUE for a Proxy of a Map or Set
  */
 export function checkKeys(keyed: { keys(): Iterable<unknown> }, space: () => KeySpace): void {
@@ -429,7 +430,7 @@ export function checkKeys(keyed: { keys(): Iterable<unknown> }, space: () => Key
 }
 
 /**
- * Refuses a slice among keys where every Python is to load what is written: they hash one since 3.12.
+ * Rejects a slice among keys that every Python must be able to load: slices are hashable only since 3.12.
  * @throws MmdError BAD_KEY, LIMIT_EXCEEDED
  */
 export function checkNoSlice(key: unknown, space: () => KeySpace): void {
@@ -439,19 +440,19 @@ export function checkNoSlice(key: unknown, space: () => KeySpace): void {
   });
 }
 
-/** The canonical string of a number, which is not NaN. */
+/** The canonical string of a number other than NaN. */
 export function numberKey(value: number): string {
   if (Number.isSafeInteger(value)) return `${KINDS.integer}${value === 0 ? 0 : value}`;
   return `${KINDS.float}${value}`;
 }
 
-/** The same of a complex number; undefined if a part is NaN, so that it is equal only to itself. */
+/** The same for a complex number; undefined if a part is NaN, so that it is equal only to itself. */
 export function complexKey({ re, im }: Complex): string | undefined {
   if (Number.isNaN(re) || Number.isNaN(im)) return undefined;
   return im === 0 ? numberKey(re) : canonicalOf('complex', [numberKey(re), numberKey(im)]);
 }
 
-/** The milliseconds of a Date; NaN where it is invalid, a Proxy, or only inherits from one. */
+/** The milliseconds of a Date; NaN if it is invalid, a Proxy, or only inherits from one. */
 export function timeOf(date: Date): number {
   try {
     return date.getTime();
@@ -460,7 +461,7 @@ export function timeOf(date: Date): number {
   }
 }
 
-/** The same of a Date, which is written as a datetime in UTC: one key with every datetime of that moment. */
+/** The same for a Date, written as a datetime in UTC: one key with every datetime of that moment and a fixed offset. */
 function dateKey(date: Date): string | undefined {
   const time = timeOf(date);
   return Number.isNaN(time) ? undefined : canonical('utcDatetime', `${BigInt(time) * 1000n}`);
@@ -471,7 +472,7 @@ export function bytesKey(bytes: Uint8Array): string {
   return canonical('bytes', decodeLatin1(bytes));
 }
 
-/** The key under which a native Map of texts, numbers and null holds a key; undefined if it can hold no equal one. */
+/** The key under which a native Map of texts, numbers and null holds an equal key; undefined if it cannot hold one. */
 export function nativeKey<K>(key: K): K {
   if (typeof key === 'string' || typeof key === 'number' || key === null) return key;
   const known = new KeySpace().key(key);
@@ -487,7 +488,7 @@ function narrowKey(value: bigint): string | undefined {
     : undefined;
 }
 
-/** The canonical string of any other. */
+/** The canonical string of any other integer. */
 const wideKey = (value: bigint): string => canonical('wide', value.toString(16));
 
 /** The canonical string of an integer of any size. */

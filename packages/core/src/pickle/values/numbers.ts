@@ -11,18 +11,20 @@ import { canonical, canonicalOf, integerKey, type Keyed, type KeySpace, numberKe
 
 const DECIMAL = /^([+-]?)(?:(\d+)(?:\.(\d*))?|\.(\d+))(?:E([+-]?\d+))?$/i;
 const SPECIAL = /^[+-]?(?:inf(?:inity)?|s?nan\d*)$/i;
-/** Digits beyond which converting is counted against the budget of keys. */
+/** Converting texts longer than this is counted against the budget of keys. */
 const MAX_DIGITS = 1000;
-/** Exponents beyond this are compared by their digits, not as one long number. No digit of a float stands beyond it. */
+/**
+ * Beyond this exponent numbers are compared by their digits, not as one long number. No digit of a float is beyond it.
+ */
 const MAX_EXPONENT = 1100;
 /** The denominator of the smallest float. */
 const SMALLEST = 2n ** 1074n;
 
-/** The exponents of the first and of the last digit that a 64-bit Python takes. */
+/** The limits of a 64-bit Python for the exponents of the first and of the last digit. */
 const MAX_ADJUSTED = 999_999_999_999_999_999n;
 const MIN_LAST = -1_999_999_999_999_999_997n;
 
-/** Tells whether Python's Decimal holds such digits and exponent; its text may be of any length. */
+/** Whether Python's Decimal can hold such digits and exponent; its text may be of any length. */
 function isInRange([, , whole = '', after = '', only = '', exponent = '0']: RegExpExecArray): boolean {
   const digits = exponent.replace(/^[+-]?0*/, '');
   // Far from either end, whatever the digits are.
@@ -105,7 +107,7 @@ export class PyFraction implements Keyed {
   readonly numerator: bigint;
   readonly denominator: bigint;
 
-  /** @throws MmdError INVALID_ARGUMENT for what is no integer, and for a denominator of 0 */
+  /** @throws MmdError INVALID_ARGUMENT for parts that are not integers, and for a denominator of 0 */
   constructor(numerator: number | bigint, denominator: number | bigint = 1n) {
     for (const part of [numerator, denominator]) {
       checkArgument(typeof part === 'bigint' || Number.isInteger(part), 'a Fraction is made of integers', part);
@@ -148,7 +150,7 @@ export function rationalKey(numerator: bigint, denominator: bigint): string {
   return lowestKey(numerator / divisor, denominator / divisor);
 }
 
-/** The same, of a number in lowest terms. */
+/** The same, for a number in lowest terms. */
 function lowestKey(top: bigint, bottom: bigint): string {
   if (bottom === 1n) return integerKey(top);
   // A float's denominator is a power of two, and its numerator has at most 53 bits.
@@ -166,7 +168,7 @@ function canonicalUuid(text: string): string {
     .replaceAll('urn:', '')
     .replaceAll('uuid:', '')
     .replace(/^[{}]+/, '')
-    // Of a run of braces only its first is tried: else runs within the text take quadratic time.
+    // Only the first brace of a run is tried: otherwise runs within the text take quadratic time.
     .replace(/(?<![{}])[{}]+$/, '');
   const hex = plain.replaceAll('-', '').toLowerCase();
   if (!/^[0-9a-f]{32}$/.test(hex)) throw new MmdError('INVALID_ARGUMENT', 'not a UUID', { found: text });
@@ -181,7 +183,7 @@ export class PyUuid implements Keyed {
   /** @param text - 32 hexadecimal digits; dashes, braces around them and `urn:uuid:` are ignored, as in Python @throws MmdError INVALID_ARGUMENT */
   constructor(text: string) {
     checkArgument(typeof text === 'string', 'a UUID is made of its text', text);
-    // Those that Python wrote are.
+    // What Python wrote is canonical.
     this.text = UUID.test(text) ? text : canonicalUuid(text);
     Object.freeze(this);
   }
@@ -235,17 +237,17 @@ function splitPosix(segments: readonly string[]): Split {
     path += open ? segment : `/${segment}`;
     if (segment !== '' || !open) open = segment === '' || segment.endsWith('/');
   }
-  // Two leading slashes mean something of their own in POSIX; three are one.
+  // Two leading slashes have a meaning of their own in POSIX; three are one.
   const anchor = /^\/\/(?!\/)/.test(path) ? '//' : path.startsWith('/') ? '/' : '';
   return [anchor, split(path, '/')];
 }
 
-/** What makes a drive of the first part of a Windows path. */
+/** Recognizes a drive in the first part of a Windows path. */
 const DRIVE = /^[^/\\]:/;
 
 /**
- * Drive, root and the rest of a Windows path, as `ntpath.splitroot` tells them since Python 3.12. Slashes stay as they are:
- * joining tells drives apart by them.
+ * Drive, root and the rest of a Windows path, as `ntpath.splitroot` gives them since Python 3.12. Slashes stay as they
+ * are: joining distinguishes drives by them.
  */
 function splitRoot(path: string): [drive: string, root: string, rest: string] {
   const plain = path.replaceAll('/', '\\');
@@ -257,7 +259,7 @@ function splitRoot(path: string): [drive: string, root: string, rest: string] {
   return cut(end === -1 ? plain.length : end);
 }
 
-/** One text of the segments, as `ntpath.join` makes it. */
+/** Joins the segments, as `ntpath.join` does. */
 function joinWindows(segments: readonly string[]): string {
   let [drive, root, path] = ['', '', ''];
   let open = true;
@@ -286,10 +288,13 @@ function splitWindows(segments: readonly string[]): Split {
   return [drive + (share ? '\\' : given), split(path, '\\')];
 }
 
-/** A path of Python's `pathlib`. Where Pythons differ (about Windows paths that begin with two slashes) it is as since 3.12. */
+/**
+ * A path of Python's `pathlib`. Where Pythons differ (Windows paths that begin with two slashes) it follows 3.12 and
+ * later.
+ */
 export class PyPath implements Keyed {
   readonly type: PathClass;
-  /** What Python makes the path of, as it was given; pickles hold these. */
+  /** What Python makes the path from, as given; pickles hold these. */
   readonly segments: readonly string[];
   /** The first may be the root: `['/', 'tmp', 'a']`. */
   readonly parts: readonly string[];
@@ -302,7 +307,7 @@ export class PyPath implements Keyed {
     checkArgument(PATH_CLASSES.includes(type), CLASS_WANTED, type);
     const windows = type.includes('Windows');
     const [anchor, tail] = windows ? splitWindows(segments) : splitPosix(segments);
-    // A name that looks like a drive is told from one by a dot.
+    // A leading dot distinguishes a name that looks like a drive from one.
     const dot = anchor === '' && (tail.length === 0 || (windows && DRIVE.test(tail[0]!)));
     this.#text = anchor + [...(dot ? ['.'] : []), ...tail].join(windows ? '\\' : '/');
     this.segments = Object.freeze([...segments]);
@@ -324,7 +329,7 @@ export class PyPath implements Keyed {
     showAs(PyPath, (self) => `${self.type}('${self.toString()}')`);
   }
 
-  /** @internal Windows paths compare without case. */
+  /** @internal Windows paths compare case-insensitively. */
   pyKey(space: KeySpace): string {
     const windows = this.type.includes('Windows');
     const text = windows ? this.#text.toLowerCase() : this.#text;

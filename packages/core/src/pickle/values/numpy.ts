@@ -16,7 +16,9 @@ import { checkArgument } from './check.ts';
 import { bytesKey, canonical, canonicalOf, complexKey, type Keyed, type KeySpace, numberKey } from './keys.ts';
 import { rationalKey } from './numbers.ts';
 
-/** A text of one character that is no code point: numpy cannot load it. Of longer texts, CPython does not look at each. */
+/**
+ * A text of one character that is not a code point: numpy cannot load it. CPython does not check all of longer texts.
+ */
 function isNoCharacter(bytes: Uint8Array, { kind, byteorder }: DType): boolean {
   if (kind !== 'U' || bytes.length < 4) return false;
   const code = new DataView(bytes.buffer, bytes.byteOffset, bytes.length).getUint32(0, byteorder !== '>');
@@ -24,7 +26,7 @@ function isNoCharacter(bytes: Uint8Array, { kind, byteorder }: DType): boolean {
 }
 
 /**
- * A numpy scalar: a value with its dtype, so that `np.float32(1)` is one again when it is written.
+ * A numpy scalar: a value with its dtype, so that `np.float32(1)` is written as one again.
  *
  * @example
  * ```ts
@@ -41,7 +43,7 @@ export class NumpyScalar implements Keyed {
   /** True for `numpy.record`, the scalars of record arrays. */
   readonly record: boolean;
 
-  /** @throws MmdError INVALID_ARGUMENT where the bytes are not one element, or one character that is none */
+  /** @throws MmdError INVALID_ARGUMENT if the bytes are not one element, or not a valid character */
   constructor(dtype: DType, bytes: Uint8Array, record = false) {
     checkArgument(isDType(dtype), 'the type of a scalar is a DType', dtype);
     checkArgument(bytes instanceof Uint8Array, 'a scalar is made of bytes', bytes);
@@ -57,14 +59,14 @@ export class NumpyScalar implements Keyed {
     Object.freeze(this);
   }
 
-  /** A scalar of a value that fits an array of the dtype. @throws MmdError UNSUPPORTED_DTYPE, UNSUPPORTED_VALUE */
+  /** A scalar of a value that fits into an array of the dtype. @throws MmdError UNSUPPORTED_DTYPE, UNSUPPORTED_VALUE */
   static of(value: unknown, dtype: Parameters<typeof NDArray.zeros>[1]): NumpyScalar {
     const array = NDArray.zeros([], dtype);
     array.set(value);
     return new NumpyScalar(array.type, array.memory.bytes(0, array.type.itemsize));
   }
 
-  /** The value, as an element of an array gives it. @throws MmdError CORRUPT for text that holds what is no code point */
+  /** The value, as an element of an array gives it. @throws MmdError CORRUPT for text that holds an invalid code point */
   get value(): unknown {
     return NDArray.over(memoryOver(this.bytes, false), this.dtype, []).get();
   }
@@ -73,7 +75,7 @@ export class NumpyScalar implements Keyed {
     return this.value;
   }
 
-  /** The value for those who only look: the bytes where they stand for none. */
+  /** The value for display; the bytes if they do not hold a valid one. */
   get #shown(): unknown {
     try {
       return this.value;
@@ -137,7 +139,7 @@ function textKey(scalar: NumpyScalar, space: KeySpace): string {
   try {
     text = scalar.value;
   } catch {
-    // It holds what is no code point. In Python it is still equal to itself.
+    // It holds an invalid code point. In Python it is still equal to itself.
     return unitsKey(scalar);
   }
   return space.key(text);
@@ -154,7 +156,7 @@ function unitsKey({ bytes, dtype }: NumpyScalar): string {
 const LONG_DOUBLE = 16;
 
 function longDoubleKey(bytes: Uint8Array, little: boolean): string | undefined {
-  // A copy: the slice of a Buffer would be none.
+  // A copy: the slice of a Buffer would not be one.
   const own = new Uint8Array(bytes);
   const view = new DataView((little ? own : own.reverse()).buffer);
   const mantissa = view.getBigUint64(0, true);

@@ -1,5 +1,5 @@
 /**
- * What stands for everything that is not on the allow-list: inert data that can be written again.
+ * Stand-ins for everything that is not on the allow-list: inert data that can be written again.
  *
  * @module
  */
@@ -11,8 +11,8 @@ import { PyString } from './scalars.ts';
 import { Tuple } from './tuple.ts';
 
 /**
- * A class, function or module attribute, by name only; nothing was imported. Dotted names stay text. One pickle gives
- * one object per name, of Python 2's names too: its `int` and `long` are two.
+ * A class, function or module attribute, by name only; nothing was imported. Dotted names stay text. A pickle has one
+ * object per name, also for Python 2 names: its `int` and `long` are two.
  */
 export class OpaqueGlobal implements Keyed {
   readonly module: string;
@@ -20,7 +20,7 @@ export class OpaqueGlobal implements Keyed {
   #python2: readonly [module: string, name: string] | undefined;
 
   /**
-   * One that keeps what Python 2 calls it.
+   * A global that keeps its Python 2 name.
    * @internal
    */
   static fromPython2(module: string, name: string, python2: readonly [module: string, name: string]): OpaqueGlobal {
@@ -30,7 +30,7 @@ export class OpaqueGlobal implements Keyed {
   }
 
   /**
-   * What Python 2 calls it, where the pickle said so and the names of today do not.
+   * Its Python 2 name, if the pickle gave one that the current names do not map back to.
    * @internal
    */
   static python2(global: OpaqueGlobal): readonly [module: string, name: string] | undefined {
@@ -70,7 +70,7 @@ export function checkExtension(code: unknown): asserts code is number {
 
 const KIND_WANTED: string = `the kind of an object is one of ${OPAQUE_KINDS.join(', ')}`;
 
-/** Made by who knows the id, not by a call. */
+/** Kinds that are resolved by an id, not made by a call. */
 const BY_ID: ReadonlySet<OpaqueKind> = new Set(['PERSID', 'BINPERSID', 'EXT']);
 
 /** The ways a pickle makes an object. */
@@ -85,10 +85,10 @@ export type Operation =
   | { readonly op: 'CALL'; readonly call: OpaqueObject };
 
 /**
- * An object whose class is not on the allow-list: how it was to be made, kept in full. Writing it again gives a
- * pickle that Python loads as an equal object.
+ * An object whose class is not on the allow-list: how it was to be made, kept in full. Writing it again gives a pickle
+ * that Python loads as an equal object.
  *
- * Two are one dict key only if they are the same object.
+ * Two of them are one dict key only if they are the same object.
  */
 export class OpaqueObject implements Keyed {
   readonly kind: OpaqueKind;
@@ -119,7 +119,7 @@ export class OpaqueObject implements Keyed {
   }
 
   /**
-   * Records what the pickle does next.
+   * Records the next thing that the pickle does to an object.
    * @throws MmdError INVALID_ARGUMENT
    */
   static operate(object: OpaqueObject, operation: Operation): void {
@@ -132,9 +132,7 @@ export class OpaqueObject implements Keyed {
     return this.#operations;
   }
 
-  /**
-   * The class, or else the callable, that the object comes from: `copyreg.__newobj__`-like helpers are looked through.
-   */
+  /** The class, or else the callable, that the object comes from, also behind helpers such as `copyreg.__newobj__`. */
   get global(): OpaqueGlobal | undefined {
     const { callable, args } = this;
     const helper = callable instanceof OpaqueGlobal && callable.module === 'copyreg';
@@ -189,11 +187,11 @@ export class OpaqueObject implements Keyed {
 }
 
 /**
- * Also asked when it is written: lists may have been changed since.
+ * Checks an operation, also when it is written: lists may have changed since.
  * @throws MmdError INVALID_ARGUMENT
  */
 export function checkOperation(operation: Operation): void {
-  // Of callers without types.
+  // For callers without types.
   const check = OPERATIONS.get((operation as Operation | null | undefined)?.op);
   checkArgument(check !== undefined, `an operation is one of ${[...OPERATIONS.keys()].join(', ')}`, operation);
   check(operation);
@@ -212,7 +210,7 @@ function checkCall({ call }: { readonly call?: unknown }): void {
   checkArgument(call instanceof OpaqueObject, 'what is called for its effect is an OpaqueObject', call);
 }
 
-/** What is asked of an operation, by its `op`. */
+/** The check of an operation, by its `op`. */
 const OPERATIONS: ReadonlyMap<unknown, (operation: object) => void> = new Map<string, (operation: object) => void>([
   ['BUILD', () => {}],
   ['APPEND', checkItems],
@@ -222,7 +220,7 @@ const OPERATIONS: ReadonlyMap<unknown, (operation: object) => void> = new Map<st
 ]);
 
 /**
- * Python calls with text names only. Also asked when it is written.
+ * Checks that keyword arguments are named by text, as Python requires; also when they are written.
  * @throws MmdError INVALID_ARGUMENT
  */
 export function checkKeywords(kwargs: unknown): void {
@@ -231,7 +229,7 @@ export function checkKeywords(kwargs: unknown): void {
     checkArgument(typeof name === 'string' || name instanceof PyString, 'a keyword argument is named by text', name);
 }
 
-/** Whether a value stands for what only its owner's Python knows: it may be called, or be a timezone, there. */
+/** Whether a value stands for something that only its owner's Python knows, such as a callable or a timezone. */
 export function isOpaque(value: unknown): value is OpaqueGlobal | OpaqueObject {
   return value instanceof OpaqueGlobal || value instanceof OpaqueObject;
 }

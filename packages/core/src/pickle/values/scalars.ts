@@ -21,7 +21,8 @@ export class ByteArray extends Uint8Array {
 }
 
 /**
- * Lossless mode: a float that a JavaScript number would not keep apart, such as 1.0 (an int) or a NaN with a payload.
+ * Lossless mode: a float that a JavaScript number would not preserve, such as 1.0 (it would be an int) or a NaN with a
+ * payload.
  */
 export class PyFloat implements Keyed {
   readonly value: number;
@@ -88,8 +89,8 @@ export class PyString implements Keyed {
 
   /**
    * @param utf8 - the code points as UTF-8 with surrogatepass; they are copied
-   * @param text - what they read as
-   * @throws MmdError INVALID_ARGUMENT; CORRUPT for bytes that are no UTF-8
+   * @param text - what they decode to
+   * @throws MmdError INVALID_ARGUMENT; CORRUPT for bytes that are not UTF-8
    */
   constructor(utf8: Uint8Array, text: string) {
     checkArgument(utf8 instanceof Uint8Array, 'text of code points is made of bytes', utf8);
@@ -99,9 +100,9 @@ export class PyString implements Keyed {
     Object.freeze(this);
   }
 
-  /** The code points, each as a string; the halves of a pair are two. */
+  /** The code points, each as a string; the halves of a surrogate pair are two. */
   *[Symbol.iterator](): Generator<string, void> {
-    // No byte 0xED stands inside another character, so that cutting there keeps the halves apart.
+    // 0xED never occurs inside another character, so cutting there keeps the halves apart.
     for (let from = 0; from < this.utf8.length; ) {
       const next = this.utf8.indexOf(0xed, from + 1);
       const end = next === -1 ? this.utf8.length : next;
@@ -129,7 +130,7 @@ export class PyString implements Keyed {
   }
 }
 
-/** A value of which Python has one: {@link ELLIPSIS} and {@link NOT_IMPLEMENTED}. */
+/** A Python singleton: {@link ELLIPSIS} or {@link NOT_IMPLEMENTED}. */
 export class PyConstant implements Keyed {
   readonly name: 'Ellipsis' | 'NotImplemented';
 
@@ -160,7 +161,7 @@ export const ELLIPSIS: PyConstant = new PyConstant('Ellipsis');
 /** The one `NotImplemented`. */
 export const NOT_IMPLEMENTED: PyConstant = new PyConstant('NotImplemented');
 
-/** What a digit costs where long integers are divided. */
+/** The cost of a digit where long integers are divided. */
 const LONG_DIVISION = 4;
 
 /** Python's `range`. The parts are numbers where safe, else bigints. */
@@ -169,11 +170,11 @@ export class PyRange implements Keyed {
   readonly stop: number | bigint;
   readonly step: number | bigint;
 
-  /** @throws MmdError INVALID_ARGUMENT for what is no integer, and for a step of 0 */
+  /** @throws MmdError INVALID_ARGUMENT for parts that are not integers, and for a step of 0 */
   constructor(start: number | bigint, stop: number | bigint, step: number | bigint = 1) {
     for (const part of [start, stop, step]) checkArgument(isInteger(part), 'a range is made of integers', part);
     checkArgument(BigInt(step) !== 0n, 'the step of a range is not 0', step);
-    // -0 is a float to Python, and no part of a range.
+    // -0 is a float in Python, and cannot be part of a range.
     this.start = start === 0 ? 0 : start;
     this.stop = stop === 0 ? 0 : stop;
     this.step = step;
@@ -191,7 +192,7 @@ export class PyRange implements Keyed {
   /** @internal Ranges are equal if they hold the same numbers. */
   pyKey(space: KeySpace): string {
     const { start, stop, step } = this;
-    // The longest integers take half a second to divide by another.
+    // Dividing the longest integers takes half a second.
     for (const part of [start, stop, step]) space.spendDigits(part, typeof step === 'bigint' ? LONG_DIVISION : 1);
     const { length } = this;
     const told = length === 0n ? [] : length === 1n ? [length, start] : [length, start, step];
@@ -223,7 +224,7 @@ export class PySlice {
     Object.freeze(this);
   }
 
-  /** @internal What it is compared by, where keys are: a slice can be one since Python 3.12. */
+  /** @internal The parts that it is compared by as a key, which a slice can be since Python 3.12. */
   pySlice(): readonly unknown[] {
     return [this.start, this.stop, this.step];
   }

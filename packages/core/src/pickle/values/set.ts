@@ -11,7 +11,7 @@ import { isNative } from './dict.ts';
 import { KeyIndex, type Slot } from './key-index.ts';
 import { checkHashable, KeySpace, nativeKey } from './keys.ts';
 
-/** What the methods for two sets take, as those of a Set do: sets, and maps as the set of their keys. */
+/** What the methods for two sets accept, like those of a Set: sets, and maps as the set of their keys. */
 export interface SetLike<T = unknown> {
   readonly size: number;
   has(item: T): boolean;
@@ -20,12 +20,12 @@ export interface SetLike<T = unknown> {
 
 /**
  * A Set whose items are equal as in Python: see `PyDict`, also for what makes it a Set. Its `constructor` is `Set`.
- * `union` and its like are here on every runtime: the engine's own ones, of Node 22 and later, look inside.
+ * `union` and the like exist on every runtime: the engine's own, in Node 22 and later, need a native Set.
  */
 export class PySet<T = unknown> implements Set<T> {
-  /** null: nothing yet. An array: items as loaded. */
+  /** null: empty. An array: items as loaded. */
   #state: null | unknown[] | Set<T> | KeyIndex<T, null> = null;
-  /** Where items are compared, if one is no plain text. */
+  /** Where items are compared, if one is not plain text. */
   #space: KeySpace | undefined;
 
   static {
@@ -51,7 +51,7 @@ export class PySet<T = unknown> implements Set<T> {
   /**
    * Adds the items from `start` to `end`.
    * @param space - shared by all sets of one pickle
-   * @throws MmdError BAD_KEY, and the set is as it was
+   * @throws MmdError BAD_KEY; the set is then unchanged
    */
   static fill(set: PySet, items: readonly unknown[], start: number, end: number, space: () => KeySpace): void {
     for (let i = start; i < end; i++) {
@@ -65,7 +65,7 @@ export class PySet<T = unknown> implements Set<T> {
     else for (let i = start; i < end; i++) set.#put(items[i]);
   }
 
-  /** The items as they are kept, for comparing sets without making their indices: some may be there twice. @internal */
+  /** The items as they are kept, for comparing sets without building their indices; some may occur twice. @internal */
   static raw(set: PySet): Iterable<unknown> {
     return Array.isArray(set.#state) ? set.#state : set;
   }
@@ -74,7 +74,7 @@ export class PySet<T = unknown> implements Set<T> {
     return (this.#space ??= new KeySpace());
   }
 
-  /** The items where they can be looked up. */
+  /** The items in a form in which they can be looked up. */
   #settle(): Set<T> | KeyIndex<T, null> {
     const state = this.#state;
     if (state instanceof Set || state instanceof KeyIndex) return state;
@@ -143,7 +143,7 @@ export class PySet<T = unknown> implements Set<T> {
     return this.values();
   }
 
-  /** The items of both. @throws MmdError INVALID_ARGUMENT, as the others, for what is no {@link SetLike} */
+  /** The items of both. @throws MmdError INVALID_ARGUMENT, like the other methods, for what is not a {@link SetLike} */
   union<U>(other: SetLike<U>): PySet<T | U> {
     return new PySet<T | U>([...this, ...itemsOf(other)]);
   }
@@ -174,7 +174,7 @@ export class PySet<T = unknown> implements Set<T> {
   /** Whether all items of `other` are here. */
   isSupersetOf(other: SetLike): boolean {
     checkSetLike(other);
-    // The keys of one without end are not asked for, as by the engine's own.
+    // Like the engine's own method, this does not ask an infinite one for its keys.
     return other.size !== Infinity && itemsOf(other).every((item) => this.has(item as T));
   }
 
@@ -187,7 +187,7 @@ export class PySet<T = unknown> implements Set<T> {
 function checkSetLike(other: SetLike): void {
   const { size, has, keys } = (other ?? {}) as Partial<SetLike>;
   const ok = typeof size === 'number' && size >= 0 && typeof has === 'function' && typeof keys === 'function';
-  // An array has keys, too: they would be united with in silence.
+  // An array has keys, too: they would silently be used as items.
   checkArgument(ok, 'the other one is a set or a map, or has size, has and keys as they do', other);
 }
 
@@ -197,7 +197,7 @@ function itemsOf<T>(other: SetLike<T>): T[] {
   return [...{ [Symbol.iterator]: () => keys }];
 }
 
-/** The set to ask for items: a plain Set or Map would find those only that are the same to JavaScript, and no equal tuple. */
+/** The set to look items up in: a plain Set or Map would find only what is the same in JavaScript, and no equal tuple. */
 function compared<T>(other: SetLike<T>): SetLike<T> {
   checkSetLike(other);
   const kind: unknown = Object.getPrototypeOf(other);
@@ -213,7 +213,8 @@ function* twice<T>(items: Iterable<T>): Generator<[T, T], undefined> {
 }
 
 /**
- * An immutable set; it can be a dict key and an item of other sets. `union` and its like give one again, as in Python.
+ * An immutable set; it can be a dict key and an item of other sets. `union` and the like return one again, as in
+ * Python.
  *
  * @example
  * ```ts
@@ -231,7 +232,7 @@ export class FrozenSet<T = unknown> extends PySet<T> {
     );
   }
 
-  /** Tells a frozenset where keys are compared; its items, some perhaps twice. @internal */
+  /** Marks a frozenset where keys are compared; its items, some perhaps twice. @internal */
   pyFrozen(): Iterable<unknown> {
     return PySet.raw(this);
   }

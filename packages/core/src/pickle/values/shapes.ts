@@ -4,9 +4,9 @@
  * @module
  */
 
-/** Dicts of so many keys at most are kept as rows: a row has room for as many values in itself. */
+/** Dicts of at most this many keys are kept as rows: a row has room for that many values in itself. */
 export const ROW = 8;
-/** Shapes that are told apart among dicts of one length. */
+/** How many shapes are distinguished among dicts of one length. */
 const WAYS = 8;
 
 /** The keys of rows, in order. */
@@ -19,19 +19,19 @@ export class Shape {
 }
 
 /**
- * Finds the shapes of the dicts of one pickle. A shape is made when a dict has the keys of one before, and forgotten
- * when another comes in its place.
+ * Finds the shapes of the dicts of one pickle. A shape is made when a dict has the keys of an earlier one, and
+ * forgotten when another takes its place.
  */
 export class Shapes {
   readonly #shapes: (Shape | null)[] = NONE.slice();
-  /** Keys and values that alternate, of dicts that had no shape. */
+  /** Alternating keys and values of dicts that had no shape. */
   readonly #others: (readonly unknown[] | null)[] = NONE.slice();
-  /** The places that are taken, and how many: a record alone takes one, and clearing all of them costs half as much as reading it. */
+  /** The places in use, and how many: a single record uses one, and clearing all would cost half as much as reading it. */
   readonly #taken = new Uint8Array(NONE.length);
   #count = 0;
 
   /**
-   * The shape of the keys and values that alternate in `items` from `start` on; undefined if no dict before had it.
+   * The shape of the alternating keys and values in `items` from `start` on; undefined if no earlier dict had it.
    * @param count - how many keys: 2 to {@link ROW}; the first is text
    */
   find(items: readonly unknown[], start: number, count: number): Shape | undefined {
@@ -61,7 +61,7 @@ export class Shapes {
     this.#others[place] = pairs;
   }
 
-  /** Lets go of all. */
+  /** Forgets all. */
   clear(): void {
     for (let i = 0; i < this.#count; i++) {
       const place = this.#taken[i]!;

@@ -16,7 +16,8 @@ export interface TupleConstructor {
 }
 
 /**
- * An immutable list, told from a list by its class. What derives from it (`map`, `filter`, `slice`) is a plain array.
+ * An immutable list, distinguished from a list by its class. Arrays derived from it (`map`, `filter`, `slice`) are
+ * plain.
  *
  * @example
  * ```ts
@@ -30,11 +31,12 @@ export interface TupleConstructor {
 export interface Tuple<T = unknown> extends Array<T> {}
 
 /**
- * What tuples are made by: the engine makes `new Items(a, b)` and freezes it in a quarter of the time that giving an
- * array another prototype takes. It shares its prototype with {@link Tuple}, whose constructor takes one number too.
+ * The class that makes tuples: the engine makes and freezes `new Items(a, b)` in a quarter of the time that giving an
+ * array another prototype takes. It shares its prototype with {@link Tuple}, whose constructor takes a single number as
+ * an item.
  */
 class Items<T> extends Array<T> {
-  /** A number that a writer left. The elements are frozen, a private field is not. */
+  /** A number that a writer stored. The elements are frozen, a private field is not. */
   #mark = -1;
 
   static mark(tuple: object, mark: number): boolean {
@@ -48,10 +50,10 @@ class Items<T> extends Array<T> {
   }
 }
 
-/** Remembers a number for a writer, which must be able to tell that it is its own; false if this is no tuple of ours. */
+/** Stores a number for a writer, which must be able to recognize it as its own; false if this is not a tuple of ours. */
 export const markTuple: (tuple: object, mark: number) => boolean = Items.mark;
 
-/** The number that a writer left, or -1. */
+/** The number that a writer stored, or -1. */
 export const tupleMark: (tuple: object) => number = Items.marked;
 
 /** The class of tuples; its instances are frozen. */
@@ -69,9 +71,9 @@ export const Tuple: TupleConstructor = (() => {
 })();
 
 /*
- * Tuples are made with null in their first place, before their items: V8 then keeps all kinds of items in one form. By
- * itself it would start with one for small integers, and copy the items into another for floats, and into a third for
- * freezing (220 ns instead of 45 for a tuple of an integer and a float). All tuples have one hidden class, too.
+ * A tuple gets null as its first element before its items: V8 then uses one elements kind for all items. By itself it
+ * would start with one for small integers, copy the items into another for floats, and into a third for freezing (220
+ * ns instead of 45 for a tuple of an integer and a float). All tuples then have one hidden class, too.
  */
 
 /** A tuple of the items of an array, from `start` to `end`. */
