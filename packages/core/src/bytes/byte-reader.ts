@@ -1,5 +1,5 @@
 /**
- * A bounds-checked cursor over bytes that says what it was reading and where.
+ * A bounds-checked cursor over bytes whose errors say what was being read, and where.
  *
  * @module
  */
@@ -7,8 +7,8 @@
 import { MmdError } from '../errors.ts';
 
 /**
- * Reads fixed-size fields, little-endian unless the name says otherwise. Every method names what it reads, for the
- * error message, and throws TRUNCATED with the absolute offset when the input ends before.
+ * Reads fixed-size fields, little-endian unless the name says otherwise. Every method takes a name of what it reads for
+ * the error message, and throws TRUNCATED with the absolute offset when the input ends too early.
  */
 export class ByteReader {
   readonly bytes: Uint8Array;
@@ -25,7 +25,7 @@ export class ByteReader {
     this.pos = pos;
   }
 
-  /** Bytes that are left. */
+  /** Number of bytes left. */
   get remaining(): number {
     return this.bytes.length - this.pos;
   }
@@ -35,7 +35,7 @@ export class ByteReader {
     return this.base + this.pos;
   }
 
-  /** Checks that `length` bytes are left, and steps over them. Returns the position of the first. */
+  /** Checks that `length` bytes are left and skips them. Returns the position of the first. */
   skip(length: number, what: string): number {
     if (!(length <= this.remaining)) {
       throw new MmdError('TRUNCATED', `${what} at ${this.offset}: expected ${length} bytes, found ${this.remaining}`, {
@@ -65,7 +65,7 @@ export class ByteReader {
     return this.view.getUint32(this.skip(4, what), true);
   }
 
-  /** A 64-bit count: exact up to 2^53, beyond that still larger than any input. */
+  /** A 64-bit count: exact up to 2^53; rounded beyond that, but still larger than any input. */
   u64(what: string): number {
     const pos = this.skip(8, what);
     return this.view.getUint32(pos, true) + this.view.getUint32(pos + 4, true) * 2 ** 32;

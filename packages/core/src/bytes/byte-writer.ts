@@ -7,9 +7,9 @@
 import { encodeUtf8Into } from './utf8.ts';
 import { newBytes } from './view-bytes.ts';
 
-/** Writes fields one after the other, little-endian unless the name says otherwise. */
+/** Writes consecutive fields, little-endian unless the name says otherwise. */
 export class ByteWriter {
-  /** The buffer; only the first `length` bytes count. Replaced when it grows. */
+  /** The buffer; only its first `length` bytes are valid. Replaced when it grows. */
   bytes: Uint8Array<ArrayBuffer>;
   view: DataView;
   length = 0;
@@ -85,7 +85,7 @@ export class ByteWriter {
     this.length = encodeUtf8Into(text, this.bytes, pos);
   }
 
-  /** A copy of what was written; the writer can go on, or be reset by `length = 0`. */
+  /** A copy of the bytes written; writing can continue, or start over after `length = 0`. */
   finish(): Uint8Array<ArrayBuffer> {
     return this.bytes.slice(0, this.length);
   }

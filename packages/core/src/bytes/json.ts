@@ -1,18 +1,19 @@
 /** JSON whose numbers keep their value. @module */
 
-/** Fewer digits than these fit a JavaScript number. */
+/** An integer of fewer digits than this fits a JavaScript number. */
 const MANY_DIGITS = /\d{16}/;
 
-/** As many as the pickle reader takes: the time to convert them grows faster than their number, and with these it is a second. */
+/** The pickle reader's limit too: conversion takes more than linear time, and about a second for this many digits. */
 const MOST_DIGITS = 4_194_304;
 
 /**
- * Parses JSON as `JSON.parse` does, but reads integers beyond 2^53 - 1 as bigints: times in nanoseconds and the like would be
- * rounded in silence.
+ * Parses JSON as `JSON.parse` does, but reads integers beyond 2^53 - 1 as bigints; timestamps in nanoseconds, for instance, would
+ * otherwise be rounded silently.
  *
- * @param readNumber - makes a value of a number's text; its bigints and objects take the place of numbers
- * @param objects - what JSON's objects become: JavaScript puts keys such as `"2"` first and in order, a Map keeps them as they come
- * @throws SyntaxError of `JSON.parse`; also where one of these integers is longer than 4,194,304 characters
+ * @param readNumber - converts the text of a number; a result of another type (a bigint, an object) replaces the parsed number
+ * @param objects - what JSON objects become: a JavaScript object puts keys such as `"2"` first, in numeric order; a Map keeps the
+ *   order of the text
+ * @throws SyntaxError from `JSON.parse`, or if one of these integers is longer than 4,194,304 characters
  *
  * @example
  * ```ts
@@ -38,7 +39,7 @@ export function parseJson(
     copied = to;
   };
   for (const { start, end, key } of jsonTokens(text)) {
-    // Values that are text get a mark in front, so that none is taken for a number's place; keys of maps, so that none is a number.
+    // String values get a prefix so that none is mistaken for a number's placeholder; keys of maps, so that none is reordered as an index.
     if (text[start] === '"') {
       if (!key) put(start, start + 1, '"s');
       else if (maps) put(start, start + 1, '"k');
@@ -52,7 +53,7 @@ export function parseJson(
   return unmarked(JSON.parse(marked + text.slice(copied)), values, maps);
 }
 
-/** Puts values into the places that are marked for them. Not by a reviver of `JSON.parse`, which ends with the stack where JSON is deep. */
+/** Replaces the placeholders with their values. Not a reviver of `JSON.parse`, which overflows the stack on deeply nested JSON. */
 function unmarked(root: unknown, values: readonly unknown[], maps: boolean): unknown {
   const todo: (() => void)[] = [];
   const read = (value: unknown): unknown => {
@@ -76,13 +77,13 @@ function unmarked(root: unknown, values: readonly unknown[], maps: boolean): unk
 export interface JsonToken {
   readonly start: number;
   readonly end: number;
-  /** A string that is a key. */
+  /** Whether it is a string used as a key. */
   readonly key: boolean;
 }
 
 /**
- * The strings, numbers and brackets of JSON that is known to be valid. Strings are not walked by a regular expression: its stack is
- * too small for long ones.
+ * Yields the strings, numbers and brackets of JSON that is known to be valid. Strings are not matched by a regular expression, whose
+ * stack is too small for long ones.
  *
  * @example
  * ```ts
@@ -103,7 +104,7 @@ export function* jsonTokens(text: string): Generator<JsonToken> {
   }
 }
 
-/** Behind the quote that ends a string: the first one with an even number of backslashes before it. */
+/** The position after a string's closing quote, the first quote with an even number of backslashes before it. */
 function stringEnd(text: string, from: number): number {
   for (let quote = text.indexOf('"', from); quote !== -1; quote = text.indexOf('"', quote + 1)) {
     let first = quote;
@@ -115,7 +116,7 @@ function stringEnd(text: string, from: number): number {
 
 function wholeNumber(token: string): number | bigint {
   const value = Number(token);
-  // Not `isInteger`: of an integer of more than 308 digits `value` is infinite.
+  // Not `isInteger`: for an integer of more than 308 digits, `value` is infinite.
   if (Number.isSafeInteger(value) || /[^-\d]/.test(token)) return value;
   if (token.length <= MOST_DIGITS) return BigInt(token);
   throw new SyntaxError(`JSON with an integer of ${token.length} characters, ${MOST_DIGITS} at most`);

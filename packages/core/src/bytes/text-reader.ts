@@ -1,56 +1,56 @@
 /**
- * Decodes many texts of one byte array.
+ * Decodes many strings from one byte array.
  *
  * @module
  */
 
 import { decodeLong, latin1Slice, ucs2Slice } from './utf8.ts';
 
-/** Longer text is for the platform's decoder, whose call then costs nothing beside the text. */
+/** Longer text goes to the platform's decoder; the cost of the call is then negligible. */
 const SHORT = 1024;
-/** Shorter text is quicker to make by hand than by a call out of compiled code: 12 characters 33 ns, against 55. */
+/** Shorter text is built faster in JavaScript than by a call out of compiled code: 12 characters take 33 ns instead of 55. */
 const BY_HAND = 20;
-/** The same where Node's slices are missing, and the platform's decoder is all that is left. */
+/** The same limit where Node's slices are missing and the platform's decoder is the only alternative. */
 const BY_HAND_THEN = 64;
 
-/** Texts that are made one by one before a window is opened: a small input never has one. */
+/** Strings decoded one by one before a window is opened, so that small inputs never open one. */
 const SINGLE = 256;
 const SMALLEST = 4096;
-/** From 128 KiB on V8 does not move a string. */
+/** V8 does not move strings of 128 KiB or more. */
 const LARGEST = 262_144;
-/** Cuts that pay for the smallest window: each saves 40 ns, and making it takes some 300. */
+/** Cuts that pay for the smallest window: each saves 40 ns, and creating the window takes about 300. */
 const PAYS = 8;
 
 const NO_BYTES: Uint8Array = new Uint8Array(0);
 const NO_VIEW: DataView = new DataView(NO_BYTES.buffer);
 
 /**
- * Decodes texts of one byte array, mostly in the order of their positions; strict as `decodeUtf8`.
+ * Decodes strings from one byte array, mostly in order of position; as strict as `decodeUtf8`.
  *
- * Many ASCII texts are cut out of a window: a string of the bytes there as Latin-1, made in one go. A cut takes half the
- * time of a string of its own, which is a call out of compiled code (18 characters: 37 ns with the garbage collection,
- * against 78; 9 characters: 45 against 87). V8 copies shorter ones; from 13 characters on a cut keeps the window alive,
- * at most 256 KiB. A window that was not used for a quarter at least is followed by a smaller one, and where texts are
- * few they are made one by one again, so that other bytes between the texts cost little.
+ * When there are many ASCII strings, they are cut out of a window: a stretch of the bytes decoded at once as Latin-1. A cut
+ * takes half the time of decoding the string by itself, which is a call out of compiled code (18 characters: 37 ns with
+ * garbage collection, against 78; 9 characters: 45 against 87). V8 copies short cuts; from 13 characters on, a cut keeps its
+ * window alive, at most 256 KiB. If less than a quarter of a window was used, the next one is smaller; if strings are
+ * sparse, they are decoded one by one again, so that other bytes between them cost little.
  */
 export class TextReader {
   #bytes: Uint8Array = NO_BYTES;
   #view: DataView = NO_VIEW;
   #singles = 0;
   #window = '';
-  /** Where the window starts and ends; how much of it was cut out. */
+  /** Where the window starts and ends, and how many of its bytes were cut out. */
   #start = 0;
   #end = 0;
   #used = 0;
-  /** How many texts that were. */
+  /** The number of strings cut out of the window. */
   #cuts = 0;
   #size = SMALLEST;
-  /** An array for each length: `fromCharCode` makes a flat string of one in one step. */
+  /** One array per length: `fromCharCode` turns an array into a flat string in one step. */
   readonly #units: (number[] | undefined)[] = [];
-  /** Where text is put together; made when it is needed first. */
+  /** Where text is assembled; allocated on first use. */
   #scratch: Uint8Array = NO_BYTES;
 
-  /** Starts with a byte array and the view of the same bytes, which are borrowed until the next start. */
+  /** Sets the byte array to read, and a view of the same bytes; both are borrowed until the next `open`. */
   open(bytes: Uint8Array, view: DataView): void {
     this.#bytes = bytes;
     this.#view = view;
@@ -82,7 +82,7 @@ export class TextReader {
     return true;
   }
 
-  /** Decodes bytes that are known to be ASCII, and at most 1024. */
+  /** Decodes bytes that are known to be ASCII, at most 1024 of them. */
   ascii(start: number, end: number): string {
     if (start >= this.#start && end <= this.#end) {
       this.#used += end - start;
@@ -109,7 +109,7 @@ export class TextReader {
     return this.ascii(start, end);
   }
 
-  /** Text of U+0000 to U+00FF; where Node's slices are missing, ASCII only. */
+  /** Decodes Latin-1; only ASCII where Node's slices are missing. */
   #latin1(bytes: Uint8Array, start: number, end: number): string {
     const length = end - start;
     if (length > BY_HAND) {
@@ -121,7 +121,7 @@ export class TextReader {
     return String.fromCharCode.apply(null, units);
   }
 
-  /** Text of U+0000 to U+00FF; all other is left to others. */
+  /** Decodes text of U+0000 to U+00FF itself and passes on everything else. */
   #mixed(bytes: Uint8Array, start: number, end: number): string {
     if (latin1Slice === undefined) return decodeLong(bytes, start, end);
     if (this.#scratch.length === 0) this.#scratch = new Uint8Array(2 * SHORT);
@@ -138,7 +138,7 @@ export class TextReader {
     return this.#latin1(scratch, 0, units);
   }
 
-  /** Well-formed UTF-8 as UTF-16, in half the time of the platform's decoder; all other is left to that. */
+  /** Decodes well-formed UTF-8 by way of UTF-16, in half the time of the platform's decoder, which gets everything else. */
   #wide(bytes: Uint8Array, start: number, end: number): string {
     if (ucs2Slice === undefined) return decodeLong(bytes, start, end);
     const scratch = this.#scratch;

@@ -1,5 +1,5 @@
 /**
- * The bytes under a view, and new ones.
+ * The bytes of a view, and allocation of new ones.
  *
  * @module
  */
@@ -10,8 +10,8 @@ import { MmdError } from '../errors.ts';
  * The bytes of a typed array or DataView.
  *
  * @returns its memory from its first byte to its last, borrowed
- * @throws INVALID_ARGUMENT where its buffer was transferred (to a worker, say), or cut before its end: it looks like an empty one,
- *   and nothing is to be stored in its place
+ * @throws INVALID_ARGUMENT if its buffer was transferred (to a worker, say) or shrunk so that the view is out of bounds: such a view
+ *   looks empty, and storing it as empty would lose its data
  *
  * @example
  * ```ts
@@ -24,7 +24,7 @@ import { MmdError } from '../errors.ts';
 export function viewBytes(view: ArrayBufferView): Uint8Array {
   try {
     const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
-    // This throws where a resizable buffer ends before the view begins, which is nowhere else to be seen.
+    // Throws if a resizable buffer was shrunk to end before the view begins; nothing else detects that.
     if (bytes.length === 0 && 'keys' in view) (view as Uint8Array).keys();
     return bytes;
   } catch (cause) {
@@ -34,10 +34,10 @@ export function viewBytes(view: ArrayBufferView): Uint8Array {
 }
 
 /**
- * Zeroed bytes.
- * @param what - they are to hold, for the message
- * @param instead - what to do instead, at the end of the message
- * @throws LIMIT_EXCEEDED where the engine has no array of so many: on Node 20 one ends at 4 GiB
+ * Allocates zeroed bytes.
+ * @param what - what they will hold, for the message
+ * @param instead - what to do instead, appended to the message
+ * @throws LIMIT_EXCEEDED if the engine cannot allocate an array of that length: on Node 20 the maximum is 4 GiB
  */
 export function newBytes(length: number, what: string, instead = ''): Uint8Array<ArrayBuffer> {
   try {
