@@ -1,5 +1,5 @@
 /**
- * A {@link ByteSource} over a Blob or File: what a browser's file picker gives.
+ * A {@link ByteSource} over a Blob or File, as a browser's file picker returns it.
  *
  * @module
  */
@@ -10,9 +10,9 @@ import { checkRange } from './range.ts';
 import { endsBefore } from './source-errors.ts';
 
 /**
- * Reads slices of a Blob; nothing is loaded before it is asked for.
+ * Reads slices of a Blob on demand; nothing is loaded ahead.
  * @param name - a label for error messages; a File's own name by default
- * @throws (rejecting) TRUNCATED; IO when the browser cannot read the file any more
+ * @throws (rejecting) TRUNCATED; IO when the browser can no longer read the file
  *
  * @example
  * ```ts
@@ -23,7 +23,7 @@ import { endsBefore } from './source-errors.ts';
  * ```
  */
 export function blobSource(blob: Blob, name?: string): ByteSource {
-  // Buffers, typed arrays and lists have a slice too; it gives no Blob.
+  // Buffers, typed arrays and arrays have a slice too, but it does not return a Blob.
   const { size, slice } = (blob ?? {}) as Partial<Blob>;
   if (typeof size !== 'number' || typeof slice !== 'function') {
     const message = `a Blob was expected, found ${typeof blob}; bytesSource takes bytes`;

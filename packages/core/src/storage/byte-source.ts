@@ -5,7 +5,7 @@
  * @module
  */
 
-/** Somewhere that byte ranges can be read from. */
+/** Anything that byte ranges can be read from. */
 export interface ByteSource {
   /** A path, URL or label, for error messages. */
   readonly name: string;
@@ -13,7 +13,7 @@ export interface ByteSource {
   size(signal?: AbortSignal): Promise<number>;
   /**
    * Reads a range. The returned bytes belong to the caller.
-   * @returns exactly `length` bytes; TRUNCATED when the source ends before
+   * @returns exactly `length` bytes; TRUNCATED when the source ends too early
    */
   read(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array>;
 }

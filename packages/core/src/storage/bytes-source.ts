@@ -10,7 +10,7 @@ import { checkRange } from './range.ts';
 import { endsBefore } from './source-errors.ts';
 
 /**
- * Reads from bytes in memory, which are borrowed; what `read` gives is a copy.
+ * Reads from bytes in memory, which are borrowed; `read` returns copies.
  * @param name - a label for error messages
  * @throws (rejecting) TRUNCATED, INVALID_ARGUMENT
  *

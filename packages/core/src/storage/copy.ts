@@ -8,19 +8,19 @@ import { MmdError } from '../errors.ts';
 import { isSameFile, type StorageFile } from './storage-file.ts';
 
 /**
- * What is read and written at a time. Writes of whole 2 MiB blocks leave 2 MiB pages in the page cache, of which fewer have to be
- * made, and which are mapped whole later on; more would leave the processor's caches.
+ * Bytes read and written at a time. Writing whole 2 MiB blocks puts 2 MiB pages into the page cache: fewer pages to allocate, and each
+ * is later mapped as one. Larger pieces would not fit the processor's caches.
  */
 export const COPY_PIECE: number = 2 ** 21;
 
-/** From here on, a target's disk is reserved before it is written. */
+/** From this length on, disk space is reserved in the target before it is written. */
 const RESERVE_BYTES: number = 2 ** 20;
 
 /**
  * Copies `length` bytes through a buffer of at most {@link COPY_PIECE}; holes are written as zeros.
- * Overlapping ranges of one file are copied as if the source range was read first.
+ * Overlapping ranges of one file are copied as if the whole source range was read first.
  * @param buffer - to copy through, of any length but 0; for callers that copy often
- * @throws TRUNCATED when the source ends before; NO_SPACE
+ * @throws TRUNCATED when the source ends too early; NO_SPACE
  */
 export function copyThroughMemory(
   source: StorageFile,
@@ -40,13 +40,13 @@ export function copyThroughMemory(
       found: sourceSize,
     });
   }
-  // A file system that knows where the blocks will be need not look for them page by page (a fifth of the time on ext4).
+  // With the blocks allocated, the file system need not find room for them page by page (a fifth of the time on ext4).
   if (length >= RESERVE_BYTES) target.allocate(offset, length, { keepSize: true });
   const backwards = isSameFile(source.identity(), target.identity()) && sourceOffset < offset;
   const piece = buffer.length;
   for (let done = 0; done < length; ) {
     const left = length - done;
-    // Of several pieces, each is between multiples of their length in the target.
+    // If there are several pieces, they are aligned to multiples of the piece length in the target.
     const whole = backwards ? (offset + left) % piece || piece : piece - ((offset + done) % piece);
     const count = left <= piece ? left : whole;
     const at = backwards ? left - count : done;

@@ -13,17 +13,17 @@ import { endsBefore } from './source-errors.ts';
 
 /** Options of {@link httpSource}. */
 export interface HttpSourceOptions {
-  /** Sent with every request, for example an `authorization`. */
+  /** Headers sent with every request, for example `authorization`. */
   readonly headers?: Readonly<Record<string, string>>;
   /** The fetch to use; the global one by default. */
   readonly fetch?: typeof fetch;
 }
 
 /**
- * Reads byte ranges of a URL. The server must answer range requests; one that sends the whole file
- * instead is refused, and its answer is not read. A file that is replaced, or grows, while it is read is an error; it is told by
- * ETag or Last-Modified, and by its length. Nothing comes from a browser's cache.
- * @throws (rejecting) NOT_FOUND (404, 410); TRUNCATED; IO for every other answer and for network failures
+ * Reads byte ranges of a URL. The server must support range requests; a response with the whole file
+ * is rejected without reading its body. It is an error if the file is replaced or grows while it is read, which is detected by
+ * ETag or Last-Modified and by the length. The browser's cache is not used.
+ * @throws (rejecting) NOT_FOUND (404, 410); TRUNCATED; IO for every other response and for network failures
  *
  * @example
  * ```ts
@@ -49,14 +49,14 @@ class HttpSource implements ByteSource {
   readonly name: string;
   readonly #fetch: typeof fetch;
   readonly #headers: Readonly<Record<string, string>>;
-  /** What the first answers said of the file's length and version. */
+  /** Length and version of the file, from the first responses that state them. */
   #size: number | undefined;
   #version: string | undefined;
 
   constructor(url: string, options: HttpSourceOptions) {
     this.name = url;
     this.#fetch = options.fetch ?? ((input, init) => fetch(input, init));
-    // Ranges count bytes of the file itself, so nothing may compress it on the way.
+    // Ranges count bytes of the file itself, so it must not be compressed in transit.
     this.#headers = { 'accept-encoding': 'identity', ...options.headers };
   }
 
@@ -69,7 +69,7 @@ class HttpSource implements ByteSource {
       this.#check(head, length);
       return length;
     }
-    // Some servers answer HEAD with an error, leave the length out, or say 0 of any file, since they send none of it.
+    // Some servers answer HEAD with an error, omit the length, or report 0 for any file because they send no body.
     const response = await this.#ask('GET', { range: 'bytes=0-0' }, signal);
     await leave(response);
     const empty = response.status === 200 && response.headers.get('content-length') === '0';
@@ -106,7 +106,7 @@ class HttpSource implements ByteSource {
     try {
       return await this.#fetch(this.name, {
         method,
-        // A browser's cache puts ranges of two versions together, and answers for files that have changed since.
+        // A browser's cache combines ranges of two versions, and serves files that have changed since.
         cache: 'no-store',
         headers: { ...this.#headers, ...headers },
         ...(signal === undefined ? {} : { signal }),
@@ -117,7 +117,7 @@ class HttpSource implements ByteSource {
     }
   }
 
-  /** Reads the body into `into`; an answer that goes on longer is cut off. */
+  /** Reads the body into `into`; the rest of a longer body is discarded. */
   async #fill(into: Uint8Array, response: Response, signal: AbortSignal | undefined): Promise<number> {
     const reader = response.body?.getReader();
     let at = 0;
@@ -139,7 +139,7 @@ class HttpSource implements ByteSource {
     return at;
   }
 
-  /** A server may send a part of what was asked for; that is not where the file ends. */
+  /** A server may send only part of the requested range; that does not mean that the file ends there. */
   #tooShort(offset: number, length: number, got: number, total: number | undefined): MmdError {
     if (total === undefined || total <= offset + got) return endsBefore(this.name, offset, length, offset + got);
     return this.#error('IO', `asked for ${length} bytes from ${offset}, the server sent ${got} of ${total}`);
@@ -153,14 +153,14 @@ class HttpSource implements ByteSource {
     if (!isPlain(response)) throw this.#error('IO', 'the server compresses ranges');
     if (/^multipart\//i.test(response.headers.get('content-type') ?? ''))
       throw this.#error('IO', 'the server wraps ranges in a multipart answer');
-    // Hidden from pages of another origin unless the server exposes it.
+    // Hidden from pages of other origins unless the server exposes the header.
     const range = response.headers.get('content-range');
     const start = range === null ? offset : number(/^bytes (\d+)-/.exec(range)?.[1] ?? null);
     if (start !== offset) throw this.#error('IO', `asked for bytes from ${offset}, the server sent ${range}`);
     this.#check(response, totalOf(response));
   }
 
-  /** Many servers name no version, or the second of the last change; the length tells what these do not. */
+  /** Many servers send no version, or only the time of the last change in whole seconds; the length catches what these miss. */
   #check(response: Response, size: number | undefined): void {
     const version = response.headers.get('etag') ?? response.headers.get('last-modified') ?? undefined;
     this.#version ??= version;
@@ -175,7 +175,7 @@ class HttpSource implements ByteSource {
   }
 }
 
-/** What fetch says, and what it was told: Node's own message is no more than that it failed. */
+/** The messages of fetch's error and of its causes: Node's own message only says that it failed. */
 function reasonOf(thrown: unknown): string {
   let reason = '';
   for (let error = thrown, depth = 0; error instanceof Error && depth < 3; error = error.cause, depth++)
@@ -183,7 +183,7 @@ function reasonOf(thrown: unknown): string {
   return reason;
 }
 
-/** The rest of an answer is not wanted; nor is what goes wrong with it. */
+/** Discards the rest of a response, and any error in doing so. */
 async function leave(response: Response): Promise<void> {
   await response.body?.cancel().catch(() => undefined);
 }

@@ -1,5 +1,5 @@
 /**
- * Where bytes live: files in memory, and read-only sources; the interfaces that real files implement too.
+ * Storage: files in memory, read-only byte sources, and the interfaces that real files implement too.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * Files in memory, and the disk that names them: for tests, for browsers, for dicts that are sent elsewhere.
+ * Files in memory, and the disk that holds them: for tests, for browsers, for dicts that are sent elsewhere.
  *
  * @module
  */
@@ -14,15 +14,15 @@ import type { DataRange, FileIdentity, MapAccess, StorageFile } from './storage-
 
 /** Options of {@link MemoryDisk}. */
 export interface MemoryDiskOptions {
-  /** How many bytes all files may hold together before writes fail with NO_SPACE. Default: 2^53 - 1. */
+  /** How many bytes all files together may hold before writes fail with NO_SPACE. Default: 2^53 - 1. */
   readonly capacity?: number;
-  /** How large one file may grow once a part of it is mapped (address space, not memory). Default 1 GiB. */
+  /** How large a file may grow once any part of it is mapped (address space, not memory). Default 1 GiB. */
   readonly maxMappedSize?: number;
 }
 
 /**
  * A set of named files in memory, so that `open`, `renameOver` and `remove` of
- * {@link StorageFile} work as they do on a disk. Handles of one name share bytes and lock.
+ * {@link StorageFile} work as they do on a disk. Handles of one file share its bytes and its lock.
  *
  * @example
  * ```ts
@@ -45,12 +45,12 @@ export class MemoryDisk {
     this.maxMappedSize = options.maxMappedSize ?? 2 ** 30;
   }
 
-  /** The names, in the order of their creation. */
+  /** The file names, in order of creation. */
   names(): string[] {
     return [...this.#nodes.keys()];
   }
 
-  /** The bytes of all named files. */
+  /** The total size of all named files, in bytes. */
   used(): number {
     let sum = 0;
     for (const node of this.#nodes.values()) sum += node.size;
@@ -77,12 +77,12 @@ export class MemoryDisk {
     return new MemoryFile(this, node, name, mode !== 'r');
   }
 
-  /** What a name stands for now. */
+  /** The file that a name refers to now. */
   node(name: string): MemoryNode | undefined {
     return this.#nodes.get(name);
   }
 
-  /** Gives `to` to the file; names that it had before are dropped. */
+  /** Names the file `to`; its earlier names are dropped. */
   rename(node: MemoryNode, to: string): void {
     for (const [name, other] of this.#nodes) if (other === node) this.#nodes.delete(name);
     this.#nodes.set(to, node);
@@ -93,7 +93,7 @@ export class MemoryDisk {
     this.#nodes.delete(name);
   }
 
-  /** @throws NO_SPACE when `more` bytes do not fit any more */
+  /** @throws NO_SPACE when `more` bytes exceed the capacity */
   charge(name: string, more: number): void {
     if (more > 0 && this.used() + more > this.capacity) {
       throw new MmdError('NO_SPACE', `${name}: the memory disk of ${this.capacity} bytes is full`, {
@@ -106,10 +106,10 @@ export class MemoryDisk {
 }
 
 /**
- * A file in memory. Made by {@link MemoryDisk.open}, or alone by {@link MemoryFile.of}.
+ * A file in memory. Created by {@link MemoryDisk.open}, or on a disk of its own by {@link MemoryFile.of}.
  *
- * Mapped views share the file's bytes, also those of access `'read'`: memory has no pages to
- * protect. They lie over a resizable `ArrayBuffer`; a few web APIs (TextDecoder, Blob) want a copy of it.
+ * Mapped views share the file's bytes, even with access `'read'`: memory has no pages to
+ * protect. They are views of a resizable `ArrayBuffer`, of which a few web APIs (TextDecoder, Blob) need a copy.
  *
  * @example
  * ```ts
@@ -135,7 +135,7 @@ export class MemoryFile implements StorageFile {
     this.writable = writable;
   }
 
-  /** A writable file of its own disk that holds a copy of `bytes`. */
+  /** A writable file, on a disk of its own, that holds a copy of `bytes`. */
   static of(bytes: Uint8Array = new Uint8Array(0), name = 'memory'): MemoryFile {
     if (!(bytes instanceof Uint8Array)) {
       throw new MmdError('INVALID_ARGUMENT', `bytes are a Uint8Array, found ${typeof bytes}`, { found: bytes });
@@ -158,7 +158,7 @@ export class MemoryFile implements StorageFile {
     return this.#disk;
   }
 
-  /** A copy of the whole file; of the one that took its name since, as a vacuum's result does. */
+  /** A copy of the whole file, or of the file that has replaced it under its name since, as after a vacuum. */
   toBytes(): Uint8Array<ArrayBuffer> {
     const { bytes, size } = this.#disk.node(this.#name) ?? this.#node;
     return bytes.slice(0, size);
@@ -294,7 +294,7 @@ export class MemoryFile implements StorageFile {
   lock(timeoutMs: number): void {
     const node = this.#alive();
     if (this.#tryLock(node)) return;
-    // The holder runs in this very thread: it cannot let go while we wait.
+    // The holder runs in this thread, so it cannot release the lock while we wait.
     throw this.#locked(timeoutMs);
   }
 
@@ -306,7 +306,7 @@ export class MemoryFile implements StorageFile {
     return new Promise((resolve, reject) => {
       signal?.throwIfAborted();
       const node = this.#alive();
-      // Work has the lock for itself: it waits for what this very handle is at.
+      // `work` needs the lock exclusively: it also waits for whatever this handle is doing under the lock.
       const waits = work !== undefined && node.owner === this;
       if (!waits && this.#tryLock(node)) return resolve(work?.());
       if (!waits && timeoutMs <= 0) return reject(this.#locked(timeoutMs));

@@ -1,5 +1,5 @@
 /**
- * Mappings of files in memory: the very bytes, or a copy of them.
+ * Mappings of files in memory: the file's own bytes, or a copy of them.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import type { ArrayMemory } from '../ndarray/array-memory.ts';
 import { checkInside } from './range.ts';
 import type { MapAccess, StorageFile } from './storage-file.ts';
 
-/** A stretch of a file in memory. */
+/** A mapped range of a file in memory. */
 export class MemoryMapping implements ArrayMemory {
   readonly byteLength: number;
   readonly writable: boolean;

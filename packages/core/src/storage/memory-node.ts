@@ -6,17 +6,17 @@
 
 import { MmdError } from '../errors.ts';
 
-/** ES2024's resizable buffer, which every supported engine has and ES2023's library does not know. */
+/** ES2024's resizable buffer, which every supported engine has but the ES2023 type library does not declare. */
 interface ResizableBuffer extends ArrayBuffer {
   readonly maxByteLength: number;
   resize(length: number): void;
 }
 type ResizableBufferConstructor = new (length: number, options: { maxByteLength: number }) => ResizableBuffer;
 
-/** What a file takes ahead where it cannot have as much again. */
+/** How many bytes a file allocates ahead when its size cannot be doubled. */
 const STEP = 2 ** 28;
 
-/** What an engine cannot give is NO_SPACE. */
+/** Turns a failed allocation into NO_SPACE. */
 function orNoSpace<T>(bytes: number, take: () => T): T {
   try {
     return take();
@@ -25,19 +25,19 @@ function orNoSpace<T>(bytes: number, take: () => T): T {
   }
 }
 
-/** Bytes for `end` at least; `wanted` where the engine has an array of so many. */
+/** Allocates at least `end` bytes; `wanted` if the engine can. */
 function bytesFor(end: number, wanted: number): Uint8Array {
   for (const length of [wanted, end + STEP]) {
     try {
       return new Uint8Array(length);
     } catch {
-      // Less may do.
+      // Fewer may succeed.
     }
   }
   return orNoSpace(end, () => new Uint8Array(end));
 }
 
-/** Who waits for the lock of a file in memory. */
+/** A waiter for the lock of a file in memory. */
 export interface LockWaiter {
   readonly handle: object;
   readonly works: boolean;
@@ -46,8 +46,8 @@ export interface LockWaiter {
 }
 
 /**
- * A file's bytes. Before the first mapping they live in a plain buffer that is copied when it grows;
- * with the first mapping they move, once, to a resizable one, whose views stay valid for good.
+ * A file's bytes. Before the first mapping they are in a plain buffer that is copied when it grows;
+ * the first mapping moves them, once, to a resizable buffer, whose views stay valid forever.
  */
 export class MemoryNode {
   readonly ino: bigint;
@@ -90,7 +90,7 @@ export class MemoryNode {
     this.#bytes = grown;
   }
 
-  /** The stretch, over bytes that never move again. */
+  /** A view of the range, in memory that never moves again. */
   pinned(offset: number, length: number): Uint8Array {
     if (!this.#resizable) {
       const maxByteLength = Math.max(this.maxMappedSize, this.#bytes.length, offset + length);
@@ -105,19 +105,19 @@ export class MemoryNode {
     return new Uint8Array(this.#bytes.buffer, offset, length);
   }
 
-  /** Sets the size; a grown file reads as zeros there, also where it was longer before. */
+  /** Sets the size; the bytes added read as zeros, even if the file was longer before. */
   resize(size: number): void {
     if (size > this.size) this.reserve(size);
     else this.#bytes.fill(0, size, this.size);
     this.size = size;
   }
 
-  /** The handle is closed: it waits no more. */
+  /** Rejects the waiters of a handle that was closed. */
   dismiss(handle: object, reason: unknown): void {
     for (const waiter of this.waiters.filter((one) => one.handle === handle)) waiter.refused(reason);
   }
 
-  /** Hands the lock to the next waiter. Work begins on its own, not in the middle of who let go; until then the lock is free. */
+  /** Hands the lock to the next waiter. Work starts in a microtask, not inside the releasing call; until then the lock is free. */
   passOn(): void {
     if (this.waiters[0]?.works === true) queueMicrotask(() => this.#grant());
     else this.#grant();

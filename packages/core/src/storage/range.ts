@@ -1,5 +1,5 @@
 /**
- * Checks of byte ranges, the same in every storage file.
+ * Checks of byte ranges, shared by all storage files.
  *
  * @module
  */

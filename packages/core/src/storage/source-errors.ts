@@ -1,5 +1,5 @@
 /**
- * Errors that every byte source shares.
+ * Errors shared by all byte sources.
  *
  * @module
  */
