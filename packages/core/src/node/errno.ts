@@ -8,7 +8,7 @@ import { constants } from 'node:os';
 import { getSystemErrorMap } from 'node:util';
 import { type ErrorCode, MmdError } from '../errors.ts';
 
-/** Errors that have a code of their own; every other is IO. */
+/** Errors that have a code of their own; all others are IO. */
 const CODES: Readonly<Record<string, ErrorCode>> = {
   ENOENT: 'NOT_FOUND',
   EEXIST: 'ALREADY_EXISTS',
@@ -24,7 +24,7 @@ const CODES: Readonly<Record<string, ErrorCode>> = {
   ENAMETOOLONG: 'INVALID_ARGUMENT',
 };
 
-/** Makes a call again for as long as signals interrupt it. */
+/** Repeats a call while signals interrupt it. */
 export function uninterrupted(call: () => number): number {
   for (;;) {
     const result = call();
@@ -45,33 +45,33 @@ export function errnoName(errno: number): string {
 /**
  * The error for a failed system call.
  * @param result - the call's negative result
- * @param what - what was being done, for people: `open`, `write of 12 bytes`
- * @param reading - a denial is then IO, not READ_ONLY: the file cannot even be read
+ * @param what - what was being done, for the message: `open`, `write of 12 bytes`
+ * @param reading - report denied permission as IO, not READ_ONLY: the file cannot even be read
  */
 export function errnoError(result: number, what: string, path: string, offset?: number, reading = false): MmdError {
   const errno = errnoName(result);
   let code = CODES[errno] ?? 'IO';
   if (reading && code === 'READ_ONLY') code = 'IO';
-  // Who looks at the file's own permissions finds nothing wrong with them.
+  // The file's own permissions would show nothing wrong.
   const under =
     errno === 'EACCES' && (process.permission as unknown) !== undefined ? " under Node's permission model" : '';
   return new MmdError(code, `${path}: ${what} failed${under}: ${errno}${inWords(result)}`, { path, errno, offset });
 }
 
-/** What the system calls an error, for people: nobody knows EFBIG or EDQUOT by heart. */
+/** The system's description of an error: nobody knows EFBIG or EDQUOT by heart. */
 function inWords(result: number): string {
   const words = getSystemErrorMap().get(-Math.abs(result))?.[1];
   return words === undefined ? '' : ` (${words})`;
 }
 
-/** The negated errno of what one of Node's own calls threw; undefined where the system was not asked. */
+/** The negated errno of an error thrown by one of Node's own calls; undefined if no system call was made. */
 export function errnoOf(thrown: unknown): number | undefined {
   const { errno, code } = thrown as NodeJS.ErrnoException;
-  // What Node's permission model forbids has a code of its own, and no number.
+  // An access denied by Node's permission model has a code of its own, and no errno.
   return code === 'ERR_ACCESS_DENIED' ? -constants.errno.EACCES : errno;
 }
 
-/** The same as {@link errnoError} for an error that one of Node's own calls threw. */
+/** Like {@link errnoError}, for an error thrown by one of Node's own calls. */
 export function nodeError(cause: unknown, what: string, path: string): MmdError {
   return errnoError(errnoOf(cause) ?? -constants.errno.EIO, what, path);
 }

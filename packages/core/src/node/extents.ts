@@ -1,5 +1,5 @@
 /**
- * Holes and copies of real files: what lies on the disk, what does not, and how it gets from file to file.
+ * Holes and copies of real files: which ranges are allocated on disk, and how they are copied between files.
  *
  * @module
  */
@@ -12,42 +12,42 @@ import type { Syscalls } from './syscalls.ts';
 
 const { EINTR, ENXIO, EINVAL, ENOENT, ENOSYS, ENOTTY, EOPNOTSUPP, EXDEV, EBADF, EPERM, ETXTBSY } = constants.errno;
 
-/** What a filesystem answers that cannot do a thing at all; then there is another way. */
+/** Errors of a filesystem that does not support an operation at all; callers then fall back to another. */
 export const UNSUPPORTED: ReadonlySet<number> = new Set([-ENOSYS, -EOPNOTSUPP, -EINVAL]);
 
-/** What SEEK_DATA and SEEK_HOLE answer where there is no telling; ENOENT of ext4, for data that stands beside the inode. */
+/** Errors of SEEK_DATA and SEEK_HOLE where they are not supported; ENOENT comes from ext4, for data stored inline with the inode. */
 const CANNOT_TELL: ReadonlySet<number> = new Set([...UNSUPPORTED, -ENOENT]);
 
-/** What sharing blocks and copy_file_range answer for a pair of files that only reading and writing can copy. */
+/** Errors of FICLONERANGE and copy_file_range for a pair of files that can only be copied by reading and writing. */
 const NOT_COPYABLE: ReadonlySet<number> = new Set([...UNSUPPORTED, -ENOTTY, -EXDEV, -EBADF, -EPERM, -ETXTBSY]);
 
-/** Only whole blocks can be shared. Where they are larger the system refuses. */
+/** Only whole blocks can be shared. If the filesystem's are larger, the call fails. */
 const BLOCK = 4096;
 
 const FUSE = 0x65735546;
 const EXT = 0xef53;
-/** The attribute of an ext4 file whose blocks are found by extents. */
+/** The attribute of an ext4 file that maps its blocks by extents. */
 const EXTENTS = 0x80000;
 
 /**
- * File systems (their numbers in statfs) where copy_file_range spares the way through this machine: NFS, CIFS, SMB 2, FUSE, Ceph,
- * Lustre. On others the kernel copies 64 KiB at a time, which is slower than reading and writing, and leaves pages of that size.
+ * Filesystems (by their statfs number) on which copy_file_range keeps the data from passing through this machine: NFS, CIFS, SMB 2,
+ * FUSE, Ceph, Lustre. On others the kernel copies 64 KiB at a time: slower than reading and writing, and it leaves pages of that size.
  */
 const REMOTE: ReadonlySet<number> = new Set([0x6969, 0xff534d42, 0xfe534d42, FUSE, 0x00c36400, 0x0bd00bd0]);
 
-/** What sharing blocks answers where the file system knows no such thing. */
+/** Errors of FICLONERANGE on a filesystem that cannot share blocks. */
 const NO_SHARING: ReadonlySet<number> = new Set([-EOPNOTSUPP, -ENOTTY, -ENOSYS]);
 const FAR = 2 ** 42;
 
 const ZEROS = 2 ** 20;
 const COPY_STEP = 2 ** 30;
 
-/** A storage file that has a descriptor. */
+/** A storage file with a descriptor. */
 export interface DescribedFile extends StorageFile {
   readonly fd: number;
 }
 
-/** The stretches of `[offset, stop)` that hold data; `stop` lies inside the file. */
+/** The ranges of `[offset, stop)` that hold data; `stop` is at most the file's size. */
 export function findData(sys: Syscalls, file: DescribedFile, offset: number, stop: number): DataRange[] {
   const { SEEK_DATA, SEEK_HOLE } = sys.platform;
   const ranges: DataRange[] = [];
@@ -60,7 +60,7 @@ export function findData(sys: Syscalls, file: DescribedFile, offset: number, sto
     if (hole === -EINTR) continue;
     if (hole < 0) {
       if (CANNOT_TELL.has(hole)) return [...ranges, { offset: at, end: stop }];
-      // The file was cut in between.
+      // The file was truncated between the two calls.
       if (hole === -ENXIO) break;
       throw errnoError(hole, 'looking for holes', file.name, at);
     }
@@ -71,15 +71,15 @@ export function findData(sys: Syscalls, file: DescribedFile, offset: number, sto
   return ranges;
 }
 
-/** By the descriptor: the name may be another file's by now. */
+/** By descriptor: the path may name another file by now. */
 const filesystemOf = (sys: Syscalls, fd: number): number => sys.filesystem(`/proc/self/fd/${fd}`);
 
-/** Ext4 tells data that has no blocks yet as a hole, in files without extents: those that came by an upgrade of ext3, and those beside them. */
+/** In files without extents (after an upgrade from ext3, and created beside those), ext4 reports data not yet allocated as a hole. */
 function hidesData(sys: Syscalls, fd: number): boolean {
   return filesystemOf(sys, fd) === EXT && (sys.attributes(fd) & EXTENTS) === 0;
 }
 
-/** Copies a stretch that lies inside the source; shares blocks where the file system can; holes stay holes. */
+/** Copies a range that lies inside the source, sharing blocks where the filesystem can; holes stay holes. */
 export function copyExtents(
   sys: Syscalls,
   source: DescribedFile,
@@ -140,7 +140,7 @@ function copyData(
   copyThroughMemory(source, sourceOffset + done, target, offset + done, length - done, buffer);
 }
 
-/** Makes two files share whole blocks until one of them is changed. @returns false where they cannot */
+/** Lets two files share whole blocks until either is changed. @returns false where they cannot */
 function shareBlocks(
   sys: Syscalls,
   source: DescribedFile,
@@ -160,25 +160,25 @@ function shareBlocks(
 }
 
 /**
- * Whether a store through a mapping, to a page that lies on the disk, may need more of it: where blocks can be shared, and so are
- * copied when they change, and where a page has several blocks, some of them not there yet. On a full disk it ends the process by SIGBUS.
- * On FUSE it may be lost: the kernel reads a page anew of which a later write failed, and forgets what was stored to it.
+ * Whether a store through a mapping, to a page that is on disk, may need more disk space: where blocks can be shared, and are therefore
+ * copied on write, and where a page has several blocks, some not yet allocated. On a full disk such a store kills the process by SIGBUS.
+ * On FUSE it may be lost: after a later write to the page fails, the kernel rereads the page and discards what was stored to it.
  */
 export function storesAreUnsafe(sys: Syscalls, fd: number): boolean {
   if (filesystemOf(sys, fd) === FUSE) return true;
   const status = sys.fstat(fd);
   if (typeof status !== 'number' && status.blockSize < sys.pageSize) return true;
-  // Sharing with itself is refused everywhere, but by other errors where there is no sharing. Nothing lies so far out.
+  // Sharing a range with itself always fails, with a different error where sharing is not supported. No data lies at this offset.
   return !NO_SHARING.has(sys.cloneRange(fd, FAR, fd, FAR, BLOCK));
 }
 
-/** Makes a stretch read as zeros; beyond the end nothing is to be done. */
+/** Makes a range read as zeros; beyond the end of the file there is nothing to do. */
 function clear(file: StorageFile, offset: number, length: number): void {
   const inside = Math.min(length, file.size() - offset);
   if (inside > 0 && !file.punchHole(offset, inside)) writeZeros(file, offset, offset + inside);
 }
 
-/** Where the C library has no posix_fallocate: writes zeros into what is a hole. */
+/** Reserves disk space by writing zeros into holes, where the C library has no posix_fallocate. */
 export function reserveByWriting(file: StorageFile, offset: number, length: number): void {
   let at = offset;
   for (const range of file.dataRanges(offset, offset + length)) {

@@ -1,5 +1,5 @@
 /**
- * System calls that fail on purpose, below the retry loops of the real files: for tests.
+ * System calls that fail on purpose, below the retry loops of real files: for tests.
  *
  * @module
  */
@@ -7,39 +7,39 @@
 import { constants } from 'node:os';
 import type { Syscalls } from './syscalls.ts';
 
-/** The calls that can be made to fail; the rest are passed on as they are. */
+/** The calls that can be made to fail; the others are passed through. */
 export type FaultyCall = Exclude<
   keyof Syscalls,
   'platform' | 'pageSize' | 'bound' | 'view' | 'address' | 'unmapWith' | 'schedYield' | 'munmap'
 >;
 
-/** Which call fails and how. */
+/** Which call fails, and how. */
 export interface Fault {
-  /** The call; any when left out. */
+  /** The call; any call if omitted. */
   readonly call?: FaultyCall;
   /** Which of these calls fails, from 0. */
   readonly nth: number;
-  /** An errno name, or `SHORT`: a read, write or copy does only a part. */
+  /** An errno name, or `SHORT`: a read, write or copy transfers only a part. */
   readonly errno: 'EIO' | 'ENOSPC' | 'EINTR' | 'SHORT' | (string & {});
-  /** Every later one fails too; EINTR thrice in a row. */
+  /** Every later call fails too; with EINTR, three in a row. */
   readonly persistent?: boolean;
 }
 
-/** System calls that count, and fail as planned. */
+/** System calls that record themselves and fail as planned. */
 export interface FaultySyscalls extends Syscalls {
   /** Every call made so far, by name. */
   readonly calls: FaultyCall[];
   /** How many failed on purpose. */
   readonly failures: () => number;
-  /** Replaces the plan, and starts to count anew. */
+  /** Replaces the plan and restarts the count. */
   readonly plan: (...faults: Fault[]) => void;
 }
 
-/** Calls whose count can be short. */
+/** Calls that can return a short count. */
 const SHORTENED: ReadonlySet<string> = new Set(['pread', 'pwrite', 'pwritev', 'copyFileRange']);
 
 /**
- * Wraps system calls. A failed close has closed the file all the same, as on Linux.
+ * Wraps system calls so that they fail as planned. A failed close has closed the file nevertheless, as on Linux.
  * @param base - the real ones, from {@link libc}
  *
  * @example
@@ -127,7 +127,7 @@ const FAULTY_CALLS: readonly FaultyCall[] = [
   'madvise',
 ];
 
-/** The same call for about half as many bytes, at least one. */
+/** The arguments of the same call for about half as many bytes, at least one. */
 function shortened(name: FaultyCall, args: unknown[]): unknown[] {
   if (name === 'pwritev') {
     const [fd, parts, offset] = args as [number, Uint8Array[], number];

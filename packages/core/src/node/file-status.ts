@@ -1,5 +1,5 @@
 /**
- * What a path or a descriptor stands for, as Node tells it and as the system does.
+ * The status of a path or descriptor, from Node's stat and from the system's statx.
  *
  * @module
  */
@@ -21,8 +21,8 @@ function kindOf(mode: number): FileStatus['kind'] {
 }
 
 /**
- * What Node's object says, read off it when it is asked for. An open file keeps it, and with it the hidden class: V8 drops that,
- * and the code compiled for it, at a collection that finds no such object alive.
+ * A view of Node's stat object, converted on access. An open file keeps that object alive, and with it its hidden class: V8 drops the
+ * class, and the code compiled for it, at a collection that finds no such object alive.
  */
 export class NodeStatus implements FileStatus {
   readonly #stats: BigIntStats;
@@ -70,13 +70,13 @@ export class NodeStatus implements FileStatus {
 
 /** Bytes of Linux's `struct statx`, which is the same on every architecture (statx(2)). */
 export const STATX_SIZE = 256;
-/** Type, mode, links, owner, group, inode and size are asked for. */
+/** Requests type, mode, links, owner, group, inode and size. */
 export const STATX_MASK: number = 0x1 | 0x2 | 0x4 | 0x8 | 0x10 | 0x100 | 0x200;
 export const AT_FDCWD = -100;
 export const AT_SYMLINK_FOLLOW = 0x400;
 export const AT_EMPTY_PATH = 0x1000;
 
-/** Where its fields stand. */
+/** Offsets of its fields. */
 const STATX = {
   blockSize: 4,
   links: 16,
@@ -105,7 +105,7 @@ export function statusOfStatx(view: DataView): FileStatus {
   };
 }
 
-/** As the C library puts it together (makedev(3)), and so Node. */
+/** The device number as the C library (makedev(3)), and so Node, composes it. */
 function deviceNumber(major: number, minor: number): bigint {
   const low = ((minor & 0xff) | ((major & 0xfff) << 8) | ((minor & 0xfff00) << 12)) >>> 0;
   if (major < 0x1000 && minor < 0x10_0000) return BigInt(low);

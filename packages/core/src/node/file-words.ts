@@ -1,5 +1,5 @@
 /**
- * Words of a file, loaded and stored by the machine through mappings.
+ * Words of a file, loaded and stored by machine instructions through mappings.
  *
  * @module
  */
@@ -11,24 +11,24 @@ import type { Syscalls } from './syscalls.ts';
 import { TailWindow } from './tail-window.ts';
 import { readAll } from './transfer.ts';
 
-/** Loads of words by reads before a window is made over them, which takes as long; more where it takes binding the C library. */
+/** Word loads done by reads before a window is created, which takes about as long; more if it requires binding the C library. */
 const WORD_READS = 100;
 const UNBOUND_WORD_READS = 1024;
 
-/** Looks at an end that stays where it is, before a window is made over it. */
+/** Checks of an end that stays at one offset, before a window is created over it. */
 const END_READS = 16;
 
 /** By how many bits a word is shifted in the eight aligned bytes that hold it. */
 const shiftOf = (at: number): bigint => BigInt((at & 7) << 3);
 
-/** What has words: an open file. */
+/** An open file whose words are accessed. */
 type WordsFile = StorageFile & MappedFile & { readonly fd: number; readonly mappingFd: number };
 
 /**
- * Loads and stores of one file. The caller knows that the words lie inside it, and that it is open. Who loads a word sees all
- * that was written before it was stored: where processors reorder stores, words that lie within eight aligned bytes are loaded
- * and stored with these, atomically, which takes 20 to 60 ns more. Where a word stands in its window is asked by `&`: offsets
- * are doubles to V8, of which `%` takes 40 cycles.
+ * Word loads and stores on one file. The caller ensures that the words lie inside it and that it is open. A reader of a word sees
+ * everything written before that word was stored: where processors reorder stores, a word within eight aligned bytes is loaded
+ * and stored as part of them, atomically, which takes 20 to 60 ns more. Alignment is tested with `&`: to V8, offsets are doubles,
+ * for which `%` takes 40 cycles.
  */
 export class FileWords {
   readonly #sys: Syscalls;
@@ -37,22 +37,22 @@ export class FileWords {
   readonly #mapped: boolean;
   readonly #plain: boolean;
   #windows: FileWindows | undefined;
-  /** The window of the word that was last asked for. */
+  /** The window of the last word accessed. */
   #last: Window | undefined;
-  /** Words that were loaded by a read, before there was a window over them. */
+  /** Words that were loaded by a read, before there was a window. */
   #reads = 0;
-  /** What a word is read into: eight bytes, or the first four of them. */
+  /** The buffer that words are read into: eight bytes, or the first four of them. */
   #word: Uint8Array | undefined;
   #half: Uint8Array | undefined;
   #view: DataView | undefined;
   #tail: TailWindow | undefined;
-  /** Where the end was read last without a mapping, and how often. */
+  /** Offset of the end that was last read without a mapping, and how often. */
   #endAt = -1;
   #endReads = 0;
   #found: Uint8Array | undefined;
   #written: boolean | undefined;
 
-  /** @param mapped - whether loads may make mappings; stores always do */
+  /** @param mapped - whether loads may create mappings; stores always do */
   constructor(sys: Syscalls, file: WordsFile, mapped: boolean) {
     this.#sys = sys;
     this.#file = file;
@@ -79,7 +79,7 @@ export class FileWords {
 
   storeI32(offset: number, value: number): void {
     if (this.#writes()) {
-      // The kernel copies eight aligned bytes at once, fewer byte by byte: nobody is to see half of a row count.
+      // The kernel copies eight aligned bytes at once but fewer byte by byte: no reader may see half of a row count.
       const word = this.#read(offset, 8);
       word.setInt32(0, value, true);
       const whole = (offset & 7) === 0 && offset + 8 <= this.#file.size();
@@ -89,7 +89,7 @@ export class FileWords {
     const { i32, i64, view, offset: start } = this.#window(offset, 4);
     const at = offset - start;
     if (!this.#plain && (at & 7) <= 4) {
-      // The lock is held: nobody else changes what stands beside the word.
+      // The lock is held: nobody else changes the bytes beside the word.
       const others = i64[at >> 3]! & ~(0xffff_ffffn << shiftOf(at));
       Atomics.store(i64, at >> 3, others | (BigInt.asUintN(32, BigInt(value)) << shiftOf(at)));
     } else if ((at & 3) === 0) i32[at >> 2] = value;
@@ -128,7 +128,7 @@ export class FileWords {
     return tail.holds(offset, bytes);
   }
 
-  /** A writer of large entries asks so before each of them. */
+  /** Checks by a read; a writer of large entries does this before each entry. */
   #readsAs(offset: number, bytes: Uint8Array): boolean {
     const { length } = bytes;
     const found = this.#found?.length === length ? this.#found : (this.#found = new Uint8Array(length));
@@ -137,7 +137,7 @@ export class FileWords {
     return true;
   }
 
-  /** The file is about to be cut to `size` bytes. */
+  /** To be called when the file is truncated to `size` bytes. */
   cut(size: number): void {
     this.#windows?.cut(size);
   }
@@ -148,7 +148,7 @@ export class FileWords {
     this.#tail?.close();
   }
 
-  /** Whether words are stored by writes, which report a full disk, and are not lost by one. */
+  /** Whether words are stored by write calls, which report a full disk and are not lost when another write fails. */
   #writes(): boolean {
     return (this.#written ??= storesAreUnsafe(this.#sys, this.#fd));
   }
@@ -161,14 +161,14 @@ export class FileWords {
     return (this.#last = this.#windows.window(offset, length));
   }
 
-  /** The first loads of a word are reads: a window takes tens of microseconds to make, and binds the C library. */
+  /** The first loads are done by reads: creating a window takes tens of microseconds and binds the C library. */
   #mayRead(): boolean {
     if (!this.#mapped) return true;
     if (this.#windows !== undefined) return false;
     return this.#reads < WORD_READS || (this.#reads < UNBOUND_WORD_READS && !this.#sys.bound());
   }
 
-  /** The word that a window would show: zeros where somebody cut the file since its size was asked for. */
+  /** Reads the word as a window would show it: zeros where the file was truncated since its size was checked. */
   #read(offset: number, length: 4 | 8): DataView {
     this.#reads++;
     const word = (this.#word ??= new Uint8Array(8));

@@ -1,5 +1,5 @@
 /**
- * Real files: {@link NodeFile}, the storage that Node's dict stands on.
+ * Real files: {@link NodeFile}, the storage under a dict on Node.
  *
  * @module
  */
@@ -42,10 +42,10 @@ import { readAll, writeRest, writeVector } from './transfer.ts';
 
 const { EEXIST, EINTR, ENOENT, ENOSPC, ENOTDIR, ENOSYS, EPERM } = constants.errno;
 
-/** How a file is opened: reading, changing, changing or creating, creating only. */
+/** How a file is opened: for reading, for changing, for changing or creating, for creating only. */
 export type NodeFileMode = 'r' | 'r+' | 'a' | 'create-new';
 
-/** O_NONBLOCK keeps a FIFO that took the file's place from hanging the open. */
+/** O_NONBLOCK keeps `open` from hanging if a FIFO has taken the file's place. */
 const FLAGS: Readonly<Record<NodeFileMode, number>> = {
   r: fsConstants.O_RDONLY | fsConstants.O_NONBLOCK,
   'r+': fsConstants.O_RDWR | fsConstants.O_NONBLOCK,
@@ -54,29 +54,29 @@ const FLAGS: Readonly<Record<NodeFileMode, number>> = {
 };
 const IS_MODE = isOneOf(...Object.keys(FLAGS));
 
-/** Parts that together are no longer than this are joined: copying them is cheaper than telling the kernel of each. */
+/** Parts whose total is no longer than this are joined: copying them is cheaper than passing each to the kernel. */
 const JOIN = 65536;
-/** From here on it is asked what is free before so many bytes are reserved. */
+/** From this length on, the free space is checked before it is reserved. */
 const MUCH = 2 ** 28;
 
 /** Options of {@link NodeFile.open}. */
 export interface NodeFileOptions {
-  /** The system calls; tests give wrapped ones that fail. */
+  /** The system calls; tests pass wrapped ones that fail. */
   readonly syscalls?: Syscalls;
   /**
-   * Load words through mappings, once some were asked for. Default true; false costs a system call for each word, and somebody
-   * who cuts the file to nothing does not end the process by SIGBUS: for those that follow a file of others.
+   * Load words through mappings after the first loads. Default true; false costs a system call per word, but the process is not
+   * killed by SIGBUS if somebody truncates the file to nothing: for readers that follow a file written by others.
    */
   readonly mapWords?: boolean;
-  /** What errors call the file, which stands in for one that is to take that name. Default: its path. */
+  /** The name of the file in errors, for a temporary file that is to be renamed to it. Default: its path. */
   readonly calledAs?: string | undefined;
   /**
-   * What a file begins with that `a` or `create-new` makes: it gets its name when it holds that, so that nobody ever finds it empty.
-   * On a file system that can neither make files without names (O_TMPFILE) nor give a file a name that must be new, it is made
-   * empty, and the caller writes.
+   * The first bytes of a file that `a` or `create-new` creates: it gets its name only once it holds them, so that nobody ever finds it
+   * empty. On a filesystem that has neither unnamed files (O_TMPFILE) nor renames that fail if the target exists, the file is created
+   * empty, and the caller writes them.
    */
   readonly initial?: Uint8Array;
-  /** What is made, and its name, is on the disk when `open` returns. Default false. */
+  /** Whether a newly created file, and its name, are on disk when `open` returns. Default false. */
   readonly durable?: boolean;
 }
 
@@ -89,8 +89,8 @@ const FILE_OPTIONS: OptionTable = {
 } satisfies Record<keyof NodeFileOptions, OptionRow>;
 
 /**
- * Closes the descriptors of files that nobody closed, and nobody holds any more. The file is watched, for arrays that are mapped of it refer
- * to it, and map windows through the descriptor as long as they live. Typed arrays over it need the mapping alone.
+ * Closes the descriptors of files that became garbage without being closed. It watches the file object because mapped arrays refer to
+ * it and map further windows through its descriptor as long as they live. Typed arrays over a mapping need only the mapping.
  */
 const forgotten = new FinalizationRegistry<{ readonly sys: Syscalls; readonly fds: readonly number[] }>(
   ({ sys, fds }) => {
@@ -98,7 +98,7 @@ const forgotten = new FinalizationRegistry<{ readonly sys: Syscalls; readonly fd
   },
 );
 
-/** What files that are opened through another one take over. */
+/** Options inherited by files that are opened through another one. */
 type Inherited = Required<Omit<NodeFileOptions, 'calledAs' | keyof MakeOptions>>;
 
 /**
@@ -120,21 +120,21 @@ export class NodeFile implements StorageFile, MappedFile {
   readonly #sys: Syscalls;
   readonly #fd: number;
   #mappingFd: number | undefined;
-  /** Both, for the collector. */
+  /** Both descriptors, for the finalization registry. */
   readonly #fds: number[];
-  /** What it is called in errors. */
+  /** The name in errors. */
   #name: string;
   #path: string;
-  /** Made when first asked for, as all that reading a few values does not need. */
+  /** Created on first use, like everything below that reading a few values does not need. */
   #lock: FileLock | undefined;
   #windows: { [A in MapAccess]?: FileWindows } | undefined;
   #words: FileWords | undefined;
   #closed = false;
-  /** As it was opened. */
+  /** The status when the file was opened. */
   readonly #status: FileStatus;
   #identity: FileIdentity | undefined;
   #poison: MmdError | undefined;
-  /** The file has at least this many bytes. */
+  /** The file is known to have at least this many bytes. */
   #atLeast = 0;
   #scratch: Uint8Array | undefined;
 
@@ -160,8 +160,8 @@ export class NodeFile implements StorageFile, MappedFile {
 
   /**
    * Opens a regular file; symbolic links are followed.
-   * @throws NOT_FOUND; ALREADY_EXISTS (`create-new`); READ_ONLY when it may be read but not changed;
-   * INVALID_ARGUMENT for directories, FIFOs, sockets and devices, and for impossible paths; IO for the rest
+   * @throws NOT_FOUND; ALREADY_EXISTS (`create-new`); READ_ONLY if it may be read but not changed;
+   * INVALID_ARGUMENT for directories, FIFOs, sockets and devices, and for impossible paths; IO for everything else
    */
   static open(path: string | URL, mode: NodeFileMode = 'r', options: NodeFileOptions = {}): NodeFile {
     const { syscalls = libc(), mapWords = true, calledAs, ...make } = checkOptions(options, FILE_OPTIONS);
@@ -180,7 +180,7 @@ export class NodeFile implements StorageFile, MappedFile {
     const { syscalls: sys } = options;
     const real = absolutePath(path);
     const name = calledAs ?? real;
-    // Looked at before it is opened: opening a device can already do something.
+    // Checked before the open: opening a device can already have side effects.
     const before = sys.stat(real);
     if (typeof before !== 'number') refuseSpecial(before, name);
     const found = typeof before !== 'number';
@@ -190,7 +190,7 @@ export class NodeFile implements StorageFile, MappedFile {
       if (durable && !found) checkSyncable(sys, real);
       if (initial !== undefined) fd = openWhole(sys, real, mode, { initial, durable }, permissions, found);
     }
-    // Whatever else kept it from being made whole, the plain way tells of it.
+    // If it could not be created with its content for any other reason, the plain open reports that.
     if (fd < 0 && fd !== -EEXIST) fd = uninterrupted(() => sys.open(real, FLAGS[mode], permissions));
     if (fd < 0)
       throw errnoError(fd, `opening for ${mode === 'r' ? 'reading' : 'writing'}`, name, undefined, mode === 'r');
@@ -215,15 +215,15 @@ export class NodeFile implements StorageFile, MappedFile {
     return this.#closed;
   }
 
-  /** The file descriptor, borrowed: for what this class does not offer. */
+  /** The file descriptor, borrowed: for operations that this class does not offer. */
   get fd(): number {
     this.#alive();
     return this.#fd;
   }
 
   /**
-   * What mappings are made of. In a worker thread another opening of the file: where a worker is terminated, Node closes its
-   * descriptors, but mappings stay, and the lock goes with the last reference to the opening that it was taken by.
+   * The descriptor that mappings are made from. In a worker thread it is opened separately: when a worker is terminated, Node closes its
+   * descriptors, but mappings remain, and a flock is released only with the last reference to the open file description that holds it.
    */
   get mappingFd(): number {
     if (isMainThread || !this.writable) return this.#fd;
@@ -239,7 +239,7 @@ export class NodeFile implements StorageFile, MappedFile {
     this.#alive();
     const size = this.#sys.size(this.#fd);
     if (size < 0) throw errnoError(size, 'asking for the size', this.#name);
-    // Somebody cut the file: what is mapped beyond the end kills the process when it is touched.
+    // The file was truncated: touching a page mapped beyond its end would kill the process.
     if (size < this.#atLeast) this.#cutWindows(size);
     this.#atLeast = size;
     return size;
@@ -247,7 +247,7 @@ export class NodeFile implements StorageFile, MappedFile {
 
   identity(): FileIdentity {
     this.#alive();
-    // What a descriptor stands for never changes.
+    // The file behind a descriptor never changes.
     return (this.#identity ??= { dev: this.#status.dev, ino: this.#status.ino });
   }
 
@@ -258,7 +258,7 @@ export class NodeFile implements StorageFile, MappedFile {
       if (status === -ENOENT || status === -ENOTDIR) return undefined;
       throw errnoError(status, 'stat', this.#name, undefined, true);
     }
-    // A bind mount of one file leads to it for as long as it is mounted, and nobody else finds it any more.
+    // The bind mount of a single file still leads to it after it was unlinked, but nobody else can find it.
     if (status.links === 0 && this.#status.links > 0) return undefined;
     return { dev: status.dev, ino: status.ino };
   }
@@ -354,7 +354,7 @@ export class NodeFile implements StorageFile, MappedFile {
     }
   }
 
-  /** After a failed sync nothing is known about what the disk holds: every later change throws. */
+  /** After a failed sync the content of the disk is unknown, so every later change throws. */
   poison(error: MmdError): void {
     this.#poison ??= error;
   }
@@ -362,7 +362,7 @@ export class NodeFile implements StorageFile, MappedFile {
   allocate(offset: number, length: number, options: { readonly keepSize?: boolean } = {}): void {
     this.#change();
     checkRange(this.#name, offset, length);
-    // The system refuses to reserve nothing.
+    // The system rejects a length of 0.
     if (length === 0) return;
     const before = this.size();
     const keep = options.keepSize === true;
@@ -373,29 +373,29 @@ export class NodeFile implements StorageFile, MappedFile {
         : this.#sys.posixFallocate(this.#fd, offset, length),
     );
     if (result >= 0) return;
-    // Reserving past the end is a head start that a filesystem need not offer.
+    // Reserving without changing the size is an optimization that a filesystem need not offer.
     if (keep && length > 0 && UNSUPPORTED.has(result)) return;
     try {
       if (keep || result !== -ENOSYS) throw errnoError(result, `reserving ${length} bytes`, this.#name, offset);
       reserveByWriting(this, offset, length);
     } catch (error) {
-      // A disk that fills up half way leaves a longer file behind.
+      // A disk that fills up half-way leaves the file longer.
       if (this.size() > before) this.truncate(before);
       throw error;
     }
   }
 
-  /** The system takes all that is free before it finds that it is not enough, and other writers fail meanwhile. */
+  /** The system would take all free space before it finds that too little, and other writers would fail meanwhile. */
   #refuseMoreThanFree(offset: number, length: number, size: number): void {
     const beyond = offset + length - Math.max(offset, size);
     if (beyond < MUCH) return;
     const free = this.#sys.freeSpace(this.#path);
-    // Some of it may have been reserved ahead.
+    // Part of the range may already be reserved.
     if (free < 0 || beyond - MUCH <= free) return;
     throw errnoError(-ENOSPC, `reserving ${length} bytes where ${free} are free`, this.#name, offset);
   }
 
-  /** Takes the disk for a stretch that is about to be written, where that is possible; what is not, the write reports. */
+  /** Reserves disk space for a range that is about to be written. Failures are ignored: the write will report them. */
   reserve(offset: number, length: number): void {
     this.#change();
     this.#sys.fallocate(this.#fd, FALLOC_FL_KEEP_SIZE, offset, length);
@@ -491,7 +491,10 @@ export class NodeFile implements StorageFile, MappedFile {
     return file;
   }
 
-  /** Takes over permissions and owner. Nobody may read the copy who may not read the original, so where the group cannot be kept it gets no more than others. */
+  /**
+   * Copies permissions and owner. Nobody who may not read the original may read the copy, so if the group cannot be kept,
+   * the copy's group gets no more permissions than others.
+   */
   #resemble(original: NodeFile): void {
     const status = this.#sys.fstat(original.#fd);
     if (typeof status === 'number') throw errnoError(status, 'fstat', original.#name);
@@ -509,7 +512,7 @@ export class NodeFile implements StorageFile, MappedFile {
     this.#allowed(() => this.#sys.fchmod(this.#fd, mode));
   }
 
-  /** False where the system does not let this process, or the filesystem knows no such thing. */
+  /** False if the system denies it to this process, or the filesystem does not support it. */
   #allowed(call: () => number): boolean {
     const result = uninterrupted(call);
     if (result >= 0) return true;
@@ -543,7 +546,7 @@ export class NodeFile implements StorageFile, MappedFile {
     this.#words?.close();
     this.#lock?.abandon();
     if (this.#mappingFd !== undefined && this.#mappingFd !== this.#fd) this.#sys.close(this.#mappingFd);
-    // The descriptor is gone whatever close answers.
+    // The descriptor is gone whatever close returns.
     const result = this.#sys.close(this.#fd);
     if (result < 0 && result !== -EINTR) throw errnoError(result, 'closing', this.#name);
   }
@@ -575,7 +578,7 @@ export class NodeFile implements StorageFile, MappedFile {
     this.#words?.cut(size);
   }
 
-  /** The words of a stretch that lies inside the file. */
+  /** The words of the file, after a check that the range lies inside it. */
   #wordsAt(offset: number, length: number): FileWords {
     if (!(offset >= 0 && offset + length <= this.#atLeast)) checkInside(this.#name, offset, length, this.size());
     return (this.#words ??= new FileWords(this.#sys, this, this.#options.mapWords));

@@ -1,5 +1,5 @@
 /**
- * Real files: mapping, locks and leases of Node's operating systems.
+ * Real files: mapping, locks and leases on the operating systems of Node.
  *
  * @module
  */

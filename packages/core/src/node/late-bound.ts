@@ -1,7 +1,7 @@
 /**
- * The system calls of a process in which the C library is bound only when something needs it that node:fs lacks.
+ * System calls that bind the C library only when something is needed that node:fs lacks.
  *
- * Binding takes 5 ms. Opening a file, looking at a few values and closing it again needs none of it.
+ * Binding takes 5 ms. Opening a file, reading a few values and closing it again does not need it.
  *
  * @module
  */
@@ -14,18 +14,18 @@ import type { PlatformConstants, Syscalls } from './syscalls.ts';
 
 const { EBADF, EINVAL, ENOENT } = constants.errno;
 
-/** Reads through node:fs, each 0.1 us slower than through the C library, before that is bound for reads alone. */
+/** Reads through node:fs, each 0.1 us slower than through the C library, before that is bound just for reads. */
 const FIRST_READS = 4096;
 
-/** node:fs counts what it reads in 32 bits. */
+/** node:fs counts the bytes read in 32 bits. */
 const FS_READ_MAX = 2 ** 30;
 
-/** Descriptors above this, and below 0, Node refuses before the system can. */
+/** Node itself rejects descriptors above this, and below 0. */
 const FD_MAX = 2 ** 31 - 1;
 
 /**
- * What goes through node:fs: it is not hot, and Node knows the platform's struct stat and variadic open. Where there is a statx, a
- * bound library asks that instead of stat and fstat.
+ * Calls made through node:fs: they are not hot, and Node knows the platform's struct stat and variadic open. Where statx exists, the
+ * bound library uses it instead of stat and fstat.
  */
 export const FS_CALLS: Pick<
   Syscalls,
@@ -45,7 +45,7 @@ export const FS_CALLS: Pick<
 > = {
   open: (path, flags, mode) => attempt(() => fs.openSync(path, flags, mode)),
   close: (fd) => perform(() => fs.closeSync(fd), fd),
-  // With bigints: inodes have 64 bits, and after a plain stat of a pipe Node's realpathSync, and so require, stops short.
+  // With bigints: inodes have 64 bits, and after a plain stat of a pipe Node's realpathSync, and so require, stops too early.
   fstat: (fd) => attempt(() => new NodeStatus(fs.fstatSync(fd, BIGINT)), fd),
   stat(path) {
     const found = attempt(() => fs.statSync(path, BIGINT_OR_NONE));
@@ -54,7 +54,7 @@ export const FS_CALLS: Pick<
   fchmod: (fd, mode) => perform(() => fs.fchmodSync(fd, mode), fd),
   fchown: (fd, uid, gid) => perform(() => fs.fchownSync(fd, uid, gid), fd),
   rename: (from, to) => perform(() => fs.renameSync(from, to)),
-  // Two calls: killed in between, the file has both names.
+  // Two calls: if killed in between, the file has both names.
   renameNew: (from, to) =>
     perform(() => {
       fs.linkSync(from, to);
@@ -72,10 +72,10 @@ export const FS_CALLS: Pick<
 };
 
 const BIGINT = { bigint: true } as const;
-/** The error for a name that names nothing takes longer to make than all the rest of creating a file. */
+/** Constructing the error for a missing file takes longer than all the rest of creating a file. */
 const BIGINT_OR_NONE = { bigint: true, throwIfNoEntry: false } as const;
 
-/** What a bound library answers better or faster than node:fs. */
+/** Calls that a bound library does better or faster than node:fs. */
 const BETTER = [
   'size',
   'pread',
@@ -90,14 +90,14 @@ const BETTER = [
   'fsync',
 ] as const satisfies readonly (keyof Syscalls)[];
 
-/** Calls that bind when they must. */
+/** System calls that bind the C library when they must. */
 export function lateBound(platform: PlatformConstants, bind: () => Syscalls): Syscalls {
   let calls: Syscalls | undefined;
   let reads = 0;
   const c = (): Syscalls => {
     if (calls === undefined) {
       calls = bind();
-      // What every commit calls goes there directly from here on.
+      // From here on, the calls of every commit go there directly.
       for (const name of BETTER) Object.assign(late, { [name]: calls[name] });
       Object.freeze(late);
     }
@@ -113,7 +113,7 @@ export function lateBound(platform: PlatformConstants, bind: () => Syscalls): Sy
     size: (fd) => (calls === undefined ? attempt(() => fs.fstatSync(fd).size, fd) : calls.size(fd)),
     pread(fd, into, length, offset) {
       if (calls === undefined && length <= FS_READ_MAX && ++reads <= FIRST_READS) {
-        // From -1 Node would read where the file was left, and not say so.
+        // For offset -1 Node would silently read at the current file position.
         return offset < 0 ? -EINVAL : attempt(() => fs.readSync(fd, into, 0, length, offset), fd);
       }
       return c().pread(fd, into, length, offset);
@@ -144,8 +144,8 @@ export function lateBound(platform: PlatformConstants, bind: () => Syscalls): Sy
 }
 
 /**
- * Turns what a function of node:fs throws into the negated errno, also where Node refuses what the system would: a descriptor
- * that is none, numbers out of range, paths with a NUL.
+ * Turns an error thrown by node:fs into a negated errno, also where Node itself rejects what the system would reject: an invalid
+ * descriptor, numbers out of range, paths with a NUL.
  */
 function attempt<T>(call: () => T, fd = 0): T | number {
   try {
@@ -159,7 +159,7 @@ function attempt<T>(call: () => T, fd = 0): T | number {
   }
 }
 
-/** The same for what returns nothing: 0 then. */
+/** The same for calls without a result: 0 on success. */
 function perform(call: () => void, fd = 0): number {
   return attempt(() => {
     call();

@@ -1,11 +1,11 @@
 /**
  * The long-held writer lease: ingest, vacuum and convert take it, so that a second one learns at once
- * who is at work, and a killed one does not lock the file for good.
+ * who holds it, and a killed one does not lock the file forever.
  *
- * `path.lock` is a directory that proper-lockfile makes and keeps fresh. `path.lease` names the holder; it
- * is flocked while a lease is taken or given back, so that two takers never judge one stale lock at a time.
- * A holder on this host is asked of the kernel: alive it keeps the lease however long its event loop is
- * blocked, dead it loses it at once. For another host only the age of the directory counts.
+ * `path.lock` is a directory that proper-lockfile creates and keeps fresh. `path.lease` names the holder; it
+ * is flocked while a lease is acquired or released, so that no two processes judge the same stale lock at once.
+ * For a holder on this host the kernel is asked: while alive, it keeps the lease however long its event loop is
+ * blocked; once dead, it loses it at once. For a holder on another host only the age of the directory counts.
  *
  * @module
  */
@@ -36,7 +36,7 @@ import { attempt, isAlive, type ProcessId, thisProcess } from './process-id.ts';
 export interface LeaseOptions {
   /** How long to wait for another holder, in milliseconds; 0 (the default) tries once. */
   readonly timeoutMs?: number;
-  /** How long a holder on another host may give no sign, in milliseconds. Default 10,000, at least 2,000. */
+  /** How long a holder on another host may be silent before its lease counts as stale, in milliseconds. Default 10,000, at least 2,000. */
   readonly staleMs?: number;
 }
 
@@ -46,7 +46,7 @@ const LEASE_OPTIONS: OptionTable = {
   signal: isSignal,
 };
 
-/** How long two takers may be at it at the same time. */
+/** How long to wait for another process that is acquiring or releasing a lease. */
 const GUARD_TIMEOUT_MS = 5000;
 const PAUSE_MS = 20;
 
@@ -66,12 +66,12 @@ interface Holder extends ProcessId {
  * ```
  */
 export class Lease implements Disposable {
-  /** The file that is leased; it need not exist. */
+  /** The leased file; it need not exist. */
   readonly path: string;
   readonly #token: string;
   readonly #abort = new AbortController();
   readonly #checkEveryMs: number;
-  /** proper-lockfile compares times of whole seconds, so a lease taken over within one would go unnoticed. */
+  /** proper-lockfile compares times in whole seconds, so it would not notice a takeover within the same second. */
   #watch: NodeJS.Timeout | undefined;
   #lock: DirectoryLock | undefined;
   #checked = performance.now();
@@ -83,8 +83,8 @@ export class Lease implements Disposable {
   }
 
   /**
-   * Takes the lease, blocking the thread for at most `timeoutMs`.
-   * @throws LOCKED with the holder's `pid` where it is known; NOT_FOUND where there is no such directory; READ_ONLY, NO_SPACE, IO;
+   * Acquires the lease, blocking the thread for at most `timeoutMs`.
+   * @throws LOCKED with the holder's `pid` if known; NOT_FOUND if the directory does not exist; READ_ONLY, NO_SPACE, IO;
    * INVALID_ARGUMENT
    */
   static acquire(path: string | URL, options: LeaseOptions = {}): Lease {
@@ -100,7 +100,7 @@ export class Lease implements Disposable {
   }
 
   /**
-   * Like {@link Lease.acquire}, waiting without blocking the event loop.
+   * Like {@link Lease.acquire}, but waits without blocking the event loop.
    * @throws the same; the reason of `signal` when it aborts; LOCKED, INVALID_ARGUMENT
    */
   static async acquireAsync(
@@ -119,18 +119,18 @@ export class Lease implements Disposable {
     }
   }
 
-  /** Aborts, with an {@link MmdError} of code LOCKED as its reason, when the lease is lost. Releasing does not abort it. */
+  /** Aborts when the lease is lost, with an {@link MmdError} of code LOCKED as its reason. Releasing the lease does not abort it. */
   get signal(): AbortSignal {
     return this.#abort.signal;
   }
 
-  /** False once it is released or lost. */
+  /** False once the lease is released or lost. */
   get held(): boolean {
     return this.#lock !== undefined && !this.#abort.signal.aborted;
   }
 
   /**
-   * Throws unless the lease is still held; looks at the disk when the last look was some seconds ago.
+   * Throws unless the lease is still held; checks the disk if the last check was some seconds ago.
    * @throws CLOSED after `release`; LOCKED when the lease was lost
    */
   assertHeld(): void {
@@ -141,17 +141,17 @@ export class Lease implements Disposable {
     if (this.#abort.signal.aborted) throw this.#abort.signal.reason;
   }
 
-  /** Gives the lease back; more than once is allowed. */
+  /** Releases the lease; may be called more than once. */
   release(): void {
     const lock = this.#lock;
     if (lock === undefined) return;
     guarded(this.path, (fd) => {
-      // Whoever took a lost lease must keep it.
+      // If the lease was lost, leave it to its new holder.
       if (readHolder(fd)?.token !== this.#token) return;
       if (!this.#abort.signal.aborted) lock.release();
       rmSync(holderOf(this.path), { force: true });
     });
-    // Not before: what failed can be tried again.
+    // Only now, so that a failed release can be retried.
     this.#lock = undefined;
     clearInterval(this.#watch);
   }
@@ -165,7 +165,7 @@ export class Lease implements Disposable {
     try {
       if (existsSync(directoryOf(this.path)) && readHolder(holderOf(this.path))?.token === this.#token) return;
     } catch {
-      // Nobody can tell, as where no descriptor is left: the next look may.
+      // Unknown, for instance if no descriptor is left; the next check may tell.
       return;
     }
     this.#lose();
@@ -184,7 +184,7 @@ export class Lease implements Disposable {
     );
   }
 
-  /** One try: the lease, or the error that says who holds it. */
+  /** Tries once: returns the lease, or an error that names its holder. */
   static #attempt(path: string | URL, options: LeaseOptions): Lease | MmdError {
     const file = realPath(absolutePath(path));
     const staleMs = options.staleMs ?? 10_000;
@@ -205,7 +205,7 @@ export class Lease implements Disposable {
       } finally {
         if (lease.#lock === undefined) {
           lock?.release();
-          // Whoever holds the directory alone, without this file, shall not be left with ours; nor shall anybody where there was no room.
+          // Our file must not stay beside a directory that somebody else holds without one; nor after the disk was full.
           if (lock !== undefined || holder === undefined) rmSync(holderOf(file), { force: true });
         }
       }
@@ -227,14 +227,14 @@ function holderOf(path: string): string {
 function lockedBy(path: string, holder: Holder | undefined): MmdError {
   const pid = holder?.pid;
   let who = pid === undefined ? 'another process' : pid === process.pid ? 'this very process' : `process ${pid}`;
-  // Every container has a process 1.
+  // A pid alone says little: every container has a process 1.
   if (holder !== undefined && holder.host !== thisProcess().host) who = `process ${pid} of another host or container`;
   return new MmdError('LOCKED', `${path}: ${who} holds the writer lease`, { path, pid });
 }
 
 /**
- * Who is named in the file: undefined where it is not there, or torn by a crash.
- * @throws what keeps it from being read
+ * The holder named in the file; undefined if the file does not exist or was torn by a crash.
+ * @throws any other error of reading it
  */
 function readHolder(file: string | number): Holder | undefined {
   let text: string;
@@ -269,7 +269,7 @@ function removeDirectory(path: string): void {
   }
 }
 
-/** Runs `work` while nobody else takes or releases a lease of the file. */
+/** Runs `work` while nobody else can acquire or release a lease of the file. */
 function guarded<T>(path: string, work: (fd: number) => T): T {
   const sys = libc();
   const name = holderOf(path);
@@ -285,13 +285,13 @@ function guarded<T>(path: string, work: (fd: number) => T): T {
       lock.lock(GUARD_TIMEOUT_MS);
       if (isSame(fd, name)) return work(fd);
     } finally {
-      // Closing lets go of the lock.
+      // Closing releases the lock.
       closeSync(fd);
     }
   }
 }
 
-/** The holder removes the file when it lets go; a descriptor of the removed one guards nothing. */
+/** The holder removes the file on release; a lock on the removed file guards nothing. */
 function isSame(fd: number, name: string): boolean {
   try {
     return isSameFile(fstatSync(fd, { bigint: true }), statSync(name, { bigint: true }));

@@ -22,12 +22,12 @@ const { EACCES, EINVAL, ENOSYS, EOPNOTSUPP, EPERM } = constants.errno;
 
 type Call = (...args: unknown[]) => number;
 
-/** What a call answers that is not there, not allowed in a sandbox, or not known to the file system. */
+/** Errors of a call that does not exist, is denied by a sandbox, or is not supported by the filesystem. */
 const NO_SUCH_CALL: ReadonlySet<number> = new Set([-ENOSYS, -EPERM, -EINVAL, -EOPNOTSUPP]);
 
 const RENAME_NOREPLACE = 1;
 
-/** Larger buffers are not kept for their address: it would keep the memory. */
+/** The address of a larger buffer is not cached: that would keep its memory alive. */
 const KNOWN_BUFFER = 65_536;
 
 function load(): Syscalls {
@@ -49,7 +49,7 @@ function load(): Syscalls {
 function bind(platform: PlatformConstants): Syscalls {
   const koffi = requireLate<typeof import('koffi').default>('koffi');
   const library = koffi.load(platform.library);
-  /** Where the C library lacks a call, it fails like one that the kernel lacks. */
+  /** A call that the C library lacks fails like one that the kernel lacks. */
   const optional = (definition: string): Call => {
     try {
       return library.func(definition);
@@ -61,7 +61,7 @@ function bind(platform: PlatformConstants): Syscalls {
     }
   };
   const errno = koffi.errno as () => number;
-  /** Node's permission model refuses these of every file, also of those that it let this process open for writing. */
+  /** Node's permission model denies these calls for every file, even one that it let this process open for writing. */
   const unlessRefused = (
     definition: string,
     ofNode: (...args: number[]) => number,
@@ -95,11 +95,11 @@ function bind(platform: PlatformConstants): Syscalls {
     madvise: library.func('int madvise(intptr_t, size_t, int)') as Call,
     getpagesize: library.func('int getpagesize()') as Call,
   };
-  // Addresses and lengths in halves, low ones first: bigints cost more than all the rest.
+  // Addresses and lengths as two 32-bit halves, low half first: bigints would cost more than all the rest.
   const vectors = new Uint32Array(4 * IOV_MAX);
   let known: ArrayBufferLike | undefined;
   let knownAt = 0;
-  /** A small buffer that bytes are gathered in comes again with every write, and stays where it is. */
+  /** Caches one address: a small buffer that bytes are gathered in is passed with every write, and does not move. */
   const addressOf = (bytes: Uint8Array): number => {
     const { buffer, byteOffset } = bytes;
     if (buffer === known) return knownAt + byteOffset;
@@ -115,7 +115,7 @@ function bind(platform: PlatformConstants): Syscalls {
   const toOffset = offsets.subarray(1, 2);
   const statxBytes = new Uint8Array(STATX_SIZE);
   const statxView = new DataView(statxBytes.buffer);
-  /** Undefined where the library, the kernel or a sandbox has no statx. A third of the time of node:fs, of whose answer most is unused. */
+  /** Undefined where the library, kernel or sandbox lacks statx. Takes a third of the time of node:fs, whose result is mostly unused. */
   const statx = (fd: number, path: string, flags: number): FileStatus | number | undefined => {
     if (c.statx(fd, path, flags, STATX_MASK, statxBytes) === 0) return statusOfStatx(statxView);
     const error = -errno();
@@ -174,7 +174,7 @@ function bind(platform: PlatformConstants): Syscalls {
     },
     ftruncate: (fd, size) => (c.ftruncate(fd, size) < 0 ? -errno() : 0),
     posixFallocate(fd, offset, length) {
-      // It returns the error instead of setting errno; -1 comes from the stand-in above.
+      // It returns the error instead of setting errno; -1 comes from the substitute above.
       const result = c.posixFallocate(fd, offset, length);
       return result < 0 ? -ENOSYS : -result;
     },
@@ -207,7 +207,7 @@ function bind(platform: PlatformConstants): Syscalls {
     madvise: (address, length, advice) => (c.madvise(address, length, advice) < 0 ? -errno() : 0),
     view(address, length) {
       const buffer = koffi.view(address, length);
-      // Node keeps external memory from being posted away; transfer() would carry the pages off from the
+      // Node already prevents posting external memory to another thread; transfer() would separate the pages from the
       // registry that unmaps them. (markAsUntransferable makes Node 24 abort at exit.)
       Object.defineProperties(buffer, { transfer: REFUSED, transferToFixedLength: REFUSED });
       return buffer;
@@ -223,15 +223,15 @@ const REFUSED: PropertyDescriptor = {
   },
 };
 
-/** Calls `make` at most once, when the value is first asked for. */
+/** Calls `make` once, on first use. */
 function once<T>(make: () => T): () => T {
   let value: T | undefined;
   return () => (value ??= make());
 }
 
 /**
- * The system calls of this process. Loaded at the first call, then the same object, frozen once the C library is bound: a
- * constant of the process whose making is put off, not a state.
+ * The system calls of this process. Created by the first call; later calls return the same object, which is frozen once the C library
+ * is bound: a lazily created constant of the process, not state.
  * @throws IO (errno `ENOSYS`) on a platform without a row in {@link PLATFORMS}
  *
  * @example

@@ -1,5 +1,5 @@
 /**
- * The advisory lock of one open file: `flock(LOCK_EX)`, the very lock that Python's mmappickle takes.
+ * The advisory lock of one open file: `flock(LOCK_EX)`, the same lock that Python's mmappickle takes.
  *
  * @module
  */
@@ -13,39 +13,39 @@ import { LOCK_EX, LOCK_NB, LOCK_UN, type Syscalls } from './syscalls.ts';
 
 const { EINTR, EAGAIN, ENOLCK, ENOSYS, EOPNOTSUPP, EINVAL } = constants.errno;
 
-/** What filesystems answer that have no flock (some network and FUSE ones). */
+/** Errors of filesystems without flock (some network and FUSE filesystems). */
 const NO_FLOCK: ReadonlySet<number> = new Set([-ENOLCK, -ENOSYS, -EOPNOTSUPP, -EINVAL]);
 
-/** Lock directories whose holder was silent for so long are taken over; commits hold them for microseconds. */
+/** A lock directory whose holder has been silent for this long is taken over; commits hold it for microseconds. */
 const STALE_MS = 30_000;
 
 /**
- * A re-entrant exclusive lock. Two handles of one process have descriptors of their own, so flock
- * keeps them apart like two processes.
+ * A re-entrant exclusive lock. Two handles in one process have separate descriptors, so flock
+ * excludes them from each other like two processes.
  *
- * Where the filesystem has no flock, a directory `path.flock` is made and removed instead (proper-lockfile). It keeps
- * writers of this library apart, but not from Python's mmappickle, which cannot work on such a filesystem either.
+ * Where the filesystem has no flock, a directory `path.flock` is created and removed instead (proper-lockfile). It excludes
+ * writers of this library from each other, but not Python's mmappickle, which cannot work on such a filesystem either.
  *
  * Waiting polls with LOCK_NB: a blocking flock can be neither timed nor cancelled, and one that waits in
- * a thread pool keeps the process from exiting. The kernel is no fairer either: who lets go and asks again
- * has the lock before it wakes the next. Commits hold the lock for microseconds only, and a change of holders costs as much
- * as some dozens of them, since the new one reads what the others wrote. So a waiter of {@link FileLock.lockAsync}
- * sleeps for a millisecond, in which the holder is left alone, then tries many times at once, so that one try falls between
- * two commits; and the loser sleeps in turn. That divides the time into turns of about a millisecond.
+ * a thread pool keeps the process from exiting. Nor is the kernel fairer: a process that unlocks and locks again
+ * has the lock before the kernel wakes the next. Commits hold the lock only for microseconds, and a change of holders costs as much
+ * as dozens of them, because the new holder reads what the others wrote. So a waiter in {@link FileLock.lockAsync}
+ * sleeps for a millisecond, leaving the holder undisturbed, then tries many times in a row, so that one try falls between
+ * two commits; then the loser sleeps in turn. That divides the time into turns of about a millisecond.
  */
 export class FileLock {
   readonly #sys: Syscalls;
   readonly #fd: number;
   #name: string;
   #depth = 0;
-  /** The kernel's lock is ours; also where giving it back failed. */
+  /** The kernel's lock is ours; still true if releasing it failed. */
   #taken = false;
-  /** The filesystem refused flock once. */
+  /** The filesystem turned out to have no flock. */
   #noFlock = false;
   #directory: DirectoryLock | undefined;
-  /** Who waits in {@link FileLock.lockAsync}, in order. */
+  /** The waiters in {@link FileLock.lockAsync}, in order. */
   readonly #waiters: Waiter[] = [];
-  /** Calls off the next poll; undefined where none is to come. */
+  /** Cancels the next poll; undefined if none is scheduled. */
   #cancel: (() => void) | undefined;
   #contendedAt = -Infinity;
 
@@ -55,7 +55,7 @@ export class FileLock {
     this.#name = name;
   }
 
-  /** The file has another name now: a lock directory stands beside that one from the next locking on. */
+  /** The file was renamed: from the next lock on, a lock directory is created beside the new name. */
   renamed(name: string): void {
     this.#name = name;
   }
@@ -81,7 +81,7 @@ export class FileLock {
     }
   }
 
-  /** One try, which those that wait with this handle have first; no system call where the handle has the lock already. */
+  /** Tries once, but not ahead of waiters on this handle; no system call if the handle holds the lock already. */
   tryLock(): boolean {
     return (this.#depth > 0 || this.#waiters.length === 0) && this.#try();
   }
@@ -89,7 +89,7 @@ export class FileLock {
   lockAsync(timeoutMs: number, signal?: AbortSignal, meanwhile?: () => boolean, work?: () => void): Promise<void> {
     return new Promise((resolve, reject) => {
       signal?.throwIfAborted();
-      // Work has the lock for itself: it waits for what this very handle is at.
+      // `work` needs the lock exclusively: it also waits for whatever this handle is doing under the lock.
       const waits = work !== undefined && this.#depth > 0;
       if (!waits) {
         if (this.tryLock() || (timeoutMs <= 0 && this.#try())) return resolve(work?.());
@@ -124,8 +124,8 @@ export class FileLock {
   }
 
   /**
-   * Lets go whatever the depth, without an error: for closing. The flock would go with the last reference to the open
-   * file, and every mapping of it is one.
+   * Releases the lock at any depth, without an error: for closing. Otherwise the flock would be released only with the last reference
+   * to the open file description, and every mapping is one.
    */
   abandon(): void {
     if (this.#depth > 0 && this.#noFlock) this.#directory?.release();
@@ -153,13 +153,13 @@ export class FileLock {
   }
 
   /**
-   * The lock was taken for those that wait: they work one after the other, and the rest with the next turn of the event loop. Nobody's
-   * code runs between two of them: what goes on after the first, and locks another handle, would wait for the second, which
+   * Passes the lock, now held, to the waiters: one after another for the length of a turn, the rest at the next turn of the event loop.
+   * No other code runs between two of them: the continuation of the first might lock another handle and so wait for the second, which
    * waits for it.
    */
   #grant(): void {
     const end = performance.now() + TURN_MS;
-    // Each lets go of a directory itself, for that tells whether it was still its own.
+    // Each waiter releases a lock directory itself, because the release reports whether it was still its own.
     if (this.#noFlock) this.#waiters.shift()!.settle();
     else {
       do {
@@ -197,7 +197,7 @@ export class FileLock {
     this.#cancel = undefined;
   }
 
-  /** Tries for those that wait; goes on by itself until nobody does. */
+  /** Tries on behalf of the waiters; reschedules itself until none is left. */
   #poll(): void {
     this.#cancel = undefined;
     const [first] = this.#waiters;
@@ -215,7 +215,7 @@ export class FileLock {
       return;
     }
     const now = performance.now();
-    // Who holds the lock for long need not be asked often.
+    // The longer the lock is held, the less often it is tried.
     let pause = more ? 0 : Math.min(LAST_PAUSE_MS, Math.max(FIRST_SLEEP_MS, (now - first.began) / 8));
     for (const waiter of [...this.#waiters]) {
       const left = waiter.began + waiter.timeoutMs - now;
@@ -225,7 +225,7 @@ export class FileLock {
     if (this.#waiters.length > 0) this.#arm(pause);
   }
 
-  /** Some ten microseconds: longer than a commit, shorter than what anybody could notice. */
+  /** Tries for about ten microseconds: longer than a commit, too short to be noticed. */
   #tryOften(): boolean {
     for (let i = 0; i < TRIES; i++) {
       if (this.#try()) return true;
@@ -254,7 +254,7 @@ export class FileLock {
   }
 
   #tryDirectory(): boolean {
-    // Whether it was lost is asked when it is given back: until then the caller is in the middle of its work.
+    // Whether the lock was lost is checked at release: until then the caller is in the middle of its work.
     this.#directory = takeDirectoryLock(`${this.#name}.flock`, { staleMs: STALE_MS, onCompromised: () => undefined });
     if (this.#directory === undefined) return false;
     this.#depth = 1;
@@ -287,16 +287,16 @@ const LAST_PAUSE_MS = 10;
 const FIRST_SLEEP_MS = 1;
 /** Tries in a row, 0.1 us each. */
 const TRIES = 100;
-/** Where the lock was never found taken for so long, its holder is about to let go: no need to sleep first. */
+/** If nobody had to wait for this long, the holder will probably release soon: no need to sleep first. */
 const RARE_MS = 10;
-/** How long one handle keeps the lock for those that wait with it. */
+/** How long one handle keeps the lock to serve its waiters. */
 const TURN_MS = 1;
 
 interface Waiter {
   readonly began: number;
   readonly timeoutMs: number;
   readonly meanwhile: (() => boolean) | undefined;
-  /** It does its work when it is settled, and lets go itself. */
+  /** It does its work when it is settled, and unlocks itself. */
   readonly works: boolean;
   settle(failure?: { readonly reason: unknown }): void;
 }

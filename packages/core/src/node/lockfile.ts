@@ -10,36 +10,36 @@ import { requireLate } from './require-late.ts';
 
 /** Options of {@link takeDirectoryLock}. */
 export interface DirectoryLockOptions {
-  /** A lock whose holder gave no sign for so long is taken over. At least 2000. */
+  /** A lock whose holder has been silent for this long is taken over. At least 2000. */
   readonly staleMs: number;
-  /** Called when the lock was taken or removed by somebody else. */
+  /** Called when somebody else took over or removed the lock. */
   readonly onCompromised: (cause: Error) => void;
 }
 
 /** A held lock. */
 export interface DirectoryLock {
   /**
-   * Removes the directory, if it is still the one that was made.
-   * @returns false when somebody took it over or removed it: then it is left as it is
+   * Removes the directory if it is still the one created here.
+   * @returns false if somebody took it over or removed it; then nothing is changed
    */
   release(): boolean;
 }
 
 /**
- * Makes the directory `path` and keeps its time fresh; the timer does not keep the process alive.
- * @returns the lock, or `undefined` when somebody holds it
- * @throws IO when the directory cannot be made
+ * Creates the directory `path` and keeps its modification time fresh; the timer does not keep the process alive.
+ * @returns the lock, or `undefined` if somebody holds it
+ * @throws IO when the directory cannot be created
  */
 export function takeDirectoryLock(path: string, options: DirectoryLockOptions): DirectoryLock | undefined {
   const lockfile = requireLate<typeof import('proper-lockfile')>('proper-lockfile');
-  // A stale one is removed before ours is made.
+  // Until ours is created, a stale directory may be removed.
   let isOurs = (): boolean => true;
   const fs = {
     mkdirSync,
     realpathSync,
     statSync,
     utimesSync,
-    // proper-lockfile also removes at the exit of the process whatever stands there, were it made by another meanwhile.
+    // At process exit, proper-lockfile would remove whatever directory is there, even one created by somebody else meanwhile.
     rmdirSync: (name: string): void => {
       if (isOurs()) rmdirSync(name);
     },
@@ -66,7 +66,7 @@ export function takeDirectoryLock(path: string, options: DirectoryLockOptions): 
   isOurs = () => made !== undefined && identityOf(path) === made;
   return {
     release() {
-      // Its heartbeat would tell too, but not while the event loop is blocked.
+      // The heartbeat would detect that too, but not while the event loop is blocked.
       if (compromised || !isOurs()) return false;
       release();
       return true;
@@ -74,7 +74,7 @@ export function takeDirectoryLock(path: string, options: DirectoryLockOptions): 
   };
 }
 
-/** An inode number alone is used again at once. */
+/** Inode number and birth time: an inode number alone is reused at once. */
 function identityOf(path: string): string | undefined {
   try {
     const { ino, birthtimeNs } = statSync(path, { bigint: true });

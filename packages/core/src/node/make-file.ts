@@ -1,5 +1,5 @@
 /**
- * How a file comes into being: with what it begins with, or not at all.
+ * Creates files atomically: with their first bytes, or not at all.
  *
  * @module
  */
@@ -14,21 +14,21 @@ import type { Syscalls } from './syscalls.ts';
 const { EACCES, EEXIST, EINTR, EIO, ENOENT, ENOSYS } = constants.errno;
 const { O_RDWR, O_CREAT, O_EXCL, O_NONBLOCK, O_RDONLY } = fsConstants;
 
-/** What a file is made with. */
+/** How a file is created; see `NodeFileOptions`. */
 export interface MakeOptions {
   readonly initial?: Uint8Array;
   readonly durable?: boolean;
 }
 
-/** An open file that nobody knows of, and how it gets its name; a name that is taken is -EEXIST. */
+/** An open file that nobody else can find yet, and how it gets its name; -EEXIST if the name is taken. */
 interface Unnamed {
   readonly fd: number;
   giveName(path: string): number;
-  /** Where it got none. */
+  /** Cleans up if it did not get its name. */
   drop(): void;
 }
 
-/** The ways to such a file, the best one first; a number where the file system does not know it. */
+/** The ways to create such a file, best first; a negative errno where the filesystem does not support it. */
 const WAYS: readonly ((sys: Syscalls, directory: string, permissions: number) => Unnamed | number)[] = [
   function withoutName(sys, directory, permissions) {
     const { O_TMPFILE } = sys.platform;
@@ -46,12 +46,12 @@ const WAYS: readonly ((sys: Syscalls, directory: string, permissions: number) =>
 ];
 
 /**
- * Makes a file that has its bytes before it has its name. Returns its descriptor, or an error where the file system has no way to,
- * and then nothing was made.
- * @throws NO_SPACE, IO, where it is the bytes that failed
+ * Creates a file that has its bytes before it has its name. Returns its descriptor, or a negative errno if the filesystem offers no way
+ * to; then nothing was created.
+ * @throws NO_SPACE, IO if writing the bytes failed
  */
 function makeWhole(sys: Syscalls, path: string, bytes: Uint8Array, durable: boolean, permissions: number): number {
-  // Node's permission model knows the names that its own calls make.
+  // Node's permission model covers only names created by Node's own calls.
   if ((process.permission as unknown) !== undefined) return -ENOSYS;
   let result = -ENOSYS;
   for (const way of WAYS) {
@@ -62,7 +62,7 @@ function makeWhole(sys: Syscalls, path: string, bytes: Uint8Array, durable: bool
     if (result === 0) return made.fd;
     made.drop();
     sys.close(made.fd);
-    // No other way would hold them.
+    // The other way would fail too.
     if (filled < 0) throw errnoError(filled, `writing the ${bytes.length} bytes of a new file`, path);
     if (result === -EEXIST) break;
   }
@@ -75,13 +75,13 @@ function fill(sys: Syscalls, fd: number, bytes: Uint8Array, durable: boolean): n
   return durable ? uninterrupted(() => sys.fdatasync(fd)) : 0;
 }
 
-/** So often a name is met that is gone when it is opened: a link that leads nowhere always is. */
+/** How often to retry when a name exists but is gone when opened, as a dangling link always is. */
 const TURNS = 10;
 
 /**
- * Opens a file, or makes it whole. Others may give the name to one, or take it away, between any two calls, so none of these makes
- * an empty one. Returns a descriptor, -EEXIST, or another error where the plain way is to be tried.
- * @throws NO_SPACE, IO, where what it begins with could not be written
+ * Opens a file, or creates it with its first bytes. Others may create or remove the name between any two calls, so no call here creates
+ * an empty file. Returns a descriptor, -EEXIST, or another error after which a plain open is to be tried.
+ * @throws NO_SPACE, IO if the first bytes could not be written
  */
 export function openWhole(
   sys: Syscalls,
@@ -104,13 +104,13 @@ export function openWhole(
 }
 
 /**
- * A directory in which names can be made, and which cannot be opened, cannot be synced either: asked before a name is made there,
- * which nobody could take back. Whatever else there is, making the file tells of it.
+ * Checks that the directory of a new file can be opened, and so synced; a directory may allow creating names but not opening it.
+ * Done before the name is created, which could not be undone. All other problems are reported when the file is created.
  * @throws READ_ONLY
  */
 export function checkSyncable(sys: Syscalls, path: string): void {
   try {
-    // A link that leads nowhere yet: the file is made elsewhere.
+    // A dangling link: the file is created elsewhere.
     if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) return;
   } catch {
     return;
@@ -122,7 +122,7 @@ export function checkSyncable(sys: Syscalls, path: string): void {
 }
 
 /**
- * A new name is on the disk only once its directory is.
+ * Syncs the directory of a path: only then is a new name on disk.
  * @throws IO
  */
 export function syncDirectory(sys: Syscalls, path: string): void {

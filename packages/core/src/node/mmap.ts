@@ -1,10 +1,10 @@
 /**
  * Mappings of one file: a few large windows, handed out as sub-views.
  *
- * Making an external ArrayBuffer costs up to a millisecond, a typed array over an existing one 0.1 us.
- * So the file is cut into cells, each mapped at most once and whole, small ones at first; a stretch that crosses a border
- * gets a window of its own. The pages of a window beyond the end of the file are anonymous until the file
- * grows: nothing that walks a whole buffer (structured clone does) may touch a page that is not there.
+ * Creating an external ArrayBuffer costs up to a millisecond, a typed array over an existing one 0.1 us.
+ * So the file is divided into cells, each mapped as a whole and at most once, small ones at first; a range that crosses a cell
+ * border gets a window of its own. The pages of a window beyond the end of the file are anonymous until the file
+ * grows: code that walks a whole buffer (as structured clone does) must not touch a page that does not exist.
  *
  * @module
  */
@@ -25,26 +25,26 @@ import {
   type Syscalls,
 } from './syscalls.ts';
 
-/** A cell of the file. 64 MiB keep a structured clone of a small view bearable. */
+/** The size of a cell. At 64 MiB, a structured clone of a small view is still bearable. */
 const CELL = 2 ** 26;
 
 /**
- * The first windows over a file are small cells, and stretches of their own where they do not fit one. V8 counts a buffer of
- * 64 MiB as memory, and collects garbage for it: a file that is opened for one array of 1 MiB takes 0.15 ms instead of 3.
+ * The first windows over a file are small cells, or windows of their own for ranges that do not fit one. V8 counts a buffer of
+ * 64 MiB as memory and collects garbage because of it: opening a file for one array of 1 MiB takes 0.15 ms instead of 3.
  */
 const SMALL_CELL = 2 ** 22;
 const SMALL_WINDOWS = 16;
 
-/** What the page tables of x64 and arm64 can map as one. */
+/** The size of a page that x64 and arm64 page tables can map as one. */
 const HUGE_PAGE = 2 ** 21;
 
-/** The cell of windows for single words: making one costs microseconds, so that opening a file stays cheap. */
+/** The cell size of windows for single words: creating one costs microseconds, so that opening a file stays cheap. */
 export const WORD_CELL: number = 2 ** 16;
 
-/** From here on, disk is taken before it is written. */
+/** From this length on, disk space is reserved before it is written. */
 const RESERVE_BYTES = 2 ** 20;
 
-/** madvise advice, the same numbers on Linux and macOS. */
+/** madvise constants, which are the same on Linux and macOS. */
 const ADVICE: Readonly<Record<Advice, number>> = { normal: 0, random: 1, sequential: 2, willneed: 3, dontneed: 4 };
 
 /** The longest window: one ArrayBuffer. Node 20 aborts the process above 4 GiB. */
@@ -52,38 +52,38 @@ export function maxWindowLength(): number {
   return bufferConstants.MAX_LENGTH > 2 ** 32 ? 2 ** 42 : 2 ** 32 - 65536;
 }
 
-/** A stretch of the file in memory; `[offset, mapped)` of the file is mapped, the rest anonymous. */
+/** A range of the file in memory; `[offset, mapped)` of the file is mapped, the rest is anonymous. */
 export interface Window {
   readonly address: number;
   readonly offset: number;
   readonly length: number;
-  /** Another one once this was taken: see {@link FileWindows.window}. */
+  /** Replaced if it is detached: see {@link FileWindows.window}. */
   buffer: ArrayBuffer;
   /** The same bytes, for single stores: an element store of an aligned typed array is one machine store. */
   i32: Int32Array;
   i64: BigInt64Array;
   view: DataView;
   mapped: number;
-  /** What is unmapped when nobody has the buffer any more. */
+  /** The pages to unmap once the buffer is garbage. */
   readonly pages: MappedPages;
 }
 
-/** Whether somebody took the buffer. Its pages stay for good then: nobody can tell for how long they are in use. */
+/** Whether somebody detached the buffer. Then its pages stay mapped forever: it cannot be known how long they are in use. */
 function wasTaken({ buffer, pages }: Window): boolean {
   if (buffer.byteLength > 0) return false;
   pages.length = 0;
   return true;
 }
 
-/** What the windows need of their file. */
+/** What the windows need from their file. */
 export interface MappedFile {
   readonly name: string;
   readonly closed: boolean;
   size(): number;
   write(offset: number, bytes: Uint8Array): void;
-  /** Takes the disk that a stretch needs, if it can: a hint. */
+  /** Reserves disk space for a range if possible: a hint. */
   reserve(offset: number, length: number): void;
-  /** Called when writing dirty pages back failed. */
+  /** Called when writing back dirty pages failed. */
   poison(error: MmdError): void;
 }
 
@@ -97,15 +97,15 @@ export class FileWindows {
   readonly #cells = new Map<number, Window>();
   readonly #own = new Map<number, Window>();
   readonly #all = new Set<Window>();
-  /** Where in the file the buffers of windows begin; as long as anybody has them. */
+  /** The file offsets at which the buffers of windows begin, while those are alive. */
   #starts: WeakMap<ArrayBufferLike, number> | undefined;
-  /** Stretches laid into buffers of others: given back when the file is closed, or they would hold its disk space. */
+  /** Ranges mapped into buffers of callers: released when the file is closed, otherwise they would keep its disk space in use. */
   readonly stretches: Set<FixedStretch> = new Set();
 
-  /** The longest stretch of one window: that starts at a page, and so may need up to a page more. */
+  /** The longest range of one window: a window starts at a page boundary, and so may need up to a page more. */
   readonly maxWindow: number;
   readonly #cell: number;
-  /** How many windows are small ones. Private pages that are stored to must not be mapped twice, in a small cell and in a large one. */
+  /** How many windows are small. Private pages that are stored to must not be mapped twice, in a small cell and in a large one. */
   readonly #small: number;
 
   /** @param access - where stores go: to the file (`write`), or to private pages */
@@ -124,8 +124,8 @@ export class FileWindows {
   }
 
   /**
-   * A window that holds the stretch, mapped as far as the file goes. A byte stream takes the buffer of what is given to it, and
-   * with it that of every array in the window: then there is a new one over the same pages.
+   * A window that contains the range, mapped as far as the file reaches. A byte stream detaches the buffer of any view given to it, and
+   * with it that of every array in the window; then the window gets a new buffer over the same pages.
    */
   window(offset: number, length: number): Window {
     const end = offset + length;
@@ -144,7 +144,7 @@ export class FileWindows {
     return end <= (cell + 1) * size ? cells.get(cell) : undefined;
   }
 
-  /** Makes a cell, where the stretch fits into one. */
+  /** Creates a cell if the range fits into one. */
   #newCell(offset: number, end: number): Window | undefined {
     const small = this.#all.size < this.#small;
     const size = small ? SMALL_CELL : this.#cell;
@@ -164,7 +164,7 @@ export class FileWindows {
     return window;
   }
 
-  /** Takes the file's pages beyond `size` away before it is cut (or once it was), so that no view can meet a page that is gone. */
+  /** Unmaps the file's pages beyond `size` before it is truncated (or after), so that no view can touch a page that is gone. */
   cut(size: number): void {
     const end = roundUp(size, this.sys.pageSize);
     for (const stretch of this.stretches) stretch.release();
@@ -176,14 +176,14 @@ export class FileWindows {
     }
   }
 
-  /** Puts anonymous pages over every window, so that views of a closed file read as zeros and harm nobody. */
+  /** Maps anonymous pages over every window, so that views of a closed file read as zeros and do no harm. */
   close(): void {
     for (const stretch of this.stretches) stretch.release();
     for (const window of this.#all) {
       const { address, length } = window;
-      // Asked for what it does to the pages.
+      // Called for its effect on the pages.
       wasTaken(window);
-      // Where it fails the file's pages stay, which is as safe: the mapping keeps the file alive.
+      // If this fails, the file's pages stay mapped, which is as safe: the mapping keeps the file alive.
       this.blank(address, length);
     }
     this.#all.clear();
@@ -197,13 +197,13 @@ export class FileWindows {
     return this.#starts?.get(buffer);
   }
 
-  /** Maps the file from `offset` over `[address, address + length)`, for reading; negative errno. */
+  /** Maps the file from `offset` over `[address, address + length)`, for reading; returns a negative errno on failure. */
   fixed(address: number, length: number, offset: number): number {
     const flags = MAP_PRIVATE | this.sys.platform.MAP_NORESERVE | MAP_FIXED;
     return this.sys.mmap(address, length, PROT_READ | PROT_WRITE, flags, this.#fd, offset);
   }
 
-  /** Puts anonymous zero pages over `[address, address + length)`. */
+  /** Maps anonymous zero pages over `[address, address + length)`. */
   blank(address: number, length: number): void {
     this.sys.mmap(address, length, PROT_READ | PROT_WRITE, this.#anonymous() | MAP_FIXED, -1, 0);
   }
@@ -213,8 +213,8 @@ export class FileWindows {
   }
 
   /**
-   * Address space of a window; negative errno. That of a large one agrees with the file modulo 2 MiB: then the kernel
-   * can map 2 MiB of the page cache as one.
+   * Reserves address space for a window; returns a negative errno on failure. For a large window, address and file offset are equal
+   * modulo 2 MiB: then the kernel can map 2 MiB of the page cache as one.
    */
   #addresses(offset: number, length: number): number {
     const { sys } = this;
@@ -255,7 +255,7 @@ export class FileWindows {
     return { buffer, i32: new Int32Array(buffer), i64: new BigInt64Array(buffer), view: new DataView(buffer) };
   }
 
-  /** Lays in what the file has by now. What lies beyond its end stays anonymous: a touch there reads zero and kills nobody. */
+  /** Maps what the file has by now. Pages beyond its end stay anonymous: an access there reads zeros and does not kill the process. */
   #extend(window: Window): void {
     const { pageSize } = this.sys;
     const target = roundUp(Math.min(this.file.size(), window.offset + window.length), pageSize);
@@ -274,7 +274,7 @@ export class FileWindows {
   }
 }
 
-/** A stretch of a mapped file: what {@link StorageFile.map} of a real file gives. */
+/** A range of a mapped file: what {@link StorageFile.map} of a real file returns. */
 export class MappedMemory implements ArrayMemory {
   readonly byteLength: number;
   readonly writable: boolean;
@@ -313,8 +313,8 @@ export class MappedMemory implements ArrayMemory {
     }
     if (length === 0) return new Uint8Array(0);
     const at = this.#offset + offset;
-    // One window for a large array, not one per cell and border that it is walked over. And one for private pages, whatever part
-    // is asked for: what is stored through another one would not be seen.
+    // One window for a large array, not one per cell and border that it spans. And a single one for private pages, whichever part
+    // is requested: stores through another one would not be visible.
     const one = this.byteLength > CELL || this.#access === 'copy-on-write';
     const whole = one && this.byteLength <= this.maxWindow && this.#inFile();
     const window = whole ? this.#windows.window(this.#offset, this.byteLength) : this.#windows.window(at, length);
@@ -325,8 +325,8 @@ export class MappedMemory implements ArrayMemory {
     this.#check(offset, bytes.length);
     if (this.#access === 'write') {
       const { file } = this.#windows;
-      // A file system that knows where the blocks of a hole will be need not look for them page by page: 64 MiB of planes take
-      // 4.2 ms instead of 5.5 on ext4, and 1 us more where nothing is missing. A full disk is the write's to report.
+      // With the blocks of a hole allocated, the filesystem need not find room for them page by page: 64 MiB of planes take
+      // 4.2 ms instead of 5.5 on ext4, and 1 us more where nothing is missing. The write reports a full disk.
       if (bytes.length >= RESERVE_BYTES) file.reserve(this.#offset + offset, bytes.length);
       file.write(this.#offset + offset, bytes);
     } else if (this.#access === 'copy-on-write') {
@@ -359,10 +359,10 @@ export class MappedMemory implements ArrayMemory {
 
   advise(offset: number, length: number, advice: Advice): void {
     this.#check(offset, length);
-    // On private pages it would throw the caller's changes away.
+    // On private pages it would discard the caller's changes.
     if (advice === 'dontneed' && this.#access === 'copy-on-write') return;
     const { sys } = this.#windows;
-    // Advice is a hint: where the kernel refuses it, nothing is lost.
+    // Advice is a hint: if the kernel rejects it, nothing is lost.
     this.#pages(offset, length, (address, size) => sys.madvise(address, size, ADVICE[advice]));
   }
 
@@ -375,13 +375,13 @@ export class MappedMemory implements ArrayMemory {
   ): FixedStretch | undefined {
     this.#check(offset, length);
     const { sys, file } = this.#windows;
-    // Private pages hold changes that the file does not.
+    // Private pages hold changes that are not in the file.
     if (this.#access === 'copy-on-write' || length === 0) return undefined;
     const start = this.#offset + offset;
     const skip = start % sys.pageSize;
     const size = roundUp(skip + length, sys.pageSize);
     const base = sys.address(target) + targetOffset;
-    // Pages that the kernel keeps in 2 MiB blocks are then mapped a block at a time, not a page: 512 faults a GiB, not 16,384.
+    // Aligned so, pages that the kernel keeps in 2 MiB blocks are mapped a block at a time: 512 faults per GiB, not 16,384.
     const shift = (((start - skip - base) % HUGE_PAGE) + HUGE_PAGE) % HUGE_PAGE;
     const address = base + (shift + size <= (room ?? 0) ? shift : 0);
     const at = targetOffset + (address - base);
@@ -404,13 +404,13 @@ export class MappedMemory implements ArrayMemory {
         const { MADV_POPULATE_READ } = sys.platform;
         if (MADV_POPULATE_READ === undefined || stretch.released) return;
         const first = skip + from - ((skip + from) % sys.pageSize);
-        // What it cannot bring in, it leaves to the faults.
+        // Pages that it cannot bring in are faulted in later.
         const end = Math.min(size, roundUp(skip + from + count, sys.pageSize));
         if (first < end) sys.madvise(address + first, end - first, MADV_POPULATE_READ);
       },
       release: () => {
         if (!stretches.delete(stretch)) return;
-        // A memory that grew may have moved; then the range is not ours any more.
+        // A memory that grew may have moved; then the range is no longer ours.
         if (target.byteLength === 0 || sys.address(target) + at !== address) return;
         this.#windows.blank(address, size);
       },
@@ -419,7 +419,7 @@ export class MappedMemory implements ArrayMemory {
     return stretch;
   }
 
-  /** Whether all of it lies in the file by now. */
+  /** Whether the whole range lies inside the file by now. */
   #inFile(): boolean {
     return (this.#insideFile ||= this.#offset + this.byteLength <= this.#windows.file.size());
   }
@@ -438,7 +438,7 @@ export class MappedMemory implements ArrayMemory {
     }
   }
 
-  /** Calls back with the pages that hold the stretch, window by window. */
+  /** Calls back with the pages that contain the range, window by window. */
   #pages(offset: number, length: number, visit: (address: number, size: number) => void): void {
     const { pageSize } = this.#windows.sys;
     for (let done = 0; done < length; ) {

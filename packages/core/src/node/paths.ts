@@ -1,5 +1,5 @@
 /**
- * Paths as the node room stores them.
+ * Paths, normalized as the node room stores them.
  *
  * @module
  */
@@ -11,9 +11,9 @@ import { MmdError } from '../errors.ts';
 import { isSameFile } from '../storage/storage-file.ts';
 
 /**
- * The absolute path of a path or file URL.
+ * The absolute form of a path or file URL.
  *
- * @throws INVALID_ARGUMENT for a path that no file can have, or a URL that is not `file:`; NOT_FOUND for a relative one where the working
+ * @throws INVALID_ARGUMENT for a path that no file can have, or a URL that is not `file:`; NOT_FOUND for a relative path if the working
  *   directory was removed
  *
  * @example
@@ -28,7 +28,7 @@ export function absolutePath(path: string | URL): string {
   try {
     given = typeof path === 'string' ? path : fileURLToPath(path);
   } catch (cause) {
-    // Not every value can be made text.
+    // Not every value can be converted to text.
     const shown = path instanceof URL ? path.href : typeof path;
     throw new MmdError('INVALID_ARGUMENT', `not a path, nor the URL of a file: ${shown}`, { found: path, cause });
   }
@@ -46,12 +46,12 @@ export function absolutePath(path: string | URL): string {
 }
 
 /**
- * The path without symbolic links, so that a rename replaces the file and not the link to it; as given where there is no file, or
- * where links lead to it through a directory whose name is no UTF-8, which no string can say.
+ * The path with symbolic links resolved, so that a rename replaces the file and not the link to it. Returned as given if there is no
+ * file, or if links lead to it through a directory whose name is not UTF-8, which no string can represent.
  */
 export function realPath(path: string): string {
   try {
-    // The C library's: a twentieth of the time of the one that Node has in JavaScript, on a first call.
+    // The C library's takes a twentieth of the time of Node's JavaScript version on a first call.
     const real = realpathSync.native(path);
     return real.includes('\ufffd') && !isSame(real, path) && !lstatSync(path).isSymbolicLink() ? path : real;
   } catch {

@@ -1,5 +1,5 @@
 /**
- * Who holds a lease, and whether that process still lives.
+ * Identifies the process that holds a lease, and tells whether it is still alive.
  *
  * @module
  */
@@ -8,18 +8,18 @@ import { readFileSync, readlinkSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { basename } from 'node:path';
 
-/** Names one process for good: a pid alone is used again. */
+/** Identifies one process uniquely: a pid alone is reused. */
 export interface ProcessId {
   readonly pid: number;
-  /** Host name, boot and pid namespace; pids of two hosts are not to be compared. */
+  /** Host name, boot ID and pid namespace; pids of different hosts must not be compared. */
   readonly host: string;
-  /** The kernel's start time of the process; empty where it cannot be known. */
+  /** The kernel's start time of the process; empty if unknown. */
   readonly start: string;
-  /** The kernel's number and start time of the thread, where they are known: a worker may end before its process. */
+  /** The kernel's ID and start time of the thread, if known: a worker may end before its process. */
   readonly thread?: { readonly id: string; readonly start: string };
 }
 
-/** This process, and this thread of it. */
+/** This process and thread. */
 export function thisProcess(): ProcessId {
   const { pid } = process;
   const id = attempt(() => basename(readlinkSync('/proc/thread-self')));
@@ -33,15 +33,15 @@ export function thisProcess(): ProcessId {
 }
 
 /**
- * Whether the process lives, and the thread where one is named: `undefined` when it runs on another host, where nobody here can tell.
- * A zombie does not live.
+ * Whether the process is alive, and its thread if one is named; `undefined` if it runs on another host, where this cannot be known.
+ * A zombie is not alive.
  */
 export function isAlive(id: ProcessId): boolean | undefined {
   if (id.host !== thisHost()) return undefined;
   try {
     process.kill(id.pid, 0);
   } catch (error) {
-    // EPERM: it is there, but somebody else's.
+    // EPERM: it exists, but belongs to another user.
     if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false;
   }
   const start = startOf(id.pid);
@@ -56,16 +56,16 @@ function thisHost(): string {
   return [hostname(), boot, namespace].join(' ').trim();
 }
 
-/** Field 22 of /proc/pid/stat, or of a thread's; `'dead'` for a zombie; undefined where there is no /proc. */
+/** Field 22 of /proc/pid/stat of a process or thread; `'dead'` for a zombie; undefined where there is no /proc. */
 function startOf(pid: number | string): string | undefined {
   const stat = attempt(() => readFileSync(`/proc/${pid}/stat`, 'latin1'));
   if (stat === undefined) return undefined;
-  // The name in parentheses may hold spaces and parentheses itself.
+  // The name in parentheses may itself contain spaces and parentheses.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return fields[0] === 'Z' || fields[0] === 'X' ? 'dead' : fields[19];
 }
 
-/** What a call gives; undefined where it throws. */
+/** The result of a call; undefined if it throws. */
 export function attempt<T>(read: () => T): T | undefined {
   try {
     return read();
@@ -74,7 +74,7 @@ export function attempt<T>(read: () => T): T | undefined {
   }
 }
 
-/** The process whose flock on the file excludes others, as /proc/locks says; `undefined` where it does not. */
+/** The pid of the process that holds the exclusive flock on the file, from /proc/locks; `undefined` if that lists none. */
 export function flockHolder({ dev, ino }: { readonly dev: bigint; readonly ino: bigint }): number | undefined {
   const major = ((dev >> 8n) & 0xfffn) | ((dev >> 32n) & ~0xfffn);
   const minor = (dev & 0xffn) | ((dev >> 12n) & ~0xffn & 0xffffffffn);

@@ -1,5 +1,5 @@
 /**
- * Packages that are loaded when they are first needed: importing mmdpickle must load no native code, and patch nothing.
+ * Loads packages on first use: importing mmdpickle must load no native code, and patch nothing.
  *
  * @module
  */
@@ -7,12 +7,12 @@
 import { MmdError } from '../errors.ts';
 
 /**
- * A package that is not part of a bundle: neither the name nor `createRequire` is where bundlers look for them.
- * @throws MmdError IO where it cannot be loaded
+ * Loads a package that is kept out of bundles: neither the name nor `createRequire` is where bundlers look for them.
+ * @throws MmdError IO if it cannot be loaded
  */
 export function requireLate<T>(name: string): T {
   const { createRequire } = process.getBuiltinModule('node:module');
-  // In a bundle the first may be missing, or a path of the machine that made it; the second is CommonJS's.
+  // In a bundle the first may be missing, or a path on the machine that built it; the second is for CommonJS.
   const places = [import.meta.url as string | undefined, typeof __filename === 'string' ? __filename : process.argv[1]];
   let failed: unknown;
   for (const place of places) {

@@ -1,47 +1,47 @@
 /**
- * What the node room asks of the operating system: one object of plain calls.
+ * What the node room needs from the operating system, as one object of plain calls.
  *
  * Every call returns what the system call returns, or the negated errno; none throws, none retries.
- * {@link libc} makes the real one; tests wrap it to inject faults below the retry loops.
+ * {@link libc} creates the real object; tests wrap it to inject faults below the retry loops.
  *
  * @module
  */
 
 import { constants } from 'node:fs';
 
-/** What a path or a descriptor stands for. */
+/** The status of a path or descriptor. */
 export interface FileStatus {
   readonly dev: bigint;
   readonly ino: bigint;
   readonly size: number;
-  /** Permission bits, set-id and sticky bits among them. */
+  /** Permission bits, including the set-ID and sticky bits. */
   readonly mode: number;
   readonly uid: number;
   readonly gid: number;
-  /** Bytes of a block, in which disk is taken. */
+  /** Block size of the filesystem, in bytes. */
   readonly blockSize: number;
-  /** Names that lead to it. */
+  /** Number of hard links. */
   readonly links: number;
   readonly kind: 'file' | 'directory' | 'fifo' | 'socket' | 'character device' | 'block device' | 'other';
 }
 
-/** The constants that differ between platforms, as a row of {@link PLATFORMS}. */
+/** The constants that differ between platforms: a row of {@link PLATFORMS}. */
 export interface PlatformConstants {
   readonly library: string | null;
   readonly MAP_ANONYMOUS: number;
   readonly MAP_NORESERVE: number;
   readonly MS_SYNC: number;
-  /** madvise: bring the pages of a range in. Undefined where there is no such advice. */
+  /** madvise: fault in the pages of a range. Undefined where there is no such advice. */
   readonly MADV_POPULATE_READ: number | undefined;
   /** ioctl: share a range of blocks. Undefined where there is no such request. */
   readonly FICLONERANGE: number | undefined;
-  /** open: a file without a name, in a directory. Undefined where there are none. */
+  /** open: a file without a name, in a directory. Undefined where not supported. */
   readonly O_TMPFILE: number | undefined;
   /** ioctl: the attributes of a file. Undefined where there is no such request. */
   readonly FS_IOC_GETFLAGS: number | undefined;
   readonly SEEK_DATA: number;
   readonly SEEK_HOLE: number;
-  /** Whether every processor sees stores in the order in which another one made them, as x86-64 has it, and ARM has not. */
+  /** Whether every processor sees another's stores in the order in which they were made: true on x86-64, false on ARM. */
   readonly storesInOrder: boolean;
 }
 
@@ -50,7 +50,7 @@ export interface Syscalls {
   readonly platform: PlatformConstants;
   /** Bytes in a page of memory. */
   readonly pageSize: number;
-  /** Whether the C library is bound: the first call that needs it takes milliseconds. */
+  /** Whether the C library is bound already: the first call that needs it takes milliseconds. */
   bound(): boolean;
   open(path: string, flags: number, mode: number): number;
   close(fd: number): number;
@@ -60,11 +60,11 @@ export interface Syscalls {
   fchown(fd: number, uid: number, gid: number): number;
   rename(from: string, to: string): number;
   unlink(path: string): number;
-  /** Gives an open file a name (linkat), which nothing may have; -ENOSYS where there is no such call. */
+  /** Gives an open file a name (linkat), which must not exist; -ENOSYS where there is no such call. */
   link(fd: number, path: string): number;
-  /** Renames, to a name that nothing may have. -EEXIST where something has it. */
+  /** Renames to a name that must not exist; -EEXIST if it does. */
   renameNew(from: string, to: string): number;
-  /** The file's size (lseek to its end). */
+  /** The size of the file (lseek to its end). */
   size(fd: number): number;
   /** lseek with SEEK_DATA or SEEK_HOLE. */
   seek(fd: number, offset: number, whence: number): number;
@@ -83,9 +83,9 @@ export interface Syscalls {
   cloneRange(from: number, fromOffset: number, to: number, toOffset: number, length: number): number;
   /** The attributes of a file (FS_IOC_GETFLAGS); -ENOSYS where there is no such call. */
   attributes(fd: number): number;
-  /** The number of the kind of file system that a file is on (statfs), or an error. */
+  /** The type number of the filesystem that a file is on (statfs), or an error. */
   filesystem(path: string): number;
-  /** Bytes that are free where a file is (statfs); Infinity where the file system does not say, or an error. */
+  /** Free bytes on the filesystem that a file is on (statfs); Infinity if the filesystem does not say, or an error. */
   freeSpace(path: string): number;
   /** copy_file_range; -ENOSYS where there is none. */
   copyFileRange(from: number, fromOffset: number, to: number, toOffset: number, length: number): number;
@@ -100,11 +100,11 @@ export interface Syscalls {
   view(address: number, length: number): ArrayBuffer;
   /** The address of a buffer's first byte. */
   address(buffer: ArrayBufferLike): number;
-  /** Unmaps the pages once `buffer` is garbage; none, should their length be 0 by then. */
+  /** Unmaps the pages once `buffer` is garbage; nothing if their length is 0 by then. */
   unmapWith(buffer: ArrayBuffer, pages: MappedPages): void;
 }
 
-/** A stretch of address space. */
+/** A range of address space. */
 export interface MappedPages {
   readonly address: number;
   length: number;
@@ -151,7 +151,7 @@ const DARWIN: PlatformConstants = {
   storesInOrder: false,
 };
 
-/** The platforms whose constants are known. linux-x64 is tested, linux-arm64 was tried under qemu; the others are read off headers and untested. */
+/** The platforms whose constants are known. linux-x64 is tested, linux-arm64 was tried under qemu; others are from headers, untested. */
 export const PLATFORMS: Readonly<Record<string, PlatformConstants>> = {
   'linux-x64': { ...LINUX, storesInOrder: true },
   'linux-arm64': LINUX,

@@ -1,5 +1,5 @@
 /**
- * The mapping that commits of small appends are stored through.
+ * The mapping through which commits of small appends are stored.
  *
  * @module
  */
@@ -16,15 +16,15 @@ import {
   type Syscalls,
 } from './syscalls.ts';
 
-/** Bytes of the window: a move costs microseconds, once for thousands of small appends. */
+/** Bytes of the window: moving it costs microseconds, once per thousands of small appends. */
 const LENGTH = 2 ** 18;
 
 /**
- * A window that moves along with the end of a growing file. One stretch of memory serves for ever: a file of many small
- * appends would else take a mapping every few of them, and a process has 65530.
+ * A window that moves along with the end of a growing file. It always reuses the same memory: otherwise every few small
+ * appends would take another mapping, and a process has 65530.
  *
  * Pages beyond the end of the file are mapped too; touching one kills the process. So the buffer never leaves this
- * class, and the caller stores only where it wrote, and loads where it knows the file to be.
+ * class, and the caller stores only where it has written, and loads only what it knows to be inside the file.
  */
 export class TailWindow {
   readonly #sys: Syscalls;
@@ -60,7 +60,7 @@ export class TailWindow {
     if (offset < this.#start || halfOffset + 2 > this.#start + LENGTH) this.move(offset);
     const bytes = this.#bytes;
     const at = offset - this.#start;
-    // A DataView stores byte by byte until it is compiled: so does this, and says it.
+    // A DataView also stores byte by byte until it is compiled; this makes it explicit.
     bytes[at] = word;
     bytes[at + 1] = word >> 8;
     bytes[at + 2] = word >> 16;
@@ -70,17 +70,17 @@ export class TailWindow {
     const words = this.#words;
     const index = pos >> 2;
     const commit = (words[index]! & ~(0xffff << shift)) | ((half & 0xffff) << shift);
-    // No processor may show the commit before what was written and stored ahead of it.
+    // No processor may see the commit before what was written and stored ahead of it.
     if (this.#sys.platform.storesInOrder) words[index] = commit;
     else Atomics.store(words, index, commit);
   }
 
-  /** Whether the window lies over a range of the file. */
+  /** Whether the window covers a range of the file. */
   covers(offset: number, length: number): boolean {
     return offset >= this.#start && offset + length <= this.#start + LENGTH;
   }
 
-  /** Whether the file holds these bytes, which the window lies over. */
+  /** Whether the file holds these bytes at `offset`, a range that the window covers. */
   holds(offset: number, bytes: Uint8Array): boolean {
     const at = offset - this.#start;
     const window = this.#bytes;
@@ -88,14 +88,14 @@ export class TailWindow {
     return true;
   }
 
-  /** Lets the file go; the memory goes when it is garbage. */
+  /** Unmaps the file; the memory is freed when it is garbage. */
   close(): void {
     const flags = anonymous(this.#sys.platform) | MAP_FIXED;
     this.#sys.mmap(this.#address, LENGTH, PROT_READ | PROT_WRITE, flags, -1, 0);
     this.#start = -LENGTH;
   }
 
-  /** Lays the window over what stands at `offset` and behind it. */
+  /** Moves the window over `offset` and what follows it. */
   move(offset: number): void {
     const start = offset - (offset % this.#sys.pageSize);
     const flags = MAP_SHARED | MAP_FIXED;

@@ -1,5 +1,5 @@
 /**
- * Reads and writes that do all they were asked: short counts and interruptions are made good.
+ * Reads and writes that transfer everything: short counts and interruptions are retried.
  *
  * @module
  */
@@ -14,7 +14,7 @@ const { EINTR, ENOSYS } = constants.errno;
 
 /**
  * Fills `into`; returns fewer bytes only at the end of the file.
- * @param fd - the file's, which the caller knows to be open
+ * @param fd - the file's descriptor, which the caller knows to be open
  */
 export function readAll(
   sys: Syscalls,
@@ -35,7 +35,7 @@ export function readAll(
   return done;
 }
 
-/** Goes on after a first count that was short, or an error. */
+/** Continues after a first count that was short, or an error. */
 export function writeRest(
   sys: Syscalls,
   file: DescribedFile,
@@ -61,9 +61,9 @@ export function writeRest(
 }
 
 /**
- * Writes the parts one behind the other, as many in one call as the system takes.
- * @param fd - the file's
- * @param total - bytes of all parts
+ * Writes the parts one after another, with as many per call as the system accepts.
+ * @param fd - the file's descriptor
+ * @param total - the length of all parts together
  */
 export function writeVector(
   sys: Syscalls,
@@ -92,7 +92,7 @@ export function writeVector(
   }
 }
 
-/** What is left of parts of which `count` bytes are written; begins with a byte, if there is one. */
+/** The rest of the parts after their first `count` bytes; does not start with an empty part. */
 function behind(parts: readonly Uint8Array[], count: number): readonly Uint8Array[] {
   let left = count;
   let whole = 0;
