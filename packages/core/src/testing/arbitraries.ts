@@ -1,5 +1,5 @@
 /**
- * fast-check arbitraries of what a pickle can hold. fast-check is an optional peer dependency: only tests need it.
+ * fast-check arbitraries for everything a pickle can hold. fast-check is an optional peer dependency: only tests need it.
  *
  * @module
  */
@@ -38,7 +38,7 @@ import {
   Tuple,
 } from '../pickle/index.ts';
 
-/** Texts over all of Unicode, lone surrogates among them; some are names that mean something to JavaScript. */
+/** Strings over all of Unicode, including lone surrogates; some are names with a special meaning in JavaScript. */
 export function texts(): fc.Arbitrary<string> {
   return fc.oneof(
     { weight: 4, arbitrary: fc.string({ unit: 'binary', maxLength: 12 }) },
@@ -51,7 +51,7 @@ export function texts(): fc.Arbitrary<string> {
 
 const fromUnits = (units: readonly number[]): string => String.fromCharCode(...units);
 
-/** Numbers and bigints, with the edges of every opcode's range. */
+/** Numbers and bigints, including the limits of every opcode's range. */
 export function numbers(): fc.Arbitrary<number | bigint> {
   const edge = fc.tuple(
     fc.constantFrom(7n, 8n, 15n, 16n, 31n, 32n, 52n, 53n, 63n, 64n, 127n, 2040n),
@@ -76,7 +76,7 @@ export function byteStrings(): fc.Arbitrary<Uint8Array> {
   );
 }
 
-/** What may be a dict key or a set item. */
+/** Values that may be dict keys or set items. */
 export function pickleKeys(): fc.Arbitrary<unknown> {
   const { key } = fc.letrec((tie) => ({
     key: fc.oneof(
@@ -94,7 +94,7 @@ export function pickleKeys(): fc.Arbitrary<unknown> {
   return key;
 }
 
-/** Moments, days, clocks, spans and zones, within what Python can hold. */
+/** Datetimes, dates, times, timedeltas and time zones, within Python's limits. */
 export function pickleTimes(): fc.Arbitrary<unknown> {
   const span = fc
     .tuple(fc.integer({ min: -999_999_998, max: 999_999_998 }), fc.integer({ min: 0, max: 86_399 }), fc.nat(999_999))
@@ -125,7 +125,7 @@ export function pickleTimes(): fc.Arbitrary<unknown> {
   );
 }
 
-/** Arrays over all plain dtypes, C and Fortran order; masked arrays, scalars, and JavaScript's typed arrays. */
+/** Arrays of all plain dtypes, in C and Fortran order; masked arrays, scalars, and JavaScript's typed arrays. */
 export function pickleArrays(): fc.Arbitrary<unknown> {
   const dtype = fc.constantFrom(
     '|b1',
@@ -173,7 +173,7 @@ const itemsizeOf = (dtype: string): number => {
   return dtype[1] === 'U' ? 4 * count : count;
 };
 
-/** A byte that makes valid elements: flags are 0 or 1, text is within the first plane. */
+/** A byte of a valid element: booleans are 0 or 1, text is within the first Unicode plane. */
 function byteFor(dtype: string, seed: Uint8Array, i: number): number {
   const byte = seed[i % seed.length] as number;
   if (dtype[1] === 'b') return byte & 1;
@@ -209,7 +209,7 @@ export function pickleObjects(): fc.Arbitrary<unknown> {
   );
 }
 
-/** Values without items of their own. */
+/** Values other than containers of arbitrary values. */
 export function pickleAtoms(): fc.Arbitrary<unknown> {
   const bound = fc.integer({ min: -1000, max: 1000 });
   return fc.oneof(
@@ -235,15 +235,15 @@ export function pickleAtoms(): fc.Arbitrary<unknown> {
   );
 }
 
-/** One container of a graph, before it is filled: `picks` says which atoms and which other containers it holds. */
+/** One container of a graph before it is filled: `picks` lists the atoms and other containers that it holds. */
 interface Plan {
   readonly kind: 'list' | 'tuple' | 'dict' | 'map' | 'record' | 'set' | 'frozenset';
   readonly picks: readonly (readonly [key: unknown, atom: unknown, reference: number])[];
 }
 
 /**
- * Nested values with shared references, and with cycles through lists and dicts. Plain objects, Maps, arrays, Sets
- * and all stand-ins are among them.
+ * Nested values with shared references, and with cycles through lists and dicts. They include plain objects, Maps, arrays,
+ * Sets and all stand-ins.
  *
  * @example
  * ```ts
@@ -274,7 +274,7 @@ function build(plans: readonly Plan[]): unknown {
     if (kind === 'set') return new Set(picks.map(([key]) => key).filter(isText));
     return kind === 'frozenset' ? new FrozenSet(picks.map(([key]) => key)) : undefined;
   });
-  // Tuples cannot change, so they refer backwards only; what can change may refer to anything.
+  // Tuples are immutable, so they refer only backwards; mutable containers may refer to anything.
   for (const [at, { kind, picks }] of plans.entries()) {
     const item = ([, atom, reference]: Plan['picks'][number], reach: number): unknown =>
       reference >= 0 && reference < reach ? made[reference] : atom;

@@ -11,10 +11,10 @@ import { CrashLog, type CrashOp } from './crash-log.ts';
 const PIECE = 2 ** 20;
 
 /**
- * Wraps any storage file and passes every call on; changes are written to a {@link CrashLog} too, once they were
- * done. Files opened through it are recorded in the same log, so that a replace by rename is one story.
+ * Wraps any storage file and passes every call through; each change is also recorded in a {@link CrashLog} once it is
+ * done. Files opened through it are recorded in the same log, so that it covers a whole replacement by rename.
  *
- * Stores through the views of a mapping cannot be seen. Use `storeI32`, `storeI64` and `ArrayMemory.write`.
+ * Stores through the views of a mapping are not recorded. Use `storeI32`, `storeI64` and `ArrayMemory.write`.
  *
  * @example
  * ```ts
@@ -27,7 +27,7 @@ const PIECE = 2 ** 20;
  * ```
  */
 export class CrashFile implements StorageFile {
-  /** The file that is wrapped. */
+  /** The wrapped file. */
   readonly inner: StorageFile;
   readonly log: CrashLog;
   readonly #shared: Map<string, number>;
@@ -40,7 +40,7 @@ export class CrashFile implements StorageFile {
     this.#file = file;
   }
 
-  /** Wraps an open file; what it holds now counts as on the disk. */
+  /** Wraps an open file; its current content counts as being on disk. */
   static over(inner: StorageFile, log: CrashLog = new CrashLog()): CrashFile {
     const file = log.adopt(inner.name, contentOf(inner));
     return new CrashFile(inner, log, new Map([[identityKey(inner), file]]), file);
@@ -116,11 +116,11 @@ export class CrashFile implements StorageFile {
     if (!this.inner.storePair(offset, word, halfOffset, half)) return false;
     const bytes = new Uint8Array(4);
     new DataView(bytes.buffer).setInt32(0, word, true);
-    // In any order: cut between any two bytes.
+    // Stored in any order: may be torn between any two bytes.
     bytes.forEach((byte, i) => {
       this.#record({ kind: 'store', file: this.#file, offset: offset + i, bytes: Uint8Array.of(byte) });
     });
-    // The machine store is of the whole word around the two bytes.
+    // The machine store writes the whole word around the two bytes.
     const around = halfOffset - (halfOffset % 4);
     const whole = new Uint8Array(4);
     const count = this.inner.read(around, whole);
@@ -262,7 +262,7 @@ class RecordedMemory implements ArrayMemory {
       else this.#memory.write(offset, bytes);
       return;
     }
-    // The mapping checks that the stretch is its own before the file is written.
+    // Makes the mapping check the range before the file is written.
     this.#memory.bytes(offset, bytes.length);
     this.#write(offset, bytes);
   }

@@ -1,14 +1,14 @@
 /**
- * The record of what was done to files, step by step, and its replay.
+ * A log of every change to a set of files, and its replay.
  *
  * @module
  */
 
-/** One recorded step. `file` numbers the file in its log; bytes are copies. */
+/** One recorded step. `file` is the file's number in the log; bytes are copies. */
 export type CrashOp =
   | { readonly kind: 'create'; readonly file: number; readonly name: string }
   | { readonly kind: 'write'; readonly file: number; readonly offset: number; readonly bytes: Uint8Array }
-  /** A store through a mapping: never torn where it is aligned to its length. */
+  /** A store through a mapping: never torn if it is aligned to its length. */
   | { readonly kind: 'store'; readonly file: number; readonly offset: number; readonly bytes: Uint8Array }
   | { readonly kind: 'truncate'; readonly file: number; readonly size: number }
   | { readonly kind: 'allocate'; readonly file: number; readonly size: number }
@@ -16,11 +16,11 @@ export type CrashOp =
   | { readonly kind: 'sync'; readonly file: number }
   | { readonly kind: 'rename'; readonly file: number; readonly to: string }
   | { readonly kind: 'remove'; readonly name: string }
-  /** Names are on the disk from here on. */
+  /** Names created, changed or removed so far are on disk. */
   | { readonly kind: 'sync-names' };
 
 /**
- * Names and contents of files at one moment.
+ * Names and contents of files at one point in time.
  *
  * @example
  * ```ts
@@ -51,7 +51,7 @@ export class DiskImage {
     return files;
   }
 
-  /** Does one step; contents are replaced, never changed in place. */
+  /** Applies one step; contents are replaced, never changed in place. */
   apply(op: CrashOp): void {
     switch (op.kind) {
       case 'create':
@@ -99,15 +99,15 @@ export class DiskImage {
   }
 }
 
-/** Something the caller was told: whatever crash comes after, it must be kept. */
+/** Something acknowledged to the caller: it must survive any later crash. */
 export interface CrashMark {
   readonly label: string;
-  /** How many steps had been recorded by then. */
+  /** The number of steps recorded before it. */
   readonly after: number;
 }
 
 /**
- * All steps that the files of one test did, in order.
+ * All steps on the files of one test, in order.
  *
  * @example
  * ```ts
@@ -127,28 +127,28 @@ export class CrashLog {
   readonly initial: DiskImage = new DiskImage();
   #files = 0;
 
-  /** Notes that an operation was acknowledged to its caller. */
+  /** Records that an operation was acknowledged to its caller. */
   mark(label: string): void {
     this.marks.push({ label, after: this.ops.length });
   }
 
-  /** Gives a file its number. Its content by now is taken as on the disk already. */
+  /** Assigns a number to an existing file. Its content counts as being on disk already. */
   adopt(name: string, bytes: Uint8Array): number {
     const file = this.#files++;
-    // An adopted file was there before the first step, also where it is opened later.
+    // An adopted file existed before the first step, even if it is opened later.
     this.initial.names.set(name, file);
     this.initial.contents.set(file, bytes);
     return file;
   }
 
-  /** Gives a file that is created now its number. */
+  /** Assigns a number to a file that is being created. */
   create(name: string): number {
     const file = this.#files++;
     this.ops.push({ kind: 'create', file, name });
     return file;
   }
 
-  /** What the disk holds when every step got there. */
+  /** The content of the disk after all steps. */
   final(): DiskImage {
     const image = this.initial.clone();
     for (const op of this.ops) image.apply(op);

@@ -7,32 +7,32 @@
 import { checkOptions, isCount, isFlag, type OptionRow, type OptionTable } from '../options.ts';
 import type { CrashLog, CrashOp, DiskImage } from './crash-log.ts';
 
-/** Bytes that a disk writes whole. */
+/** The number of bytes that a disk writes atomically. */
 const SECTOR = 512;
 
-/** What is on the disk after a crash. */
+/** The content of the disk after a crash. */
 export interface CrashState {
-  /** `kill`: the process died, the system lived. `power`: the system died; only synced steps are sure. */
+  /** `kill`: the process died, the system did not. `power`: the system died; only synced steps are certain. */
   readonly cause: 'kill' | 'power';
-  /** For people: which steps got there. */
+  /** A description of which steps reached the disk. */
   readonly label: string;
   /** The named files. The bytes may be shared between states: copy before changing them. */
   readonly files: ReadonlyMap<string, Uint8Array>;
-  /** How many of `log.marks` were made before the crash. What they stand for must be there after a `kill`. */
+  /** How many of `log.marks` were made before the crash. What they acknowledge must be present after a `kill`. */
   readonly acknowledged: number;
-  /** How many of `log.ops` had begun by then; the last may be torn. */
+  /** How many of `log.ops` had begun before the crash; the last may be torn. */
   readonly begun: number;
 }
 
 /** Options of {@link crashStates}. */
 export interface CrashStateOptions {
-  /** Also states after a power failure. Default false. */
+  /** Whether to include states after a power failure. Default false. */
   readonly power?: boolean;
-  /** Up to how many un-synced steps all subsets are tried; above, a sample. Default 8. */
+  /** The largest number of unsynced steps for which all subsets are tried; above it, a sample. Default 8. */
   readonly allSubsetsUpTo?: number;
-  /** How many subsets are sampled where there are more steps. Default 64. */
+  /** How many subsets are sampled if there are more steps. Default 64. */
   readonly samples?: number;
-  /** At how many places one write is torn at most. Default 64: the ends, and a sample between them. */
+  /** The maximum number of places at which one write is torn: near its ends, and a sample between them. Default 64. */
   readonly tears?: number;
   /** Seed of the samples. Default 1. */
   readonly seed?: number;
@@ -47,13 +47,13 @@ const STATE_OPTIONS: OptionTable = {
 } satisfies Record<keyof CrashStateOptions, OptionRow>;
 
 /**
- * Goes through the states that a crash during the recorded steps can leave:
+ * Yields the states that a crash during the recorded steps can leave:
  *
  * - `kill`: after each step, and within each write: torn at each sector it overwrites, and at any byte beyond the end of the file.
- * - `power`: at each step, any subset of what was not synced by then (so any order of reaching the disk), also with
+ * - `power`: at each step, any subset of the steps not yet synced (so any order of reaching the disk), also with
  *   single writes torn at sectors.
  *
- * Equal states may come more than once.
+ * Equal states may be yielded more than once.
  *
  * @example
  * ```ts
@@ -133,7 +133,7 @@ function cutOff(op: CrashOp, length: number): CrashOp {
   return op.kind === 'write' || op.kind === 'store' ? { ...op, bytes: op.bytes.subarray(0, length) } : op;
 }
 
-/** The steps before `end` that no later sync made sure, by their index. */
+/** The indices of the steps before `end` that no later sync made durable. */
 function unsynced(log: CrashLog, end: number): number[] {
   const unsure: number[] = [];
   for (let i = 0; i < end; i++) {
@@ -151,7 +151,7 @@ function makesSure(sync: CrashOp, op: CrashOp): boolean {
   return sync.kind === 'sync' && 'file' in op && sync.file === op.file;
 }
 
-/** Subsets of `count` things, as lists of kept positions. A negative position `-1 - p` keeps `p` torn. */
+/** Subsets of `count` steps, as lists of kept positions. A negative position `-1 - p` keeps `p` torn. */
 function* subsets(count: number, allUpTo: number, samples: number, random: () => number): Generator<number[]> {
   if (count === 0) return;
   if (count <= allUpTo) {
@@ -164,7 +164,7 @@ function* subsets(count: number, allUpTo: number, samples: number, random: () =>
   const extra = count <= allUpTo ? Math.min(samples, count) : samples;
   for (let i = 0; i < extra; i++) {
     const kept: number[] = [];
-    // The newest steps are the likeliest to be missing; others are missing now and then.
+    // Each sample drops steps with a probability of its own.
     const doubt = random();
     for (let p = 0; p < count; p++) {
       const roll = random();
@@ -194,7 +194,7 @@ function survivors(
   return image.files();
 }
 
-/** The pieces of a write that reached the disk; an aligned store or a change of size does whole. */
+/** The pieces of a write that reached the disk; an aligned store or a change of size is never torn. */
 function someSectors(op: CrashOp, random: () => number): CrashOp[] {
   if (op.kind !== 'write' && (op.kind !== 'store' || isWhole(op))) return [op];
   const pieces: Write[] = [];

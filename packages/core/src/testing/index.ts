@@ -1,5 +1,5 @@
 /**
- * What tests of this and other packages share.
+ * Test helpers shared by this and other packages.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * What others see of a file between any two writes of a change, recorded and shown again.
+ * Records a file between any two writes of a change, and plays it back as other processes would see it.
  *
  * @module
  */
@@ -7,7 +7,7 @@
 import { MemoryDisk, type MemoryFile } from '../storage/memory-file.ts';
 import type { StorageFile } from '../storage/storage-file.ts';
 
-/** Functions that ask a file for something. */
+/** Methods that read from a file or query it. */
 export const FILE_LOOKS: readonly (keyof StorageFile)[] = [
   'read',
   'endsWith',
@@ -20,7 +20,7 @@ export const FILE_LOOKS: readonly (keyof StorageFile)[] = [
   'map',
 ];
 
-/** Functions that change a file. */
+/** Methods that change a file. */
 export const FILE_CHANGES: readonly (keyof StorageFile)[] = [
   'write',
   'writeParts',
@@ -34,7 +34,7 @@ export const FILE_CHANGES: readonly (keyof StorageFile)[] = [
 ];
 
 /**
- * The file, with a call before each call of some of its functions; files that are opened through it are like it.
+ * Wraps a file so that `call` is called before each call of the named methods; files opened through it are wrapped too.
  *
  * @example
  * ```ts
@@ -65,13 +65,13 @@ export function preceded(
   });
 }
 
-/** A file between two calls that change it. */
+/** The state of a file between two calls that change it. */
 export interface Image {
   /** A copy of all bytes. */
   readonly bytes: Uint8Array;
-  /** How many changes were done before this. */
+  /** The number of changes completed before it. */
   readonly before: number;
-  /** One more, while a change goes on. */
+  /** The same number, or one more during a change. */
   readonly after: number;
 }
 
@@ -104,12 +104,12 @@ export class Recording {
     this.#take(0);
   }
 
-  /** The file, for those who change it. */
+  /** Opens the file for the code that changes it. */
   open(): StorageFile {
     return preceded(this.#disk.open(this.#name, 'r+'), FILE_CHANGES, () => this.#take(1));
   }
 
-  /** A change is done. */
+  /** To be called after each change. */
   done(): void {
     this.#changes++;
     this.#take(0);
@@ -122,7 +122,7 @@ export class Recording {
 }
 
 /**
- * Shows the images of a {@link Recording} as a file that is changed while others look at it.
+ * Plays back the images of a {@link Recording} as a file that changes while it is being read.
  *
  * @example
  * ```ts
@@ -141,9 +141,9 @@ export class Recording {
  * ```
  */
 export class Playback {
-  /** Number of the image that is shown. */
+  /** Index of the image that is shown. */
   shown = 0;
-  /** The file is the only one on it, `dict`. */
+  /** The disk; its only file is named `dict`. */
   readonly disk: MemoryDisk = new MemoryDisk();
   readonly images: readonly Image[];
   readonly #screen: MemoryFile;
@@ -156,12 +156,12 @@ export class Playback {
     this.show(0);
   }
 
-  /** What may be seen now: how many changes were done, and one more where one goes on. */
+  /** The image shown, with the numbers of changes that a reader may see. */
   get image(): Image {
     return this.images[this.shown]!;
   }
 
-  /** Shows an image at once. */
+  /** Shows an image immediately. */
   show(number: number): void {
     this.shown = number;
     const { bytes } = this.image;
@@ -170,8 +170,8 @@ export class Playback {
   }
 
   /**
-   * The file, for one who looks at it: under {@link Playback.during}, before each look as many images pass as `stride` says. Who
-   * takes the lock has to wait for the end of a change, and none passes until it is given back.
+   * Opens the file for reading: during {@link Playback.during}, each access first advances by `stride()` images. Taking the lock
+   * advances to the end of the current change, and no image passes until the lock is released.
    */
   open(stride: () => number): StorageFile {
     return preceded(this.disk.open('dict', 'r'), [...FILE_LOOKS, 'lock', 'unlock'], (name) => {
@@ -184,7 +184,7 @@ export class Playback {
     });
   }
 
-  /** Lets images pass while `look` looks. */
+  /** Lets images pass while `look` runs. */
   during<T>(look: () => T): T {
     this.#running = true;
     try {
