@@ -1,5 +1,5 @@
 /**
- * What every stub shares: a validated shape and dtype.
+ * The base of all stubs: a validated shape and dtype.
  *
  * @module
  */
@@ -7,30 +7,30 @@
 import { type ArraySource, type DType, type DTypeLike, MmdError, parseDType } from '@mmdpickle/core';
 import { checkOptions, isFlag, isOneOf, type OptionRow, type OptionTable, shown } from '@mmdpickle/core/options';
 
-/** numpy 1 ends at 32 dimensions, and its users must be able to load the array. */
+/** numpy 1 supports at most 32 dimensions, and its users must be able to load the array. */
 const MAX_NDIM = 32;
 
-/** Places in a file are counted up to 2^53 - 1, and 16 MiB of them are left for what stands around an array. */
+/** File offsets go up to 2^53 - 1; 16 MiB of that is left for what surrounds an array. */
 const MAX_BYTES = 2 ** 53 - 2 ** 24;
 
-/** Options that all stubs take. */
+/** Options that all stubs accept. */
 export interface StubOptions {
-  /** Take the disk space when the array is set (posix_fallocate), so that a full disk is an error then. Default false: sparse. */
+  /** Reserve the disk space when the array is set (posix_fallocate), so that a full disk is an error then. Default false: sparse. */
   readonly reserve?: boolean;
   /** `'C'` (default): the last index varies fastest; `'F'`: the first. */
   readonly order?: 'C' | 'F';
 }
 
-/** Of {@link StubOptions}. */
+/** The table of {@link StubOptions}. */
 export const STUB_OPTIONS: OptionTable = { reserve: isFlag, order: isOneOf('C', 'F') };
 
-/** Of stubs whose rows come one after the other. Types do not let an order through; JavaScript does. */
+/** The options of stubs whose rows are written one after another. Types rule out `order`; JavaScript does not. */
 export const ROW_STUB_OPTIONS: OptionTable = {
   reserve: isFlag,
   order: { takes: (value) => value === 'C', expected: "'C', in which rows come one after the other" },
 };
 
-/** Names that only options of stubs have, and no dtype: an object with one stands in the wrong place. */
+/** Names that occur in stub options but in no dtype: an object with one was passed in the wrong place. */
 const OPTION_NAMES: readonly string[] = [
   ...Object.keys(STUB_OPTIONS),
   'fillValue',
@@ -45,7 +45,7 @@ export const isRows: OptionRow = {
   expected: 'a whole number of rows, 1 or more',
 };
 
-/** An array that knows its dtype, shape and order, and holds no memory for its elements. */
+/** An array with a dtype, shape and order, but no memory for its elements. */
 export abstract class ArrayStub implements ArraySource {
   readonly arraySource = true as const;
   readonly dtype: DTypeLike;
@@ -58,8 +58,8 @@ export abstract class ArrayStub implements ArraySource {
   /**
    * @param shape - whole numbers from 0 on; `[]` is a 0-d array
    * @param dtype - such as `'float64'`, `'>u2'`, `'datetime64[ns]'`, or a structured descr list
-   * @throws MmdError INVALID_ARGUMENT for a shape that makes no sense or whose bytes pass 2^53 - 2^24, and for options;
-   *   UNSUPPORTED_DTYPE for an unknown dtype, or one with Python objects in it
+   * @throws MmdError INVALID_ARGUMENT for an invalid shape, one of more than 2^53 - 2^24 bytes, or invalid options;
+   *   UNSUPPORTED_DTYPE for an unknown dtype, or one that contains Python objects
    */
   constructor(shape: readonly number[], dtype: DTypeLike, options: StubOptions = {}) {
     checkOptions(options, STUB_OPTIONS);
@@ -75,13 +75,13 @@ export abstract class ArrayStub implements ArraySource {
     return this.shape.reduce((product, dim) => product * dim, 1);
   }
 
-  /** The number of bytes of all elements. */
+  /** The size of all elements in bytes. */
   get nbytes(): number {
     return this.size * this.type.itemsize;
   }
 }
 
-/** Parses a dtype and refuses those whose elements are pointers to Python objects. */
+/** Parses a dtype; rejects subarray dtypes and those whose elements are pointers to Python objects. */
 export function storableDType(dtype: DTypeLike): DType {
   const option = typeof dtype === 'object' && dtype !== null && OPTION_NAMES.find((name) => Object.hasOwn(dtype, name));
   if (typeof option === 'string') {
@@ -103,8 +103,8 @@ export function storableDType(dtype: DTypeLike): DType {
 }
 
 /**
- * A frozen copy of `shape`, whose dims and byte count are known to be sane.
- * @param itemsize - bytes that an element takes in the file; of a masked array, one more for its mask
+ * Checks the dimensions and the byte count of `shape`, and returns a frozen copy.
+ * @param itemsize - bytes per element in the file; for a masked array, one more for the mask
  */
 export function checkShape(shape: readonly number[], itemsize: number): readonly number[] {
   if (!Array.isArray(shape)) {
@@ -120,7 +120,7 @@ export function checkShape(shape: readonly number[], itemsize: number): readonly
       found: shape.length,
     });
   }
-  // As in numpy, neither a zero nor elements of no bytes excuse the other dimensions.
+  // As in numpy, a zero dimension or zero-byte elements do not exempt the other dimensions.
   const atLeast1 = (count: number): bigint => BigInt(Math.max(1, count));
   let nbytes = atLeast1(itemsize);
   for (const dim of shape as readonly unknown[]) nbytes *= atLeast1(checkCount(dim, 'a dimension of a shape'));
@@ -135,7 +135,7 @@ export function checkShape(shape: readonly number[], itemsize: number): readonly
   return Object.freeze([...shape]);
 }
 
-/** A whole number from 0 to 2^53 - 1, or INVALID_ARGUMENT. */
+/** Returns a whole number from 0 to 2^53 - 1, or throws INVALID_ARGUMENT. */
 export function checkCount(value: unknown, what: string): number {
   if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) {
     throw new MmdError('INVALID_ARGUMENT', `${what} is a whole number from 0 to 2^53 - 1, found ${shown(value)}`, {

@@ -1,5 +1,5 @@
 /**
- * Arrays that are allocated on disk in constant time, whatever their size.
+ * Arrays that are allocated on disk in constant time, regardless of size.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import { ArrayStub, checkShape, STUB_OPTIONS, type StubOptions } from './array-s
 import { FullNDArray } from './full.ts';
 
 /**
- * An array without content: it reads as zeros and takes no disk until it is written (`{ reserve: true }` takes it at once).
+ * An array without content: it reads as zeros and takes no disk space until it is written (`{ reserve: true }` takes it at once).
  *
  * @example
  * ```ts
@@ -32,14 +32,14 @@ export class EmptyNDArray extends ArrayStub {
   }
 }
 
-/** An array of zeros: what {@link EmptyNDArray} is here in any case, said aloud as a promise. */
+/** An array of zeros. The same as {@link EmptyNDArray}, but the zeros are part of its contract. */
 export class ZerosNDArray extends EmptyNDArray {}
 
 /** Options of {@link EmptyMaskedArray}. */
 export interface MaskedStubOptions extends StubOptions {
-  /** What `filled()` puts where the mask hides an element; null (default) lets numpy choose. */
+  /** The value that `filled()` puts in place of masked elements; null (default) lets numpy choose. */
   readonly fillValue?: unknown;
-  /** Whether all elements start hidden. Default false. */
+  /** Whether all elements start masked. Default false. */
   readonly masked?: boolean;
 }
 
@@ -61,7 +61,7 @@ export class EmptyMaskedArray extends EmptyNDArray {
   readonly mask: ArrayStub;
   readonly fillValue: unknown;
 
-  /** @throws MmdError INVALID_ARGUMENT, UNSUPPORTED_DTYPE; a fill value that the type cannot hold is told when the array is set */
+  /** @throws MmdError INVALID_ARGUMENT, UNSUPPORTED_DTYPE; a fill value that the dtype cannot hold is reported when the array is set */
   constructor(shape: readonly number[], dtype: DTypeLike = 'float64', options: MaskedStubOptions = {}) {
     checkOptions(options, MASKED_STUB_OPTIONS);
     const { masked = false, fillValue = null, ...own } = options;

@@ -4,7 +4,7 @@ import { ArrayStub, type StubOptions } from './array-stub.ts';
 const CHUNK_BYTES = 1 << 20;
 
 /**
- * An array whose elements all have one value; written chunk by chunk, never held in memory.
+ * An array whose elements all have the same value; it is written chunk by chunk, never held in memory.
  *
  * @example
  * ```ts

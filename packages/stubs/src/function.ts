@@ -13,20 +13,20 @@ import { ArrayStub, isRows, ROW_STUB_OPTIONS, type StubOptions } from './array-s
 
 const CHUNK_BYTES = 1 << 20;
 
-/** Computes the elements of some rows, in C order. What it returns is borrowed until the next call. */
+/** Computes the elements of a range of rows, in C order. The returned array is borrowed until the next call. */
 export type FillRows = (rows: RowRange) => TypedArray;
 
 /** Options of {@link FunctionNDArray}. */
 export interface FunctionOptions extends Omit<StubOptions, 'order'> {
-  /** How many rows to ask for at once. Default: about 1 MiB of them. */
+  /** How many rows to request at once. Default: about 1 MiB of rows. */
   readonly rowsPerChunk?: number;
 }
 
 const FUNCTION_OPTIONS: OptionTable = { ...ROW_STUB_OPTIONS, rowsPerChunk: isRows };
 
 /**
- * An array that is computed while it is written, some rows of the first axis at a time, in C order.
- * A 0-d array is asked for as one row.
+ * An array that is computed while it is written, a range of rows along the first axis at a time, in C order.
+ * A 0-d array is requested as one row.
  *
  * @example
  * ```ts
@@ -45,9 +45,9 @@ export class FunctionNDArray extends ArrayStub {
   readonly #rowsPerChunk: number;
 
   /**
-   * @param fill - gives the elements of rows `start` to `end - 1`, as a typed array of the dtype's own
-   *   elements, or of others, which are converted; complex numbers as real and imaginary part in turn, elements that no
-   *   typed array holds (text, records, float16) as their bytes
+   * @param fill - returns the elements of rows `start` to `end - 1`, as a typed array of the dtype's own
+   *   element type, or of another, which is converted; complex numbers as alternating real and imaginary parts, elements
+   *   without a typed array (text, records, float16) as their bytes
    * @throws MmdError INVALID_ARGUMENT, UNSUPPORTED_DTYPE
    */
   constructor(shape: readonly number[], dtype: DTypeLike, fill: FillRows, options: FunctionOptions = {}) {
@@ -64,8 +64,8 @@ export class FunctionNDArray extends ArrayStub {
   }
 
   /**
-   * The array's bytes in C order, borrowed until the next piece is asked for.
-   * @throws MmdError INVALID_ARGUMENT when the function returns another number of elements than asked for
+   * The array's bytes in C order, borrowed until the next piece is requested.
+   * @throws MmdError INVALID_ARGUMENT when the function returns a different number of elements than requested
    */
   *bytes(): Generator<Uint8Array> {
     if (this.nbytes === 0) return;
@@ -80,7 +80,7 @@ export class FunctionNDArray extends ArrayStub {
     return this.shape.slice(1).reduce((product, dim) => product * dim, this.type.itemsize);
   }
 
-  /** Elements of the dtype as they lie in memory: its own typed array, the parts of complex ones, or bytes of the rest. */
+  /** Whether the values are the dtype's elements as stored: its own typed array, the parts of complex numbers, or bytes otherwise. */
   #isRaw(values: TypedArray, nbytes: number): boolean {
     if (!ArrayBuffer.isView(values) || values.byteLength !== nbytes) return false;
     const { kind, fields, byteorder } = this.type;
@@ -90,7 +90,7 @@ export class FunctionNDArray extends ArrayStub {
     return values instanceof own && kind !== 'b' && byteorder !== '>';
   }
 
-  /** Complex numbers of another size or byte order, as real and imaginary part in turn. */
+  /** Complex numbers of another size or byte order, given as alternating real and imaginary parts. */
   #parts(values: TypedArray, count: number): NDArray | undefined {
     if (this.type.kind !== 'c' || !ArrayBuffer.isView(values) || values.length !== 2 * count) return undefined;
     const dtype =

@@ -1,5 +1,5 @@
 /**
- * Arrays that rows are appended to: capacity is reserved, and the shape states the committed rows.
+ * Arrays to which rows are appended: capacity is reserved, and the shape gives the committed rows.
  *
  * @module
  */
@@ -8,12 +8,12 @@ import type { DTypeLike } from '@mmdpickle/core';
 import { checkOptions, isAnything, type OptionTable } from '@mmdpickle/core/options';
 import { ArrayStub, checkShape, isRows, ROW_STUB_OPTIONS, type StubOptions, storableDType } from './array-stub.ts';
 
-/** Room for this many bytes of rows when no capacity is asked for. */
+/** Bytes of rows to make room for if no capacity is given. */
 const DEFAULT_CAPACITY_BYTES = 1 << 20;
 
 /** Options of the growable stubs. */
 export interface GrowableOptions extends Omit<StubOptions, 'order'> {
-  /** How many rows to make room for at first; it grows as rows come. Default: about 1 MiB of rows. */
+  /** The number of rows to make room for initially; it grows as rows are appended. Default: about 1 MiB of rows. */
   readonly capacity?: number;
 }
 
@@ -21,7 +21,7 @@ const GROWABLE_OPTIONS: OptionTable = { ...ROW_STUB_OPTIONS, capacity: isRows };
 const GROWABLE_MASKED_OPTIONS: OptionTable = { ...GROWABLE_OPTIONS, fillValue: isAnything };
 
 /**
- * A growable array without rows. Getting it back gives an array with `append`.
+ * A growable array without rows. Reading it back from the dict returns an array with `append`.
  *
  * @example
  * ```ts
@@ -39,7 +39,7 @@ export class GrowableNDArray extends ArrayStub {
   /**
    * @param rowShape - the shape of one row; `[]` for a column of scalars
    * @param dtype - default `'float64'`
-   * @throws MmdError INVALID_ARGUMENT (also when the capacity's bytes pass 2^53 - 2^24), UNSUPPORTED_DTYPE
+   * @throws MmdError INVALID_ARGUMENT (also if the capacity takes more than 2^53 - 2^24 bytes), UNSUPPORTED_DTYPE
    */
   constructor(rowShape: readonly number[], dtype: DTypeLike = 'float64', options: GrowableOptions = {}) {
     checkOptions(options, GROWABLE_OPTIONS);
@@ -55,7 +55,7 @@ export class GrowableNDArray extends ArrayStub {
 
 /** Options of {@link GrowableMaskedArray}. */
 export interface GrowableMaskedOptions extends GrowableOptions {
-  /** What `filled()` puts where the mask hides an element; null (default) lets numpy choose. */
+  /** The value that `filled()` puts in place of masked elements; null (default) lets numpy choose. */
   readonly fillValue?: unknown;
 }
 
@@ -64,7 +64,7 @@ export class GrowableMaskedArray extends GrowableNDArray {
   readonly mask: GrowableNDArray;
   readonly fillValue: unknown;
 
-  /** @throws MmdError INVALID_ARGUMENT, UNSUPPORTED_DTYPE; a fill value that the type cannot hold is told when the array is set */
+  /** @throws MmdError INVALID_ARGUMENT, UNSUPPORTED_DTYPE; a fill value that the dtype cannot hold is reported when the array is set */
   constructor(rowShape: readonly number[], dtype: DTypeLike = 'float64', options: GrowableMaskedOptions = {}) {
     checkOptions(options, GROWABLE_MASKED_OPTIONS);
     const { fillValue = null, ...own } = options;

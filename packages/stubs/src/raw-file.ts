@@ -2,7 +2,7 @@ import { type DTypeLike, type FileRange, MmdError } from '@mmdpickle/core';
 import { checkOptions, isAnything, type OptionTable } from '@mmdpickle/core/options';
 import { ArrayStub, checkCount, STUB_OPTIONS, type StubOptions } from './array-stub.ts';
 
-/** Where and what the array in the other file is. */
+/** Position, shape and dtype of the array in the other file. */
 export interface RawFileOptions extends StubOptions {
   readonly shape: readonly number[];
   /** Default `'float64'`. */
@@ -14,8 +14,8 @@ export interface RawFileOptions extends StubOptions {
 const RAW_FILE_OPTIONS: OptionTable = { ...STUB_OPTIONS, shape: isAnything, dtype: isAnything, offset: isAnything };
 
 /**
- * An array whose bytes stand in another file; they go from file to file (shared blocks where the filesystem
- * can), not through memory. A file that is missing or too short is an error when the array is set.
+ * An array whose bytes are in another file; they are copied from file to file (sharing blocks where the filesystem
+ * can), not through memory. If the file is missing or too short, setting the array throws.
  *
  * @example
  * ```ts
