@@ -2,12 +2,12 @@
  * The one error class of mmdpickle, and the table of its codes.
  *
  * Branch on `error.code`; the typed fields say what was being read, where, and
- * what was found. Messages are for people and may change; codes do not.
+ * what was found. Messages are for humans and may change; codes do not.
  *
  * @module
  */
 
-/** Every error code with what it means. Readers, docs and tests loop over this table. */
+/** Every error code and its meaning. Readers, docs and tests loop over this table. */
 export const ERROR_CODES = {
   NOT_FOUND: 'no such file, key or member',
   ALREADY_EXISTS: 'the file was to be created, but it is there already',
@@ -35,17 +35,17 @@ export const ERROR_CODES = {
 /** A key of {@link ERROR_CODES}. */
 export type ErrorCode = keyof typeof ERROR_CODES;
 
-/** The typed fields an error may carry beside its code. All offsets are absolute in the input. */
+/** The typed fields an error may have besides its code. All offsets are absolute in the input. */
 export interface ErrorFields {
-  /** Absolute byte offset in the file or input at which the problem stands. */
+  /** Absolute byte offset of the problem in the file or input. */
   readonly offset?: number | undefined;
   /** What the reader needed, for example a byte count or an opcode. */
   readonly expected?: unknown;
-  /** What it found instead. */
+  /** What was found instead. */
   readonly found?: unknown;
-  /** `module name` of the global that was refused. */
+  /** `module name` of the global that was rejected. */
   readonly global?: string | undefined;
-  /** The name of the budget that was used up. */
+  /** The name of the budget that was exhausted. */
   readonly limit?: string | undefined;
   /** The budget's value. */
   readonly maximum?: number | undefined;
@@ -53,17 +53,17 @@ export interface ErrorFields {
   readonly key?: string | undefined;
   /** The file concerned. */
   readonly path?: string | undefined;
-  /** The process that holds the lock, where it is known. */
+  /** The process that holds the lock, if known. */
   readonly pid?: number | undefined;
   /** The POSIX error name, such as `'ENOSPC'`. */
   readonly errno?: string | undefined;
-  /** The error this one came from. */
+  /** The underlying error. */
   readonly cause?: unknown;
 }
 
 /**
- * What every function of mmdpickle throws: what stands beside it after `@throws`, and `INVALID_ARGUMENT` for arguments and options that
- * make no sense and `CLOSED` from what was closed, which are not repeated beside each.
+ * The only error that functions of mmdpickle throw. Each documents its codes after `@throws`, except two that may come from any:
+ * `INVALID_ARGUMENT` for invalid arguments and options, and `CLOSED` from anything that was closed.
  *
  * @example
  * ```ts
@@ -78,7 +78,7 @@ export interface ErrorFields {
  */
 export class MmdError extends Error implements ErrorFields {
   readonly code: ErrorCode;
-  // Declared only: whoever prints an error sees what is known of it, and no list of what is not.
+  // Declared only, so that a printed error shows just the fields that are set.
   declare readonly offset?: number | undefined;
   declare readonly expected?: unknown;
   declare readonly found?: unknown;
@@ -107,11 +107,11 @@ export class MmdError extends Error implements ErrorFields {
 }
 
 /**
- * Tells an {@link MmdError} by its shape, so that it also works across realms,
+ * Recognizes an {@link MmdError} by its shape, so that it also works across realms,
  * workers and two copies of this package.
  *
- * @param error - anything that was caught
- * @param code - when given, the code it must have
+ * @param error - any caught value
+ * @param code - if given, the code it must have
  *
  * @example
  * ```ts

@@ -1,6 +1,6 @@
 /**
- * mmdpickle, the part that runs anywhere: arrays, values, dicts over memory, blobs and HTTP.
- * Files, mappings and locks of an operating system are in `@mmdpickle/core/node`.
+ * The part of mmdpickle that runs anywhere: arrays, values, dicts over memory, blobs and HTTP.
+ * Files, mappings and locks of the operating system are in `@mmdpickle/core/node`.
  *
  * @module
  */

@@ -1,10 +1,10 @@
 /**
- * How stand-ins show themselves: as Python would print them, in bounded size, and without running anything of theirs.
+ * How stand-ins are displayed: as Python would print them, in bounded size, and without running any of their code.
  *
  * @module
  */
 
-/** Node's hook for `console.log` and `util.inspect`, by its registered name, so that nothing of Node is imported. */
+/** Node's hook for `console.log` and `util.inspect`, by its registered symbol, so that nothing is imported from Node. */
 export const INSPECT: unique symbol = Symbol.for('nodejs.util.inspect.custom') as never;
 
 /** The part of Node's inspect options that is used. */
@@ -12,10 +12,10 @@ export interface InspectOptions {
   readonly depth?: number | null;
 }
 
-/** Node's `util.inspect`, which is handed to the hook. */
+/** Node's `util.inspect`, which is passed to the hook. */
 export type Inspect = (value: unknown, options: object) => string;
 
-/** Gives a class its text in `console.log`. */
+/** Defines how instances of a class are shown by `console.log`. */
 export function showAs<T>(
   type: { readonly prototype: T },
   show: (self: T, depth: number, options: object, inspect?: Inspect) => string,
@@ -35,15 +35,15 @@ export function inspectAs(label: string, value: unknown, depth: number, options:
 }
 
 /**
- * An array in `console.log`: what it is, and of which shape. Its elements stay where they are: they may be on a disk, and
- * many.
+ * Shows an array in `console.log` by its class, dtype and shape. Its elements are not read: they may be on disk, and there
+ * may be many.
  */
 export function showArray(self: { readonly dtype: string; readonly shape: readonly number[] }): string {
   const { name } = self.constructor;
   try {
     return `<${name} ${self.dtype} [${self.shape.join(', ')}]>`;
   } catch {
-    // Its file is closed. Who only looks is not told by an error.
+    // Its file is closed. Displaying it must not throw.
     return `<${name}>`;
   }
 }

@@ -40,7 +40,7 @@ export * from './node/index.ts';
 /** Options of {@link MmapDict.open}; the mode defaults to `'a'`. */
 export type OpenOptions = DictOptions;
 
-/** What a handle is passed to another thread or process as: plain data. Functions (`codecs`, those of `load`) are none, and stay behind. */
+/** Plain data that passes a handle to another thread or process. Functions (`codecs`, those of `load`) are not included. */
 export interface DictToken {
   readonly mmdpickle: 1;
   readonly path: string;
@@ -56,7 +56,7 @@ export interface DictToken {
 const FILE_MODES = { r: 'r', c: 'r', 'r+': 'r+', a: 'a', 'w-': 'create-new' } as const;
 
 /**
- * A dict in a file of the operating system, memory-mapped.
+ * A dict in a memory-mapped file of the operating system.
  *
  * @example
  * ```ts
@@ -73,8 +73,8 @@ export class MmapDict extends BaseDict {
    *
    * @param path - a path or file URL
    * @param options - see {@link OpenOptions}
-   * @throws NOT_FOUND; ALREADY_EXISTS; READ_ONLY where the file, or its medium, cannot be written (mode `'r'` reads it); NOT_A_PICKLE,
-   * NOT_MMDPICKLE, TRUNCATED, CORRUPT; INVALID_ARGUMENT for what is no regular file, too; LOCKED, NO_SPACE, IO
+   * @throws NOT_FOUND; ALREADY_EXISTS; READ_ONLY if the file, or its medium, cannot be written (mode `'r'` reads it); NOT_A_PICKLE,
+   * NOT_MMDPICKLE, TRUNCATED, CORRUPT; INVALID_ARGUMENT also for anything but a regular file; LOCKED, NO_SPACE, IO
    *
    * @example
    * ```ts
@@ -86,7 +86,7 @@ export class MmapDict extends BaseDict {
    * ```
    */
   static open(path: string | URL, options: OpenOptions = {}): MmapDict {
-    // Before the file is made.
+    // Before the file is created.
     checkOptions(options, DICT_OPTIONS);
     const mode = options.mode ?? 'a';
     const openedAt = Date.now();
@@ -102,8 +102,9 @@ export class MmapDict extends BaseDict {
   }
 
   /**
-   * Takes the writer lease, for work that must not be disturbed for long (ingest, vacuum, convert). A second taker gets LOCKED with
-   * the holder's pid at once; who does not ask for it is not hindered. Should the lease be lost, this handle writes nothing more. Release it, or close the dict.
+   * Takes the writer lease, for long work that must not be disturbed (ingest, vacuum, convert). A second process that asks for it gets
+   * LOCKED with the holder's pid at once; one that does not ask is not blocked. If the lease is lost, this handle writes nothing more.
+   * Release it, or close the dict.
    * @throws as {@link Lease.acquire}: LOCKED, READ_ONLY, NO_SPACE, IO; CLOSED, INVALID_ARGUMENT
    */
   lease(options?: LeaseOptions): Lease {
@@ -119,19 +120,19 @@ export class MmapDict extends BaseDict {
 
   #lease: Lease | undefined;
 
-  /** A lease that its owner gave back no longer guards; one that was lost does. */
+  /** A lease that was released no longer guards writes; one that was lost does. */
   #released(lease: Lease): boolean {
     return !lease.held && !lease.signal.aborted;
   }
 
-  /** Plain data from which another thread or process opens the same file: {@link MmapDict.reopen}. */
+  /** Plain data from which another thread or process can open the same file with {@link MmapDict.reopen}. */
   token(): DictToken {
     const { layout, durability, lockTimeout, lenient, index, standingIndex } = this.core.store.options;
     const mode = this.mode === 'w-' || this.mode === 'a' ? 'r+' : this.mode;
     return { mmdpickle: 1, path: this.path, mode, layout, durability, lockTimeout, lenient, index, standingIndex };
   }
 
-  /** Opens what {@link MmapDict.token} stands for. @throws INVALID_ARGUMENT, and as {@link MmapDict.open} */
+  /** Opens the file of a {@link MmapDict.token}. @throws INVALID_ARGUMENT, and as {@link MmapDict.open} */
   static reopen(token: DictToken): MmapDict {
     if (token?.mmdpickle !== 1) throw new MmdError('INVALID_ARGUMENT', 'not a token of a dict', { found: token });
     const { mmdpickle: _version, path, ...options } = token;
@@ -142,7 +143,7 @@ export class MmapDict extends BaseDict {
     try {
       super.close();
     } finally {
-      // Where it was refused, the dict is open still.
+      // If closing was refused, the dict is still open.
       if (this.closed) {
         this.#lease?.release();
         this.#lease = undefined;
@@ -155,16 +156,16 @@ export class MmapDict extends BaseDict {
 export interface OpenedPickle extends Disposable {
   /** Its value; arrays and bytes are views of the mapped file. */
   readonly value: unknown;
-  /** File offset behind the pickle. What follows, another pickle perhaps, was not looked at. */
+  /** File offset of the end of the pickle. What follows it, perhaps another pickle, was not read. */
   readonly end: number;
-  /** The items, where the value is a dict with string keys. @throws NOT_A_DICT, BAD_KEY */
+  /** The items, if the value is a dict with string keys. @throws NOT_A_DICT, BAD_KEY */
   items(): Map<string, unknown>;
   /** Unmaps the file: arrays and bytes then read as zeros. */
   close(): void;
 }
 
 /**
- * Opens any ordinary pickle, of any protocol; its arrays and bytes are mapped, not read.
+ * Opens an ordinary pickle of any protocol; its arrays and bytes are mapped, not read.
  *
  * @throws NOT_FOUND, INVALID_ARGUMENT, IO, and whatever `load` throws: NOT_A_PICKLE, TRUNCATED, CORRUPT, BAD_OPCODE, BAD_KEY,
  * UNSUPPORTED_VALUE, LIMIT_EXCEEDED
@@ -198,12 +199,13 @@ export function openPickle(path: string | URL, options: PickleOptions = {}): Ope
 }
 
 /**
- * Makes an mmdpickle file of an ordinary pickle of a dict. Arrays are copied from file to file. An interrupted conversion leaves no
+ * Converts an ordinary pickle of a dict to an mmdpickle file. Arrays are copied from file to file. An interrupted conversion leaves no
  * file behind. Values are loaded with `lossless: true` unless the options say otherwise.
  *
  * @param dst - must not exist
- * @returns where the pickle ends: what follows in the file, another pickle perhaps, was not looked at
- * @throws as {@link openPickle} for `src`; NOT_A_DICT, BAD_KEY, KEY_TOO_LONG, INVALID_ARGUMENT; ALREADY_EXISTS, NOT_FOUND, READ_ONLY, NO_SPACE for `dst`
+ * @returns the offset at which the pickle ends: what follows it in the file, perhaps another pickle, was not read
+ * @throws as {@link openPickle} for `src`; NOT_A_DICT, BAD_KEY, KEY_TOO_LONG, INVALID_ARGUMENT; ALREADY_EXISTS, NOT_FOUND,
+ * READ_ONLY, NO_SPACE for `dst`
  *
  * @example
  * ```ts
@@ -221,14 +223,14 @@ export function convert(
   dst: string | URL,
   options: PickleOptions & ProgressOptions & { readonly dict?: Omit<DictOptions, 'mode'> } = {},
 ): { readonly end: number } {
-  // Before there is a file.
+  // Before the file is created.
   checkOptions(options, CONVERT_OPTIONS);
   const { dict, ...rest } = options;
   using source = NodeFile.open(src, 'r');
   return { end: intoNew(dst, dict, (target) => convertInto(source, target.core, rest)) };
 }
 
-/** Makes a file and closes it. Where that fails, there is none: the next try finds nothing in its way. */
+/** Creates a file, fills it and closes it. If that fails, the file is removed, so that a retry finds nothing in its way. */
 function intoNew<T>(
   path: string | URL,
   options: Omit<DictOptions, 'mode'> | undefined,
@@ -246,14 +248,14 @@ function intoNew<T>(
   }
 }
 
-/** Removes a file that was made in vain; not one that another writer has begun to use, and who does has its lock at some time. */
+/** Removes a file that was created in vain, unless another writer has begun to use it, which the lock and `unused` show. */
 function unmake(file: StorageFile, unused: () => boolean): void {
   if (file.tryLock() && unused()) file.remove(file.name);
 }
 
 /**
- * `MmapDict.fsck` for a file that may not even open: nothing is repaired unless asked for.
- * @throws NOT_FOUND, INVALID_ARGUMENT, IO; with `repair` also READ_ONLY, LOCKED, NO_SPACE. What is wrong with the file is a finding
+ * `MmapDict.fsck` for a file that may be too damaged to open: nothing is repaired unless requested.
+ * @throws NOT_FOUND, INVALID_ARGUMENT, IO; with `repair` also READ_ONLY, LOCKED, NO_SPACE. Damage to the file is a finding, not an error
  */
 export function fsck(path: string | URL, options: FsckOptions = {}): FsckResult {
   checkOptions(options, FSCK_OPTIONS);
@@ -275,7 +277,7 @@ export function salvage(src: string | URL, dst: string | URL, options: ProgressO
 }
 
 /**
- * Makes the legacy arrays of a file loadable by every numpy, in place. Returns how many there were.
+ * Makes the legacy arrays of a file loadable by every numpy, in place. Returns their number.
  * @throws as {@link MmapDict.open}: NOT_FOUND, NOT_A_PICKLE, NOT_MMDPICKLE, CORRUPT, READ_ONLY; LOCKED, NO_SPACE, IO
  */
 export function upgrade(path: string | URL): number {

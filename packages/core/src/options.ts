@@ -1,23 +1,23 @@
 /**
- * What options take, as data: given ones that could only be a mistake are refused before anything is done.
- * The other packages have tables of their own for it.
+ * Tables of what options accept: options that can only be a mistake are rejected before anything is done.
+ * The other packages define tables of their own.
  *
  * @module
  */
 
 import { MmdError } from './errors.ts';
 
-/** What a value is to be. */
+/** What an option or argument accepts. */
 export interface ValueRow {
-  /** Whether it is. */
+  /** Whether a value is accepted. */
   readonly takes: (value: unknown) => boolean;
-  /** How that is told, behind "is". */
+  /** The description of accepted values in messages, after "is". */
   readonly expected: string;
-  /** Only this package has a use for the option: who misspells another is not told of it. */
+  /** The option is for this package only: the message about an unknown option does not list it. */
   readonly internal?: boolean;
 }
 
-/** What one option takes where it is given: a value, or an object of options. */
+/** What one option accepts: a value, or an object of options. */
 export type OptionRow =
   | ValueRow
   | {
@@ -30,7 +30,7 @@ export interface OptionTable {
   readonly [name: string]: OptionRow;
 }
 
-/** Anything: what the option is for says more of it. */
+/** Anything; the value is checked where it is used. */
 export const isAnything: ValueRow = { takes: () => true, expected: 'anything' };
 /** True or false. */
 export const isFlag: ValueRow = { takes: (value) => typeof value === 'boolean', expected: 'true or false' };
@@ -38,11 +38,11 @@ export const isFlag: ValueRow = { takes: (value) => typeof value === 'boolean', 
 export const isFunction: ValueRow = { takes: (value) => typeof value === 'function', expected: 'a function' };
 /** Any object but null. */
 export const isObject: ValueRow = { takes: isAnObject, expected: 'an object' };
-/** A text. */
+/** A string. */
 export const isText: ValueRow = { takes: (value) => typeof value === 'string', expected: 'a text' };
 /** Bytes. */
 export const isBytes: ValueRow = { takes: (value) => value instanceof Uint8Array, expected: 'a Uint8Array' };
-/** What can be asked whether it was aborted, and told of it. */
+/** An AbortSignal, recognized by its methods. */
 export const isSignal: ValueRow = {
   takes: (value) => has(value, 'throwIfAborted', 'function') && has(value, 'addEventListener', 'function'),
   expected: 'an AbortSignal',
@@ -54,21 +54,21 @@ export const isPositive: ValueRow = {
 };
 /** A whole number from 0 to 2^53 - 1. */
 export const isWhole: ValueRow = { takes: isWholeNumber, expected: 'a whole number from 0 on' };
-/** A shape whose lengths are all known. */
+/** A shape: a list of whole numbers from 0 on. */
 export const isShape: ValueRow = {
   takes: (value) => Array.isArray(value) && value.every(isWholeNumber),
   expected: 'a list of whole numbers from 0 on',
 };
 
-/** One of some texts. */
+/** One of the given strings. */
 export function isOneOf(...values: readonly string[]): ValueRow {
   const shown = values.map((value) => `'${value}'`).join(', ');
   return { takes: (value) => values.includes(value as string), expected: `one of ${shown}` };
 }
 
 /**
- * A number from 0 on; NaN, which nothing is more than, is none.
- * @param what - it counts, for messages
+ * A number from 0 on, not NaN; fractions and Infinity are accepted.
+ * @param what - what it counts, for messages
  */
 export function isCount(what: string): ValueRow {
   return { takes: (value) => typeof value === 'number' && value >= 0, expected: `${what}, 0 or more` };
@@ -82,16 +82,16 @@ function isAnObject(value: unknown): value is { readonly [name: string]: unknown
   return typeof value === 'object' && value !== null;
 }
 
-/** Whether a value is an object with something of this type (`typeof`) under a name. */
+/** Whether a value is an object with a property of the given `typeof`. */
 export function has(value: unknown, name: string, type: string): boolean {
   return isAnObject(value) && typeof value[name] === type;
 }
 
 /**
- * Refuses values that no option takes, and names that none has. What is undefined is not given; a name that only a
- * prototype has need not be meant for this call.
+ * Rejects unknown option names and values that an option does not accept. An undefined option counts as omitted; an unknown
+ * name inherited from a prototype is ignored, since it may not be meant for this call.
  *
- * @param path - of the object in the options, for nested ones: empty, or ends with a dot
+ * @param path - the path of a nested options object in messages: empty, or ends with a dot
  * @returns the options
  * @throws INVALID_ARGUMENT with what was expected and found
  *
@@ -124,14 +124,14 @@ export function checkOptions<T>(options: T, table: OptionTable, path = ''): T {
 }
 
 /**
- * The error INVALID_ARGUMENT for an argument, or an option, that is something else.
- * @param expected - how that is told, behind "is"
+ * The INVALID_ARGUMENT error for an argument or option of the wrong kind.
+ * @param expected - the description of accepted values, after "is"
  */
 export function wrongArgument(name: string, expected: string, found: unknown): MmdError {
   return refused(`${name} is ${expected}; found ${shown(found)}`, expected, found);
 }
 
-/** What stands in a message for anything, also where `String` would throw; of a list its first items, of a long text its beginning. */
+/** Formats any value for a message, even if `String` would throw; only the first items of an array, and the start of a long string. */
 export function shown(found: unknown, deep = true): string {
   if (typeof found === 'string') return found.length > 100 ? `'${found.slice(0, 100)}'...` : `'${found}'`;
   if (typeof found === 'function') return 'a function';

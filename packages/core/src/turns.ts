@@ -1,44 +1,44 @@
 /**
- * Turns of the event loop, for work that would never let go of it: long queues, sources that have always more,
- * conversions of many small arrays. The other packages share it.
+ * Yields to the event loop in work that would otherwise block it: long queues, sources that never run dry,
+ * conversions of many small arrays. Shared with the other packages.
  *
  * @module
  */
 
-/** So many milliseconds timers, signals and sockets wait at most. */
+/** How many milliseconds timers, signals and sockets wait at most. */
 export const LONGEST_STRETCH_MS = 8;
 
-/** What Node has and browsers have not: a turn that takes no longer than what waits for it. */
+/** Node only: yields a turn that takes no longer than the tasks waiting for it. */
 const { setImmediate } = globalThis as { readonly setImmediate?: (task: () => void) => unknown };
 
-/** Gives others their turn now and then. */
+/** Yields to other tasks from time to time. */
 export class Turns {
   readonly #signal: AbortSignal | undefined;
   #last = performance.now();
 
-  /** @param signal - obeyed behind each turn */
+  /** @param signal - checked after each turn */
   constructor(signal?: AbortSignal) {
     this.#signal = signal;
   }
 
-  /** No more turns are wanted. */
+  /** Whether the signal was aborted. */
   get stopped(): boolean {
     return this.#signal?.aborted === true;
   }
 
-  /** The longest stretch is over. */
+  /** Whether the last turn was more than {@link LONGEST_STRETCH_MS} ago. */
   get due(): boolean {
     return performance.now() - this.#last > LONGEST_STRETCH_MS;
   }
 
-  /** Settles behind everything that waits for its turn. @throws the signal's reason */
+  /** Yields; settles after everything that was waiting for its turn. @throws the signal's reason */
   async take(): Promise<void> {
     await new Promise<void>((resolve) => void (setImmediate ?? setTimeout)(resolve));
     this.#signal?.throwIfAborted();
     this.#last = performance.now();
   }
 
-  /** As `items.map(work)`, in stretches. @throws what `work` throws; the signal's reason */
+  /** Like `items.map(work)`, yielding in between. @throws what `work` throws; the signal's reason */
   async map<T, U>(items: Iterable<T>, work: (item: T, index: number) => U): Promise<U[]> {
     const results: U[] = [];
     for (const item of items) {

@@ -2,9 +2,9 @@
  * The one synchronous IO interface: everything the dict needs from a file.
  *
  * Three classes implement it: `NodeFile` (real files, `node/file.ts`),
- * {@link MemoryFile} (bytes in memory) and `CrashFile` (`testing/`: records,
- * drops, tears and fails writes). Offsets are absolute; lengths are in bytes; every
- * method either completes in full or throws an {@link MmdError}.
+ * {@link MemoryFile} (bytes in memory) and `CrashFile` (`testing/`: records
+ * changes, to compute every state after a crash). Offsets are absolute; lengths are in bytes;
+ * every method either completes in full or throws an {@link MmdError}.
  *
  * @module
  */
