@@ -1,6 +1,6 @@
 /**
- * Every benchmark case with its peers and the figure to reach. Adding a case is adding a row; README.md
- * lists the same names, which a test compares.
+ * Every benchmark case with its peers and the figures to reach. To add a case, add a row; a test checks that README.md
+ * lists the same names.
  */
 
 import { type BenchCase, type Goal, numberParam, type Params } from './case.ts';
@@ -9,7 +9,7 @@ const KiB = 2 ** 10;
 const MiB = 2 ** 20;
 const GiB = 2 ** 30;
 
-/** Goals that say: at least as fast as each of these. */
+/** Goals to be at least as fast as each of these peers. */
 function ahead(...peers: string[]): Goal[] {
   return peers.map((peer) => ({ peer, atLeast: 1 }));
 }
@@ -118,7 +118,7 @@ function reduce(how: string, label: string, goals: readonly Goal[], extra: Param
   };
 }
 
-/** The library's own reductions of what cameras give. */
+/** The library's own reductions, over dtypes that cameras produce. */
 function reduceFrames(how: string, dtype: string): BenchCase {
   return {
     ...reduce(how, how, [{ peer: 'numpy-memmap', atLeast: 1 }], {}, dtype),

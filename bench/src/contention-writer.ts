@@ -1,4 +1,4 @@
-/** One of the processes of ops/contention.ts: `contention-writer kind prefix count batch`, then a path a round. */
+/** One of the processes of ops/contention.ts: `contention-writer kind prefix count batch`, then one path per round on stdin. */
 
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
@@ -12,7 +12,7 @@ const count = Number(countText);
 const batch = Number(batchText);
 const keys = Array.from({ length: count }, (_, i) => `${prefix}/${i}`);
 const records = Array.from({ length: count }, (_, i) => seededRecord(i));
-/** After so many puts a writer lets its event loop turn, so that the delay of timers can be seen at all. */
+/** The number of puts after which a writer yields to its event loop, so that timer delays can be measured at all. */
 const TURN = 64;
 const CLOCK_THREAD_CPUTIME_ID = 3;
 
@@ -26,7 +26,7 @@ function busyMs(): number {
   return Number(time[0]) * 1e3 + Number(time[1]) / 1e6;
 }
 
-/** Puts everything, by `commit`, a turn of the event loop after every stretch; says how that was for the loop. */
+/** Puts everything through `commit`, yielding to the event loop every {@link TURN} puts; returns the delays measured. */
 async function putAll(commit: (from: number, end: number) => Promise<void>): Promise<Record<string, number>> {
   const delay = monitorEventLoopDelay({ resolution: 1 });
   delay.enable();

@@ -6,7 +6,7 @@ import { ours } from './ours.ts';
 import { recordKey, type SensorRecord, seededRecord } from './seeded.ts';
 import { fresh } from './timing.ts';
 
-/** The table of records in SQLite, and what puts one into it: key and {@link columnsOf}. */
+/** The SQLite table of records, and the statement that inserts one: its key and {@link columnsOf}. */
 export const CREATE = 'create table records (key text primary key, seq, time, sensor, value, ok) without rowid';
 export const INSERT = 'insert into records values (?, ?, ?, ?, ?, ?)';
 
@@ -48,7 +48,7 @@ export async function fillSqlite(context: SideContext, name: string): Promise<vo
   database.close();
 }
 
-/** What {@link INSERT} takes behind the key. */
+/** The values of {@link INSERT} after the key. */
 export function columnsOf({ seq, time, sensor, value, ok }: SensorRecord): unknown[] {
   return [seq, time, sensor, value, ok ? 1 : 0];
 }

@@ -1,4 +1,4 @@
-/** A dict with one array as Python's mmappickle 1.0 writes it, byte for byte: its data is aligned to nothing. */
+/** A dict with one array, byte for byte as Python's mmappickle 1.0 writes it: its data is unaligned. */
 
 import { closeSync, openSync, writeSync } from 'node:fs';
 
@@ -20,7 +20,7 @@ function binInt(value: number): Buffer {
 }
 
 /**
- * Writes a dict `{'x': float64 array of count elements}`, its bytes given in pieces.
+ * Writes a dict `{'x': float64 array of count elements}` whose bytes are given in pieces.
  * @returns the offset of the data
  */
 export function writeLegacyFile(path: string, count: number, pieces: Iterable<Uint8Array>): number {

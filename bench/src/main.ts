@@ -95,7 +95,7 @@ console.log(
 if (options.json !== undefined) {
   writeFileSync(options.json, `${JSON.stringify({ environment, budget, results, goals }, null, 1)}\n`);
 }
-// A side that broke is an error of the benchmark; a goal not met and a peer not installed are results.
+// A side that failed is an error of the benchmark; a missed goal or a peer that is not installed is a result.
 process.exitCode = results.some(({ lanes }) => lanes.some(({ state }) => state === 'failed')) ? 1 : 0;
 
 function describeEnvironment(): Record<string, string> {
@@ -117,7 +117,7 @@ function describeEnvironment(): Record<string, string> {
   };
 }
 
-/** By version: a path tells nobody else anything. */
+/** Describes it by version: a path means nothing to others. */
 function describePython(needs: readonly string[]): string {
   const python = pythonFor(needs);
   if (python === undefined) return `none with ${needs.join(', ')}`;

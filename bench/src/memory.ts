@@ -1,8 +1,8 @@
-/** Peak memory of this process, on Linux; elsewhere the peak since its start. */
+/** Peak memory of this process: since the last reset on Linux, since its start elsewhere. */
 
 import { readFileSync, writeFileSync } from 'node:fs';
 
-/** Starts the peak anew, so that set-up is not counted. Returns false where the system cannot. */
+/** Resets the peak, so that setup is not counted. Returns false where the system cannot. */
 export function resetPeakRss(): boolean {
   try {
     writeFileSync('/proc/self/clear_refs', '5');
@@ -18,7 +18,7 @@ export function peakRss(): number {
     const kib = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1];
     if (kib !== undefined) return Number(kib) * 1024;
   } catch {
-    // No /proc: the resource usage below is all there is.
+    // No /proc: fall back to the resource usage below.
   }
   return process.resourceUsage().maxRSS * 1024;
 }

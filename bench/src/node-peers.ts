@@ -1,8 +1,8 @@
-/** The npm peers as the operations use them: the little of their types that is needed, and how they are opened. */
+/** The npm peers as the operations use them: the parts of their types that are needed, and how to open them. */
 
 import { importPeer, orMissing } from './peer-import.ts';
 
-/** What is used of an lmdb database. */
+/** The part of an lmdb database that is used. */
 export interface LmdbDatabase {
   putSync(key: string, value: unknown): boolean;
   get(key: string): unknown;
@@ -18,14 +18,14 @@ export async function lmdb(): Promise<OpenLmdb> {
   return (path, options) => open(path, { noSync: true, compression: false, mapSize: 8 * 2 ** 30, ...options });
 }
 
-/** What is used of an h5wasm dataset. */
+/** The part of an h5wasm dataset that is used. */
 export interface H5Dataset {
   readonly shape: number[];
   resize(shape: number[]): number;
   write_slice(ranges: (readonly [number, number] | [])[], data: unknown): void;
 }
 
-/** What is used of an h5wasm file. */
+/** The part of an h5wasm file that is used. */
 export interface H5File {
   create_dataset(options: {
     name: string;
@@ -41,7 +41,7 @@ export interface H5File {
   close(): void;
 }
 
-/** Opens HDF5 files for writing with the file format that SWMR needs. */
+/** Opens HDF5 files for writing, in the file format that SWMR needs. */
 export async function h5wasm(): Promise<(path: string) => H5File> {
   interface Module {
     ready: Promise<unknown>;
@@ -53,7 +53,7 @@ export async function h5wasm(): Promise<(path: string) => H5File> {
   return (path) => new File(path, 'w', { libver: 'v110' });
 }
 
-/** What is used of a SQLite database. */
+/** The part of a SQLite database that is used. */
 export interface SqliteDatabase {
   pragma(text: string): unknown;
   exec(sql: string): unknown;

@@ -1,4 +1,4 @@
-/** The writing process of ops/notice.ts: `notice-writer kind count gapMs`, then a path a round; the time of a commit is in its key. */
+/** The writer process of ops/notice.ts: `notice-writer kind count gapMs`, then one path per round; each key contains its commit time. */
 
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';

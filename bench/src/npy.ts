@@ -1,4 +1,4 @@
-/** The npy header by hand: what a program without a library writes before its bytes. */
+/** An npy header built by hand, as a program without a library would write it before the data. */
 export function npyHeader(descr: string, shape: readonly number[]): Uint8Array {
   const dims = shape.map((dim) => `${dim},`).join(' ');
   const text = `{'descr': '${descr}', 'fortran_order': False, 'shape': (${dims}), }`;

@@ -1,4 +1,4 @@
-/** Our own packages, imported late, so that a room that is not built yet is a missing side and not a broken run. */
+/** Our own packages, imported on demand, so that a room that is not built yet is a missing side and not a failed run. */
 
 import { importPeer } from './peer-import.ts';
 

@@ -1,7 +1,7 @@
-/** Thrown when a side cannot run because something is not installed; the table then says so. */
+/** Thrown when a side cannot run because something is not installed; the table says so. */
 export class MissingPeer extends Error {}
 
-/** Imports a peer; whatever keeps it from loading (not installed, no binary for this machine) is said. */
+/** Imports a peer; if it cannot be loaded (not installed, no binary for this machine), the error says why. */
 export async function importPeer<T>(name: string): Promise<T> {
   try {
     return (await import(name)) as T;
@@ -10,7 +10,7 @@ export async function importPeer<T>(name: string): Promise<T> {
   }
 }
 
-/** Turns a failure on first use (a binary that is loaded late) into a missing peer. */
+/** Turns a failure on first use (of a binary that is loaded lazily) into a missing peer. */
 export function orMissing<T>(name: string, use: () => T): T {
   try {
     return use();

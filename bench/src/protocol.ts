@@ -1,4 +1,4 @@
-/** What the parent and a side's process say to each other: JSON lines, commands on stdin, answers on descriptor 3. */
+/** The protocol between the parent and a side's process: JSON lines, commands on stdin, answers on descriptor 3. */
 
 import type { Round, SideContext } from './case.ts';
 
@@ -12,5 +12,5 @@ export type Answer =
   | { readonly missing: string }
   | { readonly failed: string };
 
-/** Descriptor on which a side answers; its stdout and stderr stay free for whatever its libraries print. */
+/** The descriptor on which a side answers; stdout and stderr are left to whatever its libraries print. */
 export const ANSWER_FD = 3;

@@ -1,11 +1,11 @@
-/** Which of the machine's Pythons a peer runs in. */
+/** Selects the Python on this machine in which a peer runs. */
 
 import { spawnSync } from 'node:child_process';
 import { pythons } from '../../test/src/python.ts';
 
 const found = new Map<string, string | undefined>();
 
-/** The first interpreter that imports all the modules. */
+/** The first interpreter that can import all the modules. */
 export function pythonFor(modules: readonly string[]): string | undefined {
   const key = modules.join(', ');
   if (!found.has(key)) {

@@ -1,4 +1,4 @@
-/** From measured rounds to tables and verdicts. */
+/** Turns measured rounds into tables and verdicts. */
 
 import type { BenchCase, Goal } from './case.ts';
 import { PEERS } from './peers.ts';
@@ -6,23 +6,23 @@ import type { CaseResult, LaneResult } from './runner.ts';
 import { bestRatio, growthExponent, median, type Spread, speedRatio, spread } from './stats.ts';
 import { digits, formatBytes, formatRate, formatTime, renderTable } from './table.ts';
 
-/** Counts of things that must not happen: the worst round counts, not the median. */
+/** Metrics that count things that must not happen: reported for the worst round, not the median. */
 const WORST_COUNTS: ReadonlySet<string> = new Set(['lost', 'missed']);
 
 export interface GoalResult {
   readonly case: string;
   readonly side: string;
-  /** The peer and the size, or the metric's name. */
+  /** The peer, or the metric's name, and the size. */
   readonly beside: string;
   readonly value: Spread;
-  /** For ratios: of the fastest rounds, and of the least processor time. */
+  /** For goals about a peer: the ratio of the fastest rounds, and of the lowest processor times. */
   readonly best?: number;
   readonly cpu?: number;
   readonly goal: string;
   readonly verdict: 'met' | 'short' | 'not measured';
 }
 
-/** The metrics of a lane: those its rounds report, and the ones every lane has. */
+/** The metrics of a lane: those reported by its rounds, and those that every lane has. */
 export function metricsOf(lane: LaneResult): Map<string, Spread> {
   const metrics = new Map<string, Spread>();
   metrics.set('ms', scale(spread(lane.rounds.map(({ ns }) => ns)), 1e-6));
@@ -35,7 +35,7 @@ export function metricsOf(lane: LaneResult): Map<string, Spread> {
   return metrics;
 }
 
-/** The growth exponents by side, for cases with sizes. */
+/** The growth exponent of each side, for cases with sizes. */
 export function exponentsOf(result: CaseResult): Map<string, number> {
   const bySide = new Map<string, [number, number][]>();
   for (const { side, size, rounds, state } of result.lanes) {
@@ -47,7 +47,7 @@ export function exponentsOf(result: CaseResult): Map<string, number> {
   return exponents;
 }
 
-/** What became of each goal of a case; a goal about a peer is asked at every size the peer reached. */
+/** The result of each goal of a case; a goal other than an exponent is checked at every size. */
 export function goalsOf(benchCase: BenchCase, result: CaseResult): GoalResult[] {
   return benchCase.goals.flatMap((goal) => {
     const side = goal.side ?? 'ours';

@@ -1,4 +1,4 @@
-/** Runs one case: every lane in a process of its own, rounds interleaved, nobody measured at the same time. */
+/** Runs one case: every lane in a process of its own, with rounds interleaved and never at the same time. */
 
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,7 +11,7 @@ import { SideProcess } from './side-process.ts';
 export interface Budget {
   readonly minRounds: number;
   readonly maxRounds: number;
-  /** No further round starts after this, once the least number is done. */
+  /** No further round starts after this, once the minimum number is done. */
   readonly seconds: number;
   /** Write a `.cpuprofile` of our sides into this directory. */
   readonly profileDir?: string;
@@ -22,7 +22,7 @@ export const QUICK: Budget = { minRounds: 2, maxRounds: 9, seconds: 0.5 };
 
 export type LaneState = 'measured' | 'missing' | 'failed' | 'beyond';
 
-/** One side, at one size where the case has several. */
+/** One side, at one size if the case has several. */
 export interface LaneResult {
   readonly side: string;
   readonly size?: number;
@@ -37,7 +37,7 @@ export interface LaneResult {
 export interface CaseResult {
   readonly name: string;
   readonly about: string;
-  /** As run: `--quick` makes some of them smaller. */
+  /** The params used: `--quick` makes some of them smaller. */
   readonly params: Params;
   readonly lanes: readonly LaneResult[];
 }
@@ -61,7 +61,7 @@ export function paramsOf(benchCase: BenchCase, quick: boolean): Params {
 
 /**
  * Runs a case.
- * @param dir - an existing directory on the filesystem to measure; what the case writes there is removed again
+ * @param dir - an existing directory on the filesystem to measure; what the case writes there is removed afterwards
  */
 export async function runCase(benchCase: BenchCase, dir: string, quick: boolean, budget: Budget): Promise<CaseResult> {
   const base = join(dir, benchCase.name.replaceAll('/', '_'));
@@ -73,7 +73,7 @@ export async function runCase(benchCase: BenchCase, dir: string, quick: boolean,
     const began = Date.now();
     for (let round = 0; round <= budget.maxRounds; round++) {
       if (round > budget.minRounds && Date.now() - began > budget.seconds * 1000) break;
-      // The order rotates, so that no side always runs in the wake of the same other one.
+      // The starting lane rotates, so that no side always runs first or last.
       for (let i = 0; i < lanes.length; i++) await oneRound(lanes[(i + round) % lanes.length] as Lane, round);
     }
   } finally {
@@ -126,8 +126,8 @@ function lanesOf(benchCase: BenchCase, base: string, quick: boolean): Lane[] {
 }
 
 /**
- * Writes the inputs of the case and what each side needs. Node sides share one process for it, which saves
- * a third of all processes; what they measure runs in processes of their own.
+ * Writes the inputs of the case and what each side needs. Node sides share one process for that, which saves
+ * a third of all processes; the measurements run in a process per side.
  */
 async function prepare(lanes: readonly Lane[]): Promise<void> {
   let shared: SideProcess | undefined;
@@ -152,7 +152,7 @@ async function prepare(lanes: readonly Lane[]): Promise<void> {
       shared ??= new SideProcess('inputs');
       note(lane, await shared.ask({ do: 'prepare', context: lane.context }));
       if (lane.state === 'measured') continue;
-      // It may have taken the process with it.
+      // The failure may have ended the process.
       await shared.close();
       shared = undefined;
     }
@@ -177,7 +177,7 @@ async function oneRound(lane: Lane, round: number): Promise<void> {
   note(lane, answer);
   if (!('ok' in answer) || answer.round === undefined) return;
   lane.peakRss = Math.max(lane.peakRss, answer.rss ?? 0);
-  // The first round compiles, faults and caches; it counts for memory only.
+  // The first round compiles code, faults in pages and fills caches; it counts for memory only.
   if (round > 0) lane.rounds.push(answer.round);
 }
 

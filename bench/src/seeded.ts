@@ -1,4 +1,4 @@
-/** The same data on every run, on every machine, for every side. */
+/** Test data that is the same on every run, on every machine, for every side. */
 
 /** mulberry32: a 32-bit generator with one word of state; uniform enough for test data. */
 export function seeded(seed: number): () => number {
@@ -11,7 +11,7 @@ export function seeded(seed: number): () => number {
   };
 }
 
-/** Bytes that do not compress. `length` a multiple of 4. */
+/** Incompressible bytes. `length` must be a multiple of 4. */
 export function seededBytes(length: number, seed = 1): Uint8Array {
   const next = seeded(seed);
   const words = new Uint32Array(length / 4);

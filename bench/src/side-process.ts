@@ -18,8 +18,8 @@ export class SideProcess {
   #ended: string | undefined;
 
   /**
-   * Starts the process a side runs in.
-   * @param nodeArguments - what Node is told besides, such as to write a profile
+   * Starts the process of a side.
+   * @param nodeArguments - additional arguments for Node, for example to write a profile
    */
   constructor(side: string, nodeArguments: readonly string[] = []) {
     const peer = PEERS[side];
@@ -60,7 +60,7 @@ export class SideProcess {
     });
   }
 
-  /** Lets the side close what it has open, then waits for the process to end. */
+  /** Lets the side close what it has open, then waits for its process to exit. */
   async close(): Promise<void> {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     const ended = new Promise((resolve) => this.#child.once('close', resolve));

@@ -1,11 +1,11 @@
 /** The few statistics the tables need. All times are nanoseconds. */
 
-/** The middle value; the mean of the two middle ones when their number is even. */
+/** The middle value, or the mean of the two middle ones. */
 export function median(values: readonly number[]): number {
   return quantile(values, 0.5);
 }
 
-/** The value below which the part `q` (0 to 1) lies, linear between neighbours, as numpy's default. */
+/** The quantile `q` (0 to 1), interpolated linearly, as by numpy's default. */
 export function quantile(values: readonly number[], q: number): number {
   if (values.length === 0) return Number.NaN;
   const sorted = [...values].sort((a, b) => a - b);
@@ -16,7 +16,7 @@ export function quantile(values: readonly number[], q: number): number {
   return lowValue + (highValue - lowValue) * (at - low);
 }
 
-/** What a set of rounds comes to. */
+/** The summary of a set of rounds. */
 export interface Spread {
   readonly median: number;
   readonly min: number;
@@ -28,8 +28,8 @@ export function spread(values: readonly number[]): Spread {
 }
 
 /**
- * How fast `ours` is relative to `peer`, round by round: 2 means half the time. Rounds are paired, since
- * a neighbour that loads the machine for a second then weighs on both.
+ * The speed of `ours` relative to `peer`, round by round: 2 means half the time. Rounds are paired, so that
+ * another process that loads the machine for a second affects both.
  */
 export function speedRatio(ours: readonly number[], peer: readonly number[]): Spread {
   const pairs = Math.min(ours.length, peer.length);
@@ -39,14 +39,14 @@ export function speedRatio(ours: readonly number[], peer: readonly number[]): Sp
 }
 
 /**
- * The same from the fastest round of each side: what is left when others load the machine all the time.
+ * The same from the fastest round of each side: the best estimate when others load the machine all the time.
  */
 export function bestRatio(ours: readonly number[], peer: readonly number[]): number {
   return quantile(peer, 0) / quantile(ours, 0);
 }
 
 /**
- * The exponent b of time = a * n^b, by least squares over the logarithms: 1 is linear, 0 does not grow.
+ * The exponent b of time = a * n^b, by least squares over the logarithms: 1 means linear, 0 means constant.
  */
 export function growthExponent(points: readonly (readonly [n: number, ns: number])[]): number {
   const logs = points.map(([n, ns]) => [Math.log(n), Math.log(ns)] as const);

@@ -1,6 +1,6 @@
-/** Plain text tables and numbers short enough to stand in them. */
+/** Plain text tables, and numbers formatted to fit them. */
 
-/** Lays rows out under their headings; columns whose heading ends in a space are aligned to the right. */
+/** Lays out rows under their headings; columns whose heading ends in a space are right-aligned. */
 export function renderTable(headings: readonly string[], rows: readonly (readonly string[])[]): string {
   const widths = headings.map((heading, column) =>
     Math.max(heading.trimEnd().length, ...rows.map((row) => (row[column] ?? '').length)),
@@ -17,7 +17,7 @@ export function renderTable(headings: readonly string[], rows: readonly (readonl
   return [line(headings), widths.map((width) => '-'.repeat(width)).join('  '), ...rows.map(line)].join('\n');
 }
 
-/** `1.234 ms`: three digits and the unit that suits. */
+/** `1.23 ms`: three significant digits and a suitable unit. */
 export function formatTime(ns: number): string {
   if (!Number.isFinite(ns)) return '-';
   if (ns < 1e3) return `${digits(ns)} ns`;

@@ -11,7 +11,7 @@ export function timed(action: () => void): Round {
   return { ns: Number(process.hrtime.bigint() - began), cpuNs: cpuSince(cpu) };
 }
 
-/** The time until the promise of `action` is settled. */
+/** The time until the promise of `action` settles. */
 export async function timedAsync(action: () => Promise<void>): Promise<Round> {
   const cpu = process.cpuUsage();
   const began = process.hrtime.bigint();
@@ -24,7 +24,7 @@ function cpuSince(before: NodeJS.CpuUsage): number {
   return (user + system) * 1e3;
 }
 
-/** A path in the side's directory at which nothing stands. */
+/** A path in the side's directory at which nothing exists: what was there is removed. */
 export function fresh(context: SideContext, name: string): string {
   const path = join(context.dir, name);
   rmSync(path, { recursive: true, force: true });

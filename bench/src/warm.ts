@@ -1,9 +1,9 @@
-/** Memory that a virtual machine has not touched yet can slow a case tenfold; so it is touched before. */
+/** Memory that a virtual machine has not touched yet can slow a case tenfold, so it is touched first. */
 
 import { spawnSync } from 'node:child_process';
 import { freemem } from 'node:os';
 
-/** Makes the host back `bytes` of memory: a process of its own fills them and ends. */
+/** Makes the host back `bytes` of memory: a separate process fills them and exits. */
 export function warmMemory(bytes: number): void {
   const most = freemem() * 0.7;
   const mib = Math.floor(Math.min(bytes, most) / 2 ** 20);

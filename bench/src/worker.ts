@@ -1,4 +1,4 @@
-/** The process of one Node side: loads its operation, then answers commands until told to close. */
+/** The process of a Node side: loads the operation, then answers commands until told to close. */
 
 import { mkdirSync, writeSync } from 'node:fs';
 import { createInterface } from 'node:readline';

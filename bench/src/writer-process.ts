@@ -1,4 +1,4 @@
-/** Processes that a case starts beside its own: they say `ready`, run what they are told to, and say how it went. */
+/** Additional processes of a case: each reports `ready`, then does one run per line of input and reports its figures. */
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { dirname, join } from 'node:path';
@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 
-/** The parent's end. */
+/** The parent's side. */
 export class WriterProcess {
   readonly ready: Promise<void>;
   readonly #child: ChildProcess;
@@ -28,14 +28,14 @@ export class WriterProcess {
     for (const promise of [this.ready, this.#ended]) promise.catch(() => {});
   }
 
-  /** Lets it run once; resolves with its figures. */
+  /** Does one run; resolves with its figures. */
   async run(argument = ''): Promise<Record<string, number>> {
     const answer = this.#next();
     this.#child.stdin?.write(`${argument}\n`);
     return JSON.parse(await answer) as Record<string, number>;
   }
 
-  /** Ends it, whatever it is doing. */
+  /** Kills the process, whatever it is doing. */
   stop(): void {
     this.#child.kill('SIGKILL');
   }
@@ -45,7 +45,7 @@ export class WriterProcess {
   }
 }
 
-/** The child's end: runs `once` for every line that comes, until no more come. */
+/** The child's side: runs `once` for every input line, until the input ends. */
 export async function serve(once: (argument: string) => Promise<Record<string, number>>): Promise<void> {
   process.stdout.write('ready\n');
   for await (const line of createInterface({ input: process.stdin })) {

@@ -1,4 +1,4 @@
-/** Allocate an array of `rows` planes of `planeBytes` bytes without holding it: sparse, or with `reserve` taking the disk. */
+/** Allocate an array of `rows` planes of `planeBytes` bytes, not held in memory: sparse, or with its disk space reserved (`reserve`). */
 
 import { numberParam, type Operation, type Side } from '../case.ts';
 import { ours } from '../ours.ts';

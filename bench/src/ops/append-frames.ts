@@ -1,4 +1,4 @@
-/** Append `count` frames of `bytes` bytes, one entry (record, dataset, file, chunk) each; open and close included. */
+/** Append `count` frames of `bytes` bytes, one entry (record, dataset, file, chunk) per frame; open and close included. */
 
 import { closeSync, fdatasyncSync, mkdirSync, openSync, statSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
@@ -18,7 +18,7 @@ function job({ params }: SideContext) {
   };
 }
 
-/** As arrays, which are mapped when they are read back, or as Python bytes. */
+/** Stores frames as arrays, which are mapped when read back, or as Python bytes. */
 function mmdpickle(form: 'array' | 'bytes'): Side {
   return {
     async start(context) {
@@ -41,7 +41,7 @@ function mmdpickle(form: 'array' | 'bytes'): Side {
   };
 }
 
-/** Through the operator: a source that gives one frame after the other, and receipts that are counted. */
+/** Through the RxJS operator: the source emits one frame after another, and receipts are counted. */
 const rx: Side = {
   async start(context) {
     const { MmapDict } = await ours.node();

@@ -33,7 +33,7 @@ const mmdpickle: Side = {
   },
 };
 
-/** Through the operator, with its companion arrays of times and sequence numbers in the same commit. */
+/** Through the RxJS operator, with its companion arrays of times and sequence numbers in the same commit. */
 const rx: Side = {
   async start(context) {
     const { MmapDict } = await ours.node();
@@ -45,7 +45,7 @@ const rx: Side = {
         const path = fresh(context, 'run.mmdpickle');
         let written = 0;
         const round = await timedAsync(async () => {
-          // Closed in each round: the disk blocks and pages of a file that is only unlinked would stay taken.
+          // Closed in each round: a file that is only unlinked would keep its disk blocks and pages.
           using dict = MmapDict.open(path);
           const append = appendRows<Float64Array>(dict, 'rows', {
             dtype: 'float64',
@@ -93,7 +93,7 @@ const h5wasmSwmr: Side = {
         const path = fresh(context, 'run.h5');
         return timed(() => {
           const file = open(path);
-          // Chunks of about 256 KiB: HDF5's usual advice, and one row where a row is that long.
+          // Chunks of about 256 KiB, as is usual advice for HDF5; one row if rows are that long.
           const rowsPerChunk = Math.max(1, Math.round(32768 / row.length));
           const rows = file.create_dataset({
             name: 'rows',

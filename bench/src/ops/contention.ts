@@ -1,10 +1,10 @@
 /**
- * `processes` processes append `count` records each to one file, `batch` to a commit, taking turns by flock; open and
- * close included. They stay for all rounds, so that what is measured is code that runs, not code that is being compiled.
+ * `processes` processes append `count` records each to one file, `batch` per commit, taking turns by flock; open and
+ * close included. The processes live for all rounds, so that compiled code is measured, not its compilation.
  *
- * The longest delay of an event loop (`maxLoopDelayMs`) includes the time its process had no core. Two figures tell
- * that apart: `maxBusyMs`, the most processor time that a writer's thread used between two turns of its loop (and while it
- * waited in between), and `idleLoopDelayMs`, what the loop of a process saw meanwhile that did nothing at all.
+ * The longest event loop delay (`maxLoopDelayMs`) includes time in which the process had no core. Two figures help to
+ * separate that: `maxBusyMs`, the most processor time that a writer's thread used between two turns of its loop (and while it
+ * waited in between), and `idleLoopDelayMs`, the delay seen meanwhile by the loop of a process that did nothing at all.
  */
 
 import { readFileSync, rmSync } from 'node:fs';

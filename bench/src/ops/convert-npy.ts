@@ -19,7 +19,7 @@ function job({ params, sharedDir }: SideContext) {
   };
 }
 
-/** The last bytes of the outcome must be the input's: a hole that reads as zeros is not a conversion. */
+/** Checks that the last bytes of the output are the input's: a hole that reads as zeros is not a conversion. */
 function sameTail(path: string, input: string, distanceFromEnd: number): void {
   const tail = (file: string, distance: number): string => {
     const bytes = new Uint8Array(64);

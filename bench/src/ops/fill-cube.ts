@@ -1,4 +1,4 @@
-/** An array larger than memory: allocated, filled plane by plane, summed back, and compared. */
+/** An array larger than memory: allocated, filled plane by plane, then summed and checked. */
 
 import { statSync } from 'node:fs';
 import { numberParam, type Operation, type Side } from '../case.ts';

@@ -1,6 +1,6 @@
 /**
- * Open a file of `keys` small records and get `gets` of them, spread at random: `opens` times over in a round, or, where that
- * is 0, through one handle that stays open between the rounds.
+ * Open a file of `keys` small records and get `gets` random ones: `opens` times per round or, if that is 0, through one handle
+ * that stays open between rounds.
  */
 
 import { numberParam, type Operation, type Side, type SideContext } from '../case.ts';
@@ -16,7 +16,7 @@ function job({ params }: SideContext) {
   const opens = numberParam(params, 'opens');
   return {
     reopen: opens > 0,
-    /** The keys to get after each opening: others in every round, the same ones for every side. */
+    /** The keys to get after each open: different in every round, the same for every side. */
     pick(round: number): string[][] {
       const next = seeded(round + 1);
       const some = () => Array.from({ length: gets }, () => recordKey(Math.floor(next() * keys)));
@@ -25,7 +25,7 @@ function job({ params }: SideContext) {
   };
 }
 
-/** Throws unless this is the record of the last key: a fast wrong answer must not count. */
+/** Throws unless `found` is the record of the last key: a fast wrong answer must not count. */
 function expectRecord(picked: readonly string[][], found: unknown): void {
   const key = picked.at(-1)!.at(-1)!;
   const seq = found instanceof Map ? found.get('seq') : (found as { seq?: unknown } | undefined)?.seq;

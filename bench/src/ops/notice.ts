@@ -1,6 +1,6 @@
 /**
- * Another process commits `count` times, `gapMs` apart: how long until this one has noticed? Latencies in
- * microseconds, from just before the commit to the callback; the processor time is this process's.
+ * Another process commits `count` times, `gapMs` apart: how long until this one notices? Latencies are in
+ * microseconds, from just before the commit to the callback; processor times are of this process.
  */
 
 import { closeSync, fstatSync, openSync, readSync, watch, writeFileSync } from 'node:fs';
@@ -11,7 +11,7 @@ import { quantile } from '../stats.ts';
 import { fresh, timedAsync } from '../timing.ts';
 import { WriterProcess } from '../writer-process.ts';
 
-/** Starts to watch; calls back with every key that was committed; returns what ends it. */
+/** Starts watching and calls back with every committed key; returns a function that stops it. */
 type Watch = (path: string, noticed: (key: string) => void) => Promise<() => void>;
 
 function watcher(kind: 'ours' | 'lines', create: (path: string) => Promise<void>, start: Watch): Side {
@@ -19,7 +19,7 @@ function watcher(kind: 'ours' | 'lines', create: (path: string) => Promise<void>
     async start(context: SideContext) {
       const count = numberParam(context.params, 'count');
       const gapMs = numberParam(context.params, 'gapMs');
-      // For all rounds, as this process: what is measured is code that has run before.
+      // Lives for all rounds, like this process, so that warm code is measured.
       const writer = new WriterProcess('notice-writer', [kind, String(count), String(gapMs)]);
       await writer.ready;
       return {
@@ -42,7 +42,7 @@ function watcher(kind: 'ours' | 'lines', create: (path: string) => Promise<void>
             const cpu = process.cpuUsage(cpuBegan);
             await sleep(100);
             return {
-              // What is compared is the middle latency, not the time the writer took its time.
+              // The median latency is compared, not the time of the round, in which the writer mostly sleeps.
               ns: quantile(latencies, 0.5) * 1e3,
               metrics: {
                 p50us: quantile(latencies, 0.5),
@@ -62,7 +62,7 @@ function watcher(kind: 'ours' | 'lines', create: (path: string) => Promise<void>
   };
 }
 
-/** Reads the lines that were appended since the last call. */
+/** Reports the lines that were appended since the last read. */
 function lineReader(path: string, noticed: (key: string) => void): { read: () => void; close: () => void } {
   const fd = openSync(path, 'r');
   const buffer = Buffer.alloc(65536);

@@ -1,4 +1,4 @@
-/** `load` or `dump` one pickle of `count` things of one `kind`, in memory. CPython writes the input. */
+/** `load` or `dump` one pickle of `count` values of one `kind`, in memory. CPython writes the input. */
 
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';

@@ -1,4 +1,4 @@
-/** Put `count` records of five fields under keys of their own; committed one by one, or all in batches of `batch`. */
+/** Put `count` records of five fields, each under its own key; committed one by one, or in batches of `batch`. */
 
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { numberParam, type Operation, type Side, type SideContext } from '../case.ts';
@@ -17,7 +17,7 @@ function job({ params }: SideContext): { keys: string[]; records: SensorRecord[]
   };
 }
 
-/** Calls `put` for every record, in transactions of `batch` records, or bare where that is 1. */
+/** Calls `put` for every record, in transactions of `batch` records, or without one if that is 1. */
 function putAll(count: number, batch: number, put: (i: number) => void, transaction: (action: () => void) => void) {
   if (batch === 1) {
     for (let i = 0; i < count; i++) put(i);

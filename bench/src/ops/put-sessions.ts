@@ -1,4 +1,4 @@
-/** Open a file of `keys` small records, put one more, close it: `sessions` times a round. */
+/** Open a file of `keys` small records, put one more, close it: `sessions` times per round. */
 
 import { numberParam, type Operation, type Side, type SideContext } from '../case.ts';
 import { columnsOf, fillLmdb, fillOurs, fillSqlite, INSERT } from '../filled.ts';
@@ -7,7 +7,7 @@ import { ours } from '../ours.ts';
 import { recordKey, seededRecord } from '../seeded.ts';
 import { timedAsync } from '../timing.ts';
 
-/** Numbers of the records that a round puts: none that the file has. */
+/** Numbers of the records that a round puts, none of which is in the file yet. */
 function numbersOf({ params }: SideContext, round: number): number[] {
   const sessions = numberParam(params, 'sessions');
   const first = numberParam(params, 'keys') + round * sessions;
@@ -16,7 +16,7 @@ function numbersOf({ params }: SideContext, round: number): number[] {
 
 /**
  * A side whose file is filled by `fill`.
- * @param connect - gives what one session does: open, put, close
+ * @param connect - returns the function for one session: open, put, close
  */
 function sessionSide(
   name: string,

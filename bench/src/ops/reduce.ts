@@ -1,7 +1,7 @@
 /**
- * Reduce or visit an array of `count` elements of `dtype` that lies in the page cache. `how`: sum, minmax, mean or
- * random (1e6 elements by index). The sides that loop over typed arrays know float64 alone. `offset` shifts the data in the file, so that 3 makes it unaligned.
- * `reopen` maps the file anew in every round, else one mapping serves them all.
+ * Reduce or visit an array of `count` elements of `dtype` in the page cache. `how`: sum, minmax, mean or
+ * random (1e6 elements by index). The sides that loop over typed arrays support only float64. `offset` shifts the data in
+ * the input file, so that 3 makes it unaligned. `reopen` maps the file again in every round; otherwise one mapping is used for all.
  */
 
 import { closeSync, openSync, readFileSync, readSync, writeSync } from 'node:fs';
@@ -25,7 +25,7 @@ import { fresh, timed } from '../timing.ts';
 const BLOCK = 2 ** 20;
 const RANDOM_READS = 1_000_000;
 
-/** The dtypes that cases name, with a block of seeded elements. */
+/** The dtypes used in cases, each with a block of seeded elements. */
 const DTYPES = {
   float64: { itemsize: 8, make: () => new Uint8Array(seededFloats(BLOCK).buffer) },
   float32: { itemsize: 4, make: () => new Uint8Array(Float32Array.from(seededFloats(2 * BLOCK)).buffer) },
@@ -53,7 +53,7 @@ function job({ params }: SideContext) {
   };
 }
 
-/** The array's bytes: one block over and over. */
+/** The bytes of the array: one block, repeated. */
 function* blocks({ count, dtype }: { readonly count: number; readonly dtype: DTypeName }): Generator<Uint8Array> {
   const { itemsize, make } = DTYPES[dtype];
   const block = make();
@@ -67,7 +67,7 @@ function randomIndices(count: number): Uint32Array {
   return Uint32Array.from({ length: RANDOM_READS }, () => Math.floor(next() * count));
 }
 
-/** The loops a user writes over a typed array. One function each, so that all sides run the same code. */
+/** The loops a user would write over a typed array. One function each, so that all sides run the same code. */
 const LOOPS: { readonly [how: string]: (data: Float64Array, indices: Uint32Array) => number } = {
   sum(data) {
     let sum = 0;
@@ -96,7 +96,7 @@ const LOOPS: { readonly [how: string]: (data: Float64Array, indices: Uint32Array
   },
 };
 
-/** Runs `compute` per round, and compares what it gives with the first round's. */
+/** Runs `compute` in each round, and compares its result with that of the first. */
 function checked(compute: () => number): Runner {
   let expected: number | undefined;
   return {
@@ -116,7 +116,7 @@ type Node = Awaited<ReturnType<typeof ours.node>>;
 type Dict = ReturnType<Node['MmapDict']['open']>;
 type Mapped = ReturnType<Awaited<ReturnType<typeof ours.ndarray>>['NDArray']['over']>;
 
-/** Over an array in a dict, laid out as ours is: `offset` 0 gives aligned data, else an npy-like unaligned one. */
+/** Over an array in a dict: for `offset` 0 in our own aligned layout, otherwise in a legacy file, whose data is unaligned. */
 function overDict(compute: (array: Mapped, how: string, indices: Uint32Array) => number): Side {
   return {
     async prepare(context) {
