@@ -1,7 +1,7 @@
 /**
- * The build command: tsc compiles the libraries, a module to a file, which is what bundlers of others want; rolldown
- * makes the command out of its sources and theirs. Node takes half a millisecond for each file that it imports, and
- * the command of 200 modules took as long to start as all that it does. Arguments go to `tsc -b`.
+ * The build command: tsc compiles the libraries to one file per module, as bundlers of users expect; rolldown
+ * bundles the `mmdpickle` command from its own sources and theirs. Node takes half a millisecond for each file it imports,
+ * so that a command of 200 modules took as long to start as to do its work. Arguments go to `tsc -b`.
  */
 import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -27,20 +27,20 @@ async function buildCommand() {
     tsconfig: false,
     transform: { target: 'es2022' },
     resolve: { conditionNames: ['@mmdpickle/source', 'node', 'import'] },
-    // What is neither bundled nor a dependency would be missed only by those who install the package.
+    // An import that is neither bundled nor a dependency would fail only for users who install the package.
     onLog(level, log, handler) {
       handler(level === 'warn' ? 'error' : level, log);
     },
   });
   const dist = join(COMMAND, 'dist');
-  // The types stay; chunks of another day would be packed.
+  // Keep the types, but remove old chunks, which would be packed too.
   for (const file of readdirSync(dist)) if (/\.js(\.map)?$/.test(file)) rmSync(join(dist, file));
   await build.write({
     dir: dist,
     cleanDir: false,
     format: 'esm',
     sourcemap: true,
-    // Beside the entries, from which package.json is one folder up.
+    // In the folder of the entries: package.json is then one folder up.
     chunkFileNames: 'chunk-[name].js',
   });
   await build.close();

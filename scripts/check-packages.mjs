@@ -1,7 +1,7 @@
 /**
- * Packs every published package as it would be released, and asks publint and attw whether
- * consumers can import it: exports that exist, types that resolve, no source condition leaking out.
- * Its README must be packed, and link only to what is packed with it.
+ * Packs every published package as it would be released, and checks with publint and attw that
+ * consumers can import it: exports exist, types resolve, no source condition leaks out.
+ * Its README must be packed, and link only to files packed with it.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -44,7 +44,7 @@ try {
 for (const failure of failures) process.stderr.write(`${failure}\n`);
 process.exitCode = failures.length > 0 ? 1 : 0;
 
-/** What the README, which must be one of them, links to and is not among the packed files. */
+/** The links in the README to files that are not packed; the README itself if it is not packed. */
 function danglingLinks(tarball, directory) {
   const list = execFileSync('tar', ['-tzf', tarball], { encoding: 'utf8' });
   const packed = new Set(list.split('\n').map((path) => path.replace(/^package\//, '')));

@@ -1,9 +1,9 @@
 /**
  * The long test of an array larger than memory: `node scripts/cube.mjs [GiB = 40] [directory]`, after a build.
  *
- * Allocates an EmptyNDArray, fills it plane by plane, and sums it back. Fails unless the allocation took under 50 ms,
- * the process stayed under 300 MB, the file took no disk but for the planes that were filled, and the sum is right.
- * The file is deleted in the end. Needs the array's size and 5 GiB more on the disk.
+ * Allocates an EmptyNDArray, fills it plane by plane, and sums it. Fails unless the allocation took under 50 ms,
+ * the process stayed under 300 MB, only filled planes took disk space, and the sum is right.
+ * The file is deleted at the end. Needs the array's size plus 5 GiB of free disk space.
  */
 import { mkdtempSync, readFileSync, rmSync, statfsSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -43,7 +43,7 @@ try {
   check(onDisk() < 2 ** 20, `which takes ${onDisk() / 1024} KiB of the disk`);
   const cube = dict.get('cube');
   const plane = new Float64Array(PLANE[0] * PLANE[1]);
-  // A plane in the middle alone: what lies before and behind it stays a hole.
+  // Start with a plane in the middle: what is before and after it must stay a hole.
   const middle = planes >> 1;
   start = performance.now();
   let expected = 0;
@@ -63,7 +63,7 @@ try {
   let sum = 0;
   for (const { array } of cube.chunks()) {
     sum += Number(array.sum());
-    // The pages stay in the system's cache; the process need not hold on to them.
+    // The pages stay in the page cache; the process need not keep them mapped.
     array.advise('dontneed');
   }
   check(sum === expected, `summed back to ${sum} in ${seconds(start).toFixed(1)} s, expected ${expected}`);

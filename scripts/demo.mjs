@@ -8,6 +8,6 @@ const tsc = fileURLToPath(
 );
 const run = (args) => spawnSync(process.execPath, args, { stdio: 'inherit' }).status ?? 1;
 
-// Ctrl-C is for the capture, which drains and seals; this shell waits for it.
+// Ctrl-C is handled by the capture, which drains and seals; this process waits for it.
 process.on('SIGINT', () => {});
 process.exitCode = run([tsc, '-b', 'demo']) || run(['demo/dist/main.js', ...process.argv.slice(2)]);

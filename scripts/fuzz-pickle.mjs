@@ -1,13 +1,13 @@
 /**
- * Coverage-guided fuzzing of the pickle machine, over the fixtures.
+ * Coverage-guided fuzzing of the pickle machine, seeded with the fixtures.
  *
  *     node scripts/fuzz-pickle.mjs [--seconds N] [--executions N] [--seed N] [--out DIR] [--quiet]
  *
  * It instruments a copy of the built package (packages/core/dist: build first), and mutates inputs in a worker; an
- * input that reaches a new branch, or a new kind of error, joins the corpus. A finding is anything but a value or a
- * typed error: another exception, a run of more than two seconds, a heap beyond 512 MB, or a value that is not the
- * same after writing and reading it again. Each finding is saved to DIR (default fixtures/regress) as a fixture.
- * Ends with status 1 if there was one.
+ * input that reaches a new branch, or a new kind of error, joins the corpus. A finding is any outcome but a value or a
+ * typed error: another exception, a run of more than two seconds, a heap beyond 512 MB, or a value that differs
+ * after writing and reading it again. Each finding is saved to DIR (default fixtures/regress) as a fixture.
+ * Exits with status 1 if there was one.
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -18,7 +18,7 @@ import { Worker } from 'node:worker_threads';
 import { instrumentTree } from './fuzz/instrument.mjs';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
-/** Layout of the shared memory: executions, length of the input at hand, then the input. */
+/** Layout of the shared memory: number of executions, length of the current input, then the input. */
 const HEADER = 16;
 const LONGEST = 65_536;
 const SLOW_SECONDS = 2;
@@ -40,7 +40,7 @@ const shared = new SharedArrayBuffer(HEADER + LONGEST);
 const count = new Float64Array(shared, 0, 1);
 const length = new Uint32Array(shared, 8, 1);
 const findings = new Map();
-// From here on: instrumenting takes some seconds itself.
+// Counts from here: instrumenting takes some seconds itself.
 const deadline = performance.now() + Number(options.seconds) * 1000;
 let seed = Number(options.seed);
 let status = { corpus: 0, covered: 0 };
@@ -63,7 +63,7 @@ function report(kind, detail, bytes) {
   console.log(`FINDING ${name}: ${detail}`);
 }
 
-/** One worker until it ends, breaks, or hangs. */
+/** Runs one worker until it ends, crashes or hangs. */
 function run() {
   return new Promise((resolve) => {
     const worker = new Worker(new URL('./fuzz/worker.mjs', import.meta.url), {
@@ -88,7 +88,7 @@ function run() {
         since = process.cpuUsage();
         return;
       }
-      // Processor time, so that a busy machine is no finding.
+      // Processor time, so that a busy machine does not cause findings.
       if (last > 0 && process.cpuUsage(since).user / 1e6 > SLOW_SECONDS) {
         report('slow', `more than ${SLOW_SECONDS} s`, inputAtHand());
         void worker.terminate();

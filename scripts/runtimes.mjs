@@ -1,8 +1,8 @@
 /**
- * The runtimes command: `node scripts/runtimes.mjs`, after a build. Tries the library on Bun and Deno, which npm fetches, beside Node.
+ * The runtimes command: `node scripts/runtimes.mjs`, after a build. Tests the library on Bun and Deno, fetched by npm, next to Node.
  *
- * Each writes the same values; they write to one file at the same time; and each is killed while it writes. Node and stock
- * Python judge the files. Fails where a file is damaged, a value differs, or anything acknowledged is lost.
+ * Each writes the same values; all write to one file at the same time; and each is killed while it writes. Node and stock
+ * Python check the files. Fails if a file is damaged, a value differs, or anything acknowledged is lost.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -14,7 +14,7 @@ import { fileURLToPath } from 'node:url';
 import { MmapDict } from '../packages/core/dist/node.js';
 import { dump } from '../packages/core/dist/pickle/index.js';
 
-/** What npm calls each, and the arguments before a script. */
+/** The npm package of each runtime, and the arguments before a script. */
 const RUNTIMES = {
   node: { wanted: undefined, flags: [] },
   bun: { wanted: 'bun@1.4.5', flags: ['run'] },
@@ -64,7 +64,7 @@ try {
 }
 process.exitCode = failures > 0 ? 1 : 0;
 
-/** The program that the package of npm brings. */
+/** Installs an npm package, and returns the path of its program. */
 function installed(name, wanted) {
   const place = join(directory, name);
   const args = ['install', '--prefix', place, '--no-save', '--no-audit', '--no-fund', wanted];
@@ -81,7 +81,7 @@ function ended(child) {
   return new Promise((resolve) => child.once('close', resolve));
 }
 
-/** Writes until some hundreds of commits were acknowledged; dies at any moment after. */
+/** Starts a writer, kills it at a random moment after some hundreds of acknowledged commits, and checks that none is lost. */
 async function killed(runtime, path) {
   const { name } = runtime;
   const child = start(runtime, ['forever', path]);
@@ -106,7 +106,7 @@ async function killed(runtime, path) {
   judge(name, path, found[0]);
 }
 
-/** Of each value, as Python would find it. */
+/** A hash of each value in the form that Python would load. */
 function digests(path) {
   const dict = MmapDict.open(path, { mode: 'r' });
   const found = {};

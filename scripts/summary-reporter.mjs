@@ -1,15 +1,15 @@
 /**
- * A vitest reporter that writes, as JSON, how many tests passed and were skipped, and one text for each failure: of a test, of a
- * file, and of what no test was answerable for (a rejection nobody handled, a worker that ended). The JSON reporter of
- * vitest knows nothing of the last kind.
+ * A vitest reporter that writes, as JSON, how many tests passed and were skipped, and one message for each failure: of a test, of a
+ * file, or outside every test (an unhandled rejection, a worker that died). The JSON reporter of
+ * vitest does not report the last kind.
  */
 import { writeFileSync } from 'node:fs';
 import { relative } from 'node:path';
 
-/** Where the report lies, from the root of the project. */
+/** The path of the report, relative to the root of the project. */
 export const REPORT = '.reports/tests.json';
 
-/** Characters of a failure's message. */
+/** Maximum length of a failure's message. */
 const LONGEST = 1500;
 
 export default class SummaryReporter {

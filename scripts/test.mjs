@@ -1,8 +1,8 @@
 /**
- * The test command: makes sure the judges are there (a Python with numpy, a browser), builds, runs the
- * suite, and prints what failed and `N passed, N failed, N skipped`. Arguments go to vitest.
+ * The test command: installs, where it can, programs that tests need (a Python with numpy, a browser, an MQTT
+ * broker), builds, runs the suite, and prints the failures and `N passed, N failed, N skipped`. Arguments go to vitest.
  *
- * What failed comes from our reporter; the exit status wins over it, because no report is written when vitest itself
+ * Failures come from our reporter; a bad exit status is a failure too, because no report is written if vitest itself
  * ends early.
  */
 import { spawnSync } from 'node:child_process';
@@ -49,7 +49,7 @@ writeFileSync(SUMMARY, `${summary}\n`);
 process.stdout.write(`${summary}\n`);
 process.exitCode = counts.failed > 0 ? 1 : 0;
 
-/** What the reporter wrote. Every failure counts, also one outside of every test, and that of the run itself. */
+/** What the reporter wrote. Every failure counts, including those outside every test and that of the run itself. */
 function report(exitStatus) {
   const { counts, failures } = existsSync(REPORT)
     ? JSON.parse(readFileSync(REPORT, 'utf8'))
