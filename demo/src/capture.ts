@@ -24,8 +24,8 @@ export interface CaptureOptions {
 }
 
 /**
- * Samples every sensor into a growable array of its own (`cpu`, `cpu/time`, `cpu/seq`, ...), and once a second stores
- * what all of them said in that second as one snapshot array. Ends after `seconds`, or at Ctrl-C; either way what was
+ * Samples every sensor into its own growable array (`cpu`, `cpu/time`, `cpu/seq`, ...), and once a second stores
+ * all samples of that second as one snapshot array. Ends after `seconds`, or at Ctrl-C; either way everything
  * sampled is in the file, and the arrays are sealed.
  */
 export async function capture(
@@ -61,7 +61,7 @@ export async function capture(
         ),
         shared$.pipe(
           bufferCount(hz),
-          // A second cut short by the end is in the rows; a snapshot is a whole one.
+          // An incomplete last second is in the rows; snapshots are of whole seconds.
           filter((second) => second.length === hz),
           map((second) => Float64Array.from(second.flatMap((sample) => sample.flatMap((row) => [...row])))),
           snapshots,
@@ -74,7 +74,7 @@ export async function capture(
   return [...rows, snapshots].map((append) => append.stats());
 }
 
-/** Calls back with how often it was called. */
+/** A function that calls back with the number of times it was called. */
 function counter(tell: (count: number) => void): () => void {
   let count = 0;
   return () => tell((count += 1));

@@ -1,6 +1,6 @@
 import { MmapDict } from '@mmdpickle/core/node';
 
-/** The file's table of contents: a line for each key, numbered frames drawn together. */
+/** The file's table of contents: a line for each key, with numbered frames collapsed into one. */
 export function contents(path: string): string {
   using dict = MmapDict.open(path, { mode: 'r' });
   const lines: string[][] = [];

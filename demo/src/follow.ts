@@ -1,5 +1,5 @@
 /**
- * The second process of the demo: knows nothing but the file's name, and prints what it sees coming in.
+ * The second process of the demo: it knows only the file's name, and prints the changes it sees.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { watchDict } from '@mmdpickle/rx';
 import { bufferTime, filter } from 'rxjs';
 
 const path = process.argv[2] ?? '';
-// Ctrl-C goes to the whole group; the capture ends us when it has drained.
+// Ctrl-C goes to the whole process group; the capture ends this process when it has drained.
 process.on('SIGINT', () => undefined);
 
 const started = performance.now();
@@ -29,5 +29,5 @@ const following = watchDict(path)
   });
 
 process.once('disconnect', () => following.unsubscribe());
-// A capture that ended at once was gone before this listened.
+// The capture may have ended before this process listened.
 if (!process.connected) following.unsubscribe();

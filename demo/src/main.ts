@@ -51,7 +51,7 @@ let stats: readonly IngestStats[];
     stats = await capture(dict, sensors, { seconds, hz, onSample: (count) => bar.update(count) });
   } finally {
     bar.stop();
-    // It may have been killed.
+    // The follower may have been killed.
     if (follower.connected) follower.disconnect();
     await exited;
   }

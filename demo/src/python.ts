@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 
 const CANDIDATES = ['python3', '/usr/bin/python3', 'python'];
 
-/** Prints the line of stock Python that opens the file, and runs it where a Python with numpy is there. */
+/** Prints the line of stock Python that opens the file, and runs it if there is a Python with numpy. */
 export function openInPython(path: string): void {
   const code = `import pickle; d = pickle.load(open(${pythonText(path)}, 'rb')); print({k: getattr(v, 'shape', v) for k, v in d.items() if '/' not in k})`;
   console.log(`Stock Python opens it:\n  python3 -c ${shellQuoted(code)}`);
@@ -13,7 +13,7 @@ export function openInPython(path: string): void {
       spawnSync(python, ['-W', 'error::DeprecationWarning', '-c', code], { stdio: 'inherit' }).status ?? 1;
 }
 
-/** A Python literal: JSON's escapes are Python's, too. */
+/** A Python string literal: JSON's escapes are valid in Python too. */
 function pythonText(text: string): string {
   return /^[\w./-]+$/.test(text) ? `'${text}'` : JSON.stringify(text);
 }

@@ -1,6 +1,6 @@
 /**
- * This machine's own sensors: every Linux box has them, so the demo runs on real input everywhere.
- * Adding a sensor is adding a row to {@link findSensors}.
+ * This machine's own sensors: every Linux machine has them, so the demo runs on real input everywhere.
+ * To add a sensor, add a row to {@link findSensors}.
  *
  * @module
  */
@@ -8,17 +8,17 @@
 import { readFileSync } from 'node:fs';
 import { cpus, freemem, loadavg, totalmem } from 'node:os';
 
-/** Something that gives one row of numbers when asked. */
+/** A source of rows of numbers. */
 export interface Sensor {
   /** The key under which its rows are stored. */
   readonly name: string;
   readonly unit: string;
-  /** What each number of a row is. */
+  /** The name of each number in a row. */
   readonly columns: readonly string[];
   read(): Float64Array;
 }
 
-/** The sensors that this operating system shows. */
+/** The sensors that this operating system provides. */
 export function findSensors(): Sensor[] {
   return [cpuTimes(), load(), memory(), networkCounters(), diskCounters()].filter((sensor) => sensor !== undefined);
 }
@@ -71,7 +71,7 @@ function diskCounters(): Sensor | undefined {
     // "major minor name reads merged sectors ms writes merged sectors ms ..."
     row: /^\s*\d+\s+\d+\s+(\S+)\s+(\d+)\s+\d+\s+(\d+)\s+\d+\s+(\d+)\s+\d+\s+(\d+)/,
     fields: ['reads', 'read_sectors', 'writes', 'written_sectors'],
-    // Loop and RAM disks say nothing about the machine.
+    // Loop and RAM disks are not real devices.
     ignore: /^(loop|ram)\d/,
   });
 }
@@ -86,7 +86,7 @@ interface CounterFile {
   readonly ignore?: RegExp;
 }
 
-/** A sensor over a counter table of /proc, with the devices that are there when it starts. */
+/** A sensor over a counter table in /proc, for the devices present when it starts. */
 function counters({ name, unit, path, row, fields, ignore }: CounterFile): Sensor | undefined {
   const parse = (): Map<string, number[]> => {
     const table = new Map<string, number[]>();
@@ -100,7 +100,7 @@ function counters({ name, unit, path, row, fields, ignore }: CounterFile): Senso
   try {
     devices = [...parse().keys()];
   } catch {
-    // Not Linux, or /proc is hidden: this machine does not show the sensor.
+    // Not Linux, or /proc is hidden: this machine does not provide the sensor.
     return undefined;
   }
   if (devices.length === 0) return undefined;
@@ -110,7 +110,7 @@ function counters({ name, unit, path, row, fields, ignore }: CounterFile): Senso
     columns: devices.flatMap((device) => fields.map((field) => `${device}.${field}`)),
     read: () => {
       const table = parse();
-      // A device that went away reads as NaN, so that the columns stay where they are.
+      // A device that went away reads as NaN, so that the columns do not shift.
       return Float64Array.from(devices.flatMap((device) => table.get(device) ?? fields.map(() => Number.NaN)));
     },
   };
