@@ -56,7 +56,6 @@ export interface SideContext {
   readonly sharedDir: string;
 }
 
-/** One measured round. */
 export interface Round {
   readonly ns: number;
   /** Processor time of the side's own process, including the kernel and helper threads. */
@@ -64,13 +63,11 @@ export interface Round {
   readonly metrics?: { readonly [name: string]: number };
 }
 
-/** A side after its setup. */
 export interface Runner {
   round(index: number): Round | Promise<Round>;
   close?(): void | Promise<void>;
 }
 
-/** One side of an operation. */
 export interface Side {
   /** Writes what the rounds read; runs in a separate process, so that its memory is not counted. */
   prepare?(context: SideContext): void | Promise<void>;
@@ -84,14 +81,12 @@ export interface Operation {
   readonly sides: { readonly [side: string]: Side };
 }
 
-/** Reads a numeric param. */
 export function numberParam(params: Params, name: string): number {
   const value = params[name];
   if (typeof value !== 'number') throw new Error(`the case has no number named ${name}`);
   return value;
 }
 
-/** Reads a string param. */
 export function textParam(params: Params, name: string): string {
   const value = params[name];
   if (typeof value !== 'string') throw new Error(`the case has no text named ${name}`);

@@ -2,7 +2,6 @@
 
 import { importPeer, orMissing } from './peer-import.ts';
 
-/** The part of an lmdb database that is used. */
 export interface LmdbDatabase {
   putSync(key: string, value: unknown): boolean;
   get(key: string): unknown;
@@ -18,14 +17,12 @@ export async function lmdb(): Promise<OpenLmdb> {
   return (path, options) => open(path, { noSync: true, compression: false, mapSize: 8 * 2 ** 30, ...options });
 }
 
-/** The part of an h5wasm dataset that is used. */
 export interface H5Dataset {
   readonly shape: number[];
   resize(shape: number[]): number;
   write_slice(ranges: (readonly [number, number] | [])[], data: unknown): void;
 }
 
-/** The part of an h5wasm file that is used. */
 export interface H5File {
   create_dataset(options: {
     name: string;
@@ -53,7 +50,6 @@ export async function h5wasm(): Promise<(path: string) => H5File> {
   return (path) => new File(path, 'w', { libver: 'v110' });
 }
 
-/** The part of a SQLite database that is used. */
 export interface SqliteDatabase {
   pragma(text: string): unknown;
   exec(sql: string): unknown;

@@ -1,6 +1,5 @@
 /** The programs we are compared with. A side that is not in this table needs only Node. */
 
-/** A peer, and what it needs to run. */
 export interface Peer {
   /** `node`: an npm package imported in a Node process; `python`: modules imported in a CPython process. */
   readonly runtime: 'node' | 'python';

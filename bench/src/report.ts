@@ -107,7 +107,6 @@ export function formatSpread({ median: middle, min, max }: Spread): string {
   return min === max ? digits(middle) : `${digits(middle)} (${digits(min)}-${digits(max)})`;
 }
 
-/** The table of one case. */
 export function caseTable(benchCase: BenchCase, result: CaseResult): string {
   const rows = result.lanes.map((lane) => laneRow(benchCase, result, lane));
   const table = renderTable(
@@ -174,7 +173,6 @@ function laneRow(benchCase: BenchCase, result: CaseResult, lane: LaneResult): st
   ];
 }
 
-/** All goals in one table. */
 export function goalTable(goals: readonly GoalResult[]): string {
   return renderTable(
     ['case', 'side', 'beside', 'reached (min-max)', 'fastest rounds ', 'CPU ', 'goal', 'verdict'],

@@ -8,7 +8,6 @@
 import { readFileSync } from 'node:fs';
 import { cpus, freemem, loadavg, totalmem } from 'node:os';
 
-/** A source of rows of numbers. */
 export interface Sensor {
   /** The key under which its rows are stored. */
   readonly name: string;
@@ -18,7 +17,6 @@ export interface Sensor {
   read(): Float64Array;
 }
 
-/** The sensors that this operating system provides. */
 export function findSensors(): Sensor[] {
   return [cpuTimes(), load(), memory(), networkCounters(), diskCounters()].filter((sensor) => sensor !== undefined);
 }

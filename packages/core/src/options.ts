@@ -11,9 +11,9 @@ import { MmdError } from './errors.ts';
 export interface ValueRow {
   /** Whether a value is accepted. */
   readonly takes: (value: unknown) => boolean;
-  /** The description of accepted values in messages, after "is". */
+  /** What messages say of accepted values, after "is". */
   readonly expected: string;
-  /** The option is for this package only: the message about an unknown option does not list it. */
+  /** For this package only: not listed in the message about an unknown option. */
   readonly internal?: boolean;
 }
 
@@ -88,8 +88,8 @@ export function has(value: unknown, name: string, type: string): boolean {
 }
 
 /**
- * Rejects unknown option names and values that an option does not accept. An undefined option counts as omitted; an unknown
- * name inherited from a prototype is ignored, since it may not be meant for this call.
+ * Rejects unknown option names and values that are not accepted. An undefined option counts as omitted; an unknown
+ * name on the prototype is ignored: it may not be meant for this call.
  *
  * @param path - the path of a nested options object in messages: empty, or ends with a dot
  * @returns the options

@@ -8,7 +8,7 @@
 /** How many milliseconds timers, signals and sockets wait at most. */
 export const LONGEST_STRETCH_MS = 8;
 
-/** Node only: yields a turn that takes no longer than the tasks waiting for it. */
+/** Node only: a turn that takes no longer than the tasks waiting for it. */
 const { setImmediate } = globalThis as { readonly setImmediate?: (task: () => void) => unknown };
 
 /** Yields to other tasks from time to time. */
@@ -26,7 +26,7 @@ export class Turns {
     return this.#signal?.aborted === true;
   }
 
-  /** Whether the last turn was more than {@link LONGEST_STRETCH_MS} ago. */
+  /** Whether it is time to yield. */
   get due(): boolean {
     return performance.now() - this.#last > LONGEST_STRETCH_MS;
   }

@@ -7,8 +7,8 @@ const MANY_DIGITS = /\d{16}/;
 const MOST_DIGITS = 4_194_304;
 
 /**
- * Parses JSON as `JSON.parse` does, but reads integers beyond 2^53 - 1 as bigints; timestamps in nanoseconds, for instance, would
- * otherwise be rounded silently.
+ * Parses JSON as `JSON.parse` does, but reads integers beyond 2^53 - 1, such as times in nanoseconds, as bigints instead of
+ * silently rounding them.
  *
  * @param readNumber - converts the text of a number; a result of another type (a bigint, an object) replaces the parsed number
  * @param objects - what JSON objects become: a JavaScript object puts keys such as `"2"` first, in numeric order; a Map keeps the

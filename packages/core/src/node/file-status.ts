@@ -89,7 +89,6 @@ const STATX = {
   devMinor: 140,
 } as const;
 
-/** Reads a `struct statx`. */
 export function statusOfStatx(view: DataView): FileStatus {
   const mode = view.getUint16(STATX.mode, true);
   return {

@@ -21,7 +21,6 @@ const END_READS = 16;
 /** By how many bits a word is shifted in the eight aligned bytes that hold it. */
 const shiftOf = (at: number): bigint => BigInt((at & 7) << 3);
 
-/** An open file whose words are accessed. */
 type WordsFile = StorageFile & MappedFile & { readonly fd: number; readonly mappingFd: number };
 
 /**

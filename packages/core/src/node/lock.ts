@@ -124,8 +124,8 @@ export class FileLock {
   }
 
   /**
-   * Releases the lock at any depth, without an error: for closing. Otherwise the flock would be released only with the last reference
-   * to the open file description, and every mapping is one.
+   * Releases the lock at any depth, without an error: for closing. The flock would otherwise last until the last reference to
+   * the open file description is gone, and every mapping is one.
    */
   abandon(): void {
     if (this.#depth > 0 && this.#noFlock) this.#directory?.release();

@@ -104,8 +104,8 @@ export function openWhole(
 }
 
 /**
- * Checks that the directory of a new file can be opened, and so synced; a directory may allow creating names but not opening it.
- * Done before the name is created, which could not be undone. All other problems are reported when the file is created.
+ * Checks that the directory of a new file can be opened, and so synced: it may allow creating names but not opening it.
+ * Done before the name is created, which could not be undone. Creating the file reports all other problems.
  * @throws READ_ONLY
  */
 export function checkSyncable(sys: Syscalls, path: string): void {

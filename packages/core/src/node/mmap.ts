@@ -197,7 +197,7 @@ export class FileWindows {
     return this.#starts?.get(buffer);
   }
 
-  /** Maps the file from `offset` over `[address, address + length)`, for reading; returns a negative errno on failure. */
+  /** Maps the file from `offset` over `[address, address + length)`, for reading; negative errno on failure. */
   fixed(address: number, length: number, offset: number): number {
     const flags = MAP_PRIVATE | this.sys.platform.MAP_NORESERVE | MAP_FIXED;
     return this.sys.mmap(address, length, PROT_READ | PROT_WRITE, flags, this.#fd, offset);
@@ -213,8 +213,8 @@ export class FileWindows {
   }
 
   /**
-   * Reserves address space for a window; returns a negative errno on failure. For a large window, address and file offset are equal
-   * modulo 2 MiB: then the kernel can map 2 MiB of the page cache as one.
+   * Reserves address space for a window; negative errno on failure. For a large one, address and file offset are equal
+   * modulo 2 MiB, so that the kernel can map 2 MiB of the page cache as one.
    */
   #addresses(offset: number, length: number): number {
     const { sys } = this;

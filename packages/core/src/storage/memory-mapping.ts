@@ -9,7 +9,6 @@ import type { ArrayMemory } from '../ndarray/array-memory.ts';
 import { checkInside } from './range.ts';
 import type { MapAccess, StorageFile } from './storage-file.ts';
 
-/** A mapped range of a file in memory. */
 export class MemoryMapping implements ArrayMemory {
   readonly byteLength: number;
   readonly writable: boolean;

@@ -37,7 +37,6 @@ function bytesFor(end: number, wanted: number): Uint8Array {
   return orNoSpace(end, () => new Uint8Array(end));
 }
 
-/** A waiter for the lock of a file in memory. */
 export interface LockWaiter {
   readonly handle: object;
   readonly works: boolean;

@@ -226,7 +226,6 @@ export class CrashFile implements StorageFile {
   }
 }
 
-/** A mapping whose positional writes are recorded. */
 class RecordedMemory implements ArrayMemory {
   readonly #memory: ArrayMemory;
   readonly #write: ((offset: number, bytes: Uint8Array) => void) | undefined;

@@ -28,11 +28,11 @@ export interface CrashState {
 export interface CrashStateOptions {
   /** Whether to include states after a power failure. Default false. */
   readonly power?: boolean;
-  /** The largest number of unsynced steps for which all subsets are tried; above it, a sample. Default 8. */
+  /** Up to this many unsynced steps, all subsets are tried; above, a sample. Default 8. */
   readonly allSubsetsUpTo?: number;
   /** How many subsets are sampled if there are more steps. Default 64. */
   readonly samples?: number;
-  /** The maximum number of places at which one write is torn: near its ends, and a sample between them. Default 64. */
+  /** At how many places one write is torn at most: near its ends, and a sample between. Default 64. */
   readonly tears?: number;
   /** Seed of the samples. Default 1. */
   readonly seed?: number;
