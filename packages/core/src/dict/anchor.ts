@@ -1,5 +1,5 @@
 /**
- * How a handle tells that the file it knows is still the one it looks at.
+ * How a handle checks that the file is still the one it knows.
  *
  * @module
  */
@@ -9,20 +9,20 @@ import type { EntryPlace } from './catalog.ts';
 
 const EMPTY = new Uint8Array(0);
 
-/** Bytes of the last entry that must still be there for what is known of the file to hold. */
+/** Bytes of the last entry that must still be the same for what is known of the file to hold. */
 export const ANCHOR_SIZE = 64;
 
-/** Where the last entry stands. */
+/** Where the last entry is. */
 export type LastEntry = Pick<EntryPlace, 'offset' | 'frameLength'>;
 
 /** All bytes of a range of the file; fewer at its end. */
 type Read = (offset: number, length: number) => Uint8Array;
 
-/** The last entry that was seen, and its first bytes: if they stand there later, the file before them is what it was. */
+/** The last entry that was seen, and its first bytes: if they are still there later, the file before them is unchanged. */
 export class Anchor {
   /** File offset of the entry; 0 for none. */
   #offset = 0;
-  /** 0 for an index, which nobody changes in place. */
+  /** 0 for an index, which is never changed in place. */
   #frameLength = 0;
   #bytes: Uint8Array = EMPTY;
 
@@ -33,7 +33,7 @@ export class Anchor {
     this.#bytes = EMPTY;
   }
 
-  /** The entry, where there is one whose length may change. */
+  /** The entry, if there is one whose length may change. */
   get entry(): LastEntry | undefined {
     const [offset, frameLength] = [this.#offset, this.#frameLength];
     return offset > 0 && frameLength > 0 ? { offset, frameLength } : undefined;
@@ -43,7 +43,7 @@ export class Anchor {
     this.#offset = 0;
   }
 
-  /** Remembers an index, or the tail entry in front of one, by its first bytes; {@link ANCHOR_SIZE} are enough. */
+  /** Remembers an index, or the tail entry before one, by its first bytes; {@link ANCHOR_SIZE} are enough. */
   takeTail(offset: number, bytes: Uint8Array): void {
     this.#offset = offset;
     this.#frameLength = 0;
@@ -51,9 +51,9 @@ export class Anchor {
   }
 
   /**
-   * Remembers an entry that a walk met, by its bytes up to the terminator or tail entry at `end`. It may be longer or shorter by
-   * now, where another writer changed its room in place after the walk had read its length: then nothing is to hold, for what the
-   * walk met behind it is not true any more.
+   * Remembers an entry that a walk met, by its bytes up to the terminator or tail entry at `end`. If another writer resized it in place
+   * after the walk had read its length, it is longer or shorter by now: then {@link Anchor.holds} must fail, since what the walk met after
+   * it is no longer true.
    */
   takeMet(read: Read, { offset, frameLength }: EntryPlace, end: number): void {
     this.#offset = offset;
@@ -62,7 +62,7 @@ export class Anchor {
     if (!this.#isHead(this.#bytes)) this.#bytes = EMPTY;
   }
 
-  /** Whether the entry still stands there. */
+  /** Whether the entry is still there. */
   holds(read: Read): boolean {
     const offset = this.#offset;
     if (offset === 0) return true;
@@ -73,16 +73,16 @@ export class Anchor {
     return found.length === known.length && found.every((byte, i) => byte === known[i]);
   }
 
-  /** Whether an entry as long as that begins with these bytes. */
+  /** Whether an entry of the remembered length begins with these bytes. */
   #isHead(bytes: Uint8Array): boolean {
     return bytes.length >= ENTRY_HEAD_SIZE && bytes[9] === 0x8c && getU64(bytes, 1) === this.#frameLength;
   }
 }
 
 /**
- * Clears the row count of a growable array, in place: others append rows all the time, and move nothing by that. A number of as many
- * bytes in another value is cleared too; what is left tells enough.
- * @param offset - of the bytes in the file: a count stands on a multiple of 8 (docs/format.md)
+ * Clears the row count of a growable array in `bytes`: others append rows all the time, which moves nothing. A number of as many bytes in
+ * another value is cleared too; the rest identifies the entry well enough.
+ * @param offset - file offset of the bytes: a count is at a multiple of 8 (docs/format.md)
  */
 function withoutCount(bytes: Uint8Array, offset: number): Uint8Array {
   for (let at = alignUp(offset + ENTRY_HEAD_SIZE, 8) - offset; at < bytes.length; at += 8) {

@@ -1,6 +1,6 @@
 /**
- * What is being appended, on its way to the file: small bytes are gathered, the caller's are borrowed,
- * and the first 11 bytes are held back, for they are the commit.
+ * An append on its way to the file: small bytes are gathered, the caller's are borrowed, and the first 11 bytes are held back, since
+ * writing them is the commit.
  *
  * @module
  */
@@ -16,23 +16,23 @@ import {
 } from '../format/layout.ts';
 import type { StorageFile } from '../storage/storage-file.ts';
 
-/** Small enough to stay in the first-level cache, and to be had in no time; a batch of small entries is written piece by piece. */
+/** Small enough to stay in the first-level cache, and to be allocated quickly; a batch of small entries is written piece by piece. */
 const ARENA = 16384;
-/** A head with its padding to the next page, and less than that, is copied. */
+/** Up to this length bytes are copied: it covers a head with its padding to the next page. */
 export const GATHERED = 8192;
 /**
- * Appends up to this are committed by stores through a mapping. From about a page on every commit meets a page that is
- * not mapped yet, and the fault costs more than a second write.
+ * Appends up to this size are committed by stores through a mapping. From about a page on every commit touches a page that is not mapped
+ * yet, and the fault costs more than a second write.
  */
 export const AT_ONCE = 2048;
-/** From here on disk is reserved ahead of the writer. */
+/** After so many bytes were written, disk space is reserved ahead of the writer. */
 const RESERVE_FROM = 2 ** 20;
 /** How much: a quarter of what was written, within these bounds. */
 const RESERVE_SHARE = 4;
 const RESERVE_MIN = 4 * 2 ** 20;
 const RESERVE_MAX = 256 * 2 ** 20;
 
-/** Bytes on their way behind a terminator. One object serves every append of a handle. */
+/** Bytes to be appended after a terminator. One object serves every append of a handle. */
 export class AppendBuffer {
   /** Gathers small bytes; write into it at {@link AppendBuffer.room}. */
   readonly arena: Uint8Array = new Uint8Array(ARENA);
@@ -40,10 +40,10 @@ export class AppendBuffer {
   base = 0;
   /** File offset of the next byte. */
   cursor = 0;
-  /** Bytes of this handle that went to the file behind a terminator, all appends together. */
+  /** Bytes that this handle has written after terminators, in all appends. */
   written = 0;
   readonly #head = new Uint8Array(ENTRY_HEAD_SIZE);
-  /** The arena without the commit's bytes, for appends that are gathered there whole. */
+  /** The arena without the commit's bytes, for appends that are gathered there as a whole. */
   readonly #behindHead = this.arena.subarray(ENTRY_HEAD_SIZE);
   #file: StorageFile;
   #parts: Uint8Array[] = [];
@@ -56,13 +56,13 @@ export class AppendBuffer {
   #reserving = true;
   readonly #reserveMax: number;
 
-  /** @param durable - each commit is to reach the disk */
+  /** @param durable - each commit is flushed to disk */
   constructor(file: StorageFile, durable: boolean) {
     this.#file = file;
     this.#reserveMax = durable ? RESERVE_MIN : RESERVE_MAX;
   }
 
-  /** Starts over behind the terminator at `base` of `file`. */
+  /** Starts over after the terminator at `base` of `file`. */
   begin(file: StorageFile, base: number): void {
     if (file !== this.#file) {
       this.#file = file;
@@ -82,7 +82,7 @@ export class AppendBuffer {
     return this.cursor === this.base;
   }
 
-  /** True while the caller's bytes are referred to: flush before the caller may change them. */
+  /** True while bytes are borrowed from the caller: flush before the caller may change them. */
   get borrowed(): boolean {
     return this.#borrowed;
   }
@@ -92,7 +92,7 @@ export class AppendBuffer {
     return this.#touched;
   }
 
-  /** The file got a tail reserved on disk behind its end. */
+  /** Disk space was reserved beyond the end of the file. */
   get reserved(): boolean {
     return this.#reservedEnd > 0;
   }
@@ -106,7 +106,7 @@ export class AppendBuffer {
     return pos;
   }
 
-  /** Appends bytes, copied up to {@link GATHERED}, borrowed until the next flush or commit if they are more. */
+  /** Appends bytes, copied up to {@link GATHERED}; more are borrowed until the next flush or commit. */
   bytes(bytes: Uint8Array): void {
     const { length } = bytes;
     if (length <= GATHERED) {
@@ -115,7 +115,7 @@ export class AppendBuffer {
       return;
     }
     if (this.cursor === this.base) {
-      // The commit's bytes are held back from the first run: a codec's filler may begin an append, and be as long as it likes.
+      // The commit's bytes are held back from the first run: a codec's filler may be the start of an append, and of any length.
       this.bytes(bytes.subarray(0, ENTRY_HEAD_SIZE));
       this.bytes(bytes.subarray(ENTRY_HEAD_SIZE));
       return;
@@ -134,13 +134,13 @@ export class AppendBuffer {
     this.cursor += count;
   }
 
-  /** Counts bytes at the cursor that somebody else put into the file; everything before was flushed. */
+  /** Counts bytes at the cursor that were written to the file by other means; everything before must have been flushed. */
   wrote(count: number): void {
     this.#flushed += count;
     this.cursor += count;
   }
 
-  /** Writes what is gathered, but for the first 11 bytes of all. */
+  /** Writes everything gathered, except the first 11 bytes of the append. */
   flush(): void {
     if (this.#parts.length > 0) this.#flushParts();
     else if (this.#runEnd > this.#runStart) {
@@ -163,7 +163,7 @@ export class AppendBuffer {
     this.#closeRun();
     this.#touched = true;
     const parts = this.#parts;
-    // What is held back was taken out of the first run, see bytes().
+    // The held-back bytes were taken out of the first run, see bytes().
     const at = this.#flushed === this.base ? this.base + ENTRY_HEAD_SIZE : this.#flushed;
     this.#reserve(at);
     this.#file.writeParts(at, parts);
@@ -172,7 +172,7 @@ export class AppendBuffer {
     this.#flushed = this.cursor;
   }
 
-  /** Holds back the commit's bytes, which stand at `start` in the arena. */
+  /** Holds back the commit's bytes, which are at `start` in the arena. */
   #takeHead(start: number): number {
     for (let i = 0; i < ENTRY_HEAD_SIZE; i++) this.#head[i] = this.arena[start + i]!;
     return start + ENTRY_HEAD_SIZE;
@@ -196,13 +196,13 @@ export class AppendBuffer {
     return end;
   }
 
-  /** All of the append stands in the arena's first bytes. A handle's first append is not worth the making of a mapping. */
+  /** Whether the whole append is in the arena's first bytes. A handle's first append is not worth creating a mapping. */
   #little(): boolean {
     if (this.#parts.length > 0 || this.#flushed !== this.base) return false;
     return this.#runEnd <= AT_ONCE && this.written > 0;
   }
 
-  /** Commits what is {@link AppendBuffer.#little} by one write and machine stores, if it may be. */
+  /** Commits an append that is {@link AppendBuffer.#little} by one write and machine stores, if possible. */
   #commitRun(): void {
     const { arena, base } = this;
     const length = this.#runEnd - ENTRY_HEAD_SIZE;
@@ -217,8 +217,8 @@ export class AppendBuffer {
   }
 
   /**
-   * Commits a small entry that stands in one piece but for its head, with the terminator behind it: one write, and the commit
-   * by machine stores. Nothing else may have been appended, and the head must lie in one sector.
+   * Commits a small entry that is in one piece except for its head, followed by the terminator: one write, and the commit by machine
+   * stores. Nothing else may have been appended, and the head must lie in one sector.
    * @param length - of `bytes`, terminator included
    * @returns the new terminator's offset
    */
@@ -233,7 +233,7 @@ export class AppendBuffer {
     return this.cursor;
   }
 
-  /** Writes the whole append but for the commit's bytes. */
+  /** Writes the whole append except the commit's bytes. */
   #writeBehindHead(bytes: Uint8Array, length: number): void {
     const at = this.base + ENTRY_HEAD_SIZE;
     this.#touched = true;
@@ -243,22 +243,21 @@ export class AppendBuffer {
   }
 
   /**
-   * Commits by machine stores over a terminator that lies in one sector: FRAME with a length of which any bytes are new,
-   * and `d.`, is still the terminator, of a frame that is there. The second store commits.
-   * @param opcode - what follows the frame's length, two bytes
-   * @returns false where that is not to be had
+   * Commits by machine stores over a terminator that lies in one sector: a FRAME length of which any bytes are new, followed by `d.`, is
+   * still the terminator, and its frame lies within the file. The second store commits.
+   * @param opcode - the two bytes after the frame's length
+   * @returns false if that is not possible
    */
   #storeHead(frameLength: number, opcode: number): boolean {
     return this.#file.storePair(this.base + 1, frameLength, this.base + FRAME_SIZE, opcode);
   }
 
   /**
-   * Gives back the disk that was reserved behind the end of the file; where another handle is at work it stays, for what
-   * that one appends.
+   * Frees the disk space reserved beyond the end of the file; while another handle holds the lock it is left, for what that one appends.
    */
   trim(): void {
     const file = this.#file;
-    // Without the lock somebody could append between the look at the size and the cut.
+    // Without the lock somebody could append between reading the size and truncating.
     if (!this.reserved || !file.tryLock()) return;
     try {
       file.truncate(file.size());
@@ -277,8 +276,8 @@ export class AppendBuffer {
   }
 
   /**
-   * Reserved disk spares the filesystem an allocation per write; steps grow with what was written. Where each commit is flushed they
-   * stay small: a flush of bytes in a large stretch that is reserved takes longer.
+   * Reserving disk space saves the file system an allocation per write; steps grow with what was written. If each commit is flushed they
+   * stay small: a flush takes longer when its bytes are in a large reserved stretch.
    */
   #reserve(at: number): void {
     if (this.written < RESERVE_FROM || this.cursor <= this.#reservedEnd || !this.#reserving) return;
@@ -287,16 +286,16 @@ export class AppendBuffer {
       this.#file.allocate(at, this.cursor - at + step, { keepSize: true });
       this.#reservedEnd = this.cursor + step;
     } catch {
-      // A disk that cannot give so much ahead may still hold what is to be written: the write tells.
+      // A disk without that much free space may still have room for the data: the write will show.
       this.#reserving = false;
     }
   }
 }
 
 /**
- * Overwrites the 11 bytes at `offset`, which are a terminator or an entry's head, with the other. A power loss can
- * tear a write between sectors, a kill between pages: at such a border the bytes go in two writes,
- * in an order whose middle state still loads as the terminator's (docs/format.md, "The commit write").
+ * Overwrites the 11 bytes at `offset`, a terminator by an entry's head or vice versa. A power loss can tear a write between sectors, a kill
+ * between pages: across such a boundary the bytes are written in two parts, in an order whose intermediate state still loads as the
+ * terminator's (docs/format.md, "The commit write").
  */
 export function writeBorderless(file: StorageFile, offset: number, bytes: Uint8Array, durable: boolean): void {
   const border = toSectorEnd(offset);

@@ -30,22 +30,22 @@ import type { EntryPlace } from './catalog.ts';
 import { IndexTable } from './index-table.ts';
 import type { ReadPages } from './read-pages.ts';
 
-/** Bytes that a look at an entry reads: a small one is whole then. */
+/** Bytes that are read of an entry: all of a small one. */
 const ENTRY_WINDOW = 1024;
-/** A key's UTF-8 while it is encoded; then a block; then an entry. */
+/** Parts of the scratch buffer: a key's UTF-8 while it is encoded; then a block; then an entry. */
 const BLOCK_AT = 3 * 256;
 const ENTRY_AT = BLOCK_AT + INDEX_BLOCK_SIZE;
 
 /** The index of a file: its newest table, in the file or (before it is dropped) in memory, and those that it refers to. */
 export class BaseIndex {
   readonly newest: IndexTable;
-  /** A walk over its entries was asked for by who changes the file. */
+  /** A walk over its entries was already requested before a change. */
   chained = false;
   readonly #file: StorageFile;
   #scratch: Scratch | undefined;
   /**
-   * The first bytes of the entry that {@link BaseIndex.find} gave last, in `window[windowStart, windowEnd)`. Borrowed: the next
-   * call overwrites them.
+   * The first bytes of the entry that {@link BaseIndex.find} returned last, in `window[windowStart, windowEnd)`. Borrowed: the next call
+   * overwrites them.
    */
   window: Uint8Array = new Uint8Array(0);
   windowStart = 0;
@@ -57,24 +57,24 @@ export class BaseIndex {
   }
 
   /**
-   * The index at the end of a file; `undefined` where there is none that was made for this very state. Should the file
-   * change meanwhile, the next look notices, and until then the index proves itself key by key.
+   * The index at the end of a file; `undefined` if there is none that was made for this very state. If the file changes meanwhile, the next
+   * refresh notices, and until then every lookup verifies the index.
    * @param size - of the file
-   * @param commitNumber - as the header says
+   * @param commitNumber - of the header
    */
   static of(file: StorageFile, size: number, commitNumber: number): BaseIndex | undefined {
     const table = IndexTable.last(file, size);
     return table?.footer.commitNumber === commitNumber ? new BaseIndex(table, file) : undefined;
   }
 
-  /** File offset that all entries which it knows stand before. */
+  /** File offset before which all entries of the index end. */
   get end(): number {
     return this.newest.footer.end;
   }
 
   /**
-   * The live entry with the key; `'torn'` where the index cannot tell.
-   * @param pages - of the same file, where what they know may be taken
+   * The live entry with the key; `'torn'` if the index gives no reliable answer.
+   * @param pages - of the same file, if what they hold may be used
    */
   find(key: string, pages?: ReadPages): EntryPlace | undefined | 'torn' {
     if (key.length > KEY_MAX) return undefined;
@@ -102,7 +102,7 @@ export class BaseIndex {
         const place = this.#entryAt(slotOffset(block, slot), length, hash, end, pages);
         if (place !== undefined) return place;
       }
-      // What was found has proved itself, at a tenth of the price of the block's own proof.
+      // An entry that is found is its own proof, at a tenth of the cost of verifying the block.
       if (!isBlock(block, number)) return 'torn';
       if (!isBlockFull(block)) return undefined;
       number = number + 1 === blocks ? 0 : number + 1;
@@ -110,7 +110,7 @@ export class BaseIndex {
     return undefined;
   }
 
-  /** Lets go of what it holds: the file is closed. */
+  /** Releases its memory: the file is closed. */
   forget(): void {
     this.newest.forget();
   }
@@ -127,7 +127,7 @@ export class BaseIndex {
     pages: ReadPages | undefined,
   ): EntryPlace | undefined | 'torn' {
     const { bytes } = this.#scratch!;
-    // The block has not proved itself yet: the offset may be any.
+    // The block is not verified yet: the offset may be anything.
     if (!(offset < limit)) return 'torn';
     const have = this.#lookAt(offset, pages);
     const { window: head, windowStart: start } = this;
@@ -137,7 +137,7 @@ export class BaseIndex {
     if (have < ENTRY_HEAD_SIZE + keyLength) return 'torn';
     let same = keyLength === length;
     for (let i = 0; same && i < length; i++) same = head[key + i] === bytes[i];
-    // Another key of the same hash; else the entry's key is not what it was.
+    // Another key with the same hash; otherwise the entry's key is not what it was.
     if (!same) return hashKey(head, key, key + keyLength, this.newest.footer.seed) === hash ? undefined : 'torn';
     const frameLength = getU64(head, start + 1);
     const end = FRAME_SIZE + frameLength;
@@ -154,7 +154,7 @@ export class BaseIndex {
     return state === LIVE ? { offset, frameLength, keyLength: length } : undefined;
   }
 
-  /** Puts the first bytes of an entry into the window; returns how many. */
+  /** Reads the first bytes of an entry into the window; returns how many. */
   #lookAt(offset: number, pages: ReadPages | undefined): number {
     const at = pages === undefined ? -1 : pages.find(offset, ENTRY_HEAD_SIZE);
     if (at >= 0) {
@@ -162,7 +162,7 @@ export class BaseIndex {
       const length = FRAME_SIZE + getU64(bytes, at + 1);
       const left = pages!.left(at);
       const value = at + ENTRY_HEAD_SIZE + bytes[at + ENTRY_HEAD_SIZE - 1]!;
-      // An array is mapped as the file is now: so must be what says where it stands.
+      // An array is mapped from the file as it is now: its head must be read from there, too.
       if (length <= left && !maybeArray(bytes, value, at + length)) {
         this.window = bytes;
         this.windowStart = at;
@@ -178,7 +178,7 @@ export class BaseIndex {
   }
 }
 
-/** Buffers of looking up: one allocation for the first key, none for the next. */
+/** Buffers for lookups: one allocation for the first key, none for the next. */
 class Scratch {
   readonly bytes = new Uint8Array(ENTRY_AT + ENTRY_WINDOW);
   readonly block: Uint8Array = this.bytes.subarray(BLOCK_AT, ENTRY_AT);

@@ -1,5 +1,5 @@
 /**
- * Batches that come later: where somebody else has the lock, it is waited for without blocking the event loop.
+ * Deferred batches: they wait for a lock held by others without blocking the event loop.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { isMmdError, MmdError } from '../errors.ts';
 import type { StorageFile } from '../storage/storage-file.ts';
 import type { DictCore } from './core.ts';
 
-/** Runs `change` in a batch once the lock is there. */
+/** Runs `change` in a batch once the lock is free. */
 export async function batchLater<T>(
   core: DictCore,
   change: () => T,
@@ -27,9 +27,9 @@ export async function batchLater<T>(
 }
 
 /**
- * Runs `change` in a batch at once, and gives the lock back that the caller took.
- * @param file - which it took it of: the dict may have gone on in another one since
- * @returns `undefined` where another one has that one's name, and somebody else its lock: nothing was done
+ * Runs `change` in a batch at once, and releases the lock that the caller took.
+ * @param file - whose lock it is: the dict may have continued in another file since
+ * @returns `undefined` if another file has its name by now, and somebody else holds that one's lock: nothing was done
  */
 export function batchLocked<T>(core: DictCore, change: () => T, file: StorageFile): { readonly result: T } | undefined {
   let began = false;
@@ -47,7 +47,7 @@ export function batchLocked<T>(core: DictCore, change: () => T, file: StorageFil
   }
 }
 
-/** A batch is over when its function returns: what an async function does after its first await would not be of it. */
+/** Checks that a batch is over when its function returns: what an async function does after its first await would not be part of it. */
 export function atOnce<T>(result: T): T {
   if (typeof (result as { readonly then?: unknown } | null | undefined)?.then !== 'function') return result;
   throw new MmdError(

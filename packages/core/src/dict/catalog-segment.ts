@@ -1,5 +1,5 @@
 /**
- * A stretch of a catalog's slots: columns of typed arrays, and the bytes of their keys.
+ * A block of a catalog's slots: columns of typed arrays, and the bytes of their keys.
  *
  * @module
  */
@@ -13,10 +13,10 @@ export const SEGMENT_MASK: number = SEGMENT_SLOTS - 1;
 
 const KEY_BYTES = 16;
 
-/** The slots of one segment. Whoever adds a slot keeps count of them. */
+/** The slots of one segment. The catalog counts those in use. */
 export class CatalogSegment {
   hashes: Uint32Array;
-  /** File offset of the entry; negative where the key was removed: then it tells by which of the catalog's changes. */
+  /** File offset of the entry; if the key was removed, minus the number of the catalog's change that removed it. */
   offsets: Float64Array;
   frameLengths: Float64Array;
   /** Where the key begins in {@link CatalogSegment.keys}. */
@@ -25,7 +25,7 @@ export class CatalogSegment {
   keys: Uint8Array;
   keysEnd = 0;
 
-  /** @param capacity - slots there is room for, at most {@link SEGMENT_SLOTS} */
+  /** @param capacity - number of slots, at most {@link SEGMENT_SLOTS} */
   constructor(capacity: number) {
     this.hashes = new Uint32Array(capacity);
     this.offsets = new Float64Array(capacity);
@@ -39,7 +39,7 @@ export class CatalogSegment {
     return this.hashes.length;
   }
 
-  /** Makes room for so many slots. The first segment of a small dict grows; later ones are made whole. */
+  /** Makes room for so many slots. The first segment of a small dict grows; later ones are created at full size. */
   grow(capacity: number): void {
     this.hashes = larger(this.hashes, new Uint32Array(capacity));
     this.offsets = larger(this.offsets, new Float64Array(capacity));
@@ -48,7 +48,7 @@ export class CatalogSegment {
     this.keyLengths = larger(this.keyLengths, new Uint8Array(capacity));
   }
 
-  /** Fills a slot that is free. */
+  /** Fills a free slot. */
   fill(
     at: number,
     bytes: Uint8Array,

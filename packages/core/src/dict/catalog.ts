@@ -1,10 +1,10 @@
 /**
- * Which key stands where: a hash table of typed arrays.
+ * Where each key's entry is: a hash table of typed arrays.
  *
- * A JavaScript Map of a million strings costs 100 bytes and 1.2 us of garbage collection a key, and ends at 16.7 million.
- * Here a key takes its bytes and about 35 more, and the garbage collector never sees it. And it grows without a pause:
- * slots lie in segments that stay where they are, and a table that is full goes over into one of twice the length a few
- * entries at a time. (Doubling at once held up a put by 2 ms at 65,536 keys, by 40 ms at a million.)
+ * A JavaScript Map of a million strings costs 100 bytes and 1.2 us of garbage collection per key, and ends at 16.7 million. Here a key
+ * takes its own bytes and about 35 more, and the garbage collector never sees it. The table also grows without a pause: slots are in
+ * segments that never move, and a full table is moved into one of twice the length a few entries at a time. (Doubling at once delayed a put
+ * by 2 ms at 65,536 keys, by 40 ms at a million.)
  *
  * @module
  */
@@ -23,19 +23,19 @@ export interface EntryPlace {
 
 const FIRST_CAPACITY = 64;
 
-/** Places of the old table that go over with each key that is added: it is empty before the new one is half full. */
+/** Places of the old table that are moved with each key that is added: it is empty before the new one is half full. */
 const MOVES = 8;
 
-/** The live entries by key. A slot's number tells its place in the order that Python's dict has. */
+/** The live entries by key. A slot's number is its position in the order of Python's dict. */
 export class Catalog {
   /** Seed of the hashes; random, so that nobody can choose keys that collide. */
   readonly seed: number;
   /** Live entries that a later one with the same key hides: what a crash between commit and tombstone leaves. */
   readonly shadowed: Map<string, EntryPlace[]> = new Map();
   #segments: CatalogSegment[] = [new CatalogSegment(FIRST_CAPACITY)];
-  /** Slots in use, those of removed keys included. */
+  /** Slots in use, including those of removed keys. */
   #count = 0;
-  /** No slot before this one is of a key that is still there: a queue whose first keys go is not searched from its beginning. */
+  /** All slots before this one are of removed keys: a queue whose first keys are removed is not searched from its beginning. */
   #first = 0;
   #size = 0;
   #changes = 0;
@@ -43,12 +43,12 @@ export class Catalog {
   #table = new Int32Array(FIRST_CAPACITY * 2);
   /** Places in use. */
   #filled = 0;
-  /** The table before, while entries go over; those of removed keys do not. */
+  /** The old table, while its entries are being moved; those of removed keys are not. */
   #old: Int32Array | undefined;
-  /** Places of the old table that went over. */
+  /** Places of the old table that were moved. */
   #moved = 0;
   readonly #scratch = new Uint8Array(KEY_MAX * 3);
-  /** Where the last search ended in the table, for what is added next. */
+  /** Where the last search ended in the table, for the key that is added next. */
   #lastIndex = 0;
   #lastHash = 0;
 
@@ -119,7 +119,7 @@ export class Catalog {
     return true;
   }
 
-  /** A live entry that the file holds; an earlier one with the key is shadowed, and keeps its position as in Python. */
+  /** Adds a live entry of the file; an earlier one with the key is shadowed, and the key keeps its position as in Python. */
   load(bytes: Uint8Array, start: number, end: number, offset: number, frameLength: number): void {
     this.#reserve();
     const old = this.findBytes(bytes, start, end);
@@ -142,7 +142,7 @@ export class Catalog {
     this.load(this.#scratch, 0, end, offset, frameLength);
   }
 
-  /** A new entry, whose predecessor (if there is one) dies: the key moves to the end. */
+  /** Adds a new entry, whose predecessor (if there is one) dies: the key moves to the end. */
   put(bytes: Uint8Array, start: number, end: number, offset: number, frameLength: number): void {
     this.#reserve();
     const old = this.findBytes(bytes, start, end);
@@ -151,16 +151,16 @@ export class Catalog {
   }
 
   /**
-   * Like {@link Catalog.put} for a key that {@link Catalog.findBytes} just did not find, with nothing looked up or
-   * changed since: it is not searched again.
+   * Like {@link Catalog.put} without another search, for a key that {@link Catalog.findBytes} just did not find; nothing was looked up or
+   * changed since.
    */
   putMissing(bytes: Uint8Array, start: number, end: number, offset: number, frameLength: number): void {
-    // Making room may move slots: then the search ended elsewhere.
+    // Making room may move slots: then the search would end elsewhere.
     if (this.#count < this.#room()) this.#add(bytes, start, end, offset, frameLength);
     else this.put(bytes, start, end, offset, frameLength);
   }
 
-  /** The entry of a slot moved or changed its length. */
+  /** The entry of a slot was moved or resized. */
   move(slot: number, offset: number, frameLength: number): void {
     this.#changes++;
     const { offsets, frameLengths } = this.#segment(slot);
@@ -191,8 +191,8 @@ export class Catalog {
   }
 
   /**
-   * The keys that are there when the first one is asked for, in order; whatever happens meanwhile. Nothing is copied ahead: what is
-   * removed keeps its slot, which tells since when, and where slots go over into other segments, the former ones stay as they were.
+   * The keys that exist when the first one is requested, in order, whatever happens meanwhile. Nothing is copied ahead: a removed key keeps
+   * its slot, which says since when, and if slots are moved into other segments, the former ones stay as they were.
    */
   *keys(): IterableIterator<string> {
     const [segments, count, changes] = [this.#segments, this.#count, this.#changes];
@@ -204,7 +204,7 @@ export class Catalog {
     }
   }
 
-  /** Calls `visit` with each key's slot, and where in which columns it stands. */
+  /** Calls `visit` with each key's slot, its segment, and its position in the segment's columns. */
   each(visit: (slot: number, segment: CatalogSegment, at: number) => void): void {
     for (let slot = this.#first; slot < this.#count; slot++) {
       const segment = this.#segment(slot);
@@ -219,13 +219,13 @@ export class Catalog {
     while (this.#first < this.#count && this.offset(this.#first) < 0) this.#first++;
   }
 
-  /** The slot with the key, be it removed; -1 if there is none. Remembers where the search ended. */
+  /** The slot with the key, even if removed; -1 if there is none. Remembers where the search ended. */
   #search(bytes: Uint8Array, start: number, end: number): number {
     const hash = hashKey(bytes, start, end, this.seed);
     const old = this.#old;
     let slot = -1;
     if (old !== undefined) slot = this.#probe(old, hash, bytes, start, end);
-    // After the other, for the place it leaves. What stands in both is dead in the old one.
+    // Searched last, since this sets the place for the next addition. If a key is in both, its slot in the old one is of a removed key.
     const newer = this.#probe(this.#table, hash, bytes, start, end);
     if (newer >= 0) slot = newer;
     this.#lastHash = hash;
@@ -258,7 +258,7 @@ export class Catalog {
     else if (this.#filled * 2 > table.length) this.#startTable(table.length * 2);
   }
 
-  /** From here on entries go over to a table of so many places. */
+  /** From here on entries are moved to a table of so many places. */
   #startTable(length: number): void {
     this.#old = this.#table;
     this.#moved = 0;
@@ -266,7 +266,7 @@ export class Catalog {
     this.#filled = 0;
   }
 
-  /** Brings the entries of some places of the old table over. */
+  /** Moves the entries of some places of the old table. */
   #moveOver(places: number): void {
     const old = this.#old!;
     const table = this.#table;
@@ -287,13 +287,13 @@ export class Catalog {
     if (end === old.length) this.#old = undefined;
   }
 
-  /** Slots there is room for. */
+  /** Number of slots there is room for. */
   #room(): number {
     const whole = this.#segments.length - 1;
     return whole * SEGMENT_SLOTS + this.#segments[whole]!.capacity;
   }
 
-  /** Makes room for one more slot. Where most slots are of removed keys, they go first: a key that is replaced for ever takes no more. */
+  /** Makes room for one more slot. If at least half are of removed keys, these are dropped first: replacing a key forever takes no more. */
   #reserve(): void {
     const room = this.#room();
     if (this.#count < room) return;
@@ -302,7 +302,7 @@ export class Catalog {
     else this.#segments.push(new CatalogSegment(SEGMENT_SLOTS));
   }
 
-  /** Makes room for about `count` keys in all, where that is more than there is. */
+  /** Makes room for about `count` keys in all, if that is more than there is. */
   expect(count: number): void {
     if (!(count > this.#room())) return;
     const first = this.#segments[0]!;

@@ -1,5 +1,5 @@
 /**
- * What a writer asks of entries that it did not write itself, before it changes a file: somebody's disk may have changed them.
+ * What a writer checks about entries that it did not write itself, before it changes a file: the disk may have corrupted them.
  *
  * @module
  */
@@ -8,15 +8,15 @@ import type { EntryPlace } from './catalog.ts';
 import { checkEnd } from './repair.ts';
 import type { DictStore } from './store.ts';
 
-/** An index of less than so many bytes is of 200 keys at most: walking over these takes 0.2 ms, and not long on a slow disk, either. */
+/** An index of fewer bytes has at most 200 keys: walking over them takes 0.2 ms, and not long on a slow disk, either. */
 const SMALL_INDEX = 4096;
 
-/** Bytes that such a walk reads at most, in 3 ms: dead entries between these keys may be any number. */
+/** Bytes that such a walk reads at most, in 3 ms: there may be any number of dead entries between these keys. */
 const BUDGET = 2 ** 20;
 
 /**
- * For who is about to change a file that was opened by a small index: what is appended behind a break of the chain, or behind an older
- * end, Python does not see. Once for each index, under the lock; who opened leniently is not told.
+ * Checks the chain before a change to a file that was opened by a small index: Python does not see what is appended after a break of the
+ * chain, or after an older terminator. Once for each index, under the lock; not for a handle opened leniently.
  * @throws CORRUPT, TRUNCATED
  */
 function checkChain(store: DictStore): void {
@@ -35,11 +35,11 @@ function checkChain(store: DictStore): void {
   store.checkWalked();
 }
 
-/** Tells which entries a handle has written itself, or has seen others write: their lengths are right. */
+/** Which entries a handle has written itself, or has seen others write: their lengths are right. */
 export class OwnEntries {
-  /** They begin at this file offset. */
+  /** File offset where they begin. */
   #from = Infinity;
-  /** What that holds for: the {@link KnownEntries.generation}. */
+  /** The {@link KnownEntries.generation} for which that holds. */
   #generation = -1;
 
   /** A change begins, under the lock. */
@@ -51,7 +51,7 @@ export class OwnEntries {
     this.#from = end;
   }
 
-  /** An entry is to die. @throws CORRUPT where its end is that of another one */
+  /** Checks an entry that is to be marked dead. @throws CORRUPT if its end belongs to another one */
   check(store: DictStore, key: string, place: EntryPlace): void {
     if (place.offset < this.#from) checkEnd(store, key, place);
   }

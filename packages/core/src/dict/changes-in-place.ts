@@ -1,7 +1,7 @@
 /**
- * Changes to bytes that are committed already: deaths of entries, row counts, spellings.
+ * Changes to bytes that are already committed: deaths of entries, row counts, spellings.
  *
- * One of them is its own commit; several are written down in a journal first (docs/format.md, "Several places at once").
+ * One of them is its own commit; several are first written to a journal (docs/format.md, "Several places at once").
  *
  * @module
  */
@@ -17,40 +17,40 @@ import type { GrowablePlace } from './growable-array.ts';
 const DEAD_BYTE = Uint8Array.of(DEAD);
 const NOTHING = new Uint8Array(0);
 
-/** An entry that is to die. */
+/** An entry to be marked dead. */
 interface Death extends EntryPlace {
   readonly key: string;
 }
 
-/** What one transaction is to change in place. */
+/** What one transaction will change in place. */
 export class ChangesInPlace {
-  /** Entries that have a successor, by key: they die after the commit. */
+  /** Entries that have a successor, by key: marked dead after the commit. */
   readonly tombstones: Map<string, EntryPlace> = new Map();
-  /** Deleted entries: their death is the change. */
+  /** Deleted entries: marking them dead is the change. */
   #deletes: Death[] = [];
   /** Bytes to write elsewhere at the commit. */
   #overwrites: [offset: number, bytes: Uint8Array][] = [];
-  /** Row counts to store: offset and count. */
+  /** Row counts to store, by offset. */
   readonly #counts = new Map<number, number>();
-  /** The array of each stored count. */
+  /** The array of each row count to store, by offset. */
   readonly #grown = new Map<number, { readonly key: string; readonly place: GrowablePlace }>();
 
-  /** What a journal says of an array, but for its row count. */
+  /** A journal's opcodes for an array, except its row count. */
   readonly #opcodes = new WeakMap<GrowablePlace, RowsOpcodes>();
-  /** Kept: its memory is half of the time of encoding a program. */
+  /** Kept, since allocating it is half of the time of encoding a program. */
   #program: ByteWriter | undefined;
 
-  /** How many there are, tombstones aside. */
+  /** How many changes there are, except tombstones. */
   get size(): number {
     return this.#deletes.length + this.#counts.size + this.#overwrites.length;
   }
 
-  /** Nothing but row counts, which nobody takes for known. */
+  /** Only row counts change, which no handle caches. */
   get countsOnly(): boolean {
     return this.#deletes.length + this.#overwrites.length === 0;
   }
 
-  /** A single write makes the change, and it lies in one sector. */
+  /** The change is a single write, and it lies in one sector. */
   get oneWrite(): boolean {
     return this.size === 1 && this.#overwrites.every(([at, { length }]) => length <= toSectorEnd(at));
   }
@@ -63,7 +63,7 @@ export class ChangesInPlace {
     this.#overwrites.push([offset, bytes]);
   }
 
-  /** What is overwritten from here on reaches the disk after what was before. */
+  /** Overwrites after this reach the disk after those before. */
   barrier(): void {
     this.#overwrites.push([0, NOTHING]);
   }
@@ -73,7 +73,7 @@ export class ChangesInPlace {
     this.#grown.set(place.countOffset, { key, place });
   }
 
-  /** The key's entry is to die: Python would look for the array whose rows they are, and meet another value or none. */
+  /** Drops the counts of a key that is to be marked dead: Python would look for its array, and find another value or none. */
   forgetCount(key: string): void {
     for (const [offset, grown] of this.#grown) {
       if (grown.key !== key) continue;
@@ -119,7 +119,7 @@ export class ChangesInPlace {
   }
 
   /**
-   * The same for stock Python: borrowed until the next call.
+   * The program of the journal, for stock Python; borrowed until the next call.
    * @param has - whether a key is there after all: one that was deleted and then set again is
    */
   program(has: (key: string) => boolean): Uint8Array {
@@ -137,7 +137,7 @@ export class ChangesInPlace {
   }
 }
 
-/** Does what a journal says. */
+/** Carries out a journal. */
 export function carryOut({ deaths, stores, overwrites = [] }: Journal, file: StorageFile, durable: boolean): void {
   for (const offset of deaths) file.write(offset, DEAD_BYTE);
   for (const [offset, rows] of stores) file.storeI64(offset, BigInt(rows));
@@ -152,7 +152,7 @@ export function kill(file: StorageFile, place: EntryPlace): void {
   file.write(stateOf(place), DEAD_BYTE);
 }
 
-/** Stores a row count in one machine store: of half the word where the other half is zero before and after. */
+/** Stores a row count in one machine store: of half the word if the other half is zero before and after. */
 export function storeCount(file: StorageFile, offset: number, rows: number): void {
   if (rows < 2 ** 31 && (offset & 3) === 0 && file.loadI32(offset + 4) === 0) file.storeI32(offset, rows);
   else file.storeI64(offset, BigInt(rows));

@@ -1,5 +1,5 @@
 /**
- * Ordinary pickles: opened as they are, or made into mmdpickle files.
+ * Ordinary pickles: opened as they are, or converted to mmdpickle files.
  *
  * @module
  */
@@ -21,7 +21,7 @@ export interface PickleOptions extends Omit<LoadOptions, 'borrow' | 'offset'> {}
 /**
  * Loads a pickle over its mapping: bytes and arrays are views of the file.
  * @param window - a file longer than this is not mapped in one piece, only its large bytes are
- * @returns the value, the file offset behind STOP, and what tells where mapped bytes stand
+ * @returns the value, the file offset after STOP, and a function that gives the file offsets of mapped bytes
  * @throws NOT_A_PICKLE, TRUNCATED and whatever `load` throws
  */
 export function loadMapped(
@@ -48,14 +48,14 @@ export function loadMapped(
   }
 }
 
-/** @throws NOT_A_PICKLE for what people take for one */
+/** @throws NOT_A_PICKLE for files that are commonly mistaken for one */
 function refuseForeign(file: StorageFile): void {
   const head = new Uint8Array(FOREIGN_BYTES);
   const foreign = foreignFile(head.subarray(0, file.read(0, head)), file.name);
   if (foreign !== undefined) throw foreign;
 }
 
-/** File offset of bytes that are mapped; `undefined` where they are in memory. */
+/** File offset of bytes that are mapped; `undefined` if they are in memory. */
 type OffsetOf = (bytes: Uint8Array) => number | undefined;
 
 /** The items of a dict with string keys. @throws NOT_A_DICT, BAD_KEY */
@@ -76,7 +76,7 @@ function checkKey(key: unknown, name: string): asserts key is string {
   });
 }
 
-/** Not the text of what holds others: a tuple may hold one other twice at each of many levels. */
+/** The text of a key for a message, except for containers: a tuple may hold another one twice at each of many levels. */
 function shownKey(key: unknown): string {
   if (key instanceof Uint8Array) return 'bytes';
   if (Array.isArray(key)) return 'a tuple';
@@ -85,7 +85,7 @@ function shownKey(key: unknown): string {
   return simple ? String(key).slice(0, 80) : `a ${key.constructor.name}`;
 }
 
-/** An item of a pickled dict, on its way. */
+/** An item of a pickled dict. */
 interface Item {
   readonly key: string;
   readonly value: unknown;
@@ -94,13 +94,13 @@ interface Item {
 }
 
 /**
- * The items one after the other, and at last the file offset behind STOP. Of a pickle as picklers write them only one is in memory at a time, with what it shares with
- * others; any other pickle is loaded whole.
+ * The items one after another, and finally the file offset after STOP. Of a pickle as picklers write them, only one item is in memory at a
+ * time, with what it shares with others; any other pickle is loaded whole.
  */
 function* itemsInTurn(source: StorageFile, options: PickleOptions): Generator<Item, number> {
   const { name } = source;
   refuseForeign(source);
-  // Out-of-band buffers go by the order in which they are asked for.
+  // Out-of-band buffers are assigned in the order in which they are requested.
   const pieces = options.buffers === undefined ? dictPieces(source) : undefined;
   if (pieces === undefined) {
     const { value, end, offsetOf } = loadMapped(source, options);
@@ -126,9 +126,9 @@ function* itemsInTurn(source: StorageFile, options: PickleOptions): Generator<It
 }
 
 /**
- * Stores the items of a pickled dict, arrays by copying ranges of the file, in one commit. Nobody here looks at the values, so
- * they are read losslessly unless the caller says otherwise: `1.0` stays a float.
- * @returns the file offset behind the pickle
+ * Stores the items of a pickled dict, arrays by copying ranges of the file, in one commit. The values are not used here, so they are read
+ * losslessly unless the caller says otherwise: `1.0` stays a float.
+ * @returns the file offset after the pickle
  */
 export function convertInto(
   source: StorageFile,
@@ -154,14 +154,14 @@ export function convertInto(
   return target.transact(() => target.writer.interruptible(signal, storeAll));
 }
 
-/** An array whose bytes stand in the file in one piece, as a source that says where. */
+/** An array whose bytes are in the file in one piece, as a source that refers to them. */
 function inFile(value: unknown, from: StorageFile, offsetOf: OffsetOf): ArraySource | undefined {
   if (value instanceof MaskedArray) {
     const data = inFile(value.data, from, offsetOf);
     const mask = inFile(value.mask, from, offsetOf) ?? value.mask;
     return data && { ...data, mask, fillValue: value.fillValue };
   }
-  // A source does not tell that its elements are records.
+  // A source does not say that its elements are records.
   const mapped = value instanceof NDArray && !(value instanceof RecArray) && !value.type.hasObject;
   if (!mapped || value.nbytes === 0) return undefined;
   const { order } = value;

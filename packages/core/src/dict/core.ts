@@ -1,5 +1,5 @@
 /**
- * What every operation of a dict stands on: finding and reading entries, and changing them in transactions.
+ * What every operation of a dict is built on: finding and reading entries, and changing them in transactions.
  *
  * @module
  */
@@ -29,17 +29,17 @@ import { lastGrowthCut } from './repair.ts';
 import { DictStore } from './store.ts';
 import { DictWriter } from './writer.ts';
 
-/** Attempts of a read that other writers disturb. */
+/** How often a read is retried that other writers disturb. */
 const ATTEMPTS = 100;
 
-/** An entry's bytes are being written, by a source that may be user code. */
+/** While an entry's bytes are being written by a source, which may be user code. */
 const LAYING = 'the bytes of a value cannot change the dict they are stored in';
 
-/** What codecs are given. */
+/** What codecs receive as context. */
 class Encoding implements EncodeContext {
   /**
-   * An empty array on its way to a file, for the hidden classes of all that takes part. V8 drops one, and the code compiled for
-   * it, at a collection that finds no object of it alive, and nothing of an array outlives the call that stores it.
+   * An empty array encoded for a file, which keeps the hidden classes of all objects involved alive. V8 drops a hidden class, and the code
+   * compiled for it, at a garbage collection that finds no live object of it, and nothing of an array outlives the call that stores it.
    * @kept
    */
   static readonly kept: EncodedValue = encodeArray(arrayToWrite(ndarray(new Float64Array(0)))!, 'modern');
@@ -58,8 +58,8 @@ class Encoding implements EncodeContext {
 }
 
 /**
- * The machinery of one open dict. What reading a few values does not need is made when it is first asked for: in a
- * process that opens a file once, each object costs microseconds of code that was never run before.
+ * The implementation of one open dict. Objects that reading a few values does not need are created on first use: in a process that opens a
+ * file once, each object costs microseconds of code that has never run before.
  */
 export class DictCore {
   readonly mode: DictMode;
@@ -67,16 +67,16 @@ export class DictCore {
   readonly store: DictStore;
   readonly codecs: readonly ValueCodec[];
   /**
-   * The last view is kept only for its class: V8 drops a hidden class, and the code compiled for it, at a collection
-   * that finds no object of it alive, and every get after it would start in the interpreter.
+   * The last view, kept only for its hidden class: V8 drops a hidden class, and the code compiled for it, at a garbage collection that
+   * finds no live object of it, and every get after that would start in the interpreter.
    */
   lastView: EntryView | undefined;
   /** The same for the last growable array. */
   lastGrowable: GrowableArray | undefined;
   closed = false;
-  /** No codec of the user's is asked before ours. */
+  /** No user codecs come before the built-in ones. */
   readonly #plain: boolean;
-  /** Why nothing can be changed now: user code is called in the middle of something. */
+  /** Why the dict cannot be changed now: an operation in progress is calling user code. */
   #busy: string | undefined;
   readonly #afterwards: (() => void)[] = [];
   #view: ViewContext | undefined;
@@ -89,7 +89,7 @@ export class DictCore {
   #growables: GrowableAppender | undefined;
   #direct: DirectValues | undefined;
 
-  /** @param openedAt - `Date.now()` of when the file was opened by its name, where that was just now */
+  /** @param openedAt - `Date.now()` of when the file was opened by name, if that was just now */
   constructor(file: StorageFile, options: DictOptions, openedAt?: number) {
     checkOptions(options, DICT_OPTIONS);
     if (typeof (file as Partial<StorageFile> | undefined)?.read !== 'function') {
@@ -108,7 +108,7 @@ export class DictCore {
     this.store = new DictStore(file, resolved, openedAt);
     this.codecs = resolved.codecs.length === 0 ? CODECS : [...resolved.codecs, ...CODECS];
     this.#plain = resolved.codecs.length === 0;
-    // One that was opened by its name was made for this handle, perhaps with its header in it.
+    // A file opened by name was created for this handle, and may already have its header.
     if (mode === 'w-' && openedAt === undefined && file.size() > 0) {
       throw new MmdError('ALREADY_EXISTS', `${file.name}: the file is not empty`, { path: file.name });
     }
@@ -150,7 +150,7 @@ export class DictCore {
     return this.store.file.name;
   }
 
-  /** Notices other writers' commits; inside a transaction there are none. */
+  /** Takes in other writers' commits; inside a transaction there are none. */
   refresh(): boolean {
     this.alive();
     return this.inTransaction() ? false : this.store.refresh();
@@ -175,7 +175,7 @@ export class DictCore {
     this.changing();
     if (!this.#plain || isArrayValue(value)) {
       const encoded = this.encodeValue(value, layout);
-      // After the value: a codec is user code, and may have set something else, by the same key buffer.
+      // Encoded after the value: a codec is user code, and may have set another key, which uses the same key buffer.
       const keyLength = this.encodeNewKey(key);
       this.#setEncoded(key, keyLength, encoded);
       return;
@@ -196,7 +196,7 @@ export class DictCore {
     this.commit();
   }
 
-  /** An error says for which key: who stores a thousand values finds the one. */
+  /** Adds the key to an error, so that a caller who stores a thousand values can find the one that failed. */
   #encodePlain(key: string, keyLength: number, value: unknown): KeyedEntry {
     try {
       return this.entries.encodeKeyed(this.keyBytes, keyLength, value);
@@ -222,7 +222,7 @@ export class DictCore {
     this.place(key, this.encodeKey(key), value);
   }
 
-  /** The same for a key that {@link DictCore.encodeKey} has just encoded. */
+  /** Like {@link DictCore.put}, for a key that {@link DictCore.encodeKey} has just encoded. */
   place(key: string, keyLength: number, value: EncodedValue): void {
     this.#busy = LAYING;
     try {
@@ -232,7 +232,7 @@ export class DictCore {
     }
   }
 
-  /** Runs work that calls user code, which must not change the dict, nor close it, in between. */
+  /** Runs work that calls user code, which must not change or close the dict meanwhile. */
   alone<T>(operation: string, work: () => T): T {
     this.#busy = `${operation} is under way: what it calls cannot change the dict`;
     try {
@@ -242,7 +242,7 @@ export class DictCore {
     }
   }
 
-  /** @throws INVALID_ARGUMENT inside a batch, or where something calls user code in its middle */
+  /** @throws INVALID_ARGUMENT inside a batch, or while an operation is calling user code */
   outsideBatch(operation: string): void {
     this.idle();
     if (!this.inTransaction()) return;
@@ -251,13 +251,13 @@ export class DictCore {
     });
   }
 
-  /** @throws INVALID_ARGUMENT where something calls user code in its middle */
+  /** @throws INVALID_ARGUMENT while an operation is calling user code */
   idle(): void {
     if (this.#busy === undefined) return;
     throw new MmdError('INVALID_ARGUMENT', `${this.name}: ${this.#busy}`, { path: this.name });
   }
 
-  /** What the first codec that claims an entry says of it. */
+  /** The first codec that claims an entry, and its description of the value. */
   describe(view: EntryView): readonly [codec: ValueCodec, meta: ValueMeta] {
     for (const codec of this.codecs) {
       const meta = codec.describe(view);
@@ -302,7 +302,7 @@ export class DictCore {
     for (const task of this.#afterwards.splice(0)) task();
   }
 
-  /** Makes an empty dict of an empty file. */
+  /** Writes an empty dict into an empty file. */
   #initialise(file: StorageFile): boolean {
     if (!this.writable || file.size() > 0 || this.store.options.salvage) return false;
     file.lock(this.store.options.lockTimeout);
@@ -316,20 +316,20 @@ export class DictCore {
     }
   }
 
-  /** The array at the end is not whole: whoever appends behind it, and knows nothing of that, hides what they append from Python. */
+  /** Whether a crash cut short the growth of the array at the end: a writer unaware of it would hide from Python what it appends. */
   #growthCut(): boolean {
     const { foundLast } = this.store;
     if (!this.writable || foundLast === undefined) return false;
     try {
       return lastGrowthCut(this.store, foundLast) !== undefined;
     } catch (error) {
-      // Others changed it while it was looked at; the first change of this handle looks again, under the lock.
+      // Another writer changed it during the check; this handle's first change checks again, under the lock.
       if (isMmdError(error, 'IO')) throw error;
       return false;
     }
   }
 
-  /** A tail that no commit claimed is repaired when the file is opened for writing. */
+  /** If the file is open for writing, repairs what a killed writer left after the last commit. */
   #recover(): void {
     if (this.writable && !this.store.options.lenient) {
       this.writer.begin();
@@ -389,16 +389,16 @@ export class DictCore {
 
   /**
    * The live entry with the key.
-   * @param attempt - how often others came in between
+   * @param attempt - how often another writer has interfered so far
    */
   find(key: string, attempt = 0): EntryView | undefined {
     checkKey(key);
     this.refresh();
     const { store } = this;
-    // Asked before: where the index turns out to be torn, the file is walked, later than it was looked at.
+    // Determined first: if the index turns out to be damaged, find() walks the file, which is later than the refresh.
     const walked = store.entries.base === undefined;
     const slot = store.entries.find(key);
-    // The index led to an entry that is dead, but may have a successor that came since.
+    // The index led to a dead entry, which may have a successor that was appended since.
     if (slot < 0) {
       if (this.inTransaction()) store.checkWalked();
       const told = walked || this.inTransaction() || store.unchanged();
@@ -407,22 +407,22 @@ export class DictCore {
     if (this.inTransaction()) this.writer.settle();
     const place = store.entries.catalog.place(slot);
     if (store.statesUnknown && !store.isLive(place)) {
-      // By the length that it had before it grew, the byte is any byte of the data.
+      // If the entry has grown since, its old length leads to some byte of the data instead of the state byte.
       if (!store.entries.stands(key, place)) store.invalidate();
       store.entries.remove(key);
-      // Replaced, not deleted, where its successor stands behind what was seen so far: that came before the death.
+      // If it was replaced, not deleted, its successor is after what is known so far, and was appended before this entry died.
       return !this.inTransaction() && store.lookAgain() ? this.find(key, attempt) : undefined;
     }
     return this.view(key, place);
   }
 
-  /** Nobody is told that a key is missing whose entry is there, but damaged: what comes of that is lost for good. */
+  /** Throws for a key whose entry is present but damaged: a caller told that the key is missing might lose the value for good. */
   #missing(key: string): undefined {
     const { store } = this;
     const { entries, file, options } = store;
     if (!entries.damaged.has(key) || options.lenient) return undefined;
     if (!this.inTransaction()) {
-      // It may have been met while somebody was at it.
+      // The walk may have met it while another writer was changing it.
       store.invalidate();
       store.settle();
     }
@@ -434,8 +434,7 @@ export class DictCore {
 
   /**
    * The value of the entry at `place`.
-   * @param counts - row counts that are to be stored count as stored, by whoever it is to be: a journal of one who was killed, or
-   *   the open batch
+   * @param counts - row counts to be read as stored already: those of a killed writer's journal, or of the open batch
    */
   view(key: string, place: EntryPlace, counts: ReadonlyMap<number, number> | undefined = this.#counts()): EntryView {
     return (this.lastView = new EntryView(this.#context(), key, place, counts));
@@ -445,7 +444,7 @@ export class DictCore {
     return this.inTransaction() ? this.writer.pendingCounts : this.store.journal?.stores;
   }
 
-  /** The same of a value that is refused where anything in it is not known. */
+  /** Like {@link DictCore.view}, but the value is refused if anything in it is unknown. */
   strictView(key: string, place: EntryPlace): EntryView {
     const decoder = (this.#strictDecoder ??= new Decoder({
       ...this.store.options.load,
@@ -455,7 +454,7 @@ export class DictCore {
     return (this.lastView = new EntryView({ ...this.#context(), decoder }, key, place, this.#counts()));
   }
 
-  /** Reads an entry; again if it was changed by another writer meanwhile. */
+  /** Reads an entry; retries if another writer changed it meanwhile. */
   consistent<T>(key: string, read: (view: EntryView) => T): T | undefined {
     for (let attempt = 0; ; attempt++) {
       const view = this.find(key);
@@ -472,20 +471,20 @@ export class DictCore {
   }
 
   /**
-   * What was read is what the entry holds: nobody committed meanwhile, and it stands where it was known to. For what is known
-   * may be out of date where commit number and size came back to what they were.
+   * Whether what was read is what the entry holds: nobody committed meanwhile, and the entry is still where it was known to be. The second
+   * check is needed because known places may be out of date if commit number and size returned to former values.
    */
   #undisturbed({ key, place }: EntryView): boolean {
     const { store } = this;
     if (!store.unchanged()) return false;
-    // Again after that: a vacuum in place may have put the entry there anew since, where something else was read.
+    // Checked again afterwards: an in-place vacuum may have put the entry there only after something else was read there.
     if (store.entries.stands(key, place)) return store.unchanged();
     store.invalidate();
     return false;
   }
 
   /**
-   * Appends of others do not disturb: the entry is where it was, as long as it was, and alive.
+   * Whether only other entries changed: this one is alive, with the same place and length.
    * @param generation - as of when it was found: another entry may have moved there since
    */
   #stillThere(view: EntryView, generation: number): boolean {
@@ -511,11 +510,11 @@ export class DictCore {
   }
 
   /**
-   * The same of a key that is to be set. Where other writers have set those of tail entries, they are copied and deleted as any other.
-   * @throws BAD_KEY for them, too: once it is dead, such an entry would be cut off under those who have mapped it
+   * Like {@link DictCore.encodeKey}, for a key to be set. A tail entry's key that another writer has set can be copied and deleted.
+   * @throws BAD_KEY for tail entries' keys, too: once dead, such an entry would be cut off even if its bytes are mapped
    */
   encodeNewKey(key: unknown): number {
-    // While a source gives its bytes, the buffer holds the key that they are stored under.
+    // While a source writes its bytes, the buffer holds the key of their entry.
     if (this.#busy !== undefined) this.idle();
     const length = this.encodeKey(key);
     const kind = tailKindOf(this.keyBytes, 0, length);

@@ -34,22 +34,22 @@ import { type EntryTaker, endAt, meet, newWalk } from './walk.ts';
 
 /** Options of {@link DictReader.open}. */
 export interface DictReaderOptions {
-  /** Codecs asked before the built-in ones, in order. */
+  /** Codecs tried before the built-in ones, in order. */
   readonly codecs?: readonly ValueCodec[];
   /** Options for values that are pickles. */
   readonly load?: Omit<LoadOptions, 'borrow' | 'offset'>;
-  /** Gives up reading. */
+  /** Aborts reading. */
   readonly signal?: AbortSignal;
 }
 
-/** What the first look at a value asks for at once, and what any other does at most. */
+/** Bytes that the first read of a value requests, and the most that a later one requests in advance. */
 const WINDOW = 512;
 const LARGEST_WINDOW = 2 ** 20;
 
 /**
- * A dict over a {@link ByteSource}, for reading: what it held when it was opened. Only the bytes that are asked for are fetched.
+ * A read-only dict over a {@link ByteSource}, as it was when opened. Only the bytes that are needed are fetched.
  *
- * @throws what the source throws, as IO, TRUNCATED and the reason of a `signal`; BAD_KEY for a key that is no string; CORRUPT
+ * @throws what the source throws, such as IO, TRUNCATED and the reason of a `signal`; BAD_KEY for a key that is not a string; CORRUPT
  *
  * @example
  * ```ts
@@ -67,9 +67,9 @@ export class DictReader {
   readonly commitNumber: number;
   readonly #source: ByteSource;
   readonly #entries: ReadonlyMap<string, EntryPlace>;
-  /** File offsets of entries that may live. */
+  /** File offsets of damaged entries, which may be live. */
   readonly #damaged: ReadonlyMap<string, number>;
-  /** Row counts that are to be stored. */
+  /** Row counts that a journal has yet to store. */
   readonly #counts: ReadonlyMap<number, number> | undefined;
   readonly #codecs: readonly ValueCodec[];
   readonly #decoder: Decoder;
@@ -94,7 +94,7 @@ export class DictReader {
 
   /**
    * Reads the header and walks the entries; payloads are skipped.
-   * @throws NOT_A_PICKLE, NOT_MMDPICKLE, TRUNCATED, CORRUPT; INVALID_ARGUMENT for what is no source or no option
+   * @throws NOT_A_PICKLE, NOT_MMDPICKLE, TRUNCATED, CORRUPT; INVALID_ARGUMENT for something that is not a source or not an option
    */
   static async open(source: ByteSource, options: DictReaderOptions = {}): Promise<DictReader> {
     checkOptions(options, READER_OPTIONS);
@@ -129,7 +129,7 @@ export class DictReader {
     };
     let walk = newWalk(taker, HEADER_SIZE, size);
     let end = await answerAsync(scanEntries(HEADER_SIZE, size, meet, Infinity, undefined, walk), read);
-    // A walk that did not come by the index, though there is one, met damage, or believed a wrong length.
+    // If there is an index, a walk that did not meet it met damage, or followed a wrong length.
     const until = walk.indexEnd === end.offset ? undefined : await endByIndex(size, commitNumber, read);
     if (until !== undefined) {
       entries.clear();
@@ -146,7 +146,7 @@ export class DictReader {
         path: source.name,
       });
     }
-    // A batch whose writer was killed, or is at it, counts as done: it is seen whole or not at all.
+    // A batch whose writer was killed, or is still writing, counts as done: it is seen as a whole or not at all.
     const journal = await answerAsync(journalOfWalk(walk, end), read);
     buryDead(entries, journal);
     return new DictReader(source, commitNumber, entries, damaged, journal?.stores, options);
@@ -169,7 +169,7 @@ export class DictReader {
     return this.#read(key, signal, (codec, stored, meta) => codec.decode(stored, meta));
   }
 
-  /** What is known of a value without its data. */
+  /** The type, shape and place of a value, without its data; `undefined` if the key is missing. */
   async getMeta(key: string, signal?: AbortSignal): Promise<EntryMeta | undefined> {
     return this.#read(key, signal, (_codec, { offset, length }, meta) => {
       const entryOffset = this.#entries.get(key)!.offset;
@@ -190,7 +190,7 @@ export class DictReader {
     throw new MmdError('CORRUPT', message, { offset, key, path: this.name });
   }
 
-  /** Runs a synchronous reader; whenever it wants bytes that are not there yet, fetches them and runs it again. */
+  /** Runs a synchronous reader; whenever it needs bytes that are missing, fetches them and runs it again. */
   async #read<T>(
     key: string,
     signal: AbortSignal | undefined,
@@ -218,7 +218,7 @@ export class DictReader {
   }
 }
 
-/** Where the entries end by an index that was made for this very state: then tail entries may be damaged, which nobody asks for. */
+/** Where the entries end according to an index that was made for this very state: then damaged tail entries do no harm. */
 async function endByIndex(
   size: number,
   commitNumber: number,
@@ -232,7 +232,7 @@ async function endByIndex(
   return isIndexHead(await read(found.entry, TAIL_PREFIX_SIZE), found.footer) ? found.footer.end : undefined;
 }
 
-/** A range of a source, which may be anybody's. @throws INVALID_ARGUMENT where it gives something else than bytes */
+/** Reads a range of a source, which may be user code. @throws INVALID_ARGUMENT if it returns anything but bytes */
 async function readFrom(
   source: ByteSource,
   offset: number,
@@ -248,7 +248,7 @@ function notASource({ name }: ByteSource, what: string, found: unknown): MmdErro
   return new MmdError('INVALID_ARGUMENT', `${name}: of a source of bytes ${what}`, { found });
 }
 
-/** A value of which some ranges were fetched. */
+/** A value of which some ranges have been fetched. */
 class FetchedValue implements StoredValue {
   readonly key: string;
   readonly offset: number;
@@ -271,7 +271,7 @@ class FetchedValue implements StoredValue {
     return new ValueReader(this.offset, this.length, (pos, length) => {
       const range = this.#ranges.find((known) => known.pos <= pos && pos + length <= known.pos + known.bytes.length);
       if (range !== undefined) return range.bytes.subarray(pos - range.pos);
-      // Each piece begins the reading anew: ever larger ones keep a head of any length from taking the square of that.
+      // Every piece restarts the reader: windows that grow keep the cost from being quadratic in the length of the head.
       const window = Math.min(WINDOW * 2 ** this.#ranges.length, LARGEST_WINDOW);
       throw new BytesWanted(pos, Math.min(Math.max(length, window), this.length - pos));
     });

@@ -1,9 +1,8 @@
 /**
- * The direct way to values that are small, and to arrays whose head was seen before: one positional read into one
- * buffer, from which they are decoded.
+ * The fast path to small values, and to arrays whose head was seen before: one positional read into a buffer, decoded there.
  *
- * It decides nothing: whatever is not plain sailing (other arrays, errors, a file that changed meanwhile) is left to the
- * way through views and codecs, which starts anew.
+ * It decides nothing: any other case (other arrays, errors, a file that changed meanwhile) starts over on the slow path, through views and
+ * codecs.
  *
  * @module
  */
@@ -19,32 +18,32 @@ import type { MapAccess } from '../storage/storage-file.ts';
 import { ReadPages } from './read-pages.ts';
 import type { DictStore } from './store.ts';
 
-/** The answer for a key that has to be read the long way. */
+/** Returned for a key that must be read by the slow path. */
 export const ELSEWHERE: unique symbol = Symbol('elsewhere');
 
-/** Bytes of an entry that are read to be decoded. */
+/** Size limit of an entry that is read to be decoded. */
 const SMALL = 4096;
-/** Most are no longer than this: it is read whole, which costs less than a view of the right length. */
+/** Most entries are no longer than this: always reading so much costs less than creating a view of the right length. */
 const SHORT = 256;
-/** What stands behind an array's data: the end of its value, and the entry's tail. */
+/** What follows an array's data: the end of its value, and the entry's tail. */
 const ENDING = ARRAY_END_SIZE + ENTRY_TAIL_SIZE;
 
 /** Reads values of one dict. */
 export class DirectValues {
   readonly #store: DictStore;
   readonly #access: MapAccess;
-  /** False where the user's codecs or options might see a difference. */
+  /** False if the user's codecs or options might make a difference. */
   readonly #usable: boolean;
-  /** Decoding may call functions of the user, and those may look up other keys. */
+  /** Decoding may call user functions, and those may look up other keys. */
   readonly #calls: boolean;
   readonly #decoder: Decoder;
   readonly #buffer = new Uint8Array(SMALL);
   readonly #short: Uint8Array = this.#buffer.subarray(0, SHORT);
   readonly #pages: ReadPages;
-  /** Made for the first array. */
+  /** Created for the first array. */
   #heads: ArrayHeads | undefined;
   #ending: Uint8Array | undefined;
-  /** A user's function that is called while decoding may get another value. */
+  /** Set during decoding: a user function that it calls may get another value. */
   #busy = false;
 
   constructor(store: DictStore, codecs: readonly ValueCodec[], access: MapAccess) {
@@ -52,19 +51,19 @@ export class DirectValues {
     this.#store = store;
     this.#pages = new ReadPages(store);
     this.#access = access;
-    // Copied payloads count for a budget, borrowed ones do not; marked strings refer to the input.
+    // Copied payloads count towards a budget, borrowed ones do not; lossless strings refer to the input.
     this.#usable = codecs === CODECS && load.lossless !== true && load.limits === undefined;
     const { globals, persistentLoad, extension, buffers } = load;
     this.#calls = [globals, persistentLoad, extension, buffers].some((given) => given !== undefined);
     this.#decoder = new Decoder({ ...load, borrow: false });
   }
 
-  /** The value; `undefined` where there is no such key; or {@link ELSEWHERE}. */
+  /** The value; `undefined` if there is no such key; or {@link ELSEWHERE}. */
   get(key: string): unknown {
     const store = this.#store;
     if (!this.#usable || this.#busy) return ELSEWHERE;
     store.refresh();
-    // What a journal says of row counts, and so of entries, counts as stored: views know.
+    // A journal's row counts, and so entries, count as stored: views handle that.
     if (store.journal !== undefined) return ELSEWHERE;
     const slot = store.entries.findKnown(key);
     if (slot >= 0) {
@@ -72,11 +71,11 @@ export class DirectValues {
       return this.#value(catalog.offset(slot), catalog.frameLength(slot), catalog.keyLength(slot), slot);
     }
     const { base, removed, damaged } = store.entries;
-    // One that is damaged may have the key: it is not missing then.
+    // A damaged entry may have the key: it is not missing then.
     if (damaged.size > 0) return ELSEWHERE;
     if (base === undefined || removed.has(key)) return undefined;
     const place = base.find(key, this.#pages);
-    // An entry that is dead may have a successor that came since.
+    // A dead entry may have a successor that was appended since.
     if (place === undefined) return store.unchanged() ? undefined : ELSEWHERE;
     if (place === 'torn') return ELSEWHERE;
     const { window, windowStart, windowEnd } = base;
@@ -86,15 +85,15 @@ export class DirectValues {
     if (maybeArray(window, start, end, windowEnd)) {
       return this.#array(window, start, windowEnd, place.offset + toValue, end - start);
     }
-    // The next look-up overwrites the index's window, while nothing but this object overwrites its buffer.
+    // The next lookup overwrites the index's window, while only this object overwrites its own buffer.
     if (end <= windowEnd && !this.#calls) return this.#decode(window, start, end);
     return this.#value(place.offset, place.frameLength, place.keyLength, -1);
   }
 
   /**
    * The value of the entry at file offset `offset`.
-   * @param slot - the catalog's: the entry proves itself by its key, since what is known of the file may be out of date
-   *   where commit number and size came back to what they were. -1 where it just did
+   * @param slot - the catalog's: the entry is verified by its key, since what is known of the file may be out of date if commit number and
+   * size returned to former values. -1 if it was just verified
    */
   #value(offset: number, frameLength: number, keyLength: number, slot: number): unknown {
     const { file, entries } = this.#store;
@@ -108,7 +107,7 @@ export class DirectValues {
       if (slot >= 0 && !entries.catalog.isEntry(slot, bytes, at)) return ELSEWHERE;
       if (!maybeArray(bytes, at + toValue, at + end))
         return bytes[at + length - 2] === LIVE ? this.#decode(bytes, at + toValue, at + end) : ELSEWHERE;
-      // What is mapped is the file as it is now: so must be what says where it stands.
+      // What is mapped is the file as it is now: the head must be read from there, too.
       pages.vain();
     }
     const short = this.#short;
@@ -170,7 +169,7 @@ export class DirectValues {
       const value = this.#decoder.loadEntry(bytes, start, end);
       return this.#store.unchanged() ? value : ELSEWHERE;
     } catch {
-      // The long way meets the same error, and knows where.
+      // The slow path meets the same error, and knows its offset.
       return ELSEWHERE;
     } finally {
       this.#busy = false;

@@ -1,5 +1,5 @@
 /**
- * Puts an entry behind the terminator: filler, head, key, value and tail.
+ * Appends an entry after the terminator: filler, head, key, value and tail.
  *
  * @module
  */
@@ -27,16 +27,16 @@ import { withFile } from './clean-up.ts';
 import { isStoredBody, OpenRange } from './raw-value.ts';
 import type { DictStore } from './store.ts';
 
-/** Longer ones are copied faster by the engine than by a loop. */
+/** Bytes up to which a loop copies faster than the engine. */
 export const PIECE = 256;
 
-/** What copies from file to file can be stopped between; whole blocks, so that a file system that shares blocks still does. */
+/** Copies from file to file can be stopped after each step; whole blocks, so that a file system that shares blocks still can. */
 const COPY_STEP = 2 ** 26;
 
-/** Room for what stands before an array's data, padded to the next page. */
+/** Room for what precedes an array's data, padded to the next page. */
 const SCRATCH: number = PAGE_ALIGNMENT + 512;
 
-/** A codec of the user's gave parts that would break the chain of entries. */
+/** A user codec returned parts that would break the chain of entries. */
 function wrongParts({ kind }: EncodedValue, expected: string, found: unknown): MmdError {
   return new MmdError('INVALID_ARGUMENT', `codec ${kind}: ${expected}, found ${String(found)}`, { expected, found });
 }
@@ -47,10 +47,10 @@ export class EntryAppender {
   /** The last entry that was appended. */
   lastOffset = 0;
   lastFrameLength = 0;
-  /** Called between the steps of a copy from file to file. What it throws ends the change half way. */
+  /** Called between the steps of a copy from file to file. What it throws aborts the change half way. */
   #interrupt: (() => void) | undefined;
   readonly #store: DictStore;
-  /** Takes what codecs write for one entry, which is gathered before the next one. */
+  /** Receives what codecs write for one entry, which is gathered before the next one. */
   #scratch: ByteWriter = new ByteWriter(SCRATCH);
 
   constructor(store: DictStore) {
@@ -58,13 +58,13 @@ export class EntryAppender {
     this.buffer = new AppendBuffer(store.file, store.durable);
   }
 
-  /** Runs changes that a signal stops also while a large value is copied from file to file. */
+  /** Runs changes that a signal can stop, even while a large value is copied from file to file. */
   interruptible<T>(signal: AbortSignal | undefined, change: () => T): T {
     const outer = this.#interrupt;
     if (signal !== undefined) this.#interrupt = () => signal.throwIfAborted();
     try {
       const result = change();
-      // What was stopped in its last value is not committed.
+      // A change that was stopped in its last value is not committed.
       signal?.throwIfAborted();
       return result;
     } finally {
@@ -72,7 +72,7 @@ export class EntryAppender {
     }
   }
 
-  /** Appends a live entry, and a filler before it where it needs one. Returns its file offset. */
+  /** Appends a live entry, preceded by a filler if it needs one. Returns its file offset. */
   entry(keyBytes: Uint8Array, keyLength: number, value: EncodedValue): number {
     const buffer = this.buffer;
     const { arena } = buffer;
@@ -86,7 +86,7 @@ export class EntryAppender {
     const scratch = this.#scratch;
     scratch.length = 0;
     const parts = value.place(offset + ENTRY_HEAD_SIZE + keyLength, scratch);
-    // More is borrowed until it is written: it must not be written over meanwhile.
+    // More than that is borrowed until it is written: it must not be overwritten meanwhile.
     if (scratch.length > GATHERED) this.#scratch = new ByteWriter(SCRATCH);
     let valueLength = 0;
     if (Array.isArray(parts))
@@ -114,8 +114,8 @@ export class EntryAppender {
   }
 
   /**
-   * The same for a key and a value that stand in one piece, at most {@link PIECE} bytes: they are copied once, without a part
-   * in between.
+   * Like {@link EntryAppender.entry}, for a key and a value in one piece of at most {@link PIECE} bytes: they are copied once, without
+   * intermediate parts.
    */
   piece(bytes: Uint8Array, length: number, keyLength: number, memoEnd: number): number {
     const buffer = this.buffer;
@@ -169,12 +169,12 @@ export class EntryAppender {
       buffer.wrote(done);
     } else if (body.chunks !== undefined) {
       for (const chunk of body.chunks()) {
-        // Anything else that has a length would be written as zeros, or element by element.
+        // Anything else with a length would be written as zeros, or element by element.
         if (!isBytes(chunk)) throw wrongParts(value, 'a chunk is a Uint8Array', chunk);
         if (buffer.borrowed) buffer.flush();
         buffer.bytes(chunk);
         done += chunk.length;
-        // The piece stays ours until the next one is asked for: the last one need not be written now.
+        // The chunk stays valid until the next one is requested: the last one need not be written now.
         if (done === body.nbytes) break;
       }
     }
@@ -199,7 +199,7 @@ export class EntryAppender {
   #avoidTornHead(): void {
     const buffer = this.buffer;
     if (!buffer.empty || toSectorEnd(buffer.base) !== ENTRY_HEAD_SIZE - 1) return;
-    // A head whose last byte lies beyond a sector's border commits only if that byte stays the same.
+    // A head whose last byte lies beyond a sector boundary can be committed only if that byte stays the same.
     this.#filler(ENTRY_HEAD_SIZE + KEY_LENGTH_LIKE_STOP + 1 + ENTRY_TAIL_SIZE, KEY_LENGTH_LIKE_STOP);
   }
 }

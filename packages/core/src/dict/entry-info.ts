@@ -1,5 +1,5 @@
 /**
- * What users are told of entries in file order.
+ * Entries in file order, as users see them.
  *
  * @module
  */
@@ -9,11 +9,11 @@ import { ENTRY_HEAD_SIZE, ENTRY_TAIL_SIZE, entryEnd, HEADER_SIZE } from '../form
 import { answer, keyOf, scanEntries } from '../format/scan.ts';
 import type { DictStore } from './store.ts';
 
-/** An entry in file order, dead ones too. */
+/** An entry of the file, live or dead. */
 export interface EntryInfo {
   readonly offset: number;
   readonly end: number;
-  /** `undefined` where the key's bytes are those of no string: not UTF-8, or a pair of surrogates. */
+  /** `undefined` if the key's bytes are not a string: not UTF-8, or with a pair of surrogates. */
   readonly key: string | undefined;
   readonly state: 'live' | 'dead' | 'damaged';
   readonly live: boolean;
@@ -25,7 +25,7 @@ export interface EntryInfo {
 /**
  * All entries, up to the terminator or to damage.
  * @param from - file offset of an entry, or of the terminator; by default of the first one
- * @throws INVALID_ARGUMENT where none begins there
+ * @throws INVALID_ARGUMENT if no entry begins there
  */
 export function entryInfos({ file, read }: DictStore, from: number | undefined): EntryInfo[] {
   const found: EntryInfo[] = [];

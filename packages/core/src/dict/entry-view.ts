@@ -1,5 +1,5 @@
 /**
- * A value in the file, as codecs look at it.
+ * A value in the file, as codecs see it.
  *
  * @module
  */
@@ -15,7 +15,7 @@ import type { MapAccess, StorageFile } from '../storage/storage-file.ts';
 import type { EntryPlace } from './catalog.ts';
 import type { ReadAhead } from './read-ahead.ts';
 
-/** Bytes that the first look at a value reads; a small value needs no second one. */
+/** Bytes of the first read of a value; a small value needs no second one. */
 const WINDOW = 512;
 
 /** What a view needs of its dict. */
@@ -36,7 +36,7 @@ export class EntryView implements StoredValue {
   readonly growable?: NonNullable<StoredValue['growable']>;
   readonly #context: ViewContext;
   readonly #stores: ReadonlyMap<number, number> | undefined;
-  /** Kept for its class, as the dict keeps its last view. */
+  /** Kept for its hidden class, as the dict keeps its last view. */
   lastReader: ValueReader | undefined;
   #window: Uint8Array | undefined;
 
@@ -88,7 +88,7 @@ export class EntryView implements StoredValue {
     return bytes;
   }
 
-  /** Takes the value's first bytes from what was read ahead: for who is done with the view before it asks for the next one. */
+  /** Takes the value's first bytes from the read-ahead buffer: the view must not be used after the buffer moves on to the next one. */
   readAhead(ahead: ReadAhead): void {
     const window = ahead.find(this.file, this.offset, Math.min(WINDOW, this.length));
     if (window === undefined) return;

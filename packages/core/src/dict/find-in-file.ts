@@ -1,5 +1,5 @@
 /**
- * Looks for entries in a file that may have holes.
+ * Searches for entries in a file that may have holes.
  *
  * @module
  */
@@ -9,13 +9,13 @@ import { answer } from '../format/scan.ts';
 import type { StorageFile } from '../storage/storage-file.ts';
 import type { DictStore } from './store.ts';
 
-/** Bytes in which data is looked for first. */
+/** Bytes that are searched for data first. */
 const NEAR = 8192;
 
-/** File offset of the first byte at or after `offset` that is not in a hole; the file's size where there is none. */
+/** File offset of the first byte at or after `offset` that is not in a hole; the file's size if there is none. */
 export function dataFrom(file: StorageFile, offset: number): number {
   const size = file.size();
-  // What is near is asked for first: a file may have very many stretches.
+  // Near ranges are queried first: a file may have very many of them.
   for (let at = offset, length = NEAR; at < size; at += length, length *= 2) {
     const [first] = file.dataRanges(at, Math.min(at + length, size));
     if (first !== undefined) return first.offset;

@@ -1,5 +1,5 @@
 /**
- * Values of other files, which take a whole dict with them where Python does not load them.
+ * Values of other files: one that Python cannot load would make the whole dict unloadable.
  *
  * @module
  */
@@ -16,17 +16,17 @@ import type { EntryView } from './entry-view.ts';
 import { endOfOpcode } from './pickle-cursor.ts';
 import { rawValue } from './raw-value.ts';
 
-/** CPython's C unpickler makes room up to the largest index, of 16 bytes each: 256 MiB. */
+/** CPython's C unpickler allocates its memo up to the largest index, 16 bytes each: 256 MiB. */
 const MEMO_END = 2 ** 24;
 
-/** What only a program that waits for it can load, wherever it stands: also what is popped again. */
+/** Opcodes that only a program prepared for them can load, wherever they are, even if the result is popped again. */
 const NEEDS_MORE: { readonly [N in OpcodeName]?: string } = {
   PERSID: 'a persistent id',
   BINPERSID: 'a persistent id',
   NEXT_BUFFER: 'an out-of-band buffer',
 };
 
-/** Opcodes that make plain values, and do no more: a value of these alone is one that Python loads, if it can be loaded here. */
+/** Opcodes that only make plain values: Python loads a value of these alone if it can be loaded here. */
 const PLAIN_NAMES: readonly OpcodeName[] = [
   ...(['NONE', 'NEWTRUE', 'NEWFALSE', 'BININT', 'BININT1', 'BININT2', 'LONG1', 'BINFLOAT'] as const),
   ...(['SHORT_BINUNICODE', 'BINUNICODE', 'SHORT_BINBYTES', 'BINBYTES', 'BINPUT', 'BINGET', 'MARK'] as const),
@@ -46,11 +46,10 @@ function isPlain(bytes: Uint8Array): boolean {
 }
 
 /**
- * A value of another file for `to`: its bytes as they stand. Where Python loads those only with the encoding that `from` was opened
- * with, for strings of Python 2, it is written anew. Arrays are not looked at beyond their heads; what is not known by name stays
- * its owner's matter.
- * @throws MmdError UNSUPPORTED_VALUE, BAD_KEY, CORRUPT, BAD_OPCODE, LIMIT_EXCEEDED and whatever `load` and `set` throw, for a value
- *   that `set` refuses, or that no `pickle.load` takes
+ * A value of another file for `to`: its bytes unchanged. If Python loads those only with the encoding that `from` was opened with, for
+ * strings of Python 2, it is encoded anew. Of arrays only the head is checked; unknown globals are left to the owner.
+ * @throws MmdError UNSUPPORTED_VALUE, BAD_KEY, CORRUPT, BAD_OPCODE, LIMIT_EXCEEDED and whatever `load` and `set` throw, for a value that
+ * `set` refuses, or that no `pickle.load` takes
  */
 export function foreignValue(from: DictCore, to: DictCore, view: EntryView): EncodedValue {
   try {
@@ -72,7 +71,7 @@ export function foreignValue(from: DictCore, to: DictCore, view: EntryView): Enc
   }
 }
 
-/** The same, and what {@link foreignValue} throws as an error that is given. */
+/** Like {@link foreignValue}, but returns the error instead of throwing it. */
 export function foreignValueOrError(from: DictCore, to: DictCore, view: EntryView): EncodedValue | MmdError {
   try {
     return foreignValue(from, to, view);
@@ -110,7 +109,7 @@ function checkLoads(from: DictCore, to: DictCore, view: EntryView): void {
   const first = length < 9 ? undefined : reader.u8();
   if ((first === BINBYTES8 || first === BYTEARRAY8) && reader.u64() === length - 9) return;
   const bytes = view.bytes();
-  // Most values, in a tenth of the time. What fails is asked again, to be told as all others.
+  // The fast path for most values, in a tenth of the time. If it fails, the value is checked again for the proper error.
   if (isPlain(bytes) && loads(view.decoder, bytes)) return;
   checkOpcodes(from, to, bytes);
 }

@@ -33,7 +33,9 @@ import type { ProgressOptions } from './vacuum.ts';
 
 /** Options of `fsck`. */
 export interface FsckOptions extends ProgressOptions {
-  /** Carry out the plan. It cuts off what no commit claimed, and an entry whose end the file has lost; whole entries stay. Default false. */
+  /**
+   * Carry out the plan. It cuts off what no commit claimed, and an entry whose end the file has lost; whole entries stay. Default false.
+   */
   readonly repair?: boolean;
   /** Also read every value (but not the data of arrays). Default true. */
   readonly values?: boolean;
@@ -54,7 +56,7 @@ export function fsck(core: DictCore, options: FsckOptions = {}): FsckResult {
   const repair = options.repair === true;
   if (repair) {
     core.changing();
-    // What a batch has written is behind the terminator: a repair would cut it off.
+    // What the batch has written is after the terminator: a repair would cut it off.
     core.outsideBatch('fsck with repair');
   } else if (core.inTransaction()) core.writer.settle();
   if (!core.inTransaction()) store.follow();
@@ -62,7 +64,7 @@ export function fsck(core: DictCore, options: FsckOptions = {}): FsckResult {
     const result = check(core, options, false);
     if (!errors(result)) return { ...result, ok: true, repaired: false };
   }
-  // Who is in the middle of a commit makes a file look damaged.
+  // A commit in progress makes a file look damaged.
   return underLock(core, (file) => {
     const result = check(core, options, repair);
     const repaired = repair && result.plan.length > 0;
@@ -81,7 +83,7 @@ function errors({ findings }: CheckResult): boolean {
   return findings.some(({ severity }) => severity === 'error');
 }
 
-/** @param alone - what `onProgress` does must not change what the plan is made for */
+/** @param alone - `onProgress` must not change the file that the plan is made for */
 function check(core: DictCore, options: FsckOptions, alone: boolean): CheckResult {
   const { file, read } = core.store;
   const result = answer(
@@ -95,12 +97,12 @@ function check(core: DictCore, options: FsckOptions, alone: boolean): CheckResul
   return { ...result, findings: [...result.findings, ...values.findings], plan: [...plan, ...values.plan] };
 }
 
-/** Without the writes of these states. */
+/** The plan without the writes of these state bytes. */
 function sparing(plan: readonly Step[], spared: ReadonlySet<number>): readonly Step[] {
   return plan.filter((step) => step.do !== 'write' || !spared.has(step.offset));
 }
 
-/** What is hidden lives on where the value that hides it cannot be read, though no other value is. */
+/** The plan if no other values are checked: a hidden entry stays live if the value that hides it cannot be read. */
 function withoutSpared(core: DictCore, { findings, plan }: CheckResult): readonly Step[] {
   const hidden = findings.filter(({ code }) => code === 'shadowed-entry');
   if (hidden.length === 0) return plan;
@@ -135,16 +137,16 @@ function checkValues(core: DictCore, { signal, onProgress }: ProgressOptions): V
   return check;
 }
 
-/** Looks at values, one after the other. */
+/** Checks values, one after another. */
 class ValueCheck {
   readonly findings: Finding[] = [];
   readonly plan: Step[] = [];
-  /** States that are to stay: Python reads what such a dead entry reaches over, and what hides a live one cannot be read. */
+  /** State bytes to leave alone: Python reads what such a dead entry reaches over, or cannot read what hides such a live one. */
   readonly spared = new Set<number>();
   readonly #core: DictCore;
   /** Keys whose values cannot be read. */
   readonly #unreadable = new Set<string>();
-  /** By what is not known. */
+  /** Findings by what is unknown in them. */
   readonly #opaque = new Map<unknown, { readonly first: Finding; count: number }>();
 
   constructor(core: DictCore) {
@@ -169,7 +171,9 @@ class ValueCheck {
     this.plan.push({ do: 'write', offset: lengthOffset, bytes: u64Bytes(dataLength), why });
   }
 
-  /** Python unpickles dead entries too, and drops what they hold; and live ones that a later one hides. */
+  /**
+   * Checks an entry whose value is not used: Python unpickles dead entries too, and live ones hidden by a later one, and drops the result.
+   */
   remains(key: string | undefined, entry: ScannedEntry): void {
     const { offset, frameLength, keyLength, keyPos, bytes, state } = entry;
     const { store } = this.#core;
@@ -181,14 +185,14 @@ class ValueCheck {
       this.plan.push({ do: 'write', offset: offset + ENTRY_HEAD_SIZE, bytes: blank, why });
     }
     const view = this.#core.strictView(key ?? '', { offset, frameLength, keyLength });
-    // A journal that is to be done is no value, but a program.
+    // An unfinished journal is not a value, but a program.
     const start = offset + JOURNAL_SWITCH;
     const journal = state === 'dead' && tailKindOf(bytes, keyPos, keyLength) === 'journal';
     if (journal && isActiveJournal(store.read(start, JOURNAL_START), offset, entryEnd(offset, frameLength))) return;
     const { problem, opaque } = hindranceOfRemains(this.#core, view);
     if (opaque !== undefined) this.#noteOpaque(opaque, offset, key);
     if (problem === undefined) return;
-    // Where the length of a dead entry is wrong, Python still reads what it reaches over.
+    // If the length of a dead entry is wrong, Python still reads what it reaches over.
     const inside = findInFile(store, view.offset, entryEnd(offset, frameLength));
     const more = inside >= 0 ? `; an entry stands inside it at ${inside}: salvage` : '';
     this.findings.push(finding(why, offset, `${problem.message}${more}`, key));
@@ -202,7 +206,7 @@ class ValueCheck {
     else this.#opaque.set(found, { first: finding('opaque-value', offset, message, key), count: 1 });
   }
 
-  /** One finding for each thing that is not known, however many values have it. */
+  /** Adds one finding for each unknown thing, however many values contain it. */
   tellOpaque(): void {
     for (const { first, count } of this.#opaque.values()) {
       const more = count > 1 ? `, and in ${count - 1} more` : '';

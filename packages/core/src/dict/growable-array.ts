@@ -1,5 +1,5 @@
 /**
- * Arrays that grow by rows, in place: the rows are written into a reserve, and one 8-byte store commits them.
+ * Arrays that grow by rows, in place: the rows are written into reserved room, and one 8-byte store commits them.
  *
  * @module
  */
@@ -19,13 +19,13 @@ import {
 import { sizeOf } from '../ndarray/shapes.ts';
 import type { StorageFile } from '../storage/storage-file.ts';
 
-/** Rows to append: a typed array or nested lists of one row or many, or an array of the rows' shape. */
+/** Rows to append: a typed array or nested lists of one or more rows, or an array of the rows' shape. */
 export type RowsLike = TypedArray | NDArray | readonly unknown[] | number | bigint | boolean | string;
 
-/** What becomes an array that grows. */
+/** A source that is stored as a growable array. */
 export type GrowableSource = ArraySource & { readonly capacity: number; readonly mask?: undefined };
 
-/** Where a growable array's parts stand: file offsets. */
+/** The file offsets of a growable array's parts. */
 export interface GrowablePlace {
   readonly file: StorageFile;
   readonly entryOffset: number;
@@ -36,56 +36,56 @@ export interface GrowablePlace {
   readonly countOffset: number;
   readonly dataOffset: number;
   readonly dataLength: number;
-  /** Rows there is room for. */
+  /** Number of rows there is room for. */
   readonly capacity: number;
   readonly rowBytes: number;
-  /** A crash cut growing in place in two. */
+  /** A crash interrupted growing in place. */
   readonly unfinished: boolean;
   readonly maskOffset?: number;
   /** Masked arrays: there is a fill value. */
   readonly filled: boolean;
 }
 
-/** Puts rows behind the committed ones. */
+/** Writes rows after the committed ones. */
 export type WriteRows = (place: GrowablePlace, committed: number) => void;
 
-/** What a growable array asks of its dict. */
+/** What a growable array needs of its dict. */
 export interface GrowableHost {
   /** The array as it is in the file now, which may have moved or grown. @throws NOT_FOUND, INVALID_ARGUMENT */
   locate(key: string): GrowablePlace;
   /**
    * Where the array is now, and its committed rows.
-   * @param was - where it was before: its rows are of the same kind, or it is another array
+   * @param was - where it was before: its rows must be of the same shape and dtype, otherwise it is another array
    * @throws NOT_FOUND, INVALID_ARGUMENT, CORRUPT
    */
   look(key: string, was?: GrowablePlace): { readonly place: GrowablePlace; readonly rows: number };
   /** The committed rows, or those that the open batch will commit. */
   rows(place: GrowablePlace): number;
-  /** Under the lock: makes room for `count` more rows, lets `write` put them there, and commits. `done` runs after the commit. */
+  /** Takes the lock, makes room for `count` more rows, calls `write` to put them there, and commits. `done` runs after the commit. */
   append(key: string, was: GrowablePlace, count: number, write: WriteRows, done: () => void): void;
   /**
-   * The same where nothing is in the way, with less ado: no batch is open, the array is where it was, and there is room.
+   * Like `append`, at less cost, for the simple case: no batch is open, the array is where it was, and there is room.
    * @param bytes - the rows
-   * @returns the rows there are now; -1 where something is in the way, with nothing done
+   * @returns the number of rows after the append; -1 if this is not the simple case, with nothing done
    */
   appendAtOnce(key: string, place: GrowablePlace, bytes: Uint8Array, count: number): number;
-  /** Trims the reserve. */
+  /** Trims the unused room. */
   seal(key: string): void;
   map(place: GrowablePlace, offset: number, length: number): ArrayMemory;
 }
 
-/** Rows as bytes of the array's dtype, in C order: borrowed from what was given, or a copy. */
+/** Rows as bytes of the array's dtype, in C order: borrowed from the input, or a copy. */
 export interface EncodedRows {
   readonly bytes: Uint8Array;
   readonly count: number;
 }
 
-/** Encodes rows. @throws INVALID_ARGUMENT where they do not fit */
+/** Encodes rows. @throws INVALID_ARGUMENT if they do not fit */
 export function rowBytes(rows: RowsLike, type: DType, rowShape: readonly number[]): EncodedRows {
   const itemsize = bytesOf(rowShape, type);
   if (ArrayBuffer.isView(rows) && sameElements(rows as TypedArray, type)) {
     const { byteLength } = rows;
-    // Rows of no bytes: a typed array cannot tell how many there are.
+    // Rows of no bytes: the length of a typed array does not say how many there are.
     const count = byteLength / itemsize;
     if (!Number.isInteger(count)) throw notRows(`${byteLength} bytes`, type, rowShape);
     return { bytes: viewBytes(rows), count };
@@ -121,7 +121,7 @@ function notRows(found: unknown, type: DType, rowShape: readonly number[]): MmdE
   );
 }
 
-/** numpy's names of typed arrays whose bytes need no conversion on a little-endian machine. */
+/** numpy's dtypes of typed arrays whose bytes need no conversion on a little-endian machine. */
 const ELEMENTS: ReadonlyMap<unknown, string> = new Map<unknown, string>([
   [Int8Array, 'int8'],
   [Uint8Array, 'uint8'],
@@ -146,8 +146,8 @@ function sameElements(rows: TypedArray, type: DType): boolean {
 }
 
 /**
- * An array whose first axis grows: `append` commits rows in place, and readers, stock Python among them, see exactly
- * the committed ones. Given by `MmapDict.get` for entries that were set from a source with a `capacity`.
+ * An array whose first axis grows: `append` commits rows in place, and readers, including stock Python, see exactly the committed ones.
+ * Returned by `MmapDict.get` for entries that were set from a source with a `capacity`.
  *
  * @example
  * ```ts
@@ -168,11 +168,11 @@ export class GrowableArray extends NDArray {
   readonly #rowBytes: number;
   #place: GrowablePlace;
   #rows: number;
-  /** What was appended last: who captures fills one typed array again and again. */
+  /** What was appended last: data capture fills one typed array again and again. */
   #given: RowsLike | undefined;
   #encoded: EncodedRows | undefined;
 
-  /** @internal Given by `MmapDict.get`. */
+  /** @internal Returned by `MmapDict.get`. */
   constructor(host: GrowableHost, key: string, type: DType, rowShape: readonly number[]) {
     const { place, rows } = host.look(key);
     const rowBytes = bytesOf(rowShape, type);
@@ -186,17 +186,17 @@ export class GrowableArray extends NDArray {
     this.#rows = rows;
   }
 
-  /** Rows there is room for before the reserve must grow. */
+  /** Number of rows there is room for before the array must grow. */
   get capacity(): number {
     return this.#place.capacity;
   }
 
   /**
-   * Appends one row or many and commits them. Inside `dict.batch` the commit is the batch's. A full reserve doubles.
+   * Appends one or more rows and commits them. Inside `dict.batch` they are committed with the batch. When the room is full, it doubles.
    *
    * @param rows - elements of the array's dtype: a typed array of whole rows, an array, or nested lists; copied
-   * @throws INVALID_ARGUMENT for rows of another shape, or where the key has another value by now; UNSUPPORTED_VALUE; READ_ONLY, LOCKED,
-   * CLOSED, NO_SPACE, IO; NOT_FOUND where the key, or the file, is gone; nothing is committed then
+   * @throws INVALID_ARGUMENT for rows of another shape, or if the key has another value by now; UNSUPPORTED_VALUE; READ_ONLY, LOCKED,
+   * CLOSED, NO_SPACE, IO; NOT_FOUND if the key, or the file, is gone; nothing is committed then
    */
   append(rows: RowsLike): this {
     const { bytes, count } = this.#encode(rows);
@@ -217,7 +217,7 @@ export class GrowableArray extends NDArray {
 
   #encode(rows: RowsLike): EncodedRows {
     const known = this.#encoded;
-    // Another length: its buffer was resized, or given away.
+    // If the length differs, its buffer was resized, or transferred.
     const same = known !== undefined && rows === this.#given;
     if (same && known.count * this.#rowBytes === (rows as TypedArray).byteLength) return known;
     const encoded = rowBytes(rows, this.#type, this.#rowShape);
@@ -227,7 +227,9 @@ export class GrowableArray extends NDArray {
     return encoded;
   }
 
-  /** Takes over what others, or a batch, committed. Returns true if the shape changed. @throws CLOSED, NOT_FOUND, INVALID_ARGUMENT, CORRUPT */
+  /**
+   * Takes in what others, or a batch, committed. Returns true if the shape changed. @throws CLOSED, NOT_FOUND, INVALID_ARGUMENT, CORRUPT
+   */
   refresh(): boolean {
     const before = this.#place;
     const { place, rows } = this.#host.look(this.key, before);
@@ -247,11 +249,11 @@ export class GrowableArray extends NDArray {
   }
 
   /**
-   * Gives the disk of the reserve back, and its place in the file where the array is the last entry.
+   * Frees the disk space of unused room, and its place in the file if the array is the last entry.
    * @throws READ_ONLY, LOCKED, CLOSED, NOT_FOUND, INVALID_ARGUMENT, IO
    */
   seal(): void {
-    // Another array that took the key is not this one's to seal.
+    // If another array has the key by now, it must not be sealed.
     this.refresh();
     this.#host.seal(this.key);
     this.refresh();

@@ -1,5 +1,5 @@
 /**
- * A dict as the growable arrays in it see it: where they stand, how they move, and their part of a commit.
+ * A dict as its growable arrays see it: where they are, how they move, and their part of a commit.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import { type GrowableDict, isAtomic } from './growable-host.ts';
 import { OpenRange } from './raw-value.ts';
 import { growthCut } from './repair.ts';
 
-/** A literal of closures: its hidden class stays, as that of a class with its last object does not. */
+/** An object literal of closures: its hidden class survives, while that of a class is dropped with its last object. */
 export function growableDict(core: DictCore): GrowableDict {
   const { store } = core;
   return {
@@ -49,7 +49,9 @@ function entryOf({ entryOffset, frameLength, keyLength }: GrowablePlace): EntryP
   return { offset: entryOffset, frameLength, keyLength };
 }
 
-/** Makes room for at least `rows` rows: in place if the array is the last entry and its row count cannot be torn, else in a new entry. */
+/**
+ * Makes room for at least `rows` rows: in place if the array is the last entry and its row count cannot be torn, otherwise in a new entry.
+ */
 function growReserve(core: DictCore, key: string, place: GrowablePlace, rows: number): void {
   const { file, dataOffset, dataLength, rowBytes, maskOffset, rowShape, type } = place;
   const { writer } = core;
@@ -72,19 +74,19 @@ function growReserve(core: DictCore, key: string, place: GrowablePlace, rows: nu
       fillValue: core.meta(key)?.fillValue,
     }),
   };
-  // A codec is user code, and may use the buffer of the key.
+  // A codec is user code, and may use the key buffer.
   const value = core.encodeValue(source, 'modern');
   writer.set(key, core.keyBytes, core.encodeKey(key), value);
 }
 
-/** Cuts off the room that is not used; where it cannot, its disk blocks are given back. */
+/** Cuts off the unused room; if that is impossible, frees its disk blocks. */
 function sealReserve(core: DictCore, key: string): void {
   core.transact(() => {
     const place = core.growables.locate(key);
     const { dataOffset, dataLength, maskOffset, unfinished, rowShape, capacity } = place;
     const rows = core.growables.rows(place);
     const used = rows * place.rowBytes;
-    // A wrong length may reach over other entries: that is told, and nothing is cut.
+    // A wrong length may reach over other entries: this throws, and nothing is cut.
     if (unfinished) growthCut(core.view(key, entryOf(place)).reader());
     const trimmed =
       maskOffset === undefined &&

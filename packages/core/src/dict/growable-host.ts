@@ -1,5 +1,5 @@
 /**
- * Appends to growable arrays: where the rows go, how the reserve grows, and the commit.
+ * Appends to growable arrays: where the rows go, how the room grows, and the commit.
  *
  * @module
  */
@@ -16,22 +16,22 @@ import { RowRoom } from './row-room.ts';
 
 /** What the host needs of the dict. */
 export interface GrowableDict {
-  /** Changes whenever a key, or where it stands, may have changed; `undefined` when that is not known. */
+  /** Changes whenever a key, or its place, may have changed; `undefined` if that is unknown. */
   revision(): unknown;
-  /** Changes whenever other entries may stand where known ones stood. */
+  /** Changes whenever other entries may be at the places of known ones. */
   generation(): number;
-  /** Reads the entry with the key, again if others change it meanwhile; `undefined` when there is none. */
+  /** Reads the entry with the key, and retries if others change it meanwhile; `undefined` if there is none. */
   read<T>(key: string, read: (view: EntryView) => T): T | undefined;
-  /** Looks at the file however short ago the last look was. Returns true if anything changed. */
+  /** Refreshes, however recent the last refresh was. Returns true if anything changed. */
   lookAgain(): boolean;
   begin(): void;
   commit(): void;
   rollback(): void;
-  /** Called before rows are written: from here on sums of the array are none of it. */
+  /** Called before rows are written: from then on checksums of the array would be wrong. */
   unseal(): void;
-  /** A batch is open, or commits are to reach the disk one by one. */
+  /** A batch is open, or each commit is flushed to disk. */
   careful(): boolean;
-  /** Stores the row count, and commits it, at once; between begin() and commit(). */
+  /** Stores the row count, and commits it immediately; between begin() and commit(). */
   countAtOnce(place: GrowablePlace, rows: number): void;
   /** Stores the row count at the commit. */
   count(key: string, place: GrowablePlace, rows: number): void;
@@ -39,15 +39,15 @@ export interface GrowableDict {
   pendingCount(place: GrowablePlace): number | undefined;
   /** Runs after the outermost commit or rollback. */
   afterwards(task: () => void): void;
-  /** Makes the reserve of an entry at least `rows` rows; the entry may move. */
+  /** Makes room for at least `rows` rows in an entry, which may move. */
   growReserve(key: string, place: GrowablePlace, rows: number): void;
-  /** A crash cut growing in place in two: writes the length that is missing. */
+  /** Finishes growing in place that a crash interrupted, by writing the missing length. */
   finishGrow(place: GrowablePlace): void;
   sealReserve(key: string, place: GrowablePlace): void;
   map(place: GrowablePlace, offset: number, length: number): ArrayMemory;
 }
 
-/** Attempts to catch a place and its row count between two growths. */
+/** How often a consistent pair of place and row count is sought while the array keeps growing. */
 const ATTEMPTS = 100;
 
 /** Where an array is, and the dict's revision when it was found there. */
@@ -65,7 +65,7 @@ export class GrowableAppender implements GrowableHost {
   #lastKey: string | undefined;
   #lastPlace: KnownPlace | undefined;
   #lastRoom: RowRoom | undefined;
-  /** Of the dict, when the places were found. */
+  /** The dict's generation when the places were found. */
   #generation = -1;
 
   constructor(dict: GrowableDict) {
@@ -92,7 +92,7 @@ export class GrowableAppender implements GrowableHost {
     return place;
   }
 
-  /** The place that is known already, where it still is: who holds it sees that nothing changed. */
+  /** The known place, if it is still right: by the same object its holder sees that nothing changed. */
   #placeIn(view: EntryView): GrowablePlace {
     const generation = this.#dict.generation();
     if (this.#generation !== generation) this.#places.clear();
@@ -109,10 +109,10 @@ export class GrowableAppender implements GrowableHost {
       checkSameRows(key, place, was);
       try {
         const rows = this.rows(place);
-        // A vacuum in place may have put something else there.
+        // An in-place vacuum may have put something else there.
         if (attempt === ATTEMPTS || this.locate(key) === place) return { place, rows };
       } catch (error) {
-        // Another process may have grown the array and committed more rows since the file was looked at.
+        // Another process may have grown the array and committed more rows since the last refresh.
         if (attempt === ATTEMPTS || !this.#dict.lookAgain()) throw error;
       }
     }
@@ -138,7 +138,7 @@ export class GrowableAppender implements GrowableHost {
         dict.growReserve(key, place, Math.max(rows + count, place.capacity * 2));
         place = this.locate(key);
       } else if (!isAtomic(place)) {
-        // Of rows without bytes there is room for any number.
+        // Any number of rows without bytes fits.
         dict.growReserve(key, place, place.rowBytes === 0 ? rows + count : place.capacity);
         place = this.locate(key);
       }
@@ -194,8 +194,8 @@ export class GrowableAppender implements GrowableHost {
 }
 
 /**
- * The batch may have removed or replaced the array after all, or made it and been undone, and the disk may fail: that is told
- * when the array is next refreshed or appended to. Thrown here, rows that are committed would look as if they were not.
+ * After the batch the array may be deleted, replaced, or never have been created (if it was rolled back), and the disk may fail: such an
+ * error is thrown when the array is next refreshed or appended to. Thrown here, it would make committed rows look uncommitted.
  */
 function followIfThere(follow: () => void): void {
   try {
@@ -205,7 +205,7 @@ function followIfThere(follow: () => void): void {
   }
 }
 
-/** Rows of another kind are not this array's, whatever its key. */
+/** Refuses an array with rows of another shape or dtype: it is not this one, even if it has its key. */
 function checkSameRows(key: string, place: GrowablePlace, was: GrowablePlace = place): void {
   if (place === was) return;
   const [found, expected] = [kindOfRows(place), kindOfRows(was)];
@@ -222,8 +222,7 @@ function kindOfRows({ rowShape, type, maskOffset }: GrowablePlace): string {
 }
 
 /**
- * Whether the row count is stored in one machine store. Where another writer has moved the entry it may be torn; then the array
- * moves before rows are appended.
+ * Whether the row count is stored in one machine store. If another writer moved the entry, it may be torn; then the array is moved first.
  */
 export function isAtomic({ countOffset }: GrowablePlace): boolean {
   return countOffset % 8 === 0;
@@ -232,7 +231,7 @@ export function isAtomic({ countOffset }: GrowablePlace): boolean {
 /** The committed rows, checked against the room there is. */
 export function committedRows(place: GrowablePlace): number {
   const { file, countOffset } = place;
-  // Small counts, which are nearly all, come without a bigint. No store makes another count look like one of them.
+  // Small counts, as nearly all are, are read without a bigint. No store makes another count look like one of them.
   const low = file.loadI32(countOffset);
   const rows = low >= 0 && file.loadI32(countOffset + 4) === 0 ? low : Number(file.loadI64(countOffset));
   if (rows >= 0 && rows <= place.capacity) return rows;
@@ -248,12 +247,12 @@ export function committedRows(place: GrowablePlace): number {
   );
 }
 
-/** How many rows have room. */
+/** How many rows fit. */
 function rowsIn(length: number, rowBytes: number): number {
   return rowBytes === 0 ? Number.MAX_SAFE_INTEGER : Math.floor(length / rowBytes);
 }
 
-/** Reads where a growable array's parts stand. @throws INVALID_ARGUMENT if it is none (any more) */
+/** Reads the offsets of a growable array's parts. @throws INVALID_ARGUMENT if it is not growable (any more) */
 export function placeOf(view: EntryView): GrowablePlace {
   const reader = view.reader();
   const plain = parseArray(reader);
@@ -266,7 +265,7 @@ export function placeOf(view: EntryView): GrowablePlace {
   }
   const rowShape = data.shape.slice(1);
   const row = bytesOf(rowShape, data.type);
-  // Where a crash cut growing in two, the entry has room that the data does not claim yet.
+  // If a crash interrupted growing, the entry has room that the data does not claim yet.
   const unfinished = masked === undefined && reader.pos < view.length;
   const dataLength = data.dataLength + (unfinished ? view.length - reader.pos : 0);
   return {
@@ -279,7 +278,7 @@ export function placeOf(view: EntryView): GrowablePlace {
     countOffset: view.offset + data.countPos,
     dataOffset: view.offset + data.dataPos,
     dataLength,
-    // Rows that the mask has no room for would be written over what stands behind it.
+    // Rows that do not fit the mask would overwrite what follows it.
     capacity: Math.min(
       rowsIn(dataLength, row),
       masked === undefined ? Infinity : rowsIn(masked.mask.dataLength, sizeOf(rowShape)),

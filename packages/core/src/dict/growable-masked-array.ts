@@ -9,10 +9,10 @@ import { type ArraySource, type DType, MaskedArray, NDArray, parseDType } from '
 import { sizeOf } from '../ndarray/shapes.ts';
 import { type GrowableHost, type GrowablePlace, type RowsLike, rowBytes } from './growable-array.ts';
 
-/** What becomes a masked array that grows. */
+/** A source that is stored as a growable masked array. */
 export type GrowableMaskedSource = ArraySource & { readonly capacity: number; readonly mask: ArraySource };
 
-/** An array that can be laid anew when rows come. */
+/** An array that can be mapped anew when rows are added. */
 class Rows extends NDArray {
   readonly #type: DType;
   readonly #rowShape: readonly number[];
@@ -42,15 +42,14 @@ function init(
 }
 
 /**
- * A masked array whose first axis grows, given by `MmapDict.get` for entries that were set from a source with a
- * `mask` and a `capacity`.
+ * A masked array whose first axis grows, returned by `MmapDict.get` for entries that were set from a source with a `mask` and a `capacity`.
  */
 export class GrowableMaskedArray extends MaskedArray {
   readonly key: string;
   readonly #host: GrowableHost;
   #place: GrowablePlace;
 
-  /** @internal Given by `MmapDict.get`. */
+  /** @internal Returned by `MmapDict.get`. */
   constructor(host: GrowableHost, key: string, fillValue: unknown) {
     const { place, rows } = host.look(key);
     const data = new Rows(host, place, place.dataOffset, rows, place.type);
@@ -61,16 +60,16 @@ export class GrowableMaskedArray extends MaskedArray {
     this.#place = place;
   }
 
-  /** Rows there is room for before the reserve must grow. */
+  /** Number of rows there is room for before the array must grow. */
   get capacity(): number {
     return this.#place.capacity;
   }
 
   /**
-   * Appends one row or many and commits data and mask together.
+   * Appends one or more rows and commits data and mask together.
    *
    * @param rows - a masked array, or rows as `GrowableArray.append` takes them
-   * @param mask - which elements are hidden, where `rows` is not masked; default none
+   * @param mask - which elements are masked, if `rows` is not a masked array; default none
    * @throws as `GrowableArray.append`: INVALID_ARGUMENT; UNSUPPORTED_VALUE, also for a null outside of a masked array; READ_ONLY, LOCKED,
    * CLOSED, NOT_FOUND, NO_SPACE, IO; nothing is committed then
    */
@@ -102,7 +101,9 @@ export class GrowableMaskedArray extends MaskedArray {
     return this;
   }
 
-  /** Takes over what others, or a batch, committed. Returns true if the shape changed. @throws CLOSED, NOT_FOUND, INVALID_ARGUMENT, CORRUPT */
+  /**
+   * Takes in what others, or a batch, committed. Returns true if the shape changed. @throws CLOSED, NOT_FOUND, INVALID_ARGUMENT, CORRUPT
+   */
   refresh(): boolean {
     const before = this.#place;
     const { place, rows } = this.#host.look(this.key, before);
@@ -114,14 +115,14 @@ export class GrowableMaskedArray extends MaskedArray {
     return !same;
   }
 
-  /** Gives the disk of the reserve back. @throws READ_ONLY, LOCKED, CLOSED, NOT_FOUND, INVALID_ARGUMENT, IO */
+  /** Frees the disk space of unused room. @throws READ_ONLY, LOCKED, CLOSED, NOT_FOUND, INVALID_ARGUMENT, IO */
   seal(): void {
     this.refresh();
     this.#host.seal(this.key);
   }
 }
 
-/** The elements as the type has them; what is hidden means nothing, and need not be of it. */
+/** The elements converted to the type; masked ones mean nothing, and need not be convertible. */
 function dataOf(rows: MaskedArray, type: DType): NDArray {
   if (rows.dtype === type.name) return rows.data;
   return new MaskedArray(NDArray.zeros(rows.shape, type), NDArray.zeros(rows.shape, 'bool')).set(rows).data;

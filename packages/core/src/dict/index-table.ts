@@ -1,5 +1,5 @@
 /**
- * One tail index where it stands in the file, and the older ones that it refers to.
+ * One tail index in the file, and the older ones that it refers to.
  *
  * @module
  */
@@ -27,13 +27,13 @@ import {
 } from '../format/tail-index.ts';
 import type { StorageFile } from '../storage/storage-file.ts';
 
-/** The opcode before its payload, and the length. */
+/** Bytes of the opcode and the length before the payload. */
 const DATA_HEAD_SIZE = 9;
-/** A file with an index has more bytes than this. */
+/** A file with an index is larger than this. */
 const LEAST = HEADER_SIZE + TAIL_PREFIX_SIZE + INDEX_ENDING + TERMINATOR_SIZE;
-/** Indexes that refer to each other at most: ours are a dozen where there are 2^30 keys. */
+/** Most indexes that may refer to each other: this library writes a dozen where there are 2^30 keys. */
 const DEPTH_MAX = 64;
-/** Blocks that are taken into memory for lookups alone: 8 MiB, an index of half a million keys. */
+/** Most blocks that are read into memory for lookups alone: 8 MiB, an index of half a million keys. */
 const KEPT_BLOCKS = 16_384;
 
 /** The blocks and the footer of an index. */
@@ -42,10 +42,10 @@ export class IndexTable {
   /** File offset of the tail entry that holds it, and that entry's first bytes. */
   readonly entry: number;
   readonly head: Uint8Array;
-  /** What the tail entry says of the memo. */
+  /** The tail entry's memo hint. */
   readonly memoHint: number;
   readonly #file: StorageFile;
-  /** How many indexes refer to it, one through the other. */
+  /** The number of newer indexes in the chain that refers to it. */
   #depth = 0;
   #blocks: Uint8Array | undefined;
   #lookups = 0;
@@ -60,7 +60,7 @@ export class IndexTable {
   }
 
   /**
-   * The index at the end of a file, whatever commit it was made for; `undefined` where there is none.
+   * The index at the end of a file, whatever commit it was made for; `undefined` if there is none.
    * @param size - of the file
    */
   static last(file: StorageFile, size: number): IndexTable | undefined {
@@ -71,7 +71,7 @@ export class IndexTable {
     return IndexTable.#of(file, size - TERMINATOR_SIZE, ending);
   }
 
-  /** The index whose entry ends at `end`, and which was the last of the file once; `undefined` where there is none. */
+  /** The index whose entry ends at `end`, and which was once the last of the file; `undefined` if there is none. */
   static before(file: StorageFile, end: number): IndexTable | undefined {
     if (end < LEAST - TERMINATOR_SIZE) return undefined;
     const ending = new Uint8Array(INDEX_ENDING);
@@ -88,19 +88,19 @@ export class IndexTable {
     return new IndexTable(file, footer, entry, head, getI32(ending, INDEX_FOOTER_SIZE + 1));
   }
 
-  /** File offset behind its entry. */
+  /** File offset of the end of its entry. */
   get end(): number {
     return this.footer.fileSize - TERMINATOR_SIZE;
   }
 
-  /** Whether a walk, and Python, pass over its entry: who asks for keys does not need these bytes. */
+  /** Whether a walk, and Python, can pass over its entry: looking up keys does not need these bytes. */
   get passable(): boolean {
     const { head, entry, end } = this;
     const value = head[TAIL_PREFIX_SIZE - DATA_HEAD_SIZE];
     return getU64(head, 1) === end - entry - FRAME_SIZE && head[FRAME_SIZE] === SHORT_BINUNICODE && value === BINBYTES8;
   }
 
-  /** How many slots are in use, by what it says. */
+  /** How many slots are in use, according to the footer. */
   get slots(): number {
     const others = this.olderIfWhole()?.footer.keys ?? 0;
     return Math.min(Math.max(0, this.footer.keys - others), this.size);
@@ -111,7 +111,7 @@ export class IndexTable {
     return this.footer.blocks * INDEX_BLOCK_SIZE;
   }
 
-  /** The next older index; `undefined` where this is the first, `'torn'` where it is not to be had. */
+  /** The next older index; `undefined` if this is the first, `'torn'` if it is not available. */
   older(): IndexTable | undefined | 'torn' {
     const { older, seed } = this.footer;
     if (older === 0) return undefined;
@@ -125,7 +125,7 @@ export class IndexTable {
     return this.#older;
   }
 
-  /** The next older index, where there is one and it is to be had. */
+  /** The next older index, if there is one and it is available. */
   olderIfWhole(): IndexTable | undefined {
     const older = this.older();
     return older === 'torn' ? undefined : older;
@@ -136,7 +136,7 @@ export class IndexTable {
     return this.#blocks !== undefined;
   }
 
-  /** Takes the blocks into memory, where the file still holds them: there they may be overwritten. False where it does not. */
+  /** Reads the blocks into memory, before they may be overwritten in the file. Returns false if the file no longer holds them. */
   keep(): boolean {
     const { size } = this;
     if (this.#blocks === undefined) {
@@ -148,13 +148,13 @@ export class IndexTable {
     return this.#blocks.length === size;
   }
 
-  /** Lets go of the blocks, and of older indexes: the file is closed. */
+  /** Releases the blocks and the older indexes: the file is closed. */
   forget(): void {
     this.#blocks = undefined;
     this.#older = undefined;
   }
 
-  /** Whether the file still holds it: others may have dropped it while it stood last, and written their own in its place. */
+  /** Whether the file still holds it: if it was at the end, others may have dropped it, and written their own in its place. */
   stands(): boolean {
     const { footer } = this;
     const now = IndexTable.before(this.#file, this.end)?.footer;
@@ -167,7 +167,7 @@ export class IndexTable {
     );
   }
 
-  /** Makes it the index of another commit that changed nothing of what it says, in place; a torn footer is no index. */
+  /** Makes it valid for a later commit that changed nothing it says, in place; with a torn footer it is not an index. */
   renew(commitNumber: number): void {
     const footer = new Uint8Array(INDEX_FOOTER_SIZE);
     putIndexFooter(footer, { ...this.footer, commitNumber });
@@ -175,7 +175,7 @@ export class IndexTable {
   }
 
   /**
-   * The 512 bytes of a block, borrowed; after as many lookups as there are blocks they all are in memory.
+   * The 512 bytes of a block, borrowed; after more lookups than there are blocks, they are all in memory.
    * @param scratch - 512 bytes to read it into
    */
   block(number: number, scratch: Uint8Array): Uint8Array | undefined {
@@ -190,13 +190,13 @@ export class IndexTable {
     return count === INDEX_BLOCK_SIZE ? scratch : undefined;
   }
 
-  /** All slots: `visit(hash, offset)`. False where the index is torn. */
+  /** Visits all slots: `visit(hash, offset)`. Returns false if the index is torn. */
   each(visit: (hash: number, offset: number) => void): boolean {
     return this.keep() && eachSlot(this.footer, this.#blocks!, visit);
   }
 }
 
-/** None where no buffer holds so many: then the file is walked. */
+/** An empty array if so much memory is not available: then the file is walked. */
 function bytesIfAny(size: number): Uint8Array {
   try {
     return new Uint8Array(size);

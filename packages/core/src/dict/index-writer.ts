@@ -21,19 +21,21 @@ import { hindranceOf } from './readability.ts';
 import type { DictStore } from './store.ts';
 import { dropTail } from './tail.ts';
 
-/** Below this many keys a walk is as quick as a look into an index, */
+/** Below this many keys a walk is as fast as looking into an index, */
 const MIN_KEYS = 64;
 
-/** unless it meets so many entries, nearly all of them dead; or there are so many bytes of them where nobody walked. */
+/** unless it meets so many entries, nearly all of them dead; or, if nobody walked, there are so many bytes of entries. */
 const MANY_ENTRIES = 1024;
 const MANY_BYTES = 65_536;
 
-/** Reasons to go without an index: others are at work, the disk is full, the file was removed, or is damaged, which whoever asks it next is told. */
+/**
+ * Reasons to go without an index: another writer, a full disk, a removed file, or a damaged one, as the next call that needs it reports.
+ */
 const UNNEEDED = ['LOCKED', 'NO_SPACE', 'NOT_FOUND', 'READ_ONLY', 'CORRUPT', 'TRUNCATED'] as const;
 
 /**
- * Makes the file end with an index of the dict as it is now. Does nothing where a walk is as quick, nor where another writer is at
- * work, the disk is full, the file was removed or is damaged: it only makes the next open quicker.
+ * Makes the file end with an index of the dict as it is now. Does nothing if a walk is as fast, or for the reasons above: the index only
+ * makes the next open faster.
  */
 export function writeIndex(core: DictCore): void {
   const { store } = core;
@@ -45,7 +47,7 @@ export function writeIndex(core: DictCore): void {
       }, 0);
       return;
     }
-    // The table takes a while to make, so others are not kept waiting meanwhile: whoever commits makes it worthless.
+    // The table takes a while to build, so the lock is not held meanwhile: another writer's commit makes the table worthless.
     if (!store.file.tryLock()) return;
     store.file.unlock();
     core.refresh();
@@ -65,7 +67,7 @@ export function writeIndex(core: DictCore): void {
   }
 }
 
-/** What later entries of their keys hide dies, where these can be read. */
+/** Marks entries dead that later ones with their keys hide, if those can be read. */
 function buryHidden(core: DictCore): void {
   const { entries } = core.store;
   core.writer.buryHidden((key) => {
@@ -76,7 +78,7 @@ function buryHidden(core: DictCore): void {
   });
 }
 
-/** Where nothing was appended behind the last index, all that it says still holds. */
+/** Renews the last index if nothing was appended after it: then all that it says still holds. */
 function renewed(store: DictStore): boolean {
   if (!store.endsWithIndex()) return false;
   store.index!.renew(store.commitNumber);
@@ -84,10 +86,10 @@ function renewed(store: DictStore): boolean {
 }
 
 /**
- * Appends tail entries, as the whole of a commit.
+ * Appends tail entries, as a commit of its own.
  *
- * @param checksums - the payload of an integrity entry, made for the next commit number
- * @param always - write the index even where a walk is as quick
+ * @param checksums - the payload of a checksums entry, made for the next commit number
+ * @param always - write the index even if a walk is as fast
  */
 export function writeTails(core: DictCore, checksums: Uint8Array | undefined, always: boolean): void {
   buryHidden(core);
@@ -95,10 +97,10 @@ export function writeTails(core: DictCore, checksums: Uint8Array | undefined, al
 }
 
 /**
- * Appends the index of a file that is about to take another one's place, so that no handle that follows has to walk it: the same
- * handles would all do so, and each under the lock.
+ * Appends the index to a file that is about to replace another one. Without it every handle that follows would walk the whole file,
+ * holding the lock.
  *
- * @param commitNumber - that the file will have then
+ * @param commitNumber - the file's number once it has replaced the other
  */
 export function writeIndexFor(core: DictCore, commitNumber: number): void {
   core.transact(() => appendTails(core, undefined, buildIndex(core, false), commitNumber));
@@ -108,10 +110,10 @@ function appendTails(
   { store, writer }: DictCore,
   checksums: Uint8Array | undefined,
   table: Table | undefined,
-  madeFor?: number,
+  number?: number,
 ): void {
   if (checksums === undefined && table === undefined) return;
-  // It raises the number that both are made for.
+  // This raises the number that both are made for.
   dropTail(store);
   const { end, commitNumber } = store;
   const { memoHint } = store.entries;
@@ -128,7 +130,7 @@ function appendTails(
     const fileSize = end + size + TAIL_PREFIX_SIZE + builder.payload.length + ENTRY_TAIL_SIZE + TERMINATOR_SIZE;
     const payload = builder.finish({
       seed,
-      commitNumber: madeFor ?? nextCommitNumber(commitNumber),
+      commitNumber: number ?? nextCommitNumber(commitNumber),
       keys: older?.footer.keys ?? 0,
       fileSize,
       end,
@@ -139,17 +141,17 @@ function appendTails(
   writer.appendTail(parts);
 }
 
-/** Hashes and places of keys, without the footer that says of which state of the file. */
+/** Hashes and offsets of keys, without the footer that says for which state of the file. */
 interface Table {
   readonly builder: IndexBuilder;
   readonly seed: number;
-  /** Has the other keys. */
+  /** The index that has the other keys. */
   readonly older: IndexTable | undefined;
 }
 
 /**
- * A table of the keys that no index in the file has, and of those of its newest indexes that are no larger than what there is
- * already: each index then is more than twice as large as the next, so that there are few.
+ * A table of the keys that no index in the file has, and of those of the newest indexes that are no larger than what was collected before:
+ * each index then is more than twice as large as the next, so that there are few.
  */
 function buildIndex(core: DictCore, always: boolean): Table | undefined {
   const { store } = core;
@@ -185,8 +187,8 @@ function buildIndex(core: DictCore, always: boolean): Table | undefined {
     offsets.add(offset);
     suspects.add(hash);
   });
-  // What older indexes have and nobody looked up goes over by its hash. Dead entries among it are told by their state when they
-  // are asked for; those that died here are left out.
+  // Keys of older indexes that were not looked up are carried over by hash. Dead entries among them are recognised by their state at
+  // lookup; those that this handle deleted are left out.
   let room = true;
   const whole = carried.every(
     (table) =>
@@ -199,12 +201,12 @@ function buildIndex(core: DictCore, always: boolean): Table | undefined {
   return whole && room ? { builder, seed, older } : undefined;
 }
 
-/** Whether the next open needs no index of the few keys that there are: such a dict may have been changed very often. */
+/** Whether the next open needs no index for so few keys: the dict may have been changed very often. */
 function isQuicklyWalked({ entries, end }: DictStore): boolean {
   return entries.base === undefined ? entries.walked < MANY_ENTRIES : end < MANY_BYTES;
 }
 
-/** Indexes that the dict stands on, but that the file will not hold any more; `undefined` where they are torn. */
+/** Indexes that the dict relies on, but that the file will no longer hold; `undefined` if they are torn. */
 function lostTables({ entries, standing }: DictStore): IndexTable[] | undefined {
   const tables: IndexTable[] = [];
   let table: IndexTable | undefined | 'torn' = entries.base?.newest;

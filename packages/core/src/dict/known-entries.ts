@@ -1,5 +1,5 @@
 /**
- * Which entries a handle knows of: those that a walk met, or those that an index has and what came since.
+ * Which entries a handle knows: those that a walk met, or those in an index and those appended since.
  *
  * @module
  */
@@ -12,62 +12,62 @@ import type { BaseIndex } from './base-index.ts';
 import { Catalog, type EntryPlace } from './catalog.ts';
 import { type EntryTaker, walkAtMost, walkTo } from './walk.ts';
 
-/** Places in the catalog that are made at once at most; a file may say that it has any number of keys. */
+/** Most slots in the catalog that are allocated at once: a file may claim to have any number of keys. */
 const EXPECTED_MAX = 2 ** 20;
 
-/** Keys of a catalog that stays in memory when its dict is closed: it takes tens of KiB. */
+/** Most keys of a catalog that stays in memory when its dict is closed: it takes tens of KiB. */
 const SMALL = 1024;
 
-/** Whose entries they are. */
+/** The owner of the entries. */
 export interface EntriesHost {
-  /** Where the entries stand; may be replaced. */
+  /** The file of the entries; may be replaced. */
   readonly file: StorageFile;
-  /** File offset where the next entry goes: of the first one that is not committed. */
+  /** File offset where the next entry goes, and where the first uncommitted one begins. */
   readonly end: number;
-  /** The index contradicts itself: the next one is to be made of what was walked. */
+  /** The index contradicts itself: the next one must be built from a walk. */
   indexTorn(): void;
-  /** What was there before cannot be walked any more: all is to be read anew. */
+  /** The entries that were there before cannot be walked any more: everything must be read anew. */
   walkBroken(damage: ScanEnd & { readonly kind: 'damage' }): void;
 }
 
-/** The live entries of a file by key, and what is to be known of the others. */
+/** The live entries of a file by key, and what must be known about the others. */
 export class KnownEntries implements EntryTaker {
   /** One more than the highest memo index of all entries. */
   memoHint = 0;
-  /** File offsets of the entries whose bytes the format does not explain, by key: of the last with it. Those of no string have none. */
+  /** File offsets of damaged entries, by key: of the last one with it. Entries whose key is not a string are under `undefined`. */
   damaged: Map<string | undefined, number> = new Map();
-  /** Entries that walks met, dead ones too. */
+  /** Number of entries that walks met, including dead ones. */
   walked = 0;
-  /** The index that stands for the entries up to where it was made; absent once the file was walked. */
+  /** The index that is used for the entries up to where it was made; absent once the file was walked. */
   base: BaseIndex | undefined;
-  /** File offset behind the last entry that the base has: that may have changed its room since. */
+  /** File offset of the end of the last entry in the base, which may have been resized since. */
   #baseEnd = 0;
   /** Keys deleted since, which the base still has. */
   readonly removed: Set<string> = new Set();
   readonly #host: EntriesHost;
-  /** Made when first asked for: with an index few keys, or none, are put there. */
+  /** Created on first use: with an index few keys, or none, are added. */
   #catalog: Catalog | undefined;
-  /** Keeps the revision rising where the catalog or the file is replaced. */
+  /** Keeps the revision rising when the catalog or the file is replaced. */
   #rebuilt = 0;
   #generation = 0;
-  /** Entries of others came since there is a {@link KnownEntries.base}. */
+  /** Entries of others were met since there is a {@link KnownEntries.base}. */
   #met = false;
 
   constructor(host: EntriesHost) {
     this.#host = host;
   }
 
-  /** Live entries; while there is a {@link KnownEntries.base}, only those that were looked up or came since. */
+  /** Live entries; while there is a {@link KnownEntries.base}, only those that were looked up or appended since. */
   get catalog(): Catalog {
     return (this.#catalog ??= new Catalog());
   }
 
-  /** Changes whenever a key, or where it stands, may have changed. */
+  /** Changes whenever a key, or its place, may have changed. */
   get revision(): number {
     return this.#rebuilt + (this.#catalog?.changes ?? 0);
   }
 
-  /** Changes whenever other entries may stand where known ones stood. */
+  /** Changes whenever other entries may be at the places of known ones. */
   get generation(): number {
     return this.#generation;
   }
@@ -83,20 +83,20 @@ export class KnownEntries implements EntryTaker {
     return this.catalog.find(key);
   }
 
-  /** Like {@link KnownEntries.find}, where the key's UTF-8 is at hand. */
+  /** Like {@link KnownEntries.find}, for a key whose UTF-8 is available. */
   findBytes(key: string, bytes: Uint8Array, length: number): number {
     const slot = (this.#catalog ?? this.catalog).findBytes(bytes, 0, length);
     return slot >= 0 || this.base === undefined ? slot : this.find(key);
   }
 
-  /** The slot of a key that the catalog has, or -1; a {@link KnownEntries.base} is not asked. */
+  /** The slot of a key in the catalog, or -1; does not search the {@link KnownEntries.base}. */
   findKnown(key: string): number {
     return this.#catalog === undefined ? -1 : this.#catalog.find(key);
   }
 
   /** An entry was written whose key was just not found, with nothing looked up or changed since. */
   addMissing(bytes: Uint8Array, length: number, offset: number, frameLength: number): void {
-    // Without a base the look ended in the catalog.
+    // Without a base the search ended in the catalog.
     if (this.base === undefined) (this.#catalog ?? this.catalog).putMissing(bytes, 0, length, offset, frameLength);
     else this.catalog.put(bytes, 0, length, offset, frameLength);
   }
@@ -107,7 +107,7 @@ export class KnownEntries implements EntryTaker {
     if (this.base !== undefined) this.removed.add(key);
   }
 
-  /** Entries are dead, by the file offsets of their states. */
+  /** Removes entries that are dead, given by the file offsets of their state bytes. */
   died(states: ReadonlySet<number>): void {
     const { catalog } = this;
     const gone: string[] = [];
@@ -118,7 +118,7 @@ export class KnownEntries implements EntryTaker {
     for (const key of gone) this.remove(key);
   }
 
-  /** Whether the file holds an entry with the key, as long as that, where it is known to be. */
+  /** Whether the file holds an entry with this key and the known length at the known place. */
   stands(key: string, { offset, keyLength }: EntryPlace): boolean {
     const slot = this.findKnown(key);
     const head = new Uint8Array(ENTRY_HEAD_SIZE + keyLength);
@@ -126,8 +126,7 @@ export class KnownEntries implements EntryTaker {
   }
 
   /**
-   * An older live entry of the key, which only the {@link KnownEntries.base} has: a writer that was killed did not come to the death
-   * of what it had replaced.
+   * An older live entry of the key that only the {@link KnownEntries.base} has: a writer was killed before it marked that dead.
    * @param place - of the key's entry, which is committed
    */
   hiddenInBase(key: string, { offset }: EntryPlace): EntryPlace | undefined {
@@ -139,7 +138,7 @@ export class KnownEntries implements EntryTaker {
     return undefined;
   }
 
-  /** All such. */
+  /** All entries that {@link KnownEntries.hiddenInBase} would return. */
   allHiddenInBase(): EntryPlace[] {
     const { base, catalog } = this;
     const hidden: EntryPlace[] = [];
@@ -156,19 +155,19 @@ export class KnownEntries implements EntryTaker {
     return [];
   }
 
-  /** The base cannot tell: from here on the catalog does, which then knows what is hidden, too. */
+  /** The base gives no reliable answer: from here on the catalog is used, which then knows the hidden entries, too. */
   #baseTorn(): void {
     this.walkAll();
     this.#host.indexTorn();
   }
 
-  /** From here on an index stands for the entries that it has. */
+  /** From here on an index is used for the entries that it has. */
   useBase(base: BaseIndex): void {
     this.base = base;
     this.#baseEnd = base.end;
   }
 
-  /** The last entry of the file, which has the key, changed its room. */
+  /** The last entry of the file, which has the key, was resized. */
   resized(key: string, { offset, frameLength }: EntryPlace, newLength: number): void {
     const { catalog } = this;
     catalog.move(catalog.find(key), offset, newLength);
@@ -185,7 +184,7 @@ export class KnownEntries implements EntryTaker {
     try {
       this.#walkTo(this.#baseEnd, known, base.newest.footer.keys);
     } catch (error) {
-      // The index knows them as before.
+      // The index is still usable.
       this.base = base;
       this.damaged = damaged;
       throw error;
@@ -195,16 +194,16 @@ export class KnownEntries implements EntryTaker {
   }
 
   /**
-   * Where a walk over the entries that the {@link KnownEntries.base} has comes to; nothing that is met is taken.
-   * @returns undefined where it is given up, for it would read more than `budget` bytes
+   * How a walk over the entries in the {@link KnownEntries.base} ends; they are only checked.
+   * @returns undefined if it would read more than `budget` bytes, and gave up
    */
   walkBase(budget: number): ScanEnd | undefined {
     return walkAtMost(this.#host.file, HEADER_SIZE, this.#baseEnd, budget);
   }
 
   /**
-   * The same where the catalog has them all, and some may be dead by now: a key that was replaced stands where its last value does.
-   * Call it under the lock. What the transaction deleted stays out.
+   * Walks again if the catalog has all entries, and some may be dead by now: a key that was replaced gets the place of its last value. Call
+   * it under the lock. What the transaction deleted stays out.
    */
   walkAgain(): void {
     const { catalog: known } = this;
@@ -223,21 +222,21 @@ export class KnownEntries implements EntryTaker {
     try {
       result = walkTo(this.#host.file, HEADER_SIZE, end, this);
     } catch (error) {
-      // What was met until a read failed is not all there is.
+      // What was met before a read failed is incomplete.
       this.#catalog = known;
       throw error;
     }
     known.each((_slot, { offsets, frameLengths, keys, keyStarts, keyLengths }, at) => {
       const [offset, frameLength, start] = [offsets[at]!, frameLengths[at]!, keyStarts[at]!];
       const stop = start + keyLengths[at]!;
-      // What one that is committed replaced is dead, or hidden for ever; else it lives until the commit.
+      // What a committed entry replaced is dead, or hidden for good; what an uncommitted one replaced lives until the commit.
       if (offset >= committed) this.catalog.put(keys, start, stop, offset, frameLength);
       else if (offset >= end) this.catalog.load(keys, start, stop, offset, frameLength);
     });
     if (result.kind === 'damage') this.#host.walkBroken(result);
   }
 
-  /** Knows of none, until a walk or an index tells. */
+  /** Forgets all entries, until a walk or an index provides them. */
   clear(): void {
     this.#generation++;
     this.#met = false;
@@ -249,14 +248,14 @@ export class KnownEntries implements EntryTaker {
     this.damaged = new Map();
   }
 
-  /** The same numbers may stand for other bytes from now on. */
+  /** The same offsets may refer to other bytes from now on. */
   fileReplaced(): void {
     this.#rebuilt++;
   }
 
-  /** Lets go of all memory: the file is closed. */
+  /** Releases all memory: the file is closed. */
   close(): void {
-    // A small one is not worth the making of an empty one.
+    // A small catalog is not worth creating an empty one for.
     if (this.#catalog !== undefined && this.#catalog.size > SMALL) this.#catalog = new Catalog();
     // The index itself stays, for its hidden class, as the dict does.
     this.base?.forget();

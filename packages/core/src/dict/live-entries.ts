@@ -1,5 +1,5 @@
 /**
- * What lives in a file by its entries alone: no index is believed.
+ * The live entries of a file, found without relying on an index.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import type { DictStore } from './store.ts';
 import { journalOfWalk } from './stranded.ts';
 import { walkToEnd } from './walk.ts';
 
-/** The last live entry of each key, as far as the chain of frames goes. What journals say counts as done. */
+/** The last live entry of each key, as far as the chain of frames goes. Journals count as done. */
 export function liveEntries({ file, read }: DictStore): Map<string, EntryPlace> {
   const live = new Map<string, EntryPlace>();
   const { walk, end } = walkToEnd(file, HEADER_SIZE, file.size(), {
@@ -27,7 +27,7 @@ export function liveEntries({ file, read }: DictStore): Map<string, EntryPlace> 
   return live;
 }
 
-/** Takes away those that the journal tells the death of; gives the file offsets of the states that it does. */
+/** Removes the entries that the journal marks dead; returns the file offsets of all state bytes that it does. */
 export function buryDead(live: Map<string, EntryPlace>, journal: Journal | undefined): ReadonlySet<number> {
   const deaths = journal?.deaths ?? new Set();
   for (const [key, { offset, frameLength }] of live) if (deaths.has(stateOffset(offset, frameLength))) live.delete(key);

@@ -1,5 +1,5 @@
 /**
- * The dict: one file, one mapping from keys to values, readable by stock Python at every moment.
+ * The dict: one file that maps keys to values, readable by stock Python at every moment.
  *
  * @module
  */
@@ -36,33 +36,33 @@ import type { Repair } from './store.ts';
 import { copyEntries, type ProgressOptions, type VacuumOptions, vacuum } from './vacuum.ts';
 import { vacuumInPlace } from './vacuum-in-place.ts';
 
-/** What {@link MmapDict.getMeta} tells. */
+/** What {@link MmapDict.getMeta} returns. */
 export interface EntryMeta extends ValueMeta {
   readonly key: string;
   /** File offset of the entry. */
   readonly entryOffset: number;
-  /** File offset of the value; for arrays of their data. */
+  /** File offset of the value; for arrays, of their data. */
   readonly offset: number;
   /** Bytes of the value, opcodes included. */
   readonly length: number;
 }
 
-/** A dict of which it is known what is under a key. */
+/** A dict whose type says what is stored under a key. */
 export interface Holds<K extends string, V> {
   get(key: K): V;
 }
 
 /**
- * A dict in a file. This class stands on any {@link StorageFile}; `@mmdpickle/core/node` adds `MmapDict.open(path)`.
+ * A dict in a file. This class works on any {@link StorageFile}; `@mmdpickle/core/node` adds `MmapDict.open(path)`.
  *
- * Every change is one commit: after a crash the file holds the old or the new state, and stock Python loads it.
- * Reads take no lock and see other writers' commits.
+ * Every change is one commit: after a crash the file holds the old or the new state, and stock Python loads it. Reads take no lock and see
+ * other writers' commits.
  *
- * What is said here holds for every method, beside what it says itself.
+ * The errors listed here can come from every method, in addition to those that it lists itself.
  *
- * @throws CLOSED once it is closed; BAD_KEY for a key that is no string; INVALID_ARGUMENT for arguments and options that make no
- * sense, and for what cannot be done inside a batch; CORRUPT where what is looked at is damaged; IO.
- * Changes: READ_ONLY; LOCKED after `lockTimeout`; NOT_FOUND where the file was removed; NO_SPACE. The file is then as it was.
+ * @throws CLOSED once it is closed; BAD_KEY for a key that is not a string; INVALID_ARGUMENT for arguments and options that make no
+ * sense, and for operations that are not allowed inside a batch; CORRUPT if the data read is damaged; IO.
+ * Changes: READ_ONLY; LOCKED after `lockTimeout`; NOT_FOUND if the file was removed; NO_SPACE. The file is then as it was.
  * Storing values: KEY_TOO_LONG, UNSUPPORTED_VALUE, UNSUPPORTED_DTYPE.
  *
  * @example
@@ -75,7 +75,7 @@ export interface Holds<K extends string, V> {
  * ```
  */
 export class MmapDict implements Iterable<[string, unknown]>, Disposable {
-  /** @internal The machinery, for this package's own functions. */
+  /** @internal The implementation, for this package's own functions. */
   readonly core: DictCore;
 
   /** @internal Use {@link MmapDict.over}. */
@@ -86,7 +86,7 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
   /**
    * Opens the dict in a file. An empty writable file becomes an empty dict.
    *
-   * @param file - taken over: closed with the dict
+   * @param file - owned by the dict from now on, and closed with it
    * @throws NOT_A_PICKLE, NOT_MMDPICKLE, TRUNCATED, CORRUPT; ALREADY_EXISTS for mode `'w-'` and a file that is not empty
    */
   static over(file: StorageFile, options?: DictOptions): MmapDict {
@@ -115,7 +115,7 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
     return this.core.closed;
   }
 
-  /** Rises with every commit, of anyone; wraps to 0 after 2^31-1. */
+  /** Raised by every commit of any writer; wraps to 0 after 2^31-1. */
   get commitNumber(): number {
     this.refresh();
     return this.core.store.commitNumber;
@@ -127,7 +127,7 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
     return this.core.store.entries.catalog.size;
   }
 
-  /** Which file this handle has open. */
+  /** The identity of the file that this handle has open. */
   get identity(): FileIdentity {
     return this.core.store.file.identity();
   }
@@ -143,12 +143,12 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
     return this.core.store.end;
   }
 
-  /** What this handle put right that a killed writer had left. */
+  /** What this handle repaired after a killed writer. */
   get repairs(): readonly Repair[] {
     return this.core.store.repairs;
   }
 
-  /** Notices other writers' commits, as every read does. Returns true if there were any. */
+  /** Takes in other writers' commits, as every read does. Returns true if there were any. */
   refresh(): boolean {
     return this.core.refresh();
   }
@@ -165,7 +165,7 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
     return this.core.get(key);
   }
 
-  /** What is known of a value without reading its data; `undefined` where the key is missing. */
+  /** The type, shape and place of a value, without reading its data; `undefined` if the key is missing. */
   getMeta(key: string): EntryMeta | undefined {
     return this.core.consistent(key, (view) => {
       const [, meta] = this.core.describe(view);
@@ -178,9 +178,9 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
   /**
    * Stores a value and commits.
    *
-   * @param key - any string of at most 255 bytes in UTF-8, but for the three that the format keeps for tail entries
-   * @param value - anything that pickles, typed arrays, and everything that implements ArraySource
-   * @param options - the array layout, where it is not to be the dict's
+   * @param key - any string of at most 255 bytes in UTF-8, except the three that the format reserves for tail entries
+   * @param value - anything that can be pickled, typed arrays, and everything that implements ArraySource
+   * @param options - the array layout, if not the dict's
    * @throws BAD_KEY also for those three; KEY_TOO_LONG, UNSUPPORTED_VALUE, UNSUPPORTED_DTYPE, READ_ONLY, LOCKED, NOT_FOUND, NO_SPACE, IO:
    * the file is then unchanged
    */
@@ -201,13 +201,13 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
     return this;
   }
 
-  /** Removes a key and commits. Returns false if it was not there. */
+  /** Deletes a key and commits. Returns false if it was missing. */
   delete(key: string): boolean {
     const { core } = this;
     return core.transact(() => core.find(key) !== undefined && core.writer.delete(key));
   }
 
-  /** Removes all keys, in one commit. */
+  /** Deletes all keys, in one commit. */
   clear(): this {
     return this.batch(() => {
       for (const key of [...this.keys()]) this.delete(key);
@@ -215,7 +215,9 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
     });
   }
 
-  /** The value of a key, which is removed; `fallback` where it is missing. Arrays keep their bytes until a reclaim or a vacuum in place. */
+  /**
+   * Deletes a key and returns its value, or `fallback` if it is missing. An array keeps its bytes until a reclaim or an in-place vacuum.
+   */
   pop<T = undefined>(key: string, fallback?: T): unknown {
     return this.batch(() => {
       const value = this.get(key);
@@ -223,7 +225,7 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
     });
   }
 
-  /** The value of a key; where it is missing, `value` is stored first. */
+  /** The value of a key; if the key is missing, `value` is stored first. */
   setDefault(key: string, value: unknown): unknown {
     return this.batch(() => {
       if (!this.has(key)) this.set(key, value);
@@ -245,11 +247,11 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
   }
 
   /**
-   * Runs changes as one commit: all of them or, if `change` throws, none. The lock is held meanwhile. Reads inside see
-   * the changes; arrays that grow show new rows after the commit.
+   * Runs changes as one commit: all of them or, if `change` throws, none. The lock is held meanwhile. Reads inside see the changes;
+   * growable arrays show new rows after the commit.
    *
-   * @param options - `lockTimeout` in milliseconds, where it is not to be the dict's; 0 tries once
-   * @throws what `change` throws; INVALID_ARGUMENT where it returns a promise
+   * @param options - `lockTimeout` in milliseconds, if not the dict's; 0 tries once
+   * @throws what `change` throws; INVALID_ARGUMENT if it returns a promise
    */
   batch<T>(change: () => T, options?: { readonly lockTimeout?: number }): T {
     if (options !== undefined) checkOptions(options, BATCH_OPTIONS);
@@ -258,24 +260,24 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
   }
 
   /**
-   * Like {@link MmapDict.batch}; waits for the lock without blocking the event loop. Where nobody holds it, `change`
-   * runs before this returns; calls that wait have their turns in order, each a commit of its own.
+   * Like {@link MmapDict.batch}, but waits for the lock without blocking the event loop. If nobody holds it, `change` runs before this
+   * returns; waiting calls run in order, each as a commit of its own.
    *
-   * @param options - `signal` ends the waiting, with its reason; `lockTimeout` in milliseconds, where it is not to be the dict's
-   * @throws LOCKED, CLOSED where the dict was closed meanwhile, and what `change` throws
+   * @param options - `signal` ends the wait, and its reason is thrown; `lockTimeout` in milliseconds, if not the dict's
+   * @throws LOCKED, CLOSED if the dict was closed meanwhile, and what `change` throws
    */
   batchAsync<T>(
     change: () => T,
     options: { readonly signal?: AbortSignal; readonly lockTimeout?: number } = {},
   ): Promise<T> {
-    // Not an async function: where nothing is waited for, that would make half of the garbage of a small put.
+    // Not an async function: if there is nothing to wait for, that would cause half of the garbage of a small put.
     try {
       const { core } = this;
       core.changing();
       checkOptions(options, BATCH_ASYNC_OPTIONS);
       checkFunction(change, 'batchAsync');
       options.signal?.throwIfAborted();
-      // Inside a batch it is a commit of its own all the same, after that one.
+      // Called inside a batch, this is still a commit of its own, after that batch.
       if (core.writer.active || !core.store.file.tryLock()) return batchLater(core, change, options);
       const done = batchLocked(core, change, core.store.file);
       return done === undefined ? batchLater(core, change, options) : Promise.resolve(done.result);
@@ -284,13 +286,16 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
     }
   }
 
-  /** All keys, in Python's order, each when it is asked for: the first one costs no more among many. One that others add or delete meanwhile may be among them or not; one that they replace is. */
+  /**
+   * All keys, in Python's order, read as the iterator advances: the first of many costs no more. A key that others add or delete meanwhile
+   * may or may not be included; one that they replace is.
+   */
   *keys(): IterableIterator<string> {
     const { core } = this;
     core.settled();
     for (const key of core.store.entries.catalog.keys()) {
       core.alive();
-      // Behind a batch that threw, what is known is what it had come to.
+      // After a batch that threw, the store still knows the entries as that batch had left them.
       if (!core.store.unchanged()) core.refresh();
       if (core.store.entries.find(key) >= 0) yield key;
     }
@@ -317,7 +322,7 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
   }
 
   /**
-   * All entries in file order, dead ones too.
+   * All entries in file order, including dead ones.
    * @param from - file offset of an entry, or of the terminator, such as a former `tailOffset`
    */
   *scan(from?: number): IterableIterator<EntryInfo> {
@@ -325,7 +330,7 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
     yield* entryInfos(this.core.store, from);
   }
 
-  /** Gives a value another key, in one commit. Its bytes are copied, not decoded. @throws NOT_FOUND; the reason of the signal */
+  /** Renames a key, in one commit. The value's bytes are copied, not decoded. @throws NOT_FOUND; the reason of the signal */
   rename(from: string, to: string, options: ProgressOptions = {}): this {
     checkOptions(options, PROGRESS_OPTIONS);
     const { core } = this;
@@ -344,8 +349,8 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
 
   /**
    * Copies values into another dict, in one commit there; array bytes do not pass through JavaScript.
-   * @throws NOT_FOUND; UNSUPPORTED_VALUE, BAD_KEY, CORRUPT and what else reading and `set` throw, for a value with which Python
-   *   would not load the other dict
+   * @throws NOT_FOUND; UNSUPPORTED_VALUE, BAD_KEY, CORRUPT and what else reading and `set` throw, for a value with which Python could not
+   * load the other dict
    */
   copy(keys: Iterable<string>, target: MmapDict, options: ProgressOptions = {}): this {
     checkOptions(options, PROGRESS_OPTIONS);
@@ -356,7 +361,7 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
     return this;
   }
 
-  /** Takes over all values of another dict, in one commit. @throws as `copy` */
+  /** Copies all values of another dict into this one, in one commit. @throws as `copy` */
   merge(from: MmapDict, options: ProgressOptions = {}): this {
     checkOptions(options, PROGRESS_OPTIONS);
     checkDict(from, 'merge', this);
@@ -365,10 +370,10 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
   }
 
   /**
-   * Drops dead entries: the live ones are copied, byte for byte, to a new file that is renamed over the old one.
-   * Other handles keep what they have mapped, and go on in the new file. Room that growable arrays do not use is dropped too.
+   * Drops dead entries: the live ones are copied, byte for byte, to a new file that is renamed over the old one. Other handles keep what
+   * they have mapped, and continue in the new file. Unused room of growable arrays is dropped too.
    *
-   * @throws NOT_FOUND, unless in place, where the file was moved while it was open; CORRUPT where a damaged entry would be lost
+   * @throws NOT_FOUND, unless in place, if the file was moved while it was open; CORRUPT if a damaged entry would be lost
    */
   vacuum(options: VacuumOptions = {}): this {
     checkOptions(options, VACUUM_OPTIONS);
@@ -378,8 +383,8 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
   }
 
   /**
-   * Gives the disk of dead entries back without moving anything. Returns how many bytes. Arrays that somebody still holds of such an
-   * entry (popped, replaced, or moved as they grew) read as zeros from then on, but for less than a page at either end.
+   * Frees the disk space of dead entries without moving anything. Returns the number of bytes. Arrays of such an entry that somebody still
+   * holds (it was popped, replaced, or moved as it grew) read as zeros from then on, except for less than a page at either end.
    */
   reclaim(options: ProgressOptions = {}): number {
     checkOptions(options, PROGRESS_OPTIONS);
@@ -387,8 +392,8 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
   }
 
   /**
-   * Checks structure and values. With `repair` it finishes or cuts off what a crash left, an entry that the end of the file
-   * cuts in two included; it never drops a whole one. Never prints.
+   * Checks structure and values. With `repair` it finishes or cuts off what a crash left, including an entry that the end of the file cuts
+   * in two; it never drops a complete entry. Never prints.
    */
   fsck(options: FsckOptions = {}): FsckResult {
     checkOptions(options, FSCK_OPTIONS);
@@ -406,22 +411,25 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
   }
 
   /**
-   * Compares every live entry with the checksums of the last seal; what differs is looked at again under the lock.
-   * @throws LOCKED where something differs, and somebody is in the middle of a change for long
+   * Compares every live entry with the checksums of the last seal; mismatches are checked again under the lock.
+   * @throws LOCKED if there is a mismatch and another writer holds the lock for longer than the timeout
    */
   verify(options: ProgressOptions = {}): VerifyResult {
     checkOptions(options, PROGRESS_OPTIONS);
     return verify(this.core, options);
   }
 
-  /** Copies every intact entry of this (leniently opened) dict into another, in one commit. @throws NOT_A_PICKLE, NOT_MMDPICKLE, TRUNCATED for what is none */
+  /**
+   * Copies every intact entry of this (leniently opened) dict into another, in one commit. @throws NOT_A_PICKLE, NOT_MMDPICKLE, TRUNCATED
+   * for a file that is not a dict
+   */
   salvage(target: MmapDict, options: ProgressOptions = {}): SalvageResult {
     checkOptions(options, PROGRESS_OPTIONS);
     checkDict(target, 'salvage', this);
     return salvage(this.core, target.core, options);
   }
 
-  /** Makes legacy arrays loadable by every numpy, in place, without moving their data. Returns how many there were. */
+  /** Makes legacy arrays loadable by every numpy, in place, without moving their data. Returns how many were changed. */
   upgrade(): number {
     return respell(this.core, 'legacy', 'upgraded');
   }
@@ -438,8 +446,8 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
   }
 
   /**
-   * Gives file, lock and mappings back. Closing twice does nothing.
-   * @throws INVALID_ARGUMENT inside a batch, whose bytes would stay behind the end of the file
+   * Releases file, lock and mappings. Closing twice does nothing.
+   * @throws INVALID_ARGUMENT inside a batch, whose bytes would stay after the terminator
    */
   close(): void {
     if (this.core.closed) return;
@@ -458,9 +466,9 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
   }
 
   /**
-   * Kept for the hidden classes of all that a handle is made of. V8 drops one, and the code compiled for it, at a collection
-   * that finds no object of it alive: a program that opens one file after the other would go on in the interpreter (twice
-   * to three times as slow). Nothing ever reads it; of what it held only empty tables are left.
+   * Keeps the hidden classes of a handle's objects alive. V8 drops a hidden class, and the code compiled for it, at a garbage collection
+   * that finds no live object of it: a program that opens one file after another would keep starting in the interpreter (two to three times
+   * as slow). Nothing ever reads this; only empty tables are left of what the handle held.
    * @kept
    */
   protected static lastClosed: MmapDict | undefined;
@@ -475,13 +483,13 @@ function checkFunction(value: unknown, of: string): void {
   throw new MmdError('INVALID_ARGUMENT', `${of} takes a function, found ${typeof value}`, { found: value });
 }
 
-/** Another dict: onto itself a file would double. */
+/** Checks for another dict: copied onto itself, a file would double. */
 function checkDict(value: unknown, of: string, self: MmapDict): asserts value is MmapDict {
   const refuse = (found: string): MmdError =>
     new MmdError('INVALID_ARGUMENT', `${of} takes another dict, found ${found}`, { found: value });
   if (!(value instanceof MmapDict)) throw refuse(typeof value);
   const [a, b] = [value.identity, self.identity];
-  // Each disk in memory counts its files from 1 on.
+  // Every MemoryDisk numbers its files from 1.
   const same = value.core === self.core || (a.dev !== 0n && isSameFile(a, b));
   if (same) throw refuse('the file itself');
 }

@@ -11,8 +11,8 @@ import type { LoadOptions } from '../pickle/index.ts';
 import { LOAD_OPTIONS } from '../pickle/options.ts';
 
 /**
- * `'r'`: reading, the file must exist. `'r+'`: changing, the file must exist. `'a'`: changing, created when missing.
- * `'w-'`: created, an error when it exists. `'c'`: copy-on-write, changes to arrays stay in memory.
+ * `'r'`: for reading, the file must exist. `'r+'`: for changing, the file must exist. `'a'`: for changing, created if missing. `'w-'`:
+ * created, an error if it exists. `'c'`: copy-on-write, changes to arrays stay in memory.
  */
 export type DictMode = 'r' | 'r+' | 'a' | 'w-' | 'c';
 
@@ -26,26 +26,26 @@ export interface DictOptions {
   readonly durability?: 'none' | 'commit';
   /** Milliseconds to wait for another writer's lock; then LOCKED. Default 10,000. */
   readonly lockTimeout?: number;
-  /** Codecs asked before the built-in ones, in order. */
+  /** Codecs tried before the built-in ones, in order. */
   readonly codecs?: readonly ValueCodec[];
   /** Options for values that are pickles (limits, lossless, globals, ...). */
   readonly load?: Omit<LoadOptions, 'borrow' | 'offset'>;
-  /** Open a file with a torn tail or damage for reading what is intact. Default false: it throws. */
+  /** Open a file with a torn tail or damage, to read what is intact. Default false: it throws. */
   readonly lenient?: boolean;
-  /** With `lenient`: do not even ask for a header. Only `salvage` has a use for it. Default false. */
+  /** With `lenient`: do not even require a header. Only useful for `salvage`. Default false. */
   readonly salvage?: boolean;
   /** Write a tail index at close, so that the next open does not walk the file. Default true. */
   readonly index?: boolean;
   /**
-   * Bytes of a tail index from which on it stays in the file when an entry is appended: the next index then has the new keys only,
-   * and refers to it. A smaller one is dropped and written anew. Default 16,384: about 900 keys.
+   * Size in bytes from which a tail index stays in the file when an entry is appended: the next index then has only the new keys, and
+   * refers to it. A smaller one is dropped and rewritten. Default 16,384: about 900 keys.
    */
   readonly standingIndex?: number;
 }
 
 /** Options of `MmapDict.set`. */
 export interface SetOptions {
-  /** How an array is spelled. Default: as the dict's option says. */
+  /** How an array is written. Default: as the dict's option says. */
   readonly layout?: ArrayLayout;
 }
 
@@ -68,7 +68,7 @@ const CODEC_LIST: OptionRow = {
   expected: 'an array of codecs, each with a name, encode, describe and decode',
 };
 
-/** Of {@link DictOptions}. */
+/** The option table of {@link DictOptions}. */
 export const DICT_OPTIONS: OptionTable = {
   mode: isOneOf(...(['r', 'r+', 'a', 'w-', 'c'] satisfies DictMode[])),
   layout: LAYOUT,
@@ -82,19 +82,19 @@ export const DICT_OPTIONS: OptionTable = {
   standingIndex: isCount('bytes'),
 } satisfies Record<keyof DictOptions, OptionRow>;
 
-/** Of `set`, of `batch`, and of `batchAsync`. */
+/** The option tables of `set`, `batch` and `batchAsync`. */
 export const SET_OPTIONS: OptionTable = { layout: LAYOUT };
 export const BATCH_OPTIONS: OptionTable = { lockTimeout: LOCK_TIMEOUT };
 export const BATCH_ASYNC_OPTIONS: OptionTable = { lockTimeout: LOCK_TIMEOUT, signal: isSignal };
 
-/** Of `ProgressOptions`, and of those that add to them. */
+/** The option tables of `ProgressOptions` and of the options that extend it. */
 export const PROGRESS_OPTIONS: OptionTable = { signal: isSignal, onProgress: isFunction };
 export const VACUUM_OPTIONS: OptionTable = { ...PROGRESS_OPTIONS, inPlace: isFlag };
 export const FSCK_OPTIONS: OptionTable = { ...PROGRESS_OPTIONS, repair: isFlag, values: isFlag };
 export const SEAL_OPTIONS: OptionTable = { ...PROGRESS_OPTIONS, checksums: isFlag };
 export const CONVERT_OPTIONS: OptionTable = { ...LOAD_OPTIONS, ...PROGRESS_OPTIONS, dict: { within: DICT_OPTIONS } };
 
-/** Of `DictReaderOptions`. */
+/** The option table of `DictReaderOptions`. */
 export const READER_OPTIONS: OptionTable = { codecs: CODEC_LIST, load: { within: LOAD_OPTIONS }, signal: isSignal };
 
 /** @throws BAD_KEY */
@@ -102,7 +102,7 @@ export function checkKey(key: unknown): asserts key is string {
   if (typeof key !== 'string') throw new MmdError('BAD_KEY', `a key is a string, found ${typeof key}`, { found: key });
 }
 
-/** Fills in the defaults. Written out, so that the options of every dict have one hidden class: each commit looks at them. */
+/** Fills in the defaults. Written out, so that the options of every dict have one hidden class: every commit reads them. */
 export function resolveOptions(options: DictOptions, mode: DictMode): ResolvedOptions {
   return {
     mode,

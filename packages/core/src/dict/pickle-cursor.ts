@@ -1,5 +1,5 @@
 /**
- * The opcodes of a pickle in a file, one after the other, through a small window: large arguments are stepped over, not read.
+ * The opcodes of a pickle in a file, one after another, through a small window: large arguments are skipped, not read.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { MmdError } from '../errors.ts';
 import { type ArgumentName, OPCODES, type OpcodeRow } from '../pickle/opcodes.ts';
 import type { StorageFile } from '../storage/storage-file.ts';
 
-/** How an argument says its length: bytes of its own, bytes of a count before it, or lines of text. */
+/** How the length of an argument is determined: fixed bytes, the size of a count before it, or lines of text. */
 const SHAPES: Readonly<
   Record<ArgumentName, { readonly fixed?: number; readonly count?: number; readonly lines?: number }>
 > = {
@@ -39,7 +39,7 @@ const SHAPES: Readonly<
 };
 
 const NONE = 255;
-/** By opcode: bytes of a fixed argument, {@link NONE} where a count or lines tell; -1 for a byte that is no opcode. */
+/** By opcode: bytes of a fixed argument, {@link NONE} if a count or lines determine them; -1 for a byte that is not an opcode. */
 const FIXED = new Int16Array(256).fill(-1);
 const COUNT = new Uint8Array(256);
 const LINES = new Uint8Array(256);
@@ -50,7 +50,7 @@ for (const { code, arg } of Object.values(OPCODES) as OpcodeRow[]) {
   LINES[code] = lines ?? 0;
 }
 
-/** Where the opcode at a position ends, with its argument; -1 for a byte that is no opcode, or where the end of a line tells. */
+/** Where the opcode at a position ends, with its argument; -1 for a byte that is not an opcode, or an argument made of lines. */
 export function endOfOpcode(bytes: Uint8Array, pos: number): number {
   const code = bytes[pos]!;
   const fixed = FIXED[code]!;
@@ -65,9 +65,9 @@ export function endOfOpcode(bytes: Uint8Array, pos: number): number {
 
 const CHUNK = 2 ** 18;
 
-/** A place in a pickle that stands at the start of a file. */
+/** A position in a pickle that begins at the start of a file. */
 export class PickleCursor {
-  /** The opcode at hand, where it starts, where its payload starts (behind a count), and where it ends. */
+  /** The current opcode, where it starts, where its payload starts (after a count), and where it ends. */
   code = 0;
   start = 0;
   payload = 0;
@@ -105,7 +105,7 @@ export class PickleCursor {
       const bytes = COUNT[code]!;
       let length = 0;
       for (let i = bytes - 1; i >= 0; i--) length = length * 256 + this.#byte(end + i);
-      // A negative count of a text protocol is an error that the machine words.
+      // A negative count is CORRUPT, as in the pickle machine.
       if (bytes === 4 && length >= 2 ** 31 && (code === OPCODES.BINSTRING.code || code === OPCODES.LONG4.code)) {
         throw new MmdError('CORRUPT', `negative length at ${start}`, { offset: start, found: length - 2 ** 32 });
       }
@@ -118,7 +118,7 @@ export class PickleCursor {
     return code;
   }
 
-  /** The index that a PUT or GET of any kind names; -1 where it is not a plain number. */
+  /** The index that a PUT or GET of any kind names; -1 if it is not a plain number. */
   index(): number {
     const at = this.start + 1;
     const length = this.end - at;
@@ -143,7 +143,7 @@ export class PickleCursor {
     return value;
   }
 
-  /** Copies the opcode at hand with its argument. */
+  /** Copies the current opcode with its argument. */
   copy(into: Uint8Array, pos: number): void {
     const { start, end } = this;
     if (start >= this.#from && end <= this.#to) {

@@ -1,6 +1,6 @@
 /**
- * Loads pieces of a pickle one at a time: each becomes a pickle of its own, in which large bytes are not copied but mapped, and
- * what other pieces put in the memo is made first.
+ * Loads pieces of a pickle one at a time: each becomes a pickle of its own, in which large bytes are not copied but mapped, and which first
+ * creates the memo objects of other pieces that it needs.
  *
  * @module
  */
@@ -12,12 +12,12 @@ import type { StorageFile } from '../storage/storage-file.ts';
 import { PickleCursor } from './pickle-cursor.ts';
 import { missingSlot, type PickleRange } from './pickle-split.ts';
 
-/** Bytes objects of this length on are mapped; arrays in them are then copied from file to file. */
+/** Bytes objects from this length on are mapped; arrays in them are then copied from file to file. */
 const MAPPED_FROM = 1024;
 /** Opcodes of shared objects up to this length are kept: most pieces need the same few. */
 const KEPT_LENGTH = 4096;
 const KEPT_COUNT = 4096;
-/** Shared objects stand all over the file, and most are short. */
+/** Shared objects are all over the file, and most are short. */
 const FAR_CHUNK = 4096;
 
 const { FRAME, PROTO, STOP, POP, TUPLE2, BINPERSID } = OPCODES;
@@ -32,7 +32,7 @@ interface MappedBytes {
   readonly code: number;
 }
 
-/** Opcodes on their own, with the memo slots that they need and do not set. */
+/** Opcodes of a piece, with the memo slots that it needs and does not set. */
 interface Piece {
   readonly bytes: Uint8Array;
   readonly needs: readonly number[];
@@ -48,10 +48,10 @@ export class PickleLoader {
   readonly #decoder: Decoder;
   readonly #writer = new ByteWriter(4096);
   readonly #kept = new Map<number, Piece>();
-  /** Large objects that a piece has instead of their bytes, by number. */
+  /** Large objects that a piece refers to by number instead of containing their bytes. */
   #payloads: MappedBytes[] = [];
 
-  /** @param objects - where the objects are made that pieces share */
+  /** @param objects - the ranges that create the objects that pieces share */
   constructor(
     file: StorageFile,
     protocol: number | undefined,
@@ -71,9 +71,9 @@ export class PickleLoader {
     });
   }
 
-  /** The value of the whole pickle, with its large bytes mapped one by one, and the file offset behind its STOP. */
+  /** The value of the whole pickle, with its large bytes mapped one by one, and the file offset after its STOP. */
   whole(): { value: unknown; end: number } {
-    // Where the pickle ends: bytes after its STOP are nobody's.
+    // Finds the end of the pickle: bytes after its STOP do not belong to it.
     this.#near.seek(0);
     while (this.#near.next() !== STOP.code);
     const { end } = this.#near;
@@ -90,7 +90,7 @@ export class PickleLoader {
     return this.#load(range, [TUPLE2.code]) as readonly [unknown, unknown];
   }
 
-  /** File offset of bytes that the last value has mapped; `undefined` where they are in memory. */
+  /** File offset of bytes that are mapped for the last value; `undefined` if they are in memory. */
   offsetOf(bytes: Uint8Array): number | undefined {
     for (const { bytes: mapped, offset } of this.#payloads) {
       const distance = bytes.byteOffset - mapped.byteOffset;
@@ -120,7 +120,7 @@ export class PickleLoader {
       if (!(error instanceof MmdError)) throw error;
       const { code, message, stack: _, name: __, ...fields } = error;
       const where = `${this.#file.name}: between ${range.start} and ${range.end}`;
-      // The machine counts from the start of the piece.
+      // The pickle machine counts from the start of the piece.
       throw new MmdError(code, `${where}: ${message.replace(/ \(at \d+\)$/, '').replace(/ at \d+/, '')}`, {
         ...fields,
         offset: range.start,
@@ -130,7 +130,7 @@ export class PickleLoader {
     }
   }
 
-  /** Opcodes that make what stands in the memo slots, each object once, and leave nothing else. */
+  /** Opcodes that create the objects in the memo slots, each once, and leave nothing on the stack. */
   #prelude(needs: readonly number[]): Uint8Array[] {
     if (needs.length === 0) return [];
     const pieces = new Map<number, { readonly range: PickleRange; readonly bytes: Uint8Array }>();
@@ -149,7 +149,7 @@ export class PickleLoader {
     const prelude: Uint8Array[] = [];
     let end = 0;
     for (const { range, bytes } of inOrder) {
-      // What lies inside another object is made with it.
+      // An object inside another one is created with it.
       if (range.start < end) continue;
       end = range.end;
       prelude.push(bytes, Uint8Array.of(POP.code));
@@ -167,7 +167,7 @@ export class PickleLoader {
     return piece;
   }
 
-  /** Writes the opcodes of a range anew: without frames, with every memo slot by number, with large bytes left out. */
+  /** Rewrites the opcodes of a range: without frames, with every memo slot by number, with large bytes left out. */
   #piece(cursor: PickleCursor, { start, end, memo }: PickleRange, whole = false): Piece {
     const writer = this.#writer;
     writer.length = 0;
@@ -237,7 +237,7 @@ export class PickleLoader {
   }
 }
 
-/** Begins the persistent ids that stand for mapped bytes. A pickle that has one itself gets bytes of its own file. */
+/** Prefix of the persistent ids that stand for mapped bytes. A pickle that contains such an id gets bytes of its own file. */
 const ID = 'mmdpickle: mapped bytes ';
 
 function putSlot(writer: ByteWriter, slot: number): void {

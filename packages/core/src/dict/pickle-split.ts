@@ -1,6 +1,5 @@
 /**
- * Where the keys and values of a pickled dict stand: a pass over its opcodes that keeps the heights of the stack, not what
- * is on it.
+ * Finds the keys and values of a pickled dict: a pass over its opcodes that tracks the heights of the stack, not what is on it.
  *
  * @module
  */
@@ -14,25 +13,25 @@ import { PickleCursor } from './pickle-cursor.ts';
 export interface PickleRange {
   readonly start: number;
   readonly end: number;
-  /** Memo slots in use before them: what MEMOIZE counts from. */
+  /** Memo slots in use before them: MEMOIZE continues from there. */
   readonly memo: number;
 }
 
-/** How a pickle of a dict falls into pieces. */
+/** The pieces of a pickled dict. */
 export interface DictPieces {
-  /** The protocol that it says it is of; `undefined` where it does not. */
+  /** The protocol that it declares; `undefined` if it does not. */
   readonly protocol: number | undefined;
   /** The dict itself, before its items are set. */
   readonly root: PickleRange;
-  /** How many items are set. */
+  /** The number of items that are set. */
   readonly count: number;
-  /** File offset behind STOP. */
+  /** File offset after STOP. */
   readonly end: number;
-  /** Memo slots that are read: by the piece that set them, by another one, or by what another one needs. */
+  /** Memo slots that are read: by the piece that set them, by another piece, or by an object that another piece needs. */
   readonly shared: ReadonlySet<number>;
 }
 
-/** Per opcode: items taken from above the mark's container, whether it takes down to a mark, items under the mark, items pushed. */
+/** Per opcode: items popped without a mark, whether it pops down to a mark, items popped under the mark, items pushed. */
 const TAKES = new Uint8Array(256);
 const TO_MARK = new Uint8Array(256);
 const UNDER = new Uint8Array(256);
@@ -48,14 +47,14 @@ for (const { code, before, after } of Object.values(OPCODES) as OpcodeRow[]) {
 const { MARK, MEMOIZE, PUT, BINPUT, LONG_BINPUT, GET, BINGET, LONG_BINGET } = OPCODES;
 const { POP, POP_MARK, REDUCE, DUP, STOP, FRAME, PROTO, SETITEM, SETITEMS, BUILD, APPEND, APPENDS, ADDITEMS } = OPCODES;
 
-/** Opcodes that change the object under their arguments and leave it where it is. */
+/** Opcodes that change the object under their arguments and leave it on the stack. */
 const IN_PLACE = new Uint8Array(256);
 for (const { code } of [SETITEM, SETITEMS, BUILD, APPEND, APPENDS, ADDITEMS]) IN_PLACE[code] = 1;
 
-/** The pickle is not laid out as picklers do it: whatever it is, only the machine knows. */
+/** The pickle is not laid out as picklers do: only the pickle machine can interpret it. */
 class Irregular extends Error {}
 
-/** Looks through a pickle once. Returns `undefined` where its pieces cannot be told apart: then it is to be loaded whole. */
+/** Analyses a pickle in one pass. Returns `undefined` if it cannot be split into pieces: then it must be loaded whole. */
 export function dictPieces(file: StorageFile): DictPieces | undefined {
   const shared = new Set<number>();
   const pass = new Pass(file, shared, undefined);
@@ -69,27 +68,26 @@ export function dictPieces(file: StorageFile): DictPieces | undefined {
   }
 }
 
-/** What the second pass finds on its way. */
+/** What the second pass finds as it proceeds. */
 export interface FoundPieces {
-  /** Where the objects are made that the shared slots hold, as far as the pass has come. */
+  /** The ranges that create the objects in the shared slots, as far as the pass has come. */
   readonly objects: ReadonlyMap<number, PickleRange>;
-  /** Each key with its value, in the order of the file, as many at a time as one opcode sets. */
+  /** Each key with its value, in file order, in batches of as many as one opcode sets. */
   readonly pairs: Iterable<readonly PickleRange[]>;
 }
 
-/** Goes through a pickle that {@link dictPieces} has taken apart. */
+/** Goes through a pickle that {@link dictPieces} has analysed. */
 export function findPieces(file: StorageFile, { shared }: DictPieces): FoundPieces {
   const objects = new Map<number, PickleRange>();
   return { objects, pairs: new Pass(file, shared as Set<number>, objects).run() };
 }
 
 /**
- * One pass. Columns by stack position: where the object starts, where it was last on top, the memo slots it is in, and
- * whether it comes from one.
+ * One pass. Columns by stack position: where the object starts, where it was last on top, its memo slots, and whether it comes from one.
  */
 class Pass {
   protocol: number | undefined;
-  /** File offset behind STOP, once that was met. */
+  /** File offset after STOP, once that was met. */
   end = 0;
   readonly #cursor: PickleCursor;
   readonly #shared: Set<number>;
@@ -98,7 +96,7 @@ class Pass {
   readonly #ends: number[] = [];
   readonly #memos: number[] = [];
   readonly #slots: (number[] | undefined)[] = [];
-  /** Where the object at a height was pushed by a GET. */
+  /** Whether the object at a height was pushed by a GET. */
   readonly #recalled: boolean[] = [];
   readonly #marks: { readonly height: number; readonly start: number; readonly memo: number }[] = [];
   #height = 0;
@@ -176,7 +174,7 @@ class Pass {
         if (takes === 0) {
           if (code === GET.code || code === BINGET.code || code === LONG_BINGET.code) {
             const index = cursor.index();
-            // A slot that is set only later is none yet.
+            // A slot that is set only later is not valid yet.
             if (index < 0 || index >= this.#memo) throw new Irregular();
             this.#shared.add(index);
             this.#push(cursor.start, this.#memo, true);
@@ -216,7 +214,7 @@ class Pass {
   }
 
   #put(index: number, counts: boolean): void {
-    // Picklers number the slots upwards, in one way only; anything else is left to the machine.
+    // Picklers number the slots upwards, in one way only; anything else is left to the pickle machine.
     if (this.#counts !== undefined && this.#counts !== counts) throw new Irregular();
     this.#counts = counts;
     const height = this.#height;
@@ -229,21 +227,21 @@ class Pass {
     else slots.push(index);
   }
 
-  /** The object on top is changed: one that another piece made would change there too. */
+  /** The object on top is changed: if another piece made it, it would change there too. */
   #change(): void {
     if (this.#recalled[this.#height - 1]) throw new Irregular();
   }
 
   /**
-   * What stood on top is dropped. Beside the items it would be run by none of them; and a call that is made for its effect may
-   * change what another item holds.
-   * @param before - the opcode before
+   * The top object is popped. Outside of the items, none of the pieces would execute it; and a call that is made for its effect may change
+   * another item.
+   * @param before - the previous opcode
    */
   #leave(before: number): void {
     if (this.#height <= 1 || before === REDUCE.code) throw new Irregular();
   }
 
-  /** The stack is cut down: what stood above is whole now. */
+  /** Cuts down the stack: the objects above `height` are complete now. */
   #drop(height: number): void {
     for (let at = this.#height - 1; at >= height; at--) {
       const slots = this.#slots[at];
@@ -265,7 +263,7 @@ class Pass {
   }
 }
 
-/** The error of a GET that nothing PUT. */
+/** The error for a GET of a slot that was never PUT. */
 export function missingSlot(slot: number, name: string): MmdError {
   return new MmdError('CORRUPT', `${name}: memo slot ${slot} is read but was never set`, {
     path: name,

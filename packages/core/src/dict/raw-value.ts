@@ -1,5 +1,5 @@
 /**
- * Values copied as they stand, from one file to another or within one: never decoded.
+ * Values copied unchanged, from one file to another or within one: never decoded.
  *
  * @module
  */
@@ -12,15 +12,15 @@ import type { FileRange } from '../ndarray/index.ts';
 import type { StorageFile } from '../storage/storage-file.ts';
 import type { EntryView } from './entry-view.ts';
 
-/** A body that another storage file holds, which stays open meanwhile. */
+/** A body in another storage file, which stays open meanwhile. */
 export interface StoredBody extends ArrayBody {
   readonly from: StorageFile;
   readonly fromOffset: number;
 }
 
 /**
- * A range of a file that is open. Its path may lead elsewhere, or nowhere: the file may have been moved, or be called by a name
- * that it is yet to take.
+ * A range of an open file. Its path may refer to another file, or none: the file may have been moved, or have a name that it does not have
+ * on disk yet.
  */
 export class OpenRange implements FileRange {
   readonly from: StorageFile;
@@ -36,15 +36,15 @@ export class OpenRange implements FileRange {
   }
 }
 
-/** Whether a body stands in a storage file. */
+/** Whether a body is in a storage file. */
 export function isStoredBody(body: ArrayBody): body is StoredBody {
   return 'from' in body;
 }
 
-/** Values up to this size are read whole; larger ones go from file to file. */
+/** Values up to this size are read as a whole; larger ones are copied from file to file. */
 const THROUGH_MEMORY = 65536;
 
-/** The value of `view`, byte for byte; where it is an array, a filler keeps its data aligned. */
+/** The value of `view`, byte for byte; if it is an array, a filler keeps its data aligned. */
 export function rawValue(view: EntryView): EncodedValue {
   const { length, offset, file } = view;
   const parsed = parseMasked(view.reader())?.data ?? parseArray(view.reader());
@@ -58,7 +58,7 @@ export function rawValue(view: EntryView): EncodedValue {
   if (length <= THROUGH_MEMORY) parts.push(view.bytes());
   else if (parsed?.countPos === undefined) parts.push(stored(0));
   else {
-    // A count that is to be stored counts as stored: the file may still hold the one before.
+    // A pending row count counts as stored: the file may still hold the old one.
     const head = parsed.countPos + 8;
     parts.push(view.prefix(head), stored(head));
   }

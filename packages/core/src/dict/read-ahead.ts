@@ -1,17 +1,17 @@
 /**
- * Reads ahead where a file is gone through from front to back, entry by entry.
+ * Reads ahead in a file that is read from front to back, entry by entry.
  *
  * @module
  */
 
 import type { StorageFile } from '../storage/storage-file.ts';
 
-/** All that is asked of a file. */
+/** What is needed of a file. */
 type Readable = Pick<StorageFile, 'read'>;
 
 /** Bytes that are read at once. */
 const CHUNK = 65536;
-/** What lies closer behind the last look than this follows it: dead entries, and the head of this one. */
+/** A read at most this far after the last one is sequential: dead entries, and this entry's head, are between them. */
 const NEAR = 4096;
 
 /** The next bytes of a file that nobody changes meanwhile: a vacuum of small entries takes a third less time than with a `pread` each. */
@@ -20,10 +20,10 @@ export class ReadAhead {
   #file: Readable | undefined;
   #start = 0;
   #end = 0;
-  /** Where the last look ended. */
+  /** Where the last read ended. */
   #last = -1;
 
-  /** Borrowed until the next call; `undefined` where these bytes do not follow the last ones, or are too many: the caller reads for itself. */
+  /** Borrowed until the next call; `undefined` if these bytes are too many, or do not follow the last: the caller reads them itself. */
   find(file: Readable, offset: number, length: number): Uint8Array | undefined {
     const gap = offset - this.#last;
     this.#last = offset + length;

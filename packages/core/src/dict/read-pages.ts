@@ -1,5 +1,5 @@
 /**
- * Pages of a file that many small looks share while nothing changes.
+ * A cache of file pages for many small reads while nothing changes.
  *
  * @module
  */
@@ -8,40 +8,40 @@ import type { StorageFile } from '../storage/storage-file.ts';
 
 /** Bytes of a page: reading one takes a fifth longer than reading one small entry. */
 const PAGE = 4096;
-/** Pages that are kept at most: 16 MiB. */
+/** Most pages that are cached: 16 MiB. */
 const PAGES_MAX = 4096;
-/** So many looks read for themselves, before anything is kept: who asks for a few keys needs no pages. */
+/** Lookups that are left to the caller before anything is cached: a few keys need no pages. */
 const ALONE = 64;
-/** After so many pages were read it is seen whether they are worth it. */
+/** After this many page reads the cache is judged. */
 const TRIAL = 1024;
-/** They are, where for so many that were read one look, or more, found its page there. */
+/** It is worth keeping if there was at least one hit for so many pages read. */
 const WORTH = 8;
 /**
- * Milliseconds that pages count at most. The commit number tells of what others do, but for a program that writes the file anew
- * and comes back to the number and the size that were known (mmappickle's vacuum): so long may that go unseen.
+ * Most milliseconds that pages stay valid. The commit number shows what others do, except for a program that rewrites the file and returns
+ * to the known number and size (mmappickle's vacuum): that may go unnoticed for so long.
  */
 const LIFE_MS = 50;
 
-/** What pages are of: they count as long as this is as it was. */
+/** The owner of the pages, which are valid as long as its file and commit number stay the same. */
 export interface PagesHost {
   readonly file: Pick<StorageFile, 'read'>;
   readonly commitNumber: number;
-  /** The clock of the host's last look, in milliseconds. */
+  /** The time of the host's last refresh, in milliseconds. */
   readonly lookedAt: number;
   readonly size: number;
 }
 
 /**
- * A cache of file pages. Random gets from a file of 10 MB take 1.0 us with it, and 1.6 without, where a `pread` takes 0.7;
- * reading through a mapping would do the same, but end the process where another one cuts the file.
+ * A cache of file pages. Random gets from a file of 10 MB take 1.0 us with it, and 1.6 without, where a `pread` takes 0.7; reading through
+ * a mapping would do the same, but kill the process if another one truncates the file.
  */
 export class ReadPages {
   /** The pages, in no order. Borrowed: another call of {@link ReadPages.find} may overwrite them. */
   bytes: Uint8Array = new Uint8Array(0);
   readonly #host: PagesHost;
-  /** Which page of the file stands in a place of `bytes`, counted from `#base`. */
+  /** Which page of the file is in each place of `bytes`, counted from `#base`. */
   #pages: Float64Array = new Float64Array(0);
-  /** Rises with every change, beyond all page numbers: what was kept before is another page then. */
+  /** Rises with every change by more than all page numbers, so that no page cached before matches. */
   #base = 0;
   #file: Pick<StorageFile, 'read'> | undefined;
   #commitNumber = -1;
@@ -55,9 +55,9 @@ export class ReadPages {
   }
 
   /**
-   * Where the byte at a file offset stands in {@link ReadPages.bytes}; -1 where the caller is to read for itself. The host
-   * has just looked at the commit number.
-   * @param length - so many bytes from there on are to be in the page
+   * The position of the byte at a file offset in {@link ReadPages.bytes}; -1 if the caller must read the file itself. The host has just
+   * checked the commit number.
+   * @param length - so many bytes from there on must be in the page
    */
   find(offset: number, length: number): number {
     const { file, commitNumber, lookedAt } = this.#host;
@@ -89,17 +89,17 @@ export class ReadPages {
     return start + inPage;
   }
 
-  /** What {@link ReadPages.find} gave was of no use: the caller reads for itself after all. */
+  /** The result of {@link ReadPages.find} was of no use: the caller reads the file after all. */
   vain(): void {
     this.#found--;
   }
 
-  /** How many bytes of a page stand at and behind a place that {@link ReadPages.find} gave. */
+  /** How many bytes are left in the page from a position that {@link ReadPages.find} returned. */
   left(at: number): number {
     return PAGE - (at & (PAGE - 1));
   }
 
-  /** @param anew - another state of the file: there pages may be worth it that were not */
+  /** @param anew - the file has changed: pages may be worth it now */
   #forget(now: number, anew: boolean): void {
     this.#base += 2 ** 32;
     this.#since = now;
@@ -112,7 +112,7 @@ export class ReadPages {
     return this.#read >= TRIAL && this.#found * WORTH < this.#read;
   }
 
-  /** Room for the whole file, as far as that is allowed; a power of two. */
+  /** Allocates room for the whole file, up to the limit; a power of two. */
   #allot(): void {
     let pages = 1;
     while (pages < PAGES_MAX && pages * PAGE < this.#host.size) pages *= 2;

@@ -11,18 +11,18 @@ import type { DictCore } from './core.ts';
 import type { EntryView } from './entry-view.ts';
 import { growthCut } from './repair.ts';
 
-/** What stands in the way of a value, if anything does. */
+/** What keeps a value from being read, if anything does. */
 export interface Hindrance {
   /** It cannot be read. */
   readonly problem?: Error | undefined;
-  /** It can, but something in it is not known here: only Python can tell whether it has that. */
+  /** It can, but something in it is unknown: only Python can tell whether it loads. */
   readonly opaque?: MmdError | undefined;
 }
 
 const NONE: Hindrance = {};
 
 /**
- * What stands in the way of a live value.
+ * What keeps a live value from being read.
  * @param strict - of {@link DictCore.strictView}
  */
 export function hindranceOf(core: DictCore, strict: EntryView): Hindrance {
@@ -32,9 +32,9 @@ export function hindranceOf(core: DictCore, strict: EntryView): Hindrance {
   return other === undefined ? { opaque: problem } : { problem: other };
 }
 
-/** The same of what nobody asks for, and Python passes over. */
+/** Like {@link hindranceOf}, for entries that are not used, and that Python passes over. */
 export function hindranceOfRemains(core: DictCore, strict: EntryView): Hindrance {
-  // What was reclaimed, and what moves an array, may be larger than memory.
+  // Reclaimed values, and fillers before arrays, may be larger than memory.
   const { length } = strict;
   const reader = strict.reader();
   if (reader.accept(opaqueHead(length))) return NONE;
@@ -43,7 +43,7 @@ export function hindranceOfRemains(core: DictCore, strict: EntryView): Hindrance
   return isMmdError(found.problem, 'LIMIT_EXCEEDED') ? NONE : found;
 }
 
-/** Why a value cannot be read; `undefined` where it can. */
+/** Why a value cannot be read; `undefined` if it can. */
 export function problemOf(core: DictCore, view: EntryView): Error | undefined {
   try {
     const [codec, meta] = core.describe(view);

@@ -1,5 +1,5 @@
 /**
- * Giving back the disk of dead entries without moving anything.
+ * Frees the disk space of dead entries without moving anything.
  *
  * @module
  */
@@ -13,14 +13,14 @@ import { reachesOver, valueRange } from './repair.ts';
 import type { DictStore } from './store.ts';
 import type { ProgressOptions } from './vacuum.ts';
 
-/** Smaller values free nothing worth a system call. */
+/** Smaller values free too little to be worth a system call. */
 const MIN_VALUE = 2 * PAGE_ALIGNMENT;
 const HEAD = 9;
 
 /**
- * Punches holes for dead values. A dead value is first made one long string of bytes by overwriting its first
- * 9 bytes, so that the zeros that follow mean nothing to Python.
- * @returns bytes given back; 0 where the filesystem has no holes
+ * Punches holes for dead values. A dead value is first turned into one long bytes object by overwriting its first 9 bytes, so that the
+ * zeros that follow mean nothing to Python.
+ * @returns bytes freed; 0 if the file system has no holes
  */
 export function reclaim(core: DictCore, options: ProgressOptions = {}): number {
   const { store } = core;
@@ -34,16 +34,16 @@ export function reclaim(core: DictCore, options: ProgressOptions = {}): number {
       file.size(),
       ({ state, offset, frameLength, keyLength }) => {
         const [value, length] = valueRange({ offset, frameLength, keyLength });
-        // Nine bytes that straddle a sector could be torn: such a value keeps its disk.
+        // Nine bytes across a sector boundary could be torn: such a value keeps its disk space.
         if (state !== 'dead' || length < MIN_VALUE || toSectorEnd(value) < HEAD) return;
         if (!indexes.has(offset)) found.push({ offset, frameLength, keyLength });
       },
       store.end,
     );
     answer(requests, store.read);
-    // One whose length is wrong reaches over others, which may live.
+    // An entry whose length is wrong reaches over others, which may be live.
     const dead = found.filter((place) => !reachesOver(store, place)).map(valueRange);
-    // From the end on: where its data ends, a filesystem finds in the hole that was punched last, and need not go through all that follows.
+    // From the end: the file system then finds the end of a value's data at the hole punched last, and need not search all that follows.
     dead.reverse();
     for (const [i, [value, length]] of dead.entries()) {
       options.signal?.throwIfAborted();
@@ -63,7 +63,7 @@ export function reclaim(core: DictCore, options: ProgressOptions = {}): number {
   return freed;
 }
 
-/** File offsets of the indexes that the dict, or the next index, stands on. */
+/** File offsets of the indexes that the dict, or the next index, relies on. */
 function indexesOf({ index }: DictStore): ReadonlySet<number> {
   const offsets = new Set<number>();
   for (let table = index; table !== undefined; table = table.olderIfWhole()) offsets.add(table.entry);

@@ -1,5 +1,5 @@
 /**
- * What a writer does first, under the lock: it puts right what a killed one left.
+ * What a writer does first, under the lock: it repairs what a killed one left.
  *
  * @module
  */
@@ -60,7 +60,7 @@ export function repair(store: DictStore): void {
   finishGrowing(store);
 }
 
-/** Damaged journals that others appended behind are switched off: stock Python ends at them, and would see no later commit. */
+/** Switches off damaged journals that others have appended after: stock Python stops at them, and would see no later commit. */
 function silence(store: DictStore): void {
   const { file, read, stranded } = store;
   const damaged = stranded.filter((place) => answer(readJournal(...place), read) === undefined);
@@ -73,7 +73,7 @@ function silence(store: DictStore): void {
   store.raise();
 }
 
-/** What stands behind the terminator is cut off, but not another file that somebody put there: no append begins as one. */
+/** Bytes after the terminator are cut off, unless they are another file that somebody appended: no append begins with a header. */
 function checkNotJoined({ file, read, terminator }: DictStore): void {
   const offset = terminator + TERMINATOR_SIZE;
   if (!isHeader(read(offset, HEADER_SIZE))) return;
@@ -93,11 +93,10 @@ function finishGrowing(store: DictStore): void {
 }
 
 /**
- * Growing in place that a crash cut in two: the array does not fill its entry, and stock Python meets the old
- * terminator inside the room.
+ * Detects interrupted growing in place: the array does not fill its entry, and stock Python meets the old terminator inside the room.
  * @param reader - at the start of an entry's value
- * @returns where the length of the data stands, and what it is to be
- * @throws CORRUPT where no terminator stands there: the entry's length is wrong, and what follows may be other entries
+ * @returns where the length of the data is stored, and what it must become
+ * @throws CORRUPT if there is no terminator: the entry's length is wrong, and other entries may follow
  */
 export function growthCut(
   reader: ValueReader,
@@ -121,10 +120,10 @@ export function growthCut(
   return { lengthOffset: offset + array.dataPos - 8, dataLength: array.dataLength + room };
 }
 
-/** What an entry ended with before it grew, and the terminator behind it. */
+/** The tail of the entry before it grew, and the terminator after it. */
 const OLD_END = ENTRY_TAIL_SIZE + TERMINATOR_SIZE;
 
-/** The same of the last entry. */
+/** Like {@link growthCut}, for the last entry. */
 export function lastGrowthCut(store: DictStore, { offset, frameLength }: LastEntry): ReturnType<typeof growthCut> {
   const keyLength = store.read(offset, ENTRY_HEAD_SIZE)[ENTRY_HEAD_SIZE - 1];
   return keyLength === undefined ? undefined : growthCut(valueReader(store, { offset, frameLength, keyLength }));
@@ -137,7 +136,7 @@ function valueReader({ read }: Pick<DictStore, 'read'>, place: EntryPlace): Valu
   return new ValueReader(start, length, fetch);
 }
 
-/** Where the value of an entry stands: its file offset and length. */
+/** The file offset and length of an entry's value. */
 export function valueRange({ offset, frameLength, keyLength }: EntryPlace): readonly [offset: number, length: number] {
   const value = offset + ENTRY_HEAD_SIZE + keyLength;
   return [value, entryEnd(offset, frameLength) - ENTRY_TAIL_SIZE - value];
@@ -145,18 +144,18 @@ export function valueRange({ offset, frameLength, keyLength }: EntryPlace): read
 
 const HEAD = 512;
 
-/** So far behind what tells where a value ends the next entry is looked for: replacing a large list must not take as long as reading it. */
+/** How far after the known part of a value the next entry is searched for: replacing a large list must not take as long as reading it. */
 const SEARCHED = 2 ** 20;
 
 /**
- * Whether other entries stand inside one, up to its very end: its length is wrong, and its last bytes are those of another one.
- * Most values tell by their head where they end; lists, dicts and objects are looked through, {@link SEARCHED} bytes of each.
+ * Whether an entry contains others up to its very end: its length is wrong, and its last bytes belong to another entry. Most values say in
+ * their head where they end; lists, dicts and objects are searched, {@link SEARCHED} bytes of each.
  */
 export function reachesOver(store: DictStore, place: EntryPlace): boolean {
   const [offset, length] = valueRange(place);
   const end = entryEnd(place.offset, place.frameLength);
   const head = store.read(offset, Math.min(HEAD, end - offset));
-  // Small values, which are most, are read once.
+  // Small values, as most are, are read once.
   const read = (from: number, count: number): Uint8Array => {
     const at = from - offset;
     return at >= 0 && at + count <= head.length ? head.subarray(at, at + count) : store.read(from, count);
@@ -165,7 +164,7 @@ export function reachesOver(store: DictStore, place: EntryPlace): boolean {
   if (from === length) return false;
   const search = (at: number): number => answer(findEntry(at, Math.min(end, at + SEARCHED)), read);
   let at = search(offset + from);
-  // Bytes and texts may hold what looks like entries, whole files of this format among it.
+  // Bytes and texts may contain what looks like entries, even whole files of this format.
   if (at < 0 || isWhole(store, offset, offset + length)) return false;
   for (; at >= 0; at = search(at)) {
     at = entryEnd(at, getU64(read(at, FRAME_SIZE), 1));
@@ -174,7 +173,7 @@ export function reachesOver(store: DictStore, place: EntryPlace): boolean {
   return false;
 }
 
-/** Whether the opcodes from one file offset on end at another one, with no FRAME among them: such begins the next entry. */
+/** Whether the opcodes from `start` end exactly at `end`, with no FRAME among them, since that would begin the next entry. */
 function isWhole({ file }: DictStore, start: number, end: number): boolean {
   const cursor = new PickleCursor(file);
   cursor.seek(start);
@@ -187,7 +186,7 @@ function isWhole({ file }: DictStore, start: number, end: number): boolean {
   return cursor.end === end;
 }
 
-/** @throws CORRUPT where the entry's state byte is that of another one: see {@link reachesOver} */
+/** @throws CORRUPT if the entry's state byte belongs to another one: see {@link reachesOver} */
 export function checkEnd(store: DictStore, key: string | undefined, place: EntryPlace): void {
   if (!reachesOver(store, place)) return;
   const { offset } = place;
@@ -196,7 +195,7 @@ export function checkEnd(store: DictStore, key: string | undefined, place: Entry
   throw new MmdError('CORRUPT', message, { offset, key, path });
 }
 
-/** Position behind a value as far as its head tells, no more than it is sure of. The data of an array may be anything, and very long. */
+/** The position up to which a value's head proves that the value extends. The data of an array may be anything, and very long. */
 function endOfValue(reader: () => ValueReader): number {
   try {
     const array = reader();
@@ -206,12 +205,12 @@ function endOfValue(reader: () => ValueReader): number {
     if (masked !== undefined) return masked.fill?.start ?? whole.length;
     return endOfScalar(reader());
   } catch {
-    // It has not the length that it says.
+    // It does not have the length that it claims.
     return 0;
   }
 }
 
-/** What the opcodes that make a whole value by themselves leave on the stack. */
+/** Stack types that a single opcode can produce as a whole value. */
 const WHOLE: ReadonlySet<string> = new Set(['None', 'bool', 'int', 'float', 'str', 'bytes', 'bytearray']);
 const SCALARS: ReadonlySet<number> = new Set(
   (Object.values(OPCODES) as OpcodeRow[])
@@ -219,22 +218,22 @@ const SCALARS: ReadonlySet<number> = new Set(
     .map(({ code }) => code),
 );
 
-/** The same of numbers, text and bytes. */
+/** Like {@link endOfValue}, for numbers, text and bytes. */
 function endOfScalar(reader: ValueReader): number {
   const head = reader.take(Math.min(9, reader.length));
   return SCALARS.has(head[0]!) ? Math.max(0, endOfOpcode(head, 0)) : 0;
 }
 
 /**
- * A file that ends inside an entry: what is after the last whole entry was never committed, or is lost. Nothing is
- * cut off that may hold an entry, nor in front of a terminator: then the file is damaged in the middle.
+ * Cuts off an incomplete entry at the end of the file: what follows the last whole entry was never committed, or is lost. Nothing is cut
+ * off that may contain an entry, nor before a terminator: then the file is damaged in the middle.
  */
 function cutTornTail(store: DictStore, offset: number): boolean {
   const { file } = store;
   const size = file.size();
   const last = store.read(size - TERMINATOR_SIZE, TERMINATOR_SIZE);
   if (store.options.lenient || endsAsDict(last) || findInFile(store, offset, size) >= 0) return false;
-  // One that is whole, but for its length.
+  // An entry that is whole except for its length.
   const border = findBorder(offset, size, (from) => dataFrom(file, from));
   if (answer(border, store.read) >= 0) return false;
   writeBorderless(file, offset, terminator(), store.durable);

@@ -1,5 +1,5 @@
 /**
- * Changing the room for the data of the last entry's array, without moving it (docs/format.md, "Growable arrays").
+ * Resizing the data of the last entry's array, without moving it (docs/format.md, "Growable arrays").
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { entryEnd, TERMINATOR_SIZE, terminator, toSectorEnd, u64Bytes } from '..
 import type { EntryPlace } from './catalog.ts';
 import type { DictStore } from './store.ts';
 
-/** What is to become of an array's data: file offset, bytes now, bytes then. */
+/** A resize of an array's data: file offset, old length, new length in bytes. */
 export interface Resize {
   readonly entry: EntryPlace;
   readonly dataOffset: number;
@@ -24,7 +24,7 @@ export function canResize(store: DictStore, { entry, dataOffset, dataLength, new
   return fits && end === store.end && inSector(entry.offset + 1) && inSector(dataOffset - 8);
 }
 
-/** Writes it, in an order each state of which loads. Returns the entry's new FRAME length. */
+/** Resizes, in an order of writes whose every intermediate state loads. Returns the entry's new FRAME length. */
 export function resize(
   store: DictStore,
   { entry, dataOffset, dataLength, newLength }: Resize,

@@ -1,20 +1,20 @@
 /**
- * Disk for the rows to come: taken ahead of the writer.
+ * Disk space for the rows to come, reserved ahead of the writer.
  *
  * @module
  */
 
 import type { GrowablePlace } from './growable-array.ts';
 
-/** From here on disk is reserved ahead. */
+/** After so many bytes, disk space is reserved ahead. */
 const FROM = 2 ** 20;
-/** The part of what was written that is reserved ahead, and the most that is. */
+/** The fraction of what was written that is reserved ahead, and the most bytes. */
 const SHARE = 4;
 const MOST = 16 * 2 ** 20;
 
 /**
- * What one handle appended to one growable array. The filesystem allocates a stretch of disk in one step faster than row by
- * row (a fifth of the time of a row of 256 KiB). It is a quarter of the rows at most, and stays until the array is sealed.
+ * What one handle appended to one growable array. The file system allocates a stretch of disk in one step faster than row by row (which
+ * saves a fifth of the time of a row of 256 KiB). It is a quarter of the rows at most, and stays until the array is sealed.
  */
 export class RowRoom {
   readonly place: GrowablePlace;
@@ -37,7 +37,7 @@ export class RowRoom {
       file.allocate(offset, Math.ceil(reserved - offset), { keepSize: true });
       this.#reservedEnd = reserved;
     } catch {
-      // A disk that cannot give so much ahead may still hold the rows: the write tells.
+      // A disk without that much free space may still have room for the rows: the write will show.
       this.#reserving = false;
     }
   }

@@ -1,5 +1,5 @@
 /**
- * Rescues what is intact in damaged files.
+ * Recovers what is intact in damaged files.
  *
  * @module
  */
@@ -38,10 +38,10 @@ import { journalOfWalk } from './stranded.ts';
 import type { ProgressOptions } from './vacuum.ts';
 import { type EntryTaker, walkToEnd } from './walk.ts';
 
-/** What `salvage` got out of a file. */
+/** What `salvage` recovered from a file. */
 export interface SalvageResult {
   readonly recovered: readonly string[];
-  /** Entries whose values cannot be read, and why. A key is recovered as well where an earlier entry has it. */
+  /** Entries whose values cannot be read, and why. Their keys are recovered as well if an earlier entry has them. */
   readonly lost: readonly { readonly key: string; readonly offset: number; readonly message: string }[];
   /** File offsets where the chain of frames is broken. */
   readonly breaks: readonly number[];
@@ -49,11 +49,11 @@ export interface SalvageResult {
 
 /**
  * Copies every intact entry of a damaged file into another dict, in one commit.
- * @throws NOT_A_PICKLE, NOT_MMDPICKLE, TRUNCATED for what has neither a header nor an entry: it is no dict
+ * @throws NOT_A_PICKLE, NOT_MMDPICKLE, TRUNCATED for a file with neither a header nor an entry: it is not a dict
  */
 export function salvage(from: DictCore, to: DictCore, options: ProgressOptions = {}): SalvageResult {
   from.alive();
-  // What others have put into the old file's place is what the dict holds now.
+  // If others have replaced the file, the new one is what the dict holds now.
   if (!from.inTransaction()) from.store.follow();
   const { live, damaged, breaks, counts, deaths, met, suspects, unseen, spare } = entriesOf(from);
   const recovered = new Set<string>();
@@ -79,7 +79,7 @@ export function salvage(from: DictCore, to: DictCore, options: ProgressOptions =
     for (const [key, place] of live) {
       options.signal?.throwIfAborted();
       const problem = problemFor(key, place);
-      // What is too large for this reader may be intact: others have more room.
+      // A value too large for this reader may be intact: others may have larger limits.
       if (problem === undefined || isMmdError(problem, 'LIMIT_EXCEEDED')) copy(key, place);
       else {
         lost.set(key, { key, offset: place.offset, message: problem.message });
@@ -97,7 +97,7 @@ export function salvage(from: DictCore, to: DictCore, options: ProgressOptions =
     const hidden = new Map<string, EntryPlace>();
     for (const [key, place] of [...mayLive(from, damaged), ...hiddenEntries(from, doubtful, met)]) {
       options.signal?.throwIfAborted();
-      // A length that was guessed may be wrong, where another entry of the key is whole.
+      // A guessed length may be wrong even if another entry of the key is whole.
       if (!recovered.has(key) && isWhole(key, place)) hidden.set(key, place);
     }
     for (const [key, place] of hidden) {
@@ -112,23 +112,23 @@ export function salvage(from: DictCore, to: DictCore, options: ProgressOptions =
   return { recovered: [...recovered], lost: [...lost.values()], breaks };
 }
 
-/** What {@link entriesOf} finds. What journals say counts as done. */
+/** What {@link entriesOf} finds. Journals count as done. */
 interface Survivors {
   readonly live: Map<string, EntryPlace>;
-  /** Entries that may live, or be dead: what tells is damaged, and no later one has the key. */
+  /** Entries that may be live or dead: their tail is damaged, and no later one has the key. */
   readonly damaged: ReadonlyMap<string, EntryPlace>;
   readonly breaks: number[];
   readonly counts: ReadonlyMap<number, number> | undefined;
   readonly deaths: ReadonlySet<number>;
-  /** File offsets of all that were met, of the damaged among them; and those that are dead, or hidden by a later one. */
+  /** File offsets of all entries met, and of the damaged ones among them; then the entries that are dead, or hidden by later ones. */
   readonly met: Set<number>;
   readonly suspects: readonly number[];
   readonly unseen: readonly EntryPlace[];
-  /** Live entries that another one of their key hides: what that says may be what is damaged. The best is the last. */
+  /** Live entries hidden by another one with their key, which may be the damaged one. The best candidate is the last. */
   readonly spare: ReadonlyMap<string, readonly EntryPlace[]>;
 }
 
-/** The last live entry of each key, beyond every break of the chain of frames. */
+/** The last live entry of each key, including those after breaks of the chain of frames. */
 function entriesOf({ store }: DictCore): Survivors {
   const live = new Map<string, EntryPlace>();
   const breaks: number[] = [];
@@ -170,16 +170,16 @@ function entriesOf({ store }: DictCore): Survivors {
   };
   const headed = isHeader(store.read(0, HEADER_SIZE));
   const start = headed ? HEADER_SIZE : firstEntry(store);
-  /** What stands behind the terminator of this file, which is whole. */
+  /** Entries after the terminator of this file, if the file up to there is whole. */
   const joined = new Map<string, EntryPlace>();
   let behindWhole = false;
   let behindTerminator = false;
   for (let from = start; from >= 0; ) {
     const { walk, end } = walkToEnd(store.file, from, size, taker);
     const atEnd = end.kind === 'terminator';
-    // Behind a break, a terminator that entries follow may be that of another dict, which a value of this one holds.
+    // After a break, a terminator followed by entries may be that of another dict, contained in a value of this one.
     const whole = headed && atEnd && from === start;
-    // What a header stands before is a dict of its own: its journals tell of other places.
+    // Entries preceded by a header are a dict of their own, whose journals refer to other offsets.
     const own = from === start || !isHeader(store.read(from - HEADER_SIZE, HEADER_SIZE));
     const behind = end.offset + (atEnd ? TERMINATOR_SIZE : 1);
     const next = nextEntry(store, behind, whole);
@@ -190,7 +190,7 @@ function entriesOf({ store }: DictCore): Survivors {
       else found.set(key, place);
     }
     lately = new Map();
-    // What a batch leaves whose writer was killed ahead of the commit stands behind the terminator, journal and all.
+    // After the terminator there may be a batch, journal included, whose writer was killed before the commit.
     if (!gaps && !behindTerminator) journals.push(answer(journalOfWalk(walk, end), store.read));
     behindWhole ||= whole;
     behindTerminator ||= atEnd;
@@ -208,7 +208,7 @@ function entriesOf({ store }: DictCore): Survivors {
   return { live, damaged, breaks, counts: journal?.stores, deaths, met, suspects, unseen, spare };
 }
 
-/** Those whose state has no more bits of a dead entry than of a live one: what was dead is better had than what lived is lost. */
+/** The entries whose state byte is at least as close to live as to dead: recovering a dead entry is better than losing a live one. */
 function mayLive({ store }: DictCore, damaged: ReadonlyMap<string, EntryPlace>): [string, EntryPlace][] {
   return [...damaged].filter(([, { offset, frameLength }]) => {
     const [state = DEAD] = store.read(stateOffset(offset, frameLength), 1);
@@ -220,15 +220,15 @@ function bitsOf(byte: number): number {
   return byte === 0 ? 0 : (byte & 1) + bitsOf(byte >> 1);
 }
 
-/** Where the entries of a file without a header begin: it may have lost that, and begin with one. */
+/** File offset of the first entry. A file without a header may have lost it, and begin with an entry. */
 function firstEntry(store: DictStore): number {
   const first = findInFile(store, 0, store.file.size());
   return first >= 0 && first < HEADER_SIZE ? first : HEADER_SIZE;
 }
 
 /**
- * Where entries go on; -1 for nowhere. Behind a whole dict that is another file which was put there, or what stands behind an
- * older end that was written over this one's middle.
+ * Where entries continue; -1 for nowhere. After a whole dict these are another file that was appended, or what follows an older terminator
+ * that was written over the middle of this one.
  */
 function nextEntry(store: DictStore, behind: number, whole: boolean): number {
   if (whole && isHeader(store.read(behind, HEADER_SIZE))) return behind + HEADER_SIZE;
@@ -236,15 +236,15 @@ function nextEntry(store: DictStore, behind: number, whole: boolean): number {
 }
 
 /**
- * Live entries that no FRAME leads to: those whose length is wrong, and what that reaches over.
- * @param suspects - file offsets of what may be such, rising
- * @param met - entries that are known; what is found is added
+ * Live entries that no FRAME leads to: those whose length is wrong, and those that such a length reaches over.
+ * @param suspects - file offsets of possible ones, ascending
+ * @param met - entries that are known; found ones are added
  */
 function hiddenEntries(core: DictCore, suspects: readonly number[], met: Set<number>): [string, EntryPlace][] {
   const { file, read } = core.store;
   const size = file.size();
   const found: [string, EntryPlace][] = [];
-  /** The first entry at or behind `searched`; many suspects have the same. */
+  /** The first entry at or after `searched`; many suspects share it. */
   let next = -1;
   let searched = Infinity;
   const search = (from: number): number => {
@@ -258,7 +258,7 @@ function hiddenEntries(core: DictCore, suspects: readonly number[], met: Set<num
     const head = read(offset, ENTRY_HEAD_SIZE + KEY_MAX);
     const keyLength = head[ENTRY_HEAD_SIZE - 1]!;
     const keyEnd = ENTRY_HEAD_SIZE + keyLength;
-    // One of the two may be what is damaged.
+    // One of the two opcodes may be damaged.
     if ((head[0] !== 0x95 && head[9] !== 0x8c) || end - offset <= keyEnd + ENTRY_TAIL_SIZE) return;
     const tail = read(end - ENTRY_TAIL_SIZE, ENTRY_TAIL_SIZE);
     if (!isEntryTail(tail, 0) || tail[6] !== LIVE || !isText(head, ENTRY_HEAD_SIZE, keyEnd)) return;
@@ -267,9 +267,9 @@ function hiddenEntries(core: DictCore, suspects: readonly number[], met: Set<num
   };
   const terminated = endsAsDict(read(Math.max(0, size - TERMINATOR_SIZE), TERMINATOR_SIZE));
   const last = terminated ? size - TERMINATOR_SIZE : size;
-  /** Of what was looked through last: `next` is the first that is not passed. */
+  /** The borders found last; `next` is the first one not yet passed. */
   const borders = { places: [] as readonly number[], next: 0, from: -1, until: -1 };
-  /** No whole entry stands there, but more than one whose length is wrong may. */
+  /** There is no whole entry between these offsets, but there may be several whose length is wrong. */
   const takeBetween = (from: number, until: number): void => {
     take(from, until);
     if (until !== borders.until || from < borders.from) {
@@ -281,9 +281,9 @@ function hiddenEntries(core: DictCore, suspects: readonly number[], met: Set<num
     const border = borders.places[borders.next];
     if (border !== undefined) take(from, border);
   };
-  /** So many bytes may be read in vain: a file can be made of entries that all reach to its end. */
+  /** Bytes that may be read in vain: a file may consist of entries that all reach to its end. */
   let budget = 4 * size;
-  /** Whether the length of an entry that is found is wrong, too; `undefined` where nobody looks any more. */
+  /** Whether the length of an entry that was found is wrong, too; `undefined` once the budget is used up. */
   const reachesOver = (offset: number, end: number): boolean | undefined => {
     const keyLength = read(offset, ENTRY_HEAD_SIZE)[ENTRY_HEAD_SIZE - 1]!;
     const view = core.strictView('', { offset, frameLength: end - offset - FRAME_SIZE, keyLength });
@@ -311,14 +311,14 @@ function hiddenEntries(core: DictCore, suspects: readonly number[], met: Set<num
   return found;
 }
 
-/** Bytes of a piece that borders are looked for in. */
+/** Bytes that are searched for borders at a time. */
 const PIECE = 2 ** 18;
 
-/** Where, between two offsets, the end of an entry stands before what may be the FRAME of one. */
+/** Offsets between `from` and `until` where the tail of an entry is followed by a possible FRAME. */
 function bordersOf({ file, read }: DictStore, from: number, until: number): number[] {
   const places: number[] = [];
   for (let start = dataFrom(file, from); start < until; start = dataFrom(file, start + PIECE)) {
-    // A tail may begin in the piece before.
+    // A tail may begin in the previous piece.
     const first = Math.max(0, start - ENTRY_TAIL_SIZE);
     const bytes = read(first, Math.min(start + PIECE, until) - first);
     for (let pos = bytes.indexOf(0x95, ENTRY_TAIL_SIZE); pos >= 0; pos = bytes.indexOf(0x95, pos + 1)) {

@@ -1,5 +1,5 @@
 /**
- * Seals files with sums of what they hold, and compares them.
+ * Seals files with checksums, and verifies them.
  *
  * @module
  */
@@ -17,7 +17,7 @@ import { dropTail } from './tail.ts';
 import { underLock } from './under-lock.ts';
 import type { ProgressOptions } from './vacuum.ts';
 
-/** Writes the sums of all live entries, and the tail index, at the end of the file. */
+/** Writes the checksums (if requested) of all live entries, and the tail index, at the end of the file. */
 export function seal(core: DictCore, options: ProgressOptions & { readonly checksums?: boolean } = {}): void {
   core.outsideBatch('seal');
   core.transact(() => {
@@ -42,7 +42,7 @@ export function seal(core: DictCore, options: ProgressOptions & { readonly check
   core.writer.settled();
 }
 
-/** Reads until a signal says to stop: an entry may take minutes. */
+/** Reads until a signal aborts: an entry may take minutes. */
 function readUntil({ read }: DictStore, { signal }: ProgressOptions): DictStore['read'] {
   return (offset, length) => {
     signal?.throwIfAborted();
@@ -58,18 +58,18 @@ export interface VerifyResult {
   readonly findings: readonly Finding[];
 }
 
-/** Compares every live entry with the sums of the last seal. */
+/** Compares every live entry with the checksums of the last seal. */
 export function verify(core: DictCore, options: ProgressOptions = {}): VerifyResult {
   const result = compare(core, options);
   if (result.findings.length === 0) return result;
-  // Who is in the middle of a commit makes a file look damaged.
+  // A commit in progress makes a file look damaged.
   return underLock(core, () => compare(core, options));
 }
 
 function compare(core: DictCore, options: ProgressOptions): VerifyResult {
   const { store } = core;
   core.refresh();
-  // A file whose very header is cut off was opened to be rescued.
+  // A file whose header is cut off was opened for salvage.
   if (store.file.size() < store.end) return { sealed: false, checked: 0, findings: [] };
   let payloadAt: readonly [number, number] | undefined;
   const requests = scanEntries(store.end, store.file.size(), (entry) => {
@@ -87,7 +87,7 @@ function compare(core: DictCore, options: ProgressOptions): VerifyResult {
   const findings: Finding[] = [];
   const names = new Map([...liveEntries(store)].map(([key, { offset }]) => [offset, key]));
   const summed = new Set(found.entries.map(({ offset }) => offset));
-  // The byte that tells whether an entry lives is not part of its sum, but the sums are of those that lived.
+  // The state byte is not part of an entry's sum, but only entries that were live are summed.
   for (const [offset, key] of names) {
     if (!summed.has(offset))
       findings.push(finding('bad-checksum', offset, 'the entry was dead when the file was sealed', key));

@@ -1,5 +1,5 @@
 /**
- * Switching legacy arrays between the spelling that mmappickle 1.0 maps and the one that every numpy loads, in place.
+ * Switches legacy arrays between the spelling that mmappickle 1.0 maps and the one that every numpy loads, in place.
  *
  * @module
  */
@@ -14,8 +14,8 @@ import type { EntryView } from './entry-view.ts';
 import { rawValue, type StoredBody } from './raw-value.ts';
 
 /**
- * Rewrites the prefix of every array spelled `from`; the data stays where it is, but for the few arrays in whose prefix a
- * border lies at which a crash could tear it: they are appended anew. Returns how many there were.
+ * Rewrites the prefix of every array spelled `from`; the data stays in place, except for the few arrays whose prefix crosses a boundary at
+ * which a crash could tear it: they are appended anew. Returns how many there were.
  */
 export function respell(core: DictCore, from: 'legacy' | 'upgraded', to: 'legacy' | 'upgraded'): number {
   let count = 0;
@@ -35,7 +35,7 @@ export function respell(core: DictCore, from: 'legacy' | 'upgraded', to: 'legacy
       if (plans.includes(undefined)) core.put(key, respelledValue(view, positions, to));
       else inPlace.push(...(plans as (readonly RespellingStep[])[]));
     }
-    // Every array's first step, then every second one: so the disk is waited for as often as one array has steps.
+    // Every array's first step, then every array's second: the number of flushes is then that of the steps of one array.
     const rounds = Math.max(0, ...new Set(inPlace.map((steps) => steps.length)));
     for (let round = 0; round < rounds; round++) {
       if (round > 0) core.writer.barrier();
@@ -48,7 +48,7 @@ export function respell(core: DictCore, from: 'legacy' | 'upgraded', to: 'legacy
   return count;
 }
 
-/** A power loss tears at every sector, a kill at pages only. */
+/** A power loss can tear a write at every sector boundary, a kill only at pages. */
 function stepsFor(core: DictCore, offset: number, to: 'legacy' | 'upgraded'): readonly RespellingStep[] | undefined {
   const steps = respellingSteps(offset, to);
   if (steps !== undefined || core.store.durable) return steps;

@@ -1,8 +1,8 @@
 /**
- * The file as a dict sees it: where entries stand, what changed since, and whether the name still names it.
+ * The file as a dict sees it: where its entries are, what changed since the last refresh, and whether the name still refers to it.
  *
- * Readers take no lock. Each look compares the commit number (through a mapping, no system call) and,
- * at most once a millisecond, the file's size and identity; what was read in between is checked again after.
+ * Readers take no lock. Each refresh compares the commit number (through a mapping, without a system call) and, at most once a millisecond,
+ * the file's size and identity; what was read meanwhile is verified afterwards.
  *
  * @module
  */
@@ -36,20 +36,20 @@ import type { ResolvedOptions } from './options.ts';
 import { type JournalPlace, journalOf, stillActive, tailJournal } from './stranded.ts';
 import { checkByIndex, lastOf, type Walk, walkAhead, walkToEnd } from './walk.ts';
 
-/** Attempts of a lock-free look at a file that changes; then the lock is taken. */
+/** How often a lock-free refresh of a changing file is tried before the lock is taken. */
 const ATTEMPTS = 20;
 
-/** Bytes that one look ahead of the lock takes in: half a millisecond's work at most. */
+/** Bytes that one {@link DictStore.lookAhead} reads: half a millisecond's work at most. */
 const LOOK_AHEAD = 128 * 1024;
 
-/** Commit numbers that a handle writes before it stores them through a mapping, which takes as long to make and to drop. */
+/** How many commit numbers a handle writes before it stores them through a mapping, which takes as long to create and drop. */
 const WRITTEN_NUMBERS = 100;
 
-/** What a writer put right that a killed one had left. */
+/** What a writer repaired after a killed one. */
 export interface Repair {
   readonly kind: 'torn-tail' | 'unclaimed-bytes' | 'partial-commit' | 'journal' | 'unfinished-growth';
   readonly offset: number;
-  /** Bytes cut off the file. */
+  /** Bytes cut off the end of the file. */
   readonly bytes: number;
 }
 
@@ -59,57 +59,57 @@ type Damage = ScanEnd & { readonly kind: 'damage' };
 export class DictStore implements EntriesHost {
   file: StorageFile;
   readonly options: ResolvedOptions;
-  /** Commits are to reach the disk one by one. */
+  /** Each commit is flushed to disk. */
   readonly durable: boolean;
   readonly entries: KnownEntries;
-  /** As of the last look. */
+  /** As of the last refresh. */
   commitNumber = -1;
   /** File offset where the next entry goes: of the first tail entry, or else of the terminator. */
   end: number = HEADER_SIZE;
   /** File offset of the terminator. */
   terminator: number = HEADER_SIZE;
-  /** The file's size at the last look. More than `terminator` + 11: bytes that no commit claimed. */
+  /** The file's size at the last refresh. More than `terminator` + 11: there are bytes that no commit claimed. */
   size = 0;
   /** Another writer committed: entries known to be live may be dead by now. */
   statesUnknown = false;
-  /** The terminator is one that a crash cut: it reads as one, but is to be written anew. */
+  /** A crash interrupted the commit write: the terminator reads as one, but must be rewritten. */
   partial = false;
   readonly repairs: Repair[] = [];
   /** Why the walk did not reach a terminator. */
   torn: Damage | undefined;
-  /** Why another walk did not, if nobody has looked since. */
+  /** Why another walk did not, if there was no refresh since. */
   #walkEnd: Damage | undefined;
   /** What a killed writer committed, but did not finish. */
   journal: Journal | undefined;
-  /** Journals that another writer has appended behind, while they are not done. */
+  /** Unfinished journals that another writer has appended after. */
   stranded: readonly JournalPlace[] = [];
-  /** The last entry, where others may have been at it: whoever was may have been killed in the middle of changing its length. */
+  /** The last entry, if others may have changed it: a writer may have been killed while changing its length. */
   foundLast: LastEntry | undefined;
-  /** The newest index that the file holds, as far as is known; the next one may refer to it. */
+  /** The newest known index in the file; the next one may refer to it. */
   index: IndexTable | undefined;
   #number: Uint8Array | undefined;
   #announced = 0;
-  /** Old inodes, as far as arrays that are mapped of them are held. */
+  /** Old inodes, while arrays mapped from them are still held. */
   #retired: WeakRef<StorageFile>[] = [];
   readonly #anchor = new Anchor();
-  /** When size and identity were looked at last, by `Date.now()`: the first use of `performance` takes Node 1.3 ms. */
+  /** When size and identity were last checked, by `Date.now()`: the first use of `performance` takes Node 1.3 ms. */
   lookedAt: number;
   #stale = true;
-  /** The name was gone at the last look, and nobody has asked yet whether the file has another: who changes it does. */
+  /** The name was gone at the last refresh. Whether the file was moved or removed is checked only before it is changed. */
   #nameless = false;
   /**
-   * What is known was looked at, or written, under the lock. Without it a change may have been met half way, by one who was killed
-   * before the commit number told of the rest.
+   * What is known was read, or written, under the lock. Otherwise a change may have been seen half done, by a writer that was killed before
+   * it raised the commit number for the rest.
    */
   #certain = false;
-  /** Something came up since the file was opened that this handle had not done: others are at work. */
+  /** Since the file was opened, there was a change that this handle had not made: there are other writers. */
   #shared = false;
   /** The terminator's last bytes, `d.`. */
   #opcodes: Uint8Array | undefined;
-  /** Entries of later commits than {@link DictStore.commitNumber} are known. */
+  /** Entries of commits later than {@link DictStore.commitNumber} are known. */
   #ahead = false;
 
-  /** @param lookedAt - `Date.now()` of when the name was last seen to name the file */
+  /** @param lookedAt - `Date.now()` of when the name was last seen to refer to the file */
   constructor(file: StorageFile, options: ResolvedOptions, lookedAt = 0) {
     this.file = file;
     this.options = options;
@@ -137,7 +137,7 @@ export class DictStore implements EntriesHost {
     this.#lookAtAll(commitNumber, false);
   }
 
-  /** The file is the empty one that this handle has just written under the lock: nothing is to be read. */
+  /** This handle has just written the empty dict under the lock: nothing needs to be read. */
   created(): void {
     this.commitNumber = 0;
     this.size = EMPTY_SIZE;
@@ -146,8 +146,8 @@ export class DictStore implements EntriesHost {
   }
 
   /**
-   * Notices what others did since the last look.
-   * @param locked - the lock is held: nobody changes anything now
+   * Takes in what others changed since the last refresh.
+   * @param locked - the lock is held: nobody else can change anything now
    * @returns true if anything changed
    */
   refresh(locked = false): boolean {
@@ -157,15 +157,15 @@ export class DictStore implements EntriesHost {
     if (quiet && this.file.loadI32(COMMIT_NUMBER_OFFSET) === this.commitNumber && (!locked || this.#endStands()))
       return false;
     const changed = this.#fullLook(locked, now);
-    // Who has the lock is about to repair what can be.
+    // With the lock held, the caller is about to repair what can be repaired.
     if (this.torn !== undefined && !locked) this.checkIntact();
     return changed;
   }
 
   /**
-   * Takes in a piece of what others appended, as far as that needs neither the lock nor a closer look: while the lock is
-   * waited for, so that little is left to do once it is there. The next look goes on from here.
-   * @returns true where there is more of it
+   * Takes in a part of what others appended, as far as that requires neither the lock nor a closer check. Called while waiting for the
+   * lock, so that little is left to do once it is held. The next refresh continues from there.
+   * @returns true if there is more
    */
   lookAhead(): boolean {
     const { file, entries, end } = this;
@@ -185,28 +185,28 @@ export class DictStore implements EntriesHost {
     return piece < size && !walk.closer && !this.#stale;
   }
 
-  /** Looks at size and identity too, however short ago the last look was. */
+  /** Refreshes, checking size and identity too, however recent the last refresh was. */
   lookAgain(): boolean {
     return this.#fullLook(false, Date.now());
   }
 
-  /** Whether the last look still holds, without a system call. */
+  /** Whether the last refresh is still current, without a system call. */
   unchanged(): boolean {
     return !this.#stale && !this.#ahead && this.file.loadI32(COMMIT_NUMBER_OFFSET) === this.commitNumber;
   }
 
-  /** What is known is not to be trusted: the next look walks the file. */
+  /** Marks what is known as stale: the next refresh walks the file again. */
   invalidate(): void {
     this.#stale = true;
   }
 
-  /** A walk did not come to its end. Without the lock others may be the reason: the next look tells. */
+  /** A walk did not reach the terminator. Without the lock, another writer may be the reason: the next refresh finds out. */
   walkBroken(damage: Damage): void {
     this.#stale = true;
     this.#walkEnd = damage;
   }
 
-  /** This handle committed an append, and is to announce it: entries up to the terminator at `end` are known. */
+  /** This handle committed an append, and will announce it: all entries up to the terminator at `end` are known. */
   advanced(end: number, lastOffset: number, lastFrameLength: number): void {
     this.end = end;
     this.terminator = end;
@@ -216,9 +216,9 @@ export class DictStore implements EntriesHost {
   }
 
   /**
-   * Raises the commit number: behind a change in place, and ahead of one that others would not notice half done. Should this
-   * process be killed in the middle of that, who takes the lock next looks at all that it relies on. A write, since it may be the
-   * first of a change: on a file that was made immutable, or a disk that went read-only, a store would end the process by SIGBUS.
+   * Raises the commit number: after a change in place, and ahead of one that others would not notice half done. If this process is killed
+   * during that change, the next holder of the lock verifies everything it relies on. A write, since it may be the first one of a change:
+   * on a file that was made immutable, or a disk that went read-only, a store would kill the process with SIGBUS.
    */
   raise(): void {
     this.commitNumber = nextCommitNumber(this.commitNumber);
@@ -226,17 +226,17 @@ export class DictStore implements EntriesHost {
   }
 
   /**
-   * Raises the commit number, by which other handles see that the file changed. For a change that began with a write, once it is
-   * committed. So it does not throw: who was told that a row was not appended would append it again.
+   * Raises the commit number, by which other handles see that the file changed. For a change that began with a write, and only after it is
+   * committed. It therefore does not throw: a caller told that a row was not appended would append it again.
    */
   announce(): void {
     this.commitNumber = nextCommitNumber(this.commitNumber);
     try {
-      // Durable commits send the page to the disk each time: a store through the mapping would fault, and wait for that.
+      // Durable commits flush the page each time: a store through the mapping would fault, and wait for that flush.
       if (this.durable || ++this.#announced <= WRITTEN_NUMBERS) this.#writeNumber();
       else this.file.storeI32(COMMIT_NUMBER_OFFSET, this.commitNumber);
     } catch {
-      // A full disk that copies what is overwritten. Others see it as they see the last change of one who was killed here.
+      // A full disk on a copy-on-write file system. To other handles this looks as if the process had been killed here.
       this.invalidate();
     }
   }
@@ -247,7 +247,7 @@ export class DictStore implements EntriesHost {
     this.file.write(COMMIT_NUMBER_OFFSET, number);
   }
 
-  /** This handle put the terminator over the first tail entry. */
+  /** This handle overwrote the first tail entry with the terminator. */
   dropped(): void {
     this.terminator = this.end;
     this.size = this.end + TERMINATOR_SIZE;
@@ -256,18 +256,15 @@ export class DictStore implements EntriesHost {
   }
 
   /**
-   * Whether the index is all that stands between the last entry and the terminator. The file is asked, for a writer that was killed,
-   * or gave up its change, may have dropped it and left no other trace: call it under the lock.
+   * Whether there is nothing but the index between the last entry and the terminator. Reads the file, since a writer that was killed, or
+   * rolled back, may have dropped the index without any other trace: call it under the lock.
    */
   endsWithIndex(): boolean {
     const { index } = this;
     return index !== undefined && index.entry === this.end && index.end === this.terminator && index.stands();
   }
 
-  /**
-   * Whether that index has so many keys that it is better left where it is when an entry is appended. Behind one whose entry is
-   * damaged nobody would find anything.
-   */
+  /** Whether that index is large enough to stay when an entry is appended. A walk would find nothing after one whose entry is damaged. */
   indexStays(): boolean {
     const { index } = this;
     const large = index !== undefined && index.size >= this.options.standingIndex;
@@ -275,24 +272,25 @@ export class DictStore implements EntriesHost {
   }
 
   /**
-   * Sums stand before the index, which is the way past them: whether they are damaged nobody knows who has not walked. They go before
-   * the index is out of date, or followed by entries, since a walk would end there. Of an index that is damaged nothing is known.
+   * Whether checksums may precede the index; so they may before a damaged index, of which nothing is known. A handle that opened by the
+   * index has not walked over them, and their entry may be damaged: they are dropped before the index goes out of date or entries are
+   * appended after it, since a walk would stop there.
    */
   get hasSums(): boolean {
     return this.terminator !== this.end && this.index?.entry !== this.end;
   }
 
-  /** The next index is to be made of what was walked. */
+  /** The next index must be built from a walk. */
   indexTorn(): void {
     this.index = undefined;
   }
 
-  /** The next entry goes behind the index. */
+  /** The next entry goes after the index. */
   leaveIndex(): void {
     this.end = this.terminator;
   }
 
-  /** The newest index that entries were appended behind, so that nobody drops it. */
+  /** The newest index that entries were appended after, so that it will not be dropped. */
   get standing(): IndexTable | undefined {
     const { index } = this;
     return index === undefined || index.entry < this.end ? index : index.olderIfWhole();
@@ -305,7 +303,7 @@ export class DictStore implements EntriesHost {
     return count === length ? bytes : bytes.subarray(0, count);
   };
 
-  /** Whether the entry's state byte says live now. */
+  /** Whether the entry is live now, by its state byte and the journal. */
   isLive(place: EntryPlace): boolean {
     const byte = new Uint8Array(1);
     this.file.read(stateOffset(place.offset, place.frameLength), byte);
@@ -313,8 +311,8 @@ export class DictStore implements EntriesHost {
   }
 
   /**
-   * The catalog holds the live entries: exactly those, but for keys that came or went during the walk, which may be in it or not.
-   * One that was only replaced is, since its successor is looked for.
+   * Makes the catalog hold the live entries: exactly those, except that keys added or deleted during the walk may or may not be included. A
+   * key that was only replaced is included, since its successor is looked for.
    */
   settle(): void {
     this.entries.walkAll();
@@ -332,7 +330,7 @@ export class DictStore implements EntriesHost {
     this.checkIntact();
   }
 
-  /** The same inside a transaction, where nobody else changes anything. */
+  /** Like {@link DictStore.settle}, inside a transaction, where nobody else changes anything. */
   settleLocked(): void {
     this.checkWalked();
     if (!this.statesUnknown) return;
@@ -347,19 +345,19 @@ export class DictStore implements EntriesHost {
     return torn !== undefined || partial || journal !== undefined || size > terminator + TERMINATOR_SIZE;
   }
 
-  /** Throws what the last look found wrong, unless the dict was opened leniently. */
+  /** Throws what the last refresh found damaged, unless the dict was opened leniently. */
   checkIntact(): void {
     this.#refuse(this.torn);
   }
 
-  /** The same for a walk inside a transaction, where nobody else can be the reason. */
+  /** Like {@link DictStore.checkIntact}, for a walk inside a transaction, where no other writer can be the reason. */
   checkWalked(): void {
     this.#refuse(this.#walkEnd ?? this.torn);
   }
 
   /**
-   * For who writes, or takes what a walk under the lock found for all there is: what stands behind a break would be lost.
-   * @throws READ_ONLY where the dict was opened leniently
+   * For callers that write, or rely on a walk under the lock having found everything: entries after a break would be lost.
+   * @throws READ_ONLY if the dict was opened leniently
    */
   checkWhole(): void {
     this.checkWalked();
@@ -378,7 +376,7 @@ export class DictStore implements EntriesHost {
     );
   }
 
-  /** Closes the file and those that vacuums left behind. */
+  /** Closes the file, and the old ones that vacuums replaced. */
   close(): void {
     for (const file of this.#retired) file.deref()?.close();
     this.#retired = [];
@@ -386,13 +384,13 @@ export class DictStore implements EntriesHost {
     this.entries.close();
   }
 
-  /** The dict goes on in another file, which has the old one's name. */
+  /** Continues in another file, which has taken the old one's name. */
   replaceFile(file: StorageFile, locked: boolean): void {
     this.entries.fileReplaced();
     this.#retired = this.#retired.filter((retired) => retired.deref() !== undefined);
     this.#retired.push(new WeakRef(this.file));
     this.file = file;
-    // Should the look fail: nothing of what is known is true of the new file.
+    // In case the refresh fails: nothing that is known is true of the new file.
     this.#stale = true;
     this.torn = undefined;
     this.journal = undefined;
@@ -401,7 +399,7 @@ export class DictStore implements EntriesHost {
     this.#lookAtAll(this.#checkHeader(), locked);
   }
 
-  /** Reads the tail index of a file that nothing is known of, or else all entries. */
+  /** Reads the tail index of a file about which nothing is known yet, or else all entries. */
   #lookAtAll(commitNumber: number, locked: boolean): void {
     const size = this.file.size();
     if (size >= EMPTY_SIZE && this.#useIndex(commitNumber, size)) this.#certain = locked;
@@ -409,8 +407,8 @@ export class DictStore implements EntriesHost {
   }
 
   /**
-   * Others may have put anything where the dict was.
-   * @returns the commit number; none has -1, which stands for that of a file that is to be rescued
+   * Others may have put any file in the dict's place.
+   * @returns the commit number; -1, which no dict has, for a file that is opened to be salvaged
    * @throws NOT_A_PICKLE, NOT_MMDPICKLE, TRUNCATED
    */
   #checkHeader(): number {
@@ -449,7 +447,7 @@ export class DictStore implements EntriesHost {
     this.statesUnknown = false;
   }
 
-  /** Goes on in the file that has the name, where that is another one by now. Returns true if it is. */
+  /** Continues in the file that has the name, if that is another one by now. Returns true if it is. */
   follow(): boolean {
     const named = this.file.identityOfName();
     if (named === undefined || isSameFile(named, this.file.identity())) return false;
@@ -460,7 +458,7 @@ export class DictStore implements EntriesHost {
   #fullLook(locked: boolean, now: number): boolean {
     const named = this.file.identityOfName();
     if (named !== undefined && !isSameFile(named, this.file.identity())) {
-      // Under the lock of a file that lost its name nothing is to be done: the caller locks the new one.
+      // With only the old file locked, nothing may be done: the caller must lock the new one.
       if (locked) throw new FileReplaced();
       this.follow();
       this.lookedAt = now;
@@ -471,18 +469,18 @@ export class DictStore implements EntriesHost {
     const size = this.file.size();
     if (size < HEADER_SIZE) {
       this.#checkHeader();
-      // Opened to be rescued: it has no commit number, either.
+      // Opened for salvage: such a file has no commit number, either.
       return false;
     }
     const commitNumber = this.file.loadI32(COMMIT_NUMBER_OFFSET);
     this.lookedAt = now;
-    // Found under the lock: nothing else is to be found until somebody commits, or repairs it.
+    // The damage was found under the lock: nothing else can be found until somebody commits, or repairs it.
     const known = this.torn !== undefined && commitNumber === this.commitNumber && size === this.size;
     if (known && !locked && !this.options.lenient) return false;
     if (!this.#stale && !this.#ahead && commitNumber === this.commitNumber && size === this.size) {
       if (!locked) return false;
       if ((this.#certain || this.#anchor.holds(this.read)) && this.#endStands()) {
-        // One who was killed may have let an entry die after the number told of it, and after the last look met it alive.
+        // A killed writer may have marked an entry dead after it raised the number, and after the last refresh saw that entry live.
         if (!this.#certain && this.#shared) this.statesUnknown = true;
         this.#certain = true;
         return false;
@@ -490,7 +488,7 @@ export class DictStore implements EntriesHost {
       this.#stale = true;
     }
     this.#shared = true;
-    // What is known is of a later commit where it was looked ahead.
+    // After lookAhead(), what is known may be of a later commit.
     const whole =
       this.#stale ||
       mayHaveMoved(this.commitNumber, commitNumber) ||
@@ -506,7 +504,7 @@ export class DictStore implements EntriesHost {
     return true;
   }
 
-  /** What has no name any more would be written for nobody; what was moved away has another one. */
+  /** A file without a name would be written in vain; one that was moved has another name. */
   #checkNotRemoved(): void {
     const { name: path } = this.file;
     if (!this.file.removed()) return;
@@ -514,23 +512,23 @@ export class DictStore implements EntriesHost {
     throw new MmdError('NOT_FOUND', message, { path });
   }
 
-  /** Whether the terminator is where it is known to be: one who was killed may have committed over it, and told nobody. */
+  /** Whether the terminator is still where it is known to be: a killed writer may have committed over it without raising the number. */
   #endStands(): boolean {
     const { terminator: offset } = this;
     if (this.torn !== undefined || offset + TERMINATOR_SIZE > this.size) return true;
-    // Its FRAME may have any length: a commit that was cut there is overwritten whole.
+    // Its FRAME may have any length: a commit write that was interrupted there is overwritten as a whole.
     return this.file.endsWith(offset + FRAME_SIZE, (this.#opcodes ??= terminator().subarray(FRAME_SIZE)));
   }
 
-  /** The index of the base where it stands last in the file: others drop it, or leave it there for good. */
+  /** The base's newest index, if it comes after all entries: others may drop it, or leave it in place for good. */
   #lastIndex(): IndexTable | undefined {
     const newest = this.entries.base?.newest;
     return newest === undefined || newest.kept || newest.entry < this.end ? undefined : newest;
   }
 
   /**
-   * Reads what is new (or all). Without the lock a commit may come in between: what was read up to a terminator is
-   * then still true, but for entries that died meanwhile; only a vacuum in place starts it over.
+   * Reads what is new (or everything). Without the lock others may commit meanwhile: what was read up to a terminator is still true then,
+   * except for entries that died since; only an in-place vacuum forces a restart.
    */
   #look(locked: boolean, whole: boolean): void {
     let held = false;
@@ -539,13 +537,13 @@ export class DictStore implements EntriesHost {
       for (let attempt = 0; ; attempt++) {
         const commitNumber = this.file.loadI32(COMMIT_NUMBER_OFFSET);
         const size = this.file.size();
-        // Since it was decided that what is known still holds, entries may have moved.
+        // Since the caller decided that what is known still holds, entries may have moved.
         whole ||= mayHaveMoved(this.commitNumber, commitNumber);
         const index = whole ? undefined : this.#lastIndex();
         const met = this.#scan(whole, size);
         const end = whole ? checkByIndex(this.file, met, this.end, size, commitNumber) : met;
         const after = this.file.loadI32(COMMIT_NUMBER_OFFSET);
-        // Where the last entry changed its room meanwhile, the walk may have gone on inside it, and even met the old terminator.
+        // If the last entry was resized meanwhile, the walk may have continued inside it, and may even have met the old terminator.
         whole =
           end !== met ||
           mayHaveMoved(commitNumber, after) ||
@@ -566,7 +564,7 @@ export class DictStore implements EntriesHost {
           this.torn = end;
           this.commitNumber = commitNumber;
           this.size = size;
-          // Nothing more is to be found by looking again, until somebody commits.
+          // Reading again finds nothing more until somebody commits.
           this.#stale = !this.options.lenient;
           return;
         }
@@ -584,7 +582,7 @@ export class DictStore implements EntriesHost {
   #scan(whole: boolean, size: number): ScanEnd {
     if (whole) this.#reset();
     else this.statesUnknown = true;
-    // One that stands last may be gone.
+    // An index at the end of the file may be gone.
     this.index = this.standing;
     const { walk, end: result } = walkToEnd(this.file, this.end, size, this.entries);
     if (walk.indexEnd > 0) this.index = IndexTable.before(this.file, walk.indexEnd) ?? this.index;
@@ -598,7 +596,7 @@ export class DictStore implements EntriesHost {
     return result;
   }
 
-  /** The next look goes on at `end`, if what the walk met last still stands there. */
+  /** The next refresh continues at `end`, if the last entry of the walk is still there. */
   #reached(walk: Walk, end: number): void {
     this.end = end;
     const last = lastOf(walk);
@@ -607,7 +605,7 @@ export class DictStore implements EntriesHost {
     this.#anchor.takeMet(this.read, last, end);
   }
 
-  /** What journals say counts as done. */
+  /** Reads the journals, whose changes count as done. */
   #readJournals(last: JournalPlace | undefined): void {
     this.stranded = answer(stillActive(this.stranded), this.read);
     this.journal = answer(journalOf(last === undefined ? this.stranded : [...this.stranded, last]), this.read);
@@ -616,5 +614,5 @@ export class DictStore implements EntriesHost {
   }
 }
 
-/** The name names another file now. Internal: the writer locks that one instead. */
+/** The name refers to another file now. Internal: the writer then locks that file instead. */
 export class FileReplaced extends Error {}

@@ -1,5 +1,5 @@
 /**
- * Journals that are not done: what a killed writer committed, and other writers may have appended behind.
+ * Unfinished journals: a killed writer committed them, and other writers may have appended after them.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import type { Walk } from './walk.ts';
 /** File offsets of a journal's entry, and of its end. */
 export type JournalPlace = readonly [offset: number, end: number];
 
-/** Those of the places whose journal is not done. */
+/** The places whose journal is not done. */
 export function* stillActive(
   places: readonly JournalPlace[],
 ): Generator<ByteRequest, readonly JournalPlace[], Uint8Array> {
@@ -24,7 +24,7 @@ export function* stillActive(
   return active;
 }
 
-/** What the journals at these places say together; `undefined` where none says anything. */
+/** The combined changes of the journals at these places; `undefined` if there are none. */
 export function* journalOf(places: readonly JournalPlace[]): Generator<ByteRequest, Journal | undefined, Uint8Array> {
   const journals: Journal[] = [];
   for (const [offset, end] of places) {
@@ -34,13 +34,13 @@ export function* journalOf(places: readonly JournalPlace[]): Generator<ByteReque
   return joinJournals(journals);
 }
 
-/** Where the journal of a walk that met the terminator stands, if that is what the file ends with. */
+/** The place of the journal that the file ends with, if it does and the walk met the terminator. */
 export function tailJournal({ tailStart, tail, lastTail }: Walk, end: ScanEnd): JournalPlace | undefined {
   const last = tailStart >= 0 && tail === 'journal' && end.kind === 'terminator';
   return last ? [lastTail, end.offset] : undefined;
 }
 
-/** What all journals that a walk met say together. */
+/** The combined changes of all journals that a walk met. */
 export function* journalOfWalk(walk: Walk, end: ScanEnd): Generator<ByteRequest, Journal | undefined, Uint8Array> {
   const last = tailJournal(walk, end);
   const active = yield* stillActive(walk.stranded);

@@ -1,5 +1,5 @@
 /**
- * A look that nobody's change comes into.
+ * Reading without concurrent changes.
  *
  * @module
  */
@@ -18,14 +18,14 @@ export function underLock<T>(core: DictCore, look: (file: StorageFile) => T): T 
   }
 }
 
-/** Locks the file that has the name: a vacuum may have put another one there, also while its lock was waited for. */
+/** Locks the file that has the name: a vacuum may have put another one there, even while its lock was waited for. */
 function lockNamed(core: DictCore): void {
   const { store } = core;
   for (;;) {
     const { file } = store;
     file.lock(store.options.lockTimeout);
     try {
-      // A batch has locked the one that it writes.
+      // A batch has already locked the file that it writes.
       if (core.inTransaction() || !store.follow()) return;
     } catch (error) {
       file.unlock();

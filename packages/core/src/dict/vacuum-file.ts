@@ -1,5 +1,5 @@
 /**
- * The file that a vacuum fills, beside the one it works on: how it is named, and known again after a kill.
+ * The file that a vacuum fills, next to the one it works on: how it is named, and recognised after a kill.
  *
  * @module
  */
@@ -12,14 +12,14 @@ import { cleanUp, withFile } from './clean-up.ts';
 
 /** The commit number of a file that a vacuum fills. No dict has one below 0. */
 const UNFINISHED = -1;
-/** So many names are tried. */
+/** How many further names are tried. */
 const NAMES = 100;
-/** Bytes that the name of a file can have. */
+/** Most bytes in a file's name. */
 const NAME_MAX = 255;
 
 /**
- * Creates a file beside another one, locked, and an empty dict in the making. What a killed vacuum left is removed; whatever else
- * has the name keeps it.
+ * Creates a file next to another one, locked, with an empty, unfinished dict. What a killed vacuum left is removed; anything else with that
+ * name is kept.
  */
 export function createBeside(file: StorageFile): StorageFile {
   for (let n = 0; ; n++) {
@@ -29,14 +29,14 @@ export function createBeside(file: StorageFile): StorageFile {
     try {
       fresh = file.open(name, 'create-new');
     } catch (error) {
-      // A directory, or whatever is no regular file, is an invalid argument.
+      // A directory, or anything else that is not a regular file, is reported as an invalid argument.
       const taken = isMmdError(error, 'ALREADY_EXISTS') || isMmdError(error, 'INVALID_ARGUMENT');
       if (taken && n < NAMES) continue;
       throw error;
     }
     let own: boolean;
     try {
-      // Until it is locked, another vacuum may take it for what a killed one left.
+      // Until it is locked, another vacuum may mistake it for what a killed one left.
       own = fresh.tryLock() && !fresh.removed();
       if (own) fresh.write(0, encodeEmptyFile(UNFINISHED));
     } catch (error) {
@@ -51,12 +51,12 @@ export function createBeside(file: StorageFile): StorageFile {
   }
 }
 
-/** Whoever finds the file after a kill may remove it. A commit takes that back. */
+/** Marks the file so that whoever finds it after a kill may remove it. A commit undoes this. */
 export function markUnfinished(fresh: StorageFile): void {
   fresh.storeI32(COMMIT_NUMBER_OFFSET, UNFINISHED);
 }
 
-/** The path with something behind it, cut where the file's name would become longer than a name can be. */
+/** The path with a suffix, shortened before it if the file's name would become too long. */
 function nameBeside(path: string, suffix: string): string {
   const start = path.lastIndexOf('/') + 1;
   let name = path.slice(start);
@@ -69,16 +69,16 @@ function removeRemains(file: StorageFile, name: string): void {
   try {
     found = file.open(name, 'r+');
   } catch {
-    // There is none, or it is not of a vacuum. What is wrong beyond that, creating a file of the name tells.
+    // There is none, or it is not a vacuum's. Any other problem shows when a file with the name is created.
     return;
   }
   withFile(found, () => {
     const head = new Uint8Array(HEADER_SIZE);
     const length = found.read(0, head);
     const expected = encodeHeader(UNFINISHED);
-    // An empty one holds nothing that could be lost: its vacuum was killed before it wrote the header.
+    // An empty file holds nothing that could be lost: its vacuum was killed before it wrote the header.
     const unfinished = length === 0 || (length === HEADER_SIZE && head.every((byte, i) => byte === expected[i]));
-    // Another process may be filling it, for a file that had the other's name before.
+    // Another process may be filling it, for a file that used to have this one's name.
     if (unfinished && found.tryLock()) file.remove(name);
   });
 }

@@ -27,24 +27,24 @@ import { dropTail } from './tail.ts';
 import { checkUndamaged, copyEntries, type ProgressOptions } from './vacuum.ts';
 import { createBeside, markUnfinished } from './vacuum-file.ts';
 
-/** Bytes that turn everything behind them into one dead entry: head and BINBYTES8. In the first sector: one write. */
+/** Bytes that turn everything after them into one dead entry: head and BINBYTES8. They are in the first sector: one write. */
 const COVER = ENTRY_HEAD_SIZE + 9;
 
-/** What every other alignment divides. */
+/** The largest alignment, which all others divide. */
 const LARGEST_ALIGNMENT = ALIGNMENTS.at(-1)!.alignment;
 
 /**
  * Moves the live entries to the front of the file. At every moment the file loads, with all of them:
  *
- * 1. the compact dict is built in a file of its own, and its entries are appended behind a dead entry's tail;
- * 2. one write at the front, of the commit number and 20 bytes behind the header, makes all that stood there one dead entry;
- * 3. inside it, unseen, the compact dict is written, but for its first 20 bytes;
+ * 1. the compact dict is built in a file of its own, and its entries are appended after the tail of a dead entry;
+ * 2. one write at the front, of the commit number and the 20 bytes after the header, turns everything there into one dead entry;
+ * 3. inside it, unseen, the compact dict is written, except its first 20 bytes;
  * 4. one write of these, and the commit number again, commits it; then the rest of the file is cut off.
  *
- * Each time the number leaps, and in the same write: nobody who asks for it before and after takes what stands there for what stood there.
+ * Each of these writes makes the number leap: a reader that checks it before and after cannot mistake the new entries for the old ones.
  *
- * Meanwhile the file takes up to twice the live bytes more. Peers that have mapped what is cut off die of it when they touch it:
- * this is for peers that read.
+ * Meanwhile the file takes up to twice the live bytes more. Peers that have mapped what is cut off are killed when they touch it: this is
+ * for peers that read.
  */
 export function vacuumInPlace(core: DictCore, options: ProgressOptions): void {
   const { store } = core;
@@ -81,9 +81,9 @@ function moveToFront(core: DictCore, fresh: StorageFile, options: ProgressOption
   const bytes = size - HEADER_SIZE;
   dropTail(store);
   const end = store.end;
-  // Nothing to gain: what alignment asks for would take more room than the dead entries do.
+  // Nothing to gain: alignment would take more room than the dead entries do.
   if (end === HEADER_SIZE || size > end) return;
-  // As far from a border as in the compact dict: a kill may leave them there, and row counts and lengths must not be torn then either.
+  // As far from a boundary as in the compact dict: a kill may leave the copies there, whose row counts and lengths must not be torn either.
   const copies = HEADER_SIZE + alignUp(end + TERMINATOR_SIZE + ENTRY_TAIL_SIZE - HEADER_SIZE, LARGEST_ALIGNMENT);
   try {
     file.write(copies - ENTRY_TAIL_SIZE, coverTail(store.entries.memoHint));

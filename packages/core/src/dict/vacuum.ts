@@ -1,5 +1,5 @@
 /**
- * Vacuum: the live entries alone, byte for byte, in a new file that takes the old one's name.
+ * Vacuum: copies only the live entries, byte for byte, to a new file that takes the old one's name.
  *
  * @module
  */
@@ -26,7 +26,9 @@ import { createBeside, markUnfinished } from './vacuum-file.ts';
 
 /** Options of long operations. */
 export interface ProgressOptions {
-  /** Checked between entries, and while a large one is copied or summed; the operation then throws `signal.reason` and leaves everything as it was. */
+  /**
+   * Checked between entries, and while a large one is copied or summed; the operation then throws `signal.reason` and leaves all as it was.
+   */
   readonly signal?: AbortSignal | undefined;
   /** Called after each entry. */
   readonly onProgress?: ((progress: { readonly done: number; readonly total: number }) => void) | undefined;
@@ -34,15 +36,15 @@ export interface ProgressOptions {
 
 /** Options of `vacuum`. */
 export interface VacuumOptions extends ProgressOptions {
-  /** Keep the inode: for peers that hold the file open and do not look at its name. Default false. */
+  /** Keep the inode: for peers that hold the file open and do not check its name. Default false. */
   readonly inPlace?: boolean;
 }
 
 /**
  * Copies entries into another dict, as part of one commit.
  *
- * @param vacuum - growable arrays lose the room that they do not use, and nothing is refused; nobody, this program's callbacks
- *   neither, changes anything meanwhile
+ * @param vacuum - growable arrays lose their unused room, and nothing is refused; nobody, not even this program's callbacks, changes
+ * anything meanwhile
  * @throws NOT_FOUND, and what {@link foreignValue} throws
  */
 export function copyEntries(
@@ -63,7 +65,7 @@ export function copyEntries(
     for (const [i, key] of keys.entries()) {
       options.signal?.throwIfAborted();
       let failure: { readonly error: unknown } | undefined;
-      // Others may move or reclaim what is being copied: then it is put again. What failed half way cannot be.
+      // Others may move or reclaim what is being copied: then it is put again. A put that failed half way cannot be repeated.
       const found = from.consistent(key, (view) => {
         if (failure !== undefined) throw failure.error;
         const value = encoded(view);
@@ -89,7 +91,7 @@ function trimmedSource(core: DictCore, view: EntryView): ArraySource | undefined
   const meta = core.describe(view)[1];
   if (meta.capacity === undefined || meta.layout !== 'modern' || meta.capacity === meta.shape![0]) return undefined;
   const place = placeOf(view);
-  // A wrong length may reach over other entries: that is told, and nothing is trimmed.
+  // A wrong length may reach over other entries: this throws, and nothing is trimmed.
   if (place.unfinished) growthCut(view.reader());
   const rows = meta.shape![0]!;
   return {
@@ -111,9 +113,9 @@ function trimmedSource(core: DictCore, view: EntryView): ArraySource | undefined
 }
 
 /**
- * What a vacuum does not copy is gone for good: a damaged entry may be a live one, unless a later one has its key, and what is dead
- * may have a wrong length and reach over entries that live.
- * @throws CORRUPT, unless the dict was opened leniently; READ_ONLY for a lenient one where the chain of entries is broken
+ * Checks that a vacuum loses nothing: what it does not copy is gone for good. A damaged entry may be live, unless a later one has its key,
+ * and a dead one may have a wrong length and reach over live ones.
+ * @throws CORRUPT, unless the dict was opened leniently; READ_ONLY for a lenient one if the chain of entries is broken
  */
 export function checkUndamaged(store: DictStore): void {
   store.checkWhole();
@@ -121,7 +123,7 @@ export function checkUndamaged(store: DictStore): void {
   if (options.lenient) return;
   checkLeftOut(store);
   if (entries.damaged.size === 0) return;
-  // It may have been met while somebody was at it; under the lock nobody is.
+  // The walk may have met it while somebody was changing it; under the lock nobody is.
   store.invalidate();
   store.settle();
   for (const [key, offset] of entries.damaged) {
@@ -135,7 +137,7 @@ export function checkUndamaged(store: DictStore): void {
   }
 }
 
-/** @throws CORRUPT where an entry that a vacuum leaves out reaches over others */
+/** @throws CORRUPT if an entry that a vacuum leaves out reaches over others */
 function checkLeftOut(store: DictStore): void {
   const left: EntryPlace[] = [...store.entries.catalog.shadowed.values()].flat();
   const requests = scanEntries(
@@ -150,7 +152,7 @@ function checkLeftOut(store: DictStore): void {
   for (const place of left) checkEnd(store, undefined, place);
 }
 
-/** @throws NOT_FOUND where the name leads to no file, or to another one */
+/** @throws NOT_FOUND if the name refers to no file, or to another one */
 function checkName(file: StorageFile): void {
   const named = file.identityOfName();
   if (named !== undefined && isSameFile(named, file.identity())) return;
@@ -158,7 +160,7 @@ function checkName(file: StorageFile): void {
   throw new MmdError('NOT_FOUND', message, { path: file.name });
 }
 
-/** Replaces the file by one that holds the live entries only. Others keep the old one mapped, and notice. */
+/** Replaces the file by one that holds only the live entries. Other handles keep the old one mapped, and notice. */
 export function vacuum(core: DictCore, options: ProgressOptions): void {
   const { store, writer } = core;
   core.changing();
@@ -174,19 +176,19 @@ export function vacuum(core: DictCore, options: ProgressOptions): void {
     checkName(old);
     const copied = createBeside(old);
     fresh = copied;
-    // Kept: the file takes the old one's name before the rename is on the disk, and that may fail.
+    // Kept, since renameOver() changes the file object's name before it flushes the rename to disk, which may fail.
     temporary = copied.name;
     const target = new DictCore(copied, { ...store.options, mode: 'r+', index: false });
     core.alone('vacuum', () => copyEntries(core, [...store.entries.catalog.keys()], target, true, options));
-    // Python's mmappickle starts the numbers again too; a number that differs tells every watcher.
+    // Python's mmappickle restarts the numbers, too; every handle notices a number that differs.
     if (store.commitNumber === 0) first = 1;
     if (store.options.index) writeIndexFor(target, first);
     markUnfinished(copied);
     target.writer.trim();
     copied.sync();
-    // Raised before and after: whoever waits for this lock, or looks meanwhile, looks at the name again.
+    // Raised before and after: whoever waits for this lock, or refreshes meanwhile, checks the name again.
     store.raise();
-    // Copying takes long, and what has the name by now may be somebody's only copy.
+    // Copying takes long, and the file that has the name by now may be somebody's only copy.
     checkName(old);
     copied.renameOver(old.name);
   } catch (error) {
@@ -197,7 +199,7 @@ export function vacuum(core: DictCore, options: ProgressOptions): void {
     );
     throw error;
   }
-  // The vacuum is done: what fails from here on must not leave the dict in a batch.
+  // The vacuum is done: a failure from here on must not leave the dict in a batch.
   cleanUp(
     () => fresh.storeI32(COMMIT_NUMBER_OFFSET, first),
     () => old.storeI32(COMMIT_NUMBER_OFFSET, nextCommitNumber(store.commitNumber)),

@@ -17,47 +17,47 @@ const EMPTY = new Uint8Array(0);
 /** The largest piece that a walk reads at once: half of a second-level cache. */
 const WALK_CHUNK = 2 ** 18;
 
-/** A walk that has seen so many entries makes room for as many as the rest will have, if they are like these. */
+/** After so many entries, a walk makes room for as many as there will be if the rest are like these. */
 const SAMPLE = 256;
 
-/** Takes the entries that a walk meets. */
+/** Receives the entries that a walk meets. */
 export interface EntryTaker {
-  /** An entry, a tail entry too; borrowed. */
+  /** Called for every entry, including tail entries; borrowed. */
   take(entry: ScannedEntry): void;
-  /** About so many entries will have come, all in all. */
+  /** The estimated number of entries in all. */
   expect(count: number): void;
 }
 
 const NOBODY: EntryTaker = { take: () => undefined, expect: () => undefined };
 
 /**
- * One walk, and what it met. An object literal, no class: V8 lets go of a class's hidden class with its last object, and
- * with that of all code that was compiled for it, so that every walk would begin in the interpreter.
+ * One walk, and what it met. An object literal, not a class: V8 drops the hidden class of a class with its last object, and with it all
+ * code compiled for it, so that every walk would begin in the interpreter.
  */
 export interface Walk {
   readonly taker: EntryTaker;
   readonly from: number;
   readonly size: number;
-  /** Entries that were met. */
+  /** Number of entries met. */
   seen: number;
-  /** The last entry that is no tail entry; -1 where none was met. */
+  /** The last entry that is not a tail entry; -1 if none was met. */
   last: number;
   frameLength: number;
   keyLength: number;
-  /** File offset of the first tail entry behind that; -1 for none. */
+  /** File offset of the first tail entry after that; -1 for none. */
   tailStart: number;
   lastTail: number;
   tail: TailKind | undefined;
-  /** File offset behind the last index that was met; 0 for none. */
+  /** File offset of the end of the last index met; 0 for none. */
   indexEnd: number;
-  /** Journals that entries stand behind. */
+  /** Journals that are followed by entries. */
   readonly stranded: JournalPlace[];
-  /** {@link walkAhead}: something stands there that is not to be taken without the lock. */
+  /** {@link walkAhead} stopped at an entry that must not be taken without the lock. */
   closer: boolean;
 }
 
 /**
- * Walks to the terminator, or to what is none.
+ * Walks to the terminator, or to where the chain of entries breaks.
  * @param from - file offset of the first entry
  * @param size - of the file
  */
@@ -71,14 +71,14 @@ export function walkToEnd(
   return { walk, end: scan(file, walk, meet, Infinity, WALK_CHUNK) };
 }
 
-/** Up to an entry that is known to begin at `until`; what is met is taken, nothing else is noted. */
+/** Walks to `until`, where an entry is known to begin; `taker` receives what is met, nothing else is recorded. */
 export function walkTo(file: StorageFile, from: number, until: number, taker: EntryTaker): ScanEnd {
   return endAt(scan(file, newWalk(taker, from, file.size()), take, until, WALK_CHUNK), until);
 }
 
 /**
- * The same, and nothing is taken.
- * @returns undefined where it is given up, for it would read more than `budget` bytes
+ * Like {@link walkTo}, without passing the entries on.
+ * @returns undefined if it would read more than `budget` bytes, and gave up
  */
 export function walkAtMost(file: StorageFile, from: number, until: number, budget: number): ScanEnd | undefined {
   const size = file.size();
@@ -94,7 +94,7 @@ export function walkAtMost(file: StorageFile, from: number, until: number, budge
   }
 }
 
-/** A walk that comes to the terminator past `until` believed a wrong length, and did not meet what that hides. */
+/** A walk that does not end at `until` followed a wrong length, and did not meet what that hides. */
 export function endAt(end: ScanEnd, until: number): ScanEnd {
   if (end.kind === 'damage' || end.offset === until) return end;
   const message = 'no entry begins where one is known to';
@@ -102,10 +102,10 @@ export function endAt(end: ScanEnd, until: number): ScanEnd {
 }
 
 /**
- * An index that was made for this very state knows where the entries end: a walk that came past that believed a wrong length. And
- * what stands before any index was committed before that was made: a walk that ended earlier met an older end, in the file's middle.
- * @param end - what the walk came to
- * @param until - file offset behind the last entry that it met
+ * Checks the end of a walk by the index. One made for this very state says where the entries end: a walk that went past that followed a
+ * wrong length. And what precedes any index is older: a walk that ended before it met an old terminator, in the middle of the file.
+ * @param end - how the walk ended
+ * @param until - file offset of the end of the last entry met
  */
 export function checkByIndex(
   file: StorageFile,
@@ -122,7 +122,7 @@ export function checkByIndex(
 }
 
 /**
- * As far as there are live and dead entries, which others have committed.
+ * Walks over the live and dead entries that others have committed.
  * @param size - where to stop
  */
 export function walkAhead(file: StorageFile, from: number, size: number, taker: EntryTaker): Walk {
@@ -131,7 +131,7 @@ export function walkAhead(file: StorageFile, from: number, size: number, taker: 
   return walk;
 }
 
-/** The last entry that was met and is no tail entry. */
+/** The last entry met that is not a tail entry. */
 export function lastOf({ last, frameLength, keyLength }: Walk): EntryPlace | undefined {
   return last < 0 ? undefined : { offset: last, frameLength, keyLength };
 }
@@ -165,7 +165,7 @@ function scan(
   return answer(scanEntries(walk.from, walk.size, visit, until, largest, walk), readerOf(file));
 }
 
-/** Reads one piece after the other into one buffer, which stays in the processor's cache, and in which pages are there. */
+/** Reads one piece after another into one buffer, which stays in the processor's cache, and whose pages are already present. */
 function readerOf(file: StorageFile): (offset: number, length: number) => Uint8Array {
   let buffer = EMPTY;
   return (offset, length) => {
@@ -181,7 +181,7 @@ function readerOf(file: StorageFile): (offset: number, length: number) => Uint8A
  * that it calls, and drops the code with it.
  */
 
-/** Takes an entry of a walk to the terminator, and notes where it stands. */
+/** Visits an entry of a walk to the terminator, and records its place. */
 export function meet(entry: ScannedEntry, walk: Walk): void {
   if (++walk.seen === SAMPLE) walk.taker.expect((SAMPLE * walk.size) / (entry.offset - walk.from));
   const tail = entry.state === 'dead' ? tailOf(entry) : undefined;
@@ -201,7 +201,7 @@ export function meet(entry: ScannedEntry, walk: Walk): void {
 }
 
 function meetAhead(entry: ScannedEntry, walk: Walk): void {
-  // A tail entry may be gone a moment later, and others put in its place.
+  // A tail entry may be gone a moment later, with other entries in its place.
   walk.closer ||= entry.state === 'damaged' || (entry.state === 'dead' && tailOf(entry) !== undefined);
   if (walk.closer) return;
   walk.last = entry.offset;

@@ -1,8 +1,8 @@
 /**
- * Changes to the file: each is planned, written behind the terminator, and committed by one small write.
+ * Changes to the file: each is planned, written after the terminator, and committed by one small write.
  *
- * The order of writes is that of docs/format.md, "Committing": whatever instruction a process dies at, stock Python
- * loads the old or the new dict, and the next writer finds nothing that it cannot finish or undo.
+ * The order of writes is that of docs/format.md, "Committing": at whatever instruction a process is killed, stock Python loads the old or
+ * the new dict, and the next writer can finish or undo whatever it finds.
  *
  * @module
  */
@@ -46,12 +46,12 @@ export class DictWriter {
   readonly #buffer: AppendBuffer;
   /** How many begin() are open; the outermost commits. */
   #depth = 0;
-  /** A change broke off half way; such a batch cannot commit. */
+  /** A change failed half way; such a batch cannot commit. */
   #broken = false;
-  /** Changes since the outermost begin(), and how many there were at each begin() inside it. */
+  /** Number of changes since the outermost begin(), and what it was at each begin() inside it. */
   #edits = 0;
   readonly #marks: number[] = [];
-  /** A batch inside this one threw after it had changed something: that cannot be taken back alone. */
+  /** A nested batch threw after it had changed something: that cannot be rolled back on its own. */
   #spoiled = false;
   /** The commit number at the outermost begin(). */
   #number = 0;
@@ -85,7 +85,7 @@ export class DictWriter {
     return this.#changed;
   }
 
-  /** Takes the lock, looks at the file as it is now, and repairs what a killed writer left. Nests. */
+  /** Takes the lock, refreshes, and repairs what a killed writer left. Can be nested. */
   begin(lockTimeout: number = this.#store.options.lockTimeout): void {
     if (this.#depth > 0) {
       this.#depth++;
@@ -146,7 +146,7 @@ export class DictWriter {
   }
 
   /**
-   * Appends tail entries, which say something of the file as it is then, where no others stand. Call alone between begin() and
+   * Appends tail entries, which describe the file as it is then; there must be no others. Must be the only change between begin() and
    * commit().
    */
   appendTail(parts: readonly Uint8Array[]): void {
@@ -156,12 +156,12 @@ export class DictWriter {
     this.#broken = false;
   }
 
-  /** The file ends with what belongs there: closing need not write an index. */
+  /** The file ends with up-to-date tail entries: closing need not write an index. */
   settled(): void {
     this.#changed = false;
   }
 
-  /** Ends one begin() by giving up everything since the outermost one. */
+  /** Ends one begin() and discards everything since the outermost one. */
   rollback(): void {
     if (this.#depth > 1) {
       this.#depth--;
@@ -169,7 +169,7 @@ export class DictWriter {
       return;
     }
     try {
-      // What changed nothing leaves all that is known as it is: else the next look would walk the file.
+      // If nothing was changed, keep what is known: otherwise the next refresh would walk the file.
       const { empty, touched } = this.#buffer;
       if (!empty || touched || this.#edits > 0 || this.#broken || this.#store.commitNumber !== this.#number)
         this.#undo();
@@ -178,7 +178,7 @@ export class DictWriter {
     }
   }
 
-  /** Everything appended so far stands in the file, so that it can be read. */
+  /** Writes everything appended so far to the file, so that it can be read. */
   settle(): void {
     if (this.#depth === 0 || this.#buffer.empty) return;
     const broken = this.#broken;
@@ -187,12 +187,12 @@ export class DictWriter {
     this.#broken = broken;
   }
 
-  /** The same where bytes of the caller's are referred to: for who appends many values of its own, so that they are not kept. */
+  /** Like {@link DictWriter.settle}, if bytes are borrowed: for callers that append many values, so that these need not be kept. */
   settleBorrowed(): void {
     if (this.#buffer.borrowed) this.settle();
   }
 
-  /** Appends an entry; an earlier one with the key dies. */
+  /** Appends an entry; an earlier one with the key is marked dead. */
   set(key: string, keyBytes: Uint8Array, keyLength: number, value: EncodedValue): void {
     this.#startChange();
     if (this.#buffer.empty) this.#clearTail();
@@ -201,8 +201,8 @@ export class DictWriter {
   }
 
   /**
-   * The same for a small plain value whose bytes stand in one piece.
-   * @returns false where they do not, with nothing done
+   * Like {@link DictWriter.set}, for a small plain value in one piece.
+   * @returns false if it is not, with nothing done
    */
   setPiece(key: string, keyLength: number, { sink, memoEnd }: KeyedEntry): boolean {
     if (!sink.whole || sink.length > PIECE) return false;
@@ -214,15 +214,15 @@ export class DictWriter {
   }
 
   /**
-   * A change that fails half way leaves the buffer, or the end of the file, in pieces: the batch around it must not commit, whatever
-   * comes after. Who is through says so by `#broken`.
+   * A change that fails half way leaves the buffer, or the end of the file, incomplete: the batch around it must not commit, whatever
+   * follows. A change that is complete resets `#broken`.
    */
   #startChange(): void {
     if (this.#broken) throw new MmdError('UNSUPPORTED_VALUE', HALF_WAY);
     this.#broken = true;
   }
 
-  /** Puts an entry that was appended into the catalog; an earlier one with the key is to die. */
+  /** Adds an appended entry to the catalog; an earlier one with the key is marked dead, at the commit if it was committed. */
   #enter(key: string, keyBytes: Uint8Array, keyLength: number, offset: number): void {
     this.#edits++;
     const { entries } = this.#store;
@@ -236,9 +236,9 @@ export class DictWriter {
   }
 
   /**
-   * Appends the small entry of a new key and commits it, with less ado than {@link DictWriter.set} and a commit: one write, then
-   * machine stores. Call alone between begin() and commit().
-   * @returns false where that is not to be had, with nothing done
+   * Appends the small entry of a new key and commits it, at less cost than {@link DictWriter.set} and a commit: one write, then machine
+   * stores. Must be the only change between begin() and commit().
+   * @returns false if that is not possible, with nothing done
    */
   setAtOnce(key: string, keyLength: number, { sink, memoEnd }: KeyedEntry): boolean {
     const store = this.#store;
@@ -264,7 +264,7 @@ export class DictWriter {
     const length = putTerminator(bytes, putEntryTail(bytes, tail, entries.memoHint, LIVE));
     const offset = buffer.base;
     this.#changed = true;
-    // Should the write fail, rollback() finds what the buffer touched.
+    // If the write fails, rollback() sees that the buffer touched the file.
     const end = buffer.commitPiece(bytes, length, frameLength, keyLength);
     store.advanced(end, offset, frameLength);
     entries.addMissing(bytes, keyLength, offset, frameLength);
@@ -275,7 +275,7 @@ export class DictWriter {
 
   /**
    * Marks a key's entry dead. Returns false if there is none.
-   * @throws CORRUPT where its length is wrong, or that of one which it hides, and which would show
+   * @throws CORRUPT if its length is wrong, or that of an earlier entry which it hides, and which would reappear
    */
   delete(key: string): boolean {
     const { entries } = this.#store;
@@ -285,7 +285,7 @@ export class DictWriter {
     this.#edits++;
     this.#startChange();
     const place = entries.catalog.place(slot);
-    // The predecessor of an entry of this very batch was to die as replaced: now its death is the change.
+    // The predecessor of an entry of this very batch was to be marked dead as replaced: now its deletion is the change.
     const { tombstones } = this.#changes;
     const committed = this.#bury(key, place) ? place : tombstones.get(key);
     tombstones.delete(key);
@@ -295,18 +295,18 @@ export class DictWriter {
     return true;
   }
 
-  /** Overwrites 8 bytes whose value follows from others, in place and at once. */
+  /** Overwrites 8 bytes whose value follows from others, in place and immediately. */
   patch(offset: number, value: number): void {
     this.#store.file.write(offset, u64Bytes(value));
   }
 
-  /** Writes bytes elsewhere, at the commit. */
+  /** Overwrites bytes at the commit. */
   overwrite(offset: number, bytes: Uint8Array): void {
     this.#edits++;
     this.#changes.overwrite(offset, bytes);
   }
 
-  /** What is overwritten from here on reaches the disk after what was before. */
+  /** Overwrites after this reach the disk after those before. */
   barrier(): void {
     this.#changes.barrier();
   }
@@ -318,12 +318,12 @@ export class DictWriter {
       this.#changes.count(key, place, rows);
       return;
     }
-    // The array's entry itself is not committed yet: its count may be written at once.
+    // The array's entry itself is not committed yet: its count may be written immediately.
     this.settle();
     this.patch(place.countOffset, rows);
   }
 
-  /** Stores a row count, and commits it. Call alone between begin() and commit(), not where commits are to be durable. */
+  /** Stores a row count, and commits it. Must be the only change between begin() and commit(), and commits must not be durable. */
   countAtOnce(offset: number, rows: number): void {
     this.#changed = true;
     storeCount(this.#store.file, offset, rows);
@@ -341,9 +341,9 @@ export class DictWriter {
   }
 
   /**
-   * Changes the room for data of the last entry's array without moving it (docs/format.md, "Growable arrays").
-   * Call between begin() and commit(), before anything was appended.
-   * @returns false where it is not the last entry, or a length field could be torn
+   * Changes the room for data of the last entry's array without moving it (docs/format.md, "Growable arrays"). Call between begin() and
+   * commit(), before anything was appended.
+   * @returns false if it is not the last entry, or a length field could be torn
    */
   resizeLast(key: string, entry: EntryPlace, dataOffset: number, dataLength: number, newLength: number): boolean {
     const store = this.#store;
@@ -370,8 +370,8 @@ export class DictWriter {
   }
 
   /**
-   * Gives back the disk of bytes in an entry that mean nothing. Sums of the entry may hold them, of rows that were never committed:
-   * so it is a commit. Call between begin() and commit().
+   * Frees the disk space of unused bytes in an entry. Checksums of the entry may cover them, with rows that were never committed there: so
+   * this is a commit. Call between begin() and commit().
    */
   giveBack(offset: number, length: number): void {
     this.#changed = true;
@@ -380,7 +380,7 @@ export class DictWriter {
     this.#store.file.punchHole(offset, length);
   }
 
-  /** Gives back disk that was reserved ahead. */
+  /** Frees disk space that was reserved ahead. */
   trim(): void {
     this.#buffer.trim();
   }
@@ -401,9 +401,9 @@ export class DictWriter {
   }
 
   /**
-   * The entry dies, and before it those that it hid: were it to die first, they would show.
-   * @returns true where it is committed: its death is to wait for the commit
-   * @throws CORRUPT where its length is wrong
+   * Marks the entry dead, and before it those that it hid: otherwise they would reappear.
+   * @returns true if it is committed: then marking it has to wait for the commit
+   * @throws CORRUPT if its length is wrong
    */
   #bury(key: string, place: EntryPlace): boolean {
     const { file, entries } = this.#store;
@@ -426,7 +426,7 @@ export class DictWriter {
     return false;
   }
 
-  /** An entry that a later one of its key hides dies; not one whose length is wrong, for the state there is that of another entry. */
+  /** Marks a hidden entry dead; not if its length is wrong, since the state byte there belongs to another entry. */
   #killHidden(place: EntryPlace): void {
     if (!reachesOver(this.#store, place)) kill(this.#store.file, place);
   }
@@ -441,7 +441,7 @@ export class DictWriter {
     else this.#commitWithJournal();
   }
 
-  /** The commit write, and the commit number right after: from here on other writers see the new end. */
+  /** The commit write, and the commit number right after it: from then on other writers see the new end. */
   #commitAppend(): void {
     const store = this.#store;
     const end = this.#buffer.commit(this.#durable);
@@ -458,7 +458,7 @@ export class DictWriter {
     try {
       for (const place of tombstones.values()) kill(store.file, place);
     } catch {
-      // The change is committed: later entries win. The next change of these keys tries again.
+      // The change is committed: later entries win. The next change of these keys marks the old ones again.
       store.invalidate();
     }
   }
@@ -469,14 +469,14 @@ export class DictWriter {
     const durable = this.#durable;
     this.unseal();
     if (!this.#changes.countsOnly) this.#store.raise();
-    // Rows must be on the disk before their count, and the deaths of replaced entries before that of their successor.
+    // Rows must be on disk before their count, and deaths of replaced entries before that of their successor.
     if (durable) file.sync();
     this.#changes.apply(file);
     if (durable) file.sync();
     this.#store.announce();
   }
 
-  /** Changes in several places: a journal says what is to be done, its commit is the commit, then it is done and dropped. */
+  /** Changes in several places: a journal lists them, and its commit is the commit; then they are carried out, and it is dropped. */
   #commitWithJournal(): void {
     const store = this.#store;
     const buffer = this.#buffer;
@@ -500,12 +500,12 @@ export class DictWriter {
       finishJournal(store, journal);
       store.raise();
     } catch {
-      // The change is committed; the journal stays, and counts as done. The next writer finishes it.
+      // The change is committed; the journal stays, and its changes count as done. The next writer carries them out.
       store.invalidate();
     }
   }
 
-  /** Makes room for an entry behind the last one. */
+  /** Makes room for an entry after the last one. */
   #clearTail(): void {
     const store = this.#store;
     if (store.terminator === store.end) return;
@@ -516,8 +516,8 @@ export class DictWriter {
   }
 
   /**
-   * Sums go ahead of the first byte that changes in what they were taken of, be it of rows that no count tells of yet: else a kill, or
-   * a batch that is taken back, leaves the sums of other bytes. Call between begin() and commit().
+   * Drops the checksums before the first byte that they cover changes, even if it is in rows not yet committed: otherwise a kill, or a
+   * batch that is rolled back, would leave checksums of other bytes. Call between begin() and commit().
    */
   unseal(): void {
     if (!this.#store.hasSums) return;
@@ -526,9 +526,9 @@ export class DictWriter {
   }
 
   /**
-   * Entries that later ones of their keys hide die: a killed writer did not come so far. An open by the index would know nothing of
-   * them, and bring them back by deleting what hides them. Call between begin() and commit().
-   * @param isReadable - whether the key's value is: else what it hides may be all that is left of the key
+   * Marks entries dead that later ones with their keys hide, which a killed writer did not get to. A handle that opens by the index would
+   * not know of them, and bring them back by deleting what hides them. Call between begin() and commit().
+   * @param isReadable - whether the key's value is: if not, the hidden entry may be all that is left of the key
    */
   buryHidden(isReadable: (key: string) => boolean): void {
     const { file, entries } = this.#store;
@@ -544,7 +544,7 @@ export class DictWriter {
     for (const place of hidden) this.#killHidden(place);
   }
 
-  /** Puts the terminator back where it was and drops what was written behind it. */
+  /** Puts the terminator back where it was and drops what was written after it. */
   #undo(): void {
     const store = this.#store;
     const { file } = store;
@@ -555,7 +555,7 @@ export class DictWriter {
       writeBorderless(file, buffer.base, terminator(), false);
       file.truncate(buffer.base + TERMINATOR_SIZE);
     } catch {
-      // The error that brought us here is the one to report; the next begin() finds the tail and repairs it.
+      // The error that led here is the one to report; the next begin() finds what is left and repairs it.
     }
   }
 }
