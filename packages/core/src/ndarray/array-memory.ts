@@ -5,44 +5,45 @@
  */
 
 /**
- * Bytes that an array is laid over. An `ArrayBuffer` ends at 4 GiB on Node 20, so
- * larger memories are served through windows.
+ * The bytes under an array. An `ArrayBuffer` is limited to 4 GiB on Node 20, so
+ * larger memories are accessed through windows.
  */
 export interface ArrayMemory {
-  /** All bytes, up to 2^53 - 1. */
+  /** Length in bytes, up to 2^53 - 1. */
   readonly byteLength: number;
-  /** False: `set`, `fill` and `append` of arrays over this memory throw READ_ONLY. */
+  /** If false, `set`, `fill` and `append` of arrays over this memory throw READ_ONLY. */
   readonly writable: boolean;
-  /** The longest stretch that {@link ArrayMemory.bytes} can give in one piece. */
+  /** The longest range that {@link ArrayMemory.bytes} can return, in bytes. */
   readonly maxWindow: number;
-  /** True once the file behind it is closed; views then read as zeros. */
+  /** True once the underlying file is closed; views then read as zeros. */
   readonly closed: boolean;
   /**
-   * A borrowed view of a stretch, over the very bytes; equal calls may share one buffer.
-   * @throws CLOSED; INVALID_ARGUMENT when it leaves the memory or passes `maxWindow`
+   * A borrowed view of a range of the memory itself; calls with the same arguments may share one buffer.
+   * @throws CLOSED; INVALID_ARGUMENT if the range extends beyond the memory or is longer than `maxWindow`
    */
   bytes(offset: number, length: number): Uint8Array;
-  /** Stores bytes by a positional write (no page faults), seen by every view. Absent: store through `bytes`. */
+  /** Stores bytes with a positional write (no page faults); every view sees them. If absent, store through `bytes`. */
   write?(offset: number, bytes: Uint8Array): void;
   /**
-   * Where the first byte stands in what several memories may have in common, such as a file; or that of `buffer`, if it is
-   * a window onto the same. Tells whether two arrays overlap without opening windows. Absent: `bytes` tells.
+   * What this memory may share with others, such as a file, and the offset in it of the memory's first byte; or of the first
+   * byte of `buffer`, if that is a window onto the same. Tells whether two arrays overlap without opening windows. If absent,
+   * `bytes` is used instead.
    */
   place?(buffer?: ArrayBufferLike): { readonly in: object; readonly at: number } | undefined;
-  /** msync: returns when stores of the range are on the disk. */
+  /** msync: returns when stores to the range are on the disk. */
   flush?(offset: number, length: number): void;
   /** madvise for the range. */
   advise?(offset: number, length: number, advice: Advice): void;
   /**
-   * Lays the file's pages over a page-aligned part of `target` (a WebAssembly memory), so that a kernel
-   * reads them without a copy. Undo with `release` before anything else uses the range, and before the memory grows.
+   * Maps the file's pages over a page-aligned part of `target` (a WebAssembly memory), so that a kernel
+   * reads them without a copy. Call `release` before anything else uses the range, and before the memory grows.
    *
-   * `targetOffset` must make a page-aligned address (a multiple of 65536 always does), and
+   * `targetOffset` must result in a page-aligned address (a multiple of 65536 always does), and
    * `[targetOffset, targetOffset + length + 2 pages)` must lie inside `target`. The pages are for reading: stores stay private.
-   * @param room - bytes from `targetOffset` on that the stretch may be laid anywhere in. With 2 MiB and 2 pages more than
-   *   `length`, large pages can be laid in whole, which spares most page faults. Default: no choice
-   * @returns where the stretch begins in `target`; `undefined` where this memory cannot (no file behind it,
-   * private changes, no room, misaligned): copy then
+   * @param room - how many bytes from `targetOffset` on the range may be placed in. If that is `length` plus 2 MiB and
+   *   2 pages, whole large pages can be mapped, which avoids most page faults. Default: at `targetOffset` only
+   * @returns the mapped range; `undefined` if this memory cannot be mapped (no file behind it,
+   * private changes, no room, misaligned): copy instead
    */
   mapFixed?(
     target: ArrayBuffer,
@@ -53,20 +54,20 @@ export interface ArrayMemory {
   ): FixedStretch | undefined;
 }
 
-/** A stretch that {@link ArrayMemory.mapFixed} laid into another buffer. */
+/** A range that {@link ArrayMemory.mapFixed} mapped into another buffer. */
 export interface FixedStretch {
-  /** Byte offset in the target buffer of the stretch's first byte. */
+  /** Offset of the range's first byte in the target buffer. */
   readonly at: number;
-  /** True after `release`, and when the file took its pages back: it was closed, or cut. The stretch reads as zeros then. */
+  /** True after `release`, and once the file was closed or truncated, which unmaps the pages. The range then reads as zeros. */
   readonly released: boolean;
-  /** Brings the pages of a part in, which costs less than a fault for each of them. Nothing more than a hint. */
+  /** Populates the pages of a part, which costs less than a fault for each of them. Only a hint. */
   prefetch?(offset: number, length: number): void;
-  /** Puts zero pages of memory back. */
+  /** Unmaps the file: zero pages replace its pages. */
   release(): void;
 }
 
-/** How an array can be said to be walked (madvise). */
+/** The access patterns that `advise` accepts (madvise). */
 export const ADVICES = ['normal', 'sequential', 'random', 'willneed', 'dontneed'] as const;
 
-/** How the array will be walked (madvise). */
+/** The access pattern to expect (madvise). */
 export type Advice = (typeof ADVICES)[number];

@@ -1,5 +1,5 @@
 /**
- * What the dict can store as an array: dtype, shape and order now, bytes later or never.
+ * What a dict can store as an array: dtype, shape and order are known at once, bytes come later or never.
  *
  * `NDArray` and `MaskedArray` are sources; so are the stubs of `@mmdpickle/stubs`, which
  * allocate arrays on disk that were never in memory.
@@ -16,7 +16,7 @@ export interface RowRange {
   readonly end: number;
 }
 
-/** Where bytes of an array stand in another file. */
+/** Where the bytes of an array are stored in another file. */
 export interface FileRange {
   readonly path: string;
   readonly offset: number;
@@ -25,25 +25,25 @@ export interface FileRange {
 
 /**
  * An array that can be stored. At most one of `bytes` and `file` is given; with neither, the array
- * reads as zeros and takes no disk until it is written.
+ * reads as zeros and takes no disk space until it is written.
  */
 export interface ArraySource {
-  /** Marks the object; nothing is guessed from the other properties. */
+  /** Marks the object as a source; nothing is guessed from the other properties. */
   readonly arraySource: true;
   readonly dtype: DTypeLike;
   /** For growable arrays the first dimension counts the committed rows. */
   readonly shape: readonly number[];
   readonly order?: 'C' | 'F' | undefined;
-  /** Take the disk space when the array is set, so that a full disk is an error then. */
+  /** Allocate the disk space when the array is set, so that a full disk is an error then. */
   readonly reserve?: boolean | undefined;
-  /** Growable: how many rows of the first axis to make room for. */
+  /** Growable arrays: how many rows of the first axis to make room for. */
   readonly capacity?: number | undefined;
   /**
    * The array's bytes in `order`, in pieces of any size that together make exactly the array;
-   * borrowed until the next piece is asked for.
+   * borrowed until the next piece is requested.
    */
   bytes?(): Iterable<Uint8Array>;
-  /** The array's bytes in `order` stand in this file; they are copied without passing through memory. */
+  /** Where the array's bytes are stored in `order`; they are copied without passing through memory. */
   readonly file?: FileRange | undefined;
   /** Masked arrays: a source of dtype bool and the same shape; true hides the element. */
   readonly mask?: ArraySource | undefined;
@@ -52,7 +52,7 @@ export interface ArraySource {
 }
 
 /**
- * Tells an {@link ArraySource} by its mark.
+ * Whether a value is an {@link ArraySource}, by its mark.
  *
  * @example
  * ```ts
@@ -66,7 +66,7 @@ export function isArraySource(value: unknown): value is ArraySource {
   return typeof value === 'object' && value !== null && (value as { arraySource?: unknown }).arraySource === true;
 }
 
-/** Checks what a source says of itself that no other check sees. @throws INVALID_ARGUMENT */
+/** Checks the properties of a source that no other check covers. @throws INVALID_ARGUMENT */
 export function checkSource({ shape, order, bytes, file }: ArraySource): void {
   if (!Array.isArray(shape)) throw notAShape(shape);
   if (order !== undefined) checkOrder(order);
@@ -77,8 +77,8 @@ export function checkSource({ shape, order, bytes, file }: ArraySource): void {
 }
 
 /**
- * The pieces of a source that has `bytes`, which together must be exactly the array.
- * @throws INVALID_ARGUMENT for pieces that are no bytes, and where they are more or fewer than `nbytes`
+ * The pieces of a source that has `bytes`, which together must make exactly the array.
+ * @throws INVALID_ARGUMENT for pieces that are not bytes, and if they add up to more or less than `nbytes`
  */
 export function* exactBytes(source: ArraySource, nbytes: number): Generator<Uint8Array> {
   let sum = 0;
@@ -98,10 +98,10 @@ export function* exactBytes(source: ArraySource, nbytes: number): Generator<Uint
   }
 }
 
-/** Whether it is a Uint8Array, of any realm. */
+/** Whether a value is a Uint8Array, from any realm. */
 export const isBytes = (value: unknown): value is Uint8Array => typedArrayName(value) === 'Uint8Array';
 
-/** The engine's name of a typed array's kind, whatever its realm and class; undefined for all else, Proxies too. */
+/** The engine's name for the kind of a typed array, whatever its realm and class; undefined for anything else, including Proxies. */
 export const typedArrayName = (value: unknown): string | undefined => TYPED_ARRAY_NAME.call(value);
 
 const TYPED_ARRAY_NAME = Object.getOwnPropertyDescriptor(

@@ -1,22 +1,22 @@
 /**
- * numpy's short text for several types, `'i4, 3f8'`, and for one that is repeated, `'(2,3)f4'`.
+ * numpy's comma-separated text for several types, `'i4, 3f8'`, and for a repeated one, `'(2,3)f4'`.
  *
  * @module
  */
 
 import { MmdError } from '../errors.ts';
 
-/** As numpy: byte order, repeats, byte order again, and the type. It matches anywhere; what it leaves is no item. */
+/** As in numpy: byte order, repeats, byte order again, and the type. All are optional: an empty match is not an item. */
 const ITEM = /([<>=|]?)( *\(?[ ,0-9]*\)? *)([<>=|]?)([A-Za-z0-9.?]*(?:\[[A-Za-z0-9,.]*\])?)/y;
 const SEPARATOR = /[ \t\n\v\f\r]*,[ \t\n\v\f\r]*/y;
 const REST = /[ \t\n\v\f\r]+$/y;
 
-/** Python's numbers have no zeros in front. */
+/** Python integers have no leading zeros, except for 0 itself. */
 const NUMBER = /^(?:0+|[1-9][0-9]*)$/;
 
 type Item = string | [type: string, repeats: number | number[]];
 
-/** Tells text of this form, as numpy does: it begins with a number or `()`, or has a comma outside of brackets. */
+/** Whether text has this form, by numpy's rule: it begins with a number or `()`, or has a comma outside of brackets. */
 export function isCommaText(text: string): boolean {
   return (
     /^[<>=|]?(?:[0-9]|\(\))/.test(text) || (text.includes(',') && text.replaceAll(/\[[^\]]*\]/g, '').includes(','))
@@ -24,11 +24,11 @@ export function isCommaText(text: string): boolean {
 }
 
 /**
- * What the text stands for: a list of fields `f0`, `f1`, ..., or one type and its shape, or its length.
+ * Parses the text into a list of fields `f0`, `f1`, ..., or into one type, with its shape or length if there is one.
  *
- * @param unsized - tells types that are only what the number before them makes: `'2S'` is `'S2'`
- * @throws UNSUPPORTED_DTYPE for what no numpy reads, and for what numpy 1 and 2 read differently: a single repeat (`'1f8'`), a comma
- *   behind the only type
+ * @param unsized - whether a type takes its length from the number before it: `'2S'` is `'S2'`
+ * @throws UNSUPPORTED_DTYPE for text that no numpy accepts, and for text that numpy 1 and 2 read differently: a single repeat (`'1f8'`),
+ *   a comma after the only type
  */
 export function commaSpec(text: string, unsized: (type: string) => boolean): [name: string, type: Item][] | Item {
   const items: Item[] = [];
@@ -56,11 +56,11 @@ function matchAt(pattern: RegExp, text: string, at: number): RegExpExecArray | n
 
 type ItemParts = [before: string, repeats: string, after: string, type: string];
 
-/** `undefined` for what numpy does not read. */
+/** `undefined` for text that numpy does not accept. */
 function itemOf([before, repeats, after, type]: ItemParts, unsized: (type: string) => boolean): Item | undefined {
   const [first, second] = [before, after].map((order) => (order === '=' ? '<' : order));
   if (before !== '' && after !== '' && first !== second) return undefined;
-  // The machine's order may stand before any type.
+  // Only `>` is passed on: the native order may precede any type.
   const spec = (before || after) === '>' ? `>${type}` : type;
   if (repeats === '') return spec;
   const times = repeatsOf(repeats.trim());
@@ -72,7 +72,7 @@ function itemOf([before, repeats, after, type]: ItemParts, unsized: (type: strin
   return [spec, times];
 }
 
-/** Python's number or tuple. */
+/** Parses a Python integer, or a tuple of integers. */
 function repeatsOf(text: string): number | number[] | undefined {
   const [open, close] = [text.startsWith('('), text.endsWith(')')];
   if (open !== close) return undefined;

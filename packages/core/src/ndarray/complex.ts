@@ -27,11 +27,11 @@ export class Complex {
     if (typeof im !== 'number') throw wrongArgument('the imaginary part of a complex number', 'a number', im);
     this.re = re;
     this.im = im;
-    // What derives from it has more to set.
+    // A subclass may have more properties to set.
     if (new.target === Complex) Object.freeze(this);
   }
 
-  /** Tells whether both parts are the same numbers; NaN equals NaN, and 0 differs from -0. */
+  /** Whether both parts are the same numbers; NaN equals NaN, and 0 differs from -0. */
   equals(other: Complex): boolean {
     return Object.is(this.re, other.re) && Object.is(this.im, other.im);
   }

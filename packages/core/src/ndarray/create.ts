@@ -1,5 +1,5 @@
 /**
- * `ndarray()`: arrays from what JavaScript has.
+ * `ndarray()`: arrays from JavaScript values.
  *
  * @module
  */
@@ -17,26 +17,26 @@ import { checkOrder, checkShape, invalid, notAShape, type Order, sizeOf } from '
 
 /** Options of {@link ndarray}. */
 export interface CreateOptions {
-  /** Default: the typed array's own, bytes for an ArrayBuffer, or the one that fits all elements. */
+  /** Default: the typed array's own type, uint8 for an ArrayBuffer, or the type that fits all elements. */
   readonly dtype?: DTypeLike;
-  /** How the shape's places follow each other in `data`, a typed array, a buffer or a list. Default `'C'`. */
+  /** The order of the elements in `data`, be it a typed array, a buffer or a list. Default `'C'`. */
   readonly order?: Order;
 }
 
-/** What is wrong with an order or a type, those say who use it. */
+/** Orders and types are checked where they are used. */
 const CREATE_OPTIONS: OptionTable = { dtype: isAnything, order: isAnything };
 
 /**
  * Makes an array.
  *
- * - From a typed array or an ArrayBuffer: over its memory, borrowed. A typed array with another `dtype` is converted
- *   into a copy; an ArrayBuffer's bytes are read as that type.
+ * - From a typed array or an ArrayBuffer: a view of its memory, which is borrowed. If `dtype` is another type than that of a typed
+ *   array, the elements are converted into a copy; an ArrayBuffer's bytes are read as that type.
  * - From nested lists or one element: a copy. Without a `dtype` numbers make float64, booleans bool, bigints int64,
  *   `Complex` complex128, strings and bytes the shortest U or S.
  *
  * @param data - see above
- * @param shape - default: all elements in a row, which a buffer's bytes must make up, or the shape of the lists. With one, a buffer
- *   may have more bytes
+ * @param shape - default: one axis of all elements (a buffer must be a whole number of them), or the shape of the lists. If given, a
+ *   buffer may have more bytes than the shape needs
  * @param options - {@link CreateOptions}, or just the type
  * @throws INVALID_ARGUMENT for shapes that do not fit; UNSUPPORTED_VALUE for elements that do not fit the type
  *
@@ -67,7 +67,7 @@ export function ndarray(data: unknown, shape?: readonly number[], options: strin
   }
   if (isBuffer(data)) {
     const wanted = type ?? parseDType('uint8');
-    // Of a length that stays, should the buffer grow; and this throws where it was transferred.
+    // A view whose length stays fixed if the buffer grows; throws if the buffer was transferred.
     const bytes = viewBytes({ buffer: data, byteOffset: 0, byteLength: data.byteLength });
     return NDArray.over(memoryOver(bytes), wanted, shape ?? [wholeElements(bytes.length, wanted)], { order });
   }
@@ -77,7 +77,7 @@ export function ndarray(data: unknown, shape?: readonly number[], options: strin
   return order === 'C' ? nested.reshape(shape) : nested.reshape(shape.toReversed()).transpose();
 }
 
-/** How many elements a buffer is. A shape may leave out some of its bytes; without one that would be in silence. */
+/** How many elements a buffer holds. With a shape, bytes may be left over; without one, that would go unnoticed. */
 function wholeElements(length: number, { itemsize, name }: DType): number {
   if (length === 0) return 0;
   if (length % itemsize === 0) return length / itemsize;

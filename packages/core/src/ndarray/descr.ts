@@ -13,7 +13,7 @@ import { isDType, makeField, makeScalar, makeStruct, subarrayOf } from './make-d
 import { asLists, type PythonLiteral, parsePythonLiteral } from './python-literal.ts';
 import { unitOf } from './unit-text.ts';
 
-/** What a type in dict form says. */
+/** The keys of a type in dict form. */
 const DICT_PARTS: readonly string[] = ['names', 'formats', 'offsets', 'titles', 'itemsize', 'aligned'];
 
 const ROWS_BY_NAME: ReadonlyMap<string, DTypeRow> = new Map(
@@ -21,15 +21,15 @@ const ROWS_BY_NAME: ReadonlyMap<string, DTypeRow> = new Map(
 );
 
 /**
- * Makes a type from numpy's names and codes, from all that numpy itself prints and writes, and from text with commas (`'i4, 3f8'`) and
- * repeats (`'(2,3)f4'`). In lists of fields a nameless void field is padding, as in
- * `dtype.descr` and npy files; other nameless fields are called `f0`, `f1`, ... by their position. As in numpy, what is
- * described within an aligned type is aligned too, but for types, and for `['V8', spec]`; text is read as `str(dtype)` prints it, where
- * nothing is aligned that does not say so.
+ * Makes a type from numpy's names and codes, from everything that numpy itself prints and writes, and from text with commas
+ * (`'i4, 3f8'`) and repeats (`'(2,3)f4'`). In lists of fields a nameless void field is padding, as in
+ * `dtype.descr` and npy files; other nameless fields are named `f0`, `f1`, ... by position. As in numpy, descriptions within an
+ * aligned type are aligned too, except for `DType` objects and `['V8', spec]`; in text as `str(dtype)` prints it, only types that are
+ * marked as aligned are.
  *
- * @param spec - text such as `'float64'`, `'<f8'`, `'S5'`, `'M8[25us]'` or `"[('a', '<i4')]"`; a descr list; the dict form; a type, also
- *   one that another copy of this package made, or that was posted from another thread
- * @throws UNSUPPORTED_DTYPE for what numpy does not know; LIMIT_EXCEEDED for what passes {@link DTYPE_LIMITS}
+ * @param spec - text such as `'float64'`, `'<f8'`, `'S5'`, `'M8[25us]'` or `"[('a', '<i4')]"`; a descr list; the dict form; a `DType`,
+ *   which may come from another copy of this package or from another thread
+ * @throws UNSUPPORTED_DTYPE for types that numpy does not know; LIMIT_EXCEEDED for types beyond {@link DTYPE_LIMITS}
  *
  * @example
  * ```ts
@@ -46,10 +46,10 @@ export function parseDType(spec: DTypeLike): DType {
 
 class Parser {
   #fields = 0;
-  /** Within text, which numpy prints with each type's own alignment. */
+  /** True within printed text, in which every type states its own alignment. */
   #printed = false;
 
-  /** @param align - within an aligned type */
+  /** @param align - true within an aligned type */
   parse(spec: unknown, depth: number, align = false): DType {
     if (depth > DTYPE_LIMITS.maxDepth) throw overLimit('maxDepth', depth);
     if (typeof spec === 'string') return this.#text(spec, depth, align);
@@ -65,7 +65,7 @@ class Parser {
   }
 
   #text(text: string, depth: number, align: boolean): DType {
-    // Behind a parenthesis stands a type in tuples that numpy prints, and a number in text such as '(2,3)f4'.
+    // A parenthesis is followed by a type in tuples that numpy prints, and by a number in text such as '(2,3)f4'.
     if (!/^\s*(?:[[{]|\(\s*['"[({])/.test(text)) {
       if (text.length > DTYPE_LIMITS.maxTextLength) throw overLimit('maxTextLength', text.length);
       return isCommaText(text) ? this.parse(commaSpec(text, isUnsized), depth + 1, align) : parseScalar(text);
@@ -82,7 +82,7 @@ class Parser {
     return this.parse(asLists(literal), depth + 1);
   }
 
-  /** Fields over void bytes: numpy aligns nothing in there. */
+  /** Fields laid over void bytes, within which numpy aligns nothing. */
   #void(bytes: string, spec: unknown, depth: number): DType {
     const [outer, type] = [parseScalar(bytes), this.parse(spec, depth + 1)];
     if (outer.kind !== 'V' || type.fields === undefined || type.itemsize !== outer.itemsize || type.alignment > 1) {
@@ -124,12 +124,12 @@ class Parser {
       dict instanceof Map ? dict.get(key) : (dict as { [key: string]: unknown })[key];
     const names = part('names');
     const formats = part('formats');
-    // numpy passes over what it does not know. A file may have it; a program that says 'offset' means 'offsets'.
+    // numpy ignores unknown keys. A file may have some; a program that says 'offset' means 'offsets'.
     const strange =
       dict instanceof Map || names === undefined ? [] : Object.keys(dict).filter((key) => !DICT_PARTS.includes(key));
     if (strange.length > 0)
       throw unsupported(`a dict has no part '${strange[0]}'; expected ${DICT_PARTS.join(', ')}`, dict);
-    // A type that another copy of this package made, or that came from another thread.
+    // A type from another copy of this package, or from another thread.
     if (names === undefined && formats === undefined && 'spec' in dict) return this.parse(dict.spec, depth + 1);
     if (!Array.isArray(names) || !Array.isArray(formats) || names.length !== formats.length) {
       throw unsupported("the dict form needs 'names' and 'formats' of one length", dict);
@@ -164,13 +164,13 @@ class Parser {
   }
 }
 
-/** Text and bytes without a length: a number after them is their length. */
+/** Whether a type is text, bytes or void without a length: a number after it is the length. */
 const isUnsizedType = ({ kind, itemsize, fields, shape }: DType): boolean =>
   itemsize === 0 && 'SUV'.includes(kind) && fields === undefined && shape === undefined;
 
 const isUnsized = (text: string): boolean => isUnsizedType(parseScalar(text));
 
-/** A sub-array of a type; or the type with its length, where a number follows one without. */
+/** A sub-array of a type; or, if the type lacks a length and a number follows, the type with that length. */
 function repeatOf(base: DType, shape: unknown): DType {
   return typeof shape === 'number' && isUnsizedType(base)
     ? parseScalar(`${base.byteorder}${base.char}${count(shape, 'a length')}`)
@@ -180,7 +180,7 @@ function repeatOf(base: DType, shape: unknown): DType {
 function isSubarraySpec(spec: readonly unknown[]): spec is readonly [unknown, unknown] {
   if (spec.length !== 2) return false;
   const shape = spec[1];
-  // A field starts with a name, so a list of numbers (or none) is never one.
+  // A field starts with a name, so a list of numbers (or an empty list) is never a field.
   return typeof shape === 'number' || (Array.isArray(shape) && shape.every((dim) => typeof dim === 'number'));
 }
 
@@ -199,14 +199,14 @@ function parseName(value: unknown): { name: string; title: string | undefined } 
   throw unsupported('a field name must be a string or (title, name)', value);
 }
 
-/** As C reads a number behind a letter: `'i04'`, `'S 4'`, `'f+8'`. */
+/** A number after a letter as C parses it: `'i04'`, `'S 4'`, `'f+8'`. */
 const LOOSE_SIZE = /^([<>=|]?[A-Za-z])[ \t\n\v\f\r]*\+?0*([0-9]+)$/;
 
 const SCALAR = /^([<>=|]?)([A-Za-z?_][A-Za-z_]*[A-Za-z0-9_]*?)([0-9]*)(?:\[([^\]]*)\])?$/;
 
 /**
- * Types by the text that named them. A cache, not a state: types are frozen, and a call gives the same with and
- * without it. Parsing one took 3 us, a third of the time of getting or setting a small array.
+ * Types by their text. A cache, not state: types are frozen, and results are the same with and
+ * without it. Parsing a type took 3 us, a third of the time it takes to get or set a small array.
  */
 const SCALARS = new Map<string, DType>();
 const MAX_SCALARS = 512;
@@ -219,7 +219,7 @@ function parseScalar(text: string): DType {
   return type;
 }
 
-/** Names of other libraries and languages (f64, Float32, np.float32) come often. */
+/** Names from other libraries and languages (f64, Float32, np.float32) are a common mistake. */
 function unknownType(text: string): MmdError {
   return unsupported(
     `unknown type ${JSON.stringify(text.slice(0, 80))}; types have numpy's names and codes, such as 'float32', 'uint16', '<f4' (sizes are bytes)`,
@@ -252,7 +252,7 @@ function parseScalarText(text: string): DType {
 }
 
 function parseUnit(row: DTypeRow, given: string, meta: string, bad: () => MmdError): DType['unit'] {
-  // The letter alone, numpy knows only without a unit.
+  // numpy accepts the letter alone only without a unit.
   if ((row.kind !== 'M' && row.kind !== 'm') || row.kind === given) throw bad();
   if (meta === 'generic') return undefined;
   const unit = unitOf(meta);

@@ -1,18 +1,18 @@
 /**
- * What is refused of types, and how large one from a file may be.
+ * Limits for types from files, and the errors for types that are refused.
  *
  * @module
  */
 
 import { MmdError } from '../errors.ts';
 
-/** What {@link DTYPE_LIMITS} limits. */
+/** The limits in {@link DTYPE_LIMITS}. */
 export interface DTypeLimits {
   /** Characters of the text of a structured type. */
   readonly maxTextLength: number;
-  /** Types within types. */
+  /** Nesting of types. */
   readonly maxDepth: number;
-  /** Fields of a type, nested ones included. */
+  /** Fields of a type, including nested ones. */
   readonly maxFields: number;
   /** Bytes of one element. */
   readonly maxItemsize: number;
@@ -20,7 +20,7 @@ export interface DTypeLimits {
   readonly maxSubarrayDims: number;
 }
 
-/** Budgets for types from files. numpy itself ends an element at 2^31 - 1 bytes and a shape at 32 dimensions. */
+/** Limits for types from files. numpy itself limits an element to 2^31 - 1 bytes and a shape to 32 dimensions. */
 export const DTYPE_LIMITS: DTypeLimits = {
   maxTextLength: 1_000_000,
   maxDepth: 32,
@@ -29,11 +29,11 @@ export const DTYPE_LIMITS: DTypeLimits = {
   maxSubarrayDims: 32,
 };
 
-/** Of what numpy has no type for. */
+/** The error for a description that numpy has no type for. */
 export const unsupported = (message: string, found: unknown): MmdError =>
   new MmdError('UNSUPPORTED_DTYPE', `dtype: ${message}`, { found });
 
-/** Of a type that is larger than {@link DTYPE_LIMITS} allow. */
+/** The error for a type beyond {@link DTYPE_LIMITS}. */
 export const overLimit = (limit: keyof DTypeLimits, found: number): MmdError =>
   new MmdError('LIMIT_EXCEEDED', `dtype: ${limit} is ${DTYPE_LIMITS[limit]}, found ${found}`, {
     limit,
@@ -41,12 +41,12 @@ export const overLimit = (limit: keyof DTypeLimits, found: number): MmdError =>
     found,
   });
 
-/** A number of bytes or elements that a description says. @throws UNSUPPORTED_DTYPE, LIMIT_EXCEEDED */
+/** Checks a number of bytes or elements in a description. @throws UNSUPPORTED_DTYPE, LIMIT_EXCEEDED */
 export function count(value: unknown, what: string): number {
   if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) {
     throw unsupported(`${what} must be a non-negative integer`, value);
   }
   if (value > DTYPE_LIMITS.maxItemsize) throw overLimit('maxItemsize', value);
-  // -0 would be pickled as a float, which is no dimension to numpy.
+  // -0 would be pickled as a float, which numpy does not accept as a dimension.
   return value + 0;
 }

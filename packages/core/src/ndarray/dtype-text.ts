@@ -1,5 +1,5 @@
 /**
- * What numpy calls types that are made of others: their names, specs and descrs.
+ * Names, specs and descrs of structured and sub-array types, as numpy writes them.
  *
  * @module
  */
@@ -20,7 +20,7 @@ import { partsOf } from './subarray-parts.ts';
 
 const nameOf = ({ name, title }: DTypeField): string | [string, string] => (title === undefined ? name : [title, name]);
 
-/** The spec of a type whose fields lie side by side. */
+/** The spec of a structured type without padding. */
 export function specList(fields: readonly DTypeField[]): DTypeSpec {
   return fields.map((field): DTypeSpecField => {
     const { spec } = field.dtype;
@@ -31,17 +31,17 @@ export function specList(fields: readonly DTypeField[]): DTypeSpec {
 /** The spec of any other structured type. */
 export function specDict(fields: readonly DTypeField[], itemsize: number, aligned: boolean): DTypeSpec {
   const dict = makeSpecDict(fields, itemsize, aligned);
-  // Without fields numpy 1 gives an aligned type the alignment 0, and divides by it where the type stands in another.
+  // numpy 1 gives an aligned type without fields the alignment 0, and divides by it if the type is nested in another.
   return aligned && fields.length === 0 ? [`|V${itemsize}`, dict] : dict;
 }
 
-/** The spec of a type within an aligned one. */
+/** The spec of a type nested in an aligned one. */
 function specInAligned(type: DType): DTypeSpec {
   const { spec, fields, itemsize, alignedStruct } = type;
   const parts = partsOf(type);
   if (parts !== undefined) return [specInAligned(parts.item), [...parts.dims]];
   if (fields === undefined || alignedStruct === true) return spec;
-  // An empty list in second place would be a shape.
+  // An empty list as the second item would be a shape.
   return [`|V${itemsize}`, fields.length === 0 ? makeSpecDict(fields, itemsize, false) : (spec as DTypeSpecField[])];
 }
 
@@ -56,7 +56,7 @@ function makeSpecDict(fields: readonly DTypeField[], itemsize: number, aligned: 
   });
 }
 
-/** A structured type's descr, with its padding. @throws UNSUPPORTED_DTYPE for fields that overlap, or stand out of order */
+/** A structured type's descr, with its padding. @throws UNSUPPORTED_DTYPE for fields that overlap or are out of order */
 export function descrList(fields: readonly DTypeField[], itemsize: number): Descr {
   const list: DescrField[] = [];
   let end = 0;
@@ -81,7 +81,7 @@ export function descrList(fields: readonly DTypeField[], itemsize: number): Desc
   return list;
 }
 
-/** As numpy prints a type within another: `'<f8'`, `'i1'`, `'?'`, `'S5'`. */
+/** A type as numpy prints it within another: `'<f8'`, `'i1'`, `'?'`, `'S5'`. */
 export function printShort(type: DType): string {
   if (type.fields !== undefined || type.base !== undefined) return type.name;
   if (type.kind === 'b') return "'?'";
@@ -90,10 +90,10 @@ export function printShort(type: DType): string {
   return `'${type.itemsize === 0 ? text.slice(0, -1) : text}'`;
 }
 
-/** As Python prints a tuple of dimensions. */
+/** A tuple of dimensions as Python prints it. */
 export const printShape = (shape: readonly number[]): string => `(${shape.join(', ')}${shape.length === 1 ? ',' : ''})`;
 
-/** As numpy prints a type whose fields lie side by side. */
+/** A structured type without padding, as numpy prints it. */
 export function printList(fields: readonly DTypeField[]): string {
   const items = fields.map(({ name, title, dtype }) => {
     const shown = printPythonLiteral(name);
@@ -105,7 +105,7 @@ export function printList(fields: readonly DTypeField[]): string {
   return `[${items.join(', ')}]`;
 }
 
-/** As numpy prints any other structured type. */
+/** Any other structured type, as numpy prints it. */
 export function printDict(fields: readonly DTypeField[], itemsize: number, aligned: boolean): string {
   const list = (items: readonly string[]): string => `[${items.join(', ')}]`;
   const titles = fields.some(({ title }) => title !== undefined)

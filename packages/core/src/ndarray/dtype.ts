@@ -1,5 +1,5 @@
 /**
- * What a data type is, and the ways to write one down.
+ * Data types, and the ways to describe them.
  *
  * Definitions: numpy's "Data type objects (dtype)" and "Array interface" (`typestr`) reference pages.
  *
@@ -35,19 +35,19 @@ export interface DType {
    * @throws UNSUPPORTED_DTYPE for overlapping or out-of-order fields, where numpy raises ValueError; use `spec`
    */
   readonly descr: Descr;
-  /** What `numpy.dtype(spec)` makes exactly this type from: `descr`, or the dict form where there is padding or alignment. */
+  /** The spec from which `numpy.dtype(spec)` makes exactly this type: `descr`, or the dict form if there is padding or alignment. */
   readonly spec: DTypeSpec;
-  /** datetime64 and timedelta64: the unit and its count; absent for the generic one. */
+  /** datetime64 and timedelta64: the unit and its count; absent for the generic unit. */
   readonly unit?: { readonly base: string; readonly count: number };
-  /** Structured types. */
+  /** Structured types: the fields. */
   readonly fields?: readonly DTypeField[];
   /** Structured types: numpy's `isalignedstruct`. */
   readonly alignedStruct?: true;
-  /** Sub-array types: the element. */
+  /** Sub-array types: the element type. */
   readonly base?: DType;
-  /** Sub-array types. */
+  /** Sub-array types: the shape. */
   readonly shape?: readonly number[];
-  /** True where any part is kind `O`: such elements exist in memory only, and are never mapped. */
+  /** True if any part is of kind `O`: such elements exist in memory only, and are never mapped. */
   readonly hasObject: boolean;
 }
 
@@ -56,15 +56,15 @@ export type Descr = string | DescrField[];
 /** A field: name (or title and name), type, and the shape of a sub-array. */
 export type DescrField = [name: string | [title: string, name: string], descr: Descr, shape?: number[]];
 
-/** Everything `numpy.dtype()` takes to make a type exactly. */
+/** All forms from which `numpy.dtype()` makes a type exactly. */
 export type DTypeSpec = string | DTypeSpecField[] | DTypeSpecDict | DTypeSpecSubarray | DTypeSpecVoid;
 /** Like {@link DescrField}, with any {@link DTypeSpec} as the type. */
 export type DTypeSpecField = [name: string | [title: string, name: string], spec: DTypeSpec, shape?: number[]];
 /** A sub-array type: element and shape, a tuple in Python. */
 export type DTypeSpecSubarray = [base: DTypeSpec, shape: number[]];
 /**
- * Fields laid over void bytes, `('|V8', fields)`, a tuple in Python: a type within an aligned one that is not aligned itself. numpy
- * would align it, too, if it stood there without the void type.
+ * Fields laid over void bytes, `('|V8', fields)`, a tuple in Python: an unaligned type within an aligned one. Without the void type,
+ * numpy would align it too.
  */
 export type DTypeSpecVoid = [bytes: string, spec: DTypeSpecField[] | DTypeSpecDict];
 /** numpy's dict form, for padding, overlaps and any order of fields. */
@@ -77,10 +77,10 @@ export interface DTypeSpecDict {
   readonly aligned?: boolean;
 }
 
-/** What names a type: text of any numpy spelling, a descr list, the dict form, or a type. */
+/** Anything that describes a type: text in any numpy spelling, a descr list, the dict form, or a type. */
 export type DTypeLike = string | Descr | DTypeSpec | DType;
 
-/** The typed arrays that arrays here can stand on. */
+/** The typed arrays that an array can be laid over. */
 export type TypedArray =
   | Int8Array
   | Uint8Array

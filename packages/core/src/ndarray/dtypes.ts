@@ -1,8 +1,8 @@
 /**
- * numpy's data types: the table of elements that arrays here can hold.
+ * numpy's data types: the table of element types.
  *
- * Shared by arrays, pickles, npy files and viewers; the grammar that reads types is in `descr.ts`, what prints
- * them in `dtype-text.ts`. Definitions: numpy's "Data type objects (dtype)" and
+ * Shared by arrays, pickles, npy files and viewers; types are parsed in `descr.ts` and printed
+ * in `dtype-text.ts`. Definitions: numpy's "Data type objects (dtype)" and
  * "Array interface" (`typestr`) reference pages.
  *
  * @module
@@ -62,19 +62,19 @@ export interface DTypeRow {
   readonly itemsize: number;
   /** numpy's `dtype.alignment`. */
   readonly alignment: number;
-  /** False: single bytes have no order. */
+  /** False for types without a byte order, such as single bytes. */
   readonly ordered: boolean;
-  /** True: `code` takes a length. */
+  /** True if `code` takes a length. */
   readonly flexible?: true;
-  /** Other spellings that numpy takes. */
+  /** Other spellings that numpy accepts. */
   readonly aliases: readonly string[];
-  /** The class of `data` where aligned and native; absent where elements have no typed array on every runtime. */
+  /** The class of `data` if aligned and native; absent if not every runtime has such a typed array. */
   readonly array?: TypedArrayConstructor;
-  /** The class of `typed()` for several numbers an element (complex: real and imaginary part in turn). */
+  /** The class of `typed()` if an element is several numbers (complex: real and imaginary part in turn). */
   readonly parts?: TypedArrayConstructor;
   /** Reads an element at `pos`. */
   readonly get: (view: DataView, pos: number, little: boolean, itemsize: number) => unknown;
-  /** Stores an element at `pos`; throws UNSUPPORTED_VALUE for a value that does not fit the type at all. */
+  /** Stores an element at `pos`; throws UNSUPPORTED_VALUE for a value that the type cannot hold. */
   readonly set: (view: DataView, pos: number, value: unknown, little: boolean, itemsize: number) => void;
   /** What an element is in JavaScript. */
   readonly doc: string;
@@ -398,11 +398,11 @@ export const DTYPES = [
   },
 ] as const satisfies readonly DTypeRow[] as readonly DTypeRow[];
 
-/** numpy's time units, from the longest. */
+/** numpy's time units, longest first. */
 export const TIME_UNITS = ['Y', 'M', 'W', 'D', 'h', 'm', 's', 'ms', 'us', 'ns', 'ps', 'fs', 'as'] as const;
 
 /**
- * The row of {@link DTYPES} that reads and writes the elements of a type that is no sub-array and has no fields.
+ * The row of {@link DTYPES} that reads and writes the elements of a type, which must not be structured or a sub-array.
  * @throws UNSUPPORTED_DTYPE
  *
  * @example

@@ -1,6 +1,6 @@
 /**
- * What elements need beside `get` and `set` on their way to another type: a count of time means nothing without its unit, and the
- * bytes of a long double nothing without their order.
+ * Conversions that elements need besides `get` and `set` when they are stored as another type: a time count means nothing without its
+ * unit, and the bytes of a long double mean nothing without their order.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import type { DType } from './dtypes.ts';
 import { swapInPlace } from './swap.ts';
 
 const SECOND = 10n ** 18n;
-/** Units of fixed length, in attoseconds ... */
+/** Units of fixed length, in attoseconds. */
 const LENGTHS: ReadonlyMap<string, bigint> = new Map([
   ['W', 604_800n * SECOND],
   ['D', 86_400n * SECOND],
@@ -24,18 +24,18 @@ const LENGTHS: ReadonlyMap<string, bigint> = new Map([
   ['fs', 1000n],
   ['as', 1n],
 ]);
-/** ... and the others, in months. */
+/** The other units, in months. */
 const MONTHS: ReadonlyMap<string, bigint> = new Map([
   ['Y', 12n],
   ['M', 1n],
 ]);
 
-/** Makes an element of one type what it is as the other's. @throws UNSUPPORTED_VALUE where that has no such time */
+/** Converts an element of one type to another type. @throws UNSUPPORTED_VALUE if that cannot represent the time */
 type Change = (value: unknown) => unknown;
 
 /**
- * What elements of one type need to be stored as another's; undefined if nothing. As in numpy a count stays as it is where
- * one has no unit, and between times and spans of time. Fields go by their names.
+ * The conversion that elements of one type need to be stored as another; undefined if none. As in numpy, counts are kept if one
+ * type has no unit, and between datetime64 and timedelta64. Fields are matched by name.
  * @throws UNSUPPORTED_VALUE for a field that the other type does not have: it would be lost
  */
 export function changeOf(from: DType, to: DType): Change | undefined {
@@ -65,10 +65,10 @@ export function changeOf(from: DType, to: DType): Change | undefined {
   };
 }
 
-/** Whether elements are the bytes as they stand, but numbers all the same. */
+/** Whether elements are numbers that can only be represented by their raw bytes. */
 const isLongDouble = ({ kind, itemsize }: DType): boolean => itemsize === (kind === 'f' ? 16 : kind === 'c' ? 32 : -1);
 
-/** The bytes of long doubles in the other order; an element is a copy already. */
+/** Swaps the byte order of a long double in place: an element is already a copy. */
 const turned: Change = (value) => {
   swapInPlace(value as Uint8Array, 16);
   return value;

@@ -8,15 +8,15 @@ import { MmdError } from '../errors.ts';
 import { type DType, type DTypeField, rowOf } from './dtypes.ts';
 import { sizeOf } from './shapes.ts';
 
-/** How elements of one type pass between bytes and JavaScript. */
+/** Converts elements of one type between bytes and JavaScript values. */
 export interface ElementCodec {
-  /** Reads the element at `pos`; what it gives holds no borrowed bytes. */
+  /** Reads the element at `pos`; the result holds no borrowed bytes. */
   get(view: DataView, pos: number): unknown;
   /** @throws UNSUPPORTED_VALUE for a value that the type cannot hold; the element is then unchanged */
   set(view: DataView, pos: number, value: unknown): void;
 }
 
-/** Makes the codec of a type; keep it, it is not free for structured types. */
+/** Makes the codec of a type. Keep it: making one takes time for structured types. */
 export function codecOf(type: DType): ElementCodec {
   const { fields, base, shape, itemsize: length } = type;
   if (fields !== undefined) return atOnce(structCodec(fields), length);
@@ -30,7 +30,7 @@ export function codecOf(type: DType): ElementCodec {
   };
 }
 
-/** Stores elements of several parts whole or, where a part is refused, not at all; padding is kept. */
+/** Stores elements of several parts completely or, if a part is refused, not at all; padding is kept. */
 function atOnce(codec: ElementCodec, length: number): ElementCodec {
   return {
     get: (view, pos) => codec.get(view, pos),
@@ -58,7 +58,7 @@ function structCodec(fields: readonly DTypeField[]): ElementCodec {
   };
 }
 
-/** Takes a record, a Map, or a list in the order of the fields (Python's tuple). */
+/** The values of the fields, from a record, a Map, or a list in the order of the fields (Python's tuple). */
 function fieldValues(parts: readonly { readonly name: string }[], value: unknown): readonly unknown[] {
   const misfit = (message: string): MmdError =>
     new MmdError('UNSUPPORTED_VALUE', `a structured element ${message}`, {

@@ -1,5 +1,5 @@
 /**
- * The elements behind arrays: over an {@link ArrayMemory} of any size, or a list of objects.
+ * The element stores of arrays: over an {@link ArrayMemory} of any size, or a list of objects.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { type DType, rowOf, type TypedArray } from './dtypes.ts';
 import { codecOf, type ElementCodec } from './element-codec.ts';
 import { invalid } from './shapes.ts';
 
-/** What `NDArray.data` is where it cannot be a typed array: the generic store protocol of scijs `ndarray`. */
+/** The form of `NDArray.data` if it cannot be a typed array: the generic store protocol of scijs `ndarray`. */
 export interface ElementStore {
   readonly length: number;
   get(index: number): unknown;
@@ -26,7 +26,7 @@ export type NumberArray = Exclude<TypedArray, BigInt64Array | BigUint64Array>;
 
 const is64Bit = (data: object): boolean => data instanceof BigInt64Array || data instanceof BigUint64Array;
 
-/** A stretch of a store's bytes in one piece; `start` and `end` are positions in the store. */
+/** A contiguous range of a store's bytes; `start` and `end` are positions in the store. */
 export class Window {
   readonly bytes: Uint8Array;
   readonly start: number;
@@ -39,17 +39,17 @@ export class Window {
     this.end = end;
   }
 
-  /** Made when an element is first asked for that no typed array gives. */
+  /** Created on first use: elements read through a typed array do not need it. */
   get view(): DataView {
     const { buffer, byteOffset, byteLength } = this.bytes;
     return (this.#view ??= new DataView(buffer, byteOffset, byteLength));
   }
 }
 
-/** What windows are laid out in multiples of: pages where they are large. */
+/** Windows start at multiples of one of these: of pages if windows are large. */
 const GRAINS = [65_536, 4096, 64, 8, 4, 2] as const;
 
-/** A fraction of a place would be a stretch of two elements, or a property of a list. */
+/** Fractions are refused: they would read parts of two elements, or a property of a list. */
 const isPlace = (index: number, length: number): boolean => Number.isInteger(index) && index >= 0 && index < length;
 
 const noPlace = (index: number, length: number): MmdError =>
@@ -58,21 +58,21 @@ const noPlace = (index: number, length: number): MmdError =>
 const NO_WINDOW: Window = new Window(new Uint8Array(0), 0, -1);
 
 /**
- * Elements over a stretch of an {@link ArrayMemory}. Positions are bytes from the start of the stretch; element k
- * stands at `k * unit`. Where the stretch does not fit one window, the one last used is kept.
+ * Elements over a range of an {@link ArrayMemory}. Positions are in bytes from the start of the range; element k
+ * is at `k * unit`. If the range does not fit one window, the window used last is kept.
  */
 export class MemoryStore implements ElementStore {
   readonly memory: ArrayMemory;
   readonly type: DType;
-  /** Where the stretch starts in the memory. */
+  /** Where the range starts in the memory. */
   readonly origin: number;
   readonly byteLength: number;
-  /** Bytes from one element to the next: the itemsize, or 1 where strides are no multiples of it. */
+  /** Bytes from one index to the next: the itemsize, or 1 if strides are not multiples of it. */
   readonly unit: number;
   readonly length: number;
-  /** True where the whole stretch is one window. */
+  /** True if the whole range is one window. */
   readonly whole: boolean;
-  /** True where elements can be longer than what is left of a window: they are read and written in parts. */
+  /** True if an element may extend past the end of its window: elements are then read and written in parts. */
   readonly scattered: boolean;
   #codec: ElementCodec | undefined;
   readonly #step: number;
@@ -95,15 +95,15 @@ export class MemoryStore implements ElementStore {
       this.scattered = false;
       return;
     }
-    // Windows overlap by half, so that every element that starts in the first half of one lies within it.
+    // Windows overlap by half, so that every element that starts in the first half of a window lies within it.
     const half = Math.floor(maxWindow / 2);
-    // A power of two divides every step, so that windows do not change how elements are aligned.
+    // Steps are multiples of a power of two, so that windows preserve the alignment of elements.
     const grain = GRAINS.find((size) => size <= half) ?? 1;
     this.#step = Math.max(1, half - (half % grain));
     this.scattered = itemsize > maxWindow - this.#step + 1;
   }
 
-  /** Made when an element is first asked for: many arrays are only passed on, or used through `data`. */
+  /** Created on first use: many arrays are only passed on, or used through `data`. */
   get codec(): ElementCodec {
     return (this.#codec ??= codecOf(this.type));
   }
@@ -116,7 +116,7 @@ export class MemoryStore implements ElementStore {
     return this.memory.closed;
   }
 
-  /** The typed array over the stretch where it is in one window, native and aligned, else this store. */
+  /** A typed array over the range if it is in one window, native and aligned, else this store. */
   get data(): TypedArray | ElementStore {
     if (this.#data === undefined || (ArrayBuffer.isView(this.#data) && !this.#stands(this.#data)))
       this.#data = this.#makeData();
@@ -124,8 +124,8 @@ export class MemoryStore implements ElementStore {
   }
 
   /**
-   * False where the view's buffer was taken: a byte stream that is given one view takes it from all. The buffer is asked: in Node 20
-   * and 22 code that was compiled after it met a resizable buffer has the view as long as ever.
+   * False if the view's buffer was transferred: a byte stream that is given one view detaches all of them. This checks the buffer, not
+   * the view: in Node 20 and 22, code compiled after it has seen a resizable buffer still sees the view's old length.
    */
   #stands(view: ArrayBufferView): boolean {
     return view.buffer.byteLength > 0 || this.byteLength === 0;
@@ -142,7 +142,7 @@ export class MemoryStore implements ElementStore {
     return new array(bytes.buffer, bytes.byteOffset, byteLength / type.itemsize);
   }
 
-  /** Whether elements stand at multiples of their type's alignment in memory. */
+  /** Whether elements are at multiples of their type's alignment in memory. */
   get aligned(): boolean {
     const { alignment } = this.type;
     if (this.byteLength === 0) return true;
@@ -150,7 +150,7 @@ export class MemoryStore implements ElementStore {
     return this.windowAt(0).bytes.byteOffset % alignment === 0 && (this.unit % alignment === 0 || this.length <= 1);
   }
 
-  /** The typed array, where its items are the elements as they are: short integers and floats. */
+  /** The typed array if its items are the elements themselves: floats, and integers of up to 32 bits. */
   #numbers(): NumberArray | null {
     if (this.#numbersFound === undefined) {
       const { data } = this;
@@ -166,7 +166,7 @@ export class MemoryStore implements ElementStore {
     if (numbers !== null) {
       const element = numbers[index];
       if (element !== undefined) return element;
-      // The buffer was taken.
+      // The buffer was transferred.
       this.#numbersFound = undefined;
     }
     if (this.scattered) return this.codec.get(this.#gather(pos), 0);
@@ -178,7 +178,7 @@ export class MemoryStore implements ElementStore {
     const pos = this.#check(index);
     this.checkWritable();
     const numbers = this.#numbers();
-    // Any number fits a float; the others are looked at more closely.
+    // Any number fits a float; for other types the codec checks the value.
     if (numbers !== null && typeof value === 'number' && this.type.kind === 'f') {
       if (numbers[index] !== undefined) {
         numbers[index] = value;
@@ -242,8 +242,8 @@ export class MemoryStore implements ElementStore {
   }
 
   /**
-   * A borrowed view of at most `maxWindow` bytes. Where the stretch is one window, it is always the one that was
-   * opened first: a file that was cut since has taken its pages out of that, and may not be asked for them again.
+   * A borrowed view of at most `maxWindow` bytes. If the range is one window, it is always the window that was
+   * opened first: a file that was truncated since has unmapped its pages from it, and must not be asked for them again.
    */
   borrow(pos: number, length: number): Uint8Array {
     return this.whole
@@ -261,8 +261,8 @@ export class MemoryStore implements ElementStore {
   }
 
   /**
-   * Stores bytes, across windows; long stretches by positional writes, which spare the page faults.
-   * @param alone - nothing else is stored in this call, so that a positional write is cheap enough whatever the length
+   * Stores bytes, across windows; long runs by positional writes, which avoid page faults.
+   * @param alone - nothing else is stored in this call, so that a positional write is cheap enough at any length
    */
   writeBytes(pos: number, from: Uint8Array, alone = false): void {
     if ((alone || from.length >= POSITIONAL_WRITE_BYTES) && this.memory.write !== undefined) {
@@ -277,8 +277,8 @@ export class MemoryStore implements ElementStore {
   }
 
   /**
-   * Gives a run of elements in pieces that lie within one window each: `use(bytes, at, count, first)` sees element
-   * `first + i` of the run at byte `at + i * stride`. With `write`, elements longer than a window are stored back.
+   * Visits a run of elements in pieces that lie within one window each: in `use(bytes, at, count, first)`, element
+   * `first + i` of the run is at byte `at + i * stride`. With `write`, elements of a scattered store are stored back.
    */
   forEachPiece(
     pos: number,
@@ -308,14 +308,14 @@ export class MemoryStore implements ElementStore {
   }
 }
 
-/** From here on a positional write beats storing into a mapping that has no pages yet. */
+/** From this length on, a positional write is faster than storing into a mapping that has no pages yet. */
 const POSITIONAL_WRITE_BYTES = 4096;
 
 /** Object elements: any values, in a list in memory. */
 export class ObjectStore implements ElementStore {
   readonly type: DType;
   readonly list: unknown[];
-  /** Objects are counted like numpy's pointers, so that strides look the same. */
+  /** The size of numpy's object pointers, so that strides are the same. */
   readonly unit = 8;
   readonly writable = true;
   readonly closed = false;

@@ -1,5 +1,5 @@
 /**
- * How single elements pass between JavaScript values and bytes: the functions behind the rows of `DTYPES`.
+ * Conversion of single elements between JavaScript values and bytes: the functions behind the rows of `DTYPES`.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { MmdError } from '../errors.ts';
 import { isBytes } from './array-source.ts';
 import { Complex } from './complex.ts';
 
-/** The least int64, which numpy shows as NaT (not a time). */
+/** The smallest int64, which numpy shows as NaT (not a time). */
 export const NAT: bigint = -(2n ** 63n);
 
 const misfit = (value: unknown, wanted: string): MmdError =>
@@ -22,7 +22,7 @@ function describe(value: unknown): string {
   if (value === null || value === undefined) return String(value);
   if (typeof value === 'string') return `the string ${JSON.stringify(value.slice(0, 40))}`;
   if (typeof value === 'object') {
-    // A record may have a field of this name.
+    // A record may have a field named `constructor`.
     const name: unknown = value.constructor?.name;
     return `an object (${typeof name === 'string' ? name : 'no prototype'})`;
   }
@@ -30,7 +30,7 @@ function describe(value: unknown): string {
   return `${typeof value} ${String(value as number | bigint | boolean)}`;
 }
 
-/** The number an element is set from: number, boolean, or a bigint. */
+/** The number to store for a number, a boolean or a bigint. */
 export function toNumber(value: unknown): number {
   if (typeof value === 'number') return value;
   if (typeof value === 'bigint' || typeof value === 'boolean') return Number(value);
@@ -38,15 +38,15 @@ export function toNumber(value: unknown): number {
 }
 
 /**
- * What a float of 24 bits is set from. A 64-bit integer must not be rounded to a double's 53 bits before: those that have no room
- * there are told by the last one.
+ * The number to store in a float32, which has 24 significant bits. A 64-bit integer must not be rounded twice, first to the 53 bits of a
+ * double: bits that do not fit there are folded into the last one (a sticky bit).
  */
 export function toSingle(value: unknown): number {
   const long = typeof value === 'bigint' && BigInt.asIntN(54, value) !== value && (value & 0x7ffn) !== 0n;
   return toNumber(long ? (value & ~0x7ffn) | 0x800n : value);
 }
 
-/** An integer of at most 32 bits. One that does not fit is an error, as in numpy 2: nothing is cut in silence. */
+/** An integer of at most 32 bits. One that does not fit is an error, as in numpy 2: nothing is truncated silently. */
 export function toInteger(value: unknown, least: number, most: number): number {
   const number = toNumber(value);
   if (!(Number.isInteger(number) && number >= least && number <= most)) {
@@ -84,7 +84,7 @@ export const getRaw = (view: DataView, pos: number, _little: boolean, itemsize: 
 
 export function setRaw(view: DataView, pos: number, value: unknown, _little: boolean, itemsize: number): void {
   if (!isBytes(value) || value.length > itemsize) throw misfit(value, `at most ${itemsize} bytes`);
-  // The value may lie where it is to go, so nothing is cleared before it was copied.
+  // The value may overlap its destination, so it is copied before anything is cleared.
   const place = bytesAt(view, pos, itemsize);
   place.set(viewBytes(value));
   place.fill(0, value.length);
@@ -109,7 +109,7 @@ export function getText(view: DataView, pos: number, little: boolean, itemsize: 
   return text;
 }
 
-/** The length of a string in Python. */
+/** The length of a string as Python counts it. */
 export function countCodePoints(text: string): number {
   let count = 0;
   for (const _ of text) count += 1;
@@ -119,7 +119,7 @@ export function countCodePoints(text: string): number {
 export function setText(view: DataView, pos: number, value: unknown, little: boolean, itemsize: number): void {
   if (typeof value !== 'string') throw misfit(value, 'a string');
   const end = pos + itemsize;
-  // Counted first: a value that does not fit must not leave half of itself behind.
+  // Counted first: a value that does not fit must not be stored in part.
   if (value.length * 4 > itemsize && countCodePoints(value) * 4 > itemsize) {
     throw misfit(value, `a string of at most ${itemsize / 4} code points`);
   }

@@ -19,8 +19,8 @@ const ASCII: ReadonlyMap<DTypeKind, string> = new Map([
 ]);
 
 /**
- * What numpy fills masked elements of a type with, as an element: cut to the type as numpy stores it (999999 is 63 as
- * int8, infinity as float16). NaT for times, which numpy leaves undefined for timedelta64.
+ * numpy's default fill value for a type, as an element. Integers wrap and text is truncated as numpy stores them (999999 is 63 as
+ * int8); 1e20 becomes infinity when stored as float16. NaT for times, which numpy leaves undefined for timedelta64.
  *
  * @example
  * ```ts
@@ -67,8 +67,8 @@ export function defaultFillValue(type: DType): unknown {
 }
 
 /**
- * Checks that numpy makes masked arrays of a type. Of one with fields it makes a default fill value, whatever fill value is given,
- * and a mask with the same names; where it cannot, it refuses the array, and so the whole file.
+ * Checks that numpy can make masked arrays of a type. For a structured type, numpy makes a default fill value, whatever fill value is
+ * given, and a mask with the same field names; if it cannot, it refuses the array, and so the whole file.
  * @throws UNSUPPORTED_DTYPE
  */
 export function checkMaskable(type: DType): void {
@@ -88,12 +88,12 @@ export function checkMaskable(type: DType): void {
 }
 
 /**
- * A fill value as every numpy keeps it when it loads a masked array: cast to the array's type, where text is cut and typed integers
- * wrap, though no element could be set so.
+ * The fill value that every numpy version has after loading a masked array: cast to the array's type. Unlike in `set`, text is
+ * truncated and typed integers wrap.
  *
  * @param value - an element, not null
- * @param from - its type, where it has one: a Python int does not wrap in numpy 2
- * @returns undefined for what numpy refuses, and for casts that are not known here: numbers to text, times to other units
+ * @param from - its type, if it has one: a Python int does not wrap in numpy 2
+ * @returns undefined for values that numpy refuses, and for casts not implemented here: numbers to text, times to other units
  */
 export function castFillValue(value: unknown, from: DType | undefined, type: DType): unknown {
   if (from !== undefined && sameDType(from, type)) return value;
@@ -130,17 +130,17 @@ export function castFillValue(value: unknown, from: DType | undefined, type: DTy
     }
     case 'f':
     case 'c':
-      // Of numbers that no JavaScript number holds, only the default is known.
+      // Of numbers that JavaScript cannot represent, only the default is known.
       if (itemsize > (kind === 'f' ? 8 : 16)) return isDefault(value) ? defaultFillValue(type) : undefined;
       return number || (kind === 'c' && value instanceof Complex) ? elementOf(value, type) : undefined;
     default:
-      // numpy takes no number for a time without a unit.
+      // numpy accepts no number for a time without a unit.
       if (type.unit === undefined || !(from === undefined || 'iu'.includes(from.kind))) return undefined;
       return elementOf(value, type) === undefined ? undefined : value;
   }
 }
 
-/** The value as an array of the type gives it back; undefined for one that does not fit. */
+/** The value as it reads back from an array of the type; undefined if it does not fit. */
 function elementOf(value: unknown, type: DType): unknown {
   try {
     return NDArray.zeros([], type).set(value).get();
@@ -150,7 +150,7 @@ function elementOf(value: unknown, type: DType): unknown {
   }
 }
 
-/** Bytes of other types, such as long doubles, are no text. */
+/** Bytes of other types, such as long doubles, are not text. */
 const isText = (from: DType | undefined): boolean => from === undefined || 'SU'.includes(from.kind);
 
 const isAscii = (bytes: Uint8Array): boolean => bytes.every((byte) => byte < 0x80);

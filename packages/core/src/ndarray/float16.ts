@@ -5,7 +5,7 @@
  */
 
 /**
- * The number that 16 bits of a half-precision float stand for. Exact for all 65,536 patterns, except
+ * The number that the 16 bits of a half-precision float represent. Exact for all 65,536 patterns, except
  * that a NaN's payload and sign may be lost where the engine canonicalises NaN.
  *
  * @param bits - 0 to 0xFFFF
@@ -27,14 +27,14 @@ export function float16FromBits(bits: number): number {
   return sign * (1024 + fraction) * (POWERS[exponent] as number);
 }
 
-/** 2^(exponent - 25): `**` is a call that takes longer than all the rest. */
+/** 2^(exponent - 25), precomputed: `**` is a call that takes longer than everything else here. */
 const POWERS: readonly number[] = Array.from({ length: 31 }, (_, exponent) => 2 ** (exponent - 25));
 
 /**
- * {@link float16FromBits} for many. The bits of a half, moved to where a float32 has them, are 2^-112 of its value, subnormals
- * too.
+ * {@link float16FromBits} for many values. The bits of a half, shifted to their place in a float32, represent 2^-112 times its value,
+ * even for subnormals.
  *
- * @param bits - of its length `into` is, at least
+ * @param bits - no more of them than `into` has room for
  */
 export function float16sFromBits(bits: ArrayLike<number>, into: Float32Array): void {
   const words = new Uint32Array(into.buffer, into.byteOffset, into.length);
@@ -47,8 +47,8 @@ export function float16sFromBits(bits: ArrayLike<number>, into: Float32Array): v
 }
 
 /**
- * The bits of the half-precision float nearest to a number: ties go to even, too large goes to infinity,
- * small goes to subnormals and signed zero, NaN to the quiet NaN 0x7E00. Rounded once, from the full double.
+ * The bits of the half-precision float nearest to a number: ties go to even, numbers that are too large to infinity,
+ * small ones to subnormals and signed zero, NaN to the quiet NaN 0x7E00. Rounded once, from the full double.
  *
  * @returns 0 to 0xFFFF
  *
@@ -65,7 +65,7 @@ export function float16ToBits(value: number): number {
   const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0;
   const size = Math.abs(value);
   if (size >= 65520) return sign | 0x7c00;
-  // Below 2^-14 the spacing is that of the subnormals; the sum of exponent and fraction carries over by itself.
+  // Below 2^-14 the spacing is that of the subnormals; a fraction that rounds up carries into the exponent by itself.
   if (size < 2 ** -14) return sign | roundToEven(size * 2 ** 24);
   let exponent = Math.floor(Math.log2(size));
   // log2 rounds, so it may land on the next power of two.
@@ -74,7 +74,7 @@ export function float16ToBits(value: number): number {
   return sign | (((exponent + 15) << 10) + (fraction - 1024));
 }
 
-/** Rounds a non-negative number below 2^31 to an integer, ties to even; scaling by powers of two before is exact. */
+/** Rounds a non-negative number below 2^31 to an integer, ties to even; scaling by powers of two beforehand is exact. */
 function roundToEven(value: number): number {
   const floor = Math.floor(value);
   const rest = value - floor;

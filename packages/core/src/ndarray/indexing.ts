@@ -1,5 +1,5 @@
 /**
- * What `NDArray.slice` takes: numpy's basic indexing.
+ * The arguments of `NDArray.slice`: numpy's basic indexing.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { MmdError } from '../errors.ts';
 import { shown } from '../options.ts';
 import { invalid } from './shapes.ts';
 
-/** Made by {@link slice}. */
+/** A range along one axis, made by {@link slice}. */
 export class Slice {
   readonly start: number | null;
   readonly stop: number | null;
@@ -28,7 +28,7 @@ export class Slice {
     Object.freeze(this);
   }
 
-  /** The indices picked along a dimension of `length`, clipped as in Python: `slice.indices()`. */
+  /** The indices selected along an axis of `length`, clipped as by Python's `slice.indices()`. */
   resolve(length: number): { readonly start: number; readonly step: number; readonly count: number } {
     const step = this.step ?? 1;
     const least = step < 0 ? -1 : 0;
@@ -42,7 +42,7 @@ export class Slice {
 
 /**
  * A range along one axis: Python's `start:stop:step`. Negative indices count from the end, `null` means up to the end
- * in the direction of the step, and what lies outside is cut off. With one argument it is the start, as in
+ * in the direction of the step, and indices out of bounds are clipped. A single argument is the start, as in
  * `Array.prototype.slice` (and unlike Python's `slice(stop)`).
  *
  * @throws INVALID_ARGUMENT for fractions or a step of 0
@@ -63,15 +63,15 @@ export function slice(start: number | null = null, stop: number | null = null, s
 /** Inserts an axis of length 1 in `NDArray.slice`; numpy's `newaxis`. */
 export const newAxis: unique symbol = Symbol('newAxis');
 
-/** Stands for as many whole axes as are left in `NDArray.slice`; numpy's `...`. */
+/** In `NDArray.slice`, stands for all axes that the other arguments leave; numpy's `...`. */
 export const ellipsis: unique symbol = Symbol('ellipsis');
 
-/** An index picks and drops an axis, `null` keeps it whole. */
+/** An argument of `NDArray.slice`: a number selects one index and drops the axis, `null` keeps the whole axis. */
 export type SliceSpec = number | null | Slice | typeof newAxis | typeof ellipsis;
 
 /** Resolves a possibly negative index. @throws INVALID_ARGUMENT with `found: { axis, index, length }` */
 export function resolveIndex(index: number, length: number, axis: number): number {
-  // Numbers alone are compared: a symbol would be a TypeError.
+  // Only numbers are compared: comparing a symbol throws a TypeError.
   const position = Number.isInteger(index) ? (index < 0 ? index + length : index) : -1;
   if (position < 0 || position >= length) {
     const what = typeof index === 'bigint' ? 'a bigint' : shown(index);
@@ -120,7 +120,7 @@ export function sliceGeometry({ shape, strides, position }: Geometry, specs: rea
       } else if (spec instanceof Slice) {
         const { start, step, count } = spec.resolve(dim);
         newShape.push(count);
-        // A step far beyond the axis leaves one element; its stride must not pass 2^53.
+        // A step far beyond the axis selects one element; its stride must not exceed 2^53.
         newStrides.push(count > 1 ? stride * step : stride);
         if (count > 0) position += start * stride;
       } else if (typeof spec === 'number') {

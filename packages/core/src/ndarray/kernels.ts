@@ -6,15 +6,15 @@
 
 import type { NumberArray } from './element-store.ts';
 
-/** Elements summed without looking at rounding: the error of a block is that of 8 short sums. */
+/** Elements summed without regard to rounding: the error of a block is that of 8 short sums. */
 export const SUM_BLOCK = 4096;
 
-/** So many 32-bit integers add up exactly in a double: 2^20 * 2^32 < 2^53. */
+/** This many 32-bit integers add up exactly in a double: 2^20 * 2^32 < 2^53. */
 export const EXACT_BLOCK: number = 2 ** 20;
 
 /**
- * Adds numbers so that the rounding error grows with the logarithm of their count: like a binary counter, sums of as
- * many numbers are added to each other (pairwise summation, as numpy's).
+ * Pairwise summation, as in numpy: the rounding error grows with the logarithm of the count. As in a binary counter, sums
+ * of equally many numbers are added to each other.
  */
 export class PairwiseSum {
   readonly #sums: number[] = [];
@@ -33,8 +33,8 @@ export class PairwiseSum {
 }
 
 /**
- * The sum of elements `[start, end)`. Eight accumulators: the processor adds while it waits for the last addition,
- * which is three times faster than one.
+ * The sum of elements `[start, end)`. Eight accumulators are three times faster than one: the processor need not wait for
+ * the previous addition.
  */
 export function sumRange(span: NumberArray, start: number, end: number): number {
   let [a, b, c, d] = [0, 0, 0, 0];
@@ -82,7 +82,7 @@ export function sumBlocks(span: NumberArray, total: PairwiseSum): void {
   }
 }
 
-/** The least element of a span that is not empty; NaN if there is one. */
+/** The least element of a non-empty span; NaN if it contains one. */
 export function minSpan(span: NumberArray): number {
   let a = span[0] as number;
   let [b, c, d] = [a, a, a];
@@ -98,7 +98,7 @@ export function minSpan(span: NumberArray): number {
   return Math.min(a, b, c, d);
 }
 
-/** The greatest element of a span that is not empty; NaN if there is one. */
+/** The greatest element of a non-empty span; NaN if it contains one. */
 export function maxSpan(span: NumberArray): number {
   let a = span[0] as number;
   let [b, c, d] = [a, a, a];

@@ -13,24 +13,24 @@ import { MemoryStore, type Store } from './element-store.ts';
 import type { Geometry } from './indexing.ts';
 import { checkOrder, checkShape, extentOf, invalid, isPacked, type Order, packedStrides, sizeOf } from './shapes.ts';
 
-/** Where an array lies in a memory. */
+/** How an array is laid over a memory. */
 export interface NDArrayOptions {
   /** Default `'C'`. */
   readonly order?: Order | undefined;
-  /** In bytes, of any sign; instead of `order`. */
+  /** Strides in bytes, of any sign; instead of `order`. */
   readonly strides?: readonly number[] | undefined;
-  /** Of the first element, in bytes from the start of the memory. Default 0. */
+  /** Offset of the first element, in bytes from the start of the memory. Default 0. */
   readonly offset?: number | undefined;
 }
 
-/** Everything that lays an array over a memory. */
+/** Everything needed to lay an array over a memory. */
 export interface NDArrayInit extends NDArrayOptions {
   readonly memory: ArrayMemory;
   readonly dtype: DTypeLike;
   readonly shape: readonly number[];
 }
 
-/** Positions and strides in bytes from the start of the store, and in the store's units. */
+/** A store, a type and a geometry. Position and strides count bytes, and `element...` the store's units, from the store's start. */
 export interface Layout extends Geometry {
   readonly store: Store;
   readonly type: DType;
@@ -39,7 +39,7 @@ export interface Layout extends Geometry {
   readonly elementOffset: number;
 }
 
-/** Lays an array over a memory. @throws INVALID_ARGUMENT where it does not fit, UNSUPPORTED_DTYPE for objects */
+/** Lays an array over a memory. @throws INVALID_ARGUMENT if it does not fit, UNSUPPORTED_DTYPE for objects */
 export function layoutOver(init: NDArrayInit): Layout {
   const given = parseDType(init.dtype);
   if (given.hasObject) {
@@ -72,8 +72,8 @@ export function layoutOver(init: NDArrayInit): Layout {
 }
 
 /**
- * What arrays without gaps of one type and shape have in common: checked and frozen once, shared by all of them.
- * Strides are made when they are first asked for: an array that is only stored needs none, and freezing costs more
+ * What packed arrays (without gaps) of one type and shape have in common: checked and frozen once, shared by all of them.
+ * Strides are computed on first use: an array that is only stored needs none, and freezing them costs more
  * than the rest of making an array.
  */
 export class PackedForm {
@@ -106,7 +106,7 @@ export class PackedForm {
   }
 }
 
-/** The most common layout, an array without gaps, whose extent needs no search. Its store is made when it is needed. */
+/** The most common layout, a packed array, whose extent need not be computed. Its store is made on first use. */
 export class PackedLayout implements Layout {
   readonly form: PackedForm;
   readonly type: DType;
@@ -118,7 +118,7 @@ export class PackedLayout implements Layout {
   readonly #offset: number;
   #store: MemoryStore | undefined;
 
-  /** What was checked before. */
+  /** The arguments must be checked already. */
   constructor(form: PackedForm, memory: ArrayMemory, offset: number) {
     this.form = form;
     this.type = form.type;
@@ -141,7 +141,7 @@ export class PackedLayout implements Layout {
     return this.form.elementStrides;
   }
 
-  /** All bytes as one borrowed piece, where one window holds them. Makes no store: many arrays are only written. @throws CLOSED */
+  /** All bytes as one borrowed piece if they fit one window. Makes no store: many arrays are only written. @throws CLOSED */
   piece(): Uint8Array | undefined {
     const memory = this.#memory;
     const { nbytes } = this.form;
@@ -154,7 +154,7 @@ export class PackedLayout implements Layout {
   }
 }
 
-/** Whether the elements of a layout follow each other without gaps in this order. */
+/** Whether the elements of a layout are stored without gaps in this order. */
 export function isPackedLayout(layout: Layout, order: Order): boolean {
   const { shape } = layout;
   if (layout instanceof PackedLayout && (shape.length < 2 || layout.form.order === order)) return true;
@@ -162,12 +162,12 @@ export function isPackedLayout(layout: Layout, order: Order): boolean {
   return isPacked(shape, layout.strides, store instanceof MemoryStore ? store.type.itemsize : store.unit, order);
 }
 
-/** `'F'` where only Fortran order describes the memory, else `'C'`. */
+/** `'F'` if the elements are stored without gaps in Fortran order only, else `'C'`. */
 export function orderOf(layout: Layout): Order {
   return !isPackedLayout(layout, 'C') && isPackedLayout(layout, 'F') ? 'F' : 'C';
 }
 
-/** Lays an array of a form over a memory. @throws INVALID_ARGUMENT where it does not fit */
+/** Lays an array of a form over a memory. @throws INVALID_ARGUMENT if it does not fit */
 export function layoutOfForm(form: PackedForm, memory: ArrayMemory, offset: number): Layout {
   const { type, shape, nbytes } = form;
   const end = offset + nbytes;
@@ -181,12 +181,12 @@ export function layoutOfForm(form: PackedForm, memory: ArrayMemory, offset: numb
   return new PackedLayout(form, memory, offset);
 }
 
-/** Lays out what was checked before; `position` counts from the start of the memory. */
+/** Makes a layout from checked arguments; `position` counts from the start of the memory. */
 function layoutIn(memory: ArrayMemory, type: DType, { shape, strides, position }: Geometry): Layout {
   const { itemsize } = type;
   const { low, high } = extentOf(shape, strides, itemsize);
   const regular = itemsize > 0 && strides.every((stride) => stride % itemsize === 0);
-  // A view without elements may begin behind the memory's end, where it has other axes than the empty one.
+  // A view without elements may begin beyond the memory's end if it has other axes than the empty one.
   const origin = Math.min(position + low, memory.byteLength);
   const store = new MemoryStore(memory, type, origin, high - low, regular ? itemsize : 1);
   return makeLayout(store, { shape, strides, position: -low });
@@ -208,8 +208,8 @@ export function makeLayout(store: Store, { shape, strides, position }: Geometry)
 }
 
 /**
- * Another view of the same elements. Shares the store and so the very `data`, except where that is too large for a
- * typed array: then the view gets a store of its own, for which one may be at hand.
+ * Another view of the same elements. Shares the store, and so the same `data`, unless that is too large for a
+ * typed array: then the view gets a store of its own, which may be small enough for one.
  */
 export function viewLayout(layout: Layout, geometry: Geometry): Layout {
   const { store } = layout;
@@ -221,7 +221,7 @@ export function viewLayout(layout: Layout, geometry: Geometry): Layout {
 
 /** A view of one field of structured elements; a sub-array field adds its axes. */
 export function fieldLayout(layout: Layout, name: string): Layout {
-  // Undefined is the title of a field that has none.
+  // Undefined would match the title of a field that has none.
   if (typeof name !== 'string') throw wrongArgument('the name of a field', 'a text', name);
   const { store, type } = layout;
   const field = type.fields?.find((each) => each.name === name) ?? type.fields?.find((each) => each.title === name);
@@ -240,7 +240,7 @@ export function fieldLayout(layout: Layout, name: string): Layout {
   });
 }
 
-/** The position of the last element of a layout in the store's bytes, and the first: what the array touches. */
+/** The range of the store's bytes that an array touches: `[low, high)`. */
 export function touchedBytes({ shape, strides, position, type }: Layout): { low: number; high: number } {
   const { low, high } = extentOf(shape, strides, type.itemsize);
   return { low: position + low, high: position + high };

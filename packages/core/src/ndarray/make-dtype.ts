@@ -1,5 +1,5 @@
 /**
- * Makes types, of others or of rows of `DTYPES`, within the budgets; and tells what was made here.
+ * Makes types from other types or from rows of `DTYPES`, within the limits, and recognizes the types made here.
  *
  * @module
  */
@@ -9,10 +9,10 @@ import { descrList, printDict, printList, printShape, printShort, specDict, spec
 import type { Descr, DType, DTypeField, DTypeRow } from './dtypes.ts';
 import { PARTS, type SubarrayParts } from './subarray-parts.ts';
 
-/** Marks the types made here, so that nothing is taken for one because of how it looks. */
+/** Marks the types made here, so that no object is taken for one because it looks like one. */
 const MADE: unique symbol = Symbol('dtype');
 
-/** What a type holds in all: types are made of types, and shared ones count as often as they occur. */
+/** Totals over a type and all types within it; shared types count as often as they occur. */
 interface Weight {
   readonly fields: number;
   readonly depth: number;
@@ -24,7 +24,7 @@ const SCALAR_WEIGHT: Weight = Object.freeze({ fields: 0, depth: 0, characters: 0
 
 const weightOf = (type: DType): Weight => (type as unknown as { readonly [MADE]: Weight })[MADE];
 
-/** The weight of a structured type, within the budgets. */
+/** The weight of a structured type, checked against the limits. */
 function structWeight(fields: readonly DTypeField[]): Weight {
   let [total, depth, characters] = [0, 0, 0];
   for (const { name, title, dtype } of fields) {
@@ -40,7 +40,7 @@ function structWeight(fields: readonly DTypeField[]): Weight {
 }
 
 /**
- * Tells a type that {@link parseDType} made; what only looks like one is none.
+ * Whether a value is a type that {@link parseDType} made; an object that only looks like one is not.
  *
  * @example
  * ```ts
@@ -55,7 +55,7 @@ export function isDType(value: unknown): value is DType {
 }
 
 /**
- * Tells whether two types describe the same bytes: fields, names, titles, offsets and byte order.
+ * Whether two types describe the same bytes: fields, names, titles, offsets and byte order.
  *
  * @example
  * ```ts
@@ -82,7 +82,7 @@ function finish(
   return Object.freeze(Object.defineProperty(type, MADE, { value: weight }));
 }
 
-/** A type of a row's kind. @param itemsize - of a kind of any length; else the row's */
+/** Makes a type from a row. @param itemsize - any for a flexible row; else the row's */
 export function makeScalar(row: DTypeRow, itemsize: number, byteorder: DType['byteorder'], unit: DType['unit']): DType {
   const brackets = unit === undefined ? '' : `[${unit.count === 1 ? '' : unit.count}${unit.base}]`;
   const length = row.flexible === true ? String(itemsize / row.itemsize) : '';
@@ -104,12 +104,12 @@ export function makeScalar(row: DTypeRow, itemsize: number, byteorder: DType['by
   );
 }
 
-/** A field, frozen as types are. */
+/** Makes a field, frozen like types. */
 export function makeField(name: string, title: string | undefined, dtype: DType, offset: number): DTypeField {
   return Object.freeze(title === undefined ? { name, dtype, offset } : { name, title, dtype, offset });
 }
 
-/** The type of sub-arrays; of no dimensions that is the type itself. @throws UNSUPPORTED_DTYPE, LIMIT_EXCEEDED */
+/** Makes a sub-array type; without dimensions that is the base type itself. @throws UNSUPPORTED_DTYPE, LIMIT_EXCEEDED */
 export function subarrayOf(base: DType, shape: unknown): DType {
   const given = typeof shape === 'number' ? [shape] : shape;
   if (!Array.isArray(given)) throw unsupported('the shape of a sub-array must be an integer or a tuple', shape);
@@ -142,7 +142,7 @@ export function subarrayOf(base: DType, shape: unknown): DType {
   );
 }
 
-/** The type of such fields. @throws UNSUPPORTED_DTYPE where two have one name or title; LIMIT_EXCEEDED */
+/** Makes a structured type. @throws UNSUPPORTED_DTYPE if two fields share a name or title; LIMIT_EXCEEDED */
 export function makeStruct(fields: readonly DTypeField[], itemsize: number, aligned: boolean): DType {
   if (itemsize > DTYPE_LIMITS.maxItemsize) throw overLimit('maxItemsize', itemsize);
   const weight = structWeight(fields);

@@ -24,13 +24,13 @@ import { allocate, checkNested } from './transfer.ts';
 
 /** Options of a {@link MaskedArray}. */
 export interface MaskedArrayOptions {
-  /** What `filled()` puts in place of masked elements; null (default) lets numpy's default for the type apply. */
+  /** What `filled()` puts in place of masked elements; null (default) stands for numpy's default for the type. */
   readonly fillValue?: unknown;
 }
 
-/** A part of a masked array that {@link MaskedArray.chunks} gives. */
+/** A part of a masked array, from {@link MaskedArray.chunks}. */
 export interface MaskedChunk {
-  /** The index of the chunk's first element, one number an axis. */
+  /** The index of the chunk's first element, one number per axis. */
   readonly start: readonly number[];
   /** A view of the part. */
   readonly array: MaskedArray;
@@ -54,14 +54,14 @@ const MASKED_OPTIONS: OptionTable = { fillValue: isAnything };
  */
 export class MaskedArray implements ArraySource {
   readonly arraySource = true as const;
-  /** The elements; those under the mask are there, but mean nothing. */
+  /** The elements; those under the mask are present, but mean nothing. */
   readonly data: NDArray;
-  /** Of type bool; true hides an element. */
+  /** The mask, of type bool; true hides an element. */
   readonly mask: NDArray;
-  /** As given; null: numpy's default for the type. */
+  /** The fill value as given; null stands for numpy's default for the type. */
   readonly fillValue: unknown;
 
-  /** @throws INVALID_ARGUMENT where the mask is not of type bool, or of another shape */
+  /** @throws INVALID_ARGUMENT if the mask is not of type bool, or has another shape */
   constructor(data: NDArray, mask: NDArray, options: MaskedArrayOptions = {}) {
     if (!(data instanceof NDArray && mask instanceof NDArray)) {
       throw invalid('a masked array is made of two NDArrays', [data, mask]);
@@ -102,7 +102,7 @@ export class MaskedArray implements ArraySource {
     return this.data.size;
   }
 
-  /** Of the data, without the mask. */
+  /** Size of the data in bytes, without the mask. */
   get nbytes(): number {
     return this.data.nbytes;
   }
@@ -123,7 +123,7 @@ export class MaskedArray implements ArraySource {
 
   /**
    * Stores one element, `set(i, j, value)`, or all, `set(from)`: arrays, masked arrays, typed arrays, nested lists or
-   * one value, broadcast by numpy's rules. null masks and leaves the data as it is; everything else unmasks.
+   * one value, broadcast by numpy's rules. null masks an element and keeps its data; any other value unmasks it.
    * @throws READ_ONLY, CLOSED, INVALID_ARGUMENT, UNSUPPORTED_VALUE
    */
   set(...args: [...indices: number[], value: unknown]): this {
@@ -145,7 +145,7 @@ export class MaskedArray implements ArraySource {
       this.mask.set(from.mask);
     } else if (from === null) this.mask.fill(true);
     else {
-      // Without axes a list can only be the element.
+      // In an array without axes, a list can only be the element.
       const lists = this.ndim > 0 && isAxis(from, this.type);
       const shape = lists ? shapeOfLists(from, this.type, mostAxes(this.type, this.shape)) : undefined;
       if (shape !== undefined && hasNull(from, shape.length)) this.#setLists(from as readonly unknown[], shape);
@@ -157,7 +157,7 @@ export class MaskedArray implements ArraySource {
     return this;
   }
 
-  /** What is hidden means nothing: that the type cannot hold it, as no integer is NaN, is no reason to refuse. */
+  /** Hidden elements mean nothing: that the type cannot hold one (such as NaN as an integer) is no reason to refuse. */
   #setData(from: MaskedArray): void {
     try {
       this.data.set(from.data);
@@ -168,7 +168,7 @@ export class MaskedArray implements ArraySource {
     }
   }
 
-  /** Nested lists with nulls: all is converted before anything is stored. */
+  /** Nested lists with nulls: everything is converted before anything is stored. */
   #setLists(from: readonly unknown[], shape: readonly number[]): void {
     const { shape: target, type } = this;
     const staged = stageLists(from, shape, type);
@@ -189,7 +189,7 @@ export class MaskedArray implements ArraySource {
     return this;
   }
 
-  /** Asked first: one part must not be stored where the other cannot be. @throws READ_ONLY */
+  /** Called first: neither part may be stored if the other cannot be. @throws READ_ONLY */
   #checkWritable(): void {
     if (!this.writable) throw new MmdError('READ_ONLY', 'the masked array is read-only');
   }
@@ -209,7 +209,7 @@ export class MaskedArray implements ArraySource {
     return this.slice(index);
   }
 
-  /** A view with the axes in another order; without arguments reversed. */
+  /** A view with the axes in another order; reversed if no arguments are given. */
   transpose(...axes: number[]): MaskedArray {
     return this.#with(this.data.transpose(...axes), this.mask.transpose(...axes));
   }
@@ -227,7 +227,7 @@ export class MaskedArray implements ArraySource {
   /**
    * A copy of the data with a value in place of the masked elements.
    * @param value - default: `fillValue`, else numpy's default for the type
-   * @throws UNSUPPORTED_VALUE for what the type cannot hold, also where nothing is masked
+   * @throws UNSUPPORTED_VALUE for a value that the type cannot hold, even if nothing is masked
    */
   filled(value: unknown = this.fillValue): NDArray {
     const filler = value instanceof NDArray && value.size === 1 ? value.reshape([]).get() : value;
@@ -286,7 +286,7 @@ export class MaskedArray implements ArraySource {
   }
 
   static {
-    // biome-ignore lint/complexity/noThisInStatic: of the name the compiler makes a variable, which is set once the class stands
+    // biome-ignore lint/complexity/noThisInStatic: the compiler replaces the name by a variable that is set after this block has run
     showAs(this, showArray);
   }
 
@@ -304,26 +304,26 @@ export class MaskedArray implements ArraySource {
     else for (let i = 0; i < (this.shape[0] as number); i += 1) yield { start: [i], array: this.rows(i, i + 1) };
   }
 
-  /** Of both parts: see {@link NDArray.flush}. */
+  /** Flushes both parts: see {@link NDArray.flush}. */
   flush(): void {
     this.data.flush();
     this.mask.flush();
   }
 
-  /** Of both parts: see {@link NDArray.advise}. */
+  /** Advises for both parts: see {@link NDArray.advise}. */
   advise(advice: Advice): void {
     this.data.advise(advice);
     this.mask.advise(advice);
   }
 
-  /** The rows of the first axis as views; elements, null where masked, of an array with one axis. */
+  /** The rows of the first axis as views; if there is one axis only, the elements, null where masked. */
   *[Symbol.iterator](): Generator<unknown> {
     const [length] = this.shape;
     if (length === undefined) throw invalid('an array without axes cannot be iterated', 0);
     for (let i = 0; i < length; i += 1) yield this.ndim === 1 ? this.get(i) : this.row(i);
   }
 
-  /** The sum of the elements that are not masked: see {@link NDArray.sum}. null where all are masked. */
+  /** The sum of the elements that are not masked: see {@link NDArray.sum}. null if all are masked. */
   sum(...axis: []): Reduced {
     refuseAxis('sum', axis);
     checkReduces(this.type, 'sum');
@@ -354,8 +354,8 @@ export class MaskedArray implements ArraySource {
   }
 
   /**
-   * The least element that is not masked: see {@link NDArray.min}. null where all are masked.
-   * @throws INVALID_ARGUMENT where there are no elements at all, as numpy
+   * The least element that is not masked: see {@link NDArray.min}. null if all are masked.
+   * @throws INVALID_ARGUMENT if the array is empty, as in numpy
    */
   min(...axis: []): Reduced {
     refuseAxis('min', axis);
@@ -378,7 +378,7 @@ export class MaskedArray implements ArraySource {
     return NDArray.fromNested(found, this.type)[what]();
   }
 
-  /** Where a sum may wrap, what a mean is made of. */
+  /** The exact sum, for the mean of types whose sum may wrap. */
   #exactSum(): bigint | undefined {
     let total: bigint | undefined;
     for (const part of this.#visible()) {
@@ -389,7 +389,7 @@ export class MaskedArray implements ArraySource {
     return total;
   }
 
-  /** The mean of the elements that are not masked: see {@link NDArray.mean}. null where all are masked. */
+  /** The mean of the elements that are not masked: see {@link NDArray.mean}. null if all are masked. */
   mean(...axis: []): Reduced {
     refuseAxis('mean', axis);
     checkReduces(this.type, 'mean');
@@ -401,7 +401,7 @@ export class MaskedArray implements ArraySource {
     return Number(sum) / count;
   }
 
-  /** The elements that are not masked, in parts that are not empty. */
+  /** The elements that are not masked, in non-empty parts. */
   *#visible(): Generator<NDArray> {
     for (const { array } of this.chunks({ bytes: 1024 * 1024 })) {
       const count = array.count();
@@ -412,10 +412,10 @@ export class MaskedArray implements ArraySource {
   }
 }
 
-/** Chunks that are copied element by element: they stay in the processor's cache. */
+/** Size of chunks that are copied element by element: they stay in the processor's cache. */
 const SORTED_BYTES = 256 * 1024;
 
-/** The shape of nested lists, by the first items that are not null. @throws INVALID_ARGUMENT for one that no array has, as of a list in itself */
+/** The shape of nested lists, by the first items that are not null. @throws INVALID_ARGUMENT for an impossible shape (a list in itself) */
 function shapeOfLists(from: readonly unknown[], type: DType, most: number): readonly number[] {
   const shape: number[] = [];
   for (let level: unknown = from; isAxis(level, type) && shape.length < most; ) {
@@ -425,12 +425,12 @@ function shapeOfLists(from: readonly unknown[], type: DType, most: number): read
   return checkShape(shape);
 }
 
-/** Whether nested lists hold a null within so many levels. */
+/** Whether nested lists hold a null within `depth` levels. */
 function hasNull(value: unknown, depth: number): boolean {
   return value === null || (depth > 0 && Array.isArray(value) && value.some((item) => hasNull(item, depth - 1)));
 }
 
-/** Nested lists as arrays of their own; null masks an element, or all under it. @throws INVALID_ARGUMENT, UNSUPPORTED_VALUE */
+/** Copies nested lists into new arrays; null masks an element, or all elements below it. @throws INVALID_ARGUMENT, UNSUPPORTED_VALUE */
 function stageLists(from: unknown, shape: readonly number[], type: DType): { data: NDArray; mask: NDArray } {
   const data = type.hasObject ? NDArray.ofObjects(repeated(null, sizeOf(shape)), shape) : NDArray.zeros(shape, type);
   const mask = NDArray.zeros(shape, 'bool');
@@ -446,7 +446,7 @@ function stageLists(from: unknown, shape: readonly number[], type: DType): { dat
   return { data, mask };
 }
 
-/** Calls `use` with every index, in C order; the list is used again. */
+/** Calls `use` with every index, in C order; the list is reused between calls. */
 function forEachIndex(shape: readonly number[], use: (index: readonly number[]) => void): void {
   if (shape.includes(0)) return;
   const index = new Array<number>(shape.length).fill(0);

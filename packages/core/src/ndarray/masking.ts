@@ -1,5 +1,5 @@
 /**
- * Picks elements out by a mask, as bytes.
+ * Selects elements by a mask, as bytes.
  *
  * @module
  */
@@ -7,14 +7,14 @@
 import { wordsFor } from './words.ts';
 
 /**
- * Copies the elements whose mask is 0, one behind the other. Every element is stored, and the next one over it if it is masked: a
- * branch on a mask without a pattern would cost more than the store.
+ * Copies the elements whose mask is 0, without gaps. Every element is stored, and a masked one is overwritten by the next: a
+ * branch on an unpredictable mask would cost more than the store.
  *
  * @param from - packed elements
- * @param mask - a byte for each of them
- * @param to - has room for those that are not masked
- * @param at - the first free element of `to`
- * @returns the first element of `to` that is free now
+ * @param mask - one byte per element
+ * @param to - has room for the elements that are not masked
+ * @param at - the index of the first free element of `to`
+ * @returns the index of the first element of `to` that is still free
  */
 export function keepVisible(from: Uint8Array, mask: Uint8Array, itemsize: number, to: Uint8Array, at: number): number {
   const { word, words } = wordsFor(itemsize | from.byteOffset | to.byteOffset);

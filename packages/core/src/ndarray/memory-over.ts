@@ -10,17 +10,17 @@ import type { ArrayMemory } from './array-memory.ts';
 
 /** Options of {@link memoryOver}. */
 export interface MemoryOverOptions {
-  /** False refuses `set` and `fill`. Default true. */
+  /** If false, arrays refuse `set` and `fill`. Default true. */
   readonly writable?: boolean;
-  /** The longest stretch that one window gives, in bytes. Default: all. Small ones exercise the code for huge arrays. */
+  /** The longest window, in bytes. Default: all bytes. Small windows exercise the code for huge arrays. */
   readonly maxWindow?: number;
 }
 
-/** What is wrong with a window is said below. */
+/** `maxWindow` is checked below. */
 const MEMORY_OPTIONS: OptionTable = { writable: isFlag, maxWindow: isAnything };
 
 /**
- * Lays an {@link ArrayMemory} over bytes, which stay borrowed: stores are seen on both sides.
+ * Makes an {@link ArrayMemory} of bytes, which are borrowed: stores are seen on both sides.
  *
  * @param bytes - the bytes; never copied
  * @param options - {@link MemoryOverOptions}, or just whether it is writable

@@ -53,15 +53,15 @@ import {
   zeroLayout,
 } from './transfer.ts';
 
-/** A part of an array that {@link NDArray.chunks} gives. */
+/** A part of an array, from {@link NDArray.chunks}. */
 export interface Chunk {
-  /** The index of the chunk's first element, one number an axis. */
+  /** The index of the chunk's first element, one number per axis. */
   readonly start: readonly number[];
-  /** A view of the part; as many axes as the whole. */
+  /** A view of the part, with as many axes as the whole array. */
   readonly array: NDArray;
 }
 
-/** The names that options have: what is wrong with an order or with strides, those say who use it. */
+/** The names of the options; orders and the values of strides are checked where they are used. */
 const ORDER_OPTION: OptionTable = { order: isAnything };
 const OVER_OPTIONS: OptionTable = {
   ...ORDER_OPTION,
@@ -72,13 +72,13 @@ const CHUNKS_OPTIONS: OptionTable = { bytes: isPositive };
 
 /**
  * An n-dimensional array over borrowed memory: a mapping of a file, or bytes. Nothing is read or copied until it is
- * asked for; views (`slice`, `rows`, `transpose`, ...) share the memory.
+ * needed; views (`slice`, `rows`, `transpose`, ...) share the memory.
  *
  * `shape`, `strides`, `offset` and `data` are what scijs `ndarray` and `@stdlib/ndarray` expect:
  * element (i, j) is `data[offset + i * strides[0] + j * strides[1]]`.
  *
- * @throws INVALID_ARGUMENT for indices, arguments and options that make no sense; CLOSED from what looks at elements of a closed file;
- * UNSUPPORTED_DTYPE for a type that does not exist, or that cannot do what is asked (text has no sum)
+ * @throws INVALID_ARGUMENT for invalid indices, arguments and options; CLOSED from calls that touch elements of a closed file;
+ * UNSUPPORTED_DTYPE for a type that does not exist, or that does not support the operation (text has no sum)
  *
  * @example
  * ```ts
@@ -93,7 +93,7 @@ const CHUNKS_OPTIONS: OptionTable = { bytes: isPositive };
 export class NDArray implements ArraySource {
   readonly arraySource = true as const;
   #laid: Layout;
-  /** A layout that is made when it is first asked for. */
+  /** Makes the layout that replaces `#laid` on next use. */
   #next: (() => NDArrayInit) | undefined;
 
   /** @internal For `over` and subclasses. */
@@ -109,19 +109,19 @@ export class NDArray implements ArraySource {
     return this.#laid;
   }
 
-  /** @internal Where the elements lie. */
+  /** @internal The layout of the elements. */
   laid(): Layout {
     return this.#layout();
   }
 
   /**
-   * Lays an array over memory, which stays borrowed.
+   * Lays an array over memory, which is borrowed.
    *
    * @param memory - where the bytes are
-   * @param dtype - any spelling of {@link parseDType}; a sub-array type adds its axes to the shape
+   * @param dtype - anything that {@link parseDType} accepts; a sub-array type adds its axes to the shape
    * @param shape - the lengths of the axes; `[]` is a single element
    * @param options - order or byte strides, and the byte offset of the first element
-   * @throws INVALID_ARGUMENT where it does not fit the memory; UNSUPPORTED_DTYPE for unknown or object types
+   * @throws INVALID_ARGUMENT if it does not fit the memory; UNSUPPORTED_DTYPE for unknown or object types
    *
    * @example
    * ```ts
@@ -137,7 +137,7 @@ export class NDArray implements ArraySource {
     return new NDArray({ memory, dtype, shape, order, strides, offset });
   }
 
-  /** @internal As `over`, for a type and shape that were checked before. */
+  /** @internal Like `over`, for a type and shape that are already checked. */
   static ofForm(form: PackedForm, memory: ArrayMemory): NDArray {
     return new NDArray({ layout: layoutOfForm(form, memory, 0) });
   }
@@ -169,7 +169,7 @@ export class NDArray implements ArraySource {
     return new NDArray({ layout: makeLayout(store, { shape: checked, strides, position: 0 }) });
   }
 
-  /** An array of zeros in memory of its own. @throws LIMIT_EXCEEDED where it does not fit one ArrayBuffer */
+  /** An array of zeros in memory of its own. @throws LIMIT_EXCEEDED if it does not fit one ArrayBuffer */
   static zeros(
     shape: readonly number[],
     dtype: DTypeLike = 'float64',
@@ -183,13 +183,13 @@ export class NDArray implements ArraySource {
     return new NDArray({ layout: layoutOfNested(value, parseDType(dtype)) });
   }
 
-  /** @internal Lays a subclass's array anew, for example after it grew. */
+  /** @internal Replaces the layout of a subclass's array, for example after it grew. */
   protected relay(init: NDArrayInit): void {
     this.#laid = layoutOver(init);
     this.#next = undefined;
   }
 
-  /** @internal Like `relay`, when the array is next looked at: appending a row need not pay for it. */
+  /** @internal Like `relay`, but only when the array is next used, so that appending a row does not pay for it. */
   protected relayLater(make: () => NDArrayInit): void {
     this.#next = make;
   }
@@ -203,17 +203,17 @@ export class NDArray implements ArraySource {
     return this.#layout().shape;
   }
 
-  /** From one element to the next along each axis, counted in elements of `data`. */
+  /** The distance from one element to the next along each axis, counted in elements of `data`. */
   get strides(): readonly number[] {
     return this.#layout().elementStrides;
   }
 
-  /** {@link NDArray.strides}, by the name that scijs `ndarray` and zarrita look for. */
+  /** {@link NDArray.strides}, under the name that scijs `ndarray` and zarrita expect. */
   get stride(): number[] {
     return [...this.#layout().elementStrides];
   }
 
-  /** Where the first element stands in `data`, counted in elements. */
+  /** The index of the first element in `data`. */
   get offset(): number {
     return this.#layout().elementOffset;
   }
@@ -223,22 +223,22 @@ export class NDArray implements ArraySource {
     return this.#layout().type.name;
   }
 
-  /** The type in full. */
+  /** The full description of the type. */
   get type(): DType {
     return this.#layout().type;
   }
 
   /**
-   * The elements in memory, shared by all views: a typed array where they are native, aligned and within one window
-   * (bool as bytes, datetime64 and timedelta64 as 64-bit counts), else an object with `get(i)`, `set(i, value)` and
-   * `length`. float16 and complex always are the latter, on every runtime. Where strides are no multiples of the
+   * The elements in memory, shared by all views: a typed array if they are in native byte order, aligned and within one window
+   * (bool as bytes, datetime64 and timedelta64 as 64-bit counts), else a store with `get(i)`, `set(i, value)` and
+   * `length`. float16 and complex always have a store, on every runtime. If strides are not multiples of the
    * itemsize, the store, `strides` and `offset` count bytes.
    */
   get data(): TypedArray | ElementStore {
     return this.#layout().store.data;
   }
 
-  /** `'F'` where only Fortran order describes the memory, else `'C'`. */
+  /** `'F'` if the elements are stored without gaps in Fortran order only, else `'C'`. */
   get order(): Order {
     return orderOf(this.#layout());
   }
@@ -259,14 +259,14 @@ export class NDArray implements ArraySource {
   }
 
   /**
-   * False: `set` and `fill` throw READ_ONLY, and a store through `data` stays in this process: its page is a private copy
-   * from then on, which no longer follows the file.
+   * If false, `set` and `fill` throw READ_ONLY, and a store through `data` stays in this process: its page becomes a private
+   * copy, which no longer follows the file.
    */
   get writable(): boolean {
     return this.#layout().store.writable;
   }
 
-  /** False: elements stand at odd addresses, as in files written by Python's mmappickle; slower, but all works. */
+  /** False if elements are not aligned in memory, as in files written by Python's mmappickle; slower, but everything works. */
   get aligned(): boolean {
     return this.#layout().store.aligned;
   }
@@ -276,12 +276,12 @@ export class NDArray implements ArraySource {
     return this.#memoryStore().memory;
   }
 
-  /** Where the first element stands in `memory`, in bytes. */
+  /** The offset of the first element in `memory`, in bytes. */
   get byteOffset(): number {
     return this.#memoryStore().origin + this.#layout().position;
   }
 
-  /** numpy's `strides`: from one element to the next along each axis, in bytes. */
+  /** numpy's `strides`: the distance from one element to the next along each axis, in bytes. */
   get byteStrides(): readonly number[] {
     return this.#layout().strides;
   }
@@ -292,7 +292,7 @@ export class NDArray implements ArraySource {
     throw new MmdError('UNSUPPORTED_DTYPE', 'an object array is not over a memory', { found: 'object' });
   }
 
-  /** Whether elements follow each other without gaps in this order. */
+  /** Whether the elements are stored without gaps in this order. */
   isContiguous(order: Order = 'C'): boolean {
     checkOrder(order);
     return isPackedLayout(this.#layout(), order);
@@ -312,8 +312,8 @@ export class NDArray implements ArraySource {
   }
 
   /**
-   * One element; negative indices count from the end. See {@link DTYPES} for what elements are.
-   * @throws INVALID_ARGUMENT out of bounds, with `found: { axis, index, length }`; CLOSED
+   * One element; negative indices count from the end. See {@link DTYPES} for what elements are in JavaScript.
+   * @throws INVALID_ARGUMENT for an index out of bounds, with `found: { axis, index, length }`; CLOSED
    */
   get(...indices: number[]): unknown {
     return this.#layout().store.get(this.#index(indices, indices.length));
@@ -321,9 +321,9 @@ export class NDArray implements ArraySource {
 
   /**
    * Stores one element: `set(i, j, value)`; or all: `set(from)`, where `from` is an array, a typed array, nested
-   * lists or one value, broadcast by numpy's rules. A typed array of just as many elements is taken in C order. Lists for objects
-   * are axes only as deep as this array has some.
-   * A value that the type cannot hold is an error, never cut.
+   * lists or one value, broadcast by numpy's rules. A typed array with as many elements as this array is taken in C order. In arrays
+   * of objects, lists count as axes only as deep as this array has axes.
+   * A value that the type cannot hold is an error, never truncated.
    * @throws READ_ONLY, CLOSED; INVALID_ARGUMENT for indices or shapes; UNSUPPORTED_VALUE
    */
   set(...args: [...indices: number[], value: unknown]): this {
@@ -354,9 +354,9 @@ export class NDArray implements ArraySource {
   }
 
   /**
-   * A view, by numpy's basic indexing: a number picks and drops an axis, `null` keeps it whole, `slice()` cuts it,
-   * `newAxis` inserts one, `ellipsis` stands for the axes in between; axes not named are kept.
-   * @throws INVALID_ARGUMENT out of bounds, with `found: { axis, index, length }`
+   * A view, by numpy's basic indexing: a number selects one index and drops the axis, `null` keeps the whole axis, `slice()`
+   * cuts it, `newAxis` inserts one, `ellipsis` stands for the axes in between; the remaining axes are kept.
+   * @throws INVALID_ARGUMENT for an index out of bounds, with `found: { axis, index, length }`
    */
   slice(...specs: SliceSpec[]): NDArray {
     return this.#view(sliceGeometry(this.#layout(), specs));
@@ -377,7 +377,7 @@ export class NDArray implements ArraySource {
     return new NDArray({ layout: fieldLayout(this.#layout(), name) });
   }
 
-  /** A view with the axes in another order; without arguments reversed. */
+  /** A view with the axes in another order; reversed if no arguments are given. */
   transpose(...axes: number[]): NDArray {
     const { shape, strides, position } = this.#layout();
     const order = axes.length === 0 ? shape.map((_, axis) => shape.length - 1 - axis) : axes;
@@ -393,8 +393,8 @@ export class NDArray implements ArraySource {
   }
 
   /**
-   * A view with another shape of as many elements, in C order; one dimension may be -1.
-   * @throws INVALID_ARGUMENT where sizes differ, or where no view can do it: `copy()` first
+   * A view with another shape of the same size, in C order; one dimension may be -1.
+   * @throws INVALID_ARGUMENT if the sizes differ, or if no view can have that shape: `copy()` first
    */
   reshape(shape: readonly number[]): NDArray {
     const { shape: from, strides, position, store } = this.#layout();
@@ -412,21 +412,21 @@ export class NDArray implements ArraySource {
 
   /**
    * A copy in memory of its own, without gaps.
-   * @throws LIMIT_EXCEEDED where it does not fit one ArrayBuffer: walk it with `chunks`
+   * @throws LIMIT_EXCEEDED if it does not fit one ArrayBuffer: walk it with `chunks`
    */
   copy(options: { readonly order?: Order } = {}): NDArray {
     return new NDArray({ layout: copyLayout(this.#layout(), this.type, checkOptions(options, ORDER_OPTION).order) });
   }
 
-  /** A copy with another type, each element by the rules of `set`. @throws UNSUPPORTED_VALUE, LIMIT_EXCEEDED */
+  /** A copy converted to another type, each element by the rules of `set`. @throws UNSUPPORTED_VALUE, LIMIT_EXCEEDED */
   astype(dtype: DTypeLike): NDArray {
     return new NDArray({ layout: copyLayout(this.#layout(), parseDType(dtype)) });
   }
 
   /**
-   * The whole as a typed array in C order, over the very memory: no copy. Complex numbers come as real and imaginary
+   * The whole array as a typed array in C order, over the same memory: no copy. Complex numbers come as real and imaginary
    * part in turn.
-   * @throws INVALID_ARGUMENT where the memory is not contiguous, aligned, native, or not within one window: `copy()` first;
+   * @throws INVALID_ARGUMENT if the elements are not contiguous, aligned, in native byte order and within one window: `copy()` first;
    * UNSUPPORTED_DTYPE for types that no typed array holds (float16, text, records); CLOSED
    */
   typed(): TypedArray {
@@ -452,8 +452,8 @@ export class NDArray implements ArraySource {
   }
 
   /**
-   * Nested lists of the elements; a single element for no axes.
-   * @throws LIMIT_EXCEEDED where they have many more items and lists than the array has bytes: elements of no size, rows of none
+   * Nested lists of the elements; a single element if there are no axes.
+   * @throws LIMIT_EXCEEDED if they have many more items and lists than the array has bytes: elements of size 0, rows without elements
    */
   toNested(): unknown {
     return toNested(this.#layout());
@@ -465,13 +465,13 @@ export class NDArray implements ArraySource {
   }
 
   static {
-    // biome-ignore lint/complexity/noThisInStatic: of the name the compiler makes a variable, which is set once the class stands
+    // biome-ignore lint/complexity/noThisInStatic: the compiler replaces the name by a variable that is set after this block has run
     showAs(this, showArray);
   }
 
   /**
    * Walks an array of any size with bounded memory: views of at most `bytes` bytes (at least one element), in the
-   * order in which they lie.
+   * array's `order`.
    */
   *chunks(options: { readonly bytes?: number } = {}): Generator<Chunk> {
     const { bytes = 16 * 1024 * 1024 } = checkOptions(options, CHUNKS_OPTIONS);
@@ -486,18 +486,18 @@ export class NDArray implements ArraySource {
     }
   }
 
-  /** The bytes in the array's `order`, in pieces that are borrowed until the next one is asked for. */
+  /** The bytes in the array's `order`, in pieces that are borrowed until the next one is requested. */
   bytes(): Generator<Uint8Array> {
     return bytesInOrder(this.#layout(), this.order);
   }
 
-  /** @internal What `bytes` gives, where that is one borrowed piece. @throws CLOSED */
+  /** @internal All of `bytes`, if that is one borrowed piece. @throws CLOSED */
   piece(): Uint8Array | undefined {
     const layout = this.#layout();
     return pieceInOrder(layout, orderOf(layout));
   }
 
-  /** @internal All bytes in C order: borrowed where they are one piece, else a copy. @throws CLOSED, LIMIT_EXCEEDED */
+  /** @internal All bytes in C order: borrowed if they are one piece, else a copy. @throws CLOSED, LIMIT_EXCEEDED */
   packedBytes(): Uint8Array {
     return packedBytes(this.#layout());
   }
@@ -510,7 +510,7 @@ export class NDArray implements ArraySource {
     if (high > low) store.memory.flush?.(store.origin + low, high - low);
   }
 
-  /** Tells the system how the array will be walked (madvise). @throws INVALID_ARGUMENT, CLOSED */
+  /** Tells the operating system which access pattern to expect (madvise). @throws INVALID_ARGUMENT, CLOSED */
   advise(advice: Advice): void {
     const store = this.#memoryStore();
     store.checkOpen();
@@ -519,7 +519,7 @@ export class NDArray implements ArraySource {
     if (high > low) store.memory.advise?.(store.origin + low, high - low, advice);
   }
 
-  /** The rows of the first axis as views; the elements of an array with one axis. */
+  /** The rows of the first axis as views; if there is one axis only, the elements. */
   *[Symbol.iterator](): Generator<unknown> {
     const [length] = this.shape;
     if (length === undefined) throw invalid('an array without axes cannot be iterated', 0);

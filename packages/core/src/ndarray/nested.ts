@@ -17,16 +17,16 @@ import { memoryOver } from './memory-over.ts';
 import { checkShape, invalid, MAX_DIMS, sizeOf } from './shapes.ts';
 import { zeroLayout } from './transfer.ts';
 
-/** The type whose elements a typed array holds; undefined for what is no (known) typed array. */
+/** The type of a typed array's elements; undefined for anything that is not a (known) typed array. */
 export function typeOfTypedArray(value: unknown): DType | undefined {
   const code = CODES.get(typedArrayName(value)!);
   return code === undefined ? undefined : parseDType(code);
 }
 
-/** Typestrs by the names of typed arrays' classes. */
+/** Typestrs by the class names of typed arrays. */
 const CODES: ReadonlyMap<string, string> = new Map([
   ['Uint8ClampedArray', 'u1'],
-  // Not known to every runtime, so that no row of the table can have it.
+  // Not available on every runtime, so no row of the table can have it.
   ['Float16Array', `${NATIVE_ORDER}f2`],
   ...DTYPES.filter(({ array, kind }) => array !== undefined && 'iuf'.includes(kind)).map(
     ({ array, ordered, code }): [string, string] => [array!.name, ordered ? NATIVE_ORDER + code : code],
@@ -34,7 +34,7 @@ const CODES: ReadonlyMap<string, string> = new Map([
 ]);
 
 /**
- * What `set(from)` is given, as an array; undefined for a single element. Bytes are an element for the types whose
+ * The argument of `set(from)` as an array; undefined for a single element. A Uint8Array is one element for types whose
  * elements are bytes.
  */
 export function nestedLayout(value: unknown, type: DType, target: readonly number[]): Layout | undefined {
@@ -49,10 +49,10 @@ export function nestedLayout(value: unknown, type: DType, target: readonly numbe
   return layoutOfNested(value, type, mostAxes(type, target));
 }
 
-/** One axis too many is enough for the check of a shape; a list may hold itself. */
+/** One axis too many is enough to fail the check of a shape; a list may contain itself. */
 const TOO_MANY_AXES = MAX_DIMS + 1;
 
-/** How many levels of lists may be axes of what is stored into `target`; as in numpy, deeper lists are objects themselves. */
+/** How many levels of lists may be axes when stored into `target`; as in numpy, deeper lists are objects themselves. */
 export const mostAxes = (type: DType, target: readonly number[]): number =>
   type.hasObject ? target.length : TOO_MANY_AXES;
 
@@ -63,7 +63,7 @@ function shapeOfNested(value: unknown, type: DType, most: number): number[] {
   return shape;
 }
 
-/** Whether a value is a list of elements, or of lists. */
+/** Whether a value is a list of elements or of lists, not an element itself. */
 export const isAxis = (level: unknown, type: DType): level is readonly unknown[] =>
   Array.isArray(level) && !(type.fields !== undefined && Object.isFrozen(level));
 
@@ -89,7 +89,7 @@ export function layoutOfNested(value: unknown, type: DType, most: number = TOO_M
 }
 
 /**
- * The type numpy would choose for nested lists: bool, int64 (all bigint or, here, never for numbers), float64,
+ * The type numpy would choose for nested lists: bool, int64 (for bigints; never for numbers here), float64,
  * complex128, or the shortest U or S.
  * @throws UNSUPPORTED_VALUE for mixed or other elements
  */

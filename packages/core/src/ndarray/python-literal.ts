@@ -1,8 +1,8 @@
 /**
- * Python literals, as numpy prints types and npy headers hold them: a reader and a writer.
+ * Python literals, as in printed dtypes and npy headers: a parser and a printer.
  *
  * Definition: "Literals" in the Python language reference, of which this reads the part that
- * `ast.literal_eval` takes and `repr` of a dtype description can hold: strings, integers, `True`,
+ * `ast.literal_eval` accepts and the `repr` of a dtype description can hold: strings, integers, `True`,
  * `False`, `None`, tuples, lists and dicts with string keys. Nothing is ever evaluated.
  *
  * @module
@@ -20,15 +20,15 @@ import {
   wrongArgument,
 } from '../options.ts';
 
-/** A tuple, kept apart from a list because numpy gives them different meanings. */
+/** A tuple, distinct from a list because numpy gives them different meanings. */
 export interface LiteralTuple {
   readonly tuple: readonly PythonLiteral[];
 }
 
-/** A dict with string keys. When a key occurs twice the later wins, as in Python. */
+/** A dict with string keys. If a key occurs twice, the later one wins, as in Python. */
 export type LiteralDict = ReadonlyMap<string, PythonLiteral>;
 
-/** What a literal reads as. Integers beyond ±(2^53 - 1) are bigint. */
+/** The value of a literal. Integers beyond ±(2^53 - 1) are bigint. */
 export type PythonLiteral =
   | null
   | boolean
@@ -45,11 +45,11 @@ export interface PythonLiteralOptions {
   readonly longSuffix?: boolean;
   /** What is being read, for error messages. */
   readonly name?: string;
-  /** Where the text stands in the input, added to the offsets of errors. */
+  /** The offset of the text in the input, added to the offsets of errors. */
   readonly offset?: number;
-  /** The most characters read. Default: any number. */
+  /** The maximum number of characters. Default: unlimited. */
   readonly maxLength?: number;
-  /** The deepest nesting read. Default 100. */
+  /** The maximum nesting depth. Default 100. */
   readonly maxDepth?: number;
 }
 
@@ -62,12 +62,12 @@ const LITERAL_OPTIONS: OptionTable = {
 } satisfies Record<keyof PythonLiteralOptions, OptionRow>;
 
 const NAME = 'Python literal';
-/** The deepest nesting read; Python's own parser stops at 200. */
+/** The default maximum nesting depth; Python's own parser stops at 200. */
 const MAX_DEPTH = 100;
-/** The longest run of digits read; CPython refuses longer decimals by default. */
+/** The maximum length of an integer; CPython refuses longer decimals by default. */
 const MAX_DIGITS = 4300;
 
-/** No NUL is allowed anywhere. */
+/** White space and comments. No NUL is allowed anywhere. */
 const SPACES = /[ \t\f\r\n]*(?:#[^\n\0]*[ \t\f\r\n]*)*/y;
 const WORD = /[A-Za-z_][A-Za-z_0-9]*/y;
 const NUMBER = /0[xX](?:_?[0-9a-fA-F])+|0[oO](?:_?[0-7])+|0[bB](?:_?[01])+|[1-9](?:_?[0-9])*|0(?:_?0)*/y;
@@ -97,10 +97,10 @@ const HEX_ESCAPES: ReadonlyMap<string, number> = new Map([
 ]);
 
 /**
- * Reads one literal that makes up the whole text.
+ * Parses a text that is exactly one literal.
  *
  * @param text - Python source
- * @throws BAD_FORMAT with the offset of what could not be read; LIMIT_EXCEEDED for deep nesting and endless digits
+ * @throws BAD_FORMAT with the offset of the syntax error; LIMIT_EXCEEDED for long text, deep nesting and too many digits
  *
  * @example
  * ```ts
@@ -136,7 +136,7 @@ class LiteralParser {
   #pos = 0;
 
   constructor(text: string, options: PythonLiteralOptions) {
-    // Python sees every line end as LF, also within strings and behind comments. Behind a CR LF, offsets of errors count one less.
+    // Python reads every line end as LF, also within strings and after comments. After each CR LF, offsets of errors are one less.
     this.#text = text.replaceAll(/\r\n?/g, '\n');
     this.#name = options.name ?? NAME;
     this.#base = options.offset ?? 0;
@@ -240,7 +240,7 @@ class LiteralParser {
     return Number.isSafeInteger(number) ? number : value;
   }
 
-  /** Strings that stand side by side are one string. */
+  /** Adjacent string literals are one string. */
   #strings(): string {
     let text = '';
     for (;;) {
@@ -301,7 +301,7 @@ class LiteralParser {
       this.#pos += 2 + length;
       return String.fromCodePoint(code);
     }
-    // Named characters need Unicode's table of names; repr never writes them, nor an escape it does not know.
+    // Named characters would need Unicode's table of names; repr writes neither them nor unknown escapes.
     throw this.#fail('an escape');
   }
 
@@ -360,12 +360,12 @@ export function printPythonLiteral(value: PythonLiteral): string {
   return `[${value.map(printPythonLiteral).join(', ')}]`;
 }
 
-/** Tells a {@link LiteralTuple}. */
+/** Whether a literal is a {@link LiteralTuple}. */
 export function isLiteralTuple(value: PythonLiteral): value is LiteralTuple {
   return typeof value === 'object' && value !== null && 'tuple' in value;
 }
 
-/** Tells a {@link LiteralDict}. */
+/** Whether a literal is a {@link LiteralDict}. */
 export function isLiteralDict(value: PythonLiteral): value is LiteralDict {
   return value instanceof Map;
 }
@@ -377,7 +377,7 @@ const ESCAPED: ReadonlyMap<string, string> = new Map([
   ['\t', '\\t'],
 ]);
 
-/** What `str.isprintable` refuses: other and separator categories, except the space. */
+/** What `str.isprintable` rejects: the categories Other and Separator, except the space. */
 const UNPRINTABLE = /[\p{C}\p{Z}]/u;
 
 function printString(text: string): string {
@@ -399,7 +399,7 @@ function hexEscape(character: string): string {
   return `\\U${code.toString(16).padStart(8, '0')}`;
 }
 
-/** The literal with tuples as lists: types say by their place what numpy says by a tuple. */
+/** The literal with tuples as lists: in a spec, the position tells what numpy expresses by a tuple. */
 export function asLists(literal: PythonLiteral): unknown {
   if (isLiteralTuple(literal)) return literal.tuple.map(asLists);
   if (isLiteralDict(literal)) return new Map([...literal].map(([key, value]) => [key, asLists(value)]));

@@ -1,7 +1,7 @@
 /**
- * sum, min, max and mean of all elements, by numpy's semantics, over arrays of any size and with bounded memory.
+ * sum, min, max and mean of all elements, with numpy's semantics, over arrays of any size and with bounded memory.
  *
- * Differences to numpy, all towards more precision: float16 and float32 are added up in double precision and the
+ * Differences from numpy, all towards more precision: float16 and float32 are added in double precision, and the
  * result is not rounded to the element's type.
  *
  * @module
@@ -30,13 +30,13 @@ import { forEachSpan } from './spans.ts';
 import { swapInPlace } from './swap.ts';
 import { RESULT_BYTES } from './wasm-kernels.ts';
 
-/** What `sum`, `min` and `max` give: see {@link sum}. */
+/** The result of `sum`, `min` and `max`: see {@link sum}. */
 export type Reduced = number | bigint | boolean | Complex | null;
 
 const noLoop = (what: string, type: DType): MmdError =>
   new MmdError('UNSUPPORTED_DTYPE', `${what} is not defined for ${type.name}`, { found: type.name });
 
-/** Checks that elements of a type have a sum, min, max or mean, however many there are. @throws UNSUPPORTED_DTYPE */
+/** Checks that a reduction is defined for a type, whatever the number of elements. @throws UNSUPPORTED_DTYPE */
 export function checkReduces(type: DType, what: 'sum' | 'min' | 'max' | 'mean'): void {
   const { kind, itemsize } = type;
   const added = what === 'sum' || what === 'mean';
@@ -53,14 +53,14 @@ function storeOf(layout: Layout, what: 'sum' | 'min' | 'max' | 'mean'): MemorySt
   return store;
 }
 
-/** Spans of numbers: all kinds but complex and 64-bit integers. */
+/** Calls `use` with spans of numbers: for all kinds except complex and 64-bit integers. */
 function forEachNumbers(layout: Layout, store: MemoryStore, use: (span: NumberArray) => void): void {
   const { type } = layout;
   const { array } = rowOf(type);
   if (isHalf(type)) {
     let halves = new Float32Array(0);
     forEachSpan(layout, store, Uint16Array, (span) => {
-      // Read in parts, so that a long span needs no long copy.
+      // Converted in parts, so that a long span needs no long copy.
       for (let at = 0; at < span.length; at += SUM_BLOCK) {
         const part = (span as Uint16Array).subarray(at, at + SUM_BLOCK);
         if (halves.length !== part.length) halves = new Float32Array(part.length);
@@ -74,7 +74,7 @@ function forEachNumbers(layout: Layout, store: MemoryStore, use: (span: NumberAr
   forEachSpan(layout, store, array, use as (span: unknown) => void);
 }
 
-/** The low and high halves of 64-bit integers, in that order. */
+/** The indices of the low and the high half of a 64-bit integer. */
 const [LOW, HIGH] = NATIVE_ORDER === '<' ? [0, 1] : [1, 0];
 
 /** Calls `use` with exact sums of the high and low halves of blocks of 64-bit integers. */
@@ -90,19 +90,19 @@ function forEachHalfSums(layout: Layout, store: MemoryStore, use: (high: number,
   });
 }
 
-/** The machine to use: the given one, none, or for all but short arrays the realm's. */
+/** The machine to use: the given one, none for null, or by default the realm's, except for short arrays. */
 function machineFor(layout: Layout, given: SimdMachine | null | undefined): SimdMachine | undefined {
   if (given !== undefined) return given ?? undefined;
   const bytes = layout.size * layout.type.itemsize;
   return bytes < MIN_SIMD_BYTES ? undefined : simdMachine(bytes);
 }
 
-/** What the kernels for a type are called after. */
+/** The type code in the names of a type's kernels. */
 const codeOf = ({ kind, itemsize }: DType): string => `${kind === 'm' || kind === 'M' ? 'i' : kind}${itemsize}`;
 
 const swapped = ({ byteorder }: DType): boolean => byteorder !== '|' && byteorder !== NATIVE_ORDER;
 
-/** A native copy of a few elements; bytes of a kernel's memory need not be aligned. */
+/** A copy of a few elements in native byte order; in a kernel's memory they need not be aligned. */
 function copyOf(type: DType, bytes: Uint8Array): ArrayBuffer {
   const copy = bytes.slice();
   if (swapped(type)) swapInPlace(copy, type.kind === 'c' ? type.itemsize / 2 : type.itemsize);
@@ -117,7 +117,7 @@ function fromHalves(bits: Uint16Array): Float32Array {
   return numbers;
 }
 
-/** The numbers that a few elements are. */
+/** A few elements as numbers. */
 function arrayOver(type: DType, bytes: Uint8Array): NumberArray {
   if (isHalf(type)) return fromHalves(new Uint16Array(copyOf(type, bytes)));
   const { array } = rowOf(type);
@@ -125,7 +125,7 @@ function arrayOver(type: DType, bytes: Uint8Array): NumberArray {
   return new array(copyOf(type, bytes)) as NumberArray;
 }
 
-/** How many items of `size` bytes results are apart. */
+/** The distance between results, in items of `size` bytes. */
 const apart = (size: number): number => RESULT_BYTES / size;
 
 /** Adds up the two 64-bit lanes of every result. */
@@ -144,7 +144,7 @@ function addShortLanes(results: ArrayBuffer, blocks: number): bigint {
   return BigInt(total);
 }
 
-/** The sum of integers or bools of any size, exact below 64 bits, and modulo 2^64 at 64. */
+/** The sum of integers or bools of any size: exact for types below 64 bits, and modulo 2^64 for those of 64. */
 function sumIntegers(layout: Layout, store: MemoryStore, machine: SimdMachine | undefined): bigint {
   const { type } = layout;
   let total = 0n;
@@ -170,7 +170,7 @@ function sumIntegers(layout: Layout, store: MemoryStore, machine: SimdMachine | 
   return type.kind === 'u' ? BigInt.asUintN(64, total) : BigInt.asIntN(64, total);
 }
 
-/** The sum of 64-bit integers, however large, which a mean is made of; `undefined` for other types. */
+/** The exact sum of 64-bit integers, however large, for a mean; `undefined` for other types. */
 export function exactSum(
   layout: Layout,
   store: MemoryStore = storeOf(layout, 'mean'),
@@ -225,7 +225,7 @@ function sumComplex(layout: Layout, store: MemoryStore, machine: SimdMachine | u
       im.add(sumEverySecond(span, at + 1, end));
     }
   };
-  // The two lanes of a sum of floats never mix: they are the real and the imaginary parts.
+  // The two lanes of a sum of floats never mix: here they are the real and the imaginary parts.
   const done = machine?.run('sum', `f${type.itemsize / 2}`, layout, store, false, (results, blocks, rest) => {
     const lanes = new Float64Array(results);
     for (let i = 0; i < blocks * apart(8); i += apart(8)) {
@@ -244,7 +244,7 @@ const hasNaT = (layout: Layout, store: MemoryStore, machine: SimdMachine | undef
 /**
  * The sum of all elements. Integers and bools give a bigint that wraps like int64 (uint64 for unsigned types);
  * floats a number, by pairwise summation; complex numbers a {@link Complex}; timedelta64 a bigint count that wraps like int64,
- * or null if an element, or the sum, is NaT (-2^63). Nothing gives 0. NaN propagates.
+ * or null if an element, or the sum, is NaT (-2^63). An empty array gives 0. NaN propagates.
  *
  * @throws UNSUPPORTED_DTYPE for datetime64, text, bytes, structured types and longdouble; CLOSED
  */
@@ -267,8 +267,8 @@ export function sum(layout: Layout, given?: SimdMachine | null): Reduced {
 
 /**
  * The arithmetic mean of all elements: a number, {@link Complex} for complex types, a bigint count (rounded towards
- * zero) or null for timedelta64. NaN for an empty array. NaN propagates; in complex numbers an infinity or NaN of one part makes
- * the other NaN, as numpy's division does.
+ * zero) or null for timedelta64. NaN for an empty array. NaN propagates; in complex numbers an infinity or NaN in one part makes
+ * the other part NaN, as in numpy's division.
  *
  * @throws UNSUPPORTED_DTYPE, CLOSED
  */
@@ -281,7 +281,7 @@ export function mean(layout: Layout, given?: SimdMachine | null): number | bigin
   return Number(total) / size;
 }
 
-/** A complex sum by a count, as numpy divides by `count + 0j`. */
+/** A complex sum divided by a count, as numpy divides by `count + 0j`. */
 export function dividedBy({ re, im }: Complex, count: number): Complex {
   return new Complex((re + im * 0) / count, (im - re * 0) / count);
 }
@@ -341,7 +341,7 @@ function extremeComplex(layout: Layout, store: MemoryStore, least: boolean, mach
     }
   };
   const half = type.itemsize / 2;
-  // The kernel tells of each block its best real part, and of NaN: few blocks need to be looked at.
+  // The kernel gives the best real part of each block, and whether there may be a NaN, so few blocks need to be searched.
   const use = (results: ArrayBuffer, blocks: number, rest: Uint8Array, taken: Uint8Array): void => {
     const [lanes, suspicions] = [new parts(results) as NumberArray, new Int32Array(results)];
     const look = (bytes: Uint8Array): void => add(new parts(copyOf(type, bytes)) as NumberArray);
@@ -394,7 +394,7 @@ function extremeNumber(layout: Layout, store: MemoryStore, least: boolean, machi
     if (rest.length > 0) add(arrayOver(type, rest));
     if (blocks === 0 || array === undefined) return;
     const lanes = new array(results, 0, 16 / type.itemsize) as NumberArray;
-    // Halves are compared as integers of the same order, whose other bits are turned where they are negative.
+    // Halves are compared as integers of the same order: in negative ones, the bits after the sign are inverted.
     add(isHalf(type) ? fromHalves(Uint16Array.from(lanes, (lane) => lane ^ ((lane >> 15) & 0x7fff))) : lanes);
     if (type.kind === 'f' && new Int32Array(results, 16, 4).some((lane) => lane !== 0)) best = Number.NaN;
   };
@@ -405,7 +405,7 @@ function extremeNumber(layout: Layout, store: MemoryStore, least: boolean, machi
 }
 
 /**
- * The least element: a number, bigint, boolean or {@link Complex} (by real part, then imaginary), as `get` gives it.
+ * The least element: a number, bigint, boolean or {@link Complex} (by real part, then imaginary), as `get` returns it.
  * NaN propagates, and NaT as null.
  *
  * @throws INVALID_ARGUMENT for an empty array; UNSUPPORTED_DTYPE for text, bytes, structured types and longdouble; CLOSED

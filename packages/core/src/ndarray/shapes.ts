@@ -7,13 +7,13 @@
 import { MmdError } from '../errors.ts';
 import { shown } from '../options.ts';
 
-/** numpy 2 ends a shape here (numpy 1 at 32). */
+/** The maximum number of dimensions in numpy 2 (32 in numpy 1). */
 export const MAX_DIMS = 64;
 
-/** The order elements stand in: rows first (C) or columns first (F, Fortran). */
+/** The order in which elements are stored: row-major (`'C'`) or column-major (`'F'`, Fortran). */
 export type Order = 'C' | 'F';
 
-/** numpy's `sum(axis)` is what many write, and the sum of everything is not what they want. */
+/** Refuses an axis: many write numpy's `sum(axis)`, and the sum of all elements is not what they want. */
 export function refuseAxis(what: string, axis: readonly unknown[]): void {
   if (axis.length > 0)
     throw invalid(`${what} is of all elements, and takes no axis: take it of each row, or slice`, axis[0]);
@@ -24,12 +24,12 @@ export function invalid(message: string, found: unknown, expected?: unknown): Mm
   return new MmdError('INVALID_ARGUMENT', message, { found, expected });
 }
 
-/** What is wrong with a shape that is no list. */
+/** The error for a shape that is not a list. */
 export const notAShape = (found: unknown): MmdError => invalid('a shape must be a list of dimensions', found);
 
 /**
  * Checks a shape and copies it.
- * @throws INVALID_ARGUMENT for negative or fractional dimensions, more than {@link MAX_DIMS}, or a size past 2^53 - 1
+ * @throws INVALID_ARGUMENT for negative or fractional dimensions, more than {@link MAX_DIMS}, or a size beyond 2^53 - 1
  */
 export function checkShape(shape: readonly number[], itemsize = 1): readonly number[] {
   if (!Array.isArray(shape)) throw notAShape(shape);
@@ -39,7 +39,7 @@ export function checkShape(shape: readonly number[], itemsize = 1): readonly num
     if (!Number.isSafeInteger(dim) || dim < 0) {
       throw invalid(`dimensions must be integers from 0, found ${shown(dim)}`, dim);
     }
-    // A zero does not excuse the others, as in numpy: strides of an empty array must be exact too.
+    // As in numpy, a zero does not exempt the others: strides of an empty array must be exact too.
     if (dim !== 0) product *= dim;
     if (!Number.isSafeInteger(product)) throw invalid('the shape is larger than 2^53 - 1 bytes', [...shape]);
   }
@@ -47,10 +47,10 @@ export function checkShape(shape: readonly number[], itemsize = 1): readonly num
   return Object.freeze(Array.from(shape, (dim) => dim + 0));
 }
 
-/** The dimensions that every numpy takes; from numpy 2 on there may be 64. */
+/** The number of dimensions that every numpy version accepts; from numpy 2 on there may be 64. */
 const COMMON_DIMS = 32;
 
-/** @throws INVALID_ARGUMENT for more dimensions than every numpy takes */
+/** @throws INVALID_ARGUMENT for more dimensions than every numpy version accepts */
 export function checkDims({ length }: readonly number[]): void {
   if (length <= COMMON_DIMS) return;
   throw invalid(`numpy takes at most ${COMMON_DIMS} dimensions in every version, found ${length}`, length, COMMON_DIMS);
@@ -61,10 +61,10 @@ export function checkOrder(order: Order): void {
   if (order !== 'C' && order !== 'F') throw invalid("an order is 'C' or 'F'", order, ['C', 'F']);
 }
 
-/** From here on V8 keeps lists as hash tables, and ends the process that has no room for one. */
+/** Beyond this, V8 stores lists as hash tables, and aborts the process if there is no room for one. */
 const MOST_ITEMS = 2 ** 25;
 
-/** A list with the same item in every place. @throws LIMIT_EXCEEDED for more than 2^25 of them */
+/** A list that repeats one item. @throws LIMIT_EXCEEDED for more than 2^25 items */
 export function repeated(item: unknown, count: number): unknown[] {
   if (count <= MOST_ITEMS) return new Array<unknown>(count).fill(item);
   throw new MmdError('LIMIT_EXCEEDED', `a list of ${count} values is longer than ${MOST_ITEMS}`, {
@@ -81,7 +81,7 @@ export function sizeOf(shape: readonly number[]): number {
   return product;
 }
 
-/** The byte strides of elements that follow each other without gaps. */
+/** The byte strides of elements stored without gaps. */
 export function packedStrides(shape: readonly number[], itemsize: number, order: Order): number[] {
   checkOrder(order);
   const strides = new Array<number>(shape.length);
@@ -94,7 +94,7 @@ export function packedStrides(shape: readonly number[], itemsize: number, order:
   return strides;
 }
 
-/** Whether the elements follow each other without gaps in `order`; strides of dimensions of 1 do not count, as in numpy. */
+/** Whether the elements are stored without gaps in `order`; strides of dimensions of 1 do not count, as in numpy. */
 export function isPacked(
   shape: readonly number[],
   strides: readonly number[],
@@ -131,8 +131,8 @@ export function extentOf(
 }
 
 /**
- * The strides that repeat an array along a larger shape, by numpy's rules.
- * @throws INVALID_ARGUMENT where the shapes do not fit
+ * The strides that broadcast an array to a larger shape, by numpy's rules.
+ * @throws INVALID_ARGUMENT if the shapes are not compatible
  */
 export function broadcastStrides(
   shape: readonly number[],
@@ -140,7 +140,7 @@ export function broadcastStrides(
   target: readonly number[],
 ): number[] {
   const extra = target.length - shape.length;
-  // Leading ones are dropped, as numpy does in assignments.
+  // Leading dimensions of 1 are dropped, as numpy does in assignments.
   for (let axis = 0; axis < -extra; axis += 1) {
     if (shape[axis] !== 1) throw noBroadcast(shape, target);
   }
@@ -157,7 +157,7 @@ function noBroadcast(shape: readonly number[], target: readonly number[]): MmdEr
   return invalid(`shape [${shape.join(', ')}] does not fit [${target.join(', ')}]`, [...shape], [...target]);
 }
 
-/** Shape and several operands' strides with neighbouring axes merged where every operand allows it. */
+/** A shape and the strides of several operands, with neighbouring axes merged where every operand allows it. */
 export interface Merged {
   readonly shape: readonly number[];
   readonly strides: readonly (readonly number[])[];
@@ -180,8 +180,8 @@ export function mergeAxes(shape: readonly number[], operands: readonly (readonly
 }
 
 /**
- * Calls `run` for every innermost run of elements, in C order of the shape: `positions[k]` is where operand k's run
- * starts (bytes), `count` elements follow at `steps[k]`. `positions` is reused between calls.
+ * Calls `run` for every innermost run of elements, in C order of the shape: operand k's run starts at `positions[k]` and
+ * has `count` elements, `steps[k]` apart (in the units of the operand's strides). `positions` is reused between calls.
  */
 export function forEachRun(
   shape: readonly number[],
@@ -229,7 +229,7 @@ export function resolveReshape(from: readonly number[], to: readonly number[]): 
   return shape;
 }
 
-/** The strides of a view with another shape in C order; undefined where only a copy can have that shape. */
+/** The strides of a view with another shape in C order; undefined if only a copy can have that shape. */
 export function reshapeStrides(
   shape: readonly number[],
   strides: readonly number[],

@@ -1,9 +1,9 @@
 /**
- * Runs the kernels of `wasm-kernels.ts` over arrays: over file pages laid into the kernels' memory where the
- * {@link ArrayMemory} can do that, else over copies of the size of a cache.
+ * Runs the kernels of `wasm-kernels.ts` over arrays: over file pages mapped into the kernels' memory if the
+ * {@link ArrayMemory} supports that, else over cache-sized copies.
  *
  * Copies are fast too (the processor's block copy reads at the memory's full speed, at any alignment), but the kernel's
- * own time comes on top, and an array that is read through its mapping piles its pages up in the process.
+ * own time is added, and the pages of an array that is read through its mapping accumulate in the process.
  *
  * @module
  */
@@ -16,55 +16,55 @@ import { unordered } from './spans.ts';
 import { readRun } from './transfer.ts';
 import { EXPORT, kernelModule, STRIDE } from './wasm-kernels.ts';
 
-/** Results of kernels, from address 0: `RESULT_BYTES` a block. */
+/** Results of kernels, from address 0: `RESULT_BYTES` per block. */
 const OUT_BYTES = 64 * 1024;
-/** Copies: large enough for the processor's block copy to reach its speed, small enough to stay in a second-level cache. */
+/** Copies: large enough for the processor's block copy to reach full speed, small enough to stay in a second-level cache. */
 const COPY_BYTES = 256 * 1024;
 const WASM_PAGE = 65_536;
-/** Where file pages go. */
+/** Where file pages are mapped. */
 const PAGES_AT: number = OUT_BYTES + COPY_BYTES;
 /**
- * Arrays up to this size stay laid in until others come, because the page faults of the first time cost as much as
- * reading. It is address space, not memory. Less where the runtime refuses so much.
+ * Arrays up to this size stay mapped until others replace them, because the page faults of the first run cost as much as
+ * reading. This is address space, not memory. Less if the runtime refuses so much.
  */
 const KEEP_BYTES: readonly number[] = [2 ** 30, 2 ** 25];
-/** How many arrays stay laid in. */
+/** How many arrays stay mapped. */
 const SLOTS = 2;
-/** Larger arrays pass through in parts, so that the process never holds more of their pages. */
+/** Larger arrays are mapped in parts of this size, so that the process never holds more of their pages. */
 const PART_BYTES: number = 2 ** 25;
 /** Below this, mapping costs more than copying. */
 const MIN_PAGES_BYTES: number = 2 ** 22;
-/** Room for the stretch's first and last page, and to place it so that 2 MiB pages fit. */
+/** Room for the first and last page of a range, and to place it so that 2 MiB pages fit. */
 const SPARE_BYTES: number = 2 ** 21 + 2 * WASM_PAGE;
 /**
- * What one call of a kernel takes: its results must fit {@link OUT_BYTES}. V8 compiles a kernel for speed once it has run for
- * a while, and uses that from the next call on, so that the first gigabyte must not be one call.
+ * Bytes per call of a kernel: the results must fit {@link OUT_BYTES}. V8 optimizes a kernel once it has run for
+ * a while, and uses the optimized code from the next call on, so the first gigabyte must not be one call.
  */
 const CALL_BYTES: number = 2 ** 22;
-/** Bytes of a vector: the second of a result tells of NaN. */
+/** Bytes of a vector; the second vector of a result indicates NaN. */
 const VECTOR = 16;
-/** Bytes at each of the two places that share a result. */
+/** Bytes at each of the two addresses that share a result. */
 export const BLOCK_BYTES: number = 16 * 1024;
-/** Below this, calling a kernel costs more than it spares: 1 us. */
+/** Below this, calling a kernel costs more than it saves: 1 us. */
 export const MIN_SIMD_BYTES = 4096;
-/** So many bytes are reduced by loops in JavaScript, which take up to 2 ns each, before the kernels are started, which takes 0.3 ms. */
+/** This many bytes are reduced by JavaScript loops, at up to 2 ns each, before the kernels are started, which takes 0.3 ms. */
 const START_BYTES: number = 128 * 1024;
 
-/** Wasm pages for file pages. */
+/** The number of wasm pages needed for file pages. */
 const roomFor = (keepBytes: number): number => (SLOTS * (keepBytes + SPARE_BYTES)) / WASM_PAGE;
 
 type Kernel = (start: number, end: number, block: number, out: number, gap: number) => void;
 
 /**
- * What a kernel leaves: `RESULT_BYTES` for each block of the elements it took, as they stand in memory (block by block of both
- * halves), and the last elements, fewer than twice {@link STRIDE} bytes, which it did not take.
+ * Receives what a kernel produced: `RESULT_BYTES` for each block, which covers the same block of both halves of `taken`, the elements
+ * as stored in memory; and as `rest` the last elements, fewer than twice {@link STRIDE} bytes, which the kernel did not process.
  */
 export type UseBlocks = (results: ArrayBuffer, blocks: number, rest: Uint8Array, taken: Uint8Array) => void;
 
-/** File pages that lie in the kernels' memory. */
+/** File pages that are mapped into the kernels' memory. */
 interface Kept {
   readonly slot: number;
-  /** Weak: what is kept here must not keep a mapping alive. */
+  /** Weak, so that it does not keep a mapping alive. */
   readonly memory: WeakRef<ArrayMemory>;
   readonly offset: number;
   readonly length: number;
@@ -76,28 +76,28 @@ const NOTHING = new Uint8Array(0);
 /** The kernels with their memory. */
 export class SimdMachine {
   readonly #memory: WebAssembly.Memory;
-  /** Those that were asked for; undefined where there is none. */
+  /** The kernels requested so far; undefined for names that have none. */
   readonly #kernels = new Map<string, Kernel | undefined>();
-  /** What to try; empty once there is room, or none is to be had. */
+  /** The sizes to try; empty once there is room, or none can be had. */
   #sizes: readonly number[];
   /** How much address space there is for each of the {@link SLOTS}. */
   #keepBytes = 0;
   #busy = false;
-  /** The one used last comes first. */
+  /** Most recently used first. */
   #kept: Kept[] = [];
 
-  /** @param keepBytes - how much address space to set aside for file pages, once there are some: the first that can be had */
+  /** @param keepBytes - how much address space to reserve per slot for file pages, once there are some: the first size that works */
   constructor(...keepBytes: readonly number[]) {
     this.#sizes = keepBytes;
     const initial = PAGES_AT / WASM_PAGE;
     this.#memory = new WebAssembly.Memory({ initial, maximum: initial + roomFor(Math.max(...keepBytes)) });
-    // Where the runtime has no SIMD, or may not compile, it is better known at once.
+    // Fails at once if the runtime has no SIMD, or may not compile.
     this.#kernel('sum_f8');
   }
 
   /**
-   * Makes room for file pages. It is not memory, but V8 counts it as such and collects garbage, which takes milliseconds: not
-   * for those who reduce small arrays alone.
+   * Makes room for file pages. It is only address space, but V8 counts it as memory and collects garbage, which takes
+   * milliseconds; programs that reduce only small arrays are spared that.
    */
   #makeRoom(): void {
     const sizes = this.#sizes;
@@ -129,9 +129,9 @@ export class SimdMachine {
   /**
    * Runs a kernel over all elements, in any order, if there is one and it is worth it.
    * @param what - such as `sum`
-   * @param code - the type as kernels are called after it
-   * @param whole - one result for as much as is at hand, instead of one for each {@link BLOCK_BYTES}
-   * @returns false where nothing was done
+   * @param code - the type code in the kernel's name
+   * @param whole - one result per call of the kernel, instead of one for each {@link BLOCK_BYTES}
+   * @returns false if nothing was done
    */
   run(what: string, code: string, layout: Layout, store: MemoryStore, whole: boolean, use: UseBlocks): boolean {
     const bytes = layout.size * layout.type.itemsize;
@@ -166,7 +166,7 @@ export class SimdMachine {
     return true;
   }
 
-  /** Calls `use` with stretches of the kernels' memory that together hold every element once. */
+  /** Calls `use` with ranges of the kernels' memory that together hold every element once. */
   #walk(layout: Layout, store: MemoryStore, use: (at: number, length: number) => void): void {
     const { itemsize } = layout.type;
     const scratch = new Uint8Array(this.#memory.buffer, OUT_BYTES, COPY_BYTES);
@@ -192,7 +192,7 @@ export class SimdMachine {
     flush();
   }
 
-  /** Runs `use` over file pages laid into the kernels' memory. @returns how many bytes that were */
+  /** Runs `use` over file pages mapped into the kernels' memory. @returns how many bytes it processed */
   #layIn(store: MemoryStore, start: number, length: number, use: (at: number, length: number) => void): number {
     const { memory } = store;
     if (length < MIN_PAGES_BYTES || memory.mapFixed === undefined || this.#keepBytes === 0) return 0;
@@ -202,7 +202,7 @@ export class SimdMachine {
       if (kept === undefined) return 0;
       const { at, fresh } = kept;
       for (let done = 0; done < length; ) {
-        // By parts, so that a machine with little memory need not hold them all at once.
+        // In parts, so that a machine with little memory need not hold all pages at once.
         const part = Math.min(length - done, PART_BYTES);
         fresh?.prefetch?.(done, part);
         use(at + done, part);
@@ -227,10 +227,10 @@ export class SimdMachine {
     return length;
   }
 
-  /** Where the stretch lies in the kernels' memory, laid in before or now; `fresh` if now. */
+  /** Where the range is mapped in the kernels' memory, by an earlier call or by this one; `fresh` if by this one. */
   #keep(memory: ArrayMemory, offset: number, length: number): { at: number; fresh?: FixedStretch } | undefined {
     const end = offset + length;
-    // A file that was cut has taken its pages back: a kernel that met one would end the process.
+    // A file that was truncated has unmapped its pages, since a kernel that touched one past the end would kill the process.
     this.#kept = this.#kept.filter(({ pages }) => !pages.released);
     const kept = this.#kept.find(
       (each) => each.memory.deref() === memory && each.offset <= offset && end <= each.offset + each.length,
@@ -248,7 +248,7 @@ export class SimdMachine {
     return { at: kept.pages.at + (offset - kept.offset) };
   }
 
-  /** Gives back the file pages that were kept. A file that is closed does so by itself. */
+  /** Unmaps the file pages that were kept. Closing a file does so by itself. */
   release(): void {
     for (const { pages } of this.#kept) pages.release();
     this.#kept = [];
@@ -256,15 +256,15 @@ export class SimdMachine {
 }
 
 /**
- * One machine a realm: V8 sets gigabytes of addresses aside for each memory. A number: how many bytes there were to reduce before
- * it was started. `null`: this runtime has no SIMD.
+ * One machine per realm: V8 reserves gigabytes of address space for each memory. A number: how many bytes were reduced before
+ * the machine was started. `null`: this runtime has no SIMD.
  */
 const MACHINES = new WeakMap<object, SimdMachine | number | null>();
 
 /**
- * The machine, made when it begins to be worth it; undefined before, and where WebAssembly or SIMD are missing or forbidden.
+ * The machine, created once it is worth it; undefined before, and if WebAssembly or SIMD is missing or forbidden.
  *
- * @param bytes - how many are to be reduced now
+ * @param bytes - how many bytes are about to be reduced
  */
 export function simdMachine(bytes: number): SimdMachine | undefined {
   if (typeof WebAssembly === 'undefined') return undefined;
@@ -281,7 +281,7 @@ function startMachine(): SimdMachine | null {
   try {
     return new SimdMachine(...KEEP_BYTES);
   } catch {
-    // A policy against it, or no SIMD: the loops in JavaScript give the same results.
+    // Forbidden by a policy, or no SIMD: the loops in JavaScript give the same results.
     return null;
   }
 }

@@ -12,16 +12,16 @@ import { forEachRun } from './shapes.ts';
 import { swapInPlace } from './swap.ts';
 import { readRun } from './transfer.ts';
 
-/** What is copied at a time where elements cannot be used in place: it stays in the first- and second-level cache. */
+/** Bytes copied at a time if elements cannot be used in place: they stay in the first- and second-level cache. */
 const COPY_BYTES = 64 * 1024;
 /** Shorter runs are gathered, so that the loops over spans are long. */
 const MIN_RUN_BYTES = 4096;
 
 /**
  * Calls `use` with typed arrays that together hold every element once, in any order. They are borrowed for the call:
- * over the very memory where it is contiguous, native and aligned, else over a buffer that is used again.
+ * over the memory itself where it is contiguous, native and aligned, else over a buffer that is reused.
  *
- * @param array - the class of the spans; elements longer than one of its items come as several
+ * @param array - the class of the spans; an element longer than one of its items comes as several items
  */
 export function forEachSpan(
   layout: Layout,
@@ -70,7 +70,7 @@ function isAligned(store: MemoryStore, position: number, word: number): boolean 
   return (bytes.byteOffset + position - start) % word === 0;
 }
 
-/** The same elements with positive strides, the longest first: then a transposed or reversed array is contiguous too. */
+/** The same elements with positive strides, longest first, so that transposed and reversed arrays are contiguous too. */
 export function unordered({ shape, strides, position }: Layout): Pick<Layout, 'shape' | 'strides' | 'position'> {
   let first = position;
   const axes = shape.map((dim, axis) => {

@@ -4,7 +4,7 @@
  * @module
  */
 
-/** Turns round the bytes of every word. */
+/** Reverses the bytes of every word. */
 export function swapInPlace(bytes: Uint8Array, word: number): void {
   if (word === 2 || word === 4 || word === 8) {
     swapWords(bytes, word);

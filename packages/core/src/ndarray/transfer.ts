@@ -40,7 +40,7 @@ export const SCRATCH_BYTES: number = 256 * 1024;
 const BORROWED_BYTES = 16 * 1024 * 1024;
 
 /**
- * Copies `count` elements of `itemsize` bytes between strided places. Words of up to four bytes carry them.
+ * Copies `count` elements of `itemsize` bytes between strided positions, in words of up to four bytes.
  */
 export function copyStrided(
   from: Uint8Array,
@@ -113,7 +113,7 @@ function writeRun(
   });
 }
 
-/** Whether bytes of one type can be copied as the other's, and the length of the words to be turned round (0: none). */
+/** Whether elements of one type can be copied as bytes into the other, and the length of the words to byte-swap (0: none). */
 function byteCopy(from: DType, to: DType): { readonly swap: number } | undefined {
   if (sameDType(from, to)) return { swap: 0 };
   const simple = [from, to].every((type) => type.fields === undefined && type.base === undefined);
@@ -123,7 +123,7 @@ function byteCopy(from: DType, to: DType): { readonly swap: number } | undefined
   return { swap: from.byteorder === to.byteorder ? 0 : words };
 }
 
-/** Whether a store to one may change the other while it is being read. */
+/** Whether a store to one layout may change the other while it is being read. */
 function overlaps(a: Layout, b: Layout): boolean {
   if (!(a.store instanceof MemoryStore && b.store instanceof MemoryStore)) {
     return a.store === b.store;
@@ -133,8 +133,8 @@ function overlaps(a: Layout, b: Layout): boolean {
 }
 
 /**
- * The bytes touched: in the memory, in what the memory is a part of, or where both stores are one window each in the buffer.
- * No window of a file is opened only to know: a large one is memory to the garbage collector, which then runs.
+ * The bytes that a layout touches: their range in the memory, in what the memory is a part of (such as a file), or in the buffer.
+ * No window of a file is opened for this: the garbage collector counts a large one as memory, and runs.
  */
 function placeOf(layout: Layout, store: MemoryStore, other: MemoryStore): { in: object; low: number; high: number } {
   const { memory, origin } = store;
@@ -147,13 +147,13 @@ function placeOf(layout: Layout, store: MemoryStore, other: MemoryStore): { in: 
   if (memory === other.memory) return from({ in: memory, at: 0 }, origin);
   const place = memory.place?.();
   if (place !== undefined) return from(place, origin);
-  // Windows of a memory that has no place are parts of one buffer, which others may have windows onto.
+  // Windows of a memory without `place` are parts of one buffer, onto which other memories may have windows.
   const { buffer, byteOffset } = store.whole ? store.windowAt(0).bytes : memory.bytes(origin, 0);
   return from(other.memory.place?.(buffer) ?? { in: buffer, at: 0 }, byteOffset);
 }
 
 /**
- * Stores `source`, broadcast to the target's shape, into `target`. Equal types, whatever their byte order, move as
+ * Stores `source`, broadcast to the target's shape, into `target`. Equal types, whatever their byte order, are copied as
  * bytes; others element by element, by the rules of `set`. Overlapping views are read before they are written.
  */
 export function assign(target: Layout, given: Layout): void {
@@ -171,7 +171,7 @@ export function assign(target: Layout, given: Layout): void {
   }
   const wide = viewLayout(source, { shape: target.shape, strides, position: source.position });
   if (!ALWAYS_FITS.has(`${source.type.kind}${target.type.kind}`)) {
-    // A trial run, so that an element that does not fit, or is no text, leaves the target as it was.
+    // A dry run, so that an element that does not fit, or is not valid text, leaves the target unchanged.
     const draft = new DataView(new ArrayBuffer(target.type.itemsize));
     const use = (value: unknown): void => {
       if (to instanceof MemoryStore) to.codec.set(draft, 0, value);
@@ -187,8 +187,8 @@ export function assign(target: Layout, given: Layout): void {
 }
 
 /**
- * Converts into a buffer that is then written: a store to a page of a sparse file that the disk has no room for would kill
- * the process, where a write is an error.
+ * Converts into a buffer that is then written: storing to a page of a sparse file on a full disk would kill the process,
+ * whereas a write fails with an error.
  */
 function convertThrough(target: Layout, to: MemoryStore, source: Layout): void {
   const { itemsize } = target.type;
@@ -204,7 +204,7 @@ function convertThrough(target: Layout, to: MemoryStore, source: Layout): void {
   }
 }
 
-/** Element by element, between layouts of one shape. */
+/** Converts element by element, between layouts of the same shape. */
 function convert(target: Layout, source: Layout): void {
   const [to, from] = [target.store, source.store];
   const operands = [
@@ -229,7 +229,7 @@ const asItIs = (value: unknown): unknown => value;
 const isNumbers = (data: TypedArray | ElementStore): data is NumberArray =>
   ArrayBuffer.isView(data) && !(data instanceof BigInt64Array || data instanceof BigUint64Array);
 
-/** Kinds, from and to, between which no element is refused. */
+/** Pairs of kinds, from and to, between which no element is refused. */
 const ALWAYS_FITS: ReadonlySet<string> = new Set(['bf', 'if', 'uf', 'ff', 'bc', 'ic', 'uc', 'fc', 'cc', 'OO']);
 
 function moveBytes(
@@ -250,7 +250,7 @@ function moveBytes(
     { position: target.position, strides: target.strides },
     { position: source.position, strides },
   ];
-  // One element has no step, and is one stretch.
+  // A single element has no step, and is contiguous.
   forEachRun(target.shape, operands, (positions, count, steps) => {
     const [t, s] = positions as [number, number];
     const [tStep, sStep] = count === 1 ? [itemsize, itemsize] : (steps as [number, number]);
@@ -273,7 +273,7 @@ function moveBytes(
   });
 }
 
-/** Zeros in memory of their own; nulls for objects. @throws LIMIT_EXCEEDED where one ArrayBuffer cannot hold them */
+/** Zeros in memory of their own; nulls for objects. @throws LIMIT_EXCEEDED if one ArrayBuffer cannot hold them */
 export function zeroLayout(type: DType, shape: readonly number[], order: Order = 'C'): Layout {
   if (type.kind === 'O') {
     const checked = checkShape(shape);
@@ -319,13 +319,13 @@ export function fill(target: Layout, value: unknown): void {
   for (let at = 0; at < scratch.length; at += itemsize) scratch.set(element, at);
   forEachRun(target.shape, [{ position: target.position, strides: target.strides }], ([at = 0], count, [step = 0]) => {
     for (let first = 0; first < count; first += most) {
-      // One element has no step, and is one stretch.
+      // A single element has no step, and is contiguous.
       writeRun(store, at + first * step, Math.min(most, count - first), count === 1 ? itemsize : step, scratch, alone);
     }
   });
 }
 
-/** All bytes in `order` as one borrowed piece, where they lie so within one window; undefined else. @throws CLOSED */
+/** All bytes in `order` as one borrowed piece, if they are stored in that order within one window; else undefined. @throws CLOSED */
 export function pieceInOrder(layout: Layout, order: Order): Uint8Array | undefined {
   if (!isPackedLayout(layout, order)) return undefined;
   if (layout instanceof PackedLayout) return layout.piece();
@@ -336,7 +336,7 @@ export function pieceInOrder(layout: Layout, order: Order): Uint8Array | undefin
   return store.borrow(layout.position, length);
 }
 
-/** All bytes in C order: borrowed where they lie so within one window, else gathered. @throws CLOSED, LIMIT_EXCEEDED */
+/** All bytes in C order: borrowed if stored in that order within one window, else gathered. @throws CLOSED, LIMIT_EXCEEDED */
 export function packedBytes(layout: Layout): Uint8Array {
   const piece = pieceInOrder(layout, 'C');
   if (piece !== undefined) return piece;
@@ -349,7 +349,7 @@ export function packedBytes(layout: Layout): Uint8Array {
   return bytes;
 }
 
-/** The bytes in `order`: borrowed pieces where they lie so, else gathered into a buffer that is used again. */
+/** The bytes in `order`: borrowed pieces if stored in that order, else gathered into a buffer that is reused. */
 export function* bytesInOrder(layout: Layout, order: Order): Generator<Uint8Array> {
   const { store, type, size } = layout;
   if (!(store instanceof MemoryStore)) {
@@ -392,7 +392,7 @@ export interface Box {
 /** Cuts an array, in C order, into boxes of at most `most` elements (at least one). */
 export function* boxesOf({ shape, strides, position }: Geometry, most: number): Generator<Box> {
   if (shape.includes(0)) return;
-  // The axis that is cut: everything after it fits a box whole.
+  // The axis to cut: all axes after it fit whole into a box.
   let axis = shape.length - 1;
   let inner = 1;
   while (axis > 0 && inner * (shape[axis] as number) <= most) {
@@ -422,14 +422,14 @@ export function* boxesOf({ shape, strides, position }: Geometry, most: number): 
   }
 }
 
-/** Lists and elements that nested lists may have beyond four for each byte. */
+/** Lists and elements that nested lists may have in addition to four per byte. */
 const MOST_NESTED = 2 ** 22;
-/** What one list can hold. */
+/** The maximum length of a list. */
 const LONGEST_LIST = 2 ** 32 - 1;
 
 /**
- * Checks that nested lists are not out of all proportion to the bytes, for elements and rows of no bytes cost a file nothing; nor longer
- * than lists can be.
+ * Checks that nested lists are not out of proportion to the bytes (elements and rows of no bytes take no space in a file), and not
+ * longer than lists can be.
  * @throws LIMIT_EXCEEDED
  */
 export function checkNested(shape: readonly number[], itemsize: number): void {
@@ -445,7 +445,7 @@ export function checkNested(shape: readonly number[], itemsize: number): void {
   });
 }
 
-/** Nested lists of elements; a single element for no axes. */
+/** Nested lists of elements; a single element if there are no axes. */
 export function toNested(layout: Layout): unknown {
   const { store, shape, elementStrides, elementOffset } = layout;
   store.checkOpen();

@@ -7,12 +7,12 @@
 import type { DType } from './dtype.ts';
 import { TIME_UNITS } from './dtypes.ts';
 
-/** Numbers are as C reads them: with spaces and a plus before them. */
+/** Numbers are as C parses them: spaces and a plus sign may precede them. */
 const UNIT = /^(?:[ \t\n\v\f\r]*\+?0*([0-9]{1,10}))?([A-Za-z]{1,2})(?:\/[ \t\n\v\f\r]*\+?0*([0-9]{1,10}))?$/;
 
 const MAX_COUNT = 2 ** 31 - 1;
 
-/** The shorter units that numpy tries for a fraction of one, in turn; seconds and what is shorter go by thousands. */
+/** The shorter units that numpy tries in turn for a fraction of a unit; seconds and shorter units go by thousands. */
 const PARTS: { readonly [base: string]: readonly string[] } = {
   Y: ['12M', '52W', '365D'],
   M: ['4W', '30D', '720h'],
@@ -28,8 +28,10 @@ function partsOf(base: string): readonly string[] {
 }
 
 /**
- * @param text - what stands in the brackets
- * @returns `undefined` for what numpy does not read, or what counts nothing
+ * Parses the unit of a time type.
+ *
+ * @param text - the text in the brackets
+ * @returns `undefined` for text that numpy does not accept, and for counts out of range
  */
 export function unitOf(text: string): DType['unit'] {
   const [, digits = '1', base = '', divisor = '1'] = UNIT.exec(text.replace('μs', 'us')) ?? [];

@@ -13,7 +13,7 @@ export type Code = number | readonly Code[];
 export const I32 = 0x7f;
 export const V128 = 0x7b;
 
-/** An unsigned number in LEB128, which opcodes, indices, lengths and offsets are written in. */
+/** An unsigned number in LEB128, the encoding of opcodes, indices, lengths and offsets. */
 export function leb(value: number): number[] {
   const bytes: number[] = [];
   do {
@@ -24,7 +24,7 @@ export function leb(value: number): number[] {
   return bytes;
 }
 
-/** Opcodes behind the prefix 0xFD. */
+/** Opcodes after the prefix 0xFD. */
 const SIMD = {
   'v128.load': 0x00,
   'v128.load32x2_s': 0x05,
@@ -83,7 +83,7 @@ export type SimdName = keyof typeof SIMD;
 
 /** A SIMD instruction without immediates. */
 export const simd = (name: SimdName): Code => [0xfd, leb(SIMD[name])];
-/** A SIMD load or store `offset` bytes behind the address on the stack; it may be at any address. */
+/** A SIMD load or store at `offset` bytes from the address on the stack; no alignment is needed. */
 export const simdAt = (name: SimdName, offset: number): Code => [0xfd, leb(SIMD[name]), 0, leb(offset)];
 /** A constant vector. */
 export const vector = (bytes: readonly number[]): Code => [0xfd, leb(SIMD['v128.const']), bytes];
@@ -101,9 +101,9 @@ export function i32(value: number): Code {
 export const ADD: Code = 0x6a;
 /** Whether the first of two unsigned numbers is less. */
 export const LESS: Code = 0x49;
-/** Takes `a`, `b` and a condition: `a` where it holds. */
+/** Takes `a`, `b` and a condition; leaves `a` if it holds, else `b`. */
 export const SELECT: Code = 0x1b;
-/** Runs `body` again as long as it leaves a true value. */
+/** Repeats `body` as long as it leaves a true value. */
 export const loopWhile = (body: Code): Code => [0x03, 0x40, body, 0x0d, 0, 0x0b];
 
 /** A function without results. */

@@ -1,12 +1,12 @@
 /**
- * sum, min and max as SIMD loops: eight vectors a turn, put together by twos and then into four, so that no addition waits for
- * another and all stay in registers (with eight to add into, V8 moves them about: twice the time in cache).
+ * sum, min and max as SIMD loops: eight vectors per iteration, combined in pairs and then into four accumulators, so that no addition
+ * waits for another and all stay in registers (with eight accumulators, V8 moves them around: twice the time in cache).
  *
  * Every kernel is `run(start, end, block, out, gap)`: it reads the bytes `[start, end)` and `[start + gap, end + gap)` of the
- * memory, which may stand at any address, in blocks of `block` bytes of each (all multiples of {@link STRIDE}), and stores
- * two vectors (32 bytes) a block at `out`: the combination of the elements, whose lanes the caller puts together, and for min
- * and max of floats one that is not zero where there may have been a NaN. Two places at once, half a megabyte and more apart,
- * keep the memory busier than one: 5 % faster. A name with `>` before the type reads the other byte order than this machine's.
+ * memory, at any alignment, in blocks of `block` bytes of each (all multiples of {@link STRIDE}), and stores
+ * two vectors (32 bytes) per block at `out`: the combined elements, whose lanes the caller combines, and for min
+ * and max of floats one that is nonzero if there may have been a NaN. Reading at two addresses at once, half a megabyte and more apart,
+ * keeps the memory busier than one: 5 % faster. Kernels with `>` before the type read the opposite of this machine's byte order.
  *
  * @module
  */
@@ -31,34 +31,34 @@ import {
   type WasmFunction,
 } from './wasm-assembler.ts';
 
-/** Kernels take multiples of this many bytes, at each of the two places. */
+/** Kernels take multiples of this many bytes, at each of the two addresses. */
 export const STRIDE = 64;
 
-/** What a kernel leaves for a block. */
+/** Bytes of the result for one block. */
 export const RESULT_BYTES = 32;
 
 const [START, END, BLOCK, OUT, GAP] = [0, 1, 2, 3, 4];
 const [STOP, OTHER, T, U, NAN, X, TOTAL] = [5, 6, 7, 8, 9, 10, 14];
-/** What was loaded, four at a time. */
+/** The locals for loaded vectors, four at a time. */
 const XS = [X, X + 1, X + 2, X + 3] as const;
 const TOTALS = [TOTAL, TOTAL + 1, TOTAL + 2, TOTAL + 3] as const;
 
 /** How one kernel differs from the others. */
 interface KernelRow {
-  /** Before and after the byte order in its name: `sum_`, `u2`. */
+  /** The parts of its name before and after the byte order: `sum_`, `u2`. */
   readonly what: string;
   readonly type: string;
-  /** Bytes that one load takes: 16, or 8 where elements are widened. */
+  /** Bytes per load: 16, or 8 if elements are widened. */
   readonly width: 8 | 16;
-  /** Makes what is added or compared of the vector on the stack that was loaded (8 bytes come in its lower half). */
+  /** Converts the loaded vector on the stack (8 bytes are in its lower half) to what is added or compared. */
   readonly convert?: Code;
   /** An instruction that loads and converts native elements at once. */
   readonly direct?: SimdName;
-  /** Leaves the combination of two vectors. */
+  /** Leaves the combination of two vectors on the stack. */
   readonly combine: (a: number, b: number) => Code;
-  /** Vectors begin at zero, or with elements of the block. */
+  /** Accumulators begin at zero, or with elements of the block. */
   readonly begin: 'zero' | 'load';
-  /** For min and max of floats: a vector that is not zero if there is a NaN in the locals {@link XS}, or may be. */
+  /** For min and max of floats: leaves a vector that is nonzero if there is, or may be, a NaN in the locals {@link XS}. */
   readonly hasNaN?: Code;
 }
 
@@ -73,7 +73,7 @@ const splat = (value: number, size: 2 | 4 | 8): Code => {
 const ZERO: Code = splat(0, 2);
 const SIGN_BITS: Code = splat(2 ** 63, 8);
 
-/** There is no min for 64 bits: compares and selects. */
+/** There is no min for 64-bit lanes: compares and selects. */
 const select64 =
   (name: SimdName) =>
   (a: number, b: number): Code => [get(a), get(b), get(a), get(b), simd(name), simd('v128.bitselect')];
@@ -82,7 +82,7 @@ const then = (...names: SimdName[]): Code => names.map(simd);
 
 /**
  * Four half-precision floats in the lower half of the vector on the stack, as two doubles: elements 0 + 2 and 1 + 3. The
- * bits of a half, moved to where a float32 has them, are 2^-112 of its value, subnormals too; only infinity and
+ * bits of a half, shifted to their place in a float32, represent 2^-112 times its value, even for subnormals; only infinity and
  * NaN need their exponent set.
  */
 const HALVES: Code = [
@@ -95,7 +95,7 @@ const HALVES: Code = [
   [get(T), get(T), shuffle([8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7])],
   [simd('f64x2.promote_low_f32x4'), simd('f64x2.add')],
 ];
-/** Half-precision floats as integers of the same order (and back): negative ones have their other bits turned. */
+/** Half-precision floats as integers of the same order (and back): in negative ones, the bits after the sign are inverted. */
 const SORTABLE: Code = [
   [set(T), get(T)],
   [get(T), i32(15), simd('i16x8.shr_s'), splat(0x7fff, 2), simd('v128.and'), simd('v128.xor')],
@@ -115,8 +115,8 @@ function extremes(type: string, min: KernelRow['combine'], max: KernelRow['combi
 }
 
 /**
- * A sum is NaN if an element is: one comparison for four vectors instead of one for each. Infinities of both signs, and
- * sums that grow so large, look alike: the kernels called `nan_` know.
+ * A sum is NaN if an element is: one comparison for four vectors instead of one for each. Infinities of both signs, also
+ * from overflow, give NaN too: the `nan_` kernels tell them apart.
  */
 const sumIsNaN = (add: SimdName, differs: SimdName): Code => [
   [get(X), get(X + 1), simd(add), get(X + 2), get(X + 3), simd(add), simd(add), set(T)],
@@ -128,7 +128,7 @@ const nan = (type: string, differs: SimdName): KernelRow => ({
   convert: [set(T), get(T), get(T), simd(differs)],
 });
 
-/** Halves as {@link SORTABLE} makes them: those beyond infinity. */
+/** NaN among halves converted by {@link SORTABLE}: those beyond infinity. */
 const halvesAreNaN: Code = XS.map(
   (local, i): Code => [
     [get(local), SORTABLE, splat(0x7fff, 2), simd('v128.and'), splat(0x7c00, 2), simd('i16x8.gt_s')],
@@ -159,7 +159,7 @@ const KERNELS: readonly KernelRow[] = [
     [vector(new Array<number>(16).fill(1)), simd('i8x16.min_u')],
     then('i16x8.extadd_pairwise_i8x16_u', 'i32x4.extadd_pairwise_i16x8_u'),
   ]),
-  // pmin(a, b) is b where b < a: one instruction, but it loses a NaN, which is therefore looked for apart.
+  // pmin(a, b) is b if b < a: one instruction, but it loses NaNs, which are therefore checked separately.
   ...extremes('f8', both('f64x2.pmin'), both('f64x2.pmax'), sumIsNaN('f64x2.add', 'f64x2.ne')),
   ...extremes('f4', both('f32x4.pmin'), both('f32x4.pmax'), sumIsNaN('f32x4.add', 'f32x4.ne')),
   nan('f8', 'f64x2.ne'),
@@ -175,14 +175,14 @@ const KERNELS: readonly KernelRow[] = [
   ...extremes('i1', both('i8x16.min_s'), both('i8x16.max_s')),
   ...extremes('u1', both('i8x16.min_u'), both('i8x16.max_u')),
   ...extremes('i8', select64('i64x2.lt_s'), select64('i64x2.gt_s')),
-  // Only signed ones can be compared: the results are 2^63 less.
+  // Only signed lanes can be compared, so the results are 2^63 less.
   ...extremes('u8', select64('i64x2.lt_s'), select64('i64x2.gt_s')).map((row) => ({
     ...row,
     convert: [SIGN_BITS, simd('v128.xor')],
   })),
 ];
 
-/** Turns round the bytes of every element of the vector on the stack. */
+/** Reverses the bytes of every element of the vector on the stack. */
 function turn(itemsize: number): Code {
   const order = Array.from({ length: 16 }, (_, i) => i - (i % itemsize) + (itemsize - 1 - (i % itemsize)));
   return [set(T), get(T), get(T), shuffle(order)];
@@ -223,8 +223,8 @@ function build({ width, convert = [], direct, combine, begin, hasNaN }: KernelRo
 export const EXPORT = 'run';
 
 /**
- * The bytes of a module with one kernel, assembled from the table above. One module each: most programs use a few of them,
- * and compiling them all would cost what reading megabytes does.
+ * The bytes of a module with one kernel, assembled from the table above. One module per kernel: most programs use a few,
+ * and compiling all of them would take as long as reading megabytes.
  *
  * @returns undefined if there is no such kernel
  */

@@ -4,7 +4,7 @@
  * @module
  */
 
-/** A typed array whose items carry bytes as they are: a NaN's payload would not be sure to survive a float register. */
+/** A typed array whose items preserve all bytes: a NaN's payload might not survive a float register. */
 export type WordArrayConstructor = new (
   buffer: ArrayBufferLike,
   byteOffset: number,
@@ -12,9 +12,9 @@ export type WordArrayConstructor = new (
 ) => Uint8Array | Uint16Array | Uint32Array;
 
 /**
- * The longest words whose multiples all places and sizes are.
+ * The longest words that all given positions and sizes are multiples of.
  *
- * @param bits - those places and sizes, joined by `|`, which keeps the low bits of numbers past 2^32 too
+ * @param bits - the positions and sizes, joined by `|`, which keeps the low bits of numbers beyond 2^32 too
  */
 export function wordsFor(bits: number): { readonly word: 1 | 2 | 4; readonly words: WordArrayConstructor } {
   if ((bits & 3) === 0) return { word: 4, words: Uint32Array };
