@@ -1,5 +1,5 @@
 /**
- * A command is a row of data: the program, its help, the completions, the man page, the guide and the tests loop over rows.
+ * A command is a row of data: the program, its help, the completions, the man page, the guide and the tests loop over the rows.
  *
  * @module
  */
@@ -7,15 +7,15 @@
 import type { ExitReason } from './exit-codes.ts';
 import type { Terminal } from './terminal.ts';
 
-/** A command line as it was typed, after parsing. */
+/** A parsed command line. */
 export interface Invocation {
   readonly terminal: Terminal;
-  /** The positional arguments, missing optional ones as undefined; a variadic one takes the rest. */
+  /** The positional arguments, undefined for missing optional ones; those of a variadic last argument are in `rest`. */
   readonly args: readonly (string | undefined)[];
-  /** What a variadic last argument took. */
+  /** The values of a variadic last argument. */
   readonly rest: readonly string[];
   readonly options: Readonly<Record<string, unknown>>;
-  /** `--json`: one JSON document (or one a line, for streams) instead of text for people. */
+  /** `--json`: one JSON document (for streams, one per line) instead of text for people. */
   readonly json: boolean;
   /** `--quiet`: no progress bars and no status lines. */
   readonly quiet: boolean;
@@ -29,22 +29,22 @@ export interface OptionSpec {
   readonly parse?: (text: string) => unknown;
   readonly choices?: readonly string[];
   readonly default?: unknown;
-  /** The default as it would be typed, where it is not. */
+  /** The default as a user would type it, if `default` is something else. */
   readonly typed?: string;
 }
 
-/** What an option is for, what it takes, and what holds without it. */
+/** The description of an option: its purpose, its choices and its default. */
 export function docOf({ doc, choices, default: preset, typed }: OptionSpec): string {
   const taken = choices === undefined || choices.every((choice) => doc.includes(choice)) ? [] : [choices.join(', ')];
   const more = [...taken, ...(preset === undefined ? [] : [`default ${typed ?? String(preset)}`])];
   return more.length === 0 ? doc : `${doc} (${more.join('; ')})`;
 }
 
-/** A line that works as it stands in a directory with the sample files of the tests. */
+/** A command line that works unchanged in a directory with the sample files of the tests. */
 export interface Example {
   readonly line: string;
   readonly doc: string;
-  /** How it ends there, when not with `ok`. */
+  /** The exit reason there, if not `ok`. */
   readonly exit?: ExitReason;
 }
 
@@ -56,11 +56,11 @@ export interface CommandSpec {
   readonly argDocs: Readonly<Record<string, string>>;
   readonly options: readonly OptionSpec[];
   readonly examples: readonly Example[];
-  /** Does the work and says how it ended. */
+  /** Does the work and returns how it ended. */
   run(invocation: Invocation): Promise<ExitReason>;
 }
 
-/** A row of the command table. What the command needs is loaded when it is asked for: `ls` waits for no network code. */
+/** A row of the command table. The code of a command is loaded on demand: `ls` does not wait for network code. */
 export interface CommandRow {
   readonly name: string;
   readonly summary: string;
@@ -70,7 +70,7 @@ export interface CommandRow {
 /** A row with everything loaded. */
 export interface LoadedCommand extends CommandRow, CommandSpec {}
 
-/** Loads all rows, for what shows every command: completions, the man page, the guide. */
+/** Loads all rows, for pages that show every command: completions, the man page, the guide. */
 export async function loadCommands(rows: readonly CommandRow[]): Promise<LoadedCommand[]> {
   return await Promise.all(rows.map(async (row) => ({ ...row, ...(await row.load()) })));
 }

@@ -1,5 +1,5 @@
 /**
- * What shells offer behind the Tab key: commands, options, choices, file names, and the keys of the file that is named.
+ * Tab completion in shells: commands, options, choices, file names, and the keys of the named file.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import tab from '@bomb.sh/tab/commander';
 import { MmapDict } from '@mmdpickle/core/node';
 import type { Command } from 'commander';
 
-/** What the arguments are that name no file; every other one does. */
+/** Candidates for arguments that are not file names; all other arguments are. */
 const COMPLETERS: Readonly<Record<string, (words: readonly string[]) => Iterable<string>>> = {
   key: keysOfNamedFile,
   keys: keysOfNamedFile,
@@ -20,13 +20,13 @@ const COMPLETERS: Readonly<Record<string, (words: readonly string[]) => Iterable
   value: () => [],
 };
 
-/** More keys than these help nobody. */
+/** The most keys that are offered: more would help nobody. */
 const MOST_KEYS = 1000;
 
 /**
- * Adds the command that prints a shell's script, and the hidden one that the script asks.
+ * Adds the command that prints a shell's completion script, and the hidden command that the script calls.
  *
- * @param argv - when a shell asks: `complete`, `--`, and the words so far, the last of them unfinished
+ * @param argv - when a shell calls it: `complete`, `--`, and the words so far, of which the last is unfinished
  */
 export function addCompletion(program: Command, argv: readonly string[], scriptCommand: string): void {
   const words = argv.slice(argv.indexOf('--') + 1);
@@ -48,13 +48,13 @@ function* keysOfNamedFile(words: readonly string[]): Generator<string> {
   try {
     using dict = MmapDict.open(path, { mode: 'r' });
     for (const key of dict.keys()) {
-      // A line break or an escape sequence would be other candidates, or commands to the terminal.
+      // A line break would make two candidates of it, and an escape sequence would control the terminal.
       if (/\p{C}/u.test(key)) continue;
       yield key;
       if (++found === MOST_KEYS) return;
     }
   } catch {
-    // Not a file of ours: there is nothing to offer, and a completion must not print errors.
+    // Not an mmdpickle file: nothing to offer, and a completion must not print errors.
   }
 }
 

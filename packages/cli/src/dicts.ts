@@ -4,7 +4,7 @@ import { isMmdError } from '@mmdpickle/core';
 import { Lease, MmapDict } from '@mmdpickle/core/node';
 import { keyNotFound } from './errors.ts';
 
-/** The dict in a file that has one; undefined for other pickles. */
+/** Opens a file as a dict; undefined for ordinary pickles. */
 export function openIfDict(path: string): MmapDict | undefined {
   try {
     return MmapDict.open(path, { mode: 'r' });
@@ -14,7 +14,7 @@ export function openIfDict(path: string): MmapDict | undefined {
   }
 }
 
-/** Changes the dict in a file, which is made where it is not there; one that was made for a change that failed goes again. */
+/** Changes the dict in a file, creating the file if it does not exist; a file created for a change that fails is removed. */
 export async function changeDict<T>(path: string, change: (dict: MmapDict) => T | Promise<T>): Promise<T> {
   const isNew = !existsSync(path);
   using dict = MmapDict.open(path);
@@ -27,18 +27,18 @@ export async function changeDict<T>(path: string, change: (dict: MmapDict) => T 
   }
 }
 
-/** Under its lock: whoever waits for that to write is told that the file was removed. */
+/** Removes the file under its lock: a process that waits for the lock to write then learns that the file was removed. */
 function removeIfUnchanged(dict: MmapDict, commitNumber: number): void {
   try {
     dict.batch(() => {
       if (dict.size === 0 && dict.commitNumber === commitNumber) rmSync(dict.path);
     });
   } catch {
-    // Somebody else writes to it, or the disk fails: it stays, and why the change failed is what is to be told.
+    // Another process writes to it, or the disk fails: the file stays, and the error to report is that of the change.
   }
 }
 
-/** Checks that keys are there. @throws MmdError NOT_FOUND for the first that is not */
+/** Checks that keys exist. @throws MmdError NOT_FOUND for the first that does not */
 export function requireKeys(dict: MmapDict, path: string, keys: Iterable<string>): void {
   for (const key of keys) if (!dict.has(key)) throw keyNotFound(path, key);
 }
@@ -50,14 +50,14 @@ export function countArrays(dict: MmapDict): number {
   return arrays;
 }
 
-/** Takes the writer lease of the dict in a file, which somebody else opens to change it. */
+/** Takes the writer lease of the dict in a file, for a task that opens the file itself to change it. */
 export function leasedFile(path: string): Disposable & { readonly signal: AbortSignal } {
   using dict = MmapDict.open(path, { mode: 'r+' });
   const lease = Lease.acquire(dict.path);
   return { signal: lease.signal, ...releasedAtExit(lease) };
 }
 
-/** Takes the writer lease. It is given back also where the process exits at once: the reader of a pipe leaves, a second Ctrl-C comes. */
+/** Takes the writer lease. It is released even if the process exits at once, on a closed pipe or a second Ctrl-C. */
 export function leased(dict: MmapDict): Disposable {
   return releasedAtExit(dict.lease());
 }

@@ -1,6 +1,6 @@
 import type { EntryMeta } from '@mmdpickle/core';
 
-/** An entry as the commands show it; plain data, so that `--json` prints it as it is. */
+/** An entry as the commands show it; plain data, so that `--json` can print it. */
 export interface EntryDescription {
   readonly key: string;
   readonly type: string;
@@ -18,7 +18,7 @@ export interface EntryDescription {
 
 const PAGE = 4096;
 
-/** What {@link EntryMeta} says, for people and scripts. */
+/** Describes an entry for people and scripts. */
 export function describeEntry(meta: EntryMeta): EntryDescription {
   const { key, kind, entryOffset, dtype, shape, layout, order, capacity, offset } = meta;
   return {
@@ -35,13 +35,13 @@ export function describeEntry(meta: EntryMeta): EntryDescription {
   };
 }
 
-/** A dtype, or what kind of value it is. */
+/** The dtype of an array, else the kind of the value. */
 export function typeText({ kind, dtype }: EntryMeta): string {
   if (dtype === undefined) return kind;
   return kind === 'masked' ? `masked ${dtype}` : dtype;
 }
 
-/** A shape as people write it; nothing for what has none. */
+/** The shape as people write it; empty for values without one. */
 export function shapeText({ shape }: EntryMeta): string {
   return shape === undefined ? '' : `[${shape.join(', ')}]`;
 }
@@ -58,7 +58,7 @@ export function alignmentOf(offset: number): number {
   return alignment;
 }
 
-/** What an entry has beside its key and value: the FRAME, the key's opcode, the memo hint and the state. */
+/** Bytes of an entry besides its key and value: the FRAME, the key's opcode, the memo hint and the state. */
 const ENTRY_OVERHEAD = 9 + 2 + 8;
 
 /** The bytes that an entry takes in the file. */

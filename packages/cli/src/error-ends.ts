@@ -4,11 +4,11 @@ import { EXIT_CODES, type ExitReason } from './exit-codes.ts';
 interface ErrorRow {
   readonly exit?: ExitReason;
   readonly advice?: string;
-  /** The advice is of no use for other files. */
+  /** The advice only helps with files that are pickles. */
   readonly ofPickles?: true;
 }
 
-/** How an error ends the process and, where its message does not say, what to do about it. */
+/** The exit reason for an error code and, if its message does not say, what to do about it. */
 const ERRORS: { readonly [code in ErrorCode]?: ErrorRow } = {
   NOT_FOUND: { exit: 'notFound' },
   NOT_A_PICKLE: { exit: 'corrupt', advice: "give a file that is a pickle, or 'mmdpickle import' it" },
@@ -30,7 +30,7 @@ export function exitCodeOf(code: ErrorCode): number {
 }
 
 /**
- * What to do about an error, where there is something that always helps.
+ * What to do about an error, if there is something that always helps.
  * @param isPickle - whether the file that the error is about starts as a pickle
  */
 export function adviceFor(code: ErrorCode, isPickle: () => boolean): string | undefined {

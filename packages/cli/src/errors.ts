@@ -8,12 +8,12 @@ import { jsonText } from './json.ts';
 import { type Terminal, tell } from './terminal.ts';
 import { printable } from './text.ts';
 
-/** The command line makes no sense: exit code 2. */
+/** The error for an invalid command line: exit code 2. */
 export function usageError(message: string, found?: unknown): MmdError {
   return new MmdError('INVALID_ARGUMENT', message, { found });
 }
 
-/** The key is not in the file: exit code 3. */
+/** The error for a key that is not in the file: exit code 3. */
 export function keyNotFound(path: string, key: string): MmdError {
   return new MmdError('NOT_FOUND', `no key ${JSON.stringify(key)} in ${path}; 'mmdpickle ls' lists the keys`, {
     path,
@@ -21,7 +21,7 @@ export function keyNotFound(path: string, key: string): MmdError {
   });
 }
 
-/** How an error is told. */
+/** How an error is reported. */
 export interface ReportOptions {
   /** As JSON, for scripts. */
   readonly json: boolean;
@@ -29,7 +29,7 @@ export interface ReportOptions {
   readonly debug: boolean;
 }
 
-/** Tells an error in one line: what, where, and what to do; the stack only on request. Returns the exit code. */
+/** Reports an error in one line: what, where, and what to do; the stack only on request. Returns the exit code. */
 export function reportError(thrown: unknown, terminal: Terminal, { json, debug }: ReportOptions): number {
   const error = asMmdError(thrown);
   const message = inWords(error);
@@ -45,7 +45,7 @@ export function reportError(thrown: unknown, terminal: Terminal, { json, debug }
 
 function circumstances({ code, path, offset, message }: MmdError): string {
   const where = path !== undefined && !message.includes(path) ? ` in ${printable(path)}` : '';
-  // What is no pickle at all is none from its start on.
+  // If a file is not a pickle at all, the offset says nothing.
   const at =
     offset !== undefined && code !== 'NOT_A_PICKLE' && !message.includes(String(offset)) ? ` at offset ${offset}` : '';
   const own = OWN_ADVICE.find(([words]) => message.includes(words));
@@ -53,7 +53,7 @@ function circumstances({ code, path, offset, message }: MmdError): string {
   return `${where}${at} [${code}]${advice === undefined ? '' : `; ${advice}`}`;
 }
 
-/** False for archives of others, and for standard input: fsck cannot tell anything of those. */
+/** Whether a file starts like a pickle. False for other formats and for standard input, on which fsck is of no use. */
 function startsAsPickle(path: string): boolean {
   try {
     if (!statSync(path, { bigint: true }).isFile()) return false;
@@ -65,7 +65,7 @@ function startsAsPickle(path: string): boolean {
       closeSync(fd);
     }
   } catch {
-    // The advice is only a hint: what is wrong with the file is told already.
+    // The advice is only a hint: the error itself is reported anyway.
     return false;
   }
 }
@@ -75,7 +75,7 @@ function stackOf(error: Error): string {
   return `${error.stack ?? ''}${cause}`;
 }
 
-/** What to say instead of the library's words. */
+/** Phrases in the library's messages, and what to say instead. */
 const ENCODING_WORDS = [
   "load with encoding 'latin1', 'utf-8' or 'bytes'",
   'say --encoding latin1, utf-8 or bytes',
@@ -88,14 +88,14 @@ const WORDS = [
   ['npzToMmd of @mmdpickle/npy-interop imports it', "'mmdpickle import' takes it in"],
 ] as const;
 
-/** What to do where the code alone does not say it; nothing where the message itself does. */
+/** Advice by message, where the code alone is not enough; undefined if the message itself says what to do. */
 const OWN_ADVICE: ReadonlyArray<readonly [words: string, advice: string | undefined]> = [
   [ENCODING_WORDS[0], undefined],
   ['not a pickle, but', undefined],
   ['a key that is not a string', "'mmdpickle put FILE KEY @PICKLE --type pickle' stores it as one value"],
 ];
 
-/** The message in the words of a command line; where it ends with the system's name of an error, what that means. */
+/** The message in terms of the command line; if it ends with an errno name, with its meaning. */
 function inWords(error: Error): string {
   const { errno } = error as Partial<MmdError>;
   const message = WORDS.reduce((text, [ours, typed]) => text.replace(ours, typed), error.message);
@@ -104,10 +104,10 @@ function inWords(error: Error): string {
   return message;
 }
 
-/** Errors of Node's own calls as ours, so that they read and end alike. */
+/** Converts errors of Node's own calls to MmdErrors, so that they have the same form and exit codes. */
 function asMmdError(error: unknown): Error {
   if (!(error instanceof Error)) return new Error(String(error));
-  // Streams of Node put an error of their own around the signal's reason.
+  // Node's streams wrap the signal's reason in an error of their own.
   if (error.name === 'AbortError' && error.cause instanceof Error) return error.cause;
   const { code, errno, path } = error as NodeJS.ErrnoException;
   const known = errno === undefined ? undefined : getSystemErrorMap().get(errno);

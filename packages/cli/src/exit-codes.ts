@@ -1,4 +1,4 @@
-/** What the process's exit code says. Scripts may rely on it. */
+/** The exit codes of the process. Scripts may rely on them. */
 export const EXIT_CODES = {
   ok: { code: 0, doc: 'all went well' },
   problems: { code: 1, doc: 'problems were found, frames were dropped, or something failed' },
@@ -13,10 +13,10 @@ export const EXIT_CODES = {
 
 export type ExitReason = keyof typeof EXIT_CODES;
 
-/** The signals that end a command, and how: as shells say it, 128 and the signal's number. */
+/** The signals that end a command, and their exit reasons; the exit code is 128 plus the signal's number, as in shells. */
 export const STOPS = { SIGINT: 'interrupted', SIGTERM: 'terminated', SIGHUP: 'hungUp' } as const;
 
-/** Why a command was stopped: the reason of its signal. */
+/** Why a command was stopped: the reason of its AbortSignal. */
 export class Stopped extends Error {
   readonly exitCode: number;
 

@@ -14,18 +14,18 @@ function readPath(path: string): Uint8Array {
   try {
     return readFileSync(path);
   } catch (error) {
-    // Node names the file where opening failed, and not where reading did, as for a directory.
+    // Node names the file if opening failed, but not if reading did, as for a directory.
     (error as NodeJS.ErrnoException).path ??= path;
     throw error;
   }
 }
 
-/** Where it is told what was not taken, and what a file is called there if not by its path. */
+/** Where notes on unread bytes are printed, and the names of files there, if not their paths. */
 export interface FromFiles extends Noted {
   readonly nameOf?: (path: string) => string;
 }
 
-/** Says what was not taken of a file: who dumped several pickles into it may expect them all. */
+/** Notes the bytes of a file after its pickle: a user who dumped several pickles into it may expect all of them. */
 export function tellRest(
   invocation: FromFiles,
   path: string,
@@ -37,7 +37,7 @@ export function tellRest(
   if (rest > 0) tellNote(invocation, `${name}: the pickle ends at ${end}, and ${rest} more bytes were not looked at`);
 }
 
-/** Says how much of a file was not taken: who saved several arrays into it, or mistook its shape, may expect them all. */
+/** Notes the bytes after an array: a user who saved several arrays into the file, or gave a wrong shape, may expect all of them. */
 export function tellBehind(
   invocation: FromFiles,
   { name, bytes }: { readonly name: string; readonly bytes: number },
@@ -48,12 +48,12 @@ export function tellBehind(
   );
 }
 
-/** Bytes to look at, and no longer than the holder is open. */
+/** Bytes that are valid until the holder is disposed. */
 export interface HeldBytes extends Disposable {
   readonly bytes: Uint8Array;
 }
 
-/** The bytes of a path, mapped and not read where it is a regular file: what nobody looks at costs nothing. */
+/** The bytes of a path, mapped instead of read if it is a regular file: bytes that are not accessed cost nothing. */
 export async function mapInput(path: string, terminal: Terminal): Promise<HeldBytes> {
   // With bigints: after a plain stat of a pipe, Node's realpathSync stops short, and modules are no longer found.
   const size = path === '-' ? 0 : Number(statSync(path, { bigint: true }).size);

@@ -3,12 +3,12 @@
 import { MmdError } from '@mmdpickle/core';
 
 /**
- * A value as JSON that commands no terminal: control, format and unassigned characters are `\\u` escapes. What JSON has no
- * form for: big integers become text, bytes base64, not-a-number text, a dict whose keys do not stay distinct as text a
- * list of pairs.
+ * A value as JSON that cannot control a terminal: control, format and unassigned characters are `\\u` escapes. Values that
+ * JSON has no form for: big integers, NaN and infinities become text, bytes base64, and a dict whose keys do not stay
+ * distinct as text a list of pairs.
  *
- * @throws MmdError UNSUPPORTED_VALUE for cycles, and for what is nested too deeply; LIMIT_EXCEEDED for what a small value
- *   becomes that holds others many times
+ * @throws MmdError UNSUPPORTED_VALUE for cycles and values nested too deeply; LIMIT_EXCEEDED for a small value that becomes huge
+ *   because it refers to the same values many times
  */
 export function jsonText(value: unknown): string {
   try {
@@ -19,11 +19,11 @@ export function jsonText(value: unknown): string {
   }
 }
 
-/** Values in one JSON text, and in one key. A hundred bytes hold a tuple of two that are one, and so on for sixty levels. */
+/** Values in one JSON text, and in one key. A hundred bytes can hold a tuple of the same tuple twice, and so on for sixty levels. */
 const MAX_VALUES = 2 ** 24;
 const MAX_IN_KEY = 2 ** 16;
 
-/** How many values may still come. */
+/** How many more values may be printed. */
 interface Budget {
   left: number;
 }
@@ -36,7 +36,7 @@ function spend(budget: Budget, maximum = MAX_VALUES): void {
   });
 }
 
-/** A key as text: of a tuple or frozenset, what its items are, with commas between. */
+/** A key as text: for a tuple or frozenset, its items with commas between. */
 function keyText(key: unknown, budget: Budget, own: Budget = { left: MAX_IN_KEY }): string {
   spend(budget);
   spend(own, MAX_IN_KEY);
@@ -45,8 +45,8 @@ function keyText(key: unknown, budget: Budget, own: Budget = { left: MAX_IN_KEY 
 }
 
 /**
- * Not by way of an object for a dict: objects put keys that look like indices first. A negative zero has a point: without it
- * Python's json reads the integer 0.
+ * Prints a value. A dict is not converted to an object, which would put keys that look like indices first. A negative zero
+ * has a point: without it, Python's json reads the integer 0.
  */
 function textOf(value: unknown, budget: Budget): string {
   spend(budget);
@@ -64,7 +64,7 @@ function textOf(value: unknown, budget: Budget): string {
   return `{${parts.join(',')}}`;
 }
 
-/** JSON.stringify escapes what is below the space, and nothing of what else moves a cursor or turns text around. */
+/** JSON.stringify escapes characters below the space, but not the others that move a cursor or reverse text. */
 function quoted(text: string): string {
   const units = (characters: string): string =>
     Array.from({ length: characters.length }, (_, i) => hex(characters.charCodeAt(i))).join('');
@@ -75,7 +75,7 @@ function hex(unit: number): string {
   return `\\u${unit.toString(16).padStart(4, '0')}`;
 }
 
-/** What JSON has a form for, and Maps by the texts of their keys, where those are distinct. */
+/** A value that JSON has a form for, or a Map by the texts of its keys, if those are distinct. */
 function plainOf(value: unknown, budget: Budget): unknown {
   switch (typeof value) {
     case 'bigint':

@@ -7,7 +7,7 @@ import type { Terminal } from './terminal.ts';
 
 let abort: AbortController | undefined;
 
-/** Stops on SIGINT, SIGTERM and SIGHUP (the terminal was closed), from the first time that a command asks; others die of them at once, as is usual. */
+/** Aborted by SIGINT, SIGTERM and SIGHUP (the terminal was closed) once a command has asked for it; until then they kill the process. */
 function stopSignal(): AbortSignal {
   if (abort !== undefined) return abort.signal;
   const controller = new AbortController();
@@ -15,7 +15,7 @@ function stopSignal(): AbortSignal {
   for (const name of Object.keys(STOPS) as (keyof typeof STOPS)[]) {
     process.on(name, () => {
       const reason = new Stopped(name);
-      // The second one means it: whatever is being drained is left to the next opener's repair.
+      // A second signal exits at once: what is still being drained is left to the repair by the next process that opens the file.
       if (controller.signal.aborted) process.exit(reason.exitCode);
       controller.abort(reason);
     });
@@ -24,18 +24,18 @@ function stopSignal(): AbortSignal {
 }
 
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  // `| head` closes the pipe while we print: that is no fault of anybody.
+  // `| head` closes the pipe while we print: that is not an error.
   if (error.code === 'EPIPE') process.exit(EXIT_CODES.ok.code);
   process.stderr.write(`mmdpickle: writing to standard output: ${error.code ?? error.message}\n`);
   process.exit(EXIT_CODES.problems.code);
 });
-// Nobody reads what is told any more: the work goes on.
+// Nobody reads standard error any more: the work continues.
 process.stderr.on('error', () => {});
 
 const { stdout, stderr, env, argv } = process;
 const terminal: Terminal = {
   get stdin() {
-    // Node would take a directory for an empty file.
+    // Node would treat a directory as an empty file.
     return fstatSync(0, { bigint: true }).isDirectory() ? createReadStream('-', { fd: 0 }) : process.stdin;
   },
   stdout,
@@ -44,7 +44,7 @@ const terminal: Terminal = {
   get signal() {
     return stopSignal();
   },
-  // Beside this file, once both are built.
+  // In the same directory as this file once both are built.
   thread: new URL('./work-thread.js', import.meta.url),
 };
 process.exitCode = await run(argv.slice(2), terminal);

@@ -1,17 +1,17 @@
-/** Option values from the command line. The program puts the option's name before the message. @module */
+/** Parsers of option values. The program puts the option's name before the message of an error. @module */
 
 import { parseDType } from '@mmdpickle/core';
 import type { OptionSpec } from './command.ts';
 import { usageError } from './errors.ts';
 import { parseBytes, parseDuration } from './text.ts';
 
-/** For arrays of objects in numpy's files. */
+/** The option for arrays of objects in numpy's files. */
 export const ALLOW_PICKLE: OptionSpec = {
   flags: '--allow-pickle',
   doc: 'npy, npz: accept object arrays too; nothing is executed here, but what Python would execute stays in the file',
 };
 
-/** For the 8-bit strings of Python 2, of which the file does not say what they are. */
+/** The option for the 8-bit strings of Python 2, whose encoding the file does not say. */
 export const ENCODING: OptionSpec = {
   flags: '--encoding <encoding>',
   doc: 'pickles of Python 2: how to decode their 8-bit strings; numpy and datetime need latin1',
@@ -19,21 +19,21 @@ export const ENCODING: OptionSpec = {
   default: 'ascii',
 };
 
-/** A whole number from 0. */
+/** Parses a whole number from 0. */
 export function parseNatural(text: string): number {
   const value = Number(text);
   if (!/^\d+$/.test(text) || !Number.isSafeInteger(value)) throw usageError(`expected a number, found ${text}`, text);
   return value;
 }
 
-/** A whole number from 1. */
+/** Parses a whole number from 1. */
 export function parsePositive(text: string): number {
   const value = parseNatural(text);
   if (value === 0) throw usageError('expected at least 1, found 0', text);
   return value;
 }
 
-/** A time such as `500ms`, `10s`, `5m`, in milliseconds. */
+/** Parses a time such as `500ms`, `10s`, `5m`, to milliseconds. */
 export function parseTime(text: string): number {
   const ms = parseDuration(text);
   if (ms === undefined || ms <= 0)
@@ -41,20 +41,20 @@ export function parseTime(text: string): number {
   return ms;
 }
 
-/** A byte count such as `64MiB`. */
+/** Parses a byte count such as `64MiB`. */
 export function parseByteCount(text: string): number {
   const bytes = parseBytes(text);
   if (bytes === undefined || bytes < 1) throw usageError(`expected bytes such as 64MiB, found ${text}`, text);
   return bytes;
 }
 
-/** The name of an element type, as numpy writes it. */
+/** Checks the name of an element type, as numpy writes it. */
 export function parseDTypeName(text: string): string {
   parseDType(text);
   return text;
 }
 
-/** Parses `--shape`: `512,1024`; the empty text is one number a frame. */
+/** Parses `--shape`: `512,1024`; the empty text means one number per frame. */
 export function parseShapeOption(text: string): number[] {
   if (text.trim() === '') return [];
   const parts = text.split(/[,x]/).map((part) => part.trim());

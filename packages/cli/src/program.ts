@@ -12,14 +12,14 @@ import { jsonText } from './json.ts';
 import type { Terminal } from './terminal.ts';
 import { printable } from './text.ts';
 
-/** The options that every command takes. */
+/** The options that every command accepts. */
 export const GLOBAL_OPTIONS: readonly OptionSpec[] = [
   { flags: '--json', doc: 'print JSON for scripts: results, status lines and errors' },
   { flags: '--quiet', doc: 'no progress bars and no status lines' },
   { flags: '--debug', doc: 'show the stack of an error' },
 ];
 
-/** The names of the commands that shells call, and that print what they run. */
+/** The commands for completion: the one that prints a shell's script, and the one that the script calls. */
 const COMPLETION = { script: 'completion', answer: 'complete' } as const;
 
 const HELP_WIDTH = 100;
@@ -61,7 +61,7 @@ export async function runProgram(
     return exitCode;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_CODES.ok.code : EXIT_CODES.usage.code;
-    // The reader went away (`| head`): what it wanted, it has.
+    // The reader went away (`| head`): it has what it wanted.
     if ((error as { code?: unknown }).code === 'EPIPE') return exitCode;
     return reportError(error, terminal, { json, debug: argv.includes('--debug') });
   }
@@ -91,7 +91,7 @@ function emptyProgram(terminal: Terminal, version: string, json: boolean): Comma
   return program;
 }
 
-/** The command that a command line names, also where only its help is asked for. */
+/** The command that a command line names, even if it only asks for its help. */
 function commandIn(argv: readonly string[]): string | undefined {
   const words = argv.filter((word) => !word.startsWith('-'));
   return words[0] === 'help' ? words[1] : words[0];
@@ -118,7 +118,7 @@ function fillIn(command: Command, spec: CommandSpec, terminal: Terminal, ran: (e
   });
 }
 
-/** `<inputs...>` is called `inputs`. */
+/** The name in an argument's notation: `inputs` for `<inputs...>`. */
 function argumentName(word: string): string {
   return word.replaceAll(/[<>[\].]/g, '');
 }
@@ -137,7 +137,7 @@ function toOption({ flags, doc, parse, choices, default: preset, typed }: Option
   });
 }
 
-/** What commander says of a wrong command line, as one line of ours. */
+/** Commander's message about an invalid command line, as one line in our style. */
 function usageLine(text: string): string {
   const said = text
     .trim()

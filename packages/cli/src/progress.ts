@@ -2,7 +2,7 @@ import { SingleBar } from 'cli-progress';
 import type { Invocation } from './command.ts';
 import { bytesText } from './text.ts';
 
-/** How far a long operation is; units are the operation's own, mostly bytes. */
+/** The progress of a long operation, in units of its own, mostly bytes. */
 export interface Progress {
   readonly done: number;
   readonly total: number;
@@ -35,7 +35,7 @@ export class ProgressBar implements Disposable {
     });
   }
 
-  /** Give it to an operation as `onProgress`. */
+  /** Pass this to an operation as `onProgress`. */
   readonly update = ({ done, total }: Progress): void => {
     const elapsed = performance.now() - this.#start;
     if (this.#bar === undefined || elapsed < QUIET_MS) return;

@@ -1,9 +1,9 @@
 import { ellipsis, MmdError, newAxis, type SliceSpec, slice } from '@mmdpickle/core';
 
 /**
- * Parses numpy's slicing notation, `0:10,:,3` or `::-1,...`: numbers pick, ranges cut, `:` takes all, `None` adds an axis.
+ * Parses numpy's slicing notation, `0:10,:,3` or `::-1,...`: numbers select an index, ranges cut, `:` keeps all, `None` adds an axis.
  *
- * @throws MmdError INVALID_ARGUMENT, naming the part that makes no sense
+ * @throws MmdError INVALID_ARGUMENT, naming the invalid part
  */
 export function parseSliceSpec(text: string): SliceSpec[] {
   return text.split(',').map((part) => {
@@ -23,7 +23,7 @@ export function parseSliceSpec(text: string): SliceSpec[] {
   });
 }
 
-/** No axis is longer: as in numpy, `0:9223372036854775807` is all there is. */
+/** Clamps to the longest possible axis: as in numpy, `0:9223372036854775807` is the whole axis. */
 function clamped(place: number): number {
   return Math.min(Number.MAX_SAFE_INTEGER, Math.max(-Number.MAX_SAFE_INTEGER, place));
 }

@@ -9,13 +9,13 @@ import { NDArray } from '@mmdpickle/core';
 import { type AnyArray, dataOf } from './arrays.ts';
 import { usageError } from './errors.ts';
 
-/** What is known of an array's finite elements; masked ones do not count, and times that are none count as nan. */
+/** Statistics of an array's finite elements; masked elements are only counted, and NaT counts as nan. */
 export interface Statistics {
   readonly count: number;
   readonly masked: number;
   readonly nan: number;
   readonly infinite: number;
-  /** The least element itself: a bigint where the array's elements are. */
+  /** The least element itself: a bigint if the array's elements are. */
   readonly min: number | bigint | undefined;
   readonly max: number | bigint | undefined;
   readonly mean: number | undefined;
@@ -35,7 +35,7 @@ export function statisticsOf(
   onProgress?: (progress: { done: number; total: number }) => void,
 ): Statistics {
   const { kind, itemsize } = dataOf(array).type;
-  // JavaScript has no numbers of 16 bytes.
+  // JavaScript has no 16-byte numbers.
   if (!NUMERIC_KINDS.includes(kind) || itemsize > 8)
     throw usageError(`stats: an array of ${array.dtype} has no minimum and mean`);
   const total = 2 * dataOf(array).nbytes;
@@ -107,7 +107,7 @@ function* numbers(array: AnyArray): Generator<readonly (number | bigint | undefi
 
 type TypedNumbers = Float32Array | Float64Array | Int32Array;
 
-/** The elements as they lie in memory, where JavaScript has such numbers: many times faster than one by one. */
+/** The elements as a typed array over memory, if JavaScript has such numbers: many times faster than one by one. */
 function typedNumbers(array: NDArray): TypedNumbers | undefined {
   const { kind, itemsize, byteorder } = array.type;
   const plain = kind === 'f' ? itemsize >= 4 && itemsize <= 8 : 'iu'.includes(kind) && itemsize <= 4;

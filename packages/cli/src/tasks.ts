@@ -1,4 +1,4 @@
-/** What {@link work} does: each task takes and gives plain data, and leaves nothing behind when it is stopped. @module */
+/** The tasks of {@link work}: each takes and returns plain data, and leaves nothing behind when it is stopped. @module */
 
 import { rmSync } from 'node:fs';
 import { convert, MmapDict, type ProgressOptions, type SalvageResult, salvage } from '@mmdpickle/core/node';
@@ -9,14 +9,14 @@ import { changeDict, countArrays, openIfDict, requireKeys } from './dicts.ts';
 type Layout = 'modern' | 'legacy';
 
 interface FromTo {
-  /** The file that is read. */
+  /** The file to read. */
   readonly path: string;
   readonly target: string;
 }
 
 /** The tasks by name. */
 export const TASKS = {
-  /** Copies keys into another file; all when there are none. */
+  /** Copies keys into another file; all keys if the list is empty. */
   async copy(
     { path, target, keys }: FromTo & { readonly keys: readonly string[] },
     options: ProgressOptions,
@@ -37,7 +37,7 @@ export const TASKS = {
     dict.rename(from, to, options);
   },
 
-  /** Gives the size of the file before and after. */
+  /** Returns the size of the file before and after. */
   vacuum(
     { path, inPlace }: { readonly path: string; readonly inPlace: boolean },
     options: ProgressOptions,
@@ -50,7 +50,7 @@ export const TASKS = {
 
   salvage: ({ path, target }: FromTo, options: ProgressOptions): SalvageResult => salvage(path, target, options),
 
-  /** Gives the end of the pickle where the source is an ordinary one, and what the target holds. */
+  /** Returns the end of the pickle if the source is an ordinary one, and how many keys and arrays the target holds. */
   convert(
     {
       path,
@@ -69,7 +69,7 @@ export const TASKS = {
   },
 } as const;
 
-/** Writes the arrays anew; everything else goes byte for byte. */
+/** Rewrites the arrays; everything else is copied byte for byte. */
 function copyTo(from: MmapDict, target: string, layout: Layout, options: ProgressOptions): void {
   const to = MmapDict.open(target, { mode: 'w-' });
   try {
@@ -98,7 +98,7 @@ function rewrite(from: MmapDict, to: MmapDict, layout: Layout, { signal, onProgr
   });
 }
 
-/** An array that grows, as one that does not: the legacy layout knows no other. */
+/** A growable array as one of fixed size: the legacy layout has no other. */
 function fixed(from: MmapDict, key: string): AnyArray {
   const array = requireArray(from.get(key), key, 'convert');
   return array.rows(0, array.shape[0] ?? 0) as AnyArray;

@@ -1,6 +1,5 @@
 /**
- * Where the command reads and prints. The one place that touches the process's streams, so that
- * tests can drive the real program in a real process and still read this file in a minute.
+ * Where the commands read and print; only `main.ts` touches the process's streams.
  *
  * @module
  */
@@ -16,9 +15,9 @@ export interface Terminal {
   readonly stdout: Writable & { readonly isTTY?: boolean; readonly columns?: number };
   readonly stderr: Writable & { readonly isTTY?: boolean };
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Aborted by SIGINT, SIGTERM and SIGHUP. Asking for it takes these signals over: ask only where you can stop. */
+  /** Aborted by SIGINT, SIGTERM and SIGHUP. Reading this property takes over these signals: do so only in code that can stop. */
   readonly signal: AbortSignal;
-  /** The module of a thread for work that blocks, so that signals are heard meanwhile; without it, nothing is. See `work.ts`. */
+  /** The module of a thread for blocking work, during which signals are still handled; without it, they are not. See `work.ts`. */
   readonly thread?: URL;
 }
 
@@ -47,12 +46,12 @@ export async function print(terminal: Terminal, chunk: string | Uint8Array): Pro
   });
 }
 
-/** Writes a line of CSV: as it is into files and pipes, on a terminal without what would command it. */
+/** Writes a line of CSV: unchanged to files and pipes; on a terminal, characters that would control it are spelled out. */
 export function printRow(terminal: Terminal, line: string): Promise<void> {
   return print(terminal, terminal.stdout.isTTY === true ? `${printable(line.replace(/\n$/, ''))}\n` : line);
 }
 
-/** Writes one JSON document, a line of its own. */
+/** Writes one JSON document on a line of its own. */
 export function printJson(terminal: Terminal, value: unknown): Promise<void> {
   return print(terminal, `${jsonText(value)}\n`);
 }
@@ -62,13 +61,13 @@ export function tell(terminal: Terminal, lines: string): void {
   terminal.stderr.write(`${lines.split('\n').map(printable).join('\n')}\n`);
 }
 
-/** Where {@link tellNote} tells, and to whom. */
+/** Where {@link tellNote} prints, and in which form. */
 export interface Noted {
   readonly terminal: Terminal;
   readonly json: boolean;
 }
 
-/** Tells what stands beside the result, such as what was left out; a script gets JSON here too. */
+/** Prints a note beside the result, such as what was left out; as JSON for scripts. */
 export function tellNote({ terminal, json }: Noted, note: string): void {
   tell(terminal, json ? jsonText({ note }) : note);
 }

@@ -2,15 +2,15 @@
 
 import { MmdError } from '@mmdpickle/core';
 
-/** A column of a table: its heading, and on which side the cells stand. */
+/** A column of a table: its heading, and the alignment of its cells. */
 export interface Column {
   readonly title: string;
   readonly align?: 'left' | 'right';
 }
 
 /**
- * A table that is printed in parts: the columns are as wide as what came so far. Widths count what is seen, not
- * escape sequences.
+ * A table that is printed in parts: the columns are as wide as the cells so far require. Widths count visible
+ * characters, not escape sequences.
  */
 export class Table {
   readonly #columns: readonly Column[];
@@ -32,7 +32,7 @@ export class Table {
     this.#rows.push(row);
   }
 
-  /** The lines of the rows that were added since the last time. */
+  /** The lines of the rows that were added since the last flush. */
   flush(): string {
     const rows = this.#rows;
     this.#rows = [];
@@ -68,8 +68,8 @@ function width(text: string): number {
 }
 
 /**
- * How CSV is parsed, wherever it comes from. What ends a row, the longest first, is said to the parser, which else takes the first
- * line's for all, and others for text.
+ * How CSV is parsed, wherever it comes from. The row delimiters, longest first, are given to the parser, which otherwise takes that of
+ * the first line for all rows, and others for text.
  */
 export const CSV_TEXT: { record_delimiter: string[]; skip_empty_lines: true; trim: true } = {
   record_delimiter: ['\r\n', '\n', '\r'],
@@ -90,7 +90,7 @@ export function bytesText(bytes: number): string {
   return `${unit === 0 ? value : value.toFixed(value < 10 ? 2 : 1)} ${UNITS[unit]}`;
 }
 
-/** A byte count from a person: `64`, `64k`, `64MiB`, `1.5G`. Undefined when it is none. */
+/** Parses a byte count as people write it: `64`, `64k`, `64MiB`, `1.5G`. Undefined if it is not one. */
 export function parseBytes(text: string): number | undefined {
   const match = /^(\d+(?:\.\d+)?)\s*([kmgtp]?)(i?b)?$/i.exec(text);
   if (match === null) return undefined;
@@ -98,7 +98,7 @@ export function parseBytes(text: string): number | undefined {
   return Math.round(Number(match[1]) * (match[2] ? 1024 ** power : 1));
 }
 
-/** A number as JavaScript, Python and numpy spell it; undefined for what is none. */
+/** Parses a number as JavaScript, Python and numpy spell it; undefined if it is not one. */
 export function parseNumber(text: string): number | undefined {
   const word = /^([+-]?)(?:(nan)|inf(?:inity)?)$/i.exec(text.trim());
   if (word !== null) return word[2] === undefined ? Number(`${word[1]}Infinity`) : Number.NaN;
@@ -106,28 +106,28 @@ export function parseNumber(text: string): number | undefined {
   return Number.isNaN(value) ? undefined : value;
 }
 
-/** A truth value in words or digits; undefined for what is none. */
+/** Parses a truth value in words or digits; undefined if it is not one. */
 export function parseTruth(text: string): boolean | undefined {
   if (/^(1|true|yes)$/i.test(text)) return true;
   return /^(0|false|no)$/i.test(text) ? false : undefined;
 }
 
-/** A duration from a person in milliseconds: `500ms`, `10s`, `5m`, `2h`; plain numbers are seconds. */
+/** Parses a duration as people write it to milliseconds: `500ms`, `10s`, `5m`, `2h`; plain numbers are seconds. */
 export function parseDuration(text: string): number | undefined {
   const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)?$/.exec(text);
   const scale = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
   return match === null ? undefined : Number(match[1]) * scale[(match[2] ?? 's') as keyof typeof scale];
 }
 
-/** A share as a percentage, or a dash where there is no whole. */
+/** A share as a percentage, or a dash if the whole is 0. */
 export function shareText(part: number, whole: number): string {
   return whole > 0 ? `${((100 * part) / whole).toFixed(1)} %` : '-';
 }
 
 /**
- * Bytes as they are, and text as UTF-8.
+ * Bytes unchanged, and text as UTF-8.
  *
- * @throws MmdError UNSUPPORTED_VALUE for half a surrogate pair, as Python does: encoders put U+FFFD there without a word
+ * @throws MmdError UNSUPPORTED_VALUE for a lone surrogate, as Python does: encoders silently put U+FFFD there
  */
 export function encoded(chunk: string | Uint8Array): Uint8Array {
   if (typeof chunk !== 'string') return chunk;
@@ -135,7 +135,7 @@ export function encoded(chunk: string | Uint8Array): Uint8Array {
   throw new MmdError('UNSUPPORTED_VALUE', 'text with half a surrogate pair has no UTF-8; --json spells it out');
 }
 
-/** Text that moves no cursor and hides nothing: control, format and unassigned characters are spelled out. */
+/** Text that cannot move the cursor or hide anything: control, format and unassigned characters are spelled out. */
 export function printable(text: string): string {
   return text.replaceAll(
     /\p{C}/gu,
@@ -143,7 +143,7 @@ export function printable(text: string): string {
   );
 }
 
-/** Printable form of a key: quotes only where it needs them. */
+/** Printable form of a key, in quotes only if it needs them. */
 export function keyText(key: string): string {
   return /^[^\s'"\\\p{C}]+$/u.test(key) ? key : printable(JSON.stringify(key));
 }

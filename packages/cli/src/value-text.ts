@@ -1,5 +1,5 @@
 /**
- * Values as text for people, in Python's notation where it has one, cut to a sensible length; and as CSV rows.
+ * Values as text for people, in Python's notation where it has one, cut to a sensible length.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import { printable } from './text.ts';
 /** How much of a value a preview shows. */
 const PREVIEW = { items: 6, edge: 3, depth: 4, characters: 2000, array: 100_000 } as const;
 
-/** One value, cut where it is long. */
+/** One value, cut if it is long. */
 export function previewText(value: unknown): string {
   if (value instanceof MaskedArray || value instanceof NDArray) return arrayText(value);
   const text = valueText(value, 0);
@@ -25,13 +25,13 @@ function arrayText(array: NDArray | MaskedArray): string {
   let text = `${title}\n`;
   for (const piece of nestedText(array, '')) {
     text += piece;
-    // Many short axes have no edges to leave out what is between.
+    // Many short axes are all shown in full, so the text as a whole is cut.
     if (text.length > PREVIEW.array) return `${text} ... (cut; --json prints all)`;
   }
   return text;
 }
 
-/** Like numpy prints: the edges of each axis, rows below one another. */
+/** As numpy prints arrays: the edges of each axis, rows below one another. */
 function* nestedText(array: NDArray | MaskedArray, indent: string): Generator<string> {
   const { shape } = array;
   if (shape.length === 0) return yield elementText(array, array.get());
@@ -55,7 +55,7 @@ function range(start: number, end: number): number[] {
   return Array.from({ length: Math.max(0, end - start) }, (_, index) => start + index);
 }
 
-/** An element of an array; null is a masked one, a time that is none, or an object. */
+/** An element of an array; null is a masked element, NaT, or the object None. */
 function elementText(array: NDArray | MaskedArray, value: unknown): string {
   if (value !== null) return valueText(value, 0);
   if (array instanceof MaskedArray) return '--';

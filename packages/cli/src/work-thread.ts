@@ -1,4 +1,4 @@
-/** The thread of {@link work}: one task, and the end. @module */
+/** The thread of {@link work}: runs one task and ends. @module */
 
 import { parentPort, workerData } from 'node:worker_threads';
 import type { ProgressOptions } from '@mmdpickle/core';
@@ -6,14 +6,14 @@ import type { Progress } from './progress.ts';
 import { TASKS } from './tasks.ts';
 import { plainError, type Said, STOPPED, type TaskData } from './work.ts';
 
-/** Progress is drawn, and nobody sees more. */
+/** Progress reports are drawn: more frequent ones would not be seen. */
 const TELL_MS = 50;
 
 const { name, given, stop } = workerData as TaskData;
 const flag = new Uint8Array(stop);
 const say = (said: Said): void => parentPort?.postMessage(said);
 
-/** Asks the flag: no event comes to a thread that is at work. */
+/** Checks the flag: a busy thread receives no events. */
 class FlagSignal extends EventTarget {
   get aborted(): boolean {
     return Atomics.load(flag, 0) !== 0;

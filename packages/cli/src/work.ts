@@ -1,6 +1,6 @@
 /**
- * Work that blocks its thread until it is done: copies from file to file, in one commit. A signal is heard between turns of
- * the event loop only, so large files are worked on in a thread of their own, which looks at a flag.
+ * Work that blocks its thread until it is done: copies from file to file, in one commit. Signals are only handled between turns
+ * of the event loop, so large files are processed in a thread of their own, which checks a flag.
  *
  * @module
  */
@@ -12,42 +12,42 @@ import type { Invocation } from './command.ts';
 import type { Progress, ProgressBar } from './progress.ts';
 import type { TASKS } from './tasks.ts';
 
-/** Less is copied in the time that a thread takes to start. */
+/** Smaller files are copied in the time that a thread takes to start. */
 const WORTH_A_THREAD = 2 ** 23;
 
 export type TaskName = keyof typeof TASKS;
 type Given<K extends TaskName> = Parameters<(typeof TASKS)[K]>[0];
 type Result<K extends TaskName> = Awaited<ReturnType<(typeof TASKS)[K]>>;
 
-/** What the thread is given. */
+/** The input of the thread. */
 export interface TaskData {
   readonly name: TaskName;
-  /** Of a task: plain data. */
+  /** The argument of the task: plain data. */
   readonly given: unknown;
-  /** One byte: it is to stop. */
+  /** One byte, nonzero if the task is to stop. */
   readonly stop: SharedArrayBuffer;
 }
 
-/** What the thread says: how far it is, and at last how it ended. */
+/** The messages of the thread: its progress, and at last its result or error. */
 export type Said = { readonly progress: Progress } | { readonly result: unknown } | { readonly error: ThreadError };
 
-/** An error as plain data: its class and its fields do not pass between threads. */
+/** An error as plain data: class and fields of an error are lost between threads. */
 export interface ThreadError {
   readonly message: string;
   readonly stack: string | undefined;
   readonly fields: Readonly<Record<string, unknown>>;
 }
 
-/** How a task is done, beside what is done. */
+/** Options of {@link work}. */
 export interface TaskOptions {
   readonly bar: ProgressBar;
-  /** Stops it, too. */
+  /** Stops the task, as the terminal's signal does. */
   readonly signal?: AbortSignal;
 }
 
 /**
- * Does a task, in a thread where the file that it reads is large.
- * @throws what the task throws; the reason of the signal that stopped it
+ * Runs a task, in a thread of its own if the file that it reads is large.
+ * @throws what the task throws, or the reason of the signal that stopped it
  */
 export async function work<K extends TaskName>(
   { terminal }: Invocation,
@@ -83,7 +83,7 @@ async function inThread(
       thread.on('message', (said: Said) => {
         if ('progress' in said) bar.update(said.progress);
         else if ('result' in said) resolve(said.result);
-        // What stopped it says more than that it was stopped.
+        // The signal's reason says more than that the task was stopped.
         else reject(signal.aborted && said.error.fields.name === STOPPED ? signal.reason : errorOf(said.error));
       });
       thread.once('error', reject);
@@ -94,10 +94,10 @@ async function inThread(
   }
 }
 
-/** The name of the error with which a task ends that was told to stop. */
+/** The name of the error that a stopped task throws. */
 export const STOPPED = 'Stopped';
 
-/** What {@link errorOf} makes an error of again. */
+/** Makes plain data of an error, for {@link errorOf}. */
 export function plainError(thrown: unknown): ThreadError {
   if (!(thrown instanceof Error)) return { message: String(thrown), stack: undefined, fields: {} };
   const { message, stack, name } = thrown;

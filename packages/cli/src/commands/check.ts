@@ -17,7 +17,7 @@ export const check: CommandSpec = {
   async run({ terminal, args, json }) {
     using input = await mapInput(args[0] ?? '', terminal);
     const report = checkPickle(input.bytes);
-    // Who writes several pickles into one file loads them all.
+    // A program that wrote several pickles into one file loads all of them.
     const rest = input.bytes.length - report.end;
     const exit = report.known && rest === 0 ? 'ok' : 'problems';
     if (json) {
@@ -42,7 +42,7 @@ export const check: CommandSpec = {
   },
 };
 
-/** What is no global of a known name. */
+/** Findings other than globals by name. */
 const DOUBTS = [
   ['indirectCalls', 'calls of something that is no plain global, at'],
   ['changes', 'changes of something that the pickle did not make, at'],

@@ -10,10 +10,10 @@ import { tellNote } from '../terminal.ts';
 import { work } from '../work.ts';
 import { printResult } from './result.ts';
 
-/** What a conversion did. */
+/** The result of a conversion. */
 interface Conversion {
   readonly keys: number;
-  /** Arrays whose spelling is another one now. */
+  /** Arrays whose spelling was changed. */
   readonly arrays: number;
 }
 
@@ -67,7 +67,7 @@ export const convert: CommandSpec = {
   },
 };
 
-/** Changes the spelling in place. `others` are arrays that have no such other spelling. */
+/** Changes the spelling in place. `others` counts arrays that cannot be respelled. */
 function respell(path: string, down: boolean): Conversion & { readonly others: number } {
   using dict = MmapDict.open(path, { mode: 'r+' });
   using _lease = leased(dict);

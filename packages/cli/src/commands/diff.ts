@@ -18,7 +18,7 @@ interface Difference {
 
 const MARKS = { added: '+', removed: '-', changed: '~' } as const;
 
-/** `mmdpickle diff`: which keys two files do not share, and whose values differ. */
+/** `mmdpickle diff`: the keys that only one of two files has, and those whose values differ. */
 export const diff: CommandSpec = {
   args: '<a> <b>',
   argDocs: { a: 'one file', b: 'the other file' },
@@ -96,7 +96,7 @@ function sameValue(a: MmapDict, b: MmapDict, key: string): boolean {
   return sameBytes([storedBytes(a, key)], [storedBytes(b, key)]);
 }
 
-/** A value's opcodes as they stand in the file. */
+/** A value's opcodes as stored in the file. */
 function storedBytes(dict: MmapDict, key: string): Uint8Array {
   const { offset = 0, length = 0 } = dict.getMeta(key) ?? {};
   using file = NodeFile.open(dict.path, 'r');

@@ -8,7 +8,7 @@ import { jsonText } from '../json.ts';
 import { colorsFor, print, type Terminal } from '../terminal.ts';
 import { keyText } from '../text.ts';
 
-/** Dead entries above this size are named and not disassembled: mostly array bytes that belong to nobody. */
+/** Dead entries above this size are listed but not disassembled: they are mostly bytes of deleted arrays. */
 const DEAD_LIMIT = 64 * 1024;
 
 /** `mmdpickle dis`: opcodes as `pickletools.dis` prints them; of an mmdpickle file entry by entry. */
@@ -48,7 +48,7 @@ async function disassembleEntries({ terminal, args, options, json }: Invocation,
   using file = NodeFile.open(path, 'r');
   for (const entry of dict.scan()) {
     const meta = entry.live && entry.key !== undefined ? dict.getMeta(entry.key) : undefined;
-    // A live entry that a later one with its key hides has no meta of its own.
+    // A live entry that is hidden by a later one with the same key has no meta of its own.
     const current = meta?.entryOffset === entry.offset ? meta : undefined;
     if (key !== undefined ? entry.key !== key || current === undefined : !entry.live && options.all !== true) continue;
     const { offset, end, state } = entry;
@@ -71,13 +71,13 @@ async function printOp(terminal: Terminal, name: string, pos: number, arg: unkno
   await print(terminal, `${jsonText({ pos, name, arg })}\n`);
 }
 
-/** A stretch of the file. */
+/** A range of the file. */
 interface Range {
   readonly offset: number;
   readonly length: number;
 }
 
-/** Where the bytes of an array and of its mask stand: behind the 8 bytes of their length. */
+/** Where the bytes of an array and of its mask are: after the 8 bytes of their length. */
 function payloadsOf(file: NodeFile, { nbytes, offset, mask }: EntryMeta): Range[] {
   if (nbytes === undefined) return [];
   return [offset, ...(mask === undefined ? [] : [mask.dataOffset])].map((at) => {
@@ -87,18 +87,18 @@ function payloadsOf(file: NodeFile, { nbytes, offset, mask }: EntryMeta): Range[
   });
 }
 
-/** One opcode with its place in the file. */
+/** One opcode with its offset in the file. */
 interface OpInFile {
   readonly pos: number;
   readonly name: string;
-  /** The argument; for an array's bytes where they are. */
+  /** The argument; for an array's bytes, their range in the file. */
   readonly arg: unknown;
 }
 
-/** A value as a pickle of its own (PROTO before, STOP behind) without the bytes of arrays, which are not even read. */
+/** A value as a pickle of its own (with PROTO and STOP added), without the bytes of arrays, which are not even read. */
 class ValueExcerpt {
   readonly #bytes: Uint8Array;
-  /** What was left out, and at which position. */
+  /** The ranges left out, and their positions in the excerpt. */
   readonly #gaps: (Range & { readonly pos: number })[] = [];
   readonly #shift: number;
 

@@ -25,7 +25,7 @@ export const rm: CommandSpec = {
   },
 };
 
-/** `mmdpickle mv`: renames a key. Its value is copied by the system, and never unpickled. */
+/** `mmdpickle mv`: renames a key. Its value is copied by the operating system, and never unpickled. */
 export const mv: CommandSpec = {
   args: '<file> <from> <to>',
   argDocs: { file: 'the mmdpickle file', from: 'the key', to: 'its new name; an entry with that name is replaced' },
@@ -41,7 +41,7 @@ export const mv: CommandSpec = {
   },
 };
 
-/** `mmdpickle cp`: entries from one file to another, byte for byte, by copy_file_range. */
+/** `mmdpickle cp`: copies entries from one file to another, byte for byte, with copy_file_range. */
 export const cp: CommandSpec = {
   args: '<source> <target> [keys...]',
   argDocs: {

@@ -14,7 +14,7 @@ type Finding = FsckResult['findings'][number];
 
 const FILE = { args: '<file>', argDocs: { file: 'the mmdpickle file' } } as const;
 
-/** `mmdpickle fsck`: structure and values; a reader never writes, so nothing is repaired unless asked for. */
+/** `mmdpickle fsck`: checks structure and values; a reader never writes, so nothing is repaired unless requested. */
 export const fsck: CommandSpec = {
   ...FILE,
   options: [
@@ -79,7 +79,7 @@ async function rescue(path: string, target: string, invocation: Invocation): Pro
   return lost.length === 0 && breaks.length === 0 ? 'ok' : 'problems';
 }
 
-/** `mmdpickle seal`: a CRC-32C for every entry, which the next change drops. */
+/** `mmdpickle seal`: writes a CRC-32C for every entry; the next change drops them. */
 export const seal: CommandSpec = {
   ...FILE,
   options: [],
@@ -94,7 +94,7 @@ export const seal: CommandSpec = {
   },
 };
 
-/** `mmdpickle verify`: against the checksums of the last seal. */
+/** `mmdpickle verify`: compares a file with the checksums of the last seal. */
 export const verify: CommandSpec = {
   ...FILE,
   options: [],

@@ -9,10 +9,10 @@ import { parseSliceSpec } from '../slice-spec.ts';
 import { print, printJson, printRow, type Terminal } from '../terminal.ts';
 import { previewText } from '../value-text.ts';
 
-/** An array of more elements is printed in parts. */
+/** Arrays of more elements are printed in parts. */
 const ELEMENTS_AT_ONCE = 65_536;
 
-/** How a value can be printed; the first whose option is set, else the last. */
+/** The formats to print a value in; the first whose option is set is used, else the last. */
 const FORMATS: readonly {
   readonly option?: string;
   print(terminal: Terminal, value: unknown, key: string): Promise<void>;
@@ -81,7 +81,7 @@ async function printRaw(terminal: Terminal, value: unknown, key: string): Promis
   for (const piece of bytesInRows(withoutMask(value, key, '--raw'))) await print(terminal, piece.slice());
 }
 
-/** What these options print has no place for a mask, and nobody would miss it before it is too late. */
+/** Refuses masked arrays: these formats have no place for a mask, and its loss would go unnoticed until it is too late. */
 function withoutMask(array: AnyArray, key: string, option: string): NDArray {
   if (array instanceof NDArray) return array;
   throw usageError(
@@ -89,7 +89,7 @@ function withoutMask(array: AnyArray, key: string, option: string): NDArray {
   );
 }
 
-/** In parts: an array may be larger than memory and any string. */
+/** Prints in parts: an array may be larger than memory and any string. */
 async function printArrayJson(terminal: Terminal, array: AnyArray): Promise<void> {
   const { dtype, shape } = array;
   await print(terminal, `{"dtype":${jsonText(dtype)},"shape":${jsonText(shape)},"data":`);

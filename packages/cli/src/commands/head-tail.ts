@@ -13,10 +13,10 @@ import { printJson, printRow } from '../terminal.ts';
 
 const POLL_MS = 200;
 
-/** Rows that {@link sampled} takes: few, since they are read at every look. */
+/** Rows that {@link sampled} takes: few, since they are read at every poll. */
 const SAMPLES = 8;
 
-/** Looks at an array whose key is set again and again meanwhile. */
+/** Attempts to read an array whose key is set again in the meantime. */
 const ATTEMPTS = 100;
 
 const COUNT: OptionSpec = { flags: '-n, --lines <n>', doc: 'how many rows', parse: parseNatural, default: 10 };
@@ -53,7 +53,7 @@ export const tail: CommandSpec = {
       await printRows(invocation, array, first(rows), rows);
       return 'ok';
     }
-    // What comes while rows are printed is seen by the next look: nothing is asked of the file after them.
+    // Rows that arrive during printing are seen by the next poll: the file is not read again after printing.
     let seen = lookAt(dict, invocation);
     await printRows(invocation, seen.array, first(seen.rows), seen.rows);
     const { signal } = terminal;
@@ -61,7 +61,7 @@ export const tail: CommandSpec = {
       await delay(POLL_MS, undefined, { signal }).catch(() => undefined);
       if (!isOther(dict, seen)) continue;
       const now = lookAt(dict, invocation);
-      // The rows of another array that took the key are all new.
+      // If another array took over the key, all its rows are new.
       await printRows(invocation, now.array, isContinued(seen, now) ? seen.rows : 0, now.rows);
       seen = now;
     }
@@ -69,22 +69,22 @@ export const tail: CommandSpec = {
   },
 };
 
-/** Where an entry stands, in which file. */
+/** The file and offset of an entry. */
 interface Place {
   readonly file: FileIdentity;
   readonly offset: number | undefined;
 }
 
-/** An array as it was met, and what tells one that grew from another one in its place. */
+/** An array as it was seen, with what distinguishes an array that grew from another one in its place. */
 interface Seen {
-  /** The commit number before anything else was asked. */
+  /** The commit number before anything else was read. */
   readonly commit: number;
   readonly place: Place;
   readonly array: AnyArray;
   readonly rows: number;
-  /** Of which elements its rows are, and how many. */
+  /** The type and shape of its rows, and whether it is masked. */
   readonly kind: string;
-  /** Its first row, its last, and some between: see {@link sampled}. */
+  /** The bytes of its first row, its last, and some between: see {@link sampled}. */
   readonly samples: readonly Uint8Array[];
 }
 
@@ -93,7 +93,7 @@ function lookAt(dict: MmapDict, invocation: Invocation): Seen {
     const { commitNumber: commit } = dict;
     const place = placeIn(dict, invocation);
     const array = arrayIn(dict, invocation);
-    // Once only: the next commit may bring more of them.
+    // Read once only: the next commit may add rows.
     const rows = rowsOf(array);
     const kind = `${dataOf(array).type.name} ${array.shape.slice(1).join()} ${array instanceof MaskedArray}`;
     const samples = sampled(rows).map((row) => rowBytes(array, row));
@@ -111,7 +111,7 @@ function isSamePlace(one: Place, other: Place): boolean {
   return one.offset === other.offset && isSameFile(one.file, other.file);
 }
 
-/** Whether anything was committed since. A file that was made a moment ago in the old one's place is empty until its first write. */
+/** Whether anything was committed since. A file that has just been created in place of the old one is empty until its first write. */
 function isOther(dict: MmapDict, seen: Seen): boolean {
   try {
     return dict.commitNumber !== seen.commit || !isSameFile(dict.identity, seen.place.file);
@@ -122,8 +122,8 @@ function isOther(dict: MmapDict, seen: Seen): boolean {
 }
 
 /**
- * Whether it is the array of before. One that outgrew its room, or was moved by a vacuum, is known by its rows. One of objects, which
- * never grows, is known by its place alone.
+ * Whether it is still the same array. One that outgrew its room, or was moved by a vacuum, is recognized by its rows; one of objects,
+ * which never grows, only by its place.
  */
 function isContinued(before: Seen, now: Seen): boolean {
   if (now.rows < before.rows || now.kind !== before.kind) return false;
@@ -133,14 +133,14 @@ function isContinued(before: Seen, now: Seen): boolean {
   return before.samples.every((row, i) => Buffer.compare(row, rowBytes(now.array, places[i] as number)) === 0);
 }
 
-/** Rows that tell an array from another one: the first, the last, and some between, evenly. */
+/** Rows that distinguish an array from another one: the first, the last, and some evenly spaced between. */
 function sampled(rows: number): number[] {
   const last = Math.max(0, rows - 1);
   const places = Array.from({ length: rows === 0 ? 0 : SAMPLES }, (_, i) => Math.round((i * last) / (SAMPLES - 1)));
   return [...new Set(places)];
 }
 
-/** The bytes of a row, and of its mask. Of arrays of objects there are none. */
+/** The bytes of a row, and of its mask; none for arrays of objects. */
 function rowBytes(array: AnyArray, row: number): Uint8Array {
   const parts = array instanceof MaskedArray ? [array.data, array.mask] : [array];
   if (dataOf(array).type.hasObject) return new Uint8Array();

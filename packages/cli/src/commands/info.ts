@@ -6,7 +6,7 @@ import { keyNotFound } from '../errors.ts';
 import { print, printJson } from '../terminal.ts';
 import { bytesText, printable, shareText } from '../text.ts';
 
-/** `mmdpickle info`: the file as a whole, or all that is known of one entry without reading its data. */
+/** `mmdpickle info`: describes the file as a whole, or one entry as far as possible without reading its data. */
 export const info: CommandSpec = {
   args: '<file> [key]',
   argDocs: { file: 'the mmdpickle file', key: 'describe this entry' },

@@ -130,7 +130,7 @@ export const ingest: CommandSpec = {
       rolling: options.rollover !== undefined,
       form,
     });
-    // All that can be refused is asked for before the file is made: nothing leaves an empty one behind.
+    // Everything that can be refused is checked before the file is created, so that no error leaves an empty file behind.
     using input = await openSource(options.from as string, invocation);
     const how = captureOptions(invocation, input);
     if (how.policy === 'block' && !input.waits)
@@ -152,7 +152,7 @@ function formOf({ options }: Invocation): FrameForm {
     shape: (options.shape as number[] | undefined) ?? [],
     schema: options.schema as FrameForm['schema'],
   };
-  // Without --format a stream of records would be taken byte by byte, and all would seem well.
+  // Without --format, a stream of records would be stored byte by byte without an error.
   if (form.format === 'raw' && form.schema !== undefined)
     throw usageError('--schema: raw elements have no columns; say --format ndjson or csv');
   if (form.format !== 'raw' && form.shape.length > 0)
@@ -163,7 +163,7 @@ function formOf({ options }: Invocation): FrameForm {
   return form;
 }
 
-/** A file stays there to be read again, and nobody waits for each of its frames: a commit for every one is only slow. */
+/** A file can be read again, and nobody waits for each of its frames: a commit for every frame would only be slow. */
 const FILE_BATCH_MS = 100;
 
 function captureOptions({ options, terminal }: Invocation, input: ByteInput): CaptureOptions {
@@ -182,7 +182,7 @@ function captureOptions({ options, terminal }: Invocation, input: ByteInput): Ca
   };
 }
 
-/** The file, under its lease, or the row of files that the frames go to. */
+/** The file, with its lease, or the series of files that the frames are written to. */
 function openHome(path: string, { options }: Invocation): { readonly into: Into } & Disposable {
   const limits = options.rollover as RollingOptions | undefined;
   if (limits === undefined) {
@@ -213,7 +213,7 @@ function openHome(path: string, { options }: Invocation): { readonly into: Into 
 function parseRollover(text: string): RollingOptions {
   const frames = /^(\d+)f$/.exec(text);
   if (frames !== null) return { frames: parsePositive(frames[1] ?? '') };
-  // `10m` is ten minutes: megabytes are written MB or MiB.
+  // `10m` means ten minutes: megabytes are written as MB or MiB.
   const ms = parseDuration(text);
   return ms === undefined || /^\d+$/.test(text) ? { bytes: parseByteCount(text) } : { ms };
 }

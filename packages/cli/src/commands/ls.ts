@@ -8,7 +8,7 @@ import { bytesText, type Column, keyText, shareText, Table } from '../text.ts';
 /** Bytes of a file that belong to no entry: its header and terminator. */
 const FRAMING = 24 + 11;
 
-/** Lines that are laid out and printed together: the first ones are there at once, however many follow. */
+/** Lines that are formatted and printed together: the first ones appear at once, however many follow. */
 const BLOCK = 2000;
 
 /** `mmdpickle ls`: the file's table of contents. */
@@ -57,7 +57,7 @@ interface Totals {
   readonly size: number;
 }
 
-/** A listing as text; what is not returned by `add` comes with `flush`. */
+/** A listing as text; lines that `add` does not return come from `flush`. */
 interface Lines {
   begin(): string;
   add(meta: EntryMeta): string;
@@ -124,7 +124,7 @@ const COLUMNS: readonly Column[] = [
 
 const orDash = (value: string | number | undefined): string => (value === undefined ? '-' : String(value));
 
-/** What `-l` adds. */
+/** The columns that `-l` adds. */
 const LONG_COLUMNS: readonly { readonly column: Column; readonly cell: (meta: EntryMeta) => string }[] = [
   { column: { title: 'entry', align: 'right' }, cell: ({ entryOffset }) => String(entryOffset) },
   { column: { title: 'data', align: 'right' }, cell: ({ dtype, offset }) => orDash(dtype && offset) },

@@ -9,7 +9,7 @@ import { ALLOW_PICKLE, ENCODING } from '../option-values.ts';
 import { printJson } from '../terminal.ts';
 import { parseNumber } from '../text.ts';
 
-/** All of it: a mark at the beginning, which decoders take off, is a character of the text. */
+/** Decodes text completely: a byte order mark, which decoders remove by default, is kept as a character. */
 function textOf(bytes: Uint8Array): string {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
@@ -18,7 +18,7 @@ function textOf(bytes: Uint8Array): string {
   }
 }
 
-/** How bytes become a value; the first row is what text on the command line means when nothing is said. */
+/** How bytes become a value; the first row applies to text on the command line by default. */
 const TYPES = {
   auto: {
     doc: 'a number or other JSON if it parses as such, else a str; the default',
@@ -44,7 +44,7 @@ const TYPES = {
   },
 } as const satisfies Record<string, { doc: string; read(bytes: Uint8Array, settings: ReadSettings): unknown }>;
 
-/** What the readers of pickles are told, and whom they tell where the pickle ended, or what stands behind an array. */
+/** Options for the readers of pickles, and callbacks for the end of the pickle, and for bytes after an array. */
 interface ReadSettings {
   readonly pickle: LoadOptions;
   readonly allowPickle: boolean;
@@ -54,7 +54,7 @@ interface ReadSettings {
 
 type TypeName = keyof typeof TYPES;
 
-/** What a file's name says of its content. */
+/** The type of a file's content by its extension. */
 const BY_EXTENSION: Readonly<Record<string, TypeName>> = {
   '.json': 'json',
   '.npy': 'npy',
@@ -121,7 +121,7 @@ function jsonOrText(text: string): unknown {
   try {
     return parseJson(text, jsonNumber, 'map');
   } catch {
-    // Not JSON: a word is a word, and needs no quotes on a command line.
+    // Not JSON: a plain word needs no quotes on a command line.
     return text;
   }
 }
@@ -134,7 +134,7 @@ function readJson(text: string): unknown {
   }
 }
 
-/** As Python's json reads numbers: integers of any size, and the rest floats. */
+/** A number as Python's json reads it: integers of any size, and the rest floats. */
 function jsonNumber(token: string): bigint | PyFloat {
   return /^-?\d+$/.test(token) ? BigInt(token) : new PyFloat(Number(token));
 }
@@ -144,7 +144,7 @@ function parseInteger(text: string): bigint {
   return BigInt(text.trim());
 }
 
-/** `2.0` stays a float in Python. */
+/** Parses a float, so that `2.0` stays a float in Python. */
 function parseFloatText(text: string): PyFloat {
   const value = parseNumber(text);
   if (value === undefined) throw usageError(`value: ${JSON.stringify(text)} is not a number`, text);

@@ -55,7 +55,7 @@ export const importCommand: CommandSpec = {
     const groups = new Map<ReturnType<typeof formatOf>, string[]>();
     for (const input of rest) {
       const format = formatOf(input, named);
-      // Before the target is made: a file that is not there leaves no empty target behind.
+      // Checked before the target is created, so that a missing file leaves no empty target behind.
       if (input !== '-') accessSync(input);
       const path = input === '-' ? spool.path(STDIN, format.extensions) : input;
       if (input === '-') await spooled(terminal, path);
@@ -75,7 +75,8 @@ export const importCommand: CommandSpec = {
       return key;
     };
     await changeDict(args[0] ?? '', async (dict) => {
-      // Files of one format go together: several npy files are one commit. They come first, since they are named as they are stored.
+      // Files of one format are imported together: several npy files are one commit. npy comes first, since its keys are only
+      // returned once they are stored.
       for (const format of Object.values(FORMATS)) {
         const paths = groups.get(format) ?? [];
         if (paths.length === 0) continue;
@@ -115,7 +116,7 @@ export const exportCommand: CommandSpec = {
     const { args, rest, options, terminal, json } = invocation;
     const [path = '', output = ''] = args;
     const format = formatOf(output, options.format as string | undefined);
-    // What a pickle is made of is written as it was; of what the other formats hold, numbers do.
+    // Pickles keep Python's types as they were; for the other formats, plain numbers are enough.
     using dict = MmapDict.open(path, { mode: 'r', load: { lossless: format === FORMATS.pickle } });
     requireKeys(dict, path, rest);
     if (output !== '-' && nameOneFile(path, output))
@@ -143,7 +144,7 @@ function nameOneFile(path: string, other: string): boolean {
   return a !== undefined && b !== undefined && isSameFile(a, b);
 }
 
-/** All keys that go into the format; the others are named on standard error. */
+/** All keys whose values the format can hold; the number of the others is printed on standard error. */
 function keysFor(dict: MmapDict, arraysOnly: boolean, invocation: Invocation): string[] {
   const keys = [...dict.keys()];
   if (!arraysOnly) return keys;
@@ -163,7 +164,7 @@ function transferOf({ terminal }: Invocation, { update }: ProgressBar): Transfer
   };
 }
 
-/** Takes standard input into a file. */
+/** Copies standard input into a file. */
 async function spooled({ stdin, signal }: Terminal, path: string): Promise<void> {
   try {
     await pipeline(stdin, createWriteStream(path), { signal });
@@ -172,17 +173,17 @@ async function spooled({ stdin, signal }: Terminal, path: string): Promise<void>
   }
 }
 
-/** What a file in the spool is called, and what for whoever knows of no file. */
+/** The name of a file in the spool, and what it is called in messages. */
 const STDIN = { file: 'stdin', spoken: 'standard input' } as const;
 const STDOUT = { file: 'stdout', spoken: 'standard output' } as const;
 
-/** Room for what comes through a pipe and must be a file for a moment. */
+/** Temporary files for data that comes or goes through a pipe but must be in a file for a moment. */
 class Spool implements Disposable {
   readonly #terminal: Terminal;
   #folder: string | undefined;
-  /** What the files stand for, by their paths. */
+  /** The names of the files in messages, by path. */
   readonly #spoken = new Map<string, string>();
-  /** Also where the reader of a pipe leaves, or a second signal comes: that ends the process on the spot. */
+  /** Also runs when a closed pipe or a second signal ends the process at once. */
   readonly #remove = (): void => {
     if (this.#folder !== undefined) rmSync(this.#folder, { recursive: true, force: true });
   };
@@ -191,13 +192,13 @@ class Spool implements Disposable {
     this.#terminal = terminal;
   }
 
-  /** A path to write to, with an ending that says the format. */
+  /** A path to write to, with the format's extension. */
   path(
     { file, spoken }: { readonly file: string; readonly spoken: string },
     [extension = '']: readonly string[],
   ): string {
     if (this.#folder === undefined) process.on('exit', this.#remove);
-    // A signal that is not taken over ends the process without its exit.
+    // A signal that is not handled ends the process without its `exit` event.
     void this.#terminal.signal;
     this.#folder ??= mkdtempSync(join(tmpdir(), 'mmdpickle-'));
     const path = join(this.#folder, `${file}${extension}`);
@@ -205,10 +206,10 @@ class Spool implements Disposable {
     return path;
   }
 
-  /** What a path is called in messages. */
+  /** The name of a path in messages. */
   readonly nameOf = (path: string): string => this.#spoken.get(path) ?? path;
 
-  /** An error that names no file of the spool, unless it is the disk under that which failed. */
+  /** The error without paths of the spool, unless it is the disk under the spool that failed. */
   named(error: unknown): unknown {
     if (!isMmdError(error) || error.errno !== undefined) return error;
     const { code, offset, expected, found, key } = error;

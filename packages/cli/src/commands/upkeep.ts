@@ -31,7 +31,7 @@ export const vacuum: CommandSpec = {
   },
 };
 
-/** `mmdpickle reclaim`: punches holes where dead arrays lie. */
+/** `mmdpickle reclaim`: punches holes where dead arrays are stored. */
 export const reclaim: CommandSpec = {
   args: '<file>',
   argDocs: { file: 'the mmdpickle file' },

@@ -6,7 +6,7 @@ import { parseNatural, parsePositive, parseTime } from '../option-values.ts';
 import { colorsFor, print, printJson, tellNote } from '../terminal.ts';
 import { keyText } from '../text.ts';
 
-/** Changes that wait at most for a reader of the output. Then nobody looks at the file until all of them were taken. */
+/** The most changes that wait to be printed. Beyond that, the file is not polled until all of them are printed. */
 const MOST_AHEAD = 10_000;
 
 /** `mmdpickle watch`: a line for each change, by whichever process. */
@@ -53,7 +53,7 @@ export const watch: CommandSpec = {
       ),
     );
     const changes$ = printed$.pipe(
-      // The next look goes on where the last one was; only what a vacuum took away meanwhile is not told.
+      // The next poll resumes after the last one; only changes that a vacuum has removed meanwhile are not reported.
       repeat({ delay: () => (terminal.signal.aborted ? EMPTY : of(true)) }),
       take(count ?? Number.POSITIVE_INFINITY),
     );

@@ -17,8 +17,8 @@ import { CSV_TEXT, parseNumber } from '../text.ts';
 import type { Transfer } from './formats.ts';
 
 /**
- * The arrays in a CSV file: one of two axes or, where the first line is a heading, one for each column, named `key/column`.
- * They take the memory of their elements, and not that of the text.
+ * The arrays in a CSV file: one of two axes or, if the first line is a heading, one for each column, named `key/column`.
+ * They take the memory of their elements, not that of the text.
  *
  * @throws MmdError BAD_FORMAT, naming the line
  */
@@ -54,22 +54,22 @@ function distinct(names: readonly string[], path: string): readonly string[] {
   throw new MmdError('BAD_FORMAT', `${path}: two columns are named ${JSON.stringify(twice)}`, { path, found: twice });
 }
 
-/** The kinds of types that are numbers, or counted in numbers as times are. */
+/** The kinds of types that are numbers, or numbers of units as times are. */
 const NUMBERS = 'biufcmM';
 
-/** An element as a cell spells it; null is a time that is none. */
+/** The element in a cell; null is NaT. */
 type Element = number | bigint | Complex | null;
 
-/** So many numbers are made elements at once. */
+/** How many numbers are converted to elements at once. */
 const PIECE = 65_536;
 
-/** Elements that become more. */
+/** A growing list of elements. */
 class Elements {
   readonly #type: DType;
   readonly #path: string;
   readonly #pieces: NDArray[] = [];
   #numbers: Element[] = [];
-  /** Where they stand. */
+  /** The lines that `#numbers` come from. */
   #lines: number[] = [];
 
   constructor(type: DType, path: string) {
@@ -112,7 +112,7 @@ class Elements {
     return ndarray(numbers as number[], [numbers.length], { dtype: this.#type });
   }
 
-  /** @throws MmdError that names the line */
+  /** Checks one number. @throws MmdError that names the line */
   #check(number: Element, line: number): void {
     try {
       this.#array([number]);
@@ -126,16 +126,16 @@ async function* records(
   path: string,
   transfer: Pick<Transfer, 'signal'>,
 ): AsyncGenerator<{ readonly cells: readonly string[]; readonly line: number }> {
-  // A pipe that nobody writes to is read by a thread that only the process's end stops.
+  // A pipe that nobody writes to is read by a thread that only the end of the process stops.
   const options = statSync(path, { bigint: true }).isFile() ? { signal: transfer.signal } : {};
   const parser = parse({ ...CSV_TEXT, info: true });
-  // What it fails with comes out of the parser, too.
+  // Its error is thrown by the parser, too.
   const reading = pipeline(createReadStream(path), (bytes) => decoded(bytes, path), parser, options).catch(() => {});
   try {
     for await (const { record, info } of parser as AsyncIterable<{ record: string[]; info: { lines: number } }>)
       yield { cells: record, line: info.lines };
   } catch (cause) {
-    // Node names the file where opening failed, and not where reading did, as for a directory.
+    // Node names the file if opening failed, but not if reading did, as for a directory.
     if (cause instanceof Error && 'errno' in cause) (cause as NodeJS.ErrnoException).path ??= path;
     if (!(cause instanceof CsvError)) throw cause;
     throw new MmdError('BAD_FORMAT', `${path}: ${cause.message}`, { path, cause });
@@ -145,7 +145,7 @@ async function* records(
   }
 }
 
-/** UTF-8, and what spreadsheets call Unicode. @throws MmdError BAD_FORMAT for bytes that are none */
+/** Decodes UTF-8, and what spreadsheets call Unicode (UTF-16 with a BOM). @throws MmdError BAD_FORMAT for invalid bytes */
 async function* decoded(bytes: AsyncIterable<Uint8Array>, path: string): AsyncGenerator<string> {
   let decoder: TextDecoder | undefined;
   try {
@@ -169,7 +169,7 @@ function numberOf(cell: string, { kind }: DType): number | Complex | undefined {
   return WORDS.get(cell.toLowerCase()) ?? parseNumber(cell) ?? (kind === 'c' ? complexOf(cell) : undefined);
 }
 
-/** As Python and `get --csv` spell it: `(1-2j)`, and `2j` where the real part is 0. */
+/** Parses a complex number as Python and `get --csv` spell it: `(1-2j)`, and `2j` if the real part is 0. */
 function complexOf(cell: string): Complex | undefined {
   const [, real = '0', imaginary = ''] =
     /^\(?(?:(.+?)(?=[+-]))??([+-]?(?:inf(?:inity)?|nan|[\d.]+(?:e[+-]?\d+)?))j\)?$/i.exec(cell) ?? [];
@@ -190,7 +190,7 @@ function cellElement(cell: string, type: DType, path: string, line: number): Ele
   if (cell === '' && 'mM'.includes(kind)) return null;
   const value = cell === '' ? Number.NaN : numberOf(cell, type);
   if (value === undefined || ('iu'.includes(kind) && Number.isNaN(value))) throw badCell('a number');
-  // As an element, everything but 0 is true: also what is missing.
+  // As an element, everything but 0 would be true, even a missing value.
   if (kind === 'b' && value !== 0 && value !== 1) throw badCell('true or false');
   return value;
 

@@ -3,10 +3,10 @@ import { stringify } from 'csv-stringify/sync';
 import { type AnyArray, dataOf, isLong } from '../arrays.ts';
 
 /**
- * An array as CSV, a line for each row of the first axis; deeper axes are laid side by side. Structured
+ * An array as CSV, a line for each row of the first axis; the elements of deeper axes are in one line. Structured
  * arrays get a heading with the names of their fields; masked elements are empty cells.
  *
- * @throws MmdError UNSUPPORTED_DTYPE where elements are numbers that JavaScript has only the bytes of
+ * @throws MmdError UNSUPPORTED_DTYPE for numbers that JavaScript can only represent as bytes
  */
 export function* csvRows(array: AnyArray): Generator<string> {
   const { type } = dataOf(array);
@@ -23,7 +23,7 @@ export function* csvRows(array: AnyArray): Generator<string> {
   }
 }
 
-/** A row that is one empty cell is quoted, as Python's csv does: readers leave out empty lines, and a row would be missing. */
+/** A row of one empty cell is quoted, as in Python's csv: readers skip empty lines, so a row would be missing. */
 function csvLine(cells: readonly string[]): string {
   return stringify([cells], { quoted_empty: cells.length === 1 });
 }
@@ -45,7 +45,7 @@ function cell(value: unknown): string {
   if (value instanceof Uint8Array)
     return Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('latin1');
   if (Array.isArray(value)) return value.map(cell).join(' ');
-  // A record in a record, whose like has no method.
+  // A nested record: it has no prototype, and so no methods.
   if (Object.getPrototypeOf(value) === null) return Object.values(value).map(cell).join(' ');
   return Object.is(value, -0) ? '-0' : String(value);
 }

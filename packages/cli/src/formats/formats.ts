@@ -1,4 +1,4 @@
-/** The formats that go in and out: a table. @module */
+/** The table of import and export formats. @module */
 
 import { statSync } from 'node:fs';
 import { basename, extname } from 'node:path';
@@ -22,9 +22,9 @@ import { type FromFiles, tellBehind, tellRest } from '../input.ts';
 import type { ProgressBar } from '../progress.ts';
 import { writeOut } from './out-file.ts';
 
-/** What one import or export is given beside the files. */
+/** Options of one import or export. */
 export interface Transfer {
-  /** Asking for it takes Ctrl-C over: where nothing can stop, the process is to end of it. */
+  /** Reading this property takes over Ctrl-C; code that cannot stop must not read it, so that Ctrl-C ends the process. */
   readonly signal: AbortSignal;
   readonly onProgress: ProgressBar['update'];
 }
@@ -36,22 +36,22 @@ export interface ImportOptions extends FromFiles {
   readonly shape?: readonly number[];
   readonly allowPickle?: boolean;
   readonly encoding?: Encoding;
-  /** Gives the key back. @throws MmdError BAD_KEY where another input has it */
+  /** Reserves a key and returns it. @throws MmdError BAD_KEY if another input has it */
   readonly take: (key: string) => string;
-  /** Told of the keys of each commit, where there are several. */
+  /** Called with the keys of each commit, if there are several. */
   readonly done: (keys: readonly string[]) => void;
 }
 
 /** One format. */
 interface FormatRow {
-  /** The endings of its files' names. */
+  /** The extensions of its files. */
   readonly extensions: readonly string[];
   readonly doc: string;
-  /** It holds arrays, and nothing else. */
+  /** Whether it holds arrays only. */
   readonly arraysOnly: boolean;
-  /** Takes files in, in one commit where they are read at once; returns the keys. */
+  /** Imports files, in one commit if the format reads them together; returns the keys. */
   read(paths: readonly string[], dict: MmapDict, options: ImportOptions, transfer: Transfer): Promise<string[]>;
-  /** Writes keys out to a file, or a directory where each array is a file. */
+  /** Exports keys to a file, or to a directory with a file for each array. */
   write(dict: MmapDict, keys: readonly string[], path: string, transfer: Transfer): Promise<void>;
 }
 
@@ -154,7 +154,7 @@ export const FORMATS: Readonly<Record<string, FormatRow>> = {
   },
 };
 
-/** The format by its name or else by the file's. @throws MmdError INVALID_ARGUMENT */
+/** The format by its name or else by the file's extension. @throws MmdError INVALID_ARGUMENT */
 export function formatOf(path: string, named: string | undefined): FormatRow {
   const extension = extname(path).toLowerCase();
   const format =
@@ -179,12 +179,12 @@ async function eachOf(
   return all;
 }
 
-/** How the members of an archive are called, below the folder if there is one. */
+/** The keys for the members of an archive, in the folder if one is given. */
 function memberKeys(folder: string | undefined, take: ImportOptions['take']): (member: string) => string {
   return (member) => take(folder === undefined ? member : below(folder, member));
 }
 
-/** The key for what is in one of several files. */
+/** The key for the content of one of several files. */
 function nameOf(path: string, paths: readonly string[], key: string | undefined): string {
   return key === undefined ? stem(path) : paths.length === 1 ? key : below(key, stem(path));
 }
@@ -203,7 +203,7 @@ function onlyOne(keys: readonly string[], what: string): string {
   return key;
 }
 
-/** Stores what a pickle holds, arrays by way of its mapping. */
+/** Stores the content of a pickle; arrays are copied from its mapping. */
 function importPickle(path: string, dict: MmapDict, options: ImportOptions): string[] {
   const { key, encoding, take } = options;
   using pickle = openPickle(path, { encoding, lossless: true });

@@ -6,12 +6,12 @@ import { FileReplacement } from '@mmdpickle/npy-interop';
 import { encoded } from '../text.ts';
 import type { Transfer } from './formats.ts';
 
-/** Signals come between turns of the event loop only, so one is made that often. */
+/** How often to yield to the event loop: signals are only handled between its turns. */
 const TURN_MS = 50;
-/** Lines are written so many bytes at a time: a system call for each takes longer than all else. */
+/** Lines are gathered to this many bytes: a system call for each would take longer than everything else. */
 const GATHERED = 2 ** 16;
 
-/** Writes a file that appears whole or not at all. A pipe or a device takes the pieces as they come. */
+/** Writes a file atomically: it appears whole or not at all. Pipes and devices get the pieces as they come. */
 export async function writeOut(
   path: string,
   pieces: Iterable<string | Uint8Array>,
@@ -19,7 +19,7 @@ export async function writeOut(
 ): Promise<void> {
   const old = statSync(path, { throwIfNoEntry: false });
   if (old !== undefined && !old.isFile() && !old.isDirectory()) {
-    // The signal is not asked for: a pipe that nobody reads is opened by a thread that only the process's end stops.
+    // The signal must not be read: a pipe that nobody reads is opened by a thread that only the end of the process stops.
     try {
       await pipeline(Readable.from(encodedPieces(pieces)), createWriteStream(path));
     } catch (error) {
@@ -43,7 +43,7 @@ export async function writeOut(
   out.finish();
 }
 
-/** Node names the file where opening failed, and not where writing did. */
+/** Adds the path to an error: Node names the file if opening failed, but not if writing did. */
 export function writeErrorOf(path: string, error: unknown): unknown {
   if ((error as NodeJS.ErrnoException).syscall === 'write') (error as NodeJS.ErrnoException).path ??= path;
   return error;
@@ -53,7 +53,7 @@ function* encodedPieces(pieces: Iterable<string | Uint8Array>): Generator<Uint8A
   for (const piece of pieces) yield encoded(piece);
 }
 
-/** The pieces, small ones together; borrowed until the next is asked for. */
+/** The pieces, with small ones joined; borrowed until the next one is requested. */
 function* gathered(pieces: Iterable<string | Uint8Array>): Generator<Uint8Array> {
   const buffer = new Uint8Array(GATHERED);
   let length = 0;

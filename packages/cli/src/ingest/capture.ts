@@ -1,4 +1,4 @@
-/** Runs one ingest: from the source to the place, under its limits. @module */
+/** Runs one ingest, from the source to the place, within its limits. @module */
 
 import { pipeline } from 'node:stream/promises';
 import { isMmdError, MmdError } from '@mmdpickle/core';
@@ -25,22 +25,22 @@ import {
 import { type FrameForm, framesIn, framesOf, type IngestFrame } from './format.ts';
 import type { ByteInput } from './source.ts';
 
-/** When an ingest ends, and what it does under pressure. */
+/** When an ingest ends, and what it does under backpressure. */
 export interface CaptureOptions {
   readonly maxFrames: number | undefined;
   readonly durationMs: number | undefined;
-  /** Default: block where the source can wait, else drop-oldest. */
+  /** Default: block if the source can wait, else drop-oldest. */
   readonly policy: Policy | undefined;
-  /** What a message or line that is no frame does. Default: stop for what can wait, skip for what anybody may send. */
+  /** What to do with a message or line that is not a valid frame. Default: stop if the source can wait, else skip. */
   readonly invalid: 'stop' | 'skip' | undefined;
   readonly ingest: IngestOptions;
-  /** Interrupts: what came until then is drained. */
+  /** Stops the capture; frames that have arrived by then are drained. */
   readonly signal: AbortSignal;
 }
 
-/** What is known of an ingest, now or at its end. */
+/** The counters of an ingest, now or at its end. */
 export interface CaptureStats extends IngestStats {
-  /** Messages or lines that were no frames, and left out. */
+  /** Messages or lines that were not valid frames, and skipped. */
   readonly invalid: number;
 }
 
@@ -79,7 +79,7 @@ export async function capture(
         await pipeline(limited(framesOf(input.stream, form, onInvalid), maxFrames, stop.signal), sink);
       } catch (error) {
         // A place that is full closes the sink: the capture is done, and everything that was taken is written.
-        // A pipeline whose source broke off waits for no sink, and says nothing of frames before that could not be written.
+        // A pipeline whose source failed does not wait for the sink, nor report earlier frames that could not be written.
         await drained;
         if (!isMmdError(error, 'CLOSED')) throw error;
       }
@@ -105,7 +105,7 @@ export async function capture(
   }
 }
 
-/** The frames in a message; none where it is no frame and that may be. */
+/** The frames in a message; none if it is invalid and may be skipped. */
 function tolerant(read: () => IngestFrame[], onInvalid: (() => void) | undefined): IngestFrame[] {
   try {
     return read();
@@ -116,7 +116,7 @@ function tolerant(read: () => IngestFrame[], onInvalid: (() => void) | undefined
   }
 }
 
-/** The frames up to a number of them, or until the signal: also while the source is silent. */
+/** At most `max` frames, or those until the signal, even while the source is silent. */
 async function* limited<T>(
   source: AsyncIterable<T>,
   max: number = Number.POSITIVE_INFINITY,
@@ -126,7 +126,7 @@ async function* limited<T>(
   let leave = (): void => undefined;
   signal.addEventListener('abort', () => leave(), { once: true });
   for (let count = 0; count < max && !signal.aborted; count += 1) {
-    // Not Promise.race with one promise of the signal: it would keep a callback for every frame.
+    // Not Promise.race with one promise for the signal, which would keep a callback for every frame.
     const next = await new Promise<IteratorResult<T, unknown>>((resolve, reject) => {
       leave = () => resolve({ done: true, value: undefined });
       iterator.next().then(resolve, reject);

@@ -1,6 +1,6 @@
 /**
- * The rows of CSV that comes in pieces. csv-parse reads them; as a stream it would leave out, behind a row that is none, the rest of
- * its piece or all rows up to the next quote. So it is given whole lines, and where that fails one record after the other.
+ * The rows of CSV that comes in pieces, parsed by csv-parse. As a stream, it would skip the rest of the piece after an invalid row, or
+ * all rows up to the next quote. So it is given whole lines and, if that fails, one record after the other.
  *
  * @module
  */
@@ -9,37 +9,37 @@ import { MmdError } from '@mmdpickle/core';
 import { type CsvError, parse } from 'csv-parse/sync';
 import { CSV_TEXT } from '../text.ts';
 
-/** A row, or what should be one. */
+/** A row, or what should have been one. */
 export interface CsvRow {
   readonly cells: readonly string[];
-  /** The line that it begins in, from 1. */
+  /** The line in which it begins, from 1. */
   readonly line: number;
-  /** Why it is no row, then without cells: CORRUPT, or LIMIT_EXCEEDED. */
+  /** Why it is not a valid row, which has no cells then: CORRUPT, or LIMIT_EXCEEDED. */
   readonly problem?: MmdError;
 }
 
 const LINE_END = /\r\n|\n|\r/g;
 
-/** Takes pieces of text, gives rows. Empty lines are none. */
+/** Splits pieces of text into rows. Empty lines are not rows. */
 export class CsvRows {
   readonly #maximum: number;
   #text = '';
   /** Where the next row begins, in the text and in lines. */
   #at = 0;
   #line = 1;
-  /** Behind the first line of the row that was given last. */
+  /** The position after the first line of the row that was returned last. */
   #second = { at: 0, line: 1 };
 
-  /** @param maximum - characters of the longest row: a quote that is never closed must not fill the memory */
+  /** @param maximum - characters of the longest row: a quote that is never closed must not fill memory */
   constructor(maximum: number) {
     this.#maximum = maximum;
   }
 
   /**
-   * Takes the next piece, and gives the rows that are whole by now, all of which are to be taken. Behind one that is none, the next
-   * begins in its second line.
+   * Takes the next piece and yields the rows that are complete by now, all of which must be consumed. After an invalid row, the next
+   * one begins in its second line.
    *
-   * @param last - no more comes
+   * @param last - true for the last piece
    * @throws MmdError LIMIT_EXCEEDED for a line that is too long
    */
   *take(piece: string, last = false): Generator<CsvRow> {
@@ -51,17 +51,17 @@ export class CsvRows {
     else yield* this.#oneByOne(lines, last);
   }
 
-  /** Goes back to the second line of the row that was given last: it was none, and may have taken others along. */
+  /** Goes back to the second line of the row that was returned last: it was invalid, and may have swallowed others. */
   again(): void {
     this.#at = this.#second.at;
     this.#line = this.#second.line;
   }
 
-  /** Where the whole lines end. */
+  /** The ends of the complete lines. */
   #lines(last: boolean): number[] {
     const text = this.#text;
     const ends = Array.from(text.matchAll(LINE_END), ({ index, 0: { length } }) => index + length);
-    // The other half of a line's end may come.
+    // The second half of the line end may follow.
     if (!last && text.endsWith('\r')) ends.pop();
     if (last && (ends.at(-1) ?? 0) < text.length) ends.push(text.length);
     let start = 0;
@@ -86,7 +86,7 @@ export class CsvRows {
     return lines.filter((end, i) => !this.#isBlank(lines[i - 1] ?? 0, end)).length;
   }
 
-  /** Every row is a line. */
+  /** The rows, if every row is one line. */
   *#apiece(rows: readonly (readonly string[])[], lines: readonly number[]): Generator<CsvRow> {
     let next = 0;
     for (const end of lines) {
@@ -110,7 +110,7 @@ export class CsvRows {
     }
   }
 
-  /** What begins in a line: it goes on for as long as a quote is open. No last line where more must come, no row of a blank line. */
+  /** The record that begins in a line, and goes on while a quote is open. Without `upTo` more text must come; a blank line has no `row`. */
   #record(lines: readonly number[], first: number, last: boolean): { row?: CsvRow; upTo?: number } {
     const line = this.#line;
     const broken = (problem: MmdError) => ({ row: { cells: [], line, problem }, upTo: first });
@@ -121,7 +121,7 @@ export class CsvRows {
       if (end - this.#at > this.#maximum) return broken(this.#unclosed(true));
       if (this.#text.slice(start, end).split('"').length % 2 === 0) open = !open;
       start = end;
-      // A quote that should not be there would keep all rows until the next one comes.
+      // A stray quote would hold back all rows until the next quote.
       if (open && upTo > first) continue;
       const rows = rowsOf(this.#text.slice(this.#at, end));
       if (open && rows === UNCLOSED) continue;
@@ -145,7 +145,7 @@ export class CsvRows {
 
 const UNCLOSED = 'CSV_QUOTE_NOT_CLOSED';
 
-/** The parser's code for what is wrong, where it refuses the text. */
+/** The rows of a text; the parser's error code if it refuses the text. */
 function rowsOf(text: string): string[][] | string {
   try {
     return parse(text, { ...CSV_TEXT, relax_column_count: true });

@@ -1,5 +1,5 @@
 /**
- * How bytes become frames: raw elements, or records as JSON or CSV, a line each.
+ * How bytes become frames: raw elements, or records as JSON or CSV, one per line.
  *
  * @module
  */
@@ -21,24 +21,24 @@ import { usageError } from '../errors.ts';
 import { CSV_TEXT, parseNumber, parseTruth } from '../text.ts';
 import { CsvRows } from './csv-rows.ts';
 
-/** What the frames are, from the command line. */
+/** The form of the frames, from the command line. */
 export interface FrameForm {
   readonly format: 'raw' | 'ndjson' | 'csv';
   /** Raw: the element type and the shape of one frame. */
   readonly dtype: DTypeLike;
   readonly shape: readonly number[];
-  /** Records: their columns. */
+  /** Records: the columns. */
   readonly schema: RecordSchema | undefined;
 }
 
-/** So long is a record of CSV at most, as a line of NDJSON is: one whose quote is never closed must not fill the memory. */
+/** The longest CSV record, like the longest NDJSON line: one whose quote is never closed must not fill memory. */
 const MAX_RECORD = 2 ** 20;
 
 export type IngestFrame = NDArray | PlainRecord;
 
 /** Parses `--schema`: `celsius:float32,ok:bool,acceleration:float32[3]`. */
 export function parseSchemaOption(text: string): RecordSchema {
-  // Without a prototype, so that any name is a column.
+  // Without a prototype, so that a column can have any name.
   const schema = Object.create(null) as Record<string, DTypeLike | { dtype: DTypeLike; shape: number[] }>;
   for (const part of text.split(/,(?![^[]*\])/)) {
     const match = /^([^:]+):([^[\]]+(?:\[\d*[A-Za-z]+\])?)(?:\[(\d+(?:,\d+)*)\])?$/.exec(part.trim());
@@ -57,7 +57,7 @@ export function parseSchemaOption(text: string): RecordSchema {
 /**
  * Frames of a stream that can wait, one at a time.
  *
- * @param onInvalid - told of each line that is no frame, and of a frame that is cut off; without it the first one throws
+ * @param onInvalid - called for each line that is not a valid frame, and for a frame that is cut off; without it, the first one throws
  */
 export function framesOf(
   stream: Readable,
@@ -154,7 +154,7 @@ async function* csvRecords(
       } catch (error) {
         if (onInvalid === undefined || heading === undefined) throw atLine(line, error);
         onInvalid();
-        // A stray quote may have made one row of many.
+        // A stray quote may have merged many rows into one.
         csv.again();
       }
       if (record !== undefined) yield record;
@@ -165,7 +165,7 @@ async function* csvRecords(
   yield* records('', true);
 }
 
-/** The text of a stream: UTF-8, or what spreadsheets call Unicode. U+FFFD stands where bytes are none. */
+/** The text of a stream: UTF-8, or what spreadsheets call Unicode (UTF-16 with a BOM). U+FFFD replaces invalid bytes. */
 async function* decoded(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
   let decoder: TextDecoder | undefined;
   let first: Uint8Array = new Uint8Array();
@@ -179,13 +179,13 @@ async function* decoded(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<string
 }
 
 function headingOf(names: readonly string[], schema: RecordSchema): readonly string[] {
-  // Two columns may share a name where neither is stored.
+  // Two columns may share a name if neither is stored.
   const twice = names.find((name, column) => names.indexOf(name) !== column && Object.hasOwn(schema, name));
   if (twice === undefined) return names;
   throw new MmdError('CORRUPT', `csv: two columns are named '${twice}' in the heading`, { found: twice });
 }
 
-/** The cells of a row by their columns. */
+/** The cells of a row by column name. */
 function named(cells: readonly string[], heading: readonly string[]): Readonly<Record<string, string>> {
   if (cells.length === heading.length)
     return Object.fromEntries(heading.map((name, column) => [name, cells[column] as string]));
@@ -193,7 +193,7 @@ function named(cells: readonly string[], heading: readonly string[]): Readonly<R
   throw new MmdError('CORRUPT', text, { expected: heading.length, found: cells.length });
 }
 
-/** Decoding puts U+FFFD where bytes are no UTF-8: stored, it would look like what was sent. */
+/** Refuses cells with U+FFFD, by which decoding replaces invalid UTF-8: stored, it would look like what was sent. */
 function decodedRow(row: Readonly<Record<string, string>>, schema: RecordSchema): Readonly<Record<string, string>> {
   const [bad] = Object.entries(row).filter(([name, cell]) => cell.includes('\uFFFD') && Object.hasOwn(schema, name));
   if (bad === undefined) return row;
@@ -201,7 +201,7 @@ function decodedRow(row: Readonly<Record<string, string>>, schema: RecordSchema)
   throw new MmdError('CORRUPT', text, { found: bad[1] });
 }
 
-/** Text cells as what their columns hold. */
+/** Converts the cells of a row to the types of their columns. */
 function typedRecord(row: Readonly<Record<string, string>>, schema: RecordSchema): PlainRecord {
   const columns = parseSchema(schema);
   const record = Object.fromEntries(
@@ -217,7 +217,7 @@ function typedRecord(row: Readonly<Record<string, string>>, schema: RecordSchema
   return fitting(columns, record);
 }
 
-/** A record that has what the schema says. */
+/** The record, checked against the schema. */
 function fitting(columns: ReturnType<typeof parseSchema>, record: unknown): PlainRecord {
   try {
     checkRecord(columns, record as PlainRecord);
@@ -227,7 +227,7 @@ function fitting(columns: ReturnType<typeof parseSchema>, record: unknown): Plai
   }
 }
 
-/** What has not what the schema says is bad input, not a wrong argument of the command. */
+/** A record that does not match the schema is bad input, not an invalid argument of the command. */
 function asBadInput(cause: unknown): unknown {
   return isMmdError(cause, 'INVALID_ARGUMENT') ? new MmdError('CORRUPT', cause.message, { cause }) : cause;
 }

@@ -1,8 +1,8 @@
-/** Sources of messages that are listened to before anybody takes what comes. @module */
+/** Sources of messages that are subscribed to before anything consumes the messages. @module */
 
 import { Observable, type Subscriber, Subscription } from 'rxjs';
 
-/** A source of messages that is open. What comes before the first subscriber waits for it; there is one at most. */
+/** An open source of messages. Those that arrive before the subscriber are queued for it; there is at most one subscriber. */
 export class OpenMessages implements Disposable {
   readonly messages$: Observable<Uint8Array> = new Observable((subscriber) => {
     this.#subscriber = subscriber;
@@ -18,8 +18,8 @@ export class OpenMessages implements Disposable {
   /**
    * Opens a source and waits until it is ready.
    *
-   * @param start - makes what is to be opened, which calls `ready` once
-   * @throws what the source ends with before it is ready; the signal's reason
+   * @param start - makes the source, which calls `ready` once
+   * @throws the error of the source before it is ready; the signal's reason
    */
   static async open(start: (ready: () => void) => Observable<Uint8Array>, signal: AbortSignal): Promise<OpenMessages> {
     const open = new OpenMessages();

@@ -1,7 +1,7 @@
 /**
- * Where frames come from: standard input, files, pipes, sockets, a broker. Sources that can wait give an async
- * iterable of byte pieces; those that cannot (datagrams, messages) give an Observable of whole messages. All are open,
- * and not only named, once they are given: one that cannot be reached leaves no file behind.
+ * Where frames come from: standard input, files, pipes, sockets, a broker. Sources that can wait provide a stream
+ * of bytes; those that cannot (datagrams, messages) provide an Observable of whole messages. All are open when they
+ * are returned, so that one that cannot be reached leaves no output file behind.
  *
  * @module
  */
@@ -27,7 +27,7 @@ export type ByteInput = (
 ) &
   Disposable;
 
-/** The kinds of source, by what their name begins with; the first row that fits, else a path. */
+/** The kinds of source, by what the name begins with; the first row that matches is used, the last for paths. */
 export const SOURCES: readonly {
   readonly form: string;
   readonly doc: string;
@@ -83,7 +83,7 @@ export async function openSource(spec: string, invocation: Invocation): Promise<
 }
 
 function waiting(stream: Readable): ByteInput {
-  // Node makes such a stream of a path, and of standard input that the shell opened from one.
+  // Node uses a ReadStream for a path, and for standard input that the shell redirected from one.
   const { fd } = stream as { readonly fd?: unknown };
   const isFile = stream instanceof ReadStream && typeof fd === 'number' && fstatSync(fd).isFile();
   return { waits: true, stream, isFile, [Symbol.dispose]: () => void stream.destroy() };
@@ -132,7 +132,7 @@ async function acceptTcp({ host, port }: Address, invocation: Invocation): Promi
   } catch (cause) {
     throw ioError(`listening on ${host}:${port}`, cause);
   } finally {
-    // One client is one capture; the socket that it has stays open.
+    // One client is one capture; its socket stays open.
     server.close();
   }
 }
@@ -157,7 +157,7 @@ function mqttMessages(spec: string, invocation: Invocation, ready: () => void): 
   const [, broker = '', topic = ''] = match;
   return fromMqtt<Uint8Array>(broker, decoded(topic, spec), {
     decode: (payload) => payload.slice(),
-    // Status lines end in log files, where a password should not be.
+    // Status lines end up in log files, which should not contain passwords.
     onReady: () => {
       tellReady(invocation, spec.replace(/\/\/[^/@]*@/, '//'));
       ready();
@@ -173,13 +173,13 @@ function decoded(topic: string, spec: string): string {
   }
 }
 
-/** Opens a path now, so that one that is not there is told before a file is made. */
+/** Opens a path at once, so that a missing one is reported before the output file is created. */
 async function openPath(path: string, signal: AbortSignal): Promise<Readable> {
   // With bigints: after a plain stat of a pipe, Node's realpathSync stops short, and modules are no longer found.
   const status = statSync(path, { bigint: true });
   if (status.isDirectory()) throw usageError(`--from: ${path} is a directory`, path);
   if (status.isFIFO()) {
-    // A stream of files would wait for the writer in a thread that nothing can interrupt; a socket is polled.
+    // A file stream would wait for the writer in a thread that nothing can interrupt; a socket is polled.
     const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
     return new Socket({ fd, readable: true, writable: false });
   }
@@ -188,7 +188,7 @@ async function openPath(path: string, signal: AbortSignal): Promise<Readable> {
   return stream;
 }
 
-/** Tells where senders reach us; port 0 became a real one. */
+/** Prints the address for senders, with the actual port if port 0 was given. */
 function tellListening(invocation: Invocation, scheme: string, bound: ReturnType<Server['address']>): void {
   if (bound === null || typeof bound === 'string') return;
   const host = bound.family === 'IPv6' ? `[${bound.address}]` : bound.address;

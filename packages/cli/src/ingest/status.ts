@@ -8,7 +8,7 @@ const TTY_MS = 200;
 const LOG_MS = 1000;
 
 /**
- * Tells how an ingest goes, on standard error: one live line on a terminal, a JSON line a second elsewhere.
+ * Prints the progress of an ingest on standard error: one live line on a terminal, a JSON line per second elsewhere.
  */
 export class StatusLine implements Disposable {
   readonly #timer: NodeJS.Timeout | undefined;
@@ -32,7 +32,7 @@ export class StatusLine implements Disposable {
   }
 }
 
-/** The counters that people and scripts ask for. */
+/** The counters of interest to people and scripts. */
 export function report(stats: CaptureStats, path: string): Record<string, unknown> {
   const { received, written, invalid, droppedTotal, dropped, queued, queuedBytes, bytes, commits, lagMs } = stats;
   return {
@@ -67,7 +67,7 @@ function diskLeft(path: string): number | undefined {
     const { bavail, bsize } = statfsSync(dirname(resolve(path)));
     return bavail * bsize;
   } catch {
-    // Not every filesystem tells; the line then says so with a question mark.
+    // Not every file system reports this; the line then has a question mark.
     return undefined;
   }
 }

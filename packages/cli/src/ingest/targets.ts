@@ -1,4 +1,4 @@
-/** Where frames go in the file: a table. @module */
+/** The table of targets: where frames are stored in the file. @module */
 
 import type { MmapDict } from '@mmdpickle/core/node';
 import { chunked, framesPlace, type Into, type Place, planesPlace, type RowsOptions, rowsPlace } from '@mmdpickle/rx';
@@ -6,11 +6,11 @@ import { EmptyNDArray } from '@mmdpickle/stubs';
 import { usageError } from '../errors.ts';
 import type { FrameForm, IngestFrame } from './format.ts';
 
-/** What a target is told. */
+/** The settings of a target. */
 export interface TargetSettings {
   readonly key: string;
   readonly form: FrameForm;
-  /** The frames go to a row of files. */
+  /** Whether the frames go to a series of files. */
   readonly rolling: boolean;
   /** chunks: rows of each array. */
   readonly rows: number;
@@ -20,9 +20,9 @@ export interface TargetSettings {
 
 interface TargetRow {
   readonly doc: string;
-  /** The key when none is given. */
+  /** The default key. */
   readonly key: string;
-  /** Checks what it is told, and tells the place in a dict that need not be open, or there, before that. */
+  /** Checks the settings, and returns a function that makes the place in a dict, which need not exist or be open before that. */
   placeIn(settings: TargetSettings): (into: Into) => Place<IngestFrame>;
 }
 

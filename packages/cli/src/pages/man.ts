@@ -3,7 +3,7 @@ import { EXIT_CODES } from '../exit-codes.ts';
 import { GLOBAL_OPTIONS } from '../program.ts';
 
 /**
- * The manual page as roff (man(7)), made from the command table. The page that is published stands in
+ * The manual page as roff (man(7)), made from the command table. The published page is
  * `man/mmdpickle.1`; a test keeps it equal to this.
  */
 export function manPage(commands: readonly LoadedCommand[]): string {
