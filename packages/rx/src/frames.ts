@@ -6,30 +6,30 @@ import { META_SUFFIX } from './targets/frames-target.ts';
 import type { Change } from './watch/change.ts';
 import { looksOnce, type WatchOptions } from './watch/dict-watch.ts';
 
-/** An entry that was read. */
+/** An entry read by {@link frames}. */
 export interface FrameEntry {
   readonly key: string;
-  /** Over the dict's mapping where it is an array: borrowed, as from `dict.get`. */
+  /** Arrays are views of the dict's mapping: borrowed, as from `dict.get`. */
   readonly value: unknown;
   /** The companion that {@link appendFrames} writes with `meta`. */
   readonly meta?: unknown;
-  /** The number of the change: see {@link watchDict}. */
+  /** The sequence number of the change: see {@link watchDict}. */
   readonly seq: number;
 }
 
 /** Which entries, and whether to wait for more. */
 export interface FollowOptions extends Pick<WatchOptions, 'pollMs' | 'events' | 'scheduler'> {
-  /** Only keys that begin so. Default: all. */
+  /** Only keys with this prefix. Default: all. */
   readonly prefix?: string;
-  /** Go on with frames that come later, like `tail -f`. Default false: complete after those that are there. */
+  /** Continue with frames that come later, like `tail -f`. Default false: complete after those already there. */
   readonly follow?: boolean;
 }
 
 /**
- * The arrays and values in a dict, in the order in which they were written, and then those that come. Of frames that
- * replaced each other before they were read, the last one is given.
+ * Emits the arrays and values in a dict in the order in which they were written, then (with `follow`) new ones as they
+ * come. Of frames that replaced each other before they were read, only the last is emitted.
  *
- * @param dict - its handle is used for reading, and stays open; values are borrowed from it
+ * @param dict - read through this handle, which stays open; values are borrowed from it
  *
  * @example
  * ```ts
@@ -57,7 +57,7 @@ export function frames(dict: MmapDict, options: FollowOptions = {}): Observable<
     return key.endsWith(META_SUFFIX) && dict.has(key.slice(0, -META_SUFFIX.length));
   }
 
-  /** One at a time: together the values may be more than fits into memory. */
+  /** Yields one entry at a time: together the values may not fit into memory. */
   function* entriesOf(changes: readonly Change[]): Generator<FrameEntry> {
     const last = new Map<string, number>();
     for (const change of changes) {
@@ -75,7 +75,7 @@ export function frames(dict: MmapDict, options: FollowOptions = {}): Observable<
 
   return new Observable((subscriber) => {
     const looks$ = looksOnce(dict, { ...rest, from: 'start' });
-    // An empty dict has nothing to report, so its first look would be waited for in vain.
+    // An empty dict has nothing to report, so its first look would never come.
     if (!follow && dict.size === 0) {
       subscriber.complete();
       return undefined;

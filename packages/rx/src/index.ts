@@ -1,5 +1,5 @@
 /**
- * Sensor streams into an mmdpickle file, and out of it again.
+ * Writes sensor streams into an mmdpickle file, and reads them back as streams.
  *
  * @module
  */

@@ -19,36 +19,36 @@ import { type RowsOptions, rowsTarget } from './targets/rows-target.ts';
 /** A dict, which stays open, or a row of files. */
 export type Into = MmapDict | RollingFiles;
 
-/** A place for frames: what {@link nodeSink}, {@link webSink} and {@link writeFrames} write to. */
+/** A place for frames, which {@link nodeSink}, {@link webSink} and {@link writeFrames} write to. */
 export interface Place<T> {
   readonly open: OpenHome;
   readonly make: MakeTarget<T>;
 }
 
-/** One entry a frame, as {@link appendFrames}. */
+/** A place with one entry per frame, as with {@link appendFrames}. */
 export function framesPlace<T = Frame>(into: Into, options: FramesOptions<T> = {}): Place<T> {
   checkOptions(options, FRAMES_OPTIONS);
   return placeOfFrames(into, options);
 }
 
-/** Of options that were checked. */
+/** As {@link framesPlace}, with options already checked. */
 export function placeOfFrames<T>(into: Into, options: FramesOptions<T>): Place<T> {
   return { open: opener(into), make: (dict) => framesTarget(dict, options) };
 }
 
-/** One row a frame, as {@link appendRows}. */
+/** A place with one row per frame, as with {@link appendRows}. */
 export function rowsPlace<T = unknown>(into: Into, key: string, options: RowsOptions<T>): Place<T> {
   checkOptions(options, ROWS_OPTIONS);
   return placeOfRows(into, key, options);
 }
 
-/** Of options that were checked. */
+/** As {@link rowsPlace}, with options already checked. */
 export function placeOfRows<T>(into: Into, key: string, options: RowsOptions<T>): Place<T> {
   const rolls = into instanceof RollingFiles;
   return { open: opener(into), make: (dict, seq) => rowsTarget(dict, key, options, rolls ? seq : 0) };
 }
 
-/** One plane a frame, as {@link fillArray}. */
+/** A place with one plane per frame, as with {@link fillArray}. */
 export function planesPlace<T = Frame>(
   dict: MmapDict,
   key: string,
@@ -59,7 +59,7 @@ export function planesPlace<T = Frame>(
   return placeOfPlanes(dict, key, stub, options);
 }
 
-/** Of options that were checked. */
+/** As {@link planesPlace}, with options already checked. */
 export function placeOfPlanes<T>(
   dict: MmapDict,
   key: string,
@@ -71,7 +71,7 @@ export function placeOfPlanes<T>(
 
 function opener(into: Into): OpenHome {
   if (into instanceof RollingFiles) return () => into.openHome();
-  // Not `instanceof`: the dict may be of another copy of the package.
+  // Not `instanceof`: the dict may come from another copy of the package.
   if (!has(into, 'batch', 'function')) throw wrongArgument('what is written to', 'an open dict or rollingFiles', into);
   return () => fixedHome(into);
 }

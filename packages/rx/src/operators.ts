@@ -18,10 +18,10 @@ import type { RowsOptions } from './targets/rows-target.ts';
 /**
  * Writes each frame as an entry of its own, and emits a receipt when it is committed.
  *
- * A frame's bytes are borrowed while it is emitted, no longer: what must wait for the file is copied.
+ * A frame's bytes are borrowed only while it is emitted: a frame that must wait for the file is copied.
  *
- * Errors: LIMIT_EXCEEDED (queue full under policy `error`), ALREADY_EXISTS, NO_SPACE, LOCKED (after all tries),
- * UNSUPPORTED_VALUE, KEY_TOO_LONG. What was received before is in the file then.
+ * Errors: LIMIT_EXCEEDED (queue full under policy `error`), ALREADY_EXISTS, NO_SPACE, LOCKED (after all retries),
+ * UNSUPPORTED_VALUE, KEY_TOO_LONG. Frames received before the error are then in the file.
  *
  * @example
  * ```ts
@@ -47,10 +47,10 @@ export function appendFrames<T = Frame>(into: Into, options: FramesOptions<T> & 
 
 /**
  * Appends each frame as a row of a growable array, with companions `<key>/time` and `<key>/seq` in the same commit.
- * When the stream ends, the arrays are sealed; a later stream goes on where this one ended.
+ * When the stream ends, the arrays are sealed; a later stream continues where this one ended.
  *
- * Errors: those of {@link appendFrames}, INVALID_ARGUMENT for rows of another shape, and NOT_FOUND where chunks were removed
- * before later ones.
+ * Errors: those of {@link appendFrames}, INVALID_ARGUMENT for rows of another shape, and NOT_FOUND if a chunk is missing
+ * but later ones exist.
  *
  * @example
  * ```ts
@@ -81,7 +81,7 @@ export function appendRows<T = unknown>(
  * Writes frame `i` into plane `i` of an array that is allocated once, with companions `<key>/time` and `<key>/seq`
  * that have a row for each plane written. Planes of dropped frames stay as the stub made them.
  *
- * @param stub - the array, such as an EmptyNDArray; may be left out where `key` is there already
+ * @param stub - the array, such as an EmptyNDArray; may be omitted if `key` already exists
  *
  * @example
  * ```ts
@@ -111,8 +111,8 @@ export function fillArray<T = Frame>(
 }
 
 /**
- * Writes to a place that was chosen before, whichever it is: what {@link appendFrames}, {@link appendRows} and
- * {@link fillArray} do, for programs that choose by their own options.
+ * Writes to any place: does what {@link appendFrames}, {@link appendRows} and {@link fillArray} do, for programs that
+ * choose the place at run time.
  *
  * @example
  * ```ts

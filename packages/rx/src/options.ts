@@ -1,5 +1,5 @@
 /**
- * What the options of the operators, the sinks and the watchers take.
+ * The values accepted by the options of the operators, the sinks and the watchers.
  *
  * @module
  */
@@ -30,19 +30,19 @@ const isScheduler: OptionRow = {
   expected: 'a scheduler of rxjs',
 };
 
-/** Refuses what is no open dict. Not by its class: it may be of another copy of the package. */
+/** Refuses anything that is not an open dict. Not by `instanceof`: it may come from another copy of the package. */
 export function checkDict(what: string, found: unknown): void {
   if (!has(found, 'batch', 'function') || !has(found, 'name', 'string'))
     throw wrongArgument(what, 'an open dict', found);
 }
 
-/** Refuses what is no place, such as a dict. */
+/** Refuses anything that is not a place, such as a dict. */
 export function checkPlace(found: unknown): void {
   if (!has(found, 'open', 'function') || !has(found, 'make', 'function'))
     throw wrongArgument('what is written to', 'a place: framesPlace, rowsPlace or planesPlace of a dict', found);
 }
 
-/** Of every operator and sink. */
+/** Options of every operator and sink. */
 export const INGEST_OPTIONS: OptionTable = {
   queue: { within: { frames: isPositive, bytes: isPositive } },
   policy: isOneOf('error', 'drop-newest', 'drop-oldest', 'sample', 'block'),
@@ -108,7 +108,7 @@ export const ROLLING_OPTIONS: OptionTable = {
 
 const LOOK_OPTIONS: OptionTable = { pollMs: isPositive, events: isFlag, scheduler: isScheduler };
 
-/** Cursors are kept as text by others, who may have cut or changed them. */
+/** Cursors are stored as text by others, and may have been cut off or changed. */
 function isCursor(value: unknown): boolean {
   if (!has(value, 'live', 'object') || !has(value, 'file', 'object') || !has(value, 'path', 'string')) return false;
   const { live, seq, end, last, file, commitNumber = 0 } = value as Readonly<Record<string, unknown>>;
@@ -125,7 +125,7 @@ function isCursor(value: unknown): boolean {
         typeof entry[0] === 'string' &&
         entry.slice(1, 4).every(isWhole.takes) &&
         entry.length > 3 &&
-        // The value lies in its entry; the room of an array that grows may have been trimmed.
+        // The value lies within its entry, except that the spare room of a growable array may have been trimmed.
         (typeof entry[4] === 'number' || entry[1] + entry[3] < entry[2]) &&
         entry.slice(4).every((count) => count === null || isWhole.takes(count)),
     )

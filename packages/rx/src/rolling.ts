@@ -12,16 +12,16 @@ import { checkOptions, wrongArgument } from '@mmdpickle/core/options';
 import type { Home } from './ingest/home.ts';
 import { ROLLING_OPTIONS } from './options.ts';
 
-/** When to go on to the next file, and how many to keep. */
+/** When to begin the next file, and how many to keep. */
 export interface RollingOptions {
-  /** The next file begins after so many frames. */
+  /** Begin the next file after this many frames. */
   readonly frames?: number;
-  /** After so many bytes of frames. */
+  /** Begin the next file after this many bytes of frames. */
   readonly bytes?: number;
-  /** After so many milliseconds, with the next frame. */
+  /** Begin the next file with the first frame after this many milliseconds. */
   readonly ms?: number;
   /**
-   * How many files to keep, the current one included; older ones are removed when a file begins, but for those that other
+   * How many files to keep, including the current one. Older ones are removed when a file begins, except those that other
    * streams, of this process or another, are writing. Default: all.
    */
   readonly keep?: number;
@@ -29,13 +29,13 @@ export interface RollingOptions {
   readonly open?: Omit<OpenOptions, 'mode'>;
 }
 
-/** The files of a pattern such as `run-{n}.mmdpickle`, where `{n}` stands for a number. */
+/** The files that match a pattern such as `run-{n}.mmdpickle`, where `{n}` stands for a number. */
 export class FilePattern {
   readonly pattern: string;
   readonly #before: string;
   readonly #after: string;
 
-  /** @throws MmdError INVALID_ARGUMENT without exactly one `{n}` in the file's name */
+  /** @throws MmdError INVALID_ARGUMENT unless the file name has exactly one `{n}` */
   constructor(pattern: string) {
     const [before, after, ...more] = basename(pattern).split('{n}');
     if (before === undefined || after === undefined || more.length > 0) {
@@ -53,7 +53,7 @@ export class FilePattern {
     this.#after = after;
   }
 
-  /** Tells whether a path is a pattern. */
+  /** Whether a path is a pattern. */
   static is(path: string): boolean {
     return basename(path).includes('{n}');
   }
@@ -63,7 +63,7 @@ export class FilePattern {
     return join(dirname(this.pattern), `${this.#before}${n}${this.#after}`);
   }
 
-  /** The numbers of the files that are there, rising. */
+  /** The numbers of the existing files, in ascending order. */
   numbers(): number[] {
     let names: string[];
     try {
@@ -76,7 +76,7 @@ export class FilePattern {
     return names.flatMap((name) => this.number(name) ?? []).sort((a, b) => a - b);
   }
 
-  /** The number of a file by its name; undefined where it is none of the row. */
+  /** The number in a file's name; undefined if the name does not match the pattern. */
   number(path: string): number | undefined {
     const name = basename(path);
     if (!name.startsWith(this.#before) || !name.endsWith(this.#after)) return undefined;
@@ -129,7 +129,7 @@ export class RollingFiles {
       due,
       room: () => (due() ? { frames, bytes } : { frames: frames - written.frames, bytes: bytes - written.bytes }),
       roll() {
-        // Where there can be no next one, this one stays as it is.
+        // If the next file cannot be opened, the current one stays open.
         const old = current;
         current = openNext(pattern, open);
         old.close();
@@ -147,8 +147,8 @@ interface OpenFile {
 }
 
 /**
- * Opens a new file after the highest number there is. Its lease says to other streams that it is being written: it is taken
- * before the file is there, so that none of them finds it without.
+ * Opens a new file after the highest existing number. Its lease tells other streams that it is being written, and is
+ * acquired before the file is created, so that none of them sees the file without it.
  */
 function openNext(pattern: FilePattern, options: Omit<OpenOptions, 'mode'>): OpenFile {
   for (let n = 0; ; n += 1) {
@@ -170,7 +170,7 @@ function openNext(pattern: FilePattern, options: Omit<OpenOptions, 'mode'>): Ope
       };
     } catch (error) {
       lease.release();
-      // Another stream took the number since it was looked for, and is done with it already.
+      // Another stream took the number since the directory was listed, and is already done with it.
       if (!isMmdError(error, 'ALREADY_EXISTS')) throw error;
     }
   }
@@ -183,14 +183,14 @@ function removeUnused(path: string): void {
     unlinkSync(path);
   } catch (cause) {
     const errno = (cause as NodeJS.ErrnoException).code;
-    // Another stream was quicker.
+    // Another stream has already removed it.
     if (errno !== 'ENOENT') throw new MmdError('IO', `removing ${path}: ${errno}`, { path, errno, cause });
   } finally {
     lease.release();
   }
 }
 
-/** The lease of a file; undefined while another stream has it. */
+/** Acquires the lease of a file; undefined while another stream holds it. */
 function leaseOf(path: string): Lease | undefined {
   try {
     return Lease.acquire(path);
@@ -201,10 +201,10 @@ function leaseOf(path: string): Lease | undefined {
 }
 
 /**
- * A row of files that a stream is written to, one after the other. Each stream begins a new one, and goes on after the
- * highest number there is; so streams that run at the same time have their own files, also those of other processes.
+ * A row of files that a stream is written to, one after the other. Each stream starts a new file after the highest
+ * existing number, so concurrent streams, even of several processes, have files of their own.
  *
- * @param pattern - a path whose file name has `{n}` in it, which becomes 0, 1, 2, ...
+ * @param pattern - a path whose file name contains `{n}`, which becomes 0, 1, 2, ...
  * @throws MmdError INVALID_ARGUMENT
  *
  * @example

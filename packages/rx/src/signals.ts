@@ -4,7 +4,7 @@ import { fromEvent, map, merge, type Observable, take } from 'rxjs';
 
 /**
  * Emits once, when the process is asked to end, and completes. For `takeUntil`: what was received is then written and
- * sealed before the process ends. While it is subscribed to, the process does not end at the first of these signals;
+ * sealed before the process ends. While this is subscribed to, the first of these signals does not end the process;
  * a second one has its usual effect.
  *
  * @param signals - default SIGINT (Ctrl-C), SIGTERM and SIGHUP (the terminal was closed)

@@ -1,5 +1,6 @@
 /**
- * Sinks with backpressure over the same engine: a Node Writable, a Web WritableStream, and an async generator.
+ * Sinks with backpressure, on the same engine as the operators: a Node Writable, a Web WritableStream, and an async
+ * generator.
  *
  * @module
  */
@@ -18,19 +19,19 @@ import { checkPlace, SINK_OPTIONS } from './options.ts';
 
 /** Options of the stream sinks. */
 export interface SinkOptions extends IngestOptions {
-  /** Told about each commit, and how the stream ended. */
+  /** Receives a receipt for each committed frame, then completion or the error that ended the stream. */
   readonly receipts?: Partial<Observer<Receipt>>;
 }
 
-/** A sink that can be asked for its counters. */
+/** A sink with counters. */
 export interface Counted {
-  /** A reading of the counters now. */
+  /** A snapshot of the counters. */
   stats(): IngestStats;
 }
 
 interface Sink<T> extends Counted {
   readonly ingest: Ingest<T>;
-  /** Settles when all is written and sealed, or with what went wrong. */
+  /** Resolves when everything is written and sealed; rejects with the error that ended the stream. */
   readonly ended: Promise<void>;
 }
 
@@ -41,7 +42,7 @@ function openSink<T>(place: Place<T>, options: IngestOptions, events: Partial<In
   const ended = new Promise<void>((resolve, reject) => {
     finish = (error) => (error === undefined ? resolve() : reject(error));
   });
-  // Those who wait see the rejection; without them it is reported through `events.done`.
+  // Code that awaits `ended` sees the rejection; otherwise it is reported through `events.done`.
   ended.catch(() => {});
   checkOptions(options, SINK_OPTIONS);
   const { signal } = options;
@@ -51,7 +52,7 @@ function openSink<T>(place: Place<T>, options: IngestOptions, events: Partial<In
       try {
         events.receipt?.(receipt);
       } catch (error) {
-        // Thrown on, it would end the engine in the middle of its books.
+        // Rethrown, it would leave the engine's state inconsistent.
         ingest.fail(error);
       }
     },
@@ -67,7 +68,7 @@ function openSink<T>(place: Place<T>, options: IngestOptions, events: Partial<In
       finish(last);
     },
   });
-  // A place that was full to begin with is done already.
+  // If the place was already full, the ingest is already done.
   if (ingest.open) signal?.addEventListener('abort', abort, { once: true });
   if (signal?.aborted) abort();
   return { ingest, ended, stats: () => ledger.stats() };
@@ -83,7 +84,7 @@ function eventsFor({ receipts }: SinkOptions): Partial<IngestEvents> {
   };
 }
 
-/** Calls back when the signal aborts, until the sink is done. */
+/** Calls `abort` when the signal aborts, unless the sink is done by then. */
 function whenAborted({ ended }: Sink<unknown>, signal: AbortSignal | undefined, abort: () => void): void {
   if (signal === undefined) return;
   signal.addEventListener('abort', abort, { once: true });
@@ -92,8 +93,8 @@ function whenAborted({ ended }: Sink<unknown>, signal: AbortSignal | undefined, 
 }
 
 /**
- * Takes a frame. One that is refused, also since the signal is aborted, is so when all that came before is written: a Web
- * stream whose `write` fails asks its sink for nothing more, and whoever hears of it may close the dict.
+ * Offers a frame to the engine. If the frame is refused, also because the signal is aborted, rejects only once everything
+ * received before is written: after a failed `write` a Web stream no longer calls its sink, and its user may close the dict.
  */
 async function take<T>({ ingest, ended }: Sink<T>, frame: T, signal: AbortSignal | undefined): Promise<void> {
   try {
@@ -107,11 +108,11 @@ async function take<T>({ ingest, ended }: Sink<T>, frame: T, signal: AbortSignal
 
 /**
  * A Node Writable in object mode: `write` calls back when the frame is written or copied into the queue, and
- * `finish` comes when everything is in the file and sealed. Destroying it writes what is queued, too.
+ * `finish` is emitted when everything is in the file and sealed. Destroying it also writes what is queued.
  *
  * When `signal` aborts, what was received is written and sealed, and a Readable that is piped into it is ended, so that
- * its `pipeline` completes. Other sources (duplex streams, iterables) cannot be ended from here: theirs rejects with
- * the signal's reason, as with a `signal` of its own.
+ * its `pipeline` completes. Other sources (duplex streams, iterables) cannot be ended from here: their `pipeline` rejects
+ * with the signal's reason, as with a `signal` of its own.
  *
  * @example
  * ```ts
@@ -129,7 +130,7 @@ export function nodeSink<T>(place: Place<T>, options: SinkOptions = {}): Writabl
   const sink = openSink(place, options, eventsFor(options));
   const writable = new Writable({
     objectMode: true,
-    // The queue is ours, and bounded in bytes; Node's own would only count objects.
+    // The engine has its own queue, bounded in bytes; Node's would only count objects.
     highWaterMark: 1,
     write(frame: T, _encoding, done) {
       take(sink, frame, signal).then(() => done(), done);
@@ -150,14 +151,14 @@ export function nodeSink<T>(place: Place<T>, options: SinkOptions = {}): Writabl
   };
   writable.on('pipe', (source) => {
     sources.add(source);
-    // Whoever pipes listens to the source afterwards only.
+    // `pipe` and `pipeline` add their listeners to the source only after this event.
     if (signal?.aborted) process.nextTick(abort);
   });
   writable.on('unpipe', (source) => sources.delete(source));
   whenAborted(sink, signal, abort);
   return Object.assign(writable, { stats: () => sink.stats() });
 
-  /** To `pipeline`, and to `pipe`, the source has ended: destroyed alone it would be one that closed too early. */
+  /** Ends the source for `pipeline` and `pipe`; only destroying it would count as a premature close. */
   function complete(source: Readable): void {
     source.unpipe(writable);
     source.emit('end');
@@ -167,10 +168,10 @@ export function nodeSink<T>(place: Place<T>, options: SinkOptions = {}): Writabl
 
 /**
  * A Web WritableStream: `write` settles when the frame is written or copied into the queue, `close` when everything is
- * in the file and sealed. Aborting it writes what is queued, too.
+ * in the file and sealed. Aborting it also writes what is queued.
  *
  * When `signal` aborts, what was received is written and sealed; then the stream fails with the signal's reason. So
- * `pipeTo` cancels its source and rejects, as with a `signal` of its own: a sink cannot end a source that gives more.
+ * `pipeTo` cancels its source and rejects, as with a `signal` of its own: a sink cannot end a source that has more frames.
  */
 export function webSink<T>(place: Place<T>, options: SinkOptions = {}): WritableStream<T> & Counted {
   const { signal } = checkOptions(options, SINK_OPTIONS);
@@ -194,7 +195,7 @@ export function webSink<T>(place: Place<T>, options: SinkOptions = {}): Writable
       },
       abort(reason) {
         sink.ingest.end(reason);
-        // The stream fails with the reason itself: what is told here is that frames were lost, too.
+        // The stream itself fails with `reason`; only another error, such as for lost frames, is passed on here.
         return sink.ended.catch((error: unknown) => {
           if (error !== reason) throw error;
         });
@@ -206,8 +207,8 @@ export function webSink<T>(place: Place<T>, options: SinkOptions = {}): Writable
 }
 
 /**
- * What an iterable gives, until the signal: also while the iterable is silent. What it gives after that, and how it ends,
- * concerns nobody any more.
+ * Yields the items of an iterable until the signal aborts, even while the next item is awaited. Later items, and how the
+ * iterable ends, are ignored.
  */
 async function* givenUntil<T>(
   source: AsyncIterable<T> | Iterable<T>,
@@ -225,7 +226,7 @@ async function* givenUntil<T>(
   let over = false;
   try {
     while (!signal.aborted) {
-      // Not Promise.race with one promise of the signal: it would keep a callback for every frame.
+      // Not Promise.race with a single promise for the signal: it would keep a callback for every frame.
       const next = await new Promise<IteratorResult<T> | undefined>((resolve, reject) => {
         leave = () => resolve(undefined);
         Promise.resolve(iterator.next()).then(resolve, reject);
@@ -240,7 +241,7 @@ async function* givenUntil<T>(
     }
   } finally {
     signal.removeEventListener('abort', abort);
-    // A generator that waits for its source ends after that wait.
+    // A generator that is waiting for its source ends only after that wait.
     if (!over) Promise.resolve(iterator.return?.()).catch(() => {});
   }
 }
@@ -250,9 +251,9 @@ function isIterable(value: unknown): boolean {
 }
 
 /**
- * Writes what an iterable gives, and gives the receipts, each when its commit is done. The next frame is asked for when the
- * queue has room and the receipts so far are taken; leaving the loop ends the source, and writes what is queued. So does
- * `signal`, at once.
+ * Writes the frames of an iterable, and yields each frame's receipt once its commit is done. The next frame is requested
+ * when the queue has room and the receipts so far have been consumed. Leaving the loop ends the source and writes what is
+ * queued; so does aborting `signal`, at once.
  *
  * @throws what ended the stream: see {@link appendFrames}
  *
@@ -285,11 +286,11 @@ export async function* writeFrames<T>(
   try {
     while (ingest.open) {
       const given = (asked ??= frames.next());
-      // Not for the frame alone: what was collected is committed by its time, or fails, while the source is silent.
+      // Not for the frame alone: while the source is silent, collected frames are committed by a timer, or fail.
       const next = await new Promise<IteratorResult<T> | undefined>((resolve, reject) => {
         wake = () => resolve(undefined);
         given.then(resolve, reject);
-        // Of commits that were done while the receipts before were read.
+        // Receipts of commits that were done while the previous ones were consumed.
         if (receipts.length > 0) wake();
       });
       if (next !== undefined) {
@@ -304,11 +305,11 @@ export async function* writeFrames<T>(
   } finally {
     ingest.end();
     const left = frames.return(undefined).catch(() => {});
-    // A source that is silent ends after its wait.
+    // A source that is still awaited ends only after that wait.
     if (asked === undefined) await left;
     await ended.catch(() => {});
   }
-  // Those of what was written after an error, too.
+  // Including the receipts of frames that were written after an error.
   yield* receipts.splice(0);
   await ended;
 }

@@ -1,5 +1,5 @@
 /**
- * A viewer process asks the capture to end, through the file itself.
+ * Stop requests: another process asks the capture to end, through the file itself.
  *
  * @module
  */
@@ -9,11 +9,11 @@ import { defer, filter, map, merge, type Observable, of, take } from 'rxjs';
 import { checkDict } from './options.ts';
 import { looksOnce, type WatchOptions } from './watch/dict-watch.ts';
 
-/** The key under which a request is stored until it is obeyed. */
+/** The key under which a stop request is stored until it is obeyed. */
 export const STOP_KEY = 'mmdpickle/stop';
 
 /**
- * Asks the process that captures into this file to end, and commits the request. Any writer can do so, in Python:
+ * Asks the process that captures into this file to end, and commits the request. Any writer can do the same; in Python:
  * `d['mmdpickle/stop'] = 'enough'`.
  *
  * @param dict - open for writing
@@ -26,8 +26,8 @@ export function requestStop(dict: MmapDict, reason = ''): void {
 }
 
 /**
- * Emits the reason once somebody has called {@link requestStop}, and completes. For `takeUntil`. The request is removed from
- * the file, so that the next capture does not find it; one that was there before is obeyed at once.
+ * Emits the reason once {@link requestStop} has been called, and completes. For `takeUntil`. The request is removed from
+ * the file, so that the next capture does not find it; a request that is already in the file is obeyed at once.
  *
  * @param dict - open for writing
  *
@@ -48,7 +48,7 @@ export function stopRequested(
   options: Pick<WatchOptions, 'pollMs' | 'events' | 'scheduler'> = {},
 ): Observable<string> {
   return defer(() =>
-    // The watch begins first: a request that comes between is in the dict when it is asked.
+    // The watch begins first: a request that comes in between is found by the check that follows.
     merge(looksOnce(dict, options), of([])).pipe(
       filter(() => dict.has(STOP_KEY)),
       take(1),
