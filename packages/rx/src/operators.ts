@@ -21,7 +21,8 @@ import type { RowsOptions } from './targets/rows-target.ts';
  * A frame's bytes are borrowed only while it is emitted: a frame that must wait for the file is copied.
  *
  * Errors: LIMIT_EXCEEDED (queue full under policy `error`), ALREADY_EXISTS, NO_SPACE, LOCKED (after all retries),
- * UNSUPPORTED_VALUE, KEY_TOO_LONG. Frames received before the error are then in the file.
+ * UNSUPPORTED_VALUE, KEY_TOO_LONG. The frames before one that cannot be written are in the file; those still queued at
+ * LOCKED are not.
  *
  * @example
  * ```ts

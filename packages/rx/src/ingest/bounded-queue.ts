@@ -1,5 +1,5 @@
 /**
- * The one queue of this package: bounded in items and in bytes, with a stated policy for what happens beyond.
+ * The one queue of this package: bounded in items and in bytes, with a policy for what happens when it is full.
  *
  * @module
  */
@@ -7,17 +7,17 @@
 import { MmdError } from '@mmdpickle/core';
 
 /**
- * What happens to a frame that comes while the queue is full:
+ * What happens to a frame that finds the queue full:
  *
  * - `error`: the stream ends with LIMIT_EXCEEDED, after everything queued is written;
- * - `drop-newest`: it is dropped;
- * - `drop-oldest`: the longest-waiting ones are dropped until it fits;
- * - `sample`: only the newest frame waits at all; each one replaced is dropped;
+ * - `drop-newest`: the frame is dropped;
+ * - `drop-oldest`: the frames that have waited longest are dropped until it fits;
+ * - `sample`: only the newest frame ever waits; each one it replaces is dropped;
  * - `block`: its source waits (sinks only: an Observable cannot wait).
  */
 export type Policy = 'error' | 'drop-newest' | 'drop-oldest' | 'sample' | 'block';
 
-/** How much may wait. What is being written counts too, so the bytes bound the memory. */
+/** Limits of the queue. Frames being written count too, so `bytes` bounds the memory. */
 export interface QueueLimits {
   /** Default 65,536. */
   readonly frames?: number;
@@ -25,30 +25,30 @@ export interface QueueLimits {
   readonly bytes?: number;
 }
 
-/** How much to take for one commit. */
+/** The most that one commit may take. */
 export interface BatchLimits {
   readonly frames: number;
   readonly bytes: number;
 }
 
-/** Something that takes room in the queue. */
+/** An item that takes room in the queue. */
 export interface Sized {
   /** The bytes of the frame. */
   readonly bytes: number;
 }
 
-/** What became of a frame that was offered. */
+/** Whether a frame is admitted to the queue, and what was removed for it. */
 export interface Admission<T> {
   /** Whether it may be pushed now. */
   readonly accepted: boolean;
-  /** What had to go for it, oldest first; already removed from the queue. */
+  /** The items removed from the queue to make room, oldest first. */
   readonly evicted: readonly T[];
 }
 
 const DEFAULT_FRAMES = 65_536;
 const DEFAULT_BYTES = 64 * 2 ** 20;
 
-/** A first-in first-out queue whose contents, waiting or in flight, never pass its limits. */
+/** A first-in first-out queue whose contents, waiting or in flight, never exceed its limits. */
 export class BoundedQueue<T extends Sized> {
   readonly maxFrames: number;
   readonly maxBytes: number;
@@ -65,17 +65,17 @@ export class BoundedQueue<T extends Sized> {
     this.maxBytes = bytes;
   }
 
-  /** Items that wait to be taken. */
+  /** Number of items waiting to be taken. */
   get waiting(): number {
     return this.#items.length - this.#head;
   }
 
-  /** Bytes that wait to be taken. */
+  /** Bytes waiting to be taken. */
   get waitingBytes(): number {
     return this.#waitingBytes;
   }
 
-  /** Items waiting and in flight. */
+  /** Number of items waiting and in flight. */
   get frames(): number {
     return this.waiting + this.#flightFrames;
   }
@@ -90,17 +90,17 @@ export class BoundedQueue<T extends Sized> {
     return this.#items[this.#head];
   }
 
-  /** Whether something of this size has room now. */
+  /** Whether an item of this size fits now. */
   fits(bytes: number): boolean {
     return this.frames < this.maxFrames && this.bytes + bytes <= this.maxBytes;
   }
 
-  /** Whether something of this size can ever have room. */
+  /** Whether an item of this size can ever fit. */
   canHold(bytes: number): boolean {
     return bytes <= this.maxBytes;
   }
 
-  /** Makes room by `policy`; says whether an item of `bytes` may be pushed, and what had to go. */
+  /** Makes room as `policy` says; returns whether an item of `bytes` may be pushed, and what was removed. */
   admit(bytes: number, policy: Policy): Admission<T> {
     const evicted: T[] = [];
     if (!this.canHold(bytes)) return { accepted: false, evicted };
@@ -109,13 +109,13 @@ export class BoundedQueue<T extends Sized> {
     return { accepted: this.fits(bytes), evicted };
   }
 
-  /** Adds an item; the caller has asked {@link BoundedQueue.admit} or {@link BoundedQueue.fits} before. */
+  /** Adds an item; the caller has checked {@link BoundedQueue.admit} or {@link BoundedQueue.fits}. */
   push(item: T): void {
     this.#items.push(item);
     this.#waitingBytes += item.bytes;
   }
 
-  /** Takes at least one item (if any waits) and as many more as the limits allow; they stay counted until settled. */
+  /** Takes at least one item (if any waits) and as many more as the limits allow; they count as in flight until settled. */
   take(limits: BatchLimits): T[] {
     const taken: T[] = [];
     let bytes = 0;
@@ -129,13 +129,13 @@ export class BoundedQueue<T extends Sized> {
     return taken;
   }
 
-  /** Counts items as in flight that never had to wait. */
+  /** Counts items that never had to wait as in flight. */
   depart(items: readonly T[]): void {
     this.#flightFrames += items.length;
     for (const item of items) this.#flightBytes += item.bytes;
   }
 
-  /** Lets items that were taken wait again, before all others. */
+  /** Puts taken items back at the front of the queue. */
   putBack(items: readonly T[]): void {
     this.settle(items);
     this.#items = [...items, ...this.#items.slice(this.#head)];
@@ -143,13 +143,13 @@ export class BoundedQueue<T extends Sized> {
     for (const item of items) this.#waitingBytes += item.bytes;
   }
 
-  /** Gives back the room of items that were taken. */
+  /** Frees the room of taken items. */
   settle(items: readonly T[]): void {
     this.#flightFrames -= items.length;
     for (const item of items) this.#flightBytes -= item.bytes;
   }
 
-  /** Removes everything that waits. */
+  /** Removes and returns all waiting items. */
   clear(): T[] {
     const rest = this.#items.slice(this.#head);
     this.#items = [];
@@ -160,7 +160,7 @@ export class BoundedQueue<T extends Sized> {
 
   #shift(): T {
     const item = this.#items[this.#head]!;
-    // The slot is emptied at once, so that a dropped frame's bytes are free to go.
+    // The slot is cleared at once, so that a dropped frame can be garbage-collected.
     (this.#items as (T | undefined)[])[this.#head++] = undefined;
     this.#waitingBytes -= item.bytes;
     if (this.#head > 64 && this.#head * 2 > this.#items.length) {
@@ -179,7 +179,7 @@ function checkQueue(limits: QueueLimits): Required<QueueLimits> {
   };
 }
 
-/** A number above zero (Infinity is one), or INVALID_ARGUMENT. */
+/** Checks that a number is above zero (Infinity is allowed). @throws MmdError INVALID_ARGUMENT */
 function positive(value: number, name: string): number {
   if (typeof value === 'number' && value > 0) return value;
   throw new MmdError('INVALID_ARGUMENT', `${name} is a number above 0, found ${String(value)}`, {

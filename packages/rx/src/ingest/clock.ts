@@ -1,9 +1,9 @@
-/** How far the two clocks may part before the fine one is set again. */
+/** How far the two clocks may diverge before the fine one is set again. */
 const TOLERANCE_MS = 5;
 
 /**
- * The time of day with the resolution of the performance clock: within 5 ms of the system's
- * clock (which may be set while a capture runs for days), and in between never backwards.
+ * The time of day with the resolution of the performance clock: within 5 ms of the system clock (which may be set while
+ * a capture runs for days), and monotonic except when it is set again.
  */
 export class WallClock {
   #origin = performance.timeOrigin;

@@ -1,5 +1,5 @@
 /**
- * Why a stream of frames ends with an error, in words.
+ * The errors that end a stream of frames.
  *
  * @module
  */
@@ -8,22 +8,22 @@ import { type ErrorFields, isMmdError, MmdError } from '@mmdpickle/core';
 import type { BoundedQueue } from './bounded-queue.ts';
 import type { Pending } from './target.ts';
 
-/** Errors that one frame alone would meet too. A disk without room for a batch may have room for its first frames. */
+/** Whether writing one frame alone would fail too. NO_SPACE is not hopeless: a batch's first frames may still fit. */
 export function isHopeless(error: unknown): boolean {
   return ['LOCKED', 'IO', 'CLOSED', 'READ_ONLY'].some((code) => isMmdError(error, code as 'IO'));
 }
 
-/** Of a source that fails with nothing, as a promise that is rejected so: to the engine that would be no error. */
+/** The error of a source that fails with `undefined` or `null`, which the engine would not take for an error. */
 export function sourceFailed(): MmdError {
   return new MmdError('IO', 'the source failed, and did not say why');
 }
 
-/** The same of a frame whose getters throw nothing, and of a reader of receipts. */
+/** The same for a frame whose getters throw `undefined` or `null`, or a reader of receipts that does. */
 export function failedSilently(): MmdError {
   return new MmdError('INVALID_ARGUMENT', 'a frame, or the reader of a receipt, threw and did not say why');
 }
 
-/** Why frames could not be written, of a stream that had failed before. */
+/** The error for frames that could not be written (`lost`) after the stream had already failed (`failed`). */
 export function lostAfter(failed: unknown, lost: unknown): unknown {
   const message = `${lost instanceof Error ? lost.message : textOf(lost)}; before that the stream had failed: ${textOf(failed)}`;
   const cause = new AggregateError([failed, lost], message);
@@ -32,11 +32,11 @@ export function lostAfter(failed: unknown, lost: unknown): unknown {
   return new MmdError(lost.code, message, { ...fields, cause });
 }
 
-/** Not of objects that are no errors: what makes text of them is theirs, and may throw. */
+/** Text of a thrown value. Of an object that is no Error only the type: its own conversion to text may throw. */
 const textOf = (thrown: unknown): string =>
   thrown instanceof Error || Object(thrown) !== thrown ? String(thrown) : typeof thrown;
 
-/** Of a frame that there is no room for. */
+/** The error for a frame that the queue has no room for. */
 export function overflow(bytes: number, queue: BoundedQueue<Pending<unknown>>): MmdError {
   return new MmdError(
     'LIMIT_EXCEEDED',

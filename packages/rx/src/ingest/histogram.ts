@@ -6,9 +6,9 @@
 
 /** Buckets per doubling: a quantile is off by less than 1 part in 16. */
 const PER_OCTAVE = 16;
-/** The first bucket ends here: 1 microsecond, in milliseconds. */
+/** Upper bound of the first bucket: 1 microsecond, in milliseconds. */
 const SMALLEST = 0.001;
-/** 1 microsecond to 2^34 of them, which is over four hours. */
+/** The buckets cover 1 microsecond to 2^34 microseconds, which is over four hours. */
 const OCTAVES = 34;
 
 /** Counts durations in logarithmic buckets. */
@@ -16,7 +16,7 @@ export class Histogram {
   readonly #counts: Float64Array = new Float64Array(OCTAVES * PER_OCTAVE + 1);
   #total = 0;
 
-  /** How many were recorded. */
+  /** Number of durations recorded. */
   get total(): number {
     return this.#total;
   }
@@ -30,8 +30,8 @@ export class Histogram {
   }
 
   /**
-   * The duration that a fraction `q` of the recorded ones does not exceed, in milliseconds, rounded up to its
-   * bucket's end; 0 when none was recorded.
+   * The `q` quantile of the recorded durations in milliseconds, rounded up to the end of its bucket; 0 if none was
+   * recorded.
    */
   quantile(q: number): number {
     if (this.#total === 0) return 0;
@@ -45,7 +45,7 @@ export class Histogram {
     return SMALLEST * 2 ** (bucket / PER_OCTAVE);
   }
 
-  /** Forgets all. */
+  /** Discards all records. */
   reset(): void {
     this.#counts.fill(0);
     this.#total = 0;

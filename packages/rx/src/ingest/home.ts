@@ -1,18 +1,18 @@
 import type { MmapDict } from '@mmdpickle/core';
 import type { BatchLimits } from './bounded-queue.ts';
 
-/** Which dict an ingest writes to now: one dict for good, or one of a row of files. */
+/** The dict that an ingest currently writes to: always the same dict, or one of a row of files. */
 export interface Home {
   readonly dict: MmapDict;
-  /** Notes what was written, for the limits of a rolling file. */
+  /** Counts what was written towards the limits of a rolling file. */
   note(frames: number, bytes: number): void;
   /** Whether the next commit belongs in a new file. */
   due(): boolean;
-  /** What the file that the next commit belongs in takes before it is full. */
+  /** How much more fits into the file that the next commit belongs in. */
   room(): BatchLimits;
-  /** Goes on to a new file; the old dict is sealed before. */
+  /** Switches to a new file; the arrays in the old one have been sealed before. */
   roll(): void;
-  /** The stream is over. A dict that the caller opened stays open. */
+  /** Called when the stream is over. A dict that the caller opened stays open. */
   release(): void;
 }
 

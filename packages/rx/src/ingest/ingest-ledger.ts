@@ -1,5 +1,5 @@
 /**
- * What successive and parallel streams into one place share.
+ * State shared by successive and concurrent streams into one place.
  *
  * @module
  */
@@ -8,21 +8,21 @@ import { WallClock } from './clock.ts';
 import { type IngestStats, Tally } from './stats.ts';
 import type { Pending } from './target.ts';
 
-/** Counters, numbers of frames, and who is at work. */
+/** Counters, sequence numbers and active streams of one place. */
 export class IngestLedger {
   readonly tally: Tally = new Tally();
   readonly clock: WallClock = new WallClock();
-  /** The streams that are not done. */
+  /** The streams that are not done yet. */
   readonly active: Set<{ readonly oldest: Pick<Pending<unknown>, 'at' | 'seq'> | undefined }> = new Set();
-  /** The number of the next frame; never used twice. */
+  /** The sequence number of the next frame; never used twice. */
   nextSeq = 0;
 
-  /** Frames before this one are written or dropped: what waits in a stream that began before another one ended is neither. */
+  /** All frames before this number are written or dropped; frames still waiting in other streams are neither. */
   get settledSeq(): number {
     return Math.min(this.nextSeq, ...[...this.active].flatMap(({ oldest }) => oldest?.seq ?? []));
   }
 
-  /** A reading of the counters, over all streams into the place. */
+  /** A snapshot of the counters over all streams into the place. */
   stats(): IngestStats {
     const waiting = [...this.active].flatMap(({ oldest }) => oldest?.at ?? []);
     return this.tally.read(

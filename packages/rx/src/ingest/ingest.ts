@@ -1,6 +1,6 @@
 /**
- * The engine behind every operator and sink: receives frames, writes them at once where it can, queues them
- * where the file is locked, and accounts for every one.
+ * The engine behind every operator and sink: receives frames, writes them at once if it can, queues them
+ * while the file is locked, and accounts for every one.
  *
  * @module
  */
@@ -15,22 +15,22 @@ import type { IngestLedger } from './ingest-ledger.ts';
 import type { IngestSettings } from './options.ts';
 import type { Pending, Placed, Receipt, Target } from './target.ts';
 
-/** What the engine tells its shell. */
+/** Callbacks from the engine to the operator or sink around it. */
 export interface IngestEvents {
   receipt(receipt: Receipt): void;
-  /** No frame is taken any more: stop the source. Comes before `done`, and only where the source did not end first. */
+  /** No more frames are accepted: stop the source. Called before `done`, and only if the source did not end first. */
   stop(): void;
-  /** All is written that will be, and sealed. */
+  /** Everything that will be written is written and sealed. */
   done(error?: unknown): void;
 }
 
-/** Makes the target in a dict; `seq` is the number of the next frame. */
+/** Makes the target in a dict; `seq` is the sequence number of the next frame. */
 export type MakeTarget<T> = (dict: MmapDict, seq: number) => Target<T>;
 
-/** A frame whose sender waits for room. */
+/** A frame whose sender waits for room in the queue. */
 interface Waiter<T> {
   readonly item: T;
-  /** The stream ended meanwhile, and took it all the same. */
+  /** The stream ended meanwhile, but still took the frame. */
   taken: boolean;
   wake(): void;
 }
@@ -55,9 +55,9 @@ export class Ingest<T> {
   #busy = false;
   /** The first frame of a batch that waits for the lock. */
   #flying: Pending<T> | undefined;
-  /** The time of `batch.ms` is over for what waits. */
+  /** The waiting frames are due, for example because `batch.ms` has elapsed. */
   #ripe = false;
-  /** So many frames are written one by one, to find the one that cannot be. */
+  /** How many frames to write one by one, to find the one that cannot be written. */
   #single = 0;
   #timer: Subscription | undefined;
   #deadline: Subscription | undefined;
@@ -76,7 +76,7 @@ export class Ingest<T> {
     try {
       this.#target = make(home.dict, ledger.nextSeq);
     } catch (error) {
-      // Nobody else knows of a file that was opened for this stream.
+      // Otherwise a file that was opened for this stream would never be closed.
       home.release();
       throw error;
     }
@@ -85,7 +85,7 @@ export class Ingest<T> {
     this.#endIfFull();
   }
 
-  /** Whether frames are still taken. */
+  /** Whether frames are still accepted. */
   get open(): boolean {
     return this.#state === 'open';
   }
@@ -96,20 +96,20 @@ export class Ingest<T> {
   }
 
   /**
-   * Takes a frame. Its bytes are borrowed for this call only: what has to wait is copied.
-   * Problems end the stream through {@link IngestEvents.done}; nothing is thrown.
-   * @returns false where the stream was over before the frame counted as received
+   * Takes a frame. Its bytes are borrowed for this call only: a frame that has to wait is copied.
+   * Errors end the stream through {@link IngestEvents.done}; nothing is thrown.
+   * @returns false if the stream ended before the frame counted as received
    */
   push(item: T): boolean {
     if (this.#state === 'open') this.#makeRoom(item);
-    // Writing may have met an error, or a receipt's reader may have had enough.
+    // Writing may have failed, or the reader of a receipt may have unsubscribed.
     return this.#state === 'open' && this.#receive(item, this.#settings.policy);
   }
 
   /**
-   * Takes a frame, under policy `block` as soon as the queue has room for it.
-   * @returns when the frame is written or copied, so that its bytes may be used again
-   * @throws what ended the stream
+   * Takes a frame; under policy `block`, as soon as the queue has room for it.
+   * @returns when the frame is written or copied, so that its bytes may be reused
+   * @throws the error that ended the stream
    */
   async offer(item: T): Promise<void> {
     const bytes = this.#state === 'open' ? this.#measureForRoom(item) : 0;
@@ -130,15 +130,15 @@ export class Ingest<T> {
     if (this.#error !== undefined) throw this.#error;
   }
 
-  /** The source is over: writes what is queued, seals, then calls {@link IngestEvents.done} with `error`. */
+  /** Ends the stream after its source: writes what is queued, seals, then calls {@link IngestEvents.done} with `error`. */
   end(error?: unknown): void {
     if (this.#state !== 'open') return;
-    // What a sink was given before its end was received, though there was no room for it yet.
+    // Frames given to a sink before its end count as received, even if there was no room for them yet.
     for (const waiter of this.#waiters) waiter.taken = this.#receive(waiter.item, 'none');
     this.#end(error);
   }
 
-  /** Whoever reads the receipts failed: ends the stream, and is what it ended with. */
+  /** Ends the stream with `error`, such as one thrown by the reader of a receipt. */
   fail(error: unknown): void {
     this.#stop(error ?? failedSilently());
   }
@@ -152,9 +152,9 @@ export class Ingest<T> {
     this.#flush();
   }
 
-  /** Ends by itself, so the source must be told. */
+  /** Ends the stream before its source ends, so the source must be stopped. */
   #stop(error?: unknown): void {
-    // Stopping the source may end this stream at once, without an error: so the error is kept first.
+    // Keep the error first: stopping the source may end this stream at once, without an error.
     this.#error ??= error;
     if (this.#state !== 'open') return;
     this.#events.stop();
@@ -162,8 +162,8 @@ export class Ingest<T> {
   }
 
   /**
-   * @param policy - `none`: it is taken, room or not
-   * @returns false where the stream ended before the frame counted as received
+   * @param policy - `none` takes the frame even if the queue is full
+   * @returns false if the stream ended before the frame counted as received
    */
   #receive(item: T, policy: Policy | 'none'): boolean {
     const { tally } = this.#ledger;
@@ -174,7 +174,7 @@ export class Ingest<T> {
     } catch (error) {
       invalid = error ?? failedSilently();
     }
-    // Getters of the frame may have ended the stream, or have sent others, which are written before it and so numbered.
+    // Getters of the frame may have ended the stream, or pushed other frames, which are numbered and written before it.
     if (this.#state !== 'open') return false;
     const seq = this.#ledger.nextSeq++;
     tally.received += 1;
@@ -184,7 +184,7 @@ export class Ingest<T> {
       return true;
     }
     const frame: Pending<T> = { item, seq, bytes, time: this.#ledger.clock.now(), at: performance.now() };
-    // What the queue cannot hold is not collected either, where the file is free.
+    // A frame that is larger than the queue is not collected, but written directly if the file is free.
     const collected = this.#settings.batchMs !== undefined && this.#queue.canHold(bytes);
     const direct = !collected && !this.#busy && this.#queue.frames === 0;
     if (!direct || !this.#writeDirect(frame)) this.#enqueue(frame, policy);
@@ -192,7 +192,7 @@ export class Ingest<T> {
     return true;
   }
 
-  /** What is not a frame needs no room: `push` refuses it, with its reason. */
+  /** The room that a frame needs; 0 for an item that is not a frame, which `push` will refuse with the reason. */
   #measureForRoom(item: T): number {
     try {
       return this.#target.measure(item, this.#ledger.nextSeq);
@@ -201,7 +201,7 @@ export class Ingest<T> {
     }
   }
 
-  /** Commits what is collected, or waits for its turn, where the next frame has no room beside it and the file is free. */
+  /** If the next frame does not fit and the file is free, commits the frames that are collected or wait for their turn. */
   #makeRoom(next: T): void {
     if (this.#busy || this.#queue.frames === 0 || this.#queue.fits(this.#measureForRoom(next))) return;
     this.#ripe = true;
@@ -215,7 +215,7 @@ export class Ingest<T> {
 
   #enqueue(frame: Pending<T>, policy: Policy | 'none'): void {
     const { tally } = this.#ledger;
-    // Policies are for frames that wait for the file, not for those that are collected while it is free.
+    // Policies apply to frames that wait for the file, not to those that are collected while it is free.
     const free = (policy === 'block' && this.#queue.frames === 0) || (!this.#busy && this.#queue.fits(frame.bytes));
     const { accepted, evicted } = free || policy === 'none' ? TAKEN : this.#queue.admit(frame.bytes, policy);
     tally.drop(policy === 'sample' ? 'sampled' : 'evicted', evicted.length);
@@ -223,7 +223,7 @@ export class Ingest<T> {
     if (!accepted) tally.drop('queue-full');
     else {
       const busy = this.#busy;
-      // Getters of the frame may end the stream: it is not over before this one waits, or is dropped.
+      // Getters of the frame may end the stream: it must not finish before this frame is queued or dropped.
       this.#busy = true;
       try {
         this.#queue.push({ ...frame, item: this.#target.own(frame.item) });
@@ -240,7 +240,7 @@ export class Ingest<T> {
     this.#flush();
   }
 
-  /** Writes one frame from the caller's own memory; false when the file is locked. */
+  /** Writes one frame from the caller's own memory; returns false if the file is locked. */
   #writeDirect(frame: Pending<T>): boolean {
     this.#busy = true;
     this.#queue.depart([frame]);
@@ -252,7 +252,7 @@ export class Ingest<T> {
     return written;
   }
 
-  /** Writes what is due until nothing is, or until the lock must be waited for. */
+  /** Writes everything that is due, unless it has to wait for the lock or for its next turn. */
   #flush(): void {
     if (this.#busy) return;
     this.#busy = true;
@@ -263,7 +263,7 @@ export class Ingest<T> {
         void this.#writeLater(frames);
         return;
       }
-      // After a commit, never before the first: what was due when its frame came is written in that turn.
+      // Checked only after a commit, never before the first: what is due when its frame arrives is written in that turn.
       if (this.#state === 'open' && this.#due() && performance.now() - began > LONGEST_STRETCH_MS) {
         this.#busy = false;
         this.#ripe = true;
@@ -274,7 +274,7 @@ export class Ingest<T> {
     this.#busy = false;
     this.#ripe = false;
     if (this.#queue.waiting > 0) {
-      // The time runs from the first frame that waits: those after it must not begin it again.
+      // The time runs from the first waiting frame: later ones must not restart it.
       if (this.#timer === undefined) this.#arm(this.#settings.batchMs ?? 0);
       return;
     }
@@ -314,7 +314,7 @@ export class Ingest<T> {
 
   /**
    * Runs `work` in a commit of its own, without waiting for the lock.
-   * @throws LOCKED where somebody else has it, or the caller is in a batch, which may be undone
+   * @throws LOCKED if another writer holds the lock, or if the caller is inside a batch, which may yet be rolled back
    */
   #atOnce<R>(work: () => R): R {
     const { dict } = this.#home;
@@ -322,7 +322,7 @@ export class Ingest<T> {
     return dict.batch(work, { lockTimeout: 0 });
   }
 
-  /** Tries to commit; false where that must wait. */
+  /** Tries to commit; returns false if the commit must wait for the lock. */
   #attempt(frames: readonly Pending<T>[]): boolean {
     const started = performance.now();
     let placed: Placed[];
@@ -357,7 +357,7 @@ export class Ingest<T> {
     this.#flush();
   }
 
-  /** Runs `work` in a batch, waiting for the lock off the event loop and trying again with growing pauses. */
+  /** Runs `work` in a batch, waiting for the lock off the event loop and retrying with growing pauses. */
   #locked<R>(work: () => R): Promise<R> {
     const { lockTimeout, retry: pause, scheduler } = this.#settings;
     const { signal } = this.#abort;
@@ -399,7 +399,7 @@ export class Ingest<T> {
       if (this.#settings.durable) dict.flush();
       ({ commitNumber } = dict);
     } catch (error) {
-      // They are in the file: tried again, they would be there twice, or end the stream since it takes nothing more.
+      // The frames are in the file. Writing them again would store them twice, or fail because the place takes no more.
       this.#lose(frames, error);
       return;
     }
@@ -433,10 +433,10 @@ export class Ingest<T> {
     });
   }
 
-  /** A batch failed, and nothing of it is in the file. */
+  /** Handles a failed batch, nothing of which is in the file. */
   #broken(frames: readonly Pending<T>[], error: unknown): void {
     if (frames.length > 1 && !isHopeless(error)) {
-      // One frame that cannot be written must not take those before it along.
+      // One frame that cannot be written must not cost the frames before it.
       this.#queue.putBack(frames);
       this.#single = frames.length;
       return;
@@ -444,18 +444,18 @@ export class Ingest<T> {
     this.#lose(frames, error);
   }
 
-  /** Frames get no receipt, and the stream ends. */
+  /** Drops the frames, without receipts, and everything queued, and ends the stream. */
   #lose(frames: readonly Pending<T>[], error: unknown): void {
     const reason = this.#abort.signal.aborted ? 'drain-timeout' : 'failed';
     this.#ledger.tally.drop(reason, frames.length + this.#queue.waiting);
     this.#queue.clear();
     this.#release(frames);
-    // Who hears only why the source failed would take the frames before that for written.
+    // The source's error alone would suggest that the frames before it were written.
     if (this.#error !== undefined) this.#error = lostAfter(this.#error, error);
     this.fail(error);
   }
 
-  /** Frames have left the queue for good. */
+  /** Releases the queue's room of frames that are written or dropped. */
   #release(frames: readonly Pending<T>[]): void {
     this.#queue.settle(frames);
     this.#flying = undefined;
@@ -499,7 +499,7 @@ export class Ingest<T> {
         return;
       }
       if (isMmdError(this.#error, 'LOCKED')) {
-        // All tries were in vain already; the next stream, or a vacuum, trims what is left unsealed.
+        // All retries have already failed; the next stream, or a vacuum, trims what is left unsealed.
         this.#close();
         return;
       }

@@ -1,5 +1,5 @@
 /**
- * The thin shell that makes an rxjs operator of the engine.
+ * The thin wrapper that turns the engine into an RxJS operator.
  *
  * @module
  */
@@ -28,27 +28,27 @@ import type { IngestStats } from './stats.ts';
 import type { Receipt } from './target.ts';
 
 /**
- * An rxjs operator that writes what it receives and emits a receipt for each commit, with a window on its counters.
+ * An RxJS operator that writes the frames it receives, emits a receipt for each committed frame, and has counters.
  *
- * One operator object is one place in the file: sequence numbers and counters go on when it is subscribed to again
- * (by `retry` or `repeat`), and are shared when it is subscribed to twice.
+ * One operator object is one place in the file: sequence numbers and counters continue when it is subscribed to again
+ * (by `retry` or `repeat`), and are shared by concurrent subscriptions.
  */
 export interface IngestOperator<T> extends OperatorFunction<T, Receipt> {
-  /** Emits every `statsMs` while a stream runs, and when it ends. Sampled only while somebody listens. */
+  /** Emits every `statsMs` while a stream runs, and when it ends. Sampled only while subscribed to. */
   readonly stats$: Observable<IngestStats>;
-  /** A reading of the counters now. */
+  /** A snapshot of the counters. */
   stats(): IngestStats;
   /**
-   * Resolves when no stream runs: after unsubscribing, everything received is then written and sealed.
-   * @throws what the last stream ended with, when that was an error
+   * Resolves when no stream is running: after unsubscribing, everything received is then written and sealed.
+   * @throws the error of the last stream that ended, if it ended with one
    */
   idle(): Promise<void>;
 }
 
-/** Opens what a stream writes to; called at every subscription. */
+/** Opens the dict that a stream writes to; called at every subscription. */
 export type OpenHome = () => Home;
 
-/** Makes the operator for a target. */
+/** Makes an operator that writes to a target. */
 export function ingestOperator<T>(open: OpenHome, make: MakeTarget<T>, options: IngestOptions): IngestOperator<T> {
   const settings = settle(options, 'error');
   if (settings.policy === 'block') {

@@ -1,5 +1,5 @@
 /**
- * The options that every operator and sink of this package takes, and their defaults.
+ * The options of every operator and sink of this package, and their defaults.
  *
  * @module
  */
@@ -7,35 +7,35 @@
 import { asyncScheduler, type SchedulerLike } from 'rxjs';
 import type { BatchLimits, Policy, QueueLimits } from './bounded-queue.ts';
 
-/** Queueing, batching, retrying and stopping. */
+/** Options for queueing, batching, retrying and stopping. */
 export interface IngestOptions {
   /** How much may wait for the file. Default 65,536 frames and 64 MiB. */
   readonly queue?: QueueLimits;
-  /** What happens beyond. Default `'error'` for operators, `'block'` for sinks. */
+  /** What happens when the queue is full. Default `'error'` for operators, `'block'` for sinks. */
   readonly policy?: Policy;
   /**
-   * How many frames make a commit. Without `ms` a frame is committed at once, and frames that had to wait are
-   * committed together (4,096 frames or 16 MiB at most); with `ms` they are collected until one of the limits is reached,
-   * `ms` milliseconds after the first of them or with a full queue at the latest.
+   * How many frames make a commit. Without `ms` a frame is committed at once, and frames that had to wait are committed
+   * together (by default at most 4,096 frames or 16 MiB). With `ms` frames are collected until one of the limits is
+   * reached, at the latest `ms` milliseconds after the first of them or when the queue is full.
    */
   readonly batch?: { readonly frames?: number; readonly bytes?: number; readonly ms?: number };
-  /** `'commit'`: a receipt means that the frame is on the disk (fdatasync). Default `'none'`: it is in the file. */
+  /** What a receipt means. `'commit'`: the frame is on the disk (fdatasync). Default `'none'`: it is in the file. */
   readonly durability?: 'none' | 'commit';
-  /** How long one try waits for the file's lock, in milliseconds. Default 5,000. */
+  /** How long one attempt waits for the file's lock, in milliseconds. Default 5,000. */
   readonly lockTimeout?: number;
-  /** Tries after LOCKED, the pause doubling from `delayMs` to `maxDelayMs`. Default 8, 50 and 2,000. */
+  /** Retries after LOCKED, with pauses that double from `delayMs` to `maxDelayMs`. Default 8, 50 and 2,000. */
   readonly retry?: { readonly count?: number; readonly delayMs?: number; readonly maxDelayMs?: number };
-  /** After the end of the stream: how long what is queued may take to be written, in milliseconds. Default 10,000. */
+  /** How long writing what is queued may take after the end of the stream, in milliseconds. Default 10,000. */
   readonly drainMs?: number;
-  /** Aborting ends the stream as its own end would: what was received is written, arrays are sealed. */
+  /** Aborting it has the effect of the source completing: what was received is written, arrays are sealed. */
   readonly signal?: AbortSignal;
   /** How often `stats$` emits, in milliseconds. Default 1,000. */
   readonly statsMs?: number;
-  /** Times batches, retries and statistics. Default rxjs's asyncScheduler. */
+  /** Schedules batches, retries and statistics. Default: the asyncScheduler of RxJS. */
   readonly scheduler?: SchedulerLike;
 }
 
-/** {@link IngestOptions} with every default in place. */
+/** {@link IngestOptions} with defaults filled in. */
 export interface IngestSettings {
   readonly queue: QueueLimits;
   readonly policy: Policy;
@@ -49,7 +49,7 @@ export interface IngestSettings {
   readonly scheduler: SchedulerLike;
 }
 
-/** Fills in the defaults of options that were checked. */
+/** Fills in the defaults of options that have been checked. */
 export function settle(options: IngestOptions, defaultPolicy: Policy): IngestSettings {
   const { batch = {}, retry = {}, queue = {} } = options;
   return {
@@ -66,7 +66,7 @@ export function settle(options: IngestOptions, defaultPolicy: Policy): IngestSet
   };
 }
 
-/** What a timer can count, 24 days: one that is to take longer would go off at once. */
+/** Limits a duration to the longest that a timer supports, 24 days: a longer one would fire at once. */
 export function timed(ms: number): number {
   return Math.min(ms, 2 ** 31 - 1);
 }

@@ -1,5 +1,5 @@
 /**
- * What an ingest counts. `received = written + all dropped + queued`, at every moment.
+ * The counters of an ingest. `received = written + all dropped + queued`, at every moment.
  *
  * @module
  */
@@ -19,37 +19,37 @@ export const DROP_REASONS = {
 /** A key of {@link DROP_REASONS}. */
 export type DropReason = keyof typeof DROP_REASONS;
 
-/** One reading of an ingest's counters. */
+/** A snapshot of an ingest's counters. */
 export interface IngestStats {
-  /** Frames that came. */
+  /** Frames received. */
   readonly received: number;
-  /** Frames whose commit is done. */
+  /** Frames committed. */
   readonly written: number;
-  /** Frames that never reach the file, by reason. */
+  /** Frames that will never reach the file, by reason. */
   readonly dropped: Readonly<Record<DropReason, number>>;
   /** The sum of `dropped`. */
   readonly droppedTotal: number;
   /** Frames waiting or being written. */
   readonly queued: number;
-  /** Their bytes. */
+  /** Bytes of the frames waiting or being written. */
   readonly queuedBytes: number;
-  /** The most bytes that ever waited. */
+  /** Peak of `queuedBytes` while frames had to wait. */
   readonly peakQueuedBytes: number;
-  /** Bytes of the frames written. */
+  /** Bytes of the frames committed. */
   readonly bytes: number;
-  /** Bytes written per second since the reading before. */
+  /** Bytes written per second since the previous snapshot. */
   readonly bytesPerSecond: number;
-  /** Milliseconds that the oldest queued frame has waited; 0 when none waits. */
+  /** How long the oldest queued frame has waited, in milliseconds; 0 if none waits. */
   readonly lagMs: number;
   /** Commits done. */
   readonly commits: number;
-  /** Tries that met a locked file and went again. */
+  /** Retries after an attempt found the file locked. */
   readonly retries: number;
-  /** Duration of a commit, waiting for the lock included, in milliseconds: half are faster, one in a hundred is slower. */
+  /** Duration of a commit, including the wait for the lock, in milliseconds: median and 99th percentile. */
   readonly flushMs: { readonly p50: number; readonly p99: number };
-  /** From receiving a frame to its commit, in milliseconds. */
+  /** Time from receiving a frame to its commit, in milliseconds: median and 99th percentile. */
   readonly latencyMs: { readonly p50: number; readonly p99: number };
-  /** True when no stream feeds the ingest any more and nothing waits. */
+  /** True if no stream is running and nothing waits. */
   readonly idle: boolean;
 }
 
@@ -76,18 +76,18 @@ export class Tally {
     this.dropped[reason] += frames;
   }
 
-  /** Notes by how much a queue grew or shrank. */
+  /** Adds the amount by which a queue grew or shrank. */
   queue(frames: number, bytes: number): void {
     this.queued += frames;
     this.queuedBytes += bytes;
   }
 
-  /** Notes how much waits: what is written at once never does. */
+  /** Updates the peak; only for frames that have to wait, which those written at once never do. */
   waits(): void {
     this.peakQueuedBytes = Math.max(this.peakQueuedBytes, this.queuedBytes);
   }
 
-  /** A reading. The byte rate is over the time since the reading before. */
+  /** Takes a snapshot. The byte rate covers the time since the previous one. */
   read(now: number, oldestAt: number | undefined, idle: boolean): IngestStats {
     const seconds = (now - this.#lastAt) / 1000;
     const bytesPerSecond = seconds > 0 ? (this.bytes - this.#lastBytes) / seconds : 0;

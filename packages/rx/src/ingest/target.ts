@@ -1,6 +1,6 @@
 /**
- * What an ingest writes to: one interface for entries, rows and planes, so that queueing, batching, retrying and
- * draining exist once.
+ * The interface that an ingest writes to, the same for entries, rows and planes, so that queueing, batching, retrying
+ * and draining are implemented once.
  *
  * @module
  */
@@ -8,11 +8,11 @@
 /** A frame on its way into the file. */
 export interface Pending<T> {
   readonly item: T;
-  /** Counts every frame that was received, dropped ones included: a gap in the file is a dropped frame. */
+  /** Sequence number. It counts every frame received, including dropped ones: a gap in the file is a dropped frame. */
   readonly seq: number;
-  /** When it was received: milliseconds since 1970 UTC. */
+  /** Time of receipt, in milliseconds since 1970 UTC. */
   readonly time: number;
-  /** When it was received, by the performance clock. */
+  /** Time of receipt by the performance clock. */
   readonly at: number;
   readonly bytes: number;
 }
@@ -23,14 +23,14 @@ export interface Rows {
   readonly end: number;
 }
 
-/** Where a frame went. */
+/** Where a frame was stored. */
 export interface Placed {
   readonly key: string;
-  /** For rows of a growable array and planes of a fixed one. */
+  /** The frame's rows in a growable array, or planes in a fixed one. */
   readonly rows?: Rows;
 }
 
-/** Says that a frame is committed. */
+/** Emitted when a frame is committed. */
 export interface Receipt extends Placed {
   /** The frame's sequence number. */
   readonly seq: number;
@@ -40,25 +40,25 @@ export interface Receipt extends Placed {
   readonly bytes: number;
   /** Milliseconds from receiving the frame to its commit. */
   readonly latency: number;
-  /** The file it went to. */
+  /** The file that it was written to. */
   readonly path: string;
 }
 
 /** A place in a dict that frames are written to. */
 export interface Target<T> {
-  /** Sequence number of the first frame: above 0 where the place holds frames already. */
+  /** Sequence number of the first frame: above 0 if the place already holds frames. */
   readonly firstSeq: number;
-  /** Frames with this sequence number or a higher one are not taken any more: the stream ends. */
+  /** The stream ends before the frame with this sequence number. */
   readonly endSeq?: number | undefined;
   /**
-   * The frame's bytes.
-   * @throws MmdError when it is not a frame for this target
+   * Returns the frame's size in bytes.
+   * @throws MmdError if it is not a frame for this target
    */
   measure(item: T, seq: number): number;
-  /** The frame with bytes of its own, for waiting in the queue while its source goes on. */
+  /** A copy of the frame with bytes of its own, which can wait in the queue while the source continues. */
   own(item: T): T;
-  /** Writes frames, with rising sequence numbers, inside one batch of the dict. */
+  /** Writes frames, in ascending order of sequence numbers, inside one batch of the dict. */
   write(frames: readonly Pending<T>[]): Placed[];
-  /** Seals what can be sealed, inside a batch. `nextSeq` is the number that the next frame would have had. */
+  /** Seals what can be sealed, inside a batch. `nextSeq` is the sequence number that the next frame would have had. */
   finish(nextSeq: number): void;
 }
