@@ -1,9 +1,9 @@
 import { isMmdError, MmdError } from '@mmdpickle/core';
 
 /**
- * An error of what stands in a line, told with the number of that; what is no MmdError as it is.
+ * Adds the line number to the message of an MmdError; returns any other value unchanged.
  *
- * @param line - from 1
+ * @param line - the line number, from 1
  *
  * @example
  * ```ts

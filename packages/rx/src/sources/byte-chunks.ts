@@ -2,7 +2,7 @@ import { MmdError } from '@mmdpickle/core';
 import { wrongArgument } from '@mmdpickle/core/options';
 import { Turns } from '@mmdpickle/core/turns';
 
-/** Anything that gives bytes in pieces: a Node stream, a Web stream, or an iterable. */
+/** Anything that yields bytes in pieces: a Node stream, a Web stream, or an iterable. */
 export type ByteChunks =
   | AsyncIterable<Uint8Array>
   | Iterable<Uint8Array>
@@ -13,7 +13,7 @@ export type ByteChunks =
       };
     };
 
-/** The pieces, one at a time: the next is asked for only when the one before is used. Leaving the loop stops the source. */
+/** Yields the pieces one at a time: the next is requested only when the previous one is used. Leaving the loop stops the source. */
 export async function* byteChunks(source: ByteChunks): AsyncGenerator<Uint8Array> {
   if (
     typeof source !== 'object' ||
@@ -24,7 +24,7 @@ export async function* byteChunks(source: ByteChunks): AsyncGenerator<Uint8Array
   const turns = new Turns();
   for await (const chunk of piecesOf(source)) {
     yield bytesOf(chunk);
-    // Node reads a pipe that is full 32 times before anything else has its turn.
+    // Node reads a full pipe 32 times before it runs anything else.
     if (turns.due) await turns.take();
   }
 }
@@ -34,7 +34,7 @@ async function* piecesOf(source: ByteChunks): AsyncGenerator<Uint8Array> {
     yield* source;
     return;
   }
-  // Not every ReadableStream is an async iterable (browsers).
+  // In some browsers a ReadableStream is not async iterable.
   const reader = source.getReader();
   let finished = false;
   try {
@@ -51,7 +51,7 @@ async function* piecesOf(source: ByteChunks): AsyncGenerator<Uint8Array> {
 
 /** @throws MmdError INVALID_ARGUMENT for anything else */
 function bytesOf(chunk: unknown): Uint8Array {
-  // Not by its class, of which each realm has its own.
+  // Not `instanceof`: each realm has a class of its own.
   if (Object.prototype.toString.call(chunk) === '[object Uint8Array]') return chunk as Uint8Array;
   const found = typeof chunk;
   const hint = found === 'string' ? ': no encoding may be set for the stream' : '';

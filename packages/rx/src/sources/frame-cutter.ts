@@ -1,6 +1,6 @@
 import { MmdError } from '@mmdpickle/core';
 
-/** Cuts pieces of one fixed size from a stream of bytes, however the stream is cut. */
+/** Cuts frames of a fixed size from a stream of bytes, whatever pieces it comes in. */
 export class FrameCutter {
   readonly frameBytes: number;
   #partial: Uint8Array | undefined;
@@ -19,12 +19,12 @@ export class FrameCutter {
     this.frameBytes = frameBytes;
   }
 
-  /** Bytes of the frame that is not whole yet. */
+  /** Bytes received of the incomplete frame. */
   get pending(): number {
     return this.#filled;
   }
 
-  /** Takes the next bytes; gives the frames that are whole now. Frames that lie within `chunk` borrow its bytes. */
+  /** Takes the next bytes and yields the frames that are now complete. Frames that lie within `chunk` borrow its bytes. */
   *push(chunk: Uint8Array): Generator<Uint8Array> {
     let pos = 0;
     if (this.#partial !== undefined) {

@@ -6,7 +6,7 @@ import { type ByteChunks, byteChunks } from './byte-chunks.ts';
 import { FrameCutter } from './frame-cutter.ts';
 import { observe } from './observe.ts';
 
-/** What the frames in a stream of bytes are. */
+/** The dtype and layout of the frames in a stream of bytes. */
 export interface ByteStreamOptions {
   readonly dtype: DTypeLike;
   /** The shape of one frame. */
@@ -14,17 +14,17 @@ export interface ByteStreamOptions {
   /** Default `'C'`. */
   readonly order?: 'C' | 'F';
   /**
-   * Told about the bytes of a frame that was cut off by the end of the stream. Without it the stream
-   * ends with TRUNCATED, after all whole frames.
+   * Called if the end of the stream cuts off a frame. Without it the stream then ends with TRUNCATED, after all whole
+   * frames.
    */
   readonly onTail?: (tail: { readonly bytes: number; readonly expected: number; readonly frames: number }) => void;
 }
 
 /**
- * Cuts frames from a stream of bytes, whatever pieces it comes in. The next piece is read when the frames of the one
- * before are handled, which is the backpressure for {@link writeFrames}.
+ * Cuts frames from a stream of bytes, whatever pieces it comes in. The next piece is read when the frames of the previous
+ * one are handled, which is the backpressure for {@link writeFrames}.
  *
- * Frames borrow the bytes of the pieces where they can.
+ * A frame that lies within one piece borrows its bytes.
  *
  * @throws MmdError TRUNCATED for a short tail; INVALID_ARGUMENT, UNSUPPORTED_DTYPE
  */

@@ -5,23 +5,23 @@ import { Observable } from 'rxjs';
 import { MQTT_OPTIONS } from '../options.ts';
 import { type Column, checkRecord, type PlainRecord, parseSchema, type RecordSchema } from './schema.ts';
 
-/** A broker that does not answer is left alone after so many milliseconds. */
+/** How long to wait for the broker when disconnecting, in milliseconds. */
 const GOODBYE_MS = 1000;
 
-/** The length of text has 16 bits in MQTT. */
+/** MQTT stores the length of a string in 16 bits. */
 const MOST_TOPIC_BYTES = 65_535;
 
-/** On a listener: the topic filters that its stream has subscribed to. */
+/** Property of a listener: the topic filters of its stream. */
 const FILTERS = Symbol('topic filters');
 
-/** What is needed of an MQTT client; that of the package `mqtt` (an optional peer dependency) has it. */
+/** The part of an MQTT client that is needed here; the client of the package `mqtt` (an optional peer dependency) has it. */
 export interface MqttClientLike {
   readonly options?: { readonly reconnectPeriod?: number | undefined };
   on(event: 'message', listener: (topic: string, payload: Uint8Array) => void): unknown;
   on(event: 'error' | 'close', listener: (error?: Error) => void): unknown;
   off(event: 'message', listener: (topic: string, payload: Uint8Array) => void): unknown;
   off(event: 'error' | 'close', listener: (error?: Error) => void): unknown;
-  /** Tells of other streams through this client, so that their topics are left subscribed. */
+  /** Used to find other streams of this client, so that their topics stay subscribed. */
   listeners?(event: 'message'): readonly unknown[];
   subscribeAsync(topics: string[], options: { qos: 0 | 1 | 2 }): Promise<unknown>;
   unsubscribeAsync(topics: string[]): Promise<unknown>;
@@ -32,13 +32,16 @@ export interface MqttClientLike {
 export interface MqttOptions<T> {
   /** Quality of service of the subscription. Default 1: the broker delivers at least once. */
   readonly qos?: 0 | 1 | 2;
-  /** What each message must have, as a JSON object. Default: any object. */
+  /** The columns that each message, a JSON object, must have. Default: any object. */
   readonly schema?: RecordSchema;
-  /** Makes an item of a message, in place of JSON. The payload is borrowed for the call. */
+  /** Decodes a message, in place of JSON. The payload is borrowed for the call. */
   readonly decode?: (payload: Uint8Array, topic: string) => T;
-  /** Told about messages that are not of the schema, which are left out. Without it the first one ends the stream. */
+  /**
+   * Called for each message that is not JSON or does not match the schema, or for which `decode` throws an MmdError; the
+   * message is skipped. Without it the first one ends the stream.
+   */
   readonly onInvalid?: (error: MmdError, topic: string) => void;
-  /** Called once the broker has confirmed the subscription: messages published from now on are seen. */
+  /** Called once the broker has confirmed the subscription: messages published from then on are received. */
   readonly onReady?: () => void;
 }
 
@@ -46,17 +49,17 @@ export interface MqttOptions<T> {
  * The messages of an MQTT broker: JSON records by default, anything with `decode`.
  *
  * Given a URL, connects and disconnects itself (this needs the package `mqtt`), and ends with IO when the connection is
- * lost: rxjs's `retry` then connects again. Given a client, only subscribes and unsubscribes, takes the messages of its own
- * topics, and leaves reconnecting to it: only a client that does not reconnect ends with IO.
- * What the broker retains comes when a filter is new to the client, to all streams through it whose topic it is.
+ * lost: `retry` of RxJS then connects again. Given a client, only subscribes and unsubscribes, takes only messages of its
+ * own topics, and leaves reconnecting to the client: the stream ends with IO only if the client does not reconnect.
+ * Retained messages come when a filter is new to the client, and go to all streams of that client with a matching topic.
  *
  * @param broker - such as `'mqtt://localhost:1883'`, or a connected client
  * @param topics - topic filters, such as `'plant/+/temperature'`
  *
- * Errors: CORRUPT for a message that is not JSON, INVALID_ARGUMENT for one that is not of the schema,
- * IO when the connection fails or the broker refuses the subscription; what a callback throws.
+ * Errors: CORRUPT for a message that is not JSON, INVALID_ARGUMENT for one that does not match the schema, IO if the
+ * connection fails or the broker refuses the subscription; and whatever a callback throws.
  *
- * @throws MmdError INVALID_ARGUMENT for what MQTT does not take as a topic filter
+ * @throws MmdError INVALID_ARGUMENT for an invalid topic filter
  */
 export function fromMqtt<T = PlainRecord>(
   broker: string | URL | MqttClientLike,
@@ -74,13 +77,13 @@ export function fromMqtt<T = PlainRecord>(
 
   return new Observable<T>((subscriber) => {
     let client: MqttClientLike | undefined;
-    /** The client, where it was made here. */
+    /** The client, if it was created here. */
     let own: MqttClient | undefined;
     let subscribed = false;
     const owned = typeof broker === 'string' || broker instanceof URL;
 
     function receive(topic: string, payload: Uint8Array): void {
-      // A client gives the messages of all that subscribed through it.
+      // A client delivers the messages of all its subscriptions.
       if (!owned && !filters.some((filter) => matches(filter, topic))) return;
       let item: T;
       try {
@@ -94,7 +97,7 @@ export function fromMqtt<T = PlainRecord>(
     }
     receive[FILTERS] = filters;
 
-    /** What a callback throws ends the stream: in the client nobody would catch it, and it says nothing of the connection. */
+    /** Ends the stream if a callback throws: the client would not catch it, and it is no error of the connection. */
     function told(tell: () => void): void {
       try {
         tell();
@@ -107,7 +110,7 @@ export function fromMqtt<T = PlainRecord>(
       subscriber.error(new MmdError('IO', `the MQTT connection failed: ${cause?.message ?? 'closed'}`, { cause }));
     }
 
-    /** A client that connects again subscribes again, too. */
+    /** Fails, unless the client reconnects, which also renews its subscriptions. */
     function lost(cause?: Error): void {
       if (!((client?.options?.reconnectPeriod ?? 0) > 0)) fail(cause);
     }
@@ -122,7 +125,7 @@ export function fromMqtt<T = PlainRecord>(
       if (owned || client.options?.reconnectPeriod === 0) client.on('close', lost);
       if (own !== undefined) {
         const connecting = own;
-        // A connection that fails is an error or a close.
+        // A failed connection is reported by the `error` or `close` listener.
         await new Promise<void>((resolve) => connecting.once('connect', () => resolve()));
       }
       await client.subscribeAsync(filters, { qos: options.qos ?? 1 });
@@ -143,13 +146,13 @@ export function fromMqtt<T = PlainRecord>(
 
     start().catch(fail);
     return () => {
-      // Nobody is there to be told that the goodbye failed.
+      // After unsubscribing there is nobody to report a failed disconnect to.
       stop().catch(() => {});
     };
   });
 }
 
-/** Says goodbye to a broker that has answered so far, and waits a moment for it: its end may keep the process from ending. */
+/** Disconnects, gracefully if the broker has answered, but waits only a moment: an open socket would keep the process alive. */
 async function leave(client: MqttClient, answers: boolean): Promise<void> {
   const late = setTimeout(() => client.stream.destroy(), GOODBYE_MS);
   try {
@@ -159,14 +162,14 @@ async function leave(client: MqttClient, answers: boolean): Promise<void> {
   }
 }
 
-/** The filters that no other stream through the client has subscribed to. */
+/** The filters that no other stream of the client uses. */
 function unused(filters: readonly string[], client: MqttClientLike): string[] {
   const listeners = (client.listeners?.('message') ?? []) as { readonly [FILTERS]?: readonly string[] }[];
   const used = new Set(listeners.flatMap((listener) => listener[FILTERS] ?? []));
   return filters.filter((filter) => !used.has(filter));
 }
 
-/** Whether the broker will take a filter: one that it does not take it answers by closing the connection. */
+/** Whether a topic filter is valid: a broker answers an invalid one by closing the connection. */
 function isFilter(filter: unknown): boolean {
   if (typeof filter !== 'string' || filter === '' || Buffer.byteLength(filter) > MOST_TOPIC_BYTES) return false;
   const levels = filter.split('/');
@@ -175,11 +178,11 @@ function isFilter(filter: unknown): boolean {
   );
 }
 
-/** Whether a topic is one of those that a filter names, as MQTT defines it. */
+/** Whether a topic matches a filter, as MQTT defines it. */
 function matches(filter: string, topic: string): boolean {
   const names = filter.replace(/^\$share\/[^/]*\//, '').split('/');
   const levels = topic.split('/');
-  // Wildcards do not stand for the broker's own topics.
+  // A wildcard at the start does not match the broker's own topics.
   if (topic.startsWith('$') && (names[0] === '#' || names[0] === '+')) return false;
   const many = names.at(-1) === '#';
   const fixed = many ? names.slice(0, -1) : names;

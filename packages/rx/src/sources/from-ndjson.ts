@@ -10,18 +10,19 @@ import { type Column, checkRecord, type PlainRecord, parseSchema, type RecordSch
 
 /** How newline-delimited JSON is read. */
 export interface NdjsonOptions {
-  /** What each record must have. Default: any object. */
+  /** The columns that each record must have. Default: any object. */
   readonly schema?: RecordSchema;
-  /** Told about lines that are not JSON or not of the schema, which are left out. Without it the first one ends the stream. */
+  /** Called for each line that is not JSON or does not match the schema; it is skipped. Without it the first one ends the stream. */
   readonly onInvalid?: (error: MmdError) => void;
   /** The longest line, in bytes. Default 1 MiB. */
   readonly maxLineBytes?: number;
 }
 
 /**
- * Reads one record a line; blank lines are left out, and integers beyond 2^53 - 1 are bigints. The next piece is read when the records before are handled.
+ * Reads one record per line. Blank lines are skipped, and integers beyond 2^53 - 1 become bigints. The next piece is read
+ * when the records of the previous one are handled.
  *
- * @throws MmdError CORRUPT for a line that is not JSON in UTF-8, INVALID_ARGUMENT for one that is not of the schema,
+ * @throws MmdError CORRUPT for a line that is not JSON in UTF-8, INVALID_ARGUMENT for one that does not match the schema,
  *   LIMIT_EXCEEDED for one that is too long
  */
 export async function* readNdjson(source: ByteChunks, options: NdjsonOptions = {}): AsyncGenerator<PlainRecord> {
@@ -48,7 +49,7 @@ export async function* readNdjson(source: ByteChunks, options: NdjsonOptions = {
   yield* records(cutter.end());
 }
 
-/** @throws MmdError that names the line and the column */
+/** @throws MmdError that gives the line and the column */
 function checkLine(columns: readonly Column[], record: unknown, line: number): asserts record is PlainRecord {
   try {
     checkRecord(columns, record);
@@ -57,7 +58,7 @@ function checkLine(columns: readonly Column[], record: unknown, line: number): a
   }
 }
 
-/** What a line says; undefined for a blank one. */
+/** The value of a line; undefined for a blank one. */
 function parseLine(decoder: TextDecoder, bytes: Uint8Array, number: number): unknown {
   let line: string;
   try {
@@ -65,7 +66,7 @@ function parseLine(decoder: TextDecoder, bytes: Uint8Array, number: number): unk
   } catch (cause) {
     throw new MmdError('CORRUPT', `line ${number} is not UTF-8`, { cause });
   }
-  // Some writers begin a file with a byte order mark, which is no part of its first line.
+  // Some writers begin a file with a byte order mark, which is not part of its first line.
   if (number === 1 && line.startsWith('\uFEFF')) line = line.slice(1);
   if (line.trim() === '') return undefined;
   try {

@@ -2,26 +2,26 @@ import { MmdError } from '@mmdpickle/core';
 
 const NEWLINE = 0x0a;
 
-/** Cuts a stream of bytes into lines (without their newline), however the stream is cut. */
+/** Cuts a stream of bytes into lines (without their newline), whatever pieces it comes in. */
 export class LineCutter {
   readonly maxBytes: number;
-  /** Of the line that is not whole yet: one stretch of memory, however small the pieces are. */
+  /** The incomplete line, contiguous however small the pieces are. */
   #buffer = new Uint8Array(256);
   #bytes = 0;
   #line = 0;
 
-  /** @param maxBytes - the longest line that is taken: a stream without newlines must not fill the memory */
+  /** @param maxBytes - the longest line accepted: a stream without newlines must not fill the memory */
   constructor(maxBytes: number) {
     this.maxBytes = maxBytes;
   }
 
-  /** The number of the line that was cut last, from 1. */
+  /** The number of the last line yielded, from 1. */
   get line(): number {
     return this.#line;
   }
 
   /**
-   * Takes the next bytes; gives the lines that are whole now.
+   * Takes the next bytes and yields the lines that are now complete.
    * @throws MmdError LIMIT_EXCEEDED for a line that is too long
    */
   *push(chunk: Uint8Array): Generator<Uint8Array> {
@@ -34,12 +34,12 @@ export class LineCutter {
     if (pos < chunk.length) this.#keep(chunk.subarray(pos));
   }
 
-  /** The stream is over: gives the last line, if it has no newline. */
+  /** Ends the stream: yields the last line, if it has no newline. */
   *end(): Generator<Uint8Array> {
     if (this.#bytes > 0) yield this.#take();
   }
 
-  /** Copies: the source may use its memory again. */
+  /** Copies the bytes, because the source may reuse its memory. */
   #keep(part: Uint8Array): void {
     const bytes = this.#bytes + part.length;
     if (bytes > this.maxBytes) {

@@ -3,7 +3,7 @@ import type { ByteChunks } from './byte-chunks.ts';
 
 /**
  * An Observable of what an async generator reads from a source of bytes. Unsubscribing ends the generator, and closes a
- * stream that is silent: an open socket would keep the process alive. Other sources end after that wait.
+ * stream even while it is silent: an open socket would keep the process alive. Other sources end after their current wait.
  */
 export function observe<T>(source: ByteChunks, read: (chunks: ByteChunks) => AsyncGenerator<T>): Observable<T> {
   return new Observable<T>((subscriber) => {
@@ -23,7 +23,7 @@ export function observe<T>(source: ByteChunks, read: (chunks: ByteChunks) => Asy
       subscriber.error(error);
     });
     return () => {
-      // What the generator says from now on concerns nobody any more.
+      // Errors of the generator no longer matter.
       items.return(undefined).catch(() => {});
       if (!over) leave();
     };
@@ -32,7 +32,7 @@ export function observe<T>(source: ByteChunks, read: (chunks: ByteChunks) => Asy
 
 interface Held {
   readonly chunks: ByteChunks;
-  /** Closes the source, also while it is waited for. */
+  /** Closes the source, even while a read is pending. */
   leave(): void;
 }
 

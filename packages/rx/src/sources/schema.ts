@@ -1,5 +1,5 @@
 /**
- * What a plain record looks like: the columns that records of one stream have.
+ * The schema of plain records: the columns that the records of one stream have.
  *
  * @module
  */
@@ -42,7 +42,7 @@ export interface Column {
   readonly size: number;
 }
 
-/** A record: a value for each column. Columns with a shape take lists, of lists or in C order, and typed arrays. */
+/** A record: a value for each column. Columns with a shape take nested lists, flat lists in C order, and typed arrays. */
 export type PlainRecord = { readonly [column: string]: unknown };
 
 /**
@@ -78,8 +78,7 @@ export function structuredDescr(columns: readonly Column[]): Descr {
 }
 
 /**
- * Checks that a record has each column, with a value that it can hold: of its kind, range and shape. Other properties are
- * ignored.
+ * Checks that a record has a value for each column, of its kind, range and shape. Other properties are ignored.
  * @throws MmdError INVALID_ARGUMENT that names the column
  */
 export function checkRecord(columns: readonly Column[], record: unknown): asserts record is PlainRecord {
@@ -98,7 +97,7 @@ export function checkRecord(columns: readonly Column[], record: unknown): assert
   }
 }
 
-/** A column's value with a list for each axis of its shape: elements that come in one row are laid out in C order. */
+/** A column's value with a list for each axis of its shape: flat lists and typed arrays are nested in C order. */
 export function arranged({ shape }: Column, value: unknown): unknown {
   if (shape.length < 2) return value;
   const elements = isTypedArray(value) ? [...(value as Iterable<unknown>)] : value;
@@ -125,7 +124,7 @@ function problemOfArray(column: Column, value: unknown): string | undefined {
   return problemOfLists(dtype, shape, arranged(column, value));
 }
 
-/** No deeper than the shape, however deep the lists are. */
+/** Checks nested lists against a shape, no deeper than the shape, however deep the lists are. */
 function problemOfLists(dtype: DType, [length, ...shape]: readonly number[], value: unknown): string | undefined {
   if (length === undefined) return problemOf(dtype, value);
   if (!Array.isArray(value)) return `expected a list of ${length}, found ${typeof value}`;
@@ -137,7 +136,7 @@ function problemOfLists(dtype: DType, [length, ...shape]: readonly number[], val
   return undefined;
 }
 
-/** What JavaScript types each numpy kind is filled from. */
+/** The JavaScript types that each numpy kind accepts. */
 const TYPES_OF_KIND: { readonly [kind in DType['kind']]: readonly string[] } = {
   b: ['boolean'],
   i: ['number', 'bigint'],
@@ -167,7 +166,7 @@ function problemOfInteger({ kind, itemsize, name }: DType, value: number | bigin
   return value >= (kind === 'i' ? -end : 0) && value < end ? undefined : `${name} cannot hold ${String(value)}`;
 }
 
-/** What the array itself would say of it. */
+/** The error that setting the value in an array would give. */
 function problemOfSetting(dtype: DType, shape: readonly number[], value: unknown): string | undefined {
   if (dtype.kind === 'f' || dtype.kind === 'b') return undefined;
   const size = shape.reduce((product, dim) => product * dim, dtype.itemsize);
