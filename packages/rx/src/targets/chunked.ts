@@ -5,8 +5,8 @@ import { frameKey } from './frames-target.ts';
 import { appendTo, create, existing, type Growing, lastOf, type RowArray, type RowLayout } from './row-store.ts';
 
 /**
- * A layout for {@link appendRows}: entries `<key>/000000000`, `<key>/000000001`, ... of `rows` rows each, the last one
- * still growing. Each is sealed when it is full. {@link series} reads them as one array.
+ * A layout for {@link appendRows}: entries `<key>/000000000`, `<key>/000000001`, ... of `rows` rows each, of which the
+ * last may still grow. Each is sealed when it is full. {@link series} reads them as one array.
  *
  * @throws MmdError INVALID_ARGUMENT
  *
@@ -27,14 +27,14 @@ export function chunked(options: { readonly rows: number }): RowLayout {
   if (perChunk === undefined) throw wrongArgument('rows', 'a whole number from 1 on', perChunk);
   return (dict, key, spec) => {
     const chunkSpec = { ...spec, capacity: perChunk };
-    /** Chunks, as far as is known. */
+    /** Number of chunks known so far. */
     let count = -1;
     let array: Growing | undefined;
     /** Rows in all chunks but the last. */
     let done = 0;
-    /** Rows in the last chunk, those of this batch counted. */
+    /** Rows in the last chunk, including those of this batch. */
     let filled = 0;
-    /** The first two as the last look found them: what a batch appends since may be undone. */
+    /** `count` and `done` as of the last refresh: what a batch has appended since may be rolled back. */
     let seen = { count: 0, done: 0 };
 
     return {
@@ -42,7 +42,7 @@ export function chunked(options: { readonly rows: number }): RowLayout {
         const found = chunkCount(dict, key);
         if (found !== count) {
           refuseGap(dict, key, found);
-          // Full chunks stay as they are: of those that came, and were the last one, the rows are asked.
+          // Full chunks do not change: only the rows of the previous last chunk and of newer ones are read.
           const from = found < seen.count ? { count: 0, done: 0 } : seen;
           done = from.done;
           for (let i = Math.max(0, from.count - 1); i < found - 1; i += 1) done += rowsOf(dict, frameKey(`${key}/`, i));
@@ -63,7 +63,7 @@ export function chunked(options: { readonly rows: number }): RowLayout {
       append(rows, total) {
         for (let start = 0; start < total; ) {
           if (count > 0) array ??= existing(dict, frameKey(`${key}/`, count - 1), chunkSpec);
-          // A chunk that is a plain array, as one that was set or imported is, stays as short as it is.
+          // A chunk that is a plain array, such as one that was set or imported, is not extended.
           if (array === undefined || filled >= perChunk) {
             array?.seal();
             array = create(dict, frameKey(`${key}/`, count++), chunkSpec);
@@ -84,7 +84,7 @@ export function chunked(options: { readonly rows: number }): RowLayout {
   };
 }
 
-/** Where a chunk was removed, those that come now would be among the later ones, and take their place. */
+/** Refuses to append if a chunk is missing before later ones: new chunks would come before those, then replace them. */
 function refuseGap(dict: MmapDict, key: string, missing: number): void {
   for (const name of dict.keys()) {
     if (!name.startsWith(`${key}/`)) continue;
@@ -113,7 +113,7 @@ export function chunkKeys(dict: MmapDict, key: string): string[] {
   return Array.from({ length: chunkCount(dict, key) }, (_, i) => frameKey(`${key}/`, i));
 }
 
-/** Chunks are numbered without gaps, so the first number that is missing is found by halving. */
+/** The number of chunks. They are numbered without gaps, so the first missing number is found by bisection. */
 function chunkCount(dict: MmapDict, key: string): number {
   const has = (n: number): boolean => dict.has(frameKey(`${key}/`, n));
   if (!has(0)) return 0;

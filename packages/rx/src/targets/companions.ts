@@ -1,5 +1,5 @@
 /**
- * The companion columns of rows and planes: when each frame came, and its sequence number.
+ * The companion columns of rows and planes: the time of receipt and the sequence number of each frame.
  *
  * @module
  */
@@ -12,21 +12,21 @@ import type { ColumnSpec } from './row-store.ts';
 /** Which companions a target keeps. */
 export interface CompanionOptions<T> {
   /**
-   * `<key>/time`: when each row was received, as datetime64[us] in UTC, or what the function says in milliseconds
-   * since 1970. Default true.
+   * `<key>/time`: the time of receipt of each row, or the time that the function returns in milliseconds since 1970;
+   * stored as datetime64[us] in UTC. Default true.
    */
   readonly time?: boolean | ((frame: T, seq: number) => number);
-  /** `<key>/seq`: the sequence number of each row (int64); a number left out is a dropped frame. Default true. */
+  /** `<key>/seq`: the sequence number of each row (int64); a missing number is a dropped frame. Default true. */
   readonly seq?: boolean;
 }
 
-/** A column that is filled from frames; a row without a frame gets a blank. */
+/** A column that is filled from frames, and with blanks in rows that have no frame. */
 export interface RowColumn<T> {
   readonly key: string;
   readonly spec: ColumnSpec;
-  /** One row a frame. */
+  /** Returns one row per frame. */
   pack(frames: readonly Pending<T>[]): NDArray | TypedArray;
-  /** Rows for frames `[seq, seq + count)` that were dropped. */
+  /** Returns the rows for dropped frames `[seq, seq + count)`. */
   blank(seq: number, count: number): NDArray | TypedArray;
 }
 
@@ -70,7 +70,7 @@ function column<T>(
   countOf: (frame: Pending<T>) => bigint,
   blankOf: (seq: number) => bigint,
 ): RowColumn<T> {
-  /** A row at a time is the usual case, and is copied into the file before the next one. */
+  /** Reused for single rows, which are the usual case: each is copied into the file before the next one. */
   const single = new BigInt64Array(new ArrayBuffer(8));
   return {
     key,
@@ -85,8 +85,8 @@ function column<T>(
 }
 
 /**
- * Milliseconds since 1970 as the count of a datetime64[us]; what is no time is NaT.
- * @throws MmdError INVALID_ARGUMENT for anything but a number, and for one beyond the type
+ * Converts milliseconds since 1970 to the count of a datetime64[us]; NaN and infinities become NaT.
+ * @throws MmdError INVALID_ARGUMENT for anything but a number, and for one out of range
  */
 export function microseconds(ms: number): bigint {
   if (typeof ms !== 'number') throw wrongArgument('what time gives', 'a number of milliseconds since 1970', ms);

@@ -9,14 +9,14 @@ import { growable } from './row-store.ts';
 export interface FillOptions<T> extends CompanionOptions<T> {
   /**
    * What happens when the last plane is filled: `plain` (default) ends the stream with LIMIT_EXCEEDED at the next
-   * frame, `stop` ends it with the last plane, `ring` goes on at plane 0.
+   * frame, `stop` completes it with the last plane, `ring` continues at plane 0.
    */
   readonly mode?: 'plain' | 'stop' | 'ring';
 }
 
 /**
- * Frame `i` into plane `i` of an array of fixed size. The companions have a row for each plane written, in the order of
- * writing: plane `seq % planes` holds frame `seq`.
+ * A target that writes frame `seq` into plane `seq % planes` of an array of fixed size. The companions have a row for each
+ * plane written, in the order of writing.
  */
 export function fillTarget<T>(
   dict: MmapDict,
@@ -34,12 +34,12 @@ export function fillTarget<T>(
   const columns = companionColumns(key, options, undefined);
   const stores = columns.map((column) => growable()(dict, column.key, column.spec));
   const lastSeq = options.seq === false ? undefined : stores.at(-1)?.last();
-  // Without numbers the times tell how many planes were written.
+  // Without sequence numbers, the number of times tells how many planes were written.
   const firstSeq = lastSeq === undefined ? (stores[0]?.refresh() ?? 0) : Number(lastSeq) + 1;
   const masked = stub === undefined ? dict.get(key) instanceof MaskedArray : stub.mask !== undefined;
   const packer = new RowPacker(stub?.dtype ?? dict.getMeta(key)!.dtype!, planeShape, masked);
 
-  /** As it stands now, under the lock: a vacuum in place may have moved it, and a batch that was undone took it back. */
+  /** Gets the array anew, under the lock: an in-place vacuum may have moved it, or a rolled-back batch removed it. */
   function current(): NDArray | MaskedArray {
     if (!dict.has(key)) dict.set(key, stub?.order === 'F' ? reserved(stub) : stub);
     const found = dict.get(key);
@@ -73,7 +73,7 @@ export function fillTarget<T>(
   }
 
   function write({ item, seq }: Pending<T>, target: NDArray | MaskedArray): Placed {
-    // Asked again: while it was measured, a getter of the frame may have sent the one for the last plane.
+    // Checked again: a getter of the frame, run by `measure`, may have pushed the frame for the last plane.
     refuseBeyond(seq);
     const plane = seq % planes;
     target.row(plane).set(plain(item));
@@ -103,8 +103,8 @@ export function fillTarget<T>(
 }
 
 /**
- * In Fortran order each plane is scattered over all pages, and stored through the mapping: the disk is taken at once, since
- * a store to a page that it has no room for would kill the process.
+ * A stub that reserves its disk space at once. In Fortran order each plane is scattered over all pages and stored through
+ * the mapping, and a store to a page for which the disk has no space would kill the process.
  */
 function reserved(stub: ArraySource): ArraySource {
   const { dtype, shape, order, file, mask, fillValue } = stub;
@@ -121,7 +121,7 @@ function reserved(stub: ArraySource): ArraySource {
   };
 }
 
-/** A typed array of the plane's own size is taken in C order by `set`; a 0-d plane takes its only element. */
+/** What `set` takes: a typed array of the plane's size, in C order; for one with a single element, the element. */
 function plain(item: unknown): unknown {
   return isTypedArray(item) && item.length === 1 ? item[0] : item;
 }

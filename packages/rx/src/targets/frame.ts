@@ -1,5 +1,5 @@
 /**
- * What a frame can be, how many bytes it has, and how it gets bytes of its own.
+ * What a frame can be, how many bytes it has, and how it is copied.
  *
  * @module
  */
@@ -20,23 +20,23 @@ import { dump, load } from '@mmdpickle/core/pickle';
 /** An array, or a plain record of numbers, text and arrays. */
 export type Frame = TypedArray | NDArray | MaskedArray | { readonly [name: string]: unknown };
 
-/** What a value takes that is not an array: text by its length, anything else a machine word. */
+/** The bytes counted for a value other than an array, text or a large integer: a machine word. */
 const WORD_BYTES = 8;
 
-/** Whether a value is a typed array (and no DataView). */
+/** Whether a value is a typed array (and not a DataView). */
 export function isTypedArray(value: unknown): value is TypedArray {
   return ArrayBuffer.isView(value) && 'length' in value;
 }
 
-/** Whether a Uint8Array is one element of the type, and no list of them: an array would repeat it. */
+/** Whether a Uint8Array is one element of the type, not a list of elements: set in an array, it would be repeated. */
 export function isOfBytes({ kind, fields }: DType): boolean {
   return (kind === 'S' || kind === 'V') && fields === undefined;
 }
 
 /**
- * The bytes of a frame's elements; of a record, those of its arrays, of its text and large integers, names of fields too, and a
- * word for each other value.
- * @throws MmdError UNSUPPORTED_VALUE for what is no frame
+ * The bytes of a frame's elements; of a record, those of its arrays, text (including field names) and large integers, and
+ * a word for each other value.
+ * @throws MmdError UNSUPPORTED_VALUE for anything that is not a frame
  */
 export function frameBytes(frame: unknown): number {
   if (isTypedArray(frame)) return frame.byteLength;
@@ -49,23 +49,23 @@ export function frameBytes(frame: unknown): number {
   });
 }
 
-/** A frame with bytes of its own, so that its source may use its buffers again. */
+/** Copies a frame, so that its source may reuse its buffers. */
 export function ownFrame<T>(frame: T): T {
   return ownValue(frame) as T;
 }
 
 /**
- * Makes the function that turns a frame into what is stored: typed arrays become arrays of their dtype (Uint8Array too,
- * which would be `bytes` elsewhere), borrowing their memory; the rest is stored as it is.
+ * Makes the function that turns a frame into the value to store: typed arrays become arrays of their dtype (Uint8Array
+ * too, which would be `bytes` elsewhere) that borrow their memory; anything else is stored as it is.
  *
- * @param shape - of frames that are typed arrays; default one axis. INVALID_ARGUMENT where one does not fit
+ * @param shape - of frames that are typed arrays; default one axis. A frame that does not fit is INVALID_ARGUMENT
  */
 export function frameStorer(shape: readonly number[] | undefined): (frame: unknown) => unknown {
   const types = new Map<unknown, DType>();
   const size = shape?.reduce((product, dim) => product * dim, 1);
 
   function typeOf(frame: TypedArray): DType {
-    // Not by its name: two classes that extend typed arrays may have the same.
+    // Not by name: two classes that extend typed arrays may have the same name.
     const made: unknown = Object.getPrototypeOf(frame);
     const known = types.get(made);
     if (known !== undefined) return known;
@@ -87,7 +87,7 @@ export function frameStorer(shape: readonly number[] | undefined): (frame: unkno
   };
 }
 
-/** Of all that is in a record, however deep, and where it holds itself. */
+/** The bytes of everything in a record, at any depth; a record may contain itself. */
 function recordBytes(record: object): number {
   let sum = 0;
   const seen = new Set<unknown>([record]);
@@ -107,7 +107,7 @@ function recordBytes(record: object): number {
   return sum;
 }
 
-/** What a list, a Set, a Map or a plain object holds, keys too; undefined for anything else. */
+/** The items of a list, Set, Map or object, including keys; undefined for anything else. */
 function itemsOf(value: unknown): readonly unknown[] | undefined {
   if (Array.isArray(value)) return value;
   if (value instanceof Set) return [...value];
@@ -124,7 +124,7 @@ function isArray(value: unknown): value is TypedArray | NDArray | MaskedArray {
   return isTypedArray(value) || value instanceof NDArray || value instanceof MaskedArray;
 }
 
-/** A copy that shares no memory: of lists and records item by item, however deep they are, and where they hold themselves. */
+/** A copy that shares no memory: lists and records are copied item by item, at any depth; they may contain themselves. */
 function ownValue(root: unknown): unknown {
   const copies = new Map<object, unknown>();
   const todo: (() => void)[] = [];
@@ -165,7 +165,7 @@ function ownValue(root: unknown): unknown {
     return record;
   }
 
-  /** Tuples, sets and other values of Python are copied by the pickle; of what it does not know, the fields are. */
+  /** Copies tuples, sets and other Python values by pickling them; of values that cannot be pickled, copies the fields. */
   function ownInstance(value: object): unknown {
     try {
       return load(dump(value));
@@ -180,7 +180,7 @@ function ownValue(root: unknown): unknown {
   return copy;
 }
 
-/** Also a field called `__proto__`. */
+/** Sets a field, even one named `__proto__`. */
 function define(record: object, name: string, value: unknown): void {
   Object.defineProperty(record, name, { value, writable: true, enumerable: true, configurable: true });
 }
@@ -190,8 +190,8 @@ function ownArray(value: TypedArray | NDArray | MaskedArray): unknown {
   if (value instanceof MaskedArray) {
     return new MaskedArray(value.data.copy(), value.mask.copy(), { fillValue: value.fillValue });
   }
-  // A transferred buffer looks like an empty one. It is asked itself: compiled code of Node 20 may have the view as long as ever.
+  // A transferred buffer looks empty. Its own length is checked: in compiled code of Node 20 the view may keep the old one.
   if (value.buffer.byteLength === 0 || value.length === 0) viewBytes(value);
-  // That of a Buffer gives a view.
+  // `slice` of a Buffer returns a view.
   return Uint8Array.prototype.slice.call(value);
 }

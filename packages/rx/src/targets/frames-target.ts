@@ -3,27 +3,27 @@ import { wrongArgument } from '@mmdpickle/core/options';
 import type { Pending, Placed, Target } from '../ingest/target.ts';
 import { type Frame, frameBytes, frameStorer, ownFrame } from './frame.ts';
 
-/** How frames become entries. */
+/** How frames are stored as entries. */
 export interface FramesOptions<T = Frame> {
   /**
-   * The key of frame `i`, where `i` counts every frame received, dropped ones included. Text is a prefix:
-   * `'frame/'` gives `frame/000000000`, and goes on after the highest number in the file.
+   * The key of frame `i`, where `i` counts every frame received, including dropped ones. A string is a prefix:
+   * `'frame/'` gives `frame/000000000`, and continues after the highest number in the file. Default `'frame/'`.
    */
   readonly key?: string | ((frame: T, i: number) => string);
   /**
-   * Stores a companion entry `<key>.meta` in the same commit: a dict with `seq` and `time` (seconds since 1970), and
-   * what the function adds.
+   * Whether to store a companion entry `<key>.meta` in the same commit: a dict with `seq`, `time` (seconds since 1970) and
+   * the fields that the function returns.
    */
   readonly meta?: boolean | ((frame: T, i: number) => { readonly [name: string]: unknown });
-  /** Shape of a frame that comes as a typed array. Default: one axis. */
+  /** Shape of frames that are typed arrays. Default: one axis. */
   readonly shape?: readonly number[];
-  /** The number of the first frame, where `key` is a function. Default 0. */
+  /** The number of the first frame, if `key` is a function. Default 0. */
   readonly firstSeq?: number;
-  /** Whether a key that is there already may be replaced. Default false: ALREADY_EXISTS ends the stream. */
+  /** Whether existing entries may be replaced. Default false: ALREADY_EXISTS ends the stream. */
   readonly replace?: boolean;
 }
 
-/** What is added to a frame's key for the key of its companion. */
+/** Suffix of a frame's key that gives the key of its companion. */
 export const META_SUFFIX = '.meta';
 
 const DIGITS = 9;
@@ -33,7 +33,7 @@ export function frameKey(prefix: string, seq: number): string {
   return prefix + String(seq).padStart(DIGITS, '0');
 }
 
-/** One more than the highest number of a frame under the prefix; 0 when there is none. */
+/** One more than the highest frame number under the prefix; 0 if there is none. */
 export function nextFrameSeq(keys: Iterable<string>, prefix: string): number {
   let next = 0;
   for (const key of keys) {
@@ -44,7 +44,7 @@ export function nextFrameSeq(keys: Iterable<string>, prefix: string): number {
   return next;
 }
 
-/** One entry a frame. */
+/** A target with one entry per frame. */
 export function framesTarget<T>(dict: MmapDict, options: FramesOptions<T>): Target<T> {
   const { key = 'frame/', meta = false, shape, replace = false } = options;
   const stored = frameStorer(shape);
@@ -62,7 +62,7 @@ export function framesTarget<T>(dict: MmapDict, options: FramesOptions<T>): Targ
     dict.set(at, stored(item));
     if (meta !== false) {
       const more: unknown = meta === true ? {} : meta(item, i);
-      // A promise, a Map or a date has no fields, and nothing of what it holds would be stored.
+      // A promise, a Map or a Date has no fields of its own, so nothing it holds would be stored.
       if (Object.prototype.toString.call(more) !== '[object Object]')
         throw wrongArgument('what meta gives', 'an object', more);
       dict.set(

@@ -1,5 +1,5 @@
 /**
- * Puts rows of a batch one behind the other, so that they are appended and committed at once.
+ * Packs the rows of a batch contiguously, so that they are appended and committed together.
  *
  * @module
  */
@@ -18,7 +18,7 @@ import {
 import { rowOf, type TypedArrayConstructor } from '@mmdpickle/core/ndarray';
 import { isOfBytes, isTypedArray } from './frame.ts';
 
-/** @throws MmdError UNSUPPORTED_DTYPE, also for a dtype that is an array itself */
+/** Parses a dtype. @throws MmdError UNSUPPORTED_DTYPE, also for a dtype with a shape of its own */
 export function elementType(dtype: DTypeLike): DType {
   const type = parseDType(dtype);
   if (type.base === undefined) return type;
@@ -34,10 +34,10 @@ export class RowPacker {
   readonly rowBytes: number;
   readonly #masked: boolean;
   readonly #size: number;
-  /** The typed array of the dtype, where each of its elements is one of the dtype's (which a bool's are not). */
+  /** The typed array class whose elements are those of the dtype, if there is one (there is none for bool). */
   readonly #own: TypedArrayConstructor | undefined;
 
-  /** @param masked - rows may hide elements: what keeps no mask would store what is hidden as if it were there */
+  /** @param masked - whether rows may be masked: without a mask, masked elements would be stored as if they were valid */
   constructor(dtype: DTypeLike, rowShape: readonly number[], masked: boolean) {
     this.type = elementType(dtype);
     this.#masked = masked;
@@ -45,7 +45,7 @@ export class RowPacker {
     this.#size = rowShape.reduce((product, dim) => product * dim, 1);
     this.rowBytes = this.#size * this.type.itemsize;
     const big = this.type.byteorder === '>';
-    // Rows without elements cannot be counted in a typed array.
+    // A typed array cannot tell how many rows without elements it holds.
     const counted = this.#size > 0 && !big && this.type.kind !== 'b' && this.type.fields === undefined;
     this.#own = counted ? rowOf(this.type)?.array : undefined;
   }
@@ -67,11 +67,11 @@ export class RowPacker {
   }
 
   /**
-   * All rows one behind the other: a typed array where the dtype has one (a single row of it is borrowed), else an
-   * array of shape `[rows.length, ...rowShape]`.
+   * All rows contiguously: a typed array if the dtype has one (then a single row is borrowed), else an array of shape
+   * `[rows.length, ...rowShape]`.
    */
   pack(rows: readonly unknown[]): NDArray | TypedArray {
-    // Nothing is to be set, and empty lists do not tell the axes behind their own.
+    // There is nothing to set, and an empty list does not tell the length of the axes after its own.
     if (this.#size === 0) return NDArray.zeros([rows.length, ...this.rowShape], this.type);
     const own = this.#own;
     const [first] = rows;
@@ -96,7 +96,7 @@ export class RowPacker {
     return isTypedArray(row) && !this.#isElement(row) ? row[0] : row;
   }
 
-  /** Of types whose elements are bytes, bytes are one. */
+  /** Whether a row is a single element of bytes, given as a Uint8Array. */
   #isElement(row: unknown): boolean {
     return isOfBytes(this.type) && this.rowShape.length === 0 && row instanceof Uint8Array;
   }
@@ -115,7 +115,7 @@ export class RowPacker {
   }
 }
 
-/** Lists that have the shape, item by item: others would be repeated along its axes, as in numpy. */
+/** Whether nested lists have exactly this shape: others would be broadcast, as in numpy. */
 function isNested(value: unknown, [length, ...shape]: readonly number[]): boolean {
   if (length === undefined) return true;
   return Array.isArray(value) && value.length === length && value.every((item) => isNested(item, shape));

@@ -1,5 +1,5 @@
 /**
- * Where rows of one column go: one growable array, or a series of arrays of a fixed number of rows.
+ * Storage for the rows of one column: one growable array, or a series of arrays with a fixed number of rows.
  *
  * @module
  */
@@ -20,18 +20,18 @@ import {
 } from '@mmdpickle/core';
 import { GrowableMaskedArray, GrowableNDArray } from '@mmdpickle/stubs';
 
-/** What the rows of a column are. */
+/** The type of a column's rows, and how its array is allocated. */
 export interface ColumnSpec {
   readonly dtype: DTypeLike;
   readonly rowShape: readonly number[];
   readonly masked: boolean;
   readonly fillValue: unknown;
-  /** Rows to make room for. */
+  /** Number of rows to allocate room for. */
   readonly capacity: number | undefined;
   readonly reserve: boolean;
 }
 
-/** Rows one behind the other; a typed array has whole rows of the column's dtype. */
+/** Contiguous rows; a typed array holds whole rows of the column's dtype. */
 export type RowArray = NDArray | MaskedArray | TypedArray;
 
 /** An array that rows can be appended to. */
@@ -40,15 +40,15 @@ export type Growing = GrowableArray | GrowableMaskedRows;
 /** The rows of one column. */
 export interface RowStore {
   /**
-   * Looks at the dict anew, at the start of each batch: what an undone batch appended is forgotten.
-   * @returns the committed rows
+   * Reads the state in the dict again, at the start of each batch: rows that a rolled-back batch appended are forgotten.
+   * @returns the number of committed rows
    */
   refresh(): number;
-  /** The last committed number of a column of them, blank rows aside; undefined when there is none. */
+  /** For a column of sequence numbers: the last committed one, skipping blank rows; undefined if there is none. */
   last(): bigint | undefined;
   /** Appends `count` rows, inside a batch of the dict. */
   append(rows: RowArray, count: number): void;
-  /** Trims what was reserved, inside a batch. */
+  /** Trims the spare room, inside a batch. */
   seal(): void;
 }
 
@@ -58,7 +58,7 @@ export type RowLayout = (dict: MmapDict, key: string, spec: ColumnSpec) => RowSt
 /** Rows of a sealed array are copied in pieces of this many bytes. */
 const COPY_BYTES = 8 * 2 ** 20;
 
-/** One growable array at the key itself. A sealed one is copied once into one that grows again. */
+/** A layout with one growable array at the key itself. A sealed one is copied once into a new growable array. */
 export function growable(): RowLayout {
   return (dict, key, spec) => {
     let array = existing(dict, key, spec);
@@ -69,7 +69,7 @@ export function growable(): RowLayout {
           array?.refresh();
         } catch (error) {
           if (!isMmdError(error, 'INVALID_ARGUMENT')) throw error;
-          // The batch that made it grow again was undone.
+          // The batch that made it growable again was rolled back.
           array = existing(dict, key, spec);
         }
         return array?.shape[0] ?? dict.getMeta(key)?.shape?.[0] ?? 0;
@@ -87,12 +87,11 @@ export function growable(): RowLayout {
   };
 }
 
-/** Appends rows. */
 export function appendTo(array: Growing, rows: RowArray): void {
   (array as { append(rows: RowArray): unknown }).append(rows);
 }
 
-/** The last number of a column of them that is no blank. */
+/** The last sequence number in a column of them that is not a blank. */
 export function lastOf(dict: MmapDict, key: string): bigint | undefined {
   const array = dict.get(key);
   if (!(array instanceof NDArray) || array.ndim !== 1) return undefined;
@@ -104,7 +103,7 @@ export function lastOf(dict: MmapDict, key: string): bigint | undefined {
   return undefined;
 }
 
-/** Makes the array, and gives it back as the dict does. */
+/** Creates the array, and returns it as read from the dict. */
 export function create(dict: MmapDict, key: string, spec: ColumnSpec): Growing {
   const { dtype, rowShape, reserve, fillValue, capacity } = spec;
   const options = capacity === undefined ? { reserve } : { reserve, capacity };
@@ -117,8 +116,8 @@ export function create(dict: MmapDict, key: string, spec: ColumnSpec): Growing {
 }
 
 /**
- * The array at the key, if it grows; undefined where it is sealed, or is not there.
- * @throws MmdError INVALID_ARGUMENT where rows of this kind do not belong to it
+ * The growable array at the key; undefined if the array is sealed or missing.
+ * @throws MmdError INVALID_ARGUMENT if the entry does not hold rows of this type
  */
 export function existing(dict: MmapDict, key: string, spec: ColumnSpec): Growing | undefined {
   if (!dict.has(key)) return undefined;

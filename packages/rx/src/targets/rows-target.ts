@@ -23,24 +23,24 @@ import { ownFrame } from './frame.ts';
 import { RowPacker } from './row-packer.ts';
 import { growable, type RowArray, type RowLayout, type RowStore } from './row-store.ts';
 
-/** What the rows are. Either `dtype` (and `rowShape`) or `schema` is given. */
+/** The type of the rows, and how they are stored. Either `dtype` (and `rowShape`) or `schema` must be given. */
 export interface RowsOptions<T> extends CompanionOptions<T> {
   readonly dtype?: DTypeLike;
-  /** The shape of one row. Default `[]`: a number a row. */
+  /** The shape of one row. Default `[]`: one number per row. */
   readonly rowShape?: readonly number[];
   /** The frames are records with these columns. */
   readonly schema?: RecordSchema;
   /** How records are stored: one array of a structured dtype at `key` (default), or an array `<key>/<column>` each. */
   readonly records?: 'structured' | 'columns';
-  /** Keep a mask: a dropped frame is then a hidden row, so that row `i` is always frame `i`. */
+  /** Keep a mask: a dropped frame is then a masked row, so that row `i` is always frame `i`. */
   readonly masked?: boolean;
-  /** Masked rows: the fill value. */
+  /** The fill value of masked rows. */
   readonly fillValue?: unknown;
   /** {@link growable} (default), or {@link chunked}. */
   readonly layout?: RowLayout;
-  /** Rows to make room for at first. */
+  /** Number of rows to allocate room for at first. */
   readonly capacity?: number;
-  /** Take the disk for the capacity at once. */
+  /** Reserve the disk space for the capacity at once. */
   readonly reserve?: boolean;
 }
 
@@ -48,8 +48,8 @@ export interface RowsOptions<T> extends CompanionOptions<T> {
 const BLANK_BYTES = 2 ** 20;
 
 /**
- * One row a frame, in growable arrays whose rows are committed together.
- * @param zeroSeq - the frame of row 0, where there is none yet
+ * A target with one row per frame, in growable arrays whose rows are committed together.
+ * @param zeroSeq - the frame number of row 0, if there are no rows yet
  */
 export function rowsTarget<T>(dict: MmapDict, key: string, options: RowsOptions<T>, zeroSeq: number): Target<T> {
   const layout = options.layout ?? growable();
@@ -60,10 +60,13 @@ export function rowsTarget<T>(dict: MmapDict, key: string, options: RowsOptions<
   const stores = all.map((column) => layout(dict, column.key, column.spec));
   const masked = options.masked === true;
   const firstSeq = resumeSeq(options, stores);
-  /** Of a row's frame number over its own: frames that no stream could even hide, undone batches, and other streams count alike. */
+  /**
+   * Frame number minus row number. The next frame number follows from the number of rows, which stays right after frames
+   * that got not even a masked row, rolled-back batches, and rows of other streams.
+   */
   const lead = Math.max(zeroSeq, firstSeq) - Math.max(...stores.map((store) => store.refresh()));
   let nextSeq = 0;
-  /** Rows of this batch count before they are committed. */
+  /** Number of rows, including those of this batch, which are not committed yet. */
   let length = 0;
 
   function appendBlank(seq: number, count: number): void {
@@ -75,7 +78,7 @@ export function rowsTarget<T>(dict: MmapDict, key: string, options: RowsOptions<
     }
   }
 
-  /** Columns that others left uneven (or that are new beside old ones) get blank rows, so that row numbers fit. */
+  /** Adds blank rows to columns that others left shorter (or that are new beside old ones), so that row numbers match. */
   function begin(): void {
     const lengths = stores.map((store) => store.refresh());
     length = Math.max(...lengths);
@@ -126,7 +129,7 @@ export function rowsTarget<T>(dict: MmapDict, key: string, options: RowsOptions<
   };
 }
 
-/** Rows of two columns in one array would stand between each other. */
+/** Refuses two columns with the same key: their rows would be interleaved in one array. */
 function refuseTwins(columns: readonly { readonly key: string }[]): void {
   const twin = columns.find(({ key }, i) => columns.findIndex((other) => other.key === key) !== i);
   if (twin === undefined) return;
@@ -170,7 +173,7 @@ function mainColumns<T>(key: string, options: RowsOptions<T>): MainColumns<T> {
   };
 }
 
-/** In the order of the fields, and not by their names: what was checked may be inherited, and numpy names a field without a name. */
+/** The values in field order, not by name: checked properties may be inherited, and numpy renames a field without a name. */
 function arrangedRecord(columns: readonly Column[], record: PlainRecord): readonly unknown[] {
   return columns.map((column) => arranged(column, record[column.name]));
 }
@@ -216,7 +219,7 @@ function maskFor(shape: readonly number[], hidden: boolean): NDArray {
   return NDArray.over(memoryOver(new Uint8Array(size).fill(hidden ? 1 : 0)), 'bool', shape);
 }
 
-/** Cuts frames where a sequence number is missing. */
+/** Splits frames into runs of consecutive sequence numbers. */
 function runsOf<T>(frames: readonly Pending<T>[]): Pending<T>[][] {
   const runs: Pending<T>[][] = [];
   for (const frame of frames) {
@@ -227,7 +230,7 @@ function runsOf<T>(frames: readonly Pending<T>[]): Pending<T>[][] {
   return runs;
 }
 
-/** One more than the last number in `<key>/seq`; the number of rows without that companion, and where others appended rows. */
+/** One more than the last number in `<key>/seq`, or the number of rows if that is higher or there is no such companion. */
 function resumeSeq<T>(options: RowsOptions<T>, stores: readonly RowStore[]): number {
   const rows = stores[0]!.refresh();
   const last = options.seq === false ? undefined : stores.at(-1)!.last();

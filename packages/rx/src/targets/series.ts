@@ -3,7 +3,7 @@ import { wrongArgument } from '@mmdpickle/core/options';
 import { checkDict } from '../options.ts';
 import { chunkKeys } from './chunked.ts';
 
-/** A part of a {@link Series} that lies in one array. */
+/** One array of a {@link Series}. */
 export interface SeriesChunk {
   readonly key: string;
   /** The row of the series that the chunk begins with. */
@@ -12,8 +12,8 @@ export interface SeriesChunk {
 }
 
 /**
- * The arrays `<key>/000000000`, `<key>/000000001`, ... of a {@link chunked} layout, read as one array. A snapshot: rows
- * appended later are in the next one.
+ * The arrays `<key>/000000000`, `<key>/000000001`, ... of a {@link chunked} layout, read as one array. A snapshot: to see
+ * rows appended later, make a new one.
  */
 export class Series {
   readonly key: string;
@@ -21,7 +21,7 @@ export class Series {
   readonly shape: readonly number[];
   readonly dtype: string;
 
-  /** @throws MmdError NOT_FOUND when there is no chunk, CORRUPT when they do not fit together */
+  /** @throws MmdError NOT_FOUND if there is no chunk, CORRUPT if the chunks do not match */
   constructor(dict: MmapDict, key: string) {
     checkDict('what is read', dict);
     if (typeof key !== 'string') throw wrongArgument('the key of a series', 'a text', key);
@@ -54,7 +54,7 @@ export class Series {
     return this.shape[0]!;
   }
 
-  /** A view of one row, masked where the chunks are. @throws MmdError INVALID_ARGUMENT */
+  /** A view of one row, masked if the chunks are. @throws MmdError INVALID_ARGUMENT */
   row(index: number): NDArray | MaskedArray {
     const at = index < 0 ? index + this.length : index;
     const chunk = this.chunks.findLast(({ start }) => start <= at);
@@ -64,7 +64,7 @@ export class Series {
     return chunk.array.row(at - chunk.start);
   }
 
-  /** Rows `[start, end)`, masked where the chunks are: a view where they lie in one chunk, else a copy. */
+  /** Rows `[start, end)`, masked if the chunks are: a view if they lie in one chunk, else a copy. */
   rows(start: number, end: number): NDArray | MaskedArray {
     const from = Math.min(this.length, Math.max(0, start));
     const to = Math.min(this.length, Math.max(from, end));
