@@ -1,5 +1,5 @@
 /**
- * Follows a dict from outside: an Observable of what happens in it.
+ * Follows a dict from outside, as an Observable of its changes.
  *
  * @module
  */
@@ -19,51 +19,51 @@ import { FileReader } from './file-reader.ts';
 import { type LedgerState, WatchLedger } from './ledger.ts';
 import { baselineOf } from './resume.ts';
 
-/** Where a watcher stopped, as plain data (JSON): another one goes on from there and misses nothing. */
+/** The position of a watcher, as plain data (JSON): another watcher can continue from there, and misses nothing. */
 export interface WatchCursor extends LedgerState {
   readonly path: string;
   readonly file: {
     readonly dev: string;
     readonly ino: string;
-    /** When the file was made, where the filesystem tells: a number of a file that was removed is given to new ones. */
+    /** When the file was created, if the filesystem records it: the inode number of a removed file may be reused. */
     readonly born?: string;
   };
-  /** The file's, up to which everything was told. */
+  /** The file's commit number up to which everything was reported. */
   readonly commitNumber?: number;
 }
 
-/** So many bytes of values are read at most for a cursor. */
+/** The most bytes of values that are read for a cursor. */
 const SUMMED_FOR_CURSOR = 2 ** 26;
 
 /** How a dict is watched. */
 export interface WatchOptions {
-  /** The longest time between two looks at the commit number, in milliseconds. Default 50, without file events 20. */
+  /** The longest time between two checks of the commit number, in milliseconds. Default 50, without file events 20. */
   readonly pollMs?: number;
   /**
-   * What to report: `'now'` (default) what happens from now on; `'start'` or 0 all that is in the file, too; a cursor
-   * what happened since exactly, where the file was written anew by what differs; a sequence number what happened since, and, in a file with removals or several growing
-   * arrays, where a number does not tell which of them it counted, some of what was before.
+   * What to report. `'now'` (default): what happens from now on. `'start'` or 0: also everything in the file. A cursor:
+   * exactly what happened since; if the file was rewritten, what differs. A sequence number: what happened since, and in a
+   * file with removals or several growing arrays, where a number does not say what it counted, some earlier changes again.
    */
   readonly from?: 'now' | 'start' | number | WatchCursor;
-  /** Let the system's file events wake the watcher. Default true; polling alone finds everything, too. */
+  /** Let the system's file events wake the watcher. Default true; polling alone also finds everything. */
   readonly events?: boolean;
-  /** Times the polling. Default rxjs's asyncScheduler. */
+  /** Schedules the polling. Default: the asyncScheduler of RxJS. */
   readonly scheduler?: SchedulerLike;
 }
 
-/** Between two looks, in milliseconds; a process that only wakes up every 20 takes up to 0.7 percent of a core. */
+/** Default `pollMs`; a process that only wakes up every 20 milliseconds takes up to 0.7 percent of a core. */
 const POLL_MS = { withEvents: 50, withoutEvents: 20 } as const;
 
 /**
- * After a file event the commit number may be some microseconds behind the write that caused it, and the commit itself causes
- * no event where it is a store through a mapping: so long the number is loaded at every turn of the event loop, then after a
- * millisecond, two, four ... Half as long after each time that it was in vain.
+ * How long after a file event the commit number is loaded at every turn of the event loop, in milliseconds; then it is
+ * loaded after 1, 2, 4 ... milliseconds. The number may change some microseconds after the write that caused the event, and
+ * a commit that stores it through a mapping causes no event. Halved after each time that no commit was found.
  */
 const SPIN_MS = 0.15;
 
-/** Follows one path, or a row of files. Subscribers share it; it remembers where it was when the last one leaves. */
+/** Follows one path, or a row of files. Subscribers share it; when the last one leaves, it remembers its position. */
 export class DictWatch extends Observable<Change> {
-  /** The changes of each look, together. */
+  /** Emits the changes of each look together. */
   readonly looks$: Observable<readonly Change[]>;
   readonly #path: string;
   readonly #pattern: FilePattern | undefined;
@@ -93,7 +93,7 @@ export class DictWatch extends Observable<Change> {
 
   /**
    * Use {@link watchDict}.
-   * @param once - nobody subscribes again, so that nothing needs to be remembered
+   * @param once - nobody will subscribe again, so the position need not be remembered
    */
   constructor(path: string, options: WatchOptions, once = false) {
     super((subscriber) =>
@@ -128,8 +128,8 @@ export class DictWatch extends Observable<Change> {
   }
 
   /**
-   * Where the watcher is; undefined before it has seen the file. Subscribing again goes on from here, too. Values that no
-   * cursor was asked for before are read for it, 64 MiB of them at most: see {@link WatchOptions.from}.
+   * The position of the watcher; undefined before it has seen the file. Subscribing again also continues from here. Values
+   * without a checksum are read to compute one, at most 64 MiB of them in each call: see {@link WatchOptions.from}.
    */
   cursor(): WatchCursor | undefined {
     const reader = this.#reader;
@@ -149,7 +149,7 @@ export class DictWatch extends Observable<Change> {
   #start(): void {
     this.#guarded(() => {
       const found = this.#open();
-      // All entries of a file that comes later are news.
+      // All entries of a file that appears later are new.
       this.#begun = true;
       return found;
     });
@@ -169,7 +169,7 @@ export class DictWatch extends Observable<Change> {
     this.#reader = undefined;
   }
 
-  /** Opens the file and reports what the start asks for; false when there is none yet. */
+  /** Opens the file and reports what `from` asks for; returns false if there is no file yet. */
   #open(): boolean {
     const resume = this.#resume;
     const path = this.#pattern === undefined ? this.#path : this.#patternPath(resume);
@@ -192,7 +192,7 @@ export class DictWatch extends Observable<Change> {
     return true;
   }
 
-  /** Whether a cursor was made with the file that is read now. */
+  /** Whether a cursor was made from the file that is read now. */
   #isFileOf({ file: { dev, ino, born } }: WatchCursor): boolean {
     const found = this.#reader!.file.identity();
     return String(found.dev) === dev && String(found.ino) === ino && (born === undefined || born === this.#born);
@@ -223,7 +223,7 @@ export class DictWatch extends Observable<Change> {
     this.#previous?.close();
     this.#previous = this.#reader;
     this.#reader = reader;
-    // Asked now: later another file may have the name.
+    // Read now: later another file may have the name.
     this.#born = bornOf(file);
     this.#current = path;
     this.#watcher?.close();
@@ -234,7 +234,7 @@ export class DictWatch extends Observable<Change> {
   #listen(path: string): FSWatcher | undefined {
     try {
       const watcher = watch(path, { persistent: false }, () => this.#hint());
-      // Events are a hint only: without them the polling finds everything.
+      // Events are only a hint: without them polling finds everything.
       watcher.on('error', () => watcher.close());
       return watcher;
     } catch {
@@ -242,9 +242,9 @@ export class DictWatch extends Observable<Change> {
     }
   }
 
-  /** The file was touched: its commit number changes now or in a moment. */
+  /** Called when the file was touched: its commit number changes now or in a moment. */
   #hint(): void {
-    // No clock is read before the first look, which nearly always finds the commit.
+    // The clock is not read before the first check, which nearly always finds the commit.
     this.#spinEnd = undefined;
     if (this.#spin === undefined) this.#turn();
   }
@@ -253,12 +253,12 @@ export class DictWatch extends Observable<Change> {
     this.#spin = undefined;
     const reader = this.#reader;
     if (reader === undefined) return;
-    // The event may have taken the processor from the writer in the middle of its commit.
+    // Handling the event may have preempted the writer in the middle of its commit.
     if (!reader.stirred) libc().schedYield();
     if (reader.stirred) {
       this.#spinMs = SPIN_MS;
       this.#look(false);
-      // Committed while subscribers were told: its event may have come together with the one before.
+      // A commit made while subscribers were called; its event may have been merged with the previous one.
       if (this.#reader?.stirred) this.#spin = setImmediate(this.#onTurn);
       return;
     }
@@ -268,12 +268,12 @@ export class DictWatch extends Observable<Change> {
       this.#spin = setImmediate(this.#onTurn);
       return;
     }
-    // A writer that fills planes touches the file all the time and commits nothing.
+    // A writer that fills planes keeps touching the file without committing.
     this.#spinMs /= 2;
     if (this.#pause > 1) this.#arm(1, true);
   }
 
-  /** @param active - changes may come without file events: the pauses grow step by step from here */
+  /** @param active - changes may come without file events, so the pauses grow step by step from here */
   #arm(pause: number, active: boolean): void {
     this.#timer?.unsubscribe();
     if (this.#subscribers === 0) return;
@@ -287,22 +287,22 @@ export class DictWatch extends Observable<Change> {
   }
 
   #tick(action: SchedulerAction<unknown>, arming: number): void {
-    // The commit number is quickly read; all else that can have happened may wait for its turn.
+    // Reading the commit number is cheap; everything else is checked only once per `pollMs`.
     const whole = this.#scheduler.now() - this.#wholeAt >= this.#pollMs;
     const some = (whole || this.#reader?.stirred !== false) && this.#look(whole);
-    // A look may have ended it all, or started it anew.
+    // The look may have ended or restarted the watch.
     if (this.#arming !== arming || this.#subscribers === 0) return;
     if (some) this.#spinMs = SPIN_MS;
     const pause = Math.min(this.#pollMs, some ? 1 : this.#active ? this.#pause * 2 : this.#pollMs);
     this.#active ||= some;
-    // The same pause again needs no new timer.
+    // An unchanged pause needs no new timer.
     if (pause === this.#pause) action.schedule(undefined, pause);
     else this.#arm(pause, this.#active);
   }
 
   /**
    * Returns true if anything was reported.
-   * @param whole - look at the file's size, and whether its name still names it, too
+   * @param whole - also check the file's size, and whether its name still refers to it
    */
   #look(whole: boolean): boolean {
     if (whole) this.#wholeAt = this.#scheduler.now();
@@ -317,7 +317,7 @@ export class DictWatch extends Observable<Change> {
     return next === undefined ? some : this.#goOver(reader, next) || some;
   }
 
-  /** Tells what is left to tell of a file that lost its name, and goes on with the next, unless somebody ends it all there. */
+  /** Reports the last changes of the current file and continues with the next, unless a subscriber ends the watch there. */
   #goOver(reader: FileReader, next: Successor): boolean {
     let adopted = false;
     try {
@@ -326,9 +326,9 @@ export class DictWatch extends Observable<Change> {
       if (this.#reader !== reader) return some;
       const { ledger } = reader;
       const anew = next.path === this.#current;
-      // Those that are there already must not take the time of a look each: others remove them meanwhile.
+      // Further files that exist already must not wait for the poll interval: others may remove them meanwhile.
       if (!anew) this.#wholeAt = -Infinity;
-      // Nothing else will tell what the old file held.
+      // This is the last chance to take checksums of the old file.
       if (anew) reader.sumUp();
       adopted = true;
       return this.#emit(this.#adopt(next.file, next.path).succeed(ledger, anew)) || some;
@@ -337,9 +337,9 @@ export class DictWatch extends Observable<Change> {
     }
   }
 
-  /** The file that comes after this one: another one of the same name, or the next of the row. */
+  /** The file that follows this one: another file with the same name, or the next of the row. */
   #successor(reader: FileReader): Successor | undefined {
-    // By the path that was given: the file itself does not know of symbolic links that it was found by.
+    // By the given path: the file itself does not know the symbolic links that led to it.
     const named = statusOf(this.#current);
     const own = reader.file.identity();
     if (named !== undefined && (named.ino !== BigInt(own.ino) || named.dev !== BigInt(own.dev))) {
@@ -350,11 +350,11 @@ export class DictWatch extends Observable<Change> {
     const numbers = this.#pattern.numbers();
     const after = this.#pattern.number(this.#current)!;
     const later = numbers.filter((n) => n > after);
-    // Where all are gone, the row has begun anew.
+    // If this file and all later ones are gone, the row has started over.
     for (const number of later.length === 0 && named === undefined ? numbers : later) {
       const path = this.#pattern.path(number);
       const file = openFile(path);
-      // One whose writer was killed before it wrote anything stays empty.
+      // A file whose writer was killed before it wrote anything stays empty, and is skipped.
       if (file !== undefined) return { file, path };
     }
     return undefined;
@@ -372,7 +372,7 @@ export class DictWatch extends Observable<Change> {
     try {
       return work();
     } catch (error) {
-      // Those who subscribe again (retry) start from where the watcher was.
+      // Those who subscribe again (`retry`) continue from the watcher's position.
       const out = this.#out;
       this.#out = new Subject();
       out.error(error);
@@ -381,17 +381,17 @@ export class DictWatch extends Observable<Change> {
   }
 }
 
-/** The file that is followed next, and the path that it was found by. */
+/** The file that is followed next, and the path that led to it. */
 interface Successor {
   readonly file: StorageFile;
   readonly path: string;
 }
 
-/** Opens a file that holds a dict; undefined while it is not there, or has no header yet. */
+/** Opens the file of a dict; undefined while it does not exist or is empty. */
 function openFile(path: string): StorageFile | undefined {
   let file: NodeFile;
   try {
-    // Somebody may cut it while it is watched.
+    // The file may be truncated while it is watched, so its words are not mapped.
     file = NodeFile.open(path, 'r', { mapWords: false });
   } catch (error) {
     if (isMmdError(error, 'NOT_FOUND')) return undefined;
@@ -402,7 +402,7 @@ function openFile(path: string): StorageFile | undefined {
   return undefined;
 }
 
-/** What a path names; undefined where it names nothing that can be reached. */
+/** The status of the file at a path; undefined if there is none that can be reached. */
 function statusOf(path: string): BigIntStats | undefined {
   try {
     return statSync(path, { bigint: true, throwIfNoEntry: false });
@@ -411,7 +411,7 @@ function statusOf(path: string): BigIntStats | undefined {
   }
 }
 
-/** When a file was made; undefined where the filesystem does not tell, or another one has the name meanwhile. */
+/** When a file was created; undefined if the filesystem does not record it, or another file has the name by now. */
 function bornOf(file: StorageFile): string | undefined {
   const { dev, ino } = file.identity();
   const found = statusOf(file.name);
@@ -428,9 +428,9 @@ function openable(path: string): boolean {
 /**
  * Follows a dict that this or another process writes: an Observable of changes, each exactly once and in order.
  *
- * It sees commits of Python and stores through mappings as well: the file's commit number is compared, and file
- * events only make that quick. A vacuum and a new file in the old one's place are changes like others. A file that
- * does not exist yet is waited for. Of what happened between two looks, removals come last.
+ * It also sees commits by Python and stores through mappings: the file's commit number is compared, and file events only
+ * make that faster. A vacuum and the replacement of the file by another are changes like others. The watcher waits for a
+ * file that does not exist yet. Of the changes between two looks, removals come last.
  *
  * @param source - a path, a pattern such as `run-{n}.mmdpickle` (files are followed one after the other), or an
  *   open dict (its file is followed through a handle of its own)
@@ -450,7 +450,7 @@ export function watchDict(source: string | URL | MmapDict, options: WatchOptions
   return new DictWatch(pathOf(source), options);
 }
 
-/** The looks of a watch that nobody subscribes to twice. */
+/** The looks of a watch that is subscribed to only once. */
 export function looksOnce(source: MmapDict, options: WatchOptions): Observable<readonly Change[]> {
   checkDict('what is read', source);
   return new DictWatch(pathOf(source), options, true).looks$;
@@ -462,7 +462,7 @@ function pathOf(source: string | URL | MmapDict): string {
     if (source.protocol === 'file:') return fileURLToPath(source);
   } else if (has(source, 'name', 'string') && has(source, 'batch', 'function')) {
     const { name: path } = source;
-    // In memory, or removed: what is committed to it no watcher would ever see.
+    // In memory, or removed: no watcher would ever see its commits.
     if (statusOf(path) === undefined)
       throw new MmdError('NOT_FOUND', `${path}: the dict is in no file that could be watched`, { path });
     return path;

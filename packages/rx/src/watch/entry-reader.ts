@@ -1,5 +1,5 @@
 /**
- * Reads entries, and the rows of growable arrays, by the file itself: the dict may not know of them yet.
+ * Reads entries, and the rows of growable arrays, from the file itself: the dict may not know of them yet.
  *
  * @module
  */
@@ -24,13 +24,13 @@ import type { SeenEntry } from './ledger.ts';
 /** The row count of a growable array is an opcode LONG1 of 8 bytes near the value's head. */
 const LONG1 = 0x8a;
 const HEAD = 128;
-/** How often an array is read again that others change meanwhile. */
+/** How often an array is reread if others change it meanwhile. */
 const ROUNDS = 8;
 
-/** Bytes of one read, where entries lie close. */
+/** Bytes per read if entries are close together. */
 export const STRETCH = 65_536;
 
-/** A growable array, and where its rows and their mask stand in the file. */
+/** A growable array, and the file offsets of its rows and their mask. */
 type FoundRows = GrowableRows & { readonly dataOffset: number; readonly maskOffset: number | undefined };
 
 /** Reads entries of one inode. */
@@ -48,23 +48,23 @@ export class EntryReader {
   }
 
   /**
-   * All entries from one on.
+   * All entries from a given one on.
    * @param from - file offset of the first
-   * @param known - file offset of an entry whose rows are not asked for
+   * @param known - file offset of an entry whose rows need not be read
    */
   entries(from: number, known?: number): SeenEntry[] {
     const seen: SeenEntry[] = [];
     const visit = (entry: ScannedEntry): void => {
       const { offset, frameLength, keyLength } = entry;
-      // Damage, or an array that grew in place while this went from its head to where its end was: the next look sees it whole.
+      // Damage, or an array that grew in place between the reads of its head and of its old end: the next look sees it whole.
       if (entry.state === 'damaged' && offset !== known) return;
       const key = this.#keyOf(entry);
       if (key === undefined) return;
       const live = entry.state === 'live';
-      // What the dict's scan says, too: the value lies between the key and an entry's last 8 bytes.
+      // As in the dict's scan: the value lies between the key and the entry's last 8 bytes.
       const valueLength = frameLength - keyLength - 10;
       const end = entryEnd(offset, frameLength);
-      // Of dead ones too: an array that moved on was replaced, and its rows go on where these end.
+      // For dead entries too: an array that moved was replaced by one whose rows continue where these end.
       const found =
         offset !== known && this.#mayGrow(entry, valueLength) ? this.rowsOf({ end, valueLength }) : undefined;
       const grows = found && { ...found, dataOffset: end - ENTRY_TAIL_SIZE - valueLength + found.dataPos };
@@ -78,12 +78,12 @@ export class EntryReader {
     let text = '';
     for (let pos = keyPos; pos < keyPos + keyLength && bytes[pos]! < 0x80; pos += 1)
       text += String.fromCharCode(bytes[pos]!);
-    // Most keys are ASCII, and a decoder's call costs more than all of this.
+    // Most keys are ASCII, and calling a decoder costs more than this loop.
     if (text.length === keyLength) return text;
     try {
       return this.#decoder.decode(bytes.subarray(keyPos, keyPos + keyLength));
     } catch {
-      // Lone surrogates are legal in keys, and only the dict's own decoder takes them.
+      // Lone surrogates are legal in keys, and only the dict's own decoder accepts them.
       return this.#dict.scan(offset).next().value?.key;
     }
   }
@@ -95,13 +95,13 @@ export class EntryReader {
     return bytes.subarray(0, this.#file.read(offset, bytes));
   };
 
-  /** Whether a value begins as those of growable arrays do; most do not, and need no closer look. */
+  /** Whether a value may be a growable array, judging by its first bytes; most are not, and need no further reads. */
   #mayGrow({ bytes, keyPos, keyLength, offset }: ScannedEntry, valueLength: number): boolean {
     const wanted = Math.min(HEAD, valueLength);
     let head = bytes;
     let start = keyPos + keyLength;
     if (start + wanted > bytes.length) {
-      // The scanner did not need to read so far.
+      // The scanner did not need to read this far.
       head = this.#head;
       start = 0;
     }
@@ -124,7 +124,7 @@ export class EntryReader {
     return found && { ...found, dataOffset: start + found.dataPos, maskOffset };
   }
 
-  /** By the value itself: the dict may not know of the entry yet. */
+  /** The rows of a growable array, read from the value itself: the dict may not know of the entry yet. */
   rowsOf({ end, valueLength }: Pick<SeenEntry, 'end' | 'valueLength'>): GrowableRows | undefined {
     const file = this.#file;
     const start = end - ENTRY_TAIL_SIZE - valueLength;
@@ -138,7 +138,7 @@ export class EntryReader {
       try {
         rows = growableRows(valueLength, (length) => new ValueReader(start, length, fetch));
       } catch (error) {
-        // What looked like an array was cut off, or overwritten, while it was looked at.
+        // What looked like an array was cut off or overwritten while it was read.
         if (!isMmdError(error)) throw error;
       }
       const quiet = file.loadI32(COMMIT_NUMBER_OFFSET) === commitNumber;

@@ -1,5 +1,5 @@
 /**
- * Looks at one file: what changed since the last look. Another file that takes the name is another reader's matter.
+ * Finds what changed in one file since the last look. Another file that takes over the name has a reader of its own.
  *
  * @module
  */
@@ -20,17 +20,17 @@ import { type DeadEntry, type IsSame, isFiller, type Known, type SeenEntry, sumO
 import { RowCounts } from './row-counts.ts';
 import { type Budget, type Summed, ValueSums } from './value-sums.ts';
 
-/** Entries closer than this on average are looked at through one read of a stretch. */
+/** Entries with fewer bytes than this on average are checked by reading stretches that cover several of them. */
 const CLOSE = 4096;
-/** So many bytes are compared at both ends of rows that may have moved. */
+/** Bytes compared at both ends of rows that may have moved. */
 const COMPARED = 4096;
-/** Looking for dead entries may take one part in so many of the time. */
+/** Searching for dead entries may take one part in this many of the time. */
 const SWEEP_SHARE = 200;
-/** How often one look goes after entries that die while it looks. */
+/** How often one look reads again what changes meanwhile, such as entries that die. */
 const ROUNDS = 8;
-/** So many entries are always looked at. */
+/** Dicts of up to this many entries are swept whatever time it takes. */
 const SWEEP_ALWAYS = 1024;
-/** Vacuums in place between two looks. */
+/** The most in-place vacuums between two looks that are recognised by the commit number. */
 const MOST_MOVES = 32;
 
 /** Follows one inode. */
@@ -46,12 +46,12 @@ export class FileReader {
   #sweepMs = 0;
   #sweptAt = -Infinity;
   #sweepDue = false;
-  /** Appends explain all commits since the last sweep, but one who was killed in the middle of a deletion told nobody of it. */
+  /** Appends explain all commits since the last sweep; but a writer killed in the middle of a deletion announced none. */
   #unswept = false;
 
   /**
-   * @param file - taken over, also where it holds no dict and this throws
-   * @param atOnce - so many growable arrays are asked for rows at each look; where there are more they take turns
+   * @param file - owned by the reader; closed if it holds no dict and this throws
+   * @param atOnce - how many growable arrays are checked for rows at each look; if there are more, they take turns
    */
   constructor(file: StorageFile, atOnce?: number) {
     this.file = file;
@@ -66,29 +66,29 @@ export class FileReader {
     }
   }
 
-  /** Takes what is there now as known. */
+  /** Takes everything in the file as known. */
   skip(): void {
     this.replay();
   }
 
-  /** Reports all that is there. */
+  /** Reports everything in the file. */
   replay(): ChangeDraft[] {
     this.#note();
     return this.#settle(this.ledger.appended(this.entries(), this.#goesOn));
   }
 
-  /** Goes on with what was known of this file. */
+  /** Continues from what was known of this file. */
   goOn(ledger: WatchLedger, commitNumber = -1): ChangeDraft[] {
     this.ledger = ledger;
     this.commitNumber = commitNumber;
-    // Who knew this may not have looked for dead entries yet.
+    // The watcher that knew this may not have searched for dead entries yet.
     this.#sweepDue = true;
     return this.look();
   }
 
   /**
-   * Goes on with what was known of another file.
-   * @param anew - it may have been this one, before it was written anew
+   * Continues from what was known of another file.
+   * @param anew - this file may be a rewritten version of that one
    */
   succeed(ledger: WatchLedger, anew: boolean): ChangeDraft[] {
     this.#note();
@@ -101,7 +101,7 @@ export class FileReader {
     );
   }
 
-  /** Takes checksums of values that have none, as many as may be read at once, so that they are known again elsewhere. */
+  /** Computes missing checksums, up to `bytes` of values, so that values can be recognised in a rewritten file. */
   sumUp(bytes?: number): void {
     const budget = this.#budget(bytes);
     const sums: [Known, Summed][] = [];
@@ -113,20 +113,20 @@ export class FileReader {
           : this.#sums.ofRows(known, known.rows, budget, known);
       if (found !== undefined) sums.push([known, found]);
     }
-    // Of what a vacuum in place moved meanwhile something else was read.
+    // If an in-place vacuum moved values meanwhile, other bytes were read.
     const number = this.#number();
     if (number === undefined || mayHaveMoved(this.commitNumber, number)) return;
     for (const [known, found] of sums) Object.assign(known, found);
   }
 
-  /** Whether the commit number is another one than at the last look, which tells if there is none any more. */
+  /** Whether the commit number differs from that of the last look; also if the file was cut before it: a look reports that. */
   get stirred(): boolean {
     return this.#number() !== this.commitNumber;
   }
 
   /**
    * Reports what happened since the last look.
-   * @param last - nobody commits here any more who would tell of what one did that was killed before it told of it
+   * @param last - nobody will commit here any more, so changes by a writer that was killed before its commit are looked for now
    */
   look(last = false): ChangeDraft[] {
     const before = { commitNumber: this.commitNumber, size: this.#size };
@@ -141,7 +141,7 @@ export class FileReader {
     this.#counts.stirred(ledger);
     const moved = before.commitNumber >= 0 && mayHaveMoved(before.commitNumber, this.commitNumber);
     const entries = moved ? undefined : this.#appended();
-    // A vacuum in place, or somebody has written something else over it.
+    // An in-place vacuum, or the file was overwritten.
     if (entries === undefined) {
       decodeHeader(this.#entries.read(0, HEADER_SIZE), this.file.name);
       const all = this.#allEntries();
@@ -151,10 +151,10 @@ export class FileReader {
     const left = this.#rowsLeft(entries);
     const changes = this.#settle([...left, ...ledger.appended(entries, this.#goesOn)]);
     const settled = changes.length;
-    // Of what a reader knows that has looked at nothing yet all may be old.
+    // At a reader's first look, everything it knows may be out of date.
     changes.push(...this.#grown(last || before.size < 0));
     const grown = left.length > 0 || changes.length > settled;
-    // One commit that appended entries did nothing else: a batch raises the number once more for what it deletes.
+    // A single commit that appended entries did nothing else: a batch raises the number once more for its deletions.
     const added = entries.some((entry) => !isFiller(entry));
     if (before.commitNumber >= 0 && commits === 1 && added && !grown) {
       this.#unswept = true;
@@ -165,20 +165,20 @@ export class FileReader {
     return changes;
   }
 
-  /** Ends with the file. */
+  /** Closes the file. */
   close(): void {
     this.dict.close();
   }
 
   /**
-   * Tells which dead entries were removed. An entry dies after the one that replaces it is committed: so what came
-   * since the dead ones were read is looked at first.
+   * Reports which dead entries were removed. An entry dies after its replacement is committed, so entries appended since
+   * the dead ones were read are processed first.
    */
   #settle(changes: ChangeDraft[], dead: DeadEntry[] = this.ledger.takeDead()): ChangeDraft[] {
     const { ledger } = this;
     for (let round = 0; dead.length > 0; round += 1) {
       if (round === ROUNDS) {
-        // Others commit faster than this can follow: a later sweep finds these again.
+        // Others commit faster than this can follow; a later sweep finds these entries again.
         this.#sweepDue = true;
         break;
       }
@@ -195,8 +195,8 @@ export class FileReader {
   }
 
   /**
-   * Rows that came in place.
-   * @param all - ask every array, not only those whose turn it is
+   * Reports rows that were appended in place.
+   * @param all - check every array, not only those whose turn it is
    */
   #grown(all: boolean): ChangeDraft[] {
     const { ledger } = this;
@@ -213,7 +213,7 @@ export class FileReader {
     return changes;
   }
 
-  /** Rows of arrays that leave their place before it was their turn: nobody will ask there any more. */
+  /** Reports the rows of arrays that are moved, replaced or removed before their turn came: their old place is not read again. */
   #rowsLeft(leaving: Iterable<{ readonly key: string }>): ChangeDraft[] {
     const { ledger } = this;
     if (!this.#counts.inTurns(ledger)) return [];
@@ -228,7 +228,7 @@ export class FileReader {
     return changes;
   }
 
-  /** The entries behind the last one that is known; `undefined` where that one is not there any more. */
+  /** The entries after the last known one; `undefined` if that one is no longer there. */
   #appended(): SeenEntry[] | undefined {
     const { ledger } = this;
     const { last } = ledger;
@@ -240,14 +240,14 @@ export class FileReader {
     return entries;
   }
 
-  /** All entries, again where a vacuum in place moved them meanwhile. */
+  /** All entries, read again if an in-place vacuum moved them meanwhile. */
   #allEntries(): SeenEntry[] {
     for (let round = 0; ; round += 1) {
       const entries = this.entries();
       const { commitNumber } = this;
       this.#note();
       if (!mayHaveMoved(commitNumber, this.commitNumber) || round === ROUNDS) {
-        // What was committed since is for the next look.
+        // What was committed since is left to the next look.
         this.commitNumber = commitNumber;
         return entries;
       }
@@ -255,7 +255,7 @@ export class FileReader {
   }
 
   #note(): void {
-    // The number first: a commit in between is then seen as a change at the next look.
+    // The number is read first: a commit in between is then seen as a change at the next look.
     const number = this.#number();
     const size = this.file.size();
     if (number === undefined) {
@@ -270,7 +270,7 @@ export class FileReader {
     this.#size = size;
   }
 
-  /** The commit number; undefined where the file was cut before it. */
+  /** The commit number; undefined if the file was cut before it. */
   #number(): number | undefined {
     try {
       return this.file.loadI32(COMMIT_NUMBER_OFFSET);
@@ -289,7 +289,7 @@ export class FileReader {
     return this.#sums.budget(this.#close, bytes);
   }
 
-  /** Entries are the same whose values have the checksum that is known; where there is none, nothing is. */
+  /** Entries are the same if their value has the known checksum; without a known checksum they are not. */
   #sameBySum(): IsSame {
     const budget = this.#budget();
     return (known, entry) => {
@@ -302,8 +302,8 @@ export class FileReader {
   }
 
   /**
-   * Whether an array goes on with the rows of the one before, of the same kind: it outgrew its place, where those still are. Of one
-   * that a cursor knew the checksum is known, or it is asked for where it stood.
+   * Whether an array continues the rows of the previous one, of the same kind: it outgrew its place, where the old rows
+   * still are. An array known from a cursor is compared by its checksum, or else read at its old offset.
    */
   readonly #goesOn: IsSame = (known, entry) => {
     const { dataOffset, rows = 0 } = known;
@@ -334,7 +334,7 @@ export class FileReader {
     return performance.now() - this.#sweptAt > this.#sweepMs * SWEEP_SHARE;
   }
 
-  /** Looks at the state byte of every live entry. */
+  /** Checks the state byte of every live entry. */
   #sweep(): ChangeDraft[] {
     const started = performance.now();
     const { ledger, file } = this;
@@ -352,7 +352,7 @@ export class FileReader {
     }
     this.#sweepDue = false;
     this.#unswept = false;
-    // A growable array that grew in place meanwhile has data where its state was.
+    // A growable array that grew in place meanwhile has data where its state byte was.
     const moved = mayHaveMoved(this.commitNumber, file.loadI32(COMMIT_NUMBER_OFFSET));
     const standing = dead.filter(({ key, offset }) => !moved && this.#entries.endOf(offset) === ledger.known(key)?.end);
     if (standing.length < dead.length) this.#sweepDue = true;
@@ -362,13 +362,13 @@ export class FileReader {
   }
 }
 
-/** Whether an entry is as long as the one that is known. An array that grows has lost no row: its room says nothing. */
+/** Whether an entry's value is as long as the known one; a growable array's, which has spare room, must have no fewer rows. */
 const sameByShape: IsSame = (known, entry) =>
   known.rows === undefined || entry.rows === undefined
     ? known.rows === entry.rows && entry.valueLength === known.valueLength
     : entry.rows >= known.rows;
 
-/** Whether nothing was committed between two numbers but entries that moved, each by one leap of the number. */
+/** Whether the only commits between two numbers moved entries: each of those makes the number leap once. */
 function onlyMoved(known: number, found: number): boolean {
   let number = known;
   for (let i = 0; i < MOST_MOVES; i += 1) {
@@ -378,7 +378,7 @@ function onlyMoved(known: number, found: number): boolean {
   return false;
 }
 
-/** The file, as if its name could not come to name another one: a dict over it stays with this inode. */
+/** The file, as if its name always referred to it: a dict over it stays with this inode. */
 function pinned(file: StorageFile): StorageFile {
   return new Proxy(file, {
     get(target, name) {

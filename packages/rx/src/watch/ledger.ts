@@ -1,12 +1,12 @@
 /**
- * What a watcher knows of a file, and what follows from what it sees next. No IO.
+ * What a watcher knows of a file, and which changes follow from what it sees next. No IO.
  *
  * @module
  */
 
 import type { ChangeDraft } from './change.ts';
 
-/** An entry as the scan gives it. */
+/** An entry as found by the scan. */
 export interface SeenEntry {
   readonly offset: number;
   /** Exclusive. */
@@ -14,9 +14,9 @@ export interface SeenEntry {
   readonly key: string;
   readonly live: boolean;
   readonly valueLength: number;
-  /** Committed rows, where the entry is a growable array. */
+  /** Committed rows, if the entry is a growable array. */
   readonly rows?: number | undefined;
-  /** What its rows are. */
+  /** The type of its rows. */
   readonly kind?: string | undefined;
   /** File offset of the first row. */
   readonly dataOffset?: number | undefined;
@@ -29,27 +29,27 @@ export interface Known {
   end: number;
   readonly valueLength: number;
   rows: number | undefined;
-  /** What its rows are; not known of arrays that a cursor knew. */
+  /** The type of its rows; unknown for arrays from a cursor. */
   readonly kind?: string | undefined;
   readonly dataOffset?: number | undefined;
-  /** Checksum of the value; of an array that grows, of its first rows. */
+  /** Checksum of the value; for a growable array, of its first `summed` rows. */
   sum?: number | undefined;
-  /** So many rows. */
+  /** Number of rows that `sum` covers. */
   summed?: number | undefined;
 }
 
-/** The checksum of what is known, where it has been taken. */
+/** The checksum of a known value, if it is up to date. */
 export function sumOf({ rows, sum, summed }: Known): number | undefined {
   return rows === summed ? sum : undefined;
 }
 
-/** An entry that is dead on the disk; whether another one replaced it is a later look's to tell. */
+/** An entry that is dead in the file; whether another one replaced it is determined later. */
 export interface DeadEntry {
   readonly key: string;
   readonly offset: number;
 }
 
-/** What a watcher knows, as plain data: kept, it lets another watcher go on where this one stopped. */
+/** What a watcher knows, as plain data, from which another watcher can continue. */
 export interface LedgerState {
   readonly seq: number;
   readonly end: number;
@@ -60,23 +60,23 @@ export interface LedgerState {
     end: number,
     valueLength: number,
     rows: number | null,
-    /** Checksum of the value, or of the rows. By it the entry is known again when the file was written anew. */
+    /** Checksum of the value or the rows, by which the entry is recognised after the file was rewritten. */
     sum?: number | null,
   ])[];
 }
 
-/** Tells whether an entry of a file that was written anew holds what was known under its key; rows may have come. */
+/** Whether an entry holds what was known under its key; rows may have been added. */
 export type IsSame = (known: Known, entry: SeenEntry) => boolean;
 
-/** The entries of one file, as far as they were reported. */
+/** The entries of one file that have been reported. */
 export class WatchLedger {
   /** The number of the last change. */
   seq = 0;
-  /** Where the entries that are known end. */
+  /** File offset at which the known entries end. */
   end: number;
-  /** The last of them, dead or alive: if it stands there later, what is known of those before it holds. */
+  /** The last of them, dead or alive: while it is still there, what is known of those before it holds. */
   last: { readonly offset: number; readonly key: string } | undefined;
-  /** In file order. */
+  /** The live entries, in file order. */
   readonly #live = new Map<string, Known>();
   readonly #growables = new Set<string>();
   #dead: DeadEntry[] = [];
@@ -86,7 +86,7 @@ export class WatchLedger {
     this.end = end;
   }
 
-  /** Goes on from a {@link WatchLedger.state}. */
+  /** Restores a ledger from a {@link WatchLedger.state}. */
   static from(state: LedgerState): WatchLedger {
     const ledger = new WatchLedger(state.end);
     ledger.seq = state.seq;
@@ -98,7 +98,7 @@ export class WatchLedger {
     return ledger;
   }
 
-  /** All that is known, as plain data. */
+  /** Everything known, as plain data. */
   state(): LedgerState {
     const { seq, end, last = null } = this;
     const live = [...this.#live].map(
@@ -129,8 +129,9 @@ export class WatchLedger {
   }
 
   /**
-   * The last entry is a growable array whose reserve grew or was trimmed in place; false where it is none, so that it is another one.
-   * @param rows - that it has now: where it was met in the middle of that, it was not told from other values, and none are known
+   * Records that the last entry, a growable array, grew or was trimmed in place. Returns false if it is not a growable
+   * array, and so another entry.
+   * @param rows - its rows now. None may be known so far: an array read in the middle of growing is not recognised as one
    */
   stretched(end: number, rows: number | undefined): boolean {
     const { last } = this;
@@ -146,16 +147,16 @@ export class WatchLedger {
   }
 
   /**
-   * Entries that were appended, in file order. Those that are dead already are kept for {@link WatchLedger.takeDead}:
-   * what replaced them may have been committed after these entries were read.
+   * Records entries that were appended, in file order. Those already dead are kept for {@link WatchLedger.takeDead}: their
+   * replacements may have been committed after these entries were read.
    *
-   * @param goesOn - asked of arrays that may have outgrown their place
+   * @param goesOn - called for arrays that may have outgrown their place
    */
   appended(entries: Iterable<SeenEntry>, goesOn: IsSame): ChangeDraft[] {
     const changes: ChangeDraft[] = [];
     for (const entry of entries) {
       if (entry.end <= this.end) continue;
-      // What is not in the dict does not count as known either: writers put entries in its place.
+      // Entries that are not in the dict do not count as known: writers overwrite them with others.
       if (isFiller(entry)) continue;
       const { key, rows, kind, offset, end, valueLength, dataOffset } = entry;
       this.end = end;
@@ -166,7 +167,7 @@ export class WatchLedger {
       if (!entry.live) this.#dead.push({ key, offset });
       const alike = before?.kind === undefined || before.kind === kind;
       if (before?.rows !== undefined && rows !== undefined && rows >= before.rows && alike && goesOn(before, entry)) {
-        // A growable array that outgrew its place goes on in a new one.
+        // A growable array that outgrew its place continues in a new one.
         this.seq += rows;
         if (rows > before.rows)
           changes.push({ kind: 'appended', seq: this.seq, key, rows: { start: before.rows, end: rows } });
@@ -181,12 +182,12 @@ export class WatchLedger {
     return changes;
   }
 
-  /** Dead entries seen since the last call. */
+  /** Returns the dead entries seen since the last call. */
   takeDead(): DeadEntry[] {
     return this.#dead.splice(0);
   }
 
-  /** The entry at this place is dead; news if no later one with its key is known. */
+  /** Records that the entry at this offset is dead; a change only if no later entry with its key is known. */
   died({ key, offset }: DeadEntry): ChangeDraft[] {
     if (this.#live.get(key)?.offset !== offset) return [];
     this.#live.delete(key);
@@ -196,8 +197,8 @@ export class WatchLedger {
   }
 
   /**
-   * A growable array has so many rows now.
-   * @param offset - where that array is: one that has left its place since the entries were read is a later look's to tell
+   * Records the current number of rows of a growable array.
+   * @param offset - of that array; if it has moved since the entries were read, a later look reports its rows
    */
   grew(key: string, offset: number, rows: number): ChangeDraft[] {
     const known = this.#live.get(key);
@@ -209,8 +210,8 @@ export class WatchLedger {
   }
 
   /**
-   * Goes on in a file that was written anew. Where nothing of what was known is in it, it is another file; else it is told
-   * by entries what is not the same any more.
+   * Continues in a file that was rewritten: reports the entries that differ. If it has none of the known entries, it counts
+   * as another file.
    *
    * @param entries - all entries of the new file
    * @param end - where entries begin
@@ -230,7 +231,7 @@ export class WatchLedger {
     const changes: ChangeDraft[] = [{ kind: 'vacuumed', seq: this.seq }];
     this.end = end;
     this.last = undefined;
-    // Rows of what is not the same do not go on in it.
+    // Entries that are not the same do not continue the rows known under their key.
     for (const [key, known] of old) this.#live.set(key, { ...known, rows: undefined });
     const grown: SeenEntry[] = [];
     for (const entry of entries) {
@@ -262,7 +263,7 @@ export class WatchLedger {
   }
 
   /**
-   * Goes on in another file: all of its entries are news.
+   * Continues in another file: all of its entries are new.
    * @param end - where entries begin
    */
   replacedBy(entries: readonly SeenEntry[], end: number, goesOn: IsSame): ChangeDraft[] {
@@ -274,7 +275,7 @@ export class WatchLedger {
     return [{ kind: 'file-replaced', seq: this.seq }, ...this.appended(entries, goesOn)];
   }
 
-  /** The entry is the last one with its key. */
+  /** Records an entry as the last one with its key. */
   #know(key: string, known: Known): void {
     this.#live.delete(key);
     this.#live.set(key, known);
@@ -283,11 +284,11 @@ export class WatchLedger {
   }
 }
 
-/** Tail entries (index, journal, checksums) have keys that begin so, padded to this length. */
+/** Tail entries (index, journal, checksums) have keys with this prefix, padded to this length. */
 const TAIL_WORD = 'mmdpickle ';
 const TAIL_LENGTH = 46;
 
-/** Dead entries that are not in the dict: blank keys only take up room, and tail entries are about the file. */
+/** Whether a dead entry is none of the dict's: blank keys only take up room, and tail entries describe the file. */
 export function isFiller({ key, live }: SeenEntry): boolean {
   return !live && (key.trim() === '' || (key.length === TAIL_LENGTH && key.startsWith(TAIL_WORD)));
 }

@@ -1,11 +1,11 @@
 import { isFiller, type SeenEntry, WatchLedger } from './ledger.ts';
 
 /**
- * The least that a watcher knew when it had counted `number` steps: what is more than this may be new to it, so it is
- * reported (again). In a file whose entries were only added this is exactly what it knew.
+ * The least that a watcher can have known when it had counted to `number`. Everything beyond that may be new to it, and is
+ * reported (again). In a file to which entries were only added, this is exactly what it knew.
  *
  * @param entries - all entries of the file now
- * @param first - where entries begin
+ * @param first - file offset where entries begin
  */
 export function baselineOf(entries: readonly SeenEntry[], number: number, first: number): WatchLedger {
   const content = entries.filter((entry) => !isFiller(entry));

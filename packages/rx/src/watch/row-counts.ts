@@ -1,5 +1,5 @@
 /**
- * Which growable arrays may have more rows than were told.
+ * Finds the growable arrays that may have more rows than were reported.
  *
  * @module
  */
@@ -8,20 +8,20 @@ import { isMmdError, type MmapDict } from '@mmdpickle/core';
 import type { StorageFile } from '@mmdpickle/core/storage';
 import type { Known, WatchLedger } from './ledger.ts';
 
-/** So many arrays are asked at each look; where there are more they take turns. */
+/** How many arrays are checked at each look; if there are more, they take turns. */
 const ASKED_AT_ONCE = 1024;
-/** Of so many one more is asked at every look, whosever turn it is: those that grew last. */
+/** For every so many arrays whose turn it is, one more is checked at each look: those that grew last. */
 const PER_LATELY = 16;
 const COUNT_BYTES = 8;
 
-/** A row count, where it stands. */
+/** The place of a row count in the file. */
 interface CountPlace {
   readonly offset: number;
-  /** What stood there when the array said that it has so many rows. */
+  /** The count read there when the array was last read. */
   readonly count: bigint | undefined;
 }
 
-/** An array that is to be asked itself. */
+/** An array whose rows must be read. */
 export interface Ask {
   readonly key: string;
   readonly known: Known;
@@ -29,23 +29,23 @@ export interface Ask {
 }
 
 /**
- * A row count changes in place, without an entry that tells of it. So the counts themselves are read, those of neighbours
- * by one read, and only arrays whose count is another one are asked.
+ * A row count changes in place, without a new entry. So the counts themselves are read, those of neighbours in one read,
+ * and only arrays whose count has changed are read themselves.
  */
 export class RowCounts {
   readonly #file: StorageFile;
   readonly #dict: MmapDict;
-  /** Of what is known of each array: where one stands elsewhere that is known anew. */
+  /** By what is known of an array: a new object if the array has moved. */
   readonly #places = new WeakMap<Known, CountPlace>();
   readonly #lately = new Set<string>();
   #stretch = Buffer.alloc(0);
   #turns: Iterator<string> | undefined;
   #turnsOf: WatchLedger | undefined;
-  /** So many have not had their turn since the last commit. */
+  /** How many have not had their turn since the last commit. */
   #waiting = 0;
   readonly #atOnce: number;
 
-  /** @param atOnce - so many arrays are asked at each look */
+  /** @param atOnce - how many arrays are checked at each look */
   constructor(file: StorageFile, dict: MmapDict, atOnce: number = ASKED_AT_ONCE) {
     this.#file = file;
     this.#dict = dict;
@@ -57,22 +57,22 @@ export class RowCounts {
     return growables.size > this.#atOnce;
   }
 
-  /** Arrays may have grown that were not asked yet. */
+  /** Whether there are arrays that may have grown and have not been checked yet. */
   get waiting(): boolean {
     return this.#waiting > 0;
   }
 
-  /** Something was committed: all are to be asked again. */
+  /** Called after a commit: all arrays must be checked again. */
   stirred(ledger: WatchLedger): void {
     this.#waiting = ledger.growables.size;
   }
 
-  /** What an array said: unless that is what its count says, it is asked again. */
+  /** Records the rows read from an array; unless they match its count, it is read again. */
   told({ known, place }: Ask, rows: number): void {
     if (place?.count === BigInt(rows)) this.#places.set(known, place);
   }
 
-  /** The array grew: it is asked at each look from now on, as are the others that grew last. */
+  /** Records that an array grew: those that grew last are checked at each look. */
   grew(key: string): void {
     this.#lately.delete(key);
     this.#lately.add(key);
@@ -80,9 +80,9 @@ export class RowCounts {
   }
 
   /**
-   * The arrays whose rows may be others than when they were asked last, of those whose turn it is.
-   * @param all - it is everybody's turn
-   * @param stretch - bytes that one read takes, for the counts of neighbours, too
+   * The arrays, among those whose turn it is, whose rows may have changed since they were last read.
+   * @param all - check all arrays
+   * @param stretch - bytes per read, which may cover the counts of neighbours, too
    */
   *changed(ledger: WatchLedger, all: boolean, stretch: number): Generator<Ask> {
     let start = 0;
@@ -99,9 +99,9 @@ export class RowCounts {
       const known = ledger.known(key);
       if (known === undefined) continue;
       const place = this.#places.get(known);
-      // Who asks all at once, at the start, has no use for a place yet.
+      // When all are checked, as at the start, a place need not be located.
       const offset = place?.offset ?? (all ? undefined : this.#find(key, known));
-      // Before the array is asked: what comes meanwhile is another count then.
+      // Read before the array itself: rows appended in between then change the count.
       const count = offset === undefined ? undefined : countAt(offset);
       if (place !== undefined && place.count === count) continue;
       yield { key, known, place: offset === undefined ? undefined : { offset, count } };
@@ -129,7 +129,7 @@ export class RowCounts {
     }
   }
 
-  /** Where the count stands; undefined where the array was removed, or sealed, or has moved. */
+  /** File offset of the count; undefined if the array was removed or sealed, or has moved. */
   #find(key: string, known: Known): number | undefined {
     try {
       const { entryOffset, countOffset } = this.#dict.core.growables.locate(key);

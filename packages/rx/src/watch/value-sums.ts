@@ -1,5 +1,5 @@
 /**
- * Checksums of values, by which entries are known again in a file that was written anew.
+ * Checksums of values, by which entries are recognised in a file that was rewritten.
  *
  * @module
  */
@@ -10,20 +10,20 @@ import type { StorageFile } from '@mmdpickle/core/storage';
 import { type EntryReader, STRETCH } from './entry-reader.ts';
 import type { Known } from './ledger.ts';
 
-/** So many bytes of values are read at most to know entries again in a file that was written anew. */
+/** The most bytes of values that are read to recognise entries in a file that was rewritten. */
 const SUMMED_AT_ONCE = 2 ** 28;
 
-/** What may still be read. */
+/** How much may still be read. */
 export interface Budget {
   bytes: number;
-  /** Entries lie close: what is read of one holds others, too. */
+  /** Entries are close together: one read covers several of them. */
   readonly close: boolean;
 }
 
-/** What is known of an entry once it is summed. */
+/** The result of computing an entry's checksum. */
 export type Summed = Pick<Known, 'sum' | 'summed'>;
 
-/** Sums values of one inode. */
+/** Computes checksums of the values in one inode. */
 export class ValueSums {
   readonly #file: StorageFile;
   readonly #entries: EntryReader;
@@ -37,14 +37,14 @@ export class ValueSums {
     this.#entries = entries;
   }
 
-  /** Begins with sums of the file as it is now. */
+  /** Starts a round of checksums of the file as it is now. */
   budget(close: boolean, bytes: number = SUMMED_AT_ONCE): Budget {
     // What was read before may have changed.
     this.#stretchLength = 0;
     return { bytes, close };
   }
 
-  /** The checksum of a value; undefined where that is not to be had. */
+  /** The checksum of a value; undefined if it is beyond the budget or cannot be read. */
   ofValue({ end, valueLength }: Pick<Known, 'end' | 'valueLength'>, budget: Budget): Summed | undefined {
     if (!afford(budget, valueLength)) return undefined;
     const sum = this.#sumBytes(end - ENTRY_TAIL_SIZE - valueLength, valueLength, 0, budget);
@@ -52,8 +52,9 @@ export class ValueSums {
   }
 
   /**
-   * The same of the first rows of a growable array. By the entry itself, which may be dead: the key may have another one by now.
-   * @param before - rows that are summed already
+   * The checksum of the first rows of a growable array. Read from the entry itself, which may be dead: its key may have
+   * another entry by now.
+   * @param before - a checksum of some of these rows, to continue from
    */
   ofRows({ offset }: Pick<Known, 'offset'>, rows: number, budget: Budget, before?: Known): Summed | undefined {
     const found = this.#entries.growableAt(offset);
@@ -79,7 +80,7 @@ export class ValueSums {
     return sum;
   }
 
-  /** Bytes of the file from `pos` on, `length` at most, borrowed until the next call: small values are read many at a time. */
+  /** At most `length` bytes of the file from `pos` on, borrowed until the next call: one read may cover many small values. */
   #stretchAt(pos: number, length: number, { close }: Budget): Uint8Array {
     let start = pos - this.#stretchStart;
     if (start < 0 || start >= this.#stretchLength || start + Math.min(length, STRETCH) > this.#stretchLength) {
