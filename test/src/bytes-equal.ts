@@ -1,6 +1,6 @@
 /**
- * Set up for every test file: arrays of bytes are compared as a whole. Vitest goes through them by their keys, at a
- * microsecond a byte.
+ * Setup for every test file: byte arrays are compared as a whole. Vitest would compare them key by key, at a microsecond
+ * per byte.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import { expect } from 'vitest';
 expect.addEqualityTesters([
   (one: unknown, other: unknown): boolean | undefined => {
     if (!(one instanceof Uint8Array && other instanceof Uint8Array)) return undefined;
-    // What else differs, such as a Buffer from its parent, is left to the matcher.
+    // Different classes, such as a Buffer and a Uint8Array, are left to the matcher.
     if (one.constructor !== other.constructor) return undefined;
     return Buffer.compare(one, other) === 0;
   },

@@ -1,5 +1,5 @@
 /**
- * Ports for servers that cannot be told to choose one themselves.
+ * Ports for servers that cannot choose a free one themselves.
  *
  * @module
  */
@@ -8,8 +8,8 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 
 /**
- * A port of 127.0.0.1 that nobody listens on, below those that the system gives to connections: one of these could take it
- * before the server does (mosquitto then goes on with IPv6 alone).
+ * A port of 127.0.0.1 that nobody listens on, below the ephemeral ports: a connection could take one of those before the
+ * server does (mosquitto then continues with IPv6 alone).
  */
 export async function freePort(): Promise<number> {
   for (;;) {

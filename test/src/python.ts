@@ -1,6 +1,6 @@
 /**
- * Live Pythons for tests: finds the interpreters that have numpy, starts them where none is idle,
- * and talks to them over pipes, so that a case costs a message and not a start.
+ * Live Pythons for tests: finds the interpreters that have numpy, starts one if none is idle, and talks to it over pipes,
+ * so that a case costs a message and not a start.
  *
  * @module
  */
@@ -21,7 +21,7 @@ export interface PythonInfo {
 const PROBE =
   'import sys, numpy; print(sys.executable); print("%d.%d.%d" % sys.version_info[:3]); print(numpy.__version__)';
 
-/** Environment variable of what {@link findPythons} found, as JSON: looking takes a quarter of a second. */
+/** Environment variable with the result of {@link findPythons} as JSON: the search takes a quarter of a second. */
 const FOUND = 'MMDPICKLE_FOUND_PYTHONS';
 
 /**
@@ -33,7 +33,7 @@ export function pythons(): readonly PythonInfo[] {
   return found === undefined ? findPythons() : (JSON.parse(found) as PythonInfo[]);
 }
 
-/** Looks for the interpreters once for all test files: vitest calls it before the first file of each project. */
+/** Finds the interpreters once for all test files: Vitest calls it before the first file of each project. */
 export function setup(): void {
   process.env[FOUND] ??= JSON.stringify(findPythons());
 }
@@ -59,8 +59,8 @@ function findPythons(): readonly PythonInfo[] {
 export type Wire = null | boolean | number | string | Uint8Array | readonly Wire[] | { readonly [key: string]: Wire };
 
 /**
- * One running interpreter, in which warnings are errors. When it is disposed of, it waits for the next test file of the
- * same worker process: importing numpy costs a quarter of a second.
+ * One running interpreter, in which warnings are errors. When disposed of, it is kept for the next test file of the same
+ * worker process: importing numpy costs a quarter of a second.
  */
 export class Python implements AsyncDisposable {
   readonly info: PythonInfo;
@@ -72,7 +72,7 @@ export class Python implements AsyncDisposable {
   }
 
   /**
-   * Executes `code`, which reads `args` and binds `result`; `shared` is a dict that lives on between calls.
+   * Executes `code`, which reads `args` and binds `result`; `shared` is a dict that persists between calls.
    * @throws Error with Python's traceback
    */
   run<T = unknown>(code: string, args: { readonly [key: string]: Wire } = {}): Promise<T> {
@@ -106,7 +106,7 @@ class Interpreter {
     this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.#stderr = (this.#stderr + text).slice(-4000);
     });
-    // What could not be sent is told by the end, which says why.
+    // A failed write is reported by the `exit` listener, which knows the reason.
     this.#child.stdin?.on('error', () => undefined);
     this.#child.on('exit', (code, signal) => {
       for (const { reject } of this.#waiting.splice(0)) {

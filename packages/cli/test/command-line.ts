@@ -1,4 +1,4 @@
-/** The real program, in a real process or as the function that it is. @module */
+/** Runs the real program, in a process of its own or as a function in this one. @module */
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { chmodSync, cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -21,7 +21,7 @@ export interface Ended {
   readonly stderr: string;
 }
 
-/** Sample files, and the program beside them. */
+/** Sample files, and the program to run on them. */
 export class Bench implements Disposable {
   readonly #root = new TempDir();
   readonly #samples: string = this.#root.file('samples');
@@ -59,7 +59,7 @@ export class Bench implements Disposable {
   /** Starts `mmdpickle` and leaves it running. */
   start(cwd: string, args: readonly string[], env: Readonly<Record<string, string>> = {}): ChildProcess {
     const child = spawn(process.execPath, [MAIN, ...args], { cwd, env: { ...this.#env(), ...env } });
-    // What a test still writes while the program ends has no reader, and would end the tests with EPIPE.
+    // What a test writes after the program has ended would otherwise end the tests with EPIPE.
     child.stdin.on('error', () => undefined);
     return child;
   }
@@ -71,7 +71,7 @@ export class Bench implements Disposable {
 
   /**
    * Runs a line: `mmdpickle` and words without shell syntax in this process, which saves a start of Node; anything else
-   * in a shell. Not two at a time: the directory is the process's.
+   * in a shell. Not concurrently: the working directory is that of the process.
    */
   async line(cwd: string, line: string): Promise<Ended> {
     const words = plainWords(line);
@@ -92,7 +92,7 @@ export class Bench implements Disposable {
     }
   }
 
-  /** Runs lines as {@link Bench.line} one after the other; all must end well. Returns the last one's output. */
+  /** Runs lines one after the other as {@link Bench.line} does; all must succeed. Returns the last one's output. */
   async lines(cwd: string, ...lines: string[]): Promise<string> {
     let stdout = '';
     for (const line of lines) {
@@ -103,7 +103,7 @@ export class Bench implements Disposable {
     return stdout;
   }
 
-  /** Runs a line of shell on a terminal of its own; what both streams show comes as `stdout`, and at once into the file `screen`. */
+  /** Runs a line of shell on a terminal of its own. The output of both streams is `stdout`, and goes at once to the file `screen`. */
   async terminal(cwd: string, line: string): Promise<Ended> {
     const env = { ...this.#env(), TERM: 'xterm' };
     return await ended(spawn('script', ['-qefc', line, 'screen'], { cwd, env: { ...env, SHELL: '/bin/bash' } }));
@@ -119,19 +119,19 @@ export class Bench implements Disposable {
   }
 }
 
-/** The words of a line that holds no shell syntax but single quotes. */
+/** The words of a line that has no shell syntax except single quotes; else undefined. */
 function plainWords(line: string): string[] | undefined {
   const words = line.match(/(?:'[^']*'|[^\s'])+/g)?.map((word) => ({ word, bare: word.replaceAll(/'[^']*'/g, '') }));
   if (words === undefined || words.some(({ bare }) => /[^\w./:,=@%+-]/.test(bare))) return undefined;
   return words.map(({ word }) => word.replaceAll("'", ''));
 }
 
-/** Waits for a process, having given it `input` and then the end of it. */
+/** Writes `input` to a process, closes its standard input, and waits for the process to end. */
 export async function ended(child: ChildProcess, input?: string | Uint8Array): Promise<Ended> {
   const text = { stdout: '', stderr: '' };
   child.stdout?.setEncoding('utf8').on('data', (piece: string) => (text.stdout += piece));
   child.stderr?.setEncoding('utf8').on('data', (piece: string) => (text.stderr += piece));
-  // A program that does not read its input may be gone before it is written.
+  // A program that does not read its input may end before it is written.
   child.stdin?.on('error', () => undefined);
   child.stdin?.end(input);
   const code = await new Promise<number>((resolve, reject) => {
@@ -141,7 +141,7 @@ export async function ended(child: ChildProcess, input?: string | Uint8Array): P
   return { code, ...text };
 }
 
-/** Resolves when a running process has written something that fits to standard error. */
+/** Resolves when a running process has written text that matches the pattern to standard error. */
 export async function told(child: ChildProcess, pattern: RegExp): Promise<RegExpExecArray> {
   let text = '';
   return await new Promise((resolve, reject) => {
@@ -150,7 +150,7 @@ export async function told(child: ChildProcess, pattern: RegExp): Promise<RegExp
       const match = pattern.exec(text);
       if (match !== null) resolve(match);
     });
-    // Not at its exit: what it wrote last may still be in the pipe.
+    // Not at `exit`: its last output may still be in the pipe.
     child.once('close', () => reject(new Error(`ended without telling ${pattern}: ${text}`)));
   });
 }

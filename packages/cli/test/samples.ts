@@ -63,7 +63,7 @@ function writeRun(path: string): void {
   (rows as unknown as { append(rows: Float32Array): void }).append(Float32Array.from({ length: 20 }, (_, i) => i / 2));
 }
 
-/** Makes the length of an entry's frame nonsense, so that what follows is not found by walking. */
+/** Overwrites the length of an entry's frame with nonsense, so that a walk does not find the entries after it. */
 function breakChain(path: string, key: string): void {
   using dict = MmapDict.open(path, { mode: 'r' });
   const at = dict.getMeta(key)?.entryOffset ?? 0;

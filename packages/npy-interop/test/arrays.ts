@@ -15,7 +15,7 @@ import {
 import type { Wire } from '@mmdpickle/test-support';
 import fc from 'fast-check';
 
-/** Any type that npy files hold and numpy takes, object types aside. */
+/** Any type that npy files can hold and numpy accepts, except object types. */
 function dtypes(): fc.Arbitrary<DType> {
   const scalar = fc
     .record({
@@ -61,7 +61,7 @@ function dtypes(): fc.Arbitrary<DType> {
     .map((spec) => parseDType(spec));
 }
 
-/** Arrays of any such type, of 0 to 4 dimensions, empty ones too, in both orders, and views with gaps. */
+/** Arrays of these types with 0 to 4 dimensions, including empty ones, in both orders, and views with gaps. */
 export function arrays(types: fc.Arbitrary<DType> = dtypes()): fc.Arbitrary<NDArray> {
   return fc
     .record({
@@ -80,7 +80,7 @@ export function arrays(types: fc.Arbitrary<DType> = dtypes()): fc.Arbitrary<NDAr
 
 const EVERY_OTHER = slice(0, null, 2);
 
-/** An array with bytes that only its seed decides; text holds code points. */
+/** An array whose bytes depend only on the seed; text consists of valid code points. */
 export function arrayOf(type: DType, shape: readonly number[], order: 'C' | 'F' = 'C', seed = 1): NDArray {
   const count = shape.reduce((product, length) => product * length, 1);
   const bytes = new Uint8Array(count * type.itemsize);
@@ -110,7 +110,7 @@ export function bytesOf(array: NDArray): Uint8Array {
   return bytes;
 }
 
-/** What two arrays must share to be the same. */
+/** The properties in which equal arrays must agree. */
 export function describeArray(array: NDArray): {
   dtype: string;
   shape: readonly number[];
@@ -120,7 +120,7 @@ export function describeArray(array: NDArray): {
   return { dtype: JSON.stringify(array.type.spec), shape: array.shape, order: array.order, bytes: bytesOf(array) };
 }
 
-/** A description of an array for Python, which makes it by {@link PYTHON_ARRAYS}. */
+/** A description of an array for Python, which builds it with {@link PYTHON_ARRAYS}. */
 export function toWire(array: NDArray): Wire {
   return { descr: array.type.descr as Wire, shape: [...array.shape], order: array.order, bytes: bytesOf(array) };
 }

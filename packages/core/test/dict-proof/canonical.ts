@@ -1,5 +1,5 @@
 /**
- * One text per dict content, the same from JavaScript and from Python: states are compared as texts.
+ * A canonical text of a dict's contents, the same from JavaScript and Python: states are compared as texts.
  */
 import { crc32 } from 'node:zlib';
 import { MaskedArray, NDArray } from '../../src/ndarray/index.ts';

@@ -1,5 +1,5 @@
 /**
- * Records an operation, goes through the states a crash can leave, and holds each against this library and stock Python.
+ * Records an operation, enumerates the states a crash can leave, and checks each with this library and stock Python.
  */
 import { createHash } from 'node:crypto';
 import { MmapDict } from '../../src/dict/index.ts';
@@ -13,14 +13,14 @@ import { type Base, type Operation, openFor } from './operations.ts';
 
 export const NAME = 'dict';
 
-/** The dict's file on a disk of its own, beside whatever else a crash left there. */
+/** The dict's file on a disk of its own, with whatever else a crash left there. */
 export function restore(files: ReadonlyMap<string, Uint8Array>): MemoryFile {
   const disk = new MemoryDisk();
   for (const [name, bytes] of files) disk.open(name, 'create-new').write(0, bytes);
   return disk.open(NAME, 'r+');
 }
 
-/** Runs all steps of an operation and gives the record. */
+/** Runs all steps of an operation and returns the record. */
 export function record(operation: Operation, base: Base, options: DictOptions): CrashFile {
   const file = CrashFile.over(restore(new Map([[NAME, base.bytes]])));
   const dict = openFor(operation, file, options);
@@ -37,11 +37,11 @@ export function record(operation: Operation, base: Base, options: DictOptions): 
 export interface Tally {
   /** States that the record can leave. */
   states: number;
-  /** Different ones. */
+  /** Distinct states. */
   distinct: number;
-  /** Different ones that needed a repair. */
+  /** Distinct states that needed a repair. */
   repaired: number;
-  /** States of a crash during the repair of such a one. */
+  /** States that a crash during such a repair can leave. */
   nested: number;
 }
 
@@ -51,7 +51,7 @@ export interface CrashCheck {
   readonly tally: Tally;
   readonly states: CrashStateOptions;
   readonly durability: 'none' | 'commit';
-  /** Crashes during the recovery from a crash: every how many-th repair. 0: none. */
+  /** Every how many repairs a crash during the repair is checked too. 0: never. */
   readonly nestEvery: number;
 }
 
@@ -121,7 +121,7 @@ async function checkState(
   );
 }
 
-/** Opening for writing repairs; a crash in the middle of that changes nothing. Returns whether there was a repair. */
+/** Checks that opening for writing repairs the file, even if that crashes midway. Returns whether there was a repair. */
 async function checkRecovery(
   operation: Operation,
   state: CrashState,
@@ -138,19 +138,19 @@ async function checkRecovery(
     if (seen.has(name)) continue;
     seen.add(name);
     tally.nested++;
-    // What the first recovery was about to show, the next one shows too; in between it may be the state before.
+    // The next recovery must find what the first one found; before that the file may also show the previous state.
     await checkState(operation, nested, nested.begun === 0 ? [found] : allowed, allowed, durability, judge);
   }
   return true;
 }
 
-/** Fails unless the text is one of those. */
+/** Fails unless the text is one of those allowed. */
 export function expectText(found: string, allowed: readonly string[], what: string): void {
   if (allowed.includes(found)) return;
   throw new Error(`${what} saw\n  ${found}\ninstead of\n  ${allowed.join('\n  or ')}`);
 }
 
-/** The text with one more key. */
+/** The text of a dict with one more key. */
 export function withKey(text: string, pair: string): string {
   return [...(text === '' ? [] : text.split(';')), pair].sort().join(';');
 }

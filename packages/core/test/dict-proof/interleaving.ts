@@ -1,6 +1,6 @@
 /**
- * Changes of a dict beside a model of it, one handle that makes them, and what others meet of them: for tests in which several handles
- * are at one file in memory, so that each moment is met, and met again.
+ * Changes to a dict and to a model of it, a handle that makes them, and what other handles see of them: for tests in which
+ * several handles share one file in memory, so that every moment can be reached, and reproduced.
  */
 import * as fc from 'fast-check';
 import { vi } from 'vitest';
@@ -11,7 +11,7 @@ import { MemoryDisk, type StorageFile } from '../../src/storage/index.ts';
 import { FILE_CHANGES, type Image, Playback, preceded, Recording } from '../../src/testing/index.ts';
 import { type Growable, growable } from './operations.ts';
 
-/** Enough for an index. */
+/** Number of keys: enough for an index. */
 export const KEYS = 66;
 export const ROWS = 'rows';
 
@@ -20,7 +20,7 @@ export interface Rows extends Growable {
   refresh(): boolean;
 }
 
-/** Adds rows to the model's, and returns them. */
+/** Adds rows to the model, and returns them. */
 export function moreRows(model: Model, count: number, first: number): Float64Array {
   const rows = Float64Array.from({ length: count }, (_, i) => first + i / 1024);
   const old = [...(model.get(ROWS) as NDArray).bytes()].map((part) => part.slice());
@@ -31,7 +31,7 @@ export function moreRows(model: Model, count: number, first: number): Float64Arr
   return rows;
 }
 
-/** What handles do to the file, and to a model of it. */
+/** The changes that handles make to the file, and to a model of it. */
 export const CHANGES = {
   set: (dict, model, key, turn) => {
     dict.set(key, turn);
@@ -65,13 +65,13 @@ export const CHANGES = {
   reclaim: (dict) => void dict.reclaim(),
   vacuum: (dict) => {
     dict.vacuum();
-    // Whether the name still names the file is asked once a millisecond.
+    // Whether the name still refers to the file is checked once per millisecond.
     vi.setSystemTime(Date.now() + 1);
   },
   'vacuum in place': (dict) => void dict.vacuum({ inPlace: true }),
 } satisfies Record<string, (dict: MmapDict, model: Model, key: string, turn: number) => void>;
 
-/** Takes a change and does nothing, so that the model alone changes. */
+/** Accepts a change and does nothing, so that only the model changes. */
 export const NOBODY = new Proxy({} as MmapDict, {
   get(_, name) {
     if (name === 'batch') return () => undefined;
@@ -83,13 +83,13 @@ export const NOBODY = new Proxy({} as MmapDict, {
 export interface Change {
   readonly kind: keyof typeof CHANGES;
   readonly key: number;
-  /** The handle is closed after that, which leaves an index. */
+  /** Whether the handle is closed after the change, which leaves an index. */
   readonly closed: boolean;
 }
 
 const changeOf = (kinds: readonly Change['kind'][], closed: fc.Arbitrary<boolean>): fc.Arbitrary<Change> =>
   fc.record({ kind: fc.constantFrom(...kinds), key: fc.nat(KEYS + 5), closed });
-/** Any changes, or such as leave the growable array at the end, where it grows in place. */
+/** Any changes, or only those that leave the growable array at the end, where it grows in place. */
 const CHANGE_LISTS = [
   changeOf(Object.keys(CHANGES) as Change['kind'][], fc.boolean()),
   changeOf(['rows', 'many rows', 'many rows', 'seal', 'new rows'], fc.constant(false)),
@@ -100,7 +100,7 @@ export const lists = <T>(
 ): fc.Arbitrary<T[]> =>
   fc.oneof(...CHANGE_LISTS.map((change) => fc.array(element(change), { minLength: 1, maxLength })));
 
-/** A file with growable rows at its end, and who changes it without waiting for the lock. */
+/** A file with growable rows at its end, and a handle that changes it without waiting for the lock. */
 export function scene(standingIndex: number, count: number) {
   const disk = new MemoryDisk();
   const model: Model = new Map();
@@ -120,7 +120,7 @@ export function scene(standingIndex: number, count: number) {
   let turn = 0;
   let reopen = (): MmapDict => open();
   let other = reopen();
-  /** Does the change with another handle. Returns false where it is locked out. */
+  /** Makes the change with the other handle. Returns false if the file is locked. */
   const make = ({ kind, key, closed }: Change): boolean => {
     const next = new Map(model);
     try {
@@ -147,7 +147,7 @@ export function recorded(changes: readonly Change[], standingIndex: number, coun
   const recording = new Recording(disk, 'dict');
   another(() => MmapDict.over(recording.open(), { standingIndex, lockTimeout: 0 }));
   for (const change of changes) {
-    // A file of another name is not to be seen write by write.
+    // The writes to a new file, which a vacuum makes under another name, are not recorded.
     make({ ...change, kind: change.kind === 'vacuum' ? 'set' : change.kind });
     states.push(new Map(model));
     recording.done();
@@ -155,24 +155,24 @@ export function recorded(changes: readonly Change[], standingIndex: number, coun
   return { images: recording.images, states };
 }
 
-/** Whether no change goes on in an image. */
+/** Whether no change is in progress in an image. */
 export function isWhole({ before, after }: Image): boolean {
   return before === after;
 }
 
-/** When who goes on had the file open, and the other one died: numbers of images. */
+/** When the surviving handle opened and refreshed the file, and when the other one died, as image numbers. */
 export interface Fate {
   readonly standingIndex: number;
   readonly opened: number;
-  /** When it looked again: under the lock, while nothing went on, or without it. */
+  /** When it refreshed: under the lock, while no change was in progress, or without the lock. */
   readonly looked: number;
   readonly locked: boolean;
   readonly death: number;
-  /** It has read all values. */
+  /** Whether it has read all values. */
   readonly warm?: boolean;
 }
 
-/** A handle that was open when another one was killed, in the file as that one left it. */
+/** A handle that was open when another one was killed, on the file as that one left it. */
 export function survivor(images: readonly Image[], { standingIndex, opened, looked, locked, death, warm }: Fate) {
   const playback = new Playback(images);
   const { disk } = playback;

@@ -1,11 +1,11 @@
 /**
- * Stock Python as the judge of many files at once.
+ * Has stock Python check many files at once.
  */
 import { createHash } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { Python, type PythonInfo, TempDir } from '@mmdpickle/test-support';
 
-/** Loads images with the C unpickler; the answer of each is its text, or the error. The text is that of canonical.ts. */
+/** Loads images with the C unpickler; the answer for each is its text as in canonical.ts, or the error. */
 const JUDGE = `
 import pickle, warnings, zlib
 import _pickle
@@ -57,22 +57,22 @@ for length in args["lengths"]:
 result = {"answers": answers, "which": result}
 `;
 
-/** Images that wait for the judge. */
+/** An image that waits for the judge. */
 export interface Case {
   readonly bytes: Uint8Array;
-  /** Throws where the text is not one of those the image may have. */
+  /** Throws if the text is not one of those that the image may have. */
   readonly check: (text: string) => void;
 }
 
 /** Options of a {@link Judge}. */
 export interface JudgeOptions {
-  /** Deprecated calls are no errors: what the legacy layout must have. */
+  /** Deprecation warnings are not errors, as the legacy layout requires. */
   readonly lenient?: boolean;
 }
 
 /** Collects images, each once, and has stock Python load them by the thousand. */
 export class Judge implements AsyncDisposable {
-  /** Different images that were judged. */
+  /** Number of distinct images judged. */
   distinct = 0;
   readonly #pythons: readonly Python[];
   readonly #lenient: boolean;
@@ -89,7 +89,7 @@ export class Judge implements AsyncDisposable {
     this.#lenient = options.lenient === true;
   }
 
-  /** Adds an image, unless the same one with the same `claim` was added before. Returns whether it is new. */
+  /** Adds an image, unless it was added before with the same `claim`. Returns whether it is new. */
   async add(bytes: Uint8Array, claim: string, check: (text: string) => void): Promise<boolean> {
     const name = createHash('sha1').update(bytes).update(claim).digest('base64');
     if (this.#seen.has(name)) return false;
@@ -101,7 +101,7 @@ export class Judge implements AsyncDisposable {
     return true;
   }
 
-  /** Waits until every image was judged. */
+  /** Waits until every image has been judged. */
   async finish(): Promise<void> {
     await this.#send();
     await this.#running;

@@ -1,4 +1,4 @@
-/** What a step is done to. */
+/** The target that a step is applied to. */
 export interface Target {
   set(key: string, value: unknown): void;
   delete(key: string): void;
@@ -17,5 +17,5 @@ export const emptyRows: {
   readonly shape: readonly number[];
   readonly capacity: number;
 };
-/** How many keys nobody changes. */
+/** Number of keys that nobody changes. */
 export const STILL: number;

@@ -1,6 +1,6 @@
-// What the killed writer does, step by step: the same for the writer and for the model.
+// The steps of the writer that is killed, the same for the writer and the model.
 
-/** A number in [0, 1) for a step: every run of the plan is the same. */
+/** A number in [0, 1) for a step, the same in every run. */
 function random(step, salt) {
   let t = (step * 0x9e3779b1 + salt * 0x85ebca6b) >>> 0;
   t = Math.imul(t ^ (t >>> 15), t | 1);
@@ -15,14 +15,14 @@ const key = (step, salt) => `key ${pick(step, salt, 12)}`;
 export const rowsFrom = (first, count) =>
   Float64Array.from({ length: 2 * count }, (_, i) => (first + (i >> 1)) * (i % 2 ? 0.5 : 1));
 
-/** Keys that nobody changes: enough of them for an index. */
+/** Number of keys that nobody changes: enough for an index. */
 export const STILL = 70;
 
-/** A source of rows. */
+/** The source of an empty growable array. */
 export const emptyRows = { arraySource: true, dtype: 'float64', shape: [0, 2], capacity: 8 };
 
 /**
- * Does a step to a target: `set`, `delete`, `batch`, `append(count)`, `rows()`, `vacuum`, `reopen`.
+ * Applies a step to a target with `set`, `delete`, `batch`, `append(count)`, `rows()`, `vacuum`, `reclaim` and `reopen`.
  */
 export function apply(step, target) {
   const kind = pick(step, 1, 100);

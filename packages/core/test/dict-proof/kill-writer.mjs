@@ -1,10 +1,10 @@
-// Changes a dict until it is killed. Arguments: the node entry, the file, the first step. Prints each step it finished.
+// Changes a dict until it is killed. Arguments: the node entry, the file, the first step. Prints each finished step.
 import { writeSync } from 'node:fs';
 import { apply, rowsFrom } from './kill-plan.mjs';
 
 const [entry, path, first] = process.argv.slice(2);
 const { MmapDict } = await import(entry);
-// Some writers leave an index where it is when they append, some drop it.
+// Some writers leave an index in place when they append, others drop it.
 const options = { standingIndex: Number(first) % 2 === 0 ? 0 : 2 ** 20 };
 let dict = MmapDict.open(path, options);
 const target = {

@@ -1,5 +1,5 @@
 /**
- * Every operation of a dict, beside what it does to a plain Map. Crash, fault and kill tests loop over this table.
+ * Every operation of a dict, with its effect on a plain Map. Crash, fault and kill tests loop over this table.
  */
 import { MmapDict } from '../../src/dict/index.ts';
 import type { DictOptions } from '../../src/dict/options.ts';
@@ -7,7 +7,7 @@ import { TERMINATOR_SIZE } from '../../src/format/layout.ts';
 import { type ArraySource, MaskedArray, type NDArray, ndarray } from '../../src/ndarray/index.ts';
 import { MemoryFile } from '../../src/storage/index.ts';
 
-/** What the operations need of growable arrays. */
+/** The methods of growable arrays that the operations use. */
 export interface Growable {
   append(rows: unknown, mask?: unknown): unknown;
   seal(): void;
@@ -22,16 +22,16 @@ export interface Step {
 /** A row of {@link OPERATIONS}. */
 export interface Operation {
   readonly name: string;
-  /** Fills an empty dict; every unit of `pad` moves the file's end by one byte. */
+  /** Fills an empty dict; each unit of `pad` moves the end of the file by one byte. */
   readonly start: (dict: MmapDict, model: Map<string, unknown>, pad: number) => void;
   readonly steps: readonly Step[];
-  /** Arrays in the legacy spelling: only numpy 1.x loads them, and warns. */
+  /** Arrays are in the legacy spelling, which only numpy 1.x loads, with a warning. */
   readonly legacy?: true;
-  /** The file is closed before, with a tail index. */
+  /** The file is closed first, which leaves a tail index. */
   readonly indexed?: true;
-  /** That index stays where it is when something is appended. */
+  /** That index stays in place when something is appended. */
   readonly standing?: true;
-  /** Moves the file by more than one write's worth: fewer borders are tried. */
+  /** Moves more data than one write takes: fewer borders are tried. */
   readonly heavy?: true;
 }
 
@@ -60,7 +60,7 @@ const maskedGrowable = (capacity: number): ArraySource => ({
 
 const rowsOf = (dict: MmapDict, key: string): Growable => dict.get(key) as Growable;
 
-/** A step that does the same to both. */
+/** A step that does the same to the dict and the model. */
 const step = (run: Step['run'], model: Step['model']): Step => ({ run, model });
 const set = (key: string, value: unknown, kept: unknown = value): Step =>
   step(
@@ -92,7 +92,7 @@ const batch = (...steps: readonly Step[]): Step =>
     },
   );
 const nothing = (run: Step['run']): Step => step(run, () => undefined);
-/** The same as a batch that throws at its end. */
+/** Several steps as a batch that throws at its end. */
 const undone = (...steps: readonly Step[]): Step =>
   nothing((dict) => {
     const stop = new Error('undone');
@@ -207,7 +207,7 @@ const oneUpgraded: Operation['start'] = (dict, model, pad) => {
   both(dict, model, 'pad', 'x'.repeat(300 + pad));
 };
 
-/** Dead values large enough to be given back. */
+/** Dead values large enough to be reclaimed. */
 const deadRoom: Operation['start'] = (dict, model, pad) => {
   dict.set('big', ndarray(bytes(9000).buffer as ArrayBuffer)).set('bytes', bytes(9100, 2));
   both(dict, model, 'a', 1);
@@ -216,7 +216,7 @@ const deadRoom: Operation['start'] = (dict, model, pad) => {
   both(dict, model, 'pad', 'x'.repeat(300 + pad));
 };
 
-/** Keys enough for a tail index. */
+/** Enough keys for a tail index. */
 const manyKeys: Operation['start'] = (dict, model, pad) => {
   dict.batch(() => {
     for (let i = 0; i < 70; i++) both(dict, model, `key ${i}`, i);
@@ -232,7 +232,7 @@ function another(): MmapDict {
     .set('text', 'copied');
 }
 
-/** What a model holds of {@link another} where all of it is taken over. */
+/** Adds the contents of {@link another} to a model. */
 function takeAll(model: Map<string, unknown>): void {
   model
     .set('a', 'theirs')
@@ -244,7 +244,7 @@ function indexOptions({ indexed, standing }: Operation): DictOptions {
   return { index: indexed === true, ...(standing && { standingIndex: 0 }) };
 }
 
-/** Opens a base image's dict to change it. */
+/** Opens the dict of a base image for writing. */
 export function openFor(
   operation: Operation,
   file: Parameters<typeof MmapDict.over>[0],
@@ -503,14 +503,14 @@ export const OPERATIONS: readonly Operation[] = [
   },
 ];
 
-/** A file to start from, and the contents after each step. */
+/** An initial file, and the contents after each step. */
 export interface Base {
   readonly bytes: Uint8Array;
   /** `states[0]` before the first step, `states[i]` after the i-th. */
   readonly models: readonly ReadonlyMap<string, unknown>[];
 }
 
-/** The file from which an operation starts, so that its next entry begins `border` bytes before a sector's end. */
+/** The initial file of an operation, padded so that its next entry begins `border` bytes before the end of a sector. */
 export function baseOf(operation: Operation, border: number): Base {
   const at = (pad: number): { bytes: Uint8Array; model: Map<string, unknown>; end: number } => {
     const file = MemoryFile.of();
@@ -534,14 +534,14 @@ export function baseOf(operation: Operation, border: number): Base {
   return { bytes: image, models };
 }
 
-/** The entry of a number below 2^16 as mmappickle 1.0 writes it. */
+/** The entry for a number below 2^16 as mmappickle 1.0 writes it. */
 export function referenceEntry(key: string, value: number): Uint8Array {
   const name = new TextEncoder().encode(key);
   const body = [0x8c, name.length, ...name, 0x4a, value & 255, value >> 8, 0, 0, 0x4a, 0, 0, 0, 0, 0x30, 0x88, 0x30];
   return Uint8Array.from([0x95, body.length, 0, 0, 0, 0, 0, 0, 0, ...body]);
 }
 
-/** Closes a dict over a memory file and returns what the file holds then. */
+/** Closes a dict over a memory file and returns the resulting bytes. */
 export function closedBytes(file: MemoryFile, dict: MmapDict): Uint8Array {
   const { disk, name } = file;
   dict.close();

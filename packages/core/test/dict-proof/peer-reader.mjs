@@ -1,4 +1,4 @@
-// Reads a dict until a line comes in. Arguments: the node entry, the file. Prints what it saw as JSON.
+// Reads a dict until a line arrives on standard input. Arguments: the node entry, the file. Prints what it saw as JSON.
 import { writeSync } from 'node:fs';
 
 const [entry, path] = process.argv.slice(2);

@@ -1,4 +1,4 @@
-// Raises 'counter' and sets keys of its own. Arguments (or worker data): the node entry, the file or its token, a name, a count.
+// Increments 'counter' and sets keys of its own. Arguments (or worker data): the node entry, the file or its token, a name, a count.
 import { isMainThread, parentPort, workerData } from 'node:worker_threads';
 
 const [entry, file, name, count] = isMainThread ? process.argv.slice(2) : workerData;

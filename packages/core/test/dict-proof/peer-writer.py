@@ -1,7 +1,7 @@
-"""A writer and a reader that know the file only from format.md: sections 1, 5 and 6. One command a start:
+"""A writer and a reader that know the file only from format.md: sections 1, 5 and 6. One command per start:
 
-    peer-writer.py write FILE NAME COUNT    raises 'counter' COUNT times and sets NAME to the last turn
-    peer-writer.py read FILE                loads the file with stock pickle until a line comes in; prints a report
+    peer-writer.py write FILE NAME COUNT    increments 'counter' COUNT times and sets NAME to the last turn
+    peer-writer.py read FILE                loads the file with stock pickle until a line arrives on stdin; prints a report
 """
 import fcntl
 import json

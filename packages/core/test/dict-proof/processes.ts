@@ -1,4 +1,4 @@
-/** Child processes that write and read a dict beside the test. */
+/** Child processes that write and read a dict while the test runs. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { Python, type PythonInfo } from '@mmdpickle/test-support';
@@ -12,7 +12,7 @@ export const beside = (name: string): string => fileURLToPath(new URL(name, impo
 /** A running child. */
 export interface Running {
   readonly child: ChildProcess;
-  /** Resolves with what it printed; rejects where it fails. */
+  /** Resolves with the child's output; rejects if it fails. */
   readonly ended: Promise<string>;
   /** Resolves when it has printed the word. */
   saw(word: string): Promise<void>;
@@ -21,7 +21,7 @@ export interface Running {
 /** Starts a program. */
 export function start(command: string, args: readonly string[]): Running {
   const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'] });
-  // What is sent to one who has ended is told by that end.
+  // A write to a child that has ended is reported by its end.
   child.stdin.on('error', () => undefined);
   let output = '';
   let errors = '';

@@ -1,4 +1,4 @@
-// Sums the committed rows of a growable array until there are enough. Arguments: the node entry, the file, rows.
+// Sums the committed rows of a growable array until there are enough. Arguments: the node entry, the file, the number of rows.
 import { writeSync } from 'node:fs';
 
 const [entry, path, rows] = process.argv.slice(2);
@@ -6,7 +6,7 @@ const { MmapDict } = await import(entry);
 const dict = MmapDict.open(path, { mode: 'r' });
 const array = dict.get('rows');
 writeSync(1, 'ready\n');
-// Should the test be killed, this must not go on for ever.
+// If the test is killed, this must not run for ever.
 const parent = process.ppid;
 let looks = 0;
 let seen = 0;
@@ -20,7 +20,7 @@ while (seen < Number(rows) && process.ppid === parent) {
     if (a !== r || b !== 3 * r || c !== r * r) throw new Error(`row ${r} of ${count} is ${a} ${b} ${c}`);
     sum += a;
   }
-  // All of it now and then, so that what was right stays right.
+  // Now and then all rows are summed again, to check that they have not changed.
   if (looks % 50 === 0 && count > 0) {
     const whole = array.slice(null, 0).sum();
     if (Number(whole) !== (count * (count - 1)) / 2) throw new Error(`${count} rows sum up to ${whole}`);

@@ -1,5 +1,5 @@
-// Appends rows to a growable array, the second half when it is told to. Arguments: the node entry, the file, rows. Row r holds r,
-// 3r and r squared.
+// Appends rows to a growable array, the second half after input arrives. Arguments: the node entry, the file, the number of
+// rows. Row r holds r, 3r and r squared.
 import { once } from 'node:events';
 
 const [entry, path, rows] = process.argv.slice(2);
@@ -16,7 +16,7 @@ for (let r = 0; r < Number(rows); r++) {
   row[1] = 3 * r;
   row[2] = r * r;
   array.append(row);
-  // Another entry behind the array: its next growth moves it.
+  // Another entry after the array, so that its next growth moves it.
   if (r % 5000 === 4999) dict.set('noted', r);
 }
 dict.close();

@@ -27,7 +27,7 @@ export function startNode(code: string, args: readonly string[] = [], flags: rea
   const child = spawn(process.execPath, [...flags, '--input-type=module', '-e', source, '--', ...args], {
     stdio: ['pipe', 'pipe', 'pipe'],
   });
-  // What is sent to one who has ended is told by that end.
+  // A write to a child that has ended is reported by its end.
   child.stdin.on('error', () => undefined);
   let stdout = '';
   let stderr = '';

@@ -1,8 +1,9 @@
 /**
- * The system calls of a machine whose pages of memory are larger than this one's: a Raspberry Pi 5 has 16 KiB, some servers 64.
+ * The system calls of a machine with larger memory pages than this one's: a Raspberry Pi 5 has 16 KiB, some servers 64.
  *
- * Like its kernel they refuse addresses and offsets inside a page, round lengths up, and show the rest of the page that a file
- * ends in, which here are several: zeros, and no SIGBUS. What other processes do to the file is met with the next call.
+ * Like that machine's kernel they refuse addresses and offsets that are not page-aligned, round lengths up, and map the rest
+ * of the page in which a file ends (several pages of this machine) as zeros, without SIGBUS. Changes to the size of the file
+ * by other processes take effect at the next call.
  *
  * @module
  */
@@ -12,7 +13,7 @@ import { type FileStatus, MAP_FIXED, MAP_PRIVATE, type MappedPages, type Syscall
 
 const { EINVAL } = constants.errno;
 
-/** A stretch of address space that shows a file. */
+/** A range of addresses that maps a file. */
 interface Region {
   readonly address: number;
   readonly length: number;
@@ -20,20 +21,20 @@ interface Region {
   readonly flags: number;
   readonly fd: number;
   readonly offset: number;
-  /** The bytes of the file's last page that the system here has no page for: zeros of our own. */
+  /** The bytes of the file's last page that this system has no page for: mapped as zeros here. */
   from: number;
   to: number;
 }
 
 /**
  * @param pageSize - a multiple of the system's own
- * @param blockSize - bytes of the blocks that files have; as large as pages, words are stored through mappings. Default: as here
+ * @param blockSize - block size of files; if it is as large as a page, words are stored through mappings. Default: as here
  */
 export function largePages(base: Syscalls, pageSize: number, blockSize?: number): Syscalls {
   const own = base.pageSize;
   const { MAP_ANONYMOUS, MAP_NORESERVE } = base.platform;
   const regions = new Set<Region>();
-  /** Address space that was made here, and so is nobody else's until it is unmapped. */
+  /** Address space reserved here, which nobody else uses until it is unmapped. */
   const made = new Map<number, number>();
 
   const lay = (region: Region, from: number, to: number, file: boolean): void => {
@@ -46,7 +47,7 @@ export function largePages(base: Syscalls, pageSize: number, blockSize?: number)
     const result = base.mmap(address, end - first, region.protection, flags, file ? region.fd : -1, offset);
     if (result < 0) throw new Error(`mmap of ${end - first} bytes: ${result}`);
   };
-  /** Brings a region up to date with the size of its file. */
+  /** Updates a region to the size of its file. */
   const update = (region: Region): void => {
     const size = base.size(region.fd);
     if (size < 0) return;
@@ -63,7 +64,7 @@ export function largePages(base: Syscalls, pageSize: number, blockSize?: number)
   const updateAll = (): void => {
     for (const region of regions) update(region);
   };
-  /** Forgets what lay in a stretch of addresses. */
+  /** Removes a range of addresses from the regions. */
   const drop = (address: number, length: number): void => {
     for (const region of regions) {
       const start = Math.max(address, region.address);
@@ -147,7 +148,7 @@ export function largePages(base: Syscalls, pageSize: number, blockSize?: number)
       if (result < 0 || (flags & MAP_ANONYMOUS) !== 0) return result;
       const region: Region = { address: at, length: size, protection, flags, fd, offset, from: 0, to: 0 };
       update(region);
-      // Elsewhere somebody else may take the addresses, and not say it.
+      // Other addresses may be reused by others unnoticed.
       if (isMade(at, size)) regions.add(region);
       return at;
     },
@@ -159,7 +160,10 @@ export function largePages(base: Syscalls, pageSize: number, blockSize?: number)
   };
 }
 
-/** A status, or an error, of a file with such blocks. Where the C library lacks statx, as musl did, it has getters, which no spread copies. */
+/**
+ * Gives a file status this block size; returns an error as it is. Where the C library lacks statx, as musl did, a status has
+ * getters, which a spread does not copy.
+ */
 export function withBlocks(found: FileStatus | number, blockSize: number): FileStatus | number {
   if (typeof found === 'number') return found;
   const { dev, ino, size, mode, uid, gid, links, kind } = found;

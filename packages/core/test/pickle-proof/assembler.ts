@@ -6,13 +6,13 @@
 
 import { OPCODES, type OpcodeName } from '../../src/pickle/opcodes.ts';
 
-/** A length prefix that lies: it says `length`, and `bytes` follow. */
+/** A false length prefix: it says `length`, but `bytes` follow. */
 export interface Lie {
   readonly length: number | bigint;
   readonly bytes: Uint8Array | string;
 }
 
-/** What an opcode may take as its argument; text goes as Latin-1 where bytes are asked for. */
+/** The argument of an opcode; text is encoded as Latin-1 where bytes are expected. */
 export type Argument = number | bigint | string | Uint8Array | Lie;
 
 /** One opcode, an opcode with its argument, raw bytes, or a list of these. */
@@ -93,7 +93,7 @@ function isCall(part: readonly unknown[]): part is readonly [OpcodeName, Argumen
   return typeof part[0] === 'string' && OPCODES[part[0] as OpcodeName].arg !== null;
 }
 
-/** The bytes of a program. An opcode that takes an argument stands in a pair with it. */
+/** The bytes of a program. An opcode with an argument is written as a pair. */
 export function asm(...program: readonly Part[]): Uint8Array {
   const pieces: Uint8Array[] = [];
   const pending: Part[] = [...program].reverse();

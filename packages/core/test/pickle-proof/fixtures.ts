@@ -1,5 +1,5 @@
 /**
- * The triples of fixtures/pickle and the inputs of fixtures/regress: dropping in a file adds tests.
+ * The triples of fixtures/pickle and the inputs of fixtures/regress: adding a file there adds tests.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import type { Encoding, LoadOptions } from '../../src/pickle/index.ts';
 /** The directory of the fixtures, as a path. */
 export const FIXTURES: string = fileURLToPath(new URL('../../../../fixtures/', import.meta.url));
 
-/** One way to load a fixture, and what comes out. */
+/** One way to load a fixture, and the result. */
 export interface FixtureLoad {
   readonly encoding: Encoding;
   /** The canonical rendering; absent where Python itself fails (`unrendered` says how). */
@@ -34,7 +34,7 @@ export interface Fixture {
   readonly extensions: Readonly<Record<string, number>>;
 }
 
-/** The JSON file; some properties are there only where they say something. */
+/** The JSON file; some properties are omitted when empty. */
 type Description = Omit<Fixture, 'name' | 'bytes' | 'dis' | 'buffers' | 'extensions'> &
   Partial<Pick<Fixture, 'buffers' | 'extensions'>> & { readonly disRefused?: string };
 

@@ -1,5 +1,5 @@
 /**
- * Hostile rows: inputs that ask for more time or memory than they are long.
+ * Hostile rows: inputs that demand time or memory out of proportion to their length.
  *
  * @module
  */
@@ -12,7 +12,7 @@ const PROTO = asm(['PROTO', 4]);
 const STOP = asm('STOP');
 const whole = (...pieces: readonly Uint8Array[]): Uint8Array => concat([PROTO, ...pieces, STOP]);
 
-/** Nests a million levels deep: what stands before, and after, the innermost value. */
+/** Nestings a million levels deep. */
 const NESTINGS: Readonly<Record<string, () => Uint8Array>> = {
   'EMPTY_LIST and APPEND': () => whole(repeat(MILLION, 'EMPTY_LIST'), repeat(MILLION - 1, 'APPEND')),
   'MARK and LIST': () => whole(repeat(MILLION, 'MARK'), repeat(MILLION, 'LIST')),
@@ -53,7 +53,7 @@ const NESTINGS: Readonly<Record<string, () => Uint8Array>> = {
     ),
 };
 
-/** Opcodes that carry a length, and the lies that fit their width. */
+/** Opcodes that carry a length, and the false lengths that fit their width. */
 const LIES: readonly (readonly [part: Part, name: string])[] = (
   [
     ['BINSTRING', [2 ** 31 - 1, -1, -(2 ** 31)]],

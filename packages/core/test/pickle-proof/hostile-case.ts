@@ -6,19 +6,19 @@
 
 import type { ErrorCode } from '../../src/errors.ts';
 
-/** Through which function the input goes. */
+/** The function that the input is passed to. */
 export type Door = 'load' | 'lossless' | 'both' | 'loadEntry' | 'genops' | 'dis' | 'check';
 
-/** One malicious input and what it may give. */
+/** One malicious input and the results it may have. */
 export interface HostileCase {
   readonly name: string;
-  /** Made when it is needed: some are megabytes. */
+  /** Made only when needed: some are megabytes. */
   readonly bytes: () => Uint8Array;
   /** `inert`: data, nothing called. A list: one of these typed errors. Absent: inert data or any typed error. */
   readonly gives?: 'inert' | readonly ErrorCode[];
   /** Default `both`: `load` in plain and in lossless mode; bombs go through one of them. */
   readonly door?: Door;
-  /** A text that the rendering of the inert data holds, so that nothing of it got lost. */
+  /** Text that the rendering of the inert data must contain, to show that nothing was lost. */
   readonly shows?: string;
 }
 

@@ -1,6 +1,6 @@
-// Hostile inputs, one or several in a process of their own: reads from stdin, for each input, its length (four bytes, the
-// lowest first) and its bytes; sends each through its door of the built package, looks at what came out, and prints one
-// line of JSON for each. The doors are the arguments.
+// Runs one or several hostile inputs in a process of their own: reads from stdin the length (four bytes, little-endian) and
+// the bytes of each input, passes it to its door, a function of the built package, checks the result, and prints one line
+// of JSON for each. The doors are the arguments.
 import { readFileSync } from 'node:fs';
 
 const doors = process.argv.slice(2);
@@ -8,7 +8,7 @@ const pickle = await import('../../dist/pickle/index.js');
 const input = readFileSync(0);
 const before = Reflect.ownKeys(Object.prototype).length;
 
-/** Walks data without recursion; throws when something is reachable that no pickle may reach. */
+/** Walks data without recursion; throws if it reaches something that no pickle may reach. */
 function inspect(root) {
   const shown = [];
   const seen = new Set();
@@ -53,7 +53,7 @@ const DOORS = {
   lossless: (bytes) => inspect(pickle.load(bytes, { lossless: true })),
   both: (bytes) => {
     const lossless = inspect(pickle.load(bytes, { lossless: true }));
-    // When the engine drops what the first load made is its own affair, and differs between its versions.
+    // Free the first load's result now: when the engine would collect it differs between its versions.
     globalThis.gc();
     return `${lossless}\n${inspect(pickle.load(bytes))}`;
   },
@@ -89,7 +89,7 @@ function report(door, bytes) {
 let pos = 0;
 for (const door of doors) {
   const length = input.readUInt32LE(pos);
-  // A view, not a Buffer: as callers have it.
+  // A Uint8Array view, not a Buffer, as callers pass.
   const bytes = new Uint8Array(input.buffer, input.byteOffset + pos + 4, length);
   pos += 4 + length;
   process.stdout.write(`${JSON.stringify(report(door, bytes))}\n`);

@@ -85,7 +85,7 @@ const STACK: Readonly<Record<string, Uint8Array>> = {
   'a GLOBAL that leaves its frame': asm(['PROTO', 4], ['FRAME', 3], ['GLOBAL', 'os system'], 'STOP'),
 };
 
-/** Arguments in text that are no such thing; all are typed errors. */
+/** Malformed text arguments; all are typed errors. */
 const TEXT: Readonly<Record<string, Uint8Array>> = {
   'INT of words': pickle(['INT', 'seven']),
   'INT in octal with a digit that is none': pickle(['INT', '018']),

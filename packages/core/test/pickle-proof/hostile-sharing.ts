@@ -14,7 +14,7 @@ const PROTO = asm(['PROTO', 4]);
 const STOP = asm('STOP');
 const whole = (...pieces: readonly Uint8Array[]): Uint8Array => concat([PROTO, ...pieces, STOP]);
 
-/** Doubles what is on top: [x] -> [(x, x)], sixty times: 2^60 leaves in 240 bytes. */
+/** Doubles the value on top of the stack: [x] -> [(x, x)]. Sixty times gives 2^60 leaves in 240 bytes. */
 const doubled = (times: number, close: Part = 'TUPLE2'): Uint8Array => repeat(times, 'DUP', close);
 
 const bigText = asm(['BINUNICODE', 'x'.repeat(MILLION)], ['BINPUT', 0]);
@@ -28,7 +28,7 @@ const bigList = (part: (i: number) => Part): Uint8Array =>
     ['BINPUT', 0],
   );
 
-/** A global in slot 1, called with slot 0 (and what stands before and after it) many times. */
+/** A global in slot 1, called many times with slot 0 (and the arguments before and after it). */
 const calledOver = (name: string, times: number, before: Part = [], after: Part = []): Uint8Array =>
   asm(
     global(name),
@@ -38,7 +38,7 @@ const calledOver = (name: string, times: number, before: Part = [], after: Part 
     'LIST',
   );
 
-/** A structured dtype of two fields, both of the type in slot 0, which it then takes. */
+/** A structured dtype of two fields, both of the type in slot 0, which it then replaces. */
 const structOf = (size: number): Part => [
   call('numpy dtype', str(`V${size}`), 'NEWFALSE', 'NEWTRUE'),
   tuple(
@@ -64,7 +64,7 @@ const plainType = (code: string): Part => [
 ];
 const hugeInt = (size: number, fill: number): Part => ['LONG4', new Uint8Array(size).fill(fill, 0, size - 1)];
 
-/** An array of zeros, of elements of one byte or of none at all. */
+/** An array of zeros, with elements of one byte or of zero bytes. */
 const arrayOf = (length: number, type: string): Part =>
   call('numpy ndarray', tuple(int(length)), str(type), ['BYTEARRAY8', new Uint8Array(length)]);
 

@@ -1,5 +1,5 @@
 /**
- * Hostile rows: known constructors with arguments that lie, and names that reach JavaScript's prototypes.
+ * Hostile rows: known constructors with false arguments, and names that reach JavaScript's prototypes.
  *
  * @module
  */
@@ -386,7 +386,7 @@ const CALLS: Readonly<Record<string, Part>> = {
   ),
 };
 
-/** Programs with names that mean something to JavaScript, wherever a name can stand. */
+/** Programs with names that have a meaning in JavaScript, wherever a name can occur. */
 const NAMES = ['__proto__', 'constructor', 'prototype', 'toString', 'hasOwnProperty', 'then', 'length'];
 const NAMED: Readonly<Record<string, (name: string) => Part>> = {
   'a dict key': (name) => dict([str(name), dict([str('polluted'), 'NEWTRUE'])]),

@@ -22,7 +22,7 @@ export function seedOf(name: string): number {
   return hash >>> 0;
 }
 
-/** Byte values that mean most in a pickle: lengths, signs, and opcodes that reach for the stack. */
+/** The most significant byte values in a pickle: lengths, signs, and opcodes that use the stack. */
 const TELLING = [0, 1, 0x7f, 0x80, 0xff, 0x28, 0x2e, 0x30, 0x52, 0x62, 0x74, 0x81, 0x86, 0x94, 0x95];
 
 /** A damaged copy: one to four flips, insertions, deletions, overwrites, moves, or a splice with `other`. */

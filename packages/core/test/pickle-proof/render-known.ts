@@ -35,7 +35,7 @@ const row = <T extends object>(
 
 const span = ({ days, seconds, microseconds }: PyTimeDelta): number[] => [days, seconds, microseconds];
 
-/** A dict with a class of its own. */
+/** A dict subclass. */
 const dictLike =
   (t: string) =>
   (r: Renderer, value: OrderedDict | Counter | DefaultDict): Node => {

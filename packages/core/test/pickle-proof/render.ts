@@ -1,5 +1,5 @@
 /**
- * The canonical rendering of a value that `load` gave, as fixtures/README.md defines it; its counterpart is
+ * The canonical rendering of a value that `load` returned, as fixtures/README.md defines it; its counterpart is
  * fixtures/render.py.
  *
  * @module
@@ -32,10 +32,10 @@ import { KNOWN } from './render-known.ts';
 /** A node of the tree; shared nodes are numbered at the end. */
 export type Node = { [key: string]: unknown };
 
-/** Payloads longer than this are told by their hash. */
+/** Payloads longer than this are rendered as their hash. */
 const LONG = 1024;
 
-/** The place of a node that was met before. */
+/** A reference to a node that was rendered before. */
 class Reference {
   readonly node: Node;
 
@@ -236,7 +236,7 @@ export class Renderer {
     return node;
   }
 
-  /** Runs of one kind are merged: how a pickler batches them is no matter. */
+  /** Merges runs of one kind: how a pickler batches them does not matter. */
   #operations(operations: readonly Operation[]): unknown[] {
     const made: Node[] = [];
     const extend = (op: string, key: string, items: readonly unknown[]): void => {
@@ -316,7 +316,7 @@ export function render(value: unknown): unknown {
   return number(tree);
 }
 
-/** A tree without what plain mode gives up: integral floats are ints, surrogate pairs are characters. */
+/** A tree without what plain mode does not keep: integral floats are ints, surrogate pairs are characters. */
 export function plainly(tree: unknown): unknown {
   if (Array.isArray(tree)) return tree.map(plainly);
   if (typeof tree !== 'object' || tree === null) return tree;

@@ -3,7 +3,7 @@ import { expect } from 'vitest';
 import { isMmdError } from '../../src/errors.ts';
 import type { StorageFile } from '../../src/storage/storage-file.ts';
 
-/** A file under test, how it is opened again, and a second file to copy from. */
+/** A file under test, a way to reopen it, and a second file to copy from. */
 export interface Subject {
   readonly file: StorageFile;
   readonly other: StorageFile;
@@ -13,7 +13,7 @@ export interface Subject {
   readonly stores?: boolean;
 }
 
-/** What a file is: a size and bytes. */
+/** The model of a file: its bytes. */
 class Model {
   bytes = new Uint8Array(0);
 
@@ -73,7 +73,7 @@ const steps: fc.Arbitrary<Step>[] = [
   fc.tuple(offsets, fc.array(lengths, { maxLength: 5 }), fc.boolean()).map(([offset, sizes, big]) =>
     step(`writeParts(${offset}, [${sizes.join()}], ${big})`, (model, { file }) => {
       const parts = sizes.map((size, i) => pattern(size, i));
-      // Larger ones take another way through the operating system.
+      // Large parts take another path through the operating system.
       if (big) parts.push(pattern(70_000, 3));
       model.write(offset, Buffer.concat(parts));
       file.writeParts(offset, parts);
@@ -138,7 +138,7 @@ const steps: fc.Arbitrary<Step>[] = [
         view.setInt16(offset + 8, half, true);
       }),
     ),
-  // Often enough for a mapping, near where a pair was stored and far from it.
+  // Often enough that a mapping is used, both near a stored pair and far from it.
   fc.tuple(offsets, fc.integer({ min: 1, max: 40 }), fc.boolean()).map(([offset, times, same]) =>
     step(`endsWith(${offset}, ${same ? 'what is there' : 'something else'}) ${times} times`, (model, { file }) => {
       const there = model.bytes.slice(offset, offset + 2);

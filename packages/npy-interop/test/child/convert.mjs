@@ -1,5 +1,5 @@
 // Converts an npy file to mmdpickle and back in a process of its own, which the test can measure or kill.
-// argv: directory, where to die ('import', 'export' or 'never'). Prints the peak resident memory in MiB.
+// argv: directory, when to die ('import', 'export' or 'never'). Prints the peak resident memory in MiB.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { MmapDict } from '@mmdpickle/core/node';
@@ -16,6 +16,6 @@ const dict = MmapDict.open(join(directory, 'x.mmdpickle'));
 await npyToMmd(join(directory, 'in.npy'), dict, dieIn('import'));
 await mmdToNpy(dict, ['in'], join(directory, 'out'), dieIn('export'));
 dict.close();
-// Not resourceUsage().maxRSS: Linux counts in it what the process that started this one had.
+// Not resourceUsage().maxRSS: on Linux it includes the memory of the parent process.
 const [, peak] = /VmHWM:\s+(\d+) kB/.exec(readFileSync('/proc/self/status', 'utf8'));
 console.log(Number(peak) / 1024);

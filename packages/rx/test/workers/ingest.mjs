@@ -1,4 +1,4 @@
-// Writes frames and rows as fast as it can, and prints each receipt when it has it. For being killed.
+// Writes frames and rows as fast as it can, and prints each receipt as it comes. The test kills it.
 import { writeSync } from 'node:fs';
 import { MmapDict } from '@mmdpickle/core/node';
 import { appendFrames, appendRows, stopSignals } from '@mmdpickle/rx';

@@ -1,4 +1,4 @@
-// Streams so many bytes through a small queue while the file is locked now and then; prints what it took.
+// Streams many bytes through a small queue while the file is locked now and then; prints what that took.
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { MmapDict, NodeFile } from '@mmdpickle/core/node';
