@@ -1,9 +1,9 @@
-// A small registration by shifts: enough to have steps worth keeping.
+// A small registration by shifts, just large enough that its steps are worth storing.
 import { ndarray } from '@mmdpickle/core';
 
 const SIZE = 96;
 
-/** Cut-outs of one scene of stars, each shifted, with noise. */
+/** Crops of one scene of stars, each shifted, with noise. */
 export function makeImages(count) {
   const random = seeded(7);
   const stars = Array.from({ length: 60 }, () => [random() * 160, random() * 160, 80 + random() * 170]);

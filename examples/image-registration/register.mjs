@@ -8,7 +8,7 @@ const [path = 'scene.mmdpickle', way = 'mean'] = process.argv.slice(2);
 using(MmapDict.open(path), (dict) => {
   const steps = { computed: 0, cached: 0 };
 
-  /** The value of a key; computed and stored where it is missing. */
+  /** The value of a key; computed and stored if it is missing. */
   function cached(key, compute) {
     if (dict.has(key)) steps.cached += 1;
     else {
@@ -34,7 +34,7 @@ using(MmapDict.open(path), (dict) => {
   for (const [n, shift] of shifts.entries()) console.log(`image/${n} is shifted by ${shift.toNested().join(', ')}`);
 });
 
-/** Combines the images in the file's own memory, where the result is allocated. */
+/** Combines the images, writing straight to the mapping of the file, where the result is allocated. */
 function combine(dict, shifts, way) {
   const result = dict.get(`result/${way}`);
   const [height, width] = result.shape;

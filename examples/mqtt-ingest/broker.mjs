@@ -16,7 +16,7 @@ export async function startBroker() {
     let log = '';
     child.stderr.setEncoding('utf8').on('data', (text) => {
       log += text;
-      // A line before it says where clients may be running.
+      // Not `running` alone: an earlier line, logged before the port is open, contains it too.
       if (/mosquitto version \S+ running/.test(log)) resolve();
     });
     child.once('exit', (code) => reject(new Error(`mosquitto ended with ${code}`)));
@@ -30,7 +30,7 @@ export async function startBroker() {
   };
 }
 
-// Below those that the system gives to connections: one of these could take it before the broker does.
+// Below the ephemeral ports: a connection could take one of those before the broker does.
 async function freePort() {
   for (;;) {
     const port = 10_000 + Math.floor(Math.random() * 20_000);

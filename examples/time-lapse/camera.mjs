@@ -1,4 +1,4 @@
-// A camera of 48 x 64 pixels that watches a lamp move. It uses one buffer again and again, as real ones do.
+// A camera of 48 x 64 pixels that watches a lamp move. It reuses one buffer, as real cameras do.
 import { interval, map } from 'rxjs';
 
 export const SHAPE = [48, 64];
