@@ -24,6 +24,22 @@ describe('changing a file', () => {
     }
   });
 
+  it('two inputs of different formats with the same key are refused, in whatever order: neither replaces the other', async () => {
+    const cwd = bench.folder();
+    await shell(cwd, 'cp flat.npy same.npy');
+    writeFileSync(join(cwd, 'same.csv'), '3\n4\n');
+    writeFileSync(join(cwd, 'same.pkl'), dump(new Map([['same', 6]])));
+    const inputs = ['same.npy', 'same.csv', 'same.pkl'];
+    for (const [i, one] of inputs.entries()) {
+      for (const [j, other] of inputs.entries()) {
+        if (i === j) continue;
+        const { code, stderr } = await bench.line(cwd, `mmdpickle import pair${i}${j}.mmdpickle ${one} ${other}`);
+        const told = /^before that, these went in: same\nmmdpickle: two inputs have the key "same" \[BAD_KEY\]\n$/;
+        expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringMatching(told) });
+      }
+    }
+  });
+
   it.each([
     ['import i.mmdpickle both.pkl', 'both.pkl: the pickle ends at'],
     ['convert both.pkl new.mmdpickle', 'both.pkl: the pickle ends at'],

@@ -67,7 +67,10 @@ export const importCommand: CommandSpec = {
     const keys = new Set<string>();
     const done = new Set<string>();
     const note = (all: readonly string[]): void => {
-      for (const key of all) done.add(key);
+      for (const key of all) {
+        done.add(key);
+        keys.add(key);
+      }
     };
     const take = (key: string): string => {
       if (keys.has(key)) throw new MmdError('BAD_KEY', `two inputs have the key ${JSON.stringify(key)}`, { key });
