@@ -297,7 +297,8 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
       core.alive();
       // After a batch that threw, the store still knows the entries as that batch had left them.
       if (!core.store.unchanged()) core.refresh();
-      if (core.store.entries.find(key) >= 0) yield key;
+      // By an index a key that is being replaced may be missing for a moment: find() checks again.
+      if (core.store.entries.find(key) >= 0 || core.find(key) !== undefined) yield key;
     }
   }
 

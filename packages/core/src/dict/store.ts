@@ -323,6 +323,8 @@ export class DictStore implements EntriesHost {
       if (locking) file.lock(this.options.lockTimeout);
       try {
         this.#fullLook(false, Date.now());
+        // If the file was replaced, the new one's index is in use.
+        this.entries.walkAll();
       } finally {
         if (locking) file.unlock();
       }

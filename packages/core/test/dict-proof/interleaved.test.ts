@@ -130,6 +130,24 @@ test('a key stays there while the file is vacuumed in place at any look of one t
   }
 });
 
+test('keys are all there when the file is vacuumed, and its index goes out of date, at any looks of one that lists them', () => {
+  for (let first = 1; first <= 12; first++) {
+    for (let second = 1; second <= 16; second++) {
+      const { model, open, make } = scene(0, KEYS);
+      const others = atLooks(make, [
+        [first, 'vacuum', false],
+        [second, 'set', false],
+        [1, 'set', false],
+      ]);
+      const dict = open(others.wrap);
+      vi.setSystemTime(Date.now() + 1);
+      others.begin();
+      expect(new Set(dict.keys()), `looks ${first} and ${second}`).toEqual(new Set(model.keys()));
+      others.end();
+    }
+  }
+});
+
 test('an array that grows, is replaced and moved where the old one stood, at any looks of one that gets it, is one of them', () => {
   for (let first = 1; first <= 24; first++) {
     for (let second = 1; second <= 40; second++) {
