@@ -8,7 +8,7 @@ import { GrowableMaskedArray, GrowableNDArray } from '@mmdpickle/stubs';
 import fc from 'fast-check';
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import type { ChangeDraft } from '../src/watch/change.ts';
-import { FileReader } from '../src/watch/file-reader.ts';
+import { FileReader, type SweepPace } from '../src/watch/file-reader.ts';
 
 const RUNS = process.env.MMDPICKLE_LONG === '1' ? 20_000 : 250;
 const ROWS = 'rows';
@@ -50,6 +50,7 @@ const MET_WHILE_SEALED: [
   count: number,
   strides: number[],
   atOnce: number,
+  pace: SweepPace | undefined,
 ] = [
   [
     ['reclaim', 0],
@@ -68,7 +69,11 @@ const MET_WHILE_SEALED: [
   66,
   [0, 0, 3, 0],
   1024,
+  undefined,
 ];
+
+/** Each look checks whether one more entry died. */
+const ONE_BY_ONE: SweepPace = { always: 0, sliceMs: -1, step: 1, pauseMs: 0, share: 0, soonShare: 0 };
 
 /** What the changes say is there: keys, and rows where it is a growable array. */
 class Told {
@@ -110,7 +115,8 @@ test('looks at a file that is changed write by write meanwhile tell every change
       fc.constantFrom(3, 66),
       fc.array(fc.nat(7), { minLength: 1, maxLength: 20 }),
       fc.constantFrom(1, 1024),
-      (changes, looks, standingIndex, count, strides, atOnce) => {
+      fc.constantFrom(undefined, ONE_BY_ONE),
+      (changes, looks, standingIndex, count, strides, atOnce, pace) => {
         const disk = new MemoryDisk();
         {
           using dict = MmapDict.over(disk.open('dict', 'create-new'), { standingIndex });
@@ -130,7 +136,7 @@ test('looks at a file that is changed write by write meanwhile tell every change
           const stride = strides[asked++ % strides.length]!;
           return stride <= 3 ? stride : 0;
         });
-        const reader = new FileReader(file, atOnce);
+        const reader = new FileReader(file, atOnce, pace);
         const told = new Told();
         told.take(reader.replay());
         for (const later of looks) {
@@ -141,7 +147,10 @@ test('looks at a file that is changed write by write meanwhile tell every change
         }
         playback.show(recording.images.length - 1);
         // A look may leave to the next one what died while it looked, and to some more arrays whose turn it was not.
-        for (let i = 0; i < 4 + MORE; i += 1) told.take(reader.look());
+        for (let i = 0; i < 4 + MORE; i += 1) {
+          told.take(reader.look());
+          while (reader.sweeping) told.take(reader.look());
+        }
         const there = [...writer].map(
           ([key, value]) => `${key}: ${typeof value === 'number' ? 0 : (value as GrowableArray).shape[0]}`,
         );
@@ -151,6 +160,23 @@ test('looks at a file that is changed write by write meanwhile tell every change
     { numRuns: RUNS, examples: [MET_WHILE_SEALED] },
   );
   expect(met).toBeGreaterThan(RUNS);
+});
+
+test('in a large dict each look checks some entries only, and who died is told when its turn comes', () => {
+  const disk = new MemoryDisk();
+  const dict = MmapDict.over(disk.open('dict', 'create-new'));
+  for (let i = 0; i < 50; i += 1) dict.set(`key ${i}`, i);
+  const reader = new FileReader(disk.open('dict', 'r'), undefined, { ...ONE_BY_ONE, step: 10 });
+  reader.skip();
+  dict.delete('key 25');
+  const looks: string[][] = [];
+  do looks.push(reader.look().map((change) => ('key' in change ? `${change.key} ${change.kind}` : change.kind)));
+  while (reader.sweeping);
+  expect(looks).toEqual([[], [], ['key 25 removed'], [], [], []]);
+  // Whoever goes on from what another watcher knew is told at once.
+  dict.delete('key 7');
+  const next = new FileReader(disk.open('dict', 'r'), undefined, { ...ONE_BY_ONE, step: 10 });
+  expect(next.goOn(reader.ledger, reader.commitNumber).map(({ kind }) => kind)).toEqual(['removed']);
 });
 
 test('a deletion is told in a file that ends with an index, however short the commits are', () => {

@@ -173,7 +173,7 @@ export class DictStore implements EntriesHost {
     if (this.#stale || entries.base !== undefined || commitNumber === this.commitNumber) return false;
     if (mayHaveMoved(this.commitNumber, commitNumber)) return false;
     const size = file.size();
-    if (size < end + TERMINATOR_SIZE || !this.#anchor.holds(this.read)) return false;
+    if (!this.#reaches(size) || !this.#anchor.holds(this.read)) return false;
     const piece = Math.min(size, end + LOOK_AHEAD);
     const walk = walkAhead(file, end, piece, entries);
     if (walk.last < 0) return false;
@@ -181,7 +181,7 @@ export class DictStore implements EntriesHost {
     this.#reached(walk, this.terminator);
     this.#ahead = true;
     this.statesUnknown = true;
-    if (mayHaveMoved(commitNumber, file.loadI32(COMMIT_NUMBER_OFFSET)) || file.size() < size) this.#stale = true;
+    if (mayHaveMoved(commitNumber, file.loadI32(COMMIT_NUMBER_OFFSET)) || !this.#reaches(file.size())) this.#stale = true;
     return piece < size && !walk.closer && !this.#stale;
   }
 
@@ -495,7 +495,7 @@ export class DictStore implements EntriesHost {
       this.#stale ||
       mayHaveMoved(this.commitNumber, commitNumber) ||
       (this.#ahead && commitNumber === this.commitNumber) ||
-      size < this.end + TERMINATOR_SIZE ||
+      !this.#reaches(size) ||
       !this.#anchor.holds(this.read);
     if (whole) this.#checkHeader();
     if (whole && this.entries.base !== undefined && this.#useIndex(commitNumber, size)) {
@@ -545,14 +545,16 @@ export class DictStore implements EntriesHost {
         const met = this.#scan(whole, size);
         const end = whole ? checkByIndex(this.file, met, this.end, size, commitNumber) : met;
         const after = this.file.loadI32(COMMIT_NUMBER_OFFSET);
+        const sizeAfter = this.file.size();
         // If the last entry was resized meanwhile, the walk may have continued inside it, and may even have met the old terminator.
         whole =
           end !== met ||
           mayHaveMoved(commitNumber, after) ||
-          this.file.size() < size ||
+          (sizeAfter < size && (end.kind !== 'terminator' || !this.#reaches(sizeAfter))) ||
           !this.#anchor.holds(this.read) ||
           index?.stands() === false;
-        if (end.kind === 'terminator' && !whole) {
+        // A journal, or an index, that was cut off meanwhile takes no entry with it.
+        if (end.kind === 'terminator' && !whole && sizeAfter >= size) {
           this.commitNumber = commitNumber;
           this.size = size;
           this.#ahead = false;
@@ -579,6 +581,11 @@ export class DictStore implements EntriesHost {
     } finally {
       if (held) this.file.unlock();
     }
+  }
+
+  /** Whether a file of this size still has room for the entries that are known, and a terminator. */
+  #reaches(size: number): boolean {
+    return size >= this.end + TERMINATOR_SIZE;
   }
 
   #scan(whole: boolean, size: number): ScanEnd {

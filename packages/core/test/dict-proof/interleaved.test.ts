@@ -4,10 +4,10 @@
  */
 import * as fc from 'fast-check';
 import { beforeEach, describe, expect, test, vi } from 'vitest';
-import { MmapDict } from '../../src/dict/index.ts';
+import { type GrowableArray, MmapDict } from '../../src/dict/index.ts';
 import { NDArray, ndarray } from '../../src/ndarray/index.ts';
-import type { StorageFile } from '../../src/storage/index.ts';
-import { FILE_CHANGES, FILE_LOOKS, Playback, preceded } from '../../src/testing/index.ts';
+import { MemoryDisk, type StorageFile } from '../../src/storage/index.ts';
+import { FILE_CHANGES, FILE_LOOKS, Playback, preceded, Recording } from '../../src/testing/index.ts';
 import { stateText, valueText } from './canonical.ts';
 import { expectText } from './crash-harness.ts';
 import { type Change, KEYS, lists, type Model, moreRows, ROWS, type Rows, recorded, scene } from './interleaving.ts';
@@ -195,6 +195,43 @@ test('an index that others write anew in its place while it is taken into memory
     for (let i = 1; i < 12; i++) expect(dict.get(`key ${i}`), `look ${first}, key ${i}`).toBe(i);
     others.end();
     expectText(stateText(dict), [stateText(model)], `look ${first}`);
+  }
+});
+
+test('a journal that comes and goes at any looks does not make a reader walk the file again', () => {
+  const disk = new MemoryDisk();
+  const names = ['one', 'two'];
+  {
+    using dict = MmapDict.over(disk.open('dict', 'create-new'), { index: false });
+    // So large that a walk reads each of them on its own.
+    for (let i = 0; i < 40; i++) dict.set(`large ${i}`, new Uint8Array(300_000));
+    for (const name of names) dict.set(name, { arraySource: true, dtype: 'float64', shape: [0], capacity: 99 });
+  }
+  const recording = new Recording(disk, 'dict');
+  const writer = MmapDict.over(recording.open());
+  const append = (): void => names.forEach((name) => void (writer.get(name) as GrowableArray).append([1]));
+  writer.batch(append);
+  recording.done();
+  for (let shown = 0; shown < recording.images.length; shown++) {
+    for (const stride of [1, 2, 3]) {
+      const playback = new Playback(recording.images);
+      let reads = 0;
+      const dict = MmapDict.over(
+        preceded(
+          playback.open(() => stride),
+          ['read'],
+          () => reads++,
+        ),
+        { mode: 'r' },
+      );
+      playback.show(shown);
+      reads = 0;
+      playback.during(() => dict.refresh());
+      expect(reads, `image ${shown}, then by ${stride}`).toBeLessThan(30);
+      const rows = names.map((name) => dict.getMeta(name)!.shape![0]);
+      expect([0, 1]).toContain(rows[0]);
+      expect(rows[1]).toBe(rows[0]);
+    }
   }
 });
 

@@ -15,7 +15,7 @@ import { timed } from '../ingest/options.ts';
 import { checkDict, WATCH_OPTIONS } from '../options.ts';
 import { FilePattern } from '../rolling.ts';
 import type { Change, ChangeDraft } from './change.ts';
-import { FileReader } from './file-reader.ts';
+import { FileReader, SLICE_PAUSE_MS } from './file-reader.ts';
 import { type LedgerState, WatchLedger } from './ledger.ts';
 import { baselineOf } from './resume.ts';
 
@@ -289,11 +289,13 @@ export class DictWatch extends Observable<Change> {
   #tick(action: SchedulerAction<unknown>, arming: number): void {
     // Reading the commit number is cheap; everything else is checked only once per `pollMs`.
     const whole = this.#scheduler.now() - this.#wholeAt >= this.#pollMs;
-    const some = (whole || this.#reader?.stirred !== false) && this.#look(whole);
+    const reader = this.#reader;
+    const some = (whole || reader === undefined || reader.stirred || reader.sweeping) && this.#look(whole);
     // The look may have ended or restarted the watch.
     if (this.#arming !== arming || this.#subscribers === 0) return;
     if (some) this.#spinMs = SPIN_MS;
-    const pause = Math.min(this.#pollMs, some ? 1 : this.#active ? this.#pause * 2 : this.#pollMs);
+    const longest = this.#reader?.sweeping === true ? Math.min(this.#pollMs, SLICE_PAUSE_MS) : this.#pollMs;
+    const pause = Math.min(longest, some ? 1 : this.#active ? this.#pause * 2 : this.#pollMs);
     this.#active ||= some;
     // An unchanged pause needs no new timer.
     if (pause === this.#pause) action.schedule(undefined, pause);

@@ -24,14 +24,29 @@ import { type Budget, type Summed, ValueSums } from './value-sums.ts';
 const CLOSE = 4096;
 /** Bytes compared at both ends of rows that may have moved. */
 const COMPARED = 4096;
-/** Searching for dead entries may take one part in this many of the time. */
-const SWEEP_SHARE = 200;
 /** How often one look reads again what changes meanwhile, such as entries that die. */
 const ROUNDS = 8;
-/** Dicts of up to this many entries are swept whatever time it takes. */
-const SWEEP_ALWAYS = 1024;
 /** The most in-place vacuums between two looks that are recognised by the commit number. */
 const MOST_MOVES = 32;
+
+/** The pause between two slices of a sweep, in milliseconds. */
+export const SLICE_PAUSE_MS = 10;
+
+/** How the search for dead entries, a sweep, is spread over time. */
+export interface SweepPace {
+  /** Dicts of up to this many entries are swept at once, whatever time it takes. */
+  readonly always: number;
+  /** How long one look at a larger dict sweeps, in milliseconds, and how many entries it checks before it asks the clock. */
+  readonly sliceMs: number;
+  readonly step: number;
+  readonly pauseMs: number;
+  /** While others append, sweeps take at most one part in this many of the time, */
+  readonly share: number;
+  /** and after a commit that nothing else explains, one in this many. */
+  readonly soonShare: number;
+}
+
+const PACE: SweepPace = { always: 1024, sliceMs: 2, step: 64, pauseMs: SLICE_PAUSE_MS, share: 200, soonShare: 10 };
 
 /** Follows one inode. */
 export class FileReader {
@@ -43,18 +58,25 @@ export class FileReader {
   readonly #counts: RowCounts;
   readonly #entries: EntryReader;
   readonly #sums: ValueSums;
+  /** How long the last sweep took, and when it ended. */
   #sweepMs = 0;
   #sweptAt = -Infinity;
-  #sweepDue = false;
+  /** The share of the time that the next sweep may take, as one part in so many; Infinity if none is due. */
+  #sweepShare = Infinity;
   /** Appends explain all commits since the last sweep; but a writer killed in the middle of a deletion announced none. */
   #unswept = false;
+  /** The entries that the sweep in progress has not reached, and when it paused. */
+  #unreached: IterableIterator<[string, Known]> | undefined;
+  #pausedAt = 0;
+  readonly #pace: SweepPace;
 
   /**
    * @param file - owned by the reader; closed if it holds no dict and this throws
    * @param atOnce - how many growable arrays are checked for rows at each look; if there are more, they take turns
    */
-  constructor(file: StorageFile, atOnce?: number) {
+  constructor(file: StorageFile, atOnce?: number, pace: SweepPace = PACE) {
     this.file = file;
+    this.#pace = pace;
     try {
       this.dict = MmapDict.over(pinned(file), { mode: 'r' });
       this.#counts = new RowCounts(file, this.dict, atOnce);
@@ -82,8 +104,8 @@ export class FileReader {
     this.ledger = ledger;
     this.commitNumber = commitNumber;
     // The watcher that knew this may not have searched for dead entries yet.
-    this.#sweepDue = true;
-    return this.look();
+    this.#sweepShare = 0;
+    return this.look(false, true);
   }
 
   /**
@@ -127,15 +149,19 @@ export class FileReader {
   /**
    * Reports what happened since the last look.
    * @param last - nobody will commit here any more, so changes by a writer that was killed before its commit are looked for now
+   * @param whole - if dead entries are searched for now, then among all
    */
-  look(last = false): ChangeDraft[] {
+  look(last = false, whole: boolean = last): ChangeDraft[] {
     const before = { commitNumber: this.commitNumber, size: this.#size };
     this.#note();
     const commits = this.commitNumber - before.commitNumber;
     if (commits === 0 && this.#size === before.size && !last) {
       const grown = this.#counts.waiting ? this.#grown(false) : [];
-      const now = this.#sweepDue ? this.#mayTakeTime() : this.#unswept && this.#rested();
-      return now ? [...grown, ...this.#sweep()] : grown;
+      const now =
+        this.sweeping || this.#sweepShare < Infinity
+          ? this.#maySweep()
+          : this.#unswept && this.#rested(this.#pace.share);
+      return now ? [...grown, ...this.#sweep(whole)] : grown;
     }
     const { ledger } = this;
     this.#counts.stirred(ledger);
@@ -144,6 +170,7 @@ export class FileReader {
     // An in-place vacuum, or the file was overwritten.
     if (entries === undefined) {
       decodeHeader(this.#entries.read(0, HEADER_SIZE), this.file.name);
+      this.#unreached = undefined;
       const all = this.#allEntries();
       const same = onlyMoved(before.commitNumber, this.commitNumber) ? sameByShape : this.#sameBySum();
       return this.#settle(ledger.moved(all, HEADER_SIZE, same, this.#goesOn));
@@ -156,12 +183,11 @@ export class FileReader {
     const grown = left.length > 0 || changes.length > settled;
     // A single commit that appended entries did nothing else: a batch raises the number once more for its deletions.
     const added = entries.some((entry) => !isFiller(entry));
-    if (before.commitNumber >= 0 && commits === 1 && added && !grown) {
-      this.#unswept = true;
-      return changes;
-    }
-    this.#sweepDue = true;
-    if (changes.length === 0 || this.#mayTakeTime()) changes.push(...this.#sweep());
+    const explained = before.commitNumber >= 0 && commits === 1 && added && !grown;
+    const alone = changes.length === 0;
+    if (explained) this.#unswept = true;
+    else this.#sweepShare = Math.min(this.#sweepShare, alone ? this.#pace.soonShare : this.#pace.share);
+    if ((last && alone) || ((this.sweeping || !explained) && this.#maySweep())) changes.push(...this.#sweep(whole));
     return changes;
   }
 
@@ -179,12 +205,12 @@ export class FileReader {
     for (let round = 0; dead.length > 0; round += 1) {
       if (round === ROUNDS) {
         // Others commit faster than this can follow; a later sweep finds these entries again.
-        this.#sweepDue = true;
+        this.#sweepAgain();
         break;
       }
       const entries = this.#appended();
       if (entries === undefined) {
-        this.#sweepDue = true;
+        this.#sweepAgain();
         break;
       }
       changes.push(...this.#rowsLeft(entries), ...ledger.appended(entries, this.#goesOn), ...this.#rowsLeft(dead));
@@ -326,38 +352,69 @@ export class FileReader {
     return (this.ledger.end - HEADER_SIZE) / Math.max(1, this.ledger.size) < CLOSE;
   }
 
-  #mayTakeTime(): boolean {
-    return this.ledger.size <= SWEEP_ALWAYS || this.#rested();
+  /** Whether a sweep is in progress: the next look continues it. */
+  get sweeping(): boolean {
+    return this.#unreached !== undefined;
   }
 
-  #rested(): boolean {
-    return performance.now() - this.#sweptAt > this.#sweepMs * SWEEP_SHARE;
+  /** Whether a sweep that is due may begin, or the one in progress continue, now. */
+  #maySweep(): boolean {
+    if (this.sweeping) return performance.now() - this.#pausedAt >= this.#pace.pauseMs;
+    return this.ledger.size <= this.#pace.always || this.#rested(this.#sweepShare);
   }
 
-  /** Checks the state byte of every live entry. */
-  #sweep(): ChangeDraft[] {
+  #rested(share: number): boolean {
+    return performance.now() - this.#sweptAt >= this.#sweepMs * share;
+  }
+
+  #sweepAgain(): void {
+    this.#sweepShare = Math.min(this.#sweepShare, this.#pace.share);
+  }
+
+  /**
+   * Checks the state bytes of live entries: in a large dict only for a slice of time, from where the last slice ended.
+   * @param whole - of all entries, in any case
+   */
+  #sweep(whole: boolean): ChangeDraft[] {
     const started = performance.now();
     const { ledger, file } = this;
+    const { always, sliceMs, step } = this.#pace;
+    const sliced = !whole && ledger.size > always;
+    if (whole) this.#unreached = undefined;
+    if (this.#unreached === undefined) {
+      // Whatever dies from here on is announced by a later commit.
+      this.#sweepShare = Infinity;
+      this.#unswept = false;
+      this.#sweepMs = 0;
+    }
+    // A Map's iterator passes over what is deleted meanwhile, and reaches what is added.
+    const unreached = this.#unreached ?? ledger.entries();
     const stretch = new Uint8Array(this.#close ? STRETCH : 1);
     let start = -1;
     let filled = 0;
+    let checked = 0;
     const dead: DeadEntry[] = [];
-    for (const [key, { offset, end }] of ledger.entries()) {
+    this.#unreached = undefined;
+    for (let next = unreached.next(); next.done !== true; next = unreached.next()) {
+      const [key, { offset, end }] = next.value;
       const state = end - 2;
       if (!(state >= start && state < start + filled)) {
         start = state;
         filled = file.read(state, stretch);
       }
       if (filled > 0 && stretch[state - start] !== LIVE) dead.push({ key, offset });
+      if (sliced && ++checked % step === 0 && performance.now() - started > sliceMs) {
+        this.#unreached = unreached;
+        break;
+      }
     }
-    this.#sweepDue = false;
-    this.#unswept = false;
     // A growable array that grew in place meanwhile has data where its state byte was.
     const moved = mayHaveMoved(this.commitNumber, file.loadI32(COMMIT_NUMBER_OFFSET));
     const standing = dead.filter(({ key, offset }) => !moved && this.#entries.endOf(offset) === ledger.known(key)?.end);
-    if (standing.length < dead.length) this.#sweepDue = true;
-    this.#sweptAt = performance.now();
-    this.#sweepMs = this.#sweptAt - started;
+    if (standing.length < dead.length) this.#sweepAgain();
+    this.#pausedAt = performance.now();
+    this.#sweptAt = this.#pausedAt;
+    this.#sweepMs += this.#pausedAt - started;
     return this.#settle([], standing);
   }
 }
