@@ -306,7 +306,7 @@ it('an array that fits no memory is stored by itself only', () => {
   using directory = new TempDir();
   using dict = MmapDict.open(directory.file('large.mmdpickle'));
   // More than any memory: from Node 22 on, a buffer of 16 GiB that nothing is written to can be had.
-  expect(() => dict.set('array', [new EmptyNDArray([2 ** 46], 'f8')])).toThrow(/does not fit one buffer/);
+  expect(() => dict.set('array', [new EmptyNDArray([2 ** 46], 'f8')])).toThrow(/does not fit in one buffer/);
   const large = new EmptyNDArray([2 ** 31], 'f8');
   expect(dict.set('array', large).get('array')).toMatchObject({ shape: [2 ** 31] });
 });

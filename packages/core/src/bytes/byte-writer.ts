@@ -27,7 +27,7 @@ export class ByteWriter {
   }
 
   #grow(needed: number): void {
-    const bytes = newBytes(Math.max(needed, this.bytes.length * 2), 'what is written');
+    const bytes = newBytes(Math.max(needed, this.bytes.length * 2), 'the output');
     bytes.set(this.bytes.subarray(0, this.length));
     this.bytes = bytes;
     this.view = new DataView(bytes.buffer);

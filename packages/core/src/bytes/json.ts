@@ -119,5 +119,5 @@ function wholeNumber(token: string): number | bigint {
   // Not `isInteger`: for an integer of more than 308 digits, `value` is infinite.
   if (Number.isSafeInteger(value) || /[^-\d]/.test(token)) return value;
   if (token.length <= MOST_DIGITS) return BigInt(token);
-  throw new SyntaxError(`JSON with an integer of ${token.length} characters, ${MOST_DIGITS} at most`);
+  throw new SyntaxError(`JSON with an integer of ${token.length} characters; at most ${MOST_DIGITS} are allowed`);
 }

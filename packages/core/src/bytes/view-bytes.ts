@@ -28,7 +28,7 @@ export function viewBytes(view: ArrayBufferView): Uint8Array {
     if (bytes.length === 0 && 'keys' in view) (view as Uint8Array).keys();
     return bytes;
   } catch (cause) {
-    const message = 'bytes: the buffer of this typed array was transferred or cut, it has none left';
+    const message = 'bytes: the buffer of this typed array was transferred or shrunk; its bytes are gone';
     throw new MmdError('INVALID_ARGUMENT', message, { cause });
   }
 }
@@ -43,7 +43,7 @@ export function newBytes(length: number, what: string, instead = ''): Uint8Array
   try {
     return new Uint8Array(length);
   } catch (cause) {
-    throw new MmdError('LIMIT_EXCEEDED', `${what} of ${length} bytes does not fit one buffer${instead}`, {
+    throw new MmdError('LIMIT_EXCEEDED', `${what} of ${length} bytes does not fit in one buffer${instead}`, {
       found: length,
       limit: 'ArrayBuffer',
       cause,
