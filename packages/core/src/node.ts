@@ -134,7 +134,8 @@ export class MmapDict extends BaseDict {
 
   /** Opens the file of a {@link MmapDict.token}. @throws INVALID_ARGUMENT, and as {@link MmapDict.open} */
   static reopen(token: DictToken): MmapDict {
-    if (token?.mmdpickle !== 1) throw new MmdError('INVALID_ARGUMENT', 'not a token of a dict', { found: token });
+    if (token?.mmdpickle !== 1)
+      throw new MmdError('INVALID_ARGUMENT', 'not a token from MmapDict.token()', { found: token });
     const { mmdpickle: _version, path, ...options } = token;
     return MmapDict.open(path, options);
   }

@@ -11,7 +11,7 @@ import { MmdError } from './errors.ts';
 export interface ValueRow {
   /** Whether a value is accepted. */
   readonly takes: (value: unknown) => boolean;
-  /** What messages say of accepted values, after "is". */
+  /** What messages say of accepted values, after "must be". */
   readonly expected: string;
   /** For this package only: not listed in the message about an unknown option. */
   readonly internal?: boolean;
@@ -39,7 +39,7 @@ export const isFunction: ValueRow = { takes: (value) => typeof value === 'functi
 /** Any object but null. */
 export const isObject: ValueRow = { takes: isAnObject, expected: 'an object' };
 /** A string. */
-export const isText: ValueRow = { takes: (value) => typeof value === 'string', expected: 'a text' };
+export const isText: ValueRow = { takes: (value) => typeof value === 'string', expected: 'a string' };
 /** Bytes. */
 export const isBytes: ValueRow = { takes: (value) => value instanceof Uint8Array, expected: 'a Uint8Array' };
 /** An AbortSignal, recognized by its methods. */
@@ -53,11 +53,11 @@ export const isPositive: ValueRow = {
   expected: 'a number above 0',
 };
 /** A whole number from 0 to 2^53 - 1. */
-export const isWhole: ValueRow = { takes: isWholeNumber, expected: 'a whole number from 0 on' };
+export const isWhole: ValueRow = { takes: isWholeNumber, expected: 'a whole number, 0 or more' };
 /** A shape: a list of whole numbers from 0 on. */
 export const isShape: ValueRow = {
   takes: (value) => Array.isArray(value) && value.every(isWholeNumber),
-  expected: 'a list of whole numbers from 0 on',
+  expected: 'a list of whole numbers, each 0 or more',
 };
 
 /** One of the given strings. */
@@ -68,7 +68,7 @@ export function isOneOf(...values: readonly string[]): ValueRow {
 
 /**
  * A number from 0 on, not NaN; fractions and Infinity are accepted.
- * @param what - what it counts, for messages
+ * @param what - what it is, for messages: `a number of bytes`
  */
 export function isCount(what: string): ValueRow {
   return { takes: (value) => typeof value === 'number' && value >= 0, expected: `${what}, 0 or more` };
@@ -105,7 +105,7 @@ export function has(value: unknown, name: string, type: string): boolean {
  */
 export function checkOptions<T>(options: T, table: OptionTable, path = ''): T {
   if (!isAnObject(options) || Array.isArray(options))
-    throw wrongArgument(path === '' ? 'the last argument' : path.slice(0, -1), 'an object of options', options);
+    throw wrongArgument(path === '' ? 'the last argument' : path.slice(0, -1), 'an options object', options);
   for (const name in options) {
     const found = options[name];
     if (found === undefined) continue;
@@ -114,7 +114,7 @@ export function checkOptions<T>(options: T, table: OptionTable, path = ''): T {
       const names = Object.keys(table)
         .filter((known) => !('internal' in table[known]!))
         .join(', ');
-      throw refused(`no option is called '${path}${name}'; expected one of ${names}`, names, name);
+      throw refused(`unknown option '${path}${name}'; expected one of ${names}`, names, name);
     }
     const row = table[name]!;
     if ('within' in row) checkOptions(found, row.within, `${path}${name}.`);
@@ -125,10 +125,10 @@ export function checkOptions<T>(options: T, table: OptionTable, path = ''): T {
 
 /**
  * The INVALID_ARGUMENT error for an argument or option of the wrong kind.
- * @param expected - the description of accepted values, after "is"
+ * @param expected - the description of accepted values, after "must be"
  */
 export function wrongArgument(name: string, expected: string, found: unknown): MmdError {
-  return refused(`${name} is ${expected}; found ${shown(found)}`, expected, found);
+  return refused(`${name} must be ${expected}; found ${shown(found)}`, expected, found);
 }
 
 /** Formats any value for a message, even if `String` would throw; only the first items of an array, and the start of a long string. */

@@ -157,7 +157,7 @@ test('policy block is refused where the source cannot wait', () => {
   using dir = new TempDir();
   using dict = MmapDict.open(dir.file('a.mmdpickle'));
   expect(() => appendFrames(dict, { policy: 'block' })).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
-  expect(() => appendFrames(dict, { policy: 'whatever' as never })).toThrow(/policy is one of/);
+  expect(() => appendFrames(dict, { policy: 'whatever' as never })).toThrow(/policy must be one of/);
 });
 
 test('the camera may use its buffer again at once, whether the frame was written or queued', async () => {

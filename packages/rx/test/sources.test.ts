@@ -179,8 +179,8 @@ describe('fromNdjson', () => {
 });
 
 test.each([
-  ['nothing', undefined, /the source is/],
-  ['a text', 'abc', /the source is/],
+  ['nothing', undefined, /the source must be/],
+  ['a text', 'abc', /the source must be/],
   ['bytes that are in no list', Buffer.from('ab'), /a piece .* found number/],
   ['text', ['ab'], /a piece .* found string: no encoding may be set/],
   ['wider elements', [Uint16Array.of(1, 2)], /a piece .* found object/],

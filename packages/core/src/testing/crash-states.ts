@@ -40,9 +40,9 @@ export interface CrashStateOptions {
 
 const STATE_OPTIONS: OptionTable = {
   power: isFlag,
-  allSubsetsUpTo: isCount('steps'),
-  samples: isCount('subsets'),
-  tears: isCount('places'),
+  allSubsetsUpTo: isCount('a number of steps'),
+  samples: isCount('a number of subsets'),
+  tears: isCount('a number of places'),
   seed: isCount('a number'),
 } satisfies Record<keyof CrashStateOptions, OptionRow>;
 

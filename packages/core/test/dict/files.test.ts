@@ -337,7 +337,7 @@ describe('opening', () => {
     using dir = new TempDir();
     const path = dir.file('none');
     expect(() => MmapDict.open(path, { durability: 'sync' as never })).toThrow(
-      "durability is one of 'none', 'commit'; found 'sync'",
+      "durability must be one of 'none', 'commit'; found 'sync'",
     );
     expect(existsSync(path)).toBe(false);
   });
