@@ -26,7 +26,7 @@ export function blobSource(blob: Blob, name?: string): ByteSource {
   // Buffers, typed arrays and arrays have a slice too, but it does not return a Blob.
   const { size, slice } = (blob ?? {}) as Partial<Blob>;
   if (typeof size !== 'number' || typeof slice !== 'function') {
-    const message = `a Blob was expected, found ${typeof blob}; bytesSource takes bytes`;
+    const message = `expected a Blob, found ${typeof blob}; for bytes, use bytesSource`;
     throw new MmdError('INVALID_ARGUMENT', message, { found: blob });
   }
   const own = (blob as { readonly name?: unknown }).name;

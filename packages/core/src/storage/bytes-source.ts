@@ -24,7 +24,7 @@ import { endsBefore } from './source-errors.ts';
  */
 export function bytesSource(bytes: Uint8Array, name = 'bytes'): ByteSource {
   if (!(bytes instanceof Uint8Array)) {
-    throw new MmdError('INVALID_ARGUMENT', `bytes are a Uint8Array, found ${typeof bytes}`, { found: bytes });
+    throw new MmdError('INVALID_ARGUMENT', `expected a Uint8Array, found ${typeof bytes}`, { found: bytes });
   }
   return {
     name,

@@ -33,12 +33,16 @@ export function copyThroughMemory(
   if (length === 0) return;
   const sourceSize = source.size();
   if (sourceOffset + length > sourceSize) {
-    throw new MmdError('TRUNCATED', `${source.name}: ends at ${sourceSize}, copying needs ${sourceOffset + length}`, {
-      path: source.name,
-      offset: sourceOffset,
-      expected: sourceOffset + length,
-      found: sourceSize,
-    });
+    throw new MmdError(
+      'TRUNCATED',
+      `${source.name}: ends at ${sourceSize}, but copying needs ${sourceOffset + length}`,
+      {
+        path: source.name,
+        offset: sourceOffset,
+        expected: sourceOffset + length,
+        found: sourceSize,
+      },
+    );
   }
   // With the blocks allocated, the file system need not find room for them page by page (a fifth of the time on ext4).
   if (length >= RESERVE_BYTES) target.allocate(offset, length, { keepSize: true });
@@ -53,7 +57,7 @@ export function copyThroughMemory(
     const part = count === piece ? buffer : buffer.subarray(0, count);
     const got = source.read(sourceOffset + at, part);
     if (got !== count) {
-      throw new MmdError('TRUNCATED', `${source.name}: ended while it was copied`, {
+      throw new MmdError('TRUNCATED', `${source.name}: ended while being copied`, {
         path: source.name,
         offset: sourceOffset + at,
         expected: count,

@@ -39,7 +39,7 @@ export interface HttpSourceOptions {
  */
 export function httpSource(url: string | URL, options: HttpSourceOptions = {}): ByteSource {
   if (typeof url !== 'string' && !(url instanceof URL))
-    throw wrongArgument('the address of a file', 'a text or a URL', url);
+    throw wrongArgument('the address of a file', 'a string or a URL', url);
   return new HttpSource(String(url), checkOptions(options, HTTP_OPTIONS));
 }
 
@@ -76,7 +76,7 @@ class HttpSource implements ByteSource {
     const total = empty ? 0 : totalOf(response);
     if ((empty || response.status === 416) && total !== undefined) this.#check(response, total);
     else this.#refuseUnless206(response, 0);
-    if (total === undefined) throw this.#error('IO', 'the server does not say how long the file is');
+    if (total === undefined) throw this.#error('IO', 'the server does not report the size of the file');
     return total;
   }
 
@@ -131,7 +131,7 @@ class HttpSource implements ByteSource {
       }
     } catch (cause) {
       signal?.throwIfAborted();
-      throw this.#error('IO', 'the connection broke', cause);
+      throw this.#error('IO', 'the connection was lost', cause);
     } finally {
       reader?.releaseLock();
     }
@@ -142,21 +142,24 @@ class HttpSource implements ByteSource {
   /** A server may send only part of the requested range; that does not mean that the file ends there. */
   #tooShort(offset: number, length: number, got: number, total: number | undefined): MmdError {
     if (total === undefined || total <= offset + got) return endsBefore(this.name, offset, length, offset + got);
-    return this.#error('IO', `asked for ${length} bytes from ${offset}, the server sent ${got} of ${total}`);
+    return this.#error(
+      'IO',
+      `asked for ${length} bytes from ${offset}, but the server sent ${got}, though the file has ${total}`,
+    );
   }
 
   #refuseUnless206(response: Response, offset: number): void {
     const { status } = response;
     if (status === 404 || status === 410) throw this.#error('NOT_FOUND', `HTTP ${status}`);
-    if (status === 200) throw this.#error('IO', 'the server sends whole files only; it must answer range requests');
+    if (status === 200) throw this.#error('IO', 'the server sends only whole files; it must support range requests');
     if (status !== 206) throw this.#error('IO', `HTTP ${status} ${response.statusText}`.trim());
-    if (!isPlain(response)) throw this.#error('IO', 'the server compresses ranges');
+    if (!isPlain(response)) throw this.#error('IO', 'the server sends compressed ranges');
     if (/^multipart\//i.test(response.headers.get('content-type') ?? ''))
-      throw this.#error('IO', 'the server wraps ranges in a multipart answer');
+      throw this.#error('IO', 'the server sends ranges as a multipart response');
     // Hidden from pages of other origins unless the server exposes the header.
     const range = response.headers.get('content-range');
     const start = range === null ? offset : number(/^bytes (\d+)-/.exec(range)?.[1] ?? null);
-    if (start !== offset) throw this.#error('IO', `asked for bytes from ${offset}, the server sent ${range}`);
+    if (start !== offset) throw this.#error('IO', `asked for bytes from ${offset}, but the server sent ${range}`);
     this.#check(response, totalOf(response));
   }
 
@@ -166,7 +169,7 @@ class HttpSource implements ByteSource {
     this.#version ??= version;
     this.#size ??= size;
     if ((version ?? this.#version) !== this.#version || (size ?? this.#size) !== this.#size) {
-      throw this.#error('IO', 'the file was replaced while it was read; open it again');
+      throw this.#error('IO', 'the file was replaced while being read; open it again');
     }
   }
 

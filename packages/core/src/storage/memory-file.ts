@@ -65,7 +65,7 @@ export class MemoryDisk {
   open(name: string, mode: 'r' | 'r+' | 'a' | 'create-new'): MemoryFile {
     let node = this.#nodes.get(name);
     if (node !== undefined && mode === 'create-new') {
-      throw new MmdError('ALREADY_EXISTS', `${name}: the file exists already`, { path: name, errno: 'EEXIST' });
+      throw new MmdError('ALREADY_EXISTS', `${name}: the file already exists`, { path: name, errno: 'EEXIST' });
     }
     if (node === undefined) {
       if (mode === 'r' || mode === 'r+') {
@@ -138,7 +138,7 @@ export class MemoryFile implements StorageFile {
   /** A writable file, on a disk of its own, that holds a copy of `bytes`. */
   static of(bytes: Uint8Array = new Uint8Array(0), name = 'memory'): MemoryFile {
     if (!(bytes instanceof Uint8Array)) {
-      throw new MmdError('INVALID_ARGUMENT', `bytes are a Uint8Array, found ${typeof bytes}`, { found: bytes });
+      throw new MmdError('INVALID_ARGUMENT', `expected a Uint8Array, found ${typeof bytes}`, { found: bytes });
     }
     const file = new MemoryDisk().open(name, 'create-new');
     file.write(0, bytes);
@@ -343,7 +343,7 @@ export class MemoryFile implements StorageFile {
   unlock(): void {
     const node = this.#alive();
     if (node.owner !== this) {
-      throw new MmdError('INVALID_ARGUMENT', `${this.name}: unlock without lock`, { path: this.name });
+      throw new MmdError('INVALID_ARGUMENT', `${this.name}: unlock without a lock`, { path: this.name });
     }
     if (--node.depth === 0) this.#release(node);
   }
@@ -366,7 +366,7 @@ export class MemoryFile implements StorageFile {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    const text = `${this.name}: the file was closed while its lock was waited for`;
+    const text = `${this.name}: the file was closed while waiting for its lock`;
     this.#node.dismiss(this, new MmdError('CLOSED', text, { path: this.name }));
     if (this.#node.owner === this) this.#release(this.#node);
   }

@@ -41,7 +41,7 @@ export class MemoryMapping implements ArrayMemory {
   write(offset: number, bytes: Uint8Array): void {
     checkInside(this.#file.name, offset, bytes.length, this.byteLength);
     if (!this.writable) {
-      throw new MmdError('READ_ONLY', `${this.#file.name}: mapped for reading`, { path: this.#file.name });
+      throw new MmdError('READ_ONLY', `${this.#file.name}: mapped for reading only`, { path: this.#file.name });
     }
     if (this.#through) this.#file.write(this.#offset + offset, bytes);
     else this.bytes(offset, bytes.length).set(bytes);

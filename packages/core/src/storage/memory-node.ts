@@ -21,7 +21,7 @@ function orNoSpace<T>(bytes: number, take: () => T): T {
   try {
     return take();
   } catch (cause) {
-    throw new MmdError('NO_SPACE', `there is no memory for a file of ${bytes} bytes`, { expected: bytes, cause });
+    throw new MmdError('NO_SPACE', `not enough memory for a file of ${bytes} bytes`, { expected: bytes, cause });
   }
 }
 
@@ -74,10 +74,14 @@ export class MemoryNode {
     if (this.#resizable) {
       const buffer = this.#bytes.buffer as ResizableBuffer;
       if (end > buffer.maxByteLength) {
-        throw new MmdError('NO_SPACE', `a mapped memory file ends at ${buffer.maxByteLength} bytes`, {
-          expected: end,
-          maximum: buffer.maxByteLength,
-        });
+        throw new MmdError(
+          'NO_SPACE',
+          `a mapped memory file cannot exceed ${buffer.maxByteLength} bytes (maxMappedSize)`,
+          {
+            expected: end,
+            maximum: buffer.maxByteLength,
+          },
+        );
       }
       const length = Math.min(buffer.maxByteLength, Math.max(end, this.#bytes.length * 2, 65536));
       orNoSpace(end, () => buffer.resize(length));

@@ -12,7 +12,7 @@ export function checkRange(name: string, offset: number, length: number): void {
     !(Number.isSafeInteger(offset) && offset >= 0 && Number.isSafeInteger(length) && length >= 0) ||
     !Number.isSafeInteger(offset + length)
   ) {
-    throw new MmdError('INVALID_ARGUMENT', `${name}: no such byte range: offset ${offset}, length ${length}`, {
+    throw new MmdError('INVALID_ARGUMENT', `${name}: invalid byte range: offset ${offset}, length ${length}`, {
       path: name,
       offset,
       found: length,
@@ -26,7 +26,7 @@ export function checkInside(name: string, offset: number, length: number, size: 
   if (offset + length > size) {
     throw new MmdError(
       'INVALID_ARGUMENT',
-      `${name}: bytes ${offset} to ${offset + length} leave the ${size} there are`,
+      `${name}: bytes ${offset} to ${offset + length} are outside the ${size} bytes available`,
       {
         path: name,
         offset,
