@@ -62,7 +62,7 @@ export function findData(sys: Syscalls, file: DescribedFile, offset: number, sto
       if (CANNOT_TELL.has(hole)) return [...ranges, { offset: at, end: stop }];
       // The file was truncated between the two calls.
       if (hole === -ENXIO) break;
-      throw errnoError(hole, 'looking for holes', file.name, at);
+      throw errnoError(hole, 'searching for holes', file.name, at);
     }
     const end = Math.min(hole, stop);
     ranges.push({ offset: start, end });

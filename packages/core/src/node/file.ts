@@ -238,7 +238,7 @@ export class NodeFile implements StorageFile, MappedFile {
   size(): number {
     this.#alive();
     const size = this.#sys.size(this.#fd);
-    if (size < 0) throw errnoError(size, 'asking for the size', this.#name);
+    if (size < 0) throw errnoError(size, 'getting the size', this.#name);
     // The file was truncated: touching a page mapped beyond its end would kill the process.
     if (size < this.#atLeast) this.#cutWindows(size);
     this.#atLeast = size;
@@ -392,7 +392,7 @@ export class NodeFile implements StorageFile, MappedFile {
     const free = this.#sys.freeSpace(this.#path);
     // Part of the range may already be reserved.
     if (free < 0 || beyond - MUCH <= free) return;
-    throw errnoError(-ENOSPC, `reserving ${length} bytes where ${free} are free`, this.#name, offset);
+    throw errnoError(-ENOSPC, `reserving ${length} bytes with ${free} free`, this.#name, offset);
   }
 
   /** Reserves disk space for a range that is about to be written. Failures are ignored: the write will report them. */
@@ -428,7 +428,7 @@ export class NodeFile implements StorageFile, MappedFile {
     const end = sourceOffset + length;
     const sourceSize = source.size();
     if (end > sourceSize) {
-      throw new MmdError('TRUNCATED', `${source.name}: ends at ${sourceSize}, copying needs ${end}`, {
+      throw new MmdError('TRUNCATED', `${source.name}: ends at ${sourceSize}, but copying needs ${end}`, {
         path: source.name,
         offset: sourceOffset,
         expected: end,
@@ -517,7 +517,7 @@ export class NodeFile implements StorageFile, MappedFile {
     const result = uninterrupted(call);
     if (result >= 0) return true;
     if (result === -EPERM || UNSUPPORTED.has(result)) return false;
-    throw errnoError(result, 'taking over permissions and owner', this.#name);
+    throw errnoError(result, 'copying permissions and owner', this.#name);
   }
 
   renameOver(name: string): void {

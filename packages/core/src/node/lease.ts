@@ -135,7 +135,7 @@ export class Lease implements Disposable {
    */
   assertHeld(): void {
     if (this.#lock === undefined) {
-      throw new MmdError('CLOSED', `${this.path}: the lease is released`, { path: this.path });
+      throw new MmdError('CLOSED', `${this.path}: the lease was released`, { path: this.path });
     }
     if (performance.now() - this.#checked > this.#checkEveryMs) this.#check();
     if (this.#abort.signal.aborted) throw this.#abort.signal.reason;
@@ -176,7 +176,7 @@ export class Lease implements Disposable {
     clearInterval(this.#watch);
     const pid = attempt(() => readHolder(holderOf(this.path)))?.pid;
     this.#abort.abort(
-      new MmdError('LOCKED', `${this.path}: the writer lease was lost; nothing more is written`, {
+      new MmdError('LOCKED', `${this.path}: the writer lease was lost; nothing more will be written`, {
         path: this.path,
         pid: pid === process.pid ? undefined : pid,
         cause,
@@ -226,9 +226,10 @@ function holderOf(path: string): string {
 
 function lockedBy(path: string, holder: Holder | undefined): MmdError {
   const pid = holder?.pid;
-  let who = pid === undefined ? 'another process' : pid === process.pid ? 'this very process' : `process ${pid}`;
+  let who = pid === undefined ? 'another process' : pid === process.pid ? 'this process' : `process ${pid}`;
   // A pid alone says little: every container has a process 1.
-  if (holder !== undefined && holder.host !== thisProcess().host) who = `process ${pid} of another host or container`;
+  if (holder !== undefined && holder.host !== thisProcess().host)
+    who = `process ${pid} on another host or in another container`;
   return new MmdError('LOCKED', `${path}: ${who} holds the writer lease`, { path, pid });
 }
 
@@ -255,7 +256,7 @@ function writeHolder(fd: number, path: string, holder: Holder): void {
     ftruncateSync(fd, 0);
     writeFileSync(fd, JSON.stringify(holder));
   } catch (cause) {
-    throw nodeError(cause, 'writing who holds the lease', holderOf(path));
+    throw nodeError(cause, 'recording the lease holder', holderOf(path));
   }
 }
 

@@ -133,13 +133,13 @@ export class FileLock {
     this.#depth = 0;
     this.#disarm();
     if (this.#waiters.length === 0) return;
-    const text = `${this.#name}: the file was closed while its lock was waited for`;
+    const text = `${this.#name}: the file was closed while waiting for its lock`;
     this.#refuseAll(new MmdError('CLOSED', text, { path: this.#name }));
   }
 
   unlock(): void {
     if (this.#depth === 0) {
-      throw new MmdError('INVALID_ARGUMENT', `${this.#name}: unlock without lock`, { path: this.#name });
+      throw new MmdError('INVALID_ARGUMENT', `${this.#name}: unlock without a lock`, { path: this.#name });
     }
     if (--this.#depth > 0) return;
     if (this.#noFlock) {
@@ -271,7 +271,7 @@ export class FileLock {
     const pid = typeof status === 'number' ? undefined : flockHolder(status);
     const who =
       pid === process.pid
-        ? 'another handle of this process holds the lock. A batch of one handle keeps the others out, also inside it: make its changes with the handle of the batch'
+        ? 'another handle of this process holds the lock; while one handle runs a batch, make changes through that handle'
         : `${pid === undefined ? 'another handle' : `process ${pid}`} holds the lock`;
     return new MmdError('LOCKED', `${this.#name}: ${who} (waited ${timeoutMs} ms)`, {
       path: this.#name,

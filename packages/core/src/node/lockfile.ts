@@ -60,7 +60,7 @@ export function takeDirectoryLock(path: string, options: DirectoryLockOptions): 
     });
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'ELOCKED') return undefined;
-    throw nodeError(cause, 'making the lock directory', path);
+    throw nodeError(cause, 'creating the lock directory', path);
   }
   const made = identityOf(path);
   isOurs = () => made !== undefined && identityOf(path) === made;

@@ -248,7 +248,7 @@ export class FileWindows {
     try {
       buffer = this.sys.view(address, length);
     } catch (cause) {
-      const text = `${this.file.name}: this runtime allows no external memory`;
+      const text = `${this.file.name}: this runtime does not allow external memory`;
       throw new MmdError('IO', text, { path: this.file.name, cause });
     }
     (this.#starts ??= new WeakMap()).set(buffer, offset);
@@ -268,8 +268,7 @@ export class FileWindows {
       this.#fd,
       window.mapped,
     );
-    if (result < 0)
-      throw errnoError(result, `mapping of ${target - window.mapped} bytes`, this.file.name, window.mapped);
+    if (result < 0) throw errnoError(result, `mapping ${target - window.mapped} bytes`, this.file.name, window.mapped);
     window.mapped = target;
   }
 }
@@ -300,16 +299,12 @@ export class MappedMemory implements ArrayMemory {
   bytes(offset: number, length: number): Uint8Array {
     this.#check(offset, length);
     if (length > this.maxWindow) {
-      throw new MmdError(
-        'INVALID_ARGUMENT',
-        `a window of ${length} bytes passes the ${this.maxWindow} that one can have`,
-        {
-          path: this.#windows.file.name,
-          offset,
-          found: length,
-          maximum: this.maxWindow,
-        },
-      );
+      throw new MmdError('INVALID_ARGUMENT', `a window of ${length} bytes exceeds the maximum of ${this.maxWindow}`, {
+        path: this.#windows.file.name,
+        offset,
+        found: length,
+        maximum: this.maxWindow,
+      });
     }
     if (length === 0) return new Uint8Array(0);
     const at = this.#offset + offset;

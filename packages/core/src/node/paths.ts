@@ -30,15 +30,15 @@ export function absolutePath(path: string | URL): string {
   } catch (cause) {
     // Not every value can be converted to text.
     const shown = path instanceof URL ? path.href : typeof path;
-    throw new MmdError('INVALID_ARGUMENT', `not a path, nor the URL of a file: ${shown}`, { found: path, cause });
+    throw new MmdError('INVALID_ARGUMENT', `neither a path nor a file URL: ${shown}`, { found: path, cause });
   }
   if (given === '' || given.includes('\0')) {
-    throw new MmdError('INVALID_ARGUMENT', `no such path can exist: ${JSON.stringify(given)}`, { path: given });
+    throw new MmdError('INVALID_ARGUMENT', `invalid path: ${JSON.stringify(given)}`, { path: given });
   }
   try {
     return resolve(given);
   } catch (cause) {
-    throw new MmdError('NOT_FOUND', `${given}: a relative path, and the working directory was removed`, {
+    throw new MmdError('NOT_FOUND', `${given}: a relative path, but the working directory was removed`, {
       path: given,
       cause,
     });

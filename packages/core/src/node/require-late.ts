@@ -24,8 +24,12 @@ export function requireLate<T>(name: string): T {
     }
   }
   const reason = failed instanceof Error ? failed.message.split('\n')[0] : String(failed);
-  throw new MmdError('IO', `the package ${name} cannot be loaded; beside a bundle it is to be installed: ${reason}`, {
-    found: name,
-    cause: failed,
-  });
+  throw new MmdError(
+    'IO',
+    `the package ${name} cannot be loaded; if this is a bundle, install it next to it: ${reason}`,
+    {
+      found: name,
+      cause: failed,
+    },
+  );
 }

@@ -48,7 +48,7 @@ export class TailWindow {
       buffer = sys.view(address, LENGTH);
     } catch (cause) {
       sys.munmap(address, LENGTH);
-      throw new MmdError('IO', `${name}: this runtime allows no external memory`, { path: name, cause });
+      throw new MmdError('IO', `${name}: this runtime does not allow external memory`, { path: name, cause });
     }
     sys.unmapWith(buffer, { address, length: LENGTH });
     this.#bytes = new Uint8Array(buffer);
@@ -100,7 +100,7 @@ export class TailWindow {
     const start = offset - (offset % this.#sys.pageSize);
     const flags = MAP_SHARED | MAP_FIXED;
     const result = this.#sys.mmap(this.#address, LENGTH, PROT_READ | PROT_WRITE, flags, this.#fd, start);
-    if (result < 0) throw errnoError(result, `mapping of ${LENGTH} bytes`, this.#name, start);
+    if (result < 0) throw errnoError(result, `mapping ${LENGTH} bytes`, this.#name, start);
     this.#start = start;
   }
 }

@@ -51,7 +51,7 @@ export function writeRest(
     else if (count !== -EINTR) throw errnoError(count, `writing ${length - done} bytes`, file.name, offset + done);
     if (done === length) return;
     if (count === 0) {
-      throw new MmdError('IO', `${file.name}: the system wrote nothing and gave no reason`, {
+      throw new MmdError('IO', `${file.name}: the system wrote nothing and reported no error`, {
         path: file.name,
         offset: offset + done,
       });

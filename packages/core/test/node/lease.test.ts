@@ -128,7 +128,7 @@ describe('a lease', () => {
     const theirs = { ...thisProcess(), host: 'elsewhere', token: 'theirs' };
     writeFileSync(`${path}.lease`, JSON.stringify(theirs));
     lockedBy(process.pid);
-    expect(() => Lease.acquire(path)).toThrow(`process ${process.pid} of another host or container holds`);
+    expect(() => Lease.acquire(path)).toThrow(`process ${process.pid} on another host or in another container holds`);
   });
 
   it('is LOCKED without a pid where a stranger made the lock, and nothing is left beside it', () => {
