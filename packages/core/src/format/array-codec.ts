@@ -139,16 +139,16 @@ export function arrayToWrite(source: ArraySource): ArrayToWrite | undefined {
   const nbytes = bytesOf(shape, type);
   let dataLength = nbytes;
   if (growable) {
-    if (shape.length === 0) refuse('a growable array has at least one dimension', shape);
+    if (shape.length === 0) refuse('a growable array needs at least one dimension', shape);
     if (!Number.isSafeInteger(capacity) || capacity < shape[0]!) {
       refuse(`capacity must be a whole number of at least ${shape[0]} rows, found ${capacity}`, capacity);
     }
-    if (order === 'F') refuse('a growable array is in C order', order);
+    if (order === 'F') refuse('a growable array must be in C order', order);
     dataLength = bytesOf(checkShape([capacity, ...shape.slice(1)], Math.max(1, type.itemsize)), type);
   }
   const { file } = source;
   if (file !== undefined && file.length !== nbytes) {
-    refuse(`the file range has ${file.length} bytes, the array needs ${nbytes}`, file.length);
+    refuse(`the file range has ${file.length} bytes, but the array needs ${nbytes}`, file.length);
   }
   return {
     form: { type, shape, order, dataLength, growable },

@@ -378,13 +378,15 @@ export function encodeLegacyArray(form: ArrayForm): ArrayFrameBytes {
 
 function checkLegacy(form: ArrayForm): void {
   const refuse = (what: string): never => {
-    throw new MmdError('UNSUPPORTED_VALUE', `the legacy layout has no ${what}: use layout 'modern'`, { found: what });
+    throw new MmdError('UNSUPPORTED_VALUE', `the legacy layout does not support ${what}; use layout 'modern'`, {
+      found: what,
+    });
   };
   if (form.growable) refuse('growable arrays');
   if (form.order === 'F') refuse('Fortran order');
   if (form.shape.length === 0) refuse('0-d arrays');
   if (form.type.fields !== undefined) refuse('structured dtypes');
   // fromstring and frombuffer count elements by their size.
-  if (form.type.itemsize === 0) refuse('elements of no bytes');
-  if (form.shape.some((dim) => dim > 2 ** 31 - 1)) refuse('dimension above 2^31-1');
+  if (form.type.itemsize === 0) refuse('elements of 0 bytes');
+  if (form.shape.some((dim) => dim > 2 ** 31 - 1)) refuse('dimensions above 2^31-1');
 }

@@ -56,44 +56,52 @@ export interface FindingRow {
 export const FINDINGS: Readonly<Record<FindingCode, FindingRow>> = {
   header: { severity: 'error', repair: false, doc: 'the header is not that of an mmdpickle file' },
   'torn-tail': { severity: 'error', repair: true, doc: 'the file ends inside an entry, or without a terminator' },
-  'broken-chain': { severity: 'error', repair: false, doc: 'the chain of frames breaks before the end: salvage' },
-  'damaged-entry': { severity: 'error', repair: false, doc: "an entry's last bytes are not those of an entry" },
-  'bad-key': { severity: 'error', repair: false, doc: 'a key is not UTF-8, or has a pair of surrogates' },
+  'broken-chain': { severity: 'error', repair: false, doc: 'the chain of frames breaks before the end; use salvage' },
+  'damaged-entry': { severity: 'error', repair: false, doc: 'the tail of an entry is damaged' },
+  'bad-key': { severity: 'error', repair: false, doc: 'a key is not valid UTF-8, or contains a surrogate pair' },
   'unreadable-value': { severity: 'error', repair: false, doc: 'the value of a live entry cannot be read' },
   'unreadable-remains': {
     severity: 'error',
     repair: true,
-    doc: 'key or value of a dead entry cannot be read: nothing is lost, but Python refuses the whole file',
+    doc: 'the key or value of a dead entry cannot be read; nothing is lost, but Python cannot load the file',
   },
   'opaque-value': {
     severity: 'warning',
     repair: false,
-    doc: 'a value is made by a class or call that is not known here: Python loads the file if it has that, and takes the arguments',
+    doc: 'a value is made by a class or call that is unknown to this library; Python loads the file only if it has it and accepts the arguments',
   },
   'bad-checksum': { severity: 'error', repair: false, doc: 'bytes changed since the file was sealed' },
   'half-commit': {
     severity: 'warning',
     repair: true,
-    doc: 'a commit was cut at a sector border: the terminator is to be written anew',
+    doc: 'a commit was interrupted at a sector boundary; the terminator must be rewritten',
   },
-  'unclaimed-bytes': { severity: 'warning', repair: true, doc: 'bytes behind the terminator that no commit claimed' },
+  'unclaimed-bytes': { severity: 'warning', repair: true, doc: 'bytes after the terminator that belong to no commit' },
   'pending-journal': {
     severity: 'warning',
     repair: true,
-    doc: 'a killed writer committed a batch and did not finish it',
+    doc: 'a writer was killed after committing a batch, before finishing it',
   },
   'damaged-journal': {
     severity: 'error',
     repair: false,
-    doc: 'a journal whose sum is wrong: stock Python does what its program says, and sees nothing behind it; this library passes over it, and the next change drops it or switches it off',
+    doc: 'a journal has a wrong checksum; stock Python runs its program and sees nothing after it; this library skips it, and the next change removes or disables it',
   },
   'unfinished-growth': {
     severity: 'error',
     repair: true,
-    doc: 'an array was growing in place when its writer was killed: what is appended behind it stays hidden from Python',
+    doc: 'a writer was killed while growing an array in place; whatever is appended after it stays hidden from Python',
   },
-  'shadowed-entry': { severity: 'warning', repair: true, doc: 'a live entry that a later one with the same key hides' },
-  'stale-index': { severity: 'info', repair: false, doc: 'a tail index that was made for another state: ignored' },
+  'shadowed-entry': {
+    severity: 'warning',
+    repair: true,
+    doc: 'a live entry is hidden by a later one with the same key',
+  },
+  'stale-index': {
+    severity: 'info',
+    repair: false,
+    doc: 'a tail index was made for another state of the file; it is ignored',
+  },
 };
 
 /** A problem found in a file. */
@@ -166,7 +174,7 @@ export function* checkFile(
     const border = next >= 0 ? -1 : yield* findBorder(end.offset, size, dataFrom);
     if (next >= 0 || border >= 0 || endsAsDict(last)) {
       const ends = border >= 0 ? `; an entry ends at ${border}` : '';
-      const more = next >= 0 ? `; entries go on at ${next}` : ends;
+      const more = next >= 0 ? `; entries continue at ${next}` : ends;
       findings.push(finding('broken-chain', end.offset, `${message}${more}`));
     } else {
       findings.push(finding('torn-tail', end.offset, message));
@@ -183,18 +191,18 @@ export function* checkFile(
     const why = length > left ? 'torn-tail' : 'half-commit';
     const message =
       why === 'torn-tail'
-        ? `the terminator has a FRAME of ${length} bytes, of which ${left} are there`
-        : 'an append was cut at a sector border before it was committed';
+        ? `the terminator has a FRAME of ${length} bytes, of which ${left} are present`
+        : 'an append was interrupted at a sector boundary before it was committed';
     findings.push(finding(why, end.offset, message));
     plan.push({ do: 'write', offset: end.offset, bytes: terminator(), why }, { do: 'sync' });
   }
   const behind: Uint8Array = yield { offset: after, length: Math.min(HEADER_SIZE, size - after) };
   if (isHeader(behind)) {
-    const message = 'another dict begins behind the terminator, where no reader looks: salvage';
+    const message = 'another file was appended after the terminator and is not read; use salvage';
     return { findings: [...findings, finding('broken-chain', after, message)], ...counts, plan: [] };
   }
   if (size > after) {
-    findings.push(finding('unclaimed-bytes', after, `${size - after} bytes behind the terminator`));
+    findings.push(finding('unclaimed-bytes', after, `${size - after} bytes after the terminator`));
     plan.push({ do: 'truncate', size: after, why: 'unclaimed-bytes' });
   }
   for (const [offset, journalEnd] of stranded) {
@@ -213,9 +221,10 @@ export function* checkFile(
 function checkEntry(entry: ScannedEntry, live: Map<string, Seen>, findings: Finding[], plan: Step[]): void {
   const { offset, frameLength, state } = entry;
   const key = keyOf(entry);
-  if (key === undefined) findings.push(finding('bad-key', offset, 'the key is not UTF-8, or has a pair of surrogates'));
+  if (key === undefined)
+    findings.push(finding('bad-key', offset, 'the key is not valid UTF-8, or contains a surrogate pair'));
   if (state === 'damaged') {
-    findings.push(finding('damaged-entry', offset, 'memo hint or state are not what every entry has', key));
+    findings.push(finding('damaged-entry', offset, "the entry's tail (memo hint and state) is damaged", key));
     return;
   }
   if (key === undefined) return;
@@ -253,19 +262,29 @@ function* checkTail(
     const footer = decodeIndexFooter(bytes);
     if (footer?.commitNumber !== commitNumber || footer.fileSize !== size) {
       findings.push(
-        finding('stale-index', tail.last, `made for commit ${footer?.commitNumber}, the file is at ${commitNumber}`),
+        finding(
+          'stale-index',
+          tail.last,
+          `made for commit ${footer?.commitNumber}, but the file is at ${commitNumber}`,
+        ),
       );
     }
   }
 }
 
 function damagedJournal(offset: number): Finding {
-  return finding('damaged-journal', offset, 'its sum is wrong, or it names a place that is not of an entry before it');
+  return finding(
+    'damaged-journal',
+    offset,
+    'its checksum is wrong, or it refers to something other than an earlier entry',
+  );
 }
 
 function planJournal(journal: Journal, offset: number, findings: Finding[], plan: Step[]): void {
   const { deaths, stores, overwrites = [] } = journal;
-  findings.push(finding('pending-journal', offset, `${deaths.size} deaths, ${stores.size} row counts`));
+  findings.push(
+    finding('pending-journal', offset, `${deaths.size} entries to mark as dead, ${stores.size} row counts to store`),
+  );
   const why = 'pending-journal';
   for (const at of deaths) plan.push({ do: 'write', offset: at, bytes: Uint8Array.of(DEAD), why });
   for (const [at, rows] of stores) {

@@ -211,7 +211,7 @@ function checkHeader(bytes: Uint8Array, name: string): void {
       if (field.name === 'version') {
         throw new MmdError(
           'NOT_MMDPICKLE',
-          `${name}: mmdpickle layout of another version; this library reads version 1`,
+          `${name}: another version of the mmdpickle layout; this library reads version 1`,
           fields,
         );
       }

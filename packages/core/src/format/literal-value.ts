@@ -197,7 +197,7 @@ export function parseLiterals(
   let put: number | undefined;
   let got: number | undefined;
   const pop = (): unknown => {
-    if (stack.length === 0 || stack.at(-1) === MARK) throw bad(reader, 'an empty stack');
+    if (stack.length === 0 || stack.at(-1) === MARK) throw bad(reader, 'the stack is empty');
     return stack.pop();
   };
   const popMark = (): unknown[] => {
@@ -313,7 +313,7 @@ export function parseLiterals(
         break;
       }
       default:
-        throw bad(reader, `opcode 0x${opcode.toString(16)}`);
+        throw bad(reader, `unexpected opcode 0x${opcode.toString(16)}`);
     }
   }
   throw bad(reader, 'too many opcodes');
@@ -326,9 +326,9 @@ function appendTo(reader: ValueReader, list: unknown, items: readonly unknown[])
 
 function setItems(reader: ValueReader, dict: unknown, items: readonly unknown[]): void {
   if (typeof dict !== 'object' || dict === null || Array.isArray(dict) || items.length % 2 !== 0)
-    throw bad(reader, 'SETITEMS');
+    throw bad(reader, 'SETITEMS without a dict or a value');
   for (let i = 0; i < items.length; i += 2) {
-    if (typeof items[i] !== 'string') throw bad(reader, 'a key that is not text');
+    if (typeof items[i] !== 'string') throw bad(reader, 'a non-string key');
     Object.defineProperty(dict, items[i] as string, {
       value: items[i + 1],
       enumerable: true,

@@ -33,11 +33,12 @@ export const maskedCodec: ValueCodec = {
     const { mask: given } = source;
     if (given === undefined) return undefined;
     if (!isArraySource(given)) {
-      throw new MmdError('INVALID_ARGUMENT', 'the mask of an array source is an array source', { found: given });
+      throw new MmdError('INVALID_ARGUMENT', 'the mask of an array source must be an array source', { found: given });
     }
     checkSource(given);
     const { kind, name } = parseDType(given.dtype);
-    if (kind !== 'b') throw new MmdError('INVALID_ARGUMENT', `a mask is of type bool, found ${name}`, { found: name });
+    if (kind !== 'b')
+      throw new MmdError('INVALID_ARGUMENT', `a mask must be of type bool, found ${name}`, { found: name });
     const data = arrayToWrite(source);
     if (data === undefined) return undefined;
     checkMaskable(data.form.type);
@@ -55,7 +56,7 @@ export const maskedCodec: ValueCodec = {
     if (data.form.shape.join() !== mask.form.shape.join()) {
       throw new MmdError(
         'INVALID_ARGUMENT',
-        `mask of shape [${mask.form.shape}] over data of shape [${data.form.shape}]`,
+        `the mask has shape [${mask.form.shape}], but the data has shape [${data.form.shape}]`,
         {
           expected: data.form.shape,
           found: mask.form.shape,
@@ -93,7 +94,7 @@ export const maskedCodec: ValueCodec = {
     const parsed = parseMasked(stored.reader());
     const fillValue = parsed && loadFill(stored, parsed);
     if (parsed === undefined || fillValue === undefined)
-      throw new MmdError('CORRUPT', `${stored.key}: the array changed while it was read`, { key: stored.key });
+      throw new MmdError('CORRUPT', `${stored.key}: the array changed while being read`, { key: stored.key });
     const { data, mask } = parsed;
     const { countPos } = data;
     if (countPos !== undefined && stored.growable !== undefined && mask.shapeGot !== undefined) {
@@ -104,9 +105,13 @@ export const maskedCodec: ValueCodec = {
 };
 
 function noFillValue(found: unknown): MmdError {
-  return new MmdError('UNSUPPORTED_VALUE', "the legacy layout has no fill value but numpy's own: use layout 'modern'", {
-    found,
-  });
+  return new MmdError(
+    'UNSUPPORTED_VALUE',
+    "the legacy layout supports only numpy's default fill value; use layout 'modern'",
+    {
+      found,
+    },
+  );
 }
 
 /** The fill value to store; a plain value if that loses nothing. @throws UNSUPPORTED_VALUE */

@@ -90,7 +90,7 @@ export function encodeMasked(
   const toMask = open.length + data.head.length + dataLength + data.tail.length;
   const mask = encodeMask(offset + toMask);
   if (!Number.isSafeInteger(toMask + mask.head.length + maskLength)) {
-    throw new MmdError('UNSUPPORTED_VALUE', 'the masked array passes 2^53 bytes', { found: dataLength });
+    throw new MmdError('UNSUPPORTED_VALUE', 'the masked array exceeds 2^53 bytes', { found: dataLength });
   }
   const close = layout === 'legacy' ? PAIR : fill === undefined ? END : concat(DEFAULTS, fill, END);
   return { head: concat(open, data.head), between: concat(data.tail, mask.head), tail: concat(mask.tail, close) };

@@ -47,7 +47,7 @@ export function plainCodec<T>(options: PlainCodecOptions<T>): ValueCodec {
   checkOptions(options, PLAIN_CODEC);
   const { name, is, toPlain, fromPlain } = options;
   for (const [part, given] of Object.entries({ name, is, toPlain, fromPlain }))
-    if (given === undefined) throw wrongArgument(part, 'a part of every plain codec', given);
+    if (given === undefined) throw wrongArgument(part, 'given in every plain codec', given);
   return {
     name,
     encode(value, { entries }) {

@@ -113,15 +113,15 @@ export function* scanEntries<C = undefined>(
     }
     const left = size - offset;
     if (pos + ENTRY_HEAD_SIZE > bytes.length) {
-      return damage(offset, true, `entry or terminator: expected ${ENTRY_HEAD_SIZE} bytes`, ENTRY_HEAD_SIZE, left);
+      return damage(offset, true, 'an entry or the terminator is cut off', ENTRY_HEAD_SIZE, left);
     }
-    if (bytes[pos] !== 0x95) return damage(offset, false, 'expected FRAME', 0x95, bytes[pos]);
+    if (bytes[pos] !== 0x95) return damage(offset, false, 'missing FRAME', 0x95, bytes[pos]);
     if (bytes[pos + 9] !== 0x8c) {
       // `d.` after a FRAME of another length: a crash interrupted a commit at a sector boundary. Still the terminator.
       if (bytes[pos + 9] === 0x64 && bytes[pos + 10] === 0x2e) {
         return { kind: 'terminator', offset, partial: !isTerminator(bytes, pos) };
       }
-      return damage(offset, false, 'expected SHORT_BINUNICODE after FRAME', 0x8c, bytes[pos + 9]);
+      return damage(offset, false, 'missing SHORT_BINUNICODE after FRAME', 0x8c, bytes[pos + 9]);
     }
     const frameLength = getU64(bytes, pos + 1);
     const keyLength = bytes[pos + 10]!;
@@ -156,7 +156,7 @@ export function* scanEntries<C = undefined>(
     const whole = isEntryTail(bytes, tailPos);
     if (!whole && end > size - TERMINATOR_SIZE) {
       // No terminator can follow: only an entry with a valid tail was written completely.
-      return damage(offset, true, 'an entry without its end', 'memo hint and state', bytes[tailPos]);
+      return damage(offset, true, 'an entry without its tail', 'memo hint and state', bytes[tailPos]);
     }
     if (!whole) entry.state = 'damaged';
     else entry.state = state === LIVE ? 'live' : state === DEAD ? 'dead' : 'damaged';
