@@ -64,7 +64,7 @@ const TABLES: Readonly<Record<string, readonly Case[]>> = {
     ['dis run.mmdpickle gain --plain', 2, /--plain shows one pickle/],
     ['ingest out.mmdpickle --from udp://nonsense', 2, /expected HOST:PORT/],
     ['help nosuch', 2, /unknown command 'nosuch'/],
-    ['cp run.mmdpickle ./run.mmdpickle', 2, /found the file itself/],
+    ['cp run.mmdpickle ./run.mmdpickle', 2, /found the same one/],
     ['completion nosh', 2, /Allowed choices/],
   ],
   'things that are not there': [

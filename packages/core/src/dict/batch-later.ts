@@ -52,7 +52,7 @@ export function atOnce<T>(result: T): T {
   if (typeof (result as { readonly then?: unknown } | null | undefined)?.then !== 'function') return result;
   throw new MmdError(
     'INVALID_ARGUMENT',
-    'the function of a batch returned a promise: a batch ends when its function returns, so await before it',
+    'the function of a batch returned a promise; a batch ends when its function returns, so await before the batch',
     { found: result },
   );
 }

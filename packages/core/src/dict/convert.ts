@@ -69,7 +69,7 @@ export function itemsOf(value: unknown, name: string): Map<string, unknown> {
 
 function checkKey(key: unknown, name: string): asserts key is string {
   if (typeof key === 'string') return;
-  const what = key instanceof PyString ? 'with a surrogate pair as two characters' : 'that is not a string';
+  const what = key instanceof PyString ? 'with a surrogate pair encoded as two characters' : 'that is not a string';
   throw new MmdError('BAD_KEY', `${name}: the dict has a key ${what}: ${shownKey(key)}`, {
     path: name,
     found: key,

@@ -33,7 +33,7 @@ import { DictWriter } from './writer.ts';
 const ATTEMPTS = 100;
 
 /** While an entry's bytes are being written by a source, which may be user code. */
-const LAYING = 'the bytes of a value cannot change the dict they are stored in';
+const LAYING = 'a value cannot change the dict while being stored in it';
 
 /** What codecs receive as context. */
 class Encoding implements EncodeContext {
@@ -95,7 +95,7 @@ export class DictCore {
     if (typeof (file as Partial<StorageFile> | undefined)?.read !== 'function') {
       throw new MmdError(
         'INVALID_ARGUMENT',
-        `a dict stands over a storage file, found ${typeof file}: give MemoryFile.of(bytes), or open a path with MmapDict.open of @mmdpickle/core/node`,
+        `a dict needs a storage file, found ${typeof file}: use MemoryFile.of(bytes), or open a path with MmapDict.open of @mmdpickle/core/node`,
         {
           found: file,
         },
@@ -234,7 +234,7 @@ export class DictCore {
 
   /** Runs work that calls user code, which must not change or close the dict meanwhile. */
   alone<T>(operation: string, work: () => T): T {
-    this.#busy = `${operation} is under way: what it calls cannot change the dict`;
+    this.#busy = `${operation} is running; the functions it calls cannot change the dict`;
     try {
       return work();
     } finally {
@@ -246,7 +246,7 @@ export class DictCore {
   outsideBatch(operation: string): void {
     this.idle();
     if (!this.inTransaction()) return;
-    throw new MmdError('INVALID_ARGUMENT', `${this.name}: ${operation} inside a batch: end the batch first`, {
+    throw new MmdError('INVALID_ARGUMENT', `${this.name}: ${operation} inside a batch; end the batch first`, {
       path: this.name,
     });
   }
@@ -263,7 +263,7 @@ export class DictCore {
       const meta = codec.describe(view);
       if (meta !== undefined) return [codec, meta];
     }
-    throw new MmdError('CORRUPT', `no codec reads the value of ${JSON.stringify(view.key)}`, { key: view.key });
+    throw new MmdError('CORRUPT', `no codec can read the value of ${JSON.stringify(view.key)}`, { key: view.key });
   }
 
   meta(key: string): ValueMeta | undefined {
@@ -428,7 +428,7 @@ export class DictCore {
     }
     const offset = entries.damaged.get(key);
     if (offset === undefined) return undefined;
-    const message = `${file.name}: the entry of ${JSON.stringify(key)} at ${offset} is damaged: salvage(src, dst), or open with { lenient: true }`;
+    const message = `${file.name}: the entry of ${JSON.stringify(key)} at ${offset} is damaged; use salvage(src, dst), or open with { lenient: true }`;
     throw new MmdError('CORRUPT', message, { offset, key, path: file.name });
   }
 
@@ -499,7 +499,7 @@ export class DictCore {
     if (length > KEY_MAX) {
       throw new MmdError(
         'KEY_TOO_LONG',
-        `a key has at most ${KEY_MAX} bytes in UTF-8: ${JSON.stringify(key.slice(0, 40))}...`,
+        `a key can have at most ${KEY_MAX} bytes in UTF-8: ${JSON.stringify(key.slice(0, 40))}...`,
         {
           key,
           maximum: KEY_MAX,
@@ -519,7 +519,7 @@ export class DictCore {
     const length = this.encodeKey(key);
     const kind = tailKindOf(this.keyBytes, 0, length);
     if (kind === undefined) return length;
-    throw new MmdError('BAD_KEY', `${JSON.stringify(key)} is what the file's own entries for its ${kind} are called`, {
+    throw new MmdError('BAD_KEY', `${JSON.stringify(key)} is reserved for the file's own ${kind} entry`, {
       found: key,
     });
   }
@@ -531,9 +531,9 @@ export class DictCore {
       const encoded = codec.encode(value, context);
       if (encoded === undefined) continue;
       if (typeof encoded?.place === 'function') return encoded;
-      throw wrongArgument(`what codec ${codec.name} gives`, 'an EncodedValue, or undefined', encoded);
+      throw wrongArgument(`what codec ${codec.name} returns`, 'an EncodedValue or undefined', encoded);
     }
-    throw new MmdError('UNSUPPORTED_VALUE', 'no codec takes this value', { found: value });
+    throw new MmdError('UNSUPPORTED_VALUE', 'no codec accepts this value', { found: value });
   }
 
   /** The encoder of plain values. */
@@ -548,7 +548,7 @@ export class DictCore {
   changing(): void {
     if (this.closed) this.alive();
     if (!this.writable) {
-      throw new MmdError('READ_ONLY', `${this.name}: opened with mode '${this.mode}'`, { path: this.name });
+      throw new MmdError('READ_ONLY', `${this.name}: read-only, opened with mode '${this.mode}'`, { path: this.name });
     }
   }
 }

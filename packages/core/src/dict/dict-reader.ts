@@ -102,7 +102,7 @@ export class DictReader {
     if (typeof sizeOf !== 'function' || typeof readOf !== 'function') {
       throw new MmdError(
         'INVALID_ARGUMENT',
-        `a reader stands over a source of bytes, found ${typeof source}: give bytesSource(bytes), blobSource(blob) or httpSource(url)`,
+        `a reader needs a byte source, found ${typeof source}: use bytesSource(bytes), blobSource(blob) or httpSource(url)`,
         {
           found: source,
         },
@@ -110,7 +110,7 @@ export class DictReader {
     }
     const { signal } = options;
     const size = await source.size(signal);
-    if (!(Number.isSafeInteger(size) && size >= 0)) throw notASource(source, 'size() is a count', size);
+    if (!(Number.isSafeInteger(size) && size >= 0)) throw notASource(source, 'size() must return a count', size);
     const read = (offset: number, length: number): Promise<Uint8Array> => readFrom(source, offset, length, signal);
     const head = await read(0, Math.min(size, HEADER_SIZE));
     const { commitNumber } = decodeHeader(head, source.name);
@@ -205,7 +205,7 @@ export class DictReader {
           const meta = codec.describe(stored);
           if (meta !== undefined) return read(codec, stored, meta);
         }
-        throw new MmdError('CORRUPT', `no codec reads the value of ${JSON.stringify(key)}`, { key });
+        throw new MmdError('CORRUPT', `no codec can read the value of ${JSON.stringify(key)}`, { key });
       } catch (error) {
         if (!(error instanceof BytesWanted)) throw error;
         const start = stored.offset + error.pos;
@@ -241,11 +241,11 @@ async function readFrom(
 ): Promise<Uint8Array> {
   const bytes: unknown = await source.read(offset, length, signal);
   if (isBytes(bytes)) return bytes;
-  throw notASource(source, 'read() gives a Uint8Array', bytes);
+  throw notASource(source, 'read() must return a Uint8Array', bytes);
 }
 
 function notASource({ name }: ByteSource, what: string, found: unknown): MmdError {
-  return new MmdError('INVALID_ARGUMENT', `${name}: of a source of bytes ${what}`, { found });
+  return new MmdError('INVALID_ARGUMENT', `${name}: a byte source's ${what}`, { found });
 }
 
 /** A value of which some ranges have been fetched. */

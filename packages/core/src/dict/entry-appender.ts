@@ -79,7 +79,7 @@ export class EntryAppender {
     this.#avoidTornHead();
     const filler = value.fillerBefore?.(buffer.cursor, keyLength) ?? 0;
     if (filler !== 0 && !(Number.isSafeInteger(filler) && filler >= FILLER_MIN)) {
-      throw wrongParts(value, `a filler has 0 or at least ${FILLER_MIN} bytes`, filler);
+      throw wrongParts(value, `a filler must have 0 or at least ${FILLER_MIN} bytes`, filler);
     }
     if (filler > 0) this.#filler(filler, 0);
     const offset = buffer.cursor;
@@ -93,7 +93,11 @@ export class EntryAppender {
       for (const part of parts as readonly (ValuePart | null | undefined)[])
         valueLength += isBytes(part) ? part.length : (part?.nbytes ?? Number.NaN);
     if (!(Number.isSafeInteger(valueLength) && valueLength > 0)) {
-      throw wrongParts(value, 'a value has at least one byte, in parts of Uint8Array or bodies', valueLength);
+      throw wrongParts(
+        value,
+        'a value must have at least one byte, in parts that are Uint8Arrays or bodies',
+        valueLength,
+      );
     }
     const frameLength = frameLengthOf(keyLength, valueLength);
     let pos = buffer.room(ENTRY_HEAD_SIZE + keyLength);
@@ -104,7 +108,7 @@ export class EntryAppender {
       else this.#body(part, value);
     }
     const written = buffer.cursor - offset - ENTRY_HEAD_SIZE - keyLength;
-    if (written !== valueLength) throw wrongParts(value, `its parts are to have ${valueLength} bytes`, written);
+    if (written !== valueLength) throw wrongParts(value, `its parts must have ${valueLength} bytes`, written);
     const store = this.#store;
     if (value.memoHint > store.entries.memoHint) store.entries.memoHint = value.memoHint;
     putEntryTail(arena, buffer.room(ENTRY_TAIL_SIZE), store.entries.memoHint, LIVE);
@@ -143,7 +147,7 @@ export class EntryAppender {
     const { file } = this.#store;
     const piece = body.piece?.();
     if (piece !== undefined) {
-      if (!isBytes(piece)) throw wrongParts(value, 'a piece is a Uint8Array', piece);
+      if (!isBytes(piece)) throw wrongParts(value, 'a piece must be a Uint8Array', piece);
       if (buffer.borrowed) buffer.flush();
       buffer.bytes(piece);
       return;
@@ -170,7 +174,7 @@ export class EntryAppender {
     } else if (body.chunks !== undefined) {
       for (const chunk of body.chunks()) {
         // Anything else with a length would be written as zeros, or element by element.
-        if (!isBytes(chunk)) throw wrongParts(value, 'a chunk is a Uint8Array', chunk);
+        if (!isBytes(chunk)) throw wrongParts(value, 'a chunk must be a Uint8Array', chunk);
         if (buffer.borrowed) buffer.flush();
         buffer.bytes(chunk);
         done += chunk.length;

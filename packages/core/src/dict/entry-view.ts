@@ -75,7 +75,7 @@ export class EntryView implements StoredValue {
     if (bytes.length < this.length) {
       throw new MmdError(
         'TRUNCATED',
-        `${this.#context.file.name}: the value of ${JSON.stringify(this.key)} reaches past the end`,
+        `${this.#context.file.name}: the value of ${JSON.stringify(this.key)} reaches past the end of the file`,
         {
           offset: this.offset,
           expected: this.length,

@@ -62,7 +62,7 @@ export function foreignValue(from: DictCore, to: DictCore, view: EntryView): Enc
     const { code, message, stack: _, name: __, ...fields } = error;
     const { name: path } = from;
     const { key } = view;
-    throw new MmdError(code, `${path}: ${JSON.stringify(key)} is not copied: ${message}`, {
+    throw new MmdError(code, `${path}: ${JSON.stringify(key)} cannot be copied: ${message}`, {
       ...fields,
       key,
       path,
@@ -133,9 +133,9 @@ function checkOpcodes({ store }: DictCore, to: DictCore, bytes: Uint8Array): voi
   for (const { opcode, arg } of opcodesOf(pickle, 0, false)) {
     const { name } = opcode;
     const needed = NEEDS_MORE[name];
-    if (needed !== undefined) throw refused(`no pickle.load takes ${needed}`, name);
+    if (needed !== undefined) throw refused(`plain pickle.load does not accept ${needed}`, name);
     if ((name === 'LONG_BINPUT' || name === 'PUT') && Number(arg) >= MEMO_END)
-      throw refused(`Python's memo would take all memory up to the index ${String(arg)}`, arg);
+      throw refused(`Python would use too much memory for a memo up to index ${String(arg)}`, arg);
   }
 }
 

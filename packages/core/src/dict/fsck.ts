@@ -167,7 +167,7 @@ class ValueCheck {
     if (cut === undefined) return;
     const { lengthOffset, dataLength } = cut;
     const why = 'unfinished-growth';
-    this.findings.push(finding(why, offset, `the data is to have ${dataLength} bytes`, key));
+    this.findings.push(finding(why, offset, `the data should have ${dataLength} bytes`, key));
     this.plan.push({ do: 'write', offset: lengthOffset, bytes: u64Bytes(dataLength), why });
   }
 
@@ -180,7 +180,7 @@ class ValueCheck {
     const why = 'unreadable-remains';
     if (key !== undefined && this.#unreadable.has(key)) this.spared.add(stateOffset(offset, frameLength));
     if (key === undefined && !hasSurrogatePair(bytes, keyPos, keyPos + keyLength)) {
-      this.findings.push(finding(why, offset, 'the key of a dead entry is not UTF-8'));
+      this.findings.push(finding(why, offset, 'the key of a dead entry is not valid UTF-8'));
       const blank = new Uint8Array(keyLength).fill(0x20);
       this.plan.push({ do: 'write', offset: offset + ENTRY_HEAD_SIZE, bytes: blank, why });
     }
@@ -194,7 +194,7 @@ class ValueCheck {
     if (problem === undefined) return;
     // If the length of a dead entry is wrong, Python still reads what it reaches over.
     const inside = findInFile(store, view.offset, entryEnd(offset, frameLength));
-    const more = inside >= 0 ? `; an entry stands inside it at ${inside}: salvage` : '';
+    const more = inside >= 0 ? `; another entry begins inside it at ${inside}; use salvage` : '';
     this.findings.push(finding(why, offset, `${problem.message}${more}`, key));
     if (inside < 0) this.plan.push({ do: 'write', offset: view.offset, bytes: opaqueHead(view.length), why });
     else this.spared.add(stateOffset(offset, frameLength));
@@ -210,7 +210,7 @@ class ValueCheck {
   tellOpaque(): void {
     for (const { first, count } of this.#opaque.values()) {
       const more = count > 1 ? `, and in ${count - 1} more` : '';
-      this.findings.push({ ...first, message: `${first.message}${more}: only Python can tell whether it loads` });
+      this.findings.push({ ...first, message: `${first.message}${more}; only Python can tell whether it loads` });
     }
   }
 }

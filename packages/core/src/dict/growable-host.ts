@@ -212,7 +212,7 @@ function checkSameRows(key: string, place: GrowablePlace, was: GrowablePlace = p
   if (found === expected && sameDType(place.type, was.type)) return;
   throw new MmdError(
     'INVALID_ARGUMENT',
-    `${JSON.stringify(key)} was replaced by an array of ${found}, while this one has ${expected}: get it again`,
+    `${JSON.stringify(key)} was replaced by an array of ${found}, while this one has ${expected}; get it again`,
     { key, expected, found },
   );
 }
@@ -237,7 +237,7 @@ export function committedRows(place: GrowablePlace): number {
   if (rows >= 0 && rows <= place.capacity) return rows;
   throw new MmdError(
     'CORRUPT',
-    `${place.file.name}: ${rows} committed rows do not fit a reserve of ${place.capacity}`,
+    `${place.file.name}: a row count of ${rows} is invalid for a capacity of ${place.capacity}`,
     {
       offset: place.countOffset,
       expected: place.capacity,

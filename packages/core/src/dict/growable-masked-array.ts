@@ -83,7 +83,7 @@ export class GrowableMaskedArray extends MaskedArray {
         ? { bytes: new Uint8Array(size), count: data.count }
         : rowBytes(hidden, parseDType('bool'), rowShape);
     if (hides.count !== data.count) {
-      throw new MmdError('INVALID_ARGUMENT', `append: ${data.count} rows with a mask of ${hides.count}`, {
+      throw new MmdError('INVALID_ARGUMENT', `append: ${data.count} rows, but a mask of ${hides.count}`, {
         expected: data.count,
         found: hides.count,
       });

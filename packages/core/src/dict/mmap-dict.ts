@@ -239,7 +239,7 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
       const pairs = pairsOf(items);
       for (const pair of pairs) {
         if (!Array.isArray(pair))
-          throw new MmdError('INVALID_ARGUMENT', 'update takes pairs of key and value', { found: pair });
+          throw new MmdError('INVALID_ARGUMENT', 'update takes [key, value] pairs', { found: pair });
         this.set(pair[0], pair[1]);
       }
       return this;
@@ -357,7 +357,7 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
     checkOptions(options, PROGRESS_OPTIONS);
     checkDict(target, 'copy', this);
     if (typeof keys === 'string' || typeof (keys as Iterable<string> | null)?.[Symbol.iterator] !== 'function')
-      throw wrongArgument('what is copied', 'a list of keys', keys);
+      throw wrongArgument('keys', 'a list of keys', keys);
     copyEntries(this.core, [...new Set(keys)], target.core, false, options);
     return this;
   }
@@ -492,7 +492,7 @@ function checkDict(value: unknown, of: string, self: MmapDict): asserts value is
   const [a, b] = [value.identity, self.identity];
   // Every MemoryDisk numbers its files from 1.
   const same = value.core === self.core || (a.dev !== 0n && isSameFile(a, b));
-  if (same) throw refuse('the file itself');
+  if (same) throw refuse('the same one');
 }
 
 function pairsOf(items: unknown): Iterable<readonly [string, unknown]> {
@@ -509,7 +509,7 @@ function entriesOf(map: Map<string, unknown>): Iterable<readonly [string, unknow
   try {
     return map.entries();
   } catch (cause) {
-    throw new MmdError('INVALID_ARGUMENT', 'update: a Proxy of a Map keeps its entries to itself', { cause });
+    throw new MmdError('INVALID_ARGUMENT', 'update: the entries of a Proxy of a Map cannot be read', { cause });
   }
 }
 

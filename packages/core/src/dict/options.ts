@@ -55,7 +55,7 @@ export interface ResolvedOptions extends Required<DictOptions> {
 }
 
 const LAYOUT = isOneOf(...(['modern', 'legacy'] satisfies ArrayLayout[]));
-const LOCK_TIMEOUT = isCount('milliseconds');
+const LOCK_TIMEOUT = isCount('a number of milliseconds');
 const CODEC_PARTS = [
   ['name', 'string'],
   ['encode', 'function'],
@@ -79,7 +79,7 @@ export const DICT_OPTIONS: OptionTable = {
   lenient: isFlag,
   salvage: { ...isFlag, internal: true },
   index: isFlag,
-  standingIndex: isCount('bytes'),
+  standingIndex: isCount('a number of bytes'),
 } satisfies Record<keyof DictOptions, OptionRow>;
 
 /** The option tables of `set`, `batch` and `batchAsync`. */
@@ -99,7 +99,8 @@ export const READER_OPTIONS: OptionTable = { codecs: CODEC_LIST, load: { within:
 
 /** @throws BAD_KEY */
 export function checkKey(key: unknown): asserts key is string {
-  if (typeof key !== 'string') throw new MmdError('BAD_KEY', `a key is a string, found ${typeof key}`, { found: key });
+  if (typeof key !== 'string')
+    throw new MmdError('BAD_KEY', `a key must be a string, found ${typeof key}`, { found: key });
 }
 
 /** Fills in the defaults. Written out, so that the options of every dict have one hidden class: every commit reads them. */

@@ -187,7 +187,7 @@ export class PickleCursor {
 
   #unknown(code: number): MmdError {
     const { name } = this.#file;
-    const text = `${name}: byte 0x${code.toString(16).padStart(2, '0')} at ${this.start} is no opcode`;
+    const text = `${name}: byte 0x${code.toString(16).padStart(2, '0')} at ${this.start} is not an opcode`;
     return new MmdError(this.start === 0 ? 'NOT_A_PICKLE' : 'BAD_OPCODE', text, {
       offset: this.start,
       found: code,

@@ -217,7 +217,7 @@ export class PickleLoader {
     const length = end - offset;
     const memory = this.#file.map(offset, length, 'read');
     if (length > memory.maxWindow) {
-      const message = `${this.#file.name}: ${length} bytes in one piece at ${offset}; this runtime maps ${memory.maxWindow}, newer ones map more`;
+      const message = `${this.#file.name}: one piece of ${length} bytes at ${offset}; this runtime maps at most ${memory.maxWindow}, newer ones map more`;
       throw new MmdError('LIMIT_EXCEEDED', message, { offset, limit: 'window', maximum: memory.maxWindow });
     }
     const id = `${ID}${this.#payloads.length}`;

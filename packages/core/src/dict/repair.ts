@@ -78,7 +78,7 @@ function checkNotJoined({ file, read, terminator }: DictStore): void {
   const offset = terminator + TERMINATOR_SIZE;
   if (!isHeader(read(offset, HEADER_SIZE))) return;
   const { name: path } = file;
-  const message = `${path}: another dict begins at ${offset}, behind the end of this one: what both hold is to be had by salvage(src, dst)`;
+  const message = `${path}: another dict begins at ${offset}, after the end of this one; recover both with salvage(src, dst)`;
   throw new MmdError('CORRUPT', message, { offset, path });
 }
 
@@ -107,15 +107,11 @@ export function growthCut(
   const room = length - pos;
   if (room >= OLD_END) reader.skip(ENTRY_TAIL_SIZE);
   if (room < OLD_END || !isTerminator(reader.take(TERMINATOR_SIZE), 0)) {
-    throw new MmdError(
-      'CORRUPT',
-      `the entry has ${room} bytes behind its array at ${offset + pos}, of something else`,
-      {
-        offset: offset + pos,
-        expected: 0,
-        found: room,
-      },
-    );
+    throw new MmdError('CORRUPT', `the entry has ${room} unexpected bytes after its array at ${offset + pos}`, {
+      offset: offset + pos,
+      expected: 0,
+      found: room,
+    });
   }
   return { lengthOffset: offset + array.dataPos - 8, dataLength: array.dataLength + room };
 }
@@ -191,7 +187,7 @@ export function checkEnd(store: DictStore, key: string | undefined, place: Entry
   if (!reachesOver(store, place)) return;
   const { offset } = place;
   const path = store.file.name;
-  const message = `${path}: the entry at ${offset} reaches over others, so its length is wrong, and its end is theirs: salvage(src, dst)`;
+  const message = `${path}: the entry at ${offset} has a wrong length and overlaps other entries; use salvage(src, dst)`;
   throw new MmdError('CORRUPT', message, { offset, key, path });
 }
 

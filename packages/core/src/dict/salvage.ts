@@ -57,7 +57,7 @@ export function salvage(from: DictCore, to: DictCore, options: ProgressOptions =
   if (!from.inTransaction()) from.store.follow();
   const { live, damaged, breaks, counts, deaths, met, suspects, unseen, spare } = entriesOf(from);
   const recovered = new Set<string>();
-  const message = 'memo hint or state are not what every entry has';
+  const message = "the entry's tail (memo hint and state) is damaged";
   const lost = new Map([...damaged].map(([key, { offset }]) => [key, { key, offset, message }]));
   const copy = (key: string, place: EntryPlace): void => {
     const view = from.view(key, place, counts);

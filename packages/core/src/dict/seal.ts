@@ -81,7 +81,7 @@ function compare(core: DictCore, options: ProgressOptions): VerifyResult {
   const found = payloadAt && decodeChecksums(store.read(...(payloadAt as [number, number])));
   if (found === undefined || found.commitNumber !== store.commitNumber) {
     const damaged = payloadAt !== undefined && found === undefined;
-    const findings = damaged ? [finding('bad-checksum', payloadAt![0], 'the sums themselves are damaged')] : [];
+    const findings = damaged ? [finding('bad-checksum', payloadAt![0], 'the checksums themselves are damaged')] : [];
     return { sealed: false, checked: 0, findings };
   }
   const findings: Finding[] = [];
@@ -101,7 +101,7 @@ function compare(core: DictCore, options: ProgressOptions): VerifyResult {
       findings.push(finding('bad-checksum', at, `MiB ${block} of the entry at ${offset} changed`, names.get(offset)));
     }
     if (changed.length === 0 && !store.isLive({ offset, frameLength, keyLength: 0 })) {
-      findings.push(finding('bad-checksum', offset, 'the entry lived when the file was sealed'));
+      findings.push(finding('bad-checksum', offset, 'the entry was live when the file was sealed'));
     }
     options.onProgress?.({ done: i + 1, total: found.entries.length });
   }

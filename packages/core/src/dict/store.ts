@@ -365,7 +365,7 @@ export class DictStore implements EntriesHost {
     this.checkWalked();
     if ((this.#walkEnd ?? this.torn) === undefined) return;
     const path = this.file.name;
-    throw new MmdError('READ_ONLY', `${path}: damaged, opened leniently: salvage it first`, { path });
+    throw new MmdError('READ_ONLY', `${path}: damaged, and opened leniently; salvage it first`, { path });
   }
 
   #refuse(torn: Damage | undefined): void {
@@ -373,7 +373,7 @@ export class DictStore implements EntriesHost {
     if (torn === undefined || options.lenient) return;
     throw new MmdError(
       torn.truncated ? 'TRUNCATED' : 'CORRUPT',
-      `${file.name}: ${torn.message} at ${torn.offset} (expected ${torn.expected}, found ${torn.found}); ${entries.catalog.size} keys before it are readable: open with { lenient: true }, or salvage(src, dst)`,
+      `${file.name}: ${torn.message} at ${torn.offset} (expected ${torn.expected}, found ${torn.found}); ${entries.catalog.size} keys before it are readable; open with { lenient: true }, or use salvage(src, dst)`,
       { offset: torn.offset, expected: torn.expected, found: torn.found, path: file.name },
     );
   }
@@ -510,7 +510,7 @@ export class DictStore implements EntriesHost {
   #checkNotRemoved(): void {
     const { name: path } = this.file;
     if (!this.file.removed()) return;
-    const message = `${path}: the file was removed while it was open; nobody could ever read what is written to it now`;
+    const message = `${path}: the file was removed while it was open; anything written to it now would be lost`;
     throw new MmdError('NOT_FOUND', message, { path });
   }
 

@@ -131,7 +131,7 @@ export function checkUndamaged(store: DictStore): void {
     if (slot >= 0 && entries.catalog.offset(slot) > offset) continue;
     throw new MmdError(
       'CORRUPT',
-      `${file.name}: the entry at ${offset} is damaged, or has a key that no string is, and a vacuum would drop it: salvage(src, dst), or open with { lenient: true }`,
+      `${file.name}: the entry at ${offset} is damaged, or has a key that is not a valid string, and a vacuum would drop it; use salvage(src, dst), or open with { lenient: true }`,
       { offset, key, path: file.name },
     );
   }
@@ -156,7 +156,7 @@ function checkLeftOut(store: DictStore): void {
 function checkName(file: StorageFile): void {
   const named = file.identityOfName();
   if (named !== undefined && isSameFile(named, file.identity())) return;
-  const message = `${file.name}: the file was moved or replaced while it was open: a vacuum would take what is now its former name, and leave it as it is`;
+  const message = `${file.name}: the file was moved or replaced while it was open; a vacuum would replace whatever has that name now, and not this file`;
   throw new MmdError('NOT_FOUND', message, { path: file.name });
 }
 

@@ -97,7 +97,7 @@ export function walkAtMost(file: StorageFile, from: number, until: number, budge
 /** A walk that does not end at `until` followed a wrong length, and did not meet what that hides. */
 export function endAt(end: ScanEnd, until: number): ScanEnd {
   if (end.kind === 'damage' || end.offset === until) return end;
-  const message = 'no entry begins where one is known to';
+  const message = 'a known entry boundary is missing';
   return { kind: 'damage', offset: until, truncated: false, message, expected: until, found: end.offset };
 }
 
@@ -117,7 +117,7 @@ export function checkByIndex(
   const footer = end.kind === 'terminator' ? IndexTable.last(file, size)?.footer : undefined;
   if (footer === undefined || until === footer.end) return end;
   if (until > footer.end) return footer.commitNumber === commitNumber ? endAt(end, footer.end) : end;
-  const message = 'an end stands in front of entries that an index has';
+  const message = 'a terminator precedes entries listed in an index';
   return { kind: 'damage', offset: end.offset, truncated: false, message, expected: footer.end, found: end.offset };
 }
 

@@ -36,7 +36,7 @@ import { canResize, resize } from './resize.ts';
 import { type DictStore, FileReplaced } from './store.ts';
 import { dropTail, finishJournal } from './tail.ts';
 
-const HALF_WAY = 'a change of this batch failed half way: nothing of it was committed';
+const HALF_WAY = 'a change in this batch failed halfway; nothing was committed';
 
 /** The changes of one handle, on their way to a commit. */
 export class DictWriter {
@@ -123,9 +123,7 @@ export class DictWriter {
       return;
     }
     if (this.#broken || this.#spoiled) {
-      const message = this.#broken
-        ? HALF_WAY
-        : 'a batch inside this one threw after it had changed something: nothing of either was committed';
+      const message = this.#broken ? HALF_WAY : 'a nested batch threw after changing something; nothing was committed';
       this.rollback();
       throw new MmdError('UNSUPPORTED_VALUE', message);
     }

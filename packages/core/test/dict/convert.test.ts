@@ -201,7 +201,9 @@ describe('taking a pickle apart', () => {
   test('a key that would become another text is refused in words that say why', () => {
     using dir = new TempDir();
     writeFileSync(dir.file('p'), dump(new Map([[pair, 1]])));
-    expect(() => convert(dir.file('p'), dir.file('q'))).toThrow(/a key with a surrogate pair as two characters/);
+    expect(() => convert(dir.file('p'), dir.file('q'))).toThrow(
+      /a key with a surrogate pair encoded as two characters/,
+    );
   });
 
   test.each([

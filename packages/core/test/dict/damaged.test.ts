@@ -113,7 +113,7 @@ describe('verify', () => {
     dict.set('a', 1).set('b', 2).set('gone', 3).delete('gone');
     const [a, , gone] = [...dict.scan()];
     dict.seal({ checksums: true }).close();
-    const states = { lived: [a!, 0x30], 'was dead': [gone!, 0x88] } as const;
+    const states = { 'was live': [a!, 0x30], 'was dead': [gone!, 0x88] } as const;
     for (const [text, [entry, state]] of Object.entries(states)) {
       const bytes = file.toBytes();
       bytes[entry.end - 2] = state;
@@ -675,7 +675,7 @@ it('fsck tells once of each call that only Python can judge, of dead values too'
   expect([ok, findings.length]).toEqual([true, 1]);
   expect(findings[0]).toMatchObject({ code: 'opaque-value', severity: 'warning', key: 'a' });
   expect(findings[0]!.message).toMatch(
-    'lab.Camera is not on the allow-list, or not with these arguments (at 17), and in 2 more: only Python can tell',
+    'lab.Camera is not on the allow-list, or not with these arguments (at 17), and in 2 more; only Python can tell',
   );
   expect(dict.fsck({ values: false }).findings).toEqual([]);
 });
