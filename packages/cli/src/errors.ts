@@ -84,8 +84,8 @@ const WORDS = [
   ['with { allowPickle: true }', 'with --allow-pickle'],
   ENCODING_WORDS,
   ['; use convert(src, dst) to make it one, or openPickle(path) to read it', ''],
-  ['npyToMmd of @mmdpickle/npy-interop imports it', "'mmdpickle import' takes it in"],
-  ['npzToMmd of @mmdpickle/npy-interop imports it', "'mmdpickle import' takes it in"],
+  ['npyToMmd of @mmdpickle/npy-interop', "'mmdpickle import'"],
+  ['npzToMmd of @mmdpickle/npy-interop', "'mmdpickle import'"],
 ] as const;
 
 /** Advice by message, where the code alone is not enough; undefined if the message itself says what to do. */

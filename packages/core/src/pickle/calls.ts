@@ -111,7 +111,7 @@ export function build(m: Machine): void {
       if ((object as Stateful).pySetState(state)) return;
     } else if (STATELESS.has(Object.getPrototypeOf(object)) && isNoState(state)) return;
   }
-  throw m.error('BAD_OPCODE', 'BUILD on a value that takes no such state');
+  throw m.error('BAD_OPCODE', 'BUILD with a state that this value does not accept');
 }
 
 /** Whether a state sets nothing: None, alone or with an empty dict of slots. */

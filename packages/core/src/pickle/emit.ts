@@ -29,7 +29,7 @@ export type EmitOp = OpcodeName | readonly [name: OpcodeName, arg: Argument];
  */
 export function emit(ops: Iterable<EmitOp>): Uint8Array {
   if (typeof ops === 'string' || typeof (ops as Iterable<EmitOp> | null)?.[Symbol.iterator] !== 'function')
-    throw wrongArgument('what is assembled', 'a list of opcodes', ops);
+    throw wrongArgument('ops', 'a list of opcodes', ops);
   const to = new ByteWriter();
   for (const op of ops) {
     // Not by its type: anything that is neither a name nor a pair is an unknown name.

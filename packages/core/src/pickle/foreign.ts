@@ -9,22 +9,24 @@ import { isMmdError, MmdError } from '../errors.ts';
 
 /** Magic bytes (as Latin-1), and what to do about such a file. No pickler writes any of them. */
 const FOREIGN: ReadonlyArray<readonly [start: string, what: string]> = [
-  ['\x93NUMPY', 'an npy file: npyToMmd of @mmdpickle/npy-interop imports it'],
+  ['\x93NUMPY', 'an npy file; import it with npyToMmd of @mmdpickle/npy-interop'],
   [
     'PK\x03\x04',
-    'a zip archive: if it is an npz, npzToMmd of @mmdpickle/npy-interop imports it; what torch.save wrote holds its pickle as data.pkl',
+    'a zip archive; import an npz with npzToMmd of @mmdpickle/npy-interop; a file written by torch.save has its pickle in data.pkl',
   ],
-  ['\x89HDF', 'an HDF5 file, which is not read here: let h5py read it, and numpy.savez write an npz'],
+  ['\x89HDF', 'an HDF5 file, which is not supported; read it with h5py, and write an npz with numpy.savez'],
   ['\x89PNG', 'a PNG image'],
-  ...['\x01', '\x5e', '\x9c', '\xda'].map((level) => [`x${level}`, 'compressed with zlib: unpack it first'] as const),
-  ['\x1f\x8b', 'compressed with gzip: unpack it first'],
-  ['BZh91AY&SY', 'compressed with bzip2: unpack it first'],
-  ['\xfd7zXZ', 'compressed with xz: unpack it first'],
-  ['\x28\xb5\x2f\xfd', 'compressed with zstd: unpack it first'],
+  ...['\x01', '\x5e', '\x9c', '\xda'].map(
+    (level) => [`x${level}`, 'compressed with zlib; decompress it first'] as const,
+  ),
+  ['\x1f\x8b', 'compressed with gzip; decompress it first'],
+  ['BZh91AY&SY', 'compressed with bzip2; decompress it first'],
+  ['\xfd7zXZ', 'compressed with xz; decompress it first'],
+  ['\x28\xb5\x2f\xfd', 'compressed with zstd; decompress it first'],
   ['SQLite format 3', 'an SQLite database'],
-  ['version https://git-lfs', 'a pointer of Git LFS: get the file with `git lfs pull`'],
-  ['<', 'HTML or XML: perhaps the page of an error that was downloaded in place of the file'],
-  ...['{', '['].map((start) => [start, 'JSON, by the looks of it'] as const),
+  ['version https://git-lfs', 'a Git LFS pointer; fetch the file with `git lfs pull`'],
+  ['<', 'HTML or XML; perhaps an error page that was downloaded instead of the file'],
+  ...['{', '['].map((start) => [start, 'apparently JSON'] as const),
 ];
 
 /** How many bytes of a file's start are needed to recognize it. */
@@ -68,4 +70,4 @@ export function namingForeign(error: unknown, bytes: Uint8Array, start: number, 
 export const JOBLIB = { module: 'joblib.numpy_pickle', name: 'NumpyArrayWrapper' } as const;
 
 export const JOBLIB_MESSAGE: string =
-  'not a pickle, but what joblib.dump wrote, with the bytes of an array between its opcodes: load it with joblib in Python, and write it with pickle, or its arrays with numpy.save';
+  'not a pickle, but a file written by joblib.dump, with the bytes of an array between its opcodes; load it with joblib in Python, and save it with pickle, or its arrays with numpy.save';

@@ -48,7 +48,7 @@ export function genops(bytes: Uint8Array, start = 0): Generator<GenOp, void> {
  */
 export function* opcodesOf(bytes: Uint8Array, start: number, ascii: boolean): Generator<GenOp, void> {
   if (!isBytes.takes(bytes)) throw wrongArgument('a pickle', isBytes.expected, bytes);
-  if (!isWhole.takes(start)) throw wrongArgument('where a pickle starts', isWhole.expected, start);
+  if (!isWhole.takes(start)) throw wrongArgument('the start of a pickle', isWhole.expected, start);
   const from = new ArgumentReader(bytes, start, ascii);
   try {
     for (;;) {

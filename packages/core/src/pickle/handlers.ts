@@ -100,7 +100,7 @@ const HANDLERS: { readonly [N in Cold]: Handler } = {
     if (buffer instanceof OutOfBandBuffer) m.push(new OutOfBandBuffer(buffer.bytes, buffer.index, true));
     // Bytes are already read-only.
     else if (buffer instanceof Uint8Array && !(buffer instanceof ByteArray)) m.push(buffer);
-    else throw m.error('BAD_OPCODE', 'READONLY_BUFFER of something else');
+    else throw m.error('BAD_OPCODE', 'READONLY_BUFFER of something that is not a buffer');
   },
   UNICODE: (m) => {
     const bytes = m.takeLine();
@@ -153,7 +153,7 @@ const HANDLERS: { readonly [N in Cold]: Handler } = {
     const name = m.pop();
     const module = m.pop();
     if (typeof name !== 'string' || typeof module !== 'string')
-      throw m.error('BAD_OPCODE', 'a global is named by two strings');
+      throw m.error('BAD_OPCODE', 'the module and name of a global are not strings');
     m.push(constantOf(named(m, module, name)));
   },
   REDUCE: (m) => {
@@ -181,7 +181,7 @@ const HANDLERS: { readonly [N in Cold]: Handler } = {
     if (!(kwargs instanceof PyDict)) throw m.error('BAD_OPCODE', 'the keyword arguments of a call are not a dict');
     for (const name of kwargs.keys()) {
       if (typeof name === 'string' || name instanceof PyString) continue;
-      throw m.error('BAD_OPCODE', 'a keyword argument is not named by text');
+      throw m.error('BAD_OPCODE', 'the name of a keyword argument is not a string');
     }
     const args = popArguments(m);
     call(m, 'NEWOBJ_EX', m.pop(), args, kwargs);
@@ -189,7 +189,7 @@ const HANDLERS: { readonly [N in Cold]: Handler } = {
   PROTO: (m) => {
     const proto = m.bytes[m.take(1)]!;
     if (m.entry) throw m.error('BAD_OPCODE', 'PROTO inside an entry');
-    if (proto > HIGHEST_PROTOCOL) throw m.error('BAD_OPCODE', `protocol ${proto} is not known`, proto);
+    if (proto > HIGHEST_PROTOCOL) throw m.error('BAD_OPCODE', `protocol ${proto} is unknown`, proto);
     m.proto = proto;
   },
   FRAME: (m) => {
@@ -265,7 +265,7 @@ function utf8Line(m: Machine): string {
   m.spend(bytes.length);
   const text = m.decode(bytes);
   if (!isWellFormed(text) || hasSurrogatePair(bytes, 0, bytes.length)) {
-    throw m.error('CORRUPT', 'the name of a global holds a surrogate');
+    throw m.error('CORRUPT', 'the name of a global contains a surrogate');
   }
   return text;
 }
@@ -309,11 +309,7 @@ function pushPersistent(m: Machine, kind: 'PERSID' | 'BINPERSID', id: unknown): 
 
 function pushUnresolved(m: Machine, kind: 'EXT' | 'PERSID' | 'BINPERSID', id: unknown): void {
   if (m.options.unknown === 'error') {
-    throw m.error(
-      'FORBIDDEN_GLOBAL',
-      `${kind === 'EXT' ? 'an extension code' : 'a persistent id'} that nothing resolves`,
-      id,
-    );
+    throw m.error('FORBIDDEN_GLOBAL', `unresolved ${kind === 'EXT' ? 'extension code' : 'persistent id'}`, id);
   }
   m.push(new OpaqueObject(kind, null, Tuple.of(id)));
 }
@@ -328,7 +324,7 @@ function keepCall(m: Machine, value: unknown): void {
   const target = value.args[0];
   if (target instanceof OpaqueObject) OpaqueObject.operate(target, { op: 'CALL', call: value });
   else if (isMutable(target)) {
-    throw m.error('UNSUPPORTED_VALUE', `${value} is called for its effect on a value that cannot keep it`);
+    throw m.error('UNSUPPORTED_VALUE', `${value} is called for its effect on a value that cannot record it`);
   }
 }
 

@@ -261,7 +261,7 @@ export class Input {
     const found = `0x${code.toString(16).padStart(2, '0')}`;
     // The first byte decides: a file of something else is not a damaged pickle.
     const kind = this.start === this.origin && !this.entry ? 'NOT_A_PICKLE' : 'BAD_OPCODE';
-    return new MmdError(kind, `byte ${found} at ${offset} is no opcode`, { offset, found: code });
+    return new MmdError(kind, `byte ${found} at ${offset} is not an opcode`, { offset, found: code });
   }
 
   underflow(): MmdError {

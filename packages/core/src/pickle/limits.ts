@@ -44,7 +44,7 @@ export function limitsWith(given: { readonly [N in LimitName]?: number | undefin
 
 /** The error for an exhausted budget. */
 export function limitExceeded(limit: LimitName, maximum: number, offset?: number): MmdError {
-  return new MmdError('LIMIT_EXCEEDED', `more than limits.${limit} allows, ${maximum}: raise it if this is meant`, {
+  return new MmdError('LIMIT_EXCEEDED', `exceeds limits.${limit} (${maximum}); raise it if this is intended`, {
     limit,
     maximum,
     offset,

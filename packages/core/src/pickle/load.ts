@@ -84,7 +84,7 @@ export class Decoder {
   /** Like the function {@link load}. */
   load(bytes: Uint8Array): unknown {
     checkBytes(bytes);
-    if (bytes.length === 0) throw new MmdError('NOT_A_PICKLE', 'there are no bytes', { offset: 0 });
+    if (bytes.length === 0) throw new MmdError('NOT_A_PICKLE', 'the input is empty', { offset: 0 });
     this.#pickle ??= new Machine(this.#options);
     return this.#free(this.#pickle).run(bytes, 0, bytes.length);
   }

@@ -105,7 +105,10 @@ export class Machine extends State implements ReadContext {
       throw forbidden(this, this.unfinished.keys().next().value?.callable);
     }
     if (this.entry && (this.height !== 0 || this.marks.length !== 0)) {
-      throw this.error('BAD_OPCODE', `an entry leaves one value, this one left ${this.height} more items or a mark`);
+      throw this.error(
+        'BAD_OPCODE',
+        `an entry must leave one value; this one left ${this.height} more items or a mark`,
+      );
     }
     return value;
   }

@@ -218,7 +218,7 @@ export class OpcodeWriter {
       if (part.includes('\n') || !isWellFormed(part)) {
         throw new MmdError(
           'UNSUPPORTED_VALUE',
-          'a global whose name holds a newline or half a surrogate pair needs protocol 4',
+          'a global whose name contains a newline or half a surrogate pair needs protocol 4',
           {
             global: `${module} ${name}`,
           },

@@ -86,7 +86,7 @@ export const LOAD_OPTIONS: OptionTable = {
   globals: isObject,
   unknown: isOneOf('opaque', 'error'),
   limits: limitsOf(Object.keys(LIMITS) as LimitName[]),
-  offset: isCount('bytes'),
+  offset: isCount('a number of bytes'),
 } satisfies Record<keyof LoadOptions, OptionRow>;
 
 /** Option tables for `DumpOptions` and `DumpEntryOptions`. */
@@ -100,7 +100,7 @@ export const DUMP_ENTRY_OPTIONS: OptionTable = { memoBase: isCount('a memo index
 /** Option table for `DisOptions`. */
 export const DIS_OPTIONS: OptionTable = {
   start: isCount('a position'),
-  indent: isCount('blanks'),
+  indent: isCount('a number of spaces'),
   memo: isObject,
   limits: limitsOf(['text']),
   onLine: isFunction,

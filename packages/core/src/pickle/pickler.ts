@@ -415,7 +415,7 @@ export class Pickler extends OpcodeWriter implements WriteContext {
     });
     // A subclass of Map may report another size, and other keys than were checked.
     if (end !== frame.end)
-      throw new MmdError('UNSUPPORTED_VALUE', 'a Map has not as many entries as it says', { found: value.size });
+      throw new MmdError('UNSUPPORTED_VALUE', 'the size of a Map does not match its entries', { found: value.size });
     if (Object.getPrototypeOf(value) !== Map.prototype)
       for (let i = 0; i < end; i += 2) checkHashable(scratch[i], this.space);
     frame.items = scratch;

@@ -185,7 +185,7 @@ export class Sink extends ByteWriter {
 function payloadOf({ payload, length }: Insertion): readonly Uint8Array[] {
   const found = payload!.reduce((sum, piece) => sum + piece.length, 0);
   if (found === length) return payload!;
-  const message = `bytes changed while the value was written: there were ${length}, and now ${found}`;
+  const message = `bytes changed while the value was being written: there were ${length}, now there are ${found}`;
   throw new MmdError('INVALID_ARGUMENT', message, { expected: length, found });
 }
 

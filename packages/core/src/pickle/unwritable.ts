@@ -7,19 +7,19 @@
 import { MmdError } from '../errors.ts';
 import { DICT, type Frame, type Frames, LIST, TUPLE } from './frame.ts';
 
-const AS_BYTES = 'give new Uint8Array(buffer)';
+const AS_BYTES = 'pass new Uint8Array(buffer)';
 /** Advice by the name of a type or class. */
 const INSTEAD: ReadonlyMap<string, string> = new Map([
-  ['undefined', 'give null, or leave it out'],
+  ['undefined', 'pass null, or omit it'],
   ['Promise', 'await it first'],
   ['ArrayBuffer', AS_BYTES],
   ['SharedArrayBuffer', AS_BYTES],
-  ['DataView', 'give a Uint8Array of its bytes'],
-  ['URL', 'give its text, String(url)'],
-  ['Number', 'give the number itself'],
-  ['String', 'give the string itself'],
+  ['DataView', 'pass a Uint8Array of its bytes'],
+  ['URL', 'pass its text, String(url)'],
+  ['Number', 'pass the number itself'],
+  ['String', 'pass the string itself'],
 ]);
-const FOR_CLASSES = 'give a plain object, a Map, or a codec for the class';
+const FOR_CLASSES = 'pass a plain object or a Map, or define a codec for the class';
 /** Codes of errors about one value within the whole. */
 const PLACED: ReadonlySet<string> = new Set(['UNSUPPORTED_VALUE', 'UNSUPPORTED_DTYPE', 'BAD_KEY', 'INVALID_ARGUMENT']);
 /** How many steps of a path are shown at its start, and at its end. */

@@ -150,7 +150,7 @@ function flat(entries: Iterable<readonly [unknown, unknown]>): unknown[] {
 
 function opaqueSteps(value: OpaqueObject, { protocol, entry }: WriteContext): readonly unknown[] {
   if (entry && value.kind.endsWith('PERSID')) {
-    throw new MmdError('UNSUPPORTED_VALUE', 'no Python loads a dict with a persistent id by pickle.load', {
+    throw new MmdError('UNSUPPORTED_VALUE', 'plain pickle.load does not accept a dict with a persistent id', {
       found: value.args[0],
     });
   }

@@ -72,14 +72,14 @@ describe('opening', () => {
   });
 
   test.each([
-    ['npy', '\x93NUMPY\x01\x00', /x: not a pickle, but an npy file: npyToMmd of/],
-    ['npz', 'PK\x03\x04', /a zip archive: if it is an npz, npzToMmd of.*torch\.save.*data\.pkl/],
-    ['zlib', 'x\x9c\xed\xc1', /compressed with zlib: unpack it first/],
+    ['npy', '\x93NUMPY\x01\x00', /x: not a pickle, but an npy file; import it with npyToMmd of/],
+    ['npz', 'PK\x03\x04', /a zip archive; import an npz with npzToMmd of.*torch\.save.*data\.pkl/],
+    ['zlib', 'x\x9c\xed\xc1', /compressed with zlib; decompress it first/],
     ['HDF5', '\x89HDF\r\n\x1a\n', /an HDF5 file/],
-    ['gzip', '\x1f\x8b\x08', /compressed with gzip: unpack it first/],
+    ['gzip', '\x1f\x8b\x08', /compressed with gzip; decompress it first/],
     ['SQLite', 'SQLite format 3\0', /an SQLite database/],
     ['a Git LFS pointer', 'version https://git-lfs.github.com/spec/v1', /git lfs pull/],
-    ['a web page', '<!doctype html>', /perhaps the page of an error/],
+    ['a web page', '<!doctype html>', /perhaps an error page/],
     ['JSON', '{"a": 1}', /JSON/],
   ])(
     '%s that is given in place of a pickle is named, by all that open one, and left as it was',

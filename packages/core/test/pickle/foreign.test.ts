@@ -36,7 +36,7 @@ describe('bytes of another format', () => {
   it('has no name where it is a pickle, or one that is damaged', () => {
     expect(load(latin1('PK\x03\x04\n.'))).toMatchObject({ kind: 'PERSID' });
     expect(check(latin1('PK\x03\x04\n.')).persistentIds).toBe(1);
-    expect(() => load(latin1('\x80\x04\xff'))).toThrow(/is no opcode$/);
+    expect(() => load(latin1('\x80\x04\xff'))).toThrow(/is not an opcode$/);
   });
 });
 

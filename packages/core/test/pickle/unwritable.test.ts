@@ -6,10 +6,10 @@ describe('values that cannot be written', () => {
     [
       'undefined in a record of a list',
       { a: [1, { 'b c': undefined }] },
-      'give null, or leave it out (at ["a"][1]["b c"] of',
+      'pass null, or omit it (at ["a"][1]["b c"] of',
     ],
     ['a promise', { frame: Promise.resolve() }, 'await it first (at ["frame"] of'],
-    ['a class', [new (class Thing {})()], 'or a codec for the class (at [0] of'],
+    ['a class', [new (class Thing {})()], 'or define a codec for the class (at [0] of'],
     [
       'a class whose name is a symbol',
       [
@@ -18,7 +18,7 @@ describe('values that cannot be written', () => {
           readonly x = 1;
         })(),
       ],
-      'class Symbol(own) cannot be written; give',
+      'class Symbol(own) cannot be written; pass',
     ],
     [
       'a buffer in a tuple',
@@ -27,7 +27,7 @@ describe('values that cannot be written', () => {
     ],
     ['what cannot be a key', { m: new Map([[{}, 1]]) }, '(at ["m"] of'],
     ['a Date before Python', { at: new Date(-8.64e15) }, 'Python\'s years are 1 to 9999 (at ["at"] of'],
-    ['an invalid Date', { at: new Date(Number.NaN) }, 'an invalid Date has no datetime (at ["at"] of'],
+    ['an invalid Date', { at: new Date(Number.NaN) }, 'an invalid Date cannot be written as a datetime (at ["at"] of'],
     ['a function by itself', () => 1, 'a value of type function cannot be written'],
   ])('the error about %s says where it stands and what to do', (_name, value, text) => {
     const encoder = new EntryEncoder();
@@ -46,8 +46,8 @@ describe('values that cannot be written', () => {
   });
 
   it.each<[string, () => unknown, RegExp]>([
-    ['the whole value', () => dump(undefined), /; give null, or leave it out$/],
-    ['the size of the whole', () => dump([[[1]]], { limits: { depth: 2 } }), /raise it if this is meant$/],
+    ['the whole value', () => dump(undefined), /; pass null, or omit it$/],
+    ['the size of the whole', () => dump([[[1]]], { limits: { depth: 2 } }), /raise it if this is intended$/],
   ])('an error about %s names no place in it', (_what, work, text) => {
     expect(work).toThrow(text);
   });
@@ -55,6 +55,6 @@ describe('values that cannot be written', () => {
   it('the place of an error is short however deep it stands', () => {
     let value: unknown;
     for (let i = 0; i < 10_000; i++) value = [0, value];
-    expect(() => dump(value)).toThrow(/; give null, or leave it out \(at (\[1\]){8}\.\.\.(\[1\]){8} of the value\)$/);
+    expect(() => dump(value)).toThrow(/; pass null, or omit it \(at (\[1\]){8}\.\.\.(\[1\]){8} of the value\)$/);
   });
 });

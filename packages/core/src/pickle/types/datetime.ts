@@ -62,9 +62,9 @@ export const DATETIME_ROWS: readonly TypeRow[] = [
   ),
   row('datetime.datetime', Date, {}, (value) => {
     const year = new Date(timeOf(value)).getUTCFullYear();
-    if (Number.isNaN(year)) throw new MmdError('UNSUPPORTED_VALUE', 'an invalid Date has no datetime');
+    if (Number.isNaN(year)) throw new MmdError('UNSUPPORTED_VALUE', 'an invalid Date cannot be written as a datetime');
     if (year < 1 || year > 9999) {
-      const message = `a Date in the year ${year} has no datetime: Python's years are 1 to 9999`;
+      const message = `a Date in the year ${year} cannot be written as a datetime: Python's years are 1 to 9999`;
       throw new MmdError('UNSUPPORTED_VALUE', message, { found: year });
     }
     return reduceDateTime(PyDateTime.fromDate(value));

@@ -331,7 +331,7 @@ export function reduceArray(source: ArraySource, context: WriteContext): Reducti
 /** An array of objects: its elements as a list in C order. */
 function objectArray(source: ArraySource, dtype: DType, shape: Tuple): Reduction {
   if (!(source instanceof NDArray)) {
-    throw new MmdError('UNSUPPORTED_DTYPE', 'only an NDArray can be written with elements that are objects', {
+    throw new MmdError('UNSUPPORTED_DTYPE', 'only an NDArray can be written with object elements', {
       found: dtype.name,
     });
   }
@@ -343,7 +343,7 @@ function objectArray(source: ArraySource, dtype: DType, shape: Tuple): Reduction
 }
 
 function reduceMasked(source: ArraySource, mask: ArraySource): Reduction {
-  if (!isArraySource(mask)) throw invalid('the mask of an array source is an array source', mask);
+  if (!isArraySource(mask)) throw invalid('the mask of an array source must be an array source', mask);
   const type = typeOfSource(source);
   checkMaskable(type);
   checkSource(mask);
@@ -351,7 +351,7 @@ function reduceMasked(source: ArraySource, mask: ArraySource): Reduction {
   // numpy refuses such an array, and with it the pickle.
   if (own.kind !== 'b' || shape.join() !== mask.shape.join())
     throw invalid(
-      `a mask is of type bool and of the shape [${shape}], found ${own.name} [${mask.shape}]`,
+      `a mask must be of type bool and of shape [${shape}], found ${own.name} [${mask.shape}]`,
       [...mask.shape],
       shape,
     );

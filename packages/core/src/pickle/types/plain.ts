@@ -125,7 +125,9 @@ export const PLAIN_ROWS: readonly TypeRow[] = [
       checkMembers(value);
       // A Python 2 pickle may stay loadable there only; an entry must not make its file unloadable elsewhere.
       if (!entry || isMadeByPython3(value)) return reduceCall(`builtins ${type}`, args, attributesOf(value, true));
-      throw new MmdError('UNSUPPORTED_VALUE', `Python 3 makes no ${type} of these arguments`, { found: args });
+      throw new MmdError('UNSUPPORTED_VALUE', `Python 3 cannot construct ${type} from these arguments`, {
+        found: args,
+      });
     },
   ),
 ];

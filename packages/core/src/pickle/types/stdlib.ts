@@ -211,7 +211,7 @@ export const STDLIB_ROWS: readonly TypeRow[] = [
     const { numerator, denominator } = value;
     // Not constructed again: reducing takes quadratic time.
     const ok = typeof numerator === 'bigint' && typeof denominator === 'bigint' && denominator !== 0n;
-    if (!ok) throw unsupported('a Fraction is made of integers, the lower of them not 0', value);
+    if (!ok) throw unsupported('a Fraction needs integers and a denominator other than 0', value);
     return reduceCall('fractions Fraction', [numerator, denominator]);
   }),
   row('uuid.UUID', PyUuid, { 'uuid UUID': readUuid, 'copyreg _reconstructor': readReconstructor }, ({ text }) =>
@@ -229,12 +229,12 @@ export const STDLIB_ROWS: readonly TypeRow[] = [
   ),
   row('collections.defaultdict', DefaultDict, { 'collections defaultdict': readDefaultDict }, (value) => {
     const { factory } = value;
-    if (!isFactory(factory)) throw unsupported('a factory is an OpaqueGlobal, an OpaqueObject or null', factory);
+    if (!isFactory(factory)) throw unsupported('a factory must be an OpaqueGlobal, an OpaqueObject or null', factory);
     return reduceCall('collections defaultdict', factory === null ? [] : [factory], { entries: value });
   }),
   row('collections.deque', Deque, { 'collections deque': readDeque }, (value) => {
     const { maxlen } = value;
-    if (!isBound(maxlen)) throw unsupported('the bound of a deque is a whole number, or null', maxlen);
+    if (!isBound(maxlen)) throw unsupported('the maxlen of a deque must be a whole number or null', maxlen);
     return reduceCall('collections deque', maxlen === null ? [] : [[], maxlen], { items: value });
   }),
   row(
@@ -244,7 +244,7 @@ export const STDLIB_ROWS: readonly TypeRow[] = [
     (value, { protocol }) => {
       // Constructed again to check it, like all that is frozen: it may be a modified copy, over a shrunk buffer.
       const { typecode, format, bytes } = new PyArray(value.typecode, value.format, value.bytes);
-      if (!hasCharacters(value)) throw unsupported('an array holds what is no character', value);
+      if (!hasCharacters(value)) throw unsupported('an array contains an invalid character', value);
       if (protocol < 3) return reduceCall('array array', [typecode, value.toArray()]);
       return reduceCall('array _array_reconstructor', [new OpaqueGlobal('array', 'array'), typecode, format, bytes]);
     },

@@ -41,5 +41,7 @@ export function attributesOf({ attributes }: Attributed, named = false): { reado
   if (attributes === null) return {};
   const ok = attributes instanceof Map && (!named || [...attributes.keys()].every(isPlainName));
   if (ok) return { state: attributes };
-  throw new MmdError('UNSUPPORTED_VALUE', 'attributes are null, or a dict whose keys are names', { found: attributes });
+  throw new MmdError('UNSUPPORTED_VALUE', 'attributes must be null, or a dict whose keys are valid names', {
+    found: attributes,
+  });
 }

@@ -16,7 +16,7 @@ export class OutOfBandBuffer {
 
   /** @throws MmdError INVALID_ARGUMENT */
   constructor(bytes: Uint8Array, index = 0, readonly = false) {
-    checkArgument(bytes instanceof Uint8Array, 'a buffer is a Uint8Array', bytes);
+    checkArgument(bytes instanceof Uint8Array, 'a buffer must be a Uint8Array', bytes);
     this.bytes = bytes;
     this.index = index;
     this.readonly = readonly;

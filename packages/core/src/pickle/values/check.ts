@@ -8,7 +8,7 @@ import { MmdError } from '../../errors.ts';
 
 /**
  * Throws unless an argument is as required.
- * @param what - what it must be, as a sentence
+ * @param what - what it must be, as a sentence: `a buffer must be a Uint8Array`
  * @throws MmdError INVALID_ARGUMENT
  */
 export function checkArgument(ok: boolean, what: string, found: unknown): asserts ok {

@@ -48,7 +48,7 @@ export class DefaultDict<K = unknown, V = unknown> extends PyDict<K, V> {
 
   /** @throws MmdError INVALID_ARGUMENT for a factory that Python could not call */
   constructor(factory: unknown = null, entries?: Iterable<readonly [K, V]> | null) {
-    checkArgument(isFactory(factory), 'a factory is an OpaqueGlobal, an OpaqueObject or null', factory);
+    checkArgument(isFactory(factory), 'a factory must be an OpaqueGlobal, an OpaqueObject or null', factory);
     super(entries);
     this.factory = factory;
   }
@@ -145,9 +145,9 @@ export class PyArray {
   /** @throws MmdError INVALID_ARGUMENT for a type code that no machine has in that format, and for incomplete items */
   constructor(typecode: string, format: number, bytes: Uint8Array) {
     const known = TYPE_CODES.get(typecode)?.includes(format) === true;
-    checkArgument(known, 'an array has a type code of TYPE_CODES in one of its formats', [typecode, format]);
-    checkArgument(bytes instanceof Uint8Array, 'the items of an array are bytes', bytes);
-    checkArgument(bytes.length % itemSize(format) === 0, 'an array has whole items', bytes.length);
+    checkArgument(known, 'an array must have a type code of TYPE_CODES in one of its formats', [typecode, format]);
+    checkArgument(bytes instanceof Uint8Array, 'the items of an array must be a Uint8Array', bytes);
+    checkArgument(bytes.length % itemSize(format) === 0, 'the bytes of an array must be whole items', bytes.length);
     this.typecode = typecode;
     this.format = format;
     this.bytes = bytes;

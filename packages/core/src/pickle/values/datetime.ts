@@ -37,13 +37,13 @@ export function isZone(value: unknown): boolean {
 
 /** The parts of dates and times alike, so that a time can be made from a datetime. */
 const PARTS = new Set(['year', 'month', 'day', 'hour', 'minute', 'second', 'microsecond', 'fold', 'tzinfo']);
-const PARTS_WANTED = `the parts of a time are ${[...PARTS].join(', ')}`;
+const PARTS_WANTED = `a part of a time must be one of ${[...PARTS].join(', ')}`;
 
 function checkParts(parts: TimeParts): void {
-  checkArgument(typeof parts === 'object' && parts !== null, 'the parts of a time are an object', parts);
+  checkArgument(typeof parts === 'object' && parts !== null, 'the parts of a time must be an object', parts);
   for (const name in parts) checkArgument(PARTS.has(name), PARTS_WANTED, name);
   const { tzinfo = null } = parts;
-  checkArgument(tzinfo === null || isZone(tzinfo), 'tzinfo is a PyTimeZone, an opaque object or null', tzinfo);
+  checkArgument(tzinfo === null || isZone(tzinfo), 'tzinfo must be a PyTimeZone, an opaque object or null', tzinfo);
 }
 
 /** Milliseconds since 1970 of a UTC date, for the years below 100 too. */
@@ -100,8 +100,8 @@ export class PyTimeZone implements Keyed {
 
   /** @throws MmdError INVALID_ARGUMENT, also for an offset of a day or more */
   constructor(offset: PyTimeDelta, name: string | null = null) {
-    checkArgument(offset instanceof PyTimeDelta, 'the offset of a timezone is a PyTimeDelta', offset);
-    checkArgument(name === null || typeof name === 'string', 'the name of a timezone is text, or null', name);
+    checkArgument(offset instanceof PyTimeDelta, 'the offset of a timezone must be a PyTimeDelta', offset);
+    checkArgument(name === null || typeof name === 'string', 'the name of a timezone must be a string or null', name);
     const micros = offset.toMicroseconds();
     check('a timezone offset', micros > -86_400_000_000n && micros < 86_400_000_000n, micros);
     this.offset = offset;

@@ -66,9 +66,9 @@ export class PyDict<K = unknown, V = unknown> implements Map<K, V> {
 
   constructor(entries?: Iterable<readonly [K, V]> | null) {
     if (entries === undefined || entries === null) return;
-    checkArgument(isIterable(entries), 'entries are pairs of a key and a value', entries);
+    checkArgument(isIterable(entries), 'entries must be [key, value] pairs', entries);
     for (const entry of entries) {
-      checkArgument(isIterable(entry), 'an entry is a key and a value', entry);
+      checkArgument(isIterable(entry), 'an entry must be a [key, value] pair', entry);
       const [key, value] = entry;
       this.set(key, value);
     }
@@ -285,7 +285,7 @@ export class PyDict<K = unknown, V = unknown> implements Map<K, V> {
 
   /** The value of the key; a missing key is first set to what the function returns. */
   getOrInsertComputed(key: K, compute: (key: K) => V): V {
-    checkArgument(typeof compute === 'function', 'what computes a value is a function', compute);
+    checkArgument(typeof compute === 'function', 'compute must be a function', compute);
     if (!this.has(key)) this.set(key, compute(key));
     return this.get(key) as V;
   }

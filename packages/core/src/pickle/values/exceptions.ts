@@ -117,7 +117,7 @@ export function checkMembers({ type, attributes }: PyException): void {
   if (!(attributes instanceof Map)) return;
   for (const [name, value] of attributes) {
     if (takesAttribute(type, name, value)) continue;
-    throw new MmdError('UNSUPPORTED_VALUE', `Python sets no such attribute of ${type}: ${String(name)}`, {
+    throw new MmdError('UNSUPPORTED_VALUE', `Python would not set this attribute of ${type}: ${String(name)}`, {
       found: value,
     });
   }
@@ -154,9 +154,9 @@ export class PyException implements Keyed, Stateful, Attributed {
 
   /** @throws MmdError INVALID_ARGUMENT for an exception that is not builtin, or does not take these arguments */
   constructor(type: string, args: readonly unknown[] = []) {
-    checkArgument(KNOWN.has(type), 'the type of an exception is the name of one in builtins', type);
-    checkArgument(Array.isArray(args), 'the arguments of an exception are an array', args);
-    checkArgument(takesArguments(type, args), 'the arguments are those that the exception takes in Python', args);
+    checkArgument(KNOWN.has(type), 'the type of an exception must be the name of a builtin exception', type);
+    checkArgument(Array.isArray(args), 'the arguments of an exception must be an array', args);
+    checkArgument(takesArguments(type, args), 'the arguments must be those that the exception accepts in Python', args);
     this.type = type;
     this.args = args instanceof Tuple ? args : Tuple.from(args);
   }

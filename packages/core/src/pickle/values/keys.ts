@@ -83,7 +83,7 @@ export interface Keyed {
 
 /** The error for a value that Python cannot hash. */
 export function unhashable(value: unknown): MmdError {
-  return new MmdError('BAD_KEY', `no ${nameOf(value)} can be a dict key or set item: Python cannot hash it`, {
+  return new MmdError('BAD_KEY', `${nameOf(value)} cannot be a dict key or set item: Python cannot hash it`, {
     found: nameOf(value),
   });
 }
@@ -423,7 +423,7 @@ export function checkKeys(keyed: { keys(): Iterable<unknown> }, space: () => Key
     const canonical = space().key(key);
     if (known.has(canonical)) {
       const both = `${nameOf(known.get(canonical))} and a ${nameOf(key)}`;
-      throw new MmdError('BAD_KEY', `a ${both} of the same value are one key to Python`, { found: key });
+      throw new MmdError('BAD_KEY', `a ${both} of the same value are one key in Python`, { found: key });
     }
     known.set(canonical, key);
   }
@@ -435,7 +435,7 @@ export function checkKeys(keyed: { keys(): Iterable<unknown> }, space: () => Key
  */
 export function checkNoSlice(key: unknown, space: () => KeySpace): void {
   if (typeof key !== 'object' || key === null || !space().holdsSlice(key)) return;
-  throw new MmdError('BAD_KEY', 'no slice can be a dict key or set item: Python before 3.12 cannot hash it', {
+  throw new MmdError('BAD_KEY', 'a slice cannot be a dict key or set item: Python before 3.12 cannot hash it', {
     found: nameOf(key),
   });
 }
@@ -500,6 +500,6 @@ function keysOf(keyed: { keys(): Iterable<unknown> }): Iterable<unknown> {
   try {
     return keyed.keys();
   } catch (cause) {
-    throw new MmdError('UNSUPPORTED_VALUE', 'a Proxy of a Map or Set keeps its entries to itself', { cause });
+    throw new MmdError('UNSUPPORTED_VALUE', 'the entries of a Proxy of a Map or Set cannot be read', { cause });
   }
 }

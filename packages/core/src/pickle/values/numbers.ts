@@ -41,7 +41,7 @@ export class PyDecimal implements Keyed {
 
   /** @param text - as Python prints it: `'1.50'`, `'1E+3'`, `'-Infinity'`, `'sNaN1'` @throws MmdError INVALID_ARGUMENT */
   constructor(text: string) {
-    checkArgument(typeof text === 'string', 'a Decimal is made of its text', text);
+    checkArgument(typeof text === 'string', 'the text of a Decimal must be a string', text);
     const match = DECIMAL.exec(text);
     if (match === null ? !SPECIAL.test(text) : !isInRange(match)) {
       throw new MmdError('INVALID_ARGUMENT', `not a decimal number: ${text.slice(0, 40)}`, { found: text });
@@ -110,10 +110,15 @@ export class PyFraction implements Keyed {
   /** @throws MmdError INVALID_ARGUMENT for parts that are not integers, and for a denominator of 0 */
   constructor(numerator: number | bigint, denominator: number | bigint = 1n) {
     for (const part of [numerator, denominator]) {
-      checkArgument(typeof part === 'bigint' || Number.isInteger(part), 'a Fraction is made of integers', part);
+      checkArgument(
+        typeof part === 'bigint' || Number.isInteger(part),
+        'the parts of a Fraction must be integers',
+        part,
+      );
     }
     const [top, bottom] = [BigInt(numerator), BigInt(denominator)];
-    if (bottom === 0n) throw new MmdError('INVALID_ARGUMENT', 'a fraction over 0', { found: denominator });
+    if (bottom === 0n)
+      throw new MmdError('INVALID_ARGUMENT', 'the denominator of a Fraction is 0', { found: denominator });
     const divisor = greatestDivisor(top, bottom) * (bottom < 0n ? -1n : 1n);
     this.numerator = top / divisor;
     this.denominator = bottom / divisor;
@@ -182,7 +187,7 @@ export class PyUuid implements Keyed {
 
   /** @param text - 32 hexadecimal digits; dashes, braces around them and `urn:uuid:` are ignored, as in Python @throws MmdError INVALID_ARGUMENT */
   constructor(text: string) {
-    checkArgument(typeof text === 'string', 'a UUID is made of its text', text);
+    checkArgument(typeof text === 'string', 'the text of a UUID must be a string', text);
     // What Python wrote is canonical.
     this.text = UUID.test(text) ? text : canonicalUuid(text);
     Object.freeze(this);
@@ -216,7 +221,7 @@ export const PATH_CLASSES = [
   'PurePath',
 ] as const;
 
-const CLASS_WANTED: string = `the class of a path is one of ${PATH_CLASSES.join(', ')}`;
+const CLASS_WANTED: string = `the class of a path must be one of ${PATH_CLASSES.join(', ')}`;
 
 /** A name of {@link PATH_CLASSES}. */
 export type PathClass = (typeof PATH_CLASSES)[number];
@@ -303,7 +308,7 @@ export class PyPath implements Keyed {
   /** @param segments - joined and split as `pathlib` does @throws MmdError INVALID_ARGUMENT */
   constructor(segments: readonly string[], type: PathClass = 'PurePosixPath') {
     const texts = Array.isArray(segments) && segments.every((segment) => typeof segment === 'string');
-    checkArgument(texts, 'a path is made of an array of strings', segments);
+    checkArgument(texts, 'the segments of a path must be an array of strings', segments);
     checkArgument(PATH_CLASSES.includes(type), CLASS_WANTED, type);
     const windows = type.includes('Windows');
     const [anchor, tail] = windows ? splitWindows(segments) : splitPosix(segments);

@@ -45,14 +45,14 @@ export class NumpyScalar implements Keyed {
 
   /** @throws MmdError INVALID_ARGUMENT if the bytes are not one element, or not a valid character */
   constructor(dtype: DType, bytes: Uint8Array, record = false) {
-    checkArgument(isDType(dtype), 'the type of a scalar is a DType', dtype);
-    checkArgument(bytes instanceof Uint8Array, 'a scalar is made of bytes', bytes);
+    checkArgument(isDType(dtype), 'the type of a scalar must be a DType', dtype);
+    checkArgument(bytes instanceof Uint8Array, 'the bytes of a scalar must be a Uint8Array', bytes);
     if (bytes.length !== dtype.itemsize || dtype.hasObject) {
-      throw new MmdError('INVALID_ARGUMENT', `${bytes.length} bytes are not one ${dtype.name}`, {
+      throw new MmdError('INVALID_ARGUMENT', `${bytes.length} bytes are not one element of ${dtype.name}`, {
         found: bytes.length,
       });
     }
-    checkArgument(!isNoCharacter(bytes, dtype), 'a text of one character is a code point', bytes);
+    checkArgument(!isNoCharacter(bytes, dtype), 'a string of one character must be a valid code point', bytes);
     this.dtype = dtype;
     this.bytes = bytes;
     this.record = record;
@@ -182,7 +182,7 @@ export class RecordType implements Keyed {
 
   /** @throws MmdError INVALID_ARGUMENT */
   constructor(dtype: DType) {
-    checkArgument(isDType(dtype), 'the type of records is a DType', dtype);
+    checkArgument(isDType(dtype), 'the type of records must be a DType', dtype);
     this.dtype = dtype;
     Object.freeze(this);
   }

@@ -39,7 +39,8 @@ export class OpaqueGlobal implements Keyed {
 
   /** @throws MmdError INVALID_ARGUMENT */
   constructor(module: string, name: string) {
-    for (const part of [module, name]) checkArgument(typeof part === 'string', 'a global is two names', part);
+    for (const part of [module, name])
+      checkArgument(typeof part === 'string', 'the module and name of a global must be strings', part);
     this.module = module;
     this.name = name;
     Object.freeze(this);
@@ -65,10 +66,10 @@ const OPAQUE_KINDS = ['REDUCE', 'NEWOBJ', 'NEWOBJ_EX', 'INST', 'OBJ', 'PERSID', 
 /** @throws MmdError INVALID_ARGUMENT */
 export function checkExtension(code: unknown): asserts code is number {
   const ok = Number.isInteger(code) && (code as number) > 0 && (code as number) < 2 ** 31;
-  checkArgument(ok, 'an extension code is from 1 to 2^31 - 1', code);
+  checkArgument(ok, 'an extension code must be from 1 to 2^31 - 1', code);
 }
 
-const KIND_WANTED: string = `the kind of an object is one of ${OPAQUE_KINDS.join(', ')}`;
+const KIND_WANTED: string = `the kind of an object must be one of ${OPAQUE_KINDS.join(', ')}`;
 
 /** Kinds that are resolved by an id, not made by a call. */
 const BY_ID: ReadonlySet<OpaqueKind> = new Set(['PERSID', 'BINPERSID', 'EXT']);
@@ -103,12 +104,16 @@ export class OpaqueObject implements Keyed {
   /** @throws MmdError INVALID_ARGUMENT */
   constructor(kind: OpaqueKind, callable: unknown, args: readonly unknown[], kwargs: unknown = null) {
     checkArgument(OPAQUE_KINDS.includes(kind), KIND_WANTED, kind);
-    checkArgument(Array.isArray(args), 'the arguments of an object are an array', args);
+    checkArgument(Array.isArray(args), 'the arguments of an object must be an array', args);
     if (BY_ID.has(kind)) {
-      checkArgument(callable === null && args.length === 1, 'what an id stands for has one argument: the id', args);
+      checkArgument(
+        callable === null && args.length === 1,
+        'PERSID, BINPERSID and EXT take one argument, the id, and no callable',
+        args,
+      );
       if (kind === 'EXT') checkExtension(args[0]);
     } else {
-      checkArgument(isOpaque(callable), 'what is called is an OpaqueGlobal or an OpaqueObject', callable);
+      checkArgument(isOpaque(callable), 'the callable must be an OpaqueGlobal or an OpaqueObject', callable);
     }
     if (kind === 'NEWOBJ_EX') checkKeywords(kwargs);
     this.kind = kind;
@@ -193,21 +198,21 @@ export class OpaqueObject implements Keyed {
 export function checkOperation(operation: Operation): void {
   // For callers without types.
   const check = OPERATIONS.get((operation as Operation | null | undefined)?.op);
-  checkArgument(check !== undefined, `an operation is one of ${[...OPERATIONS.keys()].join(', ')}`, operation);
+  checkArgument(check !== undefined, `an operation must be one of ${[...OPERATIONS.keys()].join(', ')}`, operation);
   check(operation);
 }
 
 function checkItems({ items }: { readonly items?: unknown }): void {
-  checkArgument(Array.isArray(items), 'what is appended or added is an array of items', items);
+  checkArgument(Array.isArray(items), 'items must be an array', items);
 }
 
 function checkPairs({ pairs }: { readonly pairs?: unknown }): void {
   const ok = Array.isArray(pairs) && pairs.length % 2 === 0;
-  checkArgument(ok, 'what is set is an array of keys, each with its value behind it', pairs);
+  checkArgument(ok, 'pairs must be an array of keys, each followed by its value', pairs);
 }
 
 function checkCall({ call }: { readonly call?: unknown }): void {
-  checkArgument(call instanceof OpaqueObject, 'what is called for its effect is an OpaqueObject', call);
+  checkArgument(call instanceof OpaqueObject, 'call must be an OpaqueObject', call);
 }
 
 /** The check of an operation, by its `op`. */
@@ -224,9 +229,13 @@ const OPERATIONS: ReadonlyMap<unknown, (operation: object) => void> = new Map<st
  * @throws MmdError INVALID_ARGUMENT
  */
 export function checkKeywords(kwargs: unknown): void {
-  checkArgument(kwargs instanceof Map, 'keyword arguments are a PyDict', kwargs);
+  checkArgument(kwargs instanceof Map, 'keyword arguments must be a PyDict', kwargs);
   for (const name of kwargs.keys())
-    checkArgument(typeof name === 'string' || name instanceof PyString, 'a keyword argument is named by text', name);
+    checkArgument(
+      typeof name === 'string' || name instanceof PyString,
+      'the name of a keyword argument must be a string',
+      name,
+    );
 }
 
 /** Whether a value stands for something that only its owner's Python knows, such as a callable or a timezone. */

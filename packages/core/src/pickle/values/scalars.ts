@@ -32,7 +32,7 @@ export class PyFloat implements Keyed {
   /** @param value - the number, or the 64 bits of one as a bigint @throws MmdError INVALID_ARGUMENT */
   constructor(value: number | bigint) {
     const ok = typeof value === 'bigint' ? BigInt.asUintN(64, value) === value : typeof value === 'number';
-    checkArgument(ok, 'a float is made of a number, or of its 64 bits', value);
+    checkArgument(ok, 'the value of a PyFloat must be a number, or its 64 bits', value);
     const view = new DataView(new ArrayBuffer(8));
     if (typeof value === 'bigint') view.setBigUint64(0, value);
     else view.setFloat64(0, value);
@@ -70,7 +70,8 @@ export class PyComplex extends Complex {
 
   /** @throws MmdError INVALID_ARGUMENT */
   constructor(real: PyFloat, imag: PyFloat) {
-    for (const part of [real, imag]) checkArgument(part instanceof PyFloat, 'its parts are PyFloats', part);
+    for (const part of [real, imag])
+      checkArgument(part instanceof PyFloat, 'the parts of a complex number must be PyFloats', part);
     super(real.value, imag.value);
     this.real = real;
     this.imag = imag;
@@ -93,8 +94,8 @@ export class PyString implements Keyed {
    * @throws MmdError INVALID_ARGUMENT; CORRUPT for bytes that are not UTF-8
    */
   constructor(utf8: Uint8Array, text: string) {
-    checkArgument(utf8 instanceof Uint8Array, 'text of code points is made of bytes', utf8);
-    checkArgument(decodeUtf8(utf8, 0, utf8.length) === text, 'the text is what the bytes read as', text);
+    checkArgument(utf8 instanceof Uint8Array, 'the code points of a string must be a Uint8Array', utf8);
+    checkArgument(decodeUtf8(utf8, 0, utf8.length) === text, 'the text must be what the bytes decode to', text);
     this.utf8 = utf8.slice();
     this.#text = text;
     Object.freeze(this);
@@ -136,7 +137,11 @@ export class PyConstant implements Keyed {
 
   /** @internal */
   constructor(name: 'Ellipsis' | 'NotImplemented') {
-    checkArgument(name === 'Ellipsis' || name === 'NotImplemented', 'there is Ellipsis and NotImplemented', name);
+    checkArgument(
+      name === 'Ellipsis' || name === 'NotImplemented',
+      'the name must be Ellipsis or NotImplemented',
+      name,
+    );
     this.name = name;
     Object.freeze(this);
   }
@@ -172,8 +177,9 @@ export class PyRange implements Keyed {
 
   /** @throws MmdError INVALID_ARGUMENT for parts that are not integers, and for a step of 0 */
   constructor(start: number | bigint, stop: number | bigint, step: number | bigint = 1) {
-    for (const part of [start, stop, step]) checkArgument(isInteger(part), 'a range is made of integers', part);
-    checkArgument(BigInt(step) !== 0n, 'the step of a range is not 0', step);
+    for (const part of [start, stop, step])
+      checkArgument(isInteger(part), 'the parts of a range must be integers', part);
+    checkArgument(BigInt(step) !== 0n, 'the step of a range must not be 0', step);
     // -0 is a float in Python, and cannot be part of a range.
     this.start = start === 0 ? 0 : start;
     this.stop = stop === 0 ? 0 : stop;

@@ -39,7 +39,7 @@ export class PySet<T = unknown> implements Set<T> {
   }
 
   constructor(items?: Iterable<T> | null) {
-    checkArgument(items === undefined || items === null || isIterable(items), 'items are iterable', items);
+    checkArgument(items === undefined || items === null || isIterable(items), 'items must be iterable', items);
     const given = [...(items ?? [])];
     PySet.fill(this, given, 0, given.length, () => this.#ownSpace());
   }
@@ -188,7 +188,7 @@ function checkSetLike(other: SetLike): void {
   const { size, has, keys } = (other ?? {}) as Partial<SetLike>;
   const ok = typeof size === 'number' && size >= 0 && typeof has === 'function' && typeof keys === 'function';
   // An array has keys, too: they would silently be used as items.
-  checkArgument(ok, 'the other one is a set or a map, or has size, has and keys as they do', other);
+  checkArgument(ok, 'the argument must be a Set or Map, or have size, has() and keys()', other);
 }
 
 function itemsOf<T>(other: SetLike<T>): T[] {
@@ -270,5 +270,5 @@ export class FrozenSet<T = unknown> extends PySet<T> {
 }
 
 function frozen(): MmdError {
-  return new MmdError('UNSUPPORTED_VALUE', 'a frozenset cannot change');
+  return new MmdError('UNSUPPORTED_VALUE', 'a frozenset cannot be changed');
 }
