@@ -71,8 +71,8 @@ export function checkSource({ shape, order, bytes, file }: ArraySource): void {
   if (!Array.isArray(shape)) throw notAShape(shape);
   if (order !== undefined) checkOrder(order);
   if (bytes !== undefined && typeof bytes !== 'function')
-    throw invalid('bytes of an array source is a function', bytes);
-  if (file === null) throw invalid('file of an array source is a range of a file', file);
+    throw invalid('bytes of an array source must be a function', bytes);
+  if (file === null) throw invalid('file of an array source must be a range of a file', file);
   if (bytes !== undefined && file !== undefined) throw invalid('an array source has bytes or a file, not both', file);
 }
 
@@ -84,17 +84,18 @@ export function* exactBytes(source: ArraySource, nbytes: number): Generator<Uint
   let sum = 0;
   const pieces: unknown = source.bytes!();
   if (typeof (pieces as Iterable<unknown> | undefined)?.[Symbol.iterator] !== 'function') {
-    throw invalid('bytes() of an array source gives an iterable of pieces', pieces);
+    throw invalid('bytes() of an array source must return an iterable of Uint8Arrays', pieces);
   }
   for (const piece of pieces as Iterable<unknown>) {
     // Anything else that has a length would be copied as zeros, or element by element.
-    if (!isBytes(piece)) throw invalid('the pieces that bytes() of an array source gives are Uint8Arrays', piece);
+    if (!isBytes(piece)) throw invalid('bytes() of an array source must yield Uint8Arrays', piece);
     sum += piece.length;
     if (sum > nbytes) break;
     yield piece;
   }
   if (sum !== nbytes) {
-    throw invalid(`the array source gave ${sum} bytes or more, its shape needs ${nbytes}`, sum, nbytes);
+    const more = sum > nbytes ? ' or more' : '';
+    throw invalid(`the array source gave ${sum} bytes${more}, but its shape needs ${nbytes}`, sum, nbytes);
   }
 }
 

@@ -66,7 +66,7 @@ function itemOf([before, repeats, after, type]: ItemParts, unsized: (type: strin
   const times = repeatsOf(repeats.trim());
   if (times === undefined) return undefined;
   if (times === 1 && !unsized(spec)) {
-    const message = `${quoted(repeats + type)} is one element in numpy 1, and an array of one in numpy 2; write a list of fields`;
+    const message = `${quoted(repeats + type)} is one element in numpy 1 but an array of one in numpy 2; write a list of fields`;
     throw new MmdError('UNSUPPORTED_DTYPE', `dtype: ${message}`, { found: repeats + type });
   }
   return [spec, times];
@@ -87,6 +87,6 @@ function repeatsOf(text: string): number | number[] | undefined {
 const quoted = (text: string): string => JSON.stringify(text.slice(0, 80));
 
 function unread(part: string, text: string): MmdError {
-  const message = `dtype: no type ${quoted(part)} in ${quoted(text)}; write a list of fields, or [type, shape]`;
+  const message = `dtype: ${quoted(part)} in ${quoted(text)} is not a type; write a list of fields, or [type, shape]`;
   return new MmdError('UNSUPPORTED_DTYPE', message, { found: text });
 }

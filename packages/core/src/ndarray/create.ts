@@ -54,7 +54,7 @@ export function ndarray(data: unknown, shape?: readonly number[], options: strin
   const { dtype, order = 'C' } = given;
   if (shape !== undefined && !Array.isArray(shape)) throw notAShape(shape);
   const type = dtype === undefined ? undefined : parseDType(dtype);
-  if (data instanceof NDArray) throw invalid('the data is an NDArray already; use astype, reshape or copy', data);
+  if (data instanceof NDArray) throw invalid('the data is already an NDArray; use astype, reshape or copy', data);
   const own = typeOfTypedArray(data);
   if (own !== undefined) {
     const { length } = data as TypedArray;
@@ -81,7 +81,11 @@ export function ndarray(data: unknown, shape?: readonly number[], options: strin
 function wholeElements(length: number, { itemsize, name }: DType): number {
   if (length === 0) return 0;
   if (length % itemsize === 0) return length / itemsize;
-  throw invalid(`${length} bytes are no whole number of ${name} of ${itemsize} bytes; give a shape`, length, itemsize);
+  throw invalid(
+    `${length} bytes are not a whole number of ${name} elements of ${itemsize} bytes; give a shape`,
+    length,
+    itemsize,
+  );
 }
 
 function isBuffer(value: unknown): value is ArrayBuffer {

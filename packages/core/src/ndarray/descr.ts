@@ -61,7 +61,7 @@ class Parser {
         : this.#list(spec, depth, align);
     }
     if (typeof spec === 'object' && spec !== null) return this.#dict(spec, depth, align);
-    throw unsupported(`expected text, a list of fields or a dict, found ${typeof spec}`, spec);
+    throw unsupported(`expected a string, a list of fields or a dict, found ${typeof spec}`, spec);
   }
 
   #text(text: string, depth: number, align: boolean): DType {
@@ -76,7 +76,10 @@ class Parser {
       literal = parsePythonLiteral(text, limits);
     } catch (cause) {
       if (cause instanceof MmdError && cause.code === 'LIMIT_EXCEEDED') throw cause;
-      throw new MmdError('UNSUPPORTED_DTYPE', `dtype: not a description: ${text.slice(0, 80)}`, { found: text, cause });
+      throw new MmdError('UNSUPPORTED_DTYPE', `dtype: not a type description: ${text.slice(0, 80)}`, {
+        found: text,
+        cause,
+      });
     }
     this.#printed = true;
     return this.parse(asLists(literal), depth + 1);
@@ -86,7 +89,7 @@ class Parser {
   #void(bytes: string, spec: unknown, depth: number): DType {
     const [outer, type] = [parseScalar(bytes), this.parse(spec, depth + 1)];
     if (outer.kind !== 'V' || type.fields === undefined || type.itemsize !== outer.itemsize || type.alignment > 1) {
-      throw unsupported(`no fields lie over ${outer.name} like this`, spec);
+      throw unsupported(`these fields cannot be laid over ${outer.name}`, spec);
     }
     return type;
   }
@@ -128,11 +131,11 @@ class Parser {
     const strange =
       dict instanceof Map || names === undefined ? [] : Object.keys(dict).filter((key) => !DICT_PARTS.includes(key));
     if (strange.length > 0)
-      throw unsupported(`a dict has no part '${strange[0]}'; expected ${DICT_PARTS.join(', ')}`, dict);
+      throw unsupported(`the dict form has no key '${strange[0]}'; expected ${DICT_PARTS.join(', ')}`, dict);
     // A type from another copy of this package, or from another thread.
     if (names === undefined && formats === undefined && 'spec' in dict) return this.parse(dict.spec, depth + 1);
     if (!Array.isArray(names) || !Array.isArray(formats) || names.length !== formats.length) {
-      throw unsupported("the dict form needs 'names' and 'formats' of one length", dict);
+      throw unsupported("the dict form needs 'names' and 'formats' of the same length", dict);
     }
     const offsets = optionalList(part('offsets'), names.length, 'offsets');
     const titles = optionalList(part('titles'), names.length, 'titles');
@@ -149,7 +152,8 @@ class Parser {
       alignment = Math.max(alignment, dtype.alignment);
       const packed = aligned ? Math.ceil(end / dtype.alignment) * dtype.alignment : end;
       const offset = offsets === undefined ? packed : count(offsets[index], 'an offset');
-      if (aligned && offset % dtype.alignment !== 0) throw unsupported('an offset of an aligned type is not', offset);
+      if (aligned && offset % dtype.alignment !== 0)
+        throw unsupported("an offset in an aligned type is not a multiple of the field's alignment", offset);
       const title = titles?.[index] ?? undefined;
       if (title !== undefined && typeof title !== 'string') throw unsupported('a title must be a string', title);
       fields.push(makeField(name, title, dtype, offset));
@@ -159,7 +163,8 @@ class Parser {
     const wanted = part('itemsize') ?? undefined;
     const itemsize = wanted === undefined ? least : count(wanted, 'an itemsize');
     if (itemsize < end) throw unsupported(`itemsize ${itemsize} is less than the ${end} bytes of the fields`, itemsize);
-    if (aligned && itemsize % alignment !== 0) throw unsupported('the itemsize of an aligned type is not', itemsize);
+    if (aligned && itemsize % alignment !== 0)
+      throw unsupported("the itemsize of an aligned type is not a multiple of the type's alignment", itemsize);
     return makeStruct(fields, itemsize, aligned);
   }
 }
@@ -186,7 +191,8 @@ function isSubarraySpec(spec: readonly unknown[]): spec is readonly [unknown, un
 
 function optionalList(value: unknown, length: number, what: string): readonly unknown[] | undefined {
   if (value === undefined || value === null) return undefined;
-  if (!Array.isArray(value) || value.length !== length) throw unsupported(`'${what}' must have one item a name`, value);
+  if (!Array.isArray(value) || value.length !== length)
+    throw unsupported(`'${what}' must have one item per name`, value);
   return value;
 }
 
@@ -222,7 +228,7 @@ function parseScalar(text: string): DType {
 /** Names from other libraries and languages (f64, Float32, np.float32) are a common mistake. */
 function unknownType(text: string): MmdError {
   return unsupported(
-    `unknown type ${JSON.stringify(text.slice(0, 80))}; types have numpy's names and codes, such as 'float32', 'uint16', '<f4' (sizes are bytes)`,
+    `unknown type ${JSON.stringify(text.slice(0, 80))}; use numpy's names and codes, such as 'float32', 'uint16', '<f4' (sizes are in bytes)`,
     text,
   );
 }

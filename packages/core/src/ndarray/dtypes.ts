@@ -416,5 +416,5 @@ export function rowOf(type: DType): DTypeRow {
   for (const row of DTYPES) {
     if (row.kind === type.kind && (row.flexible === true || row.itemsize === type.itemsize)) return row;
   }
-  throw new MmdError('UNSUPPORTED_DTYPE', `no such element: ${type.name}`, { found: type.name });
+  throw new MmdError('UNSUPPORTED_DTYPE', `unknown element type: ${type.name}`, { found: type.name });
 }

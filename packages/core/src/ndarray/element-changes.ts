@@ -51,10 +51,14 @@ export function changeOf(from: DType, to: DType): Change | undefined {
     return undefined;
   const lengths = [LENGTHS, MONTHS].find((table) => table.has(a.base) && table.has(b.base));
   const refuse = (value: unknown): never => {
-    throw new MmdError('UNSUPPORTED_VALUE', `${String(value)} of ${from.name} is no whole count of ${to.name}`, {
-      expected: to.name,
-      found: value,
-    });
+    throw new MmdError(
+      'UNSUPPORTED_VALUE',
+      `${String(value)} of ${from.name} cannot be converted to ${to.name} exactly`,
+      {
+        expected: to.name,
+        found: value,
+      },
+    );
   };
   return (value) => {
     if (typeof value !== 'bigint') return value;
@@ -78,7 +82,7 @@ function changeOfFields(from: NonNullable<DType['fields']>, to: NonNullable<DTyp
   const lost = from.find(({ name }) => !to.some((field) => field.name === name));
   if (lost !== undefined) {
     const expected = to.map(({ name }) => name);
-    const text = `the field ${JSON.stringify(lost.name)} has no place among ${JSON.stringify(expected)}`;
+    const text = `the field ${JSON.stringify(lost.name)} does not exist in the target type, which has ${JSON.stringify(expected)}`;
     throw new MmdError('UNSUPPORTED_VALUE', text, { expected, found: lost.name });
   }
   const changes = new Map<string, Change>();

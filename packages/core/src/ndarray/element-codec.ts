@@ -66,7 +66,8 @@ function fieldValues(parts: readonly { readonly name: string }[], value: unknown
       found: value,
     });
   if (Array.isArray(value)) {
-    if (value.length !== parts.length) throw misfit(`has ${parts.length} fields, the list ${value.length}`);
+    if (value.length !== parts.length)
+      throw misfit(`has ${parts.length} fields, but the list has ${value.length} items`);
     return value;
   }
   if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) {

@@ -53,7 +53,7 @@ const GRAINS = [65_536, 4096, 64, 8, 4, 2] as const;
 const isPlace = (index: number, length: number): boolean => Number.isInteger(index) && index >= 0 && index < length;
 
 const noPlace = (index: number, length: number): MmdError =>
-  invalid(`element ${shown(index)} of ${length}`, index, length);
+  invalid(`invalid element index ${shown(index)} for ${length} elements`, index, length);
 
 const NO_WINDOW: Window = new Window(new Uint8Array(0), 0, -1);
 

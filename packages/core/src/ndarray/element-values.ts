@@ -83,7 +83,7 @@ export const getRaw = (view: DataView, pos: number, _little: boolean, itemsize: 
   bytesAt(view, pos, itemsize).slice();
 
 export function setRaw(view: DataView, pos: number, value: unknown, _little: boolean, itemsize: number): void {
-  if (!isBytes(value) || value.length > itemsize) throw misfit(value, `at most ${itemsize} bytes`);
+  if (!isBytes(value) || value.length > itemsize) throw misfit(value, `a Uint8Array of at most ${itemsize} bytes`);
   // The value may overlap its destination, so it is copied before anything is cleared.
   const place = bytesAt(view, pos, itemsize);
   place.set(viewBytes(value));
@@ -91,7 +91,7 @@ export function setRaw(view: DataView, pos: number, value: unknown, _little: boo
 }
 
 export function setExactRaw(view: DataView, pos: number, value: unknown, little: boolean, itemsize: number): void {
-  if (!isBytes(value) || value.length !== itemsize) throw misfit(value, `exactly ${itemsize} bytes`);
+  if (!isBytes(value) || value.length !== itemsize) throw misfit(value, `a Uint8Array of exactly ${itemsize} bytes`);
   setRaw(view, pos, value, little, itemsize);
 }
 
@@ -141,7 +141,7 @@ export function setBytes(view: DataView, pos: number, value: unknown, little: bo
   if (typeof value === 'string') {
     const codes = Array.from({ length: value.length }, (_, i) => (value as string).charCodeAt(i));
     if (codes.length > itemsize || codes.some((code) => code > 0x7f))
-      throw misfit(value, `${itemsize} ASCII characters`);
+      throw misfit(value, `at most ${itemsize} ASCII characters`);
     value = Uint8Array.from(codes);
   }
   setRaw(view, pos, value, little, itemsize);

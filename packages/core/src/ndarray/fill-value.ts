@@ -77,10 +77,10 @@ export function checkMaskable(type: DType): void {
     const time = 'mM'.includes(element.kind) && element.unit?.count !== 1;
     const why =
       (name === '' && 'has no name') ||
-      (time && 'counts times in no unit, or in several of one') ||
+      (time && 'has a time type without a unit, or with a multiple of one') ||
       (isSubarrayOfSubarrays(dtype) && 'is a sub-array of sub-arrays');
     if (why !== false) {
-      const text = `numpy makes no masked arrays of ${type.name}: its field ${JSON.stringify(name)} ${why}`;
+      const text = `numpy does not support masked arrays of ${type.name}: its field ${JSON.stringify(name)} ${why}`;
       throw new MmdError('UNSUPPORTED_DTYPE', text, { found: type.name });
     }
     checkMaskable(dtype);

@@ -76,8 +76,8 @@ export function resolveIndex(index: number, length: number, axis: number): numbe
   if (position < 0 || position >= length) {
     const what = typeof index === 'bigint' ? 'a bigint' : shown(index);
     const message = Number.isInteger(index)
-      ? `index ${what} is out of bounds for axis ${axis} of ${length}`
-      : `an index is a whole number; found ${what} for axis ${axis}`;
+      ? `index ${what} is out of bounds for axis ${axis} of length ${length}`
+      : `an index must be an integer; found ${what} for axis ${axis}`;
     throw new MmdError('INVALID_ARGUMENT', message, {
       expected: length,
       found: { axis, index, length },
@@ -99,7 +99,8 @@ export function sliceGeometry({ shape, strides, position }: Geometry, specs: rea
   if (taking > shape.length) throw invalid(`${taking} indices for ${shape.length} axes`, taking, shape.length);
   const rest = shape.length - taking;
   const given = specs.includes(ellipsis) ? specs : [...specs, ellipsis];
-  if (given.indexOf(ellipsis) !== given.lastIndexOf(ellipsis)) throw invalid('at most one ellipsis', specs.length);
+  if (given.indexOf(ellipsis) !== given.lastIndexOf(ellipsis))
+    throw invalid('at most one ellipsis is allowed', specs.length);
   const newShape: number[] = [];
   const newStrides: number[] = [];
   let axis = 0;

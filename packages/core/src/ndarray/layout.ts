@@ -56,14 +56,14 @@ export function layoutOver(init: NDArrayInit): Layout {
   const all =
     init.strides === undefined ? strides : [...strides, ...packedStrides(given.shape ?? [], type.itemsize, 'C')];
   if (all.length !== shape.length || !all.every(Number.isSafeInteger)) {
-    throw invalid(`strides must be one integer an axis, found ${shown(strides)}`, [...strides], shape.length);
+    throw invalid(`strides must be one integer per axis, found ${shown(strides)}`, [...strides], shape.length);
   }
   const { offset = 0, memory } = init;
   const { low, high } = extentOf(shape, all, type.itemsize);
   const fits = Number.isSafeInteger(offset) && Number.isSafeInteger(high) && Number.isSafeInteger(low);
   if (!fits || offset + low < 0 || offset + high > memory.byteLength) {
     throw invalid(
-      `bytes ${offset + low} to ${offset + high} of a ${type.name} array [${shape.join(', ')}] leave a memory of ${memory.byteLength}`,
+      `bytes ${offset + low} to ${offset + high} of a ${type.name} array [${shape.join(', ')}] are not within a memory of ${memory.byteLength} bytes`,
       { low: offset + low, high: offset + high },
       memory.byteLength,
     );
@@ -173,7 +173,7 @@ export function layoutOfForm(form: PackedForm, memory: ArrayMemory, offset: numb
   const end = offset + nbytes;
   if (!Number.isSafeInteger(offset) || offset < 0 || !(end <= memory.byteLength)) {
     throw invalid(
-      `bytes ${offset} to ${end} of a ${type.name} array [${shape.join(', ')}] leave a memory of ${memory.byteLength}`,
+      `bytes ${offset} to ${end} of a ${type.name} array [${shape.join(', ')}] are not within a memory of ${memory.byteLength} bytes`,
       { low: offset, high: end },
       memory.byteLength,
     );
@@ -222,7 +222,7 @@ export function viewLayout(layout: Layout, geometry: Geometry): Layout {
 /** A view of one field of structured elements; a sub-array field adds its axes. */
 export function fieldLayout(layout: Layout, name: string): Layout {
   // Undefined would match the title of a field that has none.
-  if (typeof name !== 'string') throw wrongArgument('the name of a field', 'a text', name);
+  if (typeof name !== 'string') throw wrongArgument('the name of a field', 'a string', name);
   const { store, type } = layout;
   const field = type.fields?.find((each) => each.name === name) ?? type.fields?.find((each) => each.title === name);
   if (field === undefined || !(store instanceof MemoryStore)) {

@@ -64,7 +64,7 @@ export class MaskedArray implements ArraySource {
   /** @throws INVALID_ARGUMENT if the mask is not of type bool, or has another shape */
   constructor(data: NDArray, mask: NDArray, options: MaskedArrayOptions = {}) {
     if (!(data instanceof NDArray && mask instanceof NDArray)) {
-      throw invalid('a masked array is made of two NDArrays', [data, mask]);
+      throw invalid('a masked array needs two NDArrays: data and mask', [data, mask]);
     }
     if (mask.type.kind !== 'b') throw invalid('a mask must be of type bool', mask.dtype, 'bool');
     const same = mask.ndim === data.ndim && mask.shape.every((dim, axis) => dim === data.shape[axis]);
@@ -439,7 +439,7 @@ function stageLists(from: unknown, shape: readonly number[], type: DType): { dat
     if (value === null) mask.slice(...index).set(true);
     else if (length === undefined) data.set(...index, value);
     else if (!Array.isArray(value) || value.length !== length) {
-      throw invalid(`nested lists must be even: expected ${length} items along axis ${index.length}`, value, length);
+      throw invalid(`nested lists are ragged: expected ${length} items along axis ${index.length}`, value, length);
     } else for (const [i, item] of value.entries()) stage(item, [...index, i]);
   };
   stage(from, []);

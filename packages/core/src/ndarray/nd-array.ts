@@ -132,7 +132,7 @@ export class NDArray implements ArraySource {
    * ```
    */
   static over(memory: ArrayMemory, dtype: DTypeLike, shape: readonly number[], options: NDArrayOptions = {}): NDArray {
-    if (typeof memory?.bytes !== 'function') throw invalid('an array lies over an ArrayMemory: see memoryOver', memory);
+    if (typeof memory?.bytes !== 'function') throw invalid('NDArray.over needs an ArrayMemory: see memoryOver', memory);
     const { order, strides, offset } = checkOptions(options, OVER_OPTIONS);
     return new NDArray({ memory, dtype, shape, order, strides, offset });
   }
@@ -160,7 +160,7 @@ export class NDArray implements ArraySource {
     options: { readonly order?: Order } = {},
   ): NDArray {
     const checked = checkShape(shape);
-    if (!Array.isArray(list)) throw invalid('objects come in a list', list);
+    if (!Array.isArray(list)) throw invalid('ofObjects needs an array of values', list);
     if (sizeOf(checked) !== list.length) {
       throw invalid(`${list.length} elements do not fit the shape [${shape.join(', ')}]`, [...shape], list.length);
     }
@@ -289,7 +289,7 @@ export class NDArray implements ArraySource {
   #memoryStore(): MemoryStore {
     const { store } = this.#layout();
     if (store instanceof MemoryStore) return store;
-    throw new MmdError('UNSUPPORTED_DTYPE', 'an object array is not over a memory', { found: 'object' });
+    throw new MmdError('UNSUPPORTED_DTYPE', 'an object array is not backed by bytes', { found: 'object' });
   }
 
   /** Whether the elements are stored without gaps in this order. */
@@ -383,7 +383,7 @@ export class NDArray implements ArraySource {
     const order = axes.length === 0 ? shape.map((_, axis) => shape.length - 1 - axis) : axes;
     const resolved = order.map((axis) => resolveIndex(axis, shape.length, 0));
     if (resolved.length !== shape.length || new Set(resolved).size !== shape.length) {
-      throw invalid(`transpose needs each of ${shape.length} axes once`, axes, shape.length);
+      throw invalid(`transpose needs each of the ${shape.length} axes once`, axes, shape.length);
     }
     return this.#view({
       shape: resolved.map((axis) => shape[axis] as number),
@@ -403,7 +403,7 @@ export class NDArray implements ArraySource {
     const view = reshapeStrides(from, strides, target, itemsize);
     if (view === undefined) {
       throw invalid(
-        `no view of this array has the shape [${target.join(', ')}]: its elements are too scattered; reshape copy()`,
+        `no view of this array has the shape [${target.join(', ')}]: its elements are not contiguous; use copy().reshape()`,
         [...target],
       );
     }
@@ -444,7 +444,7 @@ export class NDArray implements ArraySource {
     if (type.byteorder !== '|' && type.byteorder !== NATIVE_ORDER) throw refuse(`stored as ${type.name}`);
     const length = size * type.itemsize;
     if (length > store.memory.maxWindow) {
-      throw invalid(`typed(): ${length} bytes are more than one window; walk it with chunks()`, length);
+      throw invalid(`typed(): ${length} bytes are more than one window; use chunks()`, length);
     }
     const bytes = store.borrow(position, length);
     if (bytes.byteOffset % array.BYTES_PER_ELEMENT !== 0) throw refuse('not aligned in memory');
@@ -514,7 +514,7 @@ export class NDArray implements ArraySource {
   advise(advice: Advice): void {
     const store = this.#memoryStore();
     store.checkOpen();
-    if (!ADVICES.includes(advice)) throw invalid(`advice is one of ${ADVICES.join(', ')}`, advice, ADVICES);
+    if (!ADVICES.includes(advice)) throw invalid(`advice must be one of ${ADVICES.join(', ')}`, advice, ADVICES);
     const { low, high } = touchedBytes(this.#layout());
     if (high > low) store.memory.advise?.(store.origin + low, high - low, advice);
   }

@@ -79,7 +79,7 @@ export function layoutOfNested(value: unknown, type: DType, most: number = TOO_M
     }
     const length = shape[axis] as number;
     if (!Array.isArray(item) || item.length !== length) {
-      throw invalid(`nested lists must be even: expected ${length} items along axis ${axis}`, item, length);
+      throw invalid(`nested lists are ragged: expected ${length} items along axis ${axis}`, item, length);
     }
     const step = elementStrides[axis] as number;
     for (let i = 0; i < length; i += 1) level(item[i], axis + 1, at + i * step);
@@ -97,7 +97,7 @@ export function inferType(value: unknown): DType {
   const found = new Set<string>();
   let longest = 0;
   const visit = (item: unknown, depth: number): void => {
-    if (depth > MAX_DIMS) throw invalid(`lists nested more than ${MAX_DIMS} deep`, depth, MAX_DIMS);
+    if (depth > MAX_DIMS) throw invalid(`lists nested more than ${MAX_DIMS} levels deep`, depth, MAX_DIMS);
     if (Array.isArray(item)) {
       for (const each of item) visit(each, depth + 1);
     } else if (item instanceof Complex) found.add('complex');
@@ -117,7 +117,7 @@ export function inferType(value: unknown): DType {
   if (only('number', 'complex')) return parseDType('complex128');
   if (only('string')) return parseDType(`<U${longest}`);
   if (only('bytes')) return parseDType(`|S${longest}`);
-  throw new MmdError('UNSUPPORTED_VALUE', `no one type holds ${[...found].join(' and ')}; name a dtype`, {
+  throw new MmdError('UNSUPPORTED_VALUE', `no single dtype holds ${[...found].join(' and ')}; pass a dtype`, {
     found: [...found],
   });
 }

@@ -111,7 +111,7 @@ const HEX_ESCAPES: ReadonlyMap<string, number> = new Map([
  * ```
  */
 export function parsePythonLiteral(text: string, options: PythonLiteralOptions = {}): PythonLiteral {
-  if (typeof text !== 'string') throw wrongArgument('a literal', 'a text', text);
+  if (typeof text !== 'string') throw wrongArgument('a literal', 'a string', text);
   const { name = NAME, offset = 0, maxLength = Number.POSITIVE_INFINITY } = checkOptions(options, LITERAL_OPTIONS);
   if (text.length > maxLength) {
     throw new MmdError('LIMIT_EXCEEDED', `${name}: ${text.length} characters, more than ${maxLength}`, {
@@ -225,11 +225,15 @@ class LiteralParser {
     const digits = this.#match(NUMBER);
     if (digits === undefined) throw this.#fail('an integer');
     if (digits.length > MAX_DIGITS) {
-      throw new MmdError('LIMIT_EXCEEDED', `${this.#name}: an integer of ${digits.length} digits`, {
-        offset: this.#base + this.#pos,
-        limit: 'maxDigits',
-        maximum: MAX_DIGITS,
-      });
+      throw new MmdError(
+        'LIMIT_EXCEEDED',
+        `${this.#name}: an integer of ${digits.length} digits, more than ${MAX_DIGITS}`,
+        {
+          offset: this.#base + this.#pos,
+          limit: 'maxDigits',
+          maximum: MAX_DIGITS,
+        },
+      );
     }
     const next = this.#text[this.#pos];
     const suffix = this.#longSuffix && this.#match(LONG_SUFFIX) !== undefined;
@@ -266,7 +270,7 @@ class LiteralParser {
     for (let from = this.#pos; ; ) {
       const character = this.#text[this.#pos];
       if (character === undefined || (character === '\n' && !triple)) throw this.#fail(`closing ${close}`);
-      if (character === '\0') throw this.#fail('no NUL');
+      if (character === '\0') throw this.#fail('a character other than NUL');
       if (this.#text.startsWith(close, this.#pos)) {
         parts.push(this.#text.slice(from, this.#pos));
         this.#pos += close.length;
@@ -297,12 +301,13 @@ class LiteralParser {
     if (length !== undefined) {
       const digits = this.#text.slice(this.#pos + 2, this.#pos + 2 + length);
       const code = Number.parseInt(digits, 16);
-      if (digits.length < length || !/^[0-9a-fA-F]+$/.test(digits) || code > 0x10ffff) throw this.#fail('an escape');
+      if (digits.length < length || !/^[0-9a-fA-F]+$/.test(digits) || code > 0x10ffff)
+        throw this.#fail('a valid escape');
       this.#pos += 2 + length;
       return String.fromCodePoint(code);
     }
     // Named characters would need Unicode's table of names; repr writes neither them nor unknown escapes.
-    throw this.#fail('an escape');
+    throw this.#fail('a valid escape');
   }
 
   #skip(): void {

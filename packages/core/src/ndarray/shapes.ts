@@ -15,8 +15,7 @@ export type Order = 'C' | 'F';
 
 /** Refuses an axis: many write numpy's `sum(axis)`, and the sum of all elements is not what they want. */
 export function refuseAxis(what: string, axis: readonly unknown[]): void {
-  if (axis.length > 0)
-    throw invalid(`${what} is of all elements, and takes no axis: take it of each row, or slice`, axis[0]);
+  if (axis.length > 0) throw invalid(`${what} reduces all elements; for an axis, reduce rows or slices`, axis[0]);
 }
 
 /** An INVALID_ARGUMENT error. */
@@ -37,7 +36,7 @@ export function checkShape(shape: readonly number[], itemsize = 1): readonly num
   let product = itemsize;
   for (const dim of shape) {
     if (!Number.isSafeInteger(dim) || dim < 0) {
-      throw invalid(`dimensions must be integers from 0, found ${shown(dim)}`, dim);
+      throw invalid(`dimensions must be non-negative integers, found ${shown(dim)}`, dim);
     }
     // As in numpy, a zero does not exempt the others: strides of an empty array must be exact too.
     if (dim !== 0) product *= dim;
@@ -53,12 +52,16 @@ const COMMON_DIMS = 32;
 /** @throws INVALID_ARGUMENT for more dimensions than every numpy version accepts */
 export function checkDims({ length }: readonly number[]): void {
   if (length <= COMMON_DIMS) return;
-  throw invalid(`numpy takes at most ${COMMON_DIMS} dimensions in every version, found ${length}`, length, COMMON_DIMS);
+  throw invalid(
+    `not every numpy version supports more than ${COMMON_DIMS} dimensions, found ${length}`,
+    length,
+    COMMON_DIMS,
+  );
 }
 
 /** @throws INVALID_ARGUMENT for anything but an order */
 export function checkOrder(order: Order): void {
-  if (order !== 'C' && order !== 'F') throw invalid("an order is 'C' or 'F'", order, ['C', 'F']);
+  if (order !== 'C' && order !== 'F') throw invalid("an order must be 'C' or 'F'", order, ['C', 'F']);
 }
 
 /** Beyond this, V8 stores lists as hash tables, and aborts the process if there is no room for one. */
@@ -154,7 +157,7 @@ export function broadcastStrides(
 }
 
 function noBroadcast(shape: readonly number[], target: readonly number[]): MmdError {
-  return invalid(`shape [${shape.join(', ')}] does not fit [${target.join(', ')}]`, [...shape], [...target]);
+  return invalid(`shape [${shape.join(', ')}] cannot be broadcast to [${target.join(', ')}]`, [...shape], [...target]);
 }
 
 /** A shape and the strides of several operands, with neighbouring axes merged where every operand allows it. */

@@ -294,7 +294,7 @@ export function copyLayout(source: Layout, type: DType = source.type, order: Ord
 
 /** Zeroed bytes. @throws LIMIT_EXCEEDED */
 export function allocate(length: number): Uint8Array {
-  return newBytes(length, 'an array', '; walk it with chunks()');
+  return newBytes(length, 'an array', '; use chunks()');
 }
 
 /** Stores one value into every element. */
@@ -438,11 +438,15 @@ export function checkNested(shape: readonly number[], itemsize: number): void {
   for (const dim of shape) count += level *= dim;
   const maximum = Math.min(MOST_NESTED + 4 * level * itemsize, LONGEST_LIST);
   if (count <= maximum) return;
-  throw new MmdError('LIMIT_EXCEEDED', `nested lists of shape [${shape.join(', ')}] hold ${count} items and lists`, {
-    limit: 'nested',
-    maximum,
-    found: count,
-  });
+  throw new MmdError(
+    'LIMIT_EXCEEDED',
+    `nested lists of shape [${shape.join(', ')}] hold ${count} items and lists, more than ${maximum}`,
+    {
+      limit: 'nested',
+      maximum,
+      found: count,
+    },
+  );
 }
 
 /** Nested lists of elements; a single element if there are no axes. */

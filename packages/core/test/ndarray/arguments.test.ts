@@ -138,10 +138,10 @@ it('an index that is no whole number is not said to be out of bounds', () => {
     [undefined, 'undefined'],
   ];
   for (const [index, shown] of wrong)
-    expect(() => NDArray.zeros([2]).get(bad(index))).toThrow(`an index is a whole number; found ${shown} for axis 0`);
+    expect(() => NDArray.zeros([2]).get(bad(index))).toThrow(`an index must be an integer; found ${shown} for axis 0`);
 });
 
 it('a type by the name of another language is told whose names there are', () => {
   for (const name of ['f64', 'Float32', 'np.float32', 'uint16le'])
-    expect(() => NDArray.zeros([2], bad(name))).toThrow(`unknown type "${name}"; types have numpy's names and codes`);
+    expect(() => NDArray.zeros([2], bad(name))).toThrow(`unknown type "${name}"; use numpy's names and codes`);
 });

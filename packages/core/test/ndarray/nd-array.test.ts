@@ -620,7 +620,7 @@ describe('structured arrays', () => {
     for (const narrow of ["[('a', 'i1')]", "[('a', 'i1'), ('b', [('d', 'i1')])]"]) {
       const target = NDArray.zeros([1], narrow);
       expect(() => target.set(source)).toThrow(failsWith('UNSUPPORTED_VALUE'));
-      expect(() => source.astype(narrow)).toThrow(/has no place/);
+      expect(() => source.astype(narrow)).toThrow(/does not exist in the target type/);
     }
   });
 
