@@ -72,6 +72,6 @@ export function placeOfPlanes<T>(
 function opener(into: Into): OpenHome {
   if (into instanceof RollingFiles) return () => into.openHome();
   // Not `instanceof`: the dict may come from another copy of the package.
-  if (!has(into, 'batch', 'function')) throw wrongArgument('what is written to', 'an open dict or rollingFiles', into);
+  if (!has(into, 'batch', 'function')) throw wrongArgument('the target', 'an open dict or rollingFiles', into);
   return () => fixedHome(into);
 }

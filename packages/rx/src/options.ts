@@ -27,7 +27,7 @@ const isFlagOrFunction: OptionRow = {
 };
 const isScheduler: OptionRow = {
   takes: (value) => has(value, 'schedule', 'function') && has(value, 'now', 'function'),
-  expected: 'a scheduler of rxjs',
+  expected: 'an rxjs scheduler',
 };
 
 /** Refuses anything that is not an open dict. Not by `instanceof`: it may come from another copy of the package. */
@@ -39,7 +39,7 @@ export function checkDict(what: string, found: unknown): void {
 /** Refuses anything that is not a place, such as a dict. */
 export function checkPlace(found: unknown): void {
   if (!has(found, 'open', 'function') || !has(found, 'make', 'function'))
-    throw wrongArgument('what is written to', 'a place: framesPlace, rowsPlace or planesPlace of a dict', found);
+    throw wrongArgument('the target', 'a place: framesPlace, rowsPlace or planesPlace of a dict', found);
 }
 
 /** Options of every operator and sink. */
@@ -88,13 +88,13 @@ export const FILL_OPTIONS: OptionTable = { ...COMPANION_OPTIONS, mode: isOneOf('
 
 const isAtLeastOne: OptionRow = {
   takes: (value) => value === Infinity || (Number.isSafeInteger(value) && (value as number) > 0),
-  expected: 'a whole number from 1 on',
+  expected: 'a whole number, 1 or more',
 };
 
 export const CHUNKED_OPTIONS: OptionTable = {
   rows: {
     takes: (value) => Number.isSafeInteger(value) && (value as number) > 0,
-    expected: 'a whole number from 1 on',
+    expected: 'a whole number, 1 or more',
   },
 };
 
@@ -136,7 +136,7 @@ export const WATCH_OPTIONS: OptionTable = {
   ...LOOK_OPTIONS,
   from: {
     takes: (value) => value === 'now' || value === 'start' || isWhole.takes(value) || isCursor(value),
-    expected: "'now', 'start', a number of a change or a cursor",
+    expected: "'now', 'start', a change number or a cursor",
   },
 };
 

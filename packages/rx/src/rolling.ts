@@ -41,7 +41,7 @@ export class FilePattern {
     if (before === undefined || after === undefined || more.length > 0) {
       throw new MmdError(
         'INVALID_ARGUMENT',
-        `'${pattern}' is no pattern: its file's name has {n} once, for the number`,
+        `'${pattern}' is not a pattern: the file name must contain {n} exactly once, for the number`,
         {
           expected: '{n}',
           found: pattern,

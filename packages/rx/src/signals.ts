@@ -24,6 +24,6 @@ export function stopSignals(
   signals: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP'],
 ): Observable<NodeJS.Signals> {
   if (!Array.isArray(signals) || !signals.every((signal) => Object.hasOwn(constants.signals, signal)))
-    throw wrongArgument('signals', 'a list of names of signals', signals);
+    throw wrongArgument('signals', 'a list of signal names', signals);
   return merge(...signals.map((signal) => fromEvent(process, signal).pipe(map(() => signal)))).pipe(take(1));
 }

@@ -21,7 +21,7 @@ export const STOP_KEY = 'mmdpickle/stop';
  * @throws READ_ONLY, LOCKED, NOT_FOUND, NO_SPACE, IO, as `MmapDict.set`
  */
 export function requestStop(dict: MmapDict, reason = ''): void {
-  checkDict('what is asked to stop', dict);
+  checkDict('the dict', dict);
   dict.set(STOP_KEY, reason);
 }
 

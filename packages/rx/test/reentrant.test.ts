@@ -167,7 +167,9 @@ test.each(CASES)(
       expect([received, written + droppedTotal]).toEqual([2, 2]);
       if (written === 2) expect(ends).toEqual(['complete']);
       else
-        expect(ends).toMatchObject([{ code: 'INVALID_ARGUMENT', message: expect.stringContaining('did not say why') }]);
+        expect(ends).toMatchObject([
+          { code: 'INVALID_ARGUMENT', message: expect.stringContaining('threw undefined or null') },
+        ]);
     }
   },
 );

@@ -181,9 +181,9 @@ describe('fromNdjson', () => {
 test.each([
   ['nothing', undefined, /the source must be/],
   ['a text', 'abc', /the source must be/],
-  ['bytes that are in no list', Buffer.from('ab'), /a piece .* found number/],
-  ['text', ['ab'], /a piece .* found string: no encoding may be set/],
-  ['wider elements', [Uint16Array.of(1, 2)], /a piece .* found object/],
+  ['bytes that are in no list', Buffer.from('ab'), /must yield Uint8Arrays; found number/],
+  ['text', ['ab'], /must yield Uint8Arrays; found string: do not set an encoding/],
+  ['wider elements', [Uint16Array.of(1, 2)], /must yield Uint8Arrays; found object/],
 ])('a source that is, or gives, %s is refused', async (_what, source, message) => {
   const refused = { code: 'INVALID_ARGUMENT', message: expect.stringMatching(message) as string };
   const frame$ = fromByteStream(source as never, { dtype: 'uint8', shape: [2] });

@@ -199,8 +199,7 @@ describe('appendRows', () => {
     await expect(lastValueFrom(range(0, 1).pipe(appendRows(dict, 'x', { dtype: 'int8' })))).rejects.toMatchObject({
       code: 'INVALID_ARGUMENT',
       key: 'x',
-      message:
-        "'x' is there already, and is an array of shape [3] of float32: rows of shape [] of int8 do not go there",
+      message: "'x' already exists as an array of shape [3] of float32: cannot append rows of shape [] of int8",
     });
     await expect(lastValueFrom(range(0, 1).pipe(appendRows(dict, 'y', {} as never)))).rejects.toMatchObject({
       code: 'INVALID_ARGUMENT',

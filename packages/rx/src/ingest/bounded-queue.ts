@@ -182,7 +182,7 @@ function checkQueue(limits: QueueLimits): Required<QueueLimits> {
 /** Checks that a number is above zero (Infinity is allowed). @throws MmdError INVALID_ARGUMENT */
 function positive(value: number, name: string): number {
   if (typeof value === 'number' && value > 0) return value;
-  throw new MmdError('INVALID_ARGUMENT', `${name} is a number above 0, found ${String(value)}`, {
+  throw new MmdError('INVALID_ARGUMENT', `${name} must be a number above 0, found ${String(value)}`, {
     expected: 'a number > 0',
     found: value,
   });

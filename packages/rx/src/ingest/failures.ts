@@ -15,12 +15,12 @@ export function isHopeless(error: unknown): boolean {
 
 /** The error of a source that fails with `undefined` or `null`, which the engine would not take for an error. */
 export function sourceFailed(): MmdError {
-  return new MmdError('IO', 'the source failed, and did not say why');
+  return new MmdError('IO', 'the source failed with undefined or null');
 }
 
 /** The same for a frame whose getters throw `undefined` or `null`, or a reader of receipts that does. */
 export function failedSilently(): MmdError {
-  return new MmdError('INVALID_ARGUMENT', 'a frame, or the reader of a receipt, threw and did not say why');
+  return new MmdError('INVALID_ARGUMENT', 'a frame, or the reader of a receipt, threw undefined or null');
 }
 
 /** The error for frames that could not be written (`lost`) after the stream had already failed (`failed`). */
@@ -40,7 +40,7 @@ const textOf = (thrown: unknown): string =>
 export function overflow(bytes: number, queue: BoundedQueue<Pending<unknown>>): MmdError {
   return new MmdError(
     'LIMIT_EXCEEDED',
-    `a frame of ${bytes} bytes came while ${queue.frames} frames of ${queue.bytes} bytes waited for the file`,
+    `the queue has no room for a frame of ${bytes} bytes: ${queue.frames} frames of ${queue.bytes} bytes are waiting for the file`,
     { limit: 'queue', maximum: queue.maxBytes, found: bytes },
   );
 }

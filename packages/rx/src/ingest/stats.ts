@@ -8,12 +8,12 @@ import { Histogram } from './histogram.ts';
 
 /** Why a frame did not reach the file. */
 export const DROP_REASONS = {
-  'queue-full': 'the queue was full (policies error and drop-newest), or the frame larger than the whole queue',
+  'queue-full': 'the queue was full (policies error and drop-newest), or the frame was larger than the whole queue',
   evicted: 'newer frames took its place (policy drop-oldest)',
   sampled: 'a newer frame came before it was written (policy sample)',
-  invalid: 'not a frame that the target takes; the stream ended with an error',
-  failed: 'it waited when a write failed for good',
-  'drain-timeout': 'it waited when the time to drain was over',
+  invalid: 'not a frame that the target accepts; the stream ended with an error',
+  failed: 'it was waiting when a write failed for good',
+  'drain-timeout': 'it was still waiting when the time to drain was over',
 } as const;
 
 /** A key of {@link DROP_REASONS}. */

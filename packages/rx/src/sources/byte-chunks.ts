@@ -54,8 +54,8 @@ function bytesOf(chunk: unknown): Uint8Array {
   // Not `instanceof`: each realm has a class of its own.
   if (Object.prototype.toString.call(chunk) === '[object Uint8Array]') return chunk as Uint8Array;
   const found = typeof chunk;
-  const hint = found === 'string' ? ': no encoding may be set for the stream' : '';
-  throw new MmdError('INVALID_ARGUMENT', `a piece of the source is a Uint8Array; found ${found}${hint}`, {
+  const hint = found === 'string' ? ': do not set an encoding for the stream' : '';
+  throw new MmdError('INVALID_ARGUMENT', `the source must yield Uint8Arrays; found ${found}${hint}`, {
     expected: 'a Uint8Array',
     found,
   });

@@ -12,9 +12,13 @@ export class FrameCutter {
    */
   constructor(frameBytes: number) {
     if (!(Number.isSafeInteger(frameBytes) && frameBytes > 0)) {
-      throw new MmdError('INVALID_ARGUMENT', `a frame has a whole number of bytes, at least 1; found ${frameBytes}`, {
-        found: frameBytes,
-      });
+      throw new MmdError(
+        'INVALID_ARGUMENT',
+        `a frame must have a whole number of bytes, at least 1; found ${frameBytes}`,
+        {
+          found: frameBytes,
+        },
+      );
     }
     this.frameBytes = frameBytes;
   }

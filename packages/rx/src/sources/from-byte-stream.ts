@@ -1,5 +1,5 @@
 import { type DTypeLike, MmdError, memoryOver, NDArray, parseDType } from '@mmdpickle/core';
-import { checkOptions, wrongArgument } from '@mmdpickle/core/options';
+import { checkOptions, isShape, wrongArgument } from '@mmdpickle/core/options';
 import type { Observable } from 'rxjs';
 import { BYTE_STREAM_OPTIONS } from '../options.ts';
 import { type ByteChunks, byteChunks } from './byte-chunks.ts';
@@ -30,12 +30,16 @@ export interface ByteStreamOptions {
  */
 export async function* cutFrames(source: ByteChunks, options: ByteStreamOptions): AsyncGenerator<NDArray> {
   checkOptions(options, BYTE_STREAM_OPTIONS);
-  if (options.shape === undefined) throw wrongArgument('shape', 'a list of whole numbers from 0 on', undefined);
+  if (options.shape === undefined) throw wrongArgument('shape', isShape.expected, undefined);
   const type = parseDType(options.dtype);
   if (type.hasObject) {
-    throw new MmdError('UNSUPPORTED_DTYPE', `dtype ${type.name} holds Python objects, which no stream of bytes can`, {
-      found: type.name,
-    });
+    throw new MmdError(
+      'UNSUPPORTED_DTYPE',
+      `dtype ${type.name} holds Python objects, which a byte stream cannot hold`,
+      {
+        found: type.name,
+      },
+    );
   }
   const size = options.shape.reduce((product, dim) => product * dim, 1);
   const cutter = new FrameCutter(size * type.itemsize);

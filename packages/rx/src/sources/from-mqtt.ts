@@ -69,7 +69,7 @@ export function fromMqtt<T = PlainRecord>(
   checkOptions(options, MQTT_OPTIONS);
   const filters = Array.isArray(topics) ? topics.map(String) : [String(topics)];
   if (filters.length === 0 || ![topics].flat().every(isFilter))
-    throw wrongArgument('topics', 'a topic filter, or a list of some', topics);
+    throw wrongArgument('topics', 'a topic filter or a list of them', topics);
   if (typeof broker !== 'string' && !has(broker, 'subscribeAsync', 'function') && !(broker instanceof URL))
     throw wrongArgument('the broker', 'a URL or a client', broker);
   const columns = options.schema === undefined ? [] : parseSchema(options.schema);
@@ -195,7 +195,7 @@ function decodeJson(payload: Uint8Array, topic: string, columns: readonly Column
   try {
     record = parseJson(new TextDecoder('utf-8', { fatal: true }).decode(payload));
   } catch (cause) {
-    throw new MmdError('CORRUPT', `a message of topic '${topic}' is not JSON in UTF-8`, { key: topic, cause });
+    throw new MmdError('CORRUPT', `a message on topic '${topic}' is not JSON in UTF-8`, { key: topic, cause });
   }
   checkRecord(columns, record);
   return record;

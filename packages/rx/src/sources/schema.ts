@@ -57,13 +57,20 @@ export function parseSchema(schema: RecordSchema): readonly Column[] {
     const dtype = elementType(shaped ? spec.dtype : spec);
     const shape = shaped ? spec.shape : [];
     if (dtype.kind === 'O') {
-      throw new MmdError('UNSUPPORTED_DTYPE', `column '${name}' holds Python objects`, { found: dtype.name });
+      throw new MmdError(
+        'UNSUPPORTED_DTYPE',
+        `column '${name}' has a dtype of Python objects, which is not supported`,
+        { found: dtype.name },
+      );
     }
     if (!isShape.takes(shape)) throw wrongArgument(`the shape of column '${name}'`, isShape.expected, shape);
     return { name, dtype, shape: [...shape], size: shape.reduce((product, dim) => product * dim, 1) };
   });
   if (columns.length > 0) return columns;
-  throw new MmdError('INVALID_ARGUMENT', 'a schema has at least one column', { expected: 'columns', found: schema });
+  throw new MmdError('INVALID_ARGUMENT', 'a schema must have at least one column', {
+    expected: 'columns',
+    found: schema,
+  });
 }
 
 function hasShape(spec: SchemaColumn): spec is { readonly dtype: DTypeLike; readonly shape: readonly number[] } {
@@ -83,7 +90,7 @@ export function structuredDescr(columns: readonly Column[]): Descr {
  */
 export function checkRecord(columns: readonly Column[], record: unknown): asserts record is PlainRecord {
   if (typeof record !== 'object' || record === null || Array.isArray(record) || ArrayBuffer.isView(record)) {
-    throw new MmdError('INVALID_ARGUMENT', 'a record is a plain object', { expected: 'an object', found: record });
+    throw new MmdError('INVALID_ARGUMENT', 'a record must be a plain object', { expected: 'an object', found: record });
   }
   for (const column of columns) {
     const value = (record as PlainRecord)[column.name];
@@ -113,7 +120,7 @@ function nested(elements: readonly unknown[], [length = 0, ...shape]: readonly n
 function problemOfArray(column: Column, value: unknown): string | undefined {
   const { dtype, shape, size } = column;
   if (ArrayBuffer.isView(value)) {
-    if (isOfBytes(dtype)) return `expected a list of ${size} elements of bytes, found bytes`;
+    if (isOfBytes(dtype)) return `expected a list of ${size} elements of bytes, found a typed array`;
     const { length } = value as Uint8Array;
     return length === size ? problemOfSetting(dtype, shape, value) : `expected ${size} elements, found ${length}`;
   }
@@ -127,8 +134,8 @@ function problemOfArray(column: Column, value: unknown): string | undefined {
 /** Checks nested lists against a shape, no deeper than the shape, however deep the lists are. */
 function problemOfLists(dtype: DType, [length, ...shape]: readonly number[], value: unknown): string | undefined {
   if (length === undefined) return problemOf(dtype, value);
-  if (!Array.isArray(value)) return `expected a list of ${length}, found ${typeof value}`;
-  if (value.length !== length) return `expected a list of ${length}, found ${value.length}`;
+  if (!Array.isArray(value)) return `expected a list of ${length} items, found ${typeof value}`;
+  if (value.length !== length) return `expected a list of ${length} items, found ${value.length}`;
   for (const item of value) {
     const problem = problemOfLists(dtype, shape, item);
     if (problem !== undefined) return problem;

@@ -24,7 +24,7 @@ import { appendTo, create, existing, type Growing, lastOf, type RowArray, type R
 export function chunked(options: { readonly rows: number }): RowLayout {
   checkOptions(options, CHUNKED_OPTIONS);
   const { rows: perChunk } = options;
-  if (perChunk === undefined) throw wrongArgument('rows', 'a whole number from 1 on', perChunk);
+  if (perChunk === undefined) throw wrongArgument('rows', 'a whole number, 1 or more', perChunk);
   return (dict, key, spec) => {
     const chunkSpec = { ...spec, capacity: perChunk };
     /** Number of chunks known so far. */
@@ -91,7 +91,7 @@ function refuseGap(dict: MmapDict, key: string, missing: number): void {
     const digits = name.slice(key.length + 1);
     if (!/^\d{9,15}$/.test(digits) || Number(digits) < missing) continue;
     const gap = frameKey(`${key}/`, missing);
-    throw new MmdError('NOT_FOUND', `'${gap}' is missing, and '${name}' is there: rows would come before its own`, {
+    throw new MmdError('NOT_FOUND', `'${gap}' is missing, but '${name}' exists: new rows would be out of order`, {
       key: gap,
     });
   }

@@ -89,8 +89,8 @@ function column<T>(
  * @throws MmdError INVALID_ARGUMENT for anything but a number, and for one out of range
  */
 export function microseconds(ms: number): bigint {
-  if (typeof ms !== 'number') throw wrongArgument('what time gives', 'a number of milliseconds since 1970', ms);
+  if (typeof ms !== 'number') throw wrongArgument('the result of time()', 'a number of milliseconds since 1970', ms);
   if (!Number.isFinite(ms)) return NAT;
   if (Math.abs(ms * 1000) < 2 ** 63) return BigInt(Math.round(ms * 1000));
-  throw wrongArgument('what time gives', 'milliseconds since 1970 that a datetime64[us] can count', ms);
+  throw wrongArgument('the result of time()', 'a number of milliseconds since 1970 that fits datetime64[us]', ms);
 }

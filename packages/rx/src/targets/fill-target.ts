@@ -50,7 +50,7 @@ export function fillTarget<T>(
       found.shape.every((dim, i) => dim === shape![i]) &&
       sameDType(found.type, packer.type);
     if (!fits) {
-      throw new MmdError('INVALID_ARGUMENT', `'${key}' is there already, and is no array of this shape and dtype`, {
+      throw new MmdError('INVALID_ARGUMENT', `'${key}' already exists and is not an array of this shape and dtype`, {
         key,
         expected: { dtype: packer.type.name, shape, masked },
         found:

@@ -44,9 +44,13 @@ export function frameBytes(frame: unknown): number {
   if (frame instanceof MaskedArray) return frame.data.nbytes + frame.mask.nbytes;
   if (typeof frame === 'object' && frame !== null && !isArraySource(frame) && !Array.isArray(frame))
     return recordBytes(frame);
-  throw new MmdError('UNSUPPORTED_VALUE', 'a frame is a typed array, an NDArray, a MaskedArray or a plain record', {
-    found: typeof frame,
-  });
+  throw new MmdError(
+    'UNSUPPORTED_VALUE',
+    'a frame must be a typed array, an NDArray, a MaskedArray or a plain record',
+    {
+      found: typeof frame,
+    },
+  );
 }
 
 /** Copies a frame, so that its source may reuse its buffers. */

@@ -54,17 +54,21 @@ export function framesTarget<T>(dict: MmapDict, options: FramesOptions<T>): Targ
     const at = keyOf(item, i);
     const there = replace ? undefined : (meta === false ? [at] : [at, at + META_SUFFIX]).find((name) => dict.has(name));
     if (there !== undefined) {
-      throw new MmdError('ALREADY_EXISTS', `frame ${i} would replace '${there}': pass { replace: true } if it may`, {
-        key: there,
-        path: dict.name,
-      });
+      throw new MmdError(
+        'ALREADY_EXISTS',
+        `frame ${i} would replace '${there}': pass { replace: true } to allow this`,
+        {
+          key: there,
+          path: dict.name,
+        },
+      );
     }
     dict.set(at, stored(item));
     if (meta !== false) {
       const more: unknown = meta === true ? {} : meta(item, i);
       // A promise, a Map or a Date has no fields of its own, so nothing it holds would be stored.
       if (Object.prototype.toString.call(more) !== '[object Object]')
-        throw wrongArgument('what meta gives', 'an object', more);
+        throw wrongArgument('the result of meta()', 'an object', more);
       dict.set(
         at + META_SUFFIX,
         new Map<string, unknown>([['seq', i], ['time', time / 1000], ...Object.entries(more as object)]),

@@ -22,7 +22,7 @@ import { isOfBytes, isTypedArray } from './frame.ts';
 export function elementType(dtype: DTypeLike): DType {
   const type = parseDType(dtype);
   if (type.base === undefined) return type;
-  throw new MmdError('UNSUPPORTED_DTYPE', `dtype ${type.name} is an array itself: put its axes in the shape`, {
+  throw new MmdError('UNSUPPORTED_DTYPE', `dtype ${type.name} has a shape of its own: move it to the shape option`, {
     found: type.name,
   });
 }
@@ -54,7 +54,7 @@ export class RowPacker {
   check(row: unknown): void {
     if (this.#isElement(row)) return;
     if (row instanceof MaskedArray && !this.#masked) {
-      throw new MmdError('INVALID_ARGUMENT', 'a masked row needs a masked array; this one has no place for its mask', {
+      throw new MmdError('INVALID_ARGUMENT', 'a masked row needs a masked array; this array has no mask', {
         expected: 'an array without a mask',
         found: 'a masked array',
       });
@@ -106,7 +106,7 @@ export class RowPacker {
     const what = typeof found === 'number' ? `; found ${found} element${found === 1 ? '' : 's'}` : '';
     throw new MmdError(
       'INVALID_ARGUMENT',
-      `a row has shape [${this.rowShape.join(', ')}] of ${this.type.name}${what}`,
+      `a row of ${this.type.name} must have shape [${this.rowShape.join(', ')}]${what}`,
       {
         expected: this.rowShape,
         found,

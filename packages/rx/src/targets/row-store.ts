@@ -112,7 +112,10 @@ export function create(dict: MmapDict, key: string, spec: ColumnSpec): Growing {
     : new GrowableNDArray(rowShape, dtype, options);
   const array = dict.set(key, stub).get(key);
   if (isGrowing(array)) return array;
-  throw new MmdError('UNSUPPORTED_VALUE', `'${key}': this dict gives no growable arrays`, { key, path: dict.name });
+  throw new MmdError('UNSUPPORTED_VALUE', `'${key}': this dict does not support growable arrays`, {
+    key,
+    path: dict.name,
+  });
 }
 
 /**
@@ -133,8 +136,10 @@ export function existing(dict: MmapDict, key: string, spec: ColumnSpec): Growing
   const expected = { dtype: parseDType(spec.dtype).name, rowShape: spec.rowShape, masked: spec.masked };
   const rows = `${spec.masked ? 'masked ' : ''}rows of shape [${spec.rowShape.join(', ')}] of ${expected.dtype}`;
   const kind = array instanceof MaskedArray ? 'a masked array' : 'an array';
-  const is = isArray ? `${kind} of shape [${array.shape.join(', ')}] of ${array.type.name}` : 'no array';
-  throw new MmdError('INVALID_ARGUMENT', `'${key}' is there already, and is ${is}: ${rows} do not go there`, {
+  const is = isArray
+    ? `${kind} of shape [${array.shape.join(', ')}] of ${array.type.name}`
+    : 'a value that is not an array';
+  throw new MmdError('INVALID_ARGUMENT', `'${key}' already exists as ${is}: cannot append ${rows}`, {
     key,
     expected,
     found: isArray ? { dtype: array.type.name, shape: array.shape } : typeof array,

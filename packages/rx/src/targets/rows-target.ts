@@ -133,7 +133,7 @@ export function rowsTarget<T>(dict: MmapDict, key: string, options: RowsOptions<
 function refuseTwins(columns: readonly { readonly key: string }[]): void {
   const twin = columns.find(({ key }, i) => columns.findIndex((other) => other.key === key) !== i);
   if (twin === undefined) return;
-  const text = `'${twin.key}' is a column and a companion: call the column otherwise, or turn the companion off`;
+  const text = `'${twin.key}' is a column and a companion: rename the column, or disable the companion`;
   throw new MmdError('INVALID_ARGUMENT', text, { key: twin.key });
 }
 
@@ -146,7 +146,7 @@ interface MainColumns<T> {
 function mainColumns<T>(key: string, options: RowsOptions<T>): MainColumns<T> {
   const { dtype, rowShape = [], schema, records = 'structured', masked = false } = options;
   if ((dtype === undefined) === (schema === undefined)) {
-    throw new MmdError('INVALID_ARGUMENT', 'rows need a dtype, or the schema of records: one of the two', { key });
+    throw new MmdError('INVALID_ARGUMENT', 'rows need either a dtype or the schema of records, not both', { key });
   }
   if (schema === undefined) {
     const packer = new RowPacker(dtype!, rowShape, masked);

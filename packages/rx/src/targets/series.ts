@@ -23,14 +23,14 @@ export class Series {
 
   /** @throws MmdError NOT_FOUND if there is no chunk, CORRUPT if the chunks do not match */
   constructor(dict: MmapDict, key: string) {
-    checkDict('what is read', dict);
-    if (typeof key !== 'string') throw wrongArgument('the key of a series', 'a text', key);
+    checkDict('the dict', dict);
+    if (typeof key !== 'string') throw wrongArgument('the key of a series', 'a string', key);
     let rows = 0;
     this.key = key;
     this.chunks = chunkKeys(dict, key).map((chunk) => {
       const array = dict.get(chunk);
       if (!(array instanceof NDArray || array instanceof MaskedArray)) {
-        throw new MmdError('CORRUPT', `'${chunk}' is no array`, { key: chunk, found: typeof array });
+        throw new MmdError('CORRUPT', `'${chunk}' is not an array`, { key: chunk, found: typeof array });
       }
       const start = rows;
       rows += array.shape[0] ?? 0;
@@ -43,7 +43,9 @@ export class Series {
       const masked = array instanceof MaskedArray === first instanceof MaskedArray;
       const same = array.dtype === first.dtype && String(array.shape.slice(1)) === String(first.shape.slice(1));
       if (masked && same) continue;
-      throw new MmdError('CORRUPT', `'${chunk}' has other rows than the chunks before it`, { key: chunk });
+      throw new MmdError('CORRUPT', `'${chunk}' differs in dtype, row shape or mask from the first chunk`, {
+        key: chunk,
+      });
     }
     this.dtype = first.dtype;
     this.shape = [rows, ...first.shape.slice(1)];
@@ -59,7 +61,10 @@ export class Series {
     const at = index < 0 ? index + this.length : index;
     const chunk = this.chunks.findLast(({ start }) => start <= at);
     if (chunk === undefined || !(at >= 0 && at < this.length)) {
-      throw new MmdError('INVALID_ARGUMENT', `row ${index} of ${this.length}`, { found: index, maximum: this.length });
+      throw new MmdError('INVALID_ARGUMENT', `row ${index} is out of bounds for ${this.length} rows`, {
+        found: index,
+        maximum: this.length,
+      });
     }
     return chunk.array.row(at - chunk.start);
   }

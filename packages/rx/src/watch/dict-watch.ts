@@ -454,7 +454,7 @@ export function watchDict(source: string | URL | MmapDict, options: WatchOptions
 
 /** The looks of a watch that is subscribed to only once. */
 export function looksOnce(source: MmapDict, options: WatchOptions): Observable<readonly Change[]> {
-  checkDict('what is read', source);
+  checkDict('the dict', source);
   return new DictWatch(pathOf(source), options, true).looks$;
 }
 
@@ -466,8 +466,8 @@ function pathOf(source: string | URL | MmapDict): string {
     const { name: path } = source;
     // In memory, or removed: no watcher would ever see its commits.
     if (statusOf(path) === undefined)
-      throw new MmdError('NOT_FOUND', `${path}: the dict is in no file that could be watched`, { path });
+      throw new MmdError('NOT_FOUND', `${path}: the dict is not in a file that can be watched`, { path });
     return path;
   }
-  throw wrongArgument('what is watched', 'a path, a file URL or an open dict', source);
+  throw wrongArgument('the source', 'a path, a file URL or an open dict', source);
 }

@@ -286,7 +286,7 @@ export class FileReader {
     const size = this.file.size();
     if (number === undefined) {
       const { name: path } = this.file;
-      throw new MmdError('TRUNCATED', `${path}: somebody cut the file to ${size} bytes while it was watched`, {
+      throw new MmdError('TRUNCATED', `${path}: the file was truncated to ${size} bytes while it was watched`, {
         path,
         expected: HEADER_SIZE,
         found: size,
