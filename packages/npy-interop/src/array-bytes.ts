@@ -51,7 +51,7 @@ export function plainArray(value: WritableArray, what: string): PlainArray {
   if (source.mask !== undefined) {
     throw new MmdError(
       'UNSUPPORTED_VALUE',
-      `${what}: a masked array is two arrays: write its data and its mask, or use mmdToNpy, mmdToNpz or writeNpz`,
+      `${what}: a masked array cannot be written as one array: write its data and its mask, or use mmdToNpy, mmdToNpz or writeNpz`,
     );
   }
   const dtype = parseDType(source.dtype);
@@ -67,7 +67,7 @@ export function plainArray(value: WritableArray, what: string): PlainArray {
 
 function typedSource(value: unknown, what: string): ArraySource {
   if (ArrayBuffer.isView(value) && !(value instanceof DataView)) return ndarray(value as TypedArray);
-  const found = Array.isArray(value) ? 'a list: give ndarray(list)' : typeof value;
+  const found = Array.isArray(value) ? 'a list: use ndarray(list)' : typeof value;
   throw new MmdError('UNSUPPORTED_VALUE', `${what}: expected a typed array or an NDArray, found ${found}`, {
     found: typeof value,
   });
@@ -82,10 +82,7 @@ function typedSource(value: unknown, what: string): ArraySource {
 export function* arrayPieces(array: PlainArray, what: string): Generator<Uint8Array, void, undefined> {
   const { source, nbytes } = array;
   if (source?.file !== undefined) {
-    throw new MmdError(
-      'UNSUPPORTED_VALUE',
-      `${what}: the bytes stand in ${source.file.path}, which only Node can copy`,
-    );
+    throw new MmdError('UNSUPPORTED_VALUE', `${what}: the bytes are in ${source.file.path}, which only Node can copy`);
   }
   if (source?.bytes === undefined) {
     const zeros = new Uint8Array(Math.min(ZERO_PIECE, nbytes));
@@ -102,7 +99,7 @@ export function* arrayPieces(array: PlainArray, what: string): Generator<Uint8Ar
 }
 
 function wrongCount(what: string, expected: number, found: number): MmdError {
-  return new MmdError('INVALID_ARGUMENT', `${what}: the source promised ${expected} bytes and gave ${found}`, {
+  return new MmdError('INVALID_ARGUMENT', `${what}: the source declared ${expected} bytes but gave ${found}`, {
     expected,
     found,
   });

@@ -174,8 +174,8 @@ export interface NpyHeaderOptions {
 export function formatNpyHeader(fields: NpyHeaderFields, options: NpyHeaderOptions = {}): Uint8Array {
   const header = fitNpyHeader(fields, options);
   if (header !== undefined) return header;
-  const place = options.version === undefined ? 'its place' : `version ${options.version} of the format`;
-  throw new MmdError('INVALID_ARGUMENT', `the npy header does not fit ${place}`, { found: fields.shape });
+  const place = options.version === undefined ? 'the available space' : `version ${options.version} of the format`;
+  throw new MmdError('INVALID_ARGUMENT', `the npy header does not fit in ${place}`, { found: fields.shape });
 }
 
 /** As {@link formatNpyHeader}, but returns `undefined` for a header that does not fit. */
@@ -185,7 +185,9 @@ export function fitNpyHeader(fields: NpyHeaderFields, options: NpyHeaderOptions)
   const fortran = fields.order === 'F' && shape.length > 1;
   checkList(shape);
   if (shape.some((length) => !Number.isSafeInteger(length) || length < 0)) {
-    throw new MmdError('INVALID_ARGUMENT', `a shape holds counts, found [${shape.join(', ')}]`, { found: shape });
+    throw new MmdError('INVALID_ARGUMENT', `dimensions must be non-negative integers, found [${shape.join(', ')}]`, {
+      found: shape,
+    });
   }
   const descr = printPythonLiteral(descrToLiteral(type.descr));
   const shapeText = printPythonLiteral({ tuple: shape });
@@ -218,7 +220,9 @@ export function fitNpyHeader(fields: NpyHeaderFields, options: NpyHeaderOptions)
 /** @throws INVALID_ARGUMENT for what is not a list of lengths */
 export function checkList(shape: unknown): void {
   if (Array.isArray(shape)) return;
-  throw new MmdError('INVALID_ARGUMENT', `a shape is a list of lengths, found ${String(shape)}`, { found: shape });
+  throw new MmdError('INVALID_ARGUMENT', `a shape must be a list of dimensions, found ${String(shape)}`, {
+    found: shape,
+  });
 }
 
 /** Whether bytes start like an npy file. */
@@ -252,11 +256,15 @@ function readVersion(prelude: Uint8Array, name: string, offset: number): NpyVers
   const [major, minor] = [prelude[6], prelude[7]];
   const row = NPY_VERSIONS.find((candidate) => candidate.major === major && candidate.minor === minor);
   if (row !== undefined) return row;
-  throw new MmdError('BAD_FORMAT', `${name}: npy format version ${major}.${minor}; 1.0, 2.0 and 3.0 are known`, {
-    offset: offset + MAGIC.length,
-    expected: NPY_VERSIONS.map((known) => `${known.major}.${known.minor}`),
-    found: `${major}.${minor}`,
-  });
+  throw new MmdError(
+    'BAD_FORMAT',
+    `${name}: npy format version ${major}.${minor}; only 1.0, 2.0 and 3.0 are supported`,
+    {
+      offset: offset + MAGIC.length,
+      expected: NPY_VERSIONS.map((known) => `${known.major}.${known.minor}`),
+      found: `${major}.${minor}`,
+    },
+  );
 }
 
 function need(bytes: Uint8Array, length: number, what: string, offset: number): void {
@@ -322,7 +330,8 @@ function parseHeaderText(
   if (!isLiteralTuple(shape) || !shape.tuple.every((item) => typeof item === 'number' && item >= 0)) {
     throw invalid(`shape is not valid: ${printed(shape)}`, printed(shape));
   }
-  if (shape.tuple.length > MAX_DIMENSIONS) throw invalid(`${shape.tuple.length} dimensions`, shape.tuple.length);
+  if (shape.tuple.length > MAX_DIMENSIONS)
+    throw invalid(`${shape.tuple.length} dimensions, more than ${MAX_DIMENSIONS}`, shape.tuple.length);
   const fortran = header.get('fortran_order') as PythonLiteral;
   if (typeof fortran !== 'boolean')
     throw invalid(`fortran_order is not a valid bool: ${printed(fortran)}`, printed(fortran));

@@ -137,7 +137,7 @@ export function objectArray(bytes: Uint8Array, header: NpyHeader, place: NpyPlac
       found: header.dtype.name,
     });
   }
-  throw new MmdError('CORRUPT', `${place.name}: the pickle of an object array holds no array`, {
+  throw new MmdError('CORRUPT', `${place.name}: the pickle of an object array does not hold an array`, {
     offset: header.dataOffset,
   });
 }

@@ -128,13 +128,13 @@ export async function readDirectory(
     // Members beyond the count would be lost silently; Python reads on to the directory's end.
     const end = (reader.directoryOffset ?? 0) + walked.length;
     if (holdsMore(reader) && !(await endsTwice(source, size, end, walked))) {
-      const text = `${source.name}: the directory holds more than the ${entries.size} members that are counted`;
+      const text = `${source.name}: the directory holds more members than the ${entries.size} that it counts`;
       throw new MmdError('CORRUPT', text, { offset: 0, found: entries.size });
     }
     // zip.js uses the end record that leads to a directory, Python the last one there is.
     const ends = await endsAfter(source, size, end);
     if (ends.length > 1) {
-      const text = `${source.name}: another end of a directory stands behind its own: readers would differ in what they find`;
+      const text = `${source.name}: another end-of-directory record follows: readers may disagree on the contents`;
       throw new MmdError('CORRUPT', text, { offset: ends.at(-1), found: ends.length });
     }
   } catch (error) {
@@ -154,11 +154,13 @@ function describeMember(entry: FileEntry, archive: string): NpzMember {
   const member: NpzMember = { key, name, method, compressedSize, size, crc32: (entry.crc32 ?? 0) >>> 0, offset };
   // Python keeps the former name, with a warning.
   const lost = name === '' && entry.rawFilename.length > 0;
-  const spelling = lost ? 'has another name in an extra field, which is empty' : 'is marked as UTF-8, and is none';
+  const spelling = lost
+    ? 'has an extra field that replaces its name with an empty one'
+    : 'has a name that is marked as UTF-8 but is not valid UTF-8';
   const problem = isSpelled(entry) && !lost ? memberNameProblem(name) : spelling;
   if (problem !== undefined) throw badMember(archive, member, problem);
   // Offsets count from where the archive begins according to the directory's end, which may be before the file.
-  if (offset < 0) throw badMember(archive, member, 'starts before the file');
+  if (offset < 0) throw badMember(archive, member, 'starts before the beginning of the file');
   if (unreadable(entry) !== undefined) return member;
   const most = method === 'stored' ? compressedSize : compressedSize * MAX_DEFLATE_RATIO;
   if (size > most || (method === 'stored' && size !== compressedSize)) {
@@ -175,11 +177,11 @@ function methodOf({ compressionMethod }: FileEntry): ZipMethod | number {
 function unreadable(entry: FileEntry): string | undefined {
   const flags = entry.rawBitFlag ?? 0;
   if (entry.encrypted || (flags & STRONG) !== 0) return 'is encrypted';
-  if ((flags & PATCH) !== 0) return 'is a patch of data elsewhere';
+  if ((flags & PATCH) !== 0) return 'holds only differences from other data';
   const method = methodOf(entry);
   if (typeof method === 'string') return undefined;
   const name = OTHER_METHODS.get(method);
-  return `is packed by method ${method}${name === undefined ? '' : ` (${name})`}`;
+  return `is compressed with method ${method}${name === undefined ? '' : ` (${name})`}, which is not supported`;
 }
 
 /**
@@ -253,7 +255,12 @@ function refuseOverlaps(entries: readonly NpzEntry[], size: number, archive: str
   sorted.forEach(({ member, entry }, i) => {
     const end = member.offset + LOCAL_HEADER_BYTES + entry.rawFilename.length + member.compressedSize;
     const limit = sorted[i + 1]?.member.offset ?? size;
-    if (end > limit) throw badMember(archive, member, i + 1 < sorted.length ? 'overlaps the next' : 'leaves the file');
+    if (end > limit)
+      throw badMember(
+        archive,
+        member,
+        i + 1 < sorted.length ? 'overlaps the next member' : 'extends past the end of the file',
+      );
   });
 }
 

@@ -37,9 +37,9 @@ const READING_FLAGS = 0x0001 | 0x0040 | DESCRIPTOR | 0x0800;
 /** The fields that a local header repeats, and their positions. */
 function localFields({ crc32, compressedSize, size }: NpzMember) {
   return [
-    { what: 'checksum than in the directory', at: 14, value: crc32 },
-    { what: 'packed size than in the directory', at: 18, value: compressedSize },
-    { what: 'size than in the directory', at: 22, value: size },
+    { what: 'checksum', at: 14, value: crc32 },
+    { what: 'compressed size', at: 18, value: compressedSize },
+    { what: 'size', at: 22, value: size },
   ] as const;
 }
 
@@ -173,7 +173,7 @@ export class Npz implements AsyncDisposable {
     options: { readonly signal?: AbortSignal | undefined } = {},
   ): Promise<void> {
     checkOptions(options, SIGNAL_OPTIONS);
-    if (typeof take !== 'function') throw wrongArgument('what takes the pieces', 'a function', take);
+    if (typeof take !== 'function') throw wrongArgument('take', 'a function', take);
     const { member, entry } = this.#needReadable(key);
     await this.#unpack(member, entry, { write: take }, options.signal);
   }
@@ -195,22 +195,22 @@ export class Npz implements AsyncDisposable {
     const signature = view.getUint32(0, true);
     if (signature !== LOCAL_HEADER_SIGNATURE) throw bad('wrong signature', LOCAL_HEADER_SIGNATURE, signature);
     const method = view.getUint16(8, true);
-    if (method !== entry.compressionMethod) throw bad('another method than in the directory', member.method, method);
+    if (method !== entry.compressionMethod) throw bad('method differs from the directory', member.method, method);
     const flags = view.getUint16(6, true);
     const expected = entry.rawBitFlag ?? flags;
-    if (((flags ^ expected) & READING_FLAGS) !== 0) throw bad('other flags than in the directory', expected, flags);
+    if (((flags ^ expected) & READING_FLAGS) !== 0) throw bad('flags differ from the directory', expected, flags);
     const described = (flags & DESCRIPTOR) !== 0;
     for (const { what, at, value } of localFields(member)) {
       const found = view.getUint32(at, true);
       // Zero means that the value comes later or was not known; the largest number, that it has 64 bits.
       if (!described && found !== 0 && found !== ZIP32_MAX && found !== value)
-        throw bad(`another ${what}`, value, found);
+        throw bad(`${what} differs from the directory`, value, found);
     }
     const nameLength = view.getUint16(26, true);
     const { rawFilename } = entry;
     const name = await this.source.read(member.offset + LOCAL_HEADER_BYTES, nameLength, signal);
     if (nameLength !== rawFilename.length || rawFilename.some((byte, i) => byte !== name[i])) {
-      throw bad('another name than in the directory', member.name, new TextDecoder().decode(name));
+      throw bad('name differs from the directory', member.name, new TextDecoder().decode(name));
     }
     const start = member.offset + LOCAL_HEADER_BYTES + nameLength + view.getUint16(28, true);
     const size = await this.source.size(signal);
@@ -255,11 +255,15 @@ export class Npz implements AsyncDisposable {
       signal?.throwIfAborted();
       done += piece.length;
       if (done > member.size) {
-        throw new MmdError('CORRUPT', `${this.#label(member)}: unpacks to more than the ${member.size} bytes it says`, {
-          offset: member.offset,
-          expected: member.size,
-          found: done,
-        });
+        throw new MmdError(
+          'CORRUPT',
+          `${this.#label(member)}: unpacks to more than the ${member.size} bytes that the directory declares`,
+          {
+            offset: member.offset,
+            expected: member.size,
+            found: done,
+          },
+        );
       }
       sink.write(piece);
     };
@@ -289,11 +293,15 @@ export class Npz implements AsyncDisposable {
       signal?.removeEventListener('abort', abort);
     }
     if (done === member.size) return;
-    throw new MmdError('CORRUPT', `${this.#label(member)}: unpacks to ${done} bytes, not the ${member.size} it says`, {
-      offset: member.offset,
-      expected: member.size,
-      found: done,
-    });
+    throw new MmdError(
+      'CORRUPT',
+      `${this.#label(member)}: unpacks to ${done} bytes, not the ${member.size} that the directory declares`,
+      {
+        offset: member.offset,
+        expected: member.size,
+        found: done,
+      },
+    );
   }
 
   #label(member: NpzMember): string {
@@ -301,7 +309,7 @@ export class Npz implements AsyncDisposable {
   }
 
   #find(key: string): NpzEntry | undefined {
-    if (typeof key !== 'string') throw wrongArgument('the key of a member', 'a text', key);
+    if (typeof key !== 'string') throw wrongArgument('the key of a member', 'a string', key);
     return this.#entries.get(key) ?? (key.endsWith('.npy') ? this.#entries.get(key.slice(0, -4)) : undefined);
   }
 

@@ -188,9 +188,9 @@ async function planMembers(arrays: Iterable<readonly [string, PlainArray]>, turn
  */
 export function memberNameProblem(name: string): string | undefined {
   if (/^(?:[A-Za-z]:)?[\\/]/.test(name)) return 'is absolute';
-  if (name.split(/[\\/]/).includes('..')) return "leaves the archive by '..'";
-  if (name.includes('\0')) return 'holds a NUL';
-  if (/\p{Surrogate}/u.test(name)) return 'holds half a surrogate pair, which UTF-8 cannot spell';
+  if (name.split(/[\\/]/).includes('..')) return "points outside the archive with '..'";
+  if (name.includes('\0')) return 'contains a NUL';
+  if (/\p{Surrogate}/u.test(name)) return 'contains a lone surrogate, which UTF-8 cannot encode';
   if (new TextEncoder().encode(name).length > 0xffff) return 'is longer than 65535 bytes';
   return undefined;
 }

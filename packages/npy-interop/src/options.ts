@@ -24,8 +24,7 @@ import { NPZ_LIMITS } from './npz-limits.ts';
 
 /** Refuses what is not a dict over a file, as arrays are copied from or to it. Not by its class: each copy of the package has its own. */
 export function checkFileDict(found: unknown): void {
-  if (!has(found, 'token', 'function'))
-    throw wrongArgument('what is converted', 'a dict that is open over a file', found);
+  if (!has(found, 'token', 'function')) throw wrongArgument('the dict', 'a dict opened from a file', found);
 }
 
 const isOrder = isOneOf('C', 'F');
@@ -46,7 +45,7 @@ export const SIGNAL_OPTIONS: OptionTable = { signal: isSignal };
 export const TRANSFER_OPTIONS: OptionTable = { ...SIGNAL_OPTIONS, onProgress: isFunction };
 
 const READ: OptionTable = {
-  maxHeaderSize: isCount('characters'),
+  maxHeaderSize: isCount('a number of characters'),
   allowPickle: isFlag,
   onRest: isFunction,
   pickle: isObject,
@@ -72,7 +71,7 @@ const RAW: OptionTable = { offset: isAnything, order: isOrder };
 
 export const RAW_OPTIONS: OptionTable = { ...RAW, mode: isOneOf('r', 'r+', 'c') };
 
-const CONVERT: OptionTable = { ...TRANSFER_OPTIONS, lockTimeout: isCount('milliseconds') };
+const CONVERT: OptionTable = { ...TRANSFER_OPTIONS, lockTimeout: isCount('a number of milliseconds') };
 
 export const NPY_TO_MMD_OPTIONS: OptionTable = { ...CONVERT, ...READ, name: isText, keys: isKeys };
 export const NPZ_TO_MMD_OPTIONS: OptionTable = { ...CONVERT, ...OPEN_NPZ_OPTIONS, keys: isKeys };

@@ -97,7 +97,7 @@ export class SafetensorsFile {
    * @throws NOT_FOUND; UNSUPPORTED_DTYPE for types that numpy lacks, such as BF16
    */
   get(name: string): NDArray {
-    if (typeof name !== 'string') throw wrongArgument('the name of a tensor', 'a text', name);
+    if (typeof name !== 'string') throw wrongArgument('the name of a tensor', 'a string', name);
     const tensor = this.#byName.get(name);
     if (tensor === undefined) {
       throw new MmdError('NOT_FOUND', `${this.name}: no tensor ${JSON.stringify(name)}`, { key: name });
@@ -113,11 +113,15 @@ export class SafetensorsFile {
 export function tensorDType(tensor: SafetensorInfo, name: string): DType {
   const row = SAFETENSORS_DTYPES.find((candidate) => candidate.name === tensor.type);
   if (row !== undefined) return parseDType(row.dtype);
-  throw new MmdError('UNSUPPORTED_DTYPE', `${name}: tensor ${JSON.stringify(tensor.name)} is of type ${tensor.type}`, {
-    offset: tensor.offset,
-    key: tensor.name,
-    found: tensor.type,
-  });
+  throw new MmdError(
+    'UNSUPPORTED_DTYPE',
+    `${name}: tensor ${JSON.stringify(tensor.name)} has type ${tensor.type}, which is not supported`,
+    {
+      offset: tensor.offset,
+      key: tensor.name,
+      found: tensor.type,
+    },
+  );
 }
 
 /** Options of {@link readSafetensors}. */
@@ -177,7 +181,7 @@ export function* safetensorsHeaderSteps(
   if (LENGTH_BYTES + length > size) {
     if (length <= MAX_SAFETENSORS_HEADER) throw cut(name, 'header', LENGTH_BYTES, length, size - LENGTH_BYTES);
     // Such as a text, whose first letters are not a length: no reader would accept the file even if it were complete.
-    const message = `${name}: no safetensors file: it begins with no length of a header`;
+    const message = `${name}: not a safetensors file: no valid header length at the start`;
     throw new MmdError('BAD_FORMAT', message, { offset: 0, expected: size - LENGTH_BYTES, found: length });
   }
   checkBudget(name, 'bytes', length, MAX_SAFETENSORS_HEADER, 0);
@@ -185,7 +189,7 @@ export function* safetensorsHeaderSteps(
   const { tensors, metadata } = parseHeader(text, name, LENGTH_BYTES + length);
   const end = tensors.reduce((reached, tensor) => {
     if (tensor.offset !== reached) {
-      const problem = tensor.offset < reached ? 'overlaps the one before' : 'leaves a hole before itself';
+      const problem = tensor.offset < reached ? 'overlaps the previous one' : 'leaves a gap before it';
       throw new MmdError('CORRUPT', `${name}: tensor ${JSON.stringify(tensor.name)} ${problem}`, {
         offset: tensor.offset,
         expected: reached,
@@ -196,7 +200,7 @@ export function* safetensorsHeaderSteps(
   }, LENGTH_BYTES + length);
   if (end > size) throw cut(name, 'tensor data', LENGTH_BYTES + length, end, size);
   if (end < size) {
-    throw new MmdError('CORRUPT', `${name}: ${size - end} bytes after the last tensor`, { offset: end });
+    throw new MmdError('CORRUPT', `${name}: ${size - end} unexpected bytes after the last tensor`, { offset: end });
   }
   return { tensors, metadata, dataOffset: LENGTH_BYTES + length };
 }
@@ -253,7 +257,8 @@ function parseHeader(
     const { dtype, shape, data_offsets: offsets } = value;
     if (typeof dtype !== 'string') throw bad(`tensor ${JSON.stringify(key)} has no dtype`, dtype);
     if (!isCounts(shape)) throw bad(`tensor ${JSON.stringify(key)} has no valid shape`, shape);
-    if (!isCounts(offsets) || offsets.length !== 2) throw bad(`tensor ${JSON.stringify(key)} has no offsets`, offsets);
+    if (!isCounts(offsets) || offsets.length !== 2)
+      throw bad(`tensor ${JSON.stringify(key)} has no valid offsets`, offsets);
     const [start, end] = offsets as readonly [number, number];
     const tensor = { name: key, type: dtype, shape, offset: dataOffset + start, nbytes: end - start };
     const row = SAFETENSORS_DTYPES.find((candidate) => candidate.name === dtype);
@@ -321,16 +326,12 @@ function mayBeCounts(open: readonly (Set<string> | undefined)[]): boolean {
 
 function checkBudget(name: string, limit: string, found: number, maximum: number, offset: number): void {
   if (found <= maximum) return;
-  throw new MmdError(
-    'LIMIT_EXCEEDED',
-    `${name}: safetensors header: ${found} ${limit}, and at most ${maximum} are read`,
-    {
-      offset,
-      found,
-      limit,
-      maximum,
-    },
-  );
+  throw new MmdError('LIMIT_EXCEEDED', `${name}: safetensors header: ${found} ${limit}, over the limit of ${maximum}`, {
+    offset,
+    found,
+    limit,
+    maximum,
+  });
 }
 
 function isRecord(value: unknown): value is { readonly [key: string]: unknown } {
@@ -375,7 +376,7 @@ export function planSafetensors(
     const plainObject =
       Object.getPrototypeOf(metadata) === Object.prototype || Object.getPrototypeOf(metadata) === null;
     if (!plainObject || !Object.entries(metadata).flat().every(isText)) {
-      const text = 'safetensors: metadata is a plain object of texts without half surrogate pairs';
+      const text = 'safetensors: metadata must be a plain object of strings without lone surrogates';
       throw new MmdError('INVALID_ARGUMENT', text, { found: metadata });
     }
     header.set(METADATA, metadata);
@@ -384,7 +385,7 @@ export function planSafetensors(
   let start = 0;
   for (const [name, array] of arrays) {
     if (!isText(name)) {
-      const text = `safetensors: the name ${JSON.stringify(name)} holds half a surrogate pair, which UTF-8 cannot spell`;
+      const text = `safetensors: the name ${JSON.stringify(name)} contains a lone surrogate, which UTF-8 cannot encode`;
       throw new MmdError('BAD_KEY', text, { key: name });
     }
     if (header.has(name) || name === METADATA) {
@@ -392,10 +393,14 @@ export function planSafetensors(
     }
     const row = SAFETENSORS_DTYPES.find((candidate) => candidate.dtype === array.dtype.descr);
     if (row === undefined) {
-      throw new MmdError('UNSUPPORTED_DTYPE', `safetensors: ${JSON.stringify(name)}: no type for ${array.dtype.name}`, {
-        key: name,
-        found: array.dtype.name,
-      });
+      throw new MmdError(
+        'UNSUPPORTED_DTYPE',
+        `safetensors: ${JSON.stringify(name)}: the format has no type for ${array.dtype.name}`,
+        {
+          key: name,
+          found: array.dtype.name,
+        },
+      );
     }
     if (array.order === 'F') {
       throw new MmdError(
@@ -480,6 +485,6 @@ export function* namedArrays<T>(
 }
 
 function notNamed(found: unknown): MmdError {
-  const text = `arrays to write are an object of them by name, or pairs of name and array; found ${typeof found}`;
+  const text = `arrays must be an object of arrays by name, or pairs of name and array; found ${typeof found}`;
   return new MmdError('INVALID_ARGUMENT', text, { found });
 }

@@ -303,7 +303,7 @@ describe('npy files that grow', () => {
     {
       using writer = openNpyWriter(path, create);
       writer.append(new Int32Array([1, 2])).flush();
-      const message = `${path}: another writer appends to it`;
+      const message = `${path}: another writer is appending to it`;
       const locked = expect.objectContaining({ code: 'LOCKED', path, message, pid: process.pid });
       expect(() => openNpyWriter(path)).toThrowError(locked);
       expect(() => openNpyWriter(path, create)).toThrowError(locked);

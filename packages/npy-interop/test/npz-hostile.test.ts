@@ -474,12 +474,12 @@ describe('hostile npz files', () => {
   test.each([
     { what: 'is encrypted', method: 'stored', change: flags(1) },
     { what: 'is encrypted', method: 'stored', change: flags(0x40) },
-    { what: 'is packed by method 9 (deflate64)', method: 9, change: packedBy(9) },
-    { what: 'is packed by method 12 (bzip2)', method: 12, change: packedBy(12) },
-    { what: 'is packed by method 14 (lzma)', method: 14, change: packedBy(14) },
-    { what: 'is packed by method 93 (zstd)', method: 93, change: packedBy(93) },
-    { what: 'is packed by method 95 (xz)', method: 95, change: packedBy(95) },
-    { what: 'is packed by method 77', method: 77, change: packedBy(77) },
+    { what: 'is compressed with method 9 (deflate64)', method: 9, change: packedBy(9) },
+    { what: 'is compressed with method 12 (bzip2)', method: 12, change: packedBy(12) },
+    { what: 'is compressed with method 14 (lzma)', method: 14, change: packedBy(14) },
+    { what: 'is compressed with method 93 (zstd)', method: 93, change: packedBy(93) },
+    { what: 'is compressed with method 95 (xz)', method: 95, change: packedBy(95) },
+    { what: 'is compressed with method 77', method: 77, change: packedBy(77) },
   ])('a member that $what is told when it is read, and the others are read', async ({ what, method, change }) => {
     using temp = new TempDir();
     writeFileSync(temp.file('some.npz'), patch(stored, 0, change));

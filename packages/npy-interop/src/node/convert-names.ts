@@ -23,7 +23,7 @@ export function fileNameOf(key: string, extension: string): string {
   if (/\p{Surrogate}/u.test(key)) {
     throw new MmdError(
       'BAD_KEY',
-      `no file name can hold the key ${JSON.stringify(key)}: it has half a surrogate pair`,
+      `the key ${JSON.stringify(key)} cannot be a file name: it contains a lone surrogate`,
       {
         key,
       },
@@ -52,6 +52,6 @@ export function keyOfFileName(path: string, extension: string): string {
 /** Refuses what is not a list of keys; a string would be iterated letter by letter. @throws INVALID_ARGUMENT */
 export function checkKeys(call: string, keys: unknown): void {
   if (Array.isArray(keys) && keys.every((key) => typeof key === 'string')) return;
-  const found = Array.isArray(keys) ? 'a list of others' : typeof keys;
-  throw new MmdError('INVALID_ARGUMENT', `${call}: keys are a list of texts; found ${found}`, { found: keys });
+  const found = Array.isArray(keys) ? 'a list of other values' : typeof keys;
+  throw new MmdError('INVALID_ARGUMENT', `${call}: keys must be a list of strings; found ${found}`, { found: keys });
 }

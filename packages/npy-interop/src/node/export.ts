@@ -225,7 +225,11 @@ export async function mmdToRaw(
   return await withParts(dict, [key], options, async (parts, create, tick) => {
     const [part] = parts;
     if (parts.length !== 1 || part === undefined) {
-      throw new MmdError('UNSUPPORTED_VALUE', `${dict.name}: ${JSON.stringify(key)} is a masked array`, { key });
+      throw new MmdError(
+        'UNSUPPORTED_VALUE',
+        `${dict.name}: ${JSON.stringify(key)} is a masked array, which a raw file cannot hold`,
+        { key },
+      );
     }
     await writePart(create(path).file, part[1], 0, tick);
   });
@@ -260,7 +264,7 @@ async function withParts(
       const file = new FileReplacement(path, leftovers);
       files.push(file);
       if (file.target !== source.name) return file;
-      throw new MmdError('INVALID_ARGUMENT', `${file.path} is the dict's own file: export to another`, {
+      throw new MmdError('INVALID_ARGUMENT', `${file.path} is the dict's own file: export to another file`, {
         path: file.path,
       });
     };
@@ -307,7 +311,7 @@ function openDictFile(dict: MmapDict): NodeFile {
 }
 
 function neverStayed(dict: MmapDict): MmdError {
-  const text = `what was copied was moved or given back meanwhile, ${ATTEMPTS} times: export when nobody vacuums or reclaims`;
+  const text = `arrays were moved or freed during the export, ${ATTEMPTS} times: export while no vacuum or reclaim is running`;
   const { path } = dict;
   return new MmdError('LIMIT_EXCEEDED', `${dict.name}: ${text}`, { limit: 'attempts', maximum: ATTEMPTS, path });
 }
@@ -358,7 +362,7 @@ function lookAt(dict: MmapDict, key: string): EntryMeta {
     throw new MmdError('NOT_FOUND', `${dict.name}: no key ${JSON.stringify(key)}`, { key, path: dict.path });
   }
   if (meta.type !== undefined) return meta;
-  throw new MmdError('UNSUPPORTED_VALUE', `${dict.name}: ${JSON.stringify(key)} holds no array, but a ${meta.kind}`, {
+  throw new MmdError('UNSUPPORTED_VALUE', `${dict.name}: ${JSON.stringify(key)} holds a ${meta.kind}, not an array`, {
     key,
     path: dict.path,
     found: meta.kind,

@@ -37,7 +37,7 @@ export async function changeHeld<T>(
 ): Promise<T> {
   checkFileDict(dict);
   if (!dict.writable) {
-    throw new MmdError('READ_ONLY', `${dict.name}: opened with mode '${dict.mode}'`, { path: dict.name });
+    throw new MmdError('READ_ONLY', `${dict.name}: read-only, opened with mode '${dict.mode}'`, { path: dict.name });
   }
   options.signal?.throwIfAborted();
   const token = dict.token();

@@ -461,7 +461,8 @@ async function importGroup(held: HeldDict, group: Group, tick: Tick): Promise<vo
     mask === undefined ? hole(group) : { ...hole(group), mask: hole(mask), fillValue: group.fillValue },
   );
   const meta = held.dict.getMeta(key);
-  if (meta === undefined) throw new MmdError('CORRUPT', `${held.dict.name}: ${JSON.stringify(key)} was lost`, { key });
+  if (meta === undefined)
+    throw new MmdError('CORRUPT', `${held.dict.name}: ${JSON.stringify(key)} is missing after it was stored`, { key });
   if (group.nbytes > 0) await group.fill(held.file, meta.offset, tick);
   if (mask === undefined || meta.mask === undefined || mask.nbytes === 0) return;
   if (mask.order === group.order || mask.shape.length < 2) {

@@ -278,7 +278,7 @@ export function writeArray(file: StorageFile, array: PlainArray, offset: number,
 export function openPlace({ place, source }: PlainArray): BytesInFile & Disposable {
   if (place !== undefined) return { ...place, [Symbol.dispose]: () => {} };
   const range = source?.file;
-  if (range === undefined) throw new MmdError('INVALID_ARGUMENT', 'the bytes of the array stand in no file');
+  if (range === undefined) throw new MmdError('INVALID_ARGUMENT', 'the bytes of the array are not in a file');
   const file = NodeFile.open(range.path, 'r');
   return { file, offset: range.offset, [Symbol.dispose]: () => file.close() };
 }

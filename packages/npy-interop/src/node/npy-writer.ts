@@ -52,7 +52,7 @@ export class NpyWriter implements Disposable {
     const { dtype, shape, order } = header;
     const [rows, ...rowShape] = shape;
     if (rows === undefined || order === 'F' || dtype.hasObject) {
-      const found = dtype.hasObject ? 'objects' : order === 'F' ? 'Fortran order' : 'no dimensions';
+      const found = dtype.hasObject ? HOLDS_OBJECTS : order === 'F' ? 'it is in Fortran order' : 'it has no dimensions';
       throw noRows(file.name, found);
     }
     this.#file = file;
@@ -67,7 +67,7 @@ export class NpyWriter implements Disposable {
     // Rows that were never flushed may be overwritten, but another array may not.
     const behind = new Uint8Array(8);
     if (isNpy(behind.subarray(0, file.read(header.dataOffset + header.nbytes, behind)))) {
-      throw noRows(file.name, 'a file with another array behind it');
+      throw noRows(file.name, 'another array follows it in the file');
     }
     this.#needRoom(rows + 1);
   }
@@ -145,7 +145,7 @@ export class NpyWriter implements Disposable {
   #needRoom(rows: number): void {
     if (rows <= this.#mostRows) return;
     const { name } = this.#file;
-    const text = `${name}: its header has no room to count ${rows} rows; one that numpy 1.23 or later, or writeNpy, wrote has`;
+    const text = `${name}: its header has no room for a count of ${rows} rows; headers written by numpy 1.23 or later, or by writeNpy, have`;
     throw new MmdError('UNSUPPORTED_VALUE', text, { path: name, found: rows, maximum: this.#mostRows });
   }
 
@@ -158,8 +158,10 @@ export class NpyWriter implements Disposable {
   }
 }
 
-function noRows(name: string, found: string): MmdError {
-  return new MmdError('UNSUPPORTED_VALUE', `${name}: rows cannot be appended to an array of ${found}`);
+const HOLDS_OBJECTS = 'it holds objects';
+
+function noRows(name: string, why: string): MmdError {
+  return new MmdError('UNSUPPORTED_VALUE', `${name}: rows cannot be appended to this array: ${why}`);
 }
 
 /** The most rows whose count fits into the header: the largest number with as many digits as fit. */
@@ -198,7 +200,7 @@ export function openNpyWriter(path: string | URL, create?: NpyWriterOptions): Np
   checkList(create.rowShape);
   const dtype = parseDType(create.dtype);
   // Checked before the new file replaces another.
-  if (dtype.hasObject) throw noRows(name, 'objects');
+  if (dtype.hasObject) throw noRows(name, HOLDS_OBJECTS);
   arrayBytes(dtype, create.rowShape, name);
   const header = formatNpyHeader({ dtype, shape: [0, ...create.rowShape] });
   refuseWritten(name);
@@ -231,6 +233,6 @@ function lock(file: NodeFile): void {
   } catch (cause) {
     if (!isMmdError(cause, 'LOCKED')) throw cause;
     const { name } = file;
-    throw new MmdError('LOCKED', `${name}: another writer appends to it`, { path: name, pid: cause.pid, cause });
+    throw new MmdError('LOCKED', `${name}: another writer is appending to it`, { path: name, pid: cause.pid, cause });
   }
 }

@@ -42,7 +42,7 @@ function fileSource(file: StorageFile): ByteSource {
       const bytes = new Uint8Array(available);
       const count = file.read(offset, bytes);
       if (count === length) return bytes;
-      throw new MmdError('TRUNCATED', `${file.name}: ends at ${file.size()}, reading needs ${offset + length}`, {
+      throw new MmdError('TRUNCATED', `${file.name}: ends at ${file.size()}, but reading needs ${offset + length}`, {
         path: file.name,
         offset,
         expected: length,

@@ -43,7 +43,7 @@ export class FileReplacement implements Disposable {
     this.path = absolutePath(path);
     // absolutePath has dropped the slash: it would be taken for the path of a file.
     if (['/', sep].includes(String(path).slice(-1))) {
-      throw new MmdError('INVALID_ARGUMENT', `${String(path)}: the path of a directory, where a file is to be`, {
+      throw new MmdError('INVALID_ARGUMENT', `${String(path)}: the path of a directory, but a file is to be written`, {
         path: this.path,
       });
     }
@@ -61,7 +61,7 @@ export class FileReplacement implements Disposable {
     } catch (cause) {
       if (!isMmdError(cause, 'NOT_FOUND')) throw cause;
       const { errno } = cause;
-      throw new MmdError('NOT_FOUND', `${this.path}: its directory is not there`, { path: this.path, errno, cause });
+      throw new MmdError('NOT_FOUND', `${this.path}: its directory does not exist`, { path: this.path, errno, cause });
     }
   }
 
@@ -110,7 +110,7 @@ export function makeDirectory(path: string): string | undefined {
   try {
     return mkdirSync(path, { recursive: true });
   } catch (cause) {
-    throw systemError('making the directory', path, cause);
+    throw systemError('creating the directory', path, cause);
   }
 }
 

@@ -177,7 +177,7 @@ export function rawLayout(
   if (!counts || unknown > 1 || type.hasObject || !Number.isSafeInteger(offset) || offset < 0) {
     throw new MmdError(
       'INVALID_ARGUMENT',
-      `${file.name}: no raw array of [${shape.join(', ')}] ${type.name} at ${offset}`,
+      `${file.name}: invalid raw array [${shape.join(', ')}] of ${type.name} at ${offset}: expected dimensions of 0 or more with at most one -1, no objects, and an offset of 0 or more`,
       {
         path: file.name,
         found: shape,
@@ -191,7 +191,7 @@ export function rawLayout(
   if (!Number.isInteger(rest)) {
     throw new MmdError(
       'INVALID_ARGUMENT',
-      `${file.name}: ${available} bytes are no whole number of rows of ${row} bytes`,
+      `${file.name}: ${available} bytes are not a whole number of rows of ${row} bytes`,
       {
         path: file.name,
         expected: row,
