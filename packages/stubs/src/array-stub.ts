@@ -27,7 +27,7 @@ export const STUB_OPTIONS: OptionTable = { reserve: isFlag, order: isOneOf('C', 
 /** The options of stubs whose rows are written one after another. Types rule out `order`; JavaScript does not. */
 export const ROW_STUB_OPTIONS: OptionTable = {
   reserve: isFlag,
-  order: { takes: (value) => value === 'C', expected: "'C', in which rows come one after the other" },
+  order: { takes: (value) => value === 'C', expected: "'C', in which rows are stored one after another" },
 };
 
 /** Names that occur in stub options but in no dtype: an object with one was passed in the wrong place. */
@@ -85,7 +85,7 @@ export abstract class ArrayStub implements ArraySource {
 export function storableDType(dtype: DTypeLike): DType {
   const option = typeof dtype === 'object' && dtype !== null && OPTION_NAMES.find((name) => Object.hasOwn(dtype, name));
   if (typeof option === 'string') {
-    const message = `the dtype: '${option}' is an option: options come behind the dtype, which is to be given then`;
+    const message = `'${option}' is an option, not part of a dtype: pass the dtype first, then the options`;
     throw new MmdError('UNSUPPORTED_DTYPE', message, { found: dtype });
   }
   const type = parseDType(dtype);
@@ -95,7 +95,7 @@ export function storableDType(dtype: DTypeLike): DType {
     });
   }
   if (type.base !== undefined) {
-    throw new MmdError('UNSUPPORTED_DTYPE', `dtype ${type.name} is an array itself: put its axes in the shape`, {
+    throw new MmdError('UNSUPPORTED_DTYPE', `dtype ${type.name} has a shape of its own: put its axes in the shape`, {
       found: type.name,
     });
   }
@@ -108,24 +108,28 @@ export function storableDType(dtype: DTypeLike): DType {
  */
 export function checkShape(shape: readonly number[], itemsize: number): readonly number[] {
   if (!Array.isArray(shape)) {
-    throw new MmdError('INVALID_ARGUMENT', `a shape is an array of dimensions, found ${typeof shape}`, {
+    throw new MmdError('INVALID_ARGUMENT', `a shape must be an array of dimensions, found ${typeof shape}`, {
       expected: 'an array of whole numbers',
       found: shape,
     });
   }
   if (shape.length > MAX_NDIM) {
-    throw new MmdError('INVALID_ARGUMENT', `a shape of ${shape.length} dimensions, and numpy ends at ${MAX_NDIM}`, {
-      limit: 'ndim',
-      maximum: MAX_NDIM,
-      found: shape.length,
-    });
+    throw new MmdError(
+      'INVALID_ARGUMENT',
+      `a shape of ${shape.length} dimensions; numpy supports at most ${MAX_NDIM}`,
+      {
+        limit: 'ndim',
+        maximum: MAX_NDIM,
+        found: shape.length,
+      },
+    );
   }
   // As in numpy, a zero dimension or zero-byte elements do not exempt the other dimensions.
   const atLeast1 = (count: number): bigint => BigInt(Math.max(1, count));
   let nbytes = atLeast1(itemsize);
   for (const dim of shape as readonly unknown[]) nbytes *= atLeast1(checkCount(dim, 'a dimension of a shape'));
   if (nbytes > BigInt(MAX_BYTES)) {
-    const text = `shape [${shape.join(', ')}] takes ${nbytes} bytes, more than a file has places for (2^53 - 2^24)`;
+    const text = `shape [${shape.join(', ')}] takes ${nbytes} bytes, more than a file can hold (2^53 - 2^24)`;
     throw new MmdError('INVALID_ARGUMENT', text, {
       limit: 'nbytes',
       maximum: MAX_BYTES,
@@ -138,7 +142,7 @@ export function checkShape(shape: readonly number[], itemsize: number): readonly
 /** Returns a whole number from 0 to 2^53 - 1, or throws INVALID_ARGUMENT. */
 export function checkCount(value: unknown, what: string): number {
   if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) {
-    throw new MmdError('INVALID_ARGUMENT', `${what} is a whole number from 0 to 2^53 - 1, found ${shown(value)}`, {
+    throw new MmdError('INVALID_ARGUMENT', `${what} must be a whole number from 0 to 2^53 - 1, found ${shown(value)}`, {
       expected: 'a whole number >= 0',
       found: value,
     });

@@ -105,10 +105,11 @@ export class FunctionNDArray extends ArrayStub {
     const parts = this.#parts(values, count);
     if (parts === undefined && (!ArrayBuffer.isView(values) || values.length !== count)) {
       const found = ArrayBuffer.isView(values) ? values.length : values;
-      const what = typeof found === 'number' ? `${found} elements` : `no typed array (${typeof found})`;
+      const what =
+        typeof found === 'number' ? `${found} elements` : `something other than a typed array (${typeof found})`;
       throw new MmdError(
         'INVALID_ARGUMENT',
-        `rows ${start} to ${end - 1} are ${count} elements of ${this.type.name}; the function gave ${what}`,
+        `rows ${start} to ${end - 1} need ${count} elements of ${this.type.name}, but the function returned ${what}`,
         { expected: count, found },
       );
     }

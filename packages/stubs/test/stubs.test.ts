@@ -112,7 +112,9 @@ test.each<readonly [string, object, (options: never) => unknown]>([
   ['GrowableNDArray', { capacity: 9 }, (options) => new GrowableNDArray([5], options)],
   ['GrowableMaskedArray', { fillValue: 9 }, (options) => new GrowableMaskedArray([5], options)],
 ])('%s says that options come behind the dtype, where %j stands in its place', (_name, options, make) => {
-  const message = expect.stringContaining(`'${Object.keys(options)[0]}' is an option: options come behind the dtype`);
+  const message = expect.stringContaining(
+    `'${Object.keys(options)[0]}' is an option, not part of a dtype: pass the dtype first`,
+  );
   expect(() => make(options as never)).toThrowError(expect.objectContaining({ code: 'UNSUPPORTED_DTYPE', message }));
 });
 

@@ -22,7 +22,7 @@ import { isOfBytes, isTypedArray } from './frame.ts';
 export function elementType(dtype: DTypeLike): DType {
   const type = parseDType(dtype);
   if (type.base === undefined) return type;
-  throw new MmdError('UNSUPPORTED_DTYPE', `dtype ${type.name} has a shape of its own: move it to the shape option`, {
+  throw new MmdError('UNSUPPORTED_DTYPE', `dtype ${type.name} has a shape of its own: put its axes in the shape`, {
     found: type.name,
   });
 }
