@@ -13,7 +13,7 @@ export function isArray(value: unknown): value is AnyArray {
 /** The value if it is an array; else throws an error that names the option that needs one. */
 export function requireArray(value: unknown, key: string, option: string): AnyArray {
   if (isArray(value)) return value;
-  throw usageError(`${option} needs an array, and ${JSON.stringify(key)} is none`);
+  throw usageError(`${option} needs an array, but ${JSON.stringify(key)} is not one`);
 }
 
 /** A part of an array; a single element is a 0-d array. */

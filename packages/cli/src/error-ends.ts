@@ -11,17 +11,17 @@ interface ErrorRow {
 /** The exit reason for an error code and, if its message does not say, what to do about it. */
 const ERRORS: { readonly [code in ErrorCode]?: ErrorRow } = {
   NOT_FOUND: { exit: 'notFound' },
-  NOT_A_PICKLE: { exit: 'corrupt', advice: "give a file that is a pickle, or 'mmdpickle import' it" },
+  NOT_A_PICKLE: { exit: 'corrupt', advice: "give a pickle, or import the file with 'mmdpickle import'" },
   NOT_A_DICT: { exit: 'corrupt', advice: "'mmdpickle import' stores such a value under one key" },
-  NOT_MMDPICKLE: { exit: 'corrupt', advice: "'mmdpickle convert' makes an mmdpickle file of it" },
-  BAD_FORMAT: { exit: 'corrupt', advice: '--format says what a file is when its name does not' },
-  TRUNCATED: { exit: 'corrupt', advice: "'mmdpickle fsck' tells what is intact", ofPickles: true },
-  CORRUPT: { exit: 'corrupt', advice: "'mmdpickle fsck' tells what is intact", ofPickles: true },
-  BAD_OPCODE: { exit: 'corrupt', advice: "'mmdpickle dis' shows it up to there" },
-  LOCKED: { exit: 'locked', advice: 'try again when the other one is done' },
+  NOT_MMDPICKLE: { exit: 'corrupt', advice: "'mmdpickle convert' makes an mmdpickle file from it" },
+  BAD_FORMAT: { exit: 'corrupt', advice: 'use --format if the file name does not show the format' },
+  TRUNCATED: { exit: 'corrupt', advice: "'mmdpickle fsck' shows what is intact", ofPickles: true },
+  CORRUPT: { exit: 'corrupt', advice: "'mmdpickle fsck' shows what is intact", ofPickles: true },
+  BAD_OPCODE: { exit: 'corrupt', advice: "'mmdpickle dis' shows it up to that point" },
+  LOCKED: { exit: 'locked', advice: 'try again when the other writer is done' },
   INVALID_ARGUMENT: { exit: 'usage' },
-  READ_ONLY: { advice: "the file's permissions, or those of its file system, say who may change it" },
-  NO_SPACE: { advice: "free some space; 'mmdpickle vacuum' or 'reclaim' may find some" },
+  READ_ONLY: { advice: 'check the permissions of the file and of its file system' },
+  NO_SPACE: { advice: "free some space; 'mmdpickle vacuum' or 'reclaim' may help" },
 };
 
 /** The exit code for an error code; anything without a code of its own is a problem. */

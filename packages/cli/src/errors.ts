@@ -78,7 +78,7 @@ function stackOf(error: Error): string {
 /** Phrases in the library's messages, and what to say instead. */
 const ENCODING_WORDS = [
   "load with encoding 'latin1', 'utf-8' or 'bytes'",
-  'say --encoding latin1, utf-8 or bytes',
+  'use --encoding latin1, utf-8 or bytes',
 ] as const;
 const WORDS = [
   ['with { allowPickle: true }', 'with --allow-pickle'],

@@ -34,7 +34,7 @@ export function tellRest(
 ): void {
   const rest = size - end;
   const name = invocation.nameOf?.(path) ?? path;
-  if (rest > 0) tellNote(invocation, `${name}: the pickle ends at ${end}, and ${rest} more bytes were not looked at`);
+  if (rest > 0) tellNote(invocation, `${name}: the pickle ends at ${end}, and ${rest} more bytes were ignored`);
 }
 
 /** Notes the bytes after an array: a user who saved several arrays into the file, or gave a wrong shape, may expect all of them. */
@@ -42,10 +42,7 @@ export function tellBehind(
   invocation: FromFiles,
   { name, bytes }: { readonly name: string; readonly bytes: number },
 ): void {
-  tellNote(
-    invocation,
-    `${invocation.nameOf?.(name) ?? name}: the ${bytes} bytes behind the first array were not looked at`,
-  );
+  tellNote(invocation, `${invocation.nameOf?.(name) ?? name}: the ${bytes} bytes after the first array were ignored`);
 }
 
 /** Bytes that are valid until the holder is disposed. */

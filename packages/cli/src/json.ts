@@ -15,7 +15,9 @@ export function jsonText(value: unknown): string {
     return textOf(value, { left: MAX_VALUES });
   } catch (cause) {
     if (!(cause instanceof TypeError || cause instanceof RangeError)) throw cause;
-    throw new MmdError('UNSUPPORTED_VALUE', 'a value with cycles, or nested this deeply, has no JSON form', { cause });
+    throw new MmdError('UNSUPPORTED_VALUE', 'a value with cycles, or nested this deeply, cannot be written as JSON', {
+      cause,
+    });
   }
 }
 
@@ -30,10 +32,14 @@ interface Budget {
 
 function spend(budget: Budget, maximum = MAX_VALUES): void {
   if (--budget.left >= 0) return;
-  throw new MmdError('LIMIT_EXCEEDED', `a value or key that lists more than ${maximum} others has no JSON form here`, {
-    limit: 'values',
-    maximum,
-  });
+  throw new MmdError(
+    'LIMIT_EXCEEDED',
+    `a value or key that contains more than ${maximum} others cannot be written as JSON`,
+    {
+      limit: 'values',
+      maximum,
+    },
+  );
 }
 
 /** A key as text: for a tuple or frozenset, its items with commas between. */

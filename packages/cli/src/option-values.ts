@@ -22,7 +22,8 @@ export const ENCODING: OptionSpec = {
 /** Parses a whole number from 0. */
 export function parseNatural(text: string): number {
   const value = Number(text);
-  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value)) throw usageError(`expected a number, found ${text}`, text);
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value))
+    throw usageError(`expected a whole number, found ${text}`, text);
   return value;
 }
 
@@ -60,6 +61,6 @@ export function parseShapeOption(text: string): number[] {
   const parts = text.split(/[,x]/).map((part) => part.trim());
   const shape = parts.map(Number);
   if (!parts.every((part) => /^\d+$/.test(part)) || !shape.every(Number.isSafeInteger))
-    throw usageError(`expected 512,1024, found ${text}`, text);
+    throw usageError(`expected dimensions such as 512,1024, found ${text}`, text);
   return shape;
 }

@@ -143,7 +143,7 @@ function usageLine(text: string): string {
     .trim()
     .replace(/^error: /, '')
     .replaceAll(/\s*\n\s*/g, ' ');
-  return `${said}; --help shows what is`;
+  return `${said}; see --help`;
 }
 
 function exitCodeLines(): string {

@@ -14,7 +14,7 @@ export function parseSliceSpec(text: string): SliceSpec[] {
     if (/^[+-]?\d+$/.test(trimmed)) return Number(trimmed);
     const range = /^([+-]?\d+)?:([+-]?\d+)?(?::([+-]?\d+)?)?$/.exec(trimmed);
     if (range === null) {
-      throw new MmdError('INVALID_ARGUMENT', `'${part}' is none of N, START:STOP:STEP, ':', '...', None`, {
+      throw new MmdError('INVALID_ARGUMENT', `expected N, START:STOP:STEP, ':', '...' or None, found '${part}'`, {
         found: part,
       });
     }

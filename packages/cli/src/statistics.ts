@@ -37,7 +37,7 @@ export function statisticsOf(
   const { kind, itemsize } = dataOf(array).type;
   // JavaScript has no 16-byte numbers.
   if (!NUMERIC_KINDS.includes(kind) || itemsize > 8)
-    throw usageError(`stats: an array of ${array.dtype} has no minimum and mean`);
+    throw usageError(`stats: cannot compute the minimum and mean of ${array.dtype} elements`);
   const total = 2 * dataOf(array).nbytes;
   let seen = 0;
   const report = (count: number): void => {

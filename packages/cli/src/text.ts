@@ -132,7 +132,7 @@ export function shareText(part: number, whole: number): string {
 export function encoded(chunk: string | Uint8Array): Uint8Array {
   if (typeof chunk !== 'string') return chunk;
   if (!/\p{Cs}/u.test(chunk)) return Buffer.from(chunk);
-  throw new MmdError('UNSUPPORTED_VALUE', 'text with half a surrogate pair has no UTF-8; --json spells it out');
+  throw new MmdError('UNSUPPORTED_VALUE', 'text with a lone surrogate cannot be encoded as UTF-8; --json escapes it');
 }
 
 /** Text that cannot move the cursor or hide anything: control, format and unassigned characters are spelled out. */

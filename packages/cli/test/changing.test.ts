@@ -19,7 +19,7 @@ describe('changing a file', () => {
     await shell(cwd, 'cat flat.npy flat.npy > both.npy');
     for (const line of ['import both.mmdpickle both.npy', 'put put.mmdpickle x @both.npy']) {
       const { code, stderr } = await bench.line(cwd, `mmdpickle ${line}`);
-      const left = `both.npy: the ${statSync(join(cwd, 'flat.npy')).size} bytes behind the first array were not looked at\n`;
+      const left = `both.npy: the ${statSync(join(cwd, 'flat.npy')).size} bytes after the first array were ignored\n`;
       expect({ code, stderr }).toEqual({ code: 0, stderr: expect.stringContaining(left) });
     }
   });
@@ -34,7 +34,7 @@ describe('changing a file', () => {
       for (const [j, other] of inputs.entries()) {
         if (i === j) continue;
         const { code, stderr } = await bench.line(cwd, `mmdpickle import pair${i}${j}.mmdpickle ${one} ${other}`);
-        const told = /^before that, these went in: same\nmmdpickle: two inputs have the key "same" \[BAD_KEY\]\n$/;
+        const told = /^imported before the error: same\nmmdpickle: two inputs have the key "same" \[BAD_KEY\]\n$/;
         expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringMatching(told) });
       }
     }
@@ -44,7 +44,7 @@ describe('changing a file', () => {
     ['import i.mmdpickle both.pkl', 'both.pkl: the pickle ends at'],
     ['convert both.pkl new.mmdpickle', 'both.pkl: the pickle ends at'],
     ['convert --downgrade run.mmdpickle', '3 arrays of run.mmdpickle are in the modern layout'],
-    ['export run.mmdpickle all.npz', '2 values are no arrays: left out'],
+    ['export run.mmdpickle all.npz', '2 values are not arrays: left out'],
   ])('under --json what %s tells beside its result is JSON too', async (line, note) => {
     const cwd = bench.folder();
     await shell(cwd, 'cat settings.pkl hostile.pkl > both.pkl');
@@ -192,7 +192,7 @@ describe('changing a file', () => {
     const { code, stderr } = await bench.line(cwd, 'mmdpickle import i.mmdpickle x.raw --dtype f8 --shape 2');
     expect({ code, stderr }).toEqual({
       code: 0,
-      stderr: 'x.raw: the 4 bytes behind the first array were not looked at\n',
+      stderr: 'x.raw: the 4 bytes after the first array were ignored\n',
     });
     expect((await bench.line(cwd, 'mmdpickle import i.mmdpickle x.raw --dtype f4')).stderr).toBe('');
   });

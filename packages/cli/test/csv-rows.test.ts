@@ -97,8 +97,16 @@ describe('CSV in pieces', () => {
 
   it.each([
     { what: 'a quote that is never closed', bad: '2,"b', rows: ['2: csv: a quote that is not closed'] },
-    { what: 'a quote inside a cell', bad: '2,b"', rows: ['2: csv: a quote inside a cell, or text behind one'] },
-    { what: 'text behind a quote', bad: '2,"b" c', rows: ['2: csv: a quote inside a cell, or text behind one'] },
+    {
+      what: 'a quote inside a cell',
+      bad: '2,b"',
+      rows: ['2: csv: a quote inside a cell, or text after a closing quote'],
+    },
+    {
+      what: 'text behind a quote',
+      bad: '2,"b" c',
+      rows: ['2: csv: a quote inside a cell, or text after a closing quote'],
+    },
   ])('$what costs its own line', ({ bad, rows }) => {
     const text = `1,a\n${bad}\n3,c\n4,d\n`;
     expect(cut([text])).toEqual([['1', 'a'], ...rows, ['3', 'c'], ['4', 'd']]);
@@ -117,7 +125,7 @@ describe('CSV in pieces', () => {
     expect(cut([text], text.length)).toEqual([['aaaa\nbbb', 'c']]);
     expect(cut([text], text.length - 1)).toEqual([
       '1: csv: a quote that is not closed within 12 characters',
-      '2: csv: a quote inside a cell, or text behind one',
+      '2: csv: a quote inside a cell, or text after a closing quote',
     ]);
   });
 

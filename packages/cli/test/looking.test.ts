@@ -159,8 +159,8 @@ describe('looking at a file', () => {
     writeFileSync(join(cwd, 'doubts.pkl'), emit([...ops, 'STOP']));
     const { code, stdout } = await bench.line(cwd, 'mmdpickle check doubts.pkl');
     expect(code).toBe(1);
-    expect(stdout).toContain('calls of something that is no plain global, at 16\n');
-    expect(stdout).toContain('changes of something that the pickle did not make, at 12\n');
+    expect(stdout).toContain('calls of something other than a plain global, at 16\n');
+    expect(stdout).toContain('changes to something that the pickle did not create, at 12\n');
     expect(stdout).toContain('globals that Python looks up by an extension code: 7\nNOT ok');
   });
 
@@ -179,7 +179,7 @@ describe('looking at a file', () => {
       const { code, stderr } = await bench.line(cwd, `mmdpickle ${line}`);
       expect({ code, stderr }).toEqual({
         code: 0,
-        stderr: `both.pkl: the pickle ends at ${end}, and ${rest} more bytes were not looked at\n`,
+        stderr: `both.pkl: the pickle ends at ${end}, and ${rest} more bytes were ignored\n`,
       });
     }
   });

@@ -181,7 +181,7 @@ export function* safetensorsHeaderSteps(
   if (LENGTH_BYTES + length > size) {
     if (length <= MAX_SAFETENSORS_HEADER) throw cut(name, 'header', LENGTH_BYTES, length, size - LENGTH_BYTES);
     // Such as a text, whose first letters are not a length: no reader would accept the file even if it were complete.
-    const message = `${name}: not a safetensors file: no valid header length at the start`;
+    const message = `${name}: not a safetensors file: no valid header length`;
     throw new MmdError('BAD_FORMAT', message, { offset: 0, expected: size - LENGTH_BYTES, found: length });
   }
   checkBudget(name, 'bytes', length, MAX_SAFETENSORS_HEADER, 0);

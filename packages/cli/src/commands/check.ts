@@ -35,17 +35,17 @@ export const check: CommandSpec = {
     for (const [doubt, text] of DOUBTS) {
       if (report[doubt].length > 0) await print(terminal, red(`${text} ${report[doubt].join(', ')}\n`));
     }
-    const unseen = `NOT ok: the pickle ends at ${report.end}, and ${rest} more bytes were not looked at\n`;
+    const unseen = `NOT ok: the pickle ends at ${report.end}, and ${rest} more bytes were ignored\n`;
     const verdict = rest === 0 ? green('ok: every global is known\n') : red(unseen);
-    await print(terminal, report.known ? verdict : red('NOT ok: loading this in Python may run anything\n'));
+    await print(terminal, report.known ? verdict : red('NOT ok: loading this in Python may run arbitrary code\n'));
     return exit;
   },
 };
 
 /** Findings other than globals by name. */
 const DOUBTS = [
-  ['indirectCalls', 'calls of something that is no plain global, at'],
-  ['changes', 'changes of something that the pickle did not make, at'],
+  ['indirectCalls', 'calls of something other than a plain global, at'],
+  ['changes', 'changes to something that the pickle did not create, at'],
   ['extensions', 'globals that Python looks up by an extension code:'],
 ] as const;
 

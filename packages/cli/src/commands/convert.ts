@@ -51,14 +51,13 @@ export const convert: CommandSpec = {
     const down = options.downgrade === true;
     if (target === undefined) {
       if (!down && options.upgrade !== true)
-        throw usageError(`say where to: 'mmdpickle convert ${source} TARGET', or --upgrade or --downgrade in place`);
+        throw usageError(
+          `give a target ('mmdpickle convert ${source} TARGET'), or --upgrade or --downgrade to change it in place`,
+        );
       const { keys, arrays, others } = respell(source, down);
       if (others > 0)
-        tellNote(
-          invocation,
-          `${others} arrays of ${source} are in the modern layout: give a target to write them anew`,
-        );
-      await printResult(invocation, { keys, arrays }, `${arrays} arrays respelled`);
+        tellNote(invocation, `${others} arrays of ${source} are in the modern layout: give a target to rewrite them`);
+      await printResult(invocation, { keys, arrays }, `${arrays} arrays re-encoded`);
       return 'ok';
     }
     const { keys, arrays } = await convertTo(source, target, down ? 'legacy' : 'modern', invocation);

@@ -29,7 +29,9 @@ export const dis: CommandSpec = {
     const [path = ''] = args;
     using dict = path === '-' || options.plain === true ? undefined : openIfDict(path);
     if (dict === undefined && args[1] !== undefined)
-      throw usageError(`${options.plain === true ? '--plain' : path} shows one pickle, which has no entry to name`);
+      throw usageError(
+        `${options.plain === true ? '--plain shows the file as' : `${path} is`} one pickle, which has no keys: omit the key`,
+      );
     if (dict !== undefined) {
       await disassembleEntries(invocation, dict);
       return 'ok';

@@ -57,8 +57,12 @@ async function check(path: string, invocation: Invocation): Promise<ExitReason> 
     await printJson(terminal, { ok: left.ok, repaired, live, dead, findings, left: left.findings });
   } else {
     await printFindings(invocation, first.findings);
-    const repairable = !repaired && first.plan.length > 0 ? "; 'mmdpickle fsck --repair' puts right what it can" : '';
-    const verdict = repaired ? `repaired, ${left.ok ? 'sound now' : 'not all of it'}` : left.ok ? 'sound' : 'NOT sound';
+    const repairable = !repaired && first.plan.length > 0 ? "; 'mmdpickle fsck --repair' repairs what it can" : '';
+    const verdict = repaired
+      ? `repaired, ${left.ok ? 'sound now' : 'but not completely'}`
+      : left.ok
+        ? 'sound'
+        : 'NOT sound';
     await print(terminal, `${printable(path)}: ${verdict}: ${live} live entries, ${dead} dead${repairable}\n`);
   }
   return left.ok ? 'ok' : 'problems';

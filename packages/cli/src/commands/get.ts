@@ -77,16 +77,14 @@ async function printNpy(terminal: Terminal, value: unknown, key: string): Promis
 async function printRaw(terminal: Terminal, value: unknown, key: string): Promise<void> {
   if (typeof value === 'string' || value instanceof Uint8Array) return await print(terminal, value);
   if (!isArray(value))
-    throw usageError(`--raw prints arrays, bytes and text, and ${JSON.stringify(key)} is none of them`);
+    throw usageError(`--raw prints arrays, bytes and text, but ${JSON.stringify(key)} is none of these`);
   for (const piece of bytesInRows(withoutMask(value, key, '--raw'))) await print(terminal, piece.slice());
 }
 
 /** Refuses masked arrays: these formats have no place for a mask, and its loss would go unnoticed until it is too late. */
 function withoutMask(array: AnyArray, key: string, option: string): NDArray {
   if (array instanceof NDArray) return array;
-  throw usageError(
-    `${option} has no place for the mask of ${JSON.stringify(key)}: 'export' it as .npz, or get it --json`,
-  );
+  throw usageError(`${option} cannot hold the mask of ${JSON.stringify(key)}: export it as .npz, or use --json`);
 }
 
 /** Prints in parts: an array may be larger than memory and any string. */

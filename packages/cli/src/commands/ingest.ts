@@ -121,7 +121,7 @@ export const ingest: CommandSpec = {
     const { args, options } = invocation;
     const [path = ''] = args;
     const target = TARGETS[options.into as string];
-    if (target === undefined) throw usageError(`--into: no target ${String(options.into)}`);
+    if (target === undefined) throw usageError(`--into: unknown target ${String(options.into)}`);
     const form = formOf(invocation);
     const placeIn = target.placeIn({
       key: (options.key as string | undefined) ?? target.key,
@@ -134,7 +134,7 @@ export const ingest: CommandSpec = {
     using input = await openSource(options.from as string, invocation);
     const how = captureOptions(invocation, input);
     if (how.policy === 'block' && !input.waits)
-      throw usageError('--policy block: this source cannot wait; let frames drop instead', how.policy);
+      throw usageError('--policy block: this source cannot wait; choose a policy that drops frames', how.policy);
     using home = openHome(path, invocation);
     const stats = await capture(input, placeIn(home.into), form, how, (read) => new StatusLine(invocation, path, read));
     const { written, bytes, droppedTotal, invalid } = stats;
@@ -154,12 +154,12 @@ function formOf({ options }: Invocation): FrameForm {
   };
   // Without --format, a stream of records would be stored byte by byte without an error.
   if (form.format === 'raw' && form.schema !== undefined)
-    throw usageError('--schema: raw elements have no columns; say --format ndjson or csv');
+    throw usageError('--schema: raw elements have no columns; use --format ndjson or csv');
   if (form.format !== 'raw' && form.shape.length > 0)
-    throw usageError('--shape: records have columns; say --schema name:float32[4,8]', form.shape);
+    throw usageError('--shape: records have columns; use --schema name:float32[4,8]', form.shape);
   if (form.format === 'csv') requireSchema(form);
   if (form.format === 'raw' && form.shape.includes(0))
-    throw usageError('--shape: a frame has at least one element', form.shape);
+    throw usageError('--shape: a frame must have at least one element', form.shape);
   return form;
 }
 
@@ -186,8 +186,8 @@ function captureOptions({ options, terminal }: Invocation, input: ByteInput): Ca
 function openHome(path: string, { options }: Invocation): { readonly into: Into } & Disposable {
   const limits = options.rollover as RollingOptions | undefined;
   if (limits === undefined) {
-    if (options.keep !== undefined) throw usageError('--keep: one file; say with --rollover when the next one begins');
-    if (FilePattern.is(path)) throw usageError(`${path} holds {n}: say with --rollover when the next file begins`);
+    if (options.keep !== undefined) throw usageError('--keep: needs --rollover, which sets when the next file begins');
+    if (FilePattern.is(path)) throw usageError(`${path} contains {n}: use --rollover to set when the next file begins`);
     const dict = MmapDict.open(path);
     try {
       const lease = leased(dict);

@@ -89,7 +89,7 @@ export const importCommand: CommandSpec = {
       }
     }).catch((error: unknown) => {
       bar[Symbol.dispose]();
-      if (done.size > 0) tellNote(invocation, `before that, these went in: ${Array.from(done, keyText).join(' ')}`);
+      if (done.size > 0) tellNote(invocation, `imported before the error: ${Array.from(done, keyText).join(' ')}`);
       throw spool.named(error);
     });
     bar[Symbol.dispose]();
@@ -123,7 +123,7 @@ export const exportCommand: CommandSpec = {
     using dict = MmapDict.open(path, { mode: 'r', load: { lossless: format === FORMATS.pickle } });
     requireKeys(dict, path, rest);
     if (output !== '-' && nameOneFile(path, output))
-      throw usageError(`${output} is the file itself: export to another`);
+      throw usageError(`${output} is the file itself: export to another file`);
     const keys = rest.length > 0 ? rest : keysFor(dict, format.arraysOnly, invocation);
     using spool = new Spool(terminal);
     using bar = new ProgressBar(invocation, 'export');
@@ -154,7 +154,7 @@ function keysFor(dict: MmapDict, arraysOnly: boolean, invocation: Invocation): s
   const arrays = keys.filter((key) => dict.getMeta(key)?.dtype !== undefined);
   const skipped = keys.length - arrays.length;
   if (skipped > 0)
-    tellNote(invocation, `${skipped} ${skipped === 1 ? 'value is no array' : 'values are no arrays'}: left out`);
+    tellNote(invocation, `${skipped} ${skipped === 1 ? 'value is not an array' : 'values are not arrays'}: left out`);
   return arrays;
 }
 

@@ -42,7 +42,7 @@ export const reclaim: CommandSpec = {
     using bar = new ProgressBar(invocation, 'reclaim', 'count');
     const freed = dict.reclaim({ onProgress: bar.update });
     bar[Symbol.dispose]();
-    await printResult(invocation, { freed }, `${bytesText(freed)} given back`);
+    await printResult(invocation, { freed }, `${bytesText(freed)} freed`);
     return 'ok';
   },
 };

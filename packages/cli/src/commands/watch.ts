@@ -34,7 +34,8 @@ export const watch: CommandSpec = {
     const { terminal, args, options, json, quiet } = invocation;
     const [path = ''] = args;
     const { from, poll, count } = options as { from?: number; poll?: number; count?: number };
-    if (!quiet && !FilePattern.is(path) && !existsSync(path)) tellNote(invocation, `${path} is not there yet: waiting`);
+    if (!quiet && !FilePattern.is(path) && !existsSync(path))
+      tellNote(invocation, `${path} does not exist yet: waiting`);
     if (!json) await print(terminal, colorsFor(terminal).bold(`${HEADING}\n`));
     const { looks$ } = watchDict(path, {
       ...(from !== undefined && { from }),

@@ -29,7 +29,7 @@ export async function readCsv(
   transfer: Pick<Transfer, 'signal'>,
 ): Promise<Map<string, ArraySource>> {
   const type = parseDType(dtype);
-  if (!NUMBERS.includes(type.kind)) throw usageError(`--dtype: ${dtype} is no type of numbers`, dtype);
+  if (!NUMBERS.includes(type.kind)) throw usageError(`--dtype: ${dtype} is not a numeric type`, dtype);
   let heading: readonly string[] | undefined;
   let columns: readonly Elements[] | undefined;
   let [rows, width] = [0, 0];

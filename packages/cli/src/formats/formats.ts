@@ -74,7 +74,7 @@ export const FORMATS: Readonly<Record<string, FormatRow>> = {
       const isFile = keys.length === 1 && extname(path) === '.npy' && !path.endsWith('/');
       const array = isFile ? dict.get(key as string) : undefined;
       if (array instanceof MaskedArray) {
-        const text = `${JSON.stringify(key)} is a masked array, which takes several .npy files: name a directory or an .npz file`;
+        const text = `${JSON.stringify(key)} is a masked array, which needs several .npy files: name a directory or an .npz file`;
         throw usageError(text);
       }
       if (array instanceof NDArray) writeNpy(path, array);
@@ -162,7 +162,10 @@ export function formatOf(path: string, named: string | undefined): FormatRow {
       ? Object.values(FORMATS).find(({ extensions }) => extensions.includes(extension))
       : FORMATS[named];
   if (format !== undefined) return format;
-  throw usageError(`${path}: say with --format what it is (${Object.keys(FORMATS).join(', ')})`, path);
+  throw usageError(
+    `${path}: the name does not show the format; use --format (${Object.keys(FORMATS).join(', ')})`,
+    path,
+  );
 }
 
 async function eachOf(
@@ -199,7 +202,7 @@ function stem(path: string): string {
 
 function onlyOne(keys: readonly string[], what: string): string {
   const [key, ...more] = keys;
-  if (key === undefined || more.length > 0) throw usageError(`${what} can hold one array: name one key`);
+  if (key === undefined || more.length > 0) throw usageError(`${what} can hold only one array: name one key`);
   return key;
 }
 

@@ -126,7 +126,7 @@ export class CsvRows {
       const rows = rowsOf(this.#text.slice(this.#at, end));
       if (open && rows === UNCLOSED) continue;
       if (typeof rows === 'string') {
-        return broken(new MmdError('CORRUPT', 'csv: a quote inside a cell, or text behind one'));
+        return broken(new MmdError('CORRUPT', 'csv: a quote inside a cell, or text after a closing quote'));
       }
       const [cells] = rows;
       return cells === undefined ? { upTo } : { row: { cells, line }, upTo };

@@ -49,7 +49,7 @@ export function parseSchemaOption(text: string): RecordSchema {
   }
   for (const { name, dtype } of parseSchema(schema)) {
     if (dtype.kind === 'V' || isLong(dtype))
-      throw usageError(`column ${name}: no text stands for a ${dtype.name}`, name);
+      throw usageError(`column ${name}: ${dtype.name} cannot be read from text`, name);
   }
   return schema;
 }
@@ -98,7 +98,7 @@ function rawFrames(message: Uint8Array, { dtype, shape }: FrameForm): NDArray[] 
   if (size === 0 || message.length % size !== 0) {
     throw new MmdError(
       'TRUNCATED',
-      `a message of ${message.length} bytes holds no whole number of frames of ${size} bytes`,
+      `a message of ${message.length} bytes is not a whole number of frames of ${size} bytes`,
       {
         expected: size,
         found: message.length,
@@ -182,14 +182,14 @@ function headingOf(names: readonly string[], schema: RecordSchema): readonly str
   // Two columns may share a name if neither is stored.
   const twice = names.find((name, column) => names.indexOf(name) !== column && Object.hasOwn(schema, name));
   if (twice === undefined) return names;
-  throw new MmdError('CORRUPT', `csv: two columns are named '${twice}' in the heading`, { found: twice });
+  throw new MmdError('CORRUPT', `csv: two columns are named '${twice}' in the header`, { found: twice });
 }
 
 /** The cells of a row by column name. */
 function named(cells: readonly string[], heading: readonly string[]): Readonly<Record<string, string>> {
   if (cells.length === heading.length)
     return Object.fromEntries(heading.map((name, column) => [name, cells[column] as string]));
-  const text = `csv: ${cells.length} cells, and the heading has ${heading.length}`;
+  const text = `csv: ${cells.length} cells, but the header has ${heading.length}`;
   throw new MmdError('CORRUPT', text, { expected: heading.length, found: cells.length });
 }
 
@@ -197,7 +197,7 @@ function named(cells: readonly string[], heading: readonly string[]): Readonly<R
 function decodedRow(row: Readonly<Record<string, string>>, schema: RecordSchema): Readonly<Record<string, string>> {
   const [bad] = Object.entries(row).filter(([name, cell]) => cell.includes('\uFFFD') && Object.hasOwn(schema, name));
   if (bad === undefined) return row;
-  const text = `csv: column '${bad[0]}': ${JSON.stringify(bad[1])} is not UTF-8, or holds U+FFFD, which stands for what is none`;
+  const text = `csv: column '${bad[0]}': ${JSON.stringify(bad[1])} is not UTF-8, or contains the replacement character U+FFFD`;
   throw new MmdError('CORRUPT', text, { found: bad[1] });
 }
 
@@ -208,7 +208,7 @@ function typedRecord(row: Readonly<Record<string, string>>, schema: RecordSchema
     columns.map(({ name, dtype, shape }) => {
       const cell = Object.hasOwn(row, name) ? row[name] : undefined;
       if (cell === undefined)
-        throw new MmdError('CORRUPT', `csv: no column '${name}' in the heading`, { expected: name });
+        throw new MmdError('CORRUPT', `csv: no column '${name}' in the header`, { expected: name });
       const values = shape.length > 0 ? cell.split(/\s+/) : [cell];
       const typed = values.map((value) => cellValue(value, dtype.kind, name));
       return [name, shape.length > 0 ? typed : typed[0]];
@@ -238,7 +238,7 @@ function cellValue(text: string, kind: string, name: string): unknown {
   const whole = 'iumM'.includes(kind);
   const value = kind === 'b' ? parseTruth(text) : whole ? wholeNumber(text) : parseNumber(text);
   if (value !== undefined) return value;
-  const expected = kind === 'b' ? 'neither true nor false' : whole ? 'no whole number' : 'not a number';
+  const expected = kind === 'b' ? 'neither true nor false' : whole ? 'not a whole number' : 'not a number';
   throw new MmdError('CORRUPT', `csv: column '${name}': ${JSON.stringify(text)} is ${expected}`, {
     found: text,
   });

@@ -78,7 +78,7 @@ export const SOURCES: readonly {
 /** Opens what `spec` names. */
 export async function openSource(spec: string, invocation: Invocation): Promise<ByteInput> {
   const source = SOURCES.find(({ matches }) => matches.test(spec));
-  if (source === undefined) throw usageError(`--from: ${spec} names no source`, spec);
+  if (source === undefined) throw usageError(`--from: unknown source ${spec}`, spec);
   return await source.open(spec, invocation);
 }
 
@@ -169,7 +169,7 @@ function decoded(topic: string, spec: string): string {
   try {
     return decodeURIComponent(topic);
   } catch {
-    throw usageError(`--from: a % in a topic is written %25, found ${spec}`, spec);
+    throw usageError(`--from: a % in a topic must be written as %25, found ${spec}`, spec);
   }
 }
 

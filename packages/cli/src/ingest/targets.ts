@@ -76,7 +76,8 @@ function planes(
   { key, form, rolling, planes: count }: TargetSettings,
   mode: 'ring' | 'stop',
 ): (into: Into) => Place<IngestFrame> {
-  if (rolling) throw usageError('--rollover goes with frames, rows and chunks: planes have a number of their own');
+  if (rolling)
+    throw usageError('--rollover works with frames, rows and chunks only: ring and fill have a fixed number of planes');
   if (form.format !== 'raw') throw usageError(`--into ring and fill take raw frames, not ${form.format}`);
   const stub = new EmptyNDArray([count, ...form.shape], form.dtype);
   return (into) => planesPlace<IngestFrame>(into as MmapDict, key, stub, { mode }) as Place<IngestFrame>;
