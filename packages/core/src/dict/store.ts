@@ -181,7 +181,8 @@ export class DictStore implements EntriesHost {
     this.#reached(walk, this.terminator);
     this.#ahead = true;
     this.statesUnknown = true;
-    if (mayHaveMoved(commitNumber, file.loadI32(COMMIT_NUMBER_OFFSET)) || !this.#reaches(file.size())) this.#stale = true;
+    if (mayHaveMoved(commitNumber, file.loadI32(COMMIT_NUMBER_OFFSET)) || !this.#reaches(file.size()))
+      this.#stale = true;
     return piece < size && !walk.closer && !this.#stale;
   }
 
