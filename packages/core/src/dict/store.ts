@@ -395,10 +395,6 @@ export class DictStore implements EntriesHost {
     this.file = file;
     // In case the refresh fails: nothing that is known is true of the new file.
     this.#stale = true;
-    this.torn = undefined;
-    this.journal = undefined;
-    this.partial = false;
-    this.#walkEnd = undefined;
     this.#lookAtAll(this.#checkHeader(), locked);
   }
 
@@ -423,6 +419,11 @@ export class DictStore implements EntriesHost {
     if (base === undefined) return false;
     const { newest } = base;
     this.#reset();
+    // Whatever the last refresh found after the entries, or wrong, is of another state: a journal's deaths would kill other entries.
+    this.journal = undefined;
+    this.partial = false;
+    this.torn = undefined;
+    this.#walkEnd = undefined;
     this.entries.useBase(base);
     this.index = newest;
     this.end = base.end;
