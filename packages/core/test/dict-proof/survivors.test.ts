@@ -128,7 +128,7 @@ test('a delete that its writer was killed in is seen by who looked in the middle
 });
 
 /** A handle that met a journal, and then an index that was written after an in-place vacuum had moved the entries. */
-const MET_A_JOURNAL: [Change[], Change[], [], number, number, number, number, boolean, boolean] = [
+const MET_A_JOURNAL: [Change[], Change[], [], 0, 66, number, number, boolean, boolean] = [
   [
     { kind: 'batch', key: 0, closed: true },
     { kind: 'vacuum in place', key: 0, closed: false },
