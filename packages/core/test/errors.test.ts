@@ -10,13 +10,13 @@ describe('MmdError', () => {
     expect(isMmdError(error, code)).toBe(true);
   });
 
-  it('has no field but those that are known', () => {
+  it('has only the fields that are defined', () => {
     const error = new MmdError('IO', 'what happened', { path: 'a', offset: undefined });
     expect(Object.keys(error)).toEqual(['code', 'name', 'path']);
     expect(error.offset).toBeUndefined();
   });
 
-  it('is told by shape, not by class', () => {
+  it('is recognized by shape, not by class', () => {
     expect(isMmdError({ name: 'MmdError', code: 'IO' })).toBe(true);
     expect(isMmdError({ name: 'MmdError', code: 'toString' })).toBe(false);
     expect(isMmdError(new Error('IO'))).toBe(false);

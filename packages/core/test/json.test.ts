@@ -16,7 +16,7 @@ const json: fc.Arbitrary<unknown> = fc.letrec<{ value: unknown }>((tie) => ({
   ),
 })).value;
 
-/** JSON text with bigints as they are. */
+/** JSON text in which bigints are written in full. */
 function written(value: unknown): string {
   if (typeof value === 'bigint') return String(value);
   if (Array.isArray(value)) return `[ ${value.map(written).join(' ,')}]`;
@@ -24,7 +24,7 @@ function written(value: unknown): string {
   return `{${Object.entries(value).map(([key, item]) => `${JSON.stringify(key)} :${written(item)}`)}}`;
 }
 
-it('JSON is read as it is written, integers of any size too', () => {
+it('JSON is read as it was written, including integers of any size', () => {
   fc.assert(
     fc.property(json, (value) => {
       expect(parseJson(written(value))).toEqual(value);
@@ -57,7 +57,7 @@ it('objects that become maps keep the order of their keys, as in Python', () => 
   );
 });
 
-it('what is no JSON is told by JSON.parse, and numbers are read as the caller wants', () => {
+it('text that is not JSON is reported by JSON.parse, and numbers are read as the caller wants', () => {
   for (const text of ['[12345678901234567890', '9'.repeat(4_194_305)])
     expect(() => parseJson(text)).toThrow(SyntaxError);
   expect(parseJson('{"n0": [2.0, 3, "2.0"]}', (token) => (token.includes('.') ? { float: token } : 0))).toEqual({
@@ -65,7 +65,7 @@ it('what is no JSON is told by JSON.parse, and numbers are read as the caller wa
   });
 });
 
-it.each(['object', 'map'] as const)('is read however deep it is (objects become: %s)', (objects) => {
+it.each(['object', 'map'] as const)('any depth of nesting can be read (objects become: %s)', (objects) => {
   const depth = 100_000;
   let value = parseJson(`${'[{"a":'.repeat(depth)}12345678901234567890${'}]'.repeat(depth)}`, undefined, objects);
   for (let i = 0; i < depth; i += 1) {

@@ -1,6 +1,6 @@
 import { NodeFile } from '@mmdpickle/core/node';
 
-/** Holds a file's lock, as a slow writer in another process would, to slow down a sink on purpose. */
+/** Holds a file's lock, like a slow writer in another process, to slow down a sink on purpose. */
 export class Blocker implements Disposable {
   readonly #file: NodeFile;
   #held = false;

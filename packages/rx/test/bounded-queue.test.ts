@@ -59,7 +59,7 @@ describe('a bounded queue', () => {
     );
   });
 
-  test('drops the longest-waiting items for a new one, or all of them when it samples', () => {
+  test('drops the longest-waiting items for a new one, or all of them if it samples', () => {
     const queue = new BoundedQueue<Item>({ frames: 10, bytes: 30 });
     for (let id = 0; id < 3; id += 1) queue.push({ id, bytes: 10 });
     expect(queue.admit(15, 'drop-newest')).toEqual({ accepted: false, evicted: [] });
@@ -73,7 +73,7 @@ describe('a bounded queue', () => {
     expect(queue.admit(15, 'sample').evicted).toEqual([{ id: 2, bytes: 10 }]);
   });
 
-  test('never gives up an item in flight', () => {
+  test('never drops an item in flight', () => {
     const queue = new BoundedQueue<Item>({ frames: 2, bytes: 100 });
     queue.push({ id: 0, bytes: 1 });
     queue.push({ id: 1, bytes: 1 });
@@ -112,7 +112,7 @@ describe('a histogram', () => {
     );
   });
 
-  test('is 0 when nothing was recorded, and takes absurd durations', () => {
+  test('is 0 if nothing was recorded, and accepts absurd durations', () => {
     const histogram = new Histogram();
     expect(histogram.quantile(0.5)).toBe(0);
     for (const value of [0, -1, 1e30]) histogram.record(value);

@@ -19,7 +19,7 @@ function* cut(bytes: Uint8Array, places: readonly number[]): Generator<Uint8Arra
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 const places = fc.array(fc.nat(), { maxLength: 20 });
 
-test('frames are the same however the stream is cut, and the short tail is known', () => {
+test('frames are the same however the stream is cut, and a short tail is reported', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 300 }), fc.integer({ min: 1, max: 50 }), places, (bytes, size, where) => {
       const cutter = new FrameCutter(size);
@@ -64,7 +64,7 @@ test('lines are the same however the stream is cut', () => {
   );
 });
 
-test('a line that comes byte by byte takes little more memory than it has bytes', () => {
+test('a line that arrives byte by byte takes little more memory than its length', () => {
   setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc') as () => void;
   const cutter = new LineCutter(1e6);
@@ -77,7 +77,7 @@ test('a line that comes byte by byte takes little more memory than it has bytes'
   expect([...cutter.end()][0]).toHaveLength(300_000);
 });
 
-test('a last line without a newline is given at the end', () => {
+test('a last line without a newline is emitted at the end', () => {
   const cutter = new LineCutter(10);
   const [a, b] = new TextEncoder().encode('ab');
   expect([...cutter.push(new TextEncoder().encode('a\nb'))]).toEqual([Uint8Array.of(a!)]);

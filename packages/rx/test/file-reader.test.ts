@@ -1,6 +1,4 @@
-/**
- * A look at a file while others change it, write by write.
- */
+/** Polls of a file that others change, write by write. */
 import { type GrowableArray, type GrowableMaskedArray as MaskedRows, MmapDict } from '@mmdpickle/core';
 import { MemoryDisk } from '@mmdpickle/core/storage';
 import { Playback, Recording } from '@mmdpickle/core/testing';
@@ -12,7 +10,7 @@ import { FileReader, type SweepPace } from '../src/watch/file-reader.ts';
 
 const RUNS = process.env.MMDPICKLE_LONG === '1' ? 20_000 : 250;
 const ROWS = 'rows';
-/** Further arrays that grow. */
+/** Further growable arrays. */
 const MORE = 3;
 
 beforeEach(() => {
@@ -22,7 +20,7 @@ beforeEach(() => {
 
 const fresh = (): GrowableNDArray => new GrowableNDArray([], 'float64', { capacity: 4 });
 
-/** What others do: `key` is one of those that are there, or another one. */
+/** What others do: `key` is an existing one, or another one. */
 const CHANGES: Readonly<Record<string, (dict: MmapDict, key: string) => unknown>> = {
   set: (dict, key) => dict.set(key, 1),
   delete: (dict, key) => dict.delete(key),
@@ -42,7 +40,7 @@ const kinds = fc.oneof(
   fc.constantFrom('rows', 'many rows', 'more rows', 'set', 'seal', 'new rows'),
 );
 
-/** An array that is first met while its room is trimmed, and does not read as one then. */
+/** An array that is first seen while its reserve is trimmed, and does not parse as one at that moment. */
 const MET_WHILE_SEALED: [
   changes: [string, number][],
   looks: boolean[],
@@ -72,10 +70,10 @@ const MET_WHILE_SEALED: [
   undefined,
 ];
 
-/** Each look checks whether one more entry died. */
+/** Each poll checks whether one more entry died. */
 const ONE_BY_ONE: SweepPace = { always: 0, sliceMs: -1, step: 1, pauseMs: 0, share: 0, soonShare: 0 };
 
-/** What the changes say is there: keys, and rows where it is a growable array. */
+/** What the changes report: keys, and rows for a growable array. */
 class Told {
   readonly rows = new Map<string, number>();
   #seq = 0;
@@ -105,7 +103,7 @@ class Told {
   }
 }
 
-test('looks at a file that is changed write by write meanwhile tell every change once, and come to what is there', () => {
+test('polls of a file that is changed write by write report every change once, and end with its contents', () => {
   let met = 0;
   fc.assert(
     fc.property(
@@ -146,7 +144,7 @@ test('looks at a file that is changed write by write meanwhile tell every change
           if (playback.shown > shown) met += 1;
         }
         playback.show(recording.images.length - 1);
-        // A look may leave to the next one what died while it looked, and to some more arrays whose turn it was not.
+        // A poll may leave entries that died during it, and some arrays whose turn had not come, to the next one.
         for (let i = 0; i < 4 + MORE; i += 1) {
           told.take(reader.look());
           while (reader.sweeping) told.take(reader.look());
@@ -162,7 +160,7 @@ test('looks at a file that is changed write by write meanwhile tell every change
   expect(met).toBeGreaterThan(RUNS);
 });
 
-test('in a large dict each look checks some entries only, and who died is told when its turn comes', () => {
+test('in a large dict each poll checks only some entries, and a dead one is reported when its turn comes', () => {
   const disk = new MemoryDisk();
   const dict = MmapDict.over(disk.open('dict', 'create-new'));
   for (let i = 0; i < 50; i += 1) dict.set(`key ${i}`, i);
@@ -173,13 +171,13 @@ test('in a large dict each look checks some entries only, and who died is told w
   do looks.push(reader.look().map((change) => ('key' in change ? `${change.key} ${change.kind}` : change.kind)));
   while (reader.sweeping);
   expect(looks).toEqual([[], [], ['key 25 removed'], [], [], []]);
-  // Whoever goes on from what another watcher knew is told at once.
+  // A reader that resumes from what another watcher knew reports it at once.
   dict.delete('key 7');
   const next = new FileReader(disk.open('dict', 'r'), undefined, { ...ONE_BY_ONE, step: 10 });
   expect(next.goOn(reader.ledger, reader.commitNumber).map(({ kind }) => kind)).toEqual(['removed']);
 });
 
-test('a deletion is told in a file that ends with an index, however short the commits are', () => {
+test('a deletion is reported in a file that ends with an index, however short the commits are', () => {
   const disk = new MemoryDisk();
   {
     using dict = MmapDict.over(disk.open('dict', 'create-new'));
@@ -191,7 +189,7 @@ test('a deletion is told in a file that ends with an index, however short the co
   expect(reader.look().map(({ kind }) => kind)).toEqual(['removed']);
 });
 
-test('rows of a masked array are told where it is, and where it moves to', () => {
+test('rows of a masked array are reported where it is, and after it moves', () => {
   const disk = new MemoryDisk();
   MmapDict.over(disk.open('dict', 'create-new')).set('first', 1).close();
   const reader = new FileReader(disk.open('dict', 'r'));
@@ -212,7 +210,7 @@ test('rows of a masked array are told where it is, and where it moves to', () =>
   expect(told).toEqual(['added', { start: 0, end: 2 }, { start: 2, end: 3 }, { start: 3, end: 7 }]);
 });
 
-test('rows of an array that outgrows its place in the middle of a look are told once, as rows', () => {
+test('rows of an array that outgrows its place during a poll are reported once, as rows', () => {
   for (let nth = 0, calls = Infinity; nth < calls; nth += 1) {
     const disk = new MemoryDisk();
     const dict = MmapDict.over(disk.open('dict', 'create-new')).set(ROWS, fresh()).set('behind', 1);
@@ -248,7 +246,7 @@ test('rows of an array that outgrows its place in the middle of a look are told 
   }
 });
 
-describe('growable arrays by the thousand', () => {
+describe('thousands of growable arrays', () => {
   const disks = [100, 2500].map((count) => {
     const disk = new MemoryDisk();
     using dict = MmapDict.over(disk.open('dict', 'create-new'));
@@ -258,48 +256,54 @@ describe('growable arrays by the thousand', () => {
     return { count, disk };
   });
 
-  test.each(disks)('a look asks $count arrays by few calls, and each of them within three looks', ({ count, disk }) => {
-    let calls = 0;
-    const file = new Proxy(disk.open('dict', 'r'), {
-      get(target, name) {
-        const value: unknown = Reflect.get(target, name, target);
-        if (typeof value !== 'function') return value;
-        return (...args: unknown[]): unknown => {
-          calls += 1;
-          return Reflect.apply(value, target, args);
-        };
-      },
-    });
-    const reader = new FileReader(file);
-    reader.skip();
-    using dict = MmapDict.over(disk.open('dict', 'r+'));
-    const append = (i: number): void => void (dict.get(`array ${i}`) as GrowableArray).append([1]);
-    // Where the counts are is found out when it is an array's turn for the first time.
-    append(0);
-    for (let i = 0; i < 3; i += 1) reader.look();
-    for (let i = 0; i < count; i += 37) {
-      append(i);
-      const start = calls;
-      const told = [reader.look(), reader.look(), reader.look()].flat();
-      expect(calls - start).toBeLessThan(300);
-      const end = (dict.get(`array ${i}`) as GrowableArray).shape[0];
-      expect(told).toMatchObject([{ kind: 'appended', key: `array ${i}`, rows: { start: i === 0 ? 1 : 0, end } }]);
-    }
-  });
+  test.each(disks)(
+    'a poll checks $count arrays with few calls, and each of them within three polls',
+    ({ count, disk }) => {
+      let calls = 0;
+      const file = new Proxy(disk.open('dict', 'r'), {
+        get(target, name) {
+          const value: unknown = Reflect.get(target, name, target);
+          if (typeof value !== 'function') return value;
+          return (...args: unknown[]): unknown => {
+            calls += 1;
+            return Reflect.apply(value, target, args);
+          };
+        },
+      });
+      const reader = new FileReader(file);
+      reader.skip();
+      using dict = MmapDict.over(disk.open('dict', 'r+'));
+      const append = (i: number): void => void (dict.get(`array ${i}`) as GrowableArray).append([1]);
+      // The locations of the counts are determined at an array's first turn.
+      append(0);
+      for (let i = 0; i < 3; i += 1) reader.look();
+      for (let i = 0; i < count; i += 37) {
+        append(i);
+        const start = calls;
+        const told = [reader.look(), reader.look(), reader.look()].flat();
+        expect(calls - start).toBeLessThan(300);
+        const end = (dict.get(`array ${i}`) as GrowableArray).shape[0];
+        expect(told).toMatchObject([{ kind: 'appended', key: `array ${i}`, rows: { start: i === 0 ? 1 : 0, end } }]);
+      }
+    },
+  );
 
-  test.each(['removed', 'replaced'])('rows of an array that is %s before its turn are told before that', (kind) => {
-    const disk = new MemoryDisk();
-    using dict = MmapDict.over(disk.open('dict', 'create-new'));
-    for (let i = 0; i < 20; i += 1) dict.set(`array ${i}`, fresh());
-    const reader = new FileReader(disk.open('dict', 'r'), 2);
-    reader.skip();
-    (dict.get('array 17') as GrowableArray).append([1, 2]);
-    expect(reader.look()).toEqual([]);
-    if (kind === 'removed') dict.delete('array 17');
-    else dict.set('array 17', 1);
-    expect(reader.look()).toMatchObject([
-      { kind: 'appended', key: 'array 17', rows: { start: 0, end: 2 } },
-      { kind, key: 'array 17' },
-    ]);
-  });
+  test.each(['removed', 'replaced'])(
+    'rows of an array that is %s before its turn are reported before that change',
+    (kind) => {
+      const disk = new MemoryDisk();
+      using dict = MmapDict.over(disk.open('dict', 'create-new'));
+      for (let i = 0; i < 20; i += 1) dict.set(`array ${i}`, fresh());
+      const reader = new FileReader(disk.open('dict', 'r'), 2);
+      reader.skip();
+      (dict.get('array 17') as GrowableArray).append([1, 2]);
+      expect(reader.look()).toEqual([]);
+      if (kind === 'removed') dict.delete('array 17');
+      else dict.set('array 17', 1);
+      expect(reader.look()).toMatchObject([
+        { kind: 'appended', key: 'array 17', rows: { start: 0, end: 2 } },
+        { kind, key: 'array 17' },
+      ]);
+    },
+  );
 });

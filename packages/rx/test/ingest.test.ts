@@ -51,7 +51,7 @@ function marbles(work: (scheduler: TestScheduler) => void): void {
 }
 
 describe('appendFrames', () => {
-  test('emits a receipt as each frame comes', () => {
+  test('emits a receipt as each frame arrives', () => {
     using dir = new TempDir();
     using dict = MmapDict.open(fileIn(dir));
     marbles((scheduler) => {
@@ -71,7 +71,7 @@ describe('appendFrames', () => {
     expect(dict.size).toBe(4);
   });
 
-  test('collects frames for a commit until there are enough, or until the time is over', () => {
+  test('collects frames for a commit until there are enough, or until the time is up', () => {
     using dir = new TempDir();
     using dict = MmapDict.open(fileIn(dir));
     marbles((scheduler) => {
@@ -90,7 +90,7 @@ describe('appendFrames', () => {
     });
   });
 
-  test('the time of a commit runs from the first frame that waits, however steadily others come', () => {
+  test('the time limit of a commit runs from the first waiting frame, however steadily others arrive', () => {
     using dir = new TempDir();
     using dict = MmapDict.open(fileIn(dir));
     marbles((scheduler) => {
@@ -114,7 +114,7 @@ describe('appendFrames', () => {
     });
   });
 
-  test('the frames that are left when a commit is full are committed in time, too', () => {
+  test('the frames left over after a full commit are also committed in time', () => {
     using dir = new TempDir();
     using dict = MmapDict.open(fileIn(dir));
     const commits: number[] = [];
@@ -143,7 +143,7 @@ describe('appendFrames', () => {
     expect([...commits.values()]).toEqual([3, 3, 3, 1]);
   });
 
-  test('keys come from a function, from a prefix, and go on after what is there', () => {
+  test('keys come from a function or a prefix, and continue after the existing ones', () => {
     using dir = new TempDir();
     using dict = MmapDict.open(fileIn(dir));
     const two$ = from([Uint8Array.of(1), Uint8Array.of(2)]);
@@ -160,7 +160,7 @@ describe('appendFrames', () => {
     ]);
   });
 
-  test('the companion entry tells the number, the time and what the user adds, in the same commit', () => {
+  test("the companion entry holds the number, the time and the user's fields, in the same commit", () => {
     using dir = new TempDir();
     using dict = MmapDict.open(fileIn(dir));
     const before = Date.now() / 1000;
@@ -176,7 +176,7 @@ describe('appendFrames', () => {
     expect(receipts).toMatchObject([{ seq: 0, key: 'f/000000000', commitNumber: 1, bytes: 1, path: dict.name }]);
   });
 
-  test('a key that is there already is not replaced unless it may be', async () => {
+  test('an existing key is not replaced unless allowed', async () => {
     using dir = new TempDir();
     using dict = MmapDict.open(fileIn(dir));
     dict.set('same', 1);
@@ -189,7 +189,7 @@ describe('appendFrames', () => {
     expect(dict.get('same')).not.toBe(1);
   });
 
-  test('nor is one that stands where a companion would', async () => {
+  test('nor is an existing key in the place of a companion', async () => {
     using dir = new TempDir();
     using dict = MmapDict.open(fileIn(dir));
     dict.set('f.meta', 1);
@@ -201,7 +201,7 @@ describe('appendFrames', () => {
     expect([...dict.entries()]).toEqual([['f.meta', 1]]);
   });
 
-  test('subscribing again goes on with the numbers, so that nothing is overwritten', async () => {
+  test('subscribing again continues the numbers, so that nothing is overwritten', async () => {
     using dir = new TempDir();
     using dict = MmapDict.open(fileIn(dir));
     let tries = 0;
@@ -215,7 +215,7 @@ describe('appendFrames', () => {
     expect(append.stats()).toMatchObject({ received: 6, written: 6, idle: true });
   });
 
-  test('what is no frame ends the stream with a typed error, after those before', async () => {
+  test('a value that is not a frame ends the stream with a typed error, after the frames before it', async () => {
     using dir = new TempDir();
     using dict = MmapDict.open(fileIn(dir));
     const append = appendFrames<unknown>(dict, {});
@@ -225,7 +225,7 @@ describe('appendFrames', () => {
     expect(append.stats()).toMatchObject({ received: 2, written: 1, dropped: { invalid: 1 } });
   });
 
-  test('so does a frame that has another number of elements than its shape', async () => {
+  test('so does a frame with a number of elements that does not match its shape', async () => {
     using dir = new TempDir();
     using dict = MmapDict.open(fileIn(dir));
     const append = appendFrames<Uint8Array>(dict, { shape: [2, 2] });
@@ -248,7 +248,7 @@ describe('appendFrames', () => {
 });
 
 describe('a frame that cannot be written', () => {
-  test('does not take those before it along, though they share a commit', async () => {
+  test('does not take the frames before it along, though they share a commit', async () => {
     using dir = new TempDir();
     using dict = MmapDict.open(fileIn(dir));
     const frames$ = range(0, 6).pipe(map((i) => (i === 4 ? { bad: () => i } : Uint8Array.of(i))));
@@ -259,7 +259,7 @@ describe('a frame that cannot be written', () => {
   });
 });
 
-test('a frame that comes inside a batch of the caller has its own commit after it, whether that is undone or not', async () => {
+test('a frame that arrives inside a batch of the caller has its own commit after it, whether the batch is rolled back or not', async () => {
   using dir = new TempDir();
   using dict = MmapDict.open(fileIn(dir));
   for (const undone of [true, false]) {
@@ -297,7 +297,7 @@ describe('stopping', () => {
     expect(camera$.observed).toBe(false);
   });
 
-  test('unsubscribing while the file is locked writes in the background, and idle() says when', async () => {
+  test('unsubscribing while the file is locked writes in the background, and idle() tells when it is done', async () => {
     using dir = new TempDir();
     using dict = MmapDict.open(fileIn(dir));
     using blocker = new Blocker(dict.name).block();
@@ -311,7 +311,7 @@ describe('stopping', () => {
     expect(dict.size).toBe(5);
   });
 
-  test('an abort signal ends the stream as its own end would', async () => {
+  test('an abort signal ends the stream like its own end', async () => {
     using dir = new TempDir();
     using dict = MmapDict.open(fileIn(dir));
     const controller = new AbortController();
@@ -336,7 +336,7 @@ describe('stopping', () => {
     ).resolves.toBe('empty');
   });
 
-  test('a source error comes after everything received before it is in the file', async () => {
+  test('a source error is delivered after everything received before it is in the file', async () => {
     using dir = new TempDir();
     using dict = MmapDict.open(fileIn(dir));
     const broken$ = concat(
@@ -347,7 +347,7 @@ describe('stopping', () => {
     expect(dict.size).toBe(3);
   });
 
-  test('draining takes no longer than it may, and says what was lost', async () => {
+  test('draining is limited in time, and lost frames are reported', async () => {
     using dir = new TempDir();
     using dict = MmapDict.open(fileIn(dir));
     using blocker = new Blocker(dict.name).block();
@@ -359,11 +359,11 @@ describe('stopping', () => {
     expect(dict.size).toBe(0);
   });
 
-  test('where frames do not reach the disk, the stream ends with the reason', async () => {
+  test('if frames do not reach the disk, the stream ends with the reason', async () => {
     using dir = new TempDir();
     const system = faultySyscalls(libc());
     using dict = openOver(system, fileIn(dir));
-    // As where a disk of the net is full.
+    // As with a full network disk.
     system.plan({ call: 'fdatasync', nth: 0, errno: 'ENOSPC' }, { call: 'fsync', nth: 0, errno: 'ENOSPC' });
     const append = appendRows<Uint8Array>(dict, 'rows', {
       dtype: 'uint8',
@@ -376,45 +376,48 @@ describe('stopping', () => {
     expect(append.stats()).toMatchObject({ received: 3, written: 0, dropped: { failed: 3 } });
   });
 
-  test.each(['EIO', 'ENOSPC'])('whichever call fails (%s), it ends, and each row is there once', async (errno) => {
-    using dir = new TempDir();
-    for (let nth = 0, failed: string | undefined = ''; failed !== undefined; nth += 1) {
-      const system = faultySyscalls(libc());
-      using dict = openOver(system, dir.file(`${nth}.mmdpickle`));
-      const append = appendRows<number>(dict, 'x', { dtype: 'int32', batch: { frames: 3, ms: 1000 } });
-      system.plan({ nth, errno });
-      const written: number[] = [];
-      const ended = lastValueFrom(
-        range(0, 6).pipe(
-          append,
-          tap(({ seq }) => written.push(seq)),
-          toArray(),
-        ),
-      );
-      const error: unknown = await ended.then(
-        () => undefined,
-        (reason: unknown) => reason,
-      );
-      failed = system.calls[nth];
-      system.plan();
-      // Giving back a lock never fails with these, and it would be unknown what became of the commit.
-      if (failed === 'flock') continue;
-      if (error !== undefined) expect(error).toMatchObject({ code: expect.stringMatching(/^(IO|NO_SPACE)$/) });
-      const { received, written: told, droppedTotal, queued } = append.stats();
-      expect({ told, droppedTotal, queued }).toEqual({
-        told: written.length,
-        droppedTotal: received - told,
-        queued: 0,
-      });
-      if (error === undefined) expect(told).toBe(6);
-      using other = MmapDict.open(dict.name, { mode: 'r' });
-      const rows = other.has('x/seq') ? ((other.get('x/seq') as NDArray).toNested() as bigint[]).map(Number) : [];
-      expect(rows).toEqual(rows.map((_, i) => i));
-      expect(rows.length).toBeGreaterThanOrEqual(written.length);
-    }
-  });
+  test.each(['EIO', 'ENOSPC'])(
+    'whichever call fails (%s), the stream ends, and each row is present once',
+    async (errno) => {
+      using dir = new TempDir();
+      for (let nth = 0, failed: string | undefined = ''; failed !== undefined; nth += 1) {
+        const system = faultySyscalls(libc());
+        using dict = openOver(system, dir.file(`${nth}.mmdpickle`));
+        const append = appendRows<number>(dict, 'x', { dtype: 'int32', batch: { frames: 3, ms: 1000 } });
+        system.plan({ nth, errno });
+        const written: number[] = [];
+        const ended = lastValueFrom(
+          range(0, 6).pipe(
+            append,
+            tap(({ seq }) => written.push(seq)),
+            toArray(),
+          ),
+        );
+        const error: unknown = await ended.then(
+          () => undefined,
+          (reason: unknown) => reason,
+        );
+        failed = system.calls[nth];
+        system.plan();
+        // Unlocking never fails with these errors, and the fate of the commit would be unknown.
+        if (failed === 'flock') continue;
+        if (error !== undefined) expect(error).toMatchObject({ code: expect.stringMatching(/^(IO|NO_SPACE)$/) });
+        const { received, written: told, droppedTotal, queued } = append.stats();
+        expect({ told, droppedTotal, queued }).toEqual({
+          told: written.length,
+          droppedTotal: received - told,
+          queued: 0,
+        });
+        if (error === undefined) expect(told).toBe(6);
+        using other = MmapDict.open(dict.name, { mode: 'r' });
+        const rows = other.has('x/seq') ? ((other.get('x/seq') as NDArray).toNested() as bigint[]).map(Number) : [];
+        expect(rows).toEqual(rows.map((_, i) => i));
+        expect(rows.length).toBeGreaterThanOrEqual(written.length);
+      }
+    },
+  );
 
-  test('a batch that is full is written in its turn, though the machine stalls a second at every look at the clock', () => {
+  test('a full batch is written in its turn, even if the machine stalls a second at every read of the clock', () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
     let clock = 0;
@@ -433,7 +436,7 @@ describe('stopping', () => {
     }
   });
 
-  test('lagMs is how long the frame has waited that came first, of all streams', async () => {
+  test('lagMs is how long the earliest waiting frame of all streams has waited', async () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
     const append = appendFrames<Uint8Array>(dict);
@@ -454,7 +457,7 @@ describe('stopping', () => {
     expect(append.stats()).toMatchObject({ lagMs: 0, written: 2 });
   });
 
-  test('frames that are lost after the source failed are told of, with its error', async () => {
+  test('frames that are lost after the source failed are reported, with its error', async () => {
     using dir = new TempDir();
     using dict = MmapDict.open(fileIn(dir));
     using blocker = new Blocker(dict.name).block();
@@ -471,7 +474,7 @@ describe('stopping', () => {
       cause: { errors: [unplugged, expect.objectContaining({ code: 'LOCKED' })] },
     });
     blocker.release();
-    // Of frames that user code cannot place, too.
+    // Also for frames that user code cannot place.
     const key = (): string => {
       throw new Error('no name');
     };
@@ -479,7 +482,7 @@ describe('stopping', () => {
     await expect(lastValueFrom(frames$.pipe(named))).rejects.toThrow(/no name.*camera unplugged/);
   });
 
-  test.each([Infinity, 2 ** 31])('draining may take %s ms: nothing is lost at once', async (drainMs) => {
+  test.each([Infinity, 2 ** 31])('draining may take %s ms: nothing is lost immediately', async (drainMs) => {
     using dir = new TempDir();
     using dict = MmapDict.open(fileIn(dir));
     using blocker = new Blocker(dict.name).block();
@@ -496,11 +499,11 @@ describe('stopping', () => {
     expect(append.stats()).toMatchObject({ queued: 4, droppedTotal: 0 });
     blocker.release();
     expect((await last).seq).toBe(3);
-    // Before the stream, and after it.
+    // Before and after the stream.
     expect(readings).toBe(2);
   });
 
-  test('frames that are collected without a limit of time are committed by their number', async () => {
+  test('frames that are collected without a time limit are committed by count', async () => {
     using dir = new TempDir();
     using dict = MmapDict.open(fileIn(dir));
     const append = appendFrames<Uint8Array>(dict, { batch: { frames: 3, ms: Infinity } });
@@ -513,7 +516,7 @@ describe('stopping', () => {
     expect(dict.size).toBe(5);
   });
 
-  test('receipts stop with take, and the source with them', () => {
+  test('receipts stop with take, and so does the source', () => {
     using dir = new TempDir();
     using dict = MmapDict.open(fileIn(dir));
     const append = appendFrames<Uint8Array>(dict);
@@ -537,7 +540,7 @@ describe('stopping', () => {
 });
 
 describe('a locked file', () => {
-  test('is tried again with pauses, and the frames are written in order', async () => {
+  test('is retried with pauses, and the frames are written in order', async () => {
     using dir = new TempDir();
     using dict = MmapDict.open(fileIn(dir));
     using blocker = new Blocker(dict.name).block();
@@ -574,7 +577,7 @@ describe('a locked file', () => {
   });
 });
 
-test('the counts add up at every moment that a caller can look', async () => {
+test('the counts add up whenever a caller can read them', async () => {
   using dir = new TempDir();
   using dict = MmapDict.open(fileIn(dir));
   let looks = 0;
@@ -630,7 +633,7 @@ describe('a full disk', () => {
     ['deleted', (dict: MmapDict) => dict.delete('rows')],
     ['replaced', (dict: MmapDict) => dict.set('rows', 5)],
   ])(
-    'an array that was appended to and %s in one batch, or undone with it, does not hide what became of the batch',
+    'an array that was appended to and %s in one batch, or rolled back with it, does not hide the outcome of the batch',
     (_what, end) => {
       using dir = new TempDir();
       using dict = MmapDict.open(fileIn(dir));
@@ -674,11 +677,11 @@ describe('a full disk', () => {
   test.each<[string, (dict: CoreDict) => IngestOperator<Int32Array>]>([
     ['rows', (dict) => appendRows(dict, 'k', rows)],
     ['hidden rows', (dict) => appendRows(dict, 'k', { ...rows, masked: true })],
-    ['rows behind an array that does not grow', (dict) => appendRows(withEmpty(dict), 'k', rows)],
+    ['rows after an array that does not grow', (dict) => appendRows(withEmpty(dict), 'k', rows)],
     ['rows of chunks', (dict) => appendRows(dict, 'k', { ...rows, layout: chunked({ rows: 64 }) })],
     ['planes', (dict) => fillArray(dict, 'k', new EmptyNDArray([64, 1], 'int32'), frames)],
   ])(
-    'a frame with a receipt is where that says, whichever write of a commit found the disk full: %s',
+    'a frame with a receipt is where the receipt says, whichever write of a commit found the disk full: %s',
     async (what, make) => {
       for (const late of what === 'hidden rows' ? [false, true] : [false]) {
         for (let nth = 0, failures = 1; failures > 0 && nth < 100; nth += 1) {
@@ -741,7 +744,7 @@ describe('a full disk', () => {
 });
 
 describe('stats$', () => {
-  test('emits at its pace while a stream runs, and when it ends', () => {
+  test('emits at its interval while a stream runs, and when it ends', () => {
     using dir = new TempDir();
     using dict = MmapDict.open(fileIn(dir));
     marbles((scheduler) => {
@@ -767,7 +770,7 @@ describe('stats$', () => {
     });
   });
 
-  test('tells quantiles, rates and the fullest queue', async () => {
+  test('reports quantiles, rates and the fullest queue', async () => {
     using dir = new TempDir();
     using dict = MmapDict.open(fileIn(dir));
     using blocker = new Blocker(dict.name).block();

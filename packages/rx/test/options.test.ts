@@ -28,7 +28,7 @@ import { TempDir } from '@mmdpickle/test-support';
 import { firstValueFrom } from 'rxjs';
 import { describe, expect, test } from 'vitest';
 
-/** Options that can only be a mistake, by the calls that take them. The name stands in the message. */
+/** Options that can only be a mistake, by the calls that take them. The message contains the name. */
 const INGEST: readonly (readonly [string, unknown])[] = [
   ['queue', { queue: 5 }],
   ['queue.frames', { queue: { frames: 0 } }],
@@ -141,7 +141,7 @@ const MISTAKES = Object.entries(CALLS).flatMap(([call, [wrong, run]]) =>
 );
 
 describe('a mistake in options', () => {
-  test.each(MISTAKES)('$call refuses $options, and says that $name is wrong', async ({ name, options, run }) => {
+  test.each(MISTAKES)('$call refuses $options and names $name as the mistake', async ({ name, options, run }) => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
     const refused = expect.objectContaining({
@@ -152,7 +152,7 @@ describe('a mistake in options', () => {
     expect(dict.size).toBe(0);
   });
 
-  test.each([undefined, null, 5, {}])('what is written to, or watched, is no %s', (what) => {
+  test.each([undefined, null, 5, {}])('a place to write to, or to watch, cannot be %s', (what) => {
     const refused = expect.objectContaining({ code: 'INVALID_ARGUMENT' });
     expect(() => appendFrames(what as never)).toThrow(refused);
     expect(() => framesPlace('path.mmd' as never)).toThrow(refused);
@@ -166,7 +166,7 @@ describe('a mistake in options', () => {
   });
 
   test.each([undefined, null, 5, 'path', {}, 'a dict'])(
-    'what is no place, dict, source, schema or signals is refused: %s',
+    'a value that is not a place, dict, source, schema or signals is refused: %s',
     async (what) => {
       using dir = new TempDir();
       using dict = MmapDict.open(dir.file('a.mmdpickle'));
@@ -184,7 +184,7 @@ describe('a mistake in options', () => {
         () => firstValueFrom(frames(wrongDict)),
         () => firstValueFrom(stopRequested(wrongDict)),
         () => parseSchema({ x: { dtype: 'int8', shape: wrong } }),
-        // By default there are some.
+        // Without an argument there are default signals.
         () => stopSignals((wrong ?? null) as never),
         () => stopSignals([wrong]),
       ];
@@ -200,7 +200,7 @@ describe('a mistake in options', () => {
     },
   );
 
-  test('what is undefined is not given', async () => {
+  test('an undefined option is treated as absent', async () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
     const sink = nodeSink(framesPlace(dict), {
@@ -212,7 +212,7 @@ describe('a mistake in options', () => {
     expect(dict.size).toBe(1);
   });
 
-  test('the policy of those who can wait is refused with the names of those who can', () => {
+  test('a policy for sinks that can wait is refused with the names of those sinks', () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
     expect(() => appendFrames(dict, { policy: 'block' })).toThrow(/nodeSink, webSink or writeFrames/);
@@ -221,7 +221,7 @@ describe('a mistake in options', () => {
 
 test.each([
   ['a function', watchDict],
-  ['the beginning of a text', '{'.repeat(1000)],
-])('what is refused is told in a few words: %s', (_what, found) => {
+  ['a long text', '{'.repeat(1000)],
+])('what is refused is described in a few words: %s', (_what, found) => {
   expect(() => rowsPlace(found as never, 'k', { dtype: 'int8' })).toThrow(/^[^\n]{20,200}$/);
 });

@@ -82,7 +82,7 @@ describe.each(DROPPING)('policy %s', (policy) => {
   });
 });
 
-test('what is dropped is the newest, the oldest, or all but the newest', async () => {
+test('the dropped frames are the newest, the oldest, or all but the newest', async () => {
   const written: Record<string, number[]> = {};
   for (const policy of DROPPING) {
     using dir = new TempDir();
@@ -95,11 +95,11 @@ test('what is dropped is the newest, the oldest, or all but the newest', async (
     await append.idle();
     written[policy] = numbersIn(dict);
   }
-  // Frame 0 waits for the lock already when the others come.
+  // Frame 0 is already waiting for the lock when the others arrive.
   expect(written).toEqual({ 'drop-newest': [0, 1, 2, 3], 'drop-oldest': [0, 7, 8, 9], sample: [0, 9] });
 });
 
-test('they are the same for sinks', async () => {
+test('policies do the same for sinks', async () => {
   const written: Record<string, number[]> = {};
   for (const policy of [...DROPPING, 'block'] as const) {
     using dir = new TempDir();
@@ -153,14 +153,14 @@ describe.each<Policy>(['error', ...DROPPING])('policy %s while the file is free'
   });
 });
 
-test('policy block is refused where the source cannot wait', () => {
+test('policy block is refused if the source cannot wait', () => {
   using dir = new TempDir();
   using dict = MmapDict.open(dir.file('a.mmdpickle'));
   expect(() => appendFrames(dict, { policy: 'block' })).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
   expect(() => appendFrames(dict, { policy: 'whatever' as never })).toThrow(/policy must be one of/);
 });
 
-test('the camera may use its buffer again at once, whether the frame was written or queued', async () => {
+test('the camera may reuse its buffer at once, whether the frame was written or queued', async () => {
   using dir = new TempDir();
   using dict = MmapDict.open(dir.file('a.mmdpickle'));
   using blocker = new Blocker(dict.name);
@@ -178,7 +178,7 @@ test('the camera may use its buffer again at once, whether the frame was written
   expect([...dict].map(([, value]) => (value as { get(i: number): number }).get(7))).toEqual([0, 1, 2, 3, 4, 5]);
 });
 
-test('counts add up for any bursts, policy and limits', async () => {
+test('counts add up for any bursts, policies and limits', async () => {
   using dir = new TempDir();
   let n = 0;
   await fc.assert(

@@ -15,7 +15,7 @@ const MIB = 2 ** 20;
 interface Worker {
   readonly child: ChildProcess;
   readonly lines: string[];
-  /** Waits until so many lines came. */
+  /** Waits until so many lines have arrived. */
   printed(count: number): Promise<void>;
   readonly ended: Promise<{ readonly code: number | null; readonly signal: string | null; readonly stderr: string }>;
 }
@@ -59,7 +59,7 @@ function receiptsOf({ lines }: Worker): number[] {
 }
 
 describe.each(pythons())('a capture that is killed, read by Python with numpy $numpy', (info) => {
-  test('has every frame in the file that a receipt was given for', async () => {
+  test('has every frame in the file that has a receipt', async () => {
     using dir = new TempDir();
     await using python = new Python(info);
     for (const after of [1, 37, 300]) {
@@ -80,7 +80,7 @@ result = [i for i in args['seqs'] if d['f/%09d' % i].shape == (3000,) and (d['f/
     }
   });
 
-  test('has every row in the file that a receipt was given for, and companions of equal length', async () => {
+  test('has every row in the file that has a receipt, and companions of equal length', async () => {
     using dir = new TempDir();
     await using python = new Python(info);
     for (const after of LONG ? Array.from({ length: 60 }, (_, i) => 1 + i * 17) : [1, 90, 400]) {
@@ -130,7 +130,7 @@ result = len(d['rows']) if len(d['rows']) == len(d['rows/time']) == len(d['rows/
   },
 );
 
-test('a watcher in this process sees every commit of two others exactly once, each writer in its order', async () => {
+test("a watcher in this process sees every commit of two others exactly once, in each writer's order", async () => {
   using dir = new TempDir();
   const path = dir.file('a.mmdpickle');
   const count = LONG ? 20_000 : 400;
@@ -183,6 +183,6 @@ test(`memory stays bounded by the queue: ${LONG ? '2 GiB through 32 MiB' : '96 M
   // The queue was full, or nearly, and never more than that.
   expect(found.peakQueuedBytes).toBeGreaterThan(queue / 2);
   expect(found.peakQueuedBytes).toBeLessThanOrEqual(queue);
-  // Frames that were written are garbage for a while, so the process may hold some more than the queue.
+  // Written frames are garbage for a while, so the process may hold somewhat more than the queue.
   expect(found.grown).toBeLessThan(queue * 3 + 64 * MIB);
 }, 120_000);

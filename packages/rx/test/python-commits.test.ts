@@ -9,13 +9,13 @@ import { until } from './blocker.ts';
 
 const WRITER = readFileSync(new URL('./reference-writer.py', import.meta.url), 'utf8');
 
-/** Told with the key, and nothing else. */
+/** Reported with the key only. */
 function told(changes: readonly Change[]): string[] {
   return changes.map((change) => ('key' in change ? `${change.kind} ${change.key}` : change.kind));
 }
 
 describe.each(pythons().slice(0, 1))('commits of Python $version', (info) => {
-  test.each([true, false])('are seen one by one, as ours are (file events: %s)', async (events) => {
+  test.each([true, false])('are seen one by one, like those of this library (file events: %s)', async (events) => {
     using dir = new TempDir();
     const path = dir.file('a.mmdpickle');
     using dict = MmapDict.open(path, { index: false });
@@ -60,7 +60,7 @@ test('rows committed by a store through a mapping are seen', async () => {
   );
 });
 
-test('a watcher that is subscribed to again goes on where it was', async () => {
+test('a watcher that is subscribed to again resumes where it was', async () => {
   using dir = new TempDir();
   using dict = MmapDict.open(dir.file('a.mmdpickle'));
   const watch = watchDict(dict);
@@ -80,7 +80,7 @@ test('a watcher that is subscribed to again goes on where it was', async () => {
   expect(seen).toEqual(['added a', 'added b', 'removed a', 'added c', 'added c']);
 });
 
-test('a vacuum of the dict itself is survived', async () => {
+test('a watch survives a vacuum by the watched dict itself', async () => {
   using dir = new TempDir();
   using dict = MmapDict.open(dir.file('a.mmdpickle'));
   dict.set('a', new Float32Array(1000)).set('b', 'text').delete('a');

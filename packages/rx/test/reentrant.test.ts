@@ -1,6 +1,4 @@
-/**
- * Frames whose getters do something to the stream while they are looked at.
- */
+/** Frames whose getters act on the stream while they are read. */
 import type { NDArray } from '@mmdpickle/core';
 import { MmapDict } from '@mmdpickle/core/node';
 import {
@@ -22,7 +20,7 @@ interface Row {
   readonly a: number;
 }
 
-/** A record that does something one of the times that its field is read. */
+/** A record that acts on one of the reads of its field. */
 function acting(a: number, act: () => void, when = 1): Row {
   let reads = 0;
   return {
@@ -45,7 +43,7 @@ const OPERATORS: readonly (readonly [string, (dict: MmapDict, batch: object) => 
 const BATCHES = [{}, { batch: { ms: 60_000 } }];
 const CASES = OPERATORS.flatMap(([what, make]) => BATCHES.map((batch) => ({ what, make, batch })));
 
-test.each(CASES)('$what: one whose getter ends the stream comes too late, $batch', async ({ make, batch }) => {
+test.each(CASES)('$what: a frame whose getter ends the stream comes too late, $batch', async ({ make, batch }) => {
   for (const locked of [false, true]) {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
@@ -64,28 +62,31 @@ test.each(CASES)('$what: one whose getter ends the stream comes too late, $batch
   }
 });
 
-test.each(CASES)('$what: one whose getter sends another is behind that one, $batch', async ({ what, make, batch }) => {
-  using dir = new TempDir();
-  using dict = MmapDict.open(dir.file('a.mmdpickle'));
-  const row$ = new Subject<Row>();
-  const append = make(dict, batch);
-  const receipts: Receipt[] = [];
-  row$.pipe(append).subscribe((receipt) => receipts.push(receipt));
-  row$.next({ a: 0 });
-  row$.next(acting(2, () => row$.next({ a: 1 })));
-  row$.next({ a: 3 });
-  row$.complete();
-  await append.idle();
-  expect(receipts.map(({ seq }) => seq)).toEqual([0, 1, 2, 3]);
-  const stored =
-    what === 'frames'
-      ? receipts.map(({ key }) => (dict.get(key) as Map<string, number>).get('a'))
-      : (dict.get('k/a') as NDArray).toNested();
-  expect(stored).toEqual([0, 1, 2, 3]);
-});
+test.each(CASES)(
+  '$what: a frame whose getter sends another comes after that one, $batch',
+  async ({ what, make, batch }) => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    const row$ = new Subject<Row>();
+    const append = make(dict, batch);
+    const receipts: Receipt[] = [];
+    row$.pipe(append).subscribe((receipt) => receipts.push(receipt));
+    row$.next({ a: 0 });
+    row$.next(acting(2, () => row$.next({ a: 1 })));
+    row$.next({ a: 3 });
+    row$.complete();
+    await append.idle();
+    expect(receipts.map(({ seq }) => seq)).toEqual([0, 1, 2, 3]);
+    const stored =
+      what === 'frames'
+        ? receipts.map(({ key }) => (dict.get(key) as Map<string, number>).get('a'))
+        : (dict.get('k/a') as NDArray).toNested();
+    expect(stored).toEqual([0, 1, 2, 3]);
+  },
+);
 
 test.each([1, 2, 3, 4, 5])(
-  'a frame whose getter ends the stream as it is read for the %sth time is written or too late',
+  'a frame whose getter ends the stream on its %sth read is written or too late',
   async (when) => {
     for (const throws of [false, true]) {
       using dir = new TempDir();
@@ -109,7 +110,7 @@ test.each([1, 2, 3, 4, 5])(
   },
 );
 
-test('a plane whose getter sends the one for the last place does not go over the first', async () => {
+test('a plane whose getter sends the one for the last place does not overwrite the first', async () => {
   using dir = new TempDir();
   using dict = MmapDict.open(dir.file('a.mmdpickle'));
   const plane$ = new Subject<Int32Array>();
@@ -128,7 +129,7 @@ test('a plane whose getter sends the one for the last place does not go over the
   expect((dict.get('k') as NDArray).toNested()).toEqual([[10], [11]]);
 });
 
-test('a sink refuses one whose getter aborts it', async () => {
+test('a sink refuses a frame whose getter aborts it', async () => {
   using dir = new TempDir();
   using dict = MmapDict.open(dir.file('a.mmdpickle'));
   const abort = new AbortController();

@@ -25,7 +25,7 @@ import { interval, lastValueFrom, map, range, Subject, take, tap, throwError, to
 import { describe, expect, test } from 'vitest';
 import { Blocker, until } from './blocker.ts';
 
-/** Gives frames and counts how many it was asked for. */
+/** Gives frames and counts how many were requested. */
 function counting(total: number): { readonly source: AsyncGenerator<Uint8Array>; given: number; closed: boolean } {
   const state = { given: 0, closed: false };
   async function* frames(): AsyncGenerator<Uint8Array> {
@@ -88,7 +88,7 @@ describe('backpressure', () => {
     expect(sink.stats()).toMatchObject({ received: 50, written: 50, droppedTotal: 0 });
   });
 
-  test('an async iterable is asked for a frame when there is room', async () => {
+  test('an async iterable is asked for a frame only when there is room', async () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
     using blocker = new Blocker(dict.name).block();
@@ -130,7 +130,7 @@ test('a sink that collects frames for a commit commits them when its queue is fu
 });
 
 describe('while its source is silent, writeFrames', () => {
-  test('gives receipts when their commit is done, also of one that was done while others were read', async () => {
+  test('emits receipts when their commit is done, including one that finished while others were read', async () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
     const frame$ = new PassThrough({ objectMode: true });
@@ -144,7 +144,7 @@ describe('while its source is silent, writeFrames', () => {
     expect((await receipts.next()).done).toBe(true);
   });
 
-  test('ends with what a commit met', async () => {
+  test('ends with the error of a commit', async () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
     const key = (): string => 'the same for all';
@@ -188,7 +188,7 @@ describe('the end of a sink', () => {
     expect((dict.get('y') as NDArray).toNested()).toEqual([1, 2]);
   });
 
-  test('receipts and the error of a sink that is given too much come when all before it is written', async () => {
+  test('receipts and the error of an overfilled sink arrive after everything before them is written', async () => {
     using dir = new TempDir();
     const policy = { policy: 'error', queue: { frames: 2 } } as const;
     const sinks: readonly ((place: Place<Uint8Array>) => Promise<unknown>)[] = [
@@ -215,7 +215,7 @@ describe('the end of a sink', () => {
     }
   });
 
-  test('frames that are lost after the source failed are told of by its receipts, or by its loop', async () => {
+  test('frames that are lost after the source failed are reported by its receipts, or by its loop', async () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
     using _blocker = new Blocker(dict.name).block();
@@ -236,7 +236,7 @@ describe('the end of a sink', () => {
     expect(told).toMatchObject([lost, lost, lost]);
   });
 
-  test('receipts and loops are told of a source that failed, whatever it failed with', async () => {
+  test('receipts and loops report a failed source, whatever it failed with', async () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
     const silent = { code: 'IO', message: expect.stringContaining('failed with undefined or null') };
@@ -254,7 +254,7 @@ describe('the end of a sink', () => {
     expect(ends).toEqual([mine, mine]);
   });
 
-  test('an error of the file comes through to all three', async () => {
+  test('an error of the file reaches all three', async () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
     const bad = [1, 'text'];
@@ -285,7 +285,7 @@ describe('the end of a sink', () => {
   });
 });
 
-/** Gives a frame every 5 ms without end, or is silent after the first. */
+/** Emits a frame every 5 ms without end, or is silent after the first. */
 async function* endless(silent = false): AsyncGenerator<Uint8Array> {
   for (let i = 0; ; i += 1) {
     yield new Uint8Array(4).fill(i);
@@ -301,7 +301,7 @@ async function written(frames: AsyncGenerator<Receipt>): Promise<number[]> {
 }
 
 describe('an aborted signal', () => {
-  test('by a timer ends sinks whose source has always more', async () => {
+  test('from a timer ends sinks with an endless source', async () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
     const most = 20_000;
@@ -352,7 +352,7 @@ describe('an aborted signal', () => {
     expect(sink.stats()).toMatchObject({ received: dict.size, written: dict.size, droppedTotal: 0 });
   });
 
-  test('before there is a stream completes, and takes nothing', async () => {
+  test('that was aborted before the stream starts completes it, and nothing is stored', async () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
     const signal = AbortSignal.abort();
@@ -362,7 +362,7 @@ describe('an aborted signal', () => {
     expect(dict.size).toBe(0);
   });
 
-  test('is the reason of pipelines and pipes whose source a sink cannot end, after all is written and sealed', async () => {
+  test('is the reason for pipelines and pipes whose source a sink cannot end, after everything is written and sealed', async () => {
     using dir = new TempDir();
     const pipes: Record<string, (sink: SinkOptions) => [Promise<unknown>, MmapDict]> = {
       generator: (options) => run((dict) => pipeline(endless(), nodeSink(rowsPlace(dict, 'x', ROWS), options))),
@@ -401,7 +401,7 @@ describe('an aborted signal', () => {
     }
   });
 
-  test('loses no frame that a sink was given and had no room for', async () => {
+  test('loses no frame that a sink was given but had no room for', async () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
     using blocker = new Blocker(dict.name).block();
@@ -431,7 +431,7 @@ describe('an aborted signal', () => {
     expect(sink.stats()).toMatchObject({ received: 4, written: 4 });
   });
 
-  test('that is used again and again keeps no listener of sinks that are done', async () => {
+  test('that is reused keeps no listeners of finished sinks', async () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
     const { signal } = new AbortController();
@@ -489,7 +489,7 @@ describe('rolling files', () => {
   const collected = [['at once', {}] as const, ['together', { batch: { ms: 60_000 } }] as const];
 
   test.each(collected)(
-    'that take frames %s: a new file begins after so many frames, and only the last ones are kept',
+    'that take frames %s: a new file begins after a number of frames, and only the last files are kept',
     async (_how, batch) => {
       using dir = new TempDir();
       const files = rollingFiles(dir.file('run-{n}.mmdpickle'), { frames: 4, keep: 2 });
@@ -505,7 +505,7 @@ describe('rolling files', () => {
   );
 
   test.each(collected)(
-    'that take rows %s: one begins after so many bytes, and their numbers go on',
+    'that take rows %s: a new file begins after a number of bytes, and row numbers continue',
     async (_how, batch) => {
       using dir = new TempDir();
       const files = rollingFiles(dir.file('run-{n}.mmdpickle'), { bytes: 24 });
@@ -528,7 +528,7 @@ describe('rolling files', () => {
     },
   );
 
-  test('a folder that is not there ends the stream', async () => {
+  test('a missing directory ends the stream', async () => {
     using dir = new TempDir();
     const append = appendFrames<Uint8Array>(rollingFiles(dir.file('none/run-{n}.mmdpickle'), {}));
     await expect(lastValueFrom(range(0, 1).pipe(map(Uint8Array.of), append))).rejects.toMatchObject({
@@ -537,7 +537,7 @@ describe('rolling files', () => {
   });
 
   test.each([{}, { batch: { frames: 2, ms: 60_000 } }])(
-    'a folder that is gone ends the stream by name (%o)',
+    'a directory that has disappeared ends the stream with its name (%o)',
     async (options) => {
       using dir = new TempDir();
       const folder = dir.file('runs');
@@ -555,7 +555,7 @@ describe('rolling files', () => {
     },
   );
 
-  test('one takes no more frames than it may, also where they have to wait for it', async () => {
+  test('a file takes no more frames than its limit, even if they have to wait for it', async () => {
     using dir = new TempDir();
     const append = appendFrames<Uint8Array>(rollingFiles(dir.file('run-{n}.mmdpickle'), { frames: 2 }));
     const frame$ = new Subject<Uint8Array>();
@@ -585,7 +585,7 @@ describe('rolling files', () => {
     expect(new FilePattern(dir.file('run-{n}.mmdpickle')).numbers()).toEqual([7, 8, 9]);
   });
 
-  /** What is in each file: the keys without their numbers. */
+  /** The contents of each file: the keys without their numbers. */
   function prefixes(dir: TempDir): Record<string, string[]> {
     const names = readdirSync(dir.path).sort();
     return Object.fromEntries(
@@ -596,7 +596,7 @@ describe('rolling files', () => {
     );
   }
 
-  test('streams that run at the same time have their own files', async () => {
+  test('concurrent streams have separate files', async () => {
     using dir = new TempDir();
     const pattern = dir.file('run-{n}.mmdpickle');
     const receipts: Receipt[] = [];
@@ -621,7 +621,7 @@ describe('rolling files', () => {
     }
   });
 
-  test('what is not kept is removed, but not while another stream, or process, writes it', async () => {
+  test('files beyond the limit are removed, but not while another stream or process writes them', async () => {
     using dir = new TempDir();
     const pattern = dir.file('run-{n}.mmdpickle');
     const frame = (): Uint8Array => new Uint8Array(4);
@@ -649,7 +649,7 @@ describe('rolling files', () => {
     expect(readdirSync(dir.path).sort()).toEqual(['run-6.mmdpickle', 'run-7.mmdpickle']);
   });
 
-  test('a stream that cannot begin tells why, and holds neither a file nor its lease', async () => {
+  test('a stream that cannot begin reports why, and holds neither a file nor its lease', async () => {
     using dir = new TempDir();
     mkdirSync(dir.file('run-0.mmdpickle'));
     const files = rollingFiles(dir.file('run-{n}.mmdpickle'), { frames: 1, keep: 1 });
@@ -667,8 +667,8 @@ describe('rolling files', () => {
 
   test.each([
     ['no place for the number', 'run.mmdpickle', { frames: 1 }],
-    ['two places', '{n}-{n}.mmdpickle', { frames: 1 }],
-    ['a limit of nothing', 'run-{n}', { frames: 0 }],
+    ['two places for the number', '{n}-{n}.mmdpickle', { frames: 1 }],
+    ['a limit of zero', 'run-{n}', { frames: 0 }],
   ])('%s is refused', (_what, pattern, options) => {
     expect(() => rollingFiles(pattern, options)).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
   });

@@ -103,7 +103,7 @@ describe('fromByteStream', () => {
   });
 });
 
-test('a source that has always more lets timers have their turn', async () => {
+test('a source that always has more data lets timers run', async () => {
   let over = false;
   setTimeout(() => {
     over = true;
@@ -116,7 +116,7 @@ test('a source that has always more lets timers have their turn', async () => {
 });
 
 describe('fromNdjson', () => {
-  test('keeps integers that no JavaScript number holds', async () => {
+  test('keeps integers that no JavaScript number can represent', async () => {
     const source = [text('{"t": 1732246372123456789, "x": 12345678901234567890}')];
     const schema = { t: 'int64', x: 'float64' } as const;
     expect(await lastValueFrom(fromNdjson(source, { schema }))).toEqual({
@@ -125,7 +125,7 @@ describe('fromNdjson', () => {
     });
   });
 
-  test('gives a record a line, checked against the schema', async () => {
+  test('gives one record per line, checked against the schema', async () => {
     const source = [text('{"t": 1.5, "name"'), text(': "é"}\n\n{"t": 2, "name": "b"}')];
     const schema = { t: 'float64', name: '<U8' };
     expect(await lastValueFrom(fromNdjson(source, { schema }).pipe(toArray()))).toEqual([
@@ -137,7 +137,7 @@ describe('fromNdjson', () => {
   test.each([
     ['not JSON', '{"t": 1}\n{t: 2}\n', 'CORRUPT'],
     [
-      'not of the schema',
+      'not in the schema',
       '{"t": 1}\n{"t": "two"}\n',
       'INVALID_ARGUMENT',
       "line 2: column 't': expected int32, found string",
@@ -145,23 +145,26 @@ describe('fromNdjson', () => {
     ['not an object', '{"t": 1}\n[2]\n', 'INVALID_ARGUMENT'],
     ['not UTF-8', '{"t": 1}\n\xff\n', 'CORRUPT'],
     ['beyond the range of its column', `{"t": 1}\n{"t": ${2 ** 31}}\n`, 'INVALID_ARGUMENT'],
-    ['of lists without end', `{"t": 1}\n{"t": ${'['.repeat(1e5)}${']'.repeat(1e5)}}\n`, 'INVALID_ARGUMENT'],
-  ])('a line that is %s ends the stream, or is left out and told', async (_what, lines, code, message = 'line 2') => {
-    const options = { schema: { t: 'int32' } };
-    const bytes = Buffer.from(lines, 'latin1');
-    await expect(lastValueFrom(fromNdjson([bytes], options))).rejects.toMatchObject({
-      code,
-      message: expect.stringContaining(message),
-    });
-    const told: string[] = [];
-    const records: PlainRecord[] = [];
-    const onInvalid = (error: MmdError): unknown => told.push(error.code);
-    for await (const record of readNdjson([bytes, text('{"t": 3}')], { ...options, onInvalid })) records.push(record);
-    expect(records).toEqual([{ t: 1 }, { t: 3 }]);
-    expect(told).toEqual([code]);
-  });
+    ['of endless lists', `{"t": 1}\n{"t": ${'['.repeat(1e5)}${']'.repeat(1e5)}}\n`, 'INVALID_ARGUMENT'],
+  ])(
+    'a line that is %s ends the stream, or is skipped and reported',
+    async (_what, lines, code, message = 'line 2') => {
+      const options = { schema: { t: 'int32' } };
+      const bytes = Buffer.from(lines, 'latin1');
+      await expect(lastValueFrom(fromNdjson([bytes], options))).rejects.toMatchObject({
+        code,
+        message: expect.stringContaining(message),
+      });
+      const told: string[] = [];
+      const records: PlainRecord[] = [];
+      const onInvalid = (error: MmdError): unknown => told.push(error.code);
+      for await (const record of readNdjson([bytes, text('{"t": 3}')], { ...options, onInvalid })) records.push(record);
+      expect(records).toEqual([{ t: 1 }, { t: 3 }]);
+      expect(told).toEqual([code]);
+    },
+  );
 
-  test('a byte order mark before the first line is no part of it', async () => {
+  test('a byte order mark before the first line is not part of it', async () => {
     expect(await lastValueFrom(fromNdjson([text('\uFEFF{"t": 1}\r\n')]))).toEqual({ t: 1 });
     await expect(lastValueFrom(fromNdjson([text('{"t": 1}\n\uFEFF{"t": 2}')]))).rejects.toMatchObject({
       message: 'line 2 is not JSON',
@@ -181,10 +184,10 @@ describe('fromNdjson', () => {
 test.each([
   ['nothing', undefined, /the source must be/],
   ['a text', 'abc', /the source must be/],
-  ['bytes that are in no list', Buffer.from('ab'), /must yield Uint8Arrays; found number/],
+  ['bytes outside a list', Buffer.from('ab'), /must yield Uint8Arrays; found number/],
   ['text', ['ab'], /must yield Uint8Arrays; found string: do not set an encoding/],
-  ['wider elements', [Uint16Array.of(1, 2)], /must yield Uint8Arrays; found object/],
-])('a source that is, or gives, %s is refused', async (_what, source, message) => {
+  ['arrays of wider elements', [Uint16Array.of(1, 2)], /must yield Uint8Arrays; found object/],
+])('a source that is or yields %s is refused', async (_what, source, message) => {
   const refused = { code: 'INVALID_ARGUMENT', message: expect.stringMatching(message) as string };
   const frame$ = fromByteStream(source as never, { dtype: 'uint8', shape: [2] });
   await expect(lastValueFrom(frame$)).rejects.toMatchObject(refused);
@@ -218,7 +221,7 @@ describe('a schema', () => {
     expect(() => parseSchema(schema as never)).toThrow(expect.objectContaining({ code }));
   });
 
-  test('lets nothing pass that the array would not take, alone or in a typed array', () => {
+  test('accepts nothing that the array would not accept, alone or in a typed array', () => {
     const dtype = fc.constantFrom('bool', 'int8', 'uint8', '>i2', 'uint32', 'int64', 'uint64', 'float32', 'M8[s]');
     const edge = fc.constantFrom(7, 8, 15, 16, 31, 32, 53, 63, 64).map((bits) => 2 ** bits);
     const value = fc
@@ -235,7 +238,7 @@ describe('a schema', () => {
         const array = NDArray.zeros(alone ? [1] : [1, 2], type);
         const passes = succeeds(() => checkRecord(columns, { x }));
         const stored = succeeds(() => (alone ? array.set(0, x) : (array.row(0) as NDArray).set(x)));
-        // Alone no number is a truth value.
+        // On its own, no number is a bool.
         expect(passes).toBe(stored && !(alone && type === 'bool'));
       }),
     );
@@ -286,7 +289,7 @@ describe.skipIf(BROKER === undefined)('fromMqtt, with a real broker', () => {
     broker.stderr.setEncoding('utf8').on('data', (chunk: string) => {
       log += chunk;
     });
-    // A line before it says where clients may be running.
+    // An earlier line tells where clients may be running.
     await until(() => /^\d+: mosquitto version \S+ running$/m.test(log), 'the broker');
     try {
       await work(`mqtt://127.0.0.1:${port}`, broker);
@@ -298,7 +301,7 @@ describe.skipIf(BROKER === undefined)('fromMqtt, with a real broker', () => {
     }
   }
 
-  test('gives records of a schema, leaves out others when told to, and subscribes through a client of ours', async () => {
+  test('gives records of a schema, skips others if told to, and subscribes through a client of the user', async () => {
     await withBroker(async (url) => {
       const records: PlainRecord[] = [];
       const invalid: string[] = [];
@@ -328,7 +331,7 @@ describe.skipIf(BROKER === undefined)('fromMqtt, with a real broker', () => {
     });
   });
 
-  test('what a callback throws ends the stream with it', async () => {
+  test('an error thrown by a callback ends the stream', async () => {
     await withBroker(async (url) => {
       const client = await connectAsync(url);
       const mine = new TypeError('mine');
@@ -343,7 +346,7 @@ describe.skipIf(BROKER === undefined)('fromMqtt, with a real broker', () => {
     });
   });
 
-  test('a client that connects again goes on, and one that does not ends the stream', async () => {
+  test('a client that reconnects continues, and one that does not ends the stream', async () => {
     await withBroker(async (url, broker) => {
       const received: string[] = [];
       const decode = (payload: Uint8Array): string => new TextDecoder().decode(payload);
@@ -356,7 +359,7 @@ describe.skipIf(BROKER === undefined)('fromMqtt, with a real broker', () => {
       await until(() => ready === 2);
       broker.kill('SIGKILL');
       await expect(ended).rejects.toMatchObject({ code: 'IO' });
-      // It tries in vain at least once.
+      // It fails to connect at least once.
       await new Promise((resolve) => client.once('error', resolve));
       await withBroker(
         async () => {
@@ -373,7 +376,7 @@ describe.skipIf(BROKER === undefined)('fromMqtt, with a real broker', () => {
     });
   });
 
-  test('each stream through one client gets the messages of its own topics', async () => {
+  test('each stream of a client gets the messages of its own topics', async () => {
     await withBroker(async (url) => {
       const client = await connectAsync(url);
       const filters = ['a/+/c', 'a/#', '+/b', '#', '$share/group/a/b', '$SYS/broker/version', 'a'];
@@ -401,7 +404,7 @@ describe.skipIf(BROKER === undefined)('fromMqtt, with a real broker', () => {
     });
   });
 
-  test('what a broker retains comes when a filter is new to the client', async () => {
+  test('messages retained by a broker arrive when a filter is new to the client', async () => {
     await withBroker(async (url) => {
       const client = await connectAsync(url);
       await client.publishAsync('a/b', 'kept', { retain: true, qos: 1 });
@@ -425,7 +428,7 @@ describe.skipIf(BROKER === undefined)('fromMqtt, with a real broker', () => {
     });
   });
 
-  test('a filter that streams of one client have in common stays until the last of them ends', async () => {
+  test('a filter shared by streams of one client stays until the last of them ends', async () => {
     await withBroker(async (url) => {
       const client = await connectAsync(url);
       const received: string[][] = [[], []];
@@ -450,7 +453,7 @@ describe.skipIf(BROKER === undefined)('fromMqtt, with a real broker', () => {
     });
   });
 
-  test('a lost connection, and one that is refused, end the stream with IO', async () => {
+  test('a lost or refused connection ends the stream with IO', async () => {
     await withBroker(async (url, broker) => {
       let ready = false;
       const lost = lastValueFrom(fromMqtt(url, 'x', { onReady: () => (ready = true) }));
@@ -468,7 +471,7 @@ describe('fromMqtt, with a broker that falls silent', () => {
   const PINGRESP = Uint8Array.of(0xd0, 0);
   const SUBACK = (subscribe: Uint8Array): Uint8Array => Uint8Array.of(0x90, 3, subscribe[2]!, subscribe[3]!, 1);
 
-  test.each([0, 1, 2])('after %s answers, a stream that is left closes its connection', async (answers) => {
+  test.each([0, 1, 2])('after %s answers, a stream that is unsubscribed closes its connection', async (answers) => {
     let left = answers;
     let heard = 0;
     const server = createServer({ allowHalfOpen: true });
@@ -478,7 +481,7 @@ describe('fromMqtt, with a broker that falls silent', () => {
           heard += 1;
           if (left-- > 0) socket.write(heard === 1 ? CONNACK : SUBACK(packet));
         });
-        // This side's half stays open; what is sent to one who has closed, and not only ended, comes back as an error.
+        // This half stays open; a write to a peer that has closed, not only ended, comes back as an error.
         let timer: NodeJS.Timeout | undefined;
         socket.on('end', () => (timer = setInterval(() => socket.write(PINGRESP), 20)));
         socket

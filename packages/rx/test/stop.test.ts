@@ -5,7 +5,7 @@ import { firstValueFrom, interval, lastValueFrom, map, takeUntil, timeout, toArr
 import { TestScheduler } from 'rxjs/testing';
 import { expect, test } from 'vitest';
 
-test('a capture ends when another handle asks for it, and the request is gone then', async () => {
+test('a capture ends when another handle asks for it, and the request is removed', async () => {
   using dir = new TempDir();
   using dict = MmapDict.open(dir.file('a.mmdpickle'));
   using viewer = MmapDict.open(dir.file('a.mmdpickle'));
@@ -31,7 +31,7 @@ test('a capture ends when another handle asks for it, and the request is gone th
   expect(dict.size).toBe(receipts.length);
 });
 
-test('a request that is made while the watch for it begins is obeyed', async () => {
+test('a request made while its watch starts is obeyed', async () => {
   using dir = new TempDir();
   using dict = MmapDict.open(dir.file('a.mmdpickle'));
   using viewer = MmapDict.open(dir.file('a.mmdpickle'));
@@ -39,7 +39,7 @@ test('a request that is made while the watch for it begins is obeyed', async () 
   const options = {
     pollMs: 20,
     get events() {
-      // Options are checked first, then this one is asked for when the file is open, and its entries are not read yet.
+      // Options are checked first; then this one is read when the file is open and its entries are not yet read.
       if (++asked === 2) requestStop(viewer, 'in between');
       return false;
     },
@@ -48,7 +48,7 @@ test('a request that is made while the watch for it begins is obeyed', async () 
   expect(asked).toBe(2);
 });
 
-test('a request that was there before is obeyed at once', () => {
+test('an earlier request is obeyed at once', () => {
   using dir = new TempDir();
   using dict = MmapDict.open(dir.file('a.mmdpickle'));
   requestStop(dict);

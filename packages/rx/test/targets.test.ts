@@ -15,7 +15,7 @@ function nested(dict: MmapDict, key: string): unknown {
 }
 
 describe('appendRows', () => {
-  test('emits a receipt a row, with the rows and one commit number', () => {
+  test('emits a receipt per row, with the row numbers and one commit number', () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
     const scheduler = new TestScheduler((actual, expected) => expect(actual).toEqual(expected));
@@ -33,7 +33,7 @@ describe('appendRows', () => {
     ]);
   });
 
-  test('keeps companions of equal length: when each row came, and its number', async () => {
+  test('keeps companions of equal length: when each row arrived, and its number', async () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
     const before = BigInt(Date.now()) * 1000n - 1_000_000n;
@@ -59,7 +59,7 @@ describe('appendRows', () => {
     expect(series(dict, 'x').shape).toEqual([3, 0, 3]);
   });
 
-  test.each(['time', 'seq'])('refuses a column whose place is that of the companion %s', async (name) => {
+  test.each(['time', 'seq'])('refuses a column with the same key as the companion %s', async (name) => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
     const schema = { [name]: name === 'seq' ? 'int64' : 'datetime64[us]' };
@@ -70,7 +70,7 @@ describe('appendRows', () => {
     expect(nested(dict, `x/${name}`)).toEqual([7n]);
   });
 
-  test('takes the time from the row, and leaves companions out on request', async () => {
+  test('takes the time from the row, and omits companions on request', async () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
     const rows$ = range(0, 3);
@@ -81,7 +81,7 @@ describe('appendRows', () => {
     expect([...dict.keys()].filter((key) => key.startsWith('b'))).toEqual(['b']);
   });
 
-  test('goes on where an earlier stream ended, though its arrays were sealed', async () => {
+  test('continues where an earlier stream ended, even if its arrays were sealed', async () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
     for (let i = 0; i < 3; i += 1) await lastValueFrom(range(i * 4, 4).pipe(appendRows(dict, 'x', { dtype: 'int32' })));
@@ -89,7 +89,7 @@ describe('appendRows', () => {
     expect(nested(dict, 'x/seq')).toEqual(Array.from({ length: 12 }, (_, i) => BigInt(i)));
   });
 
-  test('goes on behind an array that does not grow, which keeps its rows and its fill value', async () => {
+  test('continues after an array that does not grow, which keeps its rows and its fill value', async () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
     const rows = ndarray(Int16Array.of(1, 2, 3, 4)).reshape([2, 2]);
@@ -116,7 +116,7 @@ describe('appendRows', () => {
     expect(found.fillValue).toBe(7);
   });
 
-  test('blank rows make columns even where one is new beside old ones', async () => {
+  test('blank rows fill columns, even where a new one joins old ones', async () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
     await lastValueFrom(range(0, 2).pipe(appendRows(dict, 'x', { dtype: 'int32', time: false, seq: false })));
@@ -125,7 +125,7 @@ describe('appendRows', () => {
     expect(nested(dict, 'x/seq')).toEqual([-1n, -1n, 2n, 3n]);
   });
 
-  test('numbers go on behind rows that others appended without any', async () => {
+  test('numbers continue after rows that others appended without numbers', async () => {
     for (const layout of [growable(), chunked({ rows: 2 })]) {
       using dir = new TempDir();
       using dict = MmapDict.open(dir.file('a.mmdpickle'));
@@ -141,7 +141,7 @@ describe('appendRows', () => {
     }
   });
 
-  test('a frame whose buffer was transferred is refused by name, and what came before it stays', async () => {
+  test('a frame whose buffer was transferred is refused with a clear message, and earlier frames stay', async () => {
     const frames = (): Uint8Array[] => [1, 2].map((n) => Uint8Array.of(n, n));
     for (const append of [
       (dict: MmapDict) => appendFrames<Uint8Array>(dict, { key: (_frame, i) => `f${i}` }),
@@ -181,8 +181,8 @@ describe('appendRows', () => {
   test.each([
     ['a row of another size', Float64Array.of(1, 2, 3)],
     ['an array of another shape', ndarray(new Float64Array(2), [2, 1])],
-    ['a number where a row has axes', 5],
-    ['a list that would be repeated along an axis', [1]],
+    ['a scalar where a row has axes', 5],
+    ['a list that would be broadcast along an axis', [1]],
     ['a list of lists', [[1, 2]]],
   ])('refuses %s', async (_what, row) => {
     using dir = new TempDir();
@@ -192,7 +192,7 @@ describe('appendRows', () => {
     expect((dict.get('x') as NDArray).shape).toEqual([1, 2]);
   });
 
-  test('refuses an array that is there with other rows, and options without a dtype', async () => {
+  test('refuses an existing array with other rows, and options without a dtype', async () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
     dict.set('x', new Float32Array(3));
@@ -206,7 +206,7 @@ describe('appendRows', () => {
     });
   });
 
-  test('records become one structured array, or an array a column', async () => {
+  test('records become one structured array, or one array per column', async () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
     const schema = { celsius: 'float32', ok: 'bool', axis: { dtype: 'int16', shape: [2] } } as const;
@@ -227,7 +227,7 @@ describe('appendRows', () => {
     expect(rows.field('axis').toNested()).toEqual(nested(dict, 'c/axis'));
   });
 
-  test.each(['structured', 'columns'] as const)('whatever a schema takes is stored (%s)', async (records) => {
+  test.each(['structured', 'columns'] as const)('anything a schema accepts is stored (%s)', async (records) => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
     const schema = { m: { dtype: 'float32', shape: [2, 2] }, tag: 'S4', raw: 'V2', id: 'uint8', big: 'int64' } as const;
@@ -250,7 +250,7 @@ describe('appendRows', () => {
     expect(column('raw')).toEqual(ms.map(() => rest.raw));
   });
 
-  test.each(['structured', 'columns'] as const)('a schema takes values without elements (%s)', async (records) => {
+  test.each(['structured', 'columns'] as const)('a schema accepts values without elements (%s)', async (records) => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
     const shapes = [[0], [0, 3], [2, 0, 3], [3, 0]];
@@ -264,8 +264,8 @@ describe('appendRows', () => {
   });
 
   test.each([
-    ['no number', () => new Date()],
-    ['beyond what counts microseconds', () => 2e18],
+    ['not a number', () => new Date()],
+    ['beyond the range of microseconds', () => 2e18],
   ])('a time that is %s is refused', async (_what, time) => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
@@ -275,7 +275,7 @@ describe('appendRows', () => {
   });
 
   test.each([undefined, Promise.resolve({ gain: 1 }), new Map([['gain', 1]])])(
-    'what is told of a frame besides it must be an object with fields, and is not %s',
+    'the extra fields of a frame must be an object, and not %s',
     async (more) => {
       using dir = new TempDir();
       using dict = MmapDict.open(dir.file('a.mmdpickle'));
@@ -287,10 +287,10 @@ describe('appendRows', () => {
   test.each([
     ['missing', {}],
     ['of another type', { n: 'text' }],
-    ['no whole number', { n: 1.5 }],
+    ['not a whole number', { n: 1.5 }],
     ['null', { n: null }],
     ['out of range', { n: 2 ** 31 }],
-  ])('a column that is %s ends the stream with its name', async (_what, record) => {
+  ])('a column that is %s ends the stream with an error that names it', async (_what, record) => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
     const bad$ = from([record as object]).pipe(appendRows(dict, 's', { schema: { n: 'int32' } }));
@@ -342,7 +342,7 @@ describe('chunked', () => {
     );
   });
 
-  test('a series keeps no reserve at the end of the file, and goes on behind its highest number', async () => {
+  test('a series keeps no reserve at the end of the file, and continues after its highest number', async () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
     const append = () => appendRows<number>(dict, 'x', { dtype: 'int32', layout: chunked({ rows: 1e6 }) });
@@ -352,7 +352,7 @@ describe('chunked', () => {
     expect(await lastValueFrom(from([5]).pipe(append()))).toMatchObject({ seq: 10, rows: { start: 2 } });
   });
 
-  test('dropped frames are hidden in a series of masked rows, too', async () => {
+  test('dropped frames are also hidden in a series of masked rows', async () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
     using blocker = new Blocker(dict.name);
@@ -378,7 +378,7 @@ describe('chunked', () => {
     expect(whole.rows(0, 2).toNested()).toEqual([1, 2]);
   });
 
-  test('a stream asks a series that others make longer for the chunks that came, not for all', () => {
+  test('a stream whose series others extend checks only the new chunks, not all', () => {
     const ROUNDS = 40;
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
@@ -391,7 +391,7 @@ describe('chunked', () => {
     });
     const asked = vi.spyOn(dict, 'getMeta');
     for (let i = 0; i < ROUNDS; i += 1) for (const { row$ } of streams) row$.next(i);
-    // In each commit the last chunk and those that came: the other stream's, and this one's own before it.
+    // In each commit the last chunk and the new ones: the other stream's, and this stream's own before it.
     expect(asked.mock.calls.length).toBeLessThan(2 * ROUNDS * 5);
     asked.mockRestore();
     for (const { done } of streams) done.unsubscribe();
@@ -400,7 +400,7 @@ describe('chunked', () => {
     );
   });
 
-  test('a series that is not there, or a row outside, is a typed error', () => {
+  test('a missing series, or a row out of range, is a typed error', () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
     expect(() => series(dict, 'k')).toThrow(expect.objectContaining({ code: 'NOT_FOUND' }));
@@ -411,8 +411,8 @@ describe('chunked', () => {
     expect(() => chunked({ rows: 0 })).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
   });
 
-  test.each(['between streams', 'in one'])(
-    'does not write over later chunks where the first was removed %s',
+  test.each(['between streams', 'within a stream'])(
+    'does not overwrite later chunks if the first was removed %s',
     (when) => {
       using dir = new TempDir();
       using dict = MmapDict.open(dir.file('a.mmdpickle'));
@@ -426,7 +426,7 @@ describe('chunked', () => {
       dict.delete('k/000000000');
       if (when === 'between streams')
         more$.pipe(append).subscribe({ error: ({ code, key }) => ended.push([code, key]) });
-      for (let i = 4; i < 8; i += 1) (when === 'in one' ? row$ : more$).next(i);
+      for (let i = 4; i < 8; i += 1) (when === 'within a stream' ? row$ : more$).next(i);
       expect(ended).toEqual([['NOT_FOUND', 'k/000000000']]);
       expect([...dict.keys()].map((key) => [key, nested(dict, key)])).toEqual([['k/000000001', [2, 3]]]);
     },
@@ -434,10 +434,10 @@ describe('chunked', () => {
 });
 
 describe('fillArray', () => {
-  test('takes the disk for an array in Fortran order at once, since its planes are stored page by page', () => {
+  test('allocates the disk space of an array in Fortran order at once, since its planes are stored page by page', () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
-    // An element of each plane in every eighth page of four kilobytes: the planes that come take less than the whole.
+    // One element of each plane in every eighth 4 KiB page: the planes that arrive take less than the whole array.
     const stub = new EmptyNDArray([2 ** 15, 2 ** 7], 'uint8', { order: 'F' });
     range(0, 1)
       .pipe(
@@ -449,7 +449,7 @@ describe('fillArray', () => {
     expect((dict.get('cube') as NDArray).row(0).sum()).toBe(7n * 2n ** 7n);
   });
 
-  test('goes on behind the planes that were written, by their times where there are no numbers', async () => {
+  test('continues after the planes already written, found by their times if there are no numbers', async () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
     for (const start of [1, 3]) {
@@ -459,7 +459,7 @@ describe('fillArray', () => {
     expect(nested(dict, 'c')).toEqual([[1], [2], [3], [4]]);
   });
 
-  test('refuses an array of another dtype or shape, or without the mask, that is there', async () => {
+  test('refuses an existing array of another dtype or shape, or without the mask', async () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
     dict.set('cube', new EmptyNDArray([2, 2], 'uint8'));
@@ -476,7 +476,7 @@ describe('fillArray', () => {
 
   const plane = (i: number): Uint16Array => new Uint16Array(4).fill(i + 1);
 
-  test('plain fills plane by plane, and ends with an error when there is one frame too many', async () => {
+  test('plain fills plane by plane, and ends with an error on one frame too many', async () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
     const fill = fillArray<Uint16Array>(dict, 'cube', new EmptyNDArray([3, 2, 2], 'uint16'));
@@ -514,7 +514,7 @@ describe('fillArray', () => {
     expect(receipts).toEqual([]);
   });
 
-  test('ring goes on at the first plane, and the companion tells which frame is where', async () => {
+  test('ring continues at the first plane, and the companion tells which frame is where', async () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
     const fill = fillArray<Uint16Array>(dict, 'ring', new EmptyNDArray([3, 4], 'uint16'), { mode: 'ring' });
@@ -524,7 +524,7 @@ describe('fillArray', () => {
     expect(nested(dict, 'ring/seq')).toEqual([0n, 1n, 2n, 3n, 4n]);
   });
 
-  test('go where the array stands, also after others moved it in place', () => {
+  test("planes are written to the array's location, even after others moved it in place", () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
     dict.set('before', new Uint8Array(5000));
@@ -582,7 +582,7 @@ describe('fillArray', () => {
 
 describe('masked rows', () => {
   test.each([0, 2])(
-    'are those of their frames also behind a stream that could write none (rows before: %i)',
+    'belong to their frames even after a stream that could write none (rows before: %i)',
     async (rows) => {
       using dir = new TempDir();
       using dict = MmapDict.open(dir.file('a.mmdpickle'));
@@ -606,7 +606,7 @@ describe('masked rows', () => {
     },
   );
 
-  test('many that are dropped at once are hidden, however long rows are', async () => {
+  test('many frames dropped at once are hidden, however long rows are', async () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
     using blocker = new Blocker(dict.name);
@@ -653,7 +653,7 @@ describe('masked rows', () => {
     expect(nested(dict, 'x/seq')).toEqual([0n, 1n, 2n, 3n, 4n, 5n]);
   });
 
-  test('a stream that ends hides no frame that waits in another one of its operator', async () => {
+  test('a stream that ends hides no frame that waits in another stream of its operator', async () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
     const streams = [new Subject<number>(), new Subject<number>()];
@@ -670,7 +670,7 @@ describe('masked rows', () => {
 test('frames of masked arrays keep their mask', async () => {
   using dir = new TempDir();
   using dict = MmapDict.open(dir.file('a.mmdpickle'));
-  // What is hidden need not be of the array's type.
+  // Hidden values need not be of the array's type.
   const frame = new MaskedArray(ndarray(Float64Array.of(1, Number.NaN)), ndarray([false, true]));
   const cell = frame.row(1);
   const run = (operator: OperatorFunction<MaskedArray, unknown>, item = frame) =>
@@ -691,7 +691,7 @@ test('frames of masked arrays keep their mask', async () => {
   expect(dict.has('x')).toBe(false);
 });
 
-test.each(['S2', 'V2'])('bytes are an element of %s, and no list of them that would be repeated', async (dtype) => {
+test.each(['S2', 'V2'])('bytes are one element of %s, not a list of them that would be broadcast', async (dtype) => {
   using dir = new TempDir();
   using dict = MmapDict.open(dir.file('a.mmdpickle'));
   const bytes = Uint8Array.of(65, 66);
@@ -709,14 +709,14 @@ test.each(['S2', 'V2'])('bytes are an element of %s, and no list of them that wo
   expect((dict.get('k') as NDArray).get(0)).toEqual({ x: [bytes, bytes] });
 });
 
-test('a dtype that is an array itself is refused before a row comes', async () => {
+test('an array dtype is refused before a row arrives', async () => {
   using dir = new TempDir();
   using dict = MmapDict.open(dir.file('a.mmdpickle'));
   const write = appendRows(dict, 'k', { dtype: ['float32', [2]] });
   await expect(lastValueFrom(NEVER.pipe(write))).rejects.toMatchObject({ code: 'UNSUPPORTED_DTYPE' });
 });
 
-test.each(['structured', 'columns'] as const)('%s records may inherit what they hold', async (records) => {
+test.each(['structured', 'columns'] as const)('%s records may inherit their fields', async (records) => {
   using dir = new TempDir();
   using dict = MmapDict.open(dir.file('a.mmdpickle'));
   class Reading {

@@ -6,7 +6,7 @@ import { TempDir } from '@mmdpickle/test-support';
 import { Subject } from 'rxjs';
 import { describe, expect, test } from 'vitest';
 
-/** Frames that are collected for one commit. */
+/** Frames collected for one commit. */
 const TOGETHER = { batch: { frames: 100, ms: 60_000 } };
 
 async function give<T>(append: IngestOperator<T>, items: Iterable<T>): Promise<void> {
@@ -17,7 +17,7 @@ async function give<T>(append: IngestOperator<T>, items: Iterable<T>): Promise<v
   await append.idle();
 }
 
-/** One frame again and again, with other bytes each time, as a camera gives it. */
+/** One frame again and again, with different bytes each time, like a camera's. */
 function* reused<T>(frame: T, bytes: Uint8Array): Generator<T> {
   for (const value of [1, 2, 3]) {
     bytes.fill(value);
@@ -32,7 +32,7 @@ class Sample {
   }
 }
 
-describe('a frame that waits has bytes of its own', () => {
+describe('a waiting frame has its own copy of the bytes', () => {
   const bytes = new Uint8Array(2);
   const buffer = Buffer.alloc(2);
   const shared = new Uint8Array(new SharedArrayBuffer(2));
@@ -49,7 +49,7 @@ describe('a frame that waits has bytes of its own', () => {
     ['a list', { axis: [bytes] }, bytes],
     ['a tuple', { axis: Tuple.of(bytes) }, bytes],
     ['an ordered dict', { axis: new OrderedDict([['axis', bytes]]) }, bytes],
-    ['a record that holds itself', withSelf as Frame, bytes],
+    ['a record that contains itself', withSelf as Frame, bytes],
   ])('%s', async (_what, frame, memory) => {
     using dir = new TempDir();
     using waited = MmapDict.open(dir.file('waited.mmdpickle'));
@@ -60,7 +60,7 @@ describe('a frame that waits has bytes of its own', () => {
     expect([...waited.keys()]).toEqual([...direct.keys()]);
   });
 
-  test('an object of a class of its own, in rows of a schema', async () => {
+  test('an object of a user class, in rows of a schema', async () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
     const schema = { axis: { dtype: 'uint8', shape: [2] } };
@@ -74,10 +74,10 @@ function plain(value: unknown): unknown {
 }
 
 test.each([
-  ['one whose buffer was transferred', transferred(), 'INVALID_ARGUMENT'],
-  ['one whose buffer was cut', cut(), 'INVALID_ARGUMENT'],
-  ['a record with one', { axis: transferred() }, 'INVALID_ARGUMENT'],
-  ['a record with the other', { axis: cut() }, 'INVALID_ARGUMENT'],
+  ['a frame whose buffer was transferred', transferred(), 'INVALID_ARGUMENT'],
+  ['a frame whose buffer was truncated', cut(), 'INVALID_ARGUMENT'],
+  ['a record with a transferred buffer', { axis: transferred() }, 'INVALID_ARGUMENT'],
+  ['a record with a truncated buffer', { axis: cut() }, 'INVALID_ARGUMENT'],
 ])('%s ends a stream, whether it collects frames or not, and is counted', async (_what, frame, code) => {
   using dir = new TempDir();
   using dict = MmapDict.open(dir.file('a.mmdpickle'));
@@ -89,12 +89,15 @@ test.each([
   expect([...dict.keys()]).toEqual(['a000000000', 'b000000000']);
 });
 
-test.each([transferred(), cut()])('neither is an element of bytes', async (gone) => {
-  using dir = new TempDir();
-  using dict = MmapDict.open(dir.file('a.mmdpickle'));
-  const append = appendRows(dict, 'r', { dtype: 'S3' });
-  await expect(give(append, [gone])).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
-});
+test.each([transferred(), cut()])(
+  'a frame whose buffer was transferred or truncated is not an element of bytes',
+  async (gone) => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    const append = appendRows(dict, 'r', { dtype: 'S3' });
+    await expect(give(append, [gone])).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+  },
+);
 
 function transferred(): Uint8Array {
   const gone = new Uint8Array(2);
@@ -103,7 +106,7 @@ function transferred(): Uint8Array {
 }
 
 function cut(): Uint8Array {
-  // Not among the types of the library's target yet.
+  // Not yet in the types of the library's target.
   const Resizable = ArrayBuffer as unknown as new (
     length: number,
     options: object,
@@ -114,7 +117,7 @@ function cut(): Uint8Array {
   return gone;
 }
 
-test('all that is in a record counts as its bytes, however deep it is', async () => {
+test('everything in a record counts towards its bytes, however deep', async () => {
   using dir = new TempDir();
   using dict = MmapDict.open(dir.file('a.mmdpickle'));
   let deep: unknown[] = [];

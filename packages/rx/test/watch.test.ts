@@ -29,7 +29,7 @@ import { TestScheduler } from 'rxjs/testing';
 import { describe, expect, test } from 'vitest';
 import { until } from './blocker.ts';
 
-/** A watcher that looks exactly when it is told to. */
+/** A watcher that polls exactly when it is told to. */
 class Watcher implements Disposable {
   readonly changes: Change[] = [];
   error: unknown;
@@ -47,9 +47,9 @@ class Watcher implements Disposable {
     });
   }
 
-  /** Lets time pass for one look at least. */
+  /** Lets time pass for at least one poll. */
   look(): this {
-    // The dict looks at a file's size at most once a millisecond, so that must pass in truth.
+    // The dict checks a file's size at most once a millisecond, so real time must pass.
     const end = performance.now() + 1.5;
     while (performance.now() < end);
     this.#scheduler.maxFrames += 40;
@@ -67,7 +67,7 @@ class Watcher implements Disposable {
   }
 }
 
-/** The cursor of a watcher that knows all of a file. */
+/** The cursor of a watcher that has seen the whole file. */
 function cursorOf(path: string): WatchCursor {
   using watcher = new Watcher(path);
   return watcher.cursor();
@@ -80,7 +80,7 @@ function told(changes: readonly Change[]): string[] {
   });
 }
 
-/** Writes the dict anew and puts it in the old one's place, as a vacuum does. */
+/** Rewrites the dict and puts it in place of the old one, as a vacuum does. */
 function rewrite(path: string, without: readonly string[] = []): void {
   {
     using from = MmapDict.open(path, { mode: 'r' });
@@ -126,7 +126,7 @@ describe('watchDict', () => {
     expect(watcher.changes.at(-1)?.commitNumber).toBe(dict.commitNumber);
   });
 
-  test('starts with what is there, from now, or from a number', () => {
+  test('starts with the existing entries, from now, or from a number', () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
     dict.set('a', 1).set('b', 2).set('c', 3);
@@ -141,7 +141,7 @@ describe('watchDict', () => {
     expect(now.changes[0]?.seq).toBe(4);
   });
 
-  test('a number resumes a row of frames exactly, and never misses a row or a removal', () => {
+  test('a number resumes a series of frames exactly, and never misses a row or a removal', () => {
     using dir = new TempDir();
     let n = 0;
     fc.assert(
@@ -180,7 +180,7 @@ describe('watchDict', () => {
     );
   });
 
-  test('waits for a file that is not there yet', () => {
+  test('waits for a file that does not exist yet', () => {
     using dir = new TempDir();
     using watcher = new Watcher(dir.file('later.mmdpickle'));
     watcher.look();
@@ -190,7 +190,7 @@ describe('watchDict', () => {
     expect(told(watcher.changes)).toEqual(['added a']);
   });
 
-  test('a vacuum is one change, and what was committed around it is reported once', () => {
+  test('a vacuum is one change, and commits before and after it are reported once', () => {
     using dir = new TempDir();
     const path = dir.file('a.mmdpickle');
     {
@@ -223,7 +223,7 @@ describe('watchDict', () => {
     ]);
   });
 
-  test('an array that was last and is trimmed while nobody looks hides nothing that comes in its room', () => {
+  test('the last array, if trimmed between polls, hides nothing that is then written into its room', () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
     const rows = dict.set('rows', new GrowableNDArray([], 'float64', { capacity: 1000 })).get('rows') as GrowableArray;
@@ -239,7 +239,7 @@ describe('watchDict', () => {
     expect(told(watcher.look().changes)).toEqual(['added a', 'added b']);
   });
 
-  test('numbers count rows and deaths alike, whoever watches, and since when', () => {
+  test('numbers count rows and removals alike, independent of who watches and since when', () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
     using live = new Watcher(dict.name, 0);
@@ -247,7 +247,7 @@ describe('watchDict', () => {
       () => dict.set('rows', new GrowableNDArray([], 'int8', { capacity: 4 })),
       () => (dict.get('rows') as GrowableArray).append([1, 2, 3]),
       () => dict.set('a', 1),
-      // The array moves behind what came after it.
+      // The array moves behind the entries after it.
       () => (dict.get('rows') as GrowableArray).append([4, 5, 6]),
       () => dict.set('a', 2),
       () => dict.delete('a'),
@@ -264,7 +264,7 @@ describe('watchDict', () => {
     expect(counted).toEqual([1, 4, 5, 13, 15, 16, 17]);
   });
 
-  test('another file in the same place is told, and its entries follow', () => {
+  test('another file in the same place is reported, and its entries follow', () => {
     using dir = new TempDir();
     const path = dir.file('a.mmdpickle');
     {
@@ -314,7 +314,7 @@ describe('watchDict', () => {
       },
       ['file-replaced', 'added a', 'added c', 'added big', 'added rows', 'added masked'],
     ],
-  ])('a cursor goes on across vacuums with %s', (_what, work, expected) => {
+  ])('a cursor resumes across vacuums with %s', (_what, work, expected) => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
     dict.set('a', 1).set('b', 2).set('c', 3).set('big', new Float64Array(20_000)).delete('b');
@@ -330,12 +330,12 @@ describe('watchDict', () => {
       using again = new Watcher(dict.name, resumed.cursor());
       again.look();
       expect(again.changes).toEqual([]);
-      // The second vacuum is one of a file that the cursor was not made with.
+      // The second vacuum is of a file for which the cursor was not made.
       work = () => {};
     }
   });
 
-  test('what was replaced between two vacuums that nobody saw apart is told to who watched all the time', () => {
+  test('entries replaced between two vacuums that no poll separated are reported to a continuous watcher', () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
     dict.set('a', 1).set('b', 2).set('c', 3).set('d', 4);
@@ -351,7 +351,7 @@ describe('watchDict', () => {
     expect(told(watcher.changes).slice(5)).toEqual(['replaced d']);
   });
 
-  test('a vacuum in place is one change, though no cursor was ever asked for', () => {
+  test('a vacuum in place is one change, even if no cursor was ever requested', () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
     dict.set('x', 'x'.repeat(5000)).set('a', 1).set('b', 2).delete('x');
@@ -363,10 +363,10 @@ describe('watchDict', () => {
     expect(told(watcher.changes)).toEqual(['vacuumed', 'replaced b']);
   });
 
-  test('a new file of the same number, keys and lengths is not taken for the one that a cursor was made with', async () => {
+  test('a new file with the same inode number, keys and lengths is not taken for the one of a cursor', async () => {
     using dir = new TempDir();
     const path = dir.file('a.mmdpickle');
-    // Filesystems give the number of a removed file to the next one, or soon.
+    // Filesystems reuse the inode number of a removed file at once, or soon.
     for (let round = 0; round < 5; round += 1) {
       {
         using dict = MmapDict.open(path);
@@ -374,7 +374,7 @@ describe('watchDict', () => {
       }
       const cursor = cursorOf(path);
       rmSync(path);
-      // The time of files goes in steps of up to 10 ms.
+      // File times have a resolution of up to 10 ms.
       await sleep(25);
       {
         using dict = MmapDict.open(path);
@@ -387,7 +387,7 @@ describe('watchDict', () => {
     }
   });
 
-  test('a removal that the maker of a cursor had not looked for yet is told to who goes on from it', () => {
+  test('a removal that was not yet detected when a cursor was made is reported to the watcher that resumes from it', () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
     dict.batch(() => {
@@ -396,7 +396,7 @@ describe('watchDict', () => {
     using watcher = new Watcher(dict.name);
     dict.delete('k1');
     watcher.look();
-    // Looking for dead entries among so many has just been done, and takes its turn again later.
+    // The check for dead entries among so many has just been done, and has its next turn later.
     dict.delete('k2');
     dict.set('more', 1);
     watcher.look();
@@ -408,7 +408,7 @@ describe('watchDict', () => {
     expect(removed).toEqual(['removed k1', 'removed k2']);
   });
 
-  test('a deletion whose writer was killed before it told of it is told once others commit', () => {
+  test('a deletion whose writer was killed before it raised the commit number is reported once others commit', () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
     dict.set('a', 1).set('b', 2);
@@ -420,7 +420,7 @@ describe('watchDict', () => {
     expect(told(watcher.look().look().changes)).toEqual(['added c', 'removed a']);
   });
 
-  test('what a writer did before it was killed is told before a row of files goes on', () => {
+  test('what a writer did before it was killed is reported before a series of files goes on', () => {
     using dir = new TempDir();
     using watcher = new Watcher(dir.file('run-{n}.mmdpickle'));
     using dict = MmapDict.open(dir.file('run-0.mmdpickle'));
@@ -441,7 +441,7 @@ describe('watchDict', () => {
     expect(told(watcher.look().look().changes).slice(3)).toEqual(['appended a 1-3', 'removed b', 'file-replaced']);
   });
 
-  test('a cursor of an earlier version is taken, and what it cannot tell apart is told again', () => {
+  test('a cursor of an earlier version is accepted, and what it cannot distinguish is reported again', () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
     dict.set('a', 1).set('b', 2).set('c', 3);
@@ -460,7 +460,7 @@ describe('watchDict', () => {
     expect(told(resumed.changes)).toEqual(['file-replaced', 'added a', 'added b', 'added c', 'added d']);
   });
 
-  test('a row of files is followed from one to the next', () => {
+  test('a series of files is followed from one to the next', () => {
     using dir = new TempDir();
     const pattern = dir.file('run-{n}.mmdpickle');
     using watcher = new Watcher(pattern);
@@ -483,7 +483,7 @@ describe('watchDict', () => {
     ]);
   });
 
-  test('a row of many files is told as one look finds it, and never backwards', async () => {
+  test('a series of many files is reported as one poll finds it, and never backwards', async () => {
     using dir = new TempDir();
     const pattern = dir.file('run-{n}.mmdpickle');
     const written = (count: number): Promise<unknown> =>
@@ -502,7 +502,7 @@ describe('watchDict', () => {
     expect(told(watcher.look().changes)).toEqual(['file-replaced', 'added next']);
   });
 
-  test('a file of a row that was left empty by a writer that was killed is passed over', () => {
+  test('an empty file in a series, left by a killed writer, is skipped', () => {
     using dir = new TempDir();
     const path = (n: number): string => dir.file(`run-${n}.mmdpickle`);
     const write = (n: number, key: string): void => MmapDict.open(path(n)).set(key, n).close();
@@ -516,7 +516,7 @@ describe('watchDict', () => {
     expect(told(start.look().look().changes)).toEqual(['added a', 'file-replaced', 'added b']);
   });
 
-  test('a row of files that begins anew is followed from its first, and a cursor of one that is gone goes on there', () => {
+  test('a series of files that starts again is followed from its first, and a cursor for a removed file resumes there', () => {
     using dir = new TempDir();
     const pattern = dir.file('run-{n}.mmdpickle');
     const make = (n: number): void =>
@@ -536,13 +536,13 @@ describe('watchDict', () => {
     expect(told(watcher.look().look().changes)).toEqual(['added 5', ...expected]);
   });
 
-  test('what is no dict ends the watch with a typed error', () => {
+  test('a file that is not a dict ends the watch with a typed error', () => {
     using dir = new TempDir();
     expect(() => new Watcher(dir.path).look()).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
     expect(() => watchDict('x', { pollMs: 0 })).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
   });
 
-  test('rows of another type, shape or mask in the place of an array that grows are another array', () => {
+  test('rows of another type, shape or mask in the place of a growable array are another array', () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
     const put = (stub: GrowableNDArray | GrowableMaskedArray): void => {
@@ -563,7 +563,7 @@ describe('watchDict', () => {
     }
   });
 
-  test('an array that grows is known by its rows where it outgrew its place, or where another one took it', () => {
+  test('a growable array is recognized by its rows after it outgrew its place, or another array took it', () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
     const append = (rows: Int8Array): unknown => (dict.get('k') as GrowableArray).append(rows);
@@ -584,14 +584,14 @@ describe('watchDict', () => {
     }
   });
 
-  test('an array that grows is not taken for another one in its place that a cursor has no checksum of', () => {
+  test('a growable array is not taken for another one in its place for which a cursor has no checksum', () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
     const append = (count: number): unknown => (dict.get('k') as GrowableArray).append(new Int8Array(count).fill(1));
     const put = (dtype: string, value: number, count: number): unknown =>
       dict.set('k', new GrowableNDArray([], dtype)) && append(count) && (dict.get('k') as GrowableArray).fill(value);
     const dtypes = ['int8', 'uint8'];
-    // Rows that come after the cursor was read, or while it is made, are of no checksum.
+    // Rows that arrive after the cursor was read, or while it is made, are in no checksum.
     for (const [between, expected] of [
       [(watcher) => append(2) && watcher.look(), ['appended k 3-5', 'replaced k', 'appended k 0-5']],
       [() => undefined, ['replaced k', 'appended k 0-5']],
@@ -611,7 +611,7 @@ describe('watchDict', () => {
     }
   });
 
-  test('a file that was cut and written again is told by what differs, and ends the watch where it is no dict', () => {
+  test('a file that was truncated and rewritten is reported by its differences, and ends the watch if it is not a dict', () => {
     using dir = new TempDir();
     const path = dir.file('a.mmdpickle');
     const write = (value: string): void => {
@@ -630,7 +630,7 @@ describe('watchDict', () => {
     expect(() => text.look()).toThrow(expect.objectContaining({ code: 'NOT_A_PICKLE' }));
   });
 
-  test('a cursor that was cut or changed is refused', () => {
+  test('a truncated or changed cursor is refused', () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
     dict.set('a', 1);
@@ -660,7 +660,7 @@ describe('watchDict', () => {
     }
   });
 
-  test('a symbolic link that comes to name another file is another file', () => {
+  test('a symbolic link that points to another file is another file', () => {
     using dir = new TempDir();
     const link = dir.file('latest');
     const dicts = ['a', 'b'].map((name) => MmapDict.open(dir.file(name)).set(name, 1));
@@ -674,7 +674,7 @@ describe('watchDict', () => {
     for (const dict of dicts) dict.close();
   });
 
-  test('a dict that is in no file, or in one that was removed, cannot be watched', async () => {
+  test('a dict that has no file, or whose file was removed, cannot be watched', async () => {
     using dir = new TempDir();
     using removed = MmapDict.open(dir.file('removed.mmdpickle'));
     using inMemory = CoreDict.over(MemoryFile.of());
@@ -702,7 +702,7 @@ describe('watchDict', () => {
     );
   });
 
-  test('a watch of what is no dict holds no descriptor, however often it is tried', () => {
+  test('watching a file that is not a dict leaks no descriptor, however often it is tried', () => {
     using dir = new TempDir();
     const path = dir.file('a.mmdpickle');
     writeFileSync(path, 'no dict at all');
@@ -713,7 +713,7 @@ describe('watchDict', () => {
   });
 
   test.each([true, false])(
-    'a file that somebody cuts ends the watch with a typed error, however long it was watched (file events: %s)',
+    'a file that is truncated by others ends the watch with a typed error, however long it was watched (file events: %s)',
     async (events) => {
       using dir = new TempDir();
       const dict = MmapDict.open(dir.file('a.mmdpickle'));
@@ -721,7 +721,7 @@ describe('watchDict', () => {
       const watch = watchDict(dict.name, { pollMs: 1, events });
       let seen = 0;
       const ended = new Promise((_resolve, reject) => watch.subscribe({ next: () => (seen += 1), error: reject }));
-      // More looks than are made by reads before words are mapped: a mapped word that is cut off would end the process.
+      // More polls than use reads before words are mapped: touching a truncated mapping would end the process.
       for (let count = 1; count <= 120; count += 1) {
         dict.set(`k${count}`, count);
         await until(() => seen === count);
@@ -733,7 +733,7 @@ describe('watchDict', () => {
     },
   );
 
-  test('who leaves while the last change of a file that was replaced is told leaves no descriptor behind', () => {
+  test('unsubscribing while the last change of a replaced file is reported leaves no descriptor open', () => {
     using dir = new TempDir();
     const dict = MmapDict.open(dir.file('a.mmdpickle'));
     const path = dict.name;
@@ -747,7 +747,7 @@ describe('watchDict', () => {
       changes.push(change);
       subscription.unsubscribe();
     });
-    // A deletion that its writer, which was killed, told nobody of is found when the file has lost its name.
+    // A deletion whose killed writer raised no commit number is found when the file has lost its name.
     using file = NodeFile.open(path, 'r+');
     file.write(end - 2, Uint8Array.of(0x30));
     file.close();
@@ -759,7 +759,7 @@ describe('watchDict', () => {
     expect(readdirSync('/proc/self/fd').length).toBe(before);
   });
 
-  test('a commit that causes no event is seen soon after an event that announced it, however rarely the watcher looks', async () => {
+  test('a commit without an event is seen soon after an event that announced it, however rarely the watcher polls', async () => {
     using dir = new TempDir();
     const path = dir.file('quiet');
     using dict = MmapDict.open(path);
@@ -785,7 +785,7 @@ describe('watchDict', () => {
     expect(rows.toNested()).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
   });
 
-  test('commits made while a change is told are told too', async () => {
+  test('commits made while a change is being reported are reported too', async () => {
     using dir = new TempDir();
     const path = dir.file('busy');
     using dict = MmapDict.open(path);
@@ -804,7 +804,7 @@ describe('watchDict', () => {
     expect(keys).toEqual(Array.from({ length: 20 }, (_, i) => `k${i}`));
   });
 
-  test('looks in virtual time are a marble diagram', () => {
+  test('polls in virtual time are a marble diagram', () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
     dict.set('a', 1).set('b', 2);
@@ -827,7 +827,7 @@ const STEP: fc.Arbitrary<Step> = fc.record({
   key: fc.integer({ min: 0, max: 4 }),
 });
 
-/** Does what a step says; returns the set keys, in order. */
+/** Carries out a step; returns the set keys, in order. */
 function perform(path: string, { op, key }: Step): string[] {
   if (op === 'rewrite') {
     rewrite(path);
@@ -887,7 +887,7 @@ describe('any interleaving', () => {
         let rows = 0;
         const reported: string[] = [];
         for (const change of changes) {
-          // Written anew twice between two looks, with a removal in between: that is another file to a watcher.
+          // Rewritten twice between two polls, with a removal in between: that is another file to a watcher.
           if (change.kind === 'file-replaced') {
             live.clear();
             rows = 0;
@@ -907,7 +907,7 @@ describe('any interleaving', () => {
         expect([...live].sort()).toEqual([...dict.keys()].sort());
         expect(rows).toBe((dict.get('rows') as GrowableArray).shape[0]);
         const rewritten = steps.some(({ op }) => op === 'rewrite');
-        // A vacuum forgets what had died before anybody looked.
+        // A vacuum drops entries that died before any poll saw it.
         if (!rewritten) expect(reported).toEqual(sets);
       }),
       { numRuns: process.env.MMDPICKLE_LONG === '1' ? 600 : 40 },
@@ -915,7 +915,7 @@ describe('any interleaving', () => {
   });
 });
 
-describe('whoever reads what a watcher tells has what is in the file', () => {
+describe('a reader that follows the reports of a watcher has the contents of the file', () => {
   const KINDS = ['set', 'set', 'long', 'delete', 'rows', 'vacuum', 'in place', 'new file', 'look', 'resume'] as const;
   const step = fc.record({ kind: fc.constantFrom(...KINDS), key: fc.nat(3), value: fc.nat(3) });
 
@@ -939,7 +939,7 @@ describe('whoever reads what a watcher tells has what is in the file', () => {
     return new Map([...dict].map(([key, value]) => [key, value instanceof GrowableArray ? value.toNested() : value]));
   };
 
-  /** What a reader has who had `had`. Values are read when all is told. */
+  /** What a reader that had `had` has now. Values are read when everything is reported. */
   function follow(had: Map<string, unknown>, changes: readonly Change[], now: Map<string, unknown>): void {
     for (const told of changes) {
       if (told.kind === 'file-replaced') had.clear();
@@ -952,7 +952,7 @@ describe('whoever reads what a watcher tells has what is in the file', () => {
     }
   }
 
-  test('whether it watched all the time, or went on from a cursor', { timeout: 120_000 }, () => {
+  test('whether it watched continuously, or resumed from a cursor', { timeout: 120_000 }, () => {
     using dir = new TempDir();
     let n = 0;
     fc.assert(
@@ -990,7 +990,7 @@ describe('whoever reads what a watcher tells has what is in the file', () => {
 });
 
 describe('frames', () => {
-  test('gives what is there, then what comes, each with its companion', async () => {
+  test('gives existing frames, then new ones, each with its companion', async () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
     const camera = (count: number) =>
@@ -1016,7 +1016,7 @@ describe('frames', () => {
     expect(seen.map(([, seq]) => seq)).toEqual([0, 1, 2, 3]);
   });
 
-  test('are all but companions of others that are there, whatever their keys', async () => {
+  test('are all entries except companions of other existing entries, whatever their keys', async () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
     dict.set('camera.meta', 1).set('x', 2).set('x.meta', 3);
@@ -1041,7 +1041,7 @@ describe('frames', () => {
     ]);
   });
 
-  test('of an empty dict complete at once, and gives the last of frames that replaced each other', () => {
+  test('of an empty dict complete at once, and of several with one key the last is given', () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
     const seen: unknown[] = [];

@@ -1,6 +1,4 @@
-/**
- * A canonical text of a dict's contents, the same from JavaScript and Python: states are compared as texts.
- */
+/** A canonical text of a dict's contents, the same from JavaScript and Python, so that states can be compared as text. */
 import { crc32 } from 'node:zlib';
 import { MaskedArray, NDArray } from '../../src/ndarray/index.ts';
 

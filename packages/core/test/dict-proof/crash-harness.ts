@@ -13,7 +13,7 @@ import { type Base, type Operation, openFor } from './operations.ts';
 
 export const NAME = 'dict';
 
-/** The dict's file on a disk of its own, with whatever else a crash left there. */
+/** The dict's file on a disk of its own, with any other files a crash left there. */
 export function restore(files: ReadonlyMap<string, Uint8Array>): MemoryFile {
   const disk = new MemoryDisk();
   for (const [name, bytes] of files) disk.open(name, 'create-new').write(0, bytes);
@@ -51,7 +51,7 @@ export interface CrashCheck {
   readonly tally: Tally;
   readonly states: CrashStateOptions;
   readonly durability: 'none' | 'commit';
-  /** Every how many repairs a crash during the repair is checked too. 0: never. */
+  /** One in this many repairs is also interrupted by a crash and checked. 0: none. */
   readonly nestEvery: number;
 }
 

@@ -20,7 +20,7 @@ afterAll(async () => {
 
 describe.each(OPERATIONS)('after a crash during "$name" the file holds the old or the new state', (operation) => {
   test.each(['none', 'commit'] as const)('durability %s', { timeout: 600_000 }, async (durability) => {
-    // The ordinary suite takes half of the borders for each operation, by turns; the long mode takes all.
+    // The ordinary suite tries half of the borders for each operation, alternating; the long mode tries all.
     const turn = OPERATIONS.indexOf(operation);
     const every = operation.heavy ? 4 : 2;
     const borders = LONG ? BORDERS : BORDERS.filter((border) => border > 10 || (border + turn) % every === 0);

@@ -35,7 +35,7 @@ function sample(layout: 'modern' | 'legacy'): {
   return { bytes, texts, parts };
 }
 
-/** Opens and reads everything: what is read is right, what cannot be is a typed error or missing. */
+/** Opens and reads everything: every value read is right; otherwise it is missing or a typed error. */
 function look(image: Uint8Array, texts: ReadonlyMap<string, string>, what: string): { opened: boolean; right: number } {
   let right = 0;
   const tryTo = (action: () => void): boolean => {
@@ -114,7 +114,7 @@ describe.each(['modern', 'legacy'] as const)('a damaged file with %s arrays', (l
     expect(detected).toBeGreaterThan(flips / 2);
   });
 
-  test('with lying lengths is a typed error, or the intact entries', () => {
+  test('with wrong lengths is a typed error, or gives the intact entries', () => {
     const lies = [0, 1, 9, 10, 11, 20, 255, 2 ** 31, 2 ** 32, 2 ** 53, 2 ** 63, 2 ** 64 - 1].map(BigInt);
     for (let at = 0; at + 9 <= bytes.length; at++) {
       // FRAME, BINBYTES8, BYTEARRAY8: each with eight bytes of length.
@@ -176,13 +176,13 @@ function valueTextOrNothing(value: unknown): string | undefined {
   try {
     return valueText(value);
   } catch (error) {
-    // What the damage made of a value need not have a text.
+    // A value changed by the damage may have no text.
     if (isMmdError(error) || (error as Error).message.startsWith('no text')) return undefined;
     throw error;
   }
 }
 
-describe('what is not a dict file', () => {
+describe('a file that is not a dict', () => {
   const code = (open: () => unknown): MmdError['code'] | 'opened' => {
     try {
       open();
@@ -193,7 +193,7 @@ describe('what is not a dict file', () => {
     }
   };
 
-  test('is refused with a typed error in every mode, and left as it is', () => {
+  test('is refused with a typed error in every mode, and left unchanged', () => {
     using dir = new TempDir();
     const fifo = dir.file('fifo');
     execFileSync('mkfifo', [fifo]);
@@ -230,7 +230,7 @@ describe('what is not a dict file', () => {
     using dir = new TempDir();
     NodeDict.open(dir.file('secret')).set('a', 1).close();
     chmodSync(dir.file('secret'), 0);
-    // Root may read everything: then it opens, as the system says.
+    // Root may read everything: then the open succeeds.
     const expected = process.getuid?.() === 0 ? 'opened' : 'IO';
     expect(code(() => NodeDict.open(dir.file('secret'), { mode: 'r' }).close())).toBe(expected);
     expect(stateText([])).toBe('');

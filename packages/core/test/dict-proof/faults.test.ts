@@ -21,7 +21,7 @@ import { baseOf, OPERATIONS, type Operation, openFor } from './operations.ts';
 
 const LONG = process.env.MMDPICKLE_LONG === '1';
 const SHORTENED = new Set(['pread', 'pwrite', 'pwritev', 'copyFileRange']);
-/** Calls that a signal can break off. */
+/** Calls that a signal can interrupt. */
 const INTERRUPTED = new Set([
   ...SHORTENED,
   'open',
@@ -41,7 +41,7 @@ const legacyJudge = new Judge(
   { lenient: true },
 );
 
-/** Real system calls but for the disk's own latency: a sync that succeeds changes nothing that these tests see. */
+/** Real system calls without the disk's latency: a sync that succeeds changes nothing that these tests see. */
 let real: ReturnType<typeof libc>;
 beforeAll(() => {
   real = { ...libc(), fdatasync: () => 0, fsync: () => 0 };
@@ -53,11 +53,11 @@ afterAll(async () => {
   dir[Symbol.dispose]();
 });
 
-/** The faults that strike at the call `nth`, alone, for good, and again while the first one is being undone. */
+/** Faults at the `nth` call: once, permanently, and again while the first one is being undone. */
 function plansAt(nth: number, calls: readonly FaultyCall[]): Fault[][] {
   const call = calls[nth]!;
   const same = { call, nth: calls.slice(0, nth).filter((other) => other === call).length };
-  // The ordinary suite takes one errno for each fault, by turns; the long mode takes both, and more second faults.
+  // The ordinary suite tries one errno per fault, alternating; the long mode tries both, and more second faults.
   const [one, other] = nth % 2 === 0 ? ['EIO', 'ENOSPC'] : ['ENOSPC', 'EIO'];
   const plans: Fault[][] = [[{ nth, errno: one! }]];
   if (LONG || nth % 9 === 0) plans.push([{ ...same, errno: other!, persistent: true }]);
@@ -103,7 +103,7 @@ function opened(operation: Operation, syscalls: FaultySyscalls): MmapDict {
     try {
       file.close();
     } catch {
-      // What MmapDict.open does: the first error is the one to report.
+      // As in MmapDict.open: the first error is the one to report.
     }
     throw error;
   }
@@ -114,7 +114,7 @@ const readText = (): string => {
   return stateText(dict);
 };
 
-/** Whatever happened before: a change through this dict succeeds, and is all that changes. */
+/** Whatever happened before, a change through this dict succeeds and changes nothing else. */
 function expectUsable(dict: MmapDict, before: string): void {
   dict.set('appended later', 1);
   expectText(stateText(dict), [withKey(before, 'appended later=i1')], 'the handle after a later change');
@@ -128,9 +128,9 @@ async function judged(operation: Operation, expected: readonly string[]): Promis
 }
 
 describe.each(OPERATIONS)(
-  'a system call that fails during "$name" is a typed error, and the file the old or the new',
+  'a system call that fails during "$name" gives a typed error and leaves the file in the old or the new state',
   (operation) => {
-    test('whichever it is, once, for good, or twice', { timeout: 600_000 }, async () => {
+    test('for every call: once, permanently or twice', { timeout: 600_000 }, async () => {
       const base = baseOf(operation, 200);
       const texts = base.models.map((model) => stateText(model));
       path = dir.file(`faults ${files++}`);
@@ -185,14 +185,14 @@ describe.each(OPERATIONS)(
   },
 );
 
-/** Files that a crash left and that need a repair, a few for each operation, with what they may hold. */
+/** Files that a crash left in need of repair, a few for each operation, with the contents they may have. */
 function* broken(operation: Operation, kinds: Set<string>): Generator<{ image: Uint8Array; allowed: string[] }> {
   const base = baseOf(operation, 5);
   const texts = base.models.map((model) => stateText(model));
   for (const state of crashStates(record(operation, base, { durability: 'none' }).log, { tears: 4 })) {
     const image = state.files.get(NAME)!;
     using dict = openFor(operation, MemoryFile.of(image), {});
-    // One for every kind of repair is enough; in the long mode for every operation.
+    // One for every kind of repair is enough; the long mode has one for every operation.
     const kind = dict.repairs.map((repair) => repair.kind).join();
     if (dict.repairs.length === 0 || kinds.has(kind)) continue;
     kinds.add(kind);
@@ -200,7 +200,7 @@ function* broken(operation: Operation, kinds: Set<string>): Generator<{ image: U
   }
 }
 
-test('a system call that fails while a file is repaired leaves it as it was, or repaired', {
+test('a system call that fails during a repair leaves the file unchanged or repaired', {
   timeout: 600_000,
 }, async () => {
   let repairs = 0;
@@ -214,7 +214,7 @@ test('a system call that fails while a file is repaired leaves it as it was, or 
       const syscalls = faultySyscalls(real);
       writeFileSync(path, image);
       closeQuietly(opened(operation, syscalls));
-      // The calls of the opening, which are those before anything was planned.
+      // The calls of the open: those before any fault was planned.
       const calls = [...syscalls.calls];
       for (const [nth, call] of calls.entries()) {
         for (const plan of plansAt(nth, calls)) {
@@ -258,7 +258,7 @@ function isPoisoned(dict: MmapDict): boolean {
   }
 }
 
-/** Closing may fail where the plan says so; the file is judged all the same. */
+/** Closing may fail if the plan says so; the file is judged all the same. */
 function closeQuietly(dict: MmapDict): void {
   try {
     dict.close();
@@ -267,15 +267,15 @@ function closeQuietly(dict: MmapDict): void {
   }
 }
 
-describe('where even what is overwritten takes room, a full disk', () => {
+describe('a full disk, where even overwriting needs room', () => {
   test.each<[string, (dict: MmapDict) => unknown]>([
     ['a new key', (dict) => dict.set('new', 1)],
     ['a key that is set again', (dict) => dict.set('a', 2)],
     ['a key that is deleted', (dict) => dict.delete('a')],
     ['rows', (dict) => (dict.get('rows') as GrowableArray).append([1])],
-    ['a batch in several places', (dict) => dict.batch(() => dict.set('new', 1).delete('a'))],
+    ['a batch with changes in several places', (dict) => dict.batch(() => dict.set('new', 1).delete('a'))],
     ['rows in a batch', (dict) => dict.batch(() => (dict.get('rows') as GrowableArray).append([1]))],
-  ])('refuses %s and leaves the dict as it was, or does not refuse', (_name, change) => {
+  ])('either refuses %s and leaves the dict unchanged, or accepts it', (_name, change) => {
     const copies = { cloneRange: () => -constants.errno.EINVAL };
     const look = (): unknown => {
       using dict = MmapDict.over(NodeFile.open(path));

@@ -1,6 +1,4 @@
-/**
- * Several handles of one file, which change it in turns, and of which each must see what all of them did.
- */
+/** Several handles of one file take turns in changing it, and each must see what all of them did. */
 import { pythons } from '@mmdpickle/test-support';
 import * as fc from 'fast-check';
 import { afterAll, beforeEach, expect, test, vi } from 'vitest';
@@ -53,7 +51,7 @@ interface Step {
   readonly who: number;
   readonly kind: (typeof KINDS)[number];
   readonly key: number;
-  /** A millisecond passes before: handles look at size and identity only once in one. */
+  /** A millisecond passes first: handles check size and identity at most once per millisecond. */
   readonly later: boolean;
 }
 
@@ -66,7 +64,7 @@ interface Growable {
   append(rows: unknown): void;
 }
 
-/** What mmappickle 1.0 does: it knows nothing of tail entries, and looks for the terminator at the end of the file. */
+/** What mmappickle 1.0 does: it knows nothing of tail entries and expects the terminator at the end of the file. */
 function appendLikeReference(file: StorageFile, key: string, value: number): void {
   const entry = referenceEntry(key, value);
   file.lock(0);
@@ -84,7 +82,7 @@ function rowsAfter(model: ReadonlyMap<string, unknown>, more: readonly number[])
   );
 }
 
-test('whatever handles do in turns, each sees what all did, and so do who opens the file and stock Python', {
+test('after any sequence of changes by several handles, every handle, a new handle and stock Python see all of them', {
   timeout: 600_000,
 }, async () => {
   await fc.assert(

@@ -1,6 +1,5 @@
 /**
- * Handles that come in between: others change the file between any two looks that one operation takes at it, and look at it
- * between any two writes of a change.
+ * Interleaved handles: others change the file between any two checks made by one operation, and read it between any two writes of a change.
  */
 import * as fc from 'fast-check';
 import { beforeEach, describe, expect, test, vi } from 'vitest';
@@ -20,7 +19,7 @@ beforeEach(() => {
   return () => void vi.useRealTimers();
 });
 
-test('a handle that an array grows under, at whichever of its looks, loses none of its rows when it writes next', () => {
+test('a handle loses no rows with its next write if an array grows at any of its checks', () => {
   const append = (_: MmapDict, rows: Rows): unknown => rows.append([0.5]);
   const operations: readonly ((dict: MmapDict, rows: Rows) => unknown)[] = [
     append,
@@ -65,7 +64,7 @@ test('a handle that an array grows under, at whichever of its looks, loses none 
   expect(met).toBeGreaterThan(operations.length ** 2);
 });
 
-test('a key that is replaced twice at any looks of one that has the index is never missing', () => {
+test('a key that is replaced twice at any checks of a handle with the index is never missing', () => {
   for (const standingIndex of [0, 16_384]) {
     for (let first = 1; first <= 12; first++) {
       for (let second = first + 1; second <= first + 3; second++) {
@@ -91,7 +90,7 @@ test('a key that is replaced twice at any looks of one that has the index is nev
   }
 });
 
-/** Others' changes at the looks of one handle, each a number of looks after the one before; from `begin` on. */
+/** Changes by others at the checks of one handle, each a number of checks after the previous one, starting at `begin`. */
 function atLooks(make: (change: Change) => void, changes: readonly (readonly [number, Change['kind'], boolean])[]) {
   let at = changes.length;
   let looks = 0;
@@ -111,7 +110,7 @@ function atLooks(make: (change: Change) => void, changes: readonly (readonly [nu
   };
 }
 
-test('a key stays there while the file is vacuumed in place at any look of one that has the index', () => {
+test('a key stays present while the file is vacuumed in place at any check of a handle with the index', () => {
   for (let first = 1; first <= 10; first++) {
     for (let second = 1; second <= 12; second++) {
       const { open, make } = scene(0, KEYS);
@@ -130,7 +129,7 @@ test('a key stays there while the file is vacuumed in place at any look of one t
   }
 });
 
-test('keys are all there when the file is vacuumed, and its index goes out of date, at any looks of one that lists them', () => {
+test('all keys are listed if the file is vacuumed and its index becomes stale at any checks of the listing', () => {
   for (let first = 1; first <= 12; first++) {
     for (let second = 1; second <= 16; second++) {
       const { model, open, make } = scene(0, KEYS);
@@ -148,7 +147,7 @@ test('keys are all there when the file is vacuumed, and its index goes out of da
   }
 });
 
-test('an array that grows, is replaced and moved where the old one stood, at any looks of one that gets it, is one of them', () => {
+test('a get returns one of the states of an array that grows, is replaced and is moved to the old location at any of its checks', () => {
   for (let first = 1; first <= 24; first++) {
     for (let second = 1; second <= 40; second++) {
       const { model, open, make } = scene(0, 3);
@@ -179,11 +178,11 @@ test('an array that grows, is replaced and moved where the old one stood, at any
   }
 });
 
-test('an index that others write anew in its place while it is taken into memory is not believed', () => {
+test('an index that is rewritten in place while it is loaded into memory is not trusted', () => {
   for (let first = 1; first <= 60; first++) {
     const { model, open, make } = scene(0, KEYS);
     make({ kind: 'seal', key: 0, closed: true });
-    // The vacuum finds nothing to gain, but walks the file: closing writes an index of the same size with hashes of its own.
+    // The vacuum gains nothing but walks the file: closing writes an index of the same size with different hashes.
     const others = atLooks(make, [
       [1, 'delete', false],
       [first, 'vacuum in place', true],
@@ -191,19 +190,19 @@ test('an index that others write anew in its place while it is taken into memory
     const dict = open(others.wrap);
     vi.setSystemTime(Date.now() + 1);
     others.begin();
-    // More look-ups than the index has blocks bring it into memory.
+    // More lookups than the index has blocks load it into memory.
     for (let i = 1; i < 12; i++) expect(dict.get(`key ${i}`), `look ${first}, key ${i}`).toBe(i);
     others.end();
     expectText(stateText(dict), [stateText(model)], `look ${first}`);
   }
 });
 
-test('a journal that comes and goes at any looks does not make a reader walk the file again', () => {
+test('a journal that appears and disappears at any checks does not make a reader walk the file again', () => {
   const disk = new MemoryDisk();
   const names = ['one', 'two'];
   {
     using dict = MmapDict.over(disk.open('dict', 'create-new'), { index: false });
-    // So large that a walk reads each of them on its own.
+    // So large that a walk reads each of them separately.
     for (let i = 0; i < 40; i++) dict.set(`large ${i}`, new Uint8Array(300_000));
     for (const name of names) dict.set(name, { arraySource: true, dtype: 'float64', shape: [0], capacity: 99 });
   }
@@ -235,7 +234,7 @@ test('a journal that comes and goes at any looks does not make a reader walk the
   }
 });
 
-test('a file that is cut while it is open is refused, or answers leniently for every key, and is not looked at for ever', () => {
+test('a file that is truncated while open is refused, or answers leniently for every key, and is not polled forever', () => {
   for (const indexed of [true, false]) {
     for (const keep of [0.3, 0.6, 0.9]) {
       for (const lenient of [false, true]) {
@@ -276,8 +275,8 @@ const OBSERVED = [
 ] as const;
 const observed = fc.record({ kind: fc.constantFrom(...OBSERVED), key: fc.nat(KEYS + 5), later: fc.boolean() });
 
-describe('others that come in between', { timeout: 600_000 }, () => {
-  test('any two looks of one operation: it sees the dict as it was at one moment, and nothing is lost', () => {
+describe('other handles act between', { timeout: 600_000 }, () => {
+  test('any two checks of one operation: it sees the dict at one moment, and nothing is lost', () => {
     let met = 0;
     fc.assert(
       fc.property(
@@ -336,7 +335,7 @@ describe('others that come in between', { timeout: 600_000 }, () => {
               rows = during(() => dict.get(ROWS)) as unknown as Rows;
               expectOne(valueText(rows), textOf(ROWS), ROWS);
             } else if (kind === 'keys') {
-              // One that came or went meanwhile may be among them or not.
+              // A key that appeared or disappeared meanwhile may be included or not.
               const keys = new Set(during(() => [...dict.keys()]));
               for (const name of new Set([...keys, ...states.flatMap((state) => [...state.keys()])])) {
                 expectOne(String(keys.has(name)), (state) => String(state.has(name)), `keys: ${name}`);
@@ -351,7 +350,7 @@ describe('others that come in between', { timeout: 600_000 }, () => {
             } else if (kind === 'append') {
               const before = model.get(ROWS);
               during(() => rows.append(Float64Array.of(turn)));
-              // Whether others appended before or after is not told: it is there once, and last or where they began.
+              // Whether another handle appended before or after is not known: the key is there once, last or where the others began.
               const values = [...(dict.get(ROWS) as NDArray)] as number[];
               const theirs = [...(model.get(ROWS) as NDArray)] as number[];
               expect(before).toBeDefined();
@@ -433,7 +432,7 @@ describe('others that come in between', { timeout: 600_000 }, () => {
     expect(met).toBeGreaterThan(RUNS);
   });
 
-  test('any two writes of one change: who looks ahead while it waits for the lock loses nothing', () => {
+  test('any two writes of one change: a handle that reads ahead while waiting for the lock loses nothing', () => {
     let ahead = 0;
     fc.assert(
       fc.property(
@@ -475,7 +474,7 @@ describe('others that come in between', { timeout: 600_000 }, () => {
     expect(ahead).toBeGreaterThan(RUNS / 4);
   });
 
-  test('any two looks at a change that goes on write by write meanwhile: readers see the dict as it was at one moment', () => {
+  test('any two checks during a change that proceeds write by write: readers see the dict at one moment', () => {
     let met = 0;
     fc.assert(
       fc.property(
@@ -488,12 +487,12 @@ describe('others that come in between', { timeout: 600_000 }, () => {
           const { images, states } = recorded(changes, standingIndex, count);
           const playback = new Playback(images);
           let looks = 0;
-          // At more than half of the looks nothing has happened.
+          // At more than half of the checks nothing has happened.
           const stride = (): number => {
             const next = strides[looks++ % strides.length]!;
             return next <= 3 ? next : 0;
           };
-          /** States from that before the image which was shown when the operation began to that after the last one. */
+          /** States from before the image that was shown when the operation began to after the last one. */
           let possible: readonly Model[] = [];
           const during = <T>(operation: () => T): T => {
             const { shown: from, image } = playback;
@@ -504,7 +503,7 @@ describe('others that come in between', { timeout: 600_000 }, () => {
               possible = states.slice(image.before, playback.image.after + 1);
             }
           };
-          // A mapped array shows what stands there when it is read: after a vacuum in place, anything.
+          // A mapped array shows the bytes at its location when it is read: after a vacuum in place, anything.
           const moving = changes.some(({ kind }) => kind === 'vacuum in place');
           const text = (value: unknown): string =>
             value === undefined ? 'none' : moving && value instanceof NDArray ? `${value.shape}` : valueText(value);

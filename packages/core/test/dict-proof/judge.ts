@@ -66,11 +66,11 @@ export interface Case {
 
 /** Options of a {@link Judge}. */
 export interface JudgeOptions {
-  /** Deprecation warnings are not errors, as the legacy layout requires. */
+  /** Deprecation warnings are not errors: the legacy layout needs that. */
   readonly lenient?: boolean;
 }
 
-/** Collects images, each once, and has stock Python load them by the thousand. */
+/** Collects distinct images and has stock Python load them by the thousand. */
 export class Judge implements AsyncDisposable {
   /** Number of distinct images judged. */
   distinct = 0;

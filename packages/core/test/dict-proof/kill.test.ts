@@ -20,7 +20,7 @@ afterAll(() => judge[Symbol.asyncDispose]());
 
 const STILL_ENTRIES = Array.from({ length: STILL }, (_, i): [string, number] => [`still ${i}`, i]);
 
-/** The model's answer to the plan. */
+/** The contents expected after each step. */
 class Expected {
   readonly values: Map<string, unknown> = new Map(STILL_ENTRIES);
   count = 0;
@@ -50,7 +50,7 @@ class Expected {
   }
 }
 
-/** Runs the writer for some milliseconds after it told of `steps` steps, kills it, and returns the last step it told of. */
+/** Runs the writer for some milliseconds after it reported `steps` steps, kills it, and returns the last step reported. */
 async function runAndKill(path: string, first: number, steps: number, milliseconds: number): Promise<number> {
   const child = spawn(process.execPath, [WRITER, ENTRY, path, String(first)], { stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
@@ -69,7 +69,7 @@ async function runAndKill(path: string, first: number, steps: number, millisecon
     child.on('close', (...end) => resolve(end));
   });
   if (signal !== 'SIGKILL') throw new Error(`the writer ended by itself (${code}): ${errors}`);
-  // A line that was cut is a step that was not told.
+  // A line that was cut is a step that was not reported.
   const told = output.split('\n').slice(1, -1);
   return told.length === 0 ? first - 1 : Number(told.at(-1));
 }
@@ -88,7 +88,7 @@ test(`after ${KILLS} kills at random moments nothing acknowledged is lost, and s
   let repaired = 0;
   let indexed = 0;
   for (let kill = 0; kill < KILLS; kill++) {
-    // Every other writer gets a step told before its time runs, however slow the machine is.
+    // Every other writer reports one step before its time starts, however slow the machine is.
     const last = await runAndKill(path, next, kill % 2, Math.random() * 40);
     for (; next <= last; next++) text = expected.step(next);
     acknowledged = next;
@@ -111,7 +111,7 @@ test(`after ${KILLS} kills at random moments nothing acknowledged is lost, and s
     expectText(found, allowed, `a writer after kill ${kill}`);
     expect(writer.fsck().findings.filter(({ severity }) => severity === 'error')).toEqual([]);
     if (found !== text) {
-      // The step in flight got there.
+      // The step in flight was committed.
       inFlight++;
       text = expected.step(next++);
     }

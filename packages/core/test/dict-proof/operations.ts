@@ -31,7 +31,7 @@ export interface Operation {
   readonly indexed?: true;
   /** That index stays in place when something is appended. */
   readonly standing?: true;
-  /** Moves more data than one write takes: fewer borders are tried. */
+  /** Moves more data than fits into one write: fewer borders are tried. */
   readonly heavy?: true;
 }
 

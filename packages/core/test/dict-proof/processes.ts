@@ -14,14 +14,14 @@ export interface Running {
   readonly child: ChildProcess;
   /** Resolves with the child's output; rejects if it fails. */
   readonly ended: Promise<string>;
-  /** Resolves when it has printed the word. */
+  /** Resolves when the child has printed the word. */
   saw(word: string): Promise<void>;
 }
 
 /** Starts a program. */
 export function start(command: string, args: readonly string[]): Running {
   const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'] });
-  // A write to a child that has ended is reported by its end.
+  // A failed write to a child that has ended is reported by its exit.
   child.stdin.on('error', () => undefined);
   let output = '';
   let errors = '';

@@ -20,7 +20,7 @@ test(`readers that sum while ${ROWS} rows are appended see each row whole, in or
   ];
   await Promise.all(readers.map((reader) => reader.saw('ready')));
   const writer = start(process.execPath, [beside('rows-writer.mjs'), ENTRY, path, String(ROWS)]);
-  // Each has looked while there were some rows and not all of them, however seldom it has its turn.
+  // Each has looked while some but not all rows were there, however seldom it was scheduled.
   await Promise.all(readers.map((reader) => reader.saw('some')));
   writer.child.stdin?.write('on\n');
   await writer.ended;

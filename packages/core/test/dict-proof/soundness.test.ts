@@ -1,4 +1,4 @@
-/** What fsck says of a damaged file, and what Python does with it. */
+/** What fsck reports for a damaged file, and what Python does with it. */
 import { Python, pythons } from '@mmdpickle/test-support';
 import { afterAll, describe, expect, test } from 'vitest';
 import { MmapDict } from '../../src/dict/index.ts';
@@ -9,7 +9,7 @@ import { type Growable, growable } from './operations.ts';
 const judges = pythons().map((info) => new Python(info));
 afterAll(() => Promise.all(judges.map((judge) => judge[Symbol.asyncDispose]())));
 
-/** Which of the images it loads: nothing that is called but what the file has, and no more memory than a damaged length may ask for. */
+/** Which of the images it loads, allowing only the calls that the file contains, and no more memory than a damaged length may ask for. */
 const LOAD = `
 import io, pickle, resource
 resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
@@ -33,7 +33,7 @@ for at, byte in args["flips"]:
 result += [loads(image) for image in args["images"]]
 `;
 
-/** Values, arrays and remains of all kinds. */
+/** Values, arrays and dead entries of all kinds. */
 function filled(): { file: MemoryFile; dict: MmapDict } {
   const file = MemoryFile.of();
   const dict = MmapDict.over(file, { index: false });
@@ -46,7 +46,7 @@ function filled(): { file: MemoryFile; dict: MmapDict } {
   return { file, dict };
 }
 
-/** As a writer leaves it that was killed in the middle of a batch. */
+/** The file left by a writer that was killed in the middle of a batch. */
 function pendingJournal(): Uint8Array {
   const { file, dict } = filled();
   const images: Uint8Array[] = [];
@@ -63,7 +63,7 @@ function fsck(image: Uint8Array) {
   return MmapDict.over(MemoryFile.of(image), { mode: 'r', lenient: true, salvage: true }).fsck();
 }
 
-/** What the repair leaves, if nothing is to be found in it then. */
+/** The file after the repair, if fsck then finds nothing. */
 function repaired(image: Uint8Array): Uint8Array | undefined {
   const file = MemoryFile.of(image);
   using dict = MmapDict.over(file, { mode: 'r+', lenient: true, salvage: true, index: false });
@@ -79,11 +79,11 @@ function sealed(): Uint8Array {
 
 const FILES: [string, () => Uint8Array][] = [
   ['with sums and an index', sealed],
-  ['with a journal to be done', pendingJournal],
+  ['with a pending journal', pendingJournal],
 ];
 
 describe.skipIf(judges.length === 0).each(FILES)('a file %s', (_name, make) => {
-  test('that has one bit wrong, whichever, and of which fsck finds nothing, or nothing after a repair, loads in a Python', {
+  test('with any one bit flipped loads in some Python if fsck finds nothing, or finds nothing after a repair', {
     timeout: 600_000,
   }, async () => {
     const bytes = make();
@@ -94,7 +94,7 @@ describe.skipIf(judges.length === 0).each(FILES)('a file %s', (_name, make) => {
       const byte = bytes[at]! ^ (1 << (bit & 7));
       const image = bytes.with(at, byte);
       const { findings, plan } = fsck(image);
-      // What only Python can tell, fsck says that it cannot.
+      // Where only Python can judge, fsck says so.
       if (findings.some(({ code }) => code === 'opaque-value')) continue;
       if (findings.every(({ severity }) => severity === 'info')) flips.push([at, byte]);
       const whole = plan.length > 0 ? repaired(image) : undefined;
@@ -104,7 +104,7 @@ describe.skipIf(judges.length === 0).each(FILES)('a file %s', (_name, make) => {
     const args = { bytes, flips, images: images.map(([, image]) => image) };
     const loads = await Promise.all(judges.map((judge) => judge.run<boolean[]>(LOAD, args)));
     const told = [...flips.map(([at, byte]) => `${at}: ${byte}`), ...images.map(([bit]) => `repaired ${bit}`)];
-    // What numpy of one generation refuses, as a mask of bytes, another one takes.
+    // What one generation of numpy refuses as a mask of bytes, another accepts.
     expect(told.filter((_, i) => !loads.some((all) => all[i]))).toEqual([]);
   });
 });

@@ -15,14 +15,14 @@ const RUNS = process.env.MMDPICKLE_LONG === '1' ? 3000 : 40;
 const judge = new Judge(pythons());
 afterAll(() => judge[Symbol.asyncDispose]());
 
-/** What is done in a session. */
+/** What a session does. */
 type Change = readonly [kind: 'set' | 'array' | 'delete' | 'batch' | 'rows' | 'get', key: number];
 /** How a session ends. */
 type Ending = 'close' | 'kill' | 'vacuum' | 'vacuum in place' | 'reclaim' | 'seal' | 'no index';
 interface Session {
   readonly changes: readonly Change[];
   readonly ending: Ending;
-  /** Bytes from which on an index stays. */
+  /** Size in bytes from which an index is a standing one. */
   readonly standingIndex: number;
 }
 
@@ -91,7 +91,7 @@ function start(): { disk: MemoryDisk; model: Map<string, unknown> } {
 
 const bytesOf = (disk: MemoryDisk): Uint8Array => (disk.open('dict', 'r') as MemoryFile).toBytes();
 
-/** Looks for keys one by one, then at everything. */
+/** Looks up keys one by one, then reads everything. */
 function expectReads(dict: MmapDict, model: ReadonlyMap<string, unknown>, asked: readonly number[], who: string): void {
   for (const number of asked) {
     const key = `key ${number}`;
@@ -101,7 +101,7 @@ function expectReads(dict: MmapDict, model: ReadonlyMap<string, unknown>, asked:
   expectText(stateText(dict), [stateText(model)], who);
 }
 
-/** The indexes that a file's dict stands on, the newest first. */
+/** The indexes that a dict relies on, newest first. */
 function tablesOf(dict: MmapDict): IndexTable[] {
   const tables: IndexTable[] = [];
   let table: IndexTable | undefined | 'torn' = dict.core.store.entries.base?.newest;
@@ -127,8 +127,8 @@ function afterSet(file: MemoryFile, key: string, options: { standingIndex?: numb
   return MemoryFile.of(closedBytes(file, dict));
 }
 
-describe('an index that stays where it is never changes what is read', () => {
-  test('whatever sessions do, however they end, for those who open the file and for those who keep it open', async () => {
+describe('a standing index never changes what is read', () => {
+  test('after any sessions with any endings, for new handles and for those that stay open', async () => {
     let built = 0;
     await fc.assert(
       fc.asyncProperty(
@@ -190,7 +190,7 @@ describe('an index that stays where it is never changes what is read', () => {
           const tables = tablesOf(MmapDict.over(disk.open('dict', 'r'), { mode: 'r' }));
           const image = bytesOf(disk);
           for (const [where, byte, length] of damages) {
-            // The payload, behind head and key, before the tail: the rest belongs to the chain of frames.
+            // The payload, after head and key, before the tail: the rest belongs to the chain of frames.
             const { entry, end } = tables[Math.floor(where * tables.length)]!;
             const first = entry + 11 + 46 + 9;
             const at = first + Math.floor(((where * tables.length) % 1) * (end - 8 - first));
@@ -211,8 +211,8 @@ describe('an index that stays where it is never changes what is read', () => {
   });
 });
 
-describe('an index that stays', () => {
-  test('is renewed in place where nothing was appended', () => {
+describe('a standing index', () => {
+  test('is renewed in place if nothing was appended', () => {
     const before = filled(300);
     const { length } = before.toBytes();
     const dict = MmapDict.over(before);
@@ -224,7 +224,7 @@ describe('an index that stays', () => {
     expect([reader.has('key 7'), reader.get('key 8')]).toEqual([false, 8]);
   });
 
-  test('makes closing cost no more where the file holds more: bytes that are written, after one key was set', () => {
+  test("keeps the bytes written by closing, after one key was set, independent of the file's size", () => {
     const written = [8000, 32_000].map((keys) => {
       const file = afterSet(filled(keys), 'another');
       let count = 0;
@@ -254,7 +254,7 @@ describe('an index that stays', () => {
     for (let i = 0; i < sessionsCount; i++) file = afterSet(file, `more ${i}`, { standingIndex: 0 });
     using dict = MmapDict.over(file, { mode: 'r' });
     const tables = tablesOf(dict);
-    // Each is larger than the next: of 1, 2, 4, 8 blocks and so on.
+    // Each is larger than the next: 1, 2, 4, 8 blocks and so on.
     expect(tables.length).toBeLessThanOrEqual(6);
     for (let i = 0; i < sessionsCount; i++) expect(dict.get(`more ${i}`)).toBe(1);
     for (let i = 0; i < 100; i++) expect(dict.get(`key ${i}`)).toBe(i);
@@ -263,14 +263,14 @@ describe('an index that stays', () => {
     expect(dict.core.store.entries.catalog.size).toBe(0);
   });
 
-  test('leaves out what died in the session where it is made anew', () => {
+  test('omits entries that died in the session in which it is rebuilt', () => {
     let file = filled(200);
     for (let i = 0; i < 300; i++) file = afterSet(file, 'latest');
     using dict = MmapDict.over(file, { mode: 'r' });
     expect(tablesOf(dict).map(({ slots }) => slots)).toEqual([201]);
   });
 
-  test('has what was looked up in the session where it is made anew once', () => {
+  test('contains an entry that was looked up in the session in which it is rebuilt only once', () => {
     let file = filled(200);
     for (let i = 0; i < 5; i++) {
       const dict = MmapDict.over(file);
@@ -282,7 +282,7 @@ describe('an index that stays', () => {
     expect(tablesOf(dict).map(({ slots }) => slots)).toEqual([201]);
   });
 
-  test('is built upon after a kill, too', () => {
+  test('is also extended after a kill', () => {
     const file = afterSet(filled(300, { standingIndex: 0 }), 'a', { standingIndex: 0 });
     MmapDict.over(file, { standingIndex: 0 }).set('killed', 1);
     const found = MemoryFile.of(file.toBytes());
@@ -295,7 +295,7 @@ describe('an index that stays', () => {
     expect(dict.core.store.entries.base).toBeDefined();
   });
 
-  test('is not given back by reclaim', () => {
+  test('is not freed by reclaim', () => {
     const file = afterSet(filled(3000, { standingIndex: 0 }), 'a', { standingIndex: 0 });
     const dict = MmapDict.over(file, { standingIndex: 0 });
     expect(dict.reclaim()).toBe(0);
@@ -305,7 +305,7 @@ describe('an index that stays', () => {
     expect(tablesOf(after).map(({ slots }) => slots)).toEqual([2, 3000]);
   });
 
-  test('that refers to itself, or to anything that is no index, is no index', () => {
+  test('that refers to itself, or to anything that is not an index, is ignored', () => {
     for (const older of [24, 100, 5000, 2 ** 52]) {
       const file = filled(100);
       const bytes = file.toBytes();
@@ -317,7 +317,7 @@ describe('an index that stays', () => {
   });
 });
 
-test('a reader that has the index in memory sees what another deletes', () => {
+test('a reader with the index in memory sees deletes by another handle', () => {
   const file = filled(100);
   using reader = MmapDict.over(file.disk.open(file.name, 'r'), { mode: 'r' });
   for (let i = 0; i < 100; i++) expect(reader.get(`key ${i}`)).toBe(i);
@@ -332,7 +332,7 @@ test('a key that hid another when its writer was killed is gone once it is delet
   const writer = MmapDict.over(file);
   writer.set('key 5', 'hides');
   const image = file.toBytes();
-  // The kill came before the state byte of the entry that was replaced.
+  // The kill came before the state byte of the replaced entry was written.
   const hidden = [...MmapDict.over(MemoryFile.of(image)).scan()].find(({ key }) => key === 'key 5')!;
   image[hidden.end - 2] = 0x88;
   const found = MemoryFile.of(image);

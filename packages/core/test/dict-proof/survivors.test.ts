@@ -1,6 +1,4 @@
-/**
- * Handles that had a file open when the writer of a change was killed at any of its writes, and that go on.
- */
+/** Handles that had a file open when the writer of a change was killed at any of its writes, and that carry on. */
 import { pythons } from '@mmdpickle/test-support';
 import * as fc from 'fast-check';
 import { afterAll, beforeEach, expect, test, vi } from 'vitest';
@@ -32,7 +30,7 @@ beforeEach(() => {
   return () => void vi.useRealTimers();
 });
 
-test('what a killed writer had replaced does not come back by a delete of who had opened the file by its index', () => {
+test('an entry replaced by a killed writer does not come back when a handle that opened by the index deletes the key', () => {
   const key = 'key 60';
   const ways: readonly ((dict: MmapDict, reopened: () => MmapDict) => unknown)[] = [
     (dict) => dict.delete(key),
@@ -71,7 +69,7 @@ test('what a killed writer had replaced does not come back by a delete of who ha
   }
 });
 
-test('whenever a handle looked last, and whenever another one was killed then, its next change meets nothing half done', async () => {
+test('whenever a handle last checked the file and whenever another one was killed after that, its next change meets no half-done one', async () => {
   const changed = (...kinds: Change['kind'][]): Change[] => kinds.map((kind) => ({ kind, key: 0, closed: false }));
   const histories = [
     changed('rows', 'seal'),
@@ -109,7 +107,7 @@ test('whenever a handle looked last, and whenever another one was killed then, i
   await judge.finish();
 });
 
-test('a delete that its writer was killed in is seen by who looked in the middle of it, once it has the lock', () => {
+test('a handle that looked in the middle of a delete whose writer was killed sees the delete once it has the lock', () => {
   const history: readonly Change[] = [
     { kind: 'set', key: 0, closed: true },
     { kind: 'set', key: 0, closed: false },
@@ -148,7 +146,7 @@ const MET_A_JOURNAL: [Change[], Change[], [], 0, 66, number, number, boolean, bo
 
 const looking = fc.record({ kind: fc.constantFrom('get', 'has', 'rows', 'all'), key: fc.nat(KEYS + 5) });
 
-test('who had the file open when a writer was killed at any of its writes goes on, and nothing is lost', {
+test('a handle that had the file open when a writer was killed at any of its writes carries on, and nothing is lost', {
   timeout: 600_000,
 }, async () => {
   let killed = 0;
@@ -166,7 +164,7 @@ test('who had the file open when a writer was killed at any of its writes goes o
       fc.boolean(),
       async (changes, later, looks, standingIndex, count, first, last, warm, locked) => {
         const { images, states } = recorded(changes, standingIndex, count);
-        // Opened while nothing was going on; it looks at the file once more before the other one is killed.
+        // Opened while no change was in progress; it checks the file once more before the other handle is killed.
         const wholes = images.flatMap((image, number) => (isWhole(image) ? [number] : []));
         const opened = wholes[first % wholes.length]!;
         const death = opened + (last % (images.length - opened));
@@ -194,7 +192,7 @@ test('who had the file open when a writer was killed at any of its writes goes o
           else if (kind === 'all') expectText(stateText(dict), possible.map(stateText), 'all');
           else expectText(dict.has(key) ? valueText(dict.get(key)) : 'none', possible.map(text), key);
         }
-        // Which of the two it is may not be asked before: the first change has to find out.
+        // Do not read first which of the two it is: the first change has to find out.
         let models = possible.map((state) => new Map(state));
         for (const [turn, { kind, key, closed }] of later.entries()) {
           const next = models.map((model) => new Map(model));
@@ -215,7 +213,7 @@ test('who had the file open when a writer was killed at any of its writes goes o
         expectText(found, models.map(stateText), 'who goes on');
         const fresh = MmapDict.over(disk.open('dict', 'r'), { mode: 'r' });
         expectText(stateText(fresh), [found], 'who opens it');
-        // What it replaced may live on, hidden by its successor, and what it wrote last lie behind the terminator.
+        // The replaced entry may still be live, hidden by its successor, and the last bytes written may lie after the terminator.
         const harmless = new Set(['shadowed-entry', 'unclaimed-bytes']);
         const severe = fresh.fsck().findings.filter(({ severity, code }) => severity !== 'info' && !harmless.has(code));
         expect(later.length === 0 ? [] : severe).toEqual([]);

@@ -13,7 +13,7 @@ const RUNS = process.env.MMDPICKLE_LONG === '1' ? 3000 : 50;
 const judge = new Judge(pythons());
 afterAll(() => judge[Symbol.asyncDispose]());
 
-/** What is done to a file between two openings. */
+/** A change to a file between two opens. */
 type Change = readonly [kind: 'set' | 'array' | 'delete', key: number];
 
 const changes = fc.array(fc.tuple(fc.constantFrom('set', 'set', 'array', 'delete'), fc.nat(130)), {
@@ -31,7 +31,7 @@ function change(dict: MmapDict, model: Map<string, unknown>, [kind, number]: Cha
   model.set(key, value);
 }
 
-/** A closed file with an index, made in two goes, and what it holds. */
+/** A closed file with an index, made in two sessions, and its contents. */
 function indexed(
   first: readonly Change[],
   second: readonly Change[],
@@ -53,7 +53,7 @@ function indexed(
   return { bytes: closedBytes(file, dict), model, end };
 }
 
-/** Reads by key in an order of its own first, then everything. */
+/** Looks up keys in an order of its own first, then reads everything. */
 function expectReads(image: Uint8Array, model: ReadonlyMap<string, unknown>, asked: readonly number[]): void {
   const dict = MmapDict.over(MemoryFile.of(image), { mode: 'r' });
   for (const number of asked) {
@@ -74,7 +74,7 @@ function afterReference(bytes: Uint8Array, key: string, value: number, raise: bo
 }
 
 describe('a tail index never changes what is read', () => {
-  test('present, after any changes in two goes', async () => {
+  test('present, after any changes in two sessions', async () => {
     await fc.assert(
       fc.asyncProperty(changes, changes, fc.array(fc.nat(130), { maxLength: 9 }), async (first, second, asked) => {
         const { bytes, model } = indexed(first, second);
@@ -104,7 +104,7 @@ describe('a tail index never changes what is read', () => {
         ),
         (items, asked, damages) => {
           const { bytes, model, end } = indexed(items, []);
-          // The payload, behind head and key, before tail and terminator: the rest belongs to the chain of frames.
+          // The payload, after head and key, before tail and terminator: the rest belongs to the chain of frames.
           const start = end + 11 + 46 + 9;
           const stop = bytes.length - 11 - 8;
           const image = bytes.slice();
@@ -125,7 +125,7 @@ describe('a tail index never changes what is read', () => {
     );
   });
 
-  test('stale: somebody who knows nothing of it appended, and raised the commit number or did not come so far', () => {
+  test('stale: a writer that knows nothing of it appended, with or without raising the commit number', () => {
     fc.assert(
       fc.property(
         changes,
@@ -154,7 +154,7 @@ describe('a tail index never changes what is read', () => {
     );
   });
 
-  test('missing, or of another file', () => {
+  test('missing, or from another file', () => {
     const { bytes, model, end } = indexed([], [['set', 3]]);
     const bare = Uint8Array.from([...bytes.subarray(0, end), ...bytes.subarray(-11)]);
     expectReads(bare, model, [1, 3, 129]);
@@ -169,7 +169,7 @@ describe('a tail index never changes what is read', () => {
     expectReads(foreign, model, [1, 3, 4, 120, 121]);
   });
 
-  test('seen by a handle that stays open while it goes stale', () => {
+  test('held by a handle that stays open while it becomes stale', () => {
     const { bytes, model } = indexed([], []);
     const file = MemoryFile.of(bytes);
     const reader = MmapDict.over(file.disk.open(file.name, 'r'), { mode: 'r' });
@@ -208,7 +208,7 @@ describe('checksums', () => {
       findings: [],
     });
     for (const [key, offset, end] of places) {
-      // The key and all behind it, but for the state: heads are the chain's own.
+      // The key and everything after it except the state: heads belong to the chain.
       for (let at = offset + 11; at < end - 2; at++) {
         const image = bytes.slice();
         image[at]! ^= 1 << (at % 8);
@@ -222,7 +222,7 @@ describe('checksums', () => {
     }
   });
 
-  test('a file that ends with an index, or with sums, is sealed as any other', () => {
+  test('a file that ends with an index or checksums can be sealed like any other', () => {
     const file = MemoryFile.of();
     const made = MmapDict.over(file);
     for (let i = 0; i < 70; i++) made.set(`key ${i}`, i);
@@ -235,7 +235,7 @@ describe('checksums', () => {
     }
   });
 
-  test('a change after the seal ends it, and damaged sums are reported as such', () => {
+  test('a change after the seal invalidates it, and damaged checksums are reported as such', () => {
     const { bytes } = filled();
     const file = MemoryFile.of(bytes);
     const dict = MmapDict.over(file, { index: false });
@@ -256,7 +256,7 @@ describe('checksums', () => {
     ['delete', (dict) => dict.delete('key 2')],
     ['append', (dict) => (dict.get('rows') as Growable).append([1])],
     ['seal an array', (dict) => (dict.get('rows') as Growable).seal()],
-  ])('damaged sums are not in the way of who walks the file after a %s', (_what, run) => {
+  ])('damaged checksums do not prevent a walk of the file after a %s', (_what, run) => {
     for (const standingIndex of [0, 2 ** 20]) {
       const file = MemoryFile.of();
       const made = MmapDict.over(file);

@@ -7,10 +7,10 @@ import { MemoryDisk, type MemoryFile } from '../../src/storage/index.ts';
 
 const RUNS = process.env.MMDPICKLE_LONG === '1' ? 2000 : 30;
 const KEYS = 90;
-/** What changes a file. */
+/** The calls that change a file. */
 const MUTATING: readonly PropertyKey[] = ['write', 'writeParts', 'copyFrom', 'truncate', 'storeI32', 'storePair'];
 
-/** The file, with a call before and after everything that changes it. */
+/** The file, with a callback before and after every call that changes it. */
 function watched(file: MemoryFile, look: () => void): MemoryFile {
   return new Proxy(file, {
     get(target, name) {
@@ -27,7 +27,7 @@ function watched(file: MemoryFile, look: () => void): MemoryFile {
   });
 }
 
-describe('vacuum in place, seen by those who have the file open', () => {
+describe('vacuum in place, seen by handles that have the file open', () => {
   test('shows every value at each of its steps, and after any number of them', () => {
     fc.assert(
       fc.property(
@@ -40,7 +40,7 @@ describe('vacuum in place, seen by those who have the file open', () => {
           const model = new Map<string, number>();
           {
             using dict = MmapDict.over(disk.open('dict', 'create-new'), { index });
-            // All entries are equally long, so that those that move stand where others stood.
+            // All entries are equally long, so that moved entries start where others did.
             for (let i = 0; i < KEYS; i++) {
               dict.set(`key ${100 + i}`, 1000 + i);
               model.set(`key ${100 + i}`, 1000 + i);
@@ -80,7 +80,7 @@ describe('vacuum in place, seen by those who have the file open', () => {
   });
 });
 
-test('a value is never that of another key, where the file was rewritten in place and has the number and the size it had', () => {
+test('a value is never that of another key if a file was rewritten in place with the same commit number and size', () => {
   fc.assert(
     fc.property(
       fc.shuffledSubarray(
@@ -110,7 +110,7 @@ test('a value is never that of another key, where the file was rewritten in plac
         const other = made(order);
         expect(other).toHaveLength(file.size());
         file.write(0, other);
-        // The index that was there says nothing of what is there now: a key may seem to be missing, but never is another's.
+        // The old index says nothing about the new contents: a key may seem to be missing, but never has another key's value.
         for (const i of order) if (!index || reader.has(`key ${100 + i}`)) expect(read(i)).toBe(i);
       },
     ),
@@ -118,7 +118,7 @@ test('a value is never that of another key, where the file was rewritten in plac
   );
 });
 
-test('numbers that say that entries moved stay away from those before, and from where commits lead', () => {
+test('commit numbers that mark moved entries differ from all earlier ones and from those that later commits reach', () => {
   fc.assert(
     fc.property(fc.integer({ min: 0, max: 2 ** 31 - 1 }), fc.nat(100_000), (start, commits) => {
       let number = start;

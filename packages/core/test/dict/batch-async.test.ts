@@ -19,14 +19,14 @@ function two(): { readonly holder: MmapDict; readonly dict: MmapDict; readonly p
   return { holder: MmapDict.open(path), dict: MmapDict.open(path), path };
 }
 
-/** What a handle that was never there before reads. */
+/** The contents as a newly opened handle reads them. */
 function dictOnDisk(path: string): [string, unknown][] {
   using dict = MmapDict.open(path, { mode: 'r' });
   expect(dict.fsck().findings.filter(({ severity }) => severity !== 'info')).toEqual([]);
   return [...dict];
 }
 
-/** Holds the lock until what it returns is called. */
+/** Holds the lock until the returned function is called. */
 function hold({ core }: Pick<MmapDict, 'core'>): () => void {
   const { file } = core.store;
   file.lock(0);
@@ -34,7 +34,7 @@ function hold({ core }: Pick<MmapDict, 'core'>): () => void {
 }
 
 describe('batchAsync', () => {
-  test('a vacuum while the lock is waited for does not make a rejection of what was committed', async () => {
+  test('a vacuum while waiting for the lock does not reject what was committed', async () => {
     const { holder, dict, path } = two();
     dict.set('x', 0);
     const release = hold(holder);
@@ -42,7 +42,7 @@ describe('batchAsync', () => {
     await sleep(20);
     release();
     holder.vacuum();
-    // The handle goes on in the new file before its turn comes.
+    // The handle continues in the new file before its turn comes.
     expect(dict.get('x')).toBe(0);
     await Promise.all(waiting);
     expect(dictOnDisk(path)).toEqual([
@@ -53,7 +53,7 @@ describe('batchAsync', () => {
     expect(holder.set('after', 1).size).toBe(4);
   });
 
-  test('runs at once where nobody holds the lock, and what it throws is a rejection', async () => {
+  test('runs at once if nobody holds the lock, and what it throws rejects the promise', async () => {
     const { dict } = two();
     const done = dict.batchAsync(() => dict.set('a', 1).get('a'));
     expect(dict.get('a')).toBe(1);
@@ -68,7 +68,7 @@ describe('batchAsync', () => {
     await expect(dict.batchAsync(() => 1)).rejects.toMatchObject({ code: 'CLOSED' });
   });
 
-  test('called inside a batch is a commit of its own after it, whatever becomes of that one', async () => {
+  test('called inside a batch is a separate commit after that batch, whatever the outcome of the batch', async () => {
     const { dict } = two();
     let inner: Promise<unknown> | undefined;
     expect(() =>
@@ -83,7 +83,7 @@ describe('batchAsync', () => {
     dict.close();
   });
 
-  test('what goes on after one of several that waited, or after a batch that one was called in, finds the lock free', async () => {
+  test('the lock is free when one of several waiting calls resolves, and after a batch in which a call was made', async () => {
     const { holder, dict, path } = two();
     const disk = new MemoryDisk();
     const open = (): ReturnType<typeof MmapDict.over> => MmapDict.over(disk.open('dict', 'r+'));
@@ -110,7 +110,7 @@ describe('batchAsync', () => {
     }
   });
 
-  test('waits off the event loop also for the lock of a file that a vacuum put in the place of its own', async () => {
+  test('also waits off the event loop for the lock of a file that a vacuum has put in place of its own', async () => {
     const { holder, dict } = two();
     holder.set('x', 0).vacuum();
     const release = hold(holder);
@@ -119,7 +119,7 @@ describe('batchAsync', () => {
     expect([...holder.keys()]).toEqual(['x', 'own']);
   });
 
-  test('calls that wait are commits of their own, in order, and take in what others wrote meanwhile', async () => {
+  test('waiting calls are separate commits, in order, and include what others wrote meanwhile', async () => {
     const { holder, dict, path } = two();
     const release = hold(holder);
     const numbers: number[] = [];
@@ -147,7 +147,7 @@ describe('batchAsync', () => {
     expect(read).toHaveLength(700);
   });
 
-  test('a file that was vacuumed or deleted from while the lock was waited for is written as it is then', async () => {
+  test('a file that was vacuumed or had deletes while waiting for the lock is written in its current state', async () => {
     const { holder, dict, path } = two();
     for (let i = 0; i < 100; i++) holder.set(`k${i}`, i);
     for (const change of [
@@ -167,7 +167,7 @@ describe('batchAsync', () => {
       try {
         release();
       } catch (error) {
-        // The vacuum put another file in this one's place: that one's lock is not held.
+        // The vacuum put another file in place of this one: the lock of the new file is not held.
         expect(error).toMatchObject({ code: 'INVALID_ARGUMENT' });
       }
       await waiting;
@@ -202,7 +202,7 @@ describe('batchAsync', () => {
   });
 });
 
-test('closing leaves the index to those who commit meanwhile, and the last one writes it', () => {
+test('closing leaves the index to handles that commit meanwhile, and the last one writes it', () => {
   const { holder, dict, path } = two();
   for (let i = 0; i < 200; i++) dict.set(`k${i}`, i);
   const release = hold(holder);
@@ -219,7 +219,7 @@ test('closing leaves the index to those who commit meanwhile, and the last one w
   expect(dictOnDisk(path)).toHaveLength(201);
 });
 
-test('closing cuts off nothing that another handle appends in the middle of it', () => {
+test('closing truncates nothing that another handle appends meanwhile', () => {
   const { holder, dict: first, path } = two();
   first.close();
   holder.close();

@@ -10,7 +10,7 @@ interface Place {
   readonly frameLength: number;
 }
 
-/** Does the same to a catalog and to a Map, which has the order of Python's dict. */
+/** Applies each operation to a catalog and to a Map, whose order is that of Python's dict. */
 class Pair {
   readonly catalog: Catalog = new Catalog(7);
   readonly model: Map<string, Place> = new Map();
@@ -68,9 +68,9 @@ class Pair {
 }
 
 describe('the catalog', () => {
-  test('does what a Map does, whatever is put, loaded and removed', () => {
+  test('a catalog matches a Map after any sequence of puts, loads and removals', () => {
     const act = fc.tuple(fc.constantFrom('put', 'putMissing', 'load', 'remove'), fc.nat(300));
-    // Where keys are few, most slots are of removed ones, and those of the others move when there is no more room.
+    // With few keys, most slots belong to removed keys; the others move once the table is full.
     fc.assert(
       fc.property(fc.array(act, { maxLength: 900, size: 'max' }), fc.constantFrom(30, 301), (acts, count) => {
         const pair = new Pair();
@@ -90,7 +90,7 @@ describe('the catalog', () => {
     );
   });
 
-  test('lists the keys that were there at the first one, whatever is changed while they are listed', () => {
+  test('lists the keys present at the first call of next, whatever changes while they are listed', () => {
     const act = fc.tuple(fc.constantFrom('put', 'putMissing', 'load', 'remove', 'clear'), fc.nat(40));
     const acts = fc.array(act, { maxLength: 400, size: 'max' });
     fc.assert(
@@ -117,14 +117,14 @@ describe('the catalog', () => {
     );
   });
 
-  test('finds every key while entries go over from one table to the next', () => {
+  test('finds every key while entries are migrated from one table to the next', () => {
     const pair = new Pair();
     for (let i = 0; i < 40_000; i++) {
       if (i % 3 === 0) pair.putMissing(`key-${i}`);
       else pair.put(`key-${i}`);
       if (i % 5 === 0) pair.put(`key-${i >> 1}`);
       if (i % 7 === 0) pair.remove(`key-${i >> 2}`);
-      // Table and segments grow about the powers of two.
+      // Tables and segments grow near powers of two.
       if ((i & (i + 1)) < 40 || i % 1000 === 0)
         pair.check([`key-${i}`, `key-${i >> 1}`, `key-${i >> 2}`, `key-${i + 1}`]);
     }
@@ -132,7 +132,7 @@ describe('the catalog', () => {
     expect([...pair.catalog.keys()]).toEqual([...pair.model.keys()]);
   });
 
-  test.each([0, 100, 5000, 8192, 8193, 20_000])('keeps long keys, where %d were expected', (expected) => {
+  test.each([0, 100, 5000, 8192, 8193, 20_000])('keeps long keys when %d keys were expected', (expected) => {
     const pair = new Pair();
     for (let i = 0; i < 50; i++) pair.load(`before-${i}`);
     pair.catalog.expect(expected);
@@ -142,7 +142,7 @@ describe('the catalog', () => {
     pair.check(['before-0', 'before-49', 'before-50']);
   });
 
-  test('a key that is replaced for ever takes no more slots, and drives no other out', () => {
+  test('a key that is replaced again and again takes no more slots and displaces no other key', () => {
     const pair = new Pair();
     const others = Array.from({ length: 20 }, (_, i) => `other-${i}`);
     for (const key of others) pair.put(key);

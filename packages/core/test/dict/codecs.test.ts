@@ -30,7 +30,7 @@ const celsius = plainCodec<Celsius>({
     plain instanceof Map && plain.has('test.celsius') ? new Celsius(Number(plain.get('test.celsius'))) : undefined,
 });
 
-test('a codec of the user comes first, and leaves other values to the built-in ones', () => {
+test('a codec of the user comes first and leaves other values to the built-in ones', () => {
   const file = MemoryFile.of();
   const dict = MmapDict.over(file, { codecs: [celsius] });
   dict
@@ -44,7 +44,7 @@ test('a codec of the user comes first, and leaves other values to the built-in o
   expect(MmapDict.over(MemoryFile.of(file.toBytes())).get('t')).toEqual(new Map([['test.celsius', 4]]));
 });
 
-test('a plain codec says how far the memo of its values goes', () => {
+test('a plain codec reports where the memo of its values ends', () => {
   const shared = [1];
   const sharing = plainCodec<Celsius>({
     name: 'sharing',
@@ -56,7 +56,7 @@ test('a plain codec says how far the memo of its values goes', () => {
   expect([...dict.scan()].map(({ key, memoHint }) => [key, memoHint])).toContainEqual(['t', 1]);
 });
 
-test('a codec may claim bytes of its own, and its entries survive vacuum, copy and rename', () => {
+test('a codec may claim its own bytes, and its entries survive vacuum, copy and rename', () => {
   const mark = Uint8Array.of(0x43, 1, 0x21, 0x30);
   const codec: ValueCodec = {
     name: 'marked',
@@ -73,7 +73,7 @@ test('a codec may claim bytes of its own, and its entries survive vacuum, copy a
   expect(other.get('c')).toBeNull();
 });
 
-test('a codec may ask for a filler of any size, and its commit is one write like every other', () => {
+test('a codec may ask for a filler of any size, and its commit is still a single write', () => {
   const alignment = 65_536;
   const codec: ValueCodec = {
     name: 'aligned',
@@ -106,14 +106,14 @@ test('a codec may ask for a filler of any size, and its commit is one write like
     ['a', alignment - 5],
     ['b', alignment - 5],
   ]);
-  // Whatever moment a reader comes at, it finds the dict of before or that of after.
+  // At any moment, a reader finds the dict from before or after the commit.
   for (const image of recording.images) {
     const seen = MmapDict.over(MemoryFile.of(image.bytes), { mode: 'r' });
     for (const key of seen.keys()) expect(seen.get(key)).toEqual(key === 'n' ? 1 : bytes);
   }
 });
 
-test('the built-in codecs are listed, and the last one takes everything', () => {
+test('the built-in codecs are listed, and the last one takes every value', () => {
   expect(CODECS.map(({ name }) => name)).toEqual(['ndarray', 'masked', 'pickle']);
 });
 
@@ -123,7 +123,7 @@ test.each<[string, Partial<EncodedValue>]>([
   ['nothing', { place: () => [] }],
   ['no bytes', { place: () => [new Uint8Array(0)] }],
   ['parts of another kind', { place: () => [[0x4e] as never] }],
-  ['parts that are none', { place: () => [Uint8Array.of(0x4e), undefined as never] }],
+  ['parts that are not an array', { place: () => [Uint8Array.of(0x4e), undefined as never] }],
   ['no parts', { place: () => undefined as never }],
   ['nothing to place', { place: undefined as never }],
   ['text for a chunk', { place: () => [body({ chunks: () => ['NNNN'] })] }],
@@ -134,9 +134,9 @@ test.each<[string, Partial<EncodedValue>]>([
     { place: () => [body({ chunks: () => [new Uint8Array(3), new Uint8Array(3)] })] },
   ],
   ['a longer piece', { place: () => [body({ piece: () => new Uint8Array(5) })] }],
-  ['a filler that no entry is', { fillerBefore: () => 5 }],
+  ['a filler too short to be an entry', { fillerBefore: () => 5 }],
   ['half a filler', { fillerBefore: () => 20.5 }],
-])('a codec that gives %s is refused, and the file stays as it was', (_what, parts) => {
+])('a codec that gives %s is refused, and the file is unchanged', (_what, parts) => {
   const codec: ValueCodec = {
     name: 'wrong',
     encode: (value) => (value === 'special' ? { ...encodedBytes('wrong', Uint8Array.of(0x4e)), ...parts } : undefined),
@@ -151,12 +151,12 @@ test.each<[string, Partial<EncodedValue>]>([
   expect(Object.fromEntries(MmapDict.over(MemoryFile.of(file.toBytes())))).toEqual({ before: 1, after: 2 });
 });
 
-/** All bytes of the file that a dict in memory stands over. */
+/** All bytes of the file behind an in-memory dict. */
 function fileBytes({ core }: MmapDict): Uint8Array {
   return (core.store.file as MemoryFile).toBytes();
 }
 
-/** A dict of a stranger's: `given` holds one value, of these opcodes. */
+/** A dict from another writer: `given` holds one value, made of these opcodes. */
 function stranger(opcodes: Uint8Array): MmapDict {
   const codec: ValueCodec = {
     name: 'strange',
@@ -200,7 +200,7 @@ test.each<[string, EmitOp[] | Uint8Array, string]>([
   ['a persistent id that is popped', ['NONE', ['BININT1', 7], 'BINPERSID', 'POP'], 'UNSUPPORTED_VALUE'],
   ['an out-of-band buffer', ['NEXT_BUFFER'], 'UNSUPPORTED_VALUE'],
   ['a slice as a key', sliceKey, 'BAD_KEY'],
-  ['a GET of what another entry PUT', [['BINGET', 0]], 'CORRUPT'],
+  ['a GET of a slot that another entry PUT', [['BINGET', 0]], 'CORRUPT'],
   ['MEMOIZE, which counts the slots of all entries', ['NONE', 'MEMOIZE', ['BINGET', 0], 'TUPLE2'], 'BAD_OPCODE'],
   ['a memo index of many GiB', ['NONE', ['LONG_BINPUT', 2 ** 32 - 1]], 'UNSUPPORTED_VALUE'],
   ['a memo index of many GiB in digits', ['NONE', ['PUT', '4294967295']], 'UNSUPPORTED_VALUE'],
@@ -208,7 +208,7 @@ test.each<[string, EmitOp[] | Uint8Array, string]>([
   ['a frame inside', [['FRAME', 1], 'NONE'], 'BAD_OPCODE'],
   ['the first memo index that is too large', ['NONE', ['LONG_BINPUT', 2 ** 24]], 'UNSUPPORTED_VALUE'],
   ['a masked array whose fill value is a persistent id', masked([['BININT1', 7], 'BINPERSID']), 'UNSUPPORTED_VALUE'],
-])('%s is not copied out of a dict, and the other one stays as it was', (_what, ops, code) => {
+])('%s is not copied out of a dict, and the target is unchanged', (_what, ops, code) => {
   const from = stranger(ops instanceof Uint8Array ? ops : emit(ops));
   const refused = expect.objectContaining({ code, key: 'given' });
   for (const take of [(to: MmapDict) => to.merge(from), (to: MmapDict) => from.copy(['before', 'given'], to)]) {
@@ -226,8 +226,8 @@ test.each<[string, EmitOp[] | Uint8Array]>([
   ['the largest memo index', ['NONE', ['LONG_BINPUT', 2 ** 24 - 1]]],
   ['a memo index as mmappickle 1.0 counts them', ['NONE', ['LONG_BINPUT', 70_000]]],
   ['an extension code, which copyreg may know', [['EXT1', 7]]],
-  ['what only its owner knows', [['GLOBAL', 'lab Camera'], 'EMPTY_TUPLE', 'REDUCE']],
-  ['bytes with their length in eight', [['BINBYTES8', new Uint8Array(300)]]],
+  ["a value that only its owner's code can load", [['GLOBAL', 'lab Camera'], 'EMPTY_TUPLE', 'REDUCE']],
+  ['bytes with an eight-byte length', [['BINBYTES8', new Uint8Array(300)]]],
 ])('%s is copied byte for byte', (_what, ops) => {
   const opcodes = ops instanceof Uint8Array ? ops : emit(ops);
   const from = stranger(opcodes);
@@ -238,7 +238,7 @@ test.each<[string, EmitOp[] | Uint8Array]>([
   expect(file.toBytes().slice(valueOffset, valueOffset + valueLength)).toEqual(opcodes);
 });
 
-test('strings of Python 2 are written anew where the dict was opened with their encoding', () => {
+test('Python 2 strings are re-encoded if the dict was opened with their encoding', () => {
   const ops: EmitOp[] = [
     ['SHORT_BINSTRING', Uint8Array.of(0xe9)],
     ['BINPUT', 0],
@@ -256,7 +256,7 @@ test('strings of Python 2 are written anew where the dict was opened with their 
   }
 });
 
-test('whatever is copied of plain opcodes loads, and the rest is refused', () => {
+test('anything copied from plain opcodes loads, and the rest is refused', () => {
   const plain = fc.constantFrom<EmitOp>(
     ...(['NONE', 'MARK', 'EMPTY_LIST', 'EMPTY_DICT', 'EMPTY_TUPLE', 'APPEND', 'APPENDS', 'TUPLE', 'TUPLE1'] as const),
     ...(['TUPLE2', 'SETITEM', 'SETITEMS', ['BININT1', 7], ['SHORT_BINUNICODE', 'k'], ['BINPUT', 1]] as const),

@@ -8,7 +8,7 @@ import { convert, MmapDict, NodeFile, openPickle } from '../../src/node.ts';
 import { dump, PyFloat, PyString } from '../../src/pickle/index.ts';
 import { MemoryFile } from '../../src/storage/index.ts';
 
-/** A dict whose values share objects, hold arrays, and contain themselves; of every protocol and both picklers. */
+/** A dict whose values share objects, hold arrays and contain themselves, in every protocol and from both picklers. */
 const PICKLES = `
 import pickle, collections, datetime
 import numpy as np
@@ -32,10 +32,10 @@ result['ordered'] = pickle.dumps(collections.OrderedDict(d), protocol=4)
 result['default'] = pickle.dumps(collections.defaultdict(list, d), protocol=5)
 `;
 
-/** Two characters in Python, one here. */
+/** Two characters in Python, one in JavaScript. */
 const pair = new PyString(Uint8Array.of(0xed, 0xa0, 0xbd, 0xed, 0xb8, 0x80), '\u{1f600}');
 
-/** Compares by one memcmp: `toEqual` walks a megabyte byte by byte. */
+/** Compares with one memcmp: `toEqual` walks a megabyte byte by byte. */
 function samePickle(a: unknown, b: unknown): boolean {
   return Buffer.from(dump(a)).equals(dump(b));
 }
@@ -44,7 +44,7 @@ describe.each(pythons())('pickles of $version, numpy $numpy', (info) => {
   const python = new Python(info);
   afterAll(() => python[Symbol.asyncDispose]());
 
-  test('are taken apart, loaded item by item, and hold what they hold as a whole', async () => {
+  test('are split into items, loaded item by item, and equal the pickle loaded as a whole', async () => {
     using dir = new TempDir();
     const pickles = await python.run<Record<string, Uint8Array>>(PICKLES);
     for (const [name, bytes] of Object.entries(pickles)) {
@@ -66,10 +66,10 @@ describe.each(pythons())('pickles of $version, numpy $numpy', (info) => {
   });
 });
 
-test('where a pickle ends is told, whichever way it is loaded', () => {
+test('the end of a pickle is reported, whether it is loaded whole or in pieces', () => {
   using dir = new TempDir();
   const plain = dump(new Map([['a', 'x'.repeat(3000)]]));
-  // It takes its own root from the memo: as a whole.
+  // Gets its own root from the memo, so it is loaded as a whole.
   const irregular = Uint8Array.from([0x80, 4, 0x7d, 0x94, 0x8c, 1, 0x61, 0x68, 0, 0x73, 0x2e]);
   for (const [i, pickle] of [plain, irregular, dump(new Map())].entries()) {
     const path = dir.file(`${i}.pkl`);
@@ -84,11 +84,11 @@ test('where a pickle ends is told, whichever way it is loaded', () => {
   }
 });
 
-describe('taking a pickle apart', () => {
+describe('splitting a pickle into items', () => {
   const pieces = (bytes: number[] | Uint8Array) => dictPieces(MemoryFile.of(Uint8Array.from(bytes)));
   const ascii = (text: string) => Array.from(text, (char) => char.charCodeAt(0));
 
-  test('finds each item where it stands', () => {
+  test('finds the offset of each item', () => {
     const bytes = dump(
       new Map([
         ['a', [1, 2]],
@@ -106,23 +106,23 @@ describe('taking a pickle apart', () => {
   });
 
   test.each([
-    ['a dict in itself', ascii('}\x94(\x8c\x01ah\x00u.')],
+    ['a dict that contains itself', ascii('}\x94(\x8c\x01ah\x00u.')],
     ['DUP', ascii('}(\x8c\x01aK\x01K\x022u.')],
-    ['slots that go down', ascii('}q\x05(\x8c\x01aq\x01K\x01u.')],
-    ['two ways to number slots', ascii('}\x94q\x05.')],
+    ['memo slots in descending order', ascii('}q\x05(\x8c\x01aq\x01K\x01u.')],
+    ['two ways to number memo slots', ascii('}\x94q\x05.')],
     ['a key without a value', ascii('}(K\x01u.')],
-    ['a state after the items', ascii('}(\x8c\x01aK\x01u}b.')],
+    ['a BUILD after the items', ascii('}(\x8c\x01aK\x01u}b.')],
     ['a pop of everything', ascii('}0}.')],
-    ['a mark that nothing takes', ascii('(}.')],
-    ['a slot that is set after it is read', ascii('}q\x00(\x8c\x01a]h\x01a\x8c\x01b]q\x01u.')],
+    ['a mark that nothing consumes', ascii('(}.')],
+    ['a memo slot that is set after it is read', ascii('}q\x00(\x8c\x01a]h\x01a\x8c\x01b]q\x01u.')],
     ['an item that changes another', ascii('}(\x8c\x01a]q\x00\x8c\x01bh\x00K\x01au.')],
-    ['what is dropped beside the items', ascii('}cm\nC\n)R0(\x8c\x01aNu.')],
-    ['what is dropped before an item', ascii('}(N0\x8c\x01aNu.')],
-    ['a mark that is dropped before an item', ascii('}((N1\x8c\x01aNu.')],
-    ['an empty mark that is dropped', ascii('}((0\x8c\x01aNu.')],
-    ['a call for its effect', ascii('}(\x8c\x01aNcm\nf\n)R0u.')],
+    ['a value that is popped beside the items', ascii('}cm\nC\n)R0(\x8c\x01aNu.')],
+    ['a value that is popped before an item', ascii('}(N0\x8c\x01aNu.')],
+    ['a mark that is popped before an item', ascii('}((N1\x8c\x01aNu.')],
+    ['an empty mark that is popped', ascii('}((0\x8c\x01aNu.')],
+    ['a call for its side effect', ascii('}(\x8c\x01aNcm\nf\n)R0u.')],
     ['an item that fills another', ascii('}(\x8c\x01a]q\x00\x8c\x01bh\x00(K\x01K\x02eu.')],
-  ])('leaves %s to the machine', (_name, bytes) => expect(pieces(bytes)).toBeUndefined());
+  ])('leaves %s to the pickle machine', (_name, bytes) => expect(pieces(bytes)).toBeUndefined());
 
   test.each([
     ['TRUNCATED', ascii('}(\x8c\x01aK')],
@@ -131,9 +131,9 @@ describe('taking a pickle apart', () => {
     ['NOT_A_PICKLE', ascii('\xff')],
     ['BAD_OPCODE', ascii('}\xff')],
     ['NOT_A_PICKLE', []],
-  ])('%s is an error at once', (code, bytes) => expect(() => pieces(bytes)).toThrow(expect.objectContaining({ code })));
+  ])('%s is thrown at once', (code, bytes) => expect(() => pieces(bytes)).toThrow(expect.objectContaining({ code })));
 
-  test('a pickle cut anywhere, or with any byte changed, converts to the same or fails as it does when loaded whole', () => {
+  test('a pickle cut anywhere, or with any byte changed, converts to the same dict or fails as it does when loaded whole', () => {
     using dir = new TempDir();
     const list = [1, 'x'];
     const bytes = dump(
@@ -169,7 +169,7 @@ describe('taking a pickle apart', () => {
     expect(same).toBeGreaterThan(5);
   });
 
-  test('an item that cannot be read is named by its place, and no file is left', () => {
+  test('an unreadable item is named by its position, and no file is left behind', () => {
     using dir = new TempDir();
     const path = dir.file('p');
     writeFileSync(path, Uint8Array.from(ascii('}(\x8c\x01aK\x01\x8c\x01bK\x01)Ru.')));
@@ -177,7 +177,7 @@ describe('taking a pickle apart', () => {
     expect(() => MmapDict.open(dir.file('q'), { mode: 'r' })).toThrow(expect.objectContaining({ code: 'NOT_FOUND' }));
   });
 
-  test('arrays are copied from file to file, and masks with them', () => {
+  test('arrays and their masks are copied from file to file', () => {
     using dir = new TempDir();
     writeFileSync(dir.file('p'), dump(new Map([['a', new Float64Array(5000).fill(2)]]), { protocol: 5 }));
     convert(dir.file('p'), dir.file('q'), { dict: { layout: 'legacy' } });
@@ -198,7 +198,7 @@ describe('taking a pickle apart', () => {
     expect(converted('plain', false)).toEqual([1, [2, 3, '\u{1f600}']]);
   });
 
-  test('a key that would become another text is refused in words that say why', () => {
+  test('a key whose text would change is refused, with a message that says why', () => {
     using dir = new TempDir();
     writeFileSync(dir.file('p'), dump(new Map([[pair, 1]])));
     expect(() => convert(dir.file('p'), dir.file('q'))).toThrow(
@@ -208,10 +208,10 @@ describe('taking a pickle apart', () => {
 
   test.each([
     [
-      'tuples that hold one another twice, sixty levels deep',
+      'tuples that contain each other twice, sixty levels deep',
       [...Array(60).keys()].flatMap((i) => [0x94, 0x68, i, 0x86]),
     ],
-    ['tuples in a hundred thousand tuples', Array<number>(100_000).fill(0x85)],
+    ['a hundred thousand nested tuples', Array<number>(100_000).fill(0x85)],
   ])('a key of %s is refused at once', (_name, tuples) => {
     using dir = new TempDir();
     writeFileSync(dir.file('p'), Uint8Array.from([...ascii('\x80\x04})'), ...tuples, ...ascii('K\x01s.')]));

@@ -23,7 +23,7 @@ const OPERATIONS: Record<string, (dict: MmapDict) => void> = {
     }),
   'a batch of deletes': (d) => void d.clear(),
   rows: (d) => void (d.get('rows') as never as { append(v: number[][]): void }).append([[5, 6]]),
-  'rows that need room': (d) =>
+  'rows that need more room': (d) =>
     void (d.get('rows') as never as { append(v: number[][]): void }).append(new Array(20).fill([5, 6])),
   'rows of two arrays': (d) =>
     d.batch(() => {
@@ -50,7 +50,7 @@ function start(pad: number): Uint8Array {
   return bytes;
 }
 
-describe('after a kill at any write the dict is the old or the new one', () => {
+describe('after a kill at any write the dict has the old or the new state', () => {
   for (const durability of ['none', 'commit'] as const) {
     test.each(Object.keys(OPERATIONS))(`%s, durability ${durability}`, (name) => {
       for (let pad = 0; pad < 140; pad += durability === 'none' ? 9 : 21) {
@@ -85,7 +85,7 @@ describe('after a kill at any write the dict is the old or the new one', () => {
   }
 });
 
-test('after a kill at any write of a vacuum in place, arrays are aligned, and row counts can be stored at once', () => {
+test('after a kill at any write of a vacuum in place, arrays are aligned and row counts can be stored atomically', () => {
   const file = CrashFile.over(MemoryFile.of(start(7)));
   const dict = MmapDict.over(file);
   dict.delete('a');
@@ -111,7 +111,7 @@ test.each([[[2]], [[0]], [[]]])('rows %o of an array that another writer moved: 
   rows.append(ofRows(255));
   dict.delete('x');
   const bytes = file.toBytes();
-  // The live entries one behind the other, as mmappickle's vacuum puts them.
+  // The live entries back to back, as mmappickle's vacuum writes them.
   const live = [...dict.scan()].filter((entry) => entry.live).map(({ offset, end }) => bytes.subarray(offset, end));
   const moved = CrashFile.over(MemoryFile.of(Buffer.concat([bytes.subarray(0, 24), ...live, bytes.subarray(-11)])));
   const again = MmapDict.over(moved);
@@ -125,7 +125,7 @@ test.each([[[2]], [[0]], [[]]])('rows %o of an array that another writer moved: 
   }
 });
 
-test.each([2 ** 31, 2 ** 32, 2 ** 33])('a row count is never torn where it comes to %d, nor behind that', (border) => {
+test.each([2 ** 31, 2 ** 32, 2 ** 33])('a row count is never torn when it reaches %d or passes it', (border) => {
   const ofRows = (count: number) => NDArray.over(memoryOver(new Uint8Array(0)), 'float64', [count, 0]);
   const shapeIn = (bytes: Uint8Array) => (MmapDict.over(MemoryFile.of(bytes)).get('rows') as GrowableArray).shape[0];
   const made = MemoryFile.of();
@@ -146,9 +146,9 @@ test.each([2 ** 31, 2 ** 32, 2 ** 33])('a row count is never torn where it comes
   }
 });
 
-// The death of what was replaced is the exception: its successor counts wherever both are met.
+// Marking a replaced entry dead is the exception: its successor counts wherever a reader meets both.
 test.each(Object.keys(OPERATIONS).filter((name) => !/replaced|of sets$/.test(name)))(
-  'who looks before the last byte of %s is written sees another commit number after it',
+  'a reader that looks before the last write of %s sees another commit number after it',
   (name) => {
     for (const durability of ['none', 'commit'] as const) {
       const file = CrashFile.over(MemoryFile.of(start(7)));
@@ -172,7 +172,7 @@ function* killedHalfWay(): Generator<MemoryFile> {
   }
 }
 
-test('who looks before the last byte of a repair is written sees another commit number after it', () => {
+test('a reader that looks before the last write of a repair sees another commit number after it', () => {
   let journals = 0;
   for (const left of killedHalfWay()) {
     for (const damaged of [false, true]) {
@@ -180,7 +180,7 @@ test('who looks before the last byte of a repair is written sees another commit 
       const { store } = MmapDict.over(left, { mode: 'r' }).core;
       if (store.journal === undefined) continue;
       journals++;
-      // Another writer has appended behind it.
+      // Another writer has appended after it.
       const other = MemoryFile.of();
       MmapDict.over(other).set('behind', 1);
       const joined = Uint8Array.from([...bytes.subarray(0, store.terminator), ...other.toBytes().subarray(24)]);
@@ -198,7 +198,7 @@ test('who looks before the last byte of a repair is written sees another commit 
   expect(journals).toBeGreaterThan(4);
 });
 
-test('room with rows that were never committed is given back once the commit number tells of it', () => {
+test('reserved room with rows that were never committed is punched only after the commit number has been raised', () => {
   const file = MemoryFile.of();
   const mask = { arraySource: true, dtype: 'bool', shape: [0], capacity: 40 } as const;
   MmapDict.over(file).set('rows', { arraySource: true, dtype: 'uint8', shape: [0], capacity: 40, mask });
@@ -210,7 +210,10 @@ test('room with rows that were never committed is given back once the commit num
   expect(ops.slice(0, punched).some((op) => 'bytes' in op && op.offset === COMMIT_NUMBER_OFFSET)).toBe(true);
 });
 
-/** Files that end with a growable array of 40 bytes, with room for more, where a sector ends in one of its lengths: others moved it. */
+/**
+ * Files that end with a growable array of 40 bytes and spare room, where a sector boundary splits one of its lengths (another writer moved
+ * it).
+ */
 function* endingInArray(spare: number): Generator<MemoryFile> {
   const made = MemoryFile.of();
   const dict = MmapDict.over(made).set('rows', { arraySource: true, dtype: 'uint8', shape: [0], capacity: 40 + spare });
@@ -227,7 +230,7 @@ function* endingInArray(spare: number): Generator<MemoryFile> {
 }
 
 test.each([1, 18, 19, 20, 300])(
-  'an array that is sealed in place, %d bytes shorter, is whole after a crash',
+  'an array that is sealed in place, %d bytes shorter, is intact after a crash',
   (spare) => {
     for (const file of endingInArray(spare)) {
       const before = content(MmapDict.over(file));

@@ -1,4 +1,4 @@
-/** Damage that is met after the dict was opened: it is told, and nothing that is intact is lost by it. */
+/** Damage that is met after the dict was opened: it is reported, and nothing intact is lost. */
 
 import { describe, expect, it } from 'vitest';
 import { DictReader, MmapDict } from '../../src/dict/index.ts';
@@ -18,7 +18,7 @@ const rowsOf = (dict: MmapDict) => dict.get('rows') as { append(rows: Uint8Array
 
 const corrupt = expect.objectContaining({ code: 'CORRUPT' });
 
-/** A file with an index, in the middle of which the FRAME opcode of an entry lost a bit. */
+/** A file with an index, in which the FRAME opcode of an entry in the middle lost a bit. */
 function brokenBehindIndex(key = 'k50'): MemoryFile {
   const file = MemoryFile.of();
   const dict = MmapDict.over(file);
@@ -31,7 +31,7 @@ function brokenBehindIndex(key = 'k50'): MemoryFile {
   return MemoryFile.of(bytes);
 }
 
-describe('a chain of entries that is broken, in a file that was opened by its index', () => {
+describe('a broken chain of entries in a file that was opened by its index', () => {
   it.each<[string, (dict: MmapDict) => unknown]>([
     ['size', (dict) => dict.size],
     ['keys', (dict) => [...dict.keys()]],
@@ -42,7 +42,7 @@ describe('a chain of entries that is broken, in a file that was opened by its in
     ['seal', (dict) => dict.seal({ checksums: true })],
     ['size in a batch', (dict) => dict.batch(() => dict.size)],
     ['the broken key', (dict) => dict.get('k50')],
-  ])('%s is refused, and so is all after it', (_what, ask) => {
+  ])('%s is refused, and so is every later call', (_what, ask) => {
     const file = brokenBehindIndex();
     const before = file.toBytes();
     const dict = MmapDict.over(file);
@@ -60,14 +60,14 @@ describe('a chain of entries that is broken, in a file that was opened by its in
     expect(file.toBytes()).toEqual(before);
   });
 
-  it('all that is intact is salvaged', () => {
+  it('all intact entries are salvaged', () => {
     const dict = MmapDict.over(brokenBehindIndex(), { mode: 'r', lenient: true });
     expect(dict.salvage(MmapDict.over(MemoryFile.of())).recovered.length).toBe(101);
   });
 });
 
-describe('growing in place that was cut in two', () => {
-  /** The file as it is after the entry got its new length, and before the data in it did. */
+describe('growth in place that was interrupted', () => {
+  /** The file after the entry got its new length, but before its data did. */
   function cut(): Uint8Array {
     const file = MemoryFile.of();
     const dict = MmapDict.over(file, { index: false });
@@ -85,7 +85,7 @@ describe('growing in place that was cut in two', () => {
     return states.find((bytes) => frameOf(bytes) !== before)!;
   }
 
-  it('is finished by an open for writing, so that what others append is not hidden from Python', () => {
+  it('is completed by an open for writing, so that entries appended later are not hidden from Python', () => {
     const file = MemoryFile.of(cut());
     const dict = MmapDict.over(file);
     expect(dict.repairs.map(({ kind }) => kind)).toEqual(['unfinished-growth']);
@@ -96,7 +96,7 @@ describe('growing in place that was cut in two', () => {
     expect(dict.fsck().findings).toEqual([]);
   });
 
-  it('is found and repaired by fsck, also where an entry stands behind it', () => {
+  it('is found and repaired by fsck, also if an entry follows it', () => {
     const file = MemoryFile.of(cut());
     const reader = MmapDict.over(file, { mode: 'r' });
     expect(reader.fsck()).toMatchObject({ ok: false, findings: [{ code: 'unfinished-growth', key: 'rows' }] });
@@ -107,7 +107,7 @@ describe('growing in place that was cut in two', () => {
 });
 
 describe('verify', () => {
-  it('tells an entry that was marked dead or alive since the seal', () => {
+  it('reports an entry that was marked dead or alive since the seal', () => {
     const file = MemoryFile.of();
     const dict = MmapDict.over(file);
     dict.set('a', 1).set('b', 2).set('gone', 3).delete('gone');
@@ -123,7 +123,7 @@ describe('verify', () => {
     }
   });
 
-  it('does not take it for damage that room was given back', () => {
+  it('does not report returned reserve room as damage', () => {
     const dict = MmapDict.over(MemoryFile.of());
     dict.set('rows', growable(100_000)).set('behind', 1);
     expect(() =>
@@ -137,7 +137,7 @@ describe('verify', () => {
     expect(dict.verify().findings).toEqual([]);
   });
 
-  it('does not take it for damage that rows were taken back, whether or not the index behind the sums is whole', () => {
+  it('does not report rolled-back rows as damage, whether or not the index after the checksums is intact', () => {
     for (const damage of [0, 1]) {
       const file = MemoryFile.of();
       MmapDict.over(file).set('rows', growable(100)).seal({ checksums: true });
@@ -155,7 +155,7 @@ describe('verify', () => {
     }
   });
 
-  it('tells only what is so while nobody is in the middle of a commit', () => {
+  it('reports only what holds when no commit is in progress', () => {
     const disk = new MemoryDisk();
     using writer = MmapDict.over(disk.open('dict', 'create-new'));
     writer.set('a', 1).set('b', 2).seal({ checksums: true });
@@ -167,7 +167,7 @@ describe('verify', () => {
     expect(reader.verify({ onProgress })).toEqual({ sealed: false, checked: 0, findings: [] });
   });
 
-  it('does not sum what another handle deleted', () => {
+  it('does not check the sums of entries that another handle deleted', () => {
     const disk = new MemoryDisk();
     using mine = MmapDict.over(disk.open('dict', 'create-new'));
     mine.update({ a: new Uint8Array(50_000).fill(1), b: 2 });
@@ -181,7 +181,7 @@ describe('verify', () => {
 });
 
 describe('fsck', () => {
-  it('tells only what is so while nobody is in the middle of a commit', () => {
+  it('reports only what holds when no commit is in progress', () => {
     const disk = new MemoryDisk();
     using writer = MmapDict.over(disk.open('dict', 'create-new'));
     writer.set('a', 1);
@@ -189,7 +189,7 @@ describe('fsck', () => {
     const { file } = reader.core.store;
     const size = file.size.bind(file);
     let looks = 0;
-    // A commit comes between the look at the size and the walk.
+    // A commit happens between the read of the size and the walk.
     file.size = () => {
       const found = size();
       if (++looks === 1) writer.set('b', 'x'.repeat(1000));
@@ -199,7 +199,7 @@ describe('fsck', () => {
     expect(looks).toBeGreaterThan(2);
   });
 
-  it('writes nothing into a file that holds nothing', () => {
+  it('writes nothing to an empty file', () => {
     const file = MemoryFile.of();
     const dict = MmapDict.over(file, { lenient: true, salvage: true });
     expect(dict.fsck({ repair: true })).toMatchObject({ ok: false, findings: [{ code: 'header' }] });
@@ -208,7 +208,7 @@ describe('fsck', () => {
 });
 
 describe('an entry whose state is damaged', () => {
-  /** Of entries a, b, a, c the one at `which` loses a bit of its state. */
+  /** Of entries a, b, a, c, the one at `which` has one state bit flipped. */
   const damagedAt = (which: number): MemoryFile => {
     const file = MemoryFile.of();
     const dict = MmapDict.over(file);
@@ -218,7 +218,7 @@ describe('an entry whose state is damaged', () => {
     return MemoryFile.of(bytes);
   };
 
-  it.each([{}, { inPlace: true }])('is not dropped by a vacuum that was not told so: %o', (options) => {
+  it.each([{}, { inPlace: true }])('is not dropped by a vacuum unless the dict is lenient: %o', (options) => {
     const file = damagedAt(1);
     const before = file.toBytes();
     const dict = MmapDict.over(file);
@@ -230,7 +230,7 @@ describe('an entry whose state is damaged', () => {
     }
   });
 
-  it('is recovered by salvage where it may have lived, and told of where it was rather dead', () => {
+  it('is recovered by salvage if it may have been live, and reported as lost if it was more likely dead', () => {
     for (const which of [0, 1, 2]) {
       const { recovered, lost } = salvaged(damagedAt(which).toBytes());
       expect([recovered.toSorted(), lost]).toEqual([['a', 'b', 'c'], []]);
@@ -243,7 +243,7 @@ describe('an entry whose state is damaged', () => {
   });
 });
 
-it('a batch that was killed ahead of its commit takes no key from a salvage', () => {
+it('a batch that was killed before its commit loses no key for salvage', () => {
   const file = MemoryFile.of();
   const dict = MmapDict.over(file, { index: false });
   for (const key of 'abcde') dict.set(key, key);
@@ -264,7 +264,7 @@ it('a batch that was killed ahead of its commit takes no key from a salvage', ()
   expect(salvaged(uncommitted.with(entryOffset, 0)).recovered).toEqual(expect.arrayContaining(['a', 'b', 'd', 'e']));
 });
 
-it('an entry whose length is wrong, and that a later one of its key hides, does not die in the place of another', () => {
+it('an entry with a wrong length that is hidden by a later entry of its key is not marked dead at the end of another entry', () => {
   const file = MemoryFile.of();
   const dict = MmapDict.over(file, { index: false });
   dict.set('a', 1).set('b', 2).set('a', 3);
@@ -274,7 +274,7 @@ it('an entry whose length is wrong, and that a later one of its key hides, does 
   for (const change of [
     (damaged: MmapDict) => damaged.seal(),
     (damaged: MmapDict) => damaged.set('a', 4),
-    // Dead, it would show what it hides.
+    // Deleting the later entry would expose the hidden one.
     (damaged: MmapDict) => expect(() => damaged.delete('a')).toThrow(corrupt),
   ]) {
     const copy = MemoryFile.of(bytes);
@@ -283,7 +283,7 @@ it('an entry whose length is wrong, and that a later one of its key hides, does 
   }
 });
 
-it.each([null, 7])('a masked array whose call does not end as one is none, fill value %o', (fillValue) => {
+it.each([null, 7])('a masked array whose call does not end like one is not read as one, fill value %o', (fillValue) => {
   const file = MemoryFile.of();
   const dict = MmapDict.over(file);
   dict.set('m', new MaskedArray(ndarray([1, 2]), ndarray([true, false]), { fillValue }));
@@ -301,7 +301,7 @@ it.each([null, 7])('a masked array whose call does not end as one is none, fill 
   }
 });
 
-it('a key with a pair of surrogates is told of, not taken for the character, and survives what is done to the others', () => {
+it('a key with an encoded surrogate pair is reported, not confused with the character, and survives changes to other keys', () => {
   const file = MemoryFile.of();
   const dict = MmapDict.over(file);
   const at = dict.tailOffset;
@@ -326,7 +326,7 @@ it('a key with a pair of surrogates is told of, not taken for the character, and
     ['\u{1f600}', false],
     ['a', true],
   ]);
-  // Python passes over one that is dead.
+  // Python ignores a dead one.
   const dead = both.toBytes();
   dead[[...again.scan()][0]!.end - 2] = 0x30;
   expect(MmapDict.over(MemoryFile.of(dead)).fsck().findings).toEqual([]);
@@ -340,7 +340,7 @@ describe.each([true, false])(
       ['vacuum in place', (dict) => dict.vacuum({ inPlace: true })],
       ['seal', (dict) => dict.seal({ checksums: true })],
       ['size, and then set', (dict) => [dict.size, dict.set('new', 1)]],
-    ])('%s is refused: what stands behind it would be lost', (_what, change) => {
+    ])('%s is refused: the entries after the break would be lost', (_what, change) => {
       const file = brokenBehindIndex();
       if (!indexed) MmapDict.over(file, { index: false, lenient: true }).set('later', 1);
       const before = file.toBytes();
@@ -352,8 +352,8 @@ describe.each([true, false])(
   },
 );
 
-it('a dict that was opened leniently closes without an index where it met the break after it was changed', () => {
-  // So many keys before it are worth an index.
+it('a leniently opened dict that met the break after a change closes without an index', () => {
+  // The keys before the break are enough for an index.
   const file = brokenBehindIndex('k90');
   const dict = MmapDict.over(file, { lenient: true });
   dict.set('new', 1);
@@ -362,7 +362,7 @@ it('a dict that was opened leniently closes without an index where it met the br
   expect(salvaged(file.toBytes()).recovered).toHaveLength(102);
 });
 
-it('salvage goes on behind a dict that a value of a damaged entry holds, which hides nothing of this one', () => {
+it("salvage continues past a dict inside a damaged entry's value, and that dict hides no keys of the outer one", () => {
   const inner = MemoryFile.of();
   MmapDict.over(inner).set('a', 'inner').set('b', 'inner').set('z', 'inner');
   const file = MemoryFile.of();
@@ -376,7 +376,7 @@ it('salvage goes on behind a dict that a value of a damaged entry holds, which h
   expect(Object.fromEntries(rescued)).toEqual({ a: 'outer', b: 'outer', c: 'outer', z: 'inner' });
 });
 
-describe('an entry whose FRAME has a wrong length', () => {
+describe('an entry with a wrong FRAME length', () => {
   type Spans = { readonly bytes: Uint8Array; readonly of: (key: string) => { offset: number; end: number } };
 
   const make = (fill: (dict: MmapDict) => unknown): Spans => {
@@ -386,7 +386,7 @@ describe('an entry whose FRAME has a wrong length', () => {
     const entries = [...dict.scan()];
     return { bytes: file.toBytes(), of: (key) => entries.find((entry) => entry.key === key)! };
   };
-  /** The entry of `key` reaches to the end of that of `last`. */
+  /** The entry of `key` extends to the end of the entry of `last`. */
   const cover = ({ bytes, of }: Spans, key: string, last: string): MemoryFile => {
     putU64(bytes, of(key).offset + 1, of(last).end - of(key).offset - 9);
     return MemoryFile.of(bytes);
@@ -397,7 +397,7 @@ describe('an entry whose FRAME has a wrong length', () => {
     return Object.fromEntries(target);
   };
 
-  it('is salvaged with what it reaches over, whichever bit of the length, or of an opcode beside it, is wrong', () => {
+  it('is salvaged together with the entries it covers, whichever bit of the length, or of an opcode next to it, is wrong', () => {
     const values = { a: 1, b: 'b'.repeat(90), c: [3], '': new Uint8Array(40), d: null };
     const { bytes, of } = make((dict) => dict.set('gone', 1).update(values).delete('gone'));
     for (const key of Object.keys(values)) {
@@ -409,7 +409,7 @@ describe('an entry whose FRAME has a wrong length', () => {
     }
   });
 
-  it('is salvaged with what it reaches over, among which the FRAME of another is wrong too', () => {
+  it('is salvaged together with the entries it covers, even if one of those has a wrong FRAME length too', () => {
     const values = { a: [1], b: [2], c: 'c'.repeat(50), d: [4] };
     for (const [over, wrong] of ['bc', 'cc', 'dc', 'bd', 'dd'] as const) {
       const spans = make((dict) => dict.update(values));
@@ -418,7 +418,7 @@ describe('an entry whose FRAME has a wrong length', () => {
     }
   });
 
-  it('is not taken for an array whose growing was cut in two: nothing is written over what follows', () => {
+  it('is not taken for an array whose growth was interrupted: nothing is written over the entries that follow', () => {
     const spans = make((dict) => dict.set('rows', growable(3)).set('b', 2).set('c', 3));
     const file = cover(spans, 'rows', 'c');
     const before = file.toBytes();
@@ -448,7 +448,7 @@ describe('an entry whose FRAME has a wrong length', () => {
   it.each<[string, (dict: MmapDict) => unknown, string]>([
     ['dead', (dict) => dict.set('a', [1]).set('b', [2]).set('x', [3]).delete('b'), 'a'],
     ['hidden', (dict) => dict.set('a', [1]).set('b', [2]).set('a', [3]), 'b'],
-  ])('is not overwritten by a repair where it counts as %s', (_state, fill, lost) => {
+  ])('is not overwritten by a repair when it counts as %s', (_state, fill, lost) => {
     const file = cover(make(fill), 'a', 'b');
     const before = file.toBytes();
     expect(MmapDict.over(file).fsck({ repair: true })).toMatchObject({ ok: false });
@@ -457,7 +457,7 @@ describe('an entry whose FRAME has a wrong length', () => {
   });
 });
 
-it('fsck reads live entries that a later one hides, for Python does', () => {
+it('fsck reads live entries that a later one hides, because Python does', () => {
   const file = MemoryFile.of();
   const dict = MmapDict.over(file);
   dict.set('a', [1]).set('b', [2]);
@@ -471,7 +471,7 @@ it('fsck reads live entries that a later one hides, for Python does', () => {
   expect([codes(damaged.fsck()), ...damaged]).toEqual([[], ['b', [2]]]);
 });
 
-it('a file that ends with what is left of a terminator is not cut: Python loads its last entry', () => {
+it('a file that ends with part of a terminator is not truncated: Python loads its last entry', () => {
   const file = MemoryFile.of();
   const dict = MmapDict.over(file);
   dict.set('a', 1).set('b', 2);
@@ -485,7 +485,7 @@ it('a file that ends with what is left of a terminator is not cut: Python loads 
   expect(damaged.toBytes()).toEqual(image);
 });
 
-it('a terminator whose FRAME reaches past the end of the file is an error, and repaired', () => {
+it('a terminator whose FRAME extends past the end of the file is an error, and is repaired', () => {
   const file = MemoryFile.of();
   const dict = MmapDict.over(file, { index: false });
   dict.set('a', 1);
@@ -498,7 +498,7 @@ it('a terminator whose FRAME reaches past the end of the file is an error, and r
   expect(fsck()).toMatchObject({ ok: true, findings: [] });
 });
 
-it('salvage by a handle whose file was replaced meanwhile copies what stands under the name now', () => {
+it('salvage through a handle whose file was replaced copies the file that now has the name', () => {
   const disk = new MemoryDisk();
   using dict = MmapDict.over(disk.open('d', 'create-new'));
   using other = MmapDict.over(disk.open('d', 'r+'));
@@ -509,7 +509,7 @@ it('salvage by a handle whose file was replaced meanwhile copies what stands und
   expect(dict.salvage(rescued).recovered).toEqual(['a', 'b']);
 });
 
-it('a commit that was cut in two is repaired once, and told of once', () => {
+it('an interrupted commit is repaired once and reported once', () => {
   const file = MemoryFile.of();
   const dict = MmapDict.over(file, { index: false });
   dict.set('a', 1);
@@ -523,7 +523,7 @@ it('a commit that was cut in two is repaired once, and told of once', () => {
 });
 
 it.each([{ index: true }, { index: false }])(
-  'a key whose entry is damaged is told of, by whatever would have said that it is missing: %o',
+  'a key whose entry is damaged is reported by every call that would otherwise call it missing: %o',
   async (options) => {
     const file = MemoryFile.of();
     const dict = MmapDict.over(file, options);
@@ -549,7 +549,7 @@ it.each([{ index: true }, { index: false }])(
     const renamed = file.toBytes();
     renamed[[...MmapDict.over(MemoryFile.of(renamed)).scan()][7]!.offset + 11]! ^= 1;
     const other = MmapDict.over(MemoryFile.of(renamed));
-    // The index leads to an entry of another key: it cannot tell any more, and the walk does.
+    // The index leads to an entry of another key: it can no longer answer, so a walk does.
     expect([other.get('k7'), other.get('j7')]).toEqual([undefined, 7]);
     const reader = await DictReader.open(bytesSource(bytes));
     await expect(reader.get('k7')).rejects.toThrow(error);
@@ -557,7 +557,7 @@ it.each([{ index: true }, { index: false }])(
   },
 );
 
-/** The file after each write of a batch that deletes a and b, beside c. */
+/** The file after each write of a batch that deletes a and b, with c beside them. */
 function imagesOfDeaths(): Uint8Array[] {
   const file = MemoryFile.of();
   const dict = MmapDict.over(file, { index: false });
@@ -572,7 +572,7 @@ function imagesOfDeaths(): Uint8Array[] {
   return images;
 }
 
-it('a journal whose sum is wrong is told of by fsck', () => {
+it('fsck reports a journal with a wrong checksum', () => {
   const images = imagesOfDeaths();
   const codes = (bytes: Uint8Array) =>
     MmapDict.over(MemoryFile.of(bytes), { mode: 'r' })
@@ -584,8 +584,8 @@ it('a journal whose sum is wrong is told of by fsck', () => {
   expect(codes(pending)).toEqual(['damaged-journal']);
 });
 
-describe('a journal whose sum is wrong, which another writer appended behind', () => {
-  /** Of a batch that deletes a and b; c, and d behind the journal, live. */
+describe('a journal with a wrong checksum, after which another writer appended', () => {
+  /** From a batch that deletes a and b; c, and d after the journal, are live. */
   const image = (flip: (end: number) => number = (end) => end - 30): Uint8Array => {
     const images = imagesOfDeaths();
     const pending = images.find((bytes) => MmapDict.over(MemoryFile.of(bytes), { mode: 'r' }).size === 1)!;
@@ -597,8 +597,8 @@ describe('a journal whose sum is wrong, which another writer appended behind', (
   };
   const items = (bytes: Uint8Array) => Object.fromEntries(load(bytes) as Map<string, unknown>);
 
-  it('is switched off by fsck, and by the first change: what stands behind it is not hidden from Python', () => {
-    // Python's dict ends with the program, which this library's reader does not run.
+  it('is disabled by fsck and by the first change, so that entries after it are not hidden from Python', () => {
+    // Python's dict ends with the journal's program, which this library's reader does not run.
     expect(() => items(image())).toThrow();
     const { findings } = MmapDict.over(MemoryFile.of(image()), { mode: 'r' }).fsck();
     expect(findings.map(({ code }) => code)).toEqual(['damaged-journal']);
@@ -613,7 +613,7 @@ describe('a journal whose sum is wrong, which another writer appended behind', (
     }
   });
 
-  it('is done and switched off where only the length at its switch is wrong', () => {
+  it('is carried out and disabled if only the length at its switch is wrong', () => {
     const { offset } = [...MmapDict.over(MemoryFile.of(image()), { mode: 'r' }).scan()][3]!;
     for (const byte of [1, 7]) {
       const file = MemoryFile.of(image(() => offset + 57 + byte));
@@ -623,7 +623,7 @@ describe('a journal whose sum is wrong, which another writer appended behind', (
   });
 });
 
-it('a journal whose places are not where they were changes nothing: no writer, no repair', () => {
+it('a journal whose targets have moved changes nothing, through a writer or a repair', () => {
   const file = MemoryFile.of();
   const dict = MmapDict.over(file, { index: false });
   dict.set('lost', 'lost').set('a', 1).set('rows', growable(8)).set('b', 'b').set('c', 3).set('z', 'z'.repeat(500));
@@ -649,7 +649,7 @@ it('a journal whose places are not where they were changes nothing: no writer, n
       dict.delete(key);
     });
     const pending = images.find((image) => codes(image).includes('pending-journal'))!;
-    // The first entry is gone, whole: all behind it has moved.
+    // The whole first entry is gone: everything after it has moved.
     const moved = Uint8Array.from([...pending.subarray(0, lost!.offset), ...pending.subarray(others[0]!.offset)]);
     expect(codes(moved)).toEqual(['damaged-journal']);
     const repaired = MemoryFile.of(moved);
@@ -663,7 +663,7 @@ it('a journal whose places are not where they were changes nothing: no writer, n
   }
 });
 
-it('fsck tells once of each call that only Python can judge, of dead values too', () => {
+it('fsck reports each call that only Python can judge once, including calls in dead values', () => {
   const dict = MmapDict.over(MemoryFile.of(), { index: false });
   const camera = (gain: number) => new OpaqueObject('REDUCE', new OpaqueGlobal('lab', 'Camera'), Tuple.from([gain]));
   dict
@@ -680,7 +680,7 @@ it('fsck tells once of each call that only Python can judge, of dead values too'
   expect(dict.fsck({ values: false }).findings).toEqual([]);
 });
 
-it('an integer that claims more bytes than there are is truncated, whatever the limit', () => {
+it('an integer that claims more bytes than there are is TRUNCATED, whatever the limit', () => {
   const file = MemoryFile.of();
   const dict = MmapDict.over(file, { index: false });
   dict.set('a', 'text');
@@ -692,7 +692,7 @@ it('an integer that claims more bytes than there are is truncated, whatever the 
   );
 });
 
-it('an empty array whose other dimensions are more than numpy takes is none, and fsck says so', () => {
+it('an empty array whose other dimensions are too large for numpy is not an array, and fsck reports it', () => {
   const file = MemoryFile.of();
   const dict = MmapDict.over(file, { index: false });
   dict.set('a', ndarray(new Float64Array(0), [0, 70_000, 70_000, 3]));
@@ -706,7 +706,7 @@ it('an empty array whose other dimensions are more than numpy takes is none, and
   expect(damaged.fsck().findings).toMatchObject([{ code: 'opaque-value', key: 'a' }]);
 });
 
-it('a head of any length is fetched in a few pieces, from each of which its reading begins anew', async () => {
+it('a head of any length is fetched in a few pieces, and parsing restarts with each piece', async () => {
   const padding = Uint8Array.of(0x42, 694 & 255, 694 >> 8, 0, 0, ...new Uint8Array(694), 0x30);
   // Shape (0,), dtype u1, no data.
   const rest = Uint8Array.of(0x4b, 0, 0x85, 0x8c, 2, 0x75, 0x31, 0x96, ...new Uint8Array(8), 0x74, 0x52);
@@ -740,7 +740,7 @@ describe('a file with an index', () => {
     return { dict: dict.seal({ checksums: true }), bytes: file.toBytes() };
   };
 
-  it('whose tail entries are damaged has all its keys for every reader', async () => {
+  it('with damaged tail entries shows all its keys to every reader', async () => {
     const { bytes, dict } = sealed();
     const tail = [...dict.scan()].slice(-2);
     expect(tail.map(({ key }) => key!.trim())).toEqual(['mmdpickle checksums', 'mmdpickle index']);
@@ -756,7 +756,7 @@ describe('a file with an index', () => {
     ['keys', (dict) => [...dict.keys()]],
     ['vacuum', (dict) => dict.vacuum()],
     ['seal', (dict) => dict.seal()],
-  ])('in which an entry claims all that stands behind it is damaged: %s', (_what, ask) => {
+  ])('in which an entry claims everything after it is damaged: %s', (_what, ask) => {
     const { bytes, dict } = sealed();
     const { offset } = [...dict.scan()][50]!;
     putU64(bytes, offset + 1, bytes.length - 11 - offset - 9);
@@ -767,7 +767,7 @@ describe('a file with an index', () => {
 });
 
 it.each([3, 10_000])(
-  'an array with room for %i rows, the last one of an index, may change that before all is walked',
+  'an array with room for %i rows, the last in an index, may change its room before the file is walked',
   (capacity) => {
     const disk = new MemoryDisk();
     const open = (): MmapDict => MmapDict.over(disk.open('d', 'a'));

@@ -16,7 +16,7 @@ function open(): MmapDict {
 }
 
 describe('a dict is like a Map', () => {
-  test('what was set is there, in order, and what was deleted is not', () => {
+  test('what was set is present, in order, and what was deleted is not', () => {
     using dict = open();
     dict.set('a', 1).set('b', 'x').set('c', [1, null]);
     expect([...dict]).toEqual([
@@ -39,7 +39,7 @@ describe('a dict is like a Map', () => {
     expect(dict.clear().size).toBe(0);
   });
 
-  test('keys goes on behind a batch that threw with the keys that are there', () => {
+  test('iteration over keys continues correctly after a batch that threw', () => {
     using dict = open().update({ a: 1, b: 2, c: 3, d: 4 });
     const [keys, values] = [dict.keys(), dict.values()];
     expect([keys.next().value, values.next().value]).toEqual(['a', 1]);
@@ -55,7 +55,7 @@ describe('a dict is like a Map', () => {
     expect([...values]).toEqual([2, 3]);
   });
 
-  test('a key that another handle replaced stands last in a batch, behind it, and in what is vacuumed, as in Python', () => {
+  test('a key that another handle replaced is last inside a batch, after it and after a vacuum, as in Python', () => {
     const disk = new MemoryDisk();
     using dict = MmapDict.over(disk.open('d', 'a'));
     using other = MmapDict.over(disk.open('d', 'r+'));
@@ -95,7 +95,7 @@ describe('a dict is like a Map', () => {
     expect(dict.get('b')).toBe(3);
   });
 
-  test('a key may be empty and have 255 bytes; more are refused before a byte is written', () => {
+  test('a key may have 0 to 255 bytes; a longer one is refused before a byte is written', () => {
     const file = MemoryFile.of();
     using dict = MmapDict.over(file);
     dict.set('', 0).set('é'.repeat(127), 1).set('\ud800', 2);
@@ -148,7 +148,7 @@ describe('options that can only be a mistake are refused', () => {
     expect(dict.size).toBe(0);
   });
 
-  test('by a name that none has', async () => {
+  test('under a name that no option has', async () => {
     const refused = expect.objectContaining({
       code: 'INVALID_ARGUMENT',
       message: expect.stringContaining("'durabilty'"),
@@ -170,10 +170,10 @@ describe('options that can only be a mistake are refused', () => {
       ).toThrow(refused);
     }
     await expect(DictReader.open(bytesSource(file.toBytes()), misspelled)).rejects.toThrow(refused);
-    // An option of the dict is none of a call.
+    // An option of the dict is not an option of a call.
     expect(() => dict.set('a', 1, { durability: 'commit' } as object)).toThrow(/'durability'; expected one of layout/);
     expect(dict.size).toBe(0);
-    // What only this package uses is no help to anybody.
+    // Options that only this package uses would not help the user.
     const names = 'mode, layout, durability, lockTimeout, codecs, load, lenient, index, standingIndex';
     expect(() => MmapDict.over(file, misspelled)).toThrow(new RegExp(`one of ${names}$`));
   });
@@ -250,9 +250,9 @@ describe('arguments that make no sense are refused, and nothing is changed', () 
 
   test.each<[string, object]>([
     ['no size', { size: undefined }],
-    ['a size that is none', { size: async () => undefined }],
-    ['a bigint for a size', { size: async () => 35n }],
-    ['text for a size', { size: async () => '35' }],
+    ['a size that is not a number', { size: async () => undefined }],
+    ['a bigint as size', { size: async () => 35n }],
+    ['text as size', { size: async () => '35' }],
     ['a negative size', { size: async () => -1 }],
     ['buffers', { read: async () => new ArrayBuffer(35) }],
     ['nothing', { read: async () => undefined }],
@@ -266,7 +266,7 @@ describe('arguments that make no sense are refused, and nothing is changed', () 
     );
   });
 
-  test('a source that gives less than it was asked for, once the dict is open', async () => {
+  test('a source that returns fewer bytes than requested, once the dict is open', async () => {
     using dict = open();
     dict.set('text', 'x'.repeat(5000)).set('array', new Float64Array(500));
     const whole = bytesSource((dict.core.store.file as MemoryFile).toBytes());
@@ -289,7 +289,7 @@ describe('arguments that make no sense are refused, and nothing is changed', () 
 });
 
 describe('arrays', () => {
-  test("masked ones keep their fill value, or are refused by the legacy layout, which has none but numpy's own", () => {
+  test("masked ones keep their fill value, or are refused by the legacy layout, which can only express numpy's default", () => {
     for (const [dtype, fill, own] of [
       ['float64', -1, 1e20],
       ['int8', 5, 63],
@@ -339,7 +339,7 @@ describe('arrays', () => {
     for (const layout of capacity === undefined ? (['modern', 'legacy'] as const) : (['modern'] as const)) {
       for (const key of ['', 'k', 'a longer key']) {
         expect(offset(bytes, layout, key) % alignment).toBe(0);
-        // Less has no more padding than it needs.
+        // One byte less is not aligned: there is no more padding than needed.
         if (bytes > 0) expect(offset(bytes - 1, layout, key)).toBeLessThan(alignment);
       }
     }
@@ -356,21 +356,24 @@ describe('arrays', () => {
     ['C', 'F'],
     ['F', 'C'],
     ['F', 'F'],
-  ] as const)('masked arrays keep what is hidden, with data in %s order and a mask in %s order', (order, maskOrder) => {
-    const data = ndarray(new Uint8Array([1, 2, 3, 4, 5, 6]), [2, 3]).copy({ order });
-    const mask = NDArray.zeros([2, 3], 'bool', { order: maskOrder }).set(0, 1, true).set(1, 0, true);
-    const masked = new MaskedArray(data, mask);
-    const values = [
-      [1, null, 3],
-      [null, 5, 6],
-    ];
-    using dict = open();
-    const found = dict.set('m', masked).set('within', [masked]).get('m') as MaskedArray;
-    expect([found.toNested(), found.data.order, found.mask.order]).toEqual([values, order, maskOrder]);
-    expect((dict.get('within') as MaskedArray[])[0]!.toNested()).toEqual(values);
-  });
+  ] as const)(
+    'masked arrays keep the hidden data, with data in %s order and a mask in %s order',
+    (order, maskOrder) => {
+      const data = ndarray(new Uint8Array([1, 2, 3, 4, 5, 6]), [2, 3]).copy({ order });
+      const mask = NDArray.zeros([2, 3], 'bool', { order: maskOrder }).set(0, 1, true).set(1, 0, true);
+      const masked = new MaskedArray(data, mask);
+      const values = [
+        [1, null, 3],
+        [null, 5, 6],
+      ];
+      using dict = open();
+      const found = dict.set('m', masked).set('within', [masked]).get('m') as MaskedArray;
+      expect([found.toNested(), found.data.order, found.mask.order]).toEqual([values, order, maskOrder]);
+      expect((dict.get('within') as MaskedArray[])[0]!.toNested()).toEqual(values);
+    },
+  );
 
-  test('a mask of another type than bool is refused, wherever it stands', () => {
+  test('a mask of a type other than bool is refused, in every position', () => {
     using dict = open();
     const data = { arraySource: true, dtype: 'u1', shape: [2] } as const;
     for (const dtype of ['uint8', 'float64', 'O']) {
@@ -380,7 +383,7 @@ describe('arrays', () => {
     }
   });
 
-  test('growable arrays commit rows, grow in place when last and move when not', () => {
+  test('growable arrays commit rows, grow in place at the end of the file and move otherwise', () => {
     const file = MemoryFile.of();
     using dict = MmapDict.over(file);
     const rows = dict.set('r', growable([0, 2], 4)).get('r') as GrowableArray;
@@ -414,7 +417,7 @@ describe('arrays', () => {
     expect(dict.get('after')).toBe(1);
   });
 
-  test('masked rows whose elements have no bytes grow by the room of their mask', () => {
+  test('masked rows with zero-byte elements grow by the room of their mask', () => {
     using dict = open();
     const source = { ...growable([0, 2], 4), dtype: 'S0' };
     const mask = { ...growable([0, 2], 4), dtype: 'bool' };
@@ -431,7 +434,7 @@ describe('arrays', () => {
     expect((dict.get('m') as GrowableMaskedArray).toNested()).toEqual(values);
   });
 
-  test('an array that grows does not seal another one that took its key', () => {
+  test('sealing an array through an old handle does not seal the array that took its key', () => {
     const file = MemoryFile.of();
     using dict = MmapDict.over(file);
     for (const mask of [undefined, { ...growable([0], 900), dtype: 'bool' }]) {
@@ -443,7 +446,7 @@ describe('arrays', () => {
     }
   });
 
-  test('rows of an array are appended in C order, however it lies in memory', () => {
+  test('rows of an array are appended in C order, whatever its memory order', () => {
     using dict = MmapDict.over(MemoryFile.of());
     const rows = dict.set('r', growable([0, 2], 100)).get('r') as GrowableArray;
     const columns = ndarray([
@@ -482,7 +485,7 @@ describe('arrays', () => {
     ]);
   });
 
-  test('a typed array that is appended again gives what it holds then, and is refused once its buffer was given away', () => {
+  test('a typed array that is appended again is written as it is then, and refused once its buffer was transferred', () => {
     using dict = MmapDict.over(MemoryFile.of());
     const rows = dict.set('r', growable([0, 2], 100)).get('r') as GrowableArray;
     const captured = new Float64Array(2);
@@ -503,7 +506,7 @@ describe('arrays', () => {
     expect([rows.shape, dict.size]).toEqual([[8, 2], 2]);
   });
 
-  test('an array whose key was given to rows of another kind refuses them, and goes on with rows of its own', () => {
+  test('an array handle refuses rows once its key has an array of another kind, and works again with one of its own kind', () => {
     const masked = { ...growable([0, 2], 4), mask: { ...growable([0, 2], 4), dtype: 'bool' } } as const;
     const kinds = [
       growable([0, 2], 4),
@@ -560,7 +563,7 @@ describe('maintenance', () => {
     expect((dict.get('r') as NDArray).toNested()).toEqual([1, 2, 3]);
   }
 
-  test('vacuum drops what is dead and keeps the rest; other handles go on in the new file', () => {
+  test('vacuum drops dead entries and keeps the rest; other handles continue in the new file', () => {
     const disk = new MemoryDisk();
     const file = disk.open('d', 'create-new');
     const dict = filled(file);
@@ -581,13 +584,13 @@ describe('maintenance', () => {
     other.close();
   });
 
-  test('whoever goes on in a vacuumed file, or opens it, finds its keys by an index and walks nothing', () => {
+  test('after a vacuum, open handles and new ones find keys by an index, without a walk', () => {
     const disk = new MemoryDisk();
     let reads = 0;
     const counted = (): StorageFile => preceded(disk.open('d', 'r+'), ['read'], () => reads++);
     using dict = MmapDict.over(preceded(disk.open('d', 'create-new'), ['read'], () => reads++));
     dict.batch(() => {
-      // So large that a walk reads each entry on its own.
+      // So large that a walk reads each entry separately.
       for (let i = 0; i < 100; i++) dict.set(`key ${i}`, new Uint8Array(300_000).fill(i));
     });
     using other = MmapDict.over(counted());
@@ -607,7 +610,7 @@ describe('maintenance', () => {
     }
   });
 
-  test('a vacuum writes no index where none is wanted, or a walk is as quick', () => {
+  test('a vacuum writes no index if none is wanted, or if a walk is as fast', () => {
     const sizes = [{ index: true }, { index: false }].map((options) =>
       [10, 100].map((keys) => {
         const dict = MmapDict.over(new MemoryDisk().open('d', 'create-new'), options);
@@ -638,7 +641,7 @@ describe('maintenance', () => {
     check(dict);
   });
 
-  test('reclaim changes no nine bytes that a power loss could tear', () => {
+  test('reclaim does not rewrite a nine-byte head that a power loss could tear', () => {
     const file = MemoryFile.of();
     using dict = MmapDict.over(file, { index: false });
     let straddling = 0;
@@ -687,7 +690,7 @@ describe('maintenance', () => {
 });
 
 describe('the tail index', () => {
-  test('opens without a walk, and never changes what is read', () => {
+  test('allows opening without a walk, and never changes what is read', () => {
     const disk = new MemoryDisk();
     const names = Array.from({ length: 500 }, (_, i) => `key ${i}`);
     const write = MmapDict.over(disk.open('d', 'create-new'));

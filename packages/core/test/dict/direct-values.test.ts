@@ -12,7 +12,7 @@ import { dump } from '../../src/pickle/index.ts';
 import { MemoryDisk, MemoryFile } from '../../src/storage/index.ts';
 import { pickleValues } from '../../src/testing/index.ts';
 
-/** A codec that claims nothing: with one of the user's in the list, every value is read the long way. */
+/** A codec that claims nothing: with a user codec in the list, every value is read on the slow path. */
 const nobody: ValueCodec = {
   name: 'nobody',
   encode: () => undefined,
@@ -24,7 +24,7 @@ function open(bytes: Uint8Array, options: DictOptions = {}): MmapDict {
   return MmapDict.over(MemoryFile.of(bytes), { lenient: true, ...options });
 }
 
-/** What a get gives: the pickle of the value, or what the error says. */
+/** The outcome of a get: the pickle of the value, or the error. */
 function outcome(dict: MmapDict, key: string): unknown {
   try {
     return dump(dict.get(key));
@@ -35,13 +35,13 @@ function outcome(dict: MmapDict, key: string): unknown {
   }
 }
 
-/** So many gets that those which follow go to pages, where the file has any that are whole. */
+/** Enough gets that later ones read from pages, if the file has any whole pages. */
 function warm(dict: MmapDict): MmapDict {
   for (let i = 0; i < 70; i++) dict.get('last');
   return dict;
 }
 
-/** The file of a dict of these values, with a tail index where there are 64 keys or more. */
+/** The file of a dict of these values, with a tail index from 64 keys on. */
 function fileOf(values: readonly unknown[], index = true): Uint8Array {
   const file = MemoryFile.of();
   const dict = MmapDict.over(file);
@@ -59,10 +59,10 @@ function entriesOf(dict: MmapDict, count: number): number {
   return place.offset + 9 + place.frameLength - 24;
 }
 
-/** Sizes around every border that the short way has. */
+/** Sizes around every limit of the fast path. */
 const SIZES = [0, 1, 17, 18, 200, 245, 246, 247, 256, 400, 480, 500, 512, 4080, 4090, 4096, 5000];
 
-describe('a value is the same on the short and on the long way', () => {
+describe('a value is the same on the fast and the slow path', () => {
   it('for any value', () => {
     fc.assert(
       fc.property(fc.array(pickleValues(), { maxLength: 6 }), fc.constantFrom(0, 70, 300), (some, more) => {
@@ -91,7 +91,7 @@ describe('a value is the same on the short and on the long way', () => {
   it.each([
     [0, [0x01, 0x80, 0xff]],
     [70, [0x01, 0x80, 0xff]],
-    // By pages.
+    // Read from pages.
     [150, [0x80]],
   ])(
     'for entries with any byte changed: the same value, or the same error at the same offset (%i more keys)',
@@ -120,7 +120,7 @@ describe('a value is the same on the short and on the long way', () => {
             if (!isMmdError(error)) throw error;
             continue;
           }
-          // The fourth before the fifth, so that its head is known.
+          // The fourth before the fifth, so that its head is already known.
           for (const key of values.keys()) expect(outcome(short, `k${key}`)).toEqual(outcome(long, `k${key}`));
         }
       }
@@ -157,7 +157,7 @@ describe('a value is the same on the short and on the long way', () => {
     }
   });
 
-  it('for arrays that others write to, replace, delete or grow', () => {
+  it('for arrays that other handles write to, replace, delete or grow', () => {
     const disk = new MemoryDisk();
     const writer = MmapDict.over(disk.open('d', 'create-new'));
     const values = new Float64Array([1, 2]);
@@ -179,7 +179,7 @@ describe('a value is the same on the short and on the long way', () => {
     expect(() => (reader.get('b') as NDArray).set(0, 1)).toThrow(expect.objectContaining({ code: 'READ_ONLY' }));
   });
 
-  it('where options of the user mark or limit values', () => {
+  it('when user options mark or limit values', () => {
     const bytes = fileOf([2n ** 40n, new Uint8Array(20), 'text']);
     for (const load of [{ lossless: true }, { limits: { bytes: 5 } }, { limits: { string: 3 } }]) {
       const short = open(bytes, { load });
@@ -189,7 +189,7 @@ describe('a value is the same on the short and on the long way', () => {
   });
 });
 
-test.each([false, true])('values that were read do not change when others are (by pages: %s)', (pages) => {
+test.each([false, true])('values that were read do not change when others are read (by pages: %s)', (pages) => {
   const rest = new Array<string>(300).fill('x'.repeat(20));
   const values = [new Uint8Array([1, 2, 3]), [new Uint8Array([4]), 'a'], new Uint8Array([9, 9, 9])];
   const dict = open(fileOf([...values, ...rest]));
@@ -201,12 +201,12 @@ test.each([false, true])('values that were read do not change when others are (b
   expect(second).toEqual([new Uint8Array([4]), 'a']);
 });
 
-test.each([0, 70])('a constructor of the user may get another value while one is decoded (%i more keys)', (more) => {
+test.each([0, 70])("a user's constructor may get another value while one is being decoded (%i more keys)", (more) => {
   const text = (letters: string): number[] => [...new TextEncoder().encode(letters)];
   // EMPTY_LIST, MARK, cmine\nGet\n, the key, TUPLE1, REDUCE, a text, APPENDS
   const call = [...text('cmine\nGet\n'), 0x8c, 4, ...text('twin'), 0x85, 0x52];
   const outer = [0x5d, 0x28, ...call, 0x8c, 5, ...text('after'), 0x65];
-  // A value with another text at the very same place: taking it for the first would show.
+  // A value with other text at the same offset: confusing it with the first would be visible.
   const first = [0x8c, call.length - 2, ...text('x'.repeat(call.length - 2))];
   const twin = [0x5d, 0x28, ...first, 0x8c, 5, ...text('WRONG'), 0x65];
   const raw: ValueCodec = {
@@ -227,7 +227,7 @@ test.each([0, 70])('a constructor of the user may get another value while one is
   expect(dict.get('call')).toEqual([['x'.repeat(call.length - 2), 'WRONG'], 'after']);
 });
 
-test('nothing that is an array is taken for none', () => {
+test('no array is mistaken for a plain value', () => {
   const arrays = [
     ndarray(new Float64Array(3)),
     ndarray(
@@ -238,7 +238,7 @@ test('nothing that is an array is taken for none', () => {
       undefined,
       'int16',
     ),
-    // numpy's own fill value: the legacy layout has no other.
+    // numpy's default fill value: the legacy layout can express no other.
     new MaskedArray(ndarray(new Int8Array(2)), ndarray([true, false], undefined, 'bool'), { fillValue: 63 }),
     new Float32Array(0),
   ];
@@ -258,7 +258,7 @@ test('nothing that is an array is taken for none', () => {
   }
 });
 
-test('an array is mapped, and one that grows has append, whatever the length of its key', () => {
+test('an array is mapped, and a growable one has append, whatever the length of its key', () => {
   for (let length = 0; length < 256; length++) {
     const key = 'k'.repeat(length);
     const grows = { arraySource: true as const, dtype: 'float64', shape: [0, 2], capacity: 5 };

@@ -39,12 +39,12 @@ const DICT_ROOM = new URL('../../dist/node.js', import.meta.url).href;
 
 const code = (expected: string) => expect.objectContaining({ name: 'MmdError', code: expected });
 
-/** Names are looked at once a millisecond. */
+/** The file's name is checked at most once per millisecond. */
 function nextMillisecond(): void {
   for (const end = Date.now() + 2; Date.now() < end; );
 }
 
-test('a file that was removed takes no change of one who has just read it either', () => {
+test('a removed file accepts no change, even from a handle that has just read it', () => {
   using dir = new TempDir();
   using dict = MmapDict.open(dir.file('x'));
   dict.set('n', 1);
@@ -60,7 +60,7 @@ describe('opening', () => {
     ['a new dict', `room.MmapDict.open('new', { mode: 'w-' })`],
     ['a conversion', `room.convert('some', 'new')`],
     ['a rescue', `room.salvage('some', 'new')`],
-  ])('%s that finds no room leaves nothing in the way of the next try', (_what, line) => {
+  ])('%s that finds no room leaves nothing behind that blocks the next attempt', (_what, line) => {
     using dir = new TempDir();
     MmapDict.open(dir.file('some')).set('a', 1).close();
     const source = `import * as room from '${DICT_ROOM}'; try { ${line} } catch (error) { console.log(error.code); }`;
@@ -82,7 +82,7 @@ describe('opening', () => {
     ['a web page', '<!doctype html>', /perhaps an error page/],
     ['JSON', '{"a": 1}', /JSON/],
   ])(
-    '%s that is given in place of a pickle is named, by all that open one, and left as it was',
+    '%s given in place of a pickle is identified by every function that opens one, and left unchanged',
     (_what, start, message) => {
       using dir = new TempDir();
       const path = dir.file('x');
@@ -98,7 +98,7 @@ describe('opening', () => {
     },
   );
 
-  test('a value that cannot be written is told by key and file, and a failed call of the system in words', () => {
+  test('a value that cannot be written is reported with key and file, and a failed system call in words', () => {
     using dir = new TempDir();
     const path = dir.file('x');
     using dict = MmapDict.open(path);
@@ -108,7 +108,7 @@ describe('opening', () => {
     expect(() => MmapDict.open(dir.file('no/x'))).toThrow(/ENOENT \(no such file or directory\)$/);
   });
 
-  test('bad input gives a typed error and leaves everything as it was', () => {
+  test('bad input gives a typed error and leaves everything unchanged', () => {
     using dir = new TempDir();
     const path = dir.file('x');
     expect(() => MmapDict.open(path, { mode: 'r' })).toThrow(code('NOT_FOUND'));
@@ -135,7 +135,7 @@ describe('opening', () => {
     expect(() => MmapDict.open(path, { mode: 'r' })).toThrow(code('TRUNCATED'));
   });
 
-  test('a value that no array of the engine can hold is LIMIT_EXCEEDED, and is salvaged all the same', () => {
+  test('a value that no array of the engine can hold is LIMIT_EXCEEDED, but is still salvaged', () => {
     using dir = new TempDir();
     const path = dir.file('x');
     const length = 2 ** 42;
@@ -158,7 +158,7 @@ describe('opening', () => {
   });
 
   test.each(['over its bytes', 'under its name'])(
-    'what took the place of an open dict is not written to: %s',
+    'a file that took the place of an open dict is not written to: %s',
     (how) => {
       using dir = new TempDir();
       const path = dir.file('x');
@@ -188,7 +188,7 @@ describe('opening', () => {
     },
   );
 
-  test('a file that is replaced is followed by its writers also where the clock stands still', () => {
+  test('writers follow a replaced file even if the clock stands still', () => {
     using dir = new TempDir();
     const path = dir.file('x');
     using dict = MmapDict.open(path);
@@ -213,7 +213,7 @@ describe('opening', () => {
     expect([...last.keys()]).toEqual(['a', 'b']);
   });
 
-  test('a file that was replaced while one name is mounted over it takes no changes, which nobody else could read', () => {
+  test('a file that was replaced while something is mounted over its name accepts no changes, which nobody else could read', () => {
     using dir = new TempDir();
     const path = dir.file('x');
     const base = libc();
@@ -230,13 +230,13 @@ describe('opening', () => {
     closeSync(fd);
   });
 
-  test('a file that was removed while it was open takes no changes, which nobody could read', () => {
+  test('a file that was removed while open accepts no changes, which nobody could read', () => {
     using dir = new TempDir();
     const path = dir.file('x');
     const dict = MmapDict.open(path);
     const rows: ArraySource = { arraySource: true, dtype: 'int8', shape: [0, 2], capacity: 4 };
     const array = dict.set('a', 1).set('rows', rows).get('rows') as GrowableArray;
-    // Moved away, it has a name still.
+    // After a rename it still has a name.
     renameSync(path, dir.file('elsewhere'));
     nextMillisecond();
     dict.set('moved', true);
@@ -254,7 +254,7 @@ describe('opening', () => {
       expect(change).toThrow(code('NOT_FOUND'));
     expect([...dict.keys()]).toEqual(['a', 'rows', 'moved']);
     expect(dict.get('a')).toBe(1);
-    // What it holds can be saved.
+    // Its contents can still be saved.
     using saved = MmapDict.open(dir.file('saved'));
     dict.copy(dict.keys(), saved);
     expect([...saved.keys()]).toEqual(['a', 'rows', 'moved']);
@@ -262,7 +262,7 @@ describe('opening', () => {
     expect(existsSync(path)).toBe(false);
   });
 
-  test('options that are no object are refused before a file is made', () => {
+  test('options that are not an object are refused before a file is created', () => {
     using dir = new TempDir();
     const path = dir.file('none');
     for (const options of ['r', 5, [], null, true]) {
@@ -273,7 +273,7 @@ describe('opening', () => {
     expect(existsSync(path)).toBe(false);
   });
 
-  test('a dict that is closed takes no lease, and none is left on the disk', () => {
+  test('a closed dict takes no lease, and leaves none on disk', () => {
     using dir = new TempDir();
     const dict = MmapDict.open(dir.file('closed'));
     dict.close();
@@ -281,7 +281,7 @@ describe('opening', () => {
     expect(readdirSync(dirname(dir.file('closed')))).toEqual(['closed']);
   });
 
-  test('a salvage that fails leaves nothing in the way of the next one', () => {
+  test('a failed salvage leaves nothing behind that blocks the next one', () => {
     using dir = new TempDir();
     MmapDict.open(dir.file('source')).set('a', 1).close();
     const stop = AbortSignal.abort(new Error('mine'));
@@ -300,7 +300,7 @@ describe('opening', () => {
     ['vacuum', (from, _to, signal) => from.vacuum({ signal })],
     ['vacuum in place', (from, _to, signal) => from.vacuum({ signal, inPlace: true })],
     ['seal', (from, _to, signal) => from.seal({ signal, checksums: true })],
-  ])('%s is stopped in the middle of a large value, and leaves the files as they were', (_name, call) => {
+  ])('%s can be stopped in the middle of a large value, and leaves the files unchanged', (_name, call) => {
     using dir = new TempDir();
     using from = MmapDict.open(dir.file('from'));
     using to = MmapDict.open(dir.file('to')).set('a', 1);
@@ -321,7 +321,7 @@ describe('opening', () => {
     expect([[...from.keys()], [...to.keys()]]).toEqual([['large'], ['a']]);
   });
 
-  test('an open dict is salvaged as it is now, also where another handle has put a new file in its place', () => {
+  test('an open dict is salvaged in its current state, even if another handle has replaced the file', () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('x')).set('a', 1).set('b', 2);
     using other = MmapDict.open(dir.file('x'));
@@ -333,7 +333,7 @@ describe('opening', () => {
     expect(() => dict.salvage(target)).toThrow(expect.objectContaining({ code: 'CLOSED' }));
   });
 
-  test('a wrong option is refused before a file is made', () => {
+  test('a wrong option is refused before a file is created', () => {
     using dir = new TempDir();
     const path = dir.file('none');
     expect(() => MmapDict.open(path, { durability: 'sync' as never })).toThrow(
@@ -382,7 +382,7 @@ describe('opening', () => {
     expect(() => dict.get('a')).toThrow(code('CLOSED'));
   });
 
-  test('a torn tail is reported when reading, and cut off when writing', () => {
+  test('a torn tail is reported when reading, and truncated when writing', () => {
     using dir = new TempDir();
     const path = dir.file('x');
     MmapDict.open(path).set('a', 1).set('b', 'x'.repeat(1000)).close();
@@ -403,7 +403,7 @@ describe('opening', () => {
 });
 
 describe('damage', () => {
-  test('in the middle is found by fsck, never cut off, and salvaged around', () => {
+  test('in the middle is found by fsck, never truncated, and skipped by salvage', () => {
     using dir = new TempDir();
     const path = dir.file('x');
     using dict = MmapDict.open(path);
@@ -445,7 +445,7 @@ describe('damage', () => {
   });
 });
 
-test('an index that no buffer holds is dropped as any other', () => {
+test('an index too large for any buffer is dropped like any other', () => {
   using dir = new TempDir();
   const path = dir.file('x');
   MmapDict.open(path).set('a', 1).set('b', 2).close();
@@ -469,7 +469,7 @@ test('an index that no buffer holds is dropped as any other', () => {
   expect(statSync(path).size).toBeLessThan(1000);
 });
 
-test('fsck checks and repairs the file that has the name by now', () => {
+test('fsck checks and repairs the file that currently has the name', () => {
   using dir = new TempDir();
   const path = dir.file('x');
   using dict = MmapDict.open(path);
@@ -507,7 +507,7 @@ describe('ordinary pickles', () => {
     expect(() => convert(dir.file('p'), dir.file('q'))).toThrow(code('ALREADY_EXISTS'));
   });
 
-  test('upgrade and downgrade take a path', () => {
+  test('upgrade and downgrade accept a path', () => {
     using dir = new TempDir();
     MmapDict.open(dir.file('x'))
       .set('a', ndarray(new Int8Array([1])), { layout: 'legacy' })
@@ -518,7 +518,7 @@ describe('ordinary pickles', () => {
 });
 
 describe('handles', () => {
-  test('pass to others as a token', () => {
+  test('are passed to others as a token', () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('x'), { durability: 'commit' });
     dict.set('a', 1);
@@ -528,7 +528,7 @@ describe('handles', () => {
     expect(() => MmapDict.reopen({} as never)).toThrow(code('INVALID_ARGUMENT'));
   });
 
-  test('a lease keeps a second one out, and says who holds it', () => {
+  test('a lease excludes a second one, and says who holds it', () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('x'));
     using other = MmapDict.open(dir.file('x'));
@@ -540,7 +540,7 @@ describe('handles', () => {
     other.lease().release();
   });
 
-  test('two handles of one process take turns, and each sees what the other did', () => {
+  test("two handles of one process take turns, and each sees the other's changes", () => {
     using dir = new TempDir();
     using a = MmapDict.open(dir.file('x'));
     using b = MmapDict.open(dir.file('x'));
@@ -574,7 +574,7 @@ describe('closing', () => {
   });
 });
 
-test('a key that is no string is BAD_KEY wherever it is looked for', () => {
+test('a key that is not a string is BAD_KEY in every lookup', () => {
   using dir = new TempDir();
   using dict = MmapDict.open(dir.file('x'));
   for (const look of ['has', 'get', 'getMeta', 'delete', 'pop'] as const) {
@@ -584,7 +584,7 @@ test('a key that is no string is BAD_KEY wherever it is looked for', () => {
   expect(dict.get('é'.repeat(300))).toBeUndefined();
 });
 
-test('entries behind a hole of a tebibyte are found as those behind a small one', () => {
+test('entries after a hole of one tebibyte are found like those after a small one', () => {
   using dir = new TempDir();
   const [damaged, rescued] = [dir.file('damaged'), dir.file('rescued')];
   const dict = MmapDict.open(damaged).set('a', 1);

@@ -1,4 +1,4 @@
-/** Operations in the middle of others: what cannot be done there is refused, and what can be is done. */
+/** Operations during other operations: those that are impossible are refused, the rest succeed. */
 
 import { describe, expect, it } from 'vitest';
 import { MmapDict } from '../../src/dict/index.ts';
@@ -7,7 +7,7 @@ import { MemoryDisk, MemoryFile } from '../../src/storage/index.ts';
 
 const refused = expect.objectContaining({ code: 'INVALID_ARGUMENT' });
 
-/** Rows that grow. */
+/** Growable rows. */
 const growable = (rowShape: readonly number[]): ArraySource => ({
   arraySource: true,
   dtype: 'float32',
@@ -15,7 +15,7 @@ const growable = (rowShape: readonly number[]): ArraySource => ({
   capacity: 9,
 });
 
-/** What a handle finds that was never there before. */
+/** A handle's view of the file if it was never open before. */
 function reopened(file: MemoryFile): unknown {
   using dict = MmapDict.over(MemoryFile.of(file.toBytes()));
   expect(dict.fsck().findings.filter(({ severity }) => severity !== 'info')).toEqual([]);
@@ -47,7 +47,7 @@ describe('inside a batch', () => {
     ['copy', (dict, other) => copied(dict.copy(['rows'], other), other)],
     ['merge', (dict, other) => copied(other.merge(dict), other)],
     ['pop and set', (dict) => dict.set('moved', dict.pop('rows'))],
-  ])('%s takes the rows that were appended there', (_what, operation) => {
+  ])('%s includes the rows appended in the same batch', (_what, operation) => {
     // Small ones pass through memory, large ones are copied from file to file.
     for (const width of [2, 20_000]) {
       using dict = MmapDict.over(MemoryFile.of());
@@ -64,7 +64,7 @@ describe('inside a batch', () => {
     }
   });
 
-  it('what another handle deleted is not there', () => {
+  it('entries that another handle deleted are missing', () => {
     const disk = new MemoryDisk();
     using mine = MmapDict.over(disk.open('dict', 'create-new'));
     mine.update({ a: 1, b: 2, c: ndarray(new Float64Array(3)) });
@@ -84,7 +84,7 @@ describe('inside a batch', () => {
     expect([...copy.keys()]).toEqual(['d']);
   });
 
-  it('a batch that throws takes the one around it with it, even where that catches', () => {
+  it('a batch that throws also rolls back the enclosing one, even if that catches the error', () => {
     const file = MemoryFile.of();
     const dict = MmapDict.over(file);
     dict.set('before', 0);
@@ -104,7 +104,7 @@ describe('inside a batch', () => {
       expect(() => inner(change)).toThrow(expect.objectContaining({ code: 'UNSUPPORTED_VALUE' }));
       expect(reopened(file)).toEqual({ before: 0 });
     }
-    // One that had changed nothing takes nothing with it.
+    // A batch that had changed nothing rolls back nothing.
     inner(() => dict.get('before'));
     expect(reopened(file)).toEqual({ before: 0, outer: 1, later: 2 });
   });
@@ -112,37 +112,40 @@ describe('inside a batch', () => {
   it.each<[string, (dict: MmapDict) => unknown]>([
     ['a value', (dict) => dict.set('later', 1)],
     ['an array', (dict) => dict.set('later', new Float64Array(5))],
-    ['a value that is none of ours', (dict) => dict.set('later', new Map([['x', new Float64Array(5)]]))],
+    ['a Map that holds an array', (dict) => dict.set('later', new Map([['x', new Float64Array(5)]]))],
     ['a delete', (dict) => dict.delete('before')],
     ['nothing', () => undefined],
-  ])('a change that fails half way takes the batch with it, even where it is caught and %s follows', (_what, later) => {
-    const file = MemoryFile.of();
-    const dict = MmapDict.over(file);
-    dict.set('before', 0);
-    for (const size of [10, 20_000]) {
-      const fails = { arraySource: true, dtype: 'uint8', shape: [size] };
-      const half = function* () {
-        yield new Uint8Array(size / 2);
-        throw new Error('mine');
-      };
-      for (const source of [
-        { ...fails, bytes: half },
-        { ...fails, file: { path: 'missing', offset: 0, length: size } },
-      ]) {
-        const change = () =>
-          dict.batch(() => {
-            try {
-              dict.set('fails', source);
-            } catch {}
-            later(dict);
-          });
-        expect(change).toThrow(expect.objectContaining({ code: 'UNSUPPORTED_VALUE' }));
-        expect(reopened(file)).toEqual({ before: 0 });
+  ])(
+    'a change that fails half way rolls back the batch, even if the error is caught and %s follows',
+    (_what, later) => {
+      const file = MemoryFile.of();
+      const dict = MmapDict.over(file);
+      dict.set('before', 0);
+      for (const size of [10, 20_000]) {
+        const fails = { arraySource: true, dtype: 'uint8', shape: [size] };
+        const half = function* () {
+          yield new Uint8Array(size / 2);
+          throw new Error('mine');
+        };
+        for (const source of [
+          { ...fails, bytes: half },
+          { ...fails, file: { path: 'missing', offset: 0, length: size } },
+        ]) {
+          const change = () =>
+            dict.batch(() => {
+              try {
+                dict.set('fails', source);
+              } catch {}
+              later(dict);
+            });
+          expect(change).toThrow(expect.objectContaining({ code: 'UNSUPPORTED_VALUE' }));
+          expect(reopened(file)).toEqual({ before: 0 });
+        }
       }
-    }
-  });
+    },
+  );
 
-  it('a change that is refused before it begins does not break the batch', () => {
+  it('a change that is refused before it begins does not fail the batch', () => {
     const file = MemoryFile.of();
     const dict = MmapDict.over(file);
     dict.batch(() => {
@@ -155,7 +158,7 @@ describe('inside a batch', () => {
 });
 
 describe('a batch that is async', () => {
-  it('is refused, and nothing of it happened', async () => {
+  it('is refused, and none of its changes happens', async () => {
     const file = MemoryFile.of();
     const dict = MmapDict.over(file);
     const change = async () => {
@@ -176,7 +179,7 @@ describe('copy', () => {
     ],
     ['deletes what is copied, and reclaims it', (writer) => writer.delete('x') && writer.reclaim()],
     ['moves everything in place', (writer) => writer.delete('dead') && writer.vacuum({ inPlace: true })],
-  ])('never takes half of a value where another handle %s', (_what, change) => {
+  ])('never copies half of a value while another handle %s', (_what, change) => {
     for (let moment = 0; moment < 12; moment++) {
       const disk = new MemoryDisk();
       using writer = MmapDict.over(disk.open('dict', 'create-new'), { index: false });
@@ -203,7 +206,7 @@ describe('copy', () => {
   });
 });
 
-describe('in the middle of a long operation', () => {
+describe('during a long operation', () => {
   it.each<[string, (dict: MmapDict, onProgress: () => void) => unknown]>([
     ['vacuum', (dict, onProgress) => dict.vacuum({ onProgress })],
     ['vacuum in place', (dict, onProgress) => dict.vacuum({ inPlace: true, onProgress })],
@@ -250,21 +253,24 @@ describe('a key of a file that was opened by its index', () => {
     return { dict, open };
   };
 
-  it.each([0, 16_384])('is gone inside the batch that deletes it, bytes from which an index stays: %d', (stays) => {
-    for (const asks of [1, 2]) {
-      const { dict } = opened(stays);
-      dict.batch(() => {
-        dict.delete('k7');
-        expect([dict.has('k7'), dict.get('k7'), dict.delete('k7')]).toEqual([false, undefined, false]);
-        for (let i = 1; i < asks; i++) expect([...dict.keys()]).not.toContain('k7');
-        expect([dict.has('k7'), dict.get('k7'), dict.delete('k7'), dict.size]).toEqual([false, undefined, false, 99]);
-      });
-      expect([...dict.keys()]).not.toContain('k7');
-    }
-  });
+  it.each([0, 16_384])(
+    'is missing inside the batch that deletes it, with a standing index from %d bytes on',
+    (stays) => {
+      for (const asks of [1, 2]) {
+        const { dict } = opened(stays);
+        dict.batch(() => {
+          dict.delete('k7');
+          expect([dict.has('k7'), dict.get('k7'), dict.delete('k7')]).toEqual([false, undefined, false]);
+          for (let i = 1; i < asks; i++) expect([...dict.keys()]).not.toContain('k7');
+          expect([dict.has('k7'), dict.get('k7'), dict.delete('k7'), dict.size]).toEqual([false, undefined, false, 99]);
+        });
+        expect([...dict.keys()]).not.toContain('k7');
+      }
+    },
+  );
 
   it.each([0, 16_384])(
-    'is there again once another handle has set it, bytes from which an index stays: %d',
+    'is present again once another handle has set it, with a standing index from %d bytes on',
     (stays) => {
       for (const closed of [true, false]) {
         const { dict, open } = opened(stays);

@@ -11,7 +11,7 @@ import { load } from '../../src/pickle/index.ts';
 import { bytesSource, MemoryDisk, MemoryFile } from '../../src/storage/index.ts';
 import { CrashFile, crashStates, Recording } from '../../src/testing/index.ts';
 
-/** A key of one letter and a small integer, appended as mmappickle does: over the terminator at the end of the file, with a new commit number. */
+/** Appends a key of one letter and a small integer as mmappickle does: over the terminator at the end, with a new commit number. */
 function appendLikePython(image: Uint8Array, letter: string, value: number): Uint8Array {
   const bytes = new Uint8Array(image.length + ENTRY_HEAD_SIZE + 1 + 2 + ENTRY_TAIL_SIZE);
   bytes.set(image);
@@ -29,7 +29,7 @@ function show(dict: MmapDict): Record<string, unknown> {
   );
 }
 
-/** Every state that a kill in the middle of a batch with deletes and rows leaves, where a terminator ends the file. */
+/** Every state that a kill during a batch of deletes and rows can leave, if a terminator ends the file. */
 function* leftovers(): Generator<{ image: Uint8Array; committed: boolean }> {
   const file = MemoryFile.of();
   const start = MmapDict.over(file);
@@ -45,18 +45,18 @@ function* leftovers(): Generator<{ image: Uint8Array; committed: boolean }> {
   });
   for (const { files } of crashStates(recorded.log, { power: false, samples: 4, tears: 4 })) {
     const image = [...files.values()][0]!;
-    // Before the commit there are bytes behind the terminator; mmappickle finds none of what it would append there.
+    // Before the commit there are bytes after the terminator; mmappickle would not find anything it appends there.
     const { store } = MmapDict.over(MemoryFile.of(image), { mode: 'r' }).core;
     if (store.partial || store.terminator + terminator().length !== image.length) continue;
     yield { image, committed: MmapDict.over(MemoryFile.of(image), { mode: 'r' }).has('x') };
   }
 }
 
-describe.each(pythons())('a batch that a kill cut, with $version, numpy $numpy', (info) => {
+describe.each(pythons())('a batch cut short by a kill, with $version, numpy $numpy', (info) => {
   const python = new Python(info);
   afterAll(() => python[Symbol.asyncDispose]());
 
-  test('keeps its promise though mmappickle has appended behind its journal', async () => {
+  test('is still atomic after mmappickle has appended behind its journal', async () => {
     let journals = 0;
     for (const { image, committed } of leftovers()) {
       const expected = {
@@ -88,7 +88,7 @@ result = [{k: v.tolist() if hasattr(v, 'tolist') else v for k, v in unpickle(io.
     expect(journals).toBeGreaterThan(2);
   });
 
-  test('has the rows of all its arrays, masked and structured ones too, or of none', async () => {
+  test('has the rows of all its arrays, masked and structured ones included, or of none', async () => {
     const file = MemoryFile.of();
     const start = MmapDict.over(file).set('a', 1);
     const record: DTypeLike = [
@@ -128,7 +128,7 @@ result = [{k: show(v) for k, v in unpickle(io.BytesIO(data)).load().items()}
   });
 });
 
-test('a reader over a source of bytes, and what is salvaged, have such a batch whole or not at all', async () => {
+test('a reader over a byte source, and salvage, see such a batch completely or not at all', async () => {
   for (const { image, committed } of leftovers()) {
     const batch = committed ? { r: [5, 6], x: 9 } : { a: 1, b: 2, r: [] };
     const salvaged = (bytes: Uint8Array): Record<string, unknown> => {
@@ -154,7 +154,7 @@ test('a reader over a source of bytes, and what is salvaged, have such a batch w
   }
 });
 
-test('a reader that saw the journal at the end goes on when something is appended, and when it was done', () => {
+test('a reader that saw the journal at the end continues after an append and after the journal was carried out', () => {
   for (const { image } of leftovers()) {
     const file = MemoryFile.of(image);
     const reader = MmapDict.over(file, { mode: 'r' });
@@ -168,7 +168,7 @@ test('a reader that saw the journal at the end goes on when something is appende
   }
 });
 
-test('fsck does what a journal in the middle says, and says so', () => {
+test('fsck carries out a journal in the middle of the file, and reports it', () => {
   for (const { image, committed } of leftovers()) {
     const file = MemoryFile.of(appendLikePython(image, 'n', 7));
     const { findings } = MmapDict.over(file, { lenient: true }).fsck({ repair: true });
@@ -179,17 +179,17 @@ test('fsck does what a journal in the middle says, and says so', () => {
 });
 
 test.each<[string, number, (end: number) => Partial<Journal>]>([
-  ['a death in the header', 0, () => ({ deaths: new Set([23]) })],
-  ['a death that begins where the journal does', 0, (end) => ({ deaths: new Set([end]) })],
-  ['a death beyond the end', 0, () => ({ deaths: new Set([2 ** 45]) })],
+  ['a dead mark in the header', 0, () => ({ deaths: new Set([23]) })],
+  ['a dead mark that begins where the journal does', 0, (end) => ({ deaths: new Set([end]) })],
+  ['a dead mark beyond the end', 0, () => ({ deaths: new Set([2 ** 45]) })],
   ['a row count in the header', 0, () => ({ stores: new Map([[23, 5]]) })],
   ['a row count that reaches into the journal', 0, (end) => ({ stores: new Map([[end - 7, 5]]) })],
   ['a row count beyond the end', 0, () => ({ stores: new Map([[2 ** 40, 5]]) })],
-  ['bytes over the header', 0, () => ({ overwrites: [[23, Uint8Array.of(1)]] })],
-  ['bytes that reach into the journal', 0, (end) => ({ overwrites: [[end - 1, Uint8Array.of(1, 1)]] })],
-  ['bytes behind the end', 0, () => ({ overwrites: [[2 ** 45, Uint8Array.of(1)]] })],
-  ['nothing of the kind', 9, (end) => ({ deaths: new Set([end - 2]), overwrites: [[24, Uint8Array.of(0x95)]] })],
-])('a forged journal, whose other bytes are where they may be, says nothing: %s', (_what, believed, forge) => {
+  ['overwritten bytes in the header', 0, () => ({ overwrites: [[23, Uint8Array.of(1)]] })],
+  ['overwritten bytes that reach into the journal', 0, (end) => ({ overwrites: [[end - 1, Uint8Array.of(1, 1)]] })],
+  ['overwritten bytes beyond the end', 0, () => ({ overwrites: [[2 ** 45, Uint8Array.of(1)]] })],
+  ['none, so it is obeyed', 9, (end) => ({ deaths: new Set([end - 2]), overwrites: [[24, Uint8Array.of(0x95)]] })],
+])('a journal is ignored if one of its targets is forged: %s', (_what, believed, forge) => {
   const file = MemoryFile.of();
   const [, b] = [...MmapDict.over(file).set('a', 1).set('b', 2).set('d', 4).scan()];
   const end = file.size() - terminator().length;
@@ -209,7 +209,7 @@ test.each<[string, number, (end: number) => Partial<Journal>]>([
   expect(dict.fsck().findings).toEqual([]);
 });
 
-test('a journal of a file that won bytes says nothing, though its last place meets the end of another entry', () => {
+test('a journal is ignored once the file gained bytes, even if its last target is the end of another entry', () => {
   const file = MemoryFile.of();
   const made = MmapDict.over(file).set('a', 1).set('b', 'longer').set('c', 3).set('d', 4);
   const [first, b, , d] = [...made.scan()];
@@ -222,7 +222,7 @@ test('a journal of a file that won bytes says nothing, though its last place mee
   expect([...MmapDict.over(won).set('e', 5)]).toEqual(Object.entries({ a: 1, b: 'longer', c: 3, d: 4, e: 5 }));
 });
 
-test('row counts that are to be stored are laid over what is read, however many there are', () => {
+test('pending row counts are overlaid on the bytes that are read, however many there are', () => {
   const offsets = Array.from({ length: 200 }, (_, i) => 40 * i);
   for (const [start, length] of [
     [0, 8000],
@@ -244,11 +244,11 @@ test.each<[string, unknown]>([
   ['a float', 1.5],
   ['a list that begins with one', [1.5, 2]],
   ['bytes', new Uint8Array(300)],
-])("a dead entry of a journal's key that holds %s is left alone", (_what, value) => {
+])("a dead entry with a journal's key that holds %s is left alone", (_what, value) => {
   const file = MemoryFile.of();
   const dict = MmapDict.over(file).set('a', 1).set('b', 2).set('c', 3);
   const { core } = dict;
-  // As another writer may: here such a key is refused.
+  // Another writer may do this: here such a key is refused.
   core.transact(() => core.put(tailKey('journal'), core.encodeValue(value, undefined)));
   dict.delete(tailKey('journal'));
   expect(dict.fsck().findings).toEqual([]);
@@ -258,7 +258,7 @@ test.each<[string, unknown]>([
   expect(load(file.toBytes())).toEqual(new Map(Object.entries({ c: 3, behind: 4 })));
 });
 
-test('a batch of so many deletes that its journal is long happens at once', () => {
+test('a batch of so many deletes that its journal is long is atomic', () => {
   const disk = new MemoryDisk();
   const keys = Array.from({ length: 2000 }, (_, i) => `key-${i}`);
   const made = MmapDict.over(disk.open('dict', 'create-new'));
@@ -273,7 +273,7 @@ test('a batch of so many deletes that its journal is long happens at once', () =
     for (const key of keys) if (!kept.includes(key)) dict.delete(key);
   });
   dict.close();
-  // The journal is written and committed by the first of the images; the deaths follow.
+  // The first of the images writes and commits the journal; the dead marks follow.
   const images = recording.images.filter((_, i, all) => i < 8 || i > all.length - 8);
   let done = false;
   for (const { bytes } of images) {

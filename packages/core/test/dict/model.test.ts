@@ -9,7 +9,7 @@ interface Real {
   readonly disk: MemoryDisk;
   dict: MmapDict;
   other: MmapDict;
-  /** Between its own changes it only looks ahead, as one that waits for the lock does. */
+  /** Between its own changes it only reads ahead, like a handle that waits for the lock. */
   readonly ahead: MmapDict;
 }
 type Model = Map<string, unknown>;
@@ -122,8 +122,8 @@ const commands = [
   ),
 ];
 
-describe('a dict equals the Map that underwent the same', () => {
-  test('whatever is set, replaced, deleted, batched, vacuumed, sealed and reopened', () => {
+describe('a dict equals a Map after the same changes', () => {
+  test('after any sets, replacements, deletes, batches, vacuums, seals and reopens', () => {
     fc.assert(
       fc.property(fc.commands(commands, { maxCommands: 40 }), (sequence) => {
         const setup = (): { model: Model; real: Real } => {
@@ -140,7 +140,7 @@ describe('a dict equals the Map that underwent the same', () => {
   });
 });
 
-test('what was read ahead is forgotten where a vacuum brought the file back to the commit that was known', () => {
+test('what was read ahead is discarded if a vacuum returns the file to the known commit', () => {
   const disk = new MemoryDisk();
   using dict = MmapDict.over(disk.open('dict', 'create-new'));
   using ahead = MmapDict.over(disk.open('dict', 'r+'));
@@ -188,9 +188,9 @@ describe('the tail index', () => {
 
 test.each([
   ['alike', () => 3],
-  ['at first small, then large', (i: number) => (i < 300 ? 1 : 3000)],
-  ['at first large, then small', (i: number) => (i < 300 ? 3000 : 1)],
-])('a walk over many entries, for which it makes room ahead, finds them all: %s', (_what, size) => {
+  ['small first, then large', (i: number) => (i < 300 ? 1 : 3000)],
+  ['large first, then small', (i: number) => (i < 300 ? 3000 : 1)],
+])('a walk that preallocates room for many entries finds them all: %s', (_what, size) => {
   const file = MemoryFile.of();
   const dict = MmapDict.over(file);
   const values = Array.from({ length: 1500 }, (_, i): [string, string] => [`${i}`, 'x'.repeat(size(i))]);
@@ -280,8 +280,8 @@ function counted(inner: MemoryFile): {
   return { file, cost };
 }
 
-describe('appends cost the same however many there were', () => {
-  test('10,000 appends of one small value read and write no more each, and make no more calls', () => {
+describe('the cost of an append does not depend on the number of entries', () => {
+  test('over 10,000 appends of one small value, bytes read, bytes written and calls per append do not increase', () => {
     const { file, cost } = counted(new MemoryDisk().open('dict', 'create-new'));
     const dict = MmapDict.over(file, { index: false });
     const costs: { calls: number; bytes: number }[] = [];
@@ -294,7 +294,7 @@ describe('appends cost the same however many there were', () => {
     }
     expect(dict.size).toBe(10_000);
     const [first, last] = [costs[0]!, costs.at(-1)!];
-    // Once a millisecond the file's size and identity are asked for: a few calls more on a slow machine.
+    // Once per millisecond the file's size and identity are checked: a few more calls on a slow machine.
     expect(last.calls).toBeLessThan(first.calls * 1.5 + 100);
     expect(last.bytes).toBeLessThan(first.bytes * 1.1 + 1000);
     expect(last.bytes / 1000).toBeLessThan(80);
@@ -302,9 +302,9 @@ describe('appends cost the same however many there were', () => {
   });
 });
 
-describe('in a file of 3,000 keys no look at one of them is a walk', () => {
+describe('in a file of 3,000 keys no lookup walks the file', () => {
   const KEYS = 3000;
-  /** The least that a walk reads: a head, a key and a value of a few bytes for each entry. */
+  /** The minimum that a walk reads: a head, a key and a value of a few bytes for each entry. */
   const WALK = KEYS * 20;
   const rows = { arraySource: true, dtype: 'float64', shape: [0], capacity: 4 } as const;
 
@@ -318,7 +318,7 @@ describe('in a file of 3,000 keys no look at one of them is a walk', () => {
     return { disk, dict, cost };
   }
 
-  test('where two arrays grow in turns', () => {
+  test('when two arrays grow in turns', () => {
     const { dict, cost } = filled();
     const arrays = ['a', 'b'].map((key) => dict.set(key, rows).get(key) as GrowableArray);
     const { bytes } = cost(() => {
@@ -330,7 +330,7 @@ describe('in a file of 3,000 keys no look at one of them is a walk', () => {
 
   test.each<[what: string, change: (dict: MmapDict) => void]>([
     ['a batch that changes nothing throws', (dict) => dict.batch(() => raise())],
-    ['a key that is missing is to be renamed', (dict) => dict.rename('none', 'other')],
+    ['a rename of a missing key', (dict) => dict.rename('none', 'other')],
   ])('after %s', (_what, change) => {
     const { dict, cost } = filled();
     const { bytes } = cost(() => {
@@ -340,7 +340,7 @@ describe('in a file of 3,000 keys no look at one of them is a walk', () => {
     expect(bytes).toBeLessThan(WALK / 10);
   });
 
-  test('where another handle appends rows to the array that stands last', () => {
+  test('when another handle appends rows to the array at the end of the file', () => {
     const { disk, dict } = filled();
     const array = dict.set('a', { ...rows, capacity: 100 }).get('a') as GrowableArray;
     const { file, cost } = counted(disk.open('dict', 'r'));
@@ -356,7 +356,7 @@ describe('in a file of 3,000 keys no look at one of them is a walk', () => {
   });
 });
 
-test('reclaim goes from the end on, so that the hole it asks for is the one it punched last', () => {
+test('reclaim works from the end of the file backwards, so that it meets the holes it punched last', () => {
   const asked: number[] = [];
   const file = new Proxy(MemoryFile.of(), {
     get(target, name) {
@@ -373,7 +373,7 @@ test('reclaim goes from the end on, so that the hole it asks for is the one it p
   for (let i = 0; i < 20; i += 2) dict.delete(`${i}`);
   expect(dict.reclaim()).toBeGreaterThan(0);
   expect(asked).toHaveLength(10);
-  // A filesystem that is asked where data ends goes through all of it up to there.
+  // A filesystem that is asked where data ends scans up to there.
   expect(asked).toEqual(asked.toSorted((a, b) => b - a));
 });
 
@@ -381,7 +381,7 @@ function raise(): never {
   throw new Error('given up');
 }
 
-test('a dict of few keys that was changed very often is opened without a walk, and changed without a long one', () => {
+test('a dict of few keys with very many changes is opened without a walk, and changed without a long one', () => {
   const disk = new MemoryDisk();
   /** Bytes that open, work and close read and write. */
   const session = (mode: 'create-new' | 'r+', work: (dict: MmapDict) => void): number => {
@@ -394,7 +394,7 @@ test('a dict of few keys that was changed very often is opened without a walk, a
   session('create-new', (dict) => {
     for (let i = 0; i < 40_000; i++) dict.set(`key ${i % 3}`, `a value of some length, the ${i}th`);
   });
-  // Nobody had an index so far: the first to change it walks, and leaves one.
+  // No index exists yet: the first handle to change the file walks it and writes one.
   expect(session('r+', (dict) => dict.set('key 1', 'again'))).toBeGreaterThan(2 ** 21);
   for (let i = 0; i < 3; i++) {
     expect(session('r+', (dict) => dict.set('key 1', i))).toBeLessThan(2 ** 20 + 8192);

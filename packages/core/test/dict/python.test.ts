@@ -8,7 +8,7 @@ import { MmapDict } from '../../src/node.ts';
 import { MemoryFile } from '../../src/storage/index.ts';
 import { CrashFile } from '../../src/testing/index.ts';
 
-/** What both of Python's unpicklers make of a file, as text; arrays by dtype, shape, order and bytes. */
+/** How both of Python's unpicklers load a file, as text; arrays by dtype, shape, order and bytes. */
 const LOAD = `
 import pickle, io
 import numpy as np
@@ -150,8 +150,8 @@ describe.each(pythons())('stock Python $version with numpy $numpy', (info) => {
             image.apply(op);
             if (i + 1 >= start) images.push([...image.files().values()][0]!.slice());
           }
-          // Growing in place has a middle state that only the C unpickler reads (docs/format.md).
-          // Equal dicts: until its predecessor is marked dead, a replaced key keeps its former position.
+          // Growing in place has an intermediate state that only the C unpickler reads (docs/format.md). Equal dicts: until its predecessor
+          // is marked dead, a replaced key keeps its former position.
           const shown = (await load(images, false)).map((one) =>
             JSON.stringify((one as [string, unknown[]])[1].map(String).sort()),
           );
@@ -162,7 +162,7 @@ describe.each(pythons())('stock Python $version with numpy $numpy', (info) => {
     }
   });
 
-  test('loads arrays behind padding of any size, and their rows as they are committed', async () => {
+  test('loads arrays after padding of any size, and their rows as they are committed', async () => {
     using dir = new TempDir();
     const path = dir.file('padded');
     using dict = MmapDict.open(path);
@@ -196,7 +196,7 @@ result = [[k, int(v.size), int(v.sum()) if v.sum() else -1] for k, v in loaded.i
     );
   });
 
-  test('loads a file whose dead entries are damaged once fsck has repaired it, and fsck finds each that it refuses', async () => {
+  test('loads a file with damaged dead entries after fsck has repaired it, and fsck finds each entry that Python refuses', async () => {
     const made = MemoryFile.of();
     const dict = MemoryDict.over(made);
     const start = dict.set('kept', 1).tailOffset;
@@ -227,7 +227,7 @@ result = [[k, int(v.size), int(v.sum()) if v.sum() else -1] for k, v in loaded.i
     for (const loaded of await load(sound.map(({ damaged }) => damaged))) expect(loaded).toEqual(expected);
   });
 
-  test('appends by turns: what Python adds as mmappickle does is read here, and the other way round', async () => {
+  test('appends alternate: what Python adds as mmappickle does is read here, and the other way round', async () => {
     using dir = new TempDir();
     const path = dir.file('turns');
     using dict = MmapDict.open(path);

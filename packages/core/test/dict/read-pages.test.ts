@@ -5,7 +5,7 @@ import { ReadAhead } from '../../src/dict/read-ahead.ts';
 import { type PagesHost, ReadPages } from '../../src/dict/read-pages.ts';
 import { MemoryDisk } from '../../src/storage/index.ts';
 
-/** A file whose bytes tell where they stand and how often it was written, its host, and how often it was read. */
+/** A file whose bytes encode their offset and how often it was written, its host, and a count of its reads. */
 class Host implements PagesHost {
   readonly size: number;
   reads = 0;
@@ -39,7 +39,7 @@ class Host implements PagesHost {
   }
 }
 
-test('what pages give is what the file holds, whatever changes, and whoever tells of it', () => {
+test('pages give what the file holds, whatever changes and however the change is noticed', () => {
   const change = fc.constantFrom('commit', 'replace', 'later', 'none');
   fc.assert(
     fc.property(
@@ -69,7 +69,7 @@ test('what pages give is what the file holds, whatever changes, and whoever tell
   );
 });
 
-test('few looks read nothing, many read every page once', () => {
+test('few lookups read no pages, many read every page once', () => {
   const host = new Host(2 ** 20);
   const pages = new ReadPages(host);
   for (let i = 0; i < 64; i++) expect(pages.find((i * 7919) % 2 ** 20, 1)).toBe(-1);
@@ -78,7 +78,7 @@ test('few looks read nothing, many read every page once', () => {
   expect([host.reads, pages.bytes.length]).toEqual([256, 2 ** 20]);
 });
 
-test('pages that nobody comes back to are read no more, until the file changes', () => {
+test('pages that are used only once stop being read until the file changes', () => {
   const host = new Host(2 ** 26);
   const pages = new ReadPages(host);
   for (let i = 0; i < 5000; i++) pages.find(i * 4096, 1);
@@ -91,7 +91,7 @@ test('pages that nobody comes back to are read no more, until the file changes',
   expect(host.reads).toBe(1024 + 36);
 });
 
-test.each([true, false])('who gets again and again sees every commit of others (with an index: %s)', (index) => {
+test.each([true, false])('repeated gets see every commit of other handles (with an index: %s)', (index) => {
   const disk = new MemoryDisk();
   const options = { lenient: true, index };
   const first = MmapDict.over(disk.open('d', 'create-new'), options);
@@ -118,7 +118,7 @@ test.each([true, false])('who gets again and again sees every commit of others (
   }
 });
 
-test('what was read ahead is what the file holds, in whatever order it is asked for, and few reads do for what stands in a row', () => {
+test('read-ahead returns the bytes of the file in any order of access, and needs few reads for sequential access', () => {
   fc.assert(
     fc.property(
       fc.integer({ min: 1, max: 300_000 }),
@@ -134,7 +134,7 @@ test('what was read ahead is what the file holds, in whatever order it is asked 
         const look = (offset: number, length: number): void => {
           const { reads } = host;
           const found = ahead.find(host.file, offset, length);
-          // What the caller reads for itself, and what follows nothing, is not read ahead.
+          // Bytes that the caller reads itself, and reads that follow nothing, are not read ahead.
           if (offset < last || offset > last + 4096) expect(host.reads).toBe(reads);
           last = offset + length;
           if (found !== undefined) expect(found).toEqual(host.bytes(offset, length));

@@ -22,7 +22,7 @@ describe.each(pythons())('record arrays of numpy $numpy', (info) => {
   afterAll(() => dir[Symbol.dispose]());
   afterAll(() => python[Symbol.asyncDispose]());
 
-  test('stay record arrays: converted, set, got, copied and written by every layout', async () => {
+  test('stay record arrays when converted, set, read, copied and written in every layout', async () => {
     const { expected, pickles } = await python.run<{ expected: Record<string, unknown>; pickles: Uint8Array[] }>(
       `${MAKE}\nresult = {'expected': {k: shown(v) for k, v in values.items()}, 'pickles': [pickle.dumps(values, p) for p in (2, 4, 5)]}`,
     );

@@ -4,7 +4,7 @@ import type { ValueCodec } from '../../src/format/index.ts';
 import type { ArraySource, NDArray } from '../../src/ndarray/index.ts';
 import { MemoryFile } from '../../src/storage/index.ts';
 
-/** A source that does something to the dict in the middle of giving its bytes. */
+/** A source that acts on the dict while it delivers its bytes. */
 function meddling(meddle: () => void): ArraySource {
   return {
     arraySource: true,
@@ -34,7 +34,7 @@ describe('a source that changes the dict while its bytes are stored', () => {
     ['clear', (dict) => dict.clear()],
     ['rename', (dict) => dict.rename('before', 'after')],
     ['vacuum', (dict) => dict.vacuum()],
-  ])('is refused: %s; nothing is changed, and the dict goes on', (_what, change) => {
+  ])('is refused: %s; nothing is changed, and the dict remains usable', (_what, change) => {
     using dict = MmapDict.over(MemoryFile.of());
     dict.set('before', 'kept');
     const refused = expect.objectContaining({ code: 'INVALID_ARGUMENT' });
@@ -49,7 +49,7 @@ describe('a source that changes the dict while its bytes are stored', () => {
     expect(dict.fsck().findings).toEqual([]);
   });
 
-  it('may catch that: the value is stored under its own key', () => {
+  it('may catch the error: the value is stored under its own key', () => {
     const file = MemoryFile.of();
     using dict = MmapDict.over(file);
     const caught = meddling(() => expect(() => dict.set('inner', 1)).toThrow());
@@ -70,7 +70,7 @@ describe('a source that changes the dict while its bytes are stored', () => {
   });
 });
 
-it('a dict is not closed inside a batch, whose bytes would stay behind its end', () => {
+it('a dict is not closed inside a batch, whose bytes would be left past its end', () => {
   const file = MemoryFile.of();
   const dict = MmapDict.over(file);
   dict.set('before', 'kept');
@@ -84,7 +84,7 @@ it('a dict is not closed inside a batch, whose bytes would stay behind its end',
   dict.close();
 });
 
-it('a codec may set another key while an array that grows moves', () => {
+it('a codec may set another key while a growable array is moved', () => {
   const counting: ValueCodec = {
     name: 'counting',
     encode: (value) => {

@@ -7,7 +7,7 @@ import { MaskedArray, NDArray } from '../../src/ndarray/index.ts';
 import { MmapDict } from '../../src/node.ts';
 import { bytesSource } from '../../src/storage/index.ts';
 
-/** Files that Python's mmappickle 1.0.1 wrote, each with a description beside it. */
+/** Files written by Python's mmappickle 1.0.1, each with a description beside it. */
 const FOLDER = fileURLToPath(new URL('../../../../fixtures/mmappickle-1.0.1/', import.meta.url));
 
 interface Described {
@@ -21,7 +21,7 @@ interface Described {
   readonly mask?: Described;
 }
 
-/** The plain values that the descriptions' `repr` texts stand for. */
+/** The plain values for the `repr` texts in the descriptions. */
 const REPRS: Readonly<Record<string, unknown>> = {
   None: null,
   True: true,
@@ -50,7 +50,7 @@ const REPRS: Readonly<Record<string, unknown>> = {
   ],
 };
 
-/** Containers as lists, so that a value compares with what its description means. */
+/** Containers as lists, so that a value can be compared with its description. */
 function plain(value: unknown): unknown {
   if (value instanceof Uint8Array && value.constructor === Uint8Array) return value;
   if (typeof value !== 'object' || value === null) return value;
@@ -75,7 +75,7 @@ function check(found: unknown, described: Described, key: string): void {
   else if (described.type === 'builtins.str')
     expect(`'${(found as string).replaceAll('\n', '\\n').replaceAll('\0', '\\x00')}'`).toBe(described.repr);
   else if (/^builtins\.(int|float)$/.test(described.type)) expect(found).toBe(Number(described.repr));
-  // datetime, timedelta, Decimal, deque: the pickle room proves these; here they must be readable.
+  // datetime, timedelta, Decimal, deque: tested in the pickle room; here they only have to be readable.
   else expect(found).toBeDefined();
 }
 
@@ -111,6 +111,6 @@ describe.each(names)('%s, written by the reference implementation', (name) => {
   });
 });
 
-test('there are files of the reference implementation to read', () => {
+test('there are reference files to read', () => {
   expect(names.length).toBeGreaterThanOrEqual(10);
 });

@@ -7,18 +7,18 @@ import { type NDArray, ndarray } from '../../src/ndarray/index.ts';
 import { MemoryDisk, MemoryFile } from '../../src/storage/index.ts';
 import { CrashFile, crashStates } from '../../src/testing/index.ts';
 
-/** Releases of numpy that take the legacy spelling. */
+/** numpy releases that accept the legacy spelling. */
 const TAKES_LEGACY = /^(1\.|2\.[0-2]\.)/;
 const VALUES = [1, 2, 3];
 
-/** A file with a legacy array whose prefix has `border` bytes in front of a sector's border. */
+/** A file with a legacy array, with a sector boundary `border` bytes into its prefix. */
 function fileWith(border: number): Uint8Array {
   const file = MemoryFile.of();
   const dict = MmapDict.over(file);
   dict.set('a', ndarray(new Int32Array(VALUES)), { layout: 'legacy' });
   const { entryOffset } = dict.getMeta('a')!;
   const bytes = file.toBytes();
-  // An entry of any length before it: files of other writers are not aligned.
+  // Preceded by an entry of arbitrary length: files of other writers are not aligned.
   for (let pad = 500; pad < 500 + 2 * SECTOR; pad++) {
     const filler = MemoryFile.of();
     MmapDict.over(filler).set('pad', new Uint8Array(pad));
@@ -32,7 +32,7 @@ function fileWith(border: number): Uint8Array {
   throw new Error(`no file with a border at ${border}`);
 }
 
-/** Every state that a crash while respelling leaves, with what led there. */
+/** Every state that a crash while respelling leaves, with its cause. */
 function* states(border: number, durability: 'none' | 'commit'): Generator<readonly [name: string, image: Uint8Array]> {
   const bytes = fileWith(border);
   const up = CrashFile.over(MemoryFile.of(bytes));
@@ -57,12 +57,12 @@ function* states(border: number, durability: 'none' | 'commit'): Generator<reado
   }
 }
 
-/** Every way a border can lie; the crash tests take those that differ. */
+/** Every position of the boundary; the crash tests use those that behave differently. */
 const NEAR = Array.from({ length: RESPELLED_SIZE + 1 }, (_, i) => i + 1);
 const TRIED = [1, 2, 3, 13, 23, 24, 25, 40, 56, 57, 60, 63, 64, 68, 69, 70, 71];
 
 describe('respelling across a sector', () => {
-  test('changes one side at a time, and both ways end at the spelling that was asked for', () => {
+  test('changes one side at a time, and both directions end at the requested spelling', () => {
     for (const border of NEAR) {
       const found = respellingStates(border);
       expect(found === undefined, `${border}`).toBe((border > 24 && border < 57) || (border > 63 && border < 69));
@@ -80,10 +80,10 @@ describe('respelling across a sector', () => {
   });
 
   test.each(['none', 'commit'] as const)(
-    'leaves this library the array after any crash, durability %s',
+    'leaves the array readable to this library after any crash, durability %s',
     (durability) => {
       for (const border of TRIED) {
-        // Without durability a write inside a page counts as whole: a kill does not tear it, but the states here would.
+        // Without durability a write inside a page counts as whole: a kill does not tear it, but these states would.
         if (durability === 'none' && respellingStates(border) === undefined) continue;
         for (const [name, image] of states(border, durability)) {
           for (const mode of ['r', 'r+'] as const) {
@@ -95,7 +95,7 @@ describe('respelling across a sector', () => {
     },
   );
 
-  test('moves no data where the border leaves a way, and never without durability inside a page', () => {
+  test('moves no data if the boundary allows a safe order, and never without durability inside a page', () => {
     for (const durability of ['none', 'commit'] as const) {
       for (const border of TRIED) {
         const dict = MmapDict.over(MemoryFile.of(fileWith(border)), { durability });
@@ -109,7 +109,7 @@ describe('respelling across a sector', () => {
   });
 });
 
-test('what a respelling wrote is not written again by a later change of its handle', () => {
+test('bytes written by a respelling are not written again by a later change of the same handle', () => {
   for (const border of [3, 60, 72]) {
     const disk = new MemoryDisk();
     disk.open('dict', 'create-new').write(0, fileWith(border));
@@ -124,7 +124,7 @@ describe.each(pythons())('stock Python $version, numpy $numpy', (info) => {
   const python = new Python(info);
   afterAll(() => python[Symbol.asyncDispose]());
 
-  test.runIf(TAKES_LEGACY.test(info.numpy))('loads the array in every state of a crash', async () => {
+  test.runIf(TAKES_LEGACY.test(info.numpy))('loads the array in every crash state', async () => {
     const images: Uint8Array[] = [];
     for (const border of TRIED) for (const [, image] of states(border, 'commit')) images.push(image);
     expect(images.length).toBeGreaterThan(200);

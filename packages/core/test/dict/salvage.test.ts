@@ -1,4 +1,4 @@
-/** What is rescued from damaged files. */
+/** What is recovered from damaged files. */
 
 import { describe, expect, it } from 'vitest';
 import { MmapDict } from '../../src/dict/index.ts';
@@ -31,7 +31,7 @@ describe('what salvage finds', () => {
       Array.from({ length: 5000 }, (_, i) => (Math.imul(i + 1, 2654435761) >>> 24) & 0xff),
       'NOT_A_PICKLE',
     ],
-  ])('is nothing in %s, which is no dict: that is an error, and the target stays as it was', (_what, bytes, code) => {
+  ])('is nothing in %s, which is not a dict: that is an error, and the target is unchanged', (_what, bytes, code) => {
     const target = MmapDict.over(MemoryFile.of());
     target.set('kept', 1);
     const { commitNumber } = target;
@@ -40,26 +40,26 @@ describe('what salvage finds', () => {
     expect([[...target], target.commitNumber]).toEqual([[['kept', 1]], commitNumber]);
   });
 
-  it('is nothing in an empty dict, and that is no error, also where its end is cut off', () => {
+  it('is nothing in an empty dict, even one whose end is cut off, and that is not an error', () => {
     const empty = fileOf();
     for (const end of [empty.length, empty.length - 1, 24]) {
       expect(salvaged(empty.subarray(0, end)).found).toEqual({});
     }
   });
 
-  it('is all entries of a file that lost the first bytes, however many', () => {
+  it('is all entries of a file that lost any number of bytes of its header', () => {
     for (let lost = 0; lost <= 24; lost++) {
       expect([lost, salvaged(one.subarray(lost)).found]).toEqual([lost, { a: 1, b: 'b'.repeat(50) }]);
     }
   });
 
-  it('is what stands behind the terminator, in a file whose header was written over', () => {
+  it('includes the entries after the terminator, in a file whose header was overwritten', () => {
     const rest = fileOf(['c', 'c'.repeat(100)], ['d', 4], ['e', 5]);
     const written = Uint8Array.from([...one.subarray(24), ...rest.subarray(one.length - 24)]);
     expect(salvaged(written).found).toEqual({ a: 1, b: 'b'.repeat(50), d: 4, e: 5 });
   });
 
-  it('is what a second file holds that was put behind the first, which wins; no repair and no writer cuts it off', () => {
+  it('includes a second file appended to the first, which takes precedence; no repair or writer truncates it', () => {
     const bytes = Uint8Array.from([...one, ...fileOf(['b', 2], ['c', 3])]);
     expect(salvaged(bytes)).toMatchObject({ found: { a: 1, b: 'b'.repeat(50), c: 3 }, breaks: [one.length] });
     const file = MemoryFile.of(bytes);
@@ -73,20 +73,20 @@ describe('what salvage finds', () => {
     expect(file.toBytes()).toEqual(bytes);
   });
 
-  it('is no key of a dict within a value that was cut off, where the file has that key', () => {
+  it('excludes a key of a dict inside a truncated value, if the file itself has that key', () => {
     const bytes = fileOf(['b', 2], ['inner', one]);
     expect(salvaged(bytes.subarray(0, -20)).found).toEqual({ a: 1, b: 2 });
   });
 
-  it('is an entry that is whole, and not one of its key that is damaged, whatever may be guessed of that', () => {
+  it('is the intact entry rather than a damaged one of the same key, whatever could be guessed from the latter', () => {
     const bytes = fileOf(['a', 1], ['b', 2], ['rows', 'x'.repeat(600)], ['c', 3]);
     const [a, , rows] = [...MmapDict.over(MemoryFile.of(bytes)).scan()];
-    // A piece stands there twice: what `rows` claims has the end of `a` in it, and then all of `rows`.
+    // A piece is duplicated: the range that `rows` claims contains the end of `a`, and then all of `rows`.
     const twice = Uint8Array.from([...bytes.subarray(0, rows!.offset + 100), ...bytes.subarray(a!.offset + 5)]);
     expect(salvaged(twice)).toMatchObject({ found: { a: 1, b: 2, rows: 'x'.repeat(600), c: 3 }, lost: [] });
   });
 
-  it('is an entry that a damaged one hides by claiming its key, of which it tells too; a repair lets it live', () => {
+  it('includes an entry that a damaged one hides by claiming its key; the damaged one is reported, and a repair keeps the hidden one live', () => {
     const bytes = fileOf(['k1', 'whole'], ['k12', [1, 2]], ['z', 3]);
     const [whole, claims] = [...MmapDict.over(MemoryFile.of(bytes)).scan()];
     bytes[claims!.offset + 10] = 2;
@@ -99,7 +99,7 @@ describe('what salvage finds', () => {
     expect(file.toBytes()[whole!.end - 2]).toBe(0x88);
   });
 
-  it('are neighbours whose lengths are all wrong, whatever these are', () => {
+  it('includes adjacent entries whose lengths are all wrong, whatever the lengths are', () => {
     const values = { a: 1, b: 'b'.repeat(30), c: [2], d: new Uint8Array(50), e: null };
     const bytes = fileOf(...Object.entries(values));
     const entries = [...MmapDict.over(MemoryFile.of(bytes)).scan()];
@@ -114,7 +114,7 @@ describe('what salvage finds', () => {
     }
   });
 
-  it('are all entries of a file in which each claims all that stands behind it, however many they are', () => {
+  it('is every entry of a file in which each claims everything after it, however many there are', () => {
     const values = Object.fromEntries(Array.from({ length: 500 }, (_, i) => [`k${i}`, i]));
     const bytes = fileOf(...Object.entries(values));
     for (const { offset } of [...MmapDict.over(MemoryFile.of(bytes)).scan()]) {
@@ -123,7 +123,7 @@ describe('what salvage finds', () => {
     expect(salvaged(bytes).found).toEqual(values);
   });
 
-  it('are entries that one reaches over which another reaches over itself', () => {
+  it('includes entries covered by one with a wrong length, which is itself covered by another', () => {
     const values = { a: [1], b: [2], c: 'c'.repeat(50), d: [4], e: [5] };
     const bytes = fileOf(...Object.entries(values));
     const [a, b, , d] = [...MmapDict.over(MemoryFile.of(bytes)).scan()];
@@ -132,7 +132,7 @@ describe('what salvage finds', () => {
     expect(salvaged(bytes).found).toEqual(values);
   });
 
-  it('is what stands behind a terminator of old in the middle of a file, where the file has no such key', () => {
+  it('includes the entries after a stale terminator in the middle of a file, for keys that the file has not', () => {
     const late = fileOf(['a', 'new'], ['b', 'b'.repeat(300)], ['c', 3], ['d', 4]);
     const early = fileOf(['a', 'old'], ['z', 'z'.repeat(20)]);
     const bytes = Uint8Array.from([...early, ...late.subarray(early.length)]);
@@ -140,7 +140,7 @@ describe('what salvage finds', () => {
     expect([found, breaks]).toEqual([{ a: 'old', z: 'z'.repeat(20), c: 3, d: 4 }, [early.length]]);
   });
 
-  it('is nothing in a file that is too short for a header, of which all can be asked', () => {
+  it('is nothing in a file too short for a header, on which every call works', () => {
     for (let size = 0; size < 40; size++) {
       const dict = MmapDict.over(MemoryFile.of(one.subarray(0, size)), { mode: 'r', lenient: true, salvage: true });
       expect([size, dict.size, [...dict.keys()], dict.verify().findings, dict.get('x')]).toEqual([

@@ -35,7 +35,7 @@ describe('a vacuum', () => {
     expect(statSync(path).mode & 0o7777).toBe(mode);
   });
 
-  test('keeps the owner and the group where it may', () => {
+  test('keeps the owner and the group if permitted', () => {
     using dir = new TempDir();
     const path = dir.file('x');
     using dict = MmapDict.open(path);
@@ -48,7 +48,7 @@ describe('a vacuum', () => {
     expect(statSync(path).mode & 0o7777).toBe(0o660);
   });
 
-  test.runIf(isRoot)('gives the group no more than others where it may not keep it', () => {
+  test.runIf(isRoot)('gives the group no more permissions than others if it may not keep the group', () => {
     using dir = new TempDir();
     const path = dir.file('x');
     const syscalls = faultySyscalls(libc(), { call: 'fchown', nth: 0, errno: 'EPERM', persistent: true });
@@ -62,7 +62,7 @@ describe('a vacuum', () => {
   });
 
   test.each([false, true])(
-    'keeps what else has the name of its own file (in place: %s), and removes what a killed one left',
+    'keeps foreign files with the name of its temporary file (in place: %s), and removes what a killed vacuum left',
     (inPlace) => {
       using dir = new TempDir();
       const path = dir.file('x');
@@ -95,7 +95,7 @@ describe('a vacuum', () => {
   );
 
   test.each([false, true])(
-    'removes the empty file that one leaves which was killed before it wrote a byte (in place: %s)',
+    'removes the empty file left by a vacuum that was killed before it wrote a byte (in place: %s)',
     (inPlace) => {
       using dir = new TempDir();
       using dict = MmapDict.open(dir.file('x'));
@@ -113,7 +113,7 @@ describe('a vacuum', () => {
     ['x'.repeat(255), false],
     ['x'.repeat(255), true],
     [`${'x'.repeat(245)}\u{1f4be}`, false],
-  ])('works where the name of the file has no room for more: %s (in place: %s)', (name, inPlace) => {
+  ])('works if the file name leaves no room for a suffix: %s (in place: %s)', (name, inPlace) => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file(name));
     dict.set('a', 1).set('a', 2).vacuum({ inPlace });
@@ -121,7 +121,7 @@ describe('a vacuum', () => {
     expect([...dict]).toEqual([['a', 2]]);
   });
 
-  test('keeps the symbolic link that the file was opened by', () => {
+  test('keeps the symbolic link through which the file was opened', () => {
     using dir = new TempDir();
     const link = dir.file('link');
     MmapDict.open(dir.file('x')).close();
@@ -137,7 +137,7 @@ describe('a vacuum', () => {
     expect(again.get('a')).toBe(2);
   });
 
-  test('of a file that was moved while it was open is refused, and makes no other one of its name', () => {
+  test('of a file that was moved while open is refused, and creates no new file under the old name', () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('x'));
     dict.set('a', 1).set('a', 2);
@@ -169,7 +169,7 @@ describe('a vacuum', () => {
     },
   );
 
-  test('in place of a file that was moved while it was open takes arrays that grow along', () => {
+  test('in place of a file that was moved while open includes its growable arrays', () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('x'));
     const rows = { arraySource: true, dtype: 'int8', shape: [0], capacity: 4 } as const;
@@ -177,7 +177,7 @@ describe('a vacuum', () => {
     const array = dict.set('rows', rows).get('rows') as GrowableArray;
     const hidden = dict.set('masked', masked).get('masked') as GrowableMaskedArray;
     renameSync(dir.file('x'), dir.file('moved'));
-    // Too many for the room, which other entries stand behind.
+    // More than the reserve holds, with other entries behind it.
     array.append([1, 2, 3, 4, 5]);
     hidden.append([6, 7, 8, 9, 10], [true, false, false, false, true]);
     dict.vacuum({ inPlace: true });
@@ -186,7 +186,7 @@ describe('a vacuum', () => {
     expect((moved.get('masked') as GrowableMaskedArray).toNested()).toEqual([null, 7, 8, 9, null]);
   });
 
-  test('leaves the old files to those who hold arrays of them: the others are closed, and their disk comes back', async () => {
+  test('keeps old files open only for handles that hold arrays of them; the others are closed, and their disk space is freed', async () => {
     setFlagsFromString('--expose-gc');
     const collect = runInNewContext('gc') as () => void;
     using dir = new TempDir();
@@ -201,7 +201,7 @@ describe('a vacuum', () => {
       }).length;
     const writer = MmapDict.open(dir.file('x')).set('a', new Float64Array(1000).fill(1)).set('i', 0);
     const reader = MmapDict.open(dir.file('x'), { mode: 'r' });
-    // One array whose window is made later, and a typed array that outlives its array.
+    // One array that is mapped later, and a typed array that outlives its array.
     const held = [writer.get('a'), reader.get('a')] as NDArray[];
     for (let i = 1; i <= 20; i++) {
       writer.set('i', i).vacuum();
@@ -227,7 +227,7 @@ describe('a vacuum', () => {
   });
 });
 
-test('the collector closes the files of dicts that nobody closed, but for those that an array is held of', async () => {
+test('the garbage collector closes the files of unclosed dicts, except those with an array still in use', async () => {
   setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc') as () => void;
   using dir = new TempDir();
@@ -251,7 +251,7 @@ test('the collector closes the files of dicts that nobody closed, but for those 
     collect();
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
-  // That of the array, and the one that was looked at last.
+  // The array's file, and the one that was looked at last.
   expect(openFiles()).toBeLessThanOrEqual(2);
   expect(openFiles()).toBeGreaterThanOrEqual(1);
   expect(held.sum()).toBe(1000);

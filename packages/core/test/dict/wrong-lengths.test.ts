@@ -1,4 +1,4 @@
-/** Ordinary work on files whose damage an open does not meet: it is refused, or loses nothing that Python reads. */
+/** Ordinary work on files with damage that an open does not notice: it is refused, or loses nothing that Python reads. */
 
 import { describe, expect, it } from 'vitest';
 import { MmapDict } from '../../src/dict/index.ts';
@@ -9,7 +9,7 @@ import { MemoryFile } from '../../src/storage/index.ts';
 
 const corrupt = expect.objectContaining({ code: 'CORRUPT' });
 
-/** A file in which the FRAME of one entry, if there is one of that key, has another length. */
+/** A file in which the FRAME of the entry with that key, if there is one, has a wrong length. */
 function wrongLength(make: (dict: MmapDict) => void, index: boolean, key: string, end: (file: number) => number) {
   const file = MemoryFile.of();
   const dict = MmapDict.over(file, { index });
@@ -29,19 +29,19 @@ function caught(work: () => unknown): unknown {
   }
 }
 
-/** So many that the file has an index. */
+/** Enough for the file to have an index. */
 const fill = (dict: MmapDict) => {
   for (let i = 0; i < 100; i++) dict.set(`k${i}`, [i, 'v'.repeat(20)]);
 };
 
 describe('a file that was opened by its index', () => {
-  it('is not changed where one of its entries reaches past the end that it has without the index', () => {
+  it('is not changed if one of its entries extends past the end that the file has without the index', () => {
     const before = wrongLength(fill, true, 'k50', (size) => size - 40).toBytes();
     for (const standingIndex of [0, 16_384]) {
       const file = MemoryFile.of(before);
       const dict = MmapDict.over(file, { standingIndex });
       expect(dict.get('k99')).toEqual([99, 'v'.repeat(20)]);
-      // An index that stays makes nothing shorter.
+      // A standing index makes the file no shorter.
       if (standingIndex > 0) expect(() => dict.set('new', 1)).toThrow(corrupt);
       expect(() => dict.batch(() => dict.delete('k1') && dict.delete('k2'))).toThrow(corrupt);
       expect(file.toBytes()).toEqual(before);
@@ -49,10 +49,10 @@ describe('a file that was opened by its index', () => {
   });
 
   it.each<[string, (dict: MmapDict) => unknown, boolean]>([
-    ['is not changed by who asks again, where it is damaged', (dict) => dict.set('new', 1), true],
-    ['has all its keys for who asks again', (dict) => [...dict.keys()].length, false],
-    ['has all its entries for who asks again', (dict) => [...dict.scan()].length, false],
-    ['is changed by who asks again', (dict) => dict.set('new', 1).set('k50', 2).size, false],
+    ['is not changed by a second attempt, if it is damaged', (dict) => dict.set('new', 1), true],
+    ['shows all its keys on a second attempt', (dict) => [...dict.keys()].length, false],
+    ['shows all its entries on a second attempt', (dict) => [...dict.scan()].length, false],
+    ['is changed by a second attempt', (dict) => dict.set('new', 1).set('k50', 2).size, false],
   ])('%s, after one of its reads failed', (_what, work, damaged) => {
     const before = wrongLength(fill, true, damaged ? 'k50' : 'none', (size) => size - 40).toBytes();
     const codes = new Set<unknown>();
@@ -74,7 +74,7 @@ describe('a file that was opened by its index', () => {
     expect([...codes]).toEqual(['IO', 'done']);
   });
 
-  it.each([true, false])('is not changed where an older end stands in its middle, used by its index: %s', (index) => {
+  it.each([true, false])('is not changed if an older terminator is in its middle, used by its index: %s', (index) => {
     const file = MemoryFile.of();
     const dict = MmapDict.over(file);
     fill(dict);
@@ -95,7 +95,7 @@ describe('a file that was opened by its index', () => {
   });
 });
 
-describe('an entry whose wrong length ends where another one does', () => {
+describe('an entry with a wrong length that ends where another one does', () => {
   const made = (make: (dict: MmapDict) => void, other: string) => {
     const file = MemoryFile.of();
     const dict = MmapDict.over(file, { index: false });
@@ -109,7 +109,7 @@ describe('an entry whose wrong length ends where another one does', () => {
     ['replaced', (dict) => dict.set('a', 'new')],
     ['renamed', (dict) => dict.rename('a', 'new')],
     ['deleted in a batch', (dict) => dict.batch(() => dict.set('x', 1).delete('a') && dict.delete('c'))],
-  ])('is not %s, which would be the death of that', (_what, change) => {
+  ])('is not %s, which would mark the other entry dead', (_what, change) => {
     const file = made((dict) => dict.set('a', [1]).set('b', [2]).set('c', [3]), 'b');
     const before = file.toBytes();
     expect(() => change(MmapDict.over(file, { index: false }))).toThrow(corrupt);
@@ -118,14 +118,14 @@ describe('an entry whose wrong length ends where another one does', () => {
   });
 
   it.each([true, 7, 2n ** 40n, 2n ** 3000n, 1.5, 't', 't'.repeat(300), new Uint8Array(5), new Uint8Array(300), null])(
-    'is not deleted whatever its value is: %#',
+    'is not deleted, whatever its value: %#',
     (value) => {
       const file = made((dict) => dict.set('a', value).set('b', [2]).set('c', [3]), 'b');
       expect(() => MmapDict.over(file, { index: false }).delete('a')).toThrow(corrupt);
     },
   );
 
-  it('and is dead is not left out by a vacuum, nor given back, with what it reaches over', () => {
+  it('is, if dead, neither dropped by a vacuum nor reclaimed together with the entries it covers', () => {
     const long = ['y'.repeat(30_000)];
     const make = (dict: MmapDict) => dict.set('a', [1]).set('b', long).set('c', [3]).delete('a');
     const file = made((dict) => make(dict) && dict.delete('c'), 'c');
@@ -137,7 +137,7 @@ describe('an entry whose wrong length ends where another one does', () => {
   });
 });
 
-describe('a value that holds what looks like entries, up to its very end', () => {
+describe('a value with bytes that look like entries up to its very end', () => {
   const file = MemoryFile.of();
   MmapDict.over(file, { index: false }).set('a', [1]).set('b', { text: 'xyz' }).set('c', new Uint8Array(30));
   const inner = file.toBytes();
@@ -145,11 +145,11 @@ describe('a value that holds what looks like entries, up to its very end', () =>
     ['deleted', (dict) => dict.delete('v')],
     ['replaced', (dict) => dict.set('v', 1)],
     ['renamed', (dict) => dict.rename('v', 'new')],
-    ['left out by a vacuum', (dict) => dict.delete('v') && dict.vacuum()],
-    ['left out by a vacuum in place', (dict) => dict.delete('v') && dict.vacuum({ inPlace: true })],
+    ['dropped by a vacuum', (dict) => dict.delete('v') && dict.vacuum()],
+    ['dropped by a vacuum in place', (dict) => dict.delete('v') && dict.vacuum({ inPlace: true })],
   ];
 
-  it.each(changes)('is %s, wherever the file that it holds was cut', (_what, change) => {
+  it.each(changes)('is %s, wherever the embedded file was cut', (_what, change) => {
     const values = (bytes: Uint8Array): unknown[] => [
       [bytes],
       { x: { data: bytes, last: [bytes] } },
@@ -172,7 +172,7 @@ describe('a value that holds what looks like entries, up to its very end', () =>
   });
 });
 
-it('a value that is damaged, and holds what looks like entries which end before it does, can be deleted', () => {
+it('a damaged value with bytes that look like entries and end before it does can be deleted', () => {
   const inner = MemoryFile.of();
   MmapDict.over(inner, { index: false }).set('a', [1]).set('b', [2]);
   const file = MemoryFile.of();
@@ -188,7 +188,7 @@ it.each<[string, unknown]>([
   ['text', 't'.repeat(600)],
   ['an array', ndarray(new Uint8Array(600))],
   ['a masked array', new MaskedArray(ndarray(new Uint8Array(600)), ndarray(new Array(600).fill(true)))],
-])('%s that what looks like an entry stands in, up to its end, can be deleted', (_what, value) => {
+])('%s with bytes that look like an entry up to its end can be deleted', (_what, value) => {
   const file = MemoryFile.of();
   const { valueOffset, end } = [...MmapDict.over(file).set('a', value).scan()][0]!;
   const bytes = file.toBytes();
@@ -199,7 +199,7 @@ it.each<[string, unknown]>([
   expect([dict.delete('a'), dict.size]).toEqual([true, 0]);
 });
 
-it("an entry that is whole but for its length is not cut off with a file's lost end, by no repair and no writer", () => {
+it('an intact entry with a wrong length is not truncated as a torn tail by any repair or writer', () => {
   const file = MemoryFile.of();
   const dict = MmapDict.over(file, { index: false });
   dict.set('a', 1).set('b', 2).set('c', 'c'.repeat(50));
@@ -218,13 +218,13 @@ it("an entry that is whole but for its length is not cut off with a file's lost 
   }
 });
 
-it('a file whose length in the middle is wrong is not cut off where an entry, or its end, stands behind that', () => {
+it('a file with a wrong length in the middle is not truncated if an entry, or the end of one, follows', () => {
   const file = MemoryFile.of();
   const dict = MmapDict.over(file, { index: false });
   dict.set('a', 1).set('b', 2).set('c', 3).set('d', 4);
   const [, b, c, d] = [...dict.scan()];
   const whole = file.toBytes();
-  /** With a length of b that reaches over the end, and some bytes that tell where entries end, or begin, gone. */
+  /** With a length of b that extends past the end, and without some of the bytes that mark where entries begin or end. */
   const damaged = (cut: number, ...gone: number[]) => {
     const bytes = whole.slice(0, cut);
     putU64(bytes, b!.offset + 1, 5000);
@@ -239,7 +239,7 @@ it('a file whose length in the middle is wrong is not cut off where an entry, or
     expect(() => MmapDict.over(torn).set('d', 4)).toThrow(expect.objectContaining({ code: 'TRUNCATED' }));
     expect(torn.toBytes()).toEqual(bytes);
   }
-  // Where no entry stands behind it, nor an end, it is what a kill left.
+  // With no entry or end of one behind it, it is what a kill left.
   const killed = MemoryFile.of(damaged(d!.offset + 20, b!.end - 1, c!.end - 1));
   expect([...MmapDict.over(killed).set('d', 4)]).toEqual(Object.entries({ a: 1, d: 4 }));
 });
@@ -249,7 +249,7 @@ it.each<[string, (dict: MmapDict) => unknown]>([
   ['a close', (dict) => dict.set('new', 1).close()],
   ['a repair', (dict) => dict.fsck({ repair: true })],
   ['a repair that reads no values', (dict) => dict.fsck({ repair: true, values: false })],
-])('what an entry hides that cannot be read is not buried by %s', (_what, change) => {
+])('an entry hidden by an unreadable one is not marked dead by %s', (_what, change) => {
   const file = MemoryFile.of();
   const dict = MmapDict.over(file, { index: false });
   fill(dict);
@@ -266,17 +266,14 @@ it.each<[string, (dict: MmapDict) => unknown]>([
   expect(rescued.get('k7')).toEqual([7, 'v'.repeat(20)]);
 });
 
-it.each([true, false])(
-  'what an entry hides that can be read is buried by a repair, which reads values: %s',
-  (values) => {
-    const file = MemoryFile.of();
-    const dict = MmapDict.over(file, { index: false });
-    const [old] = [...dict.set('a', 1).set('b', 2).scan()];
-    dict.set('a', 3);
-    const bytes = file.toBytes();
-    bytes[old!.end - 2] = 0x88;
-    const damaged = MemoryFile.of(bytes);
-    expect(MmapDict.over(damaged, { index: false }).fsck({ repair: true, values })).toMatchObject({ repaired: true });
-    expect(damaged.toBytes()[old!.end - 2]).toBe(0x30);
-  },
-);
+it.each([true, false])('an entry hidden by a readable one is marked dead by a repair, reading values: %s', (values) => {
+  const file = MemoryFile.of();
+  const dict = MmapDict.over(file, { index: false });
+  const [old] = [...dict.set('a', 1).set('b', 2).scan()];
+  dict.set('a', 3);
+  const bytes = file.toBytes();
+  bytes[old!.end - 2] = 0x88;
+  const damaged = MemoryFile.of(bytes);
+  expect(MmapDict.over(damaged, { index: false }).fsck({ repair: true, values })).toMatchObject({ repaired: true });
+  expect(damaged.toBytes()[old!.end - 2]).toBe(0x30);
+});

@@ -70,7 +70,7 @@ describe('an array value', () => {
     );
   });
 
-  test('in the legacy layout reads back too, and refuses what that layout has not', () => {
+  test('in the legacy layout also reads back, and is refused if that layout cannot express it', () => {
     const form: ArrayForm = { type: parseDType('>f4'), shape: [2, 3], order: 'C', dataLength: 24 };
     const { head, tail } = encodeLegacyArray(form);
     const bytes = join(head, new Uint8Array(24), tail);
@@ -85,7 +85,7 @@ describe('an array value', () => {
     }
   });
 
-  test('that does not fit its data, or says nothing sane, is left to the pickle machine', () => {
+  test('that does not fit its data, or has an implausible head, is left to the pickle machine', () => {
     const { head, tail } = encodeModernArray({ type: parseDType('<f8'), shape: [3], order: 'C', dataLength: 24 }, 0);
     const good = join(head, new Uint8Array(24), tail);
     expect(parseArray(readerOver(good))).toBeDefined();
@@ -104,7 +104,7 @@ describe('an array value', () => {
 });
 
 describe('the walk', () => {
-  test('sees every entry however the bytes come, and asks for few where payloads are large', () => {
+  test('sees every entry however the bytes arrive, and requests few bytes if payloads are large', () => {
     fc.assert(
       fc.property(fc.array(fc.integer({ min: 20, max: 9000 }), { maxLength: 60 }), (sizes) => {
         const parts = [encodeHeader(3), ...sizes.map((size) => encodeFiller(size, Math.min(size - 20, size % 256), 5))];
@@ -133,10 +133,10 @@ describe('the walk', () => {
     );
   });
 
-  test('is taken up again at the first whole entry, wherever it begins and whatever the pieces are that are read', () => {
+  test('resynchronizes at the first whole entry, wherever it begins and whatever the size of the pieces read', () => {
     const find = (file: Uint8Array, from: number): number =>
       answer(findEntry(from, file.length), (offset, length) => file.subarray(offset, offset + length));
-    // The first two pieces end at 4096 and at 12278: a head stands on either side of that, and across it.
+    // The first two pieces end at 4096 and at 12278: a head is placed on either side of that, and across it.
     for (const border of [4096, 12278]) {
       for (let at = border - 20; at < border + 12; at++) {
         const entry = encodeFiller(21, 1, 0);
@@ -154,7 +154,7 @@ describe('the walk', () => {
     }
   });
 
-  test('that has a wrong length is whole where its tail stands before a FRAME or the end, whatever the pieces are that are read', () => {
+  test('ends an entry with a wrong length at a tail followed by a FRAME or the end, whatever the size of the pieces read', () => {
     const tail = (state: number) => [0x4a, 0, 0, 0, 0, 0x30, state, 0x30];
     const noise = fc.array(fc.constantFrom(0x4a, 0x30, 0x88, 0x95, 0), { maxLength: 12 });
     const tails = fc.constantFrom(tail(0x88), tail(0x30), tail(0x89), tail(0x88).with(5, 0), tail(0x30).with(7, 0));
@@ -192,7 +192,7 @@ describe('the walk', () => {
   });
 });
 
-describe('small parts', () => {
+describe('helpers', () => {
   test.each([
     [1, [0x4e]],
     [2, [0x43, 0]],
@@ -201,7 +201,7 @@ describe('small parts', () => {
     [2 ** 32 - 1, [0x42, 250, 255, 255, 255]],
     [2 ** 32, [0x8e, 247, 255, 255, 255, 0, 0, 0, 0]],
     [2 ** 32 + 9, [0x8e, 0, 0, 0, 0, 1, 0, 0, 0]],
-  ])('%s bytes are one object by the first of them', (count, head) => {
+  ])('%s bytes become one object through their first bytes', (count, head) => {
     expect([...opaqueHead(count)]).toEqual(head);
   });
 
@@ -219,7 +219,7 @@ describe('small parts', () => {
     expect(decodeHeader(encodeEmptyFile(9), 'x')).toEqual({ version: 1, commitNumber: 9 });
   });
 
-  test('a journal reads back, and a torn one says nothing', () => {
+  test('a journal reads back, and a torn one is ignored', () => {
     const journal = {
       deaths: new Set([40, 2 ** 40]),
       stores: new Map([[64, 7]]),

@@ -27,7 +27,7 @@ interface Case {
   readonly file: Uint8Array;
 }
 
-/** The file of every value that a layout takes, and the codes of the others. */
+/** The file of every value that a layout accepts, and the error codes of the others. */
 function filesOf(values: readonly (readonly [string, unknown])[]): { files: Case[]; refused: Map<string, string> } {
   const files: Case[] = [];
   const refused = new Map<string, string>();
@@ -60,7 +60,7 @@ const masked = TYPES.flatMap((type) =>
 const { files, refused } = filesOf([...arrays, ...masked]);
 
 describe('every type, shape and layout', () => {
-  it('is written, but for what the legacy layout has no spelling for', () => {
+  it('is written, except what the legacy layout cannot express', () => {
     for (const [what, code] of refused) {
       expect(code, what).toBe('UNSUPPORTED_VALUE');
       expect(what).toMatch(/^(legacy|upgraded) .*([SUV]0 |\[\])/);

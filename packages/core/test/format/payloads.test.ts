@@ -1,4 +1,4 @@
-/** Payloads of tail entries: what is written is read, and what is torn says nothing. */
+/** Payloads of tail entries: what is written reads back, and what is torn is ignored. */
 
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
@@ -26,7 +26,7 @@ const sealed = fc.tuple(
   ),
 );
 
-/** Any bit is wrong, or any number of bytes is missing. */
+/** Any bit is flipped, or any number of bytes is missing. */
 function* torn(payload: Uint8Array): Generator<Uint8Array> {
   for (let end = 0; end < payload.length; end++) yield payload.subarray(0, end);
   for (let bit = 0; bit < 8 * (payload.length - 16); bit++) {
@@ -36,7 +36,7 @@ function* torn(payload: Uint8Array): Generator<Uint8Array> {
   }
 }
 
-test('a journal is read as it was written, and one that is torn anywhere says nothing', () => {
+test('a journal reads back as written, and is ignored if torn anywhere', () => {
   fc.assert(
     fc.property(journal, (written) => {
       const payload = encodeJournal(written);
@@ -48,7 +48,7 @@ test('a journal is read as it was written, and one that is torn anywhere says no
   );
 });
 
-test('sums are read as they were written, and those that are torn anywhere are none', () => {
+test('checksums read back as written, and are ignored if torn anywhere', () => {
   fc.assert(
     fc.property(sealed, ([commitNumber, entries]) => {
       const payload = encodeChecksums(commitNumber, entries);
@@ -69,7 +69,7 @@ test.each<[string, Uint8Array, number[], (payload: Uint8Array) => unknown]>([
   ],
   ['sums', encodeChecksums(1, [{ offset: 24, frameLength: 40, sums: [1] }]), [8], decodeChecksums],
 ])(
-  'counts in %s that its bytes do not bear out are refused at once, though their sum is right',
+  'counts in %s that its bytes do not support are refused at once, even if its checksum is right',
   (_what, payload, fields, decode) => {
     for (const field of fields) {
       for (const count of [getU32(payload, field) - 1, getU32(payload, field) + 1, 2 ** 31, 2 ** 32 - 1]) {

@@ -26,7 +26,7 @@ function table(header: string): string[][] {
   return rows;
 }
 
-/** All tables of fields, in the order of the page. */
+/** All field tables, in the order of the page. */
 function fieldTables(): string[][][] {
   const header = '| field | offset | bytes | value | meaning |';
   return SPEC.split(header)
@@ -49,7 +49,7 @@ function fieldTables(): string[][][] {
 const hex = (bytes: readonly number[]): string =>
   bytes.map((byte) => byte.toString(16).toUpperCase().padStart(2, '0')).join(' ');
 
-describe('the specification says what the sources do', () => {
+describe('the specification agrees with the sources', () => {
   test('its field tables are the layout tables', () => {
     const parts = [layout.HEADER, layout.ENTRY_HEAD, layout.ENTRY_TAIL, layout.TERMINATOR_FIELDS];
     const expected = parts.map((part) =>

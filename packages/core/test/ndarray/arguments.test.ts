@@ -37,9 +37,9 @@ describe('wrong arguments', () => {
     ['NDArray.zeros()', () => NDArray.zeros(bad(undefined))],
     ['NDArray.zeros in order Q', () => NDArray.zeros([2, 2], 'f8', bad({ order: 'Q' }))],
     ['NDArray.zeros with null for options', () => NDArray.zeros([2, 2], 'f8', bad(null))],
-    ['NDArray.zeros of what has no text', () => NDArray.zeros(bad([Object.create(null)]))],
-    ['get of what has no text', () => ndarray([1]).get(bad(Object.create(null)))],
-    ['slice of what has no text', () => slice(bad(Object.create(null)))],
+    ['NDArray.zeros of a value without text', () => NDArray.zeros(bad([Object.create(null)]))],
+    ['get of a value without text', () => ndarray([1]).get(bad(Object.create(null)))],
+    ['slice of a value without text', () => slice(bad(Object.create(null)))],
     ['memoryOver with a symbol for the window', () => memoryOver(new Uint8Array(8), bad({ maxWindow: Symbol('s') }))],
     ['reshape with a hole', () => ndarray([1, 2]).reshape(HOLED)],
     ...[ndarray([1, 2], undefined, '>i4'), NDArray.ofObjects([1, 2])].flatMap(({ dtype, data }) =>
@@ -84,14 +84,14 @@ describe('wrong arguments', () => {
     ['ndarray with null for options', () => ndarray([1], undefined, bad(null))],
     ['ndarray with a number for options', () => ndarray([1], undefined, bad(5))],
     ['ndarray with a type for options', () => ndarray([1], undefined, bad(ndarray([1n]).type))],
-    ['ndarray with an option that is none', () => ndarray([1], undefined, bad({ dype: 'f4' }))],
-    ['NDArray.over with an option that is none', () => NDArray.over(memory, 'u1', [2, 2], bad({ ordre: 'F' }))],
+    ['ndarray with an unknown option', () => ndarray([1], undefined, bad({ dype: 'f4' }))],
+    ['NDArray.over with an unknown option', () => NDArray.over(memory, 'u1', [2, 2], bad({ ordre: 'F' }))],
     ['new MaskedArray with a fill value for options', () => new MaskedArray(ndarray([1]), ndarray([true]), bad(5))],
-    ['memoryOver with an option that is none', () => memoryOver(new Uint8Array(8), bad({ writeable: false }))],
+    ['memoryOver with an unknown option', () => memoryOver(new Uint8Array(8), bad({ writeable: false }))],
     ['memoryOver with null for options', () => memoryOver(new Uint8Array(8), bad(null))],
     ['memoryOver of nothing', () => memoryOver(bad(undefined))],
     ['parsePythonLiteral of nothing', () => parsePythonLiteral(bad(undefined))],
-    ['parsePythonLiteral with an option that is none', () => parsePythonLiteral('1', bad({ maxlength: 5 }))],
+    ['parsePythonLiteral with an unknown option', () => parsePythonLiteral('1', bad({ maxlength: 5 }))],
     ['new Complex of a text', () => new Complex(bad('1'))],
     ['new Complex of a bigint', () => new Complex(1, bad(1n))],
     ['isContiguous in order c', () => ndarray([1]).isContiguous(bad('c'))],
@@ -100,17 +100,17 @@ describe('wrong arguments', () => {
     ['field(1n)', () => NDArray.zeros([1], [['a', 'f4']]).field(bad(1n))],
     ['ndarray in order Q', () => ndarray(new Float64Array(4), [2, 2], bad({ order: 'Q' }))],
     ['ndarray of a list in order Q', () => ndarray([1, 2, 3, 4], [2, 2], bad({ order: 'Q' }))],
-  ])('are told as INVALID_ARGUMENT: %s', (_, call) => {
+  ])('are reported as INVALID_ARGUMENT: %s', (_, call) => {
     expect(call).toThrow(expect.objectContaining({ name: 'MmdError', code: 'INVALID_ARGUMENT' }));
   });
 
-  it('dimensions of a dtype that are holes in the list are refused', () => {
+  it('holes in the shape of a dtype are refused', () => {
     for (const spec of [['f4', HOLED], [['a', 'f4', HOLED]]]) {
       expect(() => parseDType(bad(spec))).toThrow(expect.objectContaining({ code: 'UNSUPPORTED_DTYPE' }));
     }
   });
 
-  it('minus zero is zero among dimensions and offsets, which are written as integers', () => {
+  it('negative zero in dimensions and offsets is zero, as these are written as integers', () => {
     expect(NDArray.zeros([-0, 3]).shape).toEqual([0, 3]);
     expect(NDArray.ofObjects([], [-0]).shape).toEqual([0]);
     expect(parseDType(['f4', [-0, 2]]).shape).toEqual([0, 2]);
@@ -119,7 +119,7 @@ describe('wrong arguments', () => {
     expect(dump([source])).toEqual(dump([NDArray.zeros([0])]));
   });
 
-  it('a part that no dtype has is refused where a program gives it, and passed over in what was read, as numpy does', () => {
+  it('an unknown key of a dtype is refused in a dtype given by a program, and ignored in one that was read, as numpy does', () => {
     const spec = { names: ['a', 'b'], formats: ['i1', 'i4'], offset: [0, 8] };
     const refused = expect.objectContaining({
       code: 'UNSUPPORTED_DTYPE',
@@ -130,7 +130,7 @@ describe('wrong arguments', () => {
   });
 });
 
-it('an index that is no whole number is not said to be out of bounds', () => {
+it('an index that is not an integer is not reported as out of bounds', () => {
   const wrong: [unknown, string][] = [
     [0n, 'a bigint'],
     ['0', "'0'"],
@@ -141,7 +141,7 @@ it('an index that is no whole number is not said to be out of bounds', () => {
     expect(() => NDArray.zeros([2]).get(bad(index))).toThrow(`an index must be an integer; found ${shown} for axis 0`);
 });
 
-it('a type by the name of another language is told whose names there are', () => {
+it('the error for a type name of another language says whose names are accepted', () => {
   for (const name of ['f64', 'Float32', 'np.float32', 'uint16le'])
     expect(() => NDArray.zeros([2], bad(name))).toThrow(`unknown type "${name}"; use numpy's names and codes`);
 });

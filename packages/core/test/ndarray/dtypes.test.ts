@@ -82,7 +82,7 @@ describe.each(pythons())('types beside numpy $numpy', (info) => {
     expect(specs.map((spec) => factsOf(parseDType(spec)))).toEqual(found);
   });
 
-  it('names of times take a byte order, and their units the Greek letter', async () => {
+  it('names of time types take a byte order, and their units the Greek letter', async () => {
     const specs = [
       '>datetime64[ns]',
       '<timedelta64',
@@ -96,7 +96,7 @@ describe.each(pythons())('types beside numpy $numpy', (info) => {
     expect(specs.map((spec) => factsOf(parseDType(spec)))).toEqual(found);
   });
 
-  it('fractions of units are the shorter unit that numpy takes', async () => {
+  it('fractions of units become the shorter unit that numpy chooses', async () => {
     const specs = [...TIME_UNITS, 'μs'].flatMap((unit) =>
       [
         '',
@@ -138,7 +138,7 @@ result = [known(s) for s in args['specs']]`,
     expect(ours).toEqual(found);
   });
 
-  it('sizes are read as C reads numbers, and numbers before types without a size are that', async () => {
+  it('sizes are parsed as C parses numbers, and numbers before types without a size are repeat counts', async () => {
     const specs = [
       'i04',
       '<f 8',
@@ -178,7 +178,7 @@ result = [known(s) for s in args['specs']]`,
       ]).name,
     ];
     expect(specs.map(pair)).toEqual(found);
-    // As a tuple says it.
+    // As in the tuple form.
     expect([parseDType("('S', 3)").name, parseDType("[('a', 'str', 2)]").name]).toEqual(['|S3', "[('a', '<U2')]"]);
   });
 
@@ -197,7 +197,7 @@ with warnings.catch_warnings():
     );
     const known = names.filter((_, i) => found[i] !== null);
     expect(known.length).toBeGreaterThan(60);
-    // 'q' and 'Q' are the same 64-bit integers with another letter.
+    // 'q' and 'Q' are the same 64-bit integers under another letter.
     const letterless = (facts: Facts | null | undefined) => ({
       ...facts,
       char: facts?.char.replace('q', 'l').replace('Q', 'L'),
@@ -207,7 +207,7 @@ with warnings.catch_warnings():
     );
   });
 
-  it('text with commas and repeats means the same type, alone, in lists and in aligned dicts', async () => {
+  it('text with commas and repeat counts means the same type, alone, in lists and in aligned dicts', async () => {
     const type = fc.constantFrom(
       'i4',
       'f8',
@@ -260,13 +260,13 @@ result = [[facts(np.dtype([('a', t), ('b', 'i1')])), facts(np.dtype({'names': ['
       factsOf(parseDType({ names: ['a', 'b'], formats: [given, 'i1'], aligned: true })),
       parseDType(given).name,
     ]);
-    // numpy does not print that a type within another is aligned.
+    // numpy does not print that a nested type is aligned.
     const unnamed = (cases: unknown[][]) =>
       cases.map(([list, dict, name]) => [list, { ...(dict as Facts), str: '' }, name]);
     expect(unnamed(ours)).toEqual(unnamed(found));
   });
 
-  it('random structured types have the layout, description and text of numpy, and their spec makes the same type', async () => {
+  it("random structured types have numpy's layout, description and text, and their spec makes the same type", async () => {
     const specs = fc.sample(dtypeSpecs, { numRuns: 300, seed: 5 });
     const types = specs.map((spec) => parseDType(spec));
     const found = await python.run<{ given: Facts; spec: boolean; text: boolean }[]>(
@@ -317,14 +317,14 @@ for given, spec, text in args['cases']:
     for (const { str } of found) expect(parseDType(str).name).toBe(str);
   });
 
-  it('what an aligned type is described with is aligned too, but for fields over void bytes, and spec says it again', async () => {
+  it('types nested in the description of an aligned type are aligned too, except fields over void bytes, and spec preserves that', async () => {
     const types = WITHIN.map(([, spec]) => parseDType(spec));
     const found = await python.run<[Facts, Facts][]>(
       `${PACK}\nresult = [[facts(np.dtype(made(given))), facts(np.dtype(made(spec)))] for given, spec in args['cases']]`,
       { cases: types.map(({ spec }, i) => [WITHIN[i]![1], spec]) as never },
     );
     for (const [i, [what]] of WITHIN.entries()) {
-      // numpy prints types within types without their alignment.
+      // numpy prints nested types without their alignment.
       const ours = { ...factsOf(types[i]!), descr: null, str: '' };
       expect([ours, ours], what).toEqual(found[i]!.map((facts) => ({ ...facts, descr: null, str: '' })));
       expect(parseDType(types[i]!.spec).spec, what).toEqual(types[i]!.spec);
@@ -339,7 +339,7 @@ const PACKED: DTypeSpec = [
 ];
 const over = (spec: DTypeSpec, ...more: object[]): DTypeSpec =>
   Object.assign({ names: ['a', 'b'], formats: ['i1', spec], aligned: true }, ...more);
-/** Types within an aligned one. */
+/** Types nested in an aligned one. */
 const WITHIN: [string, DTypeSpec][] = [
   ['a list', over(PACKED)],
   ['a list of sub-arrays', over([PACKED, [2]])],
@@ -364,7 +364,7 @@ const WITHIN: [string, DTypeSpec][] = [
   ['sub-arrays of sub-arrays', over([['<f8', [2]], [3]])],
 ];
 
-/** What reading elements depends on. */
+/** Everything that reading elements depends on. */
 function layout(type: DType): unknown {
   return type.fields === undefined
     ? [type.base === undefined ? type.spec : layout(type.base), type.shape]
@@ -372,14 +372,14 @@ function layout(type: DType): unknown {
 }
 
 describe('descriptions', () => {
-  it('read back what they print', () => {
+  it('round-trip through their printed form', () => {
     fc.assert(
       fc.property(dtypeSpecs, (spec) => {
         const type = parseDType(spec);
         expect(isDType(type)).toBe(true);
         expect(layout(parseDType(type.name))).toEqual(layout(type));
         expect(layout(parseDType(type.spec))).toEqual(layout(type));
-        // As another thread gets it.
+        // As received by another thread.
         expect(layout(parseDType(structuredClone(type)))).toEqual(layout(type));
         expect(parseDType(type)).toBe(type);
         expect(parseDType(type.name).name).toBe(type.name);
@@ -405,7 +405,7 @@ describe('descriptions', () => {
     ]);
   });
 
-  it('take the dict form as a Map too, as a pickle gives it', () => {
+  it('accept the dict form as a Map too, as in a pickle', () => {
     const dict = new Map<string, unknown>([
       ['names', ['a', 'b']],
       [
@@ -500,7 +500,7 @@ describe('descriptions', () => {
     else expect(() => parseDType(text)).toThrow(expect.objectContaining({ code: 'UNSUPPORTED_DTYPE' }));
   });
 
-  // What numpy 1 and 2 read differently, and what is text to neither.
+  // Text that numpy 1 and 2 read differently, and text that neither accepts.
   it.each([
     '1f8',
     '(1)i4,f8',
@@ -520,7 +520,7 @@ describe('descriptions', () => {
     'f8,(2 3)i4',
     '\tf8,i4',
     'f8,(2)\ti4',
-  ])('refuse %j, whose parts no two numpys agree about', (text) =>
+  ])('refuse %j, on which numpy versions do not agree', (text) =>
     expect(() => parseDType(text)).toThrow(expect.objectContaining({ code: 'UNSUPPORTED_DTYPE' })),
   );
 
@@ -531,7 +531,7 @@ describe('descriptions', () => {
     },
   );
 
-  it('stop at their limits with the name of the limit', () => {
+  it('stop at their limits and name the limit', () => {
     const nest = (depth: number): string => (depth === 0 ? "'f8'" : `[('a', ${nest(depth - 1)})]`);
     const limits: [string, unknown][] = [
       ['maxDepth', nest(200)],
@@ -552,7 +552,7 @@ describe('descriptions', () => {
     }
   });
 
-  it('never throw anything but typed errors, whatever the text', () => {
+  it('throw only typed errors, whatever the text', () => {
     const near = fc.oneof(
       fc.string(),
       simpleSpecs,

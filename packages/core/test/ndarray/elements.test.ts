@@ -11,7 +11,7 @@ import {
 import { Python, pythons } from '@mmdpickle/test-support';
 import { afterAll, describe, expect, it } from 'vitest';
 
-/** Elements as both sides can write them down. */
+/** Elements in a form that both sides can write. */
 const SHOW = `
 import numpy as np
 def show(v):
@@ -59,7 +59,7 @@ describe.each(pythons())('elements beside numpy $numpy', (info) => {
   const python = new Python(info);
   afterAll(() => python[Symbol.asyncDispose]());
 
-  it('all 65,536 halves are the numbers that numpy says, and numbers round to halves as there', async () => {
+  it('all 65,536 half-precision values match numpy, and numbers round to half precision as in numpy', async () => {
     const found = await python.run<Uint8Array>(
       `import numpy as np\nresult = np.arange(65536, dtype='u2').view('f2').astype('f8').tobytes()`,
     );
@@ -69,7 +69,7 @@ describe.each(pythons())('elements beside numpy $numpy', (info) => {
       if (!Object.is(float16FromBits(bits), number)) expect(float16FromBits(bits), `bits ${bits}`).toBe(number);
       if (!Number.isNaN(number) && float16ToBits(number) !== bits) expect(float16ToBits(number)).toBe(bits);
     }
-    // Between neighbours: the middle, and just beside it.
+    // Between neighbours: the midpoint, and the values next to it.
     const between: number[] = [
       1e300,
       -1e300,
@@ -92,7 +92,7 @@ describe.each(pythons())('elements beside numpy $numpy', (info) => {
     expect(Array.from(between, float16ToBits)).toEqual(Array.from(new Uint16Array(rounded.buffer)));
   });
 
-  it('random bytes read as the elements that numpy sees, for every type and byte order, and write back as they were', async () => {
+  it('random bytes read as the elements that numpy sees, for every type and byte order, and are written back unchanged', async () => {
     const specs = DTYPES.filter(({ kind }) => kind !== 'O').flatMap(({ code, flexible, kind }) => {
       const sized = flexible === true ? `${code}6` : 'mM'.includes(kind) ? `${code}[3us]` : code;
       return [`<${sized}`, `>${sized}`];
@@ -147,7 +147,7 @@ describe.each(pythons())('elements beside numpy $numpy', (info) => {
     }
   });
 
-  it('masked elements are filled with what numpy fills them with', async () => {
+  it("masked elements are filled with numpy's values", async () => {
     const specs = [
       '?',
       'i1',
@@ -183,7 +183,7 @@ with np.errstate(all='ignore'): result = np.ma.array(np.zeros(1, args['spec']), 
   });
 });
 
-/** Numbers of float types are written down as Python writes floats, the others as integers. */
+/** Numbers of float types are written as Python writes floats, the others as integers. */
 function showAs(kind: string, value: unknown): unknown {
   if (typeof value === 'number') return kind === 'f' ? hexFloat(value) : String(value);
   if (Array.isArray(value)) return value.map((item) => showAs(kind, item));
@@ -196,7 +196,7 @@ function showAs(kind: string, value: unknown): unknown {
 }
 
 describe('elements', () => {
-  it('that do not fit are refused, and what was there stays', () => {
+  it('that do not fit are refused, and the stored values stay', () => {
     const cases: [string, unknown[]][] = [
       ['int8', [128, -129, 1.5, Number.NaN, 'x', null, {}, 300n]],
       ['uint8', [256, -1, 0.5]],
@@ -227,7 +227,7 @@ describe('elements', () => {
     }
   });
 
-  it.each(['S4', 'V4', 'f16', 'c32'])('of bytes (%s) may be set from the very memory they lie in', (dtype) => {
+  it.each(['S4', 'V4', 'f16', 'c32'])('of bytes (%s) may be set from the very memory that holds them', (dtype) => {
     const { itemsize } = parseDType(dtype);
     const bytes = Uint8Array.from({ length: 2 * itemsize }, (_, i) => i + 1);
     const array = NDArray.over(memoryOver(bytes), dtype, [2]);
@@ -238,7 +238,7 @@ describe('elements', () => {
     expect(array.get(1)).toEqual(given);
   });
 
-  it('of structured types are frozen records without prototype, and may be set from records, maps and lists', () => {
+  it('of structured types are frozen records without a prototype, and may be set from records, maps and lists', () => {
     const array = NDArray.zeros([4], "[('__proto__', 'i4'), ('p', 'U2')]");
     array.set(
       0,
@@ -265,7 +265,7 @@ describe('elements', () => {
     expect(array.field('__proto__').toNested() as unknown[]).toEqual([1, 2, 3, 0]);
   });
 
-  it('of text hold any code point, lone surrogates too; a number beyond is CORRUPT', () => {
+  it('of text hold any code point, including lone surrogates; a number beyond is CORRUPT', () => {
     const array = NDArray.zeros([1], '<U3');
     for (const text of ['', 'a', '\u{1f600}ab', '\ud800', 'a\0b']) expect(array.set(0, text).get(0)).toBe(text);
     const bytes = new Uint8Array([0, 0, 0x11, 0]);
@@ -274,19 +274,19 @@ describe('elements', () => {
     );
   });
 
-  it('of text that is none leave an array of objects as it was', () => {
+  it('of invalid text leave an array of objects unchanged', () => {
     const text = NDArray.over(memoryOver(new Uint8Array([65, 0, 0, 0, 0, 0, 0x11, 0])), '<U1', [2]);
     const objects = NDArray.ofObjects([7, 8]);
     expect(() => objects.set(text)).toThrow(expect.objectContaining({ code: 'CORRUPT' }));
     expect(objects.toNested()).toEqual([7, 8]);
   });
 
-  it('are refused by name where a record has a field called constructor', () => {
+  it('are refused with the class name if a record has a field called constructor', () => {
     const record = NDArray.zeros([1], [['constructor', [['name', [['x', 'i1']]]]]]).get(0);
     expect(() => NDArray.zeros([1]).set(0, record)).toThrow(expect.objectContaining({ code: 'UNSUPPORTED_VALUE' }));
   });
 
-  it('of times are counts, and NaT is null both ways', () => {
+  it('of time types are counts, and NaT is null both ways', () => {
     const array = NDArray.zeros([2], 'M8[ns]');
     array.set(0, 5n).set(1, null);
     expect(array.toNested()).toEqual([5n, null]);

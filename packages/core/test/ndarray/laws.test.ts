@@ -12,7 +12,7 @@ import { Python, pythons, type Wire } from '@mmdpickle/test-support';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
 
-/** One step that makes a view; written so that numpy can take it too. */
+/** One step that makes a view, in a form that numpy can execute too. */
 type Step =
   | { readonly op: 'slice'; readonly specs: readonly (number | null | string | readonly (number | null)[])[] }
   | { readonly op: 'transpose'; readonly axes: readonly number[] }
@@ -64,7 +64,7 @@ const cases: fc.Arbitrary<Case> = fc.array(fc.constantFrom(0, 1, 2, 3, 4, 4), { 
   }),
 );
 
-/** An array whose elements count up, over memory with an odd start and windows of a few bytes. */
+/** An array with counting elements, over memory with an odd start and windows of a few bytes. */
 function arange({ shape, order, dtype, offset, maxWindow }: Case): NDArray {
   const size = shape.reduce((product, dim) => product * dim, 1);
   const numbers = NDArray.over(memoryOver(new Uint8Array(new Float64Array(size).map((_, i) => i % 100).buffer)), 'f8', [
@@ -96,7 +96,7 @@ function take(array: NDArray, step: Step): NDArray {
   }
 }
 
-/** A view, or the code of the error. Every step that fails is left out, as on the other side. */
+/** A view, or the code of the error. Every step that fails is skipped, as on the other side. */
 function follow(array: NDArray, steps: readonly Step[]): { view: NDArray; failed: boolean[] } {
   let view = array;
   const failed = steps.map((step) => {
@@ -175,7 +175,7 @@ for c in args['cases']:
     expect(views).toBeGreaterThan(500);
   });
 
-  it('take assignments as numpy does: broadcast, overlapping, to any byte order', async () => {
+  it('accept assignments as numpy does: broadcast, overlapping, to any byte order', async () => {
     const found = await python.run<unknown[]>(
       `${NUMPY}
 result = []
@@ -213,7 +213,7 @@ for c in args['cases']:
     );
     for (const [i, each] of samples.entries()) {
       const { view } = follow(arange(each), each.steps);
-      // Borrowed pieces are copied here before the next one is asked for.
+      // Borrowed pieces are copied here before the next one is requested.
       const pieces = Array.from(view.bytes(), (piece) => piece.slice());
       expect(Buffer.concat(pieces).toString('hex'), JSON.stringify(each)).toBe(
         Buffer.from(found[i] as Uint8Array).toString('hex'),
@@ -223,7 +223,7 @@ for c in args['cases']:
 });
 
 describe('views', () => {
-  it('are what data, offset and strides say', () => {
+  it('match their data, offset and strides', () => {
     fc.assert(
       fc.property(cases, (each) => {
         const { view } = follow(arange(each), each.steps);
@@ -268,7 +268,7 @@ describe('views', () => {
     );
   });
 
-  it('copies are packed, alike, and apart', () => {
+  it('copies are packed, equal and independent', () => {
     fc.assert(
       fc.property(cases, fc.constantFrom<Order>('C', 'F'), (each, order) => {
         const { view } = follow(arange(each), each.steps);
@@ -282,7 +282,7 @@ describe('views', () => {
     );
   });
 
-  it('typed() shows the very memory in C order, or says why not', () => {
+  it('typed() shows the same memory in C order, or says why it cannot', () => {
     fc.assert(
       fc.property(cases, (each) => {
         const { view } = follow(arange(each), each.steps);
@@ -303,7 +303,7 @@ describe('views', () => {
   });
 });
 
-/** Bytes that elements lie in with gaps, as one window, in windows, or written by positional writes. */
+/** Bytes that hold elements with gaps, as one window, in windows, or written by positional writes. */
 type Kind = 'one window' | 'windows' | 'writes';
 
 interface Place {
@@ -318,12 +318,12 @@ const places: fc.Arbitrary<Place> = fc.record({
   start: fc.constantFrom(0, 8, 3),
 });
 
-/** `count` elements of a type at a place, in bytes that are all `filler` else; and where in them each of them stands. */
+/** `count` elements of a type at a place, in bytes that are otherwise all `filler`, and the position of each of them. */
 function lineOf({ kind, step, start }: Place, dtype: string, itemsize: number, count: number, filler: number) {
   const gap = Math.abs(step);
   const bytes = new Uint8Array(start + count * gap * itemsize + 5).fill(filler);
   const whole = memoryOver(bytes);
-  // Elements with gaps between them are stored through the window there, too.
+  // Elements with gaps between them are also stored through the window.
   const window = (offset: number, length: number): Uint8Array =>
     step === 1 ? whole.bytes(offset, length).slice() : whole.bytes(offset, length);
   const write = (offset: number, given: Uint8Array): unknown => bytes.set(given, offset);
@@ -337,8 +337,8 @@ function lineOf({ kind, step, start }: Place, dtype: string, itemsize: number, c
   return { bytes, array, at };
 }
 
-describe('more elements than a buffer holds', () => {
-  /** Types by pairs that are each other's in the other byte order, and how many bytes are turned round at a time. */
+describe('more elements than fit into a buffer', () => {
+  /** Pairs of types that differ in byte order only, and how many bytes are swapped at a time. */
   const types = [
     ['|u1', '|u1', 1, 1],
     ['<i2', '>i2', 2, 2],
@@ -353,7 +353,7 @@ describe('more elements than a buffer holds', () => {
     return [0, 1, 7, most - 1, most, most + 1, 2 * most + 3];
   };
 
-  it('are stored as each of them would be, whatever the place, the step, the windows and the byte order, and nothing else is', () => {
+  it('are stored as if one by one, whatever the place, step, windows and byte order, and nothing else is', () => {
     const all = fc.constantFrom(...types).chain((type) =>
       fc.record({
         type: fc.constant(type),
@@ -385,7 +385,7 @@ describe('more elements than a buffer holds', () => {
         }
         target.array.set(source.array);
         expect(Buffer.compare(target.bytes, expected)).toBe(0);
-        // Each piece is borrowed until the next one is asked for.
+        // Each piece is borrowed until the next one is requested.
         const gathered = Buffer.concat(Array.from(source.array.bytes(), (piece) => piece.slice()));
         expect(gathered.length).toBe(count * itemsize);
         for (let i = 0; i < count; i += 1) {

@@ -21,7 +21,7 @@ describe.each(pythons())('masked arrays beside numpy $numpy', (info) => {
   const python = new Python(info);
   afterAll(() => python[Symbol.asyncDispose]());
 
-  it('fill, compress, count and reduce alike', async () => {
+  it('fill, compress, count and reduce as in numpy', async () => {
     const cases = fc.sample(
       fc.record({
         dtype: fc.constantFrom('f8', 'i4', '>i2', 'u1', 'i8', '?'),
@@ -87,7 +87,7 @@ describe('a masked array', () => {
     expect(masked.mean()).toBe(masked.compressed().mean());
   });
 
-  it('reads null where masked, and null masks', () => {
+  it('reads null for masked elements, and null masks elements', () => {
     const masked = sample();
     expect(masked.toNested()).toEqual([
       [null, 1, 2, null],
@@ -134,7 +134,7 @@ describe('a masked array', () => {
     expect(new MaskedArray(masked.data, masked.mask, { fillValue: ndarray(3) }).filled().get(0, 0)).toBe(3);
   });
 
-  it('keeps what is not masked of every type, at any alignment and order', () => {
+  it('keeps the visible elements of every type, at any alignment and order', () => {
     for (const dtype of ['u1', '>i2', 'f4', 'f8', 'c16', 'U3', "[('a', 'u1'), ('b', '<f8')]"]) {
       const { itemsize } = parseDType(dtype);
       for (const [offset, order] of [
@@ -161,7 +161,7 @@ describe('a masked array', () => {
     }
   });
 
-  it('reduces rows longer than a piece', () => {
+  it('reduces rows longer than one piece', () => {
     const length = 2 ** 24 + 5;
     const data = NDArray.zeros([2, length], 'u1', { order: 'F' }).fill(2);
     const mask = NDArray.zeros([2, length], 'bool', { order: 'F' });
@@ -174,7 +174,7 @@ describe('a masked array', () => {
 
   it.each<[string, unknown, string]>([
     [
-      'a value that does not fit behind a null',
+      'a value that does not fit after a null',
       [
         [1, null],
         [300, 2],
@@ -206,7 +206,7 @@ describe('a masked array', () => {
       ],
       'INVALID_ARGUMENT',
     ],
-    ['a row that is none', [[1, null], 2], 'INVALID_ARGUMENT'],
+    ['a row that is not a list', [[1, null], 2], 'INVALID_ARGUMENT'],
     ['rows that do not broadcast', [null, [1, 2, 3]], 'INVALID_ARGUMENT'],
     [
       'too many rows',
@@ -217,7 +217,7 @@ describe('a masked array', () => {
       ],
       'INVALID_ARGUMENT',
     ],
-    ['one row for all that does not fit', [null, 300], 'UNSUPPORTED_VALUE'],
+    ['a broadcast row with a value that does not fit', [null, 300], 'UNSUPPORTED_VALUE'],
     [
       'a list that is too deep',
       [
@@ -240,7 +240,7 @@ describe('a masked array', () => {
       ),
       'UNSUPPORTED_VALUE',
     ],
-  ])('stays as it was where it refuses %s', (_, from, code) => {
+  ])('is unchanged after it refuses %s', (_, from, code) => {
     const mask = ndarray([
       [true, false],
       [false, false],
@@ -270,7 +270,7 @@ describe('a masked array', () => {
     expect(row.toNested()).toEqual([null, 8, 7]);
   });
 
-  it('refuses what its type has no sum or extreme for, however many elements are visible', () => {
+  it('refuses sums and extremes that its type does not have, however many elements are visible', () => {
     const cases: [string, string[]][] = [
       ['M8[s]', ['sum', 'mean']],
       ...['S3', 'U2', 'V4', 'f16', 'c32'].map((type): [string, string[]] => [type, ['sum', 'min', 'max', 'mean']]),
@@ -288,7 +288,7 @@ describe('a masked array', () => {
     }
   });
 
-  it('refuses a list that holds itself at once', () => {
+  it('refuses a list that contains itself at once', () => {
     const list: unknown[] = [];
     list.push(list, list);
     expect(() => sample().set(list)).toThrow(failsWith('INVALID_ARGUMENT'));
@@ -296,7 +296,7 @@ describe('a masked array', () => {
     expect(() => sample().set(list)).toThrow(failsWith('INVALID_ARGUMENT'));
   });
 
-  it('broadcasts lists with nulls as arrays; the data under a null stays', () => {
+  it('broadcasts lists with nulls like arrays; the data under a null stays', () => {
     const shapes = fc.constantFrom([2, 3], [1, 3], [2, 1], [3], [1], [1, 1], [1, 2, 3]);
     fc.assert(
       fc.property(shapes, fc.infiniteStream(fc.option(fc.integer({ min: 0, max: 255 }))), (shape, stream) => {
@@ -326,7 +326,7 @@ describe('a masked array', () => {
     );
   });
 
-  it('takes arrays, masked arrays, lists with nulls and single values', () => {
+  it('accepts arrays, masked arrays, lists with nulls and single values', () => {
     const masked = sample();
     expect(masked.set(5).count()).toBe(12);
     expect(masked.set([1, null, 3, 4]).toNested()).toEqual(Array.from({ length: 3 }, () => [1, null, 3, 4]));
@@ -345,7 +345,7 @@ describe('a masked array', () => {
     expect(() => masked.set([[null], [1]])).toThrow(failsWith('INVALID_ARGUMENT'));
   });
 
-  it('takes masked arrays whose hidden elements its type cannot hold', () => {
+  it('accepts masked arrays with hidden elements that its type cannot hold', () => {
     const integers = (): MaskedArray => new MaskedArray(NDArray.zeros([2], 'int8'), NDArray.zeros([2], 'bool'));
     const floats = new MaskedArray(ndarray([Number.NaN, 5]), ndarray([true, false]));
     expect(integers().set(floats).toNested()).toEqual([null, 5]);
@@ -355,7 +355,7 @@ describe('a masked array', () => {
     expect(kept.toNested()).toEqual([null, 3]);
   });
 
-  it('takes lists as axes only as far as it has some: what is deeper, or of no axes, is the element', () => {
+  it('reads lists as axes only as deep as its own axes; anything deeper is the element', () => {
     const none = (dims: readonly number[]) => NDArray.zeros(dims, 'bool');
     const objects = () => NDArray.ofObjects([0, 0, 0], [3]);
     const list = [7, [1, null], 'x'];
@@ -371,7 +371,7 @@ describe('a masked array', () => {
     expect(record.get()).toEqual({ a: 5, t: null });
   });
 
-  it('walks in chunks, both parts together', () => {
+  it('walks in chunks, data and mask together', () => {
     const masked = sample();
     let count = 0;
     for (const { start, array } of masked.chunks({ bytes: 24 })) {
@@ -382,7 +382,7 @@ describe('a masked array', () => {
     expect(count).toBe(masked.count());
   });
 
-  it('refuses masks of other types and shapes, and stores into what is read-only', () => {
+  it('refuses masks of other types and shapes, and stores into read-only arrays', () => {
     const data = NDArray.zeros([2]);
     expect(() => new MaskedArray(data, NDArray.zeros([2], 'u1'))).toThrow(failsWith('INVALID_ARGUMENT'));
     expect(() => new MaskedArray(data, NDArray.zeros([3], 'bool'))).toThrow(failsWith('INVALID_ARGUMENT'));

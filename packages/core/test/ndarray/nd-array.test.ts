@@ -20,7 +20,7 @@ import { MemoryFile } from '../../src/storage/memory-file.ts';
 
 const failsWith = (code: string, fields: object = {}) => expect.objectContaining({ name: 'MmdError', code, ...fields });
 
-/** Stores reach the bytes through `write` alone: what is stored into a window is lost, as a page fault may kill. */
+/** Stores reach the bytes only through `write`: a store into a window is lost, as a page fault there may be fatal. */
 function writeOnly(bytes: Uint8Array): ArrayMemory {
   const { bytes: window, ...rest } = memoryOver(bytes);
   return {
@@ -35,10 +35,10 @@ describe('nested lists', () => {
     NDArray.over(memoryOver(new Uint8Array(0)), dtype, shape);
 
   it.each([
-    ['elements of no size', 'S0', [4e9]],
-    ['rows of none', '<f8', [4e9, 0]],
-    ['rows of rows of none', '|u1', [70_000, 70_000, 0]],
-  ])('are refused where a few bytes stand for billions of them: %s', (_what, dtype, shape) => {
+    ['elements of zero bytes', 'S0', [4e9]],
+    ['empty rows', '<f8', [4e9, 0]],
+    ['rows of empty rows', '|u1', [70_000, 70_000, 0]],
+  ])('are refused if a few bytes stand for billions of them: %s', (_what, dtype, shape) => {
     const array = over(dtype, shape);
     expect(() => array.toNested()).toThrow(failsWith('LIMIT_EXCEEDED'));
     expect(() => JSON.stringify(array)).toThrow(failsWith('LIMIT_EXCEEDED', { limit: 'nested' }));
@@ -47,7 +47,7 @@ describe('nested lists', () => {
     expect(() => JSON.stringify(masked)).toThrow(failsWith('LIMIT_EXCEEDED', { limit: 'nested' }));
   });
 
-  it('are made of elements and rows of no size that are few, and of any that have bytes', () => {
+  it('are allowed for a few zero-byte elements or rows, and for any elements that have bytes', () => {
     expect(over('S0', [2]).toNested()).toEqual([new Uint8Array(0), new Uint8Array(0)]);
     expect(over('<f8', [3, 0]).toNested()).toEqual([[], [], []]);
     expect(over('<f8', [0, 4e9]).toNested()).toEqual([]);
@@ -55,14 +55,14 @@ describe('nested lists', () => {
   });
 });
 
-describe('an array over a memory that is written positionally', () => {
+describe('an array over memory that is written positionally', () => {
   it.each([
     ['of its own type', 'int32', Int32Array.of(1, 2, 3, 4, 5, 6)],
     ['of another type', 'float64', Int32Array.of(1, 2, 3, 4, 5, 6)],
     ['of another type, in big-endian order', '>u2', Uint8Array.of(1, 2, 3, 4, 5, 6)],
     ['that are text', 'U2', ndarray(['1', '2', '3', '4', '5', '6'], undefined, 'U1')],
     ['in nested lists', '>i8', [1, 2, 3, 4, 5, 6]],
-  ])('takes elements %s by writes', (_what, dtype, from) => {
+  ])('stores elements %s by writes', (_what, dtype, from) => {
     const bytes = new Uint8Array(100);
     const array = NDArray.over(writeOnly(bytes), dtype, [2, 3], { offset: 3 });
     array.set(
@@ -74,7 +74,7 @@ describe('an array over a memory that is written positionally', () => {
     expect((read.toNested() as unknown[][]).flat().map(String)).toEqual(['2', '2', '2', '4', '5', '6']);
   });
 
-  it('converts more than a buffer at once, broadcast', () => {
+  it('converts more than one buffer at once, broadcast', () => {
     const bytes = new Uint8Array(8 * 100_000);
     const array = NDArray.over(writeOnly(bytes), 'float64', [4, 25_000]);
     const row = Uint16Array.from({ length: 25_000 }, (_, i) => i);
@@ -83,7 +83,7 @@ describe('an array over a memory that is written positionally', () => {
     expect(read.every((value, i) => value === i % 25_000)).toBe(true);
   });
 
-  it('takes a single element by a write, too, of its own type or another', () => {
+  it('also stores a single element by a write, of its own type or another', () => {
     for (const from of [Int32Array.of(7), Float64Array.of(7), 7, ndarray([[7]], undefined, '>i4')]) {
       const bytes = new Uint8Array(24);
       const array = NDArray.over(writeOnly(bytes), 'int32', [6]);
@@ -99,7 +99,7 @@ describe('an array over a memory that is written positionally', () => {
     }
   });
 
-  it('stays as it was where one element does not fit', () => {
+  it('is unchanged if one element does not fit', () => {
     const bytes = new Uint8Array(4);
     const array = NDArray.over(writeOnly(bytes), 'uint8', [4]);
     expect(() => array.set(Int16Array.of(1, 2, 3, 256))).toThrow(failsWith('UNSUPPORTED_VALUE'));
@@ -125,7 +125,7 @@ describe('an array over a file', () => {
     array.advise('sequential');
   });
 
-  it('opened for reading refuses set and fill, whatever the value, and stays readable', () => {
+  it('opened for reading refuses set and fill, whatever the value, and remains readable', () => {
     const array = NDArray.over(fileOf().map(0, 64, 'read'), 'f8', [2, 4]);
     expect(array.writable).toBe(false);
     for (const store of [
@@ -170,7 +170,7 @@ describe('an array over a file', () => {
   });
 });
 
-/** Some bytes at the far end of a memory, which has no others. */
+/** Some bytes at the far end of an otherwise absent memory. */
 function farMemory(bytes: Uint8Array, byteLength: number, maxWindow: number): ArrayMemory {
   const base = byteLength - bytes.length;
   return {
@@ -183,7 +183,7 @@ function farMemory(bytes: Uint8Array, byteLength: number, maxWindow: number): Ar
 }
 
 describe('arrays beyond one ArrayBuffer', () => {
-  it('are refused as lists where no list is so long', () => {
+  it('are refused as lists if no list can be so long', () => {
     const bytes = new Uint8Array(2 ** 20);
     const far = (dtype: string): NDArray => NDArray.over(farMemory(bytes, 2 ** 32, 65_536), dtype, [2 ** 32]);
     for (const array of [far('u1'), new MaskedArray(far('u1'), far('bool'))]) {
@@ -192,7 +192,7 @@ describe('arrays beyond one ArrayBuffer', () => {
     }
   });
 
-  it('count in elements up to 2^53 bytes and reach the last of them', () => {
+  it('are indexed by element up to 2^53 bytes, including the last one', () => {
     const bytes = new Uint8Array(2 ** 20);
     const total = 2 ** 53 - 2 ** 21;
     const array = NDArray.over(farMemory(bytes, total, 65_536), 'f8', [total / 2 ** 20, 2 ** 17]);
@@ -212,7 +212,7 @@ describe('arrays beyond one ArrayBuffer', () => {
     expect('get' in array.data && array.data.get(total / 8 - 1)).toBe(1);
   });
 
-  it('refuse shapes that pass 2^53 - 1 bytes, and what does not lie in the memory', () => {
+  it('refuse shapes that exceed 2^53 - 1 bytes, and elements outside the memory', () => {
     const memory = memoryOver(new Uint8Array(64));
     const cases: [number[], NDArrayInit['offset'], number[]?][] = [
       [[9], 0],
@@ -243,7 +243,7 @@ describe('arrays beyond one ArrayBuffer', () => {
 });
 
 describe('console.log', () => {
-  it('shows the type and the shape of an array, wherever it stands, and reads none of its elements', () => {
+  it('shows the type and the shape of an array, at any depth, and reads none of its elements', () => {
     const unread: ArrayMemory = {
       ...memoryOver(new Uint8Array(48)),
       bytes: () => {
@@ -259,7 +259,7 @@ describe('console.log', () => {
     ]);
   });
 
-  it('shows an array of which the shape cannot be asked any more', () => {
+  it('shows an array whose shape can no longer be read', () => {
     class Closed extends NDArray {
       override get shape(): readonly number[] {
         throw new Error('closed');
@@ -278,7 +278,7 @@ describe('indices', () => {
     [2, 3, 4],
   );
 
-  it('out of bounds tell the axis, the index and the length', () => {
+  it('out of bounds are reported with the axis, the index and the length', () => {
     const cases: [() => unknown, object][] = [
       [() => array.get(2, 0, 0), { axis: 0, index: 2, length: 2 }],
       [() => array.get(0, -4, 0), { axis: 1, index: -4, length: 3 }],
@@ -312,7 +312,7 @@ describe('indices', () => {
     }
   });
 
-  it('of arrays without elements are as empty, wherever they begin', () => {
+  it('of arrays without elements give equally empty arrays, wherever they begin', () => {
     const records = NDArray.zeros(
       [3, 0],
       [
@@ -325,7 +325,7 @@ describe('indices', () => {
     }
   });
 
-  it('of no axes reach the one element', () => {
+  it('of arrays without axes reach the one element', () => {
     const point = array.slice(1, 2, 3);
     expect([point.shape, point.get(), point.toNested()]).toEqual([[], 23, 23]);
     point.set(5);
@@ -350,7 +350,7 @@ describe('ndarray()', () => {
     expect(ndarray(list, [-1, 3], inOrder).shape).toEqual([2, 3]);
   });
 
-  it('lays itself over typed arrays and buffers, and copies nested lists', () => {
+  it('wraps typed arrays and buffers, and copies nested lists', () => {
     const numbers = new Float32Array([1, 2, 3, 4]);
     const over = ndarray(numbers.subarray(1), [3, 1]);
     over.set(0, 0, 9);
@@ -413,7 +413,7 @@ describe('ndarray()', () => {
     }
   });
 
-  it('refuses lists that hold themselves', () => {
+  it('refuses lists that contain themselves', () => {
     const endless: unknown[] = [];
     endless.push(endless);
     expect(() => ndarray(endless)).toThrow(failsWith('INVALID_ARGUMENT'));
@@ -424,7 +424,7 @@ describe('ndarray()', () => {
     expect(() => masked.set([null, endless])).toThrow(expect.objectContaining({ name: 'MmdError' }));
   });
 
-  it('takes tuples (frozen lists) as records of structured types', () => {
+  it('accepts tuples (frozen lists) as records of structured types', () => {
     const record = (...items: unknown[]) => Object.freeze(items);
     const array = ndarray([[record(1, 'a'), record(2, 'b')]], undefined, "[('n', 'i4'), ('s', 'U1')]");
     expect(array.shape).toEqual([1, 2]);
@@ -433,7 +433,7 @@ describe('ndarray()', () => {
 });
 
 describe('set(from)', () => {
-  it('broadcasts, takes a typed array of as many elements in C order, and leaves everything as it was on errors', () => {
+  it('broadcasts, accepts a typed array with as many elements in C order, and leaves everything unchanged on errors', () => {
     const array = NDArray.zeros([2, 3], 'int16', { order: 'F' });
     expect(array.set([1, 2, 3]).toNested()).toEqual([
       [1, 2, 3],
@@ -470,7 +470,7 @@ describe('set(from)', () => {
     }
   });
 
-  it('reads overlapping views before it writes, across memories over one buffer too', () => {
+  it('reads overlapping views before it writes, also across memories over one buffer', () => {
     const bytes = Uint8Array.from({ length: 8 }, (_, i) => i);
     const one = NDArray.over(memoryOver(bytes), 'u1', [7]);
     const other = NDArray.over(memoryOver(bytes), 'u1', [7], { offset: 1 });
@@ -478,7 +478,7 @@ describe('set(from)', () => {
     expect([...bytes]).toEqual([0, 6, 5, 4, 3, 2, 1, 0]);
   });
 
-  it('stores as though the source had been copied before, whatever overlaps through whatever windows and types', () => {
+  it('stores as if the source had been copied first, for any overlap, windows and types', () => {
     const windows = fc.constantFrom(undefined, 8, 16, 24);
     const part = fc.record({
       window: windows,
@@ -517,7 +517,7 @@ describe('set(from)', () => {
     );
   });
 
-  it('keeps the bytes of NaNs, signalling ones too, in any byte order and stride', () => {
+  it('keeps the bits of NaNs, including signalling ones, in any byte order and stride', () => {
     const signalling = [0x01, 0x00, 0xf0, 0x7f];
     const source = NDArray.over(
       memoryOver(Uint8Array.from([...signalling, 0, 0, 0, 0, ...signalling, 0, 0, 0, 0])),
@@ -531,7 +531,7 @@ describe('set(from)', () => {
   });
 });
 
-describe('times of another unit', () => {
+describe('times in another unit', () => {
   const times = (type: string, count: bigint): NDArray => ndarray(new BigInt64Array([count]), undefined, type);
 
   it.each([
@@ -553,7 +553,7 @@ describe('times of another unit', () => {
     ['M8[s]', 'M8[D]', 86_401n],
     ['M8[Y]', 'M8[D]', 1n],
     ['M8[W]', 'M8[as]', 10n ** 9n],
-  ])('of %s that %s does not have are refused: %d', (from, to, count) => {
+  ])('of %s that %s cannot represent are refused: %d', (from, to, count) => {
     const target = NDArray.zeros([2], to).fill(7n);
     const source = NDArray.zeros([2], from);
     source.set(1, count);
@@ -562,7 +562,7 @@ describe('times of another unit', () => {
     expect(source.fill(null).astype(to).toNested()).toEqual([null, null]);
   });
 
-  it('are told in fields and sub-arrays too', () => {
+  it('are converted in fields and sub-arrays too', () => {
     const [s, ms] = ['s', 'ms'].map((unit): [string, string, number[]][] => [
       ['__proto__', `M8[${unit}]`, [2]],
       ['n', 'i1', []],
@@ -576,8 +576,8 @@ describe('times of another unit', () => {
   });
 });
 
-describe('numbers that no number here holds', () => {
-  it.each(['f16', 'c32'])('keep what they are in the other byte order, in fields too: %s', (code) => {
+describe('numbers that no JavaScript number can represent', () => {
+  it.each(['f16', 'c32'])('keep their bits in the other byte order, in fields too: %s', (code) => {
     const bytes = Uint8Array.from({ length: code === 'f16' ? 16 : 32 }, (_, i) => i + 1);
     const [little, big] = ['<', '>'].map((order): [string, string, number[]][] => [['a', order + code, [1, 1]]]);
     const source = NDArray.zeros([1], little!).set(0, [[[bytes]]]);
@@ -602,7 +602,7 @@ describe('numbers that no number here holds', () => {
 });
 
 describe('structured arrays', () => {
-  it('give their fields to those of the same name, and none away', () => {
+  it('assign their fields to those of the same name, and to no others', () => {
     const source = ndarray([Object.freeze([1, Object.freeze([2, 3])])], undefined, {
       dtype: [
         ['a', 'i1'],
@@ -661,7 +661,7 @@ describe('structured arrays', () => {
 });
 
 describe('object arrays', () => {
-  it('hold any values, in memory, with the views of others', () => {
+  it('hold any values, in memory, with the same views as others', () => {
     const values: unknown[] = [null, 'a', { b: 1 }, [1], 5n, undefined];
     const array = NDArray.ofObjects(values, [2, 3]);
     expect(array.dtype).toBe('object');
@@ -704,7 +704,7 @@ describe('arrays as sources', () => {
     ).toBe(2 ** 21 - 2 ** 11);
   });
 
-  it('say type, shape, order and bytes', () => {
+  it('report type, shape, order and bytes', () => {
     const array = NDArray.zeros([2, 2], 'u2', { order: 'F' }).set([
       [1, 2],
       [3, 4],
@@ -716,7 +716,7 @@ describe('arrays as sources', () => {
     expect(isArraySource({ dtype: 'f8' })).toBe(false);
   });
 
-  it('can be laid anew by a subclass that grows', () => {
+  it('can be given a new layout by a subclass that grows', () => {
     class Growing extends NDArray {
       constructor(init: NDArrayInit) {
         super(init);

@@ -5,7 +5,7 @@ import scijs from 'ndarray';
 import { describe, expect, it } from 'vitest';
 import * as zarr from 'zarrita';
 
-/** Views of all sorts: reversed, transposed, of Fortran order, unaligned, of foreign byte order. */
+/** Views of all sorts: reversed, transposed, in Fortran order, unaligned, in foreign byte order. */
 const views: fc.Arbitrary<NDArray> = fc
   .record({
     order: fc.constantFrom('C' as const, 'F' as const),
@@ -33,8 +33,8 @@ function listOf(array: Gettable, [rows = 0, columns = 0]: readonly number[]): un
   return Array.from({ length: rows }, (_, i) => Array.from({ length: columns }, (_, j) => array.get(i, j)));
 }
 
-describe('the libraries of others take our arrays as they are', () => {
-  it('scijs ndarray reads and writes the very elements, through typed arrays and through stores', () => {
+describe('other libraries accept our arrays as they are', () => {
+  it('scijs ndarray reads and writes the same elements, through typed arrays and through stores', () => {
     fc.assert(
       fc.property(views, (view) => {
         const theirs = scijs(view.data as scijs.Data<number>, [...view.shape], view.stride, view.offset);
@@ -47,7 +47,7 @@ describe('the libraries of others take our arrays as they are', () => {
     );
   });
 
-  it('stdlib ndarrays read the very elements, and write them where they are in a typed array', () => {
+  it('stdlib ndarrays read the same elements, and write them in place in a typed array', () => {
     fc.assert(
       fc.property(views, (view) => {
         const isStore = !ArrayBuffer.isView(view.data);
@@ -65,7 +65,7 @@ describe('the libraries of others take our arrays as they are', () => {
           shape: number[];
         };
         expect(listOf(theirs, theirs.shape)).toEqual(view.toNested());
-        // Its accessor objects have set(value, index), not set(index, value) as those of scijs.
+        // Its accessor objects have set(value, index), not set(index, value) like those of scijs.
         if (isStore) return;
         theirs.set(1, 0, 42);
         expect(view.get(1, 0)).toBe(42);

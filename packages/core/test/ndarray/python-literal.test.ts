@@ -100,7 +100,7 @@ describe('reading Python literals', () => {
     }
   });
 
-  test("Python 2's long suffix is read where it is allowed", () => {
+  test("Python 2's long suffix is read if allowed", () => {
     expect(parsePythonLiteral('(3L, 4 L)', { longSuffix: true })).toEqual({ tuple: [3, 4] });
     expect(() => parsePythonLiteral('3Lx', { longSuffix: true })).toThrow('expected an integer');
     expect(() => parsePythonLiteral('3l', { longSuffix: true })).toThrow('expected an integer');
@@ -128,7 +128,7 @@ describe.each(pythons())('beside Python $version', (info) => {
   });
   afterAll(() => python[Symbol.asyncDispose]());
 
-  test('strings print as repr prints them, or as an escape that reads the same', async () => {
+  test('strings print as repr prints them, or with an escape that reads the same', async () => {
     const texts = fc.sample(fc.string({ unit: 'binary', maxLength: 40 }), { numRuns: 300, seed: 7 });
     texts.push("it's", '"', '\'"', '\x7f\x80\xa0\xad\u2028\ue000\u0378');
     const read = await python.run<string[]>('import ast; result = [ast.literal_eval(text) for text in args["texts"]]', {

@@ -21,7 +21,7 @@ import { NodeFile } from '../../src/node/file.ts';
 
 const CODES = ['b1', 'i1', 'u1', 'i2', 'u2', 'i4', 'u4', 'i8', 'u8', 'f2', 'f4', 'f8', 'c8', 'c16', 'm8[s]'];
 
-/** Elements that exercise signs, both halves of 64 bits, and for floats many magnitudes. */
+/** Elements that exercise signs, both halves of 64 bits, and many magnitudes for floats. */
 function randomBytes(type: DType, size: number, seed: number): Uint8Array {
   let state = seed;
   const next = (): number => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0);
@@ -53,7 +53,7 @@ describe.each(pythons())('reductions beside numpy $numpy', (info) => {
   const python = new Python(info);
   afterAll(() => python[Symbol.asyncDispose]());
 
-  it('let infinities and NaN of one part of complex numbers into the other where numpy does', async () => {
+  it('propagate infinities and NaN between the parts of complex numbers where numpy does', async () => {
     const part = fc.constantFrom(0, 1, -2.5, 3e300, Infinity, -Infinity, Number.NaN);
     const numbers = fc
       .array(fc.tuple(part, part), { minLength: 1, maxLength: 5 })
@@ -83,7 +83,7 @@ result = np.array(result).tobytes()`,
     }
   });
 
-  it('give what numpy gives, for every type, order of bytes, alignment, window and stride', async () => {
+  it('match numpy for every type, byte order, alignment, window and stride', async () => {
     for (const code of CODES) {
       for (const [order, offset, maxWindow] of [
         ['<', 0, undefined],
@@ -144,7 +144,7 @@ const LARGE = 256 * 1024;
 describe('the SIMD kernels', () => {
   const machine = new SimdMachine(2 ** 25);
 
-  it('give the results of the loops in JavaScript for every type, at any alignment, length, stride and byte order', () => {
+  it('match the JavaScript loops for every type, at any alignment, length, stride and byte order', () => {
     for (const code of ['b1', 'i1', 'u1', 'i2', 'u2', 'i4', 'u4', 'i8', 'u8', 'f2', 'f4', 'f8', 'c8', 'c16', 'm8']) {
       const { itemsize } = parseDType(code);
       const least = LARGE / itemsize;
@@ -178,7 +178,7 @@ describe('the SIMD kernels', () => {
     }
   });
 
-  it('read half-precision floats of every exponent as they are', () => {
+  it('read half-precision floats of every exponent exactly', () => {
     const size = LARGE / 2 + 3;
     for (const order of ['<', '>']) {
       const bytes = new Uint8Array(2 * size);
@@ -199,7 +199,7 @@ describe('the SIMD kernels', () => {
     }
   });
 
-  it('do not take infinities that cancel, or sums that overflow, for NaN', () => {
+  it('do not report cancelling infinities, or overflowing sums, as NaN', () => {
     for (const code of ['f4', 'f8']) {
       const size = LARGE / Number(code[1]);
       const layout = layoutOver({ memory: memoryOver(new Uint8Array(LARGE)), dtype: code, shape: [size] });
@@ -214,7 +214,7 @@ describe('the SIMD kernels', () => {
     }
   });
 
-  it('find the extreme of complex numbers by both parts, and the first with a NaN', () => {
+  it('find the extreme of complex numbers by both parts, and the first one with a NaN', () => {
     for (const code of ['c8', 'c16']) {
       const itemsize = Number(code.slice(1));
       const size = LARGE / itemsize + 3;
@@ -235,7 +235,7 @@ describe('the SIMD kernels', () => {
     }
   });
 
-  it('give means of 64-bit integers whose sum passes 64 bits', () => {
+  it('give means of 64-bit integers whose sum exceeds 64 bits', () => {
     const size = LARGE / 8 + 3;
     for (const [code, value] of [
       ['i8', 2n ** 63n - 1n],
@@ -250,7 +250,7 @@ describe('the SIMD kernels', () => {
     }
   });
 
-  it('keep NaN wherever it stands, and find extremes wherever they stand', () => {
+  it('propagate NaN from any position, and find extremes at any position', () => {
     for (const code of ['f4', 'f8']) {
       const size = LARGE / Number(code[1]) + 21;
       const layout = layoutOver({
@@ -270,7 +270,7 @@ describe('the SIMD kernels', () => {
     }
   });
 
-  it('wrap 64-bit sums as numpy does, and tell signed from unsigned', () => {
+  it('wrap 64-bit sums as numpy does, and distinguish signed from unsigned', () => {
     const size = LARGE / 8 + 3;
     const bytes = new Uint8Array(size * 8).fill(0xff);
     const layoutOf = (dtype: string) =>
@@ -288,7 +288,7 @@ describe('the SIMD kernels over a mapped file', () => {
   afterAll(() => directory[Symbol.dispose]());
   const size = 2 ** 20 + 3;
 
-  /** A file of counting doubles that start at an odd place; longer than what stays laid in, or not. */
+  /** A file of counting doubles at an odd offset, larger or smaller than what stays mapped. */
   const fileOf = (name: string, count: number): NodeFile => {
     const file = NodeFile.open(directory.file(name), 'a');
     file.write(5, new Uint8Array(Float64Array.from({ length: count }, (_, i) => i % 1000).buffer));
@@ -297,7 +297,7 @@ describe('the SIMD kernels over a mapped file', () => {
   const layoutIn = (file: NodeFile, count: number) =>
     layoutOver({ memory: file.map(0, 5 + count * 8, 'write'), dtype: 'f8', shape: [count], offset: 5 });
 
-  it('see stores made since, in every one of several files, and forget a file that is closed', () => {
+  it('see later stores in each of several files, and drop a file that is closed', () => {
     const files = ['a', 'b', 'c'].map((name) => fileOf(name, size - 4));
     const layouts = files.map((file) => layoutIn(file, size - 4));
     const wanted = layouts.map((layout) => sum(layout, null) as number);
@@ -319,18 +319,18 @@ describe('the SIMD kernels over a mapped file', () => {
     machine.release();
   });
 
-  it('give back the pages of a file that is cut, and see it grow again', () => {
+  it('release the pages of a file that is truncated, and see it grow again', () => {
     using file = fileOf('cut', size - 4);
     const layout = layoutIn(file, size - 4);
     const before = sum(layout, machine) as number;
     file.truncate(5 + 8 * 1000);
-    // What is gone reads as zeros.
+    // The truncated part reads as zeros.
     expect(sum(layout, machine)).toBe(499_500);
     file.write(5, new Uint8Array(Float64Array.from({ length: size - 4 }, (_, i) => i % 1000).buffer));
     expect(sum(layoutIn(file, size - 4), machine)).toBe(before);
   });
 
-  it('pass through what is larger than the room for it in parts', () => {
+  it('process data larger than their memory in parts', () => {
     using file = fileOf('large', size);
     const layout = layoutIn(file, size);
     expect([sum(layout, machine), min(layout, machine), max(layout, machine)]).toEqual([sum(layout, null), 0, 999]);
@@ -353,7 +353,7 @@ describe('reductions', () => {
     expect(ndarray(new Float32Array(size).fill(0.1)).mean()).toBeCloseTo(Math.fround(0.1), 12);
   });
 
-  it('of nothing are 0, NaN, or an error', () => {
+  it('of empty arrays are 0, NaN, or an error', () => {
     expect(NDArray.zeros([0, 3], 'i4').sum()).toBe(0n);
     expect(NDArray.zeros([0]).sum()).toBe(0);
     expect(NDArray.zeros([0]).mean()).toBe(Number.NaN);
@@ -378,7 +378,7 @@ describe('reductions', () => {
     const spans = NDArray.zeros([3], 'm8[s]').set([5n, -3n, -4n]);
     expect([spans.sum(), spans.mean()]).toEqual([-2n, 0n]);
     expect([spans.set(0, null).sum(), spans.mean()]).toEqual([null, null]);
-    // A sum that wraps to NaT is NaT, as what is stored of it would be.
+    // A sum that wraps to NaT is NaT, as it would be if stored.
     const long = NDArray.zeros([300_000], 'm8[s]')
       .set(0, 2n ** 62n)
       .set(299_999, 2n ** 62n);
@@ -398,7 +398,7 @@ describe('reductions', () => {
     }
   });
 
-  it('take no axis: to forget one in silence would give the sum of all', () => {
+  it('refuse an axis: ignoring one would silently give the sum of everything', () => {
     const array = NDArray.zeros([2, 3]);
     for (const what of [array, new MaskedArray(array, NDArray.zeros([2, 3], 'bool'))]) {
       for (const name of ['sum', 'min', 'max', 'mean'] as const) {
@@ -410,12 +410,12 @@ describe('reductions', () => {
     }
   });
 
-  it('of bools count, of any byte but 0', () => {
+  it('of bools count every byte other than 0', () => {
     const array = NDArray.over(memoryOver(new Uint8Array([0, 1, 2, 255])), 'bool', [4]);
     expect([array.sum(), array.min(), array.max(), array.mean()]).toEqual([3n, false, true, 0.75]);
   });
 
-  it('pass over masked elements', () => {
+  it('skip masked elements', () => {
     const data = ndarray(new Float64Array([1, Number.NaN, 3, 4]), [2, 2]);
     const masked = new MaskedArray(
       data,

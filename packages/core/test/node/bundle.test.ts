@@ -8,7 +8,7 @@ import { afterAll, expect, test } from 'vitest';
 import { requireLate } from '../../src/node/require-late.ts';
 
 const BUILT = fileURLToPath(new URL('../../dist/node.js', import.meta.url));
-/** Inside the package, so that koffi is found beside the bundle. */
+/** Inside the package, so that koffi is found from the bundle. */
 const OUT = fileURLToPath(new URL('../../.reports/bundle', import.meta.url));
 
 const PROGRAM = `
@@ -19,7 +19,7 @@ console.log(dict.set('a', [1, 'x']).get('a'));
 dict.close();
 `;
 
-/** As one script in a folder; without `import.meta.url` where the bundler knows none. */
+/** As one script in a directory; without `import.meta.url` if the bundler has none. */
 async function bundle(name: string, format: 'es' | 'cjs', url: boolean): Promise<string> {
   mkdirSync(OUT, { recursive: true });
   const entry = join(OUT, `${name}-entry.mjs`);
@@ -43,13 +43,13 @@ test.each([
   ['es', true],
   ['cjs', true],
   ['cjs', false],
-] as const)('a program that is bundled works (%s, import.meta.url: %s)', async (format, url) => {
+] as const)('a bundled program works (%s, import.meta.url: %s)', async (format, url) => {
   const script = await bundle(`${format}-${url}`, format, url);
   const { stdout } = await promisify(execFile)(process.execPath, [script, join(OUT, `${format}-${url}.mmdpickle`)]);
   expect(stdout).toBe("[ 1, 'x' ]\n");
 });
 
-test('a package that is not there is named', () => {
+test('a missing package is named', () => {
   expect(() => requireLate('no-such-package')).toThrow(
     expect.objectContaining({ code: 'IO', found: 'no-such-package', cause: expect.any(Error) }),
   );

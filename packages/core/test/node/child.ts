@@ -19,15 +19,13 @@ export interface Child {
   saw(line: string): Promise<void>;
 }
 
-/**
- * Runs a module in a Node process of its own; `room` is the node room, `args` the arguments.
- */
+/** Runs a module in its own Node process; `room` is the node room, `args` the arguments. */
 export function startNode(code: string, args: readonly string[] = [], flags: readonly string[] = []): Child {
   const source = `import * as room from ${JSON.stringify(NODE_ROOM)};\nconst args = process.argv.slice(1);\n${code}`;
   const child = spawn(process.execPath, [...flags, '--input-type=module', '-e', source, '--', ...args], {
     stdio: ['pipe', 'pipe', 'pipe'],
   });
-  // A write to a child that has ended is reported by its end.
+  // A failed write to a child that has ended is reported by its exit.
   child.stdin.on('error', () => undefined);
   let stdout = '';
   let stderr = '';

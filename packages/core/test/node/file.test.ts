@@ -40,7 +40,7 @@ afterEach(() => temp[Symbol.dispose]());
 const onDisk = (path: string): number => statSync(path).blocks * 512;
 
 describe('opening', () => {
-  it.each(['r', 'r+', 'a'] as const)('refuses what is not a regular file, and never hangs (%s)', async (mode) => {
+  it.each(['r', 'r+', 'a'] as const)('refuses anything but a regular file, and never hangs (%s)', async (mode) => {
     const fifo = temp.file('fifo');
     execFileSync('mkfifo', [fifo]);
     const socket = temp.file('socket');
@@ -54,7 +54,7 @@ describe('opening', () => {
     expectCode('INVALID_ARGUMENT', () => NodeFile.open(temp.file('link'), mode));
   });
 
-  it('says what is missing, there already, or impossible', () => {
+  it('says what is missing, already present, or impossible', () => {
     expectCode('NOT_FOUND', () => NodeFile.open(temp.file('no')));
     expectCode('NOT_FOUND', () => NodeFile.open(temp.file('no'), 'r+'));
     expectCode('NOT_FOUND', () => NodeFile.open(temp.file('no/dir/file'), 'a'));
@@ -77,12 +77,12 @@ describe('opening', () => {
     expectCode('IO', () => NodeFile.open(temp.file('loop')));
   });
 
-  it('keeps apart what may not be changed and what may not even be read', async () => {
+  it('distinguishes files that may not be changed from files that may not even be read', async () => {
     const path = temp.file('guarded');
     writeFileSync(path, 'x');
     const ask = (mode: string, denied: string): Promise<string> =>
       runNode(
-        // Root may do everything, so the child gives that up first.
+        // Root may do everything, so the child drops that first.
         `if (process.getuid() === 0) { process.setgroups([]); process.setgid(65534); process.setuid(65534); }
          try { room.NodeFile.open(args[0], args[1]).close(); console.log('open'); } catch (error) { console.log(error.code, error.errno, error.path); }`,
         [path, mode],
@@ -95,7 +95,7 @@ describe('opening', () => {
     expect(await ask('r', 'all')).toBe(`all: IO EACCES ${path}`);
   });
 
-  it('takes URLs, follows links and replaces the file behind a link, not the link', () => {
+  it('accepts URLs, follows links and replaces the file behind a link, not the link', () => {
     const path = temp.file('space and ü');
     writeFileSync(path, 'old');
     const link = temp.file('link');
@@ -110,7 +110,7 @@ describe('opening', () => {
     expect(file.identityOfName()).toEqual(next.identity());
   });
 
-  it('finds its file again behind a link to a directory whose name is no UTF-8', () => {
+  it('finds its file again through a link to a directory whose name is not UTF-8', () => {
     const directory = Buffer.concat([Buffer.from(temp.file('latin-')), Uint8Array.of(0xe9)]);
     mkdirSync(directory);
     symlinkSync(directory, temp.file('directory'));
@@ -125,7 +125,7 @@ describe('opening', () => {
     ]);
   });
 
-  it('says that the working directory is gone, where a path is relative to it', () => {
+  it('says that the working directory is gone if a path is relative to it', () => {
     const home = process.cwd();
     mkdirSync(temp.file('gone'));
     process.chdir(temp.file('gone'));
@@ -144,14 +144,14 @@ describe('opening', () => {
     ['create-new', { durable: true }],
     ['a', { named: true }],
     ['create-new', { named: true, durable: true }],
-  ] as const)('makes a file whole or not at all, whenever it is killed (%s, %j)', (mode, { ...how }) => {
+  ] as const)('creates a file completely or not at all, whenever it is killed (%s, %j)', (mode, { ...how }) => {
     const { named = false, durable = false }: { named?: boolean; durable?: boolean } = how;
     const initial = encodeEmptyFile();
     let calls = 0;
     for (let last = 0, killed = true; killed; last++) {
       const path = temp.file(`${mode} ${last}`);
       calls = 0;
-      // What comes after the last call of a killed process is as if it had never been.
+      // The calls after the last one of a killed process never happen.
       const syscalls = wrapped((call, args) => {
         if (calls++ === last) throw new Error('killed');
         return call(...args);
@@ -172,7 +172,7 @@ describe('opening', () => {
   });
 
   it.each(['open', 'link', 'renameNew'] as const)(
-    'makes a file in the next best way where the best one is not known (%s), with the rights of any other',
+    'creates a file in the next best way if the best one is unsupported (%s), with the permissions of any other',
     (call) => {
       const path = temp.file('new');
       const { O_TMPFILE } = libc().platform;
@@ -198,7 +198,7 @@ describe('opening', () => {
   );
 
   it.each(['pwrite', 'fdatasync'] as const)(
-    'makes no file where what it begins with cannot be written (%s)',
+    'creates no file if its initial contents cannot be written (%s)',
     (call) => {
       const path = temp.file('new');
       const syscalls = faultySyscalls(libc(), { call, nth: 0, errno: 'ENOSPC' });
@@ -211,7 +211,7 @@ describe('opening', () => {
     },
   );
 
-  it('has the bytes of a durable file on the disk before its name, and then the name', () => {
+  it('has the bytes of a durable file on disk before its name, and then the name', () => {
     const order = (durable: boolean, found: boolean): string[] => {
       const path = temp.file(`${durable} ${found}`);
       if (found) writeFileSync(path, encodeEmptyFile());
@@ -224,7 +224,7 @@ describe('opening', () => {
     expect(order(true, true)).toEqual([]);
   });
 
-  it('makes no durable file in a directory that can be written, and not be synced', () => {
+  it('creates no durable file in a directory that is writable but cannot be synced', () => {
     const { EACCES } = constants.errno;
     const base = libc();
     const syscalls: Syscalls = {
@@ -240,7 +240,7 @@ describe('opening', () => {
     NodeFile.open(path, 'a', { initial, durable: true, syscalls }).close();
   });
 
-  it('takes a file that another process made in the same moment as it is', () => {
+  it('leaves a file that another process created at the same moment unchanged', () => {
     const path = temp.file('race');
     const base = libc();
     const syscalls: Syscalls = {
@@ -259,7 +259,7 @@ describe('opening', () => {
   });
 
   it.each(['a', 'create-new'] as const)(
-    'makes no empty file, whenever others give the name to a file or take it away (%s)',
+    'leaves no empty file, whenever others give the name to a file or remove it (%s)',
     (mode) => {
       const path = temp.file('moving');
       const initial = encodeEmptyFile();
@@ -284,7 +284,7 @@ describe('opening', () => {
     },
   );
 
-  it('makes the file that a link is to lead to', () => {
+  it('creates the target of a dangling link', () => {
     symlinkSync(temp.file('behind'), temp.file('leading'));
     using file = NodeFile.open(temp.file('leading'), 'a', { initial: encodeEmptyFile() });
     expect(file.name).toBe(temp.file('behind'));
@@ -308,7 +308,7 @@ describe('opening', () => {
   });
 });
 
-/** The real system calls, each through `through`; `named`: where every file has a name from the beginning. */
+/** The real system calls, each through `through`; `named`: every file has a name from the beginning. */
 function wrapped(
   through: (call: (...args: unknown[]) => unknown, args: unknown[]) => unknown,
   named = false,
@@ -327,14 +327,14 @@ function openDescriptorsOf(path: string): number {
     try {
       return readlinkSync(`/proc/self/fd/${fd}`) === path;
     } catch {
-      // The directory's own descriptor is gone by now.
+      // The directory's own descriptor is closed by now.
       return false;
     }
   }).length;
 }
 
 describe('sparse files', () => {
-  it('reserve disk, give it back and tell holes from data', () => {
+  it('reserve disk space, release it and distinguish holes from data', () => {
     using file = NodeFile.open(temp.file('sparse'), 'a');
     file.truncate(8 * 2 ** 20);
     expect(onDisk(file.name)).toBe(0);
@@ -352,9 +352,9 @@ describe('sparse files', () => {
   });
 
   it.each([
-    ['without extents, once its data has blocks', 0, [{ offset: 5, end: 10 }]],
-    ['with extents, as they are', 0x80000, []],
-  ])('of ext4 are asked of a file %s', (_name, attributes, expected) => {
+    ['without extents only once its data has blocks', 0, [{ offset: 5, end: 10 }]],
+    ['with extents without a flush', 0x80000, []],
+  ])('on ext4 are searched for holes %s', (_name, attributes, expected) => {
     let flushed = false;
     const syscalls: Syscalls = {
       ...libc(),
@@ -371,7 +371,7 @@ describe('sparse files', () => {
     expect(file.dataRanges(0, 20)).toEqual(expected);
   });
 
-  it('are data as a whole where ext4 keeps them beside the inode, and finds no holes', () => {
+  it('are all data if ext4 stores them in the inode and finds no holes', () => {
     using file = NodeFile.open(temp.file('inline'), 'a', {
       syscalls: { ...libc(), seek: () => -constants.errno.ENOENT },
     });
@@ -379,14 +379,14 @@ describe('sparse files', () => {
     expect(file.dataRanges(0, 20)).toEqual([{ offset: 0, end: 20 }]);
   });
 
-  it('say NO_SPACE for what no disk can hold, and stay as long as they were', () => {
+  it('say NO_SPACE for sizes that no disk can hold, and keep their length', () => {
     using file = NodeFile.open(temp.file('huge'), 'a');
     file.truncate(100);
     expectCode('NO_SPACE', () => file.allocate(0, 2 ** 43));
     expect(file.size()).toBe(100);
   });
 
-  it('ask what is free before much is reserved: the system would take all of it from others first', () => {
+  it('check the free space before a large reservation: the system would first take all of it from others', () => {
     const syscalls = faultySyscalls(libc());
     using file = NodeFile.open(temp.file('much'), 'a', { syscalls });
     file.truncate(100);
@@ -438,7 +438,7 @@ describe('sparse files', () => {
 describe('copies', () => {
   const pattern = (length: number): Uint8Array => Uint8Array.from({ length }, (_, i) => (i * 31) % 251);
 
-  it('share whole blocks where both places agree within one, and only those', () => {
+  it('share whole blocks if both offsets agree within a block, and only those', () => {
     const shared: number[][] = [];
     const { copyFileRange } = libc();
     const cloneRange: typeof copyFileRange = (from, fromOffset, to, toOffset, length) => {
@@ -474,7 +474,7 @@ describe('copies', () => {
     [128, 4096],
     [4096, 128],
     [3, 2 ** 21 - 1],
-  ])('of many pieces arrive whole (from %s to %s), within one file too', (from, to) => {
+  ])('of many pieces arrive complete (from %s to %s), also within one file', (from, to) => {
     using source = NodeFile.open(temp.file('from'), 'a');
     using target = NodeFile.open(temp.file('to'), 'a');
     const bytes = pattern(9_000_000);
@@ -511,7 +511,7 @@ describe('a system call that fails', () => {
     return bytes;
   };
 
-  it.each(['SHORT', 'EINTR'])('is made good when it was only %s', (errno) => {
+  it.each(['SHORT', 'EINTR'])('is completed if it ended early with %s', (errno) => {
     const other = NodeFile.open(temp.file('other'), 'a', { syscalls });
     const fault = (call: 'pwrite' | 'pread' | 'pwritev' | 'cloneRange' | 'copyFileRange'): void =>
       syscalls.plan({ call, nth: 0, errno, persistent: true });
@@ -542,7 +542,7 @@ describe('a system call that fails', () => {
   });
 
   it.each(['pwritev', 'posixFallocate', 'cloneRange', 'copyFileRange', 'seek', 'fallocate'] as const)(
-    'is done in another way where the system has no %s',
+    'is replaced by another one if the system has no %s',
     (call) => {
       const other = NodeFile.open(temp.file('other'), 'a', { syscalls });
       syscalls.plan({ call, nth: 0, errno: call === 'seek' ? 'EINVAL' : 'ENOSYS', persistent: true });
@@ -569,7 +569,7 @@ describe('a system call that fails', () => {
     ['ENOSPC', 'NO_SPACE'],
     ['EDQUOT', 'NO_SPACE'],
     ['EFBIG', 'NO_SPACE'],
-  ])('is a typed error (%s), and the handle goes on working', (errno, code) => {
+  ])('is a typed error (%s), and the handle remains usable', (errno, code) => {
     const other = NodeFile.open(temp.file('other'), 'a', { syscalls });
     const fails = (call: Parameters<typeof syscalls.plan>[0]['call'], run: () => unknown): void => {
       syscalls.plan({ call: call!, nth: 0, errno, persistent: true });
@@ -598,7 +598,7 @@ describe('a system call that fails', () => {
     other.close();
   });
 
-  it('in a sync poisons the handle for every change, and reading goes on', () => {
+  it('in a sync disables the handle for every change, and reading still works', () => {
     syscalls.plan({ call: 'fdatasync', nth: 0, errno: 'EIO' });
     expectCode('IO', () => file.sync());
     syscalls.plan();
@@ -622,7 +622,7 @@ describe('a system call that fails', () => {
     again.write(0, big);
   });
 
-  it('in a flush of a mapping poisons it too', () => {
+  it('in a flush of a mapping disables it too', () => {
     const memory = file.map(0, 100, 'write');
     memory.bytes(0, 100)[0] = 5;
     syscalls.plan({ call: 'msync', nth: 0, errno: 'EIO' });
@@ -631,7 +631,7 @@ describe('a system call that fails', () => {
     expectCode('IO', () => file.write(0, big));
   });
 
-  it('in madvise is no loss', () => {
+  it('in madvise is harmless', () => {
     const memory = file.map(0, 100, 'write');
     syscalls.plan({ call: 'madvise', nth: 0, errno: 'EINVAL', persistent: true });
     memory.advise?.(0, 100, 'sequential');
@@ -645,7 +645,7 @@ describe('a system call that fails', () => {
     other.close();
   });
 
-  it('after a short write reports the rest that did not fit', () => {
+  it('after a short write reports the part that did not fit', () => {
     syscalls.plan({ call: 'pwrite', nth: 0, errno: 'SHORT' }, { call: 'pwrite', nth: 1, errno: 'ENOSPC' });
     let thrown: unknown;
     try {
@@ -677,7 +677,7 @@ describe('errno', () => {
   });
 });
 
-it('reads and writes at far offsets, up to where files can end', () => {
+it('reads and writes at far offsets, up to the largest file offset', () => {
   mkdirSync(temp.file('far'));
   using file = NodeFile.open(temp.file('far/file'), 'a');
   const at = 2 ** 41 + 123;
@@ -693,7 +693,7 @@ it('reads and writes at far offsets, up to where files can end', () => {
 });
 
 describe('loads of a word', () => {
-  it('are reads at first, then go through a mapping, and see the same', () => {
+  it('are reads at first, then go through a mapping, and give the same values', () => {
     const path = temp.file('words');
     const syscalls = faultySyscalls(libc());
     using writer = NodeFile.open(path, 'a');
@@ -710,7 +710,7 @@ describe('loads of a word', () => {
     expectCode('INVALID_ARGUMENT', () => file.loadI32(61));
   });
 
-  it('that somebody cut off since the last look at the size are zero, as in a mapping', () => {
+  it('that were truncated by others since the last size check are zero, as in a mapping', () => {
     const path = temp.file('cut');
     writeFileSync(path, new Uint8Array(64).fill(1));
     using file = NodeFile.open(path);
@@ -725,10 +725,10 @@ describe('loads of a word', () => {
 describe('words of a file on a full disk', () => {
   const real = libc();
   it.each([
-    ['on FUSE, whose kernel forgets stores to a page of which a write failed,', { filesystem: () => 0x65735546 }],
+    ['on FUSE, whose kernel drops stores to a page after a failed write,', { filesystem: () => 0x65735546 }],
     ['whose file system copies what it overwrites', { cloneRange: () => -constants.errno.EINVAL }],
     ['where a page has several blocks', { fstat: (fd: number) => withBlocks(real.fstat(fd), 1024) }],
-  ])('%s are stored by writes, which say NO_SPACE: a store through a mapping would be SIGBUS', (name, calls) => {
+  ])('%s are stored by writes, which report NO_SPACE: a store through a mapping would be SIGBUS', (name, calls) => {
     const syscalls = faultySyscalls({ ...real, ...calls });
     using file = NodeFile.open(temp.file(name), 'a', { syscalls });
     file.write(0, new Uint8Array(60).fill(7));
@@ -752,7 +752,7 @@ it.each([
   ['delete', (dict: MmapDict) => dict.delete('k')],
   ['vacuum', (dict: MmapDict) => dict.vacuum()],
 ] as const)(
-  'a %s begins with a write, which tells where nothing can be written any more: a store would be SIGBUS',
+  'a %s begins with a write, which reports that nothing can be written any more: a store would be SIGBUS',
   (_name, change) => {
     const real = libc();
     let immutable = false;
@@ -773,7 +773,7 @@ it.each([
   },
 );
 
-it('a process that only opens and reads a file binds no C library', async () => {
+it('a process that only opens and reads a file does not bind the C library', async () => {
   const path = temp.file('plain');
   writeFileSync(path, 'abcdefgh');
   const { stdout } = await runNode(`
@@ -791,7 +791,7 @@ it('a process that only opens and reads a file binds no C library', async () => 
   expect(stdout.trim().split('\n')).toEqual(['false cdef', 'true']);
 });
 
-it("under Node's permission model what is not allowed is a typed error, and what is allowed works", async () => {
+it("under Node's permission model, forbidden calls are typed errors and allowed ones work", async () => {
   const allowed = temp.file('allowed');
   const denied = temp.file('denied');
   for (const dir of [allowed, denied]) {
@@ -827,7 +827,7 @@ it("under Node's permission model what is not allowed is a typed error, and what
   expect(statSync(`${allowed}/file`).mode & 0o777).toBe(0o646);
 });
 
-it('calls on descriptors and paths that are none answer alike before the C library is bound and after, and never throw', async () => {
+it('calls on invalid descriptors and paths give the same results before and after the C library is bound, and never throw', async () => {
   const path = temp.file('plain');
   writeFileSync(path, 'abcdefgh');
   const { stdout } = await runNode(`

@@ -17,7 +17,7 @@ afterAll(() => temp[Symbol.dispose]());
 
 const pattern = (length: number, from = 0): Uint8Array => Uint8Array.from({ length }, (_, i) => ((i + from) * 7) % 251);
 
-// What storage-laws.test.ts and mmap.test.ts ask of files, where pages are those of a Raspberry Pi 5, or of some servers.
+// What storage-laws.test.ts and mmap.test.ts require of files, with the page size of a Raspberry Pi 5, or of some servers.
 describe.each([2 ** 14, 2 ** 16])('on a machine with pages of %i bytes', (size) => {
   let syscalls: Syscalls;
   beforeAll(() => {
@@ -25,7 +25,7 @@ describe.each([2 ** 14, 2 ** 16])('on a machine with pages of %i bytes', (size) 
   });
   const fresh = (): NodeFile => NodeFile.open(temp.file(`large-${count++}`), 'create-new', { syscalls });
 
-  it('the judge refuses what such a kernel refuses', () => {
+  it('the simulated kernel refuses what such a kernel refuses', () => {
     using file = fresh();
     file.write(0, new Uint8Array(3 * size));
     const map = (offset: number): number => syscalls.mmap(0, size, PROT_READ, MAP_SHARED, file.fd, offset);
@@ -37,7 +37,7 @@ describe.each([2 ** 14, 2 ** 16])('on a machine with pages of %i bytes', (size) 
     expect(syscalls.munmap(address, 1)).toBe(0);
   });
 
-  it('windows hold what is asked for wherever it stands, and the page that the file ends in to its end', () => {
+  it('windows hold the requested range wherever it is, and the last page of the file to its end', () => {
     fc.assert(
       fc.property(
         fc.array(fc.tuple(fc.nat(5 * size), fc.nat(2 * size)), { minLength: 1, maxLength: 8 }),
@@ -56,7 +56,7 @@ describe.each([2 ** 14, 2 ** 16])('on a machine with pages of %i bytes', (size) 
           }
           const whole = file.map(0, all.length, access).bytes(0, all.length);
           file.truncate(cut);
-          // Nothing of it ends the process, and nothing is there that the file has not.
+          // Nothing crashes the process, and nothing appears that the file does not contain.
           expect(whole.subarray(cut).every((byte) => byte === 0)).toBe(true);
           structuredClone(whole.subarray(0, 1));
           file.write(cut, all.subarray(cut));
@@ -67,7 +67,7 @@ describe.each([2 ** 14, 2 ** 16])('on a machine with pages of %i bytes', (size) 
     );
   });
 
-  it('file pages are laid into a WebAssembly memory wherever they stand', () => {
+  it('file pages are mapped into a WebAssembly memory at any position', () => {
     using file = fresh();
     const all = pattern(40 * 2 ** 16);
     file.write(0, all);
@@ -89,7 +89,7 @@ describe.each([2 ** 14, 2 ** 16])('on a machine with pages of %i bytes', (size) 
     );
   });
 
-  it('a dict of small and large values is what another handle, and the real pages, show', () => {
+  it('a dict of small and large values is the same for another handle and for the real page size', () => {
     const path = temp.file(`dict-${count++}`);
     using dict = MmapDict.over(NodeFile.open(path, 'a', { syscalls }));
     using follower = MmapDict.over(NodeFile.open(path, 'r', { syscalls }));

@@ -37,7 +37,7 @@ function lockedBy(pid: number | undefined): void {
 }
 
 describe('a lease', () => {
-  it('is held by one, names its holder to the next, and leaves nothing behind', () => {
+  it('has one holder, names it to the next one, and leaves nothing behind', () => {
     const lease = Lease.acquire(path);
     expect(lease.held).toBe(true);
     expect(lease.path).toBe(path);
@@ -55,7 +55,7 @@ describe('a lease', () => {
     expect(readdirSync(temp.path)).toEqual([]);
   });
 
-  it('is of the file, not of the name it was reached by', () => {
+  it('belongs to the file, not to the name it was reached by', () => {
     writeFileSync(path, 'data');
     symlinkSync(path, temp.file('link'));
     using lease = Lease.acquire(temp.file('link'));
@@ -63,7 +63,7 @@ describe('a lease', () => {
     lockedBy(process.pid);
   });
 
-  it('of another process is LOCKED with its pid, until it is given back', async () => {
+  it('of another process is LOCKED with its pid, until it is released', async () => {
     const child = startNode(HOLD, [path]);
     await child.saw('held');
     lockedBy(child.process.pid);
@@ -75,14 +75,14 @@ describe('a lease', () => {
     await child.ended;
   });
 
-  it('is not waited for ever where the time is no number', async () => {
+  it('does not wait forever if the timeout is not a number', async () => {
     for (const options of [{ timeoutMs: Number.NaN }, { staleMs: '5' }, { timeout: 5 }] as object[]) {
       expectCode('INVALID_ARGUMENT', () => Lease.acquire(path, options));
       await expect(Lease.acquireAsync(path, options)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
     }
   });
 
-  it('of a killed process can be taken at once', async () => {
+  it('of a killed process can be acquired at once', async () => {
     const child = startNode(HOLD, [path]);
     await child.saw('held');
     child.process.kill('SIGKILL');
@@ -92,7 +92,7 @@ describe('a lease', () => {
     lease.assertHeld();
   });
 
-  it('of a worker that was terminated can be taken at once, of one that lives it cannot', async () => {
+  it('of a terminated worker can be acquired at once, of a live one it cannot', async () => {
     const source = `import(process.argv[2]).then((room) => {
       room.Lease.acquire(process.argv[3]);
       require('node:worker_threads').parentPort.on('message', () => {}).postMessage('held');
@@ -105,14 +105,14 @@ describe('a lease', () => {
     expect(lease.held).toBe(true);
   });
 
-  it('of a process whose pid is used again counts as a dead one', () => {
+  it('of a process whose pid was reused counts as dead', () => {
     mkdirSync(`${path}.lock`);
     writeFileSync(`${path}.lease`, JSON.stringify({ ...thisProcess(), start: '1', token: 'old' }));
     using lease = Lease.acquire(path);
     expect(lease.held).toBe(true);
   });
 
-  it('of another host is taken only when it gave no sign for long', () => {
+  it('of another host is taken over only after long silence', () => {
     mkdirSync(`${path}.lock`);
     writeFileSync(`${path}.lease`, JSON.stringify({ pid: 12345, host: 'elsewhere', start: '1', token: 'theirs' }));
     lockedBy(12345);
@@ -123,7 +123,7 @@ describe('a lease', () => {
     expect(lease.held).toBe(true);
   });
 
-  it('of a process with the same pid in another container is not said to be of this very process', () => {
+  it('of a process with the same pid in another container is not reported as this process', () => {
     mkdirSync(`${path}.lock`);
     const theirs = { ...thisProcess(), host: 'elsewhere', token: 'theirs' };
     writeFileSync(`${path}.lease`, JSON.stringify(theirs));
@@ -131,7 +131,7 @@ describe('a lease', () => {
     expect(() => Lease.acquire(path)).toThrow(`process ${process.pid} on another host or in another container holds`);
   });
 
-  it('is LOCKED without a pid where a stranger made the lock, and nothing is left beside it', () => {
+  it('is LOCKED without a pid if something else made the lock, and nothing is left beside it', () => {
     mkdirSync(`${path}.lock`);
     lockedBy(undefined);
     expect(readdirSync(temp.path)).toEqual(['run.mmdpickle.lock']);
@@ -159,7 +159,7 @@ describe('a lease', () => {
     expect(stdout).toBe('held\nLOCKED true false\n');
   });
 
-  it('that was lost and taken by another is not taken away from that one', async () => {
+  it('that was lost and acquired by another is not released for that one', async () => {
     const child = startNode(
       `const lease = room.Lease.acquire(args[0], { staleMs: 2000 });
        const lost = new Promise((resolve) => lease.signal.addEventListener('abort', resolve));
@@ -172,7 +172,7 @@ describe('a lease', () => {
       [path],
     );
     await child.saw('held');
-    // It stands still from before its lease is lost until another has it: between these there is nobody to name.
+    // The child is stopped from before its lease is lost until another process has it: in between there is nobody to name.
     child.process.kill('SIGSTOP');
     rmdirSync(`${path}.lock`);
     using lease = Lease.acquire(path);
@@ -212,7 +212,7 @@ describe('a lease', () => {
     await Promise.all(tries.map((child) => child.ended));
   });
 
-  it('waits no longer than told, and stops waiting when aborted', async () => {
+  it('waits no longer than its timeout, and stops waiting when aborted', async () => {
     using lease = Lease.acquire(path);
     expectCode('LOCKED', () => Lease.acquire(path, { timeoutMs: 30 }));
     const abort = new AbortController();
@@ -243,7 +243,7 @@ describe('a lease', () => {
       `try { room.Lease.acquire(args[0]); } catch (error) { console.log(error.code, error.errno); }`,
       'NO_SPACE EFBIG\n',
     ],
-  ])('is neither lost nor left behind where %s', (_where, limit, code, said) => {
+  ])('is neither lost nor left behind if %s', (_where, limit, code, said) => {
     const source = `import * as fs from 'node:fs'; import * as room from '${NODE_ROOM}'; const args = process.argv.slice(1);${code}`;
     const words = [process.execPath, '--input-type=module', '-e', source, '--', path];
     const { stdout, stderr } = spawnSync('sh', ['-c', `${limit}; exec "$@"`, 'sh', ...words], { encoding: 'utf8' });
@@ -251,14 +251,14 @@ describe('a lease', () => {
     expect(readdirSync(temp.path)).toEqual([]);
   });
 
-  it('cannot be taken where nothing can be written', () => {
+  it('cannot be acquired if nothing can be written', () => {
     expectCode('NOT_FOUND', () => Lease.acquire(temp.file('no/such/dir/file')));
     expectCode('INVALID_ARGUMENT', () => Lease.acquire(''));
   });
 });
 
 describe('a process id', () => {
-  it('tells the living from the dead, and does not judge other hosts', async () => {
+  it('tells live from dead processes, and does not judge other hosts', async () => {
     expect(isAlive(thisProcess())).toBe(true);
     expect(thisProcess().host).toContain(hostname());
     expect(isAlive({ ...thisProcess(), start: 'another' })).toBe(false);

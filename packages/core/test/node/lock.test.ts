@@ -22,7 +22,7 @@ function fresh(): NodeFile {
 }
 
 describe.each(pythons().slice(0, 1))('with Python $version', (info) => {
-  it('is the lock that fcntl.flock takes, both ways', async () => {
+  it('is the same lock as fcntl.flock, both ways', async () => {
     await using python = new Python(info);
     using file = fresh();
     await python.run('import fcntl; shared["f"] = open(args["path"], "r+b"); result = None', { path: file.name });
@@ -46,13 +46,13 @@ except BlockingIOError:
     await pythonReleases();
     await waiting;
     expect(await pythonTakes()).toBe(false);
-    // Closing lets go.
+    // Closing releases it.
     file.close();
     expect(await pythonTakes()).toBe(true);
   });
 });
 
-it('waits in a blocked thread until another process lets go', async () => {
+it('waits in a blocked thread until another process releases it', async () => {
   using file = fresh();
   const child = startNode(
     `const file = room.NodeFile.open(args[0], 'r+');
@@ -71,7 +71,7 @@ it('waits in a blocked thread until another process lets go', async () => {
   await child.ended;
 });
 
-it('loses nothing when processes count under it', async () => {
+it('protects a counter that several processes increment', async () => {
   using file = fresh();
   file.write(0, new Uint8Array(8));
   const code = `
@@ -86,7 +86,7 @@ it('loses nothing when processes count under it', async () => {
   expect(file.loadI64(0)).toBe(15_000n);
 });
 
-it('is let go by the system when its holder is killed', async () => {
+it('is released by the system when its holder is killed', async () => {
   using file = fresh();
   const child = startNode(
     `room.NodeFile.open(args[0], 'r+').lock(0); console.log('locked'); setInterval(() => {}, 1000);`,
@@ -99,7 +99,7 @@ it('is let go by the system when its holder is killed', async () => {
   file.lock(0);
 });
 
-it('does not keep a process from exiting that gave up waiting', async () => {
+it('does not keep a process alive that gave up waiting', async () => {
   using file = fresh();
   file.lock(0);
   const { code, stdout } = await runNode(
@@ -111,7 +111,7 @@ it('does not keep a process from exiting that gave up waiting', async () => {
 });
 
 describe('on a filesystem without flock', () => {
-  it.each(['ENOLCK', 'EOPNOTSUPP', 'ENOSYS'])('a directory stands in for it (%s)', async (errno) => {
+  it.each(['ENOLCK', 'EOPNOTSUPP', 'ENOSYS'])('a directory replaces it (%s)', async (errno) => {
     const name = fresh().name;
     const syscalls = faultySyscalls(libc(), { call: 'flock', nth: 0, errno, persistent: true });
     const first = NodeFile.open(name, 'r+', { syscalls });
@@ -135,7 +135,7 @@ describe('on a filesystem without flock', () => {
   });
 });
 
-it('that is a directory stands beside the name that the file has, also once a vacuum put it there', () => {
+it("a lock directory is next to the file's current name, also after a vacuum replaced the file", () => {
   const name = fresh().name;
   const syscalls = faultySyscalls(libc(), { call: 'flock', nth: 0, errno: 'ENOLCK', persistent: true });
   const open = (): MmapDict => MmapDict.over(NodeFile.open(name, 'r+', { syscalls }), { lockTimeout: 0 });
@@ -149,7 +149,7 @@ it('that is a directory stands beside the name that the file has, also once a va
   expect([...other.set('c', 1).keys()]).toEqual(['a', 'b', 'c']);
 });
 
-it('that is a directory and was taken over says so, and leaves the new holder its own', () => {
+it("unlock reports that its lock directory was taken over, and leaves the new holder's directory", () => {
   const syscalls = faultySyscalls(libc(), { call: 'flock', nth: 0, errno: 'ENOLCK', persistent: true });
   using file = NodeFile.open(fresh().name, 'r+', { syscalls });
   file.lock(0);
@@ -166,7 +166,7 @@ it('that is a directory and was taken over says so, and leaves the new holder it
   file.unlock();
 });
 
-it('stops waiting when aborted, also between two tries', async () => {
+it('stops waiting when aborted, also between two attempts', async () => {
   using file = fresh();
   using other = NodeFile.open(file.name, 'r+');
   file.lock(0);
@@ -178,8 +178,8 @@ it('stops waiting when aborted, also between two tries', async () => {
   other.lock(0);
 });
 
-describe('several that wait with one handle', () => {
-  it('have the lock one after the other, in order, and others of the file not in between', async () => {
+describe('several waiters on one handle', () => {
+  it('get the lock one after the other, in order, with no other handle of the file in between', async () => {
     using file = fresh();
     using other = NodeFile.open(file.name, 'r+');
     file.lock(0);
@@ -193,14 +193,14 @@ describe('several that wait with one handle', () => {
     });
     expect(other.tryLock()).toBe(false);
     file.unlock();
-    // They were first, although nobody has the lock now.
+    // They came first, although nobody holds the lock now.
     expect(other.tryLock()).toBe(false);
     await Promise.all(all);
     expect(seen).toEqual(['a', '/a', 'b', '/b', 'c', '/c']);
     file.lock(0);
   });
 
-  it('give up at their own times and for their own reasons, and the others go on', async () => {
+  it('give up at their own times and for their own reasons, and the others continue', async () => {
     using file = fresh();
     using other = NodeFile.open(file.name, 'r+');
     file.lock(0);
@@ -217,7 +217,7 @@ describe('several that wait with one handle', () => {
     file.lock(0);
   });
 
-  it('share it where one of them keeps it for long', async () => {
+  it('share it with others if one of them keeps it for long', async () => {
     using file = fresh();
     using other = NodeFile.open(file.name, 'r+');
     file.lock(0);
@@ -232,7 +232,7 @@ describe('several that wait with one handle', () => {
     file.lock(0);
   });
 
-  it('are told when the file is closed, and nothing is asked of its descriptor any more', async () => {
+  it('are rejected when the file is closed, and its descriptor is no longer used', async () => {
     using file = fresh();
     const other = NodeFile.open(file.name, 'r+');
     file.lock(0);
@@ -244,7 +244,7 @@ describe('several that wait with one handle', () => {
     next.lock(0);
   });
 
-  it('are all told of an error that cannot be gone on after', async () => {
+  it('are all rejected by an unrecoverable error', async () => {
     const syscalls = faultySyscalls(libc());
     using file = fresh();
     using other = NodeFile.open(file.name, 'r+', { syscalls });
@@ -257,7 +257,7 @@ describe('several that wait with one handle', () => {
   });
 });
 
-it('calls what can be done without the lock while it is waited for, and passes its error on', async () => {
+it('calls the work that needs no lock while it waits, and passes its error on', async () => {
   using file = fresh();
   using other = NodeFile.open(file.name, 'r+');
   file.lock(0);
@@ -281,7 +281,7 @@ it('calls what can be done without the lock while it is waited for, and passes i
   file.lock(0);
 });
 
-it('goes on after an interrupted call, and reports what it cannot go on after', () => {
+it('continues after an interrupted call, and reports an unrecoverable error', () => {
   const syscalls = faultySyscalls(libc());
   using file = NodeFile.open(fresh().name, 'r+', { syscalls });
   syscalls.plan({ call: 'flock', nth: 0, errno: 'EINTR', persistent: true });

@@ -27,7 +27,7 @@ function fresh(size = 0): NodeFile {
 }
 
 describe('windows', () => {
-  it('share one buffer for stretches of one cell, and give a stretch over a border its own', () => {
+  it('share one buffer for ranges within one cell, and give a range across a border its own', () => {
     using file = fresh(3 * CELL);
     const a = file.map(0, 100, 'write').bytes(0, 100);
     const b = file.map(5000, 100, 'write').bytes(0, 100);
@@ -50,7 +50,7 @@ describe('windows', () => {
     const bytes = new Uint8Array(20);
     file.read(CELL - 10, bytes);
     expect(bytes.every((byte) => byte === 7)).toBe(true);
-    // A longer stretch from the same page replaces the window, and the shorter one stays valid.
+    // A longer range from the same page replaces the window, and the shorter one stays valid.
     const longer = file.map(CELL - 10, 2 * CELL, 'write').bytes(0, 2 * CELL);
     longer[0] = 8;
     expect(across[0]).toBe(8);
@@ -77,7 +77,7 @@ describe('windows', () => {
     ).toBe(true);
   });
 
-  it('can be cloned whole: no page of their buffer is missing', () => {
+  it('can be cloned completely: no page of their buffer is missing', () => {
     using file = fresh(100);
     file.write(0, new Uint8Array(100).fill(6));
     const view = file.map(10, 5, 'write').bytes(0, 5);
@@ -87,7 +87,7 @@ describe('windows', () => {
   });
 
   it.each(['write', 'read', 'copy-on-write'] as const)(
-    'keep their pages where a byte stream takes a view, and with it the buffer of every array there (%s)',
+    'keep their pages when a byte stream transfers a view, and with it the buffer of every array there (%s)',
     async (access) => {
       using file = fresh(4096);
       file.write(0, new Uint8Array(new Float32Array([1, 2, 3, 4]).buffer));
@@ -111,7 +111,7 @@ describe('windows', () => {
     },
   );
 
-  it('are not unmapped under a byte stream that took them', async () => {
+  it('are not unmapped while a byte stream holds them', async () => {
     const { code, stdout } = await runNode(
       `const send = async () => {
          const file = room.NodeFile.open(args[0], 'create-new');
@@ -146,7 +146,7 @@ describe('windows', () => {
     expect(buffer.byteLength).toBe(SMALL_CELL);
   });
 
-  it('are small at first, and of 64 MiB once a file needs many; both show the same bytes', () => {
+  it('are small at first, and 64 MiB once a file needs many; both show the same bytes', () => {
     using file = fresh(2 * CELL);
     const at = Array.from({ length: 40 }, (_, i) => i * SMALL_CELL);
     const views = at.slice(0, 20).map((offset) => file.map(offset, 8, 'write').bytes(0, 8));
@@ -155,7 +155,7 @@ describe('windows', () => {
       ...Array.from({ length: 4 }, () => CELL),
     ]);
     for (const [i, view] of views.entries()) view[0] = i + 1;
-    // What lies in a small cell is found there again; a stretch over its border, in a large one.
+    // A range within a small cell is found there again; a range across its border, in a large one.
     expect(file.map(at[3]! + 8, 8, 'write').bytes(0, 8).buffer).toBe(views[3]!.buffer);
     const across = file.map(at[1]!, 2 * SMALL_CELL, 'write').bytes(0, 2 * SMALL_CELL);
     expect([across.buffer.byteLength, across[0], across[SMALL_CELL]]).toEqual([CELL, 2, 3]);
@@ -164,7 +164,7 @@ describe('windows', () => {
     }
   });
 
-  it('that are copied on write are of 64 MiB from the first on: none of their pages is mapped twice', () => {
+  it('that are copy-on-write are 64 MiB from the start: none of their pages is mapped twice', () => {
     using file = fresh(CELL);
     const part = file.map(SMALL_CELL - 4, 4, 'copy-on-write').bytes(0, 4);
     part[3] = 9;
@@ -172,7 +172,7 @@ describe('windows', () => {
     expect([whole.buffer === part.buffer, whole[SMALL_CELL - 1]]).toEqual([true, 9]);
   });
 
-  it('that are copied on write are one for an array over a border, whichever part of it is asked for', () => {
+  it('that are copy-on-write are one for an array across a border, whichever part of it is requested', () => {
     using file = fresh(CELL + 100);
     const memory = file.map(CELL - 100, 200, 'copy-on-write');
     memory.bytes(0, 200)[50] = 1;
@@ -184,7 +184,7 @@ describe('windows', () => {
     }
   });
 
-  it('keep private what is stored into a read-only or copy-on-write mapping', () => {
+  it('keep stores into a read-only or copy-on-write mapping private', () => {
     using file = fresh(10_000);
     for (const access of ['read', 'copy-on-write'] as const) {
       const memory = file.map(0, 10_000, access);
@@ -196,7 +196,7 @@ describe('windows', () => {
     expect(readFileSync(file.name).every((byte) => byte === 0)).toBe(true);
   });
 
-  it('serve an array of any size, by stretches no longer than one buffer can be', () => {
+  it('serve an array of any size, in ranges no longer than one buffer can be', () => {
     const size = 40 * 2 ** 30;
     using file = fresh(size);
     const memory = file.map(1000, size - 1000, 'write');
@@ -218,7 +218,7 @@ describe('windows', () => {
     expect(statSync(file.name).blocks * 512).toBeLessThan(2 ** 20);
   });
 
-  it('serve a large array from one window, however it is walked', () => {
+  it('serve a large array from one window, in any order of access', () => {
     using file = fresh(3 * CELL);
     const memory = file.map(100, 3 * CELL - 100, 'write');
     const buffers = new Set<ArrayBufferLike>();
@@ -228,7 +228,7 @@ describe('windows', () => {
     expect(buffers.size).toBe(1);
   });
 
-  it('flush what was stored, so that another process reads it from the file', async () => {
+  it('flush stores, so that another process reads them from the file', async () => {
     using file = fresh(8192);
     const memory = file.map(4000, 1000, 'write');
     memory.bytes(0, 1000).fill(11);
@@ -245,7 +245,7 @@ describe('windows', () => {
 });
 
 describe('a stale view', () => {
-  it('reads as zeros after close, and stores into it reach nobody', () => {
+  it('reads as zeros after close, and stores into it are lost', () => {
     const file = fresh(CELL + 5000);
     file.write(0, new Uint8Array(5000).fill(1));
     const views = (['read', 'copy-on-write', 'write'] as const).flatMap((access) => [
@@ -266,7 +266,7 @@ describe('a stale view', () => {
     expect(again.map(0, 1, 'read').bytes(0, 1)[0]).toBe(1);
   });
 
-  it('reads as zeros beyond the end when the file is cut, here or elsewhere, and sees what is appended again', () => {
+  it('reads as zeros beyond the end when the file is truncated, here or elsewhere, and sees what is appended again', () => {
     using file = fresh();
     using other = NodeFile.open(file.name, 'r+');
     file.write(0, new Uint8Array(50_000).fill(1));
@@ -287,7 +287,7 @@ describe('a stale view', () => {
     expect(structuredClone(views[2])![0]).toBe(1);
   });
 
-  it('shows the old file after another was renamed over it, and lives on when the name is gone', () => {
+  it('shows the old file after another was renamed over it, and remains valid when the name is gone', () => {
     using file = fresh(5000);
     file.write(0, new Uint8Array(5000).fill(1));
     const view = file.map(0, 5000, 'write').bytes(0, 5000);
@@ -301,7 +301,7 @@ describe('a stale view', () => {
     expect(view[2]).toBe(1);
   });
 
-  it('survives storms of the garbage collector, in the order of any life: view, memory, file', async () => {
+  it('survives heavy garbage collection, in any order of lifetimes: view, memory, file', async () => {
     const { stdout, stderr, code, signal } = await runNode(
       `const { readFileSync } = await import('node:fs');
        const mapped = () => (readFileSync('/proc/self/maps', 'utf8').match(/storm/g) ?? []).length;
@@ -334,7 +334,7 @@ describe('a stale view', () => {
     expect(Number(stdout.trim().split(' ').at(-1))).toBeLessThan(20);
   });
 
-  it('is harmless in 100,000 small maps, whose windows are few', async () => {
+  it('is harmless in 100,000 small maps, which need few windows', async () => {
     const { stdout, stderr, code, signal } = await runNode(
       `const file = room.NodeFile.open(args[0], 'a');
        file.truncate(100_000 * 4096);
@@ -382,7 +382,7 @@ describe('a stale view', () => {
   });
 });
 
-it('says what it needs on a system that it does not know', async () => {
+it('says what it needs on an unknown system', async () => {
   const { stdout } = await runNode(
     `Object.defineProperty(process, 'platform', { value: 'win32' });
      try { room.NodeFile.open('x'); } catch (error) { console.log(error.code, error.errno, error.message); }`,
@@ -397,7 +397,7 @@ describe('arrays over one file', () => {
   it.each([
     ['another mapping', (file: NodeFile, at: number, n: number) => over(file.map(at, n, 'write'), n)],
     [
-      'a part of the same one',
+      'a part of the same mapping',
       (file: NodeFile, at: number, n: number) => part(over(file.map(0, size, 'write'), size), at, n),
     ],
     [
@@ -421,7 +421,7 @@ describe('arrays over one file', () => {
     }
   });
 
-  it('are filled without a window, and take their disk first', () => {
+  it('are filled without a window, and reserve their disk space first', () => {
     let views = 0;
     const calls = libc();
     const syscalls = {
@@ -450,7 +450,7 @@ const part = (array: NDArray, at: number, length: number): NDArray => array.slic
 describe('mapFixed', () => {
   const { pageSize } = libc();
 
-  it('lays file pages into a WebAssembly memory, and takes them away again', () => {
+  it('maps file pages into a WebAssembly memory, and removes them again', () => {
     using file = fresh();
     file.write(
       0,
@@ -478,7 +478,7 @@ describe('mapFixed', () => {
     expect(readFileSync(file.name)[7000]).toBe(7000 % 251);
   });
 
-  it('lays them where large pages fit, if it may choose', () => {
+  it('places them where large pages fit, if it may choose', () => {
     using file = fresh();
     const large = 2 ** 21;
     file.write(
@@ -505,11 +505,11 @@ describe('mapFixed', () => {
       stretch!.prefetch?.(0, 40_000);
       expect(seen.every((byte) => byte === 0)).toBe(true);
     }
-    // Room for one place alone: as it comes. With a page more that may be the better one, by chance.
+    // Room for one position only: used as it is. With one more page, another position may be better, by chance.
     expect(memory.mapFixed?.(target, 65536, 5000, 40_000, 40_000 + pageSize)?.at).toBe(65536 + (5000 % pageSize));
   });
 
-  it('lets a memory with file pages in it grow, and leaves alone what it does not own any more', () => {
+  it('lets a memory with file pages in it grow, and leaves alone what it no longer owns', () => {
     using file = fresh();
     file.write(0, new Uint8Array(100_000).fill(4));
     const wasm = new WebAssembly.Memory({ initial: 4 });
@@ -521,7 +521,7 @@ describe('mapFixed', () => {
     expect(readFileSync(file.name).every((byte) => byte === 4)).toBe(true);
   });
 
-  it('says no where it cannot: private changes, no room, misaligned, past the end', () => {
+  it('declines if it cannot: private changes, no room, misaligned, past the end', () => {
     using file = fresh(100_000);
     const target = new WebAssembly.Memory({ initial: 2 }).buffer as ArrayBuffer;
     expect(file.map(0, 1000, 'copy-on-write').mapFixed?.(target, 0, 0, 1000)).toBeUndefined();

@@ -9,7 +9,7 @@ import { libc } from '../../src/node/index.ts';
 import { FS_CALLS } from '../../src/node/late-bound.ts';
 import type { FileStatus } from '../../src/node/syscalls.ts';
 
-/** Node's own object answers by getters. From Node 22 on, what is below a file is just missing to it. */
+/** Node's own object answers through getters. From Node 22 on, it reports a path below a file just as missing. */
 function facts(status: FileStatus | number): unknown {
   if (typeof status === 'number') return status === -errno.ENOTDIR ? -errno.ENOENT : status;
   const { dev, ino, size, mode, uid, gid, blockSize, links, kind } = status;
@@ -18,7 +18,7 @@ function facts(status: FileStatus | number): unknown {
 
 const { errno } = constants;
 
-describe('what a path stands for is the same from the C library as from node:fs', () => {
+describe('the status of a path is the same from the C library as from node:fs', () => {
   using dir = new TempDir();
   const file = dir.file('file');
   writeFileSync(file, 'bytes');
@@ -32,7 +32,7 @@ describe('what a path stands for is the same from the C library as from node:fs'
   execFileSync('mkfifo', [dir.file('fifo')]);
   const odd = dir.file('süd \u{1f4f7} \ud800');
   writeFileSync(odd, 'odd');
-  // Bound from here on.
+  // The C library is bound from here on.
   const bound = libc();
   expect(bound.pageSize).toBeGreaterThan(0);
   const paths = [file, large, dir.file('folder'), dir.file('link'), dir.file('broken'), dir.file('fifo'), odd];
@@ -63,7 +63,7 @@ describe('what a path stands for is the same from the C library as from node:fs'
     expect(ours).toEqual(nodes);
   });
 
-  it('a socket, and a descriptor that is closed', async () => {
+  it('a socket, and a closed descriptor', async () => {
     using sockets = new TempDir();
     const server = createServer().listen(sockets.file('socket'));
     await new Promise((resolve) => server.once('listening', resolve));
@@ -74,7 +74,7 @@ describe('what a path stands for is the same from the C library as from node:fs'
   });
 });
 
-it('device numbers are put together as makedev(3) does', () => {
+it('device numbers are combined as in makedev(3)', () => {
   const device = (major: number, minor: number): bigint => {
     const view = new DataView(new ArrayBuffer(256));
     view.setUint32(136, major, true);

@@ -88,7 +88,7 @@ function argument(name: OpcodeName, value: Argument): Uint8Array[] {
   return [little(payload.length, width), payload];
 }
 
-/** An opcode that takes an argument never stands alone, so a list that starts with one is the pair. */
+/** An opcode that takes an argument is never alone, so a list that starts with one is the pair. */
 function isCall(part: readonly unknown[]): part is readonly [OpcodeName, Argument] {
   return typeof part[0] === 'string' && OPCODES[part[0] as OpcodeName].arg !== null;
 }

@@ -24,7 +24,7 @@ const ARGUMENTS: readonly unknown[] = [
 
 type Maker = (...args: never[]) => unknown;
 
-/** What makes values of arguments. Of opaque names and objects only their owner knows whether Python can load them. */
+/** Makes values of arguments. Whether Python can load opaque names and objects is known to their owner only. */
 const MAKERS: Readonly<Record<string, Maker>> = {
   Complex: (...args: [number, number]) => new pickle.Complex(...args),
   Counter: (...args: [[]]) => new pickle.Counter(...args),
@@ -64,12 +64,12 @@ const OPAQUE: Readonly<Record<string, Maker>> = {
   OpaqueObject: (...args: [never, unknown, []]) => new pickle.OpaqueObject(...args),
 };
 
-/** Classes that take what the class of JavaScript takes that they derive from, and what makes no value. */
+/** Classes that accept what their JavaScript base class accepts, and exports that make no value. */
 const OTHERS: readonly string[] = ['ByteArray', 'Decoder', 'Deque', 'EntryEncoder', 'RecArray', 'Tuple'];
 
 const someArguments = fc.array(fc.constantFrom(...ARGUMENTS), { maxLength: 3 });
 
-/** What is written of a value made of arguments; undefined where they, or it, were refused as they should be. */
+/** The pickle of a value made of arguments; undefined if they, or the value, were refused as they should be. */
 function written(make: Maker, args: readonly unknown[], protocol: 2 | 4): Uint8Array | undefined {
   try {
     return dump(make(...(args as never[])), { protocol });
@@ -99,7 +99,7 @@ it.each([
   ['UnicodeDecodeError', ['utf-8', Uint8Array.of(0xff), 0, 1, 'why'], ['utf-8', 'text', 0, 1, 'why']],
   ['UnicodeEncodeError', ['ascii', 'é', 0, 1, 'why'], ['ascii', Uint8Array.of(0xff), 0, 1, 'why']],
   ['UnicodeTranslateError', ['é', 0, 1, 'why'], [Uint8Array.of(0xff), 0, 1, 'why']],
-])('an %s is an entry if Python 3 makes one of its arguments', (type, good, bad) => {
+])('an %s is an entry if Python 3 can make one of its arguments', (type, good, bad) => {
   const made = pickle.loadEntry(pickle.dumpEntry(new pickle.PyException(type, good)));
   expect(made).toEqual(new pickle.PyException(type, good));
   const float = good.map((item) => (item === 0 ? -0 : item));
@@ -116,18 +116,21 @@ const stop = new pickle.PyException('KeyboardInterrupt');
 
 it.each<[string, () => unknown]>([
   ['bytes as the message of a group', () => raised('ExceptionGroup', [Uint8Array.of(65), [boom]])],
-  ['what is no Exception, in an ExceptionGroup', () => raised('ExceptionGroup', ['all', [boom, stop]])],
-  ['a half as the characters of a BlockingIOError', () => raised('BlockingIOError', [11, 'later', 1.5])],
-  ['minus zero as those of an OSError that becomes one', () => raised('OSError', [11, 'later', -0])],
+  ['a BaseException in an ExceptionGroup', () => raised('ExceptionGroup', ['all', [boom, stop]])],
+  ['a fraction as the characters of a BlockingIOError', () => raised('BlockingIOError', [11, 'later', 1.5])],
+  [
+    'negative zero as the characters of an OSError that becomes a BlockingIOError',
+    () => raised('OSError', [11, 'later', -0]),
+  ],
   ['a long integer', () => raised('IOError', [11, 'later', 2n ** 63n])],
   ['a Decimal', () => raised('EnvironmentError', [11, 'later', new pickle.PyDecimal('1')])],
   ['arguments as an attribute', () => raised('KeyError', [], [['args', 5]])],
-  ['a cause that is none', () => raised('KeyError', [], [['__cause__', 'x']])],
-  ['a context that is none', () => raised('KeyError', [], [['__context__', []]])],
+  ['an invalid cause', () => raised('KeyError', [], [['__cause__', 'x']])],
+  ['an invalid context', () => raised('KeyError', [], [['__context__', []]])],
   ['a traceback', () => raised('KeyError', [], [['__traceback__', 'x']])],
-  ['a flag that is none', () => raised('KeyError', [], [['__suppress_context__', 1]])],
-  ['characters that are no number', () => raised('OSError', [], [['characters_written', 'x']])],
-  ['a start that is none', () => raised('UnicodeEncodeError', ['ascii', 'é', 0, 1, 'why'], [['start', 'x']])],
+  ['an invalid flag', () => raised('KeyError', [], [['__suppress_context__', 1]])],
+  ['characters that are not a number', () => raised('OSError', [], [['characters_written', 'x']])],
+  ['an invalid start', () => raised('UnicodeEncodeError', ['ascii', 'é', 0, 1, 'why'], [['start', 'x']])],
   ['the message of a group', () => raised('ExceptionGroup', ['all', [boom]], [['message', 'x']])],
 ])('%s of an exception is refused, as Python refuses it', (_name, make) => {
   expect(() => dump(make())).toThrow(MmdError);
@@ -137,7 +140,7 @@ it.each<[string, () => unknown]>([
 const changed = <T extends object>(value: T, parts: object): T =>
   Object.assign(Object.create(Object.getPrototypeOf(value) as object), value, parts) as T;
 
-/** A Map that says that its keys are others. */
+/** A Map that reports other keys than it has. */
 class OtherMap extends Map<unknown, unknown> {
   override keys(): ReturnType<Map<unknown, unknown>['keys']> {
     return new Map<unknown, unknown>([['a', 1]]).keys();
@@ -223,28 +226,28 @@ it.each<[string, () => unknown]>([
   ],
   ['a Map of other keys', () => new OtherMap([[[], 2]])],
   ['a path', () => changed(new pickle.PyPath(['a']), { segments: [5] })],
-])('%s is refused where it was changed into what no Python loads', (_name, make) => {
+])('%s is refused after a change to something that no Python loads', (_name, make) => {
   const value = make();
   expect(() => dump(value)).toThrow(MmdError);
 });
 
-it('a persistent id is no part of an entry, which nobody loads by pickle.load', () => {
+it('a persistent id is refused in an entry, because pickle.load cannot resolve it', () => {
   const object = new pickle.OpaqueObject('BINPERSID', null, ['id']);
   expect(() => pickle.dumpEntry([object])).toThrow(expect.objectContaining({ code: 'UNSUPPORTED_VALUE' }));
   expect(pickle.load(dump(object))).toEqual(object);
 });
 
-it('a copy with other parts that are right is written', () => {
+it('a copy with other valid parts is written', () => {
   const copy = changed(new pickle.PyDate(2024, 1, 31), { month: 3 });
   expect(pickle.load(dump(copy))).toEqual(new pickle.PyDate(2024, 3, 31));
   expect(new pickle.PyTimeDelta(-0, -0, -0)).toEqual(new pickle.PyTimeDelta(0));
 });
 
-describe.each(pythons())('what is written of values is loaded by Python $version with numpy $numpy', (info) => {
+describe.each(pythons())('anything written from values is loaded by Python $version with numpy $numpy', (info) => {
   const python = new Python(info);
   afterAll(() => python[Symbol.asyncDispose]());
 
-  it.each(Object.entries(MAKERS))('whatever makes a %s, or refuses to', async (_name, make) => {
+  it.each(Object.entries(MAKERS))('for any arguments of a %s that are not refused', async (_name, make) => {
     const pickles: Uint8Array[] = [];
     const given: string[] = [];
     fc.assert(

@@ -33,7 +33,7 @@ function refusal(bytes: Uint8Array, options: LoadOptions = {}): readonly [string
 
 const joined = (parts: readonly Uint8Array[]): Uint8Array => Uint8Array.from(parts.flatMap((part) => [...part]));
 
-describe('the budget for work', () => {
+describe('the work budget', () => {
   const shared = asm('MARK', new Uint8Array(20_000).fill(0x4e), 'LIST', ['BINPUT', 0], 'POP');
   const calls = (name: string, count: number): Part => [
     shared,
@@ -48,7 +48,7 @@ describe('the budget for work', () => {
     expect(load(pickle(calls(name, 50)), { limits: { work: 10_000 } })).toHaveLength(50);
   });
 
-  it('is no refusal of the arguments: the pickle ends, and no opaque object is made', () => {
+  it('is not mistaken for refused arguments: the load ends, and no opaque object is made', () => {
     const name = 'x'.repeat(20_000);
     const field = tuple(str(name), str('<f8'));
     const types = Array.from({ length: 500 }, () => call('numpy dtype', list(field, tuple(str('b'), ['BINGET', 0]))));
@@ -57,14 +57,14 @@ describe('the budget for work', () => {
   });
 });
 
-describe('arguments that are nearly known', () => {
+describe('arguments that are almost supported', () => {
   const opaque: Readonly<Record<string, Part>> = {
     'a Fraction of long text': call('fractions Fraction', str('7'.repeat(9000))),
     'a Fraction of text': call('fractions Fraction', str('a/b')),
     'a Fraction of floats': call('fractions Fraction', ['BINFLOAT', 1.5], int(2)),
     'a Fraction of long ints': call('fractions Fraction', ['LONG4', 1n << 20_000n], int(3)),
     'a Fraction over a long int': call('fractions Fraction', int(3), ['LONG4', 1n << 20_000n]),
-    'a Fraction of three': call('fractions Fraction', int(1), int(2), int(3)),
+    'a Fraction of three arguments': call('fractions Fraction', int(1), int(2), int(3)),
     'a reshape of one argument': call('numpy reshape', str('x')),
     'a dtype list that nests 50 deep': call(
       'numpy dtype',
@@ -105,7 +105,7 @@ describe('arguments that are nearly known', () => {
   });
 });
 
-describe('keys that cost something', () => {
+describe('keys that are expensive', () => {
   const long = 'k'.repeat(100);
 
   it('are equal by value, however long, alone and inside tuples', () => {
@@ -124,7 +124,7 @@ describe('keys that cost something', () => {
     expect(dictionary.get(Tuple.of(`b${long}`, 1))).toBeUndefined();
   });
 
-  it('are objects by identity, of whatever class', () => {
+  it('are compared by identity if they are objects, of whatever class', () => {
     class Own {}
     const [one, other] = [new Own(), new Own()];
     const dictionary = new PyDict<unknown, number>([
@@ -134,7 +134,7 @@ describe('keys that cost something', () => {
     expect([dictionary.get(one), dictionary.get(other), dictionary.get(new Own())]).toEqual([1, 2, undefined]);
   });
 
-  it('are decimals of any length, equal to the numbers they equal', () => {
+  it('equal the same numbers if they are decimals of any length', () => {
     const digits = '7'.repeat(2000);
     const dictionary = new PyDict<unknown, number>([
       [new PyDecimal(digits), 1],
@@ -148,7 +148,7 @@ describe('keys that cost something', () => {
     expect(dictionary.get(new PyFraction(2, 6))).toBe(4);
   });
 
-  it('are looked for in a dict and a set that were read further after a look into them', () => {
+  it('are found in a dict and a set that were read further after a first lookup', () => {
     const looks: unknown[] = [];
     const globals = {
       'app look': ([value]: readonly unknown[]) => {
@@ -172,7 +172,7 @@ describe('keys that cost something', () => {
   });
 });
 
-describe('readers and writers that are used again', () => {
+describe('reused readers and writers', () => {
   it('a decoder reads another view of the same bytes', () => {
     const decoder = new Decoder();
     const bytes = dump([1.5, 'text']);
@@ -185,7 +185,7 @@ describe('readers and writers that are used again', () => {
     expect(decoder.load(new Uint8Array(shifted.buffer, 0, bytes.length))).toEqual([1.5, 'text']);
   });
 
-  it('an encoder gives the parts of an entry that make the entry', () => {
+  it('the parts that an encoder gives for an entry make up the entry', () => {
     const encoder = new EntryEncoder();
     const shared = [7];
     const large = new Uint8Array(70_000).fill(1);
@@ -198,7 +198,7 @@ describe('readers and writers that are used again', () => {
     }
   });
 
-  it('a record of plain values is written as any dict', () => {
+  it('a record of plain values is written like any dict', () => {
     class Parent {
       inherited = 1;
     }
@@ -211,7 +211,7 @@ describe('readers and writers that are used again', () => {
     expect(load(dump(polluted))).toEqual(new Map(Object.entries({ a: 1, b: 2 })));
   });
 
-  it('frames, large payloads and sharing stand side by side', () => {
+  it('frames, large payloads and sharing can be combined', () => {
     const rows = Array.from({ length: 6000 }, (_, i) => [i, `row ${i}`, i / 3]);
     const large = new Uint8Array(70_000).fill(3);
     const value = [rows, large, rows[17], large, rows, 'x'.repeat(80_000)];
@@ -232,7 +232,7 @@ describe('sources that are not arrays', () => {
     ...fields,
   });
 
-  it('are written from pieces at every protocol', () => {
+  it('are written in pieces in every protocol', () => {
     const bytes = () => [Uint8Array.of(1, 0, 2), Uint8Array.of(0)];
     for (const protocol of [2, 3, 4, 5] as const) {
       expect((load(dump(source({ bytes }), { protocol })) as NDArray).toNested()).toEqual([1, 2]);
@@ -256,20 +256,20 @@ describe('sources that are not arrays', () => {
   });
 });
 
-describe('what is left', () => {
-  it('an opaque object that user code makes may hold any list as its arguments', () => {
+describe('other corner cases', () => {
+  it('an opaque object made by user code may have any list as its arguments', () => {
     const made = new OpaqueObject('REDUCE', new OpaqueGlobal('app', 'f'), [1, 2]);
     expect(load(dump([made, made]))).toMatchObject([{ args: Tuple.of(1, 2) }, { args: Tuple.of(1, 2) }]);
   });
 
-  it('shows itself one level down, and at unlimited depth', () => {
+  it('is shown one level deep, and at unlimited depth', () => {
     const made = load(pickle(call('app f'), 'NONE', 'BUILD'));
     expect(inspect(made)).toContain('operations');
     expect(inspect(made, { depth: null })).toContain('operations');
     expect(inspect([[made]], { depth: 1 })).not.toContain('operations');
   });
 
-  it('raw-unicode-escape with backslashes around a pair of surrogates', () => {
+  it('raw-unicode-escape with backslashes around a surrogate pair', () => {
     const text = load(asm(['UNICODE', '\\\\u0041\\ud83d\\ude00\\n'], 'STOP'), { lossless: true });
     expect(text).toBeInstanceOf(PyString);
     expect(String(text)).toBe('\\\\u0041\u{1f600}\\n');

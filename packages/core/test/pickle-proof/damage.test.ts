@@ -9,12 +9,12 @@ const LONG = process.env.MMDPICKLE_LONG === '1';
 const MUTANTS = LONG ? 3000 : 16;
 const POSITIONS = LONG ? Number.POSITIVE_INFINITY : 70;
 
-/** Codes that a cut pickle may end with. */
+/** Codes that a truncated pickle may fail with. */
 const CUT: ReadonlySet<string> = new Set(['TRUNCATED', 'CORRUPT', 'NOT_A_PICKLE', 'BAD_OPCODE']);
 
 const FIXTURES = fixtures();
 
-/** Runs something that may fail, but only as it should; gives the code of its error. */
+/** Runs something that may fail, but only with a typed error; returns its code. */
 function codeOf(action: () => unknown): string | undefined {
   try {
     action();
@@ -25,7 +25,7 @@ function codeOf(action: () => unknown): string | undefined {
   }
 }
 
-/** All positions of a short input, and a sample of a long one that holds its start and its end. */
+/** All positions of a short input; of a long one a sample that includes its start and its end. */
 function positions(length: number): number[] {
   if (length <= POSITIONS) return Array.from({ length }, (_, i) => i);
   const step = length / (POSITIONS - 40);
@@ -43,7 +43,7 @@ function readAll(bytes: Uint8Array, lossless: boolean): void {
 }
 
 describe('every prefix of a fixture', () => {
-  it.each(FIXTURES)('$name fails with a typed error wherever it is cut', (fixture) => {
+  it.each(FIXTURES)('$name fails with a typed error wherever it is truncated', (fixture) => {
     for (const end of positions(fixture.bytes.length)) {
       const cut = fixture.bytes.subarray(0, end);
       const code = codeOf(() => load(cut, optionsOf(fixture)));
@@ -72,7 +72,7 @@ describe('damaged fixtures', () => {
     readAll(bytes, false);
   });
 
-  it.each(regressions())('$name is written the same again once it was written, or refused', ({ bytes }) => {
+  it.each(regressions())('$name, once written, is written identically again, or refused', ({ bytes }) => {
     for (const protocol of [2, 3, 4, 5] as const) {
       const again = (pickle: Uint8Array): Uint8Array =>
         dump(load(pickle, { lossless: true, encoding: 'latin1' }), { protocol });

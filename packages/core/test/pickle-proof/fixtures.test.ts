@@ -9,7 +9,7 @@ const ALL = fixtures();
 const LOADS = ALL.flatMap((fixture) => fixture.loads.map((row) => ({ fixture, row, name: fixture.name, ...row })));
 const RENDERED = LOADS.filter(({ row }) => row.value !== undefined);
 
-/** What is written names numpy's modules as both generations find them; StringDType exists in the newer one only. */
+/** Written pickles name numpy's modules so that both generations find them; StringDType exists in the newer one only. */
 function asWritten(rendered: unknown): unknown {
   const text = JSON.stringify(rendered).replaceAll(
     /"numpy\._core\.(?!_internal _convert_to_stringdtype)/g,
@@ -28,11 +28,11 @@ describe('the fixtures', () => {
     expect(LOADS.length - RENDERED.length).toBeLessThan(10);
   });
 
-  it.each(RENDERED)('$name loads with encoding $encoding as Python loads it', ({ fixture, row }) => {
+  it.each(RENDERED)('$name loads with encoding $encoding as in Python', ({ fixture, row }) => {
     expect(render(load(fixture.bytes, { ...optionsOf(fixture, row), lossless: true }))).toEqual(row.value);
   });
 
-  it.each(RENDERED)('$name loads in plain mode with encoding $encoding as Python loads it', ({ fixture, row }) => {
+  it.each(RENDERED)('$name loads in plain mode with encoding $encoding as in Python', ({ fixture, row }) => {
     expect(render(load(fixture.bytes, { ...optionsOf(fixture, row), borrow: false }))).toEqual(plainly(row.value));
   });
 
@@ -63,7 +63,7 @@ describe('the fixtures', () => {
     expect(refused).toEqual(ALL.filter(({ dis: text }) => text === null));
   });
 
-  it.each(ALL)('$name is made of its opcodes, and emit writes them again', ({ bytes, protocol }) => {
+  it.each(ALL)('$name equals the sequence of its opcodes, and emit writes them again', ({ bytes, protocol }) => {
     const ops = [...opcodesOf(bytes, 0, false)];
     let pos = 0;
     for (const op of ops) {

@@ -233,7 +233,7 @@ const ROWS: readonly HostileCase[] = [
   { name: 'LONG4 of 20 megabytes', bytes: () => pickle(['LONG4', new Uint8Array(20 * MILLION).fill(0x55)]) },
   ...(['load', 'check', 'dis'] as const).map(
     (door): HostileCase => ({
-      name: `${door} of a FLOAT of a million digits that is none`,
+      name: `${door} of a malformed FLOAT of a million digits`,
       bytes: () => pickle(['FLOAT', `${'1'.repeat(MILLION)}x`]),
       gives: ['CORRUPT'],
       door,

@@ -19,8 +19,8 @@ const STACK: Readonly<Record<string, Uint8Array>> = {
   'DUP of a mark': asm('MARK', 'DUP', 'STOP'),
   'PROTO 6': asm(['PROTO', 6], 'NONE', 'STOP'),
   'PROTO 255': asm(['PROTO', 255], 'NONE', 'STOP'),
-  'a byte that is no opcode': pickle(Uint8Array.of(0xff)),
-  'text that is no pickle': latin1('hello, world\n'),
+  'an unknown opcode': pickle(Uint8Array.of(0xff)),
+  'text that is not a pickle': latin1('hello, world\n'),
   JSON: latin1('{"a": 1}'),
   'APPEND on an int': pickle(int(1), int(2), 'APPEND'),
   'APPEND on nothing': pickle(int(1), 'APPEND'),
@@ -58,7 +58,7 @@ const STACK: Readonly<Record<string, Uint8Array>> = {
   'BUILD on a number': pickle(int(1), 'EMPTY_DICT', 'BUILD'),
   'REDUCE on a text': pickle(str('os.system'), tuple(str('x')), 'REDUCE'),
   'REDUCE on an int': pickle(int(1), 'EMPTY_TUPLE', 'REDUCE'),
-  'REDUCE with arguments that are no tuple': pickle(global('a b'), 'EMPTY_LIST', 'REDUCE'),
+  'REDUCE with arguments that are not a tuple': pickle(global('a b'), 'EMPTY_LIST', 'REDUCE'),
   'NEWOBJ on a list': pickle('EMPTY_LIST', 'EMPTY_TUPLE', 'NEWOBJ'),
   'NEWOBJ_EX with text keywords': pickle(global('a b'), 'EMPTY_TUPLE', str('x'), 'NEWOBJ_EX'),
   'NEWOBJ_EX with keywords that are ints': pickle(global('a b'), 'EMPTY_TUPLE', dict([int(1), int(2)]), 'NEWOBJ_EX'),
@@ -88,7 +88,7 @@ const STACK: Readonly<Record<string, Uint8Array>> = {
 /** Malformed text arguments; all are typed errors. */
 const TEXT: Readonly<Record<string, Uint8Array>> = {
   'INT of words': pickle(['INT', 'seven']),
-  'INT in octal with a digit that is none': pickle(['INT', '018']),
+  'INT in octal with an invalid digit': pickle(['INT', '018']),
   'INT of a hexadecimal prefix alone': pickle(['INT', '0x']),
   'INT with an underscore at its end': pickle(['INT', '1_']),
   'INT of nothing': pickle(['INT', '']),
@@ -107,10 +107,10 @@ const TEXT: Readonly<Record<string, Uint8Array>> = {
   'UNICODE beyond U+10FFFF': pickle(['UNICODE', '\\U00110000']),
   'BINUNICODE in an overlong form': pickle(['BINUNICODE', Uint8Array.of(0xc0, 0x80)]),
   'BINUNICODE beyond U+10FFFF': pickle(['BINUNICODE', Uint8Array.of(0xf4, 0x90, 0x80, 0x80)]),
-  'BINUNICODE that is cut': pickle(['BINUNICODE', Uint8Array.of(0xe2, 0x82)]),
+  'a truncated BINUNICODE': pickle(['BINUNICODE', Uint8Array.of(0xe2, 0x82)]),
   'BINUNICODE of a continuation byte': pickle(['BINUNICODE', Uint8Array.of(0x80)]),
   'SHORT_BINUNICODE of 0xff': pickle(['SHORT_BINUNICODE', Uint8Array.of(0xff)]),
-  'GLOBAL whose name is no UTF-8': pickle(['GLOBAL', Uint8Array.of(0x6f, 0x73, 0x20, 0xff, 0xfe)]),
+  'GLOBAL whose name is not UTF-8': pickle(['GLOBAL', Uint8Array.of(0x6f, 0x73, 0x20, 0xff, 0xfe)]),
   'GET of words': pickle(['GET', 'zero']),
 };
 

@@ -333,7 +333,7 @@ const ROWS: readonly HostileCase[] = [
     }),
   ),
   {
-    name: 'sharing: 2,000 U scalars over one bytes value that is no text but mostly zeros, as set items',
+    name: 'sharing: 2,000 U scalars over one bytes value that is not text but mostly zeros, as set items',
     bytes: () =>
       whole(
         asm(plainType('U250000'), ['BINBYTES', new Uint8Array(MILLION).fill(0x7f, MILLION - 8)], ['BINPUT', 1], 'POP'),
@@ -377,7 +377,7 @@ const ROWS: readonly HostileCase[] = [
     gives: 'inert',
   },
   {
-    name: 'types: 2^40 fields in 40 structs of no size',
+    name: 'types: 2^40 fields in 40 zero-size structs',
     bytes: () =>
       pickle(
         plainType('V0'),

@@ -32,7 +32,7 @@ const CALLS: Readonly<Record<string, Part>> = {
   'bytearray of text without an encoding': call('builtins bytearray', str('a')),
   'bytearray of text in a codec that is not latin-1': call('builtins bytearray', str('a'), str('rot13')),
   'bytearray of text beyond latin-1': call('builtins bytearray', str('\u20ac'), str('latin-1')),
-  'bytearray of 20,000 ints that are no bytes': call('builtins bytearray', list(repeat(20_000, ['BININT', 999]))),
+  'bytearray of 20,000 ints that are not bytes': call('builtins bytearray', list(repeat(20_000, ['BININT', 999]))),
   'set of an int': call('builtins set', int(1)),
   'set of lists': call('builtins set', list('EMPTY_LIST')),
   'frozenset of two arguments': call('builtins frozenset', 'EMPTY_LIST', 'EMPTY_LIST'),

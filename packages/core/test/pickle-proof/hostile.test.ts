@@ -17,9 +17,9 @@ const CHILD = fileURLToPath(new URL('./hostile-child.mjs', import.meta.url));
 const BUILT = fileURLToPath(new URL('../../dist/pickle/index.js', import.meta.url));
 const LONG = process.env.MMDPICKLE_LONG === '1';
 const CASES: readonly HostileCase[] = [...CALL_CASES, ...BOMB_CASES, ...SHARING_CASES, ...VALUE_CASES];
-/** A heap that cannot hold what a bomb would ask for, with the young generation of Node 20 in later ones, too; no threads that help. */
+/** A heap too small for what a bomb would allocate, with Node 20's young generation in later versions too; no helper threads. */
 const ENGINE = ['--single-threaded', '--expose-gc', '--max-old-space-size=260', '--max-semi-space-size=16'];
-/** Rows that ask for little: they prove what comes out. They share processes, unless MMDPICKLE_LONG=1. */
+/** Rows that need few resources: they check the result. They share processes, unless MMDPICKLE_LONG=1. */
 const LIGHT: ReadonlySet<HostileCase> = new Set([
   ...VALUE_CASES,
   ...CASES.filter(({ name }) => /^(lies: |check finds |os\.system |constructor\.constructor through)/.test(name)),
@@ -45,7 +45,7 @@ interface Report {
   readonly polluted: boolean;
 }
 
-/** Runs inputs in a process of their own. */
+/** Runs inputs in separate processes. */
 function runProcess(script: string, rows: readonly HostileCase[]): Promise<readonly Report[]> {
   return new Promise((resolve) => {
     const doors = rows.map(({ door = 'both' }) => door);
@@ -107,7 +107,7 @@ async function runAll(script: string): Promise<Map<string, Report>> {
 }
 
 describe('the hostile table', () => {
-  it('has at least 200 inputs that run in processes of their own, each with a name of its own', () => {
+  it('has at least 200 inputs that run in separate processes, each with a unique name', () => {
     expect(ALONE.length).toBeGreaterThanOrEqual(200);
     const names = [...CASES, ...RULE_CASES].map(({ name }) => name);
     expect(new Set(names).size).toBe(names.length);

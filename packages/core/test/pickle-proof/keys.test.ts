@@ -28,7 +28,7 @@ import { KINDS } from '../../src/pickle/values/keys.ts';
 
 const RUNS = Number(process.env.MMDPICKLE_RUNS ?? (process.env.MMDPICKLE_LONG === '1' ? 20_000 : 200));
 
-/** Numbers the keys, equal ones alike. */
+/** Numbers the keys; equal keys get the same number. */
 const SCRIPT = `
 import pickle, warnings
 warnings.simplefilter('ignore')
@@ -46,7 +46,7 @@ const numeric: fc.Arbitrary<unknown> = fc.oneof(
   half.map((n) => new Complex(n, 0)),
   half.map((n) => new Complex(n, 1)),
   half.map((n) => n + 8),
-  // Compared with a Decimal, a scalar of numpy 2 raises a TypeError.
+  // Compared with a Decimal, a numpy 2 scalar raises a TypeError.
   half.map((n) => new PyDecimal(`${n + 8}0`.replace(/^(\d+)0$/, '$1.0'))),
   half.map((n) => new PyFraction(2 * n, 2)),
   half.map((n) => NumpyScalar.of(n, 'f4')),
@@ -59,7 +59,7 @@ const numeric: fc.Arbitrary<unknown> = fc.oneof(
   fc.constantFrom('Infinity', 'NaN', String(2n ** 70n), '1E+5000').map((text) => new PyDecimal(text)),
 );
 
-/** Text and bytes of the same letters, short and long, that begin as canonical strings do. */
+/** Text and bytes of the same letters, short and long, that begin like canonical strings. */
 const lookalike: fc.Arbitrary<unknown> = fc
   .tuple(
     fc.constantFrom('', '!', ...Object.values(KINDS)),
@@ -84,7 +84,7 @@ const lookalike: fc.Arbitrary<unknown> = fc
 const moment = { year: 2024, month: 1, day: 2 };
 const zones = [null, new PyTimeZone(new PyTimeDelta(0)), new PyTimeZone(new PyTimeDelta(0, 3600), 'X')];
 
-/** Values of the classes that have an equality of their own, few of each. */
+/** A few values of each class that defines its own equality. */
 const special: fc.Arbitrary<unknown> = fc.oneof(
   fc
     .tuple(fc.integer({ min: -2, max: 2 }), fc.integer({ min: -2, max: 4 }), fc.constantFrom(-2, -1, 1, 2, 2n ** 70n))
@@ -130,7 +130,7 @@ describe.each(pythons())('random keys in Python $version with numpy $numpy', (in
   });
   afterAll(() => python[Symbol.asyncDispose]());
 
-  it('are one there where they are one here, and several where not', async () => {
+  it('are equal here exactly if they are equal there', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(key, { minLength: 2, maxLength: 30 }), async (keys) => {
         const bytes = dump(keys);

@@ -9,13 +9,13 @@ const SCRIPT = readFileSync(fileURLToPath(new URL('./python-fixtures.py', import
 const ALL = fixtures();
 const PER_MESSAGE = 100;
 
-/** What Python says about one fixture: it cannot load it, or one answer per pickle of ours, null for equal. */
+/** What Python reports about one fixture: that it cannot load it, or one answer per pickle of ours, null for equal. */
 interface Verdict {
   readonly unloadable?: string;
   readonly answers?: readonly (string | null)[];
 }
 
-/** The pickles that we write for a fixture: at the default protocol, and at one of the others in turn. */
+/** The pickles written for a fixture: at the default protocol, and at one of the others in turn. */
 function rewritten(fixture: Fixture, index: number): Uint8Array[] {
   const value = load(fixture.bytes, { ...optionsOf(fixture), lossless: true });
   return [dump(value), dump(value, { protocol: ([2, 3, 5] as const)[index % 3] as 2 | 3 | 5 })];
@@ -37,7 +37,7 @@ describe.each(pythons())('Python $version with numpy $numpy', (info) => {
       const { name, bytes, extensions } = fixture;
       const buffers = fixture.buffers.map((b) => ({ ...b, data: new Uint8Array(Buffer.from(b.data, 'base64')) }));
       const encoding = fixture.loads[0]?.encoding ?? 'ascii';
-      // What stays opaque is written under its own name, and some of numpy's old names warn today.
+      // Opaque values are written under their original names, and some of numpy's old names warn today.
       const strict = !JSON.stringify(fixture.loads).includes('"numpy.core');
       rows.push({ fixture, row: { name, theirs: bytes, ours, encoding, buffers, extensions, strict } });
     }

@@ -29,7 +29,7 @@ function withoutFold(tree: unknown): unknown {
 }
 
 describe('random values', () => {
-  it('are the same after writing and reading, at every protocol and as an entry', () => {
+  it('are the same after writing and reading, in every protocol and as an entry', () => {
     fc.assert(
       fc.property(pickleValues(), fc.integer({ min: 0, max: 300 }), (value, memoBase) => {
         const wanted = render(value);
@@ -63,7 +63,7 @@ describe.each(pythons())('random values in Python $version with numpy $numpy', (
   });
   afterAll(() => python[Symbol.asyncDispose]());
 
-  it('are loaded there as equal, and what Python writes of them is read here as equal', async () => {
+  it('load as equal values in Python, and are read back as equal after Python writes them', async () => {
     await fc.assert(
       fc.asyncProperty(pickleValues(), async (value) => {
         const wanted = render(value);

@@ -7,13 +7,13 @@ import { dump, load, OpaqueObject } from '../../src/pickle/index.ts';
 const read = (name: string): Uint8Array =>
   new Uint8Array(readFileSync(fileURLToPath(new URL(`../../../../fixtures/regress/${name}.bin`, import.meta.url))));
 
-describe('what a comparison with live Pythons once found', () => {
+describe('bugs once found by comparison with live Pythons', () => {
   it('a plain array of numpy.record stays opaque: as an array it would lose the class of its elements', () => {
     expect(load(read('plain-array-of-records'))).toBeInstanceOf(OpaqueObject);
   });
 
   it.each([2, 3, 4] as const)(
-    'a name of half a surrogate pair is written where Python reads it, at protocol %i',
+    'a name with a lone surrogate is written so that Python can read it, at protocol %i',
     (protocol) => {
       const write = (): unknown => load(dump(load(read('global-of-half-a-pair')), { protocol }));
       if (protocol === 4) expect(write()).toBeInstanceOf(OpaqueObject);

@@ -46,17 +46,17 @@ describe('UTF-8', () => {
     ['a code point beyond U+10FFFF', bytes(0xf4, 0x90, 0x80, 0x80)],
     ['a lead byte that does not exist', bytes(0xff)],
     ['a continuation byte alone', bytes(0x80)],
-    ['a pair that is cut', bytes(0x61, 0xc3)],
-    ['a pair whose second byte is wrong', bytes(0xc3, 0x61)],
-    ['a triple that is cut', bytes(0xe2, 0x82)],
-    ['a triple whose third byte is wrong', bytes(0xe2, 0x82, 0x28)],
+    ['a truncated pair', bytes(0x61, 0xc3)],
+    ['a pair with a wrong second byte', bytes(0xc3, 0x61)],
+    ['a truncated triple', bytes(0xe2, 0x82)],
+    ['a triple with a wrong third byte', bytes(0xe2, 0x82, 0x28)],
   ])('refuses %s, with the offset', (_name, input) => {
     expect(() => decode(input)).toThrow(expect.objectContaining({ code: 'CORRUPT' }));
     const long = bytes(...new Array<number>(100).fill(0x61), ...input);
     expect(() => decode(long)).toThrow(expect.objectContaining({ code: 'CORRUPT', offset: expect.any(Number) }));
   });
 
-  it('tells a surrogate pair of two code points from an astral character', () => {
+  it('distinguishes a surrogate pair of two code points from an astral character', () => {
     const pair = bytes(0xed, 0xa0, 0xbd, 0xed, 0xb8, 0x80);
     expect(decode(pair)).toBe('😀');
     expect(hasSurrogatePair(pair, 0, 6)).toBe(true);
@@ -102,7 +102,7 @@ describe('integers', () => {
     -(2n ** 63n) - 1n,
     2n ** 4000n,
     -(2n ** 4001n),
-  ])('%s survives, in the fewest bytes', (value) => {
+  ])('%s round-trips in the fewest bytes', (value) => {
     const encoded = encodeInteger(value);
     expect(decodeInteger(encoded, 0, encoded.length)).toBe(narrowInteger(value));
     const fits =
@@ -110,7 +110,7 @@ describe('integers', () => {
     expect(encoded.length).toBe(fits);
   });
 
-  it('reads forms that are longer than needed', () => {
+  it('reads forms that are longer than necessary', () => {
     expect(decodeInteger(bytes(5, 0, 0, 0, 0, 0, 0, 0, 0), 0, 9)).toBe(5);
     expect(decodeInteger(bytes(0xff, 0xff, 0xff), 0, 3)).toBe(-1);
   });

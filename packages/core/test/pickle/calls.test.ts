@@ -28,7 +28,7 @@ const call = (name: string, ...args: readonly EmitOp[]): EmitOp[] => [global(nam
 const pickle = (ops: readonly EmitOp[] | Uint8Array): Uint8Array =>
   ops instanceof Uint8Array ? ops : emit([['PROTO', 4], ...ops, 'STOP']);
 
-/** Pickles by what they say: a table of cases. */
+/** Pickles by description: a table of cases. */
 type Cases = Readonly<Record<string, readonly EmitOp[] | Uint8Array>>;
 
 /** What Python makes of two pickles: the value as it prints it, or that it refuses. */
@@ -49,11 +49,11 @@ result = [[tell(data) for data in pair] for pair in args['pairs']]
 `;
 
 /**
- * What is loaded, written and loaded by Python, or refused, is to Python what the pickle is; what it refuses is no known
- * value.
+ * To Python, a pickle and what is written after loading it are the same value, or both are refused; what is refused here, Python refuses,
+ * and what Python refuses is no known value here.
  */
 function sameInPython(cases: Cases): void {
-  it.each(pythons())('is what Python $version makes of it, once it is written again', async (info) => {
+  it.each(pythons())('means the same to Python $version once it is written again', async (info) => {
     await using python = new Python(info);
     const names = Object.keys(cases);
     const known = new Set<string>();
@@ -76,7 +76,7 @@ function sameInPython(cases: Cases): void {
   });
 }
 
-describe('NEWOBJ of what stands on the allow-list', () => {
+describe('NEWOBJ of names on the allow-list', () => {
   const list: EmitOp[] = ['EMPTY_LIST', int(1), 'APPEND'];
   const made = (name: string, ...args: readonly EmitOp[]): EmitOp[] => [global(name), ...tuple(...args), 'NEWOBJ'];
   const opaque: Cases = {
@@ -115,8 +115,8 @@ describe('NEWOBJ of what stands on the allow-list', () => {
     ],
     'an array': made('numpy ndarray', ...tuple(int(2)), text('u1'), ['BYTEARRAY8', bytes(1, 2)]),
     'a dtype': made('numpy dtype', text('<f8')),
-    'an exception by OBJ, which calls': ['MARK', global('builtins ValueError'), int(1), 'OBJ'],
-    'an exception by INST, which calls': ['MARK', int(1), ['INST', 'builtins ValueError']],
+    'an exception by OBJ, which is a call': ['MARK', global('builtins ValueError'), int(1), 'OBJ'],
+    'an exception by INST, which is a call': ['MARK', int(1), ['INST', 'builtins ValueError']],
     'a complex by OBJ': ['MARK', global('builtins complex'), int(1), int(2), 'OBJ'],
   };
 
@@ -126,24 +126,24 @@ describe('NEWOBJ of what stands on the allow-list', () => {
       expect.objectContaining({ code: 'FORBIDDEN_GLOBAL' }),
     );
   });
-  it.each(Object.entries(known))('%s is what a call makes', (_name, ops) => {
+  it.each(Object.entries(known))('%s is the value that a call makes', (_name, ops) => {
     expect(load(pickle(ops), { unknown: 'error' })).not.toBeInstanceOf(OpaqueObject);
   });
   sameInPython({ ...opaque, ...known });
 });
 
-describe('an AttributeError whose state has its arguments too, as Python 3.12 and later write it', () => {
+describe('an AttributeError whose state repeats its arguments, as Python 3.12 and later write it', () => {
   const [args, name, why] = [text('args'), text('name'), text('why')];
   const error = call('builtins AttributeError', why);
   const cases: Cases = {
-    'of no name': [...error, ...dict(args, ...tuple(why)), 'BUILD'],
-    'of a name': [...error, ...dict(name, text('n'), args, ...tuple(why)), 'BUILD'],
+    'without a name': [...error, ...dict(args, ...tuple(why)), 'BUILD'],
+    'with a name': [...error, ...dict(name, text('n'), args, ...tuple(why)), 'BUILD'],
     'whose arguments are the same tuple': [
       ...([global('builtins AttributeError'), why, 'TUPLE1', ['BINPUT', 0], 'REDUCE'] satisfies EmitOp[]),
       ...([...dict(args, ['BINGET', 0]), 'BUILD'] satisfies EmitOp[]),
     ],
-    'that has other arguments since': [...error, ...dict(args, ...tuple(int(1), int(2))), 'BUILD'],
-    'of a name alone': [...error, ...dict(name, text('n')), 'BUILD'],
+    'that has other arguments by then': [...error, ...dict(args, ...tuple(int(1), int(2))), 'BUILD'],
+    'with a name only': [...error, ...dict(name, text('n')), 'BUILD'],
     'between two of its kind': [...error, ...error, ...dict(args, ...tuple(why)), 'BUILD', 'TUPLE2'],
   };
 
@@ -154,7 +154,7 @@ describe('an AttributeError whose state has its arguments too, as Python 3.12 an
     expect(others).toMatchObject({ args: [1, 2], attributes: null });
   });
 
-  it('leaves the dict that was its state as it was', () => {
+  it('leaves the dict that was its state unchanged', () => {
     const ops: EmitOp[] = [...dict(args, ...tuple(why)), ['BINPUT', 0], 'POP', ...error, ['BINGET', 0], 'BUILD'];
     const [, state] = load(pickle([...ops, ['BINGET', 0], 'TUPLE2'])) as [unknown, PyDict];
     expect(state).toEqual(new Map([['args', ['why']]]));
@@ -163,7 +163,7 @@ describe('an AttributeError whose state has its arguments too, as Python 3.12 an
   sameInPython(cases);
 });
 
-describe('exceptions and identifiers that do not take any arguments', () => {
+describe('exceptions and identifiers that do not accept all arguments', () => {
   const [utf8, why] = [text('utf-8'), text('why')];
   const group = (name: string, ...items: readonly EmitOp[]): EmitOp[] =>
     call(`builtins ${name}`, why, 'MARK', ...items, 'LIST');
@@ -172,18 +172,25 @@ describe('exceptions and identifiers that do not take any arguments', () => {
     UnicodeEncodeError: call('builtins UnicodeEncodeError', utf8, text('a'), int(0), int(1), why),
     UnicodeTranslateError: call('builtins UnicodeTranslateError', text('a'), int(0), int(1), why),
     'SyntaxError with a message': call('builtins SyntaxError', why),
-    'SyntaxError with a place': call('builtins SyntaxError', why, ...tuple(text('f'), int(1), int(2), text('t'))),
+    'SyntaxError with a location': call('builtins SyntaxError', why, ...tuple(text('f'), int(1), int(2), text('t'))),
     ExceptionGroup: group('ExceptionGroup', ...call('builtins ValueError', int(1))),
     'a UUID in braces': call('uuid UUID', text(`{{urn:uuid:${'12'.repeat(16)}}`)),
   };
   const opaque: Cases = {
-    'UnicodeDecodeError of nothing, which OBJ makes': ['MARK', global('builtins UnicodeDecodeError'), 'OBJ'],
-    'UnicodeDecodeError of nothing': call('builtins UnicodeDecodeError'),
-    'UnicodeEncodeError with text for a place': call('builtins UnicodeEncodeError', utf8, utf8, why, why, why),
-    'UnicodeTranslateError of five': call('builtins UnicodeTranslateError', utf8, text('a'), int(0), int(1), why),
+    'UnicodeDecodeError without arguments, made by OBJ': ['MARK', global('builtins UnicodeDecodeError'), 'OBJ'],
+    'UnicodeDecodeError without arguments': call('builtins UnicodeDecodeError'),
+    'UnicodeEncodeError with text as a position': call('builtins UnicodeEncodeError', utf8, utf8, why, why, why),
+    'UnicodeTranslateError with five arguments': call(
+      'builtins UnicodeTranslateError',
+      utf8,
+      text('a'),
+      int(0),
+      int(1),
+      why,
+    ),
     'SyntaxError with a number': call('builtins SyntaxError', why, int(5)),
-    'TabError with half a place': call('builtins TabError', why, ...tuple(text('f'), int(1))),
-    'ExceptionGroup of none': group('ExceptionGroup'),
+    'TabError with half a location': call('builtins TabError', why, ...tuple(text('f'), int(1))),
+    'ExceptionGroup of an empty list': group('ExceptionGroup'),
     'BaseExceptionGroup of a number': group('BaseExceptionGroup', int(1)),
     'a UUID with a brace inside': call('uuid UUID', text(`1{${'2'.repeat(31)}`)),
   };
@@ -215,9 +222,9 @@ describe('keyword arguments', () => {
     ),
     'the source of bytes': keyed('builtins bytes', [], text('source'), raw(97, 98, 99)),
     'the weeks of a timedelta': keyed('datetime timedelta', [int(1), int(1), int(1)], text('weeks'), int(3)),
-    'a name that Decimal does not have': keyed('decimal Decimal', [text('1.5')], text('zz'), int(3)),
-    'the same by the helper of older protocols': helped(text('zz'), int(3)),
-    'one that is named by a number': helped(int(3), int(3)),
+    'a name that Decimal does not accept': keyed('decimal Decimal', [text('1.5')], text('zz'), int(3)),
+    'the same through the helper of older protocols': helped(text('zz'), int(3)),
+    'one whose name is a number': helped(int(3), int(3)),
   };
 
   it.each(Object.entries(opaque))('%s: it stays opaque', (_name, ops) => {
@@ -226,25 +233,25 @@ describe('keyword arguments', () => {
       expect.objectContaining({ code: 'FORBIDDEN_GLOBAL' }),
     );
   });
-  it('may be named by a pair of surrogates, also in lossless mode', () => {
+  it('may be named with a surrogate pair, also in lossless mode', () => {
     const pair = new PyString(bytes(0xed, 0xa0, 0xbd, 0xed, 0xb8, 0x80), '\u{1f600}');
     for (const ops of [keyed('a b', [], ['BINUNICODE', pair], int(3)), helped(['BINUNICODE', pair], int(3))]) {
       const object = load(pickle(ops), { lossless: true }) as OpaqueObject;
       expect([...(object.kwargs as PyDict).keys()]).toEqual([pair]);
     }
   });
-  it('none of them: it is what it is without', () => {
+  it('make no difference if there are none', () => {
     expect(String(load(pickle(keyed('decimal Decimal', [text('1.5')]))))).toBe('1.5');
     expect(String(load(pickle(helped())))).toBe('1.5');
   });
-  it("the user's constructors get them", () => {
+  it("are passed to the user's constructors", () => {
     const globals = { 'builtins bytes': (_args: readonly unknown[], { kwargs }: { kwargs: unknown }) => kwargs };
     expect(load(pickle(opaque['the source of bytes']!), { globals })).toEqual(new Map([['source', bytes(97, 98, 99)]]));
   });
   sameInPython(opaque);
 });
 
-describe('a call for its effect on an object', () => {
+describe('a call for its side effect on an object', () => {
   const setState = (target: readonly EmitOp[]): EmitOp[] => [
     ...target,
     ['BINPUT', 0],
@@ -263,7 +270,7 @@ describe('a call for its effect on an object', () => {
     ['a dict', ['EMPTY_DICT']],
     ['a bytearray', [['BYTEARRAY8', bytes(1)]]],
     ['a class', [global('shop Thing')]],
-  ])('is refused where %s would lose the state that it sets', (_name, target) => {
+  ])('is refused if %s would lose the state that it sets', (_name, target) => {
     expect(() => load(pickle(setState(target)))).toThrow(
       expect.objectContaining({ code: 'UNSUPPORTED_VALUE', offset: expect.any(Number) }),
     );
@@ -274,7 +281,7 @@ describe('a call for its effect on an object', () => {
     ['a number', [['BINFLOAT', 1]]],
     ['bytes', [raw(1)]],
     ['nothing', ['NONE']],
-  ])('has none on %s', (_name, target) => {
+  ])('has no effect to keep on %s', (_name, target) => {
     expect(() => load(pickle(setState(target)), { lossless: true })).not.toThrow();
   });
 
@@ -282,36 +289,39 @@ describe('a call for its effect on an object', () => {
     ['GET', ['PUT', 7], ['GET', 7]],
     ['BINGET', ['BINPUT', 7], ['BINGET', 7]],
     ['LONG_BINGET', ['LONG_BINPUT', 70_000], ['LONG_BINGET', 70_000]],
-  ])('is none where the object was made among its own arguments, and is taken from the memo: %s', (_name, put, get) => {
-    const made: EmitOp[] = [global('shop Error'), ['BINGET', 0], 'TUPLE1', 'REDUCE'];
-    const list: EmitOp[] = ['EMPTY_LIST', ['BINPUT', 0], ...made, put, 'APPEND'];
-    const value = load(pickle([...list, 'POP', ...made, 'POP', get])) as OpaqueObject;
-    expect(value.args).toEqual([[value]]);
-    const again = load(dump(value)) as OpaqueObject;
-    expect([again.args, again.operations]).toEqual([[[again]], []]);
-    // Another object in the memo is not what was made.
-    for (const other of [
-      [put, 'POP'],
-      [global('shop Other'), ...tuple(), 'REDUCE', put, 'POP'],
-    ] satisfies EmitOp[][]) {
-      const effect = pickle([int(1), ...other, 'EMPTY_LIST', ['BINPUT', 0], ...made, 'POP', get]);
-      expect(() => load(effect)).toThrow(expect.objectContaining({ code: 'UNSUPPORTED_VALUE' }));
-    }
-  });
+  ])(
+    'is not one if the object was made among its own arguments and is then taken from the memo: %s',
+    (_name, put, get) => {
+      const made: EmitOp[] = [global('shop Error'), ['BINGET', 0], 'TUPLE1', 'REDUCE'];
+      const list: EmitOp[] = ['EMPTY_LIST', ['BINPUT', 0], ...made, put, 'APPEND'];
+      const value = load(pickle([...list, 'POP', ...made, 'POP', get])) as OpaqueObject;
+      expect(value.args).toEqual([[value]]);
+      const again = load(dump(value)) as OpaqueObject;
+      expect([again.args, again.operations]).toEqual([[[again]], []]);
+      // Another object in the memo is not the one that was made.
+      for (const other of [
+        [put, 'POP'],
+        [global('shop Other'), ...tuple(), 'REDUCE', put, 'POP'],
+      ] satisfies EmitOp[][]) {
+        const effect = pickle([int(1), ...other, 'EMPTY_LIST', ['BINPUT', 0], ...made, 'POP', get]);
+        expect(() => load(effect)).toThrow(expect.objectContaining({ code: 'UNSUPPORTED_VALUE' }));
+      }
+    },
+  );
 
   it.each<[string, Uint8Array]>([
-    ['GET of no number', Uint8Array.of(0x67, 0x78, 0x0a)],
+    ['GET without a number', Uint8Array.of(0x67, 0x78, 0x0a)],
     ['GET without an end', Uint8Array.of(0x67, 0x31)],
     ['BINGET without an index', Uint8Array.of(0x68)],
-    ['LONG_BINGET that is cut', Uint8Array.of(0x6a, 0)],
-  ])('is refused, not looked up, before a %s', (_name, end) => {
+    ['a truncated LONG_BINGET', Uint8Array.of(0x6a, 0)],
+  ])('is refused, without a lookup, before a %s', (_name, end) => {
     const effect = emit(['EMPTY_LIST', ['BINPUT', 0], global('shop Error'), ['BINGET', 0], 'TUPLE1', 'REDUCE', 'POP']);
     expect(() => load(Uint8Array.of(...effect, ...end))).toThrow(
       expect.objectContaining({ code: 'UNSUPPORTED_VALUE' }),
     );
   });
 
-  it('stands beside what was done to an object before its state came', () => {
+  it('is kept in order with what was done to an object before its state was set', () => {
     const made: EmitOp[] = [global('uuid UUID'), 'EMPTY_TUPLE', 'NEWOBJ', 'NONE', 'APPEND'];
     const value = load(pickle([...made, ...dict(text('int'), int(5)), 'BUILD'])) as OpaqueObject;
     expect(value.operations.map(({ op }) => op)).toEqual(['APPEND', 'BUILD']);
@@ -330,7 +340,7 @@ describe('an object that is among its own arguments', () => {
     'TUPLE1',
     'REDUCE',
   ];
-  /** A node of a list of 1 and a child that refers to the node; what the pickler makes of it in the end is dropped. */
+  /** A node with a list of 1 and a child that refers to the node; the pickler drops its first result in the end. */
   const parent = node(
     global('shop Child'),
     'EMPTY_TUPLE',
@@ -341,15 +351,18 @@ describe('an object that is among its own arguments', () => {
   ).concat(kept);
   const copies = { 'shop Node': ([items]: readonly unknown[]) => ({ items: [...(items as unknown[])] }) };
 
-  it.each([2, 3, 4, 5] as const)('gets its arguments whole, for the call may copy them: protocol %d', (protocol) => {
-    const bytes = dump(load(pickle(parent)), { protocol });
-    const { items } = load(bytes, { globals: copies }) as { items: unknown[] };
-    expect(items).toEqual([1, expect.any(OpaqueObject)]);
-    expect(((items[1] as OpaqueObject).state as Map<string, unknown>).get('up')).toMatchObject({ items });
-    expect(dump(load(bytes), { protocol })).toEqual(bytes);
-  });
+  it.each([2, 3, 4, 5] as const)(
+    'gets its arguments complete, because the call may copy them: protocol %d',
+    (protocol) => {
+      const bytes = dump(load(pickle(parent)), { protocol });
+      const { items } = load(bytes, { globals: copies }) as { items: unknown[] };
+      expect(items).toEqual([1, expect.any(OpaqueObject)]);
+      expect(((items[1] as OpaqueObject).state as Map<string, unknown>).get('up')).toMatchObject({ items });
+      expect(dump(load(bytes), { protocol })).toEqual(bytes);
+    },
+  );
 
-  it('gets a dict of arguments whole, too, and one Map is one dict', () => {
+  it('also gets a dict among its arguments complete, and one Map is one dict', () => {
     const shared = new Map([['k', 1]]);
     const kept = new OpaqueObject('NEWOBJ', new OpaqueGlobal('shop', 'Child'), new Tuple());
     const dict = new PyDict<unknown, unknown>([
@@ -365,14 +378,14 @@ describe('an object that is among its own arguments', () => {
     expect(again.get('a')).toBe(again.get('b'));
   });
 
-  it('shares them with whoever else refers to them', () => {
+  it('shares them with everything else that refers to them', () => {
     const [value, list] = load(pickle([...parent, ...parent, 'TUPLE2'])) as [OpaqueObject, OpaqueObject];
     const again = load(dump(Tuple.of(list, list.args[0], value))) as [OpaqueObject, unknown, OpaqueObject];
     expect(again[0].args[0]).toBe(again[1]);
     expect(again[0]).not.toBe(again[2]);
   });
 
-  it('is refused as too deep where it is itself one of them, which no pickle says', () => {
+  it('is refused as too deep if it is one of its own arguments, which no pickle can express', () => {
     const args: unknown[] = [];
     args.push(new OpaqueObject('REDUCE', new OpaqueGlobal('shop', 'Node'), args));
     expect(() => dump(args[0], { limits: { depth: 1000 } })).toThrow(
@@ -381,7 +394,7 @@ describe('an object that is among its own arguments', () => {
   });
 });
 
-describe('BUILD on what stands on the allow-list', () => {
+describe('BUILD on values on the allow-list', () => {
   const a = dict(text('a'), int(1));
   const pair = (first: readonly EmitOp[], second: readonly EmitOp[]): EmitOp[] => [...first, ...second, 'TUPLE2'];
   const targets: Record<string, EmitOp[]> = {
@@ -422,14 +435,14 @@ describe('BUILD on what stands on the allow-list', () => {
       ...([['BINGET', 0], text('c'), int(3), 'SETITEM', 'POP'] satisfies EmitOp[]),
     ];
   }
-  // What is called with the next state must not become an entry of it.
+  // A value called with the next state must not store that state as an entry.
   cases['an attribute that takes the next state'] = [
     ...call('collections OrderedDict'),
     ...([...dict(text('__setstate__'), int(1)), 'BUILD', ...a, 'BUILD'] satisfies EmitOp[]),
   ];
   sameInPython(cases);
 
-  it('states that follow one another add up, and the dict that was given is not changed', () => {
+  it('successive states add up, and the given dict is not changed', () => {
     const value = load(pickle([...cases['two dicts for a exception']!, ...a, 'TUPLE2'])) as readonly unknown[];
     expect(value[0]).toMatchObject({
       attributes: new Map([
@@ -439,7 +452,7 @@ describe('BUILD on what stands on the allow-list', () => {
     });
     expect(value[1]).toEqual(new Map([['a', 1]]));
   });
-  it('counts what it copies', () => {
+  it('counts the entries that it copies', () => {
     const many = Array.from({ length: 2000 }, (_, i): EmitOp[] => [text(`${i}`), int(i)]).flat();
     const builds = Array.from({ length: 2000 }, (): EmitOp[] => [
       ...call('builtins ValueError'),
@@ -466,12 +479,12 @@ describe('a deque with a bound', () => {
     ['by APPEND', [2]],
     ['by its arguments', [2, 3]],
     ['of nothing', []],
-  ])('keeps the last items where it is given more %s', (name, items) => {
+  ])('keeps the last items if it is given more %s', (name, items) => {
     expect([...(load(pickle(cases[name]!)) as Deque)]).toEqual(items);
   });
   sameInPython(cases);
 
-  it('counts what dropping moves', () => {
+  it('counts the items that dropping moves', () => {
     const many = Array.from({ length: 20_000 }, (): EmitOp => 'NONE');
     const appends = Array.from({ length: 20_000 }, (): EmitOp[] => ['NONE', 'APPEND']).flat();
     const bomb = pickle([...empty(20_000), 'MARK', ...many, 'APPENDS', ...appends]);
@@ -483,16 +496,16 @@ describe('array.array by type code and machine format', () => {
   const made = (typecode: string, format: number, ...data: number[]): EmitOp[] =>
     call('array _array_reconstructor', global('array array'), text(typecode), int(format), raw(...data));
   const cases: Record<string, EmitOp[]> = {
-    'an item that is cut': made('i', 8, 1, 2, 3),
-    'an item of another byte order that is cut': made('i', 9, 1, 2, 3, 4, 5),
-    'a character that is cut': made('u', 20, 97, 0),
+    'a truncated item': made('i', 8, 1, 2, 3),
+    'a truncated item of another byte order': made('i', 9, 1, 2, 3, 4, 5),
+    'a truncated character': made('u', 20, 97, 0),
     'a character beyond Unicode': made('u', 21, 0, 0x11, 0, 0, 0, 0, 0, 97),
-    'the same in the own byte order': made('u', 20, 0, 0, 0x11, 0),
-    'a surrogate in the own byte order': made('u', 20, 0, 0xd8, 0, 0),
-    'a surrogate in the other': made('u', 21, 0, 0, 0xd8, 0, 0, 0, 0, 97),
+    'the same in native byte order': made('u', 20, 0, 0, 0x11, 0),
+    'a surrogate in native byte order': made('u', 20, 0, 0xd8, 0, 0),
+    'a surrogate in the other byte order': made('u', 21, 0, 0, 0xd8, 0, 0, 0, 0, 97),
     'a surrogate in 16 bits': made('u', 18, 0, 0xd8, 97, 0),
     'a pair of surrogates in 16 bits': made('u', 19, 0xd8, 0x3d, 0xde, 0),
-    // Of one character Linux's Python says that it is cut: its table has items of 4 and 8 bytes.
+    // Python on Linux reports one character as truncated: its table has items of 4 and 8 bytes.
     'characters in 16 bits': made('u', 19, 0, 97, 0, 98),
     'characters in 32 bits': made('u', 21, 0, 0, 0, 97, 0, 1, 0xf6, 0),
   };
@@ -503,10 +516,10 @@ describe('array.array by type code and machine format', () => {
   }
   sameInPython(cases);
 
-  it.each(pythons())('has the items that Python $version has', async (info) => {
+  it.each(pythons())('has the same items as in Python $version', async (info) => {
     await using python = new Python(info);
     const arrays = Object.values(cases).filter((ops) => load(pickle(ops)) instanceof PyArray);
-    // By Python's own reading, because a type code may become another.
+    // Through Python's own reader, because a type code may become another.
     const code = "import pickle\nresult = [[str(item) for item in pickle.loads(data)] for data in args['data']]";
     const items = await python.run<string[][]>(code, { data: arrays.map(pickle) });
     for (const [i, ops] of arrays.entries()) {
@@ -519,7 +532,7 @@ describe('array.array by type code and machine format', () => {
   });
 });
 
-describe('what both of its readers say', () => {
+describe('values on which both of its readers agree', () => {
   const decimal = (value: string): EmitOp[] => call('decimal Decimal', text(value));
   const line = (value: string): Uint8Array => Uint8Array.from(value, (letter) => letter.charCodeAt(0));
   const texts = [
@@ -543,12 +556,12 @@ describe('what both of its readers say', () => {
     'PUT with leading zeros': line('N(lp007\n0g7\n.'),
     'GET of a negative number': line('N(lp7\n0g-007\n.'),
     'a module with a surrogate': line('cm\xed\xa0\x80\nx\n.'),
-    'a name with a pair of surrogates': line('cos\n\xed\xa0\xbd\xed\xb8\x80\n.'),
+    'a name with a surrogate pair': line('cos\n\xed\xa0\xbd\xed\xb8\x80\n.'),
     'a persistent id that is not ASCII': line('P\xc3\xa9\n.'),
     'the module of an INST that is not ASCII': line('(i\xc3\xa9\nx\n.'),
     'the name of an INST that is not ASCII': line('(icollections\n\xc3\xa9\n.'),
     'STOP before the end of its frame': line('\x95\x03\0\0\0\0\0\0\0N.N'),
-    'the same, with something behind it': line('\x95\x03\0\0\0\0\0\0\0N.NN'),
+    'the same, followed by more bytes': line('\x95\x03\0\0\0\0\0\0\0N.NN'),
   });
 });
 
@@ -556,15 +569,15 @@ describe('opaque objects made by hand', () => {
   const made = () => new OpaqueObject('NEWOBJ', new OpaqueGlobal('m', 'C'), Tuple.of());
   const wrong: readonly [string, unknown][] = [
     ['a key without a value', { op: 'SETITEM', pairs: ['a', 1, 'b'] }],
-    ['pairs that are no array', { op: 'SETITEM', pairs: new Map([['a', 1]]) }],
-    ['items that are no array', { op: 'APPEND', items: 'ab' }],
-    ['items that are missing', { op: 'ADDITEMS' }],
-    ['a call that is no object', { op: 'CALL', call: 5 }],
-    ['an operation that is none', { op: 'SETITEMS', pairs: [] }],
+    ['pairs that are not an array', { op: 'SETITEM', pairs: new Map([['a', 1]]) }],
+    ['items that are not an array', { op: 'APPEND', items: 'ab' }],
+    ['missing items', { op: 'ADDITEMS' }],
+    ['a call that is not an object', { op: 'CALL', call: 5 }],
+    ['an unknown operation', { op: 'SETITEMS', pairs: [] }],
     ['nothing', undefined],
   ];
 
-  it.each(wrong)('are not operated on by %s', (_what, operation) => {
+  it.each(wrong)('refuse %s as an operation', (_what, operation) => {
     const object = made();
     expect(() => OpaqueObject.operate(object, operation as Operation)).toThrow(
       expect.objectContaining({ code: 'INVALID_ARGUMENT' }),
@@ -572,7 +585,7 @@ describe('opaque objects made by hand', () => {
     expect(object.operations).toEqual([]);
   });
 
-  it.each([[undefined], [{ k: 1 }], [[['k', 1]]]])('take no keyword arguments that are no PyDict: %j', (names) => {
+  it.each([[undefined], [{ k: 1 }], [[['k', 1]]]])('refuse keyword arguments that are not a PyDict: %j', (names) => {
     expect(() => new OpaqueObject('NEWOBJ_EX', new OpaqueGlobal('m', 'C'), Tuple.of(), names as never)).toThrow(
       expect.objectContaining({ code: 'INVALID_ARGUMENT' }),
     );

@@ -32,13 +32,13 @@ const int = (value: number): EmitOp => ['BININT1', value];
 const call = (name: string, ...args: EmitOp[]): unknown =>
   load(emit([['PROTO', 4], ['GLOBAL', name], 'MARK', ...args, 'TUPLE', 'REDUCE', 'STOP']));
 
-describe('the corners of reading', () => {
+describe('corner cases of reading', () => {
   it('a pickle that ends before its STOP says so', () => {
     expect(() => load(emit(['NONE']))).toThrow(refused('TRUNCATED'));
     expect(() => load(emit(['NONE']), { offset: 100 })).toThrow(expect.objectContaining({ offset: 101 }));
   });
 
-  it('escaped surrogates stand beside escaped backslashes', () => {
+  it('escaped surrogates may follow escaped backslashes', () => {
     const kept = load(
       emit([['UNICODE', 'x'], 'POP', 'STOP']).length > 0
         ? new TextEncoder().encode('V\\\\u0041\\q\\ud83d\\ude00\n.')
@@ -48,7 +48,7 @@ describe('the corners of reading', () => {
     expect([...kept]).toEqual(['\\', '\\', 'u', '0', '0', '4', '1', '\\', 'q', '\ud83d', '\ude00']);
   });
 
-  it('views of one buffer are told apart', () => {
+  it('views of one buffer are distinguished', () => {
     const buffer = new Uint8Array([...emit([int(1)]), ...emit([['BINFLOAT', 2.5]])]).buffer;
     const decoder = new Decoder();
     const first = new Uint8Array(buffer, 0, 2);
@@ -61,7 +61,7 @@ describe('the corners of reading', () => {
     expect(decoder.loadEntry(new Uint8Array(buffer, 0, 2), 0, 2)).toBe(1);
   });
 
-  it('a container that a constructor looked at takes what comes later', () => {
+  it('a container that a constructor has read accepts later items', () => {
     const seen: number[] = [];
     const globals = {
       'm look': (args: readonly unknown[]) => {
@@ -113,13 +113,13 @@ describe('the corners of reading', () => {
     expect(seen).toEqual([1, 1]);
   });
 
-  it('genops reads a LONG without its L, and fails on a cut length of eight bytes', () => {
+  it('genops reads a LONG without its L, and fails on a truncated length of eight bytes', () => {
     expect(Array.from(genops(new TextEncoder().encode('L12\n.')), ({ arg }) => arg)).toEqual([12, null]);
     expect(() => [...genops(bytes(0x8e, 1))]).toThrow('not enough data in stream to read uint8');
     expect(check(emit(['NONE', 'STOP'])).known).toBe(true);
   });
 
-  it('the work that a call makes of shared arguments is limited', () => {
+  it('the work that calls do on shared arguments is limited', () => {
     const shared = emit([
       'EMPTY_LIST',
       'MARK',
@@ -151,7 +151,7 @@ describe('the corners of reading', () => {
   });
 });
 
-describe('the corners of calls', () => {
+describe('corner cases of calls', () => {
   it.each<[string, EmitOp[]]>([
     ['fractions Fraction', [int(1), int(2), int(3)]],
     ['fractions Fraction', [text('1'.repeat(20_000))]],
@@ -229,7 +229,7 @@ describe('the corners of calls', () => {
     ).toBeInstanceOf(OpaqueObject);
   });
 
-  it('a masked array takes fill values of every spelling; a strange state stays opaque', () => {
+  it('a masked array accepts fill values in every spelling; with an unknown state it stays opaque', () => {
     const flat = (data: Uint8Array, dtype: string): EmitOp[] => [
       ['GLOBAL', 'numpy frombuffer'],
       ['SHORT_BINBYTES', data],
@@ -294,7 +294,7 @@ describe('the corners of calls', () => {
       expect(made(...ops)).toBeInstanceOf(OpaqueObject);
   });
 
-  it('an array of floats takes the marked floats of lossless mode', () => {
+  it('an array of floats accepts the marked floats of lossless mode', () => {
     const array = load(
       emit([
         ['PROTO', 2],
@@ -332,8 +332,8 @@ describe('the corners of calls', () => {
   });
 });
 
-describe('the corners of keys', () => {
-  it('long texts, bytes and integers inside tuples are told apart, and the same are one', () => {
+describe('corner cases of keys', () => {
+  it('long texts, bytes and integers inside tuples are distinguished, and equal ones are one key', () => {
     const long = 'x'.repeat(5000);
     const data = new Uint8Array(5000);
     const big = 1n << 40_000n;
@@ -351,7 +351,7 @@ describe('the corners of keys', () => {
     expect([dict.get(data), dict.get(big)]).toEqual([7, 8]);
   });
 
-  it('a frozenset that was looked at is compared as one that was not', () => {
+  it('a frozenset that was read compares like one that was not', () => {
     const looked = new FrozenSet([1, 'a']);
     expect(looked.size).toBe(2);
     const dict = new PyDict<unknown, number>([[looked, 1]]);
@@ -359,7 +359,7 @@ describe('the corners of keys', () => {
     expect(dict.get(new FrozenSet(['a', true]))).toBe(1);
   });
 
-  it('objects of classes that are not ours, and opaque ones, are equal to themselves', () => {
+  it('objects of foreign classes, and opaque ones, are equal to themselves', () => {
     class Thing {}
     const thing = new Thing();
     const dict = new PyDict<unknown, number>([
@@ -371,7 +371,7 @@ describe('the corners of keys', () => {
     expect(new PySet([thing, thing, new Date(0)]).size).toBe(2);
   });
 
-  it('exact numbers are the integers and floats that they equal', () => {
+  it('exact numbers equal the same integers and floats', () => {
     const dict = new PyDict<unknown, string>([
       [1000, 'thousand'],
       ['x', ''],
@@ -384,8 +384,8 @@ describe('the corners of keys', () => {
   });
 });
 
-describe('the corners of writing', () => {
-  it('a dict that was loaded and never looked at is written as it is', () => {
+describe('corner cases of writing', () => {
+  it('a dict that was loaded and never read is written unchanged', () => {
     for (const value of [
       new Map([['a', [1]]]),
       new Map(),
@@ -402,7 +402,7 @@ describe('the corners of writing', () => {
     expect(load(dump(empty))).toEqual(new Map());
   });
 
-  it('a record of plain values is written as any other dict', () => {
+  it('a record of plain values is written like any other dict', () => {
     const record = Object.assign(Object.create({ inherited: 1 }), {}) as object;
     expect(() => dump(record)).toThrow(refused('UNSUPPORTED_VALUE'));
     const values: Record<string, unknown>[] = [
@@ -436,7 +436,7 @@ describe('the corners of writing', () => {
     }
   });
 
-  it('the parts of an entry together are the entry', () => {
+  it('the parts of an entry, joined, are the entry', () => {
     const encoder = new EntryEncoder();
     const big = new Uint8Array(70_000).fill(3);
     const shared = [1];
@@ -458,7 +458,7 @@ describe('the corners of writing', () => {
     expect(encoder.encodeParts(big, 5).some((part) => part.buffer === big.buffer)).toBe(true);
   });
 
-  it('an encoder starts anew after a pickle of many frames', () => {
+  it('an encoder starts afresh after a pickle of many frames', () => {
     const encoder = new EntryEncoder();
     expect(loadEntry(encoder.encode(Array.from({ length: 30_000 }, (_, i) => `text ${i}`)))).toHaveLength(30_000);
     expect(loadEntry(encoder.encode(1))).toBe(1);
@@ -477,12 +477,12 @@ describe('the corners of writing', () => {
       expect((load(dump([array], { protocol })) as [NDArray])[0].get(199)).toBe(199);
   });
 
-  it('arguments that are no tuple are written as one', () => {
+  it('arguments that are not a tuple are written as one', () => {
     const made = new OpaqueObject('REDUCE', new OpaqueGlobal('m', 'f'), [1, 2]);
     expect((load(dump(made)) as OpaqueObject).args).toEqual(new Tuple(1, 2));
   });
 
-  it('elements that are objects come from an NDArray only, in the order of its axes', () => {
+  it('elements that are objects come only from an NDArray, in the order of its axes', () => {
     const turned = NDArray.ofObjects(['a', 'b', 'c', 'd'], [2, 2]).transpose(1, 0);
     expect((load(dump(turned)) as NDArray).toNested()).toEqual([
       ['a', 'c'],
@@ -493,7 +493,7 @@ describe('the corners of writing', () => {
   });
 });
 
-describe('the corners of printing', () => {
+describe('corner cases of printing', () => {
   it('shows operations, and any depth', () => {
     const made = new OpaqueObject('REDUCE', new OpaqueGlobal('m', 'f'), Tuple.of([1]));
     OpaqueObject.operate(made, { op: 'APPEND', items: [2] });
@@ -505,7 +505,7 @@ describe('the corners of printing', () => {
 });
 
 describe('inputs and payloads beyond 2^31 and 2^32 bytes', () => {
-  // Pages that are never touched take no memory.
+  // Pages that are never touched use no memory.
   it('a frame of more than 2 GiB is read, and its payload is a view', () => {
     const length = 2 ** 31 + 1000;
     const input = new Uint8Array(length);

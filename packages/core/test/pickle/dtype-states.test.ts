@@ -15,7 +15,7 @@ def loaded(data):
     except Exception as error: return 'refused'
 `;
 
-/** dtypes in states that numpy does not write, scalars and arrays of such; but for states that crash numpy 2. */
+/** dtypes in states that numpy does not write, and scalars and arrays of them, except states that crash numpy 2. */
 const MAKE = `${FACTS}
 class Type:
     def __init__(self, code, state): self.code, self.state = code, state
@@ -56,7 +56,7 @@ const typeOf = (value: unknown): DType | undefined =>
         ? value.type
         : undefined;
 
-describe.each(pythons())('states of types beside numpy $numpy', (info) => {
+describe.each(pythons())('dtype states beside numpy $numpy', (info) => {
   const python = new Python(info);
   afterAll(() => python[Symbol.asyncDispose]());
 
@@ -84,7 +84,7 @@ describe.each(pythons())('states of types beside numpy $numpy', (info) => {
     expect(known).toBeGreaterThan(300);
   });
 
-  it('whose flags are of objects where there are none, or of none where there are, stay opaque: numpy takes bytes for objects', async () => {
+  it('stay opaque if the flags claim objects that are not there, or omit them: numpy would read bytes as objects', async () => {
     const pickles = await python.run<Uint8Array[]>(`${MAKE}
 result = [pickle.dumps(plain(c, '<', -1, (), f), 4) for c in ('f8', 'S3', 'M8') for f in (1, 2, 3, 63)]
 result += [pickle.dumps(Type('O', (3, '|', None, None, None, -1, -1, f)), 4) for f in (0, 1, 2, None)]
@@ -92,7 +92,7 @@ result += [pickle.dumps(Type('V8', (3, '|', None, ('a',), {'a': (np.dtype(t), 0)
     for (const data of pickles) expect(load(data)).toBeInstanceOf(OpaqueObject);
   });
 
-  it('with fields that are in no dict, names that are in no tuple, or fields beside a sub-array stay opaque', async () => {
+  it('stay opaque if fields are not in a dict, names are not in a tuple, or fields come with a sub-array', async () => {
     const pickles = await python.run<Uint8Array[]>(`${MAKE}
 fields = {'a': (f8, 0)}
 states = [(None, ('a',), [fields]), (None, ['a'], fields), ((f8, (1,)), ('a',), fields)]
@@ -100,14 +100,14 @@ result = [pickle.dumps(Type('V8', (3, '|', *s, 8, 1, 16)), 4) for s in states]`)
     for (const data of pickles) expect(load(data)).toBeInstanceOf(OpaqueObject);
   });
 
-  it('of times without metadata stay opaque: numpy 2 crashes of them', async () => {
+  it('of time types without metadata stay opaque: numpy 2 crashes on them', async () => {
     const pickles = await python.run<Uint8Array[]>(`${MAKE}
 result = [pickle.dumps(Type(c, (len(m) + 3, '<', None, None, None, 8, 8, 0) + m), 4) for c in ('M8', 'm8', 'M', 'M8[s]') for m in ((), (None,), ({},))]`);
     for (const data of pickles) expect(load(data)).toBeInstanceOf(OpaqueObject);
   });
 });
 
-describe('specs of types', () => {
+describe('dtype specs', () => {
   const made = (...args: unknown[]): unknown =>
     load(dump(new OpaqueObject('REDUCE', new OpaqueGlobal('numpy', 'dtype'), Tuple.from(args))));
   const record = new RecordType(parseDType([['a', 'i4']]));
@@ -117,11 +117,11 @@ describe('specs of types', () => {
     ['fields over other bytes', Tuple.of('V9', [Tuple.of('x', '<f8')]), undefined],
     ['an empty list over void bytes', Tuple.of('V0', []), undefined],
     ['nothing over void bytes', Tuple.of('V8', null), undefined],
-    ['no text under fields', Tuple.of(1, [Tuple.of('x', '<f8')]), undefined],
-    ['three of them', Tuple.of('V8', 1, 2), undefined],
-    ['no type of a sub-array', Tuple.of(null, Tuple.of(2)), undefined],
-    ['records within', [Tuple.of('r', record)], undefined],
-  ])('are types or opaque: %s', (_, spec, name) => {
+    ['a non-text type under fields', Tuple.of(1, [Tuple.of('x', '<f8')]), undefined],
+    ['three items', Tuple.of('V8', 1, 2), undefined],
+    ['a sub-array without a type', Tuple.of(null, Tuple.of(2)), undefined],
+    ['a record type inside', [Tuple.of('r', record)], undefined],
+  ])('become types or stay opaque: %s', (_, spec, name) => {
     const value = made(spec);
     if (name === undefined) expect(value).toBeInstanceOf(OpaqueObject);
     else expect(value).toMatchObject({ name });
@@ -132,7 +132,7 @@ describe('specs of types', () => {
     expect(made(record)).toBeInstanceOf(RecordType);
   });
 
-  it('are walked once where tuples are shared at every level', () => {
+  it('are walked once if tuples are shared at every level', () => {
     let spec: unknown = 'V8';
     for (let i = 0; i < 60; i += 1) spec = Tuple.of(spec, spec);
     expect(made(spec)).toBeInstanceOf(OpaqueObject);

@@ -26,7 +26,7 @@ import {
 } from '../../src/pickle/index.ts';
 import { MemoryFile } from '../../src/storage/index.ts';
 
-/** What lib.d.ts of our target does not know yet. */
+/** Not yet in the lib.d.ts of our target. */
 type Resizable = ArrayBuffer & { resize(size: number): void };
 
 const bytes = (...list: number[]): Uint8Array => Uint8Array.from(list);
@@ -63,7 +63,7 @@ describe('numbers', () => {
     Number.POSITIVE_INFINITY,
     2 ** 53,
     -(2 ** 63),
-  ])('%s comes back, alone and in a list', (value) => {
+  ])('%s round-trips, alone and in a list', (value) => {
     for (const again of both([value, [value, value], new Map([[1, value]])])) {
       expect(again).toEqual([value, [value, value], new Map([[1, value]])]);
     }
@@ -76,7 +76,7 @@ describe('numbers', () => {
     },
   );
 
-  it('lists of many numbers, mixed with other things, come back', () => {
+  it('lists of many numbers, mixed with other values, round-trip', () => {
     const list = Array.from({ length: 2500 }, (_, i) =>
       i % 7 === 0 ? i * 0.5 : i % 11 === 0 ? `t${i}` : i % 13 === 0 ? 2 ** 40 + i : i - 1000,
     );
@@ -95,11 +95,11 @@ describe('text and bytes', () => {
     'x'.repeat(256),
     '\ud800',
     '😀'.repeat(300),
-  ])('text %# comes back', (text) => {
+  ])('text %# round-trips', (text) => {
     for (const again of both(new Map([[text, text]]))) expect(again).toEqual(new Map([[text, text]]));
   });
 
-  it.each([0, 1, 255, 256, 70_000, 300_000])('%i bytes and a bytearray of as many come back', (length) => {
+  it.each([0, 1, 255, 256, 70_000, 300_000])('%i bytes and a bytearray of the same length round-trip', (length) => {
     const data = Uint8Array.from({ length }, (_, i) => i);
     const array = new ByteArray(data);
     for (const again of both([data, array, data, array, 'after']) as [
@@ -117,7 +117,7 @@ describe('text and bytes', () => {
     }
   });
 
-  it('a Buffer is bytes, and a long text that needs it is written in the long form', () => {
+  it('a Buffer is bytes, and a text long enough is written in the long form', () => {
     expect(load(dump(Buffer.from('ab')))).toEqual(bytes(97, 98));
     const long = new PyString(new TextEncoder().encode('é'.repeat(200)), 'é'.repeat(200));
     for (const again of both(long)) expect(again).toBe('é'.repeat(200));
@@ -164,11 +164,11 @@ describe('containers', () => {
       new Map(Array.from({ length: 2001 }, (_, i): [string, number] => [`k${i}`, i])),
     ],
     ['a list of 1001 items', Array.from({ length: 1001 }, () => 'x'), Array.from({ length: 1001 }, () => 'x')],
-  ])('%s comes back', (_name, value, wanted) => {
+  ])('%s round-trips', (_name, value, wanted) => {
     for (const again of both(value)) expect(again).toEqual(wanted);
   });
 
-  it('of another realm are as good as ours', () => {
+  it('of another realm work like ours', () => {
     const realm = createContext({});
     expect(load(dump(runInContext('({ a: [1, 2] })', realm)))).toEqual(new Map([['a', [1, 2]]]));
     const [text, floats] = runInContext('[new Uint8Array([97, 98]), new Float64Array([1.5])]', realm) as unknown[];
@@ -179,7 +179,7 @@ describe('containers', () => {
     expect(ndarray([text]).dtype).toBe('|S2');
   });
 
-  it('of another realm or class stay one object, also within themselves', () => {
+  it('of another realm or class remain one object, also inside themselves', () => {
     for (const value of [new (class More extends Map {})(), runInContext('({})', createContext({})), new PyDict()]) {
       if (value instanceof Map) value.set('self', value);
       else value.self = value;
@@ -190,7 +190,7 @@ describe('containers', () => {
     }
   });
 
-  it('that say of themselves what they are not are written as they are, or refused', () => {
+  it('that misreport themselves are written as they are, or refused', () => {
     const ends = (length: unknown): unknown =>
       new Proxy([1, 2], { get: (list, key) => (key === 'length' ? length : list[key as never]) });
     for (const length of ['2', 2.5]) for (const again of both(ends(length))) expect(again).toEqual([1, 2]);
@@ -215,7 +215,7 @@ describe('containers', () => {
     }
   });
 
-  it('a frozenset comes back in every protocol', () => {
+  it('a frozenset round-trips in every protocol', () => {
     for (const again of both(new FrozenSet([1, new Tuple('a')]))) {
       expect(again).toBeInstanceOf(FrozenSet);
       expect((again as FrozenSet).has(new Tuple('a'))).toBe(true);
@@ -231,26 +231,26 @@ describe('containers', () => {
     ['a regular expression', /x/],
     ['an error', new Error('x')],
     ['an instance of an unknown class', new (class Thing {})()],
-    ['an object whose class hides', Object.create(Object.create({ constructor: 1 }))],
+    ['an object with a hidden class', Object.create(Object.create({ constructor: 1 }))],
     ['an invalid Date', new Date(Number.NaN)],
     ['a promise', Promise.resolve()],
   ])('%s cannot be written', (_name, value) => {
     expect(() => dump(value)).toThrow(refused('UNSUPPORTED_VALUE'));
   });
 
-  it('a dict that cannot be written leaves the encoder as good as new', () => {
+  it('a dict that cannot be written does not affect the encoder', () => {
     const encoder = new EntryEncoder();
     expect(() => encoder.encode([{ a: [undefined] }])).toThrow(refused('UNSUPPORTED_VALUE'));
     expect(loadEntry(encoder.encode([1]))).toEqual([1]);
   });
 
-  it.each([new Map([['a', 1]]), new Set([1])])('a Proxy of a %s, whose entries nobody sees, is refused', (keyed) => {
+  it.each([new Map([['a', 1]]), new Set([1])])('a Proxy of a %s, whose entries cannot be read, is refused', (keyed) => {
     expect(() => dump([new Proxy<object>(keyed, {})])).toThrow(refused('UNSUPPORTED_VALUE'));
   });
 });
 
 describe('sharing and cycles', () => {
-  it('what is shared is written once', () => {
+  it('shared values are written once', () => {
     const shared = new Tuple('a', [1]);
     for (const again of both([shared, shared, { shared }]) as unknown[][]) {
       expect(again[0]).toBe(again[1]);
@@ -278,7 +278,7 @@ describe('sharing and cycles', () => {
     expect((load(dump(many)) as Map<string, number>[])[1]?.get('k4999')).toBe(4999);
   });
 
-  it.each([1, 2, 3, 4])('a tuple of %i that contains itself comes back', (length) => {
+  it.each([1, 2, 3, 4])('a tuple of %i that contains itself round-trips', (length) => {
     const list: unknown[] = [];
     const tuple = new Tuple(list, ...new Array<number>(length - 1).fill(0));
     list.push(tuple);
@@ -286,7 +286,7 @@ describe('sharing and cycles', () => {
     for (const again of both(list) as unknown[][]) expect((again[0] as Tuple)[0]).toBe(again);
   });
 
-  it('a dict, an opaque object and an exception that contain themselves come back', () => {
+  it('a dict, an opaque object and an exception that contain themselves round-trip', () => {
     const dict = new Map<string, unknown>();
     dict.set('self', dict);
     const thing = new OpaqueObject('NEWOBJ', new OpaqueGlobal('m', 'C'), Tuple.of());
@@ -322,7 +322,7 @@ describe('sharing and cycles', () => {
 });
 
 describe('opcodes', () => {
-  it('of a protocol are those that it knows', () => {
+  it('of a protocol are those that it defines', () => {
     const value = [
       bytes(1),
       new ByteArray(1),
@@ -338,7 +338,7 @@ describe('opcodes', () => {
     }
   });
 
-  it('of an entry are none that an entry may not hold', () => {
+  it('of an entry are only those that an entry may contain', () => {
     const shared = [1];
     const data = dumpEntry([shared, shared, new Float64Array(20_000), { a: 1 }, { a: 2 }], { memoBase: 7 });
     const found = names(new Uint8Array([...data, 0x2e]));
@@ -347,7 +347,7 @@ describe('opcodes', () => {
     expect((loadEntry(data) as unknown[])[0]).toEqual([1]);
   });
 
-  it('frames hold everything but large payloads, and none is tiny', () => {
+  it('frames hold everything except large payloads, and none is tiny', () => {
     const data = dump([
       Array.from({ length: 60_000 }, (_, i) => `text ${i}`),
       new Uint8Array(100_000),
@@ -370,7 +370,7 @@ describe('opcodes', () => {
     for (const protocol of PROTOCOLS) expect(dump(value(), { protocol })).toEqual(dump(value(), { protocol }));
   });
 
-  it('of names that are the same text together are told apart', () => {
+  it('of names whose joined text is equal are distinguished', () => {
     const pairs = ['a\nb c', 'a b\nc', 'a b c', '1 a bc', 'abc '].flatMap((text) =>
       Array.from({ length: text.length + 1 }, (_, at) => [text.slice(0, at), text.slice(at)] as const),
     );
@@ -403,7 +403,7 @@ describe('opcodes', () => {
 });
 
 describe('an EntryEncoder', () => {
-  it('tells how far its memo goes', () => {
+  it('reports where its memo ends', () => {
     const encoder = new EntryEncoder();
     const shared = [1];
     const first = encoder.encode([shared, shared], 3).slice();
@@ -416,7 +416,7 @@ describe('an EntryEncoder', () => {
 });
 
 describe('buffers', () => {
-  it('go out of band where that is asked for, and in band otherwise', () => {
+  it('go out of band if requested, and in band otherwise', () => {
     const value = [
       ndarray(new Float64Array([1, 2])),
       new OutOfBandBuffer(bytes(7)),
@@ -436,7 +436,7 @@ describe('buffers', () => {
   });
 });
 
-describe('what is shared', () => {
+describe('a shared value', () => {
   const long = 'é'.repeat(4000);
   const PAIR = [0xed, 0xa0, 0xbd, 0xed, 0xb8, 0x80];
   it.each([
@@ -474,7 +474,7 @@ describe('what is shared', () => {
   });
 });
 
-describe('what is shared, and more than is remembered', () => {
+describe('a shared value, beyond the number that is remembered', () => {
   it('is written again: the 4097th long text', () => {
     const texts = Array.from({ length: 4097 }, (_, i) => `${i}`.padEnd(256, '.'));
     const once = dump(texts).length;
@@ -485,7 +485,7 @@ describe('what is shared, and more than is remembered', () => {
 });
 
 describe('arrays', () => {
-  it.each(PROTOCOLS)('share their type, also a long one: protocol %i', (protocol) => {
+  it.each(PROTOCOLS)('share their type, even a long one: protocol %i', (protocol) => {
     const fields = Array.from({ length: 1000 }, (_, i): [string, string] => [`f${i}`, 'f8']);
     const array = NDArray.zeros([0], fields);
     const alone = dump(array, { protocol }).length;
@@ -493,7 +493,7 @@ describe('arrays', () => {
     expect(dump(many, { protocol }).length).toBeLessThan(2 * alone);
   });
 
-  it('nested in values are arrays again, masked ones with their fill value', () => {
+  it('nested in values are still arrays, masked ones with their fill value', () => {
     const masked = new MaskedArray(ndarray(new Int16Array([1, 2])), ndarray([false, true]), { fillValue: -9 });
     const bare = new MaskedArray(ndarray(new Float32Array([1.5])), ndarray([true]));
     for (const again of both({
@@ -513,7 +513,7 @@ describe('arrays', () => {
     }
   });
 
-  it('of any source are written: with pieces, without bytes, or with a mask', () => {
+  it('from any source are written: in pieces, without bytes, or with a mask', () => {
     const source = { arraySource: true as const, dtype: 'uint8', shape: [4], bytes: () => [bytes(1, 2), bytes(3, 4)] };
     const zeros = { arraySource: true as const, dtype: '<i2', shape: [2] };
     const masked = { ...source, mask: { arraySource: true as const, dtype: 'bool', shape: [4] }, fillValue: null };
@@ -544,8 +544,8 @@ describe('dates', () => {
   });
 });
 
-describe('callbacks of the user', () => {
-  it('that change the buffer of bytes which are yet to be placed leave no pickle of another length', () => {
+describe('user callbacks', () => {
+  it('that change the buffer of bytes still to be placed leave no pickle of another length', () => {
     const size = 100_000;
     for (const [measure, make] of [
       ['length', (buffer: ArrayBuffer) => new Uint8Array(buffer)],

@@ -26,7 +26,7 @@ def loaded(data):
         except Exception as error: return 'refused: ' + type(error).__name__
 `;
 
-/** Masked arrays as programs come by them, as numpy pickles them and as calls of the constructor: and what numpy makes of each. */
+/** Masked arrays as programs make them, as numpy pickles them and as constructor calls, and what numpy makes of each. */
 const MAKE = `${SHOW}
 class Call:
     def __init__(self, *args): self.args = args
@@ -54,7 +54,7 @@ describe.each(pythons())('fill values beside numpy $numpy', (info) => {
   const python = new Python(info);
   afterAll(() => python[Symbol.asyncDispose]());
 
-  it('are what numpy makes of them: loaded, written again, and in a dict; refused ones leave the array opaque', async () => {
+  it('are those of numpy when loaded, written again and in a dict; refused ones leave the array opaque', async () => {
     const made = await python.run<[string, string, Uint8Array, unknown][]>(MAKE);
     const rows = made.map(([type, how, data, expected]) => {
       const value = load(data);
@@ -72,7 +72,7 @@ describe.each(pythons())('fill values beside numpy $numpy', (info) => {
     const found = await python.run<unknown[][]>(
       `${SHOW}\nresult = [[loaded(d) for d in pickles] + [loaded(file) if file else None] for pickles, file in args['cases']]`,
       {
-        // A value that numpy refuses is no part of a file that is to load.
+        // A value that numpy refuses is left out of the file, which has to load.
         cases: rows.map(({ pickles, file, expected }) => [
           pickles,
           typeof expected === 'string' ? null : file.toBytes(),
@@ -85,7 +85,7 @@ describe.each(pythons())('fill values beside numpy $numpy', (info) => {
       const [four, two, file] = found[i]!;
       if (String([four, two, file]) !== String([expected, expected, refused ? null : expected]))
         bad.push(JSON.stringify([what, expected, four, two, file]));
-      // Those of no size keep a fill value that has one only while they are opaque.
+      // Zero-size types with a non-empty fill value keep it only while they are opaque.
       const known = how === 'none' || (how === 'shown' && !/^[SUV]0/.test(what));
       if (refused || known) expect(value instanceof MaskedArray, what).toBe(!refused);
     }
@@ -93,7 +93,7 @@ describe.each(pythons())('fill values beside numpy $numpy', (info) => {
     expect(rows.filter(({ value }) => value instanceof MaskedArray).length).toBeGreaterThan(300);
   });
 
-  it('that are empty, of arrays of empty elements, come back as they were set, and Python reads them', async () => {
+  it('that are empty, of arrays of empty elements, round-trip, and Python reads them', async () => {
     const empty = new Uint8Array(0);
     for (const [type, fillValue] of [
       ['S0', empty],
@@ -118,7 +118,7 @@ describe.each(pythons())('fill values beside numpy $numpy', (info) => {
     }
   });
 
-  it('of our own are written for the type, or refused before a byte is', async () => {
+  it('set in this library are written for the type, or refused before a byte is written', async () => {
     const mask = ndarray([false, true]);
     const rows: [string, unknown][] = [
       ['f8', new NumpyScalar(ndarray(5, [], 'i4').type, new Uint8Array([5, 0, 0, 0]))],
@@ -181,7 +181,7 @@ describe.each(pythons())('fill values beside numpy $numpy', (info) => {
       "'N'",
       bad,
       '0.0',
-      'None', // What Python has for a time without a unit.
+      'None', // Python's value for a time without a unit.
       'datetime.datetime(1970, 1, 1, 0, 0, 5)',
       'None',
       "'?'",

@@ -1,6 +1,4 @@
-/**
- * Bytes that people take for pickles.
- */
+/** Bytes that are mistaken for pickles. */
 
 import { describe, expect, it } from 'vitest';
 import { check, dis, type EmitOp, emit, genops, load, loadAt } from '../../src/pickle/index.ts';
@@ -24,7 +22,7 @@ describe('bytes of another format', () => {
     ['HTML', '<!DOCTYPE html>\n<p>404', /HTML or XML/],
     ['JSON', '{"a": 1}', /JSON/],
     ['a JSON list', '[1, 2]', /JSON/],
-  ])('is called by its name: %s', (_name, text, pattern) => {
+  ])('are named: %s', (_name, text, pattern) => {
     const bytes = latin1(text);
     for (const read of [load, dis, check, (given: Uint8Array) => [...genops(given)]]) {
       expect(() => read(bytes)).toThrow(named(pattern));
@@ -33,14 +31,14 @@ describe('bytes of another format', () => {
     expect(() => dis(latin1(`N.${text}`), { start: 2 })).toThrow(named(pattern, 2));
   });
 
-  it('has no name where it is a pickle, or one that is damaged', () => {
+  it('are not named if they are a pickle, or a damaged one', () => {
     expect(load(latin1('PK\x03\x04\n.'))).toMatchObject({ kind: 'PERSID' });
     expect(check(latin1('PK\x03\x04\n.')).persistentIds).toBe(1);
     expect(() => load(latin1('\x80\x04\xff'))).toThrow(/is not an opcode$/);
   });
 });
 
-describe('what joblib.dump wrote', () => {
+describe('a file written by joblib.dump', () => {
   const wrapper: EmitOp[] = [
     ['PROTO', 4],
     ['SHORT_BINUNICODE', 'joblib.numpy_pickle'],
@@ -56,13 +54,13 @@ describe('what joblib.dump wrote', () => {
   it.each<[string, Uint8Array]>([
     ['numbers', Uint8Array.of(0, 0, 0, 0, 0, 0, 0xf0, 0x3f)],
     ['padded numbers', Uint8Array.of(2, 0xff, 0xff, 1, 2, 3)],
-    ['objects, which are a pickle of their own', emit([['PROTO', 2], 'EMPTY_LIST', 'STOP'])],
-  ])('is called by its name where an array stands in it: %s', (_name, data) => {
+    ['objects, which are a separate pickle', emit([['PROTO', 2], 'EMPTY_LIST', 'STOP'])],
+  ])('is named if it contains an array: %s', (_name, data) => {
     const bytes = Uint8Array.of(...emit(wrapper), ...data, 0x2e);
     for (const read of [load, check]) expect(() => read(bytes)).toThrow(named(/joblib/, build));
   });
 
-  it('is read by a constructor that the program gives', () => {
+  it('is read by a constructor that the program provides', () => {
     const globals = { 'joblib.numpy_pickle NumpyArrayWrapper': { construct: () => ({}), setState: () => {} } };
     expect(load(emit([...wrapper, 'STOP']), { globals })).toEqual({});
   });

@@ -1,13 +1,11 @@
-/**
- * Where frames may end: judged by both readers of CPython 3.6 to 3.13.
- */
+/** Where frames may end: verified with both readers of CPython 3.6 to 3.13. */
 
 import { describe, expect, it } from 'vitest';
 import { load } from '../../src/pickle/index.ts';
 
 const latin1 = (text: string): Uint8Array => Uint8Array.from(text, (character) => character.charCodeAt(0));
 
-/** A frame of `length` bytes that begins with these opcodes, which may go on behind it. */
+/** A frame of `length` bytes that begins with these opcodes, which may continue past its end. */
 const framed = (length: number, opcodes: string): unknown =>
   load(latin1(`\x80\x04\x95${String.fromCharCode(length)}\0\0\0\0\0\0\0${opcodes}.`));
 
@@ -22,12 +20,12 @@ describe('a frame', () => {
     ['a text', 'X\x02\0\0\0ab', 'ab'],
     ['short bytes', 'C\x02ab', latin1('ab')],
     ['the length of a frame', '\x95\x01\0\0\0\0\0\0\0N', null],
-  ])('may end behind an opcode whose argument, %s, follows it', (_name, opcodes, value) => {
+  ])('may end after an opcode whose argument, %s, follows it', (_name, opcodes, value) => {
     expect(framed(0, opcodes)).toEqual(value);
     expect(framed(1, opcodes)).toEqual(value);
   });
 
-  it('may end between a length and what is so long, and before a memo index', () => {
+  it('may end between a length and its data, and before a memo index', () => {
     expect(framed(2, '\x8c\x01a')).toBe('a');
     expect(framed(5, 'X\x01\0\0\0a')).toBe('a');
     for (const put of ['q\0', 'r\0\0\0\0', 'p0\n']) {

@@ -42,7 +42,7 @@ import {
 } from '../../src/pickle/index.ts';
 import { KeySpace, KINDS } from '../../src/pickle/values/keys.ts';
 
-/** The canonical string of a value in a space of its own. */
+/** The canonical string of a value in its own key space. */
 const canonicalForm = (value: unknown): string => new KeySpace().key(value);
 const bytes = (...list: number[]): Uint8Array => Uint8Array.from(list);
 const hour = new PyTimeZone(new PyTimeDelta(0, 3600));
@@ -52,7 +52,7 @@ const scalar = (dtype: string, hex: string): NumpyScalar =>
   new NumpyScalar(parseDType(dtype), Uint8Array.from(Buffer.from(hex, 'hex')));
 const nine = { year: 2024, month: 1, day: 2, hour: 9 };
 
-/** Groups of keys that are equal in Python; no key of one group is equal to one of another. */
+/** Groups of keys that are equal in Python; no key equals one of another group. */
 const GROUPS: readonly (readonly unknown[])[] = [
   [
     1,
@@ -181,7 +181,7 @@ const UNHASHABLE: readonly unknown[] = [
 ];
 
 describe('keys of a PyDict', () => {
-  it('are one where Python has them equal, and several where not; the first key and the last value stay', () => {
+  it('are one if Python has them equal, and several if not; the first key and the last value are kept', () => {
     const dict = new PyDict();
     GROUPS.forEach((group, at) => {
       for (const key of group) dict.set(key, at);
@@ -218,7 +218,7 @@ describe('keys of a PyDict', () => {
     expect(dict.size).toBe(3);
   });
 
-  it('are each their own if they are NaN', () => {
+  it('are distinct if they are NaN', () => {
     const dict = new PyDict([
       [Number.NaN, 1],
       [Number.NaN, 2],
@@ -231,7 +231,7 @@ describe('keys of a PyDict', () => {
   it.each<[string, () => unknown]>([
     ['a marked float', () => new PyFloat(0x7ff8000000000001n)],
     ['a complex number', () => new Complex(Number.NaN, 0)],
-    ['a complex number by its imaginary part', () => new Complex(1, Number.NaN)],
+    ['a complex number with a NaN imaginary part', () => new Complex(1, Number.NaN)],
     ['a Decimal', () => new PyDecimal('NaN')],
     ['a float32', () => NumpyScalar.of(Number.NaN, 'f4')],
     ['a complex64', () => NumpyScalar.of(new Complex(0, Number.NaN), 'c8')],
@@ -250,7 +250,7 @@ describe('keys of a PyDict', () => {
     expect(dict.has(make())).toBe(false);
   });
 
-  it('are told apart whatever a text looks like: long ones, and those of other kinds', () => {
+  it('are distinguished whatever a text looks like: long ones, and those of other kinds', () => {
     const letters = Object.values(KINDS);
     expect(new Set(letters).size).toBe(letters.length);
     for (const letter of letters) expect(letter).toHaveLength(1);
@@ -286,7 +286,7 @@ describe('keys of a PyDict', () => {
     expect(new PySet<unknown>([-(2 ** 70)]).has(-(2n ** 70n))).toBe(true);
   });
 
-  it('may be moments: a Date is the key that every datetime with an offset of that moment is', () => {
+  it('may be moments: a Date equals every datetime of that moment with an offset', () => {
     const dict = new PyDict<unknown, string>([[new Date(1234), 'a']]);
     expect(dict.get(PyDateTime.fromDate(new Date(1234)))).toBe('a');
     expect(dict.set(new Date(1234), 'b').size).toBe(1);
@@ -303,7 +303,7 @@ describe('keys of a PyDict', () => {
 
   it.each(
     UNHASHABLE.filter((key) => typeof key === 'object').map((key) => [inspect(key, { depth: 4 }).slice(0, 60), key]),
-  )('cannot be %s in a Map or Set that is written either: Python would refuse the whole pickle', (_name, key) => {
+  )('cannot be %s in a written Map or Set either: Python would refuse the whole pickle', (_name, key) => {
     for (const value of [
       new Map([
         ['a', 1],
@@ -318,7 +318,7 @@ describe('keys of a PyDict', () => {
     }
   });
 
-  it('are no slices in an entry, which Python before 3.12 loads too', () => {
+  it('are not slices in an entry, which must also load in Python before 3.12', () => {
     const slice = new PySlice(1, 2);
     const keys = [slice, new Tuple(1, new Tuple(slice)), new FrozenSet([slice])];
     for (const key of keys) {
@@ -340,7 +340,7 @@ describe('keys of a PyDict', () => {
     [Uint8Array.of(1), Uint8Array.of(1)],
     [new Date(0), new Date(0)],
     [Tuple.of(new Date(5)), Tuple.of(PyDateTime.fromDate(new Date(5)))],
-  ])('that JavaScript holds apart and Python does not, %s and %s, are refused: one would be lost', (a, b) => {
+  ])('that JavaScript distinguishes and Python does not, %s and %s, are refused: one would be lost', (a, b) => {
     const map = new Map<unknown, unknown>([
       [a, 'one'],
       ['between', null],
@@ -373,7 +373,7 @@ describe('keys of a PyDict', () => {
     expect([...set]).toEqual(['kept']);
   });
 
-  it('that nest deeply or share much are compared without recursion, each part once', () => {
+  it('with deep nesting or much sharing are compared without recursion, each part once', () => {
     let deep: Tuple = new Tuple();
     let wide = new FrozenSet<unknown>();
     for (let i = 0; i < 20_000; i++) deep = new Tuple(deep, new PySlice(deep, deep));
@@ -390,7 +390,7 @@ describe('keys of a PyDict', () => {
 
 describe('PyDict', () => {
   it.each([...GROUPS.map(([key]) => key)].map((key) => [inspect(key), key]))(
-    'keeps a single key without an array of its own, and takes more beside it: %s',
+    'keeps a single key without an array of its own, and accepts more keys: %s',
     (_, key) => {
       const space = new KeySpace();
       const make = (): PyDict => {
@@ -410,7 +410,7 @@ describe('PyDict', () => {
     },
   );
 
-  it('is a Map in all it does', () => {
+  it('behaves like a Map', () => {
     const dict = new PyDict<unknown, number>([
       ['a', 1],
       ['b', 2],
@@ -439,7 +439,7 @@ describe('PyDict', () => {
     expect(new PyDict(null).size).toBe(0);
   });
 
-  it('is one too with keys that need an index', () => {
+  it('also does so with keys that need an index', () => {
     const pair = new Tuple(1, 2);
     const dict = new PyDict<unknown, number>([[pair, 1]]);
     expect(dict.size).toBe(1);
@@ -452,7 +452,7 @@ describe('PyDict', () => {
     expect([...dict]).toEqual([]);
   });
 
-  it('gets what is there, or puts it there', () => {
+  it('gets an existing value, or inserts one', () => {
     const dict = new PyDict<unknown, number>([[new Tuple(1), 1]]);
     expect(dict.getOrInsert(new Tuple(true), 2)).toBe(1);
     expect(dict.getOrInsert('x', 2)).toBe(2);
@@ -463,7 +463,7 @@ describe('PyDict', () => {
     );
   });
 
-  it('and PySet have every method of the engine, none of which takes what only looks like its own', () => {
+  it("and PySet override every method of the engine's Map and Set", () => {
     const missing = (ours: object, theirs: object) =>
       Object.getOwnPropertyNames(theirs).filter((name) => !Object.hasOwn(ours, name));
     expect(missing(PyDict.prototype, Map.prototype)).toEqual([]);
@@ -472,7 +472,7 @@ describe('PyDict', () => {
 });
 
 describe('PySet and FrozenSet', () => {
-  it('are Sets in all they do', () => {
+  it('behave like Sets', () => {
     const set = new PySet<unknown>(['a', 1]);
     expect(set instanceof Set).toBe(true);
     expect(set).toEqual(new Set(['a', 1]));
@@ -499,7 +499,7 @@ describe('PySet and FrozenSet', () => {
     expect(new PySet(null).size).toBe(0);
   });
 
-  it('are united, cut and compared as sets are', () => {
+  it('support union, intersection and comparison like sets', () => {
     const universe = [1, 2, 'a', 'b', new Tuple(1), 2n ** 70n];
     const some = fc.subarray(universe);
     const kinds = [PySet, FrozenSet, Set, (items: unknown[]) => new Map(items.map((item) => [item, 0]))] as const;
@@ -525,7 +525,7 @@ describe('PySet and FrozenSet', () => {
     ]).toEqual([1, new Tuple(1)]);
   });
 
-  it('compare items of plain Sets and Maps as their own: tuples by what is in them', () => {
+  it('compare items of plain Sets and Maps like their own: tuples by their items', () => {
     const set = new PySet<unknown>([1, new Tuple(1, 2)]);
     for (const other of [new Set([true, new Tuple(1, 2)]), new Map(set.entries()), new PySet(set)]) {
       expect([...set.intersection(other)]).toEqual([1, new Tuple(1, 2)]);
@@ -534,7 +534,7 @@ describe('PySet and FrozenSet', () => {
     }
   });
 
-  it('ask what has no end for no keys, and take nothing that is no set: an array has keys, too', () => {
+  it('do not iterate an infinite set, and refuse a value that is not a set: an array has keys, too', () => {
     const keys = () => {
       throw new Error('asked');
     };
@@ -552,7 +552,7 @@ describe('PySet and FrozenSet', () => {
     }
   });
 
-  it('keep a frozenset as it is', () => {
+  it('keep a frozenset as one', () => {
     const frozen = new FrozenSet([1, 2]);
     expect([frozen.size, frozen.has(2), frozen instanceof Set]).toEqual([2, true, true]);
     for (const change of [() => frozen.add(3), () => frozen.delete(1), () => frozen.clear()]) {

@@ -20,7 +20,7 @@ const item: EmitOp = ['BININT1', 1];
 describe('a list whose items come after a mark', () => {
   it.each<[string, EmitOp[], unknown]>([
     ['has them', ['EMPTY_LIST', 'MARK', item, item, 'APPENDS'], [1, 1]],
-    ['has none after an empty batch', ['EMPTY_LIST', 'MARK', 'APPENDS'], []],
+    ['is empty after an empty batch', ['EMPTY_LIST', 'MARK', 'APPENDS'], []],
     [
       'has those of all batches',
       ['EMPTY_LIST', 'MARK', item, 'APPENDS', 'MARK', 'NONE', 'APPENDS', item, 'APPEND'],
@@ -33,13 +33,13 @@ describe('a list whose items come after a mark', () => {
       ['EMPTY_LIST', ['LONG_BINPUT', 2 ** 31], 'MARK', item, 'APPENDS', 'POP', ['LONG_BINGET', 2 ** 31]],
       [1],
     ],
-    ['stays empty where the mark is popped', ['EMPTY_LIST', 'MARK', item, 'POP_MARK'], []],
+    ['stays empty if the mark is popped', ['EMPTY_LIST', 'MARK', item, 'POP_MARK'], []],
     [
-      'stays empty where the mark makes a tuple',
+      'stays empty if the mark makes a tuple',
       ['EMPTY_LIST', 'MARK', item, 'TUPLE', 'TUPLE2'],
       new Tuple([], Tuple.of(1)),
     ],
-    ['stays empty where a bare mark is popped', ['EMPTY_LIST', 'MARK', 'POP'], []],
+    ['stays empty if a bare mark is popped', ['EMPTY_LIST', 'MARK', 'POP'], []],
     [
       'gets the items of the first of two marks',
       ['EMPTY_LIST', 'MARK', 'MARK', item, 'TUPLE', 'APPENDS'],
@@ -49,13 +49,13 @@ describe('a list whose items come after a mark', () => {
     expect(run(ops)).toEqual(value);
   });
 
-  it('holds itself where its slot is read before its items', () => {
+  it('contains itself if its slot is read before its items', () => {
     const list = run(['EMPTY_LIST', 'MEMOIZE', 'MARK', ['BINGET', 0], item, 'APPENDS']) as unknown[];
     expect(list).toHaveLength(2);
     expect(list[0]).toBe(list);
   });
 
-  it('is the innermost where two wait for items under one slot', () => {
+  it('is the innermost if two wait for items under one slot', () => {
     const put: EmitOp[] = ['EMPTY_LIST', ['BINPUT', 5], 'MARK'];
     const outer = run([...put, ...put, ['BINGET', 5], 'APPENDS', ['BINGET', 5], 'APPENDS']) as unknown[][];
     expect(outer).toHaveLength(2);
@@ -63,7 +63,7 @@ describe('a list whose items come after a mark', () => {
     expect(outer[0]![0]).toBe(outer[0]);
   });
 
-  it('leaves its slot to what was put there meanwhile', () => {
+  it('leaves its slot to a value that was put there meanwhile', () => {
     expect(run(['EMPTY_LIST', ['BINPUT', 5], 'MARK', item, ['BINPUT', 5], 'APPENDS', 'POP', ['BINGET', 5]])).toBe(1);
     const put: EmitOp[] = ['EMPTY_LIST', ['BINPUT', 5], 'MARK'];
     expect(run([...put, ...put, item, 'APPENDS', 'APPENDS', 'POP', ['BINGET', 5]])).toEqual([1]);
@@ -99,7 +99,7 @@ describe('a list whose items come after a mark', () => {
 });
 
 describe('long pickles', () => {
-  it('keep memo slots of all sizes of memo apart', () => {
+  it('keep memo slots distinct at every memo size', () => {
     for (const count of [63, 64, 65, 512, 513, 4096, 4097, 9000, 32_768, 32_769, 70_000]) {
       const ops: EmitOp[] = ['MARK'];
       for (let i = 0; i < count; i++) ops.push(['BININT', i], 'MEMOIZE');
@@ -117,7 +117,7 @@ describe('long pickles', () => {
     expect(codeOf(() => run(ops, { limits: { stack: 2999 } }))).toBe('LIMIT_EXCEEDED');
   });
 
-  it('are loaded as they were written, again and again', () => {
+  it('load as they were written, again and again', () => {
     const value = Array.from({ length: 20_000 }, (_, i) => [i, `text ${i}`, i / 3, [i], new Tuple(i, 0.5, [])]);
     const bytes = dump(value);
     expect(bytes.length).toBeGreaterThan(262_144);

@@ -47,7 +47,7 @@ describe('every opcode', () => {
     ['INT beyond 2^53', [['INT', -(10n ** 20n)]], -(10n ** 20n)],
     ['LONG', [['LONG', 7]], 7],
     ['LONG1', [['LONG1', -129]], -129],
-    ['LONG1 of nothing', [['LONG1', 0]], 0],
+    ['LONG1 of zero bytes', [['LONG1', 0]], 0],
     ['LONG4', [['LONG4', 2n ** 80n]], 2n ** 80n],
     ['BININT', [['BININT', -2]], -2],
     ['BININT1', [['BININT1', 255]], 255],
@@ -127,7 +127,7 @@ describe('every opcode', () => {
   });
 });
 
-describe('what does not fit where it stands', () => {
+describe('opcodes that do not fit their operands', () => {
   it.each<[string, EmitOp[], ErrorCode]>([
     ['APPEND without a list', ['NONE', 'APPEND'], 'BAD_OPCODE'],
     ['APPEND to a tuple', ['EMPTY_TUPLE', 'NONE', 'APPEND'], 'BAD_OPCODE'],
@@ -179,8 +179,8 @@ describe('what does not fit where it stands', () => {
   });
 
   it.each<[string, string | readonly number[], ErrorCode]>([
-    ['an INT in octal with a digit that is none', 'I08\n.', 'CORRUPT'],
-    ['an INT in octal that no C long holds', 'I01777777777777777777777\n.', 'CORRUPT'],
+    ['an INT in octal with an invalid digit', 'I08\n.', 'CORRUPT'],
+    ['an INT in octal that no C long can hold', 'I01777777777777777777777\n.', 'CORRUPT'],
     ['an INT in octal with an underscore', 'I0_7\n.', 'CORRUPT'],
     ['an INT with a NUL', 'I1\0\n.', 'CORRUPT'],
     ['an INT of digits beyond ASCII', 'I\u0663\n.', 'CORRUPT'],
@@ -189,38 +189,46 @@ describe('what does not fit where it stands', () => {
     ['a PUT in hexadecimal', 'Np0x1\n.', 'CORRUPT'],
     ['a FLOAT with a blank', 'F 1.5\n.', 'CORRUPT'],
     ['a FLOAT with an underscore', 'F1_0.5\n.', 'CORRUPT'],
-    ['a FLOAT that is none', 'F1.2.3\n.', 'CORRUPT'],
-    ['a FLOAT that no float holds', 'F1e309\n.', 'CORRUPT'],
+    ['a malformed FLOAT', 'F1.2.3\n.', 'CORRUPT'],
+    ['a FLOAT that no float can hold', 'F1e309\n.', 'CORRUPT'],
     ['a STRING without quotes', 'Sabc\n.', 'CORRUPT'],
     ['a STRING with two kinds of quotes', 'S\'abc"\n.', 'CORRUPT'],
     ['a STRING that ends in a backslash', "S'a\\'\n.", 'CORRUPT'],
     ['a STRING with a wrong \\x', "S'\\xg0'\n.", 'CORRUPT'],
-    ['a UNICODE escape that is cut', 'V\\u00\n.', 'CORRUPT'],
+    ['a truncated UNICODE escape', 'V\\u00\n.', 'CORRUPT'],
     ['a UNICODE escape beyond U+10FFFF', 'V\\U00110000\n.', 'CORRUPT'],
     ['a line without its end', 'I12', 'TRUNCATED'],
     ['a LONG4 of negative length', [0x8b, 0xff, 0xff, 0xff, 0xff, 0x2e], 'CORRUPT'],
     ['a BINSTRING of negative length', [0x54, 0xff, 0xff, 0xff, 0xff, 0x2e], 'CORRUPT'],
     ['a BINBYTES8 of 2^63 bytes', [0x8e, 0, 0, 0, 0, 0, 0, 0, 0x80, 0x2e], 'TRUNCATED'],
-    ['a BININT that is cut', [0x4a, 1], 'TRUNCATED'],
-    ['a BININT1 that is cut', [0x4b], 'TRUNCATED'],
-    ['a BININT2 that is cut', [0x4d, 1], 'TRUNCATED'],
-    ['a BINFLOAT that is cut', [0x47, 1], 'TRUNCATED'],
+    ['a truncated BININT', [0x4a, 1], 'TRUNCATED'],
+    ['a truncated BININT1', [0x4b], 'TRUNCATED'],
+    ['a truncated BININT2', [0x4d, 1], 'TRUNCATED'],
+    ['a truncated BINFLOAT', [0x47, 1], 'TRUNCATED'],
     ['a SHORT_BINUNICODE without its length', [0x8c], 'TRUNCATED'],
-    ['a SHORT_BINUNICODE that is cut', [0x8c, 3, 0x61], 'TRUNCATED'],
+    ['a truncated SHORT_BINUNICODE', [0x8c, 3, 0x61], 'TRUNCATED'],
     ['a BINUNICODE without its length', [0x58, 1], 'TRUNCATED'],
-    ['a BINUNICODE that is cut', [0x58, 3, 0, 0, 0, 0x61], 'TRUNCATED'],
-    ['a BINPUT that is cut', [0x4e, 0x71], 'TRUNCATED'],
-    ['a BINGET that is cut', [0x68], 'TRUNCATED'],
-    ['a LONG_BINGET that is cut', [0x6a, 0], 'TRUNCATED'],
-    ['text that is no UTF-8', [0x8c, 2, 0xc3, 0x28, 0x2e], 'CORRUPT'],
-    ['a byte that is no opcode at first', [0xff], 'NOT_A_PICKLE'],
-    ['a byte that is no opcode later', [0x4e, 0xff], 'BAD_OPCODE'],
+    ['a truncated BINUNICODE', [0x58, 3, 0, 0, 0, 0x61], 'TRUNCATED'],
+    ['a truncated BINPUT', [0x4e, 0x71], 'TRUNCATED'],
+    ['a truncated BINGET', [0x68], 'TRUNCATED'],
+    ['a truncated LONG_BINGET', [0x6a, 0], 'TRUNCATED'],
+    ['text that is not UTF-8', [0x8c, 2, 0xc3, 0x28, 0x2e], 'CORRUPT'],
+    ['an unknown opcode at the start', [0xff], 'NOT_A_PICKLE'],
+    ['an unknown opcode later', [0x4e, 0xff], 'BAD_OPCODE'],
     ['nothing', [], 'NOT_A_PICKLE'],
     ['a frame longer than the input', [0x80, 4, 0x95, 9, 0, 0, 0, 0, 0, 0, 0, 0x4e, 0x2e], 'TRUNCATED'],
-    ['a frame that cuts an argument', [0x80, 4, 0x95, 2, 0, 0, 0, 0, 0, 0, 0, 0x4d, 5, 0, 0x2e], 'CORRUPT'],
-    ['a frame that cuts a line', [0x80, 4, 0x95, 2, 0, 0, 0, 0, 0, 0, 0, 0x49, 0x31, 0x0a, 0x2e], 'CORRUPT'],
-    ['a frame that ends behind an opcode of a cut argument', [0x95, 1, 0, 0, 0, 0, 0, 0, 0, 0x4d, 5], 'TRUNCATED'],
-    ['a frame that ends behind an opcode of a cut line', [0x95, 1, 0, 0, 0, 0, 0, 0, 0, 0x49, 0x31], 'TRUNCATED'],
+    ['a frame that splits an argument', [0x80, 4, 0x95, 2, 0, 0, 0, 0, 0, 0, 0, 0x4d, 5, 0, 0x2e], 'CORRUPT'],
+    ['a frame that splits a line', [0x80, 4, 0x95, 2, 0, 0, 0, 0, 0, 0, 0, 0x49, 0x31, 0x0a, 0x2e], 'CORRUPT'],
+    [
+      'a frame that ends after an opcode with a truncated argument',
+      [0x95, 1, 0, 0, 0, 0, 0, 0, 0, 0x4d, 5],
+      'TRUNCATED',
+    ],
+    [
+      'a frame that ends after an opcode with a truncated line',
+      [0x95, 1, 0, 0, 0, 0, 0, 0, 0, 0x49, 0x31],
+      'TRUNCATED',
+    ],
     ['a frame in a frame', [0x95, 10, 0, 0, 0, 0, 0, 0, 0, 0x95, 0, 0, 0, 0, 0, 0, 0, 0, 0x4e, 0x2e], 'CORRUPT'],
   ])('%s', (_name, input, code) => {
     const list = typeof input === 'string' ? new TextEncoder().encode(input) : Uint8Array.from(input);
@@ -269,7 +277,7 @@ describe('text lines of protocol 0', () => {
     expect(line(text)).toEqual(value);
   });
 
-  it('keep a surrogate pair of two escapes apart in lossless mode only', () => {
+  it('distinguish a surrogate pair of two escapes only in lossless mode', () => {
     const pair = new TextEncoder().encode('Va\\ud83d\\ude00b\\\\\\ud83d\n.');
     expect(load(pair)).toBe('a😀b\\\\\ud83d');
     const kept = load(pair, { lossless: true }) as PyString;
@@ -281,7 +289,7 @@ describe('text lines of protocol 0', () => {
 
 describe('Python 2 strings', () => {
   const high = emit([['SHORT_BINSTRING', bytes(0x61, 0xe9)], 'STOP']);
-  it('are read as the encoding says', () => {
+  it('are read with the given encoding', () => {
     expect(failure(() => load(high)).code).toBe('CORRUPT');
     expect(load(high, { encoding: 'latin1' })).toBe('aé');
     expect(load(high, { encoding: 'bytes' })).toEqual(bytes(0x61, 0xe9));
@@ -291,18 +299,18 @@ describe('Python 2 strings', () => {
 });
 
 describe('several pickles, entries and frames', () => {
-  it('STOP ends a pickle before the end of its frame, whatever stands behind it', () => {
+  it('STOP ends a pickle before the end of its frame, whatever follows it', () => {
     const frame = [0x95, 3, 0, 0, 0, 0, 0, 0, 0, 0x4e, 0x2e, 0x4e];
     for (const input of [frame, [...frame, 0x4e]]) expect(loadAt(bytes(...input), 0)).toEqual({ value: null, end: 11 });
   });
-  it('loadAt tells where a pickle ends', () => {
+  it('loadAt reports where a pickle ends', () => {
     const both = new Uint8Array([...dump(1), ...dump('two')]);
     const first = loadAt(both, 0);
     expect(first).toEqual({ value: 1, end: dump(1).length });
     expect(loadAt(both, first.end)).toEqual({ value: 'two', end: both.length });
   });
 
-  it('a Decoder keeps nothing of what it read', () => {
+  it('a Decoder keeps nothing of what it has read', () => {
     const decoder = new Decoder();
     decoder.load(emit(['NONE', 'MEMOIZE', 'STOP']));
     expect(failure(() => decoder.load(emit([['BINGET', 0], 'STOP']))).code).toBe('CORRUPT');
@@ -321,24 +329,24 @@ describe('several pickles, entries and frames', () => {
   it.each<[string, EmitOp[], ErrorCode]>([
     ['nothing', [], 'BAD_OPCODE'],
     ['two values', ['NONE', 'NONE'], 'BAD_OPCODE'],
-    ['a mark under its value', ['MARK', 'NONE'], 'BAD_OPCODE'],
+    ['a mark below its value', ['MARK', 'NONE'], 'BAD_OPCODE'],
     ['a STOP', ['NONE', 'STOP'], 'BAD_OPCODE'],
     ['a PROTO', [['PROTO', 4], 'NONE'], 'BAD_OPCODE'],
     ['a FRAME', [['FRAME', 1], 'NONE'], 'BAD_OPCODE'],
     ['a MEMOIZE', ['NONE', 'MEMOIZE'], 'BAD_OPCODE'],
-    ['a GET of what others set', [['BINGET', 0]], 'CORRUPT'],
+    ['a GET of a slot set by others', [['BINGET', 0]], 'CORRUPT'],
     ['a POP below its start', ['POP', 'NONE'], 'BAD_OPCODE'],
   ])('an entry with %s is refused', (_name, ops, code) => {
     expect(failure(() => loadEntry(emit(ops))).code).toBe(code);
   });
 
-  it('junk under the result is accepted in a plain pickle', () => {
+  it('extra values below the result are accepted in a plain pickle', () => {
     expect(run(['NONE', 'NEWTRUE'])).toBe(true);
   });
 });
 
 describe('views and copies', () => {
-  it('bytes and arrays are views of the input, unless copies are asked for', () => {
+  it('bytes and arrays are views of the input, unless copies are requested', () => {
     const input = emit([['SHORT_BINBYTES', bytes(1, 2)], ['BYTEARRAY8', bytes(3)], 'TUPLE2', 'STOP']);
     const [view, array] = load(input) as [Uint8Array, ByteArray];
     expect([view.buffer === input.buffer, array.buffer === input.buffer]).toEqual([true, true]);
@@ -355,7 +363,7 @@ describe('views and copies', () => {
     expect(failure(() => array.set(0, 1)).code).toBe('READ_ONLY');
   });
 
-  it('out-of-band buffers come in order, and keep whether they are read-only', () => {
+  it('out-of-band buffers arrive in order, and keep whether they are read-only', () => {
     const ops: EmitOp[] = ['NEXT_BUFFER', 'NEXT_BUFFER', 'READONLY_BUFFER', 'TUPLE2'];
     const [a, b] = run(ops, { buffers: [bytes(1), bytes(2)] }) as [OutOfBandBuffer, OutOfBandBuffer];
     expect([a.bytes, a.index, a.readonly]).toEqual([bytes(1), 0, false]);
@@ -370,7 +378,7 @@ describe('objects', () => {
     expect([a === b, Object.isFrozen(a), a.module, a.name]).toEqual([true, true, 'm', 'A.B']);
   });
 
-  it('names of Python 2 map below protocol 3 only', () => {
+  it('names of Python 2 are mapped below protocol 3 only', () => {
     expect(String(run([['GLOBAL', 'copy_reg x']]))).toBe('copyreg.x');
     expect(String(run([['GLOBAL', 'UserDict UserDict']]))).toBe('collections.UserDict');
     expect(
@@ -383,7 +391,7 @@ describe('objects', () => {
     ).toBe('copy_reg.x');
   });
 
-  it('an opaque object keeps how it was made and what was done to it, in order', () => {
+  it('an opaque object records how it was made and what was done to it, in order', () => {
     const made = run([
       ...object(),
       'EMPTY_DICT',
@@ -438,7 +446,7 @@ describe('objects', () => {
     ['EXT', [['EXT1', 7]]],
     ['EXT', [['EXT2', 700]]],
     ['EXT', [['EXT4', 70_000]]],
-  ])('%s gives an object of that kind, which is written again', (kind, ops) => {
+  ])('%s gives an object of that kind, which can be written again', (kind, ops) => {
     const made = run([['PROTO', 4], ...ops]) as OpaqueObject;
     expect(made.kind).toBe(kind);
     for (const protocol of [2, 4] as const) {
@@ -448,7 +456,7 @@ describe('objects', () => {
     }
   });
 
-  it('copyreg helpers are looked through for the class', () => {
+  it('the class is found through copyreg helpers', () => {
     const made = run([
       ['GLOBAL', 'copyreg _reconstructor'],
       ['GLOBAL', 'shop Old'],
@@ -462,7 +470,7 @@ describe('objects', () => {
     expect(String(run(['NONE', 'BINPERSID']))).toBe('BINPERSID ?');
   });
 
-  it('getattr of a global is a dotted name; anything else of it stays a call', () => {
+  it('getattr of a global is a dotted name; any other getattr stays a call', () => {
     const ops = (attribute: EmitOp[]): EmitOp[] => [
       ['GLOBAL', '__builtin__ getattr'],
       ['GLOBAL', 'm A'],
@@ -491,7 +499,7 @@ describe('objects', () => {
     ).toBe('REDUCE');
   });
 
-  it('a call whose result is popped belongs to its first argument', () => {
+  it('a call whose result is popped is attached to its first argument', () => {
     const [thing] = run([
       ...object(),
       ['BINPUT', 0],
@@ -510,7 +518,7 @@ describe('objects', () => {
     expect(run(['NONE', ...object(), 'POP'])).toBeNull();
   });
 
-  it('a placeholder that is referred to before its BUILD stays opaque, and so does one with a strange state', () => {
+  it('a placeholder that is referenced before its BUILD stays opaque, and so does one with an unknown state', () => {
     const uuid: EmitOp[] = [['GLOBAL', 'uuid UUID'], 'EMPTY_TUPLE', 'NEWOBJ'];
     const state: EmitOp[] = ['EMPTY_DICT', ['UNICODE', 'int'], ['BININT1', 5], 'SETITEM', 'BUILD'];
     expect(String(run([...uuid, ['BINPUT', 0], ...state, ['BINGET', 0], 'TUPLE2']))).toBe(
@@ -536,7 +544,7 @@ describe('objects', () => {
   });
 });
 
-describe('resolvers of the user', () => {
+describe('user resolvers', () => {
   it('persistent ids and extension codes are resolved, or stay opaque', () => {
     expect(
       run([['PERSID', 'a'], 'NONE', 'BINPERSID', 'TUPLE2'], { persistentLoad: (id) => (id === 'a' ? 1 : undefined) }),
@@ -545,7 +553,7 @@ describe('resolvers of the user', () => {
     expect(run([['EXT1', 3]], { extension: () => undefined })).toBeInstanceOf(OpaqueObject);
   });
 
-  it('names of extension codes are those of Python 2 below protocol 3, as they are in the pickle itself', () => {
+  it('names of extension codes are Python 2 names below protocol 3, like those in the pickle itself', () => {
     const made = (protocol: number, name: string) =>
       run(
         [
@@ -589,14 +597,14 @@ describe('resolvers of the user', () => {
         },
       },
     ],
-  ])('constructors in %s make objects and give them their state', (_name, globals) => {
+  ])('constructors in %s make objects and set their state', (_name, globals) => {
     const thing = run([...object(), 'NONE', 'BUILD'], { globals }) as Thing;
     expect(thing).toBeInstanceOf(Thing);
     expect(thing.state).toBeNull();
     expect(run(object('toString'), { globals })).toBeInstanceOf(OpaqueObject);
   });
 
-  it('the first space of the name of a constructor ends the module', () => {
+  it("the first space in a constructor's name ends the module", () => {
     const globals = { 'a b c': () => 'made', 'a b': () => 'other' };
     const make = (module: string, name: string): unknown =>
       run([['BINUNICODE', module], ['BINUNICODE', name], 'STACK_GLOBAL', 'EMPTY_TUPLE', 'REDUCE'], { globals });
@@ -611,7 +619,7 @@ describe('resolvers of the user', () => {
     }
   });
 
-  it('a constructor sees the call, may decline, and may give containers or plain values', () => {
+  it('a constructor sees the call, may decline, and may return containers or plain values', () => {
     const seen: unknown[] = [];
     const make =
       (value: unknown): Construct =>
@@ -661,10 +669,10 @@ describe('resolvers of the user', () => {
   });
 
   it.each<[string, EmitOp[]]>([
-    ['that does not come', []],
+    ['that is missing', []],
     ['of another shape', ['EMPTY_DICT', 'BUILD']],
-    ['after it was referred to', ['DUP', 'EMPTY_DICT', ['UNICODE', 'int'], ['BININT1', 5], 'SETITEM', 'BUILD']],
-  ])("unknown: 'error' refuses what waits for a state %s", (_name, ops) => {
+    ['after it was referenced', ['DUP', 'EMPTY_DICT', ['UNICODE', 'int'], ['BININT1', 5], 'SETITEM', 'BUILD']],
+  ])("unknown: 'error' refuses an object that needs a state %s", (_name, ops) => {
     const uuid: EmitOp[] = [['GLOBAL', 'uuid UUID'], 'EMPTY_TUPLE', 'NEWOBJ', ...ops];
     expect(run(uuid)).toBeInstanceOf(OpaqueObject);
     expect(failure(() => run(uuid, { unknown: 'error' }))).toMatchObject({
@@ -701,7 +709,7 @@ describe('budgets', () => {
 
 describe('lossless mode', () => {
   const nan = (high: number): Uint8Array => bytes(0x47, high, 0xf8, 0, 0, 0, 0, 0, 1, 0x2e);
-  it('marks what a JavaScript value would not keep', () => {
+  it('marks what a JavaScript value would not preserve', () => {
     const lossless = { lossless: true };
     expect(run([['BINFLOAT', 1]], lossless)).toEqual(new PyFloat(1));
     expect(run([['FLOAT', new PyFloat(2)]], lossless)).toEqual(new PyFloat(2));
@@ -760,7 +768,7 @@ describe('a complex number', () => {
     expect(new PySet([kept, kept]).size).toBe(1);
   });
 
-  it('is a plain one in lossless mode where no bits would be lost', () => {
+  it('is a plain one in lossless mode if no bits would be lost', () => {
     const pickle = dump([new Complex(1, Number.NaN), new Complex(-0, 2.5)]);
     expect(load(pickle, { lossless: true })).toEqual([new Complex(1, Number.NaN), new Complex(-0, 2.5)]);
   });

@@ -44,7 +44,7 @@ describe('options of load that can only be a mistake are refused', () => {
     expect(load(NESTED, { [name]: undefined })).toEqual([[[1]]]);
   });
 
-  it('by a name that none has', () => {
+  it('under a name that no option has', () => {
     expect(() => load(NESTED, { limit: { depth: 1 } } as object)).toThrow(refused("'limit'"));
     expect(() => load(NESTED, { limits: { dept: 1 } } as object)).toThrow(refused("'limits.dept'"));
   });
@@ -58,7 +58,7 @@ describe('options of load that can only be a mistake are refused', () => {
     },
   );
 
-  it('a name that only a prototype has is not meant', () => {
+  it('a name that only a prototype has is not taken as an option', () => {
     class Config {}
     Object.assign(Config.prototype, { colour: 'red' });
     expect(load(NESTED, new Config())).toEqual([[[1]]]);
@@ -66,7 +66,7 @@ describe('options of load that can only be a mistake are refused', () => {
 });
 
 describe('a budget', () => {
-  it.each(Object.keys(LIMITS) as LimitName[])('of %s is a number, and holds where it is undefined', (name) => {
+  it.each(Object.keys(LIMITS) as LimitName[])('of %s must be a number, and undefined means the default', (name) => {
     for (const value of [Number.NaN, '5', -1, null]) {
       expect(() => load(NESTED, { limits: { [name]: value } })).toThrow(refused(`limits.${name}`));
     }
@@ -74,7 +74,7 @@ describe('a budget', () => {
     expect(load(NESTED, { limits: { [name]: Number.POSITIVE_INFINITY } })).toEqual([[[1]]]);
   });
 
-  it('that is undefined is the default, not none', () => {
+  it('that is undefined is the default, not unlimited', () => {
     const deep = new Uint8Array(LIMITS.depth.value + 10).fill(0x28);
     const limits = { depth: undefined } as object;
     expect(() => load(deep, { limits })).toThrow(expect.objectContaining({ code: 'LIMIT_EXCEEDED', limit: 'depth' }));

@@ -1,6 +1,4 @@
-/**
- * Names of Python 2 in pickles that are written again for Python 2; judged by 2.7.18 over 10,652 pickles of its own.
- */
+/** Python 2 names in pickles that are written again for Python 2; verified with 2.7.18 over 10,652 pickles of its own. */
 
 import { describe, expect, it } from 'vitest';
 import { dump, emit, genops, load, OpaqueGlobal } from '../../src/pickle/index.ts';
@@ -10,7 +8,7 @@ const globalsOf = (pickle: Uint8Array): unknown[] =>
     (arg) => arg !== undefined,
   );
 
-describe('a name of Python 2', () => {
+describe('a Python 2 name', () => {
   it.each([
     ['__builtin__ int', 'builtins.int'],
     ['__builtin__ long', 'builtins.int'],
@@ -26,7 +24,7 @@ describe('a name of Python 2', () => {
     ['UserString MutableString', 'collections.MutableString'],
     ['socket _socketobject', 'socket.SocketType'],
     ['mod Class', 'mod.Class'],
-  ])('%s is %s here, and what it was when it is written for Python 2', (name, today) => {
+  ])('%s becomes %s here, and is restored when written for Python 2', (name, today) => {
     const value = load(emit([['GLOBAL', name], 'STOP']));
     expect(String(value)).toBe(today);
     expect(globalsOf(dump(value, { protocol: 2 }))).toEqual([name]);
@@ -34,14 +32,14 @@ describe('a name of Python 2', () => {
     expect(load(dump(value, { protocol: 4 }))).toEqual(value);
   });
 
-  it('is another object than one that only has the same name today', () => {
+  it('is a different object from one that merely has the same name today', () => {
     const names = ['int', 'long', 'int'].map((name) => ['GLOBAL', `__builtin__ ${name}`] as const);
     const value = load(emit([...names, 'TUPLE3', 'STOP'])) as OpaqueGlobal[];
     expect([value[0] === value[2], value[0] === value[1]]).toEqual([true, false]);
     expect(globalsOf(dump(value, { protocol: 2 }))).toEqual(['__builtin__ int', '__builtin__ long']);
   });
 
-  it('stands in the base of a class whose objects are text', () => {
+  it('is kept as the base of a class whose objects are text', () => {
     const helper = ['GLOBAL', 'copy_reg _reconstructor'] as const;
     const args = [['GLOBAL', 'mod Str'] as const, ['GLOBAL', '__builtin__ str'] as const, ['STRING', 'x'] as const];
     const value = load(emit([helper, ...args, 'TUPLE3', 'REDUCE', 'STOP']));
@@ -54,7 +52,7 @@ describe('a name of Python 2', () => {
     ['http.server SimpleHTTPRequestHandler', 'SimpleHTTPServer SimpleHTTPRequestHandler'],
     ['xmlrpc.server DocXMLRPCServer', 'DocXMLRPCServer DocXMLRPCServer'],
     ['builtins FileNotFoundError', '__builtin__ FileNotFoundError'],
-  ])('is found for %s of Python 3: %s', (today, name) => {
+  ])('is found for the Python 3 name %s: %s', (today, name) => {
     const [module, attribute] = today.split(' ') as [string, string];
     expect(globalsOf(dump(new OpaqueGlobal(module, attribute), { protocol: 2 }))).toEqual([name]);
   });

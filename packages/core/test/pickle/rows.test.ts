@@ -25,7 +25,7 @@ const records = fc.array(
   { maxLength: 12 },
 );
 
-describe('dicts of the same keys', () => {
+describe('dicts with the same keys', () => {
   it('hold what each of them was written with, whatever the others hold', () => {
     fc.assert(
       fc.property(records, (lists) => {
@@ -41,7 +41,7 @@ describe('dicts of the same keys', () => {
     );
   });
 
-  it.each([1, 2, 3, 4, 5, 6, 7, 8, 9])('of %i keys can be looked at, changed and emptied', (count) => {
+  it.each([1, 2, 3, 4, 5, 6, 7, 8, 9])('of %i keys can be read, changed and emptied', (count) => {
     const record = (n: number): Map<string, number> =>
       new Map(Array.from({ length: count }, (_, i) => [`k${i}`, n + i]));
     const read = (): PyDict[] => load(dump([record(0), record(10), record(20), record(30)])) as PyDict[];
@@ -59,7 +59,7 @@ describe('dicts of the same keys', () => {
     expect([...read()[3]!.values()]).toEqual([...record(30).values()]);
   });
 
-  it('take more items after the first', () => {
+  it('accept more items after the first', () => {
     const more: EmitOp[] = ['MARK', text('b'), ['BININT1', 5], text('a'), ['BININT1', 6], 'SETITEMS'];
     const one = dict('a', 1);
     const read = run([
@@ -88,7 +88,7 @@ describe('dicts of the same keys', () => {
     ]);
   });
 
-  it('keep the last value of a key that comes twice', () => {
+  it('keep the last value of a key that occurs twice', () => {
     const twice = dict('a', 1, 'b', 2, 'a', 3);
     const read = run(['MARK', ...twice, ...twice, ...twice, 'LIST']) as PyDict[];
     for (const one of read) {
@@ -99,7 +99,7 @@ describe('dicts of the same keys', () => {
     }
   });
 
-  it('are told from those that have other keys in the same places', () => {
+  it('are distinguished from dicts with other keys in the same places', () => {
     const read = run([
       'MARK',
       ...dict('a', 1, 'b', 2),

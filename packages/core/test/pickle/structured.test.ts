@@ -5,7 +5,7 @@ import { isDType, NDArray } from '../../src/ndarray/index.ts';
 import { dump, load, OpaqueObject } from '../../src/pickle/index.ts';
 import { MemoryFile } from '../../src/storage/index.ts';
 
-/** What a type is in full: the equality of numpy's types knows neither of alignment nor of bytes at the end. */
+/** A type in full: numpy's equality of types ignores alignment and trailing bytes. */
 const FACTS = `
 import random, pickle
 import numpy as np
@@ -18,7 +18,7 @@ def shown(v):
     return [type(v).__name__, facts(v.dtype), list(v.shape), v.tobytes().hex()]
 `;
 
-/** Random types as numpy makes them: aligned, packed, nested both ways, sub-arrays, titles, overlaps, empty, of no bytes, records. */
+/** Random types made by numpy: aligned, packed, nested both ways, sub-arrays, titles, overlaps, empty, zero-byte, records. */
 const MAKE = `${FACTS}
 def make(seed, count):
     rnd = random.Random(seed)
@@ -53,7 +53,7 @@ def make(seed, count):
 result = make(args['seed'], args['count'])
 `;
 
-/** What is written otherwise than it was. */
+/** The cases whose written pickle Python loads differently. */
 const JUDGE = `${FACTS}
 result = []
 for expected, written in args['cases']:
@@ -74,7 +74,7 @@ function writtenOf(value: unknown): Uint8Array[] {
   return [file.toBytes(), ...[2, 3, 4, 5].map((protocol) => dump(value, { protocol: protocol as 2 | 3 | 4 | 5 }))];
 }
 
-/** What a value of ours is by its type; opaque ones by their class. */
+/** Describes a value by its type, and an opaque one by its class. */
 const facts = (value: unknown): string =>
   value instanceof NDArray ? value.type.name : isDType(value) ? value.name : String((value as object).constructor.name);
 
@@ -95,9 +95,9 @@ describe('structured types', () => {
   });
 
   it.each(judges.map((python) => ({ python, numpy: python.info.numpy })))(
-    'are written so that numpy $numpy makes the very type, in a dict and in pickles of every protocol',
+    'are written so that numpy $numpy makes exactly the same type, in a dict and in pickles of every protocol',
     async ({ python }) => {
-      // What stays opaque is written with the names and flags of the numpy that it came from.
+      // Opaque values are written with the names and flags of the numpy that they came from.
       const known = cases.filter(({ value, maker }) => maker === python || !(value instanceof OpaqueObject));
       expect(known.length).toBeGreaterThan(0.8 * cases.length);
       for (let i = 0; i < known.length; i += 500) {
@@ -107,7 +107,7 @@ describe('structured types', () => {
     },
   );
 
-  it('are mapped in a dict where they are no records', () => {
+  it('are mapped in a dict if they are not records', () => {
     const arrays = cases.map(({ value }) => value).filter((value) => value instanceof NDArray);
     expect(arrays.length).toBeGreaterThan(500);
     for (const array of arrays) {

@@ -36,7 +36,7 @@ const text = fc.oneof(
   fc.string({ unit: fc.constantFrom('a', 'b'), maxLength: 3000 }),
 );
 
-/** UTF-8 that is damaged in a place or two, or was none. */
+/** UTF-8 with one or two damaged bytes, or arbitrary bytes. */
 const damaged = fc
   .tuple(text, fc.array(fc.tuple(fc.nat(), fc.integer({ min: 0, max: 255 })), { maxLength: 2 }))
   .map(([value, changes]) => {
@@ -46,7 +46,7 @@ const damaged = fc
   });
 
 describe('a reader of texts', () => {
-  it('decodes each text as it is decoded alone, whatever stands around it', () => {
+  it('decodes each text as if it stood alone, whatever surrounds it', () => {
     fc.assert(
       fc.property(fc.array(fc.oneof(damaged, fc.uint8Array({ maxLength: 8 })), { maxLength: 12 }), (parts) => {
         const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
@@ -68,7 +68,7 @@ describe('a reader of texts', () => {
     );
   });
 
-  it('cuts many texts out of windows, also where most bytes between them are others', () => {
+  it('cuts many texts out of windows, even if most bytes between them are something else', () => {
     for (const gap of [0, 3, 5000]) {
       const texts = Array.from({ length: 4000 }, (_, i) => `${i}`.padEnd(i % 40, '.'));
       const bytes = new Uint8Array(texts.reduce((sum, { length }) => sum + length + gap, 0)).fill(0xff);
@@ -87,7 +87,7 @@ describe('a reader of texts', () => {
   });
 });
 
-describe('texts that are memoized', () => {
+describe('memoized texts', () => {
   const short: EmitOp = ['SHORT_BINUNICODE', 'a'];
   const long = 'long '.repeat(100);
 
@@ -116,7 +116,7 @@ describe('texts that are memoized', () => {
     expect(run(ops)).toBe(value);
   });
 
-  it('are counted by every budget, as one by one', () => {
+  it('count towards every budget like single opcodes', () => {
     const ops: EmitOp[] = [short, 'MEMOIZE', short, 'MEMOIZE', 'TUPLE2'];
     const offset = (limits: LoadOptions['limits']): unknown => outcome(() => run(ops, { limits }));
     expect(offset({ memo: 1 })).toEqual(['LIMIT_EXCEEDED', 7]);
@@ -139,7 +139,7 @@ describe('texts that are memoized', () => {
 });
 
 describe('writing', () => {
-  it('texts of all kinds are read again, at every protocol', () => {
+  it('texts of all kinds round-trip in every protocol', () => {
     fc.assert(
       fc.property(fc.array(text, { maxLength: 5 }), fc.constantFrom(2, 3, 4, 5), (texts, protocol) => {
         const read = load(dump(texts, { protocol: protocol as 2 })) as string[];
@@ -151,7 +151,7 @@ describe('writing', () => {
     );
   });
 
-  it('tells apart dicts that another writer met in another order', () => {
+  it('distinguishes dicts that another writer met in another order', () => {
     const [a, b, c] = [1, 2, 3].map((n) => new PyDict([['n', n]])) as [PyDict, PyDict, PyDict];
     const expected = dump([c, b, a].map((dict) => new Map(dict)));
     dump([a, b, c]);
@@ -161,7 +161,7 @@ describe('writing', () => {
     expect(third).toBe(first);
   });
 
-  it('tells apart tuples that another writer met in another order, and meets in between', () => {
+  it('distinguishes tuples that another writer met in another order, or meets in between', () => {
     const [a, b, c] = [1, 2, 3].map((n) => new Tuple(n, [n])) as [Tuple, Tuple, Tuple];
     const fresh = dump([new Tuple(3, [3]), new Tuple(2, [2]), new Tuple(1, [1])]);
     dump([a, b, c]);
@@ -179,7 +179,7 @@ describe('writing', () => {
     expect(record.get('late')?.[1]).toBe(record.get('a'));
   });
 
-  it('shares arrays that were made tuples from without, with themselves in them too', () => {
+  it('shares arrays that were turned into tuples from outside, even if they contain themselves', () => {
     const list: unknown[] = [];
     const made = Object.setPrototypeOf([1, list], Tuple.prototype) as Tuple;
     const [one, other] = load(dump([made, made])) as [Tuple, Tuple];
@@ -190,14 +190,14 @@ describe('writing', () => {
     expect((again[1] as unknown[])[0]).toBe(again);
   });
 
-  it('shares dicts that have keys of other kinds, and many of them', () => {
+  it('shares dicts with keys of other kinds, and many of them', () => {
     const odd = new PyDict<unknown, unknown>([[1n << 70n, 'x']]);
     const plain = Array.from({ length: 100 }, (_, i) => new PyDict([[`k${i % 7}`, i]]));
     const read = load(dump([odd, ...plain, odd, ...plain])) as unknown[];
     for (let i = 0; i <= 100; i++) expect(read[101 + i]).toBe(read[i]);
   });
 
-  it.each([52n, 53n, 54n, 55n, 56n, 62n, 63n, 64n, 71n])('integers around 2^%i are read again', (exponent) => {
+  it.each([52n, 53n, 54n, 55n, 56n, 62n, 63n, 64n, 71n])('integers around 2^%i round-trip', (exponent) => {
     for (const sign of [1n, -1n]) {
       for (const more of [-1n, 0n, 1n]) {
         const value = sign * (2n ** exponent + more);
@@ -208,7 +208,7 @@ describe('writing', () => {
     }
   });
 
-  it('a long list is written as its items are', () => {
+  it('a long list is written like its items', () => {
     const list = Array.from({ length: 5000 }, (_, i) => (i % 2 === 0 ? i : `text ${i}`));
     expect(load(dump(list))).toEqual(list);
   });
@@ -229,13 +229,13 @@ describe('writing', () => {
     0.5,
     'é'.repeat(127),
     'é'.repeat(128),
-  ])('a record of %s is written as a dict of it in a list is', (value) => {
+  ])('a record of %s is written like the same dict in a list', (value) => {
     const record = { a: value, b: null };
     expect(load(dump(record), { lossless: true })).toEqual((load(dump([record]), { lossless: true }) as unknown[])[0]);
     expect(loadEntry(dumpEntry(record))).toEqual(new Map(Object.entries(record)));
   });
 
-  it('a record is written at once only if it is flat, short and of own keys', () => {
+  it('a record is written in one step only if it is flat, short and has own keys only', () => {
     const wide = Object.fromEntries(Array.from({ length: 33 }, (_, i) => [`k${i}`, i]));
     const inherited = Object.create({ other: 1 }) as object;
     const records = [
@@ -250,8 +250,8 @@ describe('writing', () => {
     expect(() => dump(inherited)).toThrow(/class/);
   });
 
-  it('a long pickle stands in frames of the lengths that they state, whatever its last stretch is', () => {
-    // From a value that ends a frame's stretch on, every count of bytes after it.
+  it('the frames of a long pickle have the lengths that they state, whatever its last part is', () => {
+    // Every number of bytes after a value that ends a frame.
     for (let more = 0; more < 24; more++) {
       for (const count of [7281, 7282, 7283, 14_564, 30_000]) {
         const list = Array.from({ length: count }, () => 0.5);

@@ -18,7 +18,7 @@ const refused = (code: string, message?: RegExp) =>
 const text = (value: string): Uint8Array => Uint8Array.from(value, (letter) => letter.charCodeAt(0));
 
 describe('the opcode table', () => {
-  it('has 68 opcodes, each with a byte of its own', () => {
+  it('has 68 opcodes, each with a distinct byte', () => {
     expect(Object.keys(OPCODES).length).toBe(68);
     expect(OPCODE_BY_CODE.filter((opcode) => opcode !== undefined).length).toBe(68);
     expect(Math.max(...Object.values(OPCODES).map(({ proto }) => proto))).toBe(HIGHEST_PROTOCOL);
@@ -26,7 +26,7 @@ describe('the opcode table', () => {
 });
 
 describe('genops and emit', () => {
-  it('refuses a start that is no position, and opcodes that are none', () => {
+  it('refuses an invalid start position, and unknown opcodes', () => {
     for (const wrong of [null, 'x', 1n, -1, {}] as never[]) {
       expect(() => [...genops(emit(['NONE', 'STOP']), wrong)]).toThrow(refused('INVALID_ARGUMENT'));
       expect(() => check(emit(['NONE', 'STOP']), wrong)).toThrow(refused('INVALID_ARGUMENT'));
@@ -35,7 +35,7 @@ describe('genops and emit', () => {
       expect(() => emit(wrong)).toThrow(refused('INVALID_ARGUMENT'));
   });
 
-  it('refuses what is no bytes', () => {
+  it('refuses input that is not bytes', () => {
     for (const wrong of ['I1\n.', undefined, [0x4e, 0x2e]]) {
       expect(() => dis(wrong as never)).toThrow(refused('INVALID_ARGUMENT', /Uint8Array/));
       expect(() => [...genops(wrong as never)]).toThrow(refused('INVALID_ARGUMENT', /Uint8Array/));
@@ -84,14 +84,14 @@ describe('genops and emit', () => {
 
   it.each<[string, EmitOp]>([
     ['a missing argument', 'BININT1'],
-    ['an argument too many', ['NONE', 1]],
+    ['one argument too many', ['NONE', 1]],
     ['a number too large', ['BININT1', 256]],
     ['a negative count', ['BINPUT', -1]],
     ['a number with a fraction', ['BININT', 1.5]],
-    ['text for a number', ['BININT', 'x']],
-    ['text for bytes', ['BINBYTES', 'x']],
-    ['bytes for text', ['BINUNICODE', Uint8Array.of(1)]],
-    ['text too long', ['SHORT_BINUNICODE', 'x'.repeat(256)]],
+    ['text instead of a number', ['BININT', 'x']],
+    ['text instead of bytes', ['BINBYTES', 'x']],
+    ['bytes instead of text', ['BINUNICODE', Uint8Array.of(1)]],
+    ['text that is too long', ['SHORT_BINUNICODE', 'x'.repeat(256)]],
   ])('emit refuses %s', (_name, op) => {
     expect(() => emit([op])).toThrow(refused('INVALID_ARGUMENT'));
   });
@@ -100,15 +100,20 @@ describe('genops and emit', () => {
     ['an end without STOP', text('N'), 'TRUNCATED', /^pickle exhausted before seeing STOP$/],
     ['an unknown first byte', Uint8Array.of(0xff), 'NOT_A_PICKLE', /^at position 0, opcode b'\\xff' unknown$/],
     ['an unknown byte', text("N'"), 'BAD_OPCODE', /^at position 1, opcode b"'" unknown$/],
-    ['a uint1 that is cut', text('K'), 'TRUNCATED', /^not enough data in stream to read uint1$/],
-    ['a float8 that is cut', text('Gabc'), 'TRUNCATED', /^not enough data in stream to read float8$/],
+    ['a truncated uint1', text('K'), 'TRUNCATED', /^not enough data in stream to read uint1$/],
+    ['a truncated float8', text('Gabc'), 'TRUNCATED', /^not enough data in stream to read float8$/],
     ['a line without its end', text('I1'), 'TRUNCATED', /^no newline found when trying to read stringnl$/],
-    ['an int that is none', text('Ix\n.'), 'CORRUPT', /^invalid literal for int\(\) with base 10: b'x'$/],
-    ['a long that is none', text('LxL\n.'), 'CORRUPT', /^invalid literal for int\(\) with base 10: b'x'$/],
-    ['a float that is none', text('Fx\n.'), 'CORRUPT', /^could not convert string to float: b'x'$/],
+    ['a malformed int', text('Ix\n.'), 'CORRUPT', /^invalid literal for int\(\) with base 10: b'x'$/],
+    ['a malformed long', text('LxL\n.'), 'CORRUPT', /^invalid literal for int\(\) with base 10: b'x'$/],
+    ['a malformed float', text('Fx\n.'), 'CORRUPT', /^could not convert string to float: b'x'$/],
     ['a string without quotes', text('Sx\n.'), 'CORRUPT', /^no string quotes around b'x'$/],
     ['an empty string line', text('S\n.'), 'CORRUPT', /^no string quotes around b''$/],
-    ['a string whose quotes differ', text("S'x\n."), 'CORRUPT', /^strinq quote b"'" not found at both ends of b"'x"$/],
+    [
+      'a string with different quotes',
+      text("S'x\n."),
+      'CORRUPT',
+      /^strinq quote b"'" not found at both ends of b"'x"$/,
+    ],
     ['a string beyond ASCII', text("S'ab\xe9'\n."), 'CORRUPT', /^'ascii' codec can't decode byte 0xe9 in position 2: /],
     ['an escape beyond ASCII', text("S'\\xe9'\n."), 'CORRUPT', /^'ascii' codec can't decode byte 0xe9 in position 0: /],
     [
@@ -126,7 +131,7 @@ describe('genops and emit', () => {
     ['a class beyond ASCII', text('(im\nn\xff\n.'), 'CORRUPT', /^'ascii' codec can't decode byte 0xff in position 1: /],
     ['an id beyond ASCII', text('P\xff\n.'), 'CORRUPT', /^'ascii' codec can't decode byte 0xff in position 0: /],
     ['a string with a bad escape', text("S'\\x1'\n."), 'CORRUPT', /x escape/],
-    ['bytes that are cut', Uint8Array.of(0x43, 5, 1), 'TRUNCATED', /^expected 5 bytes in a bytes1, but only 1 remain$/],
+    ['truncated bytes', Uint8Array.of(0x43, 5, 1), 'TRUNCATED', /^expected 5 bytes in a bytes1, but only 1 remain$/],
     [
       'a string4 of negative length',
       Uint8Array.of(0x54, 255, 255, 255, 255),
@@ -134,7 +139,7 @@ describe('genops and emit', () => {
       /^string4 byte count < 0: -1$/,
     ],
     ['a long4 of negative length', Uint8Array.of(0x8b, 255, 255, 255, 255), 'CORRUPT', /^long4 byte count < 0: -1$/],
-    ['a long1 that is cut', Uint8Array.of(0x8a, 5, 1), 'TRUNCATED', /^not enough data in stream to read long1$/],
+    ['a truncated long1', Uint8Array.of(0x8a, 5, 1), 'TRUNCATED', /^not enough data in stream to read long1$/],
     [
       'a bytes8 beyond 2^63',
       Uint8Array.of(0x8e, 0, 0, 0, 0, 0, 0, 0, 0x80),
@@ -174,7 +179,7 @@ describe('dis', () => {
       'BAD_OPCODE',
       /^memo key None already defined$/,
     ],
-    ['a PUT on nothing', [['PUT', 3], 'STOP'], 'BAD_OPCODE', /^stack is empty -- can't store into memo$/],
+    ['a PUT on an empty stack', [['PUT', 3], 'STOP'], 'BAD_OPCODE', /^stack is empty -- can't store into memo$/],
     ['a PUT on a mark', ['MARK', ['BINPUT', 0], 'STOP'], 'BAD_OPCODE', /^can't store markobject in the memo$/],
     ['a GET of an empty slot', [['BINGET', 4], 'STOP'], 'BAD_OPCODE', /^memo key 4 has never been stored into$/],
     ['a missing mark', ['NONE', 'TUPLE', 'STOP'], 'BAD_OPCODE', /^no MARK exists on stack$/],
@@ -185,8 +190,8 @@ describe('dis', () => {
       'BAD_OPCODE',
       /^list index out of range$/,
     ],
-    ['items that are left', ['NONE', 'NEWTRUE', 'STOP'], 'CORRUPT', /^stack not empty after STOP: \[None\]$/],
-  ])('fails on %s as pickletools does, after the lines before', (_name, ops, code, message) => {
+    ['items that are left over', ['NONE', 'NEWTRUE', 'STOP'], 'CORRUPT', /^stack not empty after STOP: \[None\]$/],
+  ])('fails on %s as pickletools does, after the same lines', (_name, ops, code, message) => {
     const lines: string[] = [];
     expect(() => dis(emit(ops), { onLine: (line) => lines.push(line) })).toThrow(refused(code, message));
     expect(lines.length).toBeGreaterThan(0);
@@ -229,7 +234,7 @@ describe('dis', () => {
     expect(shown(['INT', false])).toBe('False');
   });
 
-  it('takes a start, an indent, a memo to go on with, and a limit', () => {
+  it('accepts a start, an indent, a memo to continue with, and a limit', () => {
     const two = new Uint8Array([
       ...emit([['PROTO', 2], 'EMPTY_LIST', ['BINPUT', 0], 'STOP']),
       ...emit([['PROTO', 2], ['BINGET', 0], 'STOP']),
@@ -246,7 +251,7 @@ describe('dis', () => {
 });
 
 describe('check', () => {
-  it('tells of globals that pickletools cannot read, and Python can', () => {
+  it('reports globals that pickletools cannot read, but Python can', () => {
     const pickle = text('\x80\x02cos\nsyst\xc3\xa9m\n)R.');
     expect(() => dis(pickle)).toThrow(refused('CORRUPT', /0xc3 in position 4/));
     const found = (name: string) => ({ known: false, globals: [{ module: 'os', name, known: false, calls: 1 }] });
@@ -254,7 +259,7 @@ describe('check', () => {
     expect(check(text('\x80\x02cos\nsyst\xe9m\n)R.'))).toMatchObject(found('syst\u00e9m'));
   });
 
-  it('finds globals by every way they can be named and called, without loading', () => {
+  it('finds globals in every way they can be named and called, without loading', () => {
     const report = check(
       emit([
         ['GLOBAL', 'copy_reg first'],
@@ -331,7 +336,7 @@ describe('check', () => {
     expect(report.changes).toEqual([]);
   });
 
-  it('says of a plain pickle that all is known', () => {
+  it('reports a plain pickle as fully known', () => {
     const bytes = dump({ a: [1, new Date(0)] });
     expect(check(bytes)).toMatchObject({ known: true, indirectCalls: [], end: bytes.length, protocol: 4 });
     expect(check(new Uint8Array([0, ...bytes]), 1).known).toBe(true);
@@ -368,7 +373,7 @@ describe('check', () => {
     ['items of sets', ['EMPTY_SET', 'MARK', 'ADDITEMS', ...made('builtins set'), 'MARK', 'ADDITEMS']],
     ['attributes of an exception', [...made('builtins ValueError'), 'EMPTY_DICT', 'BUILD']],
     ['a persistent id', [unicode('x'), 'BINPERSID']],
-  ])('knows %s to be harmless', (_name, ops) => {
+  ])('reports %s as harmless', (_name, ops) => {
     expect(examine(ops)).toMatchObject({ known: true, indirectCalls: [], changes: [] });
   });
 
@@ -381,7 +386,7 @@ describe('check', () => {
       ],
     ],
     [
-      'what a _reconstructor makes that is given no plain class',
+      'the result of a _reconstructor that is given no plain class',
       [global('copyreg _reconstructor'), global('uuid UUID'), 'NONE', 'NONE', 'TUPLE3', 'REDUCE'],
       'indirectCalls',
     ],
@@ -390,7 +395,11 @@ describe('check', () => {
       [global('copyreg _reconstructor'), global('uuid UUID'), global('builtins list'), 'NONE', 'TUPLE3', 'REDUCE'],
     ],
     ['__newobj__ of an unknown class', [global('copyreg __newobj__'), global('m C'), 'TUPLE1', 'REDUCE']],
-    ['__newobj__ of what it was given', [global('copyreg __newobj__'), 'NONE', 'REDUCE'], 'indirectCalls'],
+    [
+      '__newobj__ with arguments that are not a tuple',
+      [global('copyreg __newobj__'), 'NONE', 'REDUCE'],
+      'indirectCalls',
+    ],
     [
       'a module that is changed, and a class of it that is called',
       [
@@ -405,28 +414,28 @@ describe('check', () => {
     ['a buffer that is changed', ['NEXT_BUFFER', 'NONE', 'BUILD'], 'changes'],
     ['a buffer that was read-only', ['NEXT_BUFFER', 'READONLY_BUFFER', 'NONE', 'BUILD'], 'changes'],
     ['an array that is stored into', [...made('numpy ndarray'), ...pair, 'SETITEM'], 'changes'],
-    ['items that are added to what is no set', ['EMPTY_LIST', 'MARK', 'ADDITEMS'], 'changes'],
-    ['items that are appended to nothing', ['APPEND'], 'changes'],
+    ['items that are added to a value that is not a set', ['EMPTY_LIST', 'MARK', 'ADDITEMS'], 'changes'],
+    ['items that are appended on an empty stack', ['APPEND'], 'changes'],
     ['an unknown class in a container', ['EMPTY_LIST', global('m C'), 'APPEND']],
     ['an unknown class as an argument', [global('builtins slice'), 'NONE', 'NONE', global('m C'), 'TUPLE3', 'REDUCE']],
-    ['an unknown class that is dropped: its module ran', ['NONE', global('m C'), 'POP']],
+    ['an unknown class that is popped: its module ran', ['NONE', global('m C'), 'POP']],
     ['an unknown factory', [global('collections defaultdict'), global('os getcwd'), 'TUPLE1', 'REDUCE']],
     ['an unknown state setter', [...made('builtins ValueError'), ...attribute('__setstate__', 'os system'), 'BUILD']],
     ['a harmless class that is called', [...made('builtins list')]],
     ['an extension', [['EXT1', 1]], 'extensions'],
     [
-      'a method that getattr takes of a known class',
+      'a method of a known class taken by getattr',
       [global('builtins getattr'), global('pathlib PosixPath'), unicode('unlink'), 'TUPLE2', 'REDUCE'],
     ],
-    ['a name with an escape, which only a disassembly undoes', [global('collections \\x64eque')]],
+    ['a name with an escape, which only a disassembly decodes', [global('collections \\x64eque')]],
     [
-      'a name in a memo slot whose number is no safe integer',
+      'a name in a memo slot whose number is not a safe integer',
       [
         ...[unicode('os'), ['PUT', 2n ** 53n], unicode('collections'), ['PUT', 2n ** 53n + 1n]],
         ...[['GET', 2n ** 53n], unicode('deque'), 'STACK_GLOBAL'],
       ] as EmitOp[],
     ],
-  ])('does not take %s for harmless', (_name, ops, doubt) => {
+  ])('does not report %s as harmless', (_name, ops, doubt) => {
     const report = examine(ops);
     expect(report.known).toBe(false);
     for (const list of ['indirectCalls', 'changes', 'extensions'] as const) {

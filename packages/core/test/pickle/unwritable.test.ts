@@ -25,17 +25,17 @@ describe('values that cannot be written', () => {
       new Map([[1, new Tuple(2, new ArrayBuffer(2))]]),
       'new Uint8Array(buffer) (at [key 0][1] of',
     ],
-    ['what cannot be a key', { m: new Map([[{}, 1]]) }, '(at ["m"] of'],
-    ['a Date before Python', { at: new Date(-8.64e15) }, 'Python\'s years are 1 to 9999 (at ["at"] of'],
+    ['a value that cannot be a key', { m: new Map([[{}, 1]]) }, '(at ["m"] of'],
+    ["a Date before Python's range", { at: new Date(-8.64e15) }, 'Python\'s years are 1 to 9999 (at ["at"] of'],
     ['an invalid Date', { at: new Date(Number.NaN) }, 'an invalid Date cannot be written as a datetime (at ["at"] of'],
     ['a function by itself', () => 1, 'a value of type function cannot be written'],
-  ])('the error about %s says where it stands and what to do', (_name, value, text) => {
+  ])('the error about %s says where the value is and what to do', (_name, value, text) => {
     const encoder = new EntryEncoder();
     expect(() => encoder.encode(value)).toThrow(text);
     expect(loadEntry(encoder.encode({ a: 1 }))).toEqual(new Map([['a', 1]]));
   });
 
-  it('what a getter throws is passed on as it is', () => {
+  it('an error thrown by a getter is passed on unchanged', () => {
     const own = new TypeError('mine');
     const record = {
       get x(): never {
@@ -47,12 +47,12 @@ describe('values that cannot be written', () => {
 
   it.each<[string, () => unknown, RegExp]>([
     ['the whole value', () => dump(undefined), /; pass null, or omit it$/],
-    ['the size of the whole', () => dump([[[1]]], { limits: { depth: 2 } }), /raise it if this is intended$/],
-  ])('an error about %s names no place in it', (_what, work, text) => {
+    ['the size of the whole value', () => dump([[[1]]], { limits: { depth: 2 } }), /raise it if this is intended$/],
+  ])('an error about %s names no location in it', (_what, work, text) => {
     expect(work).toThrow(text);
   });
 
-  it('the place of an error is short however deep it stands', () => {
+  it('the location in an error is short, however deep it is', () => {
     let value: unknown;
     for (let i = 0; i < 10_000; i++) value = [0, value];
     expect(() => dump(value)).toThrow(/; pass null, or omit it \(at (\[1\]){8}\.\.\.(\[1\]){8} of the value\)$/);

@@ -22,20 +22,20 @@ describe('kill', () => {
     expect(contents(file)).toEqual(['1,2', '1,2,3', '1,2,3,4', '1,2,3,4,5', '9,2,3,4,5']);
   });
 
-  it('tears what is overwritten at sectors only', () => {
+  it('tears overwrites at sectors only', () => {
     const file = recorded(Array(1500).fill(1));
     file.write(500, new Uint8Array(600).fill(2));
     const sums = [...crashStates(file.log)].map((state) => state.files.get('f')!.reduce((sum, byte) => sum + byte, 0));
     expect(sums).toEqual([1500, 1512, 2024, 2100]);
   });
 
-  it('tears a store where it is not aligned: then it is more than one machine store', () => {
+  it('tears an unaligned store: it is more than one machine store', () => {
     const file = recorded([0, 0, 0, 0, 0, 0]);
     file.storeI32(2, -1);
     expect(contents(file)).toHaveLength(5);
   });
 
-  it('never tears an aligned store, and sees one through a mapping when it is a write', () => {
+  it('never tears an aligned store, and treats one through a mapping as a write', () => {
     const file = recorded(Array(16).fill(0));
     file.storeI64(8, -1n);
     file.map(0, 16, 'write').write?.(2, Uint8Array.of(7));
@@ -81,7 +81,7 @@ describe('kill', () => {
 });
 
 describe('power failure', () => {
-  it('keeps any subset of what was not synced', () => {
+  it('keeps any subset of unsynced writes', () => {
     const file = recorded([0, 0, 0]);
     file.write(0, Uint8Array.of(1));
     file.write(1, Uint8Array.of(1));
@@ -90,7 +90,7 @@ describe('power failure', () => {
     expect(all).toEqual(['0,0,0', '0,0,1', '0,1,0', '0,1,1', '1,0,0', '1,0,1', '1,1,0', '1,1,1']);
   });
 
-  it('keeps all that was synced', () => {
+  it('keeps everything that was synced', () => {
     const file = recorded([0, 0, 0]);
     file.write(0, Uint8Array.of(1));
     file.sync();
@@ -99,7 +99,7 @@ describe('power failure', () => {
     expect(new Set(after.map((state) => String(state.files.get('f'))))).toEqual(new Set(['1,0,0', '1,1,0']));
   });
 
-  it('can lose a rename until the directory is synced, and the data of a file that was not', () => {
+  it('can lose a rename until the directory is synced, and the data of an unsynced file', () => {
     const disk = new MemoryDisk();
     disk.open('f', 'create-new').write(0, Uint8Array.of(1));
     const file = CrashFile.over(disk.open('f', 'r+'));
@@ -113,7 +113,7 @@ describe('power failure', () => {
     expect(texts(all.filter(({ begun }) => begun === file.log.ops.length))).toEqual(['', '2']);
   });
 
-  it('samples where there are too many subsets, the same ones for one seed', () => {
+  it('samples if there are too many subsets, the same ones for one seed', () => {
     const file = recorded();
     for (let i = 0; i < 40; i++) file.write(i * 700, new Uint8Array(700).fill(i + 1));
     const texts = (seed: number): string[] =>
@@ -142,7 +142,7 @@ describe('power failure', () => {
   });
 });
 
-it('replays to what the file holds', () => {
+it('replays to the contents of the file', () => {
   const file = recorded([1, 2, 3, 4, 5, 6, 7, 8]);
   file.writeParts(3, [Uint8Array.of(9, 9), new Uint8Array(0), Uint8Array.of(8)]);
   file.allocate(0, 20);

@@ -5,7 +5,7 @@ import { MemoryDisk, MemoryFile } from '../../src/storage/memory-file.ts';
 import { expectCode } from './storage-laws.ts';
 
 describe('a memory disk', () => {
-  it('is full at its capacity, and what did not fit changes nothing', () => {
+  it('is full at its capacity, and a write that did not fit changes nothing', () => {
     const disk = new MemoryDisk({ capacity: 100 });
     const a = disk.open('a', 'a');
     const b = disk.open('b', 'a');
@@ -42,7 +42,7 @@ describe('a memory disk', () => {
     expect(plain.map(5000, 1, 'read').bytes(0, 1)[0]).toBe(0);
   });
 
-  it('has no space for what no memory holds', () => {
+  it('has no space for more than memory can hold', () => {
     const plain = MemoryFile.of(Uint8Array.of(1));
     for (const call of [
       () => plain.truncate(2 ** 52),
@@ -64,7 +64,7 @@ describe('a memory disk', () => {
   });
 });
 
-it('a memory file is a copy of the bytes it was made of', () => {
+it('a memory file copies the bytes it is made from', () => {
   const bytes = Uint8Array.of(1, 2, 3);
   const file = MemoryFile.of(bytes, 'label');
   bytes[0] = 9;
@@ -73,7 +73,7 @@ it('a memory file is a copy of the bytes it was made of', () => {
   expect(MemoryFile.of().size()).toBe(0);
 });
 
-it('the bytes of a memory file hold what was set after a vacuum', () => {
+it('the bytes of a memory file contain what was set after a vacuum', () => {
   const file = MemoryFile.of();
   const dict = MmapDict.over(file);
   for (const value of ['x'.repeat(5000), 'y']) dict.set('a', value);
@@ -83,7 +83,7 @@ it('the bytes of a memory file hold what was set after a vacuum', () => {
   expect(file.toBytes().length).toBeGreaterThan(5000);
 });
 
-it('a source that ends while it is copied is an error', () => {
+it('a source that ends during a copy is an error', () => {
   const source = MemoryFile.of(new Uint8Array(10));
   const lying = new Proxy(source, {
     get: (file, key) => {

@@ -88,7 +88,7 @@ const behaviours: Record<string, RequestListener> = {
   '/slow': () => undefined,
 };
 
-/** Every answer but the first is about a file that has another length; none names a version. */
+/** Every answer but the first is about a file of another length; none names a version. */
 function ofTwoLengths(more: 1 | -1): RequestListener {
   let total = DATA.length / 2;
   return (request, response) => {
@@ -124,7 +124,7 @@ afterAll(() => {
   server.close();
 });
 
-it('httpSource refuses what is no address, and options that are none', () => {
+it('httpSource refuses an invalid address and unknown options', () => {
   const refused = expect.objectContaining({ code: 'INVALID_ARGUMENT' });
   for (const wrong of [undefined, null, 5, {}]) expect(() => httpSource(wrong as never)).toThrow(refused);
   for (const wrong of [null, 5, { header: {} }, { fetch: 5 }])
@@ -141,7 +141,7 @@ const sources: Record<string, () => ByteSource> = {
 };
 
 describe.each(Object.entries(sources))('%s', (_name, make) => {
-  it('gives exactly the range, in bytes that belong to the caller', async () => {
+  it('returns exactly the range, in bytes that belong to the caller', async () => {
     const source = make();
     expect(await source.size()).toBe(DATA.length);
     expect(await source.size()).toBe(DATA.length);
@@ -170,7 +170,7 @@ describe.each(Object.entries(sources))('%s', (_name, make) => {
     expect(await source.read(DATA.length, 0)).toHaveLength(0);
   });
 
-  it('refuses ranges that cannot be, and stops when it is aborted', async () => {
+  it('refuses impossible ranges, and stops when it is aborted', async () => {
     const source = make();
     for (const [offset, length] of [
       [-1, 1],
@@ -203,29 +203,29 @@ describe('httpSource', () => {
     await expect(source.read(0, 1000)).rejects.toThrow(text);
   });
 
-  it('cuts off what a server sends too much', async () => {
+  it('truncates a response that is longer than requested', async () => {
     expect(Buffer.compare(await http('/long').read(0, 10), DATA.subarray(0, 10))).toBe(0);
   });
 
-  it('refuses ranges that were compressed on the way', async () => {
+  it('refuses ranges that were compressed in transit', async () => {
     await expect(http('/compressed').read(0, 10)).rejects.toMatchObject({ code: 'IO' });
   });
 
-  it('notices that the file was replaced between two reads', async () => {
+  it('detects that the file was replaced between two reads', async () => {
     const source = http('/changes');
     await source.read(0, 10);
     await source.read(0, 10);
     await expect(source.read(0, 10)).rejects.toThrow('replaced');
   });
 
-  it.each(['/grows', '/shrinks'])('notices by the length alone that the file changed: %s', async (path) => {
+  it.each(['/grows', '/shrinks'])('detects by the length alone that the file changed: %s', async (path) => {
     const source = http(path);
     const last = (await source.size()) - 1;
     for (const offset of [0, last])
       await expect(source.read(offset, 1)).rejects.toMatchObject({ code: 'IO', message: /replaced/ });
   });
 
-  it('does not tell what goes wrong with the rest of an answer', async () => {
+  it('does not report errors in the rest of a response', async () => {
     const wrong = (): Promise<never> => Promise.reject(new TypeError('terminated'));
     const body = (): ReadableStream =>
       new ReadableStream({ start: (stream) => stream.enqueue(DATA.slice(0, 1)), cancel: wrong });
@@ -239,7 +239,7 @@ describe('httpSource', () => {
     expect(await source.read(0, 1)).toEqual(DATA.slice(0, 1));
   });
 
-  it('finds the size of an empty file, and says when the server keeps it to itself', async () => {
+  it('finds the size of an empty file, and reports a server that does not tell it', async () => {
     expect(await http('/empty').size()).toBe(0);
     expect(await http('/empty-whole').size()).toBe(0);
     expect(await http('/head-says-0').size()).toBe(DATA.length);
@@ -248,12 +248,12 @@ describe('httpSource', () => {
     await expect(http('/broken').size()).rejects.toMatchObject({ code: 'IO' });
   });
 
-  it('sends the headers it was given', async () => {
+  it('sends the given headers', async () => {
     const source = httpSource(new URL(`${base}/secret`), { headers: { authorization: 'Bearer key' } });
     expect(await source.read(3, 2)).toEqual(DATA.subarray(3, 5));
   });
 
-  it('stops a request that is under way', async () => {
+  it('stops a request in progress', async () => {
     const slow = http('/slow');
     const asks: ((signal: AbortSignal) => Promise<unknown>)[] = [
       (signal) => slow.read(0, 10, signal),
@@ -268,7 +268,7 @@ describe('httpSource', () => {
     }
   });
 
-  it('says IO where nobody answers', async () => {
+  it('says IO if nobody answers', async () => {
     const port = await freePort();
     await expect(httpSource(`http://127.0.0.1:${port}/x`).read(0, 1)).rejects.toMatchObject({ code: 'IO' });
     await expect(httpSource('http://127.0.0.1:1/x').size()).rejects.toMatchObject({ code: 'IO' });
@@ -285,7 +285,7 @@ it.each<[string, unknown]>([
   ['a record', { size: 3 }],
   ['nothing', undefined],
   ['null', null],
-])('a blob source of %s is refused before it is read, although much can be sliced', (_what, bytes) => {
+])('a blob source of %s is refused before it is read, although many types have slice', (_what, bytes) => {
   const refused = expect.objectContaining({
     code: 'INVALID_ARGUMENT',
     message: expect.stringContaining('bytesSource'),
@@ -293,7 +293,7 @@ it.each<[string, unknown]>([
   expect(() => blobSource(bytes as unknown as Blob)).toThrow(refused);
 });
 
-it('a reason that is its own reason is told a few times', async () => {
+it('an error that is its own cause is printed only a few times', async () => {
   const error = new Error('round');
   error.cause = error;
   const fetch = () => Promise.reject(error);

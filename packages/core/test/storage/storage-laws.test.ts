@@ -62,7 +62,7 @@ const subjects: Record<string, { make: () => Subject; runs: number }> = {
     make: () => nodeSubject(undefined, reordering()),
     runs: 50,
   },
-  'NodeFile, pages of 16 KiB that have several blocks': {
+  'NodeFile, pages of 16 KiB with several blocks': {
     make: () => nodeSubject(undefined, largePages(libc(), 2 ** 14)),
     runs: 50,
   },
@@ -77,11 +77,11 @@ const subjects: Record<string, { make: () => Subject; runs: number }> = {
 };
 
 describe.each(Object.entries(subjects))('%s', (_name, { make, runs }) => {
-  it('does to its bytes what a byte array does, whatever the order of the calls', () => {
+  it('changes its bytes like a byte array, in any order of calls', () => {
     checkLaws(make, runs);
   }, 600_000);
 
-  it('refuses ranges that cannot be', () => {
+  it('refuses impossible ranges', () => {
     const { file } = make();
     for (const offset of [-1, 0.5, Number.NaN, 2 ** 53, Number.POSITIVE_INFINITY]) {
       expectCode('INVALID_ARGUMENT', () => file.read(offset, new Uint8Array(1)));
@@ -101,7 +101,7 @@ describe.each(Object.entries(subjects))('%s', (_name, { make, runs }) => {
     expect(file.size()).toBe(0);
   });
 
-  it('serves mappings by stretches that stay inside them', () => {
+  it('serves mappings in ranges that stay inside them', () => {
     const { file } = make();
     file.write(0, new Uint8Array(10_000).fill(1));
     const memory = file.map(10, 100, 'write');
@@ -131,7 +131,7 @@ describe.each(Object.entries(subjects))('%s', (_name, { make, runs }) => {
     expect(file.map(100, 5_000_000, 'read').bytes(4_999_999, 1)[0]).toBe(2);
   });
 
-  it('refuses every call once it is closed, and closes twice', () => {
+  it('refuses every call once it is closed, and can be closed twice', () => {
     const { file } = make();
     file.write(0, new Uint8Array(10));
     const memory = file.map(0, 10, 'write');
@@ -169,7 +169,7 @@ describe.each(Object.entries(subjects))('%s', (_name, { make, runs }) => {
     }
   });
 
-  it('refuses every change when it is open for reading, and stores through its views nowhere it matters', () => {
+  it('refuses every change when opened for reading, and stores through its views have no effect', () => {
     const { file } = make();
     file.write(0, new Uint8Array([1, 2, 3, 4, 5, 6, 7, 8]));
     const reader = file.open(file.name, 'r');
@@ -224,7 +224,7 @@ describe.each(Object.entries(subjects))('%s', (_name, { make, runs }) => {
     file.unlock();
   });
 
-  it('waits for the lock without blocking, until it is free, too late or aborted', async () => {
+  it('waits for the lock without blocking, until it is free, timed out or aborted', async () => {
     const { file } = make();
     const second = file.open(file.name, 'r+');
     const third = file.open(file.name, 'r+');
@@ -251,7 +251,7 @@ describe.each(Object.entries(subjects))('%s', (_name, { make, runs }) => {
     third.close();
   });
 
-  it('waits no more once it is closed', async () => {
+  it('stops waiting once it is closed', async () => {
     const { file } = make();
     const second = file.open(file.name, 'r+');
     const third = file.open(file.name, 'r+');
@@ -283,7 +283,7 @@ describe.each(Object.entries(subjects))('%s', (_name, { make, runs }) => {
     expect(file.identityOfName()).not.toEqual(file.identity());
     expect([file.removed(), next.removed()]).toEqual([true, false]);
     expectCode('NOT_FOUND', () => file.open(beside, 'r'));
-    // The old file lives on for those who have it open.
+    // The old file remains for those who have it open.
     expect(view[0]).toBe(1);
     const byte = new Uint8Array(1);
     file.read(0, byte);
