@@ -69,6 +69,30 @@ test('an entry replaced by a killed writer does not come back when a handle that
   }
 });
 
+test('a handle that continues with an index forgets a killed writer's journal once others have carried it out', () => {
+  const standingIndex = 0;
+  const { images } = recorded([{ kind: 'batch', key: 5, closed: false }], standingIndex, KEYS);
+  const text = (dict: MmapDict): string => stateText([...dict].filter(([key]) => key !== 'mine'));
+  let journals = 0;
+  for (let death = 0; death < images.length; death++) {
+    const { disk, dict } = survivor(images, { standingIndex, opened: 0, looked: death, locked: false, death });
+    if (dict.core.store.journal !== undefined) journals++;
+    {
+      using other = MmapDict.over(disk.open('dict', 'r+'), { standingIndex });
+      other.vacuum({ inPlace: true });
+      other.set('key 2', 'theirs');
+    }
+    const fresh = (): MmapDict => MmapDict.over(disk.open('dict', 'r'), { mode: 'r' });
+    const expected = text(fresh());
+    vi.setSystemTime(Date.now() + 1);
+    dict.set('mine', 1);
+    expectText(text(dict), [expected], `killed at ${death}`);
+    expectText(text(fresh()), [expected], `killed at ${death}`);
+    expect(fresh().fsck().findings).toEqual([]);
+  }
+  expect(journals).toBeGreaterThan(2);
+});
+
 test('whenever a handle last checked the file and whenever another one was killed after that, its next change meets no half-done one', async () => {
   const changed = (...kinds: Change['kind'][]): Change[] => kinds.map((kind) => ({ kind, key: 0, closed: false }));
   const histories = [
