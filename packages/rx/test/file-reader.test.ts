@@ -177,6 +177,47 @@ test('in a large dict each poll checks only some entries, and a dead one is repo
   expect(next.goOn(reader.ledger, reader.commitNumber).map(({ kind }) => kind)).toEqual(['removed']);
 });
 
+describe('a deletion that could not be searched for at once, since the last search has only just ended', () => {
+  /** A reader that knows the entries, and whose searches take a second of its clock. */
+  const tired = () => {
+    const clock = { now: 0 };
+    vi.spyOn(performance, 'now').mockImplementation(() => (clock.now += 500));
+    const disk = new MemoryDisk();
+    const dict = MmapDict.over(disk.open('dict', 'create-new'));
+    for (let i = 0; i < 9; i += 1) dict.set(`key ${i}`, i);
+    const reader = new FileReader(disk.open('dict', 'r'), undefined, { ...ONE_BY_ONE, step: 99, share: 99 });
+    reader.skip();
+    dict.delete('key 1');
+    expect(reader.look().map(({ kind }) => kind)).toEqual(['removed']);
+    dict.delete('key 2');
+    dict.set('new', 1);
+    expect(reader.look().map(({ kind }) => kind)).toEqual(['added']);
+    const next = (key: string): void => void dict.set(key, 1);
+    return { clock, disk, reader, next };
+  };
+  beforeEach(() => () => void vi.restoreAllMocks());
+
+  test('is told later, also beside one who commits once between any two looks', () => {
+    const { clock, reader, next } = tired();
+    next('next');
+    expect(reader.look().map(({ kind }) => kind)).toEqual(['added']);
+    clock.now += 1_000_000;
+    next('last');
+    expect(reader.look().map(({ kind }) => kind)).toEqual(['added', 'removed']);
+  });
+
+  test('is told at the last look, also if that finds something else, and to who goes on', () => {
+    const { reader, next } = tired();
+    next('next');
+    expect(reader.look(true).map(({ kind }) => kind)).toEqual(['added', 'removed']);
+    const other = tired();
+    other.next('next');
+    const heir = new FileReader(other.disk.open('dict', 'r'));
+    const changes = heir.goOn(other.reader.ledger, other.reader.commitNumber);
+    expect(changes.map(({ kind }) => kind)).toEqual(['added', 'removed']);
+  });
+});
+
 test('a deletion is reported in a file that ends with an index, however short the commits are', () => {
   const disk = new MemoryDisk();
   {

@@ -149,7 +149,7 @@ export class FileReader {
   /**
    * Reports what happened since the last look.
    * @param last - nobody will commit here any more, so changes by a writer that was killed before its commit are looked for now
-   * @param whole - if dead entries are searched for now, then among all
+   * @param whole - search for dead entries now, among all
    */
   look(last = false, whole: boolean = last): ChangeDraft[] {
     const before = { commitNumber: this.commitNumber, size: this.#size };
@@ -157,10 +157,7 @@ export class FileReader {
     const commits = this.commitNumber - before.commitNumber;
     if (commits === 0 && this.#size === before.size && !last) {
       const grown = this.#counts.waiting ? this.#grown(false) : [];
-      const now =
-        this.sweeping || this.#sweepShare < Infinity
-          ? this.#maySweep()
-          : this.#unswept && this.#rested(this.#pace.share);
+      const now = this.#sweepDue ? this.#maySweep() : this.#unswept && this.#rested(this.#pace.share);
       return now ? [...grown, ...this.#sweep(whole)] : grown;
     }
     const { ledger } = this;
@@ -187,7 +184,8 @@ export class FileReader {
     const alone = changes.length === 0;
     if (explained) this.#unswept = true;
     else this.#sweepShare = Math.min(this.#sweepShare, alone ? this.#pace.soonShare : this.#pace.share);
-    if ((last && alone) || ((this.sweeping || !explained) && this.#maySweep())) changes.push(...this.#sweep(whole));
+    // Also if this commit is explained: beside one who commits once between any two looks, no other look would ever search.
+    if (whole || (this.#sweepDue && this.#maySweep())) changes.push(...this.#sweep(whole));
     return changes;
   }
 
@@ -355,6 +353,10 @@ export class FileReader {
   /** Whether a sweep is in progress: the next look continues it. */
   get sweeping(): boolean {
     return this.#unreached !== undefined;
+  }
+
+  get #sweepDue(): boolean {
+    return this.sweeping || this.#sweepShare < Infinity;
   }
 
   /** Whether a sweep that is due may begin, or the one in progress continue, now. */
