@@ -14,7 +14,7 @@ import type { DictStore } from './store.ts';
 /** Drops all tail entries by writing the terminator over the first: what they say is no longer true. Nobody maps what is cut off. */
 export function dropTail(store: DictStore): void {
   if (store.terminator === store.end) return;
-  const { entries } = store;
+  const { entries, index } = store;
   const newest = entries.base?.newest;
   if (newest !== undefined && newest.entry >= store.end && !newest.keep()) entries.walkAll();
   // Handles that know the terminator's old place must not touch it once it is cut off.
@@ -22,6 +22,9 @@ export function dropTail(store: DictStore): void {
   writeBorderless(store.file, store.end, terminator(), store.durable);
   store.file.truncate(store.end + TERMINATOR_SIZE);
   store.dropped();
+  // Handles that looked since the raise above, but before the drop, still rely on the index. One of another seed that takes its place, and may
+  // be as long, would seem to lack every key.
+  if (store.index !== index) store.raise();
 }
 
 /** Carries out a journal, and drops it. */

@@ -197,6 +197,27 @@ test('an index that is rewritten in place while it is loaded into memory is not 
   }
 });
 
+test('an index of another seed that is written where one was is never taken for that one', () => {
+  for (const checksums of [false, true]) {
+    const { disk, model } = scene(16_384, KEYS);
+    const recording = new Recording(disk, 'dict');
+    const writer = MmapDict.over(recording.open(), { index: false });
+    writer.seal({ checksums });
+    recording.done();
+    for (let looked = 0; looked < recording.images.length; looked++) {
+      for (let asked = looked; asked < recording.images.length; asked++) {
+        const playback = new Playback(recording.images);
+        const dict = MmapDict.over(playback.disk.open('dict', 'r'), { mode: 'r' });
+        playback.show(looked);
+        dict.refresh();
+        playback.show(asked);
+        const missing = [...model.keys()].filter((key, i) => i % 16 === 0 && !dict.has(key));
+        expect(missing, `looked at ${looked}, asked at ${asked}`).toEqual([]);
+      }
+    }
+  }
+});
+
 test('a journal that appears and disappears at any checks does not make a reader walk the file again', () => {
   const disk = new MemoryDisk();
   const names = ['one', 'two'];
