@@ -26,7 +26,7 @@ import { TempDir } from '@mmdpickle/test-support';
 import fc from 'fast-check';
 import { lastValueFrom, map, range, type Subscription, toArray, VirtualAction, VirtualTimeScheduler } from 'rxjs';
 import { TestScheduler } from 'rxjs/testing';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { until } from './blocker.ts';
 
 /** A watcher that polls exactly when it is told to. */
@@ -124,6 +124,26 @@ describe('watchDict', () => {
     ]);
     expect(watcher.changes.every(({ path }) => path === dict.name)).toBe(true);
     expect(watcher.changes.at(-1)?.commitNumber).toBe(dict.commitNumber);
+  });
+
+  test('a search for a dead entry that takes several slices does not wait for the poll interval between them', async () => {
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    dict.batch(() => {
+      for (let i = 0; i < 1100; i += 1) dict.set(`key ${i}`, i);
+    });
+    const changes: Change[] = [];
+    const subscription = watchDict(dict.name, { pollMs: 1_000_000 }).subscribe((change) => changes.push(change));
+    let now = performance.now();
+    const clock = vi.spyOn(performance, 'now').mockImplementation(() => (now += 3));
+    try {
+      dict.delete('key 1099');
+      await until(() => changes.length > 0, 'the removal');
+      expect(told(changes)).toEqual(['removed key 1099']);
+    } finally {
+      clock.mockRestore();
+      subscription.unsubscribe();
+    }
   });
 
   test('starts with the existing entries, from now, or from a number', () => {

@@ -258,6 +258,9 @@ export class DictWatch extends Observable<Change> {
     if (reader.stirred) {
       this.#spinMs = SPIN_MS;
       this.#look(false);
+      // Otherwise the search for dead entries would go on after the poll interval only.
+      const wait = this.#sweepPause();
+      if (wait < this.#pause) this.#arm(wait, this.#active);
       // A commit made while subscribers were called; its event may have been merged with the previous one.
       if (this.#reader?.stirred) this.#spin = setImmediate(this.#onTurn);
       return;
@@ -290,16 +293,20 @@ export class DictWatch extends Observable<Change> {
     // Reading the commit number is cheap; everything else is checked only once per `pollMs`.
     const whole = this.#scheduler.now() - this.#wholeAt >= this.#pollMs;
     const reader = this.#reader;
-    const some = (whole || reader === undefined || reader.stirred || reader.sweeping) && this.#look(whole);
+    const some = (whole || reader === undefined || reader.stirred || reader.sweepIn <= 0) && this.#look(whole);
     // The look may have ended or restarted the watch.
     if (this.#arming !== arming || this.#subscribers === 0) return;
     if (some) this.#spinMs = SPIN_MS;
-    const longest = this.#reader?.sweeping === true ? Math.min(this.#pollMs, SLICE_PAUSE_MS) : this.#pollMs;
-    const pause = Math.min(longest, some ? 1 : this.#active ? this.#pause * 2 : this.#pollMs);
+    const pause = Math.min(this.#pollMs, this.#sweepPause(), some ? 1 : this.#active ? this.#pause * 2 : this.#pollMs);
     this.#active ||= some;
     // An unchanged pause needs no new timer.
     if (pause === this.#pause) action.schedule(undefined, pause);
     else this.#arm(pause, this.#active);
+  }
+
+  /** How long to wait for a search for dead entries that may begin, or continue, then. */
+  #sweepPause(): number {
+    return Math.max(SLICE_PAUSE_MS, this.#reader?.sweepIn ?? Infinity);
   }
 
   /**

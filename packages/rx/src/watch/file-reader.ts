@@ -355,6 +355,13 @@ export class FileReader {
     return this.#unreached !== undefined;
   }
 
+  /** In how many milliseconds a sweep may begin, or the one in progress continue; Infinity if none is due. */
+  get sweepIn(): number {
+    if (this.sweeping) return 0;
+    if (this.#sweepShare === Infinity) return Infinity;
+    return Math.max(0, this.#sweptAt + this.#sweepMs * this.#sweepShare - performance.now());
+  }
+
   get #sweepDue(): boolean {
     return this.sweeping || this.#sweepShare < Infinity;
   }
