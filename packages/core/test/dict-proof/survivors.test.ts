@@ -69,7 +69,7 @@ test('an entry replaced by a killed writer does not come back when a handle that
   }
 });
 
-test('a handle that continues with an index forgets a killed writer's journal once others have carried it out', () => {
+test('a handle that continues with an index forgets the journal of a killed writer once others have carried it out', () => {
   const standingIndex = 0;
   const { images } = recorded([{ kind: 'batch', key: 5, closed: false }], standingIndex, KEYS);
   const text = (dict: MmapDict): string => stateText([...dict].filter(([key]) => key !== 'mine'));
