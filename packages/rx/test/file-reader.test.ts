@@ -177,8 +177,8 @@ test('in a large dict each poll checks only some entries, and a dead one is repo
   expect(next.goOn(reader.ledger, reader.commitNumber).map(({ kind }) => kind)).toEqual(['removed']);
 });
 
-describe('a deletion that could not be searched for at once, since the last search has only just ended', () => {
-  /** A reader that knows the entries, and whose searches take a second of its clock. */
+describe('a deletion that is not searched for at once, because the last search has only just ended', () => {
+  /** A reader that knows the entries, and whose searches take a second by its clock. */
   const tired = () => {
     const clock = { now: 0 };
     vi.spyOn(performance, 'now').mockImplementation(() => (clock.now += 500));
@@ -197,7 +197,7 @@ describe('a deletion that could not be searched for at once, since the last sear
   };
   beforeEach(() => () => void vi.restoreAllMocks());
 
-  test('is told later, also beside one who commits once between any two looks', () => {
+  test('is reported later, even if others commit exactly once between any two looks', () => {
     const { clock, reader, next } = tired();
     next('next');
     expect(reader.look().map(({ kind }) => kind)).toEqual(['added']);
@@ -206,7 +206,7 @@ describe('a deletion that could not be searched for at once, since the last sear
     expect(reader.look().map(({ kind }) => kind)).toEqual(['added', 'removed']);
   });
 
-  test('is told at the last look, also if that finds something else, and to who goes on', () => {
+  test('is reported at the last look, even if that finds other changes, and to a reader that resumes', () => {
     const { reader, next } = tired();
     next('next');
     expect(reader.look(true).map(({ kind }) => kind)).toEqual(['added', 'removed']);

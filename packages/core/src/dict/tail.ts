@@ -22,8 +22,8 @@ export function dropTail(store: DictStore): void {
   writeBorderless(store.file, store.end, terminator(), store.durable);
   store.file.truncate(store.end + TERMINATOR_SIZE);
   store.dropped();
-  // Handles that looked since the raise above, but before the drop, still rely on the index. One of another seed that takes its place, and may
-  // be as long, would seem to lack every key.
+  // Handles that refreshed after the raise above, but before the drop, still use the index. Another one with a different seed may take its
+  // place and have the same length: for them it would seem to lack every key.
   if (store.index !== index) store.raise();
 }
 

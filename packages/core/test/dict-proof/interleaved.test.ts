@@ -197,7 +197,7 @@ test('an index that is rewritten in place while it is loaded into memory is not 
   }
 });
 
-test('an index of another seed that is written where one was is never taken for that one', () => {
+test('an index with another seed, written where a dropped one was, is never mistaken for the old one', () => {
   for (const checksums of [false, true]) {
     const { disk, model } = scene(16_384, KEYS);
     const recording = new Recording(disk, 'dict');

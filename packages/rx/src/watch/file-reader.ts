@@ -184,7 +184,7 @@ export class FileReader {
     const alone = changes.length === 0;
     if (explained) this.#unswept = true;
     else this.#sweepShare = Math.min(this.#sweepShare, alone ? this.#pace.soonShare : this.#pace.share);
-    // Also if this commit is explained: beside one who commits once between any two looks, no other look would ever search.
+    // Even if this commit is explained: if others commit exactly once between any two looks, no other look would ever search.
     if (whole || (this.#sweepDue && this.#maySweep())) changes.push(...this.#sweep(whole));
     return changes;
   }
