@@ -55,7 +55,7 @@ describe('what the user types', () => {
     ['r', 'NOT_FOUND'],
     ['r+', 'NOT_FOUND'],
     ['c', 'NOT_FOUND'],
-  ] as const)('mode %s needs the file: %s', (mode, code) => {
+  ] as const)('mode %s needs an existing file: %s', (mode, code) => {
     using directory = new TempDir();
     expect(() => MmapDict.open(directory.file('none'), { mode })).toThrow(expect.objectContaining({ code }));
     expect(readdirSync(directory.path)).toEqual([]);
@@ -158,7 +158,7 @@ describe('what the user types', () => {
     expect([...npz.keys()]).toEqual(['dark', 'light']);
   });
 
-  it('says what went wrong by a code', () => {
+  it('reports what went wrong by an error code', () => {
     using directory = new TempDir();
     const path = directory.file('other');
     writeFileSync(path, dump([1, 2, 3]));

@@ -1,4 +1,4 @@
-/** What the browser test bundles: an application that opens a file from a Blob. @module */
+/** The application that the browser test bundles: it opens a file from a Blob. @module */
 
 import { blobSource, DictReader, httpSource, NDArray } from '@mmdpickle/core';
 import { dump, load } from '@mmdpickle/core/pickle';
@@ -19,7 +19,7 @@ export async function summarize(
   return { ...entries, float64: entries.float64, size: reader.size, roundTrip: load(dump([1, 'two', null])) };
 }
 
-/** Every element of every array of a served file, each once. */
+/** The distinct elements of all arrays in a served file. */
 export async function elements(url: string): Promise<unknown[]> {
   const reader = await DictReader.open(httpSource(url));
   const seen = new Set<unknown>();

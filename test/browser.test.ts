@@ -38,7 +38,7 @@ async function bundle(): Promise<string> {
   return output.output[0].code;
 }
 
-/** Works in a page of a real browser that holds the bundle; what else it asks of its server `answer` gives. */
+/** Runs `work` on a page in a real browser that has loaded the bundle; `answer` serves all its other requests. */
 async function inBrowser(answer: RequestListener, work: (page: Page) => Promise<void>): Promise<void> {
   const code = await bundle();
   const server = createServer((request, response) => {
@@ -60,7 +60,7 @@ async function inBrowser(answer: RequestListener, work: (page: Page) => Promise<
 }
 
 describe('the pure entry points', () => {
-  it('bundle for a browser without a trace of node', async () => {
+  it('bundle for a browser without any trace of Node', async () => {
     const code = await bundle();
     expect(code).not.toMatch(/\bnode:|\bBuffer\b\.|\brequire\(|__vite-browser-external/);
   });
@@ -80,37 +80,34 @@ describe('the pure entry points', () => {
     });
   });
 
-  it.runIf(existsSync(CHROMIUM))(
-    "read over HTTP what is served now, of one version, past a browser's cache",
-    async () => {
-      let file = new Uint8Array();
-      let lastModified = Date.now() - 1e9;
-      const serve = (value: number): void => {
-        const memory = MemoryFile.of();
-        const dict = MmapDict.over(memory);
-        for (const key of ['a', 'b']) dict.set(key, new Float64Array(3000).fill(value));
-        dict.close();
-        file = memory.toBytes();
-        lastModified += 5000;
-      };
-      const answer = (request: IncomingMessage, response: ServerResponse): void => {
-        const headers = { 'last-modified': new Date(lastModified).toUTCString(), etag: `"${lastModified}"` };
-        if (request.method === 'HEAD') {
-          response.writeHead(200, { ...headers, 'content-length': file.length }).end();
-          return;
-        }
-        const [start = 0, last = 0] = (request.headers.range?.match(/\d+/g) ?? []).map(Number);
-        const part = file.subarray(start, last + 1);
-        const range = `bytes ${start}-${start + part.length - 1}/${file.length}`;
-        response.writeHead(206, { ...headers, 'content-range': range, 'content-length': part.length }).end(part);
-      };
-      await inBrowser(answer, async (page) => {
-        for (const value of [1, 2]) {
-          serve(value);
-          // biome-ignore lint/suspicious/noExplicitAny: the bundle's global
-          expect(await page.evaluate(() => (globalThis as any).mmdpickle.elements('/file'))).toEqual([value]);
-        }
-      });
-    },
-  );
+  it.runIf(existsSync(CHROMIUM))("read one current version over HTTP, past the browser's cache", async () => {
+    let file = new Uint8Array();
+    let lastModified = Date.now() - 1e9;
+    const serve = (value: number): void => {
+      const memory = MemoryFile.of();
+      const dict = MmapDict.over(memory);
+      for (const key of ['a', 'b']) dict.set(key, new Float64Array(3000).fill(value));
+      dict.close();
+      file = memory.toBytes();
+      lastModified += 5000;
+    };
+    const answer = (request: IncomingMessage, response: ServerResponse): void => {
+      const headers = { 'last-modified': new Date(lastModified).toUTCString(), etag: `"${lastModified}"` };
+      if (request.method === 'HEAD') {
+        response.writeHead(200, { ...headers, 'content-length': file.length }).end();
+        return;
+      }
+      const [start = 0, last = 0] = (request.headers.range?.match(/\d+/g) ?? []).map(Number);
+      const part = file.subarray(start, last + 1);
+      const range = `bytes ${start}-${start + part.length - 1}/${file.length}`;
+      response.writeHead(206, { ...headers, 'content-range': range, 'content-length': part.length }).end(part);
+    };
+    await inBrowser(answer, async (page) => {
+      for (const value of [1, 2]) {
+        serve(value);
+        // biome-ignore lint/suspicious/noExplicitAny: the bundle's global
+        expect(await page.evaluate(() => (globalThis as any).mmdpickle.elements('/file'))).toEqual([value]);
+      }
+    });
+  });
 });

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 
 const MAIN = join(import.meta.dirname, '../demo/dist/main.js');
 
-/** Runs the demo in a directory of its own; `interruptAfterMs` sends it what Ctrl-C sends. */
+/** Runs the demo in a directory of its own; after `interruptAfterMs` it gets the signal that Ctrl-C sends. */
 async function runDemo(directory: string, args: readonly string[], interruptAfterMs?: number) {
   const child = spawn(process.execPath, [MAIN, ...args], { cwd: directory, stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
@@ -38,7 +38,7 @@ describe('the demo', () => {
     expect(code).toBe(0);
   });
 
-  it('ends a follower that starts after it is done', async () => {
+  it('ends a follower that starts after the capture has finished', async () => {
     using directory = new TempDir();
     const { code, output } = await runDemo(directory.path, ['--seconds', '0.01']);
     expect(output).toMatch(/^0 frames written in/m);

@@ -10,7 +10,7 @@ const root = createRequire(join(bench, '..', 'package.json'));
 const tsc = join(dirname(root.resolve('typescript/package.json')), 'bin', 'tsc');
 
 if (args.includes('--build-peers')) {
-  // Not part of `pnpm install`: nobody who wants to use mmdpickle should compile SQLite for it.
+  // Not part of `pnpm install`: users of mmdpickle should not have to compile SQLite.
   const peer = dirname(createRequire(join(bench, 'package.json')).resolve('better-sqlite3/package.json'));
   process.exit(run('npx', ['--yes', 'node-gyp', 'rebuild', '--release'], peer));
 }

@@ -1,4 +1,4 @@
-// node bench/scripts/compare.mjs before.json after.json: our times in two kept runs, and the ratios to each peer.
+// node bench/scripts/compare.mjs before.json after.json: our times in two saved runs, and the ratios to each peer.
 import { readFileSync } from 'node:fs';
 
 const [before, after] = process.argv.slice(2, 4).map((path) => JSON.parse(readFileSync(path, 'utf8')));

@@ -1,4 +1,4 @@
-// Prints the figures of README.md from a kept run: node bench/scripts/figures-table.mjs out.json
+// Prints the figures of README.md from a saved run: node bench/scripts/figures-table.mjs out.json
 import { readFileSync } from 'node:fs';
 
 const { environment, goals } = JSON.parse(readFileSync(process.argv[2], 'utf8'));

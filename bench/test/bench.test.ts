@@ -23,7 +23,7 @@ describe('the statistics', () => {
     expect(quantile([0, 10], 0.99)).toBeCloseTo(9.9);
   });
 
-  test('a ratio pairs the rounds, so that a slow minute weighs on both sides', () => {
+  test('a ratio pairs the rounds, so that a slow minute affects both sides', () => {
     expect(speedRatio([1, 100, 1], [2, 200, 2])).toEqual({ median: 2, min: 2, max: 2 });
     expect(bestRatio([3, 100, 1], [500, 4, 200])).toBe(4);
   });
@@ -36,7 +36,7 @@ describe('the statistics', () => {
 });
 
 describe('the tables', () => {
-  test('columns are as wide as their widest cell, and numbers stand to the right', () => {
+  test('columns are as wide as their widest cell, and numbers are right-aligned', () => {
     expect(
       renderTable(
         ['name', 'time '],
@@ -86,7 +86,7 @@ const example: BenchCase = {
 };
 
 describe('the verdicts', () => {
-  test('a goal is met by the median ratio, and a loss in any round counts', () => {
+  test('a goal is judged by the median ratio, and a loss in any round counts', () => {
     const result: CaseResult = {
       name: example.name,
       about: example.about,
@@ -100,7 +100,7 @@ describe('the verdicts', () => {
     ]);
   });
 
-  test('a missing peer is named in the table, with what would install it, and its goal is not measured', () => {
+  test('a missing peer is named in the table, with the command that installs it, and its goal is not measured', () => {
     const missing: LaneResult = { ...lane('lmdb', []), state: 'missing', reason: 'lmdb: not found' };
     const result: CaseResult = { name: example.name, about: '', params: {}, lanes: [lane('ours', [100]), missing] };
     expect(goalsOf(example, result)[0]?.verdict).toBe('not measured');
@@ -124,7 +124,7 @@ describe('the cases', () => {
   });
 
   test.each(CASES)(
-    '$name has code for its sides, ours first, and goals beside sides it runs',
+    '$name has code for its sides, ours first, and goals against sides that it runs',
     ({ op, sides, goals, name }) => {
       expect(name.split('/')).toHaveLength(3);
       expect(existsSync(bench(`src/ops/${op}.ts`))).toBe(true);

@@ -1,16 +1,16 @@
 /**
- * Instruments the built package for the fuzzer: istanbul finds the branches; its counters, which are objects of
- * objects, become one byte each that is looked at once, so that known branches cost a load and a test.
+ * Instruments the built package for the fuzzer: istanbul finds the branches; its counters, which are nested objects,
+ * are replaced by one byte each, set on the first hit, so that known branches cost a load and a test.
  */
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { createInstrumenter } from 'istanbul-lib-instrument';
 
-/** Rooms whose branches count; the others are copied as they are. */
+/** Rooms whose branches guide the fuzzer; the others are copied unchanged. */
 const GUIDING = /^(pickle|bytes|ndarray)\//;
 const COUNTER = /cov_\w+\(\)\.(s|f|b)\[(\d+)\](?:\[(\d+)\])?\+\+/g;
 
-/** Writes an instrumented copy of the modules under `from` to `to`; gives the number of branches. */
+/** Writes an instrumented copy of the modules under `from` to `to`; returns the number of branches. */
 export function instrumentTree(from, to) {
   let branches = 0;
   for (const entry of readdirSync(from, { recursive: true, encoding: 'utf8' })) {

@@ -2,13 +2,13 @@
  * Mutations for the fuzzer: bytes, and whole opcodes cut out of the fixtures. Works in one buffer, without garbage.
  */
 
-/** Byte values that mean most in a pickle. */
+/** Byte values that matter most in a pickle. */
 const TELLING = [
   0, 1, 2, 0x7f, 0x80, 0xff, 0x28, 0x2e, 0x30, 0x32, 0x52, 0x61, 0x62, 0x73, 0x74, 0x81, 0x85, 0x86, 0x94, 0x95,
 ];
 
 export class Mutator {
-  /** The input at hand: `bytes` up to `length`. */
+  /** The current input: `bytes` up to `length`. */
   bytes;
   length = 0;
   #state;
@@ -49,14 +49,14 @@ export class Mutator {
     this.length = length - removed + added;
   }
 
-  /** A place to work at: mostly between two opcodes of the input it came from. */
+  /** A position to change: mostly between two opcodes of the input that it came from. */
   #place(input) {
     const { ends } = input;
     if (ends.length > 0 && this.draw(4) !== 0) return Math.min(ends[this.draw(ends.length)], this.length);
     return this.draw(this.length + 1);
   }
 
-  /** One to eight changes to the input at hand. */
+  /** One to eight changes to the current input. */
   mutate(input, other) {
     for (let times = 1 + this.draw(1 << this.draw(4)); times > 0; times--) this.#once(input, other);
   }

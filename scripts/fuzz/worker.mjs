@@ -1,6 +1,6 @@
 /**
- * The fuzzer's worker: draws, mutates, runs, and keeps what is new. The input at hand stands in shared memory, so that
- * the main thread can save it when this thread hangs or runs out of memory.
+ * The fuzzer's worker: picks inputs, mutates them, runs them, and keeps those that reach something new. The current
+ * input is in shared memory, so that the main thread can save it when this thread hangs or runs out of memory.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,7 +11,7 @@ const { shared, header, longest, seed, branches, wanted, pickle: url, fixtures }
 const count = new Float64Array(shared, 0, 1);
 const length = new Uint32Array(shared, 8, 1);
 const atHand = new Uint8Array(shared, header, longest);
-/** Inputs beyond this teach little and cost much. */
+/** Longer inputs reveal little and cost much. */
 const LONGEST_INPUT = 4096;
 
 let fresh = false;
@@ -26,7 +26,7 @@ globalThis.fuzzHit = (branch) => {
 const pickle = await import(url);
 const typed = (error) => error?.name === 'MmdError' && typeof error.code === 'string';
 
-/** Ends of the opcodes of an input, as far as it can be read. */
+/** Offsets of the opcodes of an input, as far as it can be read. */
 function opcodeEnds(bytes) {
   const ends = [];
   try {
@@ -76,11 +76,11 @@ const namesOf = (bytes) =>
     .join();
 
 /**
- * What was read can be written, what was written can be read, and from the second writing on nothing changes any more.
- * (The first may spell a thing anew: INST of a dotted name, say.) What stayed opaque at first, because it was referred
- * to before its state came, or because protocol 3 was given a name of Python 2, may be known when it is read again; what
- * the input then does to it that its type does not take, such as APPEND on a dtype, is refused with BAD_OPCODE, as Python
- * refuses it in the input itself.
+ * What was loaded can be dumped, what was dumped can be loaded, and from the second dump on the bytes stay the same.
+ * (The first dump may change a spelling, such as INST of a dotted name.) A value that stayed opaque at first, because
+ * it was referred to before its state came or because protocol 3 was given a Python 2 name, may be recognised on the
+ * second load; if the input then does something to it that its type does not support, such as APPEND on a dtype, the
+ * load is refused with BAD_OPCODE, as Python refuses the input itself.
  */
 function checkStable(value, protocol) {
   let last;
@@ -90,7 +90,7 @@ function checkStable(value, protocol) {
     if (typed(error)) return;
     throw error;
   }
-  // Names of Python 2 mean something under protocol 2 only; elsewhere they are names like any other.
+  // Python 2 names have a meaning only under protocol 2; elsewhere they are names like any other.
   if (protocol === 2 && namesOf(last) !== namesOf(pickle.dump(value))) return;
   let stable = false;
   for (let generation = 2; generation <= 3; generation++) {
@@ -108,7 +108,7 @@ function checkStable(value, protocol) {
   if (!stable) throw new Error(`UNSTABLE: writing at protocol ${protocol} goes on changing`);
 }
 
-/** The input through one door, chosen by `choice`. */
+/** Runs the input through one entry point, chosen by `choice`. */
 function execute(bytes, choice) {
   if (choice < 10) {
     const value = lossless.load(bytes);
@@ -131,7 +131,7 @@ parentPort.on('message', () => {
   stopped = true;
 });
 
-// Typed errors are what most inputs give, and their stack traces cost more than the machine.
+// Most inputs end in typed errors, whose stack traces cost more than the pickle machine.
 Error.stackTraceLimit = 0;
 
 /** The same failure again, with its stack trace. */
@@ -173,7 +173,7 @@ function attempt(bytes, choice) {
 for (const { bytes } of corpus) for (let choice = 0; choice < 16; choice++) attempt(bytes, choice);
 while (!stopped && count[0] < wanted) {
   for (let i = 0; i < 20_000 && count[0] < wanted; i++) {
-    // Late additions are drawn more often: they are where something new was found.
+    // Recent additions are drawn more often: something new was found there.
     const late = corpus.length > 64 && mutator.draw(3) === 0;
     const input = corpus[late ? corpus.length - 1 - mutator.draw(64) : mutator.draw(corpus.length)];
     mutator.take(input);
@@ -184,7 +184,7 @@ while (!stopped && count[0] < wanted) {
     corpus.push({ bytes: kept, ends: opcodeEnds(kept) });
   }
   parentPort.postMessage({ kind: 'status', corpus: corpus.length, covered });
-  // Lets messages of the main thread in.
+  // Lets messages from the main thread arrive.
   await new Promise((resolve) => setImmediate(resolve));
 }
 parentPort.close();

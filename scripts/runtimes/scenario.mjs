@@ -12,7 +12,7 @@ import { firstValueFrom, from, lastValueFrom } from 'rxjs';
 const [, , what, path, name, count] = process.argv;
 const say = (line) => writeSync(1, `${line}\n`);
 
-/** One of everything, through every package; throws where something is not as it was written. */
+/** One of everything, through every package; throws if a value does not read back as it was written. */
 async function values() {
   const dict = MmapDict.open(path, { durability: 'commit' });
   dict
@@ -63,14 +63,14 @@ function equal(found, expected, of) {
   throw new Error(`${of}: ${JSON.stringify(found)} instead of ${JSON.stringify(expected)}`);
 }
 
-/** So many commits, while others do the same to the file. */
+/** Makes `count` commits while other processes do the same to the file. */
 async function puts() {
   const dict = MmapDict.open(path);
   for (let i = 0; i < Number(count); i++) await dict.batchAsync(() => dict.set(`${name}-${i}`, i));
   dict.close();
 }
 
-/** Tells its process, then of each hundred keys and rows that were acknowledged, until it is killed. */
+/** Reports its process id, then after every hundred keys the number of keys and rows acknowledged, until it is killed. */
 function forever() {
   const dict = MmapDict.open(path);
   if (!dict.has('rows')) dict.set('rows', new GrowableNDArray([2], 'int64'));

@@ -8,7 +8,7 @@ const TEXT = readFileSync(join(ROOT, 'docs/decisions.md'), 'utf8');
 const RECORDS = TEXT.split(/^### /m).slice(1);
 const IDS = RECORDS.map((record) => record.slice(0, 5));
 
-/** What may speak of a decision. */
+/** Where decisions may be referred to. */
 const PLACES = [
   'README.md',
   'AGENTS.md',
@@ -23,11 +23,11 @@ const PLACES = [
 ];
 const EXTENSIONS = ['.md', '.ts', '.mjs', '.py'];
 
-/** The parts of a record, in the order in which they are read. */
+/** The parts of a record, in their order. */
 const PARTS = ['Status', 'Decision', 'Reason', 'Rejected', 'Consequence'];
 
 describe('the record of decisions', () => {
-  it('gives no number twice, and goes by number in each section', () => {
+  it('has unique numbers, in ascending order within each section', () => {
     expect(IDS.filter((id) => !/^D-\d{3}$/.test(id))).toEqual([]);
     expect(IDS.filter((id, i) => IDS.indexOf(id) !== i)).toEqual([]);
     for (const section of TEXT.split(/^## /m).slice(1)) {
@@ -45,7 +45,7 @@ describe('the record of decisions', () => {
     expect(odd.map((record) => record.split('\n', 1)[0])).toEqual([]);
   });
 
-  it('names each section at its head', () => {
+  it('lists every section at the top', () => {
     const sections = [...TEXT.matchAll(/^## (.*)/gm)].map((match) => match[1]);
     const named = [...TEXT.matchAll(/^- \[(.*?)\]\(#/gm)].map((match) => match[1]);
     expect(named).toEqual(sections);

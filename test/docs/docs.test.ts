@@ -14,11 +14,11 @@ rmSync(GENERATED, { recursive: true, force: true });
 mkdirSync(GENERATED, { recursive: true });
 afterAll(() => rmSync(GENERATED, { recursive: true, force: true }));
 
-describe('every example in the markdown pages runs and keeps its promises', () => {
+describe('every example in the markdown pages runs and yields the values in its comments', () => {
   run(markdownSnippets(ROOT, ['README.md', 'docs', 'packages']));
 });
 
-describe('every example in the doc comments runs and keeps its promises', () => {
+describe('every example in the doc comments runs and yields the values in its comments', () => {
   run(docCommentSnippets(ROOT, ['packages']));
 });
 

@@ -8,7 +8,7 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join, relative } from 'node:path';
 
-/** One example as it stands in its file. */
+/** One example as written in its file. */
 export interface Snippet {
   /** Path from the repository's root, and the line of the block's first line. */
   readonly where: string;
@@ -24,7 +24,7 @@ export function markdownSnippets(root: string, paths: readonly string[], fence =
   return paths.flatMap((path) => filesBelow(join(root, path), '.md')).flatMap((file) => fenced(root, file, fence));
 }
 
-/** Those that are shown and not run; they compile. */
+/** The snippets that are shown but not run; they must compile. */
 export function shownSnippets(root: string, paths: readonly string[]): Snippet[] {
   return markdownSnippets(root, paths, SHOWN);
 }
@@ -35,8 +35,8 @@ export function docCommentSnippets(root: string, paths: readonly string[]): Snip
 }
 
 /**
- * Turns `expression; // value` lines into checks, where the value reads as a literal. What a page promises
- * beside a line is then asserted, and cannot rot.
+ * Turns `expression; // value` lines into checks if the value parses as a literal, so that the values a page gives are
+ * asserted and cannot go stale.
  */
 export function withChecks(code: string): string {
   return code
@@ -81,7 +81,7 @@ function inComments(root: string, file: string): Snippet[] {
   return snippets;
 }
 
-/** All files below a folder whose names end so, or the file itself; not what is built or installed. */
+/** All files below a folder with this ending, or the file itself; build output and installed packages are left out. */
 export function filesBelow(path: string, extension: string): string[] {
   if (statSync(path).isFile()) return [path];
   return readdirSync(path, { withFileTypes: true }).flatMap((entry) => {

@@ -1,4 +1,4 @@
-/** What a function throws for an ordinary mistake is said beside it, after `@throws`: its own, or its class's. */
+/** The errors that a function throws for ordinary mistakes are documented by `@throws`, its own or its class's. */
 
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -62,19 +62,19 @@ afterAll(() => {
   temp[Symbol.dispose]();
 });
 
-/** A change, where it cannot be made. */
+/** Calls of a change on handles on which it must fail. */
 function change(of: (dict: Any) => unknown): Wrong[] {
   return [...sealing(of), () => of(gone)];
 }
 
-/** One that says nothing where the file is gone: there is nothing to give back. */
+/** As {@link change}, but for a call that does not fail if the file is gone: there is nothing to free. */
 function sealing(of: (dict: Any) => unknown): Wrong[] {
   return [() => of(reading), () => of(closed), () => dict.batch(() => of(waiting))];
 }
 const noOption = { no: 'option' } as Any;
 const big = new Float64Array(10_000);
 
-/** By source file and class: each member with mistakes. */
+/** By source file and class: each member with wrong calls. */
 const MISTAKES: Readonly<Record<string, Readonly<Record<string, readonly Wrong[]>>>> = {
   'core/src/dict/mmap-dict.ts MmapDict': {
     over: [
@@ -414,7 +414,7 @@ const MISTAKES: Readonly<Record<string, Readonly<Record<string, readonly Wrong[]
   'rx/src/watch/dict-watch.ts': { watchDict: [() => rx.watchDict(5 as Any), () => rx.watchDict(path, noOption)] },
 };
 
-/** Said once, beside {@link MmdError}. */
+/** Documented once, at {@link MmdError}. */
 const ANYWHERE = ['INVALID_ARGUMENT', 'CLOSED'];
 
 const CASES = Object.entries(MISTAKES).flatMap(([where, members]) =>

@@ -12,7 +12,7 @@ rmSync(GENERATED, { recursive: true, force: true });
 mkdirSync(GENERATED, { recursive: true });
 afterAll(() => rmSync(GENERATED, { recursive: true, force: true }));
 
-/** What a reader's strict program has. */
+/** The compiler options of a reader's strict program. */
 const TSCONFIG = {
   compilerOptions: {
     strict: true,

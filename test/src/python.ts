@@ -1,6 +1,6 @@
 /**
  * Live Pythons for tests: finds the interpreters that have numpy, starts one if none is idle, and talks to it over pipes,
- * so that a case costs a message and not a start.
+ * so that a case costs a message, not an interpreter start.
  *
  * @module
  */

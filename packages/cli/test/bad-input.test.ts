@@ -11,11 +11,11 @@ import { Bench } from './command-line.ts';
 const bench = await Bench.open();
 afterAll(() => bench[Symbol.dispose]());
 
-/** A wrong command line, how it ends, and what is said. */
+/** A wrong command line, its exit code, and its error message. */
 type Case = readonly [line: string, code: number, said: RegExp];
 
 const TABLES: Readonly<Record<string, readonly Case[]>> = {
-  'command lines that make no sense': [
+  'invalid command lines': [
     ['nosuch', 2, /unknown command 'nosuch'/],
     ['lss run.mmdpickle', 2, /Did you mean ls/],
     ['ls', 2, /missing required argument 'file'/],
@@ -71,7 +71,7 @@ const TABLES: Readonly<Record<string, readonly Case[]>> = {
     ['cp run.mmdpickle ./run.mmdpickle', 2, /found the same one/],
     ['completion nosh', 2, /Allowed choices/],
   ],
-  'things that are not there': [
+  'things that do not exist': [
     ['export run.mmdpickle nodir/x.npz dark', 3, /nodir\/x.npz: its directory does not exist/],
     ['ls nofile', 3, /nofile.*no such file/],
     ['get run.mmdpickle nokey', 3, /no key "nokey".*ls/],
@@ -100,7 +100,7 @@ const TABLES: Readonly<Record<string, readonly Case[]>> = {
     ...['small.csv', 'flat.npy', 'frames.raw --dtype uint8', 'frames.npz', 'settings.pkl'].map(
       (file): Case => [`import twins.mmdpickle ./${file.split(' ')[0]} ${file}`, 1, /two inputs have the key "/],
     ),
-    // fsck knows nothing of these.
+    // Damage that fsck does not check for.
     ['convert two.pkl two.mmdpickle', 4, /use --encoding latin1, utf-8 or bytes .*\[CORRUPT\]$/m],
     [
       'import two.mmdpickle settings.pkl two.pkl',
@@ -159,7 +159,7 @@ function objectArrayFile(): Uint8Array {
 }
 
 describe.each(Object.entries(TABLES))('%s', (_name, cases) => {
-  it('end with the code that stands in the help, and one line', async () => {
+  it('end with the exit code that the help gives, and one line', async () => {
     const cwd = bench.folder();
     writeFileSync(join(cwd, 'bad.npy'), 'no npy');
     writeFileSync(join(cwd, 'bad.npz'), 'PK\x03\x04 and nothing more');
@@ -202,8 +202,8 @@ describe.each(Object.entries(TABLES))('%s', (_name, cases) => {
   });
 });
 
-describe('arrays of objects', () => {
-  it('come in with --allow-pickle', async () => {
+describe('object arrays', () => {
+  it('are imported with --allow-pickle', async () => {
     const cwd = bench.folder();
     writeFileSync(join(cwd, 'objects.npy'), objectArrayFile());
     expect(await bench.line(cwd, 'mmdpickle import new.mmdpickle objects.npy --allow-pickle')).toMatchObject({
@@ -220,7 +220,7 @@ describe('arrays of objects', () => {
 const EVIL = 'a\u001b[2Jb\u009b\u202e';
 
 describe('errors', () => {
-  it('of an import behind one that is done tell what went in', async () => {
+  it('of an import after a complete one report what was imported', async () => {
     const cwd = bench.folder();
     writeFileSync(join(cwd, 'bad.npz'), 'PK\u0003\u0004');
     writeFileSync(join(cwd, 'bad.safetensors'), '');
@@ -239,7 +239,7 @@ describe('errors', () => {
   it.each([
     ['value', 2 ** 24],
     ['key', 2 ** 16],
-  ])('tell of a %s that holds another twice at each of sixty levels', async (key, maximum) => {
+  ])('report a %s that nests another one twice at each of sixty levels', async (key, maximum) => {
     const cwd = bench.folder();
     {
       let value: unknown = Tuple.of();
@@ -264,7 +264,7 @@ describe('errors', () => {
     expect(debug.stderr).toMatch(/^mmdpickle: .*\n.*\n +at /);
   });
 
-  it('tell that another process has the lease, with exit code 5', async () => {
+  it('report that another process has the lease, with exit code 5', async () => {
     const cwd = bench.folder();
     using dict = MmapDict.open(join(cwd, 'run.mmdpickle'));
     using _lease = dict.lease();
@@ -272,7 +272,7 @@ describe('errors', () => {
     expect({ code, stderr }).toMatchObject({ code: 5, stderr: expect.stringMatching(/LOCKED/) });
   });
 
-  it('leave no file behind that was not there', async () => {
+  it('leave no new file behind', async () => {
     const cwd = bench.folder();
     const ingest = 'ingest new.mmdpickle --from frames.raw';
     const lines = [
@@ -297,7 +297,7 @@ describe('errors', () => {
     }
   });
 
-  it('leave no new file behind of a change that failed, and an old one as it was', async () => {
+  it('of a failed change leave no new file behind, and an existing one as it was', async () => {
     const cwd = bench.folder();
     writeFileSync(join(cwd, 'bad.npz'), 'PK\x03\x04 and nothing more');
     writeFileSync(join(cwd, 'bad.csv'), 'a\nx\n');
@@ -309,12 +309,12 @@ describe('errors', () => {
       await bench.line(cwd, `mmdpickle ${words.replace('FILE', 'empty.mmdpickle')}`);
       expect(existsSync(join(cwd, 'empty.mmdpickle'))).toBe(true);
     }
-    // The first file was committed before the second was found bad.
+    // The first file was committed before the second was found to be bad.
     await bench.line(cwd, 'mmdpickle import some.mmdpickle flat.npy bad.npz');
     expect((await bench.line(cwd, 'mmdpickle ls some.mmdpickle')).stdout).toContain('flat');
   });
 
-  it('name the file that was asked for, and not the one beside it, when an export fails', async () => {
+  it('name the requested file, not the temporary one beside it, when an export fails', async () => {
     const cwd = bench.folder();
     for (const output of ['out.npz', 'out.npy', 'out.csv']) {
       const { code, stderr } = await bench.shell(
@@ -328,7 +328,7 @@ describe('errors', () => {
     }
   });
 
-  it('tell of a directory as standard input, and of a temporary folder that is full', async () => {
+  it('report a directory as standard input, and a full temporary directory', async () => {
     const cwd = bench.folder();
     for (const [line, said] of [
       ['mmdpickle put run.mmdpickle x - < .', /: illegal operation on a directory/],
@@ -345,7 +345,7 @@ describe('errors', () => {
     expect(existsSync(join(cwd, 'new.mmdpickle'))).toBe(false);
   });
 
-  it('say standard input, and not the file that it went through', async () => {
+  it('name standard input, not the temporary file that it was copied to', async () => {
     const cwd = bench.folder();
     const shape = '--dtype f8 --shape 3';
     for (const [input, format, said] of [

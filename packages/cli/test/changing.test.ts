@@ -14,7 +14,7 @@ afterAll(() => bench[Symbol.dispose]());
 const shell = bench.lines.bind(bench);
 
 describe('changing a file', () => {
-  it('who takes the first of several arrays in a file says what was left', async () => {
+  it('commands that take the first of several arrays in a file report what was ignored', async () => {
     const cwd = bench.folder();
     await shell(cwd, 'cat flat.npy flat.npy > both.npy');
     for (const line of ['import both.mmdpickle both.npy', 'put put.mmdpickle x @both.npy']) {
@@ -24,7 +24,7 @@ describe('changing a file', () => {
     }
   });
 
-  it('two inputs of different formats with the same key are refused, in whatever order: neither replaces the other', async () => {
+  it('two inputs of different formats with the same key are refused, in any order: neither replaces the other', async () => {
     const cwd = bench.folder();
     await shell(cwd, 'cp flat.npy same.npy');
     writeFileSync(join(cwd, 'same.csv'), '3\n4\n');
@@ -45,7 +45,7 @@ describe('changing a file', () => {
     ['convert both.pkl new.mmdpickle', 'both.pkl: the pickle ends at'],
     ['convert --downgrade run.mmdpickle', '3 arrays of run.mmdpickle are in the modern layout'],
     ['export run.mmdpickle all.npz', '2 values are not arrays: left out'],
-  ])('under --json what %s tells beside its result is JSON too', async (line, note) => {
+  ])('with --json, the note that %s prints beside its result is JSON too', async (line, note) => {
     const cwd = bench.folder();
     await shell(cwd, 'cat settings.pkl hostile.pkl > both.pkl');
     const { code, stdout, stderr } = await bench.line(cwd, `mmdpickle ${line} --json`);
@@ -54,7 +54,7 @@ describe('changing a file', () => {
   });
 
   it.each([
-    ['the float32 rows', new GrowableNDArray([4], 'float32'), [[1, 2, 3, 4]]],
+    ['float32 rows', new GrowableNDArray([4], 'float32'), [[1, 2, 3, 4]]],
     [
       'records',
       new GrowableNDArray(
@@ -71,7 +71,7 @@ describe('changing a file', () => {
       new GrowableNDArray([], { names: ['a', 'b'], formats: ['i1', '<f8'], aligned: true }),
       [{ a: 1, b: 2 }],
     ],
-  ])('Python maps %s by the lines of the guide', async (_, stub, rows) => {
+  ])('Python maps %s with the lines in the guide', async (_, stub, rows) => {
     const cwd = bench.folder();
     {
       using dict = MmapDict.open(join(cwd, 'run.mmdpickle'));
@@ -89,7 +89,7 @@ describe('changing a file', () => {
     expect(await shell(cwd, `${info.executable} look.py`)).toBe('True True 1\n');
   });
 
-  it('put stores numbers, text, JSON, arrays and pickles as Python sees them', async () => {
+  it('put stores numbers, text, JSON, arrays and pickles so that Python sees the same values', async () => {
     const cwd = bench.folder();
     await shell(
       cwd,
@@ -118,24 +118,21 @@ describe('changing a file', () => {
     );
   });
 
-  it.each(['csv', 'pkl', 'npz', 'npy'])(
-    'an exported .%s file takes the place of the one that was there, whole',
-    async (ending) => {
-      const cwd = bench.folder();
-      const path = join(cwd, `old.${ending}`);
-      writeFileSync(path, 'as it was');
-      const old = openSync(path, 'r');
-      await shell(
-        cwd,
-        `mmdpickle export run.mmdpickle old.${ending} dark`,
-        `mmdpickle import new.mmdpickle old.${ending}`,
-      );
-      expect(readFileSync(old, 'utf8')).toBe('as it was');
-      closeSync(old);
-    },
-  );
+  it.each(['csv', 'pkl', 'npz', 'npy'])('an exported .%s file replaces an existing one as a whole', async (ending) => {
+    const cwd = bench.folder();
+    const path = join(cwd, `old.${ending}`);
+    writeFileSync(path, 'as it was');
+    const old = openSync(path, 'r');
+    await shell(
+      cwd,
+      `mmdpickle export run.mmdpickle old.${ending} dark`,
+      `mmdpickle import new.mmdpickle old.${ending}`,
+    );
+    expect(readFileSync(old, 'utf8')).toBe('as it was');
+    closeSync(old);
+  });
 
-  it('CSV and pickles go into pipes too', async () => {
+  it('CSV and pickles can be written to pipes too', async () => {
     const cwd = bench.folder();
     const csv = await shell(cwd, 'mmdpickle export run.mmdpickle /dev/stdout dark --format csv | head -n 1');
     expect(csv).toBe('0,1,2,3,4,5,6,7\n');
@@ -143,7 +140,7 @@ describe('changing a file', () => {
     expect(load(readFileSync(join(cwd, 'piped.pkl')) as Uint8Array)).toEqual(new Map([['operator', 'night shift']]));
   });
 
-  it('import and export go through every format, and through pipes', async () => {
+  it('import and export work with every format, and with pipes', async () => {
     const cwd = bench.folder();
     const keys = await shell(
       cwd,
@@ -175,7 +172,7 @@ describe('changing a file', () => {
     expect(await shell(cwd, 'mmdpickle export i.mmdpickle - flat --format csv')).toBe('1,2,3\n4,5,6\n');
   });
 
-  it('numbers of a CSV file may be infinite, in its first line too, and times of any length', async () => {
+  it('numbers in a CSV file may be infinite, even in the first line, and times may have any length', async () => {
     const cwd = bench.folder();
     writeFileSync(join(cwd, 'inf.csv'), '1,inf,-Infinity\n2,nan,+INF\n');
     await shell(cwd, 'mmdpickle import i.mmdpickle inf.csv');
@@ -186,7 +183,7 @@ describe('changing a file', () => {
     expect(await shell(cwd, 'mmdpickle get i.mmdpickle times/t --csv')).toBe('1732246372123456789\n');
   });
 
-  it('what a shape leaves of a raw file is told', async () => {
+  it('bytes of a raw file that a shape leaves over are reported', async () => {
     const cwd = bench.folder();
     writeFileSync(join(cwd, 'x.raw'), new Uint8Array(20));
     const { code, stderr } = await bench.line(cwd, 'mmdpickle import i.mmdpickle x.raw --dtype f8 --shape 2');
@@ -202,7 +199,7 @@ describe('changing a file', () => {
     ['complex64', '0.5j\n'],
     ['datetime64[s]', '""\n4347226899\n'],
     ['timedelta64[ms]', '1,\n,-2\n'],
-  ])('what get --csv prints of %s comes back', async (dtype, text) => {
+  ])('the output of get --csv for %s can be imported again', async (dtype, text) => {
     const cwd = bench.folder();
     writeFileSync(join(cwd, 'x.csv'), text);
     await shell(cwd, `mmdpickle import i.mmdpickle x.csv --dtype '${dtype}'`);
@@ -211,7 +208,7 @@ describe('changing a file', () => {
     );
   });
 
-  it('a row of CSV that is one empty cell stays a row, out and in', async () => {
+  it('a CSV row with a single empty cell stays a row on export and import', async () => {
     const cwd = bench.folder();
     {
       using dict = MmapDict.open(join(cwd, 'gaps.mmdpickle'));
@@ -222,7 +219,7 @@ describe('changing a file', () => {
     expect(await shell(cwd, 'mmdpickle get gaps.mmdpickle gaps --csv')).toBe('1\nNaN\n3\n');
   });
 
-  it('each row of CSV ends as it does, however the first one ended, and in UTF-16', async () => {
+  it('each CSV row ends at its own line ending, however the first one ended, and in UTF-16 too', async () => {
     const cwd = bench.folder();
     writeFileSync(join(cwd, 'ends.csv'), 'a,b\r\n1,2\n3,4\r5,6\r\n');
     const ingest = 'ingest ends.mmdpickle --from ends.csv --format csv --schema a:int8,b:U8 --into rows --key rows';
@@ -234,7 +231,7 @@ describe('changing a file', () => {
     expect(await shell(cwd, 'mmdpickle get wide.mmdpickle rows --csv')).toBe('a,b\n1,\u00e9\n');
   });
 
-  it('a CSV file takes the memory of its numbers, and not that of its text', async () => {
+  it('a CSV import takes memory for its numbers, not for its text', async () => {
     const cwd = bench.folder();
     const rows = Array.from({ length: 200_000 }, (_, i) => `${i},${-i},${i * 7},${i / 4}`);
     writeFileSync(join(cwd, 'long.csv'), `constructor,b,c,d\n${rows.join('\n')}\n`);
@@ -248,9 +245,9 @@ describe('changing a file', () => {
     expect((dict.get('long/b') as NDArray).shape).toEqual([200_000]);
   });
 
-  it('convert makes mmdpickle files of pickles, and changes spellings in place and by copy', async () => {
+  it('convert turns pickles into mmdpickle files, and changes layouts in place and by copy', async () => {
     const cwd = bench.folder();
-    // Python would not load a file that a damaged value was copied to.
+    // Python could not load a file with a copy of the damaged value.
     const bytes = readFileSync(join(cwd, 'run.mmdpickle'));
     bytes[bytes.indexOf('night shift') - 1] = 0xff;
     writeFileSync(join(cwd, 'damaged.mmdpickle'), bytes);
@@ -277,7 +274,7 @@ describe('changing a file', () => {
     expect(layouts('new.mmdpickle')).toEqual(['modern', 'modern', 'modern']);
   });
 
-  it('floats stay floats in what is taken in and out as objects', async () => {
+  it('floats stay floats when objects are imported and exported', async () => {
     const cwd = bench.folder();
     const items = [new PyFloat(1), 1];
     const objects = Buffer.concat([formatNpyHeader({ dtype: 'O', shape: [2] }), dump(NDArray.ofObjects(items))]);
@@ -299,7 +296,7 @@ describe('changing a file', () => {
       expect([key, value instanceof NDArray ? [value.get(0), value.get(1)] : value]).toEqual([key, items]);
   });
 
-  it('--encoding says what the 8-bit strings of Python 2 are', async () => {
+  it("--encoding gives the encoding of Python 2's 8-bit strings", async () => {
     const cwd = bench.folder();
     const text: EmitOp = ['SHORT_BINSTRING', Uint8Array.of(0xe9)];
     const header = formatNpyHeader({ dtype: 'O', shape: [1] });
@@ -331,7 +328,7 @@ describe('changing a file', () => {
     );
   });
 
-  it('fsck, seal, verify, vacuum and reclaim tell what they did as JSON', async () => {
+  it('fsck, seal, verify, vacuum and reclaim report what they did as JSON', async () => {
     const cwd = bench.folder();
     const json = async (line: string): Promise<unknown> =>
       JSON.parse((await bench.line(cwd, `mmdpickle ${line} --json`)).stdout);

@@ -59,7 +59,7 @@ export class Bench implements Disposable {
   /** Starts `mmdpickle` and leaves it running. */
   start(cwd: string, args: readonly string[], env: Readonly<Record<string, string>> = {}): ChildProcess {
     const child = spawn(process.execPath, [MAIN, ...args], { cwd, env: { ...this.#env(), ...env } });
-    // What a test writes after the program has ended would otherwise end the tests with EPIPE.
+    // Without this listener, a write after the program has ended would end the tests with EPIPE.
     child.stdin.on('error', () => undefined);
     return child;
   }
@@ -103,7 +103,10 @@ export class Bench implements Disposable {
     return stdout;
   }
 
-  /** Runs a line of shell on a terminal of its own. The output of both streams is `stdout`, and goes at once to the file `screen`. */
+  /**
+   * Runs a line of shell on a terminal of its own. The output of both streams is `stdout`, and is also written to the
+   * file `screen` at once.
+   */
   async terminal(cwd: string, line: string): Promise<Ended> {
     const env = { ...this.#env(), TERM: 'xterm' };
     return await ended(spawn('script', ['-qefc', line, 'screen'], { cwd, env: { ...env, SHELL: '/bin/bash' } }));
@@ -119,7 +122,7 @@ export class Bench implements Disposable {
   }
 }
 
-/** The words of a line that has no shell syntax except single quotes; else undefined. */
+/** The words of a line without shell syntax other than single quotes; otherwise undefined. */
 function plainWords(line: string): string[] | undefined {
   const words = line.match(/(?:'[^']*'|[^\s'])+/g)?.map((word) => ({ word, bare: word.replaceAll(/'[^']*'/g, '') }));
   if (words === undefined || words.some(({ bare }) => /[^\w./:,=@%+-]/.test(bare))) return undefined;

@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { readCsv } from '../src/formats/csv-import.ts';
 import { CsvRows } from '../src/ingest/csv-rows.ts';
 
-/** The rows of a text that comes in pieces; those that are none as what is wrong. */
+/** The rows of a text that arrives in pieces; a bad row is given as its error message. */
 function cut(pieces: readonly string[], maximum = 1000): unknown[] {
   const csv = new CsvRows(maximum);
   return [...pieces, ''].flatMap((piece, i) =>
@@ -16,7 +16,7 @@ function cut(pieces: readonly string[], maximum = 1000): unknown[] {
   );
 }
 
-/** The rows of a text in pieces with the lines that they begin in; then the error that it ends with, if it does. */
+/** The rows of a text that arrives in pieces, with the line that each starts on, then the error that ended it, if any. */
 function placed(pieces: readonly string[], maximum = 1000): unknown[] {
   const csv = new CsvRows(maximum);
   const rows: unknown[] = [];
@@ -33,7 +33,7 @@ function placed(pieces: readonly string[], maximum = 1000): unknown[] {
 const inPieces = (text: string, length: number): string[] =>
   Array.from({ length: Math.ceil(text.length / length) }, (_, i) => text.slice(i * length, (i + 1) * length));
 
-/** As the rows are read; only the first row. */
+/** Options of csv-parse that match how rows are read; only the first row. */
 const FIRST = {
   record_delimiter: ['\r\n', '\n', '\r'],
   skip_empty_lines: true,
@@ -43,7 +43,7 @@ const FIRST = {
 };
 
 describe('CSV in pieces', () => {
-  it('is cut as csv-parse cuts it, wherever the pieces end', () => {
+  it('is cut into rows as csv-parse does, wherever the pieces end', () => {
     const alphabet = [
       'a',
       '1',
@@ -79,7 +79,7 @@ describe('CSV in pieces', () => {
     );
   });
 
-  it('gives every row the line that it begins in, wherever the pieces end, also with rows as long as they may be', () => {
+  it('gives every row the line that it starts on, wherever the pieces end, even with rows of the maximum length', () => {
     const part = fc.constantFrom('a', ',', '"', '""', '\n', '\r\n', '\r', ' ', '"c\nd"', '"e\r\nf",g', '"\r"');
     const texts = fc.array(part, { maxLength: 20 }).map((parts) => parts.join(''));
     fc.assert(
@@ -103,16 +103,16 @@ describe('CSV in pieces', () => {
       rows: ['2: csv: a quote inside a cell, or text after a closing quote'],
     },
     {
-      what: 'text behind a quote',
+      what: 'text after a closing quote',
       bad: '2,"b" c',
       rows: ['2: csv: a quote inside a cell, or text after a closing quote'],
     },
-  ])('$what costs its own line', ({ bad, rows }) => {
+  ])('$what costs only its own line', ({ bad, rows }) => {
     const text = `1,a\n${bad}\n3,c\n4,d\n`;
     expect(cut([text])).toEqual([['1', 'a'], ...rows, ['3', 'c'], ['4', 'd']]);
   });
 
-  it('has all rows behind one that is none, however many they are', () => {
+  it('keeps all rows after a bad one, however many there are', () => {
     for (let count = 0; count < 40; count++) {
       const rows = Array.from({ length: count }, (_, i) => [`${i}`]);
       const bad = '1: csv: a quote that is not closed';
@@ -120,7 +120,7 @@ describe('CSV in pieces', () => {
     }
   });
 
-  it('has a row of as many characters as are allowed, its end among them', () => {
+  it('may have a row of exactly the maximum length, including its line ending', () => {
     const text = '"aaaa\nbbb",c\n';
     expect(cut([text], text.length)).toEqual([['aaaa\nbbb', 'c']]);
     expect(cut([text], text.length - 1)).toEqual([
@@ -129,7 +129,7 @@ describe('CSV in pieces', () => {
     ]);
   });
 
-  it('has rows and lines of so many characters at most', () => {
+  it('has rows and lines of at most the maximum length', () => {
     expect(cut(['1,"', ...Array.from({ length: 20 }, () => 'line\n')], 30).slice(0, 2)).toEqual([
       '1: csv: a quote that is not closed within 30 characters',
       ['line'],
@@ -144,8 +144,8 @@ describe('CSV in pieces', () => {
   });
 });
 
-describe('a CSV file that is imported', () => {
-  /** So many numbers are made elements at once. */
+describe('an imported CSV file', () => {
+  /** This many numbers are converted to elements at once. */
   const piece = 65_536;
   const width = 64;
   const rows = piece / width;
@@ -154,7 +154,7 @@ describe('a CSV file that is imported', () => {
   const textOf = (numbers: ArrayLike<number>): string =>
     Array.from(numbers, (n, i) => `${n}${(i + 1) % width === 0 ? '\n' : ','}`).join('');
 
-  /** What the columns of a text hold, as bytes in 16 bits. */
+  /** The columns of a text as int16 bytes. */
   async function imported(text: string, dtype: string): Promise<Record<string, { shape: unknown; bytes: Buffer }>> {
     using dir = new TempDir();
     writeFileSync(dir.file('x.csv'), text);
@@ -174,7 +174,7 @@ describe('a CSV file that is imported', () => {
     expect(await imported(textOf(numbers), 'int16')).toEqual({ x: { shape: [count, width], bytes } });
   });
 
-  it('has a column of more numbers than are made elements at once', async () => {
+  it('may have a column of more numbers than are converted at once', async () => {
     const numbers = Int16Array.from({ length: piece + 1 }, (_, i) => i % 30_011);
     const text = `a,b\n${Array.from(numbers, (n) => `${n},${-n}\n`).join('')}`;
     expect(await imported(text, 'int16')).toEqual({
@@ -183,7 +183,7 @@ describe('a CSV file that is imported', () => {
     });
   });
 
-  it.each(counts)('tells the line of a number that fits no element, be it in row %i', async (row) => {
+  it.each(counts)('reports the line of a number that does not fit the dtype, even in row %i', async (row) => {
     const numbers = new Float64Array(width * (2 * rows + 9)).fill(1);
     for (const column of [0, width - 1]) {
       const bad = numbers.with(width * (row - 1) + column, 40_000);

@@ -7,7 +7,7 @@ afterAll(() => bench[Symbol.dispose]());
 
 const commands = await loadCommands(COMMANDS);
 
-describe('every documented example works as it stands', () => {
+describe('every documented example works as written', () => {
   it.each(commands.map(({ name, examples }) => ({ name, examples })))('$name', async ({ examples }) => {
     expect(examples.length).toBeGreaterThan(0);
     await twoAtATime(examples, async ({ line, exit = 'ok' }) => {

@@ -16,7 +16,7 @@ afterAll(() => bench[Symbol.dispose]());
 const MOSQUITTO = '/usr/sbin/mosquitto';
 
 describe('formats and targets', () => {
-  it('write what came, wherever it goes', async () => {
+  it('write the received frames, whatever the target', async () => {
     const cwd = bench.folder();
     const lines = [
       'ingest frames.mmdpickle --from frames.raw --dtype uint16 --shape 4,8 --durability commit',
@@ -41,7 +41,7 @@ describe('formats and targets', () => {
     expect(readdirSync(cwd).filter((name) => name.startsWith('roll-'))).toHaveLength(2);
   });
 
-  it('keep integers, times and texts as they stand in records', async () => {
+  it('keep integers, times and text in records exactly', async () => {
     const cwd = bench.folder();
     writeFileSync(join(cwd, 'ns.csv'), 't,n,d,name,x\n1732246372123456789,-9007199254740993,7,ab,inf\n');
     writeFileSync(join(cwd, 'ns.ndjson'), '{"t":1732246372123456789,"n":-9007199254740993,"d":7,"name":"ab"}\n');
@@ -58,7 +58,7 @@ describe('formats and targets', () => {
     }
   });
 
-  it('count what is no frame, and say so with exit code 1, where --invalid skip lets it pass', async () => {
+  it('count invalid input that --invalid skip leaves out, and report it by exit code 1', async () => {
     const cwd = bench.folder();
     writeFileSync(join(cwd, 'some.ndjson'), '{"t":1}\nnonsense\n{"t":"x"}\n{"t":2}\n');
     const args = '--from some.ndjson --format ndjson --schema t:float64 --into rows --invalid skip --json';
@@ -66,7 +66,7 @@ describe('formats and targets', () => {
     expect({ code, ...JSON.parse(stdout) }).toMatchObject({ code: 1, written: 2, invalid: 2, droppedTotal: 0 });
   });
 
-  it('keep the records before one that is bad, or too long', async () => {
+  it('keep the records before a bad or oversized one', async () => {
     const cwd = bench.folder();
     const long = `${'9'.repeat(2 ** 21)},1\n2,2\n`;
     const cases = [
@@ -85,7 +85,7 @@ describe('formats and targets', () => {
     }
   });
 
-  it('skip the lines of CSV that are none, and no others', async () => {
+  it('skip the invalid CSV lines and no others', async () => {
     const cwd = bench.folder();
     const lines = Array.from({ length: 1000 }, (_, i) => `${i},${i}`);
     for (const [line, bad] of [
@@ -102,14 +102,14 @@ describe('formats and targets', () => {
     expect({ code, ...JSON.parse(stdout) }).toMatchObject({ code: 1, written: 995, invalid: 5 });
   });
 
-  it('tell that frames could not be written, also where the source broke off behind them', async () => {
+  it('report that frames could not be written, even if the source breaks off after them', async () => {
     const cwd = bench.folder();
     const line = 'head -c 100001 /dev/zero | mmdpickle ingest out.mmdpickle --shape 1000 --batch 60s';
     const { code, stderr } = await bench.shell(cwd, `trap '' XFSZ; ulimit -f 20; ${line}`);
     expect({ code, stderr }).toMatchObject({ code: 1, stderr: expect.stringMatching(/NO_SPACE/) });
   });
 
-  it('write what came before a bad record, also where they have to wait for the file', async () => {
+  it('write the records before a bad one, even if they have to wait for the file', async () => {
     const cwd = bench.folder();
     const path = join(cwd, 'out.mmdpickle');
     MmapDict.open(path).close();
@@ -121,14 +121,14 @@ describe('formats and targets', () => {
     child.stdin?.write('{"n":1}\n{"n":2}\n');
     await told(child, /"received":2/);
     child.stdin?.end('nonsense\n');
-    // Long enough for a process that does not wait to be gone.
+    // Long enough for a process that does not wait to have exited.
     await Promise.race([ended, sleep(500)]);
     file.unlock();
     expect((await ended).code).toBe(4);
     expect(arrayIn(cwd, 'out', 'data').shape).toEqual([2]);
   });
 
-  it('tell a run with drops by exit code 1', async () => {
+  it('report dropped frames by exit code 1', async () => {
     const cwd = bench.folder();
     const path = join(cwd, 'drops.mmdpickle');
     MmapDict.open(path).close();
@@ -154,7 +154,7 @@ describe('formats and targets', () => {
     expect({ code, ...JSON.parse(stdout) }).toMatchObject({ code: 1, received: 26, written: 10, droppedTotal: 16 });
   });
 
-  it('commit the frames of a file together, and those of a pipe as they come', async () => {
+  it('commit the frames of a file together, and those of a pipe as they arrive', async () => {
     const cwd = bench.folder();
     writeFileSync(join(cwd, 'frames.raw'), new Uint8Array(500));
     const commits = async (line: string): Promise<unknown> => {
@@ -168,12 +168,12 @@ describe('formats and targets', () => {
     expect(await commits(`cat frames.raw | ${ingest} --key c`)).toEqual({ written: 500, together: false });
   });
 
-  it('commit batches while frames come steadily', async () => {
+  it('commit batches while frames arrive steadily', async () => {
     const cwd = bench.folder();
     const child = bench.start(cwd, ['ingest', 'out.mmdpickle', '--shape', '1', '--batch', '200ms']);
     const ended = withoutInput(child);
     const pace = setInterval(() => child.stdin?.write('a'), 20);
-    // A line of counters each second, for as long as frames come.
+    // A line of counters each second, as long as frames arrive.
     const [, written] = await told(child, /"written":([1-9]\d*)/);
     clearInterval(pace);
     child.kill('SIGKILL');
@@ -184,12 +184,12 @@ describe('formats and targets', () => {
 
 describe('an interrupted ingest', () => {
   it.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)(
-    'drains and seals on %s, and tells that nothing was lost',
+    'drains and seals on %s, and reports that nothing was lost',
     async (signal) => {
       const cwd = bench.folder();
       const child = bench.start(cwd, ['ingest', 'out.mmdpickle', '--shape', '4', '--into', 'rows']);
       child.stdin?.write('abcdefghij');
-      // The JSON line of the first second shows that both frames are there.
+      // The JSON line of the first second shows that both frames have arrived.
       await told(child, /"written":2/);
       child.kill(signal);
       const { code, stdout } = await withoutInput(child);
@@ -200,13 +200,13 @@ describe('an interrupted ingest', () => {
     },
   );
 
-  it('waits for a named pipe no longer than it is wanted to', async () => {
+  it('waits for a named pipe only until --duration ends or it is interrupted', async () => {
     const cwd = bench.folder();
     spawnSync('mkfifo', [join(cwd, 'pipe')]);
     const silent = bench.start(cwd, ['ingest', 'none.mmdpickle', '--from', 'pipe', '--duration', '300ms']);
     expect((await withoutInput(silent)).stdout).toBe('0 frames, 0 B written; 0 dropped\n');
     const child = bench.start(cwd, ['ingest', 'out.mmdpickle', '--from', 'pipe', '--shape', '4']);
-    // Opened for reading too, so that opening does not wait; closing it ends the stream.
+    // Opened for reading too, so that the open does not block; closing it ends the stream.
     const pipe = openSync(join(cwd, 'pipe'), 'r+');
     writeSync(pipe, 'abcdefgh');
     await told(child, /"written":2/);
@@ -234,7 +234,7 @@ describe('network sources', () => {
     expect(await withoutInput(child)).toMatchObject({ code: 0, stdout: '2 frames, 8 B written; 0 dropped\n' });
   });
 
-  it('say that they were interrupted while no client came', async () => {
+  it('report an interrupt while waiting for a client', async () => {
     const child = bench.start(bench.folder(), ['ingest', 'tcp.mmdpickle', '--from', 'tcp-listen://127.0.0.1:0']);
     await told(child, /tcp-listen:/);
     const ended = Promise.all([withoutInput(child), told(child, /listening on 127\.0\.0\.1:0: interrupted/)]);
@@ -242,14 +242,14 @@ describe('network sources', () => {
     expect((await ended)[0].code).toBe(130);
   });
 
-  it('take datagrams, and leave out those that are no frames', async () => {
+  it('receive datagrams, and skip those that are not frames', async () => {
     const cwd = bench.folder();
     const args = ['ingest', 'udp.mmdpickle', '--from', 'udp://127.0.0.1:0', '--shape', '4', '--max-frames', '3'];
     const child = bench.start(cwd, args);
     const [, port] = await told(child, /udp:\/\/127\.0\.0\.1:(\d+)/);
     const socket = createSocket('udp4');
     socket.send('odd', Number(port), '127.0.0.1');
-    // Datagrams may get lost: send until the program has what it wants.
+    // Datagrams may get lost: send until the program has enough.
     const timer = setInterval(() => socket.send('abcd', Number(port), '127.0.0.1'), 20);
     const { code, stdout } = await withoutInput(child);
     clearInterval(timer);
@@ -257,7 +257,7 @@ describe('network sources', () => {
     expect({ code, stdout }).toEqual({ code: 1, stdout: '3 frames, 12 B written; 0 dropped, 1 invalid\n' });
   });
 
-  it.runIf(existsSync(MOSQUITTO))('take the messages of an MQTT broker', async () => {
+  it.runIf(existsSync(MOSQUITTO))('receive the messages of an MQTT broker', async () => {
     const cwd = bench.folder();
     const port = await freePort();
     writeFileSync(join(cwd, 'broker.conf'), `listener ${port} 127.0.0.1\nallow_anonymous true\n`);
@@ -266,7 +266,7 @@ describe('network sources', () => {
       await told(broker, /mosquitto version \S+ running/);
       const { connectAsync } = await import('mqtt');
       const client = await connectAsync(`mqtt://127.0.0.1:${port}`);
-      // Retained messages wait for whoever subscribes.
+      // Retained messages are kept for new subscribers.
       for (const n of [1, 2, 3]) {
         await client.publishAsync(`plant/${n}/t`, JSON.stringify({ celsius: n }), { retain: true, qos: 1 });
       }
@@ -283,7 +283,7 @@ describe('network sources', () => {
   });
 });
 
-describe('a source or a file that cannot be had', () => {
+describe('a source or a file that is not available', () => {
   it.each(['mqtt://127.0.0.1:1/x', 'tcp://127.0.0.1:1', 'udp://192.0.2.1:9'])(
     '%s leaves no file behind',
     async (from) => {
@@ -294,7 +294,7 @@ describe('a source or a file that cannot be had', () => {
     },
   );
 
-  it('a file that another writer has ends the program, however open its source is', async () => {
+  it('a file that is leased by another writer ends the program, even while its source is open', async () => {
     const cwd = bench.folder();
     using dict = MmapDict.open(join(cwd, 'run.mmdpickle'));
     using _lease = dict.lease();
@@ -319,7 +319,7 @@ describe('a source or a file that cannot be had', () => {
     clearInterval(pace);
   });
 
-  it('a broker that does not answer is left at the first SIGINT', async () => {
+  it('an MQTT broker that does not answer is abandoned on the first SIGINT', async () => {
     const cwd = bench.folder();
     const server = createServer();
     const connected = new Promise((resolve) => server.once('connection', resolve));
@@ -348,7 +348,7 @@ function arrayIn(cwd: string, name: string, key: string): NDArray {
   return (dict.get(key) as NDArray).copy();
 }
 
-/** Waits for a process whose input stays open until it ends. */
+/** Waits for a process whose input stays open until it exits. */
 async function withoutInput(child: ReturnType<Bench['start']>): Promise<Ended> {
   let stdout = '';
   child.stdout?.setEncoding('utf8').on('data', (piece: string) => (stdout += piece));

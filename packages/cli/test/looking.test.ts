@@ -16,8 +16,8 @@ const bench = await Bench.open();
 afterAll(() => bench[Symbol.dispose]());
 const shell = bench.lines.bind(bench);
 
-describe('looking at a file', () => {
-  it('ls tells types, shapes, sizes and dead space, as a tree and as JSON', async () => {
+describe('inspecting a file', () => {
+  it('ls shows types, shapes, sizes and dead space, as a tree and as JSON', async () => {
     const cwd = bench.folder();
     const tree = await shell(
       cwd,
@@ -62,7 +62,7 @@ describe('looking at a file', () => {
     });
   });
 
-  it('elements are shown as they are, whatever their kind and order', async () => {
+  it('elements are shown exactly, whatever their kind and order', async () => {
     const cwd = bench.folder();
     const nested: Descr = [
       ['a', '<i4'],
@@ -132,11 +132,11 @@ describe('looking at a file', () => {
     expect(await get('zero --json')).toBe('-0.0\n');
     expect(await get('sets')).toBe("{{1, 2}: (array('b', [-1]),)}\n");
     expect(await get('sets --json')).toMatch(/^\{"1,2":\[/);
-    // As in the dict, where an object of JavaScript's puts keys that look like indices first.
+    // In the dict's order; a JavaScript object would put keys that look like indices first.
     expect(await get('counts --json')).toBe('{"10":{"2":"b","1":"a"},"9":[[1]]}\n');
   });
 
-  it('dis shows entries with their place in the file, and not the bytes of arrays', async () => {
+  it('dis shows entries with their offsets in the file, and omits the bytes of arrays', async () => {
     const cwd = bench.folder();
     using dict = MmapDict.open(join(cwd, 'run.mmdpickle'), { mode: 'r' });
     const { offset } = dict.getMeta('dark') ?? {};
@@ -153,7 +153,7 @@ describe('looking at a file', () => {
     expect(existsSync(join(cwd, 'owned'))).toBe(false);
   });
 
-  it('check says where a pickle changes, calls and looks up what it does not name', async () => {
+  it('check reports where a pickle changes, calls or looks up something that it does not name', async () => {
     const cwd = bench.folder();
     const ops: EmitOp[] = [['GLOBAL', 'uuid UUID'], 'EMPTY_DICT', 'BUILD', ['EXT1', 7], 'EMPTY_TUPLE', 'REDUCE'];
     writeFileSync(join(cwd, 'doubts.pkl'), emit([...ops, 'STOP']));
@@ -164,7 +164,7 @@ describe('looking at a file', () => {
     expect(stdout).toContain('globals that Python looks up by an extension code: 7\nNOT ok');
   });
 
-  it('check is not satisfied with the first of several pickles, and who takes it says so', async () => {
+  it('check does not accept a file because of the first of several pickles, and commands that read it report the rest', async () => {
     const cwd = bench.folder();
     await shell(cwd, 'cat settings.pkl hostile.pkl > both.pkl');
     const { code, stdout } = await bench.line(cwd, 'mmdpickle check both.pkl');
@@ -184,7 +184,7 @@ describe('looking at a file', () => {
     }
   });
 
-  it('diff names what was added, removed and changed', async () => {
+  it('diff names the keys that were added, removed and changed', async () => {
     const cwd = bench.folder();
     const { code, stdout } = await bench.line(cwd, 'mmdpickle diff run.mmdpickle other.mmdpickle');
     expect({ code, stdout }).toEqual({
@@ -196,7 +196,7 @@ describe('looking at a file', () => {
     ).toBe('');
   });
 
-  it('diff sees other objects in an array, and another fill value', async () => {
+  it('diff detects different objects in an array, and a different fill value', async () => {
     const cwd = bench.folder();
     const mask = ndarray([true]);
     for (const [name, fillValue] of [
@@ -211,7 +211,7 @@ describe('looking at a file', () => {
     expect({ code, stdout }).toEqual({ code: 1, stdout: '~ objects  value\n~ filled  value\n' });
   });
 
-  it('diff compares the elements of arrays, whichever order they lie in', async () => {
+  it('diff compares the elements of arrays, whatever their order in memory', async () => {
     const cwd = bench.folder();
     const columns = ndarray([
       [1, 3, 5],
@@ -227,7 +227,7 @@ describe('looking at a file', () => {
     expect({ code, stdout }).toEqual({ code: 1, stdout: '~ "same bytes"  value\n' });
   });
 
-  it('watch --from N goes on behind change N', async () => {
+  it('watch --from N continues after change N', async () => {
     const seen = await shell(bench.folder(), 'mmdpickle watch run.mmdpickle --from 2 --count 2 --json');
     expect(
       seen
@@ -254,14 +254,14 @@ describe('looking at a file', () => {
     const ingest = '--from row.raw --dtype float32 --shape 4 --into rows --key temperature';
     await shell(cwd, `mmdpickle ingest run.mmdpickle ${ingest}`, 'mmdpickle put new.mmdpickle k 1');
     await second;
-    // A file that is made anew is empty for a moment.
+    // A file that is recreated is empty for a moment.
     writeFileSync(join(cwd, 'empty'), '');
     renameSync(join(cwd, 'empty'), join(cwd, 'run.mmdpickle'));
     await delay(500);
     const third = new Promise((resolve) => tail.stdout?.once('data', resolve));
     await shell(cwd, `mmdpickle ingest next.mmdpickle ${ingest}`, 'mv next.mmdpickle run.mmdpickle');
     await third;
-    // Another array with as many rows and more, and the same one elsewhere.
+    // A different array with at least as many rows, and the same array at another offset.
     const next = async (change: (dict: MmapDict) => void): Promise<void> => {
       const told = new Promise((resolve) => tail.stdout?.once('data', resolve));
       using dict = MmapDict.open(join(cwd, 'run.mmdpickle'));
@@ -280,7 +280,7 @@ describe('looking at a file', () => {
   });
 });
 
-it('watch looks at no more while its output is not taken, and goes on where it was', async () => {
+it('watch reads no further while its output is not consumed, and then continues where it was', async () => {
   const cwd = bench.folder();
   const path = join(cwd, 'stuck.mmdpickle');
   const stop = new AbortController();
@@ -307,7 +307,7 @@ it('watch looks at no more while its output is not taken, and goes on where it w
     dict.set('again', value);
     await delay(100);
   }
-  // Nobody can tell any more that it was replaced.
+  // After this, nothing shows that the value was replaced.
   dict.vacuum();
   reader.emit('takes');
   dict.set('last', 1);

@@ -1,6 +1,4 @@
-/**
- * What `export` writes, and in how many calls.
- */
+/** The bytes that `export` writes, and the number of calls it takes. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { NodeFile } from '@mmdpickle/core/node';
 import { TempDir } from '@mmdpickle/test-support';
@@ -12,7 +10,7 @@ const signal = new AbortController().signal;
 
 afterEach(() => void vi.restoreAllMocks());
 
-test('pieces of any size, one behind the other, are the file', async () => {
+test('the file is the concatenation of pieces of any size', async () => {
   using dir = new TempDir();
   const path = dir.file('out.csv');
   const sizes = fc.oneof(fc.nat(40), fc.integer({ min: 65_500, max: 65_600 }), fc.constantFrom(65_535, 65_536, 65_537));
@@ -28,7 +26,7 @@ test('pieces of any size, one behind the other, are the file', async () => {
   );
 });
 
-test('ten thousand lines are written by few calls', async () => {
+test('ten thousand lines take few write calls', async () => {
   using dir = new TempDir();
   const write = vi.spyOn(NodeFile.prototype, 'write');
   const lines = Array.from({ length: 10_000 }, (_, i) => `${i}\n`);
@@ -37,7 +35,7 @@ test('ten thousand lines are written by few calls', async () => {
   expect(readFileSync(dir.file('out.csv'), 'utf8')).toBe(lines.join(''));
 });
 
-test('lines that are stopped leave no file', async () => {
+test('aborted lines leave no file', async () => {
   using dir = new TempDir();
   const abort = new AbortController();
   function* lines(): Generator<string> {

@@ -1,6 +1,6 @@
 /**
- * The pages that are made from the command table. `pnpm --filter @mmdpickle/cli run pages` (or MMDPICKLE_PAGES=write
- * around this test) writes them anew; without it they must be what they were.
+ * The pages generated from the command table. `pnpm --filter @mmdpickle/cli run pages` (or MMDPICKLE_PAGES=write with
+ * this test) regenerates them; otherwise they must not have changed.
  */
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
@@ -29,12 +29,12 @@ if (process.env.MMDPICKLE_PAGES === 'write') {
   }
 }
 
-describe('the pages made from the command table are those that are published', () => {
+describe('the published pages match those generated from the command table', () => {
   it.each([...pages].map(([path, page]) => ({ name: basename(path), path, page })))('$name', ({ path, page }) => {
     expect(readFileSync(path, 'utf8')).toBe(page);
   });
 
-  it('has no help text of a command that is gone', () => {
+  it('include no help text of a removed command', () => {
     const names = [...COMMANDS.map(({ name }) => `${name}.txt`), 'mmdpickle.txt'];
     expect(readdirSync(GOLDEN).toSorted()).toEqual(names.toSorted());
   });

@@ -30,7 +30,7 @@ export async function writeSamples(folder: string): Promise<void> {
     sealed.set('a', new Float32Array(100)).set('b', 'text').seal({ checksums: true });
   }
   writeRun(path('torn.mmdpickle'));
-  // An append that a crash cut off before its commit.
+  // An append that a crash interrupted before its commit.
   appendFileSync(path('torn.mmdpickle'), new Uint8Array(100));
   writeRun(path('damaged.mmdpickle'));
   breakChain(path('damaged.mmdpickle'), 'gain');
@@ -63,7 +63,7 @@ function writeRun(path: string): void {
   (rows as unknown as { append(rows: Float32Array): void }).append(Float32Array.from({ length: 20 }, (_, i) => i / 2));
 }
 
-/** Overwrites the length of an entry's frame with nonsense, so that a walk does not find the entries after it. */
+/** Overwrites the length of an entry's frame with garbage, so that a walk does not find the entries after it. */
 function breakChain(path: string, key: string): void {
   using dict = MmapDict.open(path, { mode: 'r' });
   const at = dict.getMeta(key)?.entryOffset ?? 0;

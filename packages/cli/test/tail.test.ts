@@ -11,7 +11,7 @@ import { Bench } from './command-line.ts';
 const bench = await Bench.open();
 afterAll(() => bench[Symbol.dispose]());
 
-/** More rows than a pipe takes while nobody reads it: `tail` waits in the middle of printing them. */
+/** More rows than an unread pipe holds: `tail` blocks in the middle of printing them. */
 const ROWS = 20_000;
 
 /**
@@ -34,7 +34,7 @@ async function followed(cwd: string, change: () => void, last: unknown): Promise
 }
 
 describe('tail -f', () => {
-  it('gives the rows that come while it prints others', async () => {
+  it('prints rows that arrive while it prints others', async () => {
     const cwd = bench.folder();
     using dict = MmapDict.open(join(cwd, 'a.mmdpickle'));
     dict.set('k', new GrowableNDArray([], 'int32', { capacity: 2 ** 15 }));
@@ -44,7 +44,7 @@ describe('tail -f', () => {
     expect([told.length, ...told.slice(-4)]).toEqual([ROWS + 3, 7, 1, 2, 3]);
   });
 
-  it('knows an array in the place of another one also where its first and last rows are the same', async () => {
+  it('detects that an array was replaced even if the first and last rows are the same', async () => {
     const cwd = bench.folder();
     using dict = MmapDict.open(join(cwd, 'a.mmdpickle'));
     const rows = (inner: number, ...more: number[]) =>
@@ -55,7 +55,7 @@ describe('tail -f', () => {
   });
 
   it.each(['int32', 'O'] as const)(
-    'gives all rows of an array of %s that took the place of the one it prints',
+    'prints all rows of a %s array that replaced the one it is printing',
     async (dtype) => {
       const cwd = bench.folder();
       using dict = MmapDict.open(join(cwd, 'a.mmdpickle'));

@@ -24,11 +24,11 @@ const WIPE = `\r${ESCAPE}K`;
 /** A line of shell that waits until a command succeeds, however slow the machine is. */
 const until = (command: string): string => `for i in {1..600}; do ${command} && break; sleep 0.05; done`;
 
-/** Two frames of four bytes, and an end when a command has waited for it. */
+/** Ingests two frames of four bytes from a pipe that closes when the command `wait` ends. */
 const twoFrames = (wait: string): string =>
   `(printf abcdefgh; ${until('[ -s out.mmdpickle ]')}; ${wait}) | mmdpickle ingest out.mmdpickle --shape 4`;
 
-/** What a process has open. */
+/** The files that a process has open. */
 function openFiles(pid: number | undefined): string {
   const folder = `/proc/${pid}/fd`;
   const nameOf = (fd: string): string => {
@@ -42,14 +42,14 @@ function openFiles(pid: number | undefined): string {
 }
 
 describe('on a terminal', () => {
-  it('colours appear, but under NO_COLOR and in pipes there are none', async () => {
+  it('colours are used, but not with NO_COLOR or in pipes', async () => {
     const cwd = bench.folder();
     expect((await bench.terminal(cwd, 'mmdpickle ls run.mmdpickle')).stdout).toContain(`${ESCAPE}36m`);
     expect((await bench.terminal(cwd, 'NO_COLOR=1 mmdpickle ls run.mmdpickle')).stdout).not.toContain(ESCAPE);
     expect((await bench.terminal(cwd, 'mmdpickle ls run.mmdpickle | cat')).stdout).not.toContain(ESCAPE);
   });
 
-  it('rows of text command nothing; files and pipes get them as they are', async () => {
+  it('text in rows cannot send terminal commands; files and pipes get it unchanged', async () => {
     const cwd = bench.folder();
     {
       using dict = MmapDict.open(join(cwd, 'text.mmdpickle'));
@@ -61,9 +61,9 @@ describe('on a terminal', () => {
     }
   });
 
-  it('an ingest shows one live line with rate, queue, drops and disk left, and wipes it at the end', async () => {
+  it('an ingest shows one live line with rate, queue, drops and free disk space, and clears it at the end', async () => {
     const cwd = bench.folder();
-    // Not the same letters: the command stands on the screen's first line.
+    // The pattern must not match itself: the command is on the screen's first line.
     const { code, stdout } = await bench.terminal(cwd, twoFrames(until("grep -aq '2 [w]ritten .* 0 queued' screen")));
     expect(code).toBe(0);
     expect(stdout.replaceAll(WIPE, '<wipe>')).toMatch(
@@ -74,7 +74,7 @@ describe('on a terminal', () => {
     expect(quiet.stdout).toBe('2 frames, 8 B written; 0 dropped\r\n');
   });
 
-  it('what takes over a second shows a bar with rate and time left, elsewhere nothing', async () => {
+  it('commands that take over a second show a bar with rate and time left, and nothing elsewhere', async () => {
     const cwd = bench.folder();
     {
       using dict = MmapDict.open(join(cwd, 'large.mmdpickle'));
@@ -109,7 +109,7 @@ describe('in a pipe', () => {
     }
   });
 
-  it('what came or goes through a pipe leaves nothing behind, when it is interrupted or the reader leaves', async () => {
+  it('data through a pipe leaves no temporary file when the program is interrupted or the reader leaves', async () => {
     const cwd = bench.folder();
     mkdirSync(join(cwd, 'tmp'));
     {
@@ -134,7 +134,7 @@ describe('in a pipe', () => {
     ['SIGINT', 130],
     ['SIGTERM', 143],
     ['SIGHUP', 129],
-  ] as const)('%s ends an import with what shells say of it, %i', async (signal, expected) => {
+  ] as const)('%s ends an import with the exit code that shells use for it, %i', async (signal, expected) => {
     const cwd = bench.folder();
     mkdirSync(join(cwd, 'tmp'));
     const child = bench.start(cwd, ['import', 'new.mmdpickle', '-', '--format', 'npy'], { TMPDIR: join(cwd, 'tmp') });
@@ -146,7 +146,7 @@ describe('in a pipe', () => {
   it.each([
     ['cp large.mmdpickle run.mmdpickle', 'run.mmdpickle'],
     ['mv large.mmdpickle x y', 'large.mmdpickle'],
-  ])('Ctrl-C ends a copy that blocks, and the file is what it was: %s', async (line, changed) => {
+  ])('Ctrl-C ends a blocked copy, and the file stays as it was: %s', async (line, changed) => {
     const cwd = bench.folder();
     {
       using dict = MmapDict.open(join(cwd, 'large.mmdpickle'));
@@ -160,14 +160,14 @@ describe('in a pipe', () => {
     const end = new Promise((resolve) => child.once('close', resolve));
     await vi.waitFor(() => expect(openFiles(child.pid)).toContain(path), 30_000);
     child.kill('SIGINT');
-    // It is heard while the thread that copies waits: a second one would end the process.
+    // The signal is handled while the copying thread waits: a second one would end the process.
     await new Promise((wake) => setTimeout(wake, 100));
     file.unlock();
     expect(await end).toBe(130);
     expect([readdirSync(cwd), readFileSync(path).equals(before[1])]).toEqual([before[0], true]);
   });
 
-  it('Ctrl-C ends what waits for a pipe, and an import or export in the middle of its rows', async () => {
+  it('Ctrl-C ends commands that wait for a pipe, and an import or export in the middle of its rows', async () => {
     const cwd = bench.folder();
     await bench.shell(cwd, 'mkfifo in out');
     {
@@ -176,7 +176,7 @@ describe('in a pipe', () => {
     }
     writeFileSync(join(cwd, 'long.csv'), '1,2,3,4\n'.repeat(3_000_000));
     const before = readdirSync(cwd);
-    // Nobody takes anything out of the one, and into the other nothing comes: it can be opened so when somebody waits for it.
+    // Nothing reads from one pipe and nothing writes to the other, which can be opened this way only once a reader waits for it.
     const pipes = [openSync(join(cwd, 'out'), constants.O_RDONLY | constants.O_NONBLOCK)];
     const opensPipe = (): number => pipes.push(openSync(join(cwd, 'in'), constants.O_WRONLY | constants.O_NONBLOCK));
     for (const { args, atWork, by } of [
@@ -187,7 +187,7 @@ describe('in a pipe', () => {
     ]) {
       const child = bench.start(cwd, args);
       const end = new Promise((resolve) => child.once('exit', (code, signal) => resolve(code ?? signal)));
-      // What is asked of signals is settled by then, however slowly the program was loaded.
+      // By then signal handlers are installed, however slowly the program was loaded.
       const isAtWork = atWork instanceof RegExp ? () => expect(openFiles(child.pid)).toMatch(atWork) : atWork;
       await vi.waitFor(isAtWork, 30_000);
       child.kill('SIGINT');
@@ -198,7 +198,7 @@ describe('in a pipe', () => {
   });
 
   it.each(['vacuum run.mmdpickle', 'ingest run.mmdpickle --from frames.raw --shape 4'])(
-    'results that nobody can read leave no lease behind: %s',
+    'output that cannot be written leaves no lease behind: %s',
     async (line) => {
       const cwd = bench.folder();
       const before = readdirSync(cwd);
@@ -207,7 +207,7 @@ describe('in a pipe', () => {
     },
   );
 
-  it('status goes to standard error as JSON, a line a second', async () => {
+  it('status is written to standard error as JSON, one line per second', async () => {
     const cwd = bench.folder();
     const line = `${twoFrames(until(`grep -q '"written":2' status`))} 2> status; cat status >&2`;
     const { stderr } = await bench.shell(cwd, line);
@@ -217,7 +217,7 @@ describe('in a pipe', () => {
 });
 
 describe('shell completions', () => {
-  it('know commands, options, choices, files and the keys in a file', async () => {
+  it('complete commands, options, choices, files and the keys in a file', async () => {
     const cwd = bench.folder();
     const answers = async (...words: string[]): Promise<string[]> => {
       const { stdout } = await bench.run(cwd, ['complete', '--', ...words]);
@@ -231,7 +231,7 @@ describe('shell completions', () => {
     expect(await answers('get', 'nofile', 'c')).toEqual([]);
   });
 
-  it('come as a script for every shell', async () => {
+  it('are available as a script for every shell', async () => {
     const cwd = bench.folder();
     for (const shell of ['bash', 'zsh', 'fish', 'powershell']) {
       const { code, stdout } = await bench.run(cwd, ['completion', shell]);

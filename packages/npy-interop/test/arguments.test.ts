@@ -1,4 +1,4 @@
-/** What is passed by mistake, as JavaScript passes it. */
+/** Wrong arguments, as plain JavaScript can pass them. */
 
 import { readdirSync } from 'node:fs';
 import { MmapDict as CoreDict, isMmdError } from '@mmdpickle/core';
@@ -10,7 +10,7 @@ import { expect, test } from 'vitest';
 
 const array = new Float32Array(2);
 const inMemory = (): CoreDict => CoreDict.over(MemoryFile.of()).set('ab', array);
-// Types would refuse every call below.
+// The types would reject every call below.
 const {
   createNpy,
   formatNpyHeader,
@@ -39,23 +39,23 @@ const {
 } = npy as unknown as Record<keyof typeof npy, (...args: unknown[]) => unknown>;
 
 const CALLS: readonly { readonly name: string; readonly call: (dict: MmapDict, dir: TempDir) => unknown }[] = [
-  { name: 'mmdToNpy with a key for keys', call: (dict, dir) => mmdToNpy(dict, 'ab', dir.file('out')) },
-  { name: 'mmdToNpz with a key for keys', call: (dict, dir) => mmdToNpz(dict, 'ab', dir.file('x.npz')) },
-  { name: 'mmdToSafetensors with null for keys', call: (dict, dir) => mmdToSafetensors(dict, null, dir.file('x')) },
+  { name: 'mmdToNpy with a single key as keys', call: (dict, dir) => mmdToNpy(dict, 'ab', dir.file('out')) },
+  { name: 'mmdToNpz with a single key as keys', call: (dict, dir) => mmdToNpz(dict, 'ab', dir.file('x.npz')) },
+  { name: 'mmdToSafetensors with null as keys', call: (dict, dir) => mmdToSafetensors(dict, null, dir.file('x')) },
   { name: 'mmdToRaw without a key', call: (dict, dir) => mmdToRaw(dict, undefined, dir.file('x')) },
-  { name: 'mmdToNpy with numbers for keys', call: (dict, dir) => mmdToNpy(dict, [1], dir.file('out')) },
+  { name: 'mmdToNpy with numbers as keys', call: (dict, dir) => mmdToNpy(dict, [1], dir.file('out')) },
   { name: 'mmdToNpy without a directory', call: (dict) => mmdToNpy(dict, ['ab']) },
-  { name: 'npyToMmd with a text for keys', call: (dict, dir) => npyToMmd(dir.file('a.npy'), dict, { keys: 'a' }) },
+  { name: 'npyToMmd with a string as keys', call: (dict, dir) => npyToMmd(dir.file('a.npy'), dict, { keys: 'a' }) },
   { name: 'npyToMmd without inputs', call: (dict) => npyToMmd(undefined, dict) },
-  { name: 'npzToMmd with a text for keys', call: (dict, dir) => npzToMmd(dir.file('a.npz'), dict, { keys: 'a' }) },
+  { name: 'npzToMmd with a string as keys', call: (dict, dir) => npzToMmd(dir.file('a.npz'), dict, { keys: 'a' }) },
   {
-    name: 'safetensorsToMmd with a text for keys',
+    name: 'safetensorsToMmd with a string as keys',
     call: (dict, dir) => safetensorsToMmd(dir.file('a.safetensors'), dict, { keys: 'a' }),
   },
   { name: 'writeNpz with a list of arrays', call: (_, dir) => writeNpz(dir.file('x.npz'), [array]) },
   { name: 'writeNpz with an array', call: (_, dir) => writeNpz(dir.file('x.npz'), array) },
   { name: 'npzBytes without arrays', call: () => npzBytes() },
-  { name: 'npzBytes with a text', call: () => npzBytes('ab') },
+  { name: 'npzBytes with a string', call: () => npzBytes('ab') },
   { name: 'writeSafetensors with a list of arrays', call: (_, dir) => writeSafetensors(dir.file('x'), [array]) },
   { name: 'safetensorsBytes with null', call: () => safetensorsBytes(null) },
   { name: 'readNpy of nothing', call: () => readNpy() },
@@ -65,14 +65,14 @@ const CALLS: readonly { readonly name: string; readonly call: (dict: MmapDict, d
   { name: 'openNpz of an object', call: () => openNpz({}) },
   { name: 'readSafetensors of nothing', call: () => readSafetensors() },
   { name: 'openNpy of nothing', call: () => openNpy() },
-  { name: 'openNpy of a URL that is no file', call: () => openNpy(new URL('http://example.org/a.npy')) },
+  { name: 'openNpy of a URL other than file:', call: () => openNpy(new URL('http://example.org/a.npy')) },
   { name: 'createNpy of nothing', call: () => createNpy(undefined, [1]) },
-  { name: 'createNpy with a number for a shape', call: (_, dir) => createNpy(dir.file('x'), 5) },
+  { name: 'createNpy with a number as the shape', call: (_, dir) => createNpy(dir.file('x'), 5) },
   { name: 'formatNpyHeader without a shape', call: () => formatNpyHeader({ dtype: 'u1' }) },
   { name: 'openNpyWriter without the shape of a row', call: (_, dir) => openNpyWriter(dir.file('x'), { dtype: 'u1' }) },
-  { name: 'fromRaw with a number for a shape', call: (_, dir) => fromRaw(dir.file('a.npy'), 'u1', 5) },
+  { name: 'fromRaw with a number as the shape', call: (_, dir) => fromRaw(dir.file('a.npy'), 'u1', 5) },
   {
-    name: 'rawToMmd with a text for a shape',
+    name: 'rawToMmd with a string as the shape',
     call: (dict, dir) => rawToMmd(dir.file('a.npy'), dict, { key: 'a', dtype: 'u1', shape: '8' }),
   },
   { name: 'writeNpy to a directory', call: (_, dir) => writeNpy(dir.path, array) },
@@ -80,7 +80,7 @@ const CALLS: readonly { readonly name: string; readonly call: (dict: MmapDict, d
   { name: 'npyToMmd into nothing', call: (_, dir) => npyToMmd(dir.file('a.npy')) },
   { name: 'npyToMmd into a dict in memory', call: (_, dir) => npyToMmd(dir.file('a.npy'), inMemory()) },
   { name: 'mmdToNpy of nothing', call: (_, dir) => mmdToNpy(undefined, ['ab'], dir.file('out')) },
-  // Its name is 'memory', which a file may have too.
+  // The file's name is 'memory', which a file on disk may have too.
   { name: 'mmdToNpz of a dict in memory', call: (_, dir) => mmdToNpz(inMemory(), ['ab'], dir.file('x.npz')) },
   {
     name: 'Npz.get of a number',
@@ -97,7 +97,7 @@ const CALLS: readonly { readonly name: string; readonly call: (dict: MmapDict, d
   { name: 'fromRaw of nothing', call: () => fromRaw() },
 ];
 
-/** Every function that takes options, with the path of an npy file in a directory. */
+/** Every function that takes options; the directory holds an npy file. */
 const OPTIONS: Record<string, (options: unknown, dict: MmapDict, dir: TempDir) => unknown> = {
   createNpy: (options, _, dir) => createNpy(dir.file('x'), [2], 'int8', options),
   fromRaw: (options, _, dir) => fromRaw(dir.file('a.npy'), 'int8', [-1], options),
@@ -138,7 +138,7 @@ const OPTIONS: Record<string, (options: unknown, dict: MmapDict, dir: TempDir) =
 };
 const MISTAKES = [{ onProgres: () => {} }, { signal: 5 }, 5, null];
 
-/** What stands before and after: npy, npz and safetensors files of one array, and a dict of one key. */
+/** The files before and after the call: npy, npz and safetensors files of one array, and a dict with one key. */
 async function refuses(call: (dict: MmapDict, dir: TempDir) => unknown): Promise<void> {
   using dir = new TempDir();
   npy.writeNpy(dir.file('a.npy'), array);
@@ -158,12 +158,12 @@ async function refuses(call: (dict: MmapDict, dir: TempDir) => unknown): Promise
   expect([...dict.keys()]).toEqual(['ab']);
 }
 
-test.each(CALLS)('$name is a typed error, and nothing is written', async ({ call }) => {
+test.each(CALLS)('$name throws a typed error, and nothing is written', async ({ call }) => {
   await refuses(call);
 });
 
 test.each(Object.entries(OPTIONS).flatMap(([name, call]) => MISTAKES.map((options) => ({ name, options, call }))))(
-  '$name with the options $options is a typed error, and nothing is written',
+  '$name with the options $options throws a typed error, and nothing is written',
   async ({ options, call }) => {
     await refuses((dict, dir) => call(options, dict, dir));
   },
@@ -175,11 +175,11 @@ test.each([
   ['limits.members', { limits: { members: Number.NaN } }],
   ['limits.memberBytes', { limits: { memberBytes: '5' } }],
   ['limits.member', { limits: { member: 5 } }],
-])('%s of an archive is told by its name', async (name, options) => {
+])('a bad %s for an archive is reported by its name', async (name, options) => {
   const refused = expect.objectContaining({ message: expect.stringContaining(name) as string });
   await expect(openNpz(await npy.npzBytes({ array }), options)).rejects.toEqual(refused);
 });
 
-test('openNpz never throws where it promises', async () => {
+test('openNpz rejects and never throws synchronously', async () => {
   await expect(openNpz()).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
 });

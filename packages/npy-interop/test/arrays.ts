@@ -1,6 +1,4 @@
-/**
- * Arrays for the tests here: every type of `DTYPES`, in both byte orders, any shape and order, with random bytes.
- */
+/** Arrays for these tests: every type of `DTYPES`, in both byte orders, any shape and order, with random bytes. */
 
 import {
   type Descr,
@@ -87,7 +85,7 @@ export function arrayOf(type: DType, shape: readonly number[], order: 'C' | 'F' 
   let state = seed;
   for (let i = 0; i < bytes.length; i += 1) {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    // Small bytes at the end of four make code points in both byte orders.
+    // Small values in the last byte of four make code points in both byte orders.
     bytes[i] = hasText(type) ? ((state >>> 24) % 8 === 0 ? 0x61 : 0) : state >>> 24;
   }
   return NDArray.over(memoryOver(bytes), type, shape, { order });
@@ -125,7 +123,7 @@ export function toWire(array: NDArray): Wire {
   return { descr: array.type.descr as Wire, shape: [...array.shape], order: array.order, bytes: bytesOf(array) };
 }
 
-/** Python functions that make arrays from {@link toWire} and describe them likewise. */
+/** Python functions that build arrays from {@link toWire} and describe them in the same form. */
 export const PYTHON_ARRAYS = `
 import io, warnings
 import numpy as np

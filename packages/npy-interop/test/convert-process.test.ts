@@ -1,6 +1,6 @@
 /**
- * Conversions in processes of their own, which run the built packages: killed half way, and measured.
- * MMDPICKLE_LONG=1 takes 1 GiB instead of 256 MiB, and a zip file of more than 4 GiB.
+ * Conversions in separate processes that run the built packages: killed halfway, and measured. MMDPICKLE_LONG=1 uses 1
+ * GiB instead of 256 MiB, and a zip file of more than 4 GiB.
  */
 
 import { spawnSync } from 'node:child_process';
@@ -57,7 +57,7 @@ async function inEveryPython(code: string, args: { readonly [name: string]: stri
 }
 
 describe('a conversion in its own process', () => {
-  test('killed while it imports, it leaves the dict as it was', async () => {
+  test('killed during an import, it leaves the dict as it was', async () => {
     writeNpy(temp.file('in.npy'), new Float64Array(1 << 20));
     {
       using dict = MmapDict.open(temp.file('x.mmdpickle'));
@@ -72,7 +72,7 @@ describe('a conversion in its own process', () => {
     expect([...dict.keys()]).toEqual(['before', 'in']);
   });
 
-  test('killed while it exports, it leaves no half file under the name, and the next export sweeps', async () => {
+  test('killed during an export, it leaves no partial file under the name, and the next export removes its leftovers', async () => {
     writeNpy(temp.file('in.npy'), new Float64Array(1 << 20));
     mkdirSync(temp.file('out'));
     writeFileSync(temp.file('out/in.npy'), 'before');
@@ -85,7 +85,7 @@ describe('a conversion in its own process', () => {
     expect(readFileSync(temp.file('out/in.npy')).equals(readFileSync(temp.file('in.npy')))).toBe(true);
   });
 
-  test('it is byte-identical there and back, and its memory does not grow with the array', () => {
+  test('the array is byte-identical after a round trip, and memory does not grow with its size', () => {
     const mebibytes = LONG ? 1024 : 256;
     const header = formatNpyHeader({ dtype: '<f8', shape: [mebibytes, 1 << 17] });
     const fd = openSync(temp.file('in.npy'), 'w');

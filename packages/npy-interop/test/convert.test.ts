@@ -74,7 +74,7 @@ describe('npy files into a dict and back', () => {
     expect([...dict.keys()]).toEqual(['a', 'b']);
   });
 
-  test('keys that file names cannot hold come back', async () => {
+  test('keys that cannot be file names survive a round trip', async () => {
     using dict = open();
     const keys = ['frame/1', '..', '.hidden', 'a%2Fb', 'tab\t', '整', '', 'C:\\x'];
     for (const [i, key] of keys.entries()) dict.set(key, new Float64Array([i]));
@@ -92,7 +92,7 @@ describe('npy files into a dict and back', () => {
     expect(existsSync(temp.file('out'))).toBe(false);
   });
 
-  test('keys that only half a surrogate pair tells apart are a typed error, and nothing is written', async () => {
+  test('keys that differ only in a lone surrogate are a typed error, and nothing is written', async () => {
     using dict = open();
     dict.set('\ud800', new Float64Array(1)).set('\ud801', new Float64Array(2));
     const bad = { code: 'BAD_KEY', key: '\ud800' };
@@ -101,7 +101,7 @@ describe('npy files into a dict and back', () => {
     expect(readdirSync(temp.path)).toEqual(['x.mmdpickle']);
   });
 
-  test('keys with a letter and a colon, and with control characters, go out and come back', async () => {
+  test('keys with a drive letter and colon, or with control characters, survive a round trip', async () => {
     using dict = open();
     const keys = ['b:0', 'dense/kernel:0', 'a\nb', 'tab\t'];
     for (const key of keys) dict.set(key, new Float64Array(1));
@@ -115,7 +115,7 @@ describe('npy files into a dict and back', () => {
     expect([...packed.keys()]).toEqual(keys);
   });
 
-  test('masked arrays become pairs and come back, with their fill value, by npy and by npz', async () => {
+  test('masked arrays become pairs and come back with their fill value, through npy and npz', async () => {
     using dict = open();
     dict.set('m', masked());
     const { paths } = await mmdToNpy(dict, ['m'], temp.file('out'));
@@ -138,7 +138,7 @@ describe('npy files into a dict and back', () => {
     }
   });
 
-  test('a mask in another order than its data is turned', async () => {
+  test('a mask in a different order than its data is converted', async () => {
     const data = arrayOf(parseDType('<i4'), [3, 4], 'F', 5);
     const mask = arrayOf(parseDType('|b1'), [3, 4], 'C', 9);
     const nested = mask.toNested();
@@ -152,7 +152,7 @@ describe('npy files into a dict and back', () => {
     expect(value.mask.toNested()).toEqual(nested);
   });
 
-  test('parts that do not fit stay arrays of their own', async () => {
+  test('parts that do not match stay separate arrays', async () => {
     writeNpy(temp.file('m.npy'), new Float64Array(3));
     writeNpy(temp.file('m.__mask__.npy'), new Float64Array(3));
     using dict = open();
@@ -161,10 +161,10 @@ describe('npy files into a dict and back', () => {
   });
 
   test.each([
-    { name: 'a fill value that the type does not hold', part: 'm.__fill_value__', array: ndarray([1.5]).reshape([]) },
-    { name: 'a fill value of text', part: 'm.__fill_value__', array: ndarray(['x'], [1], '<U1').reshape([]) },
+    { name: 'a fill value that the type cannot hold', part: 'm.__fill_value__', array: ndarray([1.5]).reshape([]) },
+    { name: 'a fill value of type text', part: 'm.__fill_value__', array: ndarray(['x'], [1], '<U1').reshape([]) },
     { name: 'the mask of a mask', part: 'm.__mask__.__mask__', array: ndarray([true, false], [2], 'bool') },
-  ])('$name stays an array of its own beside the masked array', async ({ part, array }) => {
+  ])('$name stays a separate array beside the masked array', async ({ part, array }) => {
     writeNpy(temp.file('m.npy'), ndarray([1, 2], [2], 'int64'));
     writeNpy(temp.file('m.__mask__.npy'), ndarray([false, true], [2], 'bool'));
     writeNpy(temp.file(`${part}.npy`), array);
@@ -178,7 +178,7 @@ describe('npy files into a dict and back', () => {
     expect((dict.get(part) as NDArray).toNested()).toEqual(array.toNested());
   });
 
-  test('a growing array goes out with its committed rows only', async () => {
+  test('only the committed rows of a growing array are exported', async () => {
     using dict = open();
     dict.set('g', { arraySource: true, dtype: 'float32', shape: [0, 2], capacity: 100 });
     const rows = dict.get('g') as { append(rows: unknown): unknown };
@@ -191,7 +191,7 @@ describe('npy files into a dict and back', () => {
     ]);
   });
 
-  test('what is no array is a typed error, or left out where all is asked for', async () => {
+  test('a value that is not an array is a typed error, or is omitted if everything is exported', async () => {
     using dict = open();
     dict.set('n', 1).set('a', new Float64Array(1));
     await expect(mmdToNpy(dict, ['n'], temp.file('out'))).rejects.toMatchObject({
@@ -202,14 +202,14 @@ describe('npy files into a dict and back', () => {
     expect((await mmdToNpy(dict, undefined, temp.file('out'))).keys).toEqual(['a']);
   });
 
-  test('a dict that is open for reading cannot be converted into', async () => {
+  test('a dict that is open for reading cannot be a target', async () => {
     open().close();
     using dict = MmapDict.open(temp.file('x.mmdpickle'), { mode: 'r' });
     writeNpy(temp.file('a.npy'), new Uint8Array(1));
     await expect(npyToMmd(temp.file('a.npy'), dict)).rejects.toMatchObject({ code: 'READ_ONLY' });
   });
 
-  test('a dict in the legacy layout stays in it', async () => {
+  test('a dict in the legacy layout keeps its layout', async () => {
     using dict = MmapDict.open(temp.file('x.mmdpickle'), { layout: 'legacy' });
     writeNpy(temp.file('a.npy'), new Uint16Array([1, 2, 3]));
     await npyToMmd(temp.file('a.npy'), dict);
@@ -218,7 +218,7 @@ describe('npy files into a dict and back', () => {
   });
 });
 
-describe('bytes behind an array', () => {
+describe('bytes after an array', () => {
   const first = npyBytes(new Float64Array([1, 2]));
   const objects = Buffer.concat([formatNpyHeader({ dtype: 'O', shape: [1] }), dump(NDArray.ofObjects(['one']))]);
   const WHAT = [
@@ -227,7 +227,7 @@ describe('bytes behind an array', () => {
     ['rows that no header counts', first, new Uint8Array(8)],
   ] as const;
 
-  test.each(WHAT)('are told by every reader and not looked at: %s', async (_what, array, behind) => {
+  test.each(WHAT)('are reported by every reader and not interpreted: %s', async (_what, array, behind) => {
     const bytes = new Uint8Array(Buffer.concat([array, behind]));
     writeFileSync(temp.file('a.npy'), bytes);
     writeFileSync(temp.file('stored.npz'), zipOf('a.npy', bytes, 'stored'));
@@ -256,7 +256,7 @@ describe('bytes behind an array', () => {
     if (isNpy(next)) expect(readNpy(next, { allowPickle }).size).toBeGreaterThan(0);
   });
 
-  test('are not appended over where they are another array', () => {
+  test('are not overwritten by an append if they are another array', () => {
     const bytes = Buffer.concat([first, first]);
     writeFileSync(temp.file('a.npy'), bytes);
     expect(() => openNpyWriter(temp.file('a.npy'))).toThrow(expect.objectContaining({ code: 'UNSUPPORTED_VALUE' }));
@@ -264,7 +264,7 @@ describe('bytes behind an array', () => {
   });
 });
 
-/** A zip file of one member. */
+/** A zip file with one member. */
 function zipOf(member: string, bytes: Uint8Array, method: ZipMethod): Uint8Array {
   const data = method === 'stored' ? bytes : deflateRawSync(bytes);
   const name = new TextEncoder().encode(member);
@@ -276,8 +276,8 @@ function zipOf(member: string, bytes: Uint8Array, method: ZipMethod): Uint8Array
   return Buffer.concat([start, central, end]);
 }
 
-describe('what goes wrong leaves the dict and the directory as they were', () => {
-  test("the dict's own file is no place for an export, by a link neither", async () => {
+describe('an error leaves the dict and the directory as they were', () => {
+  test("an export cannot overwrite the dict's own file, not even through a link", async () => {
     using dict = open();
     dict.set('a', new Uint16Array(3));
     symlinkSync('x.mmdpickle', temp.file('link'));
@@ -289,7 +289,7 @@ describe('what goes wrong leaves the dict and the directory as they were', () =>
     expect(readdirSync(temp.path).sort()).toEqual(['link', 'x.mmdpickle']);
   });
 
-  test('a file where a directory is needed, and the other way round, are typed errors', async () => {
+  test('a file where a directory is needed, and the reverse, are typed errors', async () => {
     using dict = open();
     dict.set('a', new Uint16Array(3));
     writeFileSync(temp.file('file'), '');
@@ -301,8 +301,8 @@ describe('what goes wrong leaves the dict and the directory as they were', () =>
   });
 
   const BAD: readonly { readonly name: string; readonly bytes: Uint8Array; readonly code: string }[] = [
-    { name: 'no npy file', bytes: new Uint8Array(200), code: 'BAD_FORMAT' },
-    { name: 'a file cut short', bytes: npyBytes(new Float64Array(9)).subarray(0, 150), code: 'TRUNCATED' },
+    { name: 'not an npy file', bytes: new Uint8Array(200), code: 'BAD_FORMAT' },
+    { name: 'a truncated file', bytes: npyBytes(new Float64Array(9)).subarray(0, 150), code: 'TRUNCATED' },
     {
       name: 'an object array',
       bytes: new TextEncoder().encode(''),
@@ -323,7 +323,7 @@ describe('what goes wrong leaves the dict and the directory as they were', () =>
   });
 
   test.each(['stored', 'deflated'] as const)(
-    'a %s member that claims terabytes is refused before anything is reserved',
+    'a %s member that claims terabytes is refused before anything is allocated',
     async (method) => {
       const npy = npyBytes(ndarray(new Int32Array(6), [2, 3]));
       const claim = new TextEncoder().encode('(2, 3000000000000), }');
@@ -362,7 +362,7 @@ describe('what goes wrong leaves the dict and the directory as they were', () =>
     expect(dict.size).toBe(0);
   });
 
-  test('an aborted import is undone, with the signal reason', async () => {
+  test("an aborted import is undone and rejects with the signal's reason", async () => {
     using dict = open();
     dict.set('before', 1);
     const before = readFileSync(temp.file('x.mmdpickle'));
@@ -401,7 +401,7 @@ describe('what goes wrong leaves the dict and the directory as they were', () =>
     },
   );
 
-  test('an aborted export to npy files takes the directories away that it made', async () => {
+  test('an aborted export to npy files removes the directories that it created', async () => {
     using dict = open();
     dict.set('a', ndarray(new Float64Array(1 << 17)));
     mkdirSync(temp.file('there'));
@@ -415,7 +415,7 @@ describe('what goes wrong leaves the dict and the directory as they were', () =>
     expect(readdirSync(temp.file('there'))).toEqual([]);
   });
 
-  test('writes of other code during a conversion are commits of their own', async () => {
+  test('writes by other code during a conversion are separate commits', async () => {
     using dict = open();
     writeNpy(temp.file('a.npy'), new Uint8Array(1 << 20));
     const abort = new AbortController();
@@ -453,7 +453,7 @@ describe('npz, safetensors and raw files', () => {
     expect(readFileSync(temp.file('out.npz'))).toEqual(readFileSync(temp.file('in.npz')));
   });
 
-  test.each(['stored', 'deflated'] as const)('%s members that are no npy files become bytes', async (method) => {
+  test.each(['stored', 'deflated'] as const)('%s members that are not npy files become bytes', async (method) => {
     using dict = open();
     const take = async (name: string, bytes: Uint8Array): Promise<unknown> => {
       writeFileSync(temp.file('in.npz'), zipOf(name, bytes, method));
@@ -467,7 +467,7 @@ describe('npz, safetensors and raw files', () => {
     expect(dict.get('README.txt')).toEqual(text);
     expect(dict.get('empty.json')).toEqual(new Uint8Array(0));
     expect((dict.get('called otherwise') as NDArray).toNested()).toEqual([7, 8]);
-    // One that is damaged is not one that is something else.
+    // A damaged npy member is an error, not a member of another kind.
     await expect(take('a.npy', text)).rejects.toMatchObject({ code: 'BAD_FORMAT' });
     await expect(take('cut', npy.subarray(0, 30))).rejects.toMatchObject({ code: 'TRUNCATED' });
   });
@@ -511,7 +511,7 @@ describe('npz, safetensors and raw files', () => {
   test.each<[string, number, (dict: MmapDict, round: number) => void]>([
     ['replaced', 1, (dict) => dict.set('a', new Int16Array(2 ** 20).fill(1))],
     [
-      'moved, and the file cut',
+      'moved and the file truncated',
       2,
       (dict, round) => {
         if (round === 1) dict.delete('junk');
@@ -519,7 +519,7 @@ describe('npz, safetensors and raw files', () => {
       },
     ],
     [
-      'replaced and given back',
+      'replaced and its old space reclaimed',
       10,
       (dict) => {
         dict.set('a', new Int16Array(2 ** 20).fill(1));
@@ -576,7 +576,7 @@ describe.each(pythons())('with numpy $numpy', (info) => {
   });
   afterAll(() => python[Symbol.asyncDispose]());
 
-  test('numpy reads files whose data fills whole blocks, as they are where blocks can be shared', async () => {
+  test('numpy reads files whose data fills whole blocks, in place where blocks can be shared', async () => {
     using dict = open();
     dict.set('x', ndarray(new Float64Array(2 ** 17).fill(1.5), [2 ** 10, 2 ** 7]));
     dict.set('small', ndarray(new Float64Array(2 ** 10)));

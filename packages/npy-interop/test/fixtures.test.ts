@@ -19,7 +19,7 @@ interface Expected {
 
 const hex = (bytes: unknown): string => Buffer.from(bytes as Uint8Array).toString('hex');
 
-/** An element as fixtures/generate_npy.py writes it. */
+/** An element in the form that fixtures/generate_npy.py writes. */
 function encode(value: unknown, type: DType): unknown {
   if (type.fields !== undefined) {
     const record = value as { readonly [name: string]: unknown };
@@ -83,7 +83,7 @@ describe.each(NAMES)('the fixture %s', (name) => {
     }
   });
 
-  test('has a header that is written again byte for byte', () => {
+  test('has a header that is rewritten byte for byte', () => {
     const read = readSteps(npyHeaderSteps({ name }, options), (offset, length) =>
       bytes.subarray(offset, offset + length),
     );

@@ -67,7 +67,7 @@ describe('mapped npy files', () => {
     expect(() => openNpy(temp.path)).toThrowError(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
   });
 
-  test('a file cut short is refused before it is mapped', () => {
+  test('a truncated file is refused before it is mapped', () => {
     writeNpy(temp.file('a.npy'), new Float64Array(100));
     truncateSync(temp.file('a.npy'), 500);
     expect(() => openNpy(temp.file('a.npy'))).toThrowError(
@@ -91,9 +91,9 @@ describe('mapped npy files', () => {
 });
 
 test.each([
-  ['an array that npy does not hold', NDArray.ofObjects(['one']), {}],
+  ['an array that npy cannot store', NDArray.ofObjects(['one']), {}],
   ['a signal', new Float64Array(4), { signal: AbortSignal.abort(new Error('enough')) }],
-] as const)('%s that ends the writing aborts the stream', async (_what, array, options) => {
+] as const)('%s that ends the write aborts the stream', async (_what, array, options) => {
   let aborted: unknown;
   const target = new WritableStream<Uint8Array>({ abort: (reason) => void (aborted = reason) });
   const error = await writeNpy(target, array, options).catch((reason: unknown) => reason);
@@ -102,7 +102,7 @@ test.each([
 });
 
 describe('creating npy files', () => {
-  test('a created file is sparse zeros of the asked type, shape and order', () => {
+  test('a created file is sparse zeros with the given type, shape and order', () => {
     {
       using array = createNpy(temp.file('a.npy'), [1000, 1000, 10], '>i4', { order: 'F' });
       expect(array.order).toBe('F');
@@ -120,12 +120,12 @@ describe('creating npy files', () => {
     ]);
   });
 
-  test('reserved disk is taken at once', () => {
+  test('reserved disk space is allocated at once', () => {
     createNpy(temp.file('a.npy'), [1 << 20], 'u1', { reserve: true })[Symbol.dispose]();
     expect(statSync(temp.file('a.npy')).blocks * 512).toBeGreaterThanOrEqual(1 << 20);
   });
 
-  test('a file that is replaced stays as it was for whoever has it open', () => {
+  test('a replaced file stays as it was for handles that have it open', () => {
     writeNpy(temp.file('a.npy'), new Uint8Array([1, 2, 3]));
     using before = openNpy(temp.file('a.npy'));
     using after = createNpy(temp.file('a.npy'), [1], 'u1');
@@ -145,7 +145,7 @@ describe('creating npy files', () => {
 });
 
 describe('writing npy files', () => {
-  test('a source in a file is copied from there, and one without bytes is a hole', () => {
+  test('a source in a file is copied from there, and one without bytes becomes a hole', () => {
     writeFileSync(temp.file('raw'), Uint8Array.of(9, 9, 1, 0, 2, 0));
     const file = { path: temp.file('raw'), offset: 2, length: 4 };
     writeNpy(temp.file('a.npy'), { arraySource: true, dtype: '<u2', shape: [2], file });
@@ -176,7 +176,7 @@ describe('writing npy files', () => {
     expect(readdirSync(temp.path)).toEqual(['a.npy']);
   });
 
-  test('what a killed process left is swept by the next write of the same file, what a living one left is not', () => {
+  test('the next write of the same file removes what a killed process left, but not what a live one left', () => {
     writeNpy(temp.file('a.npy'), new Uint8Array(1));
     const dead = leftover('a.npy', 999_999_999);
     const living = leftover('a.npy', process.pid);
@@ -184,7 +184,7 @@ describe('writing npy files', () => {
     expect([existsSync(dead), existsSync(living)]).toEqual([false, true]);
   });
 
-  test('a directory is listed once for many files: an export of thousands read thousands of names for each', () => {
+  test('a directory is listed once for many files: an export of thousands used to read thousands of names for each file', () => {
     const leftovers = new Map();
     const found = ['a.npy', 'b.npy'].map((name) => leftover(name, 999_999_999));
     using _a = new FileReplacement(temp.file('a.npy'), leftovers);
@@ -193,7 +193,7 @@ describe('writing npy files', () => {
     expect([...found, later].map((path) => existsSync(path))).toEqual([false, false, true]);
   });
 
-  /** What a process that was killed left of a file. */
+  /** A temporary file that a process leaves if it is killed while it writes `file`. */
   function leftover(file: string, pid: number): string {
     const name = Buffer.from(file).toString('base64url');
     const host = hostname()
@@ -206,7 +206,7 @@ describe('writing npy files', () => {
 });
 
 describe('npy files that grow', () => {
-  test('readers see whole rows as of the last flush, also in the middle', () => {
+  test('readers see whole rows as of the last flush, even between flushes', () => {
     using writer = openNpyWriter(temp.file('log.npy'), { rowShape: [2], dtype: '<f4' });
     const seen = (): unknown => readNpy(readFileSync(temp.file('log.npy'))).toNested();
     expect(seen()).toEqual([]);
@@ -222,7 +222,7 @@ describe('npy files that grow', () => {
     expect([writer.rows, writer.shape, writer.dtype.name]).toEqual([4, [4, 2], 'float32']);
   });
 
-  test('a file is opened again and goes on where its header says', () => {
+  test('a reopened file continues where its header says', () => {
     {
       using writer = openNpyWriter(temp.file('log.npy'), { rowShape: [], dtype: 'int32' });
       writer.append(new Int32Array([1, 2, 3]));
@@ -234,7 +234,7 @@ describe('npy files that grow', () => {
     expect(readNpy(readFileSync(temp.file('log.npy'))).toNested()).toEqual([1, 2, 3, 4]);
   });
 
-  test('a file keeps the version of its header', () => {
+  test('a file keeps its header version', () => {
     for (const version of [1, 2, 3] as const) {
       const path = temp.file(`v${version}.npy`);
       writeNpy(path, new Int32Array([1]), { version });
@@ -246,7 +246,7 @@ describe('npy files that grow', () => {
     }
   });
 
-  test('rows of another type, shape or order are refused, and the file stays whole', () => {
+  test('rows of a different type, shape or order are refused, and the file stays intact', () => {
     using writer = openNpyWriter(temp.file('log.npy'), { rowShape: [2, 2], dtype: '<f4' });
     const refused = [new Float64Array(4), new Float32Array(3), arrayOf(parseDType('<f4'), [2, 2], 'F'), ndarray([[1]])];
     for (const rows of refused) {
@@ -258,14 +258,14 @@ describe('npy files that grow', () => {
   test.each([
     { name: 'objects', create: { rowShape: [], dtype: 'O' } },
     { name: 'rows larger than any file', create: { rowShape: [2 ** 52, 2 ** 52], dtype: 'u1' } },
-  ])('a new file of $name is refused, and the old one stays', ({ create }) => {
+  ])('a new file of $name is refused, and the old one is kept', ({ create }) => {
     writeNpy(temp.file('log.npy'), new Uint8Array([1]));
     expect(() => openNpyWriter(temp.file('log.npy'), create)).toThrowError(MmdError);
     expect(readNpy(readFileSync(temp.file('log.npy'))).toNested()).toEqual([1]);
     expect(readdirSync(temp.path)).toEqual(['log.npy']);
   });
 
-  test('what cannot grow is refused', () => {
+  test('an array that cannot grow is refused', () => {
     writeNpy(temp.file('f.npy'), arrayOf(parseDType('u1'), [2, 3], 'F'));
     writeNpy(temp.file('s.npy'), arrayOf(parseDType('u1'), []));
     for (const name of ['f.npy', 's.npy']) {
@@ -273,7 +273,7 @@ describe('npy files that grow', () => {
     }
   });
 
-  /** A header as old numpys and others write them: nothing is left in it for more digits. */
+  /** A header as old numpys and other tools write it: no room for more digits. */
   const writeTight = (rows: number): string => {
     const text = `{'descr': '|u1', 'fortran_order': False, 'shape': (${rows},), }\n`;
     const header = Uint8Array.of(0x93, ...Buffer.from('NUMPY'), 1, 0, text.length, 0, ...Buffer.from(text));
@@ -281,7 +281,7 @@ describe('npy files that grow', () => {
     return temp.file('tight.npy');
   };
 
-  test('a header without room to count another row is refused when it is opened', () => {
+  test('a header without room to count another row is refused on open', () => {
     const path = writeTight(9);
     const before = readFileSync(path);
     expect(() => openNpyWriter(path)).toThrowError(expect.objectContaining({ code: 'UNSUPPORTED_VALUE', maximum: 9 }));
@@ -297,7 +297,7 @@ describe('npy files that grow', () => {
     expect(readNpy(readFileSync(path)).toNested()).toEqual([0, 0, 0, 0, 0, 0, 0, 5, 6]);
   });
 
-  test('a second writer on the same file is refused, and one after the other is not', () => {
+  test('a second writer on the same file is refused while the first is open, but not after it', () => {
     const path = temp.file('log.npy');
     const create = { rowShape: [], dtype: 'int32' };
     {
@@ -323,7 +323,7 @@ describe.each(pythons())('with numpy $numpy', (info) => {
   });
   afterAll(() => python[Symbol.asyncDispose]());
 
-  test('numpy maps what createNpy made, and the other way round, and each sees the stores of the other', async () => {
+  test("numpy maps files from createNpy, and the reverse, and each sees the other's stores", async () => {
     using array = createNpy(temp.file('a.npy'), [4, 3], 'float32');
     array.set(3, 2, 2.5);
     const seen = await python.run<number>(
@@ -345,7 +345,7 @@ other.flush()
     expect([other.order, other.get(1, 0)]).toEqual(['F', -7n]);
   });
 
-  test('numpy reads a growing file at every flush', async () => {
+  test('numpy reads a growing file after every flush', async () => {
     using writer = openNpyWriter(temp.file('log.npy'), { rowShape: [3], dtype: '>u2' });
     for (let rows = 1; rows <= 12; rows += 1) {
       writer.append(arrayOf(parseDType('>u2'), [1, 3])).flush();
@@ -356,7 +356,7 @@ other.flush()
     }
   });
 
-  test('object arrays are refused, and with allowPickle read without running anything', async () => {
+  test('object arrays are refused, or with allowPickle read without running anything', async () => {
     await python.run(
       `
 import numpy as np
@@ -382,7 +382,7 @@ np.save(args["evil"], np.array([Evil()], dtype=object))
   });
 });
 
-test('the collector closes the files of arrays that nobody disposed of, and their typed arrays stay readable', async () => {
+test('the garbage collector closes the files of arrays that were not disposed, and their typed arrays stay readable', async () => {
   setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc') as () => void;
   const openFiles = (): number =>
@@ -404,7 +404,7 @@ test('the collector closes the files of arrays that nobody disposed of, and thei
   expect(kept.map((data) => data[0])).toEqual(kept.map(() => 1.5));
 });
 
-test('a mapping stays readable while the file is open, and reads as zeros after', () => {
+test('a mapping is readable while the file is open, and reads as zeros afterwards', () => {
   writeNpy(temp.file('a.npy'), new Uint8Array([5]));
   const array = openNpy(temp.file('a.npy'));
   const data = array.data as Uint8Array;
@@ -413,7 +413,7 @@ test('a mapping stays readable while the file is open, and reads as zeros after'
   expect(data[array.offset] ?? 0).toBe(0);
 });
 
-test('errors of writing name the file that was asked for', () => {
+test('write errors name the requested file', () => {
   for (const [path, array] of [
     [temp.file('nodir/a.npy'), new Uint8Array(1)],
     [temp.file('a.npy'), NDArray.ofObjects(['x'])],
@@ -424,25 +424,31 @@ test('errors of writing name the file that was asked for', () => {
   }
 });
 
-describe('what stands where a file is written', () => {
+describe('existing files at the target path', () => {
   const writers: Record<string, (path: string) => unknown> = {
     writeNpy: (path) => writeNpy(path, new Uint8Array([1, 2])),
     createNpy: (path) => createNpy(path, [2], 'u1')[Symbol.dispose](),
   };
 
-  test.each(Object.entries(writers))('%s writes what a link leads to, and keeps its permissions', (_, write) => {
-    mkdirSync(temp.file('real'));
-    writeFileSync(temp.file('real/a.npy'), 'old', { mode: 0o640 });
-    chmodSync(temp.file('real/a.npy'), 0o640);
-    symlinkSync('real/a.npy', temp.file('link.npy'));
-    write(temp.file('link.npy'));
-    expect(lstatSync(temp.file('link.npy')).isSymbolicLink()).toBe(true);
-    expect(statSync(temp.file('real/a.npy')).mode & 0o777).toBe(0o640);
-    expect(readNpy(readFileSync(temp.file('real/a.npy'))).shape).toEqual([2]);
-    expect([readdirSync(temp.path).sort(), readdirSync(temp.file('real'))]).toEqual([['link.npy', 'real'], ['a.npy']]);
-  });
+  test.each(Object.entries(writers))(
+    "%s writes through a link to its target and keeps the target's permissions",
+    (_, write) => {
+      mkdirSync(temp.file('real'));
+      writeFileSync(temp.file('real/a.npy'), 'old', { mode: 0o640 });
+      chmodSync(temp.file('real/a.npy'), 0o640);
+      symlinkSync('real/a.npy', temp.file('link.npy'));
+      write(temp.file('link.npy'));
+      expect(lstatSync(temp.file('link.npy')).isSymbolicLink()).toBe(true);
+      expect(statSync(temp.file('real/a.npy')).mode & 0o777).toBe(0o640);
+      expect(readNpy(readFileSync(temp.file('real/a.npy'))).shape).toEqual([2]);
+      expect([readdirSync(temp.path).sort(), readdirSync(temp.file('real'))]).toEqual([
+        ['link.npy', 'real'],
+        ['a.npy'],
+      ]);
+    },
+  );
 
-  test.each(Object.entries(writers))('%s takes the place of no pipe, as it would of /dev/null', (_, write) => {
+  test.each(Object.entries(writers))('%s does not replace a pipe, as it must not replace /dev/null', (_, write) => {
     const pipe = temp.file('pipe');
     execFileSync('mkfifo', [pipe]);
     expect(() => write(pipe)).toThrowError(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));

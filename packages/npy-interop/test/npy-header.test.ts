@@ -18,7 +18,7 @@ function withHeader(text: string, data = new Uint8Array(4096), version = 1): Uin
 const header = (fields: { descr?: string; fortran?: string; shape?: string; more?: string }): string =>
   `{'descr': ${fields.descr ?? "'<f8'"}, 'fortran_order': ${fields.fortran ?? 'False'}, 'shape': ${fields.shape ?? '(2,)'}${fields.more ?? ''}}\n`;
 
-/** The cases of numpy's test_format.py, made anew, and others. */
+/** The cases of numpy's test_format.py, rewritten, and others. */
 const MALFORMED: readonly {
   readonly name: string;
   readonly bytes: Uint8Array;
@@ -28,8 +28,8 @@ const MALFORMED: readonly {
   { name: 'an empty file', bytes: latin1(''), code: 'TRUNCATED', offset: 0 },
   { name: 'a wrong first byte', bytes: latin1('\x92NUMPY\x01\x00'), code: 'BAD_FORMAT', offset: 0 },
   { name: 'a zero first byte', bytes: latin1('\x00NUMPY\x01\x00'), code: 'BAD_FORMAT', offset: 0 },
-  { name: 'small letters in the magic', bytes: latin1('\x93numpy\x01\x00'), code: 'BAD_FORMAT', offset: 0 },
-  { name: 'another magic', bytes: latin1('\x93MATLB\x01\x00'), code: 'BAD_FORMAT', offset: 0 },
+  { name: 'lower-case letters in the magic', bytes: latin1('\x93numpy\x01\x00'), code: 'BAD_FORMAT', offset: 0 },
+  { name: 'a different magic', bytes: latin1('\x93MATLB\x01\x00'), code: 'BAD_FORMAT', offset: 0 },
   { name: 'no minor version', bytes: latin1('\x93NUMPY\x01'), code: 'TRUNCATED', offset: 0 },
   { name: 'no version', bytes: latin1('\x93NUMPY'), code: 'TRUNCATED', offset: 0 },
   { name: 'version 1.1', bytes: latin1('\x93NUMPY\x01\x01'), code: 'BAD_FORMAT', offset: 6 },
@@ -47,16 +47,16 @@ const MALFORMED: readonly {
     offset: 10,
   },
   { name: 'a missing key', bytes: withHeader("{'descr': '<f8', 'shape': (2,)}"), code: 'BAD_FORMAT', offset: 10 },
-  { name: 'a key too many', bytes: withHeader(header({ more: ", 'extrakey': -1" })), code: 'BAD_FORMAT', offset: 10 },
-  { name: 'a key that is no string', bytes: withHeader(header({ more: ', 1: 2' })), code: 'BAD_FORMAT', offset: 66 },
-  { name: 'no dictionary', bytes: withHeader('(1, 2)\n'), code: 'BAD_FORMAT', offset: 10 },
+  { name: 'an extra key', bytes: withHeader(header({ more: ", 'extrakey': -1" })), code: 'BAD_FORMAT', offset: 10 },
+  { name: 'a key that is not a string', bytes: withHeader(header({ more: ', 1: 2' })), code: 'BAD_FORMAT', offset: 66 },
+  { name: 'not a dictionary', bytes: withHeader('(1, 2)\n'), code: 'BAD_FORMAT', offset: 10 },
   { name: 'nothing but padding', bytes: withHeader('      \n'), code: 'BAD_FORMAT', offset: 17 },
   { name: 'a call', bytes: withHeader(header({ shape: '__import__("os").getpid()' })), code: 'BAD_FORMAT', offset: 60 },
   { name: 'an open bracket', bytes: withHeader(header({ shape: '(2,' })), code: 'BAD_FORMAT', offset: 63 },
-  { name: 'brackets without end', bytes: withHeader('('.repeat(9000)), code: 'LIMIT_EXCEEDED', offset: 111 },
+  { name: 'brackets that are never closed', bytes: withHeader('('.repeat(9000)), code: 'LIMIT_EXCEEDED', offset: 111 },
   { name: 'a list as the shape', bytes: withHeader(header({ shape: '[2]' })), code: 'BAD_FORMAT', offset: 10 },
   { name: 'a number as the shape', bytes: withHeader(header({ shape: '2' })), code: 'BAD_FORMAT', offset: 10 },
-  { name: 'a text in the shape', bytes: withHeader(header({ shape: "('2',)" })), code: 'BAD_FORMAT', offset: 10 },
+  { name: 'a string in the shape', bytes: withHeader(header({ shape: "('2',)" })), code: 'BAD_FORMAT', offset: 10 },
   { name: 'a fraction in the shape', bytes: withHeader(header({ shape: '(2.0,)' })), code: 'BAD_FORMAT', offset: 62 },
   {
     name: 'a negative length',
@@ -99,7 +99,7 @@ const MALFORMED: readonly {
     offset: 10,
   })),
   {
-    name: 'a field twice',
+    name: 'a duplicate field',
     bytes: withHeader(header({ descr: "[('a', '<f8'), ('a', '<f8')]" })),
     code: 'UNSUPPORTED_DTYPE',
     offset: 10,
@@ -111,7 +111,7 @@ const MALFORMED: readonly {
     offset: 10,
   },
   {
-    name: 'version 3 without UTF-8',
+    name: 'version 3 with invalid UTF-8',
     bytes: join(withHeader('', new Uint8Array(0), 3).slice(0, 8), Uint8Array.of(2, 0, 0, 0, 0x7b, 0xff)),
     code: 'BAD_FORMAT',
     offset: 12,
@@ -165,7 +165,7 @@ describe('malformed npy files', () => {
     );
   });
 
-  test('every cut of a good file is an error, and never an array', () => {
+  test('every truncation of a good file is an error, never an array', () => {
     const bytes = npyBytes(new Float64Array([1, 2, 3]));
     for (let length = 0; length < bytes.length; length += 1) {
       const error = caught(() => readNpy(bytes.subarray(0, length)));
@@ -173,7 +173,7 @@ describe('malformed npy files', () => {
     }
   });
 
-  test('every changed byte of a header is an error or another array, and never a crash', () => {
+  test('every changed byte of a header is an error or another array, never a crash', () => {
     const bytes = npyBytes(new Float64Array([1, 2, 3]));
     for (let pos = 0; pos < 128; pos += 1) {
       for (const value of [0, 0x20, 0x27, 0x28, 0x39, 0x4c, 0x7b, 0xff]) {
@@ -185,12 +185,12 @@ describe('malformed npy files', () => {
     }
   });
 
-  test('a larger header is read when it is allowed', () => {
+  test('a larger header is read if the options allow it', () => {
     const bytes = withHeader(header({}).padEnd(20_000));
     expect(readNpy(bytes, { maxHeaderSize: 20_000 }).shape).toEqual([2]);
   });
 
-  test("numpy's tolerances are kept: bytes after the data, the L of Python 2, spaces, odd order of keys", () => {
+  test("numpy's tolerances are kept: bytes after the data, the L of Python 2, spaces, keys in any order", () => {
     const read = (text: string): readonly number[] => readNpy(withHeader(text)).shape;
     expect(read("  { 'shape' : ( 3L , 2 ) , 'descr' : '<f8' , 'fortran_order' : True }  \n\n")).toEqual([3, 2]);
     expect(read("{'descr': u'<f8', u'fortran_order': False, 'shape': (3L,), }")).toEqual([3]);
@@ -198,7 +198,7 @@ describe('malformed npy files', () => {
     expect(read(header({ descr: "[('a', '<f8', [3])]" }))).toEqual([2]);
     const nested = header({ descr: "[('a', (('<i2', (2,)), 4), (3,))]" });
     expect(readNpy(withHeader(nested)).type.descr).toEqual([['a', '<i2', [3, 4, 2]]]);
-    // A CR ends a line, and so a comment: what follows counts, and of equal keys the later.
+    // A CR ends a line and therefore a comment: what follows counts, and of equal keys the last one wins.
     expect(read(header({ more: ", #\r'shape': (3,)\n" }))).toEqual([3]);
     expect(() => read(header({ descr: "[('a\rb', '<f8')]" }))).toThrow('expected closing');
     expect(() => read(`${header({})}# \0\n`)).toThrow('expected the end');
@@ -208,14 +208,14 @@ describe('malformed npy files', () => {
     ["[('', '<i4'), ('b', '<i2')]", ['', 'b']],
     ["[('b', [('', '<i4', (2,))]), (('t', ''), '<i2'), ('', '|V2')]", ['b', '']],
     ["[('f0', '<i4'), ('', '|V4'), ('b', '<i2')]", ['f0', 'b']],
-  ])('fields of %s are called as numpy.load calls them', (descr, names) => {
+  ])('fields of %s get the names that numpy.load gives them', (descr, names) => {
     const { dtype, type } = readNpy(withHeader(header({ descr })));
     expect(type.fields?.map(({ name }) => name)).toEqual(names);
-    // And so they are written again.
+    // They are also written that way.
     expect(readNpy(npyBytes(NDArray.zeros([2], type))).dtype).toBe(dtype);
   });
 
-  test('records that hold objects are told of as such, and not as a damaged file', () => {
+  test('records that contain objects are reported as such, not as a damaged file', () => {
     const bytes = Buffer.concat([
       formatNpyHeader({ dtype: [['a', 'O']], shape: [1] }),
       dump(new Map([['what numpy made of it', null]])),
@@ -252,7 +252,7 @@ for data in args["files"]:
     expect(unlike).toEqual([]);
   });
 
-  test('headers are byte for byte what numpy 2 writes', async () => {
+  test('headers are byte for byte those that numpy 2 writes', async () => {
     const cases = [
       { dtype: '<f8', shape: [], order: 'C' },
       { dtype: '<f8', shape: [3, 4], order: 'C' },

@@ -8,7 +8,7 @@ import { arrayOf, arrays, describeArray, PYTHON_ARRAYS, toWire } from './arrays.
 const RUNS = 200;
 
 describe('npy files', () => {
-  test('an array comes back from its file with type, shape, order and bytes', () => {
+  test('an array survives a round trip with type, shape, order and bytes', () => {
     fc.assert(
       fc.property(arrays(), (array) => {
         const back = readNpy(npyBytes(array));
@@ -18,20 +18,20 @@ describe('npy files', () => {
     );
   });
 
-  test('reading bytes borrows them: a store is seen on both sides', () => {
+  test('reading bytes borrows them: a store is visible on both sides', () => {
     const bytes = npyBytes(new Uint8Array([1, 2, 3]));
     readNpy(bytes).set(0, 9);
     expect(bytes[128]).toBe(9);
   });
 
-  test('bytes that start anywhere in a buffer are read', () => {
+  test('bytes at any offset in a buffer are read', () => {
     const file = npyBytes(new Float64Array([1.5, 2.5]));
     const shifted = new Uint8Array(file.length + 3);
     shifted.set(file, 3);
     expect(readNpy(shifted.subarray(3)).toNested()).toEqual([1.5, 2.5]);
   });
 
-  test('a stream gets what npyBytes gives', async () => {
+  test('a stream receives the same bytes as npyBytes', async () => {
     const array = arrayOf(parseDType('>i4'), [3, 5], 'F');
     const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
     const reading = new Response(readable as ReadableStream<Uint8Array<ArrayBuffer>>).arrayBuffer();
@@ -49,14 +49,14 @@ describe('npy files', () => {
     }
   });
 
-  test('a source that gives too few or too many bytes is an error', () => {
+  test('a source that yields too few or too many bytes is an error', () => {
     for (const length of [7, 9]) {
       const source = { arraySource: true as const, dtype: 'u1', shape: [8], bytes: () => [new Uint8Array(length)] };
       expect(() => npyBytes(source)).toThrow();
     }
   });
 
-  test('a source without bytes is zeros', () => {
+  test('a source without bytes reads as zeros', () => {
     const bytes = npyBytes({ arraySource: true, dtype: '<i4', shape: [2, 2] });
     expect(readNpy(bytes).toNested()).toEqual([
       [0, 0],
@@ -64,7 +64,7 @@ describe('npy files', () => {
     ]);
   });
 
-  test('an aborted write stops between pieces with the reason', () => {
+  test("an aborted write stops between pieces with the signal's reason", () => {
     const abort = new AbortController();
     const pieces = npyPieces(new Uint8Array(8), { signal: abort.signal });
     pieces.next();
@@ -108,7 +108,7 @@ result = {"wires": wires, "files": files}
     });
   });
 
-  test('what numpy saves is, byte for byte, what is written here', async () => {
+  test('files are byte for byte those that numpy saves', async () => {
     const samples = fc.sample(arrays(), { numRuns: RUNS, seed: 7 });
     const files = await python.run<Uint8Array[]>(
       `${PYTHON_ARRAYS}
@@ -124,7 +124,7 @@ for item in args["arrays"]:
     });
   });
 
-  test('values are the values that numpy sees', async () => {
+  test('values are the same as in numpy', async () => {
     const files = await python.run<Uint8Array[]>(`
 import io
 import numpy as np

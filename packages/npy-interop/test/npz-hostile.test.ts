@@ -18,7 +18,7 @@ function find(bytes: Uint8Array, signature: number): number[] {
   return found;
 }
 
-/** Patches the central directory entry and the local header of member `i` alike. */
+/** Patches both the central directory entry and the local header of member `i`. */
 function patch(bytes: Uint8Array, i: number, change: (central: DataView, local: DataView) => void): Uint8Array {
   const copy = bytes.slice();
   const at = (pos: number): DataView => new DataView(copy.buffer, pos);
@@ -34,7 +34,7 @@ const flags =
     local.setUint16(6, bits, true);
   };
 
-/** The number of a method, for {@link patch}. */
+/** Sets the compression method, for {@link patch}. */
 const packedBy =
   (method: number) =>
   (central: DataView, local: DataView): void => {
@@ -42,7 +42,7 @@ const packedBy =
     local.setUint16(8, method, true);
   };
 
-/** Says in the extra field of Info-ZIP what the last member is called in UTF-8; `crc` is that of the name before. */
+/** Puts the last member's name in UTF-8 into Info-ZIP's extra field; `crc` is that of the name it replaces. */
 function renameInField(
   bytes: Uint8Array,
   was: string,
@@ -73,7 +73,7 @@ function rename(bytes: Uint8Array, i: number, name: string): Uint8Array {
 }
 
 const stored = await npzBytes({ aaaaa: new Float64Array([1, 2]), bbbbb: new Float64Array([3, 4]) });
-/** As Info-ZIP ends what came through a pipe: in 64 bits, and in 32 bits that would have done. */
+/** Ends an archive as Info-ZIP does for piped input: with a zip64 end, and with a 32-bit end that would have sufficed. */
 function endTwice(bytes: Uint8Array): Uint8Array {
   const copy = bytes.slice();
   const [end64, end] = [0x06064b50, END].map((signature) => new DataView(copy.buffer, find(copy, signature)[0]));
@@ -101,27 +101,32 @@ const HOSTILE: readonly {
     atOpen: true,
   },
   { name: 'an npy file', bytes: npyBytes(new Float64Array(100)), code: 'BAD_FORMAT', atOpen: true },
-  { name: 'an archive cut short', bytes: stored.subarray(0, 300), code: 'TRUNCATED', atOpen: true },
+  { name: 'a truncated archive', bytes: stored.subarray(0, 300), code: 'TRUNCATED', atOpen: true },
   { name: 'an archive without its last byte', bytes: stored.subarray(0, -1), code: 'TRUNCATED', atOpen: true },
-  { name: 'a member name twice', bytes: rename(stored, 1, 'aaaaa'), code: 'CORRUPT', atOpen: true },
+  { name: 'a duplicate member name', bytes: rename(stored, 1, 'aaaaa'), code: 'CORRUPT', atOpen: true },
   { name: 'an absolute member name', bytes: rename(stored, 0, '/aaaa'), code: 'CORRUPT', atOpen: true },
-  { name: 'an absolute member name with a drive', bytes: rename(stored, 0, 'C:/aa'), code: 'CORRUPT', atOpen: true },
+  {
+    name: 'a member name with a drive letter',
+    bytes: rename(stored, 0, 'C:/aa'),
+    code: 'CORRUPT',
+    atOpen: true,
+  },
   { name: 'a member name that leaves the archive', bytes: rename(stored, 0, '../aa'), code: 'CORRUPT', atOpen: true },
   {
-    name: 'a member name that leaves by backslashes',
+    name: 'a name that leaves by backslashes',
     bytes: rename(stored, 0, 'a\\..\\'),
     code: 'CORRUPT',
     atOpen: true,
   },
   { name: 'a member name with a NUL', bytes: rename(stored, 0, 'aa\0aa'), code: 'CORRUPT', atOpen: true },
   {
-    name: 'two members over the same bytes',
+    name: 'two members at the same bytes',
     bytes: patch(stored, 1, (central) => central.setUint32(42, 0, true)),
     code: 'CORRUPT',
     atOpen: true,
   },
   {
-    name: 'a member that reaches into the next',
+    name: 'a member that extends into the next',
     bytes: patch(stored, 0, (central, local) => {
       for (const [view, at] of [
         [central, 20],
@@ -135,7 +140,7 @@ const HOSTILE: readonly {
     atOpen: true,
   },
   {
-    name: 'a member that reaches by a byte into the next',
+    name: 'a member that overlaps the next by 1 B',
     bytes: patch(stored, 0, (central) => {
       const [first = 0, second = 0] = find(stored, LOCAL);
       for (const at of [20, 24]) central.setUint32(at, second - first - (30 + 'aaaaa.npy'.length) + 1, true);
@@ -144,7 +149,7 @@ const HOSTILE: readonly {
     atOpen: true,
   },
   {
-    name: 'a directory of more members than it counts',
+    name: 'a directory that counts too few',
     bytes: patch(stored, 0, (_, local) => {
       const end = find(stored, END)[0] as number;
       new DataView(local.buffer).setUint16(end + 10, 1, true);
@@ -153,13 +158,13 @@ const HOSTILE: readonly {
     atOpen: true,
   },
   {
-    name: 'a member that is marked as a folder',
+    name: 'a member that is marked as a directory',
     bytes: patch(stored, 0, (central) => central.setUint32(38, (0o040700 << 16) >>> 0, true)),
     code: 'CORRUPT',
     atOpen: true,
   },
   {
-    name: 'a directory whose two ends disagree',
+    name: 'a directory with conflicting ends',
     bytes: (() => {
       const copy = endedTwice.slice();
       new DataView(copy.buffer).setUint16((find(copy, 0x06064b50)[0] as number) + 32, 1, true);
@@ -169,8 +174,8 @@ const HOSTILE: readonly {
     atOpen: true,
   },
   {
-    // All of it is a comment to one reader; to Python, which looks for the last end, it is an empty archive.
-    name: 'a comment that is the end of another directory',
+    // To one reader all of it is a comment; to Python, which looks for the last end record, it is an empty archive.
+    name: 'a comment with a second directory end',
     bytes: (() => {
       const copy = Buffer.concat([stored, Buffer.from('PK\x05\x06'), new Uint8Array(19)]);
       copy.writeUInt16LE(23, stored.length - 2);
@@ -180,7 +185,7 @@ const HOSTILE: readonly {
     atOpen: true,
   },
   {
-    name: 'a member name that is marked as UTF-8, and is none',
+    name: 'a member name of invalid UTF-8',
     bytes: patch(rename(stored, 0, '\xf0\x90\x80aa'), 0, flags(0x800)),
     code: 'CORRUPT',
     atOpen: true,
@@ -198,25 +203,25 @@ const HOSTILE: readonly {
     atOpen: false,
   },
   {
-    name: 'a member packed by another method',
+    name: 'a member with an unsupported method',
     bytes: patch(stored, 0, packedBy(12)),
     code: 'UNSUPPORTED_VALUE',
     atOpen: false,
   },
   {
-    name: 'a size that no deflate reaches',
+    name: 'a size that deflate cannot reach',
     bytes: patch(deflated, 0, (central) => central.setUint32(24, 0xfffffff0, true)),
     code: 'CORRUPT',
     atOpen: true,
   },
   {
-    name: 'a stored member of two sizes',
+    name: 'a stored member with two sizes',
     bytes: patch(stored, 0, (central) => central.setUint32(24, 100, true)),
     code: 'CORRUPT',
     atOpen: true,
   },
   {
-    name: 'a member that unpacks to more than it says',
+    name: 'a member that unpacks to too much',
     bytes: patch(deflated, 0, (central, local) => {
       central.setUint32(24, 4096, true);
       local.setUint32(22, 4096, true);
@@ -225,7 +230,7 @@ const HOSTILE: readonly {
     atOpen: false,
   },
   {
-    name: 'a member that unpacks to less than it says',
+    name: 'a member that unpacks to too little',
     bytes: patch(deflated, 0, (central, local) => {
       central.setUint32(24, zeros.length + 129, true);
       local.setUint32(22, zeros.length + 129, true);
@@ -252,7 +257,7 @@ const HOSTILE: readonly {
     atOpen: false,
   },
   {
-    name: 'no local header',
+    name: 'a missing local header',
     bytes: patch(stored, 0, (_central, local) => local.setUint32(0, 0, true)),
     code: 'CORRUPT',
     atOpen: false,
@@ -264,13 +269,13 @@ const HOSTILE: readonly {
     atOpen: false,
   },
   {
-    name: 'a local header with another name than the directory',
+    name: 'a local header with a different name',
     bytes: patch(stored, 0, (_central, local) => local.setUint8(30, 0x7a)),
     code: 'CORRUPT',
     atOpen: false,
   },
   {
-    name: 'a local header with other sizes than the directory',
+    name: 'a local header with different sizes',
     bytes: patch(stored, 0, (_central, local) => {
       local.setUint32(18, 1_000_000, true);
       local.setUint32(22, 1_000_000, true);
@@ -279,19 +284,19 @@ const HOSTILE: readonly {
     atOpen: false,
   },
   {
-    name: 'a local header with another checksum than the directory',
+    name: 'a local header with another checksum',
     bytes: patch(stored, 0, (_central, local) => local.setUint32(14, 1, true)),
     code: 'CORRUPT',
     atOpen: false,
   },
   {
-    name: 'a local header with other flags than the directory',
+    name: 'a local header with different flags',
     bytes: patch(stored, 0, (_central, local) => local.setUint16(6, 0x41, true)),
     code: 'CORRUPT',
     atOpen: false,
   },
   {
-    name: 'compressed data that is none',
+    name: 'invalid compressed data',
     bytes: (() => {
       const copy = deflated.slice();
       copy.fill(0xff, 60, 200);
@@ -301,7 +306,7 @@ const HOSTILE: readonly {
     atOpen: false,
   },
   {
-    name: 'a member that is no npy file',
+    name: 'a member that is not an npy file',
     bytes: (() => {
       const copy = stored.slice();
       copy.fill(0x41, 64, 72);
@@ -311,7 +316,7 @@ const HOSTILE: readonly {
     atOpen: false,
   },
   {
-    name: 'an npy header that claims more than its member has',
+    name: 'an npy header that exceeds its member',
     bytes: (() => {
       const copy = stored.slice();
       copy[new TextDecoder('latin1').decode(copy).indexOf('(2,)') + 1] = 0x33;
@@ -342,15 +347,15 @@ async function caught(run: () => Promise<unknown>): Promise<unknown> {
 }
 
 describe('hostile npz files', () => {
-  test('members with names of code page 437 stand one behind the other, and do not overlap', async () => {
+  test('members with code page 437 names are laid out one after the other and do not overlap', async () => {
     const npz = await openNpz(rename(deflated, 0, '\x82aaaa'));
     expect(npz.keys()).toEqual(['éaaaa', 'bbbbb']);
     expect((await npz.get('éaaaa')).shape).toEqual([zeros.length]);
-    // As numpy.load calls it: nothing says that these bytes are UTF-8.
+    // As in numpy.load: nothing says that these bytes are UTF-8.
     expect((await openNpz(rename(deflated, 0, '\xc3\xa9aaa'))).keys()).toEqual(['├⌐aaa', 'bbbbb']);
   });
 
-  test('a name in UTF-8 in an extra field is the name, as for Python from 3.12 on, unless it is of another one', async () => {
+  test('a UTF-8 name in an extra field is used, as in Python 3.12 and later, unless it belongs to a different name', async () => {
     const named = await openNpz(renameInField(stored, 'bbbbb.npy', 'π/μ.npy'));
     expect(named.keys()).toEqual(['aaaaa', 'π/μ']);
     expect((await named.get('π/μ')).toNested()).toEqual([3, 4]);
@@ -361,13 +366,13 @@ describe('hostile npz files', () => {
     }
   });
 
-  test('an end in 64 bits that the end in 32 bits repeats is no part of the directory', async () => {
+  test('a zip64 end that the 32-bit end repeats is not part of the directory', async () => {
     const npz = await openNpz(endedTwice);
     expect(npz.keys()).toEqual(['aaaaa', 'bbbbb']);
     expect((await npz.get('aaaaa')).toNested()).toEqual([1, 2]);
   });
 
-  test('a locator that points behind the end means the same from memory and from a path', async () => {
+  test('a locator that points past the end means the same from memory and from a path', async () => {
     const bytes = await npzBytes({ a: new Uint8Array(3) }, { zip64: true });
     const view = new DataView(bytes.buffer);
     view.setBigUint64(bytes.length - 34, BigInt(bytes.length + 5), true);
@@ -419,7 +424,7 @@ describe('hostile npz files', () => {
   };
 
   test.each(HOSTILE.filter(({ atOpen, code }) => !atOpen && ['CORRUPT', 'UNSUPPORTED_VALUE'].includes(code)))(
-    '$name: $code, whichever way the member is read',
+    '$name: $code, however the member is read',
     async ({ bytes, code }) => {
       const npz = await openNpz(bytes);
       const key = npz.keys()[0] as string;
@@ -435,9 +440,9 @@ describe('hostile npz files', () => {
     { what: 'packed size', change: (local: DataView) => local.setUint32(18, 1, true) },
     { what: 'size', change: (local: DataView) => local.setUint32(22, 1, true) },
     { what: 'name', change: (local: DataView) => local.setUint8(30, 0x7a) },
-    { what: 'name that is longer', change: (local: DataView) => local.setUint16(26, 10, true) },
-    { what: 'name that is shorter', change: (local: DataView) => local.setUint16(26, 8, true) },
-  ])('another $what in front of a member is CORRUPT, stored or compressed, whichever way it is read', async (row) => {
+    { what: 'longer name', change: (local: DataView) => local.setUint16(26, 10, true) },
+    { what: 'shorter name', change: (local: DataView) => local.setUint16(26, 8, true) },
+  ])('a different $what in front of a member is CORRUPT, stored or compressed, however it is read', async (row) => {
     for (const archive of [stored, deflated]) {
       if (archive === stored && row.what === 'method') continue;
       const npz = await openNpz(patch(archive, 0, (_central, local) => row.change(local)));
@@ -447,7 +452,7 @@ describe('hostile npz files', () => {
     }
   });
 
-  test('an npy header that says that it ends behind its stored member is not looked for in what comes after', async () => {
+  test('an npy header whose claimed end is after its stored member is not read from the following bytes', async () => {
     for (const key of ['aaaaa', 'bbbbb']) {
       const copy = stored.slice();
       const start = await (await openNpz(copy)).dataOffset(key);
@@ -458,7 +463,7 @@ describe('hostile npz files', () => {
     }
   });
 
-  test('a member of as many bytes as are allowed is read whichever way, and one of a byte more by none', async () => {
+  test('a member of exactly the allowed size is read by every method, one that is a byte larger by none', async () => {
     for (const archive of [stored, deflated]) {
       const { size } = (await openNpz(archive)).member('aaaaa');
       for (const read of Object.values(ways)) {
@@ -480,7 +485,7 @@ describe('hostile npz files', () => {
     { what: 'is compressed with method 93 (zstd)', method: 93, change: packedBy(93) },
     { what: 'is compressed with method 95 (xz)', method: 95, change: packedBy(95) },
     { what: 'is compressed with method 77', method: 77, change: packedBy(77) },
-  ])('a member that $what is told when it is read, and the others are read', async ({ what, method, change }) => {
+  ])('a member that $what is reported when it is read, and the others are read', async ({ what, method, change }) => {
     using temp = new TempDir();
     writeFileSync(temp.file('some.npz'), patch(stored, 0, change));
     const unsupported = { code: 'UNSUPPORTED_VALUE', message: expect.stringContaining(`"aaaaa.npy" ${what}`) };
@@ -512,12 +517,12 @@ describe('hostile npz files', () => {
     expect(() => npyBytes([1, 2] as never)).toThrow(/expected a typed array or an NDArray, found a list/);
   });
 
-  test('members over the budget are not read', async () => {
+  test('archives with more members than the budget are not read', async () => {
     await expect(openNpz(stored, { limits: { members: 1 } })).rejects.toMatchObject({ code: 'LIMIT_EXCEEDED' });
   });
 
-  test('an archive of more members than fit the memory is LIMIT_EXCEEDED, not the end of the process', async () => {
-    // Empty members: all that the archive has is its directory, a thousand times over the budget in a few megabytes.
+  test('an archive with more members than fit into memory is LIMIT_EXCEEDED, not the end of the process', async () => {
+    // Empty members: the archive is only a directory, and a few megabytes hold a thousand times the budget.
     const many = await npzBytes(Array.from({ length: 2000 }, (_, i) => [`k${i}`, new Uint8Array(0)] as const));
     await expect(openNpz(many, { limits: { members: 1999 } })).rejects.toMatchObject({ code: 'LIMIT_EXCEEDED' });
     expect((await openNpz(many)).size).toBe(2000);
@@ -525,9 +530,9 @@ describe('hostile npz files', () => {
   });
 
   test.each([
-    { name: 'sizes of zero in a local header', at: 14, bytes: 12 },
-    { name: 'the time of a local header', at: 10, bytes: 4 },
-  ])('$name: let pass, as in Python', async ({ at, bytes }) => {
+    { name: 'zero sizes in a local header', at: 14, bytes: 12 },
+    { name: 'the time in a local header', at: 10, bytes: 4 },
+  ])('$name: accepted, as in Python', async ({ at, bytes }) => {
     const archive = patch(stored, 0, (_central, local) => {
       for (let i = 0; i < bytes; i += 1) local.setUint8(at + i, 0);
     });
@@ -535,7 +540,7 @@ describe('hostile npz files', () => {
     expect((await npz.get('aaaaa')).toNested()).toEqual([1, 2]);
   });
 
-  test('every changed byte of an archive is an error or another archive, and never a crash', async () => {
+  test('every changed byte of an archive is an error or another archive, never a crash', async () => {
     const small = await npzBytes({ a: new Uint8Array([1, 2, 3]) }, { compress: true });
     for (let pos = 0; pos < small.length; pos += 1) {
       for (const value of [0x00, 0xff, (small[pos] as number) ^ 1]) {
@@ -551,7 +556,7 @@ describe('hostile npz files', () => {
   });
 });
 
-test('a local header that puts the data behind the end of the archive is told as such', async () => {
+test('a local header that puts the data past the end of the archive is reported as such', async () => {
   const bytes = await npzBytes({ a: new Float64Array(4) });
   new DataView(bytes.buffer).setUint16(28, 0xffff, true);
   const npz = await openNpz(bytes);

@@ -27,7 +27,7 @@ const named = fc.uniqueArray(
   ),
   { maxLength: 5, selector: ([name]) => name },
 );
-/** Names that are neither absolute nor leave the archive, nor name a directory to zip readers. */
+/** Names that are not absolute, do not leave the archive and are not directories to zip readers. */
 const safe = named.map((list) => list.filter(([name]) => !name.startsWith('/') && !name.split('/').includes('..')));
 
 describe('npz files', () => {
@@ -36,7 +36,7 @@ describe('npz files', () => {
     { compress: false, zip64: true },
     { compress: true, zip64: false },
     { compress: true, zip64: true },
-  ])('arrays come back from $compress compressed and $zip64 zip64 bytes', async (options) => {
+  ])('arrays survive a round trip with compress $compress and zip64 $zip64', async (options) => {
     await fc.assert(
       fc.asyncProperty(safe, async (list) => {
         const npz = await openNpz(await npzBytes(list, options));
@@ -54,37 +54,40 @@ describe('npz files', () => {
     { compress: false, zip64: false },
     { compress: false, zip64: true },
     { compress: true, zip64: false },
-  ])('arrays of many pieces go out, stored ones at multiples of 64, and into a dict: %o', async (options) => {
-    const random = Uint8Array.from({ length: 300_000 }, (_, i) => (Math.imul(i + 1, 0x9e3779b1) >>> 13) & 255);
-    const list: Record<string, ArraySource> = {
-      pieces: {
-        arraySource: true,
-        dtype: 'uint8',
-        shape: [random.length],
-        *bytes() {
-          for (let at = 0; at < random.length; at += 70_001) yield random.subarray(at, at + 70_001);
+  ])(
+    'arrays of many pieces are written, stored ones at multiples of 64, and imported into a dict: %o',
+    async (options) => {
+      const random = Uint8Array.from({ length: 300_000 }, (_, i) => (Math.imul(i + 1, 0x9e3779b1) >>> 13) & 255);
+      const list: Record<string, ArraySource> = {
+        pieces: {
+          arraySource: true,
+          dtype: 'uint8',
+          shape: [random.length],
+          *bytes() {
+            for (let at = 0; at < random.length; at += 70_001) yield random.subarray(at, at + 70_001);
+          },
         },
-      },
-      zeros: { arraySource: true, dtype: 'uint8', shape: [2 ** 21 + 3] },
-    };
-    const path = temp.file('pieces.npz');
-    await writeNpz(path, list, options);
-    expect(await npzBytes(list, options)).toEqual(new Uint8Array(readFileSync(path)));
-    using dict = MmapDict.open(temp.file('pieces.mmdpickle'));
-    await npzToMmd(path, dict);
-    const npz = await openNpz(path);
-    {
-      using closing = npz;
-      for (const [key, expected] of Object.entries({ pieces: random, zeros: new Uint8Array(2 ** 21 + 3) })) {
-        expect(bytesOf(await closing.get(key))).toEqual(expected);
-        expect(bytesOf(dict.get(key) as NDArray)).toEqual(expected);
-        if (!options.compress) expect((await closing.dataOffset(key)) % 64).toBe(0);
+        zeros: { arraySource: true, dtype: 'uint8', shape: [2 ** 21 + 3] },
+      };
+      const path = temp.file('pieces.npz');
+      await writeNpz(path, list, options);
+      expect(await npzBytes(list, options)).toEqual(new Uint8Array(readFileSync(path)));
+      using dict = MmapDict.open(temp.file('pieces.mmdpickle'));
+      await npzToMmd(path, dict);
+      const npz = await openNpz(path);
+      {
+        using closing = npz;
+        for (const [key, expected] of Object.entries({ pieces: random, zeros: new Uint8Array(2 ** 21 + 3) })) {
+          expect(bytesOf(await closing.get(key))).toEqual(expected);
+          expect(bytesOf(dict.get(key) as NDArray)).toEqual(expected);
+          if (!options.compress) expect((await closing.dataOffset(key)) % 64).toBe(0);
+        }
       }
-    }
-    expect(npz.file.closed).toBe(true);
-  });
+      expect(npz.file.closed).toBe(true);
+    },
+  );
 
-  test('the file written to a path is the file written to bytes, and no temporary file is left', async () => {
+  test('the file written to a path equals the bytes written to memory, and no temporary file is left', async () => {
     const list = {
       a: arrayOf(parseDType('>c16'), [5, 3], 'F'),
       b: arrayOf(parseDType('U3'), []),
@@ -98,7 +101,7 @@ describe('npz files', () => {
     }
   });
 
-  test('stored members start at multiples of 64 and are mapped where they lie', async () => {
+  test('stored members start at multiples of 64 and are mapped in place', async () => {
     const list = Array.from(
       { length: 9 },
       (_, i) => [`member-${'x'.repeat(i * 7)}`, new Float64Array([i, i + 0.5])] as const,
@@ -124,7 +127,7 @@ describe('npz files', () => {
     expect(mapped.get(0)).toBe(99);
   });
 
-  test("a private mapping takes stores and leaves the archive's bytes alone", async () => {
+  test("a private mapping accepts stores and leaves the archive's bytes alone", async () => {
     await writeNpz(temp.file('x.npz'), { a: new Int32Array([1, 2, 3]) });
     const before = readFileSync(temp.file('x.npz'));
     using npz = await openNpz(temp.file('x.npz'));
@@ -148,11 +151,11 @@ describe('npz files', () => {
         expect(bytesOf(await npz.get('a'))).toEqual(bytesOf(array));
       }
     }
-    // What is unpacked at first, a step less, and a step more.
+    // The size unpacked first, one step less, and one step more.
     expect([...lengths]).toEqual(expect.arrayContaining([4032, 4096, 4160]));
   });
 
-  test('members are found with and without .npy, and others are not found', async () => {
+  test('members are found with and without .npy, and unknown names are not found', async () => {
     const npz = await openNpz(await npzBytes({ a: new Uint8Array(1) }));
     expect(npz.has('a')).toBe(true);
     expect(npz.has('a.npy')).toBe(true);
@@ -164,14 +167,14 @@ describe('npz files', () => {
     expect(npz.keys()).toEqual([]);
   });
 
-  test('a Blob is read as bytes are', async () => {
+  test('a Blob is read like bytes', async () => {
     const bytes = await npzBytes({ a: new Int16Array([1, -1]) }, { compress: true });
     const npz = await openNpz(new Blob([bytes as BlobPart]));
     expect(npz).toBeInstanceOf(Npz);
     expect((await npz.get('a')).toNested()).toEqual([1, -1]);
   });
 
-  test('all members are walked in order', async () => {
+  test('all members are iterated in order', async () => {
     const npz = await openNpz(await npzBytes({ b: new Uint8Array([1]), a: new Uint8Array([2]) }));
     const seen: [string, unknown][] = [];
     for await (const [key, array] of npz) seen.push([key, array.toNested()]);
@@ -202,7 +205,7 @@ describe('npz files', () => {
     },
   );
 
-  test('a name of as many bytes as fit a member is written and read, and one of a byte more is refused', async () => {
+  test('a name of the maximum length in bytes is written and read, and one that is a byte longer is refused', async () => {
     const name = `${'é'.repeat(32765)}x`;
     const npz = await openNpz(await npzBytes({ [name]: new Uint8Array([7]) }));
     expect(npz.keys()).toEqual([name]);
@@ -219,7 +222,7 @@ describe('npz files', () => {
   });
 
   test.each(['w:0', 'dense/kernel:0', 'a\nb', 'tab\t', '\x7f', 'é', 'a\\b', 'nul', ' ', '\ufffd'])(
-    'the name %j comes back as it was written',
+    'the name %j survives a round trip',
     async (name) => {
       await writeNpz(temp.file('x.npz'), { [name]: new Uint8Array([7]) });
       using npz = await openNpz(temp.file('x.npz'));
@@ -229,7 +232,7 @@ describe('npz files', () => {
   );
 
   test.each([false, true])(
-    'a read that is never answered can be aborted, whichever it is; compressed: %s',
+    'a read that is never answered can be aborted, whichever read it is; compressed: %s',
     async (compress) => {
       const inner = bytesSource(await npzBytes({ a: new Float64Array(2000) }, { compress }), 'stuck');
       const stuck = (from: number, abort: AbortController): ByteSource => {
@@ -307,7 +310,7 @@ describe.each(pythons())('with numpy $numpy', (info) => {
     { compress: true, zip64: false },
     { compress: false, zip64: true },
     { compress: true, zip64: true },
-  ])('numpy and zipfile read what is written: $compress compressed, $zip64 zip64', async (options) => {
+  ])('numpy and zipfile read the written archive: compress $compress, zip64 $zip64', async (options) => {
     const list = fc.sample(arrays(), { numRuns: 30, seed: 3 }).map((array, i) => [`name é整 ${i}`, array] as const);
     await writeNpz(temp.file('x.npz'), list, options);
     const wires = await python.run<unknown[]>(
@@ -328,7 +331,7 @@ with np.load(args["path"]) as npz:
     });
   });
 
-  test.each([{}, { zip64: true }])('numpy.load knows an archive of nothing, written with %o', async (options) => {
+  test.each([{}, { zip64: true }])('numpy.load reads an empty archive, written with %o', async (options) => {
     await writeNpz(temp.file('empty.npz'), {}, options);
     expect(
       await python.run<unknown>('import numpy as np\nresult = np.load(args["path"]).files', {
@@ -337,32 +340,35 @@ with np.load(args["path"]) as npz:
     ).toEqual([]);
   });
 
-  test.each(['savez', 'savez_compressed'])('what numpy.%s writes is read, mapped where it is stored', async (save) => {
-    const list = fc.sample(arrays(), { numRuns: 30, seed: 5 });
-    await python.run(
-      `${PYTHON_ARRAYS}
+  test.each(['savez', 'savez_compressed'])(
+    'archives from numpy.%s are read, and mapped if they are stored',
+    async (save) => {
+      const list = fc.sample(arrays(), { numRuns: 30, seed: 5 });
+      await python.run(
+        `${PYTHON_ARRAYS}
 getattr(np, args["save"])(args["path"], **{f"arr/{i}": make(item) for i, item in enumerate(args["arrays"])})
 `,
-      { save, path: temp.file('x.npz'), arrays: list.map(toWire) },
-    );
-    using npz: NpzFile = await openNpz(temp.file('x.npz'));
-    const inMemory = await openNpz(readFileSync(temp.file('x.npz')));
-    for (const [i, array] of list.entries()) {
-      const key = `arr/${i}`;
-      await npz.verify(key);
-      expect(npz.member(key).method).toBe(save === 'savez' ? 'stored' : 'deflated');
-      for (const back of [await npz.get(key), await inMemory.get(key)]) {
-        expect({ dtype: back.dtype, shape: back.shape, order: back.order }).toEqual({
-          dtype: array.dtype,
-          shape: array.shape,
-          order: array.order,
-        });
-        if (array.type.fields === undefined) expect(bytesOf(back)).toEqual(bytesOf(array));
+        { save, path: temp.file('x.npz'), arrays: list.map(toWire) },
+      );
+      using npz: NpzFile = await openNpz(temp.file('x.npz'));
+      const inMemory = await openNpz(readFileSync(temp.file('x.npz')));
+      for (const [i, array] of list.entries()) {
+        const key = `arr/${i}`;
+        await npz.verify(key);
+        expect(npz.member(key).method).toBe(save === 'savez' ? 'stored' : 'deflated');
+        for (const back of [await npz.get(key), await inMemory.get(key)]) {
+          expect({ dtype: back.dtype, shape: back.shape, order: back.order }).toEqual({
+            dtype: array.dtype,
+            shape: array.shape,
+            order: array.order,
+          });
+          if (array.type.fields === undefined) expect(bytesOf(back)).toEqual(bytesOf(array));
+        }
       }
-    }
-  });
+    },
+  );
 
-  test('names with colons, control characters and umlauts mean the same here and there', async () => {
+  test('names with colons, control characters and umlauts mean the same here and in Python', async () => {
     const names = ['w:0', 'dense/kernel:0', 'a\nb', 'tab\t', '\x7f', 'é', '整', 'a\\b'];
     await writeNpz(
       temp.file('ours.npz'),
@@ -414,7 +420,7 @@ with open(args["path"], "wb") as file:
 });
 
 describe.each(pythons())('object arrays of numpy $numpy', (info) => {
-  test('are refused in archives, and with allowPickle read without running anything', async () => {
+  test('are refused in archives, or with allowPickle read without running anything', async () => {
     const python = new Python(info);
     try {
       await python.run(

@@ -18,7 +18,7 @@ const ALL = SAFETENSORS_DTYPES.map(
   ({ name, dtype }, i) => [name, arrayOf(parseDType(dtype), i % 3 === 0 ? [] : [i, 2], 'C', i + 1)] as const,
 );
 
-/** A file with this header text and so many bytes of data. */
+/** A file with this header text and this many bytes of data. */
 function file(header: unknown, data = 0, length?: number): Uint8Array {
   const text = new TextEncoder().encode(typeof header === 'string' ? header : JSON.stringify(header));
   const bytes = new Uint8Array(8 + text.length + data);
@@ -33,7 +33,7 @@ const tensor = (start: number, end: number, shape = [end - start], dtype = 'U8')
   data_offsets: [start, end],
 });
 
-/** A header with one tensor, whose numbers are spelled so. */
+/** A header with one tensor and these spellings of its numbers. */
 const written = (shape: string, offsets: string): string =>
   `{"a":{"dtype":"U8","shape":${shape},"data_offsets":${offsets}}}`;
 
@@ -43,30 +43,34 @@ const HOSTILE: readonly { readonly name: string; readonly bytes: Uint8Array; rea
   { name: 'a header longer than the file', bytes: file('{}', 0, 100), code: 'TRUNCATED' },
   { name: 'a header of 2^60 bytes', bytes: file('{}', 0, 2 ** 60), code: 'BAD_FORMAT' },
   { name: 'a text', bytes: new TextEncoder().encode('this is a text, and no file of tensors\n'), code: 'BAD_FORMAT' },
-  { name: 'a header that is there, and too long', bytes: file('{}'.padEnd(100_000_001)), code: 'LIMIT_EXCEEDED' },
-  { name: 'a header that is no JSON', bytes: file('{'), code: 'BAD_FORMAT' },
-  { name: 'a header of brackets', bytes: file(`{"a":${'['.repeat(1_000_000)}`), code: 'LIMIT_EXCEEDED' },
+  { name: 'a complete header that is too long', bytes: file('{}'.padEnd(100_000_001)), code: 'LIMIT_EXCEEDED' },
+  { name: 'a header that is not JSON', bytes: file('{'), code: 'BAD_FORMAT' },
+  { name: 'a header of nested brackets', bytes: file(`{"a":${'['.repeat(1_000_000)}`), code: 'LIMIT_EXCEEDED' },
   {
-    name: 'a header of more values than tensors need',
+    name: 'a header with too many values',
     bytes: file(`{"a":[${'[],'.repeat(2_100_000)}0]}`),
     code: 'LIMIT_EXCEEDED',
   },
-  { name: 'a header behind a space', bytes: file(' {}'), code: 'BAD_FORMAT' },
-  { name: 'a header behind a byte order mark', bytes: file('\ufeff{}'), code: 'BAD_FORMAT' },
+  { name: 'a header after a space', bytes: file(' {}'), code: 'BAD_FORMAT' },
+  { name: 'a header after a byte order mark', bytes: file('\ufeff{}'), code: 'BAD_FORMAT' },
   { name: 'a header that is a list', bytes: file([]), code: 'BAD_FORMAT' },
   { name: 'a tensor that is a number', bytes: file({ a: 1 }), code: 'BAD_FORMAT' },
   { name: 'a tensor without a dtype', bytes: file({ a: { shape: [1], data_offsets: [0, 1] } }, 1), code: 'BAD_FORMAT' },
   { name: 'a negative length', bytes: file({ a: tensor(0, 1, [-1]) }, 1), code: 'BAD_FORMAT' },
-  { name: 'a length with a fraction', bytes: file(written('[1.0]', '[0,1]'), 1), code: 'BAD_FORMAT' },
-  { name: 'a length below nothing', bytes: file(written('[-0]', '[0,0]')), code: 'BAD_FORMAT' },
+  { name: 'a fractional length', bytes: file(written('[1.0]', '[0,1]'), 1), code: 'BAD_FORMAT' },
+  { name: 'a length of minus zero', bytes: file(written('[-0]', '[0,0]')), code: 'BAD_FORMAT' },
   { name: 'an offset with an exponent', bytes: file(written('[1]', '[0,1e0]'), 1), code: 'BAD_FORMAT' },
-  { name: 'one offset', bytes: file({ a: { dtype: 'U8', shape: [1], data_offsets: [0] } }, 1), code: 'BAD_FORMAT' },
+  {
+    name: 'a single offset',
+    bytes: file({ a: { dtype: 'U8', shape: [1], data_offsets: [0] } }, 1),
+    code: 'BAD_FORMAT',
+  },
   { name: 'metadata that is a number', bytes: file({ __metadata__: { a: 1 } }), code: 'BAD_FORMAT' },
   { name: 'a tensor that is null', bytes: file({ a: null }), code: 'BAD_FORMAT' },
-  { name: 'a shape that does not fit', bytes: file({ a: tensor(0, 4, [5]) }, 4), code: 'CORRUPT' },
-  { name: 'offsets the wrong way round', bytes: file({ a: tensor(4, 0, [4], 'X') }, 4), code: 'CORRUPT' },
+  { name: 'a shape that does not match', bytes: file({ a: tensor(0, 4, [5]) }, 4), code: 'CORRUPT' },
+  { name: 'offsets in the wrong order', bytes: file({ a: tensor(4, 0, [4], 'X') }, 4), code: 'CORRUPT' },
   {
-    name: 'a tensor that occurs twice',
+    name: 'a duplicate tensor',
     bytes: file(
       '{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"\\u0061":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}',
       1,
@@ -74,9 +78,9 @@ const HOSTILE: readonly { readonly name: string; readonly bytes: Uint8Array; rea
     code: 'CORRUPT',
   },
   { name: 'tensors that overlap', bytes: file({ a: tensor(0, 4), b: tensor(2, 6) }, 6), code: 'CORRUPT' },
-  { name: 'a hole between tensors', bytes: file({ a: tensor(0, 4), b: tensor(5, 6) }, 6), code: 'CORRUPT' },
+  { name: 'a gap between tensors', bytes: file({ a: tensor(0, 4), b: tensor(5, 6) }, 6), code: 'CORRUPT' },
   {
-    name: 'a name twice',
+    name: 'a duplicate name',
     bytes: file(
       '{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"a":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}}',
       2,
@@ -84,15 +88,15 @@ const HOSTILE: readonly { readonly name: string; readonly bytes: Uint8Array; rea
     code: 'CORRUPT',
   },
   {
-    name: 'a type twice',
+    name: 'a duplicate dtype',
     bytes: file('{"a":{"dtype":"I8","dtype":"U8","shape":[1],"data_offsets":[0,1]}}', 1),
     code: 'CORRUPT',
   },
-  { name: 'metadata twice', bytes: file('{"__metadata__":{"k":"1","k":"2"}}'), code: 'CORRUPT' },
+  { name: 'duplicate metadata', bytes: file('{"__metadata__":{"k":"1","k":"2"}}'), code: 'CORRUPT' },
   { name: 'bytes after the last tensor', bytes: file({ a: tensor(0, 4) }, 5), code: 'CORRUPT' },
-  { name: 'data cut short', bytes: file({ a: tensor(0, 4) }, 3), code: 'TRUNCATED' },
+  { name: 'truncated data', bytes: file({ a: tensor(0, 4) }, 3), code: 'TRUNCATED' },
   {
-    name: 'a shape of nothing, and too much of it',
+    name: 'an empty shape with huge dimensions',
     bytes: file({ a: tensor(0, 0, [0, 2 ** 52, 2 ** 52]) }),
     code: 'CORRUPT',
   },
@@ -119,7 +123,7 @@ describe('safetensors files', () => {
     }
   });
 
-  test('every type comes back, aligned, mapped or from memory', async () => {
+  test('every type survives a round trip, aligned, mapped or from memory', async () => {
     using temp = new TempDir();
     writeSafetensors(temp.file('x.safetensors'), ALL, { metadata: { format: 'np' } });
     const bytes = readFileSync(temp.file('x.safetensors'));
@@ -137,17 +141,17 @@ describe('safetensors files', () => {
     }
   });
 
-  test('a type that numpy lacks is named when it is asked for, and the others are read', () => {
+  test('a type that numpy lacks is named when it is requested, and the others are read', () => {
     const read = readSafetensors(file({ a: tensor(0, 4, [2], 'BF16'), b: tensor(4, 6) }, 6));
     expect(() => read.get('a')).toThrowError(expect.objectContaining({ code: 'UNSUPPORTED_DTYPE', found: 'BF16' }));
     expect(read.get('b').shape).toEqual([2]);
   });
 
-  test('metadata that is null is none, as for the reference', () => {
+  test('metadata that is null counts as none, as in the reference', () => {
     expect(readSafetensors(file({ __metadata__: null })).metadata.size).toBe(0);
   });
 
-  test('numbers of what the format does not know may be written as they like, as for the reference', () => {
+  test('numbers in fields that the format does not define may have any spelling, as in the reference', () => {
     const read = readSafetensors(
       file('{"a":{"scale":1.0,"scales":[1.5],"dtype":"U8","shape":[1],"data_offsets":[0,1]}}', 1),
     );
@@ -157,7 +161,7 @@ describe('safetensors files', () => {
     expect(readSafetensors(file(text, 1)).get('a').shape).toEqual([1]);
   });
 
-  test('an aborted read ends with the reason, and asks for no more', async () => {
+  test("an aborted read rejects with the signal's reason and issues no more reads", async () => {
     const bytes = safetensorsBytes({ a: new Uint8Array(100) });
     const reason = new Error('enough');
     const abort = new AbortController();
@@ -188,13 +192,13 @@ describe('safetensors files', () => {
     { name: 'a number', metadata: { a: 1 } },
     { name: 'a list', metadata: ['a'] },
     { name: 'a Map', metadata: new Map([['a', 'b']]) },
-  ])('metadata of $name is refused, since nobody could read it', ({ metadata }) => {
+  ])('metadata of $name is refused, since no reader would accept it', ({ metadata }) => {
     expect(() => safetensorsBytes({}, { metadata } as unknown as object)).toThrowError(
       expect.objectContaining({ code: 'INVALID_ARGUMENT' }),
     );
   });
 
-  test('half a surrogate pair is refused, in a name and in the metadata', () => {
+  test('a lone surrogate is refused, in a name and in the metadata', () => {
     expect(() => safetensorsBytes({ '\ud800': new Uint8Array(1) })).toThrowError(
       expect.objectContaining({ code: 'BAD_KEY', key: '\ud800' }),
     );
@@ -204,7 +208,7 @@ describe('safetensors files', () => {
       );
   });
 
-  test('a header longer than is read is not written', () => {
+  test('a header above the read limit is not written', () => {
     expect(() => safetensorsBytes({}, { metadata: { a: 'x'.repeat(100_000_000) } })).toThrowError(
       expect.objectContaining({ code: 'LIMIT_EXCEEDED', limit: 'bytes', maximum: 100_000_000 }),
     );
@@ -220,7 +224,7 @@ describe('safetensors files', () => {
 });
 
 describe('raw files', () => {
-  test('bytes are mapped as an array, one length found from the size', () => {
+  test('bytes are mapped as an array, with one length computed from the size', () => {
     using temp = new TempDir();
     expect(toRaw(temp.file('a.bin'), new Int16Array([1, 2, 3, 4, 5, 6]))).toBe(12);
     using array = fromRaw(temp.file('a.bin'), '<i2', [2, -1], { order: 'F', mode: 'r+' });
@@ -240,7 +244,7 @@ describe('raw files', () => {
     { shape: [-1, 0], code: 'INVALID_ARGUMENT' },
     { shape: [1.5], code: 'INVALID_ARGUMENT' },
     { shape: [1], offset: 12, code: 'TRUNCATED' },
-  ])('the shape $shape of another file is refused: $code', ({ shape, offset, code }) => {
+  ])('the shape $shape for a file of another size is refused: $code', ({ shape, offset, code }) => {
     using temp = new TempDir();
     toRaw(temp.file('a.bin'), new Int16Array(6));
     expect(() => fromRaw(temp.file('a.bin'), '<i2', shape, { offset })).toThrowError(expect.objectContaining({ code }));
@@ -254,7 +258,7 @@ describe.each(pythons())('with Python $version', (info) => {
   });
   afterAll(() => python[Symbol.asyncDispose]());
 
-  test('numpy finds the tensors where the header says', async () => {
+  test('numpy finds the tensors at the offsets in the header', async () => {
     const read = await python.run<[string, number[], Uint8Array][]>(
       `
 import json
@@ -276,7 +280,7 @@ for name, entry in header.items():
   });
 });
 
-test('an ArrayBuffer is read as its bytes are', () => {
+test('an ArrayBuffer is read like its bytes', () => {
   const bytes = safetensorsBytes({ a: new Float32Array([1, 2]) });
   expect(readSafetensors(bytes.buffer).get('a').toNested()).toEqual([1, 2]);
 });

@@ -1,6 +1,4 @@
-/**
- * Conversions of many small arrays beside other work of their process.
- */
+/** Conversions of many small arrays next to other work in the same process. */
 import { readdirSync } from 'node:fs';
 import { MmapDict } from '@mmdpickle/core/node';
 import {
@@ -21,10 +19,10 @@ const temp = freshDir();
 
 const open = (): MmapDict => MmapDict.open(temp.file('x.mmdpickle'));
 const COUNT = 180;
-/** Milliseconds that seem to pass each time that the clock is read: turns come after so many steps, however fast they are. */
+/** Milliseconds by which each read of the clock advances it: turns come after a fixed number of steps, however fast they are. */
 const STEP_MS = 3;
 const names = Array.from({ length: COUNT }, (_, i) => `a${i}`);
-// Nothing is copied, so that no turn comes of copying.
+// Nothing is copied, so no turn is caused by copying.
 const empty = names.map((name) => [name, new Float64Array(0)] as const);
 const CONVERSIONS: Readonly<Record<string, (dict: MmapDict, signal?: AbortSignal) => Promise<unknown>>> = {
   mmdToNpy: (dict, signal) => mmdToNpy(dict, undefined, temp.file('out'), { signal }),
@@ -50,7 +48,7 @@ async function prepared(name: string): Promise<MmapDict> {
   return dict;
 }
 
-/** Runs work, and what is to be done at each turn meanwhile. Returns the number of turns. */
+/** Runs `work`, and `onTurn` at each turn meanwhile. Returns the number of turns. */
 async function turnsOf(work: () => Promise<unknown>, onTurn: (turn: number) => void = () => {}): Promise<number> {
   let turns = 0;
   let running = true;
@@ -72,14 +70,14 @@ async function turnsOf(work: () => Promise<unknown>, onTurn: (turn: number) => v
   return turns;
 }
 
-test.each(Object.keys(CONVERSIONS))('%s gives others their turn every few of them', async (name) => {
+test.each(Object.keys(CONVERSIONS))('%s yields to other work every few arrays', async (name) => {
   using dict = await prepared(name);
   const turns = await turnsOf(() => CONVERSIONS[name]!(dict));
-  // Each is looked at and written, and the clock is read twice for a turn of three steps.
+  // Each array is checked and written, and two clock reads make a turn of three steps.
   expect(turns).toBeGreaterThan((2 * COUNT) / 4);
 });
 
-test.each(Object.keys(CONVERSIONS))('%s is stopped between two of them', async (name) => {
+test.each(Object.keys(CONVERSIONS))('%s can be aborted between two arrays', async (name) => {
   using dict = await prepared(name);
   const before = readdirSync(temp.path);
   for (const stopAt of [1, 5, 40]) {
@@ -94,7 +92,7 @@ test.each(Object.keys(CONVERSIONS))('%s is stopped between two of them', async (
   expect(readdirSync(temp.path)).toEqual(before);
 });
 
-test.each(['mmdToNpy', 'mmdToNpz', 'mmdToSafetensors'])('%s takes them as they are at one commit', async (name) => {
+test.each(['mmdToNpy', 'mmdToNpz', 'mmdToSafetensors'])('%s exports all arrays as of one commit', async (name) => {
   using dict = await prepared(name);
   await turnsOf(
     () => CONVERSIONS[name]!(dict),

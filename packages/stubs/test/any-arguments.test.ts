@@ -26,10 +26,10 @@ import fc from 'fast-check';
 import { afterAll, expect, it } from 'vitest';
 
 const LONG = process.env.MMDPICKLE_LONG === '1';
-/** Arrays that hold more are made, but not stored. */
+/** Larger arrays are made, but not stored. */
 const MOST_BYTES = 1e6;
 
-/* Arguments of the right and of the wrong kinds. */
+/* Arguments of the right and the wrong kinds. */
 // biome-ignore-start format: tables
 const SHAPES: readonly unknown[] = [
   [],
@@ -170,7 +170,7 @@ const OPTIONS: readonly unknown[] = [
 ];
 // biome-ignore-end format: tables
 
-/** What makes arrays, of a shape, a dtype, a value and options: all of any kind. */
+/** Makes an array from a shape, a dtype, a value and options, each of any kind. */
 type Maker = (shape: never, dtype: never, value: never, options: never) => unknown;
 
 const MAKERS: Readonly<Record<string, Maker>> = {
@@ -205,7 +205,7 @@ const anything = fc.tuple(
   fc.constantFrom(...OPTIONS),
 );
 
-/** Whether it did not end in an error of ours; other errors are nobody's to throw. */
+/** True if the action succeeded, false if it threw an MmdError; other errors are rethrown, since nothing should throw them. */
 function does(action: () => void): boolean {
   try {
     action();
@@ -216,7 +216,7 @@ function does(action: () => void): boolean {
   }
 }
 
-/** Stores an array of any arguments, and a row in it where it grows. */
+/** Stores an array made from any arguments, and appends a row if it can grow. */
 function store(path: string, make: Maker, args: readonly [unknown, unknown, unknown, unknown]): void {
   using dict = MmapDict.open(path);
   does(() => {
@@ -233,22 +233,24 @@ afterAll(async () => {
   for (const judge of judges) await judge[Symbol.asyncDispose]();
 });
 
-it.each(Object.entries(MAKERS))('%s of any arguments is refused, or every Python loads it', async (_name, make) => {
-  using directory = new TempDir();
-  const given = new Map<string, string>();
-  fc.assert(
-    fc.property(anything, (args) => {
-      const path = directory.file(`${given.size}.mmdpickle`);
-      given.set(path, fc.stringify(args));
-      store(path, make, args);
-    }),
-    { numRuns: LONG ? 5000 : 150, endOnFailure: true },
-  );
-  const paths = [...given.keys()].filter((path) => existsSync(path) && statSync(path).size < 2e8);
-  for (const python of judges) {
-    const { info } = python;
-    const said = await python.run<(string | null)[]>(
-      `import pickle
+it.each(Object.entries(MAKERS))(
+  '%s with any arguments is refused, or every Python loads the result',
+  async (_name, make) => {
+    using directory = new TempDir();
+    const given = new Map<string, string>();
+    fc.assert(
+      fc.property(anything, (args) => {
+        const path = directory.file(`${given.size}.mmdpickle`);
+        given.set(path, fc.stringify(args));
+        store(path, make, args);
+      }),
+      { numRuns: LONG ? 5000 : 150, endOnFailure: true },
+    );
+    const paths = [...given.keys()].filter((path) => existsSync(path) && statSync(path).size < 2e8);
+    for (const python of judges) {
+      const { info } = python;
+      const said = await python.run<(string | null)[]>(
+        `import pickle
 def problem(path):
     try:
         with open(path, "rb") as file:
@@ -256,12 +258,13 @@ def problem(path):
     except Exception as error:
         return repr(error)
 result = [problem(path) for path in args["paths"]]`,
-      { paths },
-    );
-    const problems = paths.flatMap((path, i) => (said[i] === null ? [] : [`${given.get(path)}: ${said[i]}`]));
-    expect(problems, `Python ${info.version} with numpy ${info.numpy}`).toEqual([]);
-  }
-});
+        { paths },
+      );
+      const problems = paths.flatMap((path, i) => (said[i] === null ? [] : [`${given.get(path)}: ${said[i]}`]));
+      expect(problems, `Python ${info.version} with numpy ${info.numpy}`).toEqual([]);
+    }
+  },
+);
 
 it.each([
   ["[('a', 'm8[s]'), ('b', 'M8[ns]', (2,)), ('c', '>m8[Y]')]", true],
@@ -270,7 +273,7 @@ it.each([
   ["[('a', [('b', 'M8', (2,))], (2,))]", false],
   ["[('a', ('i4', (2,)), (3,))]", false],
   ["{'names': ['f1', ''], 'formats': ['i4', 'i4']}", false],
-])('masked arrays of %s are stored if numpy can make them: %s', async (dtype, stored) => {
+])('masked arrays of %s are stored if and only if numpy can make them: %s', async (dtype, stored) => {
   using dict = MmapDict.over(MemoryFile.of());
   const array = NDArray.zeros([2], dtype);
   const masked = new MaskedArray(array, NDArray.zeros([2], 'bool'), { fillValue: array.get(0) });
@@ -289,7 +292,7 @@ except ValueError: result = False`,
   }
 });
 
-it('rows of no elements are not counted by the bytes of a typed array', () => {
+it('rows without elements are not counted by the bytes of a typed array', () => {
   using directory = new TempDir();
   const path = directory.file('rows.mmdpickle');
   {
@@ -302,30 +305,30 @@ it('rows of no elements are not counted by the bytes of a typed array', () => {
   expect((dict.get('rows') as GrowableArray).shape).toEqual([2, 0]);
 });
 
-it('an array that fits no memory is stored by itself only', () => {
+it('an array that does not fit in memory is stored only as a value of its own', () => {
   using directory = new TempDir();
   using dict = MmapDict.open(directory.file('large.mmdpickle'));
-  // More than any memory: from Node 22 on, a buffer of 16 GiB that nothing is written to can be had.
+  // More than any memory: from Node 22 on, a 16 GiB buffer can be allocated if nothing is written to it.
   expect(() => dict.set('array', [new EmptyNDArray([2 ** 46], 'f8')])).toThrow(/does not fit in one buffer/);
   const large = new EmptyNDArray([2 ** 31], 'f8');
   expect(dict.set('array', large).get('array')).toMatchObject({ shape: [2 ** 31] });
 });
 
-it('an array of 2^31 rows is not taken for one that grows where its order is Fortran', () => {
+it('an array of 2^31 rows in Fortran order is not taken for a growable one', () => {
   using directory = new TempDir();
   using dict = MmapDict.open(directory.file('tall.mmdpickle'));
   const tall = dict.set('tall', new EmptyNDArray([2 ** 31, 2], 'u1', { order: 'F' })).get('tall') as NDArray;
   tall.set(2 ** 31 - 1, 0, 7);
   expect([tall.order, tall.strides, 'append' in tall]).toEqual(['F', [1, 2 ** 31], false]);
   expect(dict.getMeta('tall')).not.toHaveProperty('capacity');
-  // Column by column: the last element of the first column stands in the middle.
+  // Column-major: the last element of the first column is in the middle.
   const byte = new Uint8Array(1);
   using raw = NodeFile.open(dict.path, 'r');
   raw.read(dict.getMeta('tall')!.offset + 2 ** 31 - 1, byte);
   expect([...byte]).toEqual([7]);
 });
 
-it('a stub that could not be stored is not made: a zero, or no bytes, excuse no other dimension', () => {
+it('a stub that could not be stored is not made: a zero dimension or an empty dtype does not excuse another dimension', () => {
   const refused = expect.objectContaining({ code: 'INVALID_ARGUMENT' });
   for (const [shape, dtype] of [
     [[0, 2 ** 53 - 1], 'u1'],
@@ -340,7 +343,7 @@ it('a stub that could not be stored is not made: a zero, or no bytes, excuse no 
   expect(new EmptyNDArray([0, 2 ** 52], 'u1').nbytes).toBe(0);
 });
 
-it('lists that would end the process are refused', () => {
+it('lists that would crash the process are refused', () => {
   const wide = parseDType([['a', 'u1', [2 ** 28]]]);
   const masked = new MaskedArray(NDArray.zeros([0], wide), NDArray.zeros([0], 'bool'));
   expect(() => NDArray.zeros([2 ** 31], 'O')).toThrow(/a list of 2147483648 values/);

@@ -95,7 +95,7 @@ const LAWS: readonly (readonly [string, Make])[] = [
 
 const record = (fields: object): object => Object.assign(Object.create(null), fields);
 
-/** dtype, the fill value, and what `str` makes of it in both numpys. */
+/** The dtype, the fill value, and its `str` in both numpys. */
 const FILL_VALUES: readonly (readonly [dtype: unknown, fillValue: unknown, printed: string])[] = [
   ['>i4', 7, '7'],
   ['int64', 2n ** 62n, String(2n ** 62n)],
@@ -122,7 +122,7 @@ describe.each(pythons())('stock pickle.load under numpy $numpy', (info) => {
   });
   afterAll(() => python[Symbol.asyncDispose]());
 
-  test.each(LAWS)('%s gives the array that was described, and so does the dict', async (_name, make) => {
+  test.each(LAWS)('%s loads as the described array, and so it does in the dict', async (_name, make) => {
     using dir = new TempDir();
     let n = 0;
     await fc.assert(
@@ -193,7 +193,7 @@ result = [str(d[k].fill_value) for k in ('fixed', 'rows')]`,
     expect((dict.get('rows') as GrowableMasked).fillValue).toEqual(plain);
   });
 
-  test('growable stubs show exactly the rows that were appended', async () => {
+  test('growable stubs contain exactly the appended rows', async () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));
     const rows = dict.set('r', new GrowableNDArray([2], 'int16', { capacity: 2 })).get('r') as GrowableArray;
@@ -213,7 +213,7 @@ result = [d['r'].tolist(), d['m'].tolist()]`,
   });
 });
 
-test('an empty array takes no disk, a reserved one takes it at once', () => {
+test('an empty array allocates no disk, a reserved one allocates it at once', () => {
   using dir = new TempDir();
   const blocks = (options: { reserve?: boolean }): number => {
     const path = dir.file(`${options.reserve}.mmdpickle`);
@@ -225,7 +225,7 @@ test('an empty array takes no disk, a reserved one takes it at once', () => {
   expect(blocks({ reserve: true })).toBeGreaterThanOrEqual(64 * 2 ** 20);
 });
 
-test('a sealed masked array gives back the room of both its parts, and still grows', () => {
+test('sealing a masked array frees the reserved space of both its parts, and it can still grow', () => {
   using dir = new TempDir();
   using dict = MmapDict.open(dir.file('sealed.mmdpickle'));
   const stub = new GrowableMaskedArray([2], 'uint8', { capacity: 2 ** 22, reserve: true });

@@ -53,10 +53,10 @@ describe.each(STUBS)('%s', (_name, make) => {
     ['fractional', [2, 1.5]],
     ['NaN', [Number.NaN]],
     ['infinite', [Number.POSITIVE_INFINITY]],
-    ['past 2^53 in bytes', [2 ** 30, 2 ** 30]],
-    ['past 2^53 in one dimension', [2 ** 53]],
+    ['over 2^53 in bytes', [2 ** 30, 2 ** 30]],
+    ['over 2^53 in one dimension', [2 ** 53]],
     ['a string', ['3' as unknown as number]],
-    ['of more dimensions than numpy has', new Array(33).fill(1)],
+    ['of more dimensions than numpy allows', new Array(33).fill(1)],
     ['not an array', 3 as unknown as number[]],
   ])('refuses a shape that is %s', (_what, shape) => {
     expect(codeOf(() => make(shape, 'float64'))).toBe('INVALID_ARGUMENT');
@@ -66,7 +66,7 @@ describe.each(STUBS)('%s', (_name, make) => {
     expect(codeOf(() => make([2], dtype))).toBe('UNSUPPORTED_DTYPE');
   });
 
-  test('keeps its shape when the caller changes the array it was made from', () => {
+  test('keeps its shape when the caller changes the array passed as the shape', () => {
     const shape = [2, 3];
     const stub = make(shape, 'float64');
     const before = [...stub.shape];
@@ -111,27 +111,27 @@ test.each<readonly [string, object, (options: never) => unknown]>([
   ['FunctionNDArray', { rowsPerChunk: 2 }, (options) => new FunctionNDArray([5], options, () => new Float64Array(2))],
   ['GrowableNDArray', { capacity: 9 }, (options) => new GrowableNDArray([5], options)],
   ['GrowableMaskedArray', { fillValue: 9 }, (options) => new GrowableMaskedArray([5], options)],
-])('%s says that options come behind the dtype, where %j stands in its place', (_name, options, make) => {
+])('%s says that options come after the dtype if %j is passed in its place', (_name, options, make) => {
   const message = expect.stringContaining(
     `'${Object.keys(options)[0]}' is an option, not part of a dtype: pass the dtype first`,
   );
   expect(() => make(options as never)).toThrowError(expect.objectContaining({ code: 'UNSUPPORTED_DTYPE', message }));
 });
 
-test('arrays whose rows come one after the other refuse Fortran order when they are made', () => {
+test('arrays that consist of consecutive rows refuse Fortran order when they are made', () => {
   const fortran = { order: 'F' } as object;
   expect(codeOf(() => new GrowableNDArray([2], 'f4', fortran))).toBe('INVALID_ARGUMENT');
   expect(codeOf(() => new GrowableMaskedArray([2], 'f4', fortran))).toBe('INVALID_ARGUMENT');
   expect(codeOf(() => new FunctionNDArray([2], 'f4', () => new Float32Array(2), fortran))).toBe('INVALID_ARGUMENT');
 });
 
-test('what no file has places for is refused when it is made, with the room that a mask and a file around take', () => {
+test('arrays larger than any file can address are refused when made, counting the space for a mask and the rest of the file', () => {
   const all = 2 ** 53 - 1;
   expect(codeOf(() => new EmptyNDArray([all], 'uint8'))).toBe('INVALID_ARGUMENT');
   expect(codeOf(() => new GrowableNDArray([1], 'uint8', { capacity: all }))).toBe('INVALID_ARGUMENT');
   expect(codeOf(() => new EmptyMaskedArray([2 ** 52], 'uint8'))).toBe('INVALID_ARGUMENT');
   expect(codeOf(() => new GrowableMaskedArray([1], 'uint8', { capacity: 2 ** 52 }))).toBe('INVALID_ARGUMENT');
-  // Those that are made are stored, or do not fit on this disk.
+  // Arrays that can be made are stored, or exceed the space on this disk.
   using temp = new TempDir();
   using dict = MmapDict.open(temp.file('x.mmdpickle'));
   const largest = 2 ** 53 - 2 ** 24;
@@ -159,7 +159,7 @@ test('a full array repeats its element, whatever the size', () => {
   );
 });
 
-test('a full array over many chunks has the right length and a bounded piece size', () => {
+test('a full array over many chunks has the right length and bounded pieces', () => {
   const stub = new FullNDArray([1_000_003], 7n);
   let total = 0;
   let largest = 0;
@@ -188,7 +188,7 @@ test.each([0, -1, 1.5, 2 ** 53])('a growable stub refuses a capacity of %s', (ca
   expect(codeOf(() => new GrowableNDArray([2], 'float64', { capacity }))).toBe('INVALID_ARGUMENT');
 });
 
-test('a raw file array says which bytes of the file it is', () => {
+test('a raw file array gives its byte range in the file', () => {
   const stub = new RawFileNDArray('camera.raw', { offset: 8, shape: [2, 3], dtype: 'uint16' });
   expect(stub.file).toEqual({ path: 'camera.raw', offset: 8, length: 12 });
   expect(codeOf(() => new RawFileNDArray('x', { offset: -1, shape: [1] }))).toBe('INVALID_ARGUMENT');
@@ -223,24 +223,21 @@ test('a function array converts elements of another dtype, and takes 0-d as one 
 });
 
 test.each([
-  ['complex numbers as their parts', 'complex64', Float32Array.of(1, 2, 3, 4)],
+  ['complex numbers as pairs of parts', 'complex64', Float32Array.of(1, 2, 3, 4)],
   ['float16 as bytes', '<f2', Uint8Array.of(0, 0x3c, 0, 0x40)],
   ['text as bytes', 'S2', Uint8Array.from([65, 0, 66, 67])],
   ['records as bytes', [['a', '<i2']], Uint8Array.of(1, 0, 2, 0)],
   ['times as counts', 'datetime64[ms]', BigInt64Array.of(1n, 2n)],
-] as const)('a function array takes %s as they lie in memory', (_what, dtype, rows) => {
+] as const)('a function array takes %s as laid out in memory', (_what, dtype, rows) => {
   const stub = new FunctionNDArray([2], dtype as never, () => rows);
   expect([...joined(stub)]).toEqual([...new Uint8Array(rows.buffer)]);
 });
 
-test.each(['<c8', '>c16', '>c8'])(
-  'a function array takes parts of complex numbers that %s spells otherwise',
-  (dtype) => {
-    const stub = new FunctionNDArray([2], dtype, () => Float64Array.of(1, 2, 3, -4));
-    const array = NDArray.over(memoryOver(joined(stub)), dtype, [2]);
-    expect(array.toNested()).toEqual([new Complex(1, 2), new Complex(3, -4)]);
-  },
-);
+test.each(['<c8', '>c16', '>c8'])('a function array converts the parts of complex numbers to %s', (dtype) => {
+  const stub = new FunctionNDArray([2], dtype, () => Float64Array.of(1, 2, 3, -4));
+  const array = NDArray.over(memoryOver(joined(stub)), dtype, [2]);
+  expect(array.toNested()).toEqual([new Complex(1, 2), new Complex(3, -4)]);
+});
 
 test('a function array refuses rows of the wrong length', () => {
   const stub = new FunctionNDArray([4], 'float64', () => new Float64Array(3));
@@ -252,12 +249,12 @@ test.each([
   ['float64', new Uint8Array(16)],
   ['float64', new Float64Array(4)],
   ['complex64', new Float64Array(3)],
-] as const)('a function that gives rows of %s another number of elements is refused: %o', (dtype, rows) => {
+] as const)('a function that returns rows of %s with a wrong number of elements is refused: %o', (dtype, rows) => {
   const stub = new FunctionNDArray([2], dtype, () => rows);
   expect(codeOf(() => [...stub.bytes()])).toBe('INVALID_ARGUMENT');
 });
 
-test('an array of one value is of the type of that value, and whole in pieces of any element size', () => {
+test('an array of one value has the type of that value, and its pieces make up the whole array for any element size', () => {
   expect([true, 5n, 5].map((value) => new FullNDArray([1], value).type.name)).toEqual(['bool', 'int64', 'float64']);
   const pieces = [...new FullNDArray([240_000], new Uint8Array([97, 98, 99, 100, 101]), 'S5').bytes!()];
   expect(Buffer.concat(pieces).equals(Buffer.alloc(1_200_000, 'abcde'))).toBe(true);

@@ -1,4 +1,4 @@
-"""Loads pairs of pickles, the fixture and what mmdpickle wrote for it, and tells whether they are equal."""
+"""Loads pairs of pickles, the fixture and what mmdpickle wrote for it, and reports whether they are equal."""
 import io
 import json
 import sys

@@ -1,4 +1,4 @@
-"""Loads several pickles of one value, tells whether they agree, and pickles the value with Python's own pickler."""
+"""Loads several pickles of one value, reports whether they agree, and pickles the value with Python's own pickler."""
 import pickle
 import pickletools
 import sys
