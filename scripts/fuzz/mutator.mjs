@@ -51,8 +51,8 @@ export class Mutator {
 
   /** A position to change: mostly between two opcodes of the input that it came from. */
   #place(input) {
-    const { ends } = input;
-    if (ends.length > 0 && this.draw(4) !== 0) return Math.min(ends[this.draw(ends.length)], this.length);
+    const { starts } = input;
+    if (starts.length > 0 && this.draw(4) !== 0) return Math.min(starts[this.draw(starts.length)], this.length);
     return this.draw(this.length + 1);
   }
 
@@ -90,7 +90,7 @@ export class Mutator {
       case 6: {
         // The rest of another input, from one of its opcodes on.
         const start =
-          other.ends.length > 0 ? other.ends[this.draw(other.ends.length)] : this.draw(other.bytes.length + 1);
+          other.starts.length > 0 ? other.starts[this.draw(other.starts.length)] : this.draw(other.bytes.length + 1);
         this.splice(at, this.length - at, other.bytes, start, other.bytes.length);
         break;
       }

@@ -27,14 +27,14 @@ const pickle = await import(url);
 const typed = (error) => error?.name === 'MmdError' && typeof error.code === 'string';
 
 /** Offsets of the opcodes of an input, as far as it can be read. */
-function opcodeEnds(bytes) {
-  const ends = [];
+function opcodeStarts(bytes) {
+  const starts = [];
   try {
-    for (const op of pickle.genops(bytes)) ends.push(op.pos ?? op.offset);
+    for (const op of pickle.genops(bytes)) starts.push(op.pos ?? op.offset);
   } catch (error) {
     if (!typed(error)) throw error;
   }
-  return ends;
+  return starts;
 }
 
 const corpus = [];
@@ -45,10 +45,10 @@ for (const directory of ['pickle', 'regress']) {
     if (!file.endsWith('.bin')) continue;
     const bytes = new Uint8Array(readFileSync(join(fixtures, directory, file)));
     if (bytes.length > LONGEST_INPUT) continue;
-    const ends = opcodeEnds(bytes);
-    corpus.push({ bytes, ends });
-    for (let i = 0; i + 1 < ends.length; i++) {
-      const snippet = bytes.slice(ends[i], ends[i + 1]);
+    const starts = opcodeStarts(bytes);
+    corpus.push({ bytes, starts });
+    for (let i = 0; i + 1 < starts.length; i++) {
+      const snippet = bytes.slice(starts[i], starts[i + 1]);
       const text = String(snippet);
       if (snippet.length > 64 || known.has(text)) continue;
       known.add(text);
@@ -181,7 +181,7 @@ while (!stopped && count[0] < wanted) {
     const bytes = mutator.bytes.subarray(0, mutator.length);
     if (!attempt(bytes, mutator.draw(16))) continue;
     const kept = bytes.slice();
-    corpus.push({ bytes: kept, ends: opcodeEnds(kept) });
+    corpus.push({ bytes: kept, starts: opcodeStarts(kept) });
   }
   parentPort.postMessage({ kind: 'status', corpus: corpus.length, covered });
   // Lets messages from the main thread arrive.
