@@ -1,6 +1,7 @@
 /** Bytes that are mistaken for pickles. */
 
 import { describe, expect, it } from 'vitest';
+import { FOREIGN_BYTES, foreignFile } from '../../src/pickle/foreign.ts';
 import { check, dis, type EmitOp, emit, genops, load, loadAt } from '../../src/pickle/index.ts';
 
 const latin1 = (text: string): Uint8Array => Uint8Array.from(text, (character) => character.charCodeAt(0));
@@ -29,12 +30,14 @@ describe('bytes of another format', () => {
     }
     expect(() => loadAt(latin1(`N.${text}`), 2, { offset: 100 })).toThrow(named(pattern, 102));
     expect(() => dis(latin1(`N.${text}`), { start: 2 })).toThrow(named(pattern, 2));
+    expect(foreignFile(bytes.subarray(0, FOREIGN_BYTES), 'a file')).toEqual(named(pattern));
   });
 
   it('are not named if they are a pickle, or a damaged one', () => {
     expect(load(latin1('PK\x03\x04\n.'))).toMatchObject({ kind: 'PERSID' });
     expect(check(latin1('PK\x03\x04\n.')).persistentIds).toBe(1);
     expect(() => load(latin1('\x80\x04\xff'))).toThrow(/is not an opcode$/);
+    for (const text of ['\x80\x04N.', 'N.', '']) expect(foreignFile(latin1(text), 'a file')).toBeUndefined();
   });
 });
 
