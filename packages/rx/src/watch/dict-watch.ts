@@ -293,7 +293,7 @@ export class DictWatch extends Observable<Change> {
     // Reading the commit number is cheap; everything else is checked only once per `pollMs`.
     const whole = this.#scheduler.now() - this.#wholeAt >= this.#pollMs;
     const reader = this.#reader;
-    const some = (whole || reader === undefined || reader.stirred || reader.sweepIn <= 0) && this.#look(whole);
+    const some = (whole || reader === undefined || reader.stirred || reader.sweepIn === 0) && this.#look(whole);
     // The look may have ended or restarted the watch.
     if (this.#arming !== arming || this.#subscribers === 0) return;
     if (some) this.#spinMs = SPIN_MS;

@@ -58,16 +58,15 @@ export class FileReader {
   readonly #counts: RowCounts;
   readonly #entries: EntryReader;
   readonly #sums: ValueSums;
-  /** How long the last sweep took, and when it ended. */
+  /** How long the last sweep took, and when its last slice ended. */
   #sweepMs = 0;
   #sweptAt = -Infinity;
   /** The share of the time that the next sweep may take, as one part in so many; Infinity if none is due. */
   #sweepShare = Infinity;
   /** Appends explain all commits since the last sweep; but a writer killed in the middle of a deletion announced none. */
   #unswept = false;
-  /** The entries that the sweep in progress has not reached, and when it paused. */
+  /** The entries that the sweep in progress has not reached. */
   #unreached: IterableIterator<[string, Known]> | undefined;
-  #pausedAt = 0;
   readonly #pace: SweepPace;
 
   /**
@@ -157,7 +156,7 @@ export class FileReader {
     const commits = this.commitNumber - before.commitNumber;
     if (commits === 0 && this.#size === before.size && !last) {
       const grown = this.#counts.waiting ? this.#grown(false) : [];
-      const now = this.#sweepDue ? this.#maySweep() : this.#unswept && this.#rested(this.#pace.share);
+      const now = this.#sweepDue ? this.#maySweep() : this.#unswept && this.#restLeft(this.#pace.share) === 0;
       return now ? [...grown, ...this.#sweep(whole)] : grown;
     }
     const { ledger } = this;
@@ -181,9 +180,8 @@ export class FileReader {
     // A single commit that appended entries did nothing else: a batch raises the number once more for its deletions.
     const added = entries.some((entry) => !isFiller(entry));
     const explained = before.commitNumber >= 0 && commits === 1 && added && !grown;
-    const alone = changes.length === 0;
     if (explained) this.#unswept = true;
-    else this.#sweepShare = Math.min(this.#sweepShare, alone ? this.#pace.soonShare : this.#pace.share);
+    else this.#sweepAgain(changes.length === 0 ? this.#pace.soonShare : this.#pace.share);
     // Even if this commit is explained: if others commit exactly once between any two looks, no other look would ever search.
     if (whole || (this.#sweepDue && this.#maySweep())) changes.push(...this.#sweep(whole));
     return changes;
@@ -357,9 +355,8 @@ export class FileReader {
 
   /** In how many milliseconds a sweep may begin, or the one in progress continue; Infinity if none is due. */
   get sweepIn(): number {
-    if (this.sweeping) return 0;
-    if (this.#sweepShare === Infinity) return Infinity;
-    return Math.max(0, this.#sweptAt + this.#sweepMs * this.#sweepShare - performance.now());
+    if (!this.#sweepDue) return Infinity;
+    return this.sweeping ? this.#left(this.#pace.pauseMs) : this.#restLeft(this.#sweepShare);
   }
 
   get #sweepDue(): boolean {
@@ -368,16 +365,20 @@ export class FileReader {
 
   /** Whether a sweep that is due may begin, or the one in progress continue, now. */
   #maySweep(): boolean {
-    if (this.sweeping) return performance.now() - this.#pausedAt >= this.#pace.pauseMs;
-    return this.ledger.size <= this.#pace.always || this.#rested(this.#sweepShare);
+    return (!this.sweeping && this.ledger.size <= this.#pace.always) || this.sweepIn === 0;
   }
 
-  #rested(share: number): boolean {
-    return performance.now() - this.#sweptAt >= this.#sweepMs * share;
+  /** What is left of the rest after the last sweep, in milliseconds, if sweeps may take one part in `share` of the time. */
+  #restLeft(share: number): number {
+    return this.#left(this.#sweepMs * share);
   }
 
-  #sweepAgain(): void {
-    this.#sweepShare = Math.min(this.#sweepShare, this.#pace.share);
+  #left(pauseMs: number): number {
+    return Math.max(0, this.#sweptAt + pauseMs - performance.now());
+  }
+
+  #sweepAgain(share: number = this.#pace.share): void {
+    this.#sweepShare = Math.min(this.#sweepShare, share);
   }
 
   /**
@@ -421,9 +422,8 @@ export class FileReader {
     const moved = mayHaveMoved(this.commitNumber, file.loadI32(COMMIT_NUMBER_OFFSET));
     const standing = dead.filter(({ key, offset }) => !moved && this.#entries.endOf(offset) === ledger.known(key)?.end);
     if (standing.length < dead.length) this.#sweepAgain();
-    this.#pausedAt = performance.now();
-    this.#sweptAt = this.#pausedAt;
-    this.#sweepMs += this.#pausedAt - started;
+    this.#sweptAt = performance.now();
+    this.#sweepMs += this.#sweptAt - started;
     return this.#settle([], standing);
   }
 }
