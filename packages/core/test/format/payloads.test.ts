@@ -20,7 +20,7 @@ const sealed = fc.tuple(
     fc.tuple(offset, fc.integer({ min: 20, max: 2 ** 22 }), fc.nat(2 ** 31 - 1)).map(([at, frameLength, sum]) => ({
       offset: at,
       frameLength,
-      sums: Array.from({ length: Math.ceil(summedLength(frameLength) / 2 ** 20) }, (_, i) => sum * 2 + i),
+      sums: Array.from({ length: Math.ceil(summedLength(frameLength) / 2 ** 20) }, (_, i) => (sum * 2 + i) >>> 0),
     })),
     { maxLength: 5 },
   ),
