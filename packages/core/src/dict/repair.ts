@@ -4,7 +4,7 @@
  * @module
  */
 
-import { MmdError } from '../errors.ts';
+import { isMmdError, MmdError } from '../errors.ts';
 import { parseArray } from '../format/array-value.ts';
 import { findBorder, findEntry } from '../format/find-entry.ts';
 import { readJournal } from '../format/journal.ts';
@@ -175,7 +175,8 @@ function isWhole({ file }: DictStore, start: number, end: number): boolean {
   cursor.seek(start);
   try {
     while (cursor.end < end) if (cursor.next() === OPCODES.FRAME.code) return false;
-  } catch {
+  } catch (error) {
+    if (ofSystem(error)) throw error;
     // It is damaged.
     return false;
   }
@@ -200,10 +201,16 @@ function endOfValue(reader: () => ValueReader): number {
     const masked = parseMasked(whole);
     if (masked !== undefined) return masked.fill?.start ?? whole.length;
     return endOfScalar(reader());
-  } catch {
+  } catch (error) {
+    if (ofSystem(error)) throw error;
     // It does not have the length that it claims.
     return 0;
   }
+}
+
+/** Whether reading failed: that says nothing about the bytes. */
+function ofSystem(error: unknown): boolean {
+  return isMmdError(error) && error.errno !== undefined;
 }
 
 /** Stack types that a single opcode can produce as a whole value. */

@@ -418,6 +418,7 @@ export class DictStore implements EntriesHost {
     const base = BaseIndex.of(this.file, size, commitNumber);
     if (base === undefined) return false;
     const { newest } = base;
+    this.#stale = true;
     this.#reset();
     // Whatever the last refresh found after the entries, or wrong, is of another state: a journal's deaths would kill other entries.
     this.journal = undefined;
@@ -431,12 +432,12 @@ export class DictStore implements EntriesHost {
     this.size = size;
     this.commitNumber = commitNumber;
     this.entries.memoHint = newest.memoHint;
-    this.#stale = false;
     const last = newest.entry === this.end;
     this.#anchor.takeTail(
       this.end,
       last ? newest.head : this.read(this.end, Math.min(ANCHOR_SIZE, newest.entry - this.end)),
     );
+    this.#stale = false;
     return true;
   }
 
@@ -544,6 +545,8 @@ export class DictStore implements EntriesHost {
         // Since the caller decided that what is known still holds, entries may have moved.
         whole ||= mayHaveMoved(this.commitNumber, commitNumber);
         const index = whole ? undefined : this.#lastIndex();
+        // Until the walk is complete: if a read fails, what is known is neither the old state nor the new one.
+        this.#stale = true;
         const met = this.#scan(whole, size);
         const end = whole ? checkByIndex(this.file, met, this.end, size, commitNumber) : met;
         const after = this.file.loadI32(COMMIT_NUMBER_OFFSET);
