@@ -1,7 +1,13 @@
 /** Polls of a file that others change, write by write. */
-import { type GrowableArray, type GrowableMaskedArray as MaskedRows, MmapDict } from '@mmdpickle/core';
+import {
+  type GrowableArray,
+  isMmdError,
+  type GrowableMaskedArray as MaskedRows,
+  MmapDict,
+  MmdError,
+} from '@mmdpickle/core';
 import { MemoryDisk } from '@mmdpickle/core/storage';
-import { Playback, Recording } from '@mmdpickle/core/testing';
+import { Playback, preceded, Recording } from '@mmdpickle/core/testing';
 import { GrowableMaskedArray, GrowableNDArray } from '@mmdpickle/stubs';
 import fc from 'fast-check';
 import { beforeEach, describe, expect, test, vi } from 'vitest';
@@ -49,6 +55,7 @@ const MET_WHILE_SEALED: [
   strides: number[],
   atOnce: number,
   pace: SweepPace | undefined,
+  failing: number[],
 ] = [
   [
     ['reclaim', 0],
@@ -68,6 +75,7 @@ const MET_WHILE_SEALED: [
   [0, 0, 3, 0],
   1024,
   undefined,
+  [],
 ];
 
 /** Each poll checks whether one more entry died. */
@@ -103,8 +111,9 @@ class Told {
   }
 }
 
-test('polls of a file that is changed write by write report every change once, and end with its contents', () => {
+test('polls of a file that is changed write by write report every change once, even if reads fail, and end with its contents', () => {
   let met = 0;
+  let failed = 0;
   fc.assert(
     fc.property(
       fc.array(fc.tuple(kinds, fc.nat(70)), { minLength: 1, maxLength: 10 }),
@@ -114,7 +123,8 @@ test('polls of a file that is changed write by write report every change once, a
       fc.array(fc.nat(7), { minLength: 1, maxLength: 20 }),
       fc.constantFrom(1, 1024),
       fc.constantFrom(undefined, ONE_BY_ONE),
-      (changes, looks, standingIndex, count, strides, atOnce, pace) => {
+      fc.array(fc.nat(80), { maxLength: 6 }),
+      (changes, looks, standingIndex, count, strides, atOnce, pace, failing) => {
         const disk = new MemoryDisk();
         {
           using dict = MmapDict.over(disk.open('dict', 'create-new'), { standingIndex });
@@ -134,16 +144,37 @@ test('polls of a file that is changed write by write report every change once, a
           const stride = strides[asked++ % strides.length]!;
           return stride <= 3 ? stride : 0;
         });
-        const reader = new FileReader(file, atOnce, pace);
+        const due = [...failing];
+        let calls = -Infinity;
+        const flawed = preceded(file, ['read', 'loadI32', 'size'], () => {
+          if (calls++ !== due[0]) return;
+          due.shift();
+          calls = 0;
+          throw new MmdError('IO', 'EIO: the disk fails', { errno: 'EIO' });
+        });
+        const reader = new FileReader(flawed, atOnce, pace);
         const told = new Told();
         told.take(reader.replay());
+        calls = 0;
+        const look = (): ChangeDraft[] => {
+          try {
+            return reader.look();
+          } catch (error) {
+            if (!isMmdError(error, 'IO')) throw error;
+            failed += 1;
+            // A watcher reports at once what such a look found; the next look would, too.
+            return failed % 2 === 0 ? reader.takeNews() : [];
+          }
+        };
         for (const later of looks) {
           if (later) vi.setSystemTime(Date.now() + 1);
           const { shown } = playback;
-          told.take(playback.during(() => reader.look()));
+          told.take(playback.during(look));
           if (playback.shown > shown) met += 1;
         }
         playback.show(recording.images.length - 1);
+        for (let left = due.length; left > 0; left -= 1) told.take(look());
+        calls = -Infinity;
         // A poll may leave entries that died during it, and some arrays whose turn had not come, to the next one.
         for (let i = 0; i < 4 + MORE; i += 1) {
           told.take(reader.look());
@@ -158,6 +189,7 @@ test('polls of a file that is changed write by write report every change once, a
     { numRuns: RUNS, examples: [MET_WHILE_SEALED] },
   );
   expect(met).toBeGreaterThan(RUNS);
+  expect(failed).toBeGreaterThan(RUNS);
 });
 
 test('in a large dict each poll checks only some entries, and a dead one is reported when its turn comes', () => {

@@ -132,18 +132,19 @@ export class DictWatch extends Observable<Change> {
    * without a checksum are read to compute one, at most 64 MiB of them in each call: see {@link WatchOptions.from}.
    */
   cursor(): WatchCursor | undefined {
+    this.#reader?.sumUp(SUMMED_FOR_CURSOR);
+    return this.#position();
+  }
+
+  #position(): WatchCursor | undefined {
     const reader = this.#reader;
     if (reader === undefined) return this.#resume;
-    reader.sumUp(SUMMED_FOR_CURSOR);
     const { dev, ino } = reader.file.identity();
+    const { ledger, commitNumber } = reader;
     const path = reader.file.name;
     const born = this.#born;
-    return {
-      ...reader.ledger.state(),
-      path,
-      file: { dev: String(dev), ino: String(ino), ...(born !== undefined && { born }) },
-      commitNumber: reader.commitNumber,
-    };
+    const file = { dev: String(dev), ino: String(ino), ...(born !== undefined && { born }) };
+    return { ...ledger.state(), path, file, commitNumber };
   }
 
   #start(): void {
@@ -162,11 +163,21 @@ export class DictWatch extends Observable<Change> {
     this.#spin = undefined;
     this.#watcher?.close();
     this.#watcher = undefined;
-    if (!this.#once) this.#resume = this.cursor();
+    if (!this.#once) this.#resume = this.#lastPosition();
     this.#previous?.close();
     this.#previous = undefined;
     this.#reader?.close();
     this.#reader = undefined;
+  }
+
+  /** The position that subscribing again continues from. */
+  #lastPosition(): WatchCursor | undefined {
+    try {
+      return this.cursor();
+    } catch {
+      // Only the checksums need the file. It may be what the watch failed on; whoever subscribes again is told.
+      return this.#position();
+    }
   }
 
   /** Opens the file and reports what `from` asks for; returns false if there is no file yet. */
@@ -175,40 +186,22 @@ export class DictWatch extends Observable<Change> {
     const path = this.#pattern === undefined ? this.#path : this.#patternPath(resume);
     const file = path === undefined ? undefined : openFile(path);
     if (file === undefined) return false;
-    const reader = this.#adopt(file, path!);
+    const drafts = this.#adopt(file, path!, (reader, born) => {
+      if (resume !== undefined) {
+        const ledger = WatchLedger.from(resume);
+        if (isFileOf(resume, file, born)) return reader.goOn(ledger, resume.commitNumber);
+        return reader.succeed(ledger, this.#pattern === undefined || path === resume.path);
+      }
+      if (this.#number !== undefined) return sinceNumber(reader, this.#number);
+      if (this.#begun) return reader.replay();
+      reader.skip();
+      return [];
+    });
     this.#resume = undefined;
-    let drafts: ChangeDraft[] = [];
-    if (resume !== undefined) {
-      const ledger = WatchLedger.from(resume);
-      if (this.#isFileOf(resume)) {
-        drafts = reader.goOn(ledger, resume.commitNumber);
-      } else drafts = reader.succeed(ledger, this.#pattern === undefined || path === resume.path);
-    } else if (this.#number !== undefined) drafts = this.#sinceNumber(reader, this.#number);
-    else if (this.#begun) drafts = reader.replay();
-    else reader.skip();
     this.#number = undefined;
     this.#begun = true;
     this.#emit(drafts);
     return true;
-  }
-
-  /** Whether a cursor was made from the file that is read now. */
-  #isFileOf({ file: { dev, ino, born } }: WatchCursor): boolean {
-    const found = this.#reader!.file.identity();
-    return String(found.dev) === dev && String(found.ino) === ino && (born === undefined || born === this.#born);
-  }
-
-  #sinceNumber(reader: FileReader, number: number): ChangeDraft[] {
-    const probe = new WatchLedger(reader.ledger.end);
-    const entries = reader.entries();
-    probe.appended(entries, () => true);
-    for (const dead of probe.takeDead()) probe.died(dead);
-    if (number > probe.seq) {
-      reader.ledger.seq = number;
-      return reader.succeed(reader.ledger, true);
-    }
-    reader.ledger = number === probe.seq ? probe : baselineOf(entries, number, reader.ledger.end);
-    return reader.look();
   }
 
   #patternPath(resume: WatchCursor | undefined): string | undefined {
@@ -218,17 +211,35 @@ export class DictWatch extends Observable<Change> {
     return numbers.map((number) => this.#pattern!.path(number)).find(openable);
   }
 
-  #adopt(file: StorageFile, path: string): FileReader {
+  /**
+   * Continues with a file, which is closed if this throws: then the position is still what it was before.
+   * @param begin - what to do first with its reader
+   */
+  #adopt(
+    file: StorageFile,
+    path: string,
+    begin: (reader: FileReader, born: string | undefined) => ChangeDraft[],
+  ): ChangeDraft[] {
     const reader = new FileReader(file);
+    const watcher = this.#options.events === false ? undefined : this.#listen(path);
+    // Read now: later another file may have the name.
+    const born = bornOf(file);
+    let drafts: ChangeDraft[];
+    try {
+      drafts = begin(reader, born);
+    } catch (error) {
+      watcher?.close();
+      reader.close();
+      throw error;
+    }
     this.#previous?.close();
     this.#previous = this.#reader;
     this.#reader = reader;
-    // Read now: later another file may have the name.
-    this.#born = bornOf(file);
+    this.#born = born;
     this.#current = path;
     this.#watcher?.close();
-    this.#watcher = this.#options.events === false ? undefined : this.#listen(path);
-    return reader;
+    this.#watcher = watcher;
+    return drafts;
   }
 
   #listen(path: string): FSWatcher | undefined {
@@ -340,7 +351,7 @@ export class DictWatch extends Observable<Change> {
       // This is the last chance to take checksums of the old file.
       if (anew) reader.sumUp();
       adopted = true;
-      return this.#emit(this.#adopt(next.file, next.path).succeed(ledger, anew)) || some;
+      return this.#emit(this.#adopt(next.file, next.path, (heir) => heir.succeed(ledger, anew))) || some;
     } finally {
       if (!adopted) next.file.close();
     }
@@ -381,7 +392,8 @@ export class DictWatch extends Observable<Change> {
     try {
       return work();
     } catch (error) {
-      // Those who subscribe again (`retry`) continue from the watcher's position.
+      // Those who subscribe again (`retry`) continue from the watcher's position: what comes before it is reported now.
+      if (this.#reader !== undefined) this.#emit(this.#reader.takeNews());
       const out = this.#out;
       this.#out = new Subject();
       out.error(error);
@@ -418,6 +430,27 @@ function statusOf(path: string): BigIntStats | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** Whether a cursor was made from a file, which was created at `born`. */
+function isFileOf({ file: { dev, ino, born } }: WatchCursor, file: StorageFile, found: string | undefined): boolean {
+  const own = file.identity();
+  return String(own.dev) === dev && String(own.ino) === ino && (born === undefined || born === found);
+}
+
+/** What happened in the reader's file since a watcher had counted to `number`. */
+function sinceNumber(reader: FileReader, number: number): ChangeDraft[] {
+  const probe = new WatchLedger(reader.ledger.end);
+  const entries = reader.entries();
+  probe.appended(entries, () => true);
+  for (const dead of probe.takeDead()) probe.died(dead);
+  probe.takeNews();
+  if (number > probe.seq) {
+    reader.ledger.seq = number;
+    return reader.succeed(reader.ledger, true);
+  }
+  reader.ledger = number === probe.seq ? probe : baselineOf(entries, number, reader.ledger.end);
+  return reader.look();
 }
 
 /** When a file was created; undefined if the filesystem does not record it, or another file has the name by now. */

@@ -139,7 +139,7 @@ export class EntryReader {
         rows = growableRows(valueLength, (length) => new ValueReader(start, length, fetch));
       } catch (error) {
         // What looked like an array was cut off or overwritten while it was read.
-        if (!isMmdError(error)) throw error;
+        if (!isMmdError(error) || error.errno !== undefined) throw error;
       }
       const quiet = file.loadI32(COMMIT_NUMBER_OFFSET) === commitNumber;
       if (rows !== undefined || quiet || round === ROUNDS) return rows;

@@ -95,7 +95,8 @@ export class FileReader {
   /** Reports everything in the file. */
   replay(): ChangeDraft[] {
     this.#note();
-    return this.#settle(this.ledger.appended(this.entries(), this.#goesOn));
+    this.ledger.appended(this.entries(), this.#goesOn);
+    return this.#settled();
   }
 
   /** Continues from what was known of this file. */
@@ -108,18 +109,22 @@ export class FileReader {
   }
 
   /**
-   * Continues from what was known of another file.
+   * Continues from what was known of another file. If it throws, that ledger has not changed.
    * @param anew - this file may be a rewritten version of that one
    */
   succeed(ledger: WatchLedger, anew: boolean): ChangeDraft[] {
     this.#note();
     this.ledger = ledger;
     const entries = this.#allEntries();
-    return this.#settle(
-      anew
-        ? ledger.moved(entries, HEADER_SIZE, this.#sameBySum(), this.#goesOn)
-        : ledger.replacedBy(entries, HEADER_SIZE, this.#goesOn),
-    );
+    this.ledger = anew
+      ? ledger.moved(entries, HEADER_SIZE, this.#sameBySum(), this.#goesOn)
+      : ledger.replacedBy(entries, HEADER_SIZE, this.#goesOn);
+    return this.#settled();
+  }
+
+  /** What was found by a look that failed. The next look reports it too, unless it is taken before. */
+  takeNews(): ChangeDraft[] {
+    return this.ledger.takeNews();
   }
 
   /** Computes missing checksums, up to `bytes` of values, so that values can be recognised in a rewritten file. */
@@ -146,18 +151,36 @@ export class FileReader {
   }
 
   /**
-   * Reports what happened since the last look.
+   * Reports what happened since the last look. If reading fails, what was found is kept for the next look, which looks for
+   * the rest.
    * @param last - nobody will commit here any more, so changes by a writer that was killed before its commit are looked for now
    * @param whole - search for dead entries now, among all
    */
   look(last = false, whole: boolean = last): ChangeDraft[] {
+    const { ledger } = this;
     const before = { commitNumber: this.commitNumber, size: this.#size };
+    try {
+      this.#look(before, last, whole);
+    } catch (error) {
+      if (this.ledger === ledger) {
+        this.commitNumber = before.commitNumber;
+        this.#size = before.size;
+      }
+      this.#counts.stirred(this.ledger);
+      this.#sweepAgain(0);
+      throw error;
+    }
+    return this.takeNews();
+  }
+
+  #look(before: { readonly commitNumber: number; readonly size: number }, last: boolean, whole: boolean): void {
     this.#note();
     const commits = this.commitNumber - before.commitNumber;
     if (commits === 0 && this.#size === before.size && !last) {
-      const grown = this.#counts.waiting ? this.#grown(false) : [];
+      if (this.#counts.waiting) this.#grown(false);
       const now = this.#sweepDue ? this.#maySweep() : this.#unswept && this.#restLeft(this.#pace.share) === 0;
-      return now ? [...grown, ...this.#sweep(whole)] : grown;
+      if (now) this.#sweep(whole);
+      return;
     }
     const { ledger } = this;
     this.#counts.stirred(ledger);
@@ -169,22 +192,23 @@ export class FileReader {
       this.#unreached = undefined;
       const all = this.#allEntries();
       const same = onlyMoved(before.commitNumber, this.commitNumber) ? sameByShape : this.#sameBySum();
-      return this.#settle(ledger.moved(all, HEADER_SIZE, same, this.#goesOn));
+      this.ledger = ledger.moved(all, HEADER_SIZE, same, this.#goesOn);
+      this.#settle();
+      return;
     }
+    const known = ledger.untold;
     const left = this.#rowsLeft(entries);
-    const changes = this.#settle([...left, ...ledger.appended(entries, this.#goesOn)]);
-    const settled = changes.length;
+    ledger.appended(entries, this.#goesOn);
+    this.#settle();
     // At a reader's first look, everything it knows may be out of date.
-    changes.push(...this.#grown(last || before.size < 0));
-    const grown = left.length > 0 || changes.length > settled;
+    const grown = this.#grown(last || before.size < 0) || left;
     // A single commit that appended entries did nothing else: a batch raises the number once more for its deletions.
     const added = entries.some((entry) => !isFiller(entry));
     const explained = before.commitNumber >= 0 && commits === 1 && added && !grown;
     if (explained) this.#unswept = true;
-    else this.#sweepAgain(changes.length === 0 ? this.#pace.soonShare : this.#pace.share);
+    else this.#sweepAgain(ledger.untold === known ? this.#pace.soonShare : this.#pace.share);
     // Even if this commit is explained: if others commit exactly once between any two looks, no other look would ever search.
-    if (whole || (this.#sweepDue && this.#maySweep())) changes.push(...this.#sweep(whole));
-    return changes;
+    if (whole || (this.#sweepDue && this.#maySweep())) this.#sweep(whole);
   }
 
   /** Closes the file. */
@@ -192,62 +216,68 @@ export class FileReader {
     this.dict.close();
   }
 
-  /**
-   * Reports which dead entries were removed. An entry dies after its replacement is committed, so entries appended since
-   * the dead ones were read are processed first.
-   */
-  #settle(changes: ChangeDraft[], dead: DeadEntry[] = this.ledger.takeDead()): ChangeDraft[] {
-    const { ledger } = this;
-    for (let round = 0; dead.length > 0; round += 1) {
-      if (round === ROUNDS) {
-        // Others commit faster than this can follow; a later sweep finds these entries again.
-        this.#sweepAgain();
-        break;
-      }
-      const entries = this.#appended();
-      if (entries === undefined) {
-        this.#sweepAgain();
-        break;
-      }
-      changes.push(...this.#rowsLeft(entries), ...ledger.appended(entries, this.#goesOn), ...this.#rowsLeft(dead));
-      for (const entry of dead) changes.push(...ledger.died(entry));
-      dead = ledger.takeDead();
-    }
-    return changes;
+  /** What {@link FileReader.ledger} reports, once it is determined which dead entries were removed. */
+  #settled(): ChangeDraft[] {
+    this.#settle();
+    return this.takeNews();
   }
 
   /**
-   * Reports rows that were appended in place.
+   * Records which dead entries were removed. An entry dies after its replacement is committed, so entries appended since
+   * the dead ones were read are processed first.
+   */
+  #settle(dead: DeadEntry[] = this.ledger.takeDead()): void {
+    const { ledger } = this;
+    for (let round = 0; dead.length > 0; round += 1) {
+      const entries = round === ROUNDS ? undefined : this.#appended();
+      if (entries === undefined) {
+        // Others moved entries, or commit faster than this can follow: a later sweep finds these again.
+        this.#sweepAgain();
+        return;
+      }
+      this.#rowsLeft(entries);
+      ledger.appended(entries, this.#goesOn);
+      this.#rowsLeft(dead);
+      for (const entry of dead) ledger.died(entry);
+      dead = ledger.takeDead();
+    }
+  }
+
+  /**
+   * Records rows that were appended in place. Returns true if there are any.
    * @param all - check every array, not only those whose turn it is
    */
-  #grown(all: boolean): ChangeDraft[] {
+  #grown(all: boolean): boolean {
     const { ledger } = this;
-    const changes: ChangeDraft[] = [];
+    let grown = false;
     for (const ask of this.#counts.changed(ledger, all, this.#close ? STRETCH : 8)) {
       const { key } = ask;
       const meta = this.dict.getMeta(key);
       const rows = meta?.shape?.[0] ?? 0;
-      const news = ledger.grew(key, meta?.entryOffset ?? 0, rows);
+      const grew = ledger.grew(key, meta?.entryOffset ?? 0, rows);
       if (meta?.entryOffset === ask.known.offset) this.#counts.told(ask, rows);
-      if (news.length > 0) this.#counts.grew(key);
-      changes.push(...news);
+      if (grew) this.#counts.grew(key);
+      grown ||= grew;
     }
-    return changes;
+    return grown;
   }
 
-  /** Reports the rows of arrays that are moved, replaced or removed before their turn came: their old place is not read again. */
-  #rowsLeft(leaving: Iterable<{ readonly key: string }>): ChangeDraft[] {
+  /**
+   * Records the rows of arrays that are moved, replaced or removed before their turn came: their old place is not read
+   * again. Returns true if there are any.
+   */
+  #rowsLeft(leaving: Iterable<{ readonly key: string }>): boolean {
     const { ledger } = this;
-    if (!this.#counts.inTurns(ledger)) return [];
-    const changes: ChangeDraft[] = [];
+    let grown = false;
+    if (!this.#counts.inTurns(ledger)) return grown;
     for (const { key } of leaving) {
       const known = ledger.known(key);
       if (known?.rows === undefined) continue;
       const found = this.#entries.growableAt(known.offset);
       if (found === undefined || (known.kind ?? found.kind) !== found.kind) continue;
-      changes.push(...ledger.grew(key, known.offset, found.rows));
+      grown = ledger.grew(key, known.offset, found.rows) || grown;
     }
-    return changes;
+    return grown;
   }
 
   /** The entries after the last known one; `undefined` if that one is no longer there. */
@@ -385,7 +415,7 @@ export class FileReader {
    * Checks the state bytes of live entries: in a large dict only for a slice of time, from where the last slice ended.
    * @param whole - of all entries, in any case
    */
-  #sweep(whole: boolean): ChangeDraft[] {
+  #sweep(whole: boolean): void {
     const started = performance.now();
     const { ledger, file } = this;
     const { always, sliceMs, step } = this.#pace;
@@ -424,7 +454,7 @@ export class FileReader {
     if (standing.length < dead.length) this.#sweepAgain();
     this.#sweptAt = performance.now();
     this.#sweepMs += this.#sweptAt - started;
-    return this.#settle([], standing);
+    this.#settle(standing);
   }
 }
 

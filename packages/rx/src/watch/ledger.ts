@@ -68,7 +68,10 @@ export interface LedgerState {
 /** Whether an entry holds what was known under its key; rows may have been added. */
 export type IsSame = (known: Known, entry: SeenEntry) => boolean;
 
-/** The entries of one file that have been reported. */
+/**
+ * The entries of one file that are known, and the changes that were not taken yet. What is recorded and what is to be
+ * reported are written down together: if reading fails between two records, neither is lost.
+ */
 export class WatchLedger {
   /** The number of the last change. */
   seq = 0;
@@ -80,6 +83,7 @@ export class WatchLedger {
   readonly #live = new Map<string, Known>();
   readonly #growables = new Set<string>();
   #dead: DeadEntry[] = [];
+  #news: ChangeDraft[] = [];
 
   /** @param end - where entries begin */
   constructor(end: number) {
@@ -106,6 +110,16 @@ export class WatchLedger {
         [key, known.offset, known.end, known.valueLength, known.rows ?? null, sumOf(known) ?? null] as const,
     );
     return { seq, end, last, live };
+  }
+
+  /** The changes recorded since the last call, in order. */
+  takeNews(): ChangeDraft[] {
+    return this.#news.splice(0);
+  }
+
+  /** The number of changes that were not taken yet. */
+  get untold(): number {
+    return this.#news.length;
   }
 
   /** The number of live keys. */
@@ -152,34 +166,29 @@ export class WatchLedger {
    *
    * @param goesOn - called for arrays that may have outgrown their place
    */
-  appended(entries: Iterable<SeenEntry>, goesOn: IsSame): ChangeDraft[] {
-    const changes: ChangeDraft[] = [];
+  appended(entries: Iterable<SeenEntry>, goesOn: IsSame): void {
     for (const entry of entries) {
       if (entry.end <= this.end) continue;
       // Entries that are not in the dict do not count as known: writers overwrite them with others.
       if (isFiller(entry)) continue;
       const { key, rows, kind, offset, end, valueLength, dataOffset } = entry;
+      const before = this.#live.get(key);
+      const alike = before?.kind === undefined || before.kind === kind;
+      // Asked before anything is recorded: it may read the file, and fail.
+      const continued =
+        before?.rows !== undefined && rows !== undefined && rows >= before.rows && alike && goesOn(before, entry);
       this.end = end;
       this.last = { offset, key };
-      const before = this.#live.get(key);
       this.seq += before === undefined ? 1 : 2;
       this.#know(key, { offset, end, valueLength, rows, kind, dataOffset });
       if (!entry.live) this.#dead.push({ key, offset });
-      const alike = before?.kind === undefined || before.kind === kind;
-      if (before?.rows !== undefined && rows !== undefined && rows >= before.rows && alike && goesOn(before, entry)) {
-        // A growable array that outgrew its place continues in a new one.
-        this.seq += rows;
-        if (rows > before.rows)
-          changes.push({ kind: 'appended', seq: this.seq, key, rows: { start: before.rows, end: rows } });
-        continue;
-      }
-      changes.push({ kind: before === undefined ? 'added' : 'replaced', seq: this.seq, key });
-      if (rows !== undefined && rows > 0) {
-        this.seq += rows;
-        changes.push({ kind: 'appended', seq: this.seq, key, rows: { start: 0, end: rows } });
-      }
+      // A growable array that outgrew its place continues in a new one.
+      const start = continued ? before.rows! : 0;
+      if (!continued) this.#news.push({ kind: before === undefined ? 'added' : 'replaced', seq: this.seq, key });
+      if (rows === undefined) continue;
+      this.seq += rows;
+      if (rows > start) this.#news.push({ kind: 'appended', seq: this.seq, key, rows: { start, end: rows } });
     }
-    return changes;
   }
 
   /** Returns the dead entries seen since the last call. */
@@ -188,91 +197,86 @@ export class WatchLedger {
   }
 
   /** Records that the entry at this offset is dead; a change only if no later entry with its key is known. */
-  died({ key, offset }: DeadEntry): ChangeDraft[] {
-    if (this.#live.get(key)?.offset !== offset) return [];
+  died({ key, offset }: DeadEntry): void {
+    if (this.#live.get(key)?.offset !== offset) return;
     this.#live.delete(key);
     this.#growables.delete(key);
     this.seq += 1;
-    return [{ kind: 'removed', seq: this.seq, key }];
+    this.#news.push({ kind: 'removed', seq: this.seq, key });
   }
 
   /**
    * Records the current number of rows of a growable array.
    * @param offset - of that array; if it has moved since the entries were read, a later look reports its rows
+   * @returns true if there are more than before
    */
-  grew(key: string, offset: number, rows: number): ChangeDraft[] {
+  grew(key: string, offset: number, rows: number): boolean {
     const known = this.#live.get(key);
     const start = known?.rows;
-    if (known === undefined || known.offset !== offset || start === undefined || rows <= start) return [];
+    if (known === undefined || known.offset !== offset || start === undefined || rows <= start) return false;
     known.rows = rows;
     this.seq += rows - start;
-    return [{ kind: 'appended', seq: this.seq, key, rows: { start, end: rows } }];
+    this.#news.push({ kind: 'appended', seq: this.seq, key, rows: { start, end: rows } });
+    return true;
   }
 
   /**
-   * Continues in a file that was rewritten: reports the entries that differ. If it has none of the known entries, it counts
-   * as another file.
+   * The ledger of a file that was rewritten: it reports the entries that differ. If the file has none of the known entries,
+   * it counts as another file. This ledger does not change.
    *
    * @param entries - all entries of the new file
    * @param end - where entries begin
    */
-  moved(entries: readonly SeenEntry[], end: number, isSame: IsSame, goesOn: IsSame): ChangeDraft[] {
-    const old = new Map(this.#live);
+  moved(entries: readonly SeenEntry[], end: number, isSame: IsSame, goesOn: IsSame): WatchLedger {
     const kept = new Map<SeenEntry, Known>();
     const first = new Set<string>();
     for (const entry of entries) {
       if (isFiller(entry) || first.has(entry.key)) continue;
       first.add(entry.key);
-      const known = old.get(entry.key);
+      const known = this.#live.get(entry.key);
       if (known !== undefined && isSame(known, entry)) kept.set(entry, known);
     }
-    if (kept.size === 0 && old.size > 0) return this.replacedBy(entries, end, goesOn);
-    this.seq += 1;
-    const changes: ChangeDraft[] = [{ kind: 'vacuumed', seq: this.seq }];
-    this.end = end;
-    this.last = undefined;
+    if (kept.size === 0 && this.size > 0) return this.replacedBy(entries, end, goesOn);
+    const next = this.#successor(end, 'vacuumed');
     // Entries that are not the same do not continue the rows known under their key.
-    for (const [key, known] of old) this.#live.set(key, { ...known, rows: undefined });
+    for (const [key, known] of this.#live) next.#know(key, { ...known, rows: undefined });
     const grown: SeenEntry[] = [];
     for (const entry of entries) {
       const known = kept.get(entry);
       if (known === undefined) {
-        changes.push(...this.appended([entry], goesOn));
+        next.appended([entry], goesOn);
         continue;
       }
-      const { key, offset, end: entryEnd, valueLength, rows, live, dataOffset } = entry;
+      const { key, offset, end: entryEnd, valueLength, rows, kind, live, dataOffset } = entry;
       const { sum, summed } = known;
-      this.#know(key, {
-        offset,
-        end: entryEnd,
-        valueLength,
-        rows: rows === undefined ? undefined : known.rows,
-        kind: entry.kind,
-        dataOffset,
-        sum,
-        summed,
-      });
-      this.end = entryEnd;
-      this.last = { offset, key };
-      if (!live) this.#dead.push({ key, offset });
+      const knownRows = rows === undefined ? undefined : known.rows;
+      next.#know(key, { offset, end: entryEnd, valueLength, rows: knownRows, kind, dataOffset, sum, summed });
+      next.end = entryEnd;
+      next.last = { offset, key };
+      if (!live) next.#dead.push({ key, offset });
       if (rows !== undefined) grown.push(entry);
     }
-    for (const { key, offset, rows } of grown) changes.push(...this.grew(key, offset, rows!));
-    for (const [key, { offset }] of old) if (!first.has(key)) changes.push(...this.died({ key, offset }));
-    return changes;
+    for (const { key, offset, rows } of grown) next.grew(key, offset, rows!);
+    for (const [key, { offset }] of this.#live) if (!first.has(key)) next.died({ key, offset });
+    return next;
   }
 
   /**
-   * Continues in another file: all of its entries are new.
+   * The ledger of another file: all of its entries are new. This ledger does not change.
    * @param end - where entries begin
    */
-  replacedBy(entries: readonly SeenEntry[], end: number, goesOn: IsSame): ChangeDraft[] {
-    this.seq += 1;
-    this.#live.clear();
-    this.#growables.clear();
-    this.end = end;
-    this.last = undefined;
-    return [{ kind: 'file-replaced', seq: this.seq }, ...this.appended(entries, goesOn)];
+  replacedBy(entries: readonly SeenEntry[], end: number, goesOn: IsSame): WatchLedger {
+    const next = this.#successor(end, 'file-replaced');
+    next.appended(entries, goesOn);
+    return next;
+  }
+
+  /** A ledger of no entries, which goes on counting and reporting from here. */
+  #successor(end: number, kind: 'vacuumed' | 'file-replaced'): WatchLedger {
+    const next = new WatchLedger(end);
+    next.seq = this.seq + 1;
+    next.#news = [...this.#news, { kind, seq: next.seq }];
+    return next;
   }
 
   /** Records an entry as the last one with its key. */

@@ -21,6 +21,7 @@ export function baselineOf(entries: readonly SeenEntry[], number: number, first:
     const knownRows = rows === undefined ? undefined : Math.max(0, number - mostEntries - deaths - (allRows - rows));
     ledger.appended([{ ...entry, live: isFiller(entry) ? entry.live : true, rows: knownRows }], () => true);
   }
+  ledger.takeNews();
   ledger.seq = number;
   return ledger;
 }

@@ -135,8 +135,8 @@ export class RowCounts {
       const { entryOffset, countOffset } = this.#dict.core.growables.locate(key);
       return entryOffset === known.offset ? countOffset : undefined;
     } catch (error) {
-      if (isMmdError(error)) return undefined;
-      throw error;
+      if (!isMmdError(error) || error.errno !== undefined) throw error;
+      return undefined;
     }
   }
 }
