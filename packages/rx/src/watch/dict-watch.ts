@@ -132,13 +132,13 @@ export class DictWatch extends Observable<Change> {
    * without a checksum are read to compute one, at most 64 MiB of them in each call: see {@link WatchOptions.from}.
    */
   cursor(): WatchCursor | undefined {
-    this.#reader?.sumUp(SUMMED_FOR_CURSOR);
-    return this.#position();
-  }
-
-  #position(): WatchCursor | undefined {
     const reader = this.#reader;
     if (reader === undefined) return this.#resume;
+    try {
+      reader.sumUp(SUMMED_FOR_CURSOR);
+    } catch {
+      // The position is right without checksums, too: a value that could not be read is tried again in the next call.
+    }
     const { dev, ino } = reader.file.identity();
     const { ledger, commitNumber } = reader;
     const path = reader.file.name;
@@ -163,21 +163,11 @@ export class DictWatch extends Observable<Change> {
     this.#spin = undefined;
     this.#watcher?.close();
     this.#watcher = undefined;
-    if (!this.#once) this.#resume = this.#lastPosition();
+    if (!this.#once) this.#resume = this.cursor();
     this.#previous?.close();
     this.#previous = undefined;
     this.#reader?.close();
     this.#reader = undefined;
-  }
-
-  /** The position that subscribing again continues from. */
-  #lastPosition(): WatchCursor | undefined {
-    try {
-      return this.cursor();
-    } catch {
-      // Only the checksums need the file. It may be what the watch failed on; whoever subscribes again is told.
-      return this.#position();
-    }
   }
 
   /** Opens the file and reports what `from` asks for; returns false if there is no file yet. */
@@ -418,9 +408,13 @@ function openFile(path: string): StorageFile | undefined {
     if (isMmdError(error, 'NOT_FOUND')) return undefined;
     throw error;
   }
-  if (file.size() > 0) return file;
-  file.close();
-  return undefined;
+  let empty = true;
+  try {
+    empty = file.size() === 0;
+  } finally {
+    if (empty) file.close();
+  }
+  return empty ? undefined : file;
 }
 
 /** The status of the file at a path; undefined if there is none that can be reached. */

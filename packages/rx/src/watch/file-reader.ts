@@ -127,27 +127,40 @@ export class FileReader {
     return this.ledger.takeNews();
   }
 
-  /** Computes missing checksums, up to `bytes` of values, so that values can be recognised in a rewritten file. */
+  /**
+   * Computes missing checksums, up to `bytes` of values, so that values can be recognised in a rewritten file.
+   * @throws what reading a value failed with; the checksums of the others are kept
+   */
   sumUp(bytes?: number): void {
     const budget = this.#budget(bytes);
     const sums: [Known, Summed][] = [];
+    const failures: unknown[] = [];
     for (const [, known] of this.ledger.entries()) {
       if (sumOf(known) !== undefined) continue;
-      const found =
-        known.rows === undefined
-          ? this.#sums.ofValue(known, budget)
-          : this.#sums.ofRows(known, known.rows, budget, known);
-      if (found !== undefined) sums.push([known, found]);
+      try {
+        const found =
+          known.rows === undefined
+            ? this.#sums.ofValue(known, budget)
+            : this.#sums.ofRows(known, known.rows, budget, known);
+        if (found !== undefined) sums.push([known, found]);
+      } catch (error) {
+        failures.push(error);
+      }
     }
     // If an in-place vacuum moved values meanwhile, other bytes were read.
     const number = this.#number();
     if (number === undefined || mayHaveMoved(this.commitNumber, number)) return;
     for (const [known, found] of sums) Object.assign(known, found);
+    if (failures.length > 0) throw failures[0];
   }
 
-  /** Whether the commit number differs from that of the last look; also if the file was cut before it: a look reports that. */
+  /** Whether the commit number differs from that of the last look; also if it cannot be read: a look reports why. */
   get stirred(): boolean {
-    return this.#number() !== this.commitNumber;
+    try {
+      return this.#number() !== this.commitNumber;
+    } catch {
+      return true;
+    }
   }
 
   /**
@@ -213,7 +226,11 @@ export class FileReader {
 
   /** Closes the file. */
   close(): void {
-    this.dict.close();
+    try {
+      this.dict.close();
+    } catch {
+      // The descriptor is gone, and nothing was written through it. A subscriber that leaves has nobody to tell.
+    }
   }
 
   /** What {@link FileReader.ledger} reports, once it is determined which dead entries were removed. */

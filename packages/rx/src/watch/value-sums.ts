@@ -86,6 +86,8 @@ export class ValueSums {
     if (start < 0 || start >= this.#stretchLength || start + Math.min(length, STRETCH) > this.#stretchLength) {
       if (this.#stretch.length === 0) this.#stretch = new Uint8Array(STRETCH);
       const wanted = close ? STRETCH : Math.min(length, STRETCH);
+      // If the read fails, no bytes are known.
+      this.#stretchLength = 0;
       this.#stretchStart = pos;
       this.#stretchLength = this.#file.read(pos, this.#stretch.subarray(0, wanted));
       start = 0;
