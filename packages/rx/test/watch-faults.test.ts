@@ -85,7 +85,7 @@ describe('a watcher whose system calls fail', () => {
   );
   const faults = fc.array(fault, { maxLength: 3 });
   const KINDS = ['set', 'long', 'delete', 'rows', 'batch', 'in place', 'vacuum', 'new file', 'next'] as const;
-  const PLACES = ['look', 'look', 'gone', 'cut', 'resume'] as const;
+  const PLACES = ['look', 'look', 'gone', 'cut', 'emptied', 'resume'] as const;
   const change = fc.record({ kind: fc.constantFrom(...KINDS), key: fc.nat(3), value: fc.nat(60) });
   const look = fc.record({ kind: fc.constantFrom(...PLACES), faults });
 
@@ -117,9 +117,9 @@ describe('a watcher whose system calls fail', () => {
       renameSync(folder, `${folder}.gone`);
       watcher.look(...faults);
       renameSync(`${folder}.gone`, folder);
-    } else if (kind === 'cut') {
+    } else if (kind === 'cut' || kind === 'emptied') {
       const bytes = readFileSync(path);
-      truncateSync(path, 10);
+      truncateSync(path, kind === 'cut' ? 10 : 0);
       watcher.look(...faults);
       writeFileSync(path, bytes, { flag: 'r+' });
     }

@@ -556,6 +556,23 @@ describe('watchDict', () => {
     expect(told(watcher.look().look().changes)).toEqual(['added 5', ...expected]);
   });
 
+  test('a cursor for a file that was removed from the middle of a series continues with the next, as a watcher does', () => {
+    using dir = new TempDir();
+    const path = (n: number): string => dir.file(`run-${n}.mmdpickle`);
+    const make = (n: number): void => MmapDict.open(path(n)).set(`${n}`, n).close();
+    make(0);
+    make(1);
+    using watcher = new Watcher(dir.file('run-{n}.mmdpickle'));
+    const cursor = watcher.cursor();
+    make(2);
+    make(3);
+    rmSync(path(1));
+    using resumed = new Watcher(dir.file('run-{n}.mmdpickle'), cursor);
+    const expected = ['file-replaced', 'added 2', 'file-replaced', 'added 3'];
+    expect(told(watcher.look().look().changes)).toEqual(expected);
+    expect(told(resumed.look().look().changes)).toEqual(expected);
+  });
+
   test('a file that is not a dict ends the watch with a typed error', () => {
     using dir = new TempDir();
     expect(() => new Watcher(dir.path).look()).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));

@@ -196,9 +196,17 @@ export class DictWatch extends Observable<Change> {
 
   #patternPath(resume: WatchCursor | undefined): string | undefined {
     if (resume !== undefined && openable(resume.path)) return resume.path;
-    const numbers = this.#pattern!.numbers();
+    const numbers = resume === undefined ? this.#pattern!.numbers() : this.#following(resume.path);
     if (resume === undefined && !this.#begun) numbers.reverse();
     return numbers.map((number) => this.#pattern!.path(number)).find(openable);
+  }
+
+  /** The numbers of the files that may follow one in the row. If it and all later ones are gone, the row has started over. */
+  #following(path: string): number[] {
+    const numbers = this.#pattern!.numbers();
+    const after = this.#pattern!.number(path) ?? -1;
+    const later = numbers.filter((number) => number > after);
+    return later.length === 0 && statusOf(path) === undefined ? numbers : later;
   }
 
   /**
@@ -357,11 +365,7 @@ export class DictWatch extends Observable<Change> {
       return file === undefined ? undefined : { file, path: this.#current };
     }
     if (this.#pattern === undefined) return undefined;
-    const numbers = this.#pattern.numbers();
-    const after = this.#pattern.number(this.#current)!;
-    const later = numbers.filter((n) => n > after);
-    // If this file and all later ones are gone, the row has started over.
-    for (const number of later.length === 0 && named === undefined ? numbers : later) {
+    for (const number of this.#following(this.#current)) {
       const path = this.#pattern.path(number);
       const file = openFile(path);
       // A file whose writer was killed before it wrote anything stays empty, and is skipped.
