@@ -251,7 +251,11 @@ function intoNew<T>(
 
 /** Removes a file that was created in vain, unless another writer has begun to use it, which the lock and `unused` show. */
 function unmake(file: StorageFile, unused: () => boolean): void {
-  if (file.tryLock() && unused()) file.remove(file.name);
+  try {
+    if (file.tryLock() && unused()) file.remove(file.name);
+  } catch {
+    // The file is left, and must still be closed. The caller reports what made it useless.
+  }
 }
 
 /**

@@ -546,9 +546,9 @@ export class NodeFile implements StorageFile, MappedFile {
     this.#words?.close();
     this.#lock?.abandon();
     if (this.#mappingFd !== undefined && this.#mappingFd !== this.#fd) this.#sys.close(this.#mappingFd);
-    // The descriptor is gone whatever close returns.
+    // The descriptor is gone whatever close returns, and what was only read has lost nothing.
     const result = this.#sys.close(this.#fd);
-    if (result < 0 && result !== -EINTR) throw errnoError(result, 'closing', this.#name);
+    if (result < 0 && result !== -EINTR && this.writable) throw errnoError(result, 'closing', this.#name);
   }
 
   [Symbol.dispose](): void {

@@ -1,7 +1,7 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { pythons, TempDir } from '@mmdpickle/test-support';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { type GrowableArray, MmapDict } from '../../src/dict/index.ts';
 import { isMmdError } from '../../src/errors.ts';
 import {
@@ -12,6 +12,8 @@ import {
   libc,
   NodeFile,
 } from '../../src/node/index.ts';
+import { convert, MmapDict as MmapFile } from '../../src/node.ts';
+import { dump } from '../../src/pickle/index.ts';
 import { MemoryFile } from '../../src/storage/index.ts';
 import { crashStates } from '../../src/testing/index.ts';
 import { stateText } from './canonical.ts';
@@ -33,6 +35,7 @@ const INTERRUPTED = new Set([
   'flock',
 ]);
 const dir = new TempDir();
+const pickled = dir.file('pickled');
 let path = '';
 let files = 0;
 const judge = new Judge(pythons());
@@ -302,4 +305,35 @@ describe('a full disk, where even overwriting needs room', () => {
       dict.close();
     }
   });
+});
+
+test.each<[string, (path: string) => void]>([
+  ['opened', (path) => MmapFile.open(path, { mode: 'w-' }).close()],
+  ['converted', (path) => void convert(pickled, path)],
+])('a new file that cannot be %s is closed, and the failure reported is the first', (_name, create) => {
+  const open = NodeFile.open.bind(NodeFile);
+  const syscalls = faultySyscalls(real);
+  const opening = vi
+    .spyOn(NodeFile, 'open')
+    .mockImplementation((path, mode, options) => open(path, mode, { ...options, syscalls }));
+  try {
+    for (let nth = 0, done = false; !done; nth += 1) {
+      writeFileSync(pickled, dump(new Map([['a', 1]])));
+      const before = readdirSync('/proc/self/fd').length;
+      syscalls.plan({ nth, errno: 'EIO', persistent: true });
+      let error: unknown;
+      try {
+        create(dir.file(`made${files++}`));
+        done = syscalls.calls.length <= nth;
+      } catch (reason) {
+        error = reason;
+      }
+      const first = syscalls.calls[nth];
+      syscalls.plan();
+      expect([first, readdirSync('/proc/self/fd').length - before]).toEqual([first, 0]);
+      if (error !== undefined) expect(error).toMatchObject({ code: 'IO', errno: 'EIO' });
+    }
+  } finally {
+    opening.mockRestore();
+  }
 });

@@ -226,11 +226,7 @@ export class FileReader {
 
   /** Closes the file. */
   close(): void {
-    try {
-      this.dict.close();
-    } catch {
-      // The descriptor is gone, and nothing was written through it. A subscriber that leaves has nobody to tell.
-    }
+    this.dict.close();
   }
 
   /** What {@link FileReader.ledger} reports, once it is determined which dead entries were removed. */
