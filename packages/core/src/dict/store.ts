@@ -30,6 +30,7 @@ import { isSameFile, type StorageFile } from '../storage/storage-file.ts';
 import { ANCHOR_SIZE, Anchor, type LastEntry } from './anchor.ts';
 import { BaseIndex } from './base-index.ts';
 import type { EntryPlace } from './catalog.ts';
+import { cleanUp } from './clean-up.ts';
 import { IndexTable } from './index-table.ts';
 import { type EntriesHost, KnownEntries } from './known-entries.ts';
 import type { ResolvedOptions } from './options.ts';
@@ -175,14 +176,18 @@ export class DictStore implements EntriesHost {
     const size = file.size();
     if (!this.#reaches(size) || !this.#anchor.holds(this.read)) return false;
     const piece = Math.min(size, end + LOOK_AHEAD);
+    // Until the walk is complete: what it took would be taken again, and an entry would seem to hide its own successor.
+    this.#stale = true;
     const walk = walkAhead(file, end, piece, entries);
-    if (walk.last < 0) return false;
+    if (walk.last < 0) {
+      this.#stale = false;
+      return false;
+    }
     this.terminator = entryEnd(walk.last, walk.frameLength);
     this.#reached(walk, this.terminator);
     this.#ahead = true;
     this.statesUnknown = true;
-    if (mayHaveMoved(commitNumber, file.loadI32(COMMIT_NUMBER_OFFSET)) || !this.#reaches(file.size()))
-      this.#stale = true;
+    this.#stale = mayHaveMoved(commitNumber, file.loadI32(COMMIT_NUMBER_OFFSET)) || !this.#reaches(file.size());
     return piece < size && !walk.closer && !this.#stale;
   }
 
@@ -222,8 +227,16 @@ export class DictStore implements EntriesHost {
    * on a file that was made immutable, or a disk that went read-only, a store would kill the process with SIGBUS.
    */
   raise(): void {
-    this.commitNumber = nextCommitNumber(this.commitNumber);
-    this.#writeNumber();
+    const before = this.commitNumber;
+    this.commitNumber = nextCommitNumber(before);
+    try {
+      this.#writeNumber();
+    } catch (error) {
+      // If the file has the old number, another writer's next commit will bring it to the new one.
+      this.commitNumber = before;
+      this.invalidate();
+      throw error;
+    }
   }
 
   /**
@@ -381,7 +394,7 @@ export class DictStore implements EntriesHost {
 
   /** Closes the file, and the old ones that vacuums replaced. */
   close(): void {
-    for (const file of this.#retired) file.deref()?.close();
+    for (const file of this.#retired) cleanUp(() => file.deref()?.close());
     this.#retired = [];
     this.file.close();
     this.entries.close();
