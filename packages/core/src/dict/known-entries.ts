@@ -179,14 +179,12 @@ export class KnownEntries implements EntryTaker {
     const { base, catalog: known } = this;
     if (base === undefined) return;
     const removed = [...this.removed];
-    const damaged = new Map(this.damaged);
     this.base = undefined;
     try {
-      this.#walkTo(this.#baseEnd, known, base.newest.footer.keys);
+      this.#walkTo(this.#baseEnd, known, base.newest.footer.keys, new Map(this.damaged));
     } catch (error) {
       // The index is still usable.
       this.base = base;
-      this.damaged = damaged;
       throw error;
     }
     for (const key of removed) if (known.find(key) < 0) this.catalog.remove(key);
@@ -207,32 +205,38 @@ export class KnownEntries implements EntryTaker {
    */
   walkAgain(): void {
     const { catalog: known } = this;
-    this.damaged = new Map();
-    this.#walkTo(this.#host.end, known, known.size);
+    this.#walkTo(this.#host.end, known, known.size, new Map());
     for (const key of this.catalog.keys()) if (known.find(key) < 0) this.catalog.remove(key);
   }
 
-  #walkTo(end: number, known: Catalog, count: number): void {
+  /** @param damaged - what is known to be damaged already; the walk adds to it */
+  #walkTo(end: number, known: Catalog, count: number, damaged: Map<string | undefined, number>): void {
+    const { damaged: knownDamaged, walked, removed } = this;
+    const knownRemoved = [...removed];
     this.#rebuilt += known.changes + 1;
-    this.#catalog = new Catalog();
     this.walked = 0;
-    this.expect(count);
+    this.damaged = damaged;
     const committed = this.#host.end;
     let result: ScanEnd;
     try {
+      this.#catalog = new Catalog();
+      this.expect(count);
       result = walkTo(this.#host.file, HEADER_SIZE, end, this);
+      known.each((_slot, { offsets, frameLengths, keys, keyStarts, keyLengths }, at) => {
+        const [offset, frameLength, start] = [offsets[at]!, frameLengths[at]!, keyStarts[at]!];
+        const stop = start + keyLengths[at]!;
+        // What a committed entry replaced is dead, or hidden for good; what an uncommitted one replaced lives until the commit.
+        if (offset >= committed) this.catalog.put(keys, start, stop, offset, frameLength);
+        else if (offset >= end) this.catalog.load(keys, start, stop, offset, frameLength);
+      });
     } catch (error) {
-      // What was met before a read failed is incomplete.
+      // What was met before a read failed is incomplete; and what was deleted, but not committed yet, was met alive.
       this.#catalog = known;
+      this.damaged = knownDamaged;
+      this.walked = walked;
+      for (const key of knownRemoved) removed.add(key);
       throw error;
     }
-    known.each((_slot, { offsets, frameLengths, keys, keyStarts, keyLengths }, at) => {
-      const [offset, frameLength, start] = [offsets[at]!, frameLengths[at]!, keyStarts[at]!];
-      const stop = start + keyLengths[at]!;
-      // What a committed entry replaced is dead, or hidden for good; what an uncommitted one replaced lives until the commit.
-      if (offset >= committed) this.catalog.put(keys, start, stop, offset, frameLength);
-      else if (offset >= end) this.catalog.load(keys, start, stop, offset, frameLength);
-    });
     if (result.kind === 'damage') this.#host.walkBroken(result);
   }
 

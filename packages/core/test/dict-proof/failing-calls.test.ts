@@ -271,6 +271,31 @@ test('a look ahead that fails half way does not take the last entry of a key for
   });
 });
 
+test('a key that a batch deleted stays deleted if a walk inside the batch fails', () => {
+  const disk = new MemoryDisk();
+  const writer = MmapDict.over(disk.open(NAME, 'create-new'));
+  writer.batch(() => {
+    for (let i = 0; i < 2000; i += 1) writer.set(`key ${i}`, i);
+  });
+  writer.close();
+  everyCall((nth) => {
+    const { file, fails } = failingFile(disk, FILE_LOOKS);
+    const dict = MmapDict.over(file);
+    let failed = false;
+    const batch = (): void =>
+      dict.batch(() => {
+        dict.delete('key 0');
+        failed = fails(nth, () => dict.size);
+        expect(dict.has('key 0')).toBe(false);
+        expect(dict.get('key 1')).toBe(1);
+        throw new RangeError('rolled back');
+      });
+    expect(batch).toThrow(RangeError);
+    expect(dict.get('key 0')).toBe(0);
+    return failed;
+  });
+});
+
 test('a repair that cannot raise the commit number does not hide the next commit of another handle', () => {
   const text = 'text '.repeat(8);
   everyCall((nth) => {
