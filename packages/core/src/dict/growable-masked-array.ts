@@ -23,8 +23,10 @@ class Rows extends NDArray {
     this.#rowShape = place.rowShape;
   }
 
-  move(host: GrowableHost, place: GrowablePlace, offset: number, rows: number): void {
-    this.relay(init(host, place, offset, rows, this.#type, this.#rowShape));
+  /** Maps the rows at another place, or more of them; what is returned then shows them. */
+  mapped(host: GrowableHost, place: GrowablePlace, offset: number, rows: number): () => void {
+    const next = init(host, place, offset, rows, this.#type, this.#rowShape);
+    return () => this.relay(next);
   }
 }
 
@@ -109,9 +111,12 @@ export class GrowableMaskedArray extends MaskedArray {
     const { place, rows } = this.#host.look(this.key, before);
     const same = rows === this.shape[0];
     if (same && place === before) return false;
+    // Both are mapped before either is shown: a mapping may fail, and data without a mask would stay so.
+    const showData = (this.data as Rows).mapped(this.#host, place, place.dataOffset, rows);
+    const showMask = (this.mask as Rows).mapped(this.#host, place, place.maskOffset!, rows);
+    showData();
+    showMask();
     this.#place = place;
-    (this.data as Rows).move(this.#host, place, place.dataOffset, rows);
-    (this.mask as Rows).move(this.#host, place, place.maskOffset!, rows);
     return !same;
   }
 

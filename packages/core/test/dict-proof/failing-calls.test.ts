@@ -296,6 +296,22 @@ test('a key that a batch deleted stays deleted if a walk inside the batch fails'
   });
 });
 
+test('a growable masked array whose refresh fails shows as many rows of its mask as of its data', () => {
+  const disk = new MemoryDisk();
+  const writer = MmapDict.over(disk.open(NAME, 'create-new'));
+  const other = writer.set(MASKED, freshMasked).get(MASKED);
+  everyCall((nth) => {
+    const { file, fails } = failingFile(disk, FILE_LOOKS);
+    const array = MmapDict.over(file).get(MASKED) as GrowableMaskedArray;
+    other.append(Float64Array.of(1, 2, 3), [true, false, true]);
+    const failed = fails(nth, () => array.refresh());
+    expect(array.mask.shape).toEqual(array.data.shape);
+    array.refresh();
+    expect(textOf(array)).toBe(textOf(other));
+    return failed;
+  });
+});
+
 test('a repair that cannot raise the commit number does not hide the next commit of another handle', () => {
   const text = 'text '.repeat(8);
   everyCall((nth) => {
