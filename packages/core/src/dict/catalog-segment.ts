@@ -41,11 +41,12 @@ export class CatalogSegment {
 
   /** Makes room for so many slots. The first segment of a small dict grows; later ones are created at full size. */
   grow(capacity: number): void {
-    this.hashes = larger(this.hashes, new Uint32Array(capacity));
     this.offsets = larger(this.offsets, new Float64Array(capacity));
     this.frameLengths = larger(this.frameLengths, new Float64Array(capacity));
     this.keyStarts = larger(this.keyStarts, new Uint32Array(capacity));
     this.keyLengths = larger(this.keyLengths, new Uint8Array(capacity));
+    // Last, since it says how many slots there are: an allocation may fail.
+    this.hashes = larger(this.hashes, new Uint32Array(capacity));
   }
 
   /** Fills a free slot. */

@@ -260,9 +260,11 @@ export class Catalog {
 
   /** From here on entries are moved to a table of so many places. */
   #startTable(length: number): void {
+    // First, since an allocation may fail.
+    const table = new Int32Array(length);
     this.#old = this.#table;
     this.#moved = 0;
-    this.#table = new Int32Array(length);
+    this.#table = table;
     this.#filled = 0;
   }
 

@@ -99,6 +99,8 @@ export class TailWindow {
   move(offset: number): void {
     const start = offset - (offset % this.#sys.pageSize);
     const flags = MAP_SHARED | MAP_FIXED;
+    // If this fails, the old pages may be gone all the same: nothing may touch them.
+    this.#start = -LENGTH;
     const result = this.#sys.mmap(this.#address, LENGTH, PROT_READ | PROT_WRITE, flags, this.#fd, start);
     if (result < 0) throw errnoError(result, `mapping ${LENGTH} bytes`, this.#name, start);
     this.#start = start;
