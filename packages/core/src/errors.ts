@@ -130,3 +130,8 @@ export function isMmdError(error: unknown, code?: ErrorCode): error is MmdError 
     (code === undefined || found === code)
   );
 }
+
+/** Whether reading failed, by a system call or because the file is closed: that says nothing about the bytes. */
+export function failedToRead(error: unknown): boolean {
+  return isMmdError(error) && (error.errno !== undefined || error.code === 'CLOSED');
+}

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { MmdError } from '../errors.ts';
+import { failedToRead, MmdError } from '../errors.ts';
 import { BINBYTES8, BYTEARRAY8, parseArray } from '../format/array-value.ts';
 import type { EntryDecoder } from '../format/codecs.ts';
 import type { EncodedValue } from '../format/encoded-value.ts';
@@ -57,7 +57,8 @@ export function foreignValue(from: DictCore, to: DictCore, view: EntryView): Enc
     return rawValue(view);
   } catch (error) {
     if (!(error instanceof MmdError) || error.key !== undefined) throw error;
-    const anew = from.store.options.load.encoding === undefined ? undefined : writtenAnew(from, to, view);
+    const asIs = from.store.options.load.encoding === undefined || failedToRead(error);
+    const anew = asIs ? undefined : writtenAnew(from, to, view);
     if (anew !== undefined) return anew;
     const { code, message, stack: _, name: __, ...fields } = error;
     const { name: path } = from;
@@ -71,12 +72,12 @@ export function foreignValue(from: DictCore, to: DictCore, view: EntryView): Enc
   }
 }
 
-/** Like {@link foreignValue}, but returns the error instead of throwing it. */
+/** Like {@link foreignValue}, but returns the error instead of throwing it, unless a system call failed. */
 export function foreignValueOrError(from: DictCore, to: DictCore, view: EntryView): EncodedValue | MmdError {
   try {
     return foreignValue(from, to, view);
   } catch (error) {
-    if (error instanceof MmdError) return error;
+    if (error instanceof MmdError && !failedToRead(error)) return error;
     throw error;
   }
 }
@@ -87,7 +88,7 @@ function writtenAnew(from: DictCore, to: DictCore, view: EntryView): EncodedValu
     const value = new Decoder({ lossless: true, limits, encoding }).loadEntry(view.bytes(), 0, view.length);
     return to.encodeValue(value, undefined);
   } catch (error) {
-    if (error instanceof MmdError) return undefined;
+    if (error instanceof MmdError && !failedToRead(error)) return undefined;
     throw error;
   }
 }

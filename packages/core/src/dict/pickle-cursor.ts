@@ -171,6 +171,8 @@ export class PickleCursor {
 
   #load(pos: number): void {
     if (pos >= this.size) throw this.#truncated(pos + 1);
+    // If the read fails, the window holds nothing.
+    this.#to = this.#from;
     const count = this.#file.read(pos, this.#bytes.subarray(0, Math.min(this.#chunk, this.size - pos)));
     if (count === 0) throw this.#truncated(pos + 1);
     this.#from = pos;

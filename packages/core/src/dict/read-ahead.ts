@@ -33,6 +33,8 @@ export class ReadAhead {
     }
     if (offset < this.#start || offset + length > this.#end) {
       if (gap < 0 || gap > NEAR || length > CHUNK) return undefined;
+      // If the read fails, the chunk holds nothing.
+      this.#end = 0;
       this.#start = offset;
       this.#end = offset + file.read(offset, this.#chunk);
       if (offset + length > this.#end) return undefined;

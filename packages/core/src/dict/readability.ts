@@ -4,7 +4,7 @@
  * @module
  */
 
-import { isMmdError, type MmdError } from '../errors.ts';
+import { failedToRead, isMmdError, type MmdError } from '../errors.ts';
 import { BINBYTES8 } from '../format/array-value.ts';
 import { opaqueHead } from '../format/filler.ts';
 import type { DictCore } from './core.ts';
@@ -24,6 +24,7 @@ const NONE: Hindrance = {};
 /**
  * What keeps a live value from being read.
  * @param strict - of {@link DictCore.strictView}
+ * @throws as {@link problemOf}
  */
 export function hindranceOf(core: DictCore, strict: EntryView): Hindrance {
   const problem = problemOf(core, strict);
@@ -43,7 +44,7 @@ export function hindranceOfRemains(core: DictCore, strict: EntryView): Hindrance
   return isMmdError(found.problem, 'LIMIT_EXCEEDED') ? NONE : found;
 }
 
-/** Why a value cannot be read; `undefined` if it can. */
+/** Why a value cannot be read; `undefined` if it can. @throws the error of a failed system call, which is no property of the value */
 export function problemOf(core: DictCore, view: EntryView): Error | undefined {
   try {
     const [codec, meta] = core.describe(view);
@@ -51,6 +52,7 @@ export function problemOf(core: DictCore, view: EntryView): Error | undefined {
     else growthCut(view.reader());
     return undefined;
   } catch (error) {
+    if (failedToRead(error)) throw error;
     return error instanceof Error ? error : new Error(String(error));
   }
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { isMmdError, MmdError } from '../errors.ts';
+import { failedToRead, MmdError } from '../errors.ts';
 import { parseArray } from '../format/array-value.ts';
 import { findBorder, findEntry } from '../format/find-entry.ts';
 import { readJournal } from '../format/journal.ts';
@@ -176,7 +176,7 @@ function isWhole({ file }: DictStore, start: number, end: number): boolean {
   try {
     while (cursor.end < end) if (cursor.next() === OPCODES.FRAME.code) return false;
   } catch (error) {
-    if (ofSystem(error)) throw error;
+    if (failedToRead(error)) throw error;
     // It is damaged.
     return false;
   }
@@ -202,15 +202,10 @@ function endOfValue(reader: () => ValueReader): number {
     if (masked !== undefined) return masked.fill?.start ?? whole.length;
     return endOfScalar(reader());
   } catch (error) {
-    if (ofSystem(error)) throw error;
+    if (failedToRead(error)) throw error;
     // It does not have the length that it claims.
     return 0;
   }
-}
-
-/** Whether reading failed: that says nothing about the bytes. */
-function ofSystem(error: unknown): boolean {
-  return isMmdError(error) && error.errno !== undefined;
 }
 
 /** Stack types that a single opcode can produce as a whole value. */
