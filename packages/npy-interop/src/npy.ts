@@ -6,7 +6,7 @@
 
 import { MmdError } from '@mmdpickle/core';
 import { memoryOver, NDArray } from '@mmdpickle/core/ndarray';
-import { checkOptions } from '@mmdpickle/core/options';
+import { checkOptions, wrongArgument } from '@mmdpickle/core/options';
 import { type LoadOptions, loadAt } from '@mmdpickle/core/pickle';
 import { type ByteSource, blobSource } from '@mmdpickle/core/storage';
 import { arrayPieces, plainArray, type WritableArray } from './array-bytes.ts';
@@ -249,11 +249,36 @@ export async function writeNpy(
   }
 }
 
-/** A `ByteSource` over a `Blob`; a `ByteSource` is returned as it is. @throws INVALID_ARGUMENT for what cannot be read from */
+/** A `ByteSource` whose reads are checked, also over a `Blob`. @throws INVALID_ARGUMENT for what cannot be read from */
 export function toByteSource(source: ByteSource | Blob): ByteSource {
   if (typeof Blob !== 'undefined' && source instanceof Blob) return blobSource(source);
   const { read, size } = (source ?? {}) as Partial<ByteSource>;
-  if (typeof read === 'function' && typeof size === 'function') return source as ByteSource;
+  if (typeof read === 'function' && typeof size === 'function') return checked(source as ByteSource);
   const text = `expected bytes, a Blob or a ByteSource to read, found ${source === null ? 'null' : typeof source}`;
   throw new MmdError('INVALID_ARGUMENT', text, { found: source });
+}
+
+/** A source may be user code: fewer bytes than it was asked for would otherwise look like a damaged file. */
+function checked(source: ByteSource): ByteSource {
+  const { name } = source;
+  return {
+    name,
+    size: (signal) => source.size(signal),
+    async read(offset, length, signal) {
+      const bytes: unknown = await source.read(offset, length, signal);
+      if (!isBytes(bytes)) throw wrongArgument(`${name}: what read() of a byte source returns`, 'a Uint8Array', bytes);
+      if (bytes.length >= length) return bytes.length === length ? bytes : bytes.subarray(0, length);
+      throw new MmdError('TRUNCATED', `${name}: ${length} bytes were to be read at ${offset}, found ${bytes.length}`, {
+        path: name,
+        offset,
+        expected: length,
+        found: bytes.length,
+      });
+    },
+  };
+}
+
+/** Also those of another realm. */
+function isBytes(value: unknown): value is Uint8Array {
+  return Object.prototype.toString.call(value) === '[object Uint8Array]';
 }

@@ -91,9 +91,15 @@ export async function readDirectory(
   const source: ByteSource = {
     name: from.name,
     size: () => from.size(signal),
-    read: (offset, length) => from.read(offset, length, signal),
+    async read(offset, length) {
+      try {
+        return await from.read(offset, length, signal);
+      } catch (cause) {
+        throw new SourceFailure(cause);
+      }
+    },
   };
-  const size = await source.size();
+  const size = await from.size(signal);
   const maximum = options.limits?.members ?? NPZ_LIMITS.members;
   const entries = new Map<string, NpzEntry>();
   try {
@@ -139,7 +145,8 @@ export async function readDirectory(
     }
   } catch (error) {
     options.signal?.throwIfAborted();
-    throw zipError(error, source.name, 0, await startsAsZip(source, size));
+    if (error instanceof SourceFailure) throw error.cause;
+    throw zipError(error, source.name, 0, await startsAsZip(from, size, signal));
   }
   signal = undefined;
   refuseOverlaps([...entries.values()], size, source.name);
@@ -264,14 +271,22 @@ function refuseOverlaps(entries: readonly NpzEntry[], size: number, archive: str
   });
 }
 
-async function startsAsZip(source: ByteSource, size: number): Promise<boolean> {
+async function startsAsZip(source: ByteSource, size: number, signal: AbortSignal | undefined): Promise<boolean> {
   if (size < 4) return false;
-  const head = await source.read(0, 4);
+  const head = await source.read(0, 4, signal);
   return new DataView(head.buffer, head.byteOffset, 4).getUint32(0, true) === LOCAL_HEADER_SIGNATURE;
 }
 
-/** An error of zip.js as one of ours; ours pass through. */
+/** Why the source threw, which may be anything: an error of zip.js says something about the file, one of the source does not. */
+class SourceFailure extends Error {
+  constructor(cause: unknown) {
+    super('the source cannot be read', { cause });
+  }
+}
+
+/** An error of zip.js as one of ours; ours and those of the source pass through. */
 export function zipError(error: unknown, name: string, offset: number, cutShort = false): unknown {
+  if (error instanceof SourceFailure) return error.cause;
   if (isMmdError(error)) return error;
   const message = error instanceof Error ? error.message : String(error);
   const code = ZIP_ERRORS.find(({ text }) => message.startsWith(text))?.code ?? 'CORRUPT';

@@ -61,9 +61,10 @@ export class Npz implements AsyncDisposable {
   }
 
   /** Reads the directory. @throws as {@link openNpz} */
-  static async over(source: ByteSource, options: OpenNpzOptions = {}): Promise<Npz> {
+  static async over(source: ByteSource | Blob, options: OpenNpzOptions = {}): Promise<Npz> {
     checkOptions(options, OPEN_NPZ_OPTIONS);
-    return new Npz(source, await readDirectory(source, options), options);
+    const from = toByteSource(source);
+    return new Npz(from, await readDirectory(from, options), options);
   }
 
   get size(): number {
@@ -380,7 +381,8 @@ class MemorySink implements PieceSink {
  * stored members are then mapped in place.
  *
  * @throws BAD_FORMAT for what is not a zip file; TRUNCATED; CORRUPT for members that occur twice, overlap, or have wrong sizes
- *   or unsafe names; UNSUPPORTED_VALUE for an encrypted directory, and archives in several parts; LIMIT_EXCEEDED
+ *   or unsafe names; UNSUPPORTED_VALUE for an encrypted directory, and archives in several parts; LIMIT_EXCEEDED; whatever
+ *   the source throws
  *
  * @example
  * ```ts
@@ -399,5 +401,5 @@ export async function openNpz(
   checkOptions(options, OPEN_NPZ_OPTIONS);
   if (source instanceof Uint8Array) return Npz.over(bytesSource(source, options.name ?? 'npz'), options);
   if (source instanceof ArrayBuffer) return openNpz(new Uint8Array(source), options);
-  return Npz.over(toByteSource(source), options);
+  return Npz.over(source, options);
 }
