@@ -227,16 +227,10 @@ export class DictStore implements EntriesHost {
    * on a file that was made immutable, or a disk that went read-only, a store would kill the process with SIGBUS.
    */
   raise(): void {
-    const before = this.commitNumber;
-    this.commitNumber = nextCommitNumber(before);
-    try {
-      this.#writeNumber();
-    } catch (error) {
-      // If the file has the old number, another writer's next commit will bring it to the new one.
-      this.commitNumber = before;
-      this.invalidate();
-      throw error;
-    }
+    const next = nextCommitNumber(this.commitNumber);
+    this.#writeNumber(next);
+    // Only now: if the write failed, another writer's commit may bring the number to this one.
+    this.commitNumber = next;
   }
 
   /**
@@ -247,7 +241,7 @@ export class DictStore implements EntriesHost {
     this.commitNumber = nextCommitNumber(this.commitNumber);
     try {
       // Durable commits flush the page each time: a store through the mapping would fault, and wait for that flush.
-      if (this.durable || ++this.#announced <= WRITTEN_NUMBERS) this.#writeNumber();
+      if (this.durable || ++this.#announced <= WRITTEN_NUMBERS) this.#writeNumber(this.commitNumber);
       else this.file.storeI32(COMMIT_NUMBER_OFFSET, this.commitNumber);
     } catch {
       // A full disk on a copy-on-write file system. To other handles this looks as if the process had been killed here.
@@ -255,9 +249,9 @@ export class DictStore implements EntriesHost {
     }
   }
 
-  #writeNumber(): void {
+  #writeNumber(commitNumber: number): void {
     const number = (this.#number ??= new Uint8Array(4));
-    putU32(number, 0, this.commitNumber);
+    putU32(number, 0, commitNumber);
     this.file.write(COMMIT_NUMBER_OFFSET, number);
   }
 
