@@ -107,6 +107,8 @@ function inWords(error: Error): string {
 /** Converts errors of Node's own calls to MmdErrors, so that they have the same form and exit codes. */
 function asMmdError(error: unknown): Error {
   if (!(error instanceof Error)) return new Error(String(error));
+  // A `using` declaration whose dict could not be closed, either, wraps the two: what failed first is what to report.
+  if (error.name === 'SuppressedError') return asMmdError((error as SuppressedError).suppressed);
   // Node's streams wrap the signal's reason in an error of their own.
   if (error.name === 'AbortError' && error.cause instanceof Error) return error.cause;
   const { code, errno, path } = error as NodeJS.ErrnoException;

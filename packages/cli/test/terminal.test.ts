@@ -9,10 +9,13 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { ndarray } from '@mmdpickle/core';
+import { PassThrough } from 'node:stream';
+import { MmdError, ndarray } from '@mmdpickle/core';
 import { MmapDict, NodeFile } from '@mmdpickle/core/node';
 import { EmptyNDArray } from '@mmdpickle/stubs';
 import { afterAll, describe, expect, it, vi } from 'vitest';
+import { exitCodeOf } from '../src/error-ends.ts';
+import { reportError } from '../src/errors.ts';
 import { Bench } from './command-line.ts';
 
 const bench = await Bench.open();
@@ -214,6 +217,27 @@ describe('in a pipe', () => {
     const last = stderr.trim().split('\n').at(-1);
     expect(JSON.parse(last ?? '')).toMatchObject({ written: 2, droppedTotal: 0, queued: 0 });
   });
+});
+
+it('of a command that fails, and whose file cannot be closed either, the first error is reported', () => {
+  const stderr = new PassThrough();
+  const [stdin, stdout, { signal }] = [new PassThrough(), new PassThrough(), new AbortController()];
+  const use = (): void => {
+    using _file = {
+      [Symbol.dispose]() {
+        throw new MmdError('IO', 'closing failed', { errno: 'EIO' });
+      },
+    };
+    throw new MmdError('NO_SPACE', 'the disk is full');
+  };
+  let code: number | undefined;
+  try {
+    use();
+  } catch (error) {
+    code = reportError(error, { stdin, stdout, stderr, env: {}, signal }, { json: false, debug: false });
+  }
+  expect(code).toBe(exitCodeOf('NO_SPACE'));
+  expect(String(stderr.read())).toContain('the disk is full [NO_SPACE]');
 });
 
 describe('shell completions', () => {

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { cleanUp, closing } from './dict/clean-up.ts';
 import { convertInto, itemsOf, loadMapped, type PickleOptions } from './dict/convert.ts';
 import type { FsckOptions, FsckResult } from './dict/fsck.ts';
 import { MmapDict as BaseDict } from './dict/mmap-dict.ts';
@@ -95,8 +96,8 @@ export class MmapDict extends BaseDict {
     try {
       return new MmapDict(file, options.mode === undefined ? { ...options, mode } : options, openedAt);
     } catch (error) {
-      if (mode === 'w-') unmake(file, () => file.size() <= EMPTY_SIZE);
-      file.close();
+      if (mode === 'w-') cleanUp(() => unmake(file, () => file.size() <= EMPTY_SIZE));
+      cleanUp(() => file.close());
       throw error;
     }
   }
@@ -243,19 +244,15 @@ function intoNew<T>(
     target.close();
     return result;
   } catch (error) {
-    if (!target.closed) unmake(target.core.store.file, () => target.size === 0);
-    target.close();
+    if (!target.closed) cleanUp(() => unmake(target.core.store.file, () => target.size === 0));
+    cleanUp(() => target.close());
     throw error;
   }
 }
 
 /** Removes a file that was created in vain, unless another writer has begun to use it, which the lock and `unused` show. */
 function unmake(file: StorageFile, unused: () => boolean): void {
-  try {
-    if (file.tryLock() && unused()) file.remove(file.name);
-  } catch {
-    // The file is left, and must still be closed. The caller reports what made it useless.
-  }
+  if (file.tryLock() && unused()) file.remove(file.name);
 }
 
 /**
@@ -265,8 +262,8 @@ function unmake(file: StorageFile, unused: () => boolean): void {
 export function fsck(path: string | URL, options: FsckOptions = {}): FsckResult {
   checkOptions(options, FSCK_OPTIONS);
   const mode = options.repair ? 'r+' : 'r';
-  using dict = MmapDict.open(path, { mode, lenient: true, salvage: true, index: false });
-  return dict.fsck(options);
+  const dict = MmapDict.open(path, { mode, lenient: true, salvage: true, index: false });
+  return closing(dict, () => dict.fsck(options));
 }
 
 /**
@@ -286,12 +283,10 @@ export function salvage(src: string | URL, dst: string | URL, options: ProgressO
  * @throws as {@link MmapDict.open}: NOT_FOUND, NOT_A_PICKLE, NOT_MMDPICKLE, CORRUPT, READ_ONLY; LOCKED, NO_SPACE, IO
  */
 export function upgrade(path: string | URL): number {
-  using dict = MmapDict.open(path, { mode: 'r+' });
-  return dict.upgrade();
+  return closing(MmapDict.open(path, { mode: 'r+' }), (dict) => dict.upgrade());
 }
 
 /** The reverse of {@link upgrade}. @throws the same */
 export function downgrade(path: string | URL): number {
-  using dict = MmapDict.open(path, { mode: 'r+' });
-  return dict.downgrade();
+  return closing(MmapDict.open(path, { mode: 'r+' }), (dict) => dict.downgrade());
 }

@@ -4,8 +4,6 @@
  * @module
  */
 
-import type { StorageFile } from '../storage/storage-file.ts';
-
 /** Runs every task, even if others fail. For use before an error is rethrown: it says more than theirs. */
 export function cleanUp(...tasks: readonly (() => void)[]): void {
   for (const task of tasks) {
@@ -17,8 +15,8 @@ export function cleanUp(...tasks: readonly (() => void)[]): void {
   }
 }
 
-/** Uses a file and closes it. If both fail, the error of the use is thrown (`using` would wrap the two). */
-export function withFile<F extends StorageFile, T>(file: F, use: (file: F) => T): T {
+/** Uses a file or a dict and closes it. If both fail, the error of the use is thrown (`using` would wrap the two). */
+export function closing<F extends { close(): void }, T>(file: F, use: (file: F) => T): T {
   let result: T;
   try {
     result = use(file);

@@ -23,7 +23,7 @@ import {
 import { isBytes } from '../ndarray/array-source.ts';
 import type { StorageFile } from '../storage/storage-file.ts';
 import { AppendBuffer, GATHERED } from './append-buffer.ts';
-import { withFile } from './clean-up.ts';
+import { closing } from './clean-up.ts';
 import { isStoredBody, OpenRange } from './raw-value.ts';
 import type { DictStore } from './store.ts';
 
@@ -168,7 +168,7 @@ export class EntryAppender {
       const { path, offset, length } = body.file;
       const copy = (source: StorageFile): void => this.#copy(source, offset, start, length);
       if (body.file instanceof OpenRange) copy(body.file.from);
-      else withFile(file.open(path, 'r'), copy);
+      else closing(file.open(path, 'r'), copy);
       done = length;
       buffer.wrote(done);
     } else if (body.chunks !== undefined) {

@@ -8,7 +8,7 @@ import { encodeUtf8 } from '../bytes/index.ts';
 import { isMmdError } from '../errors.ts';
 import { COMMIT_NUMBER_OFFSET, encodeEmptyFile, encodeHeader, HEADER_SIZE } from '../format/layout.ts';
 import type { StorageFile } from '../storage/storage-file.ts';
-import { cleanUp, withFile } from './clean-up.ts';
+import { cleanUp, closing } from './clean-up.ts';
 
 /** The commit number of a file that a vacuum fills. No dict has one below 0. */
 const UNFINISHED = -1;
@@ -72,7 +72,7 @@ function removeRemains(file: StorageFile, name: string): void {
     // There is none, or it is not a vacuum's. Any other problem shows when a file with the name is created.
     return;
   }
-  withFile(found, () => {
+  closing(found, () => {
     const head = new Uint8Array(HEADER_SIZE);
     const length = found.read(0, head);
     const expected = encodeHeader(UNFINISHED);

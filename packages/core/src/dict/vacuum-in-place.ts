@@ -21,7 +21,7 @@ import {
   TERMINATOR_SIZE,
 } from '../format/layout.ts';
 import type { StorageFile } from '../storage/storage-file.ts';
-import { cleanUp, withFile } from './clean-up.ts';
+import { cleanUp, closing } from './clean-up.ts';
 import { DictCore } from './core.ts';
 import { dropTail } from './tail.ts';
 import { checkUndamaged, copyEntries, type ProgressOptions } from './vacuum.ts';
@@ -61,7 +61,7 @@ export function vacuumInPlace(core: DictCore, options: ProgressOptions): void {
     checkUndamaged(store);
     const fresh = createBeside(file);
     temporary = fresh.name;
-    withFile(fresh, () => moveToFront(core, fresh, options));
+    closing(fresh, () => moveToFront(core, fresh, options));
   } catch (error) {
     cleanUp(removeIt, () => core.rollback());
     throw error;

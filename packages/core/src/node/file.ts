@@ -203,6 +203,8 @@ export class NodeFile implements StorageFile, MappedFile {
       return new NodeFile(options, fd, own, calledAs ?? own, status, mode !== 'r');
     } catch (error) {
       sys.close(fd);
+      // Nobody else knows of it yet.
+      if (mode === 'create-new') sys.unlink(real);
       throw error;
     }
   }
@@ -484,8 +486,12 @@ export class NodeFile implements StorageFile, MappedFile {
     try {
       file.#resemble(this);
     } catch (error) {
-      file.close();
-      this.remove(name);
+      this.#sys.unlink(absolutePath(name));
+      try {
+        file.close();
+      } catch {
+        // The first error is the one to report.
+      }
       throw error;
     }
     return file;

@@ -305,8 +305,13 @@ function openDictFile(dict: MmapDict): NodeFile {
   for (let attempt = 1; ; attempt += 1) {
     dict.refresh();
     const file = NodeFile.open(dict.path, 'r');
-    if (isSameFile(dict.identity, file.identity()) || attempt === ATTEMPTS) return file;
-    file.close();
+    let same = false;
+    try {
+      same = isSameFile(dict.identity, file.identity()) || attempt === ATTEMPTS;
+    } finally {
+      if (!same) file.close();
+    }
+    if (same) return file;
   }
 }
 

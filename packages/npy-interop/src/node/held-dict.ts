@@ -49,16 +49,37 @@ export async function changeHeld<T>(
   } finally {
     first.close();
   }
-  using held = MmapDict.reopen(token);
+  const held = MmapDict.reopen(token);
+  let result: T;
+  try {
+    result = await changeLocked(held, timeout, options.signal, change);
+  } catch (error) {
+    try {
+      held.close();
+    } catch {
+      // The first error is the one to report (`using` would wrap the two).
+    }
+    throw error;
+  }
+  held.close();
+  return result;
+}
+
+async function changeLocked<T>(
+  held: MmapDict,
+  timeout: number,
+  signal: AbortSignal | undefined,
+  change: (held: HeldDict) => Promise<T>,
+): Promise<T> {
   const { core } = held;
   const { file } = core.store;
-  await file.lockAsync(timeout, options.signal);
+  await file.lockAsync(timeout, signal);
   try {
     core.begin();
     let result: T;
     try {
       result = await change({ dict: held, file: core.store.file });
-      options.signal?.throwIfAborted();
+      signal?.throwIfAborted();
     } catch (error) {
       core.rollback();
       throw error;

@@ -88,11 +88,17 @@ export class FileReplacement implements Disposable {
     this.#open = false;
   }
 
+  /** Removes the file, unless it has its name. Does not throw: whatever kept it from being finished is the error to report. */
   [Symbol.dispose](): void {
     if (!this.#open) return;
     this.#open = false;
-    this.file.close();
-    rmSync(this.#temporary, { force: true });
+    for (const undo of [() => this.file.close(), () => rmSync(this.#temporary, { force: true })]) {
+      try {
+        undo();
+      } catch {
+        // It is left behind.
+      }
+    }
   }
 }
 
