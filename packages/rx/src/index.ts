@@ -38,4 +38,5 @@ export { type ColumnSpec, growable, type RowArray, type RowLayout, type RowStore
 export type { RowsOptions } from './targets/rows-target.ts';
 export { Series, type SeriesChunk, series } from './targets/series.ts';
 export type { Change, ChangeBase } from './watch/change.ts';
-export { DictWatch, type WatchCursor, type WatchOptions, watchDict } from './watch/dict-watch.ts';
+export { DictWatch, type WatchOptions, watchDict } from './watch/dict-watch.ts';
+export type { WatchCursor } from './watch/resume.ts';

@@ -4,10 +4,10 @@
  * @module
  */
 
-import { type BigIntStats, type FSWatcher, statSync, watch } from 'node:fs';
+import { type FSWatcher, watch } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { isMmdError, type MmapDict, MmdError } from '@mmdpickle/core';
-import { libc, NodeFile } from '@mmdpickle/core/node';
+import { type MmapDict, MmdError } from '@mmdpickle/core';
+import { libc } from '@mmdpickle/core/node';
 import { checkOptions, has, wrongArgument } from '@mmdpickle/core/options';
 import type { StorageFile } from '@mmdpickle/core/storage';
 import { asyncScheduler, Observable, type SchedulerAction, type SchedulerLike, Subject, type Subscription } from 'rxjs';
@@ -16,21 +16,9 @@ import { checkDict, WATCH_OPTIONS } from '../options.ts';
 import { FilePattern } from '../rolling.ts';
 import type { Change, ChangeDraft } from './change.ts';
 import { FileReader, SLICE_PAUSE_MS } from './file-reader.ts';
-import { type LedgerState, WatchLedger } from './ledger.ts';
-import { baselineOf } from './resume.ts';
-
-/** The position of a watcher, as plain data (JSON): another watcher can continue from there, and misses nothing. */
-export interface WatchCursor extends LedgerState {
-  readonly path: string;
-  readonly file: {
-    readonly dev: string;
-    readonly ino: string;
-    /** When the file was created, if the filesystem records it: the inode number of a removed file may be reused. */
-    readonly born?: string;
-  };
-  /** The file's commit number up to which everything was reported. */
-  readonly commitNumber?: number;
-}
+import { WatchLedger } from './ledger.ts';
+import { bornOf, openable, openFile, statusOf } from './named-file.ts';
+import { isFileOf, sinceNumber, type WatchCursor } from './resume.ts';
 
 /** The most bytes of values that are read for a cursor. */
 const SUMMED_FOR_CURSOR = 2 ** 26;
@@ -400,69 +388,6 @@ export class DictWatch extends Observable<Change> {
 interface Successor {
   readonly file: StorageFile;
   readonly path: string;
-}
-
-/** Opens the file of a dict; undefined while it does not exist or is empty. */
-function openFile(path: string): StorageFile | undefined {
-  let file: NodeFile;
-  try {
-    // The file may be truncated while it is watched, so its words are not mapped.
-    file = NodeFile.open(path, 'r', { mapWords: false });
-  } catch (error) {
-    if (isMmdError(error, 'NOT_FOUND')) return undefined;
-    throw error;
-  }
-  let empty = true;
-  try {
-    empty = file.size() === 0;
-  } finally {
-    if (empty) file.close();
-  }
-  return empty ? undefined : file;
-}
-
-/** The status of the file at a path; undefined if there is none that can be reached. */
-function statusOf(path: string): BigIntStats | undefined {
-  try {
-    return statSync(path, { bigint: true, throwIfNoEntry: false });
-  } catch {
-    return undefined;
-  }
-}
-
-/** Whether a cursor was made from a file, which was created at `born`. */
-function isFileOf({ file: { dev, ino, born } }: WatchCursor, file: StorageFile, found: string | undefined): boolean {
-  const own = file.identity();
-  return String(own.dev) === dev && String(own.ino) === ino && (born === undefined || born === found);
-}
-
-/** What happened in the reader's file since a watcher had counted to `number`. */
-function sinceNumber(reader: FileReader, number: number): ChangeDraft[] {
-  const probe = new WatchLedger(reader.ledger.end);
-  const entries = reader.entries();
-  probe.appended(entries, () => true);
-  for (const dead of probe.takeDead()) probe.died(dead);
-  probe.takeNews();
-  if (number > probe.seq) {
-    reader.ledger.seq = number;
-    return reader.succeed(reader.ledger, true);
-  }
-  reader.ledger = number === probe.seq ? probe : baselineOf(entries, number, reader.ledger.end);
-  return reader.look();
-}
-
-/** When a file was created; undefined if the filesystem does not record it, or another file has the name by now. */
-function bornOf(file: StorageFile): string | undefined {
-  const { dev, ino } = file.identity();
-  const found = statusOf(file.name);
-  if (found === undefined || String(found.dev) !== String(dev) || String(found.ino) !== String(ino)) return undefined;
-  return found.birthtimeNs > 0n ? String(found.birthtimeNs) : undefined;
-}
-
-function openable(path: string): boolean {
-  const file = openFile(path);
-  file?.close();
-  return file !== undefined;
 }
 
 /**
