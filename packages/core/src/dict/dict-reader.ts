@@ -17,7 +17,7 @@ import {
 } from '../format/layout.ts';
 import { answerAsync, keyOf, scanEntries } from '../format/scan.ts';
 import { TAIL_PREFIX_SIZE } from '../format/tail-entry.ts';
-import { decodeIndexEnding, INDEX_ENDING, isIndexHead } from '../format/tail-index.ts';
+import { decodeIndexEnding, INDEX_ENDING, isIndexHead, isOvertaken } from '../format/tail-index.ts';
 import { BytesWanted, ValueReader } from '../format/value-reader.ts';
 import { isBytes } from '../ndarray/array-source.ts';
 import { type ArrayMemory, memoryOver } from '../ndarray/index.ts';
@@ -229,7 +229,9 @@ async function endByIndex(
   const bytes = await read(end - INDEX_ENDING, INDEX_ENDING + TERMINATOR_SIZE);
   const found = isTerminator(bytes, INDEX_ENDING) ? decodeIndexEnding(bytes, end) : undefined;
   if (found?.footer.commitNumber !== commitNumber) return undefined;
-  return isIndexHead(await read(found.entry, TAIL_PREFIX_SIZE), found.footer) ? found.footer.end : undefined;
+  const { footer, entry } = found;
+  if (!isIndexHead(await read(entry, TAIL_PREFIX_SIZE), footer)) return undefined;
+  return (await answerAsync(isOvertaken(footer, entry, size), read)) ? undefined : footer.end;
 }
 
 /** Reads a range of a source, which may be user code. @throws INVALID_ARGUMENT if it returns anything but bytes */

@@ -14,6 +14,7 @@ import {
   SHORT_BINUNICODE,
   TERMINATOR_SIZE,
 } from '../format/layout.ts';
+import { answer } from '../format/scan.ts';
 import { TAIL_PREFIX_SIZE } from '../format/tail-entry.ts';
 import {
   decodeIndexEnding,
@@ -23,6 +24,7 @@ import {
   INDEX_FOOTER_SIZE,
   type IndexFooter,
   isIndexHead,
+  isOvertaken,
   putIndexFooter,
 } from '../format/tail-index.ts';
 import type { StorageFile } from '../storage/storage-file.ts';
@@ -68,7 +70,13 @@ export class IndexTable {
     const ending = new Uint8Array(INDEX_ENDING + TERMINATOR_SIZE);
     if (file.read(size - ending.length, ending) !== ending.length || !isTerminator(ending, INDEX_ENDING))
       return undefined;
-    return IndexTable.#of(file, size - TERMINATOR_SIZE, ending);
+    const table = IndexTable.#of(file, size - TERMINATOR_SIZE, ending);
+    if (table === undefined) return undefined;
+    const read = (offset: number, length: number): Uint8Array => {
+      const bytes = new Uint8Array(length);
+      return bytes.subarray(0, file.read(offset, bytes));
+    };
+    return answer(isOvertaken(table.footer, table.entry, size), read) ? undefined : table;
   }
 
   /** The index whose entry ends at `end`, and which was once the last of the file; `undefined` if there is none. */

@@ -27,19 +27,30 @@ export function* findEntry(
     chunk = Math.min(2 * chunk, LARGEST_CHUNK);
     const last = bytes.length - ENTRY_HEAD_SIZE;
     for (let pos = bytes.indexOf(0x95); pos >= 0 && pos <= last; pos = bytes.indexOf(0x95, pos + 1)) {
-      const frameLength = getU64(bytes, pos + 1);
-      const end = entryEnd(start + pos, frameLength);
-      if (bytes[pos + 9] !== 0x8c || end > size) continue;
-      if (frameLength < 2 + bytes[pos + 10]! + 1 + ENTRY_TAIL_SIZE) continue;
-      const tail: Uint8Array = yield { offset: end - ENTRY_TAIL_SIZE, length: ENTRY_TAIL_SIZE };
-      if (tail.length === ENTRY_TAIL_SIZE && isEntryTail(tail, 0) && (tail[6] === LIVE || tail[6] === DEAD)) {
-        return start + pos;
-      }
+      if (yield* beginsEntry(bytes, pos, start + pos, size)) return start + pos;
     }
     if (bytes.length <= ENTRY_HEAD_SIZE) break;
     start = dataFrom(start + bytes.length - ENTRY_HEAD_SIZE + 1);
   }
   return -1;
+}
+
+/**
+ * Whether an entry begins at file offset `offset`: a valid head, and a valid tail where the head says it is.
+ * @param bytes - with the {@link ENTRY_HEAD_SIZE} bytes of the head at `pos`
+ */
+export function* beginsEntry(
+  bytes: Uint8Array,
+  pos: number,
+  offset: number,
+  size: number,
+): Generator<ByteRequest, boolean, Uint8Array> {
+  const frameLength = getU64(bytes, pos + 1);
+  const end = entryEnd(offset, frameLength);
+  if (bytes[pos] !== 0x95 || bytes[pos + 9] !== 0x8c || end > size) return false;
+  if (frameLength < 2 + bytes[pos + 10]! + 1 + ENTRY_TAIL_SIZE) return false;
+  const tail: Uint8Array = yield { offset: end - ENTRY_TAIL_SIZE, length: ENTRY_TAIL_SIZE };
+  return tail.length === ENTRY_TAIL_SIZE && isEntryTail(tail, 0) && (tail[6] === LIVE || tail[6] === DEAD);
 }
 
 /**

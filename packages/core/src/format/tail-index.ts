@@ -19,10 +19,13 @@
  */
 
 import { crc32c } from './checksum.ts';
+import { beginsEntry } from './find-entry.ts';
 import {
   DEAD,
   ENTRY_HEAD_SIZE,
   ENTRY_TAIL_SIZE,
+  entryEnd,
+  FRAME_SIZE,
   getI32,
   getU32,
   getU64,
@@ -32,6 +35,7 @@ import {
   putU64,
   TERMINATOR_SIZE,
 } from './layout.ts';
+import type { ByteRequest } from './scan.ts';
 import { putTailFooter, TAIL_FOOTER_SIZE, TAIL_PREFIX_SIZE, tailFooter, tailKindOf } from './tail-entry.ts';
 
 export const INDEX_BLOCK_SIZE = 512;
@@ -179,6 +183,28 @@ export function decodeIndexEnding(
 export function isIndexHead(head: Uint8Array, { blocks }: IndexFooter): boolean {
   if (head[0] !== 0x95 || getU64(head, TAIL_PREFIX_SIZE - 8) !== indexPayloadSize(blocks)) return false;
   return tailKindOf(head, ENTRY_HEAD_SIZE, head[10]!) === 'index';
+}
+
+/**
+ * Whether an entry that is not of the tail begins at an index's `end`. Then the index was never committed: its writer failed, or was
+ * killed, when checksums and index stood behind the terminator, and others have appended over what came first.
+ * @param entry - file offset of the index's own entry
+ * @param size - of the file
+ */
+export function* isOvertaken(
+  { end }: IndexFooter,
+  entry: number,
+  size: number,
+): Generator<ByteRequest, boolean, Uint8Array> {
+  if (end === entry) return false;
+  const head: Uint8Array = yield { offset: end, length: TAIL_PREFIX_SIZE };
+  if (head.length < ENTRY_HEAD_SIZE || tailKindOf(head, ENTRY_HEAD_SIZE, head[10]!) !== undefined) return false;
+  const next = entryEnd(end, getU64(head, 1));
+  if (!(yield* beginsEntry(head, 0, end, size))) return false;
+  if (next !== entry) return true;
+  // Checksums with a damaged key, or an entry of just their length: then a terminator follows, where the index began.
+  const frame: Uint8Array = yield { offset: entry, length: FRAME_SIZE };
+  return frame.length < FRAME_SIZE || entryEnd(entry, getU64(frame, 1)) + TERMINATOR_SIZE !== size;
 }
 
 /** Whether a block has its checksum. */

@@ -1,10 +1,10 @@
 /** A handle whose calls of the file fail now and then, beside one whose calls do not. */
 import fc from 'fast-check';
 import { beforeEach, expect, test, vi } from 'vitest';
-import { type GrowableArray, type GrowableMaskedArray, MmapDict } from '../../src/dict/index.ts';
+import { DictReader, type GrowableArray, type GrowableMaskedArray, MmapDict } from '../../src/dict/index.ts';
 import { isMmdError, MmdError } from '../../src/errors.ts';
 import { ndarray } from '../../src/ndarray/index.ts';
-import { MemoryDisk, MemoryFile, type StorageFile } from '../../src/storage/index.ts';
+import { bytesSource, MemoryDisk, MemoryFile, type StorageFile } from '../../src/storage/index.ts';
 import { FILE_CHANGES, FILE_LOOKS, preceded } from '../../src/testing/index.ts';
 import { stateText } from './canonical.ts';
 
@@ -334,4 +334,34 @@ test('a repair that cannot raise the commit number does not hide the next commit
     expect(stateText(dict)).toBe(stateText(next));
     return failed;
   });
+});
+
+test('an index that was written behind checksums, but never committed, does not hide what others appended since', async () => {
+  for (let nth = 0, done = false; !done; nth++) {
+    const disk = new MemoryDisk();
+    const other = MmapDict.over(disk.open(NAME, 'create-new'));
+    for (let i = 0; i < 70; i += 1) other.set(`key ${i}`, i);
+    let left = Infinity;
+    // The commit fails, and cutting off what was written fails, too.
+    const file = preceded(disk.open(NAME, 'r+'), FILE_CHANGES, () => {
+      left -= 1;
+      if (left === -1 || left === -2) throw new MmdError('IO', `${NAME}: EIO, input/output error`, { errno: 'EIO' });
+    });
+    const dict = MmapDict.over(file);
+    other.set('key 0', 70);
+    left = nth;
+    try {
+      dict.seal({ checksums: true });
+      done = true;
+    } catch (error) {
+      if (!isMmdError(error, 'IO')) throw error;
+    }
+    // In the same millisecond: the handle does not ask for the size of the file.
+    other.set('last', 71);
+    const bytes = disk.open(NAME, 'r').toBytes();
+    expect(MmapDict.over(MemoryFile.of(bytes), { mode: 'r' }).get('last'), `${nth}`).toBe(71);
+    const reader = await DictReader.open(bytesSource(bytes));
+    expect(await reader.get('last'), `${nth}`).toBe(71);
+    expect(reader.size, `${nth}`).toBe(71);
+  }
 });
