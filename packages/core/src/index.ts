@@ -26,6 +26,7 @@ export {
   type RowsLike,
   type SalvageResult,
   type SetOptions,
+  type UnreadableRange,
   type VacuumOptions,
   type VerifyResult,
 } from './dict/index.ts';

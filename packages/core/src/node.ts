@@ -16,6 +16,7 @@ import {
   FSCK_OPTIONS,
   PROGRESS_OPTIONS,
 } from './dict/options.ts';
+import { RescueSource } from './dict/rescue-source.ts';
 import type { SalvageResult } from './dict/salvage.ts';
 import type { ProgressOptions } from './dict/vacuum.ts';
 import { MmdError } from './errors.ts';
@@ -33,6 +34,7 @@ export { GrowableArray, type GrowableSource, type RowsLike } from './dict/growab
 export { GrowableMaskedArray, type GrowableMaskedSource } from './dict/growable-masked-array.ts';
 export type { EntryMeta, Holds } from './dict/mmap-dict.ts';
 export type { DictMode, DictOptions, SetOptions } from './dict/options.ts';
+export type { UnreadableRange } from './dict/rescue-source.ts';
 export type { SalvageResult } from './dict/salvage.ts';
 export type { VerifyResult } from './dict/seal.ts';
 export type { ProgressOptions, VacuumOptions } from './dict/vacuum.ts';
@@ -267,14 +269,16 @@ export function fsck(path: string | URL, options: FsckOptions = {}): FsckResult 
 }
 
 /**
- * Copies every intact entry of a damaged file into a new one.
+ * Copies every intact entry of a damaged file into a new one. Bytes that the disk cannot deliver count as damaged: everything that does not
+ * need them is copied.
  * @param dst - must not exist
  * @throws NOT_A_PICKLE, NOT_MMDPICKLE, TRUNCATED for what has neither a header nor an entry, which is no dict, and leaves no file;
- *   NOT_FOUND, ALREADY_EXISTS, INVALID_ARGUMENT, READ_ONLY, NO_SPACE, IO
+ *   NOT_FOUND, ALREADY_EXISTS, INVALID_ARGUMENT, READ_ONLY, NO_SPACE; IO if writing fails, or if nothing can be read
  */
 export function salvage(src: string | URL, dst: string | URL, options: ProgressOptions = {}): SalvageResult {
   checkOptions(options, PROGRESS_OPTIONS);
-  using from = MmapDict.open(src, { mode: 'r', lenient: true, salvage: true });
+  using file = new RescueSource(NodeFile.open(src, 'r'));
+  using from = BaseDict.over(file, { mode: 'r', lenient: true, salvage: true });
   return intoNew(dst, undefined, (to) => from.salvage(to, options));
 }
 

@@ -70,17 +70,19 @@ async function check(path: string, invocation: Invocation): Promise<ExitReason> 
 
 async function rescue(path: string, target: string, invocation: Invocation): Promise<ExitReason> {
   using bar = new ProgressBar(invocation, 'salvage', 'count');
-  const { recovered, lost, breaks } = await work(invocation, 'salvage', { path, target }, { bar });
+  const { recovered, lost, breaks, unreadable } = await work(invocation, 'salvage', { path, target }, { bar });
   bar[Symbol.dispose]();
   const { terminal, json } = invocation;
   if (!json) {
     for (const { key, offset, message } of lost)
       await print(terminal, `lost ${keyText(key)} at ${offset}: ${printable(message)}\n`);
     if (breaks.length > 0) await print(terminal, `the chain of entries is broken at ${breaks.join(', ')}\n`);
+    for (const { offset, length } of unreadable)
+      await print(terminal, `${length} bytes at ${offset} cannot be read; another attempt may be able to\n`);
   }
   const line = `${recovered.length} keys recovered into ${target}, ${lost.length} lost`;
-  await printResult(invocation, { recovered, lost, breaks }, line);
-  return lost.length === 0 && breaks.length === 0 ? 'ok' : 'problems';
+  await printResult(invocation, { recovered, lost, breaks, unreadable }, line);
+  return lost.length === 0 && breaks.length === 0 && unreadable.length === 0 ? 'ok' : 'problems';
 }
 
 /** `mmdpickle seal`: writes a CRC-32C for every entry; the next change drops them. */

@@ -140,6 +140,22 @@ export class AppendBuffer {
     this.cursor += count;
   }
 
+  /**
+   * Takes back everything from `cursor` on, where an entry that could not be completed began; everything before must have been flushed. What
+   * was written behind it is cut off: holes must read as zeros.
+   */
+  cut(cursor: number): void {
+    this.#parts = [];
+    this.#runStart = 0;
+    this.#runEnd = 0;
+    this.#borrowed = false;
+    this.cursor = cursor;
+    this.#flushed = cursor;
+    this.#reservedEnd = 0;
+    const end = Math.max(cursor, this.base + TERMINATOR_SIZE);
+    if (this.#file.size() > end) this.#file.truncate(end);
+  }
+
   /** Writes everything gathered, except the first 11 bytes of the append. */
   flush(): void {
     if (this.#parts.length > 0) this.#flushParts();

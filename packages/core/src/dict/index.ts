@@ -7,6 +7,7 @@ export { GrowableArray, type GrowableSource, type RowsLike } from './growable-ar
 export { GrowableMaskedArray, type GrowableMaskedSource } from './growable-masked-array.ts';
 export { type EntryMeta, type Holds, MmapDict } from './mmap-dict.ts';
 export type { DictMode, DictOptions, SetOptions } from './options.ts';
+export type { UnreadableRange } from './rescue-source.ts';
 export type { SalvageResult } from './salvage.ts';
 export type { VerifyResult } from './seal.ts';
 export type { Repair } from './store.ts';

@@ -4,22 +4,16 @@
  * @module
  */
 
-import { decodeUtf8, isText } from '../bytes/index.ts';
-import { isMmdError } from '../errors.ts';
+import { isMmdError, type MmdError } from '../errors.ts';
 import { type Journal, joinJournals } from '../format/journal.ts';
 import {
   DEAD,
   decodeHeader,
   ENTRY_HEAD_SIZE,
   ENTRY_TAIL_SIZE,
-  endsAsDict,
   entryEnd,
-  FRAME_SIZE,
-  getU64,
   HEADER_SIZE,
-  isEntryTail,
   isHeader,
-  KEY_MAX,
   LIVE,
   stateOffset,
   TERMINATOR_SIZE,
@@ -28,11 +22,13 @@ import { answer, keyOf } from '../format/scan.ts';
 import { tailKindOf } from '../format/tail-entry.ts';
 import type { EntryPlace } from './catalog.ts';
 import type { DictCore } from './core.ts';
-import { dataFrom, findInFile } from './find-in-file.ts';
+import { findInFile } from './find-in-file.ts';
 import { foreignValueOrError } from './foreign-value.ts';
+import { hiddenEntries } from './hidden-entries.ts';
 import { buryDead } from './live-entries.ts';
 import { rawValue } from './raw-value.ts';
 import { hindranceOfRemains, problemOf } from './readability.ts';
+import { RescueSource, type UnreadableRange } from './rescue-source.ts';
 import type { DictStore } from './store.ts';
 import { journalOfWalk } from './stranded.ts';
 import type { ProgressOptions } from './vacuum.ts';
@@ -41,75 +37,192 @@ import { type EntryTaker, walkToEnd } from './walk.ts';
 /** What `salvage` recovered from a file. */
 export interface SalvageResult {
   readonly recovered: readonly string[];
-  /** Entries whose values cannot be read, and why. Their keys are recovered as well if an earlier entry has them. */
+  /**
+   * Entries whose values cannot be read, and why. Their keys are recovered as well if an earlier entry has them, or if only the end of the
+   * entry, which says whether the key was deleted, cannot be read.
+   */
   readonly lost: readonly { readonly key: string; readonly offset: number; readonly message: string }[];
-  /** File offsets where the chain of frames is broken. */
+  /** File offsets where the chain of frames is broken, or where a key is damaged. */
   readonly breaks: readonly number[];
+  /**
+   * Bytes that the disk could not deliver, in order, in whole blocks of 4096: as far as something needed them, since a value that cannot be
+   * read completely is given up at its first error. Another attempt may be able to read them.
+   */
+  readonly unreadable: readonly UnreadableRange[];
 }
 
 /**
- * Copies every intact entry of a damaged file into another dict, in one commit.
- * @throws NOT_A_PICKLE, NOT_MMDPICKLE, TRUNCATED for a file with neither a header nor an entry: it is not a dict
+ * Copies every intact entry of a damaged file into another dict, in one commit. Bytes that the disk cannot deliver count as damaged.
+ * @throws NOT_A_PICKLE, NOT_MMDPICKLE, TRUNCATED for a file with neither a header nor an entry: it is not a dict; IO if the disk delivers
+ * neither
  */
 export function salvage(from: DictCore, to: DictCore, options: ProgressOptions = {}): SalvageResult {
   from.alive();
+  const { store } = from;
   // If others have replaced the file, the new one is what the dict holds now.
-  if (!from.inTransaction()) from.store.follow();
-  const { live, damaged, breaks, counts, deaths, met, suspects, unseen, spare } = entriesOf(from);
-  const recovered = new Set<string>();
-  const message = "the entry's tail (memo hint and state) is damaged";
-  const lost = new Map([...damaged].map(([key, { offset }]) => [key, { key, offset, message }]));
-  const copy = (key: string, place: EntryPlace): void => {
-    const view = from.view(key, place, counts);
-    const value = foreignValueOrError(from, to, view);
-    to.put(key, value instanceof Error ? rawValue(view) : value);
-    to.writer.settleBorrowed();
-    recovered.add(key);
-  };
-  const problemFor = (key: string, place: EntryPlace): Error | undefined => {
-    const problem = problemOf(from, from.view(key, place));
-    if (problem !== undefined) return problem;
-    const value = foreignValueOrError(from, to, from.view(key, place));
-    return value instanceof Error ? value : undefined;
-  };
-  const isWhole = (key: string, place: EntryPlace): boolean =>
-    !deaths.has(stateOffset(place.offset, place.frameLength)) && problemFor(key, place) === undefined;
-  let done = 0;
-  const copyAll = (): void => {
-    for (const [key, place] of live) {
-      options.signal?.throwIfAborted();
-      const problem = problemFor(key, place);
-      // A value too large for this reader may be intact: others may have larger limits.
-      if (problem === undefined || isMmdError(problem, 'LIMIT_EXCEEDED')) copy(key, place);
-      else {
-        lost.set(key, { key, offset: place.offset, message: problem.message });
-        const whole = spare.get(key)?.findLast((other) => isWhole(key, other));
-        if (whole !== undefined) copy(key, whole);
-      }
-      options.onProgress?.({ done: ++done, total: live.size });
+  if (!from.inTransaction()) store.follow();
+  const { file } = store;
+  const source = file instanceof RescueSource ? file : new RescueSource(file);
+  store.file = source;
+  try {
+    return new Salvage(from, source, to, options).run();
+  } finally {
+    if (store.file === source) store.file = file;
+  }
+}
+
+type Lost = SalvageResult['lost'][number];
+
+/** One salvage. */
+class Salvage {
+  readonly #from: DictCore;
+  readonly #source: RescueSource;
+  readonly #to: DictCore;
+  readonly #options: ProgressOptions;
+  readonly #found: Survivors;
+  readonly #recovered = new Set<string>();
+  readonly #lost = new Map<string, Lost>();
+  /** Keys in `#lost` whose bytes could not be read. */
+  readonly #unread = new Set<string>();
+  /** File offsets of entries whose values are damaged: their lengths may be wrong. */
+  readonly #damaged: number[] = [];
+
+  constructor(from: DictCore, source: RescueSource, to: DictCore, options: ProgressOptions) {
+    this.#from = from;
+    this.#source = source;
+    this.#to = to;
+    this.#options = options;
+    this.#found = entriesOf(from, source);
+  }
+
+  run(): SalvageResult {
+    const { breaks } = this.#found;
+    const { writer } = this.#to;
+    const copyAll = (): void => {
+      this.#noteDamaged();
+      this.#copyLive();
+      this.#copyHidden();
+      if (this.#found.met.size + this.#recovered.size + this.#lost.size === 0) this.#refuseOther();
+    };
+    this.#to.transact(() => writer.interruptible(this.#options.signal, copyAll));
+    const unreadable = this.#source.unreadable();
+    return { recovered: [...this.#recovered], lost: [...this.#lost.values()], breaks, unreadable };
+  }
+
+  #noteDamaged(): void {
+    for (const [key, place] of this.#found.damaged) {
+      const end = endOf(place);
+      const problem = this.#source.problemIn(end - ENTRY_TAIL_SIZE, end);
+      const message = "the entry's tail (memo hint and state) is damaged";
+      if (problem === undefined) this.#lost.set(key, { key, offset: place.offset, message });
+      else this.#lose(key, place, `${problem.message}: they say whether the key was deleted`, true);
     }
+  }
+
+  #lose(key: string, { offset }: EntryPlace, message: string, unread: boolean): void {
+    this.#lost.set(key, { key, offset, message });
+    if (unread) this.#unread.add(key);
+  }
+
+  #copyLive(): void {
+    const { live, spare } = this.#found;
+    let done = 0;
+    for (const [key, place] of live) {
+      this.#options.signal?.throwIfAborted();
+      const problem = this.#problemFor(key, place);
+      // A value too large for this reader may be intact: others may have larger limits.
+      const readable = problem === undefined || isMmdError(problem, 'LIMIT_EXCEEDED');
+      const error = readable ? this.#copy(key, place) : problem;
+      if (error !== undefined) {
+        // Where only the copy failed, the value's head is right, and so is its length.
+        if (!readable) this.#damaged.push(place.offset);
+        this.#lose(key, place, error.message, this.#source.meant(error));
+        const others = spare.get(key) ?? [];
+        others.findLast((other) => this.#isWhole(key, other) && this.#copy(key, other) === undefined);
+      }
+      this.#options.onProgress?.({ done: ++done, total: live.size });
+    }
+  }
+
+  /** Copies what only looks like an entry, or like a live one, for keys that have no other. */
+  #copyHidden(): void {
+    const { damaged, met, suspects, unseen, breaks } = this.#found;
+    const { signal } = this.#options;
     const unreadable = unseen.filter((place) => {
-      options.signal?.throwIfAborted();
-      return hindranceOfRemains(from, from.strictView('', place)).problem !== undefined;
+      signal?.throwIfAborted();
+      return hindranceOfRemains(this.#from, this.#from.strictView('', place)).problem !== undefined;
     });
-    const doubtful = [...suspects, ...breaks, ...[...lost.values(), ...unreadable].map(({ offset }) => offset)];
+    const doubtful = [...suspects, ...breaks, ...this.#damaged, ...unreadable.map(({ offset }) => offset)];
     doubtful.sort((a, b) => a - b);
     const hidden = new Map<string, EntryPlace>();
-    for (const [key, place] of [...mayLive(from, damaged), ...hiddenEntries(from, doubtful, met)]) {
-      options.signal?.throwIfAborted();
+    for (const [key, place] of [
+      ...mayLive(this.#from, damaged),
+      ...hiddenEntries(this.#from, this.#source, doubtful, met),
+    ]) {
+      signal?.throwIfAborted();
       // A guessed length may be wrong even if another entry of the key is whole.
-      if (!recovered.has(key) && isWhole(key, place)) hidden.set(key, place);
+      if (!this.#recovered.has(key) && this.#isWhole(key, place)) hidden.set(key, place);
     }
     for (const [key, place] of hidden) {
-      options.signal?.throwIfAborted();
-      copy(key, place);
-      lost.delete(key);
+      signal?.throwIfAborted();
+      const error = this.#copy(key, place);
+      if (error !== undefined) this.#lose(key, place, error.message, true);
+      else if (!this.#unread.has(key) || this.#replacesLost(key, place)) this.#lost.delete(key);
     }
-    if (met.size + recovered.size + lost.size === 0)
-      decodeHeader(from.store.read(0, HEADER_SIZE), from.store.file.name);
-  };
-  to.transact(() => to.writer.interruptible(options.signal, copyAll));
-  return { recovered: [...recovered], lost: [...lost.values()], breaks };
+  }
+
+  /** Whether this is the very entry that could not be read with another length, and all of it can be read. */
+  #replacesLost(key: string, place: EntryPlace): boolean {
+    return this.#lost.get(key)?.offset === place.offset && !this.#source.isBad(keyStart(place), endOf(place));
+  }
+
+  /** Returns the error if the disk could not deliver the value: then nothing is copied. */
+  #copy(key: string, place: EntryPlace): MmdError | undefined {
+    const { writer } = this.#to;
+    const error = this.#source.attempt(() => {
+      const view = this.#from.view(key, place, this.#found.counts);
+      const value = foreignValueOrError(this.#from, this.#to, view);
+      this.#to.put(key, value instanceof Error ? rawValue(view) : value);
+    });
+    if (error === undefined) {
+      writer.settleBorrowed();
+      this.#recovered.add(key);
+    } else writer.takeBack();
+    return error;
+  }
+
+  #problemFor(key: string, place: EntryPlace): Error | undefined {
+    const from = this.#from;
+    let problem: Error | undefined;
+    const unread = this.#source.attempt(() => {
+      problem = problemOf(from, from.view(key, place));
+      if (problem !== undefined) return;
+      const value = foreignValueOrError(from, this.#to, from.view(key, place));
+      if (value instanceof Error) problem = value;
+    });
+    return unread ?? problem;
+  }
+
+  #isWhole(key: string, place: EntryPlace): boolean {
+    const dead = this.#found.deaths.has(stateOffset(place.offset, place.frameLength));
+    return !dead && this.#problemFor(key, place) === undefined;
+  }
+
+  /** Nothing of a dict was found. */
+  #refuseOther(): void {
+    const { file, read } = this.#from.store;
+    const error = this.#source.attempt(() => void decodeHeader(read(0, HEADER_SIZE), file.name));
+    if (error !== undefined) throw error;
+  }
+}
+
+/** File offset of the key's length, which precedes the key. */
+function keyStart({ offset }: Pick<EntryPlace, 'offset'>): number {
+  return offset + ENTRY_HEAD_SIZE - 1;
+}
+
+function endOf({ offset, frameLength }: EntryPlace): number {
+  return entryEnd(offset, frameLength);
 }
 
 /** What {@link entriesOf} finds. Journals count as done. */
@@ -129,7 +242,7 @@ interface Survivors {
 }
 
 /** The last live entry of each key, including those after breaks of the chain of frames. */
-function entriesOf({ store }: DictCore): Survivors {
+function entriesOf({ store }: DictCore, source: RescueSource): Survivors {
   const live = new Map<string, EntryPlace>();
   const breaks: number[] = [];
   const damaged = new Map<string, EntryPlace>();
@@ -154,7 +267,8 @@ function entriesOf({ store }: DictCore): Survivors {
         if (tailKindOf(bytes, keyPos, keyLength) === undefined) unseen.push({ offset, frameLength, keyLength });
         return;
       }
-      const key = keyOf(entry);
+      // Bytes that cannot be read are zeros here, which may be a key's.
+      const key = source.isBad(keyStart(entry), keyStart(entry) + 1 + keyLength) ? undefined : keyOf(entry);
       if (state === 'damaged') suspects.push(offset);
       if (key === undefined) breaks.push(offset);
       else if (state === 'live') {
@@ -233,99 +347,4 @@ function firstEntry(store: DictStore): number {
 function nextEntry(store: DictStore, behind: number, whole: boolean): number {
   if (whole && isHeader(store.read(behind, HEADER_SIZE))) return behind + HEADER_SIZE;
   return findInFile(store, behind, store.file.size());
-}
-
-/**
- * Live entries that no FRAME leads to: those whose length is wrong, and those that such a length reaches over.
- * @param suspects - file offsets of possible ones, ascending
- * @param met - entries that are known; found ones are added
- */
-function hiddenEntries(core: DictCore, suspects: readonly number[], met: Set<number>): [string, EntryPlace][] {
-  const { file, read } = core.store;
-  const size = file.size();
-  const found: [string, EntryPlace][] = [];
-  /** The first entry at or after `searched`; many suspects share it. */
-  let next = -1;
-  let searched = Infinity;
-  const search = (from: number): number => {
-    if (from < searched || (next >= 0 && from > next)) {
-      next = findInFile(core.store, from, size);
-      searched = from;
-    }
-    return next;
-  };
-  const take = (offset: number, end: number): void => {
-    const head = read(offset, ENTRY_HEAD_SIZE + KEY_MAX);
-    const keyLength = head[ENTRY_HEAD_SIZE - 1]!;
-    const keyEnd = ENTRY_HEAD_SIZE + keyLength;
-    // One of the two opcodes may be damaged.
-    if ((head[0] !== 0x95 && head[9] !== 0x8c) || end - offset <= keyEnd + ENTRY_TAIL_SIZE) return;
-    const tail = read(end - ENTRY_TAIL_SIZE, ENTRY_TAIL_SIZE);
-    if (!isEntryTail(tail, 0) || tail[6] !== LIVE || !isText(head, ENTRY_HEAD_SIZE, keyEnd)) return;
-    const key = decodeUtf8(head, ENTRY_HEAD_SIZE, keyEnd);
-    found.push([key, { offset, frameLength: end - offset - FRAME_SIZE, keyLength }]);
-  };
-  const terminated = endsAsDict(read(Math.max(0, size - TERMINATOR_SIZE), TERMINATOR_SIZE));
-  const last = terminated ? size - TERMINATOR_SIZE : size;
-  /** The borders found last; `next` is the first one not yet passed. */
-  const borders = { places: [] as readonly number[], next: 0, from: -1, until: -1 };
-  /** There is no whole entry between these offsets, but there may be several whose length is wrong. */
-  const takeBetween = (from: number, until: number): void => {
-    take(from, until);
-    if (until !== borders.until || from < borders.from) {
-      const places = bordersOf(core.store, from, until);
-      Object.assign(borders, { places, next: 0, from, until });
-      for (const [i, place] of places.entries()) take(place, places[i + 1] ?? until);
-    }
-    while ((borders.places[borders.next] ?? Infinity) <= from) borders.next++;
-    const border = borders.places[borders.next];
-    if (border !== undefined) take(from, border);
-  };
-  /** Bytes that may be read in vain: a file may consist of entries that all reach to its end. */
-  let budget = 4 * size;
-  /** Whether the length of an entry that was found is wrong, too; `undefined` once the budget is used up. */
-  const reachesOver = (offset: number, end: number): boolean | undefined => {
-    const keyLength = read(offset, ENTRY_HEAD_SIZE)[ENTRY_HEAD_SIZE - 1]!;
-    const view = core.strictView('', { offset, frameLength: end - offset - FRAME_SIZE, keyLength });
-    if (budget < view.length) return undefined;
-    const over = hindranceOfRemains(core, view).problem !== undefined;
-    if (over) budget -= view.length;
-    return over;
-  };
-  for (const suspect of suspects) {
-    let start = search(suspect + 1);
-    takeBetween(suspect, start < 0 ? last : start);
-    while (start >= 0 && !met.has(start)) {
-      met.add(start);
-      const from = start;
-      let end = entryEnd(start, getU64(read(start, FRAME_SIZE), 1));
-      const over = reachesOver(start, end);
-      if (over === undefined) takeBetween(start, end);
-      else take(start, end);
-      if (over) end = start + 1;
-      else if (end >= last || met.has(end)) break;
-      start = search(end);
-      if (start !== end) takeBetween(end === from + 1 ? from : end, start < 0 ? last : start);
-    }
-  }
-  return found;
-}
-
-/** Bytes that are searched for borders at a time. */
-const PIECE = 2 ** 18;
-
-/** Offsets between `from` and `until` where the tail of an entry is followed by a possible FRAME. */
-function bordersOf({ file, read }: DictStore, from: number, until: number): number[] {
-  const places: number[] = [];
-  for (let start = dataFrom(file, from); start < until; start = dataFrom(file, start + PIECE)) {
-    // A tail may begin in the previous piece.
-    const first = Math.max(0, start - ENTRY_TAIL_SIZE);
-    const bytes = read(first, Math.min(start + PIECE, until) - first);
-    for (let pos = bytes.indexOf(0x95, ENTRY_TAIL_SIZE); pos >= 0; pos = bytes.indexOf(0x95, pos + 1)) {
-      const tail = pos - ENTRY_TAIL_SIZE;
-      const state = bytes[tail + 6];
-      if (isEntryTail(bytes, tail) && (state === LIVE || state === DEAD)) places.push(first + pos);
-    }
-  }
-  return places;
 }

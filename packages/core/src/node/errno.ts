@@ -32,6 +32,9 @@ export function uninterrupted(call: () => number): number {
   }
 }
 
+/** Errors of disks and file systems that Node has no name for, by their number on Linux. */
+const NAMELESS: Readonly<Record<number, string>> = { 117: 'EUCLEAN', 121: 'EREMOTEIO' };
+
 /** The name of an errno, such as `'ENOSPC'`. */
 export function errnoName(errno: number): string {
   const number = Math.abs(errno);
@@ -39,7 +42,7 @@ export function errnoName(errno: number): string {
     // EAGAIN and EWOULDBLOCK (EOPNOTSUPP and ENOTSUP) share a number on Linux.
     if (value === number && name !== 'EWOULDBLOCK' && name !== 'ENOTSUP') return name;
   }
-  return `errno ${number}`;
+  return (process.platform === 'linux' ? NAMELESS[number] : undefined) ?? `errno ${number}`;
 }
 
 /**

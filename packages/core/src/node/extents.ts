@@ -89,12 +89,26 @@ export function copyExtents(
   length: number,
   buffer?: Uint8Array,
 ): void {
+  copyRanges(source, sourceOffset, target, offset, length, (at, to, count) =>
+    copyData(sys, source, at, target, to, count, buffer),
+  );
+}
+
+/** Copies a range that lies inside the source, which is any other file; holes stay holes. */
+export function copyRanges(
+  source: StorageFile,
+  sourceOffset: number,
+  target: StorageFile,
+  offset: number,
+  length: number,
+  copy: (sourceOffset: number, offset: number, length: number) => void,
+): void {
   const shift = offset - sourceOffset;
   const end = sourceOffset + length;
   let at = sourceOffset;
   for (const range of source.dataRanges(sourceOffset, end)) {
     clear(target, at + shift, range.offset - at);
-    copyData(sys, source, range.offset, target, range.offset + shift, range.end - range.offset, buffer);
+    copy(range.offset, range.offset + shift, range.end - range.offset);
     at = range.end;
   }
   clear(target, at + shift, end - at);

@@ -20,7 +20,7 @@ import {
   type OptionTable,
   wrongArgument,
 } from '../options.ts';
-import { copyThroughMemory } from '../storage/copy.ts';
+import { checkReaches, copyThroughMemory } from '../storage/copy.ts';
 import { checkInside, checkRange } from '../storage/range.ts';
 import {
   type DataRange,
@@ -30,7 +30,7 @@ import {
   type StorageFile,
 } from '../storage/storage-file.ts';
 import { errnoError, uninterrupted } from './errno.ts';
-import { copyExtents, findData, reserveByWriting, UNSUPPORTED } from './extents.ts';
+import { copyExtents, copyRanges, findData, reserveByWriting, UNSUPPORTED } from './extents.ts';
 import { FileWords } from './file-words.ts';
 import { libc } from './libc.ts';
 import { FileLock } from './lock.ts';
@@ -423,19 +423,16 @@ export class NodeFile implements StorageFile, MappedFile {
     this.#change();
     checkRange(this.#name, offset, length);
     checkRange(source.name, sourceOffset, length);
-    if (!(source instanceof NodeFile) || this.#overlaps(source, sourceOffset, offset, length)) {
+    if (this.#overlaps(source, sourceOffset, offset, length)) {
       copyThroughMemory(source, sourceOffset, this, offset, length, buffer);
       return;
     }
-    const end = sourceOffset + length;
-    const sourceSize = source.size();
-    if (end > sourceSize) {
-      throw new MmdError('TRUNCATED', `${source.name}: ends at ${sourceSize}, but copying needs ${end}`, {
-        path: source.name,
-        offset: sourceOffset,
-        expected: end,
-        found: sourceSize,
-      });
+    checkReaches(source, sourceOffset + length, sourceOffset);
+    if (!(source instanceof NodeFile)) {
+      const copy = (at: number, to: number, count: number): void =>
+        copyThroughMemory(source, at, this, to, count, buffer);
+      copyRanges(source, sourceOffset, this, offset, length, copy);
+      return;
     }
     copyExtents(this.#sys, source, sourceOffset, this, offset, length, buffer);
   }
@@ -590,7 +587,7 @@ export class NodeFile implements StorageFile, MappedFile {
     return (this.#words ??= new FileWords(this.#sys, this, this.#options.mapWords));
   }
 
-  #overlaps(source: NodeFile, sourceOffset: number, offset: number, length: number): boolean {
+  #overlaps(source: StorageFile, sourceOffset: number, offset: number, length: number): boolean {
     if (Math.abs(sourceOffset - offset) >= length) return false;
     return isSameFile(this.identity(), source.identity());
   }

@@ -31,19 +31,7 @@ export function copyThroughMemory(
   buffer: Uint8Array = new Uint8Array(Math.min(COPY_PIECE, length)),
 ): void {
   if (length === 0) return;
-  const sourceSize = source.size();
-  if (sourceOffset + length > sourceSize) {
-    throw new MmdError(
-      'TRUNCATED',
-      `${source.name}: ends at ${sourceSize}, but copying needs ${sourceOffset + length}`,
-      {
-        path: source.name,
-        offset: sourceOffset,
-        expected: sourceOffset + length,
-        found: sourceSize,
-      },
-    );
-  }
+  checkReaches(source, sourceOffset + length, sourceOffset);
   // With the blocks allocated, the file system need not find room for them page by page (a fifth of the time on ext4).
   if (length >= RESERVE_BYTES) target.allocate(offset, length, { keepSize: true });
   const backwards = isSameFile(source.identity(), target.identity()) && sourceOffset < offset;
@@ -67,4 +55,16 @@ export function copyThroughMemory(
     target.write(offset + at, part);
     done += count;
   }
+}
+
+/** @throws TRUNCATED when a file ends before `end`, to which it is to be copied */
+export function checkReaches(source: StorageFile, end: number, offset: number): void {
+  const size = source.size();
+  if (end <= size) return;
+  throw new MmdError('TRUNCATED', `${source.name}: ends at ${size}, but copying needs ${end}`, {
+    path: source.name,
+    offset,
+    expected: end,
+    found: size,
+  });
 }

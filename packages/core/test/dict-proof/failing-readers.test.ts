@@ -78,7 +78,7 @@ function attempt([bytes, work]: (typeof WORKS)[string], fails: (read: number) =>
 }
 
 test.each(Object.keys(WORKS))(
-  'whatever reads fail during %s, it throws that error or is right, and is right afterwards',
+  'whatever reads fail during %s, it throws or reports that error or is right, and is right afterwards',
   (name) => {
     const work = WORKS[name]!;
     const clean = attempt(work, () => false);
@@ -87,13 +87,16 @@ test.each(Object.keys(WORKS))(
       // Whatever reports damage looks again: the second look fails, too.
       for (const distance of n % 3 === 0 ? [0, 1, clean.reads] : [0]) {
         const { done, after, left } = attempt(work, (read) => read === n || read === n + distance);
-        if (done === undefined) thrown += 1;
+        // Salvage takes the bytes for unreadable, and says so.
+        const told = name.startsWith('salvage') && done?.includes('"unreadable":[]') === false;
+        if (done === undefined || told) thrown += 1;
         else expect(done, `${n}, ${distance}`).toBe(clean.done);
         expect(after).toBe(clean.after);
         expect(left).toEqual(clean.left);
       }
     }
-    expect(thrown).toBeGreaterThan(clean.reads / 2);
+    // Salvage reads again at once, and most of these errors are gone by then.
+    expect(thrown).toBeGreaterThan(name.startsWith('salvage') ? 0 : clean.reads / 2);
   },
 );
 
