@@ -1,11 +1,16 @@
 /** Salvage of files of which some blocks cannot be read, as on a disk with bad sectors. */
+import { statSync, writeFileSync } from 'node:fs';
+import { constants } from 'node:os';
+import { TempDir } from '@mmdpickle/test-support';
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { MmapDict } from '../../src/dict/index.ts';
 import { RescueSource } from '../../src/dict/rescue-source.ts';
 import { MmdError } from '../../src/errors.ts';
 import { FRAME_SIZE } from '../../src/format/layout.ts';
 import { MaskedArray, NDArray, ndarray } from '../../src/ndarray/index.ts';
+import { libc, NodeFile } from '../../src/node/index.ts';
+import { MmapDict as MmapFile, salvage } from '../../src/node.ts';
 import { MemoryFile, type StorageFile } from '../../src/storage/index.ts';
 import { stateText } from './canonical.ts';
 
@@ -211,5 +216,39 @@ describe('salvage of a file on a disk with bad sectors', () => {
     const from = MmapDict.over(MemoryFile.of(bytes), OPTIONS);
     expect(() => from.salvage(target)).toThrow('of the target');
     expect(target.size).toBe(0);
+  });
+
+  it('in a real file opens it all the same, copies the rest to another, and maps nothing of it', () => {
+    using dir = new TempDir();
+    const [src, dst] = [dir.file('src'), dir.file('dst')];
+    writeFileSync(src, plain.bytes);
+    const [offset, end] = plain.places.get('array')!;
+    const bad = inBlocks({ from: offset + 3 * BLOCK, end: offset + 3 * BLOCK + 1 });
+    const sys = libc();
+    const failingSys: typeof sys = {
+      ...sys,
+      pread: (fd, into, length, at) =>
+        at < bad.end && at + length > bad.from ? -constants.errno.EIO : sys.pread(fd, into, length, at),
+      copyFileRange: () => -constants.errno.EIO,
+      mmap: () => -constants.errno.ENOMEM,
+    };
+    const open = NodeFile.open.bind(NodeFile);
+    const opening = vi
+      .spyOn(NodeFile, 'open')
+      .mockImplementation((path, mode, options) =>
+        open(path, mode, path === src ? { ...options, syscalls: failingSys } : options),
+      );
+    try {
+      const { lost, unreadable, recovered } = salvage(src, dst);
+      expect(lost).toMatchObject([{ key: 'array', offset }]);
+      expect(unreadable).toEqual([{ offset: bad.from, length: BLOCK }]);
+      expect(recovered).toHaveLength(plain.values.size - 1);
+      expect(statSync(dst).size).toBeLessThan(plain.bytes.length - (end - offset) + 2 * BLOCK);
+    } finally {
+      opening.mockRestore();
+    }
+    using rescued = MmapFile.open(dst, { mode: 'r' });
+    const found = new Map([...rescued].map(([key, value]) => [key, stateText([[key, value]])]));
+    for (const [key, text] of plain.values) if (key !== 'array') expect([key, found.get(key)]).toEqual([key, text]);
   });
 });
