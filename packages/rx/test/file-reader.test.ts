@@ -189,7 +189,7 @@ test('polls of a file that is changed write by write report every change once, e
     { numRuns: RUNS, examples: [MET_WHILE_SEALED] },
   );
   expect(met).toBeGreaterThan(RUNS);
-  expect(failed).toBeGreaterThan(RUNS);
+  expect(failed).toBeGreaterThan(RUNS / 2);
 });
 
 test('in a large dict each poll checks only some entries, and a dead one is reported when its turn comes', () => {

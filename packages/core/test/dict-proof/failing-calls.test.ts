@@ -8,7 +8,7 @@ import { bytesSource, MemoryDisk, MemoryFile, type StorageFile } from '../../src
 import { FILE_CHANGES, FILE_LOOKS, preceded } from '../../src/testing/index.ts';
 import { stateText } from './canonical.ts';
 
-const RUNS = process.env.MMDPICKLE_LONG === '1' ? 10_000 : 100;
+const RUNS = process.env.MMDPICKLE_LONG === '1' ? 10_000 : 60;
 const ROWS = 'rows';
 const MASKED = 'masked';
 const NAME = 'dict';
@@ -203,7 +203,7 @@ test.each(Object.keys(CALLS))(
       ),
       { numRuns: RUNS },
     );
-    expect(failures).toBeGreaterThan(RUNS / 2);
+    expect(failures).toBeGreaterThan(RUNS / 4);
     expect(answers).toBeGreaterThan(RUNS);
   },
 );
