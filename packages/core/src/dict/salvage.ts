@@ -179,6 +179,7 @@ class Salvage {
   /** Returns the error if the disk could not deliver the value: then nothing is copied. */
   #copy(key: string, place: EntryPlace): MmdError | undefined {
     const { writer } = this.#to;
+    const { mark } = writer;
     const error = this.#source.attempt(() => {
       const view = this.#from.view(key, place, this.#found.counts);
       const value = foreignValueOrError(this.#from, this.#to, view);
@@ -187,7 +188,7 @@ class Salvage {
     if (error === undefined) {
       writer.settleBorrowed();
       this.#recovered.add(key);
-    } else writer.takeBack();
+    } else writer.takeBack(mark);
     return error;
   }
 

@@ -57,8 +57,6 @@ export class DictWriter {
   #number = 0;
   readonly #changes = new ChangesInPlace();
   #changed = false;
-  /** Where the last {@link DictWriter.set} began to append. */
-  #setAt = 0;
   /** File offset of the tail entry that the commit appends; -1 for none. */
   #tailStart = -1;
   readonly #own = new OwnEntries();
@@ -196,18 +194,23 @@ export class DictWriter {
   set(key: string, keyBytes: Uint8Array, keyLength: number, value: EncodedValue): void {
     this.#startChange();
     if (this.#buffer.empty) this.#clearTail();
-    this.#setAt = this.#buffer.cursor;
     const offset = this.#appender.entry(keyBytes, keyLength, value);
     this.#enter(key, keyBytes, keyLength, offset);
+  }
+
+  /** Where the next entry will begin, for {@link DictWriter.takeBack}; `undefined` for the first of a batch. */
+  get mark(): number | undefined {
+    return this.#buffer.empty ? undefined : this.#buffer.cursor;
   }
 
   /**
    * Undoes a {@link DictWriter.set} that failed while it was copying from another file, so that the batch can go on. Everything appended
    * before the copy has been written by then.
+   * @param mark - as it was before the set
    */
-  takeBack(): void {
+  takeBack(mark: number | undefined): void {
     if (!this.#broken) return;
-    this.#buffer.cut(this.#setAt);
+    this.#buffer.cut(mark ?? this.#buffer.base);
     this.#broken = false;
   }
 
