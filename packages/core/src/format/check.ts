@@ -16,6 +16,7 @@ import {
   getU64,
   HEADER_SIZE,
   isHeader,
+  isTerminator,
   stateOffset,
   TERMINATOR_SIZE,
   terminator,
@@ -185,14 +186,16 @@ export function* checkFile(
   }
   const after = end.offset + TERMINATOR_SIZE;
   if (end.partial) {
-    const length = getU64(yield { offset: end.offset, length: FRAME_SIZE }, 1);
+    const head: Uint8Array = yield { offset: end.offset, length: FRAME_SIZE + TERMINATOR_SIZE };
+    const length = getU64(head, 1);
     const left = size - end.offset - FRAME_SIZE;
+    const interrupted = isTerminator(head, FRAME_SIZE)
+      ? 'the terminator follows a FRAME of which nothing else is left'
+      : 'an append was interrupted at a sector boundary before it was committed';
     // After a crash, the bytes of the append follow; otherwise Python finds a FRAME that extends past the end of the file.
     const why = length > left ? 'torn-tail' : 'half-commit';
     const message =
-      why === 'torn-tail'
-        ? `the terminator has a FRAME of ${length} bytes, of which ${left} are present`
-        : 'an append was interrupted at a sector boundary before it was committed';
+      why === 'torn-tail' ? `the terminator has a FRAME of ${length} bytes, of which ${left} are present` : interrupted;
     findings.push(finding(why, end.offset, message));
     plan.push({ do: 'write', offset: end.offset, bytes: terminator(), why }, { do: 'sync' });
   }

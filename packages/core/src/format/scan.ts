@@ -47,7 +47,7 @@ export type ScanEnd =
   | {
       readonly kind: 'terminator';
       readonly offset: number;
-      /** A crash interrupted a commit: the terminator has to be rewritten. */
+      /** A crash interrupted a commit, or only the FRAME of an entry is there: the terminator has to be written here. */
       readonly partial: boolean;
     }
   | {
@@ -120,6 +120,10 @@ export function* scanEntries<C = undefined>(
       // `d.` after a FRAME of another length: a crash interrupted a commit at a sector boundary. Still the terminator.
       if (bytes[pos + 9] === 0x64 && bytes[pos + 10] === 0x2e) {
         return { kind: 'terminator', offset, partial: !isTerminator(bytes, pos) };
+      }
+      // mmappickle's fsck cuts a file off after the FRAME of its terminator, or of an incomplete entry, and adds a terminator.
+      if (left === FRAME_SIZE + TERMINATOR_SIZE && isTerminator(bytes, pos + FRAME_SIZE)) {
+        return { kind: 'terminator', offset, partial: true };
       }
       return damage(offset, false, 'missing SHORT_BINUNICODE after FRAME', 0x8c, bytes[pos + 9]);
     }

@@ -498,6 +498,55 @@ it('a terminator whose FRAME extends past the end of the file is an error, and i
   expect(fsck()).toMatchObject({ ok: true, findings: [] });
 });
 
+describe("a file that mmappickle's fsck cut off after a FRAME, and ended with a terminator", () => {
+  const stored = (options = {}) => {
+    const file = MemoryFile.of();
+    MmapDict.over(file, options).set('a', 1).set('b', 'x').close();
+    return file.toBytes();
+  };
+  const ending = stored().slice(-11);
+  const fsckOfReference = (bytes: Uint8Array, frame: number) =>
+    Uint8Array.from([...bytes.subarray(0, frame + 9), ...ending]);
+  const whole = stored();
+  const lastOf = (bytes: Uint8Array) => MmapDict.over(MemoryFile.of(bytes)).getMeta('b')!.entryOffset;
+
+  it.each<[string, Uint8Array, number, readonly string[], string]>([
+    ['of the terminator', whole, whole.length - 11, ['a', 'b'], 'half-commit'],
+    [
+      'of the terminator after an index',
+      stored({ index: true }),
+      stored({ index: true }).length - 11,
+      ['a', 'b'],
+      'half-commit',
+    ],
+    ['of an incomplete entry', whole, lastOf(whole), ['a'], 'torn-tail'],
+  ])(
+    '%s: what is before it is read, and the next writer or a repair mends it',
+    async (_what, bytes, frame, keys, code) => {
+      const cut = fsckOfReference(bytes, frame);
+      expect([...MmapDict.over(MemoryFile.of(cut), { mode: 'r' }).keys()]).toEqual(keys);
+      const reader = await DictReader.open(bytesSource(cut));
+      expect([...reader.keys()]).toEqual(keys);
+
+      const repaired = MemoryFile.of(cut);
+      expect(
+        MmapDict.over(repaired, { mode: 'r' })
+          .fsck()
+          .findings.map((finding) => finding.code),
+      ).toContain(code);
+      MmapDict.over(repaired, { lenient: true }).fsck({ repair: true });
+      expect(repaired.toBytes().length).toBe(frame + 11);
+      expect(MmapDict.over(repaired, { mode: 'r' }).fsck()).toMatchObject({ ok: true, findings: [] });
+
+      const appended = MemoryFile.of(cut);
+      const dict = MmapDict.over(appended, { index: false });
+      dict.set('c', 3);
+      expect(dict.repairs.map(({ kind }) => kind)).toEqual(['partial-commit', 'unclaimed-bytes']);
+      expect([...(load(appended.toBytes()) as Map<string, unknown>).keys()]).toEqual([...keys, 'c']);
+    },
+  );
+});
+
 it('salvage through a handle whose file was replaced copies the file that now has the name', () => {
   const disk = new MemoryDisk();
   using dict = MmapDict.over(disk.open('d', 'create-new'));
