@@ -89,7 +89,7 @@ export class RescueSource extends ReadOnlyView {
   override read(offset: number, into: Uint8Array): number {
     if (this.#badIn(offset, offset + into.length) === undefined) {
       try {
-        return this.file.read(offset, into);
+        return this.inner.read(offset, into);
       } catch (error) {
         if (!isOfMedium(error)) throw error;
       }
@@ -119,7 +119,7 @@ export class RescueSource extends ReadOnlyView {
   /** Reads bytes of one block; if that fails, the block is bad. */
   #tryBlock(at: number, into: Uint8Array): BadRange | undefined {
     try {
-      this.file.read(at, into);
+      this.inner.read(at, into);
       return undefined;
     } catch (error) {
       if (!isOfMedium(error)) throw error;
@@ -191,7 +191,7 @@ export class RescueSource extends ReadOnlyView {
 
   override dataRanges(offset: number, end: number): DataRange[] {
     try {
-      return this.file.dataRanges(offset, end);
+      return this.inner.dataRanges(offset, end);
     } catch (error) {
       if (!isOfMedium(error)) throw error;
       return [{ offset, end: Math.min(end, this.size()) }];

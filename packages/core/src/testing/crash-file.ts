@@ -5,7 +5,8 @@
  */
 
 import type { Advice, ArrayMemory, FixedStretch } from '../ndarray/array-memory.ts';
-import type { DataRange, FileIdentity, MapAccess, StorageFile } from '../storage/storage-file.ts';
+import { PassThroughFile } from '../storage/pass-through-file.ts';
+import type { MapAccess, StorageFile } from '../storage/storage-file.ts';
 import { CrashLog, type CrashOp } from './crash-log.ts';
 
 const PIECE = 2 ** 20;
@@ -26,15 +27,13 @@ const PIECE = 2 ** 20;
  * for (const state of crashStates(file.log)) state.files.get('memory'); // 3, 4 and 5 bytes long
  * ```
  */
-export class CrashFile implements StorageFile {
-  /** The wrapped file. */
-  readonly inner: StorageFile;
+export class CrashFile extends PassThroughFile {
   readonly log: CrashLog;
   readonly #shared: Map<string, number>;
   readonly #file: number;
 
   private constructor(inner: StorageFile, log: CrashLog, shared: Map<string, number>, file: number) {
-    this.inner = inner;
+    super(inner);
     this.log = log;
     this.#shared = shared;
     this.#file = file;
@@ -46,48 +45,12 @@ export class CrashFile implements StorageFile {
     return new CrashFile(inner, log, new Map([[identityKey(inner), file]]), file);
   }
 
-  get name(): string {
-    return this.inner.name;
-  }
-
-  get writable(): boolean {
-    return this.inner.writable;
-  }
-
-  get closed(): boolean {
-    return this.inner.closed;
-  }
-
-  size(): number {
-    return this.inner.size();
-  }
-
-  identity(): FileIdentity {
-    return this.inner.identity();
-  }
-
-  identityOfName(): FileIdentity | undefined {
-    return this.inner.identityOfName();
-  }
-
-  removed(): boolean {
-    return this.inner.removed();
-  }
-
-  read(offset: number, into: Uint8Array): number {
-    return this.inner.read(offset, into);
-  }
-
-  endsWith(offset: number, bytes: Uint8Array): boolean {
-    return this.inner.endsWith(offset, bytes);
-  }
-
-  write(offset: number, bytes: Uint8Array, length: number = bytes.length): void {
+  override write(offset: number, bytes: Uint8Array, length: number = bytes.length): void {
     this.inner.write(offset, bytes, length);
     if (length > 0) this.#record({ kind: 'write', file: this.#file, offset, bytes: bytes.slice(0, length) });
   }
 
-  writeParts(offset: number, parts: readonly Uint8Array[]): void {
+  override writeParts(offset: number, parts: readonly Uint8Array[]): void {
     this.inner.writeParts(offset, parts);
     const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
     let at = 0;
@@ -98,21 +61,21 @@ export class CrashFile implements StorageFile {
     if (at > 0) this.#record({ kind: 'write', file: this.#file, offset, bytes });
   }
 
-  storeI32(offset: number, value: number): void {
+  override storeI32(offset: number, value: number): void {
     this.inner.storeI32(offset, value);
     const bytes = new Uint8Array(4);
     new DataView(bytes.buffer).setInt32(0, value, true);
     this.#record({ kind: 'store', file: this.#file, offset, bytes });
   }
 
-  storeI64(offset: number, value: bigint): void {
+  override storeI64(offset: number, value: bigint): void {
     this.inner.storeI64(offset, value);
     const bytes = new Uint8Array(8);
     new DataView(bytes.buffer).setBigInt64(0, value, true);
     this.#record({ kind: 'store', file: this.#file, offset, bytes });
   }
 
-  storePair(offset: number, word: number, halfOffset: number, half: number): boolean {
+  override storePair(offset: number, word: number, halfOffset: number, half: number): boolean {
     if (!this.inner.storePair(offset, word, halfOffset, half)) return false;
     const bytes = new Uint8Array(4);
     new DataView(bytes.buffer).setInt32(0, word, true);
@@ -128,40 +91,34 @@ export class CrashFile implements StorageFile {
     return true;
   }
 
-  loadI32(offset: number): number {
-    return this.inner.loadI32(offset);
-  }
-
-  loadI64(offset: number): bigint {
-    return this.inner.loadI64(offset);
-  }
-
-  truncate(size: number): void {
+  override truncate(size: number): void {
     this.inner.truncate(size);
     this.#record({ kind: 'truncate', file: this.#file, size });
   }
 
-  sync(): void {
+  override sync(): void {
     this.inner.sync();
     this.#record({ kind: 'sync', file: this.#file });
   }
 
-  allocate(offset: number, length: number, options?: { readonly keepSize?: boolean }): void {
+  override allocate(offset: number, length: number, options?: { readonly keepSize?: boolean }): void {
     this.inner.allocate(offset, length, options);
     if (options?.keepSize !== true) this.#record({ kind: 'allocate', file: this.#file, size: offset + length });
   }
 
-  punchHole(offset: number, length: number): boolean {
+  override punchHole(offset: number, length: number): boolean {
     const done = this.inner.punchHole(offset, length);
     if (done) this.#record({ kind: 'punch', file: this.#file, offset, length });
     return done;
   }
 
-  dataRanges(offset: number, end: number): DataRange[] {
-    return this.inner.dataRanges(offset, end);
-  }
-
-  copyFrom(source: StorageFile, sourceOffset: number, offset: number, length: number, buffer?: Uint8Array): void {
+  override copyFrom(
+    source: StorageFile,
+    sourceOffset: number,
+    offset: number,
+    length: number,
+    buffer?: Uint8Array,
+  ): void {
     this.inner.copyFrom(source instanceof CrashFile ? source.inner : source, sourceOffset, offset, length, buffer);
     for (let done = 0; done < length; done += PIECE) {
       const bytes = new Uint8Array(Math.min(PIECE, length - done));
@@ -170,28 +127,12 @@ export class CrashFile implements StorageFile {
     }
   }
 
-  map(offset: number, length: number, access: MapAccess): ArrayMemory {
+  override map(offset: number, length: number, access: MapAccess): ArrayMemory {
     const memory = this.inner.map(offset, length, access);
     return new RecordedMemory(memory, access === 'write' ? (at, bytes) => this.write(offset + at, bytes) : undefined);
   }
 
-  lock(timeoutMs: number): void {
-    this.inner.lock(timeoutMs);
-  }
-
-  tryLock(): boolean {
-    return this.inner.tryLock();
-  }
-
-  lockAsync(...how: Parameters<StorageFile['lockAsync']>): Promise<void> {
-    return this.inner.lockAsync(...how);
-  }
-
-  unlock(): void {
-    this.inner.unlock();
-  }
-
-  open(name: string, mode: 'r' | 'r+' | 'create-new'): CrashFile {
+  override open(name: string, mode: 'r' | 'r+' | 'create-new'): CrashFile {
     const inner = this.inner.open(name, mode);
     const key = identityKey(inner);
     let file = mode === 'create-new' ? undefined : this.#shared.get(key);
@@ -202,23 +143,15 @@ export class CrashFile implements StorageFile {
     return new CrashFile(inner, this.log, this.#shared, file);
   }
 
-  renameOver(name: string): void {
+  override renameOver(name: string): void {
     this.inner.renameOver(name);
     this.#record({ kind: 'rename', file: this.#file, to: this.inner.name });
     this.#record({ kind: 'sync-names' });
   }
 
-  remove(name: string): void {
+  override remove(name: string): void {
     this.inner.remove(name);
     this.#record({ kind: 'remove', name });
-  }
-
-  close(): void {
-    this.inner.close();
-  }
-
-  [Symbol.dispose](): void {
-    this.close();
   }
 
   #record(op: CrashOp): void {
