@@ -102,9 +102,9 @@ export async function readDirectory(
   const size = await from.size(signal);
   const maximum = options.limits?.members ?? NPZ_LIMITS.members;
   const entries = new Map<string, NpzEntry>();
+  // Programs that read no npz file need not load zip.js. If it cannot be loaded, the archive is not to blame.
+  const { holdsMore, openZip } = await import('./zip-reader.ts');
   try {
-    // Programs that read no npz file need not load zip.js.
-    const { holdsMore, openZip } = await import('./zip-reader.ts');
     const reader = openZip(source, size);
     const walked = { entries: 0, length: 0 };
     const turns = new Turns(signal);
