@@ -40,7 +40,7 @@ export function setup(): void {
 
 function findPythons(): readonly PythonInfo[] {
   const named = process.env.MMDPICKLE_PYTHON;
-  const candidates = named ? named.split(':') : ['python3', '/usr/bin/python3', 'python'];
+  const candidates = named ? named.split(':').filter(Boolean) : ['python3', '/usr/bin/python3', 'python'];
   const found: PythonInfo[] = [];
   for (const candidate of candidates) {
     const probe = spawnSync(candidate, ['-c', PROBE], { encoding: 'utf8' });
