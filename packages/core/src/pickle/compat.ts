@@ -149,7 +149,8 @@ export function toPython3(module: string, name: string): GlobalName {
 
 /**
  * Names of numpy, and the names under which both generations find the same without a warning; the rest of `numpy._core`
- * is only in numpy 2.
+ * is only in numpy 2. As numpy 2 writes it, `numpy.bool` is the scalar type; numpy 1 has no such name, or means Python's
+ * own type.
  */
 const NUMPY: ReadonlyMap<string, GlobalName> = new Map<string, GlobalName>([
   ['numpy._core.multiarray _reconstruct', ['numpy.core.multiarray', '_reconstruct']],
@@ -158,6 +159,7 @@ const NUMPY: ReadonlyMap<string, GlobalName> = new Map<string, GlobalName>([
   ['numpy.core.records recarray', ['numpy', 'recarray']],
   ['numpy.rec recarray', ['numpy', 'recarray']],
   ['numpy.rec record', ['numpy', 'record']],
+  ['numpy bool', ['numpy', 'bool_']],
 ]);
 
 /** How a global is written so that both generations of numpy find it. */
