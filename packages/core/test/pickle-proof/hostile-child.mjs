@@ -1,12 +1,9 @@
 // Runs one or several hostile inputs in a process of their own: reads from stdin the length (four bytes, little-endian) and
 // the bytes of each input, passes it to its door, a function of the built package, checks the result, and prints one line
-// of JSON for each. The doors are the arguments.
+// of JSON for each. The doors are the arguments. It starts from a snapshot of a heap that has loaded the package.
 import { readFileSync } from 'node:fs';
-
-const doors = process.argv.slice(2);
-const pickle = await import('../../dist/pickle/index.js');
-const input = readFileSync(0);
-const before = Reflect.ownKeys(Object.prototype).length;
+import { startupSnapshot } from 'node:v8';
+import * as pickle from '../../dist/pickle/index.js';
 
 /** Walks data without recursion; throws if it reaches something that no pickle may reach. */
 function inspect(root) {
@@ -67,7 +64,7 @@ const DOORS = {
   },
 };
 
-function report(door, bytes) {
+function report(door, bytes, before) {
   const said = {};
   const started = process.cpuUsage();
   try {
@@ -86,11 +83,15 @@ function report(door, bytes) {
   return said;
 }
 
-let pos = 0;
-for (const door of doors) {
-  const length = input.readUInt32LE(pos);
-  // A Uint8Array view, not a Buffer, as callers pass.
-  const bytes = new Uint8Array(input.buffer, input.byteOffset + pos + 4, length);
-  pos += 4 + length;
-  process.stdout.write(`${JSON.stringify(report(door, bytes))}\n`);
-}
+startupSnapshot.setDeserializeMainFunction(() => {
+  const input = readFileSync(0);
+  const before = Reflect.ownKeys(Object.prototype).length;
+  let pos = 0;
+  for (const door of process.argv.slice(1)) {
+    const length = input.readUInt32LE(pos);
+    // A Uint8Array view, not a Buffer, as callers pass.
+    const bytes = new Uint8Array(input.buffer, input.byteOffset + pos + 4, length);
+    pos += 4 + length;
+    process.stdout.write(`${JSON.stringify(report(door, bytes, before))}\n`);
+  }
+});
